@@ -1,0 +1,1 @@
+//! Client SDK of softsim: typed requests to the key process and the network daemon.

@@ -1,0 +1,70 @@
+//! What AKA costs: Milenage beside the block encryptions it can't do without, and the EAP key schedule.
+#![allow(missing_docs, clippy::unwrap_used)]
+
+use std::hint::black_box;
+
+use aes::Aes128;
+use aes::cipher::{BlockCipherEncrypt, KeyInit};
+use criterion::{Criterion, criterion_group, criterion_main};
+use softsim_aka::eap::{AkaPrimeKeys, at_mac};
+use softsim_aka::kdf::{NetworkName, ck_ik_prime};
+use softsim_aka::{
+    AlgorithmSet, Amf, Ck, CkPrime, Ik, IkPrime, K, KAut, Milenage, Opc, Rand, Sqn, SqnXorAk,
+};
+
+/// One key schedule, and TEMP twice with OUT1 to OUT4: what the USIM computes for one AUTN.
+fn milenage(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("milenage");
+    let (k, opc, rand) = (
+        K::new([0x46; 16]),
+        Opc::new([0xcd; 16]),
+        Rand::new([0x23; 16]),
+    );
+    group.bench_function("f1 to f5", |b| {
+        b.iter(|| {
+            let milenage = Milenage::new(black_box(&k), &opc);
+            let output = milenage.f2345(black_box(&rand));
+            let mac = milenage.f1(
+                &rand,
+                output.ak.reveal(SqnXorAk::new([0; 6])),
+                Amf::new([0x80, 0]),
+            );
+            black_box((output, mac))
+        });
+    });
+    group.bench_function("floor: one key schedule, six AES-128 blocks", |b| {
+        b.iter(|| {
+            let kernel = Aes128::new(black_box(k.as_bytes()).into());
+            let mut block = (*black_box(rand.as_bytes())).into();
+            (0..6).for_each(|_| kernel.encrypt_block(&mut block));
+            black_box(block)
+        });
+    });
+    let prepared = Milenage::new(&k, &opc);
+    group.bench_function("f1 alone, key schedule made", |b| {
+        b.iter(|| prepared.f1(black_box(&rand), Sqn::default(), Amf::new([0x80, 0])));
+    });
+    group.finish();
+}
+
+fn key_schedule(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("eap-aka-prime");
+    let wlan = NetworkName::new(b"WLAN").unwrap();
+    let (ck, ik) = (Ck::new([1; 16]), Ik::new([2; 16]));
+    group.bench_function("CK' and IK'", |b| {
+        b.iter(|| ck_ik_prime(black_box(&ck), &ik, wlan, SqnXorAk::new([3; 6])));
+    });
+    let (ck_prime, ik_prime) = (CkPrime::new([1; 16]), IkPrime::new([2; 16]));
+    let identity = b"6001010000000000@wlan.mnc001.mcc001.3gppnetwork.org";
+    group.bench_function("K_encr to EMSK", |b| {
+        b.iter(|| AkaPrimeKeys::derive(black_box(&ck_prime), &ik_prime, identity));
+    });
+    let (k_aut, challenge) = (KAut::new([4; 32]), [0x5a; 208]);
+    group.bench_function("AT_MAC of 208 octets", |b| {
+        b.iter(|| at_mac(black_box(&k_aut), &challenge))
+    });
+    group.finish();
+}
+
+criterion_group!(benches, milenage, key_schedule);
+criterion_main!(benches);

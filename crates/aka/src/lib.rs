@@ -1,0 +1,53 @@
+//! The 3GPP algorithm sets f1 to f5* and the EAP-AKA' key schedule, as pure functions.
+//!
+//! Nothing here allocates, keeps state, reads a clock or makes a random number: keys and octets go in, keys and
+//! octets come out. The way of one authentication through the crate:
+//!
+//! ```text
+//! RAND --AlgorithmSet::f2345--> RES, CK, IK, AK       (TS 33.102 §6.3.3)
+//! CK, IK --kdf::ck_ik_prime--> CK', IK'               (TS 33.402 A.2)
+//! CK', IK' --eap::AkaPrimeKeys::derive--> K_encr, K_aut, K_re, MSK, EMSK   (RFC 9048 §3.3)
+//! K_aut --eap::at_mac--> AT_MAC                       (RFC 9048 §3.4.2)
+//! ```
+//!
+//! Every type that holds a secret prints as `[redacted]`, compares in constant time and is wiped when dropped.
+#![no_std]
+
+pub mod eap;
+pub mod kdf;
+mod milenage;
+mod types;
+
+pub use milenage::Milenage;
+pub use types::{
+    Ak, Amf, Autn, Auts, Ck, CkPrime, Emsk, Ik, IkPrime, K, KAut, KEncr, KRe, Mac, Msk, Op, Opc,
+    Rand, Res, Sqn, SqnXorAk, WrongLength,
+};
+
+/// What f2 to f5 make of one RAND.
+#[derive(Debug)]
+pub struct AuthenticationOutput {
+    /// f2: the answer to the challenge.
+    pub res: Res,
+    /// f3: the cipher key.
+    pub ck: Ck,
+    /// f4: the integrity key.
+    pub ik: Ik,
+    /// f5: the anonymity key that conceals SQN in AUTN.
+    pub ak: Ak,
+}
+
+/// The authentication and key generation functions of one subscriber (TS 33.102 §6.3.3, TS 33.105 §5.1).
+pub trait AlgorithmSet {
+    /// f1: MAC-A of an AUTN (XMAC-A at the USIM).
+    fn f1(&self, rand: &Rand, sqn: Sqn, amf: Amf) -> Mac;
+
+    /// f1*: MAC-S of an AUTS (XMAC-S at the AuC).
+    fn f1_star(&self, rand: &Rand, sqn: Sqn, amf: Amf) -> Mac;
+
+    /// f2, f3, f4 and f5.
+    fn f2345(&self, rand: &Rand) -> AuthenticationOutput;
+
+    /// f5*: the anonymity key that conceals SQN_MS in AUTS.
+    fn f5_star(&self, rand: &Rand) -> Ak;
+}

@@ -1,0 +1,1 @@
+//! Sans-IO carriers of EAP: RADIUS.

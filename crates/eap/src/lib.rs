@@ -1,0 +1,1 @@
+//! A sans-IO EAP-AKA' peer that asks for AKA and MACs through events.

@@ -1,0 +1,236 @@
+//! What keyd answers to each request.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{requests::Role, secret::SecretBytes};
+
+/// Answer to [`crate::requests::Hello`].
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HelloAnswer {
+    /// keyd's [`crate::PROTOCOL_VERSION`].
+    pub version: u16,
+    /// The role of the socket that was connected to.
+    pub role: Role,
+    /// The longest request, in octets.
+    pub max_request: u32,
+    /// Session handles per connection.
+    pub max_handles: u8,
+}
+
+/// Where keyd's stack, heap and keys lie.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KeyMemory {
+    /// memfd_secret(2): not even the kernel's direct map holds it.
+    SecretMemory,
+    /// mlock(2) and MADV_DONTDUMP.
+    Locked,
+    /// Ordinary memory.
+    Plain,
+}
+
+impl fmt::Display for KeyMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::SecretMemory => "memfd_secret",
+            Self::Locked => "mlock",
+            Self::Plain => "plain",
+        })
+    }
+}
+
+/// Where the key that encrypts keyd's files came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum KekSource {
+    /// A file that only its owner may read, or a systemd credential, which is such a file.
+    KeyFile,
+    /// The fixed key of `--development-key`: no protection at rest.
+    Development,
+}
+
+impl fmt::Display for KekSource {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::KeyFile => "key file",
+            Self::Development => "development key",
+        })
+    }
+}
+
+/// What is enforced on the running key process.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Enforcement {
+    /// The landlock ABI in force; 0 with `--sandbox=off`.
+    pub landlock_abi: u8,
+    /// How many system calls the seccomp filter lets through; 0 with `--sandbox=off`.
+    pub seccomp_calls: u8,
+    /// Where secrets lie in memory.
+    pub key_memory: KeyMemory,
+    /// Where the key of the files came from.
+    pub kek_source: KekSource,
+}
+
+/// Answer to [`crate::requests::Status`].
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StatusAnswer {
+    /// What is enforced.
+    pub enforcement: Enforcement,
+    /// SHA-256 of the device key's SubjectPublicKeyInfo, once there is a device key.
+    pub device_id: Option<[u8; 32]>,
+    /// SHA-256 of the sealing public key.
+    pub sealing_key_id: Option<[u8; 32]>,
+    /// Whether a device certificate is stored.
+    pub certified: bool,
+    /// How many operators' packages are opened.
+    pub trust_anchors: u8,
+    /// The installed profiles.
+    pub profiles: Vec<ProfileInfo>,
+    /// How many profiles there is room for.
+    pub capacity: u32,
+    /// The last committed transaction; netd rolls its accounts to it at start.
+    pub committed: Option<[u8; 16]>,
+    /// What happened since keyd's start.
+    pub counters: Counters,
+}
+
+/// What keyd counted since its start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counters {
+    /// Challenges whose AUTN and AT_MAC both held.
+    pub authentications: u64,
+    /// AUTNs whose MAC was wrong or whose AMF lacked the separation bit.
+    pub autn_rejected: u64,
+    /// AUTNs answered with AUTS.
+    pub synchronisation_failures: u64,
+    /// Packets whose AT_MAC was missing or wrong.
+    pub packet_mac_rejected: u64,
+    /// Sealed packages that were refused.
+    pub packages_rejected: u64,
+    /// Handshakes signed with the device key.
+    pub handshakes_signed: u64,
+    /// Times the permanent identity was given out.
+    pub permanent_identities: u64,
+    /// Requests that were malformed, unknown or not the role's.
+    pub refused: u64,
+    /// Requests answered with RetryAfter.
+    pub rate_limited: u64,
+    /// Log lines dropped because fd 2 would have blocked.
+    pub log_lines_dropped: u64,
+}
+
+/// An installed profile, as everybody may see it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileInfo {
+    /// ICCID, 18 to 20 digits.
+    pub iccid: String,
+    /// Whether it is in use.
+    pub state: ProfileState,
+    /// Its algorithm set, e.g. `milenage`.
+    pub algorithm: String,
+}
+
+/// Whether a profile is in use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ProfileState {
+    /// Answers challenges.
+    Enabled,
+    /// Installed, not used.
+    Disabled,
+}
+
+impl fmt::Display for ProfileState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Enabled => "enabled",
+            Self::Disabled => "disabled",
+        })
+    }
+}
+
+/// Answer to [`crate::requests::Identity`].
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityAnswer {
+    /// The Nai for EAP-AKA', e.g. `6<IMSI>@wlan.mnc001.mcc001.3gppnetwork.org` (TS 23.003 §19.3.2).
+    pub nai: String,
+}
+
+/// Answer to [`crate::requests::AkaPrimeChallenge`].
+#[derive(Debug, Serialize, Deserialize)]
+pub enum AkaAnswer {
+    /// AUTN and AT_MAC held, and the SQN is stored.
+    Success {
+        /// Names the session on this connection.
+        handle: u32,
+        /// RES, 4 to 16 octets.
+        res: SecretBytes,
+    },
+    /// AUTN was genuine and its SQN was out of range (TS 33.102 §6.3.3).
+    SynchronisationFailure {
+        /// AUTS.
+        auts: [u8; 14],
+    },
+}
+
+/// Answer to [`crate::requests::EapMac`].
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MacAnswer {
+    /// The value of AT_MAC.
+    pub mac: [u8; 16],
+}
+
+/// A secret that may leave keyd.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct SecretAnswer {
+    /// Its octets.
+    pub secret: SecretBytes,
+}
+
+/// A certificate or a certificate request.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CertificateAnswer {
+    /// DER.
+    pub der: Vec<u8>,
+}
+
+/// Answer to [`crate::requests::ApplicationKey`].
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PublicKeyAnswer {
+    /// SubjectPublicKeyInfo, DER.
+    pub spki: Vec<u8>,
+}
+
+/// A signature.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SignatureAnswer {
+    /// ECDSA P-256 with SHA-256, DER.
+    pub signature: Vec<u8>,
+}
+
+/// Answer to [`crate::requests::Stage`].
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfileAnswer {
+    /// The ICCID inside the package, where there is one.
+    pub iccid: Option<String>,
+}
+
+/// Answer to [`crate::requests::ListProfiles`].
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProfilesAnswer {
+    /// The installed profiles.
+    pub profiles: Vec<ProfileInfo>,
+}
+
+/// Answer to [`crate::requests::GenerateDeviceKey`].
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct DeviceKeyAnswer {
+    /// SHA-256 of the device key's SubjectPublicKeyInfo.
+    pub device_id: [u8; 32],
+}
+
+/// Answer to [`crate::requests::SealingStatement`].
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SealingStatementAnswer {
+    /// COSE_Sign1, as `softsim-issuer seal` takes it.
+    pub statement: Vec<u8>,
+}

@@ -1,0 +1,370 @@
+//! Why keyd refuses a request: what was expected, and what came.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::requests::{RequestKind, Role};
+
+/// Why a request was refused. Nothing changed in keyd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Refusal {
+    /// Another protocol version was expected.
+    Version {
+        /// keyd's.
+        expected: u16,
+        /// The client's.
+        came: u16,
+    },
+    /// No request has this octet.
+    UnknownRequest {
+        /// The octet, or nothing where the datagram was empty.
+        came: Option<u8>,
+    },
+    /// The request is not the role's.
+    NotPermitted {
+        /// The request.
+        request: RequestKind,
+        /// The role of the socket.
+        role: Role,
+    },
+    /// The request is longer than its limit.
+    TooLong {
+        /// The request.
+        request: RequestKind,
+        /// Its limit in octets.
+        limit: u32,
+    },
+    /// The fields don't have the request's shape.
+    Malformed {
+        /// The request.
+        request: RequestKind,
+    },
+    /// A field's value is out of range.
+    Field {
+        /// The field.
+        name: String,
+        /// What would have been taken.
+        expected: String,
+        /// What came.
+        came: String,
+    },
+    /// This uid asks too often.
+    RetryAfter {
+        /// When to ask again, in milliseconds.
+        milliseconds: u32,
+    },
+    /// No profile is enabled.
+    NoProfile,
+    /// No installed profile has this ICCID.
+    UnknownProfile,
+    /// AUTN didn't hold; the server gets Authentication-Reject (RFC 4187 §6.3.1).
+    Autn(AutnFault),
+    /// The EAP packet is not one that may be answered; the server gets Client-Error.
+    Packet(PacketFault),
+    /// The handle is not one of this connection.
+    UnknownHandle {
+        /// The handle.
+        came: u32,
+    },
+    /// The connection holds as many handles as it may.
+    TooManyHandles {
+        /// The limit.
+        limit: u8,
+    },
+    /// The MSK of this session was given out before.
+    AlreadyExported,
+    /// The handshake transcript doesn't have the shape of a client's DTLS 1.2 handshake.
+    Handshake(HandshakeFault),
+    /// The transaction doesn't fit.
+    Transaction(TransactionFault),
+    /// The sealed package was not accepted.
+    Package(PackageFault),
+    /// There is no room for another profile, tombstone or trust anchor.
+    StoreFull {
+        /// How many there is room for.
+        capacity: u32,
+    },
+    /// A profile must be disabled before it can be deleted.
+    ProfileEnabled,
+    /// The last enabled profile is kept.
+    LastEnabledProfile,
+    /// `softsimctl enrol` has not been run.
+    NoDeviceKey,
+    /// The device key exists, and is made only once.
+    DeviceKeyExists,
+    /// No device certificate is stored.
+    NoDeviceCertificate,
+    /// The certificate is not for the device key.
+    CertificateKey,
+    /// The storage failed; keyd exits, and systemd starts it on the stored state.
+    Storage,
+    /// The key memory is used up.
+    OutOfMemory,
+}
+
+/// What was wrong with AUTN.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum AutnFault {
+    /// MAC-A differs from XMAC-A (TS 33.102 §6.3.3).
+    Mac,
+    /// The AMF separation bit is 0 (RFC 9048 §3.3).
+    SeparationBit,
+}
+
+/// What was wrong with an EAP packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PacketFault {
+    /// Another EAP code, method or subtype was expected.
+    Type,
+    /// The EAP length differs from the packet's.
+    Length,
+    /// An attribute is truncated, has length 0 or stands twice.
+    Attribute,
+    /// A required attribute is missing; its type.
+    Missing(u8),
+    /// The first AT_KDF is not one that keyd derives keys with.
+    Kdf,
+    /// AT_MAC is wrong.
+    Mac,
+}
+
+/// What was wrong with a handshake transcript.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum HandshakeFault {
+    /// A message is truncated, fragmented or not in sequence.
+    Framing,
+    /// A message of this type stands where another was expected.
+    Order {
+        /// Handshake type that was expected.
+        expected: u8,
+        /// Handshake type that came.
+        came: u8,
+    },
+    /// The client's certificate is not the device certificate.
+    Certificate,
+    /// The transcript doesn't end in ClientKeyExchange.
+    End,
+}
+
+/// Why a transaction doesn't fit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum TransactionFault {
+    /// Nothing is staged.
+    NothingStaged,
+    /// Another transaction is staged.
+    Other {
+        /// The staged one.
+        expected: [u8; 16],
+        /// The named one.
+        came: [u8; 16],
+    },
+}
+
+/// Why a sealed package was not accepted.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum PackageFault {
+    /// Another format number.
+    Format {
+        /// The one that is opened.
+        expected: u8,
+        /// The package's.
+        came: u8,
+    },
+    /// Not the exact shape of a package; the part that isn't.
+    Shape(String),
+    /// No trust anchor has this key id.
+    UnknownIssuer {
+        /// SHA-256 of the issuer's public key, as the package names it.
+        came: [u8; 32],
+    },
+    /// The operator's signature doesn't verify.
+    Signature,
+    /// Sealed for another device.
+    Device {
+        /// This device's id.
+        expected: [u8; 32],
+        /// The package's.
+        came: [u8; 32],
+    },
+    /// Sealed to another sealing key.
+    SealingKey {
+        /// This device's sealing key id.
+        expected: [u8; 32],
+        /// The package's.
+        came: [u8; 32],
+    },
+    /// The sequence doesn't rise.
+    Sequence {
+        /// The last accepted one of this issuer.
+        last: u64,
+        /// The package's.
+        came: u64,
+    },
+    /// Outside its validity; seconds since 1970.
+    Validity {
+        /// From.
+        not_before: u64,
+        /// To, included.
+        not_after: u64,
+        /// keyd's clock.
+        now: u64,
+    },
+    /// The ciphertext doesn't open.
+    Decryption,
+    /// A field of the profile is out of range; never the value of a secret one.
+    Field {
+        /// The field.
+        name: String,
+        /// What would have been taken.
+        expected: String,
+        /// What came.
+        came: String,
+    },
+}
+
+impl core::error::Error for Refusal {}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Version { expected, came } => {
+                write!(f, "expected protocol version {expected}, came {came}")
+            }
+            Self::UnknownRequest { came: Some(code) } => write!(f, "no request has code {code}"),
+            Self::UnknownRequest { came: None } => f.write_str("expected a request, came nothing"),
+            Self::NotPermitted { request, role } => {
+                write!(f, "{request} is not permitted to the role {role}")
+            }
+            Self::TooLong { request, limit } => {
+                write!(f, "{request} is longer than {limit} octets")
+            }
+            Self::Malformed { request } => write!(f, "the fields of {request} are malformed"),
+            Self::Field {
+                name,
+                expected,
+                came,
+            } => {
+                write!(f, "{name}: expected {expected}, came {came}")
+            }
+            Self::RetryAfter { milliseconds } => {
+                write!(f, "too many requests: ask again in {milliseconds} ms")
+            }
+            Self::NoProfile => f.write_str("expected an enabled profile, there is none"),
+            Self::UnknownProfile => f.write_str("no installed profile has this ICCID"),
+            Self::Autn(AutnFault::Mac) => f.write_str("AUTN: MAC-A differs from XMAC-A"),
+            Self::Autn(AutnFault::SeparationBit) => {
+                f.write_str("AUTN: expected the AMF separation bit to be 1, came 0")
+            }
+            Self::Packet(fault) => write!(f, "EAP packet: {fault}"),
+            Self::UnknownHandle { came } => {
+                write!(f, "session handle {came} is not one of this connection")
+            }
+            Self::TooManyHandles { limit } => {
+                write!(f, "this connection holds {limit} sessions already")
+            }
+            Self::AlreadyExported => f.write_str("the MSK of this session was given out before"),
+            Self::Handshake(fault) => write!(f, "handshake transcript: {fault}"),
+            Self::Transaction(TransactionFault::NothingStaged) => f.write_str("nothing is staged"),
+            Self::Transaction(TransactionFault::Other { expected, came }) => {
+                write!(
+                    f,
+                    "expected transaction {}, came {}",
+                    Hex(expected),
+                    Hex(came)
+                )
+            }
+            Self::Package(fault) => write!(f, "sealed package: {fault}"),
+            Self::StoreFull { capacity } => write!(f, "the store is full: it holds {capacity}"),
+            Self::ProfileEnabled => f.write_str("expected a disabled profile, it is enabled"),
+            Self::LastEnabledProfile => f.write_str("the last enabled profile is kept"),
+            Self::NoDeviceKey => f.write_str("there is no device key yet: enrol first"),
+            Self::DeviceKeyExists => f.write_str("the device key exists and is made only once"),
+            Self::NoDeviceCertificate => {
+                f.write_str("no device certificate is stored: enrol first")
+            }
+            Self::CertificateKey => f.write_str("the certificate is not for the device key"),
+            Self::Storage => f.write_str("keyd's storage failed; it restarts on its stored state"),
+            Self::OutOfMemory => f.write_str("keyd's key memory is used up"),
+        }
+    }
+}
+
+impl fmt::Display for PacketFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Type => f.write_str("another code, method or subtype was expected"),
+            Self::Length => f.write_str("its length field differs from its length"),
+            Self::Attribute => f.write_str("an attribute is truncated, empty or repeated"),
+            Self::Missing(kind) => write!(f, "attribute {kind} is missing"),
+            Self::Kdf => f.write_str("expected AT_KDF 1 in front, came another"),
+            Self::Mac => f.write_str("AT_MAC is wrong"),
+        }
+    }
+}
+
+impl fmt::Display for HandshakeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Framing => f.write_str("a message is truncated, fragmented or out of sequence"),
+            Self::Order { expected, came } => {
+                write!(f, "expected handshake type {expected}, came {came}")
+            }
+            Self::Certificate => {
+                f.write_str("the client certificate is not the device certificate")
+            }
+            Self::End => f.write_str("it doesn't end in ClientKeyExchange"),
+        }
+    }
+}
+
+impl fmt::Display for PackageFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Format { expected, came } => write!(f, "expected format {expected}, came {came}"),
+            Self::Shape(part) => write!(f, "{part} doesn't have its exact shape"),
+            Self::UnknownIssuer { came } => write!(f, "issuer {} is not trusted", Hex(came)),
+            Self::Signature => f.write_str("the operator's signature doesn't verify"),
+            Self::Device { expected, came } => {
+                write!(f, "expected device {}, came {}", Hex(expected), Hex(came))
+            }
+            Self::SealingKey { expected, came } => {
+                write!(
+                    f,
+                    "expected sealing key {}, came {}",
+                    Hex(expected),
+                    Hex(came)
+                )
+            }
+            Self::Sequence { last, came } => {
+                write!(f, "expected a sequence above {last}, came {came}")
+            }
+            Self::Validity {
+                not_before,
+                not_after,
+                now,
+            } => {
+                write!(
+                    f,
+                    "valid from {not_before} to {not_after}, the clock says {now}"
+                )
+            }
+            Self::Decryption => f.write_str("the ciphertext doesn't open"),
+            Self::Field {
+                name,
+                expected,
+                came,
+            } => {
+                write!(f, "{name}: expected {expected}, came {came}")
+            }
+        }
+    }
+}
+
+struct Hex<'a>(&'a [u8]);
+
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|octet| write!(f, "{octet:02x}"))
+    }
+}

@@ -1,0 +1,268 @@
+//! The request table: every request, who may hold it, how long it may be, whether it may be repeated.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use crate::answers::{
+    AkaAnswer, CertificateAnswer, DeviceKeyAnswer, HelloAnswer, IdentityAnswer, MacAnswer,
+    ProfileAnswer, ProfilesAnswer, PublicKeyAnswer, SealingStatementAnswer, SecretAnswer,
+    SignatureAnswer, StatusAnswer,
+};
+
+/// Whom a socket of keyd is for. Each role has a socket of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Role {
+    /// `softsim-netd`, which speaks to networks.
+    Network,
+    /// `softsimctl`, for whoever administers the gateway.
+    Admin,
+    /// Applications on the gateway.
+    App,
+}
+
+impl Role {
+    /// Every role.
+    pub const ALL: [Self; 3] = [Self::Network, Self::Admin, Self::App];
+
+    /// The role's name in sockets, policies and messages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Network => "network",
+            Self::Admin => "admin",
+            Self::App => "app",
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A request with the type of its answer.
+pub trait Call: Serialize {
+    /// The request's line in the table.
+    const KIND: RequestKind;
+    /// What keyd answers when it doesn't refuse.
+    type Answer: Serialize + DeserializeOwned;
+}
+
+macro_rules! requests {
+    ($(
+        $(#[$doc:meta])*
+        $code:literal $name:ident $(<$life:lifetime>)? [$($role:ident)*] max $limit:literal $repeat:ident -> $answer:ty {
+            $( $(#[$field_doc:meta])* $field:ident: $kind:ty, )*
+        }
+    )*) => {
+        $(
+            $(#[$doc])*
+            #[derive(Debug, Serialize, Deserialize)]
+            pub struct $name $(<$life>)? {
+                $( $(#[$field_doc])* pub $field: $kind, )*
+            }
+
+            impl $(<$life>)? Call for $name $(<$life>)? {
+                const KIND: RequestKind = RequestKind::$name;
+                type Answer = $answer;
+            }
+        )*
+
+        /// A line of the request table.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+        #[repr(u8)]
+        pub enum RequestKind {
+            $( $(#[$doc])* $name = $code, )*
+        }
+
+        impl RequestKind {
+            /// The table, in the order of the octets on the wire.
+            pub const ALL: &[Self] = &[$( Self::$name, )*];
+
+            /// The request that an octet on the wire names.
+            pub const fn from_code(code: u8) -> Option<Self> {
+                match code {
+                    $( $code => Some(Self::$name), )*
+                    _ => None,
+                }
+            }
+
+            /// The request's name, as role files write it.
+            pub const fn name(self) -> &'static str {
+                match self { $( Self::$name => stringify!($name), )* }
+            }
+
+            /// The roles that may hold the request at most; role files only take away.
+            pub const fn roles(self) -> &'static [Role] {
+                match self { $( Self::$name => &[$( Role::$role, )*], )* }
+            }
+
+            /// The longest such request, in octets, its kind included.
+            pub const fn max_length(self) -> usize {
+                match self { $( Self::$name => $limit, )* }
+            }
+
+            /// Whether a client that lost the answer may ask again without another effect.
+            pub const fn repeatable(self) -> bool {
+                match self { $( Self::$name => requests!(@$repeat), )* }
+            }
+        }
+    };
+    (@repeatable) => { true };
+    (@once) => { false };
+}
+
+requests! {
+    /// Opens the conversation; tells the protocol's version, the role and the limits.
+    0 Hello [Network Admin App] max 16 repeatable -> HelloAnswer {
+        /// The client's [`crate::PROTOCOL_VERSION`].
+        version: u16,
+    }
+
+    /// What is enforced, which profiles are there, what was counted; no secret.
+    1 Status [Network Admin App] max 16 repeatable -> StatusAnswer {}
+
+    /// The identity to show to an access network.
+    2 Identity<'a> [Network] max 64 repeatable -> IdentityAnswer {
+        /// The profile; the enabled one where it is absent.
+        #[serde(borrow)]
+        iccid: Option<&'a str>,
+    }
+
+    /// Runs EAP-AKA' on a whole EAP-Request/AKA'-Challenge (RFC 9048 §3).
+    ///
+    /// AUTN is checked first, then AT_MAC over the packet; only when both hold are the SQN stored,
+    /// RES released and a session opened.
+    3 AkaPrimeChallenge<'a> [Network] max 4096 once -> AkaAnswer {
+        /// The profile; the enabled one where it is absent.
+        #[serde(borrow)]
+        iccid: Option<&'a str>,
+        /// The identity that enters the key derivation (RFC 9048 §3.3).
+        identity: &'a [u8],
+        /// The packet as it came, EAP header included.
+        packet: &'a [u8],
+    }
+
+    /// AT_MAC of a response of ours; only packets with EAP code 2 and method AKA' are taken.
+    10 EapMac<'a> [Network] max 4096 repeatable -> MacAnswer {
+        /// A session of this connection.
+        handle: u32,
+        /// The response with the 16 octets of AT_MAC zero.
+        packet: &'a [u8],
+    }
+
+    /// Verifies AT_MAC of a later request of the server (EAP code 1).
+    11 EapVerify<'a> [Network] max 4096 repeatable -> () {
+        /// A session of this connection.
+        handle: u32,
+        /// The request as it came.
+        packet: &'a [u8],
+    }
+
+    /// The 64 octets of the MSK, once per session.
+    12 ExportMsk [Network] max 16 once -> SecretAnswer {
+        /// A session of this connection.
+        handle: u32,
+    }
+
+    /// Wipes a session before its connection ends.
+    13 CloseSession [Network] max 16 once -> () {
+        /// A session of this connection.
+        handle: u32,
+    }
+
+    /// The device certificate, DER.
+    20 DeviceCertificate [Network Admin] max 16 repeatable -> CertificateAnswer {}
+
+    /// Signs the CertificateVerify of a DTLS 1.2 handshake with the device key (RFC 5246 §7.4.8).
+    ///
+    /// The order of the messages, the own certificate and the end in ClientKeyExchange are checked.
+    21 SignHandshake<'a> [Network] max 16384 repeatable -> SignatureAnswer {
+        /// All handshake messages so far, as they enter the handshake hash (RFC 6347 §4.2.6).
+        transcript: &'a [u8],
+    }
+
+    /// Opens, verifies and stages a sealed profile; without one, begins an empty transaction.
+    30 Stage<'a> [Network Admin] max 4096 repeatable -> ProfileAnswer {
+        /// Names the transaction; a new one replaces a staged one of this role.
+        txid: [u8; 16],
+        /// The sealed package, version 1.
+        #[serde(borrow)]
+        package: Option<&'a [u8]>,
+    }
+
+    /// Makes the staged transaction durable; a second Commit of the same one is answered alike.
+    31 Commit [Network Admin] max 32 repeatable -> () {
+        /// The staged transaction.
+        txid: [u8; 16],
+    }
+
+    /// Forgets a staged transaction.
+    32 Abort [Network Admin] max 32 repeatable -> () {
+        /// The staged transaction.
+        txid: [u8; 16],
+    }
+
+    /// The installed profiles: ICCID, state and algorithm.
+    33 ListProfiles [Network Admin] max 16 repeatable -> ProfilesAnswer {}
+
+    /// Enables a profile and disables the one that was enabled.
+    34 Enable<'a> [Network Admin] max 64 repeatable -> () {
+        /// The profile.
+        iccid: &'a str,
+    }
+
+    /// Disables a profile; the last enabled one is kept.
+    35 Disable<'a> [Network Admin] max 64 repeatable -> () {
+        /// The profile.
+        iccid: &'a str,
+    }
+
+    /// Deletes a disabled profile and leaves a tombstone, so that its SQN can't be rewound.
+    36 Delete<'a> [Network Admin] max 64 repeatable -> () {
+        /// The profile.
+        iccid: &'a str,
+    }
+
+    /// Signs a message of an application with the application key, never with the device key.
+    ///
+    /// Signed is SHA-256 over `softsim application signature v1`, a zero octet, the client's uid (4
+    /// octets, big endian), the length of the context (1 octet), the context and the message.
+    40 Sign<'a> [App] max 4096 repeatable -> SignatureAnswer {
+        /// What the signature is for, at most 64 octets.
+        context: &'a str,
+        /// The message.
+        message: &'a [u8],
+    }
+
+    /// The public half of the application key, as a SubjectPublicKeyInfo.
+    41 ApplicationKey [App Admin] max 16 repeatable -> PublicKeyAnswer {}
+
+    /// Makes the device, sealing and application keys inside keyd; refused when they exist.
+    50 GenerateDeviceKey [Admin] max 16 once -> DeviceKeyAnswer {}
+
+    /// A PKCS #10 request for the device key: CN is the device id in hexadecimal, nothing else.
+    51 CertificateRequest [Admin] max 16 repeatable -> CertificateAnswer {}
+
+    /// Stores the device certificate; its key must be the device key.
+    52 SetDeviceCertificate<'a> [Admin] max 4096 repeatable -> () {
+        /// The certificate, DER, at most 2,048 octets.
+        certificate: &'a [u8],
+    }
+
+    /// The sealing public key and the device id, signed by the device key (COSE_Sign1).
+    53 SealingStatement [Admin] max 16 repeatable -> SealingStatementAnswer {}
+
+    /// Adds an operator whose packages are opened.
+    54 AddTrustAnchor<'a> [Admin] max 256 repeatable -> () {
+        /// The operator's public key: a P-256 SubjectPublicKeyInfo, DER.
+        issuer: &'a [u8],
+    }
+}
+
+impl fmt::Display for RequestKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}

@@ -1,0 +1,194 @@
+//! Requests and answers to and from octets.
+
+use core::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    refusal::Refusal,
+    requests::{Call, RequestKind},
+};
+
+const ANSWERED: u8 = 0;
+const REFUSED: u8 = 1;
+
+/// Why a message could not be written or read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WireError {
+    /// The buffer is too small for the message.
+    NoRoom,
+    /// The octets don't have the expected shape.
+    Malformed,
+}
+
+impl core::error::Error for WireError {}
+
+impl fmt::Display for WireError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::NoRoom => "the message doesn't fit into the buffer",
+            Self::Malformed => "the message doesn't have the expected shape",
+        })
+    }
+}
+
+/// Writes a request into `buffer`; returns the octets that are used.
+pub fn encode_request<'b, C: Call>(call: &C, buffer: &'b mut [u8]) -> Result<&'b [u8], WireError> {
+    encode(C::KIND as u8, call, buffer)
+}
+
+/// The request that a datagram holds: known, and no longer than its limit.
+pub fn kind_of(datagram: &[u8]) -> Result<RequestKind, Refusal> {
+    let code = datagram.first().copied();
+    let kind = code
+        .and_then(RequestKind::from_code)
+        .ok_or(Refusal::UnknownRequest { came: code })?;
+    if datagram.len() > kind.max_length() {
+        return Err(Refusal::TooLong {
+            request: kind,
+            limit: kind.max_length() as u32,
+        });
+    }
+    Ok(kind)
+}
+
+/// Reads the fields of a request of the type `C`; [`kind_of`] has named it.
+pub fn decode_request<'d, C: Call + Deserialize<'d>>(datagram: &'d [u8]) -> Result<C, Refusal> {
+    let malformed = Refusal::Malformed { request: C::KIND };
+    let Some((&code, body)) = datagram.split_first() else {
+        return Err(malformed);
+    };
+    if code != C::KIND as u8 {
+        return Err(malformed);
+    }
+    match postcard::take_from_bytes(body) {
+        Ok((request, [])) => Ok(request),
+        _ => Err(malformed),
+    }
+}
+
+/// Writes the answer to a request of the type `C` into `buffer`; returns the octets that are used.
+pub fn encode_answer<'b, C: Call>(
+    answer: &Result<C::Answer, Refusal>,
+    buffer: &'b mut [u8],
+) -> Result<&'b [u8], WireError> {
+    match answer {
+        Ok(answer) => encode(ANSWERED, answer, buffer),
+        Err(refusal) => encode(REFUSED, refusal, buffer),
+    }
+}
+
+/// Reads the answer to a request of the type `C`.
+pub fn decode_answer<C: Call>(datagram: &[u8]) -> Result<Result<C::Answer, Refusal>, WireError> {
+    match datagram.split_first() {
+        Some((&ANSWERED, body)) => whole(body).map(Ok),
+        Some((&REFUSED, body)) => whole(body).map(Err),
+        _ => Err(WireError::Malformed),
+    }
+}
+
+fn encode<'b>(tag: u8, body: &impl Serialize, buffer: &'b mut [u8]) -> Result<&'b [u8], WireError> {
+    let (first, rest) = buffer.split_first_mut().ok_or(WireError::NoRoom)?;
+    *first = tag;
+    let used = postcard::to_slice(body, rest)
+        .map_err(|_| WireError::NoRoom)?
+        .len();
+    Ok(&buffer[..=used])
+}
+
+fn whole<'d, T: Deserialize<'d>>(body: &'d [u8]) -> Result<T, WireError> {
+    match postcard::take_from_bytes(body) {
+        Ok((value, [])) => Ok(value),
+        _ => Err(WireError::Malformed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::requests::*;
+
+    #[test]
+    fn a_request_comes_back_as_it_was_sent() {
+        let mut buffer = [0; 64];
+        let sent = Stage {
+            txid: [7; 16],
+            package: Some(b"package"),
+        };
+        let datagram = encode_request(&sent, &mut buffer).unwrap();
+        assert_eq!(kind_of(datagram), Ok(RequestKind::Stage));
+        let came: Stage<'_> = decode_request(datagram).unwrap();
+        assert_eq!((came.txid, came.package), (sent.txid, sent.package));
+    }
+
+    #[test]
+    fn an_octet_behind_the_last_field_is_malformed() {
+        let mut buffer = [0; 64];
+        let used = encode_request(&ExportMsk { handle: 1 }, &mut buffer)
+            .unwrap()
+            .len();
+        let refusal = decode_request::<ExportMsk>(&buffer[..=used]).unwrap_err();
+        assert_eq!(
+            refusal,
+            Refusal::Malformed {
+                request: RequestKind::ExportMsk
+            }
+        );
+    }
+
+    #[test]
+    fn a_request_over_its_limit_is_refused_by_its_length_alone() {
+        let datagram = [RequestKind::Hello as u8; 17];
+        let refusal = kind_of(&datagram).unwrap_err();
+        assert_eq!(
+            refusal,
+            Refusal::TooLong {
+                request: RequestKind::Hello,
+                limit: 16
+            }
+        );
+    }
+
+    #[test]
+    fn an_empty_datagram_and_an_unknown_code_are_told_apart() {
+        assert_eq!(kind_of(&[]), Err(Refusal::UnknownRequest { came: None }));
+        assert_eq!(
+            kind_of(&[255]),
+            Err(Refusal::UnknownRequest { came: Some(255) })
+        );
+    }
+
+    #[test]
+    fn no_limit_exceeds_the_longest_request() {
+        for kind in RequestKind::ALL {
+            assert!(kind.max_length() <= crate::MAX_REQUEST, "{kind}");
+            assert_eq!(RequestKind::from_code(*kind as u8), Some(*kind));
+        }
+    }
+
+    #[test]
+    fn secrets_of_an_answer_are_not_printed() {
+        let answer = crate::AkaAnswer::Success {
+            handle: 1,
+            res: crate::SecretBytes::new(vec![0xab; 8]),
+        };
+        let shown = format!("{answer:?}");
+        assert!(shown.contains("[redacted]") && !shown.contains("ab, ") && !shown.contains("171"));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_octets_never_panic(datagram in proptest::collection::vec(any::<u8>(), 0..64)) {
+            if let Ok(kind) = kind_of(&datagram) {
+                prop_assert!(datagram.len() <= kind.max_length());
+            }
+            let _ = decode_request::<AkaPrimeChallenge<'_>>(&datagram);
+            let _ = decode_request::<Stage<'_>>(&datagram);
+            let _ = decode_answer::<Status>(&datagram);
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! A home network in a box for the demo and the tests.

@@ -1,0 +1,1 @@
+//! A sans-IO LwM2M client: bootstrap, registration, objects, content formats.

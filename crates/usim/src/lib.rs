@@ -1,0 +1,1 @@
+//! The USIM application: AUTN check, SQN array and resynchronisation.

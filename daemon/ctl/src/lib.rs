@@ -1,0 +1,1 @@
+//! softsimctl, the operator's command line on the gateway.

@@ -1,0 +1,1 @@
+//! softsim-issuer: seals subscription profiles for one device.

@@ -1,0 +1,1 @@
+//! The key process: holds the SIM, answers a fixed table of requests, talks to no network.

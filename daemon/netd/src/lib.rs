@@ -1,0 +1,1 @@
+//! The network daemon: LwM2M bootstrap and EAP-AKA' through the key process.

@@ -1,0 +1,1 @@
+//! Integration, interop and vector tests live in `tests/`; this library is empty on purpose.
