@@ -1,0 +1,57 @@
+//! The daemons and tools, built as they are shipped and gathered in one folder.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+};
+
+use crate::run::{Result, cargo, succeed, target};
+
+/// keyd is built by itself: features that the lab asks of shared crates must not reach it.
+const BUILDS: &[&[&str]] = &[
+    &["softsim-keyd"],
+    &["softsim-netd"],
+    &["softsim-ctl", "softsim-issuer", "softsim-lab"],
+];
+
+const BINARIES: &[&str] = &[
+    "softsim-keyd",
+    "softsim-netd",
+    "softsimctl",
+    "softsim-issuer",
+    "softsim-lab",
+];
+
+/// Builds all programs and returns the folder that holds them.
+pub fn build(profile: &str) -> Result<PathBuf> {
+    let folder = target().join("softsim").join(profile);
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let built = target().join(if profile == "dev" { "debug" } else { profile });
+    for packages in BUILDS {
+        let mut command = cargo(&["build", "--locked", "--quiet", "--profile", profile, "--bins"]);
+        for package in *packages {
+            command.args(["--package", package]);
+        }
+        succeed(&mut command)?;
+        // The next build may link the same binary anew with other features, so it is copied now.
+        for name in BINARIES {
+            if belongs(name, packages) {
+                copy(&built.join(name), &folder.join(name))?;
+            }
+        }
+    }
+    Ok(folder)
+}
+
+fn belongs(binary: &str, packages: &[&str]) -> bool {
+    let package = if binary == "softsimctl" { "softsim-ctl" } else { binary };
+    packages.contains(&package)
+}
+
+/// Copies a program; a running one is replaced, not overwritten.
+fn copy(from: &Path, to: &Path) -> Result<()> {
+    let _ = fs::remove_file(to);
+    fs::copy(from, to)
+        .map(drop)
+        .map_err(|error| format!("{} to {}: {error}", from.display(), to.display()))
+}

@@ -1,0 +1,87 @@
+//! `cargo xtask demo`: builds all programs and lets the lab run the journey as an ordinary user.
+
+use std::{
+    fs,
+    os::unix::{fs::chown, process::CommandExt},
+    path::{Path, PathBuf},
+    process::Command,
+    time::{SystemTime, UNIX_EPOCH},
+};
+
+use crate::{
+    binaries,
+    prerequisites::{find, is_root},
+    run::{Result, succeed},
+};
+
+/// Debian's `nobody`, whom the demo runs as when root starts it: root could read any memory.
+const ORDINARY: u32 = 65534;
+
+/// Runs the demo with the options of its command line.
+pub fn run(options: &[&str]) -> Result<()> {
+    let mut profile = "dev";
+    let mut lab_options = Vec::new();
+    for option in options {
+        match *option {
+            "--release" => profile = "dist",
+            "--hostapd" => lab_options.push("--hostapd"),
+            other => return Err(format!("demo: expected --hostapd or --release, came {other}")),
+        }
+    }
+    if lab_options.contains(&"--hostapd") && find("hostapd").is_none() {
+        return Err("demo --hostapd: hostapd is missing: apt-get install hostapd".into());
+    }
+    println!("building");
+    journey(&binaries::build(profile)?, &lab_options)
+}
+
+/// Runs the journey with programs that are built, in a folder that is removed afterwards.
+pub fn journey(programs: &Path, options: &[&str]) -> Result<()> {
+    let folder = Folder::new()?;
+    let mut command = Command::new(programs.join("softsim-lab"));
+    if is_root() {
+        // The ordinary user may not even reach the build folder: it gets copies of its own.
+        command = Command::new(folder.take(programs)?.join("softsim-lab"));
+        command.uid(ORDINARY).gid(ORDINARY);
+    }
+    command.current_dir(&folder.0);
+    command.arg("demo").arg("--dir").arg(folder.0.join("lab"));
+    succeed(command.args(options))
+}
+
+/// A temporary folder of the user that runs the demo.
+struct Folder(PathBuf);
+
+impl Folder {
+    fn new() -> Result<Self> {
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .map_or(0, |since| since.as_nanos());
+        let folder = Self(std::env::temp_dir().join(format!("softsim-demo-{now:x}")));
+        folder.told(fs::create_dir(&folder.0))?;
+        if is_root() {
+            folder.told(chown(&folder.0, Some(ORDINARY), Some(ORDINARY)))?;
+        }
+        Ok(folder)
+    }
+
+    fn take(&self, programs: &Path) -> Result<PathBuf> {
+        let own = self.0.join("bin");
+        self.told(fs::create_dir(&own))?;
+        for entry in self.told(fs::read_dir(programs))? {
+            let entry = self.told(entry)?;
+            self.told(fs::copy(entry.path(), own.join(entry.file_name())))?;
+        }
+        Ok(own)
+    }
+
+    fn told<T>(&self, outcome: std::io::Result<T>) -> Result<T> {
+        outcome.map_err(|error| format!("{}: {error}", self.0.display()))
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}

@@ -1,0 +1,92 @@
+//! What the suite needs beside Rust: a few Debian packages and cargo-deny.
+
+use std::{env, path::PathBuf, process::Command};
+
+use crate::run::{Result, cargo, in_ci, output, program, succeed, target};
+
+/// A program that tests start, and the Debian package it comes in.
+struct Package {
+    program: &'static str,
+    package: &'static str,
+}
+
+const PACKAGES: &[Package] = &[
+    Package {
+        program: "hostapd",
+        package: "hostapd",
+    },
+    Package {
+        program: "openssl",
+        package: "openssl",
+    },
+];
+
+const CARGO_DENY: &str = "0.20.2";
+
+/// Installs the missing Debian packages as root; names them otherwise.
+pub fn debian_packages() -> Result<()> {
+    let missing: Vec<&str> = PACKAGES
+        .iter()
+        .filter(|wanted| find(wanted.program).is_none())
+        .map(|wanted| wanted.package)
+        .collect();
+    if missing.is_empty() {
+        return Ok(());
+    }
+    if is_root() {
+        return install(&missing);
+    }
+    let advice = format!("missing Debian packages: apt-get install {}", missing.join(" "));
+    if in_ci() {
+        return Err(advice);
+    }
+    println!("{advice}\nTests that need them are skipped.");
+    Ok(())
+}
+
+/// The program, where it is on the path or among the administrator's programs.
+pub fn find(name: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|candidate| candidate.is_file())
+}
+
+/// Whether this process may install packages.
+pub fn is_root() -> bool {
+    output(&mut program("id", &["-u"])).is_some_and(|uid| uid == "0")
+}
+
+/// A cargo-deny to run: the installed one, or one built below the target folder.
+pub fn cargo_deny() -> Result<Command> {
+    if output(&mut cargo(&["deny", "--version"])).is_some() {
+        return Ok(cargo(&["deny"]));
+    }
+    let tools = target().join("tools");
+    let built = tools.join("bin/cargo-deny");
+    if !built.is_file() {
+        println!("building cargo-deny {CARGO_DENY} (once)");
+        let mut install = cargo(&["install", "--locked", "--quiet", "cargo-deny"]);
+        install.args(["--version", CARGO_DENY, "--root"]).arg(&tools);
+        // Its build results would only fill the disk.
+        install.env_remove("CARGO_TARGET_DIR");
+        succeed(&mut install)?;
+    }
+    let mut command = program(&built.to_string_lossy(), &[]);
+    command.arg("deny");
+    Ok(command)
+}
+
+fn install(packages: &[&str]) -> Result<()> {
+    let apt = |arguments: &[&str]| {
+        // Another installation may be under way: wait for its lock, but not for ever.
+        let mut command = program("apt-get", &["-q", "-o", "DPkg::Lock::Timeout=300"]);
+        command
+            .args(arguments)
+            .env("DEBIAN_FRONTEND", "noninteractive");
+        succeed(&mut command)
+    };
+    apt(&["update"])?;
+    apt(&[&["install", "--yes", "--no-install-recommends"], packages].concat())
+}

@@ -1,0 +1,72 @@
+//! Starting other programs from the root of the workspace.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+/// What went wrong, as it is shown to whoever ran the command.
+pub type Result<T> = std::result::Result<T, String>;
+
+/// The root of the workspace.
+pub fn root() -> &'static Path {
+    // The manifest of xtask lies one folder below the root.
+    Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
+}
+
+/// Where build results go.
+pub fn target() -> PathBuf {
+    env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
+}
+
+/// Whether a missing prerequisite is a failure.
+pub fn in_ci() -> bool {
+    env::var("CI").is_ok_and(|value| value == "true")
+}
+
+/// A program, started in the root of the workspace.
+pub fn program(name: &str, arguments: &[&str]) -> Command {
+    let mut command = Command::new(name);
+    command
+        .args(arguments)
+        .current_dir(root())
+        .stdin(Stdio::null());
+    command
+}
+
+/// The cargo that runs this program.
+pub fn cargo(arguments: &[&str]) -> Command {
+    let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
+    program(&cargo, arguments)
+}
+
+/// Runs a command to its end and expects success.
+pub fn succeed(command: &mut Command) -> Result<()> {
+    let shown = show(command);
+    match command.status() {
+        Ok(status) if status.success() => Ok(()),
+        Ok(status) => Err(format!("`{shown}` ended with {status}")),
+        Err(error) => Err(format!("`{shown}` could not be started: {error}")),
+    }
+}
+
+/// What a command prints, where it succeeds.
+pub fn output(command: &mut Command) -> Option<String> {
+    let output = command.stderr(Stdio::null()).output().ok()?;
+    output
+        .status
+        .success()
+        .then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
+}
+
+fn show(command: &Command) -> String {
+    let name = Path::new(command.get_program())
+        .file_name()
+        .unwrap_or_default();
+    std::iter::once(name)
+        .chain(command.get_args())
+        .map(|part| part.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}

@@ -1,0 +1,119 @@
+//! `cargo xtask test`: every check of the project, in the order of what fails fastest.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Instant,
+};
+
+use crate::{
+    binaries, demo,
+    prerequisites::{self, find},
+    run::{Result, cargo, in_ci, succeed, target},
+};
+
+/// Runs the suite; prints a summary and fails when anything failed.
+pub fn run() -> Result<()> {
+    step("Debian packages", prerequisites::debian_packages)?;
+    step("formatting", || {
+        succeed(&mut cargo(&["fmt", "--all", "--check"]))
+    })?;
+    step("lints", || {
+        let check = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet"];
+        succeed(cargo(&check).args(["--", "--deny", "warnings"]))
+    })?;
+    step("licences, bans and sources", || {
+        succeed(&mut cargo(&["fetch", "--locked"]))?;
+        succeed(prerequisites::cargo_deny()?.args(["--offline", "check"]).args([
+            "bans", "licenses", "sources",
+        ]))
+    })?;
+    let programs = step("programs", || binaries::build("dev"))?;
+    let tests = step("tests", || tests(&programs))?;
+    step("demo", || demo::journey(&programs, &[]))?;
+    let mut skipped = tests.skipped;
+    if find("hostapd").is_some() {
+        step("demo with hostapd", || demo::journey(&programs, &["--hostapd"]))?;
+    } else {
+        skipped.push("demo with hostapd: hostapd is missing".into());
+    }
+    summary(tests.passed, &skipped)
+}
+
+fn summary(passed: u32, skipped: &[String]) -> Result<()> {
+    println!();
+    for test in skipped {
+        println!("skipped: {test}");
+    }
+    if in_ci() && !skipped.is_empty() {
+        return Err("a prerequisite is missing: in CI nothing may be skipped".into());
+    }
+    println!("{passed} passed, 0 failed, {} skipped", skipped.len());
+    Ok(())
+}
+
+fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    println!("\n== {name}");
+    let start = Instant::now();
+    let outcome = work();
+    println!("== {name}: {:.1} s", start.elapsed().as_secs_f64());
+    outcome
+}
+
+struct Tests {
+    passed: u32,
+    skipped: Vec<String>,
+}
+
+/// Runs all of cargo's tests with the programs that were built as they are shipped.
+fn tests(programs: &Path) -> Result<Tests> {
+    let skips = Skips::new()?;
+    let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
+    command
+        .env("SOFTSIM_BIN_DIR", programs)
+        .env("SOFTSIM_SKIPS", &skips.0)
+        .stdout(Stdio::piped());
+    let mut child = command
+        .spawn()
+        .map_err(|error| format!("cargo test could not be started: {error}"))?;
+    let mut passed = 0;
+    if let Some(stdout) = child.stdout.take() {
+        for line in BufReader::new(stdout).split(b'\n').map_while(std::io::Result::ok) {
+            let line = String::from_utf8_lossy(&line);
+            let _ = writeln!(std::io::stdout(), "{line}");
+            passed += passed_in(&line).unwrap_or(0);
+        }
+    }
+    let status = child.wait().map_err(|error| error.to_string())?;
+    if !status.success() {
+        return Err(format!("cargo test ended with {status}"));
+    }
+    Ok(Tests {
+        passed,
+        skipped: skips.read(),
+    })
+}
+
+/// The count in `test result: ok. 12 passed; 0 failed; …`.
+fn passed_in(line: &str) -> Option<u32> {
+    let (_, counts) = line.strip_prefix("test result:")?.split_once(". ")?;
+    counts.split_once(" passed")?.0.parse().ok()
+}
+
+/// The file in which tests say that they were skipped; their output is swallowed when they pass.
+struct Skips(PathBuf);
+
+impl Skips {
+    fn new() -> Result<Self> {
+        let path = target().join("softsim/skipped");
+        fs::write(&path, "").map_err(|error| format!("{}: {error}", path.display()))?;
+        Ok(Self(path))
+    }
+
+    fn read(&self) -> Vec<String> {
+        let skipped = fs::read_to_string(&self.0).unwrap_or_default();
+        skipped.lines().map(str::to_owned).collect()
+    }
+}
