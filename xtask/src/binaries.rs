@@ -23,12 +23,19 @@ const BINARIES: &[&str] = &[
 ];
 
 /// Builds all programs and returns the folder that holds them.
-pub fn build(profile: &str) -> Result<PathBuf> {
+pub(crate) fn build(profile: &str) -> Result<PathBuf> {
     let folder = target().join("softsim").join(profile);
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let built = target().join(if profile == "dev" { "debug" } else { profile });
     for packages in BUILDS {
-        let mut command = cargo(&["build", "--locked", "--quiet", "--profile", profile, "--bins"]);
+        let mut command = cargo(&[
+            "build",
+            "--locked",
+            "--quiet",
+            "--profile",
+            profile,
+            "--bins",
+        ]);
         for package in *packages {
             command.args(["--package", package]);
         }
@@ -44,7 +51,11 @@ pub fn build(profile: &str) -> Result<PathBuf> {
 }
 
 fn belongs(binary: &str, packages: &[&str]) -> bool {
-    let package = if binary == "softsimctl" { "softsim-ctl" } else { binary };
+    let package = if binary == "softsimctl" {
+        "softsim-ctl"
+    } else {
+        binary
+    };
     packages.contains(&package)
 }
 

@@ -18,14 +18,18 @@ use crate::{
 const ORDINARY: u32 = 65534;
 
 /// Runs the demo with the options of its command line.
-pub fn run(options: &[&str]) -> Result<()> {
+pub(crate) fn run(options: &[&str]) -> Result<()> {
     let mut profile = "dev";
     let mut lab_options = Vec::new();
     for option in options {
         match *option {
             "--release" => profile = "dist",
             "--hostapd" => lab_options.push("--hostapd"),
-            other => return Err(format!("demo: expected --hostapd or --release, came {other}")),
+            other => {
+                return Err(format!(
+                    "demo: expected --hostapd or --release, came {other}"
+                ));
+            }
         }
     }
     if lab_options.contains(&"--hostapd") && find("hostapd").is_none() {
@@ -36,7 +40,7 @@ pub fn run(options: &[&str]) -> Result<()> {
 }
 
 /// Runs the journey with programs that are built, in a folder that is removed afterwards.
-pub fn journey(programs: &Path, options: &[&str]) -> Result<()> {
+pub(crate) fn journey(programs: &Path, options: &[&str]) -> Result<()> {
     let folder = Folder::new()?;
     let mut command = Command::new(programs.join("softsim-lab"));
     if is_root() {

@@ -24,7 +24,7 @@ const PACKAGES: &[Package] = &[
 const CARGO_DENY: &str = "0.20.2";
 
 /// Installs the missing Debian packages as root; names them otherwise.
-pub fn debian_packages() -> Result<()> {
+pub(crate) fn debian_packages() -> Result<()> {
     let missing: Vec<&str> = PACKAGES
         .iter()
         .filter(|wanted| find(wanted.program).is_none())
@@ -36,7 +36,10 @@ pub fn debian_packages() -> Result<()> {
     if is_root() {
         return install(&missing);
     }
-    let advice = format!("missing Debian packages: apt-get install {}", missing.join(" "));
+    let advice = format!(
+        "missing Debian packages: apt-get install {}",
+        missing.join(" ")
+    );
     if in_ci() {
         return Err(advice);
     }
@@ -45,7 +48,7 @@ pub fn debian_packages() -> Result<()> {
 }
 
 /// The program, where it is on the path or among the administrator's programs.
-pub fn find(name: &str) -> Option<PathBuf> {
+pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])
@@ -54,12 +57,12 @@ pub fn find(name: &str) -> Option<PathBuf> {
 }
 
 /// Whether this process may install packages.
-pub fn is_root() -> bool {
+pub(crate) fn is_root() -> bool {
     output(&mut program("id", &["-u"])).is_some_and(|uid| uid == "0")
 }
 
 /// A cargo-deny to run: the installed one, or one built below the target folder.
-pub fn cargo_deny() -> Result<Command> {
+pub(crate) fn cargo_deny() -> Result<Command> {
     if output(&mut cargo(&["deny", "--version"])).is_some() {
         return Ok(cargo(&["deny"]));
     }
@@ -68,7 +71,9 @@ pub fn cargo_deny() -> Result<Command> {
     if !built.is_file() {
         println!("building cargo-deny {CARGO_DENY} (once)");
         let mut install = cargo(&["install", "--locked", "--quiet", "cargo-deny"]);
-        install.args(["--version", CARGO_DENY, "--root"]).arg(&tools);
+        install
+            .args(["--version", CARGO_DENY, "--root"])
+            .arg(&tools);
         // Its build results would only fill the disk.
         install.env_remove("CARGO_TARGET_DIR");
         succeed(&mut install)?;

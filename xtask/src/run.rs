@@ -7,26 +7,26 @@ use std::{
 };
 
 /// What went wrong, as it is shown to whoever ran the command.
-pub type Result<T> = std::result::Result<T, String>;
+pub(crate) type Result<T> = std::result::Result<T, String>;
 
 /// The root of the workspace.
-pub fn root() -> &'static Path {
+pub(crate) fn root() -> &'static Path {
     // The manifest of xtask lies one folder below the root.
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
 /// Where build results go.
-pub fn target() -> PathBuf {
+pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// Whether a missing prerequisite is a failure.
-pub fn in_ci() -> bool {
+pub(crate) fn in_ci() -> bool {
     env::var("CI").is_ok_and(|value| value == "true")
 }
 
 /// A program, started in the root of the workspace.
-pub fn program(name: &str, arguments: &[&str]) -> Command {
+pub(crate) fn program(name: &str, arguments: &[&str]) -> Command {
     let mut command = Command::new(name);
     command
         .args(arguments)
@@ -36,13 +36,13 @@ pub fn program(name: &str, arguments: &[&str]) -> Command {
 }
 
 /// The cargo that runs this program.
-pub fn cargo(arguments: &[&str]) -> Command {
+pub(crate) fn cargo(arguments: &[&str]) -> Command {
     let cargo = env::var("CARGO").unwrap_or_else(|_| "cargo".into());
     program(&cargo, arguments)
 }
 
 /// Runs a command to its end and expects success.
-pub fn succeed(command: &mut Command) -> Result<()> {
+pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let shown = show(command);
     match command.status() {
         Ok(status) if status.success() => Ok(()),
@@ -52,7 +52,7 @@ pub fn succeed(command: &mut Command) -> Result<()> {
 }
 
 /// What a command prints, where it succeeds.
-pub fn output(command: &mut Command) -> Option<String> {
+pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     output
         .status

@@ -15,27 +15,37 @@ use crate::{
 };
 
 /// Runs the suite; prints a summary and fails when anything failed.
-pub fn run() -> Result<()> {
+pub(crate) fn run() -> Result<()> {
     step("Debian packages", prerequisites::debian_packages)?;
     step("formatting", || {
         succeed(&mut cargo(&["fmt", "--all", "--check"]))
     })?;
     step("lints", || {
-        let check = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet"];
+        let check = [
+            "clippy",
+            "--workspace",
+            "--all-targets",
+            "--locked",
+            "--quiet",
+        ];
         succeed(cargo(&check).args(["--", "--deny", "warnings"]))
     })?;
     step("licences, bans and sources", || {
         succeed(&mut cargo(&["fetch", "--locked"]))?;
-        succeed(prerequisites::cargo_deny()?.args(["--offline", "check"]).args([
-            "bans", "licenses", "sources",
-        ]))
+        succeed(
+            prerequisites::cargo_deny()?
+                .args(["--offline", "check"])
+                .args(["bans", "licenses", "sources"]),
+        )
     })?;
     let programs = step("programs", || binaries::build("dev"))?;
     let tests = step("tests", || tests(&programs))?;
     step("demo", || demo::journey(&programs, &[]))?;
     let mut skipped = tests.skipped;
     if find("hostapd").is_some() {
-        step("demo with hostapd", || demo::journey(&programs, &["--hostapd"]))?;
+        step("demo with hostapd", || {
+            demo::journey(&programs, &["--hostapd"])
+        })?;
     } else {
         skipped.push("demo with hostapd: hostapd is missing".into());
     }
@@ -80,7 +90,10 @@ fn tests(programs: &Path) -> Result<Tests> {
         .map_err(|error| format!("cargo test could not be started: {error}"))?;
     let mut passed = 0;
     if let Some(stdout) = child.stdout.take() {
-        for line in BufReader::new(stdout).split(b'\n').map_while(std::io::Result::ok) {
+        for line in BufReader::new(stdout)
+            .split(b'\n')
+            .map_while(std::io::Result::ok)
+        {
             let line = String::from_utf8_lossy(&line);
             let _ = writeln!(std::io::stdout(), "{line}");
             passed += passed_in(&line).unwrap_or(0);
