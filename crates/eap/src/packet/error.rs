@@ -1,0 +1,178 @@
+//! What can be wrong with a packet, and what was expected instead.
+
+use super::Kind;
+use std::fmt;
+
+/// A packet that is not EAP (RFC 3748 section 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PacketError {
+    /// Fewer than the four octets of the header.
+    TooShort {
+        /// Octets received.
+        octets: usize,
+    },
+    /// The length field is below four or beyond what was received.
+    Length {
+        /// The length field.
+        claimed: usize,
+        /// Octets received.
+        received: usize,
+    },
+    /// A code other than 1 to 4.
+    Code(u8),
+    /// A request or response without a type octet.
+    NoType,
+    /// Success or Failure with something after the header.
+    DataInResult {
+        /// Octets after the header.
+        octets: usize,
+    },
+    /// To be sent, and longer than a 16-bit length can say.
+    TooLong {
+        /// Octets of the whole packet.
+        octets: usize,
+    },
+}
+
+impl fmt::Display for PacketError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            PacketError::TooShort { octets } => {
+                write!(f, "expected an EAP header of 4 octets, got {octets}")
+            }
+            PacketError::Length { claimed, received } => {
+                write!(
+                    f,
+                    "expected an EAP length from 4 to the {received} octets received, got {claimed}"
+                )
+            }
+            PacketError::Code(code) => write!(f, "expected an EAP code from 1 to 4, got {code}"),
+            PacketError::NoType => {
+                write!(f, "expected a type in an EAP request or response, got none")
+            }
+            PacketError::DataInResult { octets } => {
+                write!(
+                    f,
+                    "expected EAP-Success or EAP-Failure to end after its header, got {octets} octets more"
+                )
+            }
+            PacketError::TooLong { octets } => write!(
+                f,
+                "expected an EAP packet of at most 65535 octets, got {octets}"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for PacketError {}
+
+/// A malformed message of EAP-AKA or EAP-AKA' (RFC 4187 sections 6.3.1 and 8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AkaError {
+    /// Not a request or response of type 23 or 50.
+    NotAka,
+    /// The type data ends before subtype and reserved octets.
+    NoSubtype {
+        /// Octets of type data.
+        octets: usize,
+    },
+    /// The packet ends inside an attribute.
+    Truncated {
+        /// The attribute.
+        kind: Kind,
+        /// The length the attribute claims.
+        claimed: usize,
+        /// Octets left in the packet.
+        left: usize,
+    },
+    /// An attribute of length zero, which can't be stepped over.
+    ZeroLength {
+        /// The attribute.
+        kind: Kind,
+    },
+    /// An attribute that must be understood (types 0 to 127) and isn't.
+    NotSkippable {
+        /// The attribute.
+        kind: Kind,
+    },
+    /// An attribute that may stand once stands twice.
+    Duplicate {
+        /// The attribute.
+        kind: Kind,
+    },
+    /// An attribute whose length does not fit its content.
+    WrongLength {
+        /// The attribute.
+        kind: Kind,
+        /// Octets of the whole attribute.
+        octets: usize,
+    },
+    /// A bit length of AT_RES outside 32 to 128 (section 10.8).
+    ResBits {
+        /// The bit length.
+        bits: u16,
+    },
+    /// To be sent, and longer than its length field can say.
+    TooLong {
+        /// The attribute.
+        kind: Kind,
+        /// Octets of its value.
+        octets: usize,
+    },
+    /// To be sent, and longer than a 16-bit length can say.
+    MessageTooLong {
+        /// Octets of the whole message.
+        octets: usize,
+    },
+}
+
+impl fmt::Display for AkaError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AkaError::NotAka => write!(f, "expected a request or response of type 23 or 50"),
+            AkaError::NoSubtype { octets } => write!(
+                f,
+                "expected a subtype and two reserved octets, got {octets} octets"
+            ),
+            AkaError::Truncated {
+                kind,
+                claimed,
+                left,
+            } => {
+                write!(
+                    f,
+                    "expected the {claimed} octets that {kind} claims, got {left}"
+                )
+            }
+            AkaError::ZeroLength { kind } => {
+                write!(f, "expected a length of at least 4 octets in {kind}, got 0")
+            }
+            AkaError::NotSkippable { kind } => write!(
+                f,
+                "expected only known non-skippable attributes, got {kind}"
+            ),
+            AkaError::Duplicate { kind } => write!(f, "expected {kind} once, got it twice"),
+            AkaError::WrongLength { kind, octets } => {
+                write!(
+                    f,
+                    "expected a length of {kind} that fits its content, got {octets} octets"
+                )
+            }
+            AkaError::ResBits { bits } => {
+                write!(f, "expected AT_RES of 32 to 128 bits, got {bits}")
+            }
+            AkaError::MessageTooLong { octets } => {
+                write!(
+                    f,
+                    "expected a message of at most 65535 octets, got {octets}"
+                )
+            }
+            AkaError::TooLong { kind, octets } => write!(
+                f,
+                "expected a value of {kind} that fits its length field, got {octets} octets"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for AkaError {}

@@ -1,0 +1,344 @@
+//! The codec against recorded packets, and against what no packet may look like.
+#![allow(clippy::unwrap_used)]
+
+use super::*;
+
+fn recorded(name: &str, index: usize) -> Vec<u8> {
+    let text = include_str!(concat!(
+        env!("CARGO_MANIFEST_DIR"),
+        "/../../tests/vectors/transcripts_hostapd_2.10.json"
+    ));
+    let json: serde_json::Value = serde_json::from_str(text).unwrap();
+    let events = json["cases"][0]["events"].as_array().unwrap();
+    let hex = events.iter().filter(|e| e[0] == name).nth(index).unwrap()[1]
+        .as_str()
+        .unwrap();
+    hex::decode(hex).unwrap()
+}
+
+/// A request of EAP-AKA' with these octets after the subtype and the reserved octets.
+fn request(subtype: u8, attributes: &[u8]) -> Vec<u8> {
+    typed(
+        Code::Request,
+        7,
+        Type::AkaPrime,
+        &[&[subtype, 0, 0], attributes].concat(),
+    )
+    .unwrap()
+}
+
+fn error(attributes: &[u8]) -> AkaError {
+    Packet::parse(&request(1, attributes))
+        .unwrap()
+        .aka()
+        .unwrap_err()
+}
+
+#[test]
+fn hostapds_challenge_is_read_whole() {
+    let bytes = recorded("req", 1);
+    let message = Packet::parse(&bytes).unwrap().aka().unwrap();
+    assert_eq!(message.subtype, Subtype::Challenge);
+    assert_eq!(message.rand().unwrap()[..4], [0x2e, 0x34, 0x61, 0xc6]);
+    assert_eq!(message.autn().unwrap()[..4], [0x1b, 0x03, 0x46, 0x1b]);
+    assert_eq!(message.kdfs(), [1]);
+    assert_eq!(message.kdf_input(), Some(&b"WLAN"[..]));
+    assert_eq!(message.checkcode().unwrap().len(), 32);
+    assert!(message.result_ind());
+    assert_eq!(message.mac().unwrap()[..4], [0x8b, 0x33, 0xd9, 0x9c]);
+    let kinds: Vec<_> = message
+        .attributes
+        .iter()
+        .map(|a| a.kind().to_string())
+        .collect();
+    assert_eq!(
+        kinds.join(" "),
+        "AT_RAND AT_AUTN AT_KDF AT_KDF_INPUT AT_IV AT_ENCR_DATA AT_CHECKCODE AT_RESULT_IND AT_MAC"
+    );
+}
+
+#[test]
+fn what_is_read_can_be_built_again_octet_for_octet() {
+    for (name, index) in [
+        ("req", 0),
+        ("req", 1),
+        ("req", 2),
+        ("rsp", 1),
+        ("rsp", 2),
+        ("rsp", 3),
+    ] {
+        let bytes = recorded(name, index);
+        let packet = Packet::parse(&bytes).unwrap();
+        let message = packet.aka().unwrap();
+        let builder = Builder::new(
+            packet.code,
+            packet.identifier,
+            Type::AkaPrime,
+            message.subtype,
+        );
+        let draft = message
+            .attributes
+            .iter()
+            .fold(builder, |b, a| b.attribute(*a))
+            .finish()
+            .unwrap();
+        assert_eq!(draft.bytes(), bytes, "{name} {index}");
+    }
+}
+
+#[test]
+fn at_mac_is_zero_under_the_mac_and_nothing_else_is() {
+    let bytes = recorded("req", 1);
+    let message = Packet::parse(&bytes).unwrap().aka().unwrap();
+    let under = message.bytes_under_mac().unwrap();
+    let at = bytes.len() - 16;
+    assert_eq!(under[..at], bytes[..at]);
+    assert_eq!(under[at..], [0; 16]);
+    let draft = Builder::new(Code::Request, 1, Type::AkaPrime, Subtype::Notification)
+        .attribute(Attribute::Notification(0))
+        .mac()
+        .finish()
+        .unwrap();
+    assert_eq!(draft.mac_at(), Some(draft.bytes().len() - 16));
+    assert_eq!(draft.with_mac(&[9; 16])[16..], [9; 16]);
+}
+
+#[test]
+fn the_links_padding_is_not_part_of_the_packet() {
+    let mut bytes = request(5, &[13, 1, 0, 0]);
+    let length = bytes.len();
+    bytes.extend([0xff; 9]);
+    assert_eq!(Packet::parse(&bytes).unwrap().bytes().len(), length);
+}
+
+#[test]
+fn what_is_not_eap_is_told_why() {
+    use PacketError::*;
+    let cases: [(&[u8], PacketError); 7] = [
+        (&[], TooShort { octets: 0 }),
+        (&[1, 0, 0], TooShort { octets: 3 }),
+        (
+            &[1, 0, 0, 3, 0],
+            Length {
+                claimed: 3,
+                received: 5,
+            },
+        ),
+        (
+            &[1, 0, 0, 6, 1],
+            Length {
+                claimed: 6,
+                received: 5,
+            },
+        ),
+        (&[9, 0, 0, 4], Code(9)),
+        (&[1, 0, 0, 4], NoType),
+        (&[3, 0, 0, 5, 0], DataInResult { octets: 1 }),
+    ];
+    for (bytes, expected) in cases {
+        assert_eq!(Packet::parse(bytes), Err(expected), "{bytes:02x?}");
+    }
+}
+
+#[test]
+fn malformed_attributes_are_told_why() {
+    use AkaError::*;
+    let of = |kind: u8, words: u8, octets: usize| {
+        let mut attribute = vec![kind, words];
+        attribute.resize(octets, 0);
+        attribute
+    };
+    let cases = [
+        (of(1, 0, 20), ZeroLength { kind: Kind::RAND }),
+        (of(200, 0, 4), ZeroLength { kind: Kind(200) }),
+        (
+            vec![0],
+            Truncated {
+                kind: Kind(0),
+                claimed: 4,
+                left: 1,
+            },
+        ),
+        (
+            of(1, 5, 16),
+            Truncated {
+                kind: Kind::RAND,
+                claimed: 20,
+                left: 16,
+            },
+        ),
+        (
+            of(200, 255, 8),
+            Truncated {
+                kind: Kind(200),
+                claimed: 1020,
+                left: 8,
+            },
+        ),
+        (
+            of(1, 4, 16),
+            WrongLength {
+                kind: Kind::RAND,
+                octets: 16,
+            },
+        ),
+        (
+            of(2, 6, 24),
+            WrongLength {
+                kind: Kind::AUTN,
+                octets: 24,
+            },
+        ),
+        (
+            of(4, 5, 20),
+            WrongLength {
+                kind: Kind::AUTS,
+                octets: 20,
+            },
+        ),
+        (
+            of(11, 1, 4),
+            WrongLength {
+                kind: Kind::MAC,
+                octets: 4,
+            },
+        ),
+        (
+            of(24, 2, 8),
+            WrongLength {
+                kind: Kind::KDF,
+                octets: 8,
+            },
+        ),
+        (
+            of(134, 5, 20),
+            WrongLength {
+                kind: Kind::CHECKCODE,
+                octets: 20,
+            },
+        ),
+        (
+            vec![23, 1, 0, 1],
+            WrongLength {
+                kind: Kind::KDF_INPUT,
+                octets: 4,
+            },
+        ),
+        (
+            vec![23, 2, 0xff, 0xff, 0, 0, 0, 0],
+            WrongLength {
+                kind: Kind::KDF_INPUT,
+                octets: 8,
+            },
+        ),
+        (
+            vec![14, 3, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0],
+            WrongLength {
+                kind: Kind::IDENTITY,
+                octets: 12,
+            },
+        ),
+        (vec![3, 2, 0, 31, 0, 0, 0, 0], ResBits { bits: 31 }),
+        (of(3, 1, 4), ResBits { bits: 0 }),
+        (
+            vec![3, 2, 0, 64, 0, 0, 0, 0],
+            WrongLength {
+                kind: Kind::RES,
+                octets: 8,
+            },
+        ),
+        (of(19, 1, 4), NotSkippable { kind: Kind(19) }),
+        (of(6, 1, 4), NotSkippable { kind: Kind(6) }),
+        (of(127, 1, 4), NotSkippable { kind: Kind(127) }),
+        (
+            [of(2, 5, 20), of(2, 5, 20)].concat(),
+            Duplicate { kind: Kind::AUTN },
+        ),
+        (
+            [of(129, 5, 20), of(129, 5, 20)].concat(),
+            Duplicate { kind: Kind(129) },
+        ),
+    ];
+    for (attributes, expected) in cases {
+        assert_eq!(error(&attributes), expected, "{attributes:02x?}");
+    }
+}
+
+#[test]
+fn a_message_without_room_for_its_subtype_is_malformed() {
+    for octets in 0..=2 {
+        let bytes = typed(Code::Request, 1, Type::AkaPrime, &[1, 0][..octets]).unwrap();
+        assert_eq!(
+            Packet::parse(&bytes).unwrap().aka(),
+            Err(AkaError::NoSubtype { octets })
+        );
+    }
+}
+
+#[test]
+fn lists_and_unknown_skippable_attributes_may_repeat() {
+    let attributes = [
+        [24, 1, 0, 2],
+        [24, 1, 0, 1],
+        [200, 1, 0, 0],
+        [200, 1, 0, 0],
+        [153, 1, 0, 1],
+        [153, 1, 0, 2],
+    ]
+    .concat();
+    let bytes = request(1, &attributes);
+    let message = Packet::parse(&bytes).unwrap().aka().unwrap();
+    assert_eq!(message.kdfs(), [2, 1]);
+    assert_eq!(message.attributes.len(), 6);
+}
+
+#[test]
+fn what_does_not_fit_a_length_field_is_not_built() {
+    let builder = || Builder::new(Code::Response, 1, Type::AkaPrime, Subtype::Identity);
+    let long = vec![b'a'; 1017];
+    assert!(
+        builder()
+            .attribute(Attribute::Identity(&long[..1016]))
+            .finish()
+            .is_ok()
+    );
+    assert_eq!(
+        builder().attribute(Attribute::Identity(&long)).finish(),
+        Err(AkaError::TooLong {
+            kind: Kind::IDENTITY,
+            octets: 1017
+        })
+    );
+    let many = (0..65).fold(builder(), |b, _| {
+        b.attribute(Attribute::Skippable(Kind(200), &long[..1018 - 1]))
+    });
+    assert_eq!(
+        many.finish(),
+        Err(AkaError::MessageTooLong {
+            octets: 8 + 65 * 1020
+        })
+    );
+    assert_eq!(
+        typed(Code::Response, 1, Type::Identity, &[0; 65531]),
+        Err(PacketError::TooLong { octets: 65536 })
+    );
+}
+
+#[test]
+fn notification_codes_carry_their_phase_and_success() {
+    let cases = [
+        (0, false, false),
+        (1026, false, false),
+        (16384, false, true),
+        (32768, true, false),
+        (0xffff, true, true),
+    ];
+    for (code, success, before) in cases {
+        let code = Notification(code);
+        assert_eq!(
+            (code.success(), code.before_challenge()),
+            (success, before),
+            "{code}"
+        );
+    }
+}
