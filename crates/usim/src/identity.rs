@@ -1,0 +1,229 @@
+//! IMSI and the permanent identity made of it (TS 23.003 §2.2, §14.3 and §19.3).
+
+use core::fmt;
+
+/// An IMSI: MCC, MNC and MSIN, together 6 to 15 decimal digits.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Imsi {
+    digits: [u8; 15],
+    length: u8,
+    mnc_length: MncLength,
+}
+
+/// How many digits of an IMSI are the MNC; the digits themselves don't tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MncLength {
+    /// Two digits, as in most of the world.
+    Two = 2,
+    /// Three digits, as in North America.
+    Three = 3,
+}
+
+/// Why something is not an IMSI.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BadImsi {
+    /// 6 to 15 digits were expected.
+    Length(usize),
+    /// Something other than a decimal digit came.
+    NotADigit {
+        /// Where, from 0.
+        at: usize,
+    },
+    /// The MNC has two or three digits.
+    MncLength(u8),
+}
+
+impl fmt::Display for BadImsi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length(found) => write!(f, "an IMSI takes 6 to 15 digits, {found} came"),
+            Self::NotADigit { at } => {
+                write!(f, "an IMSI takes decimal digits, character {at} is none")
+            }
+            Self::MncLength(found) => write!(f, "the MNC takes 2 or 3 digits, {found} came"),
+        }
+    }
+}
+
+impl core::error::Error for BadImsi {}
+
+impl TryFrom<u8> for MncLength {
+    type Error = BadImsi;
+
+    fn try_from(digits: u8) -> Result<Self, BadImsi> {
+        match digits {
+            2 => Ok(Self::Two),
+            3 => Ok(Self::Three),
+            other => Err(BadImsi::MncLength(other)),
+        }
+    }
+}
+
+impl Imsi {
+    /// Takes the digits in ASCII.
+    ///
+    /// # Errors
+    /// [`BadImsi`] if they are too few, too many or no digits.
+    pub fn new(digits: &[u8], mnc_length: MncLength) -> Result<Self, BadImsi> {
+        let mut place = [b'0'; 15];
+        match place.get_mut(..digits.len()) {
+            Some(place) if digits.len() >= 6 => place.copy_from_slice(digits),
+            _ => return Err(BadImsi::Length(digits.len())),
+        }
+        match digits.iter().position(|digit| !digit.is_ascii_digit()) {
+            Some(at) => Err(BadImsi::NotADigit { at }),
+            None => Ok(Self {
+                digits: place,
+                length: digits.len() as u8,
+                mnc_length,
+            }),
+        }
+    }
+
+    /// All digits, in ASCII.
+    pub fn digits(&self) -> &str {
+        core::str::from_utf8(&self.digits[..usize::from(self.length)]).expect("digits are ASCII")
+    }
+
+    /// The mobile country code: three digits.
+    pub fn mcc(&self) -> &str {
+        &self.digits()[..3]
+    }
+
+    /// The mobile network code: two or three digits.
+    pub fn mnc(&self) -> &str {
+        &self.digits()[3..3 + usize::from(self.mnc_length as u8)]
+    }
+
+    /// How many digits the MNC has.
+    pub fn mnc_length(&self) -> MncLength {
+        self.mnc_length
+    }
+
+    /// The permanent identity: `<prefix><IMSI>@wlan.mnc<MNC>.mcc<MCC>.3gppnetwork.org`, where the MNC always has
+    /// three digits (TS 23.003 §14.2 and §14.3).
+    pub fn permanent_identity(&self, prefix: IdentityPrefix) -> Nai {
+        let mut nai = Nai::default();
+        nai.push(&[prefix as u8]);
+        nai.push(self.digits().as_bytes());
+        nai.push(b"@wlan.mnc");
+        if self.mnc_length == MncLength::Two {
+            nai.push(b"0");
+        }
+        nai.push(self.mnc().as_bytes());
+        nai.push(b".mcc");
+        nai.push(self.mcc().as_bytes());
+        nai.push(b".3gppnetwork.org");
+        nai
+    }
+}
+
+/// Shows the home network only: an IMSI names a person, and logs travel.
+impl fmt::Debug for Imsi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Imsi({}-{}-[redacted])", self.mcc(), self.mnc())
+    }
+}
+
+/// The first character of a permanent identity, which tells the method (RFC 4187 §4.1.1.6, TS 23.003 §14.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityPrefix {
+    /// EAP-AKA.
+    Aka = b'0' as isize,
+    /// EAP-AKA'.
+    AkaPrime = b'6' as isize,
+}
+
+/// A network access identifier, at most 51 octets here.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Nai {
+    octets: [u8; Nai::MAX],
+    length: usize,
+}
+
+impl Nai {
+    /// A prefix, 15 digits and the realm.
+    const MAX: usize = 1 + 15 + "@wlan.mnc000.mcc000.3gppnetwork.org".len();
+
+    /// The identifier's characters.
+    pub fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.octets[..self.length]).expect("made of ASCII only")
+    }
+
+    /// The part after the at sign.
+    pub fn realm(&self) -> &str {
+        self.as_str().split_once('@').map_or("", |(_, realm)| realm)
+    }
+
+    fn push(&mut self, part: &[u8]) {
+        self.octets[self.length..self.length + part.len()].copy_from_slice(part);
+        self.length += part.len();
+    }
+}
+
+impl Default for Nai {
+    fn default() -> Self {
+        Self {
+            octets: [0; Self::MAX],
+            length: 0,
+        }
+    }
+}
+
+/// Shows the realm only, as the username holds the IMSI.
+impl fmt::Debug for Nai {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Nai([redacted]@{})", self.realm())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    extern crate std;
+
+    use super::*;
+    use std::format;
+
+    fn imsi(digits: &str, mnc_length: MncLength) -> Imsi {
+        Imsi::new(digits.as_bytes(), mnc_length).unwrap()
+    }
+
+    #[test]
+    fn the_realm_has_a_three_digit_mnc() {
+        let nai =
+            imsi("001010000000000", MncLength::Two).permanent_identity(IdentityPrefix::AkaPrime);
+        assert_eq!(
+            nai.as_str(),
+            "6001010000000000@wlan.mnc001.mcc001.3gppnetwork.org"
+        );
+        let nai = imsi("310410123456789", MncLength::Three).permanent_identity(IdentityPrefix::Aka);
+        assert_eq!(
+            nai.as_str(),
+            "0310410123456789@wlan.mnc410.mcc310.3gppnetwork.org"
+        );
+        assert_eq!(nai.realm(), "wlan.mnc410.mcc310.3gppnetwork.org");
+        assert_eq!(nai.as_str().len(), Nai::MAX, "the longest");
+    }
+
+    #[test]
+    fn an_imsi_has_6_to_15_digits() {
+        let new = |digits: &str| Imsi::new(digits.as_bytes(), MncLength::Two);
+        assert_eq!(new("00101"), Err(BadImsi::Length(5)));
+        assert_eq!(new("0010100000000000"), Err(BadImsi::Length(16)));
+        assert_eq!(new("00101x"), Err(BadImsi::NotADigit { at: 5 }));
+        assert_eq!(new("001012").unwrap().mnc(), "01");
+        assert_eq!(MncLength::try_from(4), Err(BadImsi::MncLength(4)));
+    }
+
+    #[test]
+    fn who_it_is_stays_out_of_logs() {
+        let imsi = imsi("001010123456789", MncLength::Two);
+        assert_eq!(format!("{imsi:?}"), "Imsi(001-01-[redacted])");
+        let nai = imsi.permanent_identity(IdentityPrefix::AkaPrime);
+        assert_eq!(
+            format!("{nai:?}"),
+            "Nai([redacted]@wlan.mnc001.mcc001.3gppnetwork.org)"
+        );
+    }
+}
