@@ -35,13 +35,21 @@ impl Block {
 
     /// The block that begins at `offset`, which must be a multiple of the size.
     pub(crate) fn at(offset: usize, more: bool, size: BlockSize) -> Block {
-        Block { number: (offset / size.octets()) as u32, more, size }
+        Block {
+            number: (offset / size.octets()) as u32,
+            more,
+            size,
+        }
     }
 
     pub(crate) fn decode(value: u32) -> Option<Block> {
         let number = value >> 4;
         let size = BlockSize::from_szx((value & 7) as u8)?;
-        ((number as usize) < Self::NUMBER_LIMIT).then_some(Block { number, more: value & 8 != 0, size })
+        ((number as usize) < Self::NUMBER_LIMIT).then_some(Block {
+            number,
+            more: value & 8 != 0,
+            size,
+        })
     }
 
     pub(crate) fn encode(self) -> u32 {
@@ -70,7 +78,12 @@ pub(crate) enum Misfit {
 }
 
 /// Adds a block to a body that must stay within `limit`; on an error the body is unchanged.
-pub(crate) fn append(body: &mut Vec<u8>, block: Block, payload: &[u8], limit: usize) -> Result<(), Misfit> {
+pub(crate) fn append(
+    body: &mut Vec<u8>,
+    block: Block,
+    payload: &[u8],
+    limit: usize,
+) -> Result<(), Misfit> {
     if !block.fits(payload.len()) {
         return Err(Misfit::Length);
     }

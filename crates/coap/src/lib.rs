@@ -20,6 +20,8 @@ mod server;
 mod types;
 
 pub use block::BlockSize;
-pub use endpoint::{Config, Endpoint, EXCHANGE_LIFETIME};
+pub use endpoint::{Config, EXCHANGE_LIFETIME, Endpoint};
 pub use message::FormatError;
-pub use types::{Code, Event, ExchangeId, FailureReason, Method, Observe, Reliability, Request, Response, Token};
+pub use types::{
+    Code, Event, ExchangeId, FailureReason, Method, Observe, Reliability, Request, Response, Token,
+};

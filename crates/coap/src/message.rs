@@ -66,10 +66,18 @@ pub enum FormatError {
 impl fmt::Display for FormatError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            FormatError::TooShort { length } => write!(f, "expected a CoAP header of 4 octets, got {length}"),
+            FormatError::TooShort { length } => {
+                write!(f, "expected a CoAP header of 4 octets, got {length}")
+            }
             FormatError::Version { version } => write!(f, "expected CoAP version 1, got {version}"),
-            FormatError::NotEmpty { mid } => write!(f, "expected nothing behind the header of empty message {mid}"),
-            FormatError::Malformed { mid } => write!(f, "expected a well-formed token, options and payload in message {mid}"),
+            FormatError::NotEmpty { mid } => write!(
+                f,
+                "expected nothing behind the header of empty message {mid}"
+            ),
+            FormatError::Malformed { mid } => write!(
+                f,
+                "expected a well-formed token, options and payload in message {mid}"
+            ),
         }
     }
 }
@@ -79,10 +87,14 @@ impl std::error::Error for FormatError {}
 impl Message {
     pub(crate) fn decode(datagram: &[u8]) -> Result<Message, FormatError> {
         let &[first, code, mid_high, mid_low, ..] = datagram else {
-            return Err(FormatError::TooShort { length: datagram.len() });
+            return Err(FormatError::TooShort {
+                length: datagram.len(),
+            });
         };
         if first >> 6 != 1 {
-            return Err(FormatError::Version { version: first >> 6 });
+            return Err(FormatError::Version {
+                version: first >> 6,
+            });
         }
         let mid = u16::from_be_bytes([mid_high, mid_low]);
         if code == 0 && datagram.len() > 4 {
@@ -90,7 +102,10 @@ impl Message {
         }
         let packet = Packet::from_bytes(datagram).map_err(|_| FormatError::Malformed { mid })?;
         // The encoding of CoAP is unique, so whatever the codec let pass shows when it is encoded again.
-        if packet.to_bytes_unlimited().map_or(true, |bytes| bytes != datagram) {
+        if packet
+            .to_bytes_unlimited()
+            .map_or(true, |bytes| bytes != datagram)
+        {
             return Err(FormatError::Malformed { mid });
         }
         let kind = match packet.header.get_type() {
@@ -99,10 +114,23 @@ impl Message {
             MessageType::Acknowledgement => Kind::Acknowledgement,
             MessageType::Reset => Kind::Reset,
         };
-        Ok(Message { kind, code: Code(code), mid, token: packet.get_token().to_vec(), packet })
+        Ok(Message {
+            kind,
+            code: Code(code),
+            mid,
+            token: packet.get_token().to_vec(),
+            packet,
+        })
     }
 
-    pub(crate) fn encode(kind: Kind, code: Code, mid: u16, token: &[u8], options: &Options, payload: &[u8]) -> Vec<u8> {
+    pub(crate) fn encode(
+        kind: Kind,
+        code: Code,
+        mid: u16,
+        token: &[u8],
+        options: &Options,
+        payload: &[u8],
+    ) -> Vec<u8> {
         let mut packet = Packet::new();
         packet.header.set_type(match kind {
             Kind::Confirmable => MessageType::Confirmable,
@@ -115,7 +143,9 @@ impl Message {
         packet.set_token(token.to_vec());
         options.write(&mut packet);
         packet.payload = payload.to_vec();
-        packet.to_bytes_unlimited().expect("it fails only above a size limit, and there is none")
+        packet
+            .to_bytes_unlimited()
+            .expect("it fails only above a size limit, and there is none")
     }
 
     /// An empty Acknowledgement or Reset.
@@ -164,7 +194,7 @@ pub(crate) struct Options {
     pub(crate) etag: Option<Vec<u8>>,
 }
 
-/// How long each option may be (RFC 7252 §5.10, RFC 7959 §2.1, RFC 7641 §2).
+/// How long a path segment, query argument or host name may be (RFC 7252 §5.10).
 const LONGEST_STRING: usize = 255;
 
 impl Options {
@@ -198,22 +228,39 @@ impl Options {
             }
             _ => {}
         }
-        let (field, longest): (&mut dyn FnMut(u32) -> bool, usize) = match option {
-            CoapOption::ContentFormat => (&mut |v| set(&mut self.content_format, u16::try_from(v).ok()), 2),
-            CoapOption::Accept => (&mut |v| set(&mut self.accept, u16::try_from(v).ok()), 2),
-            CoapOption::Observe => (&mut |v| set(&mut self.observe, Some(v)), 3),
-            CoapOption::Block1 => (&mut |v| set(&mut self.block1, Block::decode(v)), 3),
-            CoapOption::Block2 => (&mut |v| set(&mut self.block2, Block::decode(v)), 3),
-            CoapOption::Size1 => (&mut |v| set(&mut self.size1, Some(v)), 4),
-            CoapOption::Size2 => (&mut |v| set(&mut self.size2, Some(v)), 4),
+        let longest = match option {
+            CoapOption::ContentFormat | CoapOption::Accept => 2,
+            CoapOption::Observe | CoapOption::Block1 | CoapOption::Block2 => 3,
+            CoapOption::Size1 | CoapOption::Size2 => 4,
             _ => return false,
         };
-        value.len() <= longest && field(value.iter().fold(0, |sum, &octet| sum << 8 | u32::from(octet)))
+        if value.len() > longest {
+            return false;
+        }
+        let uint = value
+            .iter()
+            .fold(0, |sum, &octet| sum << 8 | u32::from(octet));
+        match option {
+            CoapOption::ContentFormat => self.content_format = u16::try_from(uint).ok(),
+            CoapOption::Accept => self.accept = u16::try_from(uint).ok(),
+            CoapOption::Observe => self.observe = Some(uint),
+            CoapOption::Block1 => self.block1 = Block::decode(uint),
+            CoapOption::Block2 => self.block2 = Block::decode(uint),
+            CoapOption::Size1 => self.size1 = Some(uint),
+            _ => self.size2 = Some(uint),
+        }
+        match option {
+            CoapOption::Block1 => self.block1.is_some(),
+            CoapOption::Block2 => self.block2.is_some(),
+            _ => true,
+        }
     }
 
     fn write(&self, packet: &mut Packet) {
         let mut string = |option: CoapOption, values: &[String]| {
-            values.iter().for_each(|value| packet.add_option(option, value.clone().into_bytes()));
+            values
+                .iter()
+                .for_each(|value| packet.add_option(option, value.clone().into_bytes()));
         };
         string(CoapOption::UriPath, &self.path);
         string(CoapOption::UriQuery, &self.query);
@@ -226,7 +273,10 @@ impl Options {
                 packet.add_option(option, shortest(value));
             }
         };
-        uint(CoapOption::ContentFormat, self.content_format.map(u32::from));
+        uint(
+            CoapOption::ContentFormat,
+            self.content_format.map(u32::from),
+        );
         uint(CoapOption::Accept, self.accept.map(u32::from));
         uint(CoapOption::Observe, self.observe);
         uint(CoapOption::Block1, self.block1.map(Block::encode));
@@ -250,28 +300,58 @@ impl Options {
     }
 
     pub(crate) fn of_response(response: &Response) -> Options {
-        Options { content_format: response.content_format, location: response.location.clone(), ..Options::default() }
+        Options {
+            content_format: response.content_format,
+            location: response.location.clone(),
+            ..Options::default()
+        }
     }
 
-    pub(crate) fn into_request(self, method: Method, reliability: Reliability, payload: Vec<u8>) -> Request {
+    pub(crate) fn into_request(
+        self,
+        method: Method,
+        reliability: Reliability,
+        payload: Vec<u8>,
+    ) -> Request {
         let observe = match self.observe {
             Some(0) => Some(Observe::Register),
             Some(1) => Some(Observe::Deregister),
             _ => None,
         };
-        let Options { path, query, content_format, accept, .. } = self;
-        Request { method, path, query, content_format, accept, observe, payload, reliability }
+        let Options {
+            path,
+            query,
+            content_format,
+            accept,
+            ..
+        } = self;
+        Request {
+            method,
+            path,
+            query,
+            content_format,
+            accept,
+            observe,
+            payload,
+            reliability,
+        }
     }
 
     pub(crate) fn into_response(self, code: Code, payload: Vec<u8>) -> Response {
-        let Options { content_format, location, observe, .. } = self;
-        Response { code, content_format, location, observe, payload }
+        let Options {
+            content_format,
+            location,
+            observe,
+            ..
+        } = self;
+        Response {
+            code,
+            content_format,
+            location,
+            observe,
+            payload,
+        }
     }
-}
-
-fn set<T>(field: &mut Option<T>, value: Option<T>) -> bool {
-    *field = value;
-    field.is_some()
 }
 
 fn push_string(list: &mut Vec<String>, value: &[u8]) -> bool {
@@ -286,5 +366,9 @@ fn push_string(list: &mut Vec<String>, value: &[u8]) -> bool {
 
 /// The `uint` format of RFC 7252 §3.2: big-endian without leading zeros.
 fn shortest(value: u32) -> Vec<u8> {
-    value.to_be_bytes().into_iter().skip_while(|&octet| octet == 0).collect()
+    value
+        .to_be_bytes()
+        .into_iter()
+        .skip_while(|&octet| octet == 0)
+        .collect()
 }

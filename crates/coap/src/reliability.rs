@@ -43,7 +43,12 @@ impl Outbox {
     }
 
     /// The next message to put in flight, if there is room; its first timeout is `interval`.
-    pub(crate) fn start_next(&mut self, now: Instant, nstart: usize, interval: impl FnOnce() -> Duration) -> Option<Vec<u8>> {
+    pub(crate) fn start_next(
+        &mut self,
+        now: Instant,
+        nstart: usize,
+        interval: impl FnOnce() -> Duration,
+    ) -> Option<Vec<u8>> {
         if self.in_flight.len() >= nstart {
             return None;
         }
@@ -62,12 +67,18 @@ impl Outbox {
 
     /// The purpose of the message with this id, if it is in flight.
     pub(crate) fn purpose_of(&self, mid: u16) -> Option<Purpose> {
-        self.in_flight.iter().find(|message| message.mid == mid).map(|message| message.purpose)
+        self.in_flight
+            .iter()
+            .find(|message| message.mid == mid)
+            .map(|message| message.purpose)
     }
 
     /// Ends the message with this id, which was acknowledged or reset.
     pub(crate) fn finish(&mut self, mid: u16) -> Option<Purpose> {
-        let index = self.in_flight.iter().position(|message| message.mid == mid)?;
+        let index = self
+            .in_flight
+            .iter()
+            .position(|message| message.mid == mid)?;
         Some(self.in_flight.swap_remove(index).purpose)
     }
 
@@ -78,8 +89,13 @@ impl Outbox {
     }
 
     pub(crate) fn holds(&self, purpose: Purpose) -> bool {
-        self.in_flight.iter().any(|message| message.purpose == purpose)
-            || self.waiting.iter().any(|(_, waiting, _)| *waiting == purpose)
+        self.in_flight
+            .iter()
+            .any(|message| message.purpose == purpose)
+            || self
+                .waiting
+                .iter()
+                .any(|(_, waiting, _)| *waiting == purpose)
     }
 
     pub(crate) fn next_due(&self) -> Option<Instant> {
@@ -88,7 +104,10 @@ impl Outbox {
 
     /// Runs one timer that is due: doubles its interval, or gives up after `max_retransmit` repetitions.
     pub(crate) fn expire_one(&mut self, now: Instant, max_retransmit: u8) -> Option<Timer> {
-        let index = self.in_flight.iter().position(|message| message.due <= now)?;
+        let index = self
+            .in_flight
+            .iter()
+            .position(|message| message.due <= now)?;
         let message = &mut self.in_flight[index];
         if message.retransmissions >= max_retransmit {
             return Some(Timer::GaveUp(self.in_flight.swap_remove(index).purpose));
@@ -117,7 +136,12 @@ impl Inbox {
     const CAPACITY: usize = 128;
 
     /// Enters a message; for a repeated one, what was replied to it so far.
-    pub(crate) fn enter(&mut self, now: Instant, mid: u16, lifetime: Duration) -> Result<(), Option<Vec<u8>>> {
+    pub(crate) fn enter(
+        &mut self,
+        now: Instant,
+        mid: u16,
+        lifetime: Duration,
+    ) -> Result<(), Option<Vec<u8>>> {
         self.0.retain(|seen| seen.until > now);
         if let Some(seen) = self.0.iter().find(|seen| seen.mid == mid) {
             return Err(seen.reply.clone());
@@ -125,7 +149,11 @@ impl Inbox {
         if self.0.len() == Self::CAPACITY {
             self.0.pop_front();
         }
-        self.0.push_back(Seen { mid, until: now + lifetime, reply: None });
+        self.0.push_back(Seen {
+            mid,
+            until: now + lifetime,
+            reply: None,
+        });
         Ok(())
     }
 

@@ -85,7 +85,9 @@ impl Method {
     /// The method of a request code, if it is one we know.
     pub fn from_code(code: Code) -> Option<Method> {
         use Method::*;
-        [Get, Post, Put, Delete, Fetch, Patch, IPatch].into_iter().find(|method| method.code() == code)
+        [Get, Post, Put, Delete, Fetch, Patch, IPatch]
+            .into_iter()
+            .find(|method| method.code() == code)
     }
 
     /// The code that stands for this method.
@@ -196,12 +198,22 @@ pub struct Response {
 impl Response {
     /// A response without a body.
     pub fn new(code: Code) -> Response {
-        Response { code, content_format: None, location: Vec::new(), observe: None, payload: Vec::new() }
+        Response {
+            code,
+            content_format: None,
+            location: Vec::new(),
+            observe: None,
+            payload: Vec::new(),
+        }
     }
 
     /// 2.05 with a body.
     pub fn content(content_format: u16, payload: impl Into<Vec<u8>>) -> Response {
-        Response { content_format: Some(content_format), payload: payload.into(), ..Response::new(Code::CONTENT) }
+        Response {
+            content_format: Some(content_format),
+            payload: payload.into(),
+            ..Response::new(Code::CONTENT)
+        }
     }
 
     /// With a Location-Path.
@@ -278,7 +290,9 @@ impl fmt::Display for FailureReason {
         f.write_str(match self {
             FailureReason::Timeout => "no answer in time",
             FailureReason::Reset => "the peer reset the exchange",
-            FailureReason::Unintelligible => "the answer has a critical option or code that is not understood",
+            FailureReason::Unintelligible => {
+                "the answer has a critical option or code that is not understood"
+            }
             FailureReason::BlockMismatch => "the blocks of the transfer do not fit together",
             FailureReason::TooLarge => "the answer is longer than allowed",
         })

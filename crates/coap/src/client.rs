@@ -1,0 +1,420 @@
+//! The client role: our requests, their bodies in blocks, and what we observe.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use crate::block::{self, Block, BlockSize, Misfit};
+use crate::endpoint::Endpoint;
+use crate::message::{Kind, Message, Options, WireToken};
+use crate::reliability::Purpose;
+use crate::types::{
+    Code, Event, FailureReason, Method, Observe, Reliability, Request, Response, Token,
+};
+
+/// What the client role remembers.
+#[derive(Debug, Default)]
+pub(crate) struct ClientRole {
+    requests: BTreeMap<Token, Outgoing>,
+    observations: BTreeMap<Token, Observation>,
+}
+
+/// A request without its whole response.
+#[derive(Debug)]
+struct Outgoing {
+    request: Request,
+    /// The token of the message that is outstanding: each block has its own, so that a late answer can't be mistaken.
+    wire: WireToken,
+    /// The block of the body that is outstanding, when the body takes several.
+    sent: Option<Block>,
+    /// The block size, as far as the peer has agreed to it.
+    size: BlockSize,
+    /// The blocks of the response so far.
+    received: Vec<u8>,
+    etag: Option<Vec<u8>>,
+    /// The sequence number, where the response begins or continues an observation.
+    observe: Option<u32>,
+    deadline: Option<Instant>,
+    answers: Answers,
+}
+
+/// What the response, once whole, is handed to the application as.
+#[derive(Clone, Copy, Debug)]
+enum Answers {
+    Request,
+    Notification,
+}
+
+/// Which part of a request goes out next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    /// The body from this offset.
+    Upload(usize),
+    /// A request for the response from this offset.
+    Download(usize),
+}
+
+/// Something we observe.
+#[derive(Debug)]
+struct Observation {
+    request: Request,
+    wire: WireToken,
+    sequence: u32,
+    at: Instant,
+}
+
+impl Observation {
+    /// RFC 7641 §3.4: whether a notification is newer than the last one.
+    fn is_fresh(&self, now: Instant, sequence: u32) -> bool {
+        const HALF: u32 = 1 << 23;
+        let (old, new) = (self.sequence, sequence);
+        (old < new && new - old < HALF)
+            || (old > new && old - new > HALF)
+            || now.duration_since(self.at).as_secs() > 128
+    }
+}
+
+impl ClientRole {
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        self.requests
+            .values()
+            .filter_map(|outgoing| outgoing.deadline)
+            .min()
+    }
+
+    fn request_with(&self, wire: &[u8]) -> Option<Token> {
+        self.requests
+            .iter()
+            .find(|(_, outgoing)| outgoing.wire == wire)
+            .map(|(token, _)| *token)
+    }
+
+    fn observation_with(&self, wire: &[u8]) -> Option<Token> {
+        self.observations
+            .iter()
+            .find(|(_, observation)| observation.wire == wire)
+            .map(|(token, _)| *token)
+    }
+}
+
+impl Endpoint {
+    /// Sends a request; its fate comes as [`Event::Response`] or [`Event::Failed`] with the token given back here.
+    /// After a response with Observe, [`Event::Notification`]s follow with the same token.
+    pub fn request(&mut self, now: Instant, request: Request) -> Token {
+        let token = Token(self.next_id());
+        let wire = self.new_wire_token();
+        self.begin(now, token, wire, request);
+        token
+    }
+
+    /// Ends an observation by asking the peer (RFC 7641 §3.6); its answer comes as [`Event::Response`].
+    pub fn cancel_observation(&mut self, now: Instant, token: Token) {
+        if let Some(Observation {
+            mut request, wire, ..
+        }) = self.client.observations.remove(&token)
+        {
+            self.abandon(token);
+            request.observe = Some(Observe::Deregister);
+            self.begin(now, token, wire, request);
+        }
+    }
+
+    /// Forgets a request or an observation. No event follows; what still arrives is reset.
+    pub fn abandon(&mut self, token: Token) {
+        self.client.requests.remove(&token);
+        self.client.observations.remove(&token);
+        self.outbox.cancel(Purpose::Request(token));
+    }
+
+    fn begin(&mut self, now: Instant, token: Token, wire: WireToken, request: Request) {
+        let outgoing = Outgoing {
+            request,
+            wire,
+            sent: None,
+            size: self.config.block_size,
+            received: Vec::new(),
+            etag: None,
+            observe: None,
+            deadline: None,
+            answers: Answers::Request,
+        };
+        self.client.requests.insert(token, outgoing);
+        self.send_step(now, token, Step::Upload(0));
+    }
+
+    /// Sends the next part with a token of its own.
+    fn continue_with(&mut self, now: Instant, token: Token, step: Step) {
+        let wire = self.new_wire_token();
+        if let Some(outgoing) = self.client.requests.get_mut(&token) {
+            outgoing.wire = wire;
+        }
+        self.send_step(now, token, step);
+    }
+
+    fn send_step(&mut self, now: Instant, token: Token, step: Step) {
+        let mid = self.next_mid();
+        let Some(outgoing) = self.client.requests.get_mut(&token) else {
+            return;
+        };
+        let request = &outgoing.request;
+        let mut options = Options::of_request(request);
+        let size = outgoing.size;
+        outgoing.sent = None;
+        let payload = match step {
+            Step::Upload(offset) if request.payload.len() > size.octets() => {
+                let (part, more) = block::slice(&request.payload, offset, size).unwrap_or_default();
+                options.block1 = Some(Block::at(offset, more, size));
+                options.size1 = (offset == 0).then_some(request.payload.len() as u32);
+                outgoing.sent = options.block1;
+                part
+            }
+            Step::Upload(_) => &request.payload,
+            Step::Download(offset) => {
+                options.block2 = Some(Block::at(offset, false, size));
+                options.observe = None;
+                // The body of a FETCH is part of what identifies the representation (RFC 8132 §2.1).
+                let repeated =
+                    request.method == Method::Fetch && request.payload.len() <= size.octets();
+                if repeated { &request.payload } else { &[][..] }
+            }
+        };
+        let kind = Kind::from(request.reliability);
+        let bytes = Message::encode(
+            kind,
+            request.method.code(),
+            mid,
+            &outgoing.wire,
+            &options,
+            payload,
+        );
+        match request.reliability {
+            Reliability::Confirmable => {
+                outgoing.deadline = None;
+                self.outbox.push(mid, Purpose::Request(token), bytes);
+                self.flush(now);
+            }
+            Reliability::NonConfirmable => {
+                outgoing.deadline = Some(now + self.config.response_timeout);
+                self.send(bytes);
+            }
+        }
+    }
+
+    /// A request was acknowledged without its response.
+    pub(crate) fn await_response(&mut self, now: Instant, token: Token) {
+        if let Some(outgoing) = self.client.requests.get_mut(&token) {
+            outgoing.deadline = Some(now + self.config.response_timeout);
+        }
+    }
+
+    pub(crate) fn fail(&mut self, token: Token, reason: FailureReason) {
+        self.outbox.cancel(Purpose::Request(token));
+        if self.client.requests.remove(&token).is_some() {
+            self.client.observations.remove(&token);
+            self.emit(Event::Failed { token, reason });
+        }
+    }
+
+    pub(crate) fn client_timeout(&mut self, now: Instant) {
+        let late = |outgoing: &Outgoing| outgoing.deadline.is_some_and(|deadline| deadline <= now);
+        while let Some((&token, _)) = self
+            .client
+            .requests
+            .iter()
+            .find(|(_, outgoing)| late(outgoing))
+        {
+            self.fail(token, FailureReason::Timeout);
+        }
+    }
+
+    /// A response in the acknowledgement of a request.
+    pub(crate) fn handle_piggybacked(&mut self, now: Instant, message: Message) {
+        let Some(Purpose::Request(token)) = self.outbox.purpose_of(message.mid) else {
+            return;
+        };
+        if self.client.request_with(&message.token) == Some(token) {
+            self.outbox.finish(message.mid);
+            self.accept_response(now, token, message);
+        }
+    }
+
+    /// A response, or a notification, in a message of its own.
+    pub(crate) fn handle_response(&mut self, now: Instant, message: Message) {
+        let (kind, mid) = (message.kind, message.mid);
+        if let Some(token) = self.client.request_with(&message.token) {
+            self.acknowledge(kind, mid);
+            // The response implies the acknowledgement, which may have been lost.
+            self.outbox.cancel(Purpose::Request(token));
+            self.accept_response(now, token, message);
+        } else if let Some(token) = self.client.observation_with(&message.token) {
+            self.acknowledge(kind, mid);
+            self.accept_notification(now, token, message);
+        } else {
+            self.reject(Kind::Confirmable, mid);
+        }
+    }
+
+    fn accept_response(&mut self, now: Instant, token: Token, message: Message) {
+        let code = message.code;
+        let Ok(options) = message.options() else {
+            return self.fail(token, FailureReason::Unintelligible);
+        };
+        let Some(outgoing) = self.client.requests.get_mut(&token) else {
+            return;
+        };
+        outgoing.deadline = None;
+        match upload_progress(outgoing, code, &options) {
+            Ok(Some(step)) => return self.continue_with(now, token, step),
+            Ok(None) => {}
+            Err(reason) => return self.fail(token, reason),
+        }
+        if let (Some(sequence), true, Some(Observe::Register), Answers::Request) = (
+            options.observe,
+            code.is_success(),
+            outgoing.request.observe,
+            outgoing.answers,
+        ) {
+            let (request, wire) = (outgoing.request.clone(), outgoing.wire.clone());
+            outgoing.observe = Some(sequence);
+            self.client.observations.insert(
+                token,
+                Observation {
+                    request,
+                    wire,
+                    sequence,
+                    at: now,
+                },
+            );
+        }
+        self.download(now, token, code, options, message.into_payload());
+    }
+
+    /// Adds a block to the response, and asks for the next one or hands the whole over.
+    fn download(
+        &mut self,
+        now: Instant,
+        token: Token,
+        code: Code,
+        options: Options,
+        payload: Vec<u8>,
+    ) {
+        let max_body = self.config.max_body;
+        let Some(outgoing) = self.client.requests.get_mut(&token) else {
+            return;
+        };
+        let first = outgoing.received.is_empty();
+        let whole = match options.block2 {
+            _ if !code.is_success() => payload,
+            None if first => payload,
+            Some(block) => {
+                if first {
+                    outgoing.etag = options.etag.clone();
+                }
+                let outcome = if outgoing.etag == options.etag {
+                    block::append(&mut outgoing.received, block, &payload, max_body)
+                } else {
+                    Err(Misfit::Gap)
+                };
+                match outcome {
+                    Ok(()) if block.more => {
+                        outgoing.size = outgoing.size.min(block.size);
+                        let offset = outgoing.received.len();
+                        return self.continue_with(now, token, Step::Download(offset));
+                    }
+                    Ok(()) => std::mem::take(&mut outgoing.received),
+                    Err(Misfit::TooLarge) => return self.fail(token, FailureReason::TooLarge),
+                    Err(Misfit::Gap | Misfit::Length) => {
+                        return self.fail(token, FailureReason::BlockMismatch);
+                    }
+                }
+            }
+            None => return self.fail(token, FailureReason::BlockMismatch),
+        };
+        let (observe, answers) = (outgoing.observe, outgoing.answers);
+        self.client.requests.remove(&token);
+        let response = Response {
+            observe,
+            ..options.into_response(code, whole)
+        };
+        self.emit(match answers {
+            Answers::Request => Event::Response { token, response },
+            Answers::Notification => Event::Notification { token, response },
+        });
+    }
+
+    fn accept_notification(&mut self, now: Instant, token: Token, message: Message) {
+        let code = message.code;
+        let Ok(options) = message.options() else {
+            return;
+        };
+        let Some(observation) = self.client.observations.get_mut(&token) else {
+            return;
+        };
+        match options.observe {
+            Some(sequence) if code.is_success() => {
+                if !observation.is_fresh(now, sequence) {
+                    return;
+                }
+                (observation.sequence, observation.at) = (sequence, now);
+            }
+            // RFC 7641 §4.2: the peer has taken us off its list.
+            _ => {
+                self.client.observations.remove(&token);
+                let response = options.into_response(code, message.into_payload());
+                return self.emit(Event::Notification { token, response });
+            }
+        }
+        let request = Request {
+            observe: None,
+            ..observation.request.clone()
+        };
+        // A newer state ends the collection of an older one's blocks, and answers the request that began it.
+        self.outbox.cancel(Purpose::Request(token));
+        let unanswered = self
+            .client
+            .requests
+            .get(&token)
+            .map(|outgoing| outgoing.answers);
+        let outgoing = Outgoing {
+            request,
+            wire: WireToken::new(),
+            sent: None,
+            size: self.config.block_size,
+            received: Vec::new(),
+            etag: None,
+            observe: options.observe,
+            deadline: None,
+            answers: unanswered.unwrap_or(Answers::Notification),
+        };
+        self.client.requests.insert(token, outgoing);
+        self.download(now, token, code, options, message.into_payload());
+    }
+}
+
+/// What a response means for a body that is being sent in blocks: the next step, or nothing more.
+fn upload_progress(
+    outgoing: &mut Outgoing,
+    code: Code,
+    options: &Options,
+) -> Result<Option<Step>, FailureReason> {
+    let hint = options.block1.map(|block| block.size);
+    match (outgoing.sent, code) {
+        (Some(sent), Code::CONTINUE) if sent.more => {
+            if options
+                .block1
+                .is_none_or(|block| block.number != sent.number)
+            {
+                return Err(FailureReason::BlockMismatch);
+            }
+            outgoing.size = hint.map_or(outgoing.size, |size| size.min(outgoing.size));
+            Ok(Some(Step::Upload(sent.offset() + sent.size.octets())))
+        }
+        // RFC 7959 §2.9.3: too large in this size; begin again in the smaller one.
+        (_, Code::REQUEST_ENTITY_TOO_LARGE) if hint.is_some_and(|size| size < outgoing.size) => {
+            outgoing.size = hint.unwrap_or(outgoing.size);
+            Ok(Some(Step::Upload(0)))
+        }
+        (_, Code::CONTINUE) => Err(FailureReason::BlockMismatch),
+        (Some(sent), code) if sent.more && code.is_success() => Err(FailureReason::BlockMismatch),
+        _ => Ok(None),
+    }
+}
