@@ -1,1 +1,3 @@
 //! A home network in a box for the demo and the tests.
+
+pub mod pki;

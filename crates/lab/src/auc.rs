@@ -1,0 +1,218 @@
+//! The authentication centre: makes authentication vectors and resynchronises (TS 33.102 §6.3.2, §6.3.5 and C.1).
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use softsim_aka::{AlgorithmSet, Amf, Auts, Autn, Ck, Ik, K, Milenage, Opc, Rand, Res, Sqn};
+
+/// One authentication vector: a challenge, and what the right SIM makes of it.
+#[derive(Debug)]
+pub struct AuthenticationVector {
+    /// The challenge.
+    pub rand: Rand,
+    /// The proof that it comes from the home network.
+    pub autn: Autn,
+    /// The answer to expect.
+    pub xres: Res,
+    /// The cipher key.
+    pub ck: Ck,
+    /// The integrity key.
+    pub ik: Ik,
+}
+
+/// What the AuC knows of one subscriber.
+pub struct Subscriber {
+    algorithm: Milenage,
+    amf: Amf,
+    ind_bits: u8,
+    sqn: Sqn,
+}
+
+impl Subscriber {
+    /// A subscriber whose last used sequence number is `sqn`, the `ind_bits` lowest bits of which are IND.
+    pub fn new(k: &K, opc: &Opc, amf: Amf, sqn: Sqn, ind_bits: u8) -> Self {
+        Self { algorithm: Milenage::new(k, opc), amf, ind_bits, sqn }
+    }
+
+    /// The sequence number of the last vector.
+    pub fn sqn(&self) -> Sqn {
+        self.sqn
+    }
+
+    /// Puts the AuC out of step, or back into it.
+    pub fn set_sqn(&mut self, sqn: Sqn) {
+        self.sqn = sqn;
+    }
+
+    /// Gives the vectors to come another AMF, such as one without the separation bit.
+    pub fn set_amf(&mut self, amf: Amf) {
+        self.amf = amf;
+    }
+
+    /// The next SQN: SEQ and IND each go up by one, IND in a circle (TS 33.102 C.1.1.1 and C.1.1.2).
+    fn next_sqn(&self) -> Option<Sqn> {
+        let ind_mask = (1u64 << self.ind_bits) - 1;
+        let seq = (self.sqn.value() >> self.ind_bits) + 1;
+        let ind = (self.sqn.value() + 1) & ind_mask;
+        Sqn::new(seq << self.ind_bits | ind)
+    }
+}
+
+/// Why the AuC has no answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AucError {
+    /// Nobody has this IMSI.
+    UnknownSubscriber,
+    /// SQN has reached its end.
+    SequenceNumbersUsedUp,
+    /// MAC-S is not the one that the subscriber's K gives.
+    MacS,
+}
+
+impl fmt::Display for AucError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::UnknownSubscriber => "no subscriber has this IMSI",
+            Self::SequenceNumbersUsedUp => "the sequence numbers are used up",
+            Self::MacS => "MAC-S does not verify: AUTS was not made with this K and RAND",
+        })
+    }
+}
+
+impl std::error::Error for AucError {}
+
+/// The subscribers of the home network, by IMSI.
+pub struct Auc {
+    subscribers: BTreeMap<String, Subscriber>,
+    random: Box<dyn FnMut(&mut [u8]) + Send>,
+}
+
+impl Auc {
+    /// An AuC without subscribers, which takes its RANDs from `random`.
+    pub fn new(random: impl FnMut(&mut [u8]) + Send + 'static) -> Self {
+        Self { subscribers: BTreeMap::new(), random: Box::new(random) }
+    }
+
+    /// Adds a subscriber, or replaces the one who had the IMSI.
+    pub fn insert(&mut self, imsi: impl Into<String>, subscriber: Subscriber) {
+        self.subscribers.insert(imsi.into(), subscriber);
+    }
+
+    /// The subscriber with this IMSI.
+    pub fn subscriber(&mut self, imsi: &str) -> Option<&mut Subscriber> {
+        self.subscribers.get_mut(imsi)
+    }
+
+    /// Whether somebody has this IMSI.
+    pub fn knows(&self, imsi: &str) -> bool {
+        self.subscribers.contains_key(imsi)
+    }
+
+    /// Makes the next authentication vector (TS 33.102 §6.3.2).
+    ///
+    /// # Errors
+    /// Nobody has the IMSI, or SQN has reached its end.
+    pub fn vector(&mut self, imsi: &str) -> Result<AuthenticationVector, AucError> {
+        let subscriber = self.subscribers.get_mut(imsi).ok_or(AucError::UnknownSubscriber)?;
+        let sqn = subscriber.next_sqn().ok_or(AucError::SequenceNumbersUsedUp)?;
+        subscriber.sqn = sqn;
+        let mut octets = [0; Rand::LENGTH];
+        (self.random)(&mut octets);
+        let rand = Rand::new(octets);
+
+        let output = subscriber.algorithm.f2345(&rand);
+        let mac_a = subscriber.algorithm.f1(&rand, sqn, subscriber.amf);
+        let autn = Autn::from_parts(output.ak.conceal(sqn), subscriber.amf, &mac_a);
+        Ok(AuthenticationVector { rand, autn, xres: output.res, ck: output.ck, ik: output.ik })
+    }
+
+    /// Takes SQN_MS from a SIM that found the challenge with this RAND out of step (TS 33.102 §6.3.5).
+    ///
+    /// # Errors
+    /// Nobody has the IMSI, or MAC-S doesn't verify; SQN stays as it was.
+    pub fn resynchronise(&mut self, imsi: &str, rand: &Rand, auts: &Auts) -> Result<Sqn, AucError> {
+        let subscriber = self.subscribers.get_mut(imsi).ok_or(AucError::UnknownSubscriber)?;
+        let sqn_ms = subscriber.algorithm.f5_star(rand).reveal(auts.sqn_xor_ak());
+        if subscriber.algorithm.f1_star(rand, sqn_ms, Amf::RESYNCHRONISATION) != auts.mac_s() {
+            return Err(AucError::MacS);
+        }
+        subscriber.sqn = sqn_ms;
+        Ok(sqn_ms)
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use super::*;
+    use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters, SqnState};
+
+    pub(crate) const IMSI: &str = "001010000000001";
+    pub(crate) const K: [u8; 16] = [0x46; 16];
+    pub(crate) const OPC: [u8; 16] = [0xcd; 16];
+
+    /// An AuC with one subscriber and RANDs that count up.
+    pub(crate) fn auc(sqn: u64) -> Auc {
+        let mut count = 0;
+        let mut auc = Auc::new(move |octets| {
+            count += 1;
+            octets.fill(count);
+        });
+        auc.insert(IMSI, subscriber(K, sqn));
+        auc
+    }
+
+    pub(crate) fn subscriber(k: [u8; 16], sqn: u64) -> Subscriber {
+        let (k, opc) = (softsim_aka::K::new(k), Opc::new(OPC));
+        Subscriber::new(&k, &opc, Amf::new([0x80, 0]), Sqn::new(sqn).unwrap(), 5)
+    }
+
+    pub(crate) fn algorithm() -> Milenage {
+        Milenage::new(&softsim_aka::K::new(K), &Opc::new(OPC))
+    }
+
+    pub(crate) fn usim(floor: u64) -> SqnState {
+        SqnState::new(SqnParameters::default(), Sqn::new(floor).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_sim_in_step_accepts_vector_after_vector() {
+        let (mut auc, mut usim) = (auc(0), usim(0));
+        for count in 1..=100 {
+            let vector = auc.vector(IMSI).unwrap();
+            let verified = usim.check(&algorithm(), &vector.rand, &vector.autn, SeparationBit::Required).unwrap();
+            usim.accept(&verified).unwrap();
+            assert_eq!(verified.sqn().value(), count << 5 | count % 32);
+            assert_eq!(verified.res, vector.xres);
+            assert_eq!((verified.ck, verified.ik), (vector.ck, vector.ik));
+        }
+    }
+
+    #[test]
+    fn one_resynchronisation_brings_an_auc_that_fell_behind_back_into_step() {
+        let (mut auc, usim) = (auc(0), usim(1 << 30));
+        let stale = auc.vector(IMSI).unwrap();
+        let failure = usim.check(&algorithm(), &stale.rand, &stale.autn, SeparationBit::Required).unwrap_err();
+        let AuthenticationFailure::SyncFailure(auts) = failure else { panic!("{failure}") };
+        assert_eq!(auc.resynchronise(IMSI, &stale.rand, &auts), Ok(usim.sqn_ms()));
+        let fresh = auc.vector(IMSI).unwrap();
+        assert!(usim.check(&algorithm(), &fresh.rand, &fresh.autn, SeparationBit::Required).is_ok());
+    }
+
+    #[test]
+    fn auts_that_does_not_verify_changes_nothing() {
+        let mut auc = auc(77);
+        let forged = Auts::new([9; 14]);
+        assert_eq!(auc.resynchronise(IMSI, &Rand::new([1; 16]), &forged), Err(AucError::MacS));
+        assert_eq!(auc.subscriber(IMSI).unwrap().sqn().value(), 77);
+        assert_eq!(auc.resynchronise("999", &Rand::new([1; 16]), &forged), Err(AucError::UnknownSubscriber));
+    }
+
+    #[test]
+    fn nobodys_imsi_and_the_end_of_sqn_give_no_vector() {
+        let mut auc = auc(Sqn::MAX.value());
+        assert_eq!(auc.vector("999").unwrap_err(), AucError::UnknownSubscriber);
+        assert_eq!(auc.vector(IMSI).unwrap_err(), AucError::SequenceNumbersUsedUp);
+    }
+}
