@@ -1,1 +1,3 @@
 //! Sans-IO carriers of EAP: RADIUS.
+
+pub mod radius;

@@ -1,0 +1,202 @@
+//! The client: one conversation at a time, one request under way, sent again unchanged until an answer can be believed.
+
+use super::packet::Writer;
+use super::{AttributeType, Code, Error, Msk, Packet, Secret};
+use std::time::{Duration, Instant};
+
+/// RFC 5080 section 2.2.1: the first wait, the longest wait, how often, and how long in all.
+const FIRST_WAIT: Duration = Duration::from_secs(2);
+const LONGEST_WAIT: Duration = Duration::from_secs(16);
+const MOST_RETRANSMISSIONS: u32 = 5;
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Service-Type Framed.
+const FRAMED: [u8; 4] = [0, 0, 0, 2];
+/// The largest EAP packet that a server should send us.
+const FRAMED_MTU: [u8; 4] = 1400u32.to_be_bytes();
+
+/// What the server answered.
+#[derive(Debug)]
+pub enum Answer {
+    /// Access-Challenge: the exchange goes on.
+    Challenge {
+        /// The EAP request.
+        eap: Vec<u8>,
+    },
+    /// Access-Accept: the end.
+    Accept {
+        /// The EAP packet, EAP-Success.
+        eap: Vec<u8>,
+        /// The MSK, when the server sent the MS-MPPE keys.
+        msk: Option<Msk>,
+    },
+    /// Access-Reject: the end, whatever the EAP packet in it says.
+    Reject {
+        /// The EAP packet, EAP-Failure, when there is one.
+        eap: Option<Vec<u8>>,
+    },
+}
+
+/// What to do when the time of [`Client::poll_timeout`] has come.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// Send this datagram, the same as before.
+    Retransmit(Vec<u8>),
+    /// The server doesn't answer; the request is given up.
+    GaveUp,
+}
+
+/// The request that waits for its answer.
+struct Outstanding {
+    identifier: u8,
+    authenticator: [u8; 16],
+    datagram: Vec<u8>,
+    retransmissions: u32,
+    wait: Duration,
+    next: Instant,
+    end: Instant,
+}
+
+/// A RADIUS client for EAP.
+pub struct Client {
+    secret: Secret,
+    user_name: Vec<u8>,
+    nas_identifier: Vec<u8>,
+    identifier: u8,
+    state: Option<Vec<u8>>,
+    outstanding: Option<Outstanding>,
+}
+
+impl Client {
+    /// A client that speaks for one user. `user_name` is the identity of the EAP-Response/Identity (RFC 3579 section 2.1),
+    /// `nas_identifier` names this gateway.
+    ///
+    /// # Errors
+    /// [`Error::AttributeLength`] when one of them is empty or longer than 253 octets.
+    pub fn new(secret: Secret, user_name: &[u8], nas_identifier: &str) -> Result<Self, Error> {
+        for (attribute, value) in [
+            (AttributeType::USER_NAME, user_name),
+            (AttributeType::NAS_IDENTIFIER, nas_identifier.as_bytes()),
+        ] {
+            if !(1..=253).contains(&value.len()) {
+                return Err(Error::AttributeLength {
+                    attribute,
+                    octets: value.len(),
+                });
+            }
+        }
+        Ok(Client {
+            secret,
+            user_name: user_name.to_vec(),
+            nas_identifier: nas_identifier.as_bytes().to_vec(),
+            identifier: 0,
+            state: None,
+            outstanding: None,
+        })
+    }
+
+    /// The datagram that carries an EAP response. It takes the place of a request still under way.
+    ///
+    /// `authenticator` must be 16 octets from the system's random generator, new for each call: the keys in the answer are
+    /// encrypted under it.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`] when the EAP packet does not fit; nothing has changed then.
+    pub fn request(
+        &mut self,
+        now: Instant,
+        authenticator: [u8; 16],
+        eap: &[u8],
+    ) -> Result<Vec<u8>, Error> {
+        let identifier = self.identifier;
+        let writer = Writer::new(Code::AccessRequest, identifier, &authenticator)
+            .attribute(AttributeType::USER_NAME, &self.user_name)
+            .attribute(AttributeType::NAS_IDENTIFIER, &self.nas_identifier)
+            .attribute(AttributeType::SERVICE_TYPE, &FRAMED)
+            .attribute(AttributeType::FRAMED_MTU, &FRAMED_MTU)
+            .eap(eap);
+        let writer = match &self.state {
+            Some(state) => writer.attribute(AttributeType::STATE, state),
+            None => writer,
+        };
+        let datagram = writer.finish_request(&self.secret)?;
+        self.identifier = identifier.wrapping_add(1);
+        let wait = jittered(FIRST_WAIT, authenticator[0]);
+        self.outstanding = Some(Outstanding {
+            identifier,
+            authenticator,
+            datagram: datagram.clone(),
+            retransmissions: 0,
+            wait,
+            next: now + wait,
+            end: now + LONGEST,
+        });
+        Ok(datagram)
+    }
+
+    /// Takes a datagram from the server.
+    ///
+    /// # Errors
+    /// The datagram is to be ignored: the request stays under way, since anybody can send a forgery.
+    pub fn handle(&mut self, datagram: &[u8]) -> Result<Answer, Error> {
+        let outstanding = self.outstanding.as_ref().ok_or(Error::NothingAsked)?;
+        let packet = Packet::parse(datagram)?;
+        if packet.identifier != outstanding.identifier {
+            return Err(Error::Identifier {
+                expected: outstanding.identifier,
+                got: packet.identifier,
+            });
+        }
+        packet.verify_answer(&self.secret, &outstanding.authenticator)?;
+        let eap = || packet.eap().ok_or(Error::NoEapMessage(packet.code));
+        let answer = match packet.code {
+            Code::AccessChallenge => Answer::Challenge { eap: eap()? },
+            Code::AccessAccept => Answer::Accept {
+                eap: eap()?,
+                msk: Msk::from_accept(&packet, &self.secret, &outstanding.authenticator)?,
+            },
+            Code::AccessReject => Answer::Reject { eap: packet.eap() },
+            Code::AccessRequest => return Err(Error::Code(1)),
+        };
+        // State belongs to the conversation that an Access-Challenge continues (RFC 2865 section 5.24).
+        self.state = match answer {
+            Answer::Challenge { .. } => packet
+                .values(AttributeType::STATE)
+                .next()
+                .map(<[u8]>::to_vec),
+            Answer::Accept { .. } | Answer::Reject { .. } => None,
+        };
+        self.outstanding = None;
+        Ok(answer)
+    }
+
+    /// When [`Client::handle_timeout`] is to be called; `None` while nothing is under way. Changes with every other call.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.outstanding
+            .as_ref()
+            .map(|outstanding| outstanding.next.min(outstanding.end))
+    }
+
+    /// Tells the time; `None` when nothing is due.
+    pub fn handle_timeout(&mut self, now: Instant) -> Option<Timeout> {
+        let outstanding = self.outstanding.as_mut()?;
+        if now < outstanding.next.min(outstanding.end) {
+            return None;
+        }
+        if now >= outstanding.end || outstanding.retransmissions == MOST_RETRANSMISSIONS {
+            self.outstanding = None;
+            self.state = None;
+            return Some(Timeout::GaveUp);
+        }
+        outstanding.retransmissions += 1;
+        let random = outstanding.authenticator[outstanding.retransmissions as usize];
+        outstanding.wait = jittered((outstanding.wait * 2).min(LONGEST_WAIT), random);
+        outstanding.next = now + outstanding.wait;
+        Some(Timeout::Retransmit(outstanding.datagram.clone()))
+    }
+}
+
+/// The wait, a tenth longer or shorter (RFC 5080 section 2.2.1); the Request Authenticator is our random source.
+fn jittered(wait: Duration, random: u8) -> Duration {
+    wait * (1152 + u32::from(random)) / 1280
+}

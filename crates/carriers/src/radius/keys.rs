@@ -1,0 +1,192 @@
+//! The shared secret, and the MSK on its way from the server: MS-MPPE-Recv-Key and MS-MPPE-Send-Key (RFC 2548 section 2.4).
+
+use super::{AttributeType, Error, Packet};
+use hmac::{Hmac, KeyInit, Mac};
+use md5::{Digest, Md5};
+use secrecy::{ExposeSecret, SecretSlice};
+use std::fmt;
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+const MICROSOFT: [u8; 4] = 311u32.to_be_bytes();
+const SEND_KEY: u8 = 16;
+const RECV_KEY: u8 = 17;
+/// Octets of one key: half of an MSK.
+const KEY: usize = 32;
+/// Octets of the length octet and the key, padded to blocks of MD5.
+const PADDED: usize = 48;
+
+/// The secret shared with the RADIUS server.
+pub struct Secret(SecretSlice<u8>);
+
+impl Secret {
+    /// Takes the secret over.
+    ///
+    /// # Errors
+    /// [`Error::EmptySecret`].
+    pub fn new(octets: Vec<u8>) -> Result<Self, Error> {
+        if octets.is_empty() {
+            return Err(Error::EmptySecret);
+        }
+        Ok(Secret(SecretSlice::from(octets)))
+    }
+
+    pub(super) fn expose(&self) -> &[u8] {
+        self.0.expose_secret()
+    }
+
+    pub(super) fn hmac_md5(&self, bytes: &[u8]) -> [u8; 16] {
+        let mut hmac =
+            Hmac::<Md5>::new_from_slice(self.expose()).expect("HMAC takes a key of any length");
+        hmac.update(bytes);
+        hmac.finalize().into_bytes().into()
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret([redacted])")
+    }
+}
+
+/// A master session key of 64 octets, as the server sent it.
+#[derive(Zeroize, ZeroizeOnDrop)]
+pub struct Msk([u8; 64]);
+
+impl Msk {
+    /// Wraps the octets of an MSK.
+    pub fn new(octets: [u8; 64]) -> Self {
+        Msk(octets)
+    }
+
+    /// The octets.
+    pub fn expose(&self) -> &[u8; 64] {
+        &self.0
+    }
+
+    /// Compares in constant time.
+    pub fn matches(&self, other: &[u8; 64]) -> bool {
+        self.0.ct_eq(other).into()
+    }
+
+    /// Takes the MSK out of an Access-Accept: MS-MPPE-Recv-Key ‖ MS-MPPE-Send-Key. `None` when the server sent none.
+    pub(super) fn from_accept(
+        accept: &Packet<'_>,
+        secret: &Secret,
+        request_authenticator: &[u8; 16],
+    ) -> Result<Option<Self>, Error> {
+        let key = |kind| match vendor_value(accept, kind) {
+            Some(value) => decrypt(value, secret, request_authenticator).map(Some),
+            None => Ok(None),
+        };
+        match (key(RECV_KEY)?, key(SEND_KEY)?) {
+            (None, None) => Ok(None),
+            (Some(recv), Some(send)) => {
+                let mut msk = Msk([0; 64]);
+                msk.0[..KEY].copy_from_slice(&*recv);
+                msk.0[KEY..].copy_from_slice(&*send);
+                Ok(Some(msk))
+            }
+            _ => Err(Error::MppeKey),
+        }
+    }
+
+    /// The values of the two Vendor-Specific attributes that carry the MSK. `salt` must not come twice in one packet's
+    /// life; its highest bit is set here, and the second key takes the next salt.
+    pub(super) fn vendor_attributes(
+        &self,
+        secret: &Secret,
+        request_authenticator: &[u8; 16],
+        salt: u16,
+    ) -> [Vec<u8>; 2] {
+        let (recv, send) = self.0.split_at(KEY);
+        [
+            (RECV_KEY, recv, salt),
+            (SEND_KEY, send, salt.wrapping_add(1)),
+        ]
+        .map(|(kind, key, salt)| {
+            let salt = (salt | 0x8000).to_be_bytes();
+            let mut plain = Zeroizing::new([0; PADDED]);
+            plain[0] = KEY as u8;
+            plain[1..=KEY].copy_from_slice(key);
+            let cipher = encrypt(&plain, secret, request_authenticator, salt);
+            let length = (2 + salt.len() + cipher.len()) as u8;
+            [&MICROSOFT[..], &[kind, length], &salt, &cipher].concat()
+        })
+    }
+}
+
+impl fmt::Debug for Msk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Msk([redacted])")
+    }
+}
+
+/// Salt and cipher text of one of Microsoft's attributes. One Vendor-Specific may hold several (RFC 2865 section 5.26).
+fn vendor_value<'a>(packet: &Packet<'a>, wanted: u8) -> Option<&'a [u8]> {
+    packet
+        .values(AttributeType::VENDOR_SPECIFIC)
+        .find_map(|value| {
+            let mut rest = value.strip_prefix(&MICROSOFT)?;
+            while let &[kind, length, ..] = rest {
+                let (whole, next) = rest.split_at_checked(usize::from(length))?;
+                let value = whole.get(2..)?;
+                if kind == wanted {
+                    return Some(value);
+                }
+                rest = next;
+            }
+            None
+        })
+}
+
+/// One block of key stream: MD5 of the secret and what comes before the block.
+fn stream(secret: &Secret, before: [&[u8]; 2]) -> Zeroizing<[u8; 16]> {
+    let hash = Md5::new()
+        .chain_update(secret.expose())
+        .chain_update(before[0])
+        .chain_update(before[1]);
+    Zeroizing::new(hash.finalize().into())
+}
+
+fn encrypt(
+    plain: &[u8; PADDED],
+    secret: &Secret,
+    request_authenticator: &[u8; 16],
+    salt: [u8; 2],
+) -> [u8; PADDED] {
+    let mut cipher = [0; PADDED];
+    let mut mask = stream(secret, [request_authenticator, &salt]);
+    for (out, plain) in cipher.chunks_exact_mut(16).zip(plain.chunks_exact(16)) {
+        for ((out, plain), mask) in out.iter_mut().zip(plain).zip(&*mask) {
+            *out = plain ^ mask;
+        }
+        mask = stream(secret, [out, &[]]);
+    }
+    cipher
+}
+
+fn decrypt(
+    value: &[u8],
+    secret: &Secret,
+    request_authenticator: &[u8; 16],
+) -> Result<Zeroizing<[u8; KEY]>, Error> {
+    let (salt, cipher) = value.split_first_chunk::<2>().ok_or(Error::MppeKey)?;
+    let cipher: &[u8; PADDED] = cipher.try_into().map_err(|_| Error::MppeKey)?;
+    let mut plain = Zeroizing::new([0; PADDED]);
+    let mut mask = stream(secret, [request_authenticator, salt]);
+    for (out, cipher) in plain.chunks_exact_mut(16).zip(cipher.chunks_exact(16)) {
+        for ((out, cipher), mask) in out.iter_mut().zip(cipher).zip(&*mask) {
+            *out = cipher ^ mask;
+        }
+        mask = stream(secret, [cipher, &[]]);
+    }
+    match (salt[0] & 0x80, plain[0]) {
+        (0x80, length) if usize::from(length) == KEY => {
+            let mut key = Zeroizing::new([0; KEY]);
+            key.copy_from_slice(&plain[1..=KEY]);
+            Ok(key)
+        }
+        _ => Err(Error::MppeKey),
+    }
+}

@@ -1,0 +1,19 @@
+//! EAP over RADIUS (RFC 3579 on RFC 2865): the client that stands in for an authenticator, and a server's half for the lab.
+//!
+//! Every answer must carry a valid Message-Authenticator, and it is checked before anything else in the answer is
+//! believed: a bare Response Authenticator can be forged where the server's answer has no such attribute.
+
+mod client;
+mod error;
+mod keys;
+mod packet;
+mod server;
+
+pub use client::{Answer, Client, Timeout};
+pub use error::Error;
+pub use keys::{Msk, Secret};
+pub use packet::{AttributeType, Code, Packet};
+pub use server::Request;
+
+#[cfg(test)]
+mod tests;
