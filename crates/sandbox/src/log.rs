@@ -1,0 +1,48 @@
+//! Log lines on standard error that never make the process wait.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use crate::poll;
+
+/// Longest line with its level and newline; below PIPE_BUF, so that lines are never mixed.
+const LINE: usize = 1024;
+
+static DROPPED: AtomicU64 = AtomicU64::new(0);
+
+/// Writes `<level>text\n` (the levels of syslog, 0 to 7, as the journal reads them) with one write(2).
+///
+/// A reader that is too slow must not hold up an authentication: where the descriptor can't take
+/// the line at once, the line is dropped and counted. Text beyond 1 KiB is cut off, and control
+/// characters become `?`, so that one call is one line.
+pub fn line(level: u8, text: &[u8]) {
+    let mut buffer = [0; LINE];
+    buffer[..3].copy_from_slice(&[b'<', b'0' + level.min(7), b'>']);
+    let length = text.len().min(LINE - 4);
+    for (slot, octet) in buffer[3..].iter_mut().zip(&text[..length]) {
+        *slot = if octet.is_ascii_control() {
+            b'?'
+        } else {
+            *octet
+        };
+    }
+    buffer[3 + length] = b'\n';
+    if !write_now(&buffer[..length + 4]) {
+        DROPPED.fetch_add(1, Relaxed);
+    }
+}
+
+/// Number of lines that were dropped so far.
+pub fn dropped() -> u64 {
+    DROPPED.load(Relaxed)
+}
+
+/// Making the descriptor non-blocking would change it for everybody who shares it; asking first
+/// does not. A pipe that polls as writable has room for PIPE_BUF octets.
+fn write_now(line: &[u8]) -> bool {
+    if !poll::writable_now(libc::STDERR_FILENO) {
+        return false;
+    }
+    // SAFETY: the kernel reads `len` octets from a slice borrowed for the whole call.
+    let written = unsafe { libc::write(libc::STDERR_FILENO, line.as_ptr().cast(), line.len()) };
+    written == line.len() as isize
+}

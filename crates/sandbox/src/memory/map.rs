@@ -1,0 +1,113 @@
+//! Maps of secret memory between guard pages.
+
+use std::io;
+use std::ptr::{self, NonNull};
+
+use super::KeyMemory;
+use crate::sys;
+
+/// The C libraries don't name it everywhere; the number is the same on all newer architectures.
+const SYS_MEMFD_SECRET: libc::c_long = 447;
+
+/// A readable and writable map that lives as long as the process, an unmapped page before and after.
+pub(crate) struct Region {
+    base: NonNull<u8>,
+    length: usize,
+    kind: KeyMemory,
+    why_not_secret: Option<i32>,
+}
+
+impl Region {
+    /// Maps `length` octets, rounded up to whole pages: memfd_secret, else mlock, else plain.
+    ///
+    /// Doesn't touch the allocator.
+    pub(crate) fn map(length: usize) -> io::Result<Region> {
+        let page = page_size();
+        let length = length.next_multiple_of(page);
+        let reserved = reserve(length + 2 * page)?;
+        // SAFETY: the reserved range is longer than one page.
+        let base = unsafe { reserved.add(page) };
+        let (kind, why_not_secret) = match map_secret(base, length) {
+            Ok(()) => (KeyMemory::SecretMemory, None),
+            Err(error) => (map_ordinary(base, length)?, error.raw_os_error()),
+        };
+        Ok(Region {
+            base,
+            length,
+            kind,
+            why_not_secret,
+        })
+    }
+
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.base.as_ptr()
+    }
+
+    pub(crate) fn length(&self) -> usize {
+        self.length
+    }
+
+    pub(crate) fn kind(&self) -> KeyMemory {
+        self.kind
+    }
+
+    pub(crate) fn why_not_secret(&self) -> Option<i32> {
+        self.why_not_secret
+    }
+}
+
+fn page_size() -> usize {
+    // SAFETY: the call takes a number only.
+    let size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    usize::try_from(size).expect("every Linux knows its page size")
+}
+
+/// Address space that faults on every access.
+fn reserve(length: usize) -> io::Result<NonNull<u8>> {
+    const FLAGS: libc::c_int = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE;
+    map(ptr::null_mut(), length, libc::PROT_NONE, FLAGS, -1)
+}
+
+/// Replaces reserved space at `base` by memory of memfd_secret(2).
+fn map_secret(base: NonNull<u8>, length: usize) -> io::Result<()> {
+    // SAFETY: the call takes numbers only.
+    let fd = sys::check(unsafe { libc::syscall(SYS_MEMFD_SECRET, libc::O_CLOEXEC) })?;
+    let fd = fd as libc::c_int;
+    // SAFETY: the call takes numbers only.
+    let sized = sys::check(unsafe { libc::ftruncate(fd, length as libc::off_t) });
+    // Counts against RLIMIT_MEMLOCK here, not at the first access.
+    let mapped = sized.and_then(|_| map_over(base, length, libc::MAP_SHARED, fd));
+    // SAFETY: the descriptor was opened above and isn't used any more; the map stays.
+    unsafe { libc::close(fd) };
+    mapped
+}
+
+/// Replaces reserved space at `base` by ordinary memory, locked if the kernel lets us.
+fn map_ordinary(base: NonNull<u8>, length: usize) -> io::Result<KeyMemory> {
+    map_over(base, length, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)?;
+    for advice in [libc::MADV_DONTDUMP, libc::MADV_WIPEONFORK] {
+        // Kernels that don't know one of them still have DUMPABLE=0, and the daemon doesn't fork.
+        // SAFETY: the range was mapped above, and neither advice changes its content here.
+        unsafe { libc::madvise(base.as_ptr().cast(), length, advice) };
+    }
+    // SAFETY: the range was mapped above; locking changes no content.
+    match sys::check(unsafe { libc::mlock(base.as_ptr().cast(), length) }) {
+        Ok(_) => Ok(KeyMemory::Locked),
+        Err(_) => Ok(KeyMemory::Plain),
+    }
+}
+
+fn map_over(base: NonNull<u8>, length: usize, flags: i32, fd: libc::c_int) -> io::Result<()> {
+    const ACCESS: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
+    map(base.as_ptr(), length, ACCESS, flags | libc::MAP_FIXED, fd).map(drop)
+}
+
+/// `at` is null, or with MAP_FIXED the start of space that `reserve` gave and nobody uses yet.
+fn map(at: *mut u8, length: usize, access: i32, flags: i32, fd: i32) -> io::Result<NonNull<u8>> {
+    // SAFETY: both callers keep to the rule above, so that no live memory is replaced.
+    let base = unsafe { libc::mmap(at.cast(), length, access, flags, fd, 0) };
+    match NonNull::new(base.cast::<u8>()) {
+        Some(base) if base.as_ptr().cast() != libc::MAP_FAILED => Ok(base),
+        _ => Err(io::Error::last_os_error()),
+    }
+}

@@ -1,0 +1,82 @@
+//! What a process does to itself before it serves: no dumps, another user, no new privileges.
+
+use std::io;
+
+use crate::sys;
+
+/// Ends the process at once: no destructor, no exit handler, nothing flushed.
+pub fn exit(code: i32) -> ! {
+    // SAFETY: _exit takes a number and doesn't return.
+    unsafe { libc::_exit(code) }
+}
+
+/// The effective user id.
+pub fn uid() -> u32 {
+    // SAFETY: geteuid only reads the process's credentials and can't fail.
+    unsafe { libc::geteuid() }
+}
+
+/// The effective group id.
+pub fn gid() -> u32 {
+    // SAFETY: getegid only reads the process's credentials and can't fail.
+    unsafe { libc::getegid() }
+}
+
+/// No core file, and no /proc/PID/mem or ptrace(2) for processes of the same user.
+///
+/// A change of user resets the first half; [`drop_user`] repeats it.
+///
+/// # Errors
+/// None on a kernel that is not broken.
+pub fn deny_dumps() -> io::Result<()> {
+    prctl(libc::PR_SET_DUMPABLE, 0)?;
+    let none = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel reads one rlimit that outlives the call.
+    sys::check(unsafe { libc::setrlimit(libc::RLIMIT_CORE, &none) })?;
+    Ok(())
+}
+
+/// No execve(2) gives privileges any more; landlock and seccomp ask for it.
+///
+/// # Errors
+/// None on a kernel that is not broken.
+pub fn no_new_privileges() -> io::Result<()> {
+    prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
+}
+
+/// Becomes `uid` and `gid` for good, without supplementary groups, and denies dumps again.
+///
+/// Does nothing else where the process is that user already (and then keeps its groups, which
+/// only a privileged process could drop).
+///
+/// # Errors
+/// `PermissionDenied` if the process may not change its user, or could change back to root.
+pub fn drop_user(uid: u32, gid: u32) -> io::Result<()> {
+    if (self::uid(), self::gid()) != (uid, gid) {
+        // SAFETY: no group is read from a list of length 0.
+        sys::check(unsafe { libc::setgroups(0, std::ptr::null()) })?;
+        // SAFETY: the call takes numbers only.
+        sys::check(unsafe { libc::setresgid(gid, gid, gid) })?;
+        // SAFETY: the call takes numbers only.
+        sys::check(unsafe { libc::setresuid(uid, uid, uid) })?;
+        // SAFETY: the call takes a number only.
+        let regained = unsafe { libc::setuid(0) } == 0;
+        if regained && uid != 0 {
+            return Err(io::Error::new(
+                io::ErrorKind::PermissionDenied,
+                "the process can still become root after it left root",
+            ));
+        }
+    }
+    deny_dumps()
+}
+
+fn prctl(option: libc::c_int, value: libc::c_ulong) -> io::Result<()> {
+    const UNUSED: libc::c_ulong = 0;
+    // SAFETY: the options used here take a number and touch no memory.
+    sys::check(unsafe { libc::prctl(option, value, UNUSED, UNUSED, UNUSED) })?;
+    Ok(())
+}

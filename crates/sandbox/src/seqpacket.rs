@@ -1,0 +1,291 @@
+//! Request sockets: AF_UNIX, SOCK_SEQPACKET, never waiting, one datagram a request.
+//!
+//! Descriptors that a peer attaches (SCM_RIGHTS) never arrive: without a control buffer the kernel
+//! closes them.
+
+use std::fs::Permissions;
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::Path;
+use std::ptr;
+
+use crate::sys;
+
+/// Connections that may wait to be accepted.
+const BACKLOG: libc::c_int = 16;
+
+/// A listening socket.
+#[derive(Debug)]
+pub struct Listener(Socket);
+
+/// One accepted or opened connection, closed on drop.
+#[derive(Debug)]
+pub struct Connection {
+    socket: Socket,
+    peer_uid: u32,
+}
+
+/// What [`Connection::receive`] found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// A whole datagram of that many octets (never 0) lies at the start of the buffer.
+    Datagram(usize),
+    /// A datagram did not fit and is lost.
+    Truncated,
+    /// There is nothing to read yet.
+    Nothing,
+    /// The peer closed, or sent an empty datagram, which looks the same and means nothing.
+    Closed,
+}
+
+impl Listener {
+    /// Opens a listening socket at `path` with the permission bits `mode`.
+    ///
+    /// A socket that nobody listens on any more is replaced; anything else at `path` is left alone.
+    ///
+    /// # Errors
+    /// `AddrInUse` if another process listens there or the file isn't a socket, `InvalidInput` for
+    /// a path of more than 107 octets, and whatever the file system says.
+    pub fn bind(path: &Path, mode: u32) -> io::Result<Listener> {
+        let (address, length) = address(path)?;
+        remove_abandoned(path)?;
+        let socket = Socket::open()?;
+        // SAFETY: the kernel reads `length` octets of an address that outlives the call.
+        sys::check(unsafe { libc::bind(socket.0, (&raw const address).cast(), length) })?;
+        // Nobody can connect before listen(2), so the mode is right in time.
+        std::fs::set_permissions(path, Permissions::from_mode(mode))?;
+        // SAFETY: the call takes numbers only.
+        sys::check(unsafe { libc::listen(socket.0, BACKLOG) })?;
+        Ok(Listener(socket))
+    }
+
+    /// Takes over a socket from the service manager.
+    ///
+    /// # Errors
+    /// `InvalidInput` unless it is a listening SOCK_SEQPACKET socket of AF_UNIX.
+    pub fn from_inherited(descriptor: OwnedFd) -> io::Result<Listener> {
+        let socket = Socket(descriptor.into_raw_fd());
+        let expected = [
+            (libc::SO_DOMAIN, libc::AF_UNIX),
+            (libc::SO_TYPE, libc::SOCK_SEQPACKET),
+            (libc::SO_ACCEPTCONN, 1),
+        ];
+        for (option, value) in expected {
+            if socket.option::<libc::c_int>(option, 0)? != value {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "expected a listening SOCK_SEQPACKET socket of AF_UNIX",
+                ));
+            }
+        }
+        // SAFETY: the call takes numbers only.
+        let flags = sys::check(unsafe { libc::fcntl(socket.0, libc::F_GETFL) })?;
+        // SAFETY: the call takes numbers only.
+        sys::check(unsafe { libc::fcntl(socket.0, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+        Ok(Listener(socket))
+    }
+
+    /// Accepts a connection, if one is waiting.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory. A peer that is gone already is no error.
+    pub fn accept(&self) -> io::Result<Option<Connection>> {
+        const FLAGS: libc::c_int = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: null pointers mean that the peer's address isn't wanted.
+        let accepted =
+            sys::check(unsafe { libc::accept4(self.0.0, ptr::null_mut(), ptr::null_mut(), FLAGS) });
+        match accepted {
+            Ok(fd) => Connection::new(Socket(fd)).map(Some),
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock
+                | io::ErrorKind::Interrupted
+                | io::ErrorKind::ConnectionAborted => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+impl Connection {
+    /// Connects to the listener at `path`.
+    ///
+    /// # Errors
+    /// As connect(2); `WouldBlock` if too many others are waiting to be accepted.
+    pub fn connect(path: &Path) -> io::Result<Connection> {
+        let (address, length) = address(path)?;
+        let socket = Socket::open()?;
+        // SAFETY: the kernel reads `length` octets of an address that outlives the call.
+        sys::check(unsafe { libc::connect(socket.0, (&raw const address).cast(), length) })?;
+        Connection::new(socket)
+    }
+
+    /// The user id of the peer when it connected (or of the listener, when it began to listen).
+    pub fn peer_uid(&self) -> u32 {
+        self.peer_uid
+    }
+
+    /// Reads one datagram, without waiting.
+    ///
+    /// # Errors
+    /// `ConnectionReset` and the like: drop the connection.
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
+        // With MSG_TRUNC the result is the datagram's own length, even where the buffer is shorter.
+        const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_TRUNC;
+        // SAFETY: the kernel writes at most `len` octets to a slice borrowed for the whole call;
+        // null pointers mean that the sender's address isn't wanted.
+        let received = sys::retry(|| unsafe {
+            libc::recvfrom(
+                self.socket.0,
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                FLAGS,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        });
+        match received {
+            Ok(0) => Ok(Received::Closed),
+            Ok(length) if length as usize > buffer.len() => Ok(Received::Truncated),
+            Ok(length) => Ok(Received::Datagram(length as usize)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(Received::Nothing),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Sends one datagram whole, without waiting.
+    ///
+    /// # Errors
+    /// `WouldBlock` if the peer doesn't read, `BrokenPipe` if it is gone: drop the connection.
+    pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: the kernel reads `len` octets from a slice borrowed for the whole call; the
+        // address is null.
+        sys::retry(|| unsafe {
+            libc::sendto(
+                self.socket.0,
+                datagram.as_ptr().cast(),
+                datagram.len(),
+                FLAGS,
+                ptr::null(),
+                0,
+            )
+        })?;
+        Ok(())
+    }
+
+    fn new(socket: Socket) -> io::Result<Connection> {
+        let unknown = libc::ucred {
+            pid: 0,
+            uid: u32::MAX,
+            gid: u32::MAX,
+        };
+        let peer_uid = socket.option(libc::SO_PEERCRED, unknown)?.uid;
+        Ok(Connection { socket, peer_uid })
+    }
+}
+
+impl AsFd for Listener {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// An owned descriptor whose drop is one close(2): `OwnedFd` asks fcntl(2) first in debug builds,
+/// which the filter does not allow.
+#[derive(Debug)]
+struct Socket(RawFd);
+
+impl Socket {
+    fn open() -> io::Result<Socket> {
+        const KIND: libc::c_int = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: the call takes numbers only.
+        Ok(Socket(sys::check(unsafe {
+            libc::socket(libc::AF_UNIX, KIND, 0)
+        })?))
+    }
+
+    /// One option of level SOL_SOCKET, written over `value`: the C type of that option.
+    fn option<T: Copy>(&self, option: libc::c_int, mut value: T) -> io::Result<T> {
+        let mut length = mem::size_of::<T>() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` octets, the size of `value`; both callers
+        // pass a type of plain numbers, for which every pattern is valid.
+        sys::check(unsafe {
+            libc::getsockopt(
+                self.0,
+                libc::SOL_SOCKET,
+                option,
+                (&raw mut value).cast(),
+                &mut length,
+            )
+        })?;
+        Ok(value)
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor stays open as long as `self` lives, hence as the borrow.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // SAFETY: `self` owns the descriptor and is gone after this.
+        unsafe { libc::close(self.0) };
+    }
+}
+
+impl From<Connection> for OwnedFd {
+    /// The bare socket (non-blocking), for an event loop of another kind.
+    fn from(connection: Connection) -> OwnedFd {
+        let fd = mem::ManuallyDrop::new(connection).socket.0;
+        // SAFETY: the descriptor is open, and its former owner is forgotten without a drop.
+        unsafe { OwnedFd::from_raw_fd(fd) }
+    }
+}
+
+fn address(path: &Path) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {
+    // SAFETY: sockaddr_un is plain numbers, for which zeros are valid.
+    let mut address: libc::sockaddr_un = unsafe { mem::zeroed() };
+    address.sun_family = libc::AF_UNIX as libc::sa_family_t;
+    let path = path.as_os_str().as_bytes();
+    // The last octet stays 0, as the end of the string.
+    if path.is_empty() || path.len() >= address.sun_path.len() || path.contains(&0) {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "expected a socket path of 1 to 107 octets without NUL",
+        ));
+    }
+    for (slot, octet) in address.sun_path.iter_mut().zip(path) {
+        *slot = *octet as libc::c_char;
+    }
+    Ok((address, mem::size_of_val(&address) as libc::socklen_t))
+}
+
+/// Removes a socket file left over by a process that is gone.
+fn remove_abandoned(path: &Path) -> io::Result<()> {
+    let Ok(metadata) = std::fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    let abandoned = metadata.file_type().is_socket()
+        && matches!(Connection::connect(path),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
+    if abandoned {
+        std::fs::remove_file(path)
+    } else {
+        Err(io::Error::new(
+            io::ErrorKind::AddrInUse,
+            "the path is taken by a live socket or another file",
+        ))
+    }
+}
