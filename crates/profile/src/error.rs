@@ -1,0 +1,120 @@
+//! Why a sealed package is refused: what was expected, and what came.
+
+use core::fmt;
+
+use crate::{DeviceId, FORMAT, FieldError, IssuerId, MAX_PACKAGE, Now, SealingKeyId, ShapeError};
+
+/// Why a sealed package was refused. Nothing changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PackageError {
+    /// Longer than [`MAX_PACKAGE`].
+    TooLong {
+        /// Its length in octets.
+        came: usize,
+    },
+    /// Another format number than [`FORMAT`].
+    Format {
+        /// The package's.
+        came: u64,
+    },
+    /// Not the exact shape of a package.
+    Shape(ShapeError),
+    /// Octets follow the package.
+    Trailing {
+        /// How many.
+        count: usize,
+    },
+    /// No trust anchor has this id.
+    UnknownIssuer {
+        /// The package's issuer.
+        came: IssuerId,
+    },
+    /// The signature is not the issuer's.
+    Signature {
+        /// The issuer that the package names.
+        issuer: IssuerId,
+    },
+    /// Sealed for another device.
+    Device {
+        /// This device.
+        expected: DeviceId,
+        /// The package's.
+        came: DeviceId,
+    },
+    /// Sealed to another sealing key.
+    SealingKey {
+        /// This device's.
+        expected: SealingKeyId,
+        /// The package's.
+        came: SealingKeyId,
+    },
+    /// The sequence doesn't rise.
+    Sequence {
+        /// The last one of this issuer, 0 for none.
+        last: u64,
+        /// The package's.
+        came: u64,
+    },
+    /// The ciphertext doesn't open under the sealing key and the associated data.
+    Decryption,
+    /// A field inside the ciphertext differs from the one outside.
+    Mismatch {
+        /// The field.
+        field: &'static str,
+    },
+    /// A field of the profile is out of range.
+    Field(FieldError),
+    /// Before its validity.
+    NotYetValid {
+        /// The first second, since 1970.
+        not_before: u64,
+        /// What is known of the present.
+        now: Now,
+    },
+    /// After its validity.
+    Expired {
+        /// The last second, since 1970.
+        not_after: u64,
+        /// What is known of the present.
+        now: Now,
+    },
+}
+
+impl From<ShapeError> for PackageError {
+    fn from(error: ShapeError) -> Self {
+        Self::Shape(error)
+    }
+}
+
+impl From<FieldError> for PackageError {
+    fn from(error: FieldError) -> Self {
+        Self::Field(error)
+    }
+}
+
+impl fmt::Display for PackageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::TooLong { came } => write!(f, "expected at most {MAX_PACKAGE} octets, came {came}"),
+            Self::Format { came } => write!(f, "expected format {FORMAT}, came {came}"),
+            Self::Shape(error) => error.fmt(f),
+            Self::Trailing { count } => write!(f, "expected the end, came {count} more octets"),
+            Self::UnknownIssuer { came } => write!(f, "expected a trusted issuer, came {came}"),
+            Self::Signature { issuer } => write!(f, "expected the signature of issuer {issuer}, came another"),
+            Self::Device { expected, came } => write!(f, "expected device {expected}, came {came}"),
+            Self::SealingKey { expected, came } => write!(f, "expected sealing key {expected}, came {came}"),
+            Self::Sequence { last, came } => write!(f, "expected a sequence above {last}, came {came}"),
+            Self::Decryption => f.write_str("expected a ciphertext for this key and header, came another"),
+            Self::Mismatch { field } => write!(f, "{field}: expected the same inside and outside, came another inside"),
+            Self::Field(error) => error.fmt(f),
+            Self::NotYetValid { not_before, now } => {
+                write!(f, "expected to be opened from {not_before} on, came at {}", now.at_least())
+            }
+            Self::Expired { not_after, now } => {
+                write!(f, "expected to be opened until {not_after}, came at {}", now.at_least())
+            }
+        }
+    }
+}
+
+impl core::error::Error for PackageError {}

@@ -1,0 +1,137 @@
+//! What is encrypted: one CBOR map whose keys 1 to 20 all stand there, in order.
+
+use softsim_aka::{Amf, K, Opc, Sqn};
+use zeroize::Zeroizing;
+
+use crate::{
+    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Imsi, PackageError, Profile, RoutingIndicator,
+    SqnScheme, Validity,
+    cbor::{Reader, encode},
+    package::Addressing,
+};
+
+/// Room for the longest payload.
+const CAPACITY: usize = 512;
+
+/// How many fields there are.
+const FIELDS: u64 = 20;
+
+/// Writes the payload of a package.
+#[cfg(feature = "seal")]
+pub(crate) fn write(addressing: &Addressing, profile: &Profile) -> Zeroizing<Vec<u8>> {
+    let sqn = &profile.sqn;
+    let payload = encode(CAPACITY, |e| {
+        e.map(FIELDS)?;
+        e.u8(1)?.bytes(&addressing.device.0)?;
+        e.u8(2)?.bytes(&addressing.sealing_key.0)?;
+        e.u8(3)?.bytes(&addressing.issuer.0)?;
+        e.u8(4)?.u64(addressing.sequence)?;
+        e.u8(5)?.str(profile.iccid.as_str())?;
+        e.u8(6)?.str(profile.imsi.as_str())?;
+        e.u8(7)?.u8(profile.imsi.mnc_length())?;
+        e.u8(8)?.u8(profile.algorithm.number())?;
+        e.u8(9)?.bytes(profile.k.as_bytes())?;
+        e.u8(10)?.bytes(profile.opc.as_bytes())?;
+        e.u8(11)?.bytes(profile.amf.as_bytes())?;
+        e.u8(12)?.u64(sqn.floor().value())?;
+        e.u8(13)?.u8(sqn.ind_bits())?;
+        e.u8(14)?.u64(sqn.delta())?;
+        e.u8(15)?.encode(sqn.age_limit())?;
+        e.u8(16)?.str(profile.routing_indicator.as_str())?;
+        e.u8(17)?.array(profile.home_network_keys.len() as u64)?;
+        for key in profile.home_network_keys.iter() {
+            e.array(3)?.u8(key.id())?.u8(key.scheme() as u8)?.bytes(key.as_bytes())?;
+        }
+        e.u8(18)?.bool(profile.supplicant_consent)?;
+        e.u8(19)?.encode(profile.validity.not_before())?;
+        e.u8(20)?.encode(profile.validity.not_after())?.ok()
+    });
+    Zeroizing::new(payload)
+}
+
+/// Reads the payload of a package that is addressed like this outside.
+#[cfg(feature = "open")]
+pub(crate) fn read(payload: &[u8], outside: &Addressing) -> Result<Profile, PackageError> {
+    let mut fields = Fields(Reader::new("payload", payload));
+    fields.0.map(FIELDS, "a map of 20")?;
+    fields.equal(1, "device id", &outside.device.0)?;
+    fields.equal(2, "sealing key id", &outside.sealing_key.0)?;
+    fields.equal(3, "issuer", &outside.issuer.0)?;
+    if fields.at(4)?.uint("a sequence")? != outside.sequence {
+        return Err(PackageError::Mismatch { field: "sequence" });
+    }
+    let iccid = Iccid::new(fields.at(5)?.text("an ICCID")?)?;
+    let imsi = fields.at(6)?.text("an IMSI")?;
+    let profile = Profile {
+        iccid,
+        imsi: Imsi::new(imsi, fields.at(7)?.uint("the length of the MNC")?)?,
+        algorithm: Algorithm::from_number(fields.at(8)?.uint("an algorithm")?)?,
+        k: K::new(*fields.octets(9, "k", "16 octets")?),
+        opc: Opc::new(*fields.octets(10, "opc", "16 octets")?),
+        amf: Amf::new(*fields.octets(11, "amf", "2 octets")?),
+        sqn: fields.sqn_scheme()?,
+        routing_indicator: RoutingIndicator::new(fields.at(16)?.text("a routing indicator")?)?,
+        home_network_keys: fields.home_network_keys()?,
+        supplicant_consent: fields.at(18)?.bool("a consent")?,
+        validity: Validity::new(
+            fields.at(19)?.optional_uint("a time or null")?,
+            fields.at(20)?.optional_uint("a time or null")?,
+        )?,
+    };
+    fields.0.end()?;
+    Ok(profile)
+}
+
+/// The fields of a payload, read in the order of their keys.
+#[cfg(feature = "open")]
+struct Fields<'b>(Reader<'b>);
+
+#[cfg(feature = "open")]
+impl<'b> Fields<'b> {
+    /// The reader, behind the key of the next field.
+    fn at(&mut self, key: i64) -> Result<&mut Reader<'b>, PackageError> {
+        self.0.exactly(key, "the key of the next field")?;
+        Ok(&mut self.0)
+    }
+
+    fn equal(&mut self, key: i64, field: &'static str, outside: &[u8; 32]) -> Result<(), PackageError> {
+        let inside: &[u8; 32] = self.at(key)?.array_of("an id of 32 octets")?;
+        if inside == outside { Ok(()) } else { Err(PackageError::Mismatch { field }) }
+    }
+
+    /// A byte string of one length; another length is an error of the field, not of the shape.
+    fn octets<const N: usize>(
+        &mut self,
+        key: i64,
+        field: &'static str,
+        expected: &'static str,
+    ) -> Result<&'b [u8; N], PackageError> {
+        let octets = self.at(key)?.bytes("octets")?;
+        Ok(octets.try_into().map_err(|_| FieldError::new(field, expected, format!("{} octets", octets.len())))?)
+    }
+
+    fn sqn_scheme(&mut self) -> Result<SqnScheme, PackageError> {
+        let floor = self.at(12)?.uint("an SQN")?;
+        let floor = Sqn::new(floor).ok_or_else(|| FieldError::new("sqn", "a number below 2^48", floor.to_string()))?;
+        let ind_bits = self.at(13)?.uint("the length of IND")?;
+        let delta = self.at(14)?.uint("a difference")?;
+        let age_limit = self.at(15)?.optional_uint("a limit or null")?;
+        Ok(SqnScheme::new(floor, ind_bits, delta, age_limit)?)
+    }
+
+    fn home_network_keys(&mut self) -> Result<HomeNetworkKeys, PackageError> {
+        let reader = self.at(17)?;
+        let count = reader.array("home network keys")?;
+        if count > HomeNetworkKeys::MAX as u64 {
+            return Err(FieldError::new("home_network_keys", "at most 2 keys", count.to_string()).into());
+        }
+        let mut keys = Vec::with_capacity(HomeNetworkKeys::MAX);
+        for _ in 0..count {
+            reader.array_exactly(3, "an array of 3")?;
+            let id = reader.uint("a key identifier")?;
+            let scheme = reader.uint("a scheme")?;
+            keys.push(HomeNetworkKey::new(id, scheme, reader.bytes("a public key")?)?);
+        }
+        Ok(HomeNetworkKeys::new(&keys)?)
+    }
+}

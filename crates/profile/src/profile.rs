@@ -1,0 +1,454 @@
+//! The subscription profile: every field in a type that can't hold a value out of its range.
+
+use core::fmt;
+
+use softsim_aka::{Amf, K, Opc, Sqn};
+
+use crate::Validity;
+
+/// One subscription, as the operator seals it and the key process holds it.
+///
+/// Prints neither keys nor the IMSI. It has no `Clone`: there is one holder of K at a time.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// Names the profile.
+    pub iccid: Iccid,
+    /// Names the subscriber.
+    pub imsi: Imsi,
+    /// What f1 to f5* are.
+    pub algorithm: Algorithm,
+    /// The subscriber key.
+    pub k: K,
+    /// OP as encrypted under K.
+    pub opc: Opc,
+    /// The authentication management field of the subscription.
+    pub amf: Amf,
+    /// How the USIM judges sequence numbers.
+    pub sqn: SqnScheme,
+    /// Routes a SUCI inside the home network.
+    pub routing_indicator: RoutingIndicator,
+    /// What a SUCI is encrypted to, by falling priority.
+    pub home_network_keys: HomeNetworkKeys,
+    /// Whether the subscription allows raw CK and IK to leave, to an unmodified supplicant.
+    pub supplicant_consent: bool,
+    /// When it may be installed.
+    pub validity: Validity,
+}
+
+/// A field of a profile is out of its range.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field.
+    pub field: &'static str,
+    /// What would have been taken.
+    pub expected: &'static str,
+    /// What came; of a secret, never its value.
+    pub came: String,
+}
+
+impl FieldError {
+    /// An error about one field.
+    pub fn new(field: &'static str, expected: &'static str, came: impl Into<String>) -> Self {
+        Self { field, expected, came: came.into() }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: expected {}, came {}", self.field, self.expected, self.came)
+    }
+}
+
+impl core::error::Error for FieldError {}
+
+/// What f1 to f5* are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Algorithm {
+    /// TS 35.206.
+    Milenage = 1,
+}
+
+impl Algorithm {
+    /// The algorithm's name in files and answers.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Milenage => "milenage",
+        }
+    }
+
+    /// The algorithm's number in packages.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The algorithm with this number.
+    ///
+    /// # Errors
+    /// No algorithm has it.
+    pub fn from_number(number: u64) -> Result<Self, FieldError> {
+        match number {
+            1 => Ok(Self::Milenage),
+            other => Err(FieldError::new("algorithm", "1 (milenage)", other.to_string())),
+        }
+    }
+}
+
+/// Up to `N` decimal digits.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Digits<const N: usize> {
+    octets: [u8; N],
+    length: u8,
+}
+
+impl<const N: usize> Digits<N> {
+    fn new(field: &'static str, expected: &'static str, min: usize, text: &str) -> Result<Self, FieldError> {
+        let mut octets = [0; N];
+        let digits = text.as_bytes();
+        match octets.get_mut(..digits.len()) {
+            Some(place) if digits.len() >= min => place.copy_from_slice(digits),
+            _ => return Err(FieldError::new(field, expected, format!("{} characters", text.chars().count()))),
+        }
+        if !digits.iter().all(u8::is_ascii_digit) {
+            return Err(FieldError::new(field, expected, "a character that is no digit"));
+        }
+        Ok(Self { octets, length: digits.len() as u8 })
+    }
+
+    fn as_str(&self) -> &str {
+        core::str::from_utf8(&self.octets[..usize::from(self.length)]).expect("digits are ASCII")
+    }
+}
+
+/// The ICCID: 18 to 20 digits (ITU-T E.118; TS 31.102 §4.2.1 has room for 20).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Iccid(Digits<20>);
+
+impl Iccid {
+    /// Takes the digits.
+    ///
+    /// # Errors
+    /// Not 18 to 20 digits.
+    pub fn new(digits: &str) -> Result<Self, FieldError> {
+        Digits::new("iccid", "18 to 20 digits", 18, digits).map(Self)
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+impl fmt::Debug for Iccid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Iccid({})", self.as_str())
+    }
+}
+
+impl fmt::Display for Iccid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// The IMSI (TS 23.003 §2.2) with the length of its MNC, which its digits don't tell.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Imsi {
+    digits: Digits<15>,
+    mnc_length: u8,
+}
+
+impl Imsi {
+    /// Takes MCC, MNC and MSIN, 6 to 15 digits, and the length of the MNC, 2 or 3.
+    ///
+    /// # Errors
+    /// Another number of digits, or another length of the MNC.
+    pub fn new(digits: &str, mnc_length: u64) -> Result<Self, FieldError> {
+        let digits = Digits::new("imsi", "6 to 15 digits", 6, digits)?;
+        let mnc_length = match mnc_length {
+            2 => 2,
+            3 if digits.length > 6 => 3,
+            3 => return Err(FieldError::new("imsi", "7 to 15 digits with a MNC of 3", "6 digits")),
+            other => return Err(FieldError::new("mnc_length", "2 or 3", other.to_string())),
+        };
+        Ok(Self { digits, mnc_length })
+    }
+
+    /// All digits.
+    pub fn as_str(&self) -> &str {
+        self.digits.as_str()
+    }
+
+    /// How many digits the MNC has: 2 or 3.
+    pub fn mnc_length(&self) -> u8 {
+        self.mnc_length
+    }
+
+    /// The mobile country code, 3 digits.
+    pub fn mcc(&self) -> &str {
+        &self.as_str()[..3]
+    }
+
+    /// The mobile network code, 2 or 3 digits.
+    pub fn mnc(&self) -> &str {
+        &self.as_str()[3..3 + usize::from(self.mnc_length)]
+    }
+
+    /// The subscriber's number in the home network.
+    pub fn msin(&self) -> &str {
+        &self.as_str()[3 + usize::from(self.mnc_length)..]
+    }
+}
+
+/// Names a person: not for logs.
+impl fmt::Debug for Imsi {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Imsi([redacted])")
+    }
+}
+
+/// How the USIM judges sequence numbers (TS 33.102 Annex C.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SqnScheme {
+    floor: Sqn,
+    ind_bits: u8,
+    delta: u64,
+    age_limit: Option<u64>,
+}
+
+impl SqnScheme {
+    /// The longest IND, in bits: an array of 32 entries (TS 33.102 Annex C.3).
+    pub const MAX_IND_BITS: u8 = 5;
+
+    /// Δ of TS 33.102 Annex C.3: 2^28.
+    pub const DELTA: u64 = 1 << 28;
+
+    /// Takes the floor (the highest SQN that counts as used from the beginning), the length of IND in bits,
+    /// the greatest jump Δ of SEQ, and the age limit L, none where old ones of another IND are always taken.
+    ///
+    /// # Errors
+    /// IND is longer than 5 bits, or Δ or L don't fit into SEQ or are 0.
+    pub fn new(floor: Sqn, ind_bits: u64, delta: u64, age_limit: Option<u64>) -> Result<Self, FieldError> {
+        let ind_bits = match u8::try_from(ind_bits) {
+            Ok(bits) if bits <= Self::MAX_IND_BITS => bits,
+            _ => return Err(FieldError::new("ind_bits", "0 to 5", ind_bits.to_string())),
+        };
+        let seq = 1..1 << (48 - ind_bits);
+        if !seq.contains(&delta) {
+            return Err(FieldError::new("delta", "1 to the greatest SEQ", delta.to_string()));
+        }
+        if let Some(limit) = age_limit.filter(|limit| !seq.contains(limit)) {
+            return Err(FieldError::new("age_limit", "1 to the greatest SEQ", limit.to_string()));
+        }
+        Ok(Self { floor, ind_bits, delta, age_limit })
+    }
+
+    /// The highest SQN that counts as used from the beginning.
+    pub fn floor(&self) -> Sqn {
+        self.floor
+    }
+
+    /// The length of IND in bits.
+    pub fn ind_bits(&self) -> u8 {
+        self.ind_bits
+    }
+
+    /// Δ: the greatest jump of SEQ.
+    pub fn delta(&self) -> u64 {
+        self.delta
+    }
+
+    /// L: how far SEQ may lie behind the highest accepted one; none: any distance.
+    pub fn age_limit(&self) -> Option<u64> {
+        self.age_limit
+    }
+}
+
+/// The routing indicator of a SUCI: 1 to 4 digits (TS 23.003 §2.2B).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RoutingIndicator(Digits<4>);
+
+impl RoutingIndicator {
+    /// Takes the digits.
+    ///
+    /// # Errors
+    /// Not 1 to 4 digits.
+    pub fn new(digits: &str) -> Result<Self, FieldError> {
+        Digits::new("routing_indicator", "1 to 4 digits", 1, digits).map(Self)
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
+    }
+}
+
+/// `0`, which stands for none (TS 23.003 §2.2B).
+impl Default for RoutingIndicator {
+    fn default() -> Self {
+        Self::new("0").expect("one digit")
+    }
+}
+
+impl fmt::Debug for RoutingIndicator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RoutingIndicator({})", self.as_str())
+    }
+}
+
+/// The ECIES profiles that conceal a SUPI (TS 33.501 Annex C.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ProtectionScheme {
+    /// X25519.
+    A = 1,
+    /// P-256.
+    B = 2,
+}
+
+/// A public key of the home network (TS 31.102 §4.4.11.8).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HomeNetworkKey {
+    id: u8,
+    scheme: ProtectionScheme,
+    octets: [u8; Self::MAX],
+}
+
+impl HomeNetworkKey {
+    /// The longest key: a compressed point of P-256.
+    const MAX: usize = 33;
+
+    /// Takes the key's identifier, the scheme's (1: A, 2: B) and the key: 32 octets for X25519, 33 for a
+    /// compressed point of P-256.
+    ///
+    /// # Errors
+    /// An unknown scheme, an identifier above 255, another length, or octets that are no point of P-256.
+    pub fn new(id: u64, scheme: u64, key: &[u8]) -> Result<Self, FieldError> {
+        const FIELD: &str = "home_network_keys";
+        let id = u8::try_from(id)
+            .map_err(|_| FieldError::new(FIELD, "an identifier from 0 to 255", id.to_string()))?;
+        let (scheme, expected, length) = match scheme {
+            1 => (ProtectionScheme::A, "32 octets", 32),
+            2 => (ProtectionScheme::B, "33 octets", 33),
+            other => return Err(FieldError::new(FIELD, "scheme 1 (A) or 2 (B)", other.to_string())),
+        };
+        if key.len() != length {
+            return Err(FieldError::new(FIELD, expected, format!("{} octets", key.len())));
+        }
+        if scheme == ProtectionScheme::B && p256::PublicKey::from_sec1_bytes(key).is_err() {
+            return Err(FieldError::new(FIELD, "a point of P-256", "other octets"));
+        }
+        let mut octets = [0; Self::MAX];
+        octets[..length].copy_from_slice(key);
+        Ok(Self { id, scheme, octets })
+    }
+
+    /// The home network public key identifier.
+    pub fn id(&self) -> u8 {
+        self.id
+    }
+
+    /// The scheme it is for.
+    pub fn scheme(&self) -> ProtectionScheme {
+        self.scheme
+    }
+
+    /// The key: 32 or 33 octets.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self.scheme {
+            ProtectionScheme::A => &self.octets[..32],
+            ProtectionScheme::B => &self.octets,
+        }
+    }
+}
+
+/// The public keys of the home network, by falling priority: at most two, as one for each scheme.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct HomeNetworkKeys([Option<HomeNetworkKey>; 2]);
+
+impl HomeNetworkKeys {
+    /// How many there may be.
+    pub const MAX: usize = 2;
+
+    /// Takes the keys.
+    ///
+    /// # Errors
+    /// More than two.
+    pub fn new(keys: &[HomeNetworkKey]) -> Result<Self, FieldError> {
+        match keys {
+            [] => Ok(Self([None, None])),
+            [one] => Ok(Self([Some(*one), None])),
+            [one, two] => Ok(Self([Some(*one), Some(*two)])),
+            more => Err(FieldError::new("home_network_keys", "at most 2 keys", more.len().to_string())),
+        }
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.iter().count()
+    }
+
+    /// Whether there is none: the SUPI travels unconcealed.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// The keys by falling priority.
+    pub fn iter(&self) -> impl Iterator<Item = &HomeNetworkKey> {
+        self.0.iter().flatten()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn an_imsi_is_cut_where_its_mnc_ends() {
+        let two = Imsi::new("001010000000001", 2).unwrap();
+        assert_eq!((two.mcc(), two.mnc(), two.msin()), ("001", "01", "0000000001"));
+        let three = Imsi::new("310410123456789", 3).unwrap();
+        assert_eq!((three.mcc(), three.mnc(), three.msin()), ("310", "410", "123456789"));
+    }
+
+    #[test]
+    fn digits_out_of_range_name_the_field_and_what_came() {
+        for (error, text) in [
+            (Iccid::new("123").unwrap_err(), "iccid: expected 18 to 20 digits, came 3 characters"),
+            (Iccid::new(&"1".repeat(21)).unwrap_err(), "iccid: expected 18 to 20 digits, came 21 characters"),
+            (Iccid::new("89882110000001234x").unwrap_err(), "iccid: expected 18 to 20 digits, came a character that is no digit"),
+            (Imsi::new("00101", 2).unwrap_err(), "imsi: expected 6 to 15 digits, came 5 characters"),
+            (Imsi::new("001010000000001", 4).unwrap_err(), "mnc_length: expected 2 or 3, came 4"),
+            (Imsi::new("001010", 3).unwrap_err(), "imsi: expected 7 to 15 digits with a MNC of 3, came 6 digits"),
+            (RoutingIndicator::new("12345").unwrap_err(), "routing_indicator: expected 1 to 4 digits, came 5 characters"),
+        ] {
+            assert_eq!(error.to_string(), text);
+        }
+    }
+
+    #[test]
+    fn the_sqn_scheme_keeps_to_48_bits() {
+        let floor = Sqn::MAX;
+        assert!(SqnScheme::new(floor, 5, SqnScheme::DELTA, Some(32)).is_ok());
+        assert!(SqnScheme::new(floor, 0, (1 << 48) - 1, None).is_ok());
+        assert_eq!(SqnScheme::new(floor, 6, 1, None).unwrap_err().field, "ind_bits");
+        assert_eq!(SqnScheme::new(floor, u64::MAX, 1, None).unwrap_err().field, "ind_bits");
+        assert_eq!(SqnScheme::new(floor, 5, 0, None).unwrap_err().field, "delta");
+        assert_eq!(SqnScheme::new(floor, 5, 1 << 43, None).unwrap_err().field, "delta");
+        assert_eq!(SqnScheme::new(floor, 5, 1, Some(0)).unwrap_err().field, "age_limit");
+    }
+
+    #[test]
+    fn a_home_network_key_is_a_key_of_its_scheme() {
+        assert!(HomeNetworkKey::new(1, 1, &[7; 32]).is_ok());
+        assert!(HomeNetworkKey::new(1, 1, &[7; 33]).is_err());
+        assert!(HomeNetworkKey::new(1, 2, &[7; 33]).is_err(), "07… is no compressed point");
+        assert!(HomeNetworkKey::new(1, 3, &[7; 32]).is_err());
+        assert!(HomeNetworkKey::new(256, 1, &[7; 32]).is_err());
+        let a = HomeNetworkKey::new(1, 1, &[7; 32]).unwrap();
+        assert!(HomeNetworkKeys::new(&[a, a, a]).is_err());
+        assert_eq!(HomeNetworkKeys::new(&[a]).unwrap().iter().collect::<Vec<_>>(), [&a]);
+    }
+}

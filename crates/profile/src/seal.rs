@@ -1,0 +1,90 @@
+//! Seals a profile for one device: the operator's half.
+
+use core::fmt;
+
+use hpke::{OpModeS, Serializable, rand_core::CryptoRng, setup_sender_with_rng};
+use minicbor::data::Tag;
+use p256::ecdsa::SigningKey;
+
+use crate::{
+    IssuerKey, Profile, SealingStatement,
+    cbor::encode,
+    cose::{ALG, ES256, KID, sign1},
+    package::{Addressing, Aead, DEVICE, ENCAPSULATED_LENGTH, EK, Kdf, Kem, LABEL, SEQUENCE, TAG_ENCRYPT0},
+    payload,
+};
+
+/// Why a profile was not sealed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealError {
+    /// Sequences begin at 1, since devices start from 0 and take only higher ones.
+    SequenceZero,
+}
+
+impl fmt::Display for SealError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::SequenceZero => f.write_str("expected a sequence from 1 on, came 0"),
+        }
+    }
+}
+
+impl core::error::Error for SealError {}
+
+/// Seals `profile` for the device of a verified statement.
+///
+/// `sequence` must be higher than in every package that this issuer made for this device before.
+///
+/// # Errors
+/// The sequence is 0.
+pub fn seal(
+    profile: &Profile,
+    statement: &SealingStatement,
+    issuer: &SigningKey,
+    sequence: u64,
+    rng: &mut impl CryptoRng,
+) -> Result<Vec<u8>, SealError> {
+    if sequence == 0 {
+        return Err(SealError::SequenceZero);
+    }
+    let addressing = Addressing {
+        device: statement.device(),
+        sealing_key: statement.sealing_key().id(),
+        issuer: IssuerKey::from(*issuer.verifying_key()).id(),
+        sequence,
+    };
+    let payload = payload::write(&addressing, profile);
+    let encrypted = encrypt0(&addressing, statement, &payload, rng);
+    Ok(sign1(LABEL, &signature_headers(&addressing), &encrypted, issuer))
+}
+
+/// The protected headers of the signature.
+fn signature_headers(addressing: &Addressing) -> Vec<u8> {
+    encode(128, |e| {
+        e.map(4)?.i64(ALG)?.i64(ES256)?.i64(KID)?.bytes(&addressing.issuer.0)?;
+        e.i64(DEVICE)?.bytes(&addressing.device.0)?.i64(SEQUENCE)?.u64(addressing.sequence)?.ok()
+    })
+}
+
+/// `16([protected, {EK: encapsulated key}, ciphertext])`
+fn encrypt0(
+    addressing: &Addressing,
+    statement: &SealingStatement,
+    payload: &[u8],
+    rng: &mut impl CryptoRng,
+) -> Vec<u8> {
+    let (encapsulated, mut context) = setup_sender_with_rng::<Aead, Kdf, Kem>(
+        &OpModeS::Base,
+        &statement.sealing_key().expand(),
+        LABEL.as_bytes(),
+        rng,
+    )
+    .expect("encapsulation to a checked X-Wing key can't fail");
+    let ciphertext = context
+        .seal(payload, &addressing.associated_data())
+        .expect("the first message of a context is below its limit");
+    encode(ENCAPSULATED_LENGTH + ciphertext.len() + 128, |e| {
+        e.tag(Tag::new(TAG_ENCRYPT0))?.array(3)?.bytes(&addressing.encryption_headers())?;
+        e.map(1)?.i64(EK)?.bytes(&encapsulated.to_bytes())?.bytes(&ciphertext)?.ok()
+    })
+}

@@ -1,0 +1,146 @@
+//! From when until when a profile may be installed, judged by a clock that may not know the time.
+
+use crate::profile::FieldError;
+
+/// The time in which a package may be opened; seconds since 1970, both ends included, none: no limit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Validity {
+    not_before: Option<u64>,
+    not_after: Option<u64>,
+}
+
+impl Validity {
+    /// Takes the two ends.
+    ///
+    /// # Errors
+    /// The end lies before the beginning.
+    pub fn new(not_before: Option<u64>, not_after: Option<u64>) -> Result<Self, FieldError> {
+        match (not_before, not_after) {
+            (Some(from), Some(to)) if to < from => {
+                Err(FieldError::new("not_after", "a time not before not_before", format!("{to}, with not_before {from}")))
+            }
+            _ => Ok(Self { not_before, not_after }),
+        }
+    }
+
+    /// The first second.
+    pub fn not_before(&self) -> Option<u64> {
+        self.not_before
+    }
+
+    /// The last second.
+    pub fn not_after(&self) -> Option<u64> {
+        self.not_after
+    }
+
+    /// Judges what is known of the present.
+    ///
+    /// A gateway without a clock is normal: what it can't know is [`Verdict::TimeUnknown`], which is no refusal.
+    pub fn judge(&self, now: Now) -> Verdict {
+        let earliest = match now {
+            Now::Known(seconds) | Now::Unknown { at_least: seconds } => seconds,
+        };
+        if self.not_after.is_some_and(|end| earliest > end) {
+            return Verdict::Expired;
+        }
+        match (now, self.not_before) {
+            (Now::Known(seconds), Some(start)) if seconds < start => Verdict::NotYetValid,
+            (Now::Unknown { at_least }, start)
+                if self.not_after.is_some() || start.is_some_and(|start| at_least < start) =>
+            {
+                Verdict::TimeUnknown
+            }
+            _ => Verdict::Valid,
+        }
+    }
+}
+
+/// What is known of the present, in seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Now {
+    /// The clock is plausible.
+    Known(u64),
+    /// The clock is behind a time that has certainly passed.
+    Unknown {
+        /// That time.
+        at_least: u64,
+    },
+}
+
+impl Now {
+    /// Judges a clock by two times that have certainly passed: the program's build and the last stored time.
+    pub fn judge(realtime: u64, built: u64, stored: u64) -> Self {
+        let at_least = built.max(stored);
+        if realtime < at_least { Self::Unknown { at_least } } else { Self::Known(realtime) }
+    }
+
+    /// A time that has certainly passed.
+    pub fn at_least(self) -> u64 {
+        match self {
+            Self::Known(seconds) | Self::Unknown { at_least: seconds } => seconds,
+        }
+    }
+}
+
+/// How a validity stands to the present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Now is inside.
+    Valid,
+    /// The time is unknown, and nothing that is known speaks against it.
+    TimeUnknown,
+    /// Now is before the beginning.
+    NotYetValid,
+    /// Now is behind the end.
+    Expired,
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn both_ends_are_included() {
+        let validity = Validity::new(Some(100), Some(200)).unwrap();
+        for (now, verdict) in [
+            (99, Verdict::NotYetValid),
+            (100, Verdict::Valid),
+            (200, Verdict::Valid),
+            (201, Verdict::Expired),
+        ] {
+            assert_eq!(validity.judge(Now::Known(now)), verdict, "{now}");
+        }
+    }
+
+    #[test]
+    fn an_unknown_time_refuses_only_what_has_certainly_expired() {
+        let validity = Validity::new(Some(100), Some(200)).unwrap();
+        for (at_least, verdict) in [
+            (50, Verdict::TimeUnknown),
+            (150, Verdict::TimeUnknown),
+            (200, Verdict::TimeUnknown),
+            (201, Verdict::Expired),
+        ] {
+            assert_eq!(validity.judge(Now::Unknown { at_least }), verdict, "{at_least}");
+        }
+        let open_end = Validity::new(Some(100), None).unwrap();
+        assert_eq!(open_end.judge(Now::Unknown { at_least: 99 }), Verdict::TimeUnknown);
+        assert_eq!(open_end.judge(Now::Unknown { at_least: 100 }), Verdict::Valid);
+        assert_eq!(Validity::default().judge(Now::Unknown { at_least: 0 }), Verdict::Valid);
+    }
+
+    #[test]
+    fn a_clock_behind_the_build_or_the_last_stored_time_is_unknown() {
+        assert_eq!(Now::judge(0, 1000, 500), Now::Unknown { at_least: 1000 });
+        assert_eq!(Now::judge(1500, 1000, 2000), Now::Unknown { at_least: 2000 });
+        assert_eq!(Now::judge(2000, 1000, 2000), Now::Known(2000));
+    }
+
+    #[test]
+    fn an_end_before_the_beginning_is_an_error() {
+        let error = Validity::new(Some(2), Some(1)).unwrap_err();
+        assert_eq!(error.to_string(), "not_after: expected a time not before not_before, came 1, with not_before 2");
+    }
+}
