@@ -101,6 +101,11 @@ pub enum Refusal {
     Storage,
     /// The key memory is used up.
     OutOfMemory,
+    /// This uid holds as many connections to the role's socket as it may; keyd closes this one.
+    TooManyConnections {
+        /// The limit.
+        limit: u8,
+    },
 }
 
 /// What was wrong with AUTN.
@@ -171,7 +176,7 @@ pub enum PackageFault {
         /// The package's.
         came: u8,
     },
-    /// Not the exact shape of a package; the part that isn't.
+    /// Not the exact shape of a package: where, what was expected, and what came.
     Shape(String),
     /// No trust anchor has this key id.
     UnknownIssuer {
@@ -286,6 +291,9 @@ impl fmt::Display for Refusal {
             Self::CertificateKey => f.write_str("the certificate is not for the device key"),
             Self::Storage => f.write_str("keyd's storage failed; it restarts on its stored state"),
             Self::OutOfMemory => f.write_str("keyd's key memory is used up"),
+            Self::TooManyConnections { limit } => {
+                write!(f, "this user holds {limit} connections already")
+            }
         }
     }
 }
@@ -322,7 +330,7 @@ impl fmt::Display for PackageFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Format { expected, came } => write!(f, "expected format {expected}, came {came}"),
-            Self::Shape(part) => write!(f, "{part} doesn't have its exact shape"),
+            Self::Shape(what) => f.write_str(what),
             Self::UnknownIssuer { came } => write!(f, "issuer {} is not trusted", Hex(came)),
             Self::Signature => f.write_str("the operator's signature doesn't verify"),
             Self::Device { expected, came } => {
