@@ -1,0 +1,196 @@
+//! Connections to the key process: one request, one answer, in order.
+
+use std::{
+    fmt,
+    io::{self, Read},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use libc::MSG_NOSIGNAL;
+use socket2::{Domain, SockAddr, Socket, Type};
+use softsim_keyd_proto::{
+    Call, HelloAnswer, MAX_ANSWER, PROTOCOL_VERSION, Refusal, RequestKind, WireError,
+    decode_answer, encode_request, requests::Hello,
+};
+use zeroize::Zeroizing;
+
+#[cfg(feature = "tokio")]
+mod tokio;
+
+#[cfg(feature = "tokio")]
+pub use self::tokio::{AsyncConnection, Watch};
+
+/// How long an answer may take: keyd's slowest, a commit to worn flash, takes well under a second.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Why a request got no answer, or was refused.
+#[derive(Debug)]
+pub enum Error {
+    /// The socket can't be connected to.
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// keyd closed the connection.
+    Closed,
+    /// No answer came in time; the connection is of no further use.
+    TimedOut {
+        /// The request.
+        request: RequestKind,
+    },
+    /// The socket failed.
+    Socket(io::Error),
+    /// The request is longer than its line in the table allows.
+    TooLong {
+        /// The request.
+        request: RequestKind,
+    },
+    /// The answer doesn't have the request's shape.
+    Answer {
+        /// The request.
+        request: RequestKind,
+    },
+    /// keyd refused, and changed nothing.
+    Refused(Refusal),
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connect { source, .. } | Self::Socket(source) => Some(source),
+            Self::Refused(refusal) => Some(refusal),
+            _ => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Closed => f.write_str("softsim-keyd closed the connection"),
+            Self::TimedOut { request } => write!(f, "softsim-keyd didn't answer {request}"),
+            Self::Socket(source) => write!(f, "the socket to softsim-keyd: {source}"),
+            Self::TooLong { request } => write!(
+                f,
+                "{request}: expected at most {} octets",
+                request.max_length()
+            ),
+            Self::Answer { request } => {
+                write!(f, "{request}: the answer doesn't have the expected shape")
+            }
+            Self::Refused(refusal) => refusal.fmt(f),
+        }
+    }
+}
+
+/// A connection to one of keyd's sockets. Session handles die with it.
+#[derive(Debug)]
+pub struct Connection {
+    /// Gone once the conversation is out of step: a late answer must not be taken for the next one.
+    socket: Option<Socket>,
+    hello: HelloAnswer,
+}
+
+impl Connection {
+    /// Connects to a socket and opens the conversation.
+    pub fn connect(path: &Path) -> Result<Self, Error> {
+        let socket = open(path).map_err(|source| Error::Connect {
+            path: path.to_owned(),
+            source,
+        })?;
+        let request = encode(&Hello {
+            version: PROTOCOL_VERSION,
+        })?;
+        let answer = send_and_receive(&socket, RequestKind::Hello, &request)?;
+        Ok(Self {
+            hello: decode::<Hello>(&answer)?,
+            socket: Some(socket),
+        })
+    }
+
+    /// What keyd said of itself: the socket's role and the limits.
+    pub fn hello(&self) -> &HelloAnswer {
+        &self.hello
+    }
+
+    /// Asks, and waits for the answer.
+    pub fn call<C: Call>(&mut self, call: &C) -> Result<C::Answer, Error> {
+        let request = encode(call)?;
+        let answer = self.exchange(C::KIND, &request)?;
+        decode::<C>(&answer)
+    }
+
+    /// Sends a request and receives what comes back; any failure ends the connection.
+    fn exchange(&mut self, kind: RequestKind, request: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+        let socket = self.socket.take().ok_or(Error::Closed)?;
+        let answer = send_and_receive(&socket, kind, request)?;
+        self.socket = Some(socket);
+        Ok(answer)
+    }
+}
+
+fn open(path: &Path) -> io::Result<Socket> {
+    let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+    socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+    socket.connect(&SockAddr::unix(path)?)?;
+    Ok(socket)
+}
+
+fn send_and_receive(
+    mut socket: &Socket,
+    kind: RequestKind,
+    request: &[u8],
+) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let failed = |error: io::Error| match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::TimedOut { request: kind },
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::Closed,
+        _ => Error::Socket(error),
+    };
+    socket
+        .send_with_flags(request, MSG_NOSIGNAL)
+        .map_err(failed)?;
+    // One octet more than the longest answer, so that a truncated one shows.
+    let mut answer = Zeroizing::new(vec![0; MAX_ANSWER + 1]);
+    let length = loop {
+        match socket.read(&mut answer) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => break other.map_err(failed)?,
+        }
+    };
+    match length {
+        0 => Err(Error::Closed),
+        1..=MAX_ANSWER => {
+            answer.truncate(length);
+            Ok(answer)
+        }
+        _ => Err(Error::Answer { request: kind }),
+    }
+}
+
+fn encode<C: Call>(call: &C) -> Result<Zeroizing<Vec<u8>>, Error> {
+    let mut buffer = Zeroizing::new(vec![0; C::KIND.max_length()]);
+    let length = match encode_request(call, &mut buffer) {
+        Ok(request) => request.len(),
+        Err(WireError::NoRoom | WireError::Malformed) => {
+            return Err(Error::TooLong { request: C::KIND });
+        }
+    };
+    buffer.truncate(length);
+    Ok(buffer)
+}
+
+fn decode<C: Call>(answer: &[u8]) -> Result<C::Answer, Error> {
+    match decode_answer::<C>(answer) {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(refusal)) => Err(Error::Refused(refusal)),
+        Err(_) => Err(Error::Answer { request: C::KIND }),
+    }
+}
+
+#[cfg(test)]
+mod tests;

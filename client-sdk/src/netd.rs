@@ -1,0 +1,333 @@
+//! The control socket of the network daemon.
+//!
+//! An AF_UNIX stream carries one JSON object a line. The client sends one [`Command`]; netd answers
+//! with [`Event`]s as things happen, the last of which is [`Event::Done`] or [`Event::Failed`], and
+//! closes. No line is longer than [`MAX_LINE`] octets.
+
+use std::{
+    fmt,
+    io::{self, BufRead, BufReader, Read, Write},
+    net::SocketAddr,
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use secrecy::{ExposeSecret, SecretSlice};
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use zeroize::Zeroizing;
+
+/// The longest line, in octets, its newline included.
+pub const MAX_LINE: usize = 8 << 10;
+
+/// How long netd may be silent: longer than any exchange of a bootstrap with all its retransmissions.
+const SILENCE: Duration = Duration::from_secs(300);
+
+/// What netd is asked to do.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Command {
+    /// Tells its state.
+    Status {},
+    /// Runs the LwM2M bootstrap now, and registers.
+    Bootstrap {},
+    /// Runs one EAP-AKA' authentication as the supplicant of an access point would.
+    EapTest {
+        /// The RADIUS server.
+        radius: SocketAddr,
+        /// The secret shared with it.
+        secret: RadiusSecret,
+        /// The Nai to use in place of the profile's.
+        #[serde(default)]
+        identity: Option<String>,
+    },
+}
+
+/// The secret that a RADIUS client and server share; in JSON a hex string, never printed.
+pub struct RadiusSecret(SecretSlice<u8>);
+
+impl RadiusSecret {
+    /// Takes the octets over.
+    pub fn new(octets: Vec<u8>) -> Self {
+        Self(octets.into())
+    }
+
+    /// The octets, for the one place that needs them.
+    pub fn expose(&self) -> &[u8] {
+        self.0.expose_secret()
+    }
+}
+
+impl fmt::Debug for RadiusSecret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("[redacted]")
+    }
+}
+
+impl Serialize for RadiusSecret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = Zeroizing::new(hex::encode(self.expose()));
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for RadiusSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = Zeroizing::new(String::deserialize(deserializer)?);
+        // The decoder's own error would show a character of the secret.
+        let octets =
+            hex::decode(text.as_bytes()).map_err(|_| de::Error::custom("secret: expected hex"))?;
+        Ok(Self::new(octets))
+    }
+}
+
+/// What happens at netd.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// A step was reached.
+    Step {
+        /// Microseconds since the command.
+        microseconds: u64,
+        /// The step, e.g. `DTLS handshake with 127.0.0.1:5684`.
+        text: String,
+    },
+    /// An EAP message passed.
+    Message {
+        /// Microseconds since the command.
+        microseconds: u64,
+        /// Seen from the gateway.
+        direction: Direction,
+        /// The message and its attributes, e.g. `AKA'-Challenge AT_RAND AT_AUTN AT_MAC`.
+        text: String,
+    },
+    /// It is done.
+    Done {
+        /// What came of it.
+        report: Report,
+    },
+    /// It failed.
+    Failed {
+        /// What kind of failure.
+        failure: Failure,
+        /// What was expected and what came.
+        reason: String,
+    },
+}
+
+/// Which way a message went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Direction {
+    /// From the gateway to the network.
+    Sent,
+    /// From the network to the gateway.
+    Received,
+}
+
+/// What came of a command.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "of", rename_all = "kebab-case")]
+pub enum Report {
+    /// Of [`Command::Status`].
+    Status(Status),
+    /// Of [`Command::Bootstrap`].
+    Bootstrap(Bootstrap),
+    /// Of [`Command::EapTest`].
+    EapTest(EapTest),
+}
+
+/// netd's state.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The LwM2M endpoint name.
+    pub endpoint: String,
+    /// The landlock ABI in force; 0 without.
+    pub landlock_abi: u8,
+    /// How many system calls the seccomp filter lets through; 0 without.
+    pub seccomp_calls: u16,
+    /// The committed transaction whose accounts are in use, in hexadecimal.
+    pub accounts: Option<String>,
+    /// Where management stands.
+    pub management: Management,
+}
+
+/// Where management by LwM2M stands.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "state", rename_all = "kebab-case")]
+pub enum Management {
+    /// No bootstrap has succeeded yet.
+    NotBootstrapped,
+    /// A bootstrap is running.
+    Bootstrapping,
+    /// Accounts are there, the server has not been reached.
+    Unregistered {
+        /// The last reason, where there was an attempt.
+        reason: Option<String>,
+    },
+    /// Registered.
+    Registered {
+        /// The server.
+        server: String,
+        /// The path the server gave, e.g. `/rd/4711`.
+        location: String,
+    },
+}
+
+/// A bootstrap that was committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bootstrap {
+    /// The committed transaction, in hexadecimal.
+    pub transaction: String,
+    /// The ICCID of the profile that came with it.
+    pub iccid: Option<String>,
+    /// Where management stands now.
+    pub management: Management,
+}
+
+/// An authentication that succeeded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EapTest {
+    /// The identity that was shown.
+    pub identity: String,
+    /// Whether the SQN was synchronised on the way.
+    pub synchronised: bool,
+    /// How the MSK compares with the server's keys; a difference is a failure.
+    pub msk: MskComparison,
+    /// Microseconds from the first datagram to EAP-Success.
+    pub microseconds: u64,
+}
+
+/// keyd's MSK beside the MS-MPPE keys of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MskComparison {
+    /// The server sent keys, and they are equal.
+    Equal,
+    /// The server sent none.
+    NotSent,
+}
+
+/// What kind of failure it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Failure {
+    /// The command was not understood, or can't be carried out as it is.
+    Command,
+    /// Another one is running.
+    Busy,
+    /// keyd or a server can't be reached.
+    Unavailable,
+    /// The server refused, or was not what it should be.
+    Refused,
+    /// The peer broke the protocol.
+    Protocol,
+    /// netd's own fault, e.g. a file that can't be written.
+    Internal,
+}
+
+/// Why a command got no answer.
+#[derive(Debug)]
+pub enum Error {
+    /// The socket can't be connected to.
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The socket failed, or netd was silent for too long.
+    Socket(io::Error),
+    /// netd closed before the last event.
+    Closed,
+    /// A line is not an event.
+    Line(serde_json::Error),
+    /// A line is longer than [`MAX_LINE`].
+    TooLong,
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Connect { source, .. } | Self::Socket(source) => Some(source),
+            Self::Line(source) => Some(source),
+            Self::Closed | Self::TooLong => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connect { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Socket(source) => write!(f, "the socket to softsim-netd: {source}"),
+            Self::Closed => f.write_str("softsim-netd closed the connection"),
+            Self::Line(source) => write!(f, "softsim-netd sent what is no event: {source}"),
+            Self::TooLong => write!(f, "expected a line of at most {MAX_LINE} octets"),
+        }
+    }
+}
+
+/// A connection to the control socket, for one command.
+#[derive(Debug)]
+pub struct Control {
+    stream: BufReader<UnixStream>,
+    ended: bool,
+}
+
+impl Control {
+    /// Connects and sends the command; its events are the iterator's items.
+    pub fn run(path: &Path, command: &Command) -> Result<Self, Error> {
+        let mut stream = UnixStream::connect(path).map_err(|source| Error::Connect {
+            path: path.to_owned(),
+            source,
+        })?;
+        stream
+            .set_read_timeout(Some(SILENCE))
+            .map_err(Error::Socket)?;
+        let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE));
+        serde_json::to_writer(&mut *line, command).map_err(Error::Line)?;
+        line.push(b'\n');
+        if line.len() > MAX_LINE {
+            return Err(Error::TooLong);
+        }
+        stream.write_all(&line).map_err(Error::Socket)?;
+        Ok(Self {
+            stream: BufReader::new(stream),
+            ended: false,
+        })
+    }
+
+    fn event(&mut self) -> Result<Event, Error> {
+        let mut line = Vec::new();
+        let mut limited = (&mut self.stream).take(MAX_LINE as u64);
+        limited
+            .read_until(b'\n', &mut line)
+            .map_err(Error::Socket)?;
+        match line.pop() {
+            None => Err(Error::Closed),
+            Some(b'\n') => serde_json::from_slice(&line).map_err(Error::Line),
+            Some(_) if line.len() + 1 == MAX_LINE => Err(Error::TooLong),
+            Some(_) => Err(Error::Closed),
+        }
+    }
+}
+
+impl Iterator for Control {
+    type Item = Result<Event, Error>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.ended {
+            return None;
+        }
+        let event = self.event();
+        self.ended = matches!(
+            event,
+            Err(_) | Ok(Event::Done { .. } | Event::Failed { .. })
+        );
+        Some(event)
+    }
+}
+
+#[cfg(test)]
+mod tests;

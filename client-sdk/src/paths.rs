@@ -1,0 +1,57 @@
+//! Where the sockets of the two daemons are.
+
+use std::{env, path::PathBuf};
+
+/// The directory of the sockets where the environment doesn't say otherwise.
+const RUNTIME_DIRECTORY: &str = "/run/softsim";
+
+/// The sockets of the two daemons.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sockets {
+    /// keyd's, for whoever administers the gateway: `SOFTSIM_ADMIN_SOCKET`.
+    pub admin: PathBuf,
+    /// keyd's, for the network daemon: `SOFTSIM_NETWORK_SOCKET`.
+    pub network: PathBuf,
+    /// keyd's, for applications: `SOFTSIM_APP_SOCKET`.
+    pub app: PathBuf,
+    /// netd's control socket: `SOFTSIM_NETD_SOCKET`.
+    pub netd: PathBuf,
+}
+
+impl Sockets {
+    /// The sockets that the environment names, and those under `/run/softsim` for the rest.
+    pub fn from_env() -> Self {
+        Self::from_variables(|name| env::var_os(name).map(PathBuf::from))
+    }
+
+    fn from_variables(variable: impl Fn(&str) -> Option<PathBuf>) -> Self {
+        let socket = |name: &str, file: &str| {
+            variable(name)
+                .filter(|path| !path.as_os_str().is_empty())
+                .unwrap_or_else(|| PathBuf::from(RUNTIME_DIRECTORY).join(file))
+        };
+        Self {
+            admin: socket("SOFTSIM_ADMIN_SOCKET", "admin.sock"),
+            network: socket("SOFTSIM_NETWORK_SOCKET", "network.sock"),
+            app: socket("SOFTSIM_APP_SOCKET", "app.sock"),
+            netd: socket("SOFTSIM_NETD_SOCKET", "netd.sock"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_names_a_socket_and_an_empty_variable_does_not() {
+        let sockets = Sockets::from_variables(|name| match name {
+            "SOFTSIM_APP_SOCKET" => Some("/tmp/lab/app.sock".into()),
+            "SOFTSIM_NETD_SOCKET" => Some("".into()),
+            _ => None,
+        });
+        assert_eq!(sockets.app, PathBuf::from("/tmp/lab/app.sock"));
+        assert_eq!(sockets.netd, PathBuf::from("/run/softsim/netd.sock"));
+        assert_eq!(sockets.admin, PathBuf::from("/run/softsim/admin.sock"));
+    }
+}
