@@ -58,8 +58,8 @@ pub use keys::{DeviceId, InvalidKey, IssuerId, IssuerKey, SealingKey, SealingKey
 #[cfg(feature = "open")]
 pub use open::{Expected, Opened, open};
 pub use profile::{
-    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Imsi, Profile, ProtectionScheme,
-    RoutingIndicator, SqnScheme,
+    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, ProtectionScheme, RoutingIndicator,
+    SqnScheme, imsi,
 };
 #[cfg(feature = "seal")]
 pub use seal::{SealError, seal};

@@ -1,13 +1,15 @@
 //! What is encrypted: one CBOR map whose keys 1 to 20 all stand there, in order.
 
 use softsim_aka::{Amf, K, Opc, Sqn};
+use softsim_usim::SqnParameters;
 use zeroize::Zeroizing;
 
 use crate::{
-    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Imsi, PackageError, Profile, RoutingIndicator,
+    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, PackageError, Profile, RoutingIndicator,
     SqnScheme, Validity,
     cbor::{Reader, encode},
     package::Addressing,
+    profile::imsi,
 };
 
 /// Room for the longest payload.
@@ -19,7 +21,7 @@ const FIELDS: u64 = 20;
 /// Writes the payload of a package.
 #[cfg(feature = "seal")]
 pub(crate) fn write(addressing: &Addressing, profile: &Profile) -> Zeroizing<Vec<u8>> {
-    let sqn = &profile.sqn;
+    let sqn = profile.sqn.parameters();
     let payload = encode(CAPACITY, |e| {
         e.map(FIELDS)?;
         e.u8(1)?.bytes(&addressing.device.0)?;
@@ -27,16 +29,16 @@ pub(crate) fn write(addressing: &Addressing, profile: &Profile) -> Zeroizing<Vec
         e.u8(3)?.bytes(&addressing.issuer.0)?;
         e.u8(4)?.u64(addressing.sequence)?;
         e.u8(5)?.str(profile.iccid.as_str())?;
-        e.u8(6)?.str(profile.imsi.as_str())?;
-        e.u8(7)?.u8(profile.imsi.mnc_length())?;
+        e.u8(6)?.str(profile.imsi.digits())?;
+        e.u8(7)?.u8(profile.imsi.mnc_length() as u8)?;
         e.u8(8)?.u8(profile.algorithm.number())?;
         e.u8(9)?.bytes(profile.k.as_bytes())?;
         e.u8(10)?.bytes(profile.opc.as_bytes())?;
         e.u8(11)?.bytes(profile.amf.as_bytes())?;
-        e.u8(12)?.u64(sqn.floor().value())?;
-        e.u8(13)?.u8(sqn.ind_bits())?;
-        e.u8(14)?.u64(sqn.delta())?;
-        e.u8(15)?.encode(sqn.age_limit())?;
+        e.u8(12)?.u64(profile.sqn.floor().value())?;
+        e.u8(13)?.u8(sqn.ind_bits)?;
+        e.u8(14)?.u64(sqn.delta)?;
+        e.u8(15)?.encode(sqn.l)?;
         e.u8(16)?.str(profile.routing_indicator.as_str())?;
         e.u8(17)?.array(profile.home_network_keys.len() as u64)?;
         for key in profile.home_network_keys.iter() {
@@ -61,10 +63,10 @@ pub(crate) fn read(payload: &[u8], outside: &Addressing) -> Result<Profile, Pack
         return Err(PackageError::Mismatch { field: "sequence" });
     }
     let iccid = Iccid::new(fields.at(5)?.text("an ICCID")?)?;
-    let imsi = fields.at(6)?.text("an IMSI")?;
+    let digits = fields.at(6)?.text("an IMSI")?;
     let profile = Profile {
         iccid,
-        imsi: Imsi::new(imsi, fields.at(7)?.uint("the length of the MNC")?)?,
+        imsi: imsi(digits, fields.at(7)?.uint("the length of the MNC")?)?,
         algorithm: Algorithm::from_number(fields.at(8)?.uint("an algorithm")?)?,
         k: K::new(*fields.octets(9, "k", "16 octets")?),
         opc: Opc::new(*fields.octets(10, "opc", "16 octets")?),
@@ -114,9 +116,11 @@ impl<'b> Fields<'b> {
         let floor = self.at(12)?.uint("an SQN")?;
         let floor = Sqn::new(floor).ok_or_else(|| FieldError::new("sqn", "a number below 2^48", floor.to_string()))?;
         let ind_bits = self.at(13)?.uint("the length of IND")?;
+        let ind_bits =
+            u8::try_from(ind_bits).map_err(|_| FieldError::new("ind_bits", "0 to 5", ind_bits.to_string()))?;
         let delta = self.at(14)?.uint("a difference")?;
-        let age_limit = self.at(15)?.optional_uint("a limit or null")?;
-        Ok(SqnScheme::new(floor, ind_bits, delta, age_limit)?)
+        let l = self.at(15)?.optional_uint("a limit or null")?;
+        Ok(SqnScheme::new(floor, SqnParameters { ind_bits, delta, l })?)
     }
 
     fn home_network_keys(&mut self) -> Result<HomeNetworkKeys, PackageError> {

@@ -3,6 +3,7 @@
 use core::fmt;
 
 use softsim_aka::{Amf, K, Opc, Sqn};
+use softsim_usim::{BadImsi, BadSqnState, Imsi, MncLength, SqnParameters, SqnState};
 
 use crate::Validity;
 
@@ -151,96 +152,44 @@ impl fmt::Display for Iccid {
     }
 }
 
-/// The IMSI (TS 23.003 §2.2) with the length of its MNC, which its digits don't tell.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Imsi {
-    digits: Digits<15>,
-    mnc_length: u8,
-}
-
-impl Imsi {
-    /// Takes MCC, MNC and MSIN, 6 to 15 digits, and the length of the MNC, 2 or 3.
-    ///
-    /// # Errors
-    /// Another number of digits, or another length of the MNC.
-    pub fn new(digits: &str, mnc_length: u64) -> Result<Self, FieldError> {
-        let digits = Digits::new("imsi", "6 to 15 digits", 6, digits)?;
-        let mnc_length = match mnc_length {
-            2 => 2,
-            3 if digits.length > 6 => 3,
-            3 => return Err(FieldError::new("imsi", "7 to 15 digits with a MNC of 3", "6 digits")),
-            other => return Err(FieldError::new("mnc_length", "2 or 3", other.to_string())),
+/// Takes an IMSI and the length of its MNC, 2 or 3 digits.
+///
+/// # Errors
+/// Not 6 to 15 digits, no digit left for the MSIN, or another length of the MNC.
+pub fn imsi(digits: &str, mnc_length: u64) -> Result<Imsi, FieldError> {
+    let mnc_length = u8::try_from(mnc_length)
+        .ok()
+        .and_then(|length| MncLength::try_from(length).ok())
+        .ok_or_else(|| FieldError::new("mnc_length", "2 or 3", mnc_length.to_string()))?;
+    Imsi::new(digits.as_bytes(), mnc_length).map_err(|error| {
+        let came = match error {
+            BadImsi::NotADigit { .. } => "a character that is no digit".to_owned(),
+            BadImsi::Length(_) | BadImsi::MncLength(_) => format!("{} characters", digits.chars().count()),
         };
-        Ok(Self { digits, mnc_length })
-    }
-
-    /// All digits.
-    pub fn as_str(&self) -> &str {
-        self.digits.as_str()
-    }
-
-    /// How many digits the MNC has: 2 or 3.
-    pub fn mnc_length(&self) -> u8 {
-        self.mnc_length
-    }
-
-    /// The mobile country code, 3 digits.
-    pub fn mcc(&self) -> &str {
-        &self.as_str()[..3]
-    }
-
-    /// The mobile network code, 2 or 3 digits.
-    pub fn mnc(&self) -> &str {
-        &self.as_str()[3..3 + usize::from(self.mnc_length)]
-    }
-
-    /// The subscriber's number in the home network.
-    pub fn msin(&self) -> &str {
-        &self.as_str()[3 + usize::from(self.mnc_length)..]
-    }
+        FieldError::new("imsi", "MCC, MNC and MSIN, at most 15 digits", came)
+    })
 }
 
-/// Names a person: not for logs.
-impl fmt::Debug for Imsi {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Imsi([redacted])")
-    }
-}
-
-/// How the USIM judges sequence numbers (TS 33.102 Annex C.2).
+/// How the USIM judges sequence numbers, and where it begins (TS 33.102 Annex C).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SqnScheme {
     floor: Sqn,
-    ind_bits: u8,
-    delta: u64,
-    age_limit: Option<u64>,
+    parameters: SqnParameters,
 }
 
 impl SqnScheme {
-    /// The longest IND, in bits: an array of 32 entries (TS 33.102 Annex C.3).
-    pub const MAX_IND_BITS: u8 = 5;
-
-    /// Δ of TS 33.102 Annex C.3: 2^28.
-    pub const DELTA: u64 = 1 << 28;
-
-    /// Takes the floor (the highest SQN that counts as used from the beginning), the length of IND in bits,
-    /// the greatest jump Δ of SEQ, and the age limit L, none where old ones of another IND are always taken.
+    /// Takes the floor, the highest SQN that counts as used from the beginning, and the parameters.
     ///
     /// # Errors
-    /// IND is longer than 5 bits, or Δ or L don't fit into SEQ or are 0.
-    pub fn new(floor: Sqn, ind_bits: u64, delta: u64, age_limit: Option<u64>) -> Result<Self, FieldError> {
-        let ind_bits = match u8::try_from(ind_bits) {
-            Ok(bits) if bits <= Self::MAX_IND_BITS => bits,
-            _ => return Err(FieldError::new("ind_bits", "0 to 5", ind_bits.to_string())),
-        };
-        let seq = 1..1 << (48 - ind_bits);
-        if !seq.contains(&delta) {
-            return Err(FieldError::new("delta", "1 to the greatest SEQ", delta.to_string()));
-        }
-        if let Some(limit) = age_limit.filter(|limit| !seq.contains(limit)) {
-            return Err(FieldError::new("age_limit", "1 to the greatest SEQ", limit.to_string()));
-        }
-        Ok(Self { floor, ind_bits, delta, age_limit })
+    /// A parameter is out of range.
+    pub fn new(floor: Sqn, parameters: SqnParameters) -> Result<Self, FieldError> {
+        SqnState::new(parameters, floor).map_err(|error| match error {
+            BadSqnState::IndBits(came) => FieldError::new("ind_bits", "0 to 5", came.to_string()),
+            BadSqnState::Delta(came) => FieldError::new("delta", "1 to the greatest SEQ", came.to_string()),
+            BadSqnState::L => FieldError::new("l", "1 or more", "0"),
+            BadSqnState::Element { seq, .. } => FieldError::new("sqn", "a number below 2^48", seq.to_string()),
+        })?;
+        Ok(Self { floor, parameters })
     }
 
     /// The highest SQN that counts as used from the beginning.
@@ -248,19 +197,14 @@ impl SqnScheme {
         self.floor
     }
 
-    /// The length of IND in bits.
-    pub fn ind_bits(&self) -> u8 {
-        self.ind_bits
+    /// Length of IND, Δ and L.
+    pub fn parameters(&self) -> SqnParameters {
+        self.parameters
     }
 
-    /// Δ: the greatest jump of SEQ.
-    pub fn delta(&self) -> u64 {
-        self.delta
-    }
-
-    /// L: how far SEQ may lie behind the highest accepted one; none: any distance.
-    pub fn age_limit(&self) -> Option<u64> {
-        self.age_limit
+    /// The state of a USIM that has seen nothing yet.
+    pub fn state(&self) -> SqnState {
+        SqnState::new(self.parameters, self.floor).expect("checked when the scheme was made")
     }
 }
 
@@ -406,22 +350,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_imsi_is_cut_where_its_mnc_ends() {
-        let two = Imsi::new("001010000000001", 2).unwrap();
-        assert_eq!((two.mcc(), two.mnc(), two.msin()), ("001", "01", "0000000001"));
-        let three = Imsi::new("310410123456789", 3).unwrap();
-        assert_eq!((three.mcc(), three.mnc(), three.msin()), ("310", "410", "123456789"));
-    }
-
-    #[test]
     fn digits_out_of_range_name_the_field_and_what_came() {
         for (error, text) in [
             (Iccid::new("123").unwrap_err(), "iccid: expected 18 to 20 digits, came 3 characters"),
             (Iccid::new(&"1".repeat(21)).unwrap_err(), "iccid: expected 18 to 20 digits, came 21 characters"),
             (Iccid::new("89882110000001234x").unwrap_err(), "iccid: expected 18 to 20 digits, came a character that is no digit"),
-            (Imsi::new("00101", 2).unwrap_err(), "imsi: expected 6 to 15 digits, came 5 characters"),
-            (Imsi::new("001010000000001", 4).unwrap_err(), "mnc_length: expected 2 or 3, came 4"),
-            (Imsi::new("001010", 3).unwrap_err(), "imsi: expected 7 to 15 digits with a MNC of 3, came 6 digits"),
+            (imsi("00101", 2).unwrap_err(), "imsi: expected MCC, MNC and MSIN, at most 15 digits, came 5 characters"),
+            (imsi("001010", 3).unwrap_err(), "imsi: expected MCC, MNC and MSIN, at most 15 digits, came 6 characters"),
+            (imsi("00101000000000x", 2).unwrap_err(), "imsi: expected MCC, MNC and MSIN, at most 15 digits, came a character that is no digit"),
+            (imsi("001010000000001", 4).unwrap_err(), "mnc_length: expected 2 or 3, came 4"),
+            (imsi("001010000000001", 258).unwrap_err(), "mnc_length: expected 2 or 3, came 258"),
             (RoutingIndicator::new("12345").unwrap_err(), "routing_indicator: expected 1 to 4 digits, came 5 characters"),
         ] {
             assert_eq!(error.to_string(), text);
@@ -429,15 +367,12 @@ mod tests {
     }
 
     #[test]
-    fn the_sqn_scheme_keeps_to_48_bits() {
-        let floor = Sqn::MAX;
-        assert!(SqnScheme::new(floor, 5, SqnScheme::DELTA, Some(32)).is_ok());
-        assert!(SqnScheme::new(floor, 0, (1 << 48) - 1, None).is_ok());
-        assert_eq!(SqnScheme::new(floor, 6, 1, None).unwrap_err().field, "ind_bits");
-        assert_eq!(SqnScheme::new(floor, u64::MAX, 1, None).unwrap_err().field, "ind_bits");
-        assert_eq!(SqnScheme::new(floor, 5, 0, None).unwrap_err().field, "delta");
-        assert_eq!(SqnScheme::new(floor, 5, 1 << 43, None).unwrap_err().field, "delta");
-        assert_eq!(SqnScheme::new(floor, 5, 1, Some(0)).unwrap_err().field, "age_limit");
+    fn sqn_parameters_out_of_range_name_the_field() {
+        let new = |ind_bits, delta, l| SqnScheme::new(Sqn::MAX, SqnParameters { ind_bits, delta, l });
+        assert_eq!(new(5, 1 << 28, Some(32)).unwrap().state().sqn_ms(), Sqn::MAX);
+        assert_eq!(new(6, 1, None).unwrap_err().to_string(), "ind_bits: expected 0 to 5, came 6");
+        assert_eq!(new(5, 0, None).unwrap_err().to_string(), "delta: expected 1 to the greatest SEQ, came 0");
+        assert_eq!(new(5, 1, Some(0)).unwrap_err().to_string(), "l: expected 1 or more, came 0");
     }
 
     #[test]
