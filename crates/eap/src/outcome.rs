@@ -1,0 +1,136 @@
+//! How a conversation ends, and whose fault it was.
+
+use crate::packet::{AkaError, Kind, Notification, Subtype};
+use std::fmt;
+
+/// The end of a conversation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// EAP-Success, after a challenge whose AUTN and AT_MAC were verified.
+    Success,
+    /// Anything else.
+    Failure(Reason),
+}
+
+/// Why there is no success.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    /// The server, which had proved itself, refused with EAP-Failure.
+    Rejected,
+    /// The server announced the failure.
+    Notified(Notification),
+    /// We do not trust the network and sent Authentication-Reject.
+    Distrusted(Distrust),
+    /// We could not process a request and sent Client-Error.
+    Unprocessable(Unprocessable),
+    /// The server offered a method that we do not have, and nothing else after our Nak.
+    NoCommonMethod {
+        /// The EAP type it offered.
+        offered: u8,
+    },
+    /// The carrier gave up: the RADIUS server rejected or did not answer, the link went down.
+    Carrier,
+}
+
+/// Why the network is not trusted: each counts as a wrong AUTN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Distrust {
+    /// The SIM refused AUTN: MAC-A or the AMF separation bit.
+    Autn,
+    /// No AT_KDF (RFC 9048 section 3.2).
+    NoKdf,
+    /// A value stands twice among AT_KDF.
+    DuplicateKdf,
+    /// None of the functions in AT_KDF is ours.
+    UnsupportedKdf,
+    /// AT_KDF_INPUT is missing or empty (section 3.1).
+    NoNetworkName,
+    /// AT_KDF_INPUT names another network than the one we are on.
+    NetworkName,
+}
+
+/// Why a request is answered with Client-Error 0, "unable to process packet" (RFC 4187 section 6.3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unprocessable {
+    /// The message is malformed.
+    Malformed(AkaError),
+    /// A required attribute is missing.
+    Missing(Kind),
+    /// A subtype that has no place in a request, or none here.
+    Subtype(Subtype),
+    /// Not exactly one kind of identity is asked for (section 4.1.5).
+    IdentityRequests {
+        /// How many are.
+        asked: usize,
+    },
+    /// An identity request out of order (section 4.1.5).
+    IdentityOrder,
+    /// The list of AT_KDF is not the earlier one with our choice in front (RFC 9048 section 3.2).
+    KdfListChanged,
+    /// AT_CHECKCODE does not fit the identity rounds (section 10.13).
+    Checkcode,
+    /// More challenges than one conversation needs.
+    TooManyChallenges,
+    /// AT_MAC is wrong.
+    Mac,
+    /// A notification whose S, P and AT_MAC do not fit each other or the exchange (section 6.1).
+    NotificationPhase(Notification),
+    /// A second notification round.
+    SecondNotification(Notification),
+    /// The SIM could not be asked, or its answer does not fit AT_RES.
+    Sim,
+}
+
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Success => write!(f, "success"),
+            Outcome::Failure(reason) => write!(f, "failure: {reason}"),
+        }
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Reason::Rejected => write!(f, "the server refused our answer to the challenge"),
+            Reason::Notified(code) => write!(f, "the server notified {code}"),
+            Reason::Distrusted(why) => write!(f, "the network is not trusted: {why}"),
+            Reason::Unprocessable(why) => write!(f, "a request could not be processed: {why}"),
+            Reason::NoCommonMethod { offered } => write!(f, "expected EAP-AKA' (type 50), the server offered type {offered}"),
+            Reason::Carrier => write!(f, "the carrier gave up"),
+        }
+    }
+}
+
+impl fmt::Display for Distrust {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Distrust::Autn => "the SIM refused AUTN",
+            Distrust::NoKdf => "expected AT_KDF, got none",
+            Distrust::DuplicateKdf => "expected different values of AT_KDF, got one twice",
+            Distrust::UnsupportedKdf => "expected AT_KDF 1 on offer, got others only",
+            Distrust::NoNetworkName => "expected a network name in AT_KDF_INPUT, got none",
+            Distrust::NetworkName => "AT_KDF_INPUT names another network than the one we are on",
+        })
+    }
+}
+
+impl fmt::Display for Unprocessable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unprocessable::Malformed(error) => error.fmt(f),
+            Unprocessable::Missing(kind) => write!(f, "expected {kind}, got none"),
+            Unprocessable::Subtype(subtype) => write!(f, "expected another request here, got {subtype}"),
+            Unprocessable::IdentityRequests { asked } => write!(f, "expected one kind of identity to be asked for, got {asked}"),
+            Unprocessable::IdentityOrder => write!(f, "expected identity requests in the order any, full, permanent, got another"),
+            Unprocessable::KdfListChanged => write!(f, "expected the earlier list of AT_KDF, got another"),
+            Unprocessable::Checkcode => write!(f, "expected AT_CHECKCODE over the identity rounds as we saw them, got another"),
+            Unprocessable::TooManyChallenges => write!(f, "expected at most four challenges, got another"),
+            Unprocessable::Mac => write!(f, "expected AT_MAC made with our key, got another"),
+            Unprocessable::NotificationPhase(code) => write!(f, "notification {code} is not allowed here as it came"),
+            Unprocessable::SecondNotification(code) => write!(f, "expected one notification round, got another: {code}"),
+            Unprocessable::Sim => write!(f, "the SIM gave no usable answer"),
+        }
+    }
+}
