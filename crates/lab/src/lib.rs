@@ -1,3 +1,11 @@
 //! A home network in a box for the demo and the tests.
 
+pub mod auc;
+pub mod coap_server;
+pub mod dtls_server;
+pub mod eap_server;
+pub mod eap_sim_db;
+pub mod journal;
 pub mod pki;
+pub mod radius_server;
+pub mod recorder;

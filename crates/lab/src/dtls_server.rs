@@ -1,0 +1,325 @@
+//! A DTLS 1.2 server over UDP that takes only clients with a certificate of the lab's authority.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    fmt, io,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use dimpl::{
+    CertificateError, Config, Dtls, DtlsCertificate, Error, Output,
+    crypto::{Dtls12CipherSuite, rust_crypto},
+};
+use tokio::{net::UdpSocket, time::sleep_until};
+
+use crate::pki::{Credentials, PkiError, verify_client};
+
+/// Peers at a time; a ClientHello of one more is ignored.
+const MAX_PEERS: usize = 64;
+
+/// The engine hands over a whole certificate at once, and it must fit.
+const BUFFER: usize = 64 << 10;
+
+/// What happened at the server's socket.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DtlsEvent {
+    /// The handshake is complete and the client's certificate holds.
+    Connected {
+        /// The client's address.
+        peer: SocketAddr,
+        /// The common name of its certificate.
+        identity: String,
+    },
+    /// No session came about.
+    Refused {
+        /// The client's address.
+        peer: SocketAddr,
+        /// Why not.
+        reason: Refused,
+    },
+    /// The client sent a datagram.
+    Data {
+        /// The client's address.
+        peer: SocketAddr,
+        /// What it sent.
+        datagram: Vec<u8>,
+    },
+    /// The session is over.
+    Closed {
+        /// The client's address.
+        peer: SocketAddr,
+    },
+}
+
+/// Why a client got no session.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refused {
+    /// It showed no certificate.
+    NoCertificate,
+    /// Its certificate doesn't hold.
+    Certificate(PkiError),
+    /// The handshake failed or took too long.
+    Handshake(String),
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoCertificate => f.write_str("expected a client certificate, came none"),
+            Self::Certificate(error) => write!(f, "client certificate: {error}"),
+            Self::Handshake(error) => write!(f, "handshake: {error}"),
+        }
+    }
+}
+
+/// A DTLS server with all its sessions, one to an address.
+pub struct DtlsServer {
+    socket: UdpSocket,
+    config: Arc<Config>,
+    certificate: DtlsCertificate,
+    client_authority: Vec<u8>,
+    sessions: HashMap<SocketAddr, Session>,
+    events: VecDeque<DtlsEvent>,
+    datagram: Vec<u8>,
+}
+
+impl DtlsServer {
+    /// Opens a server with `credentials` at `address`, for clients that `client_authority` certified.
+    pub async fn bind(
+        address: SocketAddr,
+        credentials: &Credentials,
+        client_authority: &[u8],
+    ) -> io::Result<Self> {
+        let config = Config::builder()
+            .with_crypto_provider(rust_crypto::default_provider())
+            .dtls12_cipher_suites(&[
+                Dtls12CipherSuite::ECDHE_ECDSA_AES128_GCM_SHA256,
+                Dtls12CipherSuite::ECDHE_ECDSA_AES256_GCM_SHA384,
+            ])
+            .handshake_timeout(Duration::from_secs(20))
+            .build()
+            .map_err(io::Error::other)?;
+        Ok(Self {
+            socket: UdpSocket::bind(address).await?,
+            config: Arc::new(config),
+            certificate: DtlsCertificate {
+                certificate: credentials.certificate.clone(),
+                private_key: credentials.private_key.clone(),
+            },
+            client_authority: client_authority.to_vec(),
+            sessions: HashMap::new(),
+            events: VecDeque::new(),
+            datagram: vec![0; BUFFER],
+        })
+    }
+
+    /// Where the server listens.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// What happens next. May be cancelled: nothing is lost.
+    pub async fn next(&mut self) -> io::Result<DtlsEvent> {
+        loop {
+            if let Some(event) = self.events.pop_front() {
+                return Ok(event);
+            }
+            let due = self.sessions.values().map(|session| session.due).min();
+            let timer = async {
+                match due {
+                    Some(due) => sleep_until(due.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                received = self.socket.recv_from(&mut self.datagram) => {
+                    let (length, peer) = received?;
+                    self.receive(peer, length);
+                }
+                () = timer => self.expire(),
+            }
+        }
+    }
+
+    /// Sends a datagram to a connected client; nothing happens if the session is gone.
+    pub fn send(&mut self, peer: SocketAddr, datagram: &[u8]) {
+        self.drive(peer, |dtls| dtls.send_application_data(datagram).map(drop));
+    }
+
+    fn receive(&mut self, peer: SocketAddr, length: usize) {
+        let datagram = self.datagram[..length].to_vec();
+        match client_random(&datagram) {
+            // A client that begins anew has lost its old session; a repeated ClientHello has not.
+            Some(random) if self.is_new(peer, random) => self.begin(peer, random),
+            _ => {}
+        }
+        self.drive(peer, |dtls| dtls.handle_packet(&datagram));
+    }
+
+    fn is_new(&self, peer: SocketAddr, random: [u8; 32]) -> bool {
+        match self.sessions.get(&peer) {
+            Some(session) => session.client_random != random,
+            None => self.sessions.len() < MAX_PEERS,
+        }
+    }
+
+    fn begin(&mut self, peer: SocketAddr, client_random: [u8; 32]) {
+        let now = Instant::now();
+        let session = Session {
+            dtls: Dtls::new_12(self.config.clone(), self.certificate.clone(), now),
+            client_random,
+            identity: None,
+            connected: false,
+            due: now,
+        };
+        if let Some(old) = self.sessions.insert(peer, session)
+            && old.connected
+        {
+            self.events.push_back(DtlsEvent::Closed { peer });
+        }
+    }
+
+    fn expire(&mut self) {
+        let now = Instant::now();
+        let due: Vec<_> = (self.sessions.iter())
+            .filter(|(_, session)| session.due <= now)
+            .map(|(peer, _)| *peer)
+            .collect();
+        for peer in due {
+            self.drive(peer, |_| Ok(()));
+        }
+    }
+
+    /// Moves the session's clock, does `step` to it, and carries out what it wants.
+    fn drive(&mut self, peer: SocketAddr, step: impl FnOnce(&mut Dtls) -> Result<(), Error>) {
+        let Some(session) = self.sessions.get_mut(&peer) else {
+            return;
+        };
+        let outcome = session
+            .dtls
+            .handle_timeout(Instant::now())
+            .and_then(|()| step(&mut session.dtls))
+            .map_err(refused);
+        let mut packets = Vec::new();
+        let drained = session.drain(peer, &self.client_authority, &mut packets, &mut self.events);
+        let outcome = outcome.and(drained);
+        if let Err(reason) = &outcome
+            && !session.connected
+            && packets.is_empty()
+        {
+            packets.push(alert(reason).to_vec());
+        }
+        for packet in packets {
+            // A datagram that the network doesn't take is a lost one, and those are repeated.
+            let _ = self.socket.try_send_to(&packet, peer);
+        }
+        let (connected, closed) = (session.connected, session.dtls.is_closed());
+        let event = match outcome {
+            Err(reason) if !connected => DtlsEvent::Refused { peer, reason },
+            Ok(()) if !closed => return,
+            _ => DtlsEvent::Closed { peer },
+        };
+        self.sessions.remove(&peer);
+        self.events.push_back(event);
+    }
+}
+
+struct Session {
+    dtls: Dtls,
+    client_random: [u8; 32],
+    identity: Option<String>,
+    connected: bool,
+    due: Instant,
+}
+
+impl Session {
+    /// Takes everything out of the engine. A certificate that doesn't hold ends it before anything leaves.
+    fn drain(
+        &mut self,
+        peer: SocketAddr,
+        authority: &[u8],
+        packets: &mut Vec<Vec<u8>>,
+        events: &mut VecDeque<DtlsEvent>,
+    ) -> Result<(), Refused> {
+        let mut buffer = vec![0; BUFFER];
+        loop {
+            match self.dtls.poll_output(&mut buffer) {
+                Output::Packet(packet) => packets.push(packet.to_vec()),
+                Output::PeerCert(certificate) => {
+                    let identity =
+                        verify_client(authority, certificate).map_err(Refused::Certificate)?;
+                    self.identity = Some(identity);
+                }
+                Output::Connected => {
+                    let identity = self.identity.clone().ok_or(Refused::NoCertificate)?;
+                    self.connected = true;
+                    events.push_back(DtlsEvent::Connected { peer, identity });
+                }
+                Output::ApplicationData(datagram) => events.push_back(DtlsEvent::Data {
+                    peer,
+                    datagram: datagram.to_vec(),
+                }),
+                Output::CloseNotify => {
+                    // Answered in kind; a session that is closing can't fail any more.
+                    let _ = self.dtls.close();
+                }
+                Output::Timeout(due) => {
+                    self.due = due;
+                    return Ok(());
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+fn refused(error: Error) -> Refused {
+    match error {
+        Error::CertificateError(CertificateError::NoClientCertificateReceived) => {
+            Refused::NoCertificate
+        }
+        other => Refused::Handshake(other.to_string()),
+    }
+}
+
+/// A fatal alert in the clear (RFC 5246 §7.2), which the engine doesn't send for what we judge.
+///
+/// Its record number lies above any that a handshake reaches, so that no replay window drops it.
+fn alert(reason: &Refused) -> [u8; 15] {
+    let description = match reason {
+        Refused::Certificate(PkiError::Path(_)) => 48, // unknown_ca
+        Refused::Certificate(_) => 42,                 // bad_certificate
+        Refused::NoCertificate | Refused::Handshake(_) => 40, // handshake_failure
+    };
+    [
+        21,
+        0xfe,
+        0xfd, // alert, DTLS 1.2
+        0,
+        0,
+        0,
+        0,
+        1,
+        0,
+        0,
+        0, // epoch 0, record 2^24
+        0,
+        2,
+        2,
+        description,
+    ]
+}
+
+/// The random of a ClientHello (RFC 6347 §4.2.2), which stays the same when a cookie is added.
+fn client_random(datagram: &[u8]) -> Option<[u8; 32]> {
+    const HANDSHAKE: u8 = 22;
+    const CLIENT_HELLO: u8 = 1;
+    let record = datagram.get(..13)?;
+    let handshake = datagram.get(13..25)?;
+    let first_fragment = handshake[6..9] == [0; 3];
+    let plain = record[3..5] == [0; 2];
+    (record[0] == HANDSHAKE && plain && handshake[0] == CLIENT_HELLO && first_fragment)
+        .then(|| datagram.get(27..59)?.try_into().ok())?
+}
