@@ -1,1 +1,61 @@
 //! softsimctl, the operator's command line on the gateway.
+//!
+//! [`keyd`] has the commands that the key process answers on its admin socket, [`netd`] those that
+//! need the network daemon; [`args`] names them, [`failure`] gives each failure its exit status.
+
+pub mod args;
+pub mod failure;
+pub mod files;
+pub mod keyd;
+pub mod netd;
+pub mod output;
+
+use std::{io, process::ExitCode};
+
+use clap::{Parser, error::ErrorKind};
+use softsim_client::paths::Sockets;
+
+use crate::{
+    args::{Arguments, Command, ProfileCommand},
+    failure::{Failure, USAGE},
+    output::Output,
+};
+
+/// Runs the command line of this process.
+pub fn main() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => {
+            // Nothing more can be said where even this can't be written.
+            let _ = error.print();
+            return match error.kind() {
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+                _ => ExitCode::from(USAGE),
+            };
+        }
+    };
+    let mut output = Output::new(io::stdout().lock(), arguments.json);
+    match run(&arguments.command, &Sockets::from_env(), &mut output) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("softsimctl: {failure}");
+            ExitCode::from(failure.status)
+        }
+    }
+}
+
+fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
+    match command {
+        Command::Status => keyd::status(sockets, output),
+        Command::Enrol(enrol) => keyd::enrol(sockets, enrol, output),
+        Command::Profile { command } => match command {
+            ProfileCommand::List => keyd::list(sockets, output),
+            ProfileCommand::Enable { iccid } => keyd::enable(sockets, iccid, output),
+            ProfileCommand::Disable { iccid } => keyd::disable(sockets, iccid, output),
+            ProfileCommand::Delete { iccid } => keyd::delete(sockets, iccid, output),
+            ProfileCommand::Install { package } => keyd::install(sockets, package, output),
+        },
+        Command::Bootstrap => netd::bootstrap(sockets, output),
+        Command::EapTest(test) => netd::eap_test(sockets, test, output),
+    }
+}

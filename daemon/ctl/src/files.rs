@@ -1,0 +1,117 @@
+//! Files that go in and come out.
+
+use std::{fs, path::Path};
+
+use pem_rfc7468::LineEnding;
+use softsim_client::netd::RadiusSecret;
+use zeroize::Zeroizing;
+
+use crate::failure::{DATA, Failure};
+
+/// More than any certificate, key or package that keyd takes.
+const MAX_FILE: u64 = 64 << 10;
+
+/// A file's octets, if they are no more than could be meant.
+pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    let length = fs::metadata(path)
+        .map_err(|error| Failure::reading(path, &error))?
+        .len();
+    if length > MAX_FILE {
+        return Err(Failure::new(
+            DATA,
+            format!(
+                "{}: expected at most {MAX_FILE} octets, came {length}",
+                path.display()
+            ),
+        ));
+    }
+    fs::read(path).map_err(|error| Failure::reading(path, &error))
+}
+
+/// The DER in a file that holds it bare, or in PEM with this label.
+pub fn read_der(path: &Path, label: &str) -> Result<Vec<u8>, Failure> {
+    let octets = read(path)?;
+    if !octets.starts_with(b"-----BEGIN") {
+        return Ok(octets);
+    }
+    let (came, der) = pem_rfc7468::decode_vec(&octets)
+        .map_err(|error| Failure::new(DATA, format!("{}: {error}", path.display())))?;
+    if came != label {
+        return Err(Failure::new(
+            DATA,
+            format!("{}: expected a {label}, came a {came}", path.display()),
+        ));
+    }
+    Ok(der)
+}
+
+/// DER as PEM.
+pub fn to_pem(label: &str, der: &[u8]) -> Result<String, Failure> {
+    pem_rfc7468::encode_string(label, LineEnding::LF, der)
+        .map_err(|error| Failure::new(DATA, format!("{label}: {error}")))
+}
+
+/// Writes a file whole.
+pub fn write(path: &Path, octets: &[u8]) -> Result<(), Failure> {
+    fs::write(path, octets).map_err(|error| Failure::creating(path, &error))
+}
+
+/// The RADIUS secret in a file: everything but a newline at its end.
+pub fn read_secret(path: &Path) -> Result<RadiusSecret, Failure> {
+    let octets = Zeroizing::new(read(path)?);
+    let secret = octets.strip_suffix(b"\n").unwrap_or(&octets);
+    let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
+    if secret.is_empty() {
+        return Err(Failure::new(
+            DATA,
+            format!("{}: expected a secret, came nothing", path.display()),
+        ));
+    }
+    Ok(RadiusSecret::new(secret.to_vec()))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn file(content: &[u8]) -> tempfile::NamedTempFile {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), content).unwrap();
+        file
+    }
+
+    #[test]
+    fn a_certificate_is_read_from_pem_and_from_der() {
+        let der = [0x30, 0x03, 0x02, 0x01, 0x05];
+        let pem = to_pem("CERTIFICATE", &der).unwrap();
+        assert_eq!(read_der(file(&der).path(), "CERTIFICATE"), Ok(der.to_vec()));
+        assert_eq!(
+            read_der(file(pem.as_bytes()).path(), "CERTIFICATE"),
+            Ok(der.to_vec())
+        );
+    }
+
+    #[test]
+    fn a_private_key_is_not_taken_for_a_public_one() {
+        let pem = to_pem("PRIVATE KEY", &[0x30, 0x00]).unwrap();
+        let failure = read_der(file(pem.as_bytes()).path(), "PUBLIC KEY").unwrap_err();
+        assert!(
+            failure
+                .message
+                .ends_with("expected a PUBLIC KEY, came a PRIVATE KEY")
+        );
+    }
+
+    #[test]
+    fn a_newline_at_the_end_is_not_part_of_the_secret() {
+        for content in [&b"s3cret"[..], b"s3cret\n", b"s3cret\r\n"] {
+            assert_eq!(
+                read_secret(file(content).path()).unwrap().expose(),
+                b"s3cret"
+            );
+        }
+        assert_eq!(read_secret(file(b"\n").path()).unwrap_err().status, DATA);
+    }
+}

@@ -1,0 +1,304 @@
+//! What the key process answers on its admin socket.
+
+use std::{fmt::Write, path::Path};
+
+use serde::Serialize;
+use serde_json::{Value, json};
+use softsim_client::{
+    keyd::{Connection, Error},
+    netd::{Command, Control, Event, Management, Report, Status as NetdStatus},
+    paths::Sockets,
+    proto::{
+        Enforcement, ProfileInfo, Refusal, StatusAnswer,
+        requests::{
+            AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, GenerateDeviceKey,
+            ListProfiles, SealingStatement, SetDeviceCertificate, Stage, Status,
+        },
+    },
+};
+
+use crate::{
+    args::Enrol,
+    failure::{Failure, SOFTWARE},
+    files,
+    output::Output,
+};
+
+/// Shows both daemons; that of netd is missing where it doesn't run.
+pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
+    let keyd = Connection::connect(&sockets.admin)?.call(&Status {})?;
+    let netd = netd_status(sockets);
+    let value = json!({
+        "keyd": keyd_json(&keyd),
+        "netd": netd.as_ref().ok(),
+        "netd_error": netd.as_ref().err().map(|failure| &failure.message),
+    });
+    output.result(&value, || {
+        let mut text = keyd_text(&keyd);
+        match &netd {
+            Ok(netd) => netd_text(netd, &mut text),
+            Err(failure) => line(&mut text, "netd", &failure.message),
+        }
+        text
+    })?;
+    Ok(())
+}
+
+fn netd_status(sockets: &Sockets) -> Result<NetdStatus, Failure> {
+    let mut control = Control::run(&sockets.netd, &Command::Status {})?;
+    match control.next().transpose()? {
+        Some(Event::Done {
+            report: Report::Status(status),
+        }) => Ok(status),
+        Some(Event::Failed { failure, reason }) => {
+            Err(Failure::new(crate::failure::status_of(failure), reason))
+        }
+        _ => Err(Failure::from(softsim_client::netd::Error::Closed)),
+    }
+}
+
+fn keyd_json(status: &StatusAnswer) -> Value {
+    let Enforcement {
+        landlock_abi,
+        seccomp_calls,
+        key_memory,
+        kek_source,
+    } = &status.enforcement;
+    json!({
+        "landlock_abi": landlock_abi,
+        "seccomp_calls": seccomp_calls,
+        "key_memory": key_memory.to_string(),
+        "kek_source": kek_source.to_string(),
+        "device_id": status.device_id.map(hex::encode),
+        "sealing_key_id": status.sealing_key_id.map(hex::encode),
+        "certified": status.certified,
+        "trust_anchors": status.trust_anchors,
+        "profiles": profiles_json(&status.profiles),
+        "capacity": status.capacity,
+        "committed": status.committed.map(hex::encode),
+        "counters": status.counters,
+    })
+}
+
+fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
+    writeln!(text, "{name:<16} {value}").expect("a String takes everything");
+}
+
+fn keyd_text(status: &StatusAnswer) -> String {
+    let mut text = String::new();
+    let enforcement = &status.enforcement;
+    match enforcement.landlock_abi {
+        0 => line(&mut text, "landlock", "off"),
+        abi => line(&mut text, "landlock", format_args!("ABI {abi}")),
+    }
+    match enforcement.seccomp_calls {
+        0 => line(&mut text, "seccomp", "off"),
+        calls => line(&mut text, "seccomp", format_args!("{calls} system calls")),
+    }
+    line(&mut text, "key memory", enforcement.key_memory);
+    line(&mut text, "files under", enforcement.kek_source);
+    match status.device_id {
+        Some(id) => line(&mut text, "device id", hex::encode(id)),
+        None => line(
+            &mut text,
+            "device id",
+            "none: softsimctl enrol makes the device key",
+        ),
+    }
+    let certificate = if status.certified { "stored" } else { "none" };
+    line(&mut text, "certificate", certificate);
+    line(&mut text, "trust anchors", status.trust_anchors);
+    line(
+        &mut text,
+        "profiles",
+        format_args!("{} of {}", status.profiles.len(), status.capacity),
+    );
+    text.push_str(&profiles_text(&status.profiles));
+    let counters = &status.counters;
+    line(
+        &mut text,
+        "authentications",
+        format_args!(
+            "{} (AUTN refused {}, synchronised {}, AT_MAC refused {})",
+            counters.authentications,
+            counters.autn_rejected,
+            counters.synchronisation_failures,
+            counters.packet_mac_rejected
+        ),
+    );
+    line(&mut text, "handshakes", counters.handshakes_signed);
+    text
+}
+
+fn netd_text(status: &NetdStatus, text: &mut String) {
+    line(
+        text,
+        "netd",
+        format_args!(
+            "endpoint {}, landlock ABI {}, {} system calls",
+            status.endpoint, status.landlock_abi, status.seccomp_calls
+        ),
+    );
+    line(text, "management", management_text(&status.management));
+}
+
+/// Where management stands, in words.
+pub fn management_text(management: &Management) -> String {
+    match management {
+        Management::NotBootstrapped => "not bootstrapped".into(),
+        Management::Bootstrapping => "bootstrapping".into(),
+        Management::Unregistered { reason: None } => "not registered".into(),
+        Management::Unregistered {
+            reason: Some(reason),
+        } => format!("not registered: {reason}"),
+        Management::Registered { server, location } => {
+            format!("registered with {server} as {location}")
+        }
+    }
+}
+
+/// Takes out what the factory and the operator need, or puts in what they gave.
+pub fn enrol(sockets: &Sockets, enrol: &Enrol, output: &mut Output<'_>) -> Result<(), Failure> {
+    let mut keyd = Connection::connect(&sockets.admin)?;
+    if enrol.certificate.is_none() && enrol.trust_issuer.is_empty() {
+        return take_out(&mut keyd, &enrol.directory, output);
+    }
+    if let Some(path) = &enrol.certificate {
+        let certificate = files::read_der(path, "CERTIFICATE")?;
+        keyd.call(&SetDeviceCertificate {
+            certificate: &certificate,
+        })?;
+        done(output, "certificate_stored", path.display())?;
+    }
+    for path in &enrol.trust_issuer {
+        let issuer = files::read_der(path, "PUBLIC KEY")?;
+        keyd.call(&AddTrustAnchor { issuer: &issuer })?;
+        done(output, "issuer_trusted", path.display())?;
+    }
+    Ok(())
+}
+
+fn take_out(
+    keyd: &mut Connection,
+    directory: &Path,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    match keyd.call(&GenerateDeviceKey {}) {
+        Ok(_) | Err(Error::Refused(Refusal::DeviceKeyExists)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let status = keyd.call(&Status {})?;
+    let device_id = status
+        .device_id
+        .map(hex::encode)
+        .ok_or_else(|| Failure::new(SOFTWARE, "softsim-keyd has no device key after making one"))?;
+    let request = keyd.call(&CertificateRequest {})?.der;
+    let statement = keyd.call(&SealingStatement {})?.statement;
+    let request_path = directory.join("device.csr");
+    let statement_path = directory.join("sealing-statement.cose");
+    let pem = files::to_pem("CERTIFICATE REQUEST", &request)?;
+    files::write(&request_path, pem.as_bytes())?;
+    files::write(&statement_path, &statement)?;
+    let value = json!({
+        "device_id": device_id,
+        "certificate_request": request_path,
+        "sealing_statement": statement_path,
+    });
+    output.result(&value, || {
+        let mut text = String::new();
+        line(&mut text, "device id", &device_id);
+        line(&mut text, "for the factory", request_path.display());
+        line(&mut text, "for the operator", statement_path.display());
+        text
+    })?;
+    Ok(())
+}
+
+/// Lists the installed profiles.
+pub fn list(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
+    let profiles = Connection::connect(&sockets.admin)?
+        .call(&ListProfiles {})?
+        .profiles;
+    output.result(&json!({ "profiles": profiles_json(&profiles) }), || {
+        profiles_text(&profiles)
+    })?;
+    Ok(())
+}
+
+fn profiles_json(profiles: &[ProfileInfo]) -> Vec<Value> {
+    profiles
+        .iter()
+        .map(|profile| {
+            json!({
+                "iccid": profile.iccid,
+                "state": profile.state.to_string(),
+                "algorithm": profile.algorithm,
+            })
+        })
+        .collect()
+}
+
+fn profiles_text(profiles: &[ProfileInfo]) -> String {
+    profiles.iter().fold(String::new(), |mut text, profile| {
+        line(
+            &mut text,
+            "",
+            format_args!(
+                "{:<20} {:<8} {}",
+                profile.iccid,
+                profile.state.to_string(),
+                profile.algorithm
+            ),
+        );
+        text
+    })
+}
+
+/// Enables a profile.
+pub fn enable(sockets: &Sockets, iccid: &str, output: &mut Output<'_>) -> Result<(), Failure> {
+    Connection::connect(&sockets.admin)?.call(&Enable { iccid })?;
+    done(output, "enabled", iccid)
+}
+
+/// Disables a profile.
+pub fn disable(sockets: &Sockets, iccid: &str, output: &mut Output<'_>) -> Result<(), Failure> {
+    Connection::connect(&sockets.admin)?.call(&Disable { iccid })?;
+    done(output, "disabled", iccid)
+}
+
+/// Deletes a profile.
+pub fn delete(sockets: &Sockets, iccid: &str, output: &mut Output<'_>) -> Result<(), Failure> {
+    Connection::connect(&sockets.admin)?.call(&Delete { iccid })?;
+    done(output, "deleted", iccid)
+}
+
+/// Installs a sealed package as a transaction of its own.
+pub fn install(sockets: &Sockets, package: &Path, output: &mut Output<'_>) -> Result<(), Failure> {
+    let package = files::read(package)?;
+    let mut txid = [0; 16];
+    getrandom::fill(&mut txid)
+        .map_err(|error| Failure::new(SOFTWARE, format!("random numbers: {error}")))?;
+    let mut keyd = Connection::connect(&sockets.admin)?;
+    let staged = keyd.call(&Stage {
+        txid,
+        package: Some(&package),
+    })?;
+    keyd.call(&Commit { txid })?;
+    done(output, "installed", staged.iccid.unwrap_or_default())
+}
+
+fn done(output: &mut Output<'_>, what: &str, of: impl std::fmt::Display) -> Result<(), Failure> {
+    #[derive(Serialize)]
+    struct Done<'a> {
+        done: &'a str,
+        of: String,
+    }
+    let value = Done {
+        done: what,
+        of: of.to_string(),
+    };
+    output.result(&value, || {
+        format!("{} {}\n", what.replace('_', " "), value.of)
+    })?;
+    Ok(())
+}

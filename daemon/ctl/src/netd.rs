@@ -1,0 +1,110 @@
+//! What needs the network daemon.
+
+use std::net::{SocketAddr, ToSocketAddrs};
+
+use softsim_client::{
+    netd::{Command, Control, Direction, Error, Event, MskComparison, Report},
+    paths::Sockets,
+};
+
+use crate::{
+    args::EapTest,
+    failure::{Failure, UNAVAILABLE, USAGE, status_of},
+    files,
+    keyd::management_text,
+    output::Output,
+};
+
+/// Bootstraps and registers; tells each step.
+pub fn bootstrap(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
+    follow(sockets, &Command::Bootstrap {}, output)
+}
+
+/// Authenticates once; prints each message.
+pub fn eap_test(sockets: &Sockets, test: &EapTest, output: &mut Output<'_>) -> Result<(), Failure> {
+    let command = Command::EapTest {
+        radius: resolve(&test.radius)?,
+        secret: files::read_secret(&test.secret_file)?,
+        identity: test.identity.clone(),
+    };
+    follow(sockets, &command, output)
+}
+
+fn resolve(radius: &str) -> Result<SocketAddr, Failure> {
+    if !radius.contains(':') {
+        let message = format!("--radius: expected HOST:PORT, came {radius}");
+        return Err(Failure::new(USAGE, message));
+    }
+    let mut addresses = radius
+        .to_socket_addrs()
+        .map_err(|error| Failure::new(UNAVAILABLE, format!("{radius}: {error}")))?;
+    addresses
+        .next()
+        .ok_or_else(|| Failure::new(UNAVAILABLE, format!("{radius}: no address")))
+}
+
+/// Prints events as they come; the last one decides.
+fn follow(sockets: &Sockets, command: &Command, output: &mut Output<'_>) -> Result<(), Failure> {
+    for event in Control::run(&sockets.netd, command)? {
+        let event = event?;
+        output.result(&event, || text_of(&event))?;
+        match event {
+            Event::Done { .. } => return Ok(()),
+            Event::Failed { failure, reason } => {
+                return Err(Failure::new(status_of(failure), reason));
+            }
+            Event::Step { .. } | Event::Message { .. } => {}
+        }
+    }
+    Err(Error::Closed.into())
+}
+
+fn text_of(event: &Event) -> String {
+    match event {
+        Event::Step { microseconds, text } => format!("{}   {text}\n", milliseconds(*microseconds)),
+        Event::Message {
+            microseconds,
+            direction,
+            text,
+        } => {
+            let arrow = match direction {
+                Direction::Sent => "->",
+                Direction::Received => "<-",
+            };
+            format!("{} {arrow} {text}\n", milliseconds(*microseconds))
+        }
+        Event::Done { report } => summary(report),
+        // Goes to standard error, with the exit status.
+        Event::Failed { .. } => String::new(),
+    }
+}
+
+fn milliseconds(microseconds: u64) -> String {
+    format!("{:>8}.{:03} ms", microseconds / 1000, microseconds % 1000)
+}
+
+fn summary(report: &Report) -> String {
+    match report {
+        Report::Status(status) => format!("{}\n", management_text(&status.management)),
+        Report::Bootstrap(bootstrap) => format!(
+            "bootstrapped: profile {}; {}\n",
+            bootstrap.iccid.as_deref().unwrap_or("unchanged"),
+            management_text(&bootstrap.management)
+        ),
+        Report::EapTest(test) => {
+            let msk = match test.msk {
+                MskComparison::Equal => "the MSK equals the server's MS-MPPE keys",
+                MskComparison::NotSent => "the server sent no MS-MPPE keys",
+            };
+            let synchronised = match test.synchronised {
+                true => ", SQN synchronised",
+                false => "",
+            };
+            format!(
+                "EAP-Success as {} after a verified challenge{synchronised}; {msk}; {}\n",
+                test.identity,
+                milliseconds(test.microseconds).trim_start()
+            )
+        }
+    }
+}

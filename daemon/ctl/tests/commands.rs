@@ -1,0 +1,274 @@
+//! softsimctl against scripted daemons: what it asks, prints and exits with.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    os::unix::net::UnixListener,
+    path::Path,
+    process::{Command, Output},
+    thread,
+};
+
+use serde_json::Value;
+use socket2::{Domain, SockAddr, Socket, Type};
+use softsim_client::{
+    netd::{EapTest, Event, Failure, MskComparison, Report},
+    proto::{
+        Call, CertificateAnswer, Counters, DeviceKeyAnswer, Enforcement, HelloAnswer, KekSource,
+        KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, ProfileAnswer, ProfileInfo,
+        ProfileState, Refusal, RequestKind, Role, SealingStatementAnswer, StatusAnswer,
+        decode_request, encode_answer, kind_of,
+        requests::{
+            CertificateRequest, Commit, Delete, GenerateDeviceKey, Hello, SealingStatement, Stage,
+            Status,
+        },
+    },
+};
+
+fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
+    let mut buffer = vec![0; MAX_ANSWER];
+    encode_answer::<C>(&answer, &mut buffer).unwrap().to_vec()
+}
+
+fn status_answer() -> StatusAnswer {
+    StatusAnswer {
+        enforcement: Enforcement {
+            landlock_abi: 7,
+            seccomp_calls: 12,
+            key_memory: KeyMemory::SecretMemory,
+            kek_source: KekSource::Development,
+        },
+        device_id: Some([0xd1; 32]),
+        sealing_key_id: None,
+        certified: true,
+        trust_anchors: 1,
+        profiles: vec![ProfileInfo {
+            iccid: "8988211000000000007".into(),
+            state: ProfileState::Enabled,
+            algorithm: "milenage".into(),
+        }],
+        capacity: 8,
+        committed: None,
+        counters: Counters::default(),
+    }
+}
+
+/// Serves one connection; the script answers each request after Hello.
+fn keyd(path: &Path, script: impl Fn(RequestKind, &[u8]) -> Vec<u8> + Send + 'static) {
+    let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    listener.bind(&SockAddr::unix(path).unwrap()).unwrap();
+    listener.listen(1).unwrap();
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut request = vec![0; MAX_REQUEST];
+        while let Ok(length @ 1..) = client.read(&mut request) {
+            let datagram = &request[..length];
+            let answer = match kind_of(datagram).unwrap() {
+                RequestKind::Hello => encoded::<Hello>(Ok(HelloAnswer {
+                    version: PROTOCOL_VERSION,
+                    role: Role::Admin,
+                    max_request: MAX_REQUEST as u32,
+                    max_handles: 4,
+                })),
+                RequestKind::Status => encoded::<Status>(Ok(status_answer())),
+                other => script(other, datagram),
+            };
+            client.write_all(&answer).unwrap();
+        }
+    });
+}
+
+/// Serves one command with these events.
+fn netd(path: &Path, events: Vec<Event>) {
+    let listener = UnixListener::bind(path).unwrap();
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut command = String::new();
+        BufReader::new(client.try_clone().unwrap())
+            .read_line(&mut command)
+            .unwrap();
+        for event in events {
+            let line = serde_json::to_string(&event).unwrap() + "\n";
+            client.write_all(line.as_bytes()).unwrap();
+        }
+    });
+}
+
+fn softsimctl(directory: &Path, arguments: &[&str]) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_softsimctl"))
+        .args(arguments)
+        .current_dir(directory)
+        .env("SOFTSIM_ADMIN_SOCKET", directory.join("admin.sock"))
+        .env("SOFTSIM_NETD_SOCKET", directory.join("netd.sock"))
+        .output()
+        .unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+#[test]
+fn an_absent_daemon_is_named_with_its_socket_and_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = softsimctl(directory.path(), &["profile", "list"]);
+    assert_eq!(output.status.code(), Some(69));
+    let text = stderr(&output);
+    assert!(text.contains("admin.sock"), "{text}");
+    assert!(text.contains("is softsim-keyd running?"), "{text}");
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_64() {
+    let directory = tempfile::tempdir().unwrap();
+    for arguments in [&["profile", "list", "--colour"][..], &["eap-test"], &[]] {
+        let output = softsimctl(directory.path(), arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+    }
+}
+
+#[test]
+fn status_is_one_object_and_says_why_netd_is_missing() {
+    let directory = tempfile::tempdir().unwrap();
+    keyd(&directory.path().join("admin.sock"), |kind, _| {
+        panic!("{kind}")
+    });
+    let output = softsimctl(directory.path(), &["status", "--json"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["keyd"]["key_memory"], "memfd_secret");
+    assert_eq!(value["keyd"]["device_id"], "d1".repeat(32));
+    assert_eq!(value["keyd"]["profiles"][0]["state"], "enabled");
+    assert_eq!(value["netd"], Value::Null);
+    assert!(value["netd_error"].as_str().unwrap().contains("netd.sock"));
+}
+
+#[test]
+fn enrol_takes_out_the_request_and_the_statement_of_keys_that_exist() {
+    let directory = tempfile::tempdir().unwrap();
+    keyd(&directory.path().join("admin.sock"), |kind, _| match kind {
+        RequestKind::GenerateDeviceKey => {
+            encoded::<GenerateDeviceKey>(Err::<DeviceKeyAnswer, _>(Refusal::DeviceKeyExists))
+        }
+        RequestKind::CertificateRequest => {
+            encoded::<CertificateRequest>(Ok(CertificateAnswer { der: vec![0x30, 0] }))
+        }
+        RequestKind::SealingStatement => encoded::<SealingStatement>(Ok(SealingStatementAnswer {
+            statement: vec![1, 2, 3],
+        })),
+        other => panic!("{other}"),
+    });
+    let output = softsimctl(directory.path(), &["enrol"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let request = fs::read_to_string(directory.path().join("device.csr")).unwrap();
+    assert!(request.starts_with("-----BEGIN CERTIFICATE REQUEST-----"));
+    let statement = fs::read(directory.path().join("sealing-statement.cose")).unwrap();
+    assert_eq!(statement, [1, 2, 3]);
+}
+
+#[test]
+fn install_commits_the_transaction_that_it_staged() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("sim.package"), b"sealed").unwrap();
+    let staged = std::sync::Mutex::new(None);
+    keyd(
+        &directory.path().join("admin.sock"),
+        move |kind, datagram| match kind {
+            RequestKind::Stage => {
+                let stage: Stage<'_> = decode_request(datagram).unwrap();
+                assert_eq!(stage.package, Some(&b"sealed"[..]));
+                *staged.lock().unwrap() = Some(stage.txid);
+                encoded::<Stage<'_>>(Ok(ProfileAnswer {
+                    iccid: Some("8988211000000000007".into()),
+                }))
+            }
+            RequestKind::Commit => {
+                let commit: Commit = decode_request(datagram).unwrap();
+                assert_eq!(Some(commit.txid), *staged.lock().unwrap());
+                encoded::<Commit>(Ok(()))
+            }
+            other => panic!("{other}"),
+        },
+    );
+    let output = softsimctl(directory.path(), &["profile", "install", "sim.package"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(output.stdout, b"installed 8988211000000000007\n");
+}
+
+#[test]
+fn a_refusal_says_what_to_do_first() {
+    let directory = tempfile::tempdir().unwrap();
+    keyd(&directory.path().join("admin.sock"), |_, _| {
+        encoded::<Delete<'_>>(Err(Refusal::ProfileEnabled))
+    });
+    let output = softsimctl(
+        directory.path(),
+        &["profile", "delete", "8988211000000000007"],
+    );
+    assert_eq!(output.status.code(), Some(77));
+    assert!(stderr(&output).contains("disable it first"));
+}
+
+fn eap_test(events: Vec<Event>) -> (Output, Vec<Value>) {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("secret"), b"testing123\n").unwrap();
+    netd(&directory.path().join("netd.sock"), events);
+    let radius = [
+        "eap-test",
+        "--json",
+        "--radius",
+        "127.0.0.1:1812",
+        "--secret-file",
+        "secret",
+    ];
+    let output = softsimctl(directory.path(), &radius);
+    let lines = output.stdout.split(|octet| *octet == b'\n');
+    let values = lines
+        .filter(|line| !line.is_empty())
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    (output, values)
+}
+
+#[test]
+fn an_authentication_exits_with_0_only_when_netd_says_done() {
+    let done = Event::Done {
+        report: Report::EapTest(EapTest {
+            identity: "6001010000000007@wlan.mnc001.mcc001.3gppnetwork.org".into(),
+            synchronised: false,
+            msk: MskComparison::Equal,
+            microseconds: 12_345,
+        }),
+    };
+    let (output, values) = eap_test(vec![done]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(values[0]["report"]["msk"], "equal");
+
+    let failed = Event::Failed {
+        failure: Failure::Refused,
+        reason: "EAP-Failure".into(),
+    };
+    let (output, values) = eap_test(vec![failed]);
+    assert_eq!(output.status.code(), Some(77));
+    assert_eq!(values[0]["event"], "failed");
+
+    let (output, _) = eap_test(vec![]);
+    assert_eq!(output.status.code(), Some(69), "netd closed before the end");
+}
+
+#[test]
+fn a_radius_server_without_port_is_a_usage_error() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = [
+        "eap-test",
+        "--radius",
+        "localhost",
+        "--secret-file",
+        "secret",
+    ];
+    let output = softsimctl(directory.path(), &arguments);
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains("HOST:PORT"));
+}
