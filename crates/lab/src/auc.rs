@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use softsim_aka::{AlgorithmSet, Amf, Auts, Autn, Ck, Ik, K, Milenage, Opc, Rand, Res, Sqn};
+use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Ck, Ik, K, Milenage, Opc, Rand, Res, Sqn};
 
 /// One authentication vector: a challenge, and what the right SIM makes of it.
 #[derive(Debug)]
@@ -31,7 +31,12 @@ pub struct Subscriber {
 impl Subscriber {
     /// A subscriber whose last used sequence number is `sqn`, the `ind_bits` lowest bits of which are IND.
     pub fn new(k: &K, opc: &Opc, amf: Amf, sqn: Sqn, ind_bits: u8) -> Self {
-        Self { algorithm: Milenage::new(k, opc), amf, ind_bits, sqn }
+        Self {
+            algorithm: Milenage::new(k, opc),
+            amf,
+            ind_bits,
+            sqn,
+        }
     }
 
     /// The sequence number of the last vector.
@@ -90,7 +95,10 @@ pub struct Auc {
 impl Auc {
     /// An AuC without subscribers, which takes its RANDs from `random`.
     pub fn new(random: impl FnMut(&mut [u8]) + Send + 'static) -> Self {
-        Self { subscribers: BTreeMap::new(), random: Box::new(random) }
+        Self {
+            subscribers: BTreeMap::new(),
+            random: Box::new(random),
+        }
     }
 
     /// Adds a subscriber, or replaces the one who had the IMSI.
@@ -113,8 +121,13 @@ impl Auc {
     /// # Errors
     /// Nobody has the IMSI, or SQN has reached its end.
     pub fn vector(&mut self, imsi: &str) -> Result<AuthenticationVector, AucError> {
-        let subscriber = self.subscribers.get_mut(imsi).ok_or(AucError::UnknownSubscriber)?;
-        let sqn = subscriber.next_sqn().ok_or(AucError::SequenceNumbersUsedUp)?;
+        let subscriber = self
+            .subscribers
+            .get_mut(imsi)
+            .ok_or(AucError::UnknownSubscriber)?;
+        let sqn = subscriber
+            .next_sqn()
+            .ok_or(AucError::SequenceNumbersUsedUp)?;
         subscriber.sqn = sqn;
         let mut octets = [0; Rand::LENGTH];
         (self.random)(&mut octets);
@@ -123,7 +136,13 @@ impl Auc {
         let output = subscriber.algorithm.f2345(&rand);
         let mac_a = subscriber.algorithm.f1(&rand, sqn, subscriber.amf);
         let autn = Autn::from_parts(output.ak.conceal(sqn), subscriber.amf, &mac_a);
-        Ok(AuthenticationVector { rand, autn, xres: output.res, ck: output.ck, ik: output.ik })
+        Ok(AuthenticationVector {
+            rand,
+            autn,
+            xres: output.res,
+            ck: output.ck,
+            ik: output.ik,
+        })
     }
 
     /// Takes SQN_MS from a SIM that found the challenge with this RAND out of step (TS 33.102 §6.3.5).
@@ -131,9 +150,16 @@ impl Auc {
     /// # Errors
     /// Nobody has the IMSI, or MAC-S doesn't verify; SQN stays as it was.
     pub fn resynchronise(&mut self, imsi: &str, rand: &Rand, auts: &Auts) -> Result<Sqn, AucError> {
-        let subscriber = self.subscribers.get_mut(imsi).ok_or(AucError::UnknownSubscriber)?;
+        let subscriber = self
+            .subscribers
+            .get_mut(imsi)
+            .ok_or(AucError::UnknownSubscriber)?;
         let sqn_ms = subscriber.algorithm.f5_star(rand).reveal(auts.sqn_xor_ak());
-        if subscriber.algorithm.f1_star(rand, sqn_ms, Amf::RESYNCHRONISATION) != auts.mac_s() {
+        if subscriber
+            .algorithm
+            .f1_star(rand, sqn_ms, Amf::RESYNCHRONISATION)
+            != auts.mac_s()
+        {
             return Err(AucError::MacS);
         }
         subscriber.sqn = sqn_ms;
@@ -181,7 +207,14 @@ pub(crate) mod tests {
         let (mut auc, mut usim) = (auc(0), usim(0));
         for count in 1..=100 {
             let vector = auc.vector(IMSI).unwrap();
-            let verified = usim.check(&algorithm(), &vector.rand, &vector.autn, SeparationBit::Required).unwrap();
+            let verified = usim
+                .check(
+                    &algorithm(),
+                    &vector.rand,
+                    &vector.autn,
+                    SeparationBit::Required,
+                )
+                .unwrap();
             usim.accept(&verified).unwrap();
             assert_eq!(verified.sqn().value(), count << 5 | count % 32);
             assert_eq!(verified.res, vector.xres);
@@ -193,26 +226,55 @@ pub(crate) mod tests {
     fn one_resynchronisation_brings_an_auc_that_fell_behind_back_into_step() {
         let (mut auc, usim) = (auc(0), usim(1 << 30));
         let stale = auc.vector(IMSI).unwrap();
-        let failure = usim.check(&algorithm(), &stale.rand, &stale.autn, SeparationBit::Required).unwrap_err();
-        let AuthenticationFailure::SyncFailure(auts) = failure else { panic!("{failure}") };
-        assert_eq!(auc.resynchronise(IMSI, &stale.rand, &auts), Ok(usim.sqn_ms()));
+        let failure = usim
+            .check(
+                &algorithm(),
+                &stale.rand,
+                &stale.autn,
+                SeparationBit::Required,
+            )
+            .unwrap_err();
+        let AuthenticationFailure::SyncFailure(auts) = failure else {
+            panic!("{failure}")
+        };
+        assert_eq!(
+            auc.resynchronise(IMSI, &stale.rand, &auts),
+            Ok(usim.sqn_ms())
+        );
         let fresh = auc.vector(IMSI).unwrap();
-        assert!(usim.check(&algorithm(), &fresh.rand, &fresh.autn, SeparationBit::Required).is_ok());
+        assert!(
+            usim.check(
+                &algorithm(),
+                &fresh.rand,
+                &fresh.autn,
+                SeparationBit::Required
+            )
+            .is_ok()
+        );
     }
 
     #[test]
     fn auts_that_does_not_verify_changes_nothing() {
         let mut auc = auc(77);
         let forged = Auts::new([9; 14]);
-        assert_eq!(auc.resynchronise(IMSI, &Rand::new([1; 16]), &forged), Err(AucError::MacS));
+        assert_eq!(
+            auc.resynchronise(IMSI, &Rand::new([1; 16]), &forged),
+            Err(AucError::MacS)
+        );
         assert_eq!(auc.subscriber(IMSI).unwrap().sqn().value(), 77);
-        assert_eq!(auc.resynchronise("999", &Rand::new([1; 16]), &forged), Err(AucError::UnknownSubscriber));
+        assert_eq!(
+            auc.resynchronise("999", &Rand::new([1; 16]), &forged),
+            Err(AucError::UnknownSubscriber)
+        );
     }
 
     #[test]
     fn nobodys_imsi_and_the_end_of_sqn_give_no_vector() {
         let mut auc = auc(Sqn::MAX.value());
         assert_eq!(auc.vector("999").unwrap_err(), AucError::UnknownSubscriber);
-        assert_eq!(auc.vector(IMSI).unwrap_err(), AucError::SequenceNumbersUsedUp);
+        assert_eq!(
+            auc.vector(IMSI).unwrap_err(),
+            AucError::SequenceNumbersUsedUp
+        );
     }
 }

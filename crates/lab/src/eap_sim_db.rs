@@ -32,7 +32,10 @@ impl EapSimDb {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        Ok(Self { socket: UnixDatagram::bind(path)?, auc })
+        Ok(Self {
+            socket: UnixDatagram::bind(path)?,
+            auc,
+        })
     }
 
     /// Answers until the socket fails.
@@ -43,8 +46,13 @@ impl EapSimDb {
         let mut buffer = [0; 1024];
         loop {
             let (length, client) = self.socket.recv_from(&mut buffer).await?;
-            let Ok(message) = std::str::from_utf8(&buffer[..length]) else { continue };
-            let answer = answer(&mut self.auc.lock().unwrap_or_else(PoisonError::into_inner), message);
+            let Ok(message) = std::str::from_utf8(&buffer[..length]) else {
+                continue;
+            };
+            let answer = answer(
+                &mut self.auc.lock().unwrap_or_else(PoisonError::into_inner),
+                message,
+            );
             if let (Some(answer), Some(path)) = (answer, client.as_pathname()) {
                 // A client that doesn't read asks again after a second.
                 let _ = self.socket.send_to(answer.as_bytes(), path).await;
@@ -58,8 +66,20 @@ fn answer(auc: &mut Auc, message: &str) -> Option<String> {
     let fields: Vec<&str> = message.trim_end_matches(['\0', '\n']).split(' ').collect();
     match fields[..] {
         ["AKA-REQ-AUTH", imsi] => Some(match auc.vector(imsi) {
-            Ok(AuthenticationVector { rand, autn, xres, ck, ik }) => {
-                let fields = [&rand.as_bytes()[..], autn.as_bytes(), ik.as_bytes(), ck.as_bytes(), xres.as_bytes()];
+            Ok(AuthenticationVector {
+                rand,
+                autn,
+                xres,
+                ck,
+                ik,
+            }) => {
+                let fields = [
+                    &rand.as_bytes()[..],
+                    autn.as_bytes(),
+                    ik.as_bytes(),
+                    ck.as_bytes(),
+                    xres.as_bytes(),
+                ];
                 format!("AKA-RESP-AUTH {imsi} {}", fields.map(hex::encode).join(" "))
             }
             Err(_) => format!("AKA-RESP-AUTH {imsi} FAILURE"),
@@ -101,7 +121,10 @@ mod tests {
 
     #[test]
     fn nobodys_imsi_is_a_failure() {
-        assert_eq!(answer(&mut auc(0), "AKA-REQ-AUTH 999").unwrap(), "AKA-RESP-AUTH 999 FAILURE");
+        assert_eq!(
+            answer(&mut auc(0), "AKA-REQ-AUTH 999").unwrap(),
+            "AKA-RESP-AUTH 999 FAILURE"
+        );
     }
 
     #[test]
@@ -109,17 +132,31 @@ mod tests {
         let (mut auc, usim) = (auc(0), usim(1 << 30));
         let stale = auc.vector(IMSI).unwrap();
         let autn = Autn::new(*stale.autn.as_bytes());
-        let failure = usim.check(&algorithm(), &stale.rand, &autn, SeparationBit::Required).unwrap_err();
-        let AuthenticationFailure::SyncFailure(auts) = failure else { unreachable!("a stale SQN passed") };
-        let message =
-            format!("AKA-AUTS {IMSI} {} {}", hex::encode(auts.as_bytes()), hex::encode(stale.rand.as_bytes()));
+        let failure = usim
+            .check(&algorithm(), &stale.rand, &autn, SeparationBit::Required)
+            .unwrap_err();
+        let AuthenticationFailure::SyncFailure(auts) = failure else {
+            unreachable!("a stale SQN passed")
+        };
+        let message = format!(
+            "AKA-AUTS {IMSI} {} {}",
+            hex::encode(auts.as_bytes()),
+            hex::encode(stale.rand.as_bytes())
+        );
         assert_eq!(answer(&mut auc, &message), None);
         assert_eq!(auc.subscriber(IMSI).unwrap().sqn(), usim.sqn_ms());
     }
 
     #[test]
     fn what_is_no_message_has_no_answer() {
-        for message in ["", "AKA-REQ-AUTH", "AKA-REQ-AUTH 1 2", "AKA-AUTS 1 zz zz", "AKA-AUTS 1 00 00", "SIM-REQ-AUTH 1 3"] {
+        for message in [
+            "",
+            "AKA-REQ-AUTH",
+            "AKA-REQ-AUTH 1 2",
+            "AKA-AUTS 1 zz zz",
+            "AKA-AUTS 1 00 00",
+            "SIM-REQ-AUTH 1 3",
+        ] {
             assert_eq!(answer(&mut auc(0), message), None, "{message}");
         }
     }
@@ -134,7 +171,10 @@ mod tests {
 
         let client = UnixDatagram::bind(directory.path().join("client.sock")).unwrap();
         client.send_to(&[0xff, 0xfe], &path).await.unwrap();
-        client.send_to(format!("AKA-REQ-AUTH {IMSI}").as_bytes(), &path).await.unwrap();
+        client
+            .send_to(format!("AKA-REQ-AUTH {IMSI}").as_bytes(), &path)
+            .await
+            .unwrap();
         let mut buffer = [0; 512];
         let length = client.recv(&mut buffer).await.unwrap();
         assert!(buffer[..length].starts_with(format!("AKA-RESP-AUTH {IMSI} ").as_bytes()));

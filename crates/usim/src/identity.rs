@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-/// An IMSI: MCC, MNC and MSIN, together 6 to 15 decimal digits.
+/// An IMSI: MCC, MNC and MSIN, together at most 15 decimal digits.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Imsi {
     digits: [u8; 15],
@@ -22,7 +22,7 @@ pub enum MncLength {
 /// Why something is not an IMSI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadImsi {
-    /// 6 to 15 digits were expected.
+    /// MCC, MNC, at least one digit of MSIN, and at most 15 in all were expected.
     Length(usize),
     /// Something other than a decimal digit came.
     NotADigit {
@@ -36,7 +36,10 @@ pub enum BadImsi {
 impl fmt::Display for BadImsi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Length(found) => write!(f, "an IMSI takes 6 to 15 digits, {found} came"),
+            Self::Length(found) => write!(
+                f,
+                "an IMSI takes MCC, MNC, MSIN and at most 15 digits, {found} came"
+            ),
             Self::NotADigit { at } => {
                 write!(f, "an IMSI takes decimal digits, character {at} is none")
             }
@@ -67,7 +70,9 @@ impl Imsi {
     pub fn new(digits: &[u8], mnc_length: MncLength) -> Result<Self, BadImsi> {
         let mut place = [b'0'; 15];
         match place.get_mut(..digits.len()) {
-            Some(place) if digits.len() >= 6 => place.copy_from_slice(digits),
+            Some(place) if digits.len() > 3 + usize::from(mnc_length as u8) => {
+                place.copy_from_slice(digits);
+            }
             _ => return Err(BadImsi::Length(digits.len())),
         }
         match digits.iter().position(|digit| !digit.is_ascii_digit()) {
@@ -207,12 +212,16 @@ mod tests {
     }
 
     #[test]
-    fn an_imsi_has_6_to_15_digits() {
+    fn an_imsi_has_an_msin_and_at_most_15_digits() {
         let new = |digits: &str| Imsi::new(digits.as_bytes(), MncLength::Two);
         assert_eq!(new("00101"), Err(BadImsi::Length(5)));
         assert_eq!(new("0010100000000000"), Err(BadImsi::Length(16)));
         assert_eq!(new("00101x"), Err(BadImsi::NotADigit { at: 5 }));
         assert_eq!(new("001012").unwrap().mnc(), "01");
+        assert_eq!(
+            Imsi::new(b"310410", MncLength::Three),
+            Err(BadImsi::Length(6))
+        );
         assert_eq!(MncLength::try_from(4), Err(BadImsi::MncLength(4)));
     }
 
