@@ -1,0 +1,216 @@
+//! Why a vault doesn't open, and why a change isn't made.
+
+use std::{fmt, io};
+
+use super::{
+    header::FORMAT,
+    layout::Table,
+    record::{CopyFault, Place},
+};
+
+/// Why a vault doesn't open. It is never reset: whoever runs the device decides.
+#[derive(Debug)]
+pub enum OpenError {
+    /// The medium's.
+    Io(io::Error),
+    /// Another process holds it.
+    Locked,
+    /// It was to be made, and there is one.
+    Exists,
+    /// The file is something else.
+    NotAVault,
+    /// Another format number.
+    Format {
+        /// The one that is read.
+        expected: u16,
+        /// The file's.
+        came: u16,
+    },
+    /// Both copies of the header are damaged.
+    HeaderDamaged,
+    /// The header is whole, and the KEK isn't the one it was made with.
+    WrongKek,
+    /// The file was cut off or made longer.
+    Length {
+        /// What the header says, in octets.
+        expected: u64,
+        /// What it is.
+        came: u64,
+    },
+    /// Neither copy of a record is good.
+    BothCopies {
+        /// The kind of record.
+        table: Table,
+        /// Which one of its kind.
+        index: u32,
+        /// What is wrong with the copy in each half.
+        faults: [CopyFault; 2],
+    },
+    /// The journal's version of a record is ahead of it by more than the one step that a power cut can lose.
+    Lost {
+        /// What the journal has.
+        journal: Place,
+        /// The newest generation of the record itself.
+        came: u64,
+    },
+    /// A record is authentic, and not what this program writes.
+    Malformed {
+        /// The kind of record.
+        table: Table,
+        /// Which one of its kind.
+        index: u32,
+    },
+}
+
+impl From<io::Error> for OpenError {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("vault: ")?;
+        match self {
+            Self::Io(error) => error.fmt(f),
+            Self::Locked => f.write_str("another process holds it"),
+            Self::Exists => f.write_str("there is one already"),
+            Self::NotAVault => f.write_str("expected a vault, came another file"),
+            Self::Format { expected, came } => write!(f, "expected format {expected}, came {came}"),
+            Self::HeaderDamaged => f.write_str("both copies of the header are damaged"),
+            Self::WrongKek => f.write_str("expected the key-encryption key it was made with, came another"),
+            Self::Length { expected, came } => write!(f, "expected {expected} octets, came {came}"),
+            Self::BothCopies { table, index, faults: [a, b] } => {
+                write!(f, "{table:?} {index}: both copies are bad; A: {a}; B: {b}")
+            }
+            Self::Lost { journal, came } => {
+                write!(f, "expected the version before {journal}, came generation {came}")
+            }
+            Self::Malformed { table, index } => write!(f, "{table:?} {index} is authentic and malformed"),
+        }
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl OpenError {
+    pub(super) fn format(came: u16) -> Self {
+        Self::Format { expected: FORMAT, came }
+    }
+}
+
+/// A bad copy for which a good one stood in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Damage {
+    /// One copy of the header, by its half.
+    Header {
+        /// 0 (A) or 1 (B).
+        half: u8,
+    },
+    /// One copy of a record.
+    Record {
+        /// The kind of record.
+        table: Table,
+        /// Which one of its kind.
+        index: u32,
+        /// 0 (A) or 1 (B).
+        half: u8,
+        /// What is wrong with it.
+        fault: CopyFault,
+    },
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = |half: &u8| if *half == 0 { 'A' } else { 'B' };
+        match self {
+            Self::Header { half } => write!(f, "header, copy {}: it is damaged", name(half)),
+            Self::Record { table, index, half, fault } => {
+                write!(f, "{table:?} {index}, copy {}: {fault}", name(half))
+            }
+        }
+    }
+}
+
+/// What there is only so much room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Room {
+    /// Profiles.
+    Profiles,
+    /// Tombstones of deleted profiles.
+    Tombstones,
+    /// Trust anchors.
+    TrustAnchors,
+    /// Issuers whose sequences are kept.
+    Issuers,
+    /// Records that one transaction changes.
+    Changes,
+}
+
+impl fmt::Display for Room {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Profiles => "profiles",
+            Self::Tombstones => "tombstones",
+            Self::TrustAnchors => "trust anchors",
+            Self::Issuers => "issuers",
+            Self::Changes => "changes at once",
+        })
+    }
+}
+
+/// Why a change isn't made. With all but [`CommitError::Storage`], nothing changed.
+#[derive(Debug)]
+pub enum CommitError {
+    /// There is no room left.
+    Full {
+        /// For what.
+        what: Room,
+        /// How many there is room for.
+        capacity: u32,
+    },
+    /// No profile is in this slot.
+    UnknownSlot,
+    /// The issuer's sequence must rise.
+    SequenceNotRising {
+        /// The last one.
+        last: u64,
+        /// The new one.
+        came: u64,
+    },
+    /// Another profile has the same IMSI and K; two of them could rewind each other's SQN.
+    DuplicateSubscription,
+    /// The device's keys are made once.
+    KeysExist,
+    /// The certificate is longer than it may be.
+    TooLong {
+        /// The longest, in octets.
+        limit: u32,
+        /// Its length.
+        came: u32,
+    },
+    /// The medium failed: memory may be ahead of it, so the process must end.
+    Storage(io::Error),
+}
+
+impl fmt::Display for CommitError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Full { what, capacity } => write!(f, "full: there is room for {capacity} {what}"),
+            Self::UnknownSlot => f.write_str("expected an installed profile, came an empty slot"),
+            Self::SequenceNotRising { last, came } => write!(f, "expected a sequence above {last}, came {came}"),
+            Self::DuplicateSubscription => f.write_str("another profile has the same IMSI and K"),
+            Self::KeysExist => f.write_str("the device's keys exist, and are made only once"),
+            Self::TooLong { limit, came } => write!(f, "expected a certificate of at most {limit} octets, came {came}"),
+            Self::Storage(error) => write!(f, "storage: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for CommitError {}
+
+impl From<io::Error> for CommitError {
+    fn from(error: io::Error) -> Self {
+        Self::Storage(error)
+    }
+}

@@ -1,0 +1,125 @@
+//! The vault's header: what the file is, and the sealed key of its records.
+//!
+//! ```text
+//! octets  0..8    "SOFTSIMV"
+//!         8..10   format, big-endian
+//!        10..14   capacity, big-endian
+//!        14..38   nonce
+//!        38..86   data key, sealed with the KEK (XChaCha20-Poly1305), octets 0..14 as associated data
+//!        86..118  SHA-256 of octets 0..86
+//! ```
+//!
+//! The digest tells a damaged header from a wrong KEK: only a whole header is tried. It is written once, in
+//! both halves.
+
+use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
+use rand_core::CryptoRng;
+use sha2::{Digest, Sha256};
+use zeroize::Zeroizing;
+
+use super::{Kek, OpenError, layout::Layout};
+
+const MAGIC: &[u8; 8] = b"SOFTSIMV";
+const PLAIN: usize = 14;
+const NONCE: usize = PLAIN + 24;
+const SEALED: usize = NONCE + 32 + 16;
+
+/// The format that this program reads and writes.
+pub(super) const FORMAT: u16 = 1;
+
+/// A whole header whose key has not been tried.
+#[derive(Debug)]
+pub(super) struct Header([u8; Self::LENGTH]);
+
+/// What a header's octets are instead.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum HeaderFault {
+    NotAVault,
+    Format(u16),
+    Damaged,
+}
+
+impl Header {
+    /// Length in octets.
+    pub(super) const LENGTH: usize = SEALED + 32;
+
+    /// Room at the start of each half.
+    pub(super) const ROOM: u64 = 4096;
+
+    /// Makes a header with a new data key.
+    pub(super) fn create(kek: &Kek, capacity: u32, rng: &mut impl CryptoRng) -> (Self, XChaCha20Poly1305) {
+        let mut octets = [0; Self::LENGTH];
+        octets[..8].copy_from_slice(MAGIC);
+        octets[8..10].copy_from_slice(&FORMAT.to_be_bytes());
+        octets[10..PLAIN].copy_from_slice(&capacity.to_be_bytes());
+        rng.fill_bytes(&mut octets[PLAIN..NONCE]);
+
+        let mut key = Zeroizing::new([0; 32]);
+        rng.fill_bytes(key.as_mut_slice());
+        let cipher = XChaCha20Poly1305::new(&(*key).into());
+
+        let (plain, rest) = octets.split_at_mut(PLAIN);
+        let (nonce, sealed) = rest.split_at_mut(NONCE - PLAIN);
+        let tag = XChaCha20Poly1305::new(kek.as_bytes().into())
+            .encrypt_inout_detached(&nonce_of(nonce), plain, key.as_mut_slice().into())
+            .expect("a key is shorter than any limit of the cipher");
+        sealed[..32].copy_from_slice(key.as_slice());
+        sealed[32..48].copy_from_slice(&tag);
+
+        let digest = Sha256::digest(&octets[..SEALED]);
+        octets[SEALED..].copy_from_slice(&digest);
+        (Self(octets), cipher)
+    }
+
+    /// Takes a header that is whole.
+    pub(super) fn read(octets: [u8; Self::LENGTH]) -> Result<Self, HeaderFault> {
+        if octets[..8] != *MAGIC {
+            return Err(HeaderFault::NotAVault);
+        }
+        if Sha256::digest(&octets[..SEALED])[..] != octets[SEALED..] {
+            return Err(HeaderFault::Damaged);
+        }
+        match u16::from_be_bytes([octets[8], octets[9]]) {
+            FORMAT => Ok(Self(octets)),
+            other => Err(HeaderFault::Format(other)),
+        }
+    }
+
+    /// The number of profiles.
+    pub(super) fn capacity(&self) -> u32 {
+        u32::from_be_bytes([self.0[10], self.0[11], self.0[12], self.0[13]])
+    }
+
+    /// The division of the file.
+    pub(super) fn layout(&self) -> Layout {
+        Layout::new(self.capacity())
+    }
+
+    /// Opens the data key.
+    ///
+    /// # Errors
+    /// It isn't sealed with this KEK.
+    pub(super) fn unseal(&self, kek: &Kek) -> Result<XChaCha20Poly1305, OpenError> {
+        let mut key = Zeroizing::new([0; 32]);
+        key.copy_from_slice(&self.0[NONCE..NONCE + 32]);
+        let mut tag = [0; 16];
+        tag.copy_from_slice(&self.0[NONCE + 32..SEALED]);
+        XChaCha20Poly1305::new(kek.as_bytes().into())
+            .decrypt_inout_detached(
+                &nonce_of(&self.0[PLAIN..NONCE]),
+                &self.0[..PLAIN],
+                key.as_mut_slice().into(),
+                &tag.into(),
+            )
+            .map_err(|_| OpenError::WrongKek)?;
+        Ok(XChaCha20Poly1305::new(&(*key).into()))
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8; Self::LENGTH] {
+        &self.0
+    }
+}
+
+fn nonce_of(octets: &[u8]) -> XNonce {
+    octets.try_into().expect("a nonce has 24 octets")
+}
