@@ -1,1 +1,45 @@
 //! A sans-IO LwM2M client: bootstrap, registration, objects, content formats.
+//!
+//! [`Client`] is the whole of it: it speaks LwM2M 1.1 (and 1.2 where the server does) over one
+//! [`softsim_coap::Endpoint`] per session, and knows neither sockets nor DTLS nor keys. Decrypted
+//! datagrams and the time go in; datagrams, the next deadline and [`Event`]s come out.
+//!
+//! A bootstrap is a transaction. What the bootstrap server deletes and writes is kept apart from the
+//! accounts in force, and takes their place only after Bootstrap-Finish found it consistent and the
+//! application made it durable ([`Event::Commit`], [`Client::committed`]). Whatever else happens
+//! leaves the old accounts.
+//!
+//! The Software SIM object carries a profile package that is sealed to the key process. The client
+//! relays it unopened ([`Event::StagePackage`], [`Client::staged`]).
+
+mod accounts;
+mod bootstrap;
+mod client;
+mod content;
+mod management;
+mod objects;
+mod path;
+mod registration;
+mod sim;
+mod staging;
+mod value;
+
+pub use accounts::{
+    AccountKey, Accounts, Inconsistency, SecurityAccount, SecurityMode, ServerAccount,
+};
+pub use bootstrap::BootstrapFailure;
+pub use client::{Client, Config, Event, Output, ServerRole, Version};
+pub use content::{ContentError, ContentFormat};
+pub use objects::Device;
+pub use path::Path;
+pub use registration::RegistrationFailure;
+pub use sim::{Algorithm, Sealing, SimResult, SimState, SlotState};
+pub use value::{Instance, Instances, Resource, Value};
+
+/// The content formats as functions, for servers and tools that speak to this client.
+pub mod codec {
+    pub use crate::content::{decode, encode};
+    pub use crate::objects::{
+        DEVICE, Object, Operations, ResourceDefinition, SECURITY, SERVER, SIM,
+    };
+}

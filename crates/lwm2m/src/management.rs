@@ -1,0 +1,424 @@
+//! Device management: one session with a management server, and what it may read, observe and write there.
+
+use std::time::Instant;
+
+use softsim_coap::{
+    self as coap, Code, Endpoint, ExchangeId, Method, Observe, Reliability, Request, Response,
+};
+
+use crate::accounts::server_ssid;
+use crate::client::{Decision, Event, ServerRole, Shared};
+use crate::content::ContentFormat;
+use crate::content::link::Links;
+use crate::objects::{DEVICE, Object, Operations, SERVER, SIM, SIM_PACKAGE};
+use crate::path::Path;
+use crate::registration::Registration;
+use crate::staging::{content, decode_body, refuse, target};
+use crate::value::{Instance, Instances, Kind, Resource, Value};
+
+/// Registration Update Trigger of the Server object.
+const UPDATE_TRIGGER: u16 = 8;
+
+/// A session with a management server.
+#[derive(Debug)]
+pub(crate) struct Management {
+    ssid: u16,
+    pub(crate) endpoint: Endpoint,
+    registration: Registration,
+    observations: Vec<Observation>,
+}
+
+/// Something that the server observes, and what it was told last.
+#[derive(Debug)]
+struct Observation {
+    exchange: ExchangeId,
+    path: Path,
+    accept: Option<u16>,
+    told: Response,
+}
+
+impl Management {
+    /// Registers.
+    pub(crate) fn begin(now: Instant, ssid: u16, shared: &mut Shared) -> Management {
+        let endpoint = shared.new_endpoint();
+        let registration = Registration::new(ssid, shared.config.version);
+        let mut session = Management {
+            ssid,
+            endpoint,
+            registration,
+            observations: Vec::new(),
+        };
+        session.register(now, shared);
+        session
+    }
+
+    fn register(&mut self, now: Instant, shared: &mut Shared) {
+        let links = registration_links(shared, self.ssid);
+        self.registration
+            .register(now, &mut self.endpoint, shared, links);
+    }
+
+    pub(crate) fn update(&mut self, now: Instant, shared: &mut Shared) {
+        self.registration.update(now, &mut self.endpoint, shared);
+    }
+
+    pub(crate) fn deregister(&mut self, now: Instant) {
+        self.registration.deregister(now, &mut self.endpoint);
+    }
+
+    pub(crate) fn next_due(&self) -> Option<Instant> {
+        [self.registration.next_due(), self.endpoint.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant, shared: &mut Shared) {
+        self.endpoint.handle_timeout(now);
+        self.registration
+            .handle_timeout(now, &mut self.endpoint, shared);
+    }
+
+    pub(crate) fn handle_event(&mut self, now: Instant, event: coap::Event, shared: &mut Shared) {
+        match event {
+            coap::Event::Request { exchange, request } => {
+                self.handle_request(now, exchange, request, shared)
+            }
+            coap::Event::Response { token, response } => {
+                if self
+                    .registration
+                    .handle_response(now, token, response, shared)
+                {
+                    self.register(now, shared);
+                }
+            }
+            coap::Event::Failed { token, reason } => {
+                self.registration.handle_failure(token, reason, shared)
+            }
+            coap::Event::ObserverGone { exchange } => {
+                self.observations
+                    .retain(|observation| observation.exchange != exchange);
+            }
+            coap::Event::Notification { .. } => {}
+        }
+    }
+
+    /// Tells the server what changed of what it observes.
+    pub(crate) fn notify_changes(&mut self, now: Instant, shared: &Shared) {
+        let Management {
+            ssid,
+            endpoint,
+            observations,
+            ..
+        } = self;
+        observations.retain_mut(|observation| {
+            let present = read(shared, *ssid, observation.path, observation.accept);
+            let response = present.unwrap_or_else(|refusal| refusal);
+            if response == observation.told {
+                return true;
+            }
+            observation.told = response.clone();
+            let goes_on = response.code.is_success();
+            endpoint.notify(
+                now,
+                observation.exchange,
+                response,
+                Reliability::Confirmable,
+            );
+            goes_on
+        });
+    }
+
+    fn handle_request(
+        &mut self,
+        now: Instant,
+        exchange: ExchangeId,
+        request: Request,
+        shared: &mut Shared,
+    ) {
+        let answer = match request.method {
+            Method::Get if request.observe == Some(Observe::Register) => {
+                return self.observe(now, exchange, &request, shared);
+            }
+            Method::Get => self.get(&request, shared).map(Some),
+            Method::Put | Method::Post => self.put_or_post(now, exchange, &request, shared),
+            _ => Err(Response::new(Code::METHOD_NOT_ALLOWED)),
+        };
+        match answer {
+            Ok(Some(response)) | Err(response) => self.endpoint.respond(now, exchange, response),
+            // The application decides first.
+            Ok(None) => {}
+        }
+    }
+
+    fn get(&self, request: &Request, shared: &Shared) -> Result<Response, Response> {
+        let path = target(request)?;
+        if request.accept == Some(ContentFormat::Link.id()) {
+            discover(shared, self.ssid, path)
+        } else {
+            read(shared, self.ssid, path, request.accept)
+        }
+    }
+
+    fn observe(&mut self, now: Instant, exchange: ExchangeId, request: &Request, shared: &Shared) {
+        let accept = request
+            .accept
+            .filter(|accept| *accept != ContentFormat::Link.id());
+        let response = self.get(request, shared).unwrap_or_else(|refusal| refusal);
+        let accepted = self
+            .endpoint
+            .respond_observed(now, exchange, response.clone());
+        if let (true, Ok(path)) = (accepted, target(request)) {
+            self.observations.push(Observation {
+                exchange,
+                path,
+                accept,
+                told: response,
+            });
+        }
+    }
+
+    fn put_or_post(
+        &mut self,
+        now: Instant,
+        exchange: ExchangeId,
+        request: &Request,
+        shared: &mut Shared,
+    ) -> Result<Option<Response>, Response> {
+        let path = target(request)?;
+        let (object, instances) = visible(shared, self.ssid, path)?;
+        if !matches!(path, Path::Instance(..) | Path::Resource(..)) {
+            return Err(Response::new(Code::METHOD_NOT_ALLOWED));
+        }
+        if path
+            .instance()
+            .is_none_or(|id| !instances.contains_key(&id))
+        {
+            return Err(Response::new(Code::NOT_FOUND));
+        }
+        if let (Method::Post, Some(resource)) = (request.method, path.resource()) {
+            return self.execute(now, &object, resource, shared).map(Some);
+        }
+        let written = decode_writable(&object, path, request)?;
+        if object.id == shared.config.sim_object {
+            return self.write_package(exchange, written, shared);
+        }
+        self.write_server(now, written, shared).map(Some)
+    }
+
+    fn execute(
+        &mut self,
+        now: Instant,
+        object: &Object,
+        resource: u16,
+        shared: &mut Shared,
+    ) -> Result<Response, Response> {
+        let definition = object
+            .resource(resource)
+            .ok_or(Response::new(Code::NOT_FOUND))?;
+        if definition.operations != Operations::Execute {
+            return Err(Response::new(Code::METHOD_NOT_ALLOWED));
+        }
+        if (object.id, resource) == (SERVER.id, UPDATE_TRIGGER) {
+            self.update(now, shared);
+        }
+        Ok(Response::new(Code::CHANGED))
+    }
+
+    /// A sealed package: the key process judges it before the answer.
+    fn write_package(
+        &mut self,
+        exchange: ExchangeId,
+        mut written: Instance,
+        shared: &mut Shared,
+    ) -> Result<Option<Response>, Response> {
+        if shared.decision.is_some() {
+            return Err(Response::new(Code::SERVICE_UNAVAILABLE));
+        }
+        let source = ServerRole::Management(self.ssid);
+        match written.0.remove(&SIM_PACKAGE) {
+            Some(Resource::Single(Value::Opaque(package))) if !package.is_empty() => {
+                shared.decision = Some(Decision::Package { source, exchange });
+                shared.emit(Event::StagePackage { source, package });
+                Ok(None)
+            }
+            _ => Ok(Some(Response::new(Code::CHANGED))),
+        }
+    }
+
+    /// A write to the server's own Server instance; the accounts must stay consistent.
+    fn write_server(
+        &mut self,
+        now: Instant,
+        written: Instance,
+        shared: &mut Shared,
+    ) -> Result<Response, Response> {
+        let mut accounts = shared.accounts.clone();
+        let own = accounts
+            .servers
+            .values_mut()
+            .find(|instance| server_ssid(instance) == Some(self.ssid));
+        own.ok_or(Response::new(Code::NOT_FOUND))?
+            .0
+            .extend(written.0);
+        accounts
+            .check(shared.config.allow_no_sec)
+            .map_err(|inconsistency| refuse(Code::BAD_REQUEST, inconsistency))?;
+        if accounts != shared.accounts {
+            let lifetime = |accounts: &crate::Accounts| {
+                accounts.server(self.ssid).map(|server| server.lifetime)
+            };
+            let update = lifetime(&accounts) != lifetime(&shared.accounts);
+            shared.accounts = accounts.clone();
+            shared.emit(Event::AccountsChanged(accounts));
+            if update {
+                self.update(now, shared);
+            }
+        }
+        Ok(Response::new(Code::CHANGED))
+    }
+}
+
+/// The objects that a server is told about when we register.
+fn registration_links(shared: &Shared, ssid: u16) -> Vec<u8> {
+    let mut links = Links::default();
+    links
+        .link("/")
+        .quoted("rt", "oma.lwm2m")
+        .quoted("ct", "60 110 112 11542");
+    for id in [SERVER.id, DEVICE.id, shared.config.sim_object] {
+        if let Ok((_, instances)) = visible(shared, ssid, Path::Object(id)) {
+            instances
+                .keys()
+                .for_each(|instance| _ = links.link(Path::Instance(id, *instance)));
+        }
+    }
+    links.into_bytes()
+}
+
+/// The object that `path` lies in, and those of its instances that this server may see: of the Server object
+/// its own, of Security and OSCORE none (LwM2M Core §8.2).
+fn visible(shared: &Shared, ssid: u16, path: Path) -> Result<(Object, Instances), Response> {
+    match path
+        .object()
+        .ok_or(Response::new(Code::METHOD_NOT_ALLOWED))?
+    {
+        0 | 21 => Err(Response::new(Code::UNAUTHORIZED)),
+        1 => {
+            let own = shared
+                .accounts
+                .servers
+                .iter()
+                .filter(|(_, instance)| server_ssid(instance) == Some(ssid));
+            Ok((
+                SERVER,
+                own.map(|(id, instance)| (*id, instance.clone())).collect(),
+            ))
+        }
+        3 => Ok((
+            DEVICE,
+            Instances::from([(0, shared.config.device.instance())]),
+        )),
+        id if id == shared.config.sim_object => Ok((
+            Object { id, ..SIM },
+            Instances::from([(0, shared.sim.instance())]),
+        )),
+        _ => Err(Response::new(Code::NOT_FOUND)),
+    }
+}
+
+/// Read (LwM2M Core §6.3.1): 2.05 with what is readable at `path`.
+fn read(shared: &Shared, ssid: u16, path: Path, accept: Option<u16>) -> Result<Response, Response> {
+    let (object, mut instances) = visible(shared, ssid, path)?;
+    let definition = path
+        .resource()
+        .and_then(|resource| object.resource(resource));
+    if definition.is_some_and(|definition| !definition.operations.readable()) {
+        return Err(Response::new(Code::METHOD_NOT_ALLOWED));
+    }
+    if !exists(path, &instances) {
+        return Err(Response::new(Code::NOT_FOUND));
+    }
+    let readable = |id: u16| {
+        object
+            .resource(id)
+            .is_some_and(|resource| resource.operations.readable())
+    };
+    instances
+        .values_mut()
+        .for_each(|instance| instance.0.retain(|id, _| readable(*id)));
+    let alone =
+        definition.filter(|definition| definition.multiple == path.resource_instance().is_some());
+    let default = match alone.map(|definition| definition.kind) {
+        Some(Kind::Opaque) => ContentFormat::Opaque,
+        Some(_) => ContentFormat::Text,
+        None => ContentFormat::Tlv,
+    };
+    content(path, &instances, accept, default)
+}
+
+fn exists(path: Path, instances: &Instances) -> bool {
+    let Some(instance) = path.instance() else {
+        return true;
+    };
+    let Some(instance) = instances.get(&instance) else {
+        return false;
+    };
+    let Some(resource) = path.resource() else {
+        return true;
+    };
+    match (instance.0.get(&resource), path.resource_instance()) {
+        (Some(Resource::Multiple(values)), Some(leaf)) => values.contains_key(&leaf),
+        (found, None) => found.is_some(),
+        _ => false,
+    }
+}
+
+/// Discover (LwM2M Core §6.3.2): what there is at `path` and below.
+fn discover(shared: &Shared, ssid: u16, path: Path) -> Result<Response, Response> {
+    let (object, instances) = visible(shared, ssid, path)?;
+    let mut links = Links::default();
+    let mut link = |node: Path| path.contains(node).then(|| _ = links.link(node)).is_some();
+    let mut found = link(Path::Object(object.id));
+    for (&id, instance) in &instances {
+        found |= link(Path::Instance(object.id, id));
+        for resource in object.resources {
+            let present = instance.0.contains_key(&resource.id);
+            // What can only be written or executed has no value that shows.
+            let silent = matches!(resource.operations, Operations::Write | Operations::Execute);
+            if silent || (present && resource.operations.readable()) {
+                found |= link(Path::Resource(object.id, id, resource.id));
+            }
+        }
+    }
+    if found {
+        Ok(Response::content(
+            ContentFormat::Link.id(),
+            links.into_bytes(),
+        ))
+    } else {
+        Err(Response::new(Code::NOT_FOUND))
+    }
+}
+
+/// The resources in a Write, each of which the server may write.
+fn decode_writable(object: &Object, path: Path, request: &Request) -> Result<Instance, Response> {
+    if path
+        .resource()
+        .is_some_and(|resource| object.resource(resource).is_none())
+    {
+        return Err(Response::new(Code::NOT_FOUND));
+    }
+    let instances = decode_body(object, path, request)?;
+    let written = instances.into_values().next().unwrap_or_default();
+    let writable = |id: &u16| {
+        object
+            .resource(*id)
+            .is_some_and(|resource| resource.operations.writable())
+    };
+    if written.0.keys().all(writable) {
+        Ok(written)
+    } else {
+        Err(Response::new(Code::METHOD_NOT_ALLOWED))
+    }
+}
