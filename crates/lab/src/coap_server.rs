@@ -68,6 +68,11 @@ impl CoapServer {
         }
     }
 
+    /// Where the server listens.
+    pub fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.dtls.local_addr()
+    }
+
     /// What happens next. May be cancelled: nothing is lost.
     pub async fn next(&mut self) -> io::Result<CoapEvent> {
         loop {
@@ -100,6 +105,11 @@ impl CoapServer {
         self.drive(peer, |endpoint, now| {
             endpoint.respond(now, exchange, response)
         });
+    }
+
+    /// Ends the session with a client.
+    pub fn close(&mut self, peer: SocketAddr) {
+        self.dtls.close(peer);
     }
 
     fn handle(&mut self, event: DtlsEvent) {

@@ -148,6 +148,11 @@ impl DtlsServer {
         self.drive(peer, |dtls| dtls.send_application_data(datagram).map(drop));
     }
 
+    /// Ends the session with a client; [`DtlsEvent::Closed`] follows.
+    pub fn close(&mut self, peer: SocketAddr) {
+        self.drive(peer, Dtls::close);
+    }
+
     fn receive(&mut self, peer: SocketAddr, length: usize) {
         let datagram = self.datagram[..length].to_vec();
         match client_random(&datagram) {

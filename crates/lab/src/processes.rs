@@ -1,0 +1,404 @@
+//! Starts softsim-keyd and softsim-netd in a folder, waits until they answer, and ends them.
+
+use std::{
+    env,
+    ffi::{OsStr, OsString},
+    fmt, fs,
+    fs::{File, OpenOptions},
+    io::{self, Write},
+    net::SocketAddr,
+    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use serde::Serialize;
+use softsim_client::{
+    keyd::Connection,
+    netd::{Command as Ask, Control, Event},
+    paths::Sockets,
+};
+use softsim_sandbox::random;
+
+/// How long a daemon may take until it answers; a loaded machine takes a tenth of it.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Between two looks whether it does.
+const INTERVAL: Duration = Duration::from_millis(5);
+
+/// Why a daemon is not there.
+#[derive(Debug)]
+pub enum ProcessError {
+    /// A program was not built, or lies elsewhere.
+    Missing {
+        /// Where it was expected.
+        program: PathBuf,
+    },
+    /// A file could not be made, or a program not be started.
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The program ended instead of answering.
+    Ended {
+        /// Which.
+        program: &'static str,
+        /// How.
+        status: ExitStatus,
+        /// The end of its log.
+        log: String,
+    },
+    /// The program doesn't answer.
+    Silent {
+        /// Which.
+        program: &'static str,
+        /// The end of its log.
+        log: String,
+    },
+}
+
+impl std::error::Error for ProcessError {}
+
+impl fmt::Display for ProcessError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { program } => write!(
+                f,
+                "{}: expected the program there: build it, or name its folder in SOFTSIM_BIN_DIR",
+                program.display()
+            ),
+            Self::File { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Ended {
+                program,
+                status,
+                log,
+            } => write!(f, "{program} ended ({status}): {log}"),
+            Self::Silent { program, log } => write!(f, "{program} doesn't answer: {log}"),
+        }
+    }
+}
+
+/// Names the file in an error.
+pub(crate) fn at<T>(path: &Path, outcome: io::Result<T>) -> Result<T, ProcessError> {
+    outcome.map_err(|source| ProcessError::File {
+        path: path.to_owned(),
+        source,
+    })
+}
+
+/// The folder of the daemons' programs: SOFTSIM_BIN_DIR, or where this program lies.
+pub fn binaries() -> Result<PathBuf, ProcessError> {
+    if let Some(folder) = env::var_os("SOFTSIM_BIN_DIR").filter(|folder| !folder.is_empty()) {
+        return Ok(folder.into());
+    }
+    let own = at(Path::new("own program"), env::current_exe())?;
+    let folder = own.parent().unwrap_or(Path::new("."));
+    // Test programs lie one level below the others.
+    let below = folder.file_name() == Some(OsStr::new("deps"));
+    let folder = if below { folder.parent() } else { None }.unwrap_or(folder);
+    Ok(folder.to_owned())
+}
+
+/// The lab's folder, which only its owner may enter.
+#[derive(Clone, Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// Makes the folder; an existing one must be empty.
+    pub fn create(path: &Path) -> Result<Self, ProcessError> {
+        let path = at(path, std::path::absolute(path))?;
+        let made = fs::DirBuilder::new().mode(0o700).create(&path);
+        match made {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                let mut entries = at(&path, fs::read_dir(&path))?;
+                if entries.next().is_some() {
+                    let error = io::Error::new(error.kind(), "expected a new or an empty folder");
+                    return at(&path, Err(error));
+                }
+                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+                at(&path, fs::set_permissions(&path, mode))?;
+            }
+            other => at(&path, other)?,
+        }
+        Ok(Self(path))
+    }
+
+    /// A file in it.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
+    /// Where the daemons' sockets are. With a recorder, `network` is the recorder's.
+    pub fn sockets(&self) -> Sockets {
+        Sockets {
+            admin: self.file("admin.sock"),
+            network: self.file("network.sock"),
+            app: self.file("app.sock"),
+            netd: self.file("netd.sock"),
+        }
+    }
+
+    /// Where keyd's own network socket is when a recorder stands before it.
+    pub fn recorded_socket(&self) -> PathBuf {
+        self.file("keyd.sock")
+    }
+
+    /// Writes a file for its owner alone.
+    pub fn write(&self, name: &str, content: &[u8]) -> Result<PathBuf, ProcessError> {
+        self.write_with_mode(name, content, 0o600)
+    }
+
+    fn write_with_mode(
+        &self,
+        name: &str,
+        content: &[u8],
+        mode: u32,
+    ) -> Result<PathBuf, ProcessError> {
+        let path = self.file(name);
+        let opened = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&path);
+        let mut file = at(&path, opened)?;
+        at(&path, file.write_all(content))?;
+        Ok(path)
+    }
+
+    fn subfolder(&self, name: &str) -> Result<PathBuf, ProcessError> {
+        let path = self.file(name);
+        let made = fs::DirBuilder::new()
+            .mode(0o700)
+            .recursive(true)
+            .create(&path);
+        at(&path, made)?;
+        Ok(path)
+    }
+}
+
+/// A running daemon, killed when it is dropped.
+pub struct Daemon {
+    program: &'static str,
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    /// Starts keyd and waits until it answers on its admin socket. `network` is where it opens its
+    /// network socket; its key file is made when it isn't there.
+    pub fn keyd(folder: &Folder, network: &Path, more: &[OsString]) -> Result<Self, ProcessError> {
+        let key = folder.file("kek");
+        if !key.exists() {
+            let mut octets = [0; 32];
+            random::fill(&mut octets);
+            folder.write_with_mode("kek", &octets, 0o400)?;
+        }
+        let sockets = folder.sockets();
+        let state = folder.subfolder("keyd")?;
+        let flags = [
+            ("--state", state.as_path()),
+            ("--kek-file", &key),
+            ("--network", network),
+            ("--admin", &sockets.admin),
+            ("--app", &sockets.app),
+        ];
+        let flags = flags.map(|(name, value)| [OsStr::new(name), value.as_os_str()]);
+        let arguments: Vec<_> = flags.concat();
+        let arguments = arguments
+            .into_iter()
+            .chain(more.iter().map(OsString::as_os_str));
+        let mut keyd = Self::spawn("softsim-keyd", arguments, folder.file("keyd.log"))?;
+        keyd.wait_until(|| Connection::connect(&sockets.admin).is_ok())?;
+        Ok(keyd)
+    }
+
+    /// Starts netd and waits until it answers on its control socket.
+    pub fn netd(folder: &Folder, config: &NetdConfig) -> Result<Self, ProcessError> {
+        let path = folder.file("netd.toml");
+        let text = toml::to_string(config).map_err(io::Error::other);
+        let text = at(&path, text)?;
+        at(&path, fs::write(&path, text))?;
+        let arguments = [OsStr::new("--config"), path.as_os_str()];
+        let mut netd = Self::spawn(
+            "softsim-netd",
+            arguments.into_iter(),
+            folder.file("netd.log"),
+        )?;
+        netd.wait_until(|| {
+            Control::run(&config.control_socket, &Ask::Status {})
+                .is_ok_and(|mut events| events.any(|event| matches!(event, Ok(Event::Done { .. }))))
+        })?;
+        Ok(netd)
+    }
+
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Waits until it ends by itself.
+    pub fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
+        let deadline = Instant::now() + patience;
+        loop {
+            match self.child.try_wait() {
+                Ok(None) if Instant::now() < deadline => sleep(INTERVAL),
+                Ok(status) => return status,
+                Err(_) => return None,
+            }
+        }
+    }
+
+    fn spawn<'a>(
+        program: &'static str,
+        arguments: impl Iterator<Item = &'a OsStr>,
+        log: PathBuf,
+    ) -> Result<Self, ProcessError> {
+        let path = binaries()?.join(program);
+        if !path.is_file() {
+            return Err(ProcessError::Missing { program: path });
+        }
+        let opened = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&log);
+        let stderr: File = at(&log, opened)?;
+        let child = Command::new(&path)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(stderr)
+            .spawn();
+        Ok(Self {
+            program,
+            child: at(&path, child)?,
+            log,
+        })
+    }
+
+    fn wait_until(&mut self, mut answers: impl FnMut() -> bool) -> Result<(), ProcessError> {
+        let deadline = Instant::now() + PATIENCE;
+        while !answers() {
+            if let Ok(Some(status)) = self.child.try_wait() {
+                return Err(ProcessError::Ended {
+                    program: self.program,
+                    status,
+                    log: self.log_end(),
+                });
+            }
+            if Instant::now() > deadline {
+                return Err(ProcessError::Silent {
+                    program: self.program,
+                    log: self.log_end(),
+                });
+            }
+            sleep(INTERVAL);
+        }
+        Ok(())
+    }
+
+    fn log_end(&self) -> String {
+        let log = fs::read_to_string(&self.log).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(5)..].join("; ")
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Already ended is what is wanted.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// netd's configuration file.
+#[derive(Debug, Serialize)]
+pub struct NetdConfig {
+    /// keyd's network socket, or the recorder's.
+    pub keyd_socket: PathBuf,
+    /// Where netd opens its control socket.
+    pub control_socket: PathBuf,
+    /// Where netd keeps its accounts.
+    pub state_dir: PathBuf,
+    /// The bootstrap server.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub bootstrap: Option<NetdBootstrap>,
+}
+
+/// The bootstrap server, as netd knows it from the factory.
+#[derive(Debug, Serialize)]
+pub struct NetdBootstrap {
+    uri: String,
+    server_trust: Vec<PathBuf>,
+}
+
+impl NetdConfig {
+    /// What netd needs in the lab's folder.
+    pub fn new(folder: &Folder, bootstrap: Option<NetdBootstrap>) -> Result<Self, ProcessError> {
+        let sockets = folder.sockets();
+        Ok(Self {
+            keyd_socket: sockets.network,
+            control_socket: sockets.netd,
+            state_dir: folder.subfolder("netd")?,
+            bootstrap,
+        })
+    }
+}
+
+impl NetdBootstrap {
+    /// A server at an address whose certificate the authority in a PEM file made.
+    pub fn new(address: SocketAddr, authority: PathBuf) -> Self {
+        Self {
+            uri: format!("coaps://{address}"),
+            server_trust: vec![authority],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    #[test]
+    fn the_folder_is_its_owners_alone_and_so_are_its_files() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = Folder::create(&outer.path().join("lab")).unwrap();
+        let file = folder.write("secret", b"secret").unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!(mode(&outer.path().join("lab")), 0o700);
+        assert_eq!(mode(&file), 0o600);
+    }
+
+    #[test]
+    fn a_folder_that_holds_something_is_not_used() {
+        let outer = tempfile::tempdir().unwrap();
+        fs::write(outer.path().join("something"), b"").unwrap();
+        let error = Folder::create(outer.path()).unwrap_err().to_string();
+        assert!(
+            error.ends_with("expected a new or an empty folder"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn netd_is_configured_in_its_own_words() {
+        let outer = tempfile::tempdir().unwrap();
+        let folder = Folder::create(&outer.path().join("lab")).unwrap();
+        let bootstrap = NetdBootstrap::new("127.0.0.1:5684".parse().unwrap(), "ca.pem".into());
+        let config = NetdConfig::new(&folder, Some(bootstrap)).unwrap();
+        let text = toml::to_string(&config).unwrap();
+        let bootstrap =
+            "[bootstrap]\nuri = \"coaps://127.0.0.1:5684\"\nserver_trust = [\"ca.pem\"]\n";
+        assert!(text.ends_with(bootstrap), "{text}");
+        assert!(text.contains("lab/network.sock") && text.contains("lab/netd.sock"));
+    }
+}
