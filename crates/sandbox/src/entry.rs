@@ -114,12 +114,7 @@ pub unsafe fn start<const STACK: usize, const HEAP: usize>(
     panic::set_hook(Box::new(|panic| report(panic.location())));
 
     let args = Args {
-        // SAFETY: argv holds the program's name before its arguments, or nothing but a null.
-        next: if argc > 0 {
-            unsafe { argv.add(1) }
-        } else {
-            argv
-        },
+        next: argv.wrapping_add(1),
         left: usize::try_from(argc).unwrap_or(0).saturating_sub(1),
     };
     let stack = SecretStack::prepare(&stack);

@@ -31,6 +31,7 @@ pub mod seqpacket;
 
 #[doc(hidden)]
 pub mod entry;
+mod socket;
 mod sys;
 
 pub use entry::Args;

@@ -3,14 +3,17 @@
 use std::env;
 use std::ffi::OsStr;
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
+use crate::socket::Socket;
+
 /// The connection to the service manager, or nothing where there is none.
 #[derive(Debug)]
-pub struct Notify(Option<UnixDatagram>);
+pub struct Notify(Option<Socket>);
 
 impl Notify {
     /// Connects to the socket that NOTIFY_SOCKET names: a path, or `@` and an abstract name.
@@ -22,9 +25,8 @@ impl Notify {
             return Ok(Notify(None));
         };
         let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
         socket.connect_addr(&address(&name)?)?;
-        Ok(Notify(Some(socket)))
+        Ok(Notify(Some(OwnedFd::from(socket).into())))
     }
 
     /// The process serves.
@@ -45,7 +47,7 @@ impl Notify {
 
     fn send(&self, state: &[u8]) -> io::Result<()> {
         match &self.0 {
-            Some(socket) => socket.send(state).map(drop),
+            Some(socket) => socket.send(state),
             None => Ok(()),
         }
     }

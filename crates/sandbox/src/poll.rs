@@ -44,7 +44,7 @@ pub fn wait(entries: &mut [Entry], timeout: Option<Duration>) -> io::Result<usiz
     // The kernel updates the timeout. A read-only or C library copy would make it restart a
     // stopped process through restart_syscall(2), which the filter does not allow.
     let mut timeout = timeout.map(|timeout| libc::timespec {
-        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_sec: timeout.as_secs().try_into().unwrap_or(i64::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     });
     let timeout = timeout.as_mut().map_or(ptr::null_mut(), ptr::from_mut);

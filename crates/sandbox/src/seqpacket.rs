@@ -6,12 +6,13 @@
 use std::fs::Permissions;
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::ptr;
 
+use crate::socket::Socket;
 use crate::sys;
 
 /// Connections that may wait to be accepted.
@@ -52,13 +53,13 @@ impl Listener {
     pub fn bind(path: &Path, mode: u32) -> io::Result<Listener> {
         let (address, length) = address(path)?;
         remove_abandoned(path)?;
-        let socket = Socket::open()?;
+        let socket = Socket::seqpacket()?;
         // SAFETY: the kernel reads `length` octets of an address that outlives the call.
-        sys::check(unsafe { libc::bind(socket.0, (&raw const address).cast(), length) })?;
+        sys::check(unsafe { libc::bind(socket.raw(), (&raw const address).cast(), length) })?;
         // Nobody can connect before listen(2), so the mode is right in time.
         std::fs::set_permissions(path, Permissions::from_mode(mode))?;
         // SAFETY: the call takes numbers only.
-        sys::check(unsafe { libc::listen(socket.0, BACKLOG) })?;
+        sys::check(unsafe { libc::listen(socket.raw(), BACKLOG) })?;
         Ok(Listener(socket))
     }
 
@@ -67,7 +68,7 @@ impl Listener {
     /// # Errors
     /// `InvalidInput` unless it is a listening SOCK_SEQPACKET socket of AF_UNIX.
     pub fn from_inherited(descriptor: OwnedFd) -> io::Result<Listener> {
-        let socket = Socket(descriptor.into_raw_fd());
+        let socket = Socket::from(descriptor);
         let expected = [
             (libc::SO_DOMAIN, libc::AF_UNIX),
             (libc::SO_TYPE, libc::SOCK_SEQPACKET),
@@ -82,9 +83,9 @@ impl Listener {
             }
         }
         // SAFETY: the call takes numbers only.
-        let flags = sys::check(unsafe { libc::fcntl(socket.0, libc::F_GETFL) })?;
+        let flags = sys::check(unsafe { libc::fcntl(socket.raw(), libc::F_GETFL) })?;
         // SAFETY: the call takes numbers only.
-        sys::check(unsafe { libc::fcntl(socket.0, libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
+        sys::check(unsafe { libc::fcntl(socket.raw(), libc::F_SETFL, flags | libc::O_NONBLOCK) })?;
         Ok(Listener(socket))
     }
 
@@ -95,10 +96,11 @@ impl Listener {
     pub fn accept(&self) -> io::Result<Option<Connection>> {
         const FLAGS: libc::c_int = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: null pointers mean that the peer's address isn't wanted.
-        let accepted =
-            sys::check(unsafe { libc::accept4(self.0.0, ptr::null_mut(), ptr::null_mut(), FLAGS) });
+        let accepted = sys::check(unsafe {
+            libc::accept4(self.0.raw(), ptr::null_mut(), ptr::null_mut(), FLAGS)
+        });
         match accepted {
-            Ok(fd) => Connection::new(Socket(fd)).map(Some),
+            Ok(fd) => Connection::new(Socket::own(fd)).map(Some),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock
                 | io::ErrorKind::Interrupted
@@ -116,9 +118,9 @@ impl Connection {
     /// As connect(2); `WouldBlock` if too many others are waiting to be accepted.
     pub fn connect(path: &Path) -> io::Result<Connection> {
         let (address, length) = address(path)?;
-        let socket = Socket::open()?;
+        let socket = Socket::seqpacket()?;
         // SAFETY: the kernel reads `length` octets of an address that outlives the call.
-        sys::check(unsafe { libc::connect(socket.0, (&raw const address).cast(), length) })?;
+        sys::check(unsafe { libc::connect(socket.raw(), (&raw const address).cast(), length) })?;
         Connection::new(socket)
     }
 
@@ -138,7 +140,7 @@ impl Connection {
         // null pointers mean that the sender's address isn't wanted.
         let received = sys::retry(|| unsafe {
             libc::recvfrom(
-                self.socket.0,
+                self.socket.raw(),
                 buffer.as_mut_ptr().cast(),
                 buffer.len(),
                 FLAGS,
@@ -160,20 +162,7 @@ impl Connection {
     /// # Errors
     /// `WouldBlock` if the peer doesn't read, `BrokenPipe` if it is gone: drop the connection.
     pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        // SAFETY: the kernel reads `len` octets from a slice borrowed for the whole call; the
-        // address is null.
-        sys::retry(|| unsafe {
-            libc::sendto(
-                self.socket.0,
-                datagram.as_ptr().cast(),
-                datagram.len(),
-                FLAGS,
-                ptr::null(),
-                0,
-            )
-        })?;
-        Ok(())
+        self.socket.send(datagram)
     }
 
     fn new(socket: Socket) -> io::Result<Connection> {
@@ -199,58 +188,10 @@ impl AsFd for Connection {
     }
 }
 
-/// An owned descriptor whose drop is one close(2): `OwnedFd` asks fcntl(2) first in debug builds,
-/// which the filter does not allow.
-#[derive(Debug)]
-struct Socket(RawFd);
-
-impl Socket {
-    fn open() -> io::Result<Socket> {
-        const KIND: libc::c_int = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: the call takes numbers only.
-        Ok(Socket(sys::check(unsafe {
-            libc::socket(libc::AF_UNIX, KIND, 0)
-        })?))
-    }
-
-    /// One option of level SOL_SOCKET, written over `value`: the C type of that option.
-    fn option<T: Copy>(&self, option: libc::c_int, mut value: T) -> io::Result<T> {
-        let mut length = mem::size_of::<T>() as libc::socklen_t;
-        // SAFETY: the kernel writes at most `length` octets, the size of `value`; both callers
-        // pass a type of plain numbers, for which every pattern is valid.
-        sys::check(unsafe {
-            libc::getsockopt(
-                self.0,
-                libc::SOL_SOCKET,
-                option,
-                (&raw mut value).cast(),
-                &mut length,
-            )
-        })?;
-        Ok(value)
-    }
-}
-
-impl AsFd for Socket {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        // SAFETY: the descriptor stays open as long as `self` lives, hence as the borrow.
-        unsafe { BorrowedFd::borrow_raw(self.0) }
-    }
-}
-
-impl Drop for Socket {
-    fn drop(&mut self) {
-        // SAFETY: `self` owns the descriptor and is gone after this.
-        unsafe { libc::close(self.0) };
-    }
-}
-
 impl From<Connection> for OwnedFd {
     /// The bare socket (non-blocking), for an event loop of another kind.
     fn from(connection: Connection) -> OwnedFd {
-        let fd = mem::ManuallyDrop::new(connection).socket.0;
-        // SAFETY: the descriptor is open, and its former owner is forgotten without a drop.
-        unsafe { OwnedFd::from_raw_fd(fd) }
+        connection.socket.into()
     }
 }
 

@@ -1,0 +1,55 @@
+//! A process of `secret_main!` that looks at itself from inside, or breaks a rule, for `tests/`.
+//!
+//!     probe TOPIC [ARGUMENT]
+//!
+//! It exits 0 if what it found is as it should be; otherwise it panics, which names the line.
+
+#![no_main]
+#![allow(clippy::panic)] // It is how the probe says that something is wrong.
+
+mod confined;
+mod forbidden;
+mod process;
+mod remains;
+
+use softsim_sandbox::process::exit;
+use softsim_sandbox::{Args, log};
+
+softsim_sandbox::secret_main!(stack = 128 << 10, heap = 1 << 20, run);
+
+fn run(args: Args) -> ! {
+    let args: Vec<&str> = args
+        .map(|argument| std::str::from_utf8(argument).expect("UTF-8"))
+        .collect();
+    match args[..] {
+        ["forbidden", policy] => forbidden::list(policy),
+        ["forbidden", policy, name] => forbidden::attempt(policy, name),
+        ["refused", name] => forbidden::refused(name),
+        ["serve"] => confined::serve(),
+        ["landlock"] => confined::landlock(),
+        ["landlock-unavailable"] => confined::landlock_unavailable(),
+        ["inherited", name] => confined::inherited(name),
+        ["notify"] => confined::notify(),
+        ["panic"] => confined::panic(),
+        ["exhaust"] => confined::exhaust(),
+        ["maps"] => remains::maps(),
+        ["freed"] => remains::freed(),
+        ["scrub-stack"] => remains::scrub_stack(),
+        ["scrub-registers"] => remains::scrub_registers(),
+        ["c-heap"] => remains::c_heap(),
+        ["guard", which] => remains::guard(which),
+        ["kind"] => process::kind(),
+        ["wait"] => process::wait(),
+        ["peek", pid] => process::peek(pid),
+        ["descriptors"] => process::descriptors(),
+        ["drop-user", id] => process::drop_user(id),
+        ["log", count] => process::log_lines(count),
+        _ => panic!("unknown topic"),
+    }
+    exit(0)
+}
+
+/// Says on standard error that from here on the sandbox is closed.
+fn confined() {
+    log::line(6, b"confined");
+}

@@ -1,0 +1,88 @@
+//! What other processes can see or do, and what the process inherits.
+
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+
+use softsim_sandbox::{log, memory, poll, process};
+
+pub(crate) fn kind() {
+    let errno = memory::why_not_secret().and_then(|error| error.raw_os_error());
+    println!("{} {}", memory::key_memory(), errno.unwrap_or(0));
+}
+
+/// Tells where its stack and heap are, and stays.
+pub(crate) fn wait() {
+    let boxed = Box::new(0x5ee7_u64);
+    println!(
+        "{:x} {:x}",
+        (&raw const boxed).addr(),
+        (&raw const *boxed).addr()
+    );
+    poll::wait(&mut [], None).expect("a wait");
+}
+
+/// Tries all ways into another process: none may be open.
+pub(crate) fn peek(pid: &str) {
+    let denied = |error: Option<io::Error>| {
+        let errno = error.and_then(|error| error.raw_os_error());
+        assert!(
+            matches!(errno, Some(libc::EACCES | libc::EPERM)),
+            "{errno:?}"
+        );
+    };
+    denied(File::open(format!("/proc/{pid}/mem")).err());
+    denied(fs::read_link(format!("/proc/{pid}/fd/0")).err());
+    denied(fs::read(format!("/proc/{pid}/environ")).err());
+    let pid: libc::pid_t = pid.parse().expect("a process id");
+
+    let none: *mut libc::c_void = std::ptr::null_mut();
+    // SAFETY: attaching takes no memory.
+    let attached = unsafe { libc::ptrace(libc::PTRACE_ATTACH, pid, none, none) };
+    denied((attached == -1).then(io::Error::last_os_error));
+
+    let mut word = 0_u64;
+    let here = libc::iovec {
+        iov_base: (&raw mut word).cast(),
+        iov_len: 8,
+    };
+    // SAFETY: writes at most eight octets to `word`; the address in the other process is checked
+    // by the kernel.
+    let read = unsafe { libc::process_vm_readv(pid, &here, 1, &here, 1, 0) };
+    denied((read == -1).then(io::Error::last_os_error));
+}
+
+/// Descriptors 0 to 2, closed by whoever started the process, are /dev/null.
+pub(crate) fn descriptors() {
+    let null = fs::metadata("/dev/null").expect("a device").rdev();
+    for fd in 0..3 {
+        let opened = fs::metadata(format!("/proc/self/fd/{fd}")).expect("an open descriptor");
+        assert_eq!(opened.rdev(), null);
+    }
+}
+
+pub(crate) fn drop_user(id: &str) {
+    let id: u32 = id.parse().expect("a user id");
+    process::drop_user(id, id).expect("root may");
+    assert_eq!((process::uid(), process::gid()), (id, id));
+    let status = fs::read_to_string("/proc/self/status").expect("its own status");
+    let field = |name| {
+        status
+            .lines()
+            .find_map(|line| line.strip_prefix(name))
+            .map(str::trim)
+    };
+    assert_eq!(field("Groups:"), Some(""));
+    assert_eq!(field("CapPrm:"), Some("0000000000000000"));
+    // SAFETY: reads one flag of the process.
+    assert_eq!(unsafe { libc::prctl(libc::PR_GET_DUMPABLE) }, 0);
+    assert!(process::drop_user(0, 0).is_err());
+}
+
+/// Writes so many lines of the greatest length, and tells how many were dropped.
+pub(crate) fn log_lines(count: &str) {
+    for _ in 0..count.parse().expect("a number") {
+        log::line(9, &[b'\n'; 5000]);
+    }
+    println!("{}", log::dropped());
+}

@@ -1,0 +1,121 @@
+//! A tokio runtime as the network daemon has one, started after its sandbox closed.
+
+#![forbid(unsafe_code)]
+
+use std::io::Write;
+use std::net::ToSocketAddrs;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+use std::{fs, io, thread};
+
+use softsim_sandbox::landlock::{self, PathAccess, PathRule};
+use softsim_sandbox::seccomp::{self, Filter};
+use softsim_sandbox::seqpacket::{Connection, Listener};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{UdpSocket, UnixDatagram, UnixListener, UnixStream};
+use tokio::signal::unix::{SignalKind, signal};
+
+fn main() -> io::Result<()> {
+    let folder = tempfile::tempdir()?;
+    let keyd = Listener::bind(&folder.path().join("keyd"), 0o600)?;
+    let to_keyd = Connection::connect(&folder.path().join("keyd"))?;
+    let control = std::os::unix::net::UnixListener::bind(folder.path().join("control"))?;
+    let client = std::os::unix::net::UnixStream::connect(folder.path().join("control"))?;
+    control.set_nonblocking(true)?;
+    client.set_nonblocking(true)?;
+
+    let rule = PathRule {
+        path: folder.path(),
+        access: PathAccess::ReadWrite,
+    };
+    landlock::restrict(&[rule]).expect("landlock");
+    seccomp::install(Filter::Netd).expect("seccomp");
+
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
+    runtime.block_on(async {
+        asks_keyd(&keyd, to_keyd).await?;
+        serves_control(
+            UnixListener::from_std(control)?,
+            UnixStream::from_std(client)?,
+        )
+        .await?;
+        exchanges_datagrams().await?;
+        keeps_state(folder.path().to_path_buf()).await?;
+        resolves_nothing().await;
+        let _terminate = signal(SignalKind::terminate())?;
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        io::Result::Ok(())
+    })?;
+    runtime.shutdown_background();
+    println!("served");
+    Ok(())
+}
+
+async fn asks_keyd(keyd: &Listener, to_keyd: Connection) -> io::Result<()> {
+    let served = keyd.accept()?.expect("a connection");
+    to_keyd.send(b"request")?;
+    served.send(b"answer")?;
+    // tokio has no SOCK_SEQPACKET; its datagram socket makes the same calls.
+    let to_keyd = UnixDatagram::from_std(OwnedFd::from(to_keyd).into())?;
+    let mut answer = [0; 64];
+    let length = to_keyd.recv(&mut answer).await?;
+    assert_eq!(&answer[..length], b"answer");
+    Ok(())
+}
+
+async fn serves_control(control: UnixListener, mut client: UnixStream) -> io::Result<()> {
+    let (mut server, _) = control.accept().await?;
+    server.peer_cred()?;
+    client.write_all(b"status\n").await?;
+    server.read_exact(&mut [0; 7]).await?;
+    server.shutdown().await
+}
+
+async fn exchanges_datagrams() -> io::Result<()> {
+    let (left, right) = (
+        UdpSocket::bind("127.0.0.1:0").await?,
+        UdpSocket::bind("[::1]:0").await,
+    );
+    let address = left.local_addr()?;
+    left.send_to(b"to itself", address).await?;
+    left.recv_from(&mut [0; 64]).await?;
+    if let Ok(right) = right {
+        let address = right.local_addr()?;
+        right.connect(address).await?;
+        right.send(b"to itself").await?;
+        right.recv(&mut [0; 64]).await?;
+    }
+    Ok(())
+}
+
+/// A version of a file replaces the other, on a thread for what blocks.
+async fn keeps_state(folder: std::path::PathBuf) -> io::Result<()> {
+    tokio::task::block_in_place(|| replace(&folder, b"one"))?;
+    tokio::task::spawn_blocking(move || {
+        replace(&folder, b"two")?;
+        assert_eq!(fs::read_dir(&folder)?.count(), 3);
+        assert_eq!(fs::read(folder.join("state"))?, b"two");
+        assert_eq!(fs::metadata(folder.join("state"))?.len(), 3);
+        thread::sleep(Duration::from_millis(1));
+        fs::remove_file(folder.join("state"))
+    })
+    .await?
+}
+
+fn replace(folder: &Path, content: &[u8]) -> io::Result<()> {
+    let mut file = fs::File::create(folder.join("new"))?;
+    file.write_all(content)?;
+    file.sync_all()?;
+    fs::rename(folder.join("new"), folder.join("state"))?;
+    fs::File::open(folder)?.sync_all()
+}
+
+/// A name can't be resolved without /etc; that is an error and not the end.
+async fn resolves_nothing() {
+    let lookup = || "name.invalid:5684".to_socket_addrs().is_err();
+    assert!(tokio::task::spawn_blocking(lookup).await.expect("no panic"));
+}

@@ -1,0 +1,95 @@
+//! A socket with the few calls that go on under the key process's filter.
+
+use std::io;
+use std::mem;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use std::ptr;
+
+use crate::sys;
+
+/// An owned descriptor whose drop is one close(2): `OwnedFd` asks fcntl(2) first in debug builds,
+/// which the filter does not allow.
+#[derive(Debug)]
+pub(crate) struct Socket(RawFd);
+
+impl Socket {
+    /// A new socket for datagrams in order, non-blocking.
+    pub(crate) fn seqpacket() -> io::Result<Socket> {
+        const KIND: libc::c_int = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+        // SAFETY: the call takes numbers only.
+        let fd = sys::check(unsafe { libc::socket(libc::AF_UNIX, KIND, 0) })?;
+        Ok(Socket(fd))
+    }
+
+    /// Takes over a descriptor that accept4(2) just returned.
+    pub(crate) fn own(fd: RawFd) -> Socket {
+        Socket(fd)
+    }
+
+    pub(crate) fn raw(&self) -> RawFd {
+        self.0
+    }
+
+    /// Sends one datagram whole to the connected peer, without waiting.
+    pub(crate) fn send(&self, datagram: &[u8]) -> io::Result<()> {
+        const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: the kernel reads `len` octets from a slice borrowed for the whole call; the
+        // address is null.
+        sys::retry(|| unsafe {
+            libc::sendto(
+                self.0,
+                datagram.as_ptr().cast(),
+                datagram.len(),
+                FLAGS,
+                ptr::null(),
+                0,
+            )
+        })?;
+        Ok(())
+    }
+
+    /// One option of level SOL_SOCKET, written over `value`: the C type of that option.
+    pub(crate) fn option<T: Copy>(&self, option: libc::c_int, mut value: T) -> io::Result<T> {
+        let mut length = mem::size_of::<T>() as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` octets, the size of `value`; all callers
+        // pass a type of plain numbers, for which every pattern is valid.
+        sys::check(unsafe {
+            libc::getsockopt(
+                self.0,
+                libc::SOL_SOCKET,
+                option,
+                (&raw mut value).cast(),
+                &mut length,
+            )
+        })?;
+        Ok(value)
+    }
+}
+
+impl From<OwnedFd> for Socket {
+    fn from(descriptor: OwnedFd) -> Socket {
+        Socket(descriptor.into_raw_fd())
+    }
+}
+
+impl From<Socket> for OwnedFd {
+    fn from(socket: Socket) -> OwnedFd {
+        let fd = mem::ManuallyDrop::new(socket).0;
+        // SAFETY: the descriptor is open, and its former owner is forgotten without a drop.
+        unsafe { OwnedFd::from_raw_fd(fd) }
+    }
+}
+
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        // SAFETY: the descriptor stays open as long as `self` lives, hence as the borrow.
+        unsafe { BorrowedFd::borrow_raw(self.0) }
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        // SAFETY: `self` owns the descriptor and is gone after this.
+        unsafe { libc::close(self.0) };
+    }
+}

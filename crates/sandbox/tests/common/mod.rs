@@ -1,0 +1,139 @@
+//! Running `examples/probe` from the tests.
+
+#![allow(dead_code)] // Each test file uses a part.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::path::PathBuf;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// A user without any right of its own.
+pub(crate) const NOBODY: u32 = 65534;
+
+/// An example of this crate, which `cargo test` has built beside the test.
+pub(crate) fn example(name: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    let built = test
+        .ancestors()
+        .nth(2)
+        .expect("target/PROFILE")
+        .join("examples")
+        .join(name);
+    assert!(
+        built.exists(),
+        "{} is missing: run `cargo build --examples`",
+        built.display()
+    );
+    built
+}
+
+/// The probe, with that topic and its argument.
+pub(crate) fn probe(args: &[&str]) -> Command {
+    let mut command = Command::new(example("probe"));
+    command.args(args).stdin(Stdio::null());
+    command
+}
+
+/// Runs the command to its end, which has to be exit status 0.
+pub(crate) fn succeed(command: &mut Command) -> String {
+    let output = command.output().expect("the probe starts");
+    assert!(
+        output.status.success(),
+        "{command:?}: {} {}",
+        output.status,
+        stderr(&output)
+    );
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+/// Runs the command until a signal ends it, and tells which.
+pub(crate) fn signal(command: &mut Command) -> (Option<i32>, String) {
+    let output = command.output().expect("the probe starts");
+    (output.status.signal(), stderr(&output))
+}
+
+pub(crate) fn stderr(output: &Output) -> String {
+    String::from_utf8_lossy(&output.stderr).into_owned()
+}
+
+pub(crate) fn is_root() -> bool {
+    softsim_sandbox::process::uid() == 0
+}
+
+/// Runs the probe without privileges: as `nobody`, if this is root, and from a copy, since `nobody`
+/// may not reach the build directory.
+pub(crate) struct OrdinaryUser {
+    folder: TempDir,
+}
+
+impl OrdinaryUser {
+    pub(crate) fn new() -> OrdinaryUser {
+        let folder = TempDir::new().expect("a temporary directory");
+        fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("the owner may");
+        fs::copy(example("probe"), folder.path().join("probe")).expect("a copy");
+        OrdinaryUser { folder }
+    }
+
+    pub(crate) fn probe(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(self.folder.path().join("probe"));
+        command.args(args).stdin(Stdio::null()).current_dir("/");
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    }
+}
+
+/// What has to be done in the child between fork and exec.
+pub(crate) fn before_exec(
+    command: &mut Command,
+    action: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static,
+) -> &mut Command {
+    // SAFETY: the actions in these tests are plain system calls, which are safe after a fork.
+    unsafe { command.pre_exec(action) }
+}
+
+/// Makes the kernel answer EPERM to one system call, as container runtimes do.
+pub(crate) fn deny_call(number: libc::c_long) -> std::io::Result<()> {
+    let step = |code: u32, jt, jf, k| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let program = [
+        step(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
+        step(
+            libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K,
+            0,
+            1,
+            number as u32,
+        ),
+        step(
+            libc::BPF_RET | libc::BPF_K,
+            0,
+            0,
+            libc::SECCOMP_RET_ERRNO | libc::EPERM as u32,
+        ),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, libc::SECCOMP_RET_ALLOW),
+    ];
+    softsim_sandbox::process::no_new_privileges()?;
+    let program = libc::sock_fprog {
+        len: 4,
+        filter: program.as_ptr().cast_mut(),
+    };
+    // SAFETY: the kernel copies four instructions.
+    match unsafe {
+        libc::prctl(
+            libc::PR_SET_SECCOMP,
+            libc::SECCOMP_MODE_FILTER,
+            &raw const program,
+        )
+    } {
+        0 => Ok(()),
+        _ => Err(std::io::Error::last_os_error()),
+    }
+}

@@ -1,0 +1,70 @@
+//! Under the sandbox, the allowed goes on, and whoever tries anything else is killed or refused.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::net::{SocketAddr, UnixListener};
+
+use common::{OrdinaryUser, before_exec, deny_call, probe, signal, succeed};
+
+#[test]
+fn the_key_process_serves_under_its_filter() {
+    succeed(&mut probe(&["serve"]));
+    succeed(&mut OrdinaryUser::new().probe(&["serve"]));
+}
+
+#[test]
+fn everything_forbidden_to_the_key_process_kills_it() {
+    each_forbidden_call_kills("keyd", 60);
+}
+
+#[test]
+fn everything_forbidden_to_the_network_daemon_kills_it() {
+    each_forbidden_call_kills("netd", 35);
+}
+
+fn each_forbidden_call_kills(policy: &str, at_least: usize) {
+    let names = succeed(&mut probe(&["forbidden", policy]));
+    assert!(names.lines().count() >= at_least);
+    for name in names.lines() {
+        let (signal, stderr) = signal(&mut probe(&["forbidden", policy, name]));
+        assert_eq!(signal, Some(libc::SIGSYS), "{policy}: {name}");
+        assert_eq!(stderr, "<6>confined\n", "{policy}: {name}");
+    }
+}
+
+#[test]
+fn what_c_libraries_only_try_is_refused_to_the_network_daemon() {
+    for name in ["clone3", "unix socket", "netlink socket", "TCP socket"] {
+        succeed(&mut probe(&["refused", name]));
+    }
+}
+
+#[test]
+fn landlock_leaves_the_paths_of_its_rules_and_nothing_else() {
+    let name = format!("softsim-landlock-{}", std::process::id());
+    let address = SocketAddr::from_abstract_name(&name).unwrap();
+    let _listener = UnixListener::bind_addr(&address).unwrap();
+    let user = OrdinaryUser::new();
+    let abi = succeed(
+        user.probe(&["landlock"])
+            .env("PROBE_ABSTRACT_SOCKET", &name),
+    );
+    assert!(abi.trim().parse::<u32>().unwrap() >= 1);
+}
+
+#[test]
+fn a_refused_landlock_is_an_error() {
+    let mut command = probe(&["landlock-unavailable"]);
+    before_exec(&mut command, || {
+        deny_call(libc::SYS_landlock_create_ruleset)
+    });
+    succeed(&mut command);
+}
+
+#[test]
+fn a_tokio_runtime_lives_under_the_filter_of_the_network_daemon() {
+    let mut command = std::process::Command::new(common::example("runtime"));
+    assert_eq!(succeed(&mut command), "served\n");
+}
