@@ -36,7 +36,11 @@ impl fmt::Display for ShapeError {
             Came::LongForm => "it in a longer form",
             Came::Other => "something else",
         };
-        write!(f, "{}, octet {}: expected {}, came {came}", self.part, self.offset, self.expected)
+        write!(
+            f,
+            "{}, octet {}: expected {}, came {came}",
+            self.part, self.offset, self.expected
+        )
     }
 }
 
@@ -50,7 +54,10 @@ pub(crate) struct Reader<'b> {
 
 impl<'b> Reader<'b> {
     pub(crate) fn new(part: &'static str, octets: &'b [u8]) -> Self {
-        Self { part, decoder: Decoder::new(octets) }
+        Self {
+            part,
+            decoder: Decoder::new(octets),
+        }
     }
 
     pub(crate) fn uint(&mut self, expected: &'static str) -> Result<u64, ShapeError> {
@@ -60,25 +67,40 @@ impl<'b> Reader<'b> {
     /// An integer whose value is fixed: a map key, an algorithm, a tag's number.
     pub(crate) fn exactly(&mut self, value: i64, expected: &'static str) -> Result<(), ShapeError> {
         let offset = self.decoder.position();
-        if self.int(expected)? == value { Ok(()) } else { Err(self.error(offset, expected, Came::Other)) }
+        if self.int(expected)? == value {
+            Ok(())
+        } else {
+            Err(self.error(offset, expected, Came::Other))
+        }
     }
 
     pub(crate) fn int(&mut self, expected: &'static str) -> Result<i64, ShapeError> {
-        self.item(expected, Decoder::i64, |value| head_length(if *value < 0 { !*value } else { *value } as u64))
+        self.item(expected, Decoder::i64, |value| {
+            head_length(if *value < 0 { !*value } else { *value } as u64)
+        })
     }
 
     pub(crate) fn bytes(&mut self, expected: &'static str) -> Result<&'b [u8], ShapeError> {
-        self.item(expected, Decoder::bytes, |value| head_length(value.len() as u64) + value.len())
+        self.item(expected, Decoder::bytes, |value| {
+            head_length(value.len() as u64) + value.len()
+        })
     }
 
     /// A byte string of one length.
-    pub(crate) fn array_of<const N: usize>(&mut self, expected: &'static str) -> Result<&'b [u8; N], ShapeError> {
+    pub(crate) fn array_of<const N: usize>(
+        &mut self,
+        expected: &'static str,
+    ) -> Result<&'b [u8; N], ShapeError> {
         let offset = self.decoder.position();
-        self.bytes(expected)?.try_into().map_err(|_| self.error(offset, expected, Came::Other))
+        self.bytes(expected)?
+            .try_into()
+            .map_err(|_| self.error(offset, expected, Came::Other))
     }
 
     pub(crate) fn text(&mut self, expected: &'static str) -> Result<&'b str, ShapeError> {
-        self.item(expected, Decoder::str, |value| head_length(value.len() as u64) + value.len())
+        self.item(expected, Decoder::str, |value| {
+            head_length(value.len() as u64) + value.len()
+        })
     }
 
     pub(crate) fn bool(&mut self, expected: &'static str) -> Result<bool, ShapeError> {
@@ -86,7 +108,10 @@ impl<'b> Reader<'b> {
     }
 
     /// An unsigned integer, or null for none.
-    pub(crate) fn optional_uint(&mut self, expected: &'static str) -> Result<Option<u64>, ShapeError> {
+    pub(crate) fn optional_uint(
+        &mut self,
+        expected: &'static str,
+    ) -> Result<Option<u64>, ShapeError> {
         if matches!(self.decoder.datatype(), Ok(minicbor::data::Type::Null)) {
             self.item(expected, Decoder::null, |()| 1)?;
             return Ok(None);
@@ -97,20 +122,32 @@ impl<'b> Reader<'b> {
     /// The head of an array; its length.
     pub(crate) fn array(&mut self, expected: &'static str) -> Result<u64, ShapeError> {
         let offset = self.decoder.position();
-        self.item(expected, Decoder::array, |length| head_length(length.unwrap_or_default()))?
-            .ok_or_else(|| self.error(offset, expected, Came::Other))
+        self.item(expected, Decoder::array, |length| {
+            head_length(length.unwrap_or_default())
+        })?
+        .ok_or_else(|| self.error(offset, expected, Came::Other))
     }
 
     /// The head of an array of one length.
-    pub(crate) fn array_exactly(&mut self, length: u64, expected: &'static str) -> Result<(), ShapeError> {
+    pub(crate) fn array_exactly(
+        &mut self,
+        length: u64,
+        expected: &'static str,
+    ) -> Result<(), ShapeError> {
         let offset = self.decoder.position();
-        if self.array(expected)? == length { Ok(()) } else { Err(self.error(offset, expected, Came::Other)) }
+        if self.array(expected)? == length {
+            Ok(())
+        } else {
+            Err(self.error(offset, expected, Came::Other))
+        }
     }
 
     /// The head of a map of one length.
     pub(crate) fn map(&mut self, length: u64, expected: &'static str) -> Result<(), ShapeError> {
         let offset = self.decoder.position();
-        match self.item(expected, Decoder::map, |length| head_length(length.unwrap_or_default()))? {
+        match self.item(expected, Decoder::map, |length| {
+            head_length(length.unwrap_or_default())
+        })? {
             Some(came) if came == length => Ok(()),
             _ => Err(self.error(offset, expected, Came::Other)),
         }
@@ -119,17 +156,28 @@ impl<'b> Reader<'b> {
     pub(crate) fn tag(&mut self, tag: u64, expected: &'static str) -> Result<(), ShapeError> {
         let offset = self.decoder.position();
         let came = self.item(expected, Decoder::tag, |tag| head_length(tag.as_u64()))?;
-        if came.as_u64() == tag { Ok(()) } else { Err(self.error(offset, expected, Came::Other)) }
+        if came.as_u64() == tag {
+            Ok(())
+        } else {
+            Err(self.error(offset, expected, Came::Other))
+        }
     }
 
     /// How many octets are left.
     pub(crate) fn remaining(&self) -> usize {
-        self.decoder.input().len().saturating_sub(self.decoder.position())
+        self.decoder
+            .input()
+            .len()
+            .saturating_sub(self.decoder.position())
     }
 
     /// Nothing may follow.
     pub(crate) fn end(&self) -> Result<(), ShapeError> {
-        if self.remaining() == 0 { Ok(()) } else { Err(self.error(self.decoder.position(), "the end", Came::Other)) }
+        if self.remaining() == 0 {
+            Ok(())
+        } else {
+            Err(self.error(self.decoder.position(), "the end", Came::Other))
+        }
     }
 
     /// Reads one item and refuses every encoding of it but the shortest.
@@ -141,7 +189,11 @@ impl<'b> Reader<'b> {
     ) -> Result<T, ShapeError> {
         let offset = self.decoder.position();
         let value = read(&mut self.decoder).map_err(|error| {
-            let came = if error.is_end_of_input() { Came::End } else { Came::Other };
+            let came = if error.is_end_of_input() {
+                Came::End
+            } else {
+                Came::Other
+            };
             self.error(offset, expected, came)
         })?;
         if self.decoder.position() - offset != shortest(&value) {
@@ -151,7 +203,12 @@ impl<'b> Reader<'b> {
     }
 
     fn error(&self, offset: usize, expected: &'static str, came: Came) -> ShapeError {
-        ShapeError { part: self.part, offset, expected, came }
+        ShapeError {
+            part: self.part,
+            offset,
+            expected,
+            came,
+        }
     }
 }
 
@@ -173,7 +230,8 @@ pub(crate) fn encode(
     write: impl FnOnce(&mut Encoder<Vec<u8>>) -> Result<(), EncodeError<Infallible>>,
 ) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::with_capacity(capacity));
-    write(&mut encoder).expect("a vector takes every octet, and minicbor fails only when its writer does");
+    write(&mut encoder)
+        .expect("a vector takes every octet, and minicbor fails only when its writer does");
     encoder.into_writer()
 }
 
@@ -203,25 +261,53 @@ mod tests {
 
     #[test]
     fn strings_arrays_and_maps_of_indefinite_length_are_refused() {
-        assert!(Reader::new("test", &[0x5f, 0x41, 0x00, 0xff]).bytes("octets").is_err());
-        assert!(Reader::new("test", &[0x7f, 0x61, 0x61, 0xff]).text("text").is_err());
-        assert!(Reader::new("test", &[0x9f, 0xff]).array("an array").is_err());
+        assert!(
+            Reader::new("test", &[0x5f, 0x41, 0x00, 0xff])
+                .bytes("octets")
+                .is_err()
+        );
+        assert!(
+            Reader::new("test", &[0x7f, 0x61, 0x61, 0xff])
+                .text("text")
+                .is_err()
+        );
+        assert!(
+            Reader::new("test", &[0x9f, 0xff])
+                .array("an array")
+                .is_err()
+        );
         assert!(Reader::new("test", &[0xbf, 0xff]).map(0, "a map").is_err());
     }
 
     #[test]
     fn a_string_with_a_long_head_is_refused() {
-        assert_eq!(Reader::new("test", &[0x41, 0xaa]).bytes("octets"), Ok(&[0xaa][..]));
-        let error = Reader::new("test", &[0x58, 0x01, 0xaa]).bytes("octets").unwrap_err();
+        assert_eq!(
+            Reader::new("test", &[0x41, 0xaa]).bytes("octets"),
+            Ok(&[0xaa][..])
+        );
+        let error = Reader::new("test", &[0x58, 0x01, 0xaa])
+            .bytes("octets")
+            .unwrap_err();
         assert_eq!(error.came, Came::LongForm);
-        assert_eq!(error.to_string(), "test, octet 0: expected octets, came it in a longer form");
+        assert_eq!(
+            error.to_string(),
+            "test, octet 0: expected octets, came it in a longer form"
+        );
     }
 
     #[test]
     fn negative_integers_have_one_encoding_too() {
         assert_eq!(Reader::new("test", &[0x26]).int("ES256"), Ok(-7));
-        assert_eq!(Reader::new("test", &[0x38, 0x06]).int("ES256").map_err(|e| e.came), Err(Came::LongForm));
-        assert_eq!(Reader::new("test", &[0x3a, 0, 1, 0, 0]).int("a label"), Ok(-65537));
+        assert_eq!(
+            Reader::new("test", &[0x38, 0x06])
+                .int("ES256")
+                .map_err(|e| e.came),
+            Err(Came::LongForm)
+        );
+        assert_eq!(
+            Reader::new("test", &[0x3a, 0, 1, 0, 0]).int("a label"),
+            Ok(-65537)
+        );
     }
 
     #[test]

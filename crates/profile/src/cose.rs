@@ -1,9 +1,15 @@
 //! The envelope of packages and statements: a format number, then a tagged COSE_Sign1 with ES256.
 
 use minicbor::data::Tag;
-use p256::ecdsa::{Signature, SigningKey, VerifyingKey, signature::{Signer, Verifier}};
+use p256::ecdsa::{
+    Signature, SigningKey, VerifyingKey,
+    signature::{Signer, Verifier},
+};
 
-use crate::{FORMAT, ShapeError, cbor::{Reader, encode}};
+use crate::{
+    FORMAT, ShapeError,
+    cbor::{Reader, encode},
+};
 
 /// CBOR tag of COSE_Sign1 (RFC 9052 §4.2).
 const TAG_SIGN1: u64 = 18;
@@ -55,15 +61,24 @@ impl<'a> Sign1<'a> {
         let payload = reader.bytes("a payload")?;
         let signature = reader.array_of("a signature of 64 octets")?;
         match reader.remaining() {
-            0 => Ok(Self { protected, payload, signature }),
+            0 => Ok(Self {
+                protected,
+                payload,
+                signature,
+            }),
             count => Err(EnvelopeError::Trailing(count)),
         }
     }
 
     /// Whether `key` signed this with `label` as external data.
     pub(crate) fn verify(&self, label: &str, key: &VerifyingKey) -> bool {
-        Signature::from_slice(self.signature)
-            .is_ok_and(|signature| key.verify(&to_be_signed(label, self.protected, self.payload), &signature).is_ok())
+        Signature::from_slice(self.signature).is_ok_and(|signature| {
+            key.verify(
+                &to_be_signed(label, self.protected, self.payload),
+                &signature,
+            )
+            .is_ok()
+        })
     }
 }
 
@@ -72,13 +87,22 @@ pub(crate) fn sign1(label: &str, protected: &[u8], payload: &[u8], key: &Signing
     let signature: Signature = key.sign(&to_be_signed(label, protected, payload));
     encode(payload.len() + OVERHEAD, |e| {
         e.u8(FORMAT)?.tag(Tag::new(TAG_SIGN1))?.array(4)?;
-        e.bytes(protected)?.map(0)?.bytes(payload)?.bytes(&signature.to_bytes())?.ok()
+        e.bytes(protected)?
+            .map(0)?
+            .bytes(payload)?
+            .bytes(&signature.to_bytes())?
+            .ok()
     })
 }
 
 /// Sig_structure (RFC 9052 §4.4).
 fn to_be_signed(label: &str, protected: &[u8], payload: &[u8]) -> Vec<u8> {
     encode(payload.len() + OVERHEAD, |e| {
-        e.array(4)?.str("Signature1")?.bytes(protected)?.bytes(label.as_bytes())?.bytes(payload)?.ok()
+        e.array(4)?
+            .str("Signature1")?
+            .bytes(protected)?
+            .bytes(label.as_bytes())?
+            .bytes(payload)?
+            .ok()
     })
 }

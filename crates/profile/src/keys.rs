@@ -10,8 +10,8 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// DER of a SubjectPublicKeyInfo up to the point: ecPublicKey with prime256v1 (RFC 5480 §2.1.1), then the
 /// head of a bit string with an uncompressed point, 65 octets (§2.2).
 const SPKI_HEAD: [u8; 26] = [
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
-    0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
 
 /// Length of the SubjectPublicKeyInfo of a P-256 key.
@@ -81,7 +81,11 @@ pub struct InvalidKey {
 
 impl fmt::Display for InvalidKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected {}, came {} other octets", self.expected, self.length)
+        write!(
+            f,
+            "expected {}, came {} other octets",
+            self.expected, self.length
+        )
     }
 }
 
@@ -107,7 +111,10 @@ impl IssuerKey {
             .filter(|point| point.len() == SPKI_LENGTH - SPKI_HEAD.len())
             .and_then(|point| VerifyingKey::from_sec1_bytes(point).ok())
             .map(Self::from)
-            .ok_or(InvalidKey { expected: "the SubjectPublicKeyInfo of a P-256 key, 91 octets", length: der.len() })
+            .ok_or(InvalidKey {
+                expected: "the SubjectPublicKeyInfo of a P-256 key, 91 octets",
+                length: der.len(),
+            })
     }
 
     /// Takes a compressed point of P-256, 33 octets.
@@ -119,7 +126,10 @@ impl IssuerKey {
             .filter(|point| point.len() == Self::SEC1_LENGTH)
             .and_then(|point| VerifyingKey::from_sec1_bytes(point).ok())
             .map(Self::from)
-            .ok_or(InvalidKey { expected: "a compressed point of P-256, 33 octets", length: point.len() })
+            .ok_or(InvalidKey {
+                expected: "a compressed point of P-256, 33 octets",
+                length: point.len(),
+            })
     }
 
     /// The compressed point.
@@ -147,7 +157,10 @@ impl IssuerKey {
 
 impl From<VerifyingKey> for IssuerKey {
     fn from(key: VerifyingKey) -> Self {
-        Self { id: IssuerId(Sha256::digest(spki(&key)).into()), key }
+        Self {
+            id: IssuerId(Sha256::digest(spki(&key)).into()),
+            key,
+        }
     }
 }
 
@@ -216,9 +229,15 @@ impl SealingPublicKey {
     /// # Errors
     /// Another length, or a coefficient out of ML-KEM's range (FIPS 203 §7.2).
     pub fn from_bytes(octets: &[u8]) -> Result<Self, InvalidKey> {
-        match (<XWing as Kem>::PublicKey::from_bytes(octets), octets.try_into()) {
+        match (
+            <XWing as Kem>::PublicKey::from_bytes(octets),
+            octets.try_into(),
+        ) {
             (Ok(_), Ok(octets)) => Ok(Self(Box::new(octets))),
-            _ => Err(InvalidKey { expected: "an X-Wing public key, 1216 octets", length: octets.len() }),
+            _ => Err(InvalidKey {
+                expected: "an X-Wing public key, 1216 octets",
+                length: octets.len(),
+            }),
         }
     }
 

@@ -35,7 +35,10 @@
 //! Features: `seal` is the operator's half, `open` the device's; the key process has only `open`.
 
 // One half leaves some of what both share unused; the lints judge the crate with both.
-#![cfg_attr(not(all(feature = "seal", feature = "open")), allow(dead_code, unused_imports))]
+#![cfg_attr(
+    not(all(feature = "seal", feature = "open")),
+    allow(dead_code, unused_imports)
+)]
 
 mod cbor;
 mod cose;
@@ -54,17 +57,19 @@ mod validity;
 pub use cbor::ShapeError;
 pub use error::PackageError;
 pub use hpke::rand_core;
-pub use keys::{DeviceId, InvalidKey, IssuerId, IssuerKey, SealingKey, SealingKeyId, SealingPublicKey};
+pub use keys::{
+    DeviceId, InvalidKey, IssuerId, IssuerKey, SealingKey, SealingKeyId, SealingPublicKey,
+};
 #[cfg(feature = "open")]
 pub use open::{Expected, Opened, open};
 pub use profile::{
-    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, ProtectionScheme, RoutingIndicator,
-    SqnScheme, imsi,
+    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, ProtectionScheme,
+    RoutingIndicator, SqnScheme, imsi,
 };
 #[cfg(feature = "seal")]
 pub use seal::{SealError, seal};
 pub use statement::{SealingStatement, StatementError};
-pub use validity::{Now, Verdict, Validity};
+pub use validity::{Now, Validity, Verdict};
 
 /// The format of packages and statements that this crate reads and writes.
 pub const FORMAT: u8 = 1;

@@ -4,12 +4,13 @@ use hpke::{Deserializable, OpModeR, setup_receiver};
 use zeroize::Zeroizing;
 
 use crate::{
-    DeviceId, IssuerId, IssuerKey, MAX_PACKAGE, Now, PackageError, Profile, SealingKey, SealingKeyId, ShapeError,
-    Verdict,
+    DeviceId, IssuerId, IssuerKey, MAX_PACKAGE, Now, PackageError, Profile, SealingKey,
+    SealingKeyId, ShapeError, Verdict,
     cbor::Reader,
     cose::{ALG, ES256, EnvelopeError, KID, Sign1},
     package::{
-        Addressing, Aead, DEVICE, EK, ENCAPSULATED_LENGTH, HPKE_XWING, Kdf, Kem, LABEL, SEQUENCE, TAG_ENCRYPT0,
+        Addressing, Aead, DEVICE, EK, ENCAPSULATED_LENGTH, HPKE_XWING, Kdf, Kem, LABEL, SEQUENCE,
+        TAG_ENCRYPT0,
     },
     payload,
 };
@@ -46,9 +47,15 @@ pub struct Opened {
 ///
 /// # Errors
 /// The first check that failed.
-pub fn open(package: &[u8], sealing_key: &SealingKey, expected: &Expected<'_>) -> Result<Opened, PackageError> {
+pub fn open(
+    package: &[u8],
+    sealing_key: &SealingKey,
+    expected: &Expected<'_>,
+) -> Result<Opened, PackageError> {
     if package.len() > MAX_PACKAGE {
-        return Err(PackageError::TooLong { came: package.len() });
+        return Err(PackageError::TooLong {
+            came: package.len(),
+        });
     }
     let signed = Sign1::read("package", package)?;
     let headers = SignatureHeaders::read(signed.protected)?;
@@ -60,16 +67,33 @@ pub fn open(package: &[u8], sealing_key: &SealingKey, expected: &Expected<'_>) -
     let payload = encrypted.decrypt(sealing_key, &addressing)?;
     let profile = payload::read(&payload, &addressing)?;
     let verdict = check_validity(&profile, expected.now)?;
-    Ok(Opened { profile, issuer: addressing.issuer, sequence: addressing.sequence, verdict })
+    Ok(Opened {
+        profile,
+        issuer: addressing.issuer,
+        sequence: addressing.sequence,
+        verdict,
+    })
 }
 
-fn verify(signed: &Sign1<'_>, headers: &SignatureHeaders, expected: &Expected<'_>) -> Result<(), PackageError> {
+fn verify(
+    signed: &Sign1<'_>,
+    headers: &SignatureHeaders,
+    expected: &Expected<'_>,
+) -> Result<(), PackageError> {
     let issuer = expected
         .trust_anchors
         .iter()
         .find(|anchor| anchor.id() == headers.issuer)
-        .ok_or(PackageError::UnknownIssuer { came: headers.issuer })?;
-    if signed.verify(LABEL, issuer.key()) { Ok(()) } else { Err(PackageError::Signature { issuer: issuer.id() }) }
+        .ok_or(PackageError::UnknownIssuer {
+            came: headers.issuer,
+        })?;
+    if signed.verify(LABEL, issuer.key()) {
+        Ok(())
+    } else {
+        Err(PackageError::Signature {
+            issuer: issuer.id(),
+        })
+    }
 }
 
 fn check_addressing(
@@ -79,15 +103,24 @@ fn check_addressing(
     expected: &Expected<'_>,
 ) -> Result<Addressing, PackageError> {
     if headers.device != expected.device {
-        return Err(PackageError::Device { expected: expected.device, came: headers.device });
+        return Err(PackageError::Device {
+            expected: expected.device,
+            came: headers.device,
+        });
     }
     let own = sealing_key.public().id();
     if encrypted.sealing_key != own {
-        return Err(PackageError::SealingKey { expected: own, came: encrypted.sealing_key });
+        return Err(PackageError::SealingKey {
+            expected: own,
+            came: encrypted.sealing_key,
+        });
     }
     let last = (expected.last_sequence)(&headers.issuer);
     if headers.sequence <= last {
-        return Err(PackageError::Sequence { last, came: headers.sequence });
+        return Err(PackageError::Sequence {
+            last,
+            came: headers.sequence,
+        });
     }
     Ok(Addressing {
         device: headers.device,
@@ -101,10 +134,14 @@ fn check_validity(profile: &Profile, now: Now) -> Result<Verdict, PackageError> 
     let validity = profile.validity;
     match validity.judge(now) {
         verdict @ (Verdict::Valid | Verdict::TimeUnknown) => Ok(verdict),
-        Verdict::NotYetValid => {
-            Err(PackageError::NotYetValid { not_before: validity.not_before().unwrap_or_default(), now })
-        }
-        Verdict::Expired => Err(PackageError::Expired { not_after: validity.not_after().unwrap_or_default(), now }),
+        Verdict::NotYetValid => Err(PackageError::NotYetValid {
+            not_before: validity.not_before().unwrap_or_default(),
+            now,
+        }),
+        Verdict::Expired => Err(PackageError::Expired {
+            not_after: validity.not_after().unwrap_or_default(),
+            now,
+        }),
     }
 }
 
@@ -128,7 +165,11 @@ impl SignatureHeaders {
         reader.exactly(SEQUENCE, "the label of the sequence")?;
         let sequence = reader.uint("a sequence")?;
         reader.end()?;
-        Ok(Self { issuer, device, sequence })
+        Ok(Self {
+            issuer,
+            device,
+            sequence,
+        })
     }
 }
 
@@ -158,16 +199,29 @@ impl<'a> Encrypt0<'a> {
         reader.exactly(KID, "kid")?;
         let sealing_key = SealingKeyId(*reader.array_of("a sealing key id of 32 octets")?);
         reader.end()?;
-        Ok(Self { sealing_key, encapsulated, ciphertext })
+        Ok(Self {
+            sealing_key,
+            encapsulated,
+            ciphertext,
+        })
     }
 
-    fn decrypt(&self, key: &SealingKey, addressing: &Addressing) -> Result<Zeroizing<Vec<u8>>, PackageError> {
-        let encapsulated =
-            <Kem as hpke::Kem>::EncappedKey::from_bytes(self.encapsulated).map_err(|_| PackageError::Decryption)?;
-        setup_receiver::<Aead, Kdf, Kem>(&OpModeR::Base, &key.expand(), &encapsulated, LABEL.as_bytes())
-            .and_then(|mut context| context.open(self.ciphertext, &addressing.associated_data()))
-            .map(Zeroizing::new)
-            .map_err(|_| PackageError::Decryption)
+    fn decrypt(
+        &self,
+        key: &SealingKey,
+        addressing: &Addressing,
+    ) -> Result<Zeroizing<Vec<u8>>, PackageError> {
+        let encapsulated = <Kem as hpke::Kem>::EncappedKey::from_bytes(self.encapsulated)
+            .map_err(|_| PackageError::Decryption)?;
+        setup_receiver::<Aead, Kdf, Kem>(
+            &OpModeR::Base,
+            &key.expand(),
+            &encapsulated,
+            LABEL.as_bytes(),
+        )
+        .and_then(|mut context| context.open(self.ciphertext, &addressing.associated_data()))
+        .map(Zeroizing::new)
+        .map_err(|_| PackageError::Decryption)
     }
 }
 

@@ -45,15 +45,30 @@ pub(crate) struct Addressing {
 impl Addressing {
     /// The protected headers of the ciphertext.
     pub(crate) fn encryption_headers(&self) -> Vec<u8> {
-        encode(64, |e| e.map(2)?.i64(ALG)?.i64(HPKE_XWING)?.i64(KID)?.bytes(&self.sealing_key.0)?.ok())
+        encode(64, |e| {
+            e.map(2)?
+                .i64(ALG)?
+                .i64(HPKE_XWING)?
+                .i64(KID)?
+                .bytes(&self.sealing_key.0)?
+                .ok()
+        })
     }
 
     /// Enc_structure (RFC 9052 §5.3): the associated data of the ciphertext.
     pub(crate) fn associated_data(&self) -> Vec<u8> {
         let external = encode(160, |e| {
-            e.array(4)?.bytes(&self.device.0)?.bytes(&self.sealing_key.0)?;
+            e.array(4)?
+                .bytes(&self.device.0)?
+                .bytes(&self.sealing_key.0)?;
             e.bytes(&self.issuer.0)?.u64(self.sequence)?.ok()
         });
-        encode(256, |e| e.array(3)?.str("Encrypt0")?.bytes(&self.encryption_headers())?.bytes(&external)?.ok())
+        encode(256, |e| {
+            e.array(3)?
+                .str("Encrypt0")?
+                .bytes(&self.encryption_headers())?
+                .bytes(&external)?
+                .ok()
+        })
     }
 }

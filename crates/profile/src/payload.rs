@@ -5,8 +5,8 @@ use softsim_usim::SqnParameters;
 use zeroize::Zeroizing;
 
 use crate::{
-    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, PackageError, Profile, RoutingIndicator,
-    SqnScheme, Validity,
+    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, PackageError, Profile,
+    RoutingIndicator, SqnScheme, Validity,
     cbor::{Reader, encode},
     package::Addressing,
     profile::imsi,
@@ -42,7 +42,10 @@ pub(crate) fn write(addressing: &Addressing, profile: &Profile) -> Zeroizing<Vec
         e.u8(16)?.str(profile.routing_indicator.as_str())?;
         e.u8(17)?.array(profile.home_network_keys.len() as u64)?;
         for key in profile.home_network_keys.iter() {
-            e.array(3)?.u8(key.id())?.u8(key.scheme() as u8)?.bytes(key.as_bytes())?;
+            e.array(3)?
+                .u8(key.id())?
+                .u8(key.scheme() as u8)?
+                .bytes(key.as_bytes())?;
         }
         e.u8(18)?.bool(profile.supplicant_consent)?;
         e.u8(19)?.encode(profile.validity.not_before())?;
@@ -96,9 +99,18 @@ impl<'b> Fields<'b> {
         Ok(&mut self.0)
     }
 
-    fn equal(&mut self, key: i64, field: &'static str, outside: &[u8; 32]) -> Result<(), PackageError> {
+    fn equal(
+        &mut self,
+        key: i64,
+        field: &'static str,
+        outside: &[u8; 32],
+    ) -> Result<(), PackageError> {
         let inside: &[u8; 32] = self.at(key)?.array_of("an id of 32 octets")?;
-        if inside == outside { Ok(()) } else { Err(PackageError::Mismatch { field }) }
+        if inside == outside {
+            Ok(())
+        } else {
+            Err(PackageError::Mismatch { field })
+        }
     }
 
     /// A byte string of one length; another length is an error of the field, not of the shape.
@@ -109,15 +121,18 @@ impl<'b> Fields<'b> {
         expected: &'static str,
     ) -> Result<&'b [u8; N], PackageError> {
         let octets = self.at(key)?.bytes("octets")?;
-        Ok(octets.try_into().map_err(|_| FieldError::new(field, expected, format!("{} octets", octets.len())))?)
+        Ok(octets
+            .try_into()
+            .map_err(|_| FieldError::new(field, expected, format!("{} octets", octets.len())))?)
     }
 
     fn sqn_scheme(&mut self) -> Result<SqnScheme, PackageError> {
         let floor = self.at(12)?.uint("an SQN")?;
-        let floor = Sqn::new(floor).ok_or_else(|| FieldError::new("sqn", "a number below 2^48", floor.to_string()))?;
+        let floor = Sqn::new(floor)
+            .ok_or_else(|| FieldError::new("sqn", "a number below 2^48", floor.to_string()))?;
         let ind_bits = self.at(13)?.uint("the length of IND")?;
-        let ind_bits =
-            u8::try_from(ind_bits).map_err(|_| FieldError::new("ind_bits", "0 to 5", ind_bits.to_string()))?;
+        let ind_bits = u8::try_from(ind_bits)
+            .map_err(|_| FieldError::new("ind_bits", "0 to 5", ind_bits.to_string()))?;
         let delta = self.at(14)?.uint("a difference")?;
         let l = self.at(15)?.optional_uint("a limit or null")?;
         Ok(SqnScheme::new(floor, SqnParameters { ind_bits, delta, l })?)
@@ -127,14 +142,20 @@ impl<'b> Fields<'b> {
         let reader = self.at(17)?;
         let count = reader.array("home network keys")?;
         if count > HomeNetworkKeys::MAX as u64 {
-            return Err(FieldError::new("home_network_keys", "at most 2 keys", count.to_string()).into());
+            return Err(
+                FieldError::new("home_network_keys", "at most 2 keys", count.to_string()).into(),
+            );
         }
         let mut keys = Vec::with_capacity(HomeNetworkKeys::MAX);
         for _ in 0..count {
             reader.array_exactly(3, "an array of 3")?;
             let id = reader.uint("a key identifier")?;
             let scheme = reader.uint("a scheme")?;
-            keys.push(HomeNetworkKey::new(id, scheme, reader.bytes("a public key")?)?);
+            keys.push(HomeNetworkKey::new(
+                id,
+                scheme,
+                reader.bytes("a public key")?,
+            )?);
         }
         Ok(HomeNetworkKeys::new(&keys)?)
     }

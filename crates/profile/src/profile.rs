@@ -50,13 +50,21 @@ pub struct FieldError {
 impl FieldError {
     /// An error about one field.
     pub fn new(field: &'static str, expected: &'static str, came: impl Into<String>) -> Self {
-        Self { field, expected, came: came.into() }
+        Self {
+            field,
+            expected,
+            came: came.into(),
+        }
     }
 }
 
 impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: expected {}, came {}", self.field, self.expected, self.came)
+        write!(
+            f,
+            "{}: expected {}, came {}",
+            self.field, self.expected, self.came
+        )
     }
 }
 
@@ -90,7 +98,11 @@ impl Algorithm {
     pub fn from_number(number: u64) -> Result<Self, FieldError> {
         match number {
             1 => Ok(Self::Milenage),
-            other => Err(FieldError::new("algorithm", "1 (milenage)", other.to_string())),
+            other => Err(FieldError::new(
+                "algorithm",
+                "1 (milenage)",
+                other.to_string(),
+            )),
         }
     }
 }
@@ -103,17 +115,35 @@ struct Digits<const N: usize> {
 }
 
 impl<const N: usize> Digits<N> {
-    fn new(field: &'static str, expected: &'static str, min: usize, text: &str) -> Result<Self, FieldError> {
+    fn new(
+        field: &'static str,
+        expected: &'static str,
+        min: usize,
+        text: &str,
+    ) -> Result<Self, FieldError> {
         let mut octets = [0; N];
         let digits = text.as_bytes();
         match octets.get_mut(..digits.len()) {
             Some(place) if digits.len() >= min => place.copy_from_slice(digits),
-            _ => return Err(FieldError::new(field, expected, format!("{} characters", text.chars().count()))),
+            _ => {
+                return Err(FieldError::new(
+                    field,
+                    expected,
+                    format!("{} characters", text.chars().count()),
+                ));
+            }
         }
         if !digits.iter().all(u8::is_ascii_digit) {
-            return Err(FieldError::new(field, expected, "a character that is no digit"));
+            return Err(FieldError::new(
+                field,
+                expected,
+                "a character that is no digit",
+            ));
         }
-        Ok(Self { octets, length: digits.len() as u8 })
+        Ok(Self {
+            octets,
+            length: digits.len() as u8,
+        })
     }
 
     fn as_str(&self) -> &str {
@@ -164,7 +194,9 @@ pub fn imsi(digits: &str, mnc_length: u64) -> Result<Imsi, FieldError> {
     Imsi::new(digits.as_bytes(), mnc_length).map_err(|error| {
         let came = match error {
             BadImsi::NotADigit { .. } => "a character that is no digit".to_owned(),
-            BadImsi::Length(_) | BadImsi::MncLength(_) => format!("{} characters", digits.chars().count()),
+            BadImsi::Length(_) | BadImsi::MncLength(_) => {
+                format!("{} characters", digits.chars().count())
+            }
         };
         FieldError::new("imsi", "MCC, MNC and MSIN, at most 15 digits", came)
     })
@@ -185,9 +217,13 @@ impl SqnScheme {
     pub fn new(floor: Sqn, parameters: SqnParameters) -> Result<Self, FieldError> {
         SqnState::new(parameters, floor).map_err(|error| match error {
             BadSqnState::IndBits(came) => FieldError::new("ind_bits", "0 to 5", came.to_string()),
-            BadSqnState::Delta(came) => FieldError::new("delta", "1 to the greatest SEQ", came.to_string()),
+            BadSqnState::Delta(came) => {
+                FieldError::new("delta", "1 to the greatest SEQ", came.to_string())
+            }
             BadSqnState::L => FieldError::new("l", "1 or more", "0"),
-            BadSqnState::Element { seq, .. } => FieldError::new("sqn", "a number below 2^48", seq.to_string()),
+            BadSqnState::Element { seq, .. } => {
+                FieldError::new("sqn", "a number below 2^48", seq.to_string())
+            }
         })?;
         Ok(Self { floor, parameters })
     }
@@ -274,10 +310,20 @@ impl HomeNetworkKey {
         let (scheme, expected, length) = match scheme {
             1 => (ProtectionScheme::A, "32 octets", 32),
             2 => (ProtectionScheme::B, "33 octets", 33),
-            other => return Err(FieldError::new(FIELD, "scheme 1 (A) or 2 (B)", other.to_string())),
+            other => {
+                return Err(FieldError::new(
+                    FIELD,
+                    "scheme 1 (A) or 2 (B)",
+                    other.to_string(),
+                ));
+            }
         };
         if key.len() != length {
-            return Err(FieldError::new(FIELD, expected, format!("{} octets", key.len())));
+            return Err(FieldError::new(
+                FIELD,
+                expected,
+                format!("{} octets", key.len()),
+            ));
         }
         if scheme == ProtectionScheme::B && p256::PublicKey::from_sec1_bytes(key).is_err() {
             return Err(FieldError::new(FIELD, "a point of P-256", "other octets"));
@@ -323,7 +369,11 @@ impl HomeNetworkKeys {
             [] => Ok(Self([None, None])),
             [one] => Ok(Self([Some(*one), None])),
             [one, two] => Ok(Self([Some(*one), Some(*two)])),
-            more => Err(FieldError::new("home_network_keys", "at most 2 keys", more.len().to_string())),
+            more => Err(FieldError::new(
+                "home_network_keys",
+                "at most 2 keys",
+                more.len().to_string(),
+            )),
         }
     }
 
@@ -352,15 +402,42 @@ mod tests {
     #[test]
     fn digits_out_of_range_name_the_field_and_what_came() {
         for (error, text) in [
-            (Iccid::new("123").unwrap_err(), "iccid: expected 18 to 20 digits, came 3 characters"),
-            (Iccid::new(&"1".repeat(21)).unwrap_err(), "iccid: expected 18 to 20 digits, came 21 characters"),
-            (Iccid::new("89882110000001234x").unwrap_err(), "iccid: expected 18 to 20 digits, came a character that is no digit"),
-            (imsi("00101", 2).unwrap_err(), "imsi: expected MCC, MNC and MSIN, at most 15 digits, came 5 characters"),
-            (imsi("001010", 3).unwrap_err(), "imsi: expected MCC, MNC and MSIN, at most 15 digits, came 6 characters"),
-            (imsi("00101000000000x", 2).unwrap_err(), "imsi: expected MCC, MNC and MSIN, at most 15 digits, came a character that is no digit"),
-            (imsi("001010000000001", 4).unwrap_err(), "mnc_length: expected 2 or 3, came 4"),
-            (imsi("001010000000001", 258).unwrap_err(), "mnc_length: expected 2 or 3, came 258"),
-            (RoutingIndicator::new("12345").unwrap_err(), "routing_indicator: expected 1 to 4 digits, came 5 characters"),
+            (
+                Iccid::new("123").unwrap_err(),
+                "iccid: expected 18 to 20 digits, came 3 characters",
+            ),
+            (
+                Iccid::new(&"1".repeat(21)).unwrap_err(),
+                "iccid: expected 18 to 20 digits, came 21 characters",
+            ),
+            (
+                Iccid::new("89882110000001234x").unwrap_err(),
+                "iccid: expected 18 to 20 digits, came a character that is no digit",
+            ),
+            (
+                imsi("00101", 2).unwrap_err(),
+                "imsi: expected MCC, MNC and MSIN, at most 15 digits, came 5 characters",
+            ),
+            (
+                imsi("001010", 3).unwrap_err(),
+                "imsi: expected MCC, MNC and MSIN, at most 15 digits, came 6 characters",
+            ),
+            (
+                imsi("00101000000000x", 2).unwrap_err(),
+                "imsi: expected MCC, MNC and MSIN, at most 15 digits, came a character that is no digit",
+            ),
+            (
+                imsi("001010000000001", 4).unwrap_err(),
+                "mnc_length: expected 2 or 3, came 4",
+            ),
+            (
+                imsi("001010000000001", 258).unwrap_err(),
+                "mnc_length: expected 2 or 3, came 258",
+            ),
+            (
+                RoutingIndicator::new("12345").unwrap_err(),
+                "routing_indicator: expected 1 to 4 digits, came 5 characters",
+            ),
         ] {
             assert_eq!(error.to_string(), text);
         }
@@ -368,22 +445,44 @@ mod tests {
 
     #[test]
     fn sqn_parameters_out_of_range_name_the_field() {
-        let new = |ind_bits, delta, l| SqnScheme::new(Sqn::MAX, SqnParameters { ind_bits, delta, l });
-        assert_eq!(new(5, 1 << 28, Some(32)).unwrap().state().sqn_ms(), Sqn::MAX);
-        assert_eq!(new(6, 1, None).unwrap_err().to_string(), "ind_bits: expected 0 to 5, came 6");
-        assert_eq!(new(5, 0, None).unwrap_err().to_string(), "delta: expected 1 to the greatest SEQ, came 0");
-        assert_eq!(new(5, 1, Some(0)).unwrap_err().to_string(), "l: expected 1 or more, came 0");
+        let new =
+            |ind_bits, delta, l| SqnScheme::new(Sqn::MAX, SqnParameters { ind_bits, delta, l });
+        assert_eq!(
+            new(5, 1 << 28, Some(32)).unwrap().state().sqn_ms(),
+            Sqn::MAX
+        );
+        assert_eq!(
+            new(6, 1, None).unwrap_err().to_string(),
+            "ind_bits: expected 0 to 5, came 6"
+        );
+        assert_eq!(
+            new(5, 0, None).unwrap_err().to_string(),
+            "delta: expected 1 to the greatest SEQ, came 0"
+        );
+        assert_eq!(
+            new(5, 1, Some(0)).unwrap_err().to_string(),
+            "l: expected 1 or more, came 0"
+        );
     }
 
     #[test]
     fn a_home_network_key_is_a_key_of_its_scheme() {
         assert!(HomeNetworkKey::new(1, 1, &[7; 32]).is_ok());
         assert!(HomeNetworkKey::new(1, 1, &[7; 33]).is_err());
-        assert!(HomeNetworkKey::new(1, 2, &[7; 33]).is_err(), "07… is no compressed point");
+        assert!(
+            HomeNetworkKey::new(1, 2, &[7; 33]).is_err(),
+            "07… is no compressed point"
+        );
         assert!(HomeNetworkKey::new(1, 3, &[7; 32]).is_err());
         assert!(HomeNetworkKey::new(256, 1, &[7; 32]).is_err());
         let a = HomeNetworkKey::new(1, 1, &[7; 32]).unwrap();
         assert!(HomeNetworkKeys::new(&[a, a, a]).is_err());
-        assert_eq!(HomeNetworkKeys::new(&[a]).unwrap().iter().collect::<Vec<_>>(), [&a]);
+        assert_eq!(
+            HomeNetworkKeys::new(&[a])
+                .unwrap()
+                .iter()
+                .collect::<Vec<_>>(),
+            [&a]
+        );
     }
 }

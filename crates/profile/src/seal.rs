@@ -10,7 +10,9 @@ use crate::{
     IssuerKey, Profile, SealingStatement,
     cbor::encode,
     cose::{ALG, ES256, KID, sign1},
-    package::{Addressing, Aead, DEVICE, ENCAPSULATED_LENGTH, EK, Kdf, Kem, LABEL, SEQUENCE, TAG_ENCRYPT0},
+    package::{
+        Addressing, Aead, DEVICE, EK, ENCAPSULATED_LENGTH, Kdf, Kem, LABEL, SEQUENCE, TAG_ENCRYPT0,
+    },
     payload,
 };
 
@@ -55,14 +57,27 @@ pub fn seal(
     };
     let payload = payload::write(&addressing, profile);
     let encrypted = encrypt0(&addressing, statement, &payload, rng);
-    Ok(sign1(LABEL, &signature_headers(&addressing), &encrypted, issuer))
+    Ok(sign1(
+        LABEL,
+        &signature_headers(&addressing),
+        &encrypted,
+        issuer,
+    ))
 }
 
 /// The protected headers of the signature.
 fn signature_headers(addressing: &Addressing) -> Vec<u8> {
     encode(128, |e| {
-        e.map(4)?.i64(ALG)?.i64(ES256)?.i64(KID)?.bytes(&addressing.issuer.0)?;
-        e.i64(DEVICE)?.bytes(&addressing.device.0)?.i64(SEQUENCE)?.u64(addressing.sequence)?.ok()
+        e.map(4)?
+            .i64(ALG)?
+            .i64(ES256)?
+            .i64(KID)?
+            .bytes(&addressing.issuer.0)?;
+        e.i64(DEVICE)?
+            .bytes(&addressing.device.0)?
+            .i64(SEQUENCE)?
+            .u64(addressing.sequence)?
+            .ok()
     })
 }
 
@@ -84,7 +99,13 @@ fn encrypt0(
         .seal(payload, &addressing.associated_data())
         .expect("the first message of a context is below its limit");
     encode(ENCAPSULATED_LENGTH + ciphertext.len() + 128, |e| {
-        e.tag(Tag::new(TAG_ENCRYPT0))?.array(3)?.bytes(&addressing.encryption_headers())?;
-        e.map(1)?.i64(EK)?.bytes(&encapsulated.to_bytes())?.bytes(&ciphertext)?.ok()
+        e.tag(Tag::new(TAG_ENCRYPT0))?
+            .array(3)?
+            .bytes(&addressing.encryption_headers())?;
+        e.map(1)?
+            .i64(EK)?
+            .bytes(&encapsulated.to_bytes())?
+            .bytes(&ciphertext)?
+            .ok()
     })
 }

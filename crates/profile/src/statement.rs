@@ -60,12 +60,19 @@ pub enum StatementError {
 impl fmt::Display for StatementError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::BareKey => f.write_str("expected a statement signed by the device, came a bare public key"),
+            Self::BareKey => {
+                f.write_str("expected a statement signed by the device, came a bare public key")
+            }
             Self::Format { came } => write!(f, "expected format {FORMAT}, came {came}"),
             Self::Shape(error) => error.fmt(f),
             Self::Trailing { count } => write!(f, "expected the end, came {count} more octets"),
-            Self::Device { expected, came } => write!(f, "expected the statement of device {expected}, came that of {came}"),
-            Self::Signature { device } => write!(f, "expected the signature of device {device}, came another"),
+            Self::Device { expected, came } => write!(
+                f,
+                "expected the statement of device {expected}, came that of {came}"
+            ),
+            Self::Signature { device } => {
+                write!(f, "expected the signature of device {device}, came another")
+            }
             Self::Key => f.write_str("expected an X-Wing public key, came other octets"),
         }
     }
@@ -95,7 +102,12 @@ impl SealingStatement {
     pub fn sign(sealing_key: &SealingPublicKey, device_key: &p256::ecdsa::SigningKey) -> Vec<u8> {
         let device = DeviceId::of(device_key.verifying_key());
         let payload = encode(SealingPublicKey::LENGTH + 64, |e| {
-            e.map(2)?.u8(1)?.bytes(&device.0)?.u8(2)?.bytes(sealing_key.as_bytes())?.ok()
+            e.map(2)?
+                .u8(1)?
+                .bytes(&device.0)?
+                .u8(2)?
+                .bytes(sealing_key.as_bytes())?
+                .ok()
         });
         crate::cose::sign1(LABEL, &headers(&device), &payload, device_key)
     }
@@ -113,7 +125,10 @@ impl SealingStatement {
         let signed = Sign1::read("statement", octets)?;
         let came = read_headers(signed.protected)?;
         if came != device {
-            return Err(StatementError::Device { expected: device, came });
+            return Err(StatementError::Device {
+                expected: device,
+                came,
+            });
         }
         if !signed.verify(LABEL, device_key) {
             return Err(StatementError::Signature { device });
@@ -123,12 +138,19 @@ impl SealingStatement {
         reader.exactly(1, "the key of the device id")?;
         let came = DeviceId(*reader.array_of("a device id of 32 octets")?);
         if came != device {
-            return Err(StatementError::Device { expected: device, came });
+            return Err(StatementError::Device {
+                expected: device,
+                came,
+            });
         }
         reader.exactly(2, "the key of the sealing key")?;
-        let sealing_key = SealingPublicKey::from_bytes(reader.bytes("a sealing key")?).map_err(|_| StatementError::Key)?;
+        let sealing_key = SealingPublicKey::from_bytes(reader.bytes("a sealing key")?)
+            .map_err(|_| StatementError::Key)?;
         reader.end()?;
-        Ok(Self { device, sealing_key })
+        Ok(Self {
+            device,
+            sealing_key,
+        })
     }
 
     /// The device that signed.
@@ -144,7 +166,14 @@ impl SealingStatement {
 
 #[cfg(feature = "open")]
 fn headers(device: &DeviceId) -> Vec<u8> {
-    encode(64, |e| e.map(2)?.i64(ALG)?.i64(ES256)?.i64(KID)?.bytes(&device.0)?.ok())
+    encode(64, |e| {
+        e.map(2)?
+            .i64(ALG)?
+            .i64(ES256)?
+            .i64(KID)?
+            .bytes(&device.0)?
+            .ok()
+    })
 }
 
 #[cfg(feature = "seal")]

@@ -16,10 +16,15 @@ impl Validity {
     /// The end lies before the beginning.
     pub fn new(not_before: Option<u64>, not_after: Option<u64>) -> Result<Self, FieldError> {
         match (not_before, not_after) {
-            (Some(from), Some(to)) if to < from => {
-                Err(FieldError::new("not_after", "a time not before not_before", format!("{to}, with not_before {from}")))
-            }
-            _ => Ok(Self { not_before, not_after }),
+            (Some(from), Some(to)) if to < from => Err(FieldError::new(
+                "not_after",
+                "a time not before not_before",
+                format!("{to}, with not_before {from}"),
+            )),
+            _ => Ok(Self {
+                not_before,
+                not_after,
+            }),
         }
     }
 
@@ -71,7 +76,11 @@ impl Now {
     /// Judges a clock by two times that have certainly passed: the program's build and the last stored time.
     pub fn judge(realtime: u64, built: u64, stored: u64) -> Self {
         let at_least = built.max(stored);
-        if realtime < at_least { Self::Unknown { at_least } } else { Self::Known(realtime) }
+        if realtime < at_least {
+            Self::Unknown { at_least }
+        } else {
+            Self::Known(realtime)
+        }
     }
 
     /// A time that has certainly passed.
@@ -123,24 +132,43 @@ mod tests {
             (200, Verdict::TimeUnknown),
             (201, Verdict::Expired),
         ] {
-            assert_eq!(validity.judge(Now::Unknown { at_least }), verdict, "{at_least}");
+            assert_eq!(
+                validity.judge(Now::Unknown { at_least }),
+                verdict,
+                "{at_least}"
+            );
         }
         let open_end = Validity::new(Some(100), None).unwrap();
-        assert_eq!(open_end.judge(Now::Unknown { at_least: 99 }), Verdict::TimeUnknown);
-        assert_eq!(open_end.judge(Now::Unknown { at_least: 100 }), Verdict::Valid);
-        assert_eq!(Validity::default().judge(Now::Unknown { at_least: 0 }), Verdict::Valid);
+        assert_eq!(
+            open_end.judge(Now::Unknown { at_least: 99 }),
+            Verdict::TimeUnknown
+        );
+        assert_eq!(
+            open_end.judge(Now::Unknown { at_least: 100 }),
+            Verdict::Valid
+        );
+        assert_eq!(
+            Validity::default().judge(Now::Unknown { at_least: 0 }),
+            Verdict::Valid
+        );
     }
 
     #[test]
     fn a_clock_behind_the_build_or_the_last_stored_time_is_unknown() {
         assert_eq!(Now::judge(0, 1000, 500), Now::Unknown { at_least: 1000 });
-        assert_eq!(Now::judge(1500, 1000, 2000), Now::Unknown { at_least: 2000 });
+        assert_eq!(
+            Now::judge(1500, 1000, 2000),
+            Now::Unknown { at_least: 2000 }
+        );
         assert_eq!(Now::judge(2000, 1000, 2000), Now::Known(2000));
     }
 
     #[test]
     fn an_end_before_the_beginning_is_an_error() {
         let error = Validity::new(Some(2), Some(1)).unwrap_err();
-        assert_eq!(error.to_string(), "not_after: expected a time not before not_before, came 1, with not_before 2");
+        assert_eq!(
+            error.to_string(),
+            "not_after: expected a time not before not_before, came 1, with not_before 2"
+        );
     }
 }

@@ -2,8 +2,8 @@
 
 use softsim_aka::{Amf, K, Opc, Sqn};
 use softsim_profile::{
-    Algorithm, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, IssuerKey, Profile, RoutingIndicator, SqnScheme,
-    Validity, imsi,
+    Algorithm, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, IssuerKey, Profile,
+    RoutingIndicator, SqnScheme, Validity, imsi,
 };
 use softsim_usim::{SqnParameters, SqnState, Tombstone};
 use std::fmt;
@@ -96,7 +96,9 @@ pub(super) trait Contents: Sized {
 
     /// The contents of a record.
     fn encode(&self) -> Zeroizing<Vec<u8>> {
-        let mut writer = Writer(Zeroizing::new(Vec::with_capacity(Self::TABLE.record_length())));
+        let mut writer = Writer(Zeroizing::new(Vec::with_capacity(
+            Self::TABLE.record_length(),
+        )));
         self.write(&mut writer);
         debug_assert!(writer.0.len() <= Self::TABLE.record_length() - record::OVERHEAD);
         writer.0
@@ -106,7 +108,11 @@ pub(super) trait Contents: Sized {
     fn decode(contents: &[u8]) -> Result<Self, Malformed> {
         let mut reader = Reader(contents);
         let value = Self::read(&mut reader)?;
-        if reader.0.iter().all(|octet| *octet == 0) { Ok(value) } else { Err(Malformed) }
+        if reader.0.iter().all(|octet| *octet == 0) {
+            Ok(value)
+        } else {
+            Err(Malformed)
+        }
     }
 }
 
@@ -122,7 +128,11 @@ impl<T: Contents> Contents for Option<Box<T>> {
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(if from.flag()? { Some(Box::new(T::read(from)?)) } else { None })
+        Ok(if from.flag()? {
+            Some(Box::new(T::read(from)?))
+        } else {
+            None
+        })
     }
 }
 
@@ -145,7 +155,11 @@ impl Contents for Ledger {
         let count = from.count(MAX_ISSUERS)?;
         let sequence = |_| Ok::<_, Malformed>((IssuerId(from.array()?), from.number()?));
         let sequences = (0..count).map(sequence).collect::<Result<_, _>>()?;
-        Ok(Self { transaction, time, sequences })
+        Ok(Self {
+            transaction,
+            time,
+            sequences,
+        })
     }
 }
 
@@ -182,11 +196,17 @@ impl Contents for Device {
         if length > MAX_CERTIFICATE {
             return Err(Malformed);
         }
-        let certificate = Some(from.take(length)?.to_vec()).filter(|certificate| !certificate.is_empty());
+        let certificate =
+            Some(from.take(length)?.to_vec()).filter(|certificate| !certificate.is_empty());
         let count = from.count(MAX_TRUST_ANCHORS)?;
-        let anchor = |_| IssuerKey::from_sec1(from.take(IssuerKey::SEC1_LENGTH)?).map_err(|_| Malformed);
+        let anchor =
+            |_| IssuerKey::from_sec1(from.take(IssuerKey::SEC1_LENGTH)?).map_err(|_| Malformed);
         let trust_anchors = (0..count).map(anchor).collect::<Result<_, _>>()?;
-        Ok(Self { keys, certificate, trust_anchors })
+        Ok(Self {
+            keys,
+            certificate,
+            trust_anchors,
+        })
     }
 }
 
@@ -227,7 +247,11 @@ impl Contents for StoredProfile {
         let digits = from.digits()?;
         let imsi = imsi(digits, from.octet()?.into())?;
         let algorithm = Algorithm::from_number(from.octet()?.into())?;
-        let (k, opc, amf) = (K::new(from.array()?), Opc::new(from.array()?), Amf::new(from.array()?));
+        let (k, opc, amf) = (
+            K::new(from.array()?),
+            Opc::new(from.array()?),
+            Amf::new(from.array()?),
+        );
         let floor = Sqn::from_bytes(from.array()?);
         let parameters = from.sqn_parameters()?;
         let sqn = SqnState::from_bytes(parameters, &from.array()?).map_err(|_| Malformed)?;
@@ -247,7 +271,13 @@ impl Contents for StoredProfile {
                 from.optional()?.map(u64::from_be_bytes),
             )?,
         };
-        Ok(Self { profile, issuer, sequence, enabled, sqn })
+        Ok(Self {
+            profile,
+            issuer,
+            sequence,
+            enabled,
+            sqn,
+        })
     }
 }
 
@@ -343,7 +373,9 @@ impl<'a> Reader<'a> {
     }
 
     fn count(&mut self, limit: usize) -> Result<usize, Malformed> {
-        Some(usize::from(self.octet()?)).filter(|count| *count <= limit).ok_or(Malformed)
+        Some(usize::from(self.octet()?))
+            .filter(|count| *count <= limit)
+            .ok_or(Malformed)
     }
 
     fn digits(&mut self) -> Result<&'a str, Malformed> {
@@ -352,7 +384,11 @@ impl<'a> Reader<'a> {
     }
 
     fn optional<const N: usize>(&mut self) -> Result<Option<[u8; N]>, Malformed> {
-        Ok(if self.flag()? { Some(self.array()?) } else { None })
+        Ok(if self.flag()? {
+            Some(self.array()?)
+        } else {
+            None
+        })
     }
 
     fn sqn_parameters(&mut self) -> Result<SqnParameters, Malformed> {
@@ -367,7 +403,11 @@ impl<'a> Reader<'a> {
         let mut keys = Vec::new();
         for _ in 0..self.count(HomeNetworkKeys::MAX)? {
             let [id, scheme, length] = self.array()?;
-            keys.push(HomeNetworkKey::new(id.into(), scheme.into(), self.take(length.into())?)?);
+            keys.push(HomeNetworkKey::new(
+                id.into(),
+                scheme.into(),
+                self.take(length.into())?,
+            )?);
         }
         Ok(HomeNetworkKeys::new(&keys)?)
     }

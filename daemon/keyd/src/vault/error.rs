@@ -78,15 +78,26 @@ impl fmt::Display for OpenError {
             Self::NotAVault => f.write_str("expected a vault, came another file"),
             Self::Format { expected, came } => write!(f, "expected format {expected}, came {came}"),
             Self::HeaderDamaged => f.write_str("both copies of the header are damaged"),
-            Self::WrongKek => f.write_str("expected the key-encryption key it was made with, came another"),
+            Self::WrongKek => {
+                f.write_str("expected the key-encryption key it was made with, came another")
+            }
             Self::Length { expected, came } => write!(f, "expected {expected} octets, came {came}"),
-            Self::BothCopies { table, index, faults: [a, b] } => {
+            Self::BothCopies {
+                table,
+                index,
+                faults: [a, b],
+            } => {
                 write!(f, "{table:?} {index}: both copies are bad; A: {a}; B: {b}")
             }
             Self::Lost { journal, came } => {
-                write!(f, "expected the version before {journal}, came generation {came}")
+                write!(
+                    f,
+                    "expected the version before {journal}, came generation {came}"
+                )
             }
-            Self::Malformed { table, index } => write!(f, "{table:?} {index} is authentic and malformed"),
+            Self::Malformed { table, index } => {
+                write!(f, "{table:?} {index} is authentic and malformed")
+            }
         }
     }
 }
@@ -95,7 +106,10 @@ impl std::error::Error for OpenError {}
 
 impl OpenError {
     pub(super) fn format(came: u16) -> Self {
-        Self::Format { expected: FORMAT, came }
+        Self::Format {
+            expected: FORMAT,
+            came,
+        }
     }
 }
 
@@ -125,7 +139,12 @@ impl fmt::Display for Damage {
         let name = |half: &u8| if *half == 0 { 'A' } else { 'B' };
         match self {
             Self::Header { half } => write!(f, "header, copy {}: it is damaged", name(half)),
-            Self::Record { table, index, half, fault } => {
+            Self::Record {
+                table,
+                index,
+                half,
+                fault,
+            } => {
                 write!(f, "{table:?} {index}, copy {}: {fault}", name(half))
             }
         }
@@ -198,10 +217,15 @@ impl fmt::Display for CommitError {
         match self {
             Self::Full { what, capacity } => write!(f, "full: there is room for {capacity} {what}"),
             Self::UnknownSlot => f.write_str("expected an installed profile, came an empty slot"),
-            Self::SequenceNotRising { last, came } => write!(f, "expected a sequence above {last}, came {came}"),
+            Self::SequenceNotRising { last, came } => {
+                write!(f, "expected a sequence above {last}, came {came}")
+            }
             Self::DuplicateSubscription => f.write_str("another profile has the same IMSI and K"),
             Self::KeysExist => f.write_str("the device's keys exist, and are made only once"),
-            Self::TooLong { limit, came } => write!(f, "expected a certificate of at most {limit} octets, came {came}"),
+            Self::TooLong { limit, came } => write!(
+                f,
+                "expected a certificate of at most {limit} octets, came {came}"
+            ),
             Self::Storage(error) => write!(f, "storage: {error}"),
         }
     }

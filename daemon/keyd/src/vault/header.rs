@@ -47,7 +47,11 @@ impl Header {
     pub(super) const ROOM: u64 = 4096;
 
     /// Makes a header with a new data key.
-    pub(super) fn create(kek: &Kek, capacity: u32, rng: &mut impl CryptoRng) -> (Self, XChaCha20Poly1305) {
+    pub(super) fn create(
+        kek: &Kek,
+        capacity: u32,
+        rng: &mut impl CryptoRng,
+    ) -> (Self, XChaCha20Poly1305) {
         let mut octets = [0; Self::LENGTH];
         octets[..8].copy_from_slice(MAGIC);
         octets[8..10].copy_from_slice(&FORMAT.to_be_bytes());

@@ -41,8 +41,12 @@ impl fmt::Display for KekError {
         match self {
             Self::Io(error) => write!(f, "key file: {error}"),
             Self::NotAFile => f.write_str("key file: expected a regular file"),
-            Self::Mode { came } => write!(f, "key file: expected mode 0400 or 0600, came {came:04o}"),
-            Self::Length { came } => write!(f, "key file: expected {} octets, came {came}", Kek::LENGTH),
+            Self::Mode { came } => {
+                write!(f, "key file: expected mode 0400 or 0600, came {came:04o}")
+            }
+            Self::Length { came } => {
+                write!(f, "key file: expected {} octets, came {came}", Kek::LENGTH)
+            }
         }
     }
 }
@@ -79,13 +83,19 @@ impl Kek {
         if !metadata.is_file() {
             return Err(KekError::NotAFile);
         }
-        let forbidden = if metadata.uid() == 0 && metadata.gid() == 0 { 0o037 } else { 0o077 };
+        let forbidden = if metadata.uid() == 0 && metadata.gid() == 0 {
+            0o037
+        } else {
+            0o077
+        };
         let mode = metadata.mode() & 0o7777;
         if mode & forbidden != 0 {
             return Err(KekError::Mode { came: mode });
         }
         if metadata.len() != Self::LENGTH as u64 {
-            return Err(KekError::Length { came: metadata.len() });
+            return Err(KekError::Length {
+                came: metadata.len(),
+            });
         }
         let mut kek = Self([0; Self::LENGTH]);
         file.read_exact(&mut kek.0)?;
@@ -153,8 +163,14 @@ mod tests {
     #[test]
     fn a_directory_is_no_key_file() {
         let directory = tempfile::tempdir().unwrap();
-        assert!(matches!(Kek::read(directory.path()), Err(KekError::NotAFile)));
-        assert!(matches!(Kek::read(&directory.path().join("none")), Err(KekError::Io(_))));
+        assert!(matches!(
+            Kek::read(directory.path()),
+            Err(KekError::NotAFile)
+        ));
+        assert!(matches!(
+            Kek::read(&directory.path().join("none")),
+            Err(KekError::Io(_))
+        ));
     }
 
     #[test]

@@ -26,8 +26,13 @@ pub enum Table {
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 5] =
-        [Self::Ledger, Self::Device, Self::Journal, Self::Profile, Self::Tombstone];
+    pub(super) const ALL: [Self; 5] = [
+        Self::Ledger,
+        Self::Device,
+        Self::Journal,
+        Self::Profile,
+        Self::Tombstone,
+    ];
 
     pub(super) fn from_number(number: u8) -> Option<Self> {
         Self::ALL.into_iter().find(|table| *table as u8 == number)
@@ -68,12 +73,18 @@ impl Layout {
     pub(super) fn offset(self, table: Table, index: u32, copy: u64) -> u64 {
         let before = Table::ALL.into_iter().take_while(|other| *other != table);
         let table_start: u64 = before.map(|other| self.table_length(other)).sum();
-        copy * self.half() + Header::ROOM + table_start + u64::from(index) * table.record_length() as u64
+        copy * self.half()
+            + Header::ROOM
+            + table_start
+            + u64::from(index) * table.record_length() as u64
     }
 
     /// Length of each half.
     pub(super) fn half(self) -> u64 {
-        let records: u64 = Table::ALL.into_iter().map(|table| self.table_length(table)).sum();
+        let records: u64 = Table::ALL
+            .into_iter()
+            .map(|table| self.table_length(table))
+            .sum();
         (Header::ROOM + records).next_multiple_of(4096)
     }
 
@@ -96,9 +107,14 @@ mod tests {
     #[test]
     fn records_don_t_overlap_and_fill_the_file() {
         let layout = Layout::new(5);
-        let mut spans = vec![(0, Header::ROOM), (layout.half(), layout.half() + Header::ROOM)];
+        let mut spans = vec![
+            (0, Header::ROOM),
+            (layout.half(), layout.half() + Header::ROOM),
+        ];
         for table in Table::ALL {
-            for (index, copy) in (0..layout.records(table)).flat_map(|index| [(index, 0), (index, 1)]) {
+            for (index, copy) in
+                (0..layout.records(table)).flat_map(|index| [(index, 0), (index, 1)])
+            {
                 let start = layout.offset(table, index, copy);
                 spans.push((start, start + table.record_length() as u64));
             }

@@ -38,7 +38,12 @@ impl<'s, S: Storage> Loader<'s, S> {
             return Err(OpenError::Length { expected, came });
         }
         let cipher = header.unseal(kek)?;
-        Ok(Self { storage, layout, cipher, damage })
+        Ok(Self {
+            storage,
+            layout,
+            cipher,
+            damage,
+        })
     }
 
     /// Writes what a cut-off transaction still owed, and tells the journal's generation.
@@ -46,21 +51,31 @@ impl<'s, S: Storage> Loader<'s, S> {
     /// The journal is never cleared: versions that a record has reached or passed are left alone.
     pub(super) fn finish_transaction(&mut self) -> Result<u64, OpenError> {
         let (generation, contents) = self.newest(Table::Journal, 0)?;
-        let copies = split_journal(&contents).ok_or(OpenError::Malformed { table: Table::Journal, index: 0 })?;
+        let copies = split_journal(&contents).ok_or(OpenError::Malformed {
+            table: Table::Journal,
+            index: 0,
+        })?;
         let mut written = false;
         for (place, copy) in copies {
             let (came, _) = self.newest(place.table, place.index)?;
             if place.generation > came + 1 {
-                return Err(OpenError::Lost { journal: place, came });
+                return Err(OpenError::Lost {
+                    journal: place,
+                    came,
+                });
             }
             if place.generation == came + 1 {
-                self.storage.write_all_at(copy, self.layout.offset(place.table, place.index, place.copy()))?;
+                self.storage.write_all_at(
+                    copy,
+                    self.layout.offset(place.table, place.index, place.copy()),
+                )?;
                 written = true;
             }
         }
         if written {
             self.storage.sync()?;
-            self.damage.retain(|damage| matches!(damage, Damage::Header { .. }));
+            self.damage
+                .retain(|damage| matches!(damage, Damage::Header { .. }));
         }
         Ok(generation)
     }
@@ -68,13 +83,18 @@ impl<'s, S: Storage> Loader<'s, S> {
     /// The record's newest version.
     pub(super) fn load<T: Contents>(&mut self, index: u32) -> Result<Versioned<T>, OpenError> {
         let (generation, contents) = self.newest(T::TABLE, index)?;
-        let value = T::decode(&contents).map_err(|_| OpenError::Malformed { table: T::TABLE, index })?;
+        let value = T::decode(&contents).map_err(|_| OpenError::Malformed {
+            table: T::TABLE,
+            index,
+        })?;
         Ok(Versioned { generation, value })
     }
 
     /// All records of a table.
     pub(super) fn load_all<T: Contents>(&mut self) -> Result<Vec<Versioned<T>>, OpenError> {
-        (0..self.layout.records(T::TABLE)).map(|index| self.load(index)).collect()
+        (0..self.layout.records(T::TABLE))
+            .map(|index| self.load(index))
+            .collect()
     }
 
     /// The generation and the contents of the newer good copy.
@@ -83,7 +103,11 @@ impl<'s, S: Storage> Loader<'s, S> {
             (Ok(a), Ok(b)) => {
                 let (newer, older, half) = if a.0 > b.0 { (a, b, 1) } else { (b, a, 0) };
                 if newer.0 != older.0 + 1 {
-                    let stale = Place { table, index, generation: older.0 };
+                    let stale = Place {
+                        table,
+                        index,
+                        generation: older.0,
+                    };
                     self.note(table, index, half, CopyFault::Stale(stale));
                 }
                 Ok(newer)
@@ -96,12 +120,19 @@ impl<'s, S: Storage> Loader<'s, S> {
                 self.note(table, index, 0, fault);
                 Ok(good)
             }
-            (Err(a), Err(b)) => Err(OpenError::BothCopies { table, index, faults: [a, b] }),
+            (Err(a), Err(b)) => Err(OpenError::BothCopies {
+                table,
+                index,
+                faults: [a, b],
+            }),
         }
     }
 
     /// One copy, if it is whole and in its place.
-    #[expect(clippy::type_complexity, reason = "the medium's failure and the copy's fault are different things")]
+    #[expect(
+        clippy::type_complexity,
+        reason = "the medium's failure and the copy's fault are different things"
+    )]
     fn copy(
         &self,
         table: Table,
@@ -109,18 +140,26 @@ impl<'s, S: Storage> Loader<'s, S> {
         half: u64,
     ) -> Result<Result<(u64, Zeroizing<Vec<u8>>), CopyFault>, OpenError> {
         let mut octets = vec![0; table.record_length()];
-        self.storage.read_exact_at(&mut octets, self.layout.offset(table, index, half))?;
-        Ok(record::open(&self.cipher, &octets).and_then(|(place, contents)| {
-            if (place.table, place.index, place.copy()) == (table, index, half) {
-                Ok((place.generation, contents))
-            } else {
-                Err(CopyFault::Misplaced(place))
-            }
-        }))
+        self.storage
+            .read_exact_at(&mut octets, self.layout.offset(table, index, half))?;
+        Ok(
+            record::open(&self.cipher, &octets).and_then(|(place, contents)| {
+                if (place.table, place.index, place.copy()) == (table, index, half) {
+                    Ok((place.generation, contents))
+                } else {
+                    Err(CopyFault::Misplaced(place))
+                }
+            }),
+        )
     }
 
     fn note(&mut self, table: Table, index: u32, half: u8, fault: CopyFault) {
-        let damage = Damage::Record { table, index, half, fault };
+        let damage = Damage::Record {
+            table,
+            index,
+            half,
+            fault,
+        };
         if !self.damage.contains(&damage) {
             self.damage.push(damage);
         }
@@ -131,7 +170,9 @@ impl<'s, S: Storage> Loader<'s, S> {
 pub(super) fn join_journal(copies: &[Vec<u8>]) -> Zeroizing<Vec<u8>> {
     let mut contents = Zeroizing::new(Vec::with_capacity(Table::Journal.record_length()));
     contents.push(copies.len() as u8);
-    copies.iter().for_each(|copy| contents.extend_from_slice(copy));
+    copies
+        .iter()
+        .for_each(|copy| contents.extend_from_slice(copy));
     contents
 }
 
@@ -163,7 +204,9 @@ fn read_header(storage: &impl Storage, damage: &mut Vec<Damage>) -> Result<Heade
             Ok(header)
         }
         Err(HeaderFault::Format(came)) => Err(OpenError::format(came)),
-        Err(other) if fault == HeaderFault::NotAVault && other == HeaderFault::NotAVault => Err(OpenError::NotAVault),
+        Err(other) if fault == HeaderFault::NotAVault && other == HeaderFault::NotAVault => {
+            Err(OpenError::NotAVault)
+        }
         Err(_) => Err(OpenError::HeaderDamaged),
     }
 }
@@ -181,7 +224,10 @@ fn with_second_copy_checked(
 }
 
 /// The header at an offset; behind the end of the file there is none.
-fn header_at(storage: &impl Storage, offset: u64) -> Result<Result<Header, HeaderFault>, OpenError> {
+fn header_at(
+    storage: &impl Storage,
+    offset: u64,
+) -> Result<Result<Header, HeaderFault>, OpenError> {
     if storage.length()? < offset + Header::LENGTH as u64 {
         return Ok(Err(HeaderFault::NotAVault));
     }

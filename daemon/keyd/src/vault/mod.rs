@@ -81,9 +81,19 @@ impl<S: Storage> Vault<S> {
         let device = loader.load(0)?;
         let profiles = loader.load_all()?;
         let tombstones = loader.load_all()?;
-        let Loader { layout, cipher, damage, .. } = loader;
+        let Loader {
+            layout,
+            cipher,
+            damage,
+            ..
+        } = loader;
         Ok(Self {
-            file: Writable { storage, cipher, layout, failed: false },
+            file: Writable {
+                storage,
+                cipher,
+                layout,
+                failed: false,
+            },
             damage,
             journal,
             ledger,
@@ -137,12 +147,16 @@ impl<S: Storage> Vault<S> {
     /// The installed profiles.
     pub fn profiles(&self) -> impl Iterator<Item = (Slot, &StoredProfile)> {
         let stored = self.profiles.iter().map(|record| record.value.as_deref());
-        (0..).zip(stored).filter_map(|(index, profile)| Some((Slot(index), profile?)))
+        (0..)
+            .zip(stored)
+            .filter_map(|(index, profile)| Some((Slot(index), profile?)))
     }
 
     /// The slot of the profile with this ICCID.
     pub fn find(&self, iccid: &str) -> Option<Slot> {
-        self.profiles().find(|(_, stored)| stored.profile.iccid.as_str() == iccid).map(|(slot, _)| slot)
+        self.profiles()
+            .find(|(_, stored)| stored.profile.iccid.as_str() == iccid)
+            .map(|(slot, _)| slot)
     }
 
     /// The profile in a slot.
@@ -152,7 +166,11 @@ impl<S: Storage> Vault<S> {
 
     /// The sequence numbers of a profile, to be changed; the change is staged and durable after [`Self::flush`].
     pub fn sqn_mut(&mut self, slot: Slot) -> Option<&mut SqnState> {
-        let stored = self.profiles.get_mut(slot.0 as usize)?.value.as_deref_mut()?;
+        let stored = self
+            .profiles
+            .get_mut(slot.0 as usize)?
+            .value
+            .as_deref_mut()?;
         self.staged.insert(slot);
         Some(&mut stored.sqn)
     }
@@ -167,7 +185,10 @@ impl<S: Storage> Vault<S> {
         }
         let mut copies = Vec::with_capacity(self.staged.len());
         for slot in std::mem::take(&mut self.staged) {
-            copies.push(self.file.next_copy(&mut self.profiles[slot.0 as usize], slot.0, rng));
+            copies.push(
+                self.file
+                    .next_copy(&mut self.profiles[slot.0 as usize], slot.0, rng),
+            );
         }
         self.file.write(&copies)
     }
@@ -176,7 +197,11 @@ impl<S: Storage> Vault<S> {
     ///
     /// # Errors
     /// There are keys already, or [`CommitError::Storage`].
-    pub fn set_device_keys(&mut self, keys: DeviceKeys, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
+    pub fn set_device_keys(
+        &mut self,
+        keys: DeviceKeys,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommitError> {
         if self.device.value.keys.is_some() {
             return Err(CommitError::KeysExist);
         }
@@ -188,9 +213,16 @@ impl<S: Storage> Vault<S> {
     ///
     /// # Errors
     /// It is too long, or [`CommitError::Storage`].
-    pub fn set_certificate(&mut self, der: &[u8], rng: &mut impl CryptoRng) -> Result<(), CommitError> {
+    pub fn set_certificate(
+        &mut self,
+        der: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommitError> {
         if der.len() > MAX_CERTIFICATE {
-            return Err(CommitError::TooLong { limit: MAX_CERTIFICATE as u32, came: der.len() as u32 });
+            return Err(CommitError::TooLong {
+                limit: MAX_CERTIFICATE as u32,
+                came: der.len() as u32,
+            });
         }
         self.device.value.certificate = Some(der.to_vec());
         self.write_device(rng)
@@ -200,13 +232,20 @@ impl<S: Storage> Vault<S> {
     ///
     /// # Errors
     /// There is no room, or [`CommitError::Storage`].
-    pub fn add_trust_anchor(&mut self, anchor: IssuerKey, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
+    pub fn add_trust_anchor(
+        &mut self,
+        anchor: IssuerKey,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommitError> {
         let anchors = &mut self.device.value.trust_anchors;
         if anchors.contains(&anchor) {
             return Ok(());
         }
         if anchors.len() == MAX_TRUST_ANCHORS {
-            return Err(CommitError::Full { what: Room::TrustAnchors, capacity: MAX_TRUST_ANCHORS as u32 });
+            return Err(CommitError::Full {
+                what: Room::TrustAnchors,
+                capacity: MAX_TRUST_ANCHORS as u32,
+            });
         }
         anchors.push(anchor);
         self.write_device(rng)
@@ -220,9 +259,18 @@ impl<S: Storage> Vault<S> {
 
 impl<S: Storage> Writable<S> {
     /// Encrypts the next version of a record.
-    fn next_copy<T: Contents>(&self, record: &mut Versioned<T>, index: u32, rng: &mut impl CryptoRng) -> Vec<u8> {
+    fn next_copy<T: Contents>(
+        &self,
+        record: &mut Versioned<T>,
+        index: u32,
+        rng: &mut impl CryptoRng,
+    ) -> Vec<u8> {
         record.generation += 1;
-        let place = Place { table: T::TABLE, index, generation: record.generation };
+        let place = Place {
+            table: T::TABLE,
+            index,
+            generation: record.generation,
+        };
         record::seal(&self.cipher, place, &record.value.encode(), rng)
     }
 
@@ -232,7 +280,9 @@ impl<S: Storage> Writable<S> {
         if self.failed {
             return Err(io::Error::other("an earlier write failed").into());
         }
-        let written = copies.iter().try_for_each(|copy| write_copy(&mut self.storage, self.layout, copy));
+        let written = copies
+            .iter()
+            .try_for_each(|copy| write_copy(&mut self.storage, self.layout, copy));
         let synced = written.and_then(|()| self.storage.sync());
         self.failed = synced.is_err();
         Ok(synced?)
@@ -263,8 +313,19 @@ fn format(
             Table::Profile => None::<Box<StoredProfile>>.encode(),
             Table::Tombstone => None::<Box<Burial>>.encode(),
         };
-        for (index, generation) in (0..layout.records(table)).flat_map(|index| [(index, 0), (index, 1)]) {
-            let copy = record::seal(&cipher, Place { table, index, generation }, &empty, rng);
+        for (index, generation) in
+            (0..layout.records(table)).flat_map(|index| [(index, 0), (index, 1)])
+        {
+            let copy = record::seal(
+                &cipher,
+                Place {
+                    table,
+                    index,
+                    generation,
+                },
+                &empty,
+                rng,
+            );
             write_copy(storage, layout, &copy)?;
         }
     }

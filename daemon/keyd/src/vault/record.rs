@@ -58,7 +58,9 @@ impl Place {
     /// The place that a copy claims.
     pub(super) fn from_head(copy: &[u8]) -> Option<Self> {
         let head: &[u8; HEAD] = copy.first_chunk()?;
-        let [number, 0, 0, 0, i0, i1, i2, i3, generation @ ..] = *head else { return None };
+        let [number, 0, 0, 0, i0, i1, i2, i3, generation @ ..] = *head else {
+            return None;
+        };
         Some(Self {
             table: Table::from_number(number)?,
             index: u32::from_be_bytes([i0, i1, i2, i3]),
@@ -69,7 +71,11 @@ impl Place {
 
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:?} {} generation {}", self.table, self.index, self.generation)
+        write!(
+            f,
+            "{:?} {} generation {}",
+            self.table, self.index, self.generation
+        )
     }
 }
 
@@ -101,7 +107,12 @@ impl fmt::Display for CopyFault {
 /// Encrypts the contents of one version of a record into what lies in the file.
 ///
 /// `contents` are at most as long as the table's records without [`OVERHEAD`].
-pub(super) fn seal(cipher: &XChaCha20Poly1305, place: Place, contents: &[u8], rng: &mut impl CryptoRng) -> Vec<u8> {
+pub(super) fn seal(
+    cipher: &XChaCha20Poly1305,
+    place: Place,
+    contents: &[u8],
+    rng: &mut impl CryptoRng,
+) -> Vec<u8> {
     let mut copy = vec![0; place.table.record_length()];
     let (head, rest) = copy.split_at_mut(HEAD);
     let (nonce, rest) = rest.split_at_mut(NONCE);
@@ -121,18 +132,32 @@ pub(super) fn seal(cipher: &XChaCha20Poly1305, place: Place, contents: &[u8], rn
 }
 
 /// Decrypts a copy; the place is the one that it was written for.
-pub(super) fn open(cipher: &XChaCha20Poly1305, copy: &[u8]) -> Result<(Place, Zeroizing<Vec<u8>>), CopyFault> {
+pub(super) fn open(
+    cipher: &XChaCha20Poly1305,
+    copy: &[u8],
+) -> Result<(Place, Zeroizing<Vec<u8>>), CopyFault> {
     let place = Place::from_head(copy).ok_or(CopyFault::Corrupt)?;
-    let (front, trailer) = copy.split_last_chunk::<TRAILER>().ok_or(CopyFault::Corrupt)?;
+    let (front, trailer) = copy
+        .split_last_chunk::<TRAILER>()
+        .ok_or(CopyFault::Corrupt)?;
     if u64::from_be_bytes(*trailer) != place.generation {
         return Err(CopyFault::Torn);
     }
     let (front, tag) = front.split_last_chunk::<TAG>().ok_or(CopyFault::Corrupt)?;
-    let (head, rest) = front.split_first_chunk::<HEAD>().ok_or(CopyFault::Corrupt)?;
-    let (nonce, body) = rest.split_first_chunk::<NONCE>().ok_or(CopyFault::Corrupt)?;
+    let (head, rest) = front
+        .split_first_chunk::<HEAD>()
+        .ok_or(CopyFault::Corrupt)?;
+    let (nonce, body) = rest
+        .split_first_chunk::<NONCE>()
+        .ok_or(CopyFault::Corrupt)?;
     let mut contents = Zeroizing::new(body.to_vec());
     cipher
-        .decrypt_inout_detached(&nonce_of(nonce), &associated_data(head), contents.as_mut_slice().into(), &(*tag).into())
+        .decrypt_inout_detached(
+            &nonce_of(nonce),
+            &associated_data(head),
+            contents.as_mut_slice().into(),
+            &(*tag).into(),
+        )
         .map_err(|_| CopyFault::Corrupt)?;
     Ok((place, contents))
 }

@@ -73,7 +73,11 @@ impl FileStorage {
     /// # Errors
     /// The file can't be opened, or another process holds it.
     pub fn open(directory: &Path) -> Result<Option<Self>, OpenError> {
-        match OpenOptions::new().read(true).write(true).open(directory.join(NAME)) {
+        match OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(directory.join(NAME))
+        {
             Ok(file) => {
                 lock(&file)?;
                 Ok(Some(Self(file)))
@@ -89,7 +93,12 @@ impl FileStorage {
     ///
     /// # Errors
     /// There is a vault, another process is making one, or the medium's.
-    pub fn create(directory: &Path, kek: &Kek, capacity: u32, rng: &mut impl CryptoRng) -> Result<Self, OpenError> {
+    pub fn create(
+        directory: &Path,
+        kek: &Kek,
+        capacity: u32,
+        rng: &mut impl CryptoRng,
+    ) -> Result<Self, OpenError> {
         let parent = File::open(directory)?;
         lock(&parent)?;
         let (name, new) = (directory.join(NAME), directory.join(NEW));
@@ -101,7 +110,12 @@ impl FileStorage {
         {
             return Err(error.into());
         }
-        let file = OpenOptions::new().read(true).write(true).create_new(true).mode(0o600).open(&new)?;
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create_new(true)
+            .mode(0o600)
+            .open(&new)?;
         lock(&file)?;
         let mut storage = Self(file);
         format(&mut storage, kek, capacity, rng)?;

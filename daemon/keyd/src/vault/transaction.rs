@@ -17,7 +17,9 @@ use super::{
 pub const MAX_CHANGES: usize = 16;
 
 const _: () = assert!(
-    1 + Table::Ledger.record_length() + MAX_CHANGES * Table::Profile.record_length() + record::OVERHEAD
+    1 + Table::Ledger.record_length()
+        + MAX_CHANGES * Table::Profile.record_length()
+        + record::OVERHEAD
         <= Table::Journal.record_length()
 );
 
@@ -70,7 +72,10 @@ impl<S: Storage> Vault<S> {
     ) -> Result<(), CommitError> {
         self.flush(rng)?;
         let mut log = Vec::new();
-        let applied = changes.into_iter().try_for_each(|change| self.apply(change, &mut log)).and_then(|()| touched(&log));
+        let applied = changes
+            .into_iter()
+            .try_for_each(|change| self.apply(change, &mut log))
+            .and_then(|()| touched(&log));
         let touched = match applied {
             Ok(touched) => touched,
             Err(refusal) => {
@@ -91,12 +96,21 @@ impl<S: Storage> Vault<S> {
         let mut copies = vec![self.file.next_copy(&mut self.ledger, 0, rng)];
         for (table, index) in touched {
             copies.push(match table {
-                Table::Profile => self.file.next_copy(&mut self.profiles[index as usize], index, rng),
-                _ => self.file.next_copy(&mut self.tombstones[index as usize], index, rng),
+                Table::Profile => {
+                    self.file
+                        .next_copy(&mut self.profiles[index as usize], index, rng)
+                }
+                _ => self
+                    .file
+                    .next_copy(&mut self.tombstones[index as usize], index, rng),
             });
         }
         self.journal += 1;
-        let place = Place { table: Table::Journal, index: 0, generation: self.journal };
+        let place = Place {
+            table: Table::Journal,
+            index: 0,
+            generation: self.journal,
+        };
         let journal = record::seal(&self.file.cipher, place, &join_journal(&copies), rng);
         self.file.write(&[journal])?;
         self.file.write(&copies)
@@ -104,7 +118,12 @@ impl<S: Storage> Vault<S> {
 
     fn apply(&mut self, change: Change, log: &mut Vec<Undo>) -> Result<(), CommitError> {
         match change {
-            Change::Install { profile, issuer, sequence, enabled } => {
+            Change::Install {
+                profile,
+                issuer,
+                sequence,
+                enabled,
+            } => {
                 self.raise_sequence(issuer, sequence, log)?;
                 self.install(profile, issuer, sequence, enabled, log)
             }
@@ -122,17 +141,28 @@ impl<S: Storage> Vault<S> {
         }
     }
 
-    fn raise_sequence(&mut self, issuer: IssuerId, sequence: u64, log: &mut Vec<Undo>) -> Result<(), CommitError> {
+    fn raise_sequence(
+        &mut self,
+        issuer: IssuerId,
+        sequence: u64,
+        log: &mut Vec<Undo>,
+    ) -> Result<(), CommitError> {
         let last = self.last_sequence(&issuer);
         if sequence <= last {
-            return Err(CommitError::SequenceNotRising { last, came: sequence });
+            return Err(CommitError::SequenceNotRising {
+                last,
+                came: sequence,
+            });
         }
         log.push(Undo::Ledger(self.ledger.value.clone()));
         let sequences = &mut self.ledger.value.sequences;
         match sequences.iter().position(|(known, _)| *known == issuer) {
             Some(index) => sequences[index].1 = sequence,
             None if sequences.len() == MAX_ISSUERS => {
-                return Err(CommitError::Full { what: Room::Issuers, capacity: MAX_ISSUERS as u32 });
+                return Err(CommitError::Full {
+                    what: Room::Issuers,
+                    capacity: MAX_ISSUERS as u32,
+                });
             }
             None => sequences.push((issuer, sequence)),
         }
@@ -150,37 +180,68 @@ impl<S: Storage> Vault<S> {
         if let Some(replaced) = self.find(profile.iccid.as_str()) {
             self.remove(replaced.0, log)?;
         }
-        if self.profiles().any(|(_, stored)| stored.same_subscription(&profile)) {
+        if self
+            .profiles()
+            .any(|(_, stored)| stored.same_subscription(&profile))
+        {
             return Err(CommitError::DuplicateSubscription);
         }
-        let index = free(&self.profiles).ok_or(CommitError::Full { what: Room::Profiles, capacity: self.capacity() })?;
+        let index = free(&self.profiles).ok_or(CommitError::Full {
+            what: Room::Profiles,
+            capacity: self.capacity(),
+        })?;
         let mut sqn = profile.sqn.state();
         self.exhume(&Tombstone::of(&profile.imsi, &profile.k), &mut sqn, log);
-        let stored = StoredProfile { profile, issuer, sequence, enabled, sqn };
-        let before = self.profiles[index as usize].value.replace(Box::new(stored));
+        let stored = StoredProfile {
+            profile,
+            issuer,
+            sequence,
+            enabled,
+            sqn,
+        };
+        let before = self.profiles[index as usize]
+            .value
+            .replace(Box::new(stored));
         log.push(Undo::Profile(index, before));
         Ok(())
     }
 
-    fn set_enabled(&mut self, slot: Slot, enabled: bool, log: &mut Vec<Undo>) -> Result<(), CommitError> {
+    fn set_enabled(
+        &mut self,
+        slot: Slot,
+        enabled: bool,
+        log: &mut Vec<Undo>,
+    ) -> Result<(), CommitError> {
         let stored = self
             .profiles
             .get_mut(slot.0 as usize)
             .and_then(|record| record.value.as_deref_mut())
             .ok_or(CommitError::UnknownSlot)?;
-        log.push(Undo::Enabled(slot.0, mem::replace(&mut stored.enabled, enabled)));
+        log.push(Undo::Enabled(
+            slot.0,
+            mem::replace(&mut stored.enabled, enabled),
+        ));
         Ok(())
     }
 
     /// Empties a slot and leaves a tombstone of what was in it.
     fn remove(&mut self, index: u32, log: &mut Vec<Undo>) -> Result<(), CommitError> {
         let capacity = self.tombstones.len() as u32;
-        let grave = free(&self.tombstones).ok_or(CommitError::Full { what: Room::Tombstones, capacity })?;
+        let grave = free(&self.tombstones).ok_or(CommitError::Full {
+            what: Room::Tombstones,
+            capacity,
+        })?;
         let before = self.profiles[index as usize].value.take();
         if let Some(stored) = &before {
             let tombstone = Tombstone::of(&stored.profile.imsi, &stored.profile.k);
-            let burial = Box::new(Burial { tombstone, sqn: stored.sqn.clone() });
-            log.push(Undo::Tombstone(grave, self.tombstones[grave as usize].value.replace(burial)));
+            let burial = Box::new(Burial {
+                tombstone,
+                sqn: stored.sqn.clone(),
+            });
+            log.push(Undo::Tombstone(
+                grave,
+                self.tombstones[grave as usize].value.replace(burial),
+            ));
         }
         log.push(Undo::Profile(index, before));
         Ok(())
@@ -188,11 +249,12 @@ impl<S: Storage> Vault<S> {
 
     /// Joins the sequence numbers of a deleted profile into `sqn`, and frees its tombstone.
     fn exhume(&mut self, tombstone: &Tombstone, sqn: &mut SqnState, log: &mut Vec<Undo>) {
-        let found = self
-            .tombstones
-            .iter_mut()
-            .zip(0..)
-            .find(|(record, _)| record.value.as_ref().is_some_and(|burial| burial.tombstone == *tombstone));
+        let found = self.tombstones.iter_mut().zip(0..).find(|(record, _)| {
+            record
+                .value
+                .as_ref()
+                .is_some_and(|burial| burial.tombstone == *tombstone)
+        });
         if let Some((record, index)) = found {
             let burial = record.value.take();
             if let Some(burial) = &burial {
@@ -220,13 +282,20 @@ impl<S: Storage> Vault<S> {
 
 impl Ledger {
     pub(super) fn last_sequence(&self, issuer: &IssuerId) -> u64 {
-        self.sequences.iter().find(|(known, _)| known == issuer).map_or(0, |(_, sequence)| *sequence)
+        self.sequences
+            .iter()
+            .find(|(known, _)| known == issuer)
+            .map_or(0, |(_, sequence)| *sequence)
     }
 }
 
 /// The first empty record of a table.
 fn free<T>(records: &[super::Versioned<Option<T>>]) -> Option<u32> {
-    records.iter().zip(0..).find(|(record, _)| record.value.is_none()).map(|(_, index)| index)
+    records
+        .iter()
+        .zip(0..)
+        .find(|(record, _)| record.value.is_none())
+        .map(|(_, index)| index)
 }
 
 /// The profiles and tombstones that a log touches.
@@ -240,7 +309,10 @@ fn touched(log: &[Undo]) -> Result<BTreeSet<(Table, u32)>, CommitError> {
         })
         .collect();
     if touched.len() > MAX_CHANGES {
-        return Err(CommitError::Full { what: Room::Changes, capacity: MAX_CHANGES as u32 });
+        return Err(CommitError::Full {
+            what: Room::Changes,
+            capacity: MAX_CHANGES as u32,
+        });
     }
     Ok(touched)
 }
