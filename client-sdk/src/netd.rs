@@ -140,8 +140,8 @@ pub enum Report {
 /// netd's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The LwM2M endpoint name.
-    pub endpoint: String,
+    /// The LwM2M endpoint name; the device id unless configured, so unknown until there is a device key.
+    pub endpoint: Option<String>,
     /// The landlock ABI in force; 0 without.
     pub landlock_abi: u8,
     /// How many system calls the seccomp filter lets through; 0 without.

@@ -136,7 +136,9 @@ fn netd_text(status: &NetdStatus, text: &mut String) {
         "netd",
         format_args!(
             "endpoint {}, landlock ABI {}, {} system calls",
-            status.endpoint, status.landlock_abi, status.seccomp_calls
+            status.endpoint.as_deref().unwrap_or("unknown"),
+            status.landlock_abi,
+            status.seccomp_calls
         ),
     );
     line(text, "management", management_text(&status.management));

@@ -1,0 +1,101 @@
+//! DTLS 1.2 as a client with the device certificate, sans-IO, with the device key in another process.
+//!
+//! [`Trust`] judges the server's certificate before [`Signer`] is asked for anything; [`Engine`] is what
+//! the session drives. [`Dimpl`] is the one engine there is.
+
+mod engine;
+mod provider;
+mod trust;
+
+use std::{
+    fmt,
+    panic::{RefUnwindSafe, UnwindSafe},
+    time::Instant,
+};
+
+pub use engine::Dimpl;
+pub use trust::{Trust, TrustFault};
+
+/// Whoever holds the device key.
+pub trait Signer: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
+    /// The signature of CertificateVerify over all handshake messages so far (RFC 5246 §7.4.8): ECDSA with
+    /// SHA-256, DER. May block for as long as keyd takes.
+    fn sign(&self, transcript: &[u8]) -> Result<Vec<u8>, softsim_client::keyd::Error>;
+}
+
+/// A DTLS engine: datagrams and the time go in, datagrams and what they carried come out.
+///
+/// After an error the engine is of no further use; a new session needs a new one.
+pub trait Engine: Send {
+    /// A datagram came from the server.
+    fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), Error>;
+
+    /// The time of [`Engine::poll_timeout`] has come.
+    fn handle_timeout(&mut self, now: Instant) -> Result<(), Error>;
+
+    /// Sends application data; before the handshake is complete it waits for that.
+    fn send(&mut self, data: &[u8]) -> Result<(), Error>;
+
+    /// Says goodbye to the server, if it was ever met.
+    fn close(&mut self);
+
+    /// What is to be done next; the answer changes with each call above.
+    fn poll(&mut self) -> Option<Output>;
+
+    /// When to call [`Engine::handle_timeout`], once [`Engine::poll`] has nothing more.
+    fn poll_timeout(&self) -> Option<Instant>;
+}
+
+/// What an engine wants done.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this datagram to the server.
+    Transmit(Vec<u8>),
+    /// The handshake is complete: the server is who it should be.
+    Connected,
+    /// Application data of the server.
+    Received(Vec<u8>),
+    /// The server closed the session.
+    Closed,
+}
+
+/// Why a session ended, or never began.
+#[derive(Debug)]
+pub enum Error {
+    /// The server is not who it should be; keyd was not asked to sign.
+    Server(TrustFault),
+    /// keyd didn't sign.
+    Signature(softsim_client::keyd::Error),
+    /// The server didn't answer in time.
+    TimedOut,
+    /// The server refused with this alert (RFC 5246 §7.2.2).
+    Alert(u8),
+    /// The handshake or a record broke the protocol.
+    Protocol(dimpl::Error),
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Server(fault) => Some(fault),
+            Self::Signature(error) => Some(error),
+            Self::Protocol(error) => Some(error),
+            Self::TimedOut | Self::Alert(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Server(fault) => write!(f, "the server's certificate: {fault}"),
+            Self::Signature(error) => write!(f, "the handshake wasn't signed: {error}"),
+            Self::TimedOut => f.write_str("the server doesn't answer"),
+            Self::Alert(description) => write!(f, "the server sent alert {description}"),
+            Self::Protocol(error) => write!(f, "DTLS: {error}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+//! The engine's cryptography: RustCrypto, but for whom to trust and who signs.
+//!
+//! The library takes its parts as statics, without a place for a session's own data. Each call into the
+//! library therefore runs inside [`within`], which lends the session to the parts for its duration.
+
+use std::{
+    cell::RefCell,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use dimpl::{
+    CryptoError, CryptoOperation, HashAlgorithm, SignatureAlgorithm,
+    crypto::{Buf, CryptoProvider, KeyProvider, SignatureVerifier, SigningKey, rust_crypto},
+};
+use rustls_pki_types::UnixTime;
+
+use super::{Error, Signer, Trust};
+
+/// What the parts need to know of a session.
+#[derive(Debug)]
+pub(super) struct Session {
+    pub(super) trust: Trust,
+    pub(super) signer: Arc<dyn Signer>,
+    /// Why a part failed; the library's own errors have no room for it.
+    fault: Mutex<Option<Error>>,
+}
+
+impl Session {
+    pub(super) fn new(trust: Trust, signer: Arc<dyn Signer>) -> Arc<Self> {
+        Arc::new(Self {
+            trust,
+            signer,
+            fault: Mutex::new(None),
+        })
+    }
+
+    /// Why the last call failed, where one of our parts knows.
+    pub(super) fn take_fault(&self) -> Option<Error> {
+        self.fault
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    fn fail(&self, fault: Error, operation: CryptoOperation) -> CryptoError {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = Some(fault);
+        CryptoError::OperationFailed(operation)
+    }
+}
+
+/// For whom the library works at this moment on this thread.
+#[derive(Clone)]
+enum Current {
+    Nobody,
+    /// It checks its parts against known answers.
+    SelfTest,
+    Session(Arc<Session>),
+}
+
+thread_local! {
+    static CURRENT: RefCell<Current> = const { RefCell::new(Current::Nobody) };
+}
+
+/// Runs a call into the library for this session.
+pub(super) fn within<T>(session: &Arc<Session>, call: impl FnOnce() -> T) -> T {
+    lend(Current::Session(Arc::clone(session)), call)
+}
+
+/// Runs the library's check of its parts.
+pub(super) fn within_self_test<T>(call: impl FnOnce() -> T) -> T {
+    lend(Current::SelfTest, call)
+}
+
+fn lend<T>(current: Current, call: impl FnOnce() -> T) -> T {
+    /// Takes the session back even from a panic.
+    struct Return(Option<Current>);
+    impl Drop for Return {
+        fn drop(&mut self) {
+            CURRENT.set(self.0.take().unwrap_or(Current::Nobody));
+        }
+    }
+    let _return = Return(Some(CURRENT.replace(current)));
+    call()
+}
+
+fn current() -> Current {
+    CURRENT.with_borrow(Current::clone)
+}
+
+/// The parts.
+pub(super) fn provider() -> CryptoProvider {
+    CryptoProvider {
+        signature_verification: &JudgingVerifier,
+        key_provider: &DeviceKey,
+        ..rust_crypto::default_provider()
+    }
+}
+
+/// Judges the certificate before its key is used: in DTLS 1.2 the client signs in the same flight.
+#[derive(Debug)]
+struct JudgingVerifier;
+
+impl SignatureVerifier for JudgingVerifier {
+    fn verify_signature(
+        &self,
+        certificate: &[u8],
+        data: &[u8],
+        signature: &[u8],
+        hash: HashAlgorithm,
+        algorithm: SignatureAlgorithm,
+    ) -> Result<(), CryptoError> {
+        match current() {
+            Current::Nobody => return Err(CryptoError::NoPrivateKeyConfigured),
+            Current::SelfTest => {}
+            Current::Session(session) => session
+                .trust
+                .judge(certificate, UnixTime::now())
+                .map_err(|fault| {
+                    session.fail(Error::Server(fault), CryptoOperation::VerifySignature)
+                })?,
+        }
+        rust_crypto::default_provider()
+            .signature_verification
+            .verify_signature(certificate, data, signature, hash, algorithm)
+    }
+}
+
+/// Stands for the device key wherever the library wants a private key.
+#[derive(Debug)]
+struct DeviceKey;
+
+impl KeyProvider for DeviceKey {
+    fn load_private_key(&self, _handle: &[u8]) -> Result<Box<dyn SigningKey>, CryptoError> {
+        match current() {
+            Current::Session(session) => Ok(Box::new(RemoteKey(session))),
+            Current::Nobody | Current::SelfTest => Err(CryptoError::NoPrivateKeyConfigured),
+        }
+    }
+}
+
+/// Has the whole transcript signed by whoever holds the device key.
+#[derive(Debug)]
+struct RemoteKey(Arc<Session>);
+
+impl SigningKey for RemoteKey {
+    fn sign(
+        &mut self,
+        transcript: &[u8],
+        hash: HashAlgorithm,
+        out: &mut Buf,
+    ) -> Result<(), CryptoError> {
+        if hash != HashAlgorithm::SHA256 {
+            return Err(CryptoError::OperationFailed(CryptoOperation::Sign));
+        }
+        let signature = self
+            .0
+            .signer
+            .sign(transcript)
+            .map_err(|error| self.0.fail(Error::Signature(error), CryptoOperation::Sign))?;
+        out.clear();
+        out.extend_from_slice(&signature);
+        Ok(())
+    }
+
+    fn algorithm(&self) -> SignatureAlgorithm {
+        SignatureAlgorithm::ECDSA
+    }
+
+    fn hash_algorithm(&self) -> HashAlgorithm {
+        HashAlgorithm::SHA256
+    }
+
+    fn supported_hash_algorithms(&self) -> &[HashAlgorithm] {
+        &[HashAlgorithm::SHA256]
+    }
+}

@@ -1,0 +1,95 @@
+//! Whether a server is the one that was meant.
+
+use std::fmt;
+
+use rustls_pki_types::{CertificateDer, InvalidDnsNameError, ServerName, TrustAnchor, UnixTime};
+use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
+
+/// What a server's certificate must satisfy: it is one of the pinned ones, or an anchor vouches for it
+/// and it has the server's name.
+#[derive(Clone, Debug)]
+pub struct Trust {
+    name: ServerName<'static>,
+    anchors: Vec<TrustAnchor<'static>>,
+    pinned: Vec<CertificateDer<'static>>,
+}
+
+/// Why a certificate was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TrustFault {
+    /// It can't be read.
+    Malformed,
+    /// It is not the pinned certificate, and there is no anchor that could vouch for it.
+    NotPinned,
+    /// No path leads from it to an anchor, it is outside its validity, or not for servers.
+    Path(String),
+    /// It has another name.
+    Name {
+        /// The name that was expected.
+        expected: String,
+    },
+}
+
+impl std::error::Error for TrustFault {}
+
+impl fmt::Display for TrustFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed => f.write_str("it can't be read"),
+            Self::NotPinned => f.write_str("it is not the one that was expected"),
+            Self::Path(reason) => write!(f, "no trust anchor vouches for it: {reason}"),
+            Self::Name { expected } => write!(f, "expected one for {expected}"),
+        }
+    }
+}
+
+impl Trust {
+    /// Trusts nobody yet; `host` is the host part of the server's URI.
+    pub fn new(host: &str) -> Result<Self, InvalidDnsNameError> {
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        Ok(Self {
+            name: ServerName::try_from(host)?.to_owned(),
+            anchors: Vec::new(),
+            pinned: Vec::new(),
+        })
+    }
+
+    /// Trusts servers that this certificate, of an authority or an intermediate one, vouches for.
+    pub fn anchor(&mut self, certificate: &CertificateDer<'_>) -> Result<(), TrustFault> {
+        let anchor = anchor_from_trusted_cert(certificate).map_err(|_| TrustFault::Malformed)?;
+        self.anchors.push(anchor.to_owned());
+        Ok(())
+    }
+
+    /// Trusts whoever has the key of exactly this certificate, whatever its names and dates.
+    pub fn pin(&mut self, certificate: &[u8]) {
+        self.pinned.push(CertificateDer::from(certificate.to_vec()));
+    }
+
+    /// Judges the certificate that a server showed, DER.
+    pub fn judge(&self, certificate: &[u8], now: UnixTime) -> Result<(), TrustFault> {
+        if self.pinned.iter().any(|pinned| **pinned == *certificate) {
+            return Ok(());
+        }
+        if self.anchors.is_empty() {
+            return Err(TrustFault::NotPinned);
+        }
+        let leaf = CertificateDer::from(certificate);
+        let leaf = EndEntityCert::try_from(&leaf).map_err(|_| TrustFault::Malformed)?;
+        // The engine sees only the leaf, so whoever signed it must be an anchor.
+        leaf.verify_for_usage(
+            webpki::ALL_VERIFICATION_ALGS,
+            &self.anchors,
+            &[],
+            now,
+            KeyUsage::server_auth(),
+            None,
+            None,
+        )
+        .map_err(|error| TrustFault::Path(error.to_string()))?;
+        leaf.verify_is_valid_for_subject_name(&self.name)
+            .map_err(|_| TrustFault::Name {
+                expected: self.name.to_str().into_owned(),
+            })
+    }
+}
