@@ -59,7 +59,7 @@ impl fmt::Display for KekSource {
 }
 
 /// What is enforced on the running key process.
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enforcement {
     /// The landlock ABI in force; 0 with `--sandbox=off`.
     pub landlock_abi: u8,

@@ -1,0 +1,73 @@
+// Turns one role file into the Rust expression that the library compiles in. It stands apart from
+// build.rs so that a test can hold every rule of it.
+
+use std::collections::HashSet;
+use std::fmt::Write as _;
+
+use serde::Deserialize;
+use softsim_keyd_proto::{RequestKind, Role};
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RoleFile {
+    role: String,
+    keep_last_enabled: bool,
+    #[serde(default)]
+    group: Vec<Group>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Group {
+    reason: String,
+    requests: Vec<String>,
+    per_second: u32,
+    burst: u32,
+}
+
+/// The expression of type `RolePolicy` for a role file, or what is wrong with the file.
+pub(crate) fn compile(role: Role, text: &str) -> Result<String, String> {
+    let file: RoleFile = toml::from_str(text).map_err(|error| error.to_string())?;
+    if file.role != role.name() {
+        return Err(format!("expected role {role:?}, came {:?}", file.role));
+    }
+    let mut seen = HashSet::new();
+    let mut groups = String::new();
+    for group in &file.group {
+        let requests = requests(role, group, &mut seen)?;
+        write!(
+            groups,
+            "Group {{ rate: Rate {{ per_second: {}, burst: {} }}, requests: &[{requests}] }},",
+            group.per_second, group.burst
+        )
+        .map_err(|error| error.to_string())?;
+    }
+    Ok(format!(
+        "RolePolicy {{ role: Role::{role:?}, keep_last_enabled: {}, groups: &[{groups}] }}",
+        file.keep_last_enabled
+    ))
+}
+
+fn requests(role: Role, group: &Group, seen: &mut HashSet<RequestKind>) -> Result<String, String> {
+    if group.per_second == 0 || group.burst == 0 {
+        return Err("expected per_second and burst of 1 or more, came 0".to_owned());
+    }
+    if group.reason.trim().is_empty() {
+        return Err("expected a reason for each group, came none".to_owned());
+    }
+    let mut list = String::new();
+    for name in &group.requests {
+        let kind = RequestKind::ALL
+            .iter()
+            .find(|kind| kind.name() == name)
+            .ok_or_else(|| format!("no request is called {name}"))?;
+        if !kind.roles().contains(&role) {
+            return Err(format!("the table doesn't give {name} to the role {role}"));
+        }
+        if !seen.insert(*kind) {
+            return Err(format!("{name} stands twice"));
+        }
+        write!(list, "RequestKind::{name},").map_err(|error| error.to_string())?;
+    }
+    Ok(list)
+}

@@ -1,0 +1,239 @@
+//! The device's own keys: made inside, certified from outside, used for handshakes.
+
+use core::fmt;
+
+use p256::ecdsa::signature::hazmat::RandomizedPrehashSigner;
+use p256::ecdsa::{DerSignature, SigningKey};
+use p256::elliptic_curve::Generate;
+use sha2::{Digest, Sha256};
+use softsim_keyd_proto::requests::{
+    AddTrustAnchor, CertificateRequest, DeviceCertificate, GenerateDeviceKey, SealingStatement,
+    SetDeviceCertificate, SignHandshake,
+};
+use softsim_keyd_proto::{
+    CertificateAnswer, DeviceKeyAnswer, Refusal, SealingStatementAnswer, SignatureAnswer,
+};
+use softsim_profile::{DeviceId, IssuerKey, SealingKey, SealingKeyId};
+use softsim_sandbox::random::SystemRng;
+use zeroize::Zeroizing;
+
+use crate::event::Event;
+use crate::keyd::Keyd;
+use crate::vault::{DeviceKeys, Storage};
+use crate::{der, handshake};
+
+/// The stored keys, ready for use, and their names.
+pub(crate) struct Keys {
+    pub(crate) device: SigningKey,
+    pub(crate) sealing: SealingKey,
+    pub(crate) application: SigningKey,
+    pub(crate) device_id: DeviceId,
+    pub(crate) sealing_key_id: SealingKeyId,
+}
+
+impl Keys {
+    /// Expands what the vault holds; it stored only what was a key.
+    pub(crate) fn from_stored(stored: &DeviceKeys) -> Self {
+        let expand = |scalar: &[u8; 32]| {
+            SigningKey::from_slice(scalar).expect("the vault authenticates what it stored")
+        };
+        let device = expand(&stored.device);
+        let sealing = SealingKey::from_bytes(*stored.sealing);
+        Self {
+            device_id: DeviceId::of(device.verifying_key()),
+            sealing_key_id: sealing.public().id(),
+            application: expand(&stored.application),
+            device,
+            sealing,
+        }
+    }
+}
+
+impl fmt::Debug for Keys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Keys({}, [redacted])", self.device_id)
+    }
+}
+
+impl<S: Storage> Keyd<S> {
+    pub(crate) fn generate_device_key(
+        &mut self,
+        _: GenerateDeviceKey,
+    ) -> Result<DeviceKeyAnswer, Refusal> {
+        if self.keys.is_some() {
+            return Err(Refusal::DeviceKeyExists);
+        }
+        let generated = DeviceKeys {
+            device: scalar(),
+            sealing: Zeroizing::new(*SealingKey::generate(&mut SystemRng).as_bytes()),
+            application: scalar(),
+        };
+        let keys = Keys::from_stored(&generated);
+        self.vault
+            .set_device_keys(generated, &mut SystemRng)
+            .map_err(|error| self.refusal_of(error))?;
+        Event::KeysMade {
+            device: &keys.device_id,
+        }
+        .log();
+        let device_id = keys.device_id.0;
+        self.keys = Some(keys);
+        Ok(DeviceKeyAnswer { device_id })
+    }
+
+    pub(crate) fn certificate_request(
+        &mut self,
+        _: CertificateRequest,
+    ) -> Result<CertificateAnswer, Refusal> {
+        let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
+        Ok(CertificateAnswer {
+            der: request_for(keys),
+        })
+    }
+
+    pub(crate) fn set_device_certificate(
+        &mut self,
+        request: SetDeviceCertificate<'_>,
+    ) -> Result<(), Refusal> {
+        let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
+        let certified = subject_public_key(request.certificate).ok_or_else(|| Refusal::Field {
+            name: "certificate".to_owned(),
+            expected: "an X.509 certificate of version 3, DER".to_owned(),
+            came: "other octets".to_owned(),
+        })?;
+        if certified != spki(&keys.device) {
+            return Err(Refusal::CertificateKey);
+        }
+        self.vault
+            .set_certificate(request.certificate, &mut SystemRng)
+            .map_err(|error| self.refusal_of(error))?;
+        Event::Certified.log();
+        Ok(())
+    }
+
+    pub(crate) fn device_certificate(
+        &mut self,
+        _: DeviceCertificate,
+    ) -> Result<CertificateAnswer, Refusal> {
+        let der = self.certificate()?.to_vec();
+        Ok(CertificateAnswer { der })
+    }
+
+    pub(crate) fn sign_handshake(
+        &mut self,
+        request: SignHandshake<'_>,
+    ) -> Result<SignatureAnswer, Refusal> {
+        let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
+        if let Err(fault) = handshake::check(request.transcript, self.certificate()?) {
+            Event::Handshake(fault).log();
+            return Err(Refusal::Handshake(fault));
+        }
+        self.counters.handshakes_signed += 1;
+        Ok(SignatureAnswer {
+            signature: signature(&keys.device, &[request.transcript]),
+        })
+    }
+
+    pub(crate) fn sealing_statement(
+        &mut self,
+        _: SealingStatement,
+    ) -> Result<SealingStatementAnswer, Refusal> {
+        let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
+        Ok(SealingStatementAnswer {
+            statement: softsim_profile::SealingStatement::sign(
+                &keys.sealing.public(),
+                &keys.device,
+            ),
+        })
+    }
+
+    pub(crate) fn add_trust_anchor(&mut self, request: AddTrustAnchor<'_>) -> Result<(), Refusal> {
+        let issuer = IssuerKey::from_spki(request.issuer).map_err(|error| Refusal::Field {
+            name: "issuer".to_owned(),
+            expected: error.expected.to_owned(),
+            came: format!("{} other octets", error.length),
+        })?;
+        let id = issuer.id();
+        self.vault
+            .add_trust_anchor(issuer, &mut SystemRng)
+            .map_err(|error| self.refusal_of(error))?;
+        Event::TrustAnchor { issuer: &id }.log();
+        Ok(())
+    }
+
+    fn certificate(&self) -> Result<&[u8], Refusal> {
+        self.vault.certificate().ok_or(Refusal::NoDeviceCertificate)
+    }
+}
+
+/// ECDSA with SHA-256 over the parts, DER. The nonce is RFC 6979's, with fresh randomness mixed in.
+pub(crate) fn signature(key: &SigningKey, parts: &[&[u8]]) -> Vec<u8> {
+    let mut digest = Sha256::new();
+    parts.iter().for_each(|part| digest.update(part));
+    let signature: DerSignature = key
+        .sign_prehash_with_rng(&mut SystemRng, &digest.finalize())
+        .expect("a digest of 32 octets is long enough, and the generator can't fail");
+    signature.as_bytes().to_vec()
+}
+
+/// SubjectPublicKeyInfo of a key's public half, DER.
+pub(crate) fn spki(key: &SigningKey) -> Vec<u8> {
+    IssuerKey::from(*key.verifying_key()).to_spki().to_vec()
+}
+
+fn scalar() -> Zeroizing<[u8; 32]> {
+    Zeroizing::new(
+        SigningKey::generate_from_rng(&mut SystemRng)
+            .to_bytes()
+            .into(),
+    )
+}
+
+/// A PKCS #10 request (RFC 2986 §4) of a fixed form: version 0, CN = the device id in hexadecimal, the
+/// device key, no attributes.
+fn request_for(keys: &Keys) -> Vec<u8> {
+    let name = keys.device_id.to_string();
+    let common_name = der::value(
+        der::SEQUENCE,
+        &[
+            &der::value(der::OBJECT_IDENTIFIER, &[&der::COMMON_NAME]),
+            &der::value(der::UTF8_STRING, &[name.as_bytes()]),
+        ],
+    );
+    let subject = der::value(der::SEQUENCE, &[&der::value(der::SET, &[&common_name])]);
+    let info = der::value(
+        der::SEQUENCE,
+        &[
+            &der::value(der::INTEGER, &[&[0]]),
+            &subject,
+            &spki(&keys.device),
+            &der::value(der::CONTEXT_0, &[]),
+        ],
+    );
+    let signature = signature(&keys.device, &[&info]);
+    der::value(
+        der::SEQUENCE,
+        &[
+            &info,
+            &der::ECDSA_WITH_SHA256,
+            &der::value(der::BIT_STRING, &[&[0], &signature]),
+        ],
+    )
+}
+
+/// The SubjectPublicKeyInfo of an X.509 certificate of version 3 (RFC 5280 §4.1).
+///
+/// Who signed the certificate is the servers' to judge.
+fn subject_public_key(certificate: &[u8]) -> Option<&[u8]> {
+    let mut certificate = der::Reader::new(certificate);
+    let mut outer = der::Reader::new(certificate.last(der::SEQUENCE)?);
+    let mut tbs = der::Reader::new(outer.contents(der::SEQUENCE)?);
+    outer.contents(der::SEQUENCE)?;
+    outer.last(der::BIT_STRING)?;
+
+    tbs.contents(der::CONTEXT_0)?;
+    tbs.contents(der::INTEGER)?;
+    let (_signature, _issuer) = (tbs.contents(der::SEQUENCE)?, tbs.contents(der::SEQUENCE)?);
+    let (_validity, _subject) = (tbs.contents(der::SEQUENCE)?, tbs.contents(der::SEQUENCE)?);
+    tbs.whole(der::SEQUENCE)
+}

@@ -1,0 +1,141 @@
+//! The way of a request to its handler: known, the role's, in time, of the right shape.
+
+use core::time::Duration;
+
+use serde::Deserialize;
+use softsim_keyd_proto::requests::Status;
+use softsim_keyd_proto::{
+    Call, MAX_ANSWER, Refusal, RequestKind, decode_request, encode_answer, kind_of,
+};
+
+use crate::keyd::{Client, Keyd};
+use crate::vault::Storage;
+
+impl<S: Storage> Keyd<S> {
+    /// Answers one request of a client; returns the length of the answer in `answer`.
+    ///
+    /// `now` is the boot clock's. The answer must not leave before [`Keyd::flush`].
+    pub fn serve(
+        &mut self,
+        client: &mut Client,
+        now: Duration,
+        datagram: &[u8],
+        answer: &mut [u8; MAX_ANSWER],
+    ) -> usize {
+        match self.admit(client, now, datagram) {
+            Ok(request) => self.dispatch(request, client, datagram, answer),
+            Err(refusal) => self.refuse(refusal, answer),
+        }
+    }
+
+    /// What every request goes through before its fields are looked at.
+    fn admit(
+        &mut self,
+        client: &Client,
+        now: Duration,
+        datagram: &[u8],
+    ) -> Result<RequestKind, Refusal> {
+        let request = kind_of(datagram)?;
+        let group =
+            self.service.policies[client.role]
+                .group_of(request)
+                .ok_or(Refusal::NotPermitted {
+                    request,
+                    role: client.role,
+                })?;
+        self.rates
+            .take(client.account, group, now)
+            .map_err(|milliseconds| Refusal::RetryAfter { milliseconds })?;
+        Ok(request)
+    }
+
+    fn dispatch(
+        &mut self,
+        request: RequestKind,
+        client: &mut Client,
+        datagram: &[u8],
+        answer: &mut [u8; MAX_ANSWER],
+    ) -> usize {
+        use RequestKind as Kind;
+        let mut way = Way {
+            keyd: self,
+            client,
+            datagram,
+            answer,
+        };
+        match request {
+            Kind::Hello => way.to(|keyd, client, request| keyd.hello(client, request)),
+            Kind::Status => way.to(|keyd, _, request| keyd.status(request)),
+            Kind::Identity => way.to(|keyd, _, request| keyd.identity(request)),
+            Kind::AkaPrimeChallenge => way.to(Keyd::aka_prime_challenge),
+            Kind::EapMac => way.to(Keyd::eap_mac),
+            Kind::EapVerify => way.to(Keyd::eap_verify),
+            Kind::ExportMsk => way.to(Keyd::export_msk),
+            Kind::CloseSession => way.to(Keyd::close_session),
+            Kind::DeviceCertificate => way.to(|keyd, _, request| keyd.device_certificate(request)),
+            Kind::SignHandshake => way.to(|keyd, _, request| keyd.sign_handshake(request)),
+            Kind::Stage => way.to(Keyd::stage),
+            Kind::Commit => way.to(Keyd::commit),
+            Kind::Abort => way.to(Keyd::abort),
+            Kind::ListProfiles => way.to(|keyd, _, request| keyd.list_profiles(request)),
+            Kind::Enable => way.to(|keyd, _, request| keyd.enable(request)),
+            Kind::Disable => way.to(Keyd::disable),
+            Kind::Delete => way.to(|keyd, _, request| keyd.delete(request)),
+            Kind::Sign => way.to(Keyd::sign),
+            Kind::ApplicationKey => way.to(|keyd, _, request| keyd.application_key(request)),
+            Kind::GenerateDeviceKey => way.to(|keyd, _, request| keyd.generate_device_key(request)),
+            Kind::CertificateRequest => {
+                way.to(|keyd, _, request| keyd.certificate_request(request))
+            }
+            Kind::SetDeviceCertificate => {
+                way.to(|keyd, _, request| keyd.set_device_certificate(request))
+            }
+            Kind::SealingStatement => way.to(|keyd, _, request| keyd.sealing_statement(request)),
+            Kind::AddTrustAnchor => way.to(|keyd, _, request| keyd.add_trust_anchor(request)),
+        }
+    }
+
+    /// Counts and writes a refusal, whatever the request was.
+    fn refuse(&mut self, refusal: Refusal, answer: &mut [u8; MAX_ANSWER]) -> usize {
+        match refusal {
+            Refusal::RetryAfter { .. } => self.counters.rate_limited += 1,
+            _ => self.counters.refused += 1,
+        }
+        write::<Status>(Err(refusal), answer)
+    }
+}
+
+/// One request between its datagram and its answer.
+struct Way<'a, 'd, S: Storage> {
+    keyd: &'a mut Keyd<S>,
+    client: &'a mut Client,
+    datagram: &'d [u8],
+    answer: &'a mut [u8; MAX_ANSWER],
+}
+
+impl<'d, S: Storage> Way<'_, 'd, S> {
+    /// Decodes the request that `handler` takes, lets it answer, and encodes its answer.
+    fn to<C: Call + Deserialize<'d>>(
+        &mut self,
+        handler: impl FnOnce(&mut Keyd<S>, &mut Client, C) -> Result<C::Answer, Refusal>,
+    ) -> usize {
+        match decode_request::<C>(self.datagram) {
+            Ok(request) => write::<C>(handler(self.keyd, self.client, request), self.answer),
+            Err(malformed) => self.keyd.refuse(malformed, self.answer),
+        }
+    }
+}
+
+/// Writes an answer; one that is longer than an answer may be is refused.
+fn write<C: Call>(result: Result<C::Answer, Refusal>, answer: &mut [u8; MAX_ANSWER]) -> usize {
+    let too_long = || Err(Refusal::OutOfMemory);
+    let length = match encode_answer::<C>(&result, answer) {
+        Ok(written) => Some(written.len()),
+        Err(_) => None,
+    };
+    length.unwrap_or_else(|| {
+        encode_answer::<C>(&too_long(), answer)
+            .expect("two octets fit into an answer")
+            .len()
+    })
+}

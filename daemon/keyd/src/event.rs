@@ -1,0 +1,221 @@
+//! What keyd says in its log: fixed forms with a level, made without an allocation, none with a secret.
+
+use core::fmt::{self, Write as _};
+
+use softsim_keyd_proto::{AutnFault, Enforcement, HandshakeFault, PackageFault, Role};
+use softsim_sandbox::log;
+
+/// One line of the log.
+pub(crate) enum Event<'a> {
+    /// The one line at start: what is enforced, and why the key memory is not the best there is.
+    Enforcing {
+        enforcement: &'a Enforcement,
+        why_not_secret: Option<&'a dyn fmt::Display>,
+    },
+    /// keyd can't start, or can't go on.
+    Fatal(&'a dyn fmt::Display),
+    /// One of two copies of a record is bad; the good one is used.
+    Damaged(&'a dyn fmt::Display),
+    /// A uid connected that is not on the role's list.
+    Stranger { role: Role, uid: u32 },
+    /// A uid holds as many connections as it may.
+    TooManyConnections { role: Role, uid: u32 },
+    /// A client asked and didn't read the answer.
+    Unread { role: Role, uid: u32 },
+    /// A network without our K, or one with an AMF for another access, tried to authenticate.
+    Autn(AutnFault),
+    /// AUTS went out.
+    SynchronisationFailure,
+    /// A packet's AT_MAC was wrong.
+    PacketMac,
+    /// The permanent identity went out.
+    PermanentIdentity { iccid: &'a str },
+    /// A sealed package was refused.
+    Package(&'a PackageFault),
+    /// A transcript was refused.
+    Handshake(HandshakeFault),
+    /// A profile came, changed or went.
+    Profile {
+        iccid: &'a str,
+        became: &'static str,
+    },
+    /// The device's keys were made.
+    KeysMade { device: &'a dyn fmt::Display },
+    /// The device certificate was stored.
+    Certified,
+    /// Another operator's packages are opened.
+    TrustAnchor { issuer: &'a dyn fmt::Display },
+    /// A write or its sync failed.
+    Storage(&'a dyn fmt::Display),
+}
+
+// Levels of syslog.
+const CRITICAL: u8 = 2;
+const ERROR: u8 = 3;
+const WARNING: u8 = 4;
+const NOTICE: u8 = 5;
+const INFORMATIONAL: u8 = 6;
+
+impl Event<'_> {
+    fn level(&self) -> u8 {
+        match self {
+            Self::Fatal(_) | Self::Storage(_) => CRITICAL,
+            Self::Damaged(_) | Self::Stranger { .. } => ERROR,
+            Self::Enforcing { enforcement, .. } if enforcement.seccomp_calls == 0 => WARNING,
+            Self::TooManyConnections { .. }
+            | Self::Unread { .. }
+            | Self::Autn(_)
+            | Self::PacketMac
+            | Self::Package(_)
+            | Self::Handshake(_) => WARNING,
+            Self::SynchronisationFailure
+            | Self::PermanentIdentity { .. }
+            | Self::Profile { .. }
+            | Self::KeysMade { .. }
+            | Self::Certified
+            | Self::TrustAnchor { .. } => NOTICE,
+            Self::Enforcing { .. } => INFORMATIONAL,
+        }
+    }
+
+    /// Writes the line; never waits.
+    pub(crate) fn log(&self) {
+        let mut line = Line::default();
+        // A text that doesn't fit is cut off.
+        let (Ok(()) | Err(fmt::Error)) = write!(line, "softsim-keyd: {self}");
+        log::line(self.level(), &line.text[..line.length]);
+    }
+}
+
+impl fmt::Display for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Enforcing {
+                enforcement,
+                why_not_secret,
+            } => {
+                match (enforcement.landlock_abi, enforcement.seccomp_calls) {
+                    (0, _) | (_, 0) => f.write_str("NOT CONFINED (--sandbox=off), ")?,
+                    (abi, calls) => {
+                        write!(f, "enforcing landlock ABI {abi}, seccomp {calls} calls, ")?
+                    }
+                }
+                write!(f, "key memory {}", enforcement.key_memory)?;
+                if let Some(why) = why_not_secret {
+                    write!(f, " (memfd_secret: {why})")?;
+                }
+                write!(f, ", vault under {}", enforcement.kek_source)
+            }
+            Self::Fatal(reason) => reason.fmt(f),
+            Self::Damaged(damage) => write!(f, "vault: {damage}; its other copy is good"),
+            Self::Stranger { role, uid } => {
+                write!(f, "uid {uid} may not connect to the {role} socket")
+            }
+            Self::TooManyConnections { role, uid } => {
+                write!(
+                    f,
+                    "uid {uid} holds too many connections to the {role} socket"
+                )
+            }
+            Self::Unread { role, uid } => {
+                write!(
+                    f,
+                    "uid {uid} on the {role} socket doesn't read its answers: dropped"
+                )
+            }
+            Self::Autn(AutnFault::Mac) => f.write_str("AUTN refused: its MAC is not of our K"),
+            Self::Autn(AutnFault::SeparationBit) => {
+                f.write_str("AUTN refused: the AMF separation bit is 0")
+            }
+            Self::SynchronisationFailure => f.write_str("SQN out of range: AUTS given out"),
+            Self::PacketMac => f.write_str("EAP packet refused: AT_MAC is wrong"),
+            Self::PermanentIdentity { iccid } => {
+                write!(f, "permanent identity of profile {iccid} given out")
+            }
+            Self::Package(fault) => write!(f, "sealed package refused: {fault}"),
+            Self::Handshake(fault) => write!(f, "handshake not signed: {fault}"),
+            Self::Profile { iccid, became } => write!(f, "profile {iccid} {became}"),
+            Self::KeysMade { device } => write!(f, "device keys made, device id {device}"),
+            Self::Certified => f.write_str("device certificate stored"),
+            Self::TrustAnchor { issuer } => write!(f, "packages of issuer {issuer} are trusted"),
+            Self::Storage(reason) => write!(f, "storage failed: {reason}"),
+        }
+    }
+}
+
+/// A line without an allocation, as long as the log takes one.
+struct Line {
+    text: [u8; 1024],
+    length: usize,
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self {
+            text: [0; 1024],
+            length: 0,
+        }
+    }
+}
+
+impl fmt::Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = &mut self.text[self.length..];
+        let fitting = text.len().min(room.len());
+        room[..fitting].copy_from_slice(&text.as_bytes()[..fitting]);
+        self.length += fitting;
+        if fitting == text.len() {
+            Ok(())
+        } else {
+            Err(fmt::Error)
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use softsim_keyd_proto::{KekSource, KeyMemory};
+
+    fn enforcement(landlock_abi: u8, seccomp_calls: u8) -> Enforcement {
+        Enforcement {
+            landlock_abi,
+            seccomp_calls,
+            key_memory: KeyMemory::Locked,
+            kek_source: KekSource::KeyFile,
+        }
+    }
+
+    #[test]
+    fn the_line_at_start_tells_everything_that_is_enforced() {
+        let enforcement = enforcement(7, 12);
+        let event = Event::Enforcing {
+            enforcement: &enforcement,
+            why_not_secret: Some(&"Operation not permitted"),
+        };
+        assert_eq!(
+            event.to_string(),
+            "enforcing landlock ABI 7, seccomp 12 calls, key memory mlock \
+             (memfd_secret: Operation not permitted), vault under key file"
+        );
+        assert_eq!(event.level(), INFORMATIONAL);
+    }
+
+    #[test]
+    fn an_unconfined_start_is_a_warning() {
+        let enforcement = enforcement(0, 0);
+        let event = Event::Enforcing {
+            enforcement: &enforcement,
+            why_not_secret: None,
+        };
+        assert!(event.to_string().starts_with("NOT CONFINED"));
+        assert_eq!(event.level(), WARNING);
+    }
+
+    #[test]
+    fn a_long_line_is_cut_and_not_lost() {
+        let mut line = Line::default();
+        assert!(write!(line, "{}", "x".repeat(2000)).is_err());
+        assert_eq!(line.length, line.text.len());
+    }
+}

@@ -1,0 +1,59 @@
+//! Which profile is meant, and under which identity it shows itself.
+
+use softsim_keyd_proto::requests::Identity;
+use softsim_keyd_proto::{IdentityAnswer, Refusal};
+use softsim_usim::IdentityPrefix;
+
+use crate::event::Event;
+use crate::keyd::Keyd;
+use crate::vault::{Slot, Storage};
+
+impl<S: Storage> Keyd<S> {
+    pub(crate) fn identity(&mut self, request: Identity<'_>) -> Result<IdentityAnswer, Refusal> {
+        let slot = self.profile_in_use(request.iccid)?;
+        let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
+        let nai = stored
+            .profile
+            .imsi
+            .permanent_identity(IdentityPrefix::AkaPrime);
+        self.counters.permanent_identities += 1;
+        Event::PermanentIdentity {
+            iccid: stored.profile.iccid.as_str(),
+        }
+        .log();
+        Ok(IdentityAnswer {
+            nai: nai.as_str().to_owned(),
+        })
+    }
+
+    /// The enabled profile; a named one has to be enabled too.
+    pub(crate) fn profile_in_use(&self, iccid: Option<&str>) -> Result<Slot, Refusal> {
+        match iccid {
+            None => self.enabled().ok_or(Refusal::NoProfile),
+            Some(iccid) => {
+                let slot = self.named(iccid)?;
+                if self.enabled() == Some(slot) {
+                    Ok(slot)
+                } else {
+                    Err(Refusal::Field {
+                        name: "iccid".to_owned(),
+                        expected: "an enabled profile".to_owned(),
+                        came: "a disabled one".to_owned(),
+                    })
+                }
+            }
+        }
+    }
+
+    /// The profile with this ICCID.
+    pub(crate) fn named(&self, iccid: &str) -> Result<Slot, Refusal> {
+        self.vault.find(iccid).ok_or(Refusal::UnknownProfile)
+    }
+
+    /// The enabled profile; there is one at most.
+    pub(crate) fn enabled(&self) -> Option<Slot> {
+        self.vault
+            .profiles()
+            .find_map(|(slot, stored)| stored.enabled.then_some(slot))
+    }
+}

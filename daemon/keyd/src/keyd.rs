@@ -1,0 +1,149 @@
+//! The state of the key process: the vault, and what it knows only while it runs.
+
+use core::fmt;
+use core::time::Duration;
+
+use softsim_keyd_proto::{Counters, Enforcement, PackageFault, Refusal, Role};
+
+use crate::device::Keys;
+use crate::event::Event;
+use crate::provision::Staged;
+use crate::rates::{AccountId, Rates};
+use crate::roles::{PerRole, RolePolicy};
+use crate::session::Sessions;
+use crate::vault::{CommitError, Storage, Vault};
+
+/// What the key process is told about itself.
+#[derive(Debug)]
+pub struct Service {
+    /// What is enforced on it, for `Status`.
+    pub enforcement: Enforcement,
+    /// What each role may do: [`crate::roles::COMPILED`], but for tests.
+    pub policies: PerRole<RolePolicy>,
+    /// The uids that may connect.
+    pub uids: PerRole<Vec<u32>>,
+    /// The clock of validity, time since 1970.
+    pub realtime: fn() -> Duration,
+}
+
+/// The key process without its sockets.
+///
+/// A request goes through [`Keyd::serve`]; its answer may leave when the next [`Keyd::flush`] has returned.
+pub struct Keyd<S: Storage> {
+    pub(crate) vault: Vault<S>,
+    pub(crate) keys: Option<Keys>,
+    pub(crate) staged: PerRole<Option<Staged>>,
+    pub(crate) counters: Counters,
+    pub(crate) rates: Rates,
+    pub(crate) service: Service,
+    storage_failed: bool,
+}
+
+/// One connection: who is behind it, and its sessions, which are wiped with it.
+#[derive(Debug)]
+pub struct Client {
+    pub(crate) role: Role,
+    pub(crate) uid: u32,
+    pub(crate) account: AccountId,
+    pub(crate) sessions: Sessions,
+}
+
+impl Client {
+    /// The role of its socket.
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The user it runs as.
+    pub fn uid(&self) -> u32 {
+        self.uid
+    }
+}
+
+/// The vault could not be written: no answer of this pass may leave, and the process has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StorageFailed;
+
+impl fmt::Display for StorageFailed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the vault can't be written")
+    }
+}
+
+impl core::error::Error for StorageFailed {}
+
+impl<S: Storage> Keyd<S> {
+    /// Serves an opened vault.
+    pub fn new(vault: Vault<S>, service: Service) -> Self {
+        Self {
+            keys: vault.device_keys().map(Keys::from_stored),
+            rates: Rates::new(&service.policies, &service.uids),
+            staged: PerRole::default(),
+            counters: Counters::default(),
+            storage_failed: false,
+            vault,
+            service,
+        }
+    }
+
+    /// Takes a new connection; none where the uid is not on the role's list.
+    pub fn connect(&self, role: Role, uid: u32) -> Option<Client> {
+        Some(Client {
+            role,
+            uid,
+            account: self.rates.account(role, uid)?,
+            sessions: Sessions::default(),
+        })
+    }
+
+    /// Makes durable what the requests of a pass changed, with one sync at most.
+    ///
+    /// # Errors
+    /// The storage failed, now or in a request of this pass.
+    pub fn flush(&mut self) -> Result<(), StorageFailed> {
+        if let Err(error) = self.vault.flush(&mut softsim_sandbox::random::SystemRng) {
+            self.refusal_of(error);
+        }
+        if self.storage_failed {
+            Err(StorageFailed)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// What a client is told about a change that the vault didn't take.
+    pub(crate) fn refusal_of(&mut self, error: CommitError) -> Refusal {
+        match error {
+            CommitError::Full { capacity, .. } => Refusal::StoreFull { capacity },
+            CommitError::UnknownSlot => Refusal::UnknownProfile,
+            CommitError::KeysExist => Refusal::DeviceKeyExists,
+            CommitError::Storage(reason) => {
+                Event::Storage(&reason).log();
+                self.storage_failed = true;
+                Refusal::Storage
+            }
+            CommitError::SequenceNotRising { last, came } => {
+                Refusal::Package(PackageFault::Sequence { last, came })
+            }
+            CommitError::DuplicateSubscription => Refusal::Package(PackageFault::Field {
+                name: "imsi".to_owned(),
+                expected: "a subscription that is not installed under another ICCID".to_owned(),
+                came: "an installed one".to_owned(),
+            }),
+            CommitError::TooLong { limit, came } => Refusal::Field {
+                name: "certificate".to_owned(),
+                expected: format!("at most {limit} octets"),
+                came: format!("{came} octets"),
+            },
+        }
+    }
+}
+
+impl<S: Storage> fmt::Debug for Keyd<S> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Keyd")
+            .field("service", &self.service)
+            .field("counters", &self.counters)
+            .finish_non_exhaustive()
+    }
+}

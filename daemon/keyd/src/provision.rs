@@ -1,0 +1,220 @@
+//! Profiles come, change and go: staged and committed by transaction, enabled, disabled, deleted.
+
+use softsim_keyd_proto::requests::{Abort, Commit, Delete, Disable, Enable, Stage};
+use softsim_keyd_proto::{PackageFault, ProfileAnswer, Refusal, TransactionFault};
+use softsim_profile::{Expected, FORMAT, MAX_PACKAGE, Now, Opened, PackageError};
+use softsim_sandbox::random::SystemRng;
+
+use crate::event::Event;
+use crate::keyd::{Client, Keyd};
+use crate::vault::{Change, Storage, Txid};
+
+/// When this program was built, in seconds since 1970: a time that has certainly passed.
+const BUILD_TIME: &str = env!("SOFTSIM_BUILD_TIME");
+
+/// A transaction that waits for its Commit; each role has one at most.
+#[derive(Debug)]
+pub(crate) struct Staged {
+    txid: Txid,
+    opened: Option<Opened>,
+}
+
+impl<S: Storage> Keyd<S> {
+    pub(crate) fn stage(
+        &mut self,
+        client: &mut Client,
+        request: Stage<'_>,
+    ) -> Result<ProfileAnswer, Refusal> {
+        let opened = match request.package {
+            Some(package) => Some(self.open(package)?),
+            None => None,
+        };
+        let iccid = opened
+            .as_ref()
+            .map(|opened| opened.profile.iccid.as_str().to_owned());
+        self.staged[client.role] = Some(Staged {
+            txid: request.txid,
+            opened,
+        });
+        Ok(ProfileAnswer { iccid })
+    }
+
+    pub(crate) fn commit(&mut self, client: &mut Client, request: Commit) -> Result<(), Refusal> {
+        match self.staged(client, &request.txid) {
+            Ok(()) => {}
+            // The answer to an earlier Commit was lost.
+            Err(_) if self.vault.last_transaction() == Some(request.txid) => return Ok(()),
+            Err(refusal) => return Err(refusal),
+        }
+        let Some(staged) = self.staged[client.role].take() else {
+            return Err(Refusal::Transaction(TransactionFault::NothingStaged));
+        };
+        let mut changes = vec![Change::Transaction(staged.txid)];
+        let mut installed = None;
+        if let Some(opened) = staged.opened {
+            let iccid = opened.profile.iccid;
+            installed = Some(iccid);
+            changes.push(Change::Install {
+                enabled: self.enabled_after_install(iccid.as_str()),
+                profile: opened.profile,
+                issuer: opened.issuer,
+                sequence: opened.sequence,
+            });
+        }
+        self.change(changes)?;
+        if let Some(iccid) = installed {
+            log(iccid.as_str(), "installed");
+        }
+        Ok(())
+    }
+
+    pub(crate) fn abort(&mut self, client: &mut Client, request: Abort) -> Result<(), Refusal> {
+        self.staged(client, &request.txid)?;
+        self.staged[client.role] = None;
+        Ok(())
+    }
+
+    pub(crate) fn enable(&mut self, request: Enable<'_>) -> Result<(), Refusal> {
+        let slot = self.named(request.iccid)?;
+        let changes = match self.enabled() {
+            Some(enabled) if enabled == slot => return Ok(()),
+            Some(enabled) => vec![Change::Disable(enabled), Change::Enable(slot)],
+            None => vec![Change::Enable(slot)],
+        };
+        self.change(changes)?;
+        log(request.iccid, "enabled");
+        Ok(())
+    }
+
+    pub(crate) fn disable(
+        &mut self,
+        client: &mut Client,
+        request: Disable<'_>,
+    ) -> Result<(), Refusal> {
+        let slot = self.named(request.iccid)?;
+        // Only one is enabled at a time, hence it is the last one.
+        if self.enabled() != Some(slot) {
+            return Ok(());
+        }
+        if self.service.policies[client.role].keep_last_enabled {
+            return Err(Refusal::LastEnabledProfile);
+        }
+        self.change(vec![Change::Disable(slot)])?;
+        log(request.iccid, "disabled");
+        Ok(())
+    }
+
+    pub(crate) fn delete(&mut self, request: Delete<'_>) -> Result<(), Refusal> {
+        let slot = self.named(request.iccid)?;
+        if self.enabled() == Some(slot) {
+            return Err(Refusal::ProfileEnabled);
+        }
+        self.change(vec![Change::Delete(slot)])?;
+        log(request.iccid, "deleted");
+        Ok(())
+    }
+
+    /// Opens a package; nothing changes but what is counted.
+    fn open(&mut self, package: &[u8]) -> Result<Opened, Refusal> {
+        let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
+        let expected = Expected {
+            device: keys.device_id,
+            trust_anchors: self.vault.trust_anchors(),
+            last_sequence: &|issuer| self.vault.last_sequence(issuer),
+            now: self.now(),
+        };
+        softsim_profile::open(package, &keys.sealing, &expected).map_err(|error| {
+            let fault = package_fault(error);
+            self.counters.packages_rejected += 1;
+            Event::Package(&fault).log();
+            Refusal::Package(fault)
+        })
+    }
+
+    /// Whether this transaction is the staged one.
+    fn staged(&self, client: &Client, txid: &Txid) -> Result<(), Refusal> {
+        let fault = match &self.staged[client.role] {
+            Some(staged) if staged.txid == *txid => return Ok(()),
+            Some(staged) => TransactionFault::Other {
+                expected: staged.txid,
+                came: *txid,
+            },
+            None => TransactionFault::NothingStaged,
+        };
+        Err(Refusal::Transaction(fault))
+    }
+
+    /// A profile comes into use by itself only where none is; one that is replaced stays as it was.
+    fn enabled_after_install(&self, iccid: &str) -> bool {
+        match self.enabled() {
+            None => true,
+            Some(slot) => self.vault.find(iccid) == Some(slot),
+        }
+    }
+
+    fn change(&mut self, changes: Vec<Change>) -> Result<(), Refusal> {
+        let now = self.now().at_least();
+        self.vault
+            .commit(changes, now, &mut SystemRng)
+            .map_err(|error| self.refusal_of(error))
+    }
+
+    fn now(&self) -> Now {
+        let realtime = (self.service.realtime)().as_secs();
+        let built = BUILD_TIME.parse().expect("build.rs writes a number");
+        Now::judge(realtime, built, self.vault.last_time())
+    }
+}
+
+fn log(iccid: &str, became: &'static str) {
+    Event::Profile { iccid, became }.log();
+}
+
+/// What a client is told about a package that wasn't opened.
+fn package_fault(error: PackageError) -> PackageFault {
+    let field = |name: &str, expected: &str, came: String| PackageFault::Field {
+        name: name.to_owned(),
+        expected: expected.to_owned(),
+        came,
+    };
+    match error {
+        PackageError::TooLong { came } => PackageFault::Shape(format!(
+            "expected at most {MAX_PACKAGE} octets, came {came}"
+        )),
+        PackageError::Format { came } => PackageFault::Format {
+            expected: FORMAT,
+            came: u8::try_from(came).unwrap_or(u8::MAX),
+        },
+        error @ (PackageError::Shape(_) | PackageError::Trailing { .. }) => {
+            PackageFault::Shape(error.to_string())
+        }
+        PackageError::UnknownIssuer { came } => PackageFault::UnknownIssuer { came: came.0 },
+        PackageError::Signature { .. } => PackageFault::Signature,
+        PackageError::Device { expected, came } => PackageFault::Device {
+            expected: expected.0,
+            came: came.0,
+        },
+        PackageError::SealingKey { expected, came } => PackageFault::SealingKey {
+            expected: expected.0,
+            came: came.0,
+        },
+        PackageError::Sequence { last, came } => PackageFault::Sequence { last, came },
+        PackageError::Decryption => PackageFault::Decryption,
+        PackageError::Mismatch { field: name } => field(
+            name,
+            "the same inside and outside",
+            "another inside".to_owned(),
+        ),
+        PackageError::Field(error) => field(error.field, error.expected, error.came),
+        PackageError::NotYetValid { not_before, now } => PackageFault::Validity {
+            not_before,
+            not_after: u64::MAX,
+            now: now.at_least(),
+        },
+        PackageError::Expired { not_after, now } => PackageFault::Validity {
+            not_before: 0,
+            not_after,
+            now: now.at_least(),
+        },
+    }
+}

@@ -1,0 +1,176 @@
+//! Token buckets in integers: how often one uid may ask, told in `RetryAfter`.
+//!
+//! A bucket slows a client, never a profile: otherwise whoever makes authentications fail could lock
+//! the SIM out.
+
+use core::time::Duration;
+
+use softsim_keyd_proto::Role;
+
+use crate::roles::{PerRole, Rate, RolePolicy};
+
+/// A bucket counts in millionths of a request, so that a rate per second is one per microsecond.
+const REQUEST: u64 = 1_000_000;
+
+/// The buckets of all clients that may connect.
+#[derive(Debug)]
+pub(crate) struct Rates {
+    accounts: Vec<Account>,
+}
+
+/// Names the buckets of one uid in one role.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct AccountId(usize);
+
+#[derive(Debug)]
+struct Account {
+    role: Role,
+    uid: u32,
+    buckets: Vec<Bucket>,
+}
+
+impl Rates {
+    /// Full buckets for each uid of each role.
+    pub(crate) fn new(policies: &PerRole<RolePolicy>, uids: &PerRole<Vec<u32>>) -> Self {
+        let accounts = Role::ALL.into_iter().flat_map(|role| {
+            uids[role].iter().map(move |&uid| Account {
+                role,
+                uid,
+                buckets: policies[role]
+                    .groups
+                    .iter()
+                    .map(|group| Bucket::full(group.rate))
+                    .collect(),
+            })
+        });
+        Self {
+            accounts: accounts.collect(),
+        }
+    }
+
+    /// The buckets of a uid in a role; none where it may not connect.
+    pub(crate) fn account(&self, role: Role, uid: u32) -> Option<AccountId> {
+        self.accounts
+            .iter()
+            .position(|account| account.role == role && account.uid == uid)
+            .map(AccountId)
+    }
+
+    /// Takes one request out of a bucket, or tells in how many milliseconds there will be one.
+    ///
+    /// `now` is the boot clock's; one that goes back counts as standing still.
+    pub(crate) fn take(
+        &mut self,
+        account: AccountId,
+        group: usize,
+        now: Duration,
+    ) -> Result<(), u32> {
+        self.accounts[account.0].buckets[group].take(now)
+    }
+}
+
+#[derive(Debug)]
+struct Bucket {
+    rate: Rate,
+    level: u64,
+    filled: u64,
+}
+
+impl Bucket {
+    fn full(rate: Rate) -> Self {
+        Self {
+            rate,
+            level: Self::capacity(rate),
+            filled: 0,
+        }
+    }
+
+    fn capacity(rate: Rate) -> u64 {
+        u64::from(rate.burst) * REQUEST
+    }
+
+    fn take(&mut self, now: Duration) -> Result<(), u32> {
+        let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+        let elapsed = now.saturating_sub(self.filled);
+        let gained = elapsed.saturating_mul(self.rate.per_second.into());
+        self.level = self
+            .level
+            .saturating_add(gained)
+            .min(Self::capacity(self.rate));
+        self.filled = self.filled.max(now);
+        match self.level.checked_sub(REQUEST) {
+            Some(left) => {
+                self.level = left;
+                Ok(())
+            }
+            None => {
+                let microseconds = (REQUEST - self.level).div_ceil(self.rate.per_second.into());
+                // At most a second, as the rate is one or more.
+                Err(microseconds.div_ceil(1000) as u32)
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn bucket(per_second: u32, burst: u32) -> Bucket {
+        Bucket::full(Rate { per_second, burst })
+    }
+
+    #[test]
+    fn a_burst_passes_and_the_next_request_waits_for_one_token() {
+        let mut bucket = bucket(10, 3);
+        let now = Duration::from_secs(1000);
+        assert!((0..3).all(|_| bucket.take(now).is_ok()));
+        assert_eq!(bucket.take(now), Err(100));
+        assert_eq!(bucket.take(now + Duration::from_millis(60)), Err(40));
+        assert_eq!(bucket.take(now + Duration::from_millis(100)), Ok(()));
+        assert_eq!(bucket.take(now + Duration::from_millis(100)), Err(100));
+    }
+
+    #[test]
+    fn whoever_waits_as_long_as_told_is_served() {
+        let mut bucket = bucket(7, 1);
+        let mut now = Duration::from_secs(5);
+        for _ in 0..1000 {
+            if let Err(milliseconds) = bucket.take(now) {
+                now += Duration::from_millis(milliseconds.into());
+                bucket.take(now).unwrap();
+            }
+        }
+    }
+
+    #[test]
+    fn a_long_silence_fills_no_bucket_beyond_its_burst() {
+        let mut bucket = bucket(u32::MAX, 2);
+        let now = Duration::MAX;
+        assert!(bucket.take(now).is_ok() && bucket.take(now).is_ok());
+        assert_eq!(bucket.take(now), Err(1));
+    }
+
+    #[test]
+    fn a_clock_that_goes_back_gives_nothing_and_takes_nothing() {
+        let mut bucket = bucket(1, 1);
+        bucket.take(Duration::from_secs(10)).unwrap();
+        assert_eq!(bucket.take(Duration::from_secs(3)), Err(1000));
+        assert_eq!(bucket.take(Duration::from_secs(11)), Ok(()));
+    }
+
+    #[test]
+    fn uids_and_groups_do_not_share_a_bucket() {
+        let uids = PerRole::from_fn(|_| vec![0, 1000]);
+        let mut rates = Rates::new(&crate::roles::COMPILED, &uids);
+        let root = rates.account(Role::App, 0).unwrap();
+        let other = rates.account(Role::App, 1000).unwrap();
+        let now = Duration::ZERO;
+        while rates.take(root, 0, now).is_ok() {}
+        assert!(rates.take(other, 0, now).is_ok());
+        assert!(rates.take(root, 1, now).is_ok());
+        assert_eq!(rates.account(Role::App, 1), None);
+    }
+}

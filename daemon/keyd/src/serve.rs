@@ -1,0 +1,248 @@
+//! The loop: waits for requests, lets each connection ask one, syncs once, and answers.
+
+use core::fmt;
+use core::ops::Range;
+use core::time::Duration;
+use std::io;
+
+use softsim_keyd_proto::requests::Hello;
+use softsim_keyd_proto::{MAX_ANSWER, MAX_REQUEST, Refusal, RequestKind, Role, encode_answer};
+use softsim_sandbox::notify::Notify;
+use softsim_sandbox::seqpacket::{Connection, Listener, Received};
+use softsim_sandbox::{clock, memory, poll};
+use zeroize::Zeroize;
+
+use crate::event::Event;
+use crate::keyd::{Client, Keyd, StorageFailed};
+use crate::vault::Storage;
+
+/// Connections that one uid may hold to the socket of one role: nobody takes another's places.
+const CONNECTIONS_PER_USER: usize = 16;
+
+/// Answers of one pass, in octets. Where they are full, the pass is settled and goes on.
+const ANSWERS: usize = 4 * MAX_ANSWER;
+
+/// Why the loop ended.
+#[derive(Debug)]
+pub(crate) enum ServeError {
+    /// The vault could not be written.
+    Storage(StorageFailed),
+    /// ppoll(2) failed.
+    Poll(io::Error),
+    /// accept4(2) failed: no descriptors or no memory.
+    Accept(io::Error),
+}
+
+impl fmt::Display for ServeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Storage(error) => error.fmt(f),
+            Self::Poll(error) => write!(f, "can't wait for requests: {error}"),
+            Self::Accept(error) => write!(f, "can't accept connections: {error}"),
+        }
+    }
+}
+
+/// Serves until something fails that a restart may mend.
+pub(crate) fn serve<S: Storage>(
+    keyd: &mut Keyd<S>,
+    listeners: &[(Role, Listener)],
+    watchdog: &mut Watchdog,
+) -> ServeError {
+    let mut server = Server {
+        keyd,
+        peers: Vec::new(),
+        request: vec![0; MAX_REQUEST + 1],
+        answers: vec![0; ANSWERS],
+        pending: Vec::new(),
+        used: 0,
+    };
+    loop {
+        if let Err(error) = server.pass(listeners, watchdog) {
+            return error;
+        }
+    }
+}
+
+/// Tells the service manager that the loop turns.
+pub(crate) struct Watchdog {
+    notify: Notify,
+    /// Half of what the service manager waits.
+    interval: Option<Duration>,
+    last: Duration,
+}
+
+impl Watchdog {
+    pub(crate) fn new(notify: Notify, period: Option<Duration>) -> Self {
+        Self {
+            notify,
+            interval: period.map(|period| period / 2),
+            last: Duration::ZERO,
+        }
+    }
+
+    fn turn(&mut self, now: Duration) {
+        if self
+            .interval
+            .is_some_and(|interval| now >= self.last + interval)
+        {
+            // A manager that doesn't read hears nothing, and draws its own conclusion.
+            let _ = self.notify.watchdog();
+            self.last = now;
+        }
+    }
+}
+
+struct Peer {
+    connection: Connection,
+    client: Client,
+    gone: bool,
+}
+
+struct Server<'k, S: Storage> {
+    keyd: &'k mut Keyd<S>,
+    peers: Vec<Peer>,
+    /// One octet longer than any request, so that a longer one shows.
+    request: Vec<u8>,
+    answers: Vec<u8>,
+    /// Whose answer lies where in `answers`, until they are settled.
+    pending: Vec<(usize, Range<usize>)>,
+    used: usize,
+}
+
+impl<S: Storage> Server<'_, S> {
+    /// Waits, accepts, lets each connection that has one ask one request, answers.
+    fn pass(
+        &mut self,
+        listeners: &[(Role, Listener)],
+        watchdog: &mut Watchdog,
+    ) -> Result<(), ServeError> {
+        let mut entries = Vec::with_capacity(listeners.len() + self.peers.len());
+        entries.extend(
+            listeners
+                .iter()
+                .map(|(_, listener)| poll::Entry::readable(listener)),
+        );
+        entries.extend(
+            self.peers
+                .iter()
+                .map(|peer| poll::Entry::readable(&peer.connection)),
+        );
+        poll::wait(&mut entries, watchdog.interval).map_err(ServeError::Poll)?;
+        let now = clock::boottime();
+        watchdog.turn(now);
+
+        let (of_listeners, of_peers) = entries.split_at(listeners.len());
+        for index in (0..of_peers.len()).filter(|&index| of_peers[index].ready()) {
+            self.request_of(index, now)?;
+        }
+        self.settle()?;
+        self.peers.retain(|peer| !peer.gone);
+        for ((role, listener), entry) in listeners.iter().zip(of_listeners) {
+            if entry.ready() {
+                self.accept(*role, listener)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads one request and puts its answer in line.
+    fn request_of(&mut self, index: usize, now: Duration) -> Result<(), ServeError> {
+        if self.answers.len() - self.used < MAX_ANSWER {
+            self.settle()?;
+        }
+        let peer = &mut self.peers[index];
+        let length = match peer.connection.receive(&mut self.request) {
+            Ok(Received::Datagram(length)) => length,
+            // Longer than any request: its length alone will be refused.
+            Ok(Received::Truncated) => self.request.len(),
+            Ok(Received::Nothing) => return Ok(()),
+            Ok(Received::Closed) | Err(_) => {
+                peer.gone = true;
+                return Ok(());
+            }
+        };
+        let room = self.answers[self.used..]
+            .first_chunk_mut()
+            .expect("there is room for an answer, or the pass was settled");
+        let written = self
+            .keyd
+            .serve(&mut peer.client, now, &self.request[..length], room);
+        memory::scrub();
+        self.pending.push((index, self.used..self.used + written));
+        self.used += written;
+        Ok(())
+    }
+
+    /// Makes the pass durable; then its answers leave. Where it can't be, every one becomes a refusal.
+    fn settle(&mut self) -> Result<(), ServeError> {
+        let flushed = self.keyd.flush();
+        memory::scrub();
+        for (index, range) in self.pending.drain(..) {
+            let peer = &mut self.peers[index];
+            let sent = match flushed {
+                Ok(()) => peer.connection.send(&self.answers[range]),
+                Err(StorageFailed) => send_refusal(&peer.connection, Refusal::Storage),
+            };
+            if let Err(error) = sent {
+                peer.gone = true;
+                if error.kind() == io::ErrorKind::WouldBlock {
+                    Event::Unread {
+                        role: peer.client.role(),
+                        uid: peer.client.uid(),
+                    }
+                    .log();
+                }
+            }
+        }
+        self.answers[..self.used].zeroize();
+        self.used = 0;
+        flushed.map_err(ServeError::Storage)
+    }
+
+    /// Accepts one connection, or tells it why not.
+    fn accept(&mut self, role: Role, listener: &Listener) -> Result<(), ServeError> {
+        let Some(connection) = listener.accept().map_err(ServeError::Accept)? else {
+            return Ok(());
+        };
+        let uid = connection.peer_uid();
+        let refusal = match self.keyd.connect(role, uid) {
+            None => {
+                Event::Stranger { role, uid }.log();
+                Refusal::NotPermitted {
+                    request: RequestKind::Hello,
+                    role,
+                }
+            }
+            Some(_) if self.held_by(role, uid) == CONNECTIONS_PER_USER => {
+                Event::TooManyConnections { role, uid }.log();
+                Refusal::TooManyConnections {
+                    limit: CONNECTIONS_PER_USER as u8,
+                }
+            }
+            Some(client) => {
+                self.peers.push(Peer {
+                    connection,
+                    client,
+                    gone: false,
+                });
+                return Ok(());
+            }
+        };
+        // A peer that left already misses nothing.
+        let _ = send_refusal(&connection, refusal);
+        Ok(())
+    }
+
+    fn held_by(&self, role: Role, uid: u32) -> usize {
+        let held = |peer: &&Peer| (peer.client.role(), peer.client.uid()) == (role, uid);
+        self.peers.iter().filter(held).count()
+    }
+}
+
+fn send_refusal(connection: &Connection, refusal: Refusal) -> io::Result<()> {
+    let mut buffer = [0; 64];
+    let answer = encode_answer::<Hello>(&Err(refusal), &mut buffer)
+        .expect("a refusal without a text takes a few octets");
+    connection.send(answer)
+}
