@@ -1,0 +1,224 @@
+//! A gateway under test: keyd and netd in a folder, from the factory to a working SIM.
+
+use std::{ffi::OsString, net::SocketAddr, path::Path};
+
+use softsim_client::{
+    keyd::Connection,
+    netd::{self, Command, Control, Event, Report},
+    paths::Sockets,
+    proto::{
+        StatusAnswer,
+        requests::{
+            AddTrustAnchor, CertificateRequest, Commit, GenerateDeviceKey, SealingStatement,
+            SetDeviceCertificate, Stage, Status,
+        },
+    },
+};
+use softsim_issuer::{DeviceCertificate, IssuerSigningKey, seal_for_device};
+use softsim_profile::Profile;
+use softsim_sandbox::random;
+
+use crate::{
+    error::{Error, Result},
+    pki::Authority,
+    processes::{Daemon, Folder, NetdBootstrap, NetdConfig},
+    recorder::Recorder,
+};
+
+/// How a gateway differs from the usual one.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Write the conversation between the daemons to `ipc.record`.
+    pub record: bool,
+    /// More arguments for keyd, e.g. `--key-memory=require`.
+    pub keyd_arguments: Vec<OsString>,
+}
+
+/// The two daemons of one device. What is still running ends with this value.
+pub struct Gateway {
+    // In the order in which they go: netd would report a keyd that went first.
+    netd: Option<Daemon>,
+    recorder: Option<Recorder>,
+    keyd: Option<Daemon>,
+    folder: Folder,
+    options: Options,
+}
+
+/// What the operator keeps of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Enrolled {
+    /// The device id in hexadecimal, which is the endpoint name.
+    pub endpoint: String,
+    /// The device certificate, DER.
+    pub certificate: Vec<u8>,
+    /// The sealing statement, signed by the device key.
+    pub statement: Vec<u8>,
+}
+
+impl Enrolled {
+    /// Seals a profile for this device and no other.
+    pub fn seal(
+        &self,
+        profile: &Profile,
+        issuer: &IssuerSigningKey,
+        sequence: u64,
+    ) -> Result<Vec<u8>> {
+        let certificate = DeviceCertificate::parse(&self.certificate)?;
+        let sealed = seal_for_device(profile, &certificate, &self.statement, issuer, sequence)?;
+        Ok(sealed.package)
+    }
+}
+
+impl Gateway {
+    /// Starts keyd in an empty folder.
+    pub fn start(folder: &Path, options: Options) -> Result<Self> {
+        let mut gateway = Self {
+            netd: None,
+            recorder: None,
+            keyd: None,
+            folder: Folder::create(folder)?,
+            options,
+        };
+        gateway.start_keyd()?;
+        Ok(gateway)
+    }
+
+    /// The folder with everything.
+    pub fn folder(&self) -> &Folder {
+        &self.folder
+    }
+
+    /// Where the daemons' sockets are.
+    pub fn sockets(&self) -> Sockets {
+        self.folder.sockets()
+    }
+
+    /// Starts keyd again on its state, after [`Self::stop`].
+    pub fn start_keyd(&mut self) -> Result<()> {
+        let network = self.sockets().network;
+        if self.options.record {
+            let own = self.folder.recorded_socket();
+            let arguments = &self.options.keyd_arguments;
+            self.keyd = Some(Daemon::keyd(&self.folder, &own, arguments)?);
+            let record = self.folder.file("ipc.record");
+            self.recorder = Some(Recorder::start(&network, &own, &record)?);
+        } else {
+            let arguments = &self.options.keyd_arguments;
+            self.keyd = Some(Daemon::keyd(&self.folder, &network, arguments)?);
+        }
+        Ok(())
+    }
+
+    /// Starts netd, with a bootstrap server or without.
+    pub fn start_netd(&mut self, bootstrap: Option<NetdBootstrap>) -> Result<()> {
+        let config = NetdConfig::new(&self.folder, bootstrap)?;
+        self.netd = Some(Daemon::netd(&self.folder, &config)?);
+        Ok(())
+    }
+
+    /// Kills both daemons, as a power cut would.
+    pub fn stop(&mut self) {
+        self.netd = None;
+        self.recorder = None;
+        self.keyd = None;
+    }
+
+    /// keyd, while it runs.
+    pub fn keyd(&mut self) -> Option<&mut Daemon> {
+        self.keyd.as_mut()
+    }
+
+    /// netd, while it runs.
+    pub fn netd(&mut self) -> Option<&mut Daemon> {
+        self.netd.as_mut()
+    }
+
+    /// A connection to keyd's admin socket.
+    pub fn admin(&self) -> Result<Connection> {
+        Ok(Connection::connect(&self.sockets().admin)?)
+    }
+
+    /// What keyd says of itself.
+    pub fn status(&self) -> Result<StatusAnswer> {
+        Ok(self.admin()?.call(&Status {})?)
+    }
+
+    /// The factory: keys made inside keyd, a certificate of the authority, trust in the operator.
+    pub fn enrol(&self, authority: &Authority, issuer: &IssuerSigningKey) -> Result<Enrolled> {
+        let mut keyd = self.admin()?;
+        let device_id = keyd.call(&GenerateDeviceKey {})?.device_id;
+        let request = keyd.call(&CertificateRequest {})?.der;
+        let certificate = authority.sign_device(&request)?;
+        keyd.call(&SetDeviceCertificate {
+            certificate: &certificate,
+        })?;
+        let statement = keyd.call(&SealingStatement {})?.statement;
+        let issuer = issuer.public().to_spki();
+        keyd.call(&AddTrustAnchor { issuer: &issuer })?;
+        Ok(Enrolled {
+            endpoint: hex::encode(device_id),
+            certificate,
+            statement,
+        })
+    }
+
+    /// Installs a sealed package through the admin socket; returns the profile's ICCID.
+    pub fn install(&self, package: &[u8]) -> Result<Option<String>> {
+        let mut txid = [0; 16];
+        random::fill(&mut txid);
+        let mut keyd = self.admin()?;
+        let staged = keyd.call(&Stage {
+            txid,
+            package: Some(package),
+        })?;
+        keyd.call(&Commit { txid })?;
+        Ok(staged.iccid)
+    }
+
+    /// Bootstraps now.
+    pub fn bootstrap(&self) -> Result<(netd::Bootstrap, Vec<Event>)> {
+        match self.ask(&Command::Bootstrap {})? {
+            (Report::Bootstrap(bootstrap), events) => Ok((bootstrap, events)),
+            _ => Err(Error::Missing("a report of the bootstrap")),
+        }
+    }
+
+    /// Authenticates once against a RADIUS server.
+    pub fn eap_test(
+        &self,
+        radius: SocketAddr,
+        secret: &[u8],
+        identity: Option<&str>,
+    ) -> Result<(netd::EapTest, Vec<Event>)> {
+        let command = Command::EapTest {
+            radius,
+            secret: netd::RadiusSecret::new(secret.to_vec()),
+            identity: identity.map(str::to_owned),
+        };
+        match self.ask(&command)? {
+            (Report::EapTest(report), events) => Ok((report, events)),
+            _ => Err(Error::Missing("a report of the authentication")),
+        }
+    }
+
+    /// What netd says of itself.
+    pub fn netd_status(&self) -> Result<netd::Status> {
+        match self.ask(&Command::Status {})? {
+            (Report::Status(status), _) => Ok(status),
+            _ => Err(Error::Missing("a report of the state")),
+        }
+    }
+
+    /// Asks netd, and returns its report with the events before it.
+    fn ask(&self, command: &Command) -> Result<(Report, Vec<Event>)> {
+        let mut events = Vec::new();
+        for event in Control::run(&self.sockets().netd, command)? {
+            match event? {
+                Event::Done { report } => return Ok((report, events)),
+                Event::Failed { failure, reason } => return Err(Error::Failed { failure, reason }),
+                event => events.push(event),
+            }
+        }
+        Err(Error::Missing("a last event"))
+    }
+}

@@ -1,0 +1,320 @@
+//! The whole lab: a gateway, its home network, and the servers that provision and manage it.
+
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    path::{Path, PathBuf},
+    time::{Duration, Instant},
+};
+
+use secrecy::{ExposeSecret, SecretString};
+use softsim_carriers::radius::Secret;
+use softsim_client::netd::{self, Event};
+use softsim_coap::Response;
+use softsim_issuer::IssuerSigningKey;
+use softsim_lwm2m::ContentFormat;
+use softsim_sandbox::random;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::{
+    bootstrap_server::{Account, BootstrapServer, Plan},
+    coap_server::CoapServer,
+    dtls_server::DtlsServer,
+    eap_server,
+    eap_sim_db::EapSimDb,
+    error::{Error, Result},
+    gateway::{self, Enrolled, Gateway},
+    hostapd::{self, Hostapd},
+    management_server::{ManagementServer, RequestError},
+    pki::{Authority, Credentials},
+    processes::NetdBootstrap,
+    radius_server::{RadiusServer, Responder},
+    subscription::{Subscription, random_profile},
+};
+
+/// How long a registration lasts, in seconds.
+const LIFETIME: u32 = 300;
+
+/// The management server's Short Server ID.
+const SHORT_SERVER_ID: u16 = 123;
+
+/// How a lab differs from the usual one.
+pub struct Options {
+    /// The profile file; a random profile where it is absent.
+    pub profile: Option<String>,
+    /// What the bootstrap server writes in.
+    pub format: ContentFormat,
+    /// How the EAP server behaves.
+    pub eap: eap_server::Config,
+    /// How the gateway is run.
+    pub gateway: gateway::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            profile: None,
+            format: ContentFormat::Tlv,
+            eap: eap_server::Config::default(),
+            gateway: gateway::Options::default(),
+        }
+    }
+}
+
+/// A running lab. Everything that it started ends with this value.
+pub struct Home {
+    gateway: Gateway,
+    subscription: Subscription,
+    issuer: IssuerSigningKey,
+    authority: Authority,
+    format: ContentFormat,
+    bootstrap_server: BootstrapServer,
+    management_server: ManagementServer,
+    management_certificate: Vec<u8>,
+    radius: SocketAddr,
+    radius_secret: SecretString,
+    sequence: u64,
+    /// How long each step took.
+    times: Vec<(&'static str, Duration)>,
+    // Last: the servers above live on it.
+    runtime: Runtime,
+}
+
+impl Home {
+    /// Starts everything in an empty folder, enrols the device, and provisions it over the network.
+    pub fn up(folder: &Path, options: Options) -> Result<Self> {
+        let mut home = Self::start(folder, options)?;
+        let enrolled = home.enrol()?;
+        home.plan(&enrolled)?;
+        home.start_netd()?;
+        home.bootstrap()?;
+        Ok(home)
+    }
+
+    /// Starts the servers and keyd; the device is as it left the factory's soldering line.
+    pub fn start(folder: &Path, options: Options) -> Result<Self> {
+        let begun = Instant::now();
+        let text = options
+            .profile
+            .unwrap_or_else(|| random_profile().to_string());
+        let subscription = Subscription::new(&text)?;
+        let gateway = Gateway::start(folder, options.gateway)?;
+        gateway.folder().write("profile.toml", text.as_bytes())?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("lab")
+            .enable_all()
+            .build()?;
+        let authority = Authority::new("softsim lab")?;
+        gateway
+            .folder()
+            .write("ca.pem", authority.certificate_pem().as_bytes())?;
+        let issuer = IssuerSigningKey::generate();
+        let credentials = authority.server("softsim lab bootstrap server")?;
+        let coap = coap_server(&runtime, &authority, &credentials)?;
+        let bootstrap_server = BootstrapServer::start(runtime.handle(), coap)?;
+        let credentials = authority.server("softsim lab management server")?;
+        let coap = coap_server(&runtime, &authority, &credentials)?;
+        let management_server = ManagementServer::start(runtime.handle(), coap)?;
+        let radius_secret = radius_secret();
+        let radius = {
+            let octets = radius_secret.expose_secret().as_bytes();
+            gateway.folder().write("radius.secret", octets)?;
+            let socket = gateway.folder().file("auc.sock");
+            start_access(&runtime, &subscription, octets, options.eap, &socket)?
+        };
+        Ok(Self {
+            gateway,
+            subscription,
+            issuer,
+            authority,
+            format: options.format,
+            bootstrap_server,
+            management_server,
+            management_certificate: credentials.certificate,
+            radius,
+            radius_secret,
+            sequence: 0,
+            times: vec![("start", begun.elapsed())],
+            runtime,
+        })
+    }
+
+    /// The factory's part.
+    pub fn enrol(&mut self) -> Result<Enrolled> {
+        let begun = Instant::now();
+        let enrolled = self.gateway.enrol(&self.authority, &self.issuer)?;
+        self.times.push(("enrol", begun.elapsed()));
+        Ok(enrolled)
+    }
+
+    /// Seals the profile for a device and tells the bootstrap server to write it, with the account of
+    /// the management server.
+    pub fn plan(&mut self, device: &Enrolled) -> Result<()> {
+        let begun = Instant::now();
+        let package = self.seal(device)?;
+        let plan = Plan::new(self.format, &self.account(), Some(&package))
+            .ok_or(Error::Missing("a format for instances"))?;
+        self.bootstrap_server.set_plan(&device.endpoint, plan);
+        self.times.push(("seal", begun.elapsed()));
+        Ok(())
+    }
+
+    /// Seals the profile for a device, with a sequence that it hasn't seen.
+    pub fn seal(&mut self, device: &Enrolled) -> Result<Vec<u8>> {
+        self.sequence += 1;
+        device.seal(&self.subscription.profile, &self.issuer, self.sequence)
+    }
+
+    /// The account of the management server.
+    pub fn account(&self) -> Account {
+        Account {
+            uri: format!("coaps://{}", self.management_server.address()),
+            certificate: self.management_certificate.clone(),
+            ssid: SHORT_SERVER_ID,
+            lifetime: LIFETIME,
+        }
+    }
+
+    /// Starts netd with the bootstrap server that it knows from the factory.
+    pub fn start_netd(&mut self) -> Result<()> {
+        let authority = self.gateway.folder().file("ca.pem");
+        let bootstrap = NetdBootstrap::new(self.bootstrap_server.address(), authority);
+        self.gateway.start_netd(Some(bootstrap))
+    }
+
+    /// Bootstraps and registers.
+    pub fn bootstrap(&mut self) -> Result<netd::Bootstrap> {
+        let begun = Instant::now();
+        let (report, _) = self.gateway.bootstrap()?;
+        self.times.push(("bootstrap", begun.elapsed()));
+        Ok(report)
+    }
+
+    /// Authenticates once, against the lab's own server.
+    pub fn eap_test(&mut self) -> Result<(netd::EapTest, Vec<Event>)> {
+        self.eap_test_at(self.radius)
+    }
+
+    /// Authenticates once, against another server that knows the secret.
+    pub fn eap_test_at(&mut self, radius: SocketAddr) -> Result<(netd::EapTest, Vec<Event>)> {
+        let begun = Instant::now();
+        let secret = self.radius_secret.expose_secret().as_bytes();
+        let outcome = self.gateway.eap_test(radius, secret, None)?;
+        self.times.push(("authenticate", begun.elapsed()));
+        Ok(outcome)
+    }
+
+    /// Reads something of a registered device.
+    pub fn read(
+        &self,
+        endpoint: &str,
+        path: softsim_lwm2m::Path,
+        format: ContentFormat,
+    ) -> std::result::Result<Response, RequestError> {
+        let asked = self.management_server.read(endpoint, path, format);
+        self.runtime.block_on(asked)
+    }
+
+    /// Observes something of a registered device; notifications come into the server's journal.
+    pub fn observe(
+        &self,
+        endpoint: &str,
+        path: softsim_lwm2m::Path,
+        format: ContentFormat,
+    ) -> std::result::Result<Response, RequestError> {
+        let asked = self.management_server.observe(endpoint, path, format);
+        self.runtime.block_on(asked)
+    }
+
+    /// Starts Debian's hostapd in front of the same AuC.
+    pub fn hostapd(&self, options: hostapd::Options) -> Result<Hostapd> {
+        let (folder, auc) = (self.gateway.folder(), self.auc_socket());
+        let started = Hostapd::start(folder.path(), &auc, &self.radius_secret, options)?;
+        Ok(started)
+    }
+
+    /// The gateway.
+    pub fn gateway(&mut self) -> &mut Gateway {
+        &mut self.gateway
+    }
+
+    /// The subscription and its AuC.
+    pub fn subscription(&self) -> &Subscription {
+        &self.subscription
+    }
+
+    /// The bootstrap server.
+    pub fn bootstrap_server(&self) -> &BootstrapServer {
+        &self.bootstrap_server
+    }
+
+    /// The management server.
+    pub fn management_server(&self) -> &ManagementServer {
+        &self.management_server
+    }
+
+    /// Where the lab's own RADIUS server is.
+    pub fn radius(&self) -> SocketAddr {
+        self.radius
+    }
+
+    /// The file with the secret that RADIUS clients share with it.
+    pub fn radius_secret_file(&self) -> PathBuf {
+        self.gateway.folder().file("radius.secret")
+    }
+
+    /// Where the AuC answers as hostapd's `eap_sim_db` would.
+    pub fn auc_socket(&self) -> PathBuf {
+        self.gateway.folder().file("auc.sock")
+    }
+
+    /// How long each step took, in order.
+    pub fn times(&self) -> &[(&'static str, Duration)] {
+        &self.times
+    }
+}
+
+/// A CoAP server on a free port of the loopback interface.
+fn coap_server(
+    runtime: &Runtime,
+    authority: &Authority,
+    credentials: &Credentials,
+) -> Result<CoapServer> {
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let dtls = DtlsServer::bind(anywhere, credentials, authority.certificate());
+    Ok(CoapServer::new(runtime.block_on(dtls)?))
+}
+
+/// Text, since hostapd and its kind keep secrets in text files.
+fn radius_secret() -> SecretString {
+    let mut octets = [0; 16];
+    random::fill(&mut octets);
+    hex::encode(octets).into()
+}
+
+/// The EAP server over RADIUS, and the AuC's socket for hostapd; both end with the runtime.
+fn start_access(
+    runtime: &Runtime,
+    subscription: &Subscription,
+    secret: &[u8],
+    config: eap_server::Config,
+    auc_socket: &Path,
+) -> Result<SocketAddr> {
+    let _context = runtime.enter();
+    let secret = Secret::new(secret.to_vec()).map_err(std::io::Error::other)?;
+    let responder =
+        Responder::new(secret, config, subscription.auc.clone()).map_err(std::io::Error::other)?;
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = runtime.block_on(RadiusServer::bind(anywhere, responder))?;
+    let address = server.local_address()?;
+    runtime.spawn(async {
+        let Err(error) = server.serve().await;
+        eprintln!("softsim-lab: RADIUS server: {error}");
+    });
+    let eap_sim_db = EapSimDb::bind(auc_socket, subscription.auc.clone())?;
+    runtime.spawn(async {
+        let Err(error) = eap_sim_db.serve().await;
+        eprintln!("softsim-lab: AuC: {error}");
+    });
+    Ok(address)
+}

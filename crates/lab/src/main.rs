@@ -1,0 +1,198 @@
+//! `softsim-lab`: a home network in a box.
+
+use std::{
+    fs, io,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+use softsim_issuer::{IssuerSigningKey, profile_toml};
+use softsim_lab::{
+    error::{Error, Result},
+    gateway::{self, Gateway},
+    home::{Home, Options},
+    pki::Authority,
+    processes::ProcessError,
+};
+use softsim_lwm2m::ContentFormat;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// A home network in a box: AuC, EAP-AKA' server, LwM2M servers, and a gateway to try them with.
+#[derive(Parser)]
+#[command(version)]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts the lab with a gateway that is enrolled and provisioned over the network.
+    ///
+    /// Prints where everything is as KEY=VALUE lines, then READY, and stays until SIGINT or SIGTERM.
+    Up {
+        #[command(flatten)]
+        place: Place,
+        /// A profile file; a random profile where it is absent.
+        #[arg(long, value_name = "FILE")]
+        profile: Option<PathBuf>,
+        /// What the bootstrap server writes in: tlv or senml-cbor.
+        #[arg(long, value_name = "FORMAT", default_value = "tlv", value_parser = format)]
+        format: ContentFormat,
+    },
+    /// Starts keyd and netd alone, with a profile and without any server.
+    Keyd {
+        #[command(flatten)]
+        place: Place,
+        /// A profile file.
+        #[arg(long, value_name = "FILE")]
+        profile: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct Place {
+    /// The lab's folder: new, or empty.
+    #[arg(long, value_name = "DIR")]
+    dir: PathBuf,
+    /// Write the conversation between the daemons to DIR/ipc.record. It holds RES and MSK.
+    #[arg(long)]
+    record: bool,
+}
+
+fn format(name: &str) -> std::result::Result<ContentFormat, String> {
+    match name {
+        "tlv" => Ok(ContentFormat::Tlv),
+        "senml-cbor" => Ok(ContentFormat::SenmlCbor),
+        other => Err(format!("expected tlv or senml-cbor, came {other}")),
+    }
+}
+
+fn main() -> ExitCode {
+    let outcome = match CommandLine::parse().command {
+        Command::Up {
+            place,
+            profile,
+            format,
+        } => up(&place, profile.as_deref(), format),
+        Command::Keyd { place, profile } => keyd(&place, &profile),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("softsim-lab: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn up(place: &Place, profile: Option<&Path>, format: ContentFormat) -> Result<()> {
+    let ended = Ended::watch()?;
+    let options = Options {
+        profile: profile.map(read).transpose()?,
+        format,
+        gateway: place.gateway(),
+        ..Options::default()
+    };
+    let mut home = Home::up(&place.dir, options)?;
+    print_gateway(home.gateway());
+    println!("SOFTSIM_RADIUS={}", home.radius());
+    println!(
+        "SOFTSIM_RADIUS_SECRET_FILE={}",
+        home.radius_secret_file().display()
+    );
+    println!("SOFTSIM_AUC_SOCKET={}", home.auc_socket().display());
+    println!(
+        "SOFTSIM_BOOTSTRAP_SERVER={}",
+        home.bootstrap_server().address()
+    );
+    println!(
+        "SOFTSIM_MANAGEMENT_SERVER={}",
+        home.management_server().address()
+    );
+    println!("READY");
+    ended.wait();
+    Ok(())
+}
+
+fn keyd(place: &Place, profile: &Path) -> Result<()> {
+    let ended = Ended::watch()?;
+    let profile = profile_toml::parse(&read(profile)?)?;
+    let mut gateway = Gateway::start(&place.dir, place.gateway())?;
+    let issuer = IssuerSigningKey::generate();
+    let enrolled = gateway.enrol(&Authority::new("softsim lab")?, &issuer)?;
+    gateway.install(&enrolled.seal(&profile, &issuer, 1)?)?;
+    gateway.start_netd(None)?;
+    print_gateway(&mut gateway);
+    println!("READY");
+    ended.wait();
+    Ok(())
+}
+
+impl Place {
+    fn gateway(&self) -> gateway::Options {
+        gateway::Options {
+            record: self.record,
+            ..gateway::Options::default()
+        }
+    }
+}
+
+fn read(profile: &Path) -> Result<String> {
+    fs::read_to_string(profile).map_err(|source| {
+        Error::Process(ProcessError::File {
+            path: profile.to_owned(),
+            source,
+        })
+    })
+}
+
+/// What softsimctl and the SDK read from the environment, and who is who.
+fn print_gateway(gateway: &mut Gateway) {
+    let sockets = gateway.sockets();
+    println!("SOFTSIM_ADMIN_SOCKET={}", sockets.admin.display());
+    println!("SOFTSIM_NETWORK_SOCKET={}", sockets.network.display());
+    println!("SOFTSIM_APP_SOCKET={}", sockets.app.display());
+    println!("SOFTSIM_NETD_SOCKET={}", sockets.netd.display());
+    if let Some(keyd) = gateway.keyd() {
+        println!("SOFTSIM_KEYD_PID={}", keyd.id());
+    }
+    if let Some(netd) = gateway.netd() {
+        println!("SOFTSIM_NETD_PID={}", netd.id());
+    }
+}
+
+/// Waits for the signals that end the lab. Watched before anything is started, so that a signal on
+/// the way doesn't leave a daemon behind.
+struct Ended {
+    runtime: tokio::runtime::Runtime,
+    interrupt: tokio::signal::unix::Signal,
+    terminate: tokio::signal::unix::Signal,
+}
+
+impl Ended {
+    fn watch() -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
+        let _context = runtime.enter();
+        let interrupt = signal(SignalKind::interrupt())?;
+        let terminate = signal(SignalKind::terminate())?;
+        drop(_context);
+        Ok(Self {
+            runtime,
+            interrupt,
+            terminate,
+        })
+    }
+
+    fn wait(mut self) {
+        self.runtime.block_on(async {
+            tokio::select! {
+                _ = self.interrupt.recv() => {}
+                _ = self.terminate.recv() => {}
+            }
+        });
+    }
+}

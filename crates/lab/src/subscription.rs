@@ -1,0 +1,140 @@
+//! The subscription that the lab gives out: one from a file, or one made at random.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use softsim_aka::{AlgorithmSet, Amf, Milenage, Rand};
+use softsim_issuer::profile_toml;
+use softsim_profile::Profile;
+use softsim_sandbox::random;
+use zeroize::Zeroizing;
+
+use crate::{
+    auc::{Auc, Subscriber},
+    error::Result,
+};
+
+/// A profile with the AuC that holds its other half.
+pub struct Subscription {
+    /// What the device gets.
+    pub profile: Profile,
+    /// What authenticates the device.
+    pub auc: Arc<Mutex<Auc>>,
+    /// Every RAND that the AuC drew.
+    rands: Arc<Mutex<Vec<[u8; Rand::LENGTH]>>>,
+}
+
+/// A secret that must not leave keyd.
+pub struct Secret {
+    /// What it is, e.g. `CK`.
+    pub name: &'static str,
+    /// Its octets.
+    pub octets: Zeroizing<Vec<u8>>,
+}
+
+impl Subscription {
+    /// The subscription of a profile file.
+    pub fn new(text: &str) -> Result<Self> {
+        let profile = profile_toml::parse(text)?;
+        let rands = Arc::<Mutex<Vec<_>>>::default();
+        let drawn = rands.clone();
+        let mut auc = Auc::new(move |octets| {
+            random::fill(octets);
+            if let Ok(rand) = (&*octets).try_into() {
+                (drawn.lock().unwrap_or_else(PoisonError::into_inner)).push(rand);
+            }
+        });
+        // EAP-AKA' takes only vectors with the separation bit (RFC 9048 §3.3), whatever else AMF says.
+        let [high, low] = *profile.amf.as_bytes();
+        let subscriber = Subscriber::new(
+            &profile.k,
+            &profile.opc,
+            Amf::new([high | 0x80, low]),
+            profile.sqn.floor(),
+            profile.sqn.parameters().ind_bits,
+        );
+        auc.insert(profile.imsi.digits(), subscriber);
+        Ok(Self {
+            profile,
+            auc: Arc::new(Mutex::new(auc)),
+            rands,
+        })
+    }
+
+    /// K, OPc, and CK and IK of every vector so far: what a check of records and logs looks for.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let secret = |name, octets: &[u8]| Secret {
+            name,
+            octets: Zeroizing::new(octets.to_vec()),
+        };
+        let Profile { k, opc, .. } = &self.profile;
+        let mut secrets = vec![secret("K", k.as_bytes()), secret("OPc", opc.as_bytes())];
+        let milenage = Milenage::new(k, opc);
+        let rands = self.rands.lock().unwrap_or_else(PoisonError::into_inner);
+        for rand in rands.iter() {
+            let output = milenage.f2345(&Rand::new(*rand));
+            secrets.push(secret("CK", output.ck.as_bytes()));
+            secrets.push(secret("IK", output.ik.as_bytes()));
+        }
+        secrets
+    }
+}
+
+/// A profile file with a random subscription of the test network 001-01.
+pub fn random_profile() -> Zeroizing<String> {
+    let digits = |count| {
+        let mut octets = vec![0; count];
+        random::fill(&mut octets);
+        (octets.iter()).fold(String::new(), |digits, octet| {
+            format!("{digits}{}", octet % 10)
+        })
+    };
+    let key = || {
+        let mut octets = Zeroizing::new([0; 16]);
+        random::fill(&mut *octets);
+        Zeroizing::new(hex::encode(&*octets))
+    };
+    Zeroizing::new(format!(
+        "iccid = \"8988211{}\"\nimsi = \"00101{}\"\nmnc_length = 2\nalgorithm = \"milenage\"\n\
+         k = \"{}\"\nopc = \"{}\"\namf = \"8000\"\nsqn = \"000000000000\"\nind_bits = 5\n",
+        digits(13),
+        digits(10),
+        *key(),
+        *key(),
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_random_profile_is_one_and_no_two_are_the_same() {
+        let [one, two] = [random_profile(), random_profile()];
+        let [one, two] = [one, two].map(|text| Subscription::new(&text).unwrap().profile);
+        assert_eq!(one.imsi.mcc(), "001");
+        assert!(one.k != two.k && one.imsi != two.imsi);
+    }
+
+    #[test]
+    fn the_secrets_are_those_of_the_vectors_that_were_given_out() {
+        let subscription = Subscription::new(&random_profile()).unwrap();
+        let imsi = subscription.profile.imsi.digits().to_owned();
+        let vector = subscription.auc.lock().unwrap().vector(&imsi).unwrap();
+        let secrets = subscription.secrets();
+        let names: Vec<_> = secrets.iter().map(|secret| secret.name).collect();
+        assert_eq!(names, ["K", "OPc", "CK", "IK"]);
+        assert_eq!(*secrets[2].octets, vector.ck.as_bytes());
+        assert_eq!(*secrets[3].octets, vector.ik.as_bytes());
+    }
+
+    #[test]
+    fn an_amf_without_the_separation_bit_gets_it() {
+        let text = random_profile().replace("\"8000\"", "\"0000\"");
+        let subscription = Subscription::new(&text).unwrap();
+        let imsi = subscription.profile.imsi.digits().to_owned();
+        let vector = subscription.auc.lock().unwrap().vector(&imsi).unwrap();
+        assert!(vector.autn.amf().separation_bit());
+    }
+}
