@@ -26,16 +26,30 @@ struct Entry {
 pub(crate) struct Answered(VecDeque<Entry>);
 
 impl Answered {
-    pub(crate) fn record(&mut self, conversation: u64, identifier: u8, request: Fingerprint, answer: Vec<u8>) {
+    pub(crate) fn record(
+        &mut self,
+        conversation: u64,
+        identifier: u8,
+        request: Fingerprint,
+        answer: Vec<u8>,
+    ) {
         if self.0.len() == KEPT {
             self.0.pop_front();
         }
-        self.0.push_back(Entry { conversation, identifier, request, answer });
+        self.0.push_back(Entry {
+            conversation,
+            identifier,
+            request,
+            answer,
+        });
     }
 
     /// The answer to this very request, in whatever conversation.
     pub(crate) fn to_request(&self, request: &Fingerprint) -> Option<&[u8]> {
-        self.0.iter().find(|entry| entry.request == *request).map(|entry| &entry.answer[..])
+        self.0
+            .iter()
+            .find(|entry| entry.request == *request)
+            .map(|entry| &entry.answer[..])
     }
 
     /// The answer that went out under this identifier in this conversation: a request with it is a retransmission,

@@ -53,8 +53,14 @@ impl fmt::Debug for Nai {
 impl fmt::Display for BadNai {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            BadNai::Length { octets } => write!(f, "expected an identity of 1 to {LONGEST_NAI} octets, got {octets}"),
-            BadNai::Control => write!(f, "expected an identity without control characters, got one"),
+            BadNai::Length { octets } => write!(
+                f,
+                "expected an identity of 1 to {LONGEST_NAI} octets, got {octets}"
+            ),
+            BadNai::Control => write!(
+                f,
+                "expected an identity without control characters, got one"
+            ),
         }
     }
 }
@@ -91,7 +97,9 @@ impl NetworkName {
     /// Compares by fields between colons; a side may have more fields than the other (RFC 9048 section 3.1).
     pub fn matches(&self, received: &[u8]) -> bool {
         let expected = self.0.as_bytes().split(|octet| *octet == b':');
-        expected.zip(received.split(|octet| *octet == b':')).all(|(expected, received)| expected == received)
+        expected
+            .zip(received.split(|octet| *octet == b':'))
+            .all(|(expected, received)| expected == received)
     }
 }
 

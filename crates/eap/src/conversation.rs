@@ -3,7 +3,10 @@
 use crate::config::{Config, Nai, NetworkNamePolicy};
 use crate::kdf::{Negotiation, Verdict};
 use crate::outcome::{Distrust, Outcome, Reason, Unprocessable};
-use crate::packet::{AkaError, AkaMessage, Attribute, Builder, Code, Draft, Kind, Notification, Packet, Subtype, Type};
+use crate::packet::{
+    AkaError, AkaMessage, Attribute, Builder, Code, Draft, Kind, Notification, Packet, Subtype,
+    Type,
+};
 use crate::peer::{Answer, Ask, ChallengeAnswer};
 use crate::rounds::Rounds;
 
@@ -100,6 +103,11 @@ impl Conversation {
         self.identifier.is_some()
     }
 
+    /// Whether a challenge has come.
+    pub(crate) fn challenged(&self) -> bool {
+        self.challenged
+    }
+
     /// What the owner should be told about the last request, once.
     pub(crate) fn take_warning(&mut self) -> Option<String> {
         self.warning.take()
@@ -150,11 +158,17 @@ impl Conversation {
     /// Takes the answer to the open ask; `None` when it is not one, and the ask stays open.
     pub(crate) fn answer(&mut self, answer: Answer) -> Option<Reaction> {
         let judged = match (self.open.take()?, answer) {
-            (Step::Challenge { checkcode, result_indication }, Answer::Challenge(answer)) => {
-                self.challenge_answered(answer, checkcode, result_indication)
-            }
+            (
+                Step::Challenge {
+                    checkcode,
+                    result_indication,
+                },
+                Answer::Challenge(answer),
+            ) => self.challenge_answered(answer, checkcode, result_indication),
             (Step::Verify(code), Answer::Verify(true)) => self.notification_verified(code),
-            (Step::Verify(_), Answer::Verify(false)) => Err(Reason::Unprocessable(Unprocessable::Mac)),
+            (Step::Verify(_), Answer::Verify(false)) => {
+                Err(Reason::Unprocessable(Unprocessable::Mac))
+            }
             (Step::Mac { draft, then }, Answer::Mac(mac)) => {
                 self.phase = then;
                 Ok(Reaction::Respond(draft.with_mac(&mac)))
@@ -172,11 +186,16 @@ impl Conversation {
     pub(crate) fn success(&mut self, identifier: u8) -> Result<Outcome, &'static str> {
         self.expect(identifier)?;
         match self.phase {
-            Phase::Verified { result_indication: false } | Phase::Confirmed => {
+            Phase::Verified {
+                result_indication: false,
+            }
+            | Phase::Confirmed => {
                 self.phase = Phase::Over;
                 Ok(Outcome::Success)
             }
-            Phase::Verified { result_indication: true } => Err("the protected success notification has not come"),
+            Phase::Verified {
+                result_indication: true,
+            } => Err("the protected success notification has not come"),
             Phase::Unverified => Err("the server has not proved itself"),
             Phase::Failing(_) => Err("the conversation has failed"),
             Phase::Over => Err("the conversation is over"),
@@ -203,7 +222,9 @@ impl Conversation {
         match std::mem::replace(&mut self.phase, Phase::Over) {
             Phase::Over => None,
             Phase::Failing(reason) => Some(Outcome::Failure(reason)),
-            Phase::Unverified | Phase::Verified { .. } | Phase::Confirmed => Some(Outcome::Failure(Reason::Carrier)),
+            Phase::Unverified | Phase::Verified { .. } | Phase::Confirmed => {
+                Some(Outcome::Failure(Reason::Carrier))
+            }
         }
     }
 
@@ -218,26 +239,48 @@ impl Conversation {
     }
 
     /// AKA-Identity (RFC 4187 section 4.1).
-    fn identity(&mut self, config: &Config, packet: &Packet<'_>, message: &AkaMessage<'_>) -> Result<Reaction, Reason> {
+    fn identity(
+        &mut self,
+        config: &Config,
+        packet: &Packet<'_>,
+        message: &AkaMessage<'_>,
+    ) -> Result<Reaction, Reason> {
         if self.challenged {
-            return Err(Reason::Unprocessable(Unprocessable::Subtype(Subtype::Identity)));
+            return Err(Reason::Unprocessable(Unprocessable::Subtype(
+                Subtype::Identity,
+            )));
         }
         self.rounds.next(message)?;
         // There is no pseudonym and no re-authentication identity, so that every question has the same answer.
         self.identity = config.permanent.clone();
-        let response = self.response(Subtype::Identity, &[Attribute::Identity(self.identity.as_bytes())]).into_bytes();
+        let response = self
+            .response(
+                Subtype::Identity,
+                &[Attribute::Identity(self.identity.as_bytes())],
+            )
+            .into_bytes();
         self.rounds.record(packet.bytes(), &response);
         Ok(Reaction::Respond(response))
     }
 
     /// AKA'-Challenge: everything that can be judged without a key is judged before the SIM is asked.
-    fn challenge(&mut self, config: &Config, packet: &Packet<'_>, message: &AkaMessage<'_>) -> Result<Reaction, Reason> {
+    fn challenge(
+        &mut self,
+        config: &Config,
+        packet: &Packet<'_>,
+        message: &AkaMessage<'_>,
+    ) -> Result<Reaction, Reason> {
         if let Phase::Verified { .. } = self.phase {
-            return Err(Reason::Unprocessable(Unprocessable::Subtype(Subtype::Challenge)));
+            return Err(Reason::Unprocessable(Unprocessable::Subtype(
+                Subtype::Challenge,
+            )));
         }
         self.challenged = true;
         if let Verdict::Ask(choice) = self.kdf.judge(message.kdfs())? {
-            return Ok(Reaction::Respond(self.response(Subtype::Challenge, &[Attribute::Kdf(choice)]).into_bytes()));
+            return Ok(Reaction::Respond(
+                self.response(Subtype::Challenge, &[Attribute::Kdf(choice)])
+                    .into_bytes(),
+            ));
         }
         self.network_name(config, message.kdf_input())?;
         for (kind, there) in [
@@ -249,7 +292,10 @@ impl Conversation {
                 return Err(Reason::Unprocessable(Unprocessable::Missing(kind)));
             }
         }
-        if message.checkcode().is_some_and(|checkcode| checkcode != self.rounds.checkcode()) {
+        if message
+            .checkcode()
+            .is_some_and(|checkcode| checkcode != self.rounds.checkcode())
+        {
             return Err(Reason::Unprocessable(Unprocessable::Checkcode));
         }
         if self.challenges == MOST_CHALLENGES {
@@ -268,7 +314,9 @@ impl Conversation {
 
     /// AT_KDF_INPUT against the network we are on (RFC 9048 section 3.1).
     fn network_name(&mut self, config: &Config, received: Option<&[u8]>) -> Result<(), Reason> {
-        let received = received.filter(|name| !name.is_empty()).ok_or(Reason::Distrusted(Distrust::NoNetworkName))?;
+        let received = received
+            .filter(|name| !name.is_empty())
+            .ok_or(Reason::Distrusted(Distrust::NoNetworkName))?;
         match config.network_name_policy {
             _ if config.network_name.matches(received) => Ok(()),
             NetworkNamePolicy::Ignore => Ok(()),
@@ -300,35 +348,58 @@ impl Conversation {
         let mut attributes = vec![Attribute::Res { bits, value: &res }];
         attributes.extend(checkcode.then_some(Attribute::Checkcode(&hash)));
         attributes.extend(result_indication.then_some(Attribute::ResultInd));
-        Ok(self.under_mac(Subtype::Challenge, &attributes, Phase::Verified { result_indication }))
+        Ok(self.under_mac(
+            Subtype::Challenge,
+            &attributes,
+            Phase::Verified { result_indication },
+        ))
     }
 
     /// AT_AUTS and a copy of the agreed list of AT_KDF (RFC 9048 section 3.2), never AT_MAC.
     fn synchronization_failure(&self, auts: &[u8; 14]) -> Reaction {
         let mut attributes = vec![Attribute::Auts(auts)];
         attributes.extend(self.kdf.agreed().iter().map(|kdf| Attribute::Kdf(*kdf)));
-        Reaction::Respond(self.response(Subtype::SynchronizationFailure, &attributes).into_bytes())
+        Reaction::Respond(
+            self.response(Subtype::SynchronizationFailure, &attributes)
+                .into_bytes(),
+        )
     }
 
     /// AKA-Notification (RFC 4187 section 6.1).
-    fn notification(&mut self, packet: &Packet<'_>, message: &AkaMessage<'_>) -> Result<Reaction, Reason> {
+    fn notification(
+        &mut self,
+        packet: &Packet<'_>,
+        message: &AkaMessage<'_>,
+    ) -> Result<Reaction, Reason> {
         let missing = Reason::Unprocessable(Unprocessable::Missing(Kind::NOTIFICATION));
         let code = message.notification().ok_or(missing)?;
         if std::mem::replace(&mut self.notified, true) {
-            return Err(Reason::Unprocessable(Unprocessable::SecondNotification(code)));
+            return Err(Reason::Unprocessable(Unprocessable::SecondNotification(
+                code,
+            )));
         }
         let verified = matches!(self.phase, Phase::Verified { .. });
-        match (code.before_challenge(), code.success(), message.mac().is_some()) {
+        match (
+            code.before_challenge(),
+            code.success(),
+            message.mac().is_some(),
+        ) {
             // A server that refuses our RES counts the challenge as failed, and so still uses these codes after it.
             (true, false, false) => {
                 self.phase = Phase::Failing(Reason::Notified(code));
-                Ok(Reaction::Respond(self.response(Subtype::Notification, &[]).into_bytes()))
+                Ok(Reaction::Respond(
+                    self.response(Subtype::Notification, &[]).into_bytes(),
+                ))
             }
             (false, _, true) if verified => {
                 self.open = Some(Step::Verify(code));
-                Ok(Reaction::Ask(Ask::Verify { packet: packet.bytes().to_vec() }))
+                Ok(Reaction::Ask(Ask::Verify {
+                    packet: packet.bytes().to_vec(),
+                }))
             }
-            _ => Err(Reason::Unprocessable(Unprocessable::NotificationPhase(code))),
+            _ => Err(Reason::Unprocessable(Unprocessable::NotificationPhase(
+                code,
+            ))),
         }
     }
 
@@ -352,7 +423,12 @@ impl Conversation {
         Reaction::Respond(response.into_bytes())
     }
 
-    fn under_mac(&mut self, subtype: Subtype, attributes: &[Attribute<'_>], then: Phase) -> Reaction {
+    fn under_mac(
+        &mut self,
+        subtype: Subtype,
+        attributes: &[Attribute<'_>],
+        then: Phase,
+    ) -> Reaction {
         let draft = self.response(subtype, &[attributes, &[Attribute::Mac(&[0; 16])]].concat());
         let packet = draft.bytes().to_vec();
         self.open = Some(Step::Mac { draft, then });
@@ -360,7 +436,12 @@ impl Conversation {
     }
 
     fn response(&self, subtype: Subtype, attributes: &[Attribute<'_>]) -> Draft {
-        let builder = Builder::new(Code::Response, self.identifier.unwrap_or(0), Type::AkaPrime, subtype);
+        let builder = Builder::new(
+            Code::Response,
+            self.identifier.unwrap_or(0),
+            Type::AkaPrime,
+            subtype,
+        );
         attributes
             .iter()
             .fold(builder, |builder, attribute| builder.attribute(*attribute))

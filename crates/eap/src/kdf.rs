@@ -11,10 +11,7 @@ pub(crate) enum Negotiation {
     /// No list has come.
     Open,
     /// We asked for `choice` out of `offer`.
-    Asked {
-        offer: Vec<u16>,
-        choice: u16,
-    },
+    Asked { offer: Vec<u16>, choice: u16 },
     /// This list is the last of the negotiation, and every later challenge must carry it.
     Agreed(Vec<u16>),
 }
@@ -38,12 +35,19 @@ impl Negotiation {
         match self {
             Negotiation::Agreed(agreed) if *agreed == list => return Ok(Verdict::Proceed),
             Negotiation::Agreed(_) => return changed,
-            Negotiation::Asked { offer, choice } if first != *choice || list[1..] != offer[..] => return changed,
+            Negotiation::Asked { offer, choice } if first != *choice || list[1..] != offer[..] => {
+                return changed;
+            }
             Negotiation::Asked { .. } => {}
-            Negotiation::Open if has_duplicates(&list) => return Err(Reason::Distrusted(Distrust::DuplicateKdf)),
+            Negotiation::Open if has_duplicates(&list) => {
+                return Err(Reason::Distrusted(Distrust::DuplicateKdf));
+            }
             Negotiation::Open if first == CK_IK_PRIME => {}
             Negotiation::Open if list.contains(&CK_IK_PRIME) => {
-                *self = Negotiation::Asked { offer: list, choice: CK_IK_PRIME };
+                *self = Negotiation::Asked {
+                    offer: list,
+                    choice: CK_IK_PRIME,
+                };
                 return Ok(Verdict::Ask(CK_IK_PRIME));
             }
             Negotiation::Open => return Err(Reason::Distrusted(Distrust::UnsupportedKdf)),
@@ -71,7 +75,8 @@ fn has_duplicates(list: &[u16]) -> bool {
 mod tests {
     use super::*;
 
-    const CHANGED: Result<Verdict, Reason> = Err(Reason::Unprocessable(Unprocessable::KdfListChanged));
+    const CHANGED: Result<Verdict, Reason> =
+        Err(Reason::Unprocessable(Unprocessable::KdfListChanged));
 
     fn distrusted(why: Distrust) -> Result<Verdict, Reason> {
         Err(Reason::Distrusted(why))
@@ -112,7 +117,13 @@ mod tests {
     #[test]
     fn no_list_duplicates_and_unknown_functions_count_as_a_wrong_autn() {
         assert_eq!(Negotiation::Open.judge(vec![]), distrusted(Distrust::NoKdf));
-        assert_eq!(Negotiation::Open.judge(vec![1, 2, 1]), distrusted(Distrust::DuplicateKdf));
-        assert_eq!(Negotiation::Open.judge(vec![2, 3, 65535]), distrusted(Distrust::UnsupportedKdf));
+        assert_eq!(
+            Negotiation::Open.judge(vec![1, 2, 1]),
+            distrusted(Distrust::DuplicateKdf)
+        );
+        assert_eq!(
+            Negotiation::Open.judge(vec![2, 3, 65535]),
+            distrusted(Distrust::UnsupportedKdf)
+        );
     }
 }

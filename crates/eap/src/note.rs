@@ -31,9 +31,19 @@ impl Note {
     /// Describes a packet.
     pub(crate) fn of(direction: Direction, packet: &Packet<'_>) -> Self {
         let message = packet.aka().ok();
-        let attributes = message.iter().flat_map(|message| &message.attributes).map(attribute).collect();
+        let attributes = message
+            .iter()
+            .flat_map(|message| &message.attributes)
+            .map(attribute)
+            .collect();
         let message = name(packet, message.as_ref());
-        Note { direction, identifier: Some(packet.identifier), message, attributes, remark: None }
+        Note {
+            direction,
+            identifier: Some(packet.identifier),
+            message,
+            attributes,
+            remark: None,
+        }
     }
 
     /// Describes octets that are no EAP packet.

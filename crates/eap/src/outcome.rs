@@ -97,7 +97,10 @@ impl fmt::Display for Reason {
             Reason::Notified(code) => write!(f, "the server notified {code}"),
             Reason::Distrusted(why) => write!(f, "the network is not trusted: {why}"),
             Reason::Unprocessable(why) => write!(f, "a request could not be processed: {why}"),
-            Reason::NoCommonMethod { offered } => write!(f, "expected EAP-AKA' (type 50), the server offered type {offered}"),
+            Reason::NoCommonMethod { offered } => write!(
+                f,
+                "expected EAP-AKA' (type 50), the server offered type {offered}"
+            ),
             Reason::Carrier => write!(f, "the carrier gave up"),
         }
     }
@@ -121,15 +124,34 @@ impl fmt::Display for Unprocessable {
         match self {
             Unprocessable::Malformed(error) => error.fmt(f),
             Unprocessable::Missing(kind) => write!(f, "expected {kind}, got none"),
-            Unprocessable::Subtype(subtype) => write!(f, "expected another request here, got {subtype}"),
-            Unprocessable::IdentityRequests { asked } => write!(f, "expected one kind of identity to be asked for, got {asked}"),
-            Unprocessable::IdentityOrder => write!(f, "expected identity requests in the order any, full, permanent, got another"),
-            Unprocessable::KdfListChanged => write!(f, "expected the earlier list of AT_KDF, got another"),
-            Unprocessable::Checkcode => write!(f, "expected AT_CHECKCODE over the identity rounds as we saw them, got another"),
-            Unprocessable::TooManyChallenges => write!(f, "expected at most four challenges, got another"),
+            Unprocessable::Subtype(subtype) => {
+                write!(f, "expected another request here, got {subtype}")
+            }
+            Unprocessable::IdentityRequests { asked } => write!(
+                f,
+                "expected one kind of identity to be asked for, got {asked}"
+            ),
+            Unprocessable::IdentityOrder => write!(
+                f,
+                "expected identity requests in the order any, full, permanent, got another"
+            ),
+            Unprocessable::KdfListChanged => {
+                write!(f, "expected the earlier list of AT_KDF, got another")
+            }
+            Unprocessable::Checkcode => write!(
+                f,
+                "expected AT_CHECKCODE over the identity rounds as we saw them, got another"
+            ),
+            Unprocessable::TooManyChallenges => {
+                write!(f, "expected at most four challenges, got another")
+            }
             Unprocessable::Mac => write!(f, "expected AT_MAC made with our key, got another"),
-            Unprocessable::NotificationPhase(code) => write!(f, "notification {code} is not allowed here as it came"),
-            Unprocessable::SecondNotification(code) => write!(f, "expected one notification round, got another: {code}"),
+            Unprocessable::NotificationPhase(code) => {
+                write!(f, "notification {code} is not allowed here as it came")
+            }
+            Unprocessable::SecondNotification(code) => {
+                write!(f, "expected one notification round, got another: {code}")
+            }
             Unprocessable::Sim => write!(f, "the SIM gave no usable answer"),
         }
     }

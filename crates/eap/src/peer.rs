@@ -103,6 +103,8 @@ pub struct Peer {
     number: u64,
     /// The server may begin anew: it asked for our identity, or the conversation is over.
     restart: bool,
+    /// The latest EAP-Request/Identity.
+    identity_request: Option<Fingerprint>,
     current: Option<Current>,
     answered: Answered,
 }
@@ -116,6 +118,7 @@ impl Peer {
             outputs: VecDeque::new(),
             number: 0,
             restart: false,
+            identity_request: None,
             current: None,
             answered: Answered::default(),
         }
@@ -136,7 +139,9 @@ impl Peer {
             (Code::Success, _) => self.result(&packet, Conversation::success),
             (Code::Failure, _) => self.result(&packet, Conversation::failure),
             (Code::Request, Some((kind, data))) => self.request(&packet, kind, data),
-            (Code::Request | Code::Response, _) => self.discard(&packet, "a peer takes requests only"),
+            (Code::Request | Code::Response, _) => {
+                self.discard(&packet, "a peer takes requests only")
+            }
         }
     }
 
@@ -154,7 +159,11 @@ impl Peer {
         self.finish(outcome);
     }
 
-    fn result(&mut self, packet: &Packet<'_>, judge: fn(&mut Conversation, u8) -> Result<Outcome, &'static str>) {
+    fn result(
+        &mut self,
+        packet: &Packet<'_>,
+        judge: fn(&mut Conversation, u8) -> Result<Outcome, &'static str>,
+    ) {
         match judge(&mut self.conversation, packet.identifier) {
             Ok(outcome) => {
                 self.note(Note::of(Direction::Received, packet));
@@ -184,7 +193,13 @@ impl Peer {
     /// EAP-Request/Identity: a new conversation may follow, or this was a keep-alive and the old one goes on.
     fn identity(&mut self, packet: &Packet<'_>) {
         self.note(Note::of(Direction::Received, packet));
-        self.restart = true;
+        let request = Some(fingerprint(packet.bytes()));
+        // The same request while identities are still being settled is a retransmission. After a challenge it is an
+        // authenticator that counts from the same identifier each time.
+        if self.identity_request != request || self.conversation.challenged() {
+            self.restart = true;
+        }
+        self.identity_request = request;
         let outer = self.config.outer.clone();
         self.send_typed(packet.identifier, Type::Identity, outer.as_bytes());
     }
@@ -206,12 +221,16 @@ impl Peer {
             return self.discard(packet, "another method is under way");
         }
         self.note(Note::of(Direction::Received, packet));
-        self.conversation.refused_method(packet.identifier, offered.octet());
+        self.conversation
+            .refused_method(packet.identifier, offered.octet());
         self.send_typed(packet.identifier, Type::Nak, &[Type::AkaPrime.octet()]);
     }
 
     fn aka_prime(&mut self, packet: &Packet<'_>, data: &[u8]) {
-        let current = Current { identifier: packet.identifier, fingerprint: fingerprint(packet.bytes()) };
+        let current = Current {
+            identifier: packet.identifier,
+            fingerprint: fingerprint(packet.bytes()),
+        };
         let subtype = data.first().copied().map(Subtype::from);
         let repeated = self.answered.to_request(&current.fingerprint).is_some();
         let begins = match subtype {
@@ -228,7 +247,9 @@ impl Peer {
             return self.send(answer);
         }
         let note = Note::of(Direction::Received, packet);
-        let reaction = self.conversation.request(&self.config, packet, packet.aka());
+        let reaction = self
+            .conversation
+            .request(&self.config, packet, packet.aka());
         match (&reaction, self.conversation.take_warning()) {
             (Reaction::Discard(_), _) => {}
             (_, Some(warning)) => self.note(note.remark(warning)),
@@ -262,8 +283,12 @@ impl Peer {
             }
             Reaction::Respond(response) => {
                 self.current = None;
-                let Current { identifier, fingerprint } = current;
-                self.answered.record(self.number, identifier, fingerprint, response.clone());
+                let Current {
+                    identifier,
+                    fingerprint,
+                } = current;
+                self.answered
+                    .record(self.number, identifier, fingerprint, response.clone());
                 self.send(response);
             }
             Reaction::Discard(_) => self.current = None,

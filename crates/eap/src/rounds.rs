@@ -24,7 +24,9 @@ impl Rounds {
     pub(crate) fn next(&mut self, message: &AkaMessage<'_>) -> Result<Wanted, Reason> {
         let asked: Vec<Wanted> = message.attributes.iter().filter_map(wanted).collect();
         let &[wanted] = &asked[..] else {
-            return Err(Reason::Unprocessable(Unprocessable::IdentityRequests { asked: asked.len() }));
+            return Err(Reason::Unprocessable(Unprocessable::IdentityRequests {
+                asked: asked.len(),
+            }));
         };
         // Strictly rising: at most three rounds, any only first, full authentication not after permanent.
         if self.last.is_some_and(|last| wanted <= last) {

@@ -1,0 +1,151 @@
+//! Bugs that others have had, each with the name it is known by.
+
+use crate::support::*;
+use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
+use softsim_eap::{Config, Nai, Outcome};
+
+/// A zero-length attribute sent the parser into an endless loop and an overflow.
+#[test]
+fn strongswan_cve_2026_35330_zero_length_attribute() {
+    for kind in 0..=255 {
+        for subtype in [1, 5, 12, 13] {
+            let step =
+                Scene::new().feed(&typed(1, Type::AkaPrime, &[subtype, 0, 0, kind, 0, 0, 0]));
+            assert!(step.is_client_error(), "attribute {kind}");
+        }
+    }
+}
+
+/// EAP-Success right at the start was taken for an authentication.
+#[test]
+fn strongswan_cve_2021_45079_early_success() {
+    let mut scene = Scene::new();
+    assert!(scene.success(0).is_silence());
+    scene.feed(&typed(1, Type::Identity, b""));
+    assert!(scene.success(1).is_silence());
+    scene.challenge(&Challenge {
+        wrong_mac: true,
+        ..Challenge::default()
+    });
+    assert!(scene.success(10).is_silence());
+}
+
+/// Keys were derived from an identity that had not been the last one sent.
+#[test]
+fn hostap_40af6560b_identity_of_the_key_derivation() {
+    let mut config = Config::new(Nai::new(IDENTITY).unwrap());
+    config.outer = Nai::new("stale-reauthentication-id@example").unwrap();
+    let mut scene = Scene::with(config);
+    scene.feed(&typed(1, Type::Identity, b""));
+    scene.feed(&aka_identity(2, &[Attribute::FullauthIdReq]));
+    let step = scene.challenge(&Challenge::default());
+    assert!(mac_holds(scene.network.keys(), step.bytes()));
+    assert_eq!(scene.sim.identity, IDENTITY.as_bytes());
+}
+
+/// A switch that asks for the identity from time to time, to see whether we are there, ended the session.
+#[test]
+fn hostap_52b4cae4c_identity_keep_alive_on_wired_links() {
+    let mut scene = Scene::verified(&Challenge::default());
+    assert_eq!(scene.success(10).done, [Outcome::Success]);
+    for identifier in [11, 11, 12, 10] {
+        let step = scene.feed(&typed(identifier, Type::Identity, b""));
+        assert_eq!(&step.bytes()[5..], IDENTITY.as_bytes());
+        assert!(step.done.is_empty());
+    }
+    // In the middle of an exchange a keep-alive costs nothing either.
+    let mut scene = Scene::verified(&Challenge {
+        result_ind: true,
+        ..Challenge::default()
+    });
+    scene.feed(&typed(99, Type::Identity, b""));
+    let packet = scene.network.notification(11, 32768);
+    assert_eq!(scene.feed(&packet).response().0, Subtype::Notification);
+    scene.feed(&typed(100, Type::Identity, b""));
+    assert_eq!(scene.success(11).done, [Outcome::Success]);
+}
+
+/// Packets of five octets and of odd length made the parser index beyond their end.
+#[test]
+fn free5gc_982_983_1030_short_and_odd_packets() {
+    let good = Network::new().challenge(&Challenge::default());
+    assert!(Scene::new().feed(&[1, 1, 0, 5, 50]).is_client_error());
+    for length in 5..good.len() {
+        let step = Scene::new().feed(&typed(1, Type::AkaPrime, &good[5..length]));
+        assert!(
+            step.sent.len() <= 1 && step.done.is_empty(),
+            "length {length}"
+        );
+        if length % 4 != 0 {
+            assert!(step.is_client_error(), "length {length}");
+        }
+    }
+}
+
+/// The exchange after a synchronisation failure crashed; the peer's half of it goes on.
+#[test]
+fn freeradius_4374_4522_after_a_synchronisation_failure() {
+    let mut scene = Scene::new();
+    scene.sim.sqn = 0x1000;
+    let step = scene.challenge(&Challenge {
+        result_ind: true,
+        checkcode: Some(vec![]),
+        ..Challenge::default()
+    });
+    let auts = *Packet::parse(step.bytes())
+        .unwrap()
+        .aka()
+        .unwrap()
+        .auts()
+        .unwrap();
+    assert!(scene.network.resynchronise(&auts));
+    let challenge = Challenge {
+        identifier: 11,
+        result_ind: true,
+        checkcode: Some(vec![]),
+        ..Challenge::default()
+    };
+    assert_eq!(
+        scene.challenge(&challenge).response().1,
+        "AT_RES AT_CHECKCODE AT_RESULT_IND AT_MAC"
+    );
+    let packet = scene.network.notification(12, 32768);
+    scene.feed(&packet);
+    assert_eq!(scene.success(12).done, [Outcome::Success]);
+}
+
+/// The IMSI went out although an anonymous identity was configured; here it goes out only when the server asks for it, and
+/// no log line shows it.
+#[test]
+fn grapheneos_3935_imsi_in_clear() {
+    let mut config = Config::new(Nai::new(IDENTITY).unwrap());
+    config.outer = Nai::new("anonymous@wlan.mnc001.mcc001.3gppnetwork.org").unwrap();
+    let shown = format!("{config:?}");
+    let mut scene = Scene::with(config);
+    let imsi = b"001010123456789";
+    let shows = |octets: &[u8]| octets.windows(imsi.len()).any(|window| window == imsi);
+    let step = scene.feed(&typed(1, Type::Identity, b""));
+    assert!(!shows(step.bytes()));
+    let step = scene.feed(&aka_identity(2, &[Attribute::PermanentIdReq]));
+    assert!(shows(step.bytes()));
+    let lines: String = step.notes.iter().map(ToString::to_string).collect();
+    assert!(
+        !shows(lines.as_bytes())
+            && !shows(shown.as_bytes())
+            && !shows(format!("{:?}", scene.peer).as_bytes())
+    );
+}
+
+/// A forged message in front of the real one, and the same identifier again with other content: one AKA run.
+#[test]
+fn one_aka_run_for_one_identifier() {
+    let mut scene = Scene::new();
+    let first = scene.network.challenge(&Challenge::default());
+    let other = scene.network.challenge(&Challenge::default());
+    let answer = scene.feed(&first).sent.remove(0);
+    for packet in [&first, &other, &first] {
+        let step = scene.feed(packet);
+        assert_eq!(step.bytes(), answer);
+    }
+    assert_eq!(scene.sim.runs, 1);
+}

@@ -1,0 +1,15 @@
+//! The peer as RFC 9048, RFC 4187 and RFC 3748 want it, against a SIM and a network that share a key.
+#![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, missing_docs)]
+
+mod challenge;
+mod history;
+mod identity;
+mod lossy;
+mod malformed;
+mod notification;
+mod other_methods;
+mod properties;
+mod result;
+mod support;
+mod synchronisation;
+mod vectors;

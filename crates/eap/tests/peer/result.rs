@@ -1,0 +1,115 @@
+//! EAP-Success and EAP-Failure: from whom they count (RFC 3748 section 4.2).
+
+use crate::support::*;
+use softsim_eap::packet::{Attribute, Type};
+use softsim_eap::{Outcome, Reason};
+
+#[test]
+fn success_and_failure_are_discarded_before_the_server_has_proved_itself_and_the_exchange_goes_on()
+{
+    let mut scene = Scene::new();
+    let early = |scene: &mut Scene, identifier| {
+        assert!(scene.success(identifier).is_silence());
+        assert!(scene.failure(identifier).is_silence());
+    };
+    early(&mut scene, 0);
+    scene.feed(&typed(1, Type::Identity, b""));
+    early(&mut scene, 1);
+    scene.feed(&aka_identity(2, &[Attribute::AnyIdReq]));
+    early(&mut scene, 2);
+    scene.challenge(&Challenge {
+        identifier: 3,
+        kdfs: vec![2, 1],
+        ..Challenge::default()
+    });
+    early(&mut scene, 3);
+    scene.challenge(&Challenge {
+        identifier: 4,
+        kdfs: vec![1, 2, 1],
+        ..Challenge::default()
+    });
+    assert_eq!(scene.success(4).done, [Outcome::Success]);
+}
+
+#[test]
+fn results_must_carry_the_identifier_of_our_last_response() {
+    let mut scene = Scene::verified(&Challenge::default());
+    for identifier in [0, 9, 11] {
+        assert!(scene.success(identifier).is_silence());
+        assert!(scene.failure(identifier).is_silence());
+    }
+    assert_eq!(scene.success(10).done, [Outcome::Success]);
+}
+
+#[test]
+fn a_server_that_proved_itself_may_refuse() {
+    let mut scene = Scene::verified(&Challenge::default());
+    assert_eq!(scene.failure(10).done, [Outcome::Failure(Reason::Rejected)]);
+}
+
+#[test]
+fn the_outcome_comes_once() {
+    let mut scene = Scene::verified(&Challenge::default());
+    assert_eq!(scene.success(10).done.len(), 1);
+    assert!(scene.success(10).is_silence());
+    assert!(scene.failure(10).is_silence());
+    scene.peer.carrier_failed();
+    assert!(scene.settle().is_silence());
+}
+
+#[test]
+fn a_carrier_that_gives_up_ends_the_conversation_with_the_reason_known_so_far() {
+    let mut scene = Scene::new();
+    scene.peer.carrier_failed();
+    assert_eq!(scene.settle().done, [Outcome::Failure(Reason::Carrier)]);
+
+    let mut scene = Scene::new();
+    scene.challenge(&Challenge {
+        kdfs: vec![],
+        ..Challenge::default()
+    });
+    scene.peer.carrier_failed();
+    let done = scene.settle().done;
+    assert!(matches!(
+        done[..],
+        [Outcome::Failure(Reason::Distrusted(_))]
+    ));
+}
+
+#[test]
+fn the_same_peer_authenticates_again_when_the_server_begins_anew() {
+    let mut scene = Scene::verified(&Challenge::default());
+    scene.success(10);
+    for identifier in [20, 30] {
+        scene.feed(&typed(identifier, Type::Identity, b""));
+        scene.challenge(&Challenge {
+            identifier: identifier + 1,
+            checkcode: Some(vec![]),
+            ..Challenge::default()
+        });
+        assert_eq!(scene.success(identifier + 1).done, [Outcome::Success]);
+    }
+    assert_eq!(scene.sim.verified, 3);
+}
+
+#[test]
+fn an_authenticator_that_begins_anew_in_the_middle_is_followed_even_with_the_same_identifiers() {
+    let mut scene = Scene::new();
+    for _ in 0..2 {
+        scene.feed(&typed(1, Type::Identity, b""));
+        let request = aka_identity(2, &[Attribute::AnyIdReq]);
+        let step = scene.feed(&request);
+        scene.network.round(&request, step.bytes());
+        let challenge = Challenge {
+            identifier: 3,
+            checkcode: Some(scene.network.checkcode()),
+            ..Challenge::default()
+        };
+        assert_eq!(
+            scene.challenge(&challenge).response().1,
+            "AT_RES AT_CHECKCODE AT_MAC"
+        );
+        scene.network.forget_rounds();
+    }
+    assert_eq!(scene.success(3).done, [Outcome::Success]);
+}

@@ -1,0 +1,160 @@
+//! The peer against what real implementations sent, and against the keys that RFC 9048 prints.
+
+use crate::support::*;
+use serde_json::Value;
+use softsim_aka::KAut;
+use softsim_aka::eap::at_mac;
+use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
+use softsim_eap::{Answer, Ask, ChallengeAnswer, Config, Nai, NetworkName, Outcome, Output, Peer};
+
+macro_rules! vectors {
+    ($name:literal) => {
+        serde_json::from_str::<Value>(include_str!(concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../tests/vectors/",
+            $name
+        )))
+        .unwrap()
+    };
+}
+
+fn octets(value: &Value) -> Vec<u8> {
+    hex::decode(value.as_str().unwrap()).unwrap()
+}
+
+fn array<const N: usize>(value: &Value) -> [u8; N] {
+    octets(value).try_into().unwrap()
+}
+
+#[test]
+fn hostapds_full_authentication_is_replayed_octet_for_octet() {
+    let json = vectors!("transcripts_hostapd_2.10.json");
+    let case = &json["cases"][0];
+    let identity = "6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
+    let mut scene = Scene::with(Config::new(Nai::new(identity).unwrap()));
+    scene.sim = Sim::new([array(&case["k"]), array(&case["opc"])]);
+
+    let events = case["events"].as_array().unwrap();
+    // The first request is not on record: hostapd's EAP-Request/Identity under the first response's identifier.
+    let first = octets(&events[0][1])[1];
+    let mut sent = scene.feed(&typed(first, Type::Identity, b"")).sent;
+    let mut compared = 0;
+    for event in events {
+        match event[0].as_str().unwrap() {
+            "req" => sent = scene.feed(&octets(&event[1])).sent,
+            "rsp" => {
+                assert_eq!(sent, [octets(&event[1])]);
+                compared += 1;
+            }
+            "key:K_aut" => {}
+            "eap" => {
+                let identifier = sent[0][1];
+                assert_eq!(scene.success(identifier).done, [Outcome::Success]);
+                break;
+            }
+            _ => {}
+        }
+    }
+    assert_eq!(compared, 4);
+    let msk = events.iter().find(|event| event[0] == "key:MSK").unwrap();
+    assert_eq!(scene.sim.keys.unwrap().msk.as_bytes()[..], octets(&msk[1]));
+}
+
+#[test]
+fn the_lines_for_people_name_each_message_and_show_no_value_of_a_key() {
+    let json = vectors!("transcripts_hostapd_2.10.json");
+    let case = &json["cases"][0];
+    let mut scene = Scene::with(Config::new(
+        Nai::new("6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org").unwrap(),
+    ));
+    scene.sim = Sim::new([array(&case["k"]), array(&case["opc"])]);
+    let mut lines: Vec<String> = Vec::new();
+    let requests = case["events"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter(|event| event[0] == "req")
+        .take(3);
+    for packet in [typed(169, Type::Identity, b"")]
+        .into_iter()
+        .chain(requests.map(|event| octets(&event[1])))
+    {
+        lines.extend(scene.feed(&packet).notes.iter().map(ToString::to_string));
+    }
+    lines.extend(scene.success(172).notes.iter().map(ToString::to_string));
+    assert_eq!(
+        lines,
+        [
+            "<- EAP-Request/Identity id 169",
+            "-> EAP-Response/Identity id 169",
+            "<- EAP-Request/AKA'-Identity id 170: AT_ANY_ID_REQ",
+            "-> EAP-Response/AKA'-Identity id 170: AT_IDENTITY",
+            "<- EAP-Request/AKA'-Challenge id 171: AT_RAND, AT_AUTN, AT_KDF=1, AT_KDF_INPUT=WLAN, AT_IV, AT_ENCR_DATA, \
+             AT_CHECKCODE, AT_RESULT_IND, AT_MAC",
+            "-> EAP-Response/AKA'-Challenge id 171: AT_RES, AT_CHECKCODE, AT_RESULT_IND, AT_MAC",
+            "<- EAP-Request/AKA'-Notification id 172: AT_NOTIFICATION=32768 (success), AT_MAC",
+            "-> EAP-Response/AKA'-Notification id 172: AT_MAC",
+            "<- EAP-Success id 172",
+        ]
+    );
+}
+
+/// The identity, RES and K_aut that RFC 9048 appendix D prints, through the peer: RES comes back under a MAC that K_aut makes.
+#[test]
+fn rfc_9048_appendix_d() {
+    let json = vectors!("eap_aka_prime_rfc9048.json");
+    let cases = json["cases"].as_array().unwrap();
+    assert_eq!(cases.len(), 4);
+    for case in cases {
+        let name = case["network_name"].as_str().unwrap();
+        let identity = case["identity"].as_str().unwrap();
+        let mut config = Config::new(Nai::new(identity).unwrap());
+        config.network_name = NetworkName::new(name).unwrap();
+        let mut peer = Peer::new(config);
+        let k_aut = KAut::new(array(&case["k_aut"]));
+        let draft = request(
+            1,
+            Subtype::Challenge,
+            &[
+                Attribute::Rand(&array(&case["rand"])),
+                Attribute::Autn(&array(&case["autn"])),
+                Attribute::Kdf(1),
+                Attribute::KdfInput(name.as_bytes()),
+                Attribute::Mac(&[0; 16]),
+            ],
+        );
+        let mac = at_mac(&k_aut, draft.bytes());
+        peer.handle_packet(&draft.clone().with_mac(&mac));
+        let mut response = Vec::new();
+        while let Some(output) = peer.poll() {
+            match output {
+                Output::Ask(Ask::Challenge {
+                    packet,
+                    identity: used,
+                }) => {
+                    assert_eq!(used, identity.as_bytes());
+                    let message = Packet::parse(&packet).unwrap();
+                    let message = message.aka().unwrap();
+                    assert_eq!(message.bytes_under_mac().unwrap(), draft.bytes());
+                    let res = octets(&case["res"]);
+                    peer.answer(Answer::Challenge(ChallengeAnswer::Success {
+                        res_bits: res.len() as u16 * 8,
+                        res,
+                    }));
+                }
+                Output::Ask(Ask::Mac { packet }) => {
+                    peer.answer(Answer::Mac(at_mac(&k_aut, &packet)))
+                }
+                Output::Send(packet) => response = packet,
+                _ => {}
+            }
+        }
+        let packet = Packet::parse(&response).unwrap();
+        let message = packet.aka().unwrap();
+        assert_eq!(message.res().unwrap().1, octets(&case["res"]));
+        assert_eq!(
+            *message.mac().unwrap(),
+            at_mac(&k_aut, &message.bytes_under_mac().unwrap())
+        );
+    }
+}
