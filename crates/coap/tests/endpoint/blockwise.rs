@@ -330,7 +330,7 @@ fn a_4_13_with_a_smaller_size_makes_the_client_begin_again() {
 
 #[test]
 fn an_upload_whose_answers_do_not_fit_fails() {
-    let answers: [(&[(u16, &[u8])], (u8, u8)); 4] = [
+    let answers: [(Options<'_>, (u8, u8)); 4] = [
         (&[], (2, 31)),
         (&[(BLOCK1, &[0x18])], (2, 31)),
         // A success before the last block.
@@ -465,7 +465,7 @@ fn an_error_is_not_cut_into_blocks() {
 #[test]
 fn a_long_answer_whose_blocks_do_not_fit_fails() {
     let etag: (u16, &[u8]) = (4, b"e");
-    let cases: [(&[(u16, &[u8])], usize, FailureReason); 5] = [
+    let cases: [(Options<'_>, usize, FailureReason); 5] = [
         // A gap, a block twice, another representation, a short block, no block at all.
         (&[etag, (BLOCK2, &[0x20])], 4, FailureReason::BlockMismatch),
         (&[etag, (BLOCK2, &[0x08])], 16, FailureReason::BlockMismatch),

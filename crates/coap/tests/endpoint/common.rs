@@ -16,6 +16,9 @@ pub(crate) const BLOCK2: u16 = 23;
 pub(crate) const BLOCK1: u16 = 27;
 pub(crate) const SIZE1: u16 = 60;
 
+/// Option numbers and values.
+pub(crate) type Options<'a> = &'a [(u16, &'a [u8])];
+
 /// A message, encoded independently of the crate. Options are in ascending order and short.
 pub(crate) fn message(
     kind: u8,

@@ -362,7 +362,7 @@ fn malformed_messages_are_told_apart_and_confirmable_ones_are_reset() {
 #[test]
 fn critical_options_that_are_not_understood_are_refused_and_elective_ones_passed_over() {
     let long = [b'x'; 12];
-    let table: &[(&[(u16, &[u8])], Option<(u8, u8)>)] = &[
+    let table: &[(Options<'_>, Option<(u8, u8)>)] = &[
         // Unknown: 9 is OSCORE, 13 and 65001 are free; 14 is Max-Age, 2048 and 65000 are elective.
         (&[(9, b"")], Some((4, 2))),
         (&[(13, b"x")], Some((4, 2))),
