@@ -73,7 +73,13 @@ impl OrdinaryUser {
     pub(crate) fn new() -> OrdinaryUser {
         let folder = TempDir::new().expect("a temporary directory");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("the owner may");
-        fs::copy(example("probe"), folder.path().join("probe")).expect("a copy");
+        // Another process copies: a test that forks meanwhile can't inherit the file open for
+        // writing, which would make its execution fail (ETXTBSY).
+        let copied = Command::new("cp")
+            .arg(example("probe"))
+            .arg(folder.path())
+            .status();
+        assert!(copied.expect("cp starts").success());
         OrdinaryUser { folder }
     }
 
