@@ -1,0 +1,10 @@
+//! The client as servers and the application see it: one module for each behaviour.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod bootstrap;
+mod common;
+mod content;
+mod hostile;
+mod leshan;
+mod management;
+mod registration;
