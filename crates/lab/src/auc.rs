@@ -86,10 +86,13 @@ impl fmt::Display for AucError {
 
 impl std::error::Error for AucError {}
 
+/// Fills RAND.
+type Random = Box<dyn FnMut(&mut [u8]) + Send>;
+
 /// The subscribers of the home network, by IMSI.
 pub struct Auc {
     subscribers: BTreeMap<String, Subscriber>,
-    random: Box<dyn FnMut(&mut [u8]) + Send>,
+    random: Random,
 }
 
 impl Auc {
@@ -216,7 +219,7 @@ pub(crate) mod tests {
                 )
                 .unwrap();
             usim.accept(&verified).unwrap();
-            assert_eq!(verified.sqn().value(), count << 5 | count % 32);
+            assert_eq!(verified.sqn().value(), (count << 5) | (count % 32));
             assert_eq!(verified.res, vector.xres);
             assert_eq!((verified.ck, verified.ik), (vector.ck, vector.ik));
         }

@@ -1,0 +1,25 @@
+//! A whole EAP-AKA' authentication in memory: peer, SIM, server and AuC, six packets, no socket.
+#![allow(missing_docs)]
+
+#[path = "../tests/exchange/mod.rs"]
+mod exchange;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use exchange::{Sim, converse, home};
+use softsim_eap::Outcome;
+use softsim_lab::eap_server::Config;
+
+fn full_authentication(criterion: &mut Criterion) {
+    let (mut sim, mut home) = (Sim::new(0), home());
+    criterion.bench_function("EAP-AKA' full authentication, both sides in memory", |b| {
+        b.iter(|| {
+            let end = converse(Config::default(), &mut home, &mut sim, |_, _| ());
+            assert_eq!(end.peer, Some(Outcome::Success));
+            assert!(matches!(end.server, Some(Ok(_))));
+            assert_eq!(end.packets, 6);
+        });
+    });
+}
+
+criterion_group!(benches, full_authentication);
+criterion_main!(benches);

@@ -1,0 +1,184 @@
+//! Our peer against the lab's server, in memory: what one sends, the other understands, and nobody in between can
+//! make them agree on different keys.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod exchange;
+
+use exchange::{End, Sim, auc, converse, home};
+use proptest::prelude::*;
+use softsim_eap::packet::{Notification, Packet, Subtype};
+use softsim_eap::{Distrust, Outcome, Reason, Unprocessable};
+use softsim_lab::eap_server::{self, Config};
+
+fn pass(_: usize, _: &mut Vec<u8>) {}
+
+fn assert_success(end: &End, sim: &Sim) {
+    assert_eq!(end.peer, Some(Outcome::Success));
+    assert_eq!(
+        end.server.as_ref().unwrap().as_ref().unwrap(),
+        &sim.keys.as_ref().unwrap().msk
+    );
+}
+
+#[test]
+fn a_full_authentication_takes_three_round_trips_and_leaves_one_msk() {
+    let mut sim = Sim::new(0);
+    let end = converse(Config::default(), &mut home(), &mut sim, pass);
+    assert_success(&end, &sim);
+    assert_eq!(end.packets, 6);
+}
+
+#[test]
+fn result_indications_add_a_protected_round() {
+    let mut sim = Sim::new(0);
+    let config = Config {
+        result_indication: true,
+        ..Config::default()
+    };
+    let end = converse(config, &mut home(), &mut sim, pass);
+    assert_success(&end, &sim);
+    assert_eq!(end.packets, 8);
+}
+
+#[test]
+fn an_unknown_function_on_offer_is_negotiated_away_without_using_a_sequence_number() {
+    let mut sim = Sim::new(0);
+    let config = Config {
+        kdfs: vec![7, 1],
+        ..Config::default()
+    };
+    let end = converse(config, &mut home(), &mut sim, pass);
+    assert_success(&end, &sim);
+    assert_eq!(
+        sim.usim.sqn_ms().value(),
+        1 << 5 | 1,
+        "one vector, used once"
+    );
+}
+
+#[test]
+fn a_sim_ahead_of_the_auc_is_followed() {
+    let mut sim = Sim::new(1 << 40);
+    let end = converse(Config::default(), &mut home(), &mut sim, pass);
+    assert_success(&end, &sim);
+    assert_eq!(end.packets, 8);
+}
+
+#[test]
+fn a_sim_ahead_of_the_auc_keeps_the_negotiated_function() {
+    let mut sim = Sim::new(1 << 40);
+    let config = Config {
+        kdfs: vec![7, 1],
+        ..Config::default()
+    };
+    assert_success(&converse(config, &mut home(), &mut sim, pass), &sim);
+}
+
+#[test]
+fn one_sim_authenticates_again_and_again() {
+    let (mut sim, mut home) = (Sim::new(0), home());
+    for _ in 0..70 {
+        assert_success(
+            &converse(Config::default(), &mut home, &mut sim, pass),
+            &sim,
+        );
+    }
+}
+
+#[test]
+fn another_k_and_a_missing_separation_bit_are_rejected_by_the_sim() {
+    for mut wrong in [auc(0x47, [0x80, 0]), auc(0x46, [0, 0])] {
+        let mut sim = Sim::new(0);
+        let before = sim.usim.clone();
+        let end = converse(Config::default(), &mut wrong, &mut sim, pass);
+        assert_eq!(
+            end.peer,
+            Some(Outcome::Failure(Reason::Distrusted(Distrust::Autn)))
+        );
+        assert_eq!(
+            end.server.unwrap().unwrap_err(),
+            eap_server::Reason::AuthenticationReject
+        );
+        assert_eq!(sim.usim, before);
+    }
+}
+
+#[test]
+fn another_network_name_is_rejected_before_the_sim_is_asked() {
+    let mut sim = Sim::new(0);
+    let config = Config {
+        network_name: "EVIL:network".into(),
+        ..Config::default()
+    };
+    let end = converse(config, &mut home(), &mut sim, pass);
+    assert_eq!(
+        end.peer,
+        Some(Outcome::Failure(Reason::Distrusted(Distrust::NetworkName)))
+    );
+    assert_eq!(
+        end.server.unwrap().unwrap_err(),
+        eap_server::Reason::AuthenticationReject
+    );
+}
+
+#[test]
+fn a_subscriber_nobody_knows_is_told_so() {
+    let mut nobody = softsim_lab::auc::Auc::new(|_| ());
+    let end = converse(Config::default(), &mut nobody, &mut Sim::new(0), pass);
+    assert_eq!(
+        end.peer,
+        Some(Outcome::Failure(Reason::Notified(Notification::FAILURE)))
+    );
+    assert_eq!(
+        end.server.unwrap().unwrap_err(),
+        eap_server::Reason::UnknownIdentity
+    );
+}
+
+#[test]
+fn a_challenge_changed_on_the_way_uses_no_sequence_number() {
+    let mut sim = Sim::new(0);
+    let before = sim.usim.clone();
+    let end = converse(Config::default(), &mut home(), &mut sim, |_, packet| {
+        let parsed = Packet::parse(packet).unwrap();
+        let challenge = parsed.code == softsim_eap::packet::Code::Request
+            && parsed
+                .aka()
+                .is_ok_and(|message| message.subtype == Subtype::Challenge);
+        if challenge {
+            *packet.last_mut().unwrap() ^= 1;
+        }
+    });
+    assert_eq!(
+        end.peer,
+        Some(Outcome::Failure(Reason::Unprocessable(Unprocessable::Mac)))
+    );
+    assert_eq!(sim.usim, before);
+}
+
+proptest! {
+    /// Whoever changes packets on the way can make an authentication fail, and nothing more.
+    #[test]
+    fn who_changes_a_packet_can_not_make_the_two_agree_on_different_keys(
+        at in 0usize..8,
+        place: prop::sample::Index,
+        mask in 1u8..,
+        result_indication: bool,
+        kdfs in prop::sample::select(vec![vec![1], vec![7, 1]]),
+    ) {
+        let mut sim = Sim::new(0);
+        let config = Config { result_indication, kdfs, ..Config::default() };
+        let end = converse(config, &mut home(), &mut sim, |number, packet| {
+            if number == at {
+                let place = place.index(packet.len());
+                packet[place] ^= mask;
+            }
+        });
+        if let Some(Ok(msk)) = end.server {
+            prop_assert_eq!(&msk, &sim.keys.as_ref().unwrap().msk);
+        }
+        if end.peer == Some(Outcome::Success) {
+            prop_assert!(sim.keys.is_some(), "success without a verified challenge");
+        }
+    }
+}
