@@ -52,6 +52,8 @@ mod profile;
 #[cfg(feature = "seal")]
 mod seal;
 mod statement;
+#[cfg(test)]
+mod tests;
 mod validity;
 
 pub use cbor::ShapeError;

@@ -7,7 +7,7 @@ use minicbor::data::Tag;
 use p256::ecdsa::SigningKey;
 
 use crate::{
-    IssuerKey, Profile, SealingStatement,
+    IssuerKey, Profile, SealingPublicKey, SealingStatement,
     cbor::encode,
     cose::{ALG, ES256, KID, sign1},
     package::{
@@ -56,7 +56,7 @@ pub fn seal(
         sequence,
     };
     let payload = payload::write(&addressing, profile);
-    let encrypted = encrypt0(&addressing, statement, &payload, rng);
+    let encrypted = encrypt0(&addressing, statement.sealing_key(), &payload, rng);
     Ok(sign1(
         LABEL,
         &signature_headers(&addressing),
@@ -66,7 +66,7 @@ pub fn seal(
 }
 
 /// The protected headers of the signature.
-fn signature_headers(addressing: &Addressing) -> Vec<u8> {
+pub(crate) fn signature_headers(addressing: &Addressing) -> Vec<u8> {
     encode(128, |e| {
         e.map(4)?
             .i64(ALG)?
@@ -82,15 +82,15 @@ fn signature_headers(addressing: &Addressing) -> Vec<u8> {
 }
 
 /// `16([protected, {EK: encapsulated key}, ciphertext])`
-fn encrypt0(
+pub(crate) fn encrypt0(
     addressing: &Addressing,
-    statement: &SealingStatement,
+    sealing_key: &SealingPublicKey,
     payload: &[u8],
     rng: &mut impl CryptoRng,
 ) -> Vec<u8> {
     let (encapsulated, mut context) = setup_sender_with_rng::<Aead, Kdf, Kem>(
         &OpModeS::Base,
-        &statement.sealing_key().expand(),
+        &sealing_key.expand(),
         LABEL.as_bytes(),
         rng,
     )
