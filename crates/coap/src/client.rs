@@ -12,14 +12,13 @@ use crate::types::{
 };
 
 /// What the client role remembers.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ClientRole {
     requests: BTreeMap<Token, Outgoing>,
     observations: BTreeMap<Token, Observation>,
 }
 
 /// A request without its whole response.
-#[derive(Debug)]
 struct Outgoing {
     request: Request,
     /// The token of the message that is outstanding: each block has its own, so that a late answer can't be mistaken.
@@ -54,7 +53,6 @@ enum Step {
 }
 
 /// Something we observe.
-#[derive(Debug)]
 struct Observation {
     request: Request,
     wire: WireToken,

@@ -29,7 +29,7 @@ impl From<Reliability> for Kind {
 pub(crate) type WireToken = Vec<u8>;
 
 /// A message, its options still to be judged by [`Options::read`].
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Message {
     pub(crate) kind: Kind,
     pub(crate) code: Code,

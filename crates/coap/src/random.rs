@@ -1,7 +1,6 @@
 //! Message ids, tokens and jitter from a seed: unpredictable to somebody off the path, reproducible in a test.
 
 /// SplitMix64. Nothing here is a secret: a CoAP token only keeps answers apart, DTLS keeps strangers away.
-#[derive(Debug)]
 pub(crate) struct Random(u64);
 
 impl Random {

@@ -14,7 +14,6 @@ pub(crate) enum Purpose {
 }
 
 /// A confirmable message that has not been acknowledged.
-#[derive(Debug)]
 pub(crate) struct Confirmable {
     pub(crate) mid: u16,
     pub(crate) purpose: Purpose,
@@ -25,7 +24,7 @@ pub(crate) struct Confirmable {
 }
 
 /// Our confirmable messages: at most NSTART in flight, the others wait their turn.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Outbox {
     in_flight: Vec<Confirmable>,
     waiting: VecDeque<(u16, Purpose, Vec<u8>)>,
@@ -120,7 +119,6 @@ impl Outbox {
 }
 
 /// A message that came, and what was said to it.
-#[derive(Debug)]
 struct Seen {
     mid: u16,
     until: Instant,
@@ -128,7 +126,7 @@ struct Seen {
 }
 
 /// The messages that came lately, so that a repeated one is answered alike and acted on once.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Inbox(VecDeque<Seen>);
 
 impl Inbox {

@@ -18,7 +18,7 @@ const MAX_TRANSFERS: usize = 4;
 const MAX_OBSERVERS: usize = 32;
 
 /// What the server role remembers.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct ServerRole {
     exchanges: BTreeMap<ExchangeId, Exchange>,
     uploads: Vec<Upload>,
@@ -27,7 +27,6 @@ pub(crate) struct ServerRole {
 }
 
 /// A request that the application has yet to answer.
-#[derive(Debug)]
 struct Exchange {
     mid: u16,
     wire: WireToken,
@@ -42,7 +41,7 @@ struct Exchange {
 }
 
 /// What blocks of one body have in common.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 struct Key {
     method: Method,
     path: Vec<String>,
@@ -51,7 +50,6 @@ struct Key {
 }
 
 /// A request's body that is coming in blocks.
-#[derive(Debug)]
 struct Upload {
     key: Key,
     body: Vec<u8>,
@@ -59,7 +57,6 @@ struct Upload {
 }
 
 /// A response's body that is being fetched in blocks.
-#[derive(Debug)]
 struct Download {
     key: Key,
     response: Response,
@@ -67,7 +64,6 @@ struct Download {
 }
 
 /// Who observes something, and under which token.
-#[derive(Debug)]
 struct Observer {
     wire: WireToken,
     key: Key,

@@ -115,7 +115,7 @@ pub enum Reliability {
 }
 
 /// A request as the application sees it: the body whole, whatever the number of blocks it took.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// The method.
     pub method: Method,
@@ -181,7 +181,7 @@ impl Request {
 }
 
 /// A response as the application sees it: the body whole.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     /// The response code.
     pub code: Code,
@@ -221,6 +221,37 @@ impl Response {
     pub fn location<S: Into<String>>(mut self, path: impl IntoIterator<Item = S>) -> Response {
         self.location = path.into_iter().map(Into::into).collect();
         self
+    }
+}
+
+/// Bodies can hold keys, so only their length is printed.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (method, path) = (self.method, self.path.join("/"));
+        write!(
+            f,
+            "{method:?} /{path} ?{:?} content {:?}",
+            self.query, self.content_format
+        )?;
+        write!(f, " accept {:?} observe {:?}", self.accept, self.observe)?;
+        write!(f, " {:?} {} octets", self.reliability, self.payload.len())
+    }
+}
+
+/// Bodies can hold keys, so only their length is printed.
+impl fmt::Debug for Response {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} content {:?} location {:?}",
+            self.code, self.content_format, self.location
+        )?;
+        write!(
+            f,
+            " observe {:?} {} octets",
+            self.observe,
+            self.payload.len()
+        )
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use softsim_coap::{
-    self as coap, Code, Endpoint, ExchangeId, Method, Observe, Reliability, Request, Response,
+    self as coap, Code, Endpoint, ExchangeId, Method, Reliability, Request, Response,
 };
 
 use crate::accounts::server_ssid;
@@ -137,10 +137,10 @@ impl Management {
         shared: &mut Shared,
     ) {
         let answer = match request.method {
-            Method::Get if request.observe == Some(Observe::Register) => {
-                return self.observe(now, exchange, &request, shared);
-            }
-            Method::Get => self.get(&request, shared).map(Some),
+            Method::Get if request.accept == Some(ContentFormat::Link.id()) => target(&request)
+                .and_then(|path| discover(shared, self.ssid, path))
+                .map(Some),
+            Method::Get => return self.read_or_observe(now, exchange, &request, shared),
             Method::Put | Method::Post => self.put_or_post(now, exchange, &request, shared),
             _ => Err(Response::new(Code::METHOD_NOT_ALLOWED)),
         };
@@ -151,24 +151,23 @@ impl Management {
         }
     }
 
-    fn get(&self, request: &Request, shared: &Shared) -> Result<Response, Response> {
-        let path = target(request)?;
-        if request.accept == Some(ContentFormat::Link.id()) {
-            discover(shared, self.ssid, path)
-        } else {
-            read(shared, self.ssid, path, request.accept)
-        }
-    }
-
-    fn observe(&mut self, now: Instant, exchange: ExchangeId, request: &Request, shared: &Shared) {
-        let accept = request
-            .accept
-            .filter(|accept| *accept != ContentFormat::Link.id());
-        let response = self.get(request, shared).unwrap_or_else(|refusal| refusal);
-        let accepted = self
+    fn read_or_observe(
+        &mut self,
+        now: Instant,
+        exchange: ExchangeId,
+        request: &Request,
+        shared: &Shared,
+    ) {
+        let (path, accept) = (target(request), request.accept);
+        let read = |path| read(shared, self.ssid, path, accept);
+        let response = path
+            .clone()
+            .and_then(read)
+            .unwrap_or_else(|refusal| refusal);
+        let observed = self
             .endpoint
             .respond_observed(now, exchange, response.clone());
-        if let (true, Ok(path)) = (accepted, target(request)) {
+        if let (true, Ok(path)) = (observed, path) {
             self.observations.push(Observation {
                 exchange,
                 path,

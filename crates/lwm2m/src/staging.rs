@@ -1,6 +1,7 @@
 //! The accounts of a bootstrap under way: what the bootstrap server deletes and writes, until it finishes.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use softsim_coap::{Code, Method, Request, Response};
 use zeroize::{Zeroize, Zeroizing};
@@ -20,13 +21,22 @@ const SECRET_KEY: u16 = 5;
 const SHORTEST_KEY: usize = 16;
 
 /// The state that a bootstrap server sees and changes.
-#[derive(Debug)]
 pub(crate) struct Staging {
     accounts: Accounts,
     /// Secret keys by Security instance, as far as this bootstrap wrote them.
     keys: BTreeMap<u16, Zeroizing<Vec<u8>>>,
     sim_object: u16,
     version: Version,
+}
+
+impl fmt::Debug for Staging {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "Staging {{ accounts: {:?}, keys: [redacted] }}",
+            self.accounts
+        )
+    }
 }
 
 /// What a request of the bootstrap server asks for.
@@ -314,7 +324,7 @@ pub(crate) fn content(
 }
 
 /// An error response with a diagnostic payload (RFC 7252 §5.5.2).
-pub(crate) fn refuse(code: Code, why: impl std::fmt::Display) -> Response {
+pub(crate) fn refuse(code: Code, why: impl fmt::Display) -> Response {
     Response {
         payload: why.to_string().into_bytes(),
         ..Response::new(code)

@@ -6,5 +6,6 @@ mod common;
 mod content;
 mod hostile;
 mod leshan;
+mod lossy_link;
 mod management;
 mod registration;

@@ -311,6 +311,13 @@ fn an_observer_is_told_when_the_value_changes_and_only_then() {
 }
 
 #[test]
+fn discover_is_not_observed() {
+    let mut world = managed();
+    let answer = world.ask(get("/26241/0").accept(40).observing());
+    assert_eq!((answer.code, answer.observe), (Code::CONTENT, None));
+}
+
+#[test]
 fn a_long_value_is_observed_block_by_block() {
     let mut world = managed();
     assert_eq!(
