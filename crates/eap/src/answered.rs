@@ -13,11 +13,22 @@ pub(crate) fn fingerprint(request: &[u8]) -> Fingerprint {
     Sha256::digest(request).into()
 }
 
+/// The request being answered.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Current {
+    pub(crate) identifier: u8,
+    pub(crate) request: Fingerprint,
+    /// The SIM was asked for it.
+    pub(crate) asked: bool,
+}
+
 #[derive(Debug)]
 struct Entry {
     conversation: u64,
     identifier: u8,
     request: Fingerprint,
+    /// The SIM was asked for it.
+    asked: bool,
     answer: Vec<u8>,
 }
 
@@ -26,38 +37,39 @@ struct Entry {
 pub(crate) struct Answered(VecDeque<Entry>);
 
 impl Answered {
-    pub(crate) fn record(
-        &mut self,
-        conversation: u64,
-        identifier: u8,
-        request: Fingerprint,
-        answer: Vec<u8>,
-    ) {
+    pub(crate) fn record(&mut self, conversation: u64, current: Current, answer: Vec<u8>) {
         if self.0.len() == KEPT {
             self.0.pop_front();
         }
+        let Current {
+            identifier,
+            request,
+            asked,
+        } = current;
         self.0.push_back(Entry {
             conversation,
             identifier,
             request,
+            asked,
             answer,
         });
     }
 
-    /// The answer to this very request, in whatever conversation.
-    pub(crate) fn to_request(&self, request: &Fingerprint) -> Option<&[u8]> {
-        self.0
-            .iter()
-            .find(|entry| entry.request == *request)
-            .map(|entry| &entry.answer[..])
+    /// The answer that the SIM helped to give to this very request, in whatever conversation: AKA does not run again for it.
+    pub(crate) fn by_sim(&self, request: &Fingerprint) -> Option<&[u8]> {
+        self.find(|entry| entry.asked && entry.request == *request)
     }
 
     /// The answer that went out under this identifier in this conversation: a request with it is a retransmission,
     /// whatever else it says (RFC 3748 section 4.1).
-    pub(crate) fn to_identifier(&self, conversation: u64, identifier: u8) -> Option<&[u8]> {
+    pub(crate) fn under_identifier(&self, conversation: u64, identifier: u8) -> Option<&[u8]> {
+        self.find(|entry| entry.conversation == conversation && entry.identifier == identifier)
+    }
+
+    fn find(&self, wanted: impl Fn(&Entry) -> bool) -> Option<&[u8]> {
         self.0
             .iter()
-            .find(|entry| entry.conversation == conversation && entry.identifier == identifier)
+            .find(|entry| wanted(entry))
             .map(|entry| &entry.answer[..])
     }
 }

@@ -28,7 +28,7 @@ pub enum Reason {
         /// The EAP type it offered.
         offered: u8,
     },
-    /// The carrier gave up: the RADIUS server rejected or did not answer, the link went down.
+    /// The carrier ended the exchange: the RADIUS server rejected or did not answer, the link went down.
     Carrier,
 }
 
@@ -101,7 +101,7 @@ impl fmt::Display for Reason {
                 f,
                 "expected EAP-AKA' (type 50), the server offered type {offered}"
             ),
-            Reason::Carrier => write!(f, "the carrier gave up"),
+            Reason::Carrier => write!(f, "the carrier ended the exchange before EAP did"),
         }
     }
 }

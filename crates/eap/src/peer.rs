@@ -1,6 +1,6 @@
 //! The peer of EAP (RFC 3748 section 4): requests, results, retransmissions; the method itself is a [`Conversation`].
 
-use crate::answered::{Answered, Fingerprint, fingerprint};
+use crate::answered::{Answered, Current, Fingerprint, fingerprint};
 use crate::config::Config;
 use crate::conversation::{Conversation, Reaction};
 use crate::note::{Direction, Note};
@@ -86,13 +86,6 @@ impl fmt::Debug for ChallengeAnswer {
     }
 }
 
-/// The request that an open ask belongs to.
-#[derive(Debug, Clone, Copy)]
-struct Current {
-    identifier: u8,
-    fingerprint: Fingerprint,
-}
-
 /// An EAP-AKA' peer.
 #[derive(Debug)]
 pub struct Peer {
@@ -105,6 +98,7 @@ pub struct Peer {
     restart: bool,
     /// The latest EAP-Request/Identity.
     identity_request: Option<Fingerprint>,
+    /// What the open ask belongs to.
     current: Option<Current>,
     answered: Answered,
 }
@@ -227,22 +221,28 @@ impl Peer {
     }
 
     fn aka_prime(&mut self, packet: &Packet<'_>, data: &[u8]) {
+        let request = fingerprint(packet.bytes());
         let current = Current {
             identifier: packet.identifier,
-            fingerprint: fingerprint(packet.bytes()),
+            request,
+            asked: false,
         };
         let subtype = data.first().copied().map(Subtype::from);
-        let repeated = self.answered.to_request(&current.fingerprint).is_some();
+        let run_before = self.answered.by_sim(&request);
         let begins = match subtype {
-            // A challenge that was answered before never begins anything: AKA runs once for it.
-            Some(Subtype::Challenge) => !repeated,
+            // A challenge that the SIM has seen never begins anything: AKA runs once for it.
+            Some(Subtype::Challenge) => run_before.is_none(),
             // A notification belongs to the conversation that there is.
             Some(Subtype::Notification) => false,
             _ => true,
         };
         if begins && (self.restart || self.conversation.method_refused()) {
             self.begin();
-        } else if let Some(answer) = self.answer_given(&current) {
+        } else if let Some(answer) = run_before.or_else(|| {
+            self.answered
+                .under_identifier(self.number, packet.identifier)
+        }) {
+            let answer = answer.to_vec();
             self.note(Note::of(Direction::Received, packet).remark("again"));
             return self.send(answer);
         }
@@ -261,14 +261,6 @@ impl Peer {
         }
     }
 
-    /// The answer that this request, or this identifier in this conversation, has had.
-    fn answer_given(&self, current: &Current) -> Option<Vec<u8>> {
-        self.answered
-            .to_request(&current.fingerprint)
-            .or_else(|| self.answered.to_identifier(self.number, current.identifier))
-            .map(<[u8]>::to_vec)
-    }
-
     fn begin(&mut self) {
         self.restart = false;
         self.number += 1;
@@ -278,17 +270,15 @@ impl Peer {
     fn react(&mut self, reaction: Reaction, current: Current) {
         match reaction {
             Reaction::Ask(ask) => {
-                self.current = Some(current);
+                self.current = Some(Current {
+                    asked: true,
+                    ..current
+                });
                 self.outputs.push_back(Output::Ask(ask));
             }
             Reaction::Respond(response) => {
                 self.current = None;
-                let Current {
-                    identifier,
-                    fingerprint,
-                } = current;
-                self.answered
-                    .record(self.number, identifier, fingerprint, response.clone());
+                self.answered.record(self.number, current, response.clone());
                 self.send(response);
             }
             Reaction::Discard(_) => self.current = None,

@@ -1,7 +1,7 @@
 //! EAP-Success and EAP-Failure: from whom they count (RFC 3748 section 4.2).
 
 use crate::support::*;
-use softsim_eap::packet::{Attribute, Type};
+use softsim_eap::packet::{Attribute, Subtype, Type};
 use softsim_eap::{Outcome, Reason};
 
 #[test]
@@ -112,4 +112,20 @@ fn an_authenticator_that_begins_anew_in_the_middle_is_followed_even_with_the_sam
         scene.network.forget_rounds();
     }
     assert_eq!(scene.success(3).done, [Outcome::Success]);
+}
+
+#[test]
+fn what_failed_without_the_sim_fails_again_in_a_later_conversation_with_the_same_octets() {
+    let notification =
+        request(2, Subtype::Notification, &[Attribute::Notification(16384)]).into_bytes();
+    let malformed = typed(2, Type::AkaPrime, &[1, 0, 0, 1, 0, 0, 0]);
+    for packet in [notification, malformed] {
+        let mut scene = Scene::new();
+        for _ in 0..2 {
+            scene.feed(&typed(1, Type::Identity, b""));
+            scene.feed(&aka_identity(1, &[Attribute::AnyIdReq]));
+            assert_eq!(scene.feed(&packet).sent.len(), 1);
+            assert_eq!(scene.failure(2).done.len(), 1);
+        }
+    }
 }
