@@ -124,13 +124,13 @@ impl Gateway {
     }
 
     /// keyd, while it runs.
-    pub fn keyd(&mut self) -> Option<&mut Daemon> {
-        self.keyd.as_mut()
+    pub fn keyd(&self) -> Option<&Daemon> {
+        self.keyd.as_ref()
     }
 
     /// netd, while it runs.
-    pub fn netd(&mut self) -> Option<&mut Daemon> {
-        self.netd.as_mut()
+    pub fn netd(&self) -> Option<&Daemon> {
+        self.netd.as_ref()
     }
 
     /// A connection to keyd's admin socket.

@@ -26,7 +26,7 @@ use crate::{
     hostapd::{self, Hostapd},
     management_server::{ManagementServer, RequestError},
     pki::{Authority, Credentials},
-    processes::NetdBootstrap,
+    processes::{Folder, NetdBootstrap},
     radius_server::{RadiusServer, Responder},
     subscription::{Subscription, random_profile},
 };
@@ -234,8 +234,18 @@ impl Home {
     }
 
     /// The gateway.
-    pub fn gateway(&mut self) -> &mut Gateway {
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The gateway, to stop it and start it again.
+    pub fn gateway_mut(&mut self) -> &mut Gateway {
         &mut self.gateway
+    }
+
+    /// The folder with everything.
+    pub fn gateway_folder(&self) -> &Folder {
+        self.gateway.folder()
     }
 
     /// The subscription and its AuC.

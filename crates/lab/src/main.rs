@@ -95,7 +95,7 @@ fn up(place: &Place, profile: Option<&Path>, format: ContentFormat) -> Result<()
         gateway: place.gateway(),
         ..Options::default()
     };
-    let mut home = Home::up(&place.dir, options)?;
+    let home = Home::up(&place.dir, options)?;
     print_gateway(home.gateway());
     println!("SOFTSIM_RADIUS={}", home.radius());
     println!(
@@ -124,7 +124,7 @@ fn keyd(place: &Place, profile: &Path) -> Result<()> {
     let enrolled = gateway.enrol(&Authority::new("softsim lab")?, &issuer)?;
     gateway.install(&enrolled.seal(&profile, &issuer, 1)?)?;
     gateway.start_netd(None)?;
-    print_gateway(&mut gateway);
+    print_gateway(&gateway);
     println!("READY");
     ended.wait();
     Ok(())
@@ -149,7 +149,7 @@ fn read(profile: &Path) -> Result<String> {
 }
 
 /// What softsimctl and the SDK read from the environment, and who is who.
-fn print_gateway(gateway: &mut Gateway) {
+fn print_gateway(gateway: &Gateway) {
     let sockets = gateway.sockets();
     println!("SOFTSIM_ADMIN_SOCKET={}", sockets.admin.display());
     println!("SOFTSIM_NETWORK_SOCKET={}", sockets.network.display());

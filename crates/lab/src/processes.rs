@@ -245,18 +245,6 @@ impl Daemon {
         self.child.id()
     }
 
-    /// Waits until it ends by itself.
-    pub fn wait(&mut self, patience: Duration) -> Option<ExitStatus> {
-        let deadline = Instant::now() + patience;
-        loop {
-            match self.child.try_wait() {
-                Ok(None) if Instant::now() < deadline => sleep(INTERVAL),
-                Ok(status) => return status,
-                Err(_) => return None,
-            }
-        }
-    }
-
     fn spawn<'a>(
         program: &'static str,
         arguments: impl Iterator<Item = &'a OsStr>,

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use softsim_aka::{AlgorithmSet, Amf, Milenage, Rand};
+use softsim_aka::{AlgorithmSet, Amf, AuthenticationOutput, Milenage, Rand};
 use softsim_issuer::profile_toml;
 use softsim_profile::Profile;
 use softsim_sandbox::random;
@@ -62,20 +62,41 @@ impl Subscription {
 
     /// K, OPc, and CK and IK of every vector so far: what a check of records and logs looks for.
     pub fn secrets(&self) -> Vec<Secret> {
-        let secret = |name, octets: &[u8]| Secret {
-            name,
-            octets: Zeroizing::new(octets.to_vec()),
-        };
         let Profile { k, opc, .. } = &self.profile;
-        let mut secrets = vec![secret("K", k.as_bytes()), secret("OPc", opc.as_bytes())];
-        let milenage = Milenage::new(k, opc);
-        let rands = self.rands.lock().unwrap_or_else(PoisonError::into_inner);
-        for rand in rands.iter() {
-            let output = milenage.f2345(&Rand::new(*rand));
-            secrets.push(secret("CK", output.ck.as_bytes()));
-            secrets.push(secret("IK", output.ik.as_bytes()));
+        let mut secrets = vec![
+            Secret::new("K", k.as_bytes()),
+            Secret::new("OPc", opc.as_bytes()),
+        ];
+        for output in self.outputs() {
+            secrets.push(Secret::new("CK", output.ck.as_bytes()));
+            secrets.push(Secret::new("IK", output.ik.as_bytes()));
         }
         secrets
+    }
+
+    /// RES of every vector so far, which may leave keyd: what shows that such a check can find.
+    pub fn responses(&self) -> Vec<Secret> {
+        self.outputs()
+            .map(|output| Secret::new("RES", output.res.as_bytes()))
+            .collect()
+    }
+
+    fn outputs(&self) -> impl Iterator<Item = AuthenticationOutput> {
+        let milenage = Milenage::new(&self.profile.k, &self.profile.opc);
+        let rands = self.rands.lock().unwrap_or_else(PoisonError::into_inner);
+        rands
+            .clone()
+            .into_iter()
+            .map(move |rand| milenage.f2345(&Rand::new(rand)))
+    }
+}
+
+impl Secret {
+    fn new(name: &'static str, octets: &[u8]) -> Self {
+        Self {
+            name,
+            octets: Zeroizing::new(octets.to_vec()),
+        }
     }
 }
 
