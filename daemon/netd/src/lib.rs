@@ -1,3 +1,29 @@
 //! The network daemon: LwM2M bootstrap and EAP-AKA' through the key process.
+//!
+//! netd parses every octet that comes from a network and holds no long-term secret: whatever needs a key
+//! is asked of softsim-keyd. [`start`] opens all there is to open and then confines the process, before the
+//! first datagram and before the first thread.
+//!
+//! ```text
+//!   control ----> eap_test ---> softsim_eap, softsim_carriers      one authentication over RADIUS
+//!      |             |
+//!      v             v
+//!    lwm2m ------> keyd         what is asked of the key process
+//!      |  \
+//!      |   accounts             on disk, rolled to keyd's last transaction
+//!      v
+//!   session ----> dtls          a server on the network, judged before keyd signs
+//! ```
 
+pub mod accounts;
+pub mod config;
+pub mod control;
 pub mod dtls;
+pub mod eap_test;
+pub mod keyd;
+pub mod lwm2m;
+pub mod progress;
+pub mod sandbox;
+pub mod session;
+pub mod start;
+pub mod uri;

@@ -1,0 +1,250 @@
+//! The configuration file.
+
+use std::{
+    fmt, fs, io,
+    path::{Path, PathBuf},
+};
+
+use rustls_pki_types::{CertificateDer, pem::PemObject};
+use serde::Deserialize;
+
+use crate::{dtls::Trust, uri::Server};
+
+/// `netd.toml`: paths are absolute, or relative to the file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// keyd's socket for the network role.
+    pub keyd_socket: PathBuf,
+    /// Where softsimctl finds us; made at start.
+    pub control_socket: PathBuf,
+    /// Where the accounts are kept; must exist.
+    pub state_dir: PathBuf,
+    /// The LwM2M endpoint name; the device id in hexadecimal where it is absent.
+    pub endpoint: Option<String>,
+    /// Whom the control socket serves, besides root and our own user.
+    #[serde(default)]
+    pub control_uids: Vec<u32>,
+    /// What happens where the kernel can't confine us.
+    #[serde(default)]
+    pub sandbox: Sandbox,
+    /// The factory's bootstrap account.
+    pub bootstrap: Option<Bootstrap>,
+}
+
+/// Whether to run unconfined.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Sandbox {
+    /// Landlock and seccomp, or no start.
+    #[default]
+    Require,
+    /// Neither: for looking for errors.
+    Off,
+}
+
+/// The bootstrap server.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Bootstrap {
+    /// `coaps://HOST:PORT`
+    pub uri: String,
+    /// PEM files with the server's own certificate, or with those of authorities that vouch for it.
+    pub server_trust: Vec<PathBuf>,
+}
+
+/// Why there is no start with this configuration.
+#[derive(Debug)]
+pub enum ConfigError {
+    /// A file can't be read.
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The file is not a configuration; the message names line and field.
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// Where and why.
+        source: Box<toml::de::Error>,
+    },
+    /// A field has a value that can't be used.
+    Field {
+        /// The field.
+        name: &'static str,
+        /// What was expected and what came.
+        reason: String,
+    },
+}
+
+impl std::error::Error for ConfigError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Read { source, .. } => Some(source),
+            Self::Parse { source, .. } => Some(source),
+            Self::Field { .. } => None,
+        }
+    }
+}
+
+impl fmt::Display for ConfigError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Read { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Parse { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Field { name, reason } => write!(f, "{name}: {reason}"),
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file; relative paths become relative to its directory.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+        let mut config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })?;
+        let directory = path.parent().unwrap_or(Path::new(""));
+        config.resolve_against(directory);
+        Ok(config)
+    }
+
+    fn resolve_against(&mut self, directory: &Path) {
+        let trust = self.bootstrap.iter_mut().flat_map(|b| &mut b.server_trust);
+        for path in [
+            &mut self.keyd_socket,
+            &mut self.control_socket,
+            &mut self.state_dir,
+        ]
+        .into_iter()
+        .chain(trust)
+        {
+            *path = directory.join(&*path);
+        }
+    }
+}
+
+/// The bootstrap server, with the files that its configuration names read.
+#[derive(Clone, Debug)]
+pub struct BootstrapServer {
+    /// Where it is.
+    pub server: Server,
+    /// How to tell that it is the one.
+    pub trust: Trust,
+}
+
+impl Bootstrap {
+    /// Reads the files.
+    pub fn load(&self) -> Result<BootstrapServer, ConfigError> {
+        let uri = |reason: String| ConfigError::Field {
+            name: "bootstrap.uri",
+            reason,
+        };
+        let server: Server = self.uri.parse().map_err(uri)?;
+        let mut trust = Trust::new(&server.host)
+            .map_err(|_| uri(format!("{}: expected a host name or address", self.uri)))?;
+        for path in &self.server_trust {
+            trust_file(&mut trust, path)?;
+        }
+        if self.server_trust.is_empty() {
+            return Err(ConfigError::Field {
+                name: "bootstrap.server_trust",
+                reason: "expected a PEM file, came none".into(),
+            });
+        }
+        Ok(BootstrapServer { server, trust })
+    }
+}
+
+fn trust_file(trust: &mut Trust, path: &Path) -> Result<(), ConfigError> {
+    let pem = fs::read(path).map_err(|source| ConfigError::Read {
+        path: path.to_owned(),
+        source,
+    })?;
+    let wrong = |reason: String| ConfigError::Field {
+        name: "bootstrap.server_trust",
+        reason: format!("{}: {reason}", path.display()),
+    };
+    let mut count = 0;
+    for certificate in CertificateDer::pem_slice_iter(&pem) {
+        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+        trust
+            .anchor(&certificate)
+            .map_err(|fault| wrong(fault.to_string()))?;
+        trust.pin(&certificate);
+        count += 1;
+    }
+    match count {
+        0 => Err(wrong("expected certificates in PEM, came none".into())),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Config, ConfigError> {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("netd.toml");
+        fs::write(&path, text).unwrap();
+        Config::read(&path)
+    }
+
+    const MINIMAL: &str = "keyd_socket = 'network.sock'\n\
+        control_socket = '/run/softsim/netd.sock'\n\
+        state_dir = 'state'\n";
+
+    #[test]
+    fn paths_are_relative_to_the_file() {
+        let config = read(MINIMAL).unwrap();
+        assert!(config.keyd_socket.is_absolute() && config.keyd_socket.ends_with("network.sock"));
+        assert_eq!(config.control_socket, Path::new("/run/softsim/netd.sock"));
+        assert_eq!(config.sandbox, Sandbox::Require);
+    }
+
+    #[test]
+    fn an_error_names_the_field() {
+        for (extra, field) in [
+            ("state_directory = '/x'\n", "state_directory"),
+            ("endpoint = 5\n", "endpoint"),
+            ("sandbox = 'maybe'\n", "sandbox"),
+            ("[bootstrap]\nuri = 'coaps://x'\n", "server_trust"),
+            ("[bootstrap]\nurl = 'coaps://x'\n", "url"),
+        ] {
+            let error = read(&format!("{MINIMAL}{extra}")).unwrap_err().to_string();
+            assert!(error.contains(field), "{error}");
+        }
+        let error = read("control_socket = 'x'\n").unwrap_err().to_string();
+        assert!(error.contains("keyd_socket"), "{error}");
+    }
+
+    #[test]
+    fn a_bootstrap_server_that_cannot_be_used_is_an_error_at_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let empty = directory.path().join("empty.pem");
+        fs::write(&empty, "nothing here\n").unwrap();
+        for (uri, trust, field) in [
+            ("coap://localhost", vec![], "bootstrap.uri"),
+            ("coaps://", vec![], "bootstrap.uri"),
+            ("coaps://a b", vec![], "bootstrap.uri"),
+            ("coaps://localhost", vec![], "bootstrap.server_trust"),
+            ("coaps://localhost", vec![empty], "bootstrap.server_trust"),
+        ] {
+            let bootstrap = Bootstrap {
+                uri: uri.into(),
+                server_trust: trust,
+            };
+            let error = bootstrap.load().unwrap_err().to_string();
+            assert!(error.starts_with(field), "{uri}: {error}");
+        }
+    }
+}

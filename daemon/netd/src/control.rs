@@ -1,0 +1,202 @@
+//! The control socket: one command a connection, events until it is done (`softsim_client::netd`).
+
+use std::{
+    fs, io,
+    os::unix::{
+        fs::{FileTypeExt, PermissionsExt},
+        net::UnixListener as StdUnixListener,
+    },
+    path::Path,
+    sync::Arc,
+    time::Duration,
+};
+
+use softsim_client::netd::{
+    Bootstrap, Command, EapTest, Event, Failure, MAX_LINE, RadiusSecret, Report, Status,
+};
+use softsim_sandbox::process;
+use tokio::{
+    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    net::{UnixListener, UnixStream},
+    sync::{Mutex, Semaphore, mpsc, oneshot, watch},
+    time::timeout,
+};
+
+use crate::{
+    eap_test,
+    keyd::Keyd,
+    lwm2m::{Request, Snapshot},
+    progress::{Fault, Progress},
+    sandbox::Enforced,
+};
+
+/// How long a client may take to say what it wants.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Commands at a time.
+const MAX_CLIENTS: usize = 16;
+
+/// Events that wait for a client to read them.
+const QUEUE: usize = 256;
+
+/// Opens the socket for our user and group, in place of one that an earlier process left.
+pub fn bind(path: &Path) -> io::Result<StdUnixListener> {
+    if fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
+        fs::remove_file(path)?;
+    }
+    let listener = StdUnixListener::bind(path)?;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
+    listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// What commands are carried out with.
+#[derive(Debug)]
+pub struct Control {
+    /// Whom to serve, besides root and our own user.
+    pub uids: Vec<u32>,
+    /// The key process.
+    pub keyd: Keyd,
+    /// The LwM2M task.
+    pub lwm2m: mpsc::Sender<Request>,
+    /// Where the LwM2M task stands.
+    pub snapshot: watch::Receiver<Snapshot>,
+    /// What confines us.
+    pub enforced: Enforced,
+    /// One authentication at a time.
+    pub authenticating: Mutex<()>,
+}
+
+/// Serves commands for as long as the socket does.
+pub async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
+    let control = Arc::new(control);
+    let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+    loop {
+        let (stream, _) = listener.accept().await?;
+        let uid = stream.peer_cred()?.uid();
+        if uid != 0 && uid != process::uid() && !control.uids.contains(&uid) {
+            tracing::warn!(uid, "control connection refused");
+            continue;
+        }
+        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
+            tracing::warn!(uid, "too many control connections");
+            continue;
+        };
+        let control = Arc::clone(&control);
+        tokio::spawn(async move {
+            if let Err(error) = control.converse(stream).await {
+                tracing::debug!(uid, %error, "control connection");
+            }
+            drop(place);
+        });
+    }
+}
+
+impl Control {
+    /// Reads a command, carries it out, and tells what happens.
+    async fn converse(&self, mut stream: UnixStream) -> io::Result<()> {
+        let command = match timeout(PATIENCE, read_command(&mut stream)).await {
+            Ok(command) => command?,
+            Err(_) => return Ok(()),
+        };
+        let (events, mut queue) = mpsc::channel(QUEUE);
+        let work = async {
+            match command {
+                Ok(command) => self.carry_out(command, Progress::new(events)).await,
+                Err(fault) => Err(fault),
+            }
+        };
+        tokio::pin!(work);
+        let result = loop {
+            tokio::select! {
+                // Events that came before the result are told before it.
+                biased;
+                Some(event) = queue.recv() => write(&mut stream, &event).await?,
+                result = &mut work => break result,
+            }
+        };
+        while let Ok(event) = queue.try_recv() {
+            write(&mut stream, &event).await?;
+        }
+        let last = match result {
+            Ok(report) => Event::Done { report },
+            Err(Fault { failure, reason }) => Event::Failed { failure, reason },
+        };
+        write(&mut stream, &last).await
+    }
+
+    async fn carry_out(&self, command: Command, progress: Progress) -> Result<Report, Fault> {
+        match command {
+            Command::Status {} => Ok(Report::Status(self.status())),
+            Command::Bootstrap {} => self.bootstrap(progress).await.map(Report::Bootstrap),
+            Command::EapTest {
+                radius,
+                secret,
+                identity,
+            } => self
+                .eap_test(radius, &secret, identity, &progress)
+                .await
+                .map(Report::EapTest),
+        }
+    }
+
+    fn status(&self) -> Status {
+        let snapshot = self.snapshot.borrow().clone();
+        Status {
+            endpoint: snapshot.endpoint,
+            landlock_abi: self.enforced.landlock_abi,
+            seccomp_calls: self.enforced.seccomp_calls,
+            accounts: snapshot.transaction,
+            management: snapshot.management,
+        }
+    }
+
+    async fn bootstrap(&self, progress: Progress) -> Result<Bootstrap, Fault> {
+        let (reply, result) = oneshot::channel();
+        let gone = || Fault::new(Failure::Internal, "softsim-netd is about to end");
+        self.lwm2m
+            .send(Request::Bootstrap(progress, reply))
+            .await
+            .map_err(|_| gone())?;
+        result.await.map_err(|_| gone())?
+    }
+
+    async fn eap_test(
+        &self,
+        radius: std::net::SocketAddr,
+        secret: &RadiusSecret,
+        identity: Option<String>,
+        progress: &Progress,
+    ) -> Result<EapTest, Fault> {
+        let _one = self
+            .authenticating
+            .try_lock()
+            .map_err(|_| Fault::new(Failure::Busy, "another authentication is running"))?;
+        let result = eap_test::run(&self.keyd, radius, secret, identity, progress).await;
+        // The counters have moved; whether anybody shows them makes no difference here.
+        let _ = self.lwm2m.send(Request::Refresh).await;
+        result
+    }
+}
+
+async fn read_command(stream: &mut UnixStream) -> io::Result<Result<Command, Fault>> {
+    let mut line = Vec::with_capacity(MAX_LINE);
+    let mut limited = BufReader::new(stream).take(MAX_LINE as u64);
+    limited.read_until(b'\n', &mut line).await?;
+    let command = match line.split_last() {
+        Some((b'\n', line)) => serde_json::from_slice(line)
+            .map_err(|error| Fault::new(Failure::Command, format!("no command: {error}"))),
+        _ => Err(Fault::new(
+            Failure::Command,
+            format!("expected a command in a line of at most {MAX_LINE} octets"),
+        )),
+    };
+    zeroize::Zeroize::zeroize(&mut line);
+    Ok(command)
+}
+
+async fn write(stream: &mut UnixStream, event: &Event) -> io::Result<()> {
+    let mut line = serde_json::to_vec(event)?;
+    line.push(b'\n');
+    stream.write_all(&line).await
+}

@@ -1,0 +1,162 @@
+//! What netd asks of the key process, and what its refusals mean to servers.
+
+use softsim_client::{
+    keyd::{AsyncConnection, Error},
+    netd::Failure,
+    proto::{
+        PackageFault, ProfileState, Refusal, StatusAnswer,
+        requests::{Abort, Commit, SignHandshake, Stage, Status},
+    },
+};
+use softsim_lwm2m::{Algorithm, SimResult, SimState, SlotState};
+
+use crate::{accounts::Txid, dtls::Signer, progress::Fault};
+
+/// The connection on which everything is asked.
+pub type Keyd = AsyncConnection;
+
+impl Signer for Keyd {
+    fn sign(&self, transcript: &[u8]) -> Result<Vec<u8>, Error> {
+        self.call_blocking(&SignHandshake { transcript })
+            .map(|answer| answer.signature)
+    }
+}
+
+/// keyd can't be spoken to any more: netd ends, and is started again.
+#[derive(Debug)]
+pub struct Lost(pub Error);
+
+impl std::error::Error for Lost {}
+
+impl std::fmt::Display for Lost {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Tells keyd's refusals, after which everything is as before, from the loss of keyd.
+pub fn refusal<T>(result: Result<T, Error>) -> Result<Result<T, Refused>, Lost> {
+    match result {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(Error::Refused(refusal)) => Ok(Err(Refused::ByKeyd(refusal))),
+        Err(error @ Error::TooLong { .. }) => Ok(Err(Refused::TooLong(error))),
+        Err(error) => Err(Lost(error)),
+    }
+}
+
+/// A request that came to nothing.
+#[derive(Debug)]
+pub enum Refused {
+    /// keyd said why.
+    ByKeyd(Refusal),
+    /// It was never sent, since keyd takes nothing that long.
+    TooLong(Error),
+}
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::ByKeyd(refusal) => write!(f, "softsim-keyd refused: {refusal}"),
+            Self::TooLong(error) => error.fmt(f),
+        }
+    }
+}
+
+impl From<Refused> for Fault {
+    fn from(refused: Refused) -> Self {
+        let failure = match &refused {
+            Refused::ByKeyd(Refusal::RetryAfter { .. }) => Failure::Busy,
+            _ => Failure::Refused,
+        };
+        Self::new(failure, refused)
+    }
+}
+
+impl From<Lost> for Fault {
+    fn from(lost: Lost) -> Self {
+        Self::new(Failure::Unavailable, lost)
+    }
+}
+
+/// Has a sealed package judged and staged; gives its ICCID.
+pub async fn stage(
+    keyd: &Keyd,
+    txid: Txid,
+    package: Option<&[u8]>,
+) -> Result<Result<Option<String>, Refused>, Lost> {
+    let staged = keyd.call(&Stage { txid, package }).await;
+    refusal(staged.map(|answer| answer.iccid))
+}
+
+/// Makes what was staged durable.
+pub async fn commit(keyd: &Keyd, txid: Txid) -> Result<Result<(), Refused>, Lost> {
+    refusal(keyd.call(&Commit { txid }).await)
+}
+
+/// Drops what was staged; it makes no difference if nothing was.
+pub async fn abort(keyd: &Keyd, txid: Txid) -> Result<(), Lost> {
+    let _ = refusal(keyd.call(&Abort { txid }).await)?;
+    Ok(())
+}
+
+/// keyd's own account of itself.
+pub async fn status(keyd: &Keyd) -> Result<Result<StatusAnswer, Refused>, Lost> {
+    refusal(keyd.call(&Status {}).await)
+}
+
+/// Last Result of the Software SIM object for a refusal.
+pub fn sim_result(refused: &Refused) -> SimResult {
+    let Refused::ByKeyd(refusal) = refused else {
+        return SimResult::EnvelopeMalformed;
+    };
+    match refusal {
+        Refusal::Package(fault) => match fault {
+            PackageFault::Format { .. } | PackageFault::Shape(_) | PackageFault::Field { .. } => {
+                SimResult::EnvelopeMalformed
+            }
+            PackageFault::UnknownIssuer { .. } => SimResult::IssuerNotTrusted,
+            PackageFault::Signature | PackageFault::Decryption => {
+                SimResult::EnvelopeAuthenticationFailed
+            }
+            PackageFault::Device { .. } => SimResult::WrongDevice,
+            PackageFault::SealingKey { .. } => SimResult::UnknownSealingKey,
+            PackageFault::Sequence { .. } => SimResult::OldSequence,
+            PackageFault::Validity { .. } => SimResult::NotInThisState,
+        },
+        Refusal::TooLong { .. } | Refusal::Malformed { .. } => SimResult::EnvelopeMalformed,
+        Refusal::StoreFull { .. } => SimResult::NoSpace,
+        Refusal::Storage => SimResult::StorageError,
+        _ => SimResult::Internal,
+    }
+}
+
+/// The Software SIM object's values; `last` is what became of the last package.
+pub fn sim_state(status: &StatusAnswer, last: SimResult) -> SimState {
+    let enabled = |state| state == ProfileState::Enabled;
+    let profile = status
+        .profiles
+        .iter()
+        .find(|profile| enabled(profile.state))
+        .or(status.profiles.first());
+    let counters = &status.counters;
+    SimState {
+        state: match profile.map(|profile| enabled(profile.state)) {
+            None => SlotState::Empty,
+            Some(false) => SlotState::Disabled,
+            Some(true) => SlotState::Enabled,
+        },
+        iccid: profile.map(|profile| profile.iccid.clone()),
+        last_result: last,
+        algorithm: profile
+            .filter(|profile| profile.algorithm == "milenage")
+            .map(|_| Algorithm::Milenage),
+        supported: vec![Algorithm::Milenage],
+        authentications: Some(counters.authentications),
+        failures: Some(
+            counters.autn_rejected
+                + counters.synchronisation_failures
+                + counters.packet_mac_rejected,
+        ),
+        ..SimState::default()
+    }
+}

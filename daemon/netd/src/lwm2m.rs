@@ -1,0 +1,350 @@
+//! The LwM2M client at work: one task that owns it, its sessions, and the accounts.
+//!
+//! [`Lwm2m::run`] carries datagrams between the sessions and the sans-IO client; [`transaction`] is what
+//! a bootstrap does to keyd and to the accounts on disk; [`servers`] is when a server is called.
+
+mod servers;
+mod transaction;
+
+use std::{
+    collections::BTreeMap,
+    fmt,
+    time::{Duration, Instant},
+};
+
+use softsim_client::netd::{Bootstrap, Management};
+use softsim_lwm2m::{Client, Config, Event, Output, ServerRole, SimResult};
+use softsim_sandbox::random;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{MissedTickBehavior, interval, sleep_until},
+};
+
+use crate::{
+    accounts::{Store, StoreError},
+    config::BootstrapServer,
+    keyd::{self, Keyd, Lost},
+    progress::{Fault, Progress},
+    session::{Session, SessionEvent},
+};
+
+use self::{servers::Retry, transaction::Run};
+
+/// How often keyd is asked for what the Software SIM object shows.
+const REFRESH: Duration = Duration::from_secs(10);
+
+/// How long the bootstrap session stays to repeat the answer to Bootstrap-Finish (MAX_TRANSMIT_SPAN).
+const LINGER: Duration = Duration::from_secs(45);
+
+/// Events of sessions that wait for the task.
+const QUEUE: usize = 64;
+
+/// What the task is asked.
+#[derive(Debug)]
+pub enum Request {
+    /// Bootstrap now, and register; one that runs already is joined.
+    Bootstrap(Progress, oneshot::Sender<Result<Bootstrap, Fault>>),
+    /// keyd's state may have changed.
+    Refresh,
+}
+
+/// What others may know of the task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Snapshot {
+    /// The endpoint name, once it is known.
+    pub endpoint: Option<String>,
+    /// The transaction whose accounts are in force.
+    pub transaction: Option<String>,
+    /// Where management stands.
+    pub management: Management,
+}
+
+impl Default for Snapshot {
+    fn default() -> Self {
+        Self {
+            endpoint: None,
+            transaction: None,
+            management: Management::NotBootstrapped,
+        }
+    }
+}
+
+/// Why netd can't go on; started again, it finds its way by keyd's last transaction.
+#[derive(Debug)]
+pub enum Fatal {
+    /// keyd is gone.
+    Keyd(Lost),
+    /// keyd has committed, and the accounts couldn't be put in force.
+    Store(StoreError),
+}
+
+impl From<Lost> for Fatal {
+    fn from(lost: Lost) -> Self {
+        Self::Keyd(lost)
+    }
+}
+
+impl std::error::Error for Fatal {}
+
+impl fmt::Display for Fatal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keyd(lost) => lost.fmt(f),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+/// The task's state.
+pub struct Lwm2m {
+    keyd: Keyd,
+    bootstrap_server: Option<BootstrapServer>,
+    configured_endpoint: Option<String>,
+    store: Store,
+    /// There once the endpoint name is known.
+    client: Option<(String, Client)>,
+    sessions: BTreeMap<ServerRole, Session>,
+    last_session: u64,
+    /// What happens in sessions, with their ids, and where they tell it.
+    happened: mpsc::Receiver<(u64, SessionEvent)>,
+    events: mpsc::Sender<(u64, SessionEvent)>,
+    run: Option<Run>,
+    linger: Option<Instant>,
+    retries: BTreeMap<u16, Retry>,
+    registered: BTreeMap<u16, Management>,
+    last_fault: Option<String>,
+    last_result: SimResult,
+    snapshot: watch::Sender<Snapshot>,
+}
+
+impl Lwm2m {
+    /// A task that has not begun; others watch it through `snapshot`.
+    pub fn new(
+        keyd: Keyd,
+        store: Store,
+        endpoint: Option<String>,
+        bootstrap_server: Option<BootstrapServer>,
+        snapshot: watch::Sender<Snapshot>,
+    ) -> Self {
+        let (events, happened) = mpsc::channel(QUEUE);
+        Self {
+            keyd,
+            bootstrap_server,
+            configured_endpoint: endpoint,
+            store,
+            client: None,
+            sessions: BTreeMap::new(),
+            last_session: 0,
+            happened,
+            events,
+            run: None,
+            linger: None,
+            retries: BTreeMap::new(),
+            registered: BTreeMap::new(),
+            last_fault: None,
+            last_result: SimResult::None,
+            snapshot,
+        }
+    }
+
+    /// Registers with the servers of the accounts, and serves requests until something fatal.
+    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), Fatal> {
+        self.prepare_client().await?;
+        self.call_servers().await?;
+        let mut refresh = interval(REFRESH);
+        refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            self.settle().await?;
+            let due = self.next_due();
+            let timer = async {
+                match due {
+                    Some(at) => sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                request = requests.recv() => match request {
+                    Some(Request::Bootstrap(progress, reply)) => {
+                        self.bootstrap(progress, reply).await?;
+                    }
+                    Some(Request::Refresh) => self.refresh().await?,
+                    None => return Ok(()),
+                },
+                Some((id, event)) = self.happened.recv() => self.session_event(id, event).await?,
+                () = timer => self.expire(Instant::now()).await?,
+                _ = refresh.tick() => self.refresh().await?,
+            }
+        }
+    }
+
+    /// Makes the client as soon as it has a name.
+    async fn prepare_client(&mut self) -> Result<(), Fatal> {
+        if self.client.is_some() {
+            return Ok(());
+        }
+        let endpoint = match &self.configured_endpoint {
+            Some(endpoint) => Some(endpoint.clone()),
+            None => match keyd::status(&self.keyd).await? {
+                Ok(status) => status.device_id.map(hex::encode),
+                Err(_) => None,
+            },
+        };
+        if let Some(endpoint) = endpoint {
+            let accounts = self.store.accounts().cloned().unwrap_or_default();
+            let client = Client::new(Config::new(&*endpoint), accounts, random_number());
+            self.client = Some((endpoint, client));
+            self.refresh().await?;
+        }
+        Ok(())
+    }
+
+    /// Does all that the client wants done, and tells the others where that leads.
+    async fn settle(&mut self) -> Result<(), Fatal> {
+        while let Some(output) = self.client_mut().and_then(Client::poll_output) {
+            match output {
+                Output::Transmit { server, datagram } => {
+                    if let Some(session) = self.sessions.get(&server) {
+                        session.send(datagram);
+                    }
+                }
+                Output::Event(event) => self.client_event(event).await?,
+            }
+        }
+        let snapshot = Snapshot {
+            endpoint: self.client.as_ref().map(|(endpoint, _)| endpoint.clone()),
+            transaction: self.store.transaction().map(str::to_owned),
+            management: self.management(),
+        };
+        self.snapshot.send_if_modified(|last| {
+            let modified = *last != snapshot;
+            *last = snapshot;
+            modified
+        });
+        Ok(())
+    }
+
+    async fn client_event(&mut self, event: Event) -> Result<(), Fatal> {
+        match event {
+            Event::StagePackage { source, package } => self.package(source, &package).await,
+            Event::DiscardPackage => self.discard_package().await,
+            Event::Commit { accounts, keys } => {
+                let result = self.commit(&accounts, keys.is_empty()).await?;
+                if let Some(client) = self.client_mut() {
+                    client.committed(Instant::now(), result);
+                }
+                Ok(())
+            }
+            Event::Bootstrapped => self.bootstrapped().await,
+            Event::BootstrapFailed(reason) => {
+                let fault = transaction::bootstrap_fault(&reason);
+                self.fail_bootstrap(fault).await
+            }
+            Event::Registered { ssid, location } => {
+                self.note_registration(ssid, &location);
+                Ok(())
+            }
+            Event::Updated { ssid } => {
+                tracing::debug!(ssid, "registration updated");
+                Ok(())
+            }
+            Event::Deregistered { ssid } => {
+                self.registered.remove(&ssid);
+                Ok(())
+            }
+            Event::RegistrationFailed { ssid, reason } => {
+                self.hang_up(ServerRole::Management(ssid));
+                self.call_later(ssid, servers::registration_fault(&reason));
+                Ok(())
+            }
+            Event::AccountsChanged(accounts) => {
+                if let Err(error) = self.store.change(&accounts) {
+                    tracing::error!(%error, "a server's change to its account is not durable");
+                }
+                Ok(())
+            }
+        }
+    }
+
+    async fn session_event(&mut self, id: u64, event: SessionEvent) -> Result<(), Fatal> {
+        let mut sessions = self.sessions.iter();
+        let Some(role) = sessions.find_map(|(role, session)| (session.id == id).then_some(*role))
+        else {
+            return Ok(());
+        };
+        let now = Instant::now();
+        match event {
+            SessionEvent::Calling(address) => {
+                tracing::info!(?role, %address, "DTLS handshake");
+                self.step(|| format!("DTLS handshake with {address}"));
+            }
+            SessionEvent::Connected => {
+                tracing::info!(?role, "DTLS session established");
+                self.step(|| match role {
+                    ServerRole::Bootstrap => "DTLS established with the bootstrap server".into(),
+                    ServerRole::Management(_) => "DTLS established with the LwM2M server".into(),
+                });
+                if let Some(client) = self.client_mut() {
+                    client.session_opened(now, role);
+                }
+            }
+            SessionEvent::Received(datagram) => {
+                if let Some(client) = self.client_mut() {
+                    client.handle_datagram(now, role, &datagram);
+                }
+            }
+            SessionEvent::Ended(reason) => {
+                self.hang_up(role);
+                let fault = servers::end_fault(reason.as_ref());
+                match role {
+                    ServerRole::Bootstrap => self.fail_bootstrap(fault).await?,
+                    ServerRole::Management(ssid) => self.call_later(ssid, fault),
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Shows keyd's state in the Software SIM object; who observes it is told what changed.
+    async fn refresh(&mut self) -> Result<(), Fatal> {
+        if self.client.is_none() {
+            return Ok(());
+        }
+        if let Ok(status) = keyd::status(&self.keyd).await? {
+            let sim = keyd::sim_state(&status, self.last_result);
+            if let Some(client) = self.client_mut() {
+                client.set_sim(Instant::now(), sim);
+            }
+        }
+        Ok(())
+    }
+
+    fn client_mut(&mut self) -> Option<&mut Client> {
+        self.client.as_mut().map(|(_, client)| client)
+    }
+
+    fn next_due(&self) -> Option<Instant> {
+        let client = self
+            .client
+            .as_ref()
+            .and_then(|(_, client)| client.poll_timeout());
+        let retries = self.retries.values().filter_map(|retry| retry.at);
+        retries.chain(client).chain(self.linger).min()
+    }
+
+    async fn expire(&mut self, now: Instant) -> Result<(), Fatal> {
+        if let Some(client) = self.client_mut() {
+            client.handle_timeout(now);
+        }
+        if self.linger.is_some_and(|at| at <= now) {
+            self.hang_up(ServerRole::Bootstrap);
+        }
+        self.call_again(now).await
+    }
+}
+
+/// A number that nobody can foresee.
+fn random_number() -> u64 {
+    let mut octets = [0; 8];
+    random::fill(&mut octets);
+    u64::from_ne_bytes(octets)
+}

@@ -1,0 +1,211 @@
+//! The management servers: when they are called, and where that stands.
+
+use std::time::{Duration, Instant};
+
+use rustls_pki_types::CertificateDer;
+use softsim_client::netd::{Failure, Management};
+use softsim_lwm2m::{RegistrationFailure, SecurityAccount, SecurityMode, ServerRole};
+
+use super::{Fatal, Lwm2m, random_number};
+use crate::{
+    dtls::Trust,
+    progress::Fault,
+    session::{Session, SessionError, Target},
+    uri::Server,
+};
+
+/// The first wait before a server is called again, and the longest.
+const FIRST_WAIT: Duration = Duration::from_secs(10);
+const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+
+/// A server that failed us.
+#[derive(Debug)]
+pub(super) struct Retry {
+    /// When it is called again; unknown while it is being called.
+    pub(super) at: Option<Instant>,
+    /// How long to wait if that fails too.
+    next: Duration,
+}
+
+impl Lwm2m {
+    /// Calls all servers of the accounts anew.
+    pub(super) async fn call_servers(&mut self) -> Result<(), Fatal> {
+        self.retries.clear();
+        self.registered.clear();
+        let managers: Vec<_> = self
+            .sessions
+            .keys()
+            .filter(|role| **role != ServerRole::Bootstrap)
+            .copied()
+            .collect();
+        for role in managers {
+            self.hang_up(role);
+        }
+        let Some((_, client)) = &self.client else {
+            return Ok(());
+        };
+        let servers = client.accounts().servers();
+        for server in servers {
+            self.call_server(server.ssid).await?;
+        }
+        Ok(())
+    }
+
+    /// Calls those whose time has come.
+    pub(super) async fn call_again(&mut self, now: Instant) -> Result<(), Fatal> {
+        let due: Vec<_> = self
+            .retries
+            .iter()
+            .filter(|(_, retry)| retry.at.is_some_and(|at| at <= now))
+            .map(|(ssid, _)| *ssid)
+            .collect();
+        for ssid in due {
+            self.call_server(ssid).await?;
+        }
+        Ok(())
+    }
+
+    async fn call_server(&mut self, ssid: u16) -> Result<(), Fatal> {
+        if let Some(retry) = self.retries.get_mut(&ssid) {
+            retry.at = None;
+        }
+        let client = self.client.as_ref().map(|(_, client)| client);
+        let Some(account) = client.and_then(|client| client.accounts().server(ssid)) else {
+            self.retries.remove(&ssid);
+            return Ok(());
+        };
+        let target = match reach(&account.security) {
+            Ok((server, trust)) => self.target(server, trust).await?,
+            Err(fault) => Err(fault),
+        };
+        match target {
+            Ok(target) => self.call(ServerRole::Management(ssid), target),
+            Err(fault) => self.call_later(ssid, fault),
+        }
+        Ok(())
+    }
+
+    /// Begins a session; one that was there ends.
+    pub(super) fn call(&mut self, role: ServerRole, target: Target) {
+        self.hang_up(role);
+        self.last_session += 1;
+        let session = Session::begin(self.last_session, target, self.events.clone());
+        self.sessions.insert(role, session);
+    }
+
+    /// Ends a session, if there is one.
+    pub(super) fn hang_up(&mut self, role: ServerRole) {
+        match role {
+            ServerRole::Bootstrap => self.linger = None,
+            ServerRole::Management(ssid) => _ = self.registered.remove(&ssid),
+        }
+        if self.sessions.remove(&role).is_some()
+            && let Some(client) = self.client_mut()
+        {
+            client.session_closed(Instant::now(), role);
+        }
+    }
+
+    /// A server failed us: it is called again after a while, twice as long each time.
+    pub(super) fn call_later(&mut self, ssid: u16, fault: Fault) {
+        let wait = self
+            .retries
+            .get(&ssid)
+            .map_or(FIRST_WAIT, |retry| retry.next);
+        tracing::warn!(ssid, reason = %fault, ?wait, "not registered");
+        let retry = Retry {
+            at: Some(Instant::now() + jittered(wait)),
+            next: (wait * 2).min(LONGEST_WAIT),
+        };
+        self.retries.insert(ssid, retry);
+        self.last_fault = Some(fault.reason.clone());
+        self.end_run(Err(fault));
+    }
+
+    /// A server has our registration.
+    pub(super) fn note_registration(&mut self, ssid: u16, location: &[String]) {
+        let client = self.client.as_ref().map(|(_, client)| client);
+        let account = client.and_then(|client| client.accounts().server(ssid));
+        let server = account
+            .map(|account| account.security.uri)
+            .unwrap_or_default();
+        let location = format!("/{}", location.join("/"));
+        tracing::info!(ssid, server, location, "registered");
+        self.step(|| format!("registered with {server} as {location}"));
+        self.retries.remove(&ssid);
+        self.last_fault = None;
+        let registered = Management::Registered { server, location };
+        self.registered.insert(ssid, registered);
+        self.end_run(Ok(()));
+    }
+
+    /// Where management stands.
+    pub(super) fn management(&self) -> Management {
+        if self.is_bootstrapping() {
+            return Management::Bootstrapping;
+        }
+        if let Some(registered) = self.registered.values().next() {
+            return registered.clone();
+        }
+        match self.store.accounts() {
+            None => Management::NotBootstrapped,
+            Some(_) => Management::Unregistered {
+                reason: self.last_fault.clone(),
+            },
+        }
+    }
+}
+
+/// Where a server of the accounts is, and how to tell that it is the one.
+///
+/// Certificate usages 0 and 2 (RFC 6698 §2.1.1) name an authority, 1 and 3 the server itself. A gateway
+/// has no store of public authorities that 0 and 1 would ask besides: the bootstrap server's word counts.
+fn reach(account: &SecurityAccount) -> Result<(Server, Trust), Fault> {
+    let wrong = |reason: String| {
+        let reason = format!("account /0/{}: {reason}", account.instance);
+        Fault::new(Failure::Command, reason)
+    };
+    if account.mode != SecurityMode::Certificate {
+        let came = format!("expected certificate mode, came {:?}", account.mode);
+        return Err(wrong(came));
+    }
+    let server: Server = account.uri.parse().map_err(wrong)?;
+    let name = account.server_name.as_ref().unwrap_or(&server.host);
+    let mut trust = Trust::new(name).map_err(|_| {
+        wrong(format!(
+            "expected a server name, came {}",
+            name.escape_debug()
+        ))
+    })?;
+    match account.certificate_usage {
+        0 | 2 => trust
+            .anchor(&CertificateDer::from(&*account.server_certificate))
+            .map_err(|fault| wrong(format!("the server's certificate: {fault}")))?,
+        _ => trust.pin(&account.server_certificate),
+    }
+    Ok((server, trust))
+}
+
+/// A quarter more or less, so that a fleet doesn't call at once.
+fn jittered(wait: Duration) -> Duration {
+    let quarters = 768 + u32::try_from(random_number() % 513).unwrap_or(0);
+    wait * quarters / 1024
+}
+
+/// A failed registration as softsimctl shows it.
+pub(super) fn registration_fault(reason: &RegistrationFailure) -> Fault {
+    let failure = match reason {
+        RegistrationFailure::Refused(_) => Failure::Refused,
+        RegistrationFailure::NoAnswer(_) => Failure::Unavailable,
+        RegistrationFailure::NoLocation | RegistrationFailure::NoAccount => Failure::Protocol,
+    };
+    Fault::new(failure, reason)
+}
+
+/// The end of a session as softsimctl shows it.
+pub(super) fn end_fault(reason: Option<&SessionError>) -> Fault {
+    match reason {
+        Some(error) => error.into(),
+        None => Fault::new(Failure::Unavailable, "the server closed the session"),
+    }
+}

@@ -1,0 +1,265 @@
+//! A bootstrap as a transaction over keyd's profiles and our accounts, and packages of management servers.
+
+use std::time::Instant;
+
+use softsim_client::{
+    netd::{Bootstrap, Failure},
+    proto::requests::DeviceCertificate,
+};
+use softsim_lwm2m::{Accounts, BootstrapFailure, ServerRole, SimResult};
+use softsim_sandbox::random;
+use tokio::sync::oneshot;
+
+use super::{Fatal, LINGER, Lwm2m};
+use crate::{
+    accounts::Txid,
+    keyd::{self, Refused},
+    progress::{Fault, Progress},
+    session::Target,
+};
+
+/// A bootstrap, from the command to the registration that follows.
+pub(super) struct Run {
+    txid: Txid,
+    /// Whether keyd has a transaction of this id, and the ICCID in it.
+    staged: Option<Option<String>>,
+    committed: bool,
+    listeners: Vec<(Progress, oneshot::Sender<Result<Bootstrap, Fault>>)>,
+}
+
+impl Lwm2m {
+    /// Begins a bootstrap, or joins the one that runs.
+    pub(super) async fn bootstrap(
+        &mut self,
+        progress: Progress,
+        reply: oneshot::Sender<Result<Bootstrap, Fault>>,
+    ) -> Result<(), Fatal> {
+        if let Some(run) = &mut self.run {
+            run.listeners.push((progress, reply));
+            return Ok(());
+        }
+        self.prepare_client().await?;
+        let target = match self.bootstrap_target().await? {
+            Ok(target) => target,
+            Err(fault) => {
+                // Whoever asked may have left.
+                let _ = reply.send(Err(fault));
+                return Ok(());
+            }
+        };
+        self.run = Some(Run {
+            txid: new_txid(),
+            staged: None,
+            committed: false,
+            listeners: vec![(progress, reply)],
+        });
+        self.call(ServerRole::Bootstrap, target);
+        Ok(())
+    }
+
+    async fn bootstrap_target(&mut self) -> Result<Result<Target, Fault>, Fatal> {
+        let Some(server) = self.bootstrap_server.clone() else {
+            let reason =
+                "bootstrap: expected a bootstrap server in netd's configuration, came none";
+            return Ok(Err(Fault::new(Failure::Command, reason)));
+        };
+        if self.client.is_none() {
+            let reason = "there is no device key: run softsimctl enrol first";
+            return Ok(Err(Fault::new(Failure::Refused, reason)));
+        }
+        self.target(server.server, server.trust).await
+    }
+
+    /// Adds the device certificate, as it is now, to what it takes to begin a session.
+    pub(super) async fn target(
+        &self,
+        server: crate::uri::Server,
+        trust: crate::dtls::Trust,
+    ) -> Result<Result<Target, Fault>, Fatal> {
+        let certificate = keyd::refusal(self.keyd.call(&DeviceCertificate {}).await)?;
+        Ok(match certificate {
+            Ok(certificate) => Ok(Target {
+                server,
+                trust,
+                certificate: certificate.der,
+                signer: std::sync::Arc::new(self.keyd.clone()),
+            }),
+            Err(refused) => Err(refused.into()),
+        })
+    }
+
+    /// A server wrote a sealed package: staged for the bootstrap, or installed at once.
+    pub(super) async fn package(
+        &mut self,
+        source: ServerRole,
+        package: &[u8],
+    ) -> Result<(), Fatal> {
+        let result = match source {
+            ServerRole::Bootstrap => self.stage_package(package).await?,
+            ServerRole::Management(_) => self.install_package(package).await?,
+        };
+        let result = result.map_err(|refused| {
+            tracing::warn!(%refused, "a sealed package was refused");
+            self.step(|| format!("package refused: {refused}"));
+            keyd::sim_result(&refused)
+        });
+        self.last_result = result.err().unwrap_or(SimResult::Success);
+        if let Some(client) = self.client_mut() {
+            client.staged(Instant::now(), result);
+        }
+        self.refresh().await
+    }
+
+    async fn stage_package(&mut self, package: &[u8]) -> Result<Result<(), Refused>, Fatal> {
+        let txid = self.run.as_ref().map_or_else(new_txid, |run| run.txid);
+        let iccid = match keyd::stage(&self.keyd, txid, Some(package)).await? {
+            Ok(iccid) => iccid,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        self.step(|| {
+            let iccid = iccid.as_deref().unwrap_or("without ICCID");
+            format!("sealed profile {iccid} opened and staged by softsim-keyd")
+        });
+        if let Some(run) = &mut self.run {
+            run.staged = Some(iccid);
+        }
+        Ok(Ok(()))
+    }
+
+    /// The accounts stay, but follow keyd's new transaction.
+    async fn install_package(&mut self, package: &[u8]) -> Result<Result<(), Refused>, Fatal> {
+        let txid = new_txid();
+        if let Err(refused) = keyd::stage(&self.keyd, txid, Some(package)).await? {
+            return Ok(Err(refused));
+        }
+        keyd::commit(&self.keyd, txid).await.map_err(Fatal::from)
+    }
+
+    /// The bootstrap server took the package back.
+    pub(super) async fn discard_package(&mut self) -> Result<(), Fatal> {
+        if let Some(run) = &mut self.run
+            && keyd::stage(&self.keyd, run.txid, None).await?.is_ok()
+        {
+            run.staged = Some(None);
+        }
+        Ok(())
+    }
+
+    /// Makes the staged profile and the accounts durable, keyd first in case of doubt: see [`crate::accounts`].
+    pub(super) async fn commit(
+        &mut self,
+        accounts: &Accounts,
+        without_keys: bool,
+    ) -> Result<Result<(), SimResult>, Fatal> {
+        let Some(run) = &mut self.run else {
+            return Ok(Err(SimResult::NotInThisState));
+        };
+        if !without_keys {
+            tracing::warn!(
+                "the bootstrap server wrote pre-shared keys, which softsim-keyd doesn't take yet"
+            );
+            return Ok(Err(SimResult::Internal));
+        }
+        if run.staged.is_none() {
+            match keyd::stage(&self.keyd, run.txid, None).await? {
+                Ok(_) => run.staged = Some(None),
+                Err(refused) => return Ok(Err(keyd::sim_result(&refused))),
+            }
+        }
+        if let Err(error) = self.store.stage(run.txid, accounts) {
+            tracing::error!(%error, "the accounts can't be staged");
+            return Ok(Err(SimResult::StorageError));
+        }
+        match keyd::commit(&self.keyd, run.txid).await? {
+            Ok(()) => {
+                self.store.commit().map_err(Fatal::Store)?;
+                run.committed = true;
+                tracing::info!(transaction = hex::encode(run.txid), "bootstrap committed");
+                self.step(|| "accounts and profile committed".into());
+                Ok(Ok(()))
+            }
+            Err(refused) => {
+                tracing::warn!(%refused, "the bootstrap was not committed");
+                self.store.abort().map_err(Fatal::Store)?;
+                Ok(Err(keyd::sim_result(&refused)))
+            }
+        }
+    }
+
+    /// The new accounts are in force: their servers are called, while the bootstrap session lingers.
+    pub(super) async fn bootstrapped(&mut self) -> Result<(), Fatal> {
+        self.linger = Some(Instant::now() + LINGER);
+        self.refresh().await?;
+        self.call_servers().await
+    }
+
+    /// Drops what a bootstrap that wasn't committed has staged.
+    pub(super) async fn fail_bootstrap(&mut self, fault: Fault) -> Result<(), Fatal> {
+        // After the commit, the bootstrap session may end as it likes.
+        let Some(run) = self.run.take_if(|run| !run.committed) else {
+            return Ok(());
+        };
+        tracing::warn!(reason = %fault, "the bootstrap failed");
+        keyd::abort(&self.keyd, run.txid).await?;
+        self.store.abort().map_err(Fatal::Store)?;
+        self.hang_up(ServerRole::Bootstrap);
+        self.last_fault = Some(fault.reason.clone());
+        run.reply(&Err(fault));
+        Ok(())
+    }
+
+    /// Tells what came of the registration that follows a bootstrap, if this is it.
+    pub(super) fn end_run(&mut self, registration: Result<(), Fault>) {
+        let Some(run) = self.run.take_if(|run| run.committed) else {
+            return;
+        };
+        let management = self.management();
+        let result = registration.map(|()| Bootstrap {
+            transaction: hex::encode(run.txid),
+            iccid: run.staged.clone().flatten(),
+            management,
+        });
+        run.reply(&result);
+    }
+
+    /// Tells whoever commanded the bootstrap where it stands.
+    pub(super) fn step(&self, text: impl FnOnce() -> String) {
+        if let Some(run) = &self.run {
+            let text = text();
+            for (progress, _) in &run.listeners {
+                progress.step(&*text);
+            }
+        }
+    }
+
+    /// Whether a bootstrap has begun and is not committed.
+    pub(super) fn is_bootstrapping(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.committed)
+    }
+}
+
+impl Run {
+    fn reply(self, result: &Result<Bootstrap, Fault>) {
+        for (_, reply) in self.listeners {
+            // Whoever asked may have left.
+            let _ = reply.send(result.clone());
+        }
+    }
+}
+
+fn new_txid() -> Txid {
+    let mut txid = [0; 16];
+    random::fill(&mut txid);
+    txid
+}
+
+/// A failed bootstrap as softsimctl shows it.
+pub(super) fn bootstrap_fault(reason: &BootstrapFailure) -> Fault {
+    let failure = match reason {
+        BootstrapFailure::Refused(_) => Failure::Refused,
+        BootstrapFailure::NoAnswer(_)
+        | BootstrapFailure::Timeout
+        | BootstrapFailure::SessionClosed => Failure::Unavailable,
+    };
+    Fault::new(failure, reason)
+}

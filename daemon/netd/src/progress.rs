@@ -1,0 +1,81 @@
+//! What a command of softsimctl is told while it runs, and why it failed.
+
+use std::{fmt, time::Instant};
+
+use softsim_client::netd::{Direction, Event, Failure};
+use tokio::sync::mpsc;
+
+/// The way back to whoever gave a command.
+#[derive(Clone, Debug)]
+pub struct Progress {
+    started: Instant,
+    events: mpsc::Sender<Event>,
+}
+
+impl Progress {
+    /// Counts time from now.
+    pub fn new(events: mpsc::Sender<Event>) -> Self {
+        Self {
+            started: Instant::now(),
+            events,
+        }
+    }
+
+    /// Microseconds since the command.
+    pub fn microseconds(&self) -> u64 {
+        self.started
+            .elapsed()
+            .as_micros()
+            .try_into()
+            .unwrap_or(u64::MAX)
+    }
+
+    /// A step was reached.
+    pub fn step(&self, text: impl Into<String>) {
+        self.tell(Event::Step {
+            microseconds: self.microseconds(),
+            text: text.into(),
+        });
+    }
+
+    /// A message passed.
+    pub fn message(&self, direction: Direction, text: String) {
+        self.tell(Event::Message {
+            microseconds: self.microseconds(),
+            direction,
+            text,
+        });
+    }
+
+    fn tell(&self, event: Event) {
+        // Whoever doesn't read, or left, misses something; what was commanded goes on.
+        let _ = self.events.try_send(event);
+    }
+}
+
+/// Why a command failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What kind of failure.
+    pub failure: Failure,
+    /// What was expected and what came.
+    pub reason: String,
+}
+
+impl Fault {
+    /// A failure with its reason.
+    pub fn new(failure: Failure, reason: impl fmt::Display) -> Self {
+        Self {
+            failure,
+            reason: reason.to_string(),
+        }
+    }
+}
+
+impl std::error::Error for Fault {}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}

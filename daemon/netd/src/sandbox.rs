@@ -1,0 +1,72 @@
+//! What netd gives up before it meets the network: nearly all files, and nearly all system calls.
+
+use std::{fmt, path::Path};
+
+use softsim_sandbox::{
+    landlock::{self, PathAccess, PathRule},
+    process,
+    seccomp::{self, Filter},
+};
+
+/// What the resolver reads, where it is there.
+const RESOLVER: [&str; 5] = [
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+];
+
+/// What is enforced; zeros where nothing is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Enforced {
+    /// The landlock ABI.
+    pub landlock_abi: u8,
+    /// How many system calls are left.
+    pub seccomp_calls: u16,
+}
+
+/// Why netd isn't confined.
+#[derive(Debug)]
+pub enum SandboxError {
+    /// Dumps can't be denied.
+    Dumps(std::io::Error),
+    /// Landlock.
+    Landlock(landlock::Error),
+    /// Seccomp.
+    Seccomp(seccomp::Error),
+}
+
+impl std::error::Error for SandboxError {}
+
+impl fmt::Display for SandboxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dumps(error) => write!(f, "core dumps can't be denied: {error}"),
+            Self::Landlock(error) => error.fmt(f),
+            Self::Seccomp(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Confines this process for good; no other thread may have been started.
+pub fn enter(state_directory: &Path) -> Result<Enforced, SandboxError> {
+    process::deny_dumps().map_err(SandboxError::Dumps)?;
+    let resolver = RESOLVER.iter().map(Path::new).filter(|path| path.exists());
+    let rules: Vec<_> = resolver
+        .map(|path| PathRule {
+            path,
+            access: PathAccess::Read,
+        })
+        .chain([PathRule {
+            path: state_directory,
+            access: PathAccess::ReadWrite,
+        }])
+        .collect();
+    let abi = landlock::restrict(&rules).map_err(SandboxError::Landlock)?;
+    seccomp::install(Filter::Netd).map_err(SandboxError::Seccomp)?;
+    Ok(Enforced {
+        landlock_abi: abi.number().try_into().unwrap_or(u8::MAX),
+        seccomp_calls: Filter::Netd.calls().len().try_into().unwrap_or(u16::MAX),
+    })
+}

@@ -1,0 +1,182 @@
+//! From the command line to the running daemon.
+
+use std::{
+    fmt, io,
+    os::unix::net::UnixListener as StdUnixListener,
+    path::{Path, PathBuf},
+};
+
+use clap::Parser;
+use softsim_client::{
+    keyd::{Connection, Error as KeydError, Watch},
+    proto::requests::Status,
+};
+use tokio::{
+    net::UnixListener,
+    runtime,
+    signal::unix::{SignalKind, signal},
+    sync::{Mutex, mpsc, watch},
+};
+
+use crate::{
+    accounts::{Store, StoreError},
+    config::{BootstrapServer, Config, ConfigError, Sandbox},
+    control::{self, Control},
+    keyd::Keyd,
+    lwm2m::{Fatal, Lwm2m, Snapshot},
+    sandbox::{self, Enforced, SandboxError},
+};
+
+/// Requests that wait for the LwM2M task.
+const QUEUE: usize = 16;
+
+/// Threads of the runtime: the network, and whoever blocks on keyd.
+const THREADS: usize = 2;
+
+/// The network daemon of the software SIM.
+#[derive(Debug, Parser)]
+#[command(name = "softsim-netd", version)]
+pub struct Arguments {
+    /// The configuration.
+    #[arg(long, value_name = "FILE")]
+    pub config: PathBuf,
+}
+
+/// Why netd didn't start, or ended.
+#[derive(Debug)]
+pub enum Error {
+    /// The configuration can't be used.
+    Config(ConfigError),
+    /// keyd can't be reached, or was lost.
+    Keyd(KeydError),
+    /// keyd ended.
+    KeydEnded,
+    /// The accounts can't be read or written.
+    Store(StoreError),
+    /// The control socket can't be opened or used.
+    Control(PathBuf, io::Error),
+    /// The process can't be confined.
+    Sandbox(SandboxError),
+    /// The runtime can't be started.
+    Runtime(io::Error),
+    /// The LwM2M task can't go on.
+    Lwm2m(Fatal),
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Keyd(error) => write!(f, "softsim-keyd: {error}"),
+            Self::KeydEnded => f.write_str("softsim-keyd ended"),
+            Self::Store(error) => error.fmt(f),
+            Self::Control(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Sandbox(error) => write!(
+                f,
+                "{error} (sandbox = \"off\" in the configuration runs without)"
+            ),
+            Self::Runtime(error) => write!(f, "the runtime: {error}"),
+            Self::Lwm2m(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Error {
+    /// The exit status, as sysexits.h numbers them.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Config(_) => 78,
+            Self::Keyd(_) | Self::KeydEnded | Self::Lwm2m(Fatal::Keyd(_)) => 69,
+            Self::Store(_) | Self::Control(..) | Self::Lwm2m(Fatal::Store(_)) => 74,
+            Self::Sandbox(_) | Self::Runtime(_) => 71,
+        }
+    }
+}
+
+/// All that is opened before the doors close.
+struct Opened {
+    keyd: Connection,
+    /// A second connection, which shows the end of keyd.
+    watched: Connection,
+    bootstrap: Option<BootstrapServer>,
+    store: Store,
+    control: StdUnixListener,
+}
+
+/// Runs until a signal, the end of keyd, or an error.
+pub fn run(arguments: &Arguments) -> Result<(), Error> {
+    let config = Config::read(&arguments.config).map_err(Error::Config)?;
+    let opened = open(&config)?;
+    let enforced = match config.sandbox {
+        Sandbox::Require => sandbox::enter(&config.state_dir).map_err(Error::Sandbox)?,
+        Sandbox::Off => Enforced::default(),
+    };
+    tracing::info!(
+        landlock_abi = enforced.landlock_abi,
+        seccomp_calls = enforced.seccomp_calls,
+        "enforced"
+    );
+    runtime::Builder::new_multi_thread()
+        .worker_threads(THREADS)
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?
+        .block_on(serve(config, opened, enforced))
+}
+
+fn open(config: &Config) -> Result<Opened, Error> {
+    let bootstrap = match &config.bootstrap {
+        Some(bootstrap) => Some(bootstrap.load().map_err(Error::Config)?),
+        None => None,
+    };
+    let connect = |path: &Path| Connection::connect(path).map_err(Error::Keyd);
+    let mut keyd = connect(&config.keyd_socket)?;
+    let watched = connect(&config.keyd_socket)?;
+    let committed = keyd.call(&Status {}).map_err(Error::Keyd)?.committed;
+    let store = Store::open(&config.state_dir, committed).map_err(Error::Store)?;
+    let control = control::bind(&config.control_socket)
+        .map_err(|error| Error::Control(config.control_socket.clone(), error))?;
+    Ok(Opened {
+        keyd,
+        watched,
+        bootstrap,
+        store,
+        control,
+    })
+}
+
+async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(), Error> {
+    let keyd = Keyd::from(opened.keyd);
+    let watched = Watch::new(opened.watched).map_err(Error::Keyd)?;
+    let control_failed = |error| Error::Control(config.control_socket.clone(), error);
+    let listener = UnixListener::from_std(opened.control).map_err(control_failed)?;
+    let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
+
+    let (requests, queue) = mpsc::channel(QUEUE);
+    let (snapshot, watcher) = watch::channel(Snapshot::default());
+    let lwm2m = Lwm2m::new(
+        keyd.clone(),
+        opened.store,
+        config.endpoint.clone(),
+        opened.bootstrap,
+        snapshot,
+    );
+    let control = Control {
+        uids: config.control_uids.clone(),
+        keyd,
+        lwm2m: requests,
+        snapshot: watcher,
+        enforced,
+        authenticating: Mutex::new(()),
+    };
+    tokio::select! {
+        () = watched.ended() => Err(Error::KeydEnded),
+        result = lwm2m.run(queue) => result.map_err(Error::Lwm2m),
+        result = control::serve(listener, control) => result.map_err(control_failed),
+        _ = terminate.recv() => Ok(()),
+        _ = interrupt.recv() => Ok(()),
+    }
+}
