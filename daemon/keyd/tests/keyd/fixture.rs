@@ -1,0 +1,354 @@
+//! A device for tests: keyd without sockets, an operator who seals for it, and a medium that fails on demand.
+
+use std::cell::Cell;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use p256::ecdsa::SigningKey;
+use p256::elliptic_curve::Generate;
+use softsim_aka::{Amf, Opc, Sqn};
+use softsim_keyd::roles::{COMPILED, PerRole};
+use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
+use softsim_keyd::{Client, Keyd, Service};
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{
+    Call, Enforcement, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal, Role, decode_answer,
+    encode_request,
+};
+use softsim_profile::{
+    Algorithm, HomeNetworkKeys, Iccid, IssuerKey, Profile, RoutingIndicator, SealingStatement,
+    SqnScheme, Validity, imsi,
+};
+use softsim_sandbox::random::SystemRng;
+use softsim_usim::SqnParameters;
+use tempfile::TempDir;
+
+pub(crate) const UID: u32 = 1000;
+pub(crate) const ICCID: &str = "8988211000000000001";
+pub(crate) const IMSI: &str = "001010000000001";
+pub(crate) const K: [u8; 16] = [0x4b; 16];
+pub(crate) const OPC: [u8; 16] = [0x0c; 16];
+
+thread_local! {
+    static UNIX_TIME: Cell<u64> = const { Cell::new(4_000_000_000) };
+}
+
+/// Sets the clock of validity, in seconds since 1970; it begins in 2096.
+pub(crate) fn set_clock(seconds: u64) {
+    UNIX_TIME.set(seconds);
+}
+
+/// A gateway with keyd on it.
+pub(crate) struct Device {
+    pub(crate) keyd: Keyd<Medium>,
+    pub(crate) writes: Writes,
+    pub(crate) directory: Rc<TempDir>,
+    now: Duration,
+    answer: Box<[u8; MAX_ANSWER]>,
+}
+
+/// How many more writes and syncs the medium takes; `None`: any number.
+#[derive(Clone, Default)]
+pub(crate) struct Writes(Rc<Cell<Option<u32>>>);
+
+/// A file whose writes can be made to fail, the first one half way.
+pub(crate) struct Medium {
+    file: FileStorage,
+    writes: Writes,
+}
+
+impl Writes {
+    pub(crate) fn fail_after(&self, count: u32) {
+        self.0.set(Some(count));
+    }
+
+    pub(crate) fn all_were_used(&self) -> bool {
+        self.0.get() == Some(0)
+    }
+
+    fn take(&self) -> bool {
+        match self.0.get() {
+            None => true,
+            Some(0) => false,
+            Some(count) => {
+                self.0.set(Some(count - 1));
+                true
+            }
+        }
+    }
+}
+
+impl Storage for Medium {
+    fn length(&self) -> io::Result<u64> {
+        self.file.length()
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.file.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&mut self, octets: &[u8], offset: u64) -> io::Result<usize> {
+        if self.writes.take() {
+            return self.file.write_at(octets, offset);
+        }
+        self.file.write_at(&octets[..octets.len() / 2], offset)?;
+        Err(io::Error::other("the medium failed"))
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.writes.take() {
+            self.file.sync()
+        } else {
+            Err(io::Error::other("the medium failed"))
+        }
+    }
+}
+
+impl Device {
+    /// As it leaves the assembly line: a vault with nothing in it.
+    pub(crate) fn blank() -> Self {
+        Self::blank_with_capacity(4)
+    }
+
+    pub(crate) fn blank_with_capacity(capacity: u32) -> Self {
+        let directory = Rc::new(tempfile::tempdir().unwrap());
+        let kek = Kek::development();
+        drop(FileStorage::create(directory.path(), &kek, capacity, &mut SystemRng).unwrap());
+        Self::on(directory)
+    }
+
+    /// Starts keyd on the state in a directory.
+    pub(crate) fn on(directory: Rc<TempDir>) -> Self {
+        let writes = Writes::default();
+        let medium = Medium {
+            file: FileStorage::open(directory.path()).unwrap().unwrap(),
+            writes: writes.clone(),
+        };
+        let service = Service {
+            enforcement: Enforcement {
+                landlock_abi: 7,
+                seccomp_calls: 12,
+                key_memory: KeyMemory::SecretMemory,
+                kek_source: KekSource::Development,
+            },
+            policies: COMPILED,
+            uids: PerRole::from_fn(|_| vec![0, UID]),
+            realtime: || Duration::from_secs(UNIX_TIME.get()),
+        };
+        Self {
+            keyd: Keyd::new(Vault::open(medium, &Kek::development()).unwrap(), service),
+            writes,
+            directory,
+            now: Duration::from_secs(1),
+            answer: Box::new([0; MAX_ANSWER]),
+        }
+    }
+
+    /// A crash, and a start on what was stored.
+    pub(crate) fn restarted(self) -> Self {
+        let directory = self.directory.clone();
+        drop(self.keyd);
+        Self::on(directory)
+    }
+
+    pub(crate) fn client(&self, role: Role) -> Client {
+        self.keyd.connect(role, UID).unwrap()
+    }
+
+    /// Sends octets and receives some; a second passes before, so that no bucket runs dry.
+    pub(crate) fn exchange(&mut self, client: &mut Client, datagram: &[u8]) -> &[u8] {
+        self.now += Duration::from_secs(1);
+        self.exchange_now(client, datagram)
+    }
+
+    /// The same, with no time passing.
+    pub(crate) fn exchange_now(&mut self, client: &mut Client, datagram: &[u8]) -> &[u8] {
+        let length = self
+            .keyd
+            .serve(client, self.now, datagram, &mut self.answer);
+        &self.answer[..length]
+    }
+
+    /// Asks, and gets the answer as a client would.
+    pub(crate) fn call<C: Call>(
+        &mut self,
+        client: &mut Client,
+        call: &C,
+    ) -> Result<C::Answer, Refusal> {
+        let mut buffer = vec![0; MAX_REQUEST];
+        let datagram = encode_request(call, &mut buffer).unwrap();
+        decode_answer::<C>(self.exchange(client, datagram)).unwrap()
+    }
+
+    /// Asks on a connection of its own.
+    pub(crate) fn ask<C: Call>(&mut self, role: Role, call: &C) -> Result<C::Answer, Refusal> {
+        let mut client = self.client(role);
+        self.call(&mut client, call)
+    }
+
+    /// With keys and a certificate of its own.
+    pub(crate) fn enrolled() -> Self {
+        let mut device = Self::blank();
+        device.enrol();
+        device
+    }
+
+    pub(crate) fn enrol(&mut self) {
+        self.ask(Role::Admin, &GenerateDeviceKey {}).unwrap();
+        let request = self.ask(Role::Admin, &CertificateRequest {}).unwrap().der;
+        let certificate = certificate(&spki_of_request(&request));
+        self.ask(
+            Role::Admin,
+            &SetDeviceCertificate {
+                certificate: &certificate,
+            },
+        )
+        .unwrap();
+    }
+
+    pub(crate) fn trust(&mut self, operator: &Operator) {
+        let issuer = operator.spki();
+        self.ask(Role::Admin, &AddTrustAnchor { issuer: &issuer })
+            .unwrap();
+    }
+
+    /// Installs a profile in one transaction.
+    pub(crate) fn install(&mut self, package: &[u8], txid: [u8; 16]) -> Result<(), Refusal> {
+        let mut admin = self.client(Role::Admin);
+        let package = Some(package);
+        self.call(&mut admin, &Stage { txid, package })?;
+        self.call(&mut admin, &Commit { txid })
+    }
+
+    /// Enrolled, with one profile, which is enabled.
+    pub(crate) fn provisioned() -> (Self, Operator) {
+        let mut device = Self::enrolled();
+        let operator = Operator::new();
+        device.trust(&operator);
+        let package = operator.seal(&mut device, profile(ICCID), 1);
+        device.install(&package, [1; 16]).unwrap();
+        (device, operator)
+    }
+
+    pub(crate) fn statement(&mut self) -> Vec<u8> {
+        self.ask(
+            Role::Admin,
+            &softsim_keyd_proto::requests::SealingStatement {},
+        )
+        .unwrap()
+        .statement
+    }
+}
+
+/// Whoever seals profiles.
+pub(crate) struct Operator(pub(crate) SigningKey);
+
+impl Operator {
+    pub(crate) fn new() -> Self {
+        Self(SigningKey::generate_from_rng(&mut SystemRng))
+    }
+
+    pub(crate) fn spki(&self) -> Vec<u8> {
+        IssuerKey::from(*self.0.verifying_key()).to_spki().to_vec()
+    }
+
+    pub(crate) fn seal(&self, device: &mut Device, profile: Profile, sequence: u64) -> Vec<u8> {
+        let request = device.ask(Role::Admin, &CertificateRequest {}).unwrap().der;
+        let spki = spki_of_request(&request);
+        let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&spki[26..]).unwrap();
+        let statement = SealingStatement::verify(&device.statement(), &key).unwrap();
+        softsim_profile::seal(&profile, &statement, &self.0, sequence, &mut SystemRng).unwrap()
+    }
+}
+
+/// A profile with the subscription of this module.
+pub(crate) fn profile(iccid: &str) -> Profile {
+    profile_of(iccid, IMSI, K, OPC, 0)
+}
+
+/// A second subscription.
+pub(crate) fn other_profile(iccid: &str) -> Profile {
+    profile_of(iccid, "001010000000002", [0x5b; 16], OPC, 0)
+}
+
+pub(crate) fn profile_of(
+    iccid: &str,
+    imsi_digits: &str,
+    k: [u8; 16],
+    opc: [u8; 16],
+    floor: u64,
+) -> Profile {
+    Profile {
+        iccid: Iccid::new(iccid).unwrap(),
+        imsi: imsi(imsi_digits, 2).unwrap(),
+        algorithm: Algorithm::Milenage,
+        k: softsim_aka::K::new(k),
+        opc: Opc::new(opc),
+        amf: Amf::new([0x80, 0]),
+        sqn: SqnScheme::new(Sqn::new(floor).unwrap(), SqnParameters::default()).unwrap(),
+        routing_indicator: RoutingIndicator::default(),
+        home_network_keys: HomeNetworkKeys::default(),
+        supplicant_consent: false,
+        validity: Validity::default(),
+    }
+}
+
+/// A DER value.
+pub(crate) fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+    let contents = parts.concat();
+    let mut value = vec![tag];
+    match contents.len() {
+        length @ ..128 => value.push(length as u8),
+        length @ ..256 => value.extend([0x81, length as u8]),
+        length => {
+            value.push(0x82);
+            value.extend((length as u16).to_be_bytes());
+        }
+    }
+    value.extend(contents);
+    value
+}
+
+/// The contents of the DER value at the start, and what follows it.
+pub(crate) fn open_der(value: &[u8]) -> (&[u8], &[u8]) {
+    let (head, length) = match value[1] {
+        0x81 => (3, usize::from(value[2])),
+        0x82 => (4, usize::from(u16::from_be_bytes([value[2], value[3]]))),
+        short => (2, usize::from(short)),
+    };
+    (&value[head..head + length], &value[head + length..])
+}
+
+/// A certificate of the right shape; who signed it is not keyd's to judge.
+pub(crate) fn certificate(spki: &[u8]) -> Vec<u8> {
+    let sequence = |parts: &[&[u8]]| der(0x30, parts);
+    let tbs = sequence(&[
+        &der(0xa0, &[&[2, 1, 2]]),
+        &[2, 1, 1],
+        &sequence(&[]),
+        &sequence(&[]),
+        &sequence(&[]),
+        &sequence(&[]),
+        spki,
+    ]);
+    sequence(&[&tbs, &sequence(&[]), &der(3, &[&[0; 70]])])
+}
+
+/// The SubjectPublicKeyInfo of a PKCS #10 request: the third field of its first field.
+pub(crate) fn spki_of_request(request: &[u8]) -> Vec<u8> {
+    let (request, _) = open_der(request);
+    let (info, _) = open_der(request);
+    let (_version, rest) = open_der(info);
+    let (_subject, rest) = open_der(rest);
+    let (_, behind) = open_der(rest);
+    rest[..rest.len() - behind.len()].to_vec()
+}
+
+/// A copy of a device's state, to be started on.
+pub(crate) fn copy_of(directory: &Path) -> Rc<TempDir> {
+    let copy = tempfile::tempdir().unwrap();
+    std::fs::copy(directory.join("vault"), copy.path().join("vault")).unwrap();
+    Rc::new(copy)
+}

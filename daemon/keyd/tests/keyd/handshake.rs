@@ -1,0 +1,98 @@
+//! Handshakes are signed; nothing else is.
+
+use p256::ecdsa::signature::Verifier;
+use p256::ecdsa::{DerSignature, VerifyingKey};
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{HandshakeFault, Refusal, Role};
+
+use crate::fixture::*;
+
+/// All messages of a client's handshake up to ClientKeyExchange, with `own` as its certificate.
+pub(crate) fn transcript(own: &[u8]) -> Vec<u8> {
+    let length = |octets: usize| (octets as u32).to_be_bytes()[1..].to_vec();
+    let message = |kind: u8, sequence: u8, body: &[u8]| {
+        let head = [vec![kind], length(body.len()), vec![0, sequence, 0, 0, 0]].concat();
+        [head, length(body.len()), body.to_vec()].concat()
+    };
+    let entry = [length(own.len()), own.to_vec()].concat();
+    let list = [length(entry.len()), entry].concat();
+    [
+        message(1, 1, &[0xfe, 0xfd]),
+        message(2, 1, b""),
+        message(11, 2, &[0, 0, 0]),
+        message(12, 3, b""),
+        message(13, 4, b""),
+        message(14, 5, b""),
+        message(11, 2, &list),
+        message(16, 3, b"point"),
+    ]
+    .concat()
+}
+
+#[test]
+fn a_handshake_is_signed_with_the_certified_key() {
+    let mut device = Device::enrolled();
+    let der = device
+        .ask(Role::Network, &DeviceCertificate {})
+        .unwrap()
+        .der;
+    let transcript = transcript(&der);
+    let transcript = &transcript[..];
+    let signed = device.ask(Role::Network, &SignHandshake { transcript });
+    let signature = DerSignature::from_bytes(&signed.unwrap().signature).unwrap();
+
+    let request = device.ask(Role::Admin, &CertificateRequest {}).unwrap().der;
+    let key = VerifyingKey::from_sec1_bytes(&spki_of_request(&request)[26..]).unwrap();
+    assert!(key.verify(transcript, &signature).is_ok());
+    let status = device.ask(Role::Network, &Status {}).unwrap();
+    assert_eq!(status.counters.handshakes_signed, 1);
+}
+
+#[test]
+fn a_transcript_with_another_certificate_or_order_is_not_signed() {
+    let mut device = Device::enrolled();
+    let own = device
+        .ask(Role::Network, &DeviceCertificate {})
+        .unwrap()
+        .der;
+    let mut reordered = transcript(&own);
+    reordered[0] = 2;
+    for (transcript, fault) in [
+        (transcript(b"another"), HandshakeFault::Certificate),
+        (
+            reordered,
+            HandshakeFault::Order {
+                expected: 1,
+                came: 2,
+            },
+        ),
+        (b"sign this".to_vec(), HandshakeFault::Framing),
+        (vec![], HandshakeFault::End),
+    ] {
+        let transcript = &transcript[..];
+        let refusal = device
+            .ask(Role::Network, &SignHandshake { transcript })
+            .unwrap_err();
+        assert_eq!(refusal, Refusal::Handshake(fault));
+    }
+    let status = device.ask(Role::Network, &Status {}).unwrap();
+    assert_eq!(status.counters.handshakes_signed, 0);
+}
+
+#[test]
+fn before_enrolment_there_is_nothing_to_sign_with() {
+    let mut device = Device::blank();
+    let refusal = device
+        .ask(Role::Network, &SignHandshake { transcript: b"" })
+        .unwrap_err();
+    assert_eq!(refusal, Refusal::NoDeviceKey);
+    device.ask(Role::Admin, &GenerateDeviceKey {}).unwrap();
+    let refusal = device
+        .ask(Role::Network, &SignHandshake { transcript: b"" })
+        .unwrap_err();
+    assert_eq!(refusal, Refusal::NoDeviceCertificate);
+    let refusal = device
+        .ask(Role::Network, &DeviceCertificate {})
+        .unwrap_err();
+    assert_eq!(refusal, Refusal::NoDeviceCertificate);
+}

@@ -1,0 +1,60 @@
+//! Arbitrary octets on every role: an answer each time, and never a panic.
+
+use proptest::prelude::*;
+use softsim_keyd_proto::requests::Status;
+use softsim_keyd_proto::{RequestKind, Role, decode_answer};
+
+use crate::fixture::*;
+use crate::handshake::transcript;
+use crate::home_network::HomeNetwork;
+
+/// A request's octet with a body that begins as that of a real one may.
+fn datagram() -> impl Strategy<Value = Vec<u8>> {
+    let kinds: Vec<u8> = RequestKind::ALL.iter().map(|kind| *kind as u8).collect();
+    let bodies = prop_oneof![
+        prop::collection::vec(any::<u8>(), 0..80),
+        prop::collection::vec(0u8..4, 0..40),
+        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(place, flip)| {
+            let mut body = vec![0, 51];
+            body.extend(crate::home_network::IDENTITY);
+            let packet = HomeNetwork::default().challenge(32).packet;
+            body.push(packet.len() as u8);
+            body.extend(packet);
+            let place = place.index(body.len());
+            body[place] ^= flip;
+            body
+        }),
+        (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(place, flip)| {
+            let mut transcript = transcript(b"certificate");
+            let place = place.index(transcript.len());
+            transcript[place] ^= flip;
+            let mut body = vec![transcript.len() as u8 | 0x80, (transcript.len() >> 7) as u8];
+            body.extend(transcript);
+            body
+        }),
+    ];
+    let kind = prop_oneof![prop::sample::select(kinds), any::<u8>()];
+    (kind, bodies).prop_map(|(kind, body)| [vec![kind], body].concat())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn whatever_comes_in_an_answer_goes_out(
+        datagrams in prop::collection::vec((0usize..3, datagram()), 1..60),
+    ) {
+        let (mut device, _) = Device::provisioned();
+        let mut clients = Role::ALL.map(|role| device.client(role));
+        for (client, datagram) in datagrams {
+            let answer = device.exchange(&mut clients[client], &datagram);
+            prop_assert!(matches!(answer.first(), Some(0 | 1)));
+            if answer[0] == 1 {
+                prop_assert!(decode_answer::<Status>(answer).is_ok());
+            }
+            prop_assert!(device.keyd.flush().is_ok());
+        }
+        let status = device.call(&mut clients[1], &Status {});
+        prop_assert!(status.is_ok(), "{status:?}");
+    }
+}

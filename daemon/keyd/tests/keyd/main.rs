@@ -1,0 +1,12 @@
+//! keyd from outside: octets in, octets out, and a vault on a medium that can fail.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod authentication;
+mod device;
+mod fixture;
+mod handshake;
+mod home_network;
+mod hostile;
+mod policy;
+mod process;
+mod provisioning;

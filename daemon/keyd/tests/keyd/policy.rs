@@ -1,0 +1,160 @@
+//! Who may ask what: every role × request against the table and the role files, and the rules for the files.
+
+use softsim_keyd::roles::COMPILED;
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{Refusal, RequestKind, Role, decode_answer};
+
+use crate::fixture::*;
+
+#[path = "../../build/policy.rs"]
+mod role_file;
+
+#[test]
+fn every_request_is_answered_to_the_roles_of_its_policy_and_to_no_other() {
+    let mut device = Device::blank();
+    for role in Role::ALL {
+        for &request in RequestKind::ALL {
+            // No request has this body: what is permitted gets as far as its fields.
+            let datagram = [request as u8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+            let mut client = device.client(role);
+            let answer = device.exchange(&mut client, &datagram);
+            let refusal = decode_answer::<Status>(answer).unwrap().unwrap_err();
+            let permitted = COMPILED[role].group_of(request).is_some();
+            assert!(!permitted || request.roles().contains(&role));
+            let expected = if permitted {
+                Refusal::Malformed { request }
+            } else {
+                Refusal::NotPermitted { request, role }
+            };
+            assert_eq!(refusal, expected, "{role} {request}");
+        }
+    }
+}
+
+#[test]
+fn the_shipped_policies_leave_out_nothing_that_a_client_of_ours_needs() {
+    for role in Role::ALL {
+        for request in RequestKind::ALL {
+            let permitted = COMPILED[role].group_of(*request).is_some();
+            assert_eq!(
+                permitted,
+                request.roles().contains(&role),
+                "{role} {request}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_uid_that_is_not_on_the_list_gets_no_connection() {
+    let device = Device::blank();
+    for role in Role::ALL {
+        assert!(device.keyd.connect(role, UID).is_some());
+        assert!(device.keyd.connect(role, UID + 1).is_none());
+    }
+}
+
+#[test]
+fn a_client_that_asks_too_often_is_told_when_to_come_back_and_others_are_not() {
+    let mut device = Device::blank();
+    let mut busy = device.client(Role::Admin);
+    let datagram = [RequestKind::Status as u8];
+    let refusal = (0..=2000).find_map(|_| {
+        decode_answer::<Status>(device.exchange_now(&mut busy, &datagram))
+            .unwrap()
+            .err()
+    });
+    assert_eq!(refusal, Some(Refusal::RetryAfter { milliseconds: 1 }));
+
+    let mut root = device.keyd.connect(Role::Admin, 0).unwrap();
+    let answer = decode_answer::<Status>(device.exchange_now(&mut root, &datagram)).unwrap();
+    assert_eq!(answer.unwrap().counters.rate_limited, 1);
+    assert!(device.call(&mut busy, &Status {}).is_ok(), "a second later");
+}
+
+#[test]
+fn what_is_no_request_is_refused_by_its_first_octet_or_length() {
+    let mut device = Device::blank();
+    let mut client = device.client(Role::Network);
+    let long = vec![RequestKind::SignHandshake as u8; 16385];
+    for (datagram, expected) in [
+        (&[][..], Refusal::UnknownRequest { came: None }),
+        (&[4], Refusal::UnknownRequest { came: Some(4) }),
+        (
+            &[1; 17],
+            Refusal::TooLong {
+                request: RequestKind::Status,
+                limit: 16,
+            },
+        ),
+        (
+            &long,
+            Refusal::TooLong {
+                request: RequestKind::SignHandshake,
+                limit: 16384,
+            },
+        ),
+        (
+            &[1, 0],
+            Refusal::Malformed {
+                request: RequestKind::Status,
+            },
+        ),
+    ] {
+        let answer = device.exchange(&mut client, datagram);
+        assert_eq!(decode_answer::<Status>(answer).unwrap(), Err(expected));
+    }
+    let status = device.call(&mut client, &Status {}).unwrap();
+    assert_eq!(status.counters.refused, 5);
+}
+
+const GROUP: &str = "[[group]]\nreason = \"r\"\nper_second = 1\nburst = 1\n";
+
+fn file(role: &str, groups: &[&str]) -> String {
+    let groups: Vec<_> = groups
+        .iter()
+        .map(|requests| format!("{GROUP}requests = {requests}\n"))
+        .collect();
+    format!(
+        "role = \"{role}\"\nkeep_last_enabled = true\n{}",
+        groups.concat()
+    )
+}
+
+#[test]
+fn a_role_file_can_take_requests_away() {
+    let compiled = role_file::compile(Role::App, &file("app", &["[\"Hello\"]"])).unwrap();
+    assert!(compiled.contains("RequestKind::Hello,") && !compiled.contains("Sign"));
+    assert!(role_file::compile(Role::App, &file("app", &[])).is_ok());
+}
+
+#[test]
+fn a_role_file_that_gives_more_than_the_table_fails_the_build() {
+    for (text, fault) in [
+        (
+            file("app", &["[\"ExportMsk\"]"]),
+            "the table doesn't give ExportMsk to the role app",
+        ),
+        (
+            file("app", &["[\"Everything\"]"]),
+            "no request is called Everything",
+        ),
+        (
+            file("app", &["[\"Sign\"]", "[\"Sign\"]"]),
+            "Sign stands twice",
+        ),
+        (file("admin", &[]), "expected role App, came \"admin\""),
+        (
+            file("app", &["[]"]).replace("burst = 1", "burst = 0"),
+            "expected per_second and burst of 1 or more, came 0",
+        ),
+        (
+            file("app", &["[]"]).replace("\"r\"", "\"\""),
+            "expected a reason for each group, came none",
+        ),
+    ] {
+        assert_eq!(role_file::compile(Role::App, &text).unwrap_err(), fault);
+    }
+    let unknown = file("app", &[]) + "exec = true\n";
+    assert!(role_file::compile(Role::App, &unknown).is_err());
+}

@@ -1,0 +1,1 @@
+//! The program itself, confined, over its sockets.

@@ -1,0 +1,454 @@
+//! Profiles come and go in transactions: whole, durable, never rewound.
+
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{
+    AkaAnswer, PackageFault, ProfileState, Refusal, Role, StatusAnswer, TransactionFault,
+};
+use softsim_profile::Validity;
+
+use crate::fixture::*;
+use crate::home_network::*;
+
+const SECOND: &str = "8988211000000000002";
+
+fn status(device: &mut Device) -> StatusAnswer {
+    device.ask(Role::Network, &Status {}).unwrap()
+}
+
+fn profiles(device: &mut Device) -> Vec<(String, ProfileState)> {
+    let list = device
+        .ask(Role::Network, &ListProfiles {})
+        .unwrap()
+        .profiles;
+    list.into_iter()
+        .map(|profile| (profile.iccid, profile.state))
+        .collect()
+}
+
+fn stage(device: &mut Device, package: &[u8]) -> Result<Option<String>, Refusal> {
+    let (txid, package) = ([9; 16], Some(package));
+    let staged = device.ask(Role::Network, &Stage { txid, package })?;
+    Ok(staged.iccid)
+}
+
+fn authenticates(device: &mut Device, sqn: u64) -> bool {
+    let sent = HomeNetwork::default().challenge(sqn);
+    let request = AkaPrimeChallenge {
+        iccid: None,
+        identity: IDENTITY,
+        packet: &sent.packet,
+    };
+    let answer = device.ask(Role::Network, &request).unwrap();
+    device.keyd.flush().unwrap();
+    matches!(answer, AkaAnswer::Success { .. })
+}
+
+#[test]
+fn a_staged_profile_is_not_there_before_its_commit() {
+    let mut device = Device::enrolled();
+    let operator = Operator::new();
+    device.trust(&operator);
+    let package = operator.seal(&mut device, profile(ICCID), 1);
+    assert_eq!(stage(&mut device, &package), Ok(Some(ICCID.to_owned())));
+    assert_eq!(profiles(&mut device), []);
+
+    let txid = [9; 16];
+    device.ask(Role::Network, &Commit { txid }).unwrap();
+    let enabled = [(ICCID.to_owned(), ProfileState::Enabled)];
+    assert_eq!(
+        profiles(&mut device),
+        enabled,
+        "the first one comes into use"
+    );
+    device.ask(Role::Network, &Commit { txid }).unwrap();
+
+    let mut device = device.restarted();
+    assert_eq!(profiles(&mut device), enabled);
+    assert_eq!(status(&mut device).committed, Some(txid));
+    device.ask(Role::Network, &Commit { txid }).unwrap();
+}
+
+#[test]
+fn commit_and_abort_name_the_staged_transaction_of_their_role() {
+    let mut device = Device::enrolled();
+    let (txid, other) = ([1; 16], [2; 16]);
+    let nothing = Refusal::Transaction(TransactionFault::NothingStaged);
+    let mismatch = Refusal::Transaction(TransactionFault::Other {
+        expected: txid,
+        came: other,
+    });
+    assert_eq!(
+        device.ask(Role::Network, &Commit { txid }),
+        Err(nothing.clone())
+    );
+    assert_eq!(
+        device.ask(Role::Network, &Abort { txid }),
+        Err(nothing.clone())
+    );
+
+    let package = None;
+    device.ask(Role::Network, &Stage { txid, package }).unwrap();
+    let refused = device.ask(Role::Network, &Commit { txid: other });
+    assert_eq!(refused, Err(mismatch.clone()));
+    assert_eq!(
+        device.ask(Role::Network, &Abort { txid: other }),
+        Err(mismatch)
+    );
+    assert_eq!(
+        device.ask(Role::Admin, &Commit { txid }),
+        Err(nothing.clone())
+    );
+    device.ask(Role::Network, &Abort { txid }).unwrap();
+    assert_eq!(device.ask(Role::Network, &Commit { txid }), Err(nothing));
+    assert_eq!(status(&mut device).committed, None);
+
+    device.ask(Role::Network, &Stage { txid, package }).unwrap();
+    device.ask(Role::Network, &Commit { txid }).unwrap();
+    assert_eq!(
+        status(&mut device).committed,
+        Some(txid),
+        "without a profile too"
+    );
+}
+
+#[test]
+fn a_new_transaction_takes_the_place_of_a_staged_one() {
+    let (mut device, operator) = Device::provisioned();
+    let package = operator.seal(&mut device, other_profile(SECOND), 2);
+    let mut netd = device.client(Role::Network);
+    let staged = Stage {
+        txid: [1; 16],
+        package: Some(&package),
+    };
+    device.call(&mut netd, &staged).unwrap();
+    let (txid, package) = ([2; 16], None);
+    device.call(&mut netd, &Stage { txid, package }).unwrap();
+    device.call(&mut netd, &Commit { txid }).unwrap();
+    assert_eq!(profiles(&mut device).len(), 1);
+}
+
+#[test]
+fn of_several_profiles_one_is_enabled() {
+    let (mut device, operator) = Device::provisioned();
+    let package = operator.seal(&mut device, other_profile(SECOND), 2);
+    device.install(&package, [2; 16]).unwrap();
+    let states = |device: &mut Device| -> Vec<_> {
+        profiles(device)
+            .into_iter()
+            .map(|(_, state)| state)
+            .collect()
+    };
+    use ProfileState::{Disabled, Enabled};
+    assert_eq!(states(&mut device), [Enabled, Disabled]);
+
+    device
+        .ask(Role::Network, &Enable { iccid: SECOND })
+        .unwrap();
+    device
+        .ask(Role::Network, &Enable { iccid: SECOND })
+        .unwrap();
+    assert_eq!(states(&mut device), [Disabled, Enabled]);
+    device
+        .ask(Role::Network, &Disable { iccid: ICCID })
+        .unwrap();
+    let mut device = device.restarted();
+    assert_eq!(states(&mut device), [Disabled, Enabled]);
+
+    let iccid = "8988211000000000009";
+    let unknown = Err(Refusal::UnknownProfile);
+    assert_eq!(device.ask(Role::Admin, &Enable { iccid }), unknown);
+    assert_eq!(device.ask(Role::Admin, &Disable { iccid }), unknown);
+    assert_eq!(device.ask(Role::Admin, &Delete { iccid }), unknown);
+}
+
+#[test]
+fn the_last_enabled_profile_is_kept_from_afar_and_an_enabled_one_is_not_deleted() {
+    let (mut device, _) = Device::provisioned();
+    let iccid = ICCID;
+    let refusal = device.ask(Role::Network, &Disable { iccid });
+    assert_eq!(refusal, Err(Refusal::LastEnabledProfile));
+    let refusal = device.ask(Role::Admin, &Delete { iccid });
+    assert_eq!(refusal, Err(Refusal::ProfileEnabled));
+
+    device.ask(Role::Admin, &Disable { iccid }).unwrap();
+    device.ask(Role::Admin, &Delete { iccid }).unwrap();
+    assert_eq!(profiles(&mut device), []);
+}
+
+#[test]
+fn installing_a_deleted_profile_again_rewinds_no_sqn() {
+    let (mut device, operator) = Device::provisioned();
+    assert!(authenticates(&mut device, 5 * 32));
+    let iccid = ICCID;
+    device.ask(Role::Admin, &Disable { iccid }).unwrap();
+    device.ask(Role::Admin, &Delete { iccid }).unwrap();
+    let mut device = device.restarted();
+    let package = operator.seal(&mut device, profile(ICCID), 2);
+    device.install(&package, [2; 16]).unwrap();
+    assert!(!authenticates(&mut device, 5 * 32));
+    assert!(authenticates(&mut device, 6 * 32));
+}
+
+#[test]
+fn a_replaced_profile_stays_in_use_and_in_step() {
+    let (mut device, operator) = Device::provisioned();
+    assert!(authenticates(&mut device, 5 * 32));
+    let package = operator.seal(&mut device, profile(ICCID), 2);
+    device.install(&package, [2; 16]).unwrap();
+    let enabled = [(ICCID.to_owned(), ProfileState::Enabled)];
+    assert_eq!(profiles(&mut device), enabled);
+    assert!(!authenticates(&mut device, 5 * 32));
+}
+
+#[test]
+fn a_package_that_is_not_for_this_device_now_is_refused_in_words() {
+    let (mut device, operator) = Device::provisioned();
+    let mut elsewhere = Device::enrolled();
+    let stranger = Operator::new();
+    let good = operator.seal(&mut device, other_profile(SECOND), 2);
+    let stranger_id = softsim_profile::IssuerKey::from(*stranger.0.verifying_key()).id();
+    let own = status(&mut device).device_id.unwrap();
+    let others = status(&mut elsewhere).device_id.unwrap();
+
+    let mut forged = good.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    let mut format = good.clone();
+    format[0] = 2;
+    let mut cut = good.clone();
+    cut.pop();
+    let replayed = operator.seal(&mut device, other_profile(SECOND), 1);
+    let bare = stranger.seal(&mut device, other_profile(SECOND), 2);
+    let misdirected = operator.seal(&mut elsewhere, other_profile(SECOND), 2);
+    let expected: Vec<(&[u8], PackageFault)> = vec![
+        (&forged, PackageFault::Signature),
+        (
+            &format,
+            PackageFault::Format {
+                expected: 1,
+                came: 2,
+            },
+        ),
+        (&replayed, PackageFault::Sequence { last: 1, came: 1 }),
+        (
+            &bare,
+            PackageFault::UnknownIssuer {
+                came: stranger_id.0,
+            },
+        ),
+        (
+            &misdirected,
+            PackageFault::Device {
+                expected: own,
+                came: others,
+            },
+        ),
+    ];
+    for (package, fault) in &expected {
+        assert_eq!(
+            stage(&mut device, package),
+            Err(Refusal::Package(fault.clone()))
+        );
+    }
+    for package in [&cut[..], b"", &[1; 3500]] {
+        let refusal = stage(&mut device, package).unwrap_err();
+        let shape = matches!(refusal, Refusal::Package(PackageFault::Shape(_)));
+        assert!(shape, "{refusal}");
+    }
+    assert_eq!(status(&mut device).counters.packages_rejected, 8);
+    assert_eq!(profiles(&mut device).len(), 1);
+    assert!(stage(&mut device, &good).is_ok(), "nothing was used up");
+}
+
+#[test]
+fn before_enrolment_no_package_is_opened() {
+    let refusal = stage(&mut Device::blank(), b"package").unwrap_err();
+    assert_eq!(refusal, Refusal::NoDeviceKey);
+}
+
+#[test]
+fn validity_is_judged_by_a_clock_that_never_goes_back() {
+    let (mut device, operator) = Device::provisioned();
+    let limited = |from, to| {
+        let mut profile = other_profile(SECOND);
+        profile.validity = Validity::new(Some(from), Some(to)).unwrap();
+        profile
+    };
+    let future = operator.seal(&mut device, limited(4_000_000_100, 4_000_000_200), 2);
+    let refusal = stage(&mut device, &future).unwrap_err();
+    assert_eq!(
+        refusal,
+        Refusal::Package(PackageFault::Validity {
+            not_before: 4_000_000_100,
+            not_after: u64::MAX,
+            now: 4_000_000_000,
+        })
+    );
+    set_clock(4_000_000_150);
+    assert!(stage(&mut device, &future).is_ok());
+
+    // A commit stores the time; a clock that is set back doesn't bring it back.
+    set_clock(4_000_000_300);
+    let (txid, package) = ([3; 16], None);
+    device.ask(Role::Admin, &Stage { txid, package }).unwrap();
+    device.ask(Role::Admin, &Commit { txid }).unwrap();
+    set_clock(0);
+    let mut device = device.restarted();
+    let refusal = stage(&mut device, &future).unwrap_err();
+    assert_eq!(
+        refusal,
+        Refusal::Package(PackageFault::Validity {
+            not_before: 0,
+            not_after: 4_000_000_200,
+            now: 4_000_000_300,
+        })
+    );
+    set_clock(4_000_000_000);
+}
+
+#[test]
+fn of_two_packages_staged_by_two_roles_the_older_one_comes_too_late() {
+    let (mut device, operator) = Device::provisioned();
+    let older = operator.seal(&mut device, other_profile(SECOND), 2);
+    let newer = operator.seal(&mut device, other_profile(SECOND), 3);
+    stage(&mut device, &older).unwrap();
+    device.install(&newer, [3; 16]).unwrap();
+    let refusal = device.ask(Role::Network, &Commit { txid: [9; 16] });
+    assert_eq!(
+        refusal,
+        Err(Refusal::Package(PackageFault::Sequence {
+            last: 3,
+            came: 2
+        }))
+    );
+}
+
+#[test]
+fn one_subscription_cannot_be_installed_twice() {
+    let (mut device, operator) = Device::provisioned();
+    let package = operator.seal(&mut device, profile(SECOND), 2);
+    let refusal = device.install(&package, [2; 16]).unwrap_err();
+    assert!(matches!(
+        refusal,
+        Refusal::Package(PackageFault::Field { name, .. }) if name == "imsi"
+    ));
+    assert_eq!(profiles(&mut device).len(), 1);
+}
+
+#[test]
+fn a_full_store_says_so_and_keeps_what_it_has() {
+    let mut device = Device::blank_with_capacity(1);
+    device.enrol();
+    let operator = Operator::new();
+    device.trust(&operator);
+    let package = operator.seal(&mut device, profile(ICCID), 1);
+    device.install(&package, [1; 16]).unwrap();
+    let package = operator.seal(&mut device, other_profile(SECOND), 2);
+    let refusal = device.install(&package, [2; 16]);
+    assert_eq!(refusal, Err(Refusal::StoreFull { capacity: 1 }));
+    let mut device = device.restarted();
+    assert_eq!(profiles(&mut device).len(), 1);
+    assert_eq!(status(&mut device).committed, Some([1; 16]));
+}
+
+/// Makes one change again and again, with a medium that fails one write later each time; whatever was
+/// stored is started on.
+fn fail_at_each_write(
+    base: Device,
+    change: impl Fn(&mut Device) -> Result<(), Refusal>,
+    check: impl Fn(&mut Device, bool),
+) {
+    let directory = base.directory.clone();
+    drop(base);
+    for count in 0.. {
+        let mut device = Device::on(copy_of(directory.path()));
+        device.writes.fail_after(count);
+        let changed = change(&mut device);
+        let flushed = device.keyd.flush();
+        if changed.is_ok() && flushed.is_ok() {
+            assert!(count > 1, "the medium was never written");
+            check(&mut device.restarted(), true);
+            return;
+        }
+        assert!(device.writes.all_were_used() && flushed.is_err());
+        assert!(matches!(changed, Ok(()) | Err(Refusal::Storage)));
+        check(&mut device.restarted(), false);
+    }
+}
+
+#[test]
+fn a_crash_at_any_write_of_a_commit_leaves_the_old_or_the_new_state() {
+    let (mut device, operator) = Device::provisioned();
+    let package = operator.seal(&mut device, other_profile(SECOND), 2);
+    let txid = [2; 16];
+    fail_at_each_write(
+        device,
+        |device| device.install(&package, txid),
+        |device, whole| {
+            let committed = status(device).committed == Some(txid);
+            assert!(committed || !whole);
+            assert_eq!(profiles(device).len(), if committed { 2 } else { 1 });
+            // Forwards or back, netd can finish what it began.
+            let again = device.install(&package, txid);
+            let sequence = Refusal::Package(PackageFault::Sequence { last: 2, came: 2 });
+            assert_eq!(again, if committed { Err(sequence) } else { Ok(()) });
+            assert_eq!(profiles(device).len(), 2);
+            assert!(authenticates(device, 32));
+        },
+    );
+}
+
+#[test]
+fn a_crash_at_any_write_of_an_enable_leaves_one_enabled_profile() {
+    let (mut device, operator) = Device::provisioned();
+    let package = operator.seal(&mut device, other_profile(SECOND), 2);
+    device.install(&package, [2; 16]).unwrap();
+    fail_at_each_write(
+        device,
+        |device| device.ask(Role::Network, &Enable { iccid: SECOND }),
+        |device, whole| {
+            use ProfileState::{Disabled, Enabled};
+            let states: Vec<_> = profiles(device)
+                .into_iter()
+                .map(|(_, state)| state)
+                .collect();
+            assert!(states == [Disabled, Enabled] || (!whole && states == [Enabled, Disabled]));
+        },
+    );
+}
+
+#[test]
+fn a_crash_at_any_write_of_a_used_sqn_leaves_it_used_or_unanswered() {
+    let (device, _) = Device::provisioned();
+    let sent = HomeNetwork::default().challenge(32);
+    let authenticate = |device: &mut Device| {
+        let request = AkaPrimeChallenge {
+            iccid: None,
+            identity: IDENTITY,
+            packet: &sent.packet,
+        };
+        device.ask(Role::Network, &request).map(|_| ())
+    };
+    fail_at_each_write(device, authenticate, |device, whole| {
+        assert!(
+            !(whole && authenticates(device, 32)),
+            "used after an answer"
+        );
+    });
+}
+
+#[test]
+fn a_crash_at_any_write_of_the_device_keys_leaves_them_or_none() {
+    fail_at_each_write(
+        Device::blank(),
+        |device| {
+            let made = device.ask(Role::Admin, &GenerateDeviceKey {});
+            made.map(|_| ())
+        },
+        |device, whole| {
+            let stored = status(device).device_id.is_some();
+            assert!(stored || !whole);
+            let again = device.ask(Role::Admin, &GenerateDeviceKey {});
+            assert_eq!(again.is_ok(), !stored);
+        },
+    );
+}
