@@ -1,4 +1,6 @@
 //! A tokio runtime as the network daemon has one, started after its sandbox closed.
+//!
+//!     runtime FOLDER
 
 #![forbid(unsafe_code)]
 
@@ -7,7 +9,7 @@ use std::net::ToSocketAddrs;
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
-use std::{fs, io, thread};
+use std::{env, fs, io, thread};
 
 use softsim_sandbox::landlock::{self, PathAccess, PathRule};
 use softsim_sandbox::seccomp::{self, Filter};
@@ -17,16 +19,17 @@ use tokio::net::{UdpSocket, UnixDatagram, UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> io::Result<()> {
-    let folder = tempfile::tempdir()?;
-    let keyd = Listener::bind(&folder.path().join("keyd"), 0o600)?;
-    let to_keyd = Connection::connect(&folder.path().join("keyd"))?;
-    let control = std::os::unix::net::UnixListener::bind(folder.path().join("control"))?;
-    let client = std::os::unix::net::UnixStream::connect(folder.path().join("control"))?;
+    let folder = env::args_os().nth(1).expect("a folder of its own");
+    let folder = Path::new(&folder);
+    let keyd = Listener::bind(&folder.join("keyd"), 0o600)?;
+    let to_keyd = Connection::connect(&folder.join("keyd"))?;
+    let control = std::os::unix::net::UnixListener::bind(folder.join("control"))?;
+    let client = std::os::unix::net::UnixStream::connect(folder.join("control"))?;
     control.set_nonblocking(true)?;
     client.set_nonblocking(true)?;
 
     let rule = PathRule {
-        path: folder.path(),
+        path: folder,
         access: PathAccess::ReadWrite,
     };
     landlock::restrict(&[rule]).expect("landlock");
@@ -44,7 +47,7 @@ fn main() -> io::Result<()> {
         )
         .await?;
         exchanges_datagrams().await?;
-        keeps_state(folder.path().to_path_buf()).await?;
+        keeps_state(folder.to_path_buf()).await?;
         resolves_nothing().await;
         let _terminate = signal(SignalKind::terminate())?;
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -3,8 +3,11 @@
 
 mod common;
 
+use std::fs::{self, Permissions};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
+use std::process::Command;
 
 use common::{OrdinaryUser, before_exec, deny_call, probe, signal, succeed};
 
@@ -46,11 +49,11 @@ fn landlock_leaves_the_paths_of_its_rules_and_nothing_else() {
     let name = format!("softsim-landlock-{}", std::process::id());
     let address = SocketAddr::from_abstract_name(&name).unwrap();
     let _listener = UnixListener::bind_addr(&address).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o777)).unwrap();
     let user = OrdinaryUser::new();
-    let abi = succeed(
-        user.probe(&["landlock"])
-            .env("PROBE_ABSTRACT_SOCKET", &name),
-    );
+    let mut command = user.probe(&["landlock", folder.path().to_str().unwrap()]);
+    let abi = succeed(command.env("PROBE_ABSTRACT_SOCKET", &name));
     assert!(abi.trim().parse::<u32>().unwrap() >= 1);
 }
 
@@ -65,6 +68,7 @@ fn a_refused_landlock_is_an_error() {
 
 #[test]
 fn a_tokio_runtime_lives_under_the_filter_of_the_network_daemon() {
-    let mut command = std::process::Command::new(common::example("runtime"));
-    assert_eq!(succeed(&mut command), "served\n");
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(common::example("runtime"));
+    assert_eq!(succeed(command.arg(folder.path())), "served\n");
 }

@@ -69,9 +69,7 @@ pub(crate) fn serve() {
 }
 
 /// With one rule, the ruleset leaves that path and nothing else.
-pub(crate) fn landlock() {
-    let folder = std::env::temp_dir().join(format!("softsim-probe-{}", std::process::id()));
-    fs::create_dir(&folder).expect("a folder");
+pub(crate) fn landlock(folder: &Path) {
     fs::write(folder.join("old"), b"old").expect("a file");
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
     let target = tcp.local_addr().expect("an address");
@@ -82,7 +80,7 @@ pub(crate) fn landlock() {
     let outside = abstract_listener();
 
     let rule = PathRule {
-        path: &folder,
+        path: folder,
         access: PathAccess::ReadWrite,
     };
     let abi = landlock::restrict(&[rule]).expect("landlock");
@@ -139,7 +137,7 @@ pub(crate) fn landlock() {
 
     // A second, empty ruleset takes the folder away too.
     landlock::restrict(&[]).expect("landlock");
-    denied(fs::read_dir(&folder).err().map(|error| error.kind()));
+    denied(fs::read_dir(folder).err().map(|error| error.kind()));
 }
 
 /// An abstract socket that the parent opened; its name came in the environment.

@@ -12,6 +12,8 @@ mod forbidden;
 mod process;
 mod remains;
 
+use std::path::Path;
+
 use softsim_sandbox::process::exit;
 use softsim_sandbox::{Args, log};
 
@@ -26,7 +28,7 @@ fn run(args: Args) -> ! {
         ["forbidden", policy, name] => forbidden::attempt(policy, name),
         ["refused", name] => forbidden::refused(name),
         ["serve"] => confined::serve(),
-        ["landlock"] => confined::landlock(),
+        ["landlock", folder] => confined::landlock(Path::new(folder)),
         ["landlock-unavailable"] => confined::landlock_unavailable(),
         ["inherited", name] => confined::inherited(name),
         ["notify"] => confined::notify(),
