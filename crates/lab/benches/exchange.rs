@@ -3,9 +3,12 @@
 
 #[path = "../tests/exchange/mod.rs"]
 mod exchange;
+#[path = "../tests/sim/mod.rs"]
+mod sim;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use exchange::{Sim, converse, home};
+use exchange::converse;
+use sim::{Sim, home};
 use softsim_eap::Outcome;
 use softsim_lab::eap_server::Config;
 

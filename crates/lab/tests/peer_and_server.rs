@@ -3,9 +3,11 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod exchange;
+mod sim;
 
-use exchange::{End, Sim, auc, converse, home};
+use exchange::{End, converse};
 use proptest::prelude::*;
+use sim::{Sim, auc, home};
 use softsim_eap::packet::{Notification, Packet, Subtype};
 use softsim_eap::{Distrust, Outcome, Reason, Unprocessable};
 use softsim_lab::eap_server::{self, Config};

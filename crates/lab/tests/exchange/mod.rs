@@ -1,109 +1,13 @@
-//! One EAP-AKA' conversation in memory: our peer, a SIM as keyd would be, and the lab's server and AuC.
+//! One EAP-AKA' conversation in memory: our peer and a SIM on one side, the lab's server and AuC on the other.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use softsim_aka::eap::{AkaPrimeKeys, at_mac, verify_at_mac};
-use softsim_aka::kdf::{NetworkName, ck_ik_prime};
-use softsim_aka::{Amf, Autn, K, KAut, Milenage, Msk, Opc, Rand, Sqn};
-use softsim_eap::packet::{AkaMessage, Code, Packet, Type, typed};
-use softsim_eap::{Answer, Ask, ChallengeAnswer, Config, Nai, Outcome, Output, Peer};
-use softsim_lab::auc::{Auc, Subscriber};
+use softsim_aka::Msk;
+use softsim_eap::packet::{Code, Type, typed};
+use softsim_eap::{Config, Nai, Outcome, Output, Peer};
+use softsim_lab::auc::Auc;
 use softsim_lab::eap_server::{self, Reason, Server, Step};
-use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters, SqnState};
 
-pub(crate) const IMSI: &str = "001010000000001";
-pub(crate) const NAI: &str = "6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
-
-/// A SIM that answers the peer's asks.
-pub(crate) struct Sim {
-    algorithm: Milenage,
-    pub(crate) usim: SqnState,
-    pub(crate) keys: Option<AkaPrimeKeys>,
-}
-
-impl Sim {
-    pub(crate) fn new(floor: u64) -> Self {
-        let algorithm = Milenage::new(&K::new([0x46; 16]), &Opc::new([0xcd; 16]));
-        let usim = SqnState::new(SqnParameters::default(), Sqn::new(floor).unwrap()).unwrap();
-        Self {
-            algorithm,
-            usim,
-            keys: None,
-        }
-    }
-
-    fn answer(&mut self, ask: &Ask) -> Answer {
-        match ask {
-            Ask::Challenge { packet, identity } => {
-                Answer::Challenge(self.challenge(packet, identity))
-            }
-            Ask::Verify { packet } => {
-                let packet = Packet::parse(packet).unwrap();
-                Answer::Verify(mac_is_right(
-                    &self.keys.as_ref().unwrap().k_aut,
-                    &packet.aka().unwrap(),
-                ))
-            }
-            Ask::Mac { packet } => Answer::Mac(at_mac(&self.keys.as_ref().unwrap().k_aut, packet)),
-        }
-    }
-
-    fn challenge(&mut self, packet: &[u8], identity: &[u8]) -> ChallengeAnswer {
-        let packet = Packet::parse(packet).unwrap();
-        let message = packet.aka().unwrap();
-        let (rand, autn) = (
-            Rand::new(*message.rand().unwrap()),
-            Autn::new(*message.autn().unwrap()),
-        );
-        let verified = match self
-            .usim
-            .check(&self.algorithm, &rand, &autn, SeparationBit::Required)
-        {
-            Ok(verified) => verified,
-            Err(AuthenticationFailure::SyncFailure(auts)) => {
-                return ChallengeAnswer::SyncFailure(*auts.as_bytes());
-            }
-            Err(_) => return ChallengeAnswer::AutnRejected,
-        };
-        let name = NetworkName::new(message.kdf_input().unwrap()).unwrap();
-        let (ck_prime, ik_prime) =
-            ck_ik_prime(&verified.ck, &verified.ik, name, verified.sqn_xor_ak);
-        let keys = AkaPrimeKeys::derive(&ck_prime, &ik_prime, identity);
-        if !mac_is_right(&keys.k_aut, &message) {
-            return ChallengeAnswer::MacInvalid;
-        }
-        self.usim.accept(&verified).unwrap();
-        self.keys = Some(keys);
-        ChallengeAnswer::Success {
-            res: verified.res.as_bytes().to_vec(),
-            res_bits: verified.res.bits(),
-        }
-    }
-}
-
-fn mac_is_right(k_aut: &KAut, message: &AkaMessage<'_>) -> bool {
-    match (message.bytes_under_mac(), message.mac()) {
-        (Some(packet), Some(mac)) => verify_at_mac(k_aut, &packet, mac),
-        _ => false,
-    }
-}
-
-pub(crate) fn auc(k: u8, amf: [u8; 2]) -> Auc {
-    let mut count = 0;
-    let mut auc = Auc::new(move |octets| {
-        count += 1;
-        octets.fill(count);
-    });
-    let (k, opc) = (K::new([k; 16]), Opc::new([0xcd; 16]));
-    auc.insert(
-        IMSI,
-        Subscriber::new(&k, &opc, Amf::new(amf), Sqn::default(), 5),
-    );
-    auc
-}
-
-pub(crate) fn home() -> Auc {
-    auc(0x46, [0x80, 0])
-}
+use super::sim::{NAI, Sim};
 
 /// How a conversation ended, on both sides.
 pub(crate) struct End {

@@ -1,0 +1,156 @@
+//! Our peer and USIM against Debian's hostapd as RADIUS server, with the lab's AuC behind its `eap_sim_db` socket.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod sim;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use sim::{IMSI, NAI, Sim, auc, home};
+use softsim_carriers::radius::{Answer, Client, Msk, Secret};
+use softsim_eap::packet::{Code, Type, typed};
+use softsim_eap::{Config, Distrust, Nai, Outcome, Output, Peer, Reason};
+use softsim_lab::auc::Auc;
+use softsim_lab::eap_sim_db::EapSimDb;
+use softsim_lab::hostapd::{Hostapd, Options};
+use softsim_sandbox::random;
+use tokio::net::UdpSocket;
+use tokio::time::timeout;
+
+const SECRET: &str = "testing123";
+
+/// How one authentication ended: the peer's outcome, and the MSK of an Access-Accept.
+struct End {
+    outcome: Outcome,
+    msk: Option<Msk>,
+}
+
+/// Runs authentications of one SIM, one after the other; `None` where hostapd isn't installed.
+async fn authenticate(
+    auc: &Arc<Mutex<Auc>>,
+    sim: &mut Sim,
+    options: Options,
+    times: usize,
+) -> Option<Vec<End>> {
+    if Hostapd::program().is_none() {
+        assert!(
+            std::env::var("CI").as_deref() != Ok("true"),
+            "hostapd is missing: install hostapd"
+        );
+        eprintln!("skipped: hostapd is missing (Debian package hostapd)");
+        return None;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let socket = directory.path().join("auc.sock");
+    let served = tokio::spawn(EapSimDb::bind(&socket, auc.clone()).unwrap().serve());
+    let hostapd = Hostapd::start(directory.path(), &socket, &SECRET.into(), options).unwrap();
+    let mut ends = Vec::new();
+    for _ in 0..times {
+        let radius = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        radius.connect(hostapd.address()).await.unwrap();
+        let end = timeout(Duration::from_secs(20), one_authentication(&radius, sim));
+        ends.push(end.await.expect("hostapd answers"));
+    }
+    served.abort();
+    Some(ends)
+}
+
+async fn one_authentication(radius: &UdpSocket, sim: &mut Sim) -> End {
+    let mut peer = Peer::new(Config::new(Nai::new(NAI).unwrap()));
+    let mut client = Client::new(
+        Secret::new(SECRET.into()).unwrap(),
+        NAI.as_bytes(),
+        "gateway",
+    )
+    .unwrap();
+    let mut granted = None;
+    peer.handle_packet(&typed(Code::Request, 0, Type::Identity, &[]).unwrap());
+    loop {
+        match peer
+            .poll()
+            .expect("the peer has something to do until it is done")
+        {
+            Output::Ask(ask) => peer.answer(sim.answer(&ask)),
+            Output::Note(_) => {}
+            Output::Done(outcome) => {
+                return End {
+                    outcome,
+                    msk: granted,
+                };
+            }
+            Output::Send(response) => {
+                let mut authenticator = [0; 16];
+                random::fill(&mut authenticator);
+                let request = client
+                    .request(Instant::now(), authenticator, &response)
+                    .unwrap();
+                radius.send(&request).await.unwrap();
+                let mut buffer = [0; 4096];
+                let length = radius.recv(&mut buffer).await.unwrap();
+                match client.handle(&buffer[..length]).unwrap() {
+                    Answer::Challenge { eap } => peer.handle_packet(&eap),
+                    Answer::Accept { eap, msk } => {
+                        granted = msk;
+                        peer.handle_packet(&eap);
+                    }
+                    Answer::Reject { eap: Some(eap) } => peer.handle_packet(&eap),
+                    Answer::Reject { eap: None } => peer.carrier_failed(),
+                }
+            }
+        }
+    }
+}
+
+fn assert_success(end: &End, sim: &Sim) {
+    assert_eq!(end.outcome, Outcome::Success);
+    assert!(
+        end.msk
+            .as_ref()
+            .unwrap()
+            .matches(sim.keys.as_ref().unwrap().msk.as_bytes())
+    );
+}
+
+fn shared(auc: Auc) -> Arc<Mutex<Auc>> {
+    Arc::new(Mutex::new(auc))
+}
+
+#[tokio::test]
+async fn hostapds_mppe_keys_are_our_msk() {
+    let (auc, mut sim) = (shared(home()), Sim::new(0));
+    for result_indication in [false, true] {
+        let options = Options { result_indication };
+        let Some(ends) = authenticate(&auc, &mut sim, options, 1).await else {
+            return;
+        };
+        assert_success(&ends[0], &sim);
+    }
+}
+
+#[tokio::test]
+async fn an_auc_that_fell_behind_is_resynchronised_through_hostapd() {
+    let (auc, mut sim) = (shared(home()), Sim::new(1 << 40));
+    let Some(ends) = authenticate(&auc, &mut sim, Options::default(), 2).await else {
+        return;
+    };
+    assert_success(&ends[1], &sim);
+    assert_eq!(ends[0].outcome, Outcome::Success);
+    assert!(auc.lock().unwrap().subscriber(IMSI).unwrap().sqn().value() > 1 << 40);
+}
+
+#[tokio::test]
+async fn another_k_and_a_missing_separation_bit_end_in_a_clean_failure() {
+    for wrong in [auc(0x47, [0x80, 0]), auc(0x46, [0, 0])] {
+        let mut sim = Sim::new(0);
+        let before = sim.usim.clone();
+        let Some(ends) = authenticate(&shared(wrong), &mut sim, Options::default(), 1).await else {
+            return;
+        };
+        assert_eq!(
+            ends[0].outcome,
+            Outcome::Failure(Reason::Distrusted(Distrust::Autn))
+        );
+        assert!(ends[0].msk.is_none());
+        assert_eq!(sim.usim, before);
+    }
+}
