@@ -8,6 +8,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::Duration;
 
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seccomp::{self, Filter};
@@ -35,7 +36,8 @@ fn run(mut args: Args) -> ! {
         memory::scrub();
         let mut entries = vec![Entry::readable(&listener)];
         entries.extend(connections.iter().map(Entry::readable));
-        poll::wait(&mut entries, None).expect("a wait");
+        // The time-out is for a watchdog; here it only shows that a stopped process goes on.
+        poll::wait(&mut entries, Some(Duration::from_secs(60))).expect("a wait");
 
         let mut ready = entries[1..].iter().map(Entry::ready);
         connections.retain(|connection| !ready.next().expect("an entry each") || serve(connection));

@@ -39,7 +39,8 @@ const STACK_RESERVE: usize = 16 << 10;
 /// is possible, SIGPIPE is ignored, `RUST_BACKTRACE` is unset, and a panic prints its file and line
 /// and exits 70. Sizes are in octets. The process must not fork or start threads.
 ///
-/// It declares the global allocator and the symbols `main` and `abort`.
+/// It declares the global allocator and the symbols `main` and `abort`. `examples/echo.rs` is a
+/// whole process.
 #[macro_export]
 macro_rules! secret_main {
     (stack = $stack:expr, heap = $heap:expr, $run:path $(,)?) => {

@@ -4,12 +4,18 @@
 mod common;
 
 use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::process::Command;
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Command, Stdio};
+use std::ptr;
+use std::time::Duration;
 
 use common::{OrdinaryUser, before_exec, deny_call, probe, signal, succeed};
+use softsim_sandbox::poll::{self, Entry};
+use softsim_sandbox::seqpacket::{Connection, Received};
 
 #[test]
 fn the_key_process_serves_under_its_filter() {
@@ -35,6 +41,44 @@ fn each_forbidden_call_kills(policy: &str, at_least: usize) {
         assert_eq!(signal, Some(libc::SIGSYS), "{policy}: {name}");
         assert_eq!(stderr, "<6>confined\n", "{policy}: {name}");
     }
+}
+
+#[test]
+fn a_process_that_was_stopped_in_its_wait_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("socket");
+    let mut echo = Command::new(common::example("echo"))
+        .arg(&path)
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    BufReader::new(echo.stderr.take().unwrap())
+        .read_line(&mut line)
+        .unwrap();
+    assert!(line.starts_with("<6>landlock ABI "), "{line}");
+
+    let client = Connection::connect(&path).unwrap();
+    let answer = || {
+        client.send(b"datagram").unwrap();
+        let soon = Some(Duration::from_secs(60));
+        poll::wait(&mut [Entry::readable(&client)], soon).unwrap();
+        client.receive(&mut [0; 16]).unwrap()
+    };
+    assert_eq!(answer(), Received::Datagram(8));
+    let pid = echo.id() as libc::pid_t;
+    // SAFETY: the call takes numbers only; the child is not reaped yet.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGSTOP) }, 0);
+    // SAFETY: waits until the child is stopped, without reaping it; no status is asked for.
+    assert_eq!(
+        unsafe { libc::waitpid(pid, ptr::null_mut(), libc::WUNTRACED) },
+        pid
+    );
+    // SAFETY: as the first.
+    assert_eq!(unsafe { libc::kill(pid, libc::SIGCONT) }, 0);
+    assert_eq!(answer(), Received::Datagram(8));
+    echo.kill().unwrap();
+    assert_eq!(echo.wait().unwrap().signal(), Some(libc::SIGKILL));
 }
 
 #[test]
