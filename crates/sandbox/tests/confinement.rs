@@ -66,19 +66,21 @@ fn a_process_that_was_stopped_in_its_wait_goes_on() {
         client.receive(&mut [0; 16]).unwrap()
     };
     assert_eq!(answer(), Received::Datagram(8));
-    let pid = echo.id() as libc::pid_t;
-    // SAFETY: the call takes numbers only; the child is not reaped yet.
-    assert_eq!(unsafe { libc::kill(pid, libc::SIGSTOP) }, 0);
-    // SAFETY: waits until the child is stopped, without reaping it; no status is asked for.
-    assert_eq!(
-        unsafe { libc::waitpid(pid, ptr::null_mut(), libc::WUNTRACED) },
-        pid
-    );
-    // SAFETY: as the first.
-    assert_eq!(unsafe { libc::kill(pid, libc::SIGCONT) }, 0);
+    stop_and_continue(echo.id() as libc::pid_t);
     assert_eq!(answer(), Received::Datagram(8));
     echo.kill().unwrap();
     assert_eq!(echo.wait().unwrap().signal(), Some(libc::SIGKILL));
+}
+
+fn stop_and_continue(child: libc::pid_t) {
+    // SAFETY: the call takes numbers only; the child is not reaped yet.
+    let stopping = unsafe { libc::kill(child, libc::SIGSTOP) };
+    // Otherwise the second signal could take back the first.
+    // SAFETY: waits for the stop without reaping the child; no status is asked for.
+    let stopped = unsafe { libc::waitpid(child, ptr::null_mut(), libc::WUNTRACED) };
+    // SAFETY: as the first.
+    let continued = unsafe { libc::kill(child, libc::SIGCONT) };
+    assert_eq!((stopping, stopped, continued), (0, child, 0));
 }
 
 #[test]
