@@ -112,7 +112,7 @@ pub fn random_profile() -> Zeroizing<String> {
     let key = || {
         let mut octets = Zeroizing::new([0; 16]);
         random::fill(&mut *octets);
-        Zeroizing::new(hex::encode(&*octets))
+        Zeroizing::new(hex::encode(octets.as_slice()))
     };
     Zeroizing::new(format!(
         "iccid = \"8988211{}\"\nimsi = \"00101{}\"\nmnc_length = 2\nalgorithm = \"milenage\"\n\
