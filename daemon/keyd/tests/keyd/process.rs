@@ -1,1 +1,516 @@
-//! The program itself, confined, over its sockets.
+//! The program itself, confined as it is shipped, over its sockets.
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::time::Duration;
+
+use softsim_client::keyd::{Connection, Error};
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{
+    AkaAnswer, Call, KekSource, MAX_ANSWER, Refusal, RequestKind, Role, StatusAnswer, decode_answer,
+};
+use softsim_sandbox::seqpacket::{self, Listener, Received};
+use softsim_sandbox::{poll, process};
+use tempfile::TempDir;
+
+use crate::fixture::{ICCID, Operator, certificate, profile, spki_of_request};
+use crate::home_network::{HomeNetwork, IDENTITY};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
+
+/// A directory for one keyd, and how it is started there.
+struct Host {
+    directory: TempDir,
+    extra: Vec<String>,
+}
+
+/// A running keyd, killed on drop.
+struct Running {
+    child: Child,
+    log: BufReader<ChildStderr>,
+    /// The line about what is enforced.
+    first_line: String,
+}
+
+impl Host {
+    fn new() -> Self {
+        let host = Self {
+            directory: tempfile::tempdir().unwrap(),
+            extra: Vec::new(),
+        };
+        fs::write(host.path("kek"), [7; 32]).unwrap();
+        fs::set_permissions(host.path("kek"), Permissions::from_mode(0o400)).unwrap();
+        host
+    }
+
+    fn with(mut self, flag: impl Into<String>) -> Self {
+        self.extra.push(flag.into());
+        self
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    fn command(&self) -> Command {
+        let mut command = Command::new(PROGRAM);
+        command
+            .arg("--state")
+            .arg(self.path("state"))
+            .arg("--kek-file")
+            .arg(self.path("kek"))
+            .args(&self.extra)
+            .stderr(Stdio::piped());
+        for role in Role::ALL {
+            let socket = self.path(role.name());
+            command.arg(format!("--{role}={}", socket.display()));
+        }
+        command
+    }
+
+    fn start(&self) -> Running {
+        Running::of(&mut self.command())
+    }
+
+    /// Runs a keyd that is to refuse its start.
+    fn refused(&self) -> Output {
+        self.command().output().unwrap()
+    }
+
+    fn connect(&self, role: Role) -> Connection {
+        Connection::connect(&self.path(role.name())).unwrap()
+    }
+
+    fn raw(&self, role: Role) -> seqpacket::Connection {
+        seqpacket::Connection::connect(&self.path(role.name())).unwrap()
+    }
+
+    fn status(&self) -> StatusAnswer {
+        self.connect(Role::Admin).call(&Status {}).unwrap()
+    }
+}
+
+impl Running {
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.spawn().unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut first_line = String::new();
+        log.read_line(&mut first_line).unwrap();
+        Self {
+            child,
+            log,
+            first_line,
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([name, &self.child.id().to_string()])
+            .status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Ends it as a power cut would; what it said after its first line.
+    fn kill(mut self) -> String {
+        self.child.kill().unwrap();
+        let mut rest = String::new();
+        self.log.read_to_string(&mut rest).unwrap();
+        rest
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // Gone already, or killed here.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Waits for one datagram.
+fn receive(connection: &seqpacket::Connection) -> Vec<u8> {
+    let mut buffer = vec![0; MAX_ANSWER];
+    loop {
+        match connection.receive(&mut buffer).unwrap() {
+            Received::Datagram(length) => return buffer[..length].to_vec(),
+            Received::Nothing => {
+                let mut entries = [poll::Entry::readable(connection)];
+                poll::wait(&mut entries, None).unwrap();
+            }
+            other => panic!("expected a datagram, came {other:?}"),
+        }
+    }
+}
+
+fn closes(connection: &seqpacket::Connection) -> bool {
+    let mut entries = [poll::Entry::readable(connection)];
+    poll::wait(&mut entries, None).unwrap();
+    matches!(
+        connection.receive(&mut [0; 64]),
+        Ok(Received::Closed) | Err(_)
+    )
+}
+
+#[test]
+fn it_says_what_is_enforced_and_answers_hello_and_status_on_each_socket() {
+    let host = Host::new();
+    let running = host.start();
+    assert!(
+        running
+            .first_line
+            .starts_with("<6>softsim-keyd: enforcing landlock ABI "),
+        "{}",
+        running.first_line
+    );
+    for role in Role::ALL {
+        let mut connection = host.connect(role);
+        assert_eq!(connection.hello().role, role);
+        let enforcement = connection.call(&Status {}).unwrap().enforcement;
+        assert!(enforcement.landlock_abi >= 1);
+        assert_eq!(enforcement.seccomp_calls, 12);
+        assert_eq!(enforcement.kek_source, KekSource::KeyFile);
+        let line = format!(
+            "enforcing landlock ABI {}, seccomp 12 calls, key memory {}",
+            enforcement.landlock_abi, enforcement.key_memory
+        );
+        assert!(running.first_line.contains(&line));
+    }
+    assert_eq!(running.kill(), "", "one line at start, and no other");
+}
+
+#[test]
+fn state_and_sockets_are_open_to_nobody_else() {
+    let host = Host::new();
+    let _running = host.start();
+    let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode(&host.path("state")), 0o700);
+    assert_eq!(mode(&host.path("state/vault")), 0o600);
+    for role in Role::ALL {
+        assert_eq!(mode(&host.path(role.name())), 0o600);
+    }
+}
+
+/// Keys, certificate, trust anchor and one profile, all over the sockets.
+fn provision(host: &Host, operator: &Operator) {
+    let mut admin = host.connect(Role::Admin);
+    admin.call(&GenerateDeviceKey {}).unwrap();
+    let request = admin.call(&CertificateRequest {}).unwrap().der;
+    let spki = spki_of_request(&request);
+    let certificate = &certificate(&spki)[..];
+    admin.call(&SetDeviceCertificate { certificate }).unwrap();
+    let issuer = &operator.spki()[..];
+    admin.call(&AddTrustAnchor { issuer }).unwrap();
+
+    let statement = admin.call(&SealingStatement {}).unwrap().statement;
+    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&spki[26..]).unwrap();
+    let statement = softsim_profile::SealingStatement::verify(&statement, &key).unwrap();
+    let rng = &mut softsim_sandbox::random::SystemRng;
+    let package = softsim_profile::seal(&profile(ICCID), &statement, &operator.0, 1, rng).unwrap();
+    let (txid, package) = ([1; 16], Some(&package[..]));
+    let mut netd = host.connect(Role::Network);
+    netd.call(&Stage { txid, package }).unwrap();
+    netd.call(&Commit { txid }).unwrap();
+}
+
+#[test]
+fn from_the_factory_to_an_authentication_and_over_a_power_cut() {
+    let host = Host::new();
+    let running = host.start();
+    provision(&host, &Operator::new());
+    let sent = HomeNetwork::default().challenge(32);
+    let challenge = AkaPrimeChallenge {
+        iccid: None,
+        identity: IDENTITY,
+        packet: &sent.packet,
+    };
+    let mut netd = host.connect(Role::Network);
+    let AkaAnswer::Success { handle, res } = netd.call(&challenge).unwrap() else {
+        panic!("a fresh AUTN was refused");
+    };
+    assert_eq!(res.expose(), sent.res);
+    let msk = netd.call(&ExportMsk { handle }).unwrap().secret;
+    assert_eq!(msk.expose(), sent.keys.msk.as_bytes());
+    let before = host.status();
+    let said = running.kill();
+    assert!(said.contains("installed") && !said.contains("001010000000001"));
+    assert!(matches!(netd.call(&Status {}), Err(Error::Closed)));
+
+    let _running = host.start();
+    let after = host.status();
+    assert_eq!(after.device_id, before.device_id);
+    assert_eq!(after.committed, Some([1; 16]));
+    assert_eq!(after.profiles, before.profiles);
+    let mut netd = host.connect(Role::Network);
+    let answer = netd.call(&challenge).unwrap();
+    let AkaAnswer::SynchronisationFailure { auts } = answer else {
+        panic!("a used AUTN was taken again");
+    };
+    assert_eq!(HomeNetwork::default().resynchronise(auts), Some(32));
+}
+
+#[test]
+fn requests_of_one_connection_are_answered_in_order() {
+    let host = Host::new();
+    let _running = host.start();
+    let netd = host.raw(Role::Network);
+    for _ in 0..20 {
+        netd.send(&[RequestKind::Status as u8]).unwrap();
+        netd.send(&[RequestKind::ListProfiles as u8]).unwrap();
+    }
+    for _ in 0..20 {
+        assert!(decode_answer::<Status>(&receive(&netd)).unwrap().is_ok());
+        assert!(
+            decode_answer::<ListProfiles>(&receive(&netd))
+                .unwrap()
+                .is_ok()
+        );
+    }
+}
+
+#[test]
+fn a_datagram_longer_than_any_request_is_refused_and_the_connection_lives() {
+    let host = Host::new();
+    let _running = host.start();
+    let netd = host.raw(Role::Network);
+    netd.send(&[RequestKind::SignHandshake as u8; 20_000])
+        .unwrap();
+    let refusal = decode_answer::<Status>(&receive(&netd)).unwrap();
+    assert_eq!(
+        refusal,
+        Err(Refusal::TooLong {
+            request: RequestKind::SignHandshake,
+            limit: 16384
+        })
+    );
+    netd.send(&[RequestKind::Status as u8]).unwrap();
+    assert!(decode_answer::<Status>(&receive(&netd)).unwrap().is_ok());
+}
+
+#[test]
+fn one_connection_too_many_is_told_so_and_closed() {
+    let host = Host::new();
+    let running = host.start();
+    let held: Vec<_> = (0..16).map(|_| host.connect(Role::App)).collect();
+    let refused = host.raw(Role::App);
+    let refusal = decode_answer::<Hello>(&receive(&refused)).unwrap();
+    assert_eq!(refusal, Err(Refusal::TooManyConnections { limit: 16 }));
+    assert!(closes(&refused));
+    assert_eq!(host.status().counters.refused, 0, "other roles are served");
+    drop(held);
+    assert!(running.kill().contains("holds too many connections"));
+}
+
+#[test]
+fn a_uid_that_is_not_on_the_list_is_refused_by_its_credentials() {
+    let host = Host::new().with("--network-uid=4242");
+    let running = host.start();
+    let stranger = host.raw(Role::Network);
+    let refusal = decode_answer::<Hello>(&receive(&stranger)).unwrap();
+    assert_eq!(
+        refusal,
+        Err(Refusal::NotPermitted {
+            request: RequestKind::Hello,
+            role: Role::Network
+        })
+    );
+    assert!(closes(&stranger));
+    let line = format!(
+        "uid {} may not connect to the network socket",
+        process::uid()
+    );
+    assert!(running.kill().contains(&line));
+}
+
+#[test]
+fn a_client_that_does_not_read_is_dropped_and_others_are_served() {
+    let host = Host::new();
+    let running = host.start();
+    let deaf = host.raw(Role::Admin);
+    let mut other = host.connect(Role::Network);
+    // Each answer stays in the queue; when that is full, keyd lets go.
+    while deaf.send(&[RequestKind::Status as u8]).is_ok() {
+        other.call(&Status {}).unwrap();
+    }
+    assert!(other.call(&Status {}).is_ok());
+    assert!(running.kill().contains("doesn't read its answers: dropped"));
+}
+
+#[test]
+fn a_stop_and_a_freeze_do_not_kill_it() {
+    let host = Host::new();
+    let running = host.start();
+    let mut admin = host.connect(Role::Admin);
+    running.signal("-STOP");
+    running.signal("-CONT");
+    assert!(admin.call(&Status {}).is_ok());
+}
+
+#[test]
+fn one_vault_has_one_keyd() {
+    let host = Host::new();
+    let _running = host.start();
+    let other = Host::new();
+    let output = Command::new(PROGRAM)
+        .arg("--state")
+        .arg(host.path("state"))
+        .arg("--kek-file")
+        .arg(host.path("kek"))
+        .arg("--admin")
+        .arg(other.path("admin"))
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(stderr(&output).contains("another process holds it"));
+}
+
+#[test]
+fn a_start_that_is_refused_says_why_in_one_line() {
+    type Change = fn(&Host);
+    let other_kek: Change = |host| {
+        drop(host.start());
+        fs::remove_file(host.path("kek")).unwrap();
+        fs::write(host.path("kek"), [8; 32]).unwrap();
+        fs::set_permissions(host.path("kek"), Permissions::from_mode(0o400)).unwrap();
+    };
+    let open_kek: Change =
+        |host| fs::set_permissions(host.path("kek"), Permissions::from_mode(0o644)).unwrap();
+    let no_kek: Change = |host| fs::remove_file(host.path("kek")).unwrap();
+    let open_state: Change = |host| {
+        fs::create_dir(host.path("state")).unwrap();
+        fs::set_permissions(host.path("state"), Permissions::from_mode(0o770)).unwrap();
+    };
+    let cut_vault: Change = |host| {
+        drop(host.start());
+        let vault = fs::File::options()
+            .write(true)
+            .open(host.path("state/vault"));
+        vault.unwrap().set_len(1000).unwrap();
+    };
+    let taken_socket: Change = |host| fs::write(host.path("admin"), b"a file").unwrap();
+    for (change, code, words) in [
+        (
+            other_kek,
+            78,
+            "expected the key-encryption key it was made with",
+        ),
+        (
+            open_kek,
+            78,
+            "key file: expected mode 0400 or 0600, came 0644",
+        ),
+        (no_kek, 78, "key file: "),
+        (open_state, 78, "that nobody else may write, came mode 770"),
+        (cut_vault, 78, "vault: "),
+        (taken_socket, 73, "can't open the admin socket"),
+    ] {
+        let host = Host::new();
+        change(&host);
+        let output = host.refused();
+        let said = stderr(&output);
+        assert_eq!(output.status.code(), Some(code), "{said}");
+        assert!(said.contains(words) && said.lines().count() == 1, "{said}");
+        assert!(said.starts_with("<2>softsim-keyd: "));
+    }
+    let output = Host::new().with("--verbose").refused();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(stderr(&output).contains("no flag is called --verbose; usage: "));
+}
+
+#[test]
+fn key_memory_is_secret_or_there_is_no_start_where_it_is_required() {
+    let host = Host::new().with("--key-memory=require");
+    let running = host.start();
+    let secret = running.first_line.contains("key memory memfd_secret");
+    let refused = running
+        .first_line
+        .contains("key memory: expected memfd_secret, came");
+    assert!(secret != refused, "{}", running.first_line);
+}
+
+#[test]
+fn without_the_sandbox_it_says_so_aloud() {
+    let host = Host::new().with("--sandbox=off");
+    let running = host.start();
+    let line = "<4>softsim-keyd: NOT CONFINED (--sandbox=off), ";
+    assert!(running.first_line.starts_with(line));
+    let enforcement = host.status().enforcement;
+    assert_eq!(
+        (enforcement.landlock_abi, enforcement.seccomp_calls),
+        (0, 0)
+    );
+}
+
+#[test]
+fn it_serves_a_socket_that_it_inherits_and_tells_its_manager() {
+    let host = Host::new();
+    let inherited = Listener::bind(&host.path("inherited"), 0o600).unwrap();
+    let inherited: OwnedFd = std::os::fd::AsFd::as_fd(&inherited)
+        .try_clone_to_owned()
+        .unwrap();
+    let manager = UnixDatagram::bind(host.path("notify")).unwrap();
+    manager
+        .set_read_timeout(Some(Duration::from_secs(60)))
+        .unwrap();
+    // A shell puts the socket where a service manager would, with its process id.
+    const SCRIPT: &str = "exec 3<&0 0</dev/null; LISTEN_PID=$$ exec \"$@\"";
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", SCRIPT, "sh", PROGRAM, "--development-key"])
+        .arg("--state")
+        .arg(host.path("state"))
+        .env("LISTEN_FDS", "1")
+        .env("LISTEN_FDNAMES", "admin")
+        .env("NOTIFY_SOCKET", host.path("notify"))
+        .env("WATCHDOG_USEC", "20000")
+        .stdin(Stdio::from(inherited))
+        .stderr(Stdio::piped());
+    let _running = Running::of(&mut command);
+
+    let mut word = [0; 64];
+    for expected in ["READY=1", "WATCHDOG=1", "WATCHDOG=1"] {
+        let length = manager.recv(&mut word).unwrap();
+        assert_eq!(&word[..length], expected.as_bytes());
+    }
+    let mut admin = Connection::connect(&host.path("inherited")).unwrap();
+    let status = admin.call(&Status {}).unwrap();
+    assert_eq!(status.enforcement.kek_source, KekSource::Development);
+}
+
+#[test]
+fn clients_of_one_pass_are_all_answered() {
+    let host = Host::new();
+    let running = host.start();
+    let clients: Vec<_> = (0..16).map(|_| host.raw(Role::Admin)).collect();
+    // While it stands still, a request of each is in line.
+    running.signal("-STOP");
+    for client in &clients {
+        client.send(&[RequestKind::Status as u8]).unwrap();
+    }
+    running.signal("-CONT");
+    for client in &clients {
+        assert!(decode_answer::<Status>(&receive(client)).unwrap().is_ok());
+    }
+}
+
+#[test]
+fn a_request_of_another_role_is_refused_and_the_client_sees_the_refusal() {
+    let host = Host::new();
+    let _running = host.start();
+    let mut app = host.connect(Role::App);
+    let error = app.call(&GenerateDeviceKey {}).unwrap_err();
+    let request = GenerateDeviceKey::KIND;
+    let role = Role::App;
+    assert!(matches!(
+        error,
+        Error::Refused(refusal) if refusal == Refusal::NotPermitted { request, role }
+    ));
+}
