@@ -110,15 +110,15 @@ pub unsafe fn start<const STACK: usize, const HEAP: usize>(
     let Ok(arena) = Region::map(HEAP) else {
         fatal("can't map the heap");
     };
-    require(heap.claim(&arena), "the heap is too small");
     memory::record([&stack, &arena]);
+    require(heap.claim(arena), "the heap is too small");
     panic::set_hook(Box::new(|panic| report(panic.location())));
 
     let args = Args {
         next: argv.wrapping_add(1),
         left: usize::try_from(argc).unwrap_or(0).saturating_sub(1),
     };
-    let stack = SecretStack::prepare(&stack);
+    let stack = SecretStack::prepare(stack);
     // SAFETY: the stack is mapped and used by nobody else, and this frame is never left.
     unsafe { switch_stack(stack.top(), &Continuation { args, run }) }
 }

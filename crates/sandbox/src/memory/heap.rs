@@ -26,9 +26,9 @@ impl Heap {
     }
 
     /// Gives the region to the heap for good; whether it is large enough for the heap's own tables.
-    pub(crate) fn claim(&self, region: &Region) -> bool {
-        // SAFETY: the region is mapped readable and writable for the life of the process, and the
-        // entry, the only caller, hands it to nobody else.
+    pub(crate) fn claim(&self, region: Region) -> bool {
+        // SAFETY: the region is mapped readable and writable for the life of the process, and was
+        // ours alone.
         unsafe { self.0.lock().claim(region.base(), region.length()) }.is_some()
     }
 }

@@ -10,6 +10,7 @@ use crate::sys;
 const SYS_MEMFD_SECRET: libc::c_long = 447;
 
 /// A readable and writable map that lives as long as the process, an unmapped page before and after.
+/// Whoever has the value has the memory.
 pub(crate) struct Region {
     base: NonNull<u8>,
     length: usize,

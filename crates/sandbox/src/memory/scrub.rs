@@ -21,8 +21,8 @@ pub(crate) struct SecretStack {
 impl SecretStack {
     /// Takes the region for the stack of this process, and touches all of it, so that no request
     /// has to wait for a page (or die because there is none).
-    pub(crate) fn prepare(region: &Region) -> SecretStack {
-        // SAFETY: the region is mapped, and nothing lies in it yet.
+    pub(crate) fn prepare(region: Region) -> SecretStack {
+        // SAFETY: the region is mapped and was ours alone: nothing lies in it yet.
         unsafe { super::heap::wipe(region.base(), region.length()) };
         let top = region.base().wrapping_add(region.length());
         BASE.store(region.base().addr(), Relaxed);
