@@ -9,7 +9,7 @@ use std::{fs, time::Duration};
 
 use common::built;
 use softsim_client::{
-    netd::{Management, MskComparison},
+    netd::{Failure, Management, MskComparison},
     proto::ProfileState,
 };
 use softsim_lab::{
@@ -18,6 +18,8 @@ use softsim_lab::{
     gateway,
     home::{Home, Options},
     management_server::ManagementEvent,
+    pki::Authority,
+    processes::NetdBootstrap,
     recorder,
 };
 use softsim_lwm2m::{ContentFormat, Path, codec};
@@ -140,32 +142,6 @@ fn no_secret_passed(home: &Home, folder: &std::path::Path) {
 }
 
 #[test]
-fn an_auc_behind_the_sim_is_synchronised_on_the_way() {
-    if !built("synchronisation", &DAEMONS) {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let mut home = Home::up(&folder.path().join("lab"), Options::default()).unwrap();
-    let imsi = home.subscription().profile.imsi.digits().to_owned();
-    let sqn = |home: &Home| {
-        let mut auc = home.subscription().auc.lock().unwrap();
-        auc.subscriber(&imsi).unwrap().sqn()
-    };
-    let first = sqn(&home);
-    for _ in 0..3 {
-        assert!(!home.eap_test().unwrap().0.synchronised);
-    }
-    (home.subscription().auc.lock().unwrap())
-        .subscriber(&imsi)
-        .unwrap()
-        .set_sqn(first);
-    let (report, _) = home.eap_test().unwrap();
-    assert!(report.synchronised);
-    assert_eq!(report.msk, MskComparison::Equal);
-    assert!(sqn(&home) > first);
-}
-
-#[test]
 fn what_was_committed_and_authenticated_outlives_a_power_cut() {
     if !built("power cut", &DAEMONS) {
         return;
@@ -197,21 +173,42 @@ fn what_was_committed_and_authenticated_outlives_a_power_cut() {
 }
 
 #[test]
-fn a_package_for_another_device_is_refused_and_changes_nothing() {
-    if !built("foreign package", &DAEMONS) {
+fn an_authentication_is_notified_to_whoever_observes_the_counter() {
+    if !built("notification", &DAEMONS) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let mut home = Home::start(&folder.path().join("one"), Options::default()).unwrap();
-    let mut other = Home::start(&folder.path().join("two"), Options::default()).unwrap();
-    let device = home.enrol().unwrap();
-    let stranger = other.enrol().unwrap();
-    let package = home.seal(&stranger).unwrap();
-    let plan = Plan::new(ContentFormat::Tlv, &home.account(), Some(&package)).unwrap();
-    home.bootstrap_server().set_plan(&device.endpoint, plan);
-    home.start_netd().unwrap();
-    let refused = home.bootstrap().unwrap_err();
-    assert!(matches!(refused, Error::Failed { .. }), "{refused}");
+    let home = Home::up(&folder.path().join("lab"), Options::default()).unwrap();
+    let endpoint = home.gateway().netd_status().unwrap().endpoint.unwrap();
+    let served = Path::Resource(26241, 0, 20);
+    let first = home.observe(&endpoint, served, ContentFormat::Text);
+    assert_eq!(first.unwrap().payload, b"0");
+    home.eap_test().unwrap();
+    let notified = home.management_server().journal().wait_for(
+        PATIENCE,
+        |event| matches!(event, ManagementEvent::Notified { path, .. } if *path == served),
+    );
+    let Some(ManagementEvent::Notified { response, .. }) = notified else {
+        panic!("expected a notification");
+    };
+    assert_eq!(response.payload, b"1");
+}
+
+/// Bootstraps, which fails, and finds keyd as it was before.
+fn fails_and_changes_nothing(home: &Home) -> Failure {
+    let before = home.gateway().status().unwrap();
+    let failed = home.bootstrap().unwrap_err();
+    let Error::Failed { failure, .. } = failed else {
+        panic!("expected a failure of netd's, came {failed}");
+    };
+    let after = home.gateway().status().unwrap();
+    assert_eq!(after.profiles, before.profiles);
+    assert_eq!(after.committed, before.committed);
+    failure
+}
+
+/// The device refused the sealed package, and the bootstrap ended there.
+fn package_was_refused(home: &Home) {
     let failed = home
         .bootstrap_server()
         .journal()
@@ -222,10 +219,85 @@ fn a_package_for_another_device_is_refused_and_changes_nothing() {
         panic!("expected a failure");
     };
     assert!(matches!(operation, Operation::Write { path, .. } if path == SIM));
-    let status = home.gateway().status().unwrap();
-    assert!(status.profiles.is_empty() && status.committed.is_none());
-    assert_eq!(
-        home.gateway().netd_status().unwrap().management,
-        Management::NotBootstrapped
+}
+
+#[test]
+fn a_package_for_another_device_is_refused_and_changes_nothing() {
+    if !built("foreign package", &DAEMONS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut home = Home::start(&folder.path().join("one"), Options::default()).unwrap();
+    let other = Home::start(&folder.path().join("two"), Options::default()).unwrap();
+    let device = home.enrol().unwrap();
+    let package = home.seal(&other.enrol().unwrap()).unwrap();
+    let plan = Plan::new(ContentFormat::Tlv, &home.account(), Some(&package)).unwrap();
+    home.bootstrap_server().set_plan(&device.endpoint, plan);
+    home.start_netd().unwrap();
+    fails_and_changes_nothing(&home);
+    package_was_refused(&home);
+    let management = home.gateway().netd_status().unwrap().management;
+    assert_eq!(management, Management::NotBootstrapped);
+}
+
+#[test]
+fn a_replayed_package_is_refused_and_the_profile_goes_on_working() {
+    if !built("replayed package", &DAEMONS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut home = Home::start(&folder.path().join("lab"), Options::default()).unwrap();
+    let device = home.enrol().unwrap();
+    home.plan(&device).unwrap();
+    home.start_netd().unwrap();
+    home.bootstrap().unwrap();
+    // The plan, and with it the package and its sequence, is the same as before.
+    fails_and_changes_nothing(&home);
+    package_was_refused(&home);
+    home.eap_test().unwrap();
+    home.plan(&device).unwrap();
+    home.bootstrap().unwrap();
+    assert!(
+        !home.eap_test().unwrap().0.synchronised,
+        "SQN was not rewound"
     );
+}
+
+#[test]
+fn a_device_that_the_authority_did_not_certify_gets_no_session() {
+    if !built("foreign certificate", &DAEMONS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut home = Home::start(&folder.path().join("lab"), Options::default()).unwrap();
+    let device = home
+        .enrol_with(&Authority::new("another").unwrap())
+        .unwrap();
+    home.plan(&device).unwrap();
+    home.start_netd().unwrap();
+    fails_and_changes_nothing(&home);
+    let refused = |event: &BootstrapEvent| matches!(event, BootstrapEvent::Refused { .. });
+    let journal = home.bootstrap_server().journal();
+    assert!(journal.wait_for(PATIENCE, refused).is_some());
+    let bootstrapped = |event| matches!(event, BootstrapEvent::Requested { .. });
+    assert!(!journal.events().into_iter().any(bootstrapped));
+}
+
+#[test]
+fn a_server_of_another_authority_is_refused_before_keyd_signs() {
+    if !built("foreign server", &DAEMONS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut home = Home::start(&folder.path().join("lab"), Options::default()).unwrap();
+    let device = home.enrol().unwrap();
+    home.plan(&device).unwrap();
+    let authority = Authority::new("another").unwrap();
+    let trusted = folder.path().join("another.pem");
+    fs::write(&trusted, authority.certificate_pem()).unwrap();
+    let server = NetdBootstrap::new(home.bootstrap_server().address(), trusted);
+    home.gateway_mut().start_netd(Some(server)).unwrap();
+    assert_eq!(fails_and_changes_nothing(&home), Failure::Refused);
+    let counters = home.gateway().status().unwrap().counters;
+    assert_eq!(counters.handshakes_signed, 0);
 }

@@ -3,7 +3,6 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
-    time::{Duration, Instant},
 };
 
 use secrecy::{ExposeSecret, SecretString};
@@ -73,8 +72,6 @@ pub struct Home {
     radius: SocketAddr,
     radius_secret: SecretString,
     sequence: u64,
-    /// How long each step took.
-    times: Vec<(&'static str, Duration)>,
     // Last: the servers above live on it.
     runtime: Runtime,
 }
@@ -92,7 +89,6 @@ impl Home {
 
     /// Starts the servers and keyd; the device is as it left the factory's soldering line.
     pub fn start(folder: &Path, options: Options) -> Result<Self> {
-        let begun = Instant::now();
         let text = options
             .profile
             .unwrap_or_else(|| random_profile().to_string());
@@ -134,28 +130,27 @@ impl Home {
             radius,
             radius_secret,
             sequence: 0,
-            times: vec![("start", begun.elapsed())],
             runtime,
         })
     }
 
     /// The factory's part.
-    pub fn enrol(&mut self) -> Result<Enrolled> {
-        let begun = Instant::now();
-        let enrolled = self.gateway.enrol(&self.authority, &self.issuer)?;
-        self.times.push(("enrol", begun.elapsed()));
-        Ok(enrolled)
+    pub fn enrol(&self) -> Result<Enrolled> {
+        self.enrol_with(&self.authority)
+    }
+
+    /// The factory's part, by an authority that the servers need not know.
+    pub fn enrol_with(&self, authority: &Authority) -> Result<Enrolled> {
+        self.gateway.enrol(authority, &self.issuer)
     }
 
     /// Seals the profile for a device and tells the bootstrap server to write it, with the account of
     /// the management server.
     pub fn plan(&mut self, device: &Enrolled) -> Result<()> {
-        let begun = Instant::now();
         let package = self.seal(device)?;
         let plan = Plan::new(self.format, &self.account(), Some(&package))
             .ok_or(Error::Missing("a format for instances"))?;
         self.bootstrap_server.set_plan(&device.endpoint, plan);
-        self.times.push(("seal", begun.elapsed()));
         Ok(())
     }
 
@@ -183,25 +178,19 @@ impl Home {
     }
 
     /// Bootstraps and registers.
-    pub fn bootstrap(&mut self) -> Result<netd::Bootstrap> {
-        let begun = Instant::now();
-        let (report, _) = self.gateway.bootstrap()?;
-        self.times.push(("bootstrap", begun.elapsed()));
-        Ok(report)
+    pub fn bootstrap(&self) -> Result<netd::Bootstrap> {
+        Ok(self.gateway.bootstrap()?.0)
     }
 
     /// Authenticates once, against the lab's own server.
-    pub fn eap_test(&mut self) -> Result<(netd::EapTest, Vec<Event>)> {
+    pub fn eap_test(&self) -> Result<(netd::EapTest, Vec<Event>)> {
         self.eap_test_at(self.radius)
     }
 
     /// Authenticates once, against another server that knows the secret.
-    pub fn eap_test_at(&mut self, radius: SocketAddr) -> Result<(netd::EapTest, Vec<Event>)> {
-        let begun = Instant::now();
+    pub fn eap_test_at(&self, radius: SocketAddr) -> Result<(netd::EapTest, Vec<Event>)> {
         let secret = self.radius_secret.expose_secret().as_bytes();
-        let outcome = self.gateway.eap_test(radius, secret, None)?;
-        self.times.push(("authenticate", begun.elapsed()));
-        Ok(outcome)
+        self.gateway.eap_test(radius, secret, None)
     }
 
     /// Reads something of a registered device.
@@ -276,11 +265,6 @@ impl Home {
     /// Where the AuC answers as hostapd's `eap_sim_db` would.
     pub fn auc_socket(&self) -> PathBuf {
         self.gateway.folder().file("auc.sock")
-    }
-
-    /// How long each step took, in order.
-    pub fn times(&self) -> &[(&'static str, Duration)] {
-        &self.times
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use softsim_aka::{AlgorithmSet, Amf, AuthenticationOutput, Milenage, Rand};
+use softsim_aka::{AlgorithmSet, Amf, AuthenticationOutput, Milenage, Rand, Sqn};
 use softsim_issuer::profile_toml;
 use softsim_profile::Profile;
 use softsim_sandbox::random;
@@ -43,21 +43,18 @@ impl Subscription {
                 (drawn.lock().unwrap_or_else(PoisonError::into_inner)).push(rand);
             }
         });
-        // EAP-AKA' takes only vectors with the separation bit (RFC 9048 §3.3), whatever else AMF says.
-        let [high, low] = *profile.amf.as_bytes();
-        let subscriber = Subscriber::new(
-            &profile.k,
-            &profile.opc,
-            Amf::new([high | 0x80, low]),
-            profile.sqn.floor(),
-            profile.sqn.parameters().ind_bits,
-        );
+        let subscriber = subscriber(&profile, profile.sqn.floor());
         auc.insert(profile.imsi.digits(), subscriber);
         Ok(Self {
             profile,
             auc: Arc::new(Mutex::new(auc)),
             rands,
         })
+    }
+
+    /// The AuC's half of the subscription, as if it had used `sqn` last.
+    pub fn subscriber(&self, sqn: Sqn) -> Subscriber {
+        subscriber(&self.profile, sqn)
     }
 
     /// K, OPc, and CK and IK of every vector so far: what a check of records and logs looks for.
@@ -89,6 +86,14 @@ impl Subscription {
             .into_iter()
             .map(move |rand| milenage.f2345(&Rand::new(rand)))
     }
+}
+
+fn subscriber(profile: &Profile, sqn: Sqn) -> Subscriber {
+    // EAP-AKA' takes only vectors with the separation bit (RFC 9048 §3.3), whatever else AMF says.
+    let [high, low] = *profile.amf.as_bytes();
+    let amf = Amf::new([high | 0x80, low]);
+    let ind_bits = profile.sqn.parameters().ind_bits;
+    Subscriber::new(&profile.k, &profile.opc, amf, sqn, ind_bits)
 }
 
 impl Secret {

@@ -1,0 +1,149 @@
+//! EAP-AKA' of the real daemons against the lab's own server and against Debian's hostapd, both with
+//! the lab's AuC behind them.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::net::SocketAddr;
+
+use common::{built, skip};
+use softsim_aka::{Amf, K, Sqn};
+use softsim_client::netd::{Event, Failure, MskComparison};
+use softsim_lab::{
+    auc::Subscriber,
+    error::Error,
+    home::{Home, Options},
+    hostapd::{self, Hostapd},
+    subscription::Subscription,
+};
+
+/// A provisioned device before a server; hostapd runs as long as it.
+struct Access {
+    home: Home,
+    server: SocketAddr,
+    _hostapd: Option<Hostapd>,
+    _folder: tempfile::TempDir,
+}
+
+/// The access networks that there are: always the lab's, and hostapd's where it is installed.
+fn networks(test: &str) -> Vec<Access> {
+    let mut networks = Vec::new();
+    if !built(test, &["softsim-keyd", "softsim-netd"]) {
+        return networks;
+    }
+    networks.push(Access::new(false));
+    if Hostapd::program().is_some() {
+        networks.push(Access::new(true));
+    } else {
+        skip(&format!("{test} with hostapd: hostapd is not installed"));
+    }
+    networks
+}
+
+impl Access {
+    fn new(with_hostapd: bool) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let home = Home::up(&folder.path().join("lab"), Options::default()).unwrap();
+        let hostapd = with_hostapd.then(|| home.hostapd(hostapd::Options::default()).unwrap());
+        Self {
+            server: hostapd.as_ref().map_or(home.radius(), Hostapd::address),
+            home,
+            _hostapd: hostapd,
+            _folder: folder,
+        }
+    }
+
+    fn authenticate(&self) -> Result<(bool, Vec<String>), Error> {
+        let (report, events) = self.home.eap_test_at(self.server)?;
+        assert_eq!(report.msk, MskComparison::Equal);
+        let messages = events.into_iter().filter_map(|event| match event {
+            Event::Message { text, .. } => Some(text),
+            _ => None,
+        });
+        Ok((report.synchronised, messages.collect()))
+    }
+
+    fn sqn(&self) -> Sqn {
+        let subscription = self.home.subscription();
+        let mut auc = subscription.auc.lock().unwrap();
+        auc.subscriber(subscription.profile.imsi.digits())
+            .unwrap()
+            .sqn()
+    }
+
+    /// Gives the AuC another half of the subscription.
+    fn replace(&self, subscriber: Subscriber) {
+        let subscription = self.home.subscription();
+        let mut auc = subscription.auc.lock().unwrap();
+        auc.insert(subscription.profile.imsi.digits(), subscriber);
+    }
+
+    /// keyd refuses the vector, and its SQN is none the worse: the next good vector may have the same.
+    fn fails_cleanly_with(&self, broken: impl FnOnce(&Subscription, Sqn) -> Subscriber) {
+        let counted = || {
+            let counters = self.home.gateway().status().unwrap().counters;
+            (counters.autn_rejected, counters.authentications)
+        };
+        let (rejections, authentications) = counted();
+        let (subscription, sqn) = (self.home.subscription(), self.sqn());
+        self.replace(broken(subscription, sqn));
+        let failed = self.authenticate().unwrap_err();
+        let refused = Failure::Refused;
+        assert!(
+            matches!(failed, Error::Failed { failure, .. } if failure == refused),
+            "{failed}"
+        );
+        assert_eq!(counted(), (rejections + 1, authentications));
+        self.replace(subscription.subscriber(sqn));
+        assert!(!self.authenticate().unwrap().0);
+    }
+}
+
+#[test]
+fn a_full_authentication_ends_with_the_servers_msk() {
+    for access in networks("full authentication") {
+        let (synchronised, messages) = access.authenticate().unwrap();
+        assert!(!synchronised);
+        let challenge = |text: &&String| text.contains("Challenge") && text.contains("AT_MAC");
+        assert_eq!(messages.iter().filter(challenge).count(), 2, "{messages:?}");
+        assert!(messages.last().unwrap().contains("Success"), "{messages:?}");
+    }
+}
+
+#[test]
+fn a_sim_ahead_of_its_auc_synchronises_it_and_succeeds() {
+    for access in networks("synchronisation") {
+        let behind = access.sqn();
+        for _ in 0..2 {
+            assert!(!access.authenticate().unwrap().0);
+        }
+        access.replace(access.home.subscription().subscriber(behind));
+        let (synchronised, messages) = access.authenticate().unwrap();
+        assert!(synchronised, "{messages:?}");
+        let auts = |text: &String| text.contains("AT_AUTS");
+        assert!(messages.iter().any(auts), "{messages:?}");
+        assert!(!access.authenticate().unwrap().0, "in step again");
+    }
+}
+
+#[test]
+fn another_k_is_refused_and_the_sim_stays_as_it_was() {
+    for access in networks("another K") {
+        access.fails_cleanly_with(|subscription, sqn| {
+            let amf = Amf::new([0x80, 0]);
+            Subscriber::new(&K::new([0x5a; 16]), &subscription.profile.opc, amf, sqn, 5)
+        });
+    }
+}
+
+#[test]
+fn an_amf_without_the_separation_bit_is_refused_and_the_sim_stays_as_it_was() {
+    for access in networks("separation bit") {
+        access.fails_cleanly_with(|subscription, sqn| {
+            let mut subscriber = subscription.subscriber(sqn);
+            subscriber.set_amf(Amf::new([0, 0]));
+            subscriber
+        });
+    }
+}
