@@ -16,11 +16,13 @@ use softsim_client::netd::{
 };
 use softsim_sandbox::process;
 use tokio::{
-    io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader},
+    io::{AsyncReadExt, AsyncWriteExt},
     net::{UnixListener, UnixStream},
     sync::{Mutex, Semaphore, mpsc, oneshot, watch},
     time::timeout,
 };
+
+use zeroize::Zeroizing;
 
 use crate::{
     eap_test,
@@ -180,19 +182,25 @@ impl Control {
 }
 
 async fn read_command(stream: &mut UnixStream) -> io::Result<Result<Command, Fault>> {
-    let mut line = Vec::with_capacity(MAX_LINE);
-    let mut limited = BufReader::new(stream).take(MAX_LINE as u64);
-    limited.read_until(b'\n', &mut line).await?;
-    let command = match line.split_last() {
-        Some((b'\n', line)) => serde_json::from_slice(line)
-            .map_err(|error| Fault::new(Failure::Command, format!("no command: {error}"))),
-        _ => Err(Fault::new(
-            Failure::Command,
-            format!("expected a command in a line of at most {MAX_LINE} octets"),
+    // The line may hold a RADIUS secret, so there is no other buffer than this.
+    let mut buffer = Zeroizing::new([0; MAX_LINE]);
+    let mut length = 0;
+    let line = loop {
+        match stream.read(&mut buffer[length..]).await? {
+            0 => break None,
+            came => length += came,
+        }
+        if let Some(end) = buffer[..length].iter().position(|octet| *octet == b'\n') {
+            break Some(&buffer[..end]);
+        }
+    };
+    let command = match line {
+        Some(line) => serde_json::from_slice(line).map_err(|error| format!("no command: {error}")),
+        None => Err(format!(
+            "expected a command in a line of at most {MAX_LINE} octets"
         )),
     };
-    zeroize::Zeroize::zeroize(&mut line);
-    Ok(command)
+    Ok(command.map_err(|reason| Fault::new(Failure::Command, reason)))
 }
 
 async fn write(stream: &mut UnixStream, event: &Event) -> io::Result<()> {

@@ -176,7 +176,9 @@ impl Exchange<'_> {
                 () = sleep_until(at.into()) => match self.radius.handle_timeout(Instant::now()) {
                     Some(radius::Timeout::Retransmit(datagram)) => self.send(&datagram).await?,
                     Some(radius::Timeout::GaveUp) => {
-                        return Err(self.unreachable("the RADIUS server doesn't answer"));
+                        return Err(self.unreachable(
+                            "the RADIUS server doesn't answer, as it does if it has another secret",
+                        ));
                     }
                     None => {}
                 },

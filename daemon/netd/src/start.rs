@@ -22,6 +22,7 @@ use crate::{
     accounts::{Store, StoreError},
     config::{BootstrapServer, Config, ConfigError, Sandbox},
     control::{self, Control},
+    dtls,
     keyd::Keyd,
     lwm2m::{Fatal, Lwm2m, Snapshot},
     sandbox::{self, Enforced, SandboxError},
@@ -57,6 +58,8 @@ pub enum Error {
     Control(PathBuf, io::Error),
     /// The process can't be confined.
     Sandbox(SandboxError),
+    /// The DTLS library doesn't compute what it should.
+    Dtls(dtls::Error),
     /// The runtime can't be started.
     Runtime(io::Error),
     /// The LwM2M task can't go on.
@@ -77,6 +80,7 @@ impl fmt::Display for Error {
                 f,
                 "{error} (sandbox = \"off\" in the configuration runs without)"
             ),
+            Self::Dtls(error) => error.fmt(f),
             Self::Runtime(error) => write!(f, "the runtime: {error}"),
             Self::Lwm2m(error) => error.fmt(f),
         }
@@ -90,6 +94,7 @@ impl Error {
             Self::Config(_) => 78,
             Self::Keyd(_) | Self::KeydEnded | Self::Lwm2m(Fatal::Keyd(_)) => 69,
             Self::Store(_) | Self::Control(..) | Self::Lwm2m(Fatal::Store(_)) => 74,
+            Self::Dtls(_) => 70,
             Self::Sandbox(_) | Self::Runtime(_) => 71,
         }
     }
@@ -131,6 +136,7 @@ fn open(config: &Config) -> Result<Opened, Error> {
         Some(bootstrap) => Some(bootstrap.load().map_err(Error::Config)?),
         None => None,
     };
+    dtls::prepare().map_err(Error::Dtls)?;
     let connect = |path: &Path| Connection::connect(path).map_err(Error::Keyd);
     let mut keyd = connect(&config.keyd_socket)?;
     let watched = connect(&config.keyd_socket)?;

@@ -190,7 +190,12 @@ fn client(session: &Arc<Session>, config: Arc<Config>, certificate: &[u8], now: 
     })
 }
 
-/// The configuration of nearly all sessions; checking the library's parts takes milliseconds.
+/// Checks the library's parts, which takes milliseconds, before the first session needs them.
+pub fn prepare() -> Result<(), Error> {
+    usual_config().map(drop)
+}
+
+/// The configuration of nearly all sessions.
 fn usual_config() -> Result<Arc<Config>, Error> {
     static USUAL: OnceLock<Arc<Config>> = OnceLock::new();
     match USUAL.get() {

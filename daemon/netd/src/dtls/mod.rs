@@ -13,7 +13,7 @@ use std::{
     time::Instant,
 };
 
-pub use engine::Dimpl;
+pub use engine::{Dimpl, prepare};
 pub use trust::{Trust, TrustFault};
 
 /// Whoever holds the device key.

@@ -24,6 +24,8 @@ pub(super) struct Run {
     /// Whether keyd has a transaction of this id, and the ICCID in it.
     staged: Option<Option<String>>,
     committed: bool,
+    /// Why keyd refused the last package, which is why the server gives up.
+    refused: Option<String>,
     listeners: Vec<(Progress, oneshot::Sender<Result<Bootstrap, Fault>>)>,
 }
 
@@ -51,6 +53,7 @@ impl Lwm2m {
             txid: new_txid(),
             staged: None,
             committed: false,
+            refused: None,
             listeners: vec![(progress, reply)],
         });
         self.call(ServerRole::Bootstrap, target);
@@ -101,6 +104,9 @@ impl Lwm2m {
         let result = result.map_err(|refused| {
             tracing::warn!(%refused, "a sealed package was refused");
             self.step(|| format!("package refused: {refused}"));
+            if let Some(run) = &mut self.run {
+                run.refused = Some(refused.to_string());
+            }
             keyd::sim_result(&refused)
         });
         self.last_result = result.err().unwrap_or(SimResult::Success);
@@ -122,6 +128,7 @@ impl Lwm2m {
         });
         if let Some(run) = &mut self.run {
             run.staged = Some(iccid);
+            run.refused = None;
         }
         Ok(Ok(()))
     }
@@ -198,6 +205,10 @@ impl Lwm2m {
         // After the commit, the bootstrap session may end as it likes.
         let Some(run) = self.run.take_if(|run| !run.committed) else {
             return Ok(());
+        };
+        let fault = match &run.refused {
+            Some(refused) => Fault::new(Failure::Refused, format!("{fault}, since {refused}")),
+            None => fault,
         };
         tracing::warn!(reason = %fault, "the bootstrap failed");
         keyd::abort(&self.keyd, run.txid).await?;
