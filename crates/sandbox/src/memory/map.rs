@@ -76,11 +76,35 @@ fn map_secret(base: NonNull<u8>, length: usize) -> io::Result<()> {
     let fd = fd as libc::c_int;
     // SAFETY: the call takes numbers only.
     let sized = sys::check(unsafe { libc::ftruncate(fd, length as libc::off_t) });
-    // Counts against RLIMIT_MEMLOCK here, not at the first access.
+    // Most kernels hold the map against RLIMIT_MEMLOCK here.
     let mapped = sized.and_then(|_| map_over(base, length, libc::MAP_SHARED, fd));
     // SAFETY: the descriptor was opened above and isn't used any more; the map stays.
     unsafe { libc::close(fd) };
-    mapped
+    mapped?;
+    populate(base, length)
+}
+
+/// Makes the kernel provide all pages now.
+///
+/// Newer kernels hold each page against the user's limit when it is first touched, and answer with
+/// SIGBUS; memory may also simply be out. Where the kernel itself touches the page for a system
+/// call, that call fails instead. (MADV_POPULATE_WRITE doesn't take secret memory.)
+fn populate(base: NonNull<u8>, length: usize) -> io::Result<()> {
+    for offset in (0..length).step_by(page_size()) {
+        // SAFETY: the offset lies in the map.
+        let page = unsafe { base.add(offset) };
+        // SAFETY: the kernel writes one timespec to the start of a page that nobody uses yet.
+        sys::check(unsafe {
+            libc::syscall(
+                libc::SYS_clock_gettime,
+                libc::CLOCK_MONOTONIC,
+                page.as_ptr(),
+            )
+        })
+        // What EFAULT means here is what the other kernels say.
+        .map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN))?;
+    }
+    Ok(())
 }
 
 /// Replaces reserved space at `base` by ordinary memory, locked if the kernel lets us.

@@ -53,7 +53,8 @@ pub fn key_memory() -> KeyMemory {
 }
 
 /// Why the kernel refused memfd_secret(2), if it did: `ENOSYS` (not there, or `secretmem.enable=0`),
-/// `EPERM` (a container's filter) or `EAGAIN` (RLIMIT_MEMLOCK is below stack and heap).
+/// `EPERM` (a container's filter) or `EAGAIN` (RLIMIT_MEMLOCK is below stack and heap, on newer
+/// kernels of all processes of the user, or memory is out).
 pub fn why_not_secret() -> Option<io::Error> {
     match WHY_NOT_SECRET.load(Relaxed) {
         0 => None,

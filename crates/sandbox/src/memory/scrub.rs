@@ -19,8 +19,8 @@ pub(crate) struct SecretStack {
 }
 
 impl SecretStack {
-    /// Takes the region for the stack of this process, and touches all of it, so that no request
-    /// has to wait for a page (or die because there is none).
+    /// Takes the region for the stack of this process, and touches all of it: ordinary memory has
+    /// no pages yet, and no request should wait for one.
     pub(crate) fn prepare(region: Region) -> SecretStack {
         // SAFETY: the region is mapped and was ours alone: nothing lies in it yet.
         unsafe { super::heap::wipe(region.base(), region.length()) };
