@@ -3,7 +3,7 @@
 //! A key in a protected buffer alone is theatre: round keys and intermediate values lie on the
 //! stack, in freed heap blocks and in vector registers, and a round key of AES-128 gives back the
 //! key. So the process of [`secret_main!`](crate::secret_main) has *all* its writable memory of
-//! consequence in memfd_secret(2), its heap wipes what is freed, and [`scrub`] removes the rest
+//! consequence in memfd_secret(2), its heap wipes what is freed, and [`scrub()`] removes the rest
 //! after each request.
 
 mod heap;
