@@ -1,13 +1,15 @@
-//! The accounts on disk, always those of keyd's last committed transaction.
+//! The accounts on disk, in step with keyd's transactions.
 //!
 //! A bootstrap changes keyd's profiles and our accounts together, and keyd's Commit decides. The new
 //! accounts are therefore durable as `accounts.pending` before Commit and take the place of
 //! `accounts.json` after it; a start in between rolls them forward or back by keyd's transaction id.
+//! They hold no secret: keys that a server writes go to keyd.
 
 use std::{
     error, fmt,
     fs::{self, File},
     io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
     path::{Path, PathBuf},
 };
 
@@ -141,7 +143,9 @@ impl Store {
     fn write(&self, record: &Record, name: &str) -> Result<(), StoreError> {
         let path = self.directory.join(NEW);
         let write = || {
-            let mut file = File::create(&path)?;
+            let mut options = File::options();
+            let options = options.write(true).create(true).truncate(true).mode(0o600);
+            let mut file = options.open(&path)?;
             file.write_all(&serde_json::to_vec(record)?)?;
             file.sync_all()
         };

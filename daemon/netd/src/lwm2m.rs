@@ -1,7 +1,7 @@
 //! The LwM2M client at work: one task that owns it, its sessions, and the accounts.
 //!
-//! [`Lwm2m::run`] carries datagrams between the sessions and the sans-IO client; [`transaction`] is what
-//! a bootstrap does to keyd and to the accounts on disk; [`servers`] is when a server is called.
+//! [`Lwm2m::run`] carries datagrams between the sessions and the sans-IO client; `transaction` is what
+//! a bootstrap does to keyd and to the accounts on disk; `servers` is when a server is called.
 
 mod servers;
 mod transaction;

@@ -133,7 +133,7 @@ impl Lwm2m {
         Ok(Ok(()))
     }
 
-    /// The accounts stay, but follow keyd's new transaction.
+    /// A transaction of keyd's alone: the accounts stay.
     async fn install_package(&mut self, package: &[u8]) -> Result<Result<(), Refused>, Fatal> {
         let txid = new_txid();
         if let Err(refused) = keyd::stage(&self.keyd, txid, Some(package)).await? {
@@ -152,7 +152,7 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// Makes the staged profile and the accounts durable, keyd first in case of doubt: see [`crate::accounts`].
+    /// Makes the staged profile and the accounts durable; keyd's Commit decides: see [`crate::accounts`].
     pub(super) async fn commit(
         &mut self,
         accounts: &Accounts,
