@@ -66,11 +66,11 @@ fn a_device_is_enrolled_provisioned_managed_and_authenticated() {
         let finished = BootstrapEvent::Finished {
             endpoint: device.endpoint.clone(),
         };
+        let journal = home.bootstrap_server().journal();
         assert!(
-            home.bootstrap_server()
-                .journal()
-                .events()
-                .contains(&finished)
+            journal
+                .wait_for(PATIENCE, |event| *event == finished)
+                .is_some()
         );
         let status = home.gateway().status().unwrap();
         let profiles: Vec<_> = (status.profiles.iter())

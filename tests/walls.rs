@@ -36,7 +36,12 @@ fn assert_without(package: &str, forbidden: &[&str]) {
 fn the_network_daemon_links_nothing_that_touches_k() {
     assert_without(
         "softsim-netd",
-        &["softsim-aka", "softsim-usim", "softsim-profile", "softsim-keyd"],
+        &[
+            "softsim-aka",
+            "softsim-usim",
+            "softsim-profile",
+            "softsim-keyd",
+        ],
     );
 }
 
@@ -44,7 +49,12 @@ fn the_network_daemon_links_nothing_that_touches_k() {
 fn the_client_sdk_links_nothing_that_touches_k() {
     assert_without(
         "softsim-client",
-        &["softsim-aka", "softsim-usim", "softsim-profile", "softsim-keyd"],
+        &[
+            "softsim-aka",
+            "softsim-usim",
+            "softsim-profile",
+            "softsim-keyd",
+        ],
     );
 }
 
@@ -71,7 +81,15 @@ fn the_key_process_links_nothing_that_would_carry_secrets_out_of_its_memory() {
     // take the C library's vDSO form, whose state lies in ordinary memory.
     assert_without(
         "softsim-keyd",
-        &["tracing", "secrecy", "clap", "toml", "argon2", "serde_json", "getrandom"],
+        &[
+            "tracing",
+            "secrecy",
+            "clap",
+            "toml",
+            "argon2",
+            "serde_json",
+            "getrandom",
+        ],
     );
 }
 
@@ -86,6 +104,16 @@ fn protocol_crates_are_sans_io() {
         "softsim-usim",
         "softsim-profile",
     ] {
-        assert_without(package, &["tokio", "mio", "libc", "rustix", "socket2", "softsim-sandbox"]);
+        assert_without(
+            package,
+            &[
+                "tokio",
+                "mio",
+                "libc",
+                "rustix",
+                "socket2",
+                "softsim-sandbox",
+            ],
+        );
     }
 }

@@ -287,7 +287,8 @@ impl Worker {
                     self.requested(peer, identity, exchange, &request);
                 }
                 Event::Response { token, response } => self.answered(peer, token, response),
-                Event::Failed { token, reason } if self.waits_for(peer, token) => {
+                // One request is open at a time, so it can only be this one.
+                Event::Failed { reason, .. } => {
                     self.fail(peer, &reason.to_string());
                     self.coap.close(peer);
                 }
@@ -306,8 +307,8 @@ impl Worker {
     ) {
         match self.plan(&identity, request) {
             Err(code) => {
-                self.coap.respond(peer, exchange, Response::new(code));
                 self.record(BootstrapEvent::Rejected { identity, code });
+                self.coap.respond(peer, exchange, Response::new(code));
             }
             Ok(Plan(operations)) => {
                 let preferred = argument(request, "pct").map(str::to_owned);
@@ -353,30 +354,22 @@ impl Worker {
         }
     }
 
-    fn waits_for(&self, peer: SocketAddr, token: Token) -> bool {
-        (self.sessions.get(&peer)).is_some_and(|session| session.token == token)
-    }
-
     fn answered(&mut self, peer: SocketAddr, token: Token, response: Response) {
-        if !self.waits_for(peer, token) {
-            return;
-        }
-        let code = response.code;
-        let Some(session) = self.sessions.get(&peer) else {
+        let answered = self.sessions.get(&peer);
+        let Some(session) = answered.filter(|session| session.token == token) else {
             return;
         };
-        self.shared.journal.record(BootstrapEvent::Answered {
+        let code = response.code;
+        self.record(BootstrapEvent::Answered {
             endpoint: session.endpoint.clone(),
             operation: session.operation.clone(),
             response,
         });
-        if code.is_success() {
-            if let Some(session) = self.sessions.remove(&peer) {
-                self.proceed(peer, session.endpoint, session.rest);
-            }
-        } else {
+        if !code.is_success() {
             self.fail(peer, &format!("the device answered {code}"));
             self.coap.close(peer);
+        } else if let Some(session) = self.sessions.remove(&peer) {
+            self.proceed(peer, session.endpoint, session.rest);
         }
     }
 

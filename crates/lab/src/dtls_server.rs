@@ -290,31 +290,23 @@ fn refused(error: Error) -> Refused {
 }
 
 /// A fatal alert in the clear (RFC 5246 §7.2), which the engine doesn't send for what we judge.
-///
-/// Its record number lies above any that a handshake reaches, so that no replay window drops it.
 fn alert(reason: &Refused) -> [u8; 15] {
+    const ALERT: u8 = 21;
+    const DTLS_1_2: [u8; 2] = [0xfe, 0xfd];
+    const FATAL: u8 = 2;
     let description = match reason {
         Refused::Certificate(PkiError::Path(_)) => 48, // unknown_ca
         Refused::Certificate(_) => 42,                 // bad_certificate
         Refused::NoCertificate | Refused::Handshake(_) => 40, // handshake_failure
     };
-    [
-        21,
-        0xfe,
-        0xfd, // alert, DTLS 1.2
-        0,
-        0,
-        0,
-        0,
-        1,
-        0,
-        0,
-        0, // epoch 0, record 2^24
-        0,
-        2,
-        2,
-        description,
-    ]
+    let mut record = [0; 15];
+    record[0] = ALERT;
+    record[1..3].copy_from_slice(&DTLS_1_2);
+    // Epoch 0, and a number above any that a handshake reaches, so that no replay window drops it.
+    record[7] = 1;
+    record[12] = 2;
+    record[13..].copy_from_slice(&[FATAL, description]);
+    record
 }
 
 /// The random of a ClientHello (RFC 6347 §4.2.2), which stays the same when a cookie is added.

@@ -25,7 +25,7 @@ use crate::{
     hostapd::{self, Hostapd},
     management_server::{ManagementServer, RequestError},
     pki::{Authority, Credentials},
-    processes::{Folder, NetdBootstrap},
+    processes::NetdBootstrap,
     radius_server::{RadiusServer, Responder},
     subscription::{Subscription, random_profile},
 };
@@ -218,8 +218,8 @@ impl Home {
     /// Starts Debian's hostapd in front of the same AuC.
     pub fn hostapd(&self, options: hostapd::Options) -> Result<Hostapd> {
         let (folder, auc) = (self.gateway.folder(), self.auc_socket());
-        let started = Hostapd::start(folder.path(), &auc, &self.radius_secret, options)?;
-        Ok(started)
+        let secret = &self.radius_secret;
+        Ok(Hostapd::start(folder.path(), &auc, secret, options)?)
     }
 
     /// The gateway.
@@ -230,11 +230,6 @@ impl Home {
     /// The gateway, to stop it and start it again.
     pub fn gateway_mut(&mut self) -> &mut Gateway {
         &mut self.gateway
-    }
-
-    /// The folder with everything.
-    pub fn gateway_folder(&self) -> &Folder {
-        self.gateway.folder()
     }
 
     /// The subscription and its AuC.

@@ -3,6 +3,7 @@
 pub mod auc;
 pub mod bootstrap_server;
 pub mod coap_server;
+pub mod demo;
 pub mod dtls_server;
 pub mod eap_server;
 pub mod eap_sim_db;

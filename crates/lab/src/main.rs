@@ -9,6 +9,7 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 use softsim_issuer::{IssuerSigningKey, profile_toml};
 use softsim_lab::{
+    demo,
     error::{Error, Result},
     gateway::{self, Gateway},
     home::{Home, Options},
@@ -40,6 +41,15 @@ enum Command {
         /// What the bootstrap server writes in: tlv or senml-cbor.
         #[arg(long, value_name = "FORMAT", default_value = "tlv", value_parser = format)]
         format: ContentFormat,
+    },
+    /// Runs the journey from the factory to an authentication, and prints what was checked on the way.
+    Demo {
+        /// The demo's folder: new, or empty.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// Authenticate against Debian's hostapd instead of the lab's own server.
+        #[arg(long)]
+        hostapd: bool,
     },
     /// Starts keyd and netd alone, with a profile and without any server.
     Keyd {
@@ -76,6 +86,7 @@ fn main() -> ExitCode {
             profile,
             format,
         } => up(&place, profile.as_deref(), format),
+        Command::Demo { dir, hostapd } => demo(&dir, hostapd),
         Command::Keyd { place, profile } => keyd(&place, &profile),
     };
     match outcome {
@@ -114,6 +125,14 @@ fn up(place: &Place, profile: Option<&Path>, format: ContentFormat) -> Result<()
     println!("READY");
     ended.wait();
     Ok(())
+}
+
+fn demo(folder: &Path, hostapd: bool) -> Result<()> {
+    if demo::run(folder, hostapd)? {
+        Ok(())
+    } else {
+        Err(Error::Missing("every line of the table to be ok"))
+    }
 }
 
 fn keyd(place: &Place, profile: &Path) -> Result<()> {

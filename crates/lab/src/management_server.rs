@@ -321,8 +321,9 @@ impl Worker {
                 (Response::new(code), rejected)
             }
         };
-        self.coap.respond(peer, exchange, response);
+        // First, so that whoever has the answer finds the event.
         self.journal.record(event);
+        self.coap.respond(peer, exchange, response);
     }
 
     fn register(&mut self, peer: SocketAddr, identity: &str, request: &Request) -> Outcome {
