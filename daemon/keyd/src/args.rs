@@ -18,7 +18,7 @@ pub const USAGE: &str = "usage: softsim-keyd --state DIR (--kek-file FILE | --de
 /// Profiles that a new vault has room for.
 const DEFAULT_CAPACITY: u32 = 16;
 /// The most there may be: the answer to Status and the arena hold that many.
-const MAX_CAPACITY: u32 = 256;
+pub const MAX_CAPACITY: u32 = 256;
 /// Uids per role: with the limit on connections of each, this bounds the descriptors.
 const MAX_UIDS: usize = 8;
 

@@ -2,13 +2,24 @@
 
 use softsim_keyd_proto::requests::{Hello, ListProfiles, Status};
 use softsim_keyd_proto::{
-    HelloAnswer, MAX_HANDLES, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo, ProfileState,
+    HelloAnswer, MAX_ANSWER, MAX_HANDLES, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo, ProfileState,
     ProfilesAnswer, Refusal, StatusAnswer,
 };
 use softsim_sandbox::log;
 
+use crate::args::MAX_CAPACITY;
 use crate::keyd::{Client, Keyd};
 use crate::vault::Storage;
+
+/// A profile in an answer: lengths, 20 digits of ICCID, state and the name of the algorithm.
+const LONGEST_PROFILE_INFO: usize = 1 + 20 + 1 + 1 + 8;
+/// What else there is in the answer to Status, generously.
+const REST_OF_STATUS: usize = 512;
+
+const _: () = assert!(
+    MAX_CAPACITY as usize * LONGEST_PROFILE_INFO + REST_OF_STATUS <= MAX_ANSWER,
+    "an answer holds all the profiles there may be"
+);
 
 impl<S: Storage> Keyd<S> {
     pub(crate) fn hello(

@@ -18,7 +18,7 @@ use softsim_sandbox::seqpacket::{self, Listener, Received};
 use softsim_sandbox::{poll, process};
 use tempfile::TempDir;
 
-use crate::fixture::{ICCID, Operator, certificate, profile, spki_of_request};
+use crate::fixture::{Operator, provision};
 use crate::home_network::{HomeNetwork, IDENTITY};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
@@ -199,33 +199,11 @@ fn state_and_sockets_are_open_to_nobody_else() {
     }
 }
 
-/// Keys, certificate, trust anchor and one profile, all over the sockets.
-fn provision(host: &Host, operator: &Operator) {
-    let mut admin = host.connect(Role::Admin);
-    admin.call(&GenerateDeviceKey {}).unwrap();
-    let request = admin.call(&CertificateRequest {}).unwrap().der;
-    let spki = spki_of_request(&request);
-    let certificate = &certificate(&spki)[..];
-    admin.call(&SetDeviceCertificate { certificate }).unwrap();
-    let issuer = &operator.spki()[..];
-    admin.call(&AddTrustAnchor { issuer }).unwrap();
-
-    let statement = admin.call(&SealingStatement {}).unwrap().statement;
-    let key = p256::ecdsa::VerifyingKey::from_sec1_bytes(&spki[26..]).unwrap();
-    let statement = softsim_profile::SealingStatement::verify(&statement, &key).unwrap();
-    let rng = &mut softsim_sandbox::random::SystemRng;
-    let package = softsim_profile::seal(&profile(ICCID), &statement, &operator.0, 1, rng).unwrap();
-    let (txid, package) = ([1; 16], Some(&package[..]));
-    let mut netd = host.connect(Role::Network);
-    netd.call(&Stage { txid, package }).unwrap();
-    netd.call(&Commit { txid }).unwrap();
-}
-
 #[test]
 fn from_the_factory_to_an_authentication_and_over_a_power_cut() {
     let host = Host::new();
     let running = host.start();
-    provision(&host, &Operator::new());
+    provision(&mut host.connect(Role::Admin), &Operator::new());
     let sent = HomeNetwork::default().challenge(32);
     let challenge = AkaPrimeChallenge {
         iccid: None,
