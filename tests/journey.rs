@@ -48,10 +48,7 @@ fn a_device_is_enrolled_provisioned_managed_and_authenticated() {
         let folder = tempfile::tempdir().unwrap();
         let options = Options {
             format,
-            gateway: gateway::Options {
-                record: true,
-                ..gateway::Options::default()
-            },
+            gateway: gateway::Options { record: true },
             ..Options::default()
         };
         let mut home = Home::start(&folder.path().join("lab"), options).unwrap();

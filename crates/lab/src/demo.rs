@@ -59,10 +59,7 @@ struct Check {
 impl Journey {
     fn begin(folder: &Path, with_hostapd: bool) -> Result<Self> {
         let options = Options {
-            gateway: gateway::Options {
-                record: true,
-                ..gateway::Options::default()
-            },
+            gateway: gateway::Options { record: true },
             ..Options::default()
         };
         let begun = Instant::now();

@@ -16,7 +16,7 @@ use tokio::{net::UdpSocket, time::sleep_until};
 
 use crate::pki::{Credentials, PkiError, verify_client};
 
-/// Peers at a time; a ClientHello of one more is ignored.
+/// Peers at a time; one more takes the place of the one that was silent longest.
 const MAX_PEERS: usize = 64;
 
 /// The engine hands over a whole certificate at once, and it must fit.
@@ -83,6 +83,8 @@ pub struct DtlsServer {
     sessions: HashMap<SocketAddr, Session>,
     events: VecDeque<DtlsEvent>,
     datagram: Vec<u8>,
+    /// Where the engines put their output.
+    output: Vec<u8>,
 }
 
 impl DtlsServer {
@@ -112,6 +114,7 @@ impl DtlsServer {
             sessions: HashMap::new(),
             events: VecDeque::new(),
             datagram: vec![0; BUFFER],
+            output: vec![0; BUFFER],
         })
     }
 
@@ -155,33 +158,41 @@ impl DtlsServer {
 
     fn receive(&mut self, peer: SocketAddr, length: usize) {
         let datagram = self.datagram[..length].to_vec();
-        match client_random(&datagram) {
-            // A client that begins anew has lost its old session; a repeated ClientHello has not.
-            Some(random) if self.is_new(peer, random) => self.begin(peer, random),
-            _ => {}
+        // A client that begins anew has lost its old session; one that repeats its ClientHello has not.
+        if let Some(random) = client_random(&datagram)
+            && (self.sessions.get(&peer)).is_none_or(|session| session.client_random != random)
+        {
+            self.begin(peer, random);
+        }
+        if let Some(session) = self.sessions.get_mut(&peer) {
+            session.heard = Instant::now();
         }
         self.drive(peer, |dtls| dtls.handle_packet(&datagram));
     }
 
-    fn is_new(&self, peer: SocketAddr, random: [u8; 32]) -> bool {
-        match self.sessions.get(&peer) {
-            Some(session) => session.client_random != random,
-            None => self.sessions.len() < MAX_PEERS,
-        }
-    }
-
     fn begin(&mut self, peer: SocketAddr, client_random: [u8; 32]) {
+        self.forget(peer);
+        if self.sessions.len() == MAX_PEERS {
+            let silent = (self.sessions.iter()).min_by_key(|(_, session)| session.heard);
+            if let Some(silent) = silent.map(|(peer, _)| *peer) {
+                self.forget(silent);
+            }
+        }
         let now = Instant::now();
         let session = Session {
             dtls: Dtls::new_12(self.config.clone(), self.certificate.clone(), now),
             client_random,
             identity: None,
             connected: false,
+            heard: now,
             due: now,
         };
-        if let Some(old) = self.sessions.insert(peer, session)
-            && old.connected
-        {
+        self.sessions.insert(peer, session);
+    }
+
+    fn forget(&mut self, peer: SocketAddr) {
+        let forgotten = self.sessions.remove(&peer);
+        if forgotten.is_some_and(|session| session.connected) {
             self.events.push_back(DtlsEvent::Closed { peer });
         }
     }
@@ -208,7 +219,13 @@ impl DtlsServer {
             .and_then(|()| step(&mut session.dtls))
             .map_err(refused);
         let mut packets = Vec::new();
-        let drained = session.drain(peer, &self.client_authority, &mut packets, &mut self.events);
+        let drained = session.drain(
+            peer,
+            &self.client_authority,
+            &mut self.output,
+            &mut packets,
+            &mut self.events,
+        );
         let outcome = outcome.and(drained);
         if let Err(reason) = &outcome
             && !session.connected
@@ -236,6 +253,7 @@ struct Session {
     client_random: [u8; 32],
     identity: Option<String>,
     connected: bool,
+    heard: Instant,
     due: Instant,
 }
 
@@ -245,12 +263,12 @@ impl Session {
         &mut self,
         peer: SocketAddr,
         authority: &[u8],
+        buffer: &mut [u8],
         packets: &mut Vec<Vec<u8>>,
         events: &mut VecDeque<DtlsEvent>,
     ) -> Result<(), Refused> {
-        let mut buffer = vec![0; BUFFER];
         loop {
-            match self.dtls.poll_output(&mut buffer) {
+            match self.dtls.poll_output(buffer) {
                 Output::Packet(packet) => packets.push(packet.to_vec()),
                 Output::PeerCert(certificate) => {
                     let identity =

@@ -1,6 +1,6 @@
 //! A gateway under test: keyd and netd in a folder, from the factory to a working SIM.
 
-use std::{ffi::OsString, net::SocketAddr, path::Path};
+use std::{net::SocketAddr, path::Path};
 
 use softsim_client::{
     keyd::Connection,
@@ -26,12 +26,10 @@ use crate::{
 };
 
 /// How a gateway differs from the usual one.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Write the conversation between the daemons to `ipc.record`.
     pub record: bool,
-    /// More arguments for keyd, e.g. `--key-memory=require`.
-    pub keyd_arguments: Vec<OsString>,
 }
 
 /// The two daemons of one device. What is still running ends with this value.
@@ -98,13 +96,11 @@ impl Gateway {
         let network = self.sockets().network;
         if self.options.record {
             let own = self.folder.recorded_socket();
-            let arguments = &self.options.keyd_arguments;
-            self.keyd = Some(Daemon::keyd(&self.folder, &own, arguments)?);
+            self.keyd = Some(Daemon::keyd(&self.folder, &own)?);
             let record = self.folder.file("ipc.record");
             self.recorder = Some(Recorder::start(&network, &own, &record)?);
         } else {
-            let arguments = &self.options.keyd_arguments;
-            self.keyd = Some(Daemon::keyd(&self.folder, &network, arguments)?);
+            self.keyd = Some(Daemon::keyd(&self.folder, &network)?);
         }
         Ok(())
     }

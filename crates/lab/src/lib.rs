@@ -1,4 +1,11 @@
 //! A home network in a box for the demo and the tests.
+//!
+//! [`home`] is the whole of it: the operator's side around one [`gateway`].
+//! - Subscription: [`subscription`], [`auc`], [`eap_sim_db`] for hostapd.
+//! - Access: [`eap_server`] in [`radius_server`], or [`hostapd`].
+//! - Provisioning and management: [`bootstrap_server`] and [`management_server`], on [`coap_server`],
+//!   on [`dtls_server`], which takes clients that [`pki`] certified.
+//! - The device: [`processes`] runs the daemons, [`recorder`] writes down what they say to each other.
 
 pub mod auc;
 pub mod bootstrap_server;

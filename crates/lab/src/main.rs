@@ -153,7 +153,6 @@ impl Place {
     fn gateway(&self) -> gateway::Options {
         gateway::Options {
             record: self.record,
-            ..gateway::Options::default()
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     env,
-    ffi::{OsStr, OsString},
+    ffi::OsStr,
     fmt, fs,
     fs::{File, OpenOptions},
     io::{self, Write},
@@ -195,7 +195,7 @@ pub struct Daemon {
 impl Daemon {
     /// Starts keyd and waits until it answers on its admin socket. `network` is where it opens its
     /// network socket; its key file is made when it isn't there.
-    pub fn keyd(folder: &Folder, network: &Path, more: &[OsString]) -> Result<Self, ProcessError> {
+    pub fn keyd(folder: &Folder, network: &Path) -> Result<Self, ProcessError> {
         let key = folder.file("kek");
         if !key.exists() {
             let mut octets = [0; 32];
@@ -211,12 +211,9 @@ impl Daemon {
             ("--admin", &sockets.admin),
             ("--app", &sockets.app),
         ];
-        let flags = flags.map(|(name, value)| [OsStr::new(name), value.as_os_str()]);
-        let arguments: Vec<_> = flags.concat();
-        let arguments = arguments
-            .into_iter()
-            .chain(more.iter().map(OsString::as_os_str));
-        let mut keyd = Self::spawn("softsim-keyd", arguments, folder.file("keyd.log"))?;
+        let arguments = flags.map(|(name, value)| [OsStr::new(name), value.as_os_str()]);
+        let log = folder.file("keyd.log");
+        let mut keyd = Self::spawn("softsim-keyd", arguments.as_flattened(), log)?;
         keyd.wait_until(|| Connection::connect(&sockets.admin).is_ok())?;
         Ok(keyd)
     }
@@ -228,11 +225,7 @@ impl Daemon {
         let text = at(&path, text)?;
         at(&path, fs::write(&path, text))?;
         let arguments = [OsStr::new("--config"), path.as_os_str()];
-        let mut netd = Self::spawn(
-            "softsim-netd",
-            arguments.into_iter(),
-            folder.file("netd.log"),
-        )?;
+        let mut netd = Self::spawn("softsim-netd", &arguments, folder.file("netd.log"))?;
         netd.wait_until(|| {
             Control::run(&config.control_socket, &Ask::Status {})
                 .is_ok_and(|mut events| events.any(|event| matches!(event, Ok(Event::Done { .. }))))
@@ -245,9 +238,9 @@ impl Daemon {
         self.child.id()
     }
 
-    fn spawn<'a>(
+    fn spawn(
         program: &'static str,
-        arguments: impl Iterator<Item = &'a OsStr>,
+        arguments: &[&OsStr],
         log: PathBuf,
     ) -> Result<Self, ProcessError> {
         let path = binaries()?.join(program);
