@@ -134,6 +134,16 @@ pub enum Damage {
     },
 }
 
+impl Damage {
+    /// The table of the record; none for the header.
+    pub(super) fn table(&self) -> Option<Table> {
+        match self {
+            Self::Header { .. } => None,
+            Self::Record { table, .. } => Some(*table),
+        }
+    }
+}
+
 impl fmt::Display for Damage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = |half: &u8| if *half == 0 { 'A' } else { 'B' };

@@ -65,7 +65,7 @@ impl Layout {
         match table {
             Table::Ledger | Table::Device | Table::Journal => 1,
             Table::Profile => self.capacity,
-            Table::Tombstone => (4 * self.capacity).max(256),
+            Table::Tombstone => self.capacity.saturating_mul(4).max(64),
         }
     }
 

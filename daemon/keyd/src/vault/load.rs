@@ -1,5 +1,7 @@
 //! Reads a vault: the newest good copy of each record, and a transaction that a power cut left half done.
 
+use std::io;
+
 use chacha20poly1305::XChaCha20Poly1305;
 use zeroize::Zeroizing;
 
@@ -10,6 +12,7 @@ use super::{
     layout::{Layout, Table},
     record::{self, CopyFault, Place},
     storage::Storage,
+    write_copy,
 };
 
 /// A record's newest version, decoded.
@@ -17,6 +20,12 @@ use super::{
 pub(super) struct Versioned<T> {
     pub(super) generation: u64,
     pub(super) value: T,
+}
+
+/// The contents of a good copy.
+struct Version {
+    generation: u64,
+    contents: Zeroizing<Vec<u8>>,
 }
 
 /// A vault that is being opened.
@@ -50,14 +59,14 @@ impl<'s, S: Storage> Loader<'s, S> {
     ///
     /// The journal is never cleared: versions that a record has reached or passed are left alone.
     pub(super) fn finish_transaction(&mut self) -> Result<u64, OpenError> {
-        let (generation, contents) = self.newest(Table::Journal, 0)?;
-        let copies = split_journal(&contents).ok_or(OpenError::Malformed {
+        let journal = self.newest(Table::Journal, 0)?;
+        let copies = split_journal(&journal.contents).ok_or(OpenError::Malformed {
             table: Table::Journal,
             index: 0,
         })?;
         let mut written = false;
         for (place, copy) in copies {
-            let (came, _) = self.newest(place.table, place.index)?;
+            let came = self.newest(place.table, place.index)?.generation;
             if place.generation > came + 1 {
                 return Err(OpenError::Lost {
                     journal: place,
@@ -65,29 +74,32 @@ impl<'s, S: Storage> Loader<'s, S> {
                 });
             }
             if place.generation == came + 1 {
-                self.storage.write_all_at(
-                    copy,
-                    self.layout.offset(place.table, place.index, place.copy()),
-                )?;
+                write_copy(self.storage, self.layout, copy)?;
                 written = true;
             }
         }
         if written {
             self.storage.sync()?;
-            self.damage
-                .retain(|damage| matches!(damage, Damage::Header { .. }));
         }
-        Ok(generation)
+        // Loading notes what is still bad.
+        self.damage
+            .retain(|damage| damage.table().is_none_or(|table| table == Table::Journal));
+        Ok(journal.generation)
     }
 
     /// The record's newest version.
     pub(super) fn load<T: Contents>(&mut self, index: u32) -> Result<Versioned<T>, OpenError> {
-        let (generation, contents) = self.newest(T::TABLE, index)?;
-        let value = T::decode(&contents).map_err(|_| OpenError::Malformed {
-            table: T::TABLE,
-            index,
-        })?;
-        Ok(Versioned { generation, value })
+        let Version {
+            generation,
+            contents,
+        } = self.newest(T::TABLE, index)?;
+        match T::decode(&contents) {
+            Ok(value) => Ok(Versioned { generation, value }),
+            Err(_) => Err(OpenError::Malformed {
+                table: T::TABLE,
+                index,
+            }),
+        }
     }
 
     /// All records of a table.
@@ -97,16 +109,21 @@ impl<'s, S: Storage> Loader<'s, S> {
             .collect()
     }
 
-    /// The generation and the contents of the newer good copy.
-    fn newest(&mut self, table: Table, index: u32) -> Result<(u64, Zeroizing<Vec<u8>>), OpenError> {
+    /// The newer good copy.
+    fn newest(&mut self, table: Table, index: u32) -> Result<Version, OpenError> {
         match (self.copy(table, index, 0)?, self.copy(table, index, 1)?) {
             (Ok(a), Ok(b)) => {
-                let (newer, older, half) = if a.0 > b.0 { (a, b, 1) } else { (b, a, 0) };
-                if newer.0 != older.0 + 1 {
+                let (newer, older, half) = if a.generation > b.generation {
+                    (a, b, 1)
+                } else {
+                    (b, a, 0)
+                };
+                if newer.generation != older.generation + 1 {
+                    let generation = older.generation;
                     let stale = Place {
                         table,
                         index,
-                        generation: older.0,
+                        generation,
                     };
                     self.note(table, index, half, CopyFault::Stale(stale));
                 }
@@ -128,24 +145,18 @@ impl<'s, S: Storage> Loader<'s, S> {
         }
     }
 
-    /// One copy, if it is whole and in its place.
-    #[expect(
-        clippy::type_complexity,
-        reason = "the medium's failure and the copy's fault are different things"
-    )]
-    fn copy(
-        &self,
-        table: Table,
-        index: u32,
-        half: u64,
-    ) -> Result<Result<(u64, Zeroizing<Vec<u8>>), CopyFault>, OpenError> {
+    /// One copy, if it is whole and in its place; the outer error is the medium's.
+    fn copy(&self, table: Table, index: u32, half: u64) -> io::Result<Result<Version, CopyFault>> {
         let mut octets = vec![0; table.record_length()];
-        self.storage
-            .read_exact_at(&mut octets, self.layout.offset(table, index, half))?;
+        let offset = self.layout.offset(table, index, half);
+        self.storage.read_exact_at(&mut octets, offset)?;
         Ok(
             record::open(&self.cipher, &octets).and_then(|(place, contents)| {
                 if (place.table, place.index, place.copy()) == (table, index, half) {
-                    Ok((place.generation, contents))
+                    Ok(Version {
+                        generation: place.generation,
+                        contents,
+                    })
                 } else {
                     Err(CopyFault::Misplaced(place))
                 }
@@ -193,7 +204,7 @@ fn split_journal(contents: &[u8]) -> Option<Vec<(Place, &[u8])>> {
 fn read_header(storage: &impl Storage, damage: &mut Vec<Damage>) -> Result<Header, OpenError> {
     let length = storage.length()?;
     let fault = match header_at(storage, 0)? {
-        Ok(header) => return Ok(with_second_copy_checked(storage, header, damage)?),
+        Ok(header) => return with_second_copy_checked(storage, header, damage),
         Err(HeaderFault::Format(came)) => return Err(OpenError::format(came)),
         Err(fault) => fault,
     };

@@ -25,6 +25,10 @@ const _: () = assert!(
 
 /// One change of a transaction.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there are a handful at a time, in a vector"
+)]
 pub enum Change {
     /// Installs a profile, in place of one with the same ICCID.
     ///

@@ -1,0 +1,345 @@
+//! What changes do, and what is refused with nothing changed.
+
+use super::*;
+
+/// Reopens what is on the medium and expects what is in memory.
+fn reopen(disk: &Disk, vault: &Vault<Disk>) -> Vault<Disk> {
+    let reopened = open_image(&disk.image()).unwrap();
+    assert_eq!(contents(&reopened), contents(vault));
+    assert_eq!(reopened.damage(), []);
+    reopened
+}
+
+#[test]
+fn a_new_vault_is_empty_and_has_its_capacity() {
+    let (disk, vault) = new_vault();
+    let vault = reopen(&disk, &vault);
+    assert_eq!(vault.capacity(), CAPACITY);
+    assert_eq!(vault.profiles().count(), 0);
+    assert!(vault.device_keys().is_none() && vault.certificate().is_none());
+    assert_eq!(vault.last_sequence(&ISSUER), 0);
+    assert_eq!((vault.last_transaction(), vault.last_time()), (None, 0));
+}
+
+#[test]
+fn everything_survives_a_restart() {
+    let (disk, mut vault) = new_vault();
+    vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
+    vault.set_certificate(&[0x30; 700], &mut rng()).unwrap();
+    vault.add_trust_anchor(anchor(1), &mut rng()).unwrap();
+    vault.add_trust_anchor(anchor(2), &mut rng()).unwrap();
+    commit(
+        &mut vault,
+        vec![install(1, 5), install(2, 6), Change::Transaction([7; 16])],
+    )
+    .unwrap();
+    let (one, two) = (slot(&vault, 1), slot(&vault, 2));
+    commit(&mut vault, vec![Change::Disable(two), Change::Delete(one)]).unwrap();
+    offer(&mut vault, two, 33).unwrap();
+    vault.flush(&mut rng()).unwrap();
+
+    let vault = reopen(&disk, &vault);
+    assert_eq!(vault.device_keys().unwrap().sealing.as_slice(), [2; 32]);
+    assert_eq!(vault.certificate().unwrap(), [0x30; 700]);
+    assert_eq!(vault.trust_anchors(), [anchor(1), anchor(2)]);
+    assert_eq!(vault.last_sequence(&ISSUER), 6);
+    assert_eq!(vault.last_transaction(), Some([7; 16]));
+    let stored = vault.profile(slot(&vault, 2)).unwrap();
+    assert_eq!(stored.profile, profile(2));
+    assert_eq!(
+        (stored.issuer, stored.sequence, stored.enabled),
+        (ISSUER, 6, false)
+    );
+    assert_eq!(stored.sqn.sqn_ms().value(), 33);
+    assert!(vault.find(&iccid(1)).is_none() && vault.profile(one).is_none());
+}
+
+#[test]
+fn the_longest_records_fit() {
+    let (disk, mut vault) = new_vault();
+    vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
+    vault
+        .set_certificate(&[0x30; MAX_CERTIFICATE], &mut rng())
+        .unwrap();
+    for seed in 1..=MAX_TRUST_ANCHORS as u8 {
+        vault.add_trust_anchor(anchor(seed), &mut rng()).unwrap();
+    }
+    let longest = Change::Install {
+        profile: longest_profile(),
+        issuer: ISSUER,
+        sequence: u64::MAX,
+        enabled: true,
+    };
+    commit(&mut vault, vec![longest]).unwrap();
+    let vault = reopen(&disk, &vault);
+    let (slot, stored) = vault.profiles().next().unwrap();
+    assert_eq!(stored.profile, longest_profile());
+
+    let mut vault = vault;
+    commit(&mut vault, vec![Change::Delete(slot)]).unwrap();
+    for issuer in 1..16 {
+        let change = Change::Install {
+            profile: profile(1),
+            issuer: IssuerId([issuer; 32]),
+            sequence: u64::MAX,
+            enabled: true,
+        };
+        commit(&mut vault, vec![change, Change::Transaction([0xff; 16])]).unwrap();
+    }
+    let change = Change::Install {
+        profile: profile(1),
+        issuer: IssuerId([99; 32]),
+        sequence: 1,
+        enabled: true,
+    };
+    let refused = commit(&mut vault, vec![change]).unwrap_err();
+    assert!(matches!(
+        refused,
+        CommitError::Full {
+            what: Room::Issuers,
+            capacity: 16
+        }
+    ));
+    reopen(&vault.file.storage.clone(), &vault);
+}
+
+#[test]
+fn the_device_s_keys_are_made_once() {
+    let (_, mut vault) = new_vault();
+    vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
+    let refused = vault
+        .set_device_keys(device_keys(9), &mut rng())
+        .unwrap_err();
+    assert!(matches!(refused, CommitError::KeysExist));
+    assert_eq!(vault.device_keys().unwrap().device.as_slice(), [1; 32]);
+}
+
+#[test]
+fn a_certificate_beyond_the_limit_is_refused() {
+    let (_, mut vault) = new_vault();
+    let refused = vault
+        .set_certificate(&[0; MAX_CERTIFICATE + 1], &mut rng())
+        .unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "expected a certificate of at most 2048 octets, came 2049"
+    );
+    assert_eq!(vault.certificate(), None);
+}
+
+#[test]
+fn trust_anchors_are_a_bounded_set() {
+    let (_, mut vault) = new_vault();
+    for seed in 1..=MAX_TRUST_ANCHORS as u8 {
+        vault.add_trust_anchor(anchor(seed), &mut rng()).unwrap();
+        vault.add_trust_anchor(anchor(seed), &mut rng()).unwrap();
+    }
+    assert_eq!(vault.trust_anchors().len(), MAX_TRUST_ANCHORS);
+    let refused = vault.add_trust_anchor(anchor(77), &mut rng()).unwrap_err();
+    assert!(matches!(
+        refused,
+        CommitError::Full {
+            what: Room::TrustAnchors,
+            capacity: 8
+        }
+    ));
+    assert!(!vault.trust_anchors().contains(&anchor(77)));
+}
+
+#[test]
+fn a_full_store_refuses_and_changes_nothing() {
+    let (disk, mut vault) = new_vault();
+    commit(
+        &mut vault,
+        vec![install(1, 1), install(2, 2), install(3, 3)],
+    )
+    .unwrap();
+    let before = contents(&vault);
+    let refused = commit(
+        &mut vault,
+        vec![Change::Transaction([1; 16]), install(4, 4)],
+    )
+    .unwrap_err();
+    assert_eq!(refused.to_string(), "full: there is room for 3 profiles");
+    assert_eq!(contents(&vault), before);
+    assert_eq!(contents(&reopen(&disk, &vault)), before);
+}
+
+#[test]
+fn a_sequence_rises_strictly_for_each_issuer_and_outlives_the_profile() {
+    let (_, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 5)]).unwrap();
+    let one = slot(&vault, 1);
+    commit(&mut vault, vec![Change::Delete(one)]).unwrap();
+    for came in [0, 4, 5] {
+        let refused = commit(&mut vault, vec![install(1, came)]).unwrap_err();
+        assert!(
+            matches!(refused, CommitError::SequenceNotRising { last: 5, came: c } if c == came)
+        );
+    }
+    let other = Change::Install {
+        profile: profile(2),
+        issuer: IssuerId([0xbb; 32]),
+        sequence: 1,
+        enabled: false,
+    };
+    commit(&mut vault, vec![other, install(1, 6)]).unwrap();
+    assert_eq!(vault.last_sequence(&ISSUER), 6);
+    assert_eq!(vault.last_sequence(&IssuerId([0xbb; 32])), 1);
+}
+
+#[test]
+fn a_refusal_takes_back_every_change_before_it() {
+    let (disk, mut vault) = new_vault();
+    commit(
+        &mut vault,
+        vec![install(1, 1), install(2, 2), Change::Transaction([1; 16])],
+    )
+    .unwrap();
+    let (one, two) = (slot(&vault, 1), slot(&vault, 2));
+    offer(&mut vault, one, 64).unwrap();
+    vault.flush(&mut rng()).unwrap();
+    let before = contents(&vault);
+    let refused = commit(
+        &mut vault,
+        vec![
+            Change::Transaction([2; 16]),
+            Change::Disable(two),
+            install(1, 3),
+            install(3, 4),
+            Change::Delete(two),
+            Change::Enable(two),
+        ],
+    )
+    .unwrap_err();
+    assert!(matches!(refused, CommitError::UnknownSlot), "{refused}");
+    assert_eq!(contents(&vault), before);
+    reopen(&disk, &vault);
+}
+
+#[test]
+fn an_empty_slot_is_no_profile() {
+    let (_, mut vault) = new_vault();
+    for change in [
+        Change::Enable(Slot(0)),
+        Change::Disable(Slot(2)),
+        Change::Delete(Slot(1)),
+        Change::Delete(Slot(u32::MAX)),
+    ] {
+        let refused = commit(&mut vault, vec![change]).unwrap_err();
+        assert!(matches!(refused, CommitError::UnknownSlot));
+    }
+    assert!(vault.sqn_mut(Slot(0)).is_none() && vault.sqn_mut(Slot(u32::MAX)).is_none());
+}
+
+#[test]
+fn two_profiles_never_share_imsi_and_k() {
+    let (_, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let twin = Change::Install {
+        profile: Profile {
+            iccid: Iccid::new(&iccid(2)).unwrap(),
+            ..profile(1)
+        },
+        issuer: ISSUER,
+        sequence: 2,
+        enabled: true,
+    };
+    let refused = commit(&mut vault, vec![twin]).unwrap_err();
+    assert!(matches!(refused, CommitError::DuplicateSubscription));
+    assert_eq!(vault.profiles().count(), 1);
+}
+
+#[test]
+fn a_transaction_touches_a_bounded_number_of_records() {
+    let (_, mut vault) = new_vault();
+    let mut changes = Vec::new();
+    for round in 0..6 {
+        for n in 1..=3 {
+            // Each install in place of another subscription leaves a tombstone.
+            let profile = Profile {
+                k: K::new([100 + round; 16]),
+                ..profile(n)
+            };
+            let sequence = u64::from(round) * 3 + u64::from(n);
+            changes.push(Change::Install {
+                profile,
+                issuer: ISSUER,
+                sequence,
+                enabled: true,
+            });
+        }
+    }
+    let before = contents(&vault);
+    let refused = commit(&mut vault, changes).unwrap_err();
+    assert!(matches!(
+        refused,
+        CommitError::Full {
+            what: Room::Changes,
+            capacity: 16
+        }
+    ));
+    assert_eq!(contents(&vault), before);
+}
+
+#[test]
+fn the_last_known_time_never_falls() {
+    let (disk, mut vault) = new_vault();
+    for (now, last) in [(1000, 1000), (500, 1000), (1001, 1001)] {
+        vault.commit(vec![], now, &mut rng()).unwrap();
+        assert_eq!(vault.last_time(), last);
+    }
+    reopen(&disk, &vault);
+}
+
+#[test]
+fn staged_changes_of_one_pass_share_one_sync() {
+    let (disk, mut vault) = new_vault();
+    commit(
+        &mut vault,
+        vec![install(1, 1), install(2, 2), install(3, 3)],
+    )
+    .unwrap();
+    disk.take_log();
+    vault.flush(&mut rng()).unwrap();
+    assert!(disk.take_log().is_empty(), "nothing was staged");
+
+    for n in 1..=3 {
+        let slot = slot(&vault, n);
+        offer(&mut vault, slot, 32).unwrap();
+        offer(&mut vault, slot, 64).unwrap();
+    }
+    assert!(disk.log.borrow().is_empty(), "staged is in memory only");
+    vault.flush(&mut rng()).unwrap();
+    assert_eq!((disk.log.borrow().len(), disk.syncs()), (4, 1));
+    reopen(&disk, &vault);
+}
+
+#[test]
+fn a_commit_takes_what_is_staged_along() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    offer(&mut vault, one, 32).unwrap();
+    commit(&mut vault, vec![Change::Disable(one)]).unwrap();
+    let vault = reopen(&disk, &vault);
+    assert_eq!(vault.profile(one).unwrap().sqn.sqn_ms().value(), 32);
+}
+
+#[test]
+fn versions_alternate_between_the_halves() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    let layout = Layout::new(CAPACITY);
+    for n in 1..=4 {
+        disk.take_log();
+        offer(&mut vault, one, 32 * n).unwrap();
+        vault.flush(&mut rng()).unwrap();
+        let Operation::Write(offset, _) = &disk.log.borrow()[0] else {
+            panic!()
+        };
+        // Generations 0 and 1 are empty, 2 is the install.
+        assert_eq!(*offset, layout.offset(Table::Profile, one.0, (2 + n) & 1));
+    }
+}

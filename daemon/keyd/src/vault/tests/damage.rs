@@ -1,0 +1,358 @@
+//! A medium that changes what was written: one bad copy is stood in for, two stop the start.
+
+use chacha20poly1305::KeyInit;
+
+use super::*;
+
+/// A vault with a history, the place of a profile's two copies, and the newer one's half.
+fn used_vault() -> (Vec<u8>, [u64; 2], usize) {
+    let (disk, mut vault) = new_vault();
+    vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
+    commit(&mut vault, vec![install(1, 1), install(2, 2)]).unwrap();
+    let one = slot(&vault, 1);
+    for round in 1..=3 {
+        offer(&mut vault, one, 32 * round).unwrap();
+        vault.flush(&mut rng()).unwrap();
+    }
+    let layout = Layout::new(CAPACITY);
+    let places = [0, 1].map(|half| layout.offset(Table::Profile, one.0, half));
+    let newer = (vault.profiles[one.0 as usize].generation & 1) as usize;
+    (disk.image(), places, newer)
+}
+
+fn sqn_of_first(vault: &Vault<Disk>) -> u64 {
+    vault.profile(slot(vault, 1)).unwrap().sqn.sqn_ms().value()
+}
+
+fn error_of(image: &[u8]) -> OpenError {
+    match open_image(image) {
+        Err(error) => error,
+        Ok(_) => panic!("it opened"),
+    }
+}
+
+fn swap(image: &mut [u8], a: u64, b: u64, length: usize) {
+    let (a, b) = (a as usize, b as usize);
+    let first = image[a..a + length].to_vec();
+    image.copy_within(b..b + length, a);
+    image[b..b + length].copy_from_slice(&first);
+}
+
+#[test]
+fn the_older_copy_stands_in_for_a_corrupt_newer_one_and_is_reported() {
+    let (mut image, places, newer) = used_vault();
+    assert_eq!(sqn_of_first(&open_image(&image).unwrap()), 96);
+    image[places[newer] as usize + 100] ^= 1;
+    let vault = open_image(&image).unwrap();
+    assert_eq!(sqn_of_first(&vault), 64);
+    let [damage] = vault.damage() else {
+        panic!("{:?}", vault.damage())
+    };
+    assert_eq!(
+        *damage,
+        Damage::Record {
+            table: Table::Profile,
+            index: 0,
+            half: newer as u8,
+            fault: CopyFault::Corrupt
+        }
+    );
+    let half = if newer == 0 { 'A' } else { 'B' };
+    assert_eq!(
+        damage.to_string(),
+        format!("Profile 0, copy {half}: it is corrupt")
+    );
+}
+
+#[test]
+fn two_bad_copies_stop_the_start_and_say_what_is_wrong_with_each() {
+    let (mut image, places, _) = used_vault();
+    image[places[0] as usize + 100] ^= 1;
+    image[places[1] as usize + 511] ^= 1;
+    let error = error_of(&image);
+    assert!(matches!(
+        error,
+        OpenError::BothCopies {
+            table: Table::Profile,
+            index: 0,
+            faults: [CopyFault::Corrupt, CopyFault::Torn]
+        }
+    ));
+    assert_eq!(
+        error.to_string(),
+        "vault: Profile 0: both copies are bad; A: it is corrupt; B: its writing was cut off"
+    );
+    let again = error_of(&image);
+    assert!(
+        matches!(again, OpenError::BothCopies { .. }),
+        "nothing was reset"
+    );
+}
+
+#[test]
+fn records_that_changed_places_are_told_as_such() {
+    let (image, places, _) = used_vault();
+    let layout = Layout::new(CAPACITY);
+    let mut swapped = image.clone();
+    for half in [0, 1] {
+        let other = layout.offset(Table::Profile, 1, half as u64);
+        swap(&mut swapped, places[half], other, 512);
+    }
+    let OpenError::BothCopies { faults, .. } = error_of(&swapped) else {
+        panic!()
+    };
+    for fault in faults {
+        assert!(matches!(
+            fault,
+            CopyFault::Misplaced(Place {
+                table: Table::Profile,
+                index: 1,
+                ..
+            })
+        ));
+    }
+
+    let mut halves = image.clone();
+    swap(&mut halves, places[0], places[1], 512);
+    let OpenError::BothCopies { faults, .. } = error_of(&halves) else {
+        panic!()
+    };
+    assert!(
+        faults
+            .iter()
+            .all(|fault| matches!(fault, CopyFault::Misplaced(Place { index: 0, .. })))
+    );
+
+    let mut tables = image;
+    for half in [0, 1] {
+        let other = layout.offset(Table::Tombstone, 0, half as u64);
+        swap(&mut tables, places[half], other, 512);
+    }
+    let OpenError::BothCopies { faults, .. } = error_of(&tables) else {
+        panic!()
+    };
+    assert!(matches!(
+        faults[0],
+        CopyFault::Misplaced(Place {
+            table: Table::Tombstone,
+            ..
+        })
+    ));
+}
+
+#[test]
+fn a_copy_that_claims_another_generation_is_corrupt() {
+    let (mut image, places, newer) = used_vault();
+    let at = places[newer] as usize;
+    // Two generations on, at the head and at the trailer.
+    image[at + 15] += 2;
+    image[at + 511] += 2;
+    let vault = open_image(&image).unwrap();
+    assert_eq!(sqn_of_first(&vault), 64);
+    assert!(matches!(
+        vault.damage(),
+        [Damage::Record {
+            fault: CopyFault::Corrupt,
+            ..
+        }]
+    ));
+}
+
+#[test]
+fn an_old_copy_that_was_put_back_is_noticed() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    let layout = Layout::new(CAPACITY);
+    let generation = vault.profiles[0].generation;
+    let at = layout.offset(Table::Profile, one.0, generation & 1) as usize;
+    let old = disk.image()[at..at + 512].to_vec();
+    for round in 1..=3 {
+        offer(&mut vault, one, 32 * round).unwrap();
+        vault.flush(&mut rng()).unwrap();
+    }
+    let mut image = disk.image();
+    image[at..at + 512].copy_from_slice(&old);
+    let vault = open_image(&image).unwrap();
+    assert_eq!(sqn_of_first(&vault), 96, "the newer copy still wins");
+    let stale = Place {
+        table: Table::Profile,
+        index: 0,
+        generation,
+    };
+    assert!(
+        matches!(vault.damage(), [Damage::Record { fault: CopyFault::Stale(place), .. }] if *place == stale)
+    );
+}
+
+#[test]
+fn a_record_behind_the_last_transaction_is_lost() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let layout = Layout::new(CAPACITY);
+    let places = [0, 1].map(|half| layout.offset(Table::Ledger, 0, half) as usize);
+    let old = disk.image();
+    for sequence in 2..5 {
+        commit(&mut vault, vec![install(1, sequence)]).unwrap();
+    }
+    let mut image = disk.image();
+    for at in places {
+        image[at..at + 1024].copy_from_slice(&old[at..at + 1024]);
+    }
+    let error = error_of(&image);
+    assert!(
+        matches!(
+            error,
+            OpenError::Lost {
+                journal: Place {
+                    table: Table::Ledger,
+                    generation: 5,
+                    ..
+                },
+                came: 2
+            }
+        ),
+        "{error}"
+    );
+}
+
+#[test]
+fn a_wrong_kek_is_told_from_damage() {
+    let (image, ..) = used_vault();
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("kek");
+    std::fs::write(&path, [1; 32]).unwrap();
+    std::fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o400)).unwrap();
+    let other = Kek::read(&path).unwrap();
+    let error = Vault::open(Disk::with(image), &other).err().unwrap();
+    assert!(matches!(error, OpenError::WrongKek));
+}
+
+#[test]
+fn a_file_of_another_length_is_told_as_such() {
+    let (image, ..) = used_vault();
+    let expected = Layout::new(CAPACITY).file_length();
+    let mut longer = image.clone();
+    longer.push(0);
+    for file in [
+        &image[..image.len() - 1],
+        &image[..image.len() / 2],
+        &image[..4096],
+        &longer,
+    ] {
+        let error = error_of(file);
+        assert!(
+            matches!(error, OpenError::Length { expected: e, came } if e == expected && came == file.len() as u64),
+            "{error}"
+        );
+    }
+    for file in [&image[..0], &image[..100]] {
+        assert!(matches!(error_of(file), OpenError::NotAVault));
+    }
+}
+
+#[test]
+fn one_good_header_is_enough() {
+    let (image, ..) = used_vault();
+    let half = Layout::new(CAPACITY).half() as usize;
+    for (at, expected) in [(20, 0), (half + 20, 1), (0, 0), (half, 1)] {
+        let mut damaged = image.clone();
+        damaged[at] ^= 1;
+        let vault = open_image(&damaged).unwrap();
+        assert_eq!(vault.damage(), [Damage::Header { half: expected }]);
+    }
+    let mut damaged = image.clone();
+    damaged[20] ^= 1;
+    damaged[half + 20] ^= 1;
+    assert!(matches!(error_of(&damaged), OpenError::HeaderDamaged));
+    damaged[0] ^= 1;
+    assert!(matches!(error_of(&damaged), OpenError::HeaderDamaged));
+    damaged[half] ^= 1;
+    assert!(matches!(error_of(&damaged), OpenError::NotAVault));
+}
+
+#[test]
+fn another_format_is_told_as_such() {
+    use sha2::{Digest, Sha256};
+
+    let (mut image, ..) = used_vault();
+    image[9] = 2;
+    let digest = Sha256::digest(&image[..86]);
+    image[86..118].copy_from_slice(&digest);
+    assert!(matches!(
+        error_of(&image),
+        OpenError::Format {
+            expected: 1,
+            came: 2
+        }
+    ));
+}
+
+#[test]
+fn a_header_that_claims_a_huge_capacity_is_refused() {
+    use sha2::{Digest, Sha256};
+
+    let (mut image, ..) = used_vault();
+    image[10..14].fill(0xff);
+    let digest = Sha256::digest(&image[..86]);
+    image[86..118].copy_from_slice(&digest);
+    assert!(matches!(error_of(&image), OpenError::Length { .. }));
+
+    // One that fits the file, but isn't the authenticated one.
+    let (mut image, ..) = used_vault();
+    image[13] -= 1;
+    let digest = Sha256::digest(&image[..86]);
+    image[86..118].copy_from_slice(&digest);
+    image.truncate(Layout::new(CAPACITY - 1).file_length() as usize);
+    assert!(matches!(error_of(&image), OpenError::WrongKek));
+}
+
+#[test]
+fn any_single_octet_may_change_without_a_panic_and_without_a_false_state() {
+    let (image, _, newer) = used_vault();
+    let good = contents(&open_image(&image).unwrap());
+    for at in (newer..image.len()).step_by(1999) {
+        let mut damaged = image.clone();
+        damaged[at] ^= 0x40;
+        let vault = open_image(&damaged).unwrap();
+        if contents(&vault) != good {
+            assert!(
+                !vault.damage().is_empty(),
+                "octet {at}: an unreported change"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_copy_with_any_octet_changed_or_cut_off_is_none() {
+    let cipher = KeyInit::new(&[7; 32].into());
+    let place = Place {
+        table: Table::Profile,
+        index: 1,
+        generation: 6,
+    };
+    let good = record::seal(&cipher, place, b"contents", &mut rng());
+    let (opened, contents) = record::open(&cipher, &good).unwrap();
+    assert_eq!((opened, &contents[..9]), (place, &b"contents\0"[..]));
+    for at in 0..good.len() {
+        let mut copy = good.clone();
+        copy[at] ^= 0x10;
+        assert!(record::open(&cipher, &copy).is_err(), "octet {at}");
+        assert!(record::open(&cipher, &good[..at]).is_err(), "cut to {at}");
+    }
+}
+
+#[test]
+fn damage_is_repaired_by_the_next_write_to_the_record() {
+    let (mut image, places, newer) = used_vault();
+    image[places[newer] as usize + 100] ^= 1;
+    let disk = Disk::with(image);
+    let mut vault = Vault::open(disk.clone(), &kek()).unwrap();
+    let one = slot(&vault, 1);
+    offer(&mut vault, one, 640).unwrap();
+    vault.flush(&mut rng()).unwrap();
+    let vault = Vault::open(disk, &kek()).unwrap();
+    assert_eq!(vault.damage(), []);
+    assert_eq!(sqn_of_first(&vault), 640);
+}

@@ -1,0 +1,114 @@
+//! The vault in a real file.
+
+use std::{fs, os::unix::fs::PermissionsExt};
+
+use super::*;
+
+#[test]
+fn a_vault_is_made_once_and_opened_from_then_on() {
+    let directory = tempfile::tempdir().unwrap();
+    assert!(FileStorage::open(directory.path()).unwrap().is_none());
+    let storage = FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap();
+    let mut vault = Vault::open(storage, &kek()).unwrap();
+    vault.commit(vec![install(1, 1)], 0, &mut rng()).unwrap();
+    drop(vault);
+
+    let again = FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng());
+    assert!(matches!(again, Err(OpenError::Exists)));
+    let storage = FileStorage::open(directory.path()).unwrap().unwrap();
+    let vault = Vault::open(storage, &kek()).unwrap();
+    assert!(vault.find(&iccid(1)).is_some());
+
+    let names: Vec<_> = fs::read_dir(directory.path())
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name())
+        .collect();
+    assert_eq!(names, ["vault"]);
+    let mode = fs::metadata(directory.path().join("vault"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o600);
+}
+
+#[test]
+fn only_one_process_holds_a_vault() {
+    let directory = tempfile::tempdir().unwrap();
+    let held = FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap();
+    assert!(matches!(
+        FileStorage::open(directory.path()),
+        Err(OpenError::Locked)
+    ));
+    drop(held);
+    assert!(FileStorage::open(directory.path()).unwrap().is_some());
+}
+
+#[test]
+fn what_an_interrupted_making_left_behind_is_no_vault() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("vault.new"), b"half").unwrap();
+    assert!(FileStorage::open(directory.path()).unwrap().is_none());
+    let storage = FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap();
+    assert_eq!(
+        storage.length().unwrap(),
+        Layout::new(CAPACITY).file_length()
+    );
+}
+
+#[test]
+fn the_file_has_all_its_blocks_from_the_start() {
+    use std::os::unix::fs::MetadataExt;
+
+    let directory = tempfile::tempdir().unwrap();
+    FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap();
+    let metadata = fs::metadata(directory.path().join("vault")).unwrap();
+    let written = Layout::new(CAPACITY).file_length() - 2 * 4096;
+    assert!(
+        metadata.blocks() * 512 >= written,
+        "{} blocks",
+        metadata.blocks()
+    );
+}
+
+#[test]
+fn no_secret_stands_in_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap();
+    let mut vault = Vault::open(storage, &kek()).unwrap();
+    vault
+        .set_device_keys(device_keys(0x41), &mut rng())
+        .unwrap();
+    let profile = Profile {
+        k: K::new(*b"a subscriber key"),
+        ..profile(1)
+    };
+    let change = Change::Install {
+        profile,
+        issuer: ISSUER,
+        sequence: 1,
+        enabled: true,
+    };
+    vault.commit(vec![change], 0, &mut rng()).unwrap();
+    let octets = fs::read(directory.path().join("vault")).unwrap();
+    for secret in [
+        &b"a subscriber key"[..],
+        &[0x41; 32],
+        &[0xcd; 16],
+        iccid(1).as_bytes(),
+        b"001010000000001",
+    ] {
+        assert!(!octets.windows(secret.len()).any(|window| window == secret));
+    }
+}
+
+#[test]
+fn what_is_refused_or_stored_prints_no_secret() {
+    let (_, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let stored = format!("{:?}", vault.profile(slot(&vault, 1)).unwrap());
+    assert!(
+        stored.contains("K([redacted])") && stored.contains("Opc([redacted])"),
+        "{stored}"
+    );
+    assert_eq!(format!("{:?}", device_keys(1)), "DeviceKeys([redacted])");
+}

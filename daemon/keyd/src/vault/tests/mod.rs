@@ -1,0 +1,230 @@
+//! The vault on a medium in memory that remembers every write, so that power can fail between any two.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod changes;
+mod damage;
+mod file;
+mod medium;
+mod power;
+mod rewind;
+
+use std::{cell::RefCell, io, rc::Rc};
+
+use p256::ecdsa::SigningKey;
+use softsim_aka::{AlgorithmSet, Amf, Autn, K, Milenage, Opc, Rand, Sqn};
+use softsim_profile::{
+    Algorithm, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, IssuerKey, Profile,
+    RoutingIndicator, SqnScheme, Validity, imsi,
+};
+use softsim_sandbox::random::SystemRng;
+use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters};
+use zeroize::Zeroizing;
+
+use super::{layout::Layout, *};
+
+const CAPACITY: u32 = 3;
+
+const ISSUER: IssuerId = IssuerId([0xaa; 32]);
+
+/// What happened to a medium.
+#[derive(Clone)]
+enum Operation {
+    Write(u64, Vec<u8>),
+    Sync,
+}
+
+/// A medium in memory; clones share it.
+#[derive(Clone, Default)]
+struct Disk {
+    octets: Rc<RefCell<Vec<u8>>>,
+    log: Rc<RefCell<Vec<Operation>>>,
+}
+
+impl Disk {
+    fn with(octets: Vec<u8>) -> Self {
+        let disk = Self::default();
+        *disk.octets.borrow_mut() = octets;
+        disk
+    }
+
+    fn image(&self) -> Vec<u8> {
+        self.octets.borrow().clone()
+    }
+
+    fn take_log(&self) -> Vec<Operation> {
+        self.log.take()
+    }
+
+    fn syncs(&self) -> usize {
+        let log = self.log.borrow();
+        log.iter()
+            .filter(|operation| matches!(operation, Operation::Sync))
+            .count()
+    }
+}
+
+impl Storage for Disk {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.octets.borrow().len() as u64)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        let start = offset as usize;
+        match self.octets.borrow().get(start..start + buffer.len()) {
+            Some(octets) => buffer.copy_from_slice(octets),
+            None => return Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+        Ok(())
+    }
+
+    fn write_at(&mut self, octets: &[u8], offset: u64) -> io::Result<usize> {
+        let mut medium = self.octets.borrow_mut();
+        let (start, end) = (offset as usize, offset as usize + octets.len());
+        if medium.len() < end {
+            medium.resize(end, 0);
+        }
+        medium[start..end].copy_from_slice(octets);
+        let write = Operation::Write(offset, octets.to_vec());
+        self.log.borrow_mut().push(write);
+        Ok(octets.len())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.log.borrow_mut().push(Operation::Sync);
+        Ok(())
+    }
+}
+
+fn kek() -> Kek {
+    Kek::development()
+}
+
+fn rng() -> SystemRng {
+    SystemRng
+}
+
+/// A new, empty vault.
+fn new_vault() -> (Disk, Vault<Disk>) {
+    let mut disk = Disk::default();
+    format(&mut disk, &kek(), CAPACITY, &mut rng()).unwrap();
+    disk.take_log();
+    let vault = Vault::open(disk.clone(), &kek()).unwrap();
+    (disk, vault)
+}
+
+fn open_image(octets: &[u8]) -> Result<Vault<Disk>, OpenError> {
+    Vault::open(Disk::with(octets.to_vec()), &kek())
+}
+
+fn iccid(n: u8) -> String {
+    format!("8988211000000123{n:04}")
+}
+
+/// The `n`th profile, with nothing in common with the others.
+fn profile(n: u8) -> Profile {
+    Profile {
+        iccid: Iccid::new(&iccid(n)).unwrap(),
+        imsi: imsi(&format!("001010000000{n:03}"), 2).unwrap(),
+        algorithm: Algorithm::Milenage,
+        k: K::new([n; 16]),
+        opc: Opc::new([0xcd; 16]),
+        amf: Amf::new([0x80, 0]),
+        sqn: SqnScheme::new(Sqn::default(), SqnParameters::default()).unwrap(),
+        routing_indicator: RoutingIndicator::default(),
+        home_network_keys: HomeNetworkKeys::default(),
+        supplicant_consent: false,
+        validity: Validity::default(),
+    }
+}
+
+/// A profile that fills its record as far as any can.
+fn longest_profile() -> Profile {
+    let point = SigningKey::from_slice(&[7; 32]).unwrap();
+    let point = point.verifying_key().to_sec1_point(true);
+    let key = HomeNetworkKey::new(255, 2, point.as_bytes()).unwrap();
+    Profile {
+        iccid: Iccid::new(&"9".repeat(20)).unwrap(),
+        imsi: imsi(&"9".repeat(15), 3).unwrap(),
+        sqn: SqnScheme::new(
+            Sqn::MAX,
+            SqnParameters {
+                l: Some(u64::MAX),
+                ..SqnParameters::default()
+            },
+        )
+        .unwrap(),
+        routing_indicator: RoutingIndicator::new("9999").unwrap(),
+        home_network_keys: HomeNetworkKeys::new(&[key, key]).unwrap(),
+        supplicant_consent: true,
+        validity: Validity::new(Some(u64::MAX), Some(u64::MAX)).unwrap(),
+        ..profile(9)
+    }
+}
+
+fn install(n: u8, sequence: u64) -> Change {
+    Change::Install {
+        profile: profile(n),
+        issuer: ISSUER,
+        sequence,
+        enabled: true,
+    }
+}
+
+fn commit(vault: &mut Vault<Disk>, changes: Vec<Change>) -> Result<(), CommitError> {
+    vault.commit(changes, 0, &mut rng())
+}
+
+fn slot(vault: &Vault<Disk>, n: u8) -> Slot {
+    vault.find(&iccid(n)).unwrap()
+}
+
+/// The subscription's AuC offers `sqn`, and the profile in the slot takes it or not.
+fn offer(vault: &mut Vault<Disk>, slot: Slot, sqn: u64) -> Result<(), AuthenticationFailure> {
+    let profile = &vault.profile(slot).unwrap().profile;
+    let algorithm = Milenage::new(&profile.k, &profile.opc);
+    let (rand, amf) = (Rand::new([5; 16]), Amf::new([0x80, 0]));
+    let sqn = Sqn::new(sqn).unwrap();
+    let concealed = algorithm.f2345(&rand).ak.conceal(sqn);
+    let autn = Autn::from_parts(concealed, amf, &algorithm.f1(&rand, sqn, amf));
+    let usim = vault.sqn_mut(slot).unwrap();
+    let verified = usim.check(&algorithm, &rand, &autn, SeparationBit::Required)?;
+    usim.accept(&verified).unwrap();
+    Ok(())
+}
+
+/// All that a vault holds, for comparison.
+fn contents(vault: &Vault<Disk>) -> String {
+    let keys = vault.device_keys().map(|keys| {
+        let DeviceKeys {
+            device,
+            sealing,
+            application,
+        } = keys;
+        (*device.clone(), *sealing.clone(), *application.clone())
+    });
+    let tombstones: Vec<_> = vault
+        .tombstones
+        .iter()
+        .map(|record| &record.value)
+        .collect();
+    format!(
+        "{keys:?} {:?} {:?} {:?} {:?} {tombstones:?}",
+        vault.certificate(),
+        vault.trust_anchors(),
+        vault.ledger.value,
+        vault.profiles().collect::<Vec<_>>(),
+    )
+}
+
+fn device_keys(octet: u8) -> DeviceKeys {
+    DeviceKeys {
+        device: Zeroizing::new([octet; 32]),
+        sealing: Zeroizing::new([octet + 1; 32]),
+        application: Zeroizing::new([octet + 2; 32]),
+    }
+}
+
+fn anchor(seed: u8) -> IssuerKey {
+    let key = SigningKey::from_slice(&[seed; 32]).unwrap();
+    IssuerKey::from(*key.verifying_key())
+}
