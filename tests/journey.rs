@@ -245,10 +245,12 @@ fn a_replayed_package_is_refused_and_the_profile_goes_on_working() {
     let folder = tempfile::tempdir().unwrap();
     let mut home = Home::start(&folder.path().join("lab"), Options::default()).unwrap();
     let device = home.enrol().unwrap();
-    home.plan(&device).unwrap();
+    let package = home.seal(&device).unwrap();
+    let plan = Plan::new(ContentFormat::Tlv, &home.account(), Some(&package)).unwrap();
+    home.bootstrap_server().set_plan(&device.endpoint, plan);
     home.start_netd().unwrap();
     home.bootstrap().unwrap();
-    // The plan, and with it the package and its sequence, is the same as before.
+    // The same package once more.
     fails_and_changes_nothing(&home);
     package_was_refused(&home);
     home.eap_test().unwrap();

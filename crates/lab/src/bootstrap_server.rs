@@ -115,6 +115,9 @@ impl Account {
     }
 }
 
+/// Makes the plan of each bootstrap of a device anew; `None` rejects it.
+type Planner = Box<dyn FnMut() -> Option<Plan> + Send>;
+
 /// What a device gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan(pub Vec<Operation>);
@@ -198,7 +201,7 @@ pub struct BootstrapServer {
 
 #[derive(Default)]
 struct Shared {
-    plans: Mutex<HashMap<String, Plan>>,
+    plans: Mutex<HashMap<String, Planner>>,
     journal: Journal<BootstrapEvent>,
 }
 
@@ -230,10 +233,19 @@ impl BootstrapServer {
         &self.shared.journal
     }
 
-    /// Sets what a device gets when it asks next; a device without a plan is rejected.
+    /// Sets what a device gets whenever it asks; a device without a plan is rejected.
     pub fn set_plan(&self, endpoint: impl Into<String>, plan: Plan) {
+        self.set_planner(endpoint, move || Some(plan.clone()));
+    }
+
+    /// Sets who plans what a device gets each time it asks: a package is accepted only once.
+    pub fn set_planner(
+        &self,
+        endpoint: impl Into<String>,
+        planner: impl FnMut() -> Option<Plan> + Send + 'static,
+    ) {
         let mut plans = (self.shared.plans.lock()).unwrap_or_else(PoisonError::into_inner);
-        plans.insert(endpoint.into(), plan);
+        plans.insert(endpoint.into(), Box::new(planner));
     }
 }
 
@@ -333,8 +345,9 @@ impl Worker {
         if argument(request, "ep") != Some(identity) {
             return Err(Code::BAD_REQUEST);
         }
-        let plans = (self.shared.plans.lock()).unwrap_or_else(PoisonError::into_inner);
-        plans.get(identity).cloned().ok_or(Code::BAD_REQUEST)
+        let mut plans = (self.shared.plans.lock()).unwrap_or_else(PoisonError::into_inner);
+        let planner = plans.get_mut(identity).ok_or(Code::BAD_REQUEST)?;
+        planner().ok_or(Code::INTERNAL_SERVER_ERROR)
     }
 
     fn proceed(&mut self, peer: SocketAddr, endpoint: String, mut rest: VecDeque<Operation>) {

@@ -3,6 +3,10 @@
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use secrecy::{ExposeSecret, SecretString};
@@ -59,11 +63,25 @@ impl Default for Options {
     }
 }
 
+/// Who issues the subscription.
+struct Operator {
+    subscription: Subscription,
+    issuer: IssuerSigningKey,
+    /// Of the last package.
+    sequence: AtomicU64,
+}
+
+impl Operator {
+    fn seal(&self, device: &Enrolled) -> Result<Vec<u8>> {
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        device.seal(&self.subscription.profile, &self.issuer, sequence)
+    }
+}
+
 /// A running lab. Everything that it started ends with this value.
 pub struct Home {
     gateway: Gateway,
-    subscription: Subscription,
-    issuer: IssuerSigningKey,
+    operator: Arc<Operator>,
     authority: Authority,
     format: ContentFormat,
     bootstrap_server: BootstrapServer,
@@ -71,7 +89,6 @@ pub struct Home {
     management_certificate: Vec<u8>,
     radius: SocketAddr,
     radius_secret: SecretString,
-    sequence: u64,
     // Last: the servers above live on it.
     runtime: Runtime,
 }
@@ -120,8 +137,11 @@ impl Home {
         };
         Ok(Self {
             gateway,
-            subscription,
-            issuer,
+            operator: Arc::new(Operator {
+                subscription,
+                issuer,
+                sequence: AtomicU64::new(0),
+            }),
             authority,
             format: options.format,
             bootstrap_server,
@@ -129,7 +149,6 @@ impl Home {
             management_certificate: credentials.certificate,
             radius,
             radius_secret,
-            sequence: 0,
             runtime,
         })
     }
@@ -141,23 +160,24 @@ impl Home {
 
     /// The factory's part, by an authority that the servers need not know.
     pub fn enrol_with(&self, authority: &Authority) -> Result<Enrolled> {
-        self.gateway.enrol(authority, &self.issuer)
+        self.gateway.enrol(authority, &self.operator.issuer)
     }
 
-    /// Seals the profile for a device and tells the bootstrap server to write it, with the account of
-    /// the management server.
-    pub fn plan(&mut self, device: &Enrolled) -> Result<()> {
-        let package = self.seal(device)?;
-        let plan = Plan::new(self.format, &self.account(), Some(&package))
-            .ok_or(Error::Missing("a format for instances"))?;
-        self.bootstrap_server.set_plan(&device.endpoint, plan);
+    /// Has the bootstrap server write the account of the management server and the profile, sealed
+    /// anew each time that the device asks.
+    pub fn plan(&self, device: &Enrolled) -> Result<()> {
+        let (format, account) = (self.format, self.account());
+        let (operator, of) = (self.operator.clone(), device.clone());
+        let plan = move || Plan::new(format, &account, Some(&operator.seal(&of).ok()?));
+        // What is wrong with the device shows now, not when it asks.
+        plan().ok_or(Error::Missing("a package that this device can open"))?;
+        self.bootstrap_server.set_planner(&device.endpoint, plan);
         Ok(())
     }
 
     /// Seals the profile for a device, with a sequence that it hasn't seen.
-    pub fn seal(&mut self, device: &Enrolled) -> Result<Vec<u8>> {
-        self.sequence += 1;
-        device.seal(&self.subscription.profile, &self.issuer, self.sequence)
+    pub fn seal(&self, device: &Enrolled) -> Result<Vec<u8>> {
+        self.operator.seal(device)
     }
 
     /// The account of the management server.
@@ -234,7 +254,7 @@ impl Home {
 
     /// The subscription and its AuC.
     pub fn subscription(&self) -> &Subscription {
-        &self.subscription
+        &self.operator.subscription
     }
 
     /// The bootstrap server.
