@@ -36,8 +36,8 @@ const STACK_RESERVE: usize = 16 << 10;
 /// ```
 ///
 /// Before `run` is called: descriptors 0 to 2 are open, no core dump and no reader of the same user
-/// is possible, SIGPIPE is ignored, `RUST_BACKTRACE` is unset, and a panic prints its file and line
-/// and exits 70. Sizes are in octets. The process must not fork or start threads.
+/// is possible, SIGPIPE and SIGXFSZ are ignored, `RUST_BACKTRACE` is unset, and a panic prints its
+/// file and line and exits 70. Sizes are in octets. The process must not fork or start threads.
 ///
 /// It declares the global allocator and the symbols `main` and `abort`. `examples/echo.rs` is a
 /// whole process.
@@ -188,9 +188,11 @@ fn open_standard_descriptors() {
 }
 
 fn forget_runtime_settings() {
-    // A log reader that went away must not end the process.
-    // SAFETY: ignoring a signal installs no handler.
-    unsafe { libc::signal(libc::SIGPIPE, libc::SIG_IGN) };
+    // A log reader that went away, or a file beyond its limit, is an error and not the end.
+    for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
+        // SAFETY: ignoring a signal installs no handler.
+        unsafe { libc::signal(signal, libc::SIG_IGN) };
+    }
     // With a backtrace, a failed allocation would open files (and die of the filter) instead of
     // saying what happened.
     for name in [c"RUST_BACKTRACE", c"RUST_LIB_BACKTRACE"] {

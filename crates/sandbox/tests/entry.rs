@@ -82,6 +82,24 @@ fn a_log_reader_that_left_does_not_end_the_process() {
 }
 
 #[test]
+fn a_file_beyond_its_limit_is_an_error_and_not_the_end() {
+    let mut command = probe(&["serve"]);
+    before_exec(&mut command, || {
+        let limit = libc::rlimit {
+            rlim_cur: 600,
+            rlim_max: 600,
+        };
+        // SAFETY: the kernel reads one rlimit.
+        match unsafe { libc::setrlimit(libc::RLIMIT_FSIZE, &limit) } {
+            0 => Ok(()),
+            _ => Err(io::Error::last_os_error()),
+        }
+    });
+    // The probe's files don't get their space; it says so, which a signal wouldn't.
+    assert_eq!(command.output().unwrap().status.code(), Some(70));
+}
+
+#[test]
 fn a_socket_of_the_service_manager_is_found_by_its_name() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("socket");
