@@ -22,9 +22,12 @@ use softsim_keyd_proto::{
 mod fixture;
 #[path = "../tests/keyd/home_network.rs"]
 mod home_network;
+#[path = "../tests/keyd/over_the_socket.rs"]
+mod over_the_socket;
 
-use fixture::{Device, Operator, provision};
+use fixture::{Device, Operator};
 use home_network::{HomeNetwork, IDENTITY};
+use over_the_socket::provision;
 
 /// Set in the child process that only sends back what it gets.
 const ECHO: &str = "SOFTSIM_BENCH_ECHO";

@@ -1,6 +1,7 @@
 //! What happens before the first request: everything is opened that will be used, and then the right to
 //! open anything is given up.
 
+use core::convert::Infallible;
 use core::fmt;
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -22,11 +23,14 @@ use crate::vault::{FileStorage, Kek, KekError, OpenError, Vault};
 
 /// Runs the key process to its end.
 pub fn run(args: softsim_sandbox::Args) -> ! {
-    let error = match start(args) {
-        Ok(error) => StartError::Serve(error),
-        Err(error) => error,
-    };
-    Event::Fatal(&error).log();
+    match start(args) {
+        Ok(never) => match never {},
+        Err(error) => end(&error),
+    }
+}
+
+fn end(error: &StartError) -> ! {
+    Event::Fatal(error).log();
     process::exit(error.exit_code())
 }
 
@@ -94,7 +98,7 @@ impl fmt::Display for StartError {
 }
 
 /// Opens, confines, unseals, serves: in this order.
-fn start(args: softsim_sandbox::Args) -> Result<ServeError, StartError> {
+fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     let settings = args::parse(args).map_err(StartError::Args)?;
     let key_memory = memory::key_memory();
     if settings.key_memory == KeyMemoryPolicy::Require
@@ -149,7 +153,9 @@ fn start(args: softsim_sandbox::Args) -> Result<ServeError, StartError> {
     let mut keyd = Keyd::new(vault, service);
     notify.ready().map_err(StartError::Notify)?;
     let mut watchdog = Watchdog::new(notify, notify::watchdog_period());
-    Ok(serve::serve(&mut keyd, &listeners, &mut watchdog))
+    let error = serve::serve(&mut keyd, &listeners, &mut watchdog);
+    // Here, where nothing is dropped: std closes files with calls that the filter doesn't allow.
+    end(&StartError::Serve(error))
 }
 
 /// The one line about what is enforced.

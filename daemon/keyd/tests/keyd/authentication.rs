@@ -172,6 +172,21 @@ fn where_the_sqn_cannot_be_stored_the_pass_fails() {
 }
 
 #[test]
+fn authentications_of_one_pass_share_one_write_and_one_sync() {
+    let (mut device, _) = Device::provisioned();
+    device.writes.fail_after(2);
+    for number in 1..=8 {
+        let sent = HomeNetwork::default().challenge(number * 32);
+        device
+            .ask(Role::Network, &challenge(&sent.packet, IDENTITY))
+            .unwrap();
+    }
+    device.keyd.flush().unwrap();
+    assert!(device.writes.all_were_used());
+    device.keyd.flush().unwrap();
+}
+
+#[test]
 fn autn_of_another_k_or_without_the_separation_bit_is_refused() {
     let (mut device, _) = Device::provisioned();
     let mut netd = device.client(Role::Network);

@@ -9,7 +9,6 @@ use std::time::Duration;
 use p256::ecdsa::{SigningKey, VerifyingKey};
 use p256::elliptic_curve::Generate;
 use softsim_aka::{Amf, Opc, Sqn};
-use softsim_client::keyd::Connection;
 use softsim_keyd::roles::{COMPILED, PerRole};
 use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Client, Keyd, Service};
@@ -261,29 +260,17 @@ impl Operator {
         self.seal_to(&spki, &device.statement(), profile, sequence)
     }
 
-    fn seal_to(&self, spki: &[u8], statement: &[u8], profile: Profile, sequence: u64) -> Vec<u8> {
+    pub(crate) fn seal_to(
+        &self,
+        spki: &[u8],
+        statement: &[u8],
+        profile: Profile,
+        sequence: u64,
+    ) -> Vec<u8> {
         let key = VerifyingKey::from_sec1_bytes(&spki[26..]).unwrap();
         let statement = SealingStatement::verify(statement, &key).unwrap();
         softsim_profile::seal(&profile, &statement, &self.0, sequence, &mut SystemRng).unwrap()
     }
-}
-
-/// Keys, certificate, trust anchor and one profile, through the program's socket.
-pub(crate) fn provision(admin: &mut Connection, operator: &Operator) {
-    admin.call(&GenerateDeviceKey {}).unwrap();
-    let request = admin.call(&CertificateRequest {}).unwrap().der;
-    let spki = spki_of_request(&request);
-    let certificate = &certificate(&spki)[..];
-    admin.call(&SetDeviceCertificate { certificate }).unwrap();
-    let issuer = &operator.spki()[..];
-    admin.call(&AddTrustAnchor { issuer }).unwrap();
-
-    let request = softsim_keyd_proto::requests::SealingStatement {};
-    let statement = admin.call(&request).unwrap().statement;
-    let package = operator.seal_to(&spki, &statement, profile(ICCID), 1);
-    let (txid, package) = ([1; 16], Some(&package[..]));
-    admin.call(&Stage { txid, package }).unwrap();
-    admin.call(&Commit { txid }).unwrap();
 }
 
 /// A profile with the subscription of this module.

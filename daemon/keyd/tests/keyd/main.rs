@@ -8,5 +8,4 @@ mod handshake;
 mod home_network;
 mod hostile;
 mod policy;
-mod process;
 mod provisioning;

@@ -1,4 +1,17 @@
 //! The program itself, confined as it is shipped, over its sockets.
+//!
+//! Apart from the other tests: a process that is started holds for a moment the files of the one that
+//! starts it, locked vaults among them.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[allow(dead_code)]
+#[path = "keyd/fixture.rs"]
+mod fixture;
+#[allow(dead_code)]
+#[path = "keyd/home_network.rs"]
+mod home_network;
+#[path = "keyd/over_the_socket.rs"]
+mod over_the_socket;
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read};
@@ -18,8 +31,9 @@ use softsim_sandbox::seqpacket::{self, Listener, Received};
 use softsim_sandbox::{poll, process};
 use tempfile::TempDir;
 
-use crate::fixture::{Operator, provision};
+use crate::fixture::Operator;
 use crate::home_network::{HomeNetwork, IDENTITY};
+use crate::over_the_socket::provision;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
@@ -320,6 +334,44 @@ fn a_client_that_does_not_read_is_dropped_and_others_are_served() {
     }
     assert!(other.call(&Status {}).is_ok());
     assert!(running.kill().contains("doesn't read its answers: dropped"));
+}
+
+#[test]
+fn where_the_storage_fails_no_answer_of_the_pass_leaves_and_it_ends() {
+    let host = Host::new();
+    drop(host.start());
+    // Files of this process may have no more than 1 KiB from now on: writing the vault fails with EFBIG.
+    const SCRIPT: &str = "trap '' XFSZ; ulimit -f 1; exec \"$@\"";
+    let keyd = host.command();
+    let mut limited = Command::new("sh");
+    limited
+        .args(["-c", SCRIPT, "sh", PROGRAM])
+        .args(keyd.get_args())
+        .stderr(Stdio::piped());
+    let mut running = Running::of(&mut limited);
+    let (admin, netd) = (host.raw(Role::Admin), host.raw(Role::Network));
+    running.signal("-STOP");
+    netd.send(&[RequestKind::Status as u8]).unwrap();
+    admin.send(&[RequestKind::GenerateDeviceKey as u8]).unwrap();
+    running.signal("-CONT");
+    for client in [&netd, &admin] {
+        let answer = decode_answer::<Status>(&receive(client)).unwrap();
+        assert_eq!(answer.unwrap_err(), Refusal::Storage);
+    }
+    assert_eq!(running.child.wait().unwrap().code(), Some(74));
+    assert!(running.kill().contains("storage failed: "));
+
+    let _running = host.start();
+    assert_eq!(host.status().device_id, None);
+}
+
+#[test]
+fn the_largest_vault_fits_into_the_arena() {
+    let host = Host::new().with("--capacity=256");
+    drop(host.start());
+    let _running = host.start();
+    provision(&mut host.connect(Role::Admin), &Operator::new());
+    assert_eq!(host.status().capacity, 256);
 }
 
 #[test]

@@ -1,0 +1,23 @@
+//! A gateway's enrolment and first profile, through the program's socket.
+
+use softsim_client::keyd::Connection;
+use softsim_keyd_proto::requests::*;
+
+use crate::fixture::{ICCID, Operator, certificate, profile, spki_of_request};
+
+/// Keys, certificate, trust anchor and one profile.
+pub(crate) fn provision(admin: &mut Connection, operator: &Operator) {
+    admin.call(&GenerateDeviceKey {}).unwrap();
+    let request = admin.call(&CertificateRequest {}).unwrap().der;
+    let spki = spki_of_request(&request);
+    let certificate = &certificate(&spki)[..];
+    admin.call(&SetDeviceCertificate { certificate }).unwrap();
+    let issuer = &operator.spki()[..];
+    admin.call(&AddTrustAnchor { issuer }).unwrap();
+
+    let statement = admin.call(&SealingStatement {}).unwrap().statement;
+    let package = operator.seal_to(&spki, &statement, profile(ICCID), 1);
+    let (txid, package) = ([1; 16], Some(&package[..]));
+    admin.call(&Stage { txid, package }).unwrap();
+    admin.call(&Commit { txid }).unwrap();
+}
