@@ -57,7 +57,7 @@ impl<S: Storage> Keyd<S> {
         answer: &mut [u8; MAX_ANSWER],
     ) -> usize {
         use RequestKind as Kind;
-        let mut way = Way {
+        let way = Way {
             keyd: self,
             client,
             datagram,
@@ -116,7 +116,7 @@ struct Way<'a, 'd, S: Storage> {
 impl<'d, S: Storage> Way<'_, 'd, S> {
     /// Decodes the request that `handler` takes, lets it answer, and encodes its answer.
     fn to<C: Call + Deserialize<'d>>(
-        &mut self,
+        self,
         handler: impl FnOnce(&mut Keyd<S>, &mut Client, C) -> Result<C::Answer, Refusal>,
     ) -> usize {
         match decode_request::<C>(self.datagram) {
@@ -128,14 +128,10 @@ impl<'d, S: Storage> Way<'_, 'd, S> {
 
 /// Writes an answer; one that is longer than an answer may be is refused.
 fn write<C: Call>(result: Result<C::Answer, Refusal>, answer: &mut [u8; MAX_ANSWER]) -> usize {
-    let too_long = || Err(Refusal::OutOfMemory);
-    let length = match encode_answer::<C>(&result, answer) {
-        Ok(written) => Some(written.len()),
-        Err(_) => None,
-    };
-    length.unwrap_or_else(|| {
-        encode_answer::<C>(&too_long(), answer)
-            .expect("two octets fit into an answer")
-            .len()
-    })
+    if let Ok(written) = encode_answer::<C>(&result, answer) {
+        return written.len();
+    }
+    encode_answer::<C>(&Err(Refusal::OutOfMemory), answer)
+        .expect("two octets fit into an answer")
+        .len()
 }
