@@ -16,6 +16,8 @@ pub(crate) enum Event<'a> {
     Fatal(&'a dyn fmt::Display),
     /// One of two copies of a record is bad; the good one is used.
     Damaged(&'a dyn fmt::Display),
+    /// accept4(2) failed: no descriptors or no memory.
+    NotAccepted(&'a dyn fmt::Display),
     /// A uid connected that is not on the role's list.
     Stranger { role: Role, uid: u32 },
     /// A uid holds as many connections as it may.
@@ -60,7 +62,7 @@ impl Event<'_> {
     fn level(&self) -> u8 {
         match self {
             Self::Fatal(_) | Self::Storage(_) => CRITICAL,
-            Self::Damaged(_) | Self::Stranger { .. } => ERROR,
+            Self::Damaged(_) | Self::NotAccepted(_) | Self::Stranger { .. } => ERROR,
             Self::Enforcing { enforcement, .. } if enforcement.seccomp_calls == 0 => WARNING,
             Self::TooManyConnections { .. }
             | Self::Unread { .. }
@@ -108,6 +110,7 @@ impl fmt::Display for Event<'_> {
             }
             Self::Fatal(reason) => reason.fmt(f),
             Self::Damaged(damage) => write!(f, "vault: {damage}; its other copy is good"),
+            Self::NotAccepted(error) => write!(f, "can't accept a connection: {error}"),
             Self::Stranger { role, uid } => {
                 write!(f, "uid {uid} may not connect to the {role} socket")
             }

@@ -19,6 +19,9 @@ use crate::vault::Storage;
 /// Connections that one uid may hold to the socket of one role: nobody takes another's places.
 const CONNECTIONS_PER_USER: usize = 16;
 
+/// How long the sockets rest after accept4(2) failed, so that the loop doesn't spin on who waits there.
+const REST: Duration = Duration::from_secs(1);
+
 /// Answers of one pass, in octets. Where they are full, the pass is settled and goes on.
 const ANSWERS: usize = 4 * MAX_ANSWER;
 
@@ -29,8 +32,6 @@ pub(crate) enum ServeError {
     Storage(StorageFailed),
     /// ppoll(2) failed.
     Poll(io::Error),
-    /// accept4(2) failed: no descriptors or no memory.
-    Accept(io::Error),
 }
 
 impl fmt::Display for ServeError {
@@ -38,7 +39,6 @@ impl fmt::Display for ServeError {
         match self {
             Self::Storage(error) => error.fmt(f),
             Self::Poll(error) => write!(f, "can't wait for requests: {error}"),
-            Self::Accept(error) => write!(f, "can't accept connections: {error}"),
         }
     }
 }
@@ -56,6 +56,8 @@ pub(crate) fn serve<S: Storage>(
         answers: vec![0; ANSWERS],
         pending: Vec::new(),
         used: 0,
+        now: Duration::ZERO,
+        accepts_from: Duration::ZERO,
     };
     loop {
         if let Err(error) = server.pass(listeners, watchdog) {
@@ -108,6 +110,10 @@ struct Server<'k, S: Storage> {
     /// Whose answer lies where in `answers`, until they are settled.
     pending: Vec<(usize, Range<usize>)>,
     used: usize,
+    /// Of the boot clock, as of the last wait.
+    now: Duration,
+    /// When the sockets have rested.
+    accepts_from: Duration,
 }
 
 impl<S: Storage> Server<'_, S> {
@@ -117,6 +123,13 @@ impl<S: Storage> Server<'_, S> {
         listeners: &[(Role, Listener)],
         watchdog: &mut Watchdog,
     ) -> Result<(), ServeError> {
+        let rest = self.accepts_from.saturating_sub(self.now);
+        let (listeners, timeout) = if rest.is_zero() {
+            (listeners, watchdog.interval)
+        } else {
+            let interval = watchdog.interval.unwrap_or(rest);
+            (&listeners[..0], Some(interval.min(rest)))
+        };
         let mut entries = Vec::with_capacity(listeners.len() + self.peers.len());
         entries.extend(
             listeners
@@ -128,26 +141,26 @@ impl<S: Storage> Server<'_, S> {
                 .iter()
                 .map(|peer| poll::Entry::readable(&peer.connection)),
         );
-        poll::wait(&mut entries, watchdog.interval).map_err(ServeError::Poll)?;
-        let now = clock::boottime();
-        watchdog.turn(now);
+        poll::wait(&mut entries, timeout).map_err(ServeError::Poll)?;
+        self.now = clock::boottime();
+        watchdog.turn(self.now);
 
         let (of_listeners, of_peers) = entries.split_at(listeners.len());
         for index in (0..of_peers.len()).filter(|&index| of_peers[index].ready()) {
-            self.request_of(index, now)?;
+            self.request_of(index)?;
         }
         self.settle()?;
         self.peers.retain(|peer| !peer.gone);
         for ((role, listener), entry) in listeners.iter().zip(of_listeners) {
             if entry.ready() {
-                self.accept(*role, listener)?;
+                self.accept(*role, listener);
             }
         }
         Ok(())
     }
 
     /// Reads one request and puts its answer in line.
-    fn request_of(&mut self, index: usize, now: Duration) -> Result<(), ServeError> {
+    fn request_of(&mut self, index: usize) -> Result<(), ServeError> {
         if self.answers.len() - self.used < MAX_ANSWER {
             self.settle()?;
         }
@@ -167,7 +180,7 @@ impl<S: Storage> Server<'_, S> {
             .expect("there is room for an answer, or the pass was settled");
         let written = self
             .keyd
-            .serve(&mut peer.client, now, &self.request[..length], room);
+            .serve(&mut peer.client, self.now, &self.request[..length], room);
         memory::scrub();
         self.pending.push((index, self.used..self.used + written));
         self.used += written;
@@ -200,10 +213,17 @@ impl<S: Storage> Server<'_, S> {
         flushed.map_err(ServeError::Storage)
     }
 
-    /// Accepts one connection, or tells it why not.
-    fn accept(&mut self, role: Role, listener: &Listener) -> Result<(), ServeError> {
-        let Some(connection) = listener.accept().map_err(ServeError::Accept)? else {
-            return Ok(());
+    /// Accepts one connection, or tells it why not. Without descriptors or memory for it, those that are
+    /// there are served on, and it waits.
+    fn accept(&mut self, role: Role, listener: &Listener) {
+        let connection = match listener.accept() {
+            Ok(Some(connection)) => connection,
+            Ok(None) => return,
+            Err(error) => {
+                Event::NotAccepted(&error).log();
+                self.accepts_from = self.now + REST;
+                return;
+            }
         };
         let uid = connection.peer_uid();
         let refusal = match self.keyd.connect(role, uid) {
@@ -226,12 +246,11 @@ impl<S: Storage> Server<'_, S> {
                     client,
                     gone: false,
                 });
-                return Ok(());
+                return;
             }
         };
         // A peer that left already misses nothing.
         let _ = send_refusal(&connection, refusal);
-        Ok(())
     }
 
     fn held_by(&self, role: Role, uid: u32) -> usize {

