@@ -88,7 +88,7 @@ pub struct StatusAnswer {
     pub profiles: Vec<ProfileInfo>,
     /// How many profiles there is room for.
     pub capacity: u32,
-    /// The last committed transaction; netd rolls its accounts to it at start.
+    /// The last committed transaction of the role network; netd rolls its accounts to it at start.
     pub committed: Option<[u8; 16]>,
     /// What happened since keyd's start.
     pub counters: Counters,

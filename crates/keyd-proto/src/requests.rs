@@ -192,7 +192,8 @@ requests! {
         package: Option<&'a [u8]>,
     }
 
-    /// Makes the staged transaction durable; a second Commit of the same one is answered alike.
+    /// Makes the staged transaction durable; a second Commit of the same one is answered alike, to the role
+    /// network also after a restart. A refused Commit ends the transaction.
     31 Commit [Network Admin] max 32 repeatable -> () {
         /// The staged transaction.
         txid: [u8; 16],

@@ -11,7 +11,7 @@ use crate::provision::Staged;
 use crate::rates::{AccountId, Rates};
 use crate::roles::{PerRole, RolePolicy};
 use crate::session::Sessions;
-use crate::vault::{CommitError, Storage, Vault};
+use crate::vault::{CommitError, Storage, Txid, Vault};
 
 /// What the key process is told about itself.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ pub struct Keyd<S: Storage> {
     pub(crate) vault: Vault<S>,
     pub(crate) keys: Option<Keys>,
     pub(crate) staged: PerRole<Option<Staged>>,
+    /// The last transaction of each role, so that its Commit can be repeated; the network role's is durable.
+    pub(crate) committed: PerRole<Option<Txid>>,
     pub(crate) counters: Counters,
     pub(crate) rates: Rates,
     pub(crate) service: Service,
@@ -75,10 +77,13 @@ impl core::error::Error for StorageFailed {}
 impl<S: Storage> Keyd<S> {
     /// Serves an opened vault.
     pub fn new(vault: Vault<S>, service: Service) -> Self {
+        let mut committed = PerRole::default();
+        committed[Role::Network] = vault.last_transaction();
         Self {
             keys: vault.device_keys().map(Keys::from_stored),
             rates: Rates::new(&service.policies, &service.uids),
             staged: PerRole::default(),
+            committed,
             counters: Counters::default(),
             storage_failed: false,
             vault,

@@ -1,7 +1,7 @@
 //! Profiles come, change and go: staged and committed by transaction, enabled, disabled, deleted.
 
 use softsim_keyd_proto::requests::{Abort, Commit, Delete, Disable, Enable, Stage};
-use softsim_keyd_proto::{PackageFault, ProfileAnswer, Refusal, TransactionFault};
+use softsim_keyd_proto::{PackageFault, ProfileAnswer, Refusal, Role, TransactionFault};
 use softsim_profile::{Expected, FORMAT, MAX_PACKAGE, Now, Opened, PackageError};
 use softsim_sandbox::random::SystemRng;
 
@@ -43,13 +43,17 @@ impl<S: Storage> Keyd<S> {
         match self.staged(client, &request.txid) {
             Ok(()) => {}
             // The answer to an earlier Commit was lost.
-            Err(_) if self.vault.last_transaction() == Some(request.txid) => return Ok(()),
+            Err(_) if self.committed[client.role] == Some(request.txid) => return Ok(()),
             Err(refusal) => return Err(refusal),
         }
         let Some(staged) = self.staged[client.role].take() else {
             return Err(Refusal::Transaction(TransactionFault::NothingStaged));
         };
-        let mut changes = vec![Change::Transaction(staged.txid)];
+        let mut changes = Vec::new();
+        // netd keeps accounts under it, and asks for it when it starts: nobody else's may take its place.
+        if client.role == Role::Network {
+            changes.push(Change::Transaction(staged.txid));
+        }
         let mut installed = None;
         if let Some(opened) = staged.opened {
             let iccid = opened.profile.iccid;
@@ -62,6 +66,7 @@ impl<S: Storage> Keyd<S> {
             });
         }
         self.change(changes)?;
+        self.committed[client.role] = Some(staged.txid);
         if let Some(iccid) = installed {
             log(iccid.as_str(), "installed");
         }

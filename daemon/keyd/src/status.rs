@@ -3,7 +3,7 @@
 use softsim_keyd_proto::requests::{Hello, ListProfiles, Status};
 use softsim_keyd_proto::{
     HelloAnswer, MAX_ANSWER, MAX_HANDLES, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo, ProfileState,
-    ProfilesAnswer, Refusal, StatusAnswer,
+    ProfilesAnswer, Refusal, Role, StatusAnswer,
 };
 use softsim_sandbox::log;
 
@@ -52,7 +52,7 @@ impl<S: Storage> Keyd<S> {
             trust_anchors: self.vault.trust_anchors().len() as u8,
             profiles: self.profile_infos(),
             capacity: self.vault.capacity(),
-            committed: self.vault.last_transaction(),
+            committed: self.committed[Role::Network],
             counters,
         })
     }

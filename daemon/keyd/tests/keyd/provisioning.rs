@@ -31,6 +31,13 @@ fn stage(device: &mut Device, package: &[u8]) -> Result<Option<String>, Refusal>
     Ok(staged.iccid)
 }
 
+/// Installs a profile as netd does, under a transaction that is remembered.
+fn bootstrap(device: &mut Device, package: &[u8], txid: [u8; 16]) -> Result<(), Refusal> {
+    let package = Some(package);
+    device.ask(Role::Network, &Stage { txid, package })?;
+    device.ask(Role::Network, &Commit { txid })
+}
+
 fn authenticates(device: &mut Device, sqn: u64) -> bool {
     let sent = HomeNetwork::default().challenge(sqn);
     let request = AkaPrimeChallenge {
@@ -109,6 +116,27 @@ fn commit_and_abort_name_the_staged_transaction_of_their_role() {
         Some(txid),
         "without a profile too"
     );
+}
+
+#[test]
+fn netd_finds_its_transaction_whatever_an_administrator_committed_since() {
+    let (mut device, operator) = Device::provisioned();
+    let package = operator.seal(&mut device, profile(ICCID), 2);
+    let (netds, admins) = ([7; 16], [8; 16]);
+    bootstrap(&mut device, &package, netds).unwrap();
+    let package = operator.seal(&mut device, other_profile(SECOND), 3);
+    device.install(&package, admins).unwrap();
+    assert_eq!(status(&mut device).committed, Some(netds));
+
+    let nothing = Err(Refusal::Transaction(TransactionFault::NothingStaged));
+    for (role, own, others) in [(Role::Network, netds, admins), (Role::Admin, admins, netds)] {
+        assert_eq!(device.ask(role, &Commit { txid: own }), Ok(()));
+        assert_eq!(device.ask(role, &Commit { txid: others }), nothing);
+    }
+    let mut device = device.restarted();
+    assert_eq!(status(&mut device).committed, Some(netds));
+    let again = device.ask(Role::Network, &Commit { txid: netds });
+    assert_eq!(again, Ok(()));
 }
 
 #[test]
@@ -341,9 +369,9 @@ fn a_full_store_says_so_and_keeps_what_it_has() {
     let operator = Operator::new();
     device.trust(&operator);
     let package = operator.seal(&mut device, profile(ICCID), 1);
-    device.install(&package, [1; 16]).unwrap();
+    bootstrap(&mut device, &package, [1; 16]).unwrap();
     let package = operator.seal(&mut device, other_profile(SECOND), 2);
-    let refusal = device.install(&package, [2; 16]);
+    let refusal = bootstrap(&mut device, &package, [2; 16]);
     assert_eq!(refusal, Err(Refusal::StoreFull { capacity: 1 }));
     let mut device = device.restarted();
     assert_eq!(profiles(&mut device).len(), 1);
@@ -382,13 +410,13 @@ fn a_crash_at_any_write_of_a_commit_leaves_the_old_or_the_new_state() {
     let txid = [2; 16];
     fail_at_each_write(
         device,
-        |device| device.install(&package, txid),
+        |device| bootstrap(device, &package, txid),
         |device, whole| {
             let committed = status(device).committed == Some(txid);
             assert!(committed || !whole);
             assert_eq!(profiles(device).len(), if committed { 2 } else { 1 });
             // Forwards or back, netd can finish what it began.
-            let again = device.install(&package, txid);
+            let again = bootstrap(device, &package, txid);
             let sequence = Refusal::Package(PackageFault::Sequence { last: 2, came: 2 });
             assert_eq!(again, if committed { Err(sequence) } else { Ok(()) });
             assert_eq!(profiles(device).len(), 2);
