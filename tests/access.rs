@@ -7,7 +7,7 @@ mod common;
 
 use std::net::SocketAddr;
 
-use common::{built, skip};
+use common::built;
 use softsim_aka::{Amf, K, Sqn};
 use softsim_client::netd::{Event, Failure, MskComparison};
 use softsim_lab::{
@@ -15,6 +15,7 @@ use softsim_lab::{
     error::Error,
     home::{Home, Options},
     hostapd::{self, Hostapd},
+    prerequisite::skip,
     subscription::Subscription,
 };
 

@@ -8,16 +8,30 @@ use crate::run::{Result, cargo, in_ci, output, program, succeed, target};
 struct Package {
     program: &'static str,
     package: &'static str,
+    /// Whether its tests are skipped where it is missing.
+    optional: bool,
 }
 
 const PACKAGES: &[Package] = &[
     Package {
         program: "hostapd",
         package: "hostapd",
+        optional: true,
+    },
+    Package {
+        program: "eapol_test",
+        package: "eapoltest",
+        optional: true,
     },
     Package {
         program: "openssl",
         package: "openssl",
+        optional: false,
+    },
+    Package {
+        program: "kill",
+        package: "procps",
+        optional: false,
     },
 ];
 
@@ -25,22 +39,22 @@ const CARGO_DENY: &str = "0.20.2";
 
 /// Installs the missing Debian packages as root; names them otherwise.
 pub(crate) fn debian_packages() -> Result<()> {
-    let missing: Vec<&str> = PACKAGES
+    let missing: Vec<&Package> = PACKAGES
         .iter()
         .filter(|wanted| find(wanted.program).is_none())
-        .map(|wanted| wanted.package)
         .collect();
+    let names: Vec<&str> = missing.iter().map(|wanted| wanted.package).collect();
     if missing.is_empty() {
         return Ok(());
     }
     if is_root() {
-        return install(&missing);
+        return install(&names);
     }
     let advice = format!(
         "missing Debian packages: apt-get install {}",
-        missing.join(" ")
+        names.join(" ")
     );
-    if in_ci() {
+    if in_ci() || missing.iter().any(|wanted| !wanted.optional) {
         return Err(advice);
     }
     println!("{advice}\nTests that need them are skipped.");

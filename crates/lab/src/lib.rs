@@ -21,6 +21,7 @@ pub mod hostapd;
 pub mod journal;
 pub mod management_server;
 pub mod pki;
+pub mod prerequisite;
 pub mod processes;
 pub mod radius_server;
 pub mod recorder;

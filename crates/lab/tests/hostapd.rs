@@ -13,6 +13,7 @@ use softsim_eap::{Config, Distrust, Nai, Outcome, Output, Peer, Reason};
 use softsim_lab::auc::Auc;
 use softsim_lab::eap_sim_db::EapSimDb;
 use softsim_lab::hostapd::{Hostapd, Options};
+use softsim_lab::prerequisite::skip;
 use softsim_sandbox::random;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
@@ -33,11 +34,7 @@ async fn authenticate(
     times: usize,
 ) -> Option<Vec<End>> {
     if Hostapd::program().is_none() {
-        assert!(
-            std::env::var("CI").as_deref() != Ok("true"),
-            "hostapd is missing: install hostapd"
-        );
-        eprintln!("skipped: hostapd is missing (Debian package hostapd)");
+        skip("hostapd is missing (Debian package hostapd)");
         return None;
     }
     let directory = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{NOBODY, before_exec, example, is_root, probe, stderr, succeed};
+use common::{NOBODY, before_exec, example, is_root, probe, skip, stderr, succeed};
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Connection, Listener, Received};
 
@@ -54,7 +54,7 @@ fn closed_standard_descriptors_are_dev_null() {
 #[test]
 fn root_leaves_root_for_good() {
     if !is_root() {
-        eprintln!("skipped: needs root");
+        skip("root_leaves_root_for_good: needs root");
         return;
     }
     succeed(&mut probe(&["drop-user", &NOBODY.to_string()]));

@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
 
-use common::{OrdinaryUser, before_exec, deny_call, is_root, probe, signal, succeed};
+use common::{OrdinaryUser, before_exec, deny_call, is_root, probe, signal, skip, succeed};
 
 const SYS_MEMFD_SECRET: libc::c_long = 447;
 
@@ -160,8 +160,11 @@ fn the_same_user_can_neither_read_nor_trace_the_process() {
 
 #[test]
 fn root_reads_neither_stack_nor_heap_of_secret_memory() {
-    if !is_root() || !kernel_has_secret_memory() {
-        eprintln!("skipped: needs root and memfd_secret");
+    if !kernel_has_secret_memory() {
+        return;
+    }
+    if !is_root() {
+        skip("root_reads_neither_stack_nor_heap_of_secret_memory: needs root");
         return;
     }
     let target = Waiting::start(probe(&["wait"]));

@@ -2,7 +2,9 @@
 
 #![allow(dead_code)] // Each test file uses a part.
 
-use std::fs::{self, Permissions};
+use std::env;
+use std::fs::{self, File, Permissions};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
@@ -12,6 +14,19 @@ use tempfile::TempDir;
 
 /// A user without any right of its own.
 pub(crate) const NOBODY: u32 = 65534;
+
+/// Says that a test is skipped, and why, in the file that `SOFTSIM_SKIPS` names; in CI that is a failure.
+pub(crate) fn skip(reason: &str) {
+    assert!(
+        env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "a prerequisite is missing: {reason}"
+    );
+    println!("skipped: {reason}");
+    if let Some(skips) = env::var_os("SOFTSIM_SKIPS") {
+        let mut skips = File::options().append(true).open(skips).unwrap();
+        writeln!(skips, "{reason}").unwrap();
+    }
+}
 
 /// An example of this crate, which `cargo test` has built beside the test.
 pub(crate) fn example(name: &str) -> PathBuf {

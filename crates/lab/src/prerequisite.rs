@@ -1,0 +1,22 @@
+//! Tests that need what a machine may not have: skipped aloud, or failed where all of it must be there.
+
+use std::{env, fs::OpenOptions, io::Write};
+
+/// Says that a test is skipped, and why, in the file that `SOFTSIM_SKIPS` names.
+///
+/// # Panics
+/// With `CI=true`, where a missing prerequisite is a failure.
+pub fn skip(reason: &str) {
+    assert!(
+        env::var_os("CI").is_none_or(|ci| ci != "true"),
+        "a prerequisite is missing: {reason}"
+    );
+    println!("skipped: {reason}");
+    if let Some(skips) = env::var_os("SOFTSIM_SKIPS") {
+        let told = OpenOptions::new()
+            .append(true)
+            .open(skips)
+            .and_then(|mut skips| writeln!(skips, "{reason}"));
+        told.expect("the suite made the file before the tests");
+    }
+}
