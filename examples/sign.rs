@@ -1,0 +1,26 @@
+//! An application that has keyd sign a message with the gateway's application key.
+//!
+//!     cargo run --example sign -- "hello"
+//!
+//! It finds keyd's socket for applications as `softsimctl` finds the others: by SOFTSIM_APP_SOCKET, or at its usual place.
+
+use std::error::Error;
+
+use softsim_client::{
+    keyd::Connection,
+    paths::Sockets,
+    proto::requests::{ApplicationKey, Sign},
+};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let message = std::env::args().nth(1).ok_or("expected a message")?;
+    let mut keyd = Connection::connect(&Sockets::from_env().app)?;
+    let key = keyd.call(&ApplicationKey {})?;
+    let signed = keyd.call(&Sign {
+        context: "example",
+        message: message.as_bytes(),
+    })?;
+    println!("public key  {}", hex::encode(key.spki));
+    println!("signature   {}", hex::encode(signed.signature));
+    Ok(())
+}
