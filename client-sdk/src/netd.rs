@@ -157,7 +157,10 @@ pub struct Status {
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Management {
     /// No bootstrap has succeeded yet.
-    NotBootstrapped,
+    NotBootstrapped {
+        /// The last reason, where there was an attempt.
+        reason: Option<String>,
+    },
     /// A bootstrap is running.
     Bootstrapping,
     /// Accounts are there, the server has not been reached.

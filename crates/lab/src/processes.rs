@@ -321,6 +321,8 @@ pub struct NetdConfig {
 pub struct NetdBootstrap {
     uri: String,
     server_trust: Vec<PathBuf>,
+    /// Whether netd calls it unasked.
+    automatic: bool,
 }
 
 impl NetdConfig {
@@ -337,11 +339,20 @@ impl NetdConfig {
 }
 
 impl NetdBootstrap {
-    /// A server at an address whose certificate the authority in a PEM file made.
+    /// A server at an address whose certificate the authority in a PEM file made; netd calls it when told.
     pub fn new(address: SocketAddr, authority: PathBuf) -> Self {
         Self {
             uri: format!("coaps://{address}"),
             server_trust: vec![authority],
+            automatic: false,
+        }
+    }
+
+    /// netd calls it by itself while it has no accounts, as on a gateway.
+    pub fn automatic(self) -> Self {
+        Self {
+            automatic: true,
+            ..self
         }
     }
 }
@@ -382,8 +393,7 @@ mod tests {
         let bootstrap = NetdBootstrap::new("127.0.0.1:5684".parse().unwrap(), "ca.pem".into());
         let config = NetdConfig::new(&folder, Some(bootstrap)).unwrap();
         let text = toml::to_string(&config).unwrap();
-        let bootstrap =
-            "[bootstrap]\nuri = \"coaps://127.0.0.1:5684\"\nserver_trust = [\"ca.pem\"]\n";
+        let bootstrap = "[bootstrap]\nuri = \"coaps://127.0.0.1:5684\"\nserver_trust = [\"ca.pem\"]\nautomatic = false\n";
         assert!(text.ends_with(bootstrap), "{text}");
         assert!(text.contains("lab/network.sock") && text.contains("lab/netd.sock"));
     }

@@ -147,7 +147,10 @@ fn netd_text(status: &NetdStatus, text: &mut String) {
 /// Where management stands, in words.
 pub fn management_text(management: &Management) -> String {
     match management {
-        Management::NotBootstrapped => "not bootstrapped".into(),
+        Management::NotBootstrapped { reason: None } => "not bootstrapped".into(),
+        Management::NotBootstrapped {
+            reason: Some(reason),
+        } => format!("not bootstrapped: {reason}"),
         Management::Bootstrapping => "bootstrapping".into(),
         Management::Unregistered { reason: None } => "not registered".into(),
         Management::Unregistered {

@@ -51,6 +51,13 @@ pub struct Bootstrap {
     pub uri: String,
     /// PEM files with the server's own certificate, or with those of authorities that vouch for it.
     pub server_trust: Vec<PathBuf>,
+    /// Whether to bootstrap by ourselves while there are no accounts; softsimctl bootstraps in any case.
+    #[serde(default = "yes")]
+    pub automatic: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// Why there is no start with this configuration.
@@ -137,6 +144,8 @@ pub struct BootstrapServer {
     pub server: Server,
     /// How to tell that it is the one.
     pub trust: Trust,
+    /// Whether it is called while there are no accounts.
+    pub automatic: bool,
 }
 
 impl Bootstrap {
@@ -158,7 +167,11 @@ impl Bootstrap {
                 reason: "expected a PEM file, came none".into(),
             });
         }
-        Ok(BootstrapServer { server, trust })
+        Ok(BootstrapServer {
+            server,
+            trust,
+            automatic: self.automatic,
+        })
     }
 }
 
@@ -212,6 +225,15 @@ mod tests {
     }
 
     #[test]
+    fn netd_bootstraps_by_itself_unless_told_otherwise() {
+        let server = "[bootstrap]\nuri = 'coaps://x'\nserver_trust = ['x.pem']\n";
+        for (more, expected) in [("", true), ("automatic = false\n", false)] {
+            let config = read(&format!("{MINIMAL}{server}{more}")).unwrap();
+            assert_eq!(config.bootstrap.unwrap().automatic, expected);
+        }
+    }
+
+    #[test]
     fn an_error_names_the_field() {
         for (extra, field) in [
             ("state_directory = '/x'\n", "state_directory"),
@@ -242,6 +264,7 @@ mod tests {
             let bootstrap = Bootstrap {
                 uri: uri.into(),
                 server_trust: trust,
+                automatic: true,
             };
             let error = bootstrap.load().unwrap_err().to_string();
             assert!(error.starts_with(field), "{uri}: {error}");

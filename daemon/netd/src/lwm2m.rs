@@ -64,7 +64,7 @@ impl Default for Snapshot {
         Self {
             endpoint: None,
             transaction: None,
-            management: Management::NotBootstrapped,
+            management: Management::NotBootstrapped { reason: None },
         }
     }
 }
@@ -110,10 +110,12 @@ pub struct Lwm2m {
     events: mpsc::Sender<(u64, SessionEvent)>,
     run: Option<Run>,
     linger: Option<Instant>,
-    retries: BTreeMap<u16, Retry>,
+    retries: BTreeMap<ServerRole, Retry>,
     registered: BTreeMap<u16, Management>,
     last_fault: Option<String>,
     last_result: SimResult,
+    /// By when to end; the servers are being told.
+    leaving: Option<Instant>,
     snapshot: watch::Sender<Snapshot>,
 }
 
@@ -143,18 +145,29 @@ impl Lwm2m {
             registered: BTreeMap::new(),
             last_fault: None,
             last_result: SimResult::None,
+            leaving: None,
             snapshot,
         }
     }
 
-    /// Registers with the servers of the accounts, and serves requests until something fatal.
-    pub async fn run(mut self, mut requests: mpsc::Receiver<Request>) -> Result<(), Fatal> {
+    /// Registers with the servers of the accounts, or bootstraps where there are none, and serves requests
+    /// until `end`, or something fatal.
+    pub async fn run(
+        mut self,
+        mut requests: mpsc::Receiver<Request>,
+        end: impl Future<Output = ()>,
+    ) -> Result<(), Fatal> {
+        tokio::pin!(end);
         self.prepare_client().await?;
         self.call_servers().await?;
+        self.bootstrap_if_needed();
         let mut refresh = interval(REFRESH);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             self.settle().await?;
+            if self.has_left() {
+                return Ok(());
+            }
             let due = self.next_due();
             let timer = async {
                 match due {
@@ -173,6 +186,7 @@ impl Lwm2m {
                 Some((id, event)) = self.happened.recv() => self.session_event(id, event).await?,
                 () = timer => self.expire(Instant::now()).await?,
                 _ = refresh.tick() => self.refresh().await?,
+                () = &mut end, if self.leaving.is_none() => self.leave(),
             }
         }
     }
@@ -293,8 +307,8 @@ impl Lwm2m {
                 }
             }
             SessionEvent::Ended(reason) => {
+                let fault = servers::end_fault(self.sessions.get(&role), reason.as_ref());
                 self.hang_up(role);
-                let fault = servers::end_fault(reason.as_ref());
                 match role {
                     ServerRole::Bootstrap => self.fail_bootstrap(fault).await?,
                     ServerRole::Management(ssid) => self.call_later(ssid, fault),
@@ -328,7 +342,8 @@ impl Lwm2m {
             .as_ref()
             .and_then(|(_, client)| client.poll_timeout());
         let retries = self.retries.values().filter_map(|retry| retry.at);
-        retries.chain(client).chain(self.linger).min()
+        let own = self.linger.into_iter().chain(self.leaving);
+        retries.chain(client).chain(own).min()
     }
 
     async fn expire(&mut self, now: Instant) -> Result<(), Fatal> {

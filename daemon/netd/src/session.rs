@@ -57,7 +57,7 @@ pub enum SessionEvent {
 #[derive(Debug)]
 pub enum SessionError {
     /// The server's name has no address.
-    Resolve(Server, io::Error),
+    Resolve(io::Error),
     /// The socket failed.
     Socket(io::Error),
     /// DTLS failed.
@@ -67,7 +67,7 @@ pub enum SessionError {
 impl fmt::Display for SessionError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Resolve(server, error) => write!(f, "{}: {error}", server.host),
+            Self::Resolve(error) => write!(f, "the name has no address: {error}"),
             Self::Socket(error) => write!(f, "UDP: {error}"),
             Self::Dtls(error) => error.fmt(f),
         }
@@ -102,6 +102,8 @@ impl From<&SessionError> for Fault {
 pub struct Session {
     /// Tells its events from those of an earlier session with the same server.
     pub id: u64,
+    /// Whom it is with.
+    pub server: Server,
     outgoing: mpsc::Sender<Vec<u8>>,
 }
 
@@ -109,6 +111,7 @@ impl Session {
     /// Begins a session, whose events go to `events` under this id.
     pub fn begin(id: u64, target: Target, events: mpsc::Sender<(u64, SessionEvent)>) -> Self {
         let (outgoing, queue) = mpsc::channel(QUEUE);
+        let server = target.server.clone();
         let run = async move {
             let end = match connect(target, id, &events).await {
                 Ok((socket, engine)) => carry(&socket, engine, queue, id, &events).await,
@@ -118,7 +121,11 @@ impl Session {
             let _ = events.send((id, SessionEvent::Ended(end.err()))).await;
         };
         tokio::spawn(run);
-        Self { id, outgoing }
+        Self {
+            id,
+            server,
+            outgoing,
+        }
     }
 
     /// Sends a datagram, unless too many are waiting.
@@ -144,7 +151,7 @@ async fn connect(
         Ok(mut addresses) => addresses.next().ok_or(io::ErrorKind::NotFound.into()),
         Err(error) => Err(error),
     }
-    .map_err(|error| SessionError::Resolve(server.clone(), error))?;
+    .map_err(SessionError::Resolve)?;
     let _ = events.send((id, SessionEvent::Calling(address))).await;
     let socket = connected(address).await.map_err(SessionError::Socket)?;
     let engine = block_in_place(|| Dimpl::connect(Instant::now(), certificate, trust, signer))

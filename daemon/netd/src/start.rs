@@ -178,11 +178,15 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         enforced,
         authenticating: Mutex::new(()),
     };
+    let end = async {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    };
     tokio::select! {
         () = watched.ended() => Err(Error::KeydEnded),
-        result = lwm2m.run(queue) => result.map_err(Error::Lwm2m),
+        result = lwm2m.run(queue, end) => result.map_err(Error::Lwm2m),
         result = control::serve(listener, control) => result.map_err(control_failed),
-        _ = terminate.recv() => Ok(()),
-        _ = interrupt.recv() => Ok(()),
     }
 }

@@ -183,7 +183,10 @@ fn a_confined_netd_tells_what_confines_it() {
     let (netd, _keyd) = Netd::start("");
     let status = netd.status().unwrap();
     assert_eq!(status.endpoint, Some("d1".repeat(32)));
-    assert_eq!(status.management, Management::NotBootstrapped);
+    assert_eq!(
+        status.management,
+        Management::NotBootstrapped { reason: None }
+    );
     assert!(status.landlock_abi >= 1 && status.seccomp_calls > 0);
 }
 
@@ -212,6 +215,20 @@ fn malformed_lines_are_answered_and_netd_goes_on() {
     assert!(netd.status().is_some());
 }
 
+/// A bootstrap server that isn't there, with a certificate for it in `directory`.
+fn bootstrap_server(directory: &Path) -> String {
+    let authority = directory.join("ca.pem");
+    let key = rcgen::KeyPair::generate().unwrap();
+    let certificate = rcgen::CertificateParams::default()
+        .self_signed(&key)
+        .unwrap();
+    fs::write(&authority, certificate.pem()).unwrap();
+    format!(
+        "[bootstrap]\nuri = 'coaps://127.0.0.1:9'\nserver_trust = ['{}']\n",
+        authority.display()
+    )
+}
+
 #[test]
 fn a_bootstrap_without_a_server_or_a_certificate_says_so() {
     let failed = |netd: &Netd| match netd.run(&netd::Command::Bootstrap {}).unwrap() {
@@ -222,18 +239,34 @@ fn a_bootstrap_without_a_server_or_a_certificate_says_so() {
     assert!(failed(&netd).contains("bootstrap server"));
 
     let directory = tempfile::tempdir().unwrap();
-    let authority = directory.path().join("ca.pem");
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::default()
-        .self_signed(&key)
-        .unwrap();
-    fs::write(&authority, certificate.pem()).unwrap();
-    let bootstrap = format!(
-        "[bootstrap]\nuri = 'coaps://127.0.0.1:9'\nserver_trust = ['{}']\n",
-        authority.display()
-    );
-    let (netd, _keyd) = Netd::start(&bootstrap);
+    let (netd, _keyd) = Netd::start(&bootstrap_server(directory.path()));
     assert!(failed(&netd).contains("no device certificate"));
+}
+
+#[test]
+fn without_accounts_netd_bootstraps_by_itself() {
+    let directory = tempfile::tempdir().unwrap();
+    let reason = |netd: &Netd| match netd.status().unwrap().management {
+        Management::NotBootstrapped { reason } => reason,
+        other => panic!("{other:?}"),
+    };
+    let (netd, _keyd) = Netd::start(&bootstrap_server(directory.path()));
+    let end = Instant::now() + Duration::from_secs(20);
+    while reason(&netd).is_none() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(10));
+    }
+    assert!(reason(&netd).unwrap().contains("no device certificate"));
+}
+
+#[test]
+fn a_signal_ends_netd_in_peace() {
+    for signal in ["TERM", "INT"] {
+        let (mut netd, _keyd) = Netd::start("");
+        let id = netd.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &id]).status();
+        assert!(sent.unwrap().success());
+        assert_eq!(netd.wait().unwrap().code(), Some(0), "SIG{signal}");
+    }
 }
 
 #[test]

@@ -18,6 +18,9 @@ use crate::{
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
 
+/// How long servers may take to answer when we leave.
+const LEAVE: Duration = Duration::from_secs(2);
+
 /// A server that failed us.
 #[derive(Debug)]
 pub(super) struct Retry {
@@ -57,21 +60,23 @@ impl Lwm2m {
             .retries
             .iter()
             .filter(|(_, retry)| retry.at.is_some_and(|at| at <= now))
-            .map(|(ssid, _)| *ssid)
+            .map(|(role, _)| *role)
             .collect();
-        for ssid in due {
-            self.call_server(ssid).await?;
+        for role in due {
+            match role {
+                ServerRole::Bootstrap => self.begin_bootstrap(None).await?,
+                ServerRole::Management(ssid) => self.call_server(ssid).await?,
+            }
         }
         Ok(())
     }
 
     async fn call_server(&mut self, ssid: u16) -> Result<(), Fatal> {
-        if let Some(retry) = self.retries.get_mut(&ssid) {
-            retry.at = None;
-        }
+        let role = ServerRole::Management(ssid);
+        self.calling(role);
         let client = self.client.as_ref().map(|(_, client)| client);
         let Some(account) = client.and_then(|client| client.accounts().server(ssid)) else {
-            self.retries.remove(&ssid);
+            self.retries.remove(&role);
             return Ok(());
         };
         let target = match reach(&account.security) {
@@ -79,7 +84,7 @@ impl Lwm2m {
             Err(fault) => Err(fault),
         };
         match target {
-            Ok(target) => self.call(ServerRole::Management(ssid), target),
+            Ok(target) => self.call(role, target),
             Err(fault) => self.call_later(ssid, fault),
         }
         Ok(())
@@ -106,20 +111,66 @@ impl Lwm2m {
         }
     }
 
-    /// A server failed us: it is called again after a while, twice as long each time.
+    /// A management server failed us.
     pub(super) fn call_later(&mut self, ssid: u16, fault: Fault) {
+        let wait = self.wait(ServerRole::Management(ssid));
+        tracing::warn!(ssid, reason = %fault, ?wait, "not registered");
+        self.last_fault = Some(fault.reason.clone());
+        self.end_run(Err(fault));
+    }
+
+    /// A server failed us: it is called again after a while, twice as long each time.
+    pub(super) fn wait(&mut self, role: ServerRole) -> Duration {
         let wait = self
             .retries
-            .get(&ssid)
+            .get(&role)
             .map_or(FIRST_WAIT, |retry| retry.next);
-        tracing::warn!(ssid, reason = %fault, ?wait, "not registered");
         let retry = Retry {
             at: Some(Instant::now() + jittered(wait)),
             next: (wait * 2).min(LONGEST_WAIT),
         };
-        self.retries.insert(ssid, retry);
-        self.last_fault = Some(fault.reason.clone());
-        self.end_run(Err(fault));
+        self.retries.insert(role, retry);
+        wait
+    }
+
+    /// A server is called now: not again until that has failed.
+    pub(super) fn calling(&mut self, role: ServerRole) {
+        if let Some(retry) = self.retries.get_mut(&role) {
+            retry.at = None;
+        }
+    }
+
+    /// Without accounts, and unless the configuration has it otherwise, the bootstrap server is called now.
+    pub(super) fn bootstrap_if_needed(&mut self) {
+        if self.bootstraps_itself() {
+            let retry = Retry {
+                at: Some(Instant::now()),
+                next: FIRST_WAIT,
+            };
+            self.retries.insert(ServerRole::Bootstrap, retry);
+        }
+    }
+
+    pub(super) fn bootstraps_itself(&self) -> bool {
+        let server = self.bootstrap_server.as_ref();
+        server.is_some_and(|server| server.automatic) && self.store.accounts().is_none()
+    }
+
+    /// Takes leave of the servers, who get a moment to answer.
+    pub(super) fn leave(&mut self) {
+        let now = Instant::now();
+        self.leaving = Some(now + LEAVE);
+        for ssid in self.registered.keys() {
+            if let Some((_, client)) = &mut self.client {
+                client.deregister(now, *ssid);
+            }
+        }
+    }
+
+    /// Whether nothing is left to do before the end.
+    pub(super) fn has_left(&self) -> bool {
+        self.leaving
+            .is_some_and(|by| self.registered.is_empty() || by <= Instant::now())
     }
 
     /// A server has our registration.
@@ -132,7 +183,7 @@ impl Lwm2m {
         let location = format!("/{}", location.join("/"));
         tracing::info!(ssid, server, location, "registered");
         self.step(|| format!("registered with {server} as {location}"));
-        self.retries.remove(&ssid);
+        self.retries.remove(&ServerRole::Management(ssid));
         self.last_fault = None;
         let registered = Management::Registered { server, location };
         self.registered.insert(ssid, registered);
@@ -148,7 +199,9 @@ impl Lwm2m {
             return registered.clone();
         }
         match self.store.accounts() {
-            None => Management::NotBootstrapped,
+            None => Management::NotBootstrapped {
+                reason: self.last_fault.clone(),
+            },
             Some(_) => Management::Unregistered {
                 reason: self.last_fault.clone(),
             },
@@ -203,9 +256,13 @@ pub(super) fn registration_fault(reason: &RegistrationFailure) -> Fault {
 }
 
 /// The end of a session as softsimctl shows it.
-pub(super) fn end_fault(reason: Option<&SessionError>) -> Fault {
-    match reason {
+pub(super) fn end_fault(session: Option<&Session>, reason: Option<&SessionError>) -> Fault {
+    let fault = match reason {
         Some(error) => error.into(),
         None => Fault::new(Failure::Unavailable, "the server closed the session"),
+    };
+    match session {
+        Some(session) => Fault::new(fault.failure, format!("{}: {fault}", session.server)),
+        None => fault,
     }
 }

@@ -26,8 +26,11 @@ pub(super) struct Run {
     committed: bool,
     /// Why keyd refused the last package, which is why the server gives up.
     refused: Option<String>,
-    listeners: Vec<(Progress, oneshot::Sender<Result<Bootstrap, Fault>>)>,
+    listeners: Vec<Listener>,
 }
+
+/// Who commanded a bootstrap, and waits for its result.
+type Listener = (Progress, oneshot::Sender<Result<Bootstrap, Fault>>);
 
 impl Lwm2m {
     /// Begins a bootstrap, or joins the one that runs.
@@ -40,23 +43,34 @@ impl Lwm2m {
             run.listeners.push((progress, reply));
             return Ok(());
         }
+        self.begin_bootstrap(Some((progress, reply))).await
+    }
+
+    /// Begins a bootstrap on command, or without.
+    pub(super) async fn begin_bootstrap(
+        &mut self,
+        listener: Option<Listener>,
+    ) -> Result<(), Fatal> {
+        self.calling(ServerRole::Bootstrap);
         self.prepare_client().await?;
-        let target = match self.bootstrap_target().await? {
-            Ok(target) => target,
-            Err(fault) => {
-                // Whoever asked may have left.
-                let _ = reply.send(Err(fault));
-                return Ok(());
-            }
-        };
-        self.run = Some(Run {
+        let run = Run {
             txid: new_txid(),
             staged: None,
             committed: false,
             refused: None,
-            listeners: vec![(progress, reply)],
-        });
-        self.call(ServerRole::Bootstrap, target);
+            listeners: listener.into_iter().collect(),
+        };
+        match self.bootstrap_target().await? {
+            Ok(target) => {
+                self.run = Some(run);
+                self.call(ServerRole::Bootstrap, target);
+            }
+            Err(fault) => {
+                // Nobody was called: an enrolment may end this any moment.
+                self.retries.remove(&ServerRole::Bootstrap);
+                self.bootstrap_failed(run, fault);
+            }
+        }
         Ok(())
     }
 
@@ -210,13 +224,23 @@ impl Lwm2m {
             Some(refused) => Fault::new(Failure::Refused, format!("{fault}, since {refused}")),
             None => fault,
         };
-        tracing::warn!(reason = %fault, "the bootstrap failed");
         keyd::abort(&self.keyd, run.txid).await?;
         self.store.abort().map_err(Fatal::Store)?;
         self.hang_up(ServerRole::Bootstrap);
-        self.last_fault = Some(fault.reason.clone());
-        run.reply(&Err(fault));
+        self.bootstrap_failed(run, fault);
         Ok(())
+    }
+
+    /// Tells why, and goes on trying where there is nothing else to go by.
+    fn bootstrap_failed(&mut self, run: Run, fault: Fault) {
+        let again = self
+            .bootstraps_itself()
+            .then(|| self.wait(ServerRole::Bootstrap));
+        if self.last_fault.as_ref() != Some(&fault.reason) {
+            tracing::warn!(reason = %fault, ?again, "the bootstrap failed");
+            self.last_fault = Some(fault.reason.clone());
+        }
+        run.reply(&Err(fault));
     }
 
     /// Tells what came of the registration that follows a bootstrap, if this is it.
