@@ -130,10 +130,10 @@ impl<S: Storage> Keyd<S> {
             CommitError::SequenceNotRising { last, came } => {
                 Refusal::Package(PackageFault::Sequence { last, came })
             }
-            CommitError::DuplicateSubscription => Refusal::Package(PackageFault::Field {
-                name: "imsi".to_owned(),
-                expected: "a subscription that is not installed under another ICCID".to_owned(),
-                came: "an installed one".to_owned(),
+            CommitError::DuplicateKey => Refusal::Package(PackageFault::Field {
+                name: "k".to_owned(),
+                expected: "a key that no other profile has".to_owned(),
+                came: "that of an installed one".to_owned(),
             }),
             CommitError::TooLong { limit, came } => Refusal::Field {
                 name: "certificate".to_owned(),

@@ -54,13 +54,6 @@ pub struct StoredProfile {
     pub sqn: SqnState,
 }
 
-impl StoredProfile {
-    /// Whether both stand for the same IMSI and K, and so share their sequence numbers.
-    pub(super) fn same_subscription(&self, other: &Profile) -> bool {
-        self.profile.imsi == other.imsi && self.profile.k == other.k
-    }
-}
-
 /// What a deleted profile leaves behind.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Burial {

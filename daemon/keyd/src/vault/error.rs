@@ -207,8 +207,8 @@ pub enum CommitError {
         /// The new one.
         came: u64,
     },
-    /// Another profile has the same IMSI and K; two of them could rewind each other's SQN.
-    DuplicateSubscription,
+    /// Another profile has the same K; what one had used, the other would take again.
+    DuplicateKey,
     /// The device's keys are made once.
     KeysExist,
     /// The certificate is longer than it may be.
@@ -230,7 +230,7 @@ impl fmt::Display for CommitError {
             Self::SequenceNotRising { last, came } => {
                 write!(f, "expected a sequence above {last}, came {came}")
             }
-            Self::DuplicateSubscription => f.write_str("another profile has the same IMSI and K"),
+            Self::DuplicateKey => f.write_str("another profile has the same K"),
             Self::KeysExist => f.write_str("the device's keys exist, and are made only once"),
             Self::TooLong { limit, came } => write!(
                 f,

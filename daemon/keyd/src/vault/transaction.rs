@@ -32,7 +32,7 @@ const _: () = assert!(
 pub enum Change {
     /// Installs a profile, in place of one with the same ICCID.
     ///
-    /// Its sequence numbers go on from where the same IMSI and K were, installed or deleted; else they begin
+    /// Its sequence numbers go on from where the same K was, installed or deleted; else they begin
     /// at the profile's floor. The issuer's sequence rises to the package's.
     Install {
         /// The subscription.
@@ -186,16 +186,16 @@ impl<S: Storage> Vault<S> {
         }
         if self
             .profiles()
-            .any(|(_, stored)| stored.same_subscription(&profile))
+            .any(|(_, stored)| stored.profile.k == profile.k)
         {
-            return Err(CommitError::DuplicateSubscription);
+            return Err(CommitError::DuplicateKey);
         }
         let index = free(&self.profiles).ok_or(CommitError::Full {
             what: Room::Profiles,
             capacity: self.capacity(),
         })?;
         let mut sqn = profile.sqn.state();
-        self.exhume(&Tombstone::of(&profile.imsi, &profile.k), &mut sqn, log);
+        self.exhume(&Tombstone::of(&profile.k), &mut sqn, log);
         let stored = StoredProfile {
             profile,
             issuer,
@@ -237,9 +237,8 @@ impl<S: Storage> Vault<S> {
         })?;
         let before = self.profiles[index as usize].value.take();
         if let Some(stored) = &before {
-            let tombstone = Tombstone::of(&stored.profile.imsi, &stored.profile.k);
             let burial = Box::new(Burial {
-                tombstone,
+                tombstone: Tombstone::of(&stored.profile.k),
                 sqn: stored.sqn.clone(),
             });
             log.push(Undo::Tombstone(

@@ -4,7 +4,7 @@ use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     AkaAnswer, PackageFault, ProfileState, Refusal, Role, StatusAnswer, TransactionFault,
 };
-use softsim_profile::Validity;
+use softsim_profile::{Profile, Validity, imsi};
 
 use crate::fixture::*;
 use crate::home_network::*;
@@ -350,16 +350,42 @@ fn of_two_packages_staged_by_two_roles_the_older_one_comes_too_late() {
     );
 }
 
+/// The subscription under another IMSI: the same number with another length of the MNC, and another number.
+fn renamed(iccid: &str) -> [Profile; 2] {
+    [(IMSI, 3), ("001010000000009", 2)].map(|(digits, mnc_length)| Profile {
+        imsi: imsi(digits, mnc_length).unwrap(),
+        ..profile(iccid)
+    })
+}
+
 #[test]
-fn one_subscription_cannot_be_installed_twice() {
+fn one_k_cannot_be_installed_twice() {
     let (mut device, operator) = Device::provisioned();
-    let package = operator.seal(&mut device, profile(SECOND), 2);
-    let refusal = device.install(&package, [2; 16]).unwrap_err();
-    assert!(matches!(
-        refusal,
-        Refusal::Package(PackageFault::Field { name, .. }) if name == "imsi"
-    ));
+    for (twin, sequence) in renamed(SECOND)
+        .into_iter()
+        .chain([profile(SECOND)])
+        .zip(2..)
+    {
+        let package = operator.seal(&mut device, twin, sequence);
+        let refusal = device.install(&package, [2; 16]).unwrap_err();
+        assert!(matches!(
+            refusal,
+            Refusal::Package(PackageFault::Field { name, .. }) if name == "k"
+        ));
+    }
     assert_eq!(profiles(&mut device).len(), 1);
+}
+
+#[test]
+fn a_used_autn_stays_used_under_another_imsi() {
+    let (mut device, operator) = Device::provisioned();
+    assert!(authenticates(&mut device, 5 * 32));
+    for (renamed, sequence) in renamed(ICCID).into_iter().zip(2..) {
+        let package = operator.seal(&mut device, renamed, sequence);
+        device.install(&package, [2; 16]).unwrap();
+        assert!(!authenticates(&mut device, 5 * 32));
+    }
+    assert!(authenticates(&mut device, 6 * 32));
 }
 
 #[test]

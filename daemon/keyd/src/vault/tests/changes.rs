@@ -233,7 +233,7 @@ fn an_empty_slot_is_no_profile() {
 }
 
 #[test]
-fn two_profiles_never_share_imsi_and_k() {
+fn two_profiles_never_share_a_k() {
     let (_, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1)]).unwrap();
     let twin = Change::Install {
@@ -246,7 +246,7 @@ fn two_profiles_never_share_imsi_and_k() {
         enabled: true,
     };
     let refused = commit(&mut vault, vec![twin]).unwrap_err();
-    assert!(matches!(refused, CommitError::DuplicateSubscription));
+    assert!(matches!(refused, CommitError::DuplicateKey));
     assert_eq!(vault.profiles().count(), 1);
 }
 
@@ -256,9 +256,9 @@ fn a_transaction_touches_a_bounded_number_of_records() {
     let mut changes = Vec::new();
     for round in 0..6 {
         for n in 1..=3 {
-            // Each install in place of another subscription leaves a tombstone.
+            // Each install in place of another K leaves a tombstone.
             let profile = Profile {
-                k: K::new([100 + round; 16]),
+                k: K::new([100 + 3 * round + n; 16]),
                 ..profile(n)
             };
             let sequence = u64::from(round) * 3 + u64::from(n);
