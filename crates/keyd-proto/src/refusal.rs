@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::requests::{RequestKind, Role};
 
-/// Why a request was refused. Nothing changed in keyd.
+/// Why a request was refused. Nothing changed in keyd, but for [`Refusal::Storage`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// Another protocol version was expected.
@@ -97,7 +97,8 @@ pub enum Refusal {
     NoDeviceCertificate,
     /// The certificate is not for the device key.
     CertificateKey,
-    /// The storage failed; keyd exits, and systemd starts it on the stored state.
+    /// The storage failed, and whether the change is stored is open: keyd exits, and systemd starts it on
+    /// the stored state.
     Storage,
     /// The key memory is used up.
     OutOfMemory,

@@ -38,6 +38,8 @@ impl std::fmt::Display for Lost {
 pub fn refusal<T>(result: Result<T, Error>) -> Result<Result<T, Refused>, Lost> {
     match result {
         Ok(answer) => Ok(Ok(answer)),
+        // keyd ends with it, and what it has stored shows at the next start.
+        Err(error @ Error::Refused(Refusal::Storage)) => Err(Lost(error)),
         Err(Error::Refused(refusal)) => Ok(Err(Refused::ByKeyd(refusal))),
         Err(error @ Error::TooLong { .. }) => Ok(Err(Refused::TooLong(error))),
         Err(error) => Err(Lost(error)),
@@ -125,7 +127,6 @@ pub fn sim_result(refused: &Refused) -> SimResult {
         },
         Refusal::TooLong { .. } | Refusal::Malformed { .. } => SimResult::EnvelopeMalformed,
         Refusal::StoreFull { .. } => SimResult::NoSpace,
-        Refusal::Storage => SimResult::StorageError,
         _ => SimResult::Internal,
     }
 }
@@ -158,5 +159,17 @@ pub fn sim_state(status: &StatusAnswer, last: SimResult) -> SimState {
                 + counters.packet_mac_rejected,
         ),
         ..SimState::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_whose_storage_failed_may_stand_and_is_not_taken_for_refused() {
+        let commit = |fault| refusal::<()>(Err(Error::Refused(fault)));
+        assert!(matches!(commit(Refusal::Storage), Err(Lost(_))));
+        assert!(matches!(commit(Refusal::NoProfile), Ok(Err(_))));
     }
 }
