@@ -2,7 +2,7 @@
 //!
 //! An AF_UNIX stream carries one JSON object a line. The client sends one [`Command`]; netd answers
 //! with [`Event`]s as things happen, the last of which is [`Event::Done`] or [`Event::Failed`], and
-//! closes. No line is longer than [`MAX_LINE`] octets.
+//! closes. A client that closes first gives up: an authentication ends, a bootstrap goes on. No line is longer than [`MAX_LINE`] octets.
 
 use std::{
     fmt,
@@ -294,7 +294,11 @@ impl Control {
         if line.len() > MAX_LINE {
             return Err(Error::TooLong);
         }
-        stream.write_all(&line).map_err(Error::Socket)?;
+        match stream.write_all(&line) {
+            // netd may have turned us away already; what it said can still be read.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            sent => sent.map_err(Error::Socket)?,
+        }
         Ok(Self {
             stream: BufReader::new(stream),
             ended: false,

@@ -16,7 +16,7 @@ Exit status: 0 done; 64 usage; 65 bad data; 66 no such file; 69 a daemon or serv
 #[derive(Debug, Parser)]
 #[command(name = "softsimctl", version, after_help = ENVIRONMENT)]
 pub struct Arguments {
-    /// Print JSON: one object, or one a line where a command reports as it goes.
+    /// Print JSON: one object, or one a line where a command reports as it goes; a failure on standard error.
     #[arg(long, global = true)]
     pub json: bool,
     /// What to do.

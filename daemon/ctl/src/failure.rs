@@ -60,6 +60,15 @@ impl Failure {
         Self::new(CANNOT_CREATE, format!("{}: {error}", path.display()))
     }
 
+    /// For programs.
+    pub fn to_json(&self) -> serde_json::Value {
+        serde_json::json!({
+            "error": self.message,
+            "hint": self.hint,
+            "status": self.status,
+        })
+    }
+
     fn advise(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
@@ -113,6 +122,8 @@ fn refused(refusal: &Refusal) -> Failure {
             Failure::new(PROTOCOL, message)
                 .advise("softsimctl and softsim-keyd must be of the same release")
         }
+        Refusal::Field { name, .. } if name == "certificate" => Failure::new(DATA, message)
+            .advise("openssl x509 -req makes version 3 only where -extfile names extensions"),
         Refusal::Package(_)
         | Refusal::Field { .. }
         | Refusal::TooLong { .. }

@@ -224,9 +224,13 @@ pub fn list(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
     let profiles = Connection::connect(&sockets.admin)?
         .call(&ListProfiles {})?
         .profiles;
-    output.result(&json!({ "profiles": profiles_json(&profiles) }), || {
-        profiles_text(&profiles)
-    })?;
+    output.result(
+        &json!({ "profiles": profiles_json(&profiles) }),
+        || match profiles.is_empty() {
+            true => "no profiles\n".into(),
+            false => profiles_text(&profiles),
+        },
+    )?;
     Ok(())
 }
 

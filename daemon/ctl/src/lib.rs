@@ -38,7 +38,10 @@ pub fn main() -> ExitCode {
     match run(&arguments.command, &Sockets::from_env(), &mut output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("softsimctl: {failure}");
+            match arguments.json {
+                true => eprintln!("{}", failure.to_json()),
+                false => eprintln!("softsimctl: {failure}"),
+            }
             ExitCode::from(failure.status)
         }
     }

@@ -146,6 +146,17 @@ fn status_is_one_object_and_says_why_netd_is_missing() {
 }
 
 #[test]
+fn a_failure_is_one_object_too() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = softsimctl(directory.path(), &["profile", "list", "--json"]);
+    let value: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(value["status"], 69);
+    assert_eq!(output.status.code(), Some(69));
+    assert!(value["error"].as_str().unwrap().contains("admin.sock"));
+    assert!(value["hint"].as_str().unwrap().contains("running?"));
+}
+
+#[test]
 fn enrol_takes_out_the_request_and_the_statement_of_keys_that_exist() {
     let directory = tempfile::tempdir().unwrap();
     keyd(&directory.path().join("admin.sock"), |kind, _| match kind {

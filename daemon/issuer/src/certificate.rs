@@ -19,6 +19,8 @@ pub struct DeviceCertificate {
 pub enum CertificateError {
     /// It is no X.509 version 3 certificate.
     Malformed,
+    /// It is one of an older version.
+    Version,
     /// Its key isn't a P-256 key.
     Key,
     /// An authority's certificate is malformed.
@@ -35,6 +37,10 @@ impl fmt::Display for CertificateError {
         match self {
             Self::Malformed => f.write_str(
                 "expected an X.509 version 3 certificate in PEM or DER, came other octets",
+            ),
+            Self::Version => f.write_str(
+                "expected an X.509 version 3 certificate, came an older version \
+                 (openssl x509 -req makes version 3 only where -extfile names extensions)",
             ),
             Self::Key => f.write_str("expected a P-256 key in the certificate, came another"),
             Self::Authority => {
@@ -62,7 +68,10 @@ impl DeviceCertificate {
             .into_iter()
             .next()
             .ok_or(CertificateError::Malformed)?;
-        let certificate = EndEntityCert::try_from(&der).map_err(|_| CertificateError::Malformed)?;
+        let certificate = EndEntityCert::try_from(&der).map_err(|error| match error {
+            webpki::Error::UnsupportedCertVersion => CertificateError::Version,
+            _ => CertificateError::Malformed,
+        })?;
         let key = VerifyingKey::from_public_key_der(&certificate.subject_public_key_info())
             .map_err(|_| CertificateError::Key)?;
         Ok(Self { der, key })
@@ -188,6 +197,26 @@ mod tests {
         assert_eq!(
             DeviceCertificate::parse(certificate.der()).unwrap_err(),
             CertificateError::Key
+        );
+    }
+
+    /// As `openssl x509 -req` makes it without extensions.
+    const VERSION_1: &str = "\
+-----BEGIN CERTIFICATE-----
+MIIBHDCBwwIULOxotRprrANOH9vZ3kgk8BfFOsowCgYIKoZIzj0EAwIwETEPMA0G
+A1UEAwwGZGV2aWNlMB4XDTI2MTEyMjEyMTI1NFoXDTM2MTExOTEyMTI1NFowETEP
+MA0GA1UEAwwGZGV2aWNlMFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEyjzB8oKb
+ZdNlPVzdwex968G2SjIuC83fJK/gX6i2ijT/BhbH/b53dOw2CLx7H7xdGYDRn7hA
+tJYZWa/IgkBC/TAKBggqhkjOPQQDAgNIADBFAiEAw1rsi7c9/d9rg4slIO4Uo6rH
+cVZX6Hfu2lmLqnNzUmECIGVBMmuwHE6XB26jZ+sAWgPi9MSUMQnGhqwAfKu3o0rf
+-----END CERTIFICATE-----
+";
+
+    #[test]
+    fn a_certificate_of_version_1_is_told_from_other_octets() {
+        assert_eq!(
+            DeviceCertificate::parse(VERSION_1.as_bytes()).unwrap_err(),
+            CertificateError::Version
         );
     }
 

@@ -1,7 +1,8 @@
 //! The control socket: one command a connection, events until it is done (`softsim_client::netd`).
 
 use std::{
-    fs, io,
+    fs,
+    io::{self, Write},
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
         net::UnixListener as StdUnixListener,
@@ -17,7 +18,10 @@ use softsim_client::netd::{
 use softsim_sandbox::process;
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
-    net::{UnixListener, UnixStream},
+    net::{
+        UnixListener, UnixStream,
+        unix::{ReadHalf, WriteHalf},
+    },
     sync::{Mutex, Semaphore, mpsc, oneshot, watch},
     time::timeout,
 };
@@ -78,10 +82,15 @@ pub async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
         let uid = stream.peer_cred()?.uid();
         if uid != 0 && uid != process::uid() && !control.uids.contains(&uid) {
             tracing::warn!(uid, "control connection refused");
+            let reason =
+                format!("expected root, netd's user or one of control_uids, came uid {uid}");
+            turn_away(stream, Fault::new(Failure::Refused, reason));
             continue;
         }
         let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
             tracing::warn!(uid, "too many control connections");
+            let reason = format!("{MAX_CLIENTS} other commands are being carried out");
+            turn_away(stream, Fault::new(Failure::Busy, reason));
             continue;
         };
         let control = Arc::clone(&control);
@@ -91,6 +100,18 @@ pub async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
             }
             drop(place);
         });
+    }
+}
+
+/// Says why nothing will be done, where that can be said at once.
+fn turn_away(stream: UnixStream, Fault { failure, reason }: Fault) {
+    let told = stream.into_std().and_then(|mut stream| {
+        let mut line = serde_json::to_vec(&Event::Failed { failure, reason })?;
+        line.push(b'\n');
+        stream.write_all(&line)
+    });
+    if let Err(error) = told {
+        tracing::debug!(%error, "control connection");
     }
 }
 
@@ -108,13 +129,22 @@ impl Control {
                 Err(fault) => Err(fault),
             }
         };
-        tokio::pin!(work);
+        let (mut reader, mut stream) = stream.split();
+        let left = end_of(&mut reader);
+        tokio::pin!(work, left);
         let result = loop {
-            tokio::select! {
+            let listening = tokio::select! {
                 // Events that came before the result are told before it.
                 biased;
-                Some(event) = queue.recv() => write(&mut stream, &event).await?,
+                Some(event) = queue.recv() => write(&mut stream, &event).await.is_ok(),
                 result = &mut work => break result,
+                () = &mut left => false,
+            };
+            if !listening {
+                // An authentication sees that nobody listens, and ends in good order.
+                queue.close();
+                _ = work.await;
+                return Ok(());
             }
         };
         while let Ok(event) = queue.try_recv() {
@@ -203,7 +233,13 @@ async fn read_command(stream: &mut UnixStream) -> io::Result<Result<Command, Fau
     Ok(command.map_err(|reason| Fault::new(Failure::Command, reason)))
 }
 
-async fn write(stream: &mut UnixStream, event: &Event) -> io::Result<()> {
+/// Waits until the client closes, whatever else it sends.
+async fn end_of(stream: &mut ReadHalf<'_>) {
+    let mut ignored = [0; 64];
+    while stream.read(&mut ignored).await.is_ok_and(|came| came > 0) {}
+}
+
+async fn write(stream: &mut WriteHalf<'_>, event: &Event) -> io::Result<()> {
     let mut line = serde_json::to_vec(event)?;
     line.push(b'\n');
     stream.write_all(&line).await

@@ -20,7 +20,7 @@ use softsim_eap::{
 use softsim_sandbox::random;
 use tokio::{
     net::UdpSocket,
-    time::{Duration, sleep_until, timeout},
+    time::{Duration, sleep_until},
 };
 
 use crate::{
@@ -70,19 +70,14 @@ pub async fn run(
         socket: connected(server).await.map_err(network)?,
         radius: client,
         peer: Peer::new(config),
+        started: Instant::now(),
         handle: None,
         synchronised: false,
         refused: None,
         server_msk: None,
     };
-    let started = Instant::now();
-    let result = match timeout(LONGEST, exchange.run()).await {
-        Ok(result) => result,
-        Err(_) => Err(Fault::new(
-            Failure::Unavailable,
-            "the server draws the authentication out",
-        )),
-    };
+    let started = exchange.started;
+    let result = exchange.run().await;
     let microseconds = started.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
     let result = match result {
         Ok(()) => exchange.compare_msk().await,
@@ -104,6 +99,7 @@ struct Exchange<'a> {
     socket: UdpSocket,
     radius: radius::Client,
     peer: Peer,
+    started: Instant,
     /// keyd's session with the keys of the last challenge.
     handle: Option<u32>,
     synchronised: bool,
@@ -152,7 +148,8 @@ impl Exchange<'_> {
         Ok(None)
     }
 
-    /// Waits for an answer that can be believed, and gives it to the peer.
+    /// Waits for an answer that can be believed, and gives it to the peer. Only here an authentication can
+    /// be cut short: keyd is never left in the middle of a request.
     async fn receive(&mut self) -> Result<(), Fault> {
         let mut datagram = [0; MAX_DATAGRAM];
         loop {
@@ -177,11 +174,17 @@ impl Exchange<'_> {
                     Some(radius::Timeout::Retransmit(datagram)) => self.send(&datagram).await?,
                     Some(radius::Timeout::GaveUp) => {
                         return Err(self.unreachable(
-                            "the RADIUS server doesn't answer, as it does if it has another secret",
+                            "no answer: no RADIUS server is there, it doesn't know this client, or it has another secret",
                         ));
                     }
                     None => {}
                 },
+                () = sleep_until((self.started + LONGEST).into()) => {
+                    return Err(self.unreachable("the server draws the authentication out"));
+                }
+                () = self.progress.abandoned() => {
+                    return Err(Fault::new(Failure::Command, "whoever asked has left"));
+                }
             }
         }
     }
@@ -319,7 +322,7 @@ impl Exchange<'_> {
 
     async fn close_session(&mut self) -> Result<(), Fault> {
         if let Some(handle) = self.handle.take() {
-            // keyd forgets sessions by itself, too; only its loss matters.
+            // Only the loss of keyd matters: it forgets the handle with the connection.
             let _ = refusal(self.keyd.call(&CloseSession { handle }).await)?;
         }
         Ok(())

@@ -47,6 +47,11 @@ impl Progress {
         });
     }
 
+    /// Waits until nobody listens any more.
+    pub async fn abandoned(&self) {
+        self.events.closed().await;
+    }
+
     fn tell(&self, event: Event) {
         // Whoever doesn't read, or left, misses something; what was commanded goes on.
         let _ = self.events.try_send(event);

@@ -230,6 +230,25 @@ fn bootstrap_server(directory: &Path) -> String {
 }
 
 #[test]
+fn one_client_too_many_is_told_so_and_served_once_there_is_room() {
+    let (netd, _keyd) = Netd::start("");
+    let silent: Vec<_> = (0..16)
+        .map(|_| UnixStream::connect(&netd.control).unwrap())
+        .collect();
+    let event = netd.run(&netd::Command::Status {}).unwrap();
+    let Event::Failed { failure, .. } = event else {
+        panic!("{event:?}")
+    };
+    assert_eq!(failure, Failure::Busy);
+    drop(silent);
+    let served = || netd.run(&netd::Command::Status {});
+    let end = Instant::now() + Duration::from_secs(20);
+    while !matches!(served(), Some(Event::Done { .. })) {
+        assert!(Instant::now() < end, "no place became free");
+    }
+}
+
+#[test]
 fn a_bootstrap_without_a_server_or_a_certificate_says_so() {
     let failed = |netd: &Netd| match netd.run(&netd::Command::Bootstrap {}).unwrap() {
         Event::Failed { reason, .. } => reason,
@@ -296,6 +315,15 @@ fn an_authentication_begins_with_the_identity_that_keyd_gives() {
         panic!("{busy:?}")
     };
     assert_eq!(failure, Failure::Busy);
+    // Whoever leaves makes room.
+    drop(events);
+    let end = Instant::now() + Duration::from_secs(20);
+    let mut busy = true;
+    while busy && Instant::now() < end {
+        let mut next = Control::run(&netd.control, &command).unwrap();
+        busy = matches!(next.next(), Some(Ok(Event::Failed { .. })));
+    }
+    assert!(!busy);
     drop(keyd);
 }
 

@@ -91,9 +91,31 @@ impl fmt::Display for Error {
             Self::Server(fault) => write!(f, "the server's certificate: {fault}"),
             Self::Signature(error) => write!(f, "the handshake wasn't signed: {error}"),
             Self::TimedOut => f.write_str("the server doesn't answer"),
-            Self::Alert(description) => write!(f, "the server sent alert {description}"),
+            Self::Alert(description) => write!(
+                f,
+                "the server refused with alert {description} ({})",
+                alert_name(*description)
+            ),
             Self::Protocol(error) => write!(f, "DTLS: {error}"),
         }
+    }
+}
+
+/// What an alert says, for those that a client with a certificate meets (RFC 5246 §7.2.2).
+fn alert_name(description: u8) -> &'static str {
+    match description {
+        40 => "handshake_failure: no common cipher suite, or it expected another certificate",
+        42 => "bad_certificate: it doesn't take the device certificate",
+        43 => "unsupported_certificate: it doesn't take this kind of device certificate",
+        44 => "certificate_revoked: the device certificate",
+        45 => "certificate_expired: the device certificate",
+        46 => "certificate_unknown: it doesn't take the device certificate",
+        48 => "unknown_ca: it doesn't trust whoever issued the device certificate",
+        49 => "access_denied: it knows the device and lets it do nothing",
+        51 => "decrypt_error: the signature or Finished didn't verify",
+        70 => "protocol_version: it doesn't speak DTLS 1.2",
+        80 => "internal_error: its own fault",
+        _ => "see RFC 5246 section 7.2.2",
     }
 }
 

@@ -36,9 +36,14 @@ impl fmt::Display for TrustFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("it can't be read"),
-            Self::NotPinned => f.write_str("it is not the one that was expected"),
-            Self::Path(reason) => write!(f, "no trust anchor vouches for it: {reason}"),
-            Self::Name { expected } => write!(f, "expected one for {expected}"),
+            Self::NotPinned => f.write_str("expected the pinned one, came another"),
+            Self::Path(reason) => write!(
+                f,
+                "expected one that a trust anchor vouches for, came another: {reason}"
+            ),
+            Self::Name { expected } => {
+                write!(f, "expected one for {expected}, came one for other names")
+            }
         }
     }
 }
