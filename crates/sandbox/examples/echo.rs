@@ -29,7 +29,7 @@ fn run(mut args: Args) -> ! {
     let memory = memory::key_memory();
     log::line(
         6,
-        format!("landlock ABI {abi}, {calls} calls, key memory {memory}").as_bytes(),
+        format_args!("landlock ABI {abi}, {calls} calls, key memory {memory}"),
     );
 
     loop {

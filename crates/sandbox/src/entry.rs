@@ -5,7 +5,6 @@
 
 use std::arch::asm;
 use std::ffi::{CStr, c_char, c_int};
-use std::fmt::{self, Write};
 use std::panic;
 use std::ptr;
 
@@ -217,14 +216,13 @@ fn raise_lock_limit() {
 
 /// Tells where a panic happened. Its message stays unsaid: it may hold a secret.
 fn report(location: Option<&panic::Location<'_>>) -> ! {
-    let mut line = Line::default();
-    let written = match location {
-        Some(location) => write!(line, "panic at {}:{}", location.file(), location.line()),
-        None => write!(line, "panic"),
-    };
-    // A path that doesn't fit is cut off.
-    let (Ok(()) | Err(fmt::Error)) = written;
-    log::line(CRITICAL, &line.text[..line.length]);
+    match location {
+        Some(location) => {
+            let (file, line) = (location.file(), location.line());
+            log::line(CRITICAL, format_args!("panic at {file}:{line}"));
+        }
+        None => log::line(CRITICAL, "panic"),
+    }
     process::exit(EXIT_PANIC)
 }
 
@@ -240,35 +238,6 @@ fn require(fulfilled: bool, otherwise: &str) {
 }
 
 fn fatal(text: &str) -> ! {
-    log::line(CRITICAL, text.as_bytes());
+    log::line(CRITICAL, text);
     process::exit(EXIT_SYSTEM)
-}
-
-/// A text without an allocation.
-struct Line {
-    text: [u8; 256],
-    length: usize,
-}
-
-impl Default for Line {
-    fn default() -> Line {
-        Line {
-            text: [0; 256],
-            length: 0,
-        }
-    }
-}
-
-impl Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.text[self.length..];
-        let fitting = text.len().min(room.len());
-        room[..fitting].copy_from_slice(&text.as_bytes()[..fitting]);
-        self.length += fitting;
-        if fitting == text.len() {
-            Ok(())
-        } else {
-            Err(fmt::Error)
-        }
-    }
 }

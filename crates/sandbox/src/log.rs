@@ -1,5 +1,6 @@
 //! Log lines on standard error that never make the process wait.
 
+use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use crate::poll;
@@ -13,21 +14,41 @@ static DROPPED: AtomicU64 = AtomicU64::new(0);
 ///
 /// A reader that is too slow must not hold up an authentication: where the descriptor can't take
 /// the line at once, the line is dropped and counted. Text beyond 1 KiB is cut off, and control
-/// characters become `?`, so that one call is one line.
-pub fn line(level: u8, text: &[u8]) {
-    let mut buffer = [0; LINE];
-    buffer[..3].copy_from_slice(&[b'<', b'0' + level.min(7), b'>']);
-    let length = text.len().min(LINE - 4);
-    for (slot, octet) in buffer[3..].iter_mut().zip(&text[..length]) {
-        *slot = if octet.is_ascii_control() {
-            b'?'
-        } else {
-            *octet
-        };
-    }
-    buffer[3 + length] = b'\n';
-    if !write_now(&buffer[..length + 4]) {
+/// characters become `?`, so that one call is one line. Nothing is allocated.
+pub fn line(level: u8, text: impl fmt::Display) {
+    let mut line = Line {
+        octets: [0; LINE],
+        length: 3,
+    };
+    line.octets[..3].copy_from_slice(&[b'<', b'0' + level.min(7), b'>']);
+    // What doesn't fit is cut off.
+    let (Ok(()) | Err(fmt::Error)) = write!(line, "{text}");
+    line.octets[line.length] = b'\n';
+    if !write_now(&line.octets[..=line.length]) {
         DROPPED.fetch_add(1, Relaxed);
+    }
+}
+
+/// A line that always has room for its newline.
+struct Line {
+    octets: [u8; LINE],
+    length: usize,
+}
+
+impl Write for Line {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for octet in text.bytes() {
+            if self.length + 1 == LINE {
+                return Err(fmt::Error);
+            }
+            self.octets[self.length] = if octet.is_ascii_control() {
+                b'?'
+            } else {
+                octet
+            };
+            self.length += 1;
+        }
+        Ok(())
     }
 }
 

@@ -1,6 +1,6 @@
 //! What keyd says in its log: fixed forms with a level, made without an allocation, none with a secret.
 
-use core::fmt::{self, Write as _};
+use core::fmt;
 
 use softsim_keyd_proto::{AutnFault, Enforcement, HandshakeFault, PackageFault, Role};
 use softsim_sandbox::log;
@@ -82,10 +82,7 @@ impl Event<'_> {
 
     /// Writes the line; never waits.
     pub(crate) fn log(&self) {
-        let mut line = Line::default();
-        // A text that doesn't fit is cut off.
-        let (Ok(()) | Err(fmt::Error)) = write!(line, "softsim-keyd: {self}");
-        log::line(self.level(), &line.text[..line.length]);
+        log::line(self.level(), format_args!("softsim-keyd: {self}"));
     }
 }
 
@@ -146,35 +143,6 @@ impl fmt::Display for Event<'_> {
     }
 }
 
-/// A line without an allocation, as long as the log takes one.
-struct Line {
-    text: [u8; 1024],
-    length: usize,
-}
-
-impl Default for Line {
-    fn default() -> Self {
-        Self {
-            text: [0; 1024],
-            length: 0,
-        }
-    }
-}
-
-impl fmt::Write for Line {
-    fn write_str(&mut self, text: &str) -> fmt::Result {
-        let room = &mut self.text[self.length..];
-        let fitting = text.len().min(room.len());
-        room[..fitting].copy_from_slice(&text.as_bytes()[..fitting]);
-        self.length += fitting;
-        if fitting == text.len() {
-            Ok(())
-        } else {
-            Err(fmt::Error)
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -213,12 +181,5 @@ mod tests {
         };
         assert!(event.to_string().starts_with("NOT CONFINED"));
         assert_eq!(event.level(), WARNING);
-    }
-
-    #[test]
-    fn a_long_line_is_cut_and_not_lost() {
-        let mut line = Line::default();
-        assert!(write!(line, "{}", "x".repeat(2000)).is_err());
-        assert_eq!(line.length, line.text.len());
     }
 }

@@ -64,7 +64,7 @@ pub(crate) fn serve() {
     let large = vec![7_u8; 256 << 10];
     assert!(Vec::<u8>::new().try_reserve(1 << 20).is_err());
     drop(large);
-    log::line(6, b"served");
+    log::line(6, "served");
     softsim_sandbox::process::exit(0) // The files stay open: std would ask fcntl(2) first.
 }
 

@@ -53,5 +53,5 @@ fn run(args: Args) -> ! {
 
 /// Says on standard error that from here on the sandbox is closed.
 fn confined() {
-    log::line(6, b"confined");
+    log::line(6, "confined");
 }

@@ -82,7 +82,7 @@ pub(crate) fn drop_user(id: &str) {
 /// Writes so many lines of the greatest length, and tells how many were dropped.
 pub(crate) fn log_lines(count: &str) {
     for _ in 0..count.parse().expect("a number") {
-        log::line(9, &[b'\n'; 5000]);
+        log::line(9, "\n".repeat(5000));
     }
     println!("{}", log::dropped());
 }
