@@ -105,6 +105,27 @@ impl Secret {
     }
 }
 
+/// The names of the secrets of which a half stands in `octets`, as it is or in hexadecimal.
+pub fn found_in(octets: &[u8], secrets: &[Secret]) -> Vec<&'static str> {
+    let folded = octets.to_ascii_lowercase();
+    let stands = |half: &[u8]| {
+        let hex = hex::encode(half);
+        octets.windows(half.len()).any(|window| window == half)
+            || folded
+                .windows(hex.len())
+                .any(|window| window == hex.as_bytes())
+    };
+    let halves = |secret: &&Secret| {
+        let (front, back) = secret.octets.split_at(secret.octets.len() / 2);
+        stands(front) || stands(back)
+    };
+    secrets
+        .iter()
+        .filter(halves)
+        .map(|secret| secret.name)
+        .collect()
+}
+
 /// A profile file with a random subscription of the test network 001-01.
 pub fn random_profile() -> Zeroizing<String> {
     let digits = |count| {
@@ -134,6 +155,20 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn a_secret_is_found_whole_or_halved_as_octets_or_as_hexadecimal() {
+        let secret = Secret {
+            name: "K",
+            octets: Zeroizing::new(b"\x01\xab\x02\xcd".to_vec()),
+        };
+        let secrets = [secret];
+        for hidden in [&b"..\x01\xab.."[..], b"..\x02\xcd", b"k=01AB", b"02cd"] {
+            assert_eq!(found_in(hidden, &secrets), ["K"]);
+        }
+        assert!(found_in(b"\x01 \xab 01 ab cd02", &secrets).is_empty());
+        assert!(found_in(b"", &secrets).is_empty());
+    }
 
     #[test]
     fn a_random_profile_is_one_and_no_two_are_the_same() {
