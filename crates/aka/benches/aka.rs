@@ -1,4 +1,5 @@
-//! What AKA costs: Milenage beside the block encryptions it can't do without, and the EAP key schedule.
+//! What AKA costs: Milenage and TUAK beside the block encryptions and permutations they can't do without, and the
+//! EAP key schedule.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;
@@ -9,7 +10,8 @@ use criterion::{Criterion, criterion_group, criterion_main};
 use softsim_aka::eap::{AkaPrimeKeys, at_mac};
 use softsim_aka::kdf::{NetworkName, ck_ik_prime};
 use softsim_aka::{
-    AlgorithmSet, Amf, Ck, CkPrime, Ik, IkPrime, K, KAut, Milenage, Opc, Rand, Sqn, SqnXorAk,
+    AlgorithmSet, Amf, Ck, CkPrime, Ik, IkPrime, K, K256, KAut, Milenage, Opc, Rand, Sqn, SqnXorAk,
+    Topc, Tuak, TuakKey, TuakParameters,
 };
 
 /// One key schedule, and TEMP twice with OUT1 to OUT4: what the USIM computes for one AUTN.
@@ -47,6 +49,39 @@ fn milenage(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Two permutations: what the USIM computes for one AUTN, with the shorter and the longer K.
+fn tuak(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("tuak");
+    let (topc, rand) = (Topc::new([0xbd; 32]), Rand::new([0x42; 16]));
+    let keys = [
+        ("128", TuakKey::K(K::new([0xab; 16]))),
+        ("256", TuakKey::K256(K256::new([0xab; 32]))),
+    ];
+    for (bits, k) in &keys {
+        group.bench_function(format!("f1 to f5, K of {bits} bits"), |b| {
+            b.iter(|| {
+                let tuak = Tuak::new(black_box(k), &topc, TuakParameters::default());
+                let output = tuak.f2345(black_box(&rand));
+                let mac = tuak.f1(
+                    &rand,
+                    output.ak.reveal(SqnXorAk::new([0; 6])),
+                    Amf::new([0x80, 0]),
+                );
+                black_box((output, mac))
+            });
+        });
+    }
+    group.bench_function("floor: two permutations", |b| {
+        let keccak = keccak::Keccak::new();
+        b.iter(|| {
+            let mut lanes = black_box([0x42; 25]);
+            keccak.with_f1600(|f1600| (0..2).for_each(|_| f1600(&mut lanes)));
+            black_box(lanes)
+        });
+    });
+    group.finish();
+}
+
 fn key_schedule(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("eap-aka-prime");
     let wlan = NetworkName::new(b"WLAN").unwrap();
@@ -66,5 +101,5 @@ fn key_schedule(criterion: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, milenage, key_schedule);
+criterion_group!(benches, milenage, tuak, key_schedule);
 criterion_main!(benches);

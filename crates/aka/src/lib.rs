@@ -13,16 +13,22 @@
 //! Every type that holds a secret prints as `[redacted]`, compares in constant time and is wiped when dropped.
 #![no_std]
 
+mod credentials;
 pub mod eap;
 pub mod kdf;
 mod milenage;
+mod tuak;
 mod types;
+mod xor;
 
+pub use credentials::{Credentials, Functions};
 pub use milenage::Milenage;
+pub use tuak::{ResLength, Tuak, TuakKey, TuakParameters};
 pub use types::{
-    Ak, Amf, Autn, Auts, Ck, CkPrime, Emsk, Ik, IkPrime, K, KAut, KEncr, KRe, Mac, Msk, Op, Opc,
-    Rand, Res, Sqn, SqnXorAk, WrongLength,
+    Ak, Amf, Autn, Auts, Ck, CkPrime, Emsk, Ik, IkPrime, K, K256, KAut, KEncr, KRe, Mac, Msk, Op,
+    Opc, Rand, Res, Sqn, SqnXorAk, Top, Topc, WrongLength,
 };
+pub use xor::Xor;
 
 /// What f2 to f5 make of one RAND.
 #[derive(Debug)]

@@ -113,12 +113,18 @@ macro_rules! public {
 }
 
 secret! {
-    /// The subscriber key.
+    /// The subscriber key, of 128 bits.
     K(16);
+    /// A subscriber key of 256 bits, which only TUAK takes.
+    K256(32);
     /// The operator variant algorithm configuration field of Milenage.
     Op(16);
     /// OP as encrypted under one K.
     Opc(16);
+    /// The operator variant algorithm configuration field of TUAK.
+    Top(32);
+    /// TOP as derived for one K.
+    Topc(32);
     /// The cipher key.
     Ck(16);
     /// The integrity key.

@@ -1,10 +1,12 @@
-//! The published vectors of Milenage and EAP-AKA', and a recorded authentication of hostapd 2.10.
+//! The published vectors of Milenage, XOR and EAP-AKA', and a recorded authentication of hostapd 2.10.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use serde_json::Value;
 use softsim_aka::eap::{AT_MAC_LENGTH, AkaPrimeKeys, at_mac, verify_at_mac};
 use softsim_aka::kdf::{BadNetworkName, NetworkName, ck_ik_prime};
-use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Ck, Ik, K, KAut, Milenage, Op, Opc, Rand, Sqn};
+use softsim_aka::{
+    AlgorithmSet, Amf, Autn, Auts, Ck, Ik, K, KAut, Milenage, Op, Opc, Rand, Sqn, Xor,
+};
 
 fn cases(file: &str) -> Vec<Value> {
     let path = format!("{}/../../tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
@@ -73,6 +75,42 @@ fn milenage_computes_the_test_sets_of_ts_35_208() {
         );
         assert_eq!(auts.mac_s(), mac_s, "{name}: MAC-S");
     }
+}
+
+#[test]
+fn xor_computes_what_other_implementations_of_ts_34_108_do() {
+    let cases = cases("xor_ts34108.json");
+    assert_eq!(cases.len(), 2);
+    for case in &cases {
+        let name = case["name"].as_str().unwrap();
+        let xor = Xor::new(&K::new(fixed(case, "k")));
+        let rand = Rand::new(fixed(case, "rand"));
+        let sqn = Sqn::from_bytes(fixed(case, "sqn"));
+        let amf = Amf::new(fixed(case, "amf"));
+        let output = xor.f2345(&rand);
+        let mac_a = xor.f1(&rand, sqn, amf);
+        assert_eq!(mac_a.as_bytes()[..], octets(case, "f1"), "{name}: f1");
+        assert_eq!(output.res.as_bytes(), octets(case, "f2"), "{name}: f2");
+        assert_eq!(output.ck.as_bytes()[..], octets(case, "f3"), "{name}: f3");
+        assert_eq!(output.ik.as_bytes()[..], octets(case, "f4"), "{name}: f4");
+        assert_eq!(output.ak.as_bytes()[..], octets(case, "f5"), "{name}: f5");
+        let autn = Autn::from_parts(output.ak.conceal(sqn), amf, &mac_a);
+        assert_eq!(autn.as_bytes()[..], octets(case, "autn"), "{name}: AUTN");
+    }
+    let case = &cases[1];
+    let xor = Xor::new(&K::new(fixed(case, "k")));
+    let rand = Rand::new(fixed(case, "rand"));
+    let mac_s = xor.f1_star(
+        &rand,
+        Sqn::from_bytes(fixed(case, "sqn")),
+        Amf::new(fixed(case, "amf")),
+    );
+    assert_eq!(mac_s.as_bytes()[..], octets(case, "f1star"), "f1*");
+    assert_eq!(
+        xor.f5_star(&rand).as_bytes()[..],
+        octets(case, "f5star"),
+        "f5*"
+    );
 }
 
 #[test]
