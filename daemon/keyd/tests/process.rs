@@ -10,152 +10,33 @@ mod fixture;
 #[allow(dead_code)]
 #[path = "keyd/home_network.rs"]
 mod home_network;
+#[allow(dead_code)]
+#[path = "keyd/host.rs"]
+mod host;
 #[path = "keyd/over_the_socket.rs"]
 mod over_the_socket;
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Read};
+use std::io::BufRead;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixDatagram;
-use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use softsim_client::keyd::{Connection, Error};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    AkaAnswer, Call, KekSource, MAX_ANSWER, Refusal, RequestKind, Role, StatusAnswer, decode_answer,
+    AkaAnswer, Call, KekSource, MAX_ANSWER, Refusal, RequestKind, Role, decode_answer,
 };
 use softsim_sandbox::seqpacket::{self, Listener, Received};
 use softsim_sandbox::{poll, process};
-use tempfile::TempDir;
 
 use crate::fixture::Operator;
 use crate::home_network::{HomeNetwork, IDENTITY};
+use crate::host::{Host, PROGRAM, Running};
 use crate::over_the_socket::provision;
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
-
-/// A directory for one keyd, and how it is started there.
-struct Host {
-    directory: TempDir,
-    extra: Vec<String>,
-}
-
-/// A running keyd, killed on drop.
-struct Running {
-    child: Child,
-    log: BufReader<ChildStderr>,
-    /// The line about what is enforced.
-    first_line: String,
-}
-
-impl Host {
-    fn new() -> Self {
-        let host = Self {
-            directory: tempfile::tempdir().unwrap(),
-            extra: Vec::new(),
-        };
-        fs::write(host.path("kek"), [7; 32]).unwrap();
-        fs::set_permissions(host.path("kek"), Permissions::from_mode(0o400)).unwrap();
-        host
-    }
-
-    fn with(mut self, flag: impl Into<String>) -> Self {
-        self.extra.push(flag.into());
-        self
-    }
-
-    fn path(&self, name: &str) -> PathBuf {
-        self.directory.path().join(name)
-    }
-
-    fn command(&self) -> Command {
-        let mut command = Command::new(PROGRAM);
-        command
-            .arg("--state")
-            .arg(self.path("state"))
-            .arg("--kek-file")
-            .arg(self.path("kek"))
-            .args(&self.extra)
-            .stderr(Stdio::piped());
-        for role in Role::ALL {
-            let socket = self.path(role.name());
-            command.arg(format!("--{role}={}", socket.display()));
-        }
-        command
-    }
-
-    fn start(&self) -> Running {
-        Running::of(&mut self.command())
-    }
-
-    /// Starts it under a limit of the shell's ulimit.
-    fn start_limited(&self, limit: &str) -> Running {
-        let script = format!("ulimit {limit}; exec \"$@\"");
-        let mut shell = Command::new("sh");
-        shell
-            .args(["-c", &script, "sh", PROGRAM])
-            .args(self.command().get_args())
-            .stderr(Stdio::piped());
-        Running::of(&mut shell)
-    }
-
-    /// Runs a keyd that is to refuse its start.
-    fn refused(&self) -> Output {
-        self.command().output().unwrap()
-    }
-
-    fn connect(&self, role: Role) -> Connection {
-        Connection::connect(&self.path(role.name())).unwrap()
-    }
-
-    fn raw(&self, role: Role) -> seqpacket::Connection {
-        seqpacket::Connection::connect(&self.path(role.name())).unwrap()
-    }
-
-    fn status(&self) -> StatusAnswer {
-        self.connect(Role::Admin).call(&Status {}).unwrap()
-    }
-}
-
-impl Running {
-    fn of(command: &mut Command) -> Self {
-        let mut child = command.spawn().unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
-        let mut first_line = String::new();
-        log.read_line(&mut first_line).unwrap();
-        Self {
-            child,
-            log,
-            first_line,
-        }
-    }
-
-    fn signal(&self, name: &str) {
-        let sent = Command::new("kill")
-            .args([name, &self.child.id().to_string()])
-            .status();
-        assert!(sent.unwrap().success());
-    }
-
-    /// Ends it as a power cut would; what it said after its first line.
-    fn kill(mut self) -> String {
-        self.child.kill().unwrap();
-        let mut rest = String::new();
-        self.log.read_to_string(&mut rest).unwrap();
-        rest
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        // Gone already, or killed here.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
 
 fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()

@@ -1,0 +1,150 @@
+//! keyd is killed at random moments under load and started again on what it stored: no AUTN is
+//! accepted twice, no profile is lost, no transaction is half there.
+//!
+//! `SOFTSIM_KILLS` sets how often, `SOFTSIM_SEED` the moments.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../../../tests/common/dice.rs"]
+mod dice;
+#[allow(dead_code)]
+#[path = "keyd/fixture.rs"]
+mod fixture;
+#[allow(dead_code)]
+#[path = "keyd/home_network.rs"]
+mod home_network;
+#[allow(dead_code)]
+#[path = "keyd/host.rs"]
+mod host;
+#[path = "kill/load.rs"]
+mod load;
+#[path = "kill/replay.rs"]
+mod replay;
+#[path = "kill/store.rs"]
+mod store;
+
+use std::thread::{scope, sleep};
+use std::time::Duration;
+
+use softsim_keyd_proto::Role;
+
+use crate::dice::{Dice, number_from_env};
+use crate::host::{Host, Running};
+use crate::load::{Shared, clients};
+use crate::replay::Replays;
+use crate::store::Store;
+
+/// Kills, unless `SOFTSIM_KILLS` says otherwise.
+const KILLS: u64 = 60;
+
+/// How many clients authenticate at the same time.
+const CLIENTS: usize = 3;
+
+/// No longer than this is keyd under load, so that many kills fit into a minute.
+const LOAD: Duration = Duration::from_millis(40);
+
+/// About as long as a start takes.
+const START: Duration = Duration::from_millis(10);
+
+/// Every so many kills all profiles are enabled in turn for the replays, not only the one that is in use.
+const ALL_PROFILES: u64 = 10;
+
+/// Every so many kills everything is replayed, not only what was answered last.
+const EVERYTHING: u64 = 250;
+
+/// Replayed of each profile after each kill: what was answered last is what a kill can undo.
+const LAST: usize = 48;
+
+#[test]
+fn killed_at_any_moment_it_accepts_no_autn_twice_and_loses_no_profile() {
+    let kills = number_from_env("SOFTSIM_KILLS").unwrap_or(KILLS);
+    let mut dice = Dice::of_test("kill");
+    let host = Host::new();
+    let running = host.start();
+    let shared = Shared::new(&mut dice);
+    let mut store = Store::provisioned(&host, &shared);
+    let mut replays = Replays::default();
+    drop(running);
+
+    for kill in 1..=kills {
+        if dice.once_in(4) {
+            kill_at_start(&host, &mut dice);
+        }
+        let running = host.start();
+        store.check(&host);
+        replays.check(&host, &mut store, &shared, depth(kill, kills));
+        load_and_kill(running, &host, &shared, &mut store, &mut replays, &mut dice);
+    }
+    let _running = host.start();
+    store.check(&host);
+    store.install_missing(&host, &shared);
+    replays.check(&host, &mut store, &shared, Depth::EVERYTHING);
+    println!("kill: {kills} kills under load; {replays}; {store}");
+    assert!(replays.accepted() > kills as usize, "too little load");
+}
+
+/// How much is replayed after a kill.
+#[derive(Clone, Copy)]
+struct Depth {
+    all_profiles: bool,
+    last: usize,
+}
+
+impl Depth {
+    const EVERYTHING: Self = Self {
+        all_profiles: true,
+        last: usize::MAX,
+    };
+}
+
+fn depth(kill: u64, kills: u64) -> Depth {
+    if kill.is_multiple_of(EVERYTHING) {
+        return Depth::EVERYTHING;
+    }
+    Depth {
+        all_profiles: kill.is_multiple_of(ALL_PROFILES) || kill == kills,
+        last: LAST,
+    }
+}
+
+/// A kill before, while or just after the vault is opened.
+fn kill_at_start(host: &Host, dice: &mut Dice) {
+    let mut child = host.command().spawn().unwrap();
+    sleep(dice.shorter_than(START));
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+fn load_and_kill(
+    mut running: Running,
+    host: &Host,
+    shared: &Shared,
+    store: &mut Store,
+    replays: &mut Replays,
+    dice: &mut Dice,
+) {
+    scope(|scope| {
+        let clients = clients(scope, CLIENTS, host, shared, dice);
+        let own = dice.fork();
+        let manager = scope.spawn(|| store.change_until_killed(host, shared, own));
+        sleep(dice.shorter_than(LOAD));
+        running.child.kill().unwrap();
+        running.child.wait().unwrap();
+        for client in clients {
+            replays.add(client.join().unwrap());
+        }
+        manager.join().unwrap();
+    });
+}
+
+/// What a client asked, where keyd was killed before it answered.
+pub(crate) fn killed(error: &softsim_client::keyd::Error) -> bool {
+    use softsim_client::keyd::Error;
+    match error {
+        Error::Closed | Error::Socket(_) | Error::Connect { .. } => true,
+        Error::Refused(_) => false,
+        other => panic!("expected an answer or the end, came {other}"),
+    }
+}
+
+/// The roles that may change profiles.
+const MANAGERS: [Role; 2] = [Role::Network, Role::Admin];

@@ -1,0 +1,165 @@
+//! Clients that authenticate as fast as they can until keyd is gone.
+
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread::{Scope, ScopedJoinHandle, yield_now};
+
+use softsim_client::keyd::{Connection, Error};
+use softsim_keyd_proto::requests::{AkaPrimeChallenge, CloseSession, ExportMsk};
+use softsim_keyd_proto::{AkaAnswer, Refusal, Role};
+use softsim_profile::Profile;
+
+use crate::dice::Dice;
+use crate::fixture::profile_of;
+use crate::home_network::{HomeNetwork, IDENTITY};
+use crate::host::Host;
+use crate::killed;
+
+/// The subscriptions, and what the threads know of each other.
+pub(crate) struct Shared {
+    pub(crate) subscriptions: Vec<Subscription>,
+    /// The one that was last enabled, as far as the manager heard.
+    pub(crate) enabled: AtomicUsize,
+}
+
+/// One half of a subscription: the home network's.
+pub(crate) struct Subscription {
+    pub(crate) iccid: String,
+    imsi: String,
+    k: [u8; 16],
+    opc: [u8; 16],
+    /// The last SEQ that was given out.
+    seq: AtomicU64,
+}
+
+/// A challenge of a subscription, and what keyd said to it.
+pub(crate) struct Sent {
+    pub(crate) subscription: usize,
+    pub(crate) packet: Vec<u8>,
+    pub(crate) said: Said,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Said {
+    /// RES: the AUTN is used up.
+    Accepted,
+    /// AUTS: it was used up before.
+    Refused,
+    /// Nothing: keyd was killed, with the AUTN used or not.
+    Nothing,
+}
+
+impl Shared {
+    pub(crate) fn new(dice: &mut Dice) -> Self {
+        let subscription = |number| Subscription {
+            iccid: format!("898821100000000010{number}"),
+            imsi: format!("00101000000010{number}"),
+            k: dice.octets(),
+            opc: dice.octets(),
+            seq: AtomicU64::new(0),
+        };
+        Self {
+            subscriptions: (0..4).map(subscription).collect(),
+            enabled: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl Subscription {
+    pub(crate) fn profile(&self) -> Profile {
+        profile_of(&self.iccid, &self.imsi, self.k, self.opc, 0)
+    }
+
+    /// A challenge that was never sent. `ind` is who asks: clients don't get in each other's way.
+    pub(crate) fn fresh(&self, ind: u64, rand: [u8; 16]) -> Vec<u8> {
+        let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
+        let home = HomeNetwork {
+            k: self.k,
+            opc: self.opc,
+            rand,
+            ..HomeNetwork::default()
+        };
+        home.challenge(seq << 5 | ind).packet
+    }
+
+    pub(crate) fn ask(&self, keyd: &mut Connection, packet: &[u8]) -> Result<AkaAnswer, Error> {
+        keyd.call(&AkaPrimeChallenge {
+            iccid: Some(&self.iccid),
+            identity: IDENTITY,
+            packet,
+        })
+    }
+}
+
+/// Starts clients that go on until keyd is killed.
+pub(crate) fn clients<'scope>(
+    scope: &'scope Scope<'scope, '_>,
+    count: usize,
+    host: &'scope Host,
+    shared: &'scope Shared,
+    dice: &mut Dice,
+) -> Vec<ScopedJoinHandle<'scope, Vec<Sent>>> {
+    let client = |number| {
+        let dice = dice.fork();
+        scope.spawn(move || authenticate_until_killed(host, shared, number as u64 + 1, dice))
+    };
+    (0..count).map(client).collect()
+}
+
+fn authenticate_until_killed(host: &Host, shared: &Shared, ind: u64, mut dice: Dice) -> Vec<Sent> {
+    let mut sent = Vec::new();
+    let connected = Connection::connect(&host.path(Role::Network.name()));
+    let Ok(mut keyd) = connected.map_err(|error| assert!(killed(&error))) else {
+        return sent;
+    };
+    loop {
+        let subscription = if dice.once_in(8) {
+            dice.below(shared.subscriptions.len())
+        } else {
+            shared.enabled.load(Ordering::Relaxed)
+        };
+        let asked = &shared.subscriptions[subscription];
+        let packet = asked.fresh(ind, dice.octets());
+        let answer = asked.ask(&mut keyd, &packet);
+        let said = match &answer {
+            Ok(AkaAnswer::Success { .. }) => Said::Accepted,
+            Ok(AkaAnswer::SynchronisationFailure { .. }) => Said::Refused,
+            Err(error) if killed(error) => Said::Nothing,
+            Err(Error::Refused(refusal)) => {
+                assert!(out_of_use(refusal), "{refusal}");
+                yield_now();
+                continue;
+            }
+            Err(error) => panic!("{error}"),
+        };
+        sent.push(Sent {
+            subscription,
+            packet,
+            said,
+        });
+        let closed = match answer {
+            Ok(AkaAnswer::Success { handle, .. }) => close(&mut keyd, handle, &mut dice),
+            Ok(_) => Ok(()),
+            Err(_) => return sent,
+        };
+        if let Err(error) = closed {
+            assert!(killed(&error), "{error}");
+            return sent;
+        }
+    }
+}
+
+fn close(keyd: &mut Connection, handle: u32, dice: &mut Dice) -> Result<(), Error> {
+    if dice.once_in(4) {
+        keyd.call(&ExportMsk { handle })?;
+    }
+    keyd.call(&CloseSession { handle })
+}
+
+/// The manager disabled or deleted the profile meanwhile, so its AUTN was not looked at.
+pub(crate) fn out_of_use(refusal: &Refusal) -> bool {
+    match refusal {
+        Refusal::UnknownProfile | Refusal::NoProfile => true,
+        Refusal::Field { name, .. } => name == "iccid",
+        _ => false,
+    }
+}
