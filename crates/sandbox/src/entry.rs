@@ -36,7 +36,8 @@ const STACK_RESERVE: usize = 16 << 10;
 ///
 /// Before `run` is called: descriptors 0 to 2 are open, no core dump and no reader of the same user
 /// is possible, SIGPIPE and SIGXFSZ are ignored, `RUST_BACKTRACE` is unset, and a panic prints its
-/// file and line and exits 70. Sizes are in octets. The process must not fork or start threads.
+/// file and line and exits 70. Sizes are in octets; `heap` is what the process has from the start,
+/// [`memory::extend_heap`] gives it more. The process must not fork or start threads.
 ///
 /// It declares the global allocator and the symbols `main` and `abort`. `examples/echo.rs` is a
 /// whole process.
@@ -109,8 +110,8 @@ pub unsafe fn start<const STACK: usize, const HEAP: usize>(
     let Ok(arena) = Region::map(HEAP) else {
         fatal("can't map the heap");
     };
-    memory::record([&stack, &arena]);
-    require(heap.claim(arena), "the heap is too small");
+    memory::record(&stack);
+    require(memory::found_heap(heap, arena), "the heap is too small");
     panic::set_hook(Box::new(|panic| report(panic.location())));
 
     let args = Args {

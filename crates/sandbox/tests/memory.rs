@@ -8,7 +8,7 @@ use std::io::{self, BufRead, BufReader};
 use std::os::unix::fs::FileExt;
 use std::process::{Child, Command, Stdio};
 
-use common::{OrdinaryUser, before_exec, deny_call, is_root, probe, signal, skip, succeed};
+use common::{OrdinaryUser, before_exec, deny_call, is_root, probe, signal, skip, stderr, succeed};
 
 const SYS_MEMFD_SECRET: libc::c_long = 447;
 
@@ -25,6 +25,26 @@ fn stack_and_heap_lie_in_the_secret_maps() {
 }
 
 #[test]
+fn the_heap_grows_by_areas_of_the_same_kind() {
+    for octets in ["1", "524288", "1000000"] {
+        let kinds = succeed(&mut probe(&["extend", octets]));
+        let (before, after) = kinds.trim().split_once(' ').unwrap();
+        assert_eq!(before, after);
+    }
+    succeed(&mut probe(&["extend-beyond-reason"]));
+}
+
+#[test]
+fn an_area_beyond_the_lock_limit_makes_the_whole_no_better_than_itself() {
+    let user = OrdinaryUser::new();
+    let mut command = user.probe(&["extend", "524288"]);
+    limit_locked_memory(&mut command, (128 + 256 + 256) << 10);
+    let kinds = succeed(&mut command);
+    assert!(!kinds.starts_with("plain "), "{kinds}");
+    assert!(kinds.ends_with(" plain\n"), "{kinds}");
+}
+
+#[test]
 fn freed_memory_is_wiped() {
     succeed(&mut probe(&["freed"]));
 }
@@ -32,6 +52,14 @@ fn freed_memory_is_wiped() {
 #[test]
 fn the_scrub_wipes_the_stack_below_it() {
     succeed(&mut probe(&["scrub-stack"]));
+}
+
+#[test]
+fn the_shallow_scrub_wipes_as_deep_as_it_says_and_notices_what_lies_deeper() {
+    succeed(&mut probe(&["scrub-shallow"]));
+    let output = probe(&["scrub-shallow-too-deep"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(70));
+    assert!(stderr(&output).contains("scrub.rs:"));
 }
 
 #[test]
@@ -101,7 +129,7 @@ fn beyond_the_lock_limit_memory_is_plain_and_said_to_be() {
 fn a_soft_lock_limit_is_raised_to_what_stack_and_heap_need() {
     let user = OrdinaryUser::new();
     let mut command = user.probe(&["kind"]);
-    before_exec(&mut command, || set_lock_limit(0, 1152 << 10));
+    before_exec(&mut command, || set_lock_limit(0, (128 + 256) << 10));
     assert!(!succeed(&mut command).starts_with("plain"));
 }
 

@@ -61,7 +61,7 @@ pub(crate) fn serve() {
         client.receive(&mut request).expect("the end"),
         Received::Closed
     );
-    let large = vec![7_u8; 256 << 10];
+    let large = vec![7_u8; 64 << 10];
     assert!(Vec::<u8>::new().try_reserve(1 << 20).is_err());
     drop(large);
     log::line(6, "served");

@@ -17,7 +17,7 @@ use std::path::Path;
 use softsim_sandbox::process::exit;
 use softsim_sandbox::{Args, log};
 
-softsim_sandbox::secret_main!(stack = 128 << 10, heap = 1 << 20, run);
+softsim_sandbox::secret_main!(stack = 128 << 10, heap = 256 << 10, run);
 
 fn run(args: Args) -> ! {
     let args: Vec<&str> = args
@@ -35,8 +35,12 @@ fn run(args: Args) -> ! {
         ["panic"] => confined::panic(),
         ["exhaust"] => confined::exhaust(),
         ["maps"] => remains::maps(),
+        ["extend", octets] => remains::extend(octets),
+        ["extend-beyond-reason"] => remains::extend_beyond_reason(),
         ["freed"] => remains::freed(),
         ["scrub-stack"] => remains::scrub_stack(),
+        ["scrub-shallow"] => remains::scrub_shallow(),
+        ["scrub-shallow-too-deep"] => remains::scrub_shallow_too_deep(),
         ["scrub-registers"] => remains::scrub_registers(),
         ["c-heap"] => remains::c_heap(),
         ["guard", which] => remains::guard(which),

@@ -5,7 +5,7 @@ use std::fs;
 use std::hint::black_box;
 use std::ops::Range;
 
-use softsim_sandbox::memory::{self, KeyMemory, SCRUB_DEPTH};
+use softsim_sandbox::memory::{self, KeyMemory, SCRUB_DEPTH, SHALLOW_DEPTH};
 
 /// A word that nobody else writes.
 const PATTERN: u64 = 0x5ee7_c0de_5ee7_c0de;
@@ -20,11 +20,44 @@ pub(crate) fn maps() {
     assert!(heap.range.contains(&formatted.as_ptr().addr()));
     assert_ne!(heap.range, stack.range);
     assert_eq!(stack.range.len(), 128 << 10);
-    assert_eq!(heap.range.len(), 1 << 20);
+    assert_eq!(heap.range.len(), 256 << 10);
     for map in [stack, heap] {
         let secret = map.name.starts_with("/secretmem");
         assert_eq!(secret, memory::key_memory() == KeyMemory::SecretMemory);
     }
+}
+
+/// A further area is of the kind that is told, between guard pages, and takes what has no room in the first.
+pub(crate) fn extend(octets: &str) {
+    let octets: usize = octets.parse().expect("a number");
+    let (before, needed) = (memory::key_memory(), memory::lock_limit_needed());
+    assert_eq!(needed, (128 + 256) << 10);
+    memory::extend_heap(0).expect("nothing to do");
+    assert_eq!(memory::lock_limit_needed(), needed);
+    assert!(Vec::<u8>::new().try_reserve(300 << 10).is_err());
+
+    memory::extend_heap(octets).expect("memory");
+    let area = octets.next_multiple_of(4096);
+    assert_eq!(memory::lock_limit_needed(), needed + area);
+    let large = black_box(vec![1_u8; area - 1024]);
+    let heap = map_around(large.as_ptr().addr());
+    assert_eq!(heap.range.len(), area);
+    assert!(maps_of_self().iter().all(|map| {
+        (map.range.end != heap.range.start && map.range.start != heap.range.end)
+            || map.permissions == "---p"
+    }));
+    let secret = heap.name.starts_with("/secretmem");
+    assert_eq!(secret, memory::key_memory() == KeyMemory::SecretMemory);
+    println!("{before} {}", memory::key_memory());
+}
+
+/// What the address space can't hold is an error, and the process goes on.
+pub(crate) fn extend_beyond_reason() {
+    for octets in [usize::MAX, usize::MAX - (1 << 13), 1 << 60] {
+        let error = memory::extend_heap(octets).expect_err("no room");
+        assert!(error.to_string().contains(&octets.to_string()), "{error}");
+    }
+    assert_eq!(memory::lock_limit_needed(), (128 + 256) << 10);
 }
 
 /// Nothing that a block held is left after it was freed, moved or shrunk.
@@ -64,6 +97,25 @@ pub(crate) fn scrub_stack() {
     assert_eq!(occurrences(below.clone()), 1);
     memory::scrub();
     assert_eq!(occurrences(below), 0);
+}
+
+/// What a call as deep as it may be left is gone; what lies deeper was never there.
+pub(crate) fn scrub_shallow() {
+    let local = 0_u64;
+    let here = (&raw const local).addr();
+    memory::scrub();
+    let deepest = here - SHALLOW_DEPTH;
+    write(deepest + 4096, PATTERN);
+    memory::scrub_shallow();
+    assert_eq!(occurrences(deepest..here - (4 << 10)), 0);
+}
+
+/// A call that went deeper than it may is a defect, and a test finds it.
+pub(crate) fn scrub_shallow_too_deep() {
+    let local = 0_u64;
+    memory::scrub();
+    write((&raw const local).addr() - SHALLOW_DEPTH - 4096, PATTERN);
+    memory::scrub_shallow();
 }
 
 #[inline(never)]
@@ -106,15 +158,19 @@ pub(crate) fn guard(which: &str) {
 
 struct Map {
     range: Range<usize>,
+    permissions: String,
     name: String,
 }
 
 fn map_around(address: usize) -> Map {
-    let maps = fs::read_to_string("/proc/self/maps").expect("its own maps");
-    maps.lines()
-        .map(parse)
-        .find(|map| map.range.contains(&address))
+    let mut maps = maps_of_self().into_iter();
+    maps.find(|map| map.range.contains(&address))
         .expect("a map")
+}
+
+fn maps_of_self() -> Vec<Map> {
+    let maps = fs::read_to_string("/proc/self/maps").expect("its own maps");
+    maps.lines().map(parse).collect()
 }
 
 /// `start-end permissions offset device inode name`
@@ -127,7 +183,8 @@ fn parse(line: &str) -> Map {
     let address = |text| usize::from_str_radix(text, 16).expect("an address");
     Map {
         range: address(start)..address(end),
-        name: fields.nth(4).unwrap_or_default().to_owned(),
+        permissions: fields.next().expect("permissions").to_owned(),
+        name: fields.nth(3).unwrap_or_default().to_owned(),
     }
 }
 

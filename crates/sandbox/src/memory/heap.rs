@@ -1,4 +1,4 @@
-//! The heap: one fixed arena of secret memory, wiped block by block as it is freed.
+//! The heap: areas of secret memory that never grow, wiped block by block as it is freed.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::arch::asm;
@@ -13,7 +13,7 @@ use super::Region;
 
 /// The global allocator that [`secret_main!`](crate::secret_main) declares.
 ///
-/// Until the entry has given it its arena, and once that is full, allocations fail:
+/// Until the entry has given it its first area, and once all are full, allocations fail:
 /// `try_reserve` reports it, an infallible allocation ends the process.
 pub struct Heap(TalcLock<SpinLock, Manual>);
 
@@ -25,7 +25,7 @@ impl Heap {
         Heap(TalcLock::new(Manual))
     }
 
-    /// Gives the region to the heap for good; whether it is large enough for the heap's own tables.
+    /// Gives the region to the heap for good; whether it is large enough to be of use.
     pub(crate) fn claim(&self, region: Region) -> bool {
         // SAFETY: the region is mapped readable and writable for the life of the process, and was
         // ours alone.
@@ -33,7 +33,7 @@ impl Heap {
     }
 }
 
-// SAFETY: every block comes from talc, which gives out disjoint blocks of the claimed arena that
+// SAFETY: every block comes from talc, which gives out disjoint blocks of the claimed areas that
 // fit their layouts. `realloc` keeps its default (allocate, copy, deallocate): a block that moved
 // or shrank is thereby wiped too.
 unsafe impl GlobalAlloc for Heap {

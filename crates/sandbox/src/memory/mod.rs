@@ -10,14 +10,16 @@ mod heap;
 mod map;
 mod scrub;
 
+use std::error;
 use std::fmt;
 use std::io;
-use std::sync::atomic::{AtomicI32, AtomicU8, Ordering::Relaxed};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering::Relaxed};
 
 pub use heap::Heap;
 pub(crate) use map::Region;
 pub(crate) use scrub::SecretStack;
-pub use scrub::{SCRUB_DEPTH, scrub};
+pub use scrub::{SCRUB_DEPTH, SHALLOW_DEPTH, scrub, scrub_shallow};
 
 /// How well the stack and the heap of this process are kept from everybody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -40,12 +42,36 @@ impl fmt::Display for KeyMemory {
     }
 }
 
-static KIND: AtomicU8 = AtomicU8::new(KeyMemory::Plain as u8);
-static WHY_NOT_SECRET: AtomicI32 = AtomicI32::new(0);
+/// The heap can't grow.
+#[derive(Debug)]
+pub struct NoMemory {
+    octets: usize,
+    why: io::Error,
+}
 
-/// The weaker one of the stack's and the heap's kind; `Plain` without `secret_main!`.
+impl fmt::Display for NoMemory {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (octets, why) = (self.octets, &self.why);
+        write!(f, "can't give the heap {octets} octets more: {why}")
+    }
+}
+
+impl error::Error for NoMemory {
+    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
+        Some(&self.why)
+    }
+}
+
+/// Octets that stack and heap take; 0 without `secret_main!`.
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static KIND: AtomicU8 = AtomicU8::new(KeyMemory::SecretMemory as u8);
+static WHY_NOT_SECRET: AtomicI32 = AtomicI32::new(0);
+static HEAP: OnceLock<&'static Heap> = OnceLock::new();
+
+/// The weakest one of the stack's and the heap's kinds; `Plain` without `secret_main!`.
 pub fn key_memory() -> KeyMemory {
     match KIND.load(Relaxed) {
+        _ if TAKEN.load(Relaxed) == 0 => KeyMemory::Plain,
         kind if kind == KeyMemory::SecretMemory as u8 => KeyMemory::SecretMemory,
         kind if kind == KeyMemory::Locked as u8 => KeyMemory::Locked,
         _ => KeyMemory::Plain,
@@ -53,8 +79,8 @@ pub fn key_memory() -> KeyMemory {
 }
 
 /// Why the kernel refused memfd_secret(2), if it did: `ENOSYS` (not there, or `secretmem.enable=0`),
-/// `EPERM` (a container's filter) or `EAGAIN` (RLIMIT_MEMLOCK is below stack and heap, on newer
-/// kernels of all processes of the user, or memory is out).
+/// `EPERM` (a container's filter) or `EAGAIN` (RLIMIT_MEMLOCK is below [`lock_limit_needed`], or
+/// memory is out).
 pub fn why_not_secret() -> Option<io::Error> {
     match WHY_NOT_SECRET.load(Relaxed) {
         0 => None,
@@ -62,10 +88,45 @@ pub fn why_not_secret() -> Option<io::Error> {
     }
 }
 
-/// Records what the entry got from the kernel.
-pub(crate) fn record(regions: [&Region; 2]) {
-    let weakest = regions.iter().map(|region| region.kind()).min();
-    KIND.store(weakest.unwrap_or(KeyMemory::Plain) as u8, Relaxed);
-    let errno = regions.iter().find_map(|region| region.why_not_secret());
-    WHY_NOT_SECRET.store(errno.unwrap_or(0), Relaxed);
+/// The least RLIMIT_MEMLOCK under which all of stack and heap can be secret or locked, in octets.
+///
+/// Newer kernels count the secret memory of all processes of the user against it.
+pub fn lock_limit_needed() -> usize {
+    TAKEN.load(Relaxed)
+}
+
+/// Gives the heap a further area of `octets`, rounded up to whole pages, between guard pages of its
+/// own and taken at once, as the first one was.
+///
+/// Where the kernel gives less than secret memory, the area is as good as it gets, and
+/// [`key_memory`] says so. To be called before the process is confined: it maps memory. Without
+/// `secret_main!` the heap grows by itself, and nothing is done.
+///
+/// # Errors
+/// There is not even ordinary memory, or no address space, for the area.
+pub fn extend_heap(octets: usize) -> Result<(), NoMemory> {
+    let Some(heap) = HEAP.get().filter(|_| octets > 0) else {
+        return Ok(());
+    };
+    let area = Region::map(octets).map_err(|why| NoMemory { octets, why })?;
+    record(&area);
+    let claimed = heap.claim(area);
+    assert!(claimed, "a page has room for what describes an area");
+    Ok(())
+}
+
+/// Gives the heap its first area; whether it is large enough for the heap's own tables.
+pub(crate) fn found_heap(heap: &'static Heap, area: Region) -> bool {
+    record(&area);
+    heap.claim(area) && HEAP.set(heap).is_ok()
+}
+
+/// Records what the kernel gave.
+pub(crate) fn record(region: &Region) {
+    TAKEN.fetch_add(region.length(), Relaxed);
+    KIND.fetch_min(region.kind() as u8, Relaxed);
+    if let Some(errno) = region.why_not_secret() {
+        // The first reason stays.
+        let _ = WHY_NOT_SECRET.compare_exchange(0, errno, Relaxed, Relaxed);
+    }
 }

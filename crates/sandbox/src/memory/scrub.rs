@@ -9,6 +9,10 @@ use super::Region;
 /// profile with X-Wing, uses 63 KiB.
 pub const SCRUB_DEPTH: usize = 96 << 10;
 
+/// How far below its caller [`scrub_shallow`] wipes the stack: enough for all of elliptic curves,
+/// Milenage, the vault's records and the log.
+pub const SHALLOW_DEPTH: usize = 32 << 10;
+
 /// Where the secret stack lies; both 0 until the entry switches to it.
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static TOP: AtomicUsize = AtomicUsize::new(0);
@@ -43,15 +47,49 @@ impl SecretStack {
 /// not the secret one, only registers are wiped.
 #[inline(never)]
 pub fn scrub() {
+    wipe_below::<SCRUB_DEPTH>();
+    wipe_registers();
+}
+
+/// The same, [`SHALLOW_DEPTH`] deep, in a third of the time: after calls that can't have gone deeper
+/// since the last [`scrub`].
+///
+/// # Panics
+/// In a build with debug assertions, whose calls go deeper than those of an optimised one, if there
+/// is anything below: every test of a process that calls it shows that it may.
+#[inline(never)]
+pub fn scrub_shallow() {
+    debug_assert!(nothing_below_shallow(), "a call went deeper than it may");
+    wipe_below::<SHALLOW_DEPTH>();
+    wipe_registers();
+}
+
+#[inline(always)]
+fn wipe_below<const DEPTH: usize>() {
     let here = stack_pointer();
     let base = BASE.load(Relaxed);
     if (base..TOP.load(Relaxed)).contains(&here) {
-        let floor = here.saturating_sub(SCRUB_DEPTH).max(base);
+        let floor = here.saturating_sub(DEPTH).max(base);
         // SAFETY: from `floor` to the stack pointer, everything lies on the secret stack, below
-        // the frame of this function, where no live value is.
+        // the frame of the function this is part of, where no live value is.
         unsafe { wipe_stack_from(floor) };
     }
-    wipe_registers();
+}
+
+/// Whether the stack between the two depths holds zeros only, as the last [`scrub`] left it.
+fn nothing_below_shallow() -> bool {
+    let here = stack_pointer();
+    let base = BASE.load(Relaxed);
+    if !(base..TOP.load(Relaxed)).contains(&here) {
+        return true;
+    }
+    // The last scrub had another caller, and so another reach.
+    let lowest = here.saturating_sub(SCRUB_DEPTH - (8 << 10)).max(base);
+    let highest = here.saturating_sub(SHALLOW_DEPTH).max(base);
+    (lowest.next_multiple_of(8)..highest)
+        .step_by(8)
+        // SAFETY: the word lies on the secret stack, far below all live frames.
+        .all(|word| unsafe { (word as *const u64).read_volatile() } == 0)
 }
 
 #[cfg(target_arch = "x86_64")]
