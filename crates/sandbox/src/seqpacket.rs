@@ -135,7 +135,7 @@ impl Connection {
     /// `ConnectionReset` and the like: drop the connection.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         // With MSG_TRUNC the result is the datagram's own length, even where the buffer is shorter.
-        const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL | libc::MSG_TRUNC;
+        const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
         // SAFETY: the kernel writes at most `len` octets to a slice borrowed for the whole call;
         // null pointers mean that the sender's address isn't wanted.
         let received = sys::retry(|| unsafe {

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::ptr;
 use std::time::Duration;
 
-use common::{OrdinaryUser, before_exec, deny_call, probe, signal, succeed};
+use common::{OrdinaryUser, before_exec, deny_call, end, probe, succeed};
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Connection, Received};
 
@@ -25,21 +25,54 @@ fn the_key_process_serves_under_its_filter() {
 
 #[test]
 fn everything_forbidden_to_the_key_process_kills_it() {
-    each_forbidden_call_kills("keyd", 60);
+    each_forbidden_call_kills("keyd", 120);
 }
 
 #[test]
 fn everything_forbidden_to_the_network_daemon_kills_it() {
-    each_forbidden_call_kills("netd", 35);
+    each_forbidden_call_kills("netd", 80);
 }
 
+/// By the filter, and in this very call with these very arguments.
 fn each_forbidden_call_kills(policy: &str, at_least: usize) {
-    let names = succeed(&mut probe(&["forbidden", policy]));
-    assert!(names.lines().count() >= at_least);
-    for name in names.lines() {
-        let (signal, stderr) = signal(&mut probe(&["forbidden", policy, name]));
-        assert_eq!(signal, Some(libc::SIGSYS), "{policy}: {name}");
-        assert_eq!(stderr, "<6>confined\n", "{policy}: {name}");
+    let calls = succeed(&mut probe(&["forbidden", policy]));
+    assert!(calls.lines().count() >= at_least);
+    for line in calls.lines() {
+        let fields: Vec<&str> = line.splitn(8, ' ').collect();
+        let name = fields[7];
+        let end = end(&mut probe(&["forbidden", policy, name]));
+        assert_eq!(end.status.signal(), Some(libc::SIGSYS), "{policy}: {name}");
+        assert_eq!(end.stderr, "<6>confined\n", "{policy}: {name}");
+        for (found, expected) in end.call.iter().zip(&fields) {
+            assert_eq!(&format!("{found:x}"), expected, "{policy}: {name}");
+        }
+    }
+}
+
+#[test]
+#[cfg(target_arch = "x86_64")]
+fn the_door_of_32_bit_programs_is_closed() {
+    for policy in ["keyd", "netd"] {
+        let end = end(&mut probe(&["thirty-two-bits", policy]));
+        assert_eq!(end.stderr, "<6>confined\n");
+        match end.status.signal() {
+            Some(libc::SIGSYS) => assert_eq!(end.call[0], 4),
+            // The kernel was built without the door.
+            other => assert_eq!(other, Some(libc::SIGSEGV)),
+        }
+    }
+}
+
+#[test]
+fn without_any_one_rule_of_the_key_process_it_dies_of_that_call() {
+    let mut control = probe(&["serve-without", "all"]);
+    succeed(&mut control);
+    let rules = succeed(&mut probe(&["rules"]));
+    assert!(rules.lines().count() >= 12);
+    for (place, rule) in rules.lines().enumerate() {
+        let end = end(&mut probe(&["serve-without", &place.to_string()]));
+        assert_eq!(end.status.signal(), Some(libc::SIGSYS), "{rule}");
+        assert_eq!(rule.split_once(' ').unwrap().0, end.call[0].to_string());
     }
 }
 

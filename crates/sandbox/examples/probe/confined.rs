@@ -20,7 +20,7 @@ use softsim_sandbox::{clock, inherited, log, memory, random};
 use crate::confined;
 
 /// One request from socket to disk and back, with each of the twelve calls.
-pub(crate) fn serve() {
+pub(crate) fn serve(install: impl FnOnce()) {
     let folder = std::env::temp_dir().join(format!("softsim-probe-{}", std::process::id()));
     fs::create_dir(&folder).expect("a folder");
     let path = folder.join("socket");
@@ -31,7 +31,7 @@ pub(crate) fn serve() {
     fs::remove_dir_all(&folder).expect("a clean folder");
     let uid = softsim_sandbox::process::uid();
     landlock::restrict(&[]).expect("landlock");
-    seccomp::install(Filter::Keyd).expect("seccomp");
+    install();
     confined();
 
     client.send(b"request").expect("room");

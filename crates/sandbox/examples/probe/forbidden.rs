@@ -1,4 +1,4 @@
-//! Calls that must end the process, by their numbers and arguments.
+//! The ways out: calls that must end the process, by their numbers and arguments.
 
 use std::io;
 
@@ -7,308 +7,302 @@ use softsim_sandbox::seccomp::{self, Filter};
 
 use crate::confined;
 
-type Call = (&'static str, c_long, [c_long; 6]);
+/// Its name, its number, and its first arguments; the others are 0.
+type Call = (&'static str, c_long, &'static [c_long]);
 
-const NOTHING: [c_long; 6] = [0; 6];
+const UNIX: c_long = libc::AF_UNIX as c_long;
+const INET: c_long = libc::AF_INET as c_long;
+const INET6: c_long = libc::AF_INET6 as c_long;
+const STREAM: c_long = libc::SOCK_STREAM as c_long;
+const DATAGRAM: c_long = libc::SOCK_DGRAM as c_long;
+const RAW: c_long = libc::SOCK_RAW as c_long;
+const SEQPACKET: c_long = libc::SOCK_SEQPACKET as c_long;
+const OPTION: c_long = libc::SOL_SOCKET as c_long;
+const HERE: c_long = libc::AT_FDCWD as c_long;
+const CHILD: c_long = libc::SIGCHLD as c_long;
+const NEW_USER_NAMESPACE: c_long = 0x1000_0000;
+const ANONYMOUS: c_long = 0x22;
+const READ_WRITE: c_long = 3;
+const READ_EXECUTE: c_long = 5;
+const OUT_OF_BAND: c_long = libc::MSG_OOB as c_long;
 
 /// What a hijacked process would like to do, whichever daemon it is.
 const BOTH: &[Call] = &[
-    ("execve", libc::SYS_execve, NOTHING),
-    ("execveat", libc::SYS_execveat, NOTHING),
-    (
-        "fork",
-        libc::SYS_clone,
-        [libc::SIGCHLD as c_long, 0, 0, 0, 0, 0],
-    ),
-    (
-        "new user namespace",
-        libc::SYS_clone,
-        [0x1000_0000 | libc::SIGCHLD as c_long, 0, 0, 0, 0, 0],
-    ),
-    ("unshare", libc::SYS_unshare, [0x1000_0000, 0, 0, 0, 0, 0]),
-    ("setns", libc::SYS_setns, NOTHING),
-    ("ptrace", libc::SYS_ptrace, NOTHING),
-    ("kill", libc::SYS_kill, [1, 0, 0, 0, 0, 0]),
-    ("tgkill", libc::SYS_tgkill, [1, 1, 0, 0, 0, 0]),
-    ("process_vm_readv", libc::SYS_process_vm_readv, NOTHING),
-    ("process_vm_writev", libc::SYS_process_vm_writev, NOTHING),
-    ("pidfd_getfd", libc::SYS_pidfd_getfd, NOTHING),
+    // Another program, another process.
+    ("execve", libc::SYS_execve, &[]),
+    ("execveat", libc::SYS_execveat, &[]),
+    ("fork", libc::SYS_clone, &[CHILD]),
+    ("ptrace", libc::SYS_ptrace, &[]),
+    ("kill", libc::SYS_kill, &[1]),
+    ("tkill", libc::SYS_tkill, &[1]),
+    ("tgkill", libc::SYS_tgkill, &[1, 1]),
+    ("a signal with a value", libc::SYS_rt_sigqueueinfo, &[1]),
+    ("pidfd_open", libc::SYS_pidfd_open, &[1]),
+    ("pidfd_send_signal", libc::SYS_pidfd_send_signal, &[-1]),
+    ("pidfd_getfd", libc::SYS_pidfd_getfd, &[-1]),
+    ("process_vm_readv", libc::SYS_process_vm_readv, &[1]),
+    ("process_vm_writev", libc::SYS_process_vm_writev, &[1]),
+    ("process_madvise", libc::SYS_process_madvise, &[-1]),
+    ("kcmp", libc::SYS_kcmp, &[1, 1]),
+    ("wait4", libc::SYS_wait4, &[-1]),
+    // Code.
     (
         "mmap of executable memory",
         libc::SYS_mmap,
-        [0, 4096, 5, 0x22, -1, 0],
+        &[0, 4096, READ_EXECUTE, ANONYMOUS, -1],
     ),
     (
         "mprotect to executable",
         libc::SYS_mprotect,
-        [0, 4096, 5, 0, 0, 0],
+        &[0, 4096, READ_EXECUTE],
     ),
-    ("memfd_create", libc::SYS_memfd_create, NOTHING),
-    (
-        "io_uring_setup",
-        libc::SYS_io_uring_setup,
-        [1, 0, 0, 0, 0, 0],
-    ),
-    ("bpf", libc::SYS_bpf, NOTHING),
-    ("perf_event_open", libc::SYS_perf_event_open, NOTHING),
-    ("userfaultfd", libc::SYS_userfaultfd, NOTHING),
-    ("keyctl", libc::SYS_keyctl, NOTHING),
-    ("seccomp", libc::SYS_seccomp, NOTHING),
+    ("memfd_create", libc::SYS_memfd_create, &[]),
+    ("personality", libc::SYS_personality, &[0]),
+    ("shared memory", libc::SYS_shmget, &[0, 4096, 0o1600]),
+    ("mlock", libc::SYS_mlock, &[]),
+    ("munlock, and out to the swap", libc::SYS_munlock, &[]),
+    // More kernel.
+    ("io_uring_setup", libc::SYS_io_uring_setup, &[1]),
+    ("io_uring_enter", libc::SYS_io_uring_enter, &[-1]),
+    ("aio", libc::SYS_io_setup, &[1]),
+    ("bpf", libc::SYS_bpf, &[]),
+    ("perf_event_open", libc::SYS_perf_event_open, &[]),
+    ("userfaultfd", libc::SYS_userfaultfd, &[]),
+    ("keyctl", libc::SYS_keyctl, &[]),
+    ("add_key", libc::SYS_add_key, &[]),
+    ("request_key", libc::SYS_request_key, &[]),
+    ("init_module", libc::SYS_init_module, &[]),
+    ("kexec_load", libc::SYS_kexec_load, &[]),
+    ("reboot", libc::SYS_reboot, &[]),
+    ("swapon", libc::SYS_swapon, &[]),
+    ("settimeofday", libc::SYS_settimeofday, &[]),
+    ("fanotify", libc::SYS_fanotify_init, &[]),
+    ("splice", libc::SYS_splice, &[-1, 0, -1]),
+    ("vmsplice", libc::SYS_vmsplice, &[-1]),
+    // Other privileges.
+    ("seccomp", libc::SYS_seccomp, &[]),
     (
         "prctl back to dumpable",
         libc::SYS_prctl,
-        [libc::PR_SET_DUMPABLE as c_long, 1, 0, 0, 0, 0],
+        &[libc::PR_SET_DUMPABLE as c_long, 1],
     ),
-    ("setuid", libc::SYS_setuid, NOTHING),
-    ("mount", libc::SYS_mount, NOTHING),
-    ("chroot", libc::SYS_chroot, NOTHING),
-    ("fchmodat", libc::SYS_fchmodat, NOTHING),
-    ("symlinkat", libc::SYS_symlinkat, NOTHING),
+    (
+        "prctl to be traced",
+        libc::SYS_prctl,
+        &[libc::PR_SET_PTRACER as c_long, -1],
+    ),
+    ("setuid", libc::SYS_setuid, &[]),
+    ("setresuid", libc::SYS_setresuid, &[]),
+    ("setgroups", libc::SYS_setgroups, &[]),
+    ("capset", libc::SYS_capset, &[]),
+    (
+        "a core file",
+        libc::SYS_setrlimit,
+        &[libc::RLIMIT_CORE as c_long],
+    ),
+    ("unshare", libc::SYS_unshare, &[NEW_USER_NAMESPACE]),
+    (
+        "new user namespace",
+        libc::SYS_clone,
+        &[NEW_USER_NAMESPACE | CHILD],
+    ),
+    ("setns", libc::SYS_setns, &[-1]),
+    // Other files.
+    ("mount", libc::SYS_mount, &[]),
+    ("the new mount interface", libc::SYS_fsopen, &[]),
+    ("open_tree", libc::SYS_open_tree, &[HERE]),
+    ("pivot_root", libc::SYS_pivot_root, &[]),
+    ("chroot", libc::SYS_chroot, &[]),
+    ("chdir", libc::SYS_chdir, &[]),
+    ("fchdir", libc::SYS_fchdir, &[-1]),
+    ("openat2", libc::SYS_openat2, &[HERE]),
+    ("open_by_handle_at", libc::SYS_open_by_handle_at, &[-1]),
+    ("name_to_handle_at", libc::SYS_name_to_handle_at, &[-1]),
+    ("fchmodat", libc::SYS_fchmodat, &[]),
+    ("fchownat", libc::SYS_fchownat, &[]),
+    ("linkat", libc::SYS_linkat, &[]),
+    ("symlinkat", libc::SYS_symlinkat, &[]),
+    ("mknodat", libc::SYS_mknodat, &[HERE]),
+    ("an extended attribute", libc::SYS_setxattr, &[]),
+    // Other sockets.
     (
         "packet socket",
         libc::SYS_socket,
-        [
-            libc::AF_PACKET as c_long,
-            libc::SOCK_RAW as c_long,
-            0,
-            0,
-            0,
-            0,
-        ],
+        &[libc::AF_PACKET as c_long, RAW],
     ),
-    (
-        "raw socket",
-        libc::SYS_socket,
-        [
-            libc::AF_INET as c_long,
-            libc::SOCK_RAW as c_long,
-            0,
-            0,
-            0,
-            0,
-        ],
-    ),
+    ("raw socket", libc::SYS_socket, &[INET, RAW]),
     (
         "kernel crypto socket",
         libc::SYS_socket,
-        [
-            libc::AF_ALG as c_long,
-            libc::SOCK_SEQPACKET as c_long,
-            0,
-            0,
-            0,
-            0,
-        ],
+        &[libc::AF_ALG as c_long, SEQPACKET],
     ),
-    ("listen", libc::SYS_listen, NOTHING),
-    ("unknown call", 9999, NOTHING),
+    (
+        "socket of the host",
+        libc::SYS_socket,
+        &[libc::AF_VSOCK as c_long, STREAM],
+    ),
+    ("listen", libc::SYS_listen, &[-1]),
+    (
+        "out of band data",
+        libc::SYS_recvfrom,
+        &[-1, 0, 0, OUT_OF_BAND],
+    ),
+    (
+        "out of band data sent",
+        libc::SYS_sendto,
+        &[-1, 0, 0, OUT_OF_BAND],
+    ),
+    // Past the filter.
+    ("unknown call", 9999, &[]),
     #[cfg(target_arch = "x86_64")]
     (
         "call of the x32 interface",
         0x4000_0000 | libc::SYS_write,
-        [2, 0, 0, 0, 0, 0],
+        &[2],
     ),
+    #[cfg(target_arch = "x86_64")]
+    ("a base register", libc::SYS_arch_prctl, &[]),
+    #[cfg(target_arch = "x86_64")]
+    ("modify_ldt", libc::SYS_modify_ldt, &[]),
+    #[cfg(target_arch = "x86_64")]
+    ("input and output ports", libc::SYS_iopl, &[3]),
 ];
 
-/// What only the network daemon may do.
+/// What only the network daemon may do, and the neighbours of what keyd may.
 const KEYD: &[Call] = &[
+    ("socket", libc::SYS_socket, &[INET, DATAGRAM]),
+    ("TCP socket", libc::SYS_socket, &[INET6, STREAM]),
+    ("unix socket", libc::SYS_socket, &[UNIX, STREAM]),
     (
-        "socket",
+        "netlink socket",
         libc::SYS_socket,
-        [
-            libc::AF_INET as c_long,
-            libc::SOCK_DGRAM as c_long,
-            0,
-            0,
-            0,
-            0,
-        ],
+        &[libc::AF_NETLINK as c_long, RAW],
     ),
-    (
-        "unix socket",
-        libc::SYS_socket,
-        [
-            libc::AF_UNIX as c_long,
-            libc::SOCK_STREAM as c_long,
-            0,
-            0,
-            0,
-            0,
-        ],
-    ),
-    (
-        "socketpair",
-        libc::SYS_socketpair,
-        [
-            libc::AF_UNIX as c_long,
-            libc::SOCK_STREAM as c_long,
-            0,
-            0,
-            0,
-            0,
-        ],
-    ),
-    ("bind", libc::SYS_bind, NOTHING),
-    ("connect", libc::SYS_connect, NOTHING),
+    ("socketpair", libc::SYS_socketpair, &[UNIX, STREAM]),
+    ("bind", libc::SYS_bind, &[-1]),
+    ("connect", libc::SYS_connect, &[-1]),
+    ("setsockopt", libc::SYS_setsockopt, &[-1, OPTION]),
     (
         "recvmsg, which could take descriptors",
         libc::SYS_recvmsg,
-        NOTHING,
+        &[-1],
     ),
     (
         "sendmsg, which could give descriptors away",
         libc::SYS_sendmsg,
-        NOTHING,
+        &[-1],
     ),
+    ("open", libc::SYS_openat, &[HERE]),
+    ("read", libc::SYS_read, &[-1]),
+    ("pread64", libc::SYS_pread64, &[-1]),
+    ("readlinkat", libc::SYS_readlinkat, &[HERE]),
+    ("getdents64", libc::SYS_getdents64, &[-1]),
+    ("unlinkat", libc::SYS_unlinkat, &[]),
+    ("renameat2", libc::SYS_renameat2, &[]),
+    ("ftruncate", libc::SYS_ftruncate, &[-1]),
+    ("fallocate", libc::SYS_fallocate, &[-1]),
+    ("sendfile", libc::SYS_sendfile, &[-1, -1]),
+    ("copy_file_range", libc::SYS_copy_file_range, &[-1, 0, -1]),
     (
-        "open",
-        libc::SYS_openat,
-        [libc::AT_FDCWD as c_long, 0, 0, 0, 0, 0],
+        "mmap",
+        libc::SYS_mmap,
+        &[0, 4096, READ_WRITE, ANONYMOUS, -1],
     ),
-    ("read", libc::SYS_read, NOTHING),
-    ("pread64", libc::SYS_pread64, NOTHING),
-    ("unlinkat", libc::SYS_unlinkat, NOTHING),
-    ("ftruncate", libc::SYS_ftruncate, [-1, 0, 0, 0, 0, 0]),
-    ("mmap", libc::SYS_mmap, [0, 4096, 3, 0x22, -1, 0]),
-    ("munmap", libc::SYS_munmap, NOTHING),
-    ("mprotect", libc::SYS_mprotect, [0, 0, 1, 0, 0, 0]),
-    ("brk", libc::SYS_brk, NOTHING),
-    ("madvise", libc::SYS_madvise, NOTHING),
-    ("memfd_secret", 447, NOTHING),
-    ("thread", libc::SYS_clone, [0x003d_0f00, 0, 0, 0, 0, 0]),
-    ("clone3", libc::SYS_clone3, NOTHING),
-    ("dup", libc::SYS_dup, [2, 0, 0, 0, 0, 0]),
-    (
-        "fcntl",
-        libc::SYS_fcntl,
-        [2, libc::F_GETFD as c_long, 0, 0, 0, 0],
-    ),
-    (
-        "ioctl",
-        libc::SYS_ioctl,
-        [2, libc::TCGETS as c_long, 0, 0, 0, 0],
-    ),
-    ("futex", libc::SYS_futex, NOTHING),
-    ("rt_sigaction", libc::SYS_rt_sigaction, NOTHING),
-    ("restart_syscall", libc::SYS_restart_syscall, NOTHING),
-    (
-        "write to standard output",
-        libc::SYS_write,
-        [1, 0, 0, 0, 0, 0],
-    ),
-    ("sendto an address", libc::SYS_sendto, [-1, 0, 0, 0, 1, 16]),
+    ("mremap", libc::SYS_mremap, &[]),
+    ("munmap", libc::SYS_munmap, &[]),
+    ("mprotect", libc::SYS_mprotect, &[0, 0, 1]),
+    ("brk", libc::SYS_brk, &[]),
+    ("madvise", libc::SYS_madvise, &[]),
+    ("memfd_secret", 447, &[]),
+    ("thread", libc::SYS_clone, &[0x003d_0f00]),
+    ("clone3", libc::SYS_clone3, &[]),
+    ("dup", libc::SYS_dup, &[2]),
+    ("dup3", libc::SYS_dup3, &[2, 1]),
+    ("fcntl", libc::SYS_fcntl, &[2, libc::F_GETFD as c_long]),
+    ("ioctl", libc::SYS_ioctl, &[2, libc::TCGETS as c_long]),
+    ("futex", libc::SYS_futex, &[]),
+    ("rt_sigaction", libc::SYS_rt_sigaction, &[]),
+    ("rt_sigreturn", libc::SYS_rt_sigreturn, &[]),
+    ("restart_syscall", libc::SYS_restart_syscall, &[]),
+    ("new limit", libc::SYS_prlimit64, &[]),
+    ("landlock", libc::SYS_landlock_restrict_self, &[-1]),
+    ("write to standard output", libc::SYS_write, &[1]),
+    ("write to a descriptor", libc::SYS_write, &[-1]),
+    ("writev", libc::SYS_writev, &[2]),
+    ("sendto an address", libc::SYS_sendto, &[-1, 0, 0, 0, 1, 16]),
     (
         "recvfrom with an address",
         libc::SYS_recvfrom,
-        [-1, 0, 0, 0, 1, 0],
+        &[-1, 0, 0, 0, 1],
     ),
+    (
+        "ppoll with a signal mask",
+        libc::SYS_ppoll,
+        &[0, 0, 0, 1, 8],
+    ),
+    ("clock of a device", libc::SYS_clock_gettime, &[-5]),
     (
         "accept4 of a descriptor that programs inherit",
         libc::SYS_accept4,
-        NOTHING,
+        &[-1],
+    ),
+    (
+        "accept4 with an address",
+        libc::SYS_accept4,
+        &[-1, 1, 0, 0x80800],
     ),
     (
         "getsockopt of another option",
         libc::SYS_getsockopt,
-        [
-            -1,
-            libc::SOL_SOCKET as c_long,
-            libc::SO_ERROR as c_long,
-            0,
-            0,
-            0,
-        ],
+        &[-1, OPTION, libc::SO_ERROR as c_long],
     ),
 ];
 
 /// The neighbours of what the network daemon may do.
 const NETD: &[Call] = &[
-    ("listen", libc::SYS_listen, NOTHING),
-    ("mkdirat", libc::SYS_mkdirat, NOTHING),
+    ("mkdirat", libc::SYS_mkdirat, &[]),
     (
         "new limit",
         libc::SYS_prlimit64,
-        [0, libc::RLIMIT_CORE as c_long, 1, 0, 0, 0],
+        &[0, libc::RLIMIT_CORE as c_long, 1],
     ),
     (
         "socket filter",
         libc::SYS_setsockopt,
-        [
-            -1,
-            libc::SOL_SOCKET as c_long,
-            libc::SO_ATTACH_FILTER as c_long,
-            0,
-            0,
-            0,
-        ],
+        &[-1, OPTION, libc::SO_ATTACH_FILTER as c_long],
     ),
     (
         "typing into the terminal",
         libc::SYS_ioctl,
-        [0, libc::TIOCSTI as c_long, 0, 0, 0, 0],
+        &[0, libc::TIOCSTI as c_long],
     ),
     (
         "signals by a descriptor",
         libc::SYS_fcntl,
-        [2, libc::F_SETOWN as c_long, 1, 0, 0, 0],
+        &[2, libc::F_SETOWN as c_long, 1],
     ),
+    ("thread in a new network", libc::SYS_clone, &[0x403d_0f00]),
+    ("network socketpair", libc::SYS_socketpair, &[INET, STREAM]),
     (
-        "thread in a new network",
-        libc::SYS_clone,
-        [0x403d_0f00, 0, 0, 0, 0, 0],
-    ),
-    (
-        "network socketpair",
-        libc::SYS_socketpair,
-        [
-            libc::AF_INET as c_long,
-            libc::SOCK_STREAM as c_long,
-            0,
-            0,
-            0,
-            0,
-        ],
+        "out of band data in pieces",
+        libc::SYS_recvmsg,
+        &[-1, 0, OUT_OF_BAND],
     ),
 ];
 
 /// What the network daemon's libraries try, and do without.
 const REFUSED: &[Call] = &[
-    ("clone3", libc::SYS_clone3, NOTHING),
-    (
-        "unix socket",
-        libc::SYS_socket,
-        [
-            libc::AF_UNIX as c_long,
-            libc::SOCK_STREAM as c_long,
-            0,
-            0,
-            0,
-            0,
-        ],
-    ),
+    ("clone3", libc::SYS_clone3, &[]),
+    ("unix socket", libc::SYS_socket, &[UNIX, STREAM]),
     (
         "netlink socket",
         libc::SYS_socket,
-        [
-            libc::AF_NETLINK as c_long,
-            libc::SOCK_RAW as c_long,
-            0,
-            0,
-            0,
-            0,
-        ],
+        &[libc::AF_NETLINK as c_long, RAW],
     ),
     (
         "TCP socket",
         libc::SYS_socket,
-        [
-            libc::AF_INET6 as c_long,
-            (libc::SOCK_STREAM | libc::SOCK_CLOEXEC) as c_long,
-            0,
-            0,
-            0,
-            0,
-        ],
+        &[INET6, STREAM | libc::SOCK_CLOEXEC as c_long],
     ),
 ];
 
@@ -321,9 +315,14 @@ fn calls(policy: &str) -> (Filter, impl Iterator<Item = &'static Call>) {
     (filter, BOTH.iter().chain(own))
 }
 
+/// A line for each: the call with its arguments as the kernel will see them, and its name.
 pub(crate) fn list(policy: &str) {
-    for (name, ..) in calls(policy).1 {
-        println!("{name}");
+    for call in calls(policy).1 {
+        let [a, b, c, d, e, f] = arguments(call);
+        println!(
+            "{:x} {a:x} {b:x} {c:x} {d:x} {e:x} {f:x} {}",
+            call.1, call.0
+        );
     }
 }
 
@@ -335,20 +334,38 @@ pub(crate) fn attempt(policy: &str, name: &str) {
     make(call);
 }
 
+/// write(2, 0, 0) by the door of 32-bit programs, which counts calls in another way.
+#[cfg(target_arch = "x86_64")]
+pub(crate) fn thirty_two_bits(policy: &str) {
+    seccomp::install(calls(policy).0).expect("seccomp");
+    confined();
+    // SAFETY: a call that writes nothing; `rbx` is restored.
+    unsafe {
+        std::arch::asm!(
+            "push rbx", "mov ebx, 2", "int 0x80", "pop rbx",
+            inout("eax") 4 => _, in("ecx") 0, in("edx") 0,
+            clobber_abi("C"),
+        );
+    }
+}
+
 pub(crate) fn refused(name: &str) {
-    let call = REFUSED
-        .iter()
-        .find(|call| call.0 == name)
-        .expect("a known call");
+    let mut calls = REFUSED.iter();
+    let call = calls.find(|call| call.0 == name).expect("a known call");
     seccomp::install(Filter::Netd).expect("seccomp");
     assert_eq!(make(call), Some(libc::ENOSYS));
 }
 
+fn arguments(call: &Call) -> [c_long; 6] {
+    std::array::from_fn(|position| call.2.get(position).copied().unwrap_or(0))
+}
+
 /// The error number, unless the call worked (or the filter ended the process).
-fn make(&(_, number, [a, b, c, d, e, f]): &Call) -> Option<i32> {
+fn make(call: &Call) -> Option<i32> {
+    let [a, b, c, d, e, f] = arguments(call);
     // SAFETY: the filter answers before the kernel looks at the arguments; where it should fail
     // to, all pointers are null or invalid, which the kernel tells without touching memory.
-    let result = unsafe { libc::syscall(number, a, b, c, d, e, f) };
+    let result = unsafe { libc::syscall(call.1, a, b, c, d, e, f) };
     (result == -1).then(|| {
         io::Error::last_os_error()
             .raw_os_error()

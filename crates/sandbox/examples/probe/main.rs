@@ -10,11 +10,13 @@
 mod confined;
 mod forbidden;
 mod process;
+mod reduced;
 mod remains;
 
 use std::path::Path;
 
 use softsim_sandbox::process::exit;
+use softsim_sandbox::seccomp::{self, Filter};
 use softsim_sandbox::{Args, log};
 
 softsim_sandbox::secret_main!(stack = 128 << 10, heap = 256 << 10, run);
@@ -25,9 +27,13 @@ fn run(args: Args) -> ! {
         .collect();
     match args[..] {
         ["forbidden", policy] => forbidden::list(policy),
+        #[cfg(target_arch = "x86_64")]
+        ["thirty-two-bits", policy] => forbidden::thirty_two_bits(policy),
         ["forbidden", policy, name] => forbidden::attempt(policy, name),
         ["refused", name] => forbidden::refused(name),
-        ["serve"] => confined::serve(),
+        ["serve"] => confined::serve(|| seccomp::install(Filter::Keyd).expect("seccomp")),
+        ["rules"] => reduced::list(),
+        ["serve-without", place] => confined::serve(|| reduced::install(place)),
         ["landlock", folder] => confined::landlock(Path::new(folder)),
         ["landlock-unavailable"] => confined::landlock_unavailable(),
         ["inherited", name] => confined::inherited(name),

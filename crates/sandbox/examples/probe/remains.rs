@@ -221,6 +221,9 @@ pub(crate) fn scrub_registers() {
         unsafe { vector_registers_after_scrub(&mut left) };
         assert_eq!(left, [[0; 4]; 16]);
     }
+    let mut left = [PATTERN; 8];
+    mmx_registers_after_scrub(&mut left);
+    assert_eq!(left, [0; 8]);
     let mut left = [PATTERN; 9];
     // SAFETY: a call to a function without arguments; the registers it may change are declared,
     // and `rbx` is restored. Nine words are written to nine words.
@@ -243,6 +246,29 @@ pub(crate) fn scrub_registers() {
         );
     }
     assert!(!left.contains(&PATTERN));
+}
+
+#[cfg(target_arch = "x86_64")]
+fn mmx_registers_after_scrub(left: &mut [u64; 8]) {
+    // SAFETY: as above; eight registers of eight octets are written to as much memory, and the x87
+    // stack is empty again.
+    unsafe {
+        asm!(
+            "mov r12, {left}",
+            ".irp n, 0,1,2,3,4,5,6,7",
+            "movq mm\\n, [r12]",
+            ".endr",
+            "call {scrub}",
+            ".irp n, 0,1,2,3,4,5,6,7",
+            "movq [r12 + 8 * \\n], mm\\n",
+            ".endr",
+            "emms",
+            left = in(reg) left.as_mut_ptr(),
+            scrub = sym memory::scrub,
+            out("r12") _,
+            clobber_abi("C"),
+        );
+    }
 }
 
 #[cfg(target_arch = "x86_64")]

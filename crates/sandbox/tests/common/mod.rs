@@ -4,11 +4,11 @@
 
 use std::env;
 use std::fs::{self, File, Permissions};
-use std::io::Write;
+use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::PathBuf;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, ExitStatus, Output, Stdio};
 
 use tempfile::TempDir;
 
@@ -68,6 +68,88 @@ pub(crate) fn succeed(command: &mut Command) -> String {
 pub(crate) fn signal(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().expect("the probe starts");
     (output.status.signal(), stderr(&output))
+}
+
+/// How a process ended, and the call it was in, as the kernel counts: its number and arguments.
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) status: ExitStatus,
+    pub(crate) call: [u64; 7],
+    pub(crate) stderr: String,
+}
+
+/// Runs the command under ptrace(2), to look at it once more in the moment of its end.
+///
+/// The kernel tells nobody else which call a filter killed.
+#[allow(clippy::zombie_processes)] // waitpid(2) below sees more than std's wait.
+pub(crate) fn end(command: &mut Command) -> End {
+    // SAFETY: takes no memory; the child becomes the tracee of the thread that started it.
+    let traced = || match unsafe { libc::ptrace(libc::PTRACE_TRACEME, 0, 0, 0) } {
+        0 => Ok(()),
+        _ => Err(io::Error::last_os_error()),
+    };
+    let mut child = before_exec(command.stderr(Stdio::piped()), traced)
+        .spawn()
+        .expect("the probe starts");
+    let pid = child.id() as libc::pid_t;
+    let trace = |request, data: libc::c_long| {
+        // SAFETY: none of these requests writes to memory of this process.
+        let done = unsafe { libc::ptrace(request, pid, 0, data) };
+        assert_eq!(done, 0, "{}", io::Error::last_os_error());
+    };
+    let mut call = [0; 7];
+    let options = libc::PTRACE_O_TRACEEXIT | libc::PTRACE_O_EXITKILL;
+    let mut set = false;
+    let status = loop {
+        let mut status = 0;
+        // SAFETY: the kernel writes one status.
+        assert_eq!(unsafe { libc::waitpid(pid, &mut status, 0) }, pid);
+        if !libc::WIFSTOPPED(status) {
+            break ExitStatus::from_raw(status);
+        }
+        // The first stop is that of the new program.
+        if !set {
+            trace(libc::PTRACE_SETOPTIONS, options.into());
+            set = true;
+            trace(libc::PTRACE_CONT, 0);
+        } else if status >> 8 == libc::SIGTRAP | libc::PTRACE_EVENT_EXIT << 8 {
+            call = registers(pid);
+            trace(libc::PTRACE_CONT, 0);
+        } else {
+            trace(libc::PTRACE_CONT, libc::WSTOPSIG(status).into());
+        }
+    };
+    let stderr = io::read_to_string(child.stderr.take().expect("piped")).expect("UTF-8");
+    End {
+        status,
+        call,
+        stderr,
+    }
+}
+
+/// The number and the arguments of the call that the tracee is in.
+fn registers(pid: libc::pid_t) -> [u64; 7] {
+    // SAFETY: plain numbers, for which zeros are valid.
+    let mut registers: libc::user_regs_struct = unsafe { std::mem::zeroed() };
+    let mut place = libc::iovec {
+        iov_base: (&raw mut registers).cast(),
+        iov_len: size_of_val(&registers),
+    };
+    const GENERAL: usize = 1; // NT_PRSTATUS
+    // SAFETY: the kernel writes at most `iov_len` octets to the registers.
+    let read = unsafe { libc::ptrace(libc::PTRACE_GETREGSET, pid, GENERAL, &raw mut place) };
+    assert_eq!(read, 0, "{}", io::Error::last_os_error());
+    #[cfg(target_arch = "x86_64")]
+    let call = {
+        let r = registers;
+        [r.orig_rax, r.rdi, r.rsi, r.rdx, r.r10, r.r8, r.r9]
+    };
+    #[cfg(target_arch = "aarch64")]
+    let call = {
+        let r = registers.regs;
+        [r[8], r[0], r[1], r[2], r[3], r[4], r[5]]
+    };
+    call
 }
 
 pub(crate) fn stderr(output: &Output) -> String {
