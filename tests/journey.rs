@@ -56,7 +56,7 @@ fn a_device_is_enrolled_provisioned_managed_and_authenticated() {
         let device = home.enrol().unwrap();
         home.plan(&device).unwrap();
         home.start_netd().unwrap();
-        assert!(home.gateway().status().unwrap().profiles.is_empty());
+        assert!(home.gateway().status().unwrap().profile.is_none());
 
         let bootstrapped = home.bootstrap().unwrap();
         let iccid = home.subscription().profile.iccid.as_str().to_owned();
@@ -71,10 +71,11 @@ fn a_device_is_enrolled_provisioned_managed_and_authenticated() {
                 .is_some()
         );
         let status = home.gateway().status().unwrap();
-        let profiles: Vec<_> = (status.profiles.iter())
-            .map(|profile| (profile.iccid.as_str(), profile.state))
-            .collect();
-        assert_eq!(profiles, [(iccid.as_str(), ProfileState::Enabled)]);
+        let profile = status.profile.unwrap();
+        assert_eq!(
+            (profile.iccid, profile.state, status.profiles),
+            (iccid, ProfileState::Enabled, 1)
+        );
         assert_eq!(
             status.committed.map(hex::encode),
             Some(bootstrapped.transaction)
@@ -151,7 +152,7 @@ fn a_gateway_bootstraps_by_itself_and_takes_its_leave_when_it_is_told_to_end() {
     let journal = home.management_server().journal();
     let registered = |event: &ManagementEvent| matches!(event, ManagementEvent::Registered { .. });
     assert!(journal.wait_for(PATIENCE, registered).is_some());
-    assert_eq!(home.gateway().status().unwrap().profiles.len(), 1);
+    assert_eq!(home.gateway().status().unwrap().profiles, 1);
 
     let netd = home.gateway().netd().unwrap().id().to_string();
     let told = Command::new("kill").args(["-s", "TERM", &netd]).status();
@@ -173,7 +174,7 @@ fn what_was_committed_and_authenticated_outlives_a_power_cut() {
     home.gateway_mut().start_keyd().unwrap();
     home.start_netd().unwrap();
     let after = home.gateway().status().unwrap();
-    assert_eq!(after.profiles, before.profiles);
+    assert_eq!(after.profile, before.profile);
     assert_eq!(after.committed, before.committed);
     let journal = home.management_server().journal();
     let registrations =
@@ -221,7 +222,7 @@ fn fails_and_changes_nothing(home: &Home) -> Failure {
         panic!("expected a failure of netd's, came {failed}");
     };
     let after = home.gateway().status().unwrap();
-    assert_eq!(after.profiles, before.profiles);
+    assert_eq!(after.profile, before.profile);
     assert_eq!(after.committed, before.committed);
     failure
 }

@@ -86,7 +86,7 @@ fn up_prints_where_everything_is_and_a_signal_leaves_no_process() {
         let daemons = lab.daemons();
         assert!(daemons.iter().all(|id| runs(id)));
         let mut admin = Connection::connect(lab.told["SOFTSIM_ADMIN_SOCKET"].as_ref()).unwrap();
-        assert_eq!(admin.call(&Status {}).unwrap().profiles.len(), 1);
+        assert_eq!(admin.call(&Status {}).unwrap().profiles, 1);
         let radius: std::net::SocketAddr = lab.told["SOFTSIM_RADIUS"].parse().unwrap();
         assert!(radius.ip().is_loopback());
         for file in [
@@ -111,7 +111,7 @@ fn keyd_alone_has_the_profile_and_a_signal_leaves_no_process() {
     let arguments = ["keyd", "--dir", "lab", "--profile", "p.toml"];
     let mut lab = Lab::start(&arguments, folder.path());
     let mut admin = Connection::connect(lab.told["SOFTSIM_ADMIN_SOCKET"].as_ref()).unwrap();
-    assert_eq!(admin.call(&Status {}).unwrap().profiles.len(), 1);
+    assert_eq!(admin.call(&Status {}).unwrap().profiles, 1);
     assert!(!lab.told.contains_key("SOFTSIM_RADIUS"));
     let daemons = lab.daemons();
     lab.signal("TERM");

@@ -10,8 +10,9 @@ use std::{
 use libc::MSG_NOSIGNAL;
 use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_keyd_proto::{
-    Call, HelloAnswer, MAX_ANSWER, PROTOCOL_VERSION, Refusal, RequestKind, WireError,
-    decode_answer, encode_request, requests::Hello,
+    Call, HelloAnswer, MAX_ANSWER, PROTOCOL_VERSION, ProfileInfo, Refusal, RequestKind, WireError,
+    decode_answer, encode_request,
+    requests::{Hello, ListProfiles},
 };
 use zeroize::Zeroizing;
 
@@ -122,6 +123,19 @@ impl Connection {
         let request = encode(call)?;
         let answer = self.exchange(C::KIND, &request)?;
         decode::<C>(&answer)
+    }
+
+    /// Asks for all installed profiles, with as many requests as that takes.
+    pub fn profiles(&mut self) -> Result<Vec<ProfileInfo>, Error> {
+        let mut profiles = Vec::new();
+        let mut from = Some(0);
+        while let Some(first) = from {
+            let mut page = self.call(&ListProfiles { from: first })?;
+            profiles.append(&mut page.profiles);
+            // Only ever forwards, whatever came.
+            from = page.next.filter(|next| *next > first);
+        }
+        Ok(profiles)
     }
 
     /// Sends a request and receives what comes back; any failure ends the connection.

@@ -78,19 +78,19 @@ fn an_answer_has_the_type_that_its_request_names() {
 fn a_refusal_is_an_error_and_the_conversation_goes_on() {
     let (_directory, path, _server) = keyd(vec![
         answer::<Enable<'_>>(&Err(Refusal::UnknownProfile)),
-        answer::<ListProfiles>(&Ok(ProfilesAnswer { profiles: vec![] })),
+        answer::<ListProfiles>(&Ok(ProfilesAnswer::default())),
     ]);
     let mut connection = Connection::connect(&path).unwrap();
     let refused = connection.call(&Enable { iccid: "8988" }).unwrap_err();
     assert!(matches!(refused, Error::Refused(Refusal::UnknownProfile)));
-    assert!(connection.call(&ListProfiles {}).is_ok());
+    assert!(connection.call(&ListProfiles { from: 0 }).is_ok());
 }
 
 #[test]
 fn an_answer_of_another_shape_is_refused() {
     let (_directory, path, _server) = keyd(vec![vec![0xff; 3]]);
     let mut connection = Connection::connect(&path).unwrap();
-    let error = connection.call(&ListProfiles {}).unwrap_err();
+    let error = connection.call(&ListProfiles { from: 0 }).unwrap_err();
     assert!(matches!(
         error,
         Error::Answer {
@@ -115,7 +115,7 @@ fn after_the_peer_is_gone_every_call_says_closed() {
     let mut connection = Connection::connect(&path).unwrap();
     server.join().unwrap();
     for _ in 0..2 {
-        let error = connection.call(&ListProfiles {}).unwrap_err();
+        let error = connection.call(&ListProfiles { from: 0 }).unwrap_err();
         assert!(matches!(error, Error::Closed), "{error}");
     }
 }

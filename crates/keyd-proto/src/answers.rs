@@ -84,8 +84,10 @@ pub struct StatusAnswer {
     pub certified: bool,
     /// How many operators' packages are opened.
     pub trust_anchors: u8,
-    /// The installed profiles.
-    pub profiles: Vec<ProfileInfo>,
+    /// How many profiles are installed.
+    pub profiles: u32,
+    /// The enabled profile; where none is, one of the installed ones.
+    pub profile: Option<ProfileInfo>,
     /// How many profiles there is room for.
     pub capacity: u32,
     /// The last committed transaction of the role network; netd rolls its accounts to it at start.
@@ -215,10 +217,12 @@ pub struct ProfileAnswer {
 }
 
 /// Answer to [`crate::requests::ListProfiles`].
-#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfilesAnswer {
-    /// The installed profiles.
+    /// The next installed profiles, by slot.
     pub profiles: Vec<ProfileInfo>,
+    /// Where the next request goes on; none where these were the last.
+    pub next: Option<u32>,
 }
 
 /// Answer to [`crate::requests::GenerateDeviceKey`].

@@ -205,8 +205,11 @@ requests! {
         txid: [u8; 16],
     }
 
-    /// The installed profiles: ICCID, state and algorithm.
-    33 ListProfiles [Network Admin] max 16 repeatable -> ProfilesAnswer {}
+    /// Some of the installed profiles: ICCID, state and algorithm.
+    33 ListProfiles [Network Admin] max 16 repeatable -> ProfilesAnswer {
+        /// The first slot to look into: 0, or what the answer before named.
+        from: u32,
+    }
 
     /// Enables a profile and disables the one that was enabled.
     34 Enable<'a> [Network Admin] max 64 repeatable -> () {

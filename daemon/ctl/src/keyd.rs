@@ -12,7 +12,7 @@ use softsim_client::{
         Enforcement, ProfileInfo, Refusal, StatusAnswer,
         requests::{
             AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, GenerateDeviceKey,
-            ListProfiles, SealingStatement, SetDeviceCertificate, Stage, Status,
+            SealingStatement, SetDeviceCertificate, Stage, Status,
         },
     },
 };
@@ -73,7 +73,8 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         "sealing_key_id": status.sealing_key_id.map(hex::encode),
         "certified": status.certified,
         "trust_anchors": status.trust_anchors,
-        "profiles": profiles_json(&status.profiles),
+        "profiles": status.profiles,
+        "profile": status.profile.as_ref().map(profile_json),
         "capacity": status.capacity,
         "committed": status.committed.map(hex::encode),
         "counters": status.counters,
@@ -111,9 +112,9 @@ fn keyd_text(status: &StatusAnswer) -> String {
     line(
         &mut text,
         "profiles",
-        format_args!("{} of {}", status.profiles.len(), status.capacity),
+        format_args!("{} of {}", status.profiles, status.capacity),
     );
-    text.push_str(&profiles_text(&status.profiles));
+    text.push_str(&profiles_text(status.profile.as_slice()));
     let counters = &status.counters;
     line(
         &mut text,
@@ -221,11 +222,9 @@ fn take_out(
 
 /// Lists the installed profiles.
 pub fn list(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
-    let profiles = Connection::connect(&sockets.admin)?
-        .call(&ListProfiles {})?
-        .profiles;
+    let profiles = Connection::connect(&sockets.admin)?.profiles()?;
     output.result(
-        &json!({ "profiles": profiles_json(&profiles) }),
+        &json!({ "profiles": profiles.iter().map(profile_json).collect::<Vec<_>>() }),
         || match profiles.is_empty() {
             true => "no profiles\n".into(),
             false => profiles_text(&profiles),
@@ -234,17 +233,12 @@ pub fn list(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-fn profiles_json(profiles: &[ProfileInfo]) -> Vec<Value> {
-    profiles
-        .iter()
-        .map(|profile| {
-            json!({
-                "iccid": profile.iccid,
-                "state": profile.state.to_string(),
-                "algorithm": profile.algorithm,
-            })
-        })
-        .collect()
+fn profile_json(profile: &ProfileInfo) -> Value {
+    json!({
+        "iccid": profile.iccid,
+        "state": profile.state.to_string(),
+        "algorithm": profile.algorithm,
+    })
 }
 
 fn profiles_text(profiles: &[ProfileInfo]) -> String {

@@ -44,11 +44,12 @@ fn status_answer() -> StatusAnswer {
         sealing_key_id: None,
         certified: true,
         trust_anchors: 1,
-        profiles: vec![ProfileInfo {
+        profiles: 1,
+        profile: Some(ProfileInfo {
             iccid: "8988211000000000007".into(),
             state: ProfileState::Enabled,
             algorithm: "milenage".into(),
-        }],
+        }),
         capacity: 8,
         committed: None,
         counters: Counters::default(),
@@ -140,7 +141,7 @@ fn status_is_one_object_and_says_why_netd_is_missing() {
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value["keyd"]["key_memory"], "memfd_secret");
     assert_eq!(value["keyd"]["device_id"], "d1".repeat(32));
-    assert_eq!(value["keyd"]["profiles"][0]["state"], "enabled");
+    assert_eq!(value["keyd"]["profile"]["state"], "enabled");
     assert_eq!(value["netd"], Value::Null);
     assert!(value["netd_error"].as_str().unwrap().contains("netd.sock"));
 }

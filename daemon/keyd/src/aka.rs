@@ -28,7 +28,7 @@ impl<S: Storage> Keyd<S> {
         let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
         let profile = &stored.profile;
         let algorithm = algorithm_set(profile);
-        let verified = match stored.sqn.check(
+        let verified = match stored.sqn().check(
             &algorithm,
             &challenge.rand,
             &challenge.autn,
@@ -54,9 +54,8 @@ impl<S: Storage> Keyd<S> {
 
         // Durable before the answer leaves: the loop flushes first.
         self.vault
-            .sqn_mut(slot)
+            .change_sqn(slot, |sqn| sqn.accept(&verified))
             .expect("the profile was there a moment ago")
-            .accept(&verified)
             .expect("nothing used the SQN since it was checked");
         self.counters.authentications += 1;
         Ok(AkaAnswer::Success {

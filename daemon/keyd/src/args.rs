@@ -17,8 +17,8 @@ pub const USAGE: &str = "usage: softsim-keyd --state DIR (--kek-file FILE | --de
 
 /// Profiles that a new vault has room for.
 const DEFAULT_CAPACITY: u32 = 16;
-/// The most there may be: the answer to Status and the arena hold that many.
-pub const MAX_CAPACITY: u32 = 256;
+/// The most there may be.
+const MAX_CAPACITY: u32 = 16_384;
 /// Uids per role: with the limit on connections of each, this bounds the descriptors.
 const MAX_UIDS: usize = 8;
 
@@ -227,7 +227,7 @@ impl Seen {
             Flag::Capacity => {
                 let capacity = number(value)
                     .filter(|capacity| (1..=MAX_CAPACITY).contains(capacity))
-                    .ok_or_else(|| bad("1 to 256 profiles"))?;
+                    .ok_or_else(|| bad("1 to 16384 profiles"))?;
                 once(flag, &mut self.capacity, capacity)
             }
             Flag::Sandbox => {
@@ -352,15 +352,15 @@ mod tests {
         for (flag, message) in [
             (
                 "--capacity 0",
-                "--capacity: expected 1 to 256 profiles, came 0",
+                "--capacity: expected 1 to 16384 profiles, came 0",
             ),
             (
-                "--capacity 257",
-                "--capacity: expected 1 to 256 profiles, came 257",
+                "--capacity 16385",
+                "--capacity: expected 1 to 16384 profiles, came 16385",
             ),
             (
                 "--capacity +1",
-                "--capacity: expected 1 to 256 profiles, came +1",
+                "--capacity: expected 1 to 16384 profiles, came +1",
             ),
             ("--app-uid root", "--app-uid: expected a user id, came root"),
             (

@@ -52,8 +52,6 @@ impl<S: Storage> Keyd<S> {
 
     /// The enabled profile; there is one at most.
     pub(crate) fn enabled(&self) -> Option<Slot> {
-        self.vault
-            .profiles()
-            .find_map(|(slot, stored)| stored.enabled.then_some(slot))
+        self.vault.enabled()
     }
 }

@@ -2,24 +2,16 @@
 
 use softsim_keyd_proto::requests::{Hello, ListProfiles, Status};
 use softsim_keyd_proto::{
-    HelloAnswer, MAX_ANSWER, MAX_HANDLES, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo, ProfileState,
+    HelloAnswer, MAX_HANDLES, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo, ProfileState,
     ProfilesAnswer, Refusal, Role, StatusAnswer,
 };
 use softsim_sandbox::log;
 
-use crate::args::MAX_CAPACITY;
 use crate::keyd::{Client, Keyd};
-use crate::vault::Storage;
+use crate::vault::{Storage, StoredProfile};
 
-/// A profile in an answer: lengths, 20 digits of ICCID, state and the name of the algorithm.
-const LONGEST_PROFILE_INFO: usize = 1 + 20 + 1 + 1 + 8;
-/// What else there is in the answer to Status, generously.
-const REST_OF_STATUS: usize = 512;
-
-const _: () = assert!(
-    MAX_CAPACITY as usize * LONGEST_PROFILE_INFO + REST_OF_STATUS <= MAX_ANSWER,
-    "an answer holds all the profiles there may be"
-);
+/// Profiles in one answer to ListProfiles: few enough that nobody waits for it.
+const PROFILES_AT_ONCE: usize = 64;
 
 impl<S: Storage> Keyd<S> {
     pub(crate) fn hello(
@@ -50,31 +42,46 @@ impl<S: Storage> Keyd<S> {
             sealing_key_id: self.keys.as_ref().map(|keys| keys.sealing_key_id.0),
             certified: self.vault.certificate().is_some(),
             trust_anchors: self.vault.trust_anchors().len() as u8,
-            profiles: self.profile_infos(),
+            profiles: self.vault.installed(),
+            profile: self.shown(),
             capacity: self.vault.capacity(),
             committed: self.committed[Role::Network],
             counters,
         })
     }
 
-    pub(crate) fn list_profiles(&mut self, _: ListProfiles) -> Result<ProfilesAnswer, Refusal> {
+    pub(crate) fn list_profiles(
+        &mut self,
+        request: ListProfiles,
+    ) -> Result<ProfilesAnswer, Refusal> {
+        let mut stored = self.vault.profiles_from(request.from);
         Ok(ProfilesAnswer {
-            profiles: self.profile_infos(),
+            profiles: stored
+                .by_ref()
+                .take(PROFILES_AT_ONCE)
+                .map(|(_, stored)| info(stored))
+                .collect(),
+            next: stored.next().map(|(slot, _)| slot.number()),
         })
     }
 
-    fn profile_infos(&self) -> Vec<ProfileInfo> {
-        self.vault
-            .profiles()
-            .map(|(_, stored)| ProfileInfo {
-                iccid: stored.profile.iccid.as_str().to_owned(),
-                state: if stored.enabled {
-                    ProfileState::Enabled
-                } else {
-                    ProfileState::Disabled
-                },
-                algorithm: stored.profile.algorithm.name().to_owned(),
-            })
-            .collect()
+    /// The profile that a short account shows.
+    fn shown(&self) -> Option<ProfileInfo> {
+        match self.vault.enabled() {
+            Some(slot) => self.vault.profile(slot).map(info),
+            None => self.vault.profiles().next().map(|(_, stored)| info(stored)),
+        }
+    }
+}
+
+fn info(stored: &StoredProfile) -> ProfileInfo {
+    ProfileInfo {
+        iccid: stored.profile.iccid.as_str().to_owned(),
+        state: if stored.enabled {
+            ProfileState::Enabled
+        } else {
+            ProfileState::Disabled
+        },
+        algorithm: stored.profile.algorithm.name().to_owned(),
     }
 }

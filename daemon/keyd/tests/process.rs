@@ -131,7 +131,7 @@ fn from_the_factory_to_an_authentication_and_over_a_power_cut() {
     let _running = host.start();
     let after = host.status();
     assert_eq!(after.device_id, before.device_id);
-    assert_eq!(after.profiles, before.profiles);
+    assert_eq!(after.profile, before.profile);
     let mut netd = host.connect(Role::Network);
     let answer = netd.call(&challenge).unwrap();
     let AkaAnswer::SynchronisationFailure { auts } = answer else {
@@ -147,7 +147,7 @@ fn requests_of_one_connection_are_answered_in_order() {
     let netd = host.raw(Role::Network);
     for _ in 0..20 {
         netd.send(&[RequestKind::Status as u8]).unwrap();
-        netd.send(&[RequestKind::ListProfiles as u8]).unwrap();
+        netd.send(&[RequestKind::ListProfiles as u8, 0]).unwrap();
     }
     for _ in 0..20 {
         assert!(decode_answer::<Status>(&receive(&netd)).unwrap().is_ok());

@@ -134,11 +134,7 @@ pub fn sim_result(refused: &Refused) -> SimResult {
 /// The Software SIM object's values; `last` is what became of the last package.
 pub fn sim_state(status: &StatusAnswer, last: SimResult) -> SimState {
     let enabled = |state| state == ProfileState::Enabled;
-    let profile = status
-        .profiles
-        .iter()
-        .find(|profile| enabled(profile.state))
-        .or(status.profiles.first());
+    let profile = status.profile.as_ref();
     let counters = &status.counters;
     SimState {
         state: match profile.map(|profile| enabled(profile.state)) {

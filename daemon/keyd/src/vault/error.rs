@@ -53,6 +53,24 @@ pub enum OpenError {
         /// The newest generation of the record itself.
         came: u64,
     },
+    /// A record is older than another one that was written with it.
+    Outdated {
+        /// The kind of record.
+        table: Table,
+        /// Which one of its kind.
+        index: u32,
+        /// The oldest generation that it may be.
+        expected: u64,
+        /// Its generation.
+        came: u64,
+    },
+    /// There are fewer versions of records than were written: some were put back.
+    PutBack {
+        /// How many were written at least.
+        expected: u64,
+        /// How many there are.
+        came: u64,
+    },
     /// A record is authentic, and not what this program writes.
     Malformed {
         /// The kind of record.
@@ -95,6 +113,19 @@ impl fmt::Display for OpenError {
                     "expected the version before {journal}, came generation {came}"
                 )
             }
+            Self::Outdated {
+                table,
+                index,
+                expected,
+                came,
+            } => write!(
+                f,
+                "{table:?} {index}: expected generation {expected} or later, came {came}"
+            ),
+            Self::PutBack { expected, came } => write!(
+                f,
+                "records were put back: expected {expected} versions or more, came {came}"
+            ),
             Self::Malformed { table, index } => {
                 write!(f, "{table:?} {index} is authentic and malformed")
             }
@@ -140,6 +171,16 @@ impl Damage {
         match self {
             Self::Header { .. } => None,
             Self::Record { table, .. } => Some(*table),
+        }
+    }
+
+    /// Whether the bad copy may have been the newer one of a record whose versions are counted.
+    pub(super) fn may_have_lost(&self) -> bool {
+        match self {
+            Self::Header { .. } => false,
+            Self::Record { table, fault, .. } => {
+                table.is_counted() && !matches!(fault, CopyFault::Stale(_))
+            }
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Where each record lies in the vault file.
 //!
 //! ```text
-//! half A: header | ledger | device | journal | profiles … | tombstones …
+//! half A: header | ledger | device | journal | profiles … | sequences … | tombstones …
 //! half B: the same
 //! ```
 //!
@@ -21,16 +21,19 @@ pub enum Table {
     Journal = 3,
     /// The profiles.
     Profile = 4,
+    /// The profiles' sequence numbers: all that an authentication writes.
+    Sequence = 5,
     /// What deleted profiles leave behind.
-    Tombstone = 5,
+    Tombstone = 6,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Ledger,
         Self::Device,
         Self::Journal,
         Self::Profile,
+        Self::Sequence,
         Self::Tombstone,
     ];
 
@@ -38,16 +41,28 @@ impl Table {
         Self::ALL.into_iter().find(|table| *table as u8 == number)
     }
 
+    /// Whether the ledger counts the versions of this table's records: all but its own and the journal's.
+    pub(super) fn is_counted(self) -> bool {
+        !matches!(self, Self::Ledger | Self::Journal)
+    }
+
     /// Length of a record of this table in the file, in octets.
     pub(super) const fn record_length(self) -> usize {
         match self {
-            Self::Ledger => 1024,
+            Self::Ledger | Self::Profile => 1024,
             Self::Device => 4096,
-            Self::Journal => 10240,
-            Self::Profile | Self::Tombstone => 512,
+            Self::Journal => 12288,
+            Self::Sequence => 256,
+            Self::Tombstone => 512,
         }
     }
 }
+
+/// Tables begin at a multiple of this, as flash and page cache have it.
+const BLOCK: u64 = 4096;
+
+/// Tombstones never go, so even a small vault has room for years of new keys.
+const MIN_TOMBSTONES: u32 = 256;
 
 /// The file's division, which follows from the number of profiles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,8 +79,8 @@ impl Layout {
     pub(super) fn records(self, table: Table) -> u32 {
         match table {
             Table::Ledger | Table::Device | Table::Journal => 1,
-            Table::Profile => self.capacity,
-            Table::Tombstone => self.capacity.saturating_mul(4).max(64),
+            Table::Profile | Table::Sequence => self.capacity,
+            Table::Tombstone => self.capacity.max(MIN_TOMBSTONES),
         }
     }
 
@@ -85,7 +100,7 @@ impl Layout {
             .into_iter()
             .map(|table| self.table_length(table))
             .sum();
-        (Header::ROOM + records).next_multiple_of(4096)
+        Header::ROOM + records
     }
 
     /// Length of the file.
@@ -94,7 +109,8 @@ impl Layout {
     }
 
     fn table_length(self, table: Table) -> u64 {
-        u64::from(self.records(table)) * table.record_length() as u64
+        let records = u64::from(self.records(table)) * table.record_length() as u64;
+        records.next_multiple_of(BLOCK)
     }
 }
 
@@ -127,8 +143,9 @@ mod tests {
     #[test]
     fn a_small_record_never_straddles_two_sectors() {
         let layout = Layout::new(3);
-        for table in [Table::Profile, Table::Tombstone] {
-            assert!((0..3).all(|index| layout.offset(table, index, 1).is_multiple_of(512)));
+        for table in [Table::Sequence, Table::Tombstone] {
+            let length = table.record_length() as u64;
+            assert!((0..3).all(|index| layout.offset(table, index, 1) % 512 + length <= 512));
         }
     }
 }

@@ -1,19 +1,27 @@
 //! Reads a vault: the newest good copy of each record, and a transaction that a power cut left half done.
+//!
+//! Copies come in chunks of many, and of each two only the newer one is decrypted, as far as their clear heads
+//! tell. A head is believed only once its copy is authentic: of a copy that turns out not to be, and of an
+//! older one that isn't the version just before, the other is decrypted too.
 
-use std::io;
+use std::ops::Range;
 
 use chacha20poly1305::XChaCha20Poly1305;
 use zeroize::Zeroizing;
 
 use super::{
     Damage, Kek, OpenError,
-    contents::Contents,
+    contents::{Burial, Contents, Ledger, Sequence, StoredProfile},
     header::{Header, HeaderFault},
     layout::{Layout, Table},
     record::{self, CopyFault, Place},
     storage::Storage,
+    store::{Graves, Profiles},
     write_copy,
 };
+
+/// How much of each half is read at once, in octets: no less than the longest record.
+const CHUNK: usize = 32 << 10;
 
 /// A record's newest version, decoded.
 #[derive(Debug)]
@@ -22,10 +30,11 @@ pub(super) struct Versioned<T> {
     pub(super) value: T,
 }
 
-/// The contents of a good copy.
-struct Version {
+/// A good copy, and what is wrong with the other one, by its half.
+struct Picked<'c> {
     generation: u64,
-    contents: Zeroizing<Vec<u8>>,
+    contents: &'c [u8],
+    fault: Option<(u8, CopyFault)>,
 }
 
 /// A vault that is being opened.
@@ -59,14 +68,20 @@ impl<'s, S: Storage> Loader<'s, S> {
     ///
     /// The journal is never cleared: versions that a record has reached or passed are left alone.
     pub(super) fn finish_transaction(&mut self) -> Result<u64, OpenError> {
-        let journal = self.newest(Table::Journal, 0)?;
-        let copies = split_journal(&journal.contents).ok_or(OpenError::Malformed {
+        let mut journal = Zeroizing::new(Vec::new());
+        let mut journal_generation = 0;
+        self.each(Table::Journal, 0..1, |_, generation, contents| {
+            journal_generation = generation;
+            journal.extend_from_slice(contents);
+            Ok(())
+        })?;
+        let copies = split_journal(&journal).ok_or(OpenError::Malformed {
             table: Table::Journal,
             index: 0,
         })?;
         let mut written = false;
         for (place, copy) in copies {
-            let came = self.newest(place.table, place.index)?.generation;
+            let came = self.generation(place.table, place.index)?;
             if place.generation > came + 1 {
                 return Err(OpenError::Lost {
                     journal: place,
@@ -84,97 +99,195 @@ impl<'s, S: Storage> Loader<'s, S> {
         // Loading notes what is still bad.
         self.damage
             .retain(|damage| damage.table().is_none_or(|table| table == Table::Journal));
-        Ok(journal.generation)
+        Ok(journal_generation)
     }
 
-    /// The record's newest version.
-    pub(super) fn load<T: Contents>(&mut self, index: u32) -> Result<Versioned<T>, OpenError> {
-        let Version {
-            generation,
-            contents,
-        } = self.newest(T::TABLE, index)?;
-        match T::decode(&contents) {
-            Ok(value) => Ok(Versioned { generation, value }),
-            Err(_) => Err(OpenError::Malformed {
-                table: T::TABLE,
-                index,
-            }),
+    /// The only record of a table.
+    pub(super) fn load<T: Contents>(&mut self) -> Result<Versioned<T>, OpenError> {
+        let mut loaded = None;
+        self.each(T::TABLE, 0..1, |index, generation, contents| {
+            let value = decode(index, contents)?;
+            loaded = Some(Versioned { generation, value });
+            Ok(())
+        })?;
+        Ok(loaded.expect("each takes every record of its range"))
+    }
+
+    /// The profiles with their sequence numbers.
+    pub(super) fn profiles(&mut self, ledger: &Ledger) -> Result<Profiles, OpenError> {
+        let capacity = self.layout.records(Table::Profile);
+        let count = within(ledger.slots, capacity)?;
+        let mut profiles = Profiles::new(capacity, count);
+        self.each(Table::Profile, 0..count, |index, generation, contents| {
+            let stored = decode::<Option<Box<StoredProfile>>>(index, contents)?;
+            profiles.load(generation, stored);
+            Ok(())
+        })?;
+        self.each(Table::Sequence, 0..count, |index, generation, contents| {
+            profiles.load_sequence(index, generation, decode::<Sequence>(index, contents)?)
+        })?;
+        Ok(profiles)
+    }
+
+    /// The tombstones.
+    pub(super) fn graves(&mut self, ledger: &Ledger) -> Result<Graves, OpenError> {
+        let capacity = self.layout.records(Table::Tombstone);
+        let count = within(ledger.graves, capacity)?;
+        let mut graves = Graves::new(capacity, count);
+        self.each(Table::Tombstone, 0..count, |index, generation, contents| {
+            graves.load(generation, decode::<Option<Box<Burial>>>(index, contents)?);
+            Ok(())
+        })?;
+        Ok(graves)
+    }
+
+    fn generation(&mut self, table: Table, index: u32) -> Result<u64, OpenError> {
+        let mut came = 0;
+        self.each(table, index..index.saturating_add(1), |_, generation, _| {
+            came = generation;
+            Ok(())
+        })?;
+        Ok(came)
+    }
+
+    /// Hands over the newest good version of each record of a range: index, generation, contents.
+    fn each(
+        &mut self,
+        table: Table,
+        range: Range<u32>,
+        mut take: impl FnMut(u32, u64, &[u8]) -> Result<(), OpenError>,
+    ) -> Result<(), OpenError> {
+        let length = table.record_length();
+        let at_once = (CHUNK / length).min(range.len());
+        let mut halves = [0, 1].map(|_| Zeroizing::new(vec![0; at_once * length]));
+        for first in range.clone().step_by(at_once.max(1)) {
+            let count = at_once.min((range.end - first) as usize);
+            for (half, octets) in (0..).zip(&mut halves) {
+                octets.truncate(count * length);
+                let offset = self.layout.offset(table, first, half);
+                self.storage.read_exact_at(octets, offset)?;
+            }
+            let [a, b] = &mut halves;
+            let copies = a.chunks_exact_mut(length).zip(b.chunks_exact_mut(length));
+            for (index, (a, b)) in (first..).zip(copies) {
+                let picked = pick(&self.cipher, table, index, [a, b]).map_err(|faults| {
+                    OpenError::BothCopies {
+                        table,
+                        index,
+                        faults,
+                    }
+                })?;
+                if let Some((half, fault)) = picked.fault {
+                    note(&mut self.damage, table, index, half, fault);
+                }
+                take(index, picked.generation, picked.contents)?;
+            }
         }
+        Ok(())
     }
+}
 
-    /// All records of a table.
-    pub(super) fn load_all<T: Contents>(&mut self) -> Result<Vec<Versioned<T>>, OpenError> {
-        (0..self.layout.records(T::TABLE))
-            .map(|index| self.load(index))
-            .collect()
+fn decode<T: Contents>(index: u32, contents: &[u8]) -> Result<T, OpenError> {
+    T::decode(contents).map_err(|_| OpenError::Malformed {
+        table: T::TABLE,
+        index,
+    })
+}
+
+/// How many records the ledger says there are; more than there is room for is not what this program writes.
+fn within(count: u32, capacity: u32) -> Result<u32, OpenError> {
+    if count > capacity {
+        return Err(OpenError::Malformed {
+            table: Table::Ledger,
+            index: 0,
+        });
     }
+    Ok(count)
+}
 
-    /// The newer good copy.
-    fn newest(&mut self, table: Table, index: u32) -> Result<Version, OpenError> {
-        match (self.copy(table, index, 0)?, self.copy(table, index, 1)?) {
-            (Ok(a), Ok(b)) => {
-                let (newer, older, half) = if a.generation > b.generation {
-                    (a, b, 1)
-                } else {
-                    (b, a, 0)
-                };
-                if newer.generation != older.generation + 1 {
-                    let generation = older.generation;
-                    let stale = Place {
+fn note(damage: &mut Vec<Damage>, table: Table, index: u32, half: u8, fault: CopyFault) {
+    let found = Damage::Record {
+        table,
+        index,
+        half,
+        fault,
+    };
+    if !damage.contains(&found) {
+        damage.push(found);
+    }
+}
+
+/// The newer good one of a record's two copies; both faults where neither is good.
+fn pick<'c>(
+    cipher: &XChaCha20Poly1305,
+    table: Table,
+    index: u32,
+    [a, b]: [&'c mut [u8]; 2],
+) -> Result<Picked<'c>, [CopyFault; 2]> {
+    let claims = [claim(table, index, 0, a), claim(table, index, 1, b)];
+    let (newer, older, half) = if claims[0] > claims[1] {
+        (a, b, 0)
+    } else {
+        (b, a, 1)
+    };
+    let other = 1 - half;
+    match open_at(cipher, table, index, half, newer) {
+        Ok((generation, contents)) => {
+            let follows = |older| generation.checked_sub(1) == Some(older);
+            let fault = match claims[usize::from(other)] {
+                Some(older) if follows(older) => None,
+                _ => match open_at(cipher, table, index, other, older) {
+                    Ok((generation, _)) => Some(CopyFault::Stale(Place {
                         table,
                         index,
                         generation,
-                    };
-                    self.note(table, index, half, CopyFault::Stale(stale));
-                }
-                Ok(newer)
-            }
-            (Ok(good), Err(fault)) => {
-                self.note(table, index, 1, fault);
-                Ok(good)
-            }
-            (Err(fault), Ok(good)) => {
-                self.note(table, index, 0, fault);
-                Ok(good)
-            }
-            (Err(a), Err(b)) => Err(OpenError::BothCopies {
-                table,
-                index,
-                faults: [a, b],
-            }),
+                    })),
+                    Err(fault) => Some(fault),
+                },
+            };
+            Ok(Picked {
+                generation,
+                contents,
+                fault: fault.map(|fault| (other, fault)),
+            })
         }
-    }
-
-    /// One copy, if it is whole and in its place; the outer error is the medium's.
-    fn copy(&self, table: Table, index: u32, half: u64) -> io::Result<Result<Version, CopyFault>> {
-        let mut octets = vec![0; table.record_length()];
-        let offset = self.layout.offset(table, index, half);
-        self.storage.read_exact_at(&mut octets, offset)?;
-        Ok(
-            record::open(&self.cipher, &octets).and_then(|(place, contents)| {
-                if (place.table, place.index, place.copy()) == (table, index, half) {
-                    Ok(Version {
-                        generation: place.generation,
-                        contents,
-                    })
-                } else {
-                    Err(CopyFault::Misplaced(place))
-                }
+        Err(fault) => match open_at(cipher, table, index, other, older) {
+            Ok((generation, contents)) => Ok(Picked {
+                generation,
+                contents,
+                fault: Some((half, fault)),
             }),
-        )
+            Err(second) if half == 0 => Err([fault, second]),
+            Err(second) => Err([second, fault]),
+        },
     }
+}
 
-    fn note(&mut self, table: Table, index: u32, half: u8, fault: CopyFault) {
-        let damage = Damage::Record {
-            table,
-            index,
-            half,
-            fault,
-        };
-        if !self.damage.contains(&damage) {
-            self.damage.push(damage);
-        }
+/// The generation that a copy claims, if it claims to be in its place.
+fn claim(table: Table, index: u32, half: u8, copy: &[u8]) -> Option<u64> {
+    record::claim(copy)
+        .filter(|place| belongs(*place, table, index, half))
+        .map(|place| place.generation)
+}
+
+/// A copy, if it is whole and in its place.
+fn open_at<'c>(
+    cipher: &XChaCha20Poly1305,
+    table: Table,
+    index: u32,
+    half: u8,
+    copy: &'c mut [u8],
+) -> Result<(u64, &'c [u8]), CopyFault> {
+    let (place, contents) = record::open(cipher, copy)?;
+    if belongs(place, table, index, half) {
+        Ok((place.generation, contents))
+    } else {
+        Err(CopyFault::Misplaced(place))
     }
+}
+
+fn belongs(place: Place, table: Table, index: u32, half: u8) -> bool {
+    (place.table, place.index, place.copy()) == (table, index, u64::from(half))
 }
 
 /// The contents of a journal that holds these copies.

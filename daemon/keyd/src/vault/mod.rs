@@ -15,6 +15,7 @@
 //! takes an anchor outside of it.
 
 mod contents;
+mod create;
 mod error;
 mod header;
 mod kek;
@@ -22,6 +23,7 @@ mod layout;
 mod load;
 mod record;
 mod storage;
+mod store;
 #[cfg(test)]
 mod tests;
 mod transaction;
@@ -41,13 +43,22 @@ pub use record::{CopyFault, Place};
 pub use storage::{FileStorage, Storage};
 pub use transaction::{Change, MAX_CHANGES};
 
-use contents::{Burial, Contents, Device, Ledger};
-use header::Header;
+use contents::{Contents, Device, Ledger, Sequence};
+use create::{NewRecords, write_first_versions};
+use layout::Layout;
 use load::{Loader, Versioned};
+use store::{Graves, Profiles};
 
 /// Names an installed profile as long as it stays installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slot(u32);
+
+impl Slot {
+    /// Its place among all the slots, from 0.
+    pub fn number(self) -> u32 {
+        self.0
+    }
+}
 
 /// An open vault: everything in memory, and the file to write changes to.
 pub struct Vault<S> {
@@ -56,16 +67,18 @@ pub struct Vault<S> {
     journal: u64,
     ledger: Versioned<Ledger>,
     device: Versioned<Device>,
-    profiles: Vec<Versioned<Option<Box<StoredProfile>>>>,
-    tombstones: Vec<Versioned<Option<Box<Burial>>>>,
-    staged: BTreeSet<Slot>,
+    profiles: Profiles,
+    graves: Graves,
+    staged: BTreeSet<u32>,
 }
 
 /// The file, for as long as it takes what is written.
 struct Writable<S> {
     storage: S,
     cipher: XChaCha20Poly1305,
-    layout: layout::Layout,
+    layout: Layout,
+    /// The sum of the generations of all records but the ledger and the journal.
+    versions: u64,
     failed: bool,
 }
 
@@ -77,21 +90,33 @@ impl<S: Storage> Vault<S> {
     pub fn open(mut storage: S, kek: &Kek) -> Result<Self, OpenError> {
         let mut loader = Loader::start(&mut storage, kek)?;
         let journal = loader.finish_transaction()?;
-        let ledger = loader.load(0)?;
-        let device = loader.load(0)?;
-        let profiles = loader.load_all()?;
-        let tombstones = loader.load_all()?;
+        let ledger: Versioned<Ledger> = loader.load()?;
+        let device: Versioned<Device> = loader.load()?;
+        let profiles = loader.profiles(&ledger.value)?;
+        let graves = loader.graves(&ledger.value)?;
         let Loader {
             layout,
             cipher,
             damage,
             ..
         } = loader;
+        let versions = device.generation + profiles.versions() + graves.versions();
+        let lost = damage
+            .iter()
+            .filter(|damage| damage.may_have_lost())
+            .count() as u64;
+        if versions + lost < ledger.value.versions {
+            return Err(OpenError::PutBack {
+                expected: ledger.value.versions,
+                came: versions,
+            });
+        }
         Ok(Self {
             file: Writable {
                 storage,
                 cipher,
                 layout,
+                versions,
                 failed: false,
             },
             damage,
@@ -99,7 +124,7 @@ impl<S: Storage> Vault<S> {
             ledger,
             device,
             profiles,
-            tombstones,
+            graves,
             staged: BTreeSet::new(),
         })
     }
@@ -111,7 +136,7 @@ impl<S: Storage> Vault<S> {
 
     /// How many profiles there is room for.
     pub fn capacity(&self) -> u32 {
-        self.file.layout.records(Table::Profile)
+        self.profiles.capacity()
     }
 
     /// The device's private keys, once they are made.
@@ -144,35 +169,46 @@ impl<S: Storage> Vault<S> {
         self.ledger.value.time
     }
 
+    /// How many profiles are installed.
+    pub fn installed(&self) -> u32 {
+        self.profiles.count()
+    }
+
     /// The installed profiles.
     pub fn profiles(&self) -> impl Iterator<Item = (Slot, &StoredProfile)> {
-        let stored = self.profiles.iter().map(|record| record.value.as_deref());
-        (0..)
-            .zip(stored)
-            .filter_map(|(index, profile)| Some((Slot(index), profile?)))
+        self.profiles.from(0)
+    }
+
+    /// The installed profiles in the slots from `first` on.
+    pub fn profiles_from(&self, first: u32) -> impl Iterator<Item = (Slot, &StoredProfile)> {
+        self.profiles.from(first)
     }
 
     /// The slot of the profile with this ICCID.
     pub fn find(&self, iccid: &str) -> Option<Slot> {
-        self.profiles()
-            .find(|(_, stored)| stored.profile.iccid.as_str() == iccid)
-            .map(|(slot, _)| slot)
+        self.profiles.find(iccid)
+    }
+
+    /// The slot of the enabled profile; the first of several.
+    pub fn enabled(&self) -> Option<Slot> {
+        self.profiles.enabled()
     }
 
     /// The profile in a slot.
     pub fn profile(&self, slot: Slot) -> Option<&StoredProfile> {
-        self.profiles.get(slot.0 as usize)?.value.as_deref()
+        self.profiles.get(slot)
     }
 
-    /// The sequence numbers of a profile, to be changed; the change is staged and durable after [`Self::flush`].
-    pub fn sqn_mut(&mut self, slot: Slot) -> Option<&mut SqnState> {
-        let stored = self
-            .profiles
-            .get_mut(slot.0 as usize)?
-            .value
-            .as_deref_mut()?;
-        self.staged.insert(slot);
-        Some(&mut stored.sqn)
+    /// Changes the sequence numbers of a profile; the change is staged, and durable after [`Self::flush`].
+    /// Nothing where there is no profile.
+    pub fn change_sqn<R>(
+        &mut self,
+        slot: Slot,
+        change: impl FnOnce(&mut SqnState) -> R,
+    ) -> Option<R> {
+        let result = self.profiles.change_sqn(slot, change)?;
+        self.staged.insert(slot.0);
+        Some(result)
     }
 
     /// Makes all staged changes durable with one sync; without any, does nothing.
@@ -184,13 +220,19 @@ impl<S: Storage> Vault<S> {
             return Ok(());
         }
         let mut copies = Vec::with_capacity(self.staged.len());
-        for slot in std::mem::take(&mut self.staged) {
-            copies.push(
-                self.file
-                    .next_copy(&mut self.profiles[slot.0 as usize], slot.0, rng),
-            );
+        for index in std::mem::take(&mut self.staged) {
+            copies.push(self.next_sequence(index, rng));
         }
         self.file.write(&copies)
+    }
+
+    /// Encrypts the next version of a slot's sequence numbers.
+    fn next_sequence(&mut self, index: u32, rng: &mut impl CryptoRng) -> Vec<u8> {
+        let records = self.profiles.records_mut(index);
+        let stored = records.stored.as_ref();
+        let sequence = stored.map_or(&Sequence::EMPTY, |stored| &stored.used);
+        self.file
+            .next_copy(sequence, index, &mut records.sequence, rng)
     }
 
     /// Stores the device's keys.
@@ -252,7 +294,8 @@ impl<S: Storage> Vault<S> {
     }
 
     fn write_device(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
-        let copy = self.file.next_copy(&mut self.device, 0, rng);
+        let Versioned { generation, value } = &mut self.device;
+        let copy = self.file.next_copy(value, 0, generation, rng);
         self.file.write(&[copy])
     }
 }
@@ -260,29 +303,62 @@ impl<S: Storage> Vault<S> {
 impl<S: Storage> Writable<S> {
     /// Encrypts the next version of a record.
     fn next_copy<T: Contents>(
-        &self,
-        record: &mut Versioned<T>,
+        &mut self,
+        value: &T,
         index: u32,
+        generation: &mut u64,
         rng: &mut impl CryptoRng,
     ) -> Vec<u8> {
-        record.generation += 1;
+        *generation += 1;
+        if T::TABLE.is_counted() {
+            self.versions += 1;
+        }
         let place = Place {
             table: T::TABLE,
             index,
-            generation: record.generation,
+            generation: *generation,
         };
-        record::seal(&self.cipher, place, &record.value.encode(), rng)
+        record::seal(&self.cipher, place, &value.encode(), rng)
     }
 
-    /// Writes copies to their places and syncs once. After a failure nothing more is written: what is on
-    /// the medium is unknown until the next start.
+    /// Writes the first two versions of records, with one sync; without any, does nothing.
+    fn write_first(
+        &mut self,
+        mut records: Vec<NewRecords>,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommitError> {
+        records.retain(|new| !new.range.is_empty());
+        if records.is_empty() {
+            return Ok(());
+        }
+        let count: usize = records.iter().map(|new| new.range.len()).sum();
+        self.versions += store::FIRST_GENERATION * count as u64;
+        self.write_with(|storage, cipher, layout| {
+            records
+                .into_iter()
+                .try_for_each(|new| write_first_versions(storage, (cipher, layout), new, rng))
+        })
+    }
+
+    /// Writes copies to their places, with one sync.
     fn write(&mut self, copies: &[Vec<u8>]) -> Result<(), CommitError> {
+        self.write_with(|storage, _, layout| {
+            copies
+                .iter()
+                .try_for_each(|copy| write_copy(storage, layout, copy))
+        })
+    }
+
+    /// Writes and syncs. After a failure nothing more is written: what is on the medium is unknown until the
+    /// next start.
+    fn write_with(
+        &mut self,
+        write: impl FnOnce(&mut S, &XChaCha20Poly1305, Layout) -> io::Result<()>,
+    ) -> Result<(), CommitError> {
         if self.failed {
             return Err(io::Error::other("an earlier write failed").into());
         }
-        let written = copies
-            .iter()
-            .try_for_each(|copy| write_copy(&mut self.storage, self.layout, copy));
+        let written = write(&mut self.storage, &self.cipher, self.layout);
         let synced = written.and_then(|()| self.storage.sync());
         self.failed = synced.is_err();
         Ok(synced?)
@@ -290,50 +366,7 @@ impl<S: Storage> Writable<S> {
 }
 
 /// Writes an encrypted copy to its place.
-fn write_copy(storage: &mut impl Storage, layout: layout::Layout, copy: &[u8]) -> io::Result<()> {
+fn write_copy(storage: &mut impl Storage, layout: Layout, copy: &[u8]) -> io::Result<()> {
     let place = Place::from_head(copy).expect("sealed by this program");
     storage.write_all_at(copy, layout.offset(place.table, place.index, place.copy()))
-}
-
-/// Fills a storage with an empty vault; every record gets its first two versions, so that the file has all
-/// its blocks and later writes need no room.
-fn format(
-    storage: &mut impl Storage,
-    kek: &Kek,
-    capacity: u32,
-    rng: &mut impl CryptoRng,
-) -> Result<(), OpenError> {
-    let (header, cipher) = Header::create(kek, capacity, rng);
-    let layout = header.layout();
-    for table in Table::ALL {
-        let empty = match table {
-            Table::Ledger => Ledger::default().encode(),
-            Table::Device => Device::default().encode(),
-            Table::Journal => load::join_journal(&[]),
-            Table::Profile => None::<Box<StoredProfile>>.encode(),
-            Table::Tombstone => None::<Box<Burial>>.encode(),
-        };
-        for (index, generation) in
-            (0..layout.records(table)).flat_map(|index| [(index, 0), (index, 1)])
-        {
-            let copy = record::seal(
-                &cipher,
-                Place {
-                    table,
-                    index,
-                    generation,
-                },
-                &empty,
-                rng,
-            );
-            write_copy(storage, layout, &copy)?;
-        }
-    }
-    let room = layout.half() - layout.offset(Table::Tombstone, layout.records(Table::Tombstone), 0);
-    for half in [0, 1] {
-        storage.write_all_at(header.as_bytes(), half * layout.half())?;
-        storage.write_all_at(&vec![0; room as usize], (half + 1) * layout.half() - room)?;
-    }
-    storage.sync()?;
-    Ok(())
 }

@@ -15,7 +15,6 @@ use std::fmt;
 
 use chacha20poly1305::{AeadInOut, XChaCha20Poly1305, XNonce};
 use rand_core::CryptoRng;
-use zeroize::Zeroizing;
 
 use super::layout::Table;
 
@@ -25,7 +24,7 @@ const TAG: usize = 16;
 const TRAILER: usize = 8;
 
 /// Separates these records from whatever else may be sealed with such keys.
-const LABEL: &[u8; 16] = b"softsim vault v1";
+const LABEL: &[u8; 16] = b"softsim vault v2";
 
 /// What a record takes beside its contents.
 pub(super) const OVERHEAD: usize = HEAD + NONCE + TAG + TRAILER;
@@ -131,35 +130,42 @@ pub(super) fn seal(
     copy
 }
 
-/// Decrypts a copy; the place is the one that it was written for.
-pub(super) fn open(
+/// The place that a copy claims at its start and at its end; none where it claims none or two.
+pub(super) fn claim(copy: &[u8]) -> Option<Place> {
+    let place = Place::from_head(copy)?;
+    let trailer = copy.last_chunk::<TRAILER>()?;
+    (*trailer == place.generation.to_be_bytes()).then_some(place)
+}
+
+/// Decrypts a copy where it lies; the place is the one that it was written for.
+///
+/// A copy of a shorter table may lie in a longer one's place.
+pub(super) fn open<'c>(
     cipher: &XChaCha20Poly1305,
-    copy: &[u8],
-) -> Result<(Place, Zeroizing<Vec<u8>>), CopyFault> {
+    copy: &'c mut [u8],
+) -> Result<(Place, &'c [u8]), CopyFault> {
     let place = Place::from_head(copy).ok_or(CopyFault::Corrupt)?;
-    let (front, trailer) = copy
-        .split_last_chunk::<TRAILER>()
+    let copy = copy
+        .get_mut(..place.table.record_length())
         .ok_or(CopyFault::Corrupt)?;
-    if u64::from_be_bytes(*trailer) != place.generation {
+    if claim(copy).is_none() {
         return Err(CopyFault::Torn);
     }
-    let (front, tag) = front.split_last_chunk::<TAG>().ok_or(CopyFault::Corrupt)?;
-    let (head, rest) = front
-        .split_first_chunk::<HEAD>()
-        .ok_or(CopyFault::Corrupt)?;
-    let (nonce, body) = rest
-        .split_first_chunk::<NONCE>()
-        .ok_or(CopyFault::Corrupt)?;
-    let mut contents = Zeroizing::new(body.to_vec());
+    let (head, rest) = copy.split_at_mut(HEAD);
+    let (nonce, rest) = rest.split_at_mut(NONCE);
+    let (body, rest) = rest.split_at_mut(rest.len() - TAG - TRAILER);
+    let (tag, _) = rest
+        .split_first_chunk::<TAG>()
+        .expect("its length is its table's");
     cipher
         .decrypt_inout_detached(
             &nonce_of(nonce),
             &associated_data(head),
-            contents.as_mut_slice().into(),
+            (&mut *body).into(),
             &(*tag).into(),
         )
         .map_err(|_| CopyFault::Corrupt)?;
-    Ok((place, contents))
+    Ok((place, body))
 }
 
 fn associated_data(head: &[u8]) -> [u8; LABEL.len() + HEAD] {

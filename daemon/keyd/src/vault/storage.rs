@@ -9,7 +9,7 @@ use std::{
 
 use rand_core::CryptoRng;
 
-use super::{Kek, OpenError, format};
+use super::{Kek, OpenError, create::format};
 
 /// The vault's file in its directory.
 const NAME: &str = "vault";

@@ -1,6 +1,6 @@
 //! A transaction: changes to several records, all or none, in memory as on the medium.
 
-use std::{collections::BTreeSet, mem};
+use std::collections::BTreeSet;
 
 use rand_core::CryptoRng;
 use softsim_profile::{IssuerId, Profile};
@@ -8,17 +8,18 @@ use softsim_usim::{SqnState, Tombstone};
 
 use super::{
     CommitError, Place, Room, Slot, Storage, StoredProfile, Table, Txid, Vault,
-    contents::{Burial, Ledger, MAX_ISSUERS},
-    load::join_journal,
+    contents::{Burial, Contents, Ledger, MAX_ISSUERS, Sequence, fingerprint},
+    create::NewRecords,
+    load::{Versioned, join_journal},
     record,
 };
 
-/// How many profiles and tombstones one transaction may touch.
-pub const MAX_CHANGES: usize = 16;
+/// How many slots and tombstones one transaction may touch.
+pub const MAX_CHANGES: usize = 8;
 
 const _: () = assert!(
     1 + Table::Ledger.record_length()
-        + MAX_CHANGES * Table::Profile.record_length()
+        + MAX_CHANGES * (Table::Profile.record_length() + Table::Sequence.record_length())
         + record::OVERHEAD
         <= Table::Journal.record_length()
 );
@@ -58,7 +59,7 @@ pub enum Change {
 enum Undo {
     Ledger(Ledger),
     Profile(u32, Option<Box<StoredProfile>>),
-    Enabled(u32, bool),
+    Enabled(Slot, bool),
     Tombstone(u32, Option<Box<Burial>>),
 }
 
@@ -88,7 +89,35 @@ impl<S: Storage> Vault<S> {
             }
         };
         self.ledger.value.time = self.ledger.value.time.max(now);
+        self.write_new_slots(rng)?;
         self.write_journalled(touched, rng)
+    }
+
+    /// Gives slots that are new in memory their first records. Nobody reads them before the ledger counts
+    /// them, which the transaction itself makes it do.
+    fn write_new_slots(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
+        let ledger = &mut self.ledger.value;
+        let (slots, graves) = (self.profiles.len(), self.graves.len());
+        let new = vec![
+            NewRecords {
+                table: Table::Profile,
+                range: ledger.slots..slots,
+                contents: None::<Box<StoredProfile>>.encode(),
+            },
+            NewRecords {
+                table: Table::Sequence,
+                range: ledger.slots..slots,
+                contents: Sequence::EMPTY.encode(),
+            },
+            NewRecords {
+                table: Table::Tombstone,
+                range: ledger.graves..graves,
+                contents: None::<Box<Burial>>.encode(),
+            },
+        ];
+        self.file.write_first(new, rng)?;
+        (ledger.slots, ledger.graves) = (slots, graves);
+        Ok(())
     }
 
     /// Writes the ledger and the touched records: into the journal, then to their places.
@@ -97,18 +126,25 @@ impl<S: Storage> Vault<S> {
         touched: BTreeSet<(Table, u32)>,
         rng: &mut impl CryptoRng,
     ) -> Result<(), CommitError> {
-        let mut copies = vec![self.file.next_copy(&mut self.ledger, 0, rng)];
+        let mut copies = Vec::with_capacity(1 + touched.len());
         for (table, index) in touched {
             copies.push(match table {
                 Table::Profile => {
-                    self.file
-                        .next_copy(&mut self.profiles[index as usize], index, rng)
+                    let records = self.profiles.records_mut(index);
+                    let generation = &mut records.profile;
+                    self.file.next_copy(&records.stored, index, generation, rng)
                 }
-                _ => self
-                    .file
-                    .next_copy(&mut self.tombstones[index as usize], index, rng),
+                Table::Sequence => self.next_sequence(index, rng),
+                _ => {
+                    let grave = self.graves.grave_mut(index);
+                    let generation = &mut grave.generation;
+                    self.file.next_copy(&grave.burial, index, generation, rng)
+                }
             });
         }
+        let Versioned { generation, value } = &mut self.ledger;
+        value.versions = self.file.versions;
+        copies.push(self.file.next_copy(value, 0, generation, rng));
         self.journal += 1;
         let place = Place {
             table: Table::Journal,
@@ -184,28 +220,26 @@ impl<S: Storage> Vault<S> {
         if let Some(replaced) = self.find(profile.iccid.as_str()) {
             self.remove(replaced.0, log)?;
         }
-        if self
-            .profiles()
-            .any(|(_, stored)| stored.profile.k == profile.k)
-        {
+        let tombstone = Tombstone::of(&profile.k);
+        if self.profiles.has(&profile.k, &tombstone) {
             return Err(CommitError::DuplicateKey);
         }
-        let index = free(&self.profiles).ok_or(CommitError::Full {
+        let index = self.profiles.vacant().ok_or(CommitError::Full {
             what: Room::Profiles,
-            capacity: self.capacity(),
+            capacity: self.profiles.capacity(),
         })?;
         let mut sqn = profile.sqn.state();
-        self.exhume(&Tombstone::of(&profile.k), &mut sqn, log);
+        self.exhume(&tombstone, &mut sqn, log);
         let stored = StoredProfile {
             profile,
             issuer,
             sequence,
             enabled,
-            sqn,
+            fingerprint: fingerprint(&tombstone),
+            first_sequence: self.profiles.records_mut(index).sequence + 1,
+            used: Sequence::of(&sqn),
         };
-        let before = self.profiles[index as usize]
-            .value
-            .replace(Box::new(stored));
+        let before = self.profiles.put(index, Some(Box::new(stored)));
         log.push(Undo::Profile(index, before));
         Ok(())
     }
@@ -216,35 +250,22 @@ impl<S: Storage> Vault<S> {
         enabled: bool,
         log: &mut Vec<Undo>,
     ) -> Result<(), CommitError> {
-        let stored = self
-            .profiles
-            .get_mut(slot.0 as usize)
-            .and_then(|record| record.value.as_deref_mut())
-            .ok_or(CommitError::UnknownSlot)?;
-        log.push(Undo::Enabled(
-            slot.0,
-            mem::replace(&mut stored.enabled, enabled),
-        ));
+        let before = self.profiles.set_enabled(slot, enabled);
+        log.push(Undo::Enabled(slot, before.ok_or(CommitError::UnknownSlot)?));
         Ok(())
     }
 
     /// Empties a slot and leaves a tombstone of what was in it.
     fn remove(&mut self, index: u32, log: &mut Vec<Undo>) -> Result<(), CommitError> {
-        let capacity = self.tombstones.len() as u32;
-        let grave = free(&self.tombstones).ok_or(CommitError::Full {
+        let grave = self.graves.vacant().ok_or(CommitError::Full {
             what: Room::Tombstones,
-            capacity,
+            capacity: self.graves.capacity(),
         })?;
-        let before = self.profiles[index as usize].value.take();
+        let before = self.profiles.put(index, None);
         if let Some(stored) = &before {
-            let burial = Box::new(Burial {
-                tombstone: Tombstone::of(&stored.profile.k),
-                sqn: stored.sqn.clone(),
-            });
-            log.push(Undo::Tombstone(
-                grave,
-                self.tombstones[grave as usize].value.replace(burial),
-            ));
+            let tombstone = Tombstone::of(&stored.profile.k);
+            let burial = Box::new(Burial::new(tombstone, &stored.sqn()));
+            log.push(Undo::Tombstone(grave, self.graves.put(grave, Some(burial))));
         }
         log.push(Undo::Profile(index, before));
         Ok(())
@@ -252,70 +273,59 @@ impl<S: Storage> Vault<S> {
 
     /// Joins the sequence numbers of a deleted profile into `sqn`, and frees its tombstone.
     fn exhume(&mut self, tombstone: &Tombstone, sqn: &mut SqnState, log: &mut Vec<Undo>) {
-        let found = self.tombstones.iter_mut().zip(0..).find(|(record, _)| {
-            record
-                .value
-                .as_ref()
-                .is_some_and(|burial| burial.tombstone == *tombstone)
-        });
-        if let Some((record, index)) = found {
-            let burial = record.value.take();
-            if let Some(burial) = &burial {
-                sqn.merge(&burial.sqn);
-            }
-            log.push(Undo::Tombstone(index, burial));
+        let Some(index) = self.graves.find(tombstone) else {
+            return;
+        };
+        let burial = self.graves.put(index, None);
+        if let Some(burial) = &burial {
+            sqn.merge(&burial.state());
         }
+        log.push(Undo::Tombstone(index, burial));
     }
 
     fn take_back(&mut self, log: Vec<Undo>) {
         for undo in log.into_iter().rev() {
             match undo {
                 Undo::Ledger(before) => self.ledger.value = before,
-                Undo::Profile(index, before) => self.profiles[index as usize].value = before,
-                Undo::Tombstone(index, before) => self.tombstones[index as usize].value = before,
-                Undo::Enabled(index, before) => {
-                    if let Some(stored) = &mut self.profiles[index as usize].value {
-                        stored.enabled = before;
-                    }
+                Undo::Profile(index, before) => {
+                    self.profiles.put(index, before);
+                }
+                Undo::Tombstone(index, before) => {
+                    self.graves.put(index, before);
+                }
+                Undo::Enabled(slot, before) => {
+                    self.profiles.set_enabled(slot, before);
                 }
             }
         }
     }
 }
 
-impl Ledger {
-    pub(super) fn last_sequence(&self, issuer: &IssuerId) -> u64 {
-        self.sequences
-            .iter()
-            .find(|(known, _)| known == issuer)
-            .map_or(0, |(_, sequence)| *sequence)
-    }
-}
-
-/// The first empty record of a table.
-fn free<T>(records: &[super::Versioned<Option<T>>]) -> Option<u32> {
-    records
-        .iter()
-        .zip(0..)
-        .find(|(record, _)| record.value.is_none())
-        .map(|(_, index)| index)
-}
-
-/// The profiles and tombstones that a log touches.
+/// The records that a log touches, without the ledger.
 fn touched(log: &[Undo]) -> Result<BTreeSet<(Table, u32)>, CommitError> {
-    let touched: BTreeSet<_> = log
-        .iter()
-        .filter_map(|undo| match undo {
-            Undo::Profile(index, _) | Undo::Enabled(index, _) => Some((Table::Profile, *index)),
-            Undo::Tombstone(index, _) => Some((Table::Tombstone, *index)),
-            Undo::Ledger(_) => None,
-        })
-        .collect();
+    let mut touched = BTreeSet::new();
+    let mut installed = BTreeSet::new();
+    for undo in log {
+        match undo {
+            Undo::Ledger(_) => {}
+            Undo::Enabled(slot, _) => {
+                touched.insert((Table::Profile, slot.0));
+            }
+            Undo::Profile(index, _) => {
+                touched.insert((Table::Profile, *index));
+                installed.insert((Table::Sequence, *index));
+            }
+            Undo::Tombstone(index, _) => {
+                touched.insert((Table::Tombstone, *index));
+            }
+        }
+    }
     if touched.len() > MAX_CHANGES {
         return Err(CommitError::Full {
             what: Room::Changes,
             capacity: MAX_CHANGES as u32,
         });
     }
+    touched.append(&mut installed);
     Ok(touched)
 }

@@ -57,6 +57,7 @@ proptest! {
         }
         let after = device.restarted().ask(Role::Admin, &Status {}).unwrap();
         prop_assert_eq!(after.profiles, before.profiles);
+        prop_assert_eq!(after.profile, before.profile);
         prop_assert_eq!(after.device_id, before.device_id);
         prop_assert_eq!(after.trust_anchors, before.trust_anchors);
         prop_assert!(after.certified);

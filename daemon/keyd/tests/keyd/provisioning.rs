@@ -17,7 +17,7 @@ fn status(device: &mut Device) -> StatusAnswer {
 
 fn profiles(device: &mut Device) -> Vec<(String, ProfileState)> {
     let list = device
-        .ask(Role::Network, &ListProfiles {})
+        .ask(Role::Network, &ListProfiles { from: 0 })
         .unwrap()
         .profiles;
     list.into_iter()

@@ -132,7 +132,7 @@ impl Store {
     /// After a start: keyd has what it confirmed, and an unconfirmed change whole or not at all.
     pub(crate) fn check(&mut self, host: &Host) {
         let found = host.status();
-        let profiles = self.profiles_of(&found.profiles);
+        let profiles = self.profiles_of(&host.connect(Role::Admin).profiles().unwrap());
         let Some(change) = self.pending.take() else {
             assert_eq!(profiles, self.profiles, "lost or changed");
             assert_eq!(found.committed, self.committed);

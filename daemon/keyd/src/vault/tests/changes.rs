@@ -50,7 +50,7 @@ fn everything_survives_a_restart() {
         (stored.issuer, stored.sequence, stored.enabled),
         (ISSUER, 6, false)
     );
-    assert_eq!(stored.sqn.sqn_ms().value(), 33);
+    assert_eq!(stored.sqn().sqn_ms().value(), 33);
     assert!(vault.find(&iccid(1)).is_none() && vault.profile(one).is_none());
 }
 
@@ -229,7 +229,10 @@ fn an_empty_slot_is_no_profile() {
         let refused = commit(&mut vault, vec![change]).unwrap_err();
         assert!(matches!(refused, CommitError::UnknownSlot));
     }
-    assert!(vault.sqn_mut(Slot(0)).is_none() && vault.sqn_mut(Slot(u32::MAX)).is_none());
+    assert!(
+        vault.change_sqn(Slot(0), |_| ()).is_none()
+            && vault.change_sqn(Slot(u32::MAX), |_| ()).is_none()
+    );
 }
 
 #[test]
@@ -276,7 +279,7 @@ fn a_transaction_touches_a_bounded_number_of_records() {
         refused,
         CommitError::Full {
             what: Room::Changes,
-            capacity: 16
+            capacity: 8
         }
     ));
     assert_eq!(contents(&vault), before);
@@ -323,7 +326,7 @@ fn a_commit_takes_what_is_staged_along() {
     offer(&mut vault, one, 32).unwrap();
     commit(&mut vault, vec![Change::Disable(one)]).unwrap();
     let vault = reopen(&disk, &vault);
-    assert_eq!(vault.profile(one).unwrap().sqn.sqn_ms().value(), 32);
+    assert_eq!(vault.profile(one).unwrap().sqn().sqn_ms().value(), 32);
 }
 
 #[test]
@@ -340,6 +343,6 @@ fn versions_alternate_between_the_halves() {
             panic!()
         };
         // Generations 0 and 1 are empty, 2 is the install.
-        assert_eq!(*offset, layout.offset(Table::Profile, one.0, (2 + n) & 1));
+        assert_eq!(*offset, layout.offset(Table::Sequence, one.0, (2 + n) & 1));
     }
 }

@@ -156,14 +156,14 @@ fn a_failed_flush_is_reported_and_final() {
     for fault in [Fault::Sync, Fault::Write(io::ErrorKind::PermissionDenied)] {
         let (_, mut vault) = faulty_vault(usize::MAX);
         let one = vault.find(&iccid(1)).unwrap();
-        assert!(vault.sqn_mut(one).is_some());
+        assert!(vault.change_sqn(one, |_| ()).is_some());
         vault.file.storage.fault = Some((vault.file.storage.operations, fault));
         assert!(matches!(
             vault.flush(&mut rng()),
             Err(CommitError::Storage(_))
         ));
         vault.file.storage.fault = None;
-        assert!(vault.sqn_mut(one).is_some());
+        assert!(vault.change_sqn(one, |_| ()).is_some());
         assert!(matches!(
             vault.flush(&mut rng()),
             Err(CommitError::Storage(_))

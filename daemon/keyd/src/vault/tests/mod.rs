@@ -20,7 +20,7 @@ use softsim_sandbox::random::SystemRng;
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters};
 use zeroize::Zeroizing;
 
-use super::{layout::Layout, *};
+use super::{create::format, layout::Layout, *};
 
 const CAPACITY: u32 = 3;
 
@@ -186,9 +186,10 @@ fn offer(vault: &mut Vault<Disk>, slot: Slot, sqn: u64) -> Result<(), Authentica
     let sqn = Sqn::new(sqn).unwrap();
     let concealed = algorithm.f2345(&rand).ak.conceal(sqn);
     let autn = Autn::from_parts(concealed, amf, &algorithm.f1(&rand, sqn, amf));
-    let usim = vault.sqn_mut(slot).unwrap();
+    let usim = vault.profile(slot).unwrap().sqn();
     let verified = usim.check(&algorithm, &rand, &autn, SeparationBit::Required)?;
-    usim.accept(&verified).unwrap();
+    let accepted = vault.change_sqn(slot, |usim| usim.accept(&verified));
+    accepted.unwrap().unwrap();
     Ok(())
 }
 
@@ -202,17 +203,19 @@ fn contents(vault: &Vault<Disk>) -> String {
         } = keys;
         (*device.clone(), *sealing.clone(), *application.clone())
     });
-    let tombstones: Vec<_> = vault
-        .tombstones
-        .iter()
-        .map(|record| &record.value)
-        .collect();
+    let Ledger {
+        transaction,
+        time,
+        sequences,
+        ..
+    } = &vault.ledger.value;
     format!(
-        "{keys:?} {:?} {:?} {:?} {:?} {tombstones:?}",
+        "{keys:?} {:?} {:?} {:?} {:?} {:?}",
         vault.certificate(),
         vault.trust_anchors(),
-        vault.ledger.value,
+        (transaction, time, sequences),
         vault.profiles().collect::<Vec<_>>(),
+        vault.graves.iter().collect::<Vec<_>>(),
     )
 }
 

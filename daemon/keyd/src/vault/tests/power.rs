@@ -143,7 +143,8 @@ fn a_transaction_over_many_records_is_all_or_nothing() {
             ];
             vault.commit(changes, 1_800_000_000, &mut rng()).unwrap();
         },
-        1,
+        // The first sync is of the new graves, which aren't in use yet.
+        2,
     );
 }
 
@@ -160,7 +161,7 @@ fn a_bootstrap_that_replaces_the_only_profile_is_all_or_nothing() {
             ];
             vault.commit(changes, 0, &mut rng()).unwrap();
         },
-        1,
+        2,
     );
 }
 
@@ -200,9 +201,9 @@ fn power_that_fails_again_while_a_transaction_is_finished_changes_nothing() {
     let one = slot(&vault, 1);
     commit(&mut vault, vec![Change::Delete(one), install(3, 3)]).unwrap();
     let (log, after) = (disk.take_log(), contents(&vault));
-    let journalled = 1 + log
+    let journalled = 1 + log[..log.len() - 1]
         .iter()
-        .position(|operation| matches!(operation, Operation::Sync))
+        .rposition(|operation| matches!(operation, Operation::Sync))
         .unwrap();
 
     // The first failure leaves the journal and nothing else.
@@ -238,7 +239,7 @@ fn sqns_of_one_flush_are_each_old_or_new() {
         for image in crashes(&start, &log, count) {
             let vault = open_image(&image).unwrap();
             for (_, stored) in vault.profiles() {
-                let sqn = stored.sqn.sqn_ms().value();
+                let sqn = stored.sqn().sqn_ms().value();
                 // The highest SQN of a new USIM is that of its last IND.
                 assert!(sqn == 320 || (sqn == 31 && count < log.len()), "{sqn}");
             }
@@ -255,7 +256,7 @@ fn an_old_journal_never_takes_a_record_back() {
         offer(&mut vault, one, 320 * round).unwrap();
         vault.flush(&mut rng()).unwrap();
         let reopened = open_image(&disk.image()).unwrap();
-        let sqn = reopened.profile(one).unwrap().sqn.sqn_ms().value();
+        let sqn = reopened.profile(one).unwrap().sqn().sqn_ms().value();
         assert_eq!(sqn, 320 * round);
     }
 }
