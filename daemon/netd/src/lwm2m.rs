@@ -129,7 +129,7 @@ impl Lwm2m {
         snapshot: watch::Sender<Snapshot>,
     ) -> Self {
         let (events, happened) = mpsc::channel(QUEUE);
-        Self {
+        let task = Self {
             keyd,
             bootstrap_server,
             configured_endpoint: endpoint,
@@ -147,7 +147,10 @@ impl Lwm2m {
             last_result: SimResult::None,
             leaving: None,
             snapshot,
-        }
+        };
+        // Whoever asks before the task begins is told of the accounts that are there.
+        task.publish();
+        task
     }
 
     /// Registers with the servers of the accounts, or bootstraps where there are none, and serves requests
@@ -224,6 +227,12 @@ impl Lwm2m {
                 Output::Event(event) => self.client_event(event).await?,
             }
         }
+        self.publish();
+        Ok(())
+    }
+
+    /// Tells the others where things stand.
+    fn publish(&self) {
         let snapshot = Snapshot {
             endpoint: self.client.as_ref().map(|(endpoint, _)| endpoint.clone()),
             transaction: self.store.transaction().map(str::to_owned),
@@ -234,7 +243,6 @@ impl Lwm2m {
             *last = snapshot;
             modified
         });
-        Ok(())
     }
 
     async fn client_event(&mut self, event: Event) -> Result<(), Fatal> {
