@@ -2,6 +2,8 @@
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
+pub(crate) mod dice;
+
 use softsim_lab::{prerequisite::skip, processes::binaries};
 
 /// Whether all of these programs are built; if not, the test is skipped.

@@ -1,0 +1,132 @@
+//! A bootstrap is one transaction over both daemons: whichever of them is killed at whatever moment,
+//! the gateway comes back with accounts and profile of the same transaction.
+//!
+//! `SOFTSIM_BOOTSTRAP_KILLS` sets how often each is killed, `SOFTSIM_SEED` the moments.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{
+    fs,
+    process::Command,
+    thread::{scope, sleep, yield_now},
+    time::{Duration, Instant},
+};
+
+use common::{
+    built,
+    dice::{Dice, number_from_env},
+};
+use softsim_client::netd::{self, Control, Event};
+use softsim_lab::home::{Home, Options};
+
+/// Kills, unless `SOFTSIM_BOOTSTRAP_KILLS` says otherwise.
+const KILLS: u64 = 8;
+
+/// Who is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Victim {
+    Netd,
+    Keyd,
+}
+
+#[test]
+fn a_netd_killed_at_any_moment_of_a_bootstrap_comes_back_with_keyds_transaction() {
+    killed_while_bootstrapping("netd killed", Victim::Netd);
+}
+
+#[test]
+fn a_keyd_killed_at_any_moment_of_a_bootstrap_comes_back_with_netds_accounts() {
+    killed_while_bootstrapping("keyd killed", Victim::Keyd);
+}
+
+fn killed_while_bootstrapping(test: &str, victim: Victim) {
+    if !built(test, &["softsim-keyd", "softsim-netd"]) {
+        return;
+    }
+    let kills = number_from_env("SOFTSIM_BOOTSTRAP_KILLS").unwrap_or(KILLS);
+    let mut dice = Dice::of_test(test);
+    let folder = tempfile::tempdir().unwrap();
+    let mut home = Home::start(&folder.path().join("lab"), Options::default()).unwrap();
+    let device = home.enrol().unwrap();
+    home.plan(&device).unwrap();
+    home.start_netd().unwrap();
+    assert_eq!(in_step(&home), None);
+
+    let mut longest = bootstrap(&home).unwrap();
+    let (mut old, mut new) = (0, 0);
+    for _ in 0..kills {
+        let before = in_step(&home);
+        let moment = dice.shorter_than(longest * 5 / 4);
+        let took = bootstrap_until(&mut home, victim, moment);
+        longest = took.unwrap_or(longest);
+        if in_step(&home) == before {
+            old += 1;
+        } else {
+            new += 1;
+        }
+    }
+    println!("{test}: {kills} kills; the transaction was there {new} times, and {old} times not");
+    bootstrap(&home).unwrap();
+    in_step(&home);
+    home.eap_test().unwrap();
+}
+
+/// The transaction that keyd committed, which is that of netd's accounts; a profile came with it.
+fn in_step(home: &Home) -> Option<String> {
+    let committed = home.gateway().status().unwrap().committed.map(hex::encode);
+    let accounts = home.gateway().netd_status().unwrap().accounts;
+    assert_eq!(accounts, committed);
+    let profiles = home.gateway().status().unwrap().profiles.len();
+    assert_eq!(profiles, usize::from(committed.is_some()));
+    committed
+}
+
+/// A whole bootstrap; how long it took.
+fn bootstrap(home: &Home) -> Option<Duration> {
+    let begun = Instant::now();
+    let ask = netd::Command::Bootstrap {};
+    let events = Control::run(&home.gateway().sockets().netd, &ask).ok()?;
+    let last = events.map_while(Result::ok).last();
+    matches!(last, Some(Event::Done { .. })).then(|| begun.elapsed())
+}
+
+/// A bootstrap at some moment of which a daemon is killed, and a new start of both; how long it took
+/// where it was done before.
+fn bootstrap_until(home: &mut Home, victim: Victim, moment: Duration) -> Option<Duration> {
+    let gateway = home.gateway();
+    let (keyd, netd) = (gateway.keyd().unwrap().id(), gateway.netd().unwrap().id());
+    let took = scope(|scope| {
+        let asked = scope.spawn(|| bootstrap(home));
+        sleep(moment);
+        kill(match victim {
+            Victim::Netd => netd,
+            Victim::Keyd => keyd,
+        });
+        asked.join().unwrap()
+    });
+    // Without keyd, netd has nothing to do: its service manager starts it again.
+    await_end(netd);
+    if victim == Victim::Keyd {
+        home.gateway_mut().stop();
+        home.gateway_mut().start_keyd().unwrap();
+    }
+    home.start_netd().unwrap();
+    took
+}
+
+fn kill(process: u32) {
+    let process = process.to_string();
+    let killed = Command::new("kill").args(["-s", "KILL", &process]).status();
+    assert!(killed.unwrap().success());
+}
+
+/// Waits until nothing of a process is left but its name.
+fn await_end(process: u32) {
+    while fs::read_to_string(format!("/proc/{process}/stat"))
+        .is_ok_and(|stat| !stat.contains(") Z "))
+    {
+        yield_now();
+    }
+}
