@@ -35,7 +35,7 @@ pub(crate) struct Store {
     not_made: usize,
 }
 
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 enum Change {
     Install {
         subscription: usize,
@@ -52,8 +52,9 @@ impl Change {
     fn on(&self, profiles: &mut Profiles) {
         match *self {
             Self::Install { subscription, .. } => {
-                let first = !profiles.values().any(|enabled| *enabled);
-                profiles.entry(subscription).or_insert(first);
+                // It comes into use by itself where none is; a replaced one stays as it was.
+                let alone = !profiles.values().any(|enabled| *enabled);
+                *profiles.entry(subscription).or_default() |= alone;
             }
             Self::Enable(subscription) => {
                 profiles.values_mut().for_each(|enabled| *enabled = false);
@@ -268,6 +269,18 @@ impl Store {
             (number(&profile.iccid).unwrap(), enabled)
         };
         found.iter().map(profile).collect()
+    }
+}
+
+impl fmt::Debug for Change {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (what, subscription) = match self {
+            Self::Install { subscription, .. } => ("Install", subscription),
+            Self::Enable(subscription) => ("Enable", subscription),
+            Self::Disable(subscription) => ("Disable", subscription),
+            Self::Delete(subscription) => ("Delete", subscription),
+        };
+        write!(f, "{what} of subscription {subscription}")
     }
 }
 
