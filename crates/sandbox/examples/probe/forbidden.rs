@@ -329,16 +329,16 @@ pub(crate) fn list(policy: &str) {
 pub(crate) fn attempt(policy: &str, name: &str) {
     let (filter, mut calls) = calls(policy);
     let call = calls.find(|call| call.0 == name).expect("a known call");
-    seccomp::install(filter).expect("seccomp");
     confined();
+    seccomp::install(filter).expect("seccomp");
     make(call);
 }
 
 /// write(2, 0, 0) by the door of 32-bit programs, which counts calls in another way.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn thirty_two_bits(policy: &str) {
-    seccomp::install(calls(policy).0).expect("seccomp");
     confined();
+    seccomp::install(calls(policy).0).expect("seccomp");
     // SAFETY: a call that writes nothing; `rbx` is restored.
     unsafe {
         std::arch::asm!(

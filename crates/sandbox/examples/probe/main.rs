@@ -10,6 +10,7 @@
 mod confined;
 mod forbidden;
 mod process;
+#[path = "../shared/reduced.rs"]
 mod reduced;
 mod remains;
 
@@ -32,8 +33,9 @@ fn run(args: Args) -> ! {
         ["forbidden", policy, name] => forbidden::attempt(policy, name),
         ["refused", name] => forbidden::refused(name),
         ["serve"] => confined::serve(|| seccomp::install(Filter::Keyd).expect("seccomp")),
-        ["rules"] => reduced::list(),
-        ["serve-without", place] => confined::serve(|| reduced::install(place)),
+        ["rules", "keyd"] => list(reduced::names(reduced::KEYD)),
+        ["rules", "netd"] => list(reduced::names(reduced::NETD)),
+        ["serve-without", place] => confined::serve(|| reduced::install(reduced::KEYD, place)),
         ["landlock", folder] => confined::landlock(Path::new(folder)),
         ["landlock-unavailable"] => confined::landlock_unavailable(),
         ["inherited", name] => confined::inherited(name),
@@ -64,4 +66,8 @@ fn run(args: Args) -> ! {
 /// Says on standard error that from here on the sandbox is closed.
 fn confined() {
     log::line(6, "confined");
+}
+
+fn list(names: Vec<String>) {
+    names.iter().for_each(|name| println!("{name}"));
 }
