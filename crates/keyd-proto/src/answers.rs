@@ -43,8 +43,12 @@ impl fmt::Display for KeyMemory {
 /// Where the key that encrypts keyd's files came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KekSource {
-    /// A file that only its owner may read, or a systemd credential, which is such a file.
+    /// A file that only its owner may read.
     KeyFile,
+    /// A credential of systemd.
+    Credential,
+    /// Standard input, where softsimctl puts what it made of a passphrase.
+    StandardInput,
     /// The fixed key of `--development-key`: no protection at rest.
     Development,
 }
@@ -53,6 +57,8 @@ impl fmt::Display for KekSource {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::KeyFile => "key file",
+            Self::Credential => "credential",
+            Self::StandardInput => "key on standard input",
             Self::Development => "development key",
         })
     }

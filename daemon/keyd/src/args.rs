@@ -8,17 +8,19 @@ use std::path::PathBuf;
 use softsim_keyd_proto::Role;
 
 use crate::roles::PerRole;
+use crate::vault::MAX_CAPACITY;
 
 /// How `softsim-keyd` is called.
-pub const USAGE: &str = "usage: softsim-keyd --state DIR (--kek-file FILE | --development-key) \
+pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK \
     [--network PATH] [--admin PATH] [--app PATH] \
     [--network-uid UID]... [--admin-uid UID]... [--app-uid UID]... \
-    [--capacity N] [--sandbox=require|off] [--key-memory=best|require]";
+    [--capacity N] [--sandbox=require|off] [--key-memory=best|require]; \
+    KEK is --kek-file FILE, --kek-credential NAME, --kek-stdin or --development-key; \
+    with --new-kek-file FILE, --new-kek-credential NAME, --new-kek-stdin or --new-development-key too, \
+    the vault is put under that key, with a new data key, and nothing is served";
 
 /// Profiles that a new vault has room for.
-const DEFAULT_CAPACITY: u32 = 16;
-/// The most there may be.
-const MAX_CAPACITY: u32 = 16_384;
+pub const DEFAULT_CAPACITY: u32 = 16;
 /// Uids per role: with the limit on connections of each, this bounds the descriptors.
 const MAX_UIDS: usize = 8;
 
@@ -29,12 +31,14 @@ pub struct Settings {
     pub state: PathBuf,
     /// The key of the vault.
     pub kek: KekChoice,
+    /// The key that the vault is put under, where that is all there is to do.
+    pub new_kek: Option<KekChoice>,
     /// Where keyd opens the sockets that it doesn't inherit.
     pub sockets: PerRole<Option<PathBuf>>,
     /// Who may connect; where it is empty, keyd's own user and root.
     pub uids: PerRole<Vec<u32>>,
     /// How many profiles a new vault has room for.
-    pub capacity: u32,
+    pub capacity: Option<u32>,
     /// Whether keyd may run unconfined.
     pub sandbox: Sandbox,
     /// Whether keyd may run in ordinary memory.
@@ -46,6 +50,10 @@ pub struct Settings {
 pub enum KekChoice {
     /// A file that only its owner may read.
     File(PathBuf),
+    /// A credential that systemd gives the service.
+    Credential(String),
+    /// Standard input, where softsimctl puts what it made of a passphrase.
+    StandardInput,
     /// The fixed key for development.
     Development,
 }
@@ -90,8 +98,8 @@ pub enum ArgsError {
     },
     /// A flag is missing.
     Missing(&'static str),
-    /// `--kek-file` and `--development-key` exclude each other.
-    TwoKeys,
+    /// Two flags exclude each other.
+    Both(&'static str, &'static str),
 }
 
 impl fmt::Display for ArgsError {
@@ -107,7 +115,9 @@ impl fmt::Display for ArgsError {
                 came,
             } => write!(f, "{flag}: expected {expected}, came {came}"),
             Self::Missing(flag) => write!(f, "{flag} is missing"),
-            Self::TwoKeys => f.write_str("expected --kek-file or --development-key, came both"),
+            Self::Both(first, second) => {
+                write!(f, "expected {first} or {second}, came both")
+            }
         }
     }
 }
@@ -130,11 +140,11 @@ pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Settings, ArgsE
             .into_iter()
             .find(|flag| flag.name().as_bytes() == name)
             .ok_or_else(|| ArgsError::Unknown(lossy(name)))?;
-        if flag == Flag::DevelopmentKey {
+        if let Some(choice) = flag.choice() {
             if value.is_some() {
                 return Err(ArgsError::Value(flag.name()));
             }
-            seen.development_key = true;
+            seen.take_key(flag, choice)?;
             continue;
         }
         let value = value
@@ -146,11 +156,22 @@ pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Settings, ArgsE
     seen.settings()
 }
 
+/// What a key is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum For {
+    /// The vault as it is.
+    Now,
+    /// The vault as it shall be.
+    Then,
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flag {
     State,
-    KekFile,
-    DevelopmentKey,
+    KekFile(For),
+    KekCredential(For),
+    KekStdin(For),
+    DevelopmentKey(For),
     Socket(Role),
     Uid(Role),
     Capacity,
@@ -159,10 +180,16 @@ enum Flag {
 }
 
 impl Flag {
-    const ALL: [Self; 12] = [
+    const ALL: [Self; 18] = [
         Self::State,
-        Self::KekFile,
-        Self::DevelopmentKey,
+        Self::KekFile(For::Now),
+        Self::KekCredential(For::Now),
+        Self::KekStdin(For::Now),
+        Self::DevelopmentKey(For::Now),
+        Self::KekFile(For::Then),
+        Self::KekCredential(For::Then),
+        Self::KekStdin(For::Then),
+        Self::DevelopmentKey(For::Then),
         Self::Socket(Role::Network),
         Self::Socket(Role::Admin),
         Self::Socket(Role::App),
@@ -177,8 +204,14 @@ impl Flag {
     fn name(self) -> &'static str {
         match self {
             Self::State => "--state",
-            Self::KekFile => "--kek-file",
-            Self::DevelopmentKey => "--development-key",
+            Self::KekFile(For::Now) => "--kek-file",
+            Self::KekFile(For::Then) => "--new-kek-file",
+            Self::KekCredential(For::Now) => "--kek-credential",
+            Self::KekCredential(For::Then) => "--new-kek-credential",
+            Self::KekStdin(For::Now) => "--kek-stdin",
+            Self::KekStdin(For::Then) => "--new-kek-stdin",
+            Self::DevelopmentKey(For::Now) => "--development-key",
+            Self::DevelopmentKey(For::Then) => "--new-development-key",
             Self::Socket(Role::Network) => "--network",
             Self::Socket(Role::Admin) => "--admin",
             Self::Socket(Role::App) => "--app",
@@ -190,13 +223,22 @@ impl Flag {
             Self::KeyMemory => "--key-memory",
         }
     }
+
+    /// What a flag without a value chooses.
+    fn choice(self) -> Option<KekChoice> {
+        match self {
+            Self::KekStdin(_) => Some(KekChoice::StandardInput),
+            Self::DevelopmentKey(_) => Some(KekChoice::Development),
+            _ => None,
+        }
+    }
 }
 
 #[derive(Default)]
 struct Seen {
     state: Option<PathBuf>,
-    kek_file: Option<PathBuf>,
-    development_key: bool,
+    kek: Option<(Flag, KekChoice)>,
+    new_kek: Option<(Flag, KekChoice)>,
     sockets: PerRole<Option<PathBuf>>,
     uids: PerRole<Vec<u32>>,
     capacity: Option<u32>,
@@ -214,7 +256,11 @@ impl Seen {
         };
         match flag {
             Flag::State => once(flag, &mut self.state, path()),
-            Flag::KekFile => once(flag, &mut self.kek_file, path()),
+            Flag::KekFile(_) => self.take_key(flag, KekChoice::File(path())),
+            Flag::KekCredential(_) => {
+                let name = str::from_utf8(value).map_err(|_| bad("a name in UTF-8"))?;
+                self.take_key(flag, KekChoice::Credential(name.to_owned()))
+            }
             Flag::Socket(role) => once(flag, &mut self.sockets[role], path()),
             Flag::Uid(role) => {
                 let uid = number(value).ok_or_else(|| bad("a user id"))?;
@@ -246,23 +292,42 @@ impl Seen {
                 };
                 once(flag, &mut self.key_memory, policy)
             }
-            Flag::DevelopmentKey => Err(ArgsError::Value(flag.name())),
+            Flag::KekStdin(_) | Flag::DevelopmentKey(_) => Err(ArgsError::Value(flag.name())),
+        }
+    }
+
+    /// Takes one key of each kind.
+    fn take_key(&mut self, flag: Flag, choice: KekChoice) -> Result<(), ArgsError> {
+        let place = match flag {
+            Flag::KekFile(For::Then)
+            | Flag::KekCredential(For::Then)
+            | Flag::KekStdin(For::Then)
+            | Flag::DevelopmentKey(For::Then) => &mut self.new_kek,
+            _ => &mut self.kek,
+        };
+        match place.replace((flag, choice)) {
+            None => Ok(()),
+            Some((before, _)) if before == flag => Err(ArgsError::Twice(flag.name())),
+            Some((before, _)) => Err(ArgsError::Both(before.name(), flag.name())),
         }
     }
 
     fn settings(self) -> Result<Settings, ArgsError> {
-        let kek = match (self.kek_file, self.development_key) {
-            (Some(file), false) => KekChoice::File(file),
-            (None, true) => KekChoice::Development,
-            (Some(_), true) => return Err(ArgsError::TwoKeys),
-            (None, false) => return Err(ArgsError::Missing("--kek-file")),
-        };
+        let (_, kek) = self.kek.ok_or(ArgsError::Missing("--kek-file"))?;
+        if let Some((flag, _)) = &self.new_kek
+            && let Some(role) = Role::ALL
+                .into_iter()
+                .find(|role| self.sockets[*role].is_some())
+        {
+            return Err(ArgsError::Both(flag.name(), Flag::Socket(role).name()));
+        }
         Ok(Settings {
             state: self.state.ok_or(ArgsError::Missing("--state"))?,
             kek,
+            new_kek: self.new_kek.map(|(_, choice)| choice),
             sockets: self.sockets,
             uids: self.uids,
-            capacity: self.capacity.unwrap_or(DEFAULT_CAPACITY),
+            capacity: self.capacity,
             sandbox: self.sandbox.unwrap_or(Sandbox::Require),
             key_memory: self.key_memory.unwrap_or(KeyMemoryPolicy::Best),
         })
@@ -304,7 +369,7 @@ mod tests {
         let settings = parsed("--state /s --kek-file /k").unwrap();
         assert_eq!(settings.state, PathBuf::from("/s"));
         assert_eq!(settings.kek, KekChoice::File("/k".into()));
-        assert_eq!(settings.capacity, DEFAULT_CAPACITY);
+        assert_eq!((settings.capacity, settings.new_kek), (None, None));
         assert_eq!(settings.sandbox, Sandbox::Require);
         assert_eq!(settings.key_memory, KeyMemoryPolicy::Best);
         assert!(
@@ -328,6 +393,23 @@ mod tests {
     }
 
     #[test]
+    fn a_key_comes_from_one_place_and_a_new_one_from_another() {
+        for (flags, kek) in [
+            ("--kek-file /k", KekChoice::File("/k".into())),
+            ("--kek-credential k", KekChoice::Credential("k".into())),
+            ("--kek-stdin", KekChoice::StandardInput),
+            ("--development-key", KekChoice::Development),
+        ] {
+            let line = format!("--state s {flags}");
+            assert_eq!(parsed(&line).unwrap().kek, kek);
+            let new = flags.replacen("--", "--new-", 1);
+            let settings = parsed(&format!("--state s --kek-file /old {new}")).unwrap();
+            assert_eq!(settings.kek, KekChoice::File("/old".into()));
+            assert_eq!(settings.new_kek, Some(kek));
+        }
+    }
+
+    #[test]
     fn every_fault_names_its_flag() {
         let good = "--state s --development-key ";
         for (line, message) in [
@@ -345,6 +427,18 @@ mod tests {
             (
                 "--state s --kek-file k --development-key",
                 "expected --kek-file or --development-key, came both",
+            ),
+            (
+                "--state s --kek-stdin --kek-credential k",
+                "expected --kek-stdin or --kek-credential, came both",
+            ),
+            (
+                "--state s --development-key --development-key",
+                "--development-key came twice",
+            ),
+            (
+                "--state s --kek-stdin --new-kek-stdin --admin a",
+                "expected --new-kek-stdin or --admin, came both",
             ),
         ] {
             assert_eq!(parsed(line).unwrap_err().to_string(), message, "{line}");

@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use softsim_keyd_proto::{AutnFault, Enforcement, HandshakeFault, PackageFault, Role};
+use softsim_keyd_proto::{AutnFault, Enforcement, HandshakeFault, KekSource, PackageFault, Role};
 use softsim_sandbox::log;
 
 /// One line of the log.
@@ -47,6 +47,8 @@ pub(crate) enum Event<'a> {
     Certified,
     /// Another operator's packages are opened.
     TrustAnchor { issuer: &'a dyn fmt::Display },
+    /// The vault has a new key.
+    Rekeyed { source: KekSource, capacity: u32 },
     /// A write or its sync failed.
     Storage(&'a dyn fmt::Display),
 }
@@ -73,6 +75,7 @@ impl Event<'_> {
             Self::SynchronisationFailure
             | Self::PermanentIdentity { .. }
             | Self::Profile { .. }
+            | Self::Rekeyed { .. }
             | Self::KeysMade { .. }
             | Self::Certified
             | Self::TrustAnchor { .. } => NOTICE,
@@ -138,6 +141,10 @@ impl fmt::Display for Event<'_> {
             Self::KeysMade { device } => write!(f, "device keys made, device id {device}"),
             Self::Certified => f.write_str("device certificate stored"),
             Self::TrustAnchor { issuer } => write!(f, "packages of issuer {issuer} are trusted"),
+            Self::Rekeyed { source, capacity } => write!(
+                f,
+                "vault rekeyed: under {source}, with a new data key and room for {capacity} profiles"
+            ),
             Self::Storage(reason) => write!(f, "storage failed: {reason}"),
         }
     }
@@ -146,7 +153,7 @@ impl fmt::Display for Event<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use softsim_keyd_proto::{KekSource, KeyMemory};
+    use softsim_keyd_proto::KeyMemory;
 
     fn enforcement(landlock_abi: u8, seccomp_calls: u8) -> Enforcement {
         Enforcement {

@@ -34,4 +34,4 @@ mod status;
 pub mod vault;
 
 pub use keyd::{Client, Keyd, Service, StorageFailed};
-pub use start::run;
+pub use start::{HEAP, run};

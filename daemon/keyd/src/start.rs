@@ -9,17 +9,27 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use softsim_keyd_proto::{Enforcement, KekSource, KeyMemory, Role};
+use softsim_sandbox::landlock::{PathAccess, PathRule};
 use softsim_sandbox::notify::{self, Notify};
 use softsim_sandbox::random::SystemRng;
 use softsim_sandbox::seqpacket::Listener;
 use softsim_sandbox::{clock, inherited, landlock, memory, process, seccomp};
 
-use crate::args::{self, ArgsError, KekChoice, KeyMemoryPolicy, Sandbox, Settings};
+use crate::args::{
+    self, ArgsError, DEFAULT_CAPACITY, KekChoice, KeyMemoryPolicy, Sandbox, Settings,
+};
 use crate::event::Event;
 use crate::keyd::{Keyd, Service};
 use crate::roles::{self, PerRole};
 use crate::serve::{self, ServeError, Watchdog};
-use crate::vault::{FileStorage, Kek, KekError, OpenError, Vault};
+use crate::vault::{FileStorage, Kek, KekError, KekInput, OpenError, Vault};
+
+/// The heap that the program starts with, in octets.
+pub const HEAP: usize = 1 << 20;
+
+/// What takes heap beside the vault's records, at most: sessions, staged packages, requests and answers, and
+/// at the start what is read of the vault.
+const HEAP_FOR_THE_REST: usize = 384 << 10;
 
 /// Runs the key process to its end.
 pub fn run(args: softsim_sandbox::Args) -> ! {
@@ -43,11 +53,12 @@ enum StartError {
     Notify(io::Error),
     State(PathBuf, io::Error),
     StateMode(PathBuf, u32),
-    Kek(KekError),
+    Kek(&'static str, KekError),
     Vault(OpenError),
     KeyMemory(memory::KeyMemory),
     Landlock(landlock::Error),
     Seccomp(seccomp::Error),
+    Heap(memory::NoMemory),
     System(io::Error),
     Serve(ServeError),
 }
@@ -57,10 +68,14 @@ impl StartError {
     fn exit_code(&self) -> i32 {
         match self {
             Self::Args(_) | Self::NoSocket => 64,
-            Self::KeyMemory(_) | Self::Landlock(_) | Self::Seccomp(_) | Self::System(_) => 71,
+            Self::KeyMemory(_)
+            | Self::Landlock(_)
+            | Self::Seccomp(_)
+            | Self::Heap(_)
+            | Self::System(_) => 71,
             Self::Socket(..) | Self::State(..) | Self::Notify(_) => 73,
             Self::Serve(_) => 74,
-            Self::StateMode(..) | Self::Kek(_) | Self::Vault(_) => 78,
+            Self::StateMode(..) | Self::Kek(..) | Self::Vault(_) => 78,
         }
     }
 }
@@ -80,15 +95,20 @@ impl fmt::Display for StartError {
                 "{}: expected a directory of this user that nobody else may write, came mode {mode:o}",
                 path.display()
             ),
-            Self::Kek(error) => error.fmt(f),
+            Self::Kek(source, error) => write!(f, "{source}: {error}"),
             Self::Vault(error) => error.fmt(f),
             Self::KeyMemory(kind) => {
                 write!(f, "key memory: expected memfd_secret, came {kind}")?;
-                match memory::why_not_secret() {
-                    Some(why) => write!(f, " ({why})"),
-                    None => Ok(()),
+                if let Some(why) = memory::why_not_secret() {
+                    write!(f, " ({why})")?;
                 }
+                let needed = memory::lock_limit_needed();
+                write!(
+                    f,
+                    "; it takes RLIMIT_MEMLOCK (LimitMEMLOCK=) of {needed} octets"
+                )
             }
+            Self::Heap(error) => error.fmt(f),
             Self::Landlock(error) => write!(f, "{error}; --sandbox=off runs without"),
             Self::Seccomp(error) => write!(f, "{error}; --sandbox=off runs without"),
             Self::System(error) => write!(f, "can't give up privileges: {error}"),
@@ -100,18 +120,20 @@ impl fmt::Display for StartError {
 /// Opens, confines, unseals, serves: in this order.
 fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     let settings = args::parse(args).map_err(StartError::Args)?;
-    let key_memory = memory::key_memory();
-    if settings.key_memory == KeyMemoryPolicy::Require
-        && key_memory != memory::KeyMemory::SecretMemory
-    {
-        return Err(StartError::KeyMemory(key_memory));
+    key_memory(&settings)?;
+    if let Some(new) = &settings.new_kek {
+        rekey(&settings, new)?;
+        process::exit(0);
     }
     // First of all, as inherited descriptors are known by their numbers only.
     let uids = allowed_uids(&settings);
     let listeners = listeners(&settings, &uids)?;
     let notify = Notify::from_env().map_err(StartError::Notify)?;
-    let (kek, kek_source) = kek(&settings.kek)?;
+    let mut input = None;
+    let (kek, kek_source) = kek(&settings.kek, &mut input)?;
+    end_of(input)?;
     let storage = storage(&settings, &kek)?;
+    let key_memory = room_for(&storage, &settings)?;
     process::deny_dumps().map_err(StartError::System)?;
 
     let confined = settings.sandbox == Sandbox::Require;
@@ -215,14 +237,83 @@ fn socket_mode(uids: &[u32]) -> u32 {
     }
 }
 
-fn kek(choice: &KekChoice) -> Result<(Kek, KekSource), StartError> {
-    match choice {
-        KekChoice::File(path) => {
-            let kek = Kek::read(path).map_err(StartError::Kek)?;
-            Ok((kek, KekSource::KeyFile))
+/// The key, and what names its source. Keys on standard input come one after the other.
+fn kek(choice: &KekChoice, input: &mut Option<KekInput>) -> Result<(Kek, KekSource), StartError> {
+    let (source, flag, kek) = match choice {
+        KekChoice::File(path) => (KekSource::KeyFile, "key file", Kek::read(path)),
+        KekChoice::Credential(name) => {
+            let kek = Kek::from_credential(name);
+            (KekSource::Credential, "credential", kek)
         }
-        KekChoice::Development => Ok((Kek::development(), KekSource::Development)),
+        KekChoice::StandardInput => {
+            let kek = match input {
+                Some(input) => input.kek(),
+                None => KekInput::standard().and_then(|standard| input.insert(standard).kek()),
+            };
+            (KekSource::StandardInput, "key on standard input", kek)
+        }
+        KekChoice::Development => return Ok((Kek::development(), KekSource::Development)),
+    };
+    let kek = kek.map_err(|error| StartError::Kek(flag, error))?;
+    Ok((kek, source))
+}
+
+/// Expects nothing behind the keys on standard input, where they came from there.
+fn end_of(input: Option<KekInput>) -> Result<(), StartError> {
+    let end = input.map_or(Ok(()), KekInput::end);
+    end.map_err(|error| StartError::Kek("key on standard input", error))
+}
+
+/// What the memory is, which may have to be the best there is.
+fn key_memory(settings: &Settings) -> Result<memory::KeyMemory, StartError> {
+    let key_memory = memory::key_memory();
+    if settings.key_memory == KeyMemoryPolicy::Require
+        && key_memory != memory::KeyMemory::SecretMemory
+    {
+        return Err(StartError::KeyMemory(key_memory));
     }
+    Ok(key_memory)
+}
+
+/// Gives the heap room for a full vault, while memory can still be mapped.
+fn room_for(storage: &FileStorage, settings: &Settings) -> Result<memory::KeyMemory, StartError> {
+    let needed = Vault::heap_for(storage).map_err(StartError::Vault)? + HEAP_FOR_THE_REST;
+    memory::extend_heap(needed.saturating_sub(HEAP)).map_err(StartError::Heap)?;
+    key_memory(settings)
+}
+
+/// Puts the vault under another key and a new data key; nothing is served.
+///
+/// While it is done, nothing but the state directory is open to the process.
+fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
+    let mut input = None;
+    let (old, _) = kek(&settings.kek, &mut input)?;
+    let (new, source) = kek(new, &mut input)?;
+    end_of(input)?;
+    let state = &settings.state;
+    prepare(state)?;
+    let missing = || StartError::State(state.clone(), io::ErrorKind::NotFound.into());
+    let storage = FileStorage::open(state).map_err(StartError::Vault)?;
+    let storage = storage.ok_or_else(missing)?;
+    room_for(&storage, settings)?;
+    process::deny_dumps().map_err(StartError::System)?;
+    if settings.sandbox == Sandbox::Require {
+        let rule = PathRule {
+            path: state,
+            access: PathAccess::ReadWrite,
+        };
+        landlock::restrict(&[rule]).map_err(StartError::Landlock)?;
+    }
+    let vault = Vault::open(storage, &old).map_err(StartError::Vault)?;
+    for damage in vault.damage() {
+        Event::Damaged(damage).log();
+    }
+    let capacity = settings.capacity.unwrap_or(vault.capacity());
+    vault
+        .rekey(state, &new, capacity, &mut SystemRng)
+        .map_err(StartError::Vault)?;
+    Event::Rekeyed { source, capacity }.log();
+    Ok(())
 }
 
 /// The vault's file, made at the first start.
@@ -231,8 +322,10 @@ fn storage(settings: &Settings, kek: &Kek) -> Result<FileStorage, StartError> {
     prepare(state)?;
     match FileStorage::open(state).map_err(StartError::Vault)? {
         Some(storage) => Ok(storage),
-        None => FileStorage::create(state, kek, settings.capacity, &mut SystemRng)
-            .map_err(StartError::Vault),
+        None => {
+            let capacity = settings.capacity.unwrap_or(DEFAULT_CAPACITY);
+            FileStorage::create(state, kek, capacity, &mut SystemRng).map_err(StartError::Vault)
+        }
     }
 }
 

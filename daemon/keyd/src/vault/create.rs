@@ -7,12 +7,13 @@ use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::{
-    Kek, OpenError, Storage, Table,
+    Kek, OpenError, Storage, Table, Vault,
     contents::{Contents, Device, Ledger},
     header::Header,
     layout::Layout,
     load::join_journal,
     record::{self, Place},
+    write_copy,
 };
 
 /// Octets of zeros that are written at once.
@@ -28,26 +29,112 @@ pub(super) fn format(
     rng: &mut impl CryptoRng,
 ) -> Result<(), OpenError> {
     let (header, cipher) = Header::create(kek, capacity, rng);
-    let layout = header.layout();
-    for half in [0, 1] {
-        zero(storage, half * layout.half(), (half + 1) * layout.half())?;
-        storage.write_all_at(header.as_bytes(), half * layout.half())?;
-    }
-    for (table, contents) in [
-        (Table::Ledger, Ledger::default().encode()),
-        (Table::Device, Device::default().encode()),
-        (Table::Journal, join_journal(&[])),
-    ] {
-        let range = 0..1;
-        let records = NewRecords {
-            table,
-            range,
-            contents,
-        };
-        write_first_versions(storage, (&cipher, layout), records, rng)?;
-    }
+    let mut blank = Blank::write(storage, &header, &cipher)?;
+    blank.twice(0, 0, &Ledger::default(), rng)?;
+    blank.twice(0, 0, &Device::default(), rng)?;
+    blank.journal(rng)?;
     storage.sync()?;
     Ok(())
+}
+
+/// Fills a storage with all that a vault holds, under a new data key and this KEK.
+///
+/// Generations go on where they were, so that whatever was counted of the old one holds for the new one.
+pub(super) fn copy<S: Storage>(
+    vault: &Vault<S>,
+    storage: &mut impl Storage,
+    kek: &Kek,
+    capacity: u32,
+    rng: &mut impl CryptoRng,
+) -> Result<(), OpenError> {
+    let (header, cipher) = Header::create(kek, capacity, rng);
+    let mut blank = Blank::write(storage, &header, &cipher)?;
+    let device = &vault.device;
+    blank.twice(0, device.generation, &device.value, rng)?;
+    for (index, records) in (0..).zip(vault.profiles.records()) {
+        blank.twice(index, records.profile, &records.stored, rng)?;
+        blank.twice(index, records.sequence, records.used(), rng)?;
+    }
+    for (index, grave) in (0..).zip(vault.graves.graves()) {
+        blank.twice(index, grave.generation, &grave.burial, rng)?;
+    }
+    let ledger = Ledger {
+        slots: vault.profiles.len(),
+        graves: vault.graves.len(),
+        versions: blank.versions,
+        ..vault.ledger.value.clone()
+    };
+    blank.twice(0, vault.ledger.generation, &ledger, rng)?;
+    blank.journal(rng)?;
+    storage.sync()?;
+    Ok(())
+}
+
+/// A file of zeros with a header, on which records are written.
+struct Blank<'a, S> {
+    storage: &'a mut S,
+    cipher: &'a XChaCha20Poly1305,
+    layout: Layout,
+    versions: u64,
+}
+
+impl<'a, S: Storage> Blank<'a, S> {
+    fn write(
+        storage: &'a mut S,
+        header: &Header,
+        cipher: &'a XChaCha20Poly1305,
+    ) -> Result<Self, OpenError> {
+        let layout = header.layout();
+        for half in [0, 1] {
+            zero(storage, half * layout.half(), (half + 1) * layout.half())?;
+            storage.write_all_at(header.as_bytes(), half * layout.half())?;
+        }
+        Ok(Self {
+            storage,
+            cipher,
+            layout,
+            versions: 0,
+        })
+    }
+
+    /// Writes a record as two versions, this generation and the next.
+    fn twice<T: Contents>(
+        &mut self,
+        index: u32,
+        generation: u64,
+        value: &T,
+        rng: &mut impl CryptoRng,
+    ) -> io::Result<()> {
+        let contents = value.encode();
+        if T::TABLE.is_counted() {
+            self.versions += generation + 1;
+        }
+        self.seal(T::TABLE, index, generation, &contents, rng)?;
+        self.seal(T::TABLE, index, generation + 1, &contents, rng)
+    }
+
+    fn journal(&mut self, rng: &mut impl CryptoRng) -> io::Result<()> {
+        let empty = join_journal(&[]);
+        self.seal(Table::Journal, 0, 0, &empty, rng)?;
+        self.seal(Table::Journal, 0, 1, &empty, rng)
+    }
+
+    fn seal(
+        &mut self,
+        table: Table,
+        index: u32,
+        generation: u64,
+        contents: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> io::Result<()> {
+        let place = Place {
+            table,
+            index,
+            generation,
+        };
+        let copy = record::seal(self.cipher, place, contents, rng);
+        write_copy(self.storage, self.layout, &copy)
+    }
 }
 
 fn zero(storage: &mut impl Storage, mut from: u64, to: u64) -> Result<(), OpenError> {

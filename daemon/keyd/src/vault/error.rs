@@ -17,6 +17,13 @@ pub enum OpenError {
     Locked,
     /// It was to be made, and there is one.
     Exists,
+    /// It was to become smaller.
+    Smaller {
+        /// The room that it has, in profiles.
+        expected: u32,
+        /// The room that it was to have.
+        came: u32,
+    },
     /// The file is something else.
     NotAVault,
     /// Another format number.
@@ -30,6 +37,8 @@ pub enum OpenError {
     HeaderDamaged,
     /// The header is whole, and the KEK isn't the one it was made with.
     WrongKek,
+    /// The header is good, and none of the records is of its data key: they are of another vault.
+    Foreign,
     /// The file was cut off or made longer.
     Length {
         /// What the header says, in octets.
@@ -93,12 +102,21 @@ impl fmt::Display for OpenError {
             Self::Io(error) => error.fmt(f),
             Self::Locked => f.write_str("another process holds it"),
             Self::Exists => f.write_str("there is one already"),
+            Self::Smaller { expected, came } => {
+                write!(
+                    f,
+                    "expected room for {expected} profiles or more, came {came}"
+                )
+            }
             Self::NotAVault => f.write_str("expected a vault, came another file"),
             Self::Format { expected, came } => write!(f, "expected format {expected}, came {came}"),
             Self::HeaderDamaged => f.write_str("both copies of the header are damaged"),
             Self::WrongKek => {
                 f.write_str("expected the key-encryption key it was made with, came another")
             }
+            Self::Foreign => f.write_str(
+                "expected records under the header's data key, came those of another vault",
+            ),
             Self::Length { expected, came } => write!(f, "expected {expected} octets, came {came}"),
             Self::BothCopies {
                 table,

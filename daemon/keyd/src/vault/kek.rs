@@ -1,10 +1,13 @@
 //! The key-encryption key: opens the vault, and comes from outside of it.
 
 use std::{
-    fmt,
+    env, fmt,
     fs::File,
-    io::{self, Read},
-    os::unix::fs::MetadataExt,
+    io::{self, Read, Seek},
+    os::{
+        fd::AsFd,
+        unix::fs::{FileExt, MetadataExt},
+    },
     path::Path,
 };
 
@@ -17,7 +20,7 @@ const DEVELOPMENT: &[u8; Kek::LENGTH] = b"softsim development key, no safe";
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Kek([u8; Self::LENGTH]);
 
-/// Why a key file was not taken.
+/// Why a key was not taken.
 #[derive(Debug)]
 pub enum KekError {
     /// It can't be read.
@@ -29,24 +32,28 @@ pub enum KekError {
         /// Its permissions.
         came: u32,
     },
-    /// It doesn't hold exactly 32 octets.
+    /// There aren't exactly 32 octets.
     Length {
-        /// How many it holds.
+        /// How many there are, at least.
         came: u64,
     },
+    /// systemd gave no credentials: the environment has no `CREDENTIALS_DIRECTORY`.
+    NoCredentials,
+    /// A credential's name is that of a file in their directory, not a path.
+    NotAName,
 }
 
 impl fmt::Display for KekError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Io(error) => write!(f, "key file: {error}"),
-            Self::NotAFile => f.write_str("key file: expected a regular file"),
-            Self::Mode { came } => {
-                write!(f, "key file: expected mode 0400 or 0600, came {came:04o}")
-            }
-            Self::Length { came } => {
-                write!(f, "key file: expected {} octets, came {came}", Kek::LENGTH)
-            }
+            Self::Io(error) => error.fmt(f),
+            Self::NotAFile => f.write_str("expected a regular file"),
+            Self::Mode { came } => write!(f, "expected mode 0400 or 0600, came {came:04o}"),
+            Self::Length { came } => write!(f, "expected {} octets, came {came}", Kek::LENGTH),
+            Self::NoCredentials => f.write_str(
+                "expected credentials of systemd (LoadCredentialEncrypted=), came no CREDENTIALS_DIRECTORY",
+            ),
+            Self::NotAName => f.write_str("expected the name of a credential, came a path"),
         }
     }
 }
@@ -102,6 +109,18 @@ impl Kek {
         Ok(kek)
     }
 
+    /// Reads a credential that systemd gave the service; it is a key file.
+    ///
+    /// # Errors
+    /// There is none of this name, or it isn't a key file.
+    pub fn from_credential(name: &str) -> Result<Self, KekError> {
+        if name.is_empty() || name == "." || name == ".." || name.contains('/') {
+            return Err(KekError::NotAName);
+        }
+        let directory = env::var_os("CREDENTIALS_DIRECTORY").ok_or(KekError::NoCredentials)?;
+        Self::read(&Path::new(&directory).join(name))
+    }
+
     /// The key of `--development-key`: no protection at all.
     pub fn development() -> Self {
         Self(*DEVELOPMENT)
@@ -109,6 +128,57 @@ impl Kek {
 
     pub(super) fn as_bytes(&self) -> &[u8; Self::LENGTH] {
         &self.0
+    }
+}
+
+/// Standard input, from which keys are read one after the other.
+#[derive(Debug)]
+pub struct KekInput(File);
+
+impl KekInput {
+    /// The standard input of this process, without the buffer that would keep what went through it.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn standard() -> Result<Self, KekError> {
+        let input = io::stdin().as_fd().try_clone_to_owned()?;
+        Ok(Self(input.into()))
+    }
+
+    /// The next key: 32 octets. Where they came from a file that may be written, zeros take their place.
+    ///
+    /// # Errors
+    /// It can't be read, or ends too soon.
+    pub fn kek(&mut self) -> Result<Kek, KekError> {
+        let mut kek = Kek([0; Kek::LENGTH]);
+        let mut came = 0;
+        while came < Kek::LENGTH {
+            match self.0.read(&mut kek.0[came..]) {
+                Ok(0) => return Err(KekError::Length { came: came as u64 }),
+                Ok(read) => came += read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if self.0.metadata()?.is_file() {
+            let start = self.0.stream_position()?.saturating_sub(Kek::LENGTH as u64);
+            // What was opened for reading only stays: whoever gave it that way keeps it.
+            let _ = self.0.write_all_at(&[0; Kek::LENGTH], start);
+        }
+        Ok(kek)
+    }
+
+    /// Expects that nothing follows the keys.
+    ///
+    /// # Errors
+    /// Something does: what was read may be the start of something else.
+    pub fn end(mut self) -> Result<(), KekError> {
+        match self.0.read(&mut [0])? {
+            0 => Ok(()),
+            _ => Err(KekError::Length {
+                came: Kek::LENGTH as u64 + 1,
+            }),
+        }
     }
 }
 
@@ -171,6 +241,41 @@ mod tests {
             Kek::read(&directory.path().join("none")),
             Err(KekError::Io(_))
         ));
+    }
+
+    #[test]
+    fn a_credential_is_named_not_pathed() {
+        for name in ["", ".", "..", "a/b", "/etc/passwd", "../kek"] {
+            let refused = Kek::from_credential(name);
+            assert!(matches!(refused, Err(KekError::NotAName)), "{name}");
+        }
+    }
+
+    #[test]
+    fn keys_on_standard_input_follow_each_other_and_are_overwritten() {
+        let octets = [[1; 32], [2; 32]].concat();
+        let (_directory, path) = key_file(&octets, 0o600);
+        let file = File::options().read(true).write(true).open(&path).unwrap();
+        let mut input = KekInput(file);
+        assert_eq!(input.kek().unwrap().as_bytes(), &[1; 32]);
+        assert_eq!(fs::read(&path).unwrap(), [[0; 32], [2; 32]].concat());
+        assert_eq!(input.kek().unwrap().as_bytes(), &[2; 32]);
+        assert_eq!(fs::read(&path).unwrap(), [0; 64]);
+        assert!(matches!(input.kek(), Err(KekError::Length { came: 0 })));
+        input.end().unwrap();
+    }
+
+    #[test]
+    fn a_key_on_standard_input_has_32_octets() {
+        for (length, enough) in [(31, false), (33, true)] {
+            let (_directory, path) = key_file(&vec![7; length], 0o400);
+            let mut input = KekInput(File::open(&path).unwrap());
+            assert_eq!(input.kek().is_ok(), enough);
+            assert_eq!(fs::read(&path).unwrap(), vec![7; length], "read only");
+            if enough {
+                assert!(matches!(input.end(), Err(KekError::Length { came: 33 })));
+            }
+        }
     }
 
     #[test]

@@ -9,6 +9,9 @@
 
 use super::header::Header;
 
+/// The most profiles that a vault has room for.
+pub const MAX_CAPACITY: u32 = 16_384;
+
 /// A kind of record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]

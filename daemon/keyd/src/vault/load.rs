@@ -49,12 +49,8 @@ impl<'s, S: Storage> Loader<'s, S> {
     /// Reads the header and opens the data key.
     pub(super) fn start(storage: &'s mut S, kek: &Kek) -> Result<Self, OpenError> {
         let mut damage = Vec::new();
-        let header = read_header(storage, &mut damage)?;
+        let header = checked_header(storage, &mut damage)?;
         let layout = header.layout();
-        let (expected, came) = (layout.file_length(), storage.length()?);
-        if came != expected {
-            return Err(OpenError::Length { expected, came });
-        }
         let cipher = header.unseal(kek)?;
         Ok(Self {
             storage,
@@ -70,11 +66,12 @@ impl<'s, S: Storage> Loader<'s, S> {
     pub(super) fn finish_transaction(&mut self) -> Result<u64, OpenError> {
         let mut journal = Zeroizing::new(Vec::new());
         let mut journal_generation = 0;
-        self.each(Table::Journal, 0..1, |_, generation, contents| {
+        let read = self.each(Table::Journal, 0..1, |_, generation, contents| {
             journal_generation = generation;
             journal.extend_from_slice(contents);
             Ok(())
-        })?;
+        });
+        read.map_err(|error| self.foreign_or(error))?;
         let copies = split_journal(&journal).ok_or(OpenError::Malformed {
             table: Table::Journal,
             index: 0,
@@ -139,6 +136,22 @@ impl<'s, S: Storage> Loader<'s, S> {
             Ok(())
         })?;
         Ok(graves)
+    }
+
+    /// Where nothing is authentic, the records are of another vault.
+    fn foreign_or(&mut self, error: OpenError) -> OpenError {
+        let unauthentic = |error: &OpenError| {
+            let faults = [CopyFault::Corrupt, CopyFault::Corrupt];
+            matches!(error, OpenError::BothCopies { faults: came, .. } if *came == faults)
+        };
+        let mut all = unauthentic(&error);
+        for table in [Table::Ledger, Table::Device] {
+            all &= self
+                .generation(table, 0)
+                .err()
+                .is_some_and(|error| unauthentic(&error));
+        }
+        if all { OpenError::Foreign } else { error }
     }
 
     fn generation(&mut self, table: Table, index: u32) -> Result<u64, OpenError> {
@@ -311,6 +324,19 @@ fn split_journal(contents: &[u8]) -> Option<Vec<(Place, &[u8])>> {
         rest = left;
     }
     rest.iter().all(|octet| *octet == 0).then_some(copies)
+}
+
+/// The header, in a file of the length that it claims.
+pub(super) fn checked_header(
+    storage: &impl Storage,
+    damage: &mut Vec<Damage>,
+) -> Result<Header, OpenError> {
+    let header = read_header(storage, damage)?;
+    let (expected, came) = (header.layout().file_length(), storage.length()?);
+    if came != expected {
+        return Err(OpenError::Length { expected, came });
+    }
+    Ok(header)
 }
 
 /// The header's first whole copy.

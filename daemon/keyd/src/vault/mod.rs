@@ -28,7 +28,7 @@ mod store;
 mod tests;
 mod transaction;
 
-use std::{collections::BTreeSet, io};
+use std::{collections::BTreeSet, io, path::Path};
 
 use chacha20poly1305::XChaCha20Poly1305;
 use rand_core::CryptoRng;
@@ -37,17 +37,23 @@ use softsim_usim::SqnState;
 
 pub use contents::{DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, StoredProfile, Txid};
 pub use error::{CommitError, Damage, OpenError, Room};
-pub use kek::{Kek, KekError};
-pub use layout::Table;
+pub use kek::{Kek, KekError, KekInput};
+pub use layout::{MAX_CAPACITY, Table};
 pub use record::{CopyFault, Place};
 pub use storage::{FileStorage, Storage};
 pub use transaction::{Change, MAX_CHANGES};
 
-use contents::{Contents, Device, Ledger, Sequence};
-use create::{NewRecords, write_first_versions};
+use contents::{Contents, Device, Ledger};
+use create::{NewRecords, copy, write_first_versions};
 use layout::Layout;
 use load::{Loader, Versioned};
 use store::{Graves, Profiles};
+
+/// A profile in memory, with its place in the indexes and what the allocator adds.
+const HEAP_PER_PROFILE: usize = 704;
+
+/// A tombstone in memory, likewise.
+const HEAP_PER_TOMBSTONE: usize = 384;
 
 /// Names an installed profile as long as it stays installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -127,6 +133,20 @@ impl<S: Storage> Vault<S> {
             graves,
             staged: BTreeSet::new(),
         })
+    }
+
+    /// Heap that a full vault takes with as much room as this file claims, in octets.
+    ///
+    /// # Errors
+    /// It isn't a vault of this format.
+    pub fn heap_for(storage: &S) -> Result<usize, OpenError> {
+        let layout = load::checked_header(storage, &mut Vec::new())?.layout();
+        let tables = [
+            (Table::Profile, HEAP_PER_PROFILE),
+            (Table::Tombstone, HEAP_PER_TOMBSTONE),
+        ];
+        let needed = tables.map(|(table, octets)| layout.records(table) as usize * octets);
+        Ok(needed.into_iter().sum())
     }
 
     /// The bad copies for which a good one stood in when the vault was opened.
@@ -229,10 +249,12 @@ impl<S: Storage> Vault<S> {
     /// Encrypts the next version of a slot's sequence numbers.
     fn next_sequence(&mut self, index: u32, rng: &mut impl CryptoRng) -> Vec<u8> {
         let records = self.profiles.records_mut(index);
-        let stored = records.stored.as_ref();
-        let sequence = stored.map_or(&Sequence::EMPTY, |stored| &stored.used);
-        self.file
-            .next_copy(sequence, index, &mut records.sequence, rng)
+        let mut generation = records.sequence;
+        let copy = self
+            .file
+            .next_copy(records.used(), index, &mut generation, rng);
+        records.sequence = generation;
+        copy
     }
 
     /// Stores the device's keys.
@@ -297,6 +319,33 @@ impl<S: Storage> Vault<S> {
         let Versioned { generation, value } = &mut self.device;
         let copy = self.file.next_copy(value, 0, generation, rng);
         self.file.write(&[copy])
+    }
+}
+
+impl Vault<FileStorage> {
+    /// Puts a new vault in the place of this one: the same contents under another KEK and another data key,
+    /// with room for `capacity` profiles. This one is of no further use.
+    ///
+    /// Until the new one is whole and on the medium, nothing changes. The blocks that the old one leaves on
+    /// the medium are as well kept as its KEK is.
+    ///
+    /// # Errors
+    /// The capacity would shrink, or see [`FileStorage::create`].
+    pub fn rekey(
+        self,
+        directory: &Path,
+        kek: &Kek,
+        capacity: u32,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), OpenError> {
+        if capacity < self.capacity() {
+            return Err(OpenError::Smaller {
+                expected: self.capacity(),
+                came: capacity,
+            });
+        }
+        let fill = |storage: &mut FileStorage| copy(&self, storage, kek, capacity, rng);
+        FileStorage::replace(directory, fill).map(drop)
     }
 }
 

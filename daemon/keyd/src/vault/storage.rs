@@ -1,9 +1,9 @@
 //! What the vault asks of a file, so that tests can break it at every point.
 
 use std::{
-    fs::{File, OpenOptions, TryLockError},
+    fs::{self, File, OpenOptions, TryLockError},
     io,
-    os::unix::fs::{FileExt, OpenOptionsExt},
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
@@ -73,17 +73,19 @@ impl FileStorage {
     /// # Errors
     /// The file can't be opened, or another process holds it.
     pub fn open(directory: &Path) -> Result<Option<Self>, OpenError> {
-        match OpenOptions::new()
-            .read(true)
-            .write(true)
-            .open(directory.join(NAME))
-        {
-            Ok(file) => {
-                lock(&file)?;
-                Ok(Some(Self(file)))
+        let name = directory.join(NAME);
+        loop {
+            let file = match OpenOptions::new().read(true).write(true).open(&name) {
+                Ok(file) => file,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                Err(error) => return Err(error.into()),
+            };
+            lock(&file)?;
+            // Another one may have taken its place before it was locked.
+            let (ours, named) = (file.metadata()?, fs::metadata(&name)?);
+            if (ours.dev(), ours.ino()) == (named.dev(), named.ino()) {
+                return Ok(Some(Self(file)));
             }
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -101,11 +103,40 @@ impl FileStorage {
     ) -> Result<Self, OpenError> {
         let parent = File::open(directory)?;
         lock(&parent)?;
-        let (name, new) = (directory.join(NAME), directory.join(NEW));
-        if name.try_exists()? {
+        if directory.join(NAME).try_exists()? {
             return Err(OpenError::Exists);
         }
-        if let Err(error) = std::fs::remove_file(&new)
+        Nameless::begin(directory, parent)?.finish(|storage| format(storage, kek, capacity, rng))
+    }
+
+    /// Puts another vault, filled by `fill`, in the place of the one of a directory, which this process holds.
+    ///
+    /// Until the new one is whole and on the medium, the old one is untouched under its name.
+    ///
+    /// # Errors
+    /// What `fill` gives, another process is making a vault, or the medium's.
+    pub(super) fn replace(
+        directory: &Path,
+        fill: impl FnOnce(&mut Self) -> Result<(), OpenError>,
+    ) -> Result<Self, OpenError> {
+        let parent = File::open(directory)?;
+        lock(&parent)?;
+        Nameless::begin(directory, parent)?.finish(fill)
+    }
+}
+
+/// A vault that is being made. Its directory is locked, so that there is one at a time.
+struct Nameless<'d> {
+    directory: &'d Path,
+    parent: File,
+    storage: FileStorage,
+}
+
+impl<'d> Nameless<'d> {
+    /// Its file; what an earlier one left behind goes.
+    fn begin(directory: &'d Path, parent: File) -> Result<Self, OpenError> {
+        let new = directory.join(NEW);
+        if let Err(error) = fs::remove_file(&new)
             && error.kind() != io::ErrorKind::NotFound
         {
             return Err(error.into());
@@ -117,12 +148,23 @@ impl FileStorage {
             .mode(0o600)
             .open(&new)?;
         lock(&file)?;
-        let mut storage = Self(file);
-        format(&mut storage, kek, capacity, rng)?;
-        storage.0.sync_all()?;
-        std::fs::rename(&new, &name)?;
-        parent.sync_all()?;
-        Ok(storage)
+        Ok(Self {
+            directory,
+            parent,
+            storage: FileStorage(file),
+        })
+    }
+
+    /// Fills it, and gives it its name when it is on the medium.
+    fn finish(
+        mut self,
+        fill: impl FnOnce(&mut FileStorage) -> Result<(), OpenError>,
+    ) -> Result<FileStorage, OpenError> {
+        fill(&mut self.storage)?;
+        self.storage.0.sync_all()?;
+        fs::rename(self.directory.join(NEW), self.directory.join(NAME))?;
+        self.parent.sync_all()?;
+        Ok(self.storage)
     }
 }
 

@@ -40,6 +40,14 @@ pub(super) struct Records {
     pub(super) stored: Option<Box<StoredProfile>>,
 }
 
+impl Records {
+    /// The sequence numbers.
+    pub(super) fn used(&self) -> &Sequence {
+        let stored = self.stored.as_ref();
+        stored.map_or(&Sequence::EMPTY, |stored| &stored.used)
+    }
+}
+
 /// The profiles.
 #[derive(Debug)]
 pub(super) struct Profiles {
@@ -121,6 +129,10 @@ impl Profiles {
     pub(super) fn versions(&self) -> u64 {
         let versions = |records: &Records| records.profile + records.sequence;
         self.slots.iter().map(versions).sum()
+    }
+
+    pub(super) fn records(&self) -> &[Records] {
+        &self.slots
     }
 
     pub(super) fn records_mut(&mut self, index: u32) -> &mut Records {
@@ -291,12 +303,8 @@ impl Graves {
         &mut self.graves[index as usize]
     }
 
-    /// The tombstones.
-    #[cfg(test)]
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Burial> {
-        self.graves
-            .iter()
-            .filter_map(|grave| grave.burial.as_deref())
+    pub(super) fn graves(&self) -> &[Grave] {
+        &self.graves
     }
 
     /// The grave of a key.

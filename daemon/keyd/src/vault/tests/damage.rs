@@ -221,6 +221,83 @@ fn a_record_behind_the_last_transaction_is_lost() {
     );
 }
 
+/// Puts both copies of a record back as they were in an older image.
+fn put_back(image: &mut [u8], old: &[u8], table: Table, index: u32) {
+    let layout = Layout::new(CAPACITY);
+    for half in [0, 1] {
+        let at = layout.offset(table, index, half) as usize;
+        let end = at + table.record_length();
+        image[at..end].copy_from_slice(&old[at..end]);
+    }
+}
+
+#[test]
+fn a_record_that_was_put_back_whole_is_noticed_from_the_next_transaction_on() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1), install(2, 2)]).unwrap();
+    let old = disk.image();
+    let one = slot(&vault, 1);
+    for round in 1..=2 {
+        offer(&mut vault, one, 32 * round).unwrap();
+        vault.flush(&mut rng()).unwrap();
+    }
+    commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
+    let mut image = disk.image();
+    put_back(&mut image, &old, Table::Sequence, one.0);
+    let error = error_of(&image);
+    let OpenError::PutBack { expected, came } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(expected, came + 2);
+}
+
+#[test]
+fn a_forged_older_head_on_the_newer_copy_hides_no_version() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    offer(&mut vault, one, 32).unwrap();
+    vault.flush(&mut rng()).unwrap();
+    commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
+    let generation = vault.profiles.records()[0].sequence;
+    let layout = Layout::new(CAPACITY);
+    let at = layout.offset(Table::Sequence, one.0, generation & 1) as usize;
+    let mut image = disk.image();
+    // It claims to be the one before the older copy.
+    image[at + 15] -= 2;
+    image[at + 255] -= 2;
+    assert!(matches!(error_of(&image), OpenError::PutBack { .. }));
+}
+
+#[test]
+fn sequence_numbers_from_before_the_profile_came_are_told_as_such() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    let old = disk.image();
+    commit(&mut vault, vec![Change::Delete(one)]).unwrap();
+    commit(&mut vault, vec![install(2, 2)]).unwrap();
+    for octet in [1, 2] {
+        // So that the journal doesn't have the record any more.
+        commit(&mut vault, vec![Change::Transaction([octet; 16])]).unwrap();
+    }
+    assert_eq!(slot(&vault, 2), one, "in the same slot");
+    let mut image = disk.image();
+    put_back(&mut image, &old, Table::Sequence, one.0);
+    let error = error_of(&image);
+    assert!(
+        matches!(
+            error,
+            OpenError::Outdated {
+                table: Table::Sequence,
+                index: 0,
+                ..
+            }
+        ),
+        "{error}"
+    );
+}
+
 #[test]
 fn a_wrong_kek_is_told_from_damage() {
     let (image, ..) = used_vault();
@@ -231,6 +308,18 @@ fn a_wrong_kek_is_told_from_damage() {
     let other = Kek::read(&path).unwrap();
     let error = Vault::open(Disk::with(image), &other).err().unwrap();
     assert!(matches!(error, OpenError::WrongKek));
+}
+
+#[test]
+fn the_records_of_another_vault_are_told_from_damage() {
+    let (image, ..) = used_vault();
+    let (mut other, ..) = used_vault();
+    let half = Layout::new(CAPACITY).half() as usize;
+    for at in [0, half] {
+        other[at..at + 4096].copy_from_slice(&image[at..at + 4096]);
+    }
+    let error = error_of(&other);
+    assert!(matches!(error, OpenError::Foreign), "{error}");
 }
 
 #[test]

@@ -4,8 +4,10 @@
 mod changes;
 mod damage;
 mod file;
+mod many;
 mod medium;
 mod power;
+mod rekey;
 mod rewind;
 
 use std::{cell::RefCell, io, rc::Rc};
@@ -20,7 +22,7 @@ use softsim_sandbox::random::SystemRng;
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters};
 use zeroize::Zeroizing;
 
-use super::{create::format, layout::Layout, *};
+use super::{contents::Burial, create::format, layout::Layout, *};
 
 const CAPACITY: u32 = 3;
 
@@ -179,7 +181,11 @@ fn slot(vault: &Vault<Disk>, n: u8) -> Slot {
 }
 
 /// The subscription's AuC offers `sqn`, and the profile in the slot takes it or not.
-fn offer(vault: &mut Vault<Disk>, slot: Slot, sqn: u64) -> Result<(), AuthenticationFailure> {
+fn offer<S: Storage>(
+    vault: &mut Vault<S>,
+    slot: Slot,
+    sqn: u64,
+) -> Result<(), AuthenticationFailure> {
     let profile = &vault.profile(slot).unwrap().profile;
     let algorithm = Milenage::new(&profile.k, &profile.opc);
     let (rand, amf) = (Rand::new([5; 16]), Amf::new([0x80, 0]));
@@ -194,7 +200,7 @@ fn offer(vault: &mut Vault<Disk>, slot: Slot, sqn: u64) -> Result<(), Authentica
 }
 
 /// All that a vault holds, for comparison.
-fn contents(vault: &Vault<Disk>) -> String {
+fn contents<S: Storage>(vault: &Vault<S>) -> String {
     let keys = vault.device_keys().map(|keys| {
         let DeviceKeys {
             device,
@@ -215,8 +221,13 @@ fn contents(vault: &Vault<Disk>) -> String {
         vault.trust_anchors(),
         (transaction, time, sequences),
         vault.profiles().collect::<Vec<_>>(),
-        vault.graves.iter().collect::<Vec<_>>(),
+        tombstones(vault),
     )
+}
+
+fn tombstones<S: Storage>(vault: &Vault<S>) -> Vec<&Burial> {
+    let graves = vault.graves.graves().iter();
+    graves.filter_map(|grave| grave.burial.as_deref()).collect()
 }
 
 fn device_keys(octet: u8) -> DeviceKeys {

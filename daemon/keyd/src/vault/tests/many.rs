@@ -1,0 +1,157 @@
+//! Many profiles: found without a search, read at the start without what isn't there.
+
+use std::cell::Cell;
+
+use super::*;
+
+/// A profile of thousands.
+fn nth(n: u32) -> Change {
+    let mut k = [0xee; 16];
+    k[..4].copy_from_slice(&n.to_be_bytes());
+    Change::Install {
+        profile: Profile {
+            iccid: Iccid::new(&format!("89882110000001{n:05}")).unwrap(),
+            k: K::new(k),
+            ..profile(1)
+        },
+        issuer: ISSUER,
+        sequence: u64::from(n) + 1,
+        enabled: n == 7,
+    }
+}
+
+fn with_capacity(capacity: u32) -> (Disk, Vault<Disk>) {
+    let mut disk = Disk::default();
+    format(&mut disk, &kek(), capacity, &mut rng()).unwrap();
+    disk.take_log();
+    let vault = Vault::open(disk.clone(), &kek()).unwrap();
+    (disk, vault)
+}
+
+/// Counts what is read.
+struct Counted(Disk, Cell<usize>, Cell<usize>);
+
+impl Storage for Counted {
+    fn length(&self) -> io::Result<u64> {
+        self.0.length()
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        self.1.set(self.1.get() + 1);
+        self.2.set(self.2.get() + buffer.len());
+        self.0.read_exact_at(buffer, offset)
+    }
+
+    fn write_at(&mut self, octets: &[u8], offset: u64) -> io::Result<usize> {
+        self.0.write_at(octets, offset)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.0.sync()
+    }
+}
+
+#[test]
+fn each_of_many_is_found_by_its_iccid_also_after_a_restart() {
+    const COUNT: u32 = 100;
+    let (disk, mut vault) = with_capacity(1000);
+    for n in 0..COUNT {
+        commit(&mut vault, vec![nth(n)]).unwrap();
+    }
+    for n in (0..COUNT).step_by(3) {
+        let slot = vault.find(&format!("89882110000001{n:05}")).unwrap();
+        commit(&mut vault, vec![Change::Delete(slot)]).unwrap();
+    }
+    let reopened = open_image(&disk.image()).unwrap();
+    for vault in [&vault, &reopened] {
+        for n in 0..COUNT {
+            let iccid = format!("89882110000001{n:05}");
+            let found = vault.find(&iccid).and_then(|slot| vault.profile(slot));
+            let found = found.map(|stored| stored.profile.iccid.as_str());
+            assert_eq!(found, (n % 3 != 0).then_some(iccid.as_str()));
+        }
+        assert_eq!(vault.installed(), 66);
+        let enabled = vault.profile(vault.enabled().unwrap()).unwrap();
+        assert_eq!(enabled.profile.iccid.as_str(), "8988211000000100007");
+        let (from, _) = vault.profiles().nth(40).unwrap();
+        assert_eq!(vault.profiles_from(from.number()).count(), 26);
+        assert_eq!(vault.profiles_from(u32::MAX).count(), 0);
+    }
+    assert_eq!(contents(&reopened), contents(&vault));
+}
+
+#[test]
+fn iccids_whose_keys_in_the_index_are_equal_are_told_apart() {
+    // Apart by 2^64, and one with a zero before it.
+    let twins = [
+        "10000000000000000000",
+        "28446744073709551616",
+        "010000000000000000",
+        "10000000000000000",
+    ];
+    let (_, mut vault) = with_capacity(8);
+    for (iccid, n) in twins.into_iter().take(3).zip(1..) {
+        let Change::Install { profile: of, .. } = nth(n) else {
+            unreachable!()
+        };
+        let profile = Profile {
+            iccid: Iccid::new(iccid).unwrap(),
+            ..of
+        };
+        let change = Change::Install {
+            profile,
+            issuer: ISSUER,
+            sequence: n.into(),
+            enabled: false,
+        };
+        commit(&mut vault, vec![change]).unwrap();
+    }
+    for iccid in &twins[..3] {
+        let slot = vault.find(iccid).unwrap();
+        assert_eq!(vault.profile(slot).unwrap().profile.iccid.as_str(), *iccid);
+    }
+    assert_eq!(vault.find(twins[3]), None);
+}
+
+#[test]
+fn a_start_reads_what_is_there_and_not_what_there_is_room_for() {
+    let read = |capacity, count| {
+        let (disk, mut vault) = with_capacity(capacity);
+        for n in 0..count {
+            commit(&mut vault, vec![nth(n)]).unwrap();
+        }
+        let counted = Counted(disk, Cell::new(0), Cell::new(0));
+        let vault = Vault::open(counted, &kek()).unwrap();
+        (vault.file.storage.1.get(), vault.file.storage.2.get())
+    };
+    assert_eq!(read(16, 1), read(MAX_CAPACITY, 1));
+    let (reads, octets) = read(1000, 64);
+    assert!(
+        reads < 40 && octets < 300_000,
+        "{reads} reads, {octets} octets"
+    );
+}
+
+#[test]
+fn a_profile_in_memory_takes_half_a_kilobyte() {
+    let size = size_of::<StoredProfile>();
+    assert!(size <= 512, "{size} octets");
+    assert!(size + 150 < HEAP_PER_PROFILE);
+    let tombstone = size_of::<Burial>();
+    assert!(tombstone + 90 < HEAP_PER_TOMBSTONE, "{tombstone} octets");
+}
+
+#[test]
+fn an_authentication_writes_its_sequence_record_and_nothing_else() {
+    let (disk, mut vault) = with_capacity(16);
+    commit(&mut vault, vec![nth(7)]).unwrap();
+    disk.take_log();
+    let slot = vault.enabled().unwrap();
+    offer(&mut vault, slot, 320).unwrap();
+    vault.flush(&mut rng()).unwrap();
+    let log = disk.take_log();
+    let [Operation::Write(_, written), Operation::Sync] = &log[..] else {
+        panic!("{} operations", log.len())
+    };
+    assert_eq!(written.len(), 256);
+}

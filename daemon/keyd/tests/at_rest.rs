@@ -1,0 +1,233 @@
+//! Where the vault's key comes from, and how it is changed, with the program itself.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[allow(dead_code)]
+#[path = "../../../tests/common/dice.rs"]
+mod dice;
+#[allow(dead_code)]
+#[path = "keyd/host.rs"]
+mod host;
+
+use std::fs::{self, File, Permissions};
+use std::io::Write;
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
+use std::thread::sleep;
+use std::time::Duration;
+
+use softsim_client::keyd::Connection;
+use softsim_keyd_proto::requests::{GenerateDeviceKey, Status};
+use softsim_keyd_proto::{KekSource, Role, StatusAnswer};
+
+use crate::dice::{Dice, number_from_env};
+use crate::host::{Host, PROGRAM, Running};
+
+/// Rekeyings that are killed, unless `SOFTSIM_KILLS` says otherwise.
+const KILLS: u64 = 20;
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn key_file(host: &Host, name: &str, octet: u8) {
+    let path = host.path(name);
+    fs::write(&path, [octet; 32]).unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
+}
+
+/// keyd with these flags and nothing else.
+fn keyd(host: &Host, flags: &[&str]) -> Command {
+    let mut command = Command::new(PROGRAM);
+    command
+        .arg("--state")
+        .arg(host.path("state"))
+        .args(flags)
+        .env("CREDENTIALS_DIRECTORY", host.path(""))
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    command
+}
+
+fn serving(host: &Host, flags: &[&str]) -> Command {
+    let mut command = keyd(host, flags);
+    command.arg("--admin").arg(host.path("admin"));
+    command
+}
+
+fn status(host: &Host) -> StatusAnswer {
+    Connection::connect(&host.path("admin"))
+        .unwrap()
+        .call(&Status {})
+        .unwrap()
+}
+
+/// A device with keys, under the key file of the host.
+fn enrolled() -> (Host, StatusAnswer) {
+    let host = Host::new();
+    let _running = host.start();
+    host.connect(Role::Admin)
+        .call(&GenerateDeviceKey {})
+        .unwrap();
+    let status = host.status();
+    (host, status)
+}
+
+#[test]
+fn a_credential_is_a_source_and_is_named() {
+    let host = Host::new();
+    let flags = ["--kek-credential", "kek"];
+    let running = Running::of(&mut serving(&host, &flags));
+    assert!(
+        running
+            .first_line
+            .trim_end()
+            .ends_with("vault under credential"),
+        "{}",
+        running.first_line
+    );
+    assert_eq!(status(&host).enforcement.kek_source, KekSource::Credential);
+    drop(running);
+
+    let mut without = serving(&host, &flags);
+    let output = without
+        .env_remove("CREDENTIALS_DIRECTORY")
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    assert!(
+        stderr(&output).contains("came no CREDENTIALS_DIRECTORY"),
+        "{}",
+        stderr(&output)
+    );
+    let output = serving(&host, &["--kek-credential", "../kek"])
+        .output()
+        .unwrap();
+    assert!(
+        stderr(&output).contains("came a path"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn a_key_on_standard_input_is_a_source_and_leaves_zeros() {
+    let host = Host::new();
+    let path = host.path("input");
+    fs::write(&path, [7; 32]).unwrap();
+    let input = File::options().read(true).write(true).open(&path).unwrap();
+    let running = Running::of(serving(&host, &["--kek-stdin"]).stdin(input));
+    assert!(
+        running
+            .first_line
+            .trim_end()
+            .ends_with("vault under key on standard input"),
+        "{}",
+        running.first_line
+    );
+    assert_eq!(
+        status(&host).enforcement.kek_source,
+        KekSource::StandardInput
+    );
+    assert_eq!(fs::read(&path).unwrap(), [0; 32]);
+    drop(running);
+
+    for length in [31, 33] {
+        let mut child = serving(&host, &["--kek-stdin"])
+            .stdin(Stdio::piped())
+            .spawn()
+            .unwrap();
+        child
+            .stdin
+            .take()
+            .unwrap()
+            .write_all(&vec![7; length])
+            .unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(78));
+        assert!(
+            stderr(&output).contains(&format!("expected 32 octets, came {length}")),
+            "{}",
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn a_rekeyed_vault_opens_with_the_new_key_only() {
+    let (host, before) = enrolled();
+    key_file(&host, "new", 8);
+    let new = host.path("new");
+    let new = new.to_str().unwrap();
+    let kek = host.path("kek");
+    let kek = kek.to_str().unwrap();
+    let output = keyd(
+        &host,
+        &[
+            "--kek-file",
+            kek,
+            "--new-kek-file",
+            new,
+            "--capacity",
+            "1000",
+        ],
+    )
+    .output()
+    .unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(
+        stderr(&output),
+        "<5>softsim-keyd: vault rekeyed: under key file, with a new data key and room for 1000 profiles\n"
+    );
+
+    let old = host.refused();
+    assert_eq!(old.status.code(), Some(78));
+    assert!(stderr(&old).contains("expected the key-encryption key it was made with"));
+    let _running = Running::of(&mut serving(&host, &["--kek-file", new]));
+    let after = status(&host);
+    assert_eq!((after.device_id, after.capacity), (before.device_id, 1000));
+    let beside = keyd(&host, &["--kek-file", new, "--new-development-key"])
+        .output()
+        .unwrap();
+    assert_eq!(beside.status.code(), Some(78));
+    assert!(
+        stderr(&beside).contains("another process holds it"),
+        "{}",
+        stderr(&beside)
+    );
+}
+
+/// Which of two keys opens the vault, and what is in it.
+fn opens(host: &Host, keys: [&str; 2]) -> (usize, StatusAnswer) {
+    let mut opened = keys.iter().enumerate().filter_map(|(which, key)| {
+        let running = Running::of(&mut serving(host, &["--kek-file", key]));
+        let good = running.first_line.contains("vault under key file");
+        good.then(|| (which, status(host)))
+    });
+    let found = opened.next().unwrap();
+    assert!(opened.next().is_none(), "one key opens it");
+    found
+}
+
+#[test]
+fn a_rekeying_that_is_killed_leaves_the_old_vault_or_the_new_one() {
+    let (host, before) = enrolled();
+    key_file(&host, "new", 8);
+    let names = ["kek", "new"].map(|name| host.path(name));
+    let keys = names.each_ref().map(|path| path.to_str().unwrap());
+    let mut dice = Dice::of_test("rekeying");
+    let (mut under, mut rekeyed) = (0, 0);
+    for _ in 0..number_from_env("SOFTSIM_KILLS").unwrap_or(KILLS) {
+        let (old, new) = (keys[under], keys[1 - under]);
+        let mut child = keyd(&host, &["--kek-file", old, "--new-kek-file", new])
+            .spawn()
+            .unwrap();
+        sleep(dice.shorter_than(Duration::from_millis(40)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        let (which, after) = opens(&host, keys);
+        assert_eq!(after.device_id, before.device_id);
+        rekeyed += usize::from(which != under);
+        under = which;
+    }
+    println!("{rekeyed} of the killed rekeyings were done");
+}
