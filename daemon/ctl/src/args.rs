@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{ffi::OsString, path::PathBuf};
 
 use clap::{Args, Parser, Subcommand};
 
@@ -36,6 +36,12 @@ pub enum Command {
         /// What to do with them.
         #[command(subcommand)]
         command: ProfileCommand,
+    },
+    /// The key of softsim-keyd's vault.
+    Vault {
+        /// What to do with it.
+        #[command(subcommand)]
+        command: VaultCommand,
     },
     /// Run the LwM2M bootstrap now, and register with the server it names.
     Bootstrap,
@@ -84,6 +90,117 @@ pub enum ProfileCommand {
         #[arg(value_name = "FILE")]
         package: PathBuf,
     },
+}
+
+/// What to do with the vault's key.
+#[derive(Debug, Subcommand)]
+pub enum VaultCommand {
+    /// Make the parameters and the salt that turn a passphrase into a key (Argon2id).
+    InitPassphrase(InitPassphrase),
+    /// Run softsim-keyd (with --kek-stdin) under the key of a passphrase.
+    Unlock(Unlock),
+    /// Put the vault under another key, with a new data key; softsim-keyd must not be running.
+    Rekey(Rekey),
+}
+
+/// None of it is secret, and none of it can be lost: without the salt, the passphrase opens nothing.
+#[derive(Debug, Args)]
+pub struct InitPassphrase {
+    /// The file to write; it must not exist.
+    #[arg(long, value_name = "FILE")]
+    pub parameters: PathBuf,
+    /// Memory that a guess takes, in MiB.
+    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    pub memory_mib: u32,
+    /// Passes over that memory.
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    pub passes: u32,
+    /// Lanes of that memory.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub lanes: u32,
+}
+
+/// Asks on the terminal where no file is named.
+#[derive(Debug, Args)]
+pub struct Unlock {
+    /// What init-passphrase wrote.
+    #[arg(long, value_name = "FILE")]
+    pub parameters: PathBuf,
+    /// A file with the passphrase that others can't read; a newline at its end is not part of it.
+    #[arg(long, value_name = "FILE")]
+    pub passphrase_file: Option<PathBuf>,
+    /// The program to become, which reads the key from standard input.
+    #[arg(last = true, required = true, value_name = "PROGRAM")]
+    pub command: Vec<OsString>,
+}
+
+/// The new vault is written beside the old one and takes its name when it is whole.
+#[derive(Debug, Args)]
+pub struct Rekey {
+    /// The state directory of softsim-keyd.
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// The key that it is under.
+    #[command(flatten)]
+    pub old: OldKek,
+    /// The key that it shall be under.
+    #[command(flatten)]
+    pub new: NewKek,
+    /// Make room for this many profiles at the same time.
+    #[arg(long, value_name = "N")]
+    pub capacity: Option<u32>,
+    /// The program that does it [default: softsim-keyd beside this one, or on the search path].
+    #[arg(long, value_name = "PROGRAM")]
+    pub keyd: Option<PathBuf>,
+}
+
+/// The key that the vault is under.
+#[derive(Debug, Args)]
+pub struct OldKek {
+    /// It is in this file.
+    #[arg(long, value_name = "FILE", group = "old")]
+    pub kek_file: Option<PathBuf>,
+    /// It is this credential of systemd.
+    #[arg(long, value_name = "NAME", group = "old")]
+    pub kek_credential: Option<String>,
+    /// It is the key for development.
+    #[arg(long, group = "old")]
+    pub development_key: bool,
+    /// It comes from a passphrase and these parameters.
+    #[arg(long, value_name = "FILE", group = "old", required_unless_present_any = ["kek_file", "kek_credential", "development_key"])]
+    pub parameters: Option<PathBuf>,
+    /// The passphrase is in this file.
+    #[arg(long, value_name = "FILE", requires = "parameters")]
+    pub passphrase_file: Option<PathBuf>,
+}
+
+/// The key that the vault shall be under.
+#[derive(Debug, Args)]
+pub struct NewKek {
+    /// It is in this file.
+    #[arg(long, value_name = "FILE", group = "new")]
+    pub new_kek_file: Option<PathBuf>,
+    /// It is this credential of systemd.
+    #[arg(long, value_name = "NAME", group = "new")]
+    pub new_kek_credential: Option<String>,
+    /// It is the key for development.
+    #[arg(long, group = "new")]
+    pub new_development_key: bool,
+    /// It comes from a passphrase and these parameters.
+    #[arg(long, value_name = "FILE", group = "new", required_unless_present_any = ["new_kek_file", "new_kek_credential", "new_development_key"])]
+    pub new_parameters: Option<PathBuf>,
+    /// The passphrase is in this file.
+    #[arg(long, value_name = "FILE", requires = "new_parameters")]
+    pub new_passphrase_file: Option<PathBuf>,
+}
+
+/// Where a passphrase comes from.
+#[derive(Debug)]
+pub enum PassphraseSource {
+    /// A file that others can't read.
+    File(PathBuf),
+    /// The terminal, which shows nothing of it.
+    Terminal,
 }
 
 /// Succeeds only on EAP-Success after a verified challenge, with the MSK equal to the MS-MPPE keys

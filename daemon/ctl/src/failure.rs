@@ -69,7 +69,8 @@ impl Failure {
         })
     }
 
-    fn advise(mut self, hint: impl Into<String>) -> Self {
+    /// The same, with what to do about it.
+    pub fn advise(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }

@@ -1,7 +1,7 @@
 //! softsimctl, the operator's command line on the gateway.
 //!
 //! [`keyd`] has the commands that the key process answers on its admin socket, [`netd`] those that
-//! need the network daemon; [`args`] names them, [`failure`] gives each failure its exit status.
+//! need the network daemon, [`vault`] those that run the key process themselves; [`args`] names them, [`failure`] gives each failure its exit status.
 
 pub mod args;
 pub mod failure;
@@ -9,6 +9,7 @@ pub mod files;
 pub mod keyd;
 pub mod netd;
 pub mod output;
+pub mod vault;
 
 use std::{io, process::ExitCode};
 
@@ -16,7 +17,7 @@ use clap::{Parser, error::ErrorKind};
 use softsim_client::paths::Sockets;
 
 use crate::{
-    args::{Arguments, Command, ProfileCommand},
+    args::{Arguments, Command, ProfileCommand, VaultCommand},
     failure::{Failure, USAGE},
     output::Output,
 };
@@ -57,6 +58,11 @@ fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<
             ProfileCommand::Disable { iccid } => keyd::disable(sockets, iccid, output),
             ProfileCommand::Delete { iccid } => keyd::delete(sockets, iccid, output),
             ProfileCommand::Install { package } => keyd::install(sockets, package, output),
+        },
+        Command::Vault { command } => match command {
+            VaultCommand::InitPassphrase(init) => vault::init_passphrase(init, output),
+            VaultCommand::Unlock(unlock) => vault::unlock(unlock),
+            VaultCommand::Rekey(rekey) => vault::rekey(rekey, output),
         },
         Command::Bootstrap => netd::bootstrap(sockets, output),
         Command::EapTest(test) => netd::eap_test(sockets, test, output),

@@ -3,9 +3,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
-    fs,
+    fs::{self, Permissions},
     io::{BufRead, BufReader, Read, Write},
-    os::unix::net::UnixListener,
+    os::unix::{fs::PermissionsExt, net::UnixListener},
     path::Path,
     process::{Command, Output},
     thread,
@@ -283,4 +283,139 @@ fn a_radius_server_without_port_is_a_usage_error() {
     let output = softsimctl(directory.path(), &arguments);
     assert_eq!(output.status.code(), Some(64));
     assert!(stderr(&output).contains("HOST:PORT"));
+}
+
+/// A passphrase, and parameters that don't take long.
+fn passphrase(directory: &Path) {
+    fs::write(directory.join("passphrase"), "correct horse\n").unwrap();
+    fs::set_permissions(directory.join("passphrase"), Permissions::from_mode(0o600)).unwrap();
+    let init = [
+        "vault",
+        "init-passphrase",
+        "--parameters",
+        "parameters",
+        "--memory-mib",
+        "19",
+        "--passes",
+        "2",
+    ];
+    let output = softsimctl(directory, &init);
+    assert!(output.status.success(), "{}", stderr(&output));
+}
+
+#[test]
+fn a_passphrase_becomes_a_key_on_standard_input_of_the_program() {
+    let directory = tempfile::tempdir().unwrap();
+    passphrase(directory.path());
+    let unlock = |program: &[&str]| {
+        let flags = [
+            "vault",
+            "unlock",
+            "--parameters",
+            "parameters",
+            "--passphrase-file",
+            "passphrase",
+            "--",
+        ];
+        softsimctl(directory.path(), &[&flags[..], program].concat())
+    };
+    let key = unlock(&["cat"]).stdout;
+    assert_eq!(key.len(), 32);
+    assert_eq!(
+        unlock(&["cat"]).stdout,
+        key,
+        "the same passphrase, the same key"
+    );
+    let status = unlock(&["sh", "-c", "exit 78"]).status;
+    assert_eq!(
+        status.code(),
+        Some(78),
+        "it is the program itself that ends"
+    );
+    let absent = unlock(&["./no-such-program"]);
+    assert_eq!(absent.status.code(), Some(69));
+    assert!(stderr(&absent).contains("no-such-program"));
+
+    let again = softsimctl(
+        directory.path(),
+        &["vault", "init-passphrase", "--parameters", "parameters"],
+    );
+    assert_eq!(
+        again.status.code(),
+        Some(73),
+        "the salt of a vault is not replaced"
+    );
+}
+
+#[test]
+fn rekey_runs_the_key_process_and_tells_what_became_of_it() {
+    let directory = tempfile::tempdir().unwrap();
+    passphrase(directory.path());
+    let keyd = directory.path().join("keyd");
+    fs::write(
+        &keyd,
+        "#!/bin/sh\necho \"<5>softsim-keyd: $* with $(wc -c) octets\" >&2\nexit $(cat code)\n",
+    )
+    .unwrap();
+    fs::set_permissions(&keyd, Permissions::from_mode(0o700)).unwrap();
+    let rekey = |code: &str, flags: &[&str]| {
+        fs::write(directory.path().join("code"), code).unwrap();
+        let fixed = [
+            "vault", "rekey", "--json", "--state", "state", "--keyd", "./keyd",
+        ];
+        softsimctl(directory.path(), &[&fixed[..], flags].concat())
+    };
+    let old = [
+        "--parameters",
+        "parameters",
+        "--passphrase-file",
+        "passphrase",
+    ];
+    let new = [
+        "--new-parameters",
+        "parameters",
+        "--new-passphrase-file",
+        "passphrase",
+    ];
+    let output = rekey("0", &[&old[..], &new].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        value["said"],
+        "--state state --kek-stdin --new-kek-stdin with 64 octets"
+    );
+    assert!(value["advice"].as_str().unwrap().contains("old key"));
+
+    let output = rekey(
+        "78",
+        &[
+            "--kek-file",
+            "k",
+            "--new-kek-credential",
+            "c",
+            "--capacity",
+            "9",
+        ],
+    );
+    assert_eq!(output.status.code(), Some(77));
+    let value: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(
+        value["error"],
+        "--state state --kek-file k --new-kek-credential c --capacity 9 with 0 octets"
+    );
+    assert!(value["hint"].as_str().unwrap().contains("as it was"));
+
+    for flags in [
+        &["--kek-file", "k"][..],
+        &["--new-kek-file", "k"],
+        &[
+            "--kek-file",
+            "k",
+            "--development-key",
+            "--new-kek-file",
+            "n",
+        ],
+    ] {
+        assert_eq!(rekey("0", flags).status.code(), Some(64), "{flags:?}");
+    }
 }

@@ -1,0 +1,180 @@
+//! What is done to the vault from outside: a key from a passphrase, and another key.
+//!
+//! A passphrase never reaches the key process, and its key never touches a medium: it goes through a file in
+//! memory, which is the key process's standard input and which that overwrites.
+
+mod passphrase;
+mod terminal;
+
+use std::{
+    env,
+    ffi::OsString,
+    fs::File,
+    io::{self, Seek, Write},
+    os::unix::process::CommandExt,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use rustix::fs::{MemfdFlags, memfd_create};
+use serde_json::json;
+use zeroize::Zeroizing;
+
+use crate::{
+    args::{InitPassphrase, NewKek, OldKek, PassphraseSource, Rekey, Unlock},
+    failure::{Failure, IO, REFUSED, UNAVAILABLE, USAGE},
+    output::Output,
+};
+use passphrase::Parameters;
+
+/// A key of the vault.
+type Kek = Zeroizing<[u8; 32]>;
+
+/// Makes the file that a passphrase needs beside itself.
+pub fn init_passphrase(init: &InitPassphrase, output: &mut Output<'_>) -> Result<(), Failure> {
+    let parameters = Parameters::random(init.memory_mib, init.passes, init.lanes)?;
+    parameters.create(&init.parameters)?;
+    let path = init.parameters.display().to_string();
+    output.result(
+        &json!({ "done": "passphrase_parameters", "of": path }),
+        || format!("wrote {path}; without it the passphrase opens nothing: keep a copy\n"),
+    )?;
+    Ok(())
+}
+
+/// Becomes a program whose standard input is the key of a passphrase.
+pub fn unlock(unlock: &Unlock) -> Result<(), Failure> {
+    let parameters = Parameters::read(&unlock.parameters)?;
+    let source = source(unlock.passphrase_file.as_deref());
+    let passphrase = passphrase::ask(&source, "passphrase")?;
+    let kek = parameters.derive(&passphrase)?;
+    let (program, arguments) = unlock
+        .command
+        .split_first()
+        .ok_or_else(|| Failure::new(USAGE, "expected a program after --, came none"))?;
+    let error = Command::new(program)
+        .args(arguments)
+        .stdin(in_memory(&[&kek])?)
+        .exec();
+    Err(cannot_run(program.as_ref(), &error))
+}
+
+/// Has the key process put the vault under another key.
+pub fn rekey(rekey: &Rekey, output: &mut Output<'_>) -> Result<(), Failure> {
+    let mut arguments: Vec<OsString> = vec!["--state".into(), rekey.state.clone().into()];
+    let mut keys = Vec::new();
+    let old = old_key(&rekey.old, &mut arguments)?;
+    keys.extend(old);
+    keys.extend(new_key(&rekey.new, &mut arguments)?);
+    if let Some(capacity) = rekey.capacity {
+        arguments.extend(["--capacity".into(), capacity.to_string().into()]);
+    }
+    let stdin = if keys.is_empty() {
+        Stdio::null()
+    } else {
+        in_memory(&keys.iter().collect::<Vec<_>>())?.into()
+    };
+    let program = rekey.keyd.clone().unwrap_or_else(sibling);
+    let ran = Command::new(&program)
+        .args(arguments)
+        .stdin(stdin)
+        .output()
+        .map_err(|error| cannot_run(&program, &error))?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let said = said
+        .lines()
+        .map(without_prefix)
+        .collect::<Vec<_>>()
+        .join("; ");
+    if !ran.status.success() {
+        return Err(Failure::new(REFUSED, said).advise(
+            "the vault is as it was, under its old key, unless softsim-keyd was cut off at its very end: then the new one opens it",
+        ));
+    }
+    let advice = "The medium may still hold blocks of the old file: whoever has the old key opens them. Destroy that key.";
+    output.result(
+        &json!({ "done": "rekeyed", "said": said, "advice": advice }),
+        || format!("{said}\n{advice}\n"),
+    )?;
+    Ok(())
+}
+
+/// The flags for the key that the vault is under, and that key where it goes over standard input.
+fn old_key(old: &OldKek, arguments: &mut Vec<OsString>) -> Result<Option<Kek>, Failure> {
+    if let Some(parameters) = &old.parameters {
+        let source = source(old.passphrase_file.as_deref());
+        arguments.push("--kek-stdin".into());
+        let passphrase = passphrase::ask(&source, "old passphrase")?;
+        return Parameters::read(parameters)?.derive(&passphrase).map(Some);
+    }
+    if old.development_key {
+        arguments.push("--development-key".into());
+    }
+    if let Some(file) = &old.kek_file {
+        arguments.extend(["--kek-file".into(), file.into()]);
+    }
+    if let Some(name) = &old.kek_credential {
+        arguments.extend(["--kek-credential".into(), name.into()]);
+    }
+    Ok(None)
+}
+
+/// The same for the key that it shall be under; a new passphrase is asked for twice.
+fn new_key(new: &NewKek, arguments: &mut Vec<OsString>) -> Result<Option<Kek>, Failure> {
+    if let Some(parameters) = &new.new_parameters {
+        let source = source(new.new_passphrase_file.as_deref());
+        arguments.push("--new-kek-stdin".into());
+        let passphrase = passphrase::ask_twice(&source, "new passphrase")?;
+        return Parameters::read(parameters)?.derive(&passphrase).map(Some);
+    }
+    if new.new_development_key {
+        arguments.push("--new-development-key".into());
+    }
+    if let Some(file) = &new.new_kek_file {
+        arguments.extend(["--new-kek-file".into(), file.into()]);
+    }
+    if let Some(name) = &new.new_kek_credential {
+        arguments.extend(["--new-kek-credential".into(), name.into()]);
+    }
+    Ok(None)
+}
+
+fn source(file: Option<&Path>) -> PassphraseSource {
+    match file {
+        Some(file) => PassphraseSource::File(file.to_owned()),
+        None => PassphraseSource::Terminal,
+    }
+}
+
+/// A file in memory with these keys one after the other, to be read from its start.
+fn in_memory(keys: &[&Kek]) -> Result<File, Failure> {
+    let make = || -> io::Result<File> {
+        let mut file = File::from(memfd_create("softsim-kek", MemfdFlags::CLOEXEC)?);
+        for key in keys {
+            file.write_all(key.as_slice())?;
+        }
+        file.rewind()?;
+        Ok(file)
+    };
+    make().map_err(|error| Failure::new(IO, format!("a file in memory: {error}")))
+}
+
+/// The key process beside this program; where there is none, the one of the search path.
+fn sibling() -> PathBuf {
+    const NAME: &str = "softsim-keyd";
+    env::current_exe()
+        .ok()
+        .map(|program| program.with_file_name(NAME))
+        .filter(|program| program.exists())
+        .unwrap_or_else(|| NAME.into())
+}
+
+fn cannot_run(program: &Path, error: &io::Error) -> Failure {
+    Failure::new(UNAVAILABLE, format!("{}: {error}", program.display()))
+}
+
+/// A line of the key process's log without its level and name.
+fn without_prefix(line: &str) -> &str {
+    line.split_once("softsim-keyd: ")
+        .map_or(line, |(_, said)| said)
+}
