@@ -27,7 +27,7 @@ mod packet;
 mod provision;
 mod rates;
 pub mod roles;
-mod serve;
+pub mod serve;
 mod session;
 mod start;
 mod status;

@@ -27,7 +27,7 @@ const ANSWERS: usize = 4 * MAX_ANSWER;
 
 /// Why the loop ended.
 #[derive(Debug)]
-pub(crate) enum ServeError {
+pub enum ServeError {
     /// The vault could not be written.
     Storage(StorageFailed),
     /// ppoll(2) failed.
@@ -44,7 +44,7 @@ impl fmt::Display for ServeError {
 }
 
 /// Serves until something fails that a restart may mend.
-pub(crate) fn serve<S: Storage>(
+pub fn serve<S: Storage>(
     keyd: &mut Keyd<S>,
     listeners: &[(Role, Listener)],
     watchdog: &mut Watchdog,
@@ -52,6 +52,7 @@ pub(crate) fn serve<S: Storage>(
     let mut server = Server {
         keyd,
         peers: Vec::new(),
+        waiting: Vec::new(),
         request: vec![0; MAX_REQUEST + 1],
         answers: vec![0; ANSWERS],
         pending: Vec::new(),
@@ -67,7 +68,8 @@ pub(crate) fn serve<S: Storage>(
 }
 
 /// Tells the service manager that the loop turns.
-pub(crate) struct Watchdog {
+#[derive(Debug)]
+pub struct Watchdog {
     notify: Notify,
     /// Half of what the service manager waits.
     interval: Option<Duration>,
@@ -75,7 +77,8 @@ pub(crate) struct Watchdog {
 }
 
 impl Watchdog {
-    pub(crate) fn new(notify: Notify, period: Option<Duration>) -> Self {
+    /// Tells it every half `period`; without one, never.
+    pub fn new(notify: Notify, period: Option<Duration>) -> Self {
         Self {
             notify,
             interval: period.map(|period| period / 2),
@@ -104,6 +107,8 @@ struct Peer {
 struct Server<'k, S: Storage> {
     keyd: &'k mut Keyd<S>,
     peers: Vec<Peer>,
+    /// What the loop waits for: the listeners, then the peers.
+    waiting: Vec<poll::Entry>,
     /// One octet longer than any request, so that a longer one shows.
     request: Vec<u8>,
     answers: Vec<u8>,
@@ -130,37 +135,41 @@ impl<S: Storage> Server<'_, S> {
             let interval = watchdog.interval.unwrap_or(rest);
             (&listeners[..0], Some(interval.min(rest)))
         };
-        let mut entries = Vec::with_capacity(listeners.len() + self.peers.len());
-        entries.extend(
-            listeners
-                .iter()
-                .map(|(_, listener)| poll::Entry::readable(listener)),
-        );
-        entries.extend(
-            self.peers
-                .iter()
-                .map(|peer| poll::Entry::readable(&peer.connection)),
-        );
-        poll::wait(&mut entries, timeout).map_err(ServeError::Poll)?;
+        self.waiting.clear();
+        let of_listeners = listeners
+            .iter()
+            .map(|(_, socket)| poll::Entry::readable(socket));
+        self.waiting.extend(of_listeners);
+        let of_peers = self
+            .peers
+            .iter()
+            .map(|peer| poll::Entry::readable(&peer.connection));
+        self.waiting.extend(of_peers);
+        poll::wait(&mut self.waiting, timeout).map_err(ServeError::Poll)?;
         self.now = clock::boottime();
         watchdog.turn(self.now);
 
-        let (of_listeners, of_peers) = entries.split_at(listeners.len());
-        for index in (0..of_peers.len()).filter(|&index| of_peers[index].ready()) {
-            self.request_of(index)?;
+        for index in 0..self.peers.len() {
+            if self.waiting[listeners.len() + index].ready() {
+                self.request_of(index)?;
+            }
         }
         self.settle()?;
         self.peers.retain(|peer| !peer.gone);
-        for ((role, listener), entry) in listeners.iter().zip(of_listeners) {
-            if entry.ready() {
+        for (index, (role, listener)) in listeners.iter().enumerate() {
+            if self.waiting[index].ready() {
                 self.accept(*role, listener);
             }
         }
         Ok(())
     }
 
-    /// Reads one request and puts its answer in line.
+    /// Reads one request and puts its answer in line. What the one before it left in this pass is wiped
+    /// first; what the last one leaves is wiped when the pass is settled.
     fn request_of(&mut self, index: usize) -> Result<(), ServeError> {
+        if !self.pending.is_empty() {
+            memory::scrub();
+        }
         if self.answers.len() - self.used < MAX_ANSWER {
             self.settle()?;
         }
@@ -181,7 +190,6 @@ impl<S: Storage> Server<'_, S> {
         let written = self
             .keyd
             .serve(&mut peer.client, self.now, &self.request[..length], room);
-        memory::scrub();
         self.pending.push((index, self.used..self.used + written));
         self.used += written;
         Ok(())
@@ -189,6 +197,9 @@ impl<S: Storage> Server<'_, S> {
 
     /// Makes the pass durable; then its answers leave. Where it can't be, every one becomes a refusal.
     fn settle(&mut self) -> Result<(), ServeError> {
+        if self.pending.is_empty() {
+            return Ok(());
+        }
         let flushed = self.keyd.flush();
         memory::scrub();
         for (index, range) in self.pending.drain(..) {

@@ -1,0 +1,72 @@
+//! A vault's file in memory, and a gateway whose vault begins as the same image each time.
+
+use std::cell::RefCell;
+use std::io;
+use std::ops::Range;
+use std::rc::Rc;
+use std::sync::OnceLock;
+
+use softsim_keyd::vault::Storage;
+
+use crate::fixture::{Device, other_profile, profile};
+
+/// A medium without a disk; a copy of it is the same medium.
+#[derive(Clone, Debug)]
+pub(crate) struct Memory(Rc<RefCell<Vec<u8>>>);
+
+impl Memory {
+    pub(crate) fn new(octets: Vec<u8>) -> Self {
+        Self(Rc::new(RefCell::new(octets)))
+    }
+
+    fn range(&self, length: usize, offset: u64) -> io::Result<Range<usize>> {
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let end = start.checked_add(length);
+        let end = end.filter(|end| *end <= self.0.borrow().len());
+        Ok(start..end.ok_or(io::ErrorKind::UnexpectedEof)?)
+    }
+}
+
+impl Storage for Memory {
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.0.borrow().len() as u64)
+    }
+
+    fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
+        buffer.copy_from_slice(&self.0.borrow()[self.range(buffer.len(), offset)?]);
+        Ok(())
+    }
+
+    fn write_at(&mut self, octets: &[u8], offset: u64) -> io::Result<usize> {
+        let range = self.range(octets.len(), offset)?;
+        self.0.borrow_mut()[range].copy_from_slice(octets);
+        Ok(octets.len())
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A gateway with one profile, and packages that an operator sealed for it.
+#[derive(Debug)]
+pub(crate) struct Provisioned {
+    /// Its vault.
+    pub(crate) image: Vec<u8>,
+    /// One for the installed profile, one for another.
+    pub(crate) packages: Vec<Vec<u8>>,
+}
+
+/// The same gateway for each run: made once, as it takes keys and signatures.
+pub(crate) fn provisioned() -> &'static Provisioned {
+    static PROVISIONED: OnceLock<Provisioned> = OnceLock::new();
+    PROVISIONED.get_or_init(|| {
+        let (mut device, operator) = Device::provisioned();
+        let packages = vec![
+            operator.seal(&mut device, profile(crate::fixture::ICCID), 2),
+            operator.seal(&mut device, other_profile("8988211000000000002"), 3),
+        ];
+        let image = std::fs::read(device.directory.path().join("vault")).unwrap();
+        Provisioned { image, packages }
+    })
+}

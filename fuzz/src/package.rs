@@ -1,0 +1,73 @@
+//! Sealed packages: octets of any kind, and a genuine package with some of its octets changed.
+
+use std::sync::OnceLock;
+
+use p256::ecdsa::{SigningKey, VerifyingKey};
+use p256::elliptic_curve::Generate;
+use softsim_profile::{
+    DeviceId, Expected, IssuerKey, Now, SealingKey, SealingStatement, open, seal,
+};
+use softsim_sandbox::random::SystemRng;
+
+use crate::fixture::{ICCID, profile};
+
+/// A device, its operator, and a package between them.
+struct Device {
+    id: DeviceId,
+    sealing: SealingKey,
+    operator: IssuerKey,
+    package: Vec<u8>,
+}
+
+impl Device {
+    fn new() -> Self {
+        let rng = &mut SystemRng;
+        let device = SigningKey::generate_from_rng(rng);
+        let operator = SigningKey::generate_from_rng(rng);
+        let sealing = SealingKey::generate(rng);
+        let public: &VerifyingKey = device.verifying_key();
+        let statement = SealingStatement::sign(&sealing.public(), &device);
+        let statement = SealingStatement::verify(&statement, public).unwrap();
+        Self {
+            id: DeviceId::of(public),
+            sealing,
+            operator: IssuerKey::from(*operator.verifying_key()),
+            package: seal(&profile(ICCID), &statement, &operator, 1, rng).unwrap(),
+        }
+    }
+
+    fn opens(&self, package: &[u8]) -> bool {
+        let expected = Expected {
+            device: self.id,
+            trust_anchors: std::slice::from_ref(&self.operator),
+            last_sequence: &|_| 0,
+            now: Now::Known(4_000_000_000),
+        };
+        open(package, &self.sealing, &expected).is_ok()
+    }
+}
+
+/// Opens the input; where it begins with an octet of 0x80 or more, the genuine package with the changes that
+/// the rest says, three octets each.
+pub fn run(input: &[u8]) {
+    static DEVICE: OnceLock<Device> = OnceLock::new();
+    let device = DEVICE.get_or_init(Device::new);
+    let Some((0x80.., edits)) = input.split_first() else {
+        assert!(!device.opens(input), "a package that nobody sealed");
+        return;
+    };
+    let mut package = device.package.clone();
+    for edit in edits.chunks_exact(3) {
+        let place = usize::from(u16::from_be_bytes([edit[0], edit[1]]));
+        match package.get_mut(place) {
+            Some(octet) => *octet ^= edit[2],
+            None => package.push(edit[2]),
+        }
+    }
+    let genuine = package == device.package;
+    assert_eq!(
+        device.opens(&package),
+        genuine,
+        "opened if and only if it is as sealed"
+    );
+}

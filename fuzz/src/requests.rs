@@ -1,0 +1,179 @@
+//! The request decoder with the whole dispatcher behind it: any octets, from any client, in any order.
+//!
+//! The input is a list of moves. Most carry a datagram as it is; the others do what octets alone never reach:
+//! a genuine challenge, the same one again, one with an octet changed, a genuine package.
+
+use std::time::Duration;
+
+use softsim_keyd::roles::{COMPILED, PerRole};
+use softsim_keyd::vault::{Kek, Vault};
+use softsim_keyd::{Client, Keyd, Service};
+use softsim_keyd_proto::requests::{AkaPrimeChallenge, Commit, Stage};
+use softsim_keyd_proto::{
+    AkaAnswer, Call, Enforcement, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal, Role,
+    decode_answer, encode_request,
+};
+
+use crate::fixture::{K, OPC, UID};
+use crate::home_network::{HomeNetwork, IDENTITY};
+use crate::memory::{Memory, provisioned};
+
+/// Who is connected.
+const CLIENTS: [Role; 4] = [Role::Network, Role::Network, Role::Admin, Role::App];
+
+/// Runs the moves of an input.
+pub fn run(input: &[u8]) {
+    let mut moves = Moves(input);
+    let mut gateway = Gateway::new();
+    while gateway.step(&mut moves).is_some() {}
+    gateway.restarts();
+}
+
+struct Moves<'i>(&'i [u8]);
+
+impl<'i> Moves<'i> {
+    fn octet(&mut self) -> Option<u8> {
+        let (octet, rest) = self.0.split_first()?;
+        self.0 = rest;
+        Some(*octet)
+    }
+
+    /// As long as two octets say, or as there are.
+    fn datagram(&mut self) -> Option<&'i [u8]> {
+        let length = u16::from_be_bytes([self.octet()?, self.octet()?]);
+        let length = usize::from(length).min(self.0.len()).min(MAX_REQUEST + 1);
+        let (datagram, rest) = self.0.split_at(length);
+        self.0 = rest;
+        Some(datagram)
+    }
+}
+
+struct Gateway {
+    keyd: Keyd<Memory>,
+    medium: Memory,
+    clients: [Client; 4],
+    now: Duration,
+    sqn: u64,
+    accepted: Vec<Vec<u8>>,
+    answer: Box<[u8; MAX_ANSWER]>,
+}
+
+impl Gateway {
+    fn new() -> Self {
+        let medium = Memory::new(provisioned().image.clone());
+        let service = Service {
+            enforcement: Enforcement {
+                landlock_abi: 0,
+                seccomp_calls: 0,
+                key_memory: KeyMemory::Plain,
+                kek_source: KekSource::Development,
+            },
+            policies: COMPILED,
+            uids: PerRole::from_fn(|_| vec![UID]),
+            realtime: || Duration::from_secs(4_000_000_000),
+        };
+        let vault = Vault::open(medium.clone(), &Kek::development()).unwrap();
+        let keyd = Keyd::new(vault, service);
+        Self {
+            clients: CLIENTS.map(|role| keyd.connect(role, UID).unwrap()),
+            keyd,
+            medium,
+            now: Duration::from_secs(1),
+            sqn: 0,
+            accepted: Vec::new(),
+            answer: Box::new([0; MAX_ANSWER]),
+        }
+    }
+
+    fn step(&mut self, moves: &mut Moves<'_>) -> Option<()> {
+        let octet = moves.octet()?;
+        let client = usize::from(octet & 3);
+        match octet >> 2 {
+            0 => self.challenge(client, None),
+            1 => self.challenge(client, Some((moves.octet()?, moves.octet()?))),
+            2 => self.replay(client, moves.octet()?),
+            3 => self.install(client, moves.octet()?),
+            4 => self.now += Duration::from_millis(moves.octet()?.into()),
+            5 => self.clients[client] = self.keyd.connect(CLIENTS[client], UID).unwrap(),
+            _ => {
+                self.ask(client, moves.datagram()?);
+            }
+        }
+        Some(())
+    }
+
+    /// A genuine challenge; with an octet of the packet changed, it must not be answered with RES.
+    fn challenge(&mut self, client: usize, change: Option<(u8, u8)>) {
+        self.sqn += 32;
+        let mut packet = HomeNetwork::default().challenge(self.sqn).packet;
+        let mut changed = false;
+        if let Some((place, mask)) = change {
+            let place = usize::from(place) % packet.len();
+            packet[place] ^= mask;
+            changed = mask != 0;
+        }
+        if self.authenticates(client, &packet) {
+            assert!(!changed, "RES for a packet with a changed octet");
+            self.accepted.push(packet);
+        }
+    }
+
+    fn replay(&mut self, client: usize, which: u8) {
+        if let Some(packet) = self.accepted.get(usize::from(which)).cloned() {
+            assert!(
+                !self.authenticates(client, &packet),
+                "an AUTN was accepted twice"
+            );
+        }
+    }
+
+    fn authenticates(&mut self, client: usize, packet: &[u8]) -> bool {
+        let answer = self.call(
+            client,
+            &AkaPrimeChallenge {
+                iccid: None,
+                identity: IDENTITY,
+                packet,
+            },
+        );
+        matches!(answer, Ok(AkaAnswer::Success { .. }))
+    }
+
+    fn install(&mut self, client: usize, which: u8) {
+        let packages = &provisioned().packages;
+        let package = Some(&packages[usize::from(which) % packages.len()][..]);
+        let txid = [which; 16];
+        if self.call(client, &Stage { txid, package }).is_ok() {
+            // Refused where the package was taken before.
+            let _ = self.call(client, &Commit { txid });
+        }
+    }
+
+    fn call<C: Call>(&mut self, client: usize, call: &C) -> Result<C::Answer, Refusal> {
+        let mut buffer = vec![0; MAX_REQUEST];
+        let request = encode_request(call, &mut buffer).unwrap();
+        decode_answer::<C>(self.ask(client, request)).unwrap()
+    }
+
+    fn ask(&mut self, client: usize, datagram: &[u8]) -> &[u8] {
+        let client = &mut self.clients[client];
+        let length = self
+            .keyd
+            .serve(client, self.now, datagram, &mut self.answer);
+        self.keyd.flush().unwrap();
+        let answer = &self.answer[..length];
+        assert!(matches!(answer, [0 | 1, ..]), "an answer or a refusal");
+        for secret in [K, OPC] {
+            let found = answer.windows(8).any(|window| window == &secret[..8]);
+            assert!(!found, "a secret in an answer");
+        }
+        answer
+    }
+
+    /// Whatever was asked, the vault opens, and nothing in it is damaged.
+    fn restarts(self) {
+        drop(self.keyd);
+        let vault = Vault::open(self.medium, &Kek::development()).unwrap();
+        assert!(vault.damage().is_empty());
+    }
+}

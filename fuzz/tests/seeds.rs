@@ -1,0 +1,41 @@
+//! Every seed of the fuzzers, and what they once found, replayed.
+
+#![allow(clippy::unwrap_used)]
+
+use std::fs;
+use std::path::Path;
+
+fn replay(target: &str, run: fn(&[u8])) {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("seeds")
+        .join(target);
+    let seeds: Vec<_> = fs::read_dir(folder)
+        .unwrap()
+        .map(|seed| seed.unwrap().path())
+        .collect();
+    assert!(!seeds.is_empty(), "{target} has seeds");
+    for seed in seeds {
+        println!("{}", seed.display());
+        run(&fs::read(seed).unwrap());
+    }
+}
+
+#[test]
+fn requests() {
+    replay("requests", softsim_fuzz::requests::run);
+}
+
+#[test]
+fn packages() {
+    replay("package", softsim_fuzz::package::run);
+}
+
+#[test]
+fn vault_files() {
+    replay("vault", softsim_fuzz::vault::run);
+}
+
+#[test]
+fn policy_files() {
+    replay("policies", softsim_fuzz::policies::run);
+}
