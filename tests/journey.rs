@@ -73,8 +73,8 @@ fn a_device_is_enrolled_provisioned_managed_and_authenticated() {
         let status = home.gateway().status().unwrap();
         let profile = status.profile.unwrap();
         assert_eq!(
-            (profile.iccid, profile.state, status.profiles),
-            (iccid, ProfileState::Enabled, 1)
+            (&profile.iccid, profile.state, status.profiles),
+            (&iccid, ProfileState::Enabled, 1)
         );
         assert_eq!(
             status.committed.map(hex::encode),
