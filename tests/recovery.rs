@@ -78,8 +78,8 @@ fn in_step(home: &Home) -> Option<String> {
     let committed = home.gateway().status().unwrap().committed.map(hex::encode);
     let accounts = home.gateway().netd_status().unwrap().accounts;
     assert_eq!(accounts, committed);
-    let profiles = home.gateway().status().unwrap().profiles.len();
-    assert_eq!(profiles, usize::from(committed.is_some()));
+    let profiles = home.gateway().status().unwrap().profiles;
+    assert_eq!(profiles, u32::from(committed.is_some()));
     committed
 }
 
