@@ -1,0 +1,188 @@
+//! A gateway under attack, idle or working.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread::{scope, sleep};
+use std::time::Duration;
+
+use softsim_client::keyd::{Connection, Error};
+use softsim_client::paths::Sockets;
+use softsim_client::proto::requests::*;
+use softsim_client::proto::{AkaAnswer, Call, KeyMemory, Refusal};
+use softsim_lab::home::{Home, Options};
+use softsim_lab::prerequisite::skip;
+use softsim_lab::subscription::Secret;
+
+use crate::common::{built, is_root};
+use crate::intruder;
+use crate::search::Search;
+use crate::secrets::{self, Challenge};
+
+/// Challenges of a working gateway, again and again: each is accepted once, and then costs an AUTS.
+const CHALLENGES: usize = 500;
+
+/// A provisioned gateway, and everything that an attacker would like to have of it.
+pub(crate) struct Target {
+    pub(crate) home: Home,
+    challenges: Vec<Challenge>,
+    package: Vec<u8>,
+    _folder: tempfile::TempDir,
+}
+
+impl Target {
+    /// Nothing where the attack can't be made; said aloud.
+    pub(crate) fn new(test: &str) -> Option<Self> {
+        if !built(test, &["softsim-keyd", "softsim-netd"]) {
+            return None;
+        }
+        if !is_root() {
+            skip(&format!("{test}: the red team has to be root"));
+            return None;
+        }
+        if intruder::program().is_none() {
+            skip(&format!(
+                "{test}: build it with `cargo build --examples -p softsim-sandbox`"
+            ));
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut home = Home::start(&folder.path().join("lab"), Options::default()).unwrap();
+        let key_memory = home.gateway().status().unwrap().enforcement.key_memory;
+        if key_memory != KeyMemory::SecretMemory {
+            skip(&format!(
+                "{test}: keyd's memory is no secret memory here, but {key_memory}"
+            ));
+            return None;
+        }
+        let device = home.enrol().unwrap();
+        home.plan(&device).unwrap();
+        home.start_netd().unwrap();
+        home.bootstrap().unwrap();
+        home.eap_test().unwrap();
+        let subscription = home.subscription();
+        let challenges = (0..CHALLENGES).map(|_| secrets::challenge(subscription));
+        Some(Self {
+            challenges: challenges.collect(),
+            package: home.seal(&device).unwrap(),
+            home,
+            _folder: folder,
+        })
+    }
+
+    pub(crate) fn keyd(&self) -> String {
+        self.home.gateway().keyd().unwrap().id().to_string()
+    }
+
+    pub(crate) fn netd(&self) -> String {
+        self.home.gateway().netd().unwrap().id().to_string()
+    }
+
+    /// Everything that keyd must not show to anybody.
+    pub(crate) fn secrets(&self) -> Vec<Secret> {
+        let mut secrets = secrets::of_subscription(self.home.subscription());
+        secrets.extend(secrets::of_vault(&self.home));
+        let of_challenges = self
+            .challenges
+            .iter()
+            .flat_map(|challenge| &challenge.secrets);
+        secrets.extend(of_challenges.map(|Secret { name, octets }| Secret {
+            name,
+            octets: octets.clone(),
+        }));
+        secrets
+    }
+
+    pub(crate) fn search(&self) -> Search {
+        Search::new(&self.secrets())
+    }
+
+    /// What netd must not hold: MSK goes through it.
+    pub(crate) fn search_in_netd(&self) -> Search {
+        let mut secrets = self.secrets();
+        secrets.retain(|secret| secret.name != "MSK");
+        Search::new(&secrets)
+    }
+
+    /// Does something while clients of every role keep both daemons busy with all their keys.
+    pub(crate) fn while_working<T>(&self, work: impl FnOnce() -> T) -> T {
+        let (go_on, served) = (AtomicBool::new(true), AtomicUsize::new(0));
+        let working = || go_on.load(Ordering::Relaxed);
+        scope(|scope| {
+            scope.spawn(|| self.authenticate_while(working, &served));
+            scope.spawn(|| self.sign_while(working));
+            scope.spawn(|| self.provision_while(working));
+            scope.spawn(|| {
+                while working() {
+                    self.home.eap_test().unwrap();
+                }
+            });
+            while served.load(Ordering::Relaxed) < 100 {
+                sleep(Duration::from_millis(1));
+            }
+            let result = work();
+            go_on.store(false, Ordering::Relaxed);
+            result
+        })
+    }
+
+    /// K, OPc and the keys of sessions.
+    fn authenticate_while(&self, working: impl Fn() -> bool, served: &AtomicUsize) {
+        let mut keyd = self.connect(|sockets| &sockets.network);
+        for challenge in self.challenges.iter().cycle().take_while(|_| working()) {
+            let answer = ask(
+                &mut keyd,
+                &AkaPrimeChallenge {
+                    iccid: None,
+                    identity: challenge.identity.as_bytes(),
+                    packet: &challenge.packet,
+                },
+            );
+            if let Some(AkaAnswer::Success { handle, .. }) = answer {
+                ask(&mut keyd, &ExportMsk { handle });
+                ask(&mut keyd, &CloseSession { handle });
+            }
+            served.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The application key.
+    fn sign_while(&self, working: impl Fn() -> bool) {
+        let mut keyd = self.connect(|sockets| &sockets.app);
+        let (context, message) = ("red team", &b"a message"[..]);
+        while working() {
+            ask(&mut keyd, &Sign { context, message });
+        }
+    }
+
+    /// The sealing key and the device key.
+    fn provision_while(&self, working: impl Fn() -> bool) {
+        let mut keyd = self.connect(|sockets| &sockets.admin);
+        let (txid, package) = ([0xaa; 16], Some(&self.package[..]));
+        while working() {
+            ask(&mut keyd, &Stage { txid, package });
+            ask(&mut keyd, &CertificateRequest {});
+            ask(&mut keyd, &SealingStatement {});
+        }
+    }
+
+    /// What was attacked goes on as if nothing had been.
+    pub(crate) fn still_works(&self) {
+        self.home.eap_test().unwrap();
+    }
+
+    fn connect(&self, socket: impl FnOnce(&Sockets) -> &PathBuf) -> Connection {
+        Connection::connect(socket(&self.home.gateway().sockets())).unwrap()
+    }
+}
+
+/// Asks; whoever asks too often waits as long as told.
+fn ask<C: Call>(keyd: &mut Connection, call: &C) -> Option<C::Answer> {
+    match keyd.call(call) {
+        Ok(answer) => Some(answer),
+        Err(Error::Refused(Refusal::RetryAfter { milliseconds })) => {
+            sleep(Duration::from_millis(milliseconds.into()));
+            None
+        }
+        Err(error) => panic!("{error}"),
+    }
+}
