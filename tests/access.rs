@@ -8,7 +8,7 @@ mod common;
 use std::net::SocketAddr;
 
 use common::built;
-use softsim_aka::{Amf, K, Sqn};
+use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
 use softsim_client::netd::{Event, Failure, MskComparison};
 use softsim_lab::{
     auc::Subscriber,
@@ -131,9 +131,13 @@ fn a_sim_ahead_of_its_auc_synchronises_it_and_succeeds() {
 #[test]
 fn another_k_is_refused_and_the_sim_stays_as_it_was() {
     for access in networks("another K") {
-        access.fails_cleanly_with(|subscription, sqn| {
+        access.fails_cleanly_with(|_, sqn| {
             let amf = Amf::new([0x80, 0]);
-            Subscriber::new(&K::new([0x5a; 16]), &subscription.profile.opc, amf, sqn, 5)
+            let credentials = Credentials::Milenage {
+                k: K::new([0x5a; 16]),
+                opc: Opc::new([0xcd; 16]),
+            };
+            Subscriber::new(&credentials, amf, sqn, 5)
         });
     }
 }

@@ -33,6 +33,17 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const SIM: Path = Path::Instance(26241, 0);
 const PROFILE_STATE: Path = Path::Resource(26241, 0, 0);
 
+/// A subscription whose K has 256 bits; the other is a random one with Milenage.
+const TUAK: &str = r#"
+iccid = "8988211000000000256"
+imsi = "001010000000256"
+mnc_length = 2
+algorithm = "tuak"
+k = "5c1f0a9be7d2438661a4cf07358e92bd4d708b13f62ae9c5107d64ab98f3e215"
+top = "a76d3be08254f1c90e9d47b5286afc13d1850b67c43ea92f78f2146c5be03d98"
+res_bits = 128
+"#;
+
 /// Profile State: in use.
 const ENABLED: i64 = 4;
 
@@ -45,9 +56,13 @@ fn a_device_is_enrolled_provisioned_managed_and_authenticated() {
     if !built("journey", &DAEMONS) {
         return;
     }
-    for format in [ContentFormat::Tlv, ContentFormat::SenmlCbor] {
+    for (format, profile) in [
+        (ContentFormat::Tlv, None),
+        (ContentFormat::SenmlCbor, Some(TUAK.to_owned())),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let options = Options {
+            profile,
             format,
             gateway: gateway::Options { record: true },
             ..Options::default()

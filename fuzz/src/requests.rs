@@ -67,6 +67,7 @@ impl Gateway {
                 seccomp_calls: 0,
                 key_memory: KeyMemory::Plain,
                 kek_source: KekSource::Development,
+                test_algorithm: true,
             },
             policies: COMPILED,
             uids: PerRole::from_fn(|_| vec![UID]),

@@ -75,6 +75,8 @@ pub struct Enforcement {
     pub key_memory: KeyMemory,
     /// Where the key of the files came from.
     pub kek_source: KekSource,
+    /// Whether profiles with the XOR test algorithm, which protects nothing, are taken.
+    pub test_algorithm: bool,
 }
 
 /// Answer to [`crate::requests::Status`].

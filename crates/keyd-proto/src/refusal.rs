@@ -107,6 +107,9 @@ pub enum Refusal {
         /// The limit.
         limit: u8,
     },
+    /// The profile has the XOR test algorithm, which protects nothing, and keyd was started without
+    /// `--allow-test-algorithm`.
+    TestAlgorithm,
 }
 
 /// What was wrong with AUTN.
@@ -295,6 +298,9 @@ impl fmt::Display for Refusal {
             Self::TooManyConnections { limit } => {
                 write!(f, "this user holds {limit} connections already")
             }
+            Self::TestAlgorithm => f.write_str(
+                "the profile's test algorithm protects nothing, and keyd runs without --allow-test-algorithm",
+            ),
         }
     }
 }

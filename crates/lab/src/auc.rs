@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Ck, Ik, K, Milenage, Opc, Rand, Res, Sqn};
+use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Ck, Credentials, Functions, Ik, Rand, Res, Sqn};
 
 /// One authentication vector: a challenge, and what the right SIM makes of it.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub struct AuthenticationVector {
 
 /// What the AuC knows of one subscriber.
 pub struct Subscriber {
-    algorithm: Milenage,
+    algorithm: Functions,
     amf: Amf,
     ind_bits: u8,
     sqn: Sqn,
@@ -30,9 +30,9 @@ pub struct Subscriber {
 
 impl Subscriber {
     /// A subscriber whose last used sequence number is `sqn`, the `ind_bits` lowest bits of which are IND.
-    pub fn new(k: &K, opc: &Opc, amf: Amf, sqn: Sqn, ind_bits: u8) -> Self {
+    pub fn new(credentials: &Credentials, amf: Amf, sqn: Sqn, ind_bits: u8) -> Self {
         Self {
-            algorithm: Milenage::new(k, opc),
+            algorithm: credentials.functions(),
             amf,
             ind_bits,
             sqn,
@@ -175,6 +175,7 @@ pub(crate) mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
     use super::*;
+    use softsim_aka::{K256, Opc, Topc, TuakKey, TuakParameters};
     use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters, SqnState};
 
     pub(crate) const IMSI: &str = "001010000000001";
@@ -193,12 +194,19 @@ pub(crate) mod tests {
     }
 
     pub(crate) fn subscriber(k: [u8; 16], sqn: u64) -> Subscriber {
-        let (k, opc) = (softsim_aka::K::new(k), Opc::new(OPC));
-        Subscriber::new(&k, &opc, Amf::new([0x80, 0]), Sqn::new(sqn).unwrap(), 5)
+        let sqn = Sqn::new(sqn).unwrap();
+        Subscriber::new(&credentials(k), Amf::new([0x80, 0]), sqn, 5)
     }
 
-    pub(crate) fn algorithm() -> Milenage {
-        Milenage::new(&softsim_aka::K::new(K), &Opc::new(OPC))
+    pub(crate) fn credentials(k: [u8; 16]) -> Credentials {
+        Credentials::Milenage {
+            k: softsim_aka::K::new(k),
+            opc: Opc::new(OPC),
+        }
+    }
+
+    pub(crate) fn algorithm() -> Functions {
+        credentials(K).functions()
     }
 
     pub(crate) fn usim(floor: u64) -> SqnState {
@@ -222,6 +230,50 @@ pub(crate) mod tests {
             assert_eq!(verified.sqn().value(), (count << 5) | (count % 32));
             assert_eq!(verified.res, vector.xres);
             assert_eq!((verified.ck, verified.ik), (vector.ck, vector.ik));
+        }
+    }
+
+    #[test]
+    fn a_sim_of_every_algorithm_set_accepts_and_resynchronises() {
+        let k = || softsim_aka::K::new(K);
+        let tuak = |k| Credentials::Tuak {
+            k,
+            topc: Topc::new([0xbd; 32]),
+            parameters: TuakParameters::default(),
+        };
+        for (credentials, res) in [
+            (credentials(K), 8),
+            (tuak(TuakKey::K(k())), 8),
+            (tuak(TuakKey::K256(K256::new([0x47; 32]))), 8),
+            (Credentials::Xor { k: k() }, 16),
+        ] {
+            let (mut auc, mut usim, algorithm) = (auc(0), usim(1 << 30), credentials.functions());
+            let amf = Amf::new([0x80, 0]);
+            auc.insert(IMSI, Subscriber::new(&credentials, amf, Sqn::default(), 5));
+            let stale = auc.vector(IMSI).unwrap();
+            let checked = usim.check(
+                &algorithm,
+                &stale.rand,
+                &stale.autn,
+                SeparationBit::Required,
+            );
+            let Err(AuthenticationFailure::SyncFailure(auts)) = checked else {
+                panic!("{checked:?}")
+            };
+            auc.resynchronise(IMSI, &stale.rand, &auts).unwrap();
+            let fresh = auc.vector(IMSI).unwrap();
+            let verified = usim
+                .check(
+                    &algorithm,
+                    &fresh.rand,
+                    &fresh.autn,
+                    SeparationBit::Required,
+                )
+                .unwrap();
+            usim.accept(&verified).unwrap();
+            assert_eq!(verified.res, fresh.xres);
+            assert_eq!(verified.res.as_bytes().len(), res);
+            assert_eq!((verified.ck, verified.ik), (fresh.ck, fresh.ik));
         }
     }
 

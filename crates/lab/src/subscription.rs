@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use softsim_aka::{AlgorithmSet, Amf, AuthenticationOutput, Milenage, Rand, Sqn};
+use softsim_aka::{AlgorithmSet, Amf, AuthenticationOutput, Credentials, Rand, Sqn};
 use softsim_issuer::profile_toml;
 use softsim_profile::Profile;
 use softsim_sandbox::random;
@@ -57,13 +57,15 @@ impl Subscription {
         subscriber(&self.profile, sqn)
     }
 
-    /// K, OPc, and CK and IK of every vector so far: what a check of records and logs looks for.
+    /// K, OPc or TOPc, and CK and IK of every vector so far: what a check of records and logs looks for.
     pub fn secrets(&self) -> Vec<Secret> {
-        let Profile { k, opc, .. } = &self.profile;
-        let mut secrets = vec![
-            Secret::new("K", k.as_bytes()),
-            Secret::new("OPc", opc.as_bytes()),
-        ];
+        let credentials = &self.profile.credentials;
+        let mut secrets = vec![Secret::new("K", credentials.k())];
+        match credentials {
+            Credentials::Milenage { opc, .. } => secrets.push(Secret::new("OPc", opc.as_bytes())),
+            Credentials::Tuak { topc, .. } => secrets.push(Secret::new("TOPc", topc.as_bytes())),
+            Credentials::Xor { .. } => {}
+        }
         for output in self.outputs() {
             secrets.push(Secret::new("CK", output.ck.as_bytes()));
             secrets.push(Secret::new("IK", output.ik.as_bytes()));
@@ -79,12 +81,12 @@ impl Subscription {
     }
 
     fn outputs(&self) -> impl Iterator<Item = AuthenticationOutput> {
-        let milenage = Milenage::new(&self.profile.k, &self.profile.opc);
+        let functions = self.profile.credentials.functions();
         let rands = self.rands.lock().unwrap_or_else(PoisonError::into_inner);
         rands
             .clone()
             .into_iter()
-            .map(move |rand| milenage.f2345(&Rand::new(rand)))
+            .map(move |rand| functions.f2345(&Rand::new(rand)))
     }
 }
 
@@ -93,7 +95,7 @@ fn subscriber(profile: &Profile, sqn: Sqn) -> Subscriber {
     let [high, low] = *profile.amf.as_bytes();
     let amf = Amf::new([high | 0x80, low]);
     let ind_bits = profile.sqn.parameters().ind_bits;
-    Subscriber::new(&profile.k, &profile.opc, amf, sqn, ind_bits)
+    Subscriber::new(&profile.credentials, amf, sqn, ind_bits)
 }
 
 impl Secret {
@@ -175,7 +177,7 @@ mod tests {
         let [one, two] = [random_profile(), random_profile()];
         let [one, two] = [one, two].map(|text| Subscription::new(&text).unwrap().profile);
         assert_eq!(one.imsi.mcc(), "001");
-        assert!(one.k != two.k && one.imsi != two.imsi);
+        assert!(!one.credentials.same_k(&two.credentials) && one.imsi != two.imsi);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use softsim_aka::{Amf, Autn, K, Milenage, Opc, Rand, Sqn};
+use softsim_aka::{Amf, Autn, Credentials, K, Milenage, Opc, Rand, Sqn};
 use softsim_carriers::radius::Secret;
 use softsim_lab::auc::{Auc, Subscriber};
 use softsim_lab::eap_server::Config;
@@ -26,8 +26,11 @@ const NAI: &str = "6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
 const SECRET: &str = "testing123";
 
 fn subscriber(k: u8, sqn: u64, amf: [u8; 2]) -> Subscriber {
-    let (k, opc) = (K::new([k; 16]), Opc::new([0xcd; 16]));
-    Subscriber::new(&k, &opc, Amf::new(amf), Sqn::new(sqn).unwrap(), 5)
+    let credentials = Credentials::Milenage {
+        k: K::new([k; 16]),
+        opc: Opc::new([0xcd; 16]),
+    };
+    Subscriber::new(&credentials, Amf::new(amf), Sqn::new(sqn).unwrap(), 5)
 }
 
 /// The SIM: answers every request on the control interface until the process ends. Tells when it is `attached`: what

@@ -7,7 +7,8 @@ mod sim;
 
 use exchange::{End, converse};
 use proptest::prelude::*;
-use sim::{Sim, auc, home};
+use sim::{Sim, auc, auc_of, home};
+use softsim_aka::{Credentials, K, K256, ResLength, Topc, TuakKey, TuakParameters};
 use softsim_eap::packet::{Notification, Packet, Subtype};
 use softsim_eap::{Distrust, Outcome, Reason, Unprocessable};
 use softsim_lab::eap_server::{self, Config};
@@ -74,6 +75,37 @@ fn a_sim_ahead_of_the_auc_keeps_the_negotiated_function() {
         ..Config::default()
     };
     assert_success(&converse(config, &mut home(), &mut sim, pass), &sim);
+}
+
+/// Each with the length of RES that it makes, and once out of step, so that every function is used.
+#[test]
+fn tuak_and_xor_authenticate_as_milenage_does() {
+    let tuak = |k, res| Credentials::Tuak {
+        k,
+        topc: Topc::new([0xbd; 32]),
+        parameters: TuakParameters {
+            res,
+            ..TuakParameters::default()
+        },
+    };
+    let (k, k256) = (|| K::new([0x46; 16]), || K256::new([0x47; 32]));
+    for credentials in [
+        tuak(TuakKey::K(k()), ResLength::Bits32),
+        tuak(TuakKey::K(k()), ResLength::Bits64),
+        tuak(TuakKey::K256(k256()), ResLength::Bits128),
+        Credentials::Xor { k: k() },
+    ] {
+        let mut home = auc_of(&credentials, [0x80, 0]);
+        for floor in [0, 1 << 40] {
+            let mut sim = Sim::with(&credentials, floor);
+            let end = converse(Config::default(), &mut home, &mut sim, pass);
+            assert_success(&end, &sim);
+        }
+        let another = auc(0x5a, [0x80, 0]);
+        let mut sim = Sim::with(&credentials, 0);
+        let end = converse(Config::default(), &mut { another }, &mut sim, pass);
+        assert!(matches!(end.peer, Some(Outcome::Failure(_))));
+    }
 }
 
 #[test]

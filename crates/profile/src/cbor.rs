@@ -112,11 +112,27 @@ impl<'b> Reader<'b> {
         &mut self,
         expected: &'static str,
     ) -> Result<Option<u64>, ShapeError> {
-        if matches!(self.decoder.datatype(), Ok(minicbor::data::Type::Null)) {
-            self.item(expected, Decoder::null, |()| 1)?;
+        if self.null() {
             return Ok(None);
         }
         self.uint(expected).map(Some)
+    }
+
+    /// A byte string, or null for none.
+    pub(crate) fn optional_bytes(
+        &mut self,
+        expected: &'static str,
+    ) -> Result<Option<&'b [u8]>, ShapeError> {
+        if self.null() {
+            return Ok(None);
+        }
+        self.bytes(expected).map(Some)
+    }
+
+    /// Whether a null comes next, which is then behind the reader.
+    pub(crate) fn null(&mut self) -> bool {
+        matches!(self.decoder.datatype(), Ok(minicbor::data::Type::Null))
+            && self.decoder.null().is_ok()
     }
 
     /// The head of an array; its length.

@@ -23,7 +23,7 @@
 //! | COSE_Encrypt0, unprotected | `-4`: the encapsulated key, 1,120 octets |
 //! | COSE_Encrypt0, external data | \[device id, sealing key id, issuer, sequence\] |
 //! | HPKE | base mode, X-Wing, HKDF-SHA256, AES-256-GCM; info = the label, AAD = Enc_structure |
-//! | payload | a map with the keys 1 to 20: the four fields of the external data, then the profile |
+//! | payload | a map with the keys 1 to 22: the four fields of the external data, then the profile |
 //!
 //! COSE-HPKE and X-Wing are drafts and the suite has no COSE number, hence the private ones (below
 //! -65536) and the format number in front. X-Wing keeps a recorded package closed to a quantum computer;
@@ -42,6 +42,7 @@
 
 mod cbor;
 mod cose;
+mod credentials;
 mod error;
 mod keys;
 #[cfg(feature = "open")]
@@ -57,6 +58,7 @@ mod tests;
 mod validity;
 
 pub use cbor::ShapeError;
+pub use credentials::{Algorithm, tuak_parameters};
 pub use error::PackageError;
 pub use hpke::rand_core;
 pub use keys::{
@@ -65,7 +67,7 @@ pub use keys::{
 #[cfg(feature = "open")]
 pub use open::{Expected, Opened, open};
 pub use profile::{
-    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, ProtectionScheme,
+    FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, ProtectionScheme,
     RoutingIndicator, SqnScheme, imsi,
 };
 #[cfg(feature = "seal")]

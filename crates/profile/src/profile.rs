@@ -2,7 +2,7 @@
 
 use core::fmt;
 
-use softsim_aka::{Amf, K, Opc, Sqn};
+use softsim_aka::{Amf, Credentials, Sqn};
 use softsim_usim::{BadImsi, BadSqnState, Imsi, MncLength, SqnParameters, SqnState};
 
 use crate::Validity;
@@ -16,12 +16,8 @@ pub struct Profile {
     pub iccid: Iccid,
     /// Names the subscriber.
     pub imsi: Imsi,
-    /// What f1 to f5* are.
-    pub algorithm: Algorithm,
-    /// The subscriber key.
-    pub k: K,
-    /// OP as encrypted under K.
-    pub opc: Opc,
+    /// K, OPc or TOPc, and which algorithm set they are for.
+    pub credentials: Credentials,
     /// The authentication management field of the subscription.
     pub amf: Amf,
     /// How the USIM judges sequence numbers.
@@ -69,43 +65,6 @@ impl fmt::Display for FieldError {
 }
 
 impl core::error::Error for FieldError {}
-
-/// What f1 to f5* are.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Algorithm {
-    /// TS 35.206.
-    Milenage = 1,
-}
-
-impl Algorithm {
-    /// The algorithm's name in files and answers.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Milenage => "milenage",
-        }
-    }
-
-    /// The algorithm's number in packages.
-    pub const fn number(self) -> u8 {
-        self as u8
-    }
-
-    /// The algorithm with this number.
-    ///
-    /// # Errors
-    /// No algorithm has it.
-    pub fn from_number(number: u64) -> Result<Self, FieldError> {
-        match number {
-            1 => Ok(Self::Milenage),
-            other => Err(FieldError::new(
-                "algorithm",
-                "1 (milenage)",
-                other.to_string(),
-            )),
-        }
-    }
-}
 
 /// Up to `N` decimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]

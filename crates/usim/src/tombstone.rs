@@ -4,21 +4,26 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use softsim_aka::K;
+use softsim_aka::Credentials;
 
 /// Separates this use of K from every other.
 const LABEL: &[u8] = b"softsim tombstone 1";
 
-/// HMAC-SHA-256 under K: the same for the same K, and telling nothing of it.
+/// HMAC-SHA-256 under K: the same for the same K, whatever algorithm set it is for, and telling nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tombstone([u8; 32]);
 
 impl Tombstone {
-    /// The tombstone of a key.
-    pub fn of(k: &K) -> Self {
-        let hmac =
-            Hmac::<Sha256>::new_from_slice(k.as_bytes()).expect("HMAC takes a key of any length");
-        Self(hmac.chain_update(LABEL).finalize().into_bytes().into())
+    /// The tombstone of a subscription's K.
+    ///
+    /// HMAC pads its key with zeros, so the length of K is part of what is authenticated.
+    pub fn of(credentials: &Credentials) -> Self {
+        let k = credentials.k();
+        let hmac = Hmac::<Sha256>::new_from_slice(k)
+            .expect("HMAC takes a key of any length")
+            .chain_update(LABEL)
+            .chain_update([k.len() as u8]);
+        Self(hmac.finalize().into_bytes().into())
     }
 
     /// Takes one back from storage.
@@ -37,12 +42,31 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+    use softsim_aka::{K, K256, Opc, Topc, TuakKey, TuakParameters};
 
     #[test]
     fn only_the_same_k_has_the_same_tombstone() {
-        let tombstone = Tombstone::of(&K::new([1; 16]));
-        assert_eq!(tombstone, Tombstone::of(&K::new([1; 16])));
-        assert_ne!(tombstone, Tombstone::of(&K::new([2; 16])));
+        let milenage = |k| Credentials::Milenage {
+            k: K::new(k),
+            opc: Opc::new([0xcd; 16]),
+        };
+        let tombstone = Tombstone::of(&milenage([1; 16]));
+        assert_eq!(tombstone, Tombstone::of(&milenage([1; 16])));
+        assert_ne!(tombstone, Tombstone::of(&milenage([2; 16])));
         assert_eq!(Tombstone::new(*tombstone.as_bytes()), tombstone);
+
+        let k = K::new([1; 16]);
+        assert_eq!(tombstone, Tombstone::of(&Credentials::Xor { k }));
+        let tuak = |k| Credentials::Tuak {
+            k,
+            topc: Topc::new([0xcd; 32]),
+            parameters: TuakParameters::default(),
+        };
+        let k = TuakKey::K(K::new([1; 16]));
+        assert_eq!(tombstone, Tombstone::of(&tuak(k)));
+        let mut padded = [0; 32];
+        padded[..16].fill(1);
+        let k = TuakKey::K256(K256::new(padded));
+        assert_ne!(tombstone, Tombstone::of(&tuak(k)));
     }
 }

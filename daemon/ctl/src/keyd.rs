@@ -63,12 +63,14 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         seccomp_calls,
         key_memory,
         kek_source,
+        test_algorithm,
     } = &status.enforcement;
     json!({
         "landlock_abi": landlock_abi,
         "seccomp_calls": seccomp_calls,
         "key_memory": key_memory.to_string(),
         "kek_source": kek_source.to_string(),
+        "test_algorithm": test_algorithm,
         "device_id": status.device_id.map(hex::encode),
         "sealing_key_id": status.sealing_key_id.map(hex::encode),
         "certified": status.certified,
@@ -98,6 +100,13 @@ fn keyd_text(status: &StatusAnswer) -> String {
     }
     line(&mut text, "key memory", enforcement.key_memory);
     line(&mut text, "files under", enforcement.kek_source);
+    if enforcement.test_algorithm {
+        line(
+            &mut text,
+            "test algorithm",
+            "taken: profiles with it protect nothing",
+        );
+    }
     match status.device_id {
         Some(id) => line(&mut text, "device id", hex::encode(id)),
         None => line(

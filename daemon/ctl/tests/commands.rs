@@ -39,6 +39,7 @@ fn status_answer() -> StatusAnswer {
             seccomp_calls: 12,
             key_memory: KeyMemory::SecretMemory,
             kek_source: KekSource::Development,
+            test_algorithm: false,
         },
         device_id: Some([0xd1; 32]),
         sealing_key_id: None,

@@ -4,26 +4,29 @@
 //! iccid = "89882110000001234567"
 //! imsi = "001010000000001"
 //! mnc_length = 2
-//! algorithm = "milenage"
-//! k = "465b5ce8b199b49faa5f0a2ee238a6bc"
-//! opc = "cd63cb71954a9f4e48a5994e37a02baf"   # or op
+//! algorithm = "milenage"                     # or tuak; or xor, which protects nothing
+//! k = "465b5ce8b199b49faa5f0a2ee238a6bc"     # with tuak also 64 digits
+//! opc = "cd63cb71954a9f4e48a5994e37a02baf"   # or op; with tuak topc or top, of 64 digits
 //! amf = "8000"                               # where absent: 8000
 //! sqn = "000000000000"                       # the SIM's floor; where absent: 0
 //! ind_bits = 5                               # where absent: 5
+//! res_bits = 64                              # with tuak: 32, 64 or 128; where absent: 64
+//! keccak_iterations = 1                      # with tuak: 1 to 255; where absent: 1
 //! ```
 //!
+//! OPc and TOPc are derived from OP and TOP here, so that what all subscriptions share stays with the operator.
 //! An error names the field and never shows the value of a key.
 
 use std::fmt;
 
-use softsim_aka::{Amf, K, Milenage, Op, Opc, Sqn};
-use softsim_profile::{Algorithm, FieldError, Iccid, Profile, SqnScheme, imsi};
+use softsim_aka::{Amf, Credentials, K, K256, Milenage, Op, Opc, Sqn, Top, Topc, Tuak, TuakKey};
+use softsim_profile::{Algorithm, FieldError, Iccid, Profile, SqnScheme, imsi, tuak_parameters};
 use softsim_usim::SqnParameters;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
 /// The fields there are.
-const FIELDS: [&str; 10] = [
+const FIELDS: [&str; 14] = [
     "iccid",
     "imsi",
     "mnc_length",
@@ -31,10 +34,18 @@ const FIELDS: [&str; 10] = [
     "k",
     "opc",
     "op",
+    "topc",
+    "top",
+    "res_bits",
+    "keccak_iterations",
     "amf",
     "sqn",
     "ind_bits",
 ];
+
+/// How errors call the lengths of keys.
+const DIGITS_32: &str = "32 hexadecimal digits";
+const DIGITS_64: &str = "64 hexadecimal digits";
 
 /// Why a file is no profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,8 +67,20 @@ pub enum TomlError {
         /// Its name.
         field: &'static str,
     },
-    /// OPc and OP are both there, and one follows from the other.
-    OpcAndOp,
+    /// OPc and OP, or TOPc and TOP, are both there, and one follows from the other.
+    Both {
+        /// What follows.
+        derived: &'static str,
+        /// What it follows from.
+        underived: &'static str,
+    },
+    /// The algorithm has no use for a field.
+    Stray {
+        /// The field's name.
+        field: String,
+        /// The algorithm.
+        algorithm: &'static str,
+    },
     /// A field's value isn't one of its own.
     Field(FieldError),
 }
@@ -74,7 +97,18 @@ impl fmt::Display for TomlError {
                 )
             }
             Self::Missing { field } => write!(f, "{field}: expected a value, came none"),
-            Self::OpcAndOp => f.write_str("opc, op: expected one of the two, came both"),
+            Self::Both { derived, underived } => {
+                write!(
+                    f,
+                    "{derived}, {underived}: expected one of the two, came both"
+                )
+            }
+            Self::Stray { field, algorithm } => {
+                write!(
+                    f,
+                    "{field}: expected no such field with {algorithm}, came one"
+                )
+            }
             Self::Field(error) => error.fmt(f),
         }
     }
@@ -103,20 +137,18 @@ pub fn parse(text: &str) -> Result<Profile, TomlError> {
             field: "mnc_length",
         })?,
     )?;
-    let algorithm = algorithm(&fields.required("algorithm")?)?;
-    let k = K::new(hex("k", "32 hexadecimal digits", &fields.required("k")?)?);
-    let opc = fields.opc(&k)?;
+    let algorithm = Algorithm::from_name(&fields.required("algorithm")?)?;
+    let credentials = fields.credentials(algorithm)?;
     let amf = match fields.text("amf")? {
         Some(amf) => Amf::new(hex("amf", "4 hexadecimal digits", &amf)?),
         None => Amf::new([0x80, 0]),
     };
     let sqn = fields.sqn()?;
+    fields.end(algorithm)?;
     Ok(Profile {
         iccid,
         imsi,
-        algorithm,
-        k,
-        opc,
+        credentials,
         amf,
         sqn,
         routing_indicator: Default::default(),
@@ -162,13 +194,69 @@ impl Fields {
         }
     }
 
-    fn opc(&mut self, k: &K) -> Result<Opc, TomlError> {
-        const LENGTH: &str = "32 hexadecimal digits";
-        match (self.text("opc")?, self.text("op")?) {
-            (Some(opc), None) => Ok(Opc::new(hex("opc", LENGTH, &opc)?)),
-            (None, Some(op)) => Ok(Milenage::opc(k, &Op::new(hex("op", LENGTH, &op)?))),
-            (None, None) => Err(TomlError::Missing { field: "opc or op" }),
-            (Some(_), Some(_)) => Err(TomlError::OpcAndOp),
+    fn credentials(&mut self, algorithm: Algorithm) -> Result<Credentials, TomlError> {
+        let digits = self.required("k")?;
+        let k = || hex("k", DIGITS_32, &digits).map(K::new);
+        Ok(match algorithm {
+            Algorithm::Milenage => {
+                let k = k()?;
+                let opc = match self.either("opc", "op", "opc or op")? {
+                    Either::Derived(opc) => Opc::new(hex("opc", DIGITS_32, &opc)?),
+                    Either::Underived(op) => {
+                        Milenage::opc(&k, &Op::new(hex("op", DIGITS_32, &op)?))
+                    }
+                };
+                Credentials::Milenage { k, opc }
+            }
+            Algorithm::Tuak => {
+                let k = match digits.len() {
+                    64 => TuakKey::K256(K256::new(hex("k", DIGITS_64, &digits)?)),
+                    _ => TuakKey::K(K::new(hex("k", "32 or 64 hexadecimal digits", &digits)?)),
+                };
+                let parameters = tuak_parameters(
+                    self.number("res_bits")?.unwrap_or(64),
+                    self.number("keccak_iterations")?.unwrap_or(1),
+                )?;
+                let topc = match self.either("topc", "top", "topc or top")? {
+                    Either::Derived(topc) => Topc::new(hex("topc", DIGITS_64, &topc)?),
+                    Either::Underived(top) => {
+                        let top = Top::new(hex("top", DIGITS_64, &top)?);
+                        Tuak::topc(&k, &top, parameters.iterations)
+                    }
+                };
+                Credentials::Tuak {
+                    k,
+                    topc,
+                    parameters,
+                }
+            }
+            Algorithm::Xor => Credentials::Xor { k: k()? },
+        })
+    }
+
+    /// One of two fields, the first of which follows from the second.
+    fn either(
+        &mut self,
+        derived: &'static str,
+        underived: &'static str,
+        field: &'static str,
+    ) -> Result<Either, TomlError> {
+        match (self.text(derived)?, self.text(underived)?) {
+            (Some(text), None) => Ok(Either::Derived(text)),
+            (None, Some(text)) => Ok(Either::Underived(text)),
+            (None, None) => Err(TomlError::Missing { field }),
+            (Some(_), Some(_)) => Err(TomlError::Both { derived, underived }),
+        }
+    }
+
+    /// Nothing is left that the algorithm has no use for.
+    fn end(self, algorithm: Algorithm) -> Result<(), TomlError> {
+        match self.0.keys().next() {
+            Some(field) => Err(TomlError::Stray {
+                field: field.clone(),
+                algorithm: algorithm.name(),
+            }),
+            None => Ok(()),
         }
     }
 
@@ -193,11 +281,10 @@ impl Fields {
     }
 }
 
-fn algorithm(name: &str) -> Result<Algorithm, FieldError> {
-    match name {
-        "milenage" => Ok(Algorithm::Milenage),
-        other => Err(FieldError::new("algorithm", "milenage", other)),
-    }
+/// OPc or TOPc, or what it follows from.
+enum Either {
+    Derived(Zeroizing<String>),
+    Underived(Zeroizing<String>),
 }
 
 /// Octets out of hexadecimal digits in lower or upper case; an error tells the length, not the digits.
@@ -236,9 +323,10 @@ fn syntax(text: &str, error: &toml::de::Error) -> TomlError {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
 
     use super::*;
+    use softsim_aka::ResLength;
 
     const PROFILE: &str = r#"
 iccid = "89882110000001234567"
@@ -265,9 +353,11 @@ ind_bits = 5
             (profile.imsi.digits(), profile.imsi.mnc_length() as u8),
             ("001010000000001", 2)
         );
-        assert_eq!(profile.algorithm, Algorithm::Milenage);
-        assert_eq!(profile.k.as_bytes()[..2], [0x46, 0x5b]);
-        assert_eq!(profile.opc.as_bytes()[..2], [0xcd, 0x63]);
+        let Credentials::Milenage { k, opc } = &profile.credentials else {
+            panic!("{:?}", profile.credentials)
+        };
+        assert_eq!(k.as_bytes()[..2], [0x46, 0x5b]);
+        assert_eq!(opc.as_bytes()[..2], [0xcd, 0x63]);
         assert_eq!(profile.amf, Amf::new([0xb9, 0xb9]));
         assert_eq!(profile.sqn.floor().value(), 0xff9b_b4d0_b607);
         assert_eq!(profile.sqn.parameters(), SqnParameters::default());
@@ -296,6 +386,108 @@ ind_bits = 5
             "op = \"cdc202d5123e20f62b6d676ac72cb318\"",
         );
         assert_eq!(parse(&with_op).unwrap(), parse(PROFILE).unwrap());
+    }
+
+    /// The profile with other credentials.
+    fn with(credentials: &str) -> String {
+        let (front, back) = PROFILE.split_once("algorithm").unwrap();
+        format!(
+            "{front}{credentials}\n{}",
+            &back[back.find("amf").unwrap()..]
+        )
+    }
+
+    const TUAK: &str = "algorithm = \"tuak\"
+k = \"abababababababababababababababab\"
+topc = \"bd04d9530e87513c5d837ac2ad954623a8e2330c115305a73eb45d1f40cccbff\"";
+
+    #[test]
+    fn tuak_has_a_key_of_either_length_and_parameters_of_its_own() {
+        let profile = parse(&with(TUAK)).unwrap();
+        let Credentials::Tuak { k, parameters, .. } = &profile.credentials else {
+            panic!("{:?}", profile.credentials)
+        };
+        assert_eq!(k.as_bytes(), [0xab; 16]);
+        assert_eq!(
+            (parameters.res, parameters.iterations.get()),
+            (ResLength::Bits64, 1)
+        );
+
+        let long = TUAK.replace("abab", "abababab");
+        let text = with(&format!("{long}\nres_bits = 128\nkeccak_iterations = 2"));
+        let profile = parse(&text).unwrap();
+        let Credentials::Tuak { k, parameters, .. } = &profile.credentials else {
+            panic!("{:?}", profile.credentials)
+        };
+        assert_eq!(k.as_bytes(), [0xab; 32]);
+        assert_eq!(
+            (parameters.res, parameters.iterations.get()),
+            (ResLength::Bits128, 2)
+        );
+    }
+
+    /// TS 35.233 §6.3, test set 1.
+    #[test]
+    fn top_stands_for_the_topc_that_follows_from_it() {
+        let (k, _) = TUAK.rsplit_once('\n').unwrap();
+        let with_top = format!("{k}\ntop = \"{}\"", "55".repeat(32));
+        assert_eq!(
+            parse(&with(&with_top)).unwrap(),
+            parse(&with(TUAK)).unwrap()
+        );
+    }
+
+    #[test]
+    fn xor_has_a_key_and_nothing_else() {
+        let xor = "algorithm = \"xor\"\nk = \"465b5ce8b199b49faa5f0a2ee238a6bc\"";
+        let profile = parse(&with(xor)).unwrap();
+        assert_eq!(profile.credentials.k()[..2], [0x46, 0x5b]);
+        assert_eq!(Algorithm::of(&profile.credentials), Algorithm::Xor);
+    }
+
+    #[test]
+    fn what_does_not_fit_the_algorithm_is_named() {
+        let long_k = "abab".repeat(16);
+        for (credentials, text) in [
+            (
+                format!("{TUAK}\nopc = \"00\""),
+                "opc: expected no such field with tuak, came one",
+            ),
+            (
+                TUAK.replace("tuak", "milenage"),
+                "opc or op: expected a value, came none",
+            ),
+            (
+                format!("algorithm = \"milenage\"\nk = \"{long_k}\""),
+                "k: expected 32 hexadecimal digits, came 64 characters",
+            ),
+            (
+                TUAK.replace("abababab", "abab"),
+                "k: expected 32 or 64 hexadecimal digits, came 16 characters",
+            ),
+            (
+                TUAK.replace("bd04", ""),
+                "topc: expected 64 hexadecimal digits, came 60 characters",
+            ),
+            (
+                format!("{TUAK}\nkeccak_iterations = 0"),
+                "keccak_iterations: expected 1 to 255, came 0",
+            ),
+            (
+                format!("{TUAK}\nres_bits = 256"),
+                "res_bits: expected 32, 64 or 128, came 256",
+            ),
+            (
+                format!("{TUAK}\ntop = \"00\""),
+                "topc, top: expected one of the two, came both",
+            ),
+            (
+                TUAK.replace("tuak", "xor"),
+                "topc: expected no such field with xor, came one",
+            ),
+        ] {
+            assert_eq!(parse(&with(&credentials)).unwrap_err().to_string(), text);
+        }
     }
 
     #[test]
@@ -395,7 +587,7 @@ ind_bits = 5
         );
         assert_eq!(
             error("\"milenage\"", "\"comp128\""),
-            "algorithm: expected milenage, came comp128"
+            "algorithm: expected milenage, tuak or xor, came comp128"
         );
     }
 

@@ -218,7 +218,10 @@ fn the_device_opens_what_was_sealed_for_it() {
     assert_eq!(opened.profile.imsi.digits(), "001010000000001");
     assert_eq!(opened.profile.sqn.floor().value(), 0x20);
     assert!(opened.profile.supplicant_consent);
-    assert_eq!(opened.profile.k.as_bytes()[..4], [0x46, 0x5b, 0x5c, 0xe8]);
+    assert_eq!(
+        opened.profile.credentials.k()[..4],
+        [0x46, 0x5b, 0x5c, 0xe8]
+    );
 }
 
 #[test]

@@ -245,7 +245,7 @@ fn key(number: u32) -> [u8; 16] {
 /// Requests for the profile of that number, with a SQN each that is fresh.
 fn fresh_requests(number: u32) -> impl FnMut() -> Vec<u8> {
     let home = HomeNetwork {
-        k: key(number),
+        credentials: fixture::milenage(key(number), fixture::OPC),
         ..HomeNetwork::default()
     };
     let mut sqn = 0;

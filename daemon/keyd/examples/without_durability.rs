@@ -44,6 +44,7 @@ fn run(mut args: Args) -> ! {
             seccomp_calls: seccomp::Filter::Keyd.calls().len() as u8,
             key_memory: KeyMemory::SecretMemory,
             kek_source: KekSource::Development,
+            test_algorithm: false,
         },
         policies: roles::COMPILED,
         uids: PerRole::from_fn(|_| vec![uid]),

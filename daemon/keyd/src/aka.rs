@@ -1,10 +1,10 @@
 //! EAP-AKA' challenges: AUTN first, then AT_MAC, and only where both hold RES, a session and a used SQN.
 
 use softsim_aka::eap::AkaPrimeKeys;
-use softsim_aka::{AlgorithmSet, Milenage, kdf};
+use softsim_aka::kdf;
 use softsim_keyd_proto::requests::AkaPrimeChallenge;
 use softsim_keyd_proto::{AkaAnswer, AutnFault, PacketFault, Refusal, SecretBytes};
-use softsim_profile::{Algorithm, Profile};
+use softsim_profile::Profile;
 use softsim_usim::{AuthenticationFailure, SeparationBit};
 
 use crate::event::Event;
@@ -27,7 +27,7 @@ impl<S: Storage> Keyd<S> {
 
         let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
         let profile = &stored.profile;
-        let algorithm = algorithm_set(profile);
+        let algorithm = profile.credentials.functions();
         let verified = match stored.sqn().check(
             &algorithm,
             &challenge.rand,
@@ -79,12 +79,6 @@ impl<S: Storage> Keyd<S> {
         self.counters.autn_rejected += 1;
         Event::Autn(fault).log();
         Err(Refusal::Autn(fault))
-    }
-}
-
-fn algorithm_set(profile: &Profile) -> impl AlgorithmSet + use<> {
-    match profile.algorithm {
-        Algorithm::Milenage => Milenage::new(&profile.k, &profile.opc),
     }
 }
 

@@ -14,7 +14,8 @@ use crate::vault::MAX_CAPACITY;
 pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK \
     [--network PATH] [--admin PATH] [--app PATH] \
     [--network-uid UID]... [--admin-uid UID]... [--app-uid UID]... \
-    [--capacity N] [--sandbox=require|off] [--key-memory=best|require]; \
+    [--capacity N] [--sandbox=require|off] [--key-memory=best|require] \
+    [--allow-test-algorithm]; \
     KEK is --kek-file FILE, --kek-credential NAME, --kek-stdin or --development-key; \
     with --new-kek-file FILE, --new-kek-credential NAME, --new-kek-stdin or --new-development-key too, \
     the vault is put under that key, with a new data key, and nothing is served";
@@ -43,6 +44,8 @@ pub struct Settings {
     pub sandbox: Sandbox,
     /// Whether keyd may run in ordinary memory.
     pub key_memory: KeyMemoryPolicy,
+    /// Whether profiles are taken whose algorithm set protects nothing.
+    pub test_algorithm: bool,
 }
 
 /// Where the key that encrypts the vault comes from.
@@ -147,6 +150,13 @@ pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Settings, ArgsE
             seen.take_key(flag, choice)?;
             continue;
         }
+        if flag == Flag::TestAlgorithm {
+            if value.is_some() {
+                return Err(ArgsError::Value(flag.name()));
+            }
+            seen.test_algorithm = true;
+            continue;
+        }
         let value = value
             .or_else(|| args.next())
             .filter(|value| !value.is_empty())
@@ -177,10 +187,11 @@ enum Flag {
     Capacity,
     Sandbox,
     KeyMemory,
+    TestAlgorithm,
 }
 
 impl Flag {
-    const ALL: [Self; 18] = [
+    const ALL: [Self; 19] = [
         Self::State,
         Self::KekFile(For::Now),
         Self::KekCredential(For::Now),
@@ -199,6 +210,7 @@ impl Flag {
         Self::Capacity,
         Self::Sandbox,
         Self::KeyMemory,
+        Self::TestAlgorithm,
     ];
 
     fn name(self) -> &'static str {
@@ -221,6 +233,7 @@ impl Flag {
             Self::Capacity => "--capacity",
             Self::Sandbox => "--sandbox",
             Self::KeyMemory => "--key-memory",
+            Self::TestAlgorithm => "--allow-test-algorithm",
         }
     }
 
@@ -239,6 +252,7 @@ struct Seen {
     state: Option<PathBuf>,
     kek: Option<(Flag, KekChoice)>,
     new_kek: Option<(Flag, KekChoice)>,
+    test_algorithm: bool,
     sockets: PerRole<Option<PathBuf>>,
     uids: PerRole<Vec<u32>>,
     capacity: Option<u32>,
@@ -292,7 +306,9 @@ impl Seen {
                 };
                 once(flag, &mut self.key_memory, policy)
             }
-            Flag::KekStdin(_) | Flag::DevelopmentKey(_) => Err(ArgsError::Value(flag.name())),
+            Flag::KekStdin(_) | Flag::DevelopmentKey(_) | Flag::TestAlgorithm => {
+                Err(ArgsError::Value(flag.name()))
+            }
         }
     }
 
@@ -330,6 +346,7 @@ impl Seen {
             capacity: self.capacity,
             sandbox: self.sandbox.unwrap_or(Sandbox::Require),
             key_memory: self.key_memory.unwrap_or(KeyMemoryPolicy::Best),
+            test_algorithm: self.test_algorithm,
         })
     }
 }
@@ -372,6 +389,7 @@ mod tests {
         assert_eq!((settings.capacity, settings.new_kek), (None, None));
         assert_eq!(settings.sandbox, Sandbox::Require);
         assert_eq!(settings.key_memory, KeyMemoryPolicy::Best);
+        assert!(!settings.test_algorithm);
         assert!(
             Role::ALL
                 .iter()
@@ -383,11 +401,12 @@ mod tests {
     #[test]
     fn both_spellings_of_a_value_are_the_same() {
         let line = "--state DIR --development-key --app A --app-uid 7 --app-uid 8 --capacity 2 \
-                    --sandbox off --key-memory require";
+                    --sandbox off --key-memory require --allow-test-algorithm";
         let joined = "--state=DIR --development-key --app=A --app-uid=7 --app-uid=8 --capacity=2 \
-                      --sandbox=off --key-memory=require";
+                      --sandbox=off --key-memory=require --allow-test-algorithm";
         let settings = parsed(line).unwrap();
         assert_eq!(parsed(joined).unwrap(), settings);
+        assert!(settings.test_algorithm);
         assert_eq!(settings.uids[Role::App], [7, 8]);
         assert_eq!(settings.sockets[Role::App], Some("A".into()));
     }

@@ -65,7 +65,11 @@ impl Event<'_> {
         match self {
             Self::Fatal(_) | Self::Storage(_) => CRITICAL,
             Self::Damaged(_) | Self::NotAccepted(_) | Self::Stranger { .. } => ERROR,
-            Self::Enforcing { enforcement, .. } if enforcement.seccomp_calls == 0 => WARNING,
+            Self::Enforcing { enforcement, .. }
+                if enforcement.seccomp_calls == 0 || enforcement.test_algorithm =>
+            {
+                WARNING
+            }
             Self::TooManyConnections { .. }
             | Self::Unread { .. }
             | Self::Autn(_)
@@ -106,7 +110,11 @@ impl fmt::Display for Event<'_> {
                 if let Some(why) = why_not_secret {
                     write!(f, " (memfd_secret: {why})")?;
                 }
-                write!(f, ", vault under {}", enforcement.kek_source)
+                write!(f, ", vault under {}", enforcement.kek_source)?;
+                if enforcement.test_algorithm {
+                    f.write_str(", TAKES PROFILES THAT PROTECT NOTHING (--allow-test-algorithm)")?;
+                }
+                Ok(())
             }
             Self::Fatal(reason) => reason.fmt(f),
             Self::Damaged(damage) => write!(f, "vault: {damage}; its other copy is good"),
@@ -161,6 +169,7 @@ mod tests {
             seccomp_calls,
             key_memory: KeyMemory::Locked,
             kek_source: KekSource::KeyFile,
+            test_algorithm: false,
         }
     }
 
@@ -177,6 +186,21 @@ mod tests {
              (memfd_secret: Operation not permitted), vault under key file"
         );
         assert_eq!(event.level(), INFORMATIONAL);
+    }
+
+    #[test]
+    fn a_start_that_takes_the_test_algorithm_is_a_warning() {
+        let enforcement = Enforcement {
+            test_algorithm: true,
+            ..enforcement(7, 12)
+        };
+        let event = Event::Enforcing {
+            enforcement: &enforcement,
+            why_not_secret: None,
+        };
+        let line = event.to_string();
+        assert!(line.ends_with("TAKES PROFILES THAT PROTECT NOTHING (--allow-test-algorithm)"));
+        assert_eq!(event.level(), WARNING);
     }
 
     #[test]

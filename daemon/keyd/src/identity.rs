@@ -2,6 +2,7 @@
 
 use softsim_keyd_proto::requests::Identity;
 use softsim_keyd_proto::{IdentityAnswer, Refusal};
+use softsim_profile::{Algorithm, Profile};
 use softsim_usim::IdentityPrefix;
 
 use crate::event::Event;
@@ -28,21 +29,33 @@ impl<S: Storage> Keyd<S> {
 
     /// The enabled profile; a named one has to be enabled too.
     pub(crate) fn profile_in_use(&self, iccid: Option<&str>) -> Result<Slot, Refusal> {
-        match iccid {
-            None => self.enabled().ok_or(Refusal::NoProfile),
+        let slot = match iccid {
+            None => self.enabled().ok_or(Refusal::NoProfile)?,
             Some(iccid) => {
                 let slot = self.named(iccid)?;
-                if self.enabled() == Some(slot) {
-                    Ok(slot)
-                } else {
-                    Err(Refusal::Field {
+                if self.enabled() != Some(slot) {
+                    return Err(Refusal::Field {
                         name: "iccid".to_owned(),
                         expected: "an enabled profile".to_owned(),
                         came: "a disabled one".to_owned(),
-                    })
+                    });
                 }
+                slot
             }
+        };
+        let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
+        self.may_use(&stored.profile)?;
+        Ok(slot)
+    }
+
+    /// Whether the profile's algorithm set is one that this keyd takes.
+    pub(crate) fn may_use(&self, profile: &Profile) -> Result<(), Refusal> {
+        if Algorithm::of(&profile.credentials).protects_nothing()
+            && !self.service.enforcement.test_algorithm
+        {
+            return Err(Refusal::TestAlgorithm);
         }
+        Ok(())
     }
 
     /// The profile with this ICCID.

@@ -26,7 +26,11 @@ impl<S: Storage> Keyd<S> {
         request: Stage<'_>,
     ) -> Result<ProfileAnswer, Refusal> {
         let opened = match request.package {
-            Some(package) => Some(self.open(package)?),
+            Some(package) => {
+                let opened = self.open(package)?;
+                self.may_use(&opened.profile)?;
+                Some(opened)
+            }
             None => None,
         };
         let iccid = opened

@@ -164,6 +164,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
             memory::KeyMemory::Plain => KeyMemory::Plain,
         },
         kek_source,
+        test_algorithm: settings.test_algorithm,
     };
     tell(&enforcement);
     let service = Service {

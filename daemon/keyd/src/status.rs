@@ -5,6 +5,7 @@ use softsim_keyd_proto::{
     HelloAnswer, MAX_HANDLES, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo, ProfileState,
     ProfilesAnswer, Refusal, Role, StatusAnswer,
 };
+use softsim_profile::Algorithm;
 use softsim_sandbox::log;
 
 use crate::keyd::{Client, Keyd};
@@ -82,6 +83,6 @@ fn info(stored: &StoredProfile) -> ProfileInfo {
         } else {
             ProfileState::Disabled
         },
-        algorithm: stored.profile.algorithm.name().to_owned(),
+        algorithm: Algorithm::of(&stored.profile.credentials).name().to_owned(),
     }
 }

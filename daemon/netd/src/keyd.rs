@@ -127,6 +127,7 @@ pub fn sim_result(refused: &Refused) -> SimResult {
         },
         Refusal::TooLong { .. } | Refusal::Malformed { .. } => SimResult::EnvelopeMalformed,
         Refusal::StoreFull { .. } => SimResult::NoSpace,
+        Refusal::TestAlgorithm => SimResult::UnsupportedAlgorithm,
         _ => SimResult::Internal,
     }
 }
@@ -144,10 +145,11 @@ pub fn sim_state(status: &StatusAnswer, last: SimResult) -> SimState {
         },
         iccid: profile.map(|profile| profile.iccid.clone()),
         last_result: last,
-        algorithm: profile
-            .filter(|profile| profile.algorithm == "milenage")
-            .map(|_| Algorithm::Milenage),
-        supported: vec![Algorithm::Milenage],
+        algorithm: profile.and_then(|profile| algorithm(&profile.algorithm)),
+        supported: match status.enforcement.test_algorithm {
+            true => vec![Algorithm::Milenage, Algorithm::Tuak, Algorithm::Xor],
+            false => vec![Algorithm::Milenage, Algorithm::Tuak],
+        },
         authentications: Some(counters.authentications),
         failures: Some(
             counters.autn_rejected
@@ -155,6 +157,15 @@ pub fn sim_state(status: &StatusAnswer, last: SimResult) -> SimState {
                 + counters.packet_mac_rejected,
         ),
         ..SimState::default()
+    }
+}
+
+fn algorithm(name: &str) -> Option<Algorithm> {
+    match name {
+        "milenage" => Some(Algorithm::Milenage),
+        "tuak" => Some(Algorithm::Tuak),
+        "xor" => Some(Algorithm::Xor),
+        _ => None,
     }
 }
 

@@ -45,6 +45,7 @@ fn answer(request: &[u8]) -> Vec<u8> {
                 seccomp_calls: 12,
                 key_memory: KeyMemory::Plain,
                 kek_source: KekSource::Development,
+                test_algorithm: false,
             },
             device_id: Some([0xd1; 32]),
             sealing_key_id: None,

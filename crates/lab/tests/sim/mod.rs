@@ -3,7 +3,7 @@
 
 use softsim_aka::eap::{AkaPrimeKeys, at_mac, verify_at_mac};
 use softsim_aka::kdf::{NetworkName, ck_ik_prime};
-use softsim_aka::{Amf, Autn, K, KAut, Milenage, Opc, Rand, Sqn};
+use softsim_aka::{Amf, Autn, Credentials, Functions, K, KAut, Opc, Rand, Sqn};
 use softsim_eap::packet::{AkaMessage, Packet};
 use softsim_eap::{Answer, Ask, ChallengeAnswer};
 use softsim_lab::auc::{Auc, Subscriber};
@@ -14,17 +14,20 @@ pub(crate) const NAI: &str = "6001010000000001@wlan.mnc001.mcc001.3gppnetwork.or
 
 /// A SIM that answers the peer's asks.
 pub(crate) struct Sim {
-    algorithm: Milenage,
+    algorithm: Functions,
     pub(crate) usim: SqnState,
     pub(crate) keys: Option<AkaPrimeKeys>,
 }
 
 impl Sim {
     pub(crate) fn new(floor: u64) -> Self {
-        let algorithm = Milenage::new(&K::new([0x46; 16]), &Opc::new([0xcd; 16]));
+        Self::with(&milenage(0x46), floor)
+    }
+
+    pub(crate) fn with(credentials: &Credentials, floor: u64) -> Self {
         let usim = SqnState::new(SqnParameters::default(), Sqn::new(floor).unwrap()).unwrap();
         Self {
-            algorithm,
+            algorithm: credentials.functions(),
             usim,
             keys: None,
         }
@@ -86,17 +89,26 @@ fn mac_is_right(k_aut: &KAut, message: &AkaMessage<'_>) -> bool {
     }
 }
 
+fn milenage(k: u8) -> Credentials {
+    Credentials::Milenage {
+        k: K::new([k; 16]),
+        opc: Opc::new([0xcd; 16]),
+    }
+}
+
 pub(crate) fn auc(k: u8, amf: [u8; 2]) -> Auc {
+    auc_of(&milenage(k), amf)
+}
+
+/// An AuC with one subscriber and RANDs that count up.
+pub(crate) fn auc_of(credentials: &Credentials, amf: [u8; 2]) -> Auc {
     let mut count = 0;
     let mut auc = Auc::new(move |octets| {
         count += 1;
         octets.fill(count);
     });
-    let (k, opc) = (K::new([k; 16]), Opc::new([0xcd; 16]));
-    auc.insert(
-        IMSI,
-        Subscriber::new(&k, &opc, Amf::new(amf), Sqn::default(), 5),
-    );
+    let subscriber = Subscriber::new(credentials, Amf::new(amf), Sqn::default(), 5);
+    auc.insert(IMSI, subscriber);
     auc
 }
 

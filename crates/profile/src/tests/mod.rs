@@ -1,6 +1,7 @@
 //! Packages and statements between a made-up operator and a made-up device.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod algorithms;
 mod hostile;
 mod oracle;
 mod package;
@@ -11,11 +12,11 @@ use core::convert::Infallible;
 use hpke::rand_core::{TryCryptoRng, TryRng};
 use p256::ecdsa::SigningKey;
 use sha2::{Digest, Sha256};
-use softsim_aka::{Amf, K, Opc, Sqn};
+use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
 use softsim_usim::SqnParameters;
 
 use crate::{
-    Algorithm, DeviceId, Expected, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerKey, Now, Opened,
+    DeviceId, Expected, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerKey, Now, Opened,
     PackageError, Profile, RoutingIndicator, SealingKey, SealingStatement, SqnScheme, Validity,
     cose::sign1,
     imsi, open,
@@ -164,9 +165,10 @@ fn profile() -> Profile {
     Profile {
         iccid: Iccid::new("89882110000001234567").unwrap(),
         imsi: imsi("001010000000001", 2).unwrap(),
-        algorithm: Algorithm::Milenage,
-        k: K::new([0x46; 16]),
-        opc: Opc::new([0xcd; 16]),
+        credentials: Credentials::Milenage {
+            k: K::new([0x46; 16]),
+            opc: Opc::new([0xcd; 16]),
+        },
         amf: Amf::new([0x80, 0x0a]),
         sqn: SqnScheme::new(
             Sqn::new(0xff9b_b4d0_b607).unwrap(),

@@ -314,7 +314,7 @@ fn validity_is_judged_by_what_is_known_of_the_present() {
 }
 
 /// A payload in which the item behind one key is another.
-fn with_field(payload: &[u8], key: u64, item: &[u8]) -> Vec<u8> {
+pub(super) fn with_field(payload: &[u8], key: u64, item: &[u8]) -> Vec<u8> {
     let mut decoder = Decoder::new(payload);
     let count = decoder.map().unwrap().unwrap();
     let mut encoder = Encoder::new(Vec::new());
@@ -336,25 +336,25 @@ fn with_field(payload: &[u8], key: u64, item: &[u8]) -> Vec<u8> {
     changed
 }
 
-fn cbor(write: impl FnOnce(&mut Encoder<Vec<u8>>)) -> Vec<u8> {
+pub(super) fn cbor(write: impl FnOnce(&mut Encoder<Vec<u8>>)) -> Vec<u8> {
     let mut encoder = Encoder::new(Vec::new());
     write(&mut encoder);
     encoder.into_writer()
 }
 
-fn text(text: &str) -> Vec<u8> {
+pub(super) fn text(text: &str) -> Vec<u8> {
     cbor(|e| {
         e.str(text).unwrap();
     })
 }
 
-fn bytes(octets: &[u8]) -> Vec<u8> {
+pub(super) fn bytes(octets: &[u8]) -> Vec<u8> {
     cbor(|e| {
         e.bytes(octets).unwrap();
     })
 }
 
-fn uint(number: u64) -> Vec<u8> {
+pub(super) fn uint(number: u64) -> Vec<u8> {
     cbor(|e| {
         e.u64(number).unwrap();
     })
@@ -392,7 +392,11 @@ fn a_field_out_of_range_is_named_with_what_came() {
             uint(u64::MAX),
             ("mnc_length", "2 or 3", "18446744073709551615"),
         ),
-        (8, uint(2), ("algorithm", "1 (milenage)", "2")),
+        (
+            8,
+            uint(4),
+            ("algorithm", "1 (milenage), 2 (tuak) or 3 (xor)", "4"),
+        ),
         (9, bytes(&[0; 15]), ("k", "16 octets", "15 octets")),
         (10, bytes(&[0; 32]), ("opc", "16 octets", "32 octets")),
         (11, bytes(&[]), ("amf", "2 octets", "0 octets")),

@@ -5,7 +5,7 @@
 
 use std::{collections::BTreeSet, mem};
 
-use softsim_aka::K;
+use softsim_aka::Credentials;
 use softsim_usim::{SqnState, Tombstone};
 
 use super::{
@@ -159,10 +159,10 @@ impl Profiles {
     }
 
     /// Whether there is a profile with this K.
-    pub(super) fn has(&self, k: &K, tombstone: &Tombstone) -> bool {
+    pub(super) fn has(&self, credentials: &Credentials, tombstone: &Tombstone) -> bool {
         self.by_key.candidates(fingerprint(tombstone)).any(|index| {
             self.get(Slot(index))
-                .is_some_and(|stored| stored.profile.k == *k)
+                .is_some_and(|stored| stored.profile.credentials.same_k(credentials))
         })
     }
 

@@ -220,8 +220,8 @@ impl<S: Storage> Vault<S> {
         if let Some(replaced) = self.find(profile.iccid.as_str()) {
             self.remove(replaced.0, log)?;
         }
-        let tombstone = Tombstone::of(&profile.k);
-        if self.profiles.has(&profile.k, &tombstone) {
+        let tombstone = Tombstone::of(&profile.credentials);
+        if self.profiles.has(&profile.credentials, &tombstone) {
             return Err(CommitError::DuplicateKey);
         }
         let index = self.profiles.vacant().ok_or(CommitError::Full {
@@ -263,7 +263,7 @@ impl<S: Storage> Vault<S> {
         })?;
         let before = self.profiles.put(index, None);
         if let Some(stored) = &before {
-            let tombstone = Tombstone::of(&stored.profile.k);
+            let tombstone = Tombstone::of(&stored.profile.credentials);
             let burial = Box::new(Burial::new(tombstone, &stored.sqn()));
             log.push(Undo::Tombstone(grave, self.graves.put(grave, Some(burial))));
         }

@@ -45,11 +45,11 @@ fn the_vectors_of_rfc_9048_come_out_of_a_sealed_profile() {
         serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
     };
     let eap = vector("eap_aka_prime_rfc9048.json");
-    let milenage = vector("milenage_ts35207_35208.json");
+    let sets = vector("milenage_ts35207_35208.json");
     let mut run = 0;
     for case in eap["cases"].as_array().unwrap() {
         // RAND and AUTN of cases 1 and 2 are Milenage's; those of the others were made up.
-        let Some(set) = milenage["cases"]
+        let Some(set) = sets["cases"]
             .as_array()
             .unwrap()
             .iter()
@@ -64,8 +64,7 @@ fn the_vectors_of_rfc_9048_come_out_of_a_sealed_profile() {
         );
         let sqn = u64::from_str_radix(set["sqn"].as_str().unwrap(), 16).unwrap();
         let home = HomeNetwork {
-            k,
-            opc,
+            credentials: milenage(k, opc),
             rand: octets(&case["rand"]).try_into().unwrap(),
             amf: octets(&set["amf"]).try_into().unwrap(),
             identity: case["identity"].as_str().unwrap().into(),
@@ -191,7 +190,7 @@ fn autn_of_another_k_or_without_the_separation_bit_is_refused() {
     let (mut device, _) = Device::provisioned();
     let mut netd = device.client(Role::Network);
     let stranger = HomeNetwork {
-        k: [9; 16],
+        credentials: milenage([9; 16], OPC),
         ..HomeNetwork::default()
     };
     let umts = HomeNetwork {

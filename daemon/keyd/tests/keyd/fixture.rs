@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use p256::ecdsa::{SigningKey, VerifyingKey};
 use p256::elliptic_curve::Generate;
-use softsim_aka::{Amf, Opc, Sqn};
+use softsim_aka::{Amf, Credentials, Opc, Sqn};
 use softsim_keyd::roles::{COMPILED, PerRole};
 use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Client, Keyd, Service};
@@ -18,8 +18,8 @@ use softsim_keyd_proto::{
     encode_request,
 };
 use softsim_profile::{
-    Algorithm, HomeNetworkKeys, Iccid, IssuerKey, Profile, RoutingIndicator, SealingStatement,
-    SqnScheme, Validity, imsi,
+    HomeNetworkKeys, Iccid, IssuerKey, Profile, RoutingIndicator, SealingStatement, SqnScheme,
+    Validity, imsi,
 };
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::SqnParameters;
@@ -121,6 +121,11 @@ impl Device {
 
     /// Starts keyd on the state in a directory.
     pub(crate) fn on(directory: Rc<TempDir>) -> Self {
+        Self::started(directory, false)
+    }
+
+    /// The same, with or without `--allow-test-algorithm`.
+    pub(crate) fn started(directory: Rc<TempDir>, test_algorithm: bool) -> Self {
         let writes = Writes::default();
         let medium = Medium {
             file: FileStorage::open(directory.path()).unwrap().unwrap(),
@@ -132,6 +137,7 @@ impl Device {
                 seccomp_calls: 12,
                 key_memory: KeyMemory::SecretMemory,
                 kek_source: KekSource::Development,
+                test_algorithm,
             },
             policies: COMPILED,
             uids: PerRole::from_fn(|_| vec![0, UID]),
@@ -283,6 +289,13 @@ pub(crate) fn other_profile(iccid: &str) -> Profile {
     profile_of(iccid, "001010000000002", [0x5b; 16], OPC, 0)
 }
 
+pub(crate) fn milenage(k: [u8; 16], opc: [u8; 16]) -> Credentials {
+    Credentials::Milenage {
+        k: softsim_aka::K::new(k),
+        opc: Opc::new(opc),
+    }
+}
+
 pub(crate) fn profile_of(
     iccid: &str,
     imsi_digits: &str,
@@ -293,9 +306,7 @@ pub(crate) fn profile_of(
     Profile {
         iccid: Iccid::new(iccid).unwrap(),
         imsi: imsi(imsi_digits, 2).unwrap(),
-        algorithm: Algorithm::Milenage,
-        k: softsim_aka::K::new(k),
-        opc: Opc::new(opc),
+        credentials: milenage(k, opc),
         amf: Amf::new([0x80, 0]),
         sqn: SqnScheme::new(Sqn::new(floor).unwrap(), SqnParameters::default()).unwrap(),
         routing_indicator: RoutingIndicator::default(),

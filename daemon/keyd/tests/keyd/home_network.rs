@@ -2,7 +2,7 @@
 
 use softsim_aka::eap::{AkaPrimeKeys, at_mac};
 use softsim_aka::kdf::{self, NetworkName};
-use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, K, Milenage, Opc, Rand, Sqn};
+use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Credentials, Rand, Sqn};
 
 use crate::fixture;
 
@@ -11,8 +11,7 @@ pub(crate) const RAND: [u8; 16] = [0x11; 16];
 
 /// What goes into a challenge.
 pub(crate) struct HomeNetwork {
-    pub(crate) k: [u8; 16],
-    pub(crate) opc: [u8; 16],
+    pub(crate) credentials: Credentials,
     pub(crate) rand: [u8; 16],
     pub(crate) amf: [u8; 2],
     pub(crate) identity: Vec<u8>,
@@ -29,8 +28,7 @@ pub(crate) struct Challenge {
 impl Default for HomeNetwork {
     fn default() -> Self {
         Self {
-            k: fixture::K,
-            opc: fixture::OPC,
+            credentials: fixture::milenage(fixture::K, fixture::OPC),
             rand: RAND,
             amf: [0x80, 0],
             identity: IDENTITY.to_vec(),
@@ -40,12 +38,8 @@ impl Default for HomeNetwork {
 }
 
 impl HomeNetwork {
-    fn algorithm(&self) -> Milenage {
-        Milenage::new(&K::new(self.k), &Opc::new(self.opc))
-    }
-
     pub(crate) fn challenge(&self, sqn: u64) -> Challenge {
-        let (algorithm, rand) = (self.algorithm(), Rand::new(self.rand));
+        let (algorithm, rand) = (self.credentials.functions(), Rand::new(self.rand));
         let (sqn, amf) = (Sqn::new(sqn).unwrap(), Amf::new(self.amf));
         let output = algorithm.f2345(&rand);
         let concealed = output.ak.conceal(sqn);
@@ -75,7 +69,11 @@ impl HomeNetwork {
 
     /// The highest SQN of the USIM, where AUTS is its own.
     pub(crate) fn resynchronise(&self, auts: [u8; 14]) -> Option<u64> {
-        let (algorithm, rand, auts) = (self.algorithm(), Rand::new(self.rand), Auts::new(auts));
+        let (algorithm, rand, auts) = (
+            self.credentials.functions(),
+            Rand::new(self.rand),
+            Auts::new(auts),
+        );
         let sqn = algorithm.f5_star(&rand).reveal(auts.sqn_xor_ak());
         let genuine = algorithm.f1_star(&rand, sqn, Amf::new([0, 0])) == auts.mac_s();
         genuine.then_some(sqn.value())

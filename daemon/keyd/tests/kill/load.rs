@@ -9,7 +9,7 @@ use softsim_keyd_proto::{AkaAnswer, Refusal, Role};
 use softsim_profile::Profile;
 
 use crate::dice::Dice;
-use crate::fixture::profile_of;
+use crate::fixture::{milenage, profile_of};
 use crate::home_network::{HomeNetwork, IDENTITY};
 use crate::host::Host;
 use crate::killed;
@@ -73,8 +73,7 @@ impl Subscription {
     pub(crate) fn fresh(&self, ind: u64, rand: [u8; 16]) -> Vec<u8> {
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
         let home = HomeNetwork {
-            k: self.k,
-            opc: self.opc,
+            credentials: milenage(self.k, self.opc),
             rand,
             ..HomeNetwork::default()
         };

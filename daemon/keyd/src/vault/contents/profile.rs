@@ -1,9 +1,9 @@
 //! An installed profile: the subscription and how it came here.
 
-use softsim_aka::{Amf, K, Opc, Sqn};
+use softsim_aka::{Amf, Credentials, K, K256, Opc, Sqn, Topc, TuakKey};
 use softsim_profile::{
     Algorithm, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, Profile, RoutingIndicator,
-    SqnScheme, Validity, imsi,
+    SqnScheme, Validity, imsi, tuak_parameters,
 };
 use softsim_usim::SqnState;
 
@@ -67,9 +67,7 @@ impl Writer {
         self.digits(profile.iccid.as_str());
         self.digits(profile.imsi.digits());
         self.octet(profile.imsi.mnc_length() as u8);
-        self.octet(profile.algorithm.number());
-        self.octets(profile.k.as_bytes());
-        self.octets(profile.opc.as_bytes());
+        self.credentials(&profile.credentials);
         self.octets(profile.amf.as_bytes());
         self.octets(&profile.sqn.floor().to_bytes());
         self.sqn_parameters(profile.sqn.parameters());
@@ -85,24 +83,62 @@ impl Writer {
     }
 }
 
+impl Writer {
+    fn credentials(&mut self, credentials: &Credentials) {
+        self.octet(Algorithm::of(credentials).number());
+        match credentials {
+            Credentials::Milenage { k, opc } => {
+                self.octets(k.as_bytes());
+                self.octets(opc.as_bytes());
+            }
+            Credentials::Tuak {
+                k,
+                topc,
+                parameters,
+            } => {
+                self.octet(k.as_bytes().len() as u8);
+                self.octets(k.as_bytes());
+                self.octets(topc.as_bytes());
+                self.octets(&[parameters.res.bits(), parameters.iterations.get()]);
+            }
+            Credentials::Xor { k } => self.octets(k.as_bytes()),
+        }
+    }
+}
+
 impl Reader<'_> {
+    fn credentials(&mut self) -> Result<Credentials, Malformed> {
+        Ok(match Algorithm::from_number(self.octet()?.into())? {
+            Algorithm::Milenage => Credentials::Milenage {
+                k: K::new(self.array()?),
+                opc: Opc::new(self.array()?),
+            },
+            Algorithm::Tuak => Credentials::Tuak {
+                k: match self.octet()? {
+                    16 => TuakKey::K(K::new(self.array()?)),
+                    32 => TuakKey::K256(K256::new(self.array()?)),
+                    _ => return Err(Malformed),
+                },
+                topc: Topc::new(self.array()?),
+                parameters: tuak_parameters(self.octet()?.into(), self.octet()?.into())?,
+            },
+            Algorithm::Xor => Credentials::Xor {
+                k: K::new(self.array()?),
+            },
+        })
+    }
+
     fn profile(&mut self) -> Result<Profile, Malformed> {
         let iccid = Iccid::new(self.digits()?)?;
         let digits = self.digits()?;
         let imsi = imsi(digits, self.octet()?.into())?;
-        let algorithm = Algorithm::from_number(self.octet()?.into())?;
-        let (k, opc, amf) = (
-            K::new(self.array()?),
-            Opc::new(self.array()?),
-            Amf::new(self.array()?),
-        );
+        let credentials = self.credentials()?;
+        let amf = Amf::new(self.array()?);
         let floor = Sqn::from_bytes(self.array()?);
         Ok(Profile {
             iccid,
             imsi,
-            algorithm,
-            k,
-            opc,
+            credentials,
             amf,
             sqn: SqnScheme::new(floor, self.sqn_parameters()?)?,
             routing_indicator: RoutingIndicator::new(self.digits()?)?,

@@ -261,7 +261,7 @@ fn a_transaction_touches_a_bounded_number_of_records() {
         for n in 1..=3 {
             // Each install in place of another K leaves a tombstone.
             let profile = Profile {
-                k: K::new([100 + 3 * round + n; 16]),
+                credentials: milenage([100 + 3 * round + n; 16]),
                 ..profile(n)
             };
             let sequence = u64::from(round) * 3 + u64::from(n);

@@ -79,7 +79,7 @@ fn no_secret_stands_in_the_file() {
         .set_device_keys(device_keys(0x41), &mut rng())
         .unwrap();
     let profile = Profile {
-        k: K::new(*b"a subscriber key"),
+        credentials: milenage(*b"a subscriber key"),
         ..profile(1)
     };
     let change = Change::Install {

@@ -11,7 +11,7 @@ fn nth(n: u32) -> Change {
     Change::Install {
         profile: Profile {
             iccid: Iccid::new(&format!("89882110000001{n:05}")).unwrap(),
-            k: K::new(k),
+            credentials: milenage(k),
             ..profile(1)
         },
         issuer: ISSUER,

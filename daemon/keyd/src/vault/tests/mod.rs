@@ -13,10 +13,10 @@ mod rewind;
 use std::{cell::RefCell, io, rc::Rc};
 
 use p256::ecdsa::SigningKey;
-use softsim_aka::{AlgorithmSet, Amf, Autn, K, Milenage, Opc, Rand, Sqn};
+use softsim_aka::{AlgorithmSet, Amf, Autn, Credentials, K, K256, Opc, Rand, Sqn, Topc, TuakKey};
 use softsim_profile::{
-    Algorithm, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, IssuerKey, Profile,
-    RoutingIndicator, SqnScheme, Validity, imsi,
+    HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, IssuerKey, Profile, RoutingIndicator,
+    SqnScheme, Validity, imsi, tuak_parameters,
 };
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters};
@@ -127,15 +127,28 @@ fn profile(n: u8) -> Profile {
     Profile {
         iccid: Iccid::new(&iccid(n)).unwrap(),
         imsi: imsi(&format!("001010000000{n:03}"), 2).unwrap(),
-        algorithm: Algorithm::Milenage,
-        k: K::new([n; 16]),
-        opc: Opc::new([0xcd; 16]),
+        credentials: milenage([n; 16]),
         amf: Amf::new([0x80, 0]),
         sqn: SqnScheme::new(Sqn::default(), SqnParameters::default()).unwrap(),
         routing_indicator: RoutingIndicator::default(),
         home_network_keys: HomeNetworkKeys::default(),
         supplicant_consent: false,
         validity: Validity::default(),
+    }
+}
+
+fn milenage(k: [u8; 16]) -> Credentials {
+    Credentials::Milenage {
+        k: K::new(k),
+        opc: Opc::new([0xcd; 16]),
+    }
+}
+
+fn tuak(k: TuakKey) -> Credentials {
+    Credentials::Tuak {
+        k,
+        topc: Topc::new([0xbd; 32]),
+        parameters: tuak_parameters(128, 255).unwrap(),
     }
 }
 
@@ -147,6 +160,7 @@ fn longest_profile() -> Profile {
     Profile {
         iccid: Iccid::new(&"9".repeat(20)).unwrap(),
         imsi: imsi(&"9".repeat(15), 3).unwrap(),
+        credentials: tuak(TuakKey::K256(K256::new([9; 32]))),
         sqn: SqnScheme::new(
             Sqn::MAX,
             SqnParameters {
@@ -187,7 +201,7 @@ fn offer<S: Storage>(
     sqn: u64,
 ) -> Result<(), AuthenticationFailure> {
     let profile = &vault.profile(slot).unwrap().profile;
-    let algorithm = Milenage::new(&profile.k, &profile.opc);
+    let algorithm = profile.credentials.functions();
     let (rand, amf) = (Rand::new([5; 16]), Amf::new([0x80, 0]));
     let sqn = Sqn::new(sqn).unwrap();
     let concealed = algorithm.f2345(&rand).ak.conceal(sqn);

@@ -43,7 +43,7 @@ fn another_k_under_the_same_iccid_starts_at_its_floor_and_the_first_is_remembere
     offer(&mut vault, one, 320).unwrap();
     let rekeyed = Change::Install {
         profile: Profile {
-            k: K::new([0x77; 16]),
+            credentials: milenage([0x77; 16]),
             ..profile(1)
         },
         issuer: ISSUER,
@@ -56,6 +56,38 @@ fn another_k_under_the_same_iccid_starts_at_its_floor_and_the_first_is_remembere
     commit(&mut vault, vec![install(1, 3)]).unwrap();
     let one = slot(&vault, 1);
     assert!(offer(&mut vault, one, 320).is_err());
+}
+
+#[test]
+fn a_key_of_256_bits_has_one_profile_and_leaves_a_tombstone() {
+    let mut padded = [0; 32];
+    padded[..16].fill(7);
+    let long = |n, sequence| Change::Install {
+        profile: Profile {
+            credentials: tuak(TuakKey::K256(K256::new(padded))),
+            ..profile(n)
+        },
+        issuer: ISSUER,
+        sequence,
+        enabled: true,
+    };
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![long(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    offer(&mut vault, one, 320).unwrap();
+    let twin = commit(&mut vault, vec![long(2, 2)]).unwrap_err();
+    assert!(matches!(twin, CommitError::DuplicateKey), "{twin}");
+    delete(&mut vault, 1);
+    drop(vault);
+
+    let mut vault = open_image(&disk.image()).unwrap();
+    commit(&mut vault, vec![install(7, 2), long(2, 3)]).unwrap();
+    let two = slot(&vault, 2);
+    assert!(offer(&mut vault, two, 320).is_err());
+    assert!(offer(&mut vault, two, 352).is_ok());
+    // The first half of the long K is the seventh profile's, and another K.
+    let seven = slot(&vault, 7);
+    assert!(offer(&mut vault, seven, 32).is_ok());
 }
 
 #[test]
@@ -87,7 +119,7 @@ fn a_delete_that_finds_no_room_for_its_tombstone_is_refused() {
     let graves = u64::from(vault.graves.capacity());
     for round in 0..graves {
         let profile = Profile {
-            k: K::new(u128::from(round).to_be_bytes()),
+            credentials: milenage(u128::from(round).to_be_bytes()),
             ..profile(1)
         };
         let sequence = round + 1;

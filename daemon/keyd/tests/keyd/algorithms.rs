@@ -1,0 +1,202 @@
+//! Every algorithm set, from the sealed package to RES; and the one that protects nothing only where it is asked for.
+
+use std::rc::Rc;
+
+use softsim_aka::{Credentials, K256, Topc, TuakKey};
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{AkaAnswer, AutnFault, PackageFault, Refusal, Role};
+use softsim_profile::{Profile, tuak_parameters};
+
+use crate::fixture::*;
+use crate::home_network::*;
+
+fn tuak(k: TuakKey, res_bits: u64) -> Credentials {
+    Credentials::Tuak {
+        k,
+        topc: Topc::new([0xbd; 32]),
+        parameters: tuak_parameters(res_bits, 2).unwrap(),
+    }
+}
+
+fn k() -> softsim_aka::K {
+    softsim_aka::K::new(K)
+}
+
+fn tuak_128() -> Credentials {
+    tuak(TuakKey::K(k()), 32)
+}
+
+fn tuak_256() -> Credentials {
+    tuak(TuakKey::K256(K256::new([0x47; 32])), 128)
+}
+
+fn xor() -> Credentials {
+    Credentials::Xor { k: k() }
+}
+
+fn with(credentials: Credentials) -> Profile {
+    Profile {
+        credentials,
+        ..profile(ICCID)
+    }
+}
+
+fn home(credentials: Credentials) -> HomeNetwork {
+    HomeNetwork {
+        credentials,
+        ..HomeNetwork::default()
+    }
+}
+
+/// Enrolled, trusting an operator, with or without `--allow-test-algorithm`.
+fn enrolled(test_algorithm: bool) -> (Device, Operator) {
+    let (mut device, operator) = (Device::enrolled(), Operator::new());
+    device.trust(&operator);
+    let directory = Rc::clone(&device.directory);
+    drop(device);
+    (Device::started(directory, test_algorithm), operator)
+}
+
+fn authenticate(device: &mut Device, home: &HomeNetwork, sqn: u64) -> Result<AkaAnswer, Refusal> {
+    let sent = home.challenge(sqn);
+    let answer = device.ask(
+        Role::Network,
+        &AkaPrimeChallenge {
+            iccid: None,
+            identity: IDENTITY,
+            packet: &sent.packet,
+        },
+    );
+    device.keyd.flush().unwrap();
+    if let Ok(AkaAnswer::Success { res, .. }) = &answer {
+        assert_eq!(res.expose(), sent.res);
+    }
+    answer
+}
+
+#[test]
+fn each_algorithm_set_authenticates_resynchronises_and_refuses_another_k() {
+    let strangers = || {
+        [
+            milenage([9; 16], OPC),
+            tuak(TuakKey::K256(K256::new([9; 32])), 64),
+        ]
+    };
+    for (make, res) in [
+        (tuak_128 as fn() -> Credentials, 4),
+        (tuak_256, 16),
+        (|| milenage(K, OPC), 8),
+        (xor, 16),
+    ] {
+        let (mut device, operator) = enrolled(true);
+        let package = operator.seal(&mut device, with(make()), 1);
+        device.install(&package, [1; 16]).unwrap();
+        let home = home(make());
+
+        let answer = authenticate(&mut device, &home, 7 * 32);
+        let Ok(AkaAnswer::Success { res: came, .. }) = answer else {
+            panic!("expected Success, came {answer:?}");
+        };
+        assert_eq!(came.expose().len(), res);
+
+        // As it was stored, after a restart.
+        let directory = Rc::clone(&device.directory);
+        drop(device);
+        let mut device = Device::started(directory, true);
+        let answer = authenticate(&mut device, &home, 7 * 32);
+        let Ok(AkaAnswer::SynchronisationFailure { auts }) = answer else {
+            panic!("expected AUTS, came {answer:?}");
+        };
+        assert_eq!(home.resynchronise(auts), Some(7 * 32));
+        for stranger in strangers() {
+            let refusal = authenticate(&mut device, &self::home(stranger), 8 * 32).unwrap_err();
+            assert_eq!(refusal, Refusal::Autn(AutnFault::Mac));
+        }
+        let answer = authenticate(&mut device, &home, 8 * 32);
+        assert!(matches!(answer, Ok(AkaAnswer::Success { .. })));
+    }
+}
+
+#[test]
+fn the_algorithm_is_listed_by_its_name() {
+    for (credentials, name) in [(tuak_256(), "tuak"), (xor(), "xor")] {
+        let (mut device, operator) = enrolled(true);
+        let package = operator.seal(&mut device, with(credentials), 1);
+        device.install(&package, [1; 16]).unwrap();
+        let status = device.ask(Role::Admin, &Status {}).unwrap();
+        assert!(status.enforcement.test_algorithm);
+        assert_eq!(status.profile.unwrap().algorithm, name);
+    }
+}
+
+#[test]
+fn a_key_of_256_bits_cannot_be_installed_twice_and_its_autn_stays_used() {
+    let (mut device, operator) = enrolled(false);
+    let package = operator.seal(&mut device, with(tuak_256()), 1);
+    device.install(&package, [1; 16]).unwrap();
+    let home = home(tuak_256());
+    authenticate(&mut device, &home, 5 * 32).unwrap();
+
+    let twin = Profile {
+        credentials: tuak_256(),
+        ..other_profile("8988211000000000002")
+    };
+    let package = operator.seal(&mut device, twin, 2);
+    let refusal = device.install(&package, [2; 16]).unwrap_err();
+    assert!(matches!(
+        refusal,
+        Refusal::Package(PackageFault::Field { name, .. }) if name == "k"
+    ));
+
+    let iccid = ICCID;
+    device.ask(Role::Admin, &Disable { iccid }).unwrap();
+    device.ask(Role::Admin, &Delete { iccid }).unwrap();
+    let package = operator.seal(&mut device, with(tuak_256()), 2);
+    device.install(&package, [3; 16]).unwrap();
+    let answer = authenticate(&mut device, &home, 5 * 32).unwrap();
+    assert!(matches!(answer, AkaAnswer::SynchronisationFailure { .. }));
+}
+
+#[test]
+fn a_k_that_comes_back_with_another_algorithm_set_keeps_its_used_numbers() {
+    let (mut device, operator) = enrolled(false);
+    let package = operator.seal(&mut device, profile(ICCID), 1);
+    device.install(&package, [1; 16]).unwrap();
+    authenticate(&mut device, &HomeNetwork::default(), 5 * 32).unwrap();
+    let package = operator.seal(&mut device, with(tuak_128()), 2);
+    device.install(&package, [2; 16]).unwrap();
+    let answer = authenticate(&mut device, &home(tuak_128()), 5 * 32).unwrap();
+    assert!(matches!(answer, AkaAnswer::SynchronisationFailure { .. }));
+}
+
+#[test]
+fn the_test_algorithm_is_refused_unless_keyd_was_told_to_take_it() {
+    let (mut device, operator) = enrolled(false);
+    let package = operator.seal(&mut device, with(xor()), 1);
+    let refusal = device.install(&package, [1; 16]).unwrap_err();
+    assert_eq!(refusal, Refusal::TestAlgorithm);
+    assert!(
+        !device
+            .ask(Role::Admin, &Status {})
+            .unwrap()
+            .enforcement
+            .test_algorithm
+    );
+}
+
+#[test]
+fn a_test_profile_of_another_start_answers_nothing() {
+    let (mut device, operator) = enrolled(true);
+    let package = operator.seal(&mut device, with(xor()), 1);
+    device.install(&package, [1; 16]).unwrap();
+    let mut device = device.restarted();
+    let refusal = authenticate(&mut device, &home(xor()), 32).unwrap_err();
+    assert_eq!(refusal, Refusal::TestAlgorithm);
+    let refusal = device
+        .ask(Role::Network, &Identity { iccid: None })
+        .unwrap_err();
+    assert_eq!(refusal, Refusal::TestAlgorithm);
+    let iccid = ICCID;
+    device.ask(Role::Admin, &Disable { iccid }).unwrap();
+    device.ask(Role::Admin, &Delete { iccid }).unwrap();
+}
