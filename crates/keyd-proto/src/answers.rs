@@ -98,6 +98,8 @@ pub struct StatusAnswer {
     pub profile: Option<ProfileInfo>,
     /// How many profiles there is room for.
     pub capacity: u32,
+    /// The epoch of the vault, where an anchor outside of it tells when an old copy is put back.
+    pub anchor: Option<u64>,
     /// The last committed transaction of the role network; netd rolls its accounts to it at start.
     pub committed: Option<[u8; 16]>,
     /// What happened since keyd's start.

@@ -78,6 +78,7 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         "profiles": status.profiles,
         "profile": status.profile.as_ref().map(profile_json),
         "capacity": status.capacity,
+        "anchor": status.anchor,
         "committed": status.committed.map(hex::encode),
         "counters": status.counters,
     })
@@ -124,6 +125,14 @@ fn keyd_text(status: &StatusAnswer) -> String {
         format_args!("{} of {}", status.profiles, status.capacity),
     );
     text.push_str(&profiles_text(status.profile.as_slice()));
+    match status.anchor {
+        Some(epoch) => line(&mut text, "rollback anchor", format_args!("epoch {epoch}")),
+        None => line(
+            &mut text,
+            "rollback anchor",
+            "none: an old copy of the vault would not be noticed",
+        ),
+    }
     let counters = &status.counters;
     line(
         &mut text,

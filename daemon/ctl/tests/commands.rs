@@ -52,6 +52,7 @@ fn status_answer() -> StatusAnswer {
             algorithm: "milenage".into(),
         }),
         capacity: 8,
+        anchor: None,
         committed: None,
         counters: Counters::default(),
     }

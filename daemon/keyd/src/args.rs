@@ -1,6 +1,7 @@
 //! The command line: flags only, each of which can only narrow what the program does.
 
 use core::fmt;
+use core::num::NonZeroU32;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use crate::vault::MAX_CAPACITY;
 pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK \
     [--network PATH] [--admin PATH] [--app PATH] \
     [--network-uid UID]... [--admin-uid UID]... [--app-uid UID]... \
-    [--capacity N] [--sandbox=require|off] [--key-memory=best|require] \
+    [--anchor-file FILE [--anchor-interval N]] [--capacity N] [--sandbox=require|off] [--key-memory=best|require] \
     [--allow-test-algorithm]; \
     KEK is --kek-file FILE, --kek-credential NAME, --kek-stdin or --development-key; \
     with --new-kek-file FILE, --new-kek-credential NAME, --new-kek-stdin or --new-development-key too, \
@@ -38,6 +39,10 @@ pub struct Settings {
     pub sockets: PerRole<Option<PathBuf>>,
     /// Who may connect; where it is empty, keyd's own user and root.
     pub uids: PerRole<Vec<u32>>,
+    /// Where the vault's epoch is kept beside it.
+    pub anchor: Option<PathBuf>,
+    /// Passes that change sequence numbers, for each epoch.
+    pub anchor_interval: NonZeroU32,
     /// How many profiles a new vault has room for.
     pub capacity: Option<u32>,
     /// Whether keyd may run unconfined.
@@ -184,6 +189,8 @@ enum Flag {
     DevelopmentKey(For),
     Socket(Role),
     Uid(Role),
+    AnchorFile,
+    AnchorInterval,
     Capacity,
     Sandbox,
     KeyMemory,
@@ -191,7 +198,7 @@ enum Flag {
 }
 
 impl Flag {
-    const ALL: [Self; 19] = [
+    const ALL: [Self; 21] = [
         Self::State,
         Self::KekFile(For::Now),
         Self::KekCredential(For::Now),
@@ -207,6 +214,8 @@ impl Flag {
         Self::Uid(Role::Network),
         Self::Uid(Role::Admin),
         Self::Uid(Role::App),
+        Self::AnchorFile,
+        Self::AnchorInterval,
         Self::Capacity,
         Self::Sandbox,
         Self::KeyMemory,
@@ -230,6 +239,8 @@ impl Flag {
             Self::Uid(Role::Network) => "--network-uid",
             Self::Uid(Role::Admin) => "--admin-uid",
             Self::Uid(Role::App) => "--app-uid",
+            Self::AnchorFile => "--anchor-file",
+            Self::AnchorInterval => "--anchor-interval",
             Self::Capacity => "--capacity",
             Self::Sandbox => "--sandbox",
             Self::KeyMemory => "--key-memory",
@@ -255,6 +266,8 @@ struct Seen {
     test_algorithm: bool,
     sockets: PerRole<Option<PathBuf>>,
     uids: PerRole<Vec<u32>>,
+    anchor: Option<PathBuf>,
+    anchor_interval: Option<NonZeroU32>,
     capacity: Option<u32>,
     sandbox: Option<Sandbox>,
     key_memory: Option<KeyMemoryPolicy>,
@@ -283,6 +296,12 @@ impl Seen {
                 }
                 self.uids[role].push(uid);
                 Ok(())
+            }
+            Flag::AnchorFile => once(flag, &mut self.anchor, path()),
+            Flag::AnchorInterval => {
+                let interval = number(value).and_then(NonZeroU32::new);
+                let interval = interval.ok_or_else(|| bad("1 or more passes"))?;
+                once(flag, &mut self.anchor_interval, interval)
             }
             Flag::Capacity => {
                 let capacity = number(value)
@@ -343,6 +362,8 @@ impl Seen {
             new_kek: self.new_kek.map(|(_, choice)| choice),
             sockets: self.sockets,
             uids: self.uids,
+            anchor: self.anchor,
+            anchor_interval: self.anchor_interval.unwrap_or(NonZeroU32::MIN),
             capacity: self.capacity,
             sandbox: self.sandbox.unwrap_or(Sandbox::Require),
             key_memory: self.key_memory.unwrap_or(KeyMemoryPolicy::Best),
@@ -479,6 +500,10 @@ mod tests {
             (
                 "--admin-uid 4294967296",
                 "--admin-uid: expected a user id, came 4294967296",
+            ),
+            (
+                "--anchor-interval 0",
+                "--anchor-interval: expected 1 or more passes, came 0",
             ),
             (
                 "--sandbox no",

@@ -22,7 +22,7 @@ use crate::event::Event;
 use crate::keyd::{Keyd, Service};
 use crate::roles::{self, PerRole};
 use crate::serve::{self, ServeError, Watchdog};
-use crate::vault::{FileStorage, Kek, KekError, KekInput, OpenError, Vault};
+use crate::vault::{AnchorFile, FileStorage, Kek, KekError, KekInput, OpenError, Vault};
 
 /// The heap that the program starts with, in octets.
 pub const HEAP: usize = 1 << 20;
@@ -96,7 +96,10 @@ impl fmt::Display for StartError {
                 path.display()
             ),
             Self::Kek(source, error) => write!(f, "{source}: {error}"),
-            Self::Vault(error) => error.fmt(f),
+            Self::Vault(error) => match error.way_out() {
+                Some(way_out) => write!(f, "{error}; {way_out}"),
+                None => error.fmt(f),
+            },
             Self::KeyMemory(kind) => {
                 write!(f, "key memory: expected memfd_secret, came {kind}")?;
                 if let Some(why) = memory::why_not_secret() {
@@ -134,6 +137,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     end_of(input)?;
     let storage = storage(&settings, &kek)?;
     let key_memory = room_for(&storage, &settings)?;
+    let anchor = anchor(&settings)?;
     process::deny_dumps().map_err(StartError::System)?;
 
     let confined = settings.sandbox == Sandbox::Require;
@@ -143,10 +147,15 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     } else {
         0
     };
-    let vault = Vault::open(storage, &kek).map_err(StartError::Vault)?;
+    let mut vault = Vault::open(storage, &kek).map_err(StartError::Vault)?;
     drop(kek);
     for damage in vault.damage() {
         Event::Damaged(damage).log();
+    }
+    if let Some(anchor) = anchor {
+        vault
+            .anchor(Box::new(anchor), settings.anchor_interval)
+            .map_err(StartError::Vault)?;
     }
     let seccomp_calls = if confined {
         seccomp::install(seccomp::Filter::Keyd).map_err(StartError::Seccomp)?;
@@ -276,6 +285,13 @@ fn key_memory(settings: &Settings) -> Result<memory::KeyMemory, StartError> {
     Ok(key_memory)
 }
 
+/// Opens the anchor, where there is to be one.
+fn anchor(settings: &Settings) -> Result<Option<AnchorFile>, StartError> {
+    let path = settings.anchor.as_deref();
+    let anchor = path.map(AnchorFile::open).transpose();
+    anchor.map_err(StartError::Vault)
+}
+
 /// Gives the heap room for a full vault, while memory can still be mapped.
 fn room_for(storage: &FileStorage, settings: &Settings) -> Result<memory::KeyMemory, StartError> {
     let needed = Vault::heap_for(storage).map_err(StartError::Vault)? + HEAP_FOR_THE_REST;
@@ -283,7 +299,8 @@ fn room_for(storage: &FileStorage, settings: &Settings) -> Result<memory::KeyMem
     key_memory(settings)
 }
 
-/// Puts the vault under another key and a new data key; nothing is served.
+/// Puts the vault under another key and a new data key; nothing is served. An anchor is made to hold the
+/// vault's epoch, whatever it held.
 ///
 /// While it is done, nothing but the state directory is open to the process.
 fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
@@ -297,6 +314,7 @@ fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
     let storage = FileStorage::open(state).map_err(StartError::Vault)?;
     let storage = storage.ok_or_else(missing)?;
     room_for(&storage, settings)?;
+    let anchor = anchor(settings)?;
     process::deny_dumps().map_err(StartError::System)?;
     if settings.sandbox == Sandbox::Require {
         let rule = PathRule {
@@ -310,10 +328,15 @@ fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
         Event::Damaged(damage).log();
     }
     let capacity = settings.capacity.unwrap_or(vault.capacity());
+    let epoch = vault.last_epoch();
     vault
         .rekey(state, &new, capacity, &mut SystemRng)
         .map_err(StartError::Vault)?;
     Event::Rekeyed { source, capacity }.log();
+    if let Some(mut anchor) = anchor {
+        let set = anchor.set(epoch);
+        set.map_err(|error| StartError::Vault(OpenError::Anchor(error)))?;
+    }
     Ok(())
 }
 

@@ -46,6 +46,7 @@ impl<S: Storage> Keyd<S> {
             profiles: self.vault.installed(),
             profile: self.shown(),
             capacity: self.vault.capacity(),
+            anchor: self.vault.epoch(),
             committed: self.committed[Role::Network],
             counters,
         })

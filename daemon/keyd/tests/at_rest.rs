@@ -231,3 +231,44 @@ fn a_rekeying_that_is_killed_leaves_the_old_vault_or_the_new_one() {
     }
     println!("{rekeyed} of the killed rekeyings were done");
 }
+
+#[test]
+fn an_old_copy_of_the_vault_is_refused_under_an_anchor_unless_it_is_taken_as_it_is() {
+    let host = Host::new();
+    let kek = host.path("kek");
+    let anchor = host.path("anchor");
+    let flags = [
+        "--kek-file",
+        kek.to_str().unwrap(),
+        "--anchor-file",
+        anchor.to_str().unwrap(),
+    ];
+    let vault = host.path("state/vault");
+    drop(Running::of(&mut serving(&host, &flags)));
+    let old = fs::read(&vault).unwrap();
+    let running = Running::of(&mut serving(&host, &flags));
+    assert!(status(&host).anchor.is_some());
+    host.connect(Role::Admin)
+        .call(&GenerateDeviceKey {})
+        .unwrap();
+    drop(running);
+    let running = Running::of(&mut serving(&host, &flags));
+    assert_eq!(status(&host).anchor, Some(1));
+    drop(running);
+
+    fs::write(&vault, old).unwrap();
+    let refused = serving(&host, &flags).output().unwrap();
+    assert_eq!(refused.status.code(), Some(78));
+    let said = stderr(&refused);
+    assert!(
+        said.contains("an old copy was put back: expected epoch 1"),
+        "{said}"
+    );
+    assert!(said.contains("--new-kek"), "{said}");
+
+    let rekey = [&flags[..], &["--new-kek-file", kek.to_str().unwrap()]].concat();
+    let output = keyd(&host, &rekey).output().unwrap();
+    assert!(output.status.success(), "{}", stderr(&output));
+    let _running = Running::of(&mut serving(&host, &flags));
+    assert_eq!(status(&host).device_id, None);
+}

@@ -54,6 +54,7 @@ fn answer(request: &[u8]) -> Vec<u8> {
             profiles: 0,
             profile: None,
             capacity: 1,
+            anchor: None,
             committed: None,
             counters: Counters::default(),
         })),

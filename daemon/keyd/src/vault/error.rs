@@ -80,6 +80,22 @@ pub enum OpenError {
         /// How many there are.
         came: u64,
     },
+    /// The anchor outside of the vault can't be used.
+    Anchor(io::Error),
+    /// The anchor has a later epoch: the vault is an old copy.
+    RolledBack {
+        /// The anchor's epoch.
+        expected: u64,
+        /// The vault's.
+        came: u64,
+    },
+    /// The anchor has a much earlier epoch: it is another vault's, or was made anew.
+    AnchorReset {
+        /// The vault's epoch, or the one before.
+        expected: u64,
+        /// The anchor's.
+        came: u64,
+    },
     /// A record is authentic, and not what this program writes.
     Malformed {
         /// The kind of record.
@@ -144,6 +160,15 @@ impl fmt::Display for OpenError {
                 f,
                 "records were put back: expected {expected} versions or more, came {came}"
             ),
+            Self::Anchor(error) => write!(f, "its anchor: {error}"),
+            Self::RolledBack { expected, came } => write!(
+                f,
+                "an old copy was put back: expected epoch {expected} or the next, came {came}"
+            ),
+            Self::AnchorReset { expected, came } => write!(
+                f,
+                "its anchor is another's or was made anew: expected epoch {expected} or the one before, came {came}"
+            ),
             Self::Malformed { table, index } => {
                 write!(f, "{table:?} {index} is authentic and malformed")
             }
@@ -154,6 +179,39 @@ impl fmt::Display for OpenError {
 impl std::error::Error for OpenError {}
 
 impl OpenError {
+    /// What to do about it, for whoever runs the device.
+    pub fn way_out(&self) -> Option<&'static str> {
+        const ANEW: &str = "move the file away, enrol anew and install profiles that are sealed anew; \
+            an older copy of the file would take challenges again that were used since";
+        Some(match self {
+            Self::Io(_) | Self::Exists | Self::Smaller { .. } => return None,
+            Self::Locked => "end the other process first",
+            Self::NotAVault => "name another state directory, or move that file away",
+            Self::Format { .. } => {
+                "use the release that wrote it, or move it away, enrol anew and install the profiles anew"
+            }
+            Self::WrongKek => "start with the key that the vault was put under last",
+            Self::Foreign => "put the whole file back, its header and its records",
+            Self::HeaderDamaged
+            | Self::Length { .. }
+            | Self::BothCopies { .. }
+            | Self::Lost { .. }
+            | Self::Malformed { .. } => ANEW,
+            Self::Outdated { .. } | Self::PutBack { .. } => {
+                "put the newest copy of the whole file back; where there is none, enrol anew"
+            }
+            Self::Anchor(_) => "mend the anchor's medium, or see AnchorReset",
+            Self::RolledBack { .. } => {
+                "put the newest copy of the vault back; where there is none, enrol anew, or accept that used \
+                 challenges may be taken again: --new-kek… with --anchor-file takes the vault as it is"
+            }
+            Self::AnchorReset { .. } => {
+                "name the vault's own anchor; where that is lost, --new-kek… with --anchor-file takes the \
+                 vault as it is"
+            }
+        })
+    }
+
     pub(super) fn format(came: u16) -> Self {
         Self::Format {
             expected: FORMAT,

@@ -11,9 +11,10 @@
 //! The records are encrypted with a data key, which the header holds sealed with the KEK ([`header`]).
 //!
 //! Deleting a profile leaves a tombstone with its sequence numbers, and installing one looks for it: no order
-//! of deletes and installs makes a used SQN fresh again. A rollback of the whole file is not noticed; that
-//! takes an anchor outside of it.
+//! of deletes and installs makes a used SQN fresh again. A rollback of the whole file is noticed where there
+//! is an anchor outside of it ([`anchor`]).
 
+mod anchor;
 mod contents;
 mod create;
 mod error;
@@ -28,13 +29,14 @@ mod store;
 mod tests;
 mod transaction;
 
-use std::{collections::BTreeSet, io, path::Path};
+use std::{collections::BTreeSet, io, num::NonZeroU32, path::Path};
 
 use chacha20poly1305::XChaCha20Poly1305;
 use rand_core::CryptoRng;
 use softsim_profile::{IssuerId, IssuerKey};
 use softsim_usim::SqnState;
 
+pub use anchor::{Anchor, AnchorFile};
 pub use contents::{DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, StoredProfile, Txid};
 pub use error::{CommitError, Damage, OpenError, Room};
 pub use kek::{Kek, KekError, KekInput};
@@ -43,6 +45,7 @@ pub use record::{CopyFault, Place};
 pub use storage::{FileStorage, Storage};
 pub use transaction::{Change, MAX_CHANGES};
 
+use anchor::Anchored;
 use contents::{Contents, Device, Ledger};
 use create::{NewRecords, copy, write_first_versions};
 use layout::Layout;
@@ -76,6 +79,7 @@ pub struct Vault<S> {
     profiles: Profiles,
     graves: Graves,
     staged: BTreeSet<u32>,
+    anchored: Option<Anchored>,
 }
 
 /// The file, for as long as it takes what is written.
@@ -132,7 +136,47 @@ impl<S: Storage> Vault<S> {
             profiles,
             graves,
             staged: BTreeSet::new(),
+            anchored: None,
         })
+    }
+
+    /// Holds the vault against an anchor, and from now on raises the epoch after every `interval`th pass that
+    /// changes sequence numbers, and after everything else that changes.
+    ///
+    /// Under an anchor no version of a record may be missing, also where an older copy would stand in for a
+    /// damaged one.
+    ///
+    /// # Errors
+    /// The vault or its anchor is an old one, or the anchor's medium fails.
+    pub fn anchor(
+        &mut self,
+        mut anchor: Box<dyn Anchor>,
+        interval: NonZeroU32,
+    ) -> Result<(), OpenError> {
+        let (expected, came) = (self.ledger.value.versions, self.file.versions);
+        if came < expected {
+            return Err(OpenError::PutBack { expected, came });
+        }
+        let epoch = self.ledger.value.epoch;
+        if anchor::judge(epoch, anchor.value().map_err(OpenError::Anchor)?)? {
+            anchor.advance(epoch).map_err(OpenError::Anchor)?;
+        }
+        self.anchored = Some(Anchored {
+            anchor,
+            interval: interval.get(),
+            passes: 0,
+        });
+        Ok(())
+    }
+
+    /// The epoch that an anchor was raised to last, or is to be.
+    pub fn last_epoch(&self) -> u64 {
+        self.ledger.value.epoch
+    }
+
+    /// The epoch that an anchor holds the vault to; none without an anchor.
+    pub fn epoch(&self) -> Option<u64> {
+        self.anchored.as_ref().map(|_| self.ledger.value.epoch)
     }
 
     /// Heap that a full vault takes with as much room as this file claims, in octets.
@@ -243,7 +287,43 @@ impl<S: Storage> Vault<S> {
         for index in std::mem::take(&mut self.staged) {
             copies.push(self.next_sequence(index, rng));
         }
-        self.file.write(&copies)
+        self.file.write(&copies)?;
+        match &mut self.anchored {
+            Some(anchored) if anchored.passes + 1 < anchored.interval => {
+                anchored.passes += 1;
+                Ok(())
+            }
+            _ => self.raise_epoch(rng),
+        }
+    }
+
+    /// Under an anchor: the next epoch, with all versions that are durable by now.
+    fn raise_epoch(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
+        if self.anchored.is_none() {
+            return Ok(());
+        }
+        let copy = self.next_ledger(rng);
+        self.file.write(&[copy])?;
+        self.advance_anchor()
+    }
+
+    /// The ledger's next version; under an anchor that begins an epoch.
+    fn next_ledger(&mut self, rng: &mut impl CryptoRng) -> Vec<u8> {
+        let Versioned { generation, value } = &mut self.ledger;
+        value.versions = self.file.versions;
+        value.epoch += u64::from(self.anchored.is_some());
+        self.file.next_copy(value, 0, generation, rng)
+    }
+
+    /// Lets the anchor follow the ledger. As after a failed write, after a failure nothing more is written.
+    fn advance_anchor(&mut self) -> Result<(), CommitError> {
+        if let Some(anchored) = &mut self.anchored {
+            anchored.passes = 0;
+            let advanced = anchored.anchor.advance(self.ledger.value.epoch);
+            self.file.failed = advanced.is_err();
+            advanced?;
+        }
+        Ok(())
     }
 
     /// Encrypts the next version of a slot's sequence numbers.
@@ -318,7 +398,8 @@ impl<S: Storage> Vault<S> {
     fn write_device(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
         let Versioned { generation, value } = &mut self.device;
         let copy = self.file.next_copy(value, 0, generation, rng);
-        self.file.write(&[copy])
+        self.file.write(&[copy])?;
+        self.raise_epoch(rng)
     }
 }
 

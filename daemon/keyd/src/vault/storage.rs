@@ -168,7 +168,7 @@ impl<'d> Nameless<'d> {
     }
 }
 
-fn lock(file: &File) -> Result<(), OpenError> {
+pub(super) fn lock(file: &File) -> Result<(), OpenError> {
     file.try_lock().map_err(|error| match error {
         TryLockError::WouldBlock => OpenError::Locked,
         TryLockError::Error(error) => OpenError::Io(error),

@@ -10,7 +10,7 @@ use super::{
     CommitError, Place, Room, Slot, Storage, StoredProfile, Table, Txid, Vault,
     contents::{Burial, Contents, Ledger, MAX_ISSUERS, Sequence, fingerprint},
     create::NewRecords,
-    load::{Versioned, join_journal},
+    load::join_journal,
     record,
 };
 
@@ -142,9 +142,7 @@ impl<S: Storage> Vault<S> {
                 }
             });
         }
-        let Versioned { generation, value } = &mut self.ledger;
-        value.versions = self.file.versions;
-        copies.push(self.file.next_copy(value, 0, generation, rng));
+        copies.push(self.next_ledger(rng));
         self.journal += 1;
         let place = Place {
             table: Table::Journal,
@@ -153,7 +151,8 @@ impl<S: Storage> Vault<S> {
         };
         let journal = record::seal(&self.file.cipher, place, &join_journal(&copies), rng);
         self.file.write(&[journal])?;
-        self.file.write(&copies)
+        self.file.write(&copies)?;
+        self.advance_anchor()
     }
 
     fn apply(&mut self, change: Change, log: &mut Vec<Undo>) -> Result<(), CommitError> {

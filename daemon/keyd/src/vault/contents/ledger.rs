@@ -19,6 +19,8 @@ pub(in super::super) struct Ledger {
     /// How many slots and graves have records; those behind them were never written and aren't read.
     pub(in super::super) slots: u32,
     pub(in super::super) graves: u32,
+    /// What an anchor outside of the vault is raised to.
+    pub(in super::super) epoch: u64,
     /// The sum of all other records' generations: where the file has less, one of them was put back.
     pub(in super::super) versions: u64,
 }
@@ -40,6 +42,7 @@ impl Contents for Ledger {
         to.number(self.time);
         to.count(self.slots);
         to.count(self.graves);
+        to.number(self.epoch);
         to.number(self.versions);
         to.octet(self.sequences.len() as u8);
         for (issuer, sequence) in &self.sequences {
@@ -52,7 +55,7 @@ impl Contents for Ledger {
         let transaction = from.optional()?;
         let time = from.number()?;
         let (slots, graves) = (from.count()?, from.count()?);
-        let versions = from.number()?;
+        let (epoch, versions) = (from.number()?, from.number()?);
         let count = from.few(MAX_ISSUERS)?;
         let sequence = |_| Ok::<_, Malformed>((IssuerId(from.array()?), from.number()?));
         let sequences = (0..count).map(sequence).collect::<Result<_, _>>()?;
@@ -62,6 +65,7 @@ impl Contents for Ledger {
             sequences,
             slots,
             graves,
+            epoch,
             versions,
         })
     }

@@ -1,6 +1,7 @@
 //! The vault on a medium in memory that remembers every write, so that power can fail between any two.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod anchored;
 mod changes;
 mod damage;
 mod file;

@@ -6,7 +6,7 @@ use super::*;
 ///
 /// What was synced is there. Of what was written since, the medium may have kept any part: `kept` tells for
 /// each write how many of its sectors.
-fn crash(
+pub(super) fn crash(
     start: &[u8],
     log: &[Operation],
     count: usize,
@@ -34,7 +34,7 @@ fn crash(
 }
 
 /// Every medium that a power failure behind `count` operations may leave, as far as whole and torn writes go.
-fn crashes(start: &[u8], log: &[Operation], count: usize) -> Vec<Vec<u8>> {
+pub(super) fn crashes(start: &[u8], log: &[Operation], count: usize) -> Vec<Vec<u8>> {
     let mut images = vec![
         crash(start, log, count, &|_, _| 0),
         crash(start, log, count, &|_, length| length),

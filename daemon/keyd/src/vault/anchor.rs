@@ -1,0 +1,149 @@
+//! A number outside of the vault that only ever rises: tells when an old copy of the vault was put back.
+//!
+//! The ledger holds the vault's epoch, and how many versions of records were written by then. What becomes
+//! durable is followed by a higher epoch, that by the anchor, and only then do answers leave. Hence the vault is
+//! level with its anchor, or one ahead where power failed between the two.
+
+use std::{
+    fmt,
+    fs::{File, OpenOptions},
+    io,
+    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
+    path::Path,
+};
+
+use sha2::{Digest, Sha256};
+
+use super::OpenError;
+
+/// Where the epoch is kept beside the vault: as trustworthy as whatever keeps it from being set back.
+pub trait Anchor {
+    /// The epoch that it holds.
+    ///
+    /// # Errors
+    /// It can't be read, or holds none.
+    fn value(&self) -> io::Result<u64>;
+
+    /// Raises it, and returns when that is durable.
+    ///
+    /// # Errors
+    /// It may hold the old value or the new one.
+    fn advance(&mut self, to: u64) -> io::Result<()>;
+}
+
+/// An anchor in use.
+pub(super) struct Anchored {
+    pub(super) anchor: Box<dyn Anchor>,
+    /// Passes that change something, for each epoch.
+    pub(super) interval: u32,
+    pub(super) passes: u32,
+}
+
+impl fmt::Debug for Anchored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Anchored")
+            .field("interval", &self.interval)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How a vault stands to its anchor; whether the anchor has to follow.
+pub(super) fn judge(epoch: u64, anchor: u64) -> Result<bool, OpenError> {
+    match epoch.checked_sub(anchor) {
+        None => Err(OpenError::RolledBack {
+            expected: anchor,
+            came: epoch,
+        }),
+        Some(0) => Ok(false),
+        Some(1) => Ok(true),
+        Some(_) => Err(OpenError::AnchorReset {
+            expected: epoch,
+            came: anchor,
+        }),
+    }
+}
+
+const MAGIC: &[u8; 8] = b"SOFTSIMA";
+const COPY: usize = 8 + 8 + 32;
+
+/// Distance of the two copies, in octets: no block of a medium holds both.
+const DISTANCE: u64 = 1 << 16;
+
+/// An anchor in a file on a medium of its own: two copies of the number, written in turn.
+#[derive(Debug)]
+pub struct AnchorFile {
+    file: File,
+    value: Option<u64>,
+}
+
+impl AnchorFile {
+    /// Opens and locks the file; one that doesn't exist is made and holds 0.
+    ///
+    /// # Errors
+    /// The medium's, or another process holds it.
+    pub fn open(path: &Path) -> Result<Self, OpenError> {
+        let file = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(OpenError::Anchor)?;
+        super::storage::lock(&file)?;
+        let mut anchor = Self { file, value: None };
+        if anchor.file.metadata().map_err(OpenError::Anchor)?.size() == 0 {
+            anchor.set(0).map_err(OpenError::Anchor)?;
+            File::open(path.parent().unwrap_or(Path::new("/")))
+                .and_then(|directory| directory.sync_all())
+                .map_err(OpenError::Anchor)?;
+        }
+        let copies = [0, 1].map(|copy| read(&anchor.file, copy));
+        anchor.value = copies.into_iter().flatten().max();
+        Ok(anchor)
+    }
+
+    /// Makes it hold this number, whatever it held: the vault is taken as it is.
+    ///
+    /// # Errors
+    /// The medium's.
+    pub fn set(&mut self, value: u64) -> io::Result<()> {
+        for copy in [0, 1] {
+            self.file.write_all_at(&encode(value), copy * DISTANCE)?;
+        }
+        self.file.sync_all()?;
+        self.value = Some(value);
+        Ok(())
+    }
+}
+
+impl Anchor for AnchorFile {
+    fn value(&self) -> io::Result<u64> {
+        self.value
+            .ok_or_else(|| io::Error::other("both copies of the number are damaged"))
+    }
+
+    fn advance(&mut self, to: u64) -> io::Result<()> {
+        self.file.write_all_at(&encode(to), (to & 1) * DISTANCE)?;
+        self.file.sync_data()?;
+        self.value = Some(to);
+        Ok(())
+    }
+}
+
+fn encode(value: u64) -> [u8; COPY] {
+    let mut copy = [0; COPY];
+    copy[..8].copy_from_slice(MAGIC);
+    copy[8..16].copy_from_slice(&value.to_be_bytes());
+    let digest = Sha256::digest(&copy[..16]);
+    copy[16..].copy_from_slice(&digest);
+    copy
+}
+
+/// The number in a copy, if it is whole.
+fn read(file: &File, copy: u64) -> Option<u64> {
+    let mut octets = [0; COPY];
+    file.read_exact_at(&mut octets, copy * DISTANCE).ok()?;
+    let value = u64::from_be_bytes(*octets[8..].first_chunk()?);
+    (encode(value) == octets).then_some(value)
+}

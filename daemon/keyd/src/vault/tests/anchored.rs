@@ -1,0 +1,272 @@
+//! An anchor outside of the vault: an old copy is refused, and no power cut ends in a refused start.
+
+use std::{cell::Cell, fs};
+
+use super::{power::crashes, *};
+use crate::vault::anchor::judge;
+
+/// A number in memory, and at which length of the medium's log it was raised.
+#[derive(Clone, Default)]
+struct Memory {
+    value: Rc<Cell<u64>>,
+    raised: Rc<RefCell<Vec<(usize, u64)>>>,
+    log: Rc<RefCell<Vec<Operation>>>,
+    broken: Rc<Cell<bool>>,
+}
+
+impl Memory {
+    fn beside(disk: &Disk) -> Self {
+        Self {
+            log: disk.log.clone(),
+            ..Self::default()
+        }
+    }
+
+    fn at(value: u64) -> Self {
+        let memory = Self::default();
+        memory.value.set(value);
+        memory
+    }
+}
+
+impl Anchor for Memory {
+    fn value(&self) -> io::Result<u64> {
+        Ok(self.value.get())
+    }
+
+    fn advance(&mut self, to: u64) -> io::Result<()> {
+        if self.broken.get() {
+            return Err(io::Error::other("the anchor's medium failed"));
+        }
+        self.value.set(to);
+        self.raised.borrow_mut().push((self.log.borrow().len(), to));
+        Ok(())
+    }
+}
+
+fn anchored(disk: &Disk, memory: &Memory, interval: u32) -> Result<Vault<Disk>, OpenError> {
+    let mut vault = Vault::open(disk.clone(), &kek())?;
+    vault.anchor(Box::new(memory.clone()), NonZeroU32::new(interval).unwrap())?;
+    Ok(vault)
+}
+
+/// A vault under an anchor, with a profile.
+fn anchored_vault(interval: u32) -> (Disk, Memory, Vault<Disk>) {
+    let (disk, _) = new_vault();
+    let memory = Memory::beside(&disk);
+    let mut vault = anchored(&disk, &memory, interval).unwrap();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    (disk, memory, vault)
+}
+
+fn authenticate(vault: &mut Vault<Disk>, round: u64) {
+    let one = slot(vault, 1);
+    offer(vault, one, 32 * round).unwrap();
+    vault.flush(&mut rng()).unwrap();
+}
+
+#[test]
+fn an_old_copy_of_the_vault_is_refused() {
+    let (disk, memory, mut vault) = anchored_vault(1);
+    let old = disk.image();
+    authenticate(&mut vault, 1);
+    assert!(anchored(&disk, &memory, 1).is_ok());
+    let error = anchored(&Disk::with(old.clone()), &memory, 1)
+        .err()
+        .unwrap();
+    let OpenError::RolledBack { expected, came } = error else {
+        panic!("{error}")
+    };
+    assert_eq!(expected, came + 1);
+    assert!(open_image(&old).is_ok(), "without the anchor nobody knows");
+}
+
+#[test]
+fn an_old_copy_from_before_any_change_is_refused() {
+    let changes: [fn(&mut Vault<Disk>); 4] = [
+        |vault| commit(vault, vec![install(2, 2)]).unwrap(),
+        |vault| vault.set_device_keys(device_keys(1), &mut rng()).unwrap(),
+        |vault| vault.set_certificate(&[1], &mut rng()).unwrap(),
+        |vault| vault.add_trust_anchor(anchor(1), &mut rng()).unwrap(),
+    ];
+    for change in changes {
+        let (disk, memory, mut vault) = anchored_vault(1000);
+        let old = disk.image();
+        change(&mut vault);
+        let refused = anchored(&Disk::with(old), &memory, 1000).err().unwrap();
+        assert!(matches!(refused, OpenError::RolledBack { .. }), "{refused}");
+    }
+}
+
+#[test]
+fn one_record_that_was_put_back_is_refused() {
+    let (disk, memory, mut vault) = anchored_vault(1);
+    let old = disk.image();
+    authenticate(&mut vault, 1);
+    let mut image = disk.image();
+    let layout = Layout::new(CAPACITY);
+    for half in [0, 1] {
+        let at = layout.offset(Table::Sequence, 0, half) as usize;
+        image[at..at + 256].copy_from_slice(&old[at..at + 256]);
+    }
+    let refused = anchored(&Disk::with(image), &memory, 1).err().unwrap();
+    assert!(matches!(refused, OpenError::PutBack { .. }), "{refused}");
+}
+
+#[test]
+fn an_older_copy_stands_in_for_none_under_an_anchor() {
+    let (disk, memory, mut vault) = anchored_vault(1);
+    authenticate(&mut vault, 1);
+    let layout = Layout::new(CAPACITY);
+    let newest = vault.profiles.records()[0].sequence;
+    let at = layout.offset(Table::Sequence, 0, newest & 1) as usize;
+    let mut image = disk.image();
+    image[at + 100] ^= 1;
+    assert_eq!(open_image(&image).unwrap().damage().len(), 1);
+    let refused = anchored(&Disk::with(image), &memory, 1).err().unwrap();
+    assert!(matches!(refused, OpenError::PutBack { .. }), "{refused}");
+}
+
+#[test]
+fn the_anchor_follows_every_interval_th_pass_and_every_transaction() {
+    let (_, memory, mut vault) = anchored_vault(3);
+    assert_eq!((memory.value.get(), vault.epoch()), (1, Some(1)));
+    for (round, value) in (1..=6).zip([1, 1, 2, 2, 2, 3]) {
+        authenticate(&mut vault, round);
+        assert_eq!(memory.value.get(), value, "pass {round}");
+    }
+    authenticate(&mut vault, 7);
+    commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
+    assert_eq!(memory.value.get(), 4);
+    vault.flush(&mut rng()).unwrap();
+    assert_eq!(memory.value.get(), 4, "nothing was staged");
+}
+
+#[test]
+fn a_vault_is_level_with_its_anchor_or_one_ahead() {
+    assert!(!judge(5, 5).unwrap());
+    assert!(judge(6, 5).unwrap(), "the anchor follows");
+    assert!(matches!(judge(4, 5), Err(OpenError::RolledBack { .. })));
+    assert!(matches!(judge(7, 5), Err(OpenError::AnchorReset { .. })));
+
+    let (disk, _, mut vault) = anchored_vault(1);
+    authenticate(&mut vault, 1);
+    let made_anew = anchored(&disk, &Memory::at(0), 1).err().unwrap();
+    assert!(
+        matches!(made_anew, OpenError::AnchorReset { .. }),
+        "{made_anew}"
+    );
+    let behind = Memory::at(1);
+    anchored(&disk, &behind, 1).unwrap();
+    assert_eq!(behind.value.get(), 2);
+}
+
+#[test]
+fn an_anchor_that_fails_ends_the_process_and_the_next_start_goes_on() {
+    let (disk, memory, mut vault) = anchored_vault(1);
+    memory.broken.set(true);
+    let one = slot(&vault, 1);
+    offer(&mut vault, one, 32).unwrap();
+    assert!(matches!(
+        vault.flush(&mut rng()),
+        Err(CommitError::Storage(_))
+    ));
+    let image = disk.image();
+    assert!(vault.set_certificate(&[1], &mut rng()).is_err());
+    assert_eq!(disk.image(), image, "nothing is written after a failure");
+    memory.broken.set(false);
+    let vault = anchored(&disk, &memory, 1).unwrap();
+    assert_eq!(memory.value.get(), vault.last_epoch());
+}
+
+/// Power fails at every point of a change under an anchor: the vault opens, and under the anchor.
+fn opens_after_any_crash(change: impl Fn(&mut Vault<Disk>)) {
+    let (disk, memory, mut vault) = anchored_vault(1);
+    let (start, before) = (disk.image(), memory.value.get());
+    disk.take_log();
+    memory.raised.take();
+    change(&mut vault);
+    let log = disk.take_log();
+    let raised = memory.raised.take();
+    assert!(!raised.is_empty());
+    for count in 0..=log.len() {
+        // Raised after so many operations, or not yet.
+        let values = raised.iter().filter(|(at, _)| *at == count);
+        let latest = raised.iter().rfind(|(at, _)| *at < count);
+        let latest = latest.map_or(before, |(_, value)| *value);
+        for value in values.map(|(_, value)| *value).chain([latest]) {
+            for image in crashes(&start, &log, count) {
+                let (disk, memory) = (Disk::with(image), Memory::at(value));
+                let mut vault = anchored(&disk, &memory, 1)
+                    .unwrap_or_else(|error| panic!("{count} operations, anchor {value}: {error}"));
+                commit(&mut vault, vec![Change::Transaction([9; 16])]).unwrap();
+                assert!(anchored(&disk, &memory, 1).is_ok());
+            }
+        }
+    }
+}
+
+#[test]
+fn no_power_cut_ends_in_a_refused_start() {
+    opens_after_any_crash(|vault| authenticate(vault, 1));
+    opens_after_any_crash(|vault| {
+        let one = slot(vault, 1);
+        let changes = vec![Change::Delete(one), install(2, 2)];
+        commit(vault, changes).unwrap();
+    });
+    opens_after_any_crash(|vault| vault.set_device_keys(device_keys(1), &mut rng()).unwrap());
+}
+
+#[test]
+fn an_anchor_file_holds_the_last_number_and_survives_a_torn_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("anchor");
+    let value = || AnchorFile::open(&path).unwrap().value().unwrap();
+    assert_eq!(value(), 0);
+    let mut file = AnchorFile::open(&path).unwrap();
+    assert!(matches!(AnchorFile::open(&path), Err(OpenError::Locked)));
+    for to in 1..=5 {
+        file.advance(to).unwrap();
+    }
+    drop(file);
+    assert_eq!(value(), 5);
+
+    let good = fs::read(&path).unwrap();
+    let mut torn = good.clone();
+    torn[(1 << 16) + 12] ^= 1;
+    fs::write(&path, &torn).unwrap();
+    assert_eq!(value(), 4, "the one before: the vault is one ahead");
+    torn[12] ^= 1;
+    fs::write(&path, &torn).unwrap();
+    assert!(AnchorFile::open(&path).unwrap().value().is_err());
+    AnchorFile::open(&path).unwrap().set(9).unwrap();
+    assert_eq!(value(), 9);
+}
+
+#[test]
+fn a_real_vault_under_a_real_anchor_refuses_its_old_copy() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("vault");
+    let opened = || {
+        let storage = FileStorage::open(directory.path())?.unwrap();
+        let mut vault = Vault::open(storage, &kek())?;
+        let anchor = AnchorFile::open(&directory.path().join("anchor"))?;
+        vault.anchor(Box::new(anchor), NonZeroU32::MIN)?;
+        Ok::<_, OpenError>(vault)
+    };
+    drop(FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap());
+    let mut vault = opened().unwrap();
+    vault.commit(vec![install(1, 1)], 0, &mut rng()).unwrap();
+    drop(vault);
+    let old = fs::read(&path).unwrap();
+    let mut vault = opened().unwrap();
+    let one = vault.find(&iccid(1)).unwrap();
+    offer(&mut vault, one, 32).unwrap();
+    vault.flush(&mut rng()).unwrap();
+    drop(vault);
+    assert!(opened().is_ok());
+    fs::write(&path, old).unwrap();
+    let refused = opened().err().unwrap();
+    assert!(matches!(refused, OpenError::RolledBack { .. }), "{refused}");
+    assert!(refused.way_out().is_some());
+}
