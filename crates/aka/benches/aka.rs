@@ -91,7 +91,7 @@ fn key_schedule(criterion: &mut Criterion) {
     });
     let (ck_prime, ik_prime) = (CkPrime::new([1; 16]), IkPrime::new([2; 16]));
     let identity = b"6001010000000000@wlan.mnc001.mcc001.3gppnetwork.org";
-    group.bench_function("K_encr to EMSK", |b| {
+    group.bench_function("K_encr to MSK", |b| {
         b.iter(|| AkaPrimeKeys::derive(black_box(&ck_prime), &ik_prime, identity));
     });
     let (k_aut, challenge) = (KAut::new([4; 32]), [0x5a; 208]);

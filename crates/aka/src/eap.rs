@@ -10,10 +10,10 @@ use crate::{CkPrime, Emsk, IkPrime, KAut, KEncr, KRe, Msk};
 /// Length of AT_MAC in octets: HMAC-SHA-256 cut to 128 bits (RFC 9048 §3.4.2).
 pub const AT_MAC_LENGTH: usize = 16;
 
-/// K_encr ‖ K_aut ‖ K_re ‖ MSK ‖ EMSK.
-const MK_LENGTH: usize = KEncr::LENGTH + KAut::LENGTH + KRe::LENGTH + Msk::LENGTH + Emsk::LENGTH;
+/// K_encr ‖ K_aut ‖ K_re ‖ MSK: what comes before EMSK in MK.
+const BEFORE_EMSK: usize = KEncr::LENGTH + KAut::LENGTH + KRe::LENGTH + Msk::LENGTH;
 
-/// The keys of one full authentication.
+/// The keys of one full authentication; EMSK, which few need, is [`emsk`].
 #[derive(Debug)]
 pub struct AkaPrimeKeys {
     /// Encrypts AT_ENCR_DATA.
@@ -24,30 +24,38 @@ pub struct AkaPrimeKeys {
     pub k_re: KRe,
     /// For the link.
     pub msk: Msk,
-    /// Never leaves the peer and the server.
-    pub emsk: Emsk,
 }
 
 impl AkaPrimeKeys {
-    /// MK = PRF'(IK' ‖ CK', "EAP-AKA'" ‖ Identity), cut into the five keys (RFC 9048 §3.3).
+    /// MK = PRF'(IK' ‖ CK', "EAP-AKA'" ‖ Identity), cut into keys (RFC 9048 §3.3).
     ///
     /// `identity` is the one of RFC 9048 §3.3.1, octet for octet as it was sent.
     pub fn derive(ck_prime: &CkPrime, ik_prime: &IkPrime, identity: &[u8]) -> Self {
-        let mut key = Zeroizing::new([0; 32]);
-        key[..16].copy_from_slice(ik_prime.as_bytes());
-        key[16..].copy_from_slice(ck_prime.as_bytes());
-        let mut mk = Zeroizing::new([0; MK_LENGTH]);
-        prf_prime(&key, [b"EAP-AKA'", identity], mk.as_mut_slice());
-
+        let mut mk = Zeroizing::new([0; BEFORE_EMSK]);
+        master_key(ck_prime, ik_prime, identity, mk.as_mut_slice());
         let mut rest = mk.as_slice();
         Self {
             k_encr: KEncr::new(take(&mut rest)),
             k_aut: KAut::new(take(&mut rest)),
             k_re: KRe::new(take(&mut rest)),
             msk: Msk::new(take(&mut rest)),
-            emsk: Emsk::new(take(&mut rest)),
         }
     }
+}
+
+/// EMSK: the last 64 octets of the same MK, which never leave the peer and the server (RFC 9048 §3.3).
+pub fn emsk(ck_prime: &CkPrime, ik_prime: &IkPrime, identity: &[u8]) -> Emsk {
+    let mut mk = Zeroizing::new([0; BEFORE_EMSK + Emsk::LENGTH]);
+    master_key(ck_prime, ik_prime, identity, mk.as_mut_slice());
+    Emsk::new(take(&mut &mk[BEFORE_EMSK..]))
+}
+
+/// As many octets of MK as `mk` has.
+fn master_key(ck_prime: &CkPrime, ik_prime: &IkPrime, identity: &[u8], mk: &mut [u8]) {
+    let mut key = Zeroizing::new([0; 32]);
+    key[..16].copy_from_slice(ik_prime.as_bytes());
+    key[16..].copy_from_slice(ck_prime.as_bytes());
+    prf_prime(&key, [b"EAP-AKA'", identity], mk);
 }
 
 /// AT_MAC of an EAP packet in which the 16 octets of the MAC are zero (RFC 4187 §10.15).

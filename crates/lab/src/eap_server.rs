@@ -8,7 +8,7 @@ use std::fmt;
 use sha2::{Digest, Sha256};
 use softsim_aka::eap::{AkaPrimeKeys, at_mac, verify_at_mac};
 use softsim_aka::kdf::{BadNetworkName, NetworkName, ck_ik_prime};
-use softsim_aka::{Auts, Emsk, Msk, Res};
+use softsim_aka::{Auts, Msk, Res};
 use softsim_eap::packet::{
     self, AkaError, AkaMessage, Attribute, Builder, Code, Draft, Notification, Packet, Subtype,
     Type,
@@ -93,8 +93,6 @@ pub struct Session {
     pub imsi: String,
     /// For the link.
     pub msk: Msk,
-    /// For keys of later use.
-    pub emsk: Emsk,
 }
 
 /// Why an authentication failed.
@@ -418,12 +416,12 @@ impl Server {
     fn succeed(&mut self, challenge: Challenge) -> Step {
         let Challenge {
             imsi,
-            keys: AkaPrimeKeys { msk, emsk, .. },
+            keys: AkaPrimeKeys { msk, .. },
             ..
         } = challenge;
         Step::Success(
             packet::success(self.identifier).to_vec(),
-            Box::new(Session { imsi, msk, emsk }),
+            Box::new(Session { imsi, msk }),
         )
     }
 

@@ -3,10 +3,12 @@
 use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
-use std::io;
+use std::{io, mem};
 
 use softsim_keyd_proto::requests::Hello;
-use softsim_keyd_proto::{MAX_ANSWER, MAX_REQUEST, Refusal, RequestKind, Role, encode_answer};
+use softsim_keyd_proto::{
+    MAX_ANSWER, MAX_REQUEST, Refusal, RequestKind, Role, encode_answer, kind_of,
+};
 use softsim_sandbox::notify::Notify;
 use softsim_sandbox::seqpacket::{Connection, Listener, Received};
 use softsim_sandbox::{clock, memory, poll};
@@ -57,6 +59,8 @@ pub fn serve<S: Storage>(
         answers: vec![0; ANSWERS],
         pending: Vec::new(),
         used: 0,
+        // The start opened keys and files.
+        deep: true,
         now: Duration::ZERO,
         accepts_from: Duration::ZERO,
     };
@@ -115,6 +119,8 @@ struct Server<'k, S: Storage> {
     /// Whose answer lies where in `answers`, until they are settled.
     pending: Vec<(usize, Range<usize>)>,
     used: usize,
+    /// Whether a request since the last scrub may have used more of the stack than the usual ones.
+    deep: bool,
     /// Of the boot clock, as of the last wait.
     now: Duration,
     /// When the sockets have rested.
@@ -168,7 +174,7 @@ impl<S: Storage> Server<'_, S> {
     /// first; what the last one leaves is wiped when the pass is settled.
     fn request_of(&mut self, index: usize) -> Result<(), ServeError> {
         if !self.pending.is_empty() {
-            memory::scrub();
+            self.scrub();
         }
         if self.answers.len() - self.used < MAX_ANSWER {
             self.settle()?;
@@ -187,6 +193,7 @@ impl<S: Storage> Server<'_, S> {
         let room = self.answers[self.used..]
             .first_chunk_mut()
             .expect("there is room for an answer, or the pass was settled");
+        self.deep |= goes_deep(&self.request[..length]);
         let written = self
             .keyd
             .serve(&mut peer.client, self.now, &self.request[..length], room);
@@ -201,7 +208,7 @@ impl<S: Storage> Server<'_, S> {
             return Ok(());
         }
         let flushed = self.keyd.flush();
-        memory::scrub();
+        self.scrub();
         for (index, range) in self.pending.drain(..) {
             let peer = &mut self.peers[index];
             let sent = match flushed {
@@ -222,6 +229,15 @@ impl<S: Storage> Server<'_, S> {
         self.answers[..self.used].zeroize();
         self.used = 0;
         flushed.map_err(ServeError::Storage)
+    }
+
+    /// Wipes what requests have left on the stack and in the registers.
+    fn scrub(&mut self) {
+        if mem::take(&mut self.deep) {
+            memory::scrub();
+        } else {
+            memory::scrub_shallow();
+        }
     }
 
     /// Accepts one connection, or tells it why not. Without descriptors or memory for it, those that are
@@ -268,6 +284,21 @@ impl<S: Storage> Server<'_, S> {
         let held = |peer: &&Peer| (peer.client.role(), peer.client.uid()) == (role, uid);
         self.peers.iter().filter(held).count()
     }
+}
+
+/// Whether a request may use more of the stack than [`memory::scrub_shallow`] wipes: all but those of an
+/// authentication, which come often and stay far above.
+fn goes_deep(datagram: &[u8]) -> bool {
+    !matches!(
+        kind_of(datagram),
+        Ok(RequestKind::Hello
+            | RequestKind::Identity
+            | RequestKind::AkaPrimeChallenge
+            | RequestKind::EapMac
+            | RequestKind::EapVerify
+            | RequestKind::ExportMsk
+            | RequestKind::CloseSession)
+    )
 }
 
 fn send_refusal(connection: &Connection, refusal: Refusal) -> io::Result<()> {
