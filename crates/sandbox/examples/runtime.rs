@@ -21,6 +21,7 @@ use std::time::Duration;
 use std::{env, fs, io, thread};
 
 use softsim_sandbox::landlock::{self, PathAccess, PathRule};
+use softsim_sandbox::process;
 use softsim_sandbox::seccomp::{self, Filter};
 use softsim_sandbox::seqpacket::{Connection, Listener};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -88,7 +89,7 @@ async fn asks_keyd(keyd: &Listener, to_keyd: Connection) -> io::Result<()> {
 
 async fn serves_control(control: UnixListener, mut client: UnixStream) -> io::Result<()> {
     let (mut server, _) = control.accept().await?;
-    server.peer_cred()?;
+    assert_eq!(server.peer_cred()?.uid(), process::uid());
     client.write_all(b"status\n").await?;
     server.read_exact(&mut [0; 7]).await?;
     Ok(())

@@ -1,6 +1,9 @@
 //! What netd gives up before it meets the network: nearly all files, and nearly all system calls.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt, fs,
+    path::{Path, PathBuf},
+};
 
 use softsim_sandbox::{
     landlock::{self, PathAccess, PathRule},
@@ -8,7 +11,7 @@ use softsim_sandbox::{
     seccomp::{self, Filter},
 };
 
-/// What the resolver reads, where it is there.
+/// What the resolver reads, where it is there. The first one is replaced by others while we run.
 const RESOLVER: [&str; 5] = [
     "/etc/resolv.conf",
     "/etc/hosts",
@@ -52,8 +55,13 @@ impl fmt::Display for SandboxError {
 /// Confines this process for good; no other thread may have been started.
 pub fn enter(state_directory: &Path) -> Result<Enforced, SandboxError> {
     process::deny_dumps().map_err(SandboxError::Dumps)?;
-    let resolver = RESOLVER.iter().map(Path::new).filter(|path| path.exists());
-    let rules: Vec<_> = resolver
+    let resolver = RESOLVER.iter().map(PathBuf::from);
+    let readable: Vec<_> = resolver
+        .chain(folder_of_resolv_conf())
+        .filter(|path| path.exists())
+        .collect();
+    let rules: Vec<_> = readable
+        .iter()
         .map(|path| PathRule {
             path,
             access: PathAccess::Read,
@@ -69,4 +77,12 @@ pub fn enter(state_directory: &Path) -> Result<Enforced, SandboxError> {
         landlock_abi: abi.number().try_into().unwrap_or(u8::MAX),
         seccomp_calls: Filter::Netd.calls().len().try_into().unwrap_or(u16::MAX),
     })
+}
+
+/// Who manages the network writes a new resolv.conf in place of the old one, to which alone a rule for the
+/// file would belong. Where it is a link to a place of its own, that place is readable.
+fn folder_of_resolv_conf() -> Option<PathBuf> {
+    let file = fs::canonicalize(RESOLVER[0]).ok()?;
+    let folder = file.parent()?;
+    folder.starts_with("/run").then(|| folder.to_path_buf())
 }

@@ -160,14 +160,17 @@ pub(crate) fn is_root() -> bool {
     softsim_sandbox::process::uid() == 0
 }
 
-/// Runs the probe without privileges: as `nobody`, if this is root, and from a copy, since `nobody`
-/// may not reach the build directory.
+/// Runs the probe without privileges: as `nobody`, if this is root, and then from a copy, since
+/// `nobody` may not reach the build directory.
 pub(crate) struct OrdinaryUser {
-    folder: TempDir,
+    copy: Option<TempDir>,
 }
 
 impl OrdinaryUser {
     pub(crate) fn new() -> OrdinaryUser {
+        if !is_root() {
+            return OrdinaryUser { copy: None };
+        }
         let folder = TempDir::new().expect("a temporary directory");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("the owner may");
         // Another process copies: a test that forks meanwhile can't inherit the file open for
@@ -177,15 +180,16 @@ impl OrdinaryUser {
             .arg(folder.path())
             .status();
         assert!(copied.expect("cp starts").success());
-        OrdinaryUser { folder }
+        OrdinaryUser { copy: Some(folder) }
     }
 
     pub(crate) fn probe(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(self.folder.path().join("probe"));
+        let Some(copy) = &self.copy else {
+            return probe(args);
+        };
+        let mut command = Command::new(copy.path().join("probe"));
         command.args(args).stdin(Stdio::null()).current_dir("/");
-        if is_root() {
-            command.uid(NOBODY).gid(NOBODY);
-        }
+        command.uid(NOBODY).gid(NOBODY);
         command
     }
 }

@@ -1,0 +1,89 @@
+//! A process confined as netd is, that tries one way out and tells what came of it, for `tests/escape.rs`.
+//!
+//!     escape OWN-DIRECTORY OTHER-DIRECTORY ATTEMPT
+
+#![forbid(unsafe_code)]
+#![allow(clippy::panic)] // It is how a test learns that it asked for the wrong thing.
+
+use std::{
+    env, fs, io,
+    net::{TcpListener, TcpStream, UdpSocket},
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            fs::{PermissionsExt, symlink},
+            net::{SocketAddr, UnixDatagram, UnixListener, UnixStream},
+        },
+    },
+    path::Path,
+    process::Command,
+};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use softsim_netd::sandbox;
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    let [own, other, attempt] = arguments.as_slice() else {
+        panic!("expected three arguments");
+    };
+    sandbox::enter(Path::new(own)).expect("a sandbox");
+    match attempt_at(attempt, Path::new(own), Path::new(other)) {
+        Ok(()) => println!("works"),
+        Err(error) => println!("{}", error.raw_os_error().unwrap_or(0)),
+    }
+}
+
+fn attempt_at(attempt: &str, own: &Path, other: &Path) -> io::Result<()> {
+    match attempt {
+        "write its own file" => fs::write(own.join("accounts"), b"new"),
+        "replace its own file" => {
+            fs::write(own.join("new"), b"newer")?;
+            fs::rename(own.join("new"), own.join("accounts"))
+        }
+        "open a UDP socket" => UdpSocket::bind("127.0.0.1:0").map(drop),
+
+        "read keyd's state" => fs::read(other.join("state")).map(drop),
+        "write keyd's state" => fs::OpenOptions::new()
+            .write(true)
+            .open(other.join("state"))
+            .map(drop),
+        "make a file beside it" => fs::write(other.join("new"), b""),
+        "remove keyd's state" => fs::remove_file(other.join("state")),
+        "rename its own file over it" => fs::rename(own.join("file"), other.join("state")),
+        "read the users" => fs::read("/etc/passwd").map(drop),
+        "list the root" => fs::File::open("/").map(drop),
+        "read its own memory as a file" => fs::File::open("/proc/self/mem").map(drop),
+        "read the environment of another" => fs::read("/proc/1/environ").map(drop),
+        "open a device" => fs::File::open("/dev/null").map(drop),
+
+        "connect to keyd's administration" => {
+            UnixStream::connect(other.join("admin.sock")).map(drop)
+        }
+        "connect in order" => Socket::new(Domain::UNIX, Type::SEQPACKET, None).map(drop),
+        "connect to an abstract socket" => {
+            UnixStream::connect_addr(&SocketAddr::from_abstract_name("softsim-escape")?).map(drop)
+        }
+        "listen for programs" => UnixListener::bind(own.join("socket")).map(drop),
+        "send to the system's log" => UnixDatagram::unbound().map(drop),
+        "connect by TCP" => TcpStream::connect("127.0.0.1:1").map(drop),
+        "listen for TCP" => TcpListener::bind("127.0.0.1:0").map(drop),
+        "ask for the network's interfaces" => {
+            Socket::new(Domain::from(16), Type::RAW, None).map(drop)
+        }
+
+        "read all packets" => Socket::new(Domain::PACKET, Type::RAW, None).map(drop),
+        "write raw packets" => Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::UDP)).map(drop),
+        "talk to a virtual machine's host" => {
+            Socket::new(Domain::VSOCK, Type::STREAM, None).map(drop)
+        }
+        "start a program" => Command::new("/bin/true").status().map(drop),
+        "make a directory" => fs::create_dir(own.join("directory")),
+        "make a link" => symlink("/etc/passwd", own.join("link")),
+        "give its file to all" => {
+            fs::set_permissions(own.join("file"), fs::Permissions::from_mode(0o666))
+        }
+        "list its own directory" => fs::read_dir(own)?.next().transpose().map(drop),
+        _ => panic!("unknown attempt"),
+    }
+}

@@ -1,0 +1,112 @@
+//! Ways out of netd's sandbox: each is closed by the part of it that should close it.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::{
+    env, fs,
+    fs::Permissions,
+    os::{
+        linux::net::SocketAddrExt,
+        unix::{
+            fs::PermissionsExt,
+            net::{SocketAddr, UnixListener},
+            process::ExitStatusExt,
+        },
+    },
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+/// What comes of an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outcome {
+    Works,
+    /// EACCES.
+    ByLandlock,
+    /// ENOSYS: for what a C library tries and does without.
+    RefusedBySeccomp,
+    /// SIGSYS.
+    KilledBySeccomp,
+}
+
+use Outcome::{ByLandlock, KilledBySeccomp, RefusedBySeccomp, Works};
+
+const ATTEMPTS: &[(&str, Outcome)] = &[
+    // What it does every day: the sandbox leaves it, so what else fails doesn't fail for another reason.
+    ("write its own file", Works),
+    ("replace its own file", Works),
+    ("open a UDP socket", Works),
+    ("read keyd's state", ByLandlock),
+    ("write keyd's state", ByLandlock),
+    ("make a file beside it", ByLandlock),
+    ("remove keyd's state", ByLandlock),
+    ("rename its own file over it", ByLandlock),
+    ("read the users", ByLandlock),
+    ("list the root", ByLandlock),
+    ("read its own memory as a file", ByLandlock),
+    ("read the environment of another", ByLandlock),
+    ("open a device", ByLandlock),
+    ("connect to keyd's administration", RefusedBySeccomp),
+    ("connect in order", RefusedBySeccomp),
+    ("connect to an abstract socket", RefusedBySeccomp),
+    ("listen for programs", RefusedBySeccomp),
+    ("send to the system's log", RefusedBySeccomp),
+    ("connect by TCP", RefusedBySeccomp),
+    ("listen for TCP", RefusedBySeccomp),
+    ("ask for the network's interfaces", RefusedBySeccomp),
+    ("read all packets", KilledBySeccomp),
+    ("write raw packets", KilledBySeccomp),
+    ("talk to a virtual machine's host", KilledBySeccomp),
+    ("start a program", KilledBySeccomp),
+    ("make a directory", KilledBySeccomp),
+    ("make a link", KilledBySeccomp),
+    ("give its file to all", KilledBySeccomp),
+    ("list its own directory", KilledBySeccomp),
+];
+
+#[test]
+fn each_way_out_is_closed_by_what_should_close_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let [own, other] = ["own", "other"].map(|name| folder.path().join(name));
+    for directory in [&own, &other] {
+        fs::create_dir(directory).unwrap();
+    }
+    fs::write(own.join("file"), b"own").unwrap();
+    fs::write(other.join("state"), b"keyd's").unwrap();
+    // Both sockets are there and open to all.
+    let _admin = UnixListener::bind(other.join("admin.sock")).unwrap();
+    fs::set_permissions(other.join("admin.sock"), Permissions::from_mode(0o666)).unwrap();
+    let abstract_name = SocketAddr::from_abstract_name("softsim-escape").unwrap();
+    let _abstract = UnixListener::bind_addr(&abstract_name).unwrap();
+
+    for (attempt, expected) in ATTEMPTS {
+        let output = Command::new(escape())
+            .args([&own, &other])
+            .arg(attempt)
+            .output()
+            .unwrap();
+        assert_eq!(outcome(&output), *expected, "{attempt}: {output:?}");
+    }
+    assert_eq!(fs::read(other.join("state")).unwrap(), b"keyd's");
+    assert!(!other.join("new").exists());
+}
+
+fn outcome(output: &Output) -> Outcome {
+    const EACCES: &[u8] = b"13\n";
+    const ENOSYS: &[u8] = b"38\n";
+    const SIGSYS: i32 = 31;
+    match output.stdout.as_slice() {
+        b"works\n" => Works,
+        EACCES => ByLandlock,
+        ENOSYS => RefusedBySeccomp,
+        b"" if output.status.signal() == Some(SIGSYS) => KilledBySeccomp,
+        _ => panic!("{output:?}"),
+    }
+}
+
+/// The example, which `cargo test` has built beside this program.
+fn escape() -> PathBuf {
+    let own = env::current_exe().unwrap();
+    let profile = own.ancestors().nth(2).map(Path::to_owned).unwrap();
+    profile.join("examples/escape")
+}
