@@ -65,7 +65,7 @@ pub use keys::{
     DeviceId, InvalidKey, IssuerId, IssuerKey, SealingKey, SealingKeyId, SealingPublicKey,
 };
 #[cfg(feature = "open")]
-pub use open::{Expected, Opened, open};
+pub use open::{Expected, Opened, check_validity, open};
 pub use profile::{
     FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, ProtectionScheme,
     RoutingIndicator, SqnScheme, imsi,

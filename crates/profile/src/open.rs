@@ -130,7 +130,11 @@ fn check_addressing(
     })
 }
 
-fn check_validity(profile: &Profile, now: Now) -> Result<Verdict, PackageError> {
+/// Judges a profile's validity anew, as time may have passed since it was opened.
+///
+/// # Errors
+/// It is not valid yet, or no longer.
+pub fn check_validity(profile: &Profile, now: Now) -> Result<Verdict, PackageError> {
     let validity = profile.validity;
     match validity.judge(now) {
         verdict @ (Verdict::Valid | Verdict::TimeUnknown) => Ok(verdict),

@@ -2,7 +2,7 @@
 
 use softsim_keyd_proto::requests::{Abort, Commit, Delete, Disable, Enable, Stage};
 use softsim_keyd_proto::{PackageFault, ProfileAnswer, Refusal, Role, TransactionFault};
-use softsim_profile::{Expected, FORMAT, MAX_PACKAGE, Now, Opened, PackageError};
+use softsim_profile::{Expected, FORMAT, MAX_PACKAGE, Now, Opened, PackageError, check_validity};
 use softsim_sandbox::random::SystemRng;
 
 use crate::event::Event;
@@ -53,6 +53,10 @@ impl<S: Storage> Keyd<S> {
         let Some(staged) = self.staged[client.role].take() else {
             return Err(Refusal::Transaction(TransactionFault::NothingStaged));
         };
+        // What is committed already is not written again.
+        if staged.opened.is_none() && self.committed[client.role] == Some(staged.txid) {
+            return Ok(());
+        }
         let mut changes = Vec::new();
         // netd keeps accounts under it, and asks for it when it starts: nobody else's may take its place.
         if client.role == Role::Network {
@@ -60,6 +64,8 @@ impl<S: Storage> Keyd<S> {
         }
         let mut installed = None;
         if let Some(opened) = staged.opened {
+            // Time has passed since it was staged.
+            check_validity(&opened.profile, self.now()).map_err(|error| self.rejected(error))?;
             let iccid = opened.profile.iccid;
             installed = Some(iccid);
             changes.push(Change::Install {
@@ -132,12 +138,16 @@ impl<S: Storage> Keyd<S> {
             last_sequence: &|issuer| self.vault.last_sequence(issuer),
             now: self.now(),
         };
-        softsim_profile::open(package, &keys.sealing, &expected).map_err(|error| {
-            let fault = package_fault(error);
-            self.counters.packages_rejected += 1;
-            Event::Package(&fault).log();
-            Refusal::Package(fault)
-        })
+        let opened = softsim_profile::open(package, &keys.sealing, &expected);
+        opened.map_err(|error| self.rejected(error))
+    }
+
+    /// Counts and tells of a package that isn't taken.
+    fn rejected(&mut self, error: PackageError) -> Refusal {
+        let fault = package_fault(error);
+        self.counters.packages_rejected += 1;
+        Event::Package(&fault).log();
+        Refusal::Package(fault)
     }
 
     /// Whether this transaction is the staged one.

@@ -334,6 +334,42 @@ fn validity_is_judged_by_a_clock_that_never_goes_back() {
 }
 
 #[test]
+fn a_package_that_expires_between_stage_and_commit_is_refused() {
+    let (mut device, operator) = Device::provisioned();
+    let mut profile = other_profile(SECOND);
+    profile.validity = Validity::new(None, Some(4_000_000_200)).unwrap();
+    let package = operator.seal(&mut device, profile, 2);
+    stage(&mut device, &package).unwrap();
+    set_clock(4_000_000_201);
+    let refusal = device.ask(Role::Network, &Commit { txid: [9; 16] });
+    assert_eq!(
+        refusal,
+        Err(Refusal::Package(PackageFault::Validity {
+            not_before: 0,
+            not_after: 4_000_000_200,
+            now: 4_000_000_201,
+        }))
+    );
+    assert_eq!(profiles(&mut device).len(), 1);
+    set_clock(4_000_000_000);
+    device.install(&package, [9; 16]).unwrap();
+}
+
+#[test]
+fn an_empty_transaction_that_is_committed_already_is_not_written_again() {
+    let mut device = Device::blank();
+    let (txid, package) = ([3; 16], None);
+    let committed = |device: &mut Device| {
+        device.ask(Role::Network, &Stage { txid, package }).unwrap();
+        device.ask(Role::Network, &Commit { txid })
+    };
+    committed(&mut device).unwrap();
+    device.writes.fail_after(0);
+    committed(&mut device).unwrap();
+    assert!(device.keyd.flush().is_ok());
+}
+
+#[test]
 fn of_two_packages_staged_by_two_roles_the_older_one_comes_too_late() {
     let (mut device, operator) = Device::provisioned();
     let older = operator.seal(&mut device, other_profile(SECOND), 2);
