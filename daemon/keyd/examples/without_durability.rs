@@ -22,7 +22,7 @@ use softsim_sandbox::notify::Notify;
 use softsim_sandbox::seqpacket::Listener;
 use softsim_sandbox::{Args, clock, landlock, log, process, seccomp};
 
-softsim_sandbox::secret_main!(stack = 128 << 10, heap = 1 << 20, run);
+softsim_sandbox::secret_main!(stack = 128 << 10, heap = 16 << 20, run);
 
 fn run(mut args: Args) -> ! {
     let mut path = || {
