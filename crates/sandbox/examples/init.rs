@@ -1,4 +1,6 @@
-//! The first process of a virtual machine: runs the commands of `/plan` as an ordinary user, and ends it.
+//! The first process of a virtual machine: runs the commands of a plan as an ordinary user, and ends it.
+//!
+//!     init PLAN
 //!
 //! One command a line, words between spaces. On the console: `run COMMAND` before, `exit STATUS COMMAND`
 //! after each, and `end`.
@@ -7,7 +9,7 @@ use std::error::Error;
 use std::ffi::CStr;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
-use std::{fs, io, mem, ptr};
+use std::{env, fs, io, mem, ptr};
 
 /// A user without any right of its own.
 const NOBODY: u32 = 65534;
@@ -16,6 +18,8 @@ const NOBODY: u32 = 65534;
 const LOCKED_MEMORY: libc::rlim_t = 8 << 20;
 
 fn main() {
+    // After whatever the firmware has left on the line.
+    println!();
     if let Err(error) = prepare().and_then(|()| run()) {
         println!("init: {error}");
     }
@@ -40,7 +44,8 @@ fn prepare() -> Result<(), Box<dyn Error>> {
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
-    for line in fs::read_to_string("/plan")?.lines() {
+    let plan = env::args().nth(1).ok_or("no plan is named")?;
+    for line in fs::read_to_string(plan)?.lines() {
         let mut words = line.split(' ');
         let program = words.next().ok_or("an empty line in the plan")?;
         println!("run {line}");

@@ -37,7 +37,7 @@ const STACK_RESERVE: usize = 16 << 10;
 /// Before `run` is called: descriptors 0 to 2 are open, no core dump and no reader of the same user
 /// is possible, SIGPIPE and SIGXFSZ are ignored, `RUST_BACKTRACE` is unset, and a panic prints its
 /// file and line and exits 70. Sizes are in octets; `heap` is what the process has from the start,
-/// [`memory::extend_heap`] gives it more. The process must not fork or start threads.
+/// [`memory::extend_heap`] lets it grow. The process must not fork or start threads.
 ///
 /// It declares the global allocator and the symbols `main` and `abort`. `examples/echo.rs` is a
 /// whole process.

@@ -26,11 +26,12 @@ fn stack_and_heap_lie_in_the_secret_maps() {
 
 #[test]
 fn the_heap_grows_by_areas_of_the_same_kind() {
-    for octets in ["1", "524288", "1000000"] {
+    for octets in ["300001", "524288", "1000000"] {
         let kinds = succeed(&mut probe(&["extend", octets]));
         let (before, after) = kinds.trim().split_once(' ').unwrap();
         assert_eq!(before, after);
     }
+    succeed(&mut probe(&["extend-by-need"]));
     succeed(&mut probe(&["extend-beyond-reason"]));
 }
 
@@ -40,8 +41,9 @@ fn an_area_beyond_the_lock_limit_makes_the_whole_no_better_than_itself() {
     let mut command = user.probe(&["extend", "524288"]);
     limit_locked_memory(&mut command, (128 + 256 + 256) << 10);
     let kinds = succeed(&mut command);
-    assert!(!kinds.starts_with("plain "), "{kinds}");
-    assert!(kinds.ends_with(" plain\n"), "{kinds}");
+    // Plain at the worst; some kernels don't count secret memory when they lock other memory.
+    let (before, after) = kinds.trim().split_once(' ').unwrap();
+    assert!(before != "plain" && after != before, "{kinds}");
 }
 
 #[test]
@@ -105,7 +107,7 @@ fn where_secret_memory_is_refused_the_memory_is_locked() {
     before_exec(&mut command, || deny_call(SYS_MEMFD_SECRET));
     assert_eq!(succeed(&mut command), format!("mlock {}\n", libc::EPERM));
 
-    for topic in ["maps", "freed", "scrub-stack", "serve"] {
+    for topic in ["maps", "freed", "extend-by-need", "scrub-stack", "serve"] {
         let mut command = probe(&[topic]);
         before_exec(&mut command, || deny_call(SYS_MEMFD_SECRET));
         succeed(&mut command);

@@ -30,6 +30,7 @@ pub(crate) fn serve(install: impl FnOnce()) {
     state.set_len(4096).expect("space");
     fs::remove_dir_all(&folder).expect("a clean folder");
     let uid = softsim_sandbox::process::uid();
+    memory::extend_heap(4 << 20).expect("address space");
     landlock::restrict(&[]).expect("landlock");
     install();
     confined();
@@ -62,8 +63,10 @@ pub(crate) fn serve(install: impl FnOnce()) {
         Received::Closed
     );
     let large = vec![7_u8; 64 << 10];
-    assert!(Vec::<u8>::new().try_reserve(1 << 20).is_err());
-    drop(large);
+    // The heap grows, up to what it was promised.
+    let larger = vec![7_u8; 3 << 20];
+    assert!(Vec::<u8>::new().try_reserve(2 << 20).is_err());
+    drop((large, larger));
     log::line(6, "served");
     softsim_sandbox::process::exit(0) // The files stay open: std would ask fcntl(2) first.
 }

@@ -44,6 +44,7 @@ fn run(args: Args) -> ! {
         ["exhaust"] => confined::exhaust(),
         ["maps"] => remains::maps(),
         ["extend", octets] => remains::extend(octets),
+        ["extend-by-need"] => remains::extend_by_need(),
         ["extend-beyond-reason"] => remains::extend_beyond_reason(),
         ["freed"] => remains::freed(),
         ["scrub-stack"] => remains::scrub_stack(),

@@ -51,6 +51,27 @@ pub(crate) fn extend(octets: &str) {
     println!("{before} {}", memory::key_memory());
 }
 
+/// What was promised is taken as it is needed.
+pub(crate) fn extend_by_need() {
+    let resident = || {
+        let statm = fs::read_to_string("/proc/self/statm").expect("its own memory");
+        let pages = statm.split(' ').nth(1).expect("a field");
+        pages.parse::<usize>().expect("a number") * 4096
+    };
+    let before = resident();
+    memory::extend_heap(8 << 20).expect("address space");
+    assert!(resident() < before + (256 << 10));
+    let blocks: Vec<_> = (0..64).map(|_| black_box(vec![1_u8; 64 << 10])).collect();
+    let grown = resident() - before;
+    assert!((3 << 20..5 << 20).contains(&grown), "{grown}");
+    drop(blocks);
+    // What was freed is used again.
+    black_box(vec![1_u8; 4 << 20]);
+    assert!(resident() - before < 5 << 20);
+    assert!(Vec::<u8>::new().try_reserve(9 << 20).is_err());
+    assert!(resident() - before < 5 << 20);
+}
+
 /// What the address space can't hold is an error, and the process goes on.
 pub(crate) fn extend_beyond_reason() {
     for octets in [usize::MAX, usize::MAX - (1 << 13), 1 << 60] {

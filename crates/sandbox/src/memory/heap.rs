@@ -1,35 +1,56 @@
-//! The heap: areas of secret memory that never grow, wiped block by block as it is freed.
+//! The heap: areas of secret memory, taken page by page and wiped block by block as it is freed.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::arch::asm;
 use std::hint;
+use std::ptr::{self, NonNull};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use talc::TalcLock;
+use talc::base::Talc;
+use talc::base::binning::Binning;
 use talc::lock_api::{GuardSend, RawMutex};
-use talc::source::Manual;
+use talc::source::Source;
 
 use super::Region;
+use super::map::take;
+
+/// What the heap grows by at a time: 72 µs of work for the kernel.
+const STEP: usize = 16 << 10;
 
 /// The global allocator that [`secret_main!`](crate::secret_main) declares.
 ///
 /// Until the entry has given it its first area, and once all are full, allocations fail:
 /// `try_reserve` reports it, an infallible allocation ends the process.
-pub struct Heap(TalcLock<SpinLock, Manual>);
+pub struct Heap(TalcLock<SpinLock, Reserve>);
 
 impl Heap {
     /// A heap without memory.
     #[doc(hidden)]
     #[allow(clippy::new_without_default)] // It is a static, made in one place.
     pub const fn new() -> Heap {
-        Heap(TalcLock::new(Manual))
+        Heap(TalcLock::new(Reserve::NONE))
     }
 
-    /// Gives the region to the heap for good; whether it is large enough to be of use.
+    /// Gives a region whose pages are taken to the heap for good; whether it is large enough for the
+    /// heap's own tables.
     pub(crate) fn claim(&self, region: Region) -> bool {
         // SAFETY: the region is mapped readable and writable for the life of the process, and was
         // ours alone.
         unsafe { self.0.lock().claim(region.base(), region.length()) }.is_some()
+    }
+
+    /// Gives a region to the heap for good, which takes its pages when it needs them. What the last
+    /// one has left is not used any more.
+    pub(crate) fn reserve(&self, region: Region) {
+        // SAFETY: the end of a region is an end of the same map.
+        let end = unsafe { region.base().add(region.length()) };
+        self.0.lock().source = Reserve {
+            length: region.length(),
+            heap_end: None,
+            taken: region.base(),
+            end,
+        };
     }
 }
 
@@ -85,5 +106,60 @@ unsafe impl RawMutex for SpinLock {
 
     unsafe fn unlock(&self) {
         self.0.store(false, Ordering::Release);
+    }
+}
+
+/// A mapped area of that length, of which there is left what lies between `taken` and `end`.
+#[derive(Debug)]
+struct Reserve {
+    length: usize,
+    /// Where the allocator's part of the area ends, once it has one.
+    heap_end: Option<NonNull<u8>>,
+    taken: *mut u8,
+    end: *mut u8,
+}
+
+// SAFETY: the area belongs to nobody but the allocator that this is a part of.
+unsafe impl Send for Reserve {}
+
+impl Reserve {
+    const NONE: Reserve = Reserve {
+        length: 0,
+        heap_end: None,
+        taken: ptr::null_mut(),
+        end: ptr::null_mut(),
+    };
+
+    /// Takes the next pages; where they begin and end.
+    fn take_step(&mut self) -> Result<(NonNull<u8>, *mut u8), ()> {
+        let length = STEP.min(self.end.addr() - self.taken.addr());
+        let start = NonNull::new(self.taken).filter(|_| length > 0).ok_or(())?;
+        take(start, length).map_err(drop)?;
+        // SAFETY: the sum is not beyond the end of the area.
+        self.taken = unsafe { self.taken.add(length) };
+        Ok((start, self.taken))
+    }
+}
+
+// SAFETY: the heap that this is a part of is reached through `talc` only.
+unsafe impl Source for Reserve {
+    /// One step: the allocator comes again until it has enough.
+    fn acquire<B: Binning>(talc: &mut Talc<Reserve, B>, block: Layout) -> Result<(), ()> {
+        if block.size() > talc.source.length {
+            return Err(());
+        }
+        let (start, end) = talc.source.take_step()?;
+        let heap_end = match talc.source.heap_end {
+            // SAFETY: the pages are mapped readable and writable for the life of the process, and
+            // begin where the heap of this area ended; nobody else has them.
+            Some(heap_end) => unsafe { talc.extend(heap_end, end) },
+            None => {
+                let length = end.addr() - start.addr().get();
+                // SAFETY: as above, and the allocator has nothing of this area yet.
+                unsafe { talc.claim(start.as_ptr(), length) }.ok_or(())?
+            }
+        };
+        talc.source.heap_end = Some(heap_end);
+        Ok(())
     }
 }

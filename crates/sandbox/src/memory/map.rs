@@ -19,10 +19,20 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// Maps `length` octets, rounded up to whole pages: memfd_secret, else mlock, else plain.
+    /// Maps `length` octets, rounded up to whole pages: memfd_secret, else mlock, else plain. All
+    /// pages are taken.
     ///
     /// Doesn't touch the allocator.
     pub(crate) fn map(length: usize) -> io::Result<Region> {
+        Region::of(length, take)
+    }
+
+    /// The same, with no page taken: see [`take`].
+    pub(crate) fn reserve(length: usize) -> io::Result<Region> {
+        Region::of(length, |_, _| Ok(()))
+    }
+
+    fn of(length: usize, take: fn(NonNull<u8>, usize) -> io::Result<()>) -> io::Result<Region> {
         let page = page_size();
         let whole_pages = length.checked_next_multiple_of(page);
         let with_guards = whole_pages.and_then(|length| length.checked_add(2 * page));
@@ -32,9 +42,14 @@ impl Region {
         let reserved = reserve(reserved)?;
         // SAFETY: the reserved range is longer than one page.
         let base = unsafe { reserved.add(page) };
-        let (kind, why_not_secret) = match map_secret(base, length) {
+        let secret = map_secret(base, length).and_then(|()| take(base, length));
+        let (kind, why_not_secret) = match secret {
             Ok(()) => (KeyMemory::SecretMemory, None),
-            Err(error) => (map_ordinary(base, length)?, error.raw_os_error()),
+            Err(error) => {
+                let kind = map_ordinary(base, length)?;
+                take(base, length)?;
+                (kind, error.raw_os_error())
+            }
         };
         Ok(Region {
             base,
@@ -84,19 +99,18 @@ fn map_secret(base: NonNull<u8>, length: usize) -> io::Result<()> {
     let mapped = sized.and_then(|_| map_over(base, length, libc::MAP_SHARED, fd));
     // SAFETY: the descriptor was opened above and isn't used any more; the map stays.
     unsafe { libc::close(fd) };
-    mapped?;
-    populate(base, length)
+    mapped
 }
 
-/// Makes the kernel provide all pages now.
+/// Makes the kernel provide whole pages now, which start at `base`.
 ///
 /// Newer kernels hold each page against the user's limit when it is first touched, and answer with
 /// SIGBUS; memory may also simply be out. Where the kernel itself touches the page for a system
 /// call, that call fails instead. MADV_POPULATE_WRITE and MAP_POPULATE don't take secret memory.
 ///
 /// A page costs 18 µs however it is touched: the kernel takes it out of its own map, and flushes it
-/// out of the address caches of all processors. That is why the first area of the heap is small.
-fn populate(base: NonNull<u8>, length: usize) -> io::Result<()> {
+/// out of the address caches of all processors. That is why the heap takes its pages as it grows.
+pub(super) fn take(base: NonNull<u8>, length: usize) -> io::Result<()> {
     for offset in (0..length).step_by(page_size()) {
         // SAFETY: the offset lies in the map.
         let page = unsafe { base.add(offset) };
@@ -104,7 +118,7 @@ fn populate(base: NonNull<u8>, length: usize) -> io::Result<()> {
         sys::check(unsafe {
             libc::syscall(
                 libc::SYS_clock_gettime,
-                libc::CLOCK_MONOTONIC,
+                libc::CLOCK_BOOTTIME, // the filter of the key process leaves this one
                 page.as_ptr(),
             )
         })
@@ -117,13 +131,20 @@ fn populate(base: NonNull<u8>, length: usize) -> io::Result<()> {
 /// Replaces reserved space at `base` by ordinary memory, locked if the kernel lets us.
 fn map_ordinary(base: NonNull<u8>, length: usize) -> io::Result<KeyMemory> {
     map_over(base, length, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)?;
-    for advice in [libc::MADV_DONTDUMP, libc::MADV_WIPEONFORK] {
+    for advice in [
+        libc::MADV_DONTDUMP,
+        libc::MADV_WIPEONFORK,
+        libc::MADV_NOHUGEPAGE,
+    ] {
         // Kernels that don't know one of them still have DUMPABLE=0, and the daemon doesn't fork.
-        // SAFETY: the range was mapped above, and neither advice changes its content here.
+        // SAFETY: the range was mapped above, and no advice changes its content here.
         unsafe { libc::madvise(base.as_ptr().cast(), length, advice) };
     }
+    // Each page from the moment in which it is taken.
     // SAFETY: the range was mapped above; locking changes no content.
-    match sys::check(unsafe { libc::mlock(base.as_ptr().cast(), length) }) {
+    let locked =
+        unsafe { libc::syscall(libc::SYS_mlock2, base.as_ptr(), length, libc::MLOCK_ONFAULT) };
+    match sys::check(locked) {
         Ok(_) => Ok(KeyMemory::Locked),
         Err(_) => Ok(KeyMemory::Plain),
     }
@@ -141,5 +162,23 @@ fn map(at: *mut u8, length: usize, access: i32, flags: i32, fd: i32) -> io::Resu
     match NonNull::new(base.cast::<u8>()) {
         Some(base) if base.as_ptr().cast() != libc::MAP_FAILED => Ok(base),
         _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn a_page_that_the_kernel_does_not_give_is_an_error_and_not_a_signal() {
+        let page = page_size();
+        let unusable = reserve(2 * page).unwrap();
+        let error = take(unusable, page).unwrap_err();
+        assert_eq!(error.raw_os_error(), Some(libc::EAGAIN));
+        map_over(unusable, page, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1).unwrap();
+        take(unusable, page).unwrap();
+        assert!(take(unusable, 2 * page).is_err());
     }
 }

@@ -62,7 +62,7 @@ impl error::Error for NoMemory {
     }
 }
 
-/// Octets that stack and heap take; 0 without `secret_main!`.
+/// Octets that stack and heap may take; 0 without `secret_main!`.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 static KIND: AtomicU8 = AtomicU8::new(KeyMemory::SecretMemory as u8);
 static WHY_NOT_SECRET: AtomicI32 = AtomicI32::new(0);
@@ -96,9 +96,10 @@ pub fn lock_limit_needed() -> usize {
 }
 
 /// Gives the heap a further area of `octets`, rounded up to whole pages, between guard pages of its
-/// own and taken at once, as the first one was.
+/// own. It is mapped now and taken page by page as the heap grows, also under the key process's
+/// filter: where the kernel then has no page, an allocation fails, as where the heap is full.
 ///
-/// Where the kernel gives less than secret memory, the area is as good as it gets, and
+/// To be called once; what an earlier area has left is lost. Where the kernel gives less than secret memory, the area is as good as it gets, and
 /// [`key_memory`] says so. To be called before the process is confined: it maps memory. Without
 /// `secret_main!` the heap grows by itself, and nothing is done.
 ///
@@ -108,10 +109,9 @@ pub fn extend_heap(octets: usize) -> Result<(), NoMemory> {
     let Some(heap) = HEAP.get().filter(|_| octets > 0) else {
         return Ok(());
     };
-    let area = Region::map(octets).map_err(|why| NoMemory { octets, why })?;
+    let area = Region::reserve(octets).map_err(|why| NoMemory { octets, why })?;
     record(&area);
-    let claimed = heap.claim(area);
-    assert!(claimed, "a page has room for what describes an area");
+    heap.reserve(area);
     Ok(())
 }
 
