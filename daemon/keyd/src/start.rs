@@ -25,7 +25,7 @@ use crate::serve::{self, ServeError, Watchdog};
 use crate::vault::{AnchorFile, FileStorage, Kek, KekError, KekInput, OpenError, Vault};
 
 /// The heap that the program starts with, in octets.
-pub const HEAP: usize = 1 << 20;
+pub const HEAP: usize = 128 << 10;
 
 /// What takes heap beside the vault's records, at most: sessions, staged packages, requests and answers, and
 /// at the start what is read of the vault.
