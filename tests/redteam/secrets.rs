@@ -5,7 +5,7 @@ use std::{fs, sync::PoisonError};
 
 use softsim_aka::{
     AlgorithmSet, Autn, K, Milenage, Opc, Rand,
-    eap::AkaPrimeKeys,
+    eap::{AkaPrimeKeys, emsk},
     kdf::{NetworkName, ck_ik_prime},
 };
 use softsim_keyd::vault::{FileStorage, Kek, Vault};
@@ -84,7 +84,7 @@ fn session(subscription: &Subscription, rand: &Rand, autn: &Autn, identity: &[u8
         secret("K_aut", keys.k_aut.as_bytes()),
         secret("K_re", keys.k_re.as_bytes()),
         secret("MSK", keys.msk.as_bytes()),
-        secret("EMSK", keys.emsk.as_bytes()),
+        secret("EMSK", emsk(&ck_prime, &ik_prime, identity).as_bytes()),
     ]
 }
 
