@@ -1,5 +1,7 @@
 //! Chance that can be had again: a test prints its seed, and `SOFTSIM_SEED` sets it.
 
+#![allow(dead_code, reason = "not every test needs all of it")]
+
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -34,6 +36,10 @@ impl Dice {
     /// True once in so many throws.
     pub(crate) fn once_in(&mut self, throws: usize) -> bool {
         self.below(throws) == 0
+    }
+
+    pub(crate) fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
+        &of[self.below(of.len())]
     }
 
     pub(crate) fn octets<const N: usize>(&mut self) -> [u8; N] {

@@ -1,7 +1,6 @@
 //! Where the vault's key comes from, and how it is changed, with the program itself.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[allow(dead_code)]
 #[path = "../../../tests/common/dice.rs"]
 mod dice;
 #[allow(dead_code)]

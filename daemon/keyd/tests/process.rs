@@ -27,34 +27,17 @@ use std::time::Duration;
 
 use softsim_client::keyd::{Connection, Error};
 use softsim_keyd_proto::requests::*;
-use softsim_keyd_proto::{
-    AkaAnswer, Call, KekSource, MAX_ANSWER, Refusal, RequestKind, Role, decode_answer,
-};
+use softsim_keyd_proto::{AkaAnswer, Call, KekSource, Refusal, RequestKind, Role, decode_answer};
 use softsim_sandbox::seqpacket::{self, Listener, Received};
 use softsim_sandbox::{poll, process};
 
 use crate::fixture::Operator;
 use crate::home_network::{HomeNetwork, IDENTITY};
-use crate::host::{Host, PROGRAM, Running};
+use crate::host::{Host, PROGRAM, Running, receive};
 use crate::over_the_socket::provision;
 
 fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
-}
-
-/// Waits for one datagram.
-fn receive(connection: &seqpacket::Connection) -> Vec<u8> {
-    let mut buffer = vec![0; MAX_ANSWER];
-    loop {
-        match connection.receive(&mut buffer).unwrap() {
-            Received::Datagram(length) => return buffer[..length].to_vec(),
-            Received::Nothing => {
-                let mut entries = [poll::Entry::readable(connection)];
-                poll::wait(&mut entries, None).unwrap();
-            }
-            other => panic!("expected a datagram, came {other:?}"),
-        }
-    }
 }
 
 fn closes(connection: &seqpacket::Connection) -> bool {

@@ -8,8 +8,9 @@ use std::process::{Child, ChildStderr, Command, Output, Stdio};
 
 use softsim_client::keyd::Connection;
 use softsim_keyd_proto::requests::Status;
-use softsim_keyd_proto::{Role, StatusAnswer};
-use softsim_sandbox::seqpacket;
+use softsim_keyd_proto::{MAX_ANSWER, Role, StatusAnswer};
+use softsim_sandbox::poll;
+use softsim_sandbox::seqpacket::{self, Received};
 use tempfile::TempDir;
 
 pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
@@ -131,5 +132,20 @@ impl Drop for Running {
         // Gone already, or killed here.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Waits for one datagram.
+pub(crate) fn receive(connection: &seqpacket::Connection) -> Vec<u8> {
+    let mut buffer = vec![0; MAX_ANSWER];
+    loop {
+        match connection.receive(&mut buffer).unwrap() {
+            Received::Datagram(length) => return buffer[..length].to_vec(),
+            Received::Nothing => {
+                let mut entries = [poll::Entry::readable(connection)];
+                poll::wait(&mut entries, None).unwrap();
+            }
+            other => panic!("expected a datagram, came {other:?}"),
+        }
     }
 }

@@ -5,8 +5,8 @@ use softsim_keyd_proto::requests::Status;
 use softsim_keyd_proto::{RequestKind, Role, decode_answer};
 
 use crate::fixture::*;
-use crate::handshake::transcript;
 use crate::home_network::HomeNetwork;
+use crate::transcript::transcript;
 
 /// A request's octet with a body that begins as that of a real one may.
 fn datagram() -> impl Strategy<Value = Vec<u8>> {

@@ -4,9 +4,14 @@
 mod algorithms;
 mod authentication;
 mod device;
+#[path = "../../../../tests/common/dice.rs"]
+mod dice;
 mod fixture;
 mod handshake;
 mod home_network;
 mod hostile;
 mod policy;
 mod provisioning;
+mod transcript;
+mod walk;
+mod walk_in_process;

@@ -1,0 +1,88 @@
+//! The walk of a hostile netd through the program's sockets.
+//!
+//! Apart from the other tests: a process that is started holds for a moment the files of the one that
+//! starts it, locked vaults among them.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[path = "../../../tests/common/dice.rs"]
+mod dice;
+#[allow(dead_code)]
+#[path = "keyd/fixture.rs"]
+mod fixture;
+#[allow(dead_code)]
+#[path = "keyd/home_network.rs"]
+mod home_network;
+#[allow(dead_code)]
+#[path = "keyd/host.rs"]
+mod host;
+#[path = "keyd/transcript.rs"]
+mod transcript;
+#[allow(dead_code)]
+#[path = "keyd/walk/mod.rs"]
+mod walk;
+
+use std::thread::sleep;
+use std::time::Duration;
+
+use softsim_keyd::vault::{FileStorage, Kek, Vault};
+use softsim_keyd_proto::requests::Status;
+use softsim_keyd_proto::{Call, Refusal, Role, decode_answer};
+use softsim_sandbox::seqpacket;
+
+use crate::dice::Dice;
+use crate::fixture::copy_of;
+use crate::host::{Host, Running, receive};
+use crate::walk::{Keyd, Walk, thorough};
+
+/// The program, which is gone only while it is started again.
+struct Program {
+    host: Host,
+    running: Option<Running>,
+}
+
+impl Keyd for Program {
+    type Connection = seqpacket::Connection;
+
+    fn connect(&mut self) -> seqpacket::Connection {
+        self.host.raw(Role::Network)
+    }
+
+    /// Whoever asks too often waits as long as told, and asks again.
+    fn exchange(&mut self, connection: &mut seqpacket::Connection, datagram: &[u8]) -> Vec<u8> {
+        loop {
+            connection.send(datagram).unwrap();
+            let answer = receive(connection);
+            match decode_answer::<Status>(&answer) {
+                Ok(Err(Refusal::RetryAfter { milliseconds })) => {
+                    sleep(Duration::from_millis(milliseconds.into()));
+                }
+                _ => return answer,
+            }
+        }
+    }
+
+    fn administer<C: Call>(&mut self, call: &C) -> C::Answer {
+        self.host.connect(Role::Admin).call(call).unwrap()
+    }
+
+    fn restart(&mut self) {
+        self.running = None;
+        self.running = Some(self.host.start());
+    }
+
+    fn vault(&self) -> Vault<FileStorage> {
+        let copy = copy_of(&self.host.path("state"));
+        let storage = FileStorage::open(copy.path()).unwrap().unwrap();
+        Vault::open(storage, &Kek::read(&self.host.path("kek")).unwrap()).unwrap()
+    }
+}
+
+#[test]
+fn over_the_socket_netd_learns_nothing_forbidden_either() {
+    let mut dice = Dice::of_test("hostile netd over the socket");
+    let host = Host::new();
+    let running = Some(host.start());
+    let mut walk = Walk::new(Program { host, running }, &mut dice);
+    walk.at_random(if thorough() { 20_000 } else { 1_000 }, &mut dice);
+    walk.finish(&mut dice);
+}

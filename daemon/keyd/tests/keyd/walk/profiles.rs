@@ -1,0 +1,229 @@
+//! Profiles: packages of yesterday, of strangers and of the operator, and what becomes of them.
+
+use std::collections::BTreeSet;
+
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{ProfileState, Refusal};
+
+use super::{Keyd, Walk};
+use crate::dice::Dice;
+use crate::fixture::Operator;
+
+type Txid = [u8; 16];
+
+pub(super) struct Profiles {
+    operator: Operator,
+    stranger: Operator,
+    spki: Vec<u8>,
+    statement: Vec<u8>,
+    /// What the operator sealed, by sequence.
+    packages: Vec<Package>,
+    /// The sequence of the last package that was committed.
+    last: usize,
+    staged: Option<(Txid, Option<usize>)>,
+    committed: Option<Txid>,
+    installed: BTreeSet<usize>,
+    pub(super) enabled: Option<usize>,
+}
+
+struct Package {
+    octets: Vec<u8>,
+    subscription: usize,
+}
+
+impl Profiles {
+    pub(super) fn new(operator: Operator, spki: Vec<u8>, statement: Vec<u8>) -> Self {
+        Self {
+            operator,
+            stranger: Operator::new(),
+            spki,
+            statement,
+            packages: Vec::new(),
+            last: 0,
+            staged: None,
+            committed: None,
+            installed: BTreeSet::new(),
+            enabled: None,
+        }
+    }
+
+    /// What is staged is gone; what is committed stays.
+    pub(super) fn restarted(&mut self) {
+        self.staged = None;
+    }
+
+    pub(super) fn is_installed(&self, subscription: usize) -> bool {
+        self.installed.contains(&subscription)
+    }
+
+    pub(super) fn enabled(&mut self, subscription: usize) {
+        self.enabled = Some(subscription);
+    }
+
+    fn any_txid(&self, dice: &mut Dice) -> Txid {
+        let staged = self.staged.as_ref().map(|(txid, _)| *txid);
+        let known = [staged, self.committed, None];
+        dice.pick(&known).unwrap_or_else(|| dice.octets())
+    }
+}
+
+impl<K: Keyd> Walk<K> {
+    /// Seals the next package of the operator; its number is its sequence less one.
+    fn seal(&mut self, subscription: usize) -> usize {
+        let profile = self.home.subscriptions[subscription].profile();
+        let of = &mut self.profiles;
+        let sequence = of.packages.len() as u64 + 1;
+        let octets = of
+            .operator
+            .seal_to(&of.spki, &of.statement, profile, sequence);
+        of.packages.push(Package {
+            octets,
+            subscription,
+        });
+        of.packages.len() - 1
+    }
+
+    pub(super) fn install(&mut self, on: usize, subscription: usize, dice: &mut Dice) {
+        let (number, txid) = (self.seal(subscription), dice.octets());
+        let package = self.profiles.packages[number].octets.clone();
+        self.stage_package(on, txid, Some(&package));
+        self.commit_as(on, txid);
+    }
+
+    pub(super) fn stage(&mut self, on: usize, dice: &mut Dice) {
+        let txid = self.profiles.any_txid(dice);
+        let subscription = dice.below(self.home.subscriptions.len());
+        let package = match dice.below(6) {
+            0 => None,
+            1 | 2 => Some(dice.pick(&self.profiles.packages).octets.clone()),
+            3 => {
+                let mut octets = dice.pick(&self.profiles.packages).octets.clone();
+                let place = dice.below(octets.len());
+                octets[place] ^= 1 << dice.below(8);
+                Some(octets)
+            }
+            4 => {
+                let profile = self.home.subscriptions[subscription].profile();
+                let Profiles {
+                    stranger,
+                    spki,
+                    statement,
+                    ..
+                } = &self.profiles;
+                Some(stranger.seal_to(spki, statement, profile, u64::MAX))
+            }
+            _ => {
+                let number = self.seal(subscription);
+                Some(self.profiles.packages[number].octets.clone())
+            }
+        };
+        self.stage_package(on, txid, package.as_deref());
+    }
+
+    fn stage_package(&mut self, on: usize, txid: Txid, package: Option<&[u8]>) {
+        let number = package.map(|package| {
+            let mut known = self.profiles.packages.iter();
+            known.position(|of| of.octets == package)
+        });
+        match self.ask(on, &Stage { txid, package }) {
+            Ok(answer) => {
+                let number = number.map(|number| number.expect("not one of the operator's"));
+                let iccid = number.map(|number| {
+                    assert!(number >= self.profiles.last, "a sequence of yesterday");
+                    let subscription = self.profiles.packages[number].subscription;
+                    self.home.subscriptions[subscription].iccid.clone()
+                });
+                assert_eq!(answer.iccid, iccid);
+                self.profiles.staged = Some((txid, number));
+            }
+            Err(refusal) => {
+                let expected = number
+                    .flatten()
+                    .is_some_and(|number| number >= self.profiles.last);
+                assert!(!expected && package.is_some(), "{refusal}");
+            }
+        }
+    }
+
+    pub(super) fn commit(&mut self, on: usize, dice: &mut Dice) {
+        let txid = self.profiles.any_txid(dice);
+        self.commit_as(on, txid);
+    }
+
+    fn commit_as(&mut self, on: usize, txid: Txid) {
+        let answer = self.ask(on, &Commit { txid });
+        let of = &mut self.profiles;
+        let staged = of.staged.take_if(|(staged, _)| *staged == txid);
+        let Some((_, number)) = staged else {
+            // Asked once more, or never staged.
+            assert_eq!(answer.is_ok(), of.committed == Some(txid));
+            return;
+        };
+        answer.unwrap();
+        of.committed = Some(txid);
+        if let Some(number) = number {
+            let subscription = of.packages[number].subscription;
+            of.last = number + 1;
+            of.installed.insert(subscription);
+            of.enabled.get_or_insert(subscription);
+            self.given.installations += 1;
+        }
+    }
+
+    pub(super) fn abort(&mut self, on: usize, dice: &mut Dice) {
+        let txid = self.profiles.any_txid(dice);
+        let answer = self.ask(on, &Abort { txid });
+        let staged = self.profiles.staged.take_if(|(staged, _)| *staged == txid);
+        assert_eq!(answer.is_ok(), staged.is_some());
+    }
+
+    pub(super) fn enable(&mut self, on: usize, dice: &mut Dice) {
+        let iccid = &*self.home.any_iccid(dice);
+        let named = self.installed_as(iccid);
+        let answer = self.ask(on, &Enable { iccid });
+        assert_eq!(answer.is_ok(), named.is_some());
+        self.profiles.enabled = named.or(self.profiles.enabled);
+    }
+
+    /// From afar, the profile in use can't be taken out of it.
+    pub(super) fn disable(&mut self, on: usize, dice: &mut Dice) {
+        let iccid = &*self.home.any_iccid(dice);
+        let expected = match self.installed_as(iccid) {
+            None => Err(Refusal::UnknownProfile),
+            Some(named) if self.profiles.enabled == Some(named) => Err(Refusal::LastEnabledProfile),
+            Some(_) => Ok(()),
+        };
+        assert_eq!(self.ask(on, &Disable { iccid }), expected);
+    }
+
+    pub(super) fn delete(&mut self, on: usize, dice: &mut Dice) {
+        let iccid = &*self.home.any_iccid(dice);
+        let named = self.installed_as(iccid);
+        let expected = match named {
+            None => Err(Refusal::UnknownProfile),
+            Some(named) if self.profiles.enabled == Some(named) => Err(Refusal::ProfileEnabled),
+            Some(_) => Ok(()),
+        };
+        assert_eq!(self.ask(on, &Delete { iccid }), expected);
+        if let (Ok(()), Some(named)) = (expected, named) {
+            self.profiles.installed.remove(&named);
+        }
+    }
+
+    fn installed_as(&self, iccid: &str) -> Option<usize> {
+        let named = |number: &usize| self.home.subscriptions[*number].iccid == iccid;
+        self.profiles.installed.iter().copied().find(named)
+    }
+
+    pub(super) fn profiles_are_as_confirmed(&mut self) {
+        let list = self.keyd.administer(&ListProfiles { from: 0 });
+        let mut installed = BTreeSet::new();
+        for profile in list.profiles {
+            let number = self.installed_as(&profile.iccid).unwrap();
+            let enabled = self.profiles.enabled == Some(number);
+            assert_eq!(profile.state == ProfileState::Enabled, enabled);
+            installed.insert(number);
+        }
+        assert_eq!(installed, self.profiles.installed);
+    }
+}
