@@ -1,7 +1,8 @@
-//! The workspace's own commands: `cargo xtask test` and `cargo xtask demo`.
+//! The workspace's own commands; `cargo xtask` alone lists them.
 
 mod binaries;
 mod demo;
+mod long;
 mod prerequisites;
 mod run;
 mod suite;
@@ -15,6 +16,10 @@ usage: cargo xtask COMMAND
   demo [--hostapd] [--release]
                    the whole journey of a software SIM, with separate sandboxed processes;
                    --hostapd puts Debian's hostapd in the authenticator's place
+  soak             keyd killed 1,000 times under load, both daemons 100 times in a bootstrap, and
+                   a hostile netd's long walk: some minutes
+  redteam          root looks for keyd's secrets in memory, cores and registers, idle and working,
+                   and says what was found how often
 ";
 
 fn main() -> ExitCode {
@@ -23,6 +28,8 @@ fn main() -> ExitCode {
     let outcome = match arguments.as_slice() {
         ["test"] => suite::run(),
         ["demo", options @ ..] => demo::run(options),
+        ["soak"] => long::soak(),
+        ["redteam"] => long::redteam(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(64);

@@ -24,6 +24,11 @@ const PACKAGES: &[Package] = &[
         optional: true,
     },
     Package {
+        program: "gcore",
+        package: "gdb",
+        optional: true,
+    },
+    Package {
         program: "openssl",
         package: "openssl",
         optional: false,

@@ -1,0 +1,70 @@
+//! What takes longer than the suite may: `cargo xtask soak` and `cargo xtask redteam`.
+
+use crate::{
+    binaries,
+    prerequisites::{self, is_root},
+    run::{Result, cargo, succeed},
+};
+
+/// How often keyd is killed under load, and each daemon while it bootstraps.
+const KILLS: &str = "1000";
+const BOOTSTRAP_KILLS: &str = "100";
+
+/// Daemons that are killed again and again, and a long walk of a hostile netd.
+pub(crate) fn soak() -> Result<()> {
+    let programs = binaries::build("dev")?;
+    for (package, tests) in [
+        ("softsim-keyd", "kill"),
+        ("softsim-keyd", "at_rest"),
+        ("softsim", "recovery"),
+        ("softsim-keyd", "keyd"),
+        ("softsim-keyd", "hostile_netd"),
+    ] {
+        let mut command = cargo(&["test", "--locked", "--package", package, "--test", tests]);
+        // Of keyd's tests in process, the walk is what can be long.
+        if tests == "keyd" {
+            command.arg("walk_in_process");
+        }
+        command
+            .args(["--", "--nocapture"])
+            .env("SOFTSIM_BIN_DIR", &programs)
+            .env("SOFTSIM_KILLS", KILLS)
+            .env("SOFTSIM_BOOTSTRAP_KILLS", BOOTSTRAP_KILLS)
+            .env("SOFTSIM_THOROUGH", "1");
+        succeed(&mut command)?;
+    }
+    Ok(())
+}
+
+/// Root looks for keyd's secrets, and a hostile netd asks for them; what is found is printed.
+pub(crate) fn redteam() -> Result<()> {
+    if !is_root() {
+        return Err("redteam: expected root, who may read other processes".into());
+    }
+    prerequisites::debian_packages()?;
+    let programs = binaries::build("dev")?;
+    let intruder = ["--package", "softsim-sandbox", "--example", "intruder"];
+    succeed(cargo(&["build", "--locked", "--quiet"]).args(intruder))?;
+    let mut attack = cargo(&[
+        "test",
+        "--locked",
+        "--package",
+        "softsim",
+        "--test",
+        "redteam",
+    ]);
+    attack
+        // One at a time: each measures what a busy processor holds.
+        .args(["--", "--nocapture", "--test-threads=1"])
+        .env("SOFTSIM_BIN_DIR", &programs)
+        .env("SOFTSIM_THOROUGH", "1");
+    succeed(&mut attack)?;
+    succeed(&mut cargo(&[
+        "test",
+        "--locked",
+        "--package",
+        "softsim-keyd",
+        "--test",
+        "hostile_netd",
+    ]))
+}
