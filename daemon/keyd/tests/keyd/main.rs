@@ -12,6 +12,7 @@ mod home_network;
 mod hostile;
 mod policy;
 mod provisioning;
+mod requests;
 mod transcript;
 mod walk;
 mod walk_in_process;

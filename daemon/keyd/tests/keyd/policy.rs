@@ -2,9 +2,13 @@
 
 use softsim_keyd::roles::COMPILED;
 use softsim_keyd_proto::requests::*;
-use softsim_keyd_proto::{Refusal, RequestKind, Role, decode_answer};
+use softsim_keyd_proto::{
+    AkaAnswer, MAX_REQUEST, PacketFault, Refusal, RequestKind, Role, decode_answer, encode_request,
+};
 
 use crate::fixture::*;
+use crate::home_network::{HomeNetwork, IDENTITY};
+use crate::requests::cases;
 
 #[path = "../../build/policy.rs"]
 mod role_file;
@@ -27,6 +31,25 @@ fn every_request_is_answered_to_the_roles_of_its_policy_and_to_no_other() {
                 Refusal::NotPermitted { request, role }
             };
             assert_eq!(refusal, expected, "{role} {request}");
+        }
+    }
+}
+
+#[test]
+fn a_well_formed_request_gets_its_own_answer_in_its_roles_and_in_no_other() {
+    let issuer = Operator::new().spki();
+    for role in Role::ALL {
+        let mut device = Device::blank();
+        let mut client = device.client(role);
+        for case in cases(&issuer) {
+            let answer = device.exchange(&mut client, &case.datagram);
+            if COMPILED[role].group_of(case.kind).is_some() {
+                case.is_answered(answer);
+            } else {
+                let request = case.kind;
+                let refusal = decode_answer::<Status>(answer).unwrap();
+                assert_eq!(refusal, Err(Refusal::NotPermitted { request, role }));
+            }
         }
     }
 }
@@ -70,6 +93,50 @@ fn a_client_that_asks_too_often_is_told_when_to_come_back_and_others_are_not() {
     let answer = decode_answer::<Status>(device.exchange_now(&mut root, &datagram)).unwrap();
     assert_eq!(answer.unwrap().counters.rate_limited, 1);
     assert!(device.call(&mut busy, &Status {}).is_ok(), "a second later");
+}
+
+/// A rogue access point makes authentications fail as often as it likes.
+#[test]
+fn failures_use_up_a_clients_requests_and_never_lock_the_profile() {
+    let (mut device, _) = Device::provisioned();
+    let mut exhausted = device.client(Role::Network);
+    let mut forged = HomeNetwork::default().challenge(32).packet;
+    *forged.last_mut().unwrap() ^= 1;
+    let request = |packet| AkaPrimeChallenge {
+        iccid: None,
+        identity: IDENTITY,
+        packet,
+    };
+    let mut buffer = vec![0; MAX_REQUEST];
+    let datagram = encode_request(&request(&forged), &mut buffer).unwrap();
+    let mut failures = 0;
+    let told = loop {
+        let answer = device.exchange_now(&mut exhausted, datagram);
+        match decode_answer::<AkaPrimeChallenge<'_>>(answer)
+            .unwrap()
+            .unwrap_err()
+        {
+            Refusal::Packet(PacketFault::Mac) => failures += 1,
+            other => break other,
+        }
+    };
+    assert_eq!(told, Refusal::RetryAfter { milliseconds: 1 });
+
+    // Neither the client's other requests nor another client feel it, at this very moment.
+    let status = [RequestKind::Status as u8];
+    let status = decode_answer::<Status>(device.exchange_now(&mut exhausted, &status)).unwrap();
+    let counters = status.unwrap().counters;
+    assert_eq!(
+        (counters.packet_mac_rejected, counters.rate_limited),
+        (failures, 1)
+    );
+    let mut other = device.keyd.connect(Role::Network, 0).unwrap();
+    let good = HomeNetwork::default().challenge(32).packet;
+    let mut buffer = vec![0; MAX_REQUEST];
+    let datagram = encode_request(&request(&good), &mut buffer).unwrap();
+    let answer = device.exchange_now(&mut other, datagram);
+    let answer = decode_answer::<AkaPrimeChallenge<'_>>(answer).unwrap();
+    assert!(matches!(answer, Ok(AkaAnswer::Success { .. })));
 }
 
 #[test]

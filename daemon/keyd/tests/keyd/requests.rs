@@ -1,0 +1,99 @@
+//! A well-formed request of each kind, and what a device that was never enrolled answers to it.
+
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{
+    Call, MAX_REQUEST, PROTOCOL_VERSION, PacketFault, Refusal, RequestKind, TransactionFault,
+    decode_answer, encode_request,
+};
+
+/// A request, and whether an answer is its own.
+pub(crate) struct Case {
+    pub(crate) kind: RequestKind,
+    pub(crate) datagram: Vec<u8>,
+    /// Nothing where it is answered.
+    refusal: Option<Refusal>,
+    decoded: fn(&[u8]) -> Option<Refusal>,
+}
+
+impl Case {
+    fn of<C: Call>(call: &C, refusal: impl Into<Option<Refusal>>) -> Self {
+        let mut buffer = vec![0; MAX_REQUEST];
+        Self {
+            kind: C::KIND,
+            datagram: encode_request(call, &mut buffer).unwrap().to_vec(),
+            refusal: refusal.into(),
+            decoded: |answer| decode_answer::<C>(answer).unwrap().err(),
+        }
+    }
+
+    /// The answer is the one that this request gets, and no other's.
+    pub(crate) fn is_answered(&self, answer: &[u8]) {
+        assert_eq!((self.decoded)(answer), self.refusal, "{}", self.kind);
+    }
+}
+
+/// One of each. `issuer` is an operator's public key.
+pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
+    let (iccid, handle, txid) = ("8988211000000000001", 7, [9; 16]);
+    let (packet, identity) = (&[][..], &b"identity"[..]);
+    let unknown_handle = || Refusal::UnknownHandle { came: handle };
+    let nothing_staged = || Refusal::Transaction(TransactionFault::NothingStaged);
+    let version = PROTOCOL_VERSION;
+    vec![
+        Case::of(&Hello { version }, None),
+        Case::of(&Status {}, None),
+        Case::of(&Identity { iccid: None }, Refusal::NoProfile),
+        Case::of(
+            &AkaPrimeChallenge {
+                iccid: None,
+                identity,
+                packet,
+            },
+            Refusal::Packet(PacketFault::Length),
+        ),
+        Case::of(&EapMac { handle, packet }, unknown_handle()),
+        Case::of(&EapVerify { handle, packet }, unknown_handle()),
+        Case::of(&ExportMsk { handle }, unknown_handle()),
+        Case::of(&CloseSession { handle }, unknown_handle()),
+        Case::of(&DeviceCertificate {}, Refusal::NoDeviceCertificate),
+        Case::of(&SignHandshake { transcript: b"" }, Refusal::NoDeviceKey),
+        Case::of(
+            &Stage {
+                txid,
+                package: Some(b""),
+            },
+            Refusal::NoDeviceKey,
+        ),
+        Case::of(&Commit { txid }, nothing_staged()),
+        Case::of(&Abort { txid }, nothing_staged()),
+        Case::of(&ListProfiles { from: 0 }, None),
+        Case::of(&Enable { iccid }, Refusal::UnknownProfile),
+        Case::of(&Disable { iccid }, Refusal::UnknownProfile),
+        Case::of(&Delete { iccid }, Refusal::UnknownProfile),
+        Case::of(
+            &Sign {
+                context: "",
+                message: b"",
+            },
+            Refusal::NoDeviceKey,
+        ),
+        Case::of(&ApplicationKey {}, Refusal::NoDeviceKey),
+        Case::of(&CertificateRequest {}, Refusal::NoDeviceKey),
+        Case::of(
+            &SetDeviceCertificate { certificate: b"" },
+            Refusal::NoDeviceKey,
+        ),
+        Case::of(&SealingStatement {}, Refusal::NoDeviceKey),
+        Case::of(&AddTrustAnchor { issuer }, None),
+        // Last, as the others are about a device without keys.
+        Case::of(&GenerateDeviceKey {}, None),
+    ]
+}
+
+#[test]
+fn there_is_a_case_for_each_line_of_the_table() {
+    let mut kinds: Vec<_> = cases(b"").iter().map(|case| case.kind as u8).collect();
+    kinds.sort_unstable();
+    let table: Vec<_> = RequestKind::ALL.iter().map(|kind| *kind as u8).collect();
+    assert_eq!(kinds, table);
+}

@@ -1,0 +1,275 @@
+//! Roles and limits over the program's sockets: nobody gets another's requests, and nobody holds up
+//! another client, however badly it behaves.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+#[allow(dead_code)]
+#[path = "keyd/fixture.rs"]
+mod fixture;
+#[allow(dead_code)]
+#[path = "keyd/home_network.rs"]
+mod home_network;
+#[allow(dead_code)]
+#[path = "keyd/host.rs"]
+mod host;
+#[path = "keyd/over_the_socket.rs"]
+mod over_the_socket;
+#[path = "keyd/requests.rs"]
+mod requests;
+
+use std::io;
+
+use softsim_client::keyd::Connection;
+use softsim_keyd::roles::COMPILED;
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{AkaAnswer, MAX_HANDLES, Refusal, RequestKind, Role, decode_answer};
+use softsim_sandbox::seqpacket;
+
+use crate::fixture::Operator;
+use crate::home_network::{HomeNetwork, IDENTITY};
+use crate::host::{Host, receive};
+use crate::over_the_socket::provision;
+use crate::requests::cases;
+
+/// Connections of one uid to one socket.
+const CONNECTIONS: usize = 16;
+
+/// How often a well-behaved client asks beside a bad one.
+const REQUESTS: u64 = 200;
+
+const STATUS: [u8; 1] = [RequestKind::Status as u8];
+/// No line of the table has this octet.
+const UNKNOWN: [u8; 1] = [0xff];
+
+/// A keyd with a profile, and a client that authenticates by it.
+struct WellBehaved {
+    netd: Connection,
+    sqn: u64,
+}
+
+impl WellBehaved {
+    fn on(host: &Host) -> Self {
+        provision(&mut host.connect(Role::Admin), &Operator::new());
+        Self {
+            netd: host.connect(Role::Network),
+            sqn: 0,
+        }
+    }
+
+    fn authenticate(&mut self) {
+        self.sqn += 32;
+        let packet = &HomeNetwork::default().challenge(self.sqn).packet[..];
+        let challenge = AkaPrimeChallenge {
+            iccid: None,
+            identity: IDENTITY,
+            packet,
+        };
+        let AkaAnswer::Success { handle, .. } = self.netd.call(&challenge).unwrap() else {
+            panic!("a fresh AUTN was refused");
+        };
+        self.netd.call(&CloseSession { handle }).unwrap();
+    }
+
+    /// Goes on as if nobody else were there; `beside` is what somebody else does meanwhile.
+    fn is_served(&mut self, mut beside: impl FnMut()) {
+        for _ in 0..REQUESTS {
+            beside();
+            self.authenticate();
+        }
+    }
+}
+
+fn crowd(host: &Host, role: Role) -> Vec<seqpacket::Connection> {
+    // Each is in, or was refused, before the next one comes: the queue of the socket is short.
+    let connection = |_| {
+        let connection = host.raw(role);
+        connection.send(&STATUS).unwrap();
+        assert!(
+            decode_answer::<Status>(&receive(&connection))
+                .unwrap()
+                .is_ok()
+        );
+        connection
+    };
+    (0..CONNECTIONS).map(connection).collect()
+}
+
+#[test]
+fn a_well_formed_request_gets_its_own_answer_on_its_sockets_and_on_no_other() {
+    let issuer = Operator::new().spki();
+    for role in Role::ALL {
+        let host = Host::new();
+        let _running = host.start();
+        let client = host.raw(role);
+        for case in cases(&issuer) {
+            client.send(&case.datagram).unwrap();
+            let answer = receive(&client);
+            if COMPILED[role].group_of(case.kind).is_some() {
+                case.is_answered(&answer);
+            } else {
+                let request = case.kind;
+                let refusal = decode_answer::<Status>(&answer).unwrap();
+                assert_eq!(refusal, Err(Refusal::NotPermitted { request, role }));
+            }
+        }
+    }
+}
+
+#[test]
+fn who_connects_and_stays_silent_holds_nobody_up() {
+    let host = Host::new();
+    let _running = host.start();
+    let mut good = WellBehaved::on(&host);
+    let _silent = Role::ALL.map(|role| match role {
+        // One of its places is the well-behaved client's.
+        Role::Network => Vec::new(),
+        _ => crowd(&host, role),
+    });
+    good.is_served(|| {});
+}
+
+#[test]
+fn who_sends_what_is_no_request_holds_nobody_up() {
+    let host = Host::new();
+    let _running = host.start();
+    let mut good = WellBehaved::on(&host);
+    let bad = host.raw(Role::Network);
+    let mut answers = 0;
+    let datagrams: [&[u8]; 5] = [
+        &UNKNOWN,
+        &[RequestKind::Stage as u8; 5000],
+        &[RequestKind::SignHandshake as u8; 30_000],
+        &[RequestKind::AkaPrimeChallenge as u8, 0, 0xff],
+        // The octets of a request, cut in the middle.
+        &[RequestKind::Commit as u8, 1, 2, 3],
+    ];
+    good.is_served(|| {
+        for datagram in datagrams {
+            bad.send(datagram).unwrap();
+            assert!(decode_answer::<Status>(&receive(&bad)).unwrap().is_err());
+            answers += 1;
+        }
+        // An empty datagram is taken for the end: that connection is closed, and no other.
+        host.raw(Role::App).send(b"").unwrap();
+    });
+    // Those that are malformed have used up a token first.
+    let counters = host.status().counters;
+    assert_eq!(counters.refused + counters.rate_limited, answers);
+}
+
+#[test]
+fn who_never_reads_is_dropped_and_holds_nobody_up() {
+    let host = Host::new();
+    let running = host.start();
+    let mut good = WellBehaved::on(&host);
+    let mut deaf = host.raw(Role::Network);
+    let mut dropped = 0;
+    good.is_served(|| {
+        loop {
+            match deaf.send(&STATUS) {
+                Ok(()) => {}
+                // Its line is full: keyd goes on with it when it has served the others.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(_) => {
+                    dropped += 1;
+                    deaf = host.raw(Role::Network);
+                    break;
+                }
+            }
+        }
+    });
+    assert!(dropped > 0);
+    assert!(running.kill().contains("doesn't read its answers: dropped"));
+}
+
+/// One request of each connection in a pass: however many somebody has in line, nobody waits for more
+/// than one of each of its connections.
+#[test]
+fn who_floods_from_all_its_connections_is_served_once_before_anybody_else() {
+    let host = Host::new();
+    let running = host.start();
+    let flood: Vec<_> = [Role::App, Role::Admin]
+        .map(|role| crowd(&host, role))
+        .into_iter()
+        .flatten()
+        .collect();
+    let good = host.raw(Role::Network);
+    good.send(&STATUS).unwrap();
+    receive(&good);
+    // While it stands still, the lines grow.
+    running.signal("-STOP");
+    for connection in &flood {
+        while connection.send(&UNKNOWN).is_ok() {}
+    }
+    good.send(&STATUS).unwrap();
+    running.signal("-CONT");
+    let status = decode_answer::<Status>(&receive(&good)).unwrap().unwrap();
+    let before = status.counters.refused as usize;
+    assert!(before <= 2 * flood.len(), "{before} requests came before");
+}
+
+#[test]
+fn who_floods_and_reads_gets_what_its_bucket_holds_and_others_go_on() {
+    let host = Host::new();
+    let _running = host.start();
+    let mut good = WellBehaved::on(&host);
+    let mut app = host.connect(Role::App);
+    let request = Sign {
+        context: "",
+        message: b"",
+    };
+    let (mut signed, mut put_off) = (0, 0);
+    good.is_served(|| {
+        for _ in 0..20 {
+            match app.call(&request) {
+                Ok(_) => signed += 1,
+                Err(softsim_client::keyd::Error::Refused(Refusal::RetryAfter { .. })) => {
+                    put_off += 1
+                }
+                Err(error) => panic!("{error}"),
+            }
+        }
+    });
+    assert_eq!(signed + put_off, 20 * REQUESTS);
+    assert_eq!(host.status().counters.rate_limited, put_off);
+}
+
+#[test]
+fn connections_and_sessions_are_counted_and_a_place_that_gets_free_is_given_again() {
+    let host = Host::new();
+    let _running = host.start();
+    let mut good = WellBehaved::on(&host);
+    let mut held = crowd(&host, Role::Admin);
+    for _ in 0..3 {
+        let refused = host.raw(Role::Admin);
+        let refusal = decode_answer::<Hello>(&receive(&refused)).unwrap();
+        let limit = CONNECTIONS as u8;
+        assert_eq!(refusal, Err(Refusal::TooManyConnections { limit }));
+    }
+    held.pop();
+    assert_eq!(host.status().enforcement.seccomp_calls, 12);
+
+    let mut handles = Vec::new();
+    let refusal = loop {
+        good.sqn += 32;
+        let packet = &HomeNetwork::default().challenge(good.sqn).packet[..];
+        let (iccid, identity) = (None, IDENTITY);
+        match good.netd.call(&AkaPrimeChallenge {
+            iccid,
+            identity,
+            packet,
+        }) {
+            Ok(AkaAnswer::Success { handle, .. }) => handles.push(handle),
+            Ok(AkaAnswer::SynchronisationFailure { .. }) => panic!("a fresh AUTN was refused"),
+            Err(error) => break error.to_string(),
+        }
+    };
+    assert_eq!(handles.len(), MAX_HANDLES);
+    let limit = MAX_HANDLES as u8;
+    assert!(
+        refusal.contains(&Refusal::TooManyHandles { limit }.to_string()),
+        "{refusal}"
+    );
+    // Another connection has sessions of its own.
+    good.netd = host.connect(Role::Network);
+    good.authenticate();
+}
