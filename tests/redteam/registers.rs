@@ -6,6 +6,8 @@ use crate::target::Target;
 
 /// How often a process is stopped.
 const STOPS: &str = "500";
+/// And after each of ten operations.
+const STOPS_OF_EACH: &str = "50";
 
 #[test]
 fn an_idle_keyds_registers_hold_nothing_secret_and_a_working_ones_are_measured() {
@@ -23,9 +25,11 @@ fn an_idle_keyds_registers_hold_nothing_secret_and_a_working_ones_are_measured()
     );
     drop(control);
 
-    let idle = attack(&["registers", &keyd, STOPS], &search);
-    println!("redteam: keyd idle, {STOPS} register stops: {idle}");
-    assert!(idle.hits.is_empty(), "{idle}");
+    target.after_each_operation(|operation| {
+        let idle = attack(&["registers", &keyd, STOPS_OF_EACH], &search);
+        println!("redteam: keyd idle after {operation}, {STOPS_OF_EACH} register stops: {idle}");
+        assert!(idle.hits.is_empty(), "{operation}: {idle}");
+    });
 
     // A processor computes in its registers: what it holds at the moment shows, and nothing else can.
     let working = target.while_working(|| attack(&["registers", &keyd, STOPS], &search));

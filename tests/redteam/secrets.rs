@@ -8,6 +8,7 @@ use softsim_aka::{
     eap::{AkaPrimeKeys, emsk},
     kdf::{NetworkName, ck_ik_prime},
 };
+use softsim_client::proto::requests::AkaPrimeChallenge;
 use softsim_keyd::vault::{FileStorage, Kek, Vault};
 use softsim_lab::{
     eap_server::{self, Server, Step},
@@ -25,6 +26,16 @@ pub(crate) struct Challenge {
     pub(crate) packet: Vec<u8>,
     pub(crate) identity: String,
     pub(crate) secrets: Vec<Secret>,
+}
+
+impl Challenge {
+    pub(crate) fn request(&self) -> AkaPrimeChallenge<'_> {
+        AkaPrimeChallenge {
+            iccid: None,
+            identity: self.identity.as_bytes(),
+            packet: &self.packet,
+        }
+    }
 }
 
 fn secret(name: &'static str, octets: &[u8]) -> Secret {

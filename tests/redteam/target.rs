@@ -25,7 +25,8 @@ const CHALLENGES: usize = 500;
 pub(crate) struct Target {
     pub(crate) home: Home,
     challenges: Vec<Challenge>,
-    package: Vec<u8>,
+    /// Two packages of rising sequence: one to commit, one to stage as often as it takes.
+    packages: [Vec<u8>; 2],
     _folder: tempfile::TempDir,
 }
 
@@ -63,7 +64,7 @@ impl Target {
         let challenges = (0..CHALLENGES).map(|_| secrets::challenge(subscription));
         Some(Self {
             challenges: challenges.collect(),
-            package: home.seal(&device).unwrap(),
+            packages: [home.seal(&device).unwrap(), home.seal(&device).unwrap()],
             home,
             _folder: folder,
         })
@@ -129,14 +130,7 @@ impl Target {
     fn authenticate_while(&self, working: impl Fn() -> bool, served: &AtomicUsize) {
         let mut keyd = self.connect(|sockets| &sockets.network);
         for challenge in self.challenges.iter().cycle().take_while(|_| working()) {
-            let answer = ask(
-                &mut keyd,
-                &AkaPrimeChallenge {
-                    iccid: None,
-                    identity: challenge.identity.as_bytes(),
-                    packet: &challenge.packet,
-                },
-            );
+            let answer = ask(&mut keyd, &challenge.request());
             if let Some(AkaAnswer::Success { handle, .. }) = answer {
                 ask(&mut keyd, &ExportMsk { handle });
                 ask(&mut keyd, &CloseSession { handle });
@@ -157,12 +151,46 @@ impl Target {
     /// The sealing key and the device key.
     fn provision_while(&self, working: impl Fn() -> bool) {
         let mut keyd = self.connect(|sockets| &sockets.admin);
-        let (txid, package) = ([0xaa; 16], Some(&self.package[..]));
+        let (txid, package) = ([0xaa; 16], Some(&self.packages[1][..]));
         while working() {
             ask(&mut keyd, &Stage { txid, package });
             ask(&mut keyd, &CertificateRequest {});
             ask(&mut keyd, &SealingStatement {});
         }
+    }
+
+    /// Looks whenever an operation with a key has just ended. The first challenge must be unused.
+    pub(crate) fn after_each_operation(&self, mut look: impl FnMut(&str)) {
+        let mut netd = self.connect(|sockets| &sockets.network);
+        let challenge = self.challenges[0].request();
+        let Some(AkaAnswer::Success { handle, .. }) = ask(&mut netd, &challenge) else {
+            panic!("expected a fresh challenge");
+        };
+        look("AkaPrimeChallenge");
+        // EAP-Response/AKA'-Challenge with AT_MAC alone, its value to be set (RFC 4187 §9.4, §10.15).
+        let packet = &[&[2, 7, 0, 28, 50, 1, 0, 0, 11, 5][..], &[0; 18]].concat()[..];
+        ask(&mut netd, &EapMac { handle, packet }).unwrap();
+        look("EapMac");
+        ask(&mut netd, &ExportMsk { handle }).unwrap();
+        look("ExportMsk");
+        ask(&mut netd, &CloseSession { handle }).unwrap();
+        look("CloseSession");
+        ask(&mut netd, &challenge).unwrap();
+        look("AUTS");
+        let mut app = self.connect(|sockets| &sockets.app);
+        let (context, message) = ("red team", &b"a message"[..]);
+        ask(&mut app, &Sign { context, message }).unwrap();
+        look("Sign");
+        let mut admin = self.connect(|sockets| &sockets.admin);
+        let (txid, package) = ([0xaa; 16], Some(&self.packages[0][..]));
+        ask(&mut admin, &Stage { txid, package }).unwrap();
+        look("Stage");
+        ask(&mut admin, &CertificateRequest {}).unwrap();
+        look("CertificateRequest");
+        ask(&mut admin, &SealingStatement {}).unwrap();
+        look("SealingStatement");
+        ask(&mut admin, &Commit { txid }).unwrap();
+        look("Commit");
     }
 
     /// What was attacked goes on as if nothing had been.
