@@ -110,6 +110,11 @@ pub enum Refusal {
     /// The profile has the XOR test algorithm, which protects nothing, and keyd was started without
     /// `--allow-test-algorithm`.
     TestAlgorithm,
+    /// No account is called so.
+    UnknownAccount {
+        /// The account.
+        came: u16,
+    },
 }
 
 /// What was wrong with AUTN.
@@ -298,6 +303,7 @@ impl fmt::Display for Refusal {
             Self::TooManyConnections { limit } => {
                 write!(f, "this user holds {limit} connections already")
             }
+            Self::UnknownAccount { came } => write!(f, "no account is called {came}"),
             Self::TestAlgorithm => f.write_str(
                 "the profile's test algorithm protects nothing, and keyd runs without --allow-test-algorithm",
             ),

@@ -113,6 +113,23 @@ macro_rules! requests {
     (@once) => { false };
 }
 
+/// An account with a server that knows the device by a pre-shared key.
+#[derive(Serialize, Deserialize)]
+pub struct PskAccount<'a> {
+    /// Names the account: the instance of the LwM2M Security object.
+    pub account: u16,
+    /// Its key, 16 to 64 octets; where it is absent, the account keeps the one it has.
+    #[serde(borrow)]
+    pub psk: Option<&'a [u8]>,
+}
+
+/// Without the key.
+impl fmt::Debug for PskAccount<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "PskAccount({})", self.account)
+    }
+}
+
 requests! {
     /// Opens the conversation; tells the protocol's version, the role and the limits.
     0 Hello [Network Admin App] max 16 repeatable -> HelloAnswer {
@@ -183,6 +200,15 @@ requests! {
         transcript: &'a [u8],
     }
 
+    /// The master secret of a DTLS 1.2 handshake with the PSK of an account: with extended master secret (RFC 7627
+    /// §4), plain PSK (RFC 4279 §2) and a cipher suite of SHA-256. No other label is derived with.
+    22 PskMasterSecret [Network] max 64 repeatable -> SecretAnswer {
+        /// The account.
+        account: u16,
+        /// SHA-256 over the handshake messages up to ClientKeyExchange.
+        session_hash: [u8; 32],
+    }
+
     /// Opens, verifies and stages a sealed profile; without one, begins an empty transaction.
     30 Stage<'a> [Network Admin] max 4096 repeatable -> ProfileAnswer {
         /// Names the transaction; a new one replaces a staged one of this role.
@@ -227,6 +253,16 @@ requests! {
     36 Delete<'a> [Network Admin] max 64 repeatable -> () {
         /// The profile.
         iccid: &'a str,
+    }
+
+    /// Adds the PSK accounts to the staged transaction, or begins one with them. They are all that there are to be:
+    /// what isn't named goes with the Commit.
+    37 StageAccounts<'a> [Network] max 4096 repeatable -> () {
+        /// The transaction.
+        txid: [u8; 16],
+        /// At most 16 accounts, each named once.
+        #[serde(borrow)]
+        accounts: Vec<PskAccount<'a>>,
     }
 
     /// Signs a message of an application with the application key, never with the device key.

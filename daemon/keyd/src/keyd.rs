@@ -121,6 +121,7 @@ impl<S: Storage> Keyd<S> {
         match error {
             CommitError::Full { capacity, .. } => Refusal::StoreFull { capacity },
             CommitError::UnknownSlot => Refusal::UnknownProfile,
+            CommitError::UnknownAccount(came) => Refusal::UnknownAccount { came },
             CommitError::KeysExist => Refusal::DeviceKeyExists,
             CommitError::Storage(reason) => {
                 Event::Storage(&reason).log();

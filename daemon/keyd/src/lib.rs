@@ -25,6 +25,7 @@ mod identity;
 mod keyd;
 mod packet;
 mod provision;
+mod psk;
 mod rates;
 pub mod roles;
 pub mod serve;

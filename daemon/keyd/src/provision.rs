@@ -1,5 +1,7 @@
 //! Profiles come, change and go: staged and committed by transaction, enabled, disabled, deleted.
 
+use std::collections::BTreeMap;
+
 use softsim_keyd_proto::requests::{Abort, Commit, Delete, Disable, Enable, Stage};
 use softsim_keyd_proto::{PackageFault, ProfileAnswer, Refusal, Role, TransactionFault};
 use softsim_profile::{Expected, FORMAT, MAX_PACKAGE, Now, Opened, PackageError, check_validity};
@@ -7,7 +9,7 @@ use softsim_sandbox::random::SystemRng;
 
 use crate::event::Event;
 use crate::keyd::{Client, Keyd};
-use crate::vault::{Change, Storage, Txid};
+use crate::vault::{Change, Psk, Storage, Txid};
 
 /// When this program was built, in seconds since 1970: a time that has certainly passed.
 const BUILD_TIME: &str = env!("SOFTSIM_BUILD_TIME");
@@ -15,8 +17,21 @@ const BUILD_TIME: &str = env!("SOFTSIM_BUILD_TIME");
 /// A transaction that waits for its Commit; each role has one at most.
 #[derive(Debug)]
 pub(crate) struct Staged {
-    txid: Txid,
+    pub(crate) txid: Txid,
     opened: Option<Opened>,
+    /// All PSK accounts there are to be; without them, they stay as they are.
+    pub(crate) accounts: Option<BTreeMap<u16, Option<Psk>>>,
+}
+
+impl Staged {
+    /// A transaction that changes nothing yet.
+    pub(crate) fn new(txid: Txid) -> Self {
+        Self {
+            txid,
+            opened: None,
+            accounts: None,
+        }
+    }
 }
 
 impl<S: Storage> Keyd<S> {
@@ -37,8 +52,8 @@ impl<S: Storage> Keyd<S> {
             .as_ref()
             .map(|opened| opened.profile.iccid.as_str().to_owned());
         self.staged[client.role] = Some(Staged {
-            txid: request.txid,
             opened,
+            ..Staged::new(request.txid)
         });
         Ok(ProfileAnswer { iccid })
     }
@@ -54,7 +69,8 @@ impl<S: Storage> Keyd<S> {
             return Err(Refusal::Transaction(TransactionFault::NothingStaged));
         };
         // What is committed already is not written again.
-        if staged.opened.is_none() && self.committed[client.role] == Some(staged.txid) {
+        let empty = staged.opened.is_none() && staged.accounts.is_none();
+        if empty && self.committed[client.role] == Some(staged.txid) {
             return Ok(());
         }
         let mut changes = Vec::new();
@@ -62,6 +78,7 @@ impl<S: Storage> Keyd<S> {
         if client.role == Role::Network {
             changes.push(Change::Transaction(staged.txid));
         }
+        changes.extend(staged.accounts.map(Change::Accounts));
         let mut installed = None;
         if let Some(opened) = staged.opened {
             // Time has passed since it was staged.

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::{
     Kek, OpenError, Storage, Table, Vault,
-    contents::{Contents, Device, Ledger},
+    contents::{Accounts, Contents, Device, Ledger},
     header::Header,
     layout::Layout,
     load::join_journal,
@@ -21,7 +21,7 @@ const ZEROS: usize = 64 << 10;
 
 /// Fills a storage with an empty vault.
 ///
-/// The ledger, the device and the journal get their first two versions; slots get them as they come into use.
+/// The ledger, the device, the accounts and the journal get their first two versions; slots get them as they come into use.
 pub(super) fn format(
     storage: &mut impl Storage,
     kek: &Kek,
@@ -32,6 +32,7 @@ pub(super) fn format(
     let mut blank = Blank::write(storage, &header, &cipher)?;
     blank.twice(0, 0, &Ledger::default(), rng)?;
     blank.twice(0, 0, &Device::default(), rng)?;
+    blank.twice(0, 0, &Accounts::default(), rng)?;
     blank.journal(rng)?;
     storage.sync()?;
     Ok(())
@@ -51,6 +52,8 @@ pub(super) fn copy<S: Storage>(
     let mut blank = Blank::write(storage, &header, &cipher)?;
     let device = &vault.device;
     blank.twice(0, device.generation, &device.value, rng)?;
+    let accounts = &vault.accounts;
+    blank.twice(0, accounts.generation, &accounts.value, rng)?;
     for (index, records) in (0..).zip(vault.profiles.records()) {
         blank.twice(index, records.profile, &records.stored, rng)?;
         blank.twice(index, records.sequence, records.used(), rng)?;

@@ -289,6 +289,8 @@ pub enum Room {
     TrustAnchors,
     /// Issuers whose sequences are kept.
     Issuers,
+    /// PSK accounts.
+    Accounts,
     /// Records that one transaction changes.
     Changes,
 }
@@ -300,6 +302,7 @@ impl fmt::Display for Room {
             Self::Tombstones => "tombstones",
             Self::TrustAnchors => "trust anchors",
             Self::Issuers => "issuers",
+            Self::Accounts => "accounts",
             Self::Changes => "changes at once",
         })
     }
@@ -317,6 +320,8 @@ pub enum CommitError {
     },
     /// No profile is in this slot.
     UnknownSlot,
+    /// This account has no key to keep.
+    UnknownAccount(u16),
     /// The issuer's sequence must rise.
     SequenceNotRising {
         /// The last one.
@@ -343,6 +348,9 @@ impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Full { what, capacity } => write!(f, "full: there is room for {capacity} {what}"),
+            Self::UnknownAccount(account) => {
+                write!(f, "expected a key for account {account}, came none")
+            }
             Self::UnknownSlot => f.write_str("expected an installed profile, came an empty slot"),
             Self::SequenceNotRising { last, came } => {
                 write!(f, "expected a sequence above {last}, came {came}")

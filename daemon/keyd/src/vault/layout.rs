@@ -1,7 +1,7 @@
 //! Where each record lies in the vault file.
 //!
 //! ```text
-//! half A: header | ledger | device | journal | profiles … | sequences … | tombstones …
+//! half A: header | ledger | device | journal | profiles … | sequences … | tombstones … | accounts
 //! half B: the same
 //! ```
 //!
@@ -28,16 +28,19 @@ pub enum Table {
     Sequence = 5,
     /// What deleted profiles leave behind.
     Tombstone = 6,
+    /// The PSK accounts: one record.
+    Accounts = 7,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 6] = [
+    pub(super) const ALL: [Self; 7] = [
         Self::Ledger,
         Self::Device,
         Self::Journal,
         Self::Profile,
         Self::Sequence,
         Self::Tombstone,
+        Self::Accounts,
     ];
 
     pub(super) fn from_number(number: u8) -> Option<Self> {
@@ -54,7 +57,8 @@ impl Table {
         match self {
             Self::Ledger | Self::Profile => 1024,
             Self::Device => 4096,
-            Self::Journal => 12288,
+            Self::Journal => 16384,
+            Self::Accounts => 2048,
             Self::Sequence => 256,
             Self::Tombstone => 512,
         }
@@ -81,7 +85,7 @@ impl Layout {
     /// How many records a table has.
     pub(super) fn records(self, table: Table) -> u32 {
         match table {
-            Table::Ledger | Table::Device | Table::Journal => 1,
+            Table::Ledger | Table::Device | Table::Journal | Table::Accounts => 1,
             Table::Profile | Table::Sequence => self.capacity,
             Table::Tombstone => self.capacity.max(MIN_TOMBSTONES),
         }

@@ -37,7 +37,9 @@ use softsim_profile::{IssuerId, IssuerKey};
 use softsim_usim::SqnState;
 
 pub use anchor::{Anchor, AnchorFile};
-pub use contents::{DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, StoredProfile, Txid};
+pub use contents::{
+    DeviceKeys, MAX_ACCOUNTS, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Psk, StoredProfile, Txid,
+};
 pub use error::{CommitError, Damage, OpenError, Room};
 pub use kek::{Kek, KekError, KekInput};
 pub use layout::{MAX_CAPACITY, Table};
@@ -46,7 +48,7 @@ pub use storage::{FileStorage, Storage};
 pub use transaction::{Change, MAX_CHANGES};
 
 use anchor::Anchored;
-use contents::{Contents, Device, Ledger};
+use contents::{Accounts, Contents, Device, Ledger};
 use create::{NewRecords, copy, write_first_versions};
 use layout::Layout;
 use load::{Loader, Versioned};
@@ -76,6 +78,7 @@ pub struct Vault<S> {
     journal: u64,
     ledger: Versioned<Ledger>,
     device: Versioned<Device>,
+    accounts: Versioned<Accounts>,
     profiles: Profiles,
     graves: Graves,
     staged: BTreeSet<u32>,
@@ -102,6 +105,7 @@ impl<S: Storage> Vault<S> {
         let journal = loader.finish_transaction()?;
         let ledger: Versioned<Ledger> = loader.load()?;
         let device: Versioned<Device> = loader.load()?;
+        let accounts: Versioned<Accounts> = loader.load()?;
         let profiles = loader.profiles(&ledger.value)?;
         let graves = loader.graves(&ledger.value)?;
         let Loader {
@@ -110,7 +114,8 @@ impl<S: Storage> Vault<S> {
             damage,
             ..
         } = loader;
-        let versions = device.generation + profiles.versions() + graves.versions();
+        let versions =
+            device.generation + accounts.generation + profiles.versions() + graves.versions();
         let lost = damage
             .iter()
             .filter(|damage| damage.may_have_lost())
@@ -133,6 +138,7 @@ impl<S: Storage> Vault<S> {
             journal,
             ledger,
             device,
+            accounts,
             profiles,
             graves,
             staged: BTreeSet::new(),
@@ -221,6 +227,11 @@ impl<S: Storage> Vault<S> {
     /// The last sequence taken from an issuer, 0 for none.
     pub fn last_sequence(&self, issuer: &IssuerId) -> u64 {
         self.ledger.value.last_sequence(issuer)
+    }
+
+    /// The pre-shared key of an account.
+    pub fn psk(&self, account: u16) -> Option<&Psk> {
+        self.accounts.value.0.get(&account)
     }
 
     /// The last committed transaction.

@@ -1,6 +1,6 @@
 //! A transaction: changes to several records, all or none, in memory as on the medium.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
 use softsim_profile::{IssuerId, Profile};
@@ -8,9 +8,11 @@ use softsim_usim::{SqnState, Tombstone};
 
 use super::{
     CommitError, Place, Room, Slot, Storage, StoredProfile, Table, Txid, Vault,
-    contents::{Burial, Contents, Ledger, MAX_ISSUERS, Sequence, fingerprint},
+    contents::{
+        Accounts, Burial, Contents, Ledger, MAX_ACCOUNTS, MAX_ISSUERS, Psk, Sequence, fingerprint,
+    },
     create::NewRecords,
-    load::join_journal,
+    load::{Versioned, join_journal},
     record,
 };
 
@@ -19,6 +21,7 @@ pub const MAX_CHANGES: usize = 8;
 
 const _: () = assert!(
     1 + Table::Ledger.record_length()
+        + Table::Accounts.record_length()
         + MAX_CHANGES * (Table::Profile.record_length() + Table::Sequence.record_length())
         + record::OVERHEAD
         <= Table::Journal.record_length()
@@ -53,6 +56,8 @@ pub enum Change {
     Delete(Slot),
     /// Names the transaction.
     Transaction(Txid),
+    /// All PSK accounts there are to be; without a key, an account keeps the one it has.
+    Accounts(BTreeMap<u16, Option<Psk>>),
 }
 
 /// What a transaction has changed in memory, so that it can be taken back.
@@ -61,6 +66,7 @@ enum Undo {
     Profile(u32, Option<Box<StoredProfile>>),
     Enabled(Slot, bool),
     Tombstone(u32, Option<Box<Burial>>),
+    Accounts(Accounts),
 }
 
 impl<S: Storage> Vault<S> {
@@ -135,6 +141,10 @@ impl<S: Storage> Vault<S> {
                     self.file.next_copy(&records.stored, index, generation, rng)
                 }
                 Table::Sequence => self.next_sequence(index, rng),
+                Table::Accounts => {
+                    let Versioned { generation, value } = &mut self.accounts;
+                    self.file.next_copy(value, index, generation, rng)
+                }
                 _ => {
                     let grave = self.graves.grave_mut(index);
                     let generation = &mut grave.generation;
@@ -172,12 +182,36 @@ impl<S: Storage> Vault<S> {
                 self.profile(slot).ok_or(CommitError::UnknownSlot)?;
                 self.remove(slot.0, log)
             }
+            Change::Accounts(accounts) => self.set_accounts(accounts, log),
             Change::Transaction(txid) => {
                 log.push(Undo::Ledger(self.ledger.value.clone()));
                 self.ledger.value.transaction = Some(txid);
                 Ok(())
             }
         }
+    }
+
+    fn set_accounts(
+        &mut self,
+        accounts: BTreeMap<u16, Option<Psk>>,
+        log: &mut Vec<Undo>,
+    ) -> Result<(), CommitError> {
+        if accounts.len() > MAX_ACCOUNTS {
+            return Err(CommitError::Full {
+                what: Room::Accounts,
+                capacity: MAX_ACCOUNTS as u32,
+            });
+        }
+        let kept = |account: u16, psk: Option<Psk>| {
+            let psk = psk.or_else(|| self.psk(account).cloned());
+            Ok((account, psk.ok_or(CommitError::UnknownAccount(account))?))
+        };
+        let accounts = (accounts.into_iter())
+            .map(|(account, psk)| kept(account, psk))
+            .collect::<Result<_, CommitError>>()?;
+        let before = std::mem::replace(&mut self.accounts.value, Accounts(accounts));
+        log.push(Undo::Accounts(before));
+        Ok(())
     }
 
     fn raise_sequence(
@@ -286,6 +320,7 @@ impl<S: Storage> Vault<S> {
         for undo in log.into_iter().rev() {
             match undo {
                 Undo::Ledger(before) => self.ledger.value = before,
+                Undo::Accounts(before) => self.accounts.value = before,
                 Undo::Profile(index, before) => {
                     self.profiles.put(index, before);
                 }
@@ -303,16 +338,19 @@ impl<S: Storage> Vault<S> {
 /// The records that a log touches, without the ledger.
 fn touched(log: &[Undo]) -> Result<BTreeSet<(Table, u32)>, CommitError> {
     let mut touched = BTreeSet::new();
-    let mut installed = BTreeSet::new();
+    let mut beside = BTreeSet::new();
     for undo in log {
         match undo {
             Undo::Ledger(_) => {}
+            Undo::Accounts(_) => {
+                beside.insert((Table::Accounts, 0));
+            }
             Undo::Enabled(slot, _) => {
                 touched.insert((Table::Profile, slot.0));
             }
             Undo::Profile(index, _) => {
                 touched.insert((Table::Profile, *index));
-                installed.insert((Table::Sequence, *index));
+                beside.insert((Table::Sequence, *index));
             }
             Undo::Tombstone(index, _) => {
                 touched.insert((Table::Tombstone, *index));
@@ -325,6 +363,6 @@ fn touched(log: &[Undo]) -> Result<BTreeSet<(Table, u32)>, CommitError> {
             capacity: MAX_CHANGES as u32,
         });
     }
-    touched.append(&mut installed);
+    touched.append(&mut beside);
     Ok(touched)
 }

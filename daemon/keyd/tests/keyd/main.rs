@@ -12,6 +12,7 @@ mod home_network;
 mod hostile;
 mod policy;
 mod provisioning;
+mod psk;
 mod requests;
 mod transcript;
 mod walk;

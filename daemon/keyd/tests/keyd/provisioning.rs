@@ -440,31 +440,6 @@ fn a_full_store_says_so_and_keeps_what_it_has() {
     assert_eq!(status(&mut device).committed, Some([1; 16]));
 }
 
-/// Makes one change again and again, with a medium that fails one write later each time; whatever was
-/// stored is started on.
-fn fail_at_each_write(
-    base: Device,
-    change: impl Fn(&mut Device) -> Result<(), Refusal>,
-    check: impl Fn(&mut Device, bool),
-) {
-    let directory = base.directory.clone();
-    drop(base);
-    for count in 0.. {
-        let mut device = Device::on(copy_of(directory.path()));
-        device.writes.fail_after(count);
-        let changed = change(&mut device);
-        let flushed = device.keyd.flush();
-        if changed.is_ok() && flushed.is_ok() {
-            assert!(count > 1, "the medium was never written");
-            check(&mut device.restarted(), true);
-            return;
-        }
-        assert!(device.writes.all_were_used() && flushed.is_err());
-        assert!(matches!(changed, Ok(()) | Err(Refusal::Storage)));
-        check(&mut device.restarted(), false);
-    }
-}
-
 #[test]
 fn a_crash_at_any_write_of_a_commit_leaves_the_old_or_the_new_state() {
     let (mut device, operator) = Device::provisioned();

@@ -58,11 +58,28 @@ pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
         Case::of(&DeviceCertificate {}, Refusal::NoDeviceCertificate),
         Case::of(&SignHandshake { transcript: b"" }, Refusal::NoDeviceKey),
         Case::of(
+            &PskMasterSecret {
+                account: 1,
+                session_hash: [9; 32],
+            },
+            Refusal::UnknownAccount { came: 1 },
+        ),
+        Case::of(
             &Stage {
                 txid,
                 package: Some(b""),
             },
             Refusal::NoDeviceKey,
+        ),
+        Case::of(
+            &StageAccounts {
+                txid,
+                accounts: vec![PskAccount {
+                    account: 1,
+                    psk: None,
+                }],
+            },
+            Refusal::UnknownAccount { came: 1 },
         ),
         Case::of(&Commit { txid }, nothing_staged()),
         Case::of(&Abort { txid }, nothing_staged()),

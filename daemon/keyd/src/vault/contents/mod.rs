@@ -1,5 +1,6 @@
 //! What the records hold, and its fixed layout inside a record.
 
+mod accounts;
 mod device;
 mod ledger;
 mod profile;
@@ -9,6 +10,8 @@ use zeroize::Zeroizing;
 
 use super::{layout::Table, record};
 
+pub(super) use accounts::Accounts;
+pub use accounts::{MAX_ACCOUNTS, Psk};
 pub(super) use device::Device;
 pub use device::{DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS};
 pub use ledger::Txid;

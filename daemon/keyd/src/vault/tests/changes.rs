@@ -11,6 +11,49 @@ fn reopen(disk: &Disk, vault: &Vault<Disk>) -> Vault<Disk> {
 }
 
 #[test]
+fn accounts_are_replaced_as_a_whole_and_keep_the_keys_that_are_not_named() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![accounts([(1, Some(1)), (2, Some(2))])]).unwrap();
+    commit(&mut vault, vec![accounts([(2, None), (3, Some(3))])]).unwrap();
+    let reopened = open_image(&disk.image()).unwrap();
+    for vault in [vault, reopened] {
+        let first = |account| vault.psk(account).map(|psk| psk.as_bytes()[0]);
+        assert_eq!([1, 2, 3].map(first), [None, Some(2), Some(3)]);
+    }
+}
+
+#[test]
+fn a_refused_transaction_leaves_the_accounts_as_they_were() {
+    let (_, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1), accounts([(1, Some(1))])]).unwrap();
+    let before = contents(&vault);
+    let changes = vec![accounts([(2, Some(2))]), install(2, 1)];
+    let refused = commit(&mut vault, changes).unwrap_err();
+    assert!(matches!(refused, CommitError::SequenceNotRising { .. }));
+    let refused = commit(&mut vault, vec![accounts([(2, None)])]).unwrap_err();
+    assert!(matches!(refused, CommitError::UnknownAccount(2)));
+    let many = Change::Accounts((0..17).map(|n| (n, Psk::new(&[1; 16]))).collect());
+    let refused = commit(&mut vault, vec![many]).unwrap_err();
+    assert!(matches!(
+        refused,
+        CommitError::Full {
+            what: Room::Accounts,
+            capacity: 16
+        }
+    ));
+    assert_eq!(contents(&vault), before);
+}
+
+#[test]
+fn sixteen_accounts_with_the_longest_keys_fit_their_record() {
+    let (disk, mut vault) = new_vault();
+    let all = (0..16).map(|n| (u16::MAX - n, Psk::new(&[n as u8; 64])));
+    commit(&mut vault, vec![Change::Accounts(all.collect())]).unwrap();
+    let reopened = open_image(&disk.image()).unwrap();
+    assert_eq!(contents(&reopened), contents(&vault));
+}
+
+#[test]
 fn a_new_vault_is_empty_and_has_its_capacity() {
     let (disk, vault) = new_vault();
     let vault = reopen(&disk, &vault);

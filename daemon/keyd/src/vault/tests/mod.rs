@@ -187,6 +187,16 @@ fn install(n: u8, sequence: u64) -> Change {
     }
 }
 
+/// These accounts, each with a key or with the one it has.
+fn accounts<const N: usize>(accounts: [(u16, Option<u8>); N]) -> Change {
+    let psk = |octet| Psk::new(&[octet; 64]).unwrap();
+    Change::Accounts(
+        accounts
+            .map(|(account, octet)| (account, octet.map(psk)))
+            .into(),
+    )
+}
+
 fn commit(vault: &mut Vault<Disk>, changes: Vec<Change>) -> Result<(), CommitError> {
     vault.commit(changes, 0, &mut rng())
 }
@@ -230,8 +240,12 @@ fn contents<S: Storage>(vault: &Vault<S>) -> String {
         sequences,
         ..
     } = &vault.ledger.value;
+    let accounts = vault.accounts.value.0.iter();
+    let accounts: Vec<_> = accounts
+        .map(|(account, psk)| (account, psk.as_bytes()))
+        .collect();
     format!(
-        "{keys:?} {:?} {:?} {:?} {:?} {:?}",
+        "{keys:?} {accounts:?} {:?} {:?} {:?} {:?} {:?}",
         vault.certificate(),
         vault.trust_anchors(),
         (transaction, time, sequences),

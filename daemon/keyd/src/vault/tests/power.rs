@@ -166,6 +166,25 @@ fn a_bootstrap_that_replaces_the_only_profile_is_all_or_nothing() {
 }
 
 #[test]
+fn a_bootstrap_s_accounts_and_its_profile_come_together_or_not_at_all() {
+    either_old_or_new(
+        |vault| {
+            let before = accounts([(1, Some(1)), (2, Some(2))]);
+            commit(vault, vec![install(1, 1), before]).unwrap();
+        },
+        |vault| {
+            let changes = vec![
+                Change::Transaction([2; 16]),
+                accounts([(2, None), (3, Some(3))]),
+                install(2, 2),
+            ];
+            vault.commit(changes, 0, &mut rng()).unwrap();
+        },
+        2,
+    );
+}
+
+#[test]
 fn an_sqn_is_durable_when_the_flush_returns() {
     either_old_or_new(
         |vault| commit(vault, vec![install(1, 1)]).unwrap(),

@@ -25,7 +25,12 @@ fn lived(directory: &Path) -> Vault<FileStorage> {
     vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
     vault.set_certificate(&[0x30; 700], &mut rng()).unwrap();
     vault.add_trust_anchor(anchor(1), &mut rng()).unwrap();
-    let changes = vec![install(1, 5), install(2, 6), Change::Transaction([7; 16])];
+    let changes = vec![
+        install(1, 5),
+        install(2, 6),
+        accounts([(1, Some(1)), (2, Some(2))]),
+        Change::Transaction([7; 16]),
+    ];
     vault.commit(changes, 1_800_000_000, &mut rng()).unwrap();
     let one = vault.find(&iccid(1)).unwrap();
     vault

@@ -36,6 +36,10 @@ impl Forbidden {
         self.add("OPc", &subscription.opc, None);
     }
 
+    pub(super) fn add_psk(&mut self, psk: &[u8]) {
+        self.add("PSK", psk, None);
+    }
+
     /// All keys that follow from a challenge.
     pub(super) fn add_challenge(&mut self, genuine: &Genuine) {
         let keys = &genuine.keys;

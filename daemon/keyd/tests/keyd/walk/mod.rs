@@ -3,6 +3,7 @@
 //!
 //! `SOFTSIM_THOROUGH` makes the walk long, `SOFTSIM_SEED` makes it another or the same again.
 
+mod accounts;
 mod forbidden;
 mod home;
 mod profiles;
@@ -30,7 +31,7 @@ const RESTART: usize = 300;
 
 /// Requests whose answers depend on a key; more of those that open sessions and use them than of those
 /// that end them.
-const ORACLES: [RequestKind; 9] = [
+const ORACLES: [RequestKind; 10] = [
     RequestKind::AkaPrimeChallenge,
     RequestKind::AkaPrimeChallenge,
     RequestKind::EapMac,
@@ -40,6 +41,7 @@ const ORACLES: [RequestKind; 9] = [
     RequestKind::ExportMsk,
     RequestKind::CloseSession,
     RequestKind::SignHandshake,
+    RequestKind::PskMasterSecret,
 ];
 
 /// Whether there is time for more: `cargo xtask soak` sets it.
@@ -95,6 +97,7 @@ struct Given {
     verifications: usize,
     master_keys: usize,
     signatures: usize,
+    master_secrets: usize,
     installations: usize,
     restarts: usize,
 }
@@ -132,6 +135,7 @@ impl<K: Keyd> Walk<K> {
         for subscription in 0..walk.home.subscriptions.len() {
             walk.install(0, subscription, dice);
         }
+        walk.first_account(dice);
         walk
     }
 
@@ -155,11 +159,19 @@ impl<K: Keyd> Walk<K> {
             verifications,
             master_keys,
             signatures,
+            master_secrets,
             ..
         } = self.given;
-        let least = [responses, macs, verifications, master_keys, signatures]
-            .into_iter()
-            .min();
+        let least = [
+            responses,
+            macs,
+            verifications,
+            master_keys,
+            signatures,
+            master_secrets,
+        ]
+        .into_iter()
+        .min();
         assert_ne!(least, Some(0), "the walk went past something");
     }
 
@@ -204,6 +216,8 @@ impl<K: Keyd> Walk<K> {
             Kind::ExportMsk => self.export_msk(on, dice),
             Kind::CloseSession => self.close_session(on, dice),
             Kind::SignHandshake => self.sign_handshake(on, dice),
+            Kind::PskMasterSecret => self.psk_master_secret(on, dice),
+            Kind::StageAccounts => self.stage_accounts(on, dice),
             Kind::Stage => self.stage(on, dice),
             Kind::Commit => self.commit(on, dice),
             Kind::Abort => self.abort(on, dice),
@@ -296,6 +310,7 @@ impl<K: Keyd> Walk<K> {
     pub(crate) fn finish(mut self, dice: &mut Dice) {
         self.restart();
         self.profiles_are_as_confirmed();
+        self.accounts_are_as_confirmed();
         for subscription in 0..self.home.subscriptions.len() {
             if !self.profiles.is_installed(subscription) {
                 self.install(0, subscription, dice);

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{ProfileState, Refusal};
 
+use super::accounts::Accounts;
 use super::{Keyd, Walk};
 use crate::dice::Dice;
 use crate::fixture::Operator;
@@ -20,10 +21,17 @@ pub(super) struct Profiles {
     packages: Vec<Package>,
     /// The sequence of the last package that was committed.
     last: usize,
-    staged: Option<(Txid, Option<usize>)>,
+    staged: Option<Staged>,
     committed: Option<Txid>,
+    pub(super) accounts: Accounts,
     installed: BTreeSet<usize>,
     pub(super) enabled: Option<usize>,
+}
+
+pub(super) struct Staged {
+    txid: Txid,
+    package: Option<usize>,
+    pub(super) accounts: Option<Accounts>,
 }
 
 struct Package {
@@ -42,6 +50,7 @@ impl Profiles {
             last: 0,
             staged: None,
             committed: None,
+            accounts: Accounts::new(),
             installed: BTreeSet::new(),
             enabled: None,
         }
@@ -60,8 +69,28 @@ impl Profiles {
         self.enabled = Some(subscription);
     }
 
-    fn any_txid(&self, dice: &mut Dice) -> Txid {
-        let staged = self.staged.as_ref().map(|(txid, _)| *txid);
+    /// The staged transaction where it is this one, or this one in its place.
+    pub(super) fn join(&mut self, txid: Txid) -> &mut Staged {
+        if self
+            .staged
+            .as_ref()
+            .is_none_or(|staged| staged.txid != txid)
+        {
+            self.begin(txid, None);
+        }
+        self.staged.as_mut().unwrap()
+    }
+
+    fn begin(&mut self, txid: Txid, package: Option<usize>) {
+        self.staged = Some(Staged {
+            txid,
+            package,
+            accounts: None,
+        });
+    }
+
+    pub(super) fn any_txid(&self, dice: &mut Dice) -> Txid {
+        let staged = self.staged.as_ref().map(|staged| staged.txid);
         let known = [staged, self.committed, None];
         dice.pick(&known).unwrap_or_else(|| dice.octets())
     }
@@ -134,7 +163,7 @@ impl<K: Keyd> Walk<K> {
                     self.home.subscriptions[subscription].iccid.clone()
                 });
                 assert_eq!(answer.iccid, iccid);
-                self.profiles.staged = Some((txid, number));
+                self.profiles.begin(txid, number);
             }
             Err(refusal) => {
                 let expected = number
@@ -150,18 +179,20 @@ impl<K: Keyd> Walk<K> {
         self.commit_as(on, txid);
     }
 
-    fn commit_as(&mut self, on: usize, txid: Txid) {
+    pub(super) fn commit_as(&mut self, on: usize, txid: Txid) {
         let answer = self.ask(on, &Commit { txid });
         let of = &mut self.profiles;
-        let staged = of.staged.take_if(|(staged, _)| *staged == txid);
-        let Some((_, number)) = staged else {
+        let Some(staged) = of.staged.take_if(|staged| staged.txid == txid) else {
             // Asked once more, or never staged.
             assert_eq!(answer.is_ok(), of.committed == Some(txid));
             return;
         };
         answer.unwrap();
         of.committed = Some(txid);
-        if let Some(number) = number {
+        if let Some(accounts) = staged.accounts {
+            of.accounts = accounts;
+        }
+        if let Some(number) = staged.package {
             let subscription = of.packages[number].subscription;
             of.last = number + 1;
             of.installed.insert(subscription);
@@ -173,7 +204,7 @@ impl<K: Keyd> Walk<K> {
     pub(super) fn abort(&mut self, on: usize, dice: &mut Dice) {
         let txid = self.profiles.any_txid(dice);
         let answer = self.ask(on, &Abort { txid });
-        let staged = self.profiles.staged.take_if(|(staged, _)| *staged == txid);
+        let staged = self.profiles.staged.take_if(|staged| staged.txid == txid);
         assert_eq!(answer.is_ok(), staged.is_some());
     }
 

@@ -1,0 +1,67 @@
+//! The accounts with servers that know the device by a pre-shared key.
+
+use std::{collections::BTreeMap, fmt};
+
+use zeroize::Zeroizing;
+
+use super::{Contents, Malformed, Reader, Table, Writer};
+
+/// How many accounts there may be.
+pub const MAX_ACCOUNTS: usize = 16;
+
+/// A pre-shared key: 16 to 64 octets. A shorter one can be guessed from a recorded handshake.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Psk(Zeroizing<Vec<u8>>);
+
+impl Psk {
+    /// The shortest and the longest key, in octets.
+    pub const LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
+
+    /// Takes 16 to 64 octets; nothing where it is another number of them.
+    pub fn new(octets: &[u8]) -> Option<Self> {
+        Self::LENGTHS
+            .contains(&octets.len())
+            .then(|| Self(Zeroizing::new(octets.to_vec())))
+    }
+
+    /// The octets.
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Psk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Psk([redacted])")
+    }
+}
+
+/// The keys by account.
+#[derive(Debug, Default)]
+pub(in super::super) struct Accounts(pub(in super::super) BTreeMap<u16, Psk>);
+
+impl Contents for Accounts {
+    const TABLE: Table = Table::Accounts;
+
+    fn write(&self, to: &mut Writer) {
+        to.octet(self.0.len() as u8);
+        for (account, psk) in &self.0 {
+            to.octets(&account.to_be_bytes());
+            to.octet(psk.as_bytes().len() as u8);
+            to.octets(psk.as_bytes());
+        }
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let mut accounts = BTreeMap::new();
+        for _ in 0..from.few(MAX_ACCOUNTS)? {
+            let account = u16::from_be_bytes(from.array()?);
+            let length = from.octet()?;
+            let psk = Psk::new(from.take(length.into())?).ok_or(Malformed)?;
+            if accounts.insert(account, psk).is_some() {
+                return Err(Malformed);
+            }
+        }
+        Ok(Self(accounts))
+    }
+}
