@@ -100,8 +100,6 @@ pub enum Refusal {
     /// The storage failed, and whether the change is stored is open: keyd exits, and systemd starts it on
     /// the stored state.
     Storage,
-    /// The key memory is used up.
-    OutOfMemory,
     /// This uid holds as many connections to the role's socket as it may; keyd closes this one.
     TooManyConnections {
         /// The limit.
@@ -299,7 +297,6 @@ impl fmt::Display for Refusal {
             }
             Self::CertificateKey => f.write_str("the certificate is not for the device key"),
             Self::Storage => f.write_str("keyd's storage failed; it restarts on its stored state"),
-            Self::OutOfMemory => f.write_str("keyd's key memory is used up"),
             Self::TooManyConnections { limit } => {
                 write!(f, "this user holds {limit} connections already")
             }

@@ -299,6 +299,12 @@ requests! {
         /// The operator's public key: a P-256 SubjectPublicKeyInfo, DER.
         issuer: &'a [u8],
     }
+
+    /// Takes an operator away whose packages are opened; its profiles stay.
+    55 RemoveTrustAnchor<'a> [Admin] max 256 repeatable -> () {
+        /// The operator's public key: a P-256 SubjectPublicKeyInfo, DER.
+        issuer: &'a [u8],
+    }
 }
 
 impl fmt::Display for RequestKind {

@@ -263,7 +263,26 @@ impl HomeNetworkKey {
     /// # Errors
     /// An unknown scheme, an identifier above 255, another length, or octets that are no point of P-256.
     pub fn new(id: u64, scheme: u64, key: &[u8]) -> Result<Self, FieldError> {
-        const FIELD: &str = "home_network_keys";
+        let taken = Self::stored(id, scheme, key)?;
+        if taken.scheme == ProtectionScheme::B && p256::PublicKey::from_sec1_bytes(key).is_err() {
+            return Err(FieldError::new(
+                Self::FIELD,
+                "a point of P-256",
+                "other octets",
+            ));
+        }
+        Ok(taken)
+    }
+
+    const FIELD: &str = "home_network_keys";
+
+    /// Takes back what [`HomeNetworkKey::new`] took before, from an authenticated store: that it is a point is
+    /// not shown again, which would take longer than all the rest of a profile.
+    ///
+    /// # Errors
+    /// An unknown scheme, an identifier above 255, or another length.
+    pub fn stored(id: u64, scheme: u64, key: &[u8]) -> Result<Self, FieldError> {
+        const FIELD: &str = HomeNetworkKey::FIELD;
         let id = u8::try_from(id)
             .map_err(|_| FieldError::new(FIELD, "an identifier from 0 to 255", id.to_string()))?;
         let (scheme, expected, length) = match scheme {
@@ -283,9 +302,6 @@ impl HomeNetworkKey {
                 expected,
                 format!("{} octets", key.len()),
             ));
-        }
-        if scheme == ProtectionScheme::B && p256::PublicKey::from_sec1_bytes(key).is_err() {
-            return Err(FieldError::new(FIELD, "a point of P-256", "other octets"));
         }
         let mut octets = [0; Self::MAX];
         octets[..length].copy_from_slice(key);

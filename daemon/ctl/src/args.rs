@@ -49,7 +49,7 @@ pub enum Command {
     EapTest(EapTest),
 }
 
-/// Without `--certificate` and `--trust-issuer`: makes the keys if there are none, and writes
+/// Without `--certificate`, `--trust-issuer` and `--distrust-issuer`: makes the keys if there are none, and writes
 /// `device.csr` (PEM) and `sealing-statement.cose`.
 #[derive(Debug, Args)]
 pub struct Enrol {
@@ -62,6 +62,9 @@ pub struct Enrol {
     /// Open the packages of the operator with this public key (PEM or DER); may be repeated.
     #[arg(long, value_name = "FILE")]
     pub trust_issuer: Vec<PathBuf>,
+    /// Open no more packages of the operator with this public key; may be repeated.
+    #[arg(long, value_name = "FILE")]
+    pub distrust_issuer: Vec<PathBuf>,
 }
 
 /// What to do with profiles.

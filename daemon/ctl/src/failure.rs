@@ -129,7 +129,7 @@ fn refused(refusal: &Refusal) -> Failure {
         | Refusal::Field { .. }
         | Refusal::TooLong { .. }
         | Refusal::CertificateKey => Failure::new(DATA, message),
-        Refusal::Storage | Refusal::OutOfMemory => Failure::new(SOFTWARE, message),
+        Refusal::Storage => Failure::new(SOFTWARE, message),
         Refusal::NoDeviceKey => {
             Failure::new(REFUSED, message).advise("softsimctl enrol makes the device key")
         }

@@ -12,7 +12,7 @@ use softsim_client::{
         Enforcement, ProfileInfo, Refusal, StatusAnswer,
         requests::{
             AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, GenerateDeviceKey,
-            SealingStatement, SetDeviceCertificate, Stage, Status,
+            RemoveTrustAnchor, SealingStatement, SetDeviceCertificate, Stage, Status,
         },
     },
 };
@@ -184,7 +184,10 @@ pub fn management_text(management: &Management) -> String {
 /// Takes out what the factory and the operator need, or puts in what they gave.
 pub fn enrol(sockets: &Sockets, enrol: &Enrol, output: &mut Output<'_>) -> Result<(), Failure> {
     let mut keyd = Connection::connect(&sockets.admin)?;
-    if enrol.certificate.is_none() && enrol.trust_issuer.is_empty() {
+    let nothing_given = enrol.certificate.is_none()
+        && enrol.trust_issuer.is_empty()
+        && enrol.distrust_issuer.is_empty();
+    if nothing_given {
         return take_out(&mut keyd, &enrol.directory, output);
     }
     if let Some(path) = &enrol.certificate {
@@ -198,6 +201,11 @@ pub fn enrol(sockets: &Sockets, enrol: &Enrol, output: &mut Output<'_>) -> Resul
         let issuer = files::read_der(path, "PUBLIC KEY")?;
         keyd.call(&AddTrustAnchor { issuer: &issuer })?;
         done(output, "issuer_trusted", path.display())?;
+    }
+    for path in &enrol.distrust_issuer {
+        let issuer = files::read_der(path, "PUBLIC KEY")?;
+        keyd.call(&RemoveTrustAnchor { issuer: &issuer })?;
+        done(output, "issuer_distrusted", path.display())?;
     }
     Ok(())
 }

@@ -7,8 +7,8 @@ use p256::ecdsa::{DerSignature, SigningKey};
 use p256::elliptic_curve::Generate;
 use sha2::{Digest, Sha256};
 use softsim_keyd_proto::requests::{
-    AddTrustAnchor, CertificateRequest, DeviceCertificate, GenerateDeviceKey, SealingStatement,
-    SetDeviceCertificate, SignHandshake,
+    AddTrustAnchor, CertificateRequest, DeviceCertificate, GenerateDeviceKey, RemoveTrustAnchor,
+    SealingStatement, SetDeviceCertificate, SignHandshake,
 };
 use softsim_keyd_proto::{
     CertificateAnswer, DeviceKeyAnswer, Refusal, SealingStatementAnswer, SignatureAnswer,
@@ -148,11 +148,7 @@ impl<S: Storage> Keyd<S> {
     }
 
     pub(crate) fn add_trust_anchor(&mut self, request: AddTrustAnchor<'_>) -> Result<(), Refusal> {
-        let issuer = IssuerKey::from_spki(request.issuer).map_err(|error| Refusal::Field {
-            name: "issuer".to_owned(),
-            expected: error.expected.to_owned(),
-            came: format!("{} other octets", error.length),
-        })?;
+        let issuer = issuer_key(request.issuer)?;
         let id = issuer.id();
         self.vault
             .add_trust_anchor(issuer, &mut SystemRng)
@@ -161,9 +157,33 @@ impl<S: Storage> Keyd<S> {
         Ok(())
     }
 
+    pub(crate) fn remove_trust_anchor(
+        &mut self,
+        request: RemoveTrustAnchor<'_>,
+    ) -> Result<(), Refusal> {
+        let issuer = issuer_key(request.issuer)?;
+        self.vault
+            .remove_trust_anchor(&issuer, &mut SystemRng)
+            .map_err(|error| self.refusal_of(error))?;
+        Event::Distrusted {
+            issuer: &issuer.id(),
+        }
+        .log();
+        Ok(())
+    }
+
     fn certificate(&self) -> Result<&[u8], Refusal> {
         self.vault.certificate().ok_or(Refusal::NoDeviceCertificate)
     }
+}
+
+/// The public key of an issuer that a request names.
+fn issuer_key(spki: &[u8]) -> Result<IssuerKey, Refusal> {
+    IssuerKey::from_spki(spki).map_err(|error| Refusal::Field {
+        name: "issuer".to_owned(),
+        expected: error.expected.to_owned(),
+        came: format!("{} other octets", error.length),
+    })
 }
 
 /// ECDSA with SHA-256 over the parts, DER. The nonce is RFC 6979's, with fresh randomness mixed in.

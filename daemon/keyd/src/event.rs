@@ -47,6 +47,8 @@ pub(crate) enum Event<'a> {
     Certified,
     /// Another operator's packages are opened.
     TrustAnchor { issuer: &'a dyn fmt::Display },
+    /// An operator's packages are no longer opened.
+    Distrusted { issuer: &'a dyn fmt::Display },
     /// The vault has a new key.
     Rekeyed { source: KekSource, capacity: u32 },
     /// A write or its sync failed.
@@ -82,7 +84,8 @@ impl Event<'_> {
             | Self::Rekeyed { .. }
             | Self::KeysMade { .. }
             | Self::Certified
-            | Self::TrustAnchor { .. } => NOTICE,
+            | Self::TrustAnchor { .. }
+            | Self::Distrusted { .. } => NOTICE,
             Self::Enforcing { .. } => INFORMATIONAL,
         }
     }
@@ -148,6 +151,9 @@ impl fmt::Display for Event<'_> {
             Self::Profile { iccid, became } => write!(f, "profile {iccid} {became}"),
             Self::KeysMade { device } => write!(f, "device keys made, device id {device}"),
             Self::Certified => f.write_str("device certificate stored"),
+            Self::Distrusted { issuer } => {
+                write!(f, "packages of issuer {issuer} are no longer trusted")
+            }
             Self::TrustAnchor { issuer } => write!(f, "packages of issuer {issuer} are trusted"),
             Self::Rekeyed { source, capacity } => write!(
                 f,

@@ -81,8 +81,8 @@ impl<S: Storage> Keyd<S> {
         changes.extend(staged.accounts.map(Change::Accounts));
         let mut installed = None;
         if let Some(opened) = staged.opened {
-            // Time has passed since it was staged.
-            check_validity(&opened.profile, self.now()).map_err(|error| self.rejected(error))?;
+            self.still_good(&opened)
+                .map_err(|error| self.rejected(error))?;
             let iccid = opened.profile.iccid;
             installed = Some(iccid);
             changes.push(Change::Install {
@@ -157,6 +157,16 @@ impl<S: Storage> Keyd<S> {
         };
         let opened = softsim_profile::open(package, &keys.sealing, &expected);
         opened.map_err(|error| self.rejected(error))
+    }
+
+    /// Time has passed since it was staged, and an administrator may have taken its issuer away.
+    fn still_good(&self, opened: &Opened) -> Result<(), PackageError> {
+        let came = opened.issuer;
+        let anchors = self.vault.trust_anchors();
+        if !anchors.iter().any(|anchor| anchor.id() == came) {
+            return Err(PackageError::UnknownIssuer { came });
+        }
+        check_validity(&opened.profile, self.now()).map(drop)
     }
 
     /// Counts and tells of a package that isn't taken.

@@ -406,6 +406,23 @@ impl<S: Storage> Vault<S> {
         self.write_device(rng)
     }
 
+    /// Takes an operator away whose packages are opened; one that isn't there stays away.
+    ///
+    /// # Errors
+    /// [`CommitError::Storage`].
+    pub fn remove_trust_anchor(
+        &mut self,
+        anchor: &IssuerKey,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommitError> {
+        let anchors = &mut self.device.value.trust_anchors;
+        let Some(index) = anchors.iter().position(|known| known == anchor) else {
+            return Ok(());
+        };
+        anchors.remove(index);
+        self.write_device(rng)
+    }
+
     fn write_device(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
         let Versioned { generation, value } = &mut self.device;
         let copy = self.file.next_copy(value, 0, generation, rng);

@@ -356,6 +356,34 @@ fn a_package_that_expires_between_stage_and_commit_is_refused() {
 }
 
 #[test]
+fn packages_of_an_issuer_that_was_taken_away_are_refused_at_stage_and_at_commit() {
+    let (mut device, operator) = Device::provisioned();
+    let package = operator.seal(&mut device, other_profile(SECOND), 2);
+    stage(&mut device, &package).unwrap();
+    let issuer = operator.spki();
+    for _ in 0..2 {
+        let removed = device.ask(Role::Admin, &RemoveTrustAnchor { issuer: &issuer });
+        removed.unwrap();
+    }
+    let unknown = |refusal| {
+        matches!(
+            refusal,
+            Refusal::Package(PackageFault::UnknownIssuer { .. })
+        )
+    };
+    let txid = [9; 16];
+    assert!(unknown(
+        device.ask(Role::Network, &Commit { txid }).unwrap_err()
+    ));
+    assert!(unknown(stage(&mut device, &package).unwrap_err()));
+    assert_eq!(profiles(&mut device).len(), 1, "what is installed stays");
+    device
+        .ask(Role::Admin, &AddTrustAnchor { issuer: &issuer })
+        .unwrap();
+    device.install(&package, txid).unwrap();
+}
+
+#[test]
 fn an_empty_transaction_that_is_committed_already_is_not_written_again() {
     let mut device = Device::blank();
     let (txid, package) = ([3; 16], None);

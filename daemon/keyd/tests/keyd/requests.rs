@@ -102,6 +102,7 @@ pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
         ),
         Case::of(&SealingStatement {}, Refusal::NoDeviceKey),
         Case::of(&AddTrustAnchor { issuer }, None),
+        Case::of(&RemoveTrustAnchor { issuer }, None),
         // Last, as the others are about a device without keys.
         Case::of(&GenerateDeviceKey {}, None),
     ]

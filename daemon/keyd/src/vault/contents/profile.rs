@@ -155,7 +155,7 @@ impl Reader<'_> {
         let mut keys = Vec::new();
         for _ in 0..self.few(HomeNetworkKeys::MAX)? {
             let [id, scheme, length] = self.array()?;
-            keys.push(HomeNetworkKey::new(
+            keys.push(HomeNetworkKey::stored(
                 id.into(),
                 scheme.into(),
                 self.take(length.into())?,

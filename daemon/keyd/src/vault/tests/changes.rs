@@ -172,7 +172,7 @@ fn a_certificate_beyond_the_limit_is_refused() {
 
 #[test]
 fn trust_anchors_are_a_bounded_set() {
-    let (_, mut vault) = new_vault();
+    let (disk, mut vault) = new_vault();
     for seed in 1..=MAX_TRUST_ANCHORS as u8 {
         vault.add_trust_anchor(anchor(seed), &mut rng()).unwrap();
         vault.add_trust_anchor(anchor(seed), &mut rng()).unwrap();
@@ -187,6 +187,13 @@ fn trust_anchors_are_a_bounded_set() {
         }
     ));
     assert!(!vault.trust_anchors().contains(&anchor(77)));
+
+    vault.remove_trust_anchor(&anchor(3), &mut rng()).unwrap();
+    vault.remove_trust_anchor(&anchor(3), &mut rng()).unwrap();
+    assert!(!vault.trust_anchors().contains(&anchor(3)));
+    vault.add_trust_anchor(anchor(77), &mut rng()).unwrap();
+    let vault = reopen(&disk, &vault);
+    assert_eq!(vault.trust_anchors().len(), MAX_TRUST_ANCHORS);
 }
 
 #[test]
