@@ -163,11 +163,8 @@ fn by_readv(process: i32, out: &mut Loot<impl Write>) -> io::Result<()> {
 fn by_peek(process: i32, out: &mut Loot<impl Write>) -> io::Result<()> {
     let thread = Seized::new(process)?;
     thread.stop()?;
-    // A word at a time takes long: of files, only what the process may have changed.
-    for mapping in mappings(process)?
-        .into_iter()
-        .filter(|of| of.writable || !of.file)
-    {
+    // A word at a time takes long: only what the process itself may have written.
+    for mapping in mappings(process)?.into_iter().filter(|of| of.writable) {
         whole(&mapping, out, |page, address| {
             for (place, word) in page.chunks_exact_mut(8).enumerate() {
                 word.copy_from_slice(&thread.peek(address + 8 * place)?.to_ne_bytes());
