@@ -1,8 +1,10 @@
 //! The workspace's own commands; `cargo xtask` alone lists them.
 
 mod binaries;
+mod cpio;
 mod demo;
 mod long;
+mod old_kernel;
 mod prerequisites;
 mod run;
 mod suite;
@@ -20,6 +22,7 @@ usage: cargo xtask COMMAND
                    a hostile netd's long walk: some minutes
   redteam          root looks for keyd's secrets in memory, cores and registers, idle and working,
                    and says what was found how often
+  old-kernel       the sandbox's tests and the journey under Debian 12's kernel 6.1, in qemu
 ";
 
 fn main() -> ExitCode {
@@ -30,6 +33,7 @@ fn main() -> ExitCode {
         ["demo", options @ ..] => demo::run(options),
         ["soak"] => long::soak(),
         ["redteam"] => long::redteam(),
+        ["old-kernel"] => old_kernel::build_and_run(),
         _ => {
             eprint!("{USAGE}");
             return ExitCode::from(64);

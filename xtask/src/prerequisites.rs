@@ -29,6 +29,16 @@ const PACKAGES: &[Package] = &[
         optional: true,
     },
     Package {
+        program: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        optional: true,
+    },
+    Package {
+        program: "strace",
+        package: "strace",
+        optional: true,
+    },
+    Package {
         program: "openssl",
         package: "openssl",
         optional: false,

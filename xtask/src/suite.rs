@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::{
-    binaries, demo,
+    binaries, demo, old_kernel,
     prerequisites::{self, find},
     run::{Result, cargo, in_ci, succeed, target},
 };
@@ -48,6 +48,10 @@ pub(crate) fn run() -> Result<()> {
         })?;
     } else {
         skipped.push("demo with hostapd: hostapd is missing".into());
+    }
+    match old_kernel::missing() {
+        None => step("an old kernel", || old_kernel::run(&programs))?,
+        Some(reason) => skipped.push(format!("an old kernel: {reason}")),
     }
     summary(tests.passed, &skipped)
 }
@@ -110,7 +114,7 @@ fn tests(programs: &Path) -> Result<Tests> {
 }
 
 /// The count in `test result: ok. 12 passed; 0 failed; …`.
-fn passed_in(line: &str) -> Option<u32> {
+pub(crate) fn passed_in(line: &str) -> Option<u32> {
     let (_, counts) = line.strip_prefix("test result:")?.split_once(". ")?;
     counts.split_once(" passed")?.0.parse().ok()
 }

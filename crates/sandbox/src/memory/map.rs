@@ -4,7 +4,7 @@ use std::io;
 use std::ptr::{self, NonNull};
 
 use super::KeyMemory;
-use crate::sys;
+use crate::{process, sys};
 
 /// The C libraries don't name it everywhere; the number is the same on all newer architectures.
 const SYS_MEMFD_SECRET: libc::c_long = 447;
@@ -19,20 +19,21 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// Maps `length` octets, rounded up to whole pages: memfd_secret, else mlock, else plain. All
-    /// pages are taken.
+    /// Maps `length` octets, rounded up to whole pages: memfd_secret, else mlock, else plain.
+    /// Secret memory has all its pages then.
     ///
     /// Doesn't touch the allocator.
     pub(crate) fn map(length: usize) -> io::Result<Region> {
         Region::of(length, take)
     }
 
-    /// The same, with no page taken: see [`take`].
+    /// The same, without a page: see [`take`].
     pub(crate) fn reserve(length: usize) -> io::Result<Region> {
-        Region::of(length, |_, _| Ok(()))
+        Region::of(length, |_, length| within_lock_limit(length))
     }
 
-    fn of(length: usize, take: fn(NonNull<u8>, usize) -> io::Result<()>) -> io::Result<Region> {
+    /// `check` is whether all of it can be secret memory.
+    fn of(length: usize, check: fn(NonNull<u8>, usize) -> io::Result<()>) -> io::Result<Region> {
         let page = page_size();
         let whole_pages = length.checked_next_multiple_of(page);
         let with_guards = whole_pages.and_then(|length| length.checked_add(2 * page));
@@ -42,14 +43,10 @@ impl Region {
         let reserved = reserve(reserved)?;
         // SAFETY: the reserved range is longer than one page.
         let base = unsafe { reserved.add(page) };
-        let secret = map_secret(base, length).and_then(|()| take(base, length));
+        let secret = map_secret(base, length).and_then(|()| check(base, length));
         let (kind, why_not_secret) = match secret {
             Ok(()) => (KeyMemory::SecretMemory, None),
-            Err(error) => {
-                let kind = map_ordinary(base, length)?;
-                take(base, length)?;
-                (kind, error.raw_os_error())
-            }
+            Err(error) => (map_ordinary(base, length)?, error.raw_os_error()),
         };
         Ok(Region {
             base,
@@ -126,6 +123,22 @@ pub(super) fn take(base: NonNull<u8>, length: usize) -> io::Result<()> {
         .map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN))?;
     }
     Ok(())
+}
+
+/// Whether RLIMIT_MEMLOCK lets so much more be secret: some kernels ask only as the pages are taken.
+fn within_lock_limit(more: usize) -> io::Result<()> {
+    let mut limit = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the kernel writes one rlimit that outlives the call.
+    sys::check(unsafe { libc::getrlimit(libc::RLIMIT_MEMLOCK, &mut limit) })?;
+    let needed = super::lock_limit_needed() + more;
+    if process::uid() == 0 || needed as u64 <= limit.rlim_cur {
+        Ok(())
+    } else {
+        Err(io::Error::from_raw_os_error(libc::EAGAIN))
+    }
 }
 
 /// Replaces reserved space at `base` by ordinary memory, locked if the kernel lets us.
