@@ -28,8 +28,9 @@ use tempfile::TempDir;
 pub(crate) const UID: u32 = 1000;
 pub(crate) const ICCID: &str = "8988211000000000001";
 pub(crate) const IMSI: &str = "001010000000001";
-pub(crate) const K: [u8; 16] = [0x4b; 16];
-pub(crate) const OPC: [u8; 16] = [0x0c; 16];
+/// No octets that a client would send by itself: both are looked for in answers.
+pub(crate) const K: [u8; 16] = 0x465b_5ce8_b199_b49f_aa5f_0a2e_e238_a6bc_u128.to_be_bytes();
+pub(crate) const OPC: [u8; 16] = 0xcd63_cb71_954a_9f4e_48a5_994e_37a0_2baf_u128.to_be_bytes();
 
 thread_local! {
     static UNIX_TIME: Cell<u64> = const { Cell::new(4_000_000_000) };
