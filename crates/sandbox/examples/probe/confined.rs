@@ -134,7 +134,9 @@ pub(crate) fn landlock(folder: &Path) {
         );
         let parent = std::os::unix::process::parent_id() as libc::pid_t;
         // SAFETY: signal 0 is a question only.
-        assert_eq!(unsafe { libc::kill(parent, 0) }, -1);
+        let asked = unsafe { libc::kill(parent, 0) };
+        let error = std::io::Error::last_os_error();
+        assert_eq!((asked, error.raw_os_error()), (-1, Some(libc::EPERM)));
     }
     println!("{abi}");
 
