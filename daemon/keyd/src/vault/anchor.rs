@@ -8,13 +8,15 @@ use std::{
     fmt,
     fs::{File, OpenOptions},
     io,
+    num::NonZeroU32,
     os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
     path::Path,
 };
 
+use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 
-use super::OpenError;
+use super::{CommitError, OpenError, Storage, Vault, load::Versioned};
 
 /// Where the epoch is kept beside the vault: as trustworthy as whatever keeps it from being set back.
 pub trait Anchor {
@@ -60,6 +62,76 @@ pub(super) fn judge(epoch: u64, anchor: u64) -> Result<bool, OpenError> {
             expected: epoch,
             came: anchor,
         }),
+    }
+}
+
+impl<S: Storage> Vault<S> {
+    /// Holds the vault against an anchor, and from now on raises the epoch after every `interval`th pass that
+    /// changes sequence numbers, and after everything else that changes.
+    ///
+    /// Under an anchor no version of a record may be missing, also where an older copy would stand in for a
+    /// damaged one.
+    ///
+    /// # Errors
+    /// The vault or its anchor is an old one, or the anchor's medium fails.
+    pub fn anchor(
+        &mut self,
+        mut anchor: Box<dyn Anchor>,
+        interval: NonZeroU32,
+    ) -> Result<(), OpenError> {
+        let (expected, came) = (self.ledger.value.versions, self.file.versions);
+        if came < expected {
+            return Err(OpenError::PutBack { expected, came });
+        }
+        let epoch = self.ledger.value.epoch;
+        if judge(epoch, anchor.value().map_err(OpenError::Anchor)?)? {
+            anchor.advance(epoch).map_err(OpenError::Anchor)?;
+        }
+        self.anchored = Some(Anchored {
+            anchor,
+            interval: interval.get(),
+            passes: 0,
+        });
+        Ok(())
+    }
+
+    /// The epoch that an anchor was raised to last, or is to be.
+    pub fn last_epoch(&self) -> u64 {
+        self.ledger.value.epoch
+    }
+
+    /// The epoch that an anchor holds the vault to; none without an anchor.
+    pub fn epoch(&self) -> Option<u64> {
+        self.anchored.as_ref().map(|_| self.ledger.value.epoch)
+    }
+
+    /// Under an anchor: the next epoch, with all versions that are durable by now.
+    pub(super) fn raise_epoch(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
+        if self.anchored.is_none() {
+            return Ok(());
+        }
+        let copy = self.next_ledger(rng);
+        self.file.write(&[copy])?;
+        self.advance_anchor()
+    }
+
+    /// The ledger's next version; under an anchor that begins an epoch.
+    pub(super) fn next_ledger(&mut self, rng: &mut impl CryptoRng) -> Vec<u8> {
+        let Versioned { generation, value } = &mut self.ledger;
+        value.versions = self.file.versions;
+        value.epoch += u64::from(self.anchored.is_some());
+        self.file.next_copy(value, 0, generation, rng)
+    }
+
+    /// Lets the anchor follow the ledger. As after a failed write, after a failure nothing more is written.
+    pub(super) fn advance_anchor(&mut self) -> Result<(), CommitError> {
+        if let Some(anchored) = &mut self.anchored {
+            anchored.passes = 0;
+            let advanced = anchored.anchor.advance(self.ledger.value.epoch);
+            self.file.failed = advanced.is_err();
+            advanced?;
+        }
+        Ok(())
     }
 }
 

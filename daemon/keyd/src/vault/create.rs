@@ -1,13 +1,13 @@
 //! Makes a vault: all of the file is written, so that it has all its blocks and later writes need no room.
 
-use std::{io, ops::Range};
+use std::{io, ops::Range, path::Path};
 
 use chacha20poly1305::XChaCha20Poly1305;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::{
-    Kek, OpenError, Storage, Table, Vault,
+    FileStorage, Kek, OpenError, Storage, Table, Vault,
     contents::{Accounts, Contents, Device, Ledger},
     header::Header,
     layout::Layout,
@@ -71,6 +71,33 @@ pub(super) fn copy<S: Storage>(
     blank.journal(rng)?;
     storage.sync()?;
     Ok(())
+}
+
+impl Vault<FileStorage> {
+    /// Puts a new vault in the place of this one: the same contents under another KEK and another data key,
+    /// with room for `capacity` profiles. This one is of no further use.
+    ///
+    /// Until the new one is whole and on the medium, nothing changes. The blocks that the old one leaves on
+    /// the medium are as well kept as its KEK is.
+    ///
+    /// # Errors
+    /// The capacity would shrink, or see [`FileStorage::create`].
+    pub fn rekey(
+        self,
+        directory: &Path,
+        kek: &Kek,
+        capacity: u32,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), OpenError> {
+        if capacity < self.capacity() {
+            return Err(OpenError::Smaller {
+                expected: self.capacity(),
+                came: capacity,
+            });
+        }
+        let fill = |storage: &mut FileStorage| copy(&self, storage, kek, capacity, rng);
+        FileStorage::replace(directory, fill).map(drop)
+    }
 }
 
 /// A file of zeros with a header, on which records are written.

@@ -1,6 +1,6 @@
 //! An anchor outside of the vault: an old copy is refused, and no power cut ends in a refused start.
 
-use std::{cell::Cell, fs};
+use std::{cell::Cell, fs, num::NonZeroU32};
 
 use super::{power::crashes, *};
 use crate::vault::anchor::judge;

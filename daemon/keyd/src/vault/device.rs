@@ -1,0 +1,93 @@
+//! Changes of the device's own record: each is written by itself, with a sync.
+
+use rand_core::CryptoRng;
+use softsim_profile::IssuerKey;
+
+use super::{
+    CommitError, DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Room, Storage, Vault,
+    load::Versioned,
+};
+
+impl<S: Storage> Vault<S> {
+    /// Stores the device's keys.
+    ///
+    /// # Errors
+    /// There are keys already, or [`CommitError::Storage`].
+    pub fn set_device_keys(
+        &mut self,
+        keys: DeviceKeys,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommitError> {
+        if self.device.value.keys.is_some() {
+            return Err(CommitError::KeysExist);
+        }
+        self.device.value.keys = Some(keys);
+        self.write_device(rng)
+    }
+
+    /// Stores the device certificate, DER.
+    ///
+    /// # Errors
+    /// It is too long, or [`CommitError::Storage`].
+    pub fn set_certificate(
+        &mut self,
+        der: &[u8],
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommitError> {
+        if der.len() > MAX_CERTIFICATE {
+            return Err(CommitError::TooLong {
+                limit: MAX_CERTIFICATE as u32,
+                came: der.len() as u32,
+            });
+        }
+        self.device.value.certificate = Some(der.to_vec());
+        self.write_device(rng)
+    }
+
+    /// Adds an operator whose packages are opened; one that is there already stays.
+    ///
+    /// # Errors
+    /// There is no room, or [`CommitError::Storage`].
+    pub fn add_trust_anchor(
+        &mut self,
+        anchor: IssuerKey,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommitError> {
+        let anchors = &mut self.device.value.trust_anchors;
+        if anchors.contains(&anchor) {
+            return Ok(());
+        }
+        if anchors.len() == MAX_TRUST_ANCHORS {
+            return Err(CommitError::Full {
+                what: Room::TrustAnchors,
+                capacity: MAX_TRUST_ANCHORS as u32,
+            });
+        }
+        anchors.push(anchor);
+        self.write_device(rng)
+    }
+
+    /// Takes an operator away whose packages are opened; one that isn't there stays away.
+    ///
+    /// # Errors
+    /// [`CommitError::Storage`].
+    pub fn remove_trust_anchor(
+        &mut self,
+        anchor: &IssuerKey,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommitError> {
+        let anchors = &mut self.device.value.trust_anchors;
+        let Some(index) = anchors.iter().position(|known| known == anchor) else {
+            return Ok(());
+        };
+        anchors.remove(index);
+        self.write_device(rng)
+    }
+
+    fn write_device(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
+        let Versioned { generation, value } = &mut self.device;
+        let copy = self.file.next_copy(value, 0, generation, rng);
+        self.file.write(&[copy])?;
+        self.raise_epoch(rng)
+    }
+}
