@@ -6,7 +6,7 @@ use crate::target::Target;
 
 /// How often a process is stopped.
 const STOPS: &str = "500";
-/// And after each of ten operations.
+/// And after each of its operations.
 const STOPS_OF_EACH: &str = "50";
 
 #[test]

@@ -38,7 +38,7 @@ impl Challenge {
     }
 }
 
-fn secret(name: &'static str, octets: &[u8]) -> Secret {
+pub(crate) fn secret(name: &'static str, octets: &[u8]) -> Secret {
     let octets = octets.to_vec().into();
     Secret { name, octets }
 }
