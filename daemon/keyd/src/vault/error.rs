@@ -200,7 +200,9 @@ impl OpenError {
             Self::Outdated { .. } | Self::PutBack { .. } => {
                 "put the newest copy of the whole file back; where there is none, enrol anew"
             }
-            Self::Anchor(_) => "mend the anchor's medium, or see AnchorReset",
+            Self::Anchor(_) => {
+                "mend its medium; where it is lost, --new-kek… with --anchor-file takes the vault as it is"
+            }
             Self::RolledBack { .. } => {
                 "put the newest copy of the vault back; where there is none, enrol anew, or accept that used \
                  challenges may be taken again: --new-kek… with --anchor-file takes the vault as it is"
