@@ -1,5 +1,6 @@
 //! The workspace's own commands; `cargo xtask` alone lists them.
 
+mod bench;
 mod binaries;
 mod cpio;
 mod demo;
@@ -22,6 +23,7 @@ usage: cargo xtask COMMAND
                    a hostile netd's long walk: some minutes
   redteam          root looks for keyd's secrets in memory, cores and registers, idle and working,
                    and says what was found how often
+  bench            keyd as it is shipped against a bare ping-pong, and the algorithms
   old-kernel       the sandbox's tests and the journey under Debian 12's kernel 6.1, in qemu
 ";
 
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
         ["demo", options @ ..] => demo::run(options),
         ["soak"] => long::soak(),
         ["redteam"] => long::redteam(),
+        ["bench"] => bench::run(),
         ["old-kernel"] => old_kernel::build_and_run(),
         _ => {
             eprint!("{USAGE}");

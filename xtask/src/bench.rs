@@ -1,0 +1,61 @@
+//! `cargo xtask bench`: the benchmarks, with keyd as it is shipped.
+
+use std::{fs, path::Path};
+
+use crate::run::{Result, cargo, output, program, root, succeed, target};
+
+/// What keyd is shipped for, where its standard library is installed: one file that needs no other.
+const STATIC: &str = "x86_64-unknown-linux-musl";
+
+const ALGORITHMS: &[[&str; 4]] = &[
+    ["--package", "softsim-aka", "--bench", "aka"],
+    ["--package", "softsim-keyd", "--bench", "aka"],
+];
+
+/// Builds keyd by itself and runs all benchmarks that concern it.
+pub(crate) fn run() -> Result<()> {
+    let triple = triple()?;
+    println!("== programs for {triple}, profile dist");
+    let built = target().join(&triple).join("dist");
+    let folder = target().join("softsim").join("bench");
+    build(&triple, &["--bin", "softsim-keyd"])?;
+    copy(&built, &folder, "softsim-keyd")?;
+    build(&triple, &["--example", "without_durability"])?;
+    copy(&built, &folder, "examples/without_durability")?;
+
+    println!("== the process");
+    let mut process = cargo(&["bench", "--locked", "--quiet"]);
+    process.args(["--package", "softsim-keyd", "--bench", "process"]);
+    succeed(process.env("SOFTSIM_BIN_DIR", &folder))?;
+    println!("== in memory");
+    ALGORITHMS
+        .iter()
+        .try_for_each(|bench| succeed(cargo(&["bench", "--locked", "--quiet"]).args(bench)))
+}
+
+/// The target to build for, which is the host's where the other one isn't installed.
+fn triple() -> Result<String> {
+    let libraries = ["--print", "target-libdir", "--target", STATIC];
+    if output(&mut program("rustc", &libraries)).is_some_and(|path| Path::new(&path).exists()) {
+        return Ok(STATIC.to_owned());
+    }
+    println!("skipped: {STATIC} is not installed");
+    output(&mut program("rustc", &["--print", "host-tuple"])).ok_or("rustc names no host".into())
+}
+
+fn build(triple: &str, what: &[&str]) -> Result<()> {
+    let mut command = cargo(&["build", "--locked", "--quiet", "--profile", "dist"]);
+    command.args(["--package", "softsim-keyd", "--target", triple]);
+    // The example's dependencies for tests have some C in them, which needs nothing of a C library.
+    command.env("CC_x86_64_unknown_linux_musl", "cc");
+    succeed(command.args(what))
+}
+
+fn copy(built: &Path, folder: &Path, name: &str) -> Result<()> {
+    let (from, to) = (built.join(name), folder.join(name));
+    let copied =
+        fs::create_dir_all(to.parent().unwrap_or(root())).and_then(|()| fs::copy(&from, &to));
+    copied
+        .map(drop)
+        .map_err(|error| format!("{}: {error}", to.display()))
+}
