@@ -70,7 +70,7 @@ fn a_core_that_gcore_writes_of_netd_holds_nothing_that_is_keyds_alone() {
 }
 
 #[test]
-fn the_kernel_writes_no_core_of_keyd_even_where_root_lifts_its_limit() {
+fn the_kernel_writes_no_core_of_keyd() {
     let Some(mut target) = Target::new("a core of keyd") else {
         return;
     };
