@@ -190,11 +190,13 @@ impl<S: Storage> Keyd<S> {
         Err(Refusal::Transaction(fault))
     }
 
-    /// A profile comes into use by itself only where none is; one that is replaced stays as it was.
+    /// A new profile comes into use by itself only where none is; one that is replaced stays as it was, so
+    /// that no package undoes what an administrator has disabled.
     fn enabled_after_install(&self, iccid: &str) -> bool {
-        match self.enabled() {
-            None => true,
-            Some(slot) => self.vault.find(iccid) == Some(slot),
+        let replaced = self.vault.find(iccid);
+        match replaced.and_then(|slot| self.vault.profile(slot)) {
+            Some(replaced) => replaced.enabled,
+            None => self.enabled().is_none(),
         }
     }
 

@@ -10,7 +10,7 @@ use softsim_keyd_proto::{
     MAX_ANSWER, MAX_REQUEST, Refusal, RequestKind, Role, encode_answer, kind_of,
 };
 use softsim_sandbox::notify::Notify;
-use softsim_sandbox::seqpacket::{Connection, Listener, Received};
+use softsim_sandbox::seqpacket::{BACKLOG, Connection, Listener, Received};
 use softsim_sandbox::{clock, memory, poll};
 use zeroize::Zeroize;
 
@@ -163,8 +163,10 @@ impl<S: Storage> Server<'_, S> {
         self.settle()?;
         self.peers.retain(|peer| !peer.gone);
         for (index, (role, listener)) in listeners.iter().enumerate() {
-            if self.waiting[index].ready() {
-                self.accept(*role, listener);
+            // As many as may wait there, so that who connects in a flood puts nobody off.
+            let mut some = self.waiting[index].ready();
+            for _ in 0..BACKLOG {
+                some = some && self.accept(*role, listener);
             }
         }
         Ok(())
@@ -197,6 +199,8 @@ impl<S: Storage> Server<'_, S> {
         let written = self
             .keyd
             .serve(&mut peer.client, self.now, &self.request[..length], room);
+        // The keys of PSK accounts come in as they are.
+        self.request[..length].fill(0);
         self.pending.push((index, self.used..self.used + written));
         self.used += written;
         Ok(())
@@ -242,14 +246,16 @@ impl<S: Storage> Server<'_, S> {
 
     /// Accepts one connection, or tells it why not. Without descriptors or memory for it, those that are
     /// there are served on, and it waits.
-    fn accept(&mut self, role: Role, listener: &Listener) {
+    ///
+    /// Whether there may be another one.
+    fn accept(&mut self, role: Role, listener: &Listener) -> bool {
         let connection = match listener.accept() {
             Ok(Some(connection)) => connection,
-            Ok(None) => return,
+            Ok(None) => return false,
             Err(error) => {
                 Event::NotAccepted(&error).log();
                 self.accepts_from = self.now + REST;
-                return;
+                return false;
             }
         };
         let uid = connection.peer_uid();
@@ -273,11 +279,12 @@ impl<S: Storage> Server<'_, S> {
                     client,
                     gone: false,
                 });
-                return;
+                return true;
             }
         };
         // A peer that left already misses nothing.
         let _ = send_refusal(&connection, refusal);
+        true
     }
 
     fn held_by(&self, role: Role, uid: u32) -> usize {

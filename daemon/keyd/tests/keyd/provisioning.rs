@@ -545,3 +545,12 @@ fn a_crash_at_any_write_of_the_device_keys_leaves_them_or_none() {
         },
     );
 }
+
+#[test]
+fn a_package_does_not_undo_what_an_administrator_has_disabled() {
+    let (mut device, operator) = Device::provisioned();
+    device.ask(Role::Admin, &Disable { iccid: ICCID }).unwrap();
+    let package = operator.seal(&mut device, profile(ICCID), 2);
+    device.install(&package, [2; 16]).unwrap();
+    assert_eq!(profiles(&mut device)[0].1, ProfileState::Disabled);
+}

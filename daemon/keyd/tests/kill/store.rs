@@ -52,9 +52,9 @@ impl Change {
     fn on(&self, profiles: &mut Profiles) {
         match *self {
             Self::Install { subscription, .. } => {
-                // It comes into use by itself where none is; a replaced one stays as it was.
+                // A new one comes into use by itself where none is; a replaced one stays as it was.
                 let alone = !profiles.values().any(|enabled| *enabled);
-                *profiles.entry(subscription).or_default() |= alone;
+                profiles.entry(subscription).or_insert(alone);
             }
             Self::Enable(subscription) => {
                 profiles.values_mut().for_each(|enabled| *enabled = false);
