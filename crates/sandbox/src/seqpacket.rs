@@ -16,7 +16,7 @@ use crate::socket::Socket;
 use crate::sys;
 
 /// Connections that may wait to be accepted.
-pub const BACKLOG: u8 = 16;
+const BACKLOG: libc::c_int = 16;
 
 /// A listening socket.
 #[derive(Debug)]
@@ -59,7 +59,7 @@ impl Listener {
         // Nobody can connect before listen(2), so the mode is right in time.
         std::fs::set_permissions(path, Permissions::from_mode(mode))?;
         // SAFETY: the call takes numbers only.
-        sys::check(unsafe { libc::listen(socket.raw(), BACKLOG.into()) })?;
+        sys::check(unsafe { libc::listen(socket.raw(), BACKLOG) })?;
         Ok(Listener(socket))
     }
 

@@ -10,7 +10,7 @@ use softsim_keyd_proto::{
     MAX_ANSWER, MAX_REQUEST, Refusal, RequestKind, Role, encode_answer, kind_of,
 };
 use softsim_sandbox::notify::Notify;
-use softsim_sandbox::seqpacket::{BACKLOG, Connection, Listener, Received};
+use softsim_sandbox::seqpacket::{Connection, Listener, Received};
 use softsim_sandbox::{clock, memory, poll};
 use zeroize::Zeroize;
 
@@ -163,10 +163,8 @@ impl<S: Storage> Server<'_, S> {
         self.settle()?;
         self.peers.retain(|peer| !peer.gone);
         for (index, (role, listener)) in listeners.iter().enumerate() {
-            // As many as may wait there, so that who connects in a flood puts nobody off.
-            let mut some = self.waiting[index].ready();
-            for _ in 0..BACKLOG {
-                some = some && self.accept(*role, listener);
+            if self.waiting[index].ready() {
+                self.accept(*role, listener);
             }
         }
         Ok(())
@@ -247,15 +245,15 @@ impl<S: Storage> Server<'_, S> {
     /// Accepts one connection, or tells it why not. Without descriptors or memory for it, those that are
     /// there are served on, and it waits.
     ///
-    /// Whether there may be another one.
-    fn accept(&mut self, role: Role, listener: &Listener) -> bool {
+    /// One in a pass: the next pass has seen whose place has become free before it refuses another.
+    fn accept(&mut self, role: Role, listener: &Listener) {
         let connection = match listener.accept() {
             Ok(Some(connection)) => connection,
-            Ok(None) => return false,
+            Ok(None) => return,
             Err(error) => {
                 Event::NotAccepted(&error).log();
                 self.accepts_from = self.now + REST;
-                return false;
+                return;
             }
         };
         let uid = connection.peer_uid();
@@ -279,12 +277,11 @@ impl<S: Storage> Server<'_, S> {
                     client,
                     gone: false,
                 });
-                return true;
+                return;
             }
         };
         // A peer that left already misses nothing.
         let _ = send_refusal(&connection, refusal);
-        true
     }
 
     fn held_by(&self, role: Role, uid: u32) -> usize {
