@@ -246,7 +246,12 @@ fn connections_and_sessions_are_counted_and_a_place_that_gets_free_is_given_agai
         assert_eq!(refusal, Err(Refusal::TooManyConnections { limit }));
     }
     held.pop();
-    assert_eq!(host.status().enforcement.seccomp_calls, 12);
+    // The child of another test holds a copy of the connection until it has become another program.
+    let given_again = (0..10_000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(1));
+        Connection::connect(&host.path(Role::Admin.name())).is_ok()
+    });
+    assert!(given_again, "the place of a client that left");
 
     let mut handles = Vec::new();
     let refusal = loop {
