@@ -17,6 +17,9 @@ mod home_network;
 mod host;
 #[path = "kill/load.rs"]
 mod load;
+#[allow(dead_code)]
+#[path = "keyd/over_the_socket.rs"]
+mod over_the_socket;
 #[path = "kill/replay.rs"]
 mod replay;
 #[path = "kill/store.rs"]

@@ -99,9 +99,10 @@ pub fn lock_limit_needed() -> usize {
 /// own. It is mapped now and taken page by page as the heap grows, also under the key process's
 /// filter: where the kernel then has no page, an allocation fails, as where the heap is full.
 ///
-/// To be called once; what an earlier area has left is lost. Where the kernel gives less than secret memory, the area is as good as it gets, and
-/// [`key_memory`] says so. To be called before the process is confined: it maps memory. Without
-/// `secret_main!` the heap grows by itself, and nothing is done.
+/// To be called once, since what an earlier area has left is lost, and before the process is
+/// confined, since it maps memory. Where the kernel gives less than secret memory, the area is as
+/// good as it gets, and [`key_memory`] says so. Without `secret_main!` the heap grows by itself, and
+/// nothing is done.
 ///
 /// # Errors
 /// There is not even ordinary memory, or no address space, for the area.

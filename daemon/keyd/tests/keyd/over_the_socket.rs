@@ -5,8 +5,8 @@ use softsim_keyd_proto::requests::*;
 
 use crate::fixture::{ICCID, Operator, certificate, profile, spki_of_request};
 
-/// Keys, certificate, trust anchor and one profile.
-pub(crate) fn provision(admin: &mut Connection, operator: &Operator) {
+/// Keys, certificate and trust anchor; gives the device's SubjectPublicKeyInfo and its sealing statement.
+pub(crate) fn enrol(admin: &mut Connection, operator: &Operator) -> (Vec<u8>, Vec<u8>) {
     admin.call(&GenerateDeviceKey {}).unwrap();
     let request = admin.call(&CertificateRequest {}).unwrap().der;
     let spki = spki_of_request(&request);
@@ -14,8 +14,12 @@ pub(crate) fn provision(admin: &mut Connection, operator: &Operator) {
     admin.call(&SetDeviceCertificate { certificate }).unwrap();
     let issuer = &operator.spki()[..];
     admin.call(&AddTrustAnchor { issuer }).unwrap();
+    (spki, admin.call(&SealingStatement {}).unwrap().statement)
+}
 
-    let statement = admin.call(&SealingStatement {}).unwrap().statement;
+/// The same, and one profile.
+pub(crate) fn provision(admin: &mut Connection, operator: &Operator) {
+    let (spki, statement) = enrol(admin, operator);
     let package = operator.seal_to(&spki, &statement, profile(ICCID), 1);
     let (txid, package) = ([1; 16], Some(&package[..]));
     admin.call(&Stage { txid, package }).unwrap();

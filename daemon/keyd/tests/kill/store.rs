@@ -11,9 +11,10 @@ use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Call, PackageFault, ProfileInfo, ProfileState, Refusal, Role};
 
 use crate::dice::Dice;
-use crate::fixture::{Operator, certificate, spki_of_request};
+use crate::fixture::Operator;
 use crate::host::Host;
 use crate::load::Shared;
+use crate::over_the_socket::enrol;
 use crate::{MANAGERS, killed};
 
 /// The installed subscriptions, and whether they are enabled.
@@ -74,15 +75,7 @@ impl Store {
     /// Enrols the device and installs all subscriptions.
     pub(crate) fn provisioned(host: &Host, shared: &Shared) -> Self {
         let operator = Operator::new();
-        let mut admin = host.connect(Role::Admin);
-        admin.call(&GenerateDeviceKey {}).unwrap();
-        let request = admin.call(&CertificateRequest {}).unwrap().der;
-        let spki = spki_of_request(&request);
-        let certificate = &certificate(&spki)[..];
-        admin.call(&SetDeviceCertificate { certificate }).unwrap();
-        let issuer = &operator.spki()[..];
-        admin.call(&AddTrustAnchor { issuer }).unwrap();
-        let statement = admin.call(&SealingStatement {}).unwrap().statement;
+        let (spki, statement) = enrol(&mut host.connect(Role::Admin), &operator);
         let iccids = shared.subscriptions.iter().map(|of| of.iccid.clone());
         let mut store = Self {
             operator,
