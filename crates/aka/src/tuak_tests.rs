@@ -2,28 +2,17 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 extern crate std;
 
+#[path = "../tests/vector_file/mod.rs"]
+mod vector_file;
+
 use super::*;
 use serde_json::Value;
-use std::format;
 use std::vec::Vec;
+use vector_file::{cases, fixed, octets};
 
 /// INSTANCE\[5\] and INSTANCE\[6\]: CK and IK have 256 bits. No USIM has such keys, so only the sets ask for them.
 const LONG_CK: u8 = 0x04;
 const LONG_IK: u8 = 0x02;
-
-fn cases(file: &str) -> Vec<Value> {
-    let path = format!("{}/../../tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
-    let json: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    json["cases"].as_array().unwrap().clone()
-}
-
-fn octets(case: &Value, field: &str) -> Vec<u8> {
-    hex::decode(case[field].as_str().unwrap_or_else(|| panic!("no {field}"))).unwrap()
-}
-
-fn fixed<const N: usize>(case: &Value, field: &str) -> [u8; N] {
-    octets(case, field).try_into().unwrap()
-}
 
 fn number(case: &Value, field: &str) -> usize {
     case[field].as_u64().unwrap() as usize

@@ -1,26 +1,15 @@
 //! The published vectors of Milenage, XOR and EAP-AKA', and a recorded authentication of hostapd 2.10.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use serde_json::Value;
+mod vector_file;
+
 use softsim_aka::eap::{AT_MAC_LENGTH, AkaPrimeKeys, at_mac, emsk, verify_at_mac};
 use softsim_aka::kdf::{BadNetworkName, NetworkName, ck_ik_prime};
 use softsim_aka::{
     AlgorithmSet, Amf, Autn, Auts, Ck, Ik, K, KAut, Milenage, Op, Opc, Rand, Sqn, Xor,
 };
 
-fn cases(file: &str) -> Vec<Value> {
-    let path = format!("{}/../../tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
-    let json: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    json["cases"].as_array().unwrap().clone()
-}
-
-fn octets(case: &Value, field: &str) -> Vec<u8> {
-    hex::decode(case[field].as_str().unwrap_or_else(|| panic!("no {field}"))).unwrap()
-}
-
-fn fixed<const N: usize>(case: &Value, field: &str) -> [u8; N] {
-    octets(case, field).try_into().unwrap()
-}
+use vector_file::{cases, fixed, octets};
 
 #[test]
 fn milenage_computes_the_test_sets_of_ts_35_208() {
