@@ -4,7 +4,7 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{requests::Role, secret::SecretBytes};
+use crate::{identity::IdentityKind, requests::Role, secret::SecretBytes};
 
 /// Answer to [`crate::requests::Hello`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -75,6 +75,10 @@ pub struct Enforcement {
     pub key_memory: KeyMemory,
     /// Where the key of the files came from.
     pub kek_source: KekSource,
+    /// What may be seen of the subscriber.
+    pub identity_privacy: IdentityPrivacy,
+    /// Whether the role that gets raw CK and IK is served.
+    pub supplicant: bool,
     /// Whether profiles with the XOR test algorithm, which protects nothing, are taken.
     pub test_algorithm: bool,
 }
@@ -121,8 +125,16 @@ pub struct Counters {
     pub packages_rejected: u64,
     /// Handshakes signed with the device key.
     pub handshakes_signed: u64,
-    /// Times the permanent identity was given out.
+    /// Times the permanent identity was given out, in clear.
     pub permanent_identities: u64,
+    /// Times it was asked for and withheld.
+    pub identities_withheld: u64,
+    /// Fast re-authentications whose AT_MAC and counter held.
+    pub reauthentications: u64,
+    /// Authentications with forward secrecy.
+    pub forward_secret: u64,
+    /// Times CK and IK were given to the role supplicant.
+    pub raw_keys: u64,
     /// Requests that were malformed, unknown or not the role's.
     pub refused: u64,
     /// Requests answered with RetryAfter.
@@ -160,14 +172,38 @@ impl fmt::Display for ProfileState {
     }
 }
 
+/// How much of who the subscriber is may be seen by an access network.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub enum IdentityPrivacy {
+    /// The permanent identity is shown to whoever asks for it.
+    Liberal,
+    /// The permanent identity is shown as long as no pseudonym is known (RFC 4187 §4.1.6).
+    #[default]
+    Conservative,
+    /// The IMSI never leaves in clear.
+    Strict,
+}
+
+impl fmt::Display for IdentityPrivacy {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Liberal => "liberal",
+            Self::Conservative => "conservative",
+            Self::Strict => "strict",
+        })
+    }
+}
+
 /// Answer to [`crate::requests::Identity`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityAnswer {
-    /// The Nai for EAP-AKA', e.g. `6<IMSI>@wlan.mnc001.mcc001.3gppnetwork.org` (TS 23.003 §19.3.2).
+    /// The Nai, e.g. `6<IMSI>@wlan.mnc001.mcc001.3gppnetwork.org` (TS 23.003 §19.3.2); at most 253 octets.
     pub nai: String,
+    /// What it is.
+    pub kind: IdentityKind,
 }
 
-/// Answer to [`crate::requests::AkaPrimeChallenge`].
+/// Answer to [`crate::requests::AkaPrimeChallenge`] and [`crate::requests::AkaChallenge`].
 #[derive(Debug, Serialize, Deserialize)]
 pub enum AkaAnswer {
     /// AUTN and AT_MAC held, and the SQN is stored.
@@ -176,12 +212,70 @@ pub enum AkaAnswer {
         handle: u32,
         /// RES, 4 to 16 octets.
         res: SecretBytes,
+        /// Our half of the ephemeral Diffie-Hellman, where there was one: the value of AT_PUB_ECDHE.
+        public_key: Option<Vec<u8>>,
     },
     /// AUTN was genuine and its SQN was out of range (TS 33.102 §6.3.3).
     SynchronisationFailure {
         /// AUTS.
         auts: [u8; 14],
     },
+}
+
+/// Answer to [`crate::requests::Reauthenticate`].
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum ReauthenticationAnswer {
+    /// AT_MAC and the counter held, and the counter is stored.
+    Fresh {
+        /// Names the session on this connection.
+        handle: u32,
+        /// AT_COUNTER.
+        counter: u16,
+    },
+    /// AT_MAC held, the counter had been used: a session that can only say so.
+    CounterTooSmall {
+        /// Names the session on this connection.
+        handle: u32,
+        /// AT_COUNTER.
+        counter: u16,
+    },
+}
+
+/// Answer to [`crate::requests::EncryptCounter`].
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EncryptedAnswer {
+    /// The value of AT_IV.
+    pub iv: [u8; 16],
+    /// The value of AT_ENCR_DATA.
+    pub data: Vec<u8>,
+}
+
+/// Answer to [`crate::requests::UmtsAuthenticate`].
+#[derive(Debug, Serialize, Deserialize)]
+pub enum UmtsAnswer {
+    /// AUTN held, and the SQN is stored.
+    Success {
+        /// RES, 4 to 16 octets.
+        res: SecretBytes,
+        /// CK, 16 octets.
+        ck: SecretBytes,
+        /// IK, 16 octets.
+        ik: SecretBytes,
+    },
+    /// AUTN was genuine and its SQN was out of range (TS 33.102 §6.3.3).
+    SynchronisationFailure {
+        /// AUTS.
+        auts: [u8; 14],
+    },
+}
+
+/// Answer to [`crate::requests::AkmaKey`].
+#[derive(Debug, Serialize, Deserialize)]
+pub struct AkmaAnswer {
+    /// A-KID: names K_AKMA towards the application function (TS 33.535 §6.1).
+    pub a_kid: String,
+    /// K_AF, 32 octets.
+    pub k_af: SecretBytes,
 }
 
 /// Answer to [`crate::requests::EapMac`].

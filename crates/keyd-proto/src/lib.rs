@@ -12,12 +12,14 @@
 //! [`Refusal`]. Octets behind the last field are malformed.
 
 mod answers;
+mod identity;
 mod refusal;
 pub mod requests;
 mod secret;
 mod wire;
 
 pub use answers::*;
+pub use identity::*;
 pub use refusal::{
     AutnFault, HandshakeFault, PackageFault, PacketFault, Refusal, TransactionFault,
 };

@@ -113,6 +113,18 @@ pub enum Refusal {
         /// The account.
         came: u16,
     },
+    /// The identity that was asked for is not shown (`--identity-privacy`).
+    IdentityWithheld,
+    /// The profile has no key of the home network to conceal its identity with, and the null scheme is not allowed.
+    NoHomeNetworkKey,
+    /// There is no full authentication to which this re-authentication belongs.
+    NoReauthentication,
+    /// The session was not confirmed, or its counter was too small: it has no keys to give.
+    NotConfirmed,
+    /// No primary authentication with a 5G core has anchored keys.
+    NotAnchored,
+    /// The sealed profile doesn't consent to raw CK and IK leaving.
+    NoConsent,
 }
 
 /// What was wrong with AUTN.
@@ -122,6 +134,8 @@ pub enum AutnFault {
     Mac,
     /// The AMF separation bit is 0 (RFC 9048 §3.3).
     SeparationBit,
+    /// The AMF separation bit is 1, which the policy for EAP-AKA refuses.
+    SeparationBitSet,
 }
 
 /// What was wrong with an EAP packet.
@@ -139,6 +153,12 @@ pub enum PacketFault {
     Kdf,
     /// AT_MAC is wrong.
     Mac,
+    /// AT_PUB_ECDHE is not a public key of the agreed group, or the first AT_KDF_FS is another.
+    PublicKey,
+    /// AT_ENCR_DATA has no AT_IV, or doesn't hold what it must.
+    Encrypted,
+    /// The encrypted AT_COUNTER is not the session's.
+    Counter,
 }
 
 /// What was wrong with a handshake transcript.
@@ -268,6 +288,9 @@ impl fmt::Display for Refusal {
             Self::Autn(AutnFault::SeparationBit) => {
                 f.write_str("AUTN: expected the AMF separation bit to be 1, came 0")
             }
+            Self::Autn(AutnFault::SeparationBitSet) => {
+                f.write_str("AUTN: expected the AMF separation bit to be 0, came 1")
+            }
             Self::Packet(fault) => write!(f, "EAP packet: {fault}"),
             Self::UnknownHandle { came } => {
                 write!(f, "session handle {came} is not one of this connection")
@@ -300,6 +323,22 @@ impl fmt::Display for Refusal {
             Self::TooManyConnections { limit } => {
                 write!(f, "this user holds {limit} connections already")
             }
+            Self::IdentityWithheld => {
+                f.write_str("the permanent identity is withheld by --identity-privacy")
+            }
+            Self::NoHomeNetworkKey => {
+                f.write_str("the profile has no key of the home network to conceal its identity with")
+            }
+            Self::NoReauthentication => {
+                f.write_str("there is no full authentication that this re-authentication belongs to")
+            }
+            Self::NotConfirmed => f.write_str("the session was not confirmed: it has no keys to give"),
+            Self::NotAnchored => {
+                f.write_str("no primary authentication with a 5G core has anchored keys")
+            }
+            Self::NoConsent => {
+                f.write_str("the profile doesn't consent to raw CK and IK leaving")
+            }
             Self::UnknownAccount { came } => write!(f, "no account is called {came}"),
             Self::TestAlgorithm => f.write_str(
                 "the profile's test algorithm protects nothing, and keyd runs without --allow-test-algorithm",
@@ -317,6 +356,9 @@ impl fmt::Display for PacketFault {
             Self::Missing(kind) => write!(f, "attribute {kind} is missing"),
             Self::Kdf => f.write_str("expected AT_KDF 1 in front, came another"),
             Self::Mac => f.write_str("AT_MAC is wrong"),
+            Self::PublicKey => f.write_str("AT_PUB_ECDHE is not a public key of the agreed group"),
+            Self::Encrypted => f.write_str("AT_ENCR_DATA doesn't hold what it must"),
+            Self::Counter => f.write_str("the encrypted AT_COUNTER is not the session's"),
         }
     }
 }

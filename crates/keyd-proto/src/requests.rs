@@ -5,10 +5,12 @@ use core::fmt;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::answers::{
-    AkaAnswer, CertificateAnswer, DeviceKeyAnswer, HelloAnswer, IdentityAnswer, MacAnswer,
-    ProfileAnswer, ProfilesAnswer, PublicKeyAnswer, SealingStatementAnswer, SecretAnswer,
-    SignatureAnswer, StatusAnswer,
+    AkaAnswer, AkmaAnswer, CertificateAnswer, DeviceKeyAnswer, EncryptedAnswer, HelloAnswer,
+    IdentityAnswer, MacAnswer, ProfileAnswer, ProfilesAnswer, PublicKeyAnswer,
+    ReauthenticationAnswer, SealingStatementAnswer, SecretAnswer, SignatureAnswer, StatusAnswer,
+    UmtsAnswer,
 };
+use crate::identity::{Group, IdentityRequest, Method, Realm};
 
 /// Whom a socket of keyd is for. Each role has a socket of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -19,11 +21,13 @@ pub enum Role {
     Admin,
     /// Applications on the gateway.
     App,
+    /// Bridges to supplicants that keep the key schedule to themselves and need raw CK and IK: off by default.
+    Supplicant,
 }
 
 impl Role {
     /// Every role.
-    pub const ALL: [Self; 3] = [Self::Network, Self::Admin, Self::App];
+    pub const ALL: [Self; 4] = [Self::Network, Self::Admin, Self::App, Self::Supplicant];
 
     /// The role's name in sockets, policies and messages.
     pub const fn name(self) -> &'static str {
@@ -31,6 +35,7 @@ impl Role {
             Self::Network => "network",
             Self::Admin => "admin",
             Self::App => "app",
+            Self::Supplicant => "supplicant",
         }
     }
 }
@@ -132,19 +137,28 @@ impl fmt::Debug for PskAccount<'_> {
 
 requests! {
     /// Opens the conversation; tells the protocol's version, the role and the limits.
-    0 Hello [Network Admin App] max 16 repeatable -> HelloAnswer {
+    0 Hello [Network Admin App Supplicant] max 16 repeatable -> HelloAnswer {
         /// The client's [`crate::PROTOCOL_VERSION`].
         version: u16,
     }
 
     /// What is enforced, which profiles are there, what was counted; no secret.
-    1 Status [Network Admin App] max 16 repeatable -> StatusAnswer {}
+    1 Status [Network Admin App Supplicant] max 16 repeatable -> StatusAnswer {}
 
-    /// The identity to show to an access network.
-    2 Identity<'a> [Network] max 64 repeatable -> IdentityAnswer {
+    /// An identity to show to an access network. What may be shown is decided here, by `--identity-privacy`.
+    2 Identity<'a> [Network Supplicant] max 320 repeatable -> IdentityAnswer {
         /// The profile; the enabled one where it is absent.
         #[serde(borrow)]
         iccid: Option<&'a str>,
+        /// The method that it is for, which a permanent identity tells in its first character.
+        method: Method,
+        /// How telling it may be.
+        kind: IdentityRequest,
+        /// The realm of an identity that is made here: a server's own are shown as they came.
+        realm: Realm,
+        /// The access network's name as configured: fast re-authentication stays on the network of its full
+        /// authentication (RFC 9048 §3.3).
+        network_name: &'a str,
     }
 
     /// Runs EAP-AKA' on a whole EAP-Request/AKA'-Challenge (RFC 9048 §3).
@@ -159,9 +173,39 @@ requests! {
         identity: &'a [u8],
         /// The packet as it came, EAP header included.
         packet: &'a [u8],
+        /// The agreed AT_KDF_FS, whose public key stands in AT_PUB_ECDHE (RFC 9678 §6.3); without it both are
+        /// ignored.
+        forward_secrecy: Option<Group>,
     }
 
-    /// AT_MAC of a response of ours; only packets with EAP code 2 and method AKA' are taken.
+    /// Runs EAP-AKA on a whole EAP-Request/AKA-Challenge (RFC 4187 §9.3), with the checks of
+    /// [`AkaPrimeChallenge`].
+    4 AkaChallenge<'a> [Network] max 4096 once -> AkaAnswer {
+        /// The profile; the enabled one where it is absent.
+        #[serde(borrow)]
+        iccid: Option<&'a str>,
+        /// The identity that enters the key derivation (RFC 4187 §7).
+        identity: &'a [u8],
+        /// The packet as it came, EAP header included.
+        packet: &'a [u8],
+        /// Whether a vector made for EAP-AKA', its AMF separation bit 1, is refused.
+        refuse_separation_bit: bool,
+    }
+
+    /// Takes a fast re-authentication of either method (RFC 4187 §5): AT_MAC, the encrypted counter and NONCE_S are
+    /// checked here, and the counter is stored before the answer leaves.
+    5 Reauthenticate<'a> [Network] max 4096 once -> ReauthenticationAnswer {
+        /// The profile; the enabled one where it is absent.
+        #[serde(borrow)]
+        iccid: Option<&'a str>,
+        /// The re-authentication identity that was shown.
+        identity: &'a [u8],
+        /// The packet as it came, EAP header included.
+        packet: &'a [u8],
+    }
+
+    /// AT_MAC of a response of ours; only packets with EAP code 2 and the session's method are taken. That of a
+    /// re-authentication response covers NONCE_S too (RFC 4187 §9.8).
     10 EapMac<'a> [Network] max 4096 repeatable -> MacAnswer {
         /// A session of this connection.
         handle: u32,
@@ -169,7 +213,8 @@ requests! {
         packet: &'a [u8],
     }
 
-    /// Verifies AT_MAC of a later request of the server (EAP code 1).
+    /// Verifies AT_MAC of a later request of the server (EAP code 1); after a re-authentication also that it holds
+    /// the session's AT_COUNTER, encrypted (RFC 4187 §6.1).
     11 EapVerify<'a> [Network] max 4096 repeatable -> () {
         /// A session of this connection.
         handle: u32,
@@ -177,7 +222,7 @@ requests! {
         packet: &'a [u8],
     }
 
-    /// The 64 octets of the MSK, once per session.
+    /// The 64 octets of the MSK, once per session and not before [`Confirm`].
     12 ExportMsk [Network] max 16 once -> SecretAnswer {
         /// A session of this connection.
         handle: u32,
@@ -185,6 +230,20 @@ requests! {
 
     /// Wipes a session before its connection ends.
     13 CloseSession [Network] max 16 once -> () {
+        /// A session of this connection.
+        handle: u32,
+    }
+
+    /// AT_IV and AT_ENCR_DATA of a response in a re-authentication: they hold the session's AT_COUNTER, and
+    /// AT_COUNTER_TOO_SMALL where it was (RFC 4187 §9.8). What is encrypted is decided here.
+    14 EncryptCounter [Network] max 16 repeatable -> EncryptedAnswer {
+        /// A session of this connection.
+        handle: u32,
+    }
+
+    /// EAP-Success was received and believed: the pseudonym and the re-authentication identity that came in this
+    /// session are stored, and the keys of a 5G core are anchored (TS 33.501 §6.1).
+    15 Confirm [Network] max 16 repeatable -> () {
         /// A session of this connection.
         handle: u32,
     }
@@ -279,6 +338,15 @@ requests! {
     /// The public half of the application key, as a SubjectPublicKeyInfo.
     41 ApplicationKey [App Admin] max 16 repeatable -> PublicKeyAnswer {}
 
+    /// The key of one application function, K_AF, and the identifier that goes with it (TS 33.535 §6.2), made of
+    /// the last primary authentication with a 5G core.
+    42 AkmaKey<'a> [App] max 320 repeatable -> AkmaAnswer {
+        /// The function's domain name, at most 253 octets.
+        af: &'a str,
+        /// The security protocol of Ua* (TS 33.535 Annex A.4).
+        ua_star: [u8; 5],
+    }
+
     /// Makes the device, sealing and application keys inside keyd; refused when they exist.
     50 GenerateDeviceKey [Admin] max 16 once -> DeviceKeyAnswer {}
 
@@ -304,6 +372,27 @@ requests! {
     55 RemoveTrustAnchor<'a> [Admin] max 256 repeatable -> () {
         /// The operator's public key: a P-256 SubjectPublicKeyInfo, DER.
         issuer: &'a [u8],
+    }
+
+    /// Forgets the pseudonym and the re-authentication identity of a profile: the way out where the network has
+    /// lost them and the permanent identity is withheld.
+    56 ForgetIdentities<'a> [Admin] max 64 repeatable -> () {
+        /// The profile; the enabled one where it is absent.
+        #[serde(borrow)]
+        iccid: Option<&'a str>,
+    }
+
+    /// Runs AKA for a supplicant that makes EAP's keys itself (TS 33.102 §6.3): RES, CK and IK leave.
+    ///
+    /// Only where the host gave keyd a socket for the role, and the sealed profile consents.
+    60 UmtsAuthenticate<'a> [Supplicant] max 128 once -> UmtsAnswer {
+        /// The profile; the enabled one where it is absent.
+        #[serde(borrow)]
+        iccid: Option<&'a str>,
+        /// RAND.
+        rand: [u8; 16],
+        /// AUTN.
+        autn: [u8; 16],
     }
 }
 
