@@ -231,6 +231,8 @@ pub enum ReauthenticationAnswer {
         handle: u32,
         /// AT_COUNTER.
         counter: u16,
+        /// AT_NONCE_S: the Session-Id is made of it (RFC 9048 §6).
+        nonce_s: [u8; 16],
     },
     /// AT_MAC held, the counter had been used: a session that can only say so.
     CounterTooSmall {
