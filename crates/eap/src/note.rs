@@ -88,8 +88,11 @@ fn name(packet: &Packet<'_>, message: Option<&AkaMessage<'_>>) -> String {
 fn attribute(attribute: &Attribute<'_>) -> String {
     let kind = attribute.kind();
     match attribute {
-        Attribute::Kdf(number) | Attribute::ClientErrorCode(number) => format!("{kind}={number}"),
+        Attribute::Kdf(number) | Attribute::KdfFs(number) | Attribute::ClientErrorCode(number) => {
+            format!("{kind}={number}")
+        }
         Attribute::Notification(code) => format!("{kind}={}", Notification(*code)),
+        Attribute::Bidding(d) => format!("{kind}={}", u8::from(*d)),
         Attribute::KdfInput(name) => format!("{kind}={}", name.escape_ascii()),
         _ => kind.to_string(),
     }

@@ -1,4 +1,4 @@
-//! The attributes of RFC 4187 section 10 and RFC 9048 section 3, one at a time.
+//! The attributes of RFC 4187 section 10, RFC 9048 section 3 and RFC 9678 section 6, one at a time.
 
 use super::AkaError;
 use std::fmt;
@@ -13,29 +13,35 @@ const NAMES: &[(Kind, &str)] = &[
     (Kind::AUTN, "AT_AUTN"),
     (Kind::RES, "AT_RES"),
     (Kind::AUTS, "AT_AUTS"),
-    (Kind(6), "AT_PADDING"),
+    (Kind::PADDING, "AT_PADDING"),
     (Kind::PERMANENT_ID_REQ, "AT_PERMANENT_ID_REQ"),
     (Kind::MAC, "AT_MAC"),
     (Kind::NOTIFICATION, "AT_NOTIFICATION"),
     (Kind::ANY_ID_REQ, "AT_ANY_ID_REQ"),
     (Kind::IDENTITY, "AT_IDENTITY"),
     (Kind::FULLAUTH_ID_REQ, "AT_FULLAUTH_ID_REQ"),
-    (Kind(19), "AT_COUNTER"),
-    (Kind(20), "AT_COUNTER_TOO_SMALL"),
-    (Kind(21), "AT_NONCE_S"),
+    (Kind::COUNTER, "AT_COUNTER"),
+    (Kind::COUNTER_TOO_SMALL, "AT_COUNTER_TOO_SMALL"),
+    (Kind::NONCE_S, "AT_NONCE_S"),
     (Kind::CLIENT_ERROR_CODE, "AT_CLIENT_ERROR_CODE"),
     (Kind::KDF_INPUT, "AT_KDF_INPUT"),
     (Kind::KDF, "AT_KDF"),
-    (Kind(129), "AT_IV"),
-    (Kind(130), "AT_ENCR_DATA"),
-    (Kind(132), "AT_NEXT_PSEUDONYM"),
-    (Kind(133), "AT_NEXT_REAUTH_ID"),
+    (Kind::IV, "AT_IV"),
+    (Kind::ENCR_DATA, "AT_ENCR_DATA"),
+    (Kind::NEXT_PSEUDONYM, "AT_NEXT_PSEUDONYM"),
+    (Kind::NEXT_REAUTH_ID, "AT_NEXT_REAUTH_ID"),
     (Kind::CHECKCODE, "AT_CHECKCODE"),
     (Kind::RESULT_IND, "AT_RESULT_IND"),
-    (Kind(136), "AT_BIDDING"),
-    (Kind(152), "AT_PUB_ECDHE"),
+    (Kind::BIDDING, "AT_BIDDING"),
+    (Kind::PUB_ECDHE, "AT_PUB_ECDHE"),
     (Kind::KDF_FS, "AT_KDF_FS"),
 ];
+
+/// The D bit of AT_BIDDING (RFC 9048 section 4).
+const BIDDING_D: u16 = 0x8000;
+
+/// Octets of a block of AES.
+pub(super) const BLOCK: usize = 16;
 
 impl Kind {
     /// AT_RAND.
@@ -46,6 +52,8 @@ impl Kind {
     pub const RES: Kind = Kind(3);
     /// AT_AUTS.
     pub const AUTS: Kind = Kind(4);
+    /// AT_PADDING.
+    pub const PADDING: Kind = Kind(6);
     /// AT_PERMANENT_ID_REQ.
     pub const PERMANENT_ID_REQ: Kind = Kind(10);
     /// AT_MAC.
@@ -58,17 +66,35 @@ impl Kind {
     pub const IDENTITY: Kind = Kind(14);
     /// AT_FULLAUTH_ID_REQ.
     pub const FULLAUTH_ID_REQ: Kind = Kind(17);
+    /// AT_COUNTER.
+    pub const COUNTER: Kind = Kind(19);
+    /// AT_COUNTER_TOO_SMALL.
+    pub const COUNTER_TOO_SMALL: Kind = Kind(20);
+    /// AT_NONCE_S.
+    pub const NONCE_S: Kind = Kind(21);
     /// AT_CLIENT_ERROR_CODE.
     pub const CLIENT_ERROR_CODE: Kind = Kind(22);
     /// AT_KDF_INPUT.
     pub const KDF_INPUT: Kind = Kind(23);
     /// AT_KDF.
     pub const KDF: Kind = Kind(24);
+    /// AT_IV.
+    pub const IV: Kind = Kind(129);
+    /// AT_ENCR_DATA.
+    pub const ENCR_DATA: Kind = Kind(130);
+    /// AT_NEXT_PSEUDONYM.
+    pub const NEXT_PSEUDONYM: Kind = Kind(132);
+    /// AT_NEXT_REAUTH_ID.
+    pub const NEXT_REAUTH_ID: Kind = Kind(133);
     /// AT_CHECKCODE.
     pub const CHECKCODE: Kind = Kind(134);
     /// AT_RESULT_IND.
     pub const RESULT_IND: Kind = Kind(135);
-    /// AT_KDF_FS (RFC 9678).
+    /// AT_BIDDING (RFC 9048 section 4).
+    pub const BIDDING: Kind = Kind(136);
+    /// AT_PUB_ECDHE (RFC 9678 section 6.1).
+    pub const PUB_ECDHE: Kind = Kind(152);
+    /// AT_KDF_FS (RFC 9678 section 6.2).
     pub const KDF_FS: Kind = Kind(153);
 
     /// Whether a receiver that doesn't know the attribute steps over it (RFC 4187 section 8.1).
@@ -76,12 +102,25 @@ impl Kind {
         self.0 >= 128
     }
 
+    /// Whether it stands inside AT_ENCR_DATA and nowhere else (RFC 4187 section 10.1).
+    pub(super) fn encrypted(self) -> bool {
+        [
+            Kind::PADDING,
+            Kind::COUNTER,
+            Kind::COUNTER_TOO_SMALL,
+            Kind::NONCE_S,
+            Kind::NEXT_PSEUDONYM,
+            Kind::NEXT_REAUTH_ID,
+        ]
+        .contains(&self)
+    }
+
     /// Whether it may stand more than once: the negotiated lists, and what we know nothing about.
     pub(super) fn repeatable(self) -> bool {
         matches!(self, Kind::KDF | Kind::KDF_FS) || self.name().is_none()
     }
 
-    fn name(self) -> Option<&'static str> {
+    pub(super) fn name(self) -> Option<&'static str> {
         NAMES
             .iter()
             .find(|(kind, _)| *kind == self)
@@ -120,9 +159,14 @@ pub enum Attribute<'a> {
     },
     /// AT_AUTS: where the SIM's sequence numbers stand.
     Auts(&'a [u8; 14]),
+    /// AT_PADDING: zeros that fill AT_ENCR_DATA up to whole blocks.
+    Padding {
+        /// Of the whole attribute: 4, 8 or 12.
+        octets: u8,
+    },
     /// AT_PERMANENT_ID_REQ.
     PermanentIdReq,
-    /// AT_MAC: HMAC-SHA-256-128 of the packet with this value zero.
+    /// AT_MAC: an HMAC of the packet with this value zero, cut to 16 octets.
     Mac(&'a [u8; 16]),
     /// AT_NOTIFICATION: the code with its S and P bits.
     Notification(u16),
@@ -132,16 +176,36 @@ pub enum Attribute<'a> {
     Identity(&'a [u8]),
     /// AT_FULLAUTH_ID_REQ.
     FullauthIdReq,
+    /// AT_COUNTER: of fast re-authentications since the full authentication.
+    Counter(u16),
+    /// AT_COUNTER_TOO_SMALL.
+    CounterTooSmall,
+    /// AT_NONCE_S: the server's contribution to the keys of a fast re-authentication.
+    NonceS(&'a [u8; 16]),
     /// AT_CLIENT_ERROR_CODE.
     ClientErrorCode(u16),
     /// AT_KDF_INPUT: the network name.
     KdfInput(&'a [u8]),
     /// AT_KDF: one key derivation function on offer, or the choice.
     Kdf(u16),
+    /// AT_IV: the first block of the cipher's chain.
+    Iv(&'a [u8; 16]),
+    /// AT_ENCR_DATA: encrypted attributes, whole blocks of 16 octets.
+    EncrData(&'a [u8]),
+    /// AT_NEXT_PSEUDONYM.
+    NextPseudonym(&'a [u8]),
+    /// AT_NEXT_REAUTH_ID.
+    NextReauthId(&'a [u8]),
     /// AT_CHECKCODE: the hash over the identity rounds, empty when there was none.
     Checkcode(&'a [u8]),
     /// AT_RESULT_IND.
     ResultInd,
+    /// AT_BIDDING: its D bit, set by a server that would rather have used EAP-AKA'.
+    Bidding(bool),
+    /// AT_PUB_ECDHE: an ephemeral public key with the padding to whole words, because only the group tells its length.
+    PubEcdhe(&'a [u8]),
+    /// AT_KDF_FS: one key derivation function with its group on offer, or the choice.
+    KdfFs(u16),
     /// A skippable attribute whose content isn't looked at: everything after its length octet.
     Skippable(Kind, &'a [u8]),
 }
@@ -154,17 +218,28 @@ impl<'a> Attribute<'a> {
             Attribute::Autn(_) => Kind::AUTN,
             Attribute::Res { .. } => Kind::RES,
             Attribute::Auts(_) => Kind::AUTS,
+            Attribute::Padding { .. } => Kind::PADDING,
             Attribute::PermanentIdReq => Kind::PERMANENT_ID_REQ,
             Attribute::Mac(_) => Kind::MAC,
             Attribute::Notification(_) => Kind::NOTIFICATION,
             Attribute::AnyIdReq => Kind::ANY_ID_REQ,
             Attribute::Identity(_) => Kind::IDENTITY,
             Attribute::FullauthIdReq => Kind::FULLAUTH_ID_REQ,
+            Attribute::Counter(_) => Kind::COUNTER,
+            Attribute::CounterTooSmall => Kind::COUNTER_TOO_SMALL,
+            Attribute::NonceS(_) => Kind::NONCE_S,
             Attribute::ClientErrorCode(_) => Kind::CLIENT_ERROR_CODE,
             Attribute::KdfInput(_) => Kind::KDF_INPUT,
             Attribute::Kdf(_) => Kind::KDF,
+            Attribute::Iv(_) => Kind::IV,
+            Attribute::EncrData(_) => Kind::ENCR_DATA,
+            Attribute::NextPseudonym(_) => Kind::NEXT_PSEUDONYM,
+            Attribute::NextReauthId(_) => Kind::NEXT_REAUTH_ID,
             Attribute::Checkcode(_) => Kind::CHECKCODE,
             Attribute::ResultInd => Kind::RESULT_IND,
+            Attribute::Bidding(_) => Kind::BIDDING,
+            Attribute::PubEcdhe(_) => Kind::PUB_ECDHE,
+            Attribute::KdfFs(_) => Kind::KDF_FS,
             Attribute::Skippable(kind, _) => *kind,
         }
     }
@@ -200,10 +275,13 @@ impl<'a> Attribute<'a> {
             }
         };
         let counted = || counted(usize::from(number), value).ok_or(wrong);
+        let sixteen = || value.try_into().map_err(|_| wrong);
         Ok(match kind {
-            Kind::RAND => Attribute::Rand(value.try_into().map_err(|_| wrong)?),
-            Kind::AUTN => Attribute::Autn(value.try_into().map_err(|_| wrong)?),
-            Kind::MAC => Attribute::Mac(value.try_into().map_err(|_| wrong)?),
+            Kind::RAND => Attribute::Rand(sixteen()?),
+            Kind::AUTN => Attribute::Autn(sixteen()?),
+            Kind::MAC => Attribute::Mac(sixteen()?),
+            Kind::NONCE_S => Attribute::NonceS(sixteen()?),
+            Kind::IV => Attribute::Iv(sixteen()?),
             Kind::AUTS => Attribute::Auts(content.try_into().map_err(|_| wrong)?),
             Kind::RES if !(32..=128).contains(&number) => {
                 return Err(AkaError::ResBits { bits: number });
@@ -214,15 +292,37 @@ impl<'a> Attribute<'a> {
             },
             Kind::IDENTITY => Attribute::Identity(counted()?),
             Kind::KDF_INPUT => Attribute::KdfInput(counted()?),
+            Kind::NEXT_PSEUDONYM => Attribute::NextPseudonym(counted()?),
+            Kind::NEXT_REAUTH_ID => Attribute::NextReauthId(counted()?),
             Kind::PERMANENT_ID_REQ => bare(Attribute::PermanentIdReq)?,
             Kind::ANY_ID_REQ => bare(Attribute::AnyIdReq)?,
             Kind::FULLAUTH_ID_REQ => bare(Attribute::FullauthIdReq)?,
             Kind::NOTIFICATION => bare(Attribute::Notification(number))?,
             Kind::CLIENT_ERROR_CODE => bare(Attribute::ClientErrorCode(number))?,
+            Kind::COUNTER => bare(Attribute::Counter(number))?,
+            Kind::COUNTER_TOO_SMALL => bare(Attribute::CounterTooSmall)?,
             Kind::KDF => bare(Attribute::Kdf(number))?,
+            Kind::KDF_FS => bare(Attribute::KdfFs(number))?,
+            Kind::BIDDING => bare(Attribute::Bidding(number & BIDDING_D != 0))?,
             Kind::RESULT_IND => bare(Attribute::ResultInd)?,
             Kind::CHECKCODE if matches!(value.len(), 0 | 20 | 32) => Attribute::Checkcode(value),
             Kind::CHECKCODE => return Err(wrong),
+            Kind::ENCR_DATA if !value.is_empty() && value.len() % BLOCK == 0 => {
+                Attribute::EncrData(value)
+            }
+            Kind::ENCR_DATA => return Err(wrong),
+            Kind::PADDING if content.iter().any(|octet| *octet != 0) => {
+                return Err(AkaError::PaddingNotZero);
+            }
+            Kind::PADDING => Attribute::Padding {
+                octets: match value.len() {
+                    0 => 4,
+                    4 => 8,
+                    8 => 12,
+                    _ => return Err(wrong),
+                },
+            },
+            Kind::PUB_ECDHE => Attribute::PubEcdhe(content),
             other if other.skippable() => Attribute::Skippable(other, content),
             other => return Err(AkaError::NotSkippable { kind: other }),
         })
@@ -238,19 +338,40 @@ impl<'a> Attribute<'a> {
             })
         };
         let (number, value): (u16, &[u8]) = match *self {
-            Attribute::Rand(value) | Attribute::Autn(value) | Attribute::Mac(value) => (0, value),
+            Attribute::Rand(value)
+            | Attribute::Autn(value)
+            | Attribute::Mac(value)
+            | Attribute::NonceS(value)
+            | Attribute::Iv(value) => (0, value),
             Attribute::Res { bits, value } => (bits, value),
-            Attribute::Identity(value) | Attribute::KdfInput(value) => (length(value)?, value),
-            Attribute::Checkcode(value) => (0, value),
+            Attribute::Identity(value)
+            | Attribute::KdfInput(value)
+            | Attribute::NextPseudonym(value)
+            | Attribute::NextReauthId(value) => (length(value)?, value),
+            Attribute::Checkcode(value) | Attribute::EncrData(value) => (0, value),
             Attribute::Notification(number)
             | Attribute::ClientErrorCode(number)
-            | Attribute::Kdf(number) => (number, &[]),
+            | Attribute::Counter(number)
+            | Attribute::Kdf(number)
+            | Attribute::KdfFs(number) => (number, &[]),
+            Attribute::Bidding(d) => (if d { BIDDING_D } else { 0 }, &[]),
             Attribute::PermanentIdReq
             | Attribute::AnyIdReq
             | Attribute::FullauthIdReq
+            | Attribute::CounterTooSmall
             | Attribute::ResultInd => (0, &[]),
             Attribute::Auts(content) => return write(kind, content, &[], out),
-            Attribute::Skippable(_, content) => return write(kind, content, &[], out),
+            Attribute::PubEcdhe(content) | Attribute::Skippable(_, content) => {
+                return write(kind, content, &[], out);
+            }
+            Attribute::Padding { octets } => {
+                return write(
+                    kind,
+                    &[0; 10][..usize::from(octets.clamp(4, 12)) - 2],
+                    &[],
+                    out,
+                );
+            }
         };
         write(kind, &number.to_be_bytes(), value, out)
     }

@@ -107,6 +107,13 @@ pub enum AkaError {
         /// Octets of the whole attribute.
         octets: usize,
     },
+    /// An attribute that belongs inside AT_ENCR_DATA and stands in the open, or the reverse (section 10.1).
+    Misplaced {
+        /// The attribute.
+        kind: Kind,
+    },
+    /// AT_PADDING that is not zero (section 10.12).
+    PaddingNotZero,
     /// A bit length of AT_RES outside 32 to 128 (section 10.8).
     ResBits {
         /// The bit length.
@@ -158,6 +165,13 @@ impl fmt::Display for AkaError {
                     "expected a length of {kind} that fits its content, got {octets} octets"
                 )
             }
+            AkaError::Misplaced { kind } => {
+                write!(
+                    f,
+                    "expected attributes that have their place here, got {kind}"
+                )
+            }
+            AkaError::PaddingNotZero => write!(f, "expected AT_PADDING of zeros, got other octets"),
             AkaError::ResBits { bits } => {
                 write!(f, "expected AT_RES of 32 to 128 bits, got {bits}")
             }

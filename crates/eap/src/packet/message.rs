@@ -1,5 +1,6 @@
 //! A whole EAP-AKA or EAP-AKA' message: subtype and attributes (RFC 4187 section 8.1).
 
+use super::attributes::{Place, parse_attributes};
 use super::{AkaError, Attribute, Kind, MAC_VALUE, Packet, Type};
 use std::fmt;
 
@@ -107,6 +108,33 @@ impl fmt::Display for Notification {
     }
 }
 
+/// What the first attribute of a form holds.
+macro_rules! first {
+    ($message:expr, $form:pat => $content:expr) => {
+        $message
+            .attributes
+            .iter()
+            .find_map(|attribute| match attribute {
+                $form => Some($content),
+                _ => None,
+            })
+    };
+}
+
+/// What every attribute of a form holds, in order.
+macro_rules! all {
+    ($message:expr, $form:pat => $content:expr) => {
+        $message
+            .attributes
+            .iter()
+            .filter_map(|attribute| match attribute {
+                $form => Some($content),
+                _ => None,
+            })
+            .collect()
+    };
+}
+
 /// A message of EAP-AKA or EAP-AKA', borrowed from its packet.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AkaMessage<'a> {
@@ -127,156 +155,98 @@ impl<'a> AkaMessage<'a> {
             return Err(AkaError::NoSubtype { octets: data.len() });
         };
         let bytes = packet.bytes();
-        let mut message = AkaMessage {
-            subtype: Subtype::from(*subtype),
-            attributes: Vec::new(),
-            bytes,
-            mac_at: None,
-        };
-        let mut rest = attributes;
-        let mut seen = [false; 256];
-        while !rest.is_empty() {
-            let at = bytes.len() - rest.len();
-            let (attribute, after) = Attribute::parse(rest)?;
-            let kind = attribute.kind();
-            if std::mem::replace(&mut seen[usize::from(kind.0)], true) && !kind.repeatable() {
-                return Err(AkaError::Duplicate { kind });
-            }
+        let mut mac_at = None;
+        let attributes = parse_attributes(attributes, Place::Open, |kind, at| {
             if kind == Kind::MAC {
-                message.mac_at = Some(at + MAC_VALUE);
+                mac_at = Some(bytes.len() - attributes.len() + at + MAC_VALUE);
             }
-            message.attributes.push(attribute);
-            rest = after;
-        }
-        Ok(message)
-    }
-
-    fn find<T>(&self, wanted: impl Fn(&Attribute<'a>) -> Option<T>) -> Option<T> {
-        self.attributes.iter().find_map(wanted)
+        })?;
+        Ok(AkaMessage {
+            subtype: Subtype::from(*subtype),
+            attributes,
+            bytes,
+            mac_at,
+        })
     }
 
     /// AT_RAND.
     pub fn rand(&self) -> Option<&'a [u8; 16]> {
-        self.find(|a| {
-            if let Attribute::Rand(value) = a {
-                Some(*value)
-            } else {
-                None
-            }
-        })
+        first!(self, Attribute::Rand(value) => *value)
     }
 
     /// AT_AUTN.
     pub fn autn(&self) -> Option<&'a [u8; 16]> {
-        self.find(|a| {
-            if let Attribute::Autn(value) = a {
-                Some(*value)
-            } else {
-                None
-            }
-        })
+        first!(self, Attribute::Autn(value) => *value)
     }
 
     /// AT_RES: its length in bits and its octets.
     pub fn res(&self) -> Option<(u16, &'a [u8])> {
-        self.find(|a| {
-            if let Attribute::Res { bits, value } = a {
-                Some((*bits, *value))
-            } else {
-                None
-            }
-        })
+        first!(self, Attribute::Res { bits, value } => (*bits, *value))
     }
 
     /// AT_AUTS.
     pub fn auts(&self) -> Option<&'a [u8; 14]> {
-        self.find(|a| {
-            if let Attribute::Auts(value) = a {
-                Some(*value)
-            } else {
-                None
-            }
-        })
+        first!(self, Attribute::Auts(value) => *value)
     }
 
     /// AT_MAC.
     pub fn mac(&self) -> Option<&'a [u8; 16]> {
-        self.find(|a| {
-            if let Attribute::Mac(value) = a {
-                Some(*value)
-            } else {
-                None
-            }
-        })
+        first!(self, Attribute::Mac(value) => *value)
     }
 
     /// AT_NOTIFICATION.
     pub fn notification(&self) -> Option<Notification> {
-        self.find(|a| {
-            if let Attribute::Notification(code) = a {
-                Some(Notification(*code))
-            } else {
-                None
-            }
-        })
+        first!(self, Attribute::Notification(code) => Notification(*code))
     }
 
     /// AT_IDENTITY.
     pub fn identity(&self) -> Option<&'a [u8]> {
-        self.find(|a| {
-            if let Attribute::Identity(value) = a {
-                Some(*value)
-            } else {
-                None
-            }
-        })
+        first!(self, Attribute::Identity(value) => *value)
     }
 
     /// AT_CLIENT_ERROR_CODE.
     pub fn client_error_code(&self) -> Option<u16> {
-        self.find(|a| {
-            if let Attribute::ClientErrorCode(code) = a {
-                Some(*code)
-            } else {
-                None
-            }
-        })
+        first!(self, Attribute::ClientErrorCode(code) => *code)
     }
 
     /// AT_KDF_INPUT: the network name.
     pub fn kdf_input(&self) -> Option<&'a [u8]> {
-        self.find(|a| {
-            if let Attribute::KdfInput(value) = a {
-                Some(*value)
-            } else {
-                None
-            }
-        })
+        first!(self, Attribute::KdfInput(value) => *value)
     }
 
     /// The values of all AT_KDF, in order.
     pub fn kdfs(&self) -> Vec<u16> {
-        self.attributes
-            .iter()
-            .filter_map(|a| {
-                if let Attribute::Kdf(kdf) = a {
-                    Some(*kdf)
-                } else {
-                    None
-                }
-            })
-            .collect()
+        all!(self, Attribute::Kdf(kdf) => *kdf)
+    }
+
+    /// The values of all AT_KDF_FS, in order.
+    pub fn kdfs_fs(&self) -> Vec<u16> {
+        all!(self, Attribute::KdfFs(kdf) => *kdf)
+    }
+
+    /// AT_PUB_ECDHE, with its padding.
+    pub fn pub_ecdhe(&self) -> Option<&'a [u8]> {
+        first!(self, Attribute::PubEcdhe(value) => *value)
+    }
+
+    /// The D bit of AT_BIDDING.
+    pub fn bidding(&self) -> Option<bool> {
+        first!(self, Attribute::Bidding(d) => *d)
     }
 
     /// AT_CHECKCODE.
     pub fn checkcode(&self) -> Option<&'a [u8]> {
-        self.find(|a| {
-            if let Attribute::Checkcode(value) = a {
-                Some(*value)
-            } else {
-                None
-            }
-        })
+        first!(self, Attribute::Checkcode(value) => *value)
+    }
+
+    /// AT_IV.
+    pub fn iv(&self) -> Option<&'a [u8; 16]> {
+        first!(self, Attribute::Iv(value) => *value)
+    }
+
+    /// AT_ENCR_DATA, still encrypted.
+    pub fn encr_data(&self) -> Option<&'a [u8]> {
+        first!(self, Attribute::EncrData(value) => *value)
     }
 
     /// Whether AT_RESULT_IND is there.

@@ -1,14 +1,17 @@
-//! The codec of EAP (RFC 3748 section 4) and of the messages of EAP-AKA' (RFC 4187 section 8, RFC 9048), for both ends.
+//! The codec of EAP (RFC 3748 section 4) and of the messages of EAP-AKA and EAP-AKA' (RFC 4187 section 8, RFC 9048,
+//! RFC 9678), for both ends.
 //!
 //! Parsing borrows from the packet and never trusts a length; building goes through [`Builder`], which leaves
 //! AT_MAC zero and remembers where it stands, because only the owner of K_aut can fill it in.
 
 mod attribute;
+mod attributes;
 mod build;
 mod error;
 mod message;
 
 pub use attribute::{Attribute, Kind};
+pub use attributes::{build_encrypted, parse_encrypted};
 pub use build::{Builder, Draft};
 pub use error::{AkaError, PacketError};
 pub use message::{AkaMessage, Notification, Subtype};

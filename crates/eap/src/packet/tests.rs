@@ -247,8 +247,52 @@ fn malformed_attributes_are_told_why() {
                 octets: 8,
             },
         ),
-        (of(19, 1, 4), NotSkippable { kind: Kind(19) }),
-        (of(6, 1, 4), NotSkippable { kind: Kind(6) }),
+        (
+            of(19, 1, 4),
+            Misplaced {
+                kind: Kind::COUNTER,
+            },
+        ),
+        (
+            of(6, 1, 4),
+            Misplaced {
+                kind: Kind::PADDING,
+            },
+        ),
+        (
+            of(132, 1, 4),
+            Misplaced {
+                kind: Kind::NEXT_PSEUDONYM,
+            },
+        ),
+        (
+            of(130, 4, 16),
+            WrongLength {
+                kind: Kind::ENCR_DATA,
+                octets: 16,
+            },
+        ),
+        (
+            of(130, 1, 4),
+            WrongLength {
+                kind: Kind::ENCR_DATA,
+                octets: 4,
+            },
+        ),
+        (
+            of(129, 4, 16),
+            WrongLength {
+                kind: Kind::IV,
+                octets: 16,
+            },
+        ),
+        (
+            of(136, 2, 8),
+            WrongLength {
+                kind: Kind::BIDDING,
+                octets: 8,
+            },
+        ),
         (of(127, 1, 4), NotSkippable { kind: Kind(127) }),
         (
             [of(2, 5, 20), of(2, 5, 20)].concat(),
@@ -341,4 +385,98 @@ fn notification_codes_carry_their_phase_and_success() {
             "{code}"
         );
     }
+}
+
+#[test]
+fn encrypted_attributes_come_back_and_padding_fills_whole_blocks() {
+    let nonce = [7; 16];
+    let cases: [(&[Attribute<'_>], usize); 4] = [
+        (&[Attribute::Counter(1)], 16),
+        (&[Attribute::Counter(1), Attribute::CounterTooSmall], 16),
+        (
+            &[
+                Attribute::Counter(1),
+                Attribute::NonceS(&nonce),
+                Attribute::NextReauthId(b"4eb3@x"),
+            ],
+            48,
+        ),
+        (&[Attribute::NextPseudonym(b"7abcdefghijk")], 16),
+    ];
+    for (attributes, octets) in cases {
+        let plaintext = build_encrypted(attributes).unwrap();
+        assert_eq!(plaintext.len(), octets);
+        let read = parse_encrypted(&plaintext).unwrap();
+        assert_eq!(read[..attributes.len()], *attributes);
+        let padding = octets - attributes_octets(attributes);
+        match read.get(attributes.len()) {
+            Some(Attribute::Padding { octets }) => assert_eq!(usize::from(*octets), padding),
+            other => assert_eq!((other, padding), (None, 0)),
+        }
+    }
+}
+
+fn attributes_octets(attributes: &[Attribute<'_>]) -> usize {
+    let mut out = Vec::new();
+    for attribute in attributes {
+        attribute.encode(&mut out).unwrap();
+    }
+    out.len()
+}
+
+#[test]
+fn padding_is_zero_short_and_last_and_what_is_not_encrypted_is_not_inside() {
+    let counter = [19, 1, 0, 1];
+    let padding = |octets: usize| {
+        let mut attribute = vec![0; octets];
+        attribute[0] = 6;
+        attribute[1] = u8::try_from(octets / 4).unwrap();
+        attribute
+    };
+    for octets in [4, 8, 12] {
+        assert!(parse_encrypted(&[&counter[..], &padding(octets)].concat()).is_ok());
+        let mut bent = padding(octets);
+        bent[octets - 1] = 1;
+        assert_eq!(parse_encrypted(&bent), Err(AkaError::PaddingNotZero));
+    }
+    assert_eq!(
+        parse_encrypted(&padding(16)),
+        Err(AkaError::WrongLength {
+            kind: Kind::PADDING,
+            octets: 16
+        })
+    );
+    for (plaintext, kind) in [
+        ([&padding(8)[..], &counter].concat(), Kind::PADDING),
+        (vec![24, 1, 0, 1], Kind::KDF),
+        (vec![12, 1, 0x80, 0], Kind::NOTIFICATION),
+    ] {
+        assert_eq!(
+            parse_encrypted(&plaintext),
+            Err(AkaError::Misplaced { kind })
+        );
+    }
+    assert!(parse_encrypted(&[200, 1, 0, 0]).is_ok());
+}
+
+#[test]
+fn forward_secrecy_and_bidding_are_read_as_they_were_built() {
+    let key = [9; 33];
+    let draft = Builder::new(Code::Request, 1, Type::AkaPrime, Subtype::Challenge)
+        .attribute(Attribute::PubEcdhe(&key))
+        .attribute(Attribute::KdfFs(2))
+        .attribute(Attribute::KdfFs(1))
+        .attribute(Attribute::Bidding(true))
+        .finish()
+        .unwrap();
+    let packet = Packet::parse(draft.bytes()).unwrap();
+    let message = packet.aka().unwrap();
+    assert_eq!(message.pub_ecdhe(), Some(&[&key[..], &[0]].concat()[..]));
+    assert_eq!(
+        (message.kdfs_fs(), message.bidding()),
+        (vec![2, 1], Some(true))
+    );
+    // Nine words: 2 octets of header, 33 of key, 1 of padding; the D bit is the highest of its two octets.
+    assert_eq!(draft.bytes()[8..10], [152, 9]);
+    assert_eq!(draft.bytes()[draft.bytes().len() - 4..], [136, 1, 0x80, 0]);
 }

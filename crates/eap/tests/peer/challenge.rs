@@ -316,12 +316,12 @@ fn result_indications_are_used_when_both_sides_want_them() {
 #[test]
 fn forward_secrecy_bidding_and_encrypted_attributes_that_we_do_not_use_are_stepped_over() {
     let extra = vec![
-        Attribute::Skippable(Kind(152), &[0; 34]),
-        Attribute::Skippable(Kind::KDF_FS, &[0, 1]),
-        Attribute::Skippable(Kind::KDF_FS, &[0, 2]),
-        Attribute::Skippable(Kind(136), &[0x80, 0]),
-        Attribute::Skippable(Kind(129), &[0; 18]),
-        Attribute::Skippable(Kind(130), &[0; 18]),
+        Attribute::PubEcdhe(&[0; 34]),
+        Attribute::KdfFs(1),
+        Attribute::KdfFs(2),
+        Attribute::Bidding(true),
+        Attribute::Iv(&[0; 16]),
+        Attribute::EncrData(&[0; 16]),
         Attribute::Skippable(Kind(255), &[0; 2]),
     ];
     let mut scene = Scene::verified(&Challenge {
