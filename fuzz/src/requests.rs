@@ -10,7 +10,7 @@ use softsim_keyd::vault::{Kek, Vault};
 use softsim_keyd::{Client, Keyd, Service};
 use softsim_keyd_proto::requests::{AkaPrimeChallenge, Commit, Stage};
 use softsim_keyd_proto::{
-    AkaAnswer, Call, Enforcement, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal, Role,
+    AkaAnswer, Call, Enforcement, IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal, Role,
     decode_answer, encode_request,
 };
 
@@ -67,6 +67,8 @@ impl Gateway {
                 seccomp_calls: 0,
                 key_memory: KeyMemory::Plain,
                 kek_source: KekSource::Development,
+                identity_privacy: IdentityPrivacy::Conservative,
+                supplicant: true,
                 test_algorithm: true,
             },
             policies: COMPILED,

@@ -175,6 +175,7 @@ mod tests {
         let answer = crate::AkaAnswer::Success {
             handle: 1,
             res: crate::SecretBytes::new(vec![0xab; 8]),
+            public_key: None,
         };
         let shown = format!("{answer:?}");
         assert!(shown.contains("[redacted]") && !shown.contains("ab, ") && !shown.contains("171"));

@@ -17,7 +17,7 @@ use softsim_keyd::roles::{self, PerRole};
 use softsim_keyd::serve::{self, Watchdog};
 use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Keyd, Service};
-use softsim_keyd_proto::{Enforcement, KekSource, KeyMemory, Role};
+use softsim_keyd_proto::{Enforcement, IdentityPrivacy, KekSource, KeyMemory, Role};
 use softsim_sandbox::notify::Notify;
 use softsim_sandbox::seqpacket::Listener;
 use softsim_sandbox::{Args, clock, landlock, log, process, seccomp};
@@ -44,6 +44,8 @@ fn run(mut args: Args) -> ! {
             seccomp_calls: seccomp::Filter::Keyd.calls().len() as u8,
             key_memory: KeyMemory::SecretMemory,
             kek_source: KekSource::Development,
+            identity_privacy: IdentityPrivacy::Conservative,
+            supplicant: true,
             test_algorithm: false,
         },
         policies: roles::COMPILED,

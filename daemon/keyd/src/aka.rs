@@ -61,6 +61,7 @@ impl<S: Storage> Keyd<S> {
         Ok(AkaAnswer::Success {
             handle: client.sessions.open(keys),
             res: SecretBytes::new(verified.res.as_bytes().to_vec()),
+            public_key: None,
         })
     }
 

@@ -6,15 +6,16 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use softsim_keyd_proto::Role;
+use softsim_keyd_proto::{IdentityPrivacy, Role};
 
 use crate::roles::PerRole;
 use crate::vault::MAX_CAPACITY;
 
 /// How `softsim-keyd` is called.
 pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK \
-    [--network PATH] [--admin PATH] [--app PATH] \
-    [--network-uid UID]... [--admin-uid UID]... [--app-uid UID]... \
+    [--network PATH] [--admin PATH] [--app PATH] [--supplicant PATH] \
+    [--network-uid UID]... [--admin-uid UID]... [--app-uid UID]... [--supplicant-uid UID]... \
+    [--identity-privacy=liberal|conservative|strict] \
     [--anchor-file FILE [--anchor-interval N]] [--capacity N] [--sandbox=require|off] [--key-memory=best|require] \
     [--allow-test-algorithm]; \
     KEK is --kek-file FILE, --kek-credential NAME, --kek-stdin or --development-key; \
@@ -49,6 +50,8 @@ pub struct Settings {
     pub sandbox: Sandbox,
     /// Whether keyd may run in ordinary memory.
     pub key_memory: KeyMemoryPolicy,
+    /// How much of who the subscriber is may be seen by an access network.
+    pub identity_privacy: IdentityPrivacy,
     /// Whether profiles are taken whose algorithm set protects nothing.
     pub test_algorithm: bool,
 }
@@ -194,11 +197,12 @@ enum Flag {
     Capacity,
     Sandbox,
     KeyMemory,
+    IdentityPrivacy,
     TestAlgorithm,
 }
 
 impl Flag {
-    const ALL: [Self; 21] = [
+    const ALL: [Self; 24] = [
         Self::State,
         Self::KekFile(For::Now),
         Self::KekCredential(For::Now),
@@ -211,14 +215,17 @@ impl Flag {
         Self::Socket(Role::Network),
         Self::Socket(Role::Admin),
         Self::Socket(Role::App),
+        Self::Socket(Role::Supplicant),
         Self::Uid(Role::Network),
         Self::Uid(Role::Admin),
         Self::Uid(Role::App),
+        Self::Uid(Role::Supplicant),
         Self::AnchorFile,
         Self::AnchorInterval,
         Self::Capacity,
         Self::Sandbox,
         Self::KeyMemory,
+        Self::IdentityPrivacy,
         Self::TestAlgorithm,
     ];
 
@@ -236,14 +243,17 @@ impl Flag {
             Self::Socket(Role::Network) => "--network",
             Self::Socket(Role::Admin) => "--admin",
             Self::Socket(Role::App) => "--app",
+            Self::Socket(Role::Supplicant) => "--supplicant",
             Self::Uid(Role::Network) => "--network-uid",
             Self::Uid(Role::Admin) => "--admin-uid",
             Self::Uid(Role::App) => "--app-uid",
+            Self::Uid(Role::Supplicant) => "--supplicant-uid",
             Self::AnchorFile => "--anchor-file",
             Self::AnchorInterval => "--anchor-interval",
             Self::Capacity => "--capacity",
             Self::Sandbox => "--sandbox",
             Self::KeyMemory => "--key-memory",
+            Self::IdentityPrivacy => "--identity-privacy",
             Self::TestAlgorithm => "--allow-test-algorithm",
         }
     }
@@ -271,6 +281,7 @@ struct Seen {
     capacity: Option<u32>,
     sandbox: Option<Sandbox>,
     key_memory: Option<KeyMemoryPolicy>,
+    identity_privacy: Option<IdentityPrivacy>,
 }
 
 impl Seen {
@@ -325,6 +336,15 @@ impl Seen {
                 };
                 once(flag, &mut self.key_memory, policy)
             }
+            Flag::IdentityPrivacy => {
+                let privacy = match value {
+                    b"liberal" => IdentityPrivacy::Liberal,
+                    b"conservative" => IdentityPrivacy::Conservative,
+                    b"strict" => IdentityPrivacy::Strict,
+                    _ => return Err(bad("liberal, conservative or strict")),
+                };
+                once(flag, &mut self.identity_privacy, privacy)
+            }
             Flag::KekStdin(_) | Flag::DevelopmentKey(_) | Flag::TestAlgorithm => {
                 Err(ArgsError::Value(flag.name()))
             }
@@ -367,6 +387,7 @@ impl Seen {
             capacity: self.capacity,
             sandbox: self.sandbox.unwrap_or(Sandbox::Require),
             key_memory: self.key_memory.unwrap_or(KeyMemoryPolicy::Best),
+            identity_privacy: self.identity_privacy.unwrap_or_default(),
             test_algorithm: self.test_algorithm,
         })
     }
@@ -411,6 +432,7 @@ mod tests {
         assert_eq!(settings.sandbox, Sandbox::Require);
         assert_eq!(settings.key_memory, KeyMemoryPolicy::Best);
         assert!(!settings.test_algorithm);
+        assert_eq!(settings.identity_privacy, IdentityPrivacy::Conservative);
         assert!(
             Role::ALL
                 .iter()
@@ -422,14 +444,19 @@ mod tests {
     #[test]
     fn both_spellings_of_a_value_are_the_same() {
         let line = "--state DIR --development-key --app A --app-uid 7 --app-uid 8 --capacity 2 \
-                    --sandbox off --key-memory require --allow-test-algorithm";
+                    --sandbox off --key-memory require --identity-privacy strict --allow-test-algorithm \
+                    --supplicant S --supplicant-uid 9";
         let joined = "--state=DIR --development-key --app=A --app-uid=7 --app-uid=8 --capacity=2 \
-                      --sandbox=off --key-memory=require --allow-test-algorithm";
+                      --sandbox=off --key-memory=require --identity-privacy=strict --allow-test-algorithm \
+                      --supplicant=S --supplicant-uid=9";
         let settings = parsed(line).unwrap();
         assert_eq!(parsed(joined).unwrap(), settings);
         assert!(settings.test_algorithm);
         assert_eq!(settings.uids[Role::App], [7, 8]);
         assert_eq!(settings.sockets[Role::App], Some("A".into()));
+        assert_eq!(settings.sockets[Role::Supplicant], Some("S".into()));
+        assert_eq!(settings.uids[Role::Supplicant], [9]);
+        assert_eq!(settings.identity_privacy, IdentityPrivacy::Strict);
     }
 
     #[test]
@@ -508,6 +535,10 @@ mod tests {
             (
                 "--sandbox no",
                 "--sandbox: expected require or off, came no",
+            ),
+            (
+                "--identity-privacy none",
+                "--identity-privacy: expected liberal, conservative or strict, came none",
             ),
             (
                 "--key-memory any",

@@ -68,6 +68,19 @@ impl<S: Storage> Keyd<S> {
             Kind::Status => way.to(|keyd, _, request| keyd.status(request)),
             Kind::Identity => way.to(|keyd, _, request| keyd.identity(request)),
             Kind::AkaPrimeChallenge => way.to(Keyd::aka_prime_challenge),
+            Kind::AkaChallenge
+            | Kind::Reauthenticate
+            | Kind::EncryptCounter
+            | Kind::AkmaKey
+            | Kind::ForgetIdentities
+            | Kind::UmtsAuthenticate => way.keyd.refuse(
+                Refusal::NotPermitted {
+                    request,
+                    role: way.client.role,
+                },
+                way.answer,
+            ),
+            Kind::Confirm => way.to(Keyd::confirm),
             Kind::EapMac => way.to(Keyd::eap_mac),
             Kind::EapVerify => way.to(Keyd::eap_verify),
             Kind::ExportMsk => way.to(Keyd::export_msk),

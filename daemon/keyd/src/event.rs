@@ -68,7 +68,9 @@ impl Event<'_> {
             Self::Fatal(_) | Self::Storage(_) => CRITICAL,
             Self::Damaged(_) | Self::NotAccepted(_) | Self::Stranger { .. } => ERROR,
             Self::Enforcing { enforcement, .. }
-                if enforcement.seccomp_calls == 0 || enforcement.test_algorithm =>
+                if enforcement.seccomp_calls == 0
+                    || enforcement.supplicant
+                    || enforcement.test_algorithm =>
             {
                 WARNING
             }
@@ -114,6 +116,10 @@ impl fmt::Display for Event<'_> {
                     write!(f, " (memfd_secret: {why})")?;
                 }
                 write!(f, ", vault under {}", enforcement.kek_source)?;
+                write!(f, ", identity privacy {}", enforcement.identity_privacy)?;
+                if enforcement.supplicant {
+                    f.write_str(", GIVES CK AND IK TO THE ROLE supplicant (--supplicant)")?;
+                }
                 if enforcement.test_algorithm {
                     f.write_str(", TAKES PROFILES THAT PROTECT NOTHING (--allow-test-algorithm)")?;
                 }
@@ -141,6 +147,9 @@ impl fmt::Display for Event<'_> {
             Self::Autn(AutnFault::SeparationBit) => {
                 f.write_str("AUTN refused: the AMF separation bit is 0")
             }
+            Self::Autn(AutnFault::SeparationBitSet) => {
+                f.write_str("AUTN refused: the AMF separation bit is 1")
+            }
             Self::SynchronisationFailure => f.write_str("SQN out of range: AUTS given out"),
             Self::PacketMac => f.write_str("EAP packet refused: AT_MAC is wrong"),
             Self::PermanentIdentity { iccid } => {
@@ -167,7 +176,7 @@ impl fmt::Display for Event<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use softsim_keyd_proto::KeyMemory;
+    use softsim_keyd_proto::{IdentityPrivacy, KeyMemory};
 
     fn enforcement(landlock_abi: u8, seccomp_calls: u8) -> Enforcement {
         Enforcement {
@@ -175,6 +184,8 @@ mod tests {
             seccomp_calls,
             key_memory: KeyMemory::Locked,
             kek_source: KekSource::KeyFile,
+            identity_privacy: IdentityPrivacy::Conservative,
+            supplicant: false,
             test_algorithm: false,
         }
     }
@@ -189,7 +200,7 @@ mod tests {
         assert_eq!(
             event.to_string(),
             "enforcing landlock ABI 7, seccomp 12 calls, key memory mlock \
-             (memfd_secret: Operation not permitted), vault under key file"
+             (memfd_secret: Operation not permitted), vault under key file, identity privacy conservative"
         );
         assert_eq!(event.level(), INFORMATIONAL);
     }
@@ -206,6 +217,21 @@ mod tests {
         };
         let line = event.to_string();
         assert!(line.ends_with("TAKES PROFILES THAT PROTECT NOTHING (--allow-test-algorithm)"));
+        assert_eq!(event.level(), WARNING);
+    }
+
+    #[test]
+    fn a_start_with_the_role_supplicant_is_a_warning() {
+        let enforcement = Enforcement {
+            supplicant: true,
+            ..enforcement(7, 12)
+        };
+        let event = Event::Enforcing {
+            enforcement: &enforcement,
+            why_not_secret: None,
+        };
+        let line = event.to_string();
+        assert!(line.ends_with("GIVES CK AND IK TO THE ROLE supplicant (--supplicant)"));
         assert_eq!(event.level(), WARNING);
     }
 

@@ -1,9 +1,9 @@
 //! Which profile is meant, and under which identity it shows itself.
 
 use softsim_keyd_proto::requests::Identity;
-use softsim_keyd_proto::{IdentityAnswer, Refusal};
+use softsim_keyd_proto::{IdentityAnswer, IdentityKind, Refusal};
 use softsim_profile::{Algorithm, Profile};
-use softsim_usim::IdentityPrefix;
+use softsim_usim::{IdentityPrefix, Realm};
 
 use crate::event::Event;
 use crate::keyd::Keyd;
@@ -16,7 +16,7 @@ impl<S: Storage> Keyd<S> {
         let nai = stored
             .profile
             .imsi
-            .permanent_identity(IdentityPrefix::AkaPrime);
+            .permanent_identity(IdentityPrefix::AkaPrime, Realm::Wlan);
         self.counters.permanent_identities += 1;
         Event::PermanentIdentity {
             iccid: stored.profile.iccid.as_str(),
@@ -24,6 +24,7 @@ impl<S: Storage> Keyd<S> {
         .log();
         Ok(IdentityAnswer {
             nai: nai.as_str().to_owned(),
+            kind: IdentityKind::Permanent,
         })
     }
 

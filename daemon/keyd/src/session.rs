@@ -2,7 +2,7 @@
 
 use softsim_aka::eap::AkaPrimeKeys;
 use softsim_aka::{KAut, Msk};
-use softsim_keyd_proto::requests::{CloseSession, EapMac, EapVerify, ExportMsk};
+use softsim_keyd_proto::requests::{CloseSession, Confirm, EapMac, EapVerify, ExportMsk};
 use softsim_keyd_proto::{MAX_HANDLES, MacAnswer, PacketFault, Refusal, SecretAnswer, SecretBytes};
 
 use crate::event::Event;
@@ -21,6 +21,8 @@ pub(crate) struct Sessions {
 struct Session {
     handle: u32,
     k_aut: KAut,
+    /// Whether EAP-Success was received.
+    confirmed: bool,
     /// Until it is exported.
     msk: Option<Msk>,
 }
@@ -43,6 +45,7 @@ impl Sessions {
         self.open.push(Session {
             handle: self.last_handle,
             k_aut: keys.k_aut,
+            confirmed: false,
             msk: Some(keys.msk),
         });
         self.last_handle
@@ -96,10 +99,22 @@ impl<S: Storage> Keyd<S> {
         request: ExportMsk,
     ) -> Result<SecretAnswer, Refusal> {
         let session = client.sessions.session(request.handle)?;
+        if !session.confirmed {
+            return Err(Refusal::NotConfirmed);
+        }
         let msk = session.msk.take().ok_or(Refusal::AlreadyExported)?;
         Ok(SecretAnswer {
             secret: SecretBytes::new(msk.as_bytes().to_vec()),
         })
+    }
+
+    pub(crate) fn confirm(
+        &mut self,
+        client: &mut Client,
+        request: Confirm,
+    ) -> Result<(), Refusal> {
+        client.sessions.session(request.handle)?.confirmed = true;
+        Ok(())
     }
 
     pub(crate) fn close_session(

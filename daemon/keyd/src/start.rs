@@ -85,7 +85,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Args(error) => write!(f, "{error}; {}", args::USAGE),
             Self::NoSocket => f.write_str(
-                "expected an inherited socket, --network, --admin or --app, came none of them",
+                "expected an inherited socket, --network, --admin, --app or --supplicant, came none of them",
             ),
             Self::Socket(role, error) => write!(f, "can't open the {role} socket: {error}"),
             Self::Notify(error) => write!(f, "can't reach the service manager: {error}"),
@@ -173,6 +173,8 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
             memory::KeyMemory::Plain => KeyMemory::Plain,
         },
         kek_source,
+        identity_privacy: settings.identity_privacy,
+        supplicant: listeners.iter().any(|(role, _)| *role == Role::Supplicant),
         test_algorithm: settings.test_algorithm,
     };
     tell(&enforcement);

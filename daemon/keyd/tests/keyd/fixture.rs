@@ -14,7 +14,7 @@ use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Client, Keyd, Service};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    Call, Enforcement, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal, Role, decode_answer,
+    Call, Enforcement, IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal, Role, decode_answer,
     encode_request,
 };
 use softsim_profile::{
@@ -138,6 +138,8 @@ impl Device {
                 seccomp_calls: 12,
                 key_memory: KeyMemory::SecretMemory,
                 kek_source: KekSource::Development,
+                identity_privacy: IdentityPrivacy::Conservative,
+                supplicant: true,
                 test_algorithm,
             },
             policies: COMPILED,
