@@ -1,4 +1,4 @@
-//! The key derivation function of TS 33.220 Annex B, and what EAP-AKA' derives with it.
+//! The key derivation function of TS 33.220 Annex B, and CK' and IK', which EAP-AKA' derives with it.
 
 use core::fmt;
 
@@ -74,7 +74,11 @@ pub fn ck_ik_prime(
 }
 
 /// HMAC-SHA-256(key, FC ‖ P0 ‖ L0 ‖ P1 ‖ L1 …), with two-octet lengths (TS 33.220 B.2).
-fn kdf<const N: usize>(key: &[u8; 32], fc: u8, parameters: [&[u8]; N]) -> Zeroizing<[u8; 32]> {
+pub(crate) fn kdf<const N: usize>(
+    key: &[u8; 32],
+    fc: u8,
+    parameters: [&[u8]; N],
+) -> Zeroizing<[u8; 32]> {
     let mut hmac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     hmac.update(&[fc]);
     for parameter in parameters {

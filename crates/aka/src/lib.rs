@@ -1,20 +1,24 @@
-//! The 3GPP algorithm sets f1 to f5* and the EAP-AKA' key schedule, as pure functions.
+//! The 3GPP algorithm sets f1 to f5* and the key schedules of EAP-AKA, EAP-AKA' and 5G, as pure functions.
 //!
 //! Nothing here allocates, keeps state, reads a clock or makes a random number: keys and octets go in, keys and
 //! octets come out. The way of one authentication through the crate:
 //!
 //! ```text
-//! RAND --AlgorithmSet::f2345--> RES, CK, IK, AK       (TS 33.102 §6.3.3)
-//! CK, IK --kdf::ck_ik_prime--> CK', IK'               (TS 33.402 A.2)
+//! RAND --AlgorithmSet::f2345--> RES, CK, IK, AK                      (TS 33.102 §6.3.3)
+//! CK, IK --kdf::ck_ik_prime--> CK', IK'                              (TS 33.402 A.2)
 //! CK', IK' --eap::AkaPrimeKeys::derive--> K_encr, K_aut, K_re, MSK   (RFC 9048 §3.3)
-//! K_aut --eap::at_mac--> AT_MAC                       (RFC 9048 §3.4.2)
+//! CK, IK --eap::AkaKeys::derive--> MK, K_encr, K_aut, MSK            (RFC 4187 §7)
+//! K_aut --eap::MacKey::at_mac--> AT_MAC                              (RFC 4187 §10.15)
+//! CK', IK' --eap::emsk, fiveg::k_ausf--> K_AUSF                      (TS 33.501 §6.1.3.1)
 //! ```
 //!
 //! Every type that holds a secret prints as `[redacted]`, compares in constant time and is wiped when dropped.
 #![no_std]
 
+pub mod agreement;
 mod credentials;
 pub mod eap;
+pub mod fiveg;
 pub mod kdf;
 mod milenage;
 mod tuak;
@@ -25,8 +29,9 @@ pub use credentials::{Credentials, Functions};
 pub use milenage::Milenage;
 pub use tuak::{ResLength, Tuak, TuakKey, TuakParameters};
 pub use types::{
-    Ak, Amf, Autn, Auts, Ck, CkPrime, Emsk, Ik, IkPrime, K, K256, KAut, KEncr, KRe, Mac, Msk, Op,
-    Opc, Rand, Res, Sqn, SqnXorAk, Top, Topc, WrongLength,
+    ATid, Ak, Amf, Autn, Auts, Ck, CkPrime, Emsk, Ik, IkPrime, Iv, K, K256, KAf, KAkma, KAusf,
+    KAut, KAut128, KEncr, KRe, KSeaf, Mac, Mk, Msk, NonceS, Op, Opc, Rand, Res, SharedSecret, Sqn,
+    SqnXorAk, Top, Topc, WrongLength,
 };
 pub use xor::Xor;
 

@@ -137,16 +137,30 @@ secret! {
     CkPrime(16);
     /// The integrity key bound to an access network.
     IkPrime(16);
-    /// EAP-AKA': encrypts AT_ENCR_DATA.
+    /// EAP-AKA: the master key, which is also the root of fast re-authentications.
+    Mk(20);
+    /// Encrypts AT_ENCR_DATA.
     KEncr(16);
     /// EAP-AKA': authenticates messages through AT_MAC.
     KAut(32);
+    /// EAP-AKA: authenticates messages through AT_MAC.
+    KAut128(16);
     /// EAP-AKA': the root of fast re-authentications.
     KRe(32);
+    /// What an ephemeral key agreement gives to both sides.
+    SharedSecret(32);
     /// The master session key of RFC 3748.
     Msk(64);
     /// The extended master session key of RFC 3748.
     Emsk(64);
+    /// What peer and home network share after a 5G authentication.
+    KAusf(32);
+    /// The anchor key of a serving network.
+    KSeaf(32);
+    /// The anchor key of applications.
+    KAkma(32);
+    /// The key of one application.
+    KAf(32);
 }
 
 public! {
@@ -160,6 +174,12 @@ public! {
     Amf(2);
     /// A sequence number as the anonymity key conceals it.
     SqnXorAk(6);
+    /// The server's nonce of a fast re-authentication.
+    NonceS(16);
+    /// The initialisation vector of AT_ENCR_DATA, as AT_IV carries it.
+    Iv(16);
+    /// Names K_AKMA to an application, without naming the subscriber.
+    ATid(32);
 }
 
 impl Ak {

@@ -6,13 +6,25 @@ use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Ck, Ik, Rand, Res, Sqn, SqnXorA
 
 use crate::sqn::{AlreadyUsed, SqnState};
 
-/// Whether AMF must have its separation bit set.
+/// What the separation bit of AMF must be (TS 33.102 Annex H).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeparationBit {
-    /// EAP-AKA' (RFC 9048 §3.3).
+    /// 1: EAP-AKA' (RFC 9048 §3.3).
     Required,
-    /// EAP-AKA, unless the operator separates its vectors.
+    /// Either: EAP-AKA, unless the operator separates its vectors.
     NotRequired,
+    /// 0: EAP-AKA where a vector that was made for EAP-AKA' is not to serve.
+    Forbidden,
+}
+
+impl SeparationBit {
+    fn allows(self, amf: Amf) -> bool {
+        match self {
+            Self::Required => amf.separation_bit(),
+            Self::NotRequired => true,
+            Self::Forbidden => !amf.separation_bit(),
+        }
+    }
 }
 
 /// A challenge whose AUTN is right and fresh, and what the algorithm set made of it.
@@ -43,7 +55,8 @@ impl Verified {
 pub enum AuthenticationFailure {
     /// MAC-A is not the one that K gives: the challenge is not from the home network.
     MacFailure,
-    /// The vector was not made for EAP-AKA': its AMF separation bit is 0.
+    /// The vector was not made for this method: its AMF separation bit is 0 where 1 is required, or 1 where it is
+    /// forbidden.
     SeparationBit,
     /// The sequence number is not fresh; the home network resynchronises with this token.
     SyncFailure(Auts),
@@ -53,7 +66,7 @@ impl fmt::Display for AuthenticationFailure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::MacFailure => "MAC failure: AUTN was not made with this K",
-            Self::SeparationBit => "AMF separation bit expected to be 1, 0 came",
+            Self::SeparationBit => "AMF separation bit: the vector was made for another method",
             Self::SyncFailure(_) => "synchronisation failure: SQN is not fresh",
         })
     }
@@ -78,7 +91,7 @@ impl SqnState {
         if algorithm.f1(rand, sqn, autn.amf()) != autn.mac_a() {
             return Err(AuthenticationFailure::MacFailure);
         }
-        if separation_bit == SeparationBit::Required && !autn.amf().separation_bit() {
+        if !separation_bit.allows(autn.amf()) {
             return Err(AuthenticationFailure::SeparationBit);
         }
         if !self.is_fresh(sqn) {
@@ -205,6 +218,20 @@ mod tests {
             AuthenticationFailure::SeparationBit
         );
         assert!(check(SeparationBit::NotRequired).is_ok());
+    }
+
+    #[test]
+    fn where_the_separation_bit_is_forbidden_a_vector_of_eap_aka_prime_does_not_serve() {
+        let (algorithm, rand) = (algorithm(1), Rand::new([2; 16]));
+        let check = |amf| {
+            let autn = challenge(&algorithm, &rand, 32, amf);
+            usim(0).check(&algorithm, &rand, &autn, SeparationBit::Forbidden)
+        };
+        assert_eq!(
+            check(AMF).unwrap_err(),
+            AuthenticationFailure::SeparationBit
+        );
+        assert!(check(Amf::new([0x7f, 0xff])).is_ok());
     }
 
     #[test]

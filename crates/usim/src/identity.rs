@@ -1,4 +1,4 @@
-//! IMSI and the permanent identity made of it (TS 23.003 §2.2, §14.3 and §19.3).
+//! IMSI (TS 23.003 §2.2).
 
 use core::fmt;
 
@@ -105,21 +105,9 @@ impl Imsi {
         self.mnc_length
     }
 
-    /// The permanent identity: `<prefix><IMSI>@wlan.mnc<MNC>.mcc<MCC>.3gppnetwork.org`, where the MNC always has
-    /// three digits (TS 23.003 §14.2 and §14.3).
-    pub fn permanent_identity(&self, prefix: IdentityPrefix) -> Nai {
-        let mut nai = Nai::default();
-        nai.push(&[prefix as u8]);
-        nai.push(self.digits().as_bytes());
-        nai.push(b"@wlan.mnc");
-        if self.mnc_length == MncLength::Two {
-            nai.push(b"0");
-        }
-        nai.push(self.mnc().as_bytes());
-        nai.push(b".mcc");
-        nai.push(self.mcc().as_bytes());
-        nai.push(b".3gppnetwork.org");
-        nai
+    /// The subscriber's number in the home network.
+    pub fn msin(&self) -> &str {
+        &self.digits()[3 + usize::from(self.mnc_length as u8)..]
     }
 }
 
@@ -127,58 +115,6 @@ impl Imsi {
 impl fmt::Debug for Imsi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Imsi({}-{}-[redacted])", self.mcc(), self.mnc())
-    }
-}
-
-/// The first character of a permanent identity, which tells the method (RFC 4187 §4.1.1.6, TS 23.003 §14.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdentityPrefix {
-    /// EAP-AKA.
-    Aka = b'0' as isize,
-    /// EAP-AKA'.
-    AkaPrime = b'6' as isize,
-}
-
-/// A network access identifier, at most 51 octets here.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Nai {
-    octets: [u8; Nai::MAX],
-    length: usize,
-}
-
-impl Nai {
-    /// A prefix, 15 digits and the realm.
-    const MAX: usize = 1 + 15 + "@wlan.mnc000.mcc000.3gppnetwork.org".len();
-
-    /// The identifier's characters.
-    pub fn as_str(&self) -> &str {
-        core::str::from_utf8(&self.octets[..self.length]).expect("made of ASCII only")
-    }
-
-    /// The part after the at sign.
-    pub fn realm(&self) -> &str {
-        self.as_str().split_once('@').map_or("", |(_, realm)| realm)
-    }
-
-    fn push(&mut self, part: &[u8]) {
-        self.octets[self.length..self.length + part.len()].copy_from_slice(part);
-        self.length += part.len();
-    }
-}
-
-impl Default for Nai {
-    fn default() -> Self {
-        Self {
-            octets: [0; Self::MAX],
-            length: 0,
-        }
-    }
-}
-
-/// Shows the realm only, as the username holds the IMSI.
-impl fmt::Debug for Nai {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Nai([redacted]@{})", self.realm())
     }
 }
 
@@ -190,34 +126,17 @@ mod tests {
     use super::*;
     use std::format;
 
-    fn imsi(digits: &str, mnc_length: MncLength) -> Imsi {
-        Imsi::new(digits.as_bytes(), mnc_length).unwrap()
-    }
-
-    #[test]
-    fn the_realm_has_a_three_digit_mnc() {
-        let nai =
-            imsi("001010000000000", MncLength::Two).permanent_identity(IdentityPrefix::AkaPrime);
-        assert_eq!(
-            nai.as_str(),
-            "6001010000000000@wlan.mnc001.mcc001.3gppnetwork.org"
-        );
-        let nai = imsi("310410123456789", MncLength::Three).permanent_identity(IdentityPrefix::Aka);
-        assert_eq!(
-            nai.as_str(),
-            "0310410123456789@wlan.mnc410.mcc310.3gppnetwork.org"
-        );
-        assert_eq!(nai.realm(), "wlan.mnc410.mcc310.3gppnetwork.org");
-        assert_eq!(nai.as_str().len(), Nai::MAX, "the longest");
-    }
-
     #[test]
     fn an_imsi_has_an_msin_and_at_most_15_digits() {
         let new = |digits: &str| Imsi::new(digits.as_bytes(), MncLength::Two);
         assert_eq!(new("00101"), Err(BadImsi::Length(5)));
         assert_eq!(new("0010100000000000"), Err(BadImsi::Length(16)));
         assert_eq!(new("00101x"), Err(BadImsi::NotADigit { at: 5 }));
-        assert_eq!(new("001012").unwrap().mnc(), "01");
+        let shortest = new("001012").unwrap();
+        assert_eq!(
+            (shortest.mcc(), shortest.mnc(), shortest.msin()),
+            ("001", "01", "2")
+        );
         assert_eq!(
             Imsi::new(b"310410", MncLength::Three),
             Err(BadImsi::Length(6))
@@ -227,12 +146,7 @@ mod tests {
 
     #[test]
     fn who_it_is_stays_out_of_logs() {
-        let imsi = imsi("001010123456789", MncLength::Two);
+        let imsi = Imsi::new(b"001010123456789", MncLength::Two).unwrap();
         assert_eq!(format!("{imsi:?}"), "Imsi(001-01-[redacted])");
-        let nai = imsi.permanent_identity(IdentityPrefix::AkaPrime);
-        assert_eq!(
-            format!("{nai:?}"),
-            "Nai([redacted]@wlan.mnc001.mcc001.3gppnetwork.org)"
-        );
     }
 }

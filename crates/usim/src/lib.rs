@@ -1,4 +1,4 @@
-//! The USIM application: AUTN check, SQN array and resynchronisation.
+//! The USIM application: AUTN check, SQN array, resynchronisation, identities and their concealment.
 //!
 //! An authentication has two phases, so that the caller may verify the packet that carried AUTN in between, and the
 //! sequence number is used up only when both hold:
@@ -7,15 +7,22 @@
 //!    and IK. It changes nothing.
 //! 2. [`SqnState::accept`] marks the sequence number as used. Write the state to stable storage before RES leaves.
 //!
+//! An [`Imsi`] makes the identities that name its subscriber, or don't: permanent and anonymous ones, SUCI and A-KID.
+//!
 //! Nothing here allocates.
 #![no_std]
 
 mod authenticate;
+pub mod ecies;
 mod identity;
+mod nai;
 mod sqn;
+mod suci;
 mod tombstone;
 
 pub use authenticate::{AuthenticationFailure, SeparationBit, Verified};
-pub use identity::{BadImsi, IdentityPrefix, Imsi, MncLength, Nai};
+pub use identity::{BadImsi, Imsi, MncLength};
+pub use nai::{BadRoutingIndicator, IdentityPrefix, Nai, Realm};
 pub use sqn::{AlreadyUsed, BadSqnState, DEFAULT_DELTA, MAX_IND_BITS, SqnParameters, SqnState};
+pub use suci::{HomeNetworkKey, SuciError};
 pub use tombstone::Tombstone;

@@ -1,0 +1,88 @@
+//! AT_MAC (RFC 4187 §10.15, RFC 9048 §3.4.2): an HMAC over the packet, cut to 128 bits.
+
+use hmac::{Hmac, KeyInit, Mac};
+use sha1::Sha1;
+use sha2::Sha256;
+use subtle::ConstantTimeEq;
+
+use crate::{KAut, KAut128};
+
+/// Length of AT_MAC in octets.
+pub const AT_MAC_LENGTH: usize = 16;
+
+/// K_aut of either method, and with it the hash.
+#[derive(Debug, PartialEq, Eq)]
+pub enum MacKey {
+    /// HMAC-SHA1-128, of EAP-AKA.
+    Aka(KAut128),
+    /// HMAC-SHA-256-128, of EAP-AKA'.
+    AkaPrime(KAut),
+}
+
+impl From<KAut128> for MacKey {
+    fn from(k_aut: KAut128) -> Self {
+        Self::Aka(k_aut)
+    }
+}
+
+impl From<KAut> for MacKey {
+    fn from(k_aut: KAut) -> Self {
+        Self::AkaPrime(k_aut)
+    }
+}
+
+impl MacKey {
+    /// AT_MAC of an EAP packet in which the 16 octets of the MAC are zero.
+    ///
+    /// `extra` is empty, except for the response of a fast re-authentication, which covers NONCE_S as well.
+    pub fn at_mac(&self, packet_with_zeroed_mac: &[u8], extra: &[u8]) -> [u8; AT_MAC_LENGTH] {
+        match self {
+            Self::Aka(k_aut) => {
+                hmac128::<Hmac<Sha1>>(k_aut.as_bytes(), packet_with_zeroed_mac, extra)
+            }
+            Self::AkaPrime(k_aut) => {
+                hmac128::<Hmac<Sha256>>(k_aut.as_bytes(), packet_with_zeroed_mac, extra)
+            }
+        }
+    }
+
+    /// Whether the AT_MAC that came with a packet is the right one; in constant time.
+    #[must_use]
+    pub fn verifies(
+        &self,
+        packet_with_zeroed_mac: &[u8],
+        extra: &[u8],
+        received: &[u8; AT_MAC_LENGTH],
+    ) -> bool {
+        self.at_mac(packet_with_zeroed_mac, extra)
+            .ct_eq(received)
+            .into()
+    }
+}
+
+fn hmac128<M: Mac + KeyInit>(key: &[u8], packet: &[u8], extra: &[u8]) -> [u8; AT_MAC_LENGTH] {
+    let full = <M as KeyInit>::new_from_slice(key)
+        .expect("HMAC takes a key of any length")
+        .chain_update(packet)
+        .chain_update(extra)
+        .finalize()
+        .into_bytes();
+    let mut mac = [0; AT_MAC_LENGTH];
+    mac.copy_from_slice(&full[..AT_MAC_LENGTH]);
+    mac
+}
+
+/// [`MacKey::at_mac`] of EAP-AKA'.
+pub fn at_mac(k_aut: &KAut, packet_with_zeroed_mac: &[u8]) -> [u8; AT_MAC_LENGTH] {
+    hmac128::<Hmac<Sha256>>(k_aut.as_bytes(), packet_with_zeroed_mac, &[])
+}
+
+/// [`MacKey::verifies`] of EAP-AKA'.
+#[must_use]
+pub fn verify_at_mac(
+    k_aut: &KAut,
+    packet_with_zeroed_mac: &[u8],
+    received: &[u8; AT_MAC_LENGTH],
+) -> bool {
+    at_mac(k_aut, packet_with_zeroed_mac).ct_eq(received).into()
+}
