@@ -15,7 +15,7 @@ use serde_json::Value;
 
 use policy::Policy;
 
-const POLICIES: [(&str, &str); 2] = [("KEYD", "keyd"), ("NETD", "netd")];
+const POLICIES: [(&str, &str); 3] = [("KEYD", "keyd"), ("NETD", "netd"), ("BRIDGE", "bridge")];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arch = env::var("CARGO_CFG_TARGET_ARCH")?;

@@ -23,6 +23,8 @@ pub enum PathAccess {
     Read,
     /// Also write, create, truncate, rename (within its directory) and remove regular files.
     ReadWrite,
+    /// Connect and send to pathname sockets, which ABI 9 and more forbid elsewhere.
+    Connect,
 }
 
 /// One path, a directory or a file, that stays open to the process.
@@ -113,6 +115,10 @@ pub fn restrict(rules: &[PathRule<'_>]) -> Result<Abi, Error> {
         if !rule.path.is_dir() {
             access &= AccessFs::from_file(abi);
         }
+        // The kernel doesn't forbid it anywhere.
+        if access.is_empty() {
+            continue;
+        }
         ruleset = ruleset
             .add_rule(PathBeneath::new(path, access))
             .map_err(Error::Refused)?;
@@ -146,6 +152,7 @@ impl PathAccess {
         match self {
             PathAccess::Read => read,
             PathAccess::ReadWrite => (read | write) & AccessFs::from_all(abi),
+            PathAccess::Connect => AccessFs::from_all(abi) & AccessFs::ResolveUnix,
         }
     }
 }

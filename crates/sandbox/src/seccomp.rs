@@ -27,6 +27,8 @@ pub enum Filter {
     Keyd,
     /// `policies/seccomp/netd.json`
     Netd,
+    /// `policies/seccomp/bridge.json`
+    Bridge,
 }
 
 impl Filter {
@@ -39,6 +41,7 @@ impl Filter {
         match self {
             Filter::Keyd => &KEYD,
             Filter::Netd => &NETD,
+            Filter::Bridge => &BRIDGE,
         }
     }
 }
@@ -153,7 +156,7 @@ mod tests {
             "unshare",
             "vfork",
         ];
-        for filter in [Filter::Keyd, Filter::Netd] {
+        for filter in [Filter::Keyd, Filter::Netd, Filter::Bridge] {
             for call in FORBIDDEN {
                 assert!(!filter.calls().contains(&call), "{filter:?} allows {call}");
             }

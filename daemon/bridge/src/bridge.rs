@@ -1,0 +1,125 @@
+//! From the command line to the loop that never ends: sockets open, doors closed, and one wait for all.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use softsim_client::{
+    keyd::{Connection, Error as KeydError},
+    proto::{IdentityRequest, Method, Realm, requests::Identity},
+};
+use softsim_sandbox::{clock, log, poll, seqpacket};
+
+use crate::{
+    args::{Sandbox, Settings},
+    interface::Interface,
+    sandbox::{self, SandboxError},
+    sim::Failure,
+};
+
+/// Why the bridge didn't start, or ended.
+#[derive(Debug)]
+pub enum Error {
+    /// The key process can't be reached, or was lost.
+    Keyd(KeydError),
+    /// The key process ended.
+    KeydEnded,
+    /// A socket of ours can't be made.
+    Socket(PathBuf, io::Error),
+    /// The process can't be confined.
+    Sandbox(SandboxError),
+    /// The wait for messages failed.
+    Wait(io::Error),
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Keyd(error) => write!(f, "softsim-keyd: {error}"),
+            Self::KeydEnded => f.write_str("softsim-keyd ended"),
+            Self::Socket(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Sandbox(error) => write!(f, "{error} (--sandbox=off runs without)"),
+            Self::Wait(error) => write!(f, "waiting for messages: {error}"),
+        }
+    }
+}
+
+impl Error {
+    /// The exit status, as sysexits.h numbers them.
+    pub fn status(&self) -> u8 {
+        match self {
+            Self::Keyd(_) | Self::KeydEnded => 69,
+            Self::Socket(..) => 74,
+            Self::Sandbox(_) | Self::Wait(_) => 71,
+        }
+    }
+}
+
+/// The permanent identity, as wpa_supplicant's configuration needs it.
+///
+/// # Errors
+/// [`Error::Keyd`].
+pub fn identity(keyd: &Path, method: Method) -> Result<String, Error> {
+    let mut keyd = Connection::connect(keyd).map_err(Error::Keyd)?;
+    let identity = keyd.call(&Identity {
+        iccid: None,
+        method,
+        kind: IdentityRequest::Permanent,
+        realm: Realm::Wlan,
+        network_name: "",
+    });
+    Ok(identity.map_err(Error::Keyd)?.nai)
+}
+
+/// Serves until the key process ends, or the operating system fails.
+///
+/// # Errors
+/// See [`Error`].
+pub fn run(settings: &Settings) -> Result<(), Error> {
+    sandbox::deny_dumps().map_err(Error::Sandbox)?;
+    let mut sim = Connection::connect(&settings.keyd).map_err(Error::Keyd)?;
+    // A second connection, on which nothing is said: it shows the end of the key process.
+    let watched = seqpacket::Connection::connect(&settings.keyd)
+        .map_err(|error| Error::Socket(settings.keyd.clone(), error))?;
+    let mut interfaces = Vec::new();
+    for control in &settings.controls {
+        let interface = Interface::open(&settings.sockets, control);
+        interfaces.push(interface.map_err(|error| Error::Socket(control.clone(), error))?);
+    }
+    if settings.sandbox == Sandbox::Require {
+        sandbox::enter(&settings.controls).map_err(Error::Sandbox)?;
+    }
+    log::line(5, format_args!("serving {} interfaces", interfaces.len()));
+    loop {
+        turn(&mut interfaces, &watched, &mut sim)?;
+    }
+}
+
+/// Waits for messages or for the next moment at which something is due, and handles both.
+fn turn(
+    interfaces: &mut [Interface],
+    watched: &seqpacket::Connection,
+    sim: &mut Connection,
+) -> Result<(), Error> {
+    let mut entries: Vec<_> = interfaces.iter().map(poll::Entry::readable).collect();
+    entries.push(poll::Entry::readable(watched));
+    let next = interfaces.iter().map(Interface::due).min();
+    let timeout = next.map(|due| due.saturating_sub(clock::boottime()));
+    poll::wait(&mut entries, timeout).map_err(Error::Wait)?;
+    if entries.last().is_some_and(poll::Entry::ready) {
+        return Err(Error::KeydEnded);
+    }
+    for (interface, entry) in interfaces.iter_mut().zip(&entries) {
+        if entry.ready() {
+            match interface.receive(clock::boottime(), sim) {
+                Ok(()) | Err(Failure::Refused(_)) => {}
+                Err(Failure::Lost(error)) => return Err(Error::Keyd(error)),
+            }
+        }
+        interface.tick(clock::boottime());
+    }
+    Ok(())
+}

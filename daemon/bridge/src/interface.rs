@@ -1,0 +1,251 @@
+//! One interface of wpa_supplicant: its control socket is found, listened to, and found again.
+
+use std::{
+    fs, io,
+    os::{
+        fd::{AsFd, BorrowedFd},
+        unix::{
+            ffi::OsStrExt,
+            fs::{FileTypeExt, PermissionsExt},
+            net::UnixDatagram,
+        },
+    },
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use softsim_client::proto::UmtsAnswer;
+use softsim_sandbox::log;
+
+use crate::{
+    message::{Ask, LONGEST, Message, Request, gsm_response, umts_response},
+    sim::{Failure, Sim},
+};
+
+/// Between two attempts to find a wpa_supplicant that isn't there: what it asks before is not heard.
+const SEARCH: Duration = Duration::from_millis(100);
+
+/// Between two signs of life of one that is there.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+
+/// How long it may take to answer a command.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Datagrams that are read before the other interfaces have their turn.
+const TURN: usize = 16;
+
+/// An interface, whether its wpa_supplicant runs or not.
+#[derive(Debug)]
+pub struct Interface {
+    control: PathBuf,
+    socket: UnixDatagram,
+    state: State,
+    /// When there is something to do without a message.
+    due: Duration,
+}
+
+/// What is known of wpa_supplicant.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
+    /// Nothing listens.
+    Away,
+    /// It was asked to forget us, where it knows us, and to tell us what happens; so many answers are due.
+    Attaching(u8),
+    /// It tells us, and answered last time.
+    Attached,
+    /// It was asked for a sign of life.
+    Asked,
+}
+
+impl Interface {
+    /// Makes our end, in `folder`, for the control socket at `control`, which need not be there.
+    ///
+    /// # Errors
+    /// The path is taken, or the operating system says no.
+    pub fn open(folder: &Path, control: &Path) -> io::Result<Self> {
+        let path = folder.join(own_name(control));
+        remove_abandoned(&path)?;
+        let socket = UnixDatagram::bind(&path)?;
+        // wpa_supplicant answers to it, as root or in our group.
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o660))?;
+        socket.set_nonblocking(true)?;
+        Ok(Self {
+            control: control.to_owned(),
+            socket,
+            state: State::Away,
+            due: Duration::ZERO,
+        })
+    }
+
+    /// When [`Self::tick`] has something to do, on the clock that it is told the time by.
+    pub fn due(&self) -> Duration {
+        self.due
+    }
+
+    /// Does what is due: looks for wpa_supplicant, or whether it is still there.
+    pub fn tick(&mut self, now: Duration) {
+        if now < self.due {
+            return;
+        }
+        match self.state {
+            State::Away => self.find(now),
+            State::Attached => self.say(now, b"PING", State::Asked),
+            State::Attaching(_) | State::Asked => self.lost(now, "doesn't answer"),
+        }
+    }
+
+    /// Reads what has come, and answers it.
+    ///
+    /// # Errors
+    /// [`Failure::Lost`]: the bridge can't go on.
+    pub fn receive(&mut self, now: Duration, sim: &mut impl Sim) -> Result<(), Failure> {
+        let mut buffer = [0; LONGEST];
+        for _ in 0..TURN {
+            match self.socket.recv(&mut buffer) {
+                Ok(length) => self.handle(&buffer[..length], now, sim)?,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => {
+                    self.lost(now, "closed its socket");
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn handle(
+        &mut self,
+        datagram: &[u8],
+        now: Duration,
+        sim: &mut impl Sim,
+    ) -> Result<(), Failure> {
+        match (Message::parse(datagram), self.state) {
+            // The answer to DETACH, whatever it is: only one that knew us from before agrees.
+            (Message::Ok | Message::Fail, State::Attaching(2)) => {
+                self.state = State::Attaching(1);
+            }
+            (Message::Ok, State::Attaching(_)) => {
+                self.log(6, "attached");
+                (self.state, self.due) = (State::Attached, now + SIGN_OF_LIFE);
+            }
+            (Message::Fail, State::Attaching(_)) => self.lost(now, "refuses to be listened to"),
+            (Message::Pong, State::Asked) => {
+                (self.state, self.due) = (State::Attached, now + SIGN_OF_LIFE);
+            }
+            (Message::Fail, _) => self.log(4, "refused an answer: it had gone on without"),
+            (Message::Terminating, _) => self.lost(now, "ends"),
+            (Message::Request(request), _) => self.answer(&request, now, sim)?,
+            (Message::Ok | Message::Pong | Message::Other, _) => {}
+        }
+        Ok(())
+    }
+
+    fn answer(
+        &mut self,
+        request: &Request,
+        now: Duration,
+        sim: &mut impl Sim,
+    ) -> Result<(), Failure> {
+        let id = request.id;
+        let (rand, autn) = match request.ask {
+            Ask::Umts { rand, autn } => (rand, autn),
+            Ask::Gsm => {
+                self.log(4, "GSM authentication was asked for and refused");
+                self.send(now, &gsm_response(id));
+                return Ok(());
+            }
+        };
+        let answer = match sim.authenticate(rand, autn) {
+            Ok(answer) => Some(answer),
+            Err(Failure::Refused(refusal)) => {
+                self.log(4, format_args!("no authentication: {refusal}"));
+                None
+            }
+            Err(lost) => return Err(lost),
+        };
+        match answer {
+            Some(UmtsAnswer::Success { .. }) => self.log(6, "authenticated: CK and IK leave"),
+            Some(UmtsAnswer::SynchronisationFailure { .. }) => self.log(6, "synchronises"),
+            None => {}
+        }
+        self.send(now, &umts_response(id, answer.as_ref()));
+        Ok(())
+    }
+
+    /// Connects, so that the kernel takes messages of nobody else.
+    fn find(&mut self, now: Duration) {
+        if self.socket.connect(&self.control).is_err() {
+            self.due = now + SEARCH;
+            return;
+        }
+        // To one that was only slow we are known: it would tell us everything twice.
+        self.say(now, b"DETACH", State::Attaching(2));
+        if self.state != State::Away {
+            self.say(now, b"ATTACH", State::Attaching(2));
+        }
+    }
+
+    fn say(&mut self, now: Duration, command: &[u8], then: State) {
+        match self.socket.send(command) {
+            Ok(_) => (self.state, self.due) = (then, now + PATIENCE),
+            Err(_) => self.lost(now, "is gone"),
+        }
+    }
+
+    fn send(&mut self, now: Duration, response: &[u8]) {
+        if self.socket.send(response).is_err() {
+            self.lost(now, "is gone");
+        }
+    }
+
+    fn lost(&mut self, now: Duration, why: &str) {
+        // That it isn't there yet is nothing to write down ten times a second.
+        if matches!(self.state, State::Attached | State::Asked) {
+            self.log(5, format_args!("wpa_supplicant {why}"));
+        }
+        (self.state, self.due) = (State::Away, now + SEARCH);
+    }
+
+    fn log(&self, level: u8, text: impl std::fmt::Display) {
+        log::line(level, format_args!("{}: {text}", self.control.display()));
+    }
+}
+
+impl AsFd for Interface {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// A file name that belongs to this control socket alone: the names of its path.
+fn own_name(control: &Path) -> PathBuf {
+    let mut name = Vec::new();
+    for octet in control.as_os_str().as_bytes() {
+        match octet {
+            b'/' => name.push(b'-'),
+            octet => name.push(*octet),
+        }
+    }
+    let start = name.iter().take_while(|&&octet| octet == b'-').count();
+    std::ffi::OsStr::from_bytes(&name[start..]).into()
+}
+
+/// Removes our socket of an earlier run; anything else at the path is left alone.
+fn remove_abandoned(path: &Path) -> io::Result<()> {
+    let Ok(metadata) = fs::symlink_metadata(path) else {
+        return Ok(());
+    };
+    let abandoned = metadata.file_type().is_socket()
+        && matches!(UnixDatagram::unbound()?.connect(path),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
+    if abandoned {
+        fs::remove_file(path)
+    } else {
+        let taken = "the path is taken by a live socket or another file";
+        Err(io::Error::new(io::ErrorKind::AddrInUse, taken))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,42 @@
+//! softsim-bridge; everything is in the library.
+
+use std::{env, process::ExitCode};
+
+use softsim_bridge::{
+    args::{Task, USAGE, parse},
+    bridge::{self, Error},
+};
+use softsim_sandbox::{log, process};
+
+fn main() -> ExitCode {
+    let task = match parse(env::args_os().skip(1)) {
+        Ok(task) => task,
+        Err(error) => {
+            eprintln!("softsim-bridge: {error}\n{USAGE}");
+            return ExitCode::from(64);
+        }
+    };
+    match task {
+        Task::Help => {
+            print!("{USAGE}");
+            ExitCode::SUCCESS
+        }
+        Task::PrintIdentity { keyd, method } => match bridge::identity(&keyd, method) {
+            Ok(nai) => {
+                println!("{nai}");
+                ExitCode::SUCCESS
+            }
+            Err(error) => failed(&error),
+        },
+        Task::Serve(settings) => match bridge::run(&settings) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => failed(&error),
+        },
+    }
+}
+
+/// Ends at once: the filter leaves none of the calls that an orderly end makes.
+fn failed(error: &Error) -> ! {
+    log::line(3, error);
+    process::exit(error.status().into())
+}

@@ -1,0 +1,87 @@
+//! What the bridge gives up once its sockets are open: every file, and nearly every system call.
+
+use std::{
+    error, fmt, io,
+    path::{Path, PathBuf},
+};
+
+use softsim_sandbox::{
+    landlock::{self, PathAccess, PathRule},
+    process,
+    seccomp::{self, Filter},
+};
+
+/// Why the bridge isn't confined.
+#[derive(Debug)]
+pub enum SandboxError {
+    /// Dumps can't be denied.
+    Dumps(io::Error),
+    /// Landlock.
+    Landlock(landlock::Error),
+    /// Seccomp.
+    Seccomp(seccomp::Error),
+}
+
+impl error::Error for SandboxError {}
+
+impl fmt::Display for SandboxError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Dumps(error) => write!(f, "core dumps can't be denied: {error}"),
+            Self::Landlock(error) => error.fmt(f),
+            Self::Seccomp(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Denies core dumps, and reading our memory to other processes of the same user: before the first key comes.
+///
+/// # Errors
+/// None on a kernel that is not broken.
+pub fn deny_dumps() -> Result<(), SandboxError> {
+    process::deny_dumps().map_err(SandboxError::Dumps)
+}
+
+/// Confines this process for good. What is left of the file system are the control sockets, where the kernel can
+/// tell: wpa_supplicant makes their directory anew, so the one above it is named.
+///
+/// # Errors
+/// See [`SandboxError`].
+pub fn enter(controls: &[PathBuf]) -> Result<(), SandboxError> {
+    let mut above: Vec<_> = controls.iter().map(|control| above(control)).collect();
+    above.sort_unstable();
+    above.dedup();
+    let rules: Vec<_> = above
+        .iter()
+        .map(|path| PathRule {
+            path,
+            access: PathAccess::Connect,
+        })
+        .collect();
+    landlock::restrict(&rules).map_err(SandboxError::Landlock)?;
+    seccomp::install(Filter::Bridge).map_err(SandboxError::Seccomp)
+}
+
+/// The directory above the one that the socket is in.
+fn above(control: &Path) -> &Path {
+    let ancestors = control.ancestors().skip(1).take(2);
+    let named = ancestors.filter(|path| !path.as_os_str().is_empty());
+    named.last().unwrap_or(Path::new("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_directory_that_outlives_wpa_supplicant_is_left_open() {
+        for (control, expected) in [
+            ("/run/wpa_supplicant/wlan0", "/run"),
+            ("/run/wlan0", "/"),
+            ("control/wlan0", "control"),
+            ("wlan0", "."),
+        ] {
+            assert_eq!(above(Path::new(control)), Path::new(expected));
+        }
+    }
+}
