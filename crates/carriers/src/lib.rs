@@ -1,3 +1,4 @@
-//! Sans-IO carriers of EAP: RADIUS.
+//! Sans-IO carriers of EAP: EAPOL on a wired LAN, and RADIUS.
 
+pub mod eapol;
 pub mod radius;

@@ -12,6 +12,8 @@ const LONGEST: Duration = Duration::from_secs(30);
 
 /// Service-Type Framed.
 const FRAMED: [u8; 4] = [0, 0, 0, 2];
+/// Termination-Action RADIUS-Request.
+const RADIUS_REQUEST: u32 = 1;
 /// The largest EAP packet that a server should send us.
 const FRAMED_MTU: [u8; 4] = 1400u32.to_be_bytes();
 
@@ -29,12 +31,34 @@ pub enum Answer {
         eap: Vec<u8>,
         /// The MSK, when the server sent the MS-MPPE keys.
         msk: Option<Msk>,
+        /// How long the session may last.
+        limit: Option<SessionLimit>,
     },
     /// Access-Reject: the end, whatever the EAP packet in it says.
     Reject {
         /// The EAP packet, EAP-Failure, when there is one.
         eap: Option<Vec<u8>>,
     },
+}
+
+/// How long a session may last (RFC 2865 sections 5.27 and 5.29, RFC 3580 section 3.17).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionLimit {
+    /// Session-Timeout.
+    pub after: Duration,
+    /// Termination-Action RADIUS-Request: it goes on where the next authentication succeeds; it ends otherwise.
+    pub reauthenticate: bool,
+}
+
+impl SessionLimit {
+    fn of(packet: &Packet<'_>) -> Result<Option<Self>, Error> {
+        let action = packet.number(AttributeType::TERMINATION_ACTION)?;
+        let timeout = packet.number(AttributeType::SESSION_TIMEOUT)?;
+        Ok(timeout.map(|seconds| SessionLimit {
+            after: Duration::from_secs(seconds.into()),
+            reauthenticate: action == Some(RADIUS_REQUEST),
+        }))
+    }
 }
 
 /// What to do when the time of [`Client::poll_timeout`] has come.
@@ -60,7 +84,8 @@ struct Outstanding {
 /// A RADIUS client for EAP.
 pub struct Client {
     secret: Secret,
-    user_name: Vec<u8>,
+    /// The identity of the latest EAP-Response/Identity.
+    user_name: Option<Vec<u8>>,
     nas_identifier: Vec<u8>,
     identifier: u8,
     state: Option<Vec<u8>>,
@@ -68,26 +93,20 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client that speaks for one user. `user_name` is the identity of the EAP-Response/Identity (RFC 3579 section 2.1),
-    /// `nas_identifier` names this gateway.
+    /// A client; `nas_identifier` names this gateway.
     ///
     /// # Errors
-    /// [`Error::AttributeLength`] when one of them is empty or longer than 253 octets.
-    pub fn new(secret: Secret, user_name: &[u8], nas_identifier: &str) -> Result<Self, Error> {
-        for (attribute, value) in [
-            (AttributeType::USER_NAME, user_name),
-            (AttributeType::NAS_IDENTIFIER, nas_identifier.as_bytes()),
-        ] {
-            if !(1..=253).contains(&value.len()) {
-                return Err(Error::AttributeLength {
-                    attribute,
-                    octets: value.len(),
-                });
-            }
+    /// [`Error::AttributeLength`] when the name is empty or longer than 253 octets.
+    pub fn new(secret: Secret, nas_identifier: &str) -> Result<Self, Error> {
+        if !(1..=253).contains(&nas_identifier.len()) {
+            return Err(Error::AttributeLength {
+                attribute: AttributeType::NAS_IDENTIFIER,
+                octets: nas_identifier.len(),
+            });
         }
         Ok(Client {
             secret,
-            user_name: user_name.to_vec(),
+            user_name: None,
             nas_identifier: nas_identifier.as_bytes().to_vec(),
             identifier: 0,
             state: None,
@@ -95,13 +114,15 @@ impl Client {
         })
     }
 
-    /// The datagram that carries an EAP response. It takes the place of a request still under way.
+    /// The datagram that carries an EAP response. It takes the place of a request still under way. The identity of
+    /// an EAP-Response/Identity is the User-Name of this request and of those after it (RFC 3579 section 2.1).
     ///
     /// `authenticator` must be 16 octets from the system's random generator, new for each call: the keys in the answer are
     /// encrypted under it.
     ///
     /// # Errors
-    /// [`Error::TooLong`] when the EAP packet does not fit; nothing has changed then.
+    /// [`Error::TooLong`] when the EAP packet does not fit, [`Error::AttributeLength`] when the identity doesn't,
+    /// [`Error::NoUserName`] without any; nothing has changed then.
     pub fn request(
         &mut self,
         now: Instant,
@@ -109,8 +130,10 @@ impl Client {
         eap: &[u8],
     ) -> Result<Vec<u8>, Error> {
         let identifier = self.identifier;
+        let identity = identity(eap).or(self.user_name.as_deref());
+        let user_name = identity.ok_or(Error::NoUserName)?.to_vec();
         let writer = Writer::new(Code::AccessRequest, identifier, &authenticator)
-            .attribute(AttributeType::USER_NAME, &self.user_name)
+            .attribute(AttributeType::USER_NAME, &user_name)
             .attribute(AttributeType::NAS_IDENTIFIER, &self.nas_identifier)
             .attribute(AttributeType::SERVICE_TYPE, &FRAMED)
             .attribute(AttributeType::FRAMED_MTU, &FRAMED_MTU)
@@ -120,6 +143,7 @@ impl Client {
             None => writer,
         };
         let datagram = writer.finish_request(&self.secret)?;
+        self.user_name = Some(user_name);
         self.identifier = identifier.wrapping_add(1);
         let wait = jittered(FIRST_WAIT, authenticator[0]);
         self.outstanding = Some(Outstanding {
@@ -148,14 +172,18 @@ impl Client {
             });
         }
         packet.verify_answer(&self.secret, &outstanding.authenticator)?;
-        let eap = || packet.eap().ok_or(Error::NoEapMessage(packet.code));
+        let eap = packet.eap()?;
+        let missing = Error::NoEapMessage(packet.code);
         let answer = match packet.code {
-            Code::AccessChallenge => Answer::Challenge { eap: eap()? },
-            Code::AccessAccept => Answer::Accept {
-                eap: eap()?,
-                msk: Msk::from_accept(&packet, &self.secret, &outstanding.authenticator)?,
+            Code::AccessChallenge => Answer::Challenge {
+                eap: eap.ok_or(missing)?,
             },
-            Code::AccessReject => Answer::Reject { eap: packet.eap() },
+            Code::AccessAccept => Answer::Accept {
+                eap: eap.ok_or(missing)?,
+                msk: Msk::from_accept(&packet, &self.secret, &outstanding.authenticator)?,
+                limit: SessionLimit::of(&packet)?,
+            },
+            Code::AccessReject => Answer::Reject { eap },
             Code::AccessRequest => return Err(Error::Code(1)),
         };
         // State belongs to the conversation that an Access-Challenge continues (RFC 2865 section 5.24).
@@ -168,6 +196,12 @@ impl Client {
         };
         self.outstanding = None;
         Ok(answer)
+    }
+
+    /// Gives the conversation up: what was asked, and the State that names it at the server.
+    pub fn abandon(&mut self) {
+        self.outstanding = None;
+        self.state = None;
     }
 
     /// When [`Client::handle_timeout`] is to be called; `None` while nothing is under way. Changes with every other call.
@@ -184,8 +218,7 @@ impl Client {
             return None;
         }
         if now >= outstanding.end || outstanding.retransmissions == MOST_RETRANSMISSIONS {
-            self.outstanding = None;
-            self.state = None;
+            self.abandon();
             return Some(Timeout::GaveUp);
         }
         outstanding.retransmissions += 1;
@@ -193,6 +226,14 @@ impl Client {
         outstanding.wait = jittered((outstanding.wait * 2).min(LONGEST_WAIT), random);
         outstanding.next = now + outstanding.wait;
         Some(Timeout::Retransmit(outstanding.datagram.clone()))
+    }
+}
+
+/// The identity of an EAP-Response/Identity (RFC 3748 section 5.1).
+fn identity(eap: &[u8]) -> Option<&[u8]> {
+    match eap {
+        [2, _, _, _, 1, identity @ ..] if !identity.is_empty() => Some(identity),
+        _ => None,
     }
 }
 

@@ -46,7 +46,11 @@ pub enum Error {
     ResponseAuthenticator,
     /// The packet must carry EAP and doesn't.
     NoEapMessage(Code),
-    /// A request without User-Name (RFC 3579 section 2.1).
+    /// EAP-Message attributes with others between them.
+    ScatteredEap,
+    /// An attribute that is not one number of four octets.
+    Number(AttributeType),
+    /// A request without User-Name (RFC 3579 section 2.1): EAP-Response/Identity comes first.
     NoUserName,
     /// An MS-MPPE key that is not 32 octets, encrypted as RFC 2548 section 2.4.2 says.
     MppeKey,
@@ -112,6 +116,16 @@ impl fmt::Display for Error {
                 "expected a Response Authenticator made with our secret, got another"
             ),
             Error::NoEapMessage(code) => write!(f, "expected EAP-Message in {code:?}, got none"),
+            Error::ScatteredEap => write!(
+                f,
+                "expected EAP-Message attributes that follow one another, got others between them"
+            ),
+            Error::Number(attribute) => {
+                write!(
+                    f,
+                    "expected {attribute} once, with four octets, got another"
+                )
+            }
             Error::NoUserName => write!(f, "expected User-Name in AccessRequest, got none"),
             Error::MppeKey => write!(
                 f,

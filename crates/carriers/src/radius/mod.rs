@@ -9,7 +9,7 @@ mod keys;
 mod packet;
 mod server;
 
-pub use client::{Answer, Client, Timeout};
+pub use client::{Answer, Client, SessionLimit, Timeout};
 pub use error::Error;
 pub use keys::{Msk, Secret};
 pub use packet::{AttributeType, Code, Packet};

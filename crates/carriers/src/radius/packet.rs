@@ -65,6 +65,10 @@ impl AttributeType {
     pub const STATE: AttributeType = AttributeType(24);
     /// Vendor-Specific.
     pub const VENDOR_SPECIFIC: AttributeType = AttributeType(26);
+    /// Session-Timeout.
+    pub const SESSION_TIMEOUT: AttributeType = AttributeType(27);
+    /// Termination-Action.
+    pub const TERMINATION_ACTION: AttributeType = AttributeType(29);
     /// NAS-Identifier.
     pub const NAS_IDENTIFIER: AttributeType = AttributeType(32);
     /// EAP-Message.
@@ -81,6 +85,8 @@ impl fmt::Display for AttributeType {
             AttributeType::FRAMED_MTU => "Framed-MTU",
             AttributeType::STATE => "State",
             AttributeType::VENDOR_SPECIFIC => "Vendor-Specific",
+            AttributeType::SESSION_TIMEOUT => "Session-Timeout",
+            AttributeType::TERMINATION_ACTION => "Termination-Action",
             AttributeType::NAS_IDENTIFIER => "NAS-Identifier",
             AttributeType::EAP_MESSAGE => "EAP-Message",
             AttributeType::MESSAGE_AUTHENTICATOR => "Message-Authenticator",
@@ -154,14 +160,33 @@ impl<'a> Packet<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The EAP packet, put together from all EAP-Message attributes (RFC 3579 section 3.1); `None` without one.
-    pub fn eap(&self) -> Option<Vec<u8>> {
-        let eap: Vec<u8> = self
-            .values(AttributeType::EAP_MESSAGE)
+    /// The EAP packet, put together from all EAP-Message attributes; `None` without one.
+    ///
+    /// # Errors
+    /// [`Error::ScatteredEap`]: they must follow one another (RFC 3579 section 3.1).
+    pub fn eap(&self) -> Result<Option<Vec<u8>>, Error> {
+        let is_eap = |(kind, _): &&(AttributeType, &[u8])| *kind == AttributeType::EAP_MESSAGE;
+        let mut attributes = self.attributes.iter().skip_while(|at| !is_eap(at));
+        let eap: Vec<u8> = attributes
+            .by_ref()
+            .map_while(|attribute| is_eap(&attribute).then_some(attribute.1))
             .flatten()
             .copied()
             .collect();
-        (!eap.is_empty()).then_some(eap)
+        match attributes.any(|attribute| is_eap(&attribute)) {
+            true => Err(Error::ScatteredEap),
+            false => Ok((!eap.is_empty()).then_some(eap)),
+        }
+    }
+
+    /// An attribute that holds a number of four octets and stands at most once.
+    pub(super) fn number(&self, wanted: AttributeType) -> Result<Option<u32>, Error> {
+        let mut values = self.values(wanted);
+        match (values.next().map(<[u8; 4]>::try_from), values.next()) {
+            (None, _) => Ok(None),
+            (Some(Ok(octets)), None) => Ok(Some(u32::from_be_bytes(octets))),
+            _ => Err(Error::Number(wanted)),
+        }
     }
 
     /// Checks the Message-Authenticator of a request (RFC 3579 section 3.2).

@@ -41,7 +41,7 @@ impl Request {
                 .values(AttributeType::STATE)
                 .next()
                 .map(<[u8]>::to_vec),
-            eap: packet.eap().ok_or(Error::NoEapMessage(packet.code))?,
+            eap: packet.eap()?.ok_or(Error::NoEapMessage(packet.code))?,
         })
     }
 

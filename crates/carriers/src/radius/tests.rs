@@ -8,6 +8,8 @@ use std::time::{Duration, Instant};
 
 const SUCCESS: [u8; 4] = [3, 7, 0, 4];
 const FAILURE: [u8; 4] = [4, 7, 0, 4];
+/// EAP-Response/Identity.
+const IDENTITY: &[u8] = b"\x02\x01\x00\x1d\x016001010000000000@example";
 /// An authenticator whose octets leave the waits without jitter.
 const AUTHENTICATOR: [u8; 16] = [128; 16];
 
@@ -16,7 +18,7 @@ fn secret() -> Secret {
 }
 
 fn client() -> Client {
-    Client::new(secret(), b"6001010000000000@example", "softsim").unwrap()
+    Client::new(secret(), "softsim").unwrap()
 }
 
 /// A client with one request under way, and that request as the server read it.
@@ -34,7 +36,7 @@ fn msk() -> Msk {
 fn a_request_names_the_user_the_gateway_and_carries_the_eap_packet() {
     let mut client = client();
     let datagram = client
-        .request(Instant::now(), AUTHENTICATOR, b"\x02\x01\x00\x06\x01a")
+        .request(Instant::now(), AUTHENTICATOR, IDENTITY)
         .unwrap();
     let packet = Packet::parse(&datagram).unwrap();
     assert_eq!(packet.code, Code::AccessRequest);
@@ -45,13 +47,13 @@ fn a_request_names_the_user_the_gateway_and_carries_the_eap_packet() {
     );
     let request = Request::parse(&datagram, &secret()).unwrap();
     assert_eq!(request.user_name, b"6001010000000000@example");
-    assert_eq!(request.eap, b"\x02\x01\x00\x06\x01a");
+    assert_eq!(request.eap, IDENTITY);
     assert_eq!(request.state, None);
 }
 
 #[test]
 fn state_comes_back_unchanged_until_the_conversation_ends() {
-    let (mut client, request) = asked(b"\x02\x01\x00\x05\x01");
+    let (mut client, request) = asked(IDENTITY);
     let challenge = request
         .challenge(&secret(), b"\x01\x02\x00\x05\x01", b"\x00state\xff")
         .unwrap();
@@ -59,20 +61,14 @@ fn state_comes_back_unchanged_until_the_conversation_ends() {
         panic!()
     };
     assert_eq!(eap, b"\x01\x02\x00\x05\x01");
-    let mut next = || {
-        client
-            .request(Instant::now(), [1; 16], b"\x02\x02\x00\x05\x01")
-            .unwrap()
-    };
+    let mut next = || client.request(Instant::now(), [1; 16], IDENTITY).unwrap();
     let request = Request::parse(&next(), &secret()).unwrap();
     assert_eq!(request.state.as_deref(), Some(&b"\x00state\xff"[..]));
     assert_eq!(request.identifier, 1);
     client
         .handle(&request.reject(&secret(), Some(&FAILURE)).unwrap())
         .unwrap();
-    let datagram = client
-        .request(Instant::now(), [2; 16], b"\x02\x01\x00\x05\x01")
-        .unwrap();
+    let datagram = client.request(Instant::now(), [2; 16], IDENTITY).unwrap();
     assert_eq!(Request::parse(&datagram, &secret()).unwrap().state, None);
 }
 
@@ -87,16 +83,13 @@ fn an_accept_computed_by_other_means_is_understood() {
     let mut client = client();
     for _ in 0..8 {
         client
-            .request(
-                Instant::now(),
-                std::array::from_fn(|i| i as u8),
-                b"\x02\x07\x00\x05\x01",
-            )
+            .request(Instant::now(), std::array::from_fn(|i| i as u8), IDENTITY)
             .unwrap();
     }
     let Ok(Answer::Accept {
         eap,
         msk: Some(received),
+        ..
     }) = client.handle(&datagram)
     else {
         panic!()
@@ -107,7 +100,7 @@ fn an_accept_computed_by_other_means_is_understood() {
 
 #[test]
 fn the_msk_survives_the_mppe_keys_and_never_shows_in_clear() {
-    let (mut client, request) = asked(b"\x02\x07\x00\x05\x01");
+    let (mut client, request) = asked(IDENTITY);
     let accept = request
         .accept(&secret(), &SUCCESS, Some(&msk()), 0x0123)
         .unwrap();
@@ -129,7 +122,7 @@ fn the_msk_survives_the_mppe_keys_and_never_shows_in_clear() {
 
 #[test]
 fn an_accept_without_keys_has_no_msk() {
-    let (mut client, request) = asked(b"\x02\x07\x00\x05\x01");
+    let (mut client, request) = asked(IDENTITY);
     let accept = request.accept(&secret(), &SUCCESS, None, 0).unwrap();
     assert!(matches!(
         client.handle(&accept),
@@ -164,7 +157,7 @@ fn broken_mppe_keys_are_an_error_and_not_a_missing_key() {
         },
     ];
     for breaking in broken {
-        let (mut client, request) = asked(b"\x02\x07\x00\x05\x01");
+        let (mut client, request) = asked(IDENTITY);
         let writer = Writer::new(
             Code::AccessAccept,
             request.identifier,
@@ -187,7 +180,7 @@ fn broken_mppe_keys_are_an_error_and_not_a_missing_key() {
 
 #[test]
 fn both_keys_in_one_vendor_specific_attribute_are_found_among_others() {
-    let (mut client, request) = asked(b"\x02\x07\x00\x05\x01");
+    let (mut client, request) = asked(IDENTITY);
     let [recv, send] = msk().vendor_attributes(&secret(), &request.authenticator, 1);
     let value = [&recv[..], &[99, 3, 0], &send[4..]].concat();
     let accept = Writer::new(
@@ -213,8 +206,13 @@ fn both_keys_in_one_vendor_specific_attribute_are_found_among_others() {
 #[test]
 fn eap_packets_beyond_253_octets_are_split_and_put_together() {
     for octets in [253, 254, 506, 507, 1400, 3900] {
+        let mut client = client();
+        client
+            .request(Instant::now(), AUTHENTICATOR, IDENTITY)
+            .unwrap();
         let eap = vec![0xa5; octets];
-        let (mut client, request) = asked(&eap);
+        let datagram = client.request(Instant::now(), AUTHENTICATOR, &eap).unwrap();
+        let request = Request::parse(&datagram, &secret()).unwrap();
         assert_eq!(request.eap, eap);
         let challenge = request.challenge(&secret(), &eap, b"s").unwrap();
         let packet = Packet::parse(&challenge).unwrap();
@@ -228,7 +226,9 @@ fn eap_packets_beyond_253_octets_are_split_and_put_together() {
         assert_eq!(back, eap);
     }
     assert!(matches!(
-        client().request(Instant::now(), AUTHENTICATOR, &[0; 4096]),
+        asked(IDENTITY)
+            .0
+            .request(Instant::now(), AUTHENTICATOR, &[0; 4096]),
         Err(Error::TooLong { .. })
     ));
 }
@@ -236,14 +236,14 @@ fn eap_packets_beyond_253_octets_are_split_and_put_together() {
 #[test]
 fn another_secret_is_refused_on_both_sides() {
     let other = Secret::new(b"other".to_vec()).unwrap();
-    let (mut client, request) = asked(b"\x02\x01\x00\x05\x01");
+    let (mut client, request) = asked(IDENTITY);
     let accept = request.accept(&other, &SUCCESS, Some(&msk()), 1).unwrap();
     assert_eq!(
         client.handle(&accept).unwrap_err(),
         Error::MessageAuthenticator
     );
     let datagram = client
-        .request(Instant::now(), AUTHENTICATOR, b"\x02\x01\x00\x05\x01")
+        .request(Instant::now(), AUTHENTICATOR, IDENTITY)
         .unwrap();
     assert_eq!(
         Request::parse(&datagram, &other),
@@ -270,7 +270,7 @@ fn without_message_authenticator(request: &Request, code: u8, attributes: &[u8])
 #[test]
 fn an_answer_without_message_authenticator_is_not_believed_even_if_its_response_authenticator_fits()
 {
-    let (mut client, request) = asked(b"\x02\x07\x00\x05\x01");
+    let (mut client, request) = asked(IDENTITY);
     for (code, eap) in [(2, SUCCESS), (3, FAILURE), (11, FAILURE)] {
         let attributes = [&[79, 6][..], &eap].concat();
         let forged = without_message_authenticator(&request, code, &attributes);
@@ -288,7 +288,7 @@ fn an_answer_without_message_authenticator_is_not_believed_even_if_its_response_
 
 #[test]
 fn a_forged_reject_leaves_the_request_under_way() {
-    let (mut client, request) = asked(b"\x02\x07\x00\x05\x01");
+    let (mut client, request) = asked(IDENTITY);
     let honest = request.reject(&secret(), Some(&FAILURE)).unwrap();
     for octet in 0..honest.len() {
         let mut forged = honest.clone();
@@ -305,11 +305,9 @@ fn a_forged_reject_leaves_the_request_under_way() {
 
 #[test]
 fn an_answer_to_another_request_is_ignored() {
-    let (mut client, request) = asked(b"\x02\x01\x00\x05\x01");
+    let (mut client, request) = asked(IDENTITY);
     let late = request.reject(&secret(), None).unwrap();
-    client
-        .request(Instant::now(), [1; 16], b"\x02\x02\x00\x05\x01")
-        .unwrap();
+    client.request(Instant::now(), [1; 16], IDENTITY).unwrap();
     assert_eq!(
         client.handle(&late).unwrap_err(),
         Error::Identifier {
@@ -321,7 +319,7 @@ fn an_answer_to_another_request_is_ignored() {
 
 #[test]
 fn an_answer_under_another_request_authenticator_is_a_forgery() {
-    let (mut client, mut request) = asked(b"\x02\x01\x00\x05\x01");
+    let (mut client, mut request) = asked(IDENTITY);
     request.authenticator = [9; 16];
     assert_eq!(
         client
@@ -376,7 +374,7 @@ fn malformed_datagrams_are_told_why() {
         ),
     ];
     for (datagram, expected) in cases {
-        let (mut client, _) = asked(b"\x02\x01\x00\x05\x01");
+        let (mut client, _) = asked(IDENTITY);
         assert_eq!(
             client.handle(&datagram).unwrap_err(),
             expected,
@@ -400,7 +398,7 @@ fn a_request_without_eap_or_user_is_dropped_by_the_server() {
 #[test]
 fn an_accept_or_challenge_without_eap_is_ignored() {
     for code in [Code::AccessAccept, Code::AccessChallenge] {
-        let (mut client, request) = asked(b"\x02\x01\x00\x05\x01");
+        let (mut client, request) = asked(IDENTITY);
         let bare = Writer::new(code, request.identifier, &request.authenticator)
             .finish_answer(&secret())
             .unwrap();
@@ -412,9 +410,7 @@ fn an_accept_or_challenge_without_eap_is_ignored() {
 fn retransmissions_are_identical_and_end_after_thirty_seconds() {
     let start = Instant::now();
     let mut client = client();
-    let datagram = client
-        .request(start, AUTHENTICATOR, b"\x02\x01\x00\x05\x01")
-        .unwrap();
+    let datagram = client.request(start, AUTHENTICATOR, IDENTITY).unwrap();
     assert_eq!(client.handle_timeout(start), None);
     let mut times = Vec::new();
     loop {
@@ -435,9 +431,7 @@ fn gateways_that_lost_power_together_do_not_retransmit_together() {
     let start = Instant::now();
     let first = |octet| {
         let mut client = client();
-        client
-            .request(start, [octet; 16], b"\x02\x01\x00\x05\x01")
-            .unwrap();
+        client.request(start, [octet; 16], IDENTITY).unwrap();
         client.poll_timeout().unwrap() - start
     };
     assert_eq!(first(0), Duration::from_millis(1800));
@@ -455,23 +449,104 @@ fn secrets_print_redacted() {
 
 #[test]
 fn names_that_fit_no_attribute_are_refused() {
-    let long = [b'a'; 254];
-    for (user, octets) in [(&b""[..], 0), (&long[..], 254)] {
-        let error = Client::new(secret(), user, "softsim").err().unwrap();
-        assert_eq!(
-            error,
-            Error::AttributeLength {
-                attribute: AttributeType::USER_NAME,
-                octets
-            }
-        );
+    let long = "a".repeat(254);
+    for name in ["", &long] {
+        let error = Client::new(secret(), name).err().unwrap();
+        let attribute = AttributeType::NAS_IDENTIFIER;
+        let octets = name.len();
+        assert_eq!(error, Error::AttributeLength { attribute, octets });
     }
+    let identity = [&[2, 1, 1, 3, 1], long.as_bytes()].concat();
+    let error = client().request(Instant::now(), AUTHENTICATOR, &identity);
+    let (attribute, octets) = (AttributeType::USER_NAME, 254);
+    assert_eq!(error, Err(Error::AttributeLength { attribute, octets }));
+}
+
+#[test]
+fn the_user_is_whoever_the_latest_identity_response_names() {
+    let mut client = client();
+    let mut user = |eap: &[u8]| {
+        let datagram = client.request(Instant::now(), AUTHENTICATOR, eap)?;
+        Ok(Request::parse(&datagram, &secret())?.user_name)
+    };
+    assert_eq!(user(b"\x02\x01\x00\x06\x32\x01"), Err(Error::NoUserName));
+    assert_eq!(user(IDENTITY).unwrap(), b"6001010000000000@example");
+    assert_eq!(
+        user(b"\x02\x01\x00\x06\x32\x01").unwrap(),
+        b"6001010000000000@example"
+    );
+    assert_eq!(user(b"\x02\x02\x00\x06\x01x").unwrap(), b"x");
+}
+
+/// An Access-Accept with EAP-Success and what is added to it.
+fn accept_with(request: &Request, more: impl FnOnce(Writer) -> Writer) -> Vec<u8> {
+    let writer = Writer::new(
+        Code::AccessAccept,
+        request.identifier,
+        &request.authenticator,
+    );
+    more(writer.eap(&SUCCESS)).finish_answer(&secret()).unwrap()
+}
+
+#[test]
+fn a_session_ends_after_session_timeout_or_goes_on_with_termination_action() {
+    let timeout =
+        |writer: Writer| writer.attribute(AttributeType::SESSION_TIMEOUT, &[0, 0, 14, 16]);
+    let action = |writer: Writer, octet| {
+        writer.attribute(AttributeType::TERMINATION_ACTION, &[0, 0, 0, octet])
+    };
+    let limit = |more: &dyn Fn(Writer) -> Writer| {
+        let (mut client, request) = asked(IDENTITY);
+        match client.handle(&accept_with(&request, more)) {
+            Ok(Answer::Accept { limit, .. }) => Ok(limit),
+            Ok(other) => panic!("{other:?}"),
+            Err(error) => Err(error),
+        }
+    };
+    let after = |reauthenticate| {
+        let after = Duration::from_secs(3600);
+        Ok(Some(SessionLimit {
+            after,
+            reauthenticate,
+        }))
+    };
+    assert_eq!(limit(&|writer| writer), Ok(None));
+    assert_eq!(limit(&|writer| action(writer, 1)), Ok(None));
+    assert_eq!(limit(&timeout), after(false));
+    assert_eq!(limit(&|writer| action(timeout(writer), 0)), after(false));
+    assert_eq!(limit(&|writer| action(timeout(writer), 1)), after(true));
+    let twice = limit(&|writer| timeout(timeout(writer)));
+    assert_eq!(twice, Err(Error::Number(AttributeType::SESSION_TIMEOUT)));
+    let short = |writer: Writer| writer.attribute(AttributeType::SESSION_TIMEOUT, &[1]);
+    assert_eq!(
+        limit(&short),
+        Err(Error::Number(AttributeType::SESSION_TIMEOUT))
+    );
+}
+
+#[test]
+fn eap_messages_with_others_between_them_are_ignored() {
+    let (mut client, request) = asked(IDENTITY);
+    let scattered = accept_with(&request, |writer| {
+        writer.attribute(AttributeType::STATE, b"s").eap(&SUCCESS)
+    });
+    assert_eq!(client.handle(&scattered).unwrap_err(), Error::ScatteredEap);
+    assert!(client.poll_timeout().is_some());
+}
+
+#[test]
+fn what_was_given_up_is_not_answered_any_more() {
+    let (mut client, request) = asked(IDENTITY);
+    client.abandon();
+    let late = request.reject(&secret(), Some(&FAILURE)).unwrap();
+    assert_eq!(client.handle(&late).unwrap_err(), Error::NothingAsked);
+    assert_eq!(client.poll_timeout(), None);
 }
 
 proptest! {
     #[test]
     fn no_datagram_makes_the_client_or_the_server_panic_or_believe(datagram in proptest::collection::vec(any::<u8>(), 0..600)) {
-        let (mut client, _) = asked(b"\x02\x01\x00\x05\x01");
+        let (mut client, _) = asked(IDENTITY);
         prop_assert!(client.handle(&datagram).is_err());
         prop_assert!(Request::parse(&datagram, &secret()).is_err());
     }

@@ -1,0 +1,133 @@
+//! The PDU of EAPOL (IEEE 802.1X-2010 section 11.3).
+
+use std::fmt;
+
+/// What we send: IEEE 802.1X-2004. Version 3 announces what a supplicant without MACsec doesn't have, and receivers
+/// take any version (section 11.3.1).
+const VERSION: u8 = 2;
+
+/// Octets before the body.
+const HEADER: usize = 4;
+
+/// The packet types that a supplicant without MACsec knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// 0: the body is an EAP packet.
+    Eap,
+    /// 1: a supplicant asks to be asked.
+    Start,
+    /// 2: a supplicant leaves.
+    Logoff,
+    /// Key descriptors, MKA, announcements, alerts and what comes after them.
+    Other(u8),
+}
+
+impl Kind {
+    fn octet(self) -> u8 {
+        match self {
+            Kind::Eap => 0,
+            Kind::Start => 1,
+            Kind::Logoff => 2,
+            Kind::Other(octet) => octet,
+        }
+    }
+}
+
+impl From<u8> for Kind {
+    fn from(octet: u8) -> Self {
+        match octet {
+            0 => Kind::Eap,
+            1 => Kind::Start,
+            2 => Kind::Logoff,
+            other => Kind::Other(other),
+        }
+    }
+}
+
+/// Why octets are no EAPOL PDU.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Error {
+    /// Fewer than the four octets of the header.
+    TooShort {
+        /// Octets received.
+        octets: usize,
+    },
+    /// The body is longer than what was received.
+    Length {
+        /// The length field.
+        claimed: usize,
+        /// Octets behind the header.
+        received: usize,
+    },
+    /// A body to be sent is longer than its length field can tell.
+    TooLong {
+        /// Octets of the body.
+        octets: usize,
+    },
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Error::TooShort { octets } => {
+                write!(f, "expected an EAPOL header of 4 octets, got {octets}")
+            }
+            Error::Length { claimed, received } => write!(
+                f,
+                "expected an EAPOL body within the {received} octets received, got a length of {claimed}"
+            ),
+            Error::TooLong { octets } => {
+                write!(f, "expected at most 65535 octets for EAPOL, got {octets}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for Error {}
+
+/// One PDU, borrowed from the frame that carried it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Frame<'a> {
+    /// The sender's protocol version, which a receiver doesn't judge (section 11.3.1).
+    pub version: u8,
+    /// What the body is.
+    pub kind: Kind,
+    /// The body, without the padding of short Ethernet frames.
+    pub body: &'a [u8],
+}
+
+impl<'a> Frame<'a> {
+    /// Reads what follows the EtherType.
+    ///
+    /// # Errors
+    /// [`Error`] when a frame is shorter than it claims. Longer ones are padded, which is no error.
+    pub fn parse(pdu: &'a [u8]) -> Result<Self, Error> {
+        let Some((&[version, kind, high, low], rest)) = pdu.split_first_chunk::<HEADER>() else {
+            return Err(Error::TooShort { octets: pdu.len() });
+        };
+        let claimed = usize::from(u16::from_be_bytes([high, low]));
+        let received = rest.len();
+        let body = rest
+            .get(..claimed)
+            .ok_or(Error::Length { claimed, received })?;
+        Ok(Frame {
+            version,
+            kind: kind.into(),
+            body,
+        })
+    }
+
+    /// A PDU of ours.
+    ///
+    /// # Errors
+    /// [`Error::TooLong`].
+    pub fn build(kind: Kind, body: &[u8]) -> Result<Vec<u8>, Error> {
+        let octets = body.len();
+        let length = u16::try_from(octets).map_err(|_| Error::TooLong { octets })?;
+        let mut pdu = Vec::with_capacity(HEADER + octets);
+        pdu.extend([VERSION, kind.octet()]);
+        pdu.extend(length.to_be_bytes());
+        pdu.extend(body);
+        Ok(pdu)
+    }
+}

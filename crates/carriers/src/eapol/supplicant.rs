@@ -1,0 +1,309 @@
+//! The supplicant's port access entity (IEEE 802.1X-2004 section 8.2.11, IEEE 802.1X-2010 section 8).
+
+use super::{Address, ControlledPort, Frame, Kind, PAE_GROUP_ADDRESS, PortStatus};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+/// Code and type of EAP as far as the entity looks (RFC 3748 section 4).
+const REQUEST: u8 = 1;
+const FAILURE: u8 = 4;
+const IDENTITY: u8 = 1;
+
+/// How long the entity waits for whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Timers {
+    /// Between two EAPOL-Starts (startPeriod).
+    pub start_period: Duration,
+    /// EAPOL-Starts without an answer until there is no authenticator (maxStart).
+    pub max_start: u32,
+    /// For the authenticator's next EAP packet (authPeriod).
+    pub auth_period: Duration,
+    /// Before the next attempt where no authenticator answered (heldPeriod). After a failure, its reporter says how long.
+    pub held_period: Duration,
+}
+
+impl Default for Timers {
+    /// The periods of IEEE 802.1X-2004 section 8.2.11.1.2, but for startPeriod: thirty seconds would be the price of
+    /// one lost frame.
+    fn default() -> Self {
+        Timers {
+            start_period: Duration::from_secs(5),
+            max_start: 3,
+            auth_period: Duration::from_secs(30),
+            held_period: Duration::from_secs(60),
+        }
+    }
+}
+
+/// What the entity wants done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Output {
+    /// Send this PDU in a frame with our EtherType.
+    Transmit {
+        /// The frame's destination.
+        destination: Address,
+        /// What follows the EtherType.
+        pdu: Vec<u8>,
+    },
+    /// Give this packet to the EAP peer.
+    Eap(Vec<u8>),
+    /// The EAP peer's conversation has lost its carrier.
+    Abandon,
+    /// The controlled port has changed.
+    Port(PortStatus),
+}
+
+/// Where the entity stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Without a link, or not wanted.
+    Idle,
+    /// Waits for an authenticator to ask.
+    Connecting,
+    /// An EAP conversation runs.
+    Authenticating,
+    /// The last one succeeded.
+    Authenticated,
+    /// Rests after a failure, or since no authenticator answers.
+    Held,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum Phase {
+    Idle,
+    Connecting { starts: u32, next: Instant },
+    Authenticating { until: Instant },
+    Authenticated { since: Instant },
+    Held { until: Instant },
+}
+
+/// A wired supplicant on one interface.
+#[derive(Debug)]
+pub struct Supplicant {
+    timers: Timers,
+    link: bool,
+    wanted: bool,
+    phase: Phase,
+    port: ControlledPort,
+    /// Where the authenticator wants to be answered.
+    authenticator: Address,
+    outputs: VecDeque<Output>,
+}
+
+impl Supplicant {
+    /// A supplicant that has no link and wants none.
+    pub fn new(timers: Timers) -> Self {
+        Supplicant {
+            timers,
+            link: false,
+            wanted: false,
+            phase: Phase::Idle,
+            port: ControlledPort::default(),
+            authenticator: PAE_GROUP_ADDRESS,
+            outputs: VecDeque::new(),
+        }
+    }
+
+    /// What is to be done next; call until `None` after each of the other calls.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// Where the entity stands.
+    pub fn state(&self) -> State {
+        match self.phase {
+            Phase::Idle => State::Idle,
+            Phase::Connecting { .. } => State::Connecting,
+            Phase::Authenticating { .. } => State::Authenticating,
+            Phase::Authenticated { .. } => State::Authenticated,
+            Phase::Held { .. } => State::Held,
+        }
+    }
+
+    /// The controlled port.
+    pub fn port(&self) -> &ControlledPort {
+        &self.port
+    }
+
+    /// Whether the interface has a link.
+    pub fn has_link(&self) -> bool {
+        self.link
+    }
+
+    /// The interface has a link, or has lost it, and with it all that was agreed.
+    pub fn link(&mut self, now: Instant, up: bool) {
+        if self.link == up {
+            return;
+        }
+        self.link = up;
+        self.authenticator = PAE_GROUP_ADDRESS;
+        match (up, self.wanted) {
+            (true, true) => self.start(now),
+            (true, false) => {}
+            (false, _) => self.leave(Phase::Idle),
+        }
+    }
+
+    /// Authenticates, now or as soon as there is a link. While the port is open, authenticates again behind it.
+    pub fn connect(&mut self, now: Instant) {
+        self.wanted = true;
+        if self.link && !matches!(self.phase, Phase::Authenticating { .. }) {
+            self.start(now);
+        }
+    }
+
+    /// Logs off, and stays so.
+    pub fn disconnect(&mut self) {
+        self.wanted = false;
+        if !matches!(self.phase, Phase::Idle | Phase::Held { .. }) {
+            self.transmit(Kind::Logoff, &[]);
+        }
+        self.leave(Phase::Idle);
+    }
+
+    /// Takes the EAP peer's response.
+    pub fn respond(&mut self, eap: &[u8]) {
+        if !matches!(self.phase, Phase::Idle) {
+            self.transmit(Kind::Eap, eap);
+        }
+    }
+
+    /// The EAP peer believed an EAP-Success.
+    pub fn succeeded(&mut self, now: Instant) {
+        if matches!(self.phase, Phase::Idle) {
+            return;
+        }
+        self.phase = Phase::Authenticated { since: now };
+        let change = self.port.authorise();
+        self.outputs.extend(change.map(Output::Port));
+    }
+
+    /// The EAP peer's conversation failed; rests for `held` unless the authenticator asks earlier.
+    pub fn failed(&mut self, now: Instant, held: Duration) {
+        if matches!(self.phase, Phase::Idle) {
+            return;
+        }
+        self.phase = Phase::Held { until: now + held };
+        self.close();
+    }
+
+    /// Takes what followed the EtherType in a frame from `source`, addressed to us alone where `unicast`.
+    ///
+    /// # Errors
+    /// [`super::Error`] says why it is no PDU; it is ignored then.
+    pub fn handle_frame(
+        &mut self,
+        now: Instant,
+        source: Address,
+        unicast: bool,
+        pdu: &[u8],
+    ) -> Result<(), super::Error> {
+        let frame = Frame::parse(pdu)?;
+        let Some(&code) = frame.body.first() else {
+            return Ok(());
+        };
+        if frame.kind != Kind::Eap || !self.link || matches!(self.phase, Phase::Idle) {
+            return Ok(());
+        }
+        // On a LAN of two stations both sides use the group address; who speaks to us alone is answered alone.
+        self.authenticator = match unicast {
+            true => source,
+            false => PAE_GROUP_ADDRESS,
+        };
+        match (code, frame.body.get(4)) {
+            (REQUEST, kind) => self.requested(now, kind == Some(&IDENTITY)),
+            (FAILURE, _) => self.doubt(now),
+            _ => {}
+        }
+        self.outputs.push_back(Output::Eap(frame.body.to_vec()));
+        Ok(())
+    }
+
+    /// When [`Supplicant::handle_timeout`] is to be called; changes with every other call.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Idle | Phase::Authenticated { .. } => None,
+            Phase::Connecting { next, .. } => Some(next),
+            Phase::Authenticating { until } | Phase::Held { until } => Some(until),
+        }
+    }
+
+    /// Tells the time.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if self.poll_timeout().is_none_or(|at| now < at) {
+            return;
+        }
+        match self.phase {
+            Phase::Connecting { starts, .. } if starts < self.timers.max_start => {
+                self.phase = Phase::Connecting {
+                    starts: starts + 1,
+                    next: now + self.timers.start_period,
+                };
+                self.transmit(Kind::Start, &[]);
+            }
+            Phase::Connecting { .. } => {
+                let until = now + self.timers.held_period;
+                self.leave(Phase::Held { until });
+            }
+            Phase::Authenticating { .. } => {
+                self.leave(Phase::Idle);
+                self.start(now);
+            }
+            Phase::Held { .. } => self.start(now),
+            Phase::Idle | Phase::Authenticated { .. } => {}
+        }
+    }
+
+    /// Asks the authenticator to ask.
+    fn start(&mut self, now: Instant) {
+        self.authenticator = PAE_GROUP_ADDRESS;
+        self.phase = Phase::Connecting {
+            starts: 0,
+            next: now,
+        };
+        self.handle_timeout(now);
+    }
+
+    /// An EAP request. While the port is open, one for the identity alone is a sign of life and opens nothing:
+    /// some authenticators send it and nothing after it.
+    fn requested(&mut self, now: Instant, identity: bool) {
+        if !(identity && matches!(self.phase, Phase::Authenticated { .. })) {
+            let until = now + self.timers.auth_period;
+            self.phase = Phase::Authenticating { until };
+        }
+    }
+
+    /// An EAP-Failure out of the blue proves nothing, since anybody can send it; but an authenticator that has closed
+    /// its port says no more. So it is asked, at most once in a heldPeriod.
+    fn doubt(&mut self, now: Instant) {
+        match self.phase {
+            Phase::Authenticated { since } if now >= since + self.timers.held_period => {
+                self.start(now);
+            }
+            _ => {}
+        }
+    }
+
+    fn leave(&mut self, next: Phase) {
+        if matches!(self.phase, Phase::Authenticating { .. }) {
+            self.outputs.push_back(Output::Abandon);
+        }
+        self.phase = next;
+        self.close();
+    }
+
+    fn close(&mut self) {
+        let change = self.port.close();
+        self.outputs.extend(change.map(Output::Port));
+    }
+
+    fn transmit(&mut self, kind: Kind, body: &[u8]) {
+        // EAP's own length field has sixteen bits, too.
+        if let (true, Ok(pdu)) = (self.link, Frame::build(kind, body)) {
+            self.outputs.push_back(Output::Transmit {
+                destination: self.authenticator,
+                pdu,
+            });
+        }
+    }
+}

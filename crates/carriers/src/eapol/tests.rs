@@ -1,0 +1,461 @@
+//! The supplicant against an authenticator that behaves, one that doesn't, and a link that loses frames.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use super::*;
+use proptest::prelude::*;
+use std::time::{Duration, Instant};
+
+const AUTHENTICATOR: Address = [2, 0, 0, 0, 0, 1];
+const IDENTITY: [u8; 5] = [1, 7, 0, 5, 1];
+const METHOD: [u8; 8] = [1, 8, 0, 8, 50, 1, 0, 0];
+const SUCCESS: [u8; 4] = [3, 8, 0, 4];
+const FAILURE: [u8; 4] = [4, 8, 0, 4];
+const HELD: Duration = Duration::from_secs(20);
+
+fn eap(packet: &[u8]) -> Vec<u8> {
+    Frame::build(Kind::Eap, packet).unwrap()
+}
+
+fn drain(supplicant: &mut Supplicant) -> Vec<Output> {
+    std::iter::from_fn(|| supplicant.poll()).collect()
+}
+
+fn sent(kind: Kind, outputs: &[Output]) -> usize {
+    let kinds = outputs.iter().filter_map(|output| match output {
+        Output::Transmit { pdu, .. } => Some(Frame::parse(pdu).unwrap().kind),
+        _ => None,
+    });
+    kinds.filter(|sent| *sent == kind).count()
+}
+
+/// A supplicant that has just sent its first EAPOL-Start.
+fn connecting(now: Instant) -> Supplicant {
+    let mut supplicant = Supplicant::new(Timers::default());
+    supplicant.link(now, true);
+    supplicant.connect(now);
+    assert_eq!(sent(Kind::Start, &drain(&mut supplicant)), 1);
+    supplicant
+}
+
+fn hear(supplicant: &mut Supplicant, now: Instant, packet: &[u8]) -> Vec<Output> {
+    supplicant
+        .handle_frame(now, AUTHENTICATOR, false, &eap(packet))
+        .unwrap();
+    drain(supplicant)
+}
+
+/// A supplicant whose port is open.
+fn authenticated(now: Instant) -> Supplicant {
+    let mut supplicant = connecting(now);
+    hear(&mut supplicant, now, &IDENTITY);
+    hear(&mut supplicant, now, &METHOD);
+    hear(&mut supplicant, now, &SUCCESS);
+    supplicant.succeeded(now);
+    assert_eq!(
+        drain(&mut supplicant),
+        [Output::Port(PortStatus::Authorised)]
+    );
+    supplicant
+}
+
+#[test]
+fn padding_behind_the_body_is_no_part_of_it() {
+    let mut pdu = eap(&IDENTITY);
+    pdu.resize(46, 0xa5);
+    let frame = Frame::parse(&pdu).unwrap();
+    assert_eq!((frame.kind, frame.body), (Kind::Eap, &IDENTITY[..]));
+}
+
+#[test]
+fn a_later_version_is_read_like_ours() {
+    let mut pdu = eap(&IDENTITY);
+    pdu[0] = 9;
+    assert_eq!(Frame::parse(&pdu).unwrap().version, 9);
+    let mut supplicant = connecting(Instant::now());
+    supplicant
+        .handle_frame(Instant::now(), AUTHENTICATOR, false, &pdu)
+        .unwrap();
+    assert_eq!(supplicant.state(), State::Authenticating);
+}
+
+#[test]
+fn frames_that_claim_more_than_they_hold_are_told_apart() {
+    assert_eq!(Frame::parse(&[2, 0, 0]), Err(Error::TooShort { octets: 3 }));
+    let pdu = [2, 0, 0xff, 0xff, 1];
+    let error = Error::Length {
+        claimed: 0xffff,
+        received: 1,
+    };
+    assert_eq!(Frame::parse(&pdu), Err(error));
+    assert_eq!(
+        Frame::build(Kind::Eap, &vec![0; 70_000]),
+        Err(Error::TooLong { octets: 70_000 })
+    );
+}
+
+#[test]
+fn starts_go_to_the_group_address_and_then_there_is_no_authenticator() {
+    let mut now = Instant::now();
+    let mut supplicant = Supplicant::new(Timers::default());
+    supplicant.link(now, true);
+    supplicant.connect(now);
+    let mut starts = 0;
+    while supplicant.state() == State::Connecting {
+        for output in drain(&mut supplicant) {
+            let Output::Transmit { destination, pdu } = output else {
+                panic!("{output:?}")
+            };
+            assert_eq!(destination, PAE_GROUP_ADDRESS);
+            assert_eq!(pdu, [2, 1, 0, 0]);
+            starts += 1;
+        }
+        now = supplicant.poll_timeout().unwrap();
+        supplicant.handle_timeout(now);
+    }
+    assert_eq!(starts, Timers::default().max_start);
+    // IEEE 802.1X-2004 would open the port here, for a LAN without authentication.
+    assert_eq!(supplicant.state(), State::Held);
+    assert_eq!(supplicant.port().status(), PortStatus::Unauthorised);
+    now += Timers::default().held_period;
+    supplicant.handle_timeout(now);
+    assert_eq!(supplicant.state(), State::Connecting);
+}
+
+#[test]
+fn nothing_is_said_without_a_link_or_a_wish() {
+    let now = Instant::now();
+    let mut supplicant = Supplicant::new(Timers::default());
+    supplicant.connect(now);
+    supplicant.disconnect();
+    supplicant.link(now, true);
+    supplicant.respond(&IDENTITY);
+    supplicant
+        .handle_frame(now, AUTHENTICATOR, false, &eap(&IDENTITY))
+        .unwrap();
+    supplicant.succeeded(now);
+    supplicant.failed(now, HELD);
+    assert_eq!(drain(&mut supplicant), []);
+    assert_eq!(supplicant.state(), State::Idle);
+    // The wish came first, and the link makes it true.
+    supplicant.link(now, false);
+    supplicant.connect(now);
+    supplicant.link(now, true);
+    assert_eq!(sent(Kind::Start, &drain(&mut supplicant)), 1);
+}
+
+#[test]
+fn an_authenticator_that_speaks_to_us_alone_is_answered_alone() {
+    let now = Instant::now();
+    for (unicast, expected) in [(false, PAE_GROUP_ADDRESS), (true, AUTHENTICATOR)] {
+        let mut supplicant = connecting(now);
+        supplicant
+            .handle_frame(now, AUTHENTICATOR, unicast, &eap(&IDENTITY))
+            .unwrap();
+        supplicant.respond(&[2, 7, 0, 5, 1]);
+        let Some(Output::Transmit { destination, .. }) = drain(&mut supplicant).pop() else {
+            panic!()
+        };
+        assert_eq!(destination, expected);
+    }
+}
+
+#[test]
+fn only_eap_success_opens_the_port_and_each_end_closes_it() {
+    type End = fn(&mut Supplicant, Instant);
+    let ends: [(&str, End); 5] = [
+        ("failure", |supplicant, now| {
+            hear(supplicant, now, &METHOD);
+            supplicant.failed(now, HELD);
+        }),
+        ("logoff", |supplicant, _| supplicant.disconnect()),
+        ("link down", |supplicant, now| supplicant.link(now, false)),
+        ("silence in a re-authentication", |supplicant, now| {
+            hear(supplicant, now, &METHOD);
+            supplicant.handle_timeout(now + Timers::default().auth_period);
+        }),
+        ("silence after our own Start", |supplicant, now| {
+            supplicant.connect(now);
+            for seconds in [5, 10, 15] {
+                supplicant.handle_timeout(now + Duration::from_secs(seconds));
+            }
+        }),
+    ];
+    for (name, end) in ends {
+        let now = Instant::now();
+        let mut supplicant = authenticated(now);
+        assert_eq!(supplicant.port().status(), PortStatus::Authorised);
+        end(&mut supplicant, now);
+        assert_eq!(
+            supplicant.port().status(),
+            PortStatus::Unauthorised,
+            "{name}"
+        );
+        let outputs = drain(&mut supplicant);
+        assert!(
+            outputs.contains(&Output::Port(PortStatus::Unauthorised)),
+            "{name}: {outputs:?}"
+        );
+        assert_eq!(sent(Kind::Logoff, &outputs), usize::from(name == "logoff"));
+    }
+}
+
+#[test]
+fn an_eap_success_that_the_peer_does_not_believe_opens_nothing() {
+    let now = Instant::now();
+    let mut supplicant = connecting(now);
+    hear(&mut supplicant, now, &IDENTITY);
+    let outputs = hear(&mut supplicant, now, &SUCCESS);
+    assert_eq!(outputs, [Output::Eap(SUCCESS.to_vec())]);
+    assert_eq!(supplicant.port().status(), PortStatus::Unauthorised);
+}
+
+/// hostap 52b4cae4c: authenticators that ask for the identity now and then, and never for more.
+#[test]
+fn periodic_identity_requests_keep_the_port_open() {
+    let start = Instant::now();
+    let mut supplicant = authenticated(start);
+    for minute in 1..60 {
+        let now = start + Duration::from_secs(60 * minute);
+        supplicant.handle_timeout(now);
+        let outputs = hear(&mut supplicant, now, &IDENTITY);
+        assert_eq!(outputs, [Output::Eap(IDENTITY.to_vec())]);
+        supplicant.respond(&[2, 7, 0, 5, 1]);
+        assert_eq!(sent(Kind::Eap, &drain(&mut supplicant)), 1);
+        assert_eq!(supplicant.poll_timeout(), None);
+    }
+    assert_eq!(supplicant.port().status(), PortStatus::Authorised);
+}
+
+#[test]
+fn the_port_stays_open_through_a_reauthentication_that_succeeds() {
+    let now = Instant::now();
+    let mut supplicant = authenticated(now);
+    hear(&mut supplicant, now, &IDENTITY);
+    hear(&mut supplicant, now, &METHOD);
+    assert_eq!(supplicant.state(), State::Authenticating);
+    supplicant.succeeded(now);
+    assert_eq!(drain(&mut supplicant), []);
+    assert_eq!(supplicant.port().status(), PortStatus::Authorised);
+}
+
+#[test]
+fn a_failure_out_of_the_blue_only_makes_us_ask_and_not_often() {
+    let start = Instant::now();
+    let mut supplicant = authenticated(start);
+    let soon = hear(&mut supplicant, start, &FAILURE);
+    assert_eq!(soon, [Output::Eap(FAILURE.to_vec())]);
+    let now = start + Timers::default().held_period;
+    let first = hear(&mut supplicant, now, &FAILURE);
+    let second = hear(&mut supplicant, now, &FAILURE);
+    assert_eq!(
+        (sent(Kind::Start, &first), sent(Kind::Start, &second)),
+        (1, 0)
+    );
+    assert_eq!(supplicant.port().status(), PortStatus::Authorised);
+}
+
+#[test]
+fn a_failed_attempt_rests_unless_the_authenticator_asks() {
+    let now = Instant::now();
+    for asked in [false, true] {
+        let mut supplicant = connecting(now);
+        hear(&mut supplicant, now, &METHOD);
+        supplicant.failed(now, HELD);
+        assert_eq!(supplicant.state(), State::Held);
+        assert_eq!(supplicant.poll_timeout(), Some(now + HELD));
+        if asked {
+            hear(&mut supplicant, now, &IDENTITY);
+            assert_eq!(supplicant.state(), State::Authenticating);
+        } else {
+            supplicant.handle_timeout(now + HELD);
+            assert_eq!(supplicant.state(), State::Connecting);
+        }
+    }
+}
+
+#[test]
+fn an_authenticator_that_falls_silent_is_asked_again() {
+    let now = Instant::now();
+    let mut supplicant = connecting(now);
+    hear(&mut supplicant, now, &METHOD);
+    supplicant.handle_timeout(now + Timers::default().auth_period);
+    let outputs = drain(&mut supplicant);
+    assert_eq!(outputs[0], Output::Abandon);
+    assert_eq!(sent(Kind::Start, &outputs), 1);
+}
+
+#[test]
+fn other_kinds_of_frames_and_responses_of_others_change_nothing() {
+    let now = Instant::now();
+    let mut supplicant = connecting(now);
+    for kind in [Kind::Start, Kind::Logoff, Kind::Other(3), Kind::Other(255)] {
+        let pdu = Frame::build(kind, &METHOD).unwrap();
+        supplicant
+            .handle_frame(now, AUTHENTICATOR, false, &pdu)
+            .unwrap();
+    }
+    let empty = Frame::build(Kind::Eap, &[]).unwrap();
+    supplicant
+        .handle_frame(now, AUTHENTICATOR, false, &empty)
+        .unwrap();
+    assert_eq!(drain(&mut supplicant), []);
+    assert_eq!(supplicant.state(), State::Connecting);
+}
+
+/// Loses, doubles and delays three frames in ten.
+struct Link {
+    random: u64,
+    late: Option<Vec<u8>>,
+}
+
+impl Link {
+    fn chance(&mut self, of_ten: u64) -> bool {
+        self.random = self
+            .random
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (self.random >> 33) % 10 < of_ten
+    }
+
+    fn carry(&mut self, frame: Vec<u8>) -> Vec<Vec<u8>> {
+        if self.chance(3) {
+            return Vec::new();
+        }
+        let mut arrives = vec![frame];
+        if self.chance(3) {
+            arrives.push(arrives[0].clone());
+        }
+        if self.chance(3) {
+            let first = arrives.remove(0);
+            arrives.extend(self.late.replace(first));
+        } else {
+            arrives.extend(self.late.take());
+        }
+        arrives
+    }
+}
+
+/// An authenticator with a method of three rounds: repeats its request every three seconds, as RFC 3748 section 4.3 has it.
+struct Authenticator {
+    identifier: u8,
+    round: u8,
+    waiting: bool,
+    repeat: Instant,
+}
+
+impl Authenticator {
+    const ROUNDS: u8 = 3;
+
+    fn request(&self) -> Vec<u8> {
+        let kind = if self.round == 0 { 1 } else { 50 };
+        eap(&[1, self.identifier, 0, 5, kind])
+    }
+
+    fn hear(&mut self, now: Instant, pdu: &[u8]) -> Option<Vec<u8>> {
+        let frame = Frame::parse(pdu).unwrap();
+        match (frame.kind, frame.body) {
+            (Kind::Start, _) => {
+                self.round = 0;
+                self.waiting = true;
+            }
+            (Kind::Eap, [2, identifier, ..]) if self.waiting && *identifier == self.identifier => {
+                self.round += 1;
+            }
+            _ => return None,
+        }
+        self.identifier = self.identifier.wrapping_add(1);
+        self.repeat = now + Duration::from_secs(3);
+        if self.round > Self::ROUNDS {
+            self.waiting = false;
+            return Some(eap(&[3, self.identifier.wrapping_sub(1), 0, 4]));
+        }
+        Some(self.request())
+    }
+}
+
+#[test]
+fn a_link_that_loses_doubles_and_reorders_three_frames_in_ten_ends_with_an_open_port() {
+    for seed in 0..200 {
+        let mut now = Instant::now();
+        let limit = now + Duration::from_secs(3600);
+        let mut link = Link {
+            random: seed,
+            late: None,
+        };
+        let mut supplicant = Supplicant::new(Timers::default());
+        let mut authenticator = Authenticator {
+            identifier: 1,
+            round: 0,
+            waiting: false,
+            repeat: now,
+        };
+        supplicant.link(now, true);
+        supplicant.connect(now);
+        // What the peer would do: answer each request, and believe a success after the last round.
+        let mut rounds = 0;
+        while supplicant.port().status() == PortStatus::Unauthorised {
+            assert!(now < limit, "seed {seed}");
+            let Some(output) = supplicant.poll() else {
+                let repeat = authenticator.waiting.then_some(authenticator.repeat);
+                now = [supplicant.poll_timeout(), repeat]
+                    .into_iter()
+                    .flatten()
+                    .min()
+                    .unwrap();
+                supplicant.handle_timeout(now);
+                if repeat == Some(now) {
+                    authenticator.repeat = now + Duration::from_secs(3);
+                    for pdu in link.carry(authenticator.request()) {
+                        supplicant
+                            .handle_frame(now, AUTHENTICATOR, false, &pdu)
+                            .unwrap();
+                    }
+                }
+                continue;
+            };
+            match output {
+                Output::Transmit { pdu, .. } => {
+                    for pdu in link.carry(pdu) {
+                        let Some(answer) = authenticator.hear(now, &pdu) else {
+                            continue;
+                        };
+                        for pdu in link.carry(answer) {
+                            supplicant
+                                .handle_frame(now, AUTHENTICATOR, false, &pdu)
+                                .unwrap();
+                        }
+                    }
+                }
+                Output::Eap(packet) => match packet[0] {
+                    1 => {
+                        rounds += u32::from(packet[4] == 50);
+                        supplicant.respond(&[2, packet[1], 0, 5, packet[4]]);
+                    }
+                    3 if rounds > 0 => supplicant.succeeded(now),
+                    _ => {}
+                },
+                Output::Abandon => rounds = 0,
+                Output::Port(_) => {}
+            }
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn no_frame_makes_the_supplicant_panic_or_open_the_port(
+        frames in proptest::collection::vec((proptest::collection::vec(any::<u8>(), 0..64), any::<bool>(), 0u64..40), 0..20)
+    ) {
+        let mut now = Instant::now();
+        let mut supplicant = connecting(now);
+        for (pdu, unicast, seconds) in frames {
+            now += Duration::from_secs(seconds);
+            supplicant.handle_timeout(now);
+            let _ = supplicant.handle_frame(now, AUTHENTICATOR, unicast, &pdu);
+            let valid = eap(&pdu);
+            let _ = supplicant.handle_frame(now, AUTHENTICATOR, unicast, &valid);
+            prop_assert_eq!(supplicant.port().status(), PortStatus::Unauthorised);
+            drain(&mut supplicant);
+        }
+    }
+}
