@@ -61,9 +61,13 @@ pub(super) fn copy<S: Storage>(
     for (index, grave) in (0..).zip(vault.graves.graves()) {
         blank.twice(index, grave.generation, &grave.burial, rng)?;
     }
+    for (index, alias) in (0..).zip(vault.aliases.records()) {
+        blank.twice(index, alias.generation, &alias.identities, rng)?;
+    }
     let ledger = Ledger {
         slots: vault.profiles.len(),
         graves: vault.graves.len(),
+        aliases: vault.aliases.len(),
         versions: blank.versions,
         ..vault.ledger.value.clone()
     };

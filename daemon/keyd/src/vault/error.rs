@@ -252,6 +252,20 @@ impl Damage {
         }
     }
 
+    /// The record of a table whose newest version may be lost, though no power cut tore it: then no answer
+    /// had left.
+    pub(super) fn lost_of(&self, of: Table) -> Option<u32> {
+        match *self {
+            Self::Record {
+                table,
+                index,
+                fault: CopyFault::Corrupt | CopyFault::Misplaced(_),
+                ..
+            } if table == of => Some(index),
+            _ => None,
+        }
+    }
+
     /// Whether the bad copy may have been the newer one of a record whose versions are counted.
     pub(super) fn may_have_lost(&self) -> bool {
         match self {

@@ -1,7 +1,7 @@
 //! Where each record lies in the vault file.
 //!
 //! ```text
-//! half A: header | ledger | device | journal | profiles … | sequences … | tombstones … | accounts
+//! half A: header | ledger | device | journal | profiles … | sequences … | tombstones … | accounts | identities …
 //! half B: the same
 //! ```
 //!
@@ -30,10 +30,12 @@ pub enum Table {
     Tombstone = 6,
     /// The PSK accounts: one record.
     Accounts = 7,
+    /// The names that servers gave to profiles, in the order in which profiles were first enabled.
+    Identities = 8,
 }
 
 impl Table {
-    pub(super) const ALL: [Self; 7] = [
+    pub(super) const ALL: [Self; 8] = [
         Self::Ledger,
         Self::Device,
         Self::Journal,
@@ -41,6 +43,7 @@ impl Table {
         Self::Sequence,
         Self::Tombstone,
         Self::Accounts,
+        Self::Identities,
     ];
 
     pub(super) fn from_number(number: u8) -> Option<Self> {
@@ -55,9 +58,9 @@ impl Table {
     /// Length of a record of this table in the file, in octets.
     pub(super) const fn record_length(self) -> usize {
         match self {
-            Self::Ledger | Self::Profile => 1024,
+            Self::Ledger | Self::Profile | Self::Identities => 1024,
             Self::Device => 4096,
-            Self::Journal => 16384,
+            Self::Journal => 24576,
             Self::Accounts => 2048,
             Self::Sequence => 256,
             Self::Tombstone => 512,
@@ -86,7 +89,7 @@ impl Layout {
     pub(super) fn records(self, table: Table) -> u32 {
         match table {
             Table::Ledger | Table::Device | Table::Journal | Table::Accounts => 1,
-            Table::Profile | Table::Sequence => self.capacity,
+            Table::Profile | Table::Sequence | Table::Identities => self.capacity,
             Table::Tombstone => self.capacity.max(MIN_TOMBSTONES),
         }
     }

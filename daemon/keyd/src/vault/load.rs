@@ -11,7 +11,8 @@ use zeroize::Zeroizing;
 
 use super::{
     Damage, Kek, OpenError,
-    contents::{Burial, Contents, Ledger, Sequence, StoredProfile},
+    aliases::Aliases,
+    contents::{Burial, Contents, Identities, Ledger, Sequence, StoredProfile},
     header::{Header, HeaderFault},
     layout::{Layout, Table},
     record::{self, CopyFault, Place},
@@ -136,6 +137,25 @@ impl<'s, S: Storage> Loader<'s, S> {
             Ok(())
         })?;
         Ok(graves)
+    }
+
+    /// The names of these profiles.
+    pub(super) fn aliases(
+        &mut self,
+        ledger: &Ledger,
+        profiles: &Profiles,
+    ) -> Result<Aliases, OpenError> {
+        let table = Table::Identities;
+        let capacity = self.layout.records(table);
+        let count = within(ledger.aliases, capacity)?;
+        let mut aliases = Aliases::new(capacity, count);
+        self.each(table, 0..count, |index, generation, contents| {
+            let identities = decode::<Option<Box<Identities>>>(index, contents)?;
+            aliases.load(generation, identities, profiles)
+        })?;
+        let lost = (self.damage.iter()).filter_map(|damage| damage.lost_of(table));
+        lost.for_each(|index| aliases.distrust(index));
+        Ok(aliases)
     }
 
     /// Where nothing is authentic, the records are of another vault.

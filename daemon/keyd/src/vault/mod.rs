@@ -4,7 +4,7 @@
 //! start the newer good copy wins ([`load`]); where both are bad the vault doesn't open, and is never reset.
 //! All that it holds is in memory from then on ([`contents`] says what, [`store`] how it is found).
 //!
-//! - A **staged** change ([`Vault::change_sqn`]) is in memory at once and on the medium after [`Vault::flush`]:
+//! - A **staged** change ([`Vault::change_sqn`], [`Vault::change_identities`]) is in memory at once and on the medium after [`Vault::flush`]:
 //!   the requests of one pass share its one sync. Each record is whole for itself.
 //! - A **transaction** ([`Vault::commit`]) changes several records or none. Their new copies go into the
 //!   journal first; once that is synced the transaction is made, and a start after a power cut finishes it.
@@ -16,6 +16,7 @@
 //! of deletes and installs makes a used SQN fresh again. A rollback of the whole file is noticed where there
 //! is an anchor outside of it ([`anchor`]).
 
+mod aliases;
 mod anchor;
 mod contents;
 mod create;
@@ -41,7 +42,8 @@ use softsim_usim::SqnState;
 
 pub use anchor::{Anchor, AnchorFile};
 pub use contents::{
-    DeviceKeys, MAX_ACCOUNTS, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Psk, StoredProfile, Txid,
+    DeviceKeys, Identities, MAX_ACCOUNTS, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Name, Pseudonym, Psk,
+    Reauthentication, Root, StoredProfile, Txid,
 };
 pub use error::{CommitError, Damage, OpenError, Room};
 pub use kek::{Kek, KekError, KekInput};
@@ -50,6 +52,7 @@ pub use record::{CopyFault, Place};
 pub use storage::{FileStorage, Storage};
 pub use transaction::{Change, MAX_CHANGES};
 
+use aliases::Aliases;
 use anchor::Anchored;
 use contents::{Accounts, Device, Ledger};
 use load::{Loader, Versioned};
@@ -58,6 +61,9 @@ use writable::{Writable, write_copy};
 
 /// A profile in memory, with its place in the indexes and what the allocator adds.
 const HEAP_PER_PROFILE: usize = 704;
+
+/// The names of a profile in memory, likewise.
+const HEAP_PER_IDENTITIES: usize = 1280;
 
 /// A tombstone in memory, likewise.
 const HEAP_PER_TOMBSTONE: usize = 384;
@@ -73,6 +79,21 @@ impl Slot {
     }
 }
 
+/// One installation of a profile: another one in the same slot is not it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Installation {
+    slot: Slot,
+    /// The first generation of its sequence numbers.
+    first: u64,
+}
+
+impl Installation {
+    /// The slot that it is in.
+    pub fn slot(self) -> Slot {
+        self.slot
+    }
+}
+
 /// An open vault: everything in memory, and the file to write changes to.
 pub struct Vault<S> {
     file: Writable<S>,
@@ -83,7 +104,9 @@ pub struct Vault<S> {
     accounts: Versioned<Accounts>,
     profiles: Profiles,
     graves: Graves,
-    staged: BTreeSet<u32>,
+    aliases: Aliases,
+    /// The records whose newest version is in memory only.
+    staged: BTreeSet<(Table, u32)>,
     anchored: Option<Anchored>,
 }
 
@@ -100,14 +123,18 @@ impl<S: Storage> Vault<S> {
         let accounts: Versioned<Accounts> = loader.load()?;
         let profiles = loader.profiles(&ledger.value)?;
         let graves = loader.graves(&ledger.value)?;
+        let aliases = loader.aliases(&ledger.value, &profiles)?;
         let Loader {
             layout,
             cipher,
             damage,
             ..
         } = loader;
-        let versions =
-            device.generation + accounts.generation + profiles.versions() + graves.versions();
+        let versions = device.generation
+            + accounts.generation
+            + profiles.versions()
+            + graves.versions()
+            + aliases.versions();
         let lost = damage
             .iter()
             .filter(|damage| damage.may_have_lost())
@@ -133,6 +160,7 @@ impl<S: Storage> Vault<S> {
             accounts,
             profiles,
             graves,
+            aliases,
             staged: BTreeSet::new(),
             anchored: None,
         })
@@ -147,6 +175,7 @@ impl<S: Storage> Vault<S> {
         let tables = [
             (Table::Profile, HEAP_PER_PROFILE),
             (Table::Tombstone, HEAP_PER_TOMBSTONE),
+            (Table::Identities, HEAP_PER_IDENTITIES),
         ];
         let needed = tables.map(|(table, octets)| layout.records(table) as usize * octets);
         Ok(needed.into_iter().sum())
@@ -235,7 +264,32 @@ impl<S: Storage> Vault<S> {
         change: impl FnOnce(&mut SqnState) -> R,
     ) -> Option<R> {
         let result = self.profiles.change_sqn(slot, change)?;
-        self.staged.insert(slot.0);
+        self.staged.insert((Table::Sequence, slot.0));
+        Some(result)
+    }
+
+    /// Which installation of a profile is in a slot.
+    pub fn installation(&self, slot: Slot) -> Option<Installation> {
+        let first = self.profile(slot)?.first_sequence;
+        Some(Installation { slot, first })
+    }
+
+    /// The names that servers gave to the profile in a slot; none where it was never enabled.
+    pub fn identities(&self, slot: Slot) -> Option<&Identities> {
+        self.aliases.get(slot)
+    }
+
+    /// Changes the names of a profile; the change is staged, and durable after [`Self::flush`]. Nothing where the
+    /// profile was never enabled.
+    pub fn change_identities<R>(
+        &mut self,
+        slot: Slot,
+        change: impl FnOnce(&mut Identities) -> R,
+    ) -> Option<R> {
+        let index = self.aliases.find(slot)?;
+        let identities = self.aliases.alias_mut(index).identities.as_mut()?;
+        let result = change(identities);
+        self.staged.insert((Table::Identities, index));
         Some(result)
     }
 
@@ -248,8 +302,11 @@ impl<S: Storage> Vault<S> {
             return Ok(());
         }
         let mut copies = Vec::with_capacity(self.staged.len());
-        for index in std::mem::take(&mut self.staged) {
-            copies.push(self.next_sequence(index, rng));
+        for (table, index) in std::mem::take(&mut self.staged) {
+            copies.push(match table {
+                Table::Identities => self.next_identities(index, rng),
+                _ => self.next_sequence(index, rng),
+            });
         }
         self.file.write(&copies)?;
         match &mut self.anchored {
@@ -259,6 +316,14 @@ impl<S: Storage> Vault<S> {
             }
             _ => self.raise_epoch(rng),
         }
+    }
+
+    /// Encrypts the next version of a profile's names.
+    fn next_identities(&mut self, index: u32, rng: &mut impl CryptoRng) -> Vec<u8> {
+        let alias = self.aliases.alias_mut(index);
+        let generation = &mut alias.generation;
+        self.file
+            .next_copy(&alias.identities, index, generation, rng)
     }
 
     /// Encrypts the next version of a slot's sequence numbers.

@@ -24,7 +24,7 @@ const TAG: usize = 16;
 const TRAILER: usize = 8;
 
 /// Separates these records from whatever else may be sealed with such keys.
-const LABEL: &[u8; 16] = b"softsim vault v2";
+const LABEL: &[u8; 16] = b"softsim vault v3";
 
 /// What a record takes beside its contents.
 pub(super) const OVERHEAD: usize = HEAD + NONCE + TAG + TRAILER;

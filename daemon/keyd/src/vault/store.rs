@@ -14,7 +14,7 @@ use super::{
 };
 
 /// How many slots get their first records at once.
-const STEP: u32 = 16;
+pub(super) const STEP: u32 = 16;
 
 /// Generation of a record that was made in memory: the file gets 0 and 1.
 pub(super) const FIRST_GENERATION: u64 = 1;

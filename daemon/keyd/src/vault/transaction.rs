@@ -9,7 +9,7 @@ use softsim_usim::{SqnState, Tombstone};
 use super::{
     CommitError, Place, Room, Slot, Storage, StoredProfile, Table, Txid, Vault,
     contents::{
-        Accounts, Burial, Contents, Ledger, MAX_ACCOUNTS, MAX_ISSUERS, Psk, Sequence, fingerprint,
+        Accounts, Burial, Contents, Identities, Ledger, MAX_ACCOUNTS, MAX_ISSUERS, Psk, Sequence, fingerprint,
     },
     create::NewRecords,
     load::{Versioned, join_journal},
@@ -22,7 +22,10 @@ pub const MAX_CHANGES: usize = 8;
 const _: () = assert!(
     1 + Table::Ledger.record_length()
         + Table::Accounts.record_length()
-        + MAX_CHANGES * (Table::Profile.record_length() + Table::Sequence.record_length())
+        + MAX_CHANGES
+            * (Table::Profile.record_length()
+                + Table::Sequence.record_length()
+                + Table::Identities.record_length())
         + record::OVERHEAD
         <= Table::Journal.record_length()
 );
@@ -67,6 +70,7 @@ enum Undo {
     Enabled(Slot, bool),
     Tombstone(u32, Option<Box<Burial>>),
     Accounts(Accounts),
+    Identities(u32, Option<Box<Identities>>),
 }
 
 impl<S: Storage> Vault<S> {
@@ -104,6 +108,7 @@ impl<S: Storage> Vault<S> {
     fn write_new_slots(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
         let ledger = &mut self.ledger.value;
         let (slots, graves) = (self.profiles.len(), self.graves.len());
+        let aliases = self.aliases.len();
         let new = vec![
             NewRecords {
                 table: Table::Profile,
@@ -120,9 +125,14 @@ impl<S: Storage> Vault<S> {
                 range: ledger.graves..graves,
                 contents: None::<Box<Burial>>.encode(),
             },
+            NewRecords {
+                table: Table::Identities,
+                range: ledger.aliases..aliases,
+                contents: None::<Box<Identities>>.encode(),
+            },
         ];
         self.file.write_first(new, rng)?;
-        (ledger.slots, ledger.graves) = (slots, graves);
+        (ledger.slots, ledger.graves, ledger.aliases) = (slots, graves, aliases);
         Ok(())
     }
 
@@ -141,6 +151,7 @@ impl<S: Storage> Vault<S> {
                     self.file.next_copy(&records.stored, index, generation, rng)
                 }
                 Table::Sequence => self.next_sequence(index, rng),
+                Table::Identities => self.next_identities(index, rng),
                 Table::Accounts => {
                     let Versioned { generation, value } = &mut self.accounts;
                     self.file.next_copy(value, index, generation, rng)
@@ -274,6 +285,24 @@ impl<S: Storage> Vault<S> {
         };
         let before = self.profiles.put(index, Some(Box::new(stored)));
         log.push(Undo::Profile(index, before));
+        if enabled {
+            self.give_names(Slot(index), log)?;
+        }
+        Ok(())
+    }
+
+    /// Gives a profile the record that servers' names for it go into, where it has none.
+    fn give_names(&mut self, slot: Slot, log: &mut Vec<Undo>) -> Result<(), CommitError> {
+        let installation = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
+        if self.aliases.find(slot).is_some() {
+            return Ok(());
+        }
+        let index = self.aliases.vacant().ok_or(CommitError::Full {
+            what: Room::Profiles,
+            capacity: self.profiles.capacity(),
+        })?;
+        let none = Box::new(Identities::none(slot.0, installation.first));
+        log.push(Undo::Identities(index, self.aliases.put(index, Some(none))));
         Ok(())
     }
 
@@ -285,10 +314,13 @@ impl<S: Storage> Vault<S> {
     ) -> Result<(), CommitError> {
         let before = self.profiles.set_enabled(slot, enabled);
         log.push(Undo::Enabled(slot, before.ok_or(CommitError::UnknownSlot)?));
+        if enabled {
+            self.give_names(slot, log)?;
+        }
         Ok(())
     }
 
-    /// Empties a slot and leaves a tombstone of what was in it.
+    /// Empties a slot and leaves a tombstone of what was in it, but none of its names.
     fn remove(&mut self, index: u32, log: &mut Vec<Undo>) -> Result<(), CommitError> {
         let grave = self.graves.vacant().ok_or(CommitError::Full {
             what: Room::Tombstones,
@@ -301,6 +333,9 @@ impl<S: Storage> Vault<S> {
             log.push(Undo::Tombstone(grave, self.graves.put(grave, Some(burial))));
         }
         log.push(Undo::Profile(index, before));
+        if let Some(names) = self.aliases.find(Slot(index)) {
+            log.push(Undo::Identities(names, self.aliases.put(names, None)));
+        }
         Ok(())
     }
 
@@ -327,6 +362,9 @@ impl<S: Storage> Vault<S> {
                 Undo::Tombstone(index, before) => {
                     self.graves.put(index, before);
                 }
+                Undo::Identities(index, before) => {
+                    self.aliases.put(index, before);
+                }
                 Undo::Enabled(slot, before) => {
                     self.profiles.set_enabled(slot, before);
                 }
@@ -344,6 +382,9 @@ fn touched(log: &[Undo]) -> Result<BTreeSet<(Table, u32)>, CommitError> {
             Undo::Ledger(_) => {}
             Undo::Accounts(_) => {
                 beside.insert((Table::Accounts, 0));
+            }
+            Undo::Identities(index, _) => {
+                beside.insert((Table::Identities, *index));
             }
             Undo::Enabled(slot, _) => {
                 touched.insert((Table::Profile, slot.0));

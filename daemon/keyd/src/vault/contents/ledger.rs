@@ -16,9 +16,10 @@ pub(in super::super) struct Ledger {
     pub(in super::super) transaction: Option<Txid>,
     pub(in super::super) time: u64,
     pub(in super::super) sequences: Vec<(IssuerId, u64)>,
-    /// How many slots and graves have records; those behind them were never written and aren't read.
+    /// How many slots, graves and aliases have records; those behind them were never written and aren't read.
     pub(in super::super) slots: u32,
     pub(in super::super) graves: u32,
+    pub(in super::super) aliases: u32,
     /// What an anchor outside of the vault is raised to.
     pub(in super::super) epoch: u64,
     /// The sum of all other records' generations: where the file has less, one of them was put back.
@@ -42,6 +43,7 @@ impl Contents for Ledger {
         to.number(self.time);
         to.count(self.slots);
         to.count(self.graves);
+        to.count(self.aliases);
         to.number(self.epoch);
         to.number(self.versions);
         to.octet(self.sequences.len() as u8);
@@ -54,7 +56,7 @@ impl Contents for Ledger {
     fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         let transaction = from.optional()?;
         let time = from.number()?;
-        let (slots, graves) = (from.count()?, from.count()?);
+        let (slots, graves, aliases) = (from.count()?, from.count()?, from.count()?);
         let (epoch, versions) = (from.number()?, from.number()?);
         let count = from.few(MAX_ISSUERS)?;
         let sequence = |_| Ok::<_, Malformed>((IssuerId(from.array()?), from.number()?));
@@ -65,6 +67,7 @@ impl Contents for Ledger {
             sequences,
             slots,
             graves,
+            aliases,
             epoch,
             versions,
         })
