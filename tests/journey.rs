@@ -64,7 +64,10 @@ fn a_device_is_enrolled_provisioned_managed_and_authenticated() {
         let options = Options {
             profile,
             format,
-            gateway: gateway::Options { record: true },
+            gateway: gateway::Options {
+                record: true,
+                ..gateway::Options::default()
+            },
             ..Options::default()
         };
         let mut home = Home::start(&folder.path().join("lab"), options).unwrap();

@@ -14,6 +14,9 @@ pub struct Sockets {
     pub network: PathBuf,
     /// keyd's, for applications: `SOFTSIM_APP_SOCKET`.
     pub app: PathBuf,
+    /// keyd's, for bridges to supplicants that need raw CK and IK, where it is opened:
+    /// `SOFTSIM_SUPPLICANT_SOCKET`.
+    pub supplicant: PathBuf,
     /// netd's control socket: `SOFTSIM_NETD_SOCKET`.
     pub netd: PathBuf,
 }
@@ -34,6 +37,7 @@ impl Sockets {
             admin: socket("SOFTSIM_ADMIN_SOCKET", "admin.sock"),
             network: socket("SOFTSIM_NETWORK_SOCKET", "network.sock"),
             app: socket("SOFTSIM_APP_SOCKET", "app.sock"),
+            supplicant: socket("SOFTSIM_SUPPLICANT_SOCKET", "supplicant.sock"),
             netd: socket("SOFTSIM_NETD_SOCKET", "netd.sock"),
         }
     }

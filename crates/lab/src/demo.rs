@@ -59,7 +59,10 @@ struct Check {
 impl Journey {
     fn begin(folder: &Path, with_hostapd: bool) -> Result<Self> {
         let options = Options {
-            gateway: gateway::Options { record: true },
+            gateway: gateway::Options {
+                record: true,
+                ..gateway::Options::default()
+            },
             ..Options::default()
         };
         let begun = Instant::now();

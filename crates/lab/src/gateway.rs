@@ -1,6 +1,11 @@
 //! A gateway under test: keyd and netd in a folder, from the factory to a working SIM.
 
-use std::{net::SocketAddr, path::Path};
+use std::{
+    ffi::{OsStr, OsString},
+    net::SocketAddr,
+    path::Path,
+    sync::Arc,
+};
 
 use softsim_client::{
     keyd::Connection,
@@ -20,16 +25,25 @@ use softsim_sandbox::random;
 
 use crate::{
     error::{Error, Result},
+    netns::Cable,
     pki::Authority,
     processes::{Daemon, Folder, NetdBootstrap, NetdConfig},
     recorder::Recorder,
 };
 
 /// How a gateway differs from the usual one.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Write the conversation between the daemons to `ipc.record`.
     pub record: bool,
+    /// Open keyd's socket for bridges to supplicants.
+    pub supplicant: bool,
+    /// keyd's `--identity-privacy`, where it isn't the usual one.
+    pub identity_privacy: Option<&'static str>,
+    /// The `[[access]]` entries of netd's configuration.
+    pub accesses: String,
+    /// netd runs at the gateway's end of this cable.
+    pub cable: Option<Arc<Cable>>,
 }
 
 /// The two daemons of one device. What is still running ends with this value.
@@ -94,22 +108,50 @@ impl Gateway {
     /// Starts keyd again on its state, after [`Self::stop`].
     pub fn start_keyd(&mut self) -> Result<()> {
         let network = self.sockets().network;
+        let more = self.keyd_flags();
+        let more: Vec<_> = more.iter().map(OsString::as_os_str).collect();
         if self.options.record {
             let own = self.folder.recorded_socket();
-            self.keyd = Some(Daemon::keyd(&self.folder, &own)?);
+            self.keyd = Some(Daemon::keyd(&self.folder, &own, &more)?);
             let record = self.folder.file("ipc.record");
             self.recorder = Some(Recorder::start(&network, &own, &record)?);
         } else {
-            self.keyd = Some(Daemon::keyd(&self.folder, &network)?);
+            self.keyd = Some(Daemon::keyd(&self.folder, &network, &more)?);
         }
         Ok(())
+    }
+
+    fn keyd_flags(&self) -> Vec<OsString> {
+        let mut flags = Vec::new();
+        if self.options.supplicant {
+            flags.extend([
+                OsStr::new("--supplicant").into(),
+                self.sockets().supplicant.into(),
+            ]);
+        }
+        if let Some(privacy) = self.options.identity_privacy {
+            flags.push(format!("--identity-privacy={privacy}").into());
+        }
+        flags
     }
 
     /// Starts netd, with a bootstrap server or without.
     pub fn start_netd(&mut self, bootstrap: Option<NetdBootstrap>) -> Result<()> {
         let config = NetdConfig::new(&self.folder, bootstrap)?;
-        self.netd = Some(Daemon::netd(&self.folder, &config)?);
+        let namespace = self.options.cable.as_ref().map(|cable| &cable.gateway);
+        let accesses = &self.options.accesses;
+        self.netd = Some(Daemon::netd(&self.folder, &config, accesses, namespace)?);
         Ok(())
+    }
+
+    /// Starts a bridge for these control sockets.
+    pub fn bridge(&self, controls: &[&Path]) -> Result<Daemon> {
+        Ok(Daemon::bridge(&self.folder, controls)?)
+    }
+
+    /// Kills netd, and leaves keyd alone.
+    pub fn stop_netd(&mut self) {
+        self.netd = None;
     }
 
     /// Kills both daemons, as a power cut would.

@@ -28,6 +28,7 @@ use crate::{
     gateway::{self, Enrolled, Gateway},
     hostapd::{self, Hostapd},
     management_server::{ManagementServer, RequestError},
+    netns::Cable,
     pki::{Authority, Credentials},
     processes::NetdBootstrap,
     radius_server::{RadiusServer, Responder},
@@ -101,6 +102,16 @@ impl Home {
         home.plan(&enrolled)?;
         home.start_netd()?;
         home.bootstrap()?;
+        Ok(home)
+    }
+
+    /// Starts everything in an empty folder, and installs the profile without netd's help: for a gateway that has
+    /// no other network than the one that it is to be let into.
+    pub fn installed(folder: &Path, options: Options) -> Result<Self> {
+        let mut home = Self::start(folder, options)?;
+        let enrolled = home.enrol()?;
+        home.gateway.install(&home.seal(&enrolled)?)?;
+        home.gateway.start_netd(None)?;
         Ok(home)
     }
 
@@ -242,6 +253,13 @@ impl Home {
         Ok(Hostapd::start(folder.path(), &auc, secret, options)?)
     }
 
+    /// Starts Debian's hostapd on the authenticator's end of a cable, in front of the same AuC.
+    pub fn wired_hostapd(&self, cable: &Cable, options: hostapd::Options) -> Result<Hostapd> {
+        let (folder, auc) = (self.gateway.folder(), self.auc_socket());
+        let namespace = &cable.authenticator;
+        Ok(Hostapd::wired(folder.path(), &auc, namespace, options)?)
+    }
+
     /// The gateway.
     pub fn gateway(&self) -> &Gateway {
         &self.gateway
@@ -272,7 +290,12 @@ impl Home {
         self.radius
     }
 
-    /// The file with the secret that RADIUS clients share with it.
+    /// The secret that RADIUS clients share with it.
+    pub fn radius_secret(&self) -> &SecretString {
+        &self.radius_secret
+    }
+
+    /// The file with it.
     pub fn radius_secret_file(&self) -> PathBuf {
         self.gateway.folder().file("radius.secret")
     }

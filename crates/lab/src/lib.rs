@@ -2,7 +2,8 @@
 //!
 //! [`home`] is the whole of it: the operator's side around one [`gateway`].
 //! - Subscription: [`subscription`], [`auc`], [`eap_sim_db`] for hostapd.
-//! - Access: [`eap_server`] in [`radius_server`], or [`hostapd`].
+//! - Access: [`eap_server`] in [`radius_server`], or [`hostapd`]; [`tap`] on the way to either, [`netns`] for
+//!   interfaces, and [`supplicant`] for the peers that are not ours.
 //! - Provisioning and management: [`bootstrap_server`] and [`management_server`], on [`coap_server`],
 //!   on [`dtls_server`], which takes clients that [`pki`] certified.
 //! - The device: [`processes`] runs the daemons, [`recorder`] writes down what they say to each other.
@@ -20,9 +21,12 @@ pub mod home;
 pub mod hostapd;
 pub mod journal;
 pub mod management_server;
+pub mod netns;
 pub mod pki;
 pub mod prerequisite;
 pub mod processes;
 pub mod radius_server;
 pub mod recorder;
 pub mod subscription;
+pub mod supplicant;
+pub mod tap;

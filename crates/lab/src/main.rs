@@ -153,6 +153,7 @@ impl Place {
     fn gateway(&self) -> gateway::Options {
         gateway::Options {
             record: self.record,
+            ..gateway::Options::default()
         }
     }
 }

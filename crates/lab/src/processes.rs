@@ -1,4 +1,4 @@
-//! Starts softsim-keyd and softsim-netd in a folder, waits until they answer, and ends them.
+//! Starts softsim-keyd, softsim-netd and softsim-bridge in a folder, waits until they answer, and ends them.
 
 use std::{
     env,
@@ -21,6 +21,8 @@ use softsim_client::{
     paths::Sockets,
 };
 use softsim_sandbox::random;
+
+use crate::netns::Namespace;
 
 /// How long a daemon may take until it answers; a loaded machine takes a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -143,6 +145,7 @@ impl Folder {
             admin: self.file("admin.sock"),
             network: self.file("network.sock"),
             app: self.file("app.sock"),
+            supplicant: self.file("supplicant.sock"),
             netd: self.file("netd.sock"),
         }
     }
@@ -194,8 +197,8 @@ pub struct Daemon {
 
 impl Daemon {
     /// Starts keyd and waits until it answers on its admin socket. `network` is where it opens its
-    /// network socket; its key file is made when it isn't there.
-    pub fn keyd(folder: &Folder, network: &Path) -> Result<Self, ProcessError> {
+    /// network socket; its key file is made when it isn't there. `more` are flags of the test's own.
+    pub fn keyd(folder: &Folder, network: &Path, more: &[&OsStr]) -> Result<Self, ProcessError> {
         let key = folder.file("kek");
         if !key.exists() {
             let mut octets = [0; 32];
@@ -212,25 +215,49 @@ impl Daemon {
             ("--app", &sockets.app),
         ];
         let arguments = flags.map(|(name, value)| [OsStr::new(name), value.as_os_str()]);
+        let arguments = [arguments.as_flattened(), more].concat();
         let log = folder.file("keyd.log");
-        let mut keyd = Self::spawn("softsim-keyd", arguments.as_flattened(), log)?;
+        let mut keyd = Self::spawn("softsim-keyd", None, &arguments, log)?;
         keyd.wait_until(|| Connection::connect(&sockets.admin).is_ok())?;
         Ok(keyd)
     }
 
-    /// Starts netd and waits until it answers on its control socket.
-    pub fn netd(folder: &Folder, config: &NetdConfig) -> Result<Self, ProcessError> {
+    /// Starts netd and waits until it answers on its control socket. `accesses` is the end of its configuration.
+    pub fn netd(
+        folder: &Folder,
+        config: &NetdConfig,
+        accesses: &str,
+        namespace: Option<&Namespace>,
+    ) -> Result<Self, ProcessError> {
         let path = folder.file("netd.toml");
         let text = toml::to_string(config).map_err(io::Error::other);
         let text = at(&path, text)?;
-        at(&path, fs::write(&path, text))?;
+        at(&path, fs::write(&path, text + accesses))?;
         let arguments = [OsStr::new("--config"), path.as_os_str()];
-        let mut netd = Self::spawn("softsim-netd", &arguments, folder.file("netd.log"))?;
+        let log = folder.file("netd.log");
+        let mut netd = Self::spawn("softsim-netd", namespace, &arguments, log)?;
         netd.wait_until(|| {
             Control::run(&config.control_socket, &Ask::Status {})
                 .is_ok_and(|mut events| events.any(|event| matches!(event, Ok(Event::Done { .. }))))
         })?;
         Ok(netd)
+    }
+
+    /// Starts the bridge, for control sockets that need not be there yet, and waits until it serves.
+    pub fn bridge(folder: &Folder, controls: &[&Path]) -> Result<Self, ProcessError> {
+        let sockets = folder.subfolder("bridge")?;
+        let keyd = folder.sockets().supplicant;
+        let mut arguments = vec![OsStr::new("--keyd"), keyd.as_os_str()];
+        arguments.extend([OsStr::new("--sockets"), sockets.as_os_str()]);
+        for control in controls {
+            arguments.extend([OsStr::new("--control"), control.as_os_str()]);
+        }
+        let log = folder.file("bridge.log");
+        // That of a bridge before it tells nothing of this one.
+        at(&log, fs::write(&log, b""))?;
+        let mut bridge = Self::spawn("softsim-bridge", None, &arguments, log.clone())?;
+        bridge.wait_until(|| fs::read_to_string(&log).is_ok_and(|log| log.contains("serving")))?;
+        Ok(bridge)
     }
 
     /// Its process id.
@@ -240,6 +267,7 @@ impl Daemon {
 
     fn spawn(
         program: &'static str,
+        namespace: Option<&Namespace>,
         arguments: &[&OsStr],
         log: PathBuf,
     ) -> Result<Self, ProcessError> {
@@ -253,7 +281,11 @@ impl Daemon {
             .mode(0o600)
             .open(&log);
         let stderr: File = at(&log, opened)?;
-        let child = Command::new(&path)
+        let mut command = match namespace {
+            Some(namespace) => namespace.command(&path),
+            None => Command::new(&path),
+        };
+        let child = command
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
