@@ -1,71 +1,8 @@
-//! What the owner decides before the first packet: identities, access network, policies.
+//! What the owner decides before the first packet: methods, identities, access network, policies.
 
+use crate::ask::Method;
+use crate::identity::{IdentityKind, OuterIdentity};
 use std::fmt;
-
-/// The longest identity: what one User-Name of RADIUS holds (RFC 7542 section 2.3).
-const LONGEST_NAI: usize = 253;
-
-/// A network access identifier (RFC 7542), such as `6001010123456789@wlan.mnc001.mcc001.3gppnetwork.org`.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Nai(String);
-
-/// An identity that can't be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BadNai {
-    /// Not 1 to 253 octets.
-    Length {
-        /// Octets given.
-        octets: usize,
-    },
-    /// A control character, NUL among them.
-    Control,
-}
-
-impl Nai {
-    /// Takes an identity as it is to be sent.
-    ///
-    /// # Errors
-    /// [`BadNai`] when it is empty, too long, or holds control characters.
-    pub fn new(nai: impl Into<String>) -> Result<Self, BadNai> {
-        let nai = nai.into();
-        if !(1..=LONGEST_NAI).contains(&nai.len()) {
-            return Err(BadNai::Length { octets: nai.len() });
-        }
-        if nai.chars().any(char::is_control) {
-            return Err(BadNai::Control);
-        }
-        Ok(Nai(nai))
-    }
-
-    /// The octets on the wire.
-    pub fn as_bytes(&self) -> &[u8] {
-        self.0.as_bytes()
-    }
-}
-
-/// Prints no identity: a permanent one is the subscriber's IMSI.
-impl fmt::Debug for Nai {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Nai([redacted])")
-    }
-}
-
-impl fmt::Display for BadNai {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BadNai::Length { octets } => write!(
-                f,
-                "expected an identity of 1 to {LONGEST_NAI} octets, got {octets}"
-            ),
-            BadNai::Control => write!(
-                f,
-                "expected an identity without control characters, got one"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for BadNai {}
 
 /// The name of the access network that we know we are on (RFC 9048 section 3.1, TS 24.302 section 8.1.1.2): `WLAN`,
 /// `ETHERNET`, `5G:mnc001.mcc001.3gppnetwork.org`.
@@ -128,30 +65,76 @@ pub enum NetworkNamePolicy {
     Fail,
 }
 
+/// Whether the keys of an authentication shall outlive the loss of the SIM's secret (RFC 9678).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardSecrecy {
+    /// An offer is ignored.
+    Off,
+    /// An offer is taken, if no identity was shown that names the subscriber.
+    Allow,
+    /// A challenge without an offer that can be taken counts as a wrong AUTN, EAP-AKA is not spoken, and no identity is shown
+    /// that names the subscriber.
+    Require,
+}
+
 /// The peer's configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// The identity of EAP-Response/Identity.
-    pub outer: Nai,
-    /// The permanent identity, sent in AT_IDENTITY and used in the key derivation.
-    pub permanent: Nai,
+    /// What may be spoken, the preferred method first.
+    pub methods: Vec<Method>,
+    /// What EAP-Response/Identity says.
+    pub outer: OuterIdentity,
+    /// The realm that EAP-Response/Identity is sent through first, as when roaming; no other message shows it.
+    pub decoration: Option<String>,
     /// The access network we believe to be on.
     pub network_name: NetworkName,
     /// What happens when the server names another.
     pub network_name_policy: NetworkNamePolicy,
+    /// Whether an ephemeral key exchange is wanted.
+    pub forward_secrecy: ForwardSecrecy,
     /// Whether we ask for a protected success (AT_RESULT_IND) where the server offers it.
     pub result_indication: bool,
+    /// Whether EAP-AKA refuses an AUTN whose AMF separation bit says that it is for EAP-AKA'.
+    pub refuse_separation_bit: bool,
 }
 
 impl Config {
-    /// The permanent identity everywhere, on a wireless LAN, everything checked.
-    pub fn new(permanent: Nai) -> Self {
+    /// EAP-AKA', else EAP-AKA, on a wireless LAN whose name is checked; whatever identity the holder of the SIM gives.
+    pub fn new() -> Self {
         Config {
-            outer: permanent.clone(),
-            permanent,
+            methods: vec![Method::AkaPrime, Method::Aka],
+            outer: OuterIdentity::Any,
+            decoration: None,
             network_name: NetworkName::wlan(),
             network_name_policy: NetworkNamePolicy::Fail,
+            forward_secrecy: ForwardSecrecy::Allow,
             result_indication: true,
+            refuse_separation_bit: false,
         }
+    }
+
+    /// Whether a method is spoken. There is no forward secrecy in EAP-AKA, so that who requires it does not speak it.
+    pub fn allows(&self, method: Method) -> bool {
+        let secret_forward =
+            method == Method::AkaPrime || self.forward_secrecy != ForwardSecrecy::Require;
+        secret_forward && self.methods.contains(&method)
+    }
+
+    /// The methods that are spoken, the preferred one first.
+    pub(crate) fn allowed(&self) -> impl Iterator<Item = Method> {
+        let methods = self.methods.iter().copied();
+        methods.filter(|method| self.allows(*method))
+    }
+
+    /// Whether an identity of this kind may be shown: forward secrecy promises that none names the subscriber (RFC 9678
+    /// section 6.5.2).
+    pub(crate) fn may_show(&self, kind: IdentityKind) -> bool {
+        self.forward_secrecy != ForwardSecrecy::Require || kind.privacy_friendly()
+    }
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config::new()
     }
 }

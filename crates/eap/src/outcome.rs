@@ -1,15 +1,39 @@
 //! How a conversation ends, and whose fault it was.
 
+use crate::ask::Method;
 use crate::packet::{AkaError, Kind, Notification, Subtype};
 use std::fmt;
 
 /// The end of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Outcome {
-    /// EAP-Success, after a challenge whose AUTN and AT_MAC were verified.
-    Success,
+    /// EAP-Success, after a challenge or a re-authentication that was verified.
+    Success(Success),
     /// Anything else.
     Failure(Reason),
+}
+
+/// What two sides that trust each other have agreed on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Success {
+    /// The method.
+    pub method: Method,
+    /// The Session-Id (RFC 5247 section 1.4, RFC 9048 section 6): no secret, and the server has the same.
+    pub session_id: [u8; 33],
+    /// Whether this was a fast re-authentication.
+    pub reauthenticated: bool,
+    /// Whether an ephemeral key exchange took part (RFC 9678). A fast re-authentication continues what was, and says false.
+    pub forward_secrecy: bool,
+}
+
+impl Success {
+    /// The Session-Id: the method's type, then RAND and AUTN, or NONCE_S and the server's AT_MAC (RFC 9048 section 6).
+    pub(crate) fn session_id(method: Method, first: &[u8; 16], second: &[u8; 16]) -> [u8; 33] {
+        let mut id = [method.kind().octet(); 33];
+        id[1..17].copy_from_slice(first);
+        id[17..].copy_from_slice(second);
+        id
+    }
 }
 
 /// Why there is no success.
@@ -47,6 +71,12 @@ pub enum Distrust {
     NoNetworkName,
     /// AT_KDF_INPUT names another network than the one we are on.
     NetworkName,
+    /// AT_BIDDING says that the server would rather have used EAP-AKA', and so would we: somebody bade us down (section 4).
+    BidDown,
+    /// A value stands twice among AT_KDF_FS (RFC 9678 section 6.2).
+    DuplicateKdfFs,
+    /// Forward secrecy is required, and not offered, or not with a group of ours.
+    NoForwardSecrecy,
 }
 
 /// Why a request is answered with Client-Error 0, "unable to process packet" (RFC 4187 section 6.3.1).
@@ -67,6 +97,16 @@ pub enum Unprocessable {
     IdentityOrder,
     /// The list of AT_KDF is not the earlier one with our choice in front (RFC 9048 section 3.2).
     KdfListChanged,
+    /// The list of AT_KDF_FS is not the earlier one with our choice in front (RFC 9678 section 6.2).
+    KdfFsListChanged,
+    /// The server's ephemeral public key is not valid: the authentication may start again (RFC 9678 section 6.3).
+    PublicKey,
+    /// The identity that is asked for is not given to this network (RFC 4187 section 4.1.6).
+    IdentityWithheld,
+    /// The server never asked who we are, so that there is no identity to derive keys for.
+    NoIdentity,
+    /// An attribute that must be understood and has no place in this message.
+    Misplaced(Kind),
     /// AT_CHECKCODE does not fit the identity rounds (section 10.13).
     Checkcode,
     /// More challenges than one conversation needs.
@@ -84,9 +124,22 @@ pub enum Unprocessable {
 impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Outcome::Success => write!(f, "success"),
+            Outcome::Success(success) => success.fmt(f),
             Outcome::Failure(reason) => write!(f, "failure: {reason}"),
         }
+    }
+}
+
+impl fmt::Display for Success {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "success with {}", self.method)?;
+        if self.reauthenticated {
+            write!(f, ", fast re-authentication")?;
+        }
+        if self.forward_secrecy {
+            write!(f, ", forward secrecy")?;
+        }
+        Ok(())
     }
 }
 
@@ -99,7 +152,7 @@ impl fmt::Display for Reason {
             Reason::Unprocessable(why) => write!(f, "a request could not be processed: {why}"),
             Reason::NoCommonMethod { offered } => write!(
                 f,
-                "expected EAP-AKA' (type 50), the server offered type {offered}"
+                "expected a method that is allowed here, the server offered type {offered}"
             ),
             Reason::Carrier => write!(f, "the carrier ended the exchange before EAP did"),
         }
@@ -115,6 +168,9 @@ impl fmt::Display for Distrust {
             Distrust::UnsupportedKdf => "expected AT_KDF 1 on offer, got others only",
             Distrust::NoNetworkName => "expected a network name in AT_KDF_INPUT, got none",
             Distrust::NetworkName => "AT_KDF_INPUT names another network than the one we are on",
+            Distrust::BidDown => "expected EAP-AKA', which both sides prefer, got EAP-AKA",
+            Distrust::DuplicateKdfFs => "expected different values of AT_KDF_FS, got one twice",
+            Distrust::NoForwardSecrecy => "expected an offer of forward secrecy, got none of ours",
         })
     }
 }
@@ -137,6 +193,27 @@ impl fmt::Display for Unprocessable {
             ),
             Unprocessable::KdfListChanged => {
                 write!(f, "expected the earlier list of AT_KDF, got another")
+            }
+            Unprocessable::KdfFsListChanged => {
+                write!(f, "expected the earlier list of AT_KDF_FS, got another")
+            }
+            Unprocessable::PublicKey => {
+                write!(
+                    f,
+                    "expected a valid public key in AT_PUB_ECDHE, got another"
+                )
+            }
+            Unprocessable::IdentityWithheld => {
+                write!(f, "the identity asked for is not given to this network")
+            }
+            Unprocessable::NoIdentity => {
+                write!(
+                    f,
+                    "expected to be asked for an identity first, got a challenge"
+                )
+            }
+            Unprocessable::Misplaced(kind) => {
+                write!(f, "expected attributes of this message, got {kind}")
             }
             Unprocessable::Checkcode => write!(
                 f,

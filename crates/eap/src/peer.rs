@@ -1,13 +1,14 @@
 //! The peer of EAP (RFC 3748 section 4): requests, results, retransmissions; the method itself is a [`Conversation`].
 
 use crate::answered::{Answered, Current, Fingerprint, fingerprint};
+use crate::ask::{Answer, Ask, Method};
 use crate::config::Config;
 use crate::conversation::{Conversation, Reaction};
 use crate::note::{Direction, Note};
 use crate::outcome::Outcome;
+use crate::outer::Outer;
 use crate::packet::{self, Code, Packet, Subtype, Type};
 use std::collections::VecDeque;
-use std::fmt;
 
 /// What the peer wants done.
 #[derive(Debug)]
@@ -22,83 +23,22 @@ pub enum Output {
     Done(Outcome),
 }
 
-/// A question to the holder of the SIM.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Ask {
-    /// Check AUTN and AT_MAC of this challenge, run AKA, derive the keys: answer with [`Answer::Challenge`].
-    Challenge {
-        /// The whole EAP request.
-        packet: Vec<u8>,
-        /// The identity that enters the key derivation.
-        identity: Vec<u8>,
-    },
-    /// Check AT_MAC of this request with the keys of the last challenge: answer with [`Answer::Verify`].
-    Verify {
-        /// The whole EAP request.
-        packet: Vec<u8>,
-    },
-    /// Compute AT_MAC of this response with the keys of the last challenge: answer with [`Answer::Mac`].
-    Mac {
-        /// The whole EAP response, AT_MAC zero.
-        packet: Vec<u8>,
-    },
-}
-
-/// The reply to an [`Ask`].
-#[derive(Debug)]
-pub enum Answer {
-    /// To [`Ask::Challenge`].
-    Challenge(ChallengeAnswer),
-    /// To [`Ask::Mac`]: the 16 octets of AT_MAC.
-    Mac([u8; 16]),
-    /// To [`Ask::Verify`]: whether AT_MAC is right.
-    Verify(bool),
-    /// To any ask: the SIM can't be asked now, or refuses for reasons of its own.
-    Unavailable,
-}
-
-/// What the SIM made of a challenge.
-#[derive(PartialEq, Eq)]
-pub enum ChallengeAnswer {
-    /// AUTN and AT_MAC are right, and the SQN is stored.
-    Success {
-        /// RES, ⌈res_bits / 8⌉ octets.
-        res: Vec<u8>,
-        /// The length of RES in bits, 32 to 128.
-        res_bits: u16,
-    },
-    /// AUTN is genuine, its SQN is out of range; this is AUTS.
-    SyncFailure([u8; 14]),
-    /// AUTN is wrong, or its separation bit is 0.
-    AutnRejected,
-    /// AUTN is right and AT_MAC is wrong.
-    MacInvalid,
-}
-
-impl fmt::Debug for ChallengeAnswer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            ChallengeAnswer::Success { .. } => "Success([redacted])",
-            ChallengeAnswer::SyncFailure(_) => "SyncFailure",
-            ChallengeAnswer::AutnRejected => "AutnRejected",
-            ChallengeAnswer::MacInvalid => "MacInvalid",
-        })
-    }
-}
-
-/// An EAP-AKA' peer.
+/// A peer of EAP-AKA' and EAP-AKA.
 #[derive(Debug)]
 pub struct Peer {
     config: Config,
     outputs: VecDeque<Output>,
     conversation: Conversation,
-    /// Counts conversations, for [`Answered`].
+    /// Counts conversations, for [`Answered`] and [`Outer`].
     number: u64,
     /// The server may begin anew: it asked for our identity, or the conversation is over.
     restart: bool,
+    outer: Outer,
     /// The latest EAP-Request/Identity.
     identity_request: Option<Fingerprint>,
-    /// What the open ask belongs to.
+    /// The EAP-Request/Identity whose answer is being asked for.
+    asking_outer: Option<u8>,
+    /// What the open ask of the conversation belongs to.
     current: Option<Current>,
     answered: Answered,
 }
@@ -106,13 +46,16 @@ pub struct Peer {
 impl Peer {
     /// A peer that waits for the server's first request.
     pub fn new(config: Config) -> Self {
+        let preferred = config.allowed().next().unwrap_or(Method::AkaPrime);
         Peer {
-            conversation: Conversation::new(&config),
+            conversation: Conversation::new(preferred, None),
             config,
             outputs: VecDeque::new(),
             number: 0,
-            restart: false,
+            restart: true,
+            outer: Outer::default(),
             identity_request: None,
+            asking_outer: None,
             current: None,
             answered: Answered::default(),
         }
@@ -141,7 +84,10 @@ impl Peer {
 
     /// Takes the reply to the open ask. A reply that does not fit it changes nothing.
     pub fn answer(&mut self, answer: Answer) {
-        let reaction = self.conversation.answer(answer);
+        if let Some(identifier) = self.asking_outer {
+            return self.outer_answered(identifier, answer);
+        }
+        let reaction = self.conversation.answer(&self.config, answer);
         if let (Some(reaction), Some(current)) = (reaction, self.current) {
             self.react(reaction, current);
         }
@@ -149,6 +95,8 @@ impl Peer {
 
     /// Tells that the carrier gave up: rejected without EAP, timed out, link down. Ends the conversation unless it has ended.
     pub fn carrier_failed(&mut self) {
+        self.asking_outer = None;
+        self.current = None;
         let outcome = self.conversation.carrier_failed();
         self.finish(outcome);
     }
@@ -173,14 +121,15 @@ impl Peer {
     }
 
     fn request(&mut self, packet: &Packet<'_>, kind: Type, data: &[u8]) {
-        if self.conversation.asking() {
+        if self.conversation.asking() || self.asking_outer.is_some() {
             return self.discard(packet, "a request is being worked on");
         }
-        match kind {
-            Type::Identity => self.identity(packet),
-            Type::Notification => self.notification(packet, data),
-            Type::AkaPrime => self.aka_prime(packet, data),
-            other => self.nak(packet, other),
+        let method = self.config.allowed().find(|method| method.kind() == kind);
+        match (kind, method) {
+            (Type::Identity, _) => self.identity(packet),
+            (Type::Notification, _) => self.notification(packet, data),
+            (_, Some(method)) => self.method(packet, method, data),
+            (other, None) => self.nak(packet, other),
         }
     }
 
@@ -194,8 +143,40 @@ impl Peer {
             self.restart = true;
         }
         self.identity_request = request;
-        let outer = self.config.outer.clone();
-        self.send_typed(packet.identifier, Type::Identity, outer.as_bytes());
+        let coming = self.number + u64::from(self.restart);
+        self.outer.hand_over(self.conversation.spent(), coming);
+        match self.outer.begin(&self.config) {
+            Some(ask) => self.ask_outer(packet.identifier, ask),
+            None => self.respond_identity(packet.identifier),
+        }
+    }
+
+    fn ask_outer(&mut self, identifier: u8, ask: Ask) {
+        self.asking_outer = Some(identifier);
+        self.outputs.push_back(Output::Ask(ask));
+    }
+
+    fn outer_answered(&mut self, identifier: u8, answer: Answer) {
+        let next = match answer {
+            Answer::Identity(identity) => self.outer.given(&self.config, identity),
+            Answer::Withheld => self.outer.withheld(&self.config),
+            Answer::Unavailable => {
+                // Nothing is sent, so that the server asks again.
+                self.asking_outer = None;
+                return;
+            }
+            _ => return,
+        };
+        self.asking_outer = None;
+        match next {
+            Some(ask) => self.ask_outer(identifier, ask),
+            None => self.respond_identity(identifier),
+        }
+    }
+
+    fn respond_identity(&mut self, identifier: u8) {
+        let said = self.outer.on_the_wire(&self.config);
+        self.send_typed(identifier, Type::Identity, &said);
     }
 
     /// EAP-Request/Notification (RFC 3748 section 5.2): a text to display, to be acknowledged at any time.
@@ -209,35 +190,35 @@ impl Peer {
     /// Another method: before ours has begun, the server is told what we have (RFC 3748 section 5.3.1).
     fn nak(&mut self, packet: &Packet<'_>, offered: Type) {
         if self.restart {
-            self.begin();
+            self.begin(self.conversation.method());
         }
-        if self.conversation.begun() && !self.conversation.method_refused() {
+        if self.conversation.begun() && !self.conversation.may_begin_again() {
             return self.discard(packet, "another method is under way");
         }
         self.note(Note::of(Direction::Received, packet));
         self.conversation
             .refused_method(packet.identifier, offered.octet());
-        self.send_typed(packet.identifier, Type::Nak, &[Type::AkaPrime.octet()]);
+        let mut wanted: Vec<u8> = self.config.allowed().map(|m| m.kind().octet()).collect();
+        if wanted.is_empty() {
+            // Nothing would do.
+            wanted.push(0);
+        }
+        self.send_typed(packet.identifier, Type::Nak, &wanted);
     }
 
-    fn aka_prime(&mut self, packet: &Packet<'_>, data: &[u8]) {
+    fn method(&mut self, packet: &Packet<'_>, method: Method, data: &[u8]) {
         let request = fingerprint(packet.bytes());
-        let current = Current {
-            identifier: packet.identifier,
-            request,
-            asked: false,
-        };
         let subtype = data.first().copied().map(Subtype::from);
         let run_before = self.answered.by_sim(&request);
         let begins = match subtype {
-            // A challenge that the SIM has seen never begins anything: AKA runs once for it.
-            Some(Subtype::Challenge) => run_before.is_none(),
-            // A notification belongs to the conversation that there is.
-            Some(Subtype::Notification) => false,
+            // What the SIM has seen never begins anything: AKA runs once for it.
+            Some(Subtype::Challenge | Subtype::Reauthentication) => run_before.is_none(),
+            // A notification belongs to the conversation that there is, where there is one.
+            Some(Subtype::Notification) => !self.conversation.begun(),
             _ => true,
         };
-        if begins && (self.restart || self.conversation.method_refused()) {
-            self.begin();
+        if begins && (self.restart || self.conversation.may_begin_again()) {
+            self.begin(method);
         } else if let Some(answer) = run_before.or_else(|| {
             self.answered
                 .under_identifier(self.number, packet.identifier)
@@ -245,6 +226,9 @@ impl Peer {
             let answer = answer.to_vec();
             self.note(Note::of(Direction::Received, packet).remark("again"));
             return self.send(answer);
+        }
+        if method != self.conversation.method() {
+            return self.discard(packet, "another method is under way");
         }
         let note = Note::of(Direction::Received, packet);
         let reaction = self
@@ -255,25 +239,31 @@ impl Peer {
             (_, Some(warning)) => self.note(note.remark(warning)),
             (_, None) => self.note(note),
         }
+        let current = Current {
+            identifier: packet.identifier,
+            request,
+            asked: false,
+        };
         match reaction {
             Reaction::Discard(why) => self.discard(packet, why),
             other => self.react(other, current),
         }
     }
 
-    fn begin(&mut self) {
+    fn begin(&mut self, method: Method) {
+        self.outer
+            .hand_over(self.conversation.spent(), self.number + 1);
         self.restart = false;
         self.number += 1;
-        self.conversation = Conversation::new(&self.config);
+        self.conversation = Conversation::new(method, self.outer.identity());
     }
 
     fn react(&mut self, reaction: Reaction, current: Current) {
         match reaction {
             Reaction::Ask(ask) => {
-                self.current = Some(Current {
-                    asked: true,
-                    ..current
-                });
+                // An identity is not AKA: a later conversation may ask for one with the same octets.
+                let asked = current.asked || !matches!(ask, Ask::Identity { .. });
+                self.current = Some(Current { asked, ..current });
                 self.outputs.push_back(Output::Ask(ask));
             }
             Reaction::Respond(response) => {

@@ -1,0 +1,204 @@
+//! What the peer asks the holder of the SIM, and what comes back.
+
+use crate::identity::{Identity, Wanted};
+use crate::packet::Type;
+use std::fmt;
+
+/// An EAP method.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Method {
+    /// EAP-AKA (RFC 4187).
+    Aka,
+    /// EAP-AKA' (RFC 9048).
+    AkaPrime,
+}
+
+impl Method {
+    /// The type of its packets.
+    pub fn kind(self) -> Type {
+        match self {
+            Method::Aka => Type::Aka,
+            Method::AkaPrime => Type::AkaPrime,
+        }
+    }
+}
+
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Method::Aka => "EAP-AKA",
+            Method::AkaPrime => "EAP-AKA'",
+        })
+    }
+}
+
+/// A group of the ephemeral Diffie-Hellman of forward secrecy (RFC 9678 section 6.2).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Group {
+    /// AT_KDF_FS 1.
+    X25519,
+    /// AT_KDF_FS 2.
+    P256,
+}
+
+impl Group {
+    /// The group of a value of AT_KDF_FS.
+    pub fn of_kdf_fs(value: u16) -> Option<Self> {
+        match value {
+            1 => Some(Group::X25519),
+            2 => Some(Group::P256),
+            _ => None,
+        }
+    }
+
+    /// Its value of AT_KDF_FS.
+    pub fn kdf_fs(self) -> u16 {
+        match self {
+            Group::X25519 => 1,
+            Group::P256 => 2,
+        }
+    }
+
+    /// Octets of a public key; one of P-256 is a compressed point.
+    pub fn public_key_octets(self) -> usize {
+        match self {
+            Group::X25519 => 32,
+            Group::P256 => 33,
+        }
+    }
+
+    /// The public key in the value of an AT_PUB_ECDHE, without the padding to whole words; `None` when it has another length.
+    pub fn public_key(self, pub_ecdhe: &[u8]) -> Option<&[u8]> {
+        // Type and length stand before the value, and the three of them are whole words.
+        let octets = self.public_key_octets();
+        ((2 + octets).next_multiple_of(4) == 2 + pub_ecdhe.len())
+            .then(|| pub_ecdhe.get(..octets))
+            .flatten()
+    }
+}
+
+/// A question to the holder of the SIM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Give an identity: answer with [`Answer::Identity`] or [`Answer::Withheld`]. A re-authentication identity is given once, and
+    /// the peer remembers it as long as the conversation lasts.
+    Identity {
+        /// The method that it is for.
+        method: Method,
+        /// How telling it may be.
+        wanted: Wanted,
+    },
+    /// Check AUTN, then AT_MAC of this challenge, run AKA, derive the keys: answer with [`Answer::Challenge`].
+    Challenge {
+        /// The method of the challenge.
+        method: Method,
+        /// The whole EAP request.
+        packet: Vec<u8>,
+        /// The identity that enters the key derivation.
+        identity: Vec<u8>,
+        /// The agreed group; AT_PUB_ECDHE of the packet is a public key of it. `None`: no forward secrecy, and AT_PUB_ECDHE is
+        /// to be ignored.
+        group: Option<Group>,
+        /// Whether AUTN counts as wrong when its AMF separation bit says that the vector is for EAP-AKA'. In EAP-AKA' the bit
+        /// must be set in any case (RFC 9048 section 3.3).
+        refuse_separation_bit: bool,
+    },
+    /// Check AT_MAC and the encrypted counter of this re-authentication, derive the keys: answer with
+    /// [`Answer::Reauthentication`].
+    Reauthentication {
+        /// The method of the request.
+        method: Method,
+        /// The whole EAP request.
+        packet: Vec<u8>,
+        /// The re-authentication identity that was shown, which enters the key derivation.
+        identity: Vec<u8>,
+    },
+    /// Check AT_MAC of this request with the keys of the last challenge or re-authentication, after a re-authentication the
+    /// encrypted AT_COUNTER too: answer with [`Answer::Verify`].
+    Verify {
+        /// The whole EAP request.
+        packet: Vec<u8>,
+    },
+    /// Encrypt AT_COUNTER of the re-authentication, and AT_COUNTER_TOO_SMALL where it was: answer with [`Answer::Encrypted`].
+    EncryptedCounter,
+    /// Compute AT_MAC of this response with the keys of the last challenge or re-authentication: answer with [`Answer::Mac`].
+    /// That of a response of subtype Reauthentication covers NONCE_S too (RFC 4187 section 9.8).
+    Mac {
+        /// The whole EAP response, AT_MAC zero.
+        packet: Vec<u8>,
+    },
+}
+
+/// The reply to an [`Ask`].
+#[derive(Debug)]
+pub enum Answer {
+    /// To [`Ask::Identity`].
+    Identity(Identity),
+    /// To [`Ask::Identity`]: it is not given to a network.
+    Withheld,
+    /// To [`Ask::Challenge`].
+    Challenge(ChallengeAnswer),
+    /// To [`Ask::Reauthentication`].
+    Reauthentication(ReauthenticationAnswer),
+    /// To [`Ask::Verify`]: whether everything held.
+    Verify(bool),
+    /// To [`Ask::EncryptedCounter`].
+    Encrypted {
+        /// The value of AT_IV.
+        iv: [u8; 16],
+        /// The value of AT_ENCR_DATA, whole blocks of 16 octets.
+        data: Vec<u8>,
+    },
+    /// To [`Ask::Mac`]: the 16 octets of AT_MAC.
+    Mac([u8; 16]),
+    /// To any ask: the SIM can't be asked now, or refuses for reasons of its own.
+    Unavailable,
+}
+
+/// What the SIM made of a challenge.
+#[derive(PartialEq, Eq)]
+pub enum ChallengeAnswer {
+    /// AUTN and AT_MAC are right, and the SQN is stored.
+    Success {
+        /// RES, ⌈res_bits / 8⌉ octets.
+        res: Vec<u8>,
+        /// The length of RES in bits, 32 to 128.
+        res_bits: u16,
+        /// Our ephemeral public key where a group was agreed, as long as its group has it.
+        public_key: Option<Vec<u8>>,
+    },
+    /// AUTN is genuine, its SQN is out of range; this is AUTS.
+    SyncFailure([u8; 14]),
+    /// AUTN is wrong, or its separation bit is.
+    AutnRejected,
+    /// AUTN is right and AT_MAC is wrong.
+    MacInvalid,
+    /// AUTN is right, and the server's ephemeral public key or the secret made with it is not valid.
+    PublicKeyInvalid,
+}
+
+impl fmt::Debug for ChallengeAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            ChallengeAnswer::Success { .. } => "Success([redacted])",
+            ChallengeAnswer::SyncFailure(_) => "SyncFailure",
+            ChallengeAnswer::AutnRejected => "AutnRejected",
+            ChallengeAnswer::MacInvalid => "MacInvalid",
+            ChallengeAnswer::PublicKeyInvalid => "PublicKeyInvalid",
+        })
+    }
+}
+
+/// What the holder of the keys made of a fast re-authentication.
+#[derive(Debug, PartialEq, Eq)]
+pub enum ReauthenticationAnswer {
+    /// AT_MAC and the counter are right, and the counter is stored.
+    Fresh {
+        /// AT_NONCE_S, of which the Session-Id is made.
+        nonce_s: [u8; 16],
+    },
+    /// AT_MAC is right, and the counter has been used before.
+    CounterTooSmall,
+    /// AT_MAC is wrong, or what is encrypted is malformed, or there is nothing to re-authenticate.
+    Invalid,
+}

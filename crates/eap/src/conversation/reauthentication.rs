@@ -1,0 +1,109 @@
+//! AKA-Reauthentication: new keys without AKA, protected by those of the full authentication (RFC 4187 section 5).
+
+use super::{Conversation, Echo, Phase, Reaction, Response, Step, allow, require, unexpected};
+use crate::ask::{Ask, ReauthenticationAnswer};
+use crate::config::Config;
+use crate::identity::IdentityKind;
+use crate::outcome::{Reason, Success, Unprocessable};
+use crate::packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
+
+/// A re-authentication that is being checked.
+#[derive(Debug)]
+pub(super) struct Open {
+    echo: Echo,
+    /// AT_MAC of the request, of which the Session-Id is made.
+    mac: [u8; 16],
+}
+
+impl Conversation {
+    /// There is one, before any challenge, of somebody who showed a re-authentication identity last.
+    pub(super) fn reauthentication(
+        &mut self,
+        config: &Config,
+        packet: &Packet<'_>,
+        message: &AkaMessage<'_>,
+    ) -> Result<Reaction, Reason> {
+        let identity = self
+            .identity
+            .as_ref()
+            .filter(|identity| identity.kind == IdentityKind::Reauthentication);
+        let Some(identity) = identity.filter(|_| !self.challenged()) else {
+            return unexpected(Subtype::Reauthentication);
+        };
+        let identity = identity.nai.as_bytes().to_vec();
+        self.reauthenticated = true;
+        allow(message, &[Kind::MAC])?;
+        require(message, &[Kind::IV, Kind::ENCR_DATA, Kind::MAC])?;
+        let Some(mac) = message.mac() else {
+            return Err(Reason::Unprocessable(Unprocessable::Missing(Kind::MAC)));
+        };
+        self.open = Some(Step::Reauthentication(Open {
+            echo: self.echo(config, message)?,
+            mac: *mac,
+        }));
+        Ok(Reaction::Ask(Ask::Reauthentication {
+            method: self.method,
+            packet: packet.bytes().to_vec(),
+            identity,
+        }))
+    }
+
+    /// A counter that has been used is told, and a full authentication follows in the same conversation (section 5.5).
+    pub(super) fn reauthentication_answered(
+        &mut self,
+        open: &Open,
+        answer: &ReauthenticationAnswer,
+    ) -> Result<Reaction, Reason> {
+        let (echo, then) = match answer {
+            ReauthenticationAnswer::Fresh { nonce_s } => {
+                let success = Success {
+                    method: self.method,
+                    session_id: Success::session_id(self.method, nonce_s, &open.mac),
+                    reauthenticated: true,
+                    forward_secrecy: false,
+                };
+                let result_indication = open.echo.result_indication;
+                (
+                    open.echo,
+                    Phase::Verified {
+                        success,
+                        result_indication,
+                    },
+                )
+            }
+            ReauthenticationAnswer::CounterTooSmall => {
+                let echo = Echo {
+                    result_indication: false,
+                    ..open.echo
+                };
+                (echo, Phase::Unverified)
+            }
+            ReauthenticationAnswer::Invalid => {
+                return Err(Reason::Unprocessable(Unprocessable::Mac));
+            }
+        };
+        Ok(self.under_counter(Subtype::Reauthentication, echo, then))
+    }
+
+    /// Asks for the encrypted AT_COUNTER, which every response under the keys of a re-authentication carries.
+    pub(super) fn under_counter(&mut self, subtype: Subtype, echo: Echo, then: Phase) -> Reaction {
+        let response = Response { subtype, echo };
+        self.open = Some(Step::Counter { response, then });
+        Reaction::Ask(Ask::EncryptedCounter)
+    }
+
+    pub(super) fn counter_encrypted(
+        &mut self,
+        response: &Response,
+        then: Phase,
+        iv: &[u8; 16],
+        data: &[u8],
+    ) -> Result<Reaction, Reason> {
+        // One block holds AT_COUNTER and AT_COUNTER_TOO_SMALL with their padding.
+        if data.len() != 16 {
+            return Err(Reason::Unprocessable(Unprocessable::Sim));
+        }
+        let attributes = [Attribute::Iv(iv), Attribute::EncrData(data)];
+        Ok(self.under_mac(response.subtype, &attributes, response.echo, then))
+    }
+}

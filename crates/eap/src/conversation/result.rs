@@ -1,0 +1,64 @@
+//! The end: from whom EAP-Success and EAP-Failure count (RFC 3748 section 4.2, RFC 4187 section 6.2).
+
+use super::{Conversation, Phase, Reason};
+use crate::outcome::Outcome;
+
+impl Conversation {
+    /// EAP-Success: counts only from a server that has proved itself.
+    pub(crate) fn success(&mut self, identifier: u8) -> Result<Outcome, &'static str> {
+        self.expect(identifier)?;
+        match self.phase {
+            Phase::Verified {
+                success,
+                result_indication: false,
+            }
+            | Phase::Confirmed(success) => {
+                self.phase = Phase::Over;
+                Ok(Outcome::Success(success))
+            }
+            Phase::Verified {
+                result_indication: true,
+                ..
+            } => Err("the protected success notification has not come"),
+            Phase::Unverified => Err("the server has not proved itself"),
+            Phase::Failing(_) => Err("the conversation has failed"),
+            Phase::Over => Err("the conversation is over"),
+        }
+    }
+
+    /// EAP-Failure: counts from a server that has proved itself, and after what only a failure can follow.
+    pub(crate) fn failure(&mut self, identifier: u8) -> Result<Outcome, &'static str> {
+        self.expect(identifier)?;
+        let reason = match self.phase {
+            Phase::Failing(reason) => reason,
+            Phase::Verified { .. } => Reason::Rejected,
+            Phase::Unverified => return Err("the server has not proved itself"),
+            Phase::Confirmed(_) => return Err("the server has announced success"),
+            Phase::Over => return Err("the conversation is over"),
+        };
+        self.phase = Phase::Over;
+        Ok(Outcome::Failure(reason))
+    }
+
+    /// The carrier gave up; `None` when the outcome is out already.
+    pub(crate) fn carrier_failed(&mut self) -> Option<Outcome> {
+        self.open = None;
+        match std::mem::replace(&mut self.phase, Phase::Over) {
+            Phase::Over => None,
+            Phase::Failing(reason) => Some(Outcome::Failure(reason)),
+            Phase::Unverified | Phase::Verified { .. } | Phase::Confirmed(_) => {
+                Some(Outcome::Failure(Reason::Carrier))
+            }
+        }
+    }
+
+    fn expect(&self, identifier: u8) -> Result<(), &'static str> {
+        if self.asking() {
+            return Err("a request is being worked on");
+        }
+        if ![self.identifier, self.outside].contains(&Some(identifier)) {
+            return Err("its identifier is not that of our last response");
+        }
+        Ok(())
+    }
+}

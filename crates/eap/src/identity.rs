@@ -1,0 +1,151 @@
+//! Who we say we are: network access identifiers, how telling they are, and what a server may ask for.
+
+use std::fmt;
+
+/// The longest identity: what one User-Name of RADIUS holds (RFC 7542 section 2.3).
+const LONGEST_NAI: usize = 253;
+
+/// A network access identifier (RFC 7542), such as `6001010123456789@wlan.mnc001.mcc001.3gppnetwork.org`.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Nai(String);
+
+/// An identity that can't be sent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BadNai {
+    /// Not 1 to 253 octets.
+    Length {
+        /// Octets given.
+        octets: usize,
+    },
+    /// A control character, NUL among them.
+    Control,
+    /// To be decorated, and without a realm, or already decorated.
+    NotDecorable,
+}
+
+impl Nai {
+    /// Takes an identity as it is to be sent.
+    ///
+    /// # Errors
+    /// [`BadNai`] when it is empty, too long, or holds control characters.
+    pub fn new(nai: impl Into<String>) -> Result<Self, BadNai> {
+        let nai = nai.into();
+        if !(1..=LONGEST_NAI).contains(&nai.len()) {
+            return Err(BadNai::Length { octets: nai.len() });
+        }
+        if nai.chars().any(char::is_control) {
+            return Err(BadNai::Control);
+        }
+        Ok(Nai(nai))
+    }
+
+    /// The octets on the wire.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.0.as_bytes()
+    }
+
+    /// Sends the identity by way of another realm first: `user@home` becomes `home!user@through` (RFC 7542 section 3.3.1,
+    /// TS 23.003 section 19.3.3).
+    ///
+    /// # Errors
+    /// [`BadNai`] when it has no realm or is decorated already, or is too long afterwards.
+    pub fn decorated(&self, through: &str) -> Result<Self, BadNai> {
+        match self.0.rsplit_once('@') {
+            Some((user, home)) if !user.contains('!') => {
+                Nai::new(format!("{home}!{user}@{through}"))
+            }
+            _ => Err(BadNai::NotDecorable),
+        }
+    }
+}
+
+/// Prints no identity: a permanent one is the subscriber's IMSI.
+impl fmt::Debug for Nai {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Nai([redacted])")
+    }
+}
+
+impl fmt::Display for BadNai {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BadNai::Length { octets } => write!(
+                f,
+                "expected an identity of 1 to {LONGEST_NAI} octets, got {octets}"
+            ),
+            BadNai::Control => write!(
+                f,
+                "expected an identity without control characters, got one"
+            ),
+            BadNai::NotDecorable => write!(
+                f,
+                "expected an identity with a realm and not yet decorated, got another"
+            ),
+        }
+    }
+}
+
+impl std::error::Error for BadNai {}
+
+/// What an identity tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum IdentityKind {
+    /// For one fast re-authentication, and meaningless to everybody else.
+    Reauthentication,
+    /// A name that the server gave.
+    Pseudonym,
+    /// The IMSI, in clear.
+    Permanent,
+    /// Only the realm.
+    Anonymous,
+    /// The IMSI, encrypted to the home network.
+    Suci,
+    /// The IMSI in clear, in the form of a SUCI.
+    NullSuci,
+}
+
+impl IdentityKind {
+    /// Whether only the home network learns from it who we are, as RFC 9678 section 6.5.2 wants of forward secrecy.
+    pub fn privacy_friendly(self) -> bool {
+        !matches!(self, IdentityKind::Permanent | IdentityKind::NullSuci)
+    }
+}
+
+/// An identity, and what it tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// As it is sent, without decoration.
+    pub nai: Nai,
+    /// What it tells.
+    pub kind: IdentityKind,
+}
+
+/// What the holder of the SIM is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// A re-authentication identity, else a pseudonym, else the permanent identity (RFC 4187 section 4.1.5).
+    Any,
+    /// A pseudonym, else the permanent identity.
+    FullAuthentication,
+    /// The permanent identity.
+    Permanent,
+    /// `anonymous` and the realm.
+    Anonymous,
+    /// The permanent identity, concealed to the home network (TS 33.501 section 6.12.2).
+    Suci,
+}
+
+/// What EAP-Response/Identity says, which passes every network on the way in clear.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OuterIdentity {
+    /// A re-authentication identity, else a pseudonym, else the permanent identity.
+    Any,
+    /// A pseudonym, else the permanent identity.
+    PseudonymOrPermanent,
+    /// Only the realm: the server asks for more inside the method.
+    Anonymous,
+    /// The concealed permanent identity, here and wherever the server asks inside the method.
+    Suci,
+    /// This one.
+    Fixed(Identity),
+}
