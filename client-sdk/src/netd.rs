@@ -17,6 +17,10 @@ use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
+mod access;
+
+pub use access::{Access, AccessCounters, AccessState, Accesses, Authentication, Carrier, Port};
+
 /// The longest line, in octets, its newline included.
 pub const MAX_LINE: usize = 8 << 10;
 
@@ -40,6 +44,30 @@ pub enum Command {
         /// The Nai to use in place of the profile's.
         #[serde(default)]
         identity: Option<String>,
+    },
+    /// Tells where the accesses stand, all of them or the one of this name.
+    AccessStatus {
+        /// Its name.
+        #[serde(default)]
+        name: Option<String>,
+    },
+    /// Authenticates now, and tells how it went.
+    AccessConnect {
+        /// Its name.
+        #[serde(default)]
+        name: Option<String>,
+    },
+    /// Logs off, and stays so until it is connected.
+    AccessDisconnect {
+        /// Its name.
+        #[serde(default)]
+        name: Option<String>,
+    },
+    /// Tells each message and each change of state, until the client leaves.
+    AccessWatch {
+        /// Its name.
+        #[serde(default)]
+        name: Option<String>,
     },
 }
 
@@ -100,6 +128,16 @@ pub enum Event {
         direction: Direction,
         /// The message and its attributes, e.g. `AKA'-Challenge AT_RAND AT_AUTN AT_MAC`.
         text: String,
+        /// The access that it belongs to.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        access: Option<String>,
+    },
+    /// An access has come to another state.
+    Access {
+        /// Microseconds since the command.
+        microseconds: u64,
+        /// Where it stands now.
+        access: Access,
     },
     /// It is done.
     Done {
@@ -135,6 +173,8 @@ pub enum Report {
     Bootstrap(Bootstrap),
     /// Of [`Command::EapTest`].
     EapTest(EapTest),
+    /// Of [`Command::AccessStatus`], [`Command::AccessConnect`] and [`Command::AccessDisconnect`].
+    Access(Accesses),
 }
 
 /// netd's state.
@@ -285,9 +325,12 @@ impl Control {
             path: path.to_owned(),
             source,
         })?;
-        stream
-            .set_read_timeout(Some(SILENCE))
-            .map_err(Error::Socket)?;
+        // Between the events of an access may lie days.
+        let silence = match command {
+            Command::AccessWatch { .. } => None,
+            _ => Some(SILENCE),
+        };
+        stream.set_read_timeout(silence).map_err(Error::Socket)?;
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE));
         serde_json::to_writer(&mut *line, command).map_err(Error::Line)?;
         line.push(b'\n');

@@ -21,7 +21,9 @@ use crate::sys;
 pub enum PathAccess {
     /// Read files and list directories.
     Read,
-    /// Also write, create, truncate, rename (within its directory) and remove regular files.
+    /// Also run programs.
+    Execute,
+    /// Read, and also write, create, truncate, rename (within its directory) and remove regular files.
     ReadWrite,
     /// Connect and send to pathname sockets, which ABI 9 and more forbid elsewhere.
     Connect,
@@ -151,6 +153,7 @@ impl PathAccess {
             AccessFs::WriteFile | AccessFs::MakeReg | AccessFs::RemoveFile | AccessFs::Truncate;
         match self {
             PathAccess::Read => read,
+            PathAccess::Execute => read | AccessFs::Execute,
             PathAccess::ReadWrite => (read | write) & AccessFs::from_all(abi),
             PathAccess::Connect => AccessFs::from_all(abi) & AccessFs::ResolveUnix,
         }

@@ -74,6 +74,51 @@ pub fn drop_user(uid: u32, gid: u32) -> io::Result<()> {
     deny_dumps()
 }
 
+/// A capability that a program of ours may keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Capability {
+    /// CAP_NET_ADMIN: the packet filter.
+    NetAdmin,
+}
+
+/// Gives up every capability but these for good; the programs that it runs get no others.
+///
+/// # Errors
+/// `PermissionDenied` if the process doesn't have one that it is to keep.
+pub fn keep_capabilities(kept: &[Capability]) -> io::Result<()> {
+    const VERSION_3: u32 = 0x2008_0522;
+    const CAP_NET_ADMIN: u32 = 12;
+    // Without this, execve(2) gives them all back to root.
+    no_new_privileges()?;
+    let mask = kept.iter().fold(0, |mask, capability| {
+        mask | match capability {
+            Capability::NetAdmin => 1u32 << CAP_NET_ADMIN,
+        }
+    });
+    let header = [VERSION_3, 0];
+    // Effective, permitted and inheritable, then the upper halves of each. The ambient ones follow.
+    let sets = [mask, mask, mask, 0, 0, 0];
+    // SAFETY: the kernel reads a header of two numbers, the second of which names this process, and the six numbers of
+    // version 3.
+    sys::check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) })?;
+    Ok(())
+}
+
+/// Lets the signals that ask a process to end pass, and those of its programs that inherit it.
+///
+/// # Errors
+/// None on a kernel that is not broken.
+pub fn ignore_termination() -> io::Result<()> {
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        // SAFETY: no handler is installed that could run.
+        let before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+        if before == libc::SIG_ERR {
+            return Err(io::Error::last_os_error());
+        }
+    }
+    Ok(())
+}
+
 fn prctl(option: libc::c_int, value: libc::c_ulong) -> io::Result<()> {
     const UNUSED: libc::c_ulong = 0;
     // SAFETY: the options used here take a number and touch no memory.
