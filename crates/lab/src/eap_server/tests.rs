@@ -1,9 +1,13 @@
 //! The server against a peer of a few lines, which can be told to misbehave.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use super::config::KDF;
+use super::keys::Derived;
 use super::*;
 use crate::auc::tests::{IMSI, algorithm, auc, subscriber, usim};
+use softsim_aka::kdf::ck_ik_prime;
 use softsim_aka::{Amf, Autn, Rand};
+use softsim_eap::packet::AkaError;
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnState};
 
 const NAI: &[u8] = b"6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
@@ -12,8 +16,8 @@ const NAI: &[u8] = b"6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
 struct Peer {
     usim: SqnState,
     identity: Vec<u8>,
-    identity_messages: Vec<u8>,
-    keys: Option<AkaPrimeKeys>,
+    identity_messages: IdentityMessages,
+    derived: Option<Derived>,
     result_indication: bool,
 }
 
@@ -23,8 +27,8 @@ impl Peer {
         Self {
             usim: usim(floor),
             identity,
-            identity_messages: Vec::new(),
-            keys: None,
+            identity_messages: IdentityMessages::default(),
+            derived: None,
             result_indication: false,
         }
     }
@@ -39,8 +43,8 @@ impl Peer {
                 let answer =
                     response(Subtype::Identity).attribute(Attribute::Identity(&self.identity));
                 let answer = answer.finish().unwrap().into_bytes();
-                self.identity_messages.extend(request);
-                self.identity_messages.extend(&answer);
+                self.identity_messages.remember(Method::AkaPrime, request);
+                self.identity_messages.remember(Method::AkaPrime, &answer);
                 answer
             }
             Subtype::Challenge if message.kdfs()[0] != KDF => response(Subtype::Challenge)
@@ -50,8 +54,9 @@ impl Peer {
                 .into_bytes(),
             Subtype::Challenge => self.answer_challenge(&message, &response),
             Subtype::Notification if !message.notification().unwrap().before_challenge() => {
-                assert!(authentic(self.keys.as_ref().unwrap(), &message));
-                authenticated(self.keys.as_ref().unwrap(), response(Subtype::Notification))
+                let keys = self.keys();
+                assert!(keys.authentic(&message, &[]));
+                keys.authenticated(response(Subtype::Notification), &[])
             }
             Subtype::Notification => response(Subtype::Notification)
                 .finish()
@@ -95,12 +100,13 @@ impl Peer {
         let name = NetworkName::new(message.kdf_input().unwrap()).unwrap();
         let (ck_prime, ik_prime) =
             ck_ik_prime(&verified.ck, &verified.ik, name, verified.sqn_xor_ak);
-        let keys = AkaPrimeKeys::derive(&ck_prime, &ik_prime, &self.identity);
-        assert!(authentic(&keys, message), "the challenge's AT_MAC");
-        assert_eq!(message.checkcode().unwrap(), self.checkcode());
+        let derived = Derived::aka_prime(&ck_prime, &ik_prime, &self.identity);
+        let right = derived.keys.authentic(message, &[]);
+        assert!(right, "the challenge's AT_MAC");
+        let checkcode = self.identity_messages.checkcode();
+        assert_eq!(message.checkcode().unwrap(), checkcode);
         self.usim.accept(&verified).unwrap();
 
-        let checkcode = self.checkcode();
         let mut answer = response(Subtype::Challenge)
             .attribute(Attribute::Res {
                 bits: verified.res.bits(),
@@ -110,14 +116,12 @@ impl Peer {
         if self.result_indication && message.result_ind() {
             answer = answer.attribute(Attribute::ResultInd);
         }
-        authenticated(self.keys.insert(keys), answer)
+        let derived = self.derived.insert(derived);
+        derived.keys.authenticated(answer, &[])
     }
 
-    fn checkcode(&self) -> Vec<u8> {
-        match self.identity_messages.is_empty() {
-            true => Vec::new(),
-            false => Sha256::digest(&self.identity_messages).to_vec(),
-        }
+    fn keys(&self) -> &Keys {
+        &self.derived.as_ref().unwrap().keys
     }
 }
 
@@ -163,9 +167,9 @@ fn a_full_authentication_leaves_both_sides_with_the_same_msk() {
     let (sent, end) = converse(&mut server(|_| ()), &mut auc(0), &mut peer);
     assert_eq!(sent, [Subtype::Identity, Subtype::Challenge]);
     let session = session(end);
-    let keys = peer.keys.unwrap();
+    let derived = peer.derived.unwrap();
     assert_eq!(session.imsi, IMSI);
-    assert_eq!(session.msk, keys.msk);
+    assert_eq!(session.msk, derived.msk);
 }
 
 #[test]
@@ -184,7 +188,7 @@ fn without_an_identity_round_the_first_identity_goes_into_the_keys() {
         &mut peer,
     );
     assert_eq!(sent, [Subtype::Challenge]);
-    assert_eq!(session(end).msk, peer.keys.unwrap().msk);
+    assert_eq!(session(end).msk, peer.derived.unwrap().msk);
 }
 
 #[test]
@@ -210,7 +214,7 @@ fn one_synchronisation_failure_is_followed_by_success() {
         sent,
         [Subtype::Identity, Subtype::Challenge, Subtype::Challenge]
     );
-    assert_eq!(session(end).msk, peer.keys.unwrap().msk);
+    assert_eq!(session(end).msk, peer.derived.unwrap().msk);
 }
 
 #[test]
@@ -258,7 +262,7 @@ fn an_unknown_function_in_front_is_negotiated_down_to_the_known_one() {
         sent,
         [Subtype::Identity, Subtype::Challenge, Subtype::Challenge]
     );
-    assert_eq!(session(end).msk, peer.keys.unwrap().msk);
+    assert_eq!(session(end).msk, peer.derived.unwrap().msk);
 }
 
 #[test]
@@ -296,7 +300,7 @@ fn with_result_indications_success_comes_after_the_notification_is_answered() {
         sent,
         [Subtype::Identity, Subtype::Challenge, Subtype::Notification]
     );
-    assert_eq!(session(end).msk, peer.keys.unwrap().msk);
+    assert_eq!(session(end).msk, peer.derived.unwrap().msk);
 }
 
 /// Sends one response to a fresh challenge, changed by `change`, and gives the reason of the failure.
@@ -334,7 +338,7 @@ fn a_wrong_res_under_a_right_mac_fails() {
             value: &[0; 8],
         },
     );
-    let wrong = authenticated(peer.keys.as_ref().unwrap(), wrong);
+    let wrong = peer.keys().authenticated(wrong, &[]);
     let Step::Request(notification) = server.handle(&mut auc, &wrong) else {
         panic!()
     };
@@ -358,7 +362,7 @@ fn a_client_error_ends_the_conversation_at_once() {
 }
 
 #[test]
-fn a_nak_ends_the_conversation_at_once() {
+fn a_nak_without_a_method_on_offer_ends_the_conversation_at_once() {
     let reason = after_challenge(|response| {
         *response = packet::typed(Code::Response, 2, Type::Nak, &[23]).unwrap()
     });

@@ -1,0 +1,141 @@
+//! What conversations leave to later ones: pseudonyms, and what fast re-authentications continue from.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use softsim_sandbox::random;
+
+use super::{Method, keys::Keys};
+
+/// What fast re-authentications continue from (RFC 4187 §5).
+pub(super) struct Context {
+    pub(super) imsi: String,
+    pub(super) keys: Keys,
+    /// The counter of the next re-authentication.
+    pub(super) counter: u16,
+    /// Of the full authentication; re-authentication stays within it (RFC 9048 §3.3).
+    pub(super) network_name: String,
+}
+
+#[derive(Default)]
+struct Entries {
+    /// Usernames without realm, and whose they are.
+    pseudonyms: BTreeMap<String, String>,
+    /// By the identity that is good for one re-authentication.
+    reauthentications: BTreeMap<Vec<u8>, Context>,
+}
+
+/// Pseudonyms and re-authentication identities that were given out; clones share one memory.
+#[derive(Clone, Default)]
+pub struct Register(Arc<Mutex<Entries>>);
+
+impl Register {
+    /// Loses the pseudonyms, as a server without stable storage does when it restarts.
+    pub fn forget_pseudonyms(&self) {
+        self.entries().pseudonyms.clear();
+    }
+
+    /// Loses what fast re-authentications continue from.
+    pub fn forget_reauthentications(&self) {
+        self.entries().reauthentications.clear();
+    }
+
+    /// How many pseudonyms are known.
+    pub fn pseudonyms(&self) -> usize {
+        self.entries().pseudonyms.len()
+    }
+
+    /// How many re-authentications could follow.
+    pub fn reauthentications(&self) -> usize {
+        self.entries().reauthentications.len()
+    }
+
+    /// Sends this counter next, as a server that was set back would.
+    pub fn set_counters(&self, counter: u16) {
+        for context in self.entries().reauthentications.values_mut() {
+            context.counter = counter;
+        }
+    }
+
+    /// The IMSI of whom a pseudonym was given to.
+    pub(super) fn pseudonym(&self, username: &str) -> Option<String> {
+        self.entries().pseudonyms.get(username).cloned()
+    }
+
+    /// What a re-authentication identity stands for; each is good for one attempt.
+    pub(super) fn take_reauthentication(
+        &self,
+        identity: &[u8],
+        method: Method,
+        network_name: &str,
+    ) -> Option<Context> {
+        let mut entries = self.entries();
+        let context = entries.reauthentications.remove(identity)?;
+        let fits = context.keys.method() == method && context.network_name == network_name;
+        fits.then_some(context)
+    }
+
+    /// The peer has learnt these identities in an authentication that succeeded.
+    pub(super) fn remember(&self, next: Next, context: Context) {
+        let mut entries = self.entries();
+        if let Some(pseudonym) = next.pseudonym {
+            entries.pseudonyms.insert(pseudonym, context.imsi.clone());
+        }
+        if let Some(identity) = next.reauthentication {
+            entries
+                .reauthentications
+                .insert(identity.into_bytes(), context);
+        }
+    }
+
+    fn entries(&self) -> MutexGuard<'_, Entries> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Register {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (pseudonyms, reauthentications) = (self.pseudonyms(), self.reauthentications());
+        write!(
+            f,
+            "Register({pseudonyms} pseudonyms, {reauthentications} re-authentications)"
+        )
+    }
+}
+
+/// The identities that a message gives to the peer.
+#[derive(Debug, Default)]
+pub(super) struct Next {
+    pub(super) pseudonym: Option<String>,
+    pub(super) reauthentication: Option<String>,
+}
+
+/// A pseudonym: a username without realm (TS 23.003 §14.4 and §19.3.4 tell the first character).
+pub(super) fn new_pseudonym(method: Method) -> String {
+    let prefix = match method {
+        Method::Aka => '2',
+        Method::AkaPrime => '7',
+    };
+    random_name(prefix)
+}
+
+/// A re-authentication identity, which leads back here: with the realm of the identity that was used (RFC 4187
+/// §4.1.1.8, TS 23.003 §14.5 and §19.3.5).
+pub(super) fn new_reauthentication(method: Method, identity: &[u8]) -> String {
+    let prefix = match method {
+        Method::Aka => '4',
+        Method::AkaPrime => '8',
+    };
+    let name = random_name(prefix);
+    match String::from_utf8_lossy(identity).split_once('@') {
+        Some((_, realm)) => format!("{name}@{realm}"),
+        None => name,
+    }
+}
+
+fn random_name(prefix: char) -> String {
+    let mut octets = [0; 16];
+    random::fill(&mut octets);
+    format!("{prefix}{}", hex::encode(octets))
+}
