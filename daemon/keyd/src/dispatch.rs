@@ -66,20 +66,11 @@ impl<S: Storage> Keyd<S> {
         match request {
             Kind::Hello => way.to(|keyd, client, request| keyd.hello(client, request)),
             Kind::Status => way.to(|keyd, _, request| keyd.status(request)),
-            Kind::Identity => way.to(|keyd, _, request| keyd.identity(request)),
+            Kind::Identity => way.to(Keyd::identity),
             Kind::AkaPrimeChallenge => way.to(Keyd::aka_prime_challenge),
-            Kind::AkaChallenge
-            | Kind::Reauthenticate
-            | Kind::EncryptCounter
-            | Kind::AkmaKey
-            | Kind::ForgetIdentities
-            | Kind::UmtsAuthenticate => way.keyd.refuse(
-                Refusal::NotPermitted {
-                    request,
-                    role: way.client.role,
-                },
-                way.answer,
-            ),
+            Kind::AkaChallenge => way.to(Keyd::aka_challenge),
+            Kind::Reauthenticate => way.to(Keyd::reauthenticate),
+            Kind::EncryptCounter => way.to(Keyd::encrypt_counter),
             Kind::Confirm => way.to(Keyd::confirm),
             Kind::EapMac => way.to(Keyd::eap_mac),
             Kind::EapVerify => way.to(Keyd::eap_verify),
@@ -98,6 +89,9 @@ impl<S: Storage> Keyd<S> {
             Kind::Delete => way.to(|keyd, _, request| keyd.delete(request)),
             Kind::Sign => way.to(Keyd::sign),
             Kind::ApplicationKey => way.to(|keyd, _, request| keyd.application_key(request)),
+            Kind::AkmaKey => way.to(|keyd, _, request| keyd.akma_key(request)),
+            Kind::ForgetIdentities => way.to(|keyd, _, request| keyd.forget_identities(request)),
+            Kind::UmtsAuthenticate => way.to(|keyd, _, request| keyd.umts_authenticate(request)),
             Kind::GenerateDeviceKey => way.to(|keyd, _, request| keyd.generate_device_key(request)),
             Kind::CertificateRequest => {
                 way.to(|keyd, _, request| keyd.certificate_request(request))

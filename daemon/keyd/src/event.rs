@@ -2,7 +2,9 @@
 
 use core::fmt;
 
-use softsim_keyd_proto::{AutnFault, Enforcement, HandshakeFault, KekSource, PackageFault, Role};
+use softsim_keyd_proto::{
+    AutnFault, Enforcement, HandshakeFault, KekSource, PackageFault, PacketFault, Role,
+};
 use softsim_sandbox::log;
 
 /// One line of the log.
@@ -28,10 +30,20 @@ pub(crate) enum Event<'a> {
     Autn(AutnFault),
     /// AUTS went out.
     SynchronisationFailure,
-    /// A packet's AT_MAC was wrong.
-    PacketMac,
+    /// A packet's AT_MAC was wrong, or what came under a right one.
+    Packet(PacketFault),
+    /// A server re-authenticated with a counter of yesterday.
+    CounterTooSmall { last: u16, counter: u16 },
     /// The permanent identity went out.
     PermanentIdentity { iccid: &'a str },
+    /// The permanent identity was asked for.
+    IdentityWithheld,
+    /// Pseudonym and re-authentication identity were forgotten.
+    IdentitiesForgotten { iccid: &'a str },
+    /// A 5G core has authenticated, and keys for applications can be made.
+    Anchored,
+    /// CK and IK went out.
+    RawKeys,
     /// A sealed package was refused.
     Package(&'a PackageFault),
     /// A transcript was refused.
@@ -77,18 +89,22 @@ impl Event<'_> {
             Self::TooManyConnections { .. }
             | Self::Unread { .. }
             | Self::Autn(_)
-            | Self::PacketMac
+            | Self::Packet(_)
+            | Self::CounterTooSmall { .. }
+            | Self::IdentityWithheld
             | Self::Package(_)
             | Self::Handshake(_) => WARNING,
             Self::SynchronisationFailure
             | Self::PermanentIdentity { .. }
+            | Self::IdentitiesForgotten { .. }
+            | Self::RawKeys
             | Self::Profile { .. }
             | Self::Rekeyed { .. }
             | Self::KeysMade { .. }
             | Self::Certified
             | Self::TrustAnchor { .. }
             | Self::Distrusted { .. } => NOTICE,
-            Self::Enforcing { .. } => INFORMATIONAL,
+            Self::Enforcing { .. } | Self::Anchored => INFORMATIONAL,
         }
     }
 
@@ -151,7 +167,22 @@ impl fmt::Display for Event<'_> {
                 f.write_str("AUTN refused: the AMF separation bit is 1")
             }
             Self::SynchronisationFailure => f.write_str("SQN out of range: AUTS given out"),
-            Self::PacketMac => f.write_str("EAP packet refused: AT_MAC is wrong"),
+            Self::Packet(fault) => write!(f, "EAP packet refused: {fault}"),
+            Self::CounterTooSmall { last, counter } => write!(
+                f,
+                "re-authentication refused: expected a counter above {last}, came {counter}"
+            ),
+            Self::IdentityWithheld => {
+                f.write_str("permanent identity withheld (--identity-privacy)")
+            }
+            Self::IdentitiesForgotten { iccid } => {
+                write!(
+                    f,
+                    "pseudonym and re-authentication identity of profile {iccid} forgotten"
+                )
+            }
+            Self::Anchored => f.write_str("keys for applications anchored by a 5G core"),
+            Self::RawKeys => f.write_str("CK and IK given to the role supplicant"),
             Self::PermanentIdentity { iccid } => {
                 write!(f, "permanent identity of profile {iccid} given out")
             }

@@ -1,31 +1,198 @@
 //! Which profile is meant, and under which identity it shows itself.
 
-use softsim_keyd_proto::requests::Identity;
-use softsim_keyd_proto::{IdentityAnswer, IdentityKind, Refusal};
-use softsim_profile::{Algorithm, Profile};
-use softsim_usim::{IdentityPrefix, Realm};
+use core::mem;
+
+use softsim_aka::agreement::{Group, PrivateKey};
+use softsim_keyd_proto::requests::{ForgetIdentities, Identity};
+use softsim_keyd_proto::{
+    IdentityAnswer, IdentityKind, IdentityPrivacy, IdentityRequest, Method, Realm, Refusal, Role,
+};
+use softsim_profile::{Algorithm, Profile, ProtectionScheme};
+use softsim_sandbox::random::SystemRng;
+use softsim_usim::{self as usim, HomeNetworkKey, IdentityPrefix, Nai};
 
 use crate::event::Event;
-use crate::keyd::Keyd;
-use crate::vault::{Slot, Storage};
+use crate::keyd::{Client, Keyd};
+use crate::vault::{Installation, Name, Root, Slot, Storage};
 
 impl<S: Storage> Keyd<S> {
-    pub(crate) fn identity(&mut self, request: Identity<'_>) -> Result<IdentityAnswer, Refusal> {
+    pub(crate) fn identity(
+        &mut self,
+        client: &mut Client,
+        request: Identity<'_>,
+    ) -> Result<IdentityAnswer, Refusal> {
         let slot = self.profile_in_use(request.iccid)?;
-        let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
-        let nai = stored
-            .profile
-            .imsi
-            .permanent_identity(IdentityPrefix::AkaPrime, Realm::Wlan);
-        self.counters.permanent_identities += 1;
-        Event::PermanentIdentity {
-            iccid: stored.profile.iccid.as_str(),
+        // What stands for a fast re-authentication is of no use to who can't ask for one.
+        let fast = client.role == Role::Network;
+        match request.kind {
+            IdentityRequest::Any if fast => {
+                if let Some(nai) = self.fast_identity(slot, &request) {
+                    let kind = IdentityKind::Reauthentication;
+                    return Ok(IdentityAnswer { nai, kind });
+                }
+                self.pseudonym_or_permanent(slot, &request)
+            }
+            IdentityRequest::Any | IdentityRequest::FullAuthentication => {
+                self.pseudonym_or_permanent(slot, &request)
+            }
+            IdentityRequest::Permanent => self.permanent(slot, &request),
+            IdentityRequest::Anonymous => {
+                let imsi = &self.in_slot(slot)?.imsi;
+                let nai = imsi.anonymous_identity(realm(request.realm));
+                Ok(answer(&nai, IdentityKind::Anonymous))
+            }
+            IdentityRequest::Suci => self.suci(slot, &request),
         }
-        .log();
-        Ok(IdentityAnswer {
-            nai: nai.as_str().to_owned(),
-            kind: IdentityKind::Permanent,
-        })
+    }
+
+    /// What stands for the next fast re-authentication. It is shown once, and that it was is durable before the
+    /// answer leaves.
+    fn fast_identity(&mut self, slot: Slot, request: &Identity<'_>) -> Option<String> {
+        let start = self.vault.identities(slot)?.reauthentication.as_ref()?;
+        let on_this_network = match &start.root {
+            Root::Aka(_) => true,
+            Root::AkaPrime { network_name, .. } => {
+                names_match(network_name, request.network_name.as_bytes())
+            }
+        };
+        if start.shown || start.method() != request.method || !on_this_network {
+            return None;
+        }
+        self.vault.change_identities(slot, |names| {
+            let start = names.reauthentication.as_mut()?;
+            start.shown = true;
+            Some(start.identity.as_str().to_owned())
+        })?
+    }
+
+    fn pseudonym_or_permanent(
+        &mut self,
+        slot: Slot,
+        request: &Identity<'_>,
+    ) -> Result<IdentityAnswer, Refusal> {
+        match self.pseudonym(slot, request.realm)? {
+            Some(nai) => Ok(IdentityAnswer {
+                nai,
+                kind: IdentityKind::Pseudonym,
+            }),
+            None => self.permanent(slot, request),
+        }
+    }
+
+    /// The pseudonym with a realm. One that is good for one time is gone before the answer leaves.
+    fn pseudonym(&mut self, slot: Slot, of: Realm) -> Result<Option<String>, Refusal> {
+        let names = self.vault.identities(slot);
+        let Some(pseudonym) = names.and_then(|names| names.pseudonym.as_ref()) else {
+            return Ok(None);
+        };
+        let once = pseudonym.once;
+        let mut nai = pseudonym.name.as_str().to_owned();
+        if !nai.contains('@') {
+            let anonymous = self.in_slot(slot)?.imsi.anonymous_identity(realm(of));
+            nai = format!("{nai}@{}", anonymous.realm());
+        }
+        if nai.len() > Name::MAX {
+            return Ok(None);
+        }
+        if once {
+            self.vault
+                .change_identities(slot, |names| mem::take(&mut names.pseudonym));
+        }
+        Ok(Some(nai))
+    }
+
+    fn permanent(&mut self, slot: Slot, request: &Identity<'_>) -> Result<IdentityAnswer, Refusal> {
+        if !self.may_name(slot) {
+            self.counters.identities_withheld += 1;
+            Event::IdentityWithheld.log();
+            return Err(Refusal::IdentityWithheld);
+        }
+        let prefix = match request.method {
+            Method::Aka => IdentityPrefix::Aka,
+            Method::AkaPrime => IdentityPrefix::AkaPrime,
+        };
+        let profile = self.in_slot(slot)?;
+        let nai = profile
+            .imsi
+            .permanent_identity(prefix, realm(request.realm));
+        self.named_in_clear(slot);
+        Ok(answer(&nai, IdentityKind::Permanent))
+    }
+
+    /// The permanent identity, encrypted to the home network's first key. Where it has none, the null scheme
+    /// stands for it wherever the permanent identity may be shown.
+    fn suci(&mut self, slot: Slot, request: &Identity<'_>) -> Result<IdentityAnswer, Refusal> {
+        let Profile {
+            imsi,
+            routing_indicator,
+            home_network_keys,
+            ..
+        } = self.in_slot(slot)?;
+        let (indicator, realm) = (routing_indicator.as_str(), realm(request.realm));
+        if let Some(key) = home_network_keys.iter().next() {
+            let group = match key.scheme() {
+                ProtectionScheme::A => Group::X25519,
+                ProtectionScheme::B => Group::P256,
+            };
+            let ephemeral = PrivateKey::generate(group, &mut SystemRng);
+            let key = HomeNetworkKey {
+                id: key.id(),
+                octets: key.as_bytes(),
+            };
+            let nai = imsi.suci(indicator, key, &ephemeral, realm);
+            // A key of X25519 that everybody knows the secrets of is the operator's fault, and no key.
+            let nai = nai.map_err(|_| Refusal::NoHomeNetworkKey)?;
+            return Ok(answer(&nai, IdentityKind::Suci));
+        }
+        let nai = imsi
+            .null_suci(indicator, realm)
+            .expect("a profile's routing indicator has one to four digits");
+        if !self.may_name(slot) {
+            self.counters.identities_withheld += 1;
+            Event::IdentityWithheld.log();
+            return Err(Refusal::NoHomeNetworkKey);
+        }
+        self.named_in_clear(slot);
+        Ok(answer(&nai, IdentityKind::NullSuci))
+    }
+
+    /// Whether the permanent identity may be shown in clear (RFC 4187 §4.1.6).
+    fn may_name(&self, slot: Slot) -> bool {
+        let names = self.vault.identities(slot);
+        match self.service.enforcement.identity_privacy {
+            IdentityPrivacy::Liberal => true,
+            IdentityPrivacy::Conservative => names.is_none_or(|names| names.pseudonym.is_none()),
+            IdentityPrivacy::Strict => false,
+        }
+    }
+
+    fn named_in_clear(&mut self, slot: Slot) {
+        self.counters.permanent_identities += 1;
+        if let Some(stored) = self.vault.profile(slot) {
+            let iccid = stored.profile.iccid.as_str();
+            Event::PermanentIdentity { iccid }.log();
+        }
+    }
+
+    pub(crate) fn forget_identities(
+        &mut self,
+        request: ForgetIdentities<'_>,
+    ) -> Result<(), Refusal> {
+        let slot = match request.iccid {
+            Some(iccid) => self.named(iccid)?,
+            None => self.enabled().ok_or(Refusal::NoProfile)?,
+        };
+        self.vault.change_identities(slot, |names| {
+            (names.pseudonym, names.reauthentication) = (None, None);
+        });
+        let iccid = self.in_slot(slot)?.iccid.as_str();
+        Event::IdentitiesForgotten { iccid }.log();
+        Ok(())
+    }
+
+    fn in_slot(&self, slot: Slot) -> Result<&Profile, Refusal> {
+        let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
+        Ok(&stored.profile)
     }
 
     /// The enabled profile; a named one has to be enabled too.
@@ -44,9 +211,13 @@ impl<S: Storage> Keyd<S> {
                 slot
             }
         };
-        let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
-        self.may_use(&stored.profile)?;
+        self.may_use(self.in_slot(slot)?)?;
         Ok(slot)
+    }
+
+    /// Whether this installation of a profile is there still, and enabled.
+    pub(crate) fn is_in_use(&self, of: Installation) -> bool {
+        self.enabled() == Some(of.slot()) && self.vault.installation(of.slot()) == Some(of)
     }
 
     /// Whether the profile's algorithm set is one that this keyd takes.
@@ -67,5 +238,52 @@ impl<S: Storage> Keyd<S> {
     /// The enabled profile; there is one at most.
     pub(crate) fn enabled(&self) -> Option<Slot> {
         self.vault.enabled()
+    }
+}
+
+fn answer(nai: &Nai, kind: IdentityKind) -> IdentityAnswer {
+    IdentityAnswer {
+        nai: nai.as_str().to_owned(),
+        kind,
+    }
+}
+
+fn realm(realm: Realm) -> usim::Realm {
+    match realm {
+        Realm::Wlan => usim::Realm::Wlan,
+        Realm::Epc => usim::Realm::Epc,
+        Realm::FiveGc => usim::Realm::FiveGc,
+        Realm::NaiFiveGc => usim::Realm::NaiFiveGc,
+        Realm::N5cw => usim::Realm::N5cw,
+        Realm::Nswo => usim::Realm::Nswo,
+    }
+}
+
+/// Names of access networks are compared by their fields, as far as both have them (RFC 9048 §3.1).
+fn names_match(one: &[u8], other: &[u8]) -> bool {
+    let [one, other] = [one, other].map(|name| name.split(|octet| *octet == b':'));
+    one.zip(other).all(|(one, other)| one == other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fewer_or_more_fields_of_a_network_name_still_match() {
+        for (one, other, expected) in [
+            ("WLAN", "WLAN", true),
+            ("WLAN", "WLAN:office", true),
+            ("WLAN:office:4", "WLAN:office", true),
+            ("WLAN:office", "WLAN:lobby", false),
+            ("WLAN", "WLANs", false),
+            ("WLAN", "", false),
+            ("WLAN:", "WLAN:office", false),
+            ("EVIL:network", "WLAN", false),
+        ] {
+            let came = names_match(one.as_bytes(), other.as_bytes());
+            assert_eq!(came, expected, "{one} and {other}");
+            assert_eq!(names_match(other.as_bytes(), one.as_bytes()), came);
+        }
     }
 }

@@ -5,12 +5,13 @@ use core::time::Duration;
 
 use softsim_keyd_proto::{Counters, Enforcement, PackageFault, Refusal, Role};
 
+use crate::akma::Anchored;
 use crate::device::Keys;
+use crate::eap::Sessions;
 use crate::event::Event;
 use crate::provision::Staged;
 use crate::rates::{AccountId, Rates};
 use crate::roles::{PerRole, RolePolicy};
-use crate::session::Sessions;
 use crate::vault::{CommitError, Storage, Txid, Vault};
 
 /// What the key process is told about itself.
@@ -35,6 +36,8 @@ pub struct Keyd<S: Storage> {
     pub(crate) staged: PerRole<Option<Staged>>,
     /// The last transaction of each role, so that its Commit can be repeated; the network role's is durable.
     pub(crate) committed: PerRole<Option<Txid>>,
+    /// The keys of the last primary authentication with a 5G core.
+    pub(crate) anchored: Option<Anchored>,
     pub(crate) counters: Counters,
     pub(crate) rates: Rates,
     pub(crate) service: Service,
@@ -84,6 +87,7 @@ impl<S: Storage> Keyd<S> {
             rates: Rates::new(&service.policies, &service.uids),
             staged: PerRole::default(),
             committed,
+            anchored: None,
             counters: Counters::default(),
             storage_failed: false,
             vault,

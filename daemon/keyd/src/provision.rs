@@ -202,9 +202,9 @@ impl<S: Storage> Keyd<S> {
 
     fn change(&mut self, changes: Vec<Change>) -> Result<(), Refusal> {
         let now = self.now().at_least();
-        self.vault
-            .commit(changes, now, &mut SystemRng)
-            .map_err(|error| self.refusal_of(error))
+        let changed = self.vault.commit(changes, now, &mut SystemRng);
+        self.wipe_what_is_adrift();
+        changed.map_err(|error| self.refusal_of(error))
     }
 
     fn now(&self) -> Now {

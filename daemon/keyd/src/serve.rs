@@ -298,8 +298,12 @@ fn goes_deep(datagram: &[u8]) -> bool {
         Ok(RequestKind::Hello
             | RequestKind::Identity
             | RequestKind::AkaPrimeChallenge
+            | RequestKind::AkaChallenge
+            | RequestKind::Reauthenticate
             | RequestKind::EapMac
             | RequestKind::EapVerify
+            | RequestKind::EncryptCounter
+            | RequestKind::Confirm
             | RequestKind::ExportMsk
             | RequestKind::CloseSession)
     )

@@ -9,7 +9,8 @@ use softsim_usim::{SqnState, Tombstone};
 use super::{
     CommitError, Place, Room, Slot, Storage, StoredProfile, Table, Txid, Vault,
     contents::{
-        Accounts, Burial, Contents, Identities, Ledger, MAX_ACCOUNTS, MAX_ISSUERS, Psk, Sequence, fingerprint,
+        Accounts, Burial, Contents, Identities, Ledger, MAX_ACCOUNTS, MAX_ISSUERS, Psk, Sequence,
+        fingerprint,
     },
     create::NewRecords,
     load::{Versioned, join_journal},

@@ -376,7 +376,7 @@ fn another_format_is_told_as_such() {
     assert!(matches!(
         error_of(&image),
         OpenError::Format {
-            expected: 2,
+            expected: 3,
             came: 1
         }
     ));

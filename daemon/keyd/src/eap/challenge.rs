@@ -1,0 +1,269 @@
+//! Full authentication: AUTN first, then AT_MAC, and only where both hold RES, a session and a used SQN.
+
+use softsim_aka::agreement::{Group, PrivateKey, PublicKey};
+use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey, emsk, forward_secret_emsk};
+use softsim_aka::kdf::{self, NetworkName};
+use softsim_aka::{CkPrime, IkPrime, KAusf, KEncr, Msk, SharedSecret, fiveg};
+use softsim_keyd_proto::requests::{AkaChallenge, AkaPrimeChallenge};
+use softsim_keyd_proto::{self as proto, AkaAnswer, Method, PacketFault, Refusal, SecretBytes};
+use softsim_sandbox::random::SystemRng;
+use softsim_usim::{SeparationBit, Verified};
+
+use super::copy_of;
+use super::packet::{Challenge, Next};
+use super::session::{Fruit, Session};
+use crate::keyd::{Client, Keyd};
+use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Storage};
+
+/// An access network identity with this prefix is that of a 5G serving network (RFC 9048 §5.3.1).
+const SERVING_NETWORK_5G: &[u8] = b"5G:";
+
+/// WLAN offload with 5G credentials, in which the 5G core anchors no keys (TS 33.501 Annex S).
+const OFFLOAD_5G: &[u8] = b"5G:NSWO";
+
+/// What the username of a SUCI begins with (TS 23.003 §28.7.3).
+const SUCI: &[u8] = b"type";
+
+impl<S: Storage> Keyd<S> {
+    pub(crate) fn aka_prime_challenge(
+        &mut self,
+        client: &mut Client,
+        request: AkaPrimeChallenge<'_>,
+    ) -> Result<AkaAnswer, Refusal> {
+        let challenge =
+            Challenge::parse(request.packet, Method::AkaPrime).map_err(Refusal::Packet)?;
+        let network_name = challenge.network_name().map_err(Refusal::Packet)?;
+        let offer = request.forward_secrecy.map(|group| {
+            let group = group_of(group);
+            Ok((group, challenge.public_key(group)?))
+        });
+        let offer = offer.transpose().map_err(Refusal::Packet)?;
+        let slot = self.profile_in_use(request.iccid)?;
+        client.sessions.check_room()?;
+        let autn = (&challenge.rand, &challenge.autn);
+        let verified = match self.check_autn(slot, autn, SeparationBit::Required)? {
+            Ok(verified) => verified,
+            Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
+        };
+
+        let imsi = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
+        let imsi = imsi.profile.imsi.clone();
+        let schedule = Schedule::new(
+            &verified,
+            network_name,
+            if is_5g(network_name) {
+                imsi.digits().as_bytes()
+            } else {
+                request.identity
+            },
+        );
+        let keys = schedule.without_forward_secrecy();
+        let k_aut = MacKey::from(keys.k_aut);
+        let next = self.verified_next(&challenge, &k_aut, &keys.k_encr)?;
+        let agreement = offer.map(|(group, theirs)| Agreement::new(group, theirs));
+        let agreement = agreement.transpose();
+        let agreement = agreement.map_err(|fault| self.packet_refused(fault))?;
+        let secret = agreement.as_ref().map(|agreement| &agreement.secret);
+        let (k_re, msk) = match secret {
+            None => (keys.k_re, keys.msk),
+            Some(secret) => {
+                let keys = schedule.with_forward_secrecy(secret);
+                (keys.k_re, keys.msk)
+            }
+        };
+        self.counters.forward_secret += u64::from(agreement.is_some());
+
+        let root = may_reauthenticate(network_name).then(|| Root::AkaPrime {
+            k_re,
+            network_name: network_name.as_bytes().into(),
+        });
+        Ok(self.answer(
+            client,
+            slot,
+            Answered {
+                k_ausf: anchors(network_name).then(|| schedule.k_ausf(secret)),
+                public_key: agreement.map(|agreement| agreement.ours),
+                identity: request.identity,
+                k_encr: keys.k_encr,
+                verified,
+                k_aut,
+                root,
+                next,
+                msk,
+            },
+        ))
+    }
+
+    pub(crate) fn aka_challenge(
+        &mut self,
+        client: &mut Client,
+        request: AkaChallenge<'_>,
+    ) -> Result<AkaAnswer, Refusal> {
+        let challenge = Challenge::parse(request.packet, Method::Aka).map_err(Refusal::Packet)?;
+        let slot = self.profile_in_use(request.iccid)?;
+        client.sessions.check_room()?;
+        let separation_bit = if request.refuse_separation_bit {
+            SeparationBit::Forbidden
+        } else {
+            SeparationBit::NotRequired
+        };
+        let autn = (&challenge.rand, &challenge.autn);
+        let verified = match self.check_autn(slot, autn, separation_bit)? {
+            Ok(verified) => verified,
+            Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
+        };
+
+        let keys = AkaKeys::derive(&verified.ck, &verified.ik, request.identity);
+        let k_aut = MacKey::from(keys.k_aut);
+        let next = self.verified_next(&challenge, &k_aut, &keys.k_encr)?;
+        Ok(self.answer(
+            client,
+            slot,
+            Answered {
+                k_ausf: None,
+                public_key: None,
+                identity: request.identity,
+                k_encr: keys.k_encr,
+                verified,
+                k_aut,
+                root: Some(Root::Aka(keys.mk)),
+                next,
+                msk: keys.msk,
+            },
+        ))
+    }
+
+    /// The encrypted identities of a challenge whose AT_MAC holds.
+    fn verified_next(
+        &mut self,
+        challenge: &Challenge<'_>,
+        k_aut: &MacKey,
+        k_encr: &KEncr,
+    ) -> Result<Next, Refusal> {
+        if !challenge.maced.verify(k_aut) {
+            return Err(self.packet_refused(PacketFault::Mac));
+        }
+        let next = challenge.encrypted.map(|encrypted| encrypted.next(k_encr));
+        let next = next.transpose();
+        Ok(next
+            .map_err(|fault| self.packet_refused(fault))?
+            .unwrap_or_default())
+    }
+
+    /// Everything held: uses the SQN up and opens the session.
+    fn answer(&mut self, client: &mut Client, slot: Slot, answered: Answered<'_>) -> AkaAnswer {
+        self.use_up(slot, &answered.verified);
+        self.counters.authentications += 1;
+        let installation = self.vault.installation(slot);
+        let installation = installation.expect("its SQN was used a moment ago");
+        let Answered { next, k_encr, .. } = answered;
+        let kept = next.reauthentication.zip(answered.root);
+        let fruit = Fruit {
+            pseudonym: next.pseudonym.map(|name| Pseudonym {
+                name,
+                once: answered.identity.starts_with(SUCI),
+            }),
+            reauthentication: kept.map(|(identity, root)| Reauthentication {
+                identity,
+                shown: false,
+                counter: 0,
+                k_encr,
+                k_aut: copy_of(&answered.k_aut),
+                root,
+            }),
+            k_ausf: answered.k_ausf,
+        };
+        let session = Session::answered(installation, answered.k_aut, fruit, answered.msk);
+        AkaAnswer::Success {
+            handle: client.sessions.open(session),
+            res: SecretBytes::new(answered.verified.res.as_bytes().to_vec()),
+            public_key: answered.public_key.map(|key| key.as_bytes().to_vec()),
+        }
+    }
+}
+
+/// A challenge of which everything held, and its keys.
+struct Answered<'a> {
+    verified: Verified,
+    identity: &'a [u8],
+    next: Next,
+    k_encr: KEncr,
+    k_aut: MacKey,
+    /// None on a network that doesn't know fast re-authentication.
+    root: Option<Root>,
+    k_ausf: Option<KAusf>,
+    msk: Msk,
+    public_key: Option<PublicKey>,
+}
+
+/// The keys of EAP-AKA' (RFC 9048 §3.3), of which more are made only where they are needed.
+struct Schedule<'a> {
+    ck: CkPrime,
+    ik: IkPrime,
+    identity: &'a [u8],
+}
+
+impl<'a> Schedule<'a> {
+    /// `identity` is the one that was sent (RFC 9048 §3.3.1), but in a 5G serving network the digits of the IMSI,
+    /// whatever was sent (TS 33.501 Annex F.3).
+    fn new(verified: &Verified, network_name: NetworkName<'_>, identity: &'a [u8]) -> Self {
+        let Verified {
+            ck, ik, sqn_xor_ak, ..
+        } = verified;
+        let (ck, ik) = kdf::ck_ik_prime(ck, ik, network_name, *sqn_xor_ak);
+        Self { ck, ik, identity }
+    }
+
+    fn without_forward_secrecy(&self) -> AkaPrimeKeys {
+        AkaPrimeKeys::derive(&self.ck, &self.ik, self.identity)
+    }
+
+    fn with_forward_secrecy(&self, secret: &SharedSecret) -> AkaPrimeKeys {
+        AkaPrimeKeys::derive_forward_secret(&self.ck, &self.ik, secret, self.identity)
+    }
+
+    fn k_ausf(&self, secret: Option<&SharedSecret>) -> KAusf {
+        let Self { ck, ik, identity } = self;
+        fiveg::k_ausf(&match secret {
+            None => emsk(ck, ik, identity),
+            Some(secret) => forward_secret_emsk(ck, ik, secret, identity),
+        })
+    }
+}
+
+/// What both sides of an ephemeral Diffie-Hellman have; our private key is gone with its maker.
+struct Agreement {
+    secret: SharedSecret,
+    ours: PublicKey,
+}
+
+impl Agreement {
+    fn new(group: Group, theirs: &[u8]) -> Result<Self, PacketFault> {
+        let key = PrivateKey::generate(group, &mut SystemRng);
+        Ok(Self {
+            secret: key.agree(theirs).map_err(|_| PacketFault::PublicKey)?,
+            ours: key.public_key(),
+        })
+    }
+}
+
+pub(crate) fn group_of(group: proto::Group) -> Group {
+    match group {
+        proto::Group::X25519 => Group::X25519,
+        proto::Group::P256 => Group::P256,
+    }
+}
+
+fn is_5g(network_name: NetworkName<'_>) -> bool {
+    network_name.as_bytes().starts_with(SERVING_NETWORK_5G)
+}
+
+/// Whether the authentication is a 5G core's primary one, which anchors keys.
+fn anchors(network_name: NetworkName<'_>) -> bool {
+    is_5g(network_name) && network_name.as_bytes() != OFFLOAD_5G
+}
+
+/// 5G knows no fast re-authentication, and a name that is too long to be kept leaves none.
+fn may_reauthenticate(network_name: NetworkName<'_>) -> bool {
+    !is_5g(network_name) && network_name.as_bytes().len() <= Root::MAX_NETWORK_NAME
+}

@@ -1,0 +1,77 @@
+//! EAP-AKA and EAP-AKA': challenges, fast re-authentications, and the sessions that they open.
+//!
+//! What comes is checked in one order: the packet's shape, then AUTN, then AT_MAC, then what is encrypted. Only
+//! where all of it holds does anything change, and it is durable before the answer leaves.
+
+mod challenge;
+mod packet;
+mod reauthentication;
+mod session;
+
+use softsim_aka::eap::MacKey;
+use softsim_aka::{Autn, KAut, KAut128, Rand};
+use softsim_keyd_proto::{AutnFault, PacketFault, Refusal};
+use softsim_usim::{AuthenticationFailure, SeparationBit, Verified};
+
+use crate::event::Event;
+use crate::keyd::Keyd;
+use crate::vault::{Slot, Storage};
+
+pub(crate) use session::Sessions;
+
+impl<S: Storage> Keyd<S> {
+    /// Checks an AUTN without using its SQN up. Genuine and out of range, it gives AUTS.
+    pub(crate) fn check_autn(
+        &mut self,
+        slot: Slot,
+        (rand, autn): (&Rand, &Autn),
+        separation_bit: SeparationBit,
+    ) -> Result<Result<Verified, [u8; 14]>, Refusal> {
+        let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
+        let algorithm = stored.profile.credentials.functions();
+        let failure = match stored.sqn().check(&algorithm, rand, autn, separation_bit) {
+            Ok(verified) => return Ok(Ok(verified)),
+            Err(failure) => failure,
+        };
+        let fault = match failure {
+            AuthenticationFailure::SyncFailure(auts) => {
+                self.counters.synchronisation_failures += 1;
+                Event::SynchronisationFailure.log();
+                return Ok(Err(*auts.as_bytes()));
+            }
+            AuthenticationFailure::MacFailure => AutnFault::Mac,
+            AuthenticationFailure::SeparationBit if autn.amf().separation_bit() => {
+                AutnFault::SeparationBitSet
+            }
+            AuthenticationFailure::SeparationBit => AutnFault::SeparationBit,
+        };
+        self.counters.autn_rejected += 1;
+        Event::Autn(fault).log();
+        Err(Refusal::Autn(fault))
+    }
+
+    /// Uses the SQN of a checked AUTN up; durable before the answer leaves, as the loop flushes first.
+    pub(crate) fn use_up(&mut self, slot: Slot, verified: &Verified) {
+        self.vault
+            .change_sqn(slot, |sqn| sqn.accept(verified))
+            .expect("the profile was there a moment ago")
+            .expect("nothing used the SQN since it was checked");
+    }
+
+    /// Counts and tells of a packet that only its server can have made wrong, or somebody on the way.
+    fn packet_refused(&mut self, fault: PacketFault) -> Refusal {
+        if fault == PacketFault::Mac {
+            self.counters.packet_mac_rejected += 1;
+        }
+        Event::Packet(fault).log();
+        Refusal::Packet(fault)
+    }
+}
+
+/// K_aut twice, for a session and for what is kept for the next one.
+fn copy_of(k_aut: &MacKey) -> MacKey {
+    match k_aut {
+        MacKey::Aka(k_aut) => KAut128::new(*k_aut.as_bytes()).into(),
+        MacKey::AkaPrime(k_aut) => KAut::new(*k_aut.as_bytes()).into(),
+    }
+}

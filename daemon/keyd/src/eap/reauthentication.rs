@@ -1,0 +1,116 @@
+//! Fast re-authentication (RFC 4187 §5): what the last authentication left is used up, and a session opens.
+//!
+//! What there is to start from moves: out of the vault into the session, and back at its confirmation, with the
+//! counter and the identity that came. So a counter that was accepted is never accepted again, whatever happens
+//! in between.
+
+use core::mem;
+
+use softsim_aka::eap::ReauthenticationKeys;
+use softsim_aka::{Iv, KEncr};
+use softsim_keyd_proto::requests::{EncryptCounter, Reauthenticate};
+use softsim_keyd_proto::{EncryptedAnswer, PacketFault, ReauthenticationAnswer, Refusal};
+use softsim_sandbox::random;
+
+use super::copy_of;
+use super::packet::{self, Nonce};
+use super::session::{Fast, Fruit, Session};
+use crate::event::Event;
+use crate::keyd::{Client, Keyd};
+use crate::vault::{Reauthentication, Root, Slot, Storage};
+
+impl<S: Storage> Keyd<S> {
+    pub(crate) fn reauthenticate(
+        &mut self,
+        client: &mut Client,
+        request: Reauthenticate<'_>,
+    ) -> Result<ReauthenticationAnswer, Refusal> {
+        let slot = self.profile_in_use(request.iccid)?;
+        client.sessions.check_room()?;
+        let start = self.start_of(slot, request.identity)?;
+        let packet = packet::Reauthentication::parse(request.packet, start.method());
+        let packet = packet.map_err(Refusal::Packet)?;
+        if !packet.maced.verify(&start.k_aut) {
+            return Err(self.packet_refused(PacketFault::Mac));
+        }
+        let nonce = packet.encrypted.nonce(&start.k_encr);
+        let (last, k_encr, k_aut) = (
+            start.counter,
+            KEncr::new(*start.k_encr.as_bytes()),
+            copy_of(&start.k_aut),
+        );
+        let nonce = nonce.map_err(|fault| self.packet_refused(fault))?;
+
+        let installation = self.vault.installation(slot).ok_or(Refusal::NoProfile)?;
+        let Nonce {
+            counter, nonce_s, ..
+        } = nonce;
+        let fast = Fast {
+            k_encr,
+            counter,
+            nonce_s,
+        };
+        if counter <= last {
+            Event::CounterTooSmall { last, counter }.log();
+            let session = Session::counter_too_small(installation, k_aut, fast);
+            return Ok(ReauthenticationAnswer::CounterTooSmall {
+                handle: client.sessions.open(session),
+                counter,
+            });
+        }
+        let start = self.take_start(slot).ok_or(Refusal::NoReauthentication)?;
+        let keys = match &start.root {
+            Root::Aka(mk) => ReauthenticationKeys::aka(mk, request.identity, counter, &nonce_s),
+            Root::AkaPrime { k_re, .. } => {
+                ReauthenticationKeys::aka_prime(k_re, request.identity, counter, &nonce_s)
+            }
+        };
+        let fruit = Fruit {
+            reauthentication: nonce.next.map(|identity| Reauthentication {
+                identity,
+                shown: false,
+                counter,
+                ..start
+            }),
+            ..Fruit::default()
+        };
+        let session = Session::answered(installation, k_aut, fruit, keys.msk).fast(fast);
+        self.counters.reauthentications += 1;
+        Ok(ReauthenticationAnswer::Fresh {
+            handle: client.sessions.open(session),
+            counter,
+            nonce_s: *nonce_s.as_bytes(),
+        })
+    }
+
+    /// What the identity stands for that was shown.
+    fn start_of(&self, slot: Slot, identity: &[u8]) -> Result<&Reauthentication, Refusal> {
+        let names = self.vault.identities(slot);
+        names
+            .and_then(|names| names.reauthentication.as_ref())
+            .filter(|start| start.shown && start.identity.as_str().as_bytes() == identity)
+            .ok_or(Refusal::NoReauthentication)
+    }
+
+    /// Takes it out of the vault; durable before the answer leaves.
+    fn take_start(&mut self, slot: Slot) -> Option<Reauthentication> {
+        let taken = self
+            .vault
+            .change_identities(slot, |names| mem::take(&mut names.reauthentication));
+        taken.flatten()
+    }
+
+    pub(crate) fn encrypt_counter(
+        &mut self,
+        client: &mut Client,
+        request: EncryptCounter,
+    ) -> Result<EncryptedAnswer, Refusal> {
+        let session = client.sessions.session(request.handle)?;
+        let fast = session.after_fast().ok_or(Refusal::NoReauthentication)?;
+        let too_small = session.counter_was_too_small();
+        let mut iv = [0; Iv::LENGTH];
+        random::fill(&mut iv);
+        let data = packet::counter(&fast.k_encr, &Iv::new(iv), fast.counter, too_small);
+        Ok(EncryptedAnswer { iv, data })
+    }
+}

@@ -1,0 +1,39 @@
+//! The role of supplicants that make EAP's keys themselves: RES, CK and IK leave, where host and profile consent.
+
+use softsim_aka::{Autn, Rand};
+use softsim_keyd_proto::requests::UmtsAuthenticate;
+use softsim_keyd_proto::{Refusal, SecretBytes, UmtsAnswer};
+use softsim_usim::SeparationBit;
+
+use crate::event::Event;
+use crate::keyd::Keyd;
+use crate::vault::Storage;
+
+impl<S: Storage> Keyd<S> {
+    /// The host's consent is the role's socket; the profile's was sealed by the operator.
+    pub(crate) fn umts_authenticate(
+        &mut self,
+        request: UmtsAuthenticate<'_>,
+    ) -> Result<UmtsAnswer, Refusal> {
+        let slot = self.profile_in_use(request.iccid)?;
+        let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
+        if !stored.profile.supplicant_consent {
+            return Err(Refusal::NoConsent);
+        }
+        let (rand, autn) = (Rand::new(request.rand), Autn::new(request.autn));
+        // For which method the vector is to serve, only the supplicant knows.
+        let separation_bit = SeparationBit::NotRequired;
+        let verified = match self.check_autn(slot, (&rand, &autn), separation_bit)? {
+            Ok(verified) => verified,
+            Err(auts) => return Ok(UmtsAnswer::SynchronisationFailure { auts }),
+        };
+        self.use_up(slot, &verified);
+        self.counters.raw_keys += 1;
+        Event::RawKeys.log();
+        Ok(UmtsAnswer::Success {
+            res: SecretBytes::new(verified.res.as_bytes().to_vec()),
+            ck: SecretBytes::new(verified.ck.as_bytes().to_vec()),
+            ik: SecretBytes::new(verified.ik.as_bytes().to_vec()),
+        })
+    }
+}
