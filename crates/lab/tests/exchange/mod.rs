@@ -1,32 +1,52 @@
-//! One EAP-AKA' conversation in memory: our peer and a SIM on one side, the lab's server and AuC on the other.
-#![allow(clippy::unwrap_used, clippy::panic)]
+//! One conversation in memory: our peer and a SIM on one side, the lab's server and AuC on the other.
+#![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
-use softsim_aka::Msk;
 use softsim_eap::packet::{Code, Type, typed};
-use softsim_eap::{Config, Nai, Outcome, Output, Peer};
+use softsim_eap::{Config, Outcome, Output, Peer};
 use softsim_lab::auc::Auc;
-use softsim_lab::eap_server::{self, Reason, Server, Step};
+use softsim_lab::eap_server::{self, Reason, Server, Session, Step};
 
-use super::sim::{NAI, Sim};
+use super::sim::Sim;
 
 /// How a conversation ended, on both sides.
 pub(crate) struct End {
     pub(crate) peer: Option<Outcome>,
     /// `None` where the server still waits.
-    pub(crate) server: Option<Result<Msk, Reason>>,
+    pub(crate) server: Option<Result<Session, Reason>>,
     /// Packets that passed, in both directions.
     pub(crate) packets: usize,
 }
 
+impl End {
+    pub(crate) fn session(&self) -> &Session {
+        self.server.as_ref().unwrap().as_ref().unwrap()
+    }
+
+    pub(crate) fn reason(&self) -> Reason {
+        *self.server.as_ref().unwrap().as_ref().unwrap_err()
+    }
+}
+
+/// [`converse_as`] with a peer that is content with the lab's server as it is.
+pub(crate) fn converse(
+    config: eap_server::Config,
+    auc: &mut Auc,
+    sim: &mut Sim,
+    on_the_way: impl FnMut(usize, &mut Vec<u8>),
+) -> End {
+    converse_as(Config::new(), config, auc, sim, on_the_way)
+}
+
 /// Lets peer and server talk until one of them is done or has nothing to say. `on_the_way` sees every packet, with
 /// its number, before it arrives.
-pub(crate) fn converse(
+pub(crate) fn converse_as(
+    peer: Config,
     config: eap_server::Config,
     auc: &mut Auc,
     sim: &mut Sim,
     mut on_the_way: impl FnMut(usize, &mut Vec<u8>),
 ) -> End {
-    let mut peer = Peer::new(Config::new(Nai::new(NAI).unwrap()));
+    let mut peer = Peer::new(peer);
     let mut server = Server::new(config).unwrap();
     let mut end = End {
         peer: None,
@@ -38,13 +58,18 @@ pub(crate) fn converse(
         match output {
             Output::Ask(ask) => peer.answer(sim.answer(&ask)),
             Output::Note(_) => {}
-            Output::Done(outcome) => end.peer = Some(outcome),
+            Output::Done(outcome) => {
+                if matches!(outcome, Outcome::Success(_)) {
+                    sim.confirm();
+                }
+                end.peer = Some(outcome);
+            }
             Output::Send(mut response) => {
                 on_the_way(end.packets, &mut response);
                 let mut request = match server.handle(auc, &response) {
                     Step::Request(packet) => packet,
                     Step::Success(packet, session) => {
-                        end.server = Some(Ok(session.msk));
+                        end.server = Some(Ok(*session));
                         packet
                     }
                     Step::Failure(packet, reason) => {

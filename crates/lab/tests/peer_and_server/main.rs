@@ -2,7 +2,13 @@
 //! make them agree on different keys.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+#[path = "../exchange/mod.rs"]
 mod exchange;
+mod fiveg;
+mod forward_secrecy;
+mod methods;
+mod reauthentication;
+#[path = "../sim/mod.rs"]
 mod sim;
 
 use exchange::{End, converse};
@@ -13,14 +19,19 @@ use softsim_eap::packet::{Notification, Packet, Subtype};
 use softsim_eap::{Distrust, Outcome, Reason, Unprocessable};
 use softsim_lab::eap_server::{self, Config};
 
-fn pass(_: usize, _: &mut Vec<u8>) {}
+pub(crate) fn pass(_: usize, _: &mut Vec<u8>) {}
 
-fn assert_success(end: &End, sim: &Sim) {
-    assert_eq!(end.peer, Some(Outcome::Success));
-    assert_eq!(
-        end.server.as_ref().unwrap().as_ref().unwrap(),
-        &sim.keys.as_ref().unwrap().msk
-    );
+#[track_caller]
+pub(crate) fn assert_success(end: &End, sim: &Sim) {
+    let Some(Outcome::Success(success)) = &end.peer else {
+        panic!("{:?}, {:?}", end.peer, end.server);
+    };
+    let session = end.session();
+    assert_eq!(&session.msk, sim.msk());
+    assert_eq!(success.session_id[..], session.session_id);
+    assert_eq!(success.method, session.method);
+    assert_eq!(success.reauthenticated, session.reauthenticated);
+    assert_eq!(success.forward_secrecy, session.forward_secrecy.is_some());
 }
 
 #[test]
@@ -129,10 +140,7 @@ fn another_k_and_a_missing_separation_bit_are_rejected_by_the_sim() {
             end.peer,
             Some(Outcome::Failure(Reason::Distrusted(Distrust::Autn)))
         );
-        assert_eq!(
-            end.server.unwrap().unwrap_err(),
-            eap_server::Reason::AuthenticationReject
-        );
+        assert_eq!(end.reason(), eap_server::Reason::AuthenticationReject);
         assert_eq!(sim.usim, before);
     }
 }
@@ -149,10 +157,7 @@ fn another_network_name_is_rejected_before_the_sim_is_asked() {
         end.peer,
         Some(Outcome::Failure(Reason::Distrusted(Distrust::NetworkName)))
     );
-    assert_eq!(
-        end.server.unwrap().unwrap_err(),
-        eap_server::Reason::AuthenticationReject
-    );
+    assert_eq!(end.reason(), eap_server::Reason::AuthenticationReject);
 }
 
 #[test]
@@ -163,10 +168,7 @@ fn a_subscriber_nobody_knows_is_told_so() {
         end.peer,
         Some(Outcome::Failure(Reason::Notified(Notification::FAILURE)))
     );
-    assert_eq!(
-        end.server.unwrap().unwrap_err(),
-        eap_server::Reason::UnknownIdentity
-    );
+    assert_eq!(end.reason(), eap_server::Reason::UnknownIdentity);
 }
 
 #[test]
@@ -208,11 +210,11 @@ proptest! {
                 packet[place] ^= mask;
             }
         });
-        if let Some(Ok(msk)) = end.server {
-            prop_assert_eq!(&msk, &sim.keys.as_ref().unwrap().msk);
+        if let Some(Ok(session)) = end.server {
+            prop_assert_eq!(&session.msk, sim.msk());
         }
-        if end.peer == Some(Outcome::Success) {
-            prop_assert!(sim.keys.is_some(), "success without a verified challenge");
+        if matches!(end.peer, Some(Outcome::Success(_))) {
+            prop_assert!(sim.has_session(), "success without a verified challenge");
         }
     }
 }
