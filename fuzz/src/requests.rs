@@ -137,6 +137,7 @@ impl Gateway {
                 iccid: None,
                 identity: IDENTITY,
                 packet,
+                forward_secrecy: None,
             },
         );
         matches!(answer, Ok(AkaAnswer::Success { .. }))

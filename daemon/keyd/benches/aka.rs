@@ -27,6 +27,7 @@ fn challenge(packet: &[u8]) -> AkaPrimeChallenge<'_> {
         iccid: None,
         identity: IDENTITY,
         packet,
+        forward_secrecy: None,
     }
 }
 

@@ -261,6 +261,7 @@ fn fresh_requests(number: u32) -> impl FnMut() -> Vec<u8> {
             iccid: None,
             identity: IDENTITY,
             packet: &home.challenge(sqn).packet,
+            forward_secrecy: None,
         })
     }
 }

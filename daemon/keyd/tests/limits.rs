@@ -62,6 +62,7 @@ impl WellBehaved {
             iccid: None,
             identity: IDENTITY,
             packet,
+            forward_secrecy: None,
         };
         let AkaAnswer::Success { handle, .. } = self.netd.call(&challenge).unwrap() else {
             panic!("a fresh AUTN was refused");
@@ -262,6 +263,7 @@ fn connections_and_sessions_are_counted_and_a_place_that_gets_free_is_given_agai
             iccid,
             identity,
             packet,
+            forward_secrecy: None,
         }) {
             Ok(AkaAnswer::Success { handle, .. }) => handles.push(handle),
             Ok(AkaAnswer::SynchronisationFailure { .. }) => panic!("a fresh AUTN was refused"),

@@ -98,12 +98,14 @@ fn from_the_factory_to_an_authentication_and_over_a_power_cut() {
         iccid: None,
         identity: IDENTITY,
         packet: &sent.packet,
+        forward_secrecy: None,
     };
     let mut netd = host.connect(Role::Network);
-    let AkaAnswer::Success { handle, res } = netd.call(&challenge).unwrap() else {
+    let AkaAnswer::Success { handle, res, .. } = netd.call(&challenge).unwrap() else {
         panic!("a fresh AUTN was refused");
     };
     assert_eq!(res.expose(), sent.res);
+    netd.call(&Confirm { handle }).unwrap();
     let msk = netd.call(&ExportMsk { handle }).unwrap().secret;
     assert_eq!(msk.expose(), sent.keys.msk.as_bytes());
     let before = host.status();

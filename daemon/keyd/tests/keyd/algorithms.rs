@@ -65,6 +65,7 @@ fn authenticate(device: &mut Device, home: &HomeNetwork, sqn: u64) -> Result<Aka
             iccid: None,
             identity: IDENTITY,
             packet: &sent.packet,
+            forward_secrecy: None,
         },
     );
     device.keyd.flush().unwrap();
@@ -192,9 +193,7 @@ fn a_test_profile_of_another_start_answers_nothing() {
     let mut device = device.restarted();
     let refusal = authenticate(&mut device, &home(xor()), 32).unwrap_err();
     assert_eq!(refusal, Refusal::TestAlgorithm);
-    let refusal = device
-        .ask(Role::Network, &Identity { iccid: None })
-        .unwrap_err();
+    let refusal = device.ask(Role::Network, &permanent(None)).unwrap_err();
     assert_eq!(refusal, Refusal::TestAlgorithm);
     let iccid = ICCID;
     device.ask(Role::Admin, &Disable { iccid }).unwrap();

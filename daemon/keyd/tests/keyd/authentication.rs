@@ -9,14 +9,6 @@ use softsim_keyd_proto::{
 use crate::fixture::*;
 use crate::home_network::*;
 
-fn challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaPrimeChallenge<'a> {
-    AkaPrimeChallenge {
-        iccid: None,
-        identity,
-        packet,
-    }
-}
-
 fn status(device: &mut Device) -> StatusAnswer {
     device.ask(Role::Admin, &Status {}).unwrap()
 }
@@ -29,10 +21,11 @@ fn a_genuine_challenge_gives_res_and_a_session_with_the_msk() {
     let answer = device
         .call(&mut netd, &challenge(&sent.packet, IDENTITY))
         .unwrap();
-    let AkaAnswer::Success { handle, res } = answer else {
+    let AkaAnswer::Success { handle, res, .. } = answer else {
         panic!("expected Success, came {answer:?}");
     };
     assert_eq!(res.expose(), sent.res);
+    device.call(&mut netd, &Confirm { handle }).unwrap();
     let msk = device.call(&mut netd, &ExportMsk { handle }).unwrap();
     assert_eq!(msk.secret.expose(), sent.keys.msk.as_bytes());
     assert_eq!(status(&mut device).counters.authentications, 1);
@@ -69,6 +62,7 @@ fn the_vectors_of_rfc_9048_come_out_of_a_sealed_profile() {
             amf: octets(&set["amf"]).try_into().unwrap(),
             identity: case["identity"].as_str().unwrap().into(),
             network_name: case["network_name"].as_str().unwrap().into(),
+            ..HomeNetwork::default()
         };
         let sent = home.challenge(sqn);
         assert_eq!(&sent.packet[32..48], &octets(&case["autn"])[..], "AUTN");
@@ -83,10 +77,11 @@ fn the_vectors_of_rfc_9048_come_out_of_a_sealed_profile() {
         let answer = device
             .call(&mut netd, &challenge(&sent.packet, &home.identity))
             .unwrap();
-        let AkaAnswer::Success { handle, res } = answer else {
+        let AkaAnswer::Success { handle, res, .. } = answer else {
             panic!("expected Success, came {answer:?}");
         };
         assert_eq!(res.expose(), octets(&case["res"]), "RES");
+        device.call(&mut netd, &Confirm { handle }).unwrap();
         let msk = device.call(&mut netd, &ExportMsk { handle }).unwrap();
         assert_eq!(msk.secret.expose(), octets(&case["msk"]), "MSK");
         run += 1;
@@ -250,6 +245,7 @@ fn without_an_enabled_profile_there_is_no_authentication() {
         iccid: Some(iccid),
         identity: IDENTITY,
         packet: &sent.packet,
+        forward_secrecy: None,
     };
     let refusal = device
         .ask(Role::Network, &named("8988211000000000009"))
@@ -264,12 +260,12 @@ fn without_an_enabled_profile_there_is_no_authentication() {
 fn the_permanent_identity_has_the_prefix_of_eap_aka_prime() {
     let (mut device, _) = Device::provisioned();
     for iccid in [None, Some(ICCID)] {
-        let answer = device.ask(Role::Network, &Identity { iccid }).unwrap();
+        let answer = device.ask(Role::Network, &permanent(iccid)).unwrap();
         assert_eq!(answer.nai.as_bytes(), IDENTITY);
     }
     assert_eq!(status(&mut device).counters.permanent_identities, 2);
     let refusal = Device::enrolled()
-        .ask(Role::Network, &Identity { iccid: None })
+        .ask(Role::Network, &permanent(None))
         .unwrap_err();
     assert_eq!(refusal, Refusal::NoProfile);
 }
@@ -328,6 +324,9 @@ fn the_msk_leaves_once_and_a_closed_session_is_unknown() {
     let (mut device, _) = Device::provisioned();
     let mut netd = device.client(Role::Network);
     let (handle, _) = session(&mut device, &mut netd, 32);
+    let early = device.call(&mut netd, &ExportMsk { handle }).unwrap_err();
+    assert_eq!(early, Refusal::NotConfirmed);
+    device.call(&mut netd, &Confirm { handle }).unwrap();
     assert!(device.call(&mut netd, &ExportMsk { handle }).is_ok());
     let again = device.call(&mut netd, &ExportMsk { handle }).unwrap_err();
     assert_eq!(again, Refusal::AlreadyExported);

@@ -14,8 +14,8 @@ use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Client, Keyd, Service};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    Call, Enforcement, IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal, Role, decode_answer,
-    encode_request,
+    Call, Enforcement, IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal,
+    Role, decode_answer, encode_request,
 };
 use softsim_profile::{
     HomeNetworkKeys, Iccid, IssuerKey, Profile, RoutingIndicator, SealingStatement, SqnScheme,

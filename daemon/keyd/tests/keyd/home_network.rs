@@ -1,13 +1,34 @@
-//! The other side of an authentication: challenges as a home network makes them.
+//! The other side of an authentication: challenges as a home network makes them, and what follows them.
 
-use softsim_aka::eap::{AkaPrimeKeys, at_mac};
+use softsim_aka::agreement::PrivateKey;
+use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey, at_mac, encrypt};
 use softsim_aka::kdf::{self, NetworkName};
-use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Credentials, Rand, Sqn};
+use softsim_aka::{
+    AlgorithmSet, Amf, AuthenticationOutput, Autn, Auts, CkPrime, Credentials, IkPrime, Iv, KAut,
+    KEncr, Rand, Sqn, SqnXorAk,
+};
+use softsim_keyd_proto::requests::{AkaChallenge, AkaPrimeChallenge, Identity, Reauthenticate};
+use softsim_keyd_proto::{IdentityRequest, Method, Realm};
 
 use crate::fixture;
 
 pub(crate) const IDENTITY: &[u8] = b"6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
 pub(crate) const RAND: [u8; 16] = [0x11; 16];
+
+// Subtypes and attributes (RFC 4187 §11, RFC 9048 §8.1, RFC 9678 §8).
+pub(crate) const CHALLENGE: u8 = 1;
+pub(crate) const NOTIFICATION: u8 = 12;
+pub(crate) const REAUTHENTICATION: u8 = 13;
+pub(crate) const AT_PADDING: u8 = 6;
+pub(crate) const AT_MAC: u8 = 11;
+pub(crate) const AT_COUNTER: u8 = 19;
+pub(crate) const AT_NONCE_S: u8 = 21;
+pub(crate) const AT_IV: u8 = 129;
+pub(crate) const AT_ENCR_DATA: u8 = 130;
+pub(crate) const AT_NEXT_PSEUDONYM: u8 = 132;
+pub(crate) const AT_NEXT_REAUTH_ID: u8 = 133;
+pub(crate) const AT_PUB_ECDHE: u8 = 152;
+pub(crate) const AT_KDF_FS: u8 = 153;
 
 /// What goes into a challenge.
 pub(crate) struct HomeNetwork {
@@ -16,13 +37,27 @@ pub(crate) struct HomeNetwork {
     pub(crate) amf: [u8; 2],
     pub(crate) identity: Vec<u8>,
     pub(crate) network_name: Vec<u8>,
+    /// What stands in AT_ENCR_DATA, without AT_PADDING; there is none where it is empty.
+    pub(crate) encrypted: Vec<u8>,
+    /// The server's half of an ephemeral Diffie-Hellman.
+    pub(crate) ephemeral: Option<PrivateKey>,
 }
 
 /// A challenge, and what an honest USIM makes of it.
 pub(crate) struct Challenge {
     pub(crate) packet: Vec<u8>,
     pub(crate) res: Vec<u8>,
+    /// Those without forward secrecy.
     pub(crate) keys: AkaPrimeKeys,
+    pub(crate) ck_prime: CkPrime,
+    pub(crate) ik_prime: IkPrime,
+}
+
+/// The same of EAP-AKA.
+pub(crate) struct OldChallenge {
+    pub(crate) packet: Vec<u8>,
+    pub(crate) res: Vec<u8>,
+    pub(crate) keys: AkaKeys,
 }
 
 impl Default for HomeNetwork {
@@ -33,38 +68,85 @@ impl Default for HomeNetwork {
             amf: [0x80, 0],
             identity: IDENTITY.to_vec(),
             network_name: b"WLAN".to_vec(),
+            encrypted: Vec::new(),
+            ephemeral: None,
         }
     }
 }
 
 impl HomeNetwork {
-    pub(crate) fn challenge(&self, sqn: u64) -> Challenge {
+    /// One that gives names out for the next time.
+    pub(crate) fn naming(pseudonym: Option<&str>, reauthentication: Option<&str>) -> Self {
+        let attributes = [
+            pseudonym.map(|name| text(AT_NEXT_PSEUDONYM, name.as_bytes())),
+            reauthentication.map(|name| text(AT_NEXT_REAUTH_ID, name.as_bytes())),
+        ];
+        Self {
+            encrypted: attributes.into_iter().flatten().flatten().collect(),
+            ..Self::default()
+        }
+    }
+
+    /// An authentication vector (TS 33.102 §6.3.2).
+    pub(crate) fn vector(&self, sqn: u64) -> (AuthenticationOutput, SqnXorAk, Autn) {
         let (algorithm, rand) = (self.credentials.functions(), Rand::new(self.rand));
         let (sqn, amf) = (Sqn::new(sqn).unwrap(), Amf::new(self.amf));
         let output = algorithm.f2345(&rand);
         let concealed = output.ak.conceal(sqn);
         let autn = Autn::from_parts(concealed, amf, &algorithm.f1(&rand, sqn, amf));
+        (output, concealed, autn)
+    }
+
+    /// EAP-AKA'.
+    pub(crate) fn challenge(&self, sqn: u64) -> Challenge {
+        let (output, concealed, autn) = self.vector(sqn);
         let name = NetworkName::new(&self.network_name).unwrap();
-        let (ck, ik) = kdf::ck_ik_prime(&output.ck, &output.ik, name, concealed);
-        let keys = AkaPrimeKeys::derive(&ck, &ik, &self.identity);
-        let attributes = [
+        let (ck_prime, ik_prime) = kdf::ck_ik_prime(&output.ck, &output.ik, name, concealed);
+        let keys = AkaPrimeKeys::derive(&ck_prime, &ik_prime, &self.identity);
+        let mut attributes = [
             attribute(1, &[&[0, 0], &self.rand]),
             attribute(2, &[&[0, 0], autn.as_bytes()]),
-            attribute(
-                23,
-                &[
-                    &(self.network_name.len() as u16).to_be_bytes(),
-                    &self.network_name,
-                ],
-            ),
+            text(23, &self.network_name),
             attribute(24, &[&[0, 1]]),
         ]
         .concat();
+        if let Some(key) = &self.ephemeral {
+            let public_key = key.public_key();
+            let group = public_key.group().number().to_be_bytes();
+            attributes.extend(attribute(AT_KDF_FS, &[&group]));
+            attributes.extend(attribute(AT_PUB_ECDHE, &[public_key.as_bytes()]));
+        }
+        attributes.extend(self.sealed(&keys.k_encr));
         Challenge {
-            packet: maced(1, 1, &attributes, &keys),
+            packet: maced(1, CHALLENGE, &attributes, &keys),
+            res: output.res.as_bytes().to_vec(),
+            keys,
+            ck_prime,
+            ik_prime,
+        }
+    }
+
+    /// EAP-AKA.
+    pub(crate) fn old_challenge(&self, sqn: u64) -> OldChallenge {
+        let (output, _, autn) = self.vector(sqn);
+        let keys = AkaKeys::derive(&output.ck, &output.ik, &self.identity);
+        let attributes = [
+            attribute(1, &[&[0, 0], &self.rand]),
+            attribute(2, &[&[0, 0], autn.as_bytes()]),
+            self.sealed(&keys.k_encr),
+        ];
+        OldChallenge {
+            packet: Server::of_aka(&keys).packet(1, CHALLENGE, &attributes.concat(), &[]),
             res: output.res.as_bytes().to_vec(),
             keys,
         }
+    }
+
+    fn sealed(&self, k_encr: &KEncr) -> Vec<u8> {
+        if self.encrypted.is_empty() {
+            return Vec::new();
+        }
+        sealed(k_encr, &padded(self.encrypted.clone()))
     }
 
     /// The highest SQN of the USIM, where AUTS is its own.
@@ -80,6 +162,114 @@ impl HomeNetwork {
     }
 }
 
+/// A server after the full authentication.
+pub(crate) struct Server {
+    method: Method,
+    pub(crate) k_encr: KEncr,
+    pub(crate) k_aut: MacKey,
+}
+
+impl Server {
+    pub(crate) fn of(keys: &AkaPrimeKeys) -> Self {
+        Self {
+            method: Method::AkaPrime,
+            k_encr: KEncr::new(*keys.k_encr.as_bytes()),
+            k_aut: KAut::new(*keys.k_aut.as_bytes()).into(),
+        }
+    }
+
+    pub(crate) fn of_aka(keys: &AkaKeys) -> Self {
+        Self {
+            method: Method::Aka,
+            k_encr: KEncr::new(*keys.k_encr.as_bytes()),
+            k_aut: softsim_aka::KAut128::new(*keys.k_aut.as_bytes()).into(),
+        }
+    }
+
+    /// A packet with a right AT_MAC, which covers `extra` too.
+    pub(crate) fn packet(&self, code: u8, subtype: u8, attributes: &[u8], extra: &[u8]) -> Vec<u8> {
+        let mut packet = unmaced_of(self.method, code, subtype, attributes);
+        let mac = self.k_aut.at_mac(&packet, extra);
+        let end = packet.len();
+        packet[end - 16..].copy_from_slice(&mac);
+        packet
+    }
+
+    /// A packet with AT_ENCR_DATA, in which these attributes stand as they are.
+    pub(crate) fn sealing(&self, subtype: u8, attributes: Vec<u8>) -> Vec<u8> {
+        self.packet(1, subtype, &sealed(&self.k_encr, &attributes), &[])
+    }
+
+    pub(crate) fn reauthentication(
+        &self,
+        counter: u16,
+        nonce_s: [u8; 16],
+        next: Option<&str>,
+    ) -> Vec<u8> {
+        let mut attributes = attribute(AT_COUNTER, &[&counter.to_be_bytes()]);
+        attributes.extend(attribute(AT_NONCE_S, &[&[0, 0], &nonce_s]));
+        attributes.extend(next.map_or(Vec::new(), |next| text(AT_NEXT_REAUTH_ID, next.as_bytes())));
+        self.sealing(REAUTHENTICATION, padded(attributes))
+    }
+
+    /// A notification after a fast re-authentication.
+    pub(crate) fn notification(&self, counter: u16) -> Vec<u8> {
+        let sealed = sealed(
+            &self.k_encr,
+            &padded(attribute(AT_COUNTER, &[&counter.to_be_bytes()])),
+        );
+        let attributes = [attribute(12, &[&[0x80, 0]]), sealed].concat();
+        self.packet(1, NOTIFICATION, &attributes, &[])
+    }
+}
+
+/// A request for EAP-AKA' without forward secrecy, to the profile in use.
+pub(crate) fn challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaPrimeChallenge<'a> {
+    AkaPrimeChallenge {
+        iccid: None,
+        identity,
+        packet,
+        forward_secrecy: None,
+    }
+}
+
+/// The same for EAP-AKA.
+pub(crate) fn old_challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaChallenge<'a> {
+    AkaChallenge {
+        iccid: None,
+        identity,
+        packet,
+        refuse_separation_bit: false,
+    }
+}
+
+pub(crate) fn reauthenticate<'a>(packet: &'a [u8], identity: &'a str) -> Reauthenticate<'a> {
+    Reauthenticate {
+        iccid: None,
+        identity: identity.as_bytes(),
+        packet,
+    }
+}
+
+/// An identity for EAP-AKA' on WLAN.
+pub(crate) fn identity(kind: IdentityRequest) -> Identity<'static> {
+    Identity {
+        iccid: None,
+        method: Method::AkaPrime,
+        kind,
+        realm: Realm::Wlan,
+        network_name: "WLAN",
+    }
+}
+
+/// The permanent one.
+pub(crate) fn permanent(iccid: Option<&str>) -> Identity<'_> {
+    Identity {
+        iccid,
+        ..identity(IdentityRequest::Permanent)
+    }
+}
+
 /// A packet of EAP-AKA' with these attributes and a right AT_MAC behind them.
 pub(crate) fn maced(code: u8, subtype: u8, attributes: &[u8], keys: &AkaPrimeKeys) -> Vec<u8> {
     let mut packet = unmaced(code, subtype, attributes);
@@ -91,19 +281,52 @@ pub(crate) fn maced(code: u8, subtype: u8, attributes: &[u8], keys: &AkaPrimeKey
 
 /// The same with zeros in AT_MAC.
 pub(crate) fn unmaced(code: u8, subtype: u8, attributes: &[u8]) -> Vec<u8> {
+    unmaced_of(Method::AkaPrime, code, subtype, attributes)
+}
+
+pub(crate) fn unmaced_of(method: Method, code: u8, subtype: u8, attributes: &[u8]) -> Vec<u8> {
+    let method = match method {
+        Method::Aka => 23,
+        Method::AkaPrime => 50,
+    };
     let length = (8 + attributes.len() + 20) as u16;
     let mut packet = vec![code, 7];
     packet.extend(length.to_be_bytes());
-    packet.extend([50, subtype, 0, 0]);
+    packet.extend([method, subtype, 0, 0]);
     packet.extend(attributes);
-    packet.extend(attribute(11, &[&[0; 18]]));
+    packet.extend(attribute(AT_MAC, &[&[0; 18]]));
     packet
 }
 
-fn attribute(kind: u8, value: &[&[u8]]) -> Vec<u8> {
+pub(crate) fn attribute(kind: u8, value: &[&[u8]]) -> Vec<u8> {
     let mut attribute = vec![kind, 0];
     attribute.extend(value.concat());
     attribute.resize(attribute.len().next_multiple_of(4), 0);
     attribute[1] = (attribute.len() / 4) as u8;
     attribute
+}
+
+/// An attribute that tells the length of its text.
+pub(crate) fn text(kind: u8, text: &[u8]) -> Vec<u8> {
+    attribute(kind, &[&(text.len() as u16).to_be_bytes(), text])
+}
+
+/// Attributes with AT_PADDING, where they need it to fill blocks.
+pub(crate) fn padded(mut attributes: Vec<u8>) -> Vec<u8> {
+    let missing = attributes.len().next_multiple_of(16) - attributes.len();
+    if missing > 0 {
+        attributes.extend(attribute(AT_PADDING, &[&vec![0; missing - 2]]));
+    }
+    attributes
+}
+
+/// AT_IV and AT_ENCR_DATA.
+pub(crate) fn sealed(k_encr: &KEncr, attributes: &[u8]) -> Vec<u8> {
+    let (iv, mut data) = (Iv::new([0x1f; 16]), attributes.to_vec());
+    encrypt(k_encr, &iv, &mut data).unwrap();
+    [
+        attribute(AT_IV, &[&[0, 0], iv.as_bytes()]),
+        attribute(AT_ENCR_DATA, &[&[0, 0], &data]),
+    ]
+    .concat()
 }

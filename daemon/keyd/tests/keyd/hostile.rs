@@ -42,7 +42,7 @@ proptest! {
 
     #[test]
     fn whatever_comes_in_an_answer_goes_out_and_nothing_changes(
-        datagrams in prop::collection::vec((0usize..3, datagram()), 1..60),
+        datagrams in prop::collection::vec((0usize..4, datagram()), 1..60),
     ) {
         let (mut device, _) = Device::provisioned();
         let before = device.ask(Role::Admin, &Status {}).unwrap();

@@ -106,6 +106,7 @@ fn failures_use_up_a_clients_requests_and_never_lock_the_profile() {
         iccid: None,
         identity: IDENTITY,
         packet,
+        forward_secrecy: None,
     };
     let mut buffer = vec![0; MAX_REQUEST];
     let datagram = encode_request(&request(&forged), &mut buffer).unwrap();
@@ -146,7 +147,7 @@ fn what_is_no_request_is_refused_by_its_first_octet_or_length() {
     let long = vec![RequestKind::SignHandshake as u8; 16385];
     for (datagram, expected) in [
         (&[][..], Refusal::UnknownRequest { came: None }),
-        (&[4], Refusal::UnknownRequest { came: Some(4) }),
+        (&[6], Refusal::UnknownRequest { came: Some(6) }),
         (
             &[1; 17],
             Refusal::TooLong {

@@ -44,6 +44,7 @@ fn authenticates(device: &mut Device, sqn: u64) -> bool {
         iccid: None,
         identity: IDENTITY,
         packet: &sent.packet,
+        forward_secrecy: None,
     };
     let answer = device.ask(Role::Network, &request).unwrap();
     device.keyd.flush().unwrap();
@@ -518,6 +519,7 @@ fn a_crash_at_any_write_of_a_used_sqn_leaves_it_used_or_unanswered() {
             iccid: None,
             identity: IDENTITY,
             packet: &sent.packet,
+            forward_secrecy: None,
         };
         device.ask(Role::Network, &request).map(|_| ())
     };

@@ -6,6 +6,8 @@ use softsim_keyd_proto::{
     decode_answer, encode_request,
 };
 
+use crate::home_network::permanent;
+
 /// A request, and whether an answer is its own.
 pub(crate) struct Case {
     pub(crate) kind: RequestKind,
@@ -42,19 +44,39 @@ pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
     vec![
         Case::of(&Hello { version }, None),
         Case::of(&Status {}, None),
-        Case::of(&Identity { iccid: None }, Refusal::NoProfile),
+        Case::of(&permanent(None), Refusal::NoProfile),
         Case::of(
             &AkaPrimeChallenge {
                 iccid: None,
                 identity,
                 packet,
+                forward_secrecy: None,
             },
             Refusal::Packet(PacketFault::Length),
+        ),
+        Case::of(
+            &AkaChallenge {
+                iccid: None,
+                identity,
+                packet,
+                refuse_separation_bit: false,
+            },
+            Refusal::Packet(PacketFault::Length),
+        ),
+        Case::of(
+            &Reauthenticate {
+                iccid: None,
+                identity,
+                packet,
+            },
+            Refusal::NoProfile,
         ),
         Case::of(&EapMac { handle, packet }, unknown_handle()),
         Case::of(&EapVerify { handle, packet }, unknown_handle()),
         Case::of(&ExportMsk { handle }, unknown_handle()),
         Case::of(&CloseSession { handle }, unknown_handle()),
+        Case::of(&EncryptCounter { handle }, unknown_handle()),
+        Case::of(&Confirm { handle }, unknown_handle()),
         Case::of(&DeviceCertificate {}, Refusal::NoDeviceCertificate),
         Case::of(&SignHandshake { transcript: b"" }, Refusal::NoDeviceKey),
         Case::of(
@@ -95,6 +117,13 @@ pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
             Refusal::NoDeviceKey,
         ),
         Case::of(&ApplicationKey {}, Refusal::NoDeviceKey),
+        Case::of(
+            &AkmaKey {
+                af: "af.example",
+                ua_star: [0; 5],
+            },
+            Refusal::NotAnchored,
+        ),
         Case::of(&CertificateRequest {}, Refusal::NoDeviceKey),
         Case::of(
             &SetDeviceCertificate { certificate: b"" },
@@ -103,6 +132,15 @@ pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
         Case::of(&SealingStatement {}, Refusal::NoDeviceKey),
         Case::of(&AddTrustAnchor { issuer }, None),
         Case::of(&RemoveTrustAnchor { issuer }, None),
+        Case::of(&ForgetIdentities { iccid: None }, Refusal::NoProfile),
+        Case::of(
+            &UmtsAuthenticate {
+                iccid: None,
+                rand: [0; 16],
+                autn: [0; 16],
+            },
+            Refusal::NoProfile,
+        ),
         // Last, as the others are about a device without keys.
         Case::of(&GenerateDeviceKey {}, None),
     ]

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{Scope, ScopedJoinHandle, yield_now};
 
 use softsim_client::keyd::{Connection, Error};
-use softsim_keyd_proto::requests::{AkaPrimeChallenge, CloseSession, ExportMsk};
+use softsim_keyd_proto::requests::{AkaPrimeChallenge, CloseSession, Confirm, ExportMsk};
 use softsim_keyd_proto::{AkaAnswer, Refusal, Role};
 use softsim_profile::Profile;
 
@@ -85,6 +85,7 @@ impl Subscription {
             iccid: Some(&self.iccid),
             identity: IDENTITY,
             packet,
+            forward_secrecy: None,
         })
     }
 }
@@ -149,6 +150,7 @@ fn authenticate_until_killed(host: &Host, shared: &Shared, ind: u64, mut dice: D
 
 fn close(keyd: &mut Connection, handle: u32, dice: &mut Dice) -> Result<(), Error> {
     if dice.once_in(4) {
+        keyd.call(&Confirm { handle })?;
         keyd.call(&ExportMsk { handle })?;
     }
     keyd.call(&CloseSession { handle })

@@ -1,8 +1,12 @@
 //! What is taken for a packet, and what is not.
 #![allow(clippy::unwrap_used)]
 
-use super::*;
 use proptest::prelude::*;
+use softsim_aka::eap::{decrypt, encrypt};
+use softsim_aka::{KAut, KEncr, NonceS};
+
+use super::*;
+use crate::vault::Name;
 
 const RAND: [u8; 20] = [
     1, 5, 0, 0, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa,
@@ -29,11 +33,18 @@ fn packet(head: [u8; 6], attributes: &[&[u8]]) -> Vec<u8> {
 }
 
 fn challenge(attributes: &[&[u8]]) -> Vec<u8> {
-    packet([1, 7, 0, 0, AKA_PRIME, CHALLENGE], attributes)
+    packet([1, 7, 0, 0, 50, CHALLENGE], attributes)
+}
+
+/// A challenge that is done with negotiating.
+fn parse(packet: &[u8]) -> Result<Challenge<'_>, PacketFault> {
+    let challenge = Challenge::parse(packet, Method::AkaPrime)?;
+    challenge.network_name()?;
+    Ok(challenge)
 }
 
 fn fault(packet: &[u8]) -> PacketFault {
-    Challenge::parse(packet).unwrap_err()
+    parse(packet).unwrap_err()
 }
 
 #[test]
@@ -41,10 +52,10 @@ fn the_fields_of_a_challenge_are_found_in_any_order() {
     let (autn, mac) = (sixteen_of(AT_AUTN), sixteen_of(AT_MAC));
     let unknown_skippable = [200, 1, 0, 0];
     let packet = challenge(&[&mac, &KDF, &unknown_skippable, &WLAN, &autn, &RAND]);
-    let challenge = Challenge::parse(&packet).unwrap();
+    let challenge = parse(&packet).unwrap();
     assert_eq!(challenge.rand, Rand::new([0xaa; 16]));
     assert_eq!(challenge.autn, Autn::new([0xaa; 16]));
-    assert_eq!(challenge.network_name.as_bytes(), b"WLAN");
+    assert_eq!(challenge.network_name().unwrap().as_bytes(), b"WLAN");
     assert_eq!(challenge.maced.at, HEAD + 4);
 }
 
@@ -69,7 +80,7 @@ fn a_repeated_attribute_is_a_fault_and_a_repeated_kdf_is_a_list() {
     for (place, attribute) in all.iter().enumerate() {
         let mut twice = all.to_vec();
         twice.push(attribute);
-        let parsed = Challenge::parse(&challenge(&twice)).map(|_| ());
+        let parsed = parse(&challenge(&twice)).map(|_| ());
         let expected = if place == 2 {
             Ok(())
         } else {
@@ -84,7 +95,7 @@ fn the_first_kdf_counts() {
     let (autn, mac) = (sixteen_of(AT_AUTN), sixteen_of(AT_MAC));
     let other = [24, 1, 0, 2];
     let offered = |first, second| challenge(&[&RAND, &autn, first, second, &WLAN, &mac]);
-    assert!(Challenge::parse(&offered(&KDF, &other)).is_ok());
+    assert!(parse(&offered(&KDF, &other)).is_ok());
     assert_eq!(fault(&offered(&other, &KDF)), PacketFault::Kdf);
 }
 
@@ -98,9 +109,9 @@ fn another_code_method_subtype_or_length_is_no_challenge() {
         &sixteen_of(AT_MAC),
     ];
     for head in [
-        [2, 7, 0, 0, AKA_PRIME, CHALLENGE],
+        [2, 7, 0, 0, 50, CHALLENGE],
         [1, 7, 0, 0, 23, CHALLENGE],
-        [1, 7, 0, 0, AKA_PRIME, 5],
+        [1, 7, 0, 0, 50, 5],
     ] {
         assert_eq!(fault(&packet(head, &attributes)), PacketFault::Type);
     }
@@ -108,7 +119,7 @@ fn another_code_method_subtype_or_length_is_no_challenge() {
     long.push(0);
     assert_eq!(fault(&long), PacketFault::Length);
     assert_eq!(fault(&[]), PacketFault::Length);
-    assert_eq!(fault(&[1, 7, 0, 5, AKA_PRIME]), PacketFault::Length);
+    assert_eq!(fault(&[1, 7, 0, 5, 50]), PacketFault::Length);
 }
 
 #[test]
@@ -149,35 +160,203 @@ fn a_network_name_fills_its_attribute_up_to_the_padding() {
 
 #[test]
 fn a_mac_is_made_only_where_zeros_stand_for_it() {
-    let k_aut = KAut::new([3; 32]);
-    let notification = |mac: &[u8]| packet([2, 7, 0, 0, AKA_PRIME, 12], &[mac]);
+    let k_aut = MacKey::from(KAut::new([3; 32]));
+    let notification = |mac: &[u8]| packet([2, 7, 0, 0, 50, 12], &[mac]);
+    let maced = |packet| {
+        let message = Message::parse(packet, Code::Response, Method::AkaPrime);
+        message.unwrap().maced
+    };
     let mut place = sixteen_of(AT_MAC);
     let filled = notification(&place);
-    let response = Maced::parse(&filled, Code::Response).unwrap();
-    assert_eq!(response.compute(&k_aut), Err(PacketFault::Mac));
+    assert_eq!(maced(&filled).compute(&k_aut, &[]), Err(PacketFault::Mac));
 
     place[4..].fill(0);
     let zeroed = notification(&place);
-    let mac = Maced::parse(&zeroed, Code::Response)
-        .unwrap()
-        .compute(&k_aut)
-        .unwrap();
+    let mac = maced(&zeroed).compute(&k_aut, &[]).unwrap();
+    assert_ne!(maced(&zeroed).compute(&k_aut, &[1]).unwrap(), mac);
     place[4..].copy_from_slice(&mac);
     let finished = notification(&place);
-    assert!(
-        Maced::parse(&finished, Code::Response)
-            .unwrap()
-            .verify(&k_aut)
-    );
-    assert!(
-        !Maced::parse(&finished, Code::Response)
-            .unwrap()
-            .verify(&KAut::new([4; 32]))
-    );
-    assert_eq!(
-        Maced::parse(&finished, Code::Request).unwrap_err(),
-        PacketFault::Type
-    );
+    assert!(maced(&finished).verify(&k_aut));
+    assert!(!maced(&finished).verify(&KAut::new([4; 32]).into()));
+    for (code, method) in [
+        (Code::Request, Method::AkaPrime),
+        (Code::Response, Method::Aka),
+    ] {
+        let fault = Message::parse(&finished, code, method).unwrap_err();
+        assert_eq!(fault, PacketFault::Type);
+    }
+}
+
+#[test]
+fn only_the_key_of_the_agreed_group_and_its_own_length_is_taken() {
+    const X25519: [u8; 4] = [153, 1, 0, 1];
+    const P256: [u8; 4] = [153, 1, 0, 2];
+    let (autn, mac) = (sixteen_of(AT_AUTN), sixteen_of(AT_MAC));
+    let key = |words: u8| [&[152, words][..], &vec![7; usize::from(words) * 4 - 2]].concat();
+    let offered = |fs: &[&[u8]]| {
+        let basic: [&[u8]; 5] = [&RAND, &autn, &KDF, &WLAN, &mac];
+        challenge(&[&basic, fs].concat())
+    };
+    let taken = |fs: &[&[u8]], group| {
+        let packet = offered(fs);
+        parse(&packet)?.public_key(group).map(<[u8]>::len)
+    };
+    let missing = PacketFault::Missing;
+    for (fs, group, expected) in [
+        (&[&X25519[..], &key(9)][..], Group::X25519, Ok(32)),
+        (&[&P256, &key(9)], Group::P256, Ok(33)),
+        (&[&P256, &X25519, &key(9)], Group::P256, Ok(33)),
+        (
+            &[&P256, &X25519, &key(9)],
+            Group::X25519,
+            Err(PacketFault::PublicKey),
+        ),
+        (
+            &[&X25519, &key(8)],
+            Group::X25519,
+            Err(PacketFault::PublicKey),
+        ),
+        (&[&P256, &key(10)], Group::P256, Err(PacketFault::PublicKey)),
+        (&[&key(9)], Group::P256, Err(missing(AT_KDF_FS))),
+        (&[&P256], Group::P256, Err(missing(AT_PUB_ECDHE))),
+        (
+            &[&P256, &key(9), &key(9)],
+            Group::P256,
+            Err(PacketFault::Attribute),
+        ),
+    ] {
+        assert_eq!(taken(fs, group), expected, "{fs:?}");
+    }
+}
+
+#[test]
+fn an_iv_and_encrypted_data_come_together_or_not_at_all() {
+    let (autn, mac) = (sixteen_of(AT_AUTN), sixteen_of(AT_MAC));
+    let (iv, data) = (sixteen_of(AT_IV), sixteen_of(AT_ENCR_DATA));
+    let basic: [&[u8]; 5] = [&RAND, &autn, &KDF, &WLAN, &mac];
+    let parsed = |more: &[&[u8]]| {
+        let packet = challenge(&[&basic, more].concat());
+        parse(&packet).map(|challenge| challenge.encrypted.is_some())
+    };
+    assert_eq!(parsed(&[]), Ok(false));
+    assert_eq!(parsed(&[&iv, &data]), Ok(true));
+    assert_eq!(parsed(&[&iv]), Err(PacketFault::Encrypted));
+    assert_eq!(parsed(&[&data]), Err(PacketFault::Encrypted));
+    for twice in [&[&iv, &iv, &data][..], &[&iv, &data, &data]] {
+        let twice: Vec<&[u8]> = twice.iter().map(|attribute| &attribute[..]).collect();
+        assert_eq!(parsed(&twice), Err(PacketFault::Attribute));
+    }
+}
+
+const K_ENCR: KEncr = KEncr::new([9; 16]);
+const IV: Iv = Iv::new([8; 16]);
+
+fn encrypted(plain: &[&[u8]]) -> Vec<u8> {
+    let mut data = plain.concat();
+    encrypt(&K_ENCR, &IV, &mut data).unwrap();
+    data
+}
+
+/// AT_PADDING of so many words.
+fn padding(words: u8) -> Vec<u8> {
+    [
+        &[AT_PADDING, words][..],
+        &vec![0; usize::from(words) * 4 - 2],
+    ]
+    .concat()
+}
+
+const COUNTER: [u8; 4] = [AT_COUNTER, 1, 0, 3];
+const NEXT_ID: [u8; 8] = [AT_NEXT_REAUTH_ID, 2, 0, 3, b'f', b'o', b'o', 0];
+
+#[test]
+fn the_names_of_a_challenge_are_read_up_to_their_padding() {
+    let pseudonym = [AT_NEXT_PSEUDONYM, 2, 0, 4, b'2', b'a', b'b', b'c'];
+    let data = encrypted(&[&pseudonym, &NEXT_ID]);
+    let next = Encrypted::new(IV, &data).next(&K_ENCR).unwrap();
+    assert_eq!(next.pseudonym, Name::new(b"2abc"));
+    assert_eq!(next.reauthentication, Name::new(b"foo"));
+
+    let unknown_skippable = [200, 1, 1, 1];
+    let data = encrypted(&[&unknown_skippable, &padding(3)]);
+    let next = Encrypted::new(IV, &data).next(&K_ENCR);
+    assert_eq!(next, Ok(Next::default()));
+
+    // Longer than an identity may be: of no use, and the server's good right.
+    let long = [&[AT_NEXT_PSEUDONYM, 68, 1, 12][..], &[b'a'; 268]].concat();
+    let data = encrypted(&[&long]);
+    assert_eq!(Encrypted::new(IV, &data).next(&K_ENCR), Ok(Next::default()));
+}
+
+#[test]
+fn what_is_malformed_or_out_of_place_in_a_challenge_s_encrypted_data_is_refused() {
+    let empty = [AT_NEXT_PSEUDONYM, 1, 0, 0];
+    let control = [AT_NEXT_PSEUDONYM, 2, 0, 4, b'a', 0, b'b', b'c'];
+    let no_utf_8 = [AT_NEXT_PSEUDONYM, 2, 0, 4, 0xff, 0xfe, b'b', b'c'];
+    let cut = [AT_NEXT_PSEUDONYM, 2, 0, 5, b'a', b'b', b'c', b'd'];
+    let nonzero = [AT_PADDING, 2, 0, 0, 0, 0, 0, 1];
+    let nonce = sixteen_of(AT_NONCE_S);
+    for plain in [
+        &[&empty[..], &padding(3)][..],
+        &[&control, &padding(2)],
+        &[&no_utf_8, &padding(2)],
+        &[&cut, &padding(2)],
+        &[&NEXT_ID, &NEXT_ID],
+        &[&NEXT_ID, &nonzero],
+        &[&padding(2), &NEXT_ID],
+        &[&padding(1), &padding(3)],
+        &[&padding(4)],
+        &[&[AT_PADDING, 0, 0, 0], &padding(3)],
+        &[&COUNTER, &padding(3)],
+        &[&nonce, &padding(3)],
+        &[&[127, 1, 0, 0], &padding(3)],
+        &[&[200, 0, 0, 0], &padding(3)],
+        &[&[200, 9, 0, 0], &padding(3)],
+    ] {
+        let data = encrypted(plain);
+        let refused = Encrypted::new(IV, &data).next(&K_ENCR);
+        assert_eq!(refused, Err(PacketFault::Encrypted), "{plain:?}");
+    }
+    for length in [0, 8, 17] {
+        let data = vec![0; length];
+        let refused = Encrypted::new(IV, &data).next(&K_ENCR);
+        assert_eq!(refused, Err(PacketFault::Encrypted), "{length} octets");
+    }
+}
+
+#[test]
+fn a_re_authentication_needs_counter_and_nonce_and_a_notification_its_counter() {
+    let nonce = sixteen_of(AT_NONCE_S);
+    let both = encrypted(&[&COUNTER, &nonce, &NEXT_ID]);
+    let read = Encrypted::new(IV, &both).nonce(&K_ENCR).unwrap();
+    assert_eq!((read.counter, read.nonce_s), (3, NonceS::new([0xaa; 16])));
+    assert_eq!(read.next, Name::new(b"foo"));
+    let refused = Err(PacketFault::Encrypted);
+    assert_eq!(Encrypted::new(IV, &both).counter(&K_ENCR), refused);
+
+    let alone = encrypted(&[&COUNTER, &padding(3)]);
+    assert_eq!(Encrypted::new(IV, &alone).counter(&K_ENCR), Ok(3));
+    assert!(Encrypted::new(IV, &alone).nonce(&K_ENCR).is_err());
+    let without = encrypted(&[&nonce, &padding(3)]);
+    assert!(Encrypted::new(IV, &without).nonce(&K_ENCR).is_err());
+    assert_eq!(Encrypted::new(IV, &without).counter(&K_ENCR), refused);
+    let too_small = encrypted(&[&COUNTER, &[AT_COUNTER_TOO_SMALL, 1, 0, 0], &padding(2)]);
+    assert_eq!(Encrypted::new(IV, &too_small).counter(&K_ENCR), refused);
+}
+
+#[test]
+fn ours_holds_the_counter_and_whether_it_was_too_small() {
+    for (too_small, expected) in [
+        (false, [&COUNTER[..], &padding(3)].concat()),
+        (
+            true,
+            [&COUNTER[..], &[AT_COUNTER_TOO_SMALL, 1, 0, 0], &padding(2)].concat(),
+        ),
+    ] {
+        let mut data = counter(&K_ENCR, &IV, 3, too_small);
+        decrypt(&K_ENCR, &IV, &mut data).unwrap();
+        assert_eq!(data, expected);
+    }
 }
 
 proptest! {
@@ -185,10 +364,19 @@ proptest! {
     fn arbitrary_packets_never_panic(mut packet in prop::collection::vec(any::<u8>(), 0..200)) {
         let length = (packet.len() as u16).to_be_bytes();
         if let [code, _, high, low, method, subtype, ..] = &mut packet[..] {
-            (*code, *method, *subtype) = (1, AKA_PRIME, CHALLENGE);
+            (*code, *method, *subtype) = (1, 50, CHALLENGE);
             [*high, *low] = length;
         }
-        let _ = Challenge::parse(&packet);
-        let _ = Maced::parse(&packet, Code::Request);
+        let _ = parse(&packet);
+        let _ = Message::parse(&packet, Code::Request, Method::AkaPrime);
+    }
+
+    #[test]
+    fn arbitrary_encrypted_attributes_never_panic(plain in prop::collection::vec(any::<u8>(), 0..200)) {
+        let mut data = plain;
+        data.resize(data.len().next_multiple_of(16).max(16), 0);
+        let data = encrypted(&[&data]);
+        let encrypted = Encrypted::new(IV, &data);
+        let _ = (encrypted.next(&K_ENCR), encrypted.nonce(&K_ENCR), encrypted.counter(&K_ENCR));
     }
 }

@@ -209,10 +209,11 @@ impl<K: Keyd> Walk<K> {
                 iccid,
                 identity,
                 packet,
+                forward_secrecy: None,
             },
         );
         match answer {
-            Ok(AkaAnswer::Success { handle, res }) => {
+            Ok(AkaAnswer::Success { handle, res, .. }) => {
                 let enabled = self.profiles.enabled;
                 let genuine = self
                     .home

@@ -21,6 +21,7 @@ use self::profiles::Profiles;
 use self::sessions::Session;
 use crate::dice::Dice;
 use crate::fixture::*;
+use crate::home_network::permanent;
 use crate::transcript::transcript;
 
 /// How many connections the attacker keeps open.
@@ -227,7 +228,7 @@ impl<K: Keyd> Walk<K> {
             Kind::Identity => {
                 let iccid = self.home.any_iccid(dice);
                 let iccid = (!dice.once_in(2)).then_some(&*iccid);
-                let _ = self.ask(on, &Identity { iccid });
+                let _ = self.ask(on, &permanent(iccid));
             }
             _ if kind.roles().contains(&Role::Network) => {
                 // It tells something and takes nothing: whatever stands behind it is malformed, or not.
