@@ -3,8 +3,8 @@
 use crate::support::*;
 use softsim_eap::packet::{self, Attribute, Kind, Packet, Subtype, Type};
 use softsim_eap::{
-    Answer, ChallengeAnswer, Config, Distrust, Nai, NetworkName, NetworkNamePolicy, Outcome,
-    Output, Reason, Unprocessable,
+    Answer, ChallengeAnswer, Config, Distrust, NetworkName, NetworkNamePolicy, Outcome, Output,
+    Reason, Unprocessable,
 };
 
 #[test]
@@ -15,8 +15,8 @@ fn a_good_challenge_is_answered_with_res_under_mac_and_leads_to_success() {
         step.response(),
         (Subtype::Challenge, "AT_RES AT_MAC".to_owned())
     );
-    assert!(mac_holds(scene.network.keys(), step.bytes()));
-    assert_eq!(scene.success(10).done, [Outcome::Success]);
+    assert!(scene.network.session().verifies(step.bytes()));
+    assert!(scene.success(10).succeeded());
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn our_function_is_asked_for_with_at_kdf_alone_before_aka_runs() {
         ..Challenge::default()
     };
     assert_eq!(scene.challenge(&again).response().1, "AT_RES AT_MAC");
-    assert_eq!(scene.success(11).done, [Outcome::Success]);
+    assert!(scene.success(11).succeeded());
 }
 
 #[test]
@@ -206,7 +206,7 @@ fn another_network_name_is_ignored_noted_or_distrusted_before_aka_runs() {
         (NetworkNamePolicy::Warn, true, true),
         (NetworkNamePolicy::Fail, false, false),
     ] {
-        let mut config = Config::new(Nai::new(IDENTITY).unwrap());
+        let mut config = Config::new();
         config.network_name_policy = policy;
         let mut scene = Scene::with(config);
         let step = scene.challenge(&Challenge {
@@ -226,11 +226,11 @@ fn another_network_name_is_ignored_noted_or_distrusted_before_aka_runs() {
 
 #[test]
 fn the_keys_are_derived_for_the_network_name_as_received() {
-    let mut config = Config::new(Nai::new(IDENTITY).unwrap());
+    let mut config = Config::new();
     config.network_name = NetworkName::new("WLAN:more").unwrap();
     let mut scene = Scene::with(config);
     let step = scene.challenge(&Challenge::default());
-    assert!(mac_holds(scene.network.keys(), step.bytes()));
+    assert!(scene.network.session().verifies(step.bytes()));
 }
 
 #[test]
@@ -290,19 +290,11 @@ fn a_wrong_checkcode_is_a_client_error() {
 
 #[test]
 fn result_indications_are_used_when_both_sides_want_them() {
-    let mut unwilling = Config::new(Nai::new(IDENTITY).unwrap());
+    let mut unwilling = Config::new();
     unwilling.result_indication = false;
     for (config, offered, names) in [
-        (
-            Config::new(Nai::new(IDENTITY).unwrap()),
-            true,
-            "AT_RES AT_RESULT_IND AT_MAC",
-        ),
-        (
-            Config::new(Nai::new(IDENTITY).unwrap()),
-            false,
-            "AT_RES AT_MAC",
-        ),
+        (Config::new(), true, "AT_RES AT_RESULT_IND AT_MAC"),
+        (Config::new(), false, "AT_RES AT_MAC"),
         (unwilling, true, "AT_RES AT_MAC"),
     ] {
         let step = Scene::with(config).challenge(&Challenge {
@@ -314,11 +306,8 @@ fn result_indications_are_used_when_both_sides_want_them() {
 }
 
 #[test]
-fn forward_secrecy_bidding_and_encrypted_attributes_that_we_do_not_use_are_stepped_over() {
+fn bidding_has_no_meaning_here_and_unknown_attributes_are_stepped_over() {
     let extra = vec![
-        Attribute::PubEcdhe(&[0; 34]),
-        Attribute::KdfFs(1),
-        Attribute::KdfFs(2),
         Attribute::Bidding(true),
         Attribute::Iv(&[0; 16]),
         Attribute::EncrData(&[0; 16]),
@@ -328,7 +317,32 @@ fn forward_secrecy_bidding_and_encrypted_attributes_that_we_do_not_use_are_stepp
         extra,
         ..Challenge::default()
     });
-    assert_eq!(scene.success(10).done, [Outcome::Success]);
+    assert!(scene.success(10).succeeded());
+}
+
+#[test]
+fn encrypted_data_and_its_initialisation_vector_come_together() {
+    for extra in [Attribute::Iv(&[0; 16]), Attribute::EncrData(&[0; 16])] {
+        let mut scene = Scene::new();
+        let step = scene.challenge(&Challenge {
+            extra: vec![extra],
+            ..Challenge::default()
+        });
+        assert!(step.is_client_error() && scene.sim.runs == 0);
+    }
+}
+
+#[test]
+fn a_challenge_to_somebody_who_never_said_who_he_is_is_a_client_error() {
+    let mut scene = Scene::unasked(Config::new());
+    assert!(scene.challenge(&Challenge::default()).is_client_error());
+    assert_eq!(scene.sim.runs, 0);
+    assert_eq!(
+        scene.failure(10).done,
+        [Outcome::Failure(Reason::Unprocessable(
+            Unprocessable::NoIdentity
+        ))]
+    );
 }
 
 #[test]
@@ -367,6 +381,7 @@ fn res_is_counted_in_bits_and_padded_with_zeros() {
             .answer(Answer::Challenge(ChallengeAnswer::Success {
                 res: vec![0xee; octets],
                 res_bits: bits,
+                public_key: None,
             }));
         while scene.peer.poll().is_some() {}
         scene.peer.answer(Answer::Mac([7; 16]));
@@ -391,6 +406,7 @@ fn a_sim_that_gives_no_usable_answer_is_a_client_error() {
         Answer::Challenge(ChallengeAnswer::Success {
             res: vec![0; octets],
             res_bits,
+            public_key: None,
         })
     };
     for answer in [
@@ -455,5 +471,5 @@ fn packets_that_come_while_the_sim_is_asked_change_nothing() {
         (step.sent.len(), scene.sim.runs, step.done.len()),
         (1, 1, 0)
     );
-    assert_eq!(scene.success(10).done, [Outcome::Success]);
+    assert!(scene.success(10).succeeded());
 }

@@ -2,16 +2,24 @@
 
 use crate::support::*;
 use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
-use softsim_eap::{BadNai, Config, Nai};
+use softsim_eap::{
+    Answer, BadNai, Config, ForwardSecrecy, IdentityKind, Nai, Outcome, OuterIdentity, Output,
+    Peer, Reason, Unprocessable, Wanted,
+};
 
 const ANY: Attribute<'static> = Attribute::AnyIdReq;
 const FULL: Attribute<'static> = Attribute::FullauthIdReq;
 const PERMANENT: Attribute<'static> = Attribute::PermanentIdReq;
 
+fn outer(outer: OuterIdentity) -> Config {
+    Config {
+        outer,
+        ..Config::new()
+    }
+}
+
 fn anonymous() -> Config {
-    let mut config = Config::new(Nai::new(IDENTITY).unwrap());
-    config.outer = Nai::new("anonymous@wlan.mnc001.mcc001.3gppnetwork.org").unwrap();
-    config
+    outer(OuterIdentity::Anonymous)
 }
 
 #[test]
@@ -122,21 +130,212 @@ fn keys_are_derived_from_the_last_at_identity_when_one_was_sent() {
 
 #[test]
 fn a_decorated_identity_goes_into_eap_identity_alone() {
-    let decorated = "visited.example!6001010123456789@home.example";
-    let mut config = Config::new(Nai::new(IDENTITY).unwrap());
-    config.outer = Nai::new(decorated).unwrap();
-    let mut scene = Scene::with(config);
+    let mut config = Config::new();
+    config.decoration = Some("visited.example".to_owned());
+    let mut scene = Scene::unasked(config);
     let step = scene.feed(&typed(1, Type::Identity, b""));
+    let (user, home) = IDENTITY.split_once('@').unwrap();
+    let decorated = format!("{home}!{user}@visited.example");
     assert_eq!(&step.bytes()[5..], decorated.as_bytes());
     let step = scene.feed(&aka_identity(2, &[PERMANENT]));
+    assert_eq!(at_identity(step.bytes()), IDENTITY.as_bytes());
+}
+
+#[test]
+fn keys_are_derived_for_the_identity_that_the_home_network_sees_without_the_decoration() {
+    let mut config = Config::new();
+    config.decoration = Some("visited.example".to_owned());
+    let mut scene = Scene::with(config);
+    let step = scene.challenge(&Challenge::default());
+    assert!(scene.network.session().verifies(step.bytes()));
+    assert_eq!(scene.sim.identity, IDENTITY.as_bytes());
+}
+
+#[test]
+fn decoration_wants_a_realm_and_is_put_on_once() {
+    let nai = |nai: &str| Nai::new(nai).unwrap();
     assert_eq!(
-        Packet::parse(step.bytes())
-            .unwrap()
-            .aka()
-            .unwrap()
-            .identity(),
-        Some(IDENTITY.as_bytes())
+        nai("6001@home").decorated("visited"),
+        Ok(nai("home!6001@visited"))
     );
+    for undecorable in ["84eb3418e818baefe", "home!6001@visited"] {
+        assert_eq!(
+            nai(undecorable).decorated("visited"),
+            Err(BadNai::NotDecorable)
+        );
+    }
+    let long = nai(&format!("{}@h", "a".repeat(240)));
+    assert_eq!(
+        long.decorated("visited.example"),
+        Err(BadNai::Length { octets: 258 })
+    );
+}
+
+/// What EAP-Response/Identity says to somebody known by a pseudonym and a re-authentication identity, and to a stranger.
+#[test]
+fn eap_identity_says_what_the_policy_wants() {
+    let suci = format!("type0.rid0.schid1.userid@{REALM}");
+    let fixed = identity("box17@operator.example", IdentityKind::Anonymous);
+    for (policy, known, stranger) in [
+        (OuterIdentity::Any, REAUTHENTICATION_ID, IDENTITY),
+        (OuterIdentity::PseudonymOrPermanent, PSEUDONYM, IDENTITY),
+        (OuterIdentity::Anonymous, ANONYMOUS, ANONYMOUS),
+        (OuterIdentity::Suci, &suci, &suci),
+        (
+            OuterIdentity::Fixed(fixed),
+            "box17@operator.example",
+            "box17@operator.example",
+        ),
+    ] {
+        let mut scene = Scene::known_with(outer(policy.clone()), &Challenge::default());
+        let step = scene.feed(&typed(30, Type::Identity, b""));
+        assert_eq!(&step.bytes()[5..], known.as_bytes(), "{policy:?}");
+        let step = Scene::unasked(outer(policy)).feed(&typed(30, Type::Identity, b""));
+        assert_eq!(&step.bytes()[5..], stranger.as_bytes());
+    }
+}
+
+#[test]
+fn any_is_a_reauthentication_identity_then_a_pseudonym_and_full_never_the_former() {
+    let mut scene = Scene::known_with(anonymous(), &Challenge::default());
+    scene.feed(&typed(30, Type::Identity, b""));
+    let step = scene.feed(&aka_identity(31, &[ANY]));
+    assert_eq!(at_identity(step.bytes()), REAUTHENTICATION_ID.as_bytes());
+    let step = scene.feed(&aka_identity(32, &[FULL]));
+    assert_eq!(at_identity(step.bytes()), PSEUDONYM.as_bytes());
+    let step = scene.feed(&aka_identity(33, &[PERMANENT]));
+    assert_eq!(at_identity(step.bytes()), IDENTITY.as_bytes());
+    // The re-authentication identity has been shown: the next conversation does without.
+    scene.feed(&typed(40, Type::Identity, b""));
+    let step = scene.feed(&aka_identity(41, &[ANY]));
+    assert_eq!(at_identity(step.bytes()), PSEUDONYM.as_bytes());
+}
+
+#[test]
+fn a_reauthentication_identity_is_asked_for_once_and_shown_alike_all_through_the_conversation() {
+    let mut scene = Scene::known();
+    let asked = scene.sim.wanted.len();
+    for identifier in [30, 31, 31] {
+        let step = scene.feed(&typed(identifier, Type::Identity, b""));
+        assert_eq!(&step.bytes()[5..], REAUTHENTICATION_ID.as_bytes());
+    }
+    for _ in 0..2 {
+        let step = scene.feed(&aka_identity(32, &[ANY]));
+        assert_eq!(at_identity(step.bytes()), REAUTHENTICATION_ID.as_bytes());
+    }
+    assert_eq!(scene.sim.wanted[asked..], [Wanted::Any]);
+}
+
+#[test]
+fn a_reauthentication_identity_is_not_shown_in_a_second_conversation() {
+    let mut scene = Scene::known();
+    scene.feed(&typed(30, Type::Identity, b""));
+    scene.network.identity = REAUTHENTICATION_ID.into();
+    let challenge = Challenge {
+        identifier: 31,
+        ..Challenge::default()
+    };
+    assert_eq!(scene.challenge(&challenge).response().0, Subtype::Challenge);
+    let step = scene.feed(&typed(32, Type::Identity, b""));
+    assert_eq!(&step.bytes()[5..], PSEUDONYM.as_bytes());
+}
+
+#[test]
+fn a_pseudonym_that_the_server_has_lost_is_followed_by_the_permanent_identity() {
+    let mut scene = Scene::known();
+    scene.sim.known.reauthentication = None;
+    let step = scene.feed(&typed(30, Type::Identity, b""));
+    assert_eq!(&step.bytes()[5..], PSEUDONYM.as_bytes());
+    let step = scene.feed(&aka_identity(31, &[PERMANENT]));
+    assert_eq!(at_identity(step.bytes()), IDENTITY.as_bytes());
+}
+
+#[test]
+fn a_permanent_identity_that_is_withheld_ends_in_a_client_error() {
+    let mut scene = Scene::known();
+    scene.sim.conservative = true;
+    scene.feed(&typed(30, Type::Identity, b""));
+    let step = scene.feed(&aka_identity(31, &[PERMANENT]));
+    assert!(step.is_client_error());
+    assert_eq!(
+        scene.failure(31).done,
+        [Outcome::Failure(Reason::Unprocessable(
+            Unprocessable::IdentityWithheld
+        ))]
+    );
+}
+
+#[test]
+fn an_outer_identity_that_is_withheld_is_replaced_by_the_realm_alone() {
+    let mut scene = Scene::unasked(Config::new());
+    scene.sim.conservative = true;
+    let step = scene.feed(&typed(1, Type::Identity, b""));
+    assert_eq!(&step.bytes()[5..], ANONYMOUS.as_bytes());
+    assert_eq!(scene.sim.wanted, [Wanted::Any, Wanted::Anonymous]);
+}
+
+#[test]
+fn who_requires_forward_secrecy_shows_no_identity_that_names_him() {
+    for policy in [
+        OuterIdentity::Any,
+        OuterIdentity::PseudonymOrPermanent,
+        OuterIdentity::Fixed(identity(IDENTITY, IdentityKind::Permanent)),
+    ] {
+        let mut scene = Scene::unasked(Config {
+            forward_secrecy: ForwardSecrecy::Require,
+            ..outer(policy)
+        });
+        let step = scene.feed(&typed(1, Type::Identity, b""));
+        assert_eq!(&step.bytes()[5..], ANONYMOUS.as_bytes());
+        assert!(scene.feed(&aka_identity(2, &[ANY])).is_client_error());
+    }
+}
+
+#[test]
+fn who_conceals_himself_outside_conceals_himself_inside_with_the_same_words() {
+    let mut scene = Scene::unasked(outer(OuterIdentity::Suci));
+    let said = scene.feed(&typed(1, Type::Identity, b"")).bytes()[5..].to_vec();
+    for (identifier, wanted) in [(2, ANY), (3, FULL), (4, PERMANENT)] {
+        let step = scene.feed(&aka_identity(identifier, &[wanted]));
+        assert_eq!(at_identity(step.bytes()), said);
+    }
+    assert_eq!(scene.sim.wanted, [Wanted::Suci]);
+}
+
+#[test]
+fn a_sim_that_cannot_be_asked_leaves_eap_identity_unanswered_until_it_can() {
+    let mut peer = Peer::new(Config::new());
+    peer.handle_packet(&typed(1, Type::Identity, b""));
+    let asks = |peer: &mut Peer| {
+        std::iter::from_fn(|| peer.poll())
+            .filter(|output| matches!(output, Output::Ask(_)))
+            .count()
+    };
+    assert_eq!(asks(&mut peer), 1);
+    peer.answer(Answer::Unavailable);
+    assert!(peer.poll().is_none());
+    peer.handle_packet(&typed(1, Type::Identity, b""));
+    assert_eq!(asks(&mut peer), 1);
+}
+
+#[test]
+fn attributes_of_other_messages_are_unprocessable_and_those_of_forward_secrecy_ignored() {
+    for attribute in [
+        Attribute::Rand(&[0; 16]),
+        Attribute::Kdf(1),
+        Attribute::Identity(b"x"),
+    ] {
+        let request = aka_identity(1, &[ANY, attribute]);
+        assert!(
+            Scene::new().feed(&request).is_client_error(),
+            "{attribute:?}"
+        );
+    }
+    let request = aka_identity(
+        1,
+        &[ANY, Attribute::PubEcdhe(&[1; 34]), Attribute::KdfFs(1)],
+    );
+    assert_eq!(Scene::new().feed(&request).response().0, Subtype::Identity);
 }
 
 #[test]

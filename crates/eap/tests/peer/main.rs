@@ -1,7 +1,9 @@
-//! The peer as RFC 9048, RFC 4187 and RFC 3748 want it, against a SIM and a network that share a key.
+//! The peer as RFC 9048, RFC 4187, RFC 9678 and RFC 3748 want it, against a SIM and a network that share a key.
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, missing_docs)]
 
+mod aka;
 mod challenge;
+mod forward_secrecy;
 mod history;
 mod identity;
 mod lossy;
@@ -9,6 +11,7 @@ mod malformed;
 mod notification;
 mod other_methods;
 mod properties;
+mod reauthentication;
 mod result;
 mod support;
 mod synchronisation;

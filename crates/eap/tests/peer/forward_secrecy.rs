@@ -1,0 +1,325 @@
+//! Forward secrecy (RFC 9678): negotiation, the ephemeral keys on the wire, and when it is not used.
+
+use crate::support::*;
+use softsim_eap::packet::{Attribute, Kind, Packet, Subtype};
+use softsim_eap::{
+    Ask, Config, Distrust, ForwardSecrecy, Group, Outcome, OuterIdentity, Reason, Unprocessable,
+};
+
+fn config(forward_secrecy: ForwardSecrecy) -> Config {
+    Config {
+        outer: OuterIdentity::Anonymous,
+        forward_secrecy,
+        ..Config::new()
+    }
+}
+
+fn scene(forward_secrecy: ForwardSecrecy) -> Scene {
+    let mut scene = Scene::with(config(forward_secrecy));
+    scene.network.identity = ANONYMOUS.into();
+    scene
+}
+
+fn group_asked(step: &Step) -> Option<Group> {
+    match &step.asks[0] {
+        Ask::Challenge { group, .. } => *group,
+        other => panic!("a challenge is asked about, not {other:?}"),
+    }
+}
+
+#[test]
+fn either_group_gives_keys_that_both_sides_agree_on() {
+    for group in [Group::X25519, Group::P256] {
+        for policy in [ForwardSecrecy::Allow, ForwardSecrecy::Require] {
+            let mut scene = scene(policy);
+            let step = scene.challenge(&Challenge::forward_secret(&[group]));
+            assert_eq!(group_asked(&step), Some(group));
+            assert_eq!(step.response().1, "AT_RES AT_PUB_ECDHE AT_MAC");
+            // K_aut does not depend on the ephemeral keys.
+            assert!(scene.network.session().verifies(step.bytes()));
+            let msk = scene
+                .network
+                .forward_secret_msk(step.bytes(), group, "WLAN");
+            assert_eq!(scene.sim.session.as_ref().unwrap().msk, msk);
+            assert_ne!(scene.network.session().msk, msk);
+            assert!(scene.success(10).success().unwrap().forward_secrecy);
+        }
+    }
+}
+
+#[test]
+fn a_key_of_p_256_is_a_compressed_point_and_one_of_either_group_takes_nine_words() {
+    for (group, octets) in [(Group::X25519, 32), (Group::P256, 33)] {
+        let mut scene = scene(ForwardSecrecy::Allow);
+        let step = scene.challenge(&Challenge::forward_secret(&[group]));
+        let message = Packet::parse(step.bytes()).unwrap().aka().unwrap();
+        let value = message.pub_ecdhe().unwrap();
+        assert_eq!(value.len(), 34);
+        assert_eq!(group.public_key(value).unwrap().len(), octets);
+        assert!(value[octets..].iter().all(|octet| *octet == 0));
+        assert!(group == Group::X25519 || matches!(value[0], 2 | 3));
+    }
+}
+
+#[test]
+fn another_group_is_asked_for_with_at_kdf_fs_alone_and_comes_with_its_own_key() {
+    // A group that we don't have stands first: only it comes with a key.
+    let offer = Challenge {
+        kdfs_fs: vec![9, 2, 1],
+        group: Some(Group::X25519),
+        ..Challenge::default()
+    };
+    let mut scene = scene(ForwardSecrecy::Allow);
+    let step = scene.challenge(&offer);
+    assert_eq!(
+        step.response(),
+        (Subtype::Challenge, "AT_KDF_FS".to_owned())
+    );
+    let message = Packet::parse(step.bytes()).unwrap().aka().unwrap();
+    assert_eq!(message.kdfs_fs(), [2]);
+    assert_eq!(scene.sim.runs, 0);
+    let step = scene.challenge(&Challenge {
+        identifier: 11,
+        kdfs_fs: vec![2, 9, 2, 1],
+        group: Some(Group::P256),
+        ..offer
+    });
+    assert_eq!(group_asked(&step), Some(Group::P256));
+    let msk = scene
+        .network
+        .forward_secret_msk(step.bytes(), Group::P256, "WLAN");
+    assert_eq!(scene.sim.session.as_ref().unwrap().msk, msk);
+    assert!(scene.success(11).success().unwrap().forward_secrecy);
+}
+
+#[test]
+fn at_kdf_is_settled_before_at_kdf_fs() {
+    let mut scene = scene(ForwardSecrecy::Require);
+    let offer = Challenge {
+        kdfs: vec![2, 1],
+        kdfs_fs: vec![9, 1],
+        group: Some(Group::X25519),
+        ..Challenge::default()
+    };
+    assert_eq!(scene.challenge(&offer).response().1, "AT_KDF");
+    let step = scene.challenge(&Challenge {
+        identifier: 11,
+        kdfs: vec![1, 2, 1],
+        ..offer.clone()
+    });
+    assert_eq!(step.response().1, "AT_KDF_FS");
+    let step = scene.challenge(&Challenge {
+        identifier: 12,
+        kdfs: vec![1, 2, 1],
+        kdfs_fs: vec![1, 9, 1],
+        ..offer
+    });
+    assert_eq!(step.response().1, "AT_RES AT_PUB_ECDHE AT_MAC");
+    assert!(scene.success(12).succeeded());
+}
+
+#[test]
+fn a_list_that_changed_otherwise_counts_as_a_wrong_mac() {
+    let offer = |identifier, kdfs_fs: &[u16]| Challenge {
+        identifier,
+        kdfs_fs: kdfs_fs.to_vec(),
+        group: (!kdfs_fs.is_empty()).then_some(Group::X25519),
+        ..Challenge::default()
+    };
+    for changed in [&[1][..], &[9, 1], &[1, 1], &[1, 9, 1, 2], &[]] {
+        let mut scene = scene(ForwardSecrecy::Allow);
+        scene.challenge(&offer(10, &[9, 1]));
+        let step = scene.challenge(&offer(11, changed));
+        assert!(step.is_client_error() && scene.sim.runs == 0, "{changed:?}");
+        assert_eq!(
+            scene.failure(11).done,
+            [Outcome::Failure(Reason::Unprocessable(
+                Unprocessable::KdfFsListChanged
+            ))]
+        );
+    }
+}
+
+#[test]
+fn duplicates_count_as_a_wrong_autn() {
+    let mut scene = scene(ForwardSecrecy::Allow);
+    let step = scene.challenge(&Challenge {
+        kdfs_fs: vec![1, 2, 1],
+        group: Some(Group::X25519),
+        ..Challenge::default()
+    });
+    assert!(step.is_authentication_reject() && scene.sim.runs == 0);
+    assert_eq!(
+        scene.failure(10).done,
+        [Outcome::Failure(Reason::Distrusted(
+            Distrust::DuplicateKdfFs
+        ))]
+    );
+}
+
+/// Neither of the two attributes counts without the other; nor does a list in which nothing is ours, nor anything for somebody
+/// who wants none of it.
+#[test]
+fn without_an_offer_that_can_be_taken_there_is_no_forward_secrecy_or_no_trust() {
+    let whole = Challenge::forward_secret(&[Group::X25519, Group::P256]);
+    let without = |omitted| Challenge {
+        omitted: Some(omitted),
+        ..whole.clone()
+    };
+    let foreign = Challenge {
+        kdfs_fs: vec![9, 10],
+        ..whole.clone()
+    };
+    for offer in [
+        Challenge::default(),
+        without(Kind::PUB_ECDHE),
+        without(Kind::KDF_FS),
+        foreign,
+    ] {
+        let mut allowing = scene(ForwardSecrecy::Allow);
+        let step = allowing.challenge(&offer);
+        assert_eq!(step.response().1, "AT_RES AT_MAC");
+        assert!(!allowing.success(10).success().unwrap().forward_secrecy);
+
+        let mut requiring = scene(ForwardSecrecy::Require);
+        let step = requiring.challenge(&offer);
+        assert!(step.is_authentication_reject() && requiring.sim.runs == 0);
+        assert_eq!(
+            requiring.failure(10).done,
+            [Outcome::Failure(Reason::Distrusted(
+                Distrust::NoForwardSecrecy
+            ))]
+        );
+    }
+    let mut off = scene(ForwardSecrecy::Off);
+    let step = off.challenge(&whole);
+    assert_eq!(
+        (group_asked(&step), step.response().1.as_str()),
+        (None, "AT_RES AT_MAC")
+    );
+    assert_eq!(
+        off.sim.session.as_ref().unwrap().msk,
+        off.network.session().msk
+    );
+}
+
+#[test]
+fn somebody_whose_identity_named_him_takes_no_offer() {
+    let mut scene = Scene::with(Config {
+        forward_secrecy: ForwardSecrecy::Allow,
+        ..Config::new()
+    });
+    let step = scene.challenge(&Challenge::forward_secret(&[Group::X25519]));
+    assert_eq!(group_asked(&step), None);
+    assert!(!scene.success(10).success().unwrap().forward_secrecy);
+    // The permanent identity inside of the method names him too.
+    let mut scene = self::scene(ForwardSecrecy::Allow);
+    scene.feed(&aka_identity(2, &[Attribute::PermanentIdReq]));
+    scene.network.identity = IDENTITY.into();
+    let step = scene.challenge(&Challenge::forward_secret(&[Group::X25519]));
+    assert_eq!(group_asked(&step), None);
+}
+
+#[test]
+fn a_key_that_is_none_ends_the_attempt_and_everything_may_start_again_from_the_beginning() {
+    let bad: [(&str, Group, Vec<u8>); 5] = [
+        ("zero", Group::X25519, vec![0; 32]),
+        ("no point", Group::P256, [&[2][..], &[0xff; 32]].concat()),
+        (
+            "uncompressed form",
+            Group::P256,
+            [&[4][..], &[1; 32]].concat(),
+        ),
+        ("short", Group::X25519, vec![9; 28]),
+        ("long", Group::P256, vec![2; 65]),
+    ];
+    for (name, group, key) in bad {
+        let mut scene = scene(ForwardSecrecy::Require);
+        let key: &'static [u8] = Box::leak(key.into_boxed_slice());
+        let step = scene.challenge(&Challenge {
+            group: None,
+            extra: vec![Attribute::PubEcdhe(key)],
+            ..Challenge::forward_secret(&[group])
+        });
+        assert!(step.is_client_error(), "{name}");
+        // A new identity round is the beginning; so is another challenge.
+        let request = aka_identity(11, &[Attribute::FullauthIdReq]);
+        scene.sim.known.pseudonym = Some(PSEUDONYM.to_owned());
+        let step = scene.feed(&request);
+        assert_eq!(step.response().0, Subtype::Identity, "{name}");
+        scene.network.round(&request, step.bytes());
+        scene.network.identity = PSEUDONYM.into();
+        let step = scene.challenge(&Challenge {
+            identifier: 12,
+            checkcode: Some(scene.network.checkcode()),
+            ..Challenge::forward_secret(&[group])
+        });
+        assert_eq!(step.response().1, "AT_RES AT_PUB_ECDHE AT_CHECKCODE AT_MAC");
+        assert!(scene.success(12).succeeded());
+    }
+}
+
+#[test]
+fn a_failure_after_a_key_that_is_none_is_final() {
+    let mut scene = scene(ForwardSecrecy::Allow);
+    scene.challenge(&Challenge {
+        group: None,
+        extra: vec![Attribute::PubEcdhe(&[0; 34])],
+        ..Challenge::forward_secret(&[Group::X25519])
+    });
+    assert_eq!(
+        scene.failure(10).done,
+        [Outcome::Failure(Reason::Unprocessable(
+            Unprocessable::PublicKey
+        ))]
+    );
+}
+
+#[test]
+fn a_synchronisation_failure_copies_at_kdf_and_never_at_kdf_fs() {
+    let mut scene = scene(ForwardSecrecy::Require);
+    scene.sim.sqn = 0x1000;
+    let step = scene.challenge(&Challenge::forward_secret(&[Group::P256]));
+    assert_eq!(
+        step.response(),
+        (Subtype::SynchronizationFailure, "AT_AUTS AT_KDF".to_owned())
+    );
+    // The next challenge carries the same lists, and a key again.
+    let message = Packet::parse(step.bytes()).unwrap().aka().unwrap();
+    assert!(scene.network.resynchronise(message.auts().unwrap()));
+    let step = scene.challenge(&Challenge {
+        identifier: 11,
+        ..Challenge::forward_secret(&[Group::P256])
+    });
+    assert_eq!(step.response().1, "AT_RES AT_PUB_ECDHE AT_MAC");
+    assert!(scene.success(11).succeeded());
+}
+
+#[test]
+fn a_retransmitted_challenge_gets_the_same_key_again() {
+    let mut scene = scene(ForwardSecrecy::Require);
+    let packet = scene
+        .network
+        .challenge(&Challenge::forward_secret(&[Group::X25519]));
+    let first = scene.feed(&packet).sent;
+    assert_eq!(scene.feed(&packet).sent, first);
+    assert_eq!(scene.sim.runs, 1);
+}
+
+#[test]
+fn a_reauthentication_continues_what_was_and_exchanges_no_keys() {
+    let mut scene = Scene::known_with(
+        config(ForwardSecrecy::Require),
+        &Challenge::forward_secret(&[Group::X25519]),
+    );
+    let msk = scene.sim.session.as_ref().unwrap().msk.clone();
+    assert_ne!(scene.network.session().msk, msk);
+    // The server's root of re-authentication follows from the exchange.
+    scene.network.session = scene.sim.session.clone();
+    scene.feed(&aka_identity(19, &[Attribute::AnyIdReq]));
+    scene.network.identity = REAUTHENTICATION_ID.into();
+    let step = scene.reauthentication(&Reauthentication::default());
+    assert_eq!(step.response().1, "AT_IV AT_ENCR_DATA AT_MAC");
+    let success = scene.success(20).success().unwrap();
+    assert!(success.reauthenticated && !success.forward_secrecy);
+}

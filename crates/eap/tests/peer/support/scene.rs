@@ -1,0 +1,177 @@
+//! Peer, SIM and network side by side.
+
+use super::{
+    Challenge, K_OPC, Network, PSEUDONYM, REAUTHENTICATION_ID, Reauthentication, Sim, typed,
+};
+use softsim_eap::packet::{self, Packet, Subtype, Type};
+use softsim_eap::{Ask, Config, Note, Outcome, Output, Peer, Success};
+
+/// Everything that one packet led to.
+#[derive(Debug, Default)]
+pub struct Step {
+    pub sent: Vec<Vec<u8>>,
+    pub asks: Vec<Ask>,
+    pub notes: Vec<Note>,
+    pub done: Vec<Outcome>,
+}
+
+impl Step {
+    /// The one response, as EAP-AKA or EAP-AKA': its subtype and the names of its attributes.
+    pub fn response(&self) -> (Subtype, String) {
+        let message = Packet::parse(self.bytes())
+            .and_then(|packet| packet.aka().map_err(|_| packet::PacketError::NoType));
+        let message = message.expect("the response is one of the method");
+        let names: Vec<_> = message
+            .attributes
+            .iter()
+            .map(|attribute| attribute.kind().to_string())
+            .collect();
+        (message.subtype, names.join(" "))
+    }
+
+    /// The octets of the one response.
+    pub fn bytes(&self) -> &[u8] {
+        assert_eq!(self.sent.len(), 1, "one response: {:#?}", self.notes);
+        &self.sent[0]
+    }
+
+    fn says(&self, after_type: &[u8]) -> bool {
+        self.sent.len() == 1
+            && matches!(self.sent[0][4], 23 | 50)
+            && self.sent[0][5..] == *after_type
+    }
+
+    pub fn is_client_error(&self) -> bool {
+        self.says(&[14, 0, 0, 22, 1, 0, 0])
+    }
+
+    pub fn is_authentication_reject(&self) -> bool {
+        self.says(&[2, 0, 0])
+    }
+
+    pub fn is_silence(&self) -> bool {
+        self.sent.is_empty() && self.asks.is_empty() && self.done.is_empty()
+    }
+
+    pub fn success(&self) -> Option<Success> {
+        match self.done[..] {
+            [Outcome::Success(success)] => Some(success),
+            _ => None,
+        }
+    }
+
+    pub fn succeeded(&self) -> bool {
+        self.success().is_some()
+    }
+}
+
+pub struct Scene {
+    pub peer: Peer,
+    pub sim: Sim,
+    pub network: Network,
+}
+
+impl Scene {
+    /// A peer that has told who it is outside of the method.
+    pub fn new() -> Self {
+        Scene::with(Config::new())
+    }
+
+    pub fn with(config: Config) -> Self {
+        let mut scene = Scene::unasked(config);
+        scene.feed(&typed(0, Type::Identity, b""));
+        scene
+    }
+
+    /// A peer that has not been asked who it is.
+    pub fn unasked(config: Config) -> Self {
+        Scene {
+            peer: Peer::new(config),
+            sim: Sim::new(K_OPC),
+            network: Network::new(),
+        }
+    }
+
+    /// The same SIM and network with a peer that knows nothing yet.
+    pub fn reconfigure(&mut self, config: Config) {
+        self.peer = Peer::new(config);
+    }
+
+    /// Gives the peer a packet and the SIM every ask.
+    pub fn feed(&mut self, packet: &[u8]) -> Step {
+        self.peer.handle_packet(packet);
+        self.settle()
+    }
+
+    pub fn settle(&mut self) -> Step {
+        let mut step = Step::default();
+        while let Some(output) = self.peer.poll() {
+            match output {
+                Output::Send(packet) => step.sent.push(packet),
+                Output::Note(note) => step.notes.push(note),
+                Output::Done(outcome) => {
+                    if let Outcome::Success(_) = outcome {
+                        self.sim.confirm();
+                    }
+                    step.done.push(outcome);
+                }
+                Output::Ask(ask) => {
+                    let answer = self.sim.answer(&ask);
+                    step.asks.push(ask);
+                    self.peer.answer(answer);
+                }
+            }
+        }
+        step
+    }
+
+    /// A challenge and what the peer does with it.
+    pub fn challenge(&mut self, what: &Challenge) -> Step {
+        let packet = self.network.challenge(what);
+        self.feed(&packet)
+    }
+
+    pub fn reauthentication(&mut self, what: &Reauthentication) -> Step {
+        let packet = self.network.reauthentication(what);
+        self.feed(&packet)
+    }
+
+    pub fn success(&mut self, identifier: u8) -> Step {
+        self.feed(&packet::success(identifier))
+    }
+
+    pub fn failure(&mut self, identifier: u8) -> Step {
+        self.feed(&packet::failure(identifier))
+    }
+
+    /// After a full authentication in which the server gave a pseudonym and a re-authentication identity.
+    pub fn known() -> Self {
+        Scene::known_with(Config::new(), &Challenge::default())
+    }
+
+    pub fn known_with(config: Config, challenge: &Challenge) -> Self {
+        let mut scene = Scene::with(config);
+        scene.network.identity = scene.shown_outside();
+        scene.challenge(&Challenge {
+            next_pseudonym: Some(PSEUDONYM),
+            next_reauth_id: Some(REAUTHENTICATION_ID),
+            ..challenge.clone()
+        });
+        assert!(scene.success(10).succeeded());
+        scene
+    }
+
+    /// What another EAP-Request/Identity before the method is answered with.
+    fn shown_outside(&mut self) -> Vec<u8> {
+        self.feed(&typed(0, Type::Identity, b"")).bytes()[5..].to_vec()
+    }
+
+    /// An authentication as far as the verified challenge, answered under identifier 10.
+    pub fn verified(what: &Challenge) -> Self {
+        let mut scene = Scene::new();
+        let step = scene.challenge(what);
+        assert_eq!(step.response().0, Subtype::Challenge);
+        assert!(scene.network.session().verifies(step.bytes()));
+        scene
+    }
+}
