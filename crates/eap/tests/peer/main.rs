@@ -3,6 +3,7 @@
 
 mod aka;
 mod challenge;
+mod codec;
 mod forward_secrecy;
 mod history;
 mod identity;
