@@ -6,7 +6,8 @@ pub(crate) mod dice;
 
 use std::{env, fs, os::unix::fs::MetadataExt};
 
-use softsim_lab::{prerequisite::skip, processes::binaries};
+use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
+use softsim_lab::{auc::Subscriber, prerequisite::skip, processes::binaries};
 
 /// Whether all of these programs are built; if not, the test is skipped.
 pub(crate) fn built(test: &str, programs: &[&str]) -> bool {
@@ -30,4 +31,19 @@ pub(crate) fn is_root() -> bool {
 /// Whether there is time: `cargo xtask soak` and `cargo xtask redteam` set `SOFTSIM_THOROUGH`.
 pub(crate) fn thorough() -> bool {
     env::var_os("SOFTSIM_THOROUGH").is_some()
+}
+
+/// The last lines of what a program wrote.
+pub(crate) fn end_of(output: &str) -> String {
+    let lines: Vec<_> = output.lines().collect();
+    lines[lines.len().saturating_sub(40)..].join("\n")
+}
+
+/// A subscription that is nobody's here.
+pub(crate) fn stranger() -> Subscriber {
+    let credentials = Credentials::Milenage {
+        k: K::new([0x5a; 16]),
+        opc: Opc::new([0xcd; 16]),
+    };
+    Subscriber::new(&credentials, Amf::new([0x80, 0]), Sqn::default(), 5)
 }

@@ -15,6 +15,7 @@ use softsim_client::netd::{self, Event};
 use softsim_coap::Response;
 use softsim_issuer::IssuerSigningKey;
 use softsim_lwm2m::ContentFormat;
+use softsim_profile::Profile;
 use softsim_sandbox::random;
 use tokio::runtime::{Builder, Runtime};
 
@@ -47,6 +48,8 @@ pub struct Options {
     pub profile: Option<String>,
     /// What the bootstrap server writes in.
     pub format: ContentFormat,
+    /// What the profile has that its file doesn't tell: consent, keys of the home network.
+    pub prepare: fn(&mut Profile),
     /// How the EAP server behaves.
     pub eap: eap_server::Config,
     /// How the gateway is run.
@@ -57,6 +60,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             profile: None,
+            prepare: |_| {},
             format: ContentFormat::Tlv,
             eap: eap_server::Config::default(),
             gateway: gateway::Options::default(),
@@ -105,13 +109,12 @@ impl Home {
         Ok(home)
     }
 
-    /// Starts everything in an empty folder, and installs the profile without netd's help: for a gateway that has
-    /// no other network than the one that it is to be let into.
+    /// Starts everything but netd in an empty folder, and installs the profile without its help: for a gateway that
+    /// has no other network than the one that it is to be let into.
     pub fn installed(folder: &Path, options: Options) -> Result<Self> {
-        let mut home = Self::start(folder, options)?;
+        let home = Self::start(folder, options)?;
         let enrolled = home.enrol()?;
         home.gateway.install(&home.seal(&enrolled)?)?;
-        home.gateway.start_netd(None)?;
         Ok(home)
     }
 
@@ -120,7 +123,8 @@ impl Home {
         let text = options
             .profile
             .unwrap_or_else(|| random_profile().to_string());
-        let subscription = Subscription::new(&text)?;
+        let mut subscription = Subscription::new(&text)?;
+        (options.prepare)(&mut subscription.profile);
         let gateway = Gateway::start(folder, options.gateway)?;
         gateway.folder().write("profile.toml", text.as_bytes())?;
         let runtime = Builder::new_multi_thread()

@@ -260,6 +260,24 @@ impl Daemon {
         Ok(bridge)
     }
 
+    /// Waits until it ends by itself.
+    ///
+    /// # Errors
+    /// It doesn't.
+    pub fn await_end(&mut self, patience: Duration) -> Result<ExitStatus, ProcessError> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Some(status) = at(&self.log, self.child.try_wait())? {
+                return Ok(status);
+            }
+            sleep(INTERVAL);
+        }
+        Err(ProcessError::Silent {
+            program: self.program,
+            log: self.log_end(),
+        })
+    }
+
     /// Its process id.
     pub fn id(&self) -> u32 {
         self.child.id()
