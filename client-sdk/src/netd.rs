@@ -231,8 +231,10 @@ pub struct Bootstrap {
 /// An authentication that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EapTest {
-    /// The identity that was shown.
+    /// The identity that was shown first.
     pub identity: String,
+    /// What was agreed.
+    pub authentication: Authentication,
     /// Whether the SQN was synchronised on the way.
     pub synchronised: bool,
     /// How the MSK compares with the server's keys; a difference is a failure.

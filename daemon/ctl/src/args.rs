@@ -47,6 +47,54 @@ pub enum Command {
     Bootstrap,
     /// Run one EAP-AKA' authentication against a RADIUS server, as an access point's supplicant would.
     EapTest(EapTest),
+    /// The ways into a network that softsim-netd keeps open.
+    Access {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: AccessCommand,
+    },
+    /// The identities that a network gave.
+    Identity {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: IdentityCommand,
+    },
+}
+
+/// What to do with accesses.
+#[derive(Clone, Debug, Subcommand)]
+pub enum AccessCommand {
+    /// Show where they stand.
+    Status {
+        /// Only this one.
+        name: Option<String>,
+    },
+    /// Authenticate now, and show each message; fails unless all of them are authorised at the end.
+    Connect {
+        /// Only this one.
+        name: Option<String>,
+    },
+    /// Log off, and stay so until `connect` or the next start of softsim-netd.
+    Disconnect {
+        /// Only this one.
+        name: Option<String>,
+    },
+    /// Show each message and each change of state, until interrupted.
+    Watch {
+        /// Only this one.
+        name: Option<String>,
+    },
+}
+
+/// What to do with identities.
+#[derive(Debug, Subcommand)]
+pub enum IdentityCommand {
+    /// Forget the pseudonym and the identity for fast re-authentication: the way out where the network has lost them and the
+    /// permanent identity is withheld.
+    Forget {
+        /// Of this profile [default: the enabled one].
+        iccid: Option<String>,
+    },
 }
 
 /// Without `--certificate`, `--trust-issuer` and `--distrust-issuer`: makes the keys if there are none, and writes

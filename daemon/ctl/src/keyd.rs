@@ -11,8 +11,9 @@ use softsim_client::{
     proto::{
         Enforcement, ProfileInfo, Refusal, StatusAnswer,
         requests::{
-            AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, GenerateDeviceKey,
-            RemoveTrustAnchor, SealingStatement, SetDeviceCertificate, Stage, Status,
+            AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, ForgetIdentities,
+            GenerateDeviceKey, RemoveTrustAnchor, SealingStatement, SetDeviceCertificate, Stage,
+            Status,
         },
     },
 };
@@ -63,6 +64,8 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         seccomp_calls,
         key_memory,
         kek_source,
+        identity_privacy,
+        supplicant,
         test_algorithm,
     } = &status.enforcement;
     json!({
@@ -70,6 +73,8 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         "seccomp_calls": seccomp_calls,
         "key_memory": key_memory.to_string(),
         "kek_source": kek_source.to_string(),
+        "identity_privacy": identity_privacy.to_string(),
+        "supplicant": supplicant,
         "test_algorithm": test_algorithm,
         "device_id": status.device_id.map(hex::encode),
         "sealing_key_id": status.sealing_key_id.map(hex::encode),
@@ -101,6 +106,14 @@ fn keyd_text(status: &StatusAnswer) -> String {
     }
     line(&mut text, "key memory", enforcement.key_memory);
     line(&mut text, "files under", enforcement.kek_source);
+    line(&mut text, "identity privacy", enforcement.identity_privacy);
+    if enforcement.supplicant {
+        line(
+            &mut text,
+            "supplicant",
+            "served: CK and IK of profiles that consent leave softsim-keyd",
+        );
+    }
     if enforcement.test_algorithm {
         line(
             &mut text,
@@ -145,6 +158,29 @@ fn keyd_text(status: &StatusAnswer) -> String {
             counters.packet_mac_rejected
         ),
     );
+    line(
+        &mut text,
+        "of them",
+        format_args!(
+            "{} with forward secrecy; and {} fast re-authentications",
+            counters.forward_secret, counters.reauthentications
+        ),
+    );
+    line(
+        &mut text,
+        "IMSI in clear",
+        format_args!(
+            "given {} times, withheld {} times",
+            counters.permanent_identities, counters.identities_withheld
+        ),
+    );
+    if enforcement.supplicant || counters.raw_keys > 0 {
+        line(
+            &mut text,
+            "raw CK and IK",
+            format_args!("given {} times", counters.raw_keys),
+        );
+    }
     line(&mut text, "handshakes", counters.handshakes_signed);
     text
 }
@@ -179,6 +215,16 @@ pub fn management_text(management: &Management) -> String {
             format!("registered with {server} as {location}")
         }
     }
+}
+
+/// Forgets what a network called the profile.
+pub fn forget_identities(
+    sockets: &Sockets,
+    iccid: Option<&str>,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    Connection::connect(&sockets.admin)?.call(&ForgetIdentities { iccid })?;
+    done(output, "identities_forgotten", iccid.unwrap_or("enabled"))
 }
 
 /// Takes out what the factory and the operator need, or puts in what they gave.

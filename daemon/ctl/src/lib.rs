@@ -1,8 +1,9 @@
 //! softsimctl, the operator's command line on the gateway.
 //!
-//! [`keyd`] has the commands that the key process answers on its admin socket, [`netd`] those that
+//! [`keyd`] has the commands that the key process answers on its admin socket, [`netd`] and [`access`] those that
 //! need the network daemon, [`vault`] those that run the key process themselves; [`args`] names them, [`failure`] gives each failure its exit status.
 
+pub mod access;
 pub mod args;
 pub mod failure;
 pub mod files;
@@ -17,7 +18,7 @@ use clap::{Parser, error::ErrorKind};
 use softsim_client::paths::Sockets;
 
 use crate::{
-    args::{Arguments, Command, ProfileCommand, VaultCommand},
+    args::{Arguments, Command, IdentityCommand, ProfileCommand, VaultCommand},
     failure::{Failure, USAGE},
     output::Output,
 };
@@ -66,5 +67,9 @@ fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<
         },
         Command::Bootstrap => netd::bootstrap(sockets, output),
         Command::EapTest(test) => netd::eap_test(sockets, test, output),
+        Command::Access { command } => access::run(sockets, command, output),
+        Command::Identity {
+            command: IdentityCommand::Forget { iccid },
+        } => keyd::forget_identities(sockets, iccid.as_deref(), output),
     }
 }

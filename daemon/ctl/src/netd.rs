@@ -8,6 +8,7 @@ use softsim_client::{
 };
 
 use crate::{
+    access,
     args::EapTest,
     failure::{Failure, UNAVAILABLE, USAGE, status_of},
     files,
@@ -53,26 +54,41 @@ fn follow(sockets: &Sockets, command: &Command, output: &mut Output<'_>) -> Resu
             Event::Failed { failure, reason } => {
                 return Err(Failure::new(status_of(failure), reason));
             }
-            Event::Step { .. } | Event::Message { .. } => {}
+            Event::Step { .. } | Event::Message { .. } | Event::Access { .. } => {}
         }
     }
     Err(Error::Closed.into())
 }
 
-fn text_of(event: &Event) -> String {
+/// An event in words, with its newline.
+pub fn text_of(event: &Event) -> String {
     match event {
         Event::Step { microseconds, text } => format!("{}   {text}\n", milliseconds(*microseconds)),
         Event::Message {
             microseconds,
             direction,
             text,
+            access,
         } => {
             let arrow = match direction {
                 Direction::Sent => "->",
                 Direction::Received => "<-",
             };
-            format!("{} {arrow} {text}\n", milliseconds(*microseconds))
+            let access = access.as_ref().map(|name| format!("{name} "));
+            format!(
+                "{} {}{arrow} {text}\n",
+                milliseconds(*microseconds),
+                access.unwrap_or_default()
+            )
         }
+        Event::Access {
+            microseconds,
+            access,
+        } => format!(
+            "{} {}\n",
+            milliseconds(*microseconds),
+            access::sentence(access)
+        ),
         Event::Done { report } => summary(report),
         // Goes to standard error, with the exit status.
         Event::Failed { .. } => String::new(),
@@ -91,6 +107,7 @@ fn summary(report: &Report) -> String {
             bootstrap.iccid.as_deref().unwrap_or("unchanged"),
             management_text(&bootstrap.management)
         ),
+        Report::Access(accesses) => access::table(&accesses.accesses),
         Report::EapTest(test) => {
             let msk = match test.msk {
                 MskComparison::Equal => "the MSK equals the server's MS-MPPE keys",
@@ -101,7 +118,8 @@ fn summary(report: &Report) -> String {
                 false => "",
             };
             format!(
-                "EAP-Success as {} after a verified challenge{synchronised}; {msk}; {}\n",
+                "EAP-Success with {} as {}{synchronised}; {msk}; {}\n",
+                access::agreed(&test.authentication),
                 test.identity,
                 milliseconds(test.microseconds).trim_start()
             )

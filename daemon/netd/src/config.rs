@@ -1,6 +1,7 @@
 //! The configuration file.
 
 use std::{
+    collections::BTreeSet,
     fmt, fs, io,
     path::{Path, PathBuf},
 };
@@ -8,7 +9,11 @@ use std::{
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Deserialize;
 
-use crate::{dtls::Trust, uri::Server};
+use crate::{
+    access::settings::{self as access, Settings},
+    dtls::Trust,
+    uri::Server,
+};
 
 /// `netd.toml`: paths are absolute, or relative to the file.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,6 +35,9 @@ pub struct Config {
     pub sandbox: Sandbox,
     /// The factory's bootstrap account.
     pub bootstrap: Option<Bootstrap>,
+    /// The ways into a network that are kept open.
+    #[serde(default)]
+    pub access: Vec<access::Access>,
 }
 
 /// Whether to run unconfined.
@@ -122,8 +130,21 @@ impl Config {
         Ok(config)
     }
 
+    /// The accesses, with everything decided.
+    pub fn accesses(&self) -> Result<Vec<Settings>, ConfigError> {
+        let names: BTreeSet<_> = self.access.iter().map(|access| &access.name).collect();
+        if self.access.len() > access::MOST || names.len() != self.access.len() {
+            return Err(ConfigError::Field {
+                name: "access",
+                reason: format!("expected at most {}, of different names", access::MOST),
+            });
+        }
+        self.access.iter().map(access::Access::settings).collect()
+    }
+
     fn resolve_against(&mut self, directory: &Path) {
         let trust = self.bootstrap.iter_mut().flat_map(|b| &mut b.server_trust);
+        let secrets = self.access.iter_mut().flat_map(|a| &mut a.secret_file);
         for path in [
             &mut self.keyd_socket,
             &mut self.control_socket,
@@ -131,6 +152,7 @@ impl Config {
         ]
         .into_iter()
         .chain(trust)
+        .chain(secrets)
         {
             *path = directory.join(&*path);
         }

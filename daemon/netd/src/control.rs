@@ -12,8 +12,12 @@ use std::{
     time::Duration,
 };
 
-use softsim_client::netd::{
-    Bootstrap, Command, EapTest, Event, Failure, MAX_LINE, RadiusSecret, Report, Status,
+use softsim_client::{
+    keyd::Connection,
+    netd::{
+        Accesses, Bootstrap, Command, EapTest, Event, Failure, MAX_LINE, RadiusSecret, Report,
+        Status,
+    },
 };
 use softsim_sandbox::process;
 use tokio::{
@@ -22,15 +26,18 @@ use tokio::{
         UnixListener, UnixStream,
         unix::{ReadHalf, WriteHalf},
     },
-    sync::{Mutex, Semaphore, mpsc, oneshot, watch},
+    sync::{Mutex, Semaphore, broadcast, mpsc, oneshot, watch},
     time::timeout,
 };
 
 use zeroize::Zeroizing;
 
 use crate::{
+    access::{
+        self, Order,
+        record::{Happening, What},
+    },
     eap_test,
-    keyd::Keyd,
     lwm2m::{Request, Snapshot},
     progress::{Fault, Progress},
     sandbox::Enforced,
@@ -61,16 +68,16 @@ pub fn bind(path: &Path) -> io::Result<StdUnixListener> {
 pub struct Control {
     /// Whom to serve, besides root and our own user.
     pub uids: Vec<u32>,
-    /// The key process.
-    pub keyd: Keyd,
     /// The LwM2M task.
     pub lwm2m: mpsc::Sender<Request>,
     /// Where the LwM2M task stands.
     pub snapshot: watch::Receiver<Snapshot>,
     /// What confines us.
     pub enforced: Enforced,
-    /// One authentication at a time.
-    pub authenticating: Mutex<()>,
+    /// keyd, for one authentication at a time.
+    pub testing: Arc<Mutex<Connection>>,
+    /// The ways into a network.
+    pub accesses: Arc<access::Accesses>,
 }
 
 /// Serves commands for as long as the socket does.
@@ -169,7 +176,62 @@ impl Control {
                 .eap_test(radius, &secret, identity, &progress)
                 .await
                 .map(Report::EapTest),
+            Command::AccessStatus { name } => self.accesses(name, None, &progress).await,
+            Command::AccessConnect { name } => {
+                self.accesses(name, Some(Order::Connect), &progress).await
+            }
+            Command::AccessDisconnect { name } => {
+                self.accesses(name, Some(Order::Disconnect), &progress)
+                    .await
+            }
+            Command::AccessWatch { name } => self.watch(name, &progress).await,
         }
+    }
+
+    /// Gives accesses an order, tells what happens until each has carried it out, and where they stand then.
+    async fn accesses(
+        &self,
+        name: Option<String>,
+        order: Option<fn(oneshot::Sender<()>) -> Order>,
+        progress: &Progress,
+    ) -> Result<Report, Fault> {
+        let accesses = self.accesses.named(name.as_deref())?;
+        if let Some(order) = order {
+            let mut happenings = self.accesses.happenings.subscribe();
+            let carried_out = async {
+                for access in &accesses {
+                    access.order(order).await?;
+                }
+                Ok::<_, Fault>(())
+            };
+            tokio::pin!(carried_out);
+            loop {
+                tokio::select! {
+                    // What came before the end is told before it.
+                    biased;
+                    happening = happenings.recv() => tell(happening, name.as_deref(), progress),
+                    result = &mut carried_out => break result?,
+                    () = progress.abandoned() => break,
+                }
+            }
+        }
+        let accesses = accesses.iter().map(|access| access.access()).collect();
+        Ok(Report::Access(Accesses { accesses }))
+    }
+
+    /// Tells where accesses stand and what happens, until nobody listens.
+    async fn watch(&self, name: Option<String>, progress: &Progress) -> Result<Report, Fault> {
+        let mut happenings = self.accesses.happenings.subscribe();
+        for access in self.accesses.named(name.as_deref())? {
+            progress.access(access.access());
+        }
+        loop {
+            tokio::select! {
+                happening = happenings.recv() => tell(happening, name.as_deref(), progress),
+                () = progress.abandoned() => break,
+            }
+        }
+        self.accesses(name, None, progress).await
     }
 
     fn status(&self) -> Status {
@@ -200,14 +262,33 @@ impl Control {
         identity: Option<String>,
         progress: &Progress,
     ) -> Result<EapTest, Fault> {
-        let _one = self
-            .authenticating
-            .try_lock()
+        let keyd = Arc::clone(&self.testing)
+            .try_lock_owned()
             .map_err(|_| Fault::new(Failure::Busy, "another authentication is running"))?;
-        let result = eap_test::run(&self.keyd, radius, secret, identity, progress).await;
+        let result = eap_test::run(keyd, radius, secret, identity, progress).await;
         // The counters have moved; whether anybody shows them makes no difference here.
         let _ = self.lwm2m.send(Request::Refresh).await;
         result
+    }
+}
+
+/// Tells what happened, if it is about the access that the client wants to know of.
+fn tell(
+    happening: Result<Happening, broadcast::error::RecvError>,
+    name: Option<&str>,
+    progress: &Progress,
+) {
+    // Whoever doesn't keep up misses something.
+    let Ok(Happening { access, what }) = happening else {
+        return;
+    };
+    if name.is_none_or(|name| *name == *access) {
+        match what {
+            What::Message(direction, text) => {
+                progress.message(direction, text.to_string(), Some(&access));
+            }
+            What::State(told) => progress.access(told.now()),
+        }
     }
 }
 

@@ -5,7 +5,9 @@
 //! first datagram and before the first thread.
 //!
 //! ```text
-//!   control ----> eap_test ---> softsim_eap, softsim_carriers      one authentication over RADIUS
+//!   control ----> access -----> softsim_eap, softsim_carriers      the ways into a network, kept open
+//!      |  \          |
+//!      |   eap_test--+                                              one authentication over RADIUS
 //!      |             |
 //!      v             v
 //!    lwm2m ------> keyd         what is asked of the key process
@@ -15,6 +17,7 @@
 //!   session ----> dtls          a server on the network, judged before keyd signs
 //! ```
 
+pub mod access;
 pub mod accounts;
 pub mod config;
 pub mod control;

@@ -1,12 +1,22 @@
 //! softsim-netd; everything is in the library.
 
-use std::{io, process::ExitCode};
+use std::{env, io, process::ExitCode};
 
 use clap::Parser;
-use softsim_netd::start::{Arguments, run};
+use softsim_netd::{
+    access::port_keeper,
+    start::{Arguments, run},
+};
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    let arguments: Vec<_> = env::args().collect();
+    if arguments
+        .get(1)
+        .is_some_and(|first| first == port_keeper::SUBCOMMAND)
+    {
+        return keep_port(arguments.get(2).map(String::as_str));
+    }
     let arguments = Arguments::parse();
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::Level::INFO.into())
@@ -21,6 +31,17 @@ fn main() -> ExitCode {
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::from(error.status())
+        }
+    }
+}
+
+/// The process that netd starts for each controlled port.
+fn keep_port(interface: Option<&str>) -> ExitCode {
+    match port_keeper::run(interface) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("softsim-netd {error}");
+            ExitCode::FAILURE
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{fmt, time::Instant};
 
-use softsim_client::netd::{Direction, Event, Failure};
+use softsim_client::netd::{Access, Direction, Event, Failure};
 use tokio::sync::mpsc;
 
 /// The way back to whoever gave a command.
@@ -38,12 +38,21 @@ impl Progress {
         });
     }
 
-    /// A message passed.
-    pub fn message(&self, direction: Direction, text: String) {
+    /// A message passed; of an access, where that has a name.
+    pub fn message(&self, direction: Direction, text: String, access: Option<&str>) {
         self.tell(Event::Message {
             microseconds: self.microseconds(),
             direction,
             text,
+            access: access.map(str::to_owned),
+        });
+    }
+
+    /// An access has come to another state.
+    pub fn access(&self, access: Access) {
+        self.tell(Event::Access {
+            microseconds: self.microseconds(),
+            access,
         });
     }
 

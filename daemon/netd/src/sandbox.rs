@@ -1,4 +1,4 @@
-//! What netd gives up before it meets the network: nearly all files, and nearly all system calls.
+//! What netd gives up before it meets the network: nearly all files, all capabilities, and nearly all system calls.
 
 use std::{
     fmt, fs,
@@ -34,6 +34,8 @@ pub struct Enforced {
 pub enum SandboxError {
     /// Dumps can't be denied.
     Dumps(std::io::Error),
+    /// Capabilities can't be given up.
+    Capabilities(std::io::Error),
     /// Landlock.
     Landlock(landlock::Error),
     /// Seccomp.
@@ -46,6 +48,7 @@ impl fmt::Display for SandboxError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Dumps(error) => write!(f, "core dumps can't be denied: {error}"),
+            Self::Capabilities(error) => write!(f, "capabilities can't be given up: {error}"),
             Self::Landlock(error) => error.fmt(f),
             Self::Seccomp(error) => error.fmt(f),
         }
@@ -72,6 +75,8 @@ pub fn enter(state_directory: &Path) -> Result<Enforced, SandboxError> {
         }])
         .collect();
     let abi = landlock::restrict(&rules).map_err(SandboxError::Landlock)?;
+    // What they were for is open: sockets, and the keepers of controlled ports.
+    process::keep_capabilities(&[]).map_err(SandboxError::Capabilities)?;
     seccomp::install(Filter::Netd).map_err(SandboxError::Seccomp)?;
     Ok(Enforced {
         landlock_abi: abi.number().try_into().unwrap_or(u8::MAX),

@@ -1,9 +1,13 @@
 //! From the command line to the running daemon.
 
 use std::{
-    fmt, io,
+    fmt,
+    future::Future,
+    io,
     os::unix::net::UnixListener as StdUnixListener,
     path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
 };
 
 use clap::Parser;
@@ -16,9 +20,16 @@ use tokio::{
     runtime,
     signal::unix::{SignalKind, signal},
     sync::{Mutex, mpsc, watch},
+    task::JoinSet,
+    time::timeout,
 };
 
 use crate::{
+    access::{
+        Accesses, Fatal as AccessFatal, Order,
+        opened::{Ended, OpenError, Opened as OpenedAccess},
+        record,
+    },
     accounts::{Store, StoreError},
     config::{BootstrapServer, Config, ConfigError, Sandbox},
     control::{self, Control},
@@ -30,6 +41,9 @@ use crate::{
 
 /// Requests that wait for the LwM2M task.
 const QUEUE: usize = 16;
+
+/// How long an access may take to log off.
+const FAREWELL: Duration = Duration::from_secs(2);
 
 /// Threads of the runtime: the network, and whoever blocks on keyd.
 const THREADS: usize = 2;
@@ -64,6 +78,10 @@ pub enum Error {
     Runtime(io::Error),
     /// The LwM2M task can't go on.
     Lwm2m(Fatal),
+    /// An access can't begin.
+    Open(OpenError),
+    /// An access can't go on.
+    Access(String, AccessFatal),
 }
 
 impl std::error::Error for Error {}
@@ -83,6 +101,8 @@ impl fmt::Display for Error {
             Self::Dtls(error) => error.fmt(f),
             Self::Runtime(error) => write!(f, "the runtime: {error}"),
             Self::Lwm2m(error) => error.fmt(f),
+            Self::Open(error) => error.fmt(f),
+            Self::Access(name, error) => write!(f, "access {name}: {error}"),
         }
     }
 }
@@ -91,11 +111,14 @@ impl Error {
     /// The exit status, as sysexits.h numbers them.
     pub fn status(&self) -> u8 {
         match self {
-            Self::Config(_) => 78,
-            Self::Keyd(_) | Self::KeydEnded | Self::Lwm2m(Fatal::Keyd(_)) => 69,
+            Self::Config(_) | Self::Open(OpenError::Config(_)) => 78,
+            Self::Keyd(_)
+            | Self::KeydEnded
+            | Self::Lwm2m(Fatal::Keyd(_))
+            | Self::Access(_, AccessFatal::Keyd(_)) => 69,
             Self::Store(_) | Self::Control(..) | Self::Lwm2m(Fatal::Store(_)) => 74,
             Self::Dtls(_) => 70,
-            Self::Sandbox(_) | Self::Runtime(_) => 71,
+            Self::Sandbox(_) | Self::Runtime(_) | Self::Open(_) | Self::Access(..) => 71,
         }
     }
 }
@@ -105,6 +128,9 @@ struct Opened {
     keyd: Connection,
     /// A second connection, which shows the end of keyd.
     watched: Connection,
+    /// A third one, for authentications that softsimctl asks for.
+    testing: Connection,
+    accesses: Vec<OpenedAccess>,
     bootstrap: Option<BootstrapServer>,
     store: Store,
     control: StdUnixListener,
@@ -140,6 +166,16 @@ fn open(config: &Config) -> Result<Opened, Error> {
     let connect = |path: &Path| Connection::connect(path).map_err(Error::Keyd);
     let mut keyd = connect(&config.keyd_socket)?;
     let watched = connect(&config.keyd_socket)?;
+    let testing = connect(&config.keyd_socket)?;
+    let accesses = config
+        .accesses()
+        .map_err(Error::Config)?
+        .into_iter()
+        .map(|settings| {
+            let keyd = connect(&config.keyd_socket)?;
+            OpenedAccess::open(settings, keyd).map_err(Error::Open)
+        })
+        .collect::<Result<_, _>>()?;
     let committed = keyd.call(&Status {}).map_err(Error::Keyd)?.committed;
     let store = Store::open(&config.state_dir, committed).map_err(Error::Store)?;
     let control = control::bind(&config.control_socket)
@@ -147,6 +183,8 @@ fn open(config: &Config) -> Result<Opened, Error> {
     Ok(Opened {
         keyd,
         watched,
+        testing,
+        accesses,
         bootstrap,
         store,
         control,
@@ -170,13 +208,14 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         opened.bootstrap,
         snapshot,
     );
+    let (accesses, failed) = begin(opened.accesses)?;
     let control = Control {
         uids: config.control_uids.clone(),
-        keyd,
         lwm2m: requests,
         snapshot: watcher,
         enforced,
-        authenticating: Mutex::new(()),
+        testing: Arc::new(Mutex::new(opened.testing)),
+        accesses: Arc::clone(&accesses),
     };
     let end = async {
         tokio::select! {
@@ -186,7 +225,56 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
     };
     tokio::select! {
         () = watched.ended() => Err(Error::KeydEnded),
+        error = failed => Err(error),
         result = lwm2m.run(queue, end) => result.map_err(Error::Lwm2m),
         result = control::serve(listener, control) => result.map_err(control_failed),
+    }?;
+    stop(&accesses).await;
+    Ok(())
+}
+
+/// Begins all accesses; the future tells the first that can't go on.
+fn begin(opened: Vec<OpenedAccess>) -> Result<(Arc<Accesses>, impl Future<Output = Error>), Error> {
+    let mut handles = Vec::new();
+    let happenings = record::happenings();
+    let mut ends = JoinSet::new();
+    for access in opened {
+        let (handle, ended) = access.begin(happenings.clone()).map_err(Error::Runtime)?;
+        ends.spawn(end_of(handle.name.clone(), ended));
+        handles.push(handle);
+    }
+    let failed = async move {
+        loop {
+            match ends.join_next().await {
+                Some(Ok(Some(error))) => return error,
+                Some(_) => {}
+                None => std::future::pending().await,
+            }
+        }
+    };
+    let accesses = Accesses {
+        handles,
+        happenings,
+    };
+    Ok((Arc::new(accesses), failed))
+}
+
+/// Why an access ended, unless it was stopped.
+async fn end_of(name: String, ended: Ended) -> Option<Error> {
+    let fatal = match ended.await {
+        Ok(Ok(Ok(()))) => return None,
+        Ok(Ok(Err(fatal))) => fatal,
+        Ok(Err(error)) => AccessFatal::Io(error),
+        Err(_) => AccessFatal::Io(io::Error::other("its thread is gone")),
+    };
+    Some(Error::Access(name, fatal))
+}
+
+/// Lets all accesses leave in good order, if that doesn't take long.
+async fn stop(accesses: &Accesses) {
+    for access in &accesses.handles {
+        if timeout(FAREWELL, access.order(Order::Stop)).await.is_err() {
+            tracing::warn!(access = access.name, "didn't leave in time");
+        }
     }
 }

@@ -1,0 +1,238 @@
+//! One authentication over RADIUS, as the supplicant behind an access point would run it, and the access point too.
+//!
+//! Packets are the peer's business ([`softsim_eap`]), datagrams those of [`softsim_carriers::radius`], keys those of keyd.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use softsim_carriers::radius::{self, Msk, SessionLimit};
+use softsim_client::netd::{Authentication, Failure, MskComparison};
+use softsim_eap::Note;
+use softsim_sandbox::random;
+use tokio::{net::UdpSocket, time::sleep_until};
+
+use super::{
+    Fatal,
+    conversation::{Action, Conversation, Stage},
+};
+use crate::{
+    progress::Fault,
+    session::{connected, is_passing},
+};
+
+/// How long a server may draw it out.
+const LONGEST: Duration = Duration::from_secs(120);
+
+/// The longest RADIUS packet (RFC 2865 §3).
+const MAX_DATAGRAM: usize = 4096;
+
+/// Who is told what happens.
+pub trait Listener {
+    /// An EAP message passed.
+    fn note(&mut self, note: &Note);
+    /// A datagram was no part of it.
+    fn ignored(&mut self, reason: &dyn std::fmt::Display);
+    /// It is this far.
+    fn stage(&mut self, stage: Stage);
+}
+
+/// The way to a server.
+pub struct Line {
+    server: SocketAddr,
+    socket: UdpSocket,
+    radius: radius::Client,
+    /// Of the EAP-Request/Identity that the server doesn't send.
+    identifier: u8,
+}
+
+/// What a server accepted.
+#[derive(Debug)]
+pub struct Accepted {
+    /// What was agreed.
+    pub authentication: Authentication,
+    /// How keyd's MSK compares with the server's.
+    pub msk: MskComparison,
+    /// How long it may last.
+    pub limit: Option<SessionLimit>,
+}
+
+/// What came with an Access-Accept, beside EAP.
+#[derive(Default)]
+struct Terms {
+    msk: Option<Msk>,
+    limit: Option<SessionLimit>,
+}
+
+impl Line {
+    /// A socket that hears only this server.
+    pub async fn open(server: SocketAddr, radius: radius::Client) -> std::io::Result<Self> {
+        Ok(Self {
+            server,
+            socket: connected(server).await?,
+            radius,
+            identifier: 0,
+        })
+    }
+
+    /// From the identity to EAP-Success. It can be dropped wherever it waits: keyd is never left in the middle of a
+    /// request; what was under way is given up with [`Self::abandon`].
+    pub async fn authenticate(
+        &mut self,
+        conversation: &mut Conversation<'_>,
+        listener: &mut dyn Listener,
+    ) -> Result<Result<Accepted, Fault>, Fatal> {
+        self.identifier = self.identifier.wrapping_add(1);
+        // What an access point sends first: EAP-Request/Identity (RFC 3748 §5.1).
+        conversation.hear(&[1, self.identifier, 0, 5, 1]);
+        let end = Instant::now() + LONGEST;
+        let mut terms = Terms::default();
+        let ended = loop {
+            match self.talk(conversation, listener).await? {
+                Ok(Some(authentication)) => break Ok(authentication),
+                Ok(None) => {}
+                Err(fault) => break Err(fault),
+            }
+            listener.stage(conversation.stage());
+            conversation.settle()?;
+            if let Err(fault) = self.hear(conversation, listener, end, &mut terms).await {
+                break Err(fault);
+            }
+        };
+        let accepted = match ended {
+            Ok(authentication) => compare(conversation, terms.msk).map(|msk| Accepted {
+                authentication,
+                msk,
+                limit: terms.limit,
+            }),
+            Err(fault) => Err(fault),
+        };
+        self.abandon(conversation)?;
+        Ok(accepted)
+    }
+
+    /// Gives up what is under way.
+    pub fn abandon(&mut self, conversation: &mut Conversation<'_>) -> Result<(), Fatal> {
+        self.radius.abandon();
+        conversation.abandon();
+        while conversation.poll()?.is_some() {}
+        conversation.settle()?;
+        Ok(())
+    }
+
+    /// Does what the peer wants done, until it has nothing more, or is done.
+    async fn talk(
+        &mut self,
+        conversation: &mut Conversation<'_>,
+        listener: &mut dyn Listener,
+    ) -> Result<Result<Option<Authentication>, Fault>, Fatal> {
+        while let Some(action) = conversation.poll()? {
+            match action {
+                Action::Note(note) => listener.note(&note),
+                Action::Ended(ended) => return Ok(ended.map(Some)),
+                Action::Send(packet) => {
+                    let mut authenticator = [0; 16];
+                    random::fill(&mut authenticator);
+                    let request = self.radius.request(Instant::now(), authenticator, &packet);
+                    let sent = match request {
+                        Ok(datagram) => self.send(&datagram).await,
+                        Err(error) => Err(Fault::new(Failure::Internal, error)),
+                    };
+                    if let Err(fault) = sent {
+                        return Ok(Err(fault));
+                    }
+                }
+            }
+        }
+        Ok(Ok(None))
+    }
+
+    /// Waits for an answer that can be believed, and gives it to the peer.
+    async fn hear(
+        &mut self,
+        conversation: &mut Conversation<'_>,
+        listener: &mut dyn Listener,
+        end: Instant,
+        terms: &mut Terms,
+    ) -> Result<(), Fault> {
+        let mut datagram = [0; MAX_DATAGRAM];
+        loop {
+            let Some(at) = self.radius.poll_timeout() else {
+                // The peer ignored the server's last packet, and a RADIUS server says nothing by itself.
+                conversation.abandon();
+                return Ok(());
+            };
+            tokio::select! {
+                received = self.socket.recv(&mut datagram) => match received {
+                    Ok(length) => match self.radius.handle(&datagram[..length]) {
+                        Ok(answer) => {
+                            answered(answer, conversation, terms);
+                            return Ok(());
+                        }
+                        Err(error) => listener.ignored(&error),
+                    },
+                    Err(error) if is_passing(&error) => {}
+                    Err(error) => return Err(self.unreachable(error)),
+                },
+                () = sleep_until(at.into()) => match self.radius.handle_timeout(Instant::now()) {
+                    Some(radius::Timeout::Retransmit(datagram)) => self.send(&datagram).await?,
+                    Some(radius::Timeout::GaveUp) => {
+                        return Err(self.unreachable(
+                            "no answer: no RADIUS server is there, it doesn't know this client, or it has another secret",
+                        ));
+                    }
+                    None => {}
+                },
+                () = sleep_until(end.into()) => {
+                    return Err(self.unreachable("the server draws the authentication out"));
+                }
+            }
+        }
+    }
+
+    async fn send(&self, datagram: &[u8]) -> Result<(), Fault> {
+        match self.socket.send(datagram).await {
+            Err(error) if !is_passing(&error) => Err(self.unreachable(error)),
+            _ => Ok(()),
+        }
+    }
+
+    fn unreachable(&self, reason: impl std::fmt::Display) -> Fault {
+        Fault::new(Failure::Unavailable, format!("{}: {reason}", self.server))
+    }
+}
+
+fn answered(answer: radius::Answer, conversation: &mut Conversation<'_>, terms: &mut Terms) {
+    match answer {
+        radius::Answer::Challenge { eap } => conversation.hear(&eap),
+        radius::Answer::Accept { eap, msk, limit } => {
+            *terms = Terms { msk, limit };
+            conversation.hear(&eap);
+        }
+        radius::Answer::Reject { eap } => {
+            if let Some(eap) = eap {
+                conversation.hear(&eap);
+            }
+            conversation.abandon();
+        }
+    }
+}
+
+/// The MSK is asked for only where there is something to compare it with.
+fn compare(
+    conversation: &mut Conversation<'_>,
+    server: Option<Msk>,
+) -> Result<MskComparison, Fault> {
+    let Some(server) = server else {
+        return Ok(MskComparison::NotSent);
+    };
+    let ours = conversation.export_msk()?;
+    match <&[u8; 64]>::try_from(ours.expose()) {
+        Ok(ours) if server.matches(ours) => Ok(MskComparison::Equal),
+        _ => Err(Fault::new(
+            Failure::Refused,
+            "expected the server's MS-MPPE keys to be our MSK, came others",
+        )),
+    }
+}

@@ -1,0 +1,73 @@
+//! How long to wait after a failure: longer each time, and not as long as the neighbours do.
+
+use std::time::Duration;
+
+use softsim_sandbox::random;
+
+/// Waits that double.
+#[derive(Debug)]
+pub struct Backoff {
+    first: Duration,
+    longest: Duration,
+    failures: u32,
+}
+
+impl Backoff {
+    /// Begins at `first`, and doubles up to `longest`.
+    pub fn new(first: Duration, longest: Duration) -> Self {
+        Self {
+            first,
+            longest,
+            failures: 0,
+        }
+    }
+
+    /// The wait after another failure.
+    pub fn next(&mut self) -> Duration {
+        let doubled = 2u32.checked_pow(self.failures).unwrap_or(u32::MAX);
+        self.failures = self.failures.saturating_add(1);
+        jittered(self.first.saturating_mul(doubled).min(self.longest))
+    }
+
+    /// It worked.
+    pub fn reset(&mut self) {
+        self.failures = 0;
+    }
+}
+
+/// Up to a fifth longer or shorter, so that gateways which failed together don't come back together.
+pub fn jittered(wait: Duration) -> Duration {
+    let mut octets = [0; 2];
+    random::fill(&mut octets);
+    let tenths_of_thousands = 8000 + u32::from(u16::from_ne_bytes(octets)) * 4000 / 65536;
+    wait.saturating_mul(tenths_of_thousands) / 10_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_begin_anew() {
+        let second = Duration::from_secs(1);
+        let mut backoff = Backoff::new(second, 100 * second);
+        for expected in [1, 2, 4, 8, 16, 32, 64, 100, 100] {
+            let wait = backoff.next();
+            let around = expected * second * 8 / 10..=expected * second * 12 / 10;
+            assert!(around.contains(&wait), "{expected}: {wait:?}");
+        }
+        for _ in 0..100 {
+            backoff.next();
+        }
+        assert!(backoff.next() <= 120 * second);
+        backoff.reset();
+        assert!(backoff.next() <= 2 * second);
+    }
+
+    #[test]
+    fn neighbours_wait_differently() {
+        let waits: std::collections::BTreeSet<_> =
+            (0..64).map(|_| jittered(Duration::from_secs(60))).collect();
+        assert!(waits.len() > 32);
+    }
+}

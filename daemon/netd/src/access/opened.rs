@@ -1,0 +1,177 @@
+//! What an access needs of the outside, opened before netd is confined.
+
+use std::{fs, path::Path};
+
+use softsim_carriers::{
+    eapol::{ETHERTYPE, PAE_GROUP_ADDRESS},
+    radius::Secret,
+};
+use softsim_client::{
+    keyd::Connection,
+    netd::{Carrier, Port},
+};
+use softsim_sandbox::ethernet::{FrameSocket, LinkMonitor};
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::{
+    Fatal, Handle,
+    backoff::Backoff,
+    port::PortKeeper,
+    radius,
+    record::{Happenings, Record},
+    settings::{Line, Settings},
+    thread, wired,
+};
+use crate::config::ConfigError;
+
+/// An access that can begin.
+pub struct Opened {
+    name: String,
+    at: String,
+    parts: Parts,
+}
+
+enum Parts {
+    Wired(Box<wired::Parts>),
+    Radius(Box<radius::Parts>),
+}
+
+/// Why an access can't begin.
+#[derive(Debug)]
+pub enum OpenError {
+    /// A file of its configuration.
+    Config(ConfigError),
+    /// A socket, or the controlled port.
+    Interface {
+        /// The access.
+        name: String,
+        /// The interface.
+        interface: String,
+        /// What failed.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// How an access ended, once it has.
+pub type Ended = oneshot::Receiver<std::io::Result<Result<(), Fatal>>>;
+
+impl Opened {
+    /// Opens sockets, reads files, and closes the controlled port.
+    pub fn open(settings: Settings, keyd: Connection) -> Result<Self, OpenError> {
+        let backoff = Backoff::new(settings.retry.0, settings.retry.1);
+        let (at, parts) = match settings.carrier {
+            Line::Wired {
+                interface,
+                port,
+                timers,
+            } => {
+                let interface = interface.name().to_owned();
+                let failed = |what| {
+                    let (name, interface) = (settings.name.clone(), interface.clone());
+                    move |source| OpenError::Interface {
+                        name,
+                        interface,
+                        what,
+                        source,
+                    }
+                };
+                let frames = FrameSocket::open(&interface, ETHERTYPE, PAE_GROUP_ADDRESS)
+                    .map_err(failed("EAPOL, which takes CAP_NET_RAW"))?;
+                let link = LinkMonitor::open(&interface).map_err(failed("its link"))?;
+                let port = port
+                    .map(|at_stop| PortKeeper::start(&interface, at_stop))
+                    .transpose()
+                    .map_err(failed("the controlled port"))?;
+                let parts = wired::Parts {
+                    keyd,
+                    frames,
+                    link,
+                    port,
+                    policy: settings.policy,
+                    timers,
+                    reauthenticate_after: settings.reauthenticate_after,
+                    backoff,
+                    automatic: settings.automatic,
+                };
+                (interface, Parts::Wired(Box::new(parts)))
+            }
+            Line::Radius {
+                server,
+                secret_file,
+                nas_identifier,
+            } => {
+                let parts = radius::Parts {
+                    keyd,
+                    server,
+                    secret: secret(&secret_file).map_err(OpenError::Config)?,
+                    nas_identifier,
+                    policy: settings.policy,
+                    reauthenticate_after: settings.reauthenticate_after,
+                    backoff,
+                    automatic: settings.automatic,
+                };
+                (server.to_string(), Parts::Radius(Box::new(parts)))
+            }
+        };
+        Ok(Self {
+            name: settings.name,
+            at,
+            parts,
+        })
+    }
+
+    /// Begins, on a thread of its own.
+    pub fn begin(self, happenings: Happenings) -> std::io::Result<(Handle, Ended)> {
+        let (carrier, port) = match &self.parts {
+            Parts::Wired(parts) => (
+                Carrier::Wired,
+                parts.port.as_ref().map(|_| Port::Unauthorised),
+            ),
+            Parts::Radius(_) => (Carrier::Radius, None),
+        };
+        let (record, told) = Record::new(&self.name, carrier, self.at, port, happenings);
+        let (handle, orders) = Handle::new(self.name, told);
+        let ended = match self.parts {
+            Parts::Wired(parts) => {
+                thread::run(&handle.name, move || wired::run(*parts, record, orders))?
+            }
+            Parts::Radius(parts) => {
+                thread::run(&handle.name, move || radius::run(*parts, record, orders))?
+            }
+        };
+        Ok((handle, ended))
+    }
+}
+
+impl std::error::Error for OpenError {}
+
+impl std::fmt::Display for OpenError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Interface {
+                name,
+                interface,
+                what,
+                source,
+            } => write!(f, "access {name}: {interface}: {what}: {source}"),
+        }
+    }
+}
+
+fn secret(path: &Path) -> Result<Secret, ConfigError> {
+    let octets = fs::read(path)
+        .map(Zeroizing::new)
+        .map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+    let secret = octets.strip_suffix(b"\n").unwrap_or(&octets);
+    Secret::new(secret.to_vec()).map_err(|error| ConfigError::Field {
+        name: "access.secret_file",
+        reason: format!("{}: {error}", path.display()),
+    })
+}

@@ -1,0 +1,214 @@
+//! An access that authenticates to a AAA server directly, and again before its session ends.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use softsim_carriers::radius::{self, Secret};
+use softsim_client::{keyd::Connection, netd::AccessState};
+use softsim_eap::Note;
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep_until,
+};
+
+use super::{
+    Fatal, Order,
+    attempt::{Accepted, Line, Listener},
+    backoff::Backoff,
+    conversation::{Conversation, Policy, Stage},
+    record::Record,
+};
+use crate::progress::Fault;
+
+/// What the access is made of, opened before netd is confined.
+pub struct Parts {
+    /// Its own connection.
+    pub keyd: Connection,
+    /// The server.
+    pub server: SocketAddr,
+    /// The secret shared with it.
+    pub secret: Secret,
+    /// How this gateway calls itself.
+    pub nas_identifier: String,
+    /// What the peer may do.
+    pub policy: Policy,
+    /// When it authenticates again by itself.
+    pub reauthenticate_after: Option<Duration>,
+    /// Between failures.
+    pub backoff: Backoff,
+    /// Whether it begins without being told.
+    pub automatic: bool,
+}
+
+/// What ended a wait or an attempt.
+enum Next {
+    Attempt,
+    Rest(AccessState),
+    Stop(oneshot::Sender<()>),
+}
+
+/// Runs until it is stopped.
+pub async fn run(
+    mut parts: Parts,
+    record: Record,
+    mut orders: mpsc::Receiver<Order>,
+) -> Result<(), Fatal> {
+    let client = radius::Client::new(parts.secret, &parts.nas_identifier)
+        .map_err(|error| std::io::Error::other(error.to_string()))?;
+    let mut access = Access {
+        line: Line::open(parts.server, client).await?,
+        conversation: Conversation::new(&mut parts.keyd, &parts.policy),
+        record: Teller(record),
+        reauthenticate_after: parts.reauthenticate_after,
+        backoff: parts.backoff,
+        due: None,
+        waiting: Vec::new(),
+    };
+    let mut next = match parts.automatic {
+        true => Next::Attempt,
+        false => Next::Rest(idle("waits for a command")),
+    };
+    loop {
+        next = match next {
+            Next::Attempt => access.attempt(&mut orders).await?,
+            Next::Rest(state) => access.rest(state, &mut orders).await,
+            Next::Stop(done) => {
+                // Whoever stops it may have left.
+                let _ = done.send(());
+                return Ok(());
+            }
+        };
+    }
+}
+
+struct Access<'k> {
+    line: Line,
+    conversation: Conversation<'k>,
+    record: Teller,
+    reauthenticate_after: Option<Duration>,
+    backoff: Backoff,
+    /// When it authenticates by itself.
+    due: Option<Instant>,
+    /// Who wants to know how an attempt ends.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Access<'_> {
+    /// Waits for an order, or until it is due.
+    async fn rest(&mut self, state: AccessState, orders: &mut mpsc::Receiver<Order>) -> Next {
+        self.record.0.stands(state, None, self.due);
+        self.decided();
+        let due = self.due;
+        let timer = async {
+            match due {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = timer => Next::Attempt,
+            order = orders.recv() => match order {
+                Some(Order::Connect(done)) => {
+                    self.waiting.push(done);
+                    Next::Attempt
+                }
+                Some(Order::Disconnect(done)) => self.disconnected(done),
+                Some(Order::Stop(done)) => Next::Stop(done),
+                // Nobody can give orders any more: netd ends.
+                None => std::future::pending().await,
+            },
+        }
+    }
+
+    /// Authenticates, unless it is told otherwise meanwhile.
+    async fn attempt(&mut self, orders: &mut mpsc::Receiver<Order>) -> Result<Next, Fatal> {
+        self.record.stage(Stage::Identity);
+        let order = {
+            let attempt = self
+                .line
+                .authenticate(&mut self.conversation, &mut self.record);
+            tokio::pin!(attempt);
+            loop {
+                tokio::select! {
+                    ended = &mut attempt => break Err(ended?),
+                    Some(order) = orders.recv() => match order {
+                        Order::Connect(done) => self.waiting.push(done),
+                        other => break Ok(other),
+                    },
+                }
+            }
+        };
+        match order {
+            Err(ended) => return Ok(Next::Rest(self.ended(ended))),
+            Ok(order) => {
+                self.line.abandon(&mut self.conversation)?;
+                Ok(match order {
+                    Order::Disconnect(done) | Order::Connect(done) => self.disconnected(done),
+                    Order::Stop(done) => Next::Stop(done),
+                })
+            }
+        }
+    }
+
+    fn ended(&mut self, ended: Result<Accepted, Fault>) -> AccessState {
+        let now = Instant::now();
+        match ended {
+            Ok(accepted) => {
+                self.backoff.reset();
+                let limit = accepted.limit.map(|limit| limit.after);
+                let after = [limit, self.reauthenticate_after];
+                self.due = after.into_iter().flatten().min().map(|after| now + after);
+                self.record.0.succeeded(accepted.authentication);
+                AccessState::Authorised
+            }
+            Err(fault) => {
+                self.due = Some(now + self.backoff.next());
+                AccessState::Held {
+                    reason: fault.reason,
+                }
+            }
+        }
+    }
+
+    fn disconnected(&mut self, done: oneshot::Sender<()>) -> Next {
+        self.due = None;
+        self.waiting.push(done);
+        Next::Rest(idle("disconnected"))
+    }
+
+    fn decided(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            // Whoever waited may have left.
+            let _ = waiting.send(());
+        }
+    }
+}
+
+fn idle(reason: &str) -> AccessState {
+    AccessState::Idle {
+        reason: reason.into(),
+    }
+}
+
+/// The record, as an attempt's listener.
+struct Teller(Record);
+
+impl Listener for Teller {
+    fn note(&mut self, note: &Note) {
+        self.0.note(note);
+    }
+
+    fn ignored(&mut self, reason: &dyn std::fmt::Display) {
+        self.0.ignored(reason);
+    }
+
+    fn stage(&mut self, stage: Stage) {
+        let state = match stage {
+            Stage::Identity => AccessState::Identity,
+            Stage::Challenge => AccessState::Challenge,
+        };
+        self.0.stands(state, None, None);
+    }
+}

@@ -1,0 +1,37 @@
+//! A socket of a kind that tokio doesn't know, in its event loop.
+
+use std::{
+    io,
+    os::{fd::AsFd, unix::net::UnixDatagram as StdUnixDatagram},
+};
+
+use tokio::{io::Interest, net::UnixDatagram};
+
+/// A non-blocking socket, and the descriptor whose events are waited for: tokio takes any socket for one of its own.
+#[derive(Debug)]
+pub struct Source<T> {
+    inner: T,
+    events: UnixDatagram,
+}
+
+impl<T: AsFd> Source<T> {
+    /// Takes the socket over, within a runtime.
+    pub fn new(inner: T) -> io::Result<Self> {
+        let copy = inner.as_fd().try_clone_to_owned()?;
+        Ok(Self {
+            inner,
+            events: UnixDatagram::from_std(StdUnixDatagram::from(copy))?,
+        })
+    }
+
+    /// The socket.
+    pub fn inner(&self) -> &T {
+        &self.inner
+    }
+
+    /// Calls `receive` whenever there may be something, until it finds something.
+    pub async fn receive<R>(&self, mut receive: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        let receive = || receive(&self.inner);
+        self.events.async_io(Interest::READABLE, receive).await
+    }
+}

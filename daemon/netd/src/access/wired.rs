@@ -1,0 +1,286 @@
+//! An access by IEEE 802.1X on an interface: EAPOL, the link, and the controlled port.
+
+use std::{
+    io,
+    time::{Duration, Instant},
+};
+
+use softsim_carriers::eapol::{self, Output, PortStatus, State, Supplicant, Timers};
+use softsim_client::{
+    keyd::Connection,
+    netd::{AccessState, Authentication, Port},
+};
+use softsim_sandbox::ethernet::{FrameSocket, LinkMonitor, Received, is_gone};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::sleep_until,
+};
+
+use super::{
+    Fatal, Order,
+    backoff::Backoff,
+    conversation::{Action, Conversation, Policy, Stage},
+    port::PortKeeper,
+    record::Record,
+    source::Source,
+};
+use crate::progress::Fault;
+
+/// More than an Ethernet frame carries, jumbo frames apart: EAP-AKA needs a fraction.
+const MAX_FRAME: usize = 2048;
+
+/// What the access is made of, opened before netd is confined.
+pub struct Parts {
+    /// Its own connection.
+    pub keyd: Connection,
+    /// EAPOL on the interface.
+    pub frames: FrameSocket,
+    /// The interface's link.
+    pub link: LinkMonitor,
+    /// The keeper of the controlled port, where there is one.
+    pub port: Option<PortKeeper>,
+    /// What the peer may do.
+    pub policy: Policy,
+    /// How long the supplicant waits for whom.
+    pub timers: Timers,
+    /// When it authenticates again by itself.
+    pub reauthenticate_after: Option<Duration>,
+    /// Between failures.
+    pub backoff: Backoff,
+    /// Whether it begins without being told.
+    pub automatic: bool,
+}
+
+/// Runs until it is stopped.
+pub async fn run(
+    mut parts: Parts,
+    record: Record,
+    mut orders: mpsc::Receiver<Order>,
+) -> Result<(), Fatal> {
+    let frames = Source::new(parts.frames)?;
+    let link = Source::new(parts.link)?;
+    let mut port = parts.port;
+    if let Some(port) = &mut port {
+        port.register()?;
+    }
+    let mut access = Access {
+        frames: frames.inner(),
+        supplicant: Supplicant::new(parts.timers),
+        conversation: Conversation::new(&mut parts.keyd, &parts.policy),
+        port,
+        record,
+        reauthenticate_after: parts.reauthenticate_after,
+        backoff: parts.backoff,
+        renewal: None,
+        rest: "no link yet".into(),
+        waiting: Vec::new(),
+    };
+    if parts.automatic {
+        access.supplicant.connect(Instant::now());
+    }
+    let mut buffer = [0; MAX_FRAME];
+    loop {
+        access.work().await?;
+        let timer = async {
+            match access.next() {
+                Some(at) => sleep_until(at.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            received = frames.receive(|frames| frames.receive(&mut buffer)) => match received {
+                Err(error) if is_gone(&error) => return Err(error.into()),
+                received => access.heard(received, &buffer),
+            },
+            news = link.receive(LinkMonitor::receive) => match news? {
+                Some(up) => access.link(up),
+                None => {} // Of another interface.
+            },
+            Some(order) = orders.recv() => match order {
+                Order::Connect(done) => access.connect(done),
+                Order::Disconnect(done) => access.disconnect(done),
+                Order::Stop(done) => {
+                    access.stop().await?;
+                    // Whoever stops it may have left.
+                    let _ = done.send(());
+                    return Ok(());
+                }
+            },
+            () = timer => access.timeout(),
+        }
+    }
+}
+
+struct Access<'a> {
+    frames: &'a FrameSocket,
+    supplicant: Supplicant,
+    conversation: Conversation<'a>,
+    port: Option<PortKeeper>,
+    record: Record,
+    reauthenticate_after: Option<Duration>,
+    backoff: Backoff,
+    /// When it authenticates by itself, behind an open port.
+    renewal: Option<Instant>,
+    /// Why it rests or is idle, if it does.
+    rest: String,
+    /// Who wants to know how an attempt ends.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+impl Access<'_> {
+    /// Does what the supplicant and the peer want done, until they want nothing more, and tells where it stands.
+    async fn work(&mut self) -> Result<(), Fatal> {
+        while let Some(output) = self.supplicant.poll() {
+            match output {
+                Output::Transmit { destination, pdu } => self.send(destination, &pdu),
+                Output::Eap(packet) => self.conversation.hear(&packet),
+                Output::Abandon => {
+                    self.rest = "the authenticator fell silent".into();
+                    self.conversation.abandon();
+                }
+                Output::Port(status) => {
+                    if let Some(port) = &mut self.port {
+                        port.set(status).await?;
+                    }
+                }
+            }
+            self.talk()?;
+        }
+        self.tell();
+        self.conversation.settle()?;
+        Ok(())
+    }
+
+    fn talk(&mut self) -> Result<(), Fatal> {
+        while let Some(action) = self.conversation.poll()? {
+            match action {
+                Action::Note(note) => self.record.note(&note),
+                Action::Send(packet) => self.supplicant.respond(&packet),
+                Action::Ended(Ok(authentication)) => self.succeeded(authentication),
+                Action::Ended(Err(fault)) => self.failed(fault),
+            }
+        }
+        Ok(())
+    }
+
+    fn succeeded(&mut self, authentication: Authentication) {
+        let now = Instant::now();
+        self.backoff.reset();
+        self.renewal = self.reauthenticate_after.map(|after| now + after);
+        self.record.succeeded(authentication);
+        self.supplicant.succeeded(now);
+    }
+
+    fn failed(&mut self, fault: Fault) {
+        // What the supplicant itself gave up goes on as it has decided.
+        if self.supplicant.state() == State::Authenticating {
+            self.rest = fault.reason;
+            self.supplicant.failed(Instant::now(), self.backoff.next());
+        }
+    }
+
+    fn heard(&mut self, received: io::Result<Received>, buffer: &[u8]) {
+        let handled = match received {
+            Ok(frame) => self.supplicant.handle_frame(
+                Instant::now(),
+                frame.source,
+                frame.unicast,
+                &buffer[..frame.length],
+            ),
+            // The monitor tells what became of the link.
+            Err(error) => return self.record.ignored(error),
+        };
+        if let Err(error) = handled {
+            self.record.ignored(error);
+        }
+    }
+
+    fn send(&self, destination: eapol::Address, pdu: &[u8]) {
+        // A frame that can't be sent is a frame that was lost.
+        if let Err(error) = self.frames.send(destination, pdu) {
+            self.record.ignored(error);
+        }
+    }
+
+    fn link(&mut self, up: bool) {
+        if !up {
+            self.rest = "the interface has no link".into();
+        }
+        self.supplicant.link(Instant::now(), up);
+    }
+
+    fn connect(&mut self, done: oneshot::Sender<()>) {
+        self.waiting.push(done);
+        self.supplicant.connect(Instant::now());
+    }
+
+    fn disconnect(&mut self, done: oneshot::Sender<()>) {
+        self.waiting.push(done);
+        self.supplicant.disconnect();
+        self.rest = "disconnected".into();
+    }
+
+    /// When there is something to do.
+    fn next(&self) -> Option<Instant> {
+        [self.supplicant.poll_timeout(), self.renewal]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn timeout(&mut self) {
+        let now = Instant::now();
+        if self.renewal.is_some_and(|at| now >= at) {
+            self.renewal = None;
+            self.supplicant.connect(now);
+        }
+        let connecting = self.supplicant.state() == State::Connecting;
+        self.supplicant.handle_timeout(now);
+        if connecting && self.supplicant.state() == State::Held {
+            self.rest = "no authenticator answers".into();
+        }
+    }
+
+    /// Where it stands, and whether that is what somebody waits for.
+    fn tell(&mut self) {
+        let state = self.supplicant.state();
+        if state != State::Authenticated
+            && self.supplicant.port().status() == PortStatus::Unauthorised
+        {
+            self.renewal = None;
+        }
+        let reason = || self.rest.clone();
+        let (state, next) = match (state, self.conversation.stage()) {
+            (State::Idle, _) => (AccessState::Idle { reason: reason() }, None),
+            (State::Held, _) => (
+                AccessState::Held { reason: reason() },
+                self.supplicant.poll_timeout(),
+            ),
+            (State::Authenticated, _) => (AccessState::Authorised, self.renewal),
+            (State::Authenticating, Stage::Challenge) => (AccessState::Challenge, None),
+            (State::Connecting | State::Authenticating, _) => (AccessState::Identity, None),
+        };
+        let port = self.port.as_ref().map(|port| match port.status() {
+            PortStatus::Authorised => Port::Authorised,
+            PortStatus::Unauthorised => Port::Unauthorised,
+        });
+        self.record.stands(state, port, next);
+        if self.record.settled() {
+            for waiting in self.waiting.drain(..) {
+                // Whoever waited may have left.
+                let _ = waiting.send(());
+            }
+        }
+    }
+
+    /// Logs off, and leaves the port as the configuration has it.
+    async fn stop(&mut self) -> Result<(), Fatal> {
+        self.supplicant.disconnect();
+        self.rest = "softsim-netd ends".into();
+        self.work().await?;
+        match self.port.take() {
+            Some(port) => port.leave().await,
+            None => Ok(()),
+        }
+    }
+}
