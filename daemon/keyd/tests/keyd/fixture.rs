@@ -127,21 +127,30 @@ impl Device {
 
     /// The same, with or without `--allow-test-algorithm`.
     pub(crate) fn started(directory: Rc<TempDir>, test_algorithm: bool) -> Self {
+        Self::under(directory, IdentityPrivacy::Conservative, test_algorithm)
+    }
+
+    fn under(
+        directory: Rc<TempDir>,
+        identity_privacy: IdentityPrivacy,
+        test_algorithm: bool,
+    ) -> Self {
+        let enforcement = Enforcement {
+            landlock_abi: 7,
+            seccomp_calls: 12,
+            key_memory: KeyMemory::SecretMemory,
+            kek_source: KekSource::Development,
+            identity_privacy,
+            supplicant: true,
+            test_algorithm,
+        };
         let writes = Writes::default();
         let medium = Medium {
             file: FileStorage::open(directory.path()).unwrap().unwrap(),
             writes: writes.clone(),
         };
         let service = Service {
-            enforcement: Enforcement {
-                landlock_abi: 7,
-                seccomp_calls: 12,
-                key_memory: KeyMemory::SecretMemory,
-                kek_source: KekSource::Development,
-                identity_privacy: IdentityPrivacy::Conservative,
-                supplicant: true,
-                test_algorithm,
-            },
+            enforcement,
             policies: COMPILED,
             uids: PerRole::from_fn(|_| vec![0, UID]),
             realtime: || Duration::from_secs(UNIX_TIME.get()),
@@ -157,9 +166,18 @@ impl Device {
 
     /// A crash, and a start on what was stored.
     pub(crate) fn restarted(self) -> Self {
+        self.restarted_under(IdentityPrivacy::Conservative)
+    }
+
+    /// The same, with another `--identity-privacy`.
+    pub(crate) fn with_privacy(self, identity_privacy: IdentityPrivacy) -> Self {
+        self.restarted_under(identity_privacy)
+    }
+
+    fn restarted_under(self, identity_privacy: IdentityPrivacy) -> Self {
         let directory = self.directory.clone();
         drop(self.keyd);
-        Self::on(directory)
+        Self::under(directory, identity_privacy, false)
     }
 
     pub(crate) fn client(&self, role: Role) -> Client {

@@ -1,0 +1,292 @@
+//! Under which identity a subscriber shows itself, and who decides.
+
+use softsim_aka::agreement::{Group, PrivateKey};
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{
+    AkaAnswer, IdentityAnswer, IdentityKind, IdentityPrivacy, IdentityRequest, Method, Realm,
+    Refusal, Role,
+};
+use softsim_profile::{HomeNetworkKey, HomeNetworkKeys, Profile, RoutingIndicator};
+use softsim_sandbox::random::SystemRng;
+use softsim_usim::ecies;
+
+use crate::fixture::*;
+use crate::home_network::*;
+
+const HOME: &str = "mnc001.mcc001.3gppnetwork.org";
+
+fn ask(device: &mut Device, kind: IdentityRequest) -> Result<IdentityAnswer, Refusal> {
+    let answer = device.ask(Role::Network, &identity(kind));
+    device.keyd.flush().unwrap();
+    answer
+}
+
+/// An authentication in which the server gives a pseudonym.
+fn named(device: &mut Device, sqn: u64, shown: &[u8], pseudonym: &str) {
+    let home = HomeNetwork {
+        identity: shown.to_vec(),
+        ..HomeNetwork::naming(Some(pseudonym), None)
+    };
+    let sent = home.challenge(sqn);
+    let mut netd = device.client(Role::Network);
+    let answer = device.call(&mut netd, &challenge(&sent.packet, shown));
+    let Ok(AkaAnswer::Success { handle, .. }) = answer else {
+        panic!("expected Success, came {answer:?}");
+    };
+    device.call(&mut netd, &Confirm { handle }).unwrap();
+    device.keyd.flush().unwrap();
+}
+
+/// A provisioned device whose host decided so.
+fn with(privacy: IdentityPrivacy, profile: Profile) -> Device {
+    let mut device = Device::enrolled();
+    device = device.with_privacy(privacy);
+    let operator = Operator::new();
+    device.trust(&operator);
+    let package = operator.seal(&mut device, profile, 1);
+    device.install(&package, [1; 16]).unwrap();
+    device
+}
+
+#[test]
+fn the_permanent_identity_tells_the_method_and_the_realm_where_it_is_shown() {
+    let (mut device, _) = Device::provisioned();
+    for (method, realm, expected) in [
+        (Method::AkaPrime, Realm::Wlan, "6001010000000001@wlan."),
+        (Method::Aka, Realm::Wlan, "0001010000000001@wlan."),
+        (Method::AkaPrime, Realm::Epc, "6001010000000001@nai.epc."),
+    ] {
+        let request = Identity {
+            method,
+            realm,
+            ..identity(IdentityRequest::Permanent)
+        };
+        let answer = device.ask(Role::Network, &request).unwrap();
+        assert_eq!(answer.nai, format!("{expected}{HOME}"));
+        assert_eq!(answer.kind, IdentityKind::Permanent);
+    }
+    let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+    assert_eq!(counters.permanent_identities, 3);
+}
+
+#[test]
+fn an_anonymous_identity_says_the_realm_only_and_is_not_counted() {
+    let (mut device, _) = Device::provisioned();
+    for (realm, prefix) in [
+        (Realm::Wlan, "wlan"),
+        (Realm::FiveGc, "5gc"),
+        (Realm::NaiFiveGc, "nai.5gc"),
+        (Realm::N5cw, "nai.5gc-nn"),
+        (Realm::Nswo, "5gc-nswo"),
+    ] {
+        let request = Identity {
+            realm,
+            ..identity(IdentityRequest::Anonymous)
+        };
+        let answer = device.ask(Role::Network, &request).unwrap();
+        assert_eq!(answer.nai, format!("anonymous@{prefix}.{HOME}"));
+        assert_eq!(answer.kind, IdentityKind::Anonymous);
+    }
+    let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+    assert_eq!(counters.permanent_identities, 0);
+}
+
+#[test]
+fn a_pseudonym_is_shown_with_the_realm_until_another_one_comes_also_over_restarts() {
+    let (mut device, _) = Device::provisioned();
+    for (sqn, name) in [(32, "7alice"), (64, "7bob")] {
+        named(&mut device, sqn, IDENTITY, name);
+        for kind in [IdentityRequest::Any, IdentityRequest::FullAuthentication] {
+            let answer = ask(&mut device, kind).unwrap();
+            assert_eq!(answer.nai, format!("{name}@wlan.{HOME}"));
+            assert_eq!(answer.kind, IdentityKind::Pseudonym);
+        }
+        device = device.restarted();
+    }
+    // An authentication that brings none leaves it.
+    let sent = HomeNetwork::default().challenge(96);
+    let mut netd = device.client(Role::Network);
+    let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
+    let Ok(AkaAnswer::Success { handle, .. }) = answer else {
+        panic!("expected Success, came {answer:?}");
+    };
+    device.call(&mut netd, &Confirm { handle }).unwrap();
+    let answer = ask(&mut device, IdentityRequest::Any).unwrap();
+    assert_eq!(answer.nai, format!("7bob@wlan.{HOME}"));
+}
+
+#[test]
+fn one_that_came_with_a_realm_keeps_it_and_one_that_has_no_room_for_one_is_not_shown() {
+    let (mut device, _) = Device::provisioned();
+    named(&mut device, 32, IDENTITY, "7carol@visited");
+    assert_eq!(
+        ask(&mut device, IdentityRequest::Any).unwrap().nai,
+        "7carol@visited"
+    );
+    named(&mut device, 64, IDENTITY, &"7".repeat(253));
+    let mut device = device.with_privacy(IdentityPrivacy::Liberal);
+    let answer = ask(&mut device, IdentityRequest::Any).unwrap();
+    assert_eq!(answer.kind, IdentityKind::Permanent);
+}
+
+#[test]
+fn one_that_came_after_a_suci_is_shown_once_also_over_a_restart() {
+    let suci =
+        b"type0.rid0.schid1.hnkey1.ecckey00.cip00.mac00@5gc-nswo.mnc001.mcc001.3gppnetwork.org";
+    let (mut device, _) = Device::provisioned();
+    named(&mut device, 32, suci, "7once");
+    let answer = ask(&mut device, IdentityRequest::FullAuthentication).unwrap();
+    assert_eq!(answer.kind, IdentityKind::Pseudonym);
+    assert_eq!(
+        ask(&mut device, IdentityRequest::Any).unwrap().kind,
+        IdentityKind::Permanent
+    );
+    let mut device = device.restarted();
+    assert_eq!(
+        ask(&mut device, IdentityRequest::Any).unwrap().kind,
+        IdentityKind::Permanent
+    );
+}
+
+#[test]
+fn once_a_pseudonym_is_known_the_permanent_identity_is_withheld_by_default() {
+    let (mut device, _) = Device::provisioned();
+    named(&mut device, 32, IDENTITY, "7alice");
+    for _ in 0..2 {
+        let refused = ask(&mut device, IdentityRequest::Permanent);
+        assert_eq!(refused, Err(Refusal::IdentityWithheld));
+        device = device.restarted();
+    }
+    let refused = device.ask(Role::Supplicant, &permanent(None));
+    assert_eq!(refused, Err(Refusal::IdentityWithheld), "nor for a bridge");
+    let status = device.ask(Role::Admin, &Status {}).unwrap();
+    assert_eq!(status.counters.identities_withheld, 1);
+    assert_eq!(
+        status.enforcement.identity_privacy,
+        IdentityPrivacy::Conservative
+    );
+
+    let mut device = device.with_privacy(IdentityPrivacy::Liberal);
+    assert!(ask(&mut device, IdentityRequest::Permanent).is_ok());
+}
+
+#[test]
+fn under_the_strict_policy_the_imsi_never_leaves_in_clear() {
+    let mut device = with(IdentityPrivacy::Strict, profile(ICCID));
+    for (kind, expected) in [
+        (IdentityRequest::Any, Refusal::IdentityWithheld),
+        (
+            IdentityRequest::FullAuthentication,
+            Refusal::IdentityWithheld,
+        ),
+        (IdentityRequest::Permanent, Refusal::IdentityWithheld),
+        (IdentityRequest::Suci, Refusal::NoHomeNetworkKey),
+    ] {
+        assert_eq!(ask(&mut device, kind), Err(expected));
+    }
+    assert!(ask(&mut device, IdentityRequest::Anonymous).is_ok());
+    let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+    assert_eq!(
+        (counters.permanent_identities, counters.identities_withheld),
+        (0, 4)
+    );
+}
+
+#[test]
+fn an_administrator_makes_the_names_forgotten_and_the_permanent_identity_is_shown_again() {
+    let (mut device, _) = Device::provisioned();
+    for iccid in [None, Some(ICCID)] {
+        let sqn = 32 * (1 + u64::from(iccid.is_some()));
+        named(&mut device, sqn, IDENTITY, "7alice");
+        device
+            .ask(Role::Admin, &ForgetIdentities { iccid })
+            .unwrap();
+        device.keyd.flush().unwrap();
+        device = device.restarted();
+        let answer = ask(&mut device, IdentityRequest::Any).unwrap();
+        assert_eq!(answer.kind, IdentityKind::Permanent);
+    }
+    let unknown = device.ask(Role::Admin, &ForgetIdentities { iccid: Some("1") });
+    assert_eq!(unknown, Err(Refusal::UnknownProfile));
+}
+
+#[test]
+fn a_profile_keeps_its_names_while_another_one_is_in_use_and_loses_them_when_it_is_deleted() {
+    const OTHER: &str = "8988211000000000002";
+    let (mut device, operator) = Device::provisioned();
+    let package = operator.seal(&mut device, other_profile(OTHER), 2);
+    device.install(&package, [2; 16]).unwrap();
+    named(&mut device, 32, IDENTITY, "7alice");
+    device.ask(Role::Admin, &Enable { iccid: OTHER }).unwrap();
+    assert_eq!(
+        ask(&mut device, IdentityRequest::Any).unwrap().kind,
+        IdentityKind::Permanent
+    );
+    device.ask(Role::Admin, &Enable { iccid: ICCID }).unwrap();
+    let mut device = device.restarted();
+    assert_eq!(
+        ask(&mut device, IdentityRequest::Any).unwrap().kind,
+        IdentityKind::Pseudonym
+    );
+
+    device.ask(Role::Admin, &Disable { iccid: ICCID }).unwrap();
+    device.ask(Role::Admin, &Delete { iccid: ICCID }).unwrap();
+    let package = operator.seal(&mut device, profile(ICCID), 3);
+    device.install(&package, [3; 16]).unwrap();
+    assert_eq!(
+        ask(&mut device, IdentityRequest::Any).unwrap().kind,
+        IdentityKind::Permanent
+    );
+}
+
+#[test]
+fn a_suci_names_the_subscriber_to_the_home_network_only() {
+    for (group, scheme) in [(Group::X25519, 1), (Group::P256, 2)] {
+        let home = PrivateKey::generate(group, &mut SystemRng);
+        let key = HomeNetworkKey::new(27, scheme, home.public_key().as_bytes()).unwrap();
+        let subscription = Profile {
+            routing_indicator: RoutingIndicator::new("678").unwrap(),
+            home_network_keys: HomeNetworkKeys::new(&[key]).unwrap(),
+            ..profile(ICCID)
+        };
+        let mut device = with(IdentityPrivacy::Strict, subscription);
+        let request = Identity {
+            realm: Realm::FiveGc,
+            ..identity(IdentityRequest::Suci)
+        };
+        let answers = [(); 2].map(|()| device.ask(Role::Network, &request).unwrap());
+        assert_ne!(answers[0].nai, answers[1].nai, "an ephemeral key for each");
+        for IdentityAnswer { nai, kind } in answers {
+            assert_eq!(kind, IdentityKind::Suci);
+            let begin = format!("type0.rid678.schid{scheme}.hnkey27.ecckey");
+            let rest = nai.strip_prefix(&begin).unwrap();
+            let rest = rest.strip_suffix(&format!("@5gc.{HOME}")).unwrap();
+            let (key, rest) = rest.split_once(".cip").unwrap();
+            let (cip, mac) = rest.split_once(".mac").unwrap();
+            let [key, mut msin, mac] = [key, cip, mac].map(|part| hex::decode(part).unwrap());
+            ecies::decrypt(&home, &key, &mut msin, &mac.try_into().unwrap()).unwrap();
+            // 0000000001, two digits in an octet.
+            assert_eq!(msin, [0, 0, 0, 0, 0x10]);
+        }
+        let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+        assert_eq!(counters.permanent_identities, 0);
+    }
+}
+
+#[test]
+fn without_a_key_of_the_home_network_the_null_scheme_counts_as_the_permanent_identity() {
+    let (mut device, _) = Device::provisioned();
+    let request = Identity {
+        realm: Realm::Nswo,
+        ..identity(IdentityRequest::Suci)
+    };
+    let answer = device.ask(Role::Network, &request).unwrap();
+    assert_eq!(answer.kind, IdentityKind::NullSuci);
+    let expected = format!("type0.rid0.schid0.userid0000000001@5gc-nswo.{HOME}");
+    assert_eq!(answer.nai, expected);
+    let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+    assert_eq!(counters.permanent_identities, 1);
+    named(&mut device, 32, IDENTITY, "7alice");
+    let refused = device.ask(Role::Network, &request);
+    assert_eq!(refused, Err(Refusal::NoHomeNetworkKey));
+}

@@ -1,0 +1,459 @@
+//! Fast re-authentication: what it takes, what it gives, and that nothing of it is taken twice.
+
+use softsim_aka::eap::{ReauthenticationKeys, decrypt};
+use softsim_aka::{Iv, Msk, NonceS};
+use softsim_keyd::Client;
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{
+    AkaAnswer, IdentityKind, IdentityRequest, Method, PacketFault, ReauthenticationAnswer, Refusal,
+    Role,
+};
+
+use crate::fixture::*;
+use crate::home_network::*;
+
+const NONCE_S: [u8; 16] = [0x5e; 16];
+
+/// A device after a full authentication that gave it a re-authentication identity, and its server.
+struct Known {
+    device: Device,
+    netd: Client,
+    server: Server,
+    sent: Challenge,
+}
+
+impl Known {
+    fn new() -> Self {
+        Self::by(&HomeNetwork::naming(None, Some("8first@home")))
+    }
+
+    fn by(home: &HomeNetwork) -> Self {
+        let (mut device, _) = Device::provisioned();
+        let mut netd = device.client(Role::Network);
+        let sent = home.challenge(32);
+        let request = challenge(&sent.packet, IDENTITY);
+        let AkaAnswer::Success { handle, .. } = device.call(&mut netd, &request).unwrap() else {
+            panic!("expected Success, came AUTS");
+        };
+        device.call(&mut netd, &Confirm { handle }).unwrap();
+        device.call(&mut netd, &CloseSession { handle }).unwrap();
+        let server = Server::of(&sent.keys);
+        Self {
+            device,
+            netd,
+            server,
+            sent,
+        }
+    }
+
+    fn call<C: softsim_keyd_proto::Call>(&mut self, call: &C) -> Result<C::Answer, Refusal> {
+        let answer = self.device.call(&mut self.netd, call);
+        self.device.keyd.flush().unwrap();
+        answer
+    }
+
+    fn any(&mut self) -> (String, IdentityKind) {
+        let answer = self.call(&identity(IdentityRequest::Any)).unwrap();
+        (answer.nai, answer.kind)
+    }
+
+    fn fast(&mut self, packet: &[u8], identity: &str) -> Result<ReauthenticationAnswer, Refusal> {
+        self.call(&reauthenticate(packet, identity))
+    }
+
+    /// A handle of a session with this counter.
+    fn fresh(&mut self, counter: u16, identity: &str, next: Option<&str>) -> u32 {
+        let packet = self.server.reauthentication(counter, NONCE_S, next);
+        let answer = self.fast(&packet, identity).unwrap();
+        let ReauthenticationAnswer::Fresh {
+            handle,
+            counter: came,
+            nonce_s,
+        } = answer
+        else {
+            panic!("expected Fresh, came {answer:?}");
+        };
+        assert_eq!((came, nonce_s), (counter, NONCE_S));
+        handle
+    }
+
+    fn restart(&mut self) {
+        let running = std::mem::replace(&mut self.device, Device::blank());
+        self.device = running.restarted();
+        self.netd = self.device.client(Role::Network);
+    }
+
+    fn msk_of(&self, counter: u16, identity: &str) -> Msk {
+        let nonce_s = NonceS::new(NONCE_S);
+        let k_re = &self.sent.keys.k_re;
+        ReauthenticationKeys::aka_prime(k_re, identity.as_bytes(), counter, &nonce_s).msk
+    }
+}
+
+#[test]
+fn the_identity_is_given_out_once_also_over_a_restart() {
+    let mut known = Known::new();
+    assert_eq!(
+        known.any(),
+        ("8first@home".to_owned(), IdentityKind::Reauthentication)
+    );
+    assert_eq!(known.any().1, IdentityKind::Permanent);
+    known.restart();
+    assert_eq!(known.any().1, IdentityKind::Permanent);
+}
+
+#[test]
+fn it_is_not_given_out_for_another_method_another_network_a_full_authentication_or_another_role() {
+    let mut known = Known::new();
+    for request in [
+        Identity {
+            method: Method::Aka,
+            ..identity(IdentityRequest::Any)
+        },
+        Identity {
+            network_name: "WLAN2",
+            ..identity(IdentityRequest::Any)
+        },
+        identity(IdentityRequest::FullAuthentication),
+    ] {
+        let answer = known.call(&request).unwrap();
+        assert_eq!(answer.kind, IdentityKind::Permanent, "{request:?}");
+    }
+    let bridge = known
+        .device
+        .ask(Role::Supplicant, &identity(IdentityRequest::Any));
+    assert_eq!(bridge.unwrap().kind, IdentityKind::Permanent);
+    // More fields than the full authentication's are still its network.
+    let request = Identity {
+        network_name: "WLAN:lobby",
+        ..identity(IdentityRequest::Any)
+    };
+    assert_eq!(
+        known.call(&request).unwrap().kind,
+        IdentityKind::Reauthentication
+    );
+}
+
+#[test]
+fn what_was_not_confirmed_leaves_nothing_to_start_from() {
+    let (mut device, _) = Device::provisioned();
+    let sent = HomeNetwork::naming(Some("7name"), Some("8first@home")).challenge(32);
+    let request = challenge(&sent.packet, IDENTITY);
+    device.ask(Role::Network, &request).unwrap();
+    let answer = device
+        .ask(Role::Network, &identity(IdentityRequest::Any))
+        .unwrap();
+    assert_eq!(answer.kind, IdentityKind::Permanent);
+}
+
+#[test]
+fn a_fresh_counter_gives_a_session_with_new_keys_and_the_next_identity_at_its_confirmation() {
+    let mut known = Known::new();
+    let (first, _) = known.any();
+    let handle = known.fresh(1, &first, Some("8second@home"));
+    assert_eq!(
+        known.any().1,
+        IdentityKind::Permanent,
+        "not before it is confirmed"
+    );
+    let early = known.call(&ExportMsk { handle }).unwrap_err();
+    assert_eq!(early, Refusal::NotConfirmed);
+    known.call(&Confirm { handle }).unwrap();
+    let msk = known.call(&ExportMsk { handle }).unwrap();
+    assert_eq!(msk.secret.expose(), known.msk_of(1, &first).as_bytes());
+    let again = known.call(&ExportMsk { handle }).unwrap_err();
+    assert_eq!(again, Refusal::AlreadyExported);
+
+    known.restart();
+    let (second, kind) = known.any();
+    assert_eq!(
+        (&*second, kind),
+        ("8second@home", IdentityKind::Reauthentication)
+    );
+    let handle = known.fresh(2, &second, None);
+    known.call(&Confirm { handle }).unwrap();
+    assert_eq!(
+        known.any().1,
+        IdentityKind::Permanent,
+        "no further one came"
+    );
+    let counters = known.call(&Status {}).unwrap().counters;
+    assert_eq!(counters.reauthentications, 1, "since the restart");
+}
+
+#[test]
+fn an_accepted_request_is_never_accepted_again() {
+    let mut known = Known::new();
+    let (first, _) = known.any();
+    let packet = known
+        .server
+        .reauthentication(1, NONCE_S, Some("8second@home"));
+    known.fast(&packet, &first).unwrap();
+    let gone = Err(Refusal::NoReauthentication);
+    assert_eq!(known.fast(&packet, &first), gone);
+    let later = known.server.reauthentication(2, NONCE_S, None);
+    assert_eq!(known.fast(&later, &first), gone, "the identity is used up");
+    known.restart();
+    assert_eq!(known.fast(&packet, &first), gone, "after a crash too");
+}
+
+#[test]
+fn a_second_confirmation_does_not_take_the_counter_back() {
+    let mut known = Known::new();
+    let (first, _) = known.any();
+    let old = known.fresh(1, &first, Some("8second@home"));
+    known.call(&Confirm { handle: old }).unwrap();
+    let (second, _) = known.any();
+    let handle = known.fresh(7, &second, Some("8third@home"));
+    known.call(&Confirm { handle }).unwrap();
+    known.call(&Confirm { handle: old }).unwrap();
+    let (third, _) = known.any();
+    assert_eq!(third, "8third@home");
+    let packet = known.server.reauthentication(7, NONCE_S, None);
+    let answer = known.fast(&packet, &third).unwrap();
+    assert!(
+        matches!(answer, ReauthenticationAnswer::CounterTooSmall { .. }),
+        "{answer:?}"
+    );
+}
+
+#[test]
+fn a_counter_that_is_too_small_gives_a_session_that_can_only_say_so() {
+    let mut known = Known::new();
+    let (first, _) = known.any();
+    let handle = known.fresh(5, &first, Some("8second@home"));
+    known.call(&Confirm { handle }).unwrap();
+    let (second, _) = known.any();
+    for counter in [5, 4, 0] {
+        let packet = known
+            .server
+            .reauthentication(counter, NONCE_S, Some("8third@home"));
+        let answer = known.fast(&packet, &second).unwrap();
+        let ReauthenticationAnswer::CounterTooSmall {
+            handle,
+            counter: came,
+        } = answer
+        else {
+            panic!("expected CounterTooSmall, came {answer:?}");
+        };
+        assert_eq!(came, counter);
+        let notification = known.server.notification(counter);
+        let packet = &notification[..];
+        let barren = Refusal::NotConfirmed;
+        assert_eq!(known.call(&Confirm { handle }), Err(barren.clone()));
+        assert_eq!(known.call(&ExportMsk { handle }).unwrap_err(), barren);
+        assert_eq!(known.call(&EapVerify { handle, packet }), Err(barren));
+
+        let mut ours = known.call(&EncryptCounter { handle }).unwrap();
+        decrypt(&known.server.k_encr, &Iv::new(ours.iv), &mut ours.data).unwrap();
+        let [high, low] = counter.to_be_bytes();
+        let expected = [&[19, 1, high, low, 20, 1, 0, 0, 6, 2][..], &[0; 6]].concat();
+        assert_eq!(ours.data, expected);
+        let packet = &unmaced(2, REAUTHENTICATION, &[])[..];
+        let mac = known.call(&EapMac { handle, packet }).unwrap().mac;
+        assert_eq!(mac, known.server.k_aut.at_mac(packet, &NONCE_S));
+        known.call(&CloseSession { handle }).unwrap();
+    }
+    // Nothing was used up by it.
+    known.fresh(6, &second, None);
+}
+
+#[test]
+fn only_what_the_server_of_the_full_authentication_says_is_taken() {
+    let mut known = Known::new();
+    let (first, _) = known.any();
+    let packet = known.server.reauthentication(1, NONCE_S, None);
+    let mut forged = packet.clone();
+    *forged.last_mut().unwrap() ^= 1;
+    assert_eq!(
+        known.fast(&forged, &first),
+        Err(Refusal::Packet(PacketFault::Mac))
+    );
+    let mut flipped = packet.clone();
+    flipped[40] ^= 1;
+    assert_eq!(
+        known.fast(&flipped, &first),
+        Err(Refusal::Packet(PacketFault::Mac))
+    );
+    assert_eq!(
+        known.fast(&packet, "8other@home"),
+        Err(Refusal::NoReauthentication)
+    );
+    for end in 0..packet.len() {
+        let refused = known.fast(&packet[..end], &first);
+        assert_eq!(refused, Err(Refusal::Packet(PacketFault::Length)));
+    }
+    let challenge = Known::new().sent.packet;
+    assert_eq!(
+        known.fast(&challenge, &first),
+        Err(Refusal::Packet(PacketFault::Type))
+    );
+
+    // Under a right AT_MAC: no counter, no nonce, no encrypted data.
+    let counter = attribute(AT_COUNTER, &[&[0, 1]]);
+    let nonce = attribute(AT_NONCE_S, &[&[0, 0], &NONCE_S]);
+    for attributes in [counter, nonce] {
+        let packet = known.server.sealing(REAUTHENTICATION, padded(attributes));
+        let refused = known.fast(&packet, &first);
+        assert_eq!(refused, Err(Refusal::Packet(PacketFault::Encrypted)));
+    }
+    let bare = known.server.packet(1, REAUTHENTICATION, &[], &[]);
+    let refused = known.fast(&bare, &first);
+    assert_eq!(
+        refused,
+        Err(Refusal::Packet(PacketFault::Missing(AT_ENCR_DATA)))
+    );
+    known.fresh(1, &first, None);
+}
+
+#[test]
+fn an_identity_that_was_not_shown_cannot_be_used() {
+    let mut known = Known::new();
+    let packet = known.server.reauthentication(1, NONCE_S, None);
+    let refused = known.fast(&packet, "8first@home");
+    assert_eq!(refused, Err(Refusal::NoReauthentication));
+}
+
+#[test]
+fn a_response_is_maced_with_nonce_s_and_a_notification_holds_the_counter() {
+    let mut known = Known::new();
+    let (first, _) = known.any();
+    let handle = known.fresh(3, &first, None);
+    let packet = &unmaced(2, REAUTHENTICATION, &[])[..];
+    let mac = known.call(&EapMac { handle, packet }).unwrap().mac;
+    assert_eq!(mac, known.server.k_aut.at_mac(packet, &NONCE_S));
+    let packet = &unmaced(2, NOTIFICATION, &[])[..];
+    let mac = known.call(&EapMac { handle, packet }).unwrap().mac;
+    assert_eq!(mac, known.server.k_aut.at_mac(packet, &[]));
+
+    let mut verify = |server: &Server, packet: Vec<u8>| {
+        let _ = server;
+        known.call(&EapVerify {
+            handle,
+            packet: &packet,
+        })
+    };
+    let server = Server::of(&HomeNetwork::default().challenge(32).keys);
+    assert_eq!(verify(&server, server.notification(3)), Ok(()));
+    let another = Err(Refusal::Packet(PacketFault::Counter));
+    assert_eq!(verify(&server, server.notification(4)), another);
+    let none = Err(Refusal::Packet(PacketFault::Missing(AT_ENCR_DATA)));
+    assert_eq!(
+        verify(
+            &server,
+            server.packet(1, NOTIFICATION, &[12, 1, 0x80, 0], &[])
+        ),
+        none
+    );
+}
+
+#[test]
+fn in_a_session_of_a_full_authentication_there_is_no_counter_and_no_nonce_s() {
+    let (mut device, _) = Device::provisioned();
+    let mut netd = device.client(Role::Network);
+    let sent = HomeNetwork::default().challenge(32);
+    let request = challenge(&sent.packet, IDENTITY);
+    let AkaAnswer::Success { handle, .. } = device.call(&mut netd, &request).unwrap() else {
+        panic!("expected Success, came AUTS");
+    };
+    let refused = device.call(&mut netd, &EncryptCounter { handle });
+    assert_eq!(refused, Err(Refusal::NoReauthentication));
+    let packet = &unmaced(2, REAUTHENTICATION, &[])[..];
+    let refused = device.call(&mut netd, &EapMac { handle, packet });
+    assert_eq!(refused, Err(Refusal::Packet(PacketFault::Type)));
+}
+
+#[test]
+fn a_full_authentication_replaces_what_there_was_or_takes_it_away() {
+    let mut known = Known::new();
+    for (sqn, next) in [(64, Some("8other@home")), (96, None)] {
+        let sent = HomeNetwork::naming(None, next).challenge(sqn);
+        let request = challenge(&sent.packet, IDENTITY);
+        let AkaAnswer::Success { handle, .. } = known.call(&request).unwrap() else {
+            panic!("expected Success, came AUTS");
+        };
+        known.call(&Confirm { handle }).unwrap();
+        let (name, kind) = known.any();
+        match next {
+            Some(next) => assert_eq!((&*name, kind), (next, IdentityKind::Reauthentication)),
+            None => assert_eq!(kind, IdentityKind::Permanent),
+        }
+    }
+}
+
+#[test]
+fn there_is_none_in_a_5g_network_nor_on_one_whose_name_is_too_long_to_keep() {
+    let longest = [b'N'; 253];
+    for (name, expected) in [
+        (&b"5G:NSWO"[..], IdentityKind::Permanent),
+        (&[b'N'; 254], IdentityKind::Permanent),
+        (&longest, IdentityKind::Reauthentication),
+    ] {
+        let home = HomeNetwork {
+            identity: if name.starts_with(b"5G:") {
+                IMSI.into()
+            } else {
+                IDENTITY.to_vec()
+            },
+            network_name: name.to_vec(),
+            ..HomeNetwork::naming(None, Some("8first@home"))
+        };
+        let mut known = Known::by(&home);
+        let network_name = std::str::from_utf8(name).unwrap();
+        let request = Identity {
+            network_name: network_name.get(..200).unwrap_or(network_name),
+            ..identity(IdentityRequest::Any)
+        };
+        // A field that differs in length is another one.
+        let request = if name.len() == 253 {
+            Identity {
+                network_name,
+                ..request
+            }
+        } else {
+            request
+        };
+        let came = known.call(&request).map(|answer| answer.kind);
+        match came {
+            Ok(kind) => assert_eq!(kind, expected),
+            Err(refusal) => assert!(matches!(refusal, Refusal::TooLong { .. }), "{refusal}"),
+        }
+    }
+}
+
+#[test]
+fn a_profile_that_was_replaced_or_taken_out_of_use_keeps_nothing_of_a_session() {
+    let (mut device, operator) = Device::provisioned();
+    let mut netd = device.client(Role::Network);
+    let mut handles = Vec::new();
+    for sqn in [32, 64] {
+        let sent = HomeNetwork::naming(Some("7name"), Some("8first@home")).challenge(sqn);
+        match device.call(&mut netd, &challenge(&sent.packet, IDENTITY)) {
+            Ok(AkaAnswer::Success { handle, .. }) => handles.push(handle),
+            other => panic!("expected Success, came {other:?}"),
+        }
+    }
+    let (first, second) = (handles[0], handles[1]);
+    device.ask(Role::Admin, &Disable { iccid: ICCID }).unwrap();
+    let refused = device.call(&mut netd, &Confirm { handle: first });
+    assert_eq!(refused, Err(Refusal::NoProfile));
+    device.ask(Role::Admin, &Enable { iccid: ICCID }).unwrap();
+    device.call(&mut netd, &Confirm { handle: first }).unwrap();
+
+    let package = operator.seal(&mut device, profile(ICCID), 2);
+    device.install(&package, [2; 16]).unwrap();
+    let refused = device.call(&mut netd, &Confirm { handle: second });
+    assert_eq!(refused, Err(Refusal::NoProfile));
+    let refused = device
+        .call(&mut netd, &ExportMsk { handle: second })
+        .unwrap_err();
+    assert_eq!(refused, Refusal::NotConfirmed);
+    let answer = device
+        .call(&mut netd, &identity(IdentityRequest::Any))
+        .unwrap();
+    assert_eq!(
+        answer.kind,
+        IdentityKind::Permanent,
+        "the new one inherits no name"
+    );
+}
