@@ -1,5 +1,5 @@
 //! What the fuzzers run, and what replays their seeds: each target is one function over octets that returns,
-//! or panics where keyd broke a promise.
+//! or panics where a promise was broken.
 //!
 //!     cargo +nightly fuzz run --features libfuzzer requests fuzz/seeds/requests
 //!
@@ -11,6 +11,8 @@
     reason = "a panic is how a target tells what it found"
 )]
 
+pub mod eap_packet;
+pub mod eap_peer;
 #[path = "../../daemon/keyd/tests/keyd/fixture.rs"]
 #[allow(dead_code, reason = "shared with keyd's own tests")]
 mod fixture;

@@ -39,3 +39,13 @@ fn vault_files() {
 fn policy_files() {
     replay("policies", softsim_fuzz::policies::run);
 }
+
+#[test]
+fn eap_packets() {
+    replay("eap_packet", softsim_fuzz::eap_packet::run);
+}
+
+#[test]
+fn eap_conversations() {
+    replay("eap_peer", softsim_fuzz::eap_peer::run);
+}
