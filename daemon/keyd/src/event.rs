@@ -131,8 +131,8 @@ impl fmt::Display for Event<'_> {
                 if let Some(why) = why_not_secret {
                     write!(f, " (memfd_secret: {why})")?;
                 }
-                write!(f, ", vault under {}", enforcement.kek_source)?;
                 write!(f, ", identity privacy {}", enforcement.identity_privacy)?;
+                write!(f, ", vault under {}", enforcement.kek_source)?;
                 if enforcement.supplicant {
                     f.write_str(", GIVES CK AND IK TO THE ROLE supplicant (--supplicant)")?;
                 }
@@ -231,7 +231,7 @@ mod tests {
         assert_eq!(
             event.to_string(),
             "enforcing landlock ABI 7, seccomp 12 calls, key memory mlock \
-             (memfd_secret: Operation not permitted), vault under key file, identity privacy conservative"
+             (memfd_secret: Operation not permitted), identity privacy conservative, vault under key file"
         );
         assert_eq!(event.level(), INFORMATIONAL);
     }

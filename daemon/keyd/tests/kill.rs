@@ -6,6 +6,8 @@
 
 #[path = "../../../tests/common/dice.rs"]
 mod dice;
+#[path = "kill/fast.rs"]
+mod fast;
 #[allow(dead_code)]
 #[path = "keyd/fixture.rs"]
 mod fixture;
@@ -17,7 +19,6 @@ mod home_network;
 mod host;
 #[path = "kill/load.rs"]
 mod load;
-#[allow(dead_code)]
 #[path = "keyd/over_the_socket.rs"]
 mod over_the_socket;
 #[path = "kill/replay.rs"]
@@ -31,8 +32,11 @@ use std::time::Duration;
 use softsim_keyd_proto::Role;
 
 use crate::dice::{Dice, number_from_env};
+use crate::fast::Namer;
+use crate::fixture::Operator;
 use crate::host::{Host, Running};
 use crate::load::{Shared, clients};
+use crate::over_the_socket::provision;
 use crate::replay::Replays;
 use crate::store::Store;
 
@@ -83,6 +87,29 @@ fn killed_at_any_moment_it_accepts_no_autn_twice_and_loses_no_profile() {
     replays.check(&host, &mut store, &shared, Depth::EVERYTHING);
     println!("kill: {kills} kills under load; {replays}; {store}");
     assert!(replays.accepted() > kills as usize, "too little load");
+}
+
+#[test]
+fn killed_at_any_moment_it_takes_no_counter_back_and_loses_no_pseudonym() {
+    let kills = number_from_env("SOFTSIM_KILLS").unwrap_or(KILLS);
+    let mut dice = Dice::of_test("kill, fast re-authentication");
+    let host = Host::new();
+    let mut running = host.start();
+    provision(&mut host.connect(Role::Admin), &Operator::new());
+    let mut namer = Namer::new();
+    for _ in 0..kills {
+        scope(|scope| {
+            let own = dice.fork();
+            let load = scope.spawn(|| namer.until_killed(&host, own));
+            sleep(dice.shorter_than(LOAD));
+            running.child.kill().unwrap();
+            running.child.wait().unwrap();
+            load.join().unwrap();
+        });
+        running = host.start();
+        namer.check(&host);
+    }
+    println!("kill: {kills} kills; {namer}");
 }
 
 /// How much is replayed after a kill.
