@@ -78,7 +78,7 @@ impl Group {
 }
 
 /// A question to the holder of the SIM.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub enum Ask {
     /// Give an identity: answer with [`Answer::Identity`] or [`Answer::Withheld`]. A re-authentication identity is given once, and
     /// the peer remembers it as long as the conversation lasts.
@@ -127,6 +127,20 @@ pub enum Ask {
         /// The whole EAP response, AT_MAC zero.
         packet: Vec<u8>,
     },
+}
+
+/// Prints no identity and no packet.
+impl fmt::Debug for Ask {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Ask::Identity { method, wanted } => write!(f, "Identity({method}, {wanted:?})"),
+            Ask::Challenge { method, group, .. } => write!(f, "Challenge({method}, {group:?})"),
+            Ask::Reauthentication { method, .. } => write!(f, "Reauthentication({method})"),
+            Ask::Verify { .. } => f.write_str("Verify"),
+            Ask::EncryptedCounter => f.write_str("EncryptedCounter"),
+            Ask::Mac { .. } => f.write_str("Mac"),
+        }
+    }
 }
 
 /// The reply to an [`Ask`].

@@ -56,6 +56,30 @@ fn hostap_40af6560b_identity_of_the_key_derivation() {
     }
 }
 
+/// With a concealed identity, a further request for one freed the memory that the key derivation read later. Whatever is asked for
+/// in between, keys are derived for the identity that was sent last.
+#[test]
+fn hostap_e3d6fce84_use_after_free_with_a_concealed_identity() {
+    let mut scene = Scene::unasked(Config {
+        outer: OuterIdentity::Suci,
+        ..Config::new()
+    });
+    let mut said = scene.feed(&typed(1, Type::Identity, b"")).bytes()[5..].to_vec();
+    let rounds = [
+        Attribute::AnyIdReq,
+        Attribute::FullauthIdReq,
+        Attribute::PermanentIdReq,
+    ];
+    for (identifier, wanted) in (2..).zip(rounds) {
+        let step = scene.feed(&aka_identity(identifier, &[wanted]));
+        said = at_identity(step.bytes());
+    }
+    scene.network.identity = said.clone();
+    let step = scene.challenge(&Challenge::default());
+    assert!(scene.network.session().verifies(step.bytes()));
+    assert_eq!(scene.sim.identity, said);
+}
+
 /// A switch that asks for the identity from time to time, to see whether we are there, ended the session.
 #[test]
 fn hostap_52b4cae4c_identity_keep_alive_on_wired_links() {
@@ -160,6 +184,8 @@ fn grapheneos_3935_imsi_in_clear() {
     let step = scene.feed(&aka_identity(2, &[Attribute::PermanentIdReq]));
     assert!(shows(step.bytes()));
     let lines: String = step.notes.iter().map(ToString::to_string).collect();
+    let asks = scene.challenge(&Challenge::default()).asks;
+    assert!(!asks.is_empty() && !shows(format!("{asks:?}").as_bytes()));
     assert!(
         !shows(lines.as_bytes())
             && !shows(shown.as_bytes())
