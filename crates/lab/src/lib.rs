@@ -4,6 +4,7 @@
 //! - Subscription: [`subscription`], [`auc`], [`eap_sim_db`] for hostapd.
 //! - Access: [`eap_server`] in [`radius_server`], or [`hostapd`]; [`tap`] on the way to either, [`netns`] for
 //!   interfaces, and [`supplicant`] for the peers that are not ours.
+//! - Tests of a peer: [`hostile`], a server that does what a server may not.
 //! - Provisioning and management: [`bootstrap_server`] and [`management_server`], on [`coap_server`],
 //!   on [`dtls_server`], which takes clients that [`pki`] certified.
 //! - The device: [`processes`] runs the daemons, [`recorder`] writes down what they say to each other.
@@ -18,6 +19,7 @@ pub mod eap_sim_db;
 pub mod error;
 pub mod gateway;
 pub mod home;
+pub mod hostile;
 pub mod hostapd;
 pub mod journal;
 pub mod management_server;

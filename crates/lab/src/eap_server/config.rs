@@ -92,7 +92,7 @@ impl IdentityRequest {
         }
     }
 
-    pub(super) fn attribute(self) -> Attribute<'static> {
+    pub(crate) fn attribute(self) -> Attribute<'static> {
         match self {
             Self::Any => Attribute::AnyIdReq,
             Self::FullAuth => Attribute::FullauthIdReq,

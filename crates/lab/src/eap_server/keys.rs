@@ -81,6 +81,15 @@ impl Derived {
 }
 
 impl Keys {
+    /// Keys of which only K_aut is of use.
+    pub(crate) fn with_k_aut(k_aut: MacKey) -> Self {
+        Self {
+            k_encr: KEncr::new([0; 16]),
+            k_aut,
+            root: Root::Aka(Mk::new([0; 20])),
+        }
+    }
+
     /// The method that they are for.
     pub(crate) fn method(&self) -> Method {
         match self.root {

@@ -6,8 +6,8 @@
 
 mod challenge;
 mod config;
-mod identity;
-mod keys;
+pub(crate) mod identity;
+pub(crate) mod keys;
 mod outcome;
 mod reauthentication;
 mod register;
@@ -31,6 +31,18 @@ use challenge::Challenge;
 use identity::{IdentityMessages, Known};
 use keys::Keys;
 use reauthentication::Reauthentication;
+
+/// Whoever plays the server of a conversation.
+pub trait EapServer: Send {
+    /// Takes a response and says what comes next.
+    fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step;
+}
+
+impl EapServer for Server {
+    fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step {
+        Self::handle(self, auc, response)
+    }
+}
 
 enum State {
     /// EAP-Response/Identity is to come.

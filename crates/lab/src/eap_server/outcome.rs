@@ -76,6 +76,8 @@ pub enum Reason {
     Resynchronisation,
     /// The peer is authentic, and refused with this notification.
     Denied(Notification),
+    /// A [`Hostile`](crate::hostile::Hostile) server has come to the end of its scenario.
+    Played,
     /// The AuC has no vector, or did not believe AUTS.
     Auc(AucError),
 }
@@ -102,6 +104,7 @@ impl fmt::Display for Reason {
                 f.write_str("AT_AUTS is missing or resynchronisation did not help")
             }
             Self::Denied(notification) => write!(f, "refused with notification {notification}"),
+            Self::Played => f.write_str("the scenario is over"),
             Self::Auc(error) => write!(f, "AuC: {error}"),
         }
     }
