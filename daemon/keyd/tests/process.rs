@@ -27,7 +27,9 @@ use std::time::Duration;
 
 use softsim_client::keyd::{Connection, Error};
 use softsim_keyd_proto::requests::*;
-use softsim_keyd_proto::{AkaAnswer, Call, KekSource, Refusal, RequestKind, Role, decode_answer};
+use softsim_keyd_proto::{
+    AkaAnswer, Call, IdentityPrivacy, KekSource, Refusal, RequestKind, Role, decode_answer,
+};
 use softsim_sandbox::seqpacket::{self, Listener, Received};
 use softsim_sandbox::{poll, process};
 
@@ -51,7 +53,7 @@ fn closes(connection: &seqpacket::Connection) -> bool {
 
 #[test]
 fn it_says_what_is_enforced_and_answers_hello_and_status_on_each_socket() {
-    let host = Host::new();
+    let host = Host::new().without_supplicant();
     let running = host.start();
     assert!(
         running
@@ -60,13 +62,15 @@ fn it_says_what_is_enforced_and_answers_hello_and_status_on_each_socket() {
         "{}",
         running.first_line
     );
-    for role in Role::ALL {
+    for role in [Role::Network, Role::Admin, Role::App] {
         let mut connection = host.connect(role);
         assert_eq!(connection.hello().role, role);
         let enforcement = connection.call(&Status {}).unwrap().enforcement;
         assert!(enforcement.landlock_abi >= 1);
         assert_eq!(enforcement.seccomp_calls, 12);
         assert_eq!(enforcement.kek_source, KekSource::KeyFile);
+        assert_eq!(enforcement.identity_privacy, IdentityPrivacy::Conservative);
+        assert!(!enforcement.supplicant);
         let line = format!(
             "enforcing landlock ABI {}, seccomp 12 calls, key memory {}",
             enforcement.landlock_abi, enforcement.key_memory
@@ -74,6 +78,31 @@ fn it_says_what_is_enforced_and_answers_hello_and_status_on_each_socket() {
         assert!(running.first_line.contains(&line));
     }
     assert_eq!(running.kill(), "", "one line at start, and no other");
+}
+
+#[test]
+fn the_role_supplicant_is_there_only_where_it_was_asked_for_and_is_said_aloud() {
+    let host = Host::new().without_supplicant();
+    let running = host.start();
+    assert!(!host.path("supplicant").exists());
+    assert!(!running.first_line.contains("supplicant"));
+    drop(running);
+
+    let host = Host::new().with("--identity-privacy=strict");
+    let running = host.start();
+    assert_eq!(
+        host.connect(Role::Supplicant).hello().role,
+        Role::Supplicant
+    );
+    let line = &running.first_line;
+    assert!(
+        line.starts_with("<4>") && line.contains("TO THE ROLE supplicant"),
+        "{line}"
+    );
+    let enforcement = host.status().enforcement;
+    assert!(enforcement.supplicant);
+    assert_eq!(enforcement.identity_privacy, IdentityPrivacy::Strict);
+    assert!(line.contains("identity privacy strict"), "{line}");
 }
 
 #[test]

@@ -78,6 +78,20 @@ impl Aliases {
         }
     }
 
+    /// Gives the enabled profile a record again, where an older copy of it stood in that was another profile's.
+    pub(super) fn mend(&mut self, profiles: &Profiles) {
+        let enabled = profiles
+            .enabled()
+            .and_then(|slot| Some((slot, profiles.get(slot)?)));
+        if let Some((slot, stored)) = enabled
+            && self.find(slot).is_none()
+            && let Some(index) = self.free.first().copied()
+        {
+            let none = Identities::none(slot.0, stored.first_sequence);
+            self.put(index, Some(Box::new(none)));
+        }
+    }
+
     /// How many records there are.
     pub(super) fn len(&self) -> u32 {
         self.records.len() as u32

@@ -155,6 +155,7 @@ impl<'s, S: Storage> Loader<'s, S> {
         })?;
         let lost = (self.damage.iter()).filter_map(|damage| damage.lost_of(table));
         lost.for_each(|index| aliases.distrust(index));
+        aliases.mend(profiles);
         Ok(aliases)
     }
 

@@ -18,6 +18,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 /// A directory for one keyd, and how it is started there.
 pub(crate) struct Host {
     directory: TempDir,
+    roles: Vec<Role>,
     extra: Vec<String>,
 }
 
@@ -33,6 +34,7 @@ impl Host {
     pub(crate) fn new() -> Self {
         let host = Self {
             directory: tempfile::tempdir().unwrap(),
+            roles: Role::ALL.to_vec(),
             extra: Vec::new(),
         };
         fs::write(host.path("kek"), [7; 32]).unwrap();
@@ -42,6 +44,12 @@ impl Host {
 
     pub(crate) fn with(mut self, flag: impl Into<String>) -> Self {
         self.extra.push(flag.into());
+        self
+    }
+
+    /// As it is shipped: without the socket that has to be asked for.
+    pub(crate) fn without_supplicant(mut self) -> Self {
+        self.roles.retain(|role| *role != Role::Supplicant);
         self
     }
 
@@ -58,7 +66,7 @@ impl Host {
             .arg(self.path("kek"))
             .args(&self.extra)
             .stderr(Stdio::piped());
-        for role in Role::ALL {
+        for role in &self.roles {
             let socket = self.path(role.name());
             command.arg(format!("--{role}={}", socket.display()));
         }

@@ -5,6 +5,7 @@ mod anchored;
 mod changes;
 mod damage;
 mod file;
+mod identities;
 mod many;
 mod medium;
 mod power;
@@ -23,7 +24,12 @@ use softsim_sandbox::random::SystemRng;
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters};
 use zeroize::Zeroizing;
 
-use super::{contents::Burial, create::format, layout::Layout, *};
+use super::{
+    contents::{Burial, Contents},
+    create::format,
+    layout::Layout,
+    *,
+};
 
 const CAPACITY: u32 = 3;
 
@@ -245,13 +251,21 @@ fn contents<S: Storage>(vault: &Vault<S>) -> String {
         .map(|(account, psk)| (account, psk.as_bytes()))
         .collect();
     format!(
-        "{keys:?} {accounts:?} {:?} {:?} {:?} {:?} {:?}",
+        "{keys:?} {accounts:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         vault.certificate(),
         vault.trust_anchors(),
         (transaction, time, sequences),
         vault.profiles().collect::<Vec<_>>(),
         tombstones(vault),
+        names(vault),
     )
+}
+
+/// All names, which don't print by themselves.
+fn names<S: Storage>(vault: &Vault<S>) -> Vec<Vec<u8>> {
+    let records = vault.aliases.records().iter();
+    let names = records.filter_map(|alias| alias.identities.as_ref());
+    names.map(|names| names.encode().to_vec()).collect()
 }
 
 fn tombstones<S: Storage>(vault: &Vault<S>) -> Vec<&Burial> {

@@ -37,6 +37,10 @@ fn lived(directory: &Path) -> Vault<FileStorage> {
         .commit(vec![Change::Delete(one)], 0, &mut rng())
         .unwrap();
     let two = vault.find(&iccid(2)).unwrap();
+    vault.change_identities(two, |names| {
+        names.pseudonym = Some(identities::pseudonym("7two"));
+        names.reauthentication = Some(identities::reauthentication("8two", 5));
+    });
     for sqn in [320, 352] {
         offer(&mut vault, two, sqn).unwrap();
         vault.flush(&mut rng()).unwrap();

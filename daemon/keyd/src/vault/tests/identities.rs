@@ -1,0 +1,297 @@
+//! The names of profiles: kept as their sequence numbers are, and gone with the profile.
+
+use softsim_aka::{KAut, KAut128, KEncr, KRe, Mk};
+
+use super::*;
+use crate::vault::tests::power::crashes;
+
+pub(super) fn pseudonym(name: &str) -> Pseudonym {
+    Pseudonym {
+        name: Name::new(name.as_bytes()).unwrap(),
+        once: false,
+    }
+}
+
+pub(super) fn reauthentication(identity: &str, counter: u16) -> Reauthentication {
+    Reauthentication {
+        identity: Name::new(identity.as_bytes()).unwrap(),
+        shown: true,
+        counter,
+        k_encr: KEncr::new([1; 16]),
+        k_aut: KAut::new([2; 32]).into(),
+        root: Root::AkaPrime {
+            k_re: KRe::new([3; 32]),
+            network_name: b"WLAN"[..].into(),
+        },
+    }
+}
+
+/// What a confirmed authentication does.
+fn name(vault: &mut Vault<Disk>, slot: Slot, counter: u16) {
+    let named = vault.change_identities(slot, |names| {
+        names.pseudonym = Some(pseudonym("7name"));
+        names.reauthentication = Some(reauthentication("8name@home", counter));
+    });
+    named.unwrap();
+    vault.flush(&mut rng()).unwrap();
+}
+
+fn counter(vault: &Vault<Disk>, slot: Slot) -> Option<u16> {
+    let names = vault.identities(slot)?;
+    names.reauthentication.as_ref().map(|start| start.counter)
+}
+
+fn is_named(vault: &Vault<Disk>, slot: Slot) -> bool {
+    let names = vault.identities(slot);
+    names.is_some_and(|names| names.pseudonym.is_some() || names.reauthentication.is_some())
+}
+
+#[test]
+fn names_survive_a_restart_with_everything_that_belongs_to_them() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1), install(2, 2)]).unwrap();
+    let (one, two) = (slot(&vault, 1), slot(&vault, 2));
+    name(&mut vault, one, 7);
+    vault.change_identities(two, |names| {
+        names.pseudonym = Some(Pseudonym {
+            once: true,
+            ..pseudonym("2alice")
+        });
+        names.reauthentication = Some(Reauthentication {
+            k_aut: KAut128::new([4; 16]).into(),
+            root: Root::Aka(Mk::new([5; 20])),
+            shown: false,
+            ..reauthentication("4alice", u16::MAX)
+        });
+    });
+    vault.flush(&mut rng()).unwrap();
+    let reopened = open_image(&disk.image()).unwrap();
+    for slot in [one, two] {
+        assert!(is_named(&reopened, slot));
+        assert_eq!(reopened.identities(slot), vault.identities(slot));
+    }
+    assert_eq!(reopened.damage(), []);
+}
+
+#[test]
+fn the_longest_names_fit_their_record() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    let longest = "n".repeat(Name::MAX);
+    vault.change_identities(one, |names| {
+        names.pseudonym = Some(pseudonym(&longest));
+        names.reauthentication = Some(Reauthentication {
+            root: Root::AkaPrime {
+                k_re: KRe::new([3; 32]),
+                network_name: [b'N'; Root::MAX_NETWORK_NAME].into(),
+            },
+            ..reauthentication(&longest, 9)
+        });
+    });
+    vault.flush(&mut rng()).unwrap();
+    let reopened = open_image(&disk.image()).unwrap();
+    assert_eq!(reopened.identities(one), vault.identities(one));
+}
+
+#[test]
+fn a_name_is_utf_8_without_control_characters_and_no_longer_than_an_identity() {
+    for good in ["a", "7\u{e4}b@home", &"n".repeat(253)] {
+        assert_eq!(Name::new(good.as_bytes()).unwrap().as_str(), good);
+    }
+    let long = [b'n'; 254];
+    for bad in [
+        &b""[..],
+        b"a\0",
+        b"a\n",
+        b"\x7f",
+        b"\xc2\x85",
+        b"\xff",
+        &long,
+    ] {
+        assert_eq!(Name::new(bad), None, "{bad:?}");
+    }
+    let shown = format!("{:?}", pseudonym("secret"));
+    assert!(!shown.contains("secret"), "{shown}");
+    let shown = format!("{:?}", reauthentication("secret", 1));
+    assert!(
+        !shown.contains("secret") && !shown.contains("3, 3"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn a_profile_that_was_never_enabled_has_no_record_for_names() {
+    let (_, mut vault) = new_vault();
+    let disabled = |n, sequence| match install(n, sequence) {
+        Change::Install {
+            profile, issuer, ..
+        } => Change::Install {
+            profile,
+            issuer,
+            sequence,
+            enabled: false,
+        },
+        other => other,
+    };
+    commit(&mut vault, vec![disabled(1, 1), disabled(2, 2)]).unwrap();
+    let (one, two) = (slot(&vault, 1), slot(&vault, 2));
+    assert_eq!(vault.aliases.len(), 0);
+    assert_eq!(vault.change_identities(one, |_| ()), None);
+    commit(&mut vault, vec![Change::Enable(one)]).unwrap();
+    assert!(vault.identities(one).is_some() && vault.identities(two).is_none());
+}
+
+#[test]
+fn names_are_one_write_and_one_sync_and_share_it_with_sequence_numbers() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    disk.take_log();
+    name(&mut vault, one, 1);
+    let log = disk.take_log();
+    let [Operation::Write(_, written), Operation::Sync] = &log[..] else {
+        panic!("{} operations", log.len())
+    };
+    assert_eq!(written.len(), 1024);
+    offer(&mut vault, one, 320).unwrap();
+    name(&mut vault, one, 2);
+    assert_eq!(disk.syncs(), 1);
+}
+
+#[test]
+fn a_deleted_or_replaced_profile_leaves_no_name_to_who_comes_into_its_slot() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    name(&mut vault, one, 7);
+    let before = vault.installation(one);
+    commit(&mut vault, vec![install(1, 2)]).unwrap();
+    assert_eq!(slot(&vault, 1), one, "the same slot");
+    assert_ne!(vault.installation(one), before);
+    let reopened = open_image(&disk.image()).unwrap();
+    assert!(!is_named(&vault, one) && !is_named(&reopened, one));
+
+    name(&mut vault, one, 8);
+    commit(&mut vault, vec![Change::Delete(one), install(2, 3)]).unwrap();
+    let two = slot(&vault, 2);
+    assert_eq!(two, one);
+    let reopened = open_image(&disk.image()).unwrap();
+    assert!(!is_named(&vault, two) && !is_named(&reopened, two));
+}
+
+#[test]
+fn a_refused_transaction_leaves_the_names() {
+    let (_, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    name(&mut vault, one, 7);
+    let before = contents(&vault);
+    let refused = commit(&mut vault, vec![install(1, 2), install(3, 1)]).unwrap_err();
+    assert!(matches!(refused, CommitError::SequenceNotRising { .. }));
+    assert_eq!(contents(&vault), before);
+    assert!(is_named(&vault, one));
+}
+
+#[test]
+fn power_that_fails_leaves_the_names_before_or_after() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    name(&mut vault, one, 1);
+    let start = disk.image();
+    disk.take_log();
+    name(&mut vault, one, 2);
+    let log = disk.take_log();
+    for count in 0..=log.len() {
+        for image in crashes(&start, &log, count) {
+            let came = counter(&open_image(&image).unwrap(), one);
+            assert!(
+                came == Some(2) || (came == Some(1) && count < log.len()),
+                "{came:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn where_the_medium_lost_the_newest_version_no_older_counter_stands_in() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    for round in 1..=3 {
+        name(&mut vault, one, round);
+    }
+    let layout = Layout::new(CAPACITY);
+    let newest = vault.aliases.records()[0].generation & 1;
+    let at = layout.offset(Table::Identities, 0, newest) as usize;
+    let mut image = disk.image();
+    image[at + 100] ^= 1;
+    let damaged = open_image(&image).unwrap();
+    assert_eq!(damaged.damage().len(), 1);
+    assert_eq!(
+        counter(&damaged, one),
+        None,
+        "a full authentication comes next"
+    );
+    assert!(is_named(&damaged, one), "the pseudonym is there");
+
+    let other = layout.offset(Table::Identities, 0, 1 - newest) as usize;
+    image[other + 100] ^= 1;
+    let error = open_image(&image).err().unwrap();
+    let table = Table::Identities;
+    assert!(
+        matches!(error, OpenError::BothCopies { table: of, .. } if of == table),
+        "{error}"
+    );
+}
+
+#[test]
+fn names_that_were_put_back_are_noticed_from_the_next_transaction_on() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    name(&mut vault, one, 1);
+    let old = disk.image();
+    for round in 2..=4 {
+        name(&mut vault, one, round);
+    }
+    commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
+    let mut image = disk.image();
+    for half in [0, 1] {
+        let at = Layout::new(CAPACITY).offset(Table::Identities, 0, half) as usize;
+        image[at..at + 1024].copy_from_slice(&old[at..at + 1024]);
+    }
+    let error = open_image(&image).err().unwrap();
+    assert!(matches!(error, OpenError::PutBack { .. }), "{error}");
+}
+
+#[test]
+fn an_older_copy_that_stands_in_for_a_deleted_profile_s_names_is_nobody_s() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    name(&mut vault, one, 1);
+    commit(&mut vault, vec![install(1, 2)]).unwrap();
+    commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
+    let newest = vault.aliases.records()[0].generation & 1;
+    let at = Layout::new(CAPACITY).offset(Table::Identities, 0, newest) as usize;
+    let mut image = disk.image();
+    image[at + 100] ^= 1;
+    let mut damaged = open_image(&image).unwrap();
+    assert!(!is_named(&damaged, one));
+    // What it is named from now on is kept.
+    name(&mut damaged, one, 9);
+    let reopened = open_image(&damaged.file.storage.image()).unwrap();
+    assert_eq!(counter(&reopened, one), Some(9));
+}
+
+#[test]
+fn names_under_an_anchor_count_as_a_pass() {
+    let (_, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    let before = vault.file.versions;
+    name(&mut vault, one, 1);
+    assert_eq!(vault.file.versions, before + 1);
+}
