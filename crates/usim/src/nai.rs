@@ -17,7 +17,7 @@ pub enum Realm {
     FiveGc,
     /// `nai.5gc.`: access to 5GS over a trusted or untrusted network (§28.7.6).
     NaiFiveGc,
-    /// `5gc-nswo.`: offload to WLAN, authenticated by 5GS (§28.7.9).
+    /// `5gc-nswo.`: offload to WLAN, authenticated by 5GS (§28.7.12).
     Nswo,
     /// `nai.5gc-nn.`: a device without NAS on a trusted WLAN (§28.7.7).
     N5cw,
@@ -124,7 +124,7 @@ impl Imsi {
     }
 
     /// A-KID, which names K_AKMA to an application: routing indicator and A-TID at the home network's domain
-    /// (TS 33.535 §6.1).
+    /// (TS 33.535 §6.1, which leaves open how the two stand beside each other): `rid<R>.atid<A-TID>@<realm>`.
     ///
     /// # Errors
     /// [`BadRoutingIndicator`].

@@ -32,7 +32,7 @@ fn counters() -> Vec<Scenario> {
         returned("re-authenticates with a counter far ahead", CLAUSE)
             .ask(counting(40_000), Reaction::Reauthentication)
             .success(),
-        returned(
+        returning(
             "re-authenticates by the identity outside the method alone",
             CLAUSE,
         )
