@@ -7,6 +7,7 @@ pub(crate) mod dice;
 use std::{env, fs, os::unix::fs::MetadataExt};
 
 use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
+use softsim_client::netd::Event;
 use softsim_lab::{auc::Subscriber, prerequisite::skip, processes::binaries};
 
 /// Whether all of these programs are built; if not, the test is skipped.
@@ -46,4 +47,13 @@ pub(crate) fn stranger() -> Subscriber {
         opc: Opc::new([0xcd; 16]),
     };
     Subscriber::new(&credentials, Amf::new([0x80, 0]), Sqn::default(), 5)
+}
+
+/// The messages among what happened.
+pub(crate) fn messages(events: Vec<Event>) -> Vec<String> {
+    let messages = events.into_iter().filter_map(|event| match event {
+        Event::Message { text, .. } => Some(text),
+        _ => None,
+    });
+    messages.collect()
 }

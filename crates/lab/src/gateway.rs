@@ -144,6 +144,11 @@ impl Gateway {
         Ok(())
     }
 
+    /// Gives netd other `[[access]]` entries, for its next start.
+    pub fn set_accesses(&mut self, accesses: String) {
+        self.options.accesses = accesses;
+    }
+
     /// Starts a bridge for these control sockets.
     pub fn bridge(&self, controls: &[&Path]) -> Result<Daemon> {
         Ok(Daemon::bridge(&self.folder, controls)?)
@@ -236,6 +241,31 @@ impl Gateway {
         match self.ask(&command)? {
             (Report::EapTest(report), events) => Ok((report, events)),
             _ => Err(Error::Missing("a report of the authentication")),
+        }
+    }
+
+    /// Where netd's only access stands.
+    pub fn access(&self) -> Result<netd::Access> {
+        Ok(self.ask_access(&Command::AccessStatus { name: None })?.0)
+    }
+
+    /// Lets netd's only access authenticate now; where it stands then, and what happened.
+    pub fn connect(&self) -> Result<(netd::Access, Vec<Event>)> {
+        self.ask_access(&Command::AccessConnect { name: None })
+    }
+
+    /// Lets netd's only access log off; where it stands then, and what happened.
+    pub fn disconnect(&self) -> Result<(netd::Access, Vec<Event>)> {
+        self.ask_access(&Command::AccessDisconnect { name: None })
+    }
+
+    fn ask_access(&self, command: &Command) -> Result<(netd::Access, Vec<Event>)> {
+        match self.ask(command)? {
+            (Report::Access(mut report), events) => match report.accesses.pop() {
+                Some(access) => Ok((access, events)),
+                None => Err(Error::Missing("an access")),
+            },
+            _ => Err(Error::Missing("a report of the access")),
         }
     }
 

@@ -264,6 +264,16 @@ impl Home {
         Ok(Hostapd::wired(folder.path(), &auc, namespace, options)?)
     }
 
+    /// An `[[access]]` to a RADIUS server that knows the secret, which authenticates when it is told to; `more` are
+    /// lines of its own.
+    pub fn radius_access(&self, server: SocketAddr, more: &str) -> String {
+        format!(
+            "[[access]]\nname = 'radius'\ncarrier = 'radius'\nserver = '{server}'\nsecret_file = '{}'\n\
+             automatic = false\n{more}",
+            self.radius_secret_file().display()
+        )
+    }
+
     /// The gateway.
     pub fn gateway(&self) -> &Gateway {
         &self.gateway

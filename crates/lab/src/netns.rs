@@ -2,13 +2,23 @@
 
 use std::{
     fs, io,
-    os::unix::fs::MetadataExt,
+    net::Ipv4Addr,
+    os::{fd::AsFd, unix::fs::MetadataExt},
+    path::Path,
     process::{self, Command, Stdio},
     sync::atomic::{AtomicU32, Ordering},
 };
 
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
 /// The name of either end of a cable, each in its own namespace.
 pub const INTERFACE: &str = "eth0";
+
+/// The authenticator's address on the cable.
+pub const AUTHENTICATOR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
+
+/// The gateway's address on the cable.
+pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
 /// Why there can be no namespaces here, if so.
 pub fn missing() -> Option<&'static str> {
@@ -40,7 +50,7 @@ impl Namespace {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("softsim-{}-{number}-{role}", process::id());
-        ip(&["netns", "add", &name])?;
+        ip(&format!("netns add {name}"))?;
         Ok(Self { name })
     }
 
@@ -51,6 +61,26 @@ impl Namespace {
         command
     }
 
+    /// Runs something there: sockets that are made in it stay there.
+    ///
+    /// # Errors
+    /// The namespace is gone, or a thread can't be started.
+    pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
+        let namespace = fs::File::open(Path::new("/run/netns").join(&self.name))?;
+        // A thread belongs to a namespace, and this one doesn't come back.
+        std::thread::scope(|scope| {
+            let thread = scope.spawn(|| {
+                let kind = Some(LinkNameSpaceType::Network);
+                move_into_link_name_space(namespace.as_fd(), kind)?;
+                Ok(work())
+            });
+            match thread.join() {
+                Ok(outcome) => outcome,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        })
+    }
+
     /// What its name is to `ip netns`.
     pub fn name(&self) -> &str {
         &self.name
@@ -59,12 +89,12 @@ impl Namespace {
 
 impl Drop for Namespace {
     fn drop(&mut self) {
-        let _ = ip(&["netns", "del", &self.name]);
+        let _ = ip(&format!("netns del {}", self.name));
     }
 }
 
 impl Cable {
-    /// Makes both namespaces; the authenticator has 192.0.2.1, the gateway 192.0.2.2.
+    /// Makes both namespaces, in which each end knows the other's address without asking on the cable.
     ///
     /// # Errors
     /// Not root, or the kernel or `ip` says no.
@@ -74,31 +104,38 @@ impl Cable {
             gateway: Namespace::new("gateway")?,
         };
         let (here, there) = (cable.authenticator.name(), cable.gateway.name());
-        ip(&[
-            "-n", here, "link", "add", INTERFACE, "type", "veth", "peer", "name", INTERFACE,
-            "netns", there,
-        ])?;
-        for (name, address) in [(here, "192.0.2.1/24"), (there, "192.0.2.2/24")] {
-            ip(&["-n", name, "address", "add", address, "dev", INTERFACE])?;
-            ip(&["-n", name, "link", "set", "lo", "up"])?;
-            ip(&["-n", name, "link", "set", INTERFACE, "up"])?;
+        ip(&format!(
+            "-n {here} link add {INTERFACE} type veth peer name {INTERFACE} netns {there}"
+        ))?;
+        let ends = [
+            (here, AUTHENTICATOR, "02:00:00:00:00:01"),
+            (there, GATEWAY, "02:00:00:00:00:02"),
+        ];
+        for (name, address, hardware) in ends {
+            let up = format!("link set {INTERFACE} address {hardware} up");
+            let address = format!("address add {address}/24 dev {INTERFACE}");
+            for command in ["link set lo up", &up, &address] {
+                ip(&format!("-n {name} {command}"))?;
+            }
+        }
+        for ((name, ..), (_, address, hardware)) in [(ends[0], ends[1]), (ends[1], ends[0])] {
+            let known = format!("{address} lladdr {hardware} dev {INTERFACE} nud permanent");
+            ip(&format!("-n {name} neighbour add {known}"))?;
         }
         Ok(cable)
     }
 }
 
-fn ip(arguments: &[&str]) -> io::Result<()> {
+/// Runs `ip` with arguments that a space separates.
+fn ip(arguments: &str) -> io::Result<()> {
     let output = Command::new("ip")
-        .args(arguments)
+        .args(arguments.split(' '))
         .stdin(Stdio::null())
         .output()?;
     if output.status.success() {
         return Ok(());
     }
     let complaint = String::from_utf8_lossy(&output.stderr);
-    Err(io::Error::other(format!(
-        "ip {}: {}",
-        arguments.join(" "),
-        complaint.trim()
-    )))
+    let complaint = complaint.trim();
+    Err(io::Error::other(format!("ip {arguments}: {complaint}")))
 }

@@ -1,0 +1,347 @@
+//! An access of netd through Debian's hostapd as RADIUS server: both methods, the identities that hostapd gives out and
+//! loses, fast re-authentication, synchronisation and protected results, with real daemons on either side.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::{built, messages};
+use softsim_aka::Sqn;
+use softsim_client::{
+    netd::{Access, AccessState},
+    proto::{Counters, requests::ForgetIdentities},
+};
+use softsim_lab::{
+    gateway,
+    home::{Home, Options},
+    hostapd::{self, Hostapd, Identities, Methods},
+    prerequisite::skip,
+};
+
+const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
+
+const BOTH: [&str; 2] = ["aka-prime", "aka"];
+
+/// A gateway with one access, to a hostapd.
+struct Scene {
+    home: Home,
+    hostapd: Hostapd,
+    _folder: tempfile::TempDir,
+}
+
+fn ready(test: &str) -> bool {
+    let installed = Hostapd::program().is_some();
+    if !installed {
+        skip(&format!("{test}: hostapd is not installed"));
+    }
+    installed && built(test, &DAEMONS)
+}
+
+impl Scene {
+    fn new(options: hostapd::Options, access: &str) -> Self {
+        Self::with_privacy(options, access, None)
+    }
+
+    fn with_privacy(
+        options: hostapd::Options,
+        access: &str,
+        identity_privacy: Option<&'static str>,
+    ) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let lab = Options {
+            gateway: gateway::Options {
+                identity_privacy,
+                ..gateway::Options::default()
+            },
+            ..Options::default()
+        };
+        let mut home = Home::installed(&folder.path().join("lab"), lab).unwrap();
+        let hostapd = home.hostapd(options).unwrap();
+        let access = home.radius_access(hostapd.address(), access);
+        home.gateway_mut().set_accesses(access);
+        home.gateway_mut().start_netd(None).unwrap();
+        Self {
+            home,
+            hostapd,
+            _folder: folder,
+        }
+    }
+
+    /// Authenticates; where the access stands then, and the messages that passed.
+    fn connect(&self) -> (Access, Vec<String>) {
+        let (access, events) = self.home.gateway().connect().unwrap();
+        (access, messages(events))
+    }
+
+    /// Authenticates, which has to succeed.
+    fn succeed(&self) -> (softsim_client::netd::Authentication, Vec<String>) {
+        let (access, messages) = self.connect();
+        assert_eq!(access.state, AccessState::Authorised, "{messages:#?}");
+        (access.authentication.unwrap(), messages)
+    }
+
+    /// Authenticates, which has to fail; why it did.
+    fn fail(&self) -> String {
+        match self.connect() {
+            (
+                Access {
+                    state: AccessState::Held { reason },
+                    ..
+                },
+                _,
+            ) => reason,
+            other => panic!("expected a failure, came {other:#?}"),
+        }
+    }
+
+    fn counters(&self) -> Counters {
+        self.home.gateway().status().unwrap().counters
+    }
+
+    fn sqn(&self) -> Sqn {
+        let subscription = self.home.subscription();
+        let mut auc = subscription.auc.lock().unwrap();
+        auc.subscriber(subscription.profile.imsi.digits())
+            .unwrap()
+            .sqn()
+    }
+
+    fn rewind_the_auc_to(&self, sqn: Sqn) {
+        let subscription = self.home.subscription();
+        let mut auc = subscription.auc.lock().unwrap();
+        auc.insert(
+            subscription.profile.imsi.digits(),
+            subscription.subscriber(sqn),
+        );
+    }
+
+    /// Ends both daemons at once, and starts them on what they had stored.
+    fn cut_the_power(&mut self) {
+        let gateway = self.home.gateway_mut();
+        gateway.stop();
+        gateway.start_keyd().unwrap();
+        gateway.start_netd(None).unwrap();
+    }
+}
+
+fn only(method: &str) -> String {
+    format!("methods = ['{method}']\n")
+}
+
+fn has(messages: &[String], part: &str) -> bool {
+    messages.iter().any(|message| message.contains(part))
+}
+
+fn giving(identities: Identities) -> hostapd::Options {
+    hostapd::Options {
+        identities,
+        ..hostapd::Options::default()
+    }
+}
+
+#[test]
+fn a_full_authentication_succeeds_with_either_method() {
+    if !ready("hostapd, full") {
+        return;
+    }
+    for (method, name) in [("aka-prime", "EAP-AKA'"), ("aka", "EAP-AKA")] {
+        let scene = Scene::new(hostapd::Options::default(), &only(method));
+        for _ in 0..2 {
+            let (authentication, messages) = scene.succeed();
+            assert_eq!(authentication.method, name, "{messages:#?}");
+            assert!(!authentication.reauthenticated);
+        }
+        assert_eq!(scene.counters().authentications, 2);
+    }
+}
+
+#[test]
+fn methods_are_negotiated_and_one_that_is_not_allowed_is_declined() {
+    if !ready("hostapd, negotiation") {
+        return;
+    }
+    let offering = |methods| hostapd::Options {
+        methods,
+        ..hostapd::Options::default()
+    };
+    // It shows itself with an identity of EAP-AKA', and takes EAP-AKA all the same.
+    let both = "methods = ['aka-prime', 'aka']\n";
+    let scene = Scene::new(offering(Methods::Aka), both);
+    assert_eq!(scene.succeed().0.method, "EAP-AKA");
+    for (offered, allowed) in [(Methods::Aka, "aka-prime"), (Methods::AkaPrime, "aka")] {
+        let scene = Scene::new(offering(offered), &only(allowed));
+        scene.fail();
+        assert_eq!(scene.counters().authentications, 0);
+    }
+}
+
+#[test]
+fn a_full_authentication_is_followed_by_three_fast_ones() {
+    if !ready("hostapd, fast re-authentication") {
+        return;
+    }
+    for method in BOTH {
+        let scene = Scene::new(giving(Identities::Reauthentication), &only(method));
+        let (first, _) = scene.succeed();
+        assert!(!first.reauthenticated);
+        for _ in 0..3 {
+            let (authentication, messages) = scene.succeed();
+            assert!(authentication.reauthenticated, "{method}: {messages:#?}");
+            assert!(has(&messages, "Reauthentication"), "{messages:#?}");
+        }
+        let counters = scene.counters();
+        assert_eq!(
+            (counters.authentications, counters.reauthentications),
+            (1, 3)
+        );
+    }
+}
+
+#[test]
+fn a_fast_re_authentication_follows_a_power_cut() {
+    if !ready("hostapd, fast re-authentication after a power cut") {
+        return;
+    }
+    let mut scene = Scene::new(giving(Identities::All), "");
+    scene.succeed();
+    scene.succeed();
+    scene.cut_the_power();
+    let (authentication, messages) = scene.succeed();
+    assert!(authentication.reauthenticated, "{messages:#?}");
+}
+
+#[test]
+fn a_re_authentication_identity_that_hostapd_lost_leads_to_a_full_authentication() {
+    if !ready("hostapd, lost re-authentication identity") {
+        return;
+    }
+    for method in BOTH {
+        let mut scene = Scene::new(giving(Identities::Reauthentication), &only(method));
+        scene.succeed();
+        scene.hostapd.restart().unwrap();
+        let (authentication, messages) = scene.succeed();
+        assert!(!authentication.reauthenticated, "{method}: {messages:#?}");
+        assert!(scene.succeed().0.reauthenticated, "and is given a new one");
+    }
+}
+
+#[test]
+fn a_pseudonym_hides_the_imsi_from_the_second_time_on() {
+    if !ready("hostapd, pseudonyms") {
+        return;
+    }
+    for method in BOTH {
+        let mut scene = Scene::new(giving(Identities::Pseudonyms), &only(method));
+        assert_eq!(scene.succeed().0.identity, "permanent identity");
+        let shown = scene.counters().permanent_identities;
+        for _ in 0..3 {
+            assert_eq!(scene.succeed().0.identity, "pseudonym");
+        }
+        assert_eq!(scene.counters().permanent_identities, shown);
+        scene.cut_the_power();
+        assert_eq!(scene.succeed().0.identity, "pseudonym", "it is stored");
+        assert_eq!(scene.counters().permanent_identities, 0);
+    }
+}
+
+#[test]
+fn a_pseudonym_that_hostapd_lost_is_replaced_where_the_policy_is_liberal() {
+    if !ready("hostapd, lost pseudonym, liberal") {
+        return;
+    }
+    let options = giving(Identities::Pseudonyms);
+    let mut scene = Scene::with_privacy(options, "", Some("liberal"));
+    scene.succeed();
+    scene.hostapd.restart().unwrap();
+    let (_, messages) = scene.succeed();
+    assert!(has(&messages, "AT_PERMANENT_ID_REQ"), "{messages:#?}");
+    assert_eq!(scene.succeed().0.identity, "pseudonym", "a new one");
+}
+
+#[test]
+fn the_imsi_is_withheld_from_a_hostapd_that_lost_the_pseudonym_until_somebody_decides() {
+    if !ready("hostapd, lost pseudonym, conservative") {
+        return;
+    }
+    let mut scene = Scene::new(giving(Identities::Pseudonyms), "");
+    scene.succeed();
+    let shown = scene.counters().permanent_identities;
+    scene.hostapd.restart().unwrap();
+    scene.fail();
+    let counters = scene.counters();
+    assert_eq!(counters.permanent_identities, shown);
+    assert!(counters.identities_withheld > 0);
+
+    let mut admin = scene.home.gateway().admin().unwrap();
+    admin.call(&ForgetIdentities { iccid: None }).unwrap();
+    assert_eq!(scene.succeed().0.identity, "permanent identity");
+    assert_eq!(scene.succeed().0.identity, "pseudonym");
+}
+
+#[test]
+fn a_sim_ahead_of_its_auc_synchronises_it() {
+    if !ready("hostapd, synchronisation") {
+        return;
+    }
+    for method in BOTH {
+        let scene = Scene::new(hostapd::Options::default(), &only(method));
+        let behind = scene.sqn();
+        scene.succeed();
+        scene.rewind_the_auc_to(behind);
+        let (_, messages) = scene.succeed();
+        assert!(has(&messages, "AT_AUTS"), "{method}: {messages:#?}");
+        assert_eq!(scene.counters().synchronisation_failures, 1);
+        let (_, messages) = scene.succeed();
+        assert!(!has(&messages, "AT_AUTS"), "in step again");
+    }
+}
+
+#[test]
+fn a_protected_result_is_taken_where_both_sides_want_it() {
+    if !ready("hostapd, protected result") {
+        return;
+    }
+    for method in BOTH {
+        for (offered, wanted) in [(true, true), (true, false), (false, true)] {
+            let options = hostapd::Options {
+                result_indication: offered,
+                identities: Identities::Reauthentication,
+                ..hostapd::Options::default()
+            };
+            let access = format!("{}result_indication = {wanted}\n", only(method));
+            let scene = Scene::new(options, &access);
+            for reauthenticated in [false, true] {
+                let (authentication, messages) = scene.succeed();
+                assert_eq!(authentication.reauthenticated, reauthenticated);
+                assert_eq!(
+                    has(&messages, "Notification"),
+                    offered && wanted,
+                    "{messages:#?}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn another_k_is_refused_and_the_sim_stays_as_it_was() {
+    if !ready("hostapd, another K") {
+        return;
+    }
+    for method in BOTH {
+        let scene = Scene::new(hostapd::Options::default(), &only(method));
+        let subscription = scene.home.subscription();
+        let imsi = subscription.profile.imsi.digits();
+        let sqn = scene.sqn();
+        subscription
+            .auc
+            .lock()
+            .unwrap()
+            .insert(imsi, common::stranger());
+        scene.fail();
+        let counters = scene.counters();
+        assert_eq!((counters.autn_rejected, counters.authentications), (1, 0));
+        scene.rewind_the_auc_to(sqn);
+        scene.succeed();
+    }
+}
