@@ -5,10 +5,13 @@ use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, ForwardSecrecy, Group, Identity, IdentityKind, Method,
     Nai, NetworkNamePolicy, Outcome, OuterIdentity, Output, Peer, ReauthenticationAnswer,
 };
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 /// The identity that names the subscriber.
 const NAMED: &str = "6001010123456789@home.example";
+
+/// Answers that the peer keeps, so as to give them again.
+const REMEMBERED: usize = 64;
 
 /// Runs the input as a script: an octet of configuration, then packets, answers and results.
 pub fn run(input: &[u8]) {
@@ -18,7 +21,8 @@ pub fn run(input: &[u8]) {
         requires: config.forward_secrecy == ForwardSecrecy::Require,
         peer: Peer::new(config),
         open: None,
-        asked: HashSet::new(),
+        asked: HashMap::new(),
+        ends: 0,
         proofs: 0,
         successes: 0,
         last: 0,
@@ -87,7 +91,9 @@ struct Play {
     requires: bool,
     peer: Peer,
     open: Option<Ask>,
-    asked: HashSet<Vec<u8>>,
+    /// What AKA was asked about, and when, counted in ends of requests.
+    asked: HashMap<Vec<u8>, usize>,
+    ends: usize,
     /// Challenges and re-authentications that were found good.
     proofs: usize,
     successes: usize,
@@ -130,6 +136,7 @@ impl Play {
             }
             _ => {
                 self.open = None;
+                self.ends += 1;
                 self.peer.carrier_failed();
             }
         }
@@ -211,7 +218,16 @@ impl Play {
         assert!(sent <= 1 && done <= 1);
     }
 
+    fn once(&mut self, ask: &Ask) {
+        if let Ask::Challenge { packet, .. } | Ask::Reauthentication { packet, .. } = ask {
+            let before = self.asked.insert(packet.clone(), self.ends);
+            let forgotten = before.is_none_or(|before| self.ends - before >= REMEMBERED);
+            assert!(forgotten, "AKA runs once for a request");
+        }
+    }
+
     fn sent(&mut self, octets: &[u8]) {
+        self.ends += 1;
         let packet = Packet::parse(octets).expect("the peer sends EAP");
         assert_eq!(packet.code, Code::Response);
         self.last = packet.identifier;

@@ -3,8 +3,8 @@
 use sha2::{Digest, Sha256};
 use std::collections::VecDeque;
 
-/// Answers kept: more than one conversation's.
-const KEPT: usize = 16;
+/// Answers kept: those of many conversations. What is older, the SIM finds stale by its SQN.
+const KEPT: usize = 64;
 
 /// Tells one request from another.
 pub(crate) type Fingerprint = [u8; 32];
@@ -29,7 +29,8 @@ struct Entry {
     request: Fingerprint,
     /// The SIM was asked for it.
     asked: bool,
-    answer: Vec<u8>,
+    /// `None` when the carrier failed before there was one.
+    answer: Option<Vec<u8>>,
 }
 
 /// The latest answers, of this conversation and the ones before.
@@ -37,7 +38,7 @@ struct Entry {
 pub(crate) struct Answered(VecDeque<Entry>);
 
 impl Answered {
-    pub(crate) fn record(&mut self, conversation: u64, current: Current, answer: Vec<u8>) {
+    pub(crate) fn record(&mut self, conversation: u64, current: Current, answer: Option<Vec<u8>>) {
         if self.0.len() == KEPT {
             self.0.pop_front();
         }
@@ -55,21 +56,26 @@ impl Answered {
         });
     }
 
-    /// The answer that the SIM helped to give to this very request, in whatever conversation: AKA does not run again for it.
-    pub(crate) fn by_sim(&self, request: &Fingerprint) -> Option<&[u8]> {
+    /// The answer that the SIM helped to give to this very request, in whatever conversation: AKA does not run again for it, not
+    /// even where its answer never went out.
+    pub(crate) fn by_sim(&self, request: &Fingerprint) -> Option<Option<&[u8]>> {
         self.find(|entry| entry.asked && entry.request == *request)
     }
 
     /// The answer that went out under this identifier in this conversation: a request with it is a retransmission,
     /// whatever else it says (RFC 3748 section 4.1).
-    pub(crate) fn under_identifier(&self, conversation: u64, identifier: u8) -> Option<&[u8]> {
+    pub(crate) fn under_identifier(
+        &self,
+        conversation: u64,
+        identifier: u8,
+    ) -> Option<Option<&[u8]>> {
         self.find(|entry| entry.conversation == conversation && entry.identifier == identifier)
     }
 
-    fn find(&self, wanted: impl Fn(&Entry) -> bool) -> Option<&[u8]> {
+    fn find(&self, wanted: impl Fn(&Entry) -> bool) -> Option<Option<&[u8]>> {
         self.0
             .iter()
             .find(|entry| wanted(entry))
-            .map(|entry| &entry.answer[..])
+            .map(|entry| entry.answer.as_deref())
     }
 }

@@ -96,7 +96,9 @@ impl Peer {
     /// Tells that the carrier gave up: rejected without EAP, timed out, link down. Ends the conversation unless it has ended.
     pub fn carrier_failed(&mut self) {
         self.asking_outer = None;
-        self.current = None;
+        if let Some(current) = self.current.take() {
+            self.answered.record(self.number, current, None);
+        }
         let outcome = self.conversation.carrier_failed();
         self.finish(outcome);
     }
@@ -223,7 +225,9 @@ impl Peer {
             self.answered
                 .under_identifier(self.number, packet.identifier)
         }) {
-            let answer = answer.to_vec();
+            let Some(answer) = answer.map(<[u8]>::to_vec) else {
+                return self.discard(packet, "its answer never went out, and AKA runs once");
+            };
             self.note(Note::of(Direction::Received, packet).remark("again"));
             return self.send(answer);
         }
@@ -268,7 +272,8 @@ impl Peer {
             }
             Reaction::Respond(response) => {
                 self.current = None;
-                self.answered.record(self.number, current, response.clone());
+                let answer = Some(response.clone());
+                self.answered.record(self.number, current, answer);
                 self.send(response);
             }
             Reaction::Discard(_) => self.current = None,

@@ -129,3 +129,22 @@ fn what_failed_without_the_sim_fails_again_in_a_later_conversation_with_the_same
         }
     }
 }
+
+#[test]
+fn a_challenge_that_the_sim_was_asked_about_when_the_carrier_failed_is_not_asked_about_again() {
+    let mut scene = Scene::new();
+    let packet = scene.network.challenge(&Challenge::default());
+    scene.peer.handle_packet(&packet);
+    while scene.peer.poll().is_some() {}
+    scene.peer.carrier_failed();
+    assert_eq!(scene.settle().done, [Outcome::Failure(Reason::Carrier)]);
+    scene.feed(&typed(20, Type::Identity, b""));
+    assert!(scene.feed(&packet).is_silence());
+    // The network comes with another one sooner or later.
+    let another = Challenge {
+        identifier: 11,
+        ..Challenge::default()
+    };
+    assert_eq!(scene.challenge(&another).response().0, Subtype::Challenge);
+    assert!(scene.success(11).succeeded());
+}
