@@ -197,14 +197,7 @@ impl Play {
                 }
                 Output::Ask(ask) => {
                     assert!(self.open.is_none(), "one ask at a time");
-                    if let Ask::Challenge { packet, .. } | Ask::Reauthentication { packet, .. } =
-                        &ask
-                    {
-                        assert!(
-                            self.asked.insert(packet.clone()),
-                            "AKA runs once for a request"
-                        );
-                    }
+                    self.once(&ask);
                     self.open = Some(ask);
                 }
                 Output::Note(note) => drop(note.to_string()),
