@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 
+use softsim_aka::eap::MacKey;
 use softsim_keyd::vault::{FileStorage, Vault};
 use softsim_keyd_proto::RequestKind;
 
-use super::home::{Genuine, Subscription};
+use super::home::{Genuine, Home, Root, Subscription};
+use super::sessions::Session;
 
 /// Half of a 128-bit key. Of longer secrets every such piece counts.
 const PIECE: usize = 8;
@@ -16,8 +18,8 @@ pub(super) struct Forbidden(HashMap<[u8; PIECE], Secret>);
 #[derive(Clone, Copy)]
 struct Secret {
     name: &'static str,
-    /// The one request in whose answer it may stand.
-    but: Option<RequestKind>,
+    /// The requests in whose answers it may stand.
+    but: &'static [RequestKind],
 }
 
 impl Forbidden {
@@ -25,41 +27,60 @@ impl Forbidden {
     pub(super) fn of_device(vault: &Vault<FileStorage>) -> Self {
         let keys = vault.device_keys().unwrap();
         let mut forbidden = Self::default();
-        forbidden.add("device key", &*keys.device, None);
-        forbidden.add("sealing key", &*keys.sealing, None);
-        forbidden.add("application key", &*keys.application, None);
+        forbidden.add("device key", &*keys.device, &[]);
+        forbidden.add("sealing key", &*keys.sealing, &[]);
+        forbidden.add("application key", &*keys.application, &[]);
         forbidden
     }
 
     pub(super) fn add_subscription(&mut self, subscription: &Subscription) {
-        self.add("K", &subscription.k, None);
-        self.add("OPc", &subscription.opc, None);
+        self.add("K", &subscription.k, &[]);
+        self.add("OPc", &subscription.opc, &[]);
     }
 
     pub(super) fn add_psk(&mut self, psk: &[u8]) {
-        self.add("PSK", psk, None);
+        self.add("PSK", psk, &[]);
+    }
+
+    /// All keys that follow from a session.
+    pub(super) fn add_session(&mut self, home: &Home, session: &Session) {
+        let genuine = home.genuine(&session.challenge).unwrap();
+        let (msk, emsk) = session.master_keys(genuine);
+        self.add("MSK", msk.as_bytes(), &[RequestKind::ExportMsk]);
+        if let Some(emsk) = emsk {
+            self.add("EMSK", emsk.as_bytes(), &[]);
+        }
     }
 
     /// All keys that follow from a challenge.
     pub(super) fn add_challenge(&mut self, genuine: &Genuine) {
-        let keys = &genuine.keys;
+        let Genuine { server, root, .. } = genuine;
+        let root = match root {
+            Root::Aka(mk) => &mk.as_bytes()[..],
+            Root::AkaPrime(k_re) => k_re.as_bytes(),
+        };
+        let k_aut = match &server.k_aut {
+            MacKey::Aka(k_aut) => &k_aut.as_bytes()[..],
+            MacKey::AkaPrime(k_aut) => k_aut.as_bytes(),
+        };
         for (name, octets) in [
             ("CK", &genuine.ck[..]),
             ("IK", &genuine.ik),
             ("CK'", &genuine.ck_prime),
             ("IK'", &genuine.ik_prime),
-            ("K_encr", keys.k_encr.as_bytes()),
-            ("K_aut", keys.k_aut.as_bytes()),
-            ("K_re", keys.k_re.as_bytes()),
+            ("K_encr", server.k_encr.as_bytes()),
+            ("K_aut", k_aut),
+            ("MK or K_re", root),
             ("EMSK", genuine.emsk.as_bytes()),
         ] {
-            self.add(name, octets, None);
+            self.add(name, octets, &[]);
         }
-        self.add("MSK", keys.msk.as_bytes(), Some(RequestKind::ExportMsk));
-        self.add("RES", &genuine.res, Some(RequestKind::AkaPrimeChallenge));
+        self.add("MSK", genuine.msk.as_bytes(), &[RequestKind::ExportMsk]);
+        let challenges = &[RequestKind::AkaPrimeChallenge, RequestKind::AkaChallenge];
+        self.add("RES", &genuine.res, challenges);
     }
 
-    fn add(&mut self, name: &'static str, octets: &[u8], but: Option<RequestKind>) {
+    fn add(&mut self, name: &'static str, octets: &[u8], but: &'static [RequestKind]) {
         for piece in octets.chunks_exact(PIECE) {
             let piece = piece.try_into().unwrap();
             self.0.insert(piece, Secret { name, but });
@@ -69,7 +90,8 @@ impl Forbidden {
     /// The name of a secret of which a piece stands in an answer to a request.
     pub(super) fn found_in(&self, answer: &[u8], to: Option<RequestKind>) -> Option<&'static str> {
         let found = answer.array_windows().filter_map(|piece| self.0.get(piece));
-        let mut forbidden = found.filter(|secret| secret.but.is_none() || secret.but != to);
+        let may = |secret: &Secret| to.is_some_and(|to| secret.but.contains(&to));
+        let mut forbidden = found.filter(|secret| !may(secret));
         forbidden.next().map(|secret| secret.name)
     }
 }

@@ -2,18 +2,19 @@
 
 use std::collections::HashMap;
 
-use softsim_aka::eap::{AkaPrimeKeys, emsk};
+use softsim_aka::eap::emsk;
 use softsim_aka::kdf::{self, NetworkName};
-use softsim_aka::{AlgorithmSet, Credentials, Emsk, Rand, Sqn};
-use softsim_keyd_proto::requests::AkaPrimeChallenge;
-use softsim_keyd_proto::{AkaAnswer, Refusal};
+use softsim_aka::{AlgorithmSet, Credentials, Emsk, KRe, Mk, Msk, Rand, Sqn};
+use softsim_keyd_proto::requests::{AkaChallenge, AkaPrimeChallenge};
+use softsim_keyd_proto::{AkaAnswer, Method, Refusal};
 use softsim_profile::Profile;
 
+use super::names::{Memory, Names};
 use super::sessions::Session;
 use super::{Keyd, Walk};
 use crate::dice::Dice;
 use crate::fixture::{milenage, profile_of};
-use crate::home_network::{HomeNetwork, IDENTITY};
+use crate::home_network::{HomeNetwork, IDENTITY, Server};
 
 /// The arrays of SEQ_MS.
 const INDS: usize = 32;
@@ -24,6 +25,11 @@ pub(super) struct Home {
     genuine: HashMap<Vec<u8>, Genuine>,
     /// The packets in the order in which they were made.
     packets: Vec<Vec<u8>>,
+    /// By subscription.
+    pub(super) names: Vec<Names>,
+    pub(super) memory: Memory,
+    /// How many names were made.
+    made: usize,
 }
 
 pub(super) struct Subscription {
@@ -37,18 +43,46 @@ pub(super) struct Subscription {
 }
 
 pub(super) struct Genuine {
-    subscription: usize,
+    pub(super) subscription: usize,
+    pub(super) method: Method,
     sqn: u64,
     /// Whether its AMF is one for EAP-AKA'.
     separated: bool,
     rand: [u8; 16],
-    pub(super) keys: AkaPrimeKeys,
+    pub(super) server: Server,
+    pub(super) root: Root,
+    pub(super) msk: Msk,
     pub(super) res: Vec<u8>,
     pub(super) ck: [u8; 16],
     pub(super) ik: [u8; 16],
     pub(super) ck_prime: [u8; 16],
     pub(super) ik_prime: [u8; 16],
     pub(super) emsk: Emsk,
+    /// What it names the subscriber for the next time.
+    pub(super) pseudonym: Option<String>,
+    pub(super) next: Option<String>,
+}
+
+/// What fast re-authentications derive from.
+pub(super) enum Root {
+    Aka(Mk),
+    AkaPrime(KRe),
+}
+
+/// The request that a challenge is sent with.
+#[derive(Clone, Copy)]
+enum By {
+    New,
+    Old { strict: bool },
+}
+
+impl By {
+    fn right_for(method: Method) -> Self {
+        match method {
+            Method::Aka => Self::Old { strict: false },
+            Method::AkaPrime => Self::New,
+        }
+    }
 }
 
 impl Subscription {
@@ -75,6 +109,9 @@ impl Home {
             subscriptions: (0..3).map(subscription).collect(),
             genuine: HashMap::new(),
             packets: Vec::new(),
+            names: vec![Names::default(); 3],
+            memory: Memory::default(),
+            made: 0,
         }
     }
 
@@ -89,8 +126,15 @@ impl Home {
         self.genuine.get(packet)
     }
 
+    pub(super) fn new_name(&mut self, prefix: &str) -> String {
+        self.made += 1;
+        format!("{prefix}name{}", self.made)
+    }
+
     /// A challenge with the right K. A stale SEQ was passed already, or would have been.
     fn make(&mut self, number: usize, amf: [u8; 2], stale: bool, dice: &mut Dice) -> Vec<u8> {
+        let pseudonym = dice.once_in(12).then(|| self.new_name("7"));
+        let next = (!dice.once_in(3)).then(|| self.new_name("8"));
         let subscription = &mut self.subscriptions[number];
         let seq = if stale && subscription.seq > 0 {
             1 + dice.below(subscription.seq as usize) as u64
@@ -103,33 +147,62 @@ impl Home {
             credentials: subscription.credentials(),
             rand: dice.octets(),
             amf,
-            ..HomeNetwork::default()
+            ..HomeNetwork::naming(pseudonym.as_deref(), next.as_deref())
         };
         let sent = home.challenge(sqn);
+        let old = home.old_challenge(sqn);
         let output = home.credentials.functions().f2345(&Rand::new(home.rand));
         let concealed = output.ak.conceal(Sqn::new(sqn).unwrap());
         let name = NetworkName::new(&home.network_name).unwrap();
         let (ck_prime, ik_prime) = kdf::ck_ik_prime(&output.ck, &output.ik, name, concealed);
+        let method = match dice.once_in(3) {
+            true => Method::Aka,
+            false => Method::AkaPrime,
+        };
+        let (packet, server, root, msk, emsk) = match method {
+            Method::Aka => {
+                let server = Server::of_aka(&old.keys);
+                let keys = old.keys;
+                (old.packet, server, Root::Aka(keys.mk), keys.msk, keys.emsk)
+            }
+            Method::AkaPrime => {
+                let server = Server::of(&sent.keys);
+                let emsk = emsk(&ck_prime, &ik_prime, IDENTITY);
+                let keys = sent.keys;
+                (
+                    sent.packet,
+                    server,
+                    Root::AkaPrime(keys.k_re),
+                    keys.msk,
+                    emsk,
+                )
+            }
+        };
         let genuine = Genuine {
             subscription: number,
+            method,
             sqn,
             separated: amf[0] & 0x80 != 0,
             rand: home.rand,
-            keys: sent.keys,
+            server,
+            root,
+            msk,
             res: sent.res,
             ck: *output.ck.as_bytes(),
             ik: *output.ik.as_bytes(),
             ck_prime: *ck_prime.as_bytes(),
             ik_prime: *ik_prime.as_bytes(),
-            emsk: emsk(&ck_prime, &ik_prime, IDENTITY),
+            emsk,
+            pseudonym,
+            next,
         };
-        self.genuine.insert(sent.packet.clone(), genuine);
-        self.packets.push(sent.packet.clone());
-        sent.packet
+        self.genuine.insert(packet.clone(), genuine);
+        self.packets.push(packet.clone());
+        packet
     }
 
     /// Whether keyd may accept a packet: then its SEQ is used up.
-    fn accept(&mut self, packet: &[u8], identity: &[u8], asked: Option<&str>) -> bool {
+    fn accept(&mut self, packet: &[u8], identity: &[u8], asked: Option<&str>, by: By) -> bool {
         let Some(genuine) = self.genuine.get(packet) else {
             return false;
         };
@@ -137,7 +210,11 @@ impl Home {
         let (seq, ind) = (genuine.sqn >> 5, genuine.sqn as usize % INDS);
         let its_own = asked.is_none_or(|iccid| iccid == subscription.iccid);
         let fresh = seq > subscription.accepted[ind];
-        let may = its_own && fresh && genuine.separated && identity == IDENTITY;
+        let serves = match by {
+            By::New => genuine.method == Method::AkaPrime && genuine.separated,
+            By::Old { strict } => genuine.method == Method::Aka && !(strict && genuine.separated),
+        };
+        let may = its_own && fresh && serves && identity == IDENTITY;
         if may {
             subscription.accepted[ind] = seq;
         }
@@ -175,7 +252,7 @@ impl<K: Keyd> Walk<K> {
         };
         let genuine = self.home.genuine(&packet).unwrap();
         self.forbidden.add_challenge(genuine);
-        let number = genuine.subscription;
+        let (number, method) = (genuine.subscription, genuine.method);
         match choice {
             4 => {
                 let place = dice.below(packet.len());
@@ -199,19 +276,43 @@ impl<K: Keyd> Walk<K> {
             1 => Some(self.home.any_iccid(dice)),
             _ => Some(own),
         };
-        self.send_challenge(on, iccid.as_deref(), identity, &packet);
+        let by = match (method, dice.below(8)) {
+            (_, 0) => By::New,
+            (Method::Aka, 1) | (_, 2) => By::Old { strict: true },
+            (Method::Aka, _) | (_, 3) => By::Old { strict: false },
+            (Method::AkaPrime, _) => By::New,
+        };
+        self.send_challenge(on, iccid.as_deref(), identity, &packet, by);
     }
 
-    fn send_challenge(&mut self, on: usize, iccid: Option<&str>, identity: &[u8], packet: &[u8]) {
-        let answer = self.ask(
-            on,
-            &AkaPrimeChallenge {
-                iccid,
-                identity,
-                packet,
-                forward_secrecy: None,
-            },
-        );
+    fn send_challenge(
+        &mut self,
+        on: usize,
+        iccid: Option<&str>,
+        identity: &[u8],
+        packet: &[u8],
+        by: By,
+    ) {
+        let answer = match by {
+            By::New => self.ask(
+                on,
+                &AkaPrimeChallenge {
+                    iccid,
+                    identity,
+                    packet,
+                    forward_secrecy: None,
+                },
+            ),
+            By::Old { strict } => self.ask(
+                on,
+                &AkaChallenge {
+                    iccid,
+                    identity,
+                    packet,
+                    refuse_separation_bit: strict,
+                },
+            ),
+        };
         match answer {
             Ok(AkaAnswer::Success { handle, res, .. }) => {
                 let enabled = self.profiles.enabled;
@@ -226,13 +327,10 @@ impl<K: Keyd> Walk<K> {
                 );
                 assert_eq!(res.expose(), genuine.res);
                 assert!(
-                    self.home.accept(packet, identity, iccid),
+                    self.home.accept(packet, identity, iccid, by),
                     "accepted against the rules"
                 );
-                let packet = packet.to_vec();
-                self.connections[on]
-                    .sessions
-                    .push(Session::new(handle, packet));
+                self.begin(on, Session::new(handle, packet.to_vec()));
                 self.given.responses += 1;
             }
             Ok(AkaAnswer::SynchronisationFailure { auts }) => {
@@ -251,8 +349,10 @@ impl<K: Keyd> Walk<K> {
     pub(super) fn replay_everything(&mut self, subscription: usize) {
         let iccid = self.home.subscriptions[subscription].iccid.clone();
         for packet in self.home.packets.clone() {
-            if self.home.genuine[&packet].subscription == subscription {
-                self.send_challenge(0, Some(&iccid), IDENTITY, &packet);
+            let genuine = &self.home.genuine[&packet];
+            if genuine.subscription == subscription {
+                let by = By::right_for(genuine.method);
+                self.send_challenge(0, Some(&iccid), IDENTITY, &packet, by);
                 self.close_all(0);
             }
         }
@@ -262,7 +362,8 @@ impl<K: Keyd> Walk<K> {
     pub(super) fn a_fresh_challenge_is_accepted(&mut self, subscription: usize, dice: &mut Dice) {
         let before = self.given.responses;
         let packet = self.home.make(subscription, [0x80, 0], false, dice);
-        self.send_challenge(0, None, IDENTITY, &packet);
+        let by = By::right_for(self.home.genuine[&packet].method);
+        self.send_challenge(0, None, IDENTITY, &packet, by);
         assert_eq!(self.given.responses, before + 1);
     }
 }

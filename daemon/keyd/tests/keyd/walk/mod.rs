@@ -6,6 +6,7 @@
 mod accounts;
 mod forbidden;
 mod home;
+mod names;
 mod profiles;
 mod sessions;
 
@@ -21,7 +22,6 @@ use self::profiles::Profiles;
 use self::sessions::Session;
 use crate::dice::Dice;
 use crate::fixture::*;
-use crate::home_network::permanent;
 use crate::transcript::transcript;
 
 /// How many connections the attacker keeps open.
@@ -32,9 +32,19 @@ const RESTART: usize = 300;
 
 /// Requests whose answers depend on a key; more of those that open sessions and use them than of those
 /// that end them.
-const ORACLES: [RequestKind; 10] = [
+const ORACLES: [RequestKind; 20] = [
     RequestKind::AkaPrimeChallenge,
     RequestKind::AkaPrimeChallenge,
+    RequestKind::AkaPrimeChallenge,
+    RequestKind::AkaChallenge,
+    RequestKind::Identity,
+    RequestKind::Identity,
+    RequestKind::Reauthenticate,
+    RequestKind::Reauthenticate,
+    RequestKind::EncryptCounter,
+    RequestKind::Confirm,
+    RequestKind::Confirm,
+    RequestKind::Confirm,
     RequestKind::EapMac,
     RequestKind::EapMac,
     RequestKind::EapVerify,
@@ -93,6 +103,9 @@ struct Given {
     requests: usize,
     refusals: usize,
     responses: usize,
+    reauthentications: usize,
+    counters: usize,
+    confirmations: usize,
     resynchronisations: usize,
     macs: usize,
     verifications: usize,
@@ -156,6 +169,9 @@ impl<K: Keyd> Walk<K> {
         }
         let Given {
             responses,
+            reauthentications,
+            counters,
+            confirmations,
             macs,
             verifications,
             master_keys,
@@ -165,6 +181,9 @@ impl<K: Keyd> Walk<K> {
         } = self.given;
         let least = [
             responses,
+            reauthentications,
+            counters,
+            confirmations,
             macs,
             verifications,
             master_keys,
@@ -211,7 +230,10 @@ impl<K: Keyd> Walk<K> {
         // One connection is used most, so that there is something on it.
         let on = dice.below(2) * dice.below(CONNECTIONS);
         match kind {
-            Kind::AkaPrimeChallenge => self.challenge(on, dice),
+            Kind::AkaPrimeChallenge | Kind::AkaChallenge => self.challenge(on, dice),
+            Kind::Reauthenticate => self.reauthenticate(on, dice),
+            Kind::EncryptCounter => self.encrypt_counter(on, dice),
+            Kind::Confirm => self.confirm(on, dice),
             Kind::EapMac => self.eap_mac(on, dice),
             Kind::EapVerify => self.eap_verify(on, dice),
             Kind::ExportMsk => self.export_msk(on, dice),
@@ -225,11 +247,7 @@ impl<K: Keyd> Walk<K> {
             Kind::Enable => self.enable(on, dice),
             Kind::Disable => self.disable(on, dice),
             Kind::Delete => self.delete(on, dice),
-            Kind::Identity => {
-                let iccid = self.home.any_iccid(dice);
-                let iccid = (!dice.once_in(2)).then_some(&*iccid);
-                let _ = self.ask(on, &permanent(iccid));
-            }
+            Kind::Identity => self.identity(on, dice),
             _ if kind.roles().contains(&Role::Network) => {
                 // It tells something and takes nothing: whatever stands behind it is malformed, or not.
                 let body: [u8; 3] = dice.octets();

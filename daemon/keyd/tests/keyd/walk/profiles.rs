@@ -6,6 +6,7 @@ use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{ProfileState, Refusal};
 
 use super::accounts::Accounts;
+use super::names::Names;
 use super::{Keyd, Walk};
 use crate::dice::Dice;
 use crate::fixture::Operator;
@@ -26,6 +27,8 @@ pub(super) struct Profiles {
     pub(super) accounts: Accounts,
     installed: BTreeSet<usize>,
     pub(super) enabled: Option<usize>,
+    /// How often each subscription was installed.
+    pub(super) installations: [usize; 3],
 }
 
 pub(super) struct Staged {
@@ -53,6 +56,7 @@ impl Profiles {
             accounts: Accounts::new(),
             installed: BTreeSet::new(),
             enabled: None,
+            installations: [0; 3],
         }
     }
 
@@ -197,6 +201,8 @@ impl<K: Keyd> Walk<K> {
             of.last = number + 1;
             of.installed.insert(subscription);
             of.enabled.get_or_insert(subscription);
+            of.installations[subscription] += 1;
+            self.home.names[subscription] = Names::default();
             self.given.installations += 1;
         }
     }
@@ -238,6 +244,7 @@ impl<K: Keyd> Walk<K> {
         assert_eq!(self.ask(on, &Delete { iccid }), expected);
         if let (Ok(()), Some(named)) = (expected, named) {
             self.profiles.installed.remove(&named);
+            self.home.names[named] = Names::default();
         }
     }
 

@@ -1,38 +1,90 @@
-//! Sessions: their MACs, their one MSK, and whose they are.
+//! Sessions: their MACs, their confirmation, their one MSK, and whose they are.
 
-use softsim_aka::eap::{at_mac, verify_at_mac};
+use softsim_aka::eap::ReauthenticationKeys;
+use softsim_aka::{Emsk, Msk, NonceS};
 use softsim_keyd_proto::Refusal;
 use softsim_keyd_proto::requests::*;
 
+use super::home::{Genuine, Root};
 use super::{Keyd, Walk};
 use crate::dice::Dice;
-use crate::home_network::{maced, unmaced};
+use crate::home_network::{NOTIFICATION, REAUTHENTICATION, unmaced_of};
 
+#[derive(Clone)]
 pub(super) struct Session {
     handle: u32,
-    /// The challenge that it came from.
-    packet: Vec<u8>,
+    /// The challenge of the full authentication.
+    pub(super) challenge: Vec<u8>,
+    pub(super) fast: Option<Fast>,
+    /// Which installation of the profile it is of.
+    installation: usize,
     pub(super) open: bool,
+    confirmed: bool,
     exported: bool,
 }
 
+/// A session of a fast re-authentication.
+#[derive(Clone)]
+pub(super) struct Fast {
+    pub(super) identity: String,
+    pub(super) counter: u16,
+    pub(super) nonce_s: [u8; 16],
+    pub(super) next: Option<String>,
+    pub(super) too_small: bool,
+}
+
 impl Session {
-    pub(super) fn new(handle: u32, packet: Vec<u8>) -> Self {
+    pub(super) fn new(handle: u32, challenge: Vec<u8>) -> Self {
         Self {
             handle,
-            packet,
+            challenge,
+            fast: None,
+            installation: 0,
             open: true,
+            confirmed: false,
             exported: false,
         }
+    }
+
+    pub(super) fn fast(handle: u32, challenge: Vec<u8>, fast: Fast) -> Self {
+        Self {
+            fast: Some(fast),
+            ..Self::new(handle, challenge)
+        }
+    }
+
+    fn is_too_small(&self) -> bool {
+        self.fast.as_ref().is_some_and(|fast| fast.too_small)
+    }
+
+    /// MSK, and EMSK of a fast re-authentication.
+    pub(super) fn master_keys(&self, genuine: &Genuine) -> (Msk, Option<Emsk>) {
+        let Some(fast) = &self.fast else {
+            return (Msk::new(*genuine.msk.as_bytes()), None);
+        };
+        let (identity, nonce_s) = (fast.identity.as_bytes(), NonceS::new(fast.nonce_s));
+        let keys = match &genuine.root {
+            Root::Aka(mk) => ReauthenticationKeys::aka(mk, identity, fast.counter, &nonce_s),
+            Root::AkaPrime(k_re) => {
+                ReauthenticationKeys::aka_prime(k_re, identity, fast.counter, &nonce_s)
+            }
+        };
+        (keys.msk, Some(keys.emsk))
     }
 }
 
 /// AT_NOTIFICATION (RFC 4187 §10.19).
-const NOTIFICATION: [u8; 4] = [12, 1, 0x80, 0];
+const SUCCESS: [u8; 4] = [12, 1, 0x80, 0];
 
 impl<K: Keyd> Walk<K> {
+    pub(super) fn begin(&mut self, on: usize, mut session: Session) {
+        let subscription = self.home.genuine(&session.challenge).unwrap().subscription;
+        session.installation = self.profiles.installations[subscription];
+        self.connections[on].sessions.push(session);
+    }
+
     /// The number of a session, and its handle: of this connection, of another one, or of none.
-    fn any_handle(&self, on: usize, dice: &mut Dice) -> u32 {
+    pub(super) fn any_handle(&self, on: usize, dice: &mut Dice) -> u32 {
         let of = if dice.once_in(4) {
             dice.below(self.connections.len())
         } else {
@@ -50,13 +102,13 @@ impl<K: Keyd> Walk<K> {
     }
 
     /// The open session that a handle names on a connection.
-    fn open_session(&mut self, on: usize, handle: u32) -> Option<&mut Session> {
+    pub(super) fn open_session(&mut self, on: usize, handle: u32) -> Option<&mut Session> {
         let mut sessions = self.connections[on].sessions.iter_mut();
         sessions.find(|session| session.open && session.handle == handle)
     }
 
     /// Refused where it names no open session of this connection, and for no other reason.
-    fn refused_by_handle(&mut self, on: usize, handle: u32, refusal: &Refusal) -> bool {
+    pub(super) fn refused_by_handle(&mut self, on: usize, handle: u32, refusal: &Refusal) -> bool {
         let unknown = *refusal == Refusal::UnknownHandle { came: handle };
         assert_eq!(
             unknown,
@@ -69,23 +121,27 @@ impl<K: Keyd> Walk<K> {
     /// The packets of which a MAC is asked for: responses, and what a server would send.
     fn any_packet(&self, on: usize, dice: &mut Dice) -> Vec<u8> {
         let sessions = &self.connections[on].sessions;
-        let challenge = sessions.last().map(|session| session.packet.clone());
-        let Some(challenge) = challenge else {
-            return unmaced(2, 1, &[]);
-        };
-        let keys = &self.home.genuine(&challenge).unwrap().keys;
-        let mut packet = match dice.below(7) {
-            0 => unmaced(2, 1, &[]),
-            1 => unmaced(1, 12, &NOTIFICATION),
-            2 => maced(1, 12, &NOTIFICATION, keys),
-            3 => maced(2, 12, &NOTIFICATION, keys),
+        if sessions.is_empty() {
+            return Vec::new();
+        }
+        let session = dice.pick(sessions);
+        let challenge = &session.challenge;
+        let Genuine { server, method, .. } = self.home.genuine(challenge).unwrap();
+        let counter = session.fast.as_ref().map_or(1, |fast| fast.counter);
+        let mut packet = match dice.below(9) {
+            0 => unmaced_of(*method, 2, 1, &[]),
+            1 => unmaced_of(*method, 1, NOTIFICATION, &SUCCESS),
+            2 => server.packet(1, NOTIFICATION, &SUCCESS, &[]),
+            3 => server.packet(2, NOTIFICATION, &SUCCESS, &[]),
             // The server's own challenge, with the place of its MAC free or not.
             4 => {
                 let end = challenge.len();
                 [&challenge[..end - 16], &[0; 16]].concat()
             }
-            5 => challenge,
-            _ => unmaced(2, 12, &NOTIFICATION),
+            5 => challenge.clone(),
+            6 => server.notification(counter),
+            7 => unmaced_of(*method, 2, REAUTHENTICATION, &[]),
+            _ => unmaced_of(*method, 2, NOTIFICATION, &SUCCESS),
         };
         if dice.once_in(4) {
             let place = dice.below(packet.len());
@@ -101,11 +157,16 @@ impl<K: Keyd> Walk<K> {
             Ok(answer) => {
                 let session = self
                     .open_session(on, handle)
-                    .expect("of another connection");
-                let challenge = session.packet.clone();
-                let keys = &self.home.genuine(&challenge).unwrap().keys;
+                    .expect("of another connection")
+                    .clone();
+                let server = &self.home.genuine(&session.challenge).unwrap().server;
                 assert_eq!(packet[0], 2, "a MAC in the server's place");
-                assert_eq!(answer.mac, at_mac(&keys.k_aut, packet));
+                let extra = match (packet[5], &session.fast) {
+                    (REAUTHENTICATION, Some(fast)) => &fast.nonce_s[..],
+                    (REAUTHENTICATION, None) => panic!("there was no re-authentication"),
+                    _ => &[],
+                };
+                assert_eq!(answer.mac, server.k_aut.at_mac(packet, extra));
                 self.given.macs += 1;
             }
             Err(refusal) => {
@@ -121,17 +182,46 @@ impl<K: Keyd> Walk<K> {
             Ok(()) => {
                 let session = self
                     .open_session(on, handle)
-                    .expect("of another connection");
-                let challenge = session.packet.clone();
-                let keys = &self.home.genuine(&challenge).unwrap().keys;
+                    .expect("of another connection")
+                    .clone();
+                assert!(!session.is_too_small());
+                let server = &self.home.genuine(&session.challenge).unwrap().server;
                 let (head, mac) = packet.split_at(packet.len() - 16);
                 let zeroed = [head, &[0; 16]].concat();
                 assert_eq!(packet[0], 1);
-                assert!(verify_at_mac(&keys.k_aut, &zeroed, mac.try_into().unwrap()));
+                assert!(server.k_aut.verifies(&zeroed, &[], mac.try_into().unwrap()));
+                if let Some(fast) = session.fast {
+                    assert_eq!(packet, server.notification(fast.counter));
+                }
                 self.given.verifications += 1;
             }
             Err(refusal) => {
                 self.refused_by_handle(on, handle, &refusal);
+            }
+        }
+    }
+
+    /// Only a session of the profile in use has anything to be kept, and once.
+    pub(super) fn confirm(&mut self, on: usize, dice: &mut Dice) {
+        let handle = self.any_handle(on, dice);
+        let answer = self.ask(on, &Confirm { handle });
+        let session = self.open_session(on, handle).map(|session| session.clone());
+        let Some(session) = session else {
+            return assert_eq!(answer, Err(Refusal::UnknownHandle { came: handle }));
+        };
+        let subscription = self.home.genuine(&session.challenge).unwrap().subscription;
+        let in_use = self.profiles.enabled == Some(subscription)
+            && self.profiles.installations[subscription] == session.installation;
+        if session.is_too_small() {
+            assert_eq!(answer, Err(Refusal::NotConfirmed));
+        } else if !in_use {
+            assert_eq!(answer, Err(Refusal::NoProfile));
+        } else {
+            assert_eq!(answer, Ok(()));
+            if !session.confirmed {
+                self.open_session(on, handle).unwrap().confirmed = true;
+                self.keep(&session);
+                self.given.confirmations += 1;
             }
         }
     }
@@ -143,17 +233,24 @@ impl<K: Keyd> Walk<K> {
                 let session = self
                     .open_session(on, handle)
                     .expect("of another connection");
+                assert!(session.confirmed, "before EAP-Success");
                 assert!(!session.exported, "a second MSK");
                 session.exported = true;
-                let challenge = session.packet.clone();
-                let keys = &self.home.genuine(&challenge).unwrap().keys;
-                assert_eq!(answer.secret.expose(), keys.msk.as_bytes());
+                let session = session.clone();
+                let genuine = self.home.genuine(&session.challenge).unwrap();
+                let (msk, _) = session.master_keys(genuine);
+                assert_eq!(answer.secret.expose(), msk.as_bytes());
                 self.given.master_keys += 1;
             }
             Err(refusal) => {
                 if !self.refused_by_handle(on, handle, &refusal) {
-                    assert_eq!(refusal, Refusal::AlreadyExported);
-                    assert!(self.open_session(on, handle).unwrap().exported);
+                    let session = self.open_session(on, handle).unwrap();
+                    let expected = match session.exported {
+                        true => Refusal::AlreadyExported,
+                        false => Refusal::NotConfirmed,
+                    };
+                    assert_eq!(refusal, expected);
+                    assert!(session.exported || !session.confirmed);
                 }
             }
         }

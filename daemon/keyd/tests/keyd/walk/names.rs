@@ -1,0 +1,264 @@
+//! Identities and fast re-authentication: each name is shown as often as it may be, and no counter comes back.
+
+use std::collections::HashSet;
+
+use softsim_aka::Iv;
+use softsim_aka::eap::decrypt;
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{
+    IdentityKind, IdentityRequest, MAX_HANDLES, Method, Realm, ReauthenticationAnswer, Refusal,
+};
+
+use super::sessions::{Fast, Session};
+use super::{Keyd, Walk};
+use crate::dice::Dice;
+
+/// What a subscriber is called, as far as the home network and keyd agree.
+#[derive(Clone, Default)]
+pub(super) struct Names {
+    pub(super) pseudonym: Option<String>,
+    pub(super) start: Option<Start>,
+}
+
+/// What a fast re-authentication starts from.
+#[derive(Clone)]
+pub(super) struct Start {
+    pub(super) identity: String,
+    pub(super) shown: bool,
+    pub(super) counter: u16,
+    /// The challenge of the full authentication.
+    pub(super) challenge: Vec<u8>,
+}
+
+/// What the home network remembers of fast re-authentications.
+#[derive(Default)]
+pub(super) struct Memory {
+    /// Everything that there ever was to start from.
+    starts: Vec<Start>,
+    /// Full authentications and the counters that were accepted under their keys.
+    accepted: HashSet<(Vec<u8>, u16)>,
+}
+
+const NETWORKS: [&str; 3] = ["WLAN", "WLAN:lobby", "OTHER"];
+const METHODS: [Method; 2] = [Method::Aka, Method::AkaPrime];
+const KINDS: [IdentityRequest; 6] = [
+    IdentityRequest::Any,
+    IdentityRequest::Any,
+    IdentityRequest::FullAuthentication,
+    IdentityRequest::Permanent,
+    IdentityRequest::Anonymous,
+    IdentityRequest::Suci,
+];
+
+impl<K: Keyd> Walk<K> {
+    /// The subscription that a request is about, if its profile is in use.
+    fn meant(&self, iccid: Option<&str>) -> Option<usize> {
+        let enabled = self.profiles.enabled?;
+        let its_own = |iccid: &str| self.home.subscriptions[enabled].iccid == iccid;
+        iccid.is_none_or(its_own).then_some(enabled)
+    }
+
+    /// Each kind of identity is what it has to be, and what is shown once is not shown again.
+    pub(super) fn identity(&mut self, on: usize, dice: &mut Dice) {
+        let iccid = self.home.any_iccid(dice);
+        let request = Identity {
+            iccid: (!dice.once_in(2)).then_some(&*iccid),
+            method: *dice.pick(&METHODS),
+            kind: *dice.pick(&KINDS),
+            realm: Realm::Wlan,
+            network_name: dice.pick::<&str>(&NETWORKS),
+        };
+        let answer = self.ask(on, &request);
+        let Some(subscription) = self.meant(request.iccid) else {
+            return assert!(answer.is_err());
+        };
+        let expected = self.expected_identity(subscription, &request);
+        assert_eq!(
+            answer.as_ref().map(|answer| answer.kind),
+            expected.as_ref().copied()
+        );
+        let names = &mut self.home.names[subscription];
+        match answer.map(|answer| (answer.kind, answer.nai)) {
+            Ok((IdentityKind::Reauthentication, nai)) => {
+                let start = names.start.as_mut().unwrap();
+                assert_eq!(nai, start.identity);
+                start.shown = true;
+            }
+            Ok((IdentityKind::Pseudonym, nai)) => {
+                assert!(nai.starts_with(names.pseudonym.as_deref().unwrap()));
+            }
+            _ => {}
+        }
+    }
+
+    fn expected_identity(
+        &self,
+        subscription: usize,
+        request: &Identity<'_>,
+    ) -> Result<IdentityKind, Refusal> {
+        let names = &self.home.names[subscription];
+        let may_start = |start: &Start| {
+            let method = self.home.genuine(&start.challenge).unwrap().method;
+            let network = method == Method::Aka || request.network_name.starts_with("WLAN");
+            !start.shown && method == request.method && network
+        };
+        let hidden = names.pseudonym.is_some();
+        match request.kind {
+            IdentityRequest::Any if names.start.as_ref().is_some_and(may_start) => {
+                Ok(IdentityKind::Reauthentication)
+            }
+            IdentityRequest::Any | IdentityRequest::FullAuthentication if hidden => {
+                Ok(IdentityKind::Pseudonym)
+            }
+            IdentityRequest::Anonymous => Ok(IdentityKind::Anonymous),
+            IdentityRequest::Suci if hidden => Err(Refusal::NoHomeNetworkKey),
+            IdentityRequest::Suci => Ok(IdentityKind::NullSuci),
+            _ if hidden => Err(Refusal::IdentityWithheld),
+            _ => Ok(IdentityKind::Permanent),
+        }
+    }
+
+    /// A re-authentication that is genuine and fresh, was so once, or never was.
+    pub(super) fn reauthenticate(&mut self, on: usize, dice: &mut Dice) {
+        let in_use = self.profiles.enabled;
+        let current = in_use.and_then(|of| self.home.names[of].start.clone());
+        let memory = &self.home.memory.starts;
+        let start = match current {
+            Some(start) if !dice.once_in(3) => start,
+            _ if memory.is_empty() => return,
+            _ => dice.pick(memory).clone(),
+        };
+        let counter = match dice.below(6) {
+            0 => start.counter,
+            1 => dice.below(8) as u16,
+            2 => start.counter.saturating_add(3),
+            _ => start.counter.saturating_add(1),
+        };
+        let next = (!dice.once_in(3)).then(|| self.home.new_name("8"));
+        let nonce_s = dice.octets();
+        let genuine = self.home.genuine(&start.challenge).unwrap();
+        let server = &genuine.server;
+        let mut packet = server.reauthentication(counter, nonce_s, next.as_deref());
+        let mut right = true;
+        if dice.once_in(6) {
+            let place = dice.below(packet.len());
+            packet[place] ^= 1 << dice.below(8);
+            right = false;
+        }
+        let own = self.home.subscriptions[genuine.subscription].iccid.clone();
+        let iccid = (!dice.once_in(3)).then_some(&*own);
+        let identity = if dice.once_in(8) {
+            right = false;
+            "8nobody"
+        } else {
+            &start.identity
+        };
+        let answer = self.ask(
+            on,
+            &Reauthenticate {
+                iccid,
+                identity: identity.as_bytes(),
+                packet: &packet,
+            },
+        );
+        let known = self
+            .meant(iccid)
+            .and_then(|of| self.home.names[of].start.clone());
+        right &= known.is_some_and(|known| {
+            known.shown
+                && known.identity == start.identity
+                && known.challenge == start.challenge
+                && known.counter == start.counter
+        });
+        let fast = |too_small| Fast {
+            identity: start.identity.clone(),
+            counter,
+            nonce_s,
+            next,
+            too_small,
+        };
+        let (handle, session) = match answer {
+            Ok(ReauthenticationAnswer::Fresh {
+                handle,
+                counter: came,
+                nonce_s: nonce,
+            }) => {
+                assert!(right && counter > start.counter, "against the rules");
+                assert_eq!((came, nonce), (counter, nonce_s));
+                let once = (start.challenge.clone(), counter);
+                assert!(
+                    self.home.memory.accepted.insert(once),
+                    "a counter came back"
+                );
+                self.home.names[in_use.unwrap()].start = None;
+                self.given.reauthentications += 1;
+                (handle, fast(false))
+            }
+            Ok(ReauthenticationAnswer::CounterTooSmall {
+                handle,
+                counter: came,
+            }) => {
+                assert!(right && counter <= start.counter && came == counter);
+                (handle, fast(true))
+            }
+            Err(Refusal::TooManyHandles { .. }) => {
+                let handles = self.connections[on].sessions.iter().filter(|of| of.open);
+                return assert_eq!(handles.count(), MAX_HANDLES);
+            }
+            Err(refusal) => return assert!(!right, "{refusal}"),
+        };
+        let session = Session::fast(handle, start.challenge, session);
+        self.forbidden.add_session(&self.home, &session);
+        self.begin(on, session);
+    }
+
+    /// keyd encrypts the session's counter, and nothing that it is told.
+    pub(super) fn encrypt_counter(&mut self, on: usize, dice: &mut Dice) {
+        let handle = self.any_handle(on, dice);
+        match self.ask(on, &EncryptCounter { handle }) {
+            Ok(mut answer) => {
+                let session = self
+                    .open_session(on, handle)
+                    .expect("of another connection");
+                let fast = session.fast.clone().expect("of a full authentication");
+                let challenge = session.challenge.clone();
+                let k_encr = &self.home.genuine(&challenge).unwrap().server.k_encr;
+                decrypt(k_encr, &Iv::new(answer.iv), &mut answer.data).unwrap();
+                let [high, low] = fast.counter.to_be_bytes();
+                let mut expected = vec![19, 1, high, low];
+                if fast.too_small {
+                    expected.extend([20, 1, 0, 0]);
+                }
+                assert_eq!(answer.data.len(), 16);
+                assert_eq!(answer.data[..expected.len()], expected);
+                self.given.counters += 1;
+            }
+            Err(refusal) => {
+                if !self.refused_by_handle(on, handle, &refusal) {
+                    assert_eq!(refusal, Refusal::NoReauthentication);
+                    assert!(self.open_session(on, handle).unwrap().fast.is_none());
+                }
+            }
+        }
+    }
+
+    /// What an authentication gave becomes the subscriber's names.
+    pub(super) fn keep(&mut self, session: &Session) {
+        let genuine = self.home.genuine(&session.challenge).unwrap();
+        let subscription = genuine.subscription;
+        let (pseudonym, next, counter) = match &session.fast {
+            Some(fast) => (None, fast.next.clone(), fast.counter),
+            None => (genuine.pseudonym.clone(), genuine.next.clone(), 0),
+        };
+        let start = next.map(|identity| Start {
+            identity,
+            shown: false,
+            counter,
+            challenge: session.challenge.clone(),
+        });
+        let names = &mut self.home.names[subscription];
+        names.pseudonym = pseudonym.or(names.pseudonym.take());
+        self.home.memory.starts.extend(start.clone());
+        names.start = start;
+    }
+}
