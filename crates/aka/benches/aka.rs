@@ -7,7 +7,8 @@ use std::hint::black_box;
 use aes::Aes128;
 use aes::cipher::{BlockCipherEncrypt, KeyInit};
 use criterion::{Criterion, criterion_group, criterion_main};
-use softsim_aka::eap::{AkaPrimeKeys, at_mac};
+use softsim_aka::agreement::{Group, PrivateKey};
+use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey};
 use softsim_aka::kdf::{NetworkName, ck_ik_prime};
 use softsim_aka::{
     AlgorithmSet, Amf, Ck, CkPrime, Ik, IkPrime, K, K256, KAut, Milenage, Opc, Rand, Sqn, SqnXorAk,
@@ -94,12 +95,32 @@ fn key_schedule(criterion: &mut Criterion) {
     group.bench_function("K_encr to MSK", |b| {
         b.iter(|| AkaPrimeKeys::derive(black_box(&ck_prime), &ik_prime, identity));
     });
-    let (k_aut, challenge) = (KAut::new([4; 32]), [0x5a; 208]);
+    let (k_aut, challenge) = (MacKey::from(KAut::new([4; 32])), [0x5a; 208]);
     group.bench_function("AT_MAC of 208 octets", |b| {
-        b.iter(|| at_mac(black_box(&k_aut), &challenge))
+        b.iter(|| black_box(&k_aut).at_mac(&challenge, &[]))
     });
     group.finish();
+    criterion.bench_function("eap-aka/MK to EMSK", |b| {
+        b.iter(|| AkaKeys::derive(black_box(&ck), &ik, identity));
+    });
 }
 
-criterion_group!(benches, milenage, tuak, key_schedule);
+/// A fresh key, and the secret shared by it: what forward secrecy adds, and what a SUCI takes.
+fn key_agreement(criterion: &mut Criterion) {
+    let mut bench = criterion.benchmark_group("key agreement");
+    for group in [Group::X25519, Group::P256] {
+        let theirs = PrivateKey::from_octets(group, &[7; 32])
+            .unwrap()
+            .public_key();
+        bench.bench_function(format!("{group:?}"), |b| {
+            b.iter(|| {
+                let ours = PrivateKey::from_octets(group, black_box(&[9; 32])).unwrap();
+                (ours.public_key(), ours.agree(theirs.as_bytes()).unwrap())
+            });
+        });
+    }
+    bench.finish();
+}
+
+criterion_group!(benches, milenage, tuak, key_schedule, key_agreement);
 criterion_main!(benches);

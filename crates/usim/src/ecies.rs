@@ -1,7 +1,7 @@
 //! The elliptic curve integrated encryption scheme of TS 33.501 Annex C.3: profile A over X25519, B over P-256.
 
 use aes::Aes128;
-use ctr::Ctr128BE;
+use ctr::Ctr32BE;
 use ctr::cipher::{KeyIvInit, StreamCipher};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::{Digest, Sha256};
@@ -90,10 +90,11 @@ impl Keys {
         Self(keys)
     }
 
+    /// AES-128 in counter mode, of which the last 32 bits of the block count (C.3.4.0).
     fn apply_keystream(&self, text: &mut [u8]) {
         let (key, rest) = self.0.split_at(16);
         let icb = &rest[..16];
-        Ctr128BE::<Aes128>::new_from_slices(key, icb)
+        Ctr32BE::<Aes128>::new_from_slices(key, icb)
             .expect("both have 16 octets")
             .apply_keystream(text);
     }

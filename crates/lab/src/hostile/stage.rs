@@ -72,6 +72,11 @@ impl Stage {
         self.forward_secrecy = None;
     }
 
+    /// The method begins again from the beginning, with the identity that EAP-Response/Identity gave.
+    pub fn begin_again(&mut self) {
+        self.identity_messages = IdentityMessages::default();
+    }
+
     pub(super) fn sent(&mut self, request: &[u8]) {
         self.request = request.to_vec();
     }
@@ -293,14 +298,14 @@ impl Stage {
         }
     }
 
-    /// EAP-Success, whatever has happened.
-    pub fn early_success(&self) -> Vec<u8> {
-        packet::success(self.identifier).to_vec()
+    /// EAP-Success, whatever has happened; its identifier is this far from the right one.
+    pub fn early_success(&self, off: u8) -> Vec<u8> {
+        packet::success(self.identifier.wrapping_add(off)).to_vec()
     }
 
-    /// EAP-Failure, whatever has happened.
-    pub fn early_failure(&self) -> Vec<u8> {
-        packet::failure(self.identifier).to_vec()
+    /// EAP-Failure, whatever has happened; its identifier is this far from the right one.
+    pub fn early_failure(&self, off: u8) -> Vec<u8> {
+        packet::failure(self.identifier.wrapping_add(off)).to_vec()
     }
 
     /// Takes SQN_MS from the peer's AUTS.

@@ -198,6 +198,25 @@ fn keys() -> Vec<Scenario> {
     })
     .collect();
     scenarios.push(
+        concealed(
+            "sends a key of zeros, and begins again with a good one",
+            CLAUSE,
+        )
+        .ask(key(1, &[0; 32]), Reaction::ClientError)
+        .ask(
+            |stage, auc| {
+                stage.begin_again();
+                identity(&[Any])(stage, auc)
+            },
+            Reaction::Identity,
+        )
+        .ask(
+            offering(&[1], Group::X25519),
+            Reaction::ForwardSecretChallenge,
+        )
+        .success(),
+    );
+    scenarios.push(
         concealed("sends AT_PUB_ECDHE twice", "RFC 4187 §6.3.1").ask(
             |stage, auc| {
                 let forge = stage.challenge(auc);

@@ -149,7 +149,7 @@ fn result_indications() -> Vec<Scenario> {
             .success(),
         identified("sends EAP-Success where a protected one was agreed", CLAUSE)
             .ask(indicating, Reaction::Challenge)
-            .ask(|stage, _| stage.early_success(), Reaction::Silence)
+            .ask(|stage, _| stage.early_success(0), Reaction::Silence)
             .ask(
                 signed(Notification::SUCCESS),
                 Reaction::NotificationUnderMac,
@@ -161,7 +161,7 @@ fn result_indications() -> Vec<Scenario> {
                 signed(Notification::SUCCESS),
                 Reaction::NotificationUnderMac,
             )
-            .ask(|stage, _| stage.early_failure(), Reaction::Silence)
+            .ask(|stage, _| stage.early_failure(0), Reaction::Silence)
             .success(),
         identified("refuses although result indications were agreed", CLAUSE)
             .ask(indicating, Reaction::Challenge)

@@ -8,11 +8,11 @@ use softsim_eap::Method;
 use softsim_eap::packet::{Code, Type, typed};
 
 fn early_success(stage: &mut Stage, _: &mut Auc) -> Vec<u8> {
-    stage.early_success()
+    stage.early_success(0)
 }
 
 fn early_failure(stage: &mut Stage, _: &mut Auc) -> Vec<u8> {
-    stage.early_failure()
+    stage.early_failure(0)
 }
 
 fn again(stage: &mut Stage, _: &mut Auc) -> Vec<u8> {
@@ -73,6 +73,17 @@ fn early() -> Vec<Scenario> {
             .ask(identity(&[Any]), Reaction::ClientError)
             .ask(early_success, Reaction::Silence),
     );
+    for off in [1, 255] {
+        scenarios.push(
+            challenged(
+                format!("sends results whose identifier is {off} off"),
+                CLAUSE,
+            )
+            .ask(move |stage, _| stage.early_failure(off), Reaction::Silence)
+            .ask(move |stage, _| stage.early_success(off), Reaction::Silence)
+            .success(),
+        );
+    }
     scenarios.push(challenged(
         "refuses with EAP-Failure after the challenge",
         CLAUSE,
