@@ -8,26 +8,42 @@ mod notification;
 mod order;
 mod reauthentication;
 
+use softsim_eap::Method;
 use softsim_eap::packet::Attribute;
 
-use super::{Reaction, Scenario, Stage};
+use super::{Reaction, Scenario, Setting, Stage};
 use crate::auc::Auc;
 use crate::eap_server::IdentityRequest;
 
 /// Every scenario.
 pub fn all() -> Vec<Scenario> {
+    let of_both_methods = || {
+        [
+            identity::scenarios(),
+            notification::scenarios(),
+            reauthentication::scenarios(),
+        ]
+        .into_iter()
+        .flatten()
+    };
     [
-        identity::scenarios(),
         challenge::scenarios(),
         negotiation::scenarios(),
         forward_secrecy::scenarios(),
-        notification::scenarios(),
-        reauthentication::scenarios(),
         order::scenarios(),
     ]
     .into_iter()
     .flatten()
+    .chain(of_both_methods())
+    .chain(of_both_methods().map(in_eap_aka))
     .collect()
+}
+
+/// The same in EAP-AKA.
+fn in_eap_aka(scenario: Scenario) -> Scenario {
+    let name = format!("EAP-AKA: {}", scenario.name);
+    let scenario = scenario.with(Setting::Only(Method::Aka));
+    Scenario { name, ..scenario }
 }
 
 /// AKA-Identity that asks for all of these.
