@@ -83,6 +83,6 @@ fn over_the_socket_netd_learns_nothing_forbidden_either() {
     let host = Host::new();
     let running = Some(host.start());
     let mut walk = Walk::new(Program { host, running }, &mut dice);
-    walk.at_random(if thorough() { 5_000 } else { 1_000 }, &mut dice);
+    walk.at_random(if thorough() { 10_000 } else { 4_000 }, &mut dice);
     walk.finish(&mut dice);
 }

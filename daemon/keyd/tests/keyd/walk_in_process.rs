@@ -53,7 +53,7 @@ impl Keyd for InProcess {
 fn in_whatever_order_netd_asks_it_learns_nothing_forbidden() {
     let mut dice = Dice::of_test("hostile netd at random");
     let mut walk = Walk::new(InProcess::blank(), &mut dice);
-    walk.at_random(if thorough() { 200_000 } else { 4_000 }, &mut dice);
+    walk.at_random(if thorough() { 200_000 } else { 8_000 }, &mut dice);
     walk.finish(&mut dice);
 }
 

@@ -32,7 +32,7 @@ const RESTART: usize = 300;
 
 /// Requests whose answers depend on a key; more of those that open sessions and use them than of those
 /// that end them.
-const ORACLES: [RequestKind; 20] = [
+const ORACLES: [RequestKind; 25] = [
     RequestKind::AkaPrimeChallenge,
     RequestKind::AkaPrimeChallenge,
     RequestKind::AkaPrimeChallenge,
@@ -41,6 +41,8 @@ const ORACLES: [RequestKind; 20] = [
     RequestKind::Identity,
     RequestKind::Reauthenticate,
     RequestKind::Reauthenticate,
+    RequestKind::Reauthenticate,
+    RequestKind::EncryptCounter,
     RequestKind::EncryptCounter,
     RequestKind::Confirm,
     RequestKind::Confirm,
@@ -50,6 +52,9 @@ const ORACLES: [RequestKind; 20] = [
     RequestKind::EapVerify,
     RequestKind::EapVerify,
     RequestKind::ExportMsk,
+    RequestKind::ExportMsk,
+    RequestKind::CloseSession,
+    RequestKind::CloseSession,
     RequestKind::CloseSession,
     RequestKind::SignHandshake,
     RequestKind::PskMasterSecret,

@@ -12,6 +12,7 @@ use softsim_keyd_proto::{
 use super::sessions::{Fast, Session};
 use super::{Keyd, Walk};
 use crate::dice::Dice;
+use crate::home_network::identity;
 
 /// What a subscriber is called, as far as the home network and keyd agree.
 #[derive(Clone, Default)]
@@ -68,11 +69,15 @@ impl<K: Keyd> Walk<K> {
             realm: Realm::Wlan,
             network_name: dice.pick::<&str>(&NETWORKS),
         };
-        let answer = self.ask(on, &request);
+        self.ask_for_identity(on, &request);
+    }
+
+    fn ask_for_identity(&mut self, on: usize, request: &Identity<'_>) {
+        let answer = self.ask(on, request);
         let Some(subscription) = self.meant(request.iccid) else {
             return assert!(answer.is_err());
         };
-        let expected = self.expected_identity(subscription, &request);
+        let expected = self.expected_identity(subscription, request);
         assert_eq!(
             answer.as_ref().map(|answer| answer.kind),
             expected.as_ref().copied()
@@ -121,7 +126,17 @@ impl<K: Keyd> Walk<K> {
     /// A re-authentication that is genuine and fresh, was so once, or never was.
     pub(super) fn reauthenticate(&mut self, on: usize, dice: &mut Dice) {
         let in_use = self.profiles.enabled;
-        let current = in_use.and_then(|of| self.home.names[of].start.clone());
+        let start_of = |walk: &Self| in_use.and_then(|of| walk.home.names[of].start.clone());
+        if let Some(start) = start_of(self)
+            && !dice.once_in(3)
+        {
+            let request = Identity {
+                method: self.home.genuine(&start.challenge).unwrap().method,
+                ..identity(IdentityRequest::Any)
+            };
+            self.ask_for_identity(on, &request);
+        }
+        let current = start_of(self);
         let memory = &self.home.memory.starts;
         let start = match current {
             Some(start) if !dice.once_in(3) => start,

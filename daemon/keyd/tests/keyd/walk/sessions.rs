@@ -119,12 +119,16 @@ impl<K: Keyd> Walk<K> {
     }
 
     /// The packets of which a MAC is asked for: responses, and what a server would send.
-    fn any_packet(&self, on: usize, dice: &mut Dice) -> Vec<u8> {
+    fn any_packet(&self, on: usize, handle: u32, dice: &mut Dice) -> Vec<u8> {
         let sessions = &self.connections[on].sessions;
         if sessions.is_empty() {
             return Vec::new();
         }
-        let session = dice.pick(sessions);
+        let mut named = sessions.iter().filter(|of| of.handle == handle);
+        let session = match named.next() {
+            Some(named) if !dice.once_in(4) => named,
+            _ => dice.pick(sessions),
+        };
         let challenge = &session.challenge;
         let Genuine { server, method, .. } = self.home.genuine(challenge).unwrap();
         let counter = session.fast.as_ref().map_or(1, |fast| fast.counter);
@@ -151,7 +155,8 @@ impl<K: Keyd> Walk<K> {
     }
 
     pub(super) fn eap_mac(&mut self, on: usize, dice: &mut Dice) {
-        let (handle, packet) = (self.any_handle(on, dice), self.any_packet(on, dice));
+        let handle = self.any_handle(on, dice);
+        let packet = self.any_packet(on, handle, dice);
         let packet = &packet[..];
         match self.ask(on, &EapMac { handle, packet }) {
             Ok(answer) => {
@@ -176,7 +181,8 @@ impl<K: Keyd> Walk<K> {
     }
 
     pub(super) fn eap_verify(&mut self, on: usize, dice: &mut Dice) {
-        let (handle, packet) = (self.any_handle(on, dice), self.any_packet(on, dice));
+        let handle = self.any_handle(on, dice);
+        let packet = self.any_packet(on, handle, dice);
         let packet = &packet[..];
         match self.ask(on, &EapVerify { handle, packet }) {
             Ok(()) => {
