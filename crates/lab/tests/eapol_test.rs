@@ -12,7 +12,7 @@ use std::time::Duration;
 use softsim_aka::{Amf, Autn, Credentials, K, Milenage, Opc, Rand, Sqn};
 use softsim_carriers::radius::Secret;
 use softsim_lab::auc::{Auc, Subscriber};
-use softsim_lab::eap_server::Config;
+use softsim_lab::eap_server::{Config, IdentityRequest, Method};
 use softsim_lab::prerequisite::skip;
 use softsim_lab::radius_server::{RadiusServer, Responder};
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters, SqnState};
@@ -22,7 +22,7 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 
 const IMSI: &str = "001010000000001";
-const NAI: &str = "6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
+const REALM: &str = "wlan.mnc001.mcc001.3gppnetwork.org";
 const SECRET: &str = "testing123";
 
 fn subscriber(k: u8, sqn: u64, amf: [u8; 2]) -> Subscriber {
@@ -58,7 +58,7 @@ async fn sim(control: PathBuf, own: PathBuf, floor: u64, attached: oneshot::Send
         };
         let octets = |field| <[u8; 16]>::try_from(hex::decode(field).unwrap()).unwrap();
         let (rand, autn) = (Rand::new(octets(rand)), Autn::new(octets(autn)));
-        let answer = match usim.check(&algorithm, &rand, &autn, SeparationBit::Required) {
+        let answer = match usim.check(&algorithm, &rand, &autn, SeparationBit::NotRequired) {
             Ok(verified) => {
                 usim.accept(&verified).unwrap();
                 let fields = [
@@ -82,11 +82,25 @@ async fn sim(control: PathBuf, own: PathBuf, floor: u64, attached: oneshot::Send
 
 /// Runs one authentication and gives what `eapol_test` wrote, or `None` where it isn't installed.
 async fn authenticate(subscriber: Subscriber, floor: u64, config: Config) -> Option<String> {
+    authenticate_again(subscriber, floor, config, 0).await
+}
+
+/// [`authenticate`], and so many times more in the same process.
+async fn authenticate_again(
+    subscriber: Subscriber,
+    floor: u64,
+    config: Config,
+    times: u32,
+) -> Option<String> {
     let program = Path::new("/usr/bin/eapol_test");
     if !program.exists() {
         skip("eapol_test is missing (Debian package eapoltest)");
         return None;
     }
+    let (method, prefix) = match config.methods[..] {
+        [Method::Aka, ..] => ("AKA", '0'),
+        _ => ("AKA'", '6'),
+    };
     let mut auc = Auc::new(softsim_sandbox::random::fill);
     auc.insert(IMSI, subscriber);
     let responder = Responder::new(
@@ -109,7 +123,8 @@ async fn authenticate(subscriber: Subscriber, floor: u64, config: Config) -> Opt
     let directory = tempfile::tempdir().unwrap();
     let control = directory.path().join("control");
     let network = format!(
-        "ctrl_interface=DIR={}\nexternal_sim=1\nnetwork={{\n key_mgmt=IEEE8021X\n eap=AKA'\n identity=\"{NAI}\"\n \
+        "ctrl_interface=DIR={}\nexternal_sim=1\nnetwork={{\n key_mgmt=IEEE8021X\n eap={method}\n \
+         identity=\"{prefix}{IMSI}@{REALM}\"\n \
          phase1=\"result_ind=1\"\n}}\n",
         control.display()
     );
@@ -130,6 +145,7 @@ async fn authenticate(subscriber: Subscriber, floor: u64, config: Config) -> Opt
         "10",
         "-p",
         &port.to_string(),
+        &format!("-r{times}"),
         "-c",
     ]);
     eapol_test
@@ -193,4 +209,61 @@ async fn another_k_is_a_clean_failure() {
             || output.contains("EAP: Received EAP-Failure"),
         "{output}"
     );
+}
+
+/// How often a message of this name came.
+fn count(output: &str, message: &str) -> usize {
+    output.matches(message).count()
+}
+
+#[tokio::test]
+async fn fast_reauthentications_agree_on_a_new_msk_each_time() {
+    for method in [Method::Aka, Method::AkaPrime] {
+        let config = Config {
+            methods: vec![method],
+            pseudonyms: true,
+            reauthentication: true,
+            result_indication: true,
+            ..Config::default()
+        };
+        let Some(output) = authenticate_again(subscriber(0x46, 0, [0x80, 0]), 0, config, 3).await
+        else {
+            return;
+        };
+        assert!(output.ends_with("SUCCESS\n"), "{output}");
+        assert!(output.contains("MPPE keys OK: 4  mismatch: 0"), "{output}");
+        assert_eq!(count(&output, "EAP-SIM: (encr) AT_NONCE_S"), 3, "{output}");
+        assert_eq!(count(&output, "CTRL-REQ-SIM-0:UMTS-AUTH:"), 1, "{output}");
+    }
+}
+
+#[tokio::test]
+async fn pseudonyms_name_the_subscriber_in_further_full_authentications() {
+    let config = Config {
+        pseudonyms: true,
+        ask_identity: Some(IdentityRequest::FullAuth),
+        ..Config::default()
+    };
+    let register = config.register.clone();
+    let Some(output) = authenticate_again(subscriber(0x46, 0, [0x80, 0]), 0, config, 2).await
+    else {
+        return;
+    };
+    assert!(output.contains("MPPE keys OK: 3  mismatch: 0"), "{output}");
+    assert_eq!(register.pseudonyms(), 3);
+    assert!(output.contains("(encr) AT_NEXT_PSEUDONYM"), "{output}");
+}
+
+#[tokio::test]
+async fn eap_aka_agrees_on_the_msk_and_resynchronises() {
+    for floor in [0, 1 << 30] {
+        let config = Config {
+            methods: vec![Method::Aka],
+            ..Config::default()
+        };
+        let Some(output) = authenticate(subscriber(0x46, 0, [0, 0]), floor, config).await else {
+            return;
+        };
+        assert_success(&output);
+    }
 }
