@@ -2,7 +2,7 @@
 
 use crate::support::*;
 use proptest::prelude::*;
-use softsim_eap::packet::{self, Attribute, Type};
+use softsim_eap::packet::{self, Attribute, Packet, Subtype, Type};
 use softsim_eap::{Ask, Config, ForwardSecrecy, Group, Outcome, OuterIdentity};
 
 /// A server that sends its request until the response with its identifier comes.
@@ -10,52 +10,76 @@ struct Server {
     network: Network,
     /// A re-authentication instead of a challenge.
     reauthenticates: bool,
-    first: u8,
-    stage: u8,
+    identifier: u8,
     request: Vec<u8>,
+    /// The lists of AT_KDF and AT_KDF_FS, in which nothing that the peer has stands first.
+    kdfs: Vec<u16>,
+    kdfs_fs: Vec<u16>,
+    over: bool,
 }
 
 impl Server {
-    fn new(network: Network, first: u8, reauthenticates: bool) -> Self {
+    fn new(network: Network, identifier: u8, reauthenticates: bool) -> Self {
         Server {
             network,
             reauthenticates,
-            first,
-            stage: 0,
-            request: typed(first, Type::Identity, b""),
+            identifier,
+            request: typed(identifier, Type::Identity, b""),
+            kdfs: vec![2, 1],
+            kdfs_fs: vec![9, 1],
+            over: false,
         }
     }
 
     fn response(&mut self, response: &[u8]) {
-        if response[1] != self.first + self.stage || self.stage == 4 {
+        if response[1] != self.identifier || self.over {
             return;
         }
-        self.stage += 1;
-        let identifier = self.first + self.stage;
-        self.request = match self.stage {
-            1 => aka_identity(identifier, &[Attribute::AnyIdReq]),
-            2 => {
+        self.identifier += 1;
+        let message = Packet::parse(response).unwrap().aka();
+        let subtype = message.as_ref().map(|message| message.subtype).ok();
+        self.request = match (subtype, message) {
+            (Some(Subtype::Identity), _) => {
                 self.network.round(&self.request, response);
                 self.network.identity = at_identity(response);
-                self.proof(identifier)
+                self.proof()
             }
-            3 => self.network.notification(identifier, 32768),
-            _ => packet::success(identifier - 1).to_vec(),
+            (Some(Subtype::Challenge), Ok(message)) if message.res().is_none() => {
+                let front =
+                    |list: &mut Vec<u16>, choice: Vec<u16>| list.splice(..0, choice).for_each(drop);
+                front(&mut self.kdfs, message.kdfs());
+                front(&mut self.kdfs_fs, message.kdfs_fs());
+                self.proof()
+            }
+            (Some(Subtype::SynchronizationFailure), Ok(message)) => {
+                assert!(self.network.resynchronise(message.auts().unwrap()));
+                self.proof()
+            }
+            (Some(Subtype::Challenge | Subtype::Reauthentication), _) => {
+                self.network.notification(self.identifier, 32768)
+            }
+            (Some(Subtype::Notification), _) => {
+                self.over = true;
+                packet::success(self.identifier - 1).to_vec()
+            }
+            _ => aka_identity(self.identifier, &[Attribute::AnyIdReq]),
         };
     }
 
-    fn proof(&mut self, identifier: u8) -> Vec<u8> {
+    fn proof(&mut self) -> Vec<u8> {
         let checkcode = Some(self.network.checkcode());
         if self.reauthenticates {
             return self.network.reauthentication(&Reauthentication {
-                identifier,
+                identifier: self.identifier,
                 checkcode,
                 result_ind: true,
                 ..Reauthentication::default()
             });
         }
         self.network.challenge(&Challenge {
-            identifier,
+            identifier: self.identifier,
+            kdfs: self.kdfs.clone(),
+            kdfs_fs: self.kdfs_fs.clone(),
             checkcode,
             result_ind: true,
             next_reauth_id: Some(REAUTHENTICATION_ID),
@@ -143,11 +167,14 @@ proptest! {
             forward_secrecy: ForwardSecrecy::Require,
             ..Config::new()
         });
+        // Both functions have to be negotiated, and the SQN is behind.
+        scene.sim.sqn = 0x1000;
         let mut server = Server::new(Network::new(), 0, false);
         let steps = run(&mut scene, &mut server, &mut fates.into_iter());
         let done = outcomes(&steps);
         prop_assert!(matches!(done[..], [Outcome::Success(success)] if success.forward_secrecy), "{done:?}");
-        prop_assert_eq!(scene.sim.runs, 1);
+        // One for AUTS, one for RES.
+        prop_assert_eq!(scene.sim.runs, 2);
 
         // And once more as a fast re-authentication, with the keys of before.
         server.network.session = scene.sim.session.clone();
@@ -159,6 +186,6 @@ proptest! {
         prop_assert!(matches!(done[..], [Outcome::Success(success)] if success.reauthenticated), "{done:?}");
         let asked = steps.iter().flat_map(|step| &step.asks);
         prop_assert_eq!(asked.filter(|ask| matches!(ask, Ask::Reauthentication { .. })).count(), 1);
-        prop_assert_eq!(scene.sim.runs, 1);
+        prop_assert_eq!(scene.sim.runs, 2);
     }
 }
