@@ -1,26 +1,37 @@
-//! An access of netd through Debian's hostapd as RADIUS server: both methods, the identities that hostapd gives out and
-//! loses, fast re-authentication, synchronisation and protected results, with real daemons on either side.
+//! Accesses of netd to Debian's hostapd, as a RADIUS server and as the authenticator of a wired port: both methods, the
+//! identities that hostapd gives out and loses, fast re-authentication, synchronisation and protected results.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use common::{built, messages};
+use std::sync::Arc;
+
+use common::{built, messages, wired_access};
 use softsim_aka::Sqn;
 use softsim_client::{
     netd::{Access, AccessState},
     proto::{Counters, requests::ForgetIdentities},
 };
 use softsim_lab::{
+    auc::Subscriber,
     gateway,
     home::{Home, Options},
     hostapd::{self, Hostapd, Identities, Methods},
+    netns::{self, Cable},
     prerequisite::skip,
 };
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
 const BOTH: [&str; 2] = ["aka-prime", "aka"];
+
+/// Where netd meets hostapd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Carrier {
+    Radius,
+    Wired,
+}
 
 /// A gateway with one access, to a hostapd.
 struct Scene {
@@ -29,35 +40,57 @@ struct Scene {
     _folder: tempfile::TempDir,
 }
 
-fn ready(test: &str) -> bool {
-    let installed = Hostapd::program().is_some();
-    if !installed {
+/// The carriers that this machine has.
+fn carriers(test: &str) -> Vec<Carrier> {
+    if Hostapd::program().is_none() {
         skip(&format!("{test}: hostapd is not installed"));
+        return Vec::new();
     }
-    installed && built(test, &DAEMONS)
+    if !built(test, &DAEMONS) {
+        return Vec::new();
+    }
+    match netns::missing() {
+        None => vec![Carrier::Radius, Carrier::Wired],
+        Some(missing) => {
+            skip(&format!("{test}, wired: {missing}"));
+            vec![Carrier::Radius]
+        }
+    }
 }
 
 impl Scene {
-    fn new(options: hostapd::Options, access: &str) -> Self {
-        Self::with_privacy(options, access, None)
+    fn new(carrier: Carrier, options: hostapd::Options, access: &str) -> Self {
+        Self::with_privacy(carrier, options, access, None)
     }
 
     fn with_privacy(
+        carrier: Carrier,
         options: hostapd::Options,
         access: &str,
         identity_privacy: Option<&'static str>,
     ) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let cable = (carrier == Carrier::Wired).then(|| Arc::new(Cable::new().unwrap()));
         let lab = Options {
             gateway: gateway::Options {
                 identity_privacy,
+                cable: cable.clone(),
                 ..gateway::Options::default()
             },
             ..Options::default()
         };
         let mut home = Home::installed(&folder.path().join("lab"), lab).unwrap();
-        let hostapd = home.hostapd(options).unwrap();
-        let access = home.radius_access(hostapd.address(), access);
+        let (hostapd, access) = match cable {
+            None => {
+                let hostapd = home.hostapd(options).unwrap();
+                let access = home.radius_access(hostapd.address(), access);
+                (hostapd, access)
+            }
+            Some(cable) => {
+                let hostapd = home.wired_hostapd(&cable, options).unwrap();
+                (hostapd, wired_access("none", access))
+            }
+        };
         home.gateway_mut().set_accesses(access);
         home.gateway_mut().start_netd(None).unwrap();
         Self {
@@ -106,13 +139,15 @@ impl Scene {
             .sqn()
     }
 
-    fn rewind_the_auc_to(&self, sqn: Sqn) {
+    /// Gives the AuC another half of the subscription.
+    fn replace(&self, subscriber: Subscriber) {
         let subscription = self.home.subscription();
         let mut auc = subscription.auc.lock().unwrap();
-        auc.insert(
-            subscription.profile.imsi.digits(),
-            subscription.subscriber(sqn),
-        );
+        auc.insert(subscription.profile.imsi.digits(), subscriber);
+    }
+
+    fn rewind_the_auc_to(&self, sqn: Sqn) {
+        self.replace(self.home.subscription().subscriber(sqn));
     }
 
     /// Ends both daemons at once, and starts them on what they had stored.
@@ -141,183 +176,174 @@ fn giving(identities: Identities) -> hostapd::Options {
 
 #[test]
 fn a_full_authentication_succeeds_with_either_method() {
-    if !ready("hostapd, full") {
-        return;
-    }
-    for (method, name) in [("aka-prime", "EAP-AKA'"), ("aka", "EAP-AKA")] {
-        let scene = Scene::new(hostapd::Options::default(), &only(method));
-        for _ in 0..2 {
-            let (authentication, messages) = scene.succeed();
-            assert_eq!(authentication.method, name, "{messages:#?}");
-            assert!(!authentication.reauthenticated);
+    for carrier in carriers("hostapd, full") {
+        for (method, name) in [("aka-prime", "EAP-AKA'"), ("aka", "EAP-AKA")] {
+            let scene = Scene::new(carrier, hostapd::Options::default(), &only(method));
+            for _ in 0..2 {
+                let (authentication, messages) = scene.succeed();
+                assert_eq!(authentication.method, name, "{messages:#?}");
+                assert!(!authentication.reauthenticated);
+            }
+            assert_eq!(scene.counters().authentications, 2);
         }
-        assert_eq!(scene.counters().authentications, 2);
     }
 }
 
 #[test]
 fn methods_are_negotiated_and_one_that_is_not_allowed_is_declined() {
-    if !ready("hostapd, negotiation") {
-        return;
-    }
-    let offering = |methods| hostapd::Options {
-        methods,
-        ..hostapd::Options::default()
-    };
-    // It shows itself with an identity of EAP-AKA', and takes EAP-AKA all the same.
-    let both = "methods = ['aka-prime', 'aka']\n";
-    let scene = Scene::new(offering(Methods::Aka), both);
-    assert_eq!(scene.succeed().0.method, "EAP-AKA");
-    for (offered, allowed) in [(Methods::Aka, "aka-prime"), (Methods::AkaPrime, "aka")] {
-        let scene = Scene::new(offering(offered), &only(allowed));
-        scene.fail();
-        assert_eq!(scene.counters().authentications, 0);
+    for carrier in carriers("hostapd, negotiation") {
+        let offering = |methods| hostapd::Options {
+            methods,
+            ..hostapd::Options::default()
+        };
+        // It shows itself with an identity of EAP-AKA', and takes EAP-AKA all the same.
+        let both = "methods = ['aka-prime', 'aka']\n";
+        let scene = Scene::new(carrier, offering(Methods::Aka), both);
+        assert_eq!(scene.succeed().0.method, "EAP-AKA");
+        for (offered, allowed) in [(Methods::Aka, "aka-prime"), (Methods::AkaPrime, "aka")] {
+            let scene = Scene::new(carrier, offering(offered), &only(allowed));
+            scene.fail();
+            assert_eq!(scene.counters().authentications, 0);
+        }
     }
 }
 
 #[test]
 fn a_full_authentication_is_followed_by_three_fast_ones() {
-    if !ready("hostapd, fast re-authentication") {
-        return;
-    }
-    for method in BOTH {
-        let scene = Scene::new(giving(Identities::Reauthentication), &only(method));
-        let (first, _) = scene.succeed();
-        assert!(!first.reauthenticated);
-        for _ in 0..3 {
-            let (authentication, messages) = scene.succeed();
-            assert!(authentication.reauthenticated, "{method}: {messages:#?}");
-            assert!(has(&messages, "Reauthentication"), "{messages:#?}");
+    for carrier in carriers("hostapd, fast re-authentication") {
+        for method in BOTH {
+            let scene = Scene::new(carrier, giving(Identities::Reauthentication), &only(method));
+            let (first, _) = scene.succeed();
+            assert!(!first.reauthenticated);
+            for _ in 0..3 {
+                let (authentication, messages) = scene.succeed();
+                assert!(authentication.reauthenticated, "{method}: {messages:#?}");
+                assert!(has(&messages, "Reauthentication"), "{messages:#?}");
+            }
+            let counters = scene.counters();
+            assert_eq!(
+                (counters.authentications, counters.reauthentications),
+                (1, 3)
+            );
         }
-        let counters = scene.counters();
-        assert_eq!(
-            (counters.authentications, counters.reauthentications),
-            (1, 3)
-        );
     }
 }
 
 #[test]
 fn a_fast_re_authentication_follows_a_power_cut() {
-    if !ready("hostapd, fast re-authentication after a power cut") {
-        return;
+    for carrier in carriers("hostapd, fast re-authentication after a power cut") {
+        let mut scene = Scene::new(carrier, giving(Identities::All), "");
+        scene.succeed();
+        scene.succeed();
+        scene.cut_the_power();
+        let (authentication, messages) = scene.succeed();
+        assert!(authentication.reauthenticated, "{messages:#?}");
     }
-    let mut scene = Scene::new(giving(Identities::All), "");
-    scene.succeed();
-    scene.succeed();
-    scene.cut_the_power();
-    let (authentication, messages) = scene.succeed();
-    assert!(authentication.reauthenticated, "{messages:#?}");
 }
 
 #[test]
 fn a_re_authentication_identity_that_hostapd_lost_leads_to_a_full_authentication() {
-    if !ready("hostapd, lost re-authentication identity") {
-        return;
-    }
-    for method in BOTH {
-        let mut scene = Scene::new(giving(Identities::Reauthentication), &only(method));
-        scene.succeed();
-        scene.hostapd.restart().unwrap();
-        let (authentication, messages) = scene.succeed();
-        assert!(!authentication.reauthenticated, "{method}: {messages:#?}");
-        assert!(scene.succeed().0.reauthenticated, "and is given a new one");
+    for carrier in carriers("hostapd, lost re-authentication identity") {
+        for method in BOTH {
+            let mut scene =
+                Scene::new(carrier, giving(Identities::Reauthentication), &only(method));
+            scene.succeed();
+            scene.hostapd.restart().unwrap();
+            let (authentication, messages) = scene.succeed();
+            assert!(!authentication.reauthenticated, "{method}: {messages:#?}");
+            assert!(scene.succeed().0.reauthenticated, "and is given a new one");
+        }
     }
 }
 
 #[test]
 fn a_pseudonym_hides_the_imsi_from_the_second_time_on() {
-    if !ready("hostapd, pseudonyms") {
-        return;
-    }
-    for method in BOTH {
-        let mut scene = Scene::new(giving(Identities::Pseudonyms), &only(method));
-        assert_eq!(scene.succeed().0.identity, "permanent identity");
-        let shown = scene.counters().permanent_identities;
-        for _ in 0..3 {
-            assert_eq!(scene.succeed().0.identity, "pseudonym");
+    for carrier in carriers("hostapd, pseudonyms") {
+        for method in BOTH {
+            let mut scene = Scene::new(carrier, giving(Identities::Pseudonyms), &only(method));
+            assert_eq!(scene.succeed().0.identity, "permanent identity");
+            let shown = scene.counters().permanent_identities;
+            for _ in 0..3 {
+                assert_eq!(scene.succeed().0.identity, "pseudonym");
+            }
+            assert_eq!(scene.counters().permanent_identities, shown);
+            scene.cut_the_power();
+            assert_eq!(scene.succeed().0.identity, "pseudonym", "it is stored");
+            assert_eq!(scene.counters().permanent_identities, 0);
         }
-        assert_eq!(scene.counters().permanent_identities, shown);
-        scene.cut_the_power();
-        assert_eq!(scene.succeed().0.identity, "pseudonym", "it is stored");
-        assert_eq!(scene.counters().permanent_identities, 0);
     }
 }
 
 #[test]
 fn a_pseudonym_that_hostapd_lost_is_replaced_where_the_policy_is_liberal() {
-    if !ready("hostapd, lost pseudonym, liberal") {
-        return;
+    for carrier in carriers("hostapd, lost pseudonym, liberal") {
+        let options = giving(Identities::Pseudonyms);
+        let mut scene = Scene::with_privacy(carrier, options, "", Some("liberal"));
+        scene.succeed();
+        scene.hostapd.restart().unwrap();
+        let (_, messages) = scene.succeed();
+        assert!(has(&messages, "AT_PERMANENT_ID_REQ"), "{messages:#?}");
+        assert_eq!(scene.succeed().0.identity, "pseudonym", "a new one");
     }
-    let options = giving(Identities::Pseudonyms);
-    let mut scene = Scene::with_privacy(options, "", Some("liberal"));
-    scene.succeed();
-    scene.hostapd.restart().unwrap();
-    let (_, messages) = scene.succeed();
-    assert!(has(&messages, "AT_PERMANENT_ID_REQ"), "{messages:#?}");
-    assert_eq!(scene.succeed().0.identity, "pseudonym", "a new one");
 }
 
 #[test]
 fn the_imsi_is_withheld_from_a_hostapd_that_lost_the_pseudonym_until_somebody_decides() {
-    if !ready("hostapd, lost pseudonym, conservative") {
-        return;
-    }
-    let mut scene = Scene::new(giving(Identities::Pseudonyms), "");
-    scene.succeed();
-    let shown = scene.counters().permanent_identities;
-    scene.hostapd.restart().unwrap();
-    scene.fail();
-    let counters = scene.counters();
-    assert_eq!(counters.permanent_identities, shown);
-    assert!(counters.identities_withheld > 0);
+    for carrier in carriers("hostapd, lost pseudonym, conservative") {
+        let mut scene = Scene::new(carrier, giving(Identities::Pseudonyms), "");
+        scene.succeed();
+        let shown = scene.counters().permanent_identities;
+        scene.hostapd.restart().unwrap();
+        scene.fail();
+        let counters = scene.counters();
+        assert_eq!(counters.permanent_identities, shown);
+        assert!(counters.identities_withheld > 0);
 
-    let mut admin = scene.home.gateway().admin().unwrap();
-    admin.call(&ForgetIdentities { iccid: None }).unwrap();
-    assert_eq!(scene.succeed().0.identity, "permanent identity");
-    assert_eq!(scene.succeed().0.identity, "pseudonym");
+        let mut admin = scene.home.gateway().admin().unwrap();
+        admin.call(&ForgetIdentities { iccid: None }).unwrap();
+        assert_eq!(scene.succeed().0.identity, "permanent identity");
+        assert_eq!(scene.succeed().0.identity, "pseudonym");
+    }
 }
 
 #[test]
 fn a_sim_ahead_of_its_auc_synchronises_it() {
-    if !ready("hostapd, synchronisation") {
-        return;
-    }
-    for method in BOTH {
-        let scene = Scene::new(hostapd::Options::default(), &only(method));
-        let behind = scene.sqn();
-        scene.succeed();
-        scene.rewind_the_auc_to(behind);
-        let (_, messages) = scene.succeed();
-        assert!(has(&messages, "AT_AUTS"), "{method}: {messages:#?}");
-        assert_eq!(scene.counters().synchronisation_failures, 1);
-        let (_, messages) = scene.succeed();
-        assert!(!has(&messages, "AT_AUTS"), "in step again");
+    for carrier in carriers("hostapd, synchronisation") {
+        for method in BOTH {
+            let scene = Scene::new(carrier, hostapd::Options::default(), &only(method));
+            let behind = scene.sqn();
+            scene.succeed();
+            scene.rewind_the_auc_to(behind);
+            let (_, messages) = scene.succeed();
+            assert!(has(&messages, "AT_AUTS"), "{method}: {messages:#?}");
+            assert_eq!(scene.counters().synchronisation_failures, 1);
+            let (_, messages) = scene.succeed();
+            assert!(!has(&messages, "AT_AUTS"), "in step again");
+        }
     }
 }
 
 #[test]
 fn a_protected_result_is_taken_where_both_sides_want_it() {
-    if !ready("hostapd, protected result") {
-        return;
-    }
-    for method in BOTH {
-        for (offered, wanted) in [(true, true), (true, false), (false, true)] {
-            let options = hostapd::Options {
-                result_indication: offered,
-                identities: Identities::Reauthentication,
-                ..hostapd::Options::default()
-            };
-            let access = format!("{}result_indication = {wanted}\n", only(method));
-            let scene = Scene::new(options, &access);
-            for reauthenticated in [false, true] {
-                let (authentication, messages) = scene.succeed();
-                assert_eq!(authentication.reauthenticated, reauthenticated);
-                assert_eq!(
-                    has(&messages, "Notification"),
-                    offered && wanted,
-                    "{messages:#?}"
-                );
+    for carrier in carriers("hostapd, protected result") {
+        for method in BOTH {
+            for (offered, wanted) in [(true, true), (true, false), (false, true)] {
+                let options = hostapd::Options {
+                    result_indication: offered,
+                    identities: Identities::Reauthentication,
+                    ..hostapd::Options::default()
+                };
+                let access = format!("{}result_indication = {wanted}\n", only(method));
+                let scene = Scene::new(carrier, options, &access);
+                for reauthenticated in [false, true] {
+                    let (authentication, messages) = scene.succeed();
+                    assert_eq!(authentication.reauthenticated, reauthenticated);
+                    assert_eq!(
+                        has(&messages, "Notification"),
+                        offered && wanted,
+                        "{messages:#?}"
+                    );
+                }
             }
         }
     }
@@ -325,23 +351,16 @@ fn a_protected_result_is_taken_where_both_sides_want_it() {
 
 #[test]
 fn another_k_is_refused_and_the_sim_stays_as_it_was() {
-    if !ready("hostapd, another K") {
-        return;
-    }
-    for method in BOTH {
-        let scene = Scene::new(hostapd::Options::default(), &only(method));
-        let subscription = scene.home.subscription();
-        let imsi = subscription.profile.imsi.digits();
-        let sqn = scene.sqn();
-        subscription
-            .auc
-            .lock()
-            .unwrap()
-            .insert(imsi, common::stranger());
-        scene.fail();
-        let counters = scene.counters();
-        assert_eq!((counters.autn_rejected, counters.authentications), (1, 0));
-        scene.rewind_the_auc_to(sqn);
-        scene.succeed();
+    for carrier in carriers("hostapd, another K") {
+        for method in BOTH {
+            let scene = Scene::new(carrier, hostapd::Options::default(), &only(method));
+            let sqn = scene.sqn();
+            scene.replace(common::stranger());
+            scene.fail();
+            let counters = scene.counters();
+            assert_eq!((counters.autn_rejected, counters.authentications), (1, 0));
+            scene.rewind_the_auc_to(sqn);
+            scene.succeed();
+        }
     }
 }

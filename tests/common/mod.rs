@@ -8,7 +8,7 @@ use std::{env, fs, os::unix::fs::MetadataExt};
 
 use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
 use softsim_client::netd::Event;
-use softsim_lab::{auc::Subscriber, prerequisite::skip, processes::binaries};
+use softsim_lab::{auc::Subscriber, netns::INTERFACE, prerequisite::skip, processes::binaries};
 
 /// Whether all of these programs are built; if not, the test is skipped.
 pub(crate) fn built(test: &str, programs: &[&str]) -> bool {
@@ -56,4 +56,13 @@ pub(crate) fn messages(events: Vec<Event>) -> Vec<String> {
         _ => None,
     });
     messages.collect()
+}
+
+/// An `[[access]]` to the wired port of a cable, which authenticates when it is told to; `more` are lines of its own.
+/// hostapd calls every network WLAN.
+pub(crate) fn wired_access(controlled_port: &str, more: &str) -> String {
+    format!(
+        "[[access]]\nname = 'wired'\ncarrier = 'wired'\ninterface = '{INTERFACE}'\nautomatic = false\n\
+         controlled_port = '{controlled_port}'\nnetwork_name = 'WLAN'\n{more}"
+    )
 }

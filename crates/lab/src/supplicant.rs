@@ -140,7 +140,8 @@ fn record(output: impl Read, journal: &Journal<String>) {
     }
 }
 
-fn find(name: &str) -> Option<PathBuf> {
+/// A program on the path, or among the administrator's.
+pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)
         .chain(["/usr/sbin".into(), "/sbin".into()])

@@ -75,6 +75,15 @@ pub async fn run(
         rest: "no link yet".into(),
         waiting: Vec::new(),
     };
+    // The present state of the link is there already, and comes before any order.
+    loop {
+        match link.inner().receive() {
+            Ok(Some(up)) => access.link(up),
+            Ok(None) => {}
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+            Err(error) => return Err(error.into()),
+        }
+    }
     if parts.automatic {
         access.supplicant.connect(Instant::now());
     }

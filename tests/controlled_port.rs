@@ -1,0 +1,291 @@
+//! The controlled port: nothing but EAPOL passes an interface before netd is authorised on it, nor after it has logged
+//! off, failed or been killed. The other end is a wired hostapd.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{
+    io::Read,
+    mem::MaybeUninit,
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    process::Command,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use common::{built, wired_access};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use softsim_client::netd::{AccessState, Port};
+use softsim_lab::{
+    gateway,
+    home::{Home, Options},
+    hostapd::{self, Hostapd, Identities},
+    netns::{self, AUTHENTICATOR, Cable, GATEWAY, Namespace},
+    prerequisite::skip,
+    supplicant::find,
+};
+
+/// How long a packet that doesn't pass is waited for; one that passes takes microseconds.
+const A_WHILE: Duration = Duration::from_millis(200);
+
+/// For what happens soon, or never.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A gateway and a hostapd on the two ends of a cable.
+struct Scene {
+    home: Home,
+    hostapd: Hostapd,
+    cable: Arc<Cable>,
+    _folder: tempfile::TempDir,
+}
+
+fn ready(test: &str) -> bool {
+    let program = |name: &str| find(name).is_none().then(|| format!("{name} is missing"));
+    let missing = program("hostapd").or_else(|| program("nft"));
+    if let Some(missing) = missing.or_else(|| netns::missing().map(str::to_owned)) {
+        skip(&format!("{test}: {missing}"));
+        return false;
+    }
+    built(test, &["softsim-keyd", "softsim-netd"])
+}
+
+impl Scene {
+    fn new(options: hostapd::Options, access: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let cable = Arc::new(Cable::new().unwrap());
+        let lab = Options {
+            gateway: gateway::Options {
+                accesses: wired_access("nftables", access),
+                cable: Some(cable.clone()),
+                ..gateway::Options::default()
+            },
+            ..Options::default()
+        };
+        let home = Home::installed(&folder.path().join("lab"), lab).unwrap();
+        let hostapd = home.wired_hostapd(&cable, options).unwrap();
+        Self {
+            home,
+            hostapd,
+            cable,
+            _folder: folder,
+        }
+    }
+
+    fn start_netd(&mut self) {
+        self.home.gateway_mut().start_netd(None).unwrap();
+    }
+
+    fn connect(&self) -> AccessState {
+        self.home.gateway().connect().unwrap().0.state
+    }
+
+    fn told(&self) -> Option<Port> {
+        self.home.gateway().access().unwrap().port
+    }
+
+    /// What passes the cable now.
+    fn passing(&self) -> Vec<&'static str> {
+        let (here, there) = (&self.cable.gateway, &self.cable.authenticator);
+        let probes = [
+            ("UDP out", udp(here, there, AUTHENTICATOR)),
+            ("UDP in", udp(there, here, GATEWAY)),
+            ("TCP out", tcp(here, there, AUTHENTICATOR)),
+            ("TCP in", tcp(there, here, GATEWAY)),
+            ("ping", ping(here, AUTHENTICATOR)),
+        ];
+        let passing = probes.into_iter().filter(|(_, passes)| *passes);
+        passing.map(|(name, _)| name).collect()
+    }
+
+    #[track_caller]
+    fn is_open(&self) {
+        let all = ["UDP out", "UDP in", "TCP out", "TCP in", "ping"];
+        assert_eq!(self.passing(), all);
+    }
+
+    #[track_caller]
+    fn is_closed(&self) {
+        assert_eq!(self.passing(), [""; 0]);
+    }
+}
+
+/// Whether a datagram arrives.
+fn udp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
+    let bind = |namespace: &Namespace| {
+        let socket = namespace.enter(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)));
+        socket.unwrap().unwrap()
+    };
+    let (sender, receiver) = (bind(from), bind(to));
+    receiver.set_read_timeout(Some(A_WHILE)).unwrap();
+    let to = (address, receiver.local_addr().unwrap().port());
+    // A packet that is dropped on its way out may be an error, too.
+    sender.send_to(b"hello", to).is_ok() && receiver.recv(&mut [0; 8]).is_ok()
+}
+
+/// Whether a connection is made, and an octet arrives through it.
+fn tcp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
+    let listener = to.enter(|| TcpListener::bind((Ipv4Addr::UNSPECIFIED, 0)));
+    let listener = listener.unwrap().unwrap();
+    let to = SocketAddr::from((address, listener.local_addr().unwrap().port()));
+    let connected = from.enter(|| TcpStream::connect_timeout(&to, A_WHILE));
+    let Ok(mut stream) = connected.unwrap() else {
+        return false;
+    };
+    let (mut accepted, _) = listener.accept().unwrap();
+    std::io::Write::write_all(&mut accepted, b"x").unwrap();
+    stream.set_read_timeout(Some(A_WHILE)).unwrap();
+    stream.read_exact(&mut [0]).is_ok()
+}
+
+/// Whether an echo comes back.
+fn ping(from: &Namespace, address: Ipv4Addr) -> bool {
+    let socket = from.enter(|| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)));
+    let socket = socket.unwrap().unwrap();
+    socket.set_read_timeout(Some(A_WHILE)).unwrap();
+    // Echo request, its checksum, and nothing else.
+    let request = [8, 0, 0xf7, 0xff, 0, 0, 0, 0];
+    let to = SockAddr::from(SocketAddr::from((address, 0)));
+    if socket.send_to(&request, &to).is_err() {
+        return false;
+    }
+    let mut packet = [MaybeUninit::new(0); 128];
+    socket.recv(&mut packet).is_ok()
+}
+
+#[test]
+fn without_netd_the_cable_carries_everything() {
+    if ready("the cable") {
+        Scene::new(hostapd::Options::default(), "").is_open();
+    }
+}
+
+#[test]
+fn the_port_opens_with_success_and_closes_with_the_logoff() {
+    if !ready("logoff") {
+        return;
+    }
+    let mut scene = Scene::new(hostapd::Options::default(), "");
+    scene.start_netd();
+    assert_eq!(scene.told(), Some(Port::Unauthorised));
+    scene.is_closed();
+    for _ in 0..2 {
+        assert_eq!(scene.connect(), AccessState::Authorised);
+        assert_eq!(scene.told(), Some(Port::Authorised));
+        scene.is_open();
+        scene.home.gateway().disconnect().unwrap();
+        assert_eq!(scene.told(), Some(Port::Unauthorised));
+        scene.is_closed();
+    }
+}
+
+#[test]
+fn the_port_stays_closed_after_a_failure() {
+    if !ready("failure") {
+        return;
+    }
+    let mut scene = Scene::new(hostapd::Options::default(), "");
+    let subscription = scene.home.subscription();
+    let imsi = subscription.profile.imsi.digits();
+    subscription
+        .auc
+        .lock()
+        .unwrap()
+        .insert(imsi, common::stranger());
+    scene.start_netd();
+    let state = scene.connect();
+    assert!(matches!(state, AccessState::Held { .. }), "{state}");
+    scene.is_closed();
+}
+
+#[test]
+fn a_failed_re_authentication_closes_the_port() {
+    if !ready("failed re-authentication") {
+        return;
+    }
+    let mut scene = Scene::new(hostapd::Options::default(), "");
+    scene.start_netd();
+    assert_eq!(scene.connect(), AccessState::Authorised);
+    let subscription = scene.home.subscription();
+    let imsi = subscription.profile.imsi.digits();
+    subscription
+        .auc
+        .lock()
+        .unwrap()
+        .insert(imsi, common::stranger());
+    let state = scene.connect();
+    assert!(matches!(state, AccessState::Held { .. }), "{state}");
+    scene.is_closed();
+}
+
+#[test]
+fn the_port_closes_when_netd_is_killed() {
+    if !ready("netd killed") {
+        return;
+    }
+    let mut scene = Scene::new(hostapd::Options::default(), "");
+    scene.start_netd();
+    assert_eq!(scene.connect(), AccessState::Authorised);
+    scene.is_open();
+    let netd = scene.home.gateway().netd().unwrap().id().to_string();
+    let killed = Command::new("kill").args(["-s", "KILL", &netd]).status();
+    assert!(killed.unwrap().success());
+    // Its keeper has to notice first.
+    let end = Instant::now() + PATIENCE;
+    while !scene.passing().is_empty() {
+        assert!(Instant::now() < end, "the port stays open");
+    }
+    scene.is_closed();
+
+    scene.home.gateway_mut().stop_netd();
+    scene.start_netd();
+    scene.is_closed();
+    assert_eq!(scene.connect(), AccessState::Authorised);
+    scene.is_open();
+}
+
+#[test]
+fn the_port_stays_open_while_hostapd_re_authenticates() {
+    if !ready("re-authentication by hostapd") {
+        return;
+    }
+    let options = hostapd::Options {
+        again_after: Some(1),
+        identities: Identities::Reauthentication,
+        ..hostapd::Options::default()
+    };
+    let mut scene = Scene::new(options, "");
+    scene.start_netd();
+    assert_eq!(scene.connect(), AccessState::Authorised);
+    let end = Instant::now() + PATIENCE;
+    let access = || scene.home.gateway().access().unwrap();
+    while access().counters.reauthentications < 3 {
+        assert!(Instant::now() < end, "{:#?}", access());
+        assert_eq!(access().port, Some(Port::Authorised));
+        assert!(udp(
+            &scene.cable.gateway,
+            &scene.cable.authenticator,
+            AUTHENTICATOR
+        ));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    scene.is_open();
+}
+
+#[test]
+fn an_access_that_begins_by_itself_comes_up_when_its_authenticator_does() {
+    if !ready("automatic") {
+        return;
+    }
+    let access = "start_period = 1\nmax_start = 10\n";
+    let mut scene = Scene::new(hostapd::Options::default(), access);
+    let accesses = wired_access("nftables", access).replace("automatic = false\n", "");
+    scene.home.gateway_mut().set_accesses(accesses);
+    scene.start_netd();
+    let end = Instant::now() + PATIENCE;
+    while scene.home.gateway().access().unwrap().state != AccessState::Authorised {
+        assert!(Instant::now() < end, "{:?}", scene.hostapd.said());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    scene.is_open();
+}
