@@ -1,4 +1,6 @@
-//! A RADIUS server that authenticates with EAP-AKA' and sends the MSK as MS-MPPE keys (RFC 3579, RFC 2548).
+//! A RADIUS server that authenticates with EAP and sends the MSK as MS-MPPE keys (RFC 3579, RFC 2548).
+//!
+//! Behind it stands the honest [`Server`], or whoever else plays an [`EapServer`].
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -12,15 +14,18 @@ use softsim_sandbox::random;
 use tokio::net::UdpSocket;
 
 use crate::auc::Auc;
-use crate::eap_server::{Config, Server, Step};
+use crate::eap_server::{Config, EapServer, Server, Step};
 
 /// Conversations and answers that are kept; the oldest goes first.
 const KEPT: usize = 64;
 
+/// Makes the EAP server of a new conversation.
+type Open = Box<dyn FnMut() -> Box<dyn EapServer> + Send>;
+
 /// The server without its socket: datagrams in, datagrams out.
 pub struct Responder {
     secret: Secret,
-    config: Config,
+    open: Open,
     auc: Arc<Mutex<Auc>>,
     conversations: VecDeque<Conversation>,
     answered: VecDeque<Answered>,
@@ -29,7 +34,7 @@ pub struct Responder {
 /// An EAP conversation, and the State attribute that names it.
 struct Conversation {
     state: [u8; 16],
-    server: Server,
+    server: Box<dyn EapServer>,
 }
 
 /// A request that was answered, to answer it alike when it comes again (RFC 5080 §2.2.2).
@@ -51,13 +56,25 @@ impl Responder {
         auc: Arc<Mutex<Auc>>,
     ) -> Result<Self, BadNetworkName> {
         Server::new(config.clone())?;
-        Ok(Self {
+        let open = move || -> Box<dyn EapServer> {
+            Box::new(Server::new(config.clone()).expect("its network name was checked before"))
+        };
+        Ok(Self::played_by(secret, open, auc))
+    }
+
+    /// A server whose conversations are led by what `open` makes.
+    pub fn played_by(
+        secret: Secret,
+        open: impl FnMut() -> Box<dyn EapServer> + Send + 'static,
+        auc: Arc<Mutex<Auc>>,
+    ) -> Self {
+        Self {
             secret,
-            config,
+            open: Box::new(open),
             auc,
             conversations: VecDeque::new(),
             answered: VecDeque::new(),
-        })
+        }
     }
 
     /// Answers one datagram; `Ok(None)` where EAP has nothing to say.
@@ -108,8 +125,7 @@ impl Responder {
             (None, Some(_)) => return request.reject(&self.secret, None).map(Some),
             (None, None) => Conversation {
                 state: octets(),
-                server: Server::new(self.config.clone())
-                    .expect("the network name was checked when the server was made"),
+                server: (self.open)(),
             },
         };
         let step = conversation.server.handle(
@@ -219,7 +235,7 @@ mod tests {
     }
 
     fn client() -> Client {
-        Client::new(secret(b"testing123"), NAI, "gateway").unwrap()
+        Client::new(secret(b"testing123"), "gateway").unwrap()
     }
 
     fn from() -> SocketAddr {
@@ -270,7 +286,7 @@ mod tests {
 
     #[test]
     fn another_secret_is_not_answered() {
-        let mut client = Client::new(secret(b"wrong"), NAI, "gateway").unwrap();
+        let mut client = Client::new(secret(b"wrong"), "gateway").unwrap();
         let request = client
             .request(Instant::now(), [1; 16], &identity())
             .unwrap();
