@@ -1,25 +1,35 @@
 //! The request decoder with the whole dispatcher behind it: any octets, from any client, in any order.
 //!
 //! The input is a list of moves. Most carry a datagram as it is; the others do what octets alone never reach:
-//! a genuine challenge, the same one again, one with an octet changed, a genuine package.
+//! a genuine challenge, the same one again, one with an octet changed, a genuine package, names for the next time
+//! and a fast re-authentication with any counter.
 
 use std::time::Duration;
 
 use softsim_keyd::roles::{COMPILED, PerRole};
 use softsim_keyd::vault::{Kek, Vault};
 use softsim_keyd::{Client, Keyd, Service};
-use softsim_keyd_proto::requests::{AkaPrimeChallenge, Commit, Stage};
+use softsim_keyd_proto::requests::{Commit, Confirm, Stage};
 use softsim_keyd_proto::{
-    AkaAnswer, Call, Enforcement, IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal, Role,
+    AkaAnswer, Call, Enforcement, IdentityKind, IdentityPrivacy, IdentityRequest, KekSource,
+    KeyMemory, MAX_ANSWER, MAX_REQUEST, Method, ReauthenticationAnswer, Refusal, Role,
     decode_answer, encode_request,
 };
 
 use crate::fixture::{K, OPC, UID};
-use crate::home_network::{HomeNetwork, IDENTITY};
+use crate::home_network::{
+    HomeNetwork, IDENTITY, Server, challenge, identity, old_challenge, reauthenticate,
+};
 use crate::memory::{Memory, provisioned};
 
 /// Who is connected.
-const CLIENTS: [Role; 4] = [Role::Network, Role::Network, Role::Admin, Role::App];
+const CLIENTS: [Role; 5] = [
+    Role::Network,
+    Role::Network,
+    Role::Admin,
+    Role::App,
+    Role::Supplicant,
+];
 
 /// Runs the moves of an input.
 pub fn run(input: &[u8]) {
@@ -51,10 +61,14 @@ impl<'i> Moves<'i> {
 struct Gateway {
     keyd: Keyd<Memory>,
     medium: Memory,
-    clients: [Client; 4],
+    clients: [Client; CLIENTS.len()],
     now: Duration,
     sqn: u64,
     accepted: Vec<Vec<u8>>,
+    /// After the last full authentication that was confirmed: its server, and the counters that were accepted.
+    server: Option<(Server, Vec<u16>)>,
+    /// Keys that no answer may hold, by their first eight octets.
+    secrets: Vec<[u8; 8]>,
     answer: Box<[u8; MAX_ANSWER]>,
 }
 
@@ -84,6 +98,8 @@ impl Gateway {
             now: Duration::from_secs(1),
             sqn: 0,
             accepted: Vec::new(),
+            server: None,
+            secrets: [K, OPC].map(|key| first(&key)).to_vec(),
             answer: Box::new([0; MAX_ANSWER]),
         }
     }
@@ -98,6 +114,12 @@ impl Gateway {
             3 => self.install(client, moves.octet()?),
             4 => self.now += Duration::from_millis(moves.octet()?.into()),
             5 => self.clients[client] = self.keyd.connect(CLIENTS[client], UID).unwrap(),
+            7 => self.named(client, moves.octet()?),
+            8 => self.again(client, moves.octet()?, moves.octet()?),
+            9 => self.old_challenge(client),
+            10 => {
+                self.ask(4, moves.datagram()?);
+            }
             _ => {
                 self.ask(client, moves.datagram()?);
             }
@@ -131,16 +153,66 @@ impl Gateway {
     }
 
     fn authenticates(&mut self, client: usize, packet: &[u8]) -> bool {
-        let answer = self.call(
-            client,
-            &AkaPrimeChallenge {
-                iccid: None,
-                identity: IDENTITY,
-                packet,
-                forward_secrecy: None,
-            },
-        );
+        let answer = self.call(client, &challenge(packet, IDENTITY));
         matches!(answer, Ok(AkaAnswer::Success { .. }))
+    }
+
+    /// EAP-AKA, whose vectors come out of the same SQN.
+    fn old_challenge(&mut self, client: usize) {
+        self.sqn += 32;
+        let packet = HomeNetwork::default().old_challenge(self.sqn).packet;
+        // Refused where there is no room, or a role that may not.
+        let _ = self.call(client, &old_challenge(&packet, IDENTITY));
+    }
+
+    /// A full authentication that gives names for the next time, confirmed.
+    fn named(&mut self, client: usize, which: u8) {
+        self.sqn += 32;
+        let (pseudonym, fast) = (format!("7p{which}"), format!("8f{}", self.sqn));
+        let names = (which & 1 != 0).then_some(&*pseudonym);
+        let sent = HomeNetwork::naming(names, Some(&fast)).challenge(self.sqn);
+        let answer = self.call(client, &challenge(&sent.packet, IDENTITY));
+        let Ok(AkaAnswer::Success { handle, .. }) = answer else {
+            return;
+        };
+        if self.call(client, &Confirm { handle }).is_ok() {
+            self.secrets.push(first(sent.keys.k_encr.as_bytes()));
+            self.secrets.push(first(sent.keys.k_aut.as_bytes()));
+            self.secrets.push(first(sent.keys.k_re.as_bytes()));
+            self.server = Some((Server::of(&sent.keys), Vec::new()));
+        }
+    }
+
+    /// A fast re-authentication under the identity that keyd shows; with an octet of the packet changed, it must
+    /// not be taken. Each counter is taken once, and no smaller one after it.
+    fn again(&mut self, client: usize, counter: u8, change: u8) {
+        let request = identity(IdentityRequest::Any);
+        assert_eq!(request.method, Method::AkaPrime);
+        let Ok(shown) = self.call(client, &request) else {
+            return;
+        };
+        let Some((server, accepted)) = self.server.take() else {
+            return;
+        };
+        let (counter, next) = (u16::from(counter), format!("8n{}", accepted.len()));
+        let mut packet = server.reauthentication(counter, [counter as u8; 16], Some(&next));
+        let place = usize::from(change) % packet.len();
+        packet[place] ^= change & 0x11;
+        let answer = self.call(client, &reauthenticate(&packet, &shown.nai));
+        let mut accepted = accepted;
+        if let Ok(ReauthenticationAnswer::Fresh { handle, .. }) = answer {
+            assert_eq!(shown.kind, IdentityKind::Reauthentication);
+            assert_eq!(change & 0x11, 0, "a packet with a changed octet was taken");
+            let last = accepted.last().copied();
+            assert!(
+                Some(counter) > last.or(Some(0)),
+                "counter {counter} after {last:?}"
+            );
+            accepted.push(counter);
+            // Refused where the profile is out of use by now.
+            let _ = self.call(client, &Confirm { handle });
+        }
+        self.server = Some((server, accepted));
     }
 
     fn install(&mut self, client: usize, which: u8) {
@@ -167,8 +239,8 @@ impl Gateway {
         self.keyd.flush().unwrap();
         let answer = &self.answer[..length];
         assert!(matches!(answer, [0 | 1, ..]), "an answer or a refusal");
-        for secret in [K, OPC] {
-            let found = answer.windows(8).any(|window| window == &secret[..8]);
+        for secret in &self.secrets {
+            let found = answer.windows(8).any(|window| window == secret);
             assert!(!found, "a secret in an answer");
         }
         answer
@@ -180,4 +252,9 @@ impl Gateway {
         let vault = Vault::open(self.medium, &Kek::development()).unwrap();
         assert!(vault.damage().is_empty());
     }
+}
+
+/// What a secret is looked for by.
+fn first(key: &[u8]) -> [u8; 8] {
+    key[..8].try_into().unwrap()
 }
