@@ -6,13 +6,13 @@ mod sim;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use sim::{IMSI, NAI, Sim, auc, home};
+use sim::{IMSI, Sim, auc, home};
 use softsim_carriers::radius::{Answer, Client, Msk, Secret};
 use softsim_eap::packet::{Code, Type, typed};
-use softsim_eap::{Config, Distrust, Nai, Outcome, Output, Peer, Reason};
+use softsim_eap::{Config, Distrust, Method, Outcome, Output, Peer, Reason};
 use softsim_lab::auc::Auc;
 use softsim_lab::eap_sim_db::EapSimDb;
-use softsim_lab::hostapd::{Hostapd, Options};
+use softsim_lab::hostapd::{Hostapd, Identities, Methods, Options};
 use softsim_lab::prerequisite::skip;
 use softsim_sandbox::random;
 use tokio::net::UdpSocket;
@@ -45,21 +45,24 @@ async fn authenticate(
     for _ in 0..times {
         let radius = UdpSocket::bind("127.0.0.1:0").await.unwrap();
         radius.connect(hostapd.address()).await.unwrap();
-        let end = timeout(Duration::from_secs(20), one_authentication(&radius, sim));
+        let end = one_authentication(&radius, sim, options.methods);
+        let end = timeout(Duration::from_secs(20), end);
         ends.push(end.await.expect("hostapd answers"));
     }
     served.abort();
     Some(ends)
 }
 
-async fn one_authentication(radius: &UdpSocket, sim: &mut Sim) -> End {
-    let mut peer = Peer::new(Config::new(Nai::new(NAI).unwrap()));
-    let mut client = Client::new(
-        Secret::new(SECRET.into()).unwrap(),
-        NAI.as_bytes(),
-        "gateway",
-    )
-    .unwrap();
+async fn one_authentication(radius: &UdpSocket, sim: &mut Sim, methods: Methods) -> End {
+    let method = match methods {
+        Methods::Aka => Method::Aka,
+        _ => Method::AkaPrime,
+    };
+    let mut peer = Peer::new(Config {
+        methods: vec![method],
+        ..Config::new()
+    });
+    let mut client = Client::new(Secret::new(SECRET.into()).unwrap(), "gateway").unwrap();
     let mut granted = None;
     peer.handle_packet(&typed(Code::Request, 0, Type::Identity, &[]).unwrap());
     loop {
@@ -70,6 +73,9 @@ async fn one_authentication(radius: &UdpSocket, sim: &mut Sim) -> End {
             Output::Ask(ask) => peer.answer(sim.answer(&ask)),
             Output::Note(_) => {}
             Output::Done(outcome) => {
+                if matches!(outcome, Outcome::Success(_)) {
+                    sim.confirm();
+                }
                 return End {
                     outcome,
                     msk: granted,
@@ -86,7 +92,7 @@ async fn one_authentication(radius: &UdpSocket, sim: &mut Sim) -> End {
                 let length = radius.recv(&mut buffer).await.unwrap();
                 match client.handle(&buffer[..length]).unwrap() {
                     Answer::Challenge { eap } => peer.handle_packet(&eap),
-                    Answer::Accept { eap, msk } => {
+                    Answer::Accept { eap, msk, .. } => {
                         granted = msk;
                         peer.handle_packet(&eap);
                     }
@@ -99,13 +105,9 @@ async fn one_authentication(radius: &UdpSocket, sim: &mut Sim) -> End {
 }
 
 fn assert_success(end: &End, sim: &Sim) {
-    assert_eq!(end.outcome, Outcome::Success);
-    assert!(
-        end.msk
-            .as_ref()
-            .unwrap()
-            .matches(sim.keys.as_ref().unwrap().msk.as_bytes())
-    );
+    let msk = end.msk.as_ref().unwrap();
+    assert!(matches!(end.outcome, Outcome::Success(_)));
+    assert!(msk.matches(sim.msk().as_bytes()));
 }
 
 fn shared(auc: Auc) -> Arc<Mutex<Auc>> {
@@ -116,7 +118,10 @@ fn shared(auc: Auc) -> Arc<Mutex<Auc>> {
 async fn hostapds_mppe_keys_are_our_msk() {
     let (auc, mut sim) = (shared(home()), Sim::new(0));
     for result_indication in [false, true] {
-        let options = Options { result_indication };
+        let options = Options {
+            result_indication,
+            ..Options::default()
+        };
         let Some(ends) = authenticate(&auc, &mut sim, options, 1).await else {
             return;
         };
@@ -131,7 +136,7 @@ async fn an_auc_that_fell_behind_is_resynchronised_through_hostapd() {
         return;
     };
     assert_success(&ends[1], &sim);
-    assert_eq!(ends[0].outcome, Outcome::Success);
+    assert!(matches!(ends[0].outcome, Outcome::Success(_)));
     assert!(auc.lock().unwrap().subscriber(IMSI).unwrap().sqn().value() > 1 << 40);
 }
 
@@ -149,5 +154,34 @@ async fn another_k_and_a_missing_separation_bit_end_in_a_clean_failure() {
         );
         assert!(ends[0].msk.is_none());
         assert_eq!(sim.usim, before);
+    }
+}
+
+#[tokio::test]
+async fn fast_reauthentications_with_hostapd_use_no_sequence_number() {
+    for methods in [Methods::Aka, Methods::AkaPrime] {
+        let (auc, mut sim) = (shared(home()), Sim::new(0));
+        let options = Options {
+            methods,
+            result_indication: true,
+            identities: Identities::All,
+            ..Options::default()
+        };
+        let Some(ends) = authenticate(&auc, &mut sim, options, 4).await else {
+            return;
+        };
+        assert_success(&ends[3], &sim);
+        let reauthenticated: Vec<_> = ends
+            .iter()
+            .map(|end| match &end.outcome {
+                Outcome::Success(success) => success.reauthenticated,
+                Outcome::Failure(reason) => panic!("{reason}"),
+            })
+            .collect();
+        assert_eq!(reauthenticated, [false, true, true, true], "{methods:?}");
+        assert_eq!(
+            auc.lock().unwrap().subscriber(IMSI).unwrap().sqn(),
+            sim.usim.sqn_ms()
+        );
     }
 }
