@@ -14,15 +14,18 @@ use std::{
 use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_client::{
-    netd::{EapTest, Event, Failure, MskComparison, Report},
+    netd::{
+        Access, AccessCounters, AccessState, Accesses, Authentication, Carrier, EapTest, Event,
+        Failure, MskComparison, Port, Report,
+    },
     proto::{
-        Call, CertificateAnswer, Counters, DeviceKeyAnswer, Enforcement, HelloAnswer, KekSource,
-        KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, ProfileAnswer, ProfileInfo,
-        ProfileState, Refusal, RequestKind, Role, SealingStatementAnswer, StatusAnswer,
-        decode_request, encode_answer, kind_of,
+        Call, CertificateAnswer, Counters, DeviceKeyAnswer, Enforcement, HelloAnswer,
+        IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION,
+        ProfileAnswer, ProfileInfo, ProfileState, Refusal, RequestKind, Role,
+        SealingStatementAnswer, StatusAnswer, decode_request, encode_answer, kind_of,
         requests::{
-            CertificateRequest, Commit, Delete, GenerateDeviceKey, Hello, SealingStatement, Stage,
-            Status,
+            CertificateRequest, Commit, Delete, ForgetIdentities, GenerateDeviceKey, Hello,
+            SealingStatement, Stage, Status,
         },
     },
 };
@@ -39,6 +42,8 @@ fn status_answer() -> StatusAnswer {
             seccomp_calls: 12,
             key_memory: KeyMemory::SecretMemory,
             kek_source: KekSource::Development,
+            identity_privacy: IdentityPrivacy::Conservative,
+            supplicant: true,
             test_algorithm: false,
         },
         device_id: Some([0xd1; 32]),
@@ -246,12 +251,125 @@ fn eap_test(events: Vec<Event>) -> (Output, Vec<Value>) {
     (output, values)
 }
 
+fn authentication() -> Authentication {
+    Authentication {
+        method: "EAP-AKA'".into(),
+        identity: "pseudonym".into(),
+        reauthenticated: false,
+        forward_secrecy: true,
+        session_id: "32".repeat(33),
+    }
+}
+
+fn access(state: AccessState) -> Access {
+    Access {
+        name: "uplink".into(),
+        carrier: Carrier::Wired,
+        at: "eth1".into(),
+        authentication: (state == AccessState::Authorised).then(authentication),
+        state,
+        seconds: 17,
+        next_seconds: Some(3),
+        port: Some(Port::Authorised),
+        counters: AccessCounters::default(),
+    }
+}
+
+/// What `softsimctl access` says of an access that netd reports.
+fn access_command(command: &[&str], state: AccessState) -> Output {
+    let directory = tempfile::tempdir().unwrap();
+    let report = Report::Access(Accesses {
+        accesses: vec![access(state)],
+    });
+    netd(
+        &directory.path().join("netd.sock"),
+        vec![Event::Done { report }],
+    );
+    softsimctl(directory.path(), &[&["access"], command].concat())
+}
+
+#[test]
+fn an_access_is_connected_only_when_it_is_authorised() {
+    let held = || AccessState::Held {
+        reason: "no authenticator answers".into(),
+    };
+    for (command, state, expected) in [
+        ("connect", AccessState::Authorised, 0),
+        ("connect", held(), 75),
+        ("status", held(), 0),
+        ("disconnect", held(), 0),
+    ] {
+        let output = access_command(&[command, "uplink"], state);
+        assert_eq!(output.status.code(), Some(expected), "{command}");
+    }
+    let output = access_command(&["connect"], held());
+    assert!(stderr(&output).contains("access uplink: held: no authenticator answers"));
+}
+
+#[test]
+fn the_state_of_an_access_is_told_in_words_and_as_an_object() {
+    let output = access_command(&["status"], AccessState::Authorised);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for expected in [
+        "uplink authorised, port open: EAP-AKA', forward secrecy, shown first: pseudonym",
+        "wired at eth1, for 17 s, next attempt in 3 s",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+    let output = access_command(&["status", "--json"], AccessState::Authorised);
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let access = &value["report"]["accesses"][0];
+    assert_eq!(access["state"]["is"], "authorised");
+    assert_eq!(access["port"], "authorised");
+    assert_eq!(access["authentication"]["method"], "EAP-AKA'");
+}
+
+#[test]
+fn status_says_aloud_what_may_be_seen_of_the_subscriber() {
+    let directory = tempfile::tempdir().unwrap();
+    keyd(&directory.path().join("admin.sock"), |kind, _| {
+        panic!("not expected: {kind}")
+    });
+    let output = softsimctl(directory.path(), &["status"]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    for expected in [
+        "identity privacy conservative",
+        "supplicant       served: CK and IK",
+        "IMSI in clear    given 0 times, withheld 0 times",
+        "raw CK and IK    given 0 times",
+    ] {
+        assert!(text.contains(expected), "{text}");
+    }
+}
+
+#[test]
+fn identity_forget_names_the_profile_or_leaves_it_to_keyd() {
+    for (arguments, expected) in [
+        (&["identity", "forget"][..], None),
+        (&["identity", "forget", "89010"], Some("89010")),
+    ] {
+        let directory = tempfile::tempdir().unwrap();
+        keyd(
+            &directory.path().join("admin.sock"),
+            move |kind, request| {
+                assert_eq!(kind, RequestKind::ForgetIdentities);
+                let forget: ForgetIdentities<'_> = decode_request(request).unwrap();
+                assert_eq!(forget.iccid, expected);
+                encoded::<ForgetIdentities<'_>>(Ok(()))
+            },
+        );
+        let output = softsimctl(directory.path(), arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
+}
+
 #[test]
 fn an_authentication_exits_with_0_only_when_netd_says_done() {
     let done = Event::Done {
         report: Report::EapTest(EapTest {
             identity: "6001010000000007@wlan.mnc001.mcc001.3gppnetwork.org".into(),
             synchronised: false,
+            authentication: authentication(),
             msk: MskComparison::Equal,
             microseconds: 12_345,
         }),

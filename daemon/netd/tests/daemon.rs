@@ -18,9 +18,9 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_client::{
     netd::{self, Control, Event, Failure, MAX_LINE, Management, RadiusSecret, Report},
     proto::{
-        Call, Counters, Enforcement, HelloAnswer, IdentityAnswer, KekSource, KeyMemory, MAX_ANSWER,
-        MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role, StatusAnswer, encode_answer,
-        kind_of,
+        Call, Counters, Enforcement, HelloAnswer, IdentityAnswer, IdentityKind, IdentityPrivacy,
+        KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind,
+        Role, StatusAnswer, encode_answer, kind_of,
         requests::{DeviceCertificate, Hello, Identity, Status},
     },
 };
@@ -45,6 +45,8 @@ fn answer(request: &[u8]) -> Vec<u8> {
                 seccomp_calls: 12,
                 key_memory: KeyMemory::Plain,
                 kek_source: KekSource::Development,
+                identity_privacy: IdentityPrivacy::Conservative,
+                supplicant: false,
                 test_algorithm: false,
             },
             device_id: Some([0xd1; 32]),
@@ -60,6 +62,7 @@ fn answer(request: &[u8]) -> Vec<u8> {
         })),
         RequestKind::Identity => encoded::<Identity<'_>>(Ok(IdentityAnswer {
             nai: "6001010000000007@wlan.mnc001.mcc001.3gppnetwork.org".into(),
+            kind: IdentityKind::Permanent,
         })),
         RequestKind::DeviceCertificate => {
             encoded::<DeviceCertificate>(Err(Refusal::NoDeviceCertificate))

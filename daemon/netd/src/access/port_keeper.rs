@@ -221,7 +221,6 @@ impl Keeper<'_> {
             .args(["-f", "-"])
             .env_clear()
             .stdin(Stdio::piped())
-            .stdout(Stdio::null())
             .spawn()?;
         if let Some(mut stdin) = child.stdin.take() {
             stdin.write_all(rules.as_bytes())?;
