@@ -20,13 +20,16 @@
 use std::fmt;
 
 use softsim_aka::{Amf, Credentials, K, K256, Milenage, Op, Opc, Sqn, Top, Topc, Tuak, TuakKey};
-use softsim_profile::{Algorithm, FieldError, Iccid, Profile, SqnScheme, imsi, tuak_parameters};
+use softsim_profile::{
+    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, RoutingIndicator,
+    SqnScheme, imsi, tuak_parameters,
+};
 use softsim_usim::SqnParameters;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
 /// The fields there are.
-const FIELDS: [&str; 14] = [
+const FIELDS: [&str; 17] = [
     "iccid",
     "imsi",
     "mnc_length",
@@ -41,6 +44,9 @@ const FIELDS: [&str; 14] = [
     "amf",
     "sqn",
     "ind_bits",
+    "routing_indicator",
+    "home_network_keys",
+    "supplicant_consent",
 ];
 
 /// How errors call the lengths of keys.
@@ -122,8 +128,8 @@ impl From<FieldError> for TomlError {
     }
 }
 
-/// Reads a profile file. What the file doesn't tell has the defaults of the profile: no validity, no
-/// home network key, no consent to give raw CK and IK out.
+/// Reads a profile file. What the file doesn't tell has the defaults of the profile: no home network key, no consent
+/// to give raw CK and IK out. Validity has no field yet.
 ///
 /// # Errors
 /// See [`TomlError`].
@@ -144,6 +150,12 @@ pub fn parse(text: &str) -> Result<Profile, TomlError> {
         None => Amf::new([0x80, 0]),
     };
     let sqn = fields.sqn()?;
+    let routing_indicator = match fields.text("routing_indicator")? {
+        Some(digits) => RoutingIndicator::new(&digits)?,
+        None => RoutingIndicator::default(),
+    };
+    let home_network_keys = fields.home_network_keys()?;
+    let supplicant_consent = fields.flag("supplicant_consent")?.unwrap_or(false);
     fields.end(algorithm)?;
     Ok(Profile {
         iccid,
@@ -151,9 +163,9 @@ pub fn parse(text: &str) -> Result<Profile, TomlError> {
         credentials,
         amf,
         sqn,
-        routing_indicator: Default::default(),
-        home_network_keys: Default::default(),
-        supplicant_consent: false,
+        routing_indicator,
+        home_network_keys,
+        supplicant_consent,
         validity: Default::default(),
     })
 }
@@ -192,6 +204,37 @@ impl Fields {
             },
             Some(other) => Err(FieldError::new(field, "an integer", other.type_str()).into()),
         }
+    }
+
+    fn flag(&mut self, field: &'static str) -> Result<Option<bool>, TomlError> {
+        match self.0.remove(field) {
+            None => Ok(None),
+            Some(Value::Boolean(flag)) => Ok(Some(flag)),
+            Some(other) => Err(FieldError::new(field, "true or false", other.type_str()).into()),
+        }
+    }
+
+    /// What a SUCI is encrypted to: `[{ id = 27, scheme = "A", key = "…" }]`, the preferred one first.
+    fn home_network_keys(&mut self) -> Result<HomeNetworkKeys, TomlError> {
+        const FIELD: &str = "home_network_keys";
+        let entries = match self.0.remove(FIELD) {
+            None => return Ok(HomeNetworkKeys::default()),
+            Some(Value::Array(entries)) => entries,
+            Some(other) => {
+                return Err(FieldError::new(FIELD, "a list of tables", other.type_str()).into());
+            }
+        };
+        let keys: Vec<_> = entries
+            .iter()
+            .map(|entry| {
+                home_network_key(entry).ok_or_else(|| {
+                    let expected =
+                        "tables of id (an integer), scheme (\"A\" or \"B\") and key (hexadecimal)";
+                    FieldError::new(FIELD, expected, "another entry")
+                })?
+            })
+            .collect::<Result<_, FieldError>>()?;
+        Ok(HomeNetworkKeys::new(&keys)?)
     }
 
     fn credentials(&mut self, algorithm: Algorithm) -> Result<Credentials, TomlError> {
@@ -281,6 +324,19 @@ impl Fields {
     }
 }
 
+/// One entry; nothing where it hasn't the shape of one.
+fn home_network_key(entry: &Value) -> Option<Result<HomeNetworkKey, FieldError>> {
+    let entry = entry.as_table().filter(|entry| entry.len() == 3)?;
+    let id = u64::try_from(entry.get("id")?.as_integer()?).ok()?;
+    let scheme = match entry.get("scheme")?.as_str()? {
+        "A" => 1,
+        "B" => 2,
+        _ => return None,
+    };
+    let key = hex::decode(entry.get("key")?.as_str()?).ok()?;
+    Some(HomeNetworkKey::new(id, scheme, &key))
+}
+
 /// OPc or TOPc, or what it follows from.
 enum Either {
     Derived(Zeroizing<String>),
@@ -322,322 +378,4 @@ fn syntax(text: &str, error: &toml::de::Error) -> TomlError {
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used, clippy::panic)]
-
-    use super::*;
-    use softsim_aka::ResLength;
-
-    const PROFILE: &str = r#"
-iccid = "89882110000001234567"
-imsi = "001010000000001"
-mnc_length = 2
-algorithm = "milenage"
-k = "465b5ce8b199b49faa5f0a2ee238a6bc"
-opc = "cd63cb71954a9f4e48a5994e37a02baf"
-amf = "b9b9"
-sqn = "ff9bb4d0b607"
-ind_bits = 5
-"#;
-
-    fn error(from: &str, to: &str) -> String {
-        assert!(PROFILE.contains(from), "{from}");
-        parse(&PROFILE.replace(from, to)).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn every_field_arrives() {
-        let profile = parse(PROFILE).unwrap();
-        assert_eq!(profile.iccid.as_str(), "89882110000001234567");
-        assert_eq!(
-            (profile.imsi.digits(), profile.imsi.mnc_length() as u8),
-            ("001010000000001", 2)
-        );
-        let Credentials::Milenage { k, opc } = &profile.credentials else {
-            panic!("{:?}", profile.credentials)
-        };
-        assert_eq!(k.as_bytes()[..2], [0x46, 0x5b]);
-        assert_eq!(opc.as_bytes()[..2], [0xcd, 0x63]);
-        assert_eq!(profile.amf, Amf::new([0xb9, 0xb9]));
-        assert_eq!(profile.sqn.floor().value(), 0xff9b_b4d0_b607);
-        assert_eq!(profile.sqn.parameters(), SqnParameters::default());
-    }
-
-    #[test]
-    fn hexadecimal_digits_have_any_case() {
-        let upper: String = PROFILE
-            .lines()
-            .map(|line| match line.split_once(" = \"") {
-                Some((name @ ("k" | "opc" | "amf" | "sqn"), value)) => {
-                    format!("{name} = \"{}\n", value.to_uppercase())
-                }
-                _ => format!("{line}\n"),
-            })
-            .collect();
-        assert!(upper.contains("465B5CE8"));
-        assert_eq!(parse(&upper).unwrap(), parse(PROFILE).unwrap());
-    }
-
-    /// TS 35.208 §4.3, test set 1.
-    #[test]
-    fn op_stands_for_the_opc_that_follows_from_it() {
-        let with_op = PROFILE.replace(
-            "opc = \"cd63cb71954a9f4e48a5994e37a02baf\"",
-            "op = \"cdc202d5123e20f62b6d676ac72cb318\"",
-        );
-        assert_eq!(parse(&with_op).unwrap(), parse(PROFILE).unwrap());
-    }
-
-    /// The profile with other credentials.
-    fn with(credentials: &str) -> String {
-        let (front, back) = PROFILE.split_once("algorithm").unwrap();
-        format!(
-            "{front}{credentials}\n{}",
-            &back[back.find("amf").unwrap()..]
-        )
-    }
-
-    const TUAK: &str = "algorithm = \"tuak\"
-k = \"abababababababababababababababab\"
-topc = \"bd04d9530e87513c5d837ac2ad954623a8e2330c115305a73eb45d1f40cccbff\"";
-
-    #[test]
-    fn tuak_has_a_key_of_either_length_and_parameters_of_its_own() {
-        let profile = parse(&with(TUAK)).unwrap();
-        let Credentials::Tuak { k, parameters, .. } = &profile.credentials else {
-            panic!("{:?}", profile.credentials)
-        };
-        assert_eq!(k.as_bytes(), [0xab; 16]);
-        assert_eq!(
-            (parameters.res, parameters.iterations.get()),
-            (ResLength::Bits64, 1)
-        );
-
-        let long = TUAK.replace("abab", "abababab");
-        let text = with(&format!("{long}\nres_bits = 128\nkeccak_iterations = 2"));
-        let profile = parse(&text).unwrap();
-        let Credentials::Tuak { k, parameters, .. } = &profile.credentials else {
-            panic!("{:?}", profile.credentials)
-        };
-        assert_eq!(k.as_bytes(), [0xab; 32]);
-        assert_eq!(
-            (parameters.res, parameters.iterations.get()),
-            (ResLength::Bits128, 2)
-        );
-    }
-
-    /// TS 35.233 §6.3, test set 1.
-    #[test]
-    fn top_stands_for_the_topc_that_follows_from_it() {
-        let (k, _) = TUAK.rsplit_once('\n').unwrap();
-        let with_top = format!("{k}\ntop = \"{}\"", "55".repeat(32));
-        assert_eq!(
-            parse(&with(&with_top)).unwrap(),
-            parse(&with(TUAK)).unwrap()
-        );
-    }
-
-    #[test]
-    fn xor_has_a_key_and_nothing_else() {
-        let xor = "algorithm = \"xor\"\nk = \"465b5ce8b199b49faa5f0a2ee238a6bc\"";
-        let profile = parse(&with(xor)).unwrap();
-        assert_eq!(profile.credentials.k()[..2], [0x46, 0x5b]);
-        assert_eq!(Algorithm::of(&profile.credentials), Algorithm::Xor);
-    }
-
-    #[test]
-    fn what_does_not_fit_the_algorithm_is_named() {
-        let long_k = "abab".repeat(16);
-        for (credentials, text) in [
-            (
-                format!("{TUAK}\nopc = \"00\""),
-                "opc: expected no such field with tuak, came one",
-            ),
-            (
-                TUAK.replace("tuak", "milenage"),
-                "opc or op: expected a value, came none",
-            ),
-            (
-                format!("algorithm = \"milenage\"\nk = \"{long_k}\""),
-                "k: expected 32 hexadecimal digits, came 64 characters",
-            ),
-            (
-                TUAK.replace("abababab", "abab"),
-                "k: expected 32 or 64 hexadecimal digits, came 16 characters",
-            ),
-            (
-                TUAK.replace("bd04", ""),
-                "topc: expected 64 hexadecimal digits, came 60 characters",
-            ),
-            (
-                format!("{TUAK}\nkeccak_iterations = 0"),
-                "keccak_iterations: expected 1 to 255, came 0",
-            ),
-            (
-                format!("{TUAK}\nres_bits = 256"),
-                "res_bits: expected 32, 64 or 128, came 256",
-            ),
-            (
-                format!("{TUAK}\ntop = \"00\""),
-                "topc, top: expected one of the two, came both",
-            ),
-            (
-                TUAK.replace("tuak", "xor"),
-                "topc: expected no such field with xor, came one",
-            ),
-        ] {
-            assert_eq!(parse(&with(&credentials)).unwrap_err().to_string(), text);
-        }
-    }
-
-    #[test]
-    fn absent_optional_fields_have_their_defaults() {
-        let short = PROFILE
-            .replace("amf = \"b9b9\"\n", "")
-            .replace("sqn = \"ff9bb4d0b607\"\n", "")
-            .replace("ind_bits = 5\n", "");
-        let profile = parse(&short).unwrap();
-        assert_eq!(profile.amf, Amf::new([0x80, 0]));
-        assert_eq!(profile.sqn.floor(), Sqn::default());
-        assert_eq!(profile.sqn.parameters().ind_bits, 5);
-    }
-
-    #[test]
-    fn sqn_may_be_an_integer() {
-        let profile = parse(&PROFILE.replace("\"ff9bb4d0b607\"", "32")).unwrap();
-        assert_eq!(profile.sqn.floor().value(), 32);
-        assert_eq!(
-            error("\"ff9bb4d0b607\"", "281474976710656"),
-            "sqn: expected a number below 2^48, came 281474976710656"
-        );
-    }
-
-    #[test]
-    fn a_wrong_length_names_the_field_and_hides_the_value() {
-        for (from, to, text) in [
-            (
-                "465b5ce8",
-                "465b5ce",
-                "k: expected 32 hexadecimal digits, came 31 characters",
-            ),
-            (
-                "465b5ce8",
-                "465b5ce8aa",
-                "k: expected 32 hexadecimal digits, came 34 characters",
-            ),
-            (
-                "465b5ce8",
-                "465b5cex",
-                "k: expected 32 hexadecimal digits, came a character that is no hexadecimal digit",
-            ),
-            (
-                "cd63cb71",
-                "cd63",
-                "opc: expected 32 hexadecimal digits, came 28 characters",
-            ),
-            (
-                "\"b9b9\"",
-                "\"b9b\"",
-                "amf: expected 4 hexadecimal digits, came 3 characters",
-            ),
-            (
-                "ff9bb4d0b607",
-                "ff",
-                "sqn: expected 12 hexadecimal digits, came 2 characters",
-            ),
-            (
-                "89882110000001234567",
-                "8988",
-                "iccid: expected 18 to 20 digits, came 4 characters",
-            ),
-        ] {
-            assert_eq!(error(from, to), text);
-        }
-        assert_eq!(
-            error("001010000000001", "0010100000000011"),
-            "imsi: expected MCC, MNC and MSIN, at most 15 digits, came 16 characters"
-        );
-    }
-
-    #[test]
-    fn a_wrong_type_names_the_field_and_hides_the_value() {
-        assert_eq!(
-            error("\"465b5ce8b199b49faa5f0a2ee238a6bc\"", "4655"),
-            "k: expected a string, came integer"
-        );
-        assert_eq!(
-            error("mnc_length = 2", "mnc_length = \"2\""),
-            "mnc_length: expected an integer, came string"
-        );
-        assert_eq!(
-            error("mnc_length = 2", "mnc_length = 4"),
-            "mnc_length: expected 2 or 3, came 4"
-        );
-        assert_eq!(
-            error("ind_bits = 5", "ind_bits = 6"),
-            "ind_bits: expected 0 to 5, came 6"
-        );
-        assert_eq!(
-            error("ind_bits = 5", "ind_bits = 300"),
-            "ind_bits: expected 0 to 5, came 300"
-        );
-        assert_eq!(
-            error("ind_bits = 5", "ind_bits = -1"),
-            "ind_bits: expected 0 or more, came -1"
-        );
-        assert_eq!(
-            error("\"milenage\"", "\"comp128\""),
-            "algorithm: expected milenage, tuak or xor, came comp128"
-        );
-    }
-
-    #[test]
-    fn an_unknown_field_is_named() {
-        assert!(
-            error("ind_bits = 5", "indbits = 5")
-                .starts_with("indbits: expected one of iccid, imsi,")
-        );
-        assert!(error("ind_bits = 5", "[table]\nk = 1").starts_with("table: "));
-        assert!(
-            error("imsi =", "imsii =").starts_with("imsii: "),
-            "rather than that imsi is missing"
-        );
-    }
-
-    #[test]
-    fn a_missing_field_is_named() {
-        for field in ["iccid", "imsi", "mnc_length", "algorithm", "k"] {
-            let without: String = PROFILE
-                .lines()
-                .filter(|line| !line.starts_with(&format!("{field} ")))
-                .map(|l| format!("{l}\n"))
-                .collect();
-            assert_eq!(
-                parse(&without).unwrap_err().to_string(),
-                format!("{field}: expected a value, came none")
-            );
-        }
-        assert_eq!(
-            error("opc = \"cd63cb71954a9f4e48a5994e37a02baf\"\n", ""),
-            "opc or op: expected a value, came none"
-        );
-    }
-
-    #[test]
-    fn opc_and_op_exclude_each_other() {
-        assert_eq!(
-            error("amf =", "op = \"00\"\namf ="),
-            "opc, op: expected one of the two, came both"
-        );
-    }
-
-    #[test]
-    fn a_syntax_error_tells_the_line_and_not_its_text() {
-        let text = error(
-            "k = \"465b5ce8b199b49faa5f0a2ee238a6bc\"",
-            "k = \"465b5ce8b199b49faa5f0a2ee238a6bc",
-        );
-        assert!(text.starts_with("line 6: "), "{text}");
-        assert!(!text.contains("465b"), "{text}");
-    }
-}
+mod tests;
