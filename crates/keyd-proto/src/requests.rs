@@ -146,7 +146,7 @@ requests! {
     1 Status [Network Admin App Supplicant] max 16 repeatable -> StatusAnswer {}
 
     /// An identity to show to an access network. What may be shown is decided here, by `--identity-privacy`.
-    2 Identity<'a> [Network Supplicant] max 320 repeatable -> IdentityAnswer {
+    2 Identity<'a> [Network Supplicant] max 320 once -> IdentityAnswer {
         /// The profile; the enabled one where it is absent.
         #[serde(borrow)]
         iccid: Option<&'a str>,

@@ -39,7 +39,7 @@ const TMPFS: &str = "/dev/shm";
 const DISK: &str = "/var/tmp";
 
 /// The length of the answer to a challenge.
-const ANSWER: usize = 12;
+const ANSWER: usize = 13;
 
 /// The connections that one user may have.
 const CLIENTS: usize = 16;

@@ -25,18 +25,22 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
+use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_client::keyd::{Connection, Error};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    AkaAnswer, Call, IdentityPrivacy, KekSource, Refusal, RequestKind, Role, decode_answer,
+    AkaAnswer, Call, IdentityKind, IdentityPrivacy, IdentityRequest, KekSource, Refusal,
+    RequestKind, Role, decode_answer,
 };
+use softsim_profile::{HomeNetworkKey, HomeNetworkKeys, Profile};
+use softsim_sandbox::random::SystemRng;
 use softsim_sandbox::seqpacket::{self, Listener, Received};
 use softsim_sandbox::{poll, process};
 
-use crate::fixture::Operator;
-use crate::home_network::{HomeNetwork, IDENTITY};
+use crate::fixture::{ICCID, Operator, profile};
+use crate::home_network::{HomeNetwork, IDENTITY, RAND, challenge, identity};
 use crate::host::{Host, PROGRAM, Running, receive};
-use crate::over_the_socket::provision;
+use crate::over_the_socket::{enrol, provision};
 
 fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
@@ -103,6 +107,59 @@ fn the_role_supplicant_is_there_only_where_it_was_asked_for_and_is_said_aloud() 
     assert!(enforcement.supplicant);
     assert_eq!(enforcement.identity_privacy, IdentityPrivacy::Strict);
     assert!(line.contains("identity privacy strict"), "{line}");
+}
+
+/// keyd's development build ends where a request goes deeper into the stack than is wiped after it.
+#[test]
+fn key_agreements_and_re_authentications_leave_nothing_below_what_is_scrubbed() {
+    let host = Host::new();
+    let _running = host.start();
+    let home_network = PrivateKey::generate(Group::P256, &mut SystemRng).public_key();
+    let key = HomeNetworkKey::new(1, 2, home_network.as_bytes()).unwrap();
+    let subscription = Profile {
+        home_network_keys: HomeNetworkKeys::new(&[key]).unwrap(),
+        supplicant_consent: true,
+        ..profile(ICCID)
+    };
+    let operator = Operator::new();
+    let mut admin = host.connect(Role::Admin);
+    let (spki, statement) = enrol(&mut admin, &operator);
+    let package = operator.seal_to(&spki, &statement, subscription, 1);
+    let (txid, package) = ([1; 16], Some(&package[..]));
+    admin.call(&Stage { txid, package }).unwrap();
+    admin.call(&Commit { txid }).unwrap();
+
+    let mut netd = host.connect(Role::Network);
+    for (sqn, group, agreed) in [
+        (32, Group::X25519, softsim_keyd_proto::Group::X25519),
+        (64, Group::P256, softsim_keyd_proto::Group::P256),
+    ] {
+        let home = HomeNetwork {
+            ephemeral: Some(PrivateKey::generate(group, &mut SystemRng)),
+            ..HomeNetwork::naming(Some("7name"), Some("8name"))
+        };
+        let sent = home.challenge(sqn);
+        let request = AkaPrimeChallenge {
+            forward_secrecy: Some(agreed),
+            ..challenge(&sent.packet, IDENTITY)
+        };
+        let AkaAnswer::Success { handle, .. } = netd.call(&request).unwrap() else {
+            panic!("a fresh AUTN was refused");
+        };
+        netd.call(&Confirm { handle }).unwrap();
+        let suci = netd.call(&identity(IdentityRequest::Suci)).unwrap();
+        assert_eq!(suci.kind, IdentityKind::Suci);
+        let shown = netd.call(&identity(IdentityRequest::Any)).unwrap();
+        assert_eq!(shown.nai, "8name");
+    }
+    let (_, _, autn) = HomeNetwork::default().vector(96);
+    let raw = UmtsAuthenticate {
+        iccid: None,
+        rand: RAND,
+        autn: *autn.as_bytes(),
+    };
+    host.connect(Role::Supplicant).call(&raw).unwrap();
+    assert_eq!(host.status().counters.forward_secret, 2);
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The other side of an authentication: challenges as a home network makes them, and what follows them.
 
 use softsim_aka::agreement::PrivateKey;
-use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey, at_mac, encrypt};
+use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey, encrypt};
 use softsim_aka::kdf::{self, NetworkName};
 use softsim_aka::{
     AlgorithmSet, Amf, AuthenticationOutput, Autn, Auts, CkPrime, Credentials, IkPrime, Iv, KAut,
@@ -273,7 +273,7 @@ pub(crate) fn permanent(iccid: Option<&str>) -> Identity<'_> {
 /// A packet of EAP-AKA' with these attributes and a right AT_MAC behind them.
 pub(crate) fn maced(code: u8, subtype: u8, attributes: &[u8], keys: &AkaPrimeKeys) -> Vec<u8> {
     let mut packet = unmaced(code, subtype, attributes);
-    let mac = at_mac(&keys.k_aut, &packet);
+    let mac = keys.k_aut.at_mac(&packet, &[]);
     let end = packet.len();
     packet[end - 16..].copy_from_slice(&mac);
     packet
