@@ -3,7 +3,7 @@
 
 mod vector_file;
 
-use softsim_aka::eap::{AT_MAC_LENGTH, AkaPrimeKeys, at_mac, emsk, verify_at_mac};
+use softsim_aka::eap::{AT_MAC_LENGTH, AkaPrimeKeys, MacKey, emsk};
 use softsim_aka::kdf::{BadNetworkName, NetworkName, ck_ik_prime};
 use softsim_aka::{
     AlgorithmSet, Amf, Autn, Auts, Ck, Ik, K, KAut, Milenage, Op, Opc, Rand, Sqn, Xor,
@@ -222,7 +222,7 @@ fn the_full_authentication_recorded_from_hostapd_is_reproduced() {
     let emsk = emsk(&ck_prime, &ik_prime, identity);
     assert_eq!(emsk.as_bytes()[..], key("key:EMSK"));
 
-    let mut verified = 0;
+    let (k_aut, mut verified) = (MacKey::from(keys.k_aut), 0);
     for packet in packets.iter().filter(|p| p[4] == 50) {
         let Some(place) = attribute(packet, 11) else {
             continue;
@@ -230,7 +230,7 @@ fn the_full_authentication_recorded_from_hostapd_is_reproduced() {
         let received: [u8; AT_MAC_LENGTH] = packet[place.clone()].try_into().unwrap();
         let mut zeroed = packet.clone();
         zeroed[place].fill(0);
-        assert!(verify_at_mac(&keys.k_aut, &zeroed, &received));
+        assert!(k_aut.verifies(&zeroed, &[], &received));
         verified += 1;
     }
     assert_eq!(verified, 4, "challenge and notification, both ways");
@@ -238,13 +238,14 @@ fn the_full_authentication_recorded_from_hostapd_is_reproduced() {
 
 #[test]
 fn a_changed_packet_or_mac_or_key_does_not_verify() {
-    let k_aut = KAut::new([0x11; 32]);
-    let packet = [0x5a; 40];
-    let mac = at_mac(&k_aut, &packet);
-    assert!(verify_at_mac(&k_aut, &packet, &mac));
-    assert!(!verify_at_mac(&k_aut, &packet[..39], &mac));
-    assert!(!verify_at_mac(&KAut::new([0x12; 32]), &packet, &mac));
+    let key = |octet| MacKey::from(KAut::new([octet; 32]));
+    let (k_aut, packet) = (key(0x11), [0x5a; 40]);
+    let mac = k_aut.at_mac(&packet, &[]);
+    assert!(k_aut.verifies(&packet, &[], &mac));
+    assert!(!k_aut.verifies(&packet[..39], &[], &mac));
+    assert!(!k_aut.verifies(&packet, &[1], &mac));
+    assert!(!key(0x12).verifies(&packet, &[], &mac));
     let mut changed = mac;
     changed[15] ^= 1;
-    assert!(!verify_at_mac(&k_aut, &packet, &changed));
+    assert!(!k_aut.verifies(&packet, &[], &changed));
 }

@@ -31,18 +31,28 @@ impl From<KAut> for MacKey {
     }
 }
 
+impl KAut {
+    /// AT_MAC as [`MacKey::at_mac`] makes it.
+    pub fn at_mac(&self, packet_with_zeroed_mac: &[u8], extra: &[u8]) -> [u8; AT_MAC_LENGTH] {
+        hmac128::<Hmac<Sha256>>(self.as_bytes(), packet_with_zeroed_mac, extra)
+    }
+}
+
+impl KAut128 {
+    /// AT_MAC as [`MacKey::at_mac`] makes it.
+    pub fn at_mac(&self, packet_with_zeroed_mac: &[u8], extra: &[u8]) -> [u8; AT_MAC_LENGTH] {
+        hmac128::<Hmac<Sha1>>(self.as_bytes(), packet_with_zeroed_mac, extra)
+    }
+}
+
 impl MacKey {
     /// AT_MAC of an EAP packet in which the 16 octets of the MAC are zero.
     ///
     /// `extra` is empty, except for the response of a fast re-authentication, which covers NONCE_S as well.
     pub fn at_mac(&self, packet_with_zeroed_mac: &[u8], extra: &[u8]) -> [u8; AT_MAC_LENGTH] {
         match self {
-            Self::Aka(k_aut) => {
-                hmac128::<Hmac<Sha1>>(k_aut.as_bytes(), packet_with_zeroed_mac, extra)
-            }
-            Self::AkaPrime(k_aut) => {
-                hmac128::<Hmac<Sha256>>(k_aut.as_bytes(), packet_with_zeroed_mac, extra)
-            }
+            Self::Aka(k_aut) => k_aut.at_mac(packet_with_zeroed_mac, extra),
+            Self::AkaPrime(k_aut) => k_aut.at_mac(packet_with_zeroed_mac, extra),
         }
     }
 
@@ -70,19 +80,4 @@ fn hmac128<M: Mac + KeyInit>(key: &[u8], packet: &[u8], extra: &[u8]) -> [u8; AT
     let mut mac = [0; AT_MAC_LENGTH];
     mac.copy_from_slice(&full[..AT_MAC_LENGTH]);
     mac
-}
-
-/// [`MacKey::at_mac`] of EAP-AKA'.
-pub fn at_mac(k_aut: &KAut, packet_with_zeroed_mac: &[u8]) -> [u8; AT_MAC_LENGTH] {
-    hmac128::<Hmac<Sha256>>(k_aut.as_bytes(), packet_with_zeroed_mac, &[])
-}
-
-/// [`MacKey::verifies`] of EAP-AKA'.
-#[must_use]
-pub fn verify_at_mac(
-    k_aut: &KAut,
-    packet_with_zeroed_mac: &[u8],
-    received: &[u8; AT_MAC_LENGTH],
-) -> bool {
-    at_mac(k_aut, packet_with_zeroed_mac).ct_eq(received).into()
 }

@@ -11,7 +11,7 @@ mod prime;
 
 pub use aka::AkaKeys;
 pub use encrypted::{NotWholeBlocks, decrypt, encrypt};
-pub use mac::{AT_MAC_LENGTH, MacKey, at_mac, verify_at_mac};
+pub use mac::{AT_MAC_LENGTH, MacKey};
 pub use prime::{AkaPrimeKeys, emsk, forward_secret_emsk};
 
 use crate::{Emsk, Msk};

@@ -3,7 +3,6 @@
 use crate::support::{self, *};
 use serde_json::Value;
 use softsim_aka::KAut;
-use softsim_aka::eap::at_mac;
 use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, IdentityKind, Method, NetworkName, OuterIdentity, Output,
@@ -165,7 +164,7 @@ fn rfc_9048_appendix_d() {
                 Attribute::Mac(&[0; 16]),
             ],
         );
-        let mac = at_mac(&k_aut, draft.bytes());
+        let mac = k_aut.at_mac(draft.bytes(), &[]);
         peer.handle_packet(&draft.clone().with_mac(&mac));
         let mut response = Vec::new();
         while let Some(output) = peer.poll() {
@@ -187,7 +186,7 @@ fn rfc_9048_appendix_d() {
                     }));
                 }
                 Output::Ask(Ask::Mac { packet }) => {
-                    peer.answer(Answer::Mac(at_mac(&k_aut, &packet)))
+                    peer.answer(Answer::Mac(k_aut.at_mac(&packet, &[])))
                 }
                 Output::Send(packet) => response = packet,
                 _ => {}
@@ -198,7 +197,7 @@ fn rfc_9048_appendix_d() {
         assert_eq!(message.res().unwrap().1, octets(&case["res"]));
         assert_eq!(
             *message.mac().unwrap(),
-            at_mac(&k_aut, &message.bytes_under_mac().unwrap())
+            k_aut.at_mac(&message.bytes_under_mac().unwrap(), &[])
         );
     }
 }
