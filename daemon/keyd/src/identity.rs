@@ -190,7 +190,7 @@ impl<S: Storage> Keyd<S> {
         Ok(())
     }
 
-    fn in_slot(&self, slot: Slot) -> Result<&Profile, Refusal> {
+    pub(crate) fn in_slot(&self, slot: Slot) -> Result<&Profile, Refusal> {
         let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
         Ok(&stored.profile)
     }

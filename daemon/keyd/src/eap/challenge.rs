@@ -46,22 +46,17 @@ impl<S: Storage> Keyd<S> {
             Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
         };
 
-        let imsi = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
-        let imsi = imsi.profile.imsi.clone();
-        let schedule = Schedule::new(
-            &verified,
-            network_name,
-            if is_5g(network_name) {
-                imsi.digits().as_bytes()
-            } else {
-                request.identity
-            },
-        );
+        // What was sent enters the derivation (RFC 9048 §3.3.1), but in a 5G serving network the digits of the IMSI,
+        // whatever was sent (TS 33.501 Annex F.3).
+        let imsi = is_5g(network_name).then(|| self.in_slot(slot));
+        let imsi = imsi.transpose()?.map(|profile| profile.imsi.clone());
+        let identity = imsi.as_ref().map(|imsi| imsi.digits().as_bytes());
+        let identity = identity.unwrap_or(request.identity);
+        let schedule = Schedule::new(&verified, network_name, identity);
         let keys = schedule.without_forward_secrecy();
         let k_aut = MacKey::from(keys.k_aut);
         let next = self.verified_next(&challenge, &k_aut, &keys.k_encr)?;
-        let agreement = offer.map(|(group, theirs)| Agreement::new(group, theirs));
-        let agreement = agreement.transpose();
+        let agreement = offer.map(Agreement::new).transpose();
         let agreement = agreement.map_err(|fault| self.packet_refused(fault))?;
         let secret = agreement.as_ref().map(|agreement| &agreement.secret);
         let (k_re, msk) = match secret {
@@ -73,7 +68,8 @@ impl<S: Storage> Keyd<S> {
         };
         self.counters.forward_secret += u64::from(agreement.is_some());
 
-        let root = may_reauthenticate(network_name).then(|| Root::AkaPrime {
+        let kept = next.reauthentication.is_some() && may_reauthenticate(network_name);
+        let root = kept.then(|| Root::AkaPrime {
             k_re,
             network_name: network_name.as_bytes().into(),
         });
@@ -189,7 +185,7 @@ struct Answered<'a> {
     next: Next,
     k_encr: KEncr,
     k_aut: MacKey,
-    /// None on a network that doesn't know fast re-authentication.
+    /// None where nothing is to be kept for a fast re-authentication.
     root: Option<Root>,
     k_ausf: Option<KAusf>,
     msk: Msk,
@@ -204,8 +200,6 @@ struct Schedule<'a> {
 }
 
 impl<'a> Schedule<'a> {
-    /// `identity` is the one that was sent (RFC 9048 §3.3.1), but in a 5G serving network the digits of the IMSI,
-    /// whatever was sent (TS 33.501 Annex F.3).
     fn new(verified: &Verified, network_name: NetworkName<'_>, identity: &'a [u8]) -> Self {
         let Verified {
             ck, ik, sqn_xor_ak, ..
@@ -238,7 +232,7 @@ struct Agreement {
 }
 
 impl Agreement {
-    fn new(group: Group, theirs: &[u8]) -> Result<Self, PacketFault> {
+    fn new((group, theirs): (Group, &[u8])) -> Result<Self, PacketFault> {
         let key = PrivateKey::generate(group, &mut SystemRng);
         Ok(Self {
             secret: key.agree(theirs).map_err(|_| PacketFault::PublicKey)?,
