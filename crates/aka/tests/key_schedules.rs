@@ -179,35 +179,45 @@ fn the_keys_of_5g_are_those_of_ts_33_501_and_ts_33_535() {
     assert_eq!(k_af.as_bytes()[..], octets(case, "k_af"));
 }
 
-/// The packets and attributes of one recorded conversation, taken apart by hand.
+/// One recorded conversation after another, taken apart by hand.
 struct Recording {
-    events: Vec<(String, String)>,
+    events: Vec<(String, Vec<u8>)>,
 }
 
 impl Recording {
     fn of(case: &Value) -> Self {
         let events = case["events"].as_array().unwrap().iter();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
+        let octets = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap_or_default();
         Self {
-            events: events.map(|e| (text(&e[0]), text(&e[1]))).collect(),
+            events: events
+                .map(|event| (event[0].as_str().unwrap().to_owned(), octets(&event[1])))
+                .collect(),
         }
     }
 
-    fn key(&self, name: &str) -> Vec<u8> {
-        let name = format!("key:{name}");
-        let found = self.events.iter().find(|(kind, _)| *kind == name);
-        hex::decode(&found.unwrap_or_else(|| panic!("no {name}")).1).unwrap()
+    /// Every value of a key, in order.
+    fn keys(&self, name: &str) -> Vec<&[u8]> {
+        let events = self.events.iter();
+        let found = events.filter(|(kind, _)| kind.strip_prefix("key:") == Some(name));
+        found.map(|(_, octets)| octets.as_slice()).collect()
     }
 
-    /// Requests and responses of one subtype, in order.
-    fn packets(&self, subtype: u8) -> Vec<Vec<u8>> {
+    fn first<const N: usize>(&self, name: &str) -> [u8; N] {
+        self.keys(name)[0].try_into().unwrap()
+    }
+
+    /// The fast re-authentications: identity, request and response.
+    fn reauthentications(&self) -> Vec<(&[u8], &[u8], &[u8])> {
+        const REAUTHENTICATION: u8 = 13;
         let packets = self.events.iter();
-        packets
+        let packets: Vec<&[u8]> = packets
             .filter(|(kind, _)| matches!(kind.as_str(), "req" | "rsp"))
-            .map(|(_, packet)| hex::decode(packet).unwrap())
-            .filter(|packet| {
-                packet.len() > 8 && packet[5] == subtype && matches!(packet[4], 23 | 50)
-            })
+            .map(|(_, packet)| packet.as_slice())
+            .collect();
+        let triples = packets.windows(3);
+        triples
+            .filter(|triple| triple[1][0] == 1 && triple[1][5] == REAUTHENTICATION)
+            .map(|triple| (&triple[0][5..], triple[1], triple[2]))
             .collect()
     }
 }
@@ -244,6 +254,12 @@ fn decrypted(packet: &[u8], k_encr: &KEncr) -> Vec<u8> {
     data
 }
 
+/// AT_COUNTER, which stands where other attributes have reserved octets.
+fn counter_in(attributes: &[u8]) -> u16 {
+    let value = place(attributes, AT_COUNTER).unwrap();
+    u16::from_be_bytes([attributes[value.start - 2], attributes[value.start - 1]])
+}
+
 fn verifies(key: &MacKey, packet: &[u8], nonce_s: &[u8]) -> bool {
     let mac = place(&packet[8..], AT_MAC).unwrap();
     let (mut zeroed, mac) = (packet.to_vec(), mac.start + 8..mac.end + 8);
@@ -252,36 +268,70 @@ fn verifies(key: &MacKey, packet: &[u8], nonce_s: &[u8]) -> bool {
     key.verifies(&zeroed, nonce_s, &received)
 }
 
-/// Every fast re-authentication that hostapd and wpa_supplicant ran: the response covers NONCE_S, which only K_encr
-/// reveals.
-#[test]
-fn recorded_fast_reauthentications_decrypt_and_verify() {
-    const REAUTHENTICATION: u8 = 13;
-    let recorded = cases("transcripts_hostapd_2.10.json");
-    assert_eq!(recorded.len(), 2);
-    let mut verified = 0;
-    for case in &recorded {
-        let recording = Recording::of(case);
-        let k_encr = KEncr::try_from(&recording.key("K_encr")[..]).unwrap();
-        let k_aut = recording.key("K_aut");
-        let k_aut = match k_aut.len() {
-            16 => MacKey::from(KAut128::try_from(&k_aut[..]).unwrap()),
-            _ => MacKey::from(KAut::try_from(&k_aut[..]).unwrap()),
-        };
-        for pair in recording.packets(REAUTHENTICATION).chunks(2) {
-            let [request, response] = pair else { panic!() };
-            let inside = decrypted(request, &k_encr);
-            let nonce_s = inside[place(&inside, AT_NONCE_S).unwrap()].to_vec();
-            let echoed = decrypted(response, &k_encr);
-            assert_eq!(
-                inside[place(&inside, AT_COUNTER).unwrap().start - 2..][..2],
-                echoed[place(&echoed, AT_COUNTER).unwrap().start - 2..][..2],
-            );
-            assert!(verifies(&k_aut, request, &[]));
-            assert!(verifies(&k_aut, response, &nonce_s));
-            assert!(!verifies(&k_aut, response, &[]), "NONCE_S is covered");
-            verified += 1;
-        }
+/// Decrypts and verifies every re-authentication, and computes its keys; how many there were.
+fn reproduce(
+    recording: &Recording,
+    msk: &str,
+    k_aut: &MacKey,
+    keys: impl Fn(&[u8], u16, &NonceS) -> ReauthenticationKeys,
+) -> usize {
+    let k_encr = KEncr::new(recording.first("K_encr"));
+    let reauthentications = recording.reauthentications();
+    for (round, (identity, request, response)) in reauthentications.iter().enumerate() {
+        let inside = decrypted(request, &k_encr);
+        let nonce_s = NonceS::try_from(&inside[place(&inside, AT_NONCE_S).unwrap()]).unwrap();
+        let counter = counter_in(&inside);
+        assert_eq!(counter_in(&decrypted(response, &k_encr)), counter);
+        assert!(verifies(k_aut, request, &[]));
+        assert!(verifies(k_aut, response, nonce_s.as_bytes()));
+        assert!(!verifies(k_aut, response, &[]), "NONCE_S is covered");
+
+        // The first ones are those of the full authentication.
+        let keys = keys(identity, counter, &nonce_s);
+        assert_eq!(keys.msk.as_bytes()[..], *recording.keys(msk)[round + 1]);
+        assert_eq!(keys.emsk.as_bytes()[..], *recording.keys("EMSK")[round + 1]);
     }
-    assert_eq!(verified, 3, "two of EAP-AKA', one of EAP-AKA");
+    reauthentications.len()
+}
+
+/// Every fast re-authentication that hostapd and wpa_supplicant ran with each other.
+#[test]
+fn the_fast_reauthentications_recorded_from_hostapd_are_reproduced() {
+    let recorded = cases("transcripts_hostapd_2.10.json");
+    let [prime, aka] = [0, 1].map(|case: usize| Recording::of(&recorded[case]));
+
+    let k_aut = MacKey::from(KAut::new(prime.first("K_aut")));
+    let k_re = KRe::new(prime.first("K_re"));
+    let count = reproduce(&prime, "MSK", &k_aut, |identity, counter, nonce_s| {
+        ReauthenticationKeys::aka_prime(&k_re, identity, counter, nonce_s)
+    });
+    assert_eq!(count, 2);
+
+    let k_aut = MacKey::from(KAut128::new(aka.first("K_aut")));
+    let mk = Mk::new(aka.first("MK"));
+    let msk = "keying material (MSK)";
+    let count = reproduce(&aka, msk, &k_aut, |identity, counter, nonce_s| {
+        ReauthenticationKeys::aka(&mk, identity, counter, nonce_s)
+    });
+    assert_eq!(count, 1);
+}
+
+/// From CK and IK to EMSK, through the full authentication of EAP-AKA that was recorded.
+#[test]
+fn the_full_authentication_of_eap_aka_recorded_from_hostapd_is_reproduced() {
+    let recording = Recording::of(&cases("transcripts_hostapd_2.10.json")[1]);
+    let (_, identity) = &recording.events[0];
+    let (ck, ik) = (
+        Ck::new(recording.first("CK")),
+        Ik::new(recording.first("IK")),
+    );
+    let keys = AkaKeys::derive(&ck, &ik, &identity[5..]);
+    assert_eq!(*keys.mk.as_bytes(), recording.first("MK"));
+    assert_eq!(*keys.k_encr.as_bytes(), recording.first("K_encr"));
+    assert_eq!(*keys.k_aut.as_bytes(), recording.first("K_aut"));
+    assert_eq!(
+        *keys.msk.as_bytes(),
+        recording.first("keying material (MSK)")
+    );
+    assert_eq!(*keys.emsk.as_bytes(), recording.first("EMSK"));
 }
