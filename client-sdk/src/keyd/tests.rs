@@ -55,6 +55,7 @@ fn an_answer_has_the_type_that_its_request_names() {
     let success = AkaAnswer::Success {
         handle: 3,
         res: SecretBytes::new(vec![0xa5; 8]),
+        public_key: None,
     };
     let (_directory, path, server) = keyd(vec![answer::<AkaPrimeChallenge<'_>>(&Ok(success))]);
     let mut connection = Connection::connect(&path).unwrap();
@@ -64,9 +65,15 @@ fn an_answer_has_the_type_that_its_request_names() {
             iccid: None,
             identity: b"6",
             packet: b"packet",
+            forward_secrecy: None,
         })
         .unwrap();
-    let AkaAnswer::Success { handle: 3, res } = came else {
+    let AkaAnswer::Success {
+        handle: 3,
+        res,
+        public_key: None,
+    } = came
+    else {
         panic!("{came:?}")
     };
     assert_eq!(res.expose(), [0xa5; 8]);

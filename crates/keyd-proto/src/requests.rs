@@ -146,6 +146,9 @@ requests! {
     1 Status [Network Admin App Supplicant] max 16 repeatable -> StatusAnswer {}
 
     /// An identity to show to an access network. What may be shown is decided here, by `--identity-privacy`.
+    ///
+    /// That of a fast re-authentication is given out once, to the role network; so is a pseudonym that came in an
+    /// exchange which a SUCI began (RFC 9048 §5.2).
     2 Identity<'a> [Network Supplicant] max 320 once -> IdentityAnswer {
         /// The profile; the enabled one where it is absent.
         #[serde(borrow)]

@@ -5,7 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// A secret of an answer (RES or MSK): no `Clone`, no printing `Debug`, wiped on drop.
+/// A secret of an answer, such as RES or MSK: no `Clone`, no printing `Debug`, wiped on drop.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
 pub struct SecretBytes(Vec<u8>);

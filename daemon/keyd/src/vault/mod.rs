@@ -13,7 +13,9 @@
 //! Another KEK takes a new vault, with a new data key, in the place of the old one ([`create`]).
 //!
 //! Deleting a profile leaves a tombstone with its sequence numbers, and installing one looks for it: no order
-//! of deletes and installs makes a used SQN fresh again. A rollback of the whole file is noticed where there
+//! of deletes and installs makes a used SQN fresh again. Names that servers gave to a profile ([`aliases`]) go with
+//! it; where the medium lost the newest of them, what a fast re-authentication starts from goes too, so that no
+//! counter comes back. A rollback of the whole file is noticed where there
 //! is an anchor outside of it ([`anchor`]).
 
 mod aliases;
