@@ -3,7 +3,7 @@
 use softsim_eap::packet::{Code, Packet, Type, typed};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, ForwardSecrecy, Group, Identity, IdentityKind, Method,
-    Nai, NetworkNamePolicy, Outcome, OuterIdentity, Output, Peer, ReauthenticationAnswer,
+    Nai, NetworkNamePolicy, Outcome, OuterIdentity, Output, Peer, ReauthenticationAnswer, Wanted,
 };
 use std::collections::HashMap;
 
@@ -145,7 +145,11 @@ impl Play {
     /// An answer that fits; `choice` bends it.
     fn good(&mut self, ask: &Ask, choice: u8) -> Answer {
         match ask {
-            Ask::Identity { .. } => match choice % 6 {
+            Ask::Identity { wanted, .. } => match choice % 7 {
+                6 if *wanted == Wanted::Suci => Answer::Identity(identity(
+                    "type0.rid0.schid1@home.example",
+                    IdentityKind::Suci,
+                )),
                 0 => Answer::Identity(identity(
                     "8reauth@home.example",
                     IdentityKind::Reauthentication,
@@ -178,7 +182,7 @@ impl Play {
                     ReauthenticationAnswer::Fresh { nonce_s: [6; 16] }
                 }
             }),
-            Ask::Verify { .. } => Answer::Verify(choice % 4 != 0),
+            Ask::Verify { .. } => Answer::Verify(!choice.is_multiple_of(4)),
             Ask::EncryptedCounter => Answer::Encrypted {
                 iv: [1; 16],
                 data: vec![2; 16],

@@ -72,8 +72,8 @@ pub enum ForwardSecrecy {
     Off,
     /// An offer is taken, if no identity was shown that names the subscriber.
     Allow,
-    /// A challenge without an offer that can be taken counts as a wrong AUTN, EAP-AKA is not spoken, and no identity is shown
-    /// that names the subscriber.
+    /// A challenge without an offer that can be taken counts as a wrong AUTN, EAP-AKA is not spoken, and an identity that names
+    /// the subscriber is shown concealed or not at all.
     Require,
 }
 

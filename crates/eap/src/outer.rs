@@ -47,13 +47,16 @@ impl Outer {
         Some(self.ask(config, wanted))
     }
 
-    /// Takes an identity; another may have to be asked for instead.
+    /// Takes an identity; where it may not be shown, it is asked for concealed.
     pub(crate) fn given(&mut self, config: &Config, identity: Identity) -> Option<Ask> {
-        if !config.may_show(identity.kind) {
-            return self.withheld(config);
+        if config.may_show(identity.kind) {
+            self.said = Some(identity);
+            return None;
         }
-        self.said = Some(identity);
-        None
+        match self.asked {
+            Some(Wanted::Suci | Wanted::Anonymous) => self.withheld(config),
+            _ => Some(self.ask(config, Wanted::Suci)),
+        }
     }
 
     /// What is not given to a network is replaced by the realm alone, and that by nothing.

@@ -27,28 +27,35 @@ impl Conversation {
             ],
         )?;
         let wanted = wanted(config, self.rounds.next(message)?);
-        if let Some(identity) = self.shown_before(wanted) {
-            return Ok(self.show(packet.bytes(), identity));
-        }
-        self.open = Some(Step::Identity {
-            request: packet.bytes().to_vec(),
-        });
-        Ok(Reaction::Ask(Ask::Identity {
-            method: self.method,
-            wanted,
-        }))
+        Ok(self.ask_or_show(packet.bytes().to_vec(), wanted))
     }
 
+    /// Shows what is given; where it may not be shown, it is asked for concealed.
     pub(super) fn identity_given(
         &mut self,
         config: &Config,
-        request: &[u8],
+        request: Vec<u8>,
+        wanted: Wanted,
         identity: Identity,
     ) -> Result<Reaction, Reason> {
-        if !config.may_show(identity.kind) {
-            return Err(Reason::Unprocessable(Unprocessable::IdentityWithheld));
+        if config.may_show(identity.kind) {
+            Ok(self.show(&request, identity))
+        } else if wanted == Wanted::Suci {
+            Err(Reason::Unprocessable(Unprocessable::IdentityWithheld))
+        } else {
+            Ok(self.ask_or_show(request, Wanted::Suci))
         }
-        Ok(self.show(request, identity))
+    }
+
+    fn ask_or_show(&mut self, request: Vec<u8>, wanted: Wanted) -> Reaction {
+        if let Some(identity) = self.shown_before(wanted) {
+            return self.show(&request, identity);
+        }
+        self.open = Some(Step::Identity { request, wanted });
+        Reaction::Ask(Ask::Identity {
+            method: self.method,
+            wanted,
+        })
     }
 
     /// An identity that is given once in a conversation, and was.
@@ -72,12 +79,13 @@ impl Conversation {
     }
 }
 
-/// What answers a question: who conceals the permanent identity outside conceals it inside too.
+/// What answers a question: who conceals the permanent identity outside conceals it inside too, and so does who may not show it.
 fn wanted(config: &Config, round: Round) -> Wanted {
     match round {
         _ if config.outer == OuterIdentity::Suci => Wanted::Suci,
         Round::Any => Wanted::Any,
         Round::FullAuth => Wanted::FullAuthentication,
+        Round::Permanent if !config.may_show(IdentityKind::Permanent) => Wanted::Suci,
         Round::Permanent => Wanted::Permanent,
     }
 }

@@ -11,7 +11,7 @@ mod result;
 
 use crate::ask::{Answer, Ask, Method};
 use crate::config::Config;
-use crate::identity::{Identity, IdentityKind};
+use crate::identity::{Identity, IdentityKind, Wanted};
 use crate::negotiation::Negotiation;
 use crate::outcome::{Reason, Success, Unprocessable};
 use crate::packet::{AkaError, AkaMessage, Attribute, Builder, Code, Draft, Kind, Packet, Subtype};
@@ -51,7 +51,7 @@ enum Phase {
 /// What an open ask is for.
 #[derive(Debug)]
 enum Step {
-    Identity { request: Vec<u8> },
+    Identity { request: Vec<u8>, wanted: Wanted },
     Challenge(challenge::Open),
     Reauthentication(reauthentication::Open),
     Verify(notification::Open),
@@ -205,8 +205,8 @@ impl Conversation {
     pub(crate) fn answer(&mut self, config: &Config, answer: Answer) -> Option<Reaction> {
         let judged = match (self.open.take()?, answer) {
             (_, Answer::Unavailable) => Err(Reason::Unprocessable(Unprocessable::Sim)),
-            (Step::Identity { request }, Answer::Identity(identity)) => {
-                self.identity_given(config, &request, identity)
+            (Step::Identity { request, wanted }, Answer::Identity(identity)) => {
+                self.identity_given(config, request, wanted, identity)
             }
             (Step::Identity { .. }, Answer::Withheld) => {
                 Err(Reason::Unprocessable(Unprocessable::IdentityWithheld))

@@ -276,18 +276,36 @@ fn an_outer_identity_that_is_withheld_is_replaced_by_the_realm_alone() {
 
 #[test]
 fn who_requires_forward_secrecy_shows_no_identity_that_names_him() {
-    for policy in [
-        OuterIdentity::Any,
-        OuterIdentity::PseudonymOrPermanent,
-        OuterIdentity::Fixed(identity(IDENTITY, IdentityKind::Permanent)),
-    ] {
-        let mut scene = Scene::unasked(Config {
-            forward_secrecy: ForwardSecrecy::Require,
-            ..outer(policy)
-        });
-        let step = scene.feed(&typed(1, Type::Identity, b""));
-        assert_eq!(&step.bytes()[5..], ANONYMOUS.as_bytes());
-        assert!(scene.feed(&aka_identity(2, &[ANY])).is_client_error());
+    let suci = format!("type0.rid0.schid1.userid@{REALM}");
+    for (null_scheme, outside) in [(false, suci.as_str()), (true, ANONYMOUS)] {
+        for policy in [
+            OuterIdentity::Any,
+            OuterIdentity::PseudonymOrPermanent,
+            OuterIdentity::Fixed(identity(IDENTITY, IdentityKind::Permanent)),
+        ] {
+            let mut scene = Scene::unasked(Config {
+                forward_secrecy: ForwardSecrecy::Require,
+                ..outer(policy)
+            });
+            scene.sim.null_scheme = null_scheme;
+            let step = scene.feed(&typed(1, Type::Identity, b""));
+            assert_eq!(&step.bytes()[5..], outside.as_bytes());
+            let step = scene.feed(&aka_identity(2, &[FULL]));
+            if null_scheme {
+                assert!(step.is_client_error());
+                continue;
+            }
+            // Concealed once, with the same words all through the conversation.
+            assert_eq!(at_identity(step.bytes()), suci.as_bytes());
+            let step = scene.feed(&aka_identity(3, &[PERMANENT]));
+            assert_eq!(at_identity(step.bytes()), suci.as_bytes());
+            let concealed = scene.sim.wanted.iter();
+            assert_eq!(
+                concealed.filter(|wanted| **wanted == Wanted::Suci).count(),
+                1
+            );
+            assert!(!scene.sim.wanted.contains(&Wanted::Permanent));
+        }
     }
 }
 

@@ -37,6 +37,8 @@ pub struct Sim {
     context: Option<Session>,
     /// The permanent identity isn't given.
     pub conservative: bool,
+    /// There is no key of the home network to conceal the IMSI with.
+    pub null_scheme: bool,
     /// Identities asked for.
     pub wanted: Vec<Wanted>,
     /// Of the next encryptions; else one that is always the same.
@@ -57,6 +59,7 @@ impl Sim {
             known: Next::default(),
             context: None,
             conservative: false,
+            null_scheme: false,
             wanted: Vec::new(),
             ivs: VecDeque::new(),
         }
@@ -113,6 +116,10 @@ impl Sim {
             (_, Some(id), _) => identity(&id, IdentityKind::Reauthentication),
             (_, None, Some(id)) => identity(&id, IdentityKind::Pseudonym),
             (Wanted::Anonymous, ..) => identity(super::ANONYMOUS, IdentityKind::Anonymous),
+            (Wanted::Suci, ..) if self.null_scheme => identity(
+                &format!("type0.rid0.schid0.userid{}@{REALM}", &self.imsi[5..]),
+                IdentityKind::NullSuci,
+            ),
             (Wanted::Suci, ..) => identity(
                 &format!("type0.rid0.schid1.userid@{REALM}"),
                 IdentityKind::Suci,
