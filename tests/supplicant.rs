@@ -26,6 +26,7 @@ use softsim_lab::{
         self, Network, WpaSupplicant, eapol_test, eapol_test_control, wpa_supplicant_control,
     },
 };
+use softsim_profile::Profile;
 
 const PROGRAMS: [&str; 2] = ["softsim-keyd", "softsim-bridge"];
 
@@ -54,10 +55,10 @@ impl Gateway {
         Self::with(true, |profile| profile.supplicant_consent = true)
     }
 
-    fn with(supplicant: bool, prepare: fn(&mut softsim_profile::Profile)) -> Self {
+    fn with(supplicant: bool, prepare: fn(&mut Profile)) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let options = Options {
-            prepare,
+            prepare: Box::new(prepare),
             gateway: gateway::Options {
                 supplicant,
                 ..gateway::Options::default()

@@ -23,7 +23,7 @@ use crate::{
     bootstrap_server::{Account, BootstrapServer, Plan},
     coap_server::CoapServer,
     dtls_server::DtlsServer,
-    eap_server,
+    eap_server::{self, EapServer},
     eap_sim_db::EapSimDb,
     error::{Error, Result},
     gateway::{self, Enrolled, Gateway},
@@ -48,8 +48,8 @@ pub struct Options {
     pub profile: Option<String>,
     /// What the bootstrap server writes in.
     pub format: ContentFormat,
-    /// What the profile has that its file doesn't tell: consent, keys of the home network.
-    pub prepare: fn(&mut Profile),
+    /// Gives the profile what its file doesn't tell: consent, keys of the home network.
+    pub prepare: Box<dyn FnOnce(&mut Profile)>,
     /// How the EAP server behaves.
     pub eap: eap_server::Config,
     /// How the gateway is run.
@@ -60,7 +60,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             profile: None,
-            prepare: |_| {},
+            prepare: Box::new(|_| {}),
             format: ContentFormat::Tlv,
             eap: eap_server::Config::default(),
             gateway: gateway::Options::default(),
@@ -250,6 +250,32 @@ impl Home {
         self.runtime.block_on(asked)
     }
 
+    /// Starts another RADIUS server in front of the same AuC, which knows the same secret.
+    pub fn radius_with(&self, config: eap_server::Config) -> Result<SocketAddr> {
+        let auc = self.subscription().auc.clone();
+        let responder = Responder::new(self.shared_secret()?, config, auc);
+        self.serve(responder.map_err(std::io::Error::other)?)
+    }
+
+    /// As [`Self::radius_with`], with conversations that are led by what `open` makes.
+    pub fn radius_played_by(
+        &self,
+        open: impl FnMut() -> Box<dyn EapServer> + Send + 'static,
+    ) -> Result<SocketAddr> {
+        let auc = self.subscription().auc.clone();
+        self.serve(Responder::played_by(self.shared_secret()?, open, auc))
+    }
+
+    fn shared_secret(&self) -> Result<Secret> {
+        let octets = self.radius_secret.expose_secret().as_bytes();
+        Ok(Secret::new(octets.to_vec()).map_err(std::io::Error::other)?)
+    }
+
+    fn serve(&self, responder: Responder) -> Result<SocketAddr> {
+        let _context = self.runtime.enter();
+        serve_radius(&self.runtime, responder)
+    }
+
     /// Starts Debian's hostapd in front of the same AuC.
     pub fn hostapd(&self, options: hostapd::Options) -> Result<Hostapd> {
         let (folder, auc) = (self.gateway.folder(), self.auc_socket());
@@ -350,17 +376,23 @@ fn start_access(
     let secret = Secret::new(secret.to_vec()).map_err(std::io::Error::other)?;
     let responder =
         Responder::new(secret, config, subscription.auc.clone()).map_err(std::io::Error::other)?;
+    let address = serve_radius(runtime, responder)?;
+    let eap_sim_db = EapSimDb::bind(auc_socket, subscription.auc.clone())?;
+    runtime.spawn(async {
+        let Err(error) = eap_sim_db.serve().await;
+        eprintln!("softsim-lab: AuC: {error}");
+    });
+    Ok(address)
+}
+
+/// A RADIUS server on a free port of the loopback interface, which ends with the runtime.
+fn serve_radius(runtime: &Runtime, responder: Responder) -> Result<SocketAddr> {
     let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let server = runtime.block_on(RadiusServer::bind(anywhere, responder))?;
     let address = server.local_address()?;
     runtime.spawn(async {
         let Err(error) = server.serve().await;
         eprintln!("softsim-lab: RADIUS server: {error}");
-    });
-    let eap_sim_db = EapSimDb::bind(auc_socket, subscription.auc.clone())?;
-    runtime.spawn(async {
-        let Err(error) = eap_sim_db.serve().await;
-        eprintln!("softsim-lab: AuC: {error}");
     });
     Ok(address)
 }

@@ -1,0 +1,204 @@
+//! netd and keyd against a home network that does what it may not: every scenario that RADIUS can carry, one after the
+//! other, and the malformed attributes by the hundred.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{
+    collections::BTreeMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    thread::sleep,
+    time::Duration,
+};
+
+use common::built;
+use softsim_aka::{
+    Sqn,
+    agreement::{Group, PrivateKey},
+};
+use softsim_client::{
+    keyd,
+    netd::AccessState,
+    proto::{Refusal, requests::ForgetIdentities},
+};
+use softsim_eap::Method;
+use softsim_lab::{
+    eap_server::EapServer,
+    home::{Home, Options},
+    hostile::{self, End, Hostile, Scenario, Setting, Turn},
+};
+use softsim_profile::{HomeNetworkKey, HomeNetworkKeys};
+
+/// Attempts in which a scenario has to come to its end: it may have several conversations.
+const ATTEMPTS: usize = 8;
+
+/// A gateway before a server that changes its mind.
+struct Scene {
+    home: Home,
+    server: SocketAddr,
+    playing: Arc<Mutex<Option<Hostile>>>,
+    sqn: u64,
+    _folder: tempfile::TempDir,
+}
+
+impl Scene {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let key = PrivateKey::from_octets(Group::X25519, &[0x5c; 32]).unwrap();
+        let public = HomeNetworkKey::new(1, 1, key.public_key().as_bytes()).unwrap();
+        let options = Options {
+            prepare: Box::new(move |profile| {
+                profile.home_network_keys = HomeNetworkKeys::new(&[public]).unwrap();
+            }),
+            ..Options::default()
+        };
+        let home = Home::installed(&folder.path().join("lab"), options).unwrap();
+        let playing = Arc::<Mutex<Option<Hostile>>>::default();
+        let next = playing.clone();
+        let open = move || -> Box<dyn EapServer> {
+            let playing = next.lock().unwrap();
+            Box::new(
+                playing
+                    .clone()
+                    .expect("a scenario is set before netd begins"),
+            )
+        };
+        Self {
+            server: home.radius_played_by(open).unwrap(),
+            home,
+            playing,
+            sqn: 0,
+            _folder: folder,
+        }
+    }
+
+    /// Starts netd with what a scenario wants of its configuration.
+    fn configure(&mut self, lines: &str) {
+        let access = self.home.radius_access(self.server, lines);
+        let gateway = self.home.gateway_mut();
+        gateway.stop_netd();
+        gateway.set_accesses(access);
+        gateway.start_netd(None).unwrap();
+    }
+
+    /// Plays a scenario; what went otherwise than it says.
+    fn play(&mut self, scenario: &Arc<Scenario>) -> Vec<String> {
+        self.begin_anew(scenario);
+        let hostile = Hostile::new(scenario.clone(), self.imsi());
+        *self.playing.lock().unwrap() = Some(hostile.clone());
+        let before = self.authentications();
+        let mut state = AccessState::Identity;
+        for _ in 0..ATTEMPTS {
+            state = self.home.gateway().connect().unwrap().0.state;
+            if hostile.record().finished || state != AccessState::Authorised {
+                break;
+            }
+        }
+        let record = hostile.record();
+        let mut findings = record.findings;
+        if !record.finished {
+            let (played, turns) = (record.played, scenario.turns.len());
+            findings.push(format!("stuck after turn {played} of {turns}"));
+        }
+        if (state == AccessState::Authorised) != (scenario.end == End::Success) {
+            findings.push(format!("expected {:?}, came: {state}", scenario.end));
+        }
+        if (self.authentications() != before) != scenario.uses_sqn {
+            findings.push(format!("sequence numbers: expected {}", scenario.uses_sqn));
+        }
+        let (name, clause) = (&scenario.name, scenario.clause);
+        let told = findings.into_iter();
+        told.map(|finding| format!("{name} ({clause}): {finding}"))
+            .collect()
+    }
+
+    /// An AuC that is a little ahead of the SIM, and a SIM that no server has given a name.
+    fn begin_anew(&mut self, scenario: &Scenario) {
+        self.sqn += 1 << 10;
+        let subscription = self.home.subscription();
+        let subscriber = subscription.subscriber(Sqn::new(self.sqn).unwrap());
+        let mut auc = subscription.auc.lock().unwrap();
+        auc.insert(subscription.profile.imsi.digits(), subscriber);
+        drop(auc);
+        if names_the_peer(scenario) {
+            let mut admin = self.home.gateway().admin().unwrap();
+            while let Err(error) = admin.call(&ForgetIdentities { iccid: None }) {
+                let keyd::Error::Refused(Refusal::RetryAfter { milliseconds }) = error else {
+                    panic!("{error}")
+                };
+                sleep(Duration::from_millis(milliseconds.into()));
+            }
+        }
+    }
+
+    fn authentications(&self) -> u64 {
+        self.home
+            .gateway()
+            .status()
+            .unwrap()
+            .counters
+            .authentications
+    }
+
+    fn imsi(&self) -> &str {
+        self.home.subscription().profile.imsi.digits()
+    }
+}
+
+/// Whether names may be left from the scenario before, or be given in this one.
+fn names_the_peer(scenario: &Scenario) -> bool {
+    let succeeds = |turn: &Turn| matches!(turn, Turn::Succeed);
+    scenario.end == End::Success || scenario.turns.iter().any(succeeds)
+}
+
+/// The lines of the access that a setting is.
+fn line(setting: &Setting) -> String {
+    match setting {
+        Setting::Only(Method::Aka) => "methods = ['aka']\n".into(),
+        Setting::Only(Method::AkaPrime) => "methods = ['aka-prime']\n".into(),
+        Setting::Suci => "identity = 'suci'\n".into(),
+        Setting::RequireForwardSecrecy => "forward_secrecy = 'require'\n".into(),
+        Setting::NoForwardSecrecy => "forward_secrecy = 'off'\n".into(),
+        Setting::RefuseSeparationBit => "aka_separation_bit = 'refuse'\n".into(),
+        Setting::NetworkName(name) => format!("network_name = '{name}'\n"),
+    }
+}
+
+/// Plays all, those of one configuration together.
+fn play_all(scenarios: Vec<Scenario>) {
+    let mut by_configuration = BTreeMap::<String, Vec<_>>::new();
+    // The server can't speak twice in a row over RADIUS.
+    for scenario in scenarios.into_iter().filter(|one| !one.speaks_unasked()) {
+        let lines = scenario.settings.iter().map(line).collect();
+        let together = by_configuration.entry(lines).or_default();
+        together.push(Arc::new(scenario));
+    }
+    let mut scene = Scene::new();
+    let mut findings = Vec::new();
+    let mut played = 0;
+    for (lines, scenarios) in by_configuration {
+        scene.configure(&lines);
+        for scenario in scenarios {
+            findings.extend(scene.play(&scenario));
+            played += 1;
+        }
+    }
+    println!("{played} scenarios");
+    assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
+}
+
+#[test]
+fn the_daemons_answer_every_scenario_as_its_clause_says() {
+    if built("hostile scenarios", &["softsim-keyd", "softsim-netd"]) {
+        play_all(hostile::all());
+    }
+}
+
+#[test]
+fn malformed_attributes_by_the_hundred_are_answered_with_client_error() {
+    if built("malformed attributes", &["softsim-keyd", "softsim-netd"]) {
+        play_all(hostile::malformed());
+    }
+}
