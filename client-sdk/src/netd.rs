@@ -190,6 +190,9 @@ pub struct Status {
     pub accounts: Option<String>,
     /// Where management stands.
     pub management: Management,
+    /// Where the accesses stand, in the order of the configuration.
+    #[serde(default)]
+    pub accesses: Vec<Access>,
 }
 
 /// Where management by LwM2M stands.

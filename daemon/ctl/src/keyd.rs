@@ -19,6 +19,7 @@ use softsim_client::{
 };
 
 use crate::{
+    access,
     args::Enrol,
     failure::{Failure, SOFTWARE},
     files,
@@ -197,6 +198,9 @@ fn netd_text(status: &NetdStatus, text: &mut String) {
         ),
     );
     line(text, "management", management_text(&status.management));
+    for access in &status.accesses {
+        line(text, "access", access::sentence(access));
+    }
 }
 
 /// Where management stands, in words.

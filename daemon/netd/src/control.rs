@@ -34,7 +34,7 @@ use zeroize::Zeroizing;
 
 use crate::{
     access::{
-        self, Order,
+        self, Handle, Order,
         record::{Happening, What},
     },
     eap_test,
@@ -242,6 +242,7 @@ impl Control {
             seccomp_calls: self.enforced.seccomp_calls,
             accounts: snapshot.transaction,
             management: snapshot.management,
+            accesses: self.accesses.handles.iter().map(Handle::access).collect(),
         }
     }
 
@@ -284,8 +285,8 @@ fn tell(
     };
     if name.is_none_or(|name| *name == *access) {
         match what {
-            What::Message(direction, text) => {
-                progress.message(direction, text.to_string(), Some(&access));
+            What::Message(at, direction, text) => {
+                progress.message(at, direction, text.to_string(), Some(&access));
             }
             What::State(told) => progress.access(told.now()),
         }

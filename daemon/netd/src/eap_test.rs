@@ -99,9 +99,9 @@ async fn authenticate(
 struct Teller<'p>(&'p Progress);
 
 impl Listener for Teller<'_> {
-    fn note(&mut self, note: &Note) {
+    fn note(&mut self, at: Instant, note: &Note) {
         let (direction, text) = record::words(note);
-        self.0.message(direction, text, None);
+        self.0.message(at, direction, text, None);
     }
 
     fn ignored(&mut self, reason: &dyn fmt::Display) {

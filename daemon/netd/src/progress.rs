@@ -23,11 +23,12 @@ impl Progress {
 
     /// Microseconds since the command.
     pub fn microseconds(&self) -> u64 {
-        self.started
-            .elapsed()
-            .as_micros()
-            .try_into()
-            .unwrap_or(u64::MAX)
+        self.at(Instant::now())
+    }
+
+    fn at(&self, at: Instant) -> u64 {
+        let since = at.saturating_duration_since(self.started);
+        since.as_micros().try_into().unwrap_or(u64::MAX)
     }
 
     /// A step was reached.
@@ -38,10 +39,10 @@ impl Progress {
         });
     }
 
-    /// A message passed; of an access, where that has a name.
-    pub fn message(&self, direction: Direction, text: String, access: Option<&str>) {
+    /// A message passed at that time; of an access, where that has a name.
+    pub fn message(&self, at: Instant, direction: Direction, text: String, access: Option<&str>) {
         self.tell(Event::Message {
-            microseconds: self.microseconds(),
+            microseconds: self.at(at),
             direction,
             text,
             access: access.map(str::to_owned),

@@ -30,8 +30,8 @@ const MAX_DATAGRAM: usize = 4096;
 
 /// Who is told what happens.
 pub trait Listener {
-    /// An EAP message passed.
-    fn note(&mut self, note: &Note);
+    /// An EAP message passed, a moment ago: people are told once the server has its answer.
+    fn note(&mut self, at: Instant, note: &Note);
     /// A datagram was no part of it.
     fn ignored(&mut self, reason: &dyn std::fmt::Display);
     /// It is this far.
@@ -58,9 +58,11 @@ pub struct Accepted {
     pub limit: Option<SessionLimit>,
 }
 
-/// What came with an Access-Accept, beside EAP.
+/// What came beside EAP.
 #[derive(Default)]
 struct Terms {
+    /// Nothing more will come, for this reason.
+    over: Option<Fault>,
     msk: Option<Msk>,
     limit: Option<SessionLimit>,
 }
@@ -88,13 +90,24 @@ impl Line {
         conversation.hear(&[1, self.identifier, 0, 5, 1]);
         let end = Instant::now() + LONGEST;
         let mut terms = Terms::default();
+        // Our own request is no message of the server's.
+        let mut ours = 1;
         let ended = loop {
-            match self.talk(conversation, listener).await? {
-                Ok(Some(authentication)) => break Ok(authentication),
-                Ok(None) => {}
-                Err(fault) => break Err(fault),
+            let mut notes = Vec::new();
+            let talked = self.talk(conversation, &mut notes).await?;
+            for (at, note) in notes.iter().skip(std::mem::take(&mut ours)) {
+                listener.note(*at, note);
             }
-            listener.stage(conversation.stage());
+            match (talked, terms.over.take()) {
+                (Ok(Some(authentication)), _) => break Ok(authentication),
+                (Ok(None), None) => listener.stage(conversation.stage()),
+                (Ok(None), Some(over)) => break Err(over),
+                // All that the peer can say is that its carrier is gone.
+                (Err(fault), Some(over)) if fault.failure == Failure::Unavailable => {
+                    break Err(over);
+                }
+                (Err(fault), _) => break Err(fault),
+            }
             conversation.settle()?;
             if let Err(fault) = self.hear(conversation, listener, end, &mut terms).await {
                 break Err(fault);
@@ -125,11 +138,11 @@ impl Line {
     async fn talk(
         &mut self,
         conversation: &mut Conversation<'_>,
-        listener: &mut dyn Listener,
+        notes: &mut Vec<(Instant, Note)>,
     ) -> Result<Result<Option<Authentication>, Fault>, Fatal> {
         while let Some(action) = conversation.poll()? {
             match action {
-                Action::Note(note) => listener.note(&note),
+                Action::Note(note) => notes.push((Instant::now(), note)),
                 Action::Ended(ended) => return Ok(ended.map(Some)),
                 Action::Send(packet) => {
                     let mut authenticator = [0; 16];
@@ -159,7 +172,9 @@ impl Line {
         let mut datagram = [0; MAX_DATAGRAM];
         loop {
             let Some(at) = self.radius.poll_timeout() else {
-                // The peer ignored the server's last packet, and a RADIUS server says nothing by itself.
+                // A RADIUS server says nothing by itself.
+                let ignored = || self.unreachable("its last packet can't be answered");
+                terms.over = Some(conversation.refusal().unwrap_or_else(ignored));
                 conversation.abandon();
                 return Ok(());
             };
@@ -167,7 +182,7 @@ impl Line {
                 received = self.socket.recv(&mut datagram) => match received {
                     Ok(length) => match self.radius.handle(&datagram[..length]) {
                         Ok(answer) => {
-                            answered(answer, conversation, terms);
+                            self.answered(answer, conversation, terms);
                             return Ok(());
                         }
                         Err(error) => listener.ignored(&error),
@@ -191,6 +206,29 @@ impl Line {
         }
     }
 
+    fn answered(
+        &self,
+        answer: radius::Answer,
+        conversation: &mut Conversation<'_>,
+        terms: &mut Terms,
+    ) {
+        match answer {
+            radius::Answer::Challenge { eap } => conversation.hear(&eap),
+            radius::Answer::Accept { eap, msk, limit } => {
+                (terms.msk, terms.limit) = (msk, limit);
+                conversation.hear(&eap);
+            }
+            radius::Answer::Reject { eap } => {
+                let reason = format!("{}: Access-Reject", self.server);
+                terms.over = Some(Fault::new(Failure::Refused, reason));
+                if let Some(eap) = eap {
+                    conversation.hear(&eap);
+                }
+                conversation.abandon();
+            }
+        }
+    }
+
     async fn send(&self, datagram: &[u8]) -> Result<(), Fault> {
         match self.socket.send(datagram).await {
             Err(error) if !is_passing(&error) => Err(self.unreachable(error)),
@@ -200,22 +238,6 @@ impl Line {
 
     fn unreachable(&self, reason: impl std::fmt::Display) -> Fault {
         Fault::new(Failure::Unavailable, format!("{}: {reason}", self.server))
-    }
-}
-
-fn answered(answer: radius::Answer, conversation: &mut Conversation<'_>, terms: &mut Terms) {
-    match answer {
-        radius::Answer::Challenge { eap } => conversation.hear(&eap),
-        radius::Answer::Accept { eap, msk, limit } => {
-            *terms = Terms { msk, limit };
-            conversation.hear(&eap);
-        }
-        radius::Answer::Reject { eap } => {
-            if let Some(eap) = eap {
-                conversation.hear(&eap);
-            }
-            conversation.abandon();
-        }
     }
 }
 

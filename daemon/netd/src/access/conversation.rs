@@ -18,7 +18,7 @@ use softsim_eap::{
 };
 
 use crate::{
-    keyd::{Lost, refusal},
+    keyd::{Lost, Refused, refusal},
     progress::Fault,
 };
 
@@ -109,6 +109,13 @@ impl<'k> Conversation<'k> {
     /// The identity that was shown first.
     pub fn shown(&self) -> Option<&str> {
         self.shown.as_ref().map(|(nai, _)| nai.as_str())
+    }
+
+    /// Why keyd refused last, in this conversation.
+    pub fn refusal(&self) -> Option<Fault> {
+        self.refused
+            .clone()
+            .map(|refusal| Refused::ByKeyd(refusal).into())
     }
 
     /// Takes a packet of the server's.

@@ -4,6 +4,8 @@
 //! socket. Each is answered by itself once it is so, and by [`REFUSED`] where it isn't. The port is closed at the start,
 //! and again when netd is gone, however it went. The words are all that netd can say: the rules' text is fixed, and the
 //! interface comes from the command line.
+//!
+//! As long as netd is there, the rules are put back when somebody takes them away: firewalls begin with `flush ruleset`.
 
 use std::{
     fmt,
@@ -11,10 +13,14 @@ use std::{
     os::{fd::AsFd, unix::net::UnixStream},
     path::Path,
     process::{Command, Stdio},
+    thread,
+    time::Duration,
 };
 
 use softsim_sandbox::{
     landlock::{self, PathAccess, PathRule},
+    netfilter::{News, TableMonitor},
+    poll,
     process::{self, Capability},
 };
 
@@ -37,6 +43,12 @@ const PROGRAMS: [&str; 7] = [
     "/etc",
     "/nix/store",
 ];
+
+/// After the rules were put back: whoever takes them away again and again doesn't keep us busy.
+const REST: Duration = Duration::from_millis(20);
+
+/// How often the rules are written where somebody changes them at the same moment.
+const ATTEMPTS: usize = 8;
 
 /// What netd can say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,7 +165,12 @@ pub fn run(interface: Option<&str>) -> Result<(), Error> {
         .find(|path| path.exists())
         .ok_or_else(|| Error::Filter(io::Error::other("nft is not installed")))?;
     confine().map_err(Error::Confinement)?;
-    let keeper = Keeper { interface, nft };
+    let monitor = TableMonitor::open(&interface.table()).map_err(Error::Filter)?;
+    let keeper = Keeper {
+        interface,
+        nft,
+        monitor,
+    };
     keeper.change(Word::Close).map_err(Error::Filter)?;
     keeper.keep(&socket)
 }
@@ -181,16 +198,17 @@ fn confine() -> Result<(), String> {
 struct Keeper<'a> {
     interface: Interface,
     nft: &'a Path,
+    monitor: TableMonitor,
 }
 
 impl Keeper<'_> {
     fn keep(&self, mut socket: &UnixStream) -> Result<(), Error> {
-        let mut answer = Word::Close.octet();
+        let mut now = Word::Close;
+        let mut answer = now.octet();
         loop {
-            let heard = socket.write_all(&[answer]).and_then(|()| {
-                let mut octet = [0];
-                socket.read_exact(&mut octet).map(|()| Word::of(octet[0]))
-            });
+            let heard = socket
+                .write_all(&[answer])
+                .and_then(|()| self.hear(socket, now));
             answer = match heard {
                 Ok(Some(word)) => match self.change(word) {
                     Ok(()) if word == Word::Leave => {
@@ -198,7 +216,10 @@ impl Keeper<'_> {
                         let _ = socket.write_all(&[word.octet()]);
                         return Ok(());
                     }
-                    Ok(()) => word.octet(),
+                    Ok(()) => {
+                        now = word;
+                        word.octet()
+                    }
                     Err(error) => {
                         eprintln!("softsim-netd port-keeper: {error}");
                         REFUSED
@@ -211,7 +232,42 @@ impl Keeper<'_> {
         }
     }
 
+    /// netd's next word. Until it comes, the rules stay as they are `now`, whoever changes them.
+    fn hear(&self, mut socket: &UnixStream, now: Word) -> io::Result<Option<Word>> {
+        loop {
+            let mut entries = [
+                poll::Entry::readable(&socket),
+                poll::Entry::readable(&self.monitor),
+            ];
+            poll::wait(&mut entries, None)?;
+            if entries[1].ready() && self.monitor.news()?.is_some() {
+                eprintln!("softsim-netd port-keeper: somebody changed the rules: put back");
+                self.change(now)?;
+                thread::sleep(REST);
+            }
+            if entries[0].ready() {
+                let mut octet = [0];
+                socket.read_exact(&mut octet)?;
+                return Ok(Word::of(octet[0]));
+            }
+        }
+    }
+
+    /// Makes it so, and so that nobody undid it meanwhile: our own change ends with a rule.
     fn change(&self, word: Word) -> io::Result<()> {
+        for _ in 0..ATTEMPTS {
+            self.monitor.news()?;
+            self.write(word)?;
+            if word == Word::Leave || self.monitor.news()? == Some(News::RuleAdded) {
+                return Ok(());
+            }
+        }
+        Err(io::Error::other(
+            "somebody else changes the rules all the time",
+        ))
+    }
+
+    fn write(&self, word: Word) -> io::Result<()> {
         let rules = match word {
             Word::Open => self.interface.rules(true),
             Word::Close => self.interface.rules(false),

@@ -196,8 +196,8 @@ fn idle(reason: &str) -> AccessState {
 struct Teller(Record);
 
 impl Listener for Teller {
-    fn note(&mut self, note: &Note) {
-        self.0.note(note);
+    fn note(&mut self, at: Instant, note: &Note) {
+        self.0.note(at, note);
     }
 
     fn ignored(&mut self, reason: &dyn std::fmt::Display) {

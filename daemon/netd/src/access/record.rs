@@ -44,7 +44,7 @@ pub struct Happening {
 #[derive(Clone, Debug)]
 pub enum What {
     /// A message passed.
-    Message(Direction, Arc<str>),
+    Message(Instant, Direction, Arc<str>),
     /// The state changed.
     State(Arc<Told>),
 }
@@ -99,11 +99,11 @@ impl Record {
         (record, receiver)
     }
 
-    /// A message passed.
-    pub fn note(&self, note: &Note) {
+    /// A message passed at that time.
+    pub fn note(&self, at: Instant, note: &Note) {
         if self.happenings.receiver_count() > 0 {
             let (direction, text) = words(note);
-            self.happens(What::Message(direction, text.into()));
+            self.happens(What::Message(at, direction, text.into()));
         }
     }
 

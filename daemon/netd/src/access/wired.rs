@@ -10,6 +10,7 @@ use softsim_client::{
     keyd::Connection,
     netd::{AccessState, Authentication, Port},
 };
+use softsim_eap::Note;
 use softsim_sandbox::ethernet::{FrameSocket, LinkMonitor, Received, is_gone};
 use tokio::{
     sync::{mpsc, oneshot},
@@ -73,6 +74,7 @@ pub async fn run(
         backoff: parts.backoff,
         renewal: None,
         rest: "no link yet".into(),
+        notes: Vec::new(),
         waiting: Vec::new(),
     };
     // The present state of the link is there already, and comes before any order.
@@ -132,6 +134,8 @@ struct Access<'a> {
     renewal: Option<Instant>,
     /// Why it rests or is idle, if it does.
     rest: String,
+    /// What passed: people are told once the authenticator has its answer.
+    notes: Vec<(Instant, Note)>,
     /// Who wants to know how an attempt ends.
     waiting: Vec<oneshot::Sender<()>>,
 }
@@ -163,7 +167,7 @@ impl Access<'_> {
     fn talk(&mut self) -> Result<(), Fatal> {
         while let Some(action) = self.conversation.poll()? {
             match action {
-                Action::Note(note) => self.record.note(&note),
+                Action::Note(note) => self.notes.push((Instant::now(), note)),
                 Action::Send(packet) => self.supplicant.respond(&packet),
                 Action::Ended(Ok(authentication)) => self.succeeded(authentication),
                 Action::Ended(Err(fault)) => self.failed(fault),
@@ -181,10 +185,13 @@ impl Access<'_> {
     }
 
     fn failed(&mut self, fault: Fault) {
-        // What the supplicant itself gave up goes on as it has decided.
-        if self.supplicant.state() == State::Authenticating {
-            self.rest = fault.reason;
-            self.supplicant.failed(Instant::now(), self.backoff.next());
+        match self.supplicant.state() {
+            State::Authenticating => {
+                self.rest = fault.reason;
+                self.supplicant.failed(Instant::now(), self.backoff.next());
+            }
+            // What the supplicant itself gave up goes on as it has decided.
+            _ => self.record.ignored(fault.reason),
         }
     }
 
@@ -252,6 +259,9 @@ impl Access<'_> {
 
     /// Where it stands, and whether that is what somebody waits for.
     fn tell(&mut self) {
+        for (at, note) in self.notes.drain(..) {
+            self.record.note(at, &note);
+        }
         let state = self.supplicant.state();
         if state != State::Authenticated
             && self.supplicant.port().status() == PortStatus::Unauthorised

@@ -1,0 +1,190 @@
+//! Accesses by RADIUS in the whole daemon, with a scripted key process and a server that rejects everybody.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::{
+    fs,
+    net::{SocketAddr, UdpSocket},
+    path::Path,
+    thread,
+    time::{Duration, Instant},
+};
+
+use softsim_carriers::radius::{Request, Secret};
+use softsim_client::netd::{
+    Access, AccessState, Carrier, Command, Control, Event, Failure, Report,
+};
+use support::{Keyd, Netd};
+
+/// A server that says Access-Reject with EAP-Failure to whatever identity comes.
+fn rejecting_server() -> SocketAddr {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let secret = Secret::new(b"testing123".to_vec()).unwrap();
+        let mut datagram = [0; 4096];
+        while let Ok((length, client)) = socket.recv_from(&mut datagram) {
+            let request = Request::parse(&datagram[..length], &secret).unwrap();
+            let failure = [4, request.eap[1], 0, 4];
+            let answer = request.reject(&secret, Some(&failure)).unwrap();
+            socket.send_to(&answer, client).unwrap();
+        }
+    });
+    address
+}
+
+/// A netd with one access of this name per line of settings.
+fn netd(directory: &Path, accesses: &[(&str, &str)]) -> (Netd, Keyd) {
+    let secret = directory.join("secret");
+    fs::write(&secret, b"testing123\n").unwrap();
+    let server = rejecting_server();
+    let access = |(name, more): &(&str, &str)| {
+        format!(
+            "[[access]]\nname = '{name}'\ncarrier = 'radius'\nserver = '{server}'\nsecret_file = '{}'\n{more}\n",
+            secret.display()
+        )
+    };
+    Netd::start(&accesses.iter().map(access).collect::<String>())
+}
+
+fn accesses(netd: &Netd, command: Command) -> Vec<Access> {
+    match netd.run(&command).unwrap() {
+        Event::Done {
+            report: Report::Access(report),
+        } => report.accesses,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn status(netd: &Netd) -> Vec<Access> {
+    accesses(netd, Command::AccessStatus { name: None })
+}
+
+fn named(name: &str) -> Option<String> {
+    Some(name.to_owned())
+}
+
+fn held(access: &Access) -> bool {
+    matches!(access.state, AccessState::Held { .. })
+}
+
+#[test]
+fn an_access_that_is_rejected_is_held_and_tries_again_later_each_time() {
+    let directory = tempfile::tempdir().unwrap();
+    let (netd, _keyd) = netd(
+        directory.path(),
+        &[("aaa", "retry_after = 1\nretry_at_most = 3600")],
+    );
+    let end = Instant::now() + Duration::from_secs(60);
+    let mut waits = Vec::new();
+    while waits.len() < 3 {
+        assert!(Instant::now() < end);
+        let access = status(&netd).remove(0);
+        if held(&access)
+            && waits
+                .last()
+                .is_none_or(|(attempts, _)| *attempts < access.counters.attempts)
+        {
+            waits.push((access.counters.attempts, access.next_seconds.unwrap()));
+            assert_eq!(access.counters.failures, access.counters.attempts);
+        }
+        thread::sleep(Duration::from_millis(20));
+    }
+    // 1, 2 and 4 seconds, a fifth more or less, rounded down.
+    assert!(waits[2].1 >= 2 && waits[2].1 > waits[0].1, "{waits:?}");
+}
+
+#[test]
+fn connect_tells_each_message_and_how_it_ended() {
+    let directory = tempfile::tempdir().unwrap();
+    let manual = "automatic = false\nretry_after = 3600\nretry_at_most = 3600";
+    let (netd, _keyd) = netd(directory.path(), &[("one", manual), ("two", manual)]);
+    assert!(status(&netd).iter().all(|access| {
+        access.counters.attempts == 0 && matches!(access.state, AccessState::Idle { .. })
+    }));
+    let command = Command::AccessConnect { name: named("two") };
+    let events: Vec<Event> = Control::run(&netd.control, &command)
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    let messages: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Message { text, access, .. } => Some((access.as_deref()?, text.as_str())),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(messages[0], ("two", "EAP-Response/Identity"));
+    // A server that has proved nothing can't fail anything; Access-Reject can.
+    assert!(
+        messages[1].1.starts_with("EAP-Failure (discarded"),
+        "{messages:?}"
+    );
+    let states: Vec<_> = events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Access { access, .. } => Some(access.state.to_string()),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(states[0], "identity");
+    assert!(states[1].ends_with("Access-Reject"), "{states:?}");
+    let Some(Event::Done {
+        report: Report::Access(report),
+    }) = events.last()
+    else {
+        panic!("{events:?}")
+    };
+    assert!(report.accesses.len() == 1 && held(&report.accesses[0]));
+    assert_eq!(report.accesses[0].carrier, Carrier::Radius);
+
+    let idle = accesses(&netd, Command::AccessDisconnect { name: named("two") });
+    let expected = AccessState::Idle {
+        reason: "disconnected".into(),
+    };
+    assert_eq!(idle[0].state, expected);
+    assert_eq!(idle[0].next_seconds, None);
+    assert_eq!(netd.status().unwrap().accesses.len(), 2);
+}
+
+#[test]
+fn who_watches_is_told_where_accesses_stand_and_what_happens() {
+    let directory = tempfile::tempdir().unwrap();
+    let (netd, _keyd) = netd(
+        directory.path(),
+        &[("one", "automatic = false"), ("two", "automatic = false")],
+    );
+    let command = Command::AccessWatch { name: named("one") };
+    let mut events = Control::run(&netd.control, &command)
+        .unwrap()
+        .map(Result::unwrap);
+    let Some(Event::Access { access, .. }) = events.next() else {
+        panic!()
+    };
+    assert_eq!(access.name, "one");
+    accesses(&netd, Command::AccessConnect { name: None });
+    let Some(Event::Access { access, .. }) = events.next() else {
+        panic!()
+    };
+    assert_eq!(
+        (access.name.as_str(), access.state),
+        ("one", AccessState::Identity)
+    );
+}
+
+#[test]
+fn an_access_that_there_is_not_is_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let (with, _keyd) = netd(directory.path(), &[("one", "")]);
+    let (without, _keyd) = Netd::start("");
+    for (netd, name, expected) in [(&with, named("two"), "two"), (&without, None, "[[access]]")] {
+        let Some(Event::Failed { failure, reason }) = netd.run(&Command::AccessStatus { name })
+        else {
+            panic!()
+        };
+        assert_eq!(failure, Failure::Command);
+        assert!(reason.contains(expected), "{reason}");
+    }
+}

@@ -1,0 +1,185 @@
+//! netd in a folder of its own, and a scripted key process.
+
+#![allow(clippy::unwrap_used, clippy::panic, dead_code)] // Not every test needs all of it.
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Read, Write},
+    net::{Shutdown, UdpSocket},
+    os::unix::net::UnixStream,
+    path::{Path, PathBuf},
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, Instant},
+};
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use softsim_client::{
+    netd::{self, Control, Event, Failure, MAX_LINE, Management, RadiusSecret, Report},
+    proto::{
+        Call, Counters, Enforcement, HelloAnswer, IdentityAnswer, IdentityKind, IdentityPrivacy,
+        KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind,
+        Role, StatusAnswer, encode_answer, kind_of,
+        requests::{DeviceCertificate, Hello, Identity, Status},
+    },
+};
+
+fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
+    let mut buffer = vec![0; MAX_ANSWER];
+    encode_answer::<C>(&answer, &mut buffer).unwrap().to_vec()
+}
+
+/// A device that has its key and nothing else.
+fn answer(request: &[u8]) -> Vec<u8> {
+    match kind_of(request).unwrap() {
+        RequestKind::Hello => encoded::<Hello>(Ok(HelloAnswer {
+            version: PROTOCOL_VERSION,
+            role: Role::Network,
+            max_request: MAX_REQUEST as u32,
+            max_handles: 4,
+        })),
+        RequestKind::Status => encoded::<Status>(Ok(StatusAnswer {
+            enforcement: Enforcement {
+                landlock_abi: 7,
+                seccomp_calls: 12,
+                key_memory: KeyMemory::Plain,
+                kek_source: KekSource::Development,
+                identity_privacy: IdentityPrivacy::Conservative,
+                supplicant: false,
+                test_algorithm: false,
+            },
+            device_id: Some([0xd1; 32]),
+            sealing_key_id: None,
+            certified: false,
+            trust_anchors: 0,
+            profiles: 0,
+            profile: None,
+            capacity: 1,
+            anchor: None,
+            committed: None,
+            counters: Counters::default(),
+        })),
+        RequestKind::Identity => encoded::<Identity<'_>>(Ok(IdentityAnswer {
+            nai: "6001010000000007@wlan.mnc001.mcc001.3gppnetwork.org".into(),
+            kind: IdentityKind::Permanent,
+        })),
+        RequestKind::DeviceCertificate => {
+            encoded::<DeviceCertificate>(Err(Refusal::NoDeviceCertificate))
+        }
+        other => panic!("not expected: {other}"),
+    }
+}
+
+/// A key process that answers every connection by the script, until it is dropped.
+pub struct Keyd(Arc<Mutex<Vec<Socket>>>);
+
+impl Keyd {
+    pub fn start(path: &Path) -> Self {
+        let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+        listener.bind(&SockAddr::unix(path).unwrap()).unwrap();
+        listener.listen(4).unwrap();
+        let connections = Arc::new(Mutex::new(Vec::new()));
+        let accepted = Arc::clone(&connections);
+        thread::spawn(move || {
+            while let Ok((mut client, _)) = listener.accept() {
+                accepted.lock().unwrap().push(client.try_clone().unwrap());
+                thread::spawn(move || {
+                    let mut request = vec![0; MAX_REQUEST];
+                    while let Ok(length @ 1..) = client.read(&mut request) {
+                        client.write_all(&answer(&request[..length])).unwrap();
+                    }
+                });
+            }
+        });
+        Self(connections)
+    }
+}
+
+impl Drop for Keyd {
+    fn drop(&mut self) {
+        for connection in self.0.lock().unwrap().iter() {
+            let _ = connection.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+/// softsim-netd in a folder of its own.
+pub struct Netd {
+    pub child: Child,
+    pub control: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+impl Drop for Netd {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Netd {
+    pub fn start(more: &str) -> (Self, Keyd) {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name);
+        fs::create_dir(file("state")).unwrap();
+        let keyd = Keyd::start(&file("network.sock"));
+        let config = format!(
+            "keyd_socket = 'network.sock'\ncontrol_socket = 'netd.sock'\nstate_dir = 'state'\n{more}"
+        );
+        fs::write(file("netd.toml"), config).unwrap();
+        let child = Command::new(env!("CARGO_BIN_EXE_softsim-netd"))
+            .arg("--config")
+            .arg(file("netd.toml"))
+            .stderr(Stdio::inherit())
+            .spawn()
+            .unwrap();
+        let control = file("netd.sock");
+        let netd = Self {
+            child,
+            control,
+            _directory: directory,
+        };
+        let end = Instant::now() + Duration::from_secs(20);
+        while netd.status().is_none() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(10));
+        }
+        (netd, keyd)
+    }
+
+    pub fn status(&self) -> Option<netd::Status> {
+        match self.run(&netd::Command::Status {})? {
+            Event::Done {
+                report: Report::Status(status),
+            } => Some(status),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    /// The last event of a command.
+    pub fn run(&self, command: &netd::Command) -> Option<Event> {
+        Control::run(&self.control, command).ok()?.last()?.ok()
+    }
+
+    /// What a line is answered with.
+    pub fn say(&self, line: &[u8]) -> Event {
+        let mut stream = UnixStream::connect(&self.control).unwrap();
+        // A line that is too long may be answered before it is read to its end.
+        let _ = stream.write_all(line);
+        let _ = stream.shutdown(Shutdown::Write);
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        serde_json::from_str(&answer).unwrap()
+    }
+
+    pub fn wait(&mut self) -> Option<ExitStatus> {
+        let end = Instant::now() + Duration::from_secs(20);
+        while Instant::now() < end {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                return Some(status);
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        None
+    }
+}
