@@ -292,6 +292,8 @@ fn number(octets: &[u8], at: usize) -> Option<u32> {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
     use super::*;
 
     fn message(kind: u16, index: u32, flags: libc::c_int) -> Vec<u8> {

@@ -23,7 +23,7 @@ impl Backoff {
     }
 
     /// The wait after another failure.
-    pub fn next(&mut self) -> Duration {
+    pub fn failed(&mut self) -> Duration {
         let doubled = 2u32.checked_pow(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
         jittered(self.first.saturating_mul(doubled).min(self.longest))
@@ -52,16 +52,16 @@ mod tests {
         let second = Duration::from_secs(1);
         let mut backoff = Backoff::new(second, 100 * second);
         for expected in [1, 2, 4, 8, 16, 32, 64, 100, 100] {
-            let wait = backoff.next();
+            let wait = backoff.failed();
             let around = expected * second * 8 / 10..=expected * second * 12 / 10;
             assert!(around.contains(&wait), "{expected}: {wait:?}");
         }
         for _ in 0..100 {
-            backoff.next();
+            backoff.failed();
         }
-        assert!(backoff.next() <= 120 * second);
+        assert!(backoff.failed() <= 120 * second);
         backoff.reset();
-        assert!(backoff.next() <= 2 * second);
+        assert!(backoff.failed() <= 2 * second);
     }
 
     #[test]

@@ -42,10 +42,17 @@ pub struct Parts {
     pub automatic: bool,
 }
 
-/// What ended a wait or an attempt.
+/// What comes after a wait or an attempt.
 enum Next {
     Attempt,
     Rest(AccessState),
+    Stop(oneshot::Sender<()>),
+}
+
+/// How an attempt came to its end.
+enum Cut {
+    Ended(Result<Accepted, Fault>),
+    Disconnect(oneshot::Sender<()>),
     Stop(oneshot::Sender<()>),
 }
 
@@ -125,31 +132,30 @@ impl Access<'_> {
     /// Authenticates, unless it is told otherwise meanwhile.
     async fn attempt(&mut self, orders: &mut mpsc::Receiver<Order>) -> Result<Next, Fatal> {
         self.record.stage(Stage::Identity);
-        let order = {
+        let cut = {
             let attempt = self
                 .line
                 .authenticate(&mut self.conversation, &mut self.record);
             tokio::pin!(attempt);
             loop {
                 tokio::select! {
-                    ended = &mut attempt => break Err(ended?),
+                    ended = &mut attempt => break Cut::Ended(ended?),
                     Some(order) = orders.recv() => match order {
                         Order::Connect(done) => self.waiting.push(done),
-                        other => break Ok(other),
+                        Order::Disconnect(done) => break Cut::Disconnect(done),
+                        Order::Stop(done) => break Cut::Stop(done),
                     },
                 }
             }
         };
-        match order {
-            Err(ended) => return Ok(Next::Rest(self.ended(ended))),
-            Ok(order) => {
-                self.line.abandon(&mut self.conversation)?;
-                Ok(match order {
-                    Order::Disconnect(done) | Order::Connect(done) => self.disconnected(done),
-                    Order::Stop(done) => Next::Stop(done),
-                })
-            }
+        if !matches!(cut, Cut::Ended(_)) {
+            self.line.abandon(&mut self.conversation)?;
         }
+        Ok(match cut {
+            Cut::Ended(ended) => Next::Rest(self.ended(ended)),
+            Cut::Disconnect(done) => self.disconnected(done),
+            Cut::Stop(done) => Next::Stop(done),
+        })
     }
 
     fn ended(&mut self, ended: Result<Accepted, Fault>) -> AccessState {
@@ -164,7 +170,7 @@ impl Access<'_> {
                 AccessState::Authorised
             }
             Err(fault) => {
-                self.due = Some(now + self.backoff.next());
+                self.due = Some(now + self.backoff.failed());
                 AccessState::Held {
                     reason: fault.reason,
                 }

@@ -103,10 +103,12 @@ pub async fn run(
                 Err(error) if is_gone(&error) => return Err(error.into()),
                 received => access.heard(received, &buffer),
             },
-            news = link.receive(LinkMonitor::receive) => match news? {
-                Some(up) => access.link(up),
-                None => {} // Of another interface.
-            },
+            news = link.receive(LinkMonitor::receive) => {
+                // Others' news say nothing.
+                if let Some(up) = news? {
+                    access.link(up);
+                }
+            }
             Some(order) = orders.recv() => match order {
                 Order::Connect(done) => access.connect(done),
                 Order::Disconnect(done) => access.disconnect(done),
@@ -188,7 +190,8 @@ impl Access<'_> {
         match self.supplicant.state() {
             State::Authenticating => {
                 self.rest = fault.reason;
-                self.supplicant.failed(Instant::now(), self.backoff.next());
+                self.supplicant
+                    .failed(Instant::now(), self.backoff.failed());
             }
             // What the supplicant itself gave up goes on as it has decided.
             _ => self.record.ignored(fault.reason),

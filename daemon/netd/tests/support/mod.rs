@@ -5,7 +5,7 @@
 use std::{
     fs,
     io::{BufRead, BufReader, Read, Write},
-    net::{Shutdown, UdpSocket},
+    net::Shutdown,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -16,7 +16,7 @@ use std::{
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_client::{
-    netd::{self, Control, Event, Failure, MAX_LINE, Management, RadiusSecret, Report},
+    netd::{self, Control, Event, Report},
     proto::{
         Call, Counters, Enforcement, HelloAnswer, IdentityAnswer, IdentityKind, IdentityPrivacy,
         KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind,
@@ -72,10 +72,10 @@ fn answer(request: &[u8]) -> Vec<u8> {
 }
 
 /// A key process that answers every connection by the script, until it is dropped.
-pub struct Keyd(Arc<Mutex<Vec<Socket>>>);
+pub(crate) struct Keyd(Arc<Mutex<Vec<Socket>>>);
 
 impl Keyd {
-    pub fn start(path: &Path) -> Self {
+    pub(crate) fn start(path: &Path) -> Self {
         let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
         listener.bind(&SockAddr::unix(path).unwrap()).unwrap();
         listener.listen(4).unwrap();
@@ -105,9 +105,9 @@ impl Drop for Keyd {
 }
 
 /// softsim-netd in a folder of its own.
-pub struct Netd {
-    pub child: Child,
-    pub control: PathBuf,
+pub(crate) struct Netd {
+    pub(crate) child: Child,
+    pub(crate) control: PathBuf,
     _directory: tempfile::TempDir,
 }
 
@@ -119,7 +119,7 @@ impl Drop for Netd {
 }
 
 impl Netd {
-    pub fn start(more: &str) -> (Self, Keyd) {
+    pub(crate) fn start(more: &str) -> (Self, Keyd) {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| directory.path().join(name);
         fs::create_dir(file("state")).unwrap();
@@ -147,7 +147,7 @@ impl Netd {
         (netd, keyd)
     }
 
-    pub fn status(&self) -> Option<netd::Status> {
+    pub(crate) fn status(&self) -> Option<netd::Status> {
         match self.run(&netd::Command::Status {})? {
             Event::Done {
                 report: Report::Status(status),
@@ -157,12 +157,12 @@ impl Netd {
     }
 
     /// The last event of a command.
-    pub fn run(&self, command: &netd::Command) -> Option<Event> {
+    pub(crate) fn run(&self, command: &netd::Command) -> Option<Event> {
         Control::run(&self.control, command).ok()?.last()?.ok()
     }
 
     /// What a line is answered with.
-    pub fn say(&self, line: &[u8]) -> Event {
+    pub(crate) fn say(&self, line: &[u8]) -> Event {
         let mut stream = UnixStream::connect(&self.control).unwrap();
         // A line that is too long may be answered before it is read to its end.
         let _ = stream.write_all(line);
@@ -172,7 +172,7 @@ impl Netd {
         serde_json::from_str(&answer).unwrap()
     }
 
-    pub fn wait(&mut self) -> Option<ExitStatus> {
+    pub(crate) fn wait(&mut self) -> Option<ExitStatus> {
         let end = Instant::now() + Duration::from_secs(20);
         while Instant::now() < end {
             if let Some(status) = self.child.try_wait().unwrap() {
