@@ -169,7 +169,8 @@ impl Namer {
         let permanent = came.kind == IdentityKind::Permanent;
         let came = (came.kind, (!permanent).then_some(came.nai));
         let pending = self.pending.take();
-        if pending.as_ref().is_some_and(|names| names.shown() == came) {
+        if let Some(names) = pending.clone().filter(|names| names.shown() == came) {
+            self.confirmed = names;
             self.changed += 1;
         } else {
             assert_eq!(came, self.confirmed.shown(), "or {pending:?}");
