@@ -33,6 +33,8 @@ pub struct Peer {
     number: u64,
     /// The server may begin anew: it asked for our identity, or the conversation is over.
     restart: bool,
+    /// Our identity was asked for since the conversation began.
+    invited: bool,
     outer: Outer,
     /// The latest EAP-Request/Identity.
     identity_request: Option<Fingerprint>,
@@ -53,6 +55,7 @@ impl Peer {
             outputs: VecDeque::new(),
             number: 0,
             restart: true,
+            invited: false,
             outer: Outer::default(),
             identity_request: None,
             asking_outer: None,
@@ -144,6 +147,7 @@ impl Peer {
         if self.identity_request != request || self.conversation.challenged() {
             self.restart = true;
         }
+        self.invited = true;
         self.identity_request = request;
         let coming = self.number + u64::from(self.restart);
         self.outer.hand_over(self.conversation.spent(), coming);
@@ -215,8 +219,11 @@ impl Peer {
         let begins = match subtype {
             // What the SIM has seen never begins anything: AKA runs once for it.
             Some(Subtype::Challenge | Subtype::Reauthentication) => run_before.is_none(),
-            // A notification belongs to the conversation that there is, where there is one.
-            Some(Subtype::Notification) => !self.conversation.begun(),
+            // A notification belongs to the conversation that there is, where there is one; it begins another only
+            // where that is over and we were asked who we are.
+            Some(Subtype::Notification) => {
+                !self.conversation.begun() || (self.invited && self.conversation.is_over())
+            }
             _ => true,
         };
         if begins && (self.restart || self.conversation.may_begin_again()) {
@@ -257,7 +264,7 @@ impl Peer {
     fn begin(&mut self, method: Method) {
         self.outer
             .hand_over(self.conversation.spent(), self.number + 1);
-        self.restart = false;
+        (self.restart, self.invited) = (false, false);
         self.number += 1;
         self.conversation = Conversation::new(method, self.outer.identity());
     }

@@ -1,6 +1,6 @@
 //! AKA-Challenge and AKA'-Challenge: everything that can be judged without a key is judged before the SIM is asked.
 
-use super::{Conversation, Echo, Phase, Reaction, Step, allow, require, unexpected};
+use super::{Conversation, Echo, Phase, Reaction, Step, allow, encrypted, missing, unexpected};
 use crate::ask::{Ask, ChallengeAnswer, Group, Method};
 use crate::config::{Config, ForwardSecrecy, NetworkNamePolicy};
 use crate::negotiation::{BadList, Verdict};
@@ -57,10 +57,10 @@ impl Conversation {
                 }
             },
         };
-        require(message, &[Kind::RAND, Kind::AUTN, Kind::MAC])?;
-        let (Some(rand), Some(autn)) = (message.rand(), message.autn()) else {
-            return Err(Reason::Unprocessable(Unprocessable::Missing(Kind::RAND)));
-        };
+        let rand = message.rand().ok_or(missing(Kind::RAND))?;
+        let autn = message.autn().ok_or(missing(Kind::AUTN))?;
+        message.mac().ok_or(missing(Kind::MAC))?;
+        encrypted(message)?;
         let echo = self.echo(config, message)?;
         if self.challenges == MOST_CHALLENGES {
             return Err(Reason::Unprocessable(Unprocessable::TooManyChallenges));
@@ -85,7 +85,7 @@ impl Conversation {
         }))
     }
 
-    /// Key derivation function, then forward secrecy, then network name; nothing else is looked at before they are agreed.
+    /// Key derivation function, then network name, then forward secrecy; nothing else is looked at before they are agreed.
     fn agree(&mut self, config: &Config, message: &AkaMessage<'_>) -> Result<Agreement, Reason> {
         let kinds = [
             Kind::RAND,

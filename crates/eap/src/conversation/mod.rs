@@ -311,16 +311,16 @@ fn allow(message: &AkaMessage<'_>, kinds: &[Kind]) -> Result<(), Reason> {
     }
 }
 
-/// Refuses a message in which one of these is missing, or one half of AT_IV and AT_ENCR_DATA (RFC 4187 section 10.12).
-fn require(message: &AkaMessage<'_>, kinds: &[Kind]) -> Result<(), Reason> {
-    let there = |kind: &Kind| message.attributes.iter().any(|a| a.kind() == *kind);
-    let halves = match (there(&Kind::IV), there(&Kind::ENCR_DATA)) {
-        (true, false) => Some(Kind::ENCR_DATA),
-        (false, true) => Some(Kind::IV),
-        _ => None,
-    };
-    match kinds.iter().copied().find(|kind| !there(kind)).or(halves) {
-        Some(kind) => Err(Reason::Unprocessable(Unprocessable::Missing(kind))),
-        None => Ok(()),
+fn missing(kind: Kind) -> Reason {
+    Reason::Unprocessable(Unprocessable::Missing(kind))
+}
+
+/// Whether something is encrypted: AT_IV and AT_ENCR_DATA come together (RFC 4187 section 10.12).
+fn encrypted(message: &AkaMessage<'_>) -> Result<bool, Reason> {
+    match (message.iv(), message.encr_data()) {
+        (Some(_), Some(_)) => Ok(true),
+        (None, None) => Ok(false),
+        (Some(_), None) => Err(missing(Kind::ENCR_DATA)),
+        (None, Some(_)) => Err(missing(Kind::IV)),
     }
 }

@@ -1,6 +1,6 @@
 //! AKA-Notification: S bit, P bit, AT_MAC, and the encrypted counter after a re-authentication (RFC 4187 section 6.1).
 
-use super::{Conversation, Echo, Phase, Reaction, Step, allow, require};
+use super::{Conversation, Echo, Phase, Reaction, Step, allow, encrypted, missing};
 use crate::ask::Ask;
 use crate::outcome::{Reason, Success, Unprocessable};
 use crate::packet::{AkaMessage, Kind, Notification, Packet, Subtype};
@@ -19,11 +19,7 @@ impl Conversation {
         message: &AkaMessage<'_>,
     ) -> Result<Reaction, Reason> {
         allow(message, &[Kind::NOTIFICATION, Kind::MAC])?;
-        require(message, &[Kind::NOTIFICATION])?;
-        let Some(code) = message.notification() else {
-            let missing = Unprocessable::Missing(Kind::NOTIFICATION);
-            return Err(Reason::Unprocessable(missing));
-        };
+        let code = message.notification().ok_or(missing(Kind::NOTIFICATION))?;
         if std::mem::replace(&mut self.notified, true) {
             let second = Unprocessable::SecondNotification(code);
             return Err(Reason::Unprocessable(second));
@@ -37,8 +33,8 @@ impl Conversation {
                 Ok(Reaction::Respond(response.into_bytes()))
             }
             Phase::Verified { success, .. } if !before && under_mac => {
-                if success.reauthenticated {
-                    require(message, &[Kind::IV, Kind::ENCR_DATA])?;
+                if success.reauthenticated && !encrypted(message)? {
+                    return Err(missing(Kind::ENCR_DATA));
                 }
                 self.open = Some(Step::Verify(Open { code, success }));
                 Ok(Reaction::Ask(Ask::Verify {

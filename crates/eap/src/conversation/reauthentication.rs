@@ -1,6 +1,8 @@
 //! AKA-Reauthentication: new keys without AKA, protected by those of the full authentication (RFC 4187 section 5).
 
-use super::{Conversation, Echo, Phase, Reaction, Response, Step, allow, require, unexpected};
+use super::{
+    Conversation, Echo, Phase, Reaction, Response, Step, allow, encrypted, missing, unexpected,
+};
 use crate::ask::{Ask, ReauthenticationAnswer};
 use crate::config::Config;
 use crate::identity::IdentityKind;
@@ -33,10 +35,10 @@ impl Conversation {
         let identity = identity.nai.as_bytes().to_vec();
         self.reauthenticated = true;
         allow(message, &[Kind::MAC])?;
-        require(message, &[Kind::IV, Kind::ENCR_DATA, Kind::MAC])?;
-        let Some(mac) = message.mac() else {
-            return Err(Reason::Unprocessable(Unprocessable::Missing(Kind::MAC)));
-        };
+        let mac = message.mac().ok_or(missing(Kind::MAC))?;
+        if !encrypted(message)? {
+            return Err(missing(Kind::ENCR_DATA));
+        }
         self.open = Some(Step::Reauthentication(Open {
             echo: self.echo(config, message)?,
             mac: *mac,

@@ -40,6 +40,11 @@ impl Conversation {
         Ok(Outcome::Failure(reason))
     }
 
+    /// Whether the outcome is out.
+    pub(crate) fn is_over(&self) -> bool {
+        matches!(self.phase, Phase::Over)
+    }
+
     /// The carrier gave up; `None` when the outcome is out already.
     pub(crate) fn carrier_failed(&mut self) -> Option<Outcome> {
         self.open = None;

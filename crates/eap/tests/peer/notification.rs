@@ -1,7 +1,7 @@
 //! AKA-Notification: S bit, P bit, AT_MAC and the one round there is (RFC 4187 sections 6.1 and 6.2).
 
 use crate::support::*;
-use softsim_eap::packet::{Attribute, Notification, Subtype};
+use softsim_eap::packet::{Attribute, Notification, Subtype, Type};
 use softsim_eap::{Outcome, Reason, Unprocessable};
 
 fn bare(identifier: u8, code: u16) -> Vec<u8> {
@@ -23,6 +23,18 @@ fn a_failure_before_the_challenge_is_answered_without_mac_and_ends_in_failure() 
     let step = scene.feed(&bare(5, 16384));
     assert_eq!(step.response(), (Subtype::Notification, String::new()));
     assert_eq!(scene.failure(5).done, notified(16384));
+}
+
+/// hostapd says so to whom it doesn't know, right after EAP-Response/Identity.
+#[test]
+fn a_failure_may_open_the_conversation_after_one_that_is_over() {
+    let mut scene = Scene::new();
+    for identifier in [5, 9, 13] {
+        scene.feed(&typed(identifier - 1, Type::Identity, b""));
+        let step = scene.feed(&bare(identifier, 16384));
+        assert_eq!(step.response(), (Subtype::Notification, String::new()));
+        assert_eq!(scene.failure(identifier).done, notified(16384));
+    }
 }
 
 #[test]
