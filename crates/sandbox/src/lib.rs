@@ -1,7 +1,7 @@
 //! Secret memory, process entry, confinement and raw I/O: all unsafe code of the project.
 //!
 //! Both daemons link this crate, and nothing else of it is shared between them but
-//! [`landlock`] and [`seccomp`]; [`ethernet`] is the network daemon's. The key process is built on the whole of it:
+//! [`landlock`] and [`seccomp`]; [`ethernet`] and [`netfilter`] are the network daemon's. The key process is built on the whole of it:
 //!
 //! * [`secret_main!`] replaces Rust's `main` by one that runs on a stack and a heap which no
 //!   other process can read ([`memory`]);
@@ -23,6 +23,7 @@ pub mod inherited;
 pub mod landlock;
 pub mod log;
 pub mod memory;
+pub mod netfilter;
 pub mod notify;
 pub mod poll;
 pub mod process;
