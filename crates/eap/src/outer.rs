@@ -26,6 +26,11 @@ impl Outer {
         self.conversation = coming;
     }
 
+    /// The conversation that EAP-Response/Identity belongs to: one to come, or the one that there is.
+    pub(crate) fn said_for(&self) -> u64 {
+        self.conversation
+    }
+
     /// What was said, without decoration: realms on the way take it off (RFC 7542 section 3.3.1).
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.said.clone()

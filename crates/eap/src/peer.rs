@@ -33,8 +33,6 @@ pub struct Peer {
     number: u64,
     /// The server may begin anew: it asked for our identity, or the conversation is over.
     restart: bool,
-    /// Our identity was asked for since the conversation began.
-    invited: bool,
     outer: Outer,
     /// The latest EAP-Request/Identity.
     identity_request: Option<Fingerprint>,
@@ -55,7 +53,6 @@ impl Peer {
             outputs: VecDeque::new(),
             number: 0,
             restart: true,
-            invited: false,
             outer: Outer::default(),
             identity_request: None,
             asking_outer: None,
@@ -147,7 +144,6 @@ impl Peer {
         if self.identity_request != request || self.conversation.challenged() {
             self.restart = true;
         }
-        self.invited = true;
         self.identity_request = request;
         let coming = self.number + u64::from(self.restart);
         self.outer.hand_over(self.conversation.spent(), coming);
@@ -219,10 +215,11 @@ impl Peer {
         let begins = match subtype {
             // What the SIM has seen never begins anything: AKA runs once for it.
             Some(Subtype::Challenge | Subtype::Reauthentication) => run_before.is_none(),
-            // A notification belongs to the conversation that there is, where there is one; it begins another only
-            // where that is over and we were asked who we are.
+            // A notification belongs to the conversation that there is; it begins another where that is at its end and we were
+            // asked again who we are.
             Some(Subtype::Notification) => {
-                !self.conversation.begun() || (self.invited && self.conversation.is_over())
+                let asked_again = self.outer.said_for() > self.number;
+                !self.conversation.begun() || (asked_again && self.conversation.ending())
             }
             _ => true,
         };
@@ -264,7 +261,7 @@ impl Peer {
     fn begin(&mut self, method: Method) {
         self.outer
             .hand_over(self.conversation.spent(), self.number + 1);
-        (self.restart, self.invited) = (false, false);
+        self.restart = false;
         self.number += 1;
         self.conversation = Conversation::new(method, self.outer.identity());
     }

@@ -154,8 +154,7 @@ impl Conversation {
 
     /// Whether what EAP-Response/Identity said in it has served its purpose.
     pub(crate) fn spent(&self) -> bool {
-        let ending = matches!(self.phase, Phase::Failing(_) | Phase::Over);
-        (self.challenged() || ending) && !self.may_begin_again()
+        (self.challenged() || self.ending()) && !self.may_begin_again()
     }
 
     /// What the owner should be told about the last request, once.

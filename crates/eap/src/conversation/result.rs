@@ -40,9 +40,9 @@ impl Conversation {
         Ok(Outcome::Failure(reason))
     }
 
-    /// Whether the outcome is out.
-    pub(crate) fn is_over(&self) -> bool {
-        matches!(self.phase, Phase::Over)
+    /// Whether only EAP-Failure can follow, or nothing.
+    pub(crate) fn ending(&self) -> bool {
+        matches!(self.phase, Phase::Failing(_) | Phase::Over)
     }
 
     /// The carrier gave up; `None` when the outcome is out already.

@@ -35,6 +35,13 @@ fn a_failure_may_open_the_conversation_after_one_that_is_over() {
         assert_eq!(step.response(), (Subtype::Notification, String::new()));
         assert_eq!(scene.failure(identifier).done, notified(16384));
     }
+    // The same where the one before ended in an error of ours, and its EAP-Failure never came.
+    scene.feed(&typed(20, Type::Identity, b""));
+    assert!(scene.feed(&aka_identity(21, &[])).is_client_error());
+    assert!(scene.feed(&bare(22, 16384)).is_silence());
+    scene.feed(&typed(23, Type::Identity, b""));
+    scene.feed(&bare(24, 16384));
+    assert_eq!(scene.failure(24).done, notified(16384));
 }
 
 #[test]
