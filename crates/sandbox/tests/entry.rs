@@ -61,6 +61,20 @@ fn root_leaves_root_for_good() {
 }
 
 #[test]
+fn a_process_and_its_programs_have_the_capabilities_that_it_kept_and_no_others() {
+    if !is_root() {
+        skip("keeping capabilities needs root");
+        return;
+    }
+    succeed(&mut probe(&["keep-capabilities"]));
+}
+
+#[test]
+fn signals_that_ask_for_the_end_can_be_let_pass() {
+    assert_eq!(succeed(&mut probe(&["ignore-termination"])), "still here\n");
+}
+
+#[test]
 fn a_log_that_nobody_reads_stops_nothing_and_drops_are_counted() {
     let (read, write) = io::pipe().unwrap();
     // SAFETY: the call takes numbers only.

@@ -13,6 +13,9 @@ use std::{
 
 use softsim_sandbox::process;
 
+/// The one rule of a chain.
+const EAPOL: &str = "ether type 0x888e accept";
+
 /// A keeper, and netd's end of it.
 struct Keeper {
     child: Child,
@@ -62,13 +65,28 @@ impl Keeper {
         self.answer()
     }
 
-    /// The policies of the two chains; empty without a table.
-    fn policies(&self) -> Vec<String> {
+    /// All tables, as `nft` prints them.
+    fn tables(&self) -> String {
         let output = inside(&self.holder, "nft")
             .args(["list", "ruleset"])
             .output()
             .unwrap();
-        let rules = String::from_utf8(output.stdout).unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    }
+
+    /// The rules of the two chains.
+    fn rules(&self) -> Vec<String> {
+        let tables = self.tables();
+        let rules = tables.lines().map(str::trim);
+        rules
+            .filter(|line| line.ends_with("accept"))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The policies of the two chains; empty without a table.
+    fn policies(&self) -> Vec<String> {
+        let rules = self.tables();
         let policy = |line: &str| {
             Some(
                 line.split_once("policy ")?
@@ -129,6 +147,30 @@ fn a_port_is_closed_first_and_opens_and_closes_at_a_word() {
     assert_eq!(keeper.say(b'l'), Some(b'l'));
     assert!(keeper.ended());
     assert_eq!(keeper.policies(), [""; 0]);
+}
+
+#[test]
+fn rules_that_somebody_takes_away_are_put_back() {
+    let Some(keeper) = Keeper::start("lo") else {
+        return;
+    };
+    assert_eq!(keeper.answer(), Some(b'c'));
+    for (word, policy) in [(b'c', "drop"), (b'o', "accept"), (b'c', "drop")] {
+        assert_eq!(keeper.say(word), Some(word));
+        for change in [
+            "flush ruleset",
+            "delete table netdev softsim_port_lo",
+            "flush chain netdev softsim_port_lo ingress",
+            "add rule netdev softsim_port_lo egress accept",
+        ] {
+            let mut nft = inside(&keeper.holder, "nft");
+            assert!(nft.arg(change).status().unwrap().success(), "{change}");
+            wait_until(|| {
+                keeper.policies() == [policy, policy] && keeper.rules() == [EAPOL, EAPOL]
+            });
+        }
+    }
+    assert_eq!(keeper.say(b'o'), Some(b'o'));
 }
 
 #[test]

@@ -58,6 +58,8 @@ fn run(args: Args) -> ! {
         ["peek", pid] => process::peek(pid),
         ["descriptors"] => process::descriptors(),
         ["drop-user", id] => process::drop_user(id),
+        ["keep-capabilities"] => process::keep_capabilities(),
+        ["ignore-termination"] => process::ignore_termination(),
         ["log", count] => process::log_lines(count),
         _ => panic!("unknown topic"),
     }

@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::process::Command;
 
 use softsim_sandbox::{log, memory, poll, process};
 
@@ -66,17 +67,48 @@ pub(crate) fn drop_user(id: &str) {
     process::drop_user(id, id).expect("root may");
     assert_eq!((process::uid(), process::gid()), (id, id));
     let status = fs::read_to_string("/proc/self/status").expect("its own status");
-    let field = |name| {
-        status
-            .lines()
-            .find_map(|line| line.strip_prefix(name))
-            .map(str::trim)
-    };
-    assert_eq!(field("Groups:"), Some(""));
-    assert_eq!(field("CapPrm:"), Some("0000000000000000"));
+    assert_eq!(field(&status, "Groups:"), Some(""));
+    assert_eq!(field(&status, "CapPrm:"), Some("0000000000000000"));
     // SAFETY: reads one flag of the process.
     assert_eq!(unsafe { libc::prctl(libc::PR_GET_DUMPABLE) }, 0);
     assert!(process::drop_user(0, 0).is_err());
+}
+
+/// Of all capabilities the one that is kept remains, in this process and in the programs that it runs; then none.
+pub(crate) fn keep_capabilities() {
+    const NET_ADMIN: &str = "0000000000001000";
+    const NONE: &str = "0000000000000000";
+    process::keep_capabilities(&[process::Capability::NetAdmin]).expect("root may");
+    let own = fs::read_to_string("/proc/self/status").expect("its own status");
+    let of_program = Command::new("cat").arg("/proc/self/status").output();
+    let of_program = of_program.expect("a program").stdout;
+    for status in [&own, &String::from_utf8_lossy(&of_program).into_owned()] {
+        assert_eq!(field(status, "CapPrm:"), Some(NET_ADMIN));
+        assert_eq!(field(status, "CapEff:"), Some(NET_ADMIN));
+    }
+    process::keep_capabilities(&[]).expect("less is always possible");
+    let own = fs::read_to_string("/proc/self/status").expect("its own status");
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapAmb:"] {
+        assert_eq!(field(&own, set), Some(NONE));
+    }
+    assert!(process::keep_capabilities(&[process::Capability::NetAdmin]).is_err());
+}
+
+/// Signals that ask for the end pass.
+pub(crate) fn ignore_termination() {
+    process::ignore_termination().expect("signals");
+    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+        // SAFETY: sends a signal to the process itself, which ignores it.
+        unsafe { libc::raise(signal) };
+    }
+    println!("still here");
+}
+
+fn field<'s>(status: &'s str, name: &str) -> Option<&'s str> {
+    let mut lines = status.lines();
+    lines
+        .find_map(|line| line.strip_prefix(name))
+        .map(str::trim)
 }
 
 /// Writes so many lines of the greatest length, and tells how many were dropped.

@@ -137,6 +137,13 @@ impl Record {
         });
     }
 
+    /// An attempt was given up, and another follows at once.
+    pub fn gave_up(&self, reason: &str) {
+        tracing::warn!(access = &*self.name, "{reason}");
+        self.told
+            .send_modify(|told| told.access.counters.failures += 1);
+    }
+
     /// It came to a state, with the controlled port so and the next attempt then; whoever watches is told where that is new.
     pub fn stands(&self, state: AccessState, port: Option<Port>, next: Option<Instant>) {
         let mut changed = false;

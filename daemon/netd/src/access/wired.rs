@@ -149,10 +149,7 @@ impl Access<'_> {
             match output {
                 Output::Transmit { destination, pdu } => self.send(destination, &pdu),
                 Output::Eap(packet) => self.conversation.hear(&packet),
-                Output::Abandon => {
-                    self.rest = "the authenticator fell silent".into();
-                    self.conversation.abandon();
-                }
+                Output::Abandon => self.abandoned(),
                 Output::Port(status) => {
                     if let Some(port) = &mut self.port {
                         port.set(status).await?;
@@ -164,6 +161,17 @@ impl Access<'_> {
         self.tell();
         self.conversation.settle()?;
         Ok(())
+    }
+
+    /// The conversation has no carrier any more. Without an order or the loss of the link, that is a failure.
+    fn abandoned(&mut self) {
+        if self.supplicant.state() == State::Connecting {
+            let refusal = self.conversation.refusal().map(|fault| fault.reason);
+            self.rest = refusal.unwrap_or("the authenticator fell silent".into());
+            self.record.gave_up(&self.rest);
+            self.decided();
+        }
+        self.conversation.abandon();
     }
 
     fn talk(&mut self) -> Result<(), Fatal> {
@@ -288,10 +296,14 @@ impl Access<'_> {
         });
         self.record.stands(state, port, next);
         if self.record.settled() {
-            for waiting in self.waiting.drain(..) {
-                // Whoever waited may have left.
-                let _ = waiting.send(());
-            }
+            self.decided();
+        }
+    }
+
+    fn decided(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            // Whoever waited may have left.
+            let _ = waiting.send(());
         }
     }
 
