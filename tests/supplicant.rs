@@ -96,7 +96,7 @@ impl Gateway {
         let folder = self.supplicants_folder("eapol_test");
         let _bridge = self.bridge(&[&eapol_test_control(&folder)]);
         let secret = self.home.radius_secret();
-        eapol_test(&folder, hostapd.address(), secret, network).unwrap()
+        eapol_test(&[], &folder, hostapd.address(), secret, network).unwrap()
     }
 
     fn bridge(&self, controls: &[&Path]) -> Daemon {

@@ -46,6 +46,23 @@ fn the_network_daemon_links_nothing_that_touches_k() {
 }
 
 #[test]
+fn the_bridge_links_nothing_that_touches_k_and_no_runtime() {
+    assert_without(
+        "softsim-bridge",
+        &[
+            "softsim-aka",
+            "softsim-usim",
+            "softsim-profile",
+            "softsim-keyd",
+            "softsim-eap",
+            "tokio",
+            "tracing",
+            "clap",
+        ],
+    );
+}
+
+#[test]
 fn the_client_sdk_links_nothing_that_touches_k() {
     assert_without(
         "softsim-client",

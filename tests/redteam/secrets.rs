@@ -34,6 +34,7 @@ impl Challenge {
             iccid: None,
             identity: self.identity.as_bytes(),
             packet: &self.packet,
+            forward_secrecy: None,
         }
     }
 }

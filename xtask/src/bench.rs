@@ -2,6 +2,7 @@
 
 use std::{fs, path::Path};
 
+use crate::binaries;
 use crate::run::{Result, cargo, output, program, root, succeed, target};
 
 /// What keyd is shipped for, where its standard library is installed: one file that needs no other.
@@ -27,6 +28,11 @@ pub(crate) fn run() -> Result<()> {
     let mut process = cargo(&["bench", "--locked", "--quiet"]);
     process.args(["--package", "softsim-keyd", "--bench", "process"]);
     succeed(process.env("SOFTSIM_BIN_DIR", &folder))?;
+    println!("== an authentication");
+    let programs = binaries::build("dist")?;
+    let mut authentication = cargo(&["bench", "--locked", "--quiet"]);
+    authentication.args(["--package", "softsim", "--bench", "authentication"]);
+    succeed(authentication.env("SOFTSIM_BIN_DIR", &programs))?;
     println!("== in memory");
     ALGORITHMS
         .iter()

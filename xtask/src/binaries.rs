@@ -11,12 +11,14 @@ use crate::run::{Result, cargo, succeed, target};
 const BUILDS: &[&[&str]] = &[
     &["softsim-keyd"],
     &["softsim-netd"],
+    &["softsim-bridge"],
     &["softsim-ctl", "softsim-issuer", "softsim-lab"],
 ];
 
 const BINARIES: &[&str] = &[
     "softsim-keyd",
     "softsim-netd",
+    "softsim-bridge",
     "softsimctl",
     "softsim-issuer",
     "softsim-lab",

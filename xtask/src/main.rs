@@ -23,7 +23,8 @@ usage: cargo xtask COMMAND
                    a hostile netd's long walk: some minutes
   redteam          root looks for keyd's secrets in memory, cores and registers, idle and working,
                    and says what was found how often
-  bench            keyd as it is shipped against a bare ping-pong, and the algorithms
+  bench            keyd as it is shipped against a bare ping-pong, netd's authentication beside
+                   eapol_test's against hostapd, and the algorithms
   old-kernel       the sandbox's tests and the journey under Debian 12's kernel 6.1, in qemu
 ";
 

@@ -24,6 +24,21 @@ const PACKAGES: &[Package] = &[
         optional: true,
     },
     Package {
+        program: "wpa_supplicant",
+        package: "wpasupplicant",
+        optional: true,
+    },
+    Package {
+        program: "nft",
+        package: "nftables",
+        optional: true,
+    },
+    Package {
+        program: "ip",
+        package: "iproute2",
+        optional: true,
+    },
+    Package {
         program: "gcore",
         package: "gdb",
         optional: true,

@@ -166,6 +166,11 @@ impl Hostapd {
         Ok(())
     }
 
+    /// Its process id.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Where it answers RADIUS; nowhere where it is wired.
     pub fn address(&self) -> SocketAddr {
         match self.place {

@@ -72,11 +72,12 @@ pub fn missing() -> Option<&'static str> {
 }
 
 /// Runs eapol_test once against a RADIUS server and returns what it wrote. It begins when something listens on its
-/// control socket: requests of before would be lost.
+/// control socket: requests of before would be lost. `prefix` is a command that runs it, where it is not empty.
 ///
 /// # Errors
 /// It can't be started.
 pub fn eapol_test(
+    prefix: &[&str],
     folder: &Path,
     server: SocketAddr,
     secret: &SecretString,
@@ -84,7 +85,16 @@ pub fn eapol_test(
 ) -> io::Result<String> {
     let configuration = network.write(folder, false)?;
     let (address, port) = (server.ip().to_string(), server.port().to_string());
-    let output = Command::new(find("eapol_test").unwrap_or_default())
+    let program = find("eapol_test").unwrap_or_default();
+    let mut command = match prefix {
+        [] => Command::new(program),
+        [first, others @ ..] => {
+            let mut command = Command::new(first);
+            command.args(others).arg(program);
+            command
+        }
+    };
+    let output = command
         .args(["-W", "-a", &address, "-p", &port, "-t", "20"])
         .args(["-s", secret.expose_secret(), "-c"])
         .arg(&configuration)
