@@ -94,8 +94,15 @@ impl<'p> Challenge<'p> {
         let length = agreed.public_key_length();
         // With its head, the attribute is filled up to a multiple of four octets (RFC 9678 §6.1).
         let filled = (length + 2).next_multiple_of(4) - 2;
+        // Points are compressed, and in no other short form (SEC 1 §2.3.3).
+        let of_its_form = match agreed {
+            Group::X25519 => true,
+            Group::P256 => matches!(padded.first(), Some(2 | 3)),
+        };
         match padded.get(..length) {
-            Some(key) if group == agreed.number() && padded.len() == filled => Ok(key),
+            Some(key) if group == agreed.number() && padded.len() == filled && of_its_form => {
+                Ok(key)
+            }
             _ => Err(PacketFault::PublicKey),
         }
     }

@@ -192,7 +192,9 @@ fn only_the_key_of_the_agreed_group_and_its_own_length_is_taken() {
     const X25519: [u8; 4] = [153, 1, 0, 1];
     const P256: [u8; 4] = [153, 1, 0, 2];
     let (autn, mac) = (sixteen_of(AT_AUTN), sixteen_of(AT_MAC));
-    let key = |words: u8| [&[152, words][..], &vec![7; usize::from(words) * 4 - 2]].concat();
+    let tagged =
+        |tag, words: u8| [&[152, words, tag][..], &vec![7; usize::from(words) * 4 - 3]].concat();
+    let key = |words| tagged(3, words);
     let offered = |fs: &[&[u8]]| {
         let basic: [&[u8]; 5] = [&RAND, &autn, &KDF, &WLAN, &mac];
         challenge(&[&basic, fs].concat())
@@ -217,6 +219,11 @@ fn only_the_key_of_the_agreed_group_and_its_own_length_is_taken() {
             Err(PacketFault::PublicKey),
         ),
         (&[&P256, &key(10)], Group::P256, Err(PacketFault::PublicKey)),
+        (
+            &[&P256, &tagged(5, 9)],
+            Group::P256,
+            Err(PacketFault::PublicKey),
+        ),
         (&[&key(9)], Group::P256, Err(missing(AT_KDF_FS))),
         (&[&P256], Group::P256, Err(missing(AT_PUB_ECDHE))),
         (
