@@ -68,7 +68,7 @@ pub struct Conversation<'k> {
     stage: Stage,
     over: bool,
     synchronised: bool,
-    /// The identity that was shown last, and what it was; the first of them while `over` is not set again.
+    /// The identity that the network saw first, and what it is.
     shown: Option<(String, IdentityKind)>,
     /// The last refusal of keyd that the peer has no word for.
     refused: Option<Refusal>,

@@ -71,6 +71,7 @@ pub async fn run(
         reauthenticate_after: parts.reauthenticate_after,
         backoff: parts.backoff,
         due: None,
+        ends: false,
         waiting: Vec::new(),
     };
     let mut next = match parts.automatic {
@@ -98,6 +99,8 @@ struct Access<'k> {
     backoff: Backoff,
     /// When it authenticates by itself.
     due: Option<Instant>,
+    /// Whether the session is over then, and another begins (Termination-Action Default, RFC 3580 §3.17).
+    ends: bool,
     /// Who wants to know how an attempt ends.
     waiting: Vec<oneshot::Sender<()>>,
 }
@@ -115,7 +118,12 @@ impl Access<'_> {
             }
         };
         tokio::select! {
-            () = timer => Next::Attempt,
+            () = timer => {
+                if std::mem::take(&mut self.ends) {
+                    self.record.0.stands(idle("the session is over"), None, None);
+                }
+                Next::Attempt
+            }
             order = orders.recv() => match order {
                 Some(Order::Connect(done)) => {
                     self.waiting.push(done);
@@ -165,7 +173,11 @@ impl Access<'_> {
                 self.backoff.reset();
                 let limit = accepted.limit.map(|limit| limit.after);
                 let after = [limit, self.reauthenticate_after];
-                self.due = after.into_iter().flatten().min().map(|after| now + after);
+                let after = after.into_iter().flatten().min();
+                self.due = after.map(|after| now + after);
+                self.ends = accepted
+                    .limit
+                    .is_some_and(|limit| !limit.reauthenticate && after == Some(limit.after));
                 self.record.0.succeeded(accepted.authentication);
                 AccessState::Authorised
             }
