@@ -63,6 +63,7 @@ pub struct Accepted {
 struct Terms {
     /// Nothing more will come, for this reason.
     over: Option<Fault>,
+    accepted: bool,
     msk: Option<Msk>,
     limit: Option<SessionLimit>,
 }
@@ -99,7 +100,11 @@ impl Line {
                 listener.note(*at, note);
             }
             match (talked, terms.over.take()) {
-                (Ok(Some(authentication)), _) => break Ok(authentication),
+                (Ok(Some(authentication)), _) if terms.accepted => break Ok(authentication),
+                (Ok(Some(_)), _) => {
+                    let reason = "expected EAP-Success with Access-Accept, came without";
+                    break Err(Fault::new(Failure::Protocol, reason));
+                }
                 (Ok(None), None) => listener.stage(conversation.stage()),
                 (Ok(None), Some(over)) => break Err(over),
                 // All that the peer can say is that its carrier is gone.
@@ -215,6 +220,9 @@ impl Line {
         match answer {
             radius::Answer::Challenge { eap } => conversation.hear(&eap),
             radius::Answer::Accept { eap, msk, limit } => {
+                let reason = "expected an EAP-Success to believe with Access-Accept, came none";
+                terms.over = Some(Fault::new(Failure::Protocol, reason));
+                terms.accepted = true;
                 (terms.msk, terms.limit) = (msk, limit);
                 conversation.hear(&eap);
             }
