@@ -5,7 +5,7 @@
 
 mod common;
 
-use std::{fs, process::Command, time::Duration};
+use std::{fs, process::Command, thread::sleep, time::Duration};
 
 use common::built;
 use softsim_client::{
@@ -171,6 +171,11 @@ fn a_gateway_bootstraps_by_itself_and_takes_its_leave_when_it_is_told_to_end() {
     let registered = |event: &ManagementEvent| matches!(event, ManagementEvent::Registered { .. });
     assert!(journal.wait_for(PATIENCE, registered).is_some());
     assert_eq!(home.gateway().status().unwrap().profiles, 1);
+    // Only who knows that it is registered can take its leave.
+    let told = || home.gateway().netd_status().unwrap().management;
+    while !matches!(told(), Management::Registered { .. }) {
+        sleep(Duration::from_millis(5));
+    }
 
     let netd = home.gateway().netd().unwrap().id().to_string();
     let told = Command::new("kill").args(["-s", "TERM", &netd]).status();
