@@ -62,8 +62,8 @@ impl Answered {
         self.find(|entry| entry.asked && entry.request == *request)
     }
 
-    /// The answer that went out under this identifier in this conversation: a request with it is a retransmission,
-    /// whatever else it says (RFC 3748 section 4.1).
+    /// The answer that went out under this identifier in this conversation: a request with it is taken for a
+    /// retransmission, whatever else it says. RFC 3748 section 4.1 promises as much of the latest identifier only.
     pub(crate) fn under_identifier(
         &self,
         conversation: u64,

@@ -18,7 +18,7 @@ pub enum Outcome {
 pub struct Success {
     /// The method.
     pub method: Method,
-    /// The Session-Id (RFC 5247 section 1.4, RFC 9048 section 6): no secret, and the server has the same.
+    /// The Session-Id (RFC 5247 section 1.4): no secret, and the server has the same.
     pub session_id: [u8; 33],
     /// Whether this was a fast re-authentication.
     pub reauthenticated: bool,
@@ -27,7 +27,8 @@ pub struct Success {
 }
 
 impl Success {
-    /// The Session-Id: the method's type, then RAND and AUTN, or NONCE_S and the server's AT_MAC (RFC 9048 section 6).
+    /// The Session-Id: the method's type, then RAND and AUTN, or NONCE_S and the server's AT_MAC (RFC 9048 section 6,
+    /// for EAP-AKA RFC 8940 section 2.1).
     pub(crate) fn session_id(method: Method, first: &[u8; 16], second: &[u8; 16]) -> [u8; 33] {
         let mut id = [method.kind().octet(); 33];
         id[1..17].copy_from_slice(first);
@@ -61,9 +62,9 @@ pub enum Reason {
 pub enum Distrust {
     /// The SIM refused AUTN: MAC-A or the AMF separation bit.
     Autn,
-    /// No AT_KDF (RFC 9048 section 3.2).
+    /// No AT_KDF (RFC 9048 section 3.3).
     NoKdf,
-    /// A value stands twice among AT_KDF.
+    /// A value stands twice among AT_KDF (section 3.2).
     DuplicateKdf,
     /// None of the functions in AT_KDF is ours.
     UnsupportedKdf,
@@ -88,7 +89,7 @@ pub enum Unprocessable {
     Missing(Kind),
     /// A subtype that has no place in a request, or none here.
     Subtype(Subtype),
-    /// Not exactly one kind of identity is asked for (section 4.1.5).
+    /// Not exactly one kind of identity is asked for (section 9.1).
     IdentityRequests {
         /// How many are.
         asked: usize,
@@ -107,13 +108,13 @@ pub enum Unprocessable {
     NoIdentity,
     /// An attribute that must be understood and has no place in this message.
     Misplaced(Kind),
-    /// AT_CHECKCODE does not fit the identity rounds (section 10.13).
+    /// AT_CHECKCODE does not fit the identity rounds (RFC 4187 section 10.13).
     Checkcode,
     /// More challenges than one conversation needs.
     TooManyChallenges,
     /// AT_MAC is wrong.
     Mac,
-    /// A notification whose S, P and AT_MAC do not fit each other or the exchange (section 6.1).
+    /// A notification whose S, P and AT_MAC do not fit each other or the exchange (RFC 4187 section 6.1).
     NotificationPhase(Notification),
     /// A second notification round.
     SecondNotification(Notification),

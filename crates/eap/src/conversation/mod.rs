@@ -235,7 +235,7 @@ impl Conversation {
         Some(judged.unwrap_or_else(|reason| self.fail(reason)))
     }
 
-    /// Authentication-Reject or Client-Error 0, both without AT_MAC (RFC 4187 section 6.3.1).
+    /// Authentication-Reject or Client-Error 0, both without AT_MAC (RFC 4187 sections 6.3.1, 9.5 and 9.9).
     fn fail(&mut self, reason: Reason) -> Reaction {
         let response = match reason {
             Reason::Distrusted(_) => self.response(Subtype::AuthenticationReject, &[]),

@@ -1,4 +1,5 @@
-//! AKA-Notification: S bit, P bit, AT_MAC, and the encrypted counter after a re-authentication (RFC 4187 section 6.1).
+//! AKA-Notification: S bit, P bit, AT_MAC, and the encrypted counter after a re-authentication (RFC 4187
+//! sections 6.1, 9.10 and 9.11).
 
 use super::{Conversation, Echo, Phase, Reaction, Step, allow, encrypted, missing};
 use crate::ask::Ask;

@@ -1,4 +1,5 @@
-//! The end: from whom EAP-Success and EAP-Failure count (RFC 3748 section 4.2, RFC 4187 section 6.2).
+//! The end: from whom EAP-Success and EAP-Failure count (RFC 3748 section 4.2, RFC 4187 sections 6.2,
+//! 6.3.3 and 6.3.4).
 
 use super::{Conversation, Phase, Reason};
 use crate::outcome::Outcome;

@@ -46,7 +46,7 @@ impl<S: Storage> Keyd<S> {
             Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
         };
 
-        // What was sent enters the derivation (RFC 9048 §3.3.1), but in a 5G serving network the digits of the IMSI,
+        // What was sent enters the derivation (RFC 9048 §5.3.1), but in a 5G serving network the digits of the IMSI,
         // whatever was sent (TS 33.501 Annex F.3).
         let imsi = is_5g(network_name).then(|| self.in_slot(slot));
         let imsi = imsi.transpose()?.map(|profile| profile.imsi.clone());

@@ -75,7 +75,7 @@ impl<'p> Encrypted<'p> {
         })
     }
 
-    /// What stands in a notification after a re-authentication (RFC 4187 §6.1).
+    /// What stands in a notification after a re-authentication (RFC 4187 §9.10).
     pub(crate) fn counter(&self, k_encr: &KEncr) -> Result<u16, PacketFault> {
         let opened = self.open(k_encr)?;
         if opened.nonce_s.is_some() {

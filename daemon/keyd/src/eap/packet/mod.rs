@@ -22,7 +22,7 @@ const HEAD: usize = 8;
 const CHALLENGE: u8 = 1;
 const REAUTHENTICATION: u8 = 13;
 
-// Attributes (RFC 4187 §11, RFC 9048 §8.1, RFC 9678 §8).
+// Attributes (RFC 4187 §11, RFC 9048 §8.2, RFC 9678 §8).
 const AT_RAND: u8 = 1;
 const AT_AUTN: u8 = 2;
 const AT_PADDING: u8 = 6;
