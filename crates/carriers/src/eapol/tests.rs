@@ -335,7 +335,7 @@ impl Link {
     }
 }
 
-/// An authenticator with a method of three rounds: repeats its request every three seconds, as RFC 3748 section 4.3 has it.
+/// An authenticator with a method of three rounds: repeats its request (RFC 3748 section 4.3), every three seconds.
 struct Authenticator {
     identifier: u8,
     round: u8,
