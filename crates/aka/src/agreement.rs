@@ -204,8 +204,12 @@ impl PrivateKey {
                 if public_key.len() != Group::P256.public_key_length() {
                     return Err(self.wrong_length(public_key));
                 }
+                // SEC 1 knows another short form, which the two protocols don't.
+                let compressed = matches!(public_key[0], 2 | 3);
                 let public_key = p256::PublicKey::from_sec1_bytes(public_key)
-                    .map_err(|_| BadPublicKey::NotAPoint)?;
+                    .ok()
+                    .filter(|_| compressed)
+                    .ok_or(BadPublicKey::NotAPoint)?;
                 let secret = key.diffie_hellman(&public_key);
                 Ok(SharedSecret::new((*secret.raw_secret_bytes()).into()))
             }

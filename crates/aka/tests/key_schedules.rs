@@ -128,6 +128,10 @@ fn a_public_key_of_small_order_or_none_at_all_gives_no_secret() {
     for no_point in [outside, [0; 33], [4; 33]] {
         assert_eq!(p256.agree(&no_point), Err(BadPublicKey::NotAPoint));
     }
+    // SEC 1's compact form of a point that is one.
+    let mut compact = p256.public_key().as_bytes().to_vec();
+    compact[0] = 5;
+    assert_eq!(p256.agree(&compact), Err(BadPublicKey::NotAPoint));
     for (key, length) in [
         (&x25519, 33),
         (&x25519, 0),

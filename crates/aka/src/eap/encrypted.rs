@@ -33,7 +33,8 @@ impl core::error::Error for NotWholeBlocks {}
 /// [`NotWholeBlocks`]; nothing is changed then.
 pub fn encrypt(k_encr: &KEncr, iv: &Iv, attributes: &mut [u8]) -> Result<(), NotWholeBlocks> {
     let blocks = blocks(attributes)?;
-    Encryptor::<Aes128>::new(k_encr.as_bytes().into(), iv.as_bytes().into()).encrypt_blocks(blocks);
+    let mut cbc = Encryptor::<Aes128>::new(k_encr.as_bytes().into(), iv.as_bytes().into());
+    blocks.iter_mut().for_each(|block| cbc.encrypt_block(block));
     Ok(())
 }
 
@@ -43,7 +44,8 @@ pub fn encrypt(k_encr: &KEncr, iv: &Iv, attributes: &mut [u8]) -> Result<(), Not
 /// [`NotWholeBlocks`]; nothing is changed then.
 pub fn decrypt(k_encr: &KEncr, iv: &Iv, data: &mut [u8]) -> Result<(), NotWholeBlocks> {
     let blocks = blocks(data)?;
-    Decryptor::<Aes128>::new(k_encr.as_bytes().into(), iv.as_bytes().into()).decrypt_blocks(blocks);
+    let mut cbc = Decryptor::<Aes128>::new(k_encr.as_bytes().into(), iv.as_bytes().into());
+    blocks.iter_mut().for_each(|block| cbc.decrypt_block(block));
     Ok(())
 }
 
