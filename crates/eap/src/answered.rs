@@ -62,14 +62,20 @@ impl Answered {
         self.find(|entry| entry.asked && entry.request == *request)
     }
 
-    /// The answer that went out under this identifier in this conversation: a request with it is taken for a
-    /// retransmission, whatever else it says. RFC 3748 section 4.1 promises as much of the latest identifier only.
-    pub(crate) fn under_identifier(
+    /// The answer that went out in this conversation to the same request. The latest one is known by its identifier,
+    /// whatever else it says; earlier ones by all their octets, since an authenticator may use an identifier again
+    /// (RFC 3748 section 4.1).
+    pub(crate) fn in_conversation(
         &self,
         conversation: u64,
         identifier: u8,
+        request: &Fingerprint,
     ) -> Option<Option<&[u8]>> {
-        self.find(|entry| entry.conversation == conversation && entry.identifier == identifier)
+        let latest = self.0.back()?;
+        if (latest.conversation, latest.identifier) == (conversation, identifier) {
+            return Some(latest.answer.as_deref());
+        }
+        self.find(|entry| entry.conversation == conversation && entry.request == *request)
     }
 
     fn find(&self, wanted: impl Fn(&Entry) -> bool) -> Option<Option<&[u8]>> {

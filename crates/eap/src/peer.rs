@@ -10,6 +10,9 @@ use crate::outer::Outer;
 use crate::packet::{self, Code, Packet, Subtype, Type};
 use std::collections::VecDeque;
 
+/// Types below are no methods (RFC 3748 section 5).
+const FIRST_METHOD: u8 = 4;
+
 /// What the peer wants done.
 #[derive(Debug)]
 pub enum Output {
@@ -191,6 +194,9 @@ impl Peer {
 
     /// Another method: before ours has begun, the server is told what we have (RFC 3748 section 5.3.1).
     fn nak(&mut self, packet: &Packet<'_>, offered: Type) {
+        if offered.octet() < FIRST_METHOD {
+            return self.discard(packet, "no request has this type");
+        }
         if self.restart {
             self.begin(self.conversation.method());
         }
@@ -227,7 +233,7 @@ impl Peer {
             self.begin(method);
         } else if let Some(answer) = run_before.or_else(|| {
             self.answered
-                .under_identifier(self.number, packet.identifier)
+                .in_conversation(self.number, packet.identifier, &request)
         }) {
             let Some(answer) = answer.map(<[u8]>::to_vec) else {
                 return self.discard(packet, "its answer never went out, and AKA runs once");

@@ -11,6 +11,7 @@ use softsim_profile::{Algorithm, Profile, ProtectionScheme};
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::{self as usim, HomeNetworkKey, IdentityPrefix, Nai};
 
+use crate::eap::is_5g;
 use crate::event::Event;
 use crate::keyd::{Client, Keyd};
 use crate::vault::{Installation, Name, Root, Slot, Storage};
@@ -24,7 +25,7 @@ impl<S: Storage> Keyd<S> {
         let slot = self.profile_in_use(request.iccid)?;
         // What stands for a fast re-authentication is of no use to who can't ask for one.
         let fast = client.role == Role::Network;
-        match request.kind {
+        match wanted(&request) {
             IdentityRequest::Any if fast => {
                 if let Some(nai) = self.fast_identity(slot, &request) {
                     let kind = IdentityKind::Reauthentication;
@@ -238,6 +239,16 @@ impl<S: Storage> Keyd<S> {
     /// The enabled profile; there is one at most.
     pub(crate) fn enabled(&self) -> Option<Slot> {
         self.vault.enabled()
+    }
+}
+
+/// In a 5G network everything that tells who the subscriber is is a SUCI: there are neither permanent identities nor
+/// names that the server gave (RFC 9048 §5.3.2, TS 33.501 Annex F).
+fn wanted(request: &Identity<'_>) -> IdentityRequest {
+    match request.kind {
+        IdentityRequest::Anonymous => IdentityRequest::Anonymous,
+        _ if is_5g(request.network_name.as_bytes()) => IdentityRequest::Suci,
+        kind => kind,
     }
 }
 

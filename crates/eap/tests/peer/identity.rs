@@ -366,3 +366,23 @@ fn identities_that_no_carrier_can_hold_are_refused() {
     assert_eq!(Nai::new("6001\0@x"), Err(BadNai::Control));
     assert!(Nai::new("a".repeat(253)).is_ok());
 }
+
+/// RFC 3748 section 4.1: a new request's identifier differs from the one before, and from no other.
+#[test]
+fn an_identifier_may_come_again_for_another_request_but_not_at_once() {
+    let mut scene = Scene::new();
+    let any = aka_identity(1, &[Attribute::AnyIdReq]);
+    let full = aka_identity(2, &[Attribute::FullauthIdReq]);
+    let permanent = aka_identity(1, &[Attribute::PermanentIdReq]);
+    let first = scene.feed(&any).bytes().to_vec();
+    // At once, it is the same request, whatever it says.
+    assert_eq!(scene.feed(&permanent).bytes(), first);
+    scene.feed(&full);
+    // Later it is another one, unless it says the same.
+    assert_eq!(scene.feed(&any).bytes(), first);
+    assert_eq!(scene.feed(&permanent).response().0, Subtype::Identity);
+    scene.network.identity = at_identity(scene.feed(&permanent).bytes());
+    let step = scene.challenge(&Challenge::default());
+    assert!(scene.network.session().verifies(step.bytes()));
+    assert_eq!(scene.sim.runs, 1);
+}

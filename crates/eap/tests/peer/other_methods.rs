@@ -32,6 +32,14 @@ fn other_methods_are_answered_with_a_nak_that_lists_what_is_allowed_in_order() {
 }
 
 #[test]
+fn a_request_of_a_type_that_is_no_method_is_discarded() {
+    for kind in [0, 3] {
+        let step = Scene::new().feed(&typed(7, Type::from(kind), &[1, 2, 3]));
+        assert!(step.is_silence(), "type {kind}");
+    }
+}
+
+#[test]
 fn a_method_that_is_not_allowed_is_another_method() {
     for (allowed, offered) in [(Method::AkaPrime, Type::Aka), (Method::Aka, Type::AkaPrime)] {
         let step = speaks(&[allowed]).feed(&typed(7, offered, &[5, 0, 0, 13, 1, 0, 0]));

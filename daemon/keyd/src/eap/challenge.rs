@@ -9,14 +9,11 @@ use softsim_keyd_proto::{self as proto, AkaAnswer, Method, PacketFault, Refusal,
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::{SeparationBit, Verified};
 
-use super::copy_of;
 use super::packet::{Challenge, Next};
 use super::session::{Fruit, Session};
+use super::{copy_of, is_5g};
 use crate::keyd::{Client, Keyd};
 use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Storage};
-
-/// An access network identity with this prefix is that of a 5G serving network (RFC 9048 §5.3.1).
-const SERVING_NETWORK_5G: &[u8] = b"5G:";
 
 /// WLAN offload with 5G credentials, in which the 5G core anchors no keys (TS 33.501 Annex S).
 const OFFLOAD_5G: &[u8] = b"5G:NSWO";
@@ -48,7 +45,7 @@ impl<S: Storage> Keyd<S> {
 
         // What was sent enters the derivation (RFC 9048 §5.3.1), but in a 5G serving network the digits of the IMSI,
         // whatever was sent (TS 33.501 Annex F.3).
-        let imsi = is_5g(network_name).then(|| self.in_slot(slot));
+        let imsi = is_5g(network_name.as_bytes()).then(|| self.in_slot(slot));
         let imsi = imsi.transpose()?.map(|profile| profile.imsi.clone());
         let identity = imsi.as_ref().map(|imsi| imsi.digits().as_bytes());
         let identity = identity.unwrap_or(request.identity);
@@ -248,16 +245,12 @@ pub(crate) fn group_of(group: proto::Group) -> Group {
     }
 }
 
-fn is_5g(network_name: NetworkName<'_>) -> bool {
-    network_name.as_bytes().starts_with(SERVING_NETWORK_5G)
-}
-
 /// Whether the authentication is a 5G core's primary one, which anchors keys.
 fn anchors(network_name: NetworkName<'_>) -> bool {
-    is_5g(network_name) && network_name.as_bytes() != OFFLOAD_5G
+    is_5g(network_name.as_bytes()) && network_name.as_bytes() != OFFLOAD_5G
 }
 
 /// 5G knows no fast re-authentication, and a name that is too long to be kept leaves none.
 fn may_reauthenticate(network_name: NetworkName<'_>) -> bool {
-    !is_5g(network_name) && network_name.as_bytes().len() <= Root::MAX_NETWORK_NAME
+    !is_5g(network_name.as_bytes()) && network_name.as_bytes().len() <= Root::MAX_NETWORK_NAME
 }

@@ -68,6 +68,11 @@ impl<S: Storage> Keyd<S> {
     }
 }
 
+/// Whether this is the name of a 5G network (RFC 9048 §5.3.1).
+pub(crate) fn is_5g(network_name: &[u8]) -> bool {
+    network_name.starts_with(b"5G:")
+}
+
 /// K_aut twice, for a session and for what is kept for the next one.
 fn copy_of(k_aut: &MacKey) -> MacKey {
     match k_aut {

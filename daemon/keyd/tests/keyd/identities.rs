@@ -274,6 +274,29 @@ fn a_suci_names_the_subscriber_to_the_home_network_only() {
 }
 
 #[test]
+fn in_a_5g_network_every_identity_is_a_suci_but_the_anonymous_one() {
+    let (mut device, _) = Device::provisioned();
+    named(&mut device, 32, IDENTITY, "7alice");
+    for (kind, expected) in [
+        (IdentityRequest::Any, None),
+        (IdentityRequest::FullAuthentication, None),
+        (IdentityRequest::Permanent, None),
+        (IdentityRequest::Anonymous, Some(IdentityKind::Anonymous)),
+    ] {
+        for network_name in ["5G:NSWO", "5G:mnc001.mcc001.3gppnetwork.org"] {
+            let request = Identity {
+                network_name,
+                ..identity(kind)
+            };
+            // The null scheme is as telling as the permanent identity, which is withheld here.
+            let expected = expected.ok_or(Refusal::NoHomeNetworkKey);
+            let came = device.ask(Role::Network, &request);
+            assert_eq!(came.map(|answer| answer.kind), expected, "{kind:?}");
+        }
+    }
+}
+
+#[test]
 fn without_a_key_of_the_home_network_the_null_scheme_counts_as_the_permanent_identity() {
     let (mut device, _) = Device::provisioned();
     let request = Identity {

@@ -385,7 +385,7 @@ fn a_full_authentication_replaces_what_there_was_or_takes_it_away() {
 fn there_is_none_in_a_5g_network_nor_on_one_whose_name_is_too_long_to_keep() {
     let longest = [b'N'; 253];
     for (name, expected) in [
-        (&b"5G:NSWO"[..], IdentityKind::Permanent),
+        (&b"5G:NSWO"[..], IdentityKind::NullSuci),
         (&[b'N'; 254], IdentityKind::Permanent),
         (&longest, IdentityKind::Reauthentication),
     ] {

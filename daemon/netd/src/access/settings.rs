@@ -351,7 +351,7 @@ impl Access {
             let reason = "EAP-AKA has none, and is the only method here";
             return Err(field("access.forward_secrecy", reason));
         }
-        let realm = self.realm.map_or(proto::Realm::Wlan, realm);
+        let realm = self.realm.map_or_else(|| realm_of(name), realm);
         Ok(Policy { peer, realm })
     }
 
@@ -387,6 +387,15 @@ fn method(name: MethodName) -> Method {
     match name {
         MethodName::AkaPrime => Method::AkaPrime,
         MethodName::Aka => Method::Aka,
+    }
+}
+
+/// The realm that goes with a network: a 5G core behind an access that isn't 3GPP's, an offload, or any other.
+fn realm_of(network_name: &str) -> proto::Realm {
+    match network_name {
+        "5G:NSWO" => proto::Realm::Nswo,
+        name if name.starts_with("5G:") => proto::Realm::NaiFiveGc,
+        _ => proto::Realm::Wlan,
     }
 }
 
@@ -428,6 +437,25 @@ mod tests {
         let radius = settings(RADIUS).unwrap();
         assert_eq!(radius.policy.peer.network_name.to_string(), "WLAN");
         assert!(radius.automatic && radius.reauthenticate_after.is_none());
+    }
+
+    #[test]
+    fn the_realm_goes_with_the_network_unless_it_is_named() {
+        for (more, expected) in [
+            ("", proto::Realm::Wlan),
+            ("network_name = '5G:NSWO'", proto::Realm::Nswo),
+            (
+                "network_name = '5G:mnc001.mcc001.3gppnetwork.org'",
+                proto::Realm::NaiFiveGc,
+            ),
+            (
+                "network_name = '5G:NSWO'\nrealm = '5gc'",
+                proto::Realm::FiveGc,
+            ),
+        ] {
+            let settings = settings(&format!("{RADIUS}{more}\n")).unwrap();
+            assert_eq!(settings.policy.realm, expected, "{more}");
+        }
     }
 
     #[test]
