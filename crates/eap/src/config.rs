@@ -1,7 +1,7 @@
 //! What the owner decides before the first packet: methods, identities, access network, policies.
 
 use crate::ask::Method;
-use crate::identity::{IdentityKind, OuterIdentity};
+use crate::identity::{IdentityKind, OuterIdentity, Wanted};
 use std::fmt;
 
 /// The name of the access network that we know we are on (RFC 9048 section 3.1, TS 24.302 section 8.1.1.2): `WLAN`,
@@ -124,6 +124,15 @@ impl Config {
     pub(crate) fn allowed(&self) -> impl Iterator<Item = Method> {
         let methods = self.methods.iter().copied();
         methods.filter(|method| self.allows(*method))
+    }
+
+    /// What is asked for where any identity would do. Nobody knows whether a fast re-authentication would start from keys with
+    /// forward secrecy, so that who requires it has full authentications only.
+    pub(crate) fn anything(&self) -> Wanted {
+        match self.forward_secrecy {
+            ForwardSecrecy::Require => Wanted::FullAuthentication,
+            ForwardSecrecy::Off | ForwardSecrecy::Allow => Wanted::Any,
+        }
     }
 
     /// Whether an identity of this kind may be shown: forward secrecy promises that none names the subscriber (RFC 9678

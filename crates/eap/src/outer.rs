@@ -43,7 +43,7 @@ impl Outer {
         }
         self.asked = None;
         let wanted = match &config.outer {
-            OuterIdentity::Any => Wanted::Any,
+            OuterIdentity::Any => config.anything(),
             OuterIdentity::PseudonymOrPermanent => Wanted::FullAuthentication,
             OuterIdentity::Anonymous => Wanted::Anonymous,
             OuterIdentity::Suci => Wanted::Suci,

@@ -139,6 +139,14 @@ impl Config {
                 reason: format!("expected at most {}, of different names", access::MOST),
             });
         }
+        // Two supplicants on one wire, and two keepers of one port, would undo each other's work.
+        let wired = self.access.iter().filter_map(|a| a.interface.as_ref());
+        if wired.clone().collect::<BTreeSet<_>>().len() != wired.count() {
+            return Err(ConfigError::Field {
+                name: "access.interface",
+                reason: "expected one access for each interface, came another".into(),
+            });
+        }
         self.access.iter().map(access::Access::settings).collect()
     }
 
@@ -269,6 +277,30 @@ mod tests {
         }
         let error = read("control_socket = 'x'\n").unwrap_err().to_string();
         assert!(error.contains("keyd_socket"), "{error}");
+    }
+
+    #[test]
+    fn accesses_differ_in_their_names_and_interfaces() {
+        let wired = |name: &str, interface: &str| {
+            format!(
+                "[[access]]\nname = '{name}'\ncarrier = 'wired'\ninterface = '{interface}'\n\
+                 controlled_port = 'none'\n"
+            )
+        };
+        for (two, expected) in [
+            (wired("b", "eth2"), Ok(2)),
+            (wired("a", "eth2"), Err("access: ")),
+            (wired("b", "eth1"), Err("access.interface: ")),
+        ] {
+            let config = read(&format!("{MINIMAL}{}{two}", wired("a", "eth1"))).unwrap();
+            match (config.accesses(), expected) {
+                (Ok(accesses), Ok(expected)) => assert_eq!(accesses.len(), expected),
+                (came, expected) => {
+                    let (came, expected) = (came.unwrap_err().to_string(), expected.unwrap_err());
+                    assert!(came.starts_with(expected), "{came}");
+                }
+            }
+        }
     }
 
     #[test]

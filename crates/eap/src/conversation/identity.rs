@@ -83,7 +83,7 @@ impl Conversation {
 fn wanted(config: &Config, round: Round) -> Wanted {
     match round {
         _ if config.outer == OuterIdentity::Suci => Wanted::Suci,
-        Round::Any => Wanted::Any,
+        Round::Any => config.anything(),
         Round::FullAuth => Wanted::FullAuthentication,
         Round::Permanent if !config.may_show(IdentityKind::Permanent) => Wanted::Suci,
         Round::Permanent => Wanted::Permanent,

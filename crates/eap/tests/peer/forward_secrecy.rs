@@ -1,9 +1,10 @@
 //! Forward secrecy (RFC 9678): negotiation, the ephemeral keys on the wire, and when it is not used.
 
 use crate::support::*;
-use softsim_eap::packet::{Attribute, Kind, Packet, Subtype};
+use softsim_eap::packet::{Attribute, Kind, Packet, Subtype, Type};
 use softsim_eap::{
     Ask, Config, Distrust, ForwardSecrecy, Group, Outcome, OuterIdentity, Reason, Unprocessable,
+    Wanted,
 };
 
 fn config(forward_secrecy: ForwardSecrecy) -> Config {
@@ -309,7 +310,7 @@ fn a_retransmitted_challenge_gets_the_same_key_again() {
 #[test]
 fn a_reauthentication_continues_what_was_and_exchanges_no_keys() {
     let mut scene = Scene::known_with(
-        config(ForwardSecrecy::Require),
+        config(ForwardSecrecy::Allow),
         &Challenge::forward_secret(&[Group::X25519]),
     );
     let msk = scene.sim.session.as_ref().unwrap().msk.clone();
@@ -322,4 +323,18 @@ fn a_reauthentication_continues_what_was_and_exchanges_no_keys() {
     assert_eq!(step.response().1, "AT_IV AT_ENCR_DATA AT_MAC");
     let success = scene.success(20).success().unwrap();
     assert!(success.reauthenticated && !success.forward_secrecy);
+}
+
+/// Whether keys with forward secrecy are what a fast re-authentication would start from, nobody can tell.
+#[test]
+fn who_requires_it_asks_for_no_identity_of_a_fast_reauthentication() {
+    let config = Config {
+        forward_secrecy: ForwardSecrecy::Require,
+        ..Config::new()
+    };
+    let mut scene = Scene::unasked(config);
+    scene.feed(&typed(1, Type::Identity, b""));
+    scene.feed(&aka_identity(2, &[Attribute::AnyIdReq]));
+    assert!(!scene.sim.wanted.is_empty());
+    assert!(!scene.sim.wanted.contains(&Wanted::Any));
 }

@@ -5,7 +5,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use softsim_carriers::radius::{self, Secret};
+use softsim_carriers::radius::{self, Secret, SessionLimit};
 use softsim_client::{keyd::Connection, netd::AccessState};
 use softsim_eap::Note;
 use tokio::{
@@ -21,6 +21,9 @@ use super::{
     record::Record,
 };
 use crate::progress::Fault;
+
+/// The shortest session that a server can set: each one writes to flash.
+const SHORTEST: Duration = Duration::from_secs(10);
 
 /// What the access is made of, opened before netd is confined.
 pub struct Parts {
@@ -171,13 +174,9 @@ impl Access<'_> {
         match ended {
             Ok(accepted) => {
                 self.backoff.reset();
-                let limit = accepted.limit.map(|limit| limit.after);
-                let after = [limit, self.reauthenticate_after];
-                let after = after.into_iter().flatten().min();
+                let (after, ends) = lasts(accepted.limit, self.reauthenticate_after);
                 self.due = after.map(|after| now + after);
-                self.ends = accepted
-                    .limit
-                    .is_some_and(|limit| !limit.reauthenticate && after == Some(limit.after));
+                self.ends = ends;
                 self.record.0.succeeded(accepted.authentication);
                 AccessState::Authorised
             }
@@ -228,5 +227,36 @@ impl Listener for Teller {
             Stage::Challenge => AccessState::Challenge,
         };
         self.0.stands(state, None, None);
+    }
+}
+
+/// How long a session lasts, as the server and we have it, and whether it ends then whatever the next authentication gives.
+fn lasts(limit: Option<SessionLimit>, own: Option<Duration>) -> (Option<Duration>, bool) {
+    let servers = limit.map(|limit| limit.after.max(SHORTEST));
+    let after = [servers, own].into_iter().flatten().min();
+    let ends = limit.is_some_and(|limit| !limit.reauthenticate && after == servers);
+    (after, ends)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_lasts_as_long_as_the_server_and_we_have_it_but_never_no_time_at_all() {
+        let limit = |seconds, reauthenticate| {
+            Some(SessionLimit {
+                after: Duration::from_secs(seconds),
+                reauthenticate,
+            })
+        };
+        let own = |seconds| Some(Duration::from_secs(seconds));
+        assert_eq!(lasts(None, None), (None, false));
+        assert_eq!(lasts(None, own(60)), (own(60), false));
+        assert_eq!(lasts(limit(90, true), own(60)), (own(60), false));
+        assert_eq!(lasts(limit(90, false), own(60)), (own(60), false));
+        assert_eq!(lasts(limit(30, false), own(60)), (own(30), true));
+        assert_eq!(lasts(limit(30, true), None), (own(30), false));
+        assert_eq!(lasts(limit(0, true), own(60)), (Some(SHORTEST), false));
     }
 }
