@@ -27,7 +27,7 @@ pub struct AkaPrimeKeys {
 impl AkaPrimeKeys {
     /// MK = PRF'(IK' ‖ CK', "EAP-AKA'" ‖ Identity), cut into keys (RFC 9048 §3.3).
     ///
-    /// `identity` is the one of RFC 9048 §3.3.1, octet for octet as it was sent.
+    /// `identity` is the one of RFC 9048 §5.3.1, octet for octet as it was sent.
     pub fn derive(ck_prime: &CkPrime, ik_prime: &IkPrime, identity: &[u8]) -> Self {
         let mut mk = Zeroizing::new([0; INTERNAL + EXTERNAL]);
         master_key(ck_prime, ik_prime, identity, mk.as_mut_slice());
