@@ -1,7 +1,5 @@
 //! Which profile is meant, and under which identity it shows itself.
 
-use core::mem;
-
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_keyd_proto::requests::{ForgetIdentities, Identity};
 use softsim_keyd_proto::{
@@ -14,7 +12,7 @@ use softsim_usim::{self as usim, HomeNetworkKey, IdentityPrefix, Nai};
 use crate::eap::is_5g;
 use crate::event::Event;
 use crate::keyd::{Client, Keyd};
-use crate::vault::{Installation, Name, Root, Slot, Storage};
+use crate::vault::{Installation, Name, Pseudonym, Root, Slot, Storage, Uses};
 
 impl<S: Storage> Keyd<S> {
     pub(crate) fn identity(
@@ -66,27 +64,31 @@ impl<S: Storage> Keyd<S> {
         })?
     }
 
+    /// The pseudonym; where its one time is over, a SUCI, which the network that gave it was shown before; else the
+    /// permanent identity.
     fn pseudonym_or_permanent(
         &mut self,
         slot: Slot,
         request: &Identity<'_>,
     ) -> Result<IdentityAnswer, Refusal> {
-        match self.pseudonym(slot, request.realm)? {
-            Some(nai) => Ok(IdentityAnswer {
-                nai,
-                kind: IdentityKind::Pseudonym,
-            }),
-            None => self.permanent(slot, request),
+        if let Some(nai) = self.pseudonym(slot, request.realm)? {
+            let kind = IdentityKind::Pseudonym;
+            return Ok(IdentityAnswer { nai, kind });
         }
+        let spent = (self.given_pseudonym(slot)).is_some_and(|given| given.uses == Uses::Spent);
+        if spent && !self.in_slot(slot)?.home_network_keys.is_empty() {
+            return self.suci(slot, request);
+        }
+        self.permanent(slot, request)
     }
 
-    /// The pseudonym with a realm. One that is good for one time is gone before the answer leaves.
+    /// The pseudonym with a realm, unless it is spent. One that is good for one time is spent before the answer leaves.
     fn pseudonym(&mut self, slot: Slot, of: Realm) -> Result<Option<String>, Refusal> {
-        let names = self.vault.identities(slot);
-        let Some(pseudonym) = names.and_then(|names| names.pseudonym.as_ref()) else {
+        let given = self.given_pseudonym(slot);
+        let Some(pseudonym) = given.filter(|given| given.uses != Uses::Spent) else {
             return Ok(None);
         };
-        let once = pseudonym.once;
+        let once = pseudonym.uses == Uses::Once;
         let mut nai = pseudonym.name.as_str().to_owned();
         if !nai.contains('@') {
             let anonymous = self.in_slot(slot)?.imsi.anonymous_identity(realm(of));
@@ -97,7 +99,7 @@ impl<S: Storage> Keyd<S> {
         }
         if once {
             self.vault
-                .change_identities(slot, |names| mem::take(&mut names.pseudonym));
+                .change_identities(slot, |names| names.pseudonym.as_mut().map(Pseudonym::spend));
         }
         Ok(Some(nai))
     }
@@ -159,12 +161,16 @@ impl<S: Storage> Keyd<S> {
 
     /// Whether the permanent identity may be shown in clear (RFC 4187 §4.1.6).
     fn may_name(&self, slot: Slot) -> bool {
-        let names = self.vault.identities(slot);
         match self.service.enforcement.identity_privacy {
             IdentityPrivacy::Liberal => true,
-            IdentityPrivacy::Conservative => names.is_none_or(|names| names.pseudonym.is_none()),
+            IdentityPrivacy::Conservative => self.given_pseudonym(slot).is_none(),
             IdentityPrivacy::Strict => false,
         }
+    }
+
+    /// What the server called the subscriber last, spent or not.
+    fn given_pseudonym(&self, slot: Slot) -> Option<&Pseudonym> {
+        self.vault.identities(slot)?.pseudonym.as_ref()
     }
 
     fn named_in_clear(&mut self, slot: Slot) {

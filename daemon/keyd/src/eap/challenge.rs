@@ -13,7 +13,7 @@ use super::packet::{Challenge, Next};
 use super::session::{Fruit, Session};
 use super::{copy_of, is_5g};
 use crate::keyd::{Client, Keyd};
-use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Storage};
+use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Storage, Uses};
 
 /// WLAN offload with 5G credentials, in which the 5G core anchors no keys (TS 33.501 Annex S).
 const OFFLOAD_5G: &[u8] = b"5G:NSWO";
@@ -151,11 +151,13 @@ impl<S: Storage> Keyd<S> {
         let installation = installation.expect("its SQN was used a moment ago");
         let Answered { next, k_encr, .. } = answered;
         let kept = next.reauthentication.zip(answered.root);
+        let uses = if answered.identity.starts_with(SUCI) {
+            Uses::Once
+        } else {
+            Uses::Unlimited
+        };
         let fruit = Fruit {
-            pseudonym: next.pseudonym.map(|name| Pseudonym {
-                name,
-                once: answered.identity.starts_with(SUCI),
-            }),
+            pseudonym: next.pseudonym.map(|name| Pseudonym { name, uses }),
             reauthentication: kept.map(|(identity, root)| Reauthentication {
                 identity,
                 shown: false,

@@ -68,13 +68,17 @@ impl Aliases {
         Ok(())
     }
 
-    /// Leaves a profile without what a fast re-authentication starts from. The medium lost a version of this
-    /// record, and in that version the counter may have been higher.
+    /// Leaves a profile without what a fast re-authentication starts from, and without a pseudonym's one time. The
+    /// medium lost a version of this record, and in that version the counter may have been higher and the
+    /// pseudonym spent.
     pub(super) fn distrust(&mut self, index: u32) {
         if let Some(alias) = self.records.get_mut(index as usize)
             && let Some(identities) = &mut alias.identities
         {
             identities.reauthentication = None;
+            if let Some(pseudonym) = &mut identities.pseudonym {
+                pseudonym.spend();
+            }
         }
     }
 

@@ -45,7 +45,7 @@ use softsim_usim::SqnState;
 pub use anchor::{Anchor, AnchorFile};
 pub use contents::{
     DeviceKeys, Identities, MAX_ACCOUNTS, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Name, Pseudonym, Psk,
-    Reauthentication, Root, StoredProfile, Txid,
+    Reauthentication, Root, StoredProfile, Txid, Uses,
 };
 pub use error::{CommitError, Damage, OpenError, Room};
 pub use kek::{Kek, KekError, KekInput};

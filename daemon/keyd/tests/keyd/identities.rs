@@ -15,6 +15,9 @@ use crate::home_network::*;
 
 const HOME: &str = "mnc001.mcc001.3gppnetwork.org";
 
+const SUCI: &[u8] =
+    b"type0.rid0.schid1.hnkey1.ecckey00.cip00.mac00@5gc-nswo.mnc001.mcc001.3gppnetwork.org";
+
 fn ask(device: &mut Device, kind: IdentityRequest) -> Result<IdentityAnswer, Refusal> {
     let answer = device.ask(Role::Network, &identity(kind));
     device.keyd.flush().unwrap();
@@ -131,21 +134,83 @@ fn one_that_came_with_a_realm_keeps_it_and_one_that_has_no_room_for_one_is_not_s
 
 #[test]
 fn one_that_came_after_a_suci_is_shown_once_also_over_a_restart() {
-    let suci =
-        b"type0.rid0.schid1.hnkey1.ecckey00.cip00.mac00@5gc-nswo.mnc001.mcc001.3gppnetwork.org";
     let (mut device, _) = Device::provisioned();
-    named(&mut device, 32, suci, "7once");
-    let answer = ask(&mut device, IdentityRequest::FullAuthentication).unwrap();
+    for (sqn, name) in [(32, "7one"), (64, "7other")] {
+        named(&mut device, sqn, SUCI, name);
+        let answer = ask(&mut device, IdentityRequest::FullAuthentication).unwrap();
+        assert_eq!(answer.nai, format!("{name}@wlan.{HOME}"));
+        for _ in 0..2 {
+            let refused = ask(&mut device, IdentityRequest::Any);
+            assert_eq!(refused, Err(Refusal::IdentityWithheld));
+            device = device.restarted();
+        }
+    }
+    let mut device = device.with_privacy(IdentityPrivacy::Liberal);
+    let answer = ask(&mut device, IdentityRequest::Any).unwrap();
+    assert_eq!(answer.kind, IdentityKind::Permanent);
+}
+
+#[test]
+fn who_uses_up_the_one_time_of_a_pseudonym_has_not_unlocked_the_permanent_identity() {
+    let (mut device, _) = Device::provisioned();
+    named(&mut device, 32, SUCI, "7once");
+    let answer = ask(&mut device, IdentityRequest::Any).unwrap();
     assert_eq!(answer.kind, IdentityKind::Pseudonym);
-    assert_eq!(
-        ask(&mut device, IdentityRequest::Any).unwrap().kind,
-        IdentityKind::Permanent
-    );
-    let mut device = device.restarted();
-    assert_eq!(
-        ask(&mut device, IdentityRequest::Any).unwrap().kind,
-        IdentityKind::Permanent
-    );
+    for _ in 0..2 {
+        for (kind, expected) in [
+            (IdentityRequest::Any, Refusal::IdentityWithheld),
+            (
+                IdentityRequest::FullAuthentication,
+                Refusal::IdentityWithheld,
+            ),
+            (IdentityRequest::Permanent, Refusal::IdentityWithheld),
+            (IdentityRequest::Suci, Refusal::NoHomeNetworkKey),
+        ] {
+            assert_eq!(ask(&mut device, kind), Err(expected), "{kind:?}");
+        }
+        device = device.restarted();
+    }
+    // Nor does an authentication that brings no other pseudonym.
+    let sent = HomeNetwork::naming(None, Some("8fast")).challenge(64);
+    let mut netd = device.client(Role::Network);
+    let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
+    let Ok(AkaAnswer::Success { handle, .. }) = answer else {
+        panic!("expected Success, came {answer:?}");
+    };
+    device.call(&mut netd, &Confirm { handle }).unwrap();
+    let refused = ask(&mut device, IdentityRequest::Permanent);
+    assert_eq!(refused, Err(Refusal::IdentityWithheld));
+    let forget = ForgetIdentities { iccid: None };
+    device.ask(Role::Admin, &forget).unwrap();
+    assert!(ask(&mut device, IdentityRequest::Permanent).is_ok());
+}
+
+#[test]
+fn a_suci_follows_a_pseudonym_that_was_good_for_one_time() {
+    let home = PrivateKey::generate(Group::X25519, &mut SystemRng);
+    let key = HomeNetworkKey::new(27, 1, home.public_key().as_bytes()).unwrap();
+    let home_network_keys = HomeNetworkKeys::new(&[key]).unwrap();
+    for privacy in [
+        IdentityPrivacy::Liberal,
+        IdentityPrivacy::Conservative,
+        IdentityPrivacy::Strict,
+    ] {
+        let subscription = Profile {
+            home_network_keys,
+            ..profile(ICCID)
+        };
+        let mut device = with(privacy, subscription);
+        named(&mut device, 32, SUCI, "7once");
+        for (kind, expected) in [
+            (IdentityRequest::Any, IdentityKind::Pseudonym),
+            (IdentityRequest::Any, IdentityKind::Suci),
+            (IdentityRequest::FullAuthentication, IdentityKind::Suci),
+        ] {
+            assert_eq!(ask(&mut device, kind).unwrap().kind, expected);
+        }
+        let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+        assert_eq!(counters.permanent_identities, 0);
+    }
 }
 
 #[test]

@@ -42,8 +42,28 @@ impl fmt::Debug for Name {
 pub struct Pseudonym {
     /// The username; the realm is added where it is shown.
     pub name: Name,
-    /// Whether it may be shown one time only: it came in an exchange that a SUCI began (RFC 9048 §5.2).
-    pub once: bool,
+    /// How often it may be shown.
+    pub uses: Uses,
+}
+
+/// How often a pseudonym may be shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Uses {
+    /// Until another one comes.
+    Unlimited,
+    /// One time only: it came in an exchange that a SUCI began (RFC 9048 §5.2).
+    Once,
+    /// No more. It is kept nevertheless: who gave it knows the subscriber by a pseudonym.
+    Spent,
+}
+
+impl Pseudonym {
+    /// Takes the one time from a pseudonym that has only one.
+    pub fn spend(&mut self) {
+        if self.uses == Uses::Once {
+            self.uses = Uses::Spent;
+        }
+    }
 }
 
 /// What a fast re-authentication starts from (RFC 4187 §5).
@@ -126,7 +146,11 @@ impl Contents for Identities {
         to.flag(self.pseudonym.is_some());
         if let Some(pseudonym) = &self.pseudonym {
             to.name(&pseudonym.name);
-            to.flag(pseudonym.once);
+            to.octet(match pseudonym.uses {
+                Uses::Unlimited => UNLIMITED,
+                Uses::Once => ONCE,
+                Uses::Spent => SPENT,
+            });
         }
         to.flag(self.reauthentication.is_some());
         if let Some(reauthentication) = &self.reauthentication {
@@ -141,7 +165,12 @@ impl Contents for Identities {
             pseudonym: if from.flag()? {
                 Some(Pseudonym {
                     name: from.name()?,
-                    once: from.flag()?,
+                    uses: match from.octet()? {
+                        UNLIMITED => Uses::Unlimited,
+                        ONCE => Uses::Once,
+                        SPENT => Uses::Spent,
+                        _ => return Err(Malformed),
+                    },
                 })
             } else {
                 None
@@ -154,6 +183,11 @@ impl Contents for Identities {
         })
     }
 }
+
+// How a record tells a pseudonym's uses.
+const UNLIMITED: u8 = 0;
+const ONCE: u8 = 1;
+const SPENT: u8 = 2;
 
 // How a record tells the method.
 const AKA: u8 = 23;

@@ -15,7 +15,7 @@ pub(super) use accounts::Accounts;
 pub use accounts::{MAX_ACCOUNTS, Psk};
 pub(super) use device::Device;
 pub use device::{DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS};
-pub use identities::{Identities, Name, Pseudonym, Reauthentication, Root};
+pub use identities::{Identities, Name, Pseudonym, Reauthentication, Root, Uses};
 pub use ledger::Txid;
 pub(super) use ledger::{Ledger, MAX_ISSUERS};
 pub use profile::StoredProfile;

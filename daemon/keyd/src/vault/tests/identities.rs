@@ -8,7 +8,7 @@ use crate::vault::tests::power::crashes;
 pub(super) fn pseudonym(name: &str) -> Pseudonym {
     Pseudonym {
         name: Name::new(name.as_bytes()).unwrap(),
-        once: false,
+        uses: Uses::Unlimited,
     }
 }
 
@@ -41,6 +41,17 @@ fn counter(vault: &Vault<Disk>, slot: Slot) -> Option<u16> {
     names.reauthentication.as_ref().map(|start| start.counter)
 }
 
+/// Which copy of the first record is the newest.
+fn newest(vault: &Vault<Disk>) -> u64 {
+    vault.aliases.records()[0].generation & 1
+}
+
+/// Breaks a copy of the first record.
+fn damage(image: &mut [u8], half: u64) {
+    let at = Layout::new(CAPACITY).offset(Table::Identities, 0, half);
+    image[at as usize + 100] ^= 1;
+}
+
 fn is_named(vault: &Vault<Disk>, slot: Slot) -> bool {
     let names = vault.identities(slot);
     names.is_some_and(|names| names.pseudonym.is_some() || names.reauthentication.is_some())
@@ -54,7 +65,7 @@ fn names_survive_a_restart_with_everything_that_belongs_to_them() {
     name(&mut vault, one, 7);
     vault.change_identities(two, |names| {
         names.pseudonym = Some(Pseudonym {
-            once: true,
+            uses: Uses::Once,
             ..pseudonym("2alice")
         });
         names.reauthentication = Some(Reauthentication {
@@ -222,11 +233,8 @@ fn where_the_medium_lost_the_newest_version_no_older_counter_stands_in() {
     for round in 1..=3 {
         name(&mut vault, one, round);
     }
-    let layout = Layout::new(CAPACITY);
-    let newest = vault.aliases.records()[0].generation & 1;
-    let at = layout.offset(Table::Identities, 0, newest) as usize;
     let mut image = disk.image();
-    image[at + 100] ^= 1;
+    damage(&mut image, newest(&vault));
     let damaged = open_image(&image).unwrap();
     assert_eq!(damaged.damage().len(), 1);
     assert_eq!(
@@ -236,14 +244,42 @@ fn where_the_medium_lost_the_newest_version_no_older_counter_stands_in() {
     );
     assert!(is_named(&damaged, one), "the pseudonym is there");
 
-    let other = layout.offset(Table::Identities, 0, 1 - newest) as usize;
-    image[other + 100] ^= 1;
+    damage(&mut image, 1 - newest(&vault));
     let error = open_image(&image).err().unwrap();
     let table = Table::Identities;
     assert!(
         matches!(error, OpenError::BothCopies { table: of, .. } if of == table),
         "{error}"
     );
+}
+
+#[test]
+fn where_the_medium_lost_the_newest_version_a_pseudonym_s_one_time_may_be_over() {
+    for (uses, expected) in [
+        (Uses::Unlimited, Uses::Unlimited),
+        (Uses::Once, Uses::Spent),
+        (Uses::Spent, Uses::Spent),
+    ] {
+        let (disk, mut vault) = new_vault();
+        commit(&mut vault, vec![install(1, 1)]).unwrap();
+        let one = slot(&vault, 1);
+        for name in ["7name", "7other"] {
+            vault.change_identities(one, |names| {
+                let pseudonym = pseudonym(name);
+                names.pseudonym = Some(Pseudonym { uses, ..pseudonym });
+            });
+            vault.flush(&mut rng()).unwrap();
+        }
+        let mut image = disk.image();
+        damage(&mut image, newest(&vault));
+        let damaged = open_image(&image).unwrap();
+        let names = damaged.identities(one).unwrap();
+        let pseudonym = names.pseudonym.as_ref().unwrap();
+        assert_eq!(
+            (pseudonym.name.as_str(), pseudonym.uses),
+            ("7name", expected)
+        );
+    }
 }
 
 #[test]
@@ -274,10 +310,8 @@ fn an_older_copy_that_stands_in_for_a_deleted_profile_s_names_is_nobody_s() {
     name(&mut vault, one, 1);
     commit(&mut vault, vec![install(1, 2)]).unwrap();
     commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
-    let newest = vault.aliases.records()[0].generation & 1;
-    let at = Layout::new(CAPACITY).offset(Table::Identities, 0, newest) as usize;
     let mut image = disk.image();
-    image[at + 100] ^= 1;
+    damage(&mut image, newest(&vault));
     let mut damaged = open_image(&image).unwrap();
     assert!(!is_named(&damaged, one));
     // What it is named from now on is kept.
