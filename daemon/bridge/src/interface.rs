@@ -121,6 +121,8 @@ impl Interface {
         sim: &mut impl Sim,
     ) -> Result<(), Failure> {
         match (Message::parse(datagram), self.state) {
+            // Nobody is there to be answered, and the socket takes messages of whoever may write to it.
+            (_, State::Away) => {}
             // The answer to DETACH, whatever it is: only one that knew us from before agrees.
             (Message::Ok | Message::Fail, State::Attaching(2)) => {
                 self.state = State::Attaching(1);
@@ -173,12 +175,13 @@ impl Interface {
         Ok(())
     }
 
-    /// Connects, so that the kernel takes messages of nobody else.
+    /// Connects, so that the kernel takes messages of nobody else, and throws away what came before.
     fn find(&mut self, now: Duration) {
         if self.socket.connect(&self.control).is_err() {
             self.due = now + SEARCH;
             return;
         }
+        while self.socket.recv(&mut [0]).is_ok() {}
         // To one that was only slow we are known: it would tell us everything twice.
         self.say(now, b"DETACH", State::Attaching(2));
         if self.state != State::Away {

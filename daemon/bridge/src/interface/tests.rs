@@ -271,6 +271,54 @@ fn the_kernel_takes_messages_of_nobody_else() {
 }
 
 #[test]
+fn what_anybody_wrote_before_the_socket_was_connected_is_not_served() {
+    let mut scene = Scene::new();
+    let own = scene.folder.path().join(own_name(&scene.interface.control));
+    let stranger = UnixDatagram::unbound().unwrap();
+    let write = |text: &str| {
+        stranger.send_to(text.as_bytes(), &own).unwrap();
+    };
+    let request = format!("<3>CTRL-REQ-SIM-1:{REQUEST}");
+    write(&request);
+    scene.pass(SEARCH);
+    // Nor does it keep us from looking for wpa_supplicant.
+    let due = scene.interface.due();
+    for text in [&request, "<2>CTRL-EVENT-TERMINATING ", "OK\n"] {
+        write(text);
+    }
+    scene.pass(Duration::ZERO);
+    assert_eq!(scene.interface.due(), due);
+
+    for text in [&request, "OK\n", "OK\n"] {
+        write(text);
+    }
+    let mut supplicant = scene.start_supplicant();
+    scene.attach(&mut supplicant);
+    assert_eq!(scene.card.asked, 0);
+    // One that is gone leaves the socket unconnected again.
+    drop(supplicant);
+    scene.pass(SIGN_OF_LIFE);
+    write(&request);
+    scene.pass(Duration::ZERO);
+    assert_eq!(scene.card.asked, 0);
+}
+
+#[test]
+fn a_request_that_comes_before_the_answer_to_attach_is_served() {
+    let mut scene = Scene::new();
+    let mut supplicant = scene.start_supplicant();
+    scene.pass(SEARCH);
+    assert_eq!(supplicant.hear(), "DETACH");
+    assert_eq!(supplicant.hear(), "ATTACH");
+    supplicant.say("FAIL\n");
+    supplicant.ask(1);
+    supplicant.say("OK\n");
+    scene.pass(Duration::ZERO);
+    assert!(supplicant.hear().starts_with("CTRL-RSP-SIM-1:UMTS-AUTH:"));
+    assert_eq!(scene.interface.state, State::Attached);
+}
+
+#[test]
 fn a_lost_key_process_ends_the_bridge() {
     let mut scene = Scene::new();
     let mut supplicant = scene.start_supplicant();
