@@ -32,7 +32,7 @@ impl Keeper {
             return None;
         }
         let holder = Command::new("unshare")
-            .args(["--net", "sleep", "600"])
+            .args(["--net", "--mount", "sleep", "600"])
             .spawn()
             .unwrap();
         let own = std::fs::read_link("/proc/self/ns/net").unwrap();
@@ -117,7 +117,8 @@ impl Drop for Keeper {
 fn inside(holder: &Child, program: &str) -> Command {
     let mut command = Command::new("nsenter");
     command
-        .arg(format!("--net=/proc/{}/ns/net", holder.id()))
+        .arg(format!("--target={}", holder.id()))
+        .args(["--net", "--mount"])
         .arg(program);
     command
 }
@@ -171,6 +172,41 @@ fn rules_that_somebody_takes_away_are_put_back() {
         }
     }
     assert_eq!(keeper.say(b'o'), Some(b'o'));
+}
+
+#[test]
+fn what_the_packet_filter_refuses_is_tried_again() {
+    let Some(mut keeper) = Keeper::start("lo") else {
+        return;
+    };
+    assert_eq!(keeper.answer(), Some(b'c'));
+    // The same program by another name, which stays.
+    let folder = tempfile::tempdir().unwrap();
+    let nft = folder.path().join("nft");
+    std::fs::copy("/usr/sbin/nft", &nft).unwrap();
+    let run = |holder: &Child, command: &[&str]| {
+        let status = inside(holder, command[0]).args(&command[1..]).status();
+        assert!(status.unwrap().success(), "{command:?}");
+    };
+    let break_filter = ["mount", "--bind", "/bin/false", "/usr/sbin/nft"];
+    let flush = [nft.to_str().unwrap(), "flush", "ruleset"];
+    let mend_filter = ["umount", "/usr/sbin/nft"];
+
+    assert_eq!(keeper.say(b'o'), Some(b'o'));
+    run(&keeper.holder, &break_filter);
+    run(&keeper.holder, &flush);
+    assert_eq!(keeper.say(b'o'), Some(b'!'));
+    run(&keeper.holder, &mend_filter);
+    wait_until(|| keeper.policies() == ["accept", "accept"]);
+
+    // netd leaves while the filter refuses.
+    run(&keeper.holder, &break_filter);
+    keeper.socket = None;
+    thread::sleep(Duration::from_millis(100));
+    assert!(keeper.child.try_wait().unwrap().is_none());
+    run(&keeper.holder, &mend_filter);
+    assert!(keeper.ended());
+    assert_eq!(keeper.policies(), ["drop", "drop"]);
 }
 
 #[test]

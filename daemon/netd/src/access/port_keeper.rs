@@ -47,6 +47,12 @@ const PROGRAMS: [&str; 7] = [
 /// After the rules were put back: whoever takes them away again and again doesn't keep us busy.
 const REST: Duration = Duration::from_millis(20);
 
+/// Between two attempts where the packet filter refuses.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a port is tried to be closed whose netd is gone.
+const LAST_ATTEMPTS: usize = 10;
+
 /// How often the rules are written where somebody changes them at the same moment.
 const ATTEMPTS: usize = 8;
 
@@ -166,10 +172,12 @@ pub fn run(interface: Option<&str>) -> Result<(), Error> {
         .ok_or_else(|| Error::Filter(io::Error::other("nft is not installed")))?;
     confine().map_err(Error::Confinement)?;
     let monitor = TableMonitor::open(&interface.table()).map_err(Error::Filter)?;
-    let keeper = Keeper {
+    let mut keeper = Keeper {
         interface,
         nft,
         monitor,
+        now: Word::Close,
+        right: false,
     };
     keeper.change(Word::Close).map_err(Error::Filter)?;
     keeper.keep(&socket)
@@ -199,16 +207,17 @@ struct Keeper<'a> {
     interface: Interface,
     nft: &'a Path,
     monitor: TableMonitor,
+    /// What was said last that could be done.
+    now: Word,
+    /// Whether the rules are those, as far as is known.
+    right: bool,
 }
 
 impl Keeper<'_> {
-    fn keep(&self, mut socket: &UnixStream) -> Result<(), Error> {
-        let mut now = Word::Close;
-        let mut answer = now.octet();
+    fn keep(&mut self, mut socket: &UnixStream) -> Result<(), Error> {
+        let mut answer = self.now.octet();
         loop {
-            let heard = socket
-                .write_all(&[answer])
-                .and_then(|()| self.hear(socket, now));
+            let heard = socket.write_all(&[answer]).and_then(|()| self.hear(socket));
             answer = match heard {
                 Ok(Some(word)) => match self.change(word) {
                     Ok(()) if word == Word::Leave => {
@@ -216,49 +225,72 @@ impl Keeper<'_> {
                         let _ = socket.write_all(&[word.octet()]);
                         return Ok(());
                     }
-                    Ok(()) => {
-                        now = word;
-                        word.octet()
-                    }
+                    Ok(()) => word.octet(),
                     Err(error) => {
-                        eprintln!("softsim-netd port-keeper: {error}");
+                        log(&error);
                         REFUSED
                     }
                 },
                 Ok(None) => REFUSED,
                 // netd is gone.
-                Err(_) => return self.change(Word::Close).map_err(Error::Filter),
+                Err(_) => return self.close_behind(),
             };
         }
     }
 
-    /// netd's next word. Until it comes, the rules stay as they are `now`, whoever changes them.
-    fn hear(&self, mut socket: &UnixStream, now: Word) -> io::Result<Option<Word>> {
+    /// netd's next word; an error says that netd is gone. Until the word comes, the rules stay as they are, whoever
+    /// changes them.
+    fn hear(&mut self, mut socket: &UnixStream) -> io::Result<Option<Word>> {
         loop {
             let mut entries = [
                 poll::Entry::readable(&socket),
                 poll::Entry::readable(&self.monitor),
             ];
-            poll::wait(&mut entries, None)?;
-            if entries[1].ready() && self.monitor.news()?.is_some() {
-                eprintln!("softsim-netd port-keeper: somebody changed the rules: put back");
-                self.change(now)?;
-                thread::sleep(REST);
-            }
+            match self.right {
+                true => poll::wait(&mut entries, None)?,
+                // Whatever is told meanwhile: they are wrong already.
+                false => poll::wait(&mut entries[..1], Some(PAUSE))?,
+            };
             if entries[0].ready() {
                 let mut octet = [0];
                 socket.read_exact(&mut octet)?;
                 return Ok(Word::of(octet[0]));
             }
+            if !self.right || !matches!(self.monitor.news(), Ok(None)) {
+                self.put_back();
+            }
         }
     }
 
+    /// Undoes what somebody did to the rules, or leaves it for the next attempt.
+    fn put_back(&mut self) {
+        match self.change(self.now) {
+            Ok(()) => log(&"somebody changed the rules: put back"),
+            Err(error) => log(&format_args!("the rules can't be put back yet: {error}")),
+        }
+        thread::sleep(REST);
+    }
+
+    /// Nothing stays open behind a netd that is gone, as far as that is in our power.
+    fn close_behind(&mut self) -> Result<(), Error> {
+        for _ in 1..LAST_ATTEMPTS {
+            match self.change(Word::Close) {
+                Ok(()) => return Ok(()),
+                Err(error) => log(&format_args!("the port can't be closed yet: {error}")),
+            }
+            thread::sleep(PAUSE);
+        }
+        self.change(Word::Close).map_err(Error::Filter)
+    }
+
     /// Makes it so, and so that nobody undid it meanwhile: our own change ends with a rule.
-    fn change(&self, word: Word) -> io::Result<()> {
+    fn change(&mut self, word: Word) -> io::Result<()> {
+        self.right = false;
         for _ in 0..ATTEMPTS {
             self.monitor.news()?;
             self.write(word)?;
             if word == Word::Leave || self.monitor.news()? == Some(News::RuleAdded) {
+                (self.now, self.right) = (word, true);
                 return Ok(());
             }
         }
@@ -278,14 +310,20 @@ impl Keeper<'_> {
             .env_clear()
             .stdin(Stdio::piped())
             .spawn()?;
-        if let Some(mut stdin) = child.stdin.take() {
-            stdin.write_all(rules.as_bytes())?;
-        }
+        let written = match child.stdin.take() {
+            Some(mut stdin) => stdin.write_all(rules.as_bytes()),
+            None => Ok(()),
+        };
         match child.wait()? {
-            status if status.success() => Ok(()),
+            status if status.success() => written,
             status => Err(io::Error::other(format!("nft: {status}"))),
         }
     }
+}
+
+/// netd has our standard error, too.
+fn log(what: &dyn fmt::Display) {
+    eprintln!("softsim-netd port-keeper: {what}");
 }
 
 #[cfg(test)]
