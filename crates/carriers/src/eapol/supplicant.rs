@@ -72,9 +72,21 @@ pub enum State {
 enum Phase {
     Idle,
     Connecting { starts: u32, next: Instant },
-    Authenticating { until: Instant },
+    Authenticating { until: Instant, began: Began },
     Authenticated { since: Instant },
     Held { until: Instant },
+}
+
+/// How an attempt began.
+#[derive(Debug, Clone, Copy)]
+enum Began {
+    /// We had asked for it.
+    Asked,
+    /// An authenticator's request interrupted a rest, which goes on until then if the attempt fails: anybody can send
+    /// a request and an EAP-Failure.
+    Resting { until: Instant },
+    /// An authenticator's request came while the last attempt's success lasted.
+    Authenticated,
 }
 
 /// A wired supplicant on one interface.
@@ -178,12 +190,26 @@ impl Supplicant {
         self.outputs.extend(change.map(Output::Port));
     }
 
-    /// The EAP peer's conversation failed; rests for `held` unless the authenticator asks earlier.
+    /// Whether the present attempt is one that we asked for, and no authenticator began by itself.
+    pub fn asked(&self) -> bool {
+        let Phase::Authenticating { began, .. } = self.phase else {
+            return false;
+        };
+        matches!(began, Began::Asked)
+    }
+
+    /// The EAP peer's conversation failed; rests for `held` unless the authenticator asks earlier. A rest that the
+    /// attempt interrupted goes on, and is not longer for it.
     pub fn failed(&mut self, now: Instant, held: Duration) {
-        if matches!(self.phase, Phase::Idle) {
-            return;
-        }
-        self.phase = Phase::Held { until: now + held };
+        let until = match self.phase {
+            Phase::Idle => return,
+            Phase::Authenticating {
+                began: Began::Resting { until },
+                ..
+            } => until,
+            _ => now + held,
+        };
+        self.phase = Phase::Held { until };
         self.close();
     }
 
@@ -224,7 +250,7 @@ impl Supplicant {
         match self.phase {
             Phase::Idle | Phase::Authenticated { .. } => None,
             Phase::Connecting { next, .. } => Some(next),
-            Phase::Authenticating { until } | Phase::Held { until } => Some(until),
+            Phase::Authenticating { until, .. } | Phase::Held { until } => Some(until),
         }
     }
 
@@ -267,10 +293,15 @@ impl Supplicant {
     /// An EAP request. While the port is open, one for the identity alone is a sign of life and opens nothing:
     /// some authenticators send it and nothing after it.
     fn requested(&mut self, now: Instant, identity: bool) {
-        if !(identity && matches!(self.phase, Phase::Authenticated { .. })) {
-            let until = now + self.timers.auth_period;
-            self.phase = Phase::Authenticating { until };
-        }
+        let began = match self.phase {
+            Phase::Authenticated { .. } if identity => return,
+            Phase::Authenticated { .. } => Began::Authenticated,
+            Phase::Held { until } => Began::Resting { until },
+            Phase::Authenticating { began, .. } => began,
+            Phase::Idle | Phase::Connecting { .. } => Began::Asked,
+        };
+        let until = now + self.timers.auth_period;
+        self.phase = Phase::Authenticating { until, began };
     }
 
     /// An EAP-Failure out of the blue proves nothing, since anybody can send it; but an authenticator that has closed

@@ -274,6 +274,33 @@ fn a_failed_attempt_rests_unless_the_authenticator_asks() {
 }
 
 #[test]
+fn requests_and_failures_that_nobody_asked_for_make_no_rest_longer() {
+    let now = Instant::now();
+    let mut supplicant = connecting(now);
+    hear(&mut supplicant, now, &METHOD);
+    assert!(supplicant.asked());
+    supplicant.failed(now, HELD);
+    for second in 1..HELD.as_secs() {
+        let now = now + Duration::from_secs(second);
+        hear(&mut supplicant, now, &METHOD);
+        assert_eq!(supplicant.state(), State::Authenticating);
+        assert!(!supplicant.asked());
+        hear(&mut supplicant, now, &FAILURE);
+        supplicant.failed(now, HELD);
+    }
+    assert_eq!(supplicant.poll_timeout(), Some(now + HELD));
+    supplicant.handle_timeout(now + HELD);
+    hear(&mut supplicant, now + HELD, &METHOD);
+    assert!(supplicant.asked());
+
+    let mut supplicant = authenticated(now);
+    hear(&mut supplicant, now, &METHOD);
+    assert!(!supplicant.asked());
+    supplicant.failed(now, HELD);
+    assert_eq!(supplicant.poll_timeout(), Some(now + HELD));
+}
+
+#[test]
 fn an_authenticator_that_falls_silent_is_asked_again() {
     let now = Instant::now();
     let mut supplicant = connecting(now);
