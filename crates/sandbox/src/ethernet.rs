@@ -26,6 +26,17 @@ pub fn index(interface: &str) -> io::Result<u32> {
     }
 }
 
+/// What an interface has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// A link.
+    Up,
+    /// No link at present.
+    Down,
+    /// The interface itself is no more; one of the same name that comes later is another one.
+    Gone,
+}
+
 /// Whether an error says that the interface itself is gone, and not only its link.
 pub fn is_gone(error: &io::Error) -> bool {
     matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO))
@@ -75,36 +86,33 @@ impl FrameSocket {
         Ok(frames)
     }
 
-    /// Takes one frame, if there is one.
+    /// Takes one frame, if there is one; `None` where it was not for us.
     ///
     /// # Errors
     /// `WouldBlock` where none waits; `NetworkDown` once when the interface goes down.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
-        loop {
-            let mut from = self.address([0; 6]);
-            let mut length = ADDRESS;
-            // SAFETY: the kernel writes at most `len` octets to a slice borrowed for the whole call, and at most `length`
-            // octets, its size, to the address.
-            let received = sys::retry(|| unsafe {
-                libc::recvfrom(
-                    self.socket.as_raw_fd(),
-                    buffer.as_mut_ptr().cast(),
-                    buffer.len(),
-                    libc::MSG_DONTWAIT,
-                    (&raw mut from).cast(),
-                    &mut length,
-                )
-            })?;
-            let [a, b, c, d, e, f, ..] = from.sll_addr;
-            let unicast = from.sll_pkttype == libc::PACKET_HOST;
-            if unicast || from.sll_pkttype == libc::PACKET_MULTICAST {
-                return Ok(Received {
-                    length: received as usize,
-                    source: [a, b, c, d, e, f],
-                    unicast,
-                });
-            }
-        }
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+        let mut from = self.address([0; 6]);
+        let mut length = ADDRESS;
+        // SAFETY: the kernel writes at most `len` octets to a slice borrowed for the whole call, and at most `length`
+        // octets, its size, to the address.
+        let received = sys::retry(|| unsafe {
+            libc::recvfrom(
+                self.socket.as_raw_fd(),
+                buffer.as_mut_ptr().cast(),
+                buffer.len(),
+                libc::MSG_DONTWAIT,
+                (&raw mut from).cast(),
+                &mut length,
+            )
+        })?;
+        let [a, b, c, d, e, f, ..] = from.sll_addr;
+        let unicast = from.sll_pkttype == libc::PACKET_HOST;
+        let ours = unicast || from.sll_pkttype == libc::PACKET_MULTICAST;
+        Ok(ours.then_some(Received {
+            length: received as usize,
+            source: [a, b, c, d, e, f],
+            unicast,
+        }))
     }
 
     /// Sends one frame.
@@ -199,11 +207,11 @@ impl LinkMonitor {
         Ok(monitor)
     }
 
-    /// The latest news: whether the interface has a link; `None` where they were about another interface.
+    /// The latest news; `None` where they were about another interface.
     ///
     /// # Errors
     /// `WouldBlock` where there are none.
-    pub fn receive(&self) -> io::Result<Option<bool>> {
+    pub fn receive(&self) -> io::Result<Option<Link>> {
         let mut buffer = [0; 16 << 10];
         // SAFETY: the kernel writes at most `len` octets to an array borrowed for the whole call; null pointers mean that
         // the sender's address isn't wanted: only the kernel and who has CAP_NET_ADMIN can send here.
@@ -261,28 +269,44 @@ impl AsFd for LinkMonitor {
 const NLMSGHDR: usize = 16;
 const IFINFOMSG: usize = 16;
 
+const NLMSG_ERROR: u16 = libc::NLMSG_ERROR as u16;
+/// As struct nlmsgerr has it.
+const NO_DEVICE: u32 = (-libc::ENODEV).cast_unsigned();
+
 /// What a datagram's last message about the interface says of its link.
-fn link_in(mut datagram: &[u8], index: u32) -> Option<bool> {
+fn link_in(mut datagram: &[u8], index: u32) -> Option<Link> {
     let mut link = None;
     while datagram.len() >= NLMSGHDR {
         let length = number(datagram, 0)? as usize;
         let kind = number(datagram, 4)? & 0xffff;
         let message = datagram.get(NLMSGHDR..length)?;
-        if let (Some(of), Some(flags)) = (number(message, 4), number(message, 8))
-            && of == index
-        {
-            const UP: u32 = (libc::IFF_UP | libc::IFF_LOWER_UP) as u32;
-            link = match u16::try_from(kind) {
-                Ok(libc::RTM_NEWLINK) => Some(flags & UP == UP),
-                Ok(libc::RTM_DELLINK) => Some(false),
-                _ => link,
-            };
-        }
+        link = match u16::try_from(kind) {
+            Ok(libc::RTM_NEWLINK) => link_of(message, index).or(link),
+            Ok(libc::RTM_DELLINK) if link_of(message, index).is_some() => Some(Link::Gone),
+            // The answer to the one question that is asked.
+            Ok(NLMSG_ERROR) if number(message, 0) == Some(NO_DEVICE) => Some(Link::Gone),
+            _ => link,
+        };
         datagram = datagram
             .get(length.next_multiple_of(4)..)
             .unwrap_or_default();
     }
     link
+}
+
+/// What a struct ifinfomsg says, where it is about the interface as such: a bridge that an interface leaves says
+/// RTM_DELLINK too, with its own family.
+fn link_of(message: &[u8], index: u32) -> Option<Link> {
+    const UP: u32 = (libc::IFF_UP | libc::IFF_LOWER_UP) as u32;
+    let flags = number(message, 8)?;
+    let family = libc::c_int::from(*message.first()?);
+    if (family, number(message, 4)?) != (libc::AF_UNSPEC, index) {
+        return None;
+    }
+    Some(match flags & UP == UP {
+        true => Link::Up,
+        false => Link::Down,
+    })
 }
 
 fn number(octets: &[u8], at: usize) -> Option<u32> {
@@ -309,16 +333,32 @@ mod tests {
     fn the_last_message_about_the_interface_counts() {
         let up = libc::IFF_UP | libc::IFF_LOWER_UP;
         let link = message(libc::RTM_NEWLINK, 7, up);
-        assert_eq!(link_in(&link, 7), Some(true));
+        assert_eq!(link_in(&link, 7), Some(Link::Up));
         assert_eq!(link_in(&link, 8), None);
         let cut = message(libc::RTM_NEWLINK, 7, libc::IFF_UP);
         assert_eq!(
             link_in(&[link.clone(), cut.clone()].concat(), 7),
-            Some(false)
+            Some(Link::Down)
         );
-        assert_eq!(link_in(&[cut, link.clone()].concat(), 7), Some(true));
-        let gone = message(libc::RTM_DELLINK, 7, up);
-        assert_eq!(link_in(&[link, gone].concat(), 7), Some(false));
+        assert_eq!(link_in(&[cut, link].concat(), 7), Some(Link::Up));
+    }
+
+    #[test]
+    fn an_interface_that_vanishes_has_not_only_lost_its_link() {
+        let up = libc::IFF_UP | libc::IFF_LOWER_UP;
+        let link = message(libc::RTM_NEWLINK, 7, up);
+        let mut gone = message(libc::RTM_DELLINK, 7, up);
+        assert_eq!(
+            link_in(&[link.clone(), gone.clone()].concat(), 7),
+            Some(Link::Gone)
+        );
+        assert_eq!(link_in(&gone, 8), None);
+        let mut unknown = message(NLMSG_ERROR, 0, 0);
+        unknown[16..20].copy_from_slice(&NO_DEVICE.to_ne_bytes());
+        assert_eq!(link_in(&unknown, 7), Some(Link::Gone));
+        // It has left a bridge.
+        gone[16] = libc::AF_BRIDGE as u8;
+        assert_eq!(link_in(&[link, gone].concat(), 7), Some(Link::Up));
     }
 
     #[test]

@@ -29,6 +29,11 @@ impl Backoff {
         jittered(self.first.saturating_mul(doubled).min(self.longest))
     }
 
+    /// A wait after what counts as no failure.
+    pub fn shortest(&self) -> Duration {
+        jittered(self.first)
+    }
+
     /// It worked.
     pub fn reset(&mut self) {
         self.failures = 0;
@@ -59,7 +64,8 @@ mod tests {
         for _ in 0..100 {
             backoff.failed();
         }
-        assert!(backoff.failed() <= 120 * second);
+        assert!(backoff.shortest() <= 2 * second);
+        assert!((80 * second..=120 * second).contains(&backoff.failed()));
         backoff.reset();
         assert!(backoff.failed() <= 2 * second);
     }

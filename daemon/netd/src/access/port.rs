@@ -1,6 +1,7 @@
 //! netd's end of the keeper of a controlled port: it may say open and closed, and nothing else.
 
 use std::{
+    fmt,
     io::{self, Read},
     os::{fd::OwnedFd, unix::net::UnixStream as StdUnixStream},
     process::{Command, Stdio},
@@ -109,12 +110,32 @@ impl PortKeeper {
         }
     }
 
-    async fn say(&mut self, word: Word) -> Result<(), Fatal> {
-        let lost = |error: &dyn std::fmt::Display| {
-            Fatal::Port(format!("its keeper for {}: {error}", self.interface))
+    /// Waits until the keeper is lost: unasked it says nothing, and without it nobody closes the port.
+    pub async fn lost(&self) -> Fatal {
+        let Socket::Registered(socket) = &self.socket else {
+            return self.without_keeper("is not registered");
         };
+        loop {
+            let read = match socket.readable().await {
+                Ok(()) => socket.try_read(&mut [0]),
+                Err(error) => Err(error),
+            };
+            match read {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(error) => return self.without_keeper(error),
+                Ok(0) => return self.without_keeper("has ended"),
+                Ok(_) => return self.without_keeper("spoke unasked"),
+            }
+        }
+    }
+
+    fn without_keeper(&self, reason: impl fmt::Display) -> Fatal {
+        Fatal::Port(format!("its keeper for {}: {reason}", self.interface))
+    }
+
+    async fn say(&mut self, word: Word) -> Result<(), Fatal> {
         let Socket::Registered(socket) = &mut self.socket else {
-            return Err(lost(&"is not registered"));
+            return Err(self.without_keeper("is not registered"));
         };
         let exchange = async {
             socket.write_all(&[word.octet()]).await?;
@@ -122,9 +143,67 @@ impl PortKeeper {
         };
         match timeout(PATIENCE, exchange).await {
             Ok(Ok(answer)) if answer == word.octet() => Ok(()),
-            Ok(Ok(_)) => Err(lost(&"the packet filter refused")),
-            Ok(Err(error)) => Err(lost(&error)),
-            Err(_) => Err(lost(&"no answer")),
+            Ok(Ok(_)) => Err(self.without_keeper("the packet filter refused")),
+            Ok(Err(error)) => Err(self.without_keeper(error)),
+            Err(_) => Err(self.without_keeper("no answer")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{future::Future, io::Write};
+
+    use super::*;
+
+    /// netd's end, and the keeper's.
+    fn pair() -> (PortKeeper, StdUnixStream) {
+        let (ours, theirs) = StdUnixStream::pair().unwrap();
+        ours.set_nonblocking(true).unwrap();
+        let mut port = PortKeeper {
+            interface: "eth1".into(),
+            at_stop: AtStop::Closed,
+            status: PortStatus::Unauthorised,
+            socket: Socket::Early(Some(ours)),
+        };
+        port.register().unwrap();
+        (port, theirs)
+    }
+
+    /// Whether the port is lost by now.
+    async fn is_lost(port: &PortKeeper) -> bool {
+        timeout(Duration::from_millis(1), port.lost()).await.is_ok()
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(test);
+    }
+
+    #[test]
+    fn a_keeper_that_ends_is_noticed_without_a_word() {
+        run(async {
+            let (mut port, mut keeper) = pair();
+            assert!(!is_lost(&port).await);
+            keeper.write_all(&[Word::Open.octet()]).unwrap();
+            port.set(PortStatus::Authorised).await.unwrap();
+            assert!(!is_lost(&port).await);
+            drop(keeper);
+            assert!(matches!(port.lost().await, Fatal::Port(_)));
+        });
+    }
+
+    #[test]
+    fn a_keeper_that_speaks_unasked_is_none() {
+        run(async {
+            let (port, mut keeper) = pair();
+            keeper.write_all(&[Word::Close.octet()]).unwrap();
+            assert!(matches!(port.lost().await, Fatal::Port(_)));
+        });
     }
 }

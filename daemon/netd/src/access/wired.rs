@@ -11,7 +11,7 @@ use softsim_client::{
     netd::{AccessState, Authentication, Port},
 };
 use softsim_eap::Note;
-use softsim_sandbox::ethernet::{FrameSocket, LinkMonitor, Received, is_gone};
+use softsim_sandbox::ethernet::{FrameSocket, Link, LinkMonitor, Received, is_gone};
 use tokio::{
     sync::{mpsc, oneshot},
     time::sleep_until,
@@ -80,7 +80,7 @@ pub async fn run(
     // The present state of the link is there already, and comes before any order.
     loop {
         match link.inner().receive() {
-            Ok(Some(up)) => access.link(up),
+            Ok(Some(link)) => access.link(link)?,
             Ok(None) => {}
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
             Err(error) => return Err(error.into()),
@@ -105,10 +105,11 @@ pub async fn run(
             },
             news = link.receive(LinkMonitor::receive) => {
                 // Others' news say nothing.
-                if let Some(up) = news? {
-                    access.link(up);
+                if let Some(link) = news? {
+                    access.link(link)?;
                 }
             }
+            fatal = access.lost() => return Err(fatal),
             Some(order) = orders.recv() => match order {
                 Order::Connect(done) => access.connect(done),
                 Order::Disconnect(done) => access.disconnect(done),
@@ -198,17 +199,23 @@ impl Access<'_> {
         match self.supplicant.state() {
             State::Authenticating => {
                 self.rest = fault.reason;
-                self.supplicant
-                    .failed(Instant::now(), self.backoff.failed());
+                // What anybody can begin and let fail is no reason to wait longer.
+                let held = match self.supplicant.asked() {
+                    true => self.backoff.failed(),
+                    false => self.backoff.shortest(),
+                };
+                self.supplicant.failed(Instant::now(), held);
             }
             // What the supplicant itself gave up goes on as it has decided.
             _ => self.record.ignored(fault.reason),
         }
     }
 
-    fn heard(&mut self, received: io::Result<Received>, buffer: &[u8]) {
+    fn heard(&mut self, received: io::Result<Option<Received>>, buffer: &[u8]) {
         let handled = match received {
-            Ok(frame) => self.supplicant.handle_frame(
+            // It was for others.
+            Ok(None) => return,
+            Ok(Some(frame)) => self.supplicant.handle_frame(
                 Instant::now(),
                 frame.source,
                 frame.unicast,
@@ -229,11 +236,28 @@ impl Access<'_> {
         }
     }
 
-    fn link(&mut self, up: bool) {
-        if !up {
-            self.rest = "the interface has no link".into();
+    fn link(&mut self, link: Link) -> Result<(), Fatal> {
+        match link {
+            Link::Up => {}
+            Link::Down => self.rest = "the interface has no link".into(),
+            // The sockets know it by its index, and take no other of the same name.
+            Link::Gone => {
+                return Err(
+                    io::Error::new(io::ErrorKind::NotFound, "the interface is gone").into(),
+                );
+            }
         }
-        self.supplicant.link(Instant::now(), up);
+        self.supplicant.link(Instant::now(), link == Link::Up);
+        Ok(())
+    }
+
+    /// Waits until nobody keeps the controlled port any more. Confined, netd can't start another keeper: it ends, and
+    /// that of its next start closes the port first.
+    async fn lost(&self) -> Fatal {
+        match &self.port {
+            Some(port) => port.lost().await,
+            None => std::future::pending().await,
+        }
     }
 
     fn connect(&mut self, done: oneshot::Sender<()>) {
