@@ -207,12 +207,15 @@ impl Control {
             tokio::pin!(carried_out);
             loop {
                 tokio::select! {
-                    // What came before the end is told before it.
                     biased;
                     happening = happenings.recv() => tell(happening, name.as_deref(), progress),
                     result = &mut carried_out => break result?,
                     () = progress.abandoned() => break,
                 }
+            }
+            // What came before the end is told before it.
+            while let Ok(happening) = happenings.try_recv() {
+                tell(Ok(happening), name.as_deref(), progress);
             }
         }
         let accesses = accesses.iter().map(|access| access.access()).collect();
