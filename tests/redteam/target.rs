@@ -125,7 +125,7 @@ impl Target {
         let (go_on, served) = (AtomicBool::new(true), AtomicUsize::new(0));
         let working = || go_on.load(Ordering::Relaxed);
         scope(|scope| {
-            scope.spawn(|| self.authenticate_while(working, &served));
+            let authenticating = scope.spawn(|| self.authenticate_while(working, &served));
             scope.spawn(|| self.sign_while(working));
             scope.spawn(|| self.provision_while(working));
             scope.spawn(|| {
@@ -133,12 +133,13 @@ impl Target {
                     self.home.eap_test().unwrap();
                 }
             });
-            while served.load(Ordering::Relaxed) < 100 {
+            let alive = || !authenticating.is_finished();
+            while served.load(Ordering::Relaxed) < 100 && alive() {
                 sleep(Duration::from_millis(1));
             }
-            let result = work();
+            let result = alive().then(work);
             go_on.store(false, Ordering::Relaxed);
-            result
+            result.expect("authentications go on")
         })
     }
 
@@ -148,6 +149,7 @@ impl Target {
         for challenge in self.challenges.iter().cycle().take_while(|_| working()) {
             let answer = ask(&mut keyd, &challenge.request());
             if let Some(AkaAnswer::Success { handle, .. }) = answer {
+                ask(&mut keyd, &Confirm { handle });
                 ask(&mut keyd, &ExportMsk { handle });
                 ask(&mut keyd, &CloseSession { handle });
             }
@@ -188,6 +190,8 @@ impl Target {
         let packet = &[&[2, 7, 0, 28, 50, 1, 0, 0, 11, 5][..], &[0; 18]].concat()[..];
         ask(&mut netd, &EapMac { handle, packet }).unwrap();
         look("EapMac");
+        ask(&mut netd, &Confirm { handle }).unwrap();
+        look("Confirm");
         ask(&mut netd, &ExportMsk { handle }).unwrap();
         look("ExportMsk");
         ask(&mut netd, &CloseSession { handle }).unwrap();
