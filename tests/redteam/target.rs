@@ -1,5 +1,6 @@
 //! A gateway under attack, idle or working.
 
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::{scope, sleep};
@@ -137,9 +138,13 @@ impl Target {
             while served.load(Ordering::Relaxed) < 100 && alive() {
                 sleep(Duration::from_millis(1));
             }
-            let result = alive().then(work);
+            // Whatever comes of the work, who waits for its end must not wait for ever.
+            let result = catch_unwind(AssertUnwindSafe(|| {
+                assert!(alive(), "authentications go on");
+                work()
+            }));
             go_on.store(false, Ordering::Relaxed);
-            result.expect("authentications go on")
+            result.unwrap_or_else(|failed| resume_unwind(failed))
         })
     }
 

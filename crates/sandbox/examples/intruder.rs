@@ -177,12 +177,12 @@ fn by_peek(process: i32, out: &mut Loot<impl Write>) -> io::Result<()> {
 
 fn registers(process: i32, count: u32, out: &mut Loot<impl Write>) -> io::Result<()> {
     let mut threads = Vec::new();
-    for entry in fs::read_dir(format!("/proc/{process}/task"))? {
-        threads.push(Seized::new(pid(&entry?.file_name().to_string_lossy()))?);
-    }
     for stop in 0..count {
-        for thread in &threads {
-            thread.stop()?;
+        seize_more(process, &mut threads)?;
+        for thread in std::mem::take(&mut threads) {
+            if thread.stop().is_err() {
+                continue; // It has ended, as threads do.
+            }
             for (name, set) in REGISTER_SETS {
                 let what = format!("{stop} {} {name}", thread.0);
                 match thread.registers(set) {
@@ -191,9 +191,30 @@ fn registers(process: i32, count: u32, out: &mut Loot<impl Write>) -> io::Result
                 }
             }
             thread.go_on()?;
+            threads.push(thread);
+        }
+        if threads.is_empty() {
+            return Err(io::Error::other("the process has ended"));
         }
         // Not in step with whatever the process does regularly.
         sleep(Duration::from_micros(u64::from(stop * 73 % 401)));
+    }
+    Ok(())
+}
+
+/// The threads that are there and not yet seized.
+fn seize_more(process: i32, threads: &mut Vec<Seized>) -> io::Result<()> {
+    for entry in fs::read_dir(format!("/proc/{process}/task"))? {
+        let thread = pid(&entry?.file_name().to_string_lossy());
+        if threads.iter().any(|seized| seized.0 == thread) {
+            continue;
+        }
+        match Seized::new(thread) {
+            Ok(seized) => threads.push(seized),
+            // It ended meanwhile.
+            Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
+            Err(error) => return Err(error),
+        }
     }
     Ok(())
 }
@@ -215,7 +236,7 @@ impl Seized {
         if waited == self.0 && libc::WIFSTOPPED(status) {
             return Ok(());
         }
-        Err(io::Error::other("the process has ended"))
+        Err(io::Error::other("it has ended"))
     }
 
     fn go_on(&self) -> io::Result<()> {
