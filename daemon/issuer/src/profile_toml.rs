@@ -29,7 +29,7 @@ use toml::{Table, Value};
 use zeroize::Zeroizing;
 
 /// The fields there are.
-const FIELDS: [&str; 17] = [
+const FIELDS: [&str; 16] = [
     "iccid",
     "imsi",
     "mnc_length",
@@ -46,7 +46,6 @@ const FIELDS: [&str; 17] = [
     "ind_bits",
     "routing_indicator",
     "home_network_keys",
-    "supplicant_consent",
 ];
 
 /// How errors call the lengths of keys.
@@ -128,8 +127,8 @@ impl From<FieldError> for TomlError {
     }
 }
 
-/// Reads a profile file. What the file doesn't tell has the defaults of the profile: no home network key, no consent
-/// to give raw CK and IK out. Validity has no field yet.
+/// Reads a profile file. What the file doesn't tell has the defaults of the profile: no home network key. Validity and the
+/// consent to give raw CK and IK out are the command line's.
 ///
 /// # Errors
 /// See [`TomlError`].
@@ -155,7 +154,6 @@ pub fn parse(text: &str) -> Result<Profile, TomlError> {
         None => RoutingIndicator::default(),
     };
     let home_network_keys = fields.home_network_keys()?;
-    let supplicant_consent = fields.flag("supplicant_consent")?.unwrap_or(false);
     fields.end(algorithm)?;
     Ok(Profile {
         iccid,
@@ -165,7 +163,7 @@ pub fn parse(text: &str) -> Result<Profile, TomlError> {
         sqn,
         routing_indicator,
         home_network_keys,
-        supplicant_consent,
+        supplicant_consent: false,
         validity: Default::default(),
     })
 }
@@ -203,14 +201,6 @@ impl Fields {
                 Err(_) => Err(FieldError::new(field, "0 or more", number.to_string()).into()),
             },
             Some(other) => Err(FieldError::new(field, "an integer", other.type_str()).into()),
-        }
-    }
-
-    fn flag(&mut self, field: &'static str) -> Result<Option<bool>, TomlError> {
-        match self.0.remove(field) {
-            None => Ok(None),
-            Some(Value::Boolean(flag)) => Ok(Some(flag)),
-            Some(other) => Err(FieldError::new(field, "true or false", other.type_str()).into()),
         }
     }
 

@@ -319,7 +319,7 @@ fn a_syntax_error_tells_the_line_and_not_its_text() {
 #[test]
 fn a_suci_has_a_routing_indicator_and_keys_to_be_encrypted_to() {
     let text = format!(
-        "{PROFILE}routing_indicator = \"678\"\nsupplicant_consent = true\n\
+        "{PROFILE}routing_indicator = \"678\"\n\
          home_network_keys = [{{ id = 27, scheme = \"A\", key = \"{}\" }}]\n",
         "5a".repeat(32)
     );
@@ -327,10 +327,7 @@ fn a_suci_has_a_routing_indicator_and_keys_to_be_encrypted_to() {
     assert_eq!(profile.routing_indicator.as_str(), "678");
     let keys: Vec<_> = profile.home_network_keys.iter().collect();
     assert_eq!((keys[0].id(), keys[0].as_bytes()), (27, &[0x5a; 32][..]));
-    assert!(profile.supplicant_consent);
-
-    let silent = parse(PROFILE).unwrap();
-    assert!(silent.home_network_keys.is_empty() && !silent.supplicant_consent);
+    assert!(parse(PROFILE).unwrap().home_network_keys.is_empty());
 }
 
 #[test]
@@ -350,9 +347,4 @@ fn what_is_no_key_of_a_home_network_is_named() {
             "{error}"
         );
     }
-    let error = parse(&format!("{PROFILE}supplicant_consent = \"yes\"\n")).unwrap_err();
-    assert!(
-        error.to_string().starts_with("supplicant_consent: "),
-        "{error}"
-    );
 }
