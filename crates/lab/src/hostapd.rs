@@ -187,6 +187,8 @@ impl Hostapd {
     fn end(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        // hostapd names its own socket after its process, and doesn't start on one that another of this number has left.
+        let _ = fs::remove_file(format!("/tmp/eap_sim_db_{}-0", self.child.id()));
     }
 }
 
