@@ -8,6 +8,7 @@ use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use crate::netlink::{LONGEST, NLMSGHDR, Netlink};
 use crate::sys;
 
 /// A MAC address.
@@ -179,7 +180,7 @@ const ADDRESS: libc::socklen_t = mem::size_of::<libc::sockaddr_ll>() as libc::so
 /// Tells when an interface gets or loses its link, non-blocking.
 #[derive(Debug)]
 pub struct LinkMonitor {
-    socket: OwnedFd,
+    socket: Netlink,
     index: u32,
 }
 
@@ -190,18 +191,7 @@ impl LinkMonitor {
     /// Whatever the kernel says of the interface or the socket.
     pub fn open(interface: &str) -> io::Result<LinkMonitor> {
         let index = index(interface)?;
-        const KIND: libc::c_int = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: the call takes numbers only.
-        let fd = sys::check(unsafe { libc::socket(libc::AF_NETLINK, KIND, libc::NETLINK_ROUTE) })?;
-        // SAFETY: the descriptor is open, and nobody else owns it.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: sockaddr_nl is plain numbers, for which zeros are valid.
-        let mut address: libc::sockaddr_nl = unsafe { mem::zeroed() };
-        address.nl_family = libc::AF_NETLINK as u16;
-        address.nl_groups = libc::RTMGRP_LINK as u32;
-        let length = mem::size_of_val(&address) as libc::socklen_t;
-        // SAFETY: the kernel reads one address that outlives the call.
-        sys::check(unsafe { libc::bind(fd, (&raw const address).cast(), length) })?;
+        let socket = Netlink::open(libc::NETLINK_ROUTE, libc::RTMGRP_LINK as u32)?;
         let monitor = LinkMonitor { socket, index };
         monitor.ask()?;
         Ok(monitor)
@@ -212,21 +202,9 @@ impl LinkMonitor {
     /// # Errors
     /// `WouldBlock` where there are none.
     pub fn receive(&self) -> io::Result<Option<Link>> {
-        let mut buffer = [0; 16 << 10];
-        // SAFETY: the kernel writes at most `len` octets to an array borrowed for the whole call; null pointers mean that
-        // the sender's address isn't wanted: only the kernel and who has CAP_NET_ADMIN can send here.
-        let received = sys::retry(|| unsafe {
-            libc::recvfrom(
-                self.socket.as_raw_fd(),
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-                libc::MSG_DONTWAIT,
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-            )
-        });
-        match received {
-            Ok(length) => Ok(link_in(&buffer[..length as usize], self.index)),
+        let mut buffer = [0; LONGEST];
+        match self.socket.receive(&mut buffer) {
+            Ok(datagram) => Ok(link_in(datagram, self.index)),
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                 // Some news were lost, so the state is asked for anew.
                 self.ask()?;
@@ -243,19 +221,7 @@ impl LinkMonitor {
         request[4..6].copy_from_slice(&libc::RTM_GETLINK.to_ne_bytes());
         request[6..8].copy_from_slice(&(libc::NLM_F_REQUEST as u16).to_ne_bytes());
         request[NLMSGHDR + 4..NLMSGHDR + 8].copy_from_slice(&self.index.to_ne_bytes());
-        // SAFETY: the kernel reads `len` octets from an array borrowed for the whole call; the address is null, which is
-        // the kernel's.
-        sys::retry(|| unsafe {
-            libc::sendto(
-                self.socket.as_raw_fd(),
-                request.as_ptr().cast(),
-                request.len(),
-                libc::MSG_DONTWAIT,
-                std::ptr::null(),
-                0,
-            )
-        })?;
-        Ok(())
+        self.socket.ask(&request)
     }
 }
 
@@ -265,8 +231,7 @@ impl AsFd for LinkMonitor {
     }
 }
 
-/// Octets of struct nlmsghdr and struct ifinfomsg.
-const NLMSGHDR: usize = 16;
+/// Octets of struct ifinfomsg.
 const IFINFOMSG: usize = 16;
 
 const NLMSG_ERROR: u16 = libc::NLMSG_ERROR as u16;

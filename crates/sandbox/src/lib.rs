@@ -33,6 +33,7 @@ pub mod seqpacket;
 
 #[doc(hidden)]
 pub mod entry;
+mod netlink;
 mod socket;
 mod sys;
 

@@ -1,10 +1,9 @@
 //! Whether somebody changed a table of the packet filter nf_tables: what its netlink group tells.
 
 use std::io;
-use std::mem;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::sys;
+use crate::netlink::{LONGEST, NLMSGHDR, Netlink};
 
 /// What became of the table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,7 +17,7 @@ pub enum News {
 /// Tells what is done to one table, non-blocking.
 #[derive(Debug)]
 pub struct TableMonitor {
-    socket: OwnedFd,
+    socket: Netlink,
     table: String,
 }
 
@@ -28,21 +27,9 @@ impl TableMonitor {
     /// # Errors
     /// `PermissionDenied` without the capability, and whatever the kernel says of the socket.
     pub fn open(table: &str) -> io::Result<TableMonitor> {
-        const KIND: libc::c_int = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        // SAFETY: the call takes numbers only.
-        let fd =
-            sys::check(unsafe { libc::socket(libc::AF_NETLINK, KIND, libc::NETLINK_NETFILTER) })?;
-        // SAFETY: the descriptor is open, and nobody else owns it.
-        let socket = unsafe { OwnedFd::from_raw_fd(fd) };
-        // SAFETY: sockaddr_nl is plain numbers, for which zeros are valid.
-        let mut address: libc::sockaddr_nl = unsafe { mem::zeroed() };
-        address.nl_family = libc::AF_NETLINK as u16;
-        address.nl_groups = 1 << (libc::NFNLGRP_NFTABLES - 1);
-        let length = mem::size_of_val(&address) as libc::socklen_t;
-        // SAFETY: the kernel reads one address that outlives the call.
-        sys::check(unsafe { libc::bind(fd, (&raw const address).cast(), length) })?;
+        let group = 1 << (libc::NFNLGRP_NFTABLES - 1);
         Ok(TableMonitor {
-            socket,
+            socket: Netlink::open(libc::NETLINK_NETFILTER, group)?,
             table: table.to_owned(),
         })
     }
@@ -53,12 +40,12 @@ impl TableMonitor {
     /// Whatever the kernel says of the socket.
     pub fn news(&self) -> io::Result<Option<News>> {
         let mut news = None;
-        let mut buffer = [0; 16 << 10];
+        let mut buffer = [0; LONGEST];
         loop {
-            match self.receive(&mut buffer) {
+            match self.socket.receive(&mut buffer) {
                 // One that fills the buffer may have been longer.
-                Ok(length) if length == buffer.len() => news = Some(News::Changed),
-                Ok(length) => news = news_in(&buffer[..length], &self.table).or(news),
+                Ok(datagram) if datagram.len() == LONGEST => news = Some(News::Changed),
+                Ok(datagram) => news = news_in(datagram, &self.table).or(news),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(news),
                 // Some of it was lost.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
@@ -68,22 +55,6 @@ impl TableMonitor {
             }
         }
     }
-
-    fn receive(&self, buffer: &mut [u8]) -> io::Result<usize> {
-        // SAFETY: the kernel writes at most `len` octets to a slice borrowed for the whole call; null pointers mean that
-        // the sender's address isn't wanted: only the kernel and who has CAP_NET_ADMIN can send here.
-        let received = sys::retry(|| unsafe {
-            libc::recvfrom(
-                self.socket.as_raw_fd(),
-                buffer.as_mut_ptr().cast(),
-                buffer.len(),
-                libc::MSG_DONTWAIT,
-                std::ptr::null_mut(),
-                std::ptr::null_mut(),
-            )
-        })?;
-        Ok(received as usize)
-    }
 }
 
 impl AsFd for TableMonitor {
@@ -92,8 +63,7 @@ impl AsFd for TableMonitor {
     }
 }
 
-/// Octets of struct nlmsghdr, struct nfgenmsg and struct nlattr.
-const NLMSGHDR: usize = 16;
+/// Octets of struct nfgenmsg and struct nlattr.
 const NFGENMSG: usize = 4;
 const NLATTR: usize = 4;
 
