@@ -46,6 +46,15 @@ impl KAut128 {
 }
 
 impl MacKey {
+    /// The same key once more: for a session, and for what is kept for the next one.
+    #[must_use]
+    pub fn duplicate(&self) -> Self {
+        match self {
+            Self::Aka(k_aut) => KAut128::new(*k_aut.as_bytes()).into(),
+            Self::AkaPrime(k_aut) => KAut::new(*k_aut.as_bytes()).into(),
+        }
+    }
+
     /// AT_MAC of an EAP packet in which the 16 octets of the MAC are zero.
     ///
     /// `extra` is empty, except for the response of a fast re-authentication, which covers NONCE_S as well.

@@ -4,9 +4,7 @@ use softsim_aka::eap::{
     AkaKeys, AkaPrimeKeys, MacKey, ReauthenticationKeys, decrypt, emsk, encrypt,
     forward_secret_emsk,
 };
-use softsim_aka::{
-    Ck, CkPrime, Emsk, Ik, IkPrime, Iv, KAut, KAut128, KEncr, KRe, Mk, Msk, NonceS, SharedSecret,
-};
+use softsim_aka::{Ck, CkPrime, Emsk, Ik, IkPrime, Iv, KEncr, KRe, Mk, Msk, NonceS, SharedSecret};
 use softsim_eap::packet::{AkaMessage, Attribute, Builder, build_encrypted, parse_encrypted};
 use softsim_sandbox::random;
 
@@ -102,10 +100,7 @@ impl Keys {
     pub(crate) fn duplicate(&self) -> Self {
         Self {
             k_encr: KEncr::new(*self.k_encr.as_bytes()),
-            k_aut: match &self.k_aut {
-                MacKey::Aka(k_aut) => MacKey::from(KAut128::new(*k_aut.as_bytes())),
-                MacKey::AkaPrime(k_aut) => MacKey::from(KAut::new(*k_aut.as_bytes())),
-            },
+            k_aut: self.k_aut.duplicate(),
             root: match &self.root {
                 Root::Aka(mk) => Root::Aka(Mk::new(*mk.as_bytes())),
                 Root::AkaPrime(k_re) => Root::AkaPrime(KRe::new(*k_re.as_bytes())),

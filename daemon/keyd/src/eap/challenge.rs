@@ -9,9 +9,9 @@ use softsim_keyd_proto::{self as proto, AkaAnswer, Method, PacketFault, Refusal,
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::{SeparationBit, Verified};
 
+use super::is_5g;
 use super::packet::{Challenge, Next};
 use super::session::{Fruit, Session};
-use super::{copy_of, is_5g};
 use crate::keyd::{Client, Keyd};
 use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Storage, Uses};
 
@@ -163,7 +163,7 @@ impl<S: Storage> Keyd<S> {
                 shown: false,
                 counter: 0,
                 k_encr,
-                k_aut: copy_of(&answered.k_aut),
+                k_aut: answered.k_aut.duplicate(),
                 root,
             }),
             k_ausf: answered.k_ausf,

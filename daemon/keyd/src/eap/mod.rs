@@ -8,8 +8,7 @@ mod packet;
 mod reauthentication;
 mod session;
 
-use softsim_aka::eap::MacKey;
-use softsim_aka::{Autn, KAut, KAut128, Rand};
+use softsim_aka::{Autn, Rand};
 use softsim_keyd_proto::{AutnFault, PacketFault, Refusal};
 use softsim_usim::{AuthenticationFailure, SeparationBit, Verified};
 
@@ -71,12 +70,4 @@ impl<S: Storage> Keyd<S> {
 /// Whether this is the name of a 5G network (RFC 9048 §5.3.1).
 pub(crate) fn is_5g(network_name: &[u8]) -> bool {
     network_name.starts_with(b"5G:")
-}
-
-/// K_aut twice, for a session and for what is kept for the next one.
-fn copy_of(k_aut: &MacKey) -> MacKey {
-    match k_aut {
-        MacKey::Aka(k_aut) => KAut128::new(*k_aut.as_bytes()).into(),
-        MacKey::AkaPrime(k_aut) => KAut::new(*k_aut.as_bytes()).into(),
-    }
 }

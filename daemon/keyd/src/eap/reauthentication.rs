@@ -12,7 +12,6 @@ use softsim_keyd_proto::requests::{EncryptCounter, Reauthenticate};
 use softsim_keyd_proto::{EncryptedAnswer, PacketFault, ReauthenticationAnswer, Refusal};
 use softsim_sandbox::random;
 
-use super::copy_of;
 use super::packet::{self, Nonce};
 use super::session::{Fast, Fruit, Session};
 use crate::event::Event;
@@ -37,7 +36,7 @@ impl<S: Storage> Keyd<S> {
         let (last, k_encr, k_aut) = (
             start.counter,
             KEncr::new(*start.k_encr.as_bytes()),
-            copy_of(&start.k_aut),
+            start.k_aut.duplicate(),
         );
         let nonce = nonce.map_err(|fault| self.packet_refused(fault))?;
 
