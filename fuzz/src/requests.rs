@@ -221,7 +221,7 @@ impl Gateway {
         let txid = [which; 16];
         if self.call(client, &Stage { txid, package }).is_ok() {
             // Refused where the package was taken before.
-            let _ = self.call(client, &Commit { txid });
+            let _ = self.call(client, &Commit::new(txid));
         }
     }
 

@@ -217,7 +217,7 @@ impl Target {
         look("CertificateRequest");
         ask(&mut admin, &SealingStatement {}).unwrap();
         look("SealingStatement");
-        ask(&mut admin, &Commit { txid }).unwrap();
+        ask(&mut admin, &Commit::new(txid)).unwrap();
         look("Commit");
     }
 
@@ -239,7 +239,7 @@ fn store(home: &Home, psk: &[u8]) {
     let psk = Some(psk);
     let accounts = vec![PskAccount { account, psk }];
     netd.call(&StageAccounts { txid, accounts }).unwrap();
-    netd.call(&Commit { txid }).unwrap();
+    netd.call(&Commit::new(txid)).unwrap();
 }
 
 /// Asks; whoever asks too often waits as long as told.

@@ -106,6 +106,9 @@ pub struct StatusAnswer {
     pub anchor: Option<u64>,
     /// The last committed transaction of the role network; netd rolls its accounts to it at start.
     pub committed: Option<[u8; 16]>,
+    /// SHA-256 of the accounts that netd last committed; netd trusts no others at its start. Told to the roles network
+    /// and admin.
+    pub accounts: Option<[u8; 32]>,
     /// What happened since keyd's start.
     pub counters: Counters,
 }

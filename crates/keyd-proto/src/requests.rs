@@ -282,9 +282,12 @@ requests! {
 
     /// Makes the staged transaction durable; a second Commit of the same one is answered alike, to the role
     /// network also after a restart. A refused Commit ends the transaction.
-    31 Commit [Network Admin] max 32 repeatable -> () {
+    31 Commit [Network Admin] max 64 repeatable -> () {
         /// The staged transaction.
         txid: [u8; 16],
+        /// SHA-256 of the LwM2M accounts that netd keeps from now on: it becomes durable with the transaction, and
+        /// [`Status`] gives it back. Without one, the one that is there stays. The role network's alone.
+        accounts: Option<[u8; 32]>,
     }
 
     /// Forgets a staged transaction.
@@ -402,5 +405,13 @@ requests! {
 impl fmt::Display for RequestKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
+    }
+}
+
+impl Commit {
+    /// A Commit that leaves the digest of netd's accounts as it is.
+    pub const fn new(txid: [u8; 16]) -> Self {
+        let accounts = None;
+        Self { txid, accounts }
     }
 }

@@ -214,7 +214,7 @@ impl Gateway {
             txid,
             package: Some(package),
         })?;
-        keyd.call(&Commit { txid })?;
+        keyd.call(&Commit::new(txid))?;
         Ok(staged.iccid)
     }
 

@@ -86,6 +86,7 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         "capacity": status.capacity,
         "anchor": status.anchor,
         "committed": status.committed.map(hex::encode),
+        "accounts": status.accounts.map(hex::encode),
         "counters": status.counters,
     })
 }
@@ -362,7 +363,7 @@ pub fn install(sockets: &Sockets, package: &Path, output: &mut Output<'_>) -> Re
         txid,
         package: Some(&package),
     })?;
-    keyd.call(&Commit { txid })?;
+    keyd.call(&Commit::new(txid))?;
     done(output, "installed", staged.iccid.unwrap_or_default())
 }
 

@@ -59,6 +59,7 @@ fn status_answer() -> StatusAnswer {
         capacity: 8,
         anchor: None,
         committed: None,
+        accounts: None,
         counters: Counters::default(),
     }
 }

@@ -65,7 +65,7 @@ impl<S: Storage> Keyd<S> {
         };
         match request {
             Kind::Hello => way.to(|keyd, client, request| keyd.hello(client, request)),
-            Kind::Status => way.to(|keyd, _, request| keyd.status(request)),
+            Kind::Status => way.to(Keyd::status),
             Kind::Identity => way.to(Keyd::identity),
             Kind::AkaPrimeChallenge => way.to(Keyd::aka_prime_challenge),
             Kind::AkaChallenge => way.to(Keyd::aka_challenge),

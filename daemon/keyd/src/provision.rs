@@ -59,10 +59,11 @@ impl<S: Storage> Keyd<S> {
     }
 
     pub(crate) fn commit(&mut self, client: &mut Client, request: Commit) -> Result<(), Refusal> {
+        let digest = accounts_digest(client, &request)?;
         match self.staged(client, &request.txid) {
             Ok(()) => {}
             // The answer to an earlier Commit was lost.
-            Err(_) if self.committed[client.role] == Some(request.txid) => return Ok(()),
+            Err(_) if self.is_committed(client, &request) => return Ok(()),
             Err(refusal) => return Err(refusal),
         }
         let Some(staged) = self.staged[client.role].take() else {
@@ -70,7 +71,7 @@ impl<S: Storage> Keyd<S> {
         };
         // What is committed already is not written again.
         let empty = staged.opened.is_none() && staged.accounts.is_none();
-        if empty && self.committed[client.role] == Some(staged.txid) {
+        if empty && self.is_committed(client, &request) {
             return Ok(());
         }
         let mut changes = Vec::new();
@@ -78,6 +79,7 @@ impl<S: Storage> Keyd<S> {
         if client.role == Role::Network {
             changes.push(Change::Transaction(staged.txid));
         }
+        changes.extend(digest.map(Change::AccountsDigest));
         changes.extend(staged.accounts.map(Change::Accounts));
         let mut installed = None;
         if let Some(opened) = staged.opened {
@@ -177,6 +179,12 @@ impl<S: Storage> Keyd<S> {
         Refusal::Package(fault)
     }
 
+    /// Whether the role's last Commit was this very one.
+    fn is_committed(&self, client: &Client, request: &Commit) -> bool {
+        self.committed[client.role] == Some(request.txid)
+            && (request.accounts.is_none() || request.accounts == self.vault.accounts_digest())
+    }
+
     /// Whether this transaction is the staged one.
     fn staged(&self, client: &Client, txid: &Txid) -> Result<(), Refusal> {
         let fault = match &self.staged[client.role] {
@@ -211,6 +219,19 @@ impl<S: Storage> Keyd<S> {
         let realtime = (self.service.realtime)().as_secs();
         let built = BUILD_TIME.parse().expect("build.rs writes a number");
         Now::judge(realtime, built, self.vault.last_time())
+    }
+}
+
+/// The digest of netd's accounts that a Commit brings; nobody else may change it.
+fn accounts_digest(client: &Client, request: &Commit) -> Result<Option<[u8; 32]>, Refusal> {
+    match (client.role, request.accounts) {
+        (Role::Network, digest) => Ok(digest),
+        (_, None) => Ok(None),
+        (role, Some(_)) => Err(Refusal::Field {
+            name: "accounts".to_owned(),
+            expected: format!("no digest from the role {role}"),
+            came: "a digest".to_owned(),
+        }),
     }
 }
 

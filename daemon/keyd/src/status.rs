@@ -34,7 +34,12 @@ impl<S: Storage> Keyd<S> {
         })
     }
 
-    pub(crate) fn status(&mut self, _: Status) -> Result<StatusAnswer, Refusal> {
+    pub(crate) fn status(
+        &mut self,
+        client: &mut Client,
+        _: Status,
+    ) -> Result<StatusAnswer, Refusal> {
+        let keeps_accounts = matches!(client.role, Role::Network | Role::Admin);
         let mut counters = self.counters;
         counters.log_lines_dropped = log::dropped();
         Ok(StatusAnswer {
@@ -48,6 +53,7 @@ impl<S: Storage> Keyd<S> {
             capacity: self.vault.capacity(),
             anchor: self.vault.epoch(),
             committed: self.committed[Role::Network],
+            accounts: self.vault.accounts_digest().filter(|_| keeps_accounts),
             counters,
         })
     }

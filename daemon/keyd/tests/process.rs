@@ -127,7 +127,7 @@ fn key_agreements_and_re_authentications_leave_nothing_below_what_is_scrubbed() 
     let package = operator.seal_to(&spki, &statement, subscription, 1);
     let (txid, package) = ([1; 16], Some(&package[..]));
     admin.call(&Stage { txid, package }).unwrap();
-    admin.call(&Commit { txid }).unwrap();
+    admin.call(&Commit::new(txid)).unwrap();
 
     let mut netd = host.connect(Role::Network);
     for (sqn, group, agreed) in [

@@ -92,7 +92,7 @@ pub async fn stage(
 
 /// Makes what was staged durable.
 pub async fn commit(keyd: &Keyd, txid: Txid) -> Result<Result<(), Refused>, Lost> {
-    refusal(keyd.call(&Commit { txid }).await)
+    refusal(keyd.call(&Commit::new(txid)).await)
 }
 
 /// Drops what was staged; it makes no difference if nothing was.

@@ -25,7 +25,7 @@ const NONCE: usize = PLAIN + 24;
 const SEALED: usize = NONCE + 32 + 16;
 
 /// The format that this program reads and writes.
-pub(super) const FORMAT: u16 = 3;
+pub(super) const FORMAT: u16 = 4;
 
 /// A whole header whose key has not been tried.
 #[derive(Debug)]

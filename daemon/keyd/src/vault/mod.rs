@@ -223,6 +223,11 @@ impl<S: Storage> Vault<S> {
         self.ledger.value.transaction
     }
 
+    /// The digest of netd's accounts that a transaction last brought.
+    pub fn accounts_digest(&self) -> Option<[u8; 32]> {
+        self.ledger.value.accounts
+    }
+
     /// A time that has certainly passed, in seconds since 1970.
     pub fn last_time(&self) -> u64 {
         self.ledger.value.time

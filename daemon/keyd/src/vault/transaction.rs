@@ -60,6 +60,8 @@ pub enum Change {
     Delete(Slot),
     /// Names the transaction.
     Transaction(Txid),
+    /// The digest of the accounts that netd keeps from now on.
+    AccountsDigest([u8; 32]),
     /// All PSK accounts there are to be; without a key, an account keeps the one it has.
     Accounts(BTreeMap<u16, Option<Psk>>),
 }
@@ -198,6 +200,11 @@ impl<S: Storage> Vault<S> {
             Change::Transaction(txid) => {
                 log.push(Undo::Ledger(self.ledger.value.clone()));
                 self.ledger.value.transaction = Some(txid);
+                Ok(())
+            }
+            Change::AccountsDigest(digest) => {
+                log.push(Undo::Ledger(self.ledger.value.clone()));
+                self.ledger.value.accounts = Some(digest);
                 Ok(())
             }
         }

@@ -246,7 +246,7 @@ impl Device {
         let mut admin = self.client(Role::Admin);
         let package = Some(package);
         self.call(&mut admin, &Stage { txid, package })?;
-        self.call(&mut admin, &Commit { txid })
+        self.call(&mut admin, &Commit::new(txid))
     }
 
     /// Enrolled, with one profile, which is enabled.

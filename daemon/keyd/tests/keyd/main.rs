@@ -1,6 +1,7 @@
 //! keyd from outside: octets in, octets out, and a vault on a medium that can fail.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod accounts_digest;
 mod algorithms;
 mod authentication;
 mod device;

@@ -23,5 +23,5 @@ pub(crate) fn provision(admin: &mut Connection, operator: &Operator) {
     let package = operator.seal_to(&spki, &statement, profile(ICCID), 1);
     let (txid, package) = ([1; 16], Some(&package[..]));
     admin.call(&Stage { txid, package }).unwrap();
-    admin.call(&Commit { txid }).unwrap();
+    admin.call(&Commit::new(txid)).unwrap();
 }

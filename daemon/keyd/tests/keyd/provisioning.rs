@@ -35,7 +35,7 @@ fn stage(device: &mut Device, package: &[u8]) -> Result<Option<String>, Refusal>
 fn bootstrap(device: &mut Device, package: &[u8], txid: [u8; 16]) -> Result<(), Refusal> {
     let package = Some(package);
     device.ask(Role::Network, &Stage { txid, package })?;
-    device.ask(Role::Network, &Commit { txid })
+    device.ask(Role::Network, &Commit::new(txid))
 }
 
 fn authenticates(device: &mut Device, sqn: u64) -> bool {
@@ -61,19 +61,19 @@ fn a_staged_profile_is_not_there_before_its_commit() {
     assert_eq!(profiles(&mut device), []);
 
     let txid = [9; 16];
-    device.ask(Role::Network, &Commit { txid }).unwrap();
+    device.ask(Role::Network, &Commit::new(txid)).unwrap();
     let enabled = [(ICCID.to_owned(), ProfileState::Enabled)];
     assert_eq!(
         profiles(&mut device),
         enabled,
         "the first one comes into use"
     );
-    device.ask(Role::Network, &Commit { txid }).unwrap();
+    device.ask(Role::Network, &Commit::new(txid)).unwrap();
 
     let mut device = device.restarted();
     assert_eq!(profiles(&mut device), enabled);
     assert_eq!(status(&mut device).committed, Some(txid));
-    device.ask(Role::Network, &Commit { txid }).unwrap();
+    device.ask(Role::Network, &Commit::new(txid)).unwrap();
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn commit_and_abort_name_the_staged_transaction_of_their_role() {
         came: other,
     });
     assert_eq!(
-        device.ask(Role::Network, &Commit { txid }),
+        device.ask(Role::Network, &Commit::new(txid)),
         Err(nothing.clone())
     );
     assert_eq!(
@@ -96,22 +96,22 @@ fn commit_and_abort_name_the_staged_transaction_of_their_role() {
 
     let package = None;
     device.ask(Role::Network, &Stage { txid, package }).unwrap();
-    let refused = device.ask(Role::Network, &Commit { txid: other });
+    let refused = device.ask(Role::Network, &Commit::new(other));
     assert_eq!(refused, Err(mismatch.clone()));
     assert_eq!(
         device.ask(Role::Network, &Abort { txid: other }),
         Err(mismatch)
     );
     assert_eq!(
-        device.ask(Role::Admin, &Commit { txid }),
+        device.ask(Role::Admin, &Commit::new(txid)),
         Err(nothing.clone())
     );
     device.ask(Role::Network, &Abort { txid }).unwrap();
-    assert_eq!(device.ask(Role::Network, &Commit { txid }), Err(nothing));
+    assert_eq!(device.ask(Role::Network, &Commit::new(txid)), Err(nothing));
     assert_eq!(status(&mut device).committed, None);
 
     device.ask(Role::Network, &Stage { txid, package }).unwrap();
-    device.ask(Role::Network, &Commit { txid }).unwrap();
+    device.ask(Role::Network, &Commit::new(txid)).unwrap();
     assert_eq!(
         status(&mut device).committed,
         Some(txid),
@@ -131,12 +131,12 @@ fn netd_finds_its_transaction_whatever_an_administrator_committed_since() {
 
     let nothing = Err(Refusal::Transaction(TransactionFault::NothingStaged));
     for (role, own, others) in [(Role::Network, netds, admins), (Role::Admin, admins, netds)] {
-        assert_eq!(device.ask(role, &Commit { txid: own }), Ok(()));
-        assert_eq!(device.ask(role, &Commit { txid: others }), nothing);
+        assert_eq!(device.ask(role, &Commit::new(own)), Ok(()));
+        assert_eq!(device.ask(role, &Commit::new(others)), nothing);
     }
     let mut device = device.restarted();
     assert_eq!(status(&mut device).committed, Some(netds));
-    let again = device.ask(Role::Network, &Commit { txid: netds });
+    let again = device.ask(Role::Network, &Commit::new(netds));
     assert_eq!(again, Ok(()));
 }
 
@@ -152,7 +152,7 @@ fn a_new_transaction_takes_the_place_of_a_staged_one() {
     device.call(&mut netd, &staged).unwrap();
     let (txid, package) = ([2; 16], None);
     device.call(&mut netd, &Stage { txid, package }).unwrap();
-    device.call(&mut netd, &Commit { txid }).unwrap();
+    device.call(&mut netd, &Commit::new(txid)).unwrap();
     assert_eq!(profiles(&mut device).len(), 1);
 }
 
@@ -319,7 +319,7 @@ fn validity_is_judged_by_a_clock_that_never_goes_back() {
     set_clock(4_000_000_300);
     let (txid, package) = ([3; 16], None);
     device.ask(Role::Admin, &Stage { txid, package }).unwrap();
-    device.ask(Role::Admin, &Commit { txid }).unwrap();
+    device.ask(Role::Admin, &Commit::new(txid)).unwrap();
     set_clock(0);
     let mut device = device.restarted();
     let refusal = stage(&mut device, &future).unwrap_err();
@@ -342,7 +342,7 @@ fn a_package_that_expires_between_stage_and_commit_is_refused() {
     let package = operator.seal(&mut device, profile, 2);
     stage(&mut device, &package).unwrap();
     set_clock(4_000_000_201);
-    let refusal = device.ask(Role::Network, &Commit { txid: [9; 16] });
+    let refusal = device.ask(Role::Network, &Commit::new([9; 16]));
     assert_eq!(
         refusal,
         Err(Refusal::Package(PackageFault::Validity {
@@ -374,7 +374,7 @@ fn packages_of_an_issuer_that_was_taken_away_are_refused_at_stage_and_at_commit(
     };
     let txid = [9; 16];
     assert!(unknown(
-        device.ask(Role::Network, &Commit { txid }).unwrap_err()
+        device.ask(Role::Network, &Commit::new(txid)).unwrap_err()
     ));
     assert!(unknown(stage(&mut device, &package).unwrap_err()));
     assert_eq!(profiles(&mut device).len(), 1, "what is installed stays");
@@ -390,7 +390,7 @@ fn an_empty_transaction_that_is_committed_already_is_not_written_again() {
     let (txid, package) = ([3; 16], None);
     let committed = |device: &mut Device| {
         device.ask(Role::Network, &Stage { txid, package }).unwrap();
-        device.ask(Role::Network, &Commit { txid })
+        device.ask(Role::Network, &Commit::new(txid))
     };
     committed(&mut device).unwrap();
     device.writes.fail_after(0);
@@ -405,7 +405,7 @@ fn of_two_packages_staged_by_two_roles_the_older_one_comes_too_late() {
     let newer = operator.seal(&mut device, other_profile(SECOND), 3);
     stage(&mut device, &older).unwrap();
     device.install(&newer, [3; 16]).unwrap();
-    let refusal = device.ask(Role::Network, &Commit { txid: [9; 16] });
+    let refusal = device.ask(Role::Network, &Commit::new([9; 16]));
     assert_eq!(
         refusal,
         Err(Refusal::Package(PackageFault::Sequence {

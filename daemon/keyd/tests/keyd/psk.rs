@@ -20,7 +20,7 @@ fn stage(
 }
 
 fn commit(device: &mut Device, txid: [u8; 16]) -> Result<(), Refusal> {
-    device.ask(Role::Network, &Commit { txid })
+    device.ask(Role::Network, &Commit::new(txid))
 }
 
 fn master_secret(device: &mut Device, account: u16) -> Result<Vec<u8>, Refusal> {

@@ -103,7 +103,7 @@ pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
             },
             Refusal::UnknownAccount { came: 1 },
         ),
-        Case::of(&Commit { txid }, nothing_staged()),
+        Case::of(&Commit::new(txid), nothing_staged()),
         Case::of(&Abort { txid }, nothing_staged()),
         Case::of(&ListProfiles { from: 0 }, None),
         Case::of(&Enable { iccid }, Refusal::UnknownProfile),

@@ -127,6 +127,11 @@ impl Store {
     pub(crate) fn check(&mut self, host: &Host) {
         let found = host.status();
         let profiles = self.profiles_of(&host.connect(Role::Admin).profiles().unwrap());
+        assert_eq!(
+            found.accounts,
+            found.committed.map(digest),
+            "of another transaction"
+        );
         let Some(change) = self.pending.take() else {
             assert_eq!(profiles, self.profiles, "lost or changed");
             assert_eq!(found.committed, self.committed);
@@ -231,7 +236,10 @@ impl Store {
         self.pending = Some(change.clone());
         let iccid = |of: &usize| &*self.iccids[*of];
         let answer = match &change {
-            Change::Install { txid, .. } => keyd.call(&Commit { txid: *txid }),
+            Change::Install { txid, .. } => keyd.call(&Commit {
+                txid: *txid,
+                accounts: Some(digest(*txid)),
+            }),
             Change::Enable(of) => keyd.call(&Enable { iccid: iccid(of) }),
             Change::Disable(of) => keyd.call(&Disable { iccid: iccid(of) }),
             Change::Delete(of) => keyd.call(&Delete { iccid: iccid(of) }),
@@ -275,6 +283,11 @@ impl fmt::Debug for Change {
         };
         write!(f, "{what} of subscription {subscription}")
     }
+}
+
+/// What netd's accounts of a transaction come to.
+fn digest(txid: [u8; 16]) -> [u8; 32] {
+    [txid[0]; 32]
 }
 
 /// Whether keyd has opened and committed this very package: then its sequence is used up.

@@ -58,6 +58,7 @@ fn answer(request: &[u8]) -> Vec<u8> {
             capacity: 1,
             anchor: None,
             committed: None,
+            accounts: None,
             counters: Counters::default(),
         })),
         RequestKind::Identity => encoded::<Identity<'_>>(Ok(IdentityAnswer {

@@ -14,6 +14,8 @@ pub(in super::super) const MAX_ISSUERS: usize = 16;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Ledger {
     pub(in super::super) transaction: Option<Txid>,
+    /// SHA-256 of the accounts that netd keeps.
+    pub(in super::super) accounts: Option<[u8; 32]>,
     pub(in super::super) time: u64,
     pub(in super::super) sequences: Vec<(IssuerId, u64)>,
     /// How many slots, graves and aliases have records; those behind them were never written and aren't read.
@@ -40,6 +42,7 @@ impl Contents for Ledger {
 
     fn write(&self, to: &mut Writer) {
         to.optional(self.transaction.as_ref());
+        to.optional(self.accounts.as_ref());
         to.number(self.time);
         to.count(self.slots);
         to.count(self.graves);
@@ -54,7 +57,7 @@ impl Contents for Ledger {
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let transaction = from.optional()?;
+        let (transaction, accounts) = (from.optional()?, from.optional()?);
         let time = from.number()?;
         let (slots, graves, aliases) = (from.count()?, from.count()?, from.count()?);
         let (epoch, versions) = (from.number()?, from.number()?);
@@ -63,6 +66,7 @@ impl Contents for Ledger {
         let sequences = (0..count).map(sequence).collect::<Result<_, _>>()?;
         Ok(Self {
             transaction,
+            accounts,
             time,
             sequences,
             slots,

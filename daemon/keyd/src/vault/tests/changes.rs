@@ -73,7 +73,12 @@ fn everything_survives_a_restart() {
     vault.add_trust_anchor(anchor(2), &mut rng()).unwrap();
     commit(
         &mut vault,
-        vec![install(1, 5), install(2, 6), Change::Transaction([7; 16])],
+        vec![
+            install(1, 5),
+            install(2, 6),
+            Change::Transaction([7; 16]),
+            Change::AccountsDigest([8; 32]),
+        ],
     )
     .unwrap();
     let (one, two) = (slot(&vault, 1), slot(&vault, 2));
@@ -87,6 +92,7 @@ fn everything_survives_a_restart() {
     assert_eq!(vault.trust_anchors(), [anchor(1), anchor(2)]);
     assert_eq!(vault.last_sequence(&ISSUER), 6);
     assert_eq!(vault.last_transaction(), Some([7; 16]));
+    assert_eq!(vault.accounts_digest(), Some([8; 32]));
     let stored = vault.profile(slot(&vault, 2)).unwrap();
     assert_eq!(stored.profile, profile(2));
     assert_eq!(
@@ -127,7 +133,15 @@ fn the_longest_records_fit() {
             sequence: u64::MAX,
             enabled: true,
         };
-        commit(&mut vault, vec![change, Change::Transaction([0xff; 16])]).unwrap();
+        commit(
+            &mut vault,
+            vec![
+                change,
+                Change::Transaction([0xff; 16]),
+                Change::AccountsDigest([0xff; 32]),
+            ],
+        )
+        .unwrap();
     }
     let change = Change::Install {
         profile: profile(1),
@@ -254,6 +268,7 @@ fn a_refusal_takes_back_every_change_before_it() {
         &mut vault,
         vec![
             Change::Transaction([2; 16]),
+            Change::AccountsDigest([2; 32]),
             Change::Disable(two),
             install(1, 3),
             install(3, 4),

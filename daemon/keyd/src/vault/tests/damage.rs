@@ -376,7 +376,7 @@ fn another_format_is_told_as_such() {
     assert!(matches!(
         error_of(&image),
         OpenError::Format {
-            expected: 3,
+            expected: 4,
             came: 1
         }
     ));

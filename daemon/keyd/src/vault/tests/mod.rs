@@ -242,6 +242,7 @@ fn contents<S: Storage>(vault: &Vault<S>) -> String {
     });
     let Ledger {
         transaction,
+        accounts: digest,
         time,
         sequences,
         ..
@@ -254,7 +255,7 @@ fn contents<S: Storage>(vault: &Vault<S>) -> String {
         "{keys:?} {accounts:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         vault.certificate(),
         vault.trust_anchors(),
-        (transaction, time, sequences),
+        (transaction, digest, time, sequences),
         vault.profiles().collect::<Vec<_>>(),
         tombstones(vault),
         names(vault),

@@ -184,7 +184,7 @@ impl<K: Keyd> Walk<K> {
     }
 
     pub(super) fn commit_as(&mut self, on: usize, txid: Txid) {
-        let answer = self.ask(on, &Commit { txid });
+        let answer = self.ask(on, &Commit::new(txid));
         let of = &mut self.profiles;
         let Some(staged) = of.staged.take_if(|staged| staged.txid == txid) else {
             // Asked once more, or never staged.
