@@ -184,7 +184,10 @@ impl Watched {
         let socket = folder.join("network");
         let manager = UnixDatagram::bind(folder.join("notify")).unwrap();
         manager.set_read_timeout(Some(PATIENCE)).unwrap();
-        let keyd = Command::new(binaries().unwrap().join("softsim-keyd"))
+        // As a service manager does it: keyd's own process id is among the variables.
+        let keyd = Command::new("sh")
+            .args(["-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh"])
+            .arg(binaries().unwrap().join("softsim-keyd"))
             .arg("--state")
             .arg(folder.join("state"))
             .arg("--development-key")

@@ -13,20 +13,34 @@ use crate::socket::Socket;
 
 /// The connection to the service manager, or nothing where there is none.
 #[derive(Debug)]
-pub struct Notify(Option<Socket>);
+pub struct Notify {
+    socket: Option<Socket>,
+    watchdog_period: Option<Duration>,
+}
 
 impl Notify {
     /// Connects to the socket that NOTIFY_SOCKET names: a path, or `@` and an abstract name.
     ///
+    /// The environment is read here and nowhere else, as WATCHDOG_PID is compared with a process id that the filters
+    /// don't let anybody ask for.
+    ///
     /// # Errors
     /// The variable is set and its socket can't be reached.
     pub fn from_env() -> io::Result<Notify> {
-        let Some(name) = env::var_os("NOTIFY_SOCKET") else {
-            return Ok(Notify(None));
-        };
-        let socket = UnixDatagram::unbound()?;
-        socket.connect_addr(&address(&name)?)?;
-        Ok(Notify(Some(OwnedFd::from(socket).into())))
+        let socket = env::var_os("NOTIFY_SOCKET").map(|name| {
+            let socket = UnixDatagram::unbound()?;
+            socket.connect_addr(&address(&name)?)?;
+            Ok::<_, io::Error>(OwnedFd::from(socket).into())
+        });
+        Ok(Notify {
+            socket: socket.transpose()?,
+            watchdog_period: watchdog_period(),
+        })
+    }
+
+    /// The time within which the service manager wants to hear [`Notify::watchdog`], if it does.
+    pub fn watchdog_period(&self) -> Option<Duration> {
+        self.watchdog_period
     }
 
     /// The process serves.
@@ -45,16 +59,66 @@ impl Notify {
         self.send(b"WATCHDOG=1")
     }
 
+    /// The process is about to end.
+    ///
+    /// # Errors
+    /// The service manager doesn't read: `WouldBlock`.
+    pub fn stopping(&self) -> io::Result<()> {
+        self.send(b"STOPPING=1")
+    }
+
     fn send(&self, state: &[u8]) -> io::Result<()> {
-        match &self.0 {
+        match &self.socket {
             Some(socket) => socket.send(state),
             None => Ok(()),
         }
     }
 }
 
-/// The time within which the service manager wants to hear [`Notify::watchdog`], if it does.
-pub fn watchdog_period() -> Option<Duration> {
+/// Tells the service manager that a loop turns: every half of the time that it waits.
+#[derive(Debug)]
+pub struct Watchdog {
+    notify: Notify,
+    interval: Option<Duration>,
+    last: Duration,
+}
+
+impl From<Notify> for Watchdog {
+    fn from(notify: Notify) -> Watchdog {
+        Watchdog {
+            interval: notify.watchdog_period.map(|period| period / 2),
+            notify,
+            last: Duration::ZERO,
+        }
+    }
+}
+
+impl Watchdog {
+    /// How long the loop may wait at most, for [`Self::turn`] to be in time.
+    pub fn interval(&self) -> Option<Duration> {
+        self.interval
+    }
+
+    /// The loop has turned; `now` is the time of a clock that never goes back.
+    pub fn turn(&mut self, now: Duration) {
+        if self
+            .interval
+            .is_some_and(|interval| now >= self.last + interval)
+        {
+            // A manager that doesn't read hears nothing, and draws its own conclusion.
+            let _ = self.notify.watchdog();
+            self.last = now;
+        }
+    }
+
+    /// The loop has ended.
+    pub fn stopping(&self) {
+        // As above.
+        let _ = self.notify.stopping();
+    }
+}
+
+fn watchdog_period() -> Option<Duration> {
     let for_us = match env::var("WATCHDOG_PID") {
         Ok(pid) => pid.parse() == Ok(std::process::id()),
         Err(_) => true,

@@ -109,9 +109,21 @@ pub fn keep_capabilities(kept: &[Capability]) -> io::Result<()> {
 /// # Errors
 /// None on a kernel that is not broken.
 pub fn ignore_termination() -> io::Result<()> {
-    for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
+    ignore(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
+}
+
+/// Lets SIGHUP pass, which asks daemons to read their configuration again: this one has nothing to read.
+///
+/// # Errors
+/// None on a kernel that is not broken.
+pub fn ignore_hangup() -> io::Result<()> {
+    ignore(&[libc::SIGHUP])
+}
+
+fn ignore(signals: &[libc::c_int]) -> io::Result<()> {
+    for signal in signals {
         // SAFETY: no handler is installed that could run.
-        let before = unsafe { libc::signal(signal, libc::SIG_IGN) };
+        let before = unsafe { libc::signal(*signal, libc::SIG_IGN) };
         if before == libc::SIG_ERR {
             return Err(io::Error::last_os_error());
         }

@@ -105,6 +105,7 @@ const NOT_EVERY_TIME: &[(&str, &str)] = &[
     ("stat", "musl: newfstatat"),
     ("fstat", "musl and newer versions of glibc: newfstatat"),
     ("recvmsg", "musl: the resolver"),
+    ("fcntl", "musl: F_SETFD"),
     ("prctl", "newer versions of glibc: names of maps"),
     (
         "setsockopt",

@@ -9,7 +9,11 @@ use softsim_client::{
     keyd::{Connection, Error as KeydError},
     proto::{IdentityRequest, Method, Realm, requests::Identity},
 };
-use softsim_sandbox::{clock, log, poll, seqpacket};
+use softsim_sandbox::{
+    clock, log,
+    notify::{Notify, Watchdog},
+    poll, process, seqpacket,
+};
 
 use crate::{
     args::{Sandbox, Settings},
@@ -27,6 +31,8 @@ pub enum Error {
     KeydEnded,
     /// A socket of ours can't be made.
     Socket(PathBuf, io::Error),
+    /// The service manager can't be reached.
+    Notify(io::Error),
     /// The process can't be confined.
     Sandbox(SandboxError),
     /// The wait for messages failed.
@@ -41,6 +47,7 @@ impl fmt::Display for Error {
             Self::Keyd(error) => write!(f, "softsim-keyd: {error}"),
             Self::KeydEnded => f.write_str("softsim-keyd ended"),
             Self::Socket(path, error) => write!(f, "{}: {error}", path.display()),
+            Self::Notify(error) => write!(f, "the service manager: {error}"),
             Self::Sandbox(error) => write!(f, "{error} (--sandbox=off runs without)"),
             Self::Wait(error) => write!(f, "waiting for messages: {error}"),
         }
@@ -52,7 +59,7 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Self::Keyd(_) | Self::KeydEnded => 69,
-            Self::Socket(..) => 74,
+            Self::Socket(..) | Self::Notify(_) => 74,
             Self::Sandbox(_) | Self::Wait(_) => 71,
         }
     }
@@ -80,6 +87,8 @@ pub fn identity(keyd: &Path, method: Method) -> Result<String, Error> {
 /// See [`Error`].
 pub fn run(settings: &Settings) -> Result<(), Error> {
     sandbox::deny_dumps().map_err(Error::Sandbox)?;
+    process::ignore_hangup().map_err(Error::Wait)?;
+    let notify = Notify::from_env().map_err(Error::Notify)?;
     let mut sim = Connection::connect(&settings.keyd).map_err(Error::Keyd)?;
     // A second connection, on which nothing is said: it shows the end of the key process.
     let watched = seqpacket::Connection::connect(&settings.keyd)
@@ -93,8 +102,14 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         sandbox::enter(&settings.controls).map_err(Error::Sandbox)?;
     }
     log::line(5, format_args!("serving {} interfaces", interfaces.len()));
+    notify.ready().map_err(Error::Notify)?;
+    let mut watchdog = Watchdog::from(notify);
     loop {
-        turn(&mut interfaces, &watched, &mut sim)?;
+        let turned = turn(&mut interfaces, &watched, &mut sim, &mut watchdog);
+        if let Err(error) = turned {
+            watchdog.stopping();
+            return Err(error);
+        }
     }
 }
 
@@ -103,12 +118,15 @@ fn turn(
     interfaces: &mut [Interface],
     watched: &seqpacket::Connection,
     sim: &mut Connection,
+    watchdog: &mut Watchdog,
 ) -> Result<(), Error> {
     let mut entries: Vec<_> = interfaces.iter().map(poll::Entry::readable).collect();
     entries.push(poll::Entry::readable(watched));
     let next = interfaces.iter().map(Interface::due).min();
     let timeout = next.map(|due| due.saturating_sub(clock::boottime()));
+    let timeout = timeout.into_iter().chain(watchdog.interval()).min();
     poll::wait(&mut entries, timeout).map_err(Error::Wait)?;
+    watchdog.turn(clock::boottime());
     if entries.last().is_some_and(poll::Entry::ready) {
         return Err(Error::KeydEnded);
     }

@@ -14,11 +14,11 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use softsim_keyd::roles::{self, PerRole};
-use softsim_keyd::serve::{self, Watchdog};
+use softsim_keyd::serve;
 use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Keyd, Service};
 use softsim_keyd_proto::{Enforcement, IdentityPrivacy, KekSource, KeyMemory, Role};
-use softsim_sandbox::notify::Notify;
+use softsim_sandbox::notify::{Notify, Watchdog};
 use softsim_sandbox::seqpacket::Listener;
 use softsim_sandbox::{Args, clock, landlock, log, process, seccomp};
 
@@ -55,7 +55,7 @@ fn run(mut args: Args) -> ! {
     let error = serve::serve(
         &mut Keyd::new(vault, service),
         &[(Role::Network, listener)],
-        &mut Watchdog::new(notify, None),
+        &mut Watchdog::from(notify),
     );
     log::line(3, error);
     process::exit(74)

@@ -9,7 +9,7 @@ use softsim_keyd_proto::requests::Hello;
 use softsim_keyd_proto::{
     MAX_ANSWER, MAX_REQUEST, Refusal, RequestKind, Role, encode_answer, kind_of,
 };
-use softsim_sandbox::notify::Notify;
+use softsim_sandbox::notify::Watchdog;
 use softsim_sandbox::seqpacket::{Connection, Listener, Received};
 use softsim_sandbox::{clock, memory, poll};
 use zeroize::Zeroize;
@@ -71,37 +71,6 @@ pub fn serve<S: Storage>(
     }
 }
 
-/// Tells the service manager that the loop turns.
-#[derive(Debug)]
-pub struct Watchdog {
-    notify: Notify,
-    /// Half of what the service manager waits.
-    interval: Option<Duration>,
-    last: Duration,
-}
-
-impl Watchdog {
-    /// Tells it every half `period`; without one, never.
-    pub fn new(notify: Notify, period: Option<Duration>) -> Self {
-        Self {
-            notify,
-            interval: period.map(|period| period / 2),
-            last: Duration::ZERO,
-        }
-    }
-
-    fn turn(&mut self, now: Duration) {
-        if self
-            .interval
-            .is_some_and(|interval| now >= self.last + interval)
-        {
-            // A manager that doesn't read hears nothing, and draws its own conclusion.
-            let _ = self.notify.watchdog();
-            self.last = now;
-        }
-    }
-}
-
 struct Peer {
     connection: Connection,
     client: Client,
@@ -136,9 +105,9 @@ impl<S: Storage> Server<'_, S> {
     ) -> Result<(), ServeError> {
         let rest = self.accepts_from.saturating_sub(self.now);
         let (listeners, timeout) = if rest.is_zero() {
-            (listeners, watchdog.interval)
+            (listeners, watchdog.interval())
         } else {
-            let interval = watchdog.interval.unwrap_or(rest);
+            let interval = watchdog.interval().unwrap_or(rest);
             (&listeners[..0], Some(interval.min(rest)))
         };
         self.waiting.clear();

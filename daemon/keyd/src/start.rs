@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use softsim_keyd_proto::{Enforcement, KekSource, KeyMemory, Role};
 use softsim_sandbox::landlock::{PathAccess, PathRule};
-use softsim_sandbox::notify::{self, Notify};
+use softsim_sandbox::notify::{Notify, Watchdog};
 use softsim_sandbox::random::SystemRng;
 use softsim_sandbox::seqpacket::Listener;
 use softsim_sandbox::{clock, inherited, landlock, memory, process, seccomp};
@@ -21,7 +21,7 @@ use crate::args::{
 use crate::event::Event;
 use crate::keyd::{Keyd, Service};
 use crate::roles::{self, PerRole};
-use crate::serve::{self, ServeError, Watchdog};
+use crate::serve::{self, ServeError};
 use crate::vault::{AnchorFile, FileStorage, Kek, KekError, KekInput, OpenError, Vault};
 
 /// The heap that the program starts with, in octets.
@@ -139,6 +139,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     let key_memory = room_for(&storage, &settings)?;
     let anchor = anchor(&settings)?;
     process::deny_dumps().map_err(StartError::System)?;
+    process::ignore_hangup().map_err(StartError::System)?;
 
     let confined = settings.sandbox == Sandbox::Require;
     let landlock_abi = if confined {
@@ -186,7 +187,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     };
     let mut keyd = Keyd::new(vault, service);
     notify.ready().map_err(StartError::Notify)?;
-    let mut watchdog = Watchdog::new(notify, notify::watchdog_period());
+    let mut watchdog = Watchdog::from(notify);
     let error = serve::serve(&mut keyd, &listeners, &mut watchdog);
     // Here, where nothing is dropped: std closes files with calls that the filter doesn't allow.
     end(&StartError::Serve(error))

@@ -459,8 +459,8 @@ fn it_serves_a_socket_that_it_inherits_and_tells_its_manager() {
     manager
         .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
-    // A shell puts the socket where a service manager would, with its process id.
-    const SCRIPT: &str = "exec 3<&0 0</dev/null; LISTEN_PID=$$ exec \"$@\"";
+    // A shell puts the socket where a service manager would, and sets what holds keyd's own process id.
+    const SCRIPT: &str = "exec 3<&0 0</dev/null; LISTEN_PID=$$ WATCHDOG_PID=$$ exec \"$@\"";
     let mut command = Command::new("sh");
     command
         .args(["-c", SCRIPT, "sh", PROGRAM, "--development-key"])
