@@ -13,7 +13,6 @@ use softsim_client::proto::{AkaAnswer, Call, KeyMemory, Refusal};
 use softsim_lab::home::{Home, Options};
 use softsim_lab::prerequisite::skip;
 use softsim_lab::subscription::Secret;
-use softsim_sandbox::random;
 
 use crate::common::{built, is_root};
 use crate::intruder;
@@ -23,20 +22,10 @@ use crate::secrets::{self, Challenge};
 /// Challenges of a working gateway, again and again: each is accepted once, and then costs an AUTS.
 const CHALLENGES: usize = 500;
 
-/// Octets of the pre-shared key.
-const PSK: usize = 32;
-
-/// The account of the pre-shared key, in a handshake.
-const MASTER_SECRET: PskMasterSecret = PskMasterSecret {
-    account: 1,
-    session_hash: [0x5a; 32],
-};
-
 /// A provisioned gateway, and everything that an attacker would like to have of it.
 pub(crate) struct Target {
     pub(crate) home: Home,
     challenges: Vec<Challenge>,
-    psk: [u8; PSK],
     /// Two packages of rising sequence: one to commit, one to stage as often as it takes.
     packages: [Vec<u8>; 2],
     _folder: tempfile::TempDir,
@@ -69,9 +58,6 @@ impl Target {
         }
         let device = home.enrol().unwrap();
         home.plan(&device).unwrap();
-        let mut psk = [0; PSK];
-        random::fill(&mut psk);
-        store(&home, &psk);
         home.start_netd().unwrap();
         home.bootstrap().unwrap();
         home.eap_test().unwrap();
@@ -81,7 +67,6 @@ impl Target {
             challenges: challenges.collect(),
             packages: [home.seal(&device).unwrap(), home.seal(&device).unwrap()],
             home,
-            psk,
             _folder: folder,
         })
     }
@@ -98,7 +83,6 @@ impl Target {
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         let mut secrets = secrets::of_subscription(self.home.subscription());
         secrets.extend(secrets::of_vault(&self.home));
-        secrets.push(secrets::secret("PSK", &self.psk));
         let of_challenges = self
             .challenges
             .iter()
@@ -148,7 +132,7 @@ impl Target {
         })
     }
 
-    /// K, OPc, the keys of sessions, and the PSK.
+    /// K, OPc, and the keys of sessions.
     fn authenticate_while(&self, working: impl Fn() -> bool, served: &AtomicUsize) {
         let mut keyd = self.connect(|sockets| &sockets.network);
         for challenge in self.challenges.iter().cycle().take_while(|_| working()) {
@@ -158,7 +142,6 @@ impl Target {
                 ask(&mut keyd, &ExportMsk { handle });
                 ask(&mut keyd, &CloseSession { handle });
             }
-            ask(&mut keyd, &MASTER_SECRET);
             served.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -203,8 +186,6 @@ impl Target {
         look("CloseSession");
         ask(&mut netd, &challenge).unwrap();
         look("AUTS");
-        ask(&mut netd, &MASTER_SECRET).unwrap();
-        look("PskMasterSecret");
         let mut app = self.connect(|sockets| &sockets.app);
         let (context, message) = ("red team", &b"a message"[..]);
         ask(&mut app, &Sign { context, message }).unwrap();
@@ -229,17 +210,6 @@ impl Target {
     fn connect(&self, socket: impl FnOnce(&Sockets) -> &PathBuf) -> Connection {
         Connection::connect(socket(&self.home.gateway().sockets())).unwrap()
     }
-}
-
-/// Gives keyd a pre-shared key, as netd does when a server wrote one.
-fn store(home: &Home, psk: &[u8]) {
-    let network = home.gateway().sockets().network;
-    let mut netd = Connection::connect(&network).unwrap();
-    let (txid, account) = ([0x11; 16], MASTER_SECRET.account);
-    let psk = Some(psk);
-    let accounts = vec![PskAccount { account, psk }];
-    netd.call(&StageAccounts { txid, accounts }).unwrap();
-    netd.call(&Commit::new(txid)).unwrap();
 }
 
 /// Asks; whoever asks too often waits as long as told.

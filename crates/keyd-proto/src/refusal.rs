@@ -87,8 +87,6 @@ pub enum Refusal {
     },
     /// A profile must be disabled before it can be deleted.
     ProfileEnabled,
-    /// The last enabled profile is kept.
-    LastEnabledProfile,
     /// `softsimctl enrol` has not been run.
     NoDeviceKey,
     /// The device key exists, and is made only once.
@@ -312,7 +310,6 @@ impl fmt::Display for Refusal {
             Self::Package(fault) => write!(f, "sealed package: {fault}"),
             Self::StoreFull { capacity } => write!(f, "the store is full: it holds {capacity}"),
             Self::ProfileEnabled => f.write_str("expected a disabled profile, it is enabled"),
-            Self::LastEnabledProfile => f.write_str("the last enabled profile is kept"),
             Self::NoDeviceKey => f.write_str("there is no device key yet: enrol first"),
             Self::DeviceKeyExists => f.write_str("the device key exists and is made only once"),
             Self::NoDeviceCertificate => {

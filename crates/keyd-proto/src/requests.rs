@@ -143,7 +143,7 @@ requests! {
     }
 
     /// What is enforced, which profiles are there, what was counted; no secret.
-    1 Status [Network Admin App Supplicant] max 16 repeatable -> StatusAnswer {}
+    1 Status [Network Admin App] max 16 repeatable -> StatusAnswer {}
 
     /// An identity to show to an access network. What may be shown is decided here, by `--identity-privacy`.
     ///
@@ -252,7 +252,7 @@ requests! {
     }
 
     /// The device certificate, DER.
-    20 DeviceCertificate [Network Admin] max 16 repeatable -> CertificateAnswer {}
+    20 DeviceCertificate [Network] max 16 repeatable -> CertificateAnswer {}
 
     /// Signs the CertificateVerify of a DTLS 1.2 handshake with the device key (RFC 5246 §7.4.8).
     ///
@@ -264,6 +264,8 @@ requests! {
 
     /// The master secret of a DTLS 1.2 handshake with the PSK of an account: with extended master secret (RFC 7627
     /// §4), plain PSK (RFC 4279 §2) and a cipher suite of SHA-256. No other label is derived with.
+    ///
+    /// No role file gives it: netd has no servers with a PSK yet.
     22 PskMasterSecret [Network] max 64 repeatable -> SecretAnswer {
         /// The account.
         account: u16,
@@ -291,37 +293,39 @@ requests! {
     }
 
     /// Forgets a staged transaction.
-    32 Abort [Network Admin] max 32 repeatable -> () {
+    32 Abort [Network] max 32 repeatable -> () {
         /// The staged transaction.
         txid: [u8; 16],
     }
 
     /// Some of the installed profiles: ICCID, state and algorithm.
-    33 ListProfiles [Network Admin] max 16 repeatable -> ProfilesAnswer {
+    33 ListProfiles [Admin] max 16 repeatable -> ProfilesAnswer {
         /// The first slot to look into: 0, or what the answer before named.
         from: u32,
     }
 
     /// Enables a profile and disables the one that was enabled.
-    34 Enable<'a> [Network Admin] max 64 repeatable -> () {
+    34 Enable<'a> [Admin] max 64 repeatable -> () {
         /// The profile.
         iccid: &'a str,
     }
 
-    /// Disables a profile; the last enabled one is kept.
-    35 Disable<'a> [Network Admin] max 64 repeatable -> () {
+    /// Takes a profile out of use.
+    35 Disable<'a> [Admin] max 64 repeatable -> () {
         /// The profile.
         iccid: &'a str,
     }
 
     /// Deletes a disabled profile and leaves a tombstone, so that its SQN can't be rewound.
-    36 Delete<'a> [Network Admin] max 64 repeatable -> () {
+    36 Delete<'a> [Admin] max 64 repeatable -> () {
         /// The profile.
         iccid: &'a str,
     }
 
     /// Adds the PSK accounts to the staged transaction, or begins one with them. They are all that there are to be:
     /// what isn't named goes with the Commit.
+    ///
+    /// No role file gives it, as [`PskMasterSecret`].
     37 StageAccounts<'a> [Network] max 4096 repeatable -> () {
         /// The transaction.
         txid: [u8; 16],
@@ -342,7 +346,7 @@ requests! {
     }
 
     /// The public half of the application key, as a SubjectPublicKeyInfo.
-    41 ApplicationKey [App Admin] max 16 repeatable -> PublicKeyAnswer {}
+    41 ApplicationKey [App] max 16 repeatable -> PublicKeyAnswer {}
 
     /// The key of one application function, K_AF, and the identifier that goes with it (TS 33.535 §6.2), made of
     /// the last primary authentication with a 5G core.

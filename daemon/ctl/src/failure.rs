@@ -136,9 +136,6 @@ fn refused(refusal: &Refusal) -> Failure {
         Refusal::ProfileEnabled => {
             Failure::new(REFUSED, message).advise("softsimctl profile disable it first")
         }
-        Refusal::LastEnabledProfile => {
-            Failure::new(REFUSED, message).advise("softsimctl profile enable another one instead")
-        }
         _ => Failure::new(REFUSED, message),
     }
 }

@@ -11,7 +11,6 @@ use softsim_keyd_proto::{RequestKind, Role};
 #[serde(deny_unknown_fields)]
 struct RoleFile {
     role: String,
-    keep_last_enabled: bool,
     #[serde(default)]
     group: Vec<Group>,
 }
@@ -43,8 +42,7 @@ pub(crate) fn compile(role: Role, text: &str) -> Result<String, String> {
         .map_err(|error| error.to_string())?;
     }
     Ok(format!(
-        "RolePolicy {{ role: Role::{role:?}, keep_last_enabled: {}, groups: &[{groups}] }}",
-        file.keep_last_enabled
+        "RolePolicy {{ role: Role::{role:?}, groups: &[{groups}] }}"
     ))
 }
 

@@ -85,7 +85,7 @@ impl<S: Storage> Keyd<S> {
             Kind::Abort => way.to(Keyd::abort),
             Kind::ListProfiles => way.to(|keyd, _, request| keyd.list_profiles(request)),
             Kind::Enable => way.to(|keyd, _, request| keyd.enable(request)),
-            Kind::Disable => way.to(Keyd::disable),
+            Kind::Disable => way.to(|keyd, _, request| keyd.disable(request)),
             Kind::Delete => way.to(|keyd, _, request| keyd.delete(request)),
             Kind::Sign => way.to(Keyd::sign),
             Kind::ApplicationKey => way.to(|keyd, _, request| keyd.application_key(request)),

@@ -120,18 +120,10 @@ impl<S: Storage> Keyd<S> {
         Ok(())
     }
 
-    pub(crate) fn disable(
-        &mut self,
-        client: &mut Client,
-        request: Disable<'_>,
-    ) -> Result<(), Refusal> {
+    pub(crate) fn disable(&mut self, request: Disable<'_>) -> Result<(), Refusal> {
         let slot = self.named(request.iccid)?;
-        // Only one is enabled at a time, hence it is the last one.
         if self.enabled() != Some(slot) {
             return Ok(());
-        }
-        if self.service.policies[client.role].keep_last_enabled {
-            return Err(Refusal::LastEnabledProfile);
         }
         self.change(vec![Change::Disable(slot)])?;
         log(request.iccid, "disabled");

@@ -12,8 +12,6 @@ pub const COMPILED: PerRole<RolePolicy> = PerRole(include!(concat!(env!("OUT_DIR
 pub struct RolePolicy {
     /// The role.
     pub role: Role,
-    /// Whether the role can't disable the last enabled profile.
-    pub keep_last_enabled: bool,
     /// The requests it may hold. Each stands in one group.
     pub groups: &'static [Group],
 }

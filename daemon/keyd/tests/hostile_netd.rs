@@ -24,6 +24,7 @@ mod walk;
 use std::thread::sleep;
 use std::time::Duration;
 
+use softsim_client::keyd::Error;
 use softsim_keyd::vault::{FileStorage, Kek, Vault};
 use softsim_keyd_proto::requests::Status;
 use softsim_keyd_proto::{Call, Refusal, Role, decode_answer};
@@ -62,7 +63,14 @@ impl Keyd for Program {
     }
 
     fn administer<C: Call>(&mut self, call: &C) -> C::Answer {
-        self.host.connect(Role::Admin).call(call).unwrap()
+        loop {
+            match self.host.connect(Role::Admin).call(call) {
+                Err(Error::Refused(Refusal::RetryAfter { milliseconds })) => {
+                    sleep(Duration::from_millis(milliseconds.into()));
+                }
+                answer => return answer.unwrap(),
+            }
+        }
     }
 
     fn restart(&mut self) {

@@ -218,15 +218,12 @@ fn requests_of_one_connection_are_answered_in_order() {
     let netd = host.raw(Role::Network);
     for _ in 0..20 {
         netd.send(&[RequestKind::Status as u8]).unwrap();
-        netd.send(&[RequestKind::ListProfiles as u8, 0]).unwrap();
+        netd.send(&[RequestKind::DeviceCertificate as u8]).unwrap();
     }
     for _ in 0..20 {
         assert!(decode_answer::<Status>(&receive(&netd)).unwrap().is_ok());
-        assert!(
-            decode_answer::<ListProfiles>(&receive(&netd))
-                .unwrap()
-                .is_ok()
-        );
+        let certificate = decode_answer::<DeviceCertificate>(&receive(&netd)).unwrap();
+        assert_eq!(certificate.unwrap_err(), Refusal::NoDeviceCertificate);
     }
 }
 

@@ -9,13 +9,13 @@ use std::time::Duration;
 use p256::ecdsa::{SigningKey, VerifyingKey};
 use p256::elliptic_curve::Generate;
 use softsim_aka::{Amf, Credentials, Opc, Sqn};
-use softsim_keyd::roles::{COMPILED, PerRole};
+use softsim_keyd::roles::{COMPILED, Group, PerRole, Rate, RolePolicy};
 use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Client, Keyd, Service};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     Call, Enforcement, IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal,
-    Role, decode_answer, encode_request,
+    RequestKind, Role, decode_answer, encode_request,
 };
 use softsim_profile::{
     HomeNetworkKeys, Iccid, IssuerKey, Profile, RoutingIndicator, SealingStatement, SqnScheme,
@@ -46,6 +46,7 @@ pub(crate) struct Device {
     pub(crate) keyd: Keyd<Medium>,
     pub(crate) writes: Writes,
     pub(crate) directory: Rc<TempDir>,
+    policies: PerRole<RolePolicy>,
     now: Duration,
     answer: Box<[u8; MAX_ANSWER]>,
 }
@@ -127,11 +128,29 @@ impl Device {
 
     /// The same, with or without `--allow-test-algorithm`.
     pub(crate) fn started(directory: Rc<TempDir>, test_algorithm: bool) -> Self {
-        Self::under(directory, IdentityPrivacy::Conservative, test_algorithm)
+        let privacy = IdentityPrivacy::Conservative;
+        Self::under(directory, COMPILED, privacy, test_algorithm)
+    }
+
+    /// Blank, and under a policy that gives the role network the requests of PSK accounts, which no role file does.
+    pub(crate) fn with_psk_accounts() -> Self {
+        let given = Group {
+            rate: Rate {
+                per_second: 20,
+                burst: 40,
+            },
+            requests: &[RequestKind::StageAccounts, RequestKind::PskMasterSecret],
+        };
+        let mut policies = COMPILED;
+        let groups = [COMPILED[Role::Network].groups, &[given]].concat();
+        policies[Role::Network].groups = groups.leak();
+        let Self { directory, .. } = Self::blank();
+        Self::under(directory, policies, IdentityPrivacy::Conservative, false)
     }
 
     fn under(
         directory: Rc<TempDir>,
+        policies: PerRole<RolePolicy>,
         identity_privacy: IdentityPrivacy,
         test_algorithm: bool,
     ) -> Self {
@@ -151,7 +170,7 @@ impl Device {
         };
         let service = Service {
             enforcement,
-            policies: COMPILED,
+            policies,
             uids: PerRole::from_fn(|_| vec![0, UID]),
             realtime: || Duration::from_secs(UNIX_TIME.get()),
         };
@@ -159,6 +178,7 @@ impl Device {
             keyd: Keyd::new(Vault::open(medium, &Kek::development()).unwrap(), service),
             writes,
             directory,
+            policies,
             now: Duration::from_secs(1),
             answer: Box::new([0; MAX_ANSWER]),
         }
@@ -175,9 +195,14 @@ impl Device {
     }
 
     fn restarted_under(self, identity_privacy: IdentityPrivacy) -> Self {
-        let directory = self.directory.clone();
-        drop(self.keyd);
-        Self::under(directory, identity_privacy, false)
+        let Self {
+            directory,
+            policies,
+            keyd,
+            ..
+        } = self;
+        drop(keyd);
+        Self::under(directory, policies, identity_privacy, false)
     }
 
     pub(crate) fn client(&self, role: Role) -> Client {
@@ -252,11 +277,17 @@ impl Device {
     /// Enrolled, with one profile, which is enabled.
     pub(crate) fn provisioned() -> (Self, Operator) {
         let mut device = Self::enrolled();
-        let operator = Operator::new();
-        device.trust(&operator);
-        let package = operator.seal(&mut device, profile(ICCID), 1);
-        device.install(&package, [1; 16]).unwrap();
+        let operator = device.provision();
         (device, operator)
+    }
+
+    /// Installs a first profile.
+    pub(crate) fn provision(&mut self) -> Operator {
+        let operator = Operator::new();
+        self.trust(&operator);
+        let package = operator.seal(self, profile(ICCID), 1);
+        self.install(&package, [1; 16]).unwrap();
+        operator
     }
 
     pub(crate) fn statement(&mut self) -> Vec<u8> {
@@ -402,10 +433,16 @@ pub(crate) fn fail_at_each_write(
     change: impl Fn(&mut Device) -> Result<(), Refusal>,
     check: impl Fn(&mut Device, bool),
 ) {
-    let directory = base.directory.clone();
-    drop(base);
+    let Device {
+        directory,
+        policies,
+        keyd,
+        ..
+    } = base;
+    drop(keyd);
     for count in 0.. {
-        let mut device = Device::on(copy_of(directory.path()));
+        let copy = copy_of(directory.path());
+        let mut device = Device::under(copy, policies, IdentityPrivacy::Conservative, false);
         device.writes.fail_after(count);
         let changed = change(&mut device);
         let flushed = device.keyd.flush();

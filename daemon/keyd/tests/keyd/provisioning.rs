@@ -2,7 +2,8 @@
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    AkaAnswer, PackageFault, ProfileState, Refusal, Role, StatusAnswer, TransactionFault,
+    AkaAnswer, PackageFault, ProfileState, Refusal, RequestKind, Role, StatusAnswer,
+    TransactionFault,
 };
 use softsim_profile::{Profile, Validity, imsi};
 
@@ -17,7 +18,7 @@ fn status(device: &mut Device) -> StatusAnswer {
 
 fn profiles(device: &mut Device) -> Vec<(String, ProfileState)> {
     let list = device
-        .ask(Role::Network, &ListProfiles { from: 0 })
+        .ask(Role::Admin, &ListProfiles { from: 0 })
         .unwrap()
         .profiles;
     list.into_iter()
@@ -170,16 +171,10 @@ fn of_several_profiles_one_is_enabled() {
     use ProfileState::{Disabled, Enabled};
     assert_eq!(states(&mut device), [Enabled, Disabled]);
 
-    device
-        .ask(Role::Network, &Enable { iccid: SECOND })
-        .unwrap();
-    device
-        .ask(Role::Network, &Enable { iccid: SECOND })
-        .unwrap();
+    device.ask(Role::Admin, &Enable { iccid: SECOND }).unwrap();
+    device.ask(Role::Admin, &Enable { iccid: SECOND }).unwrap();
     assert_eq!(states(&mut device), [Disabled, Enabled]);
-    device
-        .ask(Role::Network, &Disable { iccid: ICCID })
-        .unwrap();
+    device.ask(Role::Admin, &Disable { iccid: ICCID }).unwrap();
     let mut device = device.restarted();
     assert_eq!(states(&mut device), [Disabled, Enabled]);
 
@@ -191,11 +186,14 @@ fn of_several_profiles_one_is_enabled() {
 }
 
 #[test]
-fn the_last_enabled_profile_is_kept_from_afar_and_an_enabled_one_is_not_deleted() {
+fn an_enabled_profile_is_not_deleted_and_netd_takes_none_away() {
     let (mut device, _) = Device::provisioned();
-    let iccid = ICCID;
-    let refusal = device.ask(Role::Network, &Disable { iccid });
-    assert_eq!(refusal, Err(Refusal::LastEnabledProfile));
+    let (iccid, role) = (ICCID, Role::Network);
+    let not_permitted = |request| Err(Refusal::NotPermitted { request, role });
+    let disabled = device.ask(role, &Disable { iccid });
+    assert_eq!(disabled, not_permitted(RequestKind::Disable));
+    let deleted = device.ask(role, &Delete { iccid });
+    assert_eq!(deleted, not_permitted(RequestKind::Delete));
     let refusal = device.ask(Role::Admin, &Delete { iccid });
     assert_eq!(refusal, Err(Refusal::ProfileEnabled));
 
@@ -498,7 +496,7 @@ fn a_crash_at_any_write_of_an_enable_leaves_one_enabled_profile() {
     device.install(&package, [2; 16]).unwrap();
     fail_at_each_write(
         device,
-        |device| device.ask(Role::Network, &Enable { iccid: SECOND }),
+        |device| device.ask(Role::Admin, &Enable { iccid: SECOND }),
         |device, whole| {
             use ProfileState::{Disabled, Enabled};
             let states: Vec<_> = profiles(device)

@@ -1,4 +1,4 @@
-//! PSK accounts: they come with a transaction, and nothing but master secrets leaves.
+//! PSK accounts, where a policy gives them: they come with a transaction, and nothing but master secrets leaves.
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Refusal, RequestKind, Role, decode_answer};
@@ -39,7 +39,7 @@ fn unknown(came: u16) -> Refusal {
 /// Computed with OpenSSL's TLS1-PRF over the premaster secret of RFC 4279 §2 and the label of RFC 7627 §4.
 #[test]
 fn the_master_secret_is_the_extended_one_of_plain_psk() {
-    let mut device = Device::blank();
+    let mut device = Device::with_psk_accounts();
     let psk: Vec<u8> = (0..16).collect();
     stage(&mut device, TXID, &[(3, Some(&psk))]).unwrap();
     commit(&mut device, TXID).unwrap();
@@ -53,7 +53,7 @@ fn the_master_secret_is_the_extended_one_of_plain_psk() {
 
 #[test]
 fn no_other_label_and_no_other_length_can_be_asked_for() {
-    let mut device = Device::blank();
+    let mut device = Device::with_psk_accounts();
     stage(&mut device, TXID, &[(3, Some(&[7; 16]))]).unwrap();
     commit(&mut device, TXID).unwrap();
     let request = RequestKind::PskMasterSecret;
@@ -76,7 +76,7 @@ fn no_other_label_and_no_other_length_can_be_asked_for() {
 
 #[test]
 fn accounts_are_there_after_their_commit_and_not_before() {
-    let mut device = Device::blank();
+    let mut device = Device::with_psk_accounts();
     stage(&mut device, TXID, &[(1, Some(&[1; 16]))]).unwrap();
     assert_eq!(master_secret(&mut device, 1), Err(unknown(1)));
     device.ask(Role::Network, &Abort { txid: TXID }).unwrap();
@@ -106,7 +106,8 @@ fn accounts_are_there_after_their_commit_and_not_before() {
 
 #[test]
 fn accounts_join_the_staged_profile_of_their_transaction_and_of_no_other() {
-    let (mut device, operator) = (Device::enrolled(), Operator::new());
+    let (mut device, operator) = (Device::with_psk_accounts(), Operator::new());
+    device.enrol();
     device.trust(&operator);
     let package = operator.seal(&mut device, profile(ICCID), 1);
     let package = Some(&package[..]);
@@ -123,7 +124,9 @@ fn accounts_join_the_staged_profile_of_their_transaction_and_of_no_other() {
 
 #[test]
 fn a_crash_at_any_write_leaves_profile_and_accounts_of_one_transaction() {
-    let (mut device, operator) = Device::provisioned();
+    let mut device = Device::with_psk_accounts();
+    device.enrol();
+    let operator = device.provision();
     stage(&mut device, [4; 16], &[(1, Some(&[1; 16]))]).unwrap();
     commit(&mut device, [4; 16]).unwrap();
     let package = operator.seal(&mut device, other_profile("8988211000000000002"), 2);
@@ -148,7 +151,7 @@ fn a_crash_at_any_write_leaves_profile_and_accounts_of_one_transaction() {
 
 #[test]
 fn a_key_that_can_be_guessed_or_does_not_fit_is_refused_with_the_whole_list() {
-    let mut device = Device::blank();
+    let mut device = Device::with_psk_accounts();
     let long = [7; 65];
     for length in [0, 15, 65] {
         let list = [(1, Some(&[1; 16][..])), (2, Some(&long[..length]))];
@@ -176,7 +179,7 @@ fn a_key_that_can_be_guessed_or_does_not_fit_is_refused_with_the_whole_list() {
 
 #[test]
 fn the_longest_list_is_within_the_limit_of_its_request() {
-    let mut device = Device::blank();
+    let mut device = Device::with_psk_accounts();
     let many: Vec<_> = (0..16)
         .map(|n| (u16::MAX - n, Some(&[1; 64][..])))
         .collect();

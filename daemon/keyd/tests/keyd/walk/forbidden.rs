@@ -38,10 +38,6 @@ impl Forbidden {
         self.add("OPc", &subscription.opc, &[]);
     }
 
-    pub(super) fn add_psk(&mut self, psk: &[u8]) {
-        self.add("PSK", psk, &[]);
-    }
-
     /// All keys that follow from a session.
     pub(super) fn add_session(&mut self, home: &Home, session: &Session) {
         let genuine = home.genuine(&session.challenge).unwrap();

@@ -3,13 +3,13 @@
 //!
 //! `SOFTSIM_THOROUGH` makes the walk long, `SOFTSIM_SEED` makes it another or the same again.
 
-mod accounts;
 mod forbidden;
 mod home;
 mod names;
 mod profiles;
 mod sessions;
 
+use softsim_keyd::roles::COMPILED;
 use softsim_keyd::vault::{FileStorage, Vault};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
@@ -32,7 +32,7 @@ const RESTART: usize = 300;
 
 /// Requests whose answers depend on a key; more of those that open sessions and use them than of those
 /// that end them.
-const ORACLES: [RequestKind; 25] = [
+const ORACLES: [RequestKind; 24] = [
     RequestKind::AkaPrimeChallenge,
     RequestKind::AkaPrimeChallenge,
     RequestKind::AkaPrimeChallenge,
@@ -57,7 +57,6 @@ const ORACLES: [RequestKind; 25] = [
     RequestKind::CloseSession,
     RequestKind::CloseSession,
     RequestKind::SignHandshake,
-    RequestKind::PskMasterSecret,
 ];
 
 /// Whether there is time for more: `cargo xtask soak` sets it.
@@ -116,7 +115,6 @@ struct Given {
     verifications: usize,
     master_keys: usize,
     signatures: usize,
-    master_secrets: usize,
     installations: usize,
     restarts: usize,
 }
@@ -154,7 +152,6 @@ impl<K: Keyd> Walk<K> {
         for subscription in 0..walk.home.subscriptions.len() {
             walk.install(0, subscription, dice);
         }
-        walk.first_account(dice);
         walk
     }
 
@@ -181,7 +178,6 @@ impl<K: Keyd> Walk<K> {
             verifications,
             master_keys,
             signatures,
-            master_secrets,
             ..
         } = self.given;
         let least = [
@@ -193,7 +189,6 @@ impl<K: Keyd> Walk<K> {
             verifications,
             master_keys,
             signatures,
-            master_secrets,
         ]
         .into_iter()
         .min();
@@ -244,8 +239,6 @@ impl<K: Keyd> Walk<K> {
             Kind::ExportMsk => self.export_msk(on, dice),
             Kind::CloseSession => self.close_session(on, dice),
             Kind::SignHandshake => self.sign_handshake(on, dice),
-            Kind::PskMasterSecret => self.psk_master_secret(on, dice),
-            Kind::StageAccounts => self.stage_accounts(on, dice),
             Kind::Stage => self.stage(on, dice),
             Kind::Commit => self.commit(on, dice),
             Kind::Abort => self.abort(on, dice),
@@ -253,7 +246,7 @@ impl<K: Keyd> Walk<K> {
             Kind::Disable => self.disable(on, dice),
             Kind::Delete => self.delete(on, dice),
             Kind::Identity => self.identity(on, dice),
-            _ if kind.roles().contains(&Role::Network) => {
+            _ if COMPILED[Role::Network].group_of(kind).is_some() => {
                 // It tells something and takes nothing: whatever stands behind it is malformed, or not.
                 let body: [u8; 3] = dice.octets();
                 let _ = self.send(on, &[&[kind as u8], &body[..dice.below(4)]].concat(), None);
@@ -334,13 +327,12 @@ impl<K: Keyd> Walk<K> {
     pub(crate) fn finish(mut self, dice: &mut Dice) {
         self.restart();
         self.profiles_are_as_confirmed();
-        self.accounts_are_as_confirmed();
         for subscription in 0..self.home.subscriptions.len() {
             if !self.profiles.is_installed(subscription) {
                 self.install(0, subscription, dice);
             }
             let iccid = self.home.subscriptions[subscription].iccid.clone();
-            self.ask(0, &Enable { iccid: &iccid }).unwrap();
+            self.keyd.administer(&Enable { iccid: &iccid });
             self.profiles.enabled(subscription);
             self.replay_everything(subscription);
             self.a_fresh_challenge_is_accepted(subscription, dice);

@@ -3,9 +3,8 @@
 use std::collections::BTreeSet;
 
 use softsim_keyd_proto::requests::*;
-use softsim_keyd_proto::{ProfileState, Refusal};
+use softsim_keyd_proto::{Call, ProfileState, Refusal, Role};
 
-use super::accounts::Accounts;
 use super::names::Names;
 use super::{Keyd, Walk};
 use crate::dice::Dice;
@@ -24,17 +23,15 @@ pub(super) struct Profiles {
     last: usize,
     staged: Option<Staged>,
     committed: Option<Txid>,
-    pub(super) accounts: Accounts,
     installed: BTreeSet<usize>,
     pub(super) enabled: Option<usize>,
     /// How often each subscription was installed.
     pub(super) installations: [usize; 3],
 }
 
-pub(super) struct Staged {
+struct Staged {
     txid: Txid,
     package: Option<usize>,
-    pub(super) accounts: Option<Accounts>,
 }
 
 struct Package {
@@ -53,7 +50,6 @@ impl Profiles {
             last: 0,
             staged: None,
             committed: None,
-            accounts: Accounts::new(),
             installed: BTreeSet::new(),
             enabled: None,
             installations: [0; 3],
@@ -73,24 +69,8 @@ impl Profiles {
         self.enabled = Some(subscription);
     }
 
-    /// The staged transaction where it is this one, or this one in its place.
-    pub(super) fn join(&mut self, txid: Txid) -> &mut Staged {
-        if self
-            .staged
-            .as_ref()
-            .is_none_or(|staged| staged.txid != txid)
-        {
-            self.begin(txid, None);
-        }
-        self.staged.as_mut().unwrap()
-    }
-
     fn begin(&mut self, txid: Txid, package: Option<usize>) {
-        self.staged = Some(Staged {
-            txid,
-            package,
-            accounts: None,
-        });
+        self.staged = Some(Staged { txid, package });
     }
 
     pub(super) fn any_txid(&self, dice: &mut Dice) -> Txid {
@@ -193,9 +173,6 @@ impl<K: Keyd> Walk<K> {
         };
         answer.unwrap();
         of.committed = Some(txid);
-        if let Some(accounts) = staged.accounts {
-            of.accounts = accounts;
-        }
         if let Some(number) = staged.package {
             let subscription = of.packages[number].subscription;
             of.last = number + 1;
@@ -214,38 +191,38 @@ impl<K: Keyd> Walk<K> {
         assert_eq!(answer.is_ok(), staged.is_some());
     }
 
+    /// netd can't; an administrator does.
     pub(super) fn enable(&mut self, on: usize, dice: &mut Dice) {
         let iccid = &*self.home.any_iccid(dice);
-        let named = self.installed_as(iccid);
-        let answer = self.ask(on, &Enable { iccid });
-        assert_eq!(answer.is_ok(), named.is_some());
-        self.profiles.enabled = named.or(self.profiles.enabled);
+        self.is_not_permitted(on, &Enable { iccid });
+        if let Some(named) = self.installed_as(iccid) {
+            self.keyd.administer(&Enable { iccid });
+            self.profiles.enabled = Some(named);
+        }
     }
 
-    /// From afar, the profile in use can't be taken out of it.
-    pub(super) fn disable(&mut self, on: usize, dice: &mut Dice) {
-        let iccid = &*self.home.any_iccid(dice);
-        let expected = match self.installed_as(iccid) {
-            None => Err(Refusal::UnknownProfile),
-            Some(named) if self.profiles.enabled == Some(named) => Err(Refusal::LastEnabledProfile),
-            Some(_) => Ok(()),
-        };
-        assert_eq!(self.ask(on, &Disable { iccid }), expected);
-    }
-
+    /// netd can't; an administrator deletes a profile that isn't in use.
     pub(super) fn delete(&mut self, on: usize, dice: &mut Dice) {
         let iccid = &*self.home.any_iccid(dice);
+        self.is_not_permitted(on, &Delete { iccid });
         let named = self.installed_as(iccid);
-        let expected = match named {
-            None => Err(Refusal::UnknownProfile),
-            Some(named) if self.profiles.enabled == Some(named) => Err(Refusal::ProfileEnabled),
-            Some(_) => Ok(()),
-        };
-        assert_eq!(self.ask(on, &Delete { iccid }), expected);
-        if let (Ok(()), Some(named)) = (expected, named) {
+        if let Some(named) = named.filter(|named| self.profiles.enabled != Some(*named)) {
+            self.keyd.administer(&Delete { iccid });
             self.profiles.installed.remove(&named);
             self.home.names[named] = Names::default();
         }
+    }
+
+    /// Neither can netd take a profile out of use; nor does anybody else here, as nothing could be asked then.
+    pub(super) fn disable(&mut self, on: usize, dice: &mut Dice) {
+        let iccid = &*self.home.any_iccid(dice);
+        self.is_not_permitted(on, &Disable { iccid });
+    }
+
+    fn is_not_permitted<C: Call<Answer = ()>>(&mut self, on: usize, call: &C) {
+        let (request, role) = (C::KIND, Role::Network);
+        let refusal = Refusal::NotPermitted { request, role };
+        assert_eq!(self.ask(on, call), Err(refusal));
     }
 
     fn installed_as(&self, iccid: &str) -> Option<usize> {
