@@ -76,8 +76,11 @@ fn killed_while_bootstrapping(test: &str, victim: Victim) {
 /// The transaction that keyd committed, which is that of netd's accounts; a profile came with it.
 fn in_step(home: &Home) -> Option<String> {
     let committed = home.gateway().status().unwrap().committed.map(hex::encode);
-    let accounts = home.gateway().netd_status().unwrap().accounts;
-    assert_eq!(accounts, committed);
+    let status = home.gateway().netd_status().unwrap();
+    assert_eq!(
+        (status.accounts, status.accounts_fault),
+        (committed.clone(), None)
+    );
     let profiles = home.gateway().status().unwrap().profiles;
     assert_eq!(profiles, u32::from(committed.is_some()));
     committed

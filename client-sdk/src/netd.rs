@@ -35,6 +35,8 @@ pub enum Command {
     Status {},
     /// Runs the LwM2M bootstrap now, and registers.
     Bootstrap {},
+    /// Forgets the LwM2M accounts, takes back the registrations where their servers answer, and bootstraps anew.
+    AccountsReset {},
     /// Runs one EAP-AKA' authentication as the supplicant of an access point would.
     EapTest {
         /// The RADIUS server.
@@ -169,7 +171,7 @@ pub enum Direction {
 pub enum Report {
     /// Of [`Command::Status`].
     Status(Status),
-    /// Of [`Command::Bootstrap`].
+    /// Of [`Command::Bootstrap`] and [`Command::AccountsReset`].
     Bootstrap(Bootstrap),
     /// Of [`Command::EapTest`].
     EapTest(EapTest),
@@ -188,6 +190,9 @@ pub struct Status {
     pub seccomp_calls: u16,
     /// The committed transaction whose accounts are in use, in hexadecimal.
     pub accounts: Option<String>,
+    /// Why the accounts that netd found at its start are not in use, until others are.
+    #[serde(default)]
+    pub accounts_fault: Option<String>,
     /// Where management stands.
     pub management: Management,
     /// Where the accesses stand, in the order of the configuration.

@@ -183,6 +183,17 @@ impl Accounts {
         }
     }
 
+    /// Whether there is no account.
+    pub fn is_empty(&self) -> bool {
+        self.security.is_empty() && self.servers.is_empty()
+    }
+
+    /// The Security instances in canonical form, for whoever keeps a digest of them: JSON, ids rising, as these
+    /// accounts are serialised. Management servers can't write them, but may write the Server instances.
+    pub fn canonical_security(&self) -> Vec<u8> {
+        serde_json::to_vec(&self.security).expect("maps with numbers for keys are JSON")
+    }
+
     /// The bootstrap account.
     pub fn bootstrap(&self) -> Option<SecurityAccount> {
         let (&id, instance) = self

@@ -43,6 +43,12 @@ pub enum Command {
         #[command(subcommand)]
         command: VaultCommand,
     },
+    /// The accounts with LwM2M servers.
+    Accounts {
+        /// What to do with them.
+        #[command(subcommand)]
+        command: AccountsCommand,
+    },
     /// Run the LwM2M bootstrap now, and register with the server it names.
     Bootstrap,
     /// Run one EAP-AKA' authentication against a RADIUS server, as an access point's supplicant would.
@@ -59,6 +65,14 @@ pub enum Command {
         #[command(subcommand)]
         command: IdentityCommand,
     },
+}
+
+/// What to do with accounts.
+#[derive(Debug, Subcommand)]
+pub enum AccountsCommand {
+    /// Forget them, deregister where the servers answer, and bootstrap anew: due after softsim-netd was taken over, which
+    /// may have written accounts of its own.
+    Reset,
 }
 
 /// What to do with accesses.

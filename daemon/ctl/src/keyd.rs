@@ -198,6 +198,9 @@ fn netd_text(status: &NetdStatus, text: &mut String) {
             status.seccomp_calls
         ),
     );
+    if let Some(fault) = &status.accounts_fault {
+        line(text, "accounts", fault);
+    }
     line(text, "management", management_text(&status.management));
     for access in &status.accesses {
         line(text, "access", access::sentence(access));

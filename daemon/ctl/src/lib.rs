@@ -18,7 +18,7 @@ use clap::{Parser, error::ErrorKind};
 use softsim_client::paths::Sockets;
 
 use crate::{
-    args::{Arguments, Command, IdentityCommand, ProfileCommand, VaultCommand},
+    args::{AccountsCommand, Arguments, Command, IdentityCommand, ProfileCommand, VaultCommand},
     failure::{Failure, USAGE},
     output::Output,
 };
@@ -65,6 +65,9 @@ fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<
             VaultCommand::Unlock(unlock) => vault::unlock(unlock),
             VaultCommand::Rekey(rekey) => vault::rekey(rekey, output),
         },
+        Command::Accounts {
+            command: AccountsCommand::Reset,
+        } => netd::reset_accounts(sockets, output),
         Command::Bootstrap => netd::bootstrap(sockets, output),
         Command::EapTest(test) => netd::eap_test(sockets, test, output),
         Command::Access { command } => access::run(sockets, command, output),

@@ -21,6 +21,11 @@ pub fn bootstrap(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failu
     follow(sockets, &Command::Bootstrap {}, output)
 }
 
+/// Forgets the accounts, bootstraps and registers; tells each step.
+pub fn reset_accounts(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
+    follow(sockets, &Command::AccountsReset {}, output)
+}
+
 /// Authenticates once; prints each message.
 pub fn eap_test(sockets: &Sockets, test: &EapTest, output: &mut Output<'_>) -> Result<(), Failure> {
     let command = Command::EapTest {

@@ -4,6 +4,9 @@
 //! accounts are therefore durable as `accounts.pending` before Commit and take the place of
 //! `accounts.json` after it; a start in between rolls them forward or back by keyd's transaction id.
 //! They hold no secret: keys that a server writes go to keyd.
+//!
+//! keyd keeps the digest of the Security instances. Accounts that it didn't commit, whoever put them there, are set
+//! aside as `accounts.rejected` at the start, and a bootstrap brings others.
 
 use std::{
     error, fmt,
@@ -14,24 +17,64 @@ use std::{
 };
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
 use softsim_lwm2m::Accounts;
 
 /// Names a transaction.
 pub type Txid = [u8; 16];
 
+/// SHA-256 of accounts, without what a management server may write to its own.
+pub type Digest = [u8; 32];
+
 const CURRENT: &str = "accounts.json";
 const PENDING: &str = "accounts.pending";
 const NEW: &str = "accounts.new";
+const REJECTED: &str = "accounts.rejected";
 
 /// More than the accounts of any bootstrap server.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What a file holds.
+/// What keyd's Commit takes of accounts.
+pub fn digest(accounts: &Accounts) -> Digest {
+    Sha256::digest(accounts.canonical_security()).into()
+}
+
+/// What keyd committed last for us.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Committed {
+    /// The transaction.
+    pub transaction: Option<Txid>,
+    /// The digest of the last accounts that came with one.
+    pub accounts: Option<Digest>,
+}
+
+/// What a file holds. A reset leaves empty accounts, which count as none.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
     transaction: String,
     accounts: Accounts,
+}
+
+impl Record {
+    /// Whether these are the accounts that keyd committed, and can be used.
+    fn judge(&self, committed: Option<Digest>) -> Result<(), String> {
+        let got = digest(&self.accounts);
+        match committed {
+            Some(committed) if committed == got => {}
+            Some(committed) => {
+                let (committed, got) = (hex::encode(committed), hex::encode(got));
+                return Err(format!(
+                    "expected the digest that softsim-keyd committed, {committed}, got {got}"
+                ));
+            }
+            None => return Err("softsim-keyd has committed no accounts".into()),
+        }
+        match self.accounts.is_empty() {
+            true => Ok(()),
+            false => (self.accounts.check(false)).map_err(|error| error.to_string()),
+        }
+    }
 }
 
 /// The accounts in force and the files they are in.
@@ -40,9 +83,10 @@ pub struct Store {
     directory: PathBuf,
     current: Option<Record>,
     pending: Option<Record>,
+    fault: Option<String>,
 }
 
-/// A file that can't be used; nothing is guessed.
+/// A file that can't be written.
 #[derive(Debug)]
 pub struct StoreError {
     path: PathBuf,
@@ -62,34 +106,94 @@ impl fmt::Display for StoreError {
 }
 
 impl Store {
-    /// Reads the accounts; those of a commit that was cut short are rolled to keyd's last `committed`
-    /// transaction.
+    /// Reads the accounts; those of a commit that was cut short are rolled to keyd's last transaction, and those that
+    /// keyd didn't commit are set aside.
     ///
-    /// A transaction that we know nothing of leaves the accounts alone: softsimctl commits without us.
-    pub fn open(directory: &Path, committed: Option<Txid>) -> Result<Self, StoreError> {
+    /// A transaction that we know nothing of leaves the accounts alone: a management server's package has one, too.
+    pub fn open(directory: &Path, committed: Committed) -> Self {
         let mut store = Self {
             directory: directory.to_owned(),
-            current: read(&directory.join(CURRENT))?,
-            pending: read(&directory.join(PENDING))?,
+            current: None,
+            pending: None,
+            fault: None,
         };
-        match &store.pending {
-            Some(pending) if Some(&pending.transaction) == committed.map(hex::encode).as_ref() => {
-                store.commit()?;
-            }
-            Some(_) => store.abort()?,
-            None => {}
+        if let Err(error) = store.settle_pending(committed.transaction) {
+            tracing::error!(%error, "accounts of an earlier bootstrap can't be settled");
         }
-        Ok(store)
+        store.load(committed.accounts);
+        store
+    }
+
+    /// Puts the accounts of a commit that was cut short in force where keyd has committed it, and drops them otherwise.
+    fn settle_pending(&mut self, committed: Option<Txid>) -> Result<(), StoreError> {
+        clear(&self.directory.join(NEW))?;
+        let pending = read(&self.directory.join(PENDING));
+        let committed = committed.map(hex::encode);
+        match pending {
+            Ok(None) => Ok(()),
+            Ok(Some(pending)) if Some(&pending.transaction) == committed.as_ref() => {
+                self.rename(PENDING, CURRENT)
+            }
+            _ => clear(&self.directory.join(PENDING)),
+        }
+    }
+
+    /// Takes what is in `accounts.json`, if it is what keyd committed.
+    fn load(&mut self, committed: Option<Digest>) {
+        let found = read(&self.directory.join(CURRENT));
+        let judged = found.and_then(|found| match found {
+            Some(record) => record.judge(committed).map(|()| Some(record)),
+            None => Ok(None),
+        });
+        match judged {
+            Ok(None)
+                if committed.is_some_and(|committed| committed != digest(&Accounts::default())) =>
+            {
+                self.tell(format!("{CURRENT} is missing"));
+            }
+            Ok(current) => self.current = current,
+            Err(reason) => self.set_aside(&reason),
+        }
+    }
+
+    /// Keeps accounts that can't be used for whoever wants to look at them.
+    fn set_aside(&mut self, reason: &str) {
+        let set_aside = self.rename(CURRENT, REJECTED).or_else(|_| {
+            // What stands there is no file.
+            clear(&self.directory.join(REJECTED))?;
+            self.rename(CURRENT, REJECTED)
+        });
+        self.tell(match set_aside {
+            Ok(()) => format!("{CURRENT} is set aside as {REJECTED}: {reason}"),
+            Err(error) => {
+                format!("{CURRENT} is not used: {reason}; it can't be set aside: {error}")
+            }
+        });
+    }
+
+    fn tell(&mut self, fault: String) {
+        tracing::error!("accounts: {fault}");
+        self.fault = Some(fault);
     }
 
     /// The accounts in force.
     pub fn accounts(&self) -> Option<&Accounts> {
-        self.current.as_ref().map(|record| &record.accounts)
+        self.in_force().map(|record| &record.accounts)
     }
 
     /// The transaction they came with, in hexadecimal.
     pub fn transaction(&self) -> Option<&str> {
-        self.current.as_ref().map(|record| &*record.transaction)
+        self.in_force().map(|record| &*record.transaction)
+    }
+
+    /// Why the accounts that were there at the start are not in force, until others are.
+    pub fn fault(&self) -> Option<&str> {
+        self.fault.as_deref()
+    }
+
+    fn in_force(&self) -> Option<&Record> {
+        let current = self.current.as_ref();
+        current.filter(|record| !record.accounts.is_empty())
     }
 
     /// Makes new accounts durable beside those in force.
@@ -110,6 +214,7 @@ impl Store {
         }
         self.rename(PENDING, CURRENT)?;
         self.current = self.pending.take();
+        self.fault = None;
         Ok(())
     }
 
@@ -173,100 +278,39 @@ impl Store {
     }
 }
 
-fn read(path: &Path) -> Result<Option<Record>, StoreError> {
-    let failed = |source| StoreError {
-        path: path.to_owned(),
-        source,
-    };
-    let file = match File::open(path) {
+/// Reads a file, if it is there; says what is wrong with one that can't be used. It may be anything: a netd that was
+/// taken over could write here.
+fn read(path: &Path) -> Result<Option<Record>, String> {
+    let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        other => other.map_err(failed)?,
+        other => other.map_err(|error| error.to_string())?,
     };
+    if !found.is_file() {
+        return Err("expected a regular file".into());
+    }
     let mut octets = Vec::new();
-    file.take(MAX_FILE)
-        .read_to_end(&mut octets)
-        .map_err(failed)?;
+    File::open(path)
+        .and_then(|file| file.take(MAX_FILE).read_to_end(&mut octets))
+        .map_err(|error| error.to_string())?;
     serde_json::from_slice(&octets)
         .map(Some)
-        .map_err(|error| failed(error.into()))
+        .map_err(|error| error.to_string())
+}
+
+/// Removes what is at a path, whatever it is. For the start: later, the filter stands against it.
+fn clear(path: &Path) -> Result<(), StoreError> {
+    let removed = match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir_all(path),
+        other => other,
+    };
+    match removed {
+        Err(source) if source.kind() != io::ErrorKind::NotFound => Err(StoreError {
+            path: path.to_owned(),
+            source,
+        }),
+        _ => Ok(()),
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    #![allow(clippy::unwrap_used)]
-
-    use softsim_lwm2m::SecurityMode;
-
-    use super::*;
-
-    fn accounts(uri: &str) -> Accounts {
-        Accounts::factory(uri, SecurityMode::Certificate)
-    }
-
-    const OLD: Txid = [1; 16];
-    const NEWER: Txid = [2; 16];
-
-    /// A store whose second commit was cut short after staging.
-    fn cut_short() -> (tempfile::TempDir, Accounts, Accounts) {
-        let directory = tempfile::tempdir().unwrap();
-        let (old, new) = (accounts("coaps://old"), accounts("coaps://new"));
-        let mut store = Store::open(directory.path(), None).unwrap();
-        store.stage(OLD, &old).unwrap();
-        store.commit().unwrap();
-        store.stage(NEWER, &new).unwrap();
-        (directory, old, new)
-    }
-
-    #[test]
-    fn accounts_that_keyd_committed_are_rolled_forward_at_start() {
-        let (directory, _, new) = cut_short();
-        let store = Store::open(directory.path(), Some(NEWER)).unwrap();
-        assert_eq!(store.accounts(), Some(&new));
-        // And stay, whatever keyd commits without us afterwards.
-        let store = Store::open(directory.path(), Some([3; 16])).unwrap();
-        assert_eq!(store.accounts(), Some(&new));
-        assert_eq!(store.transaction(), Some(&*hex::encode(NEWER)));
-    }
-
-    #[test]
-    fn accounts_that_keyd_did_not_commit_are_rolled_back_at_start() {
-        for committed in [Some(OLD), None] {
-            let (directory, old, _) = cut_short();
-            let store = Store::open(directory.path(), committed).unwrap();
-            assert_eq!(store.accounts(), Some(&old));
-            assert!(!directory.path().join(PENDING).exists());
-        }
-    }
-
-    #[test]
-    fn a_first_bootstrap_that_was_not_committed_leaves_no_accounts() {
-        let directory = tempfile::tempdir().unwrap();
-        let mut store = Store::open(directory.path(), None).unwrap();
-        store.stage(OLD, &accounts("coaps://new")).unwrap();
-        store.abort().unwrap();
-        assert!(store.accounts().is_none());
-        let store = Store::open(directory.path(), None).unwrap();
-        assert!(store.accounts().is_none());
-    }
-
-    #[test]
-    fn a_server_may_change_its_own_account_in_force() {
-        let (directory, ..) = cut_short();
-        let changed = accounts("coaps://changed");
-        let mut store = Store::open(directory.path(), Some(OLD)).unwrap();
-        store.change(&changed).unwrap();
-        let store = Store::open(directory.path(), Some(OLD)).unwrap();
-        assert_eq!(store.accounts(), Some(&changed));
-        assert_eq!(store.transaction(), Some(&*hex::encode(OLD)));
-    }
-
-    #[test]
-    fn a_damaged_file_is_named_and_not_replaced() {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join(CURRENT);
-        fs::write(&path, b"{\"transaction\":").unwrap();
-        let error = Store::open(directory.path(), None).unwrap_err();
-        assert!(error.to_string().contains(CURRENT), "{error}");
-        assert_eq!(fs::read(&path).unwrap(), b"{\"transaction\":");
-    }
-}
+mod tests;

@@ -167,7 +167,8 @@ impl Control {
     async fn carry_out(&self, command: Command, progress: Progress) -> Result<Report, Fault> {
         match command {
             Command::Status {} => Ok(Report::Status(self.status())),
-            Command::Bootstrap {} => self.bootstrap(progress).await.map(Report::Bootstrap),
+            Command::Bootstrap {} => self.bootstrap(Request::Bootstrap, progress).await,
+            Command::AccountsReset {} => self.bootstrap(Request::Reset, progress).await,
             Command::EapTest {
                 radius,
                 secret,
@@ -244,19 +245,25 @@ impl Control {
             landlock_abi: self.enforced.landlock_abi,
             seccomp_calls: self.enforced.seccomp_calls,
             accounts: snapshot.transaction,
+            accounts_fault: snapshot.accounts_fault,
             management: snapshot.management,
             accesses: self.accesses.handles.iter().map(Handle::access).collect(),
         }
     }
 
-    async fn bootstrap(&self, progress: Progress) -> Result<Bootstrap, Fault> {
+    /// Has the LwM2M task carry out what ends in a bootstrap.
+    async fn bootstrap(
+        &self,
+        request: fn(Progress, oneshot::Sender<Result<Bootstrap, Fault>>) -> Request,
+        progress: Progress,
+    ) -> Result<Report, Fault> {
         let (reply, result) = oneshot::channel();
         let gone = || Fault::new(Failure::Internal, "softsim-netd is about to end");
         self.lwm2m
-            .send(Request::Bootstrap(progress, reply))
+            .send(request(progress, reply))
             .await
             .map_err(|_| gone())?;
-        result.await.map_err(|_| gone())?
+        result.await.map_err(|_| gone())?.map(Report::Bootstrap)
     }
 
     async fn eap_test(

@@ -10,7 +10,11 @@ use softsim_client::{
 };
 use softsim_lwm2m::{Algorithm, SimResult, SimState, SlotState};
 
-use crate::{accounts::Txid, dtls::Signer, progress::Fault};
+use crate::{
+    accounts::{Digest, Txid},
+    dtls::Signer,
+    progress::Fault,
+};
 
 /// The connection on which everything is asked.
 pub type Keyd = AsyncConnection;
@@ -90,9 +94,13 @@ pub async fn stage(
     refusal(staged.map(|answer| answer.iccid))
 }
 
-/// Makes what was staged durable.
-pub async fn commit(keyd: &Keyd, txid: Txid) -> Result<Result<(), Refused>, Lost> {
-    refusal(keyd.call(&Commit::new(txid)).await)
+/// Makes what was staged durable; `accounts` is the digest of ours, where they change with it.
+pub async fn commit(
+    keyd: &Keyd,
+    txid: Txid,
+    accounts: Option<Digest>,
+) -> Result<Result<(), Refused>, Lost> {
+    refusal(keyd.call(&Commit { txid, accounts }).await)
 }
 
 /// Drops what was staged; it makes no difference if nothing was.

@@ -1,8 +1,9 @@
 //! The LwM2M client at work: one task that owns it, its sessions, and the accounts.
 //!
 //! [`Lwm2m::run`] carries datagrams between the sessions and the sans-IO client; `transaction` is what
-//! a bootstrap does to keyd and to the accounts on disk; `servers` is when a server is called.
+//! a bootstrap does to keyd and to the accounts on disk; `reset` forgets them; `servers` is when a server is called.
 
+mod reset;
 mod servers;
 mod transaction;
 
@@ -28,7 +29,7 @@ use crate::{
     session::{Session, SessionEvent},
 };
 
-use self::{servers::Retry, transaction::Run};
+use self::{reset::Reset, servers::Retry, transaction::Run};
 
 /// How often keyd is asked for what the Software SIM object shows.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -44,6 +45,8 @@ const QUEUE: usize = 64;
 pub enum Request {
     /// Bootstrap now, and register; one that runs already is joined.
     Bootstrap(Progress, oneshot::Sender<Result<Bootstrap, Fault>>),
+    /// Forget the accounts, and bootstrap anew.
+    Reset(Progress, oneshot::Sender<Result<Bootstrap, Fault>>),
     /// keyd's state may have changed.
     Refresh,
 }
@@ -55,6 +58,8 @@ pub struct Snapshot {
     pub endpoint: Option<String>,
     /// The transaction whose accounts are in force.
     pub transaction: Option<String>,
+    /// Why the accounts that were there at the start are not in force.
+    pub accounts_fault: Option<String>,
     /// Where management stands.
     pub management: Management,
 }
@@ -64,6 +69,7 @@ impl Default for Snapshot {
         Self {
             endpoint: None,
             transaction: None,
+            accounts_fault: None,
             management: Management::NotBootstrapped { reason: None },
         }
     }
@@ -109,6 +115,7 @@ pub struct Lwm2m {
     happened: mpsc::Receiver<(u64, SessionEvent)>,
     events: mpsc::Sender<(u64, SessionEvent)>,
     run: Option<Run>,
+    reset: Option<Reset>,
     linger: Option<Instant>,
     retries: BTreeMap<ServerRole, Retry>,
     registered: BTreeMap<u16, Management>,
@@ -140,6 +147,7 @@ impl Lwm2m {
             happened,
             events,
             run: None,
+            reset: None,
             linger: None,
             retries: BTreeMap::new(),
             registered: BTreeMap::new(),
@@ -171,6 +179,7 @@ impl Lwm2m {
             if self.has_left() {
                 return Ok(());
             }
+            self.reset_if_due().await?;
             let due = self.next_due();
             let timer = async {
                 match due {
@@ -183,6 +192,7 @@ impl Lwm2m {
                     Some(Request::Bootstrap(progress, reply)) => {
                         self.bootstrap(progress, reply).await?;
                     }
+                    Some(Request::Reset(progress, reply)) => self.reset(progress, reply),
                     Some(Request::Refresh) => self.refresh().await?,
                     None => return Ok(()),
                 },
@@ -236,6 +246,7 @@ impl Lwm2m {
         let snapshot = Snapshot {
             endpoint: self.client.as_ref().map(|(endpoint, _)| endpoint.clone()),
             transaction: self.store.transaction().map(str::to_owned),
+            accounts_fault: self.store.fault().map(str::to_owned),
             management: self.management(),
         };
         self.snapshot.send_if_modified(|last| {
@@ -350,7 +361,12 @@ impl Lwm2m {
             .as_ref()
             .and_then(|(_, client)| client.poll_timeout());
         let retries = self.retries.values().filter_map(|retry| retry.at);
-        let own = self.linger.into_iter().chain(self.leaving);
+        let own = [
+            self.linger,
+            self.leaving,
+            self.reset.as_ref().map(|reset| reset.by),
+        ];
+        let own = own.into_iter().flatten();
         retries.chain(client).chain(own).min()
     }
 

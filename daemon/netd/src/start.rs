@@ -30,7 +30,7 @@ use crate::{
         opened::{Ended, OpenError, Opened as OpenedAccess},
         record,
     },
-    accounts::{Store, StoreError},
+    accounts::{Committed, Store},
     config::{BootstrapServer, Config, ConfigError, Sandbox},
     control::{self, Control},
     dtls,
@@ -66,8 +66,6 @@ pub enum Error {
     Keyd(KeydError),
     /// keyd ended.
     KeydEnded,
-    /// The accounts can't be read or written.
-    Store(StoreError),
     /// The control socket can't be opened or used.
     Control(PathBuf, io::Error),
     /// The process can't be confined.
@@ -92,7 +90,6 @@ impl fmt::Display for Error {
             Self::Config(error) => error.fmt(f),
             Self::Keyd(error) => write!(f, "softsim-keyd: {error}"),
             Self::KeydEnded => f.write_str("softsim-keyd ended"),
-            Self::Store(error) => error.fmt(f),
             Self::Control(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Sandbox(error) => write!(
                 f,
@@ -116,7 +113,7 @@ impl Error {
             | Self::KeydEnded
             | Self::Lwm2m(Fatal::Keyd(_))
             | Self::Access(_, AccessFatal::Keyd(_)) => 69,
-            Self::Store(_) | Self::Control(..) | Self::Lwm2m(Fatal::Store(_)) => 74,
+            Self::Control(..) | Self::Lwm2m(Fatal::Store(_)) => 74,
             Self::Dtls(_) => 70,
             Self::Sandbox(_) | Self::Runtime(_) | Self::Open(_) | Self::Access(..) => 71,
         }
@@ -176,8 +173,12 @@ fn open(config: &Config) -> Result<Opened, Error> {
             OpenedAccess::open(settings, keyd).map_err(Error::Open)
         })
         .collect::<Result<_, _>>()?;
-    let committed = keyd.call(&Status {}).map_err(Error::Keyd)?.committed;
-    let store = Store::open(&config.state_dir, committed).map_err(Error::Store)?;
+    let status = keyd.call(&Status {}).map_err(Error::Keyd)?;
+    let committed = Committed {
+        transaction: status.committed,
+        accounts: status.accounts,
+    };
+    let store = Store::open(&config.state_dir, committed);
     let control = control::bind(&config.control_socket)
         .map_err(|error| Error::Control(config.control_socket.clone(), error))?;
     Ok(Opened {

@@ -158,13 +158,18 @@ impl Lwm2m {
 
     /// Takes leave of the servers, who get a moment to answer.
     pub(super) fn leave(&mut self) {
+        self.leaving = Some(self.deregister());
+    }
+
+    /// Takes back all registrations; by when the servers should have answered.
+    pub(super) fn deregister(&mut self) -> Instant {
         let now = Instant::now();
-        self.leaving = Some(now + LEAVE);
         for ssid in self.registered.keys() {
             if let Some((_, client)) = &mut self.client {
                 client.deregister(now, *ssid);
             }
         }
+        now + LEAVE
     }
 
     /// Whether nothing is left to do before the end.

@@ -1,6 +1,6 @@
 //! A bootstrap as a transaction over keyd's profiles and our accounts, and packages of management servers.
 
-use std::time::Instant;
+use std::{fmt, time::Instant};
 
 use softsim_client::{
     netd::{Bootstrap, Failure},
@@ -12,7 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{Fatal, LINGER, Lwm2m};
 use crate::{
-    accounts::Txid,
+    accounts::{self, StoreError, Txid},
     keyd::{self, Refused},
     progress::{Fault, Progress},
     session::Target,
@@ -153,7 +153,9 @@ impl Lwm2m {
         if let Err(refused) = keyd::stage(&self.keyd, txid, Some(package)).await? {
             return Ok(Err(refused));
         }
-        keyd::commit(&self.keyd, txid).await.map_err(Fatal::from)
+        keyd::commit(&self.keyd, txid, None)
+            .await
+            .map_err(Fatal::from)
     }
 
     /// The bootstrap server took the package back.
@@ -187,22 +189,37 @@ impl Lwm2m {
                 Err(refused) => return Ok(Err(keyd::sim_result(&refused))),
             }
         }
-        if let Err(error) = self.store.stage(run.txid, accounts) {
-            tracing::error!(%error, "the accounts can't be staged");
-            return Ok(Err(SimResult::StorageError));
+        let txid = run.txid;
+        if let Err(reason) = self.commit_accounts(txid, accounts).await? {
+            tracing::warn!(%reason, "the bootstrap was not committed");
+            return Ok(Err(reason.sim_result()));
         }
-        match keyd::commit(&self.keyd, run.txid).await? {
+        if let Some(run) = &mut self.run {
+            run.committed = true;
+        }
+        tracing::info!(transaction = hex::encode(txid), "bootstrap committed");
+        self.step(|| "accounts and profile committed".into());
+        Ok(Ok(()))
+    }
+
+    /// Puts accounts in force with the transaction that keyd has staged, or leaves both as they were.
+    pub(super) async fn commit_accounts(
+        &mut self,
+        txid: Txid,
+        accounts: &Accounts,
+    ) -> Result<Result<(), NotCommitted>, Fatal> {
+        if let Err(error) = self.store.stage(txid, accounts) {
+            return Ok(Err(NotCommitted::Store(error)));
+        }
+        let digest = accounts::digest(accounts);
+        match keyd::commit(&self.keyd, txid, Some(digest)).await? {
             Ok(()) => {
                 self.store.commit().map_err(Fatal::Store)?;
-                run.committed = true;
-                tracing::info!(transaction = hex::encode(run.txid), "bootstrap committed");
-                self.step(|| "accounts and profile committed".into());
                 Ok(Ok(()))
             }
             Err(refused) => {
-                tracing::warn!(%refused, "the bootstrap was not committed");
                 self.store.abort().map_err(Fatal::Store)?;
-                Ok(Err(keyd::sim_result(&refused)))
+                Ok(Err(NotCommitted::Keyd(refused)))
             }
         }
     }
@@ -282,7 +299,43 @@ impl Run {
     }
 }
 
-fn new_txid() -> Txid {
+/// Why accounts didn't come in force.
+#[derive(Debug)]
+pub(super) enum NotCommitted {
+    /// They can't be written.
+    Store(StoreError),
+    /// keyd refused.
+    Keyd(Refused),
+}
+
+impl fmt::Display for NotCommitted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Store(error) => error.fmt(f),
+            Self::Keyd(refused) => refused.fmt(f),
+        }
+    }
+}
+
+impl NotCommitted {
+    fn sim_result(&self) -> SimResult {
+        match self {
+            Self::Store(_) => SimResult::StorageError,
+            Self::Keyd(refused) => keyd::sim_result(refused),
+        }
+    }
+}
+
+impl From<NotCommitted> for Fault {
+    fn from(reason: NotCommitted) -> Self {
+        match reason {
+            NotCommitted::Store(error) => Self::new(Failure::Internal, error),
+            NotCommitted::Keyd(refused) => refused.into(),
+        }
+    }
+}
+
+pub(super) fn new_txid() -> Txid {
     let mut txid = [0; 16];
     random::fill(&mut txid);
     txid

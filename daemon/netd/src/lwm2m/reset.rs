@@ -1,0 +1,87 @@
+//! `softsimctl accounts reset`: the accounts are forgotten, and a bootstrap brings others.
+
+use std::time::Instant;
+
+use softsim_client::netd::{Bootstrap, Failure};
+use softsim_lwm2m::Accounts;
+use tokio::sync::oneshot;
+
+use super::{Fatal, Lwm2m, transaction::new_txid};
+use crate::{
+    keyd,
+    progress::{Fault, Progress},
+};
+
+/// A reset that waits for the servers' answers to our farewell.
+pub(super) struct Reset {
+    /// How long it waits at most.
+    pub(super) by: Instant,
+    progress: Progress,
+    reply: oneshot::Sender<Result<Bootstrap, Fault>>,
+}
+
+/// What whoever waits for a bootstrap is told.
+fn in_between() -> Fault {
+    Fault::new(Failure::Busy, "the accounts are being reset")
+}
+
+impl Lwm2m {
+    /// Takes leave of the servers; [`Self::reset_if_due`] goes on.
+    pub(super) fn reset(
+        &mut self,
+        progress: Progress,
+        reply: oneshot::Sender<Result<Bootstrap, Fault>>,
+    ) {
+        if self.reset.is_some() {
+            // Whoever asked may have left.
+            let _ = reply.send(Err(in_between()));
+            return;
+        }
+        self.reset = Some(Reset {
+            by: self.deregister(),
+            progress,
+            reply,
+        });
+    }
+
+    /// Forgets the accounts once the servers know, or had their time, and bootstraps.
+    pub(super) async fn reset_if_due(&mut self) -> Result<(), Fatal> {
+        let alone = self.registered.is_empty();
+        let due = |reset: &mut Reset| alone || reset.by <= Instant::now();
+        let Some(reset) = self.reset.take_if(due) else {
+            return Ok(());
+        };
+        self.fail_bootstrap(in_between()).await?;
+        self.end_run(Err(in_between()));
+        let forgotten = self.forget_accounts().await?;
+        self.call_servers().await?;
+        match forgotten {
+            Ok(()) => {
+                reset.progress.step("accounts forgotten");
+                self.bootstrap(reset.progress, reset.reply).await
+            }
+            Err(fault) => {
+                let _ = reset.reply.send(Err(fault));
+                Ok(())
+            }
+        }
+    }
+
+    /// A transaction of keyd's without a profile, and of ours without accounts.
+    async fn forget_accounts(&mut self) -> Result<Result<(), Fault>, Fatal> {
+        let txid = new_txid();
+        if let Err(refused) = keyd::stage(&self.keyd, txid, None).await? {
+            return Ok(Err(refused.into()));
+        }
+        if let Err(reason) = self.commit_accounts(txid, &Accounts::default()).await? {
+            return Ok(Err(reason.into()));
+        }
+        tracing::warn!(
+            transaction = hex::encode(txid),
+            "the accounts are forgotten"
+        );
+        self.client = None;
+        self.prepare_client().await?;
+        Ok(Ok(()))
+    }
+}
