@@ -5,7 +5,7 @@ use std::{
     io::{self, Write},
     os::unix::{
         fs::{FileTypeExt, PermissionsExt},
-        net::UnixListener as StdUnixListener,
+        net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
     },
     path::Path,
     sync::Arc,
@@ -52,15 +52,32 @@ const MAX_CLIENTS: usize = 16;
 /// Events that wait for a client to read them.
 const QUEUE: usize = 256;
 
-/// Opens the socket for our user and group, in place of one that an earlier process left.
+/// Opens the socket for our user and group, in place of one that an earlier process left. One on which a process
+/// listens is not taken from it; no other netd does, see [`crate::claim`].
 pub fn bind(path: &Path) -> io::Result<StdUnixListener> {
-    if fs::symlink_metadata(path).is_ok_and(|file| file.file_type().is_socket()) {
-        fs::remove_file(path)?;
+    match StdUnixStream::connect(path) {
+        Ok(_) => {
+            return Err(io::Error::new(
+                io::ErrorKind::AddrInUse,
+                "another process listens on this socket",
+            ));
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        // Nobody listens.
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove_socket(path)?,
+        Err(error) => return Err(error),
     }
     let listener = StdUnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
     listener.set_nonblocking(true)?;
     Ok(listener)
+}
+
+fn remove_socket(path: &Path) -> io::Result<()> {
+    if fs::symlink_metadata(path)?.file_type().is_socket() {
+        fs::remove_file(path)?;
+    }
+    Ok(())
 }
 
 /// What commands are carried out with.

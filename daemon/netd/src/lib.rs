@@ -19,6 +19,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod claim;
 pub mod config;
 pub mod control;
 pub mod dtls;
@@ -29,4 +30,5 @@ pub mod progress;
 pub mod sandbox;
 pub mod session;
 pub mod start;
+pub mod state_folder;
 pub mod uri;

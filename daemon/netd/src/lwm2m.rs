@@ -127,16 +127,17 @@ pub struct Lwm2m {
 }
 
 impl Lwm2m {
-    /// A task that has not begun; others watch it through `snapshot`.
-    pub fn new(
+    /// A task that has not begun, but knows its name where keyd does; others watch it through `snapshot`, which tells
+    /// where it stands from now on.
+    pub async fn prepare(
         keyd: Keyd,
         store: Store,
         endpoint: Option<String>,
         bootstrap_server: Option<BootstrapServer>,
         snapshot: watch::Sender<Snapshot>,
-    ) -> Self {
+    ) -> Result<Self, Fatal> {
         let (events, happened) = mpsc::channel(QUEUE);
-        let task = Self {
+        let mut task = Self {
             keyd,
             bootstrap_server,
             configured_endpoint: endpoint,
@@ -156,9 +157,9 @@ impl Lwm2m {
             leaving: None,
             snapshot,
         };
-        // Whoever asks before the task begins is told of the accounts that are there.
+        task.prepare_client().await?;
         task.publish();
-        task
+        Ok(task)
     }
 
     /// Registers with the servers of the accounts, or bootstraps where there are none, and serves requests
@@ -169,7 +170,6 @@ impl Lwm2m {
         end: impl Future<Output = ()>,
     ) -> Result<(), Fatal> {
         tokio::pin!(end);
-        self.prepare_client().await?;
         self.call_servers().await?;
         self.bootstrap_if_needed();
         let mut refresh = interval(REFRESH);

@@ -55,6 +55,13 @@ impl fmt::Display for SandboxError {
     }
 }
 
+impl SandboxError {
+    /// Whether it lies with the kernel, and not with a path that isn't there.
+    pub fn is_the_kernels(&self) -> bool {
+        !matches!(self, Self::Landlock(landlock::Error::Path(..)))
+    }
+}
+
 /// Confines this process for good; no other thread may have been started.
 pub fn enter(state_directory: &Path) -> Result<Enforced, SandboxError> {
     process::deny_dumps().map_err(SandboxError::Dumps)?;

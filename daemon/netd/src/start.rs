@@ -31,12 +31,14 @@ use crate::{
         record,
     },
     accounts::{Committed, Store},
+    claim::{Claim, ClaimError},
     config::{BootstrapServer, Config, ConfigError, Sandbox},
     control::{self, Control},
     dtls,
     keyd::Keyd,
     lwm2m::{Fatal, Lwm2m, Snapshot},
     sandbox::{self, Enforced, SandboxError},
+    state_folder,
 };
 
 /// Requests that wait for the LwM2M task.
@@ -62,6 +64,8 @@ pub struct Arguments {
 pub enum Error {
     /// The configuration can't be used.
     Config(ConfigError),
+    /// Another netd runs with this state folder or control socket.
+    Claim(ClaimError),
     /// keyd can't be reached, or was lost.
     Keyd(KeydError),
     /// keyd ended.
@@ -88,13 +92,15 @@ impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Config(error) => error.fmt(f),
+            Self::Claim(error) => error.fmt(f),
             Self::Keyd(error) => write!(f, "softsim-keyd: {error}"),
             Self::KeydEnded => f.write_str("softsim-keyd ended"),
             Self::Control(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Sandbox(error) => write!(
+            Self::Sandbox(error) if error.is_the_kernels() => write!(
                 f,
                 "{error} (sandbox = \"off\" in the configuration runs without)"
             ),
+            Self::Sandbox(error) => error.fmt(f),
             Self::Dtls(error) => error.fmt(f),
             Self::Runtime(error) => write!(f, "the runtime: {error}"),
             Self::Lwm2m(error) => error.fmt(f),
@@ -113,7 +119,10 @@ impl Error {
             | Self::KeydEnded
             | Self::Lwm2m(Fatal::Keyd(_))
             | Self::Access(_, AccessFatal::Keyd(_)) => 69,
-            Self::Control(..) | Self::Lwm2m(Fatal::Store(_)) => 74,
+            Self::Claim(ClaimError::Held { .. }) => 75,
+            Self::Claim(ClaimError::Lock(..))
+            | Self::Control(..)
+            | Self::Lwm2m(Fatal::Store(_)) => 74,
             Self::Dtls(_) => 70,
             Self::Sandbox(_) | Self::Runtime(_) | Self::Open(_) | Self::Access(..) => 71,
         }
@@ -136,6 +145,8 @@ struct Opened {
 /// Runs until a signal, the end of keyd, or an error.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
     let config = Config::read(&arguments.config).map_err(Error::Config)?;
+    state_folder::check(&config, &arguments.config).map_err(Error::Config)?;
+    let _claimed = claim(&config).map_err(Error::Claim)?;
     let opened = open(&config)?;
     let enforced = match config.sandbox {
         Sandbox::Require => sandbox::enter(&config.state_dir).map_err(Error::Sandbox)?,
@@ -152,6 +163,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         .build()
         .map_err(Error::Runtime)?
         .block_on(serve(config, opened, enforced))
+}
+
+/// Makes sure that no other netd uses what can be used by one alone.
+fn claim(config: &Config) -> Result<[Claim; 2], ClaimError> {
+    Ok([
+        Claim::folder(&config.state_dir)?,
+        Claim::socket(&config.control_socket)?,
+    ])
 }
 
 fn open(config: &Config) -> Result<Opened, Error> {
@@ -202,13 +221,15 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
 
     let (requests, queue) = mpsc::channel(QUEUE);
     let (snapshot, watcher) = watch::channel(Snapshot::default());
-    let lwm2m = Lwm2m::new(
+    let lwm2m = Lwm2m::prepare(
         keyd.clone(),
         opened.store,
         config.endpoint.clone(),
         opened.bootstrap,
         snapshot,
-    );
+    )
+    .await
+    .map_err(Error::Lwm2m)?;
     let (accesses, failed) = begin(opened.accesses)?;
     let control = Control {
         uids: config.control_uids.clone(),

@@ -3,10 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)] // Not every test needs all of it.
 
 use std::{
-    fs,
+    fs::{self, DirBuilder},
     io::{BufRead, BufReader, Read, Write},
     net::Shutdown,
-    os::unix::net::UnixStream,
+    os::unix::{fs::DirBuilderExt, net::UnixStream},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     sync::{Arc, Mutex},
@@ -109,7 +109,7 @@ impl Drop for Keyd {
 pub(crate) struct Netd {
     pub(crate) child: Child,
     pub(crate) control: PathBuf,
-    _directory: tempfile::TempDir,
+    pub(crate) directory: tempfile::TempDir,
 }
 
 impl Drop for Netd {
@@ -123,7 +123,7 @@ impl Netd {
     pub(crate) fn start(more: &str) -> (Self, Keyd) {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| directory.path().join(name);
-        fs::create_dir(file("state")).unwrap();
+        DirBuilder::new().mode(0o700).create(file("state")).unwrap();
         let keyd = Keyd::start(&file("network.sock"));
         let config = format!(
             "keyd_socket = 'network.sock'\ncontrol_socket = 'netd.sock'\nstate_dir = 'state'\n{more}"
@@ -139,7 +139,7 @@ impl Netd {
         let netd = Self {
             child,
             control,
-            _directory: directory,
+            directory,
         };
         let end = Instant::now() + Duration::from_secs(20);
         while netd.status().is_none() && Instant::now() < end {

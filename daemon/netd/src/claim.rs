@@ -1,0 +1,99 @@
+//! What only one netd may use at a time, its state folder and its control socket: a lock on each, held for life.
+
+use std::{
+    fmt,
+    fs::{self, File, OpenOptions, TryLockError},
+    io,
+    os::unix::fs::{MetadataExt, OpenOptionsExt},
+    path::{Path, PathBuf},
+};
+
+/// A lock that another netd finds for as long as this value lives, and no longer: no file tells of it, and a process
+/// that we start doesn't inherit it.
+#[derive(Debug)]
+pub struct Claim(#[expect(dead_code, reason = "held, not used")] File);
+
+/// Why something can't be claimed.
+#[derive(Debug)]
+pub enum ClaimError {
+    /// Another netd has it.
+    Held {
+        /// The folder or the socket.
+        path: PathBuf,
+        /// Its process, as far as /proc tells.
+        pid: Option<u32>,
+    },
+    /// The lock can't be tried.
+    Lock(PathBuf, io::Error),
+}
+
+impl std::error::Error for ClaimError {}
+
+impl fmt::Display for ClaimError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Held {
+                path,
+                pid: Some(pid),
+            } => write!(
+                f,
+                "another softsim-netd (pid {pid}) uses {}",
+                path.display()
+            ),
+            Self::Held { path, pid: None } => {
+                write!(f, "another softsim-netd uses {}", path.display())
+            }
+            Self::Lock(path, error) => write!(f, "{}: {error}", path.display()),
+        }
+    }
+}
+
+impl Claim {
+    /// Claims a folder, by a lock on itself.
+    pub fn folder(path: &Path) -> Result<Self, ClaimError> {
+        Self::of(path, File::open(path))
+    }
+
+    /// Claims a socket that is yet to be made, by a lock on an empty file beside it.
+    pub fn socket(path: &Path) -> Result<Self, ClaimError> {
+        let mut beside = path.as_os_str().to_owned();
+        beside.push(".lock");
+        let mut options = OpenOptions::new();
+        let options = options.read(true).write(true).mode(0o600);
+        // Never made through a link that somebody put there.
+        let made = match options.clone().create_new(true).open(&beside) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(&beside),
+            made => made,
+        };
+        Self::of(path, made)
+    }
+
+    fn of(path: &Path, file: io::Result<File>) -> Result<Self, ClaimError> {
+        let failed = |error| ClaimError::Lock(path.to_owned(), error);
+        let file = file.map_err(failed)?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self(file)),
+            Err(TryLockError::WouldBlock) => Err(ClaimError::Held {
+                path: path.to_owned(),
+                pid: holder(&file),
+            }),
+            Err(TryLockError::Error(error)) => Err(failed(error)),
+        }
+    }
+}
+
+/// The netd that holds a lock on a file, by the kernel's own list (proc(5), /proc/locks).
+fn holder(file: &File) -> Option<u32> {
+    let inode = format!(":{}", file.metadata().ok()?.ino());
+    let locks = fs::read_to_string("/proc/locks").ok()?;
+    let own_name = fs::read_to_string("/proc/self/comm").ok()?;
+    locks.lines().find_map(|lock| {
+        let fields: Vec<_> = lock.split_whitespace().collect();
+        let [_, "FLOCK", _, _, pid, file, ..] = fields[..] else {
+            return None;
+        };
+        let name = fs::read_to_string(format!("/proc/{pid}/comm"));
+        let is_holder = file.ends_with(&inode) && name.is_ok_and(|name| name == own_name);
+        pid.parse().ok().filter(|_| is_holder)
+    })
+}

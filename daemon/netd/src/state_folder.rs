@@ -1,0 +1,121 @@
+//! The state folder: whose it must be, and what may not lie in it, since a netd that was taken over can write there.
+
+use std::{
+    fs, io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use softsim_sandbox::process;
+
+use crate::config::{Config, ConfigError};
+
+/// Links that are followed from one to the next.
+const MOST_LINKS: u8 = 16;
+
+/// Checks that the state folder is ours alone to write, and that nothing that decides what we do lies in it.
+///
+/// Who may write to a folder above it is not looked at: another folder in its place holds no accounts that keyd committed.
+pub fn check(config: &Config, file: &Path) -> Result<(), ConfigError> {
+    let folder = owned(&config.state_dir)?;
+    let trust = config.bootstrap.iter().flat_map(|b| &b.server_trust);
+    let secrets = config.access.iter().flat_map(|a| &a.secret_file);
+    let named = [("--config", file)]
+        .into_iter()
+        .chain(trust.map(|path| ("bootstrap.server_trust", &**path)))
+        .chain(secrets.map(|path| ("access.secret_file", &**path)));
+    for (name, path) in named {
+        if std::path::absolute(path).is_ok_and(|path| leads_through(&path, &folder, MOST_LINKS)) {
+            let reason = format!(
+                "expected a file outside of state_dir, to which softsim-netd writes, got {}",
+                path.display()
+            );
+            return Err(ConfigError::Field { name, reason });
+        }
+    }
+    Ok(())
+}
+
+/// The folder without links, if it is ours and nobody else may write to it.
+fn owned(path: &Path) -> Result<PathBuf, ConfigError> {
+    let wrong = |reason: String| ConfigError::Field {
+        name: "state_dir",
+        reason,
+    };
+    let shown = path.display();
+    let found = fs::metadata(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => wrong(format!("{shown} is missing: mkdir -m 0700 {shown}")),
+        _ => wrong(format!("{shown}: {error}")),
+    })?;
+    let (owner, own, mode) = (found.uid(), process::uid(), found.mode() & 0o7777);
+    if !found.is_dir() {
+        Err(wrong(format!("expected a directory, got {shown}")))
+    } else if owner != own {
+        Err(wrong(format!(
+            "expected a directory of uid {own}, got {shown} of uid {owner}"
+        )))
+    } else if mode & 0o022 != 0 {
+        Err(wrong(format!(
+            "expected a directory that nobody else may write to, got {shown} of mode {mode:04o}: chmod 0700 {shown}"
+        )))
+    } else {
+        fs::canonicalize(path).map_err(|error| wrong(format!("{shown}: {error}")))
+    }
+}
+
+/// Whether a path, or any link on its way, lies in the folder: then whoever writes there decides what it names.
+fn leads_through(path: &Path, folder: &Path, links: u8) -> bool {
+    path.ancestors().any(|part| {
+        let inside = fs::canonicalize(part).is_ok_and(|part| part.starts_with(folder));
+        let linked = || match (fs::read_link(part), part.parent()) {
+            (Ok(target), Some(parent)) => leads_through(&parent.join(target), folder, links - 1),
+            _ => false,
+        };
+        inside || (links > 0 && linked())
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_is_reached_through_the_folder_is_told_from_one_beside_it() {
+        let outer = tempfile::tempdir().unwrap();
+        let at = |name: &str| outer.path().join(name);
+        for folder in ["state", "etc"] {
+            fs::create_dir(at(folder)).unwrap();
+        }
+        fs::write(at("etc/ca.pem"), b"").unwrap();
+        fs::write(at("state/ca.pem"), b"").unwrap();
+        // Within the folder to the outside, and from the outside through it to the outside.
+        symlink("../etc", at("state/out")).unwrap();
+        symlink("../etc/ca.pem", at("state/file")).unwrap();
+        symlink("../state/file", at("etc/link")).unwrap();
+        symlink("state", at("alias")).unwrap();
+        symlink("loop", at("etc/loop")).unwrap();
+        let folder = fs::canonicalize(at("state")).unwrap();
+        for (path, expected) in [
+            ("state/ca.pem", true),
+            ("state/missing.pem", true),
+            ("state/out/ca.pem", true),
+            ("state/file", true),
+            ("etc/link", true),
+            ("alias/ca.pem", true),
+            ("etc/../state/ca.pem", true),
+            ("etc/ca.pem", false),
+            ("etc/missing.pem", false),
+            ("etc/loop", false),
+        ] {
+            assert_eq!(
+                leads_through(&at(path), &folder, MOST_LINKS),
+                expected,
+                "{path}"
+            );
+        }
+    }
+}
