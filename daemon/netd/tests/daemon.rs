@@ -10,12 +10,14 @@ use std::{
     os::unix::net::UnixStream,
     path::Path,
     process::Command,
+    sync::{Mutex, mpsc},
     thread,
     time::{Duration, Instant},
 };
 
 use softsim_client::netd::{self, Control, Event, Failure, MAX_LINE, Management, RadiusSecret};
-use support::Netd;
+use softsim_client::proto::{RequestKind, kind_of};
+use support::{Netd, answer};
 
 #[test]
 fn a_confined_netd_tells_what_confines_it() {
@@ -27,6 +29,35 @@ fn a_confined_netd_tells_what_confines_it() {
         Management::NotBootstrapped { reason: None }
     );
     assert!(status.landlock_abi >= 1 && status.seccomp_calls > 0);
+}
+
+/// keyd answers netd's first question at once, and its second when it is let.
+#[test]
+fn netd_answers_when_it_knows_its_endpoint_and_not_before() {
+    let (asked, second) = mpsc::channel();
+    let (let_it, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new((0, gate));
+    let (netd, _keyd) = Netd::begin("", move |request| {
+        if kind_of(request) == Ok(RequestKind::Status) {
+            let mut gate = gate.lock().unwrap();
+            gate.0 += 1;
+            if gate.0 == 2 {
+                asked.send(()).unwrap();
+                gate.1.recv().unwrap();
+            }
+        }
+        answer(request)
+    });
+    second.recv_timeout(Duration::from_secs(20)).unwrap();
+    thread::scope(|scope| {
+        let status = scope.spawn(|| netd.status());
+        // Nothing can come; what comes all the same is there by then.
+        thread::sleep(Duration::from_millis(100));
+        assert!(!status.is_finished());
+        let_it.send(()).unwrap();
+        let status = status.join().unwrap().unwrap();
+        assert_eq!(status.endpoint, Some("d1".repeat(32)));
+    });
 }
 
 #[test]

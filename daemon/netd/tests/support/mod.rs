@@ -31,7 +31,7 @@ fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
 }
 
 /// A device that has its key and nothing else.
-fn answer(request: &[u8]) -> Vec<u8> {
+pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
     match kind_of(request).unwrap() {
         RequestKind::Hello => encoded::<Hello>(Ok(HelloAnswer {
             version: PROTOCOL_VERSION,
@@ -77,6 +77,15 @@ pub(crate) struct Keyd(Arc<Mutex<Vec<Socket>>>);
 
 impl Keyd {
     pub(crate) fn start(path: &Path) -> Self {
+        Self::start_with(path, answer)
+    }
+
+    /// With a script of the test's own.
+    pub(crate) fn start_with(
+        path: &Path,
+        script: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
+    ) -> Self {
+        let script = Arc::new(script);
         let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
         listener.bind(&SockAddr::unix(path).unwrap()).unwrap();
         listener.listen(4).unwrap();
@@ -85,10 +94,11 @@ impl Keyd {
         thread::spawn(move || {
             while let Ok((mut client, _)) = listener.accept() {
                 accepted.lock().unwrap().push(client.try_clone().unwrap());
+                let script = Arc::clone(&script);
                 thread::spawn(move || {
                     let mut request = vec![0; MAX_REQUEST];
                     while let Ok(length @ 1..) = client.read(&mut request) {
-                        client.write_all(&answer(&request[..length])).unwrap();
+                        client.write_all(&script(&request[..length])).unwrap();
                     }
                 });
             }
@@ -121,10 +131,23 @@ impl Drop for Netd {
 
 impl Netd {
     pub(crate) fn start(more: &str) -> (Self, Keyd) {
+        let (netd, keyd) = Self::begin(more, answer);
+        let end = Instant::now() + Duration::from_secs(20);
+        while netd.status().is_none() && Instant::now() < end {
+            thread::sleep(Duration::from_millis(10));
+        }
+        (netd, keyd)
+    }
+
+    /// Starts it beside a key process with this script, and doesn't wait for it.
+    pub(crate) fn begin(
+        more: &str,
+        script: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
+    ) -> (Self, Keyd) {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| directory.path().join(name);
         DirBuilder::new().mode(0o700).create(file("state")).unwrap();
-        let keyd = Keyd::start(&file("network.sock"));
+        let keyd = Keyd::start_with(&file("network.sock"), script);
         let config = format!(
             "keyd_socket = 'network.sock'\ncontrol_socket = 'netd.sock'\nstate_dir = 'state'\n{more}"
         );
@@ -141,10 +164,6 @@ impl Netd {
             control,
             directory,
         };
-        let end = Instant::now() + Duration::from_secs(20);
-        while netd.status().is_none() && Instant::now() < end {
-            thread::sleep(Duration::from_millis(10));
-        }
         (netd, keyd)
     }
 
