@@ -8,10 +8,14 @@ mod common;
 use std::net::SocketAddr;
 
 use common::built;
-use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
-use softsim_client::netd::{Event, Failure, MskComparison};
+use softsim_aka::{Amf, Credentials, K, Msk, Opc, Sqn};
+use softsim_client::{
+    netd::{Event, Failure, MskComparison},
+    proto::Refusal,
+};
 use softsim_lab::{
-    auc::Subscriber,
+    auc::{Auc, Subscriber},
+    eap_server::{Config, EapServer, Server, Step},
     error::Error,
     home::{Home, Options},
     hostapd::{self, Hostapd},
@@ -110,6 +114,52 @@ fn a_full_authentication_ends_with_the_servers_msk() {
         assert_eq!(messages.iter().filter(challenge).count(), 2, "{messages:?}");
         assert!(messages.last().unwrap().contains("Success"), "{messages:?}");
     }
+}
+
+/// The lab's server, which names the subscriber for the next time, but for one bit of the MSK that it sends.
+struct WithAnotherMsk(Server);
+
+impl EapServer for WithAnotherMsk {
+    fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step {
+        match self.0.handle(auc, response) {
+            Step::Success(eap, mut session) => {
+                let mut msk = *session.msk.as_bytes();
+                msk[63] ^= 1;
+                session.msk = Msk::new(msk);
+                Step::Success(eap, session)
+            }
+            step => step,
+        }
+    }
+}
+
+#[test]
+fn a_server_with_another_msk_is_refused_by_keyd_which_keeps_nothing_of_it() {
+    if !built("another MSK", &["softsim-keyd", "softsim-netd"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::up(&folder.path().join("lab"), Options::default()).unwrap();
+    let config = Config {
+        pseudonyms: true,
+        reauthentication: true,
+        ..Config::default()
+    };
+    let other = config.clone();
+    let other = move || -> Box<dyn EapServer> {
+        Box::new(WithAnotherMsk(Server::new(other.clone()).unwrap()))
+    };
+    let right = move || -> Box<dyn EapServer> { Box::new(Server::new(config.clone()).unwrap()) };
+    let other = home.radius_played_by(other).unwrap();
+    let right = home.radius_played_by(right).unwrap();
+    let refused = home.eap_test_at(other).unwrap_err().to_string();
+    let expected = Refusal::OtherMsk.to_string();
+    assert!(refused.contains(&expected), "{refused}");
+    assert_eq!(home.gateway().status().unwrap().counters.authentications, 1);
+
+    let shown = || home.eap_test_at(right).unwrap().0.authentication.identity;
+    assert_eq!(shown(), "permanent identity", "nothing was kept");
+    assert_ne!(shown(), "permanent identity");
 }
 
 #[test]

@@ -245,7 +245,7 @@ pub struct EapTest {
     pub authentication: Authentication,
     /// Whether the SQN was synchronised on the way.
     pub synchronised: bool,
-    /// How the MSK compares with the server's keys; a difference is a failure.
+    /// How keyd found its MSK to compare with the server's keys; a difference is a failure.
     pub msk: MskComparison,
     /// Microseconds from the first datagram to EAP-Success.
     pub microseconds: u64,

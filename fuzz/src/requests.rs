@@ -175,7 +175,7 @@ impl Gateway {
         let Ok(AkaAnswer::Success { handle, .. }) = answer else {
             return;
         };
-        if self.call(client, &Confirm { handle }).is_ok() {
+        if self.call(client, &Confirm { handle, msk: None }).is_ok() {
             self.secrets.push(first(sent.keys.k_encr.as_bytes()));
             self.secrets.push(first(sent.keys.k_aut.as_bytes()));
             self.secrets.push(first(sent.keys.k_re.as_bytes()));
@@ -210,7 +210,7 @@ impl Gateway {
             );
             accepted.push(counter);
             // Refused where the profile is out of use by now.
-            let _ = self.call(client, &Confirm { handle });
+            let _ = self.call(client, &Confirm { handle, msk: None });
         }
         self.server = Some((server, accepted));
     }

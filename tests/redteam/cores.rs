@@ -59,7 +59,7 @@ fn a_core_that_gcore_writes_of_netd_holds_nothing_that_is_keyds_alone() {
     let Some(target) = gcore_of("gcore of netd") else {
         return;
     };
-    let (netd, search) = (target.netd(), target.search_in_netd());
+    let (netd, search) = (target.netd(), target.search());
     let working = target.while_working(|| gcore(&netd, EVERYTHING, &search));
     println!("redteam: netd working, gcore: {working}");
     assert!(

@@ -40,15 +40,24 @@ fn of_keyds_memory_root_reads_nothing_secret_idle_or_working() {
 }
 
 #[test]
-fn netds_memory_holds_nothing_that_is_keyds_alone() {
+fn netds_memory_holds_no_key_and_no_msk_that_keyd_has_compared() {
     let Some(target) = Target::new("reading netd's memory") else {
         return;
     };
-    let (netd, search) = (target.netd(), target.search_in_netd());
+    let netd = target.netd();
+    let sent = target.msks_of_accepts();
+    let of_accepts = Search::new(&sent);
+    let search = target.search();
     for way in ["mem", "readv"] {
         let idle = attack(&[way, &netd], &search);
         println!("redteam: netd idle, {way}: {idle}");
         assert!(idle.hits.is_empty(), "{idle}");
+        let after = attack(&[way, &netd], &of_accepts);
+        println!(
+            "redteam: netd after {} Access-Accepts, {way}: {after}",
+            sent.len()
+        );
+        assert!(after.hits.is_empty(), "{after}");
         target.while_working(|| {
             let working = attack(&[way, &netd], &search);
             println!("redteam: netd working, {way}: {working}");

@@ -46,7 +46,7 @@ fn netds_registers_hold_nothing_that_is_keyds_alone() {
     let Some(target) = Target::new("netd's registers") else {
         return;
     };
-    let (netd, search) = (target.netd(), target.search_in_netd());
+    let (netd, search) = (target.netd(), target.search());
     let working = target.while_working(|| attack(&["registers", &netd, STOPS], &search));
     println!("redteam: netd working, {STOPS} register stops of each thread: {working}");
     assert!(working.hits.is_empty(), "{working}");

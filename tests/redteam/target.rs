@@ -3,13 +3,17 @@
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
 use softsim_client::keyd::{Connection, Error};
+use softsim_client::netd::MskComparison;
 use softsim_client::paths::Sockets;
 use softsim_client::proto::requests::*;
 use softsim_client::proto::{AkaAnswer, Call, KeyMemory, Refusal};
+use softsim_lab::auc::Auc;
+use softsim_lab::eap_server::{Config, EapServer, Server, Step};
 use softsim_lab::home::{Home, Options};
 use softsim_lab::prerequisite::skip;
 use softsim_lab::subscription::Secret;
@@ -21,6 +25,22 @@ use crate::secrets::{self, Challenge};
 
 /// Challenges of a working gateway, again and again: each is accepted once, and then costs an AUTS.
 const CHALLENGES: usize = 500;
+
+/// Authentications whose MSK is looked for in netd.
+const ACCEPTS: usize = 20;
+
+/// The lab's server, whose MSKs are written down.
+struct Overheard(Server, Arc<Mutex<Vec<[u8; 64]>>>);
+
+impl EapServer for Overheard {
+    fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step {
+        let step = self.0.handle(auc, response);
+        if let Step::Success(_, session) = &step {
+            self.1.lock().unwrap().push(*session.msk.as_bytes());
+        }
+        step
+    }
+}
 
 /// A provisioned gateway, and everything that an attacker would like to have of it.
 pub(crate) struct Target {
@@ -98,11 +118,24 @@ impl Target {
         Search::new(&self.secrets())
     }
 
-    /// What netd must not hold: MSK goes through it.
-    pub(crate) fn search_in_netd(&self) -> Search {
-        let mut secrets = self.secrets();
-        secrets.retain(|secret| secret.name != "MSK");
-        Search::new(&secrets)
+    /// Authenticates some times; gives the MSKs that the server sent with its Access-Accepts.
+    pub(crate) fn msks_of_accepts(&self) -> Vec<Secret> {
+        let sent = Arc::new(Mutex::new(Vec::new()));
+        let kept = sent.clone();
+        let open = move || -> Box<dyn EapServer> {
+            let server = Server::new(Config::default()).unwrap();
+            Box::new(Overheard(server, kept.clone()))
+        };
+        let server = self.home.radius_played_by(open).unwrap();
+        for _ in 0..ACCEPTS {
+            let (report, _) = self.home.eap_test_at(server).unwrap();
+            assert_eq!(report.msk, MskComparison::Equal);
+        }
+        let sent = sent.lock().unwrap();
+        assert_eq!(sent.len(), ACCEPTS);
+        (sent.iter())
+            .map(|msk| secrets::secret("MSK", msk))
+            .collect()
     }
 
     /// Does something while clients of every role keep both daemons busy with all their keys.
@@ -138,8 +171,7 @@ impl Target {
         for challenge in self.challenges.iter().cycle().take_while(|_| working()) {
             let answer = ask(&mut keyd, &challenge.request());
             if let Some(AkaAnswer::Success { handle, .. }) = answer {
-                ask(&mut keyd, &Confirm { handle });
-                ask(&mut keyd, &ExportMsk { handle });
+                ask(&mut keyd, &Confirm { handle, msk: None });
                 ask(&mut keyd, &CloseSession { handle });
             }
             served.fetch_add(1, Ordering::Relaxed);
@@ -178,10 +210,8 @@ impl Target {
         let packet = &[&[2, 7, 0, 28, 50, 1, 0, 0, 11, 5][..], &[0; 18]].concat()[..];
         ask(&mut netd, &EapMac { handle, packet }).unwrap();
         look("EapMac");
-        ask(&mut netd, &Confirm { handle }).unwrap();
+        ask(&mut netd, &Confirm { handle, msk: None }).unwrap();
         look("Confirm");
-        ask(&mut netd, &ExportMsk { handle }).unwrap();
-        look("ExportMsk");
         ask(&mut netd, &CloseSession { handle }).unwrap();
         look("CloseSession");
         ask(&mut netd, &challenge).unwrap();

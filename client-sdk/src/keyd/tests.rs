@@ -8,9 +8,8 @@ use std::{
 };
 
 use softsim_keyd_proto::{
-    AkaAnswer, MAX_REQUEST, ProfilesAnswer, Role, SecretAnswer, SecretBytes, encode_answer,
-    kind_of,
-    requests::{AkaPrimeChallenge, Enable, ExportMsk, ListProfiles},
+    AkaAnswer, MAX_REQUEST, ProfilesAnswer, Role, SecretBytes, encode_answer, kind_of,
+    requests::{AkaPrimeChallenge, Enable, ListProfiles},
 };
 
 use super::*;
@@ -145,17 +144,17 @@ fn within_tokio<T>(body: impl Future<Output = T>) -> T {
 #[cfg(feature = "tokio")]
 #[test]
 fn tasks_share_a_connection() {
-    let secret = SecretAnswer {
-        secret: SecretBytes::new(vec![1; 64]),
-    };
+    use softsim_keyd_proto::{CertificateAnswer, requests::DeviceCertificate};
+
+    let certificate = CertificateAnswer { der: vec![1; 64] };
     let (_directory, path, _server) = keyd(vec![
-        answer::<ExportMsk>(&Ok(secret)),
+        answer::<DeviceCertificate>(&Ok(certificate)),
         answer::<Enable<'_>>(&Err(Refusal::NoProfile)),
     ]);
     within_tokio(async {
         let connection = AsyncConnection::connect(&path).await.unwrap();
-        let msk = connection.call(&ExportMsk { handle: 0 }).await.unwrap();
-        assert_eq!(msk.secret.expose().len(), 64);
+        let certificate = connection.call(&DeviceCertificate {}).await.unwrap();
+        assert_eq!(certificate.der.len(), 64);
         let other = connection.clone();
         let error = other.call_blocking(&Enable { iccid: "89" }).unwrap_err();
         assert!(matches!(error, Error::Refused(Refusal::NoProfile)));

@@ -24,7 +24,7 @@ pub use refusal::{
     AutnFault, HandshakeFault, PackageFault, PacketFault, Refusal, TransactionFault,
 };
 pub use requests::{Call, RequestKind, Role};
-pub use secret::SecretBytes;
+pub use secret::{SecretBytes, SecretSlice};
 pub use wire::{WireError, decode_answer, decode_request, encode_answer, encode_request, kind_of};
 
 /// Version of the conversation; [`requests::Hello`] is refused when it differs.

@@ -72,8 +72,10 @@ pub enum Refusal {
         /// The limit.
         limit: u8,
     },
-    /// The MSK of this session was given out before.
-    AlreadyExported,
+    /// The MSK that came from the server is not the session's.
+    OtherMsk,
+    /// Both sides asked for protected results, and none of success has come (RFC 4187 §6.2).
+    NoProtectedSuccess,
     /// The handshake transcript doesn't have the shape of a client's DTLS 1.2 handshake.
     Handshake(HandshakeFault),
     /// The transaction doesn't fit.
@@ -117,8 +119,8 @@ pub enum Refusal {
     NoHomeNetworkKey,
     /// There is no full authentication to which this re-authentication belongs.
     NoReauthentication,
-    /// The session was not confirmed, or its counter was too small: it has no keys to give.
-    NotConfirmed,
+    /// The server's counter was too small, and the session can only say so.
+    CounterTooSmall,
     /// No primary authentication with a 5G core has anchored keys.
     NotAnchored,
     /// The sealed profile doesn't consent to raw CK and IK leaving.
@@ -296,7 +298,10 @@ impl fmt::Display for Refusal {
             Self::TooManyHandles { limit } => {
                 write!(f, "this connection holds {limit} sessions already")
             }
-            Self::AlreadyExported => f.write_str("the MSK of this session was given out before"),
+            Self::OtherMsk => f.write_str("expected the server's MSK to be the session's, got another"),
+            Self::NoProtectedSuccess => {
+                f.write_str("expected a protected success of the server's first, got none")
+            }
             Self::Handshake(fault) => write!(f, "handshake transcript: {fault}"),
             Self::Transaction(TransactionFault::NothingStaged) => f.write_str("nothing is staged"),
             Self::Transaction(TransactionFault::Other { expected, came }) => {
@@ -329,7 +334,9 @@ impl fmt::Display for Refusal {
             Self::NoReauthentication => {
                 f.write_str("there is no full authentication that this re-authentication belongs to")
             }
-            Self::NotConfirmed => f.write_str("the session was not confirmed: it has no keys to give"),
+            Self::CounterTooSmall => {
+                f.write_str("the server's counter was too small: the session can only say so")
+            }
             Self::NotAnchored => {
                 f.write_str("no primary authentication with a 5G core has anchored keys")
             }

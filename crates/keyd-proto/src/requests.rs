@@ -11,6 +11,7 @@ use crate::answers::{
     UmtsAnswer,
 };
 use crate::identity::{Group, IdentityRequest, Method, Realm};
+use crate::secret::SecretSlice;
 
 /// Whom a socket of keyd is for. Each role has a socket of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -225,12 +226,6 @@ requests! {
         packet: &'a [u8],
     }
 
-    /// The 64 octets of the MSK, once per session and not before [`Confirm`].
-    12 ExportMsk [Network] max 16 once -> SecretAnswer {
-        /// A session of this connection.
-        handle: u32,
-    }
-
     /// Wipes a session before its connection ends.
     13 CloseSession [Network] max 16 once -> () {
         /// A session of this connection.
@@ -246,9 +241,15 @@ requests! {
 
     /// EAP-Success was received and believed: the pseudonym and the re-authentication identity that came in this
     /// session are stored, and the keys of a 5G core are anchored (TS 33.501 §6.1).
-    15 Confirm [Network] max 16 repeatable -> () {
+    ///
+    /// Where both sides asked for protected results (RFC 4187 §6.2), [`EapVerify`] has to have seen that of success.
+    15 Confirm<'a> [Network] max 96 repeatable -> () {
         /// A session of this connection.
         handle: u32,
+        /// The MSK that came from the server where one comes, as in a RADIUS Access-Accept (RFC 2548 §2.4.2 and §2.4.3):
+        /// 64 octets, which have to be the session's. The MSK itself never leaves.
+        #[serde(borrow)]
+        msk: Option<SecretSlice<'a>>,
     }
 
     /// The device certificate, DER.

@@ -128,14 +128,14 @@ mod tests {
     #[test]
     fn an_octet_behind_the_last_field_is_malformed() {
         let mut buffer = [0; 64];
-        let used = encode_request(&ExportMsk { handle: 1 }, &mut buffer)
+        let used = encode_request(&CloseSession { handle: 1 }, &mut buffer)
             .unwrap()
             .len();
-        let refusal = decode_request::<ExportMsk>(&buffer[..=used]).unwrap_err();
+        let refusal = decode_request::<CloseSession>(&buffer[..=used]).unwrap_err();
         assert_eq!(
             refusal,
             Refusal::Malformed {
-                request: RequestKind::ExportMsk
+                request: RequestKind::CloseSession
             }
         );
     }

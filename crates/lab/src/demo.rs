@@ -158,7 +158,7 @@ impl Journey {
             .map_or(self.home.radius(), Hostapd::address);
         let (report, events) = self.home.eap_test_at(server)?;
         let msk = match report.msk {
-            MskComparison::Equal => "MSK equal to the server's",
+            MskComparison::Equal => "keyd compared the server's MSK: equal",
             MskComparison::NotSent => return Err(Error::Missing("keys from the RADIUS server")),
         };
         let result = format!("Success with {}, {msk}", self.authenticator());

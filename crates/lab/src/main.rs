@@ -66,7 +66,7 @@ struct Place {
     /// The lab's folder: new, or empty.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// Write the conversation between the daemons to DIR/ipc.record. It holds RES and MSK.
+    /// Write the conversation between the daemons to DIR/ipc.record. It holds RES, and MSKs that servers sent.
     #[arg(long)]
     record: bool,
 }

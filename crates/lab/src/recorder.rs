@@ -1,7 +1,7 @@
 //! Stands between netd and keyd's network socket and writes every message down.
 //!
-//! The demo and the tests look in the record for what must never pass there: K, OPc, CK, IK. The
-//! record holds what may pass, RES and MSK, and is for its owner alone.
+//! The demo and the tests look in the record for what must never pass there: K, OPc, CK, IK. The record holds what may
+//! pass, RES and the MSKs that servers sent, and is for its owner alone.
 
 use std::{
     fs::{self, File, OpenOptions},

@@ -74,7 +74,6 @@ impl<S: Storage> Keyd<S> {
             Kind::Confirm => way.to(Keyd::confirm),
             Kind::EapMac => way.to(Keyd::eap_mac),
             Kind::EapVerify => way.to(Keyd::eap_verify),
-            Kind::ExportMsk => way.to(Keyd::export_msk),
             Kind::CloseSession => way.to(Keyd::close_session),
             Kind::DeviceCertificate => way.to(|keyd, _, request| keyd.device_certificate(request)),
             Kind::SignHandshake => way.to(|keyd, _, request| keyd.sign_handshake(request)),

@@ -166,7 +166,7 @@ impl<S: Storage> Server<'_, S> {
         let written = self
             .keyd
             .serve(&mut peer.client, self.now, &self.request[..length], room);
-        // The keys of PSK accounts come in as they are.
+        // An MSK and the keys of PSK accounts come in as they are.
         self.request[..length].fill(0);
         self.pending.push((index, self.used..self.used + written));
         self.used += written;
@@ -273,7 +273,6 @@ fn goes_deep(datagram: &[u8]) -> bool {
             | RequestKind::EapVerify
             | RequestKind::EncryptCounter
             | RequestKind::Confirm
-            | RequestKind::ExportMsk
             | RequestKind::CloseSession)
     )
 }

@@ -21,7 +21,9 @@ use std::io;
 use softsim_client::keyd::Connection;
 use softsim_keyd::roles::COMPILED;
 use softsim_keyd_proto::requests::*;
-use softsim_keyd_proto::{AkaAnswer, MAX_HANDLES, Refusal, RequestKind, Role, decode_answer};
+use softsim_keyd_proto::{
+    AkaAnswer, MAX_HANDLES, PROTOCOL_VERSION, Refusal, RequestKind, Role, decode_answer,
+};
 use softsim_sandbox::seqpacket;
 
 use crate::fixture::Operator;
@@ -36,6 +38,7 @@ const CONNECTIONS: usize = 16;
 /// How often a well-behaved client asks beside a bad one.
 const REQUESTS: u64 = 200;
 
+const HELLO: [u8; 2] = [RequestKind::Hello as u8, PROTOCOL_VERSION as u8];
 const STATUS: [u8; 1] = [RequestKind::Status as u8];
 /// No line of the table has this octet.
 const UNKNOWN: [u8; 1] = [0xff];
@@ -83,12 +86,9 @@ fn crowd(host: &Host, role: Role) -> Vec<seqpacket::Connection> {
     // Each is in, or was refused, before the next one comes: the queue of the socket is short.
     let connection = |_| {
         let connection = host.raw(role);
-        connection.send(&STATUS).unwrap();
-        assert!(
-            decode_answer::<Status>(&receive(&connection))
-                .unwrap()
-                .is_ok()
-        );
+        connection.send(&HELLO).unwrap();
+        let hello = decode_answer::<Hello>(&receive(&connection)).unwrap();
+        assert!(hello.is_ok());
         connection
     };
     (0..CONNECTIONS).map(connection).collect()

@@ -30,7 +30,7 @@ use softsim_client::keyd::{Connection, Error};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     AkaAnswer, Call, IdentityKind, IdentityPrivacy, IdentityRequest, KekSource, Refusal,
-    RequestKind, Role, decode_answer,
+    RequestKind, Role, SecretSlice, decode_answer,
 };
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys, Profile};
 use softsim_sandbox::random::SystemRng;
@@ -146,7 +146,7 @@ fn key_agreements_and_re_authentications_leave_nothing_below_what_is_scrubbed() 
         let AkaAnswer::Success { handle, .. } = netd.call(&request).unwrap() else {
             panic!("a fresh AUTN was refused");
         };
-        netd.call(&Confirm { handle }).unwrap();
+        netd.call(&Confirm { handle, msk: None }).unwrap();
         let suci = netd.call(&identity(IdentityRequest::Suci)).unwrap();
         assert_eq!(suci.kind, IdentityKind::Suci);
         let shown = netd.call(&identity(IdentityRequest::Any)).unwrap();
@@ -191,9 +191,8 @@ fn from_the_factory_to_an_authentication_and_over_a_power_cut() {
         panic!("a fresh AUTN was refused");
     };
     assert_eq!(res.expose(), sent.res);
-    netd.call(&Confirm { handle }).unwrap();
-    let msk = netd.call(&ExportMsk { handle }).unwrap().secret;
-    assert_eq!(msk.expose(), sent.keys.msk.as_bytes());
+    let msk = Some(SecretSlice(sent.keys.msk.as_bytes()));
+    netd.call(&Confirm { handle, msk }).unwrap();
     let before = host.status();
     let said = running.kill();
     assert!(said.contains("installed") && !said.contains("001010000000001"));

@@ -5,7 +5,6 @@ use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use secrecy::{ExposeSecret, SecretSlice};
 use std::fmt;
-use subtle::ConstantTimeEq;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 const MICROSOFT: [u8; 4] = 311u32.to_be_bytes();
@@ -49,24 +48,20 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A master session key of 64 octets, as the server sent it.
+/// A master session key of 64 octets, as the server sent it. It lies in one place, wherever it is handed to, and is wiped
+/// there.
 #[derive(Zeroize, ZeroizeOnDrop)]
-pub struct Msk([u8; 64]);
+pub struct Msk(Box<[u8; 64]>);
 
 impl Msk {
     /// Wraps the octets of an MSK.
     pub fn new(octets: [u8; 64]) -> Self {
-        Msk(octets)
+        Msk(Box::new(octets))
     }
 
     /// The octets.
     pub fn expose(&self) -> &[u8; 64] {
         &self.0
-    }
-
-    /// Compares in constant time.
-    pub fn matches(&self, other: &[u8; 64]) -> bool {
-        self.0.ct_eq(other).into()
     }
 
     /// Takes the MSK out of an Access-Accept: MS-MPPE-Recv-Key ‖ MS-MPPE-Send-Key. `None` when the server sent none.
@@ -75,16 +70,14 @@ impl Msk {
         secret: &Secret,
         request_authenticator: &[u8; 16],
     ) -> Result<Option<Self>, Error> {
-        let key = |kind| match vendor_value(accept, kind) {
-            Some(value) => decrypt(value, secret, request_authenticator).map(Some),
-            None => Ok(None),
-        };
-        match (key(RECV_KEY)?, key(SEND_KEY)?) {
+        let value = |kind| vendor_value(accept, kind);
+        match (value(RECV_KEY), value(SEND_KEY)) {
             (None, None) => Ok(None),
             (Some(recv), Some(send)) => {
-                let mut msk = Msk([0; 64]);
-                msk.0[..KEY].copy_from_slice(&*recv);
-                msk.0[KEY..].copy_from_slice(&*send);
+                let mut msk = Msk::new([0; 64]);
+                let (first, second) = msk.0.split_at_mut(KEY);
+                decrypt(recv, secret, request_authenticator, first)?;
+                decrypt(send, secret, request_authenticator, second)?;
                 Ok(Some(msk))
             }
             _ => Err(Error::MppeKey),
@@ -166,11 +159,13 @@ fn encrypt(
     cipher
 }
 
+/// Puts one key, half of the MSK, where it belongs.
 fn decrypt(
     value: &[u8],
     secret: &Secret,
     request_authenticator: &[u8; 16],
-) -> Result<Zeroizing<[u8; KEY]>, Error> {
+    key: &mut [u8],
+) -> Result<(), Error> {
     let (salt, cipher) = value.split_first_chunk::<2>().ok_or(Error::MppeKey)?;
     let cipher: &[u8; PADDED] = cipher.try_into().map_err(|_| Error::MppeKey)?;
     let mut plain = Zeroizing::new([0; PADDED]);
@@ -183,9 +178,8 @@ fn decrypt(
     }
     match (salt[0] & 0x80, plain[0]) {
         (0x80, length) if usize::from(length) == KEY => {
-            let mut key = Zeroizing::new([0; KEY]);
             key.copy_from_slice(&plain[1..=KEY]);
-            Ok(key)
+            Ok(())
         }
         _ => Err(Error::MppeKey),
     }

@@ -95,7 +95,7 @@ fn an_accept_computed_by_other_means_is_understood() {
         panic!()
     };
     assert_eq!(eap, SUCCESS);
-    assert!(received.matches(msk().expose()));
+    assert_eq!(received.expose(), msk().expose());
 }
 
 #[test]
@@ -116,8 +116,7 @@ fn the_msk_survives_the_mppe_keys_and_never_shows_in_clear() {
     else {
         panic!()
     };
-    assert!(received.matches(msk().expose()));
-    assert!(!received.matches(&[0; 64]));
+    assert_eq!(received.expose(), msk().expose());
 }
 
 #[test]
@@ -200,7 +199,7 @@ fn both_keys_in_one_vendor_specific_attribute_are_found_among_others() {
     else {
         panic!()
     };
-    assert!(received.matches(msk().expose()));
+    assert_eq!(received.expose(), msk().expose());
 }
 
 #[test]

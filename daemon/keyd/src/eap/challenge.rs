@@ -11,7 +11,7 @@ use softsim_usim::{SeparationBit, Verified};
 
 use super::is_5g;
 use super::packet::{Challenge, Next};
-use super::session::{Fruit, Session};
+use super::session::{Fruit, ProtectedResult, Session};
 use crate::keyd::{Client, Keyd};
 use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Storage, Uses};
 
@@ -82,6 +82,7 @@ impl<S: Storage> Keyd<S> {
                 k_aut,
                 root,
                 next,
+                result: ProtectedResult::of(challenge.result_ind),
                 msk,
             },
         ))
@@ -121,6 +122,7 @@ impl<S: Storage> Keyd<S> {
                 k_aut,
                 root: Some(Root::Aka(keys.mk)),
                 next,
+                result: ProtectedResult::of(challenge.result_ind),
                 msk: keys.msk,
             },
         ))
@@ -168,7 +170,10 @@ impl<S: Storage> Keyd<S> {
             }),
             k_ausf: answered.k_ausf,
         };
-        let session = Session::answered(installation, answered.k_aut, fruit, answered.msk);
+        let Answered {
+            k_aut, result, msk, ..
+        } = answered;
+        let session = Session::answered(installation, k_aut, result, fruit, msk);
         AkaAnswer::Success {
             handle: client.sessions.open(session),
             res: SecretBytes::new(answered.verified.res.as_bytes().to_vec()),
@@ -182,6 +187,7 @@ struct Answered<'a> {
     verified: Verified,
     identity: &'a [u8],
     next: Next,
+    result: ProtectedResult,
     k_encr: KEncr,
     k_aut: MacKey,
     /// None where nothing is to be kept for a fast re-authentication.

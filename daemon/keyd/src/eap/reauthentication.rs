@@ -13,7 +13,7 @@ use softsim_keyd_proto::{EncryptedAnswer, PacketFault, ReauthenticationAnswer, R
 use softsim_sandbox::random;
 
 use super::packet::{self, Nonce};
-use super::session::{Fast, Fruit, Session};
+use super::session::{Fast, Fruit, ProtectedResult, Session};
 use crate::event::Event;
 use crate::keyd::{Client, Keyd};
 use crate::vault::{Reauthentication, Root, Slot, Storage};
@@ -73,7 +73,8 @@ impl<S: Storage> Keyd<S> {
             }),
             ..Fruit::default()
         };
-        let session = Session::answered(installation, k_aut, fruit, keys.msk).fast(fast);
+        let result = ProtectedResult::of(packet.result_ind);
+        let session = Session::answered(installation, k_aut, result, fruit, keys.msk).fast(fast);
         self.counters.reauthentications += 1;
         Ok(ReauthenticationAnswer::Fresh {
             handle: client.sessions.open(session),

@@ -1,13 +1,9 @@
 //! Sessions: what is left of an authentication, reached by a handle of one connection.
 
-use core::mem;
-
 use softsim_aka::eap::MacKey;
 use softsim_aka::{KAusf, KEncr, Msk, NonceS};
-use softsim_keyd_proto::requests::{CloseSession, Confirm, EapMac, EapVerify, ExportMsk};
-use softsim_keyd_proto::{
-    MAX_HANDLES, MacAnswer, Method, PacketFault, Refusal, SecretAnswer, SecretBytes,
-};
+use softsim_keyd_proto::requests::{CloseSession, Confirm, EapMac, EapVerify};
+use softsim_keyd_proto::{MAX_HANDLES, MacAnswer, Method, PacketFault, Refusal, SecretSlice};
 
 use super::packet::{Code, Message};
 use crate::akma::Anchored;
@@ -28,6 +24,7 @@ pub(super) struct Session {
     of: Installation,
     k_aut: MacKey,
     fast: Option<Fast>,
+    result: ProtectedResult,
     stage: Stage,
 }
 
@@ -43,13 +40,38 @@ pub(super) struct Fast {
 #[derive(Debug)]
 enum Stage {
     /// The server's request was answered.
-    Answered(Box<Fruit>, Msk),
-    /// EAP-Success was received.
-    Confirmed(Msk),
-    /// MSK was given out.
-    Exported,
+    Answered {
+        /// Gone once EAP-Success was received.
+        fruit: Option<Box<Fruit>>,
+        /// To compare with, also when a Confirm is repeated.
+        msk: Msk,
+    },
     /// The server's counter was too small, and the session can only say so.
     CounterTooSmall,
+}
+
+/// How far AT_RESULT_IND has brought the two sides (RFC 4187 §6.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ProtectedResult {
+    /// The server doesn't use it.
+    NotOffered,
+    /// The server would, and we haven't said so.
+    Offered,
+    /// Both do: EAP-Success counts only after its notification.
+    Agreed,
+    /// The notification of success has come.
+    Succeeded,
+}
+
+impl ProtectedResult {
+    /// As the server's request has it.
+    pub(super) fn of(offered: bool) -> Self {
+        if offered {
+            Self::Offered
+        } else {
+            Self::NotOffered
+        }
+    }
 }
 
 /// What EAP-Success makes of a session.
@@ -62,14 +84,22 @@ pub(super) struct Fruit {
 
 impl Session {
     /// Of an authentication whose every part held.
-    pub(super) fn answered(of: Installation, k_aut: MacKey, fruit: Fruit, msk: Msk) -> Self {
-        let stage = Stage::Answered(Box::new(fruit), msk);
-        let fast = None;
+    pub(super) fn answered(
+        of: Installation,
+        k_aut: MacKey,
+        result: ProtectedResult,
+        fruit: Fruit,
+        msk: Msk,
+    ) -> Self {
         Self {
             of,
             k_aut,
-            fast,
-            stage,
+            fast: None,
+            result,
+            stage: Stage::Answered {
+                fruit: Some(Box::new(fruit)),
+                msk,
+            },
         }
     }
 
@@ -81,12 +111,12 @@ impl Session {
 
     /// One that can only say that the counter was too small.
     pub(super) fn counter_too_small(of: Installation, k_aut: MacKey, fast: Fast) -> Self {
-        let (fast, stage) = (Some(fast), Stage::CounterTooSmall);
         Self {
             of,
             k_aut,
-            fast,
-            stage,
+            fast: Some(fast),
+            result: ProtectedResult::NotOffered,
+            stage: Stage::CounterTooSmall,
         }
     }
 
@@ -98,29 +128,25 @@ impl Session {
         matches!(self.stage, Stage::CounterTooSmall)
     }
 
-    /// What is to be kept, once.
-    fn confirm(&mut self) -> Option<Fruit> {
-        match mem::replace(&mut self.stage, Stage::Exported) {
-            Stage::Answered(fruit, msk) => {
-                self.stage = Stage::Confirmed(msk);
-                Some(*fruit)
-            }
-            later => {
-                self.stage = later;
-                None
-            }
+    /// Whether EAP-Success may count, with the MSK that came with it where one did.
+    fn may_succeed(&self, received: Option<Msk>) -> Result<(), Refusal> {
+        let Stage::Answered { msk, .. } = &self.stage else {
+            return Err(Refusal::CounterTooSmall);
+        };
+        if self.result == ProtectedResult::Agreed {
+            return Err(Refusal::NoProtectedSuccess);
         }
+        if received.is_some_and(|received| received != *msk) {
+            return Err(Refusal::OtherMsk);
+        }
+        Ok(())
     }
 
-    /// MSK, once.
-    fn export(&mut self) -> Result<Msk, Refusal> {
-        match mem::replace(&mut self.stage, Stage::Exported) {
-            Stage::Confirmed(msk) => Ok(msk),
-            Stage::Exported => Err(Refusal::AlreadyExported),
-            earlier => {
-                self.stage = earlier;
-                Err(Refusal::NotConfirmed)
-            }
+    /// What is to be kept, once.
+    fn confirm(&mut self) -> Option<Fruit> {
+        match &mut self.stage {
+            Stage::Answered { fruit, .. } => fruit.take().map(|fruit| *fruit),
+            Stage::CounterTooSmall => None,
         }
     }
 
@@ -179,9 +205,11 @@ impl<S: Storage> Keyd<S> {
             _ => &[],
         };
         let mac = response.maced.compute(&session.k_aut, extra);
-        Ok(MacAnswer {
-            mac: mac.map_err(Refusal::Packet)?,
-        })
+        let mac = mac.map_err(Refusal::Packet)?;
+        if response.accepts_protected_result() && session.result == ProtectedResult::Offered {
+            session.result = ProtectedResult::Agreed;
+        }
+        Ok(MacAnswer { mac })
     }
 
     pub(crate) fn eap_verify(
@@ -191,31 +219,37 @@ impl<S: Storage> Keyd<S> {
     ) -> Result<(), Refusal> {
         let session = client.sessions.session(request.handle)?;
         if session.counter_was_too_small() {
-            return Err(Refusal::NotConfirmed);
+            return Err(Refusal::CounterTooSmall);
         }
         let message = Message::parse(request.packet, Code::Request, session.method())
             .map_err(Refusal::Packet)?;
         if !message.maced.verify(&session.k_aut) {
             return Err(self.packet_refused(PacketFault::Mac));
         }
-        let Some(fast) = &session.fast else {
-            return Ok(());
-        };
-        let counter = message
-            .encrypted()
-            .and_then(|encrypted| encrypted.counter(&fast.k_encr));
-        match counter {
-            Ok(counter) if counter == fast.counter => Ok(()),
-            Ok(_) => Err(self.packet_refused(PacketFault::Counter)),
-            Err(fault) => Err(self.packet_refused(fault)),
+        if let Some(fast) = &session.fast {
+            let counter = message
+                .encrypted()
+                .and_then(|encrypted| encrypted.counter(&fast.k_encr));
+            match counter {
+                Ok(counter) if counter == fast.counter => {}
+                Ok(_) => return Err(self.packet_refused(PacketFault::Counter)),
+                Err(fault) => return Err(self.packet_refused(fault)),
+            }
         }
+        if message.tells_success() && session.result == ProtectedResult::Agreed {
+            session.result = ProtectedResult::Succeeded;
+        }
+        Ok(())
     }
 
-    pub(crate) fn confirm(&mut self, client: &mut Client, request: Confirm) -> Result<(), Refusal> {
+    pub(crate) fn confirm(
+        &mut self,
+        client: &mut Client,
+        request: Confirm<'_>,
+    ) -> Result<(), Refusal> {
+        let received = request.msk.map(received_msk).transpose()?;
         let session = client.sessions.session(request.handle)?;
-        if session.counter_was_too_small() {
-            return Err(Refusal::NotConfirmed);
-        }
+        session.may_succeed(received)?;
         let of = session.of;
         // The profile may have been replaced since, or taken out of use.
         if !self.is_in_use(of) {
@@ -243,18 +277,6 @@ impl<S: Storage> Keyd<S> {
         }
     }
 
-    pub(crate) fn export_msk(
-        &mut self,
-        client: &mut Client,
-        request: ExportMsk,
-    ) -> Result<SecretAnswer, Refusal> {
-        let session = client.sessions.session(request.handle)?;
-        let msk = session.export()?;
-        Ok(SecretAnswer {
-            secret: SecretBytes::new(msk.as_bytes().to_vec()),
-        })
-    }
-
     pub(crate) fn close_session(
         &mut self,
         client: &mut Client,
@@ -262,4 +284,14 @@ impl<S: Storage> Keyd<S> {
     ) -> Result<(), Refusal> {
         client.sessions.close(request.handle)
     }
+}
+
+/// The MSK that came from a server.
+fn received_msk(SecretSlice(octets): SecretSlice<'_>) -> Result<Msk, Refusal> {
+    let msk = octets.try_into().map(Msk::new);
+    msk.map_err(|_| Refusal::Field {
+        name: "msk".to_owned(),
+        expected: format!("{} octets", Msk::LENGTH),
+        came: format!("{} octets", octets.len()),
+    })
 }

@@ -25,9 +25,7 @@ fn a_genuine_challenge_gives_res_and_a_session_with_the_msk() {
         panic!("expected Success, came {answer:?}");
     };
     assert_eq!(res.expose(), sent.res);
-    device.call(&mut netd, &Confirm { handle }).unwrap();
-    let msk = device.call(&mut netd, &ExportMsk { handle }).unwrap();
-    assert_eq!(msk.secret.expose(), sent.keys.msk.as_bytes());
+    device.confirms(&mut netd, handle, sent.keys.msk.as_bytes());
     assert_eq!(status(&mut device).counters.authentications, 1);
 }
 
@@ -81,9 +79,7 @@ fn the_vectors_of_rfc_9048_come_out_of_a_sealed_profile() {
             panic!("expected Success, came {answer:?}");
         };
         assert_eq!(res.expose(), octets(&case["res"]), "RES");
-        device.call(&mut netd, &Confirm { handle }).unwrap();
-        let msk = device.call(&mut netd, &ExportMsk { handle }).unwrap();
-        assert_eq!(msk.secret.expose(), octets(&case["msk"]), "MSK");
+        device.confirms(&mut netd, handle, &octets(&case["msk"]));
         run += 1;
     }
     assert_eq!(run, 2);
@@ -320,16 +316,10 @@ fn responses_are_maced_and_requests_verified_and_never_the_other_way_round() {
 }
 
 #[test]
-fn the_msk_leaves_once_and_a_closed_session_is_unknown() {
+fn a_closed_session_is_unknown() {
     let (mut device, _) = Device::provisioned();
     let mut netd = device.client(Role::Network);
     let (handle, _) = session(&mut device, &mut netd, 32);
-    let early = device.call(&mut netd, &ExportMsk { handle }).unwrap_err();
-    assert_eq!(early, Refusal::NotConfirmed);
-    device.call(&mut netd, &Confirm { handle }).unwrap();
-    assert!(device.call(&mut netd, &ExportMsk { handle }).is_ok());
-    let again = device.call(&mut netd, &ExportMsk { handle }).unwrap_err();
-    assert_eq!(again, Refusal::AlreadyExported);
     device.call(&mut netd, &CloseSession { handle }).unwrap();
     let closed = device.call(&mut netd, &CloseSession { handle });
     assert_eq!(closed, Err(Refusal::UnknownHandle { came: handle }));
@@ -341,8 +331,8 @@ fn a_handle_belongs_to_its_connection_and_is_not_used_again() {
     let mut netd = device.client(Role::Network);
     let mut other = device.client(Role::Network);
     let (handle, _) = session(&mut device, &mut netd, 32);
-    let stolen = device.call(&mut other, &ExportMsk { handle }).unwrap_err();
-    assert_eq!(stolen, Refusal::UnknownHandle { came: handle });
+    let stolen = device.call(&mut other, &Confirm { handle, msk: None });
+    assert_eq!(stolen, Err(Refusal::UnknownHandle { came: handle }));
     device.call(&mut netd, &CloseSession { handle }).unwrap();
     let (next, _) = session(&mut device, &mut netd, 64);
     assert_ne!(next, handle);

@@ -15,7 +15,7 @@ use softsim_keyd::{Client, Keyd, Service};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     Call, Enforcement, IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal,
-    RequestKind, Role, decode_answer, encode_request,
+    RequestKind, Role, SecretSlice, decode_answer, encode_request,
 };
 use softsim_profile::{
     HomeNetworkKeys, Iccid, IssuerKey, Profile, RoutingIndicator, SealingStatement, SqnScheme,
@@ -232,6 +232,18 @@ impl Device {
         let mut buffer = vec![0; MAX_REQUEST];
         let datagram = encode_request(call, &mut buffer).unwrap();
         decode_answer::<C>(self.exchange(client, datagram)).unwrap()
+    }
+
+    /// Holds that this is a session's MSK: keyd refuses another as the server's, and takes this one.
+    pub(crate) fn confirms(&mut self, client: &mut Client, handle: u32, msk: &[u8]) {
+        let mut other = msk.to_vec();
+        *other.last_mut().unwrap() ^= 1;
+        let mut confirm = |msk| {
+            let msk = Some(SecretSlice(msk));
+            self.call(client, &Confirm { handle, msk })
+        };
+        assert_eq!(confirm(&other), Err(Refusal::OtherMsk));
+        assert_eq!(confirm(msk), Ok(()));
     }
 
     /// Asks on a connection of its own.

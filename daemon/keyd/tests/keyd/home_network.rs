@@ -30,6 +30,11 @@ pub(crate) const AT_NEXT_REAUTH_ID: u8 = 133;
 pub(crate) const AT_PUB_ECDHE: u8 = 152;
 pub(crate) const AT_KDF_FS: u8 = 153;
 
+/// AT_RESULT_IND (RFC 4187 §10.14).
+pub(crate) const RESULT_IND: [u8; 4] = [135, 1, 0, 0];
+/// AT_NOTIFICATION of success (RFC 4187 §10.19).
+pub(crate) const SUCCESS: [u8; 4] = [12, 1, 0x80, 0];
+
 /// What goes into a challenge.
 pub(crate) struct HomeNetwork {
     pub(crate) credentials: Credentials,
@@ -41,6 +46,8 @@ pub(crate) struct HomeNetwork {
     pub(crate) encrypted: Vec<u8>,
     /// The server's half of an ephemeral Diffie-Hellman.
     pub(crate) ephemeral: Option<PrivateKey>,
+    /// Whether the server would protect results.
+    pub(crate) result_ind: bool,
 }
 
 /// A challenge, and what an honest USIM makes of it.
@@ -70,6 +77,7 @@ impl Default for HomeNetwork {
             network_name: b"WLAN".to_vec(),
             encrypted: Vec::new(),
             ephemeral: None,
+            result_ind: false,
         }
     }
 }
@@ -116,6 +124,7 @@ impl HomeNetwork {
             attributes.extend(attribute(AT_KDF_FS, &[&group]));
             attributes.extend(attribute(AT_PUB_ECDHE, &[public_key.as_bytes()]));
         }
+        attributes.extend(self.offer());
         attributes.extend(self.sealed(&keys.k_encr));
         Challenge {
             packet: maced(1, CHALLENGE, &attributes, &keys),
@@ -133,12 +142,21 @@ impl HomeNetwork {
         let attributes = [
             attribute(1, &[&[0, 0], &self.rand]),
             attribute(2, &[&[0, 0], autn.as_bytes()]),
+            self.offer(),
             self.sealed(&keys.k_encr),
         ];
         OldChallenge {
             packet: Server::of_aka(&keys).packet(1, CHALLENGE, &attributes.concat(), &[]),
             res: output.res.as_bytes().to_vec(),
             keys,
+        }
+    }
+
+    /// Of protected results.
+    fn offer(&self) -> Vec<u8> {
+        match self.result_ind {
+            true => RESULT_IND.to_vec(),
+            false => Vec::new(),
         }
     }
 

@@ -36,7 +36,9 @@ fn named(device: &mut Device, sqn: u64, shown: &[u8], pseudonym: &str) {
     let Ok(AkaAnswer::Success { handle, .. }) = answer else {
         panic!("expected Success, came {answer:?}");
     };
-    device.call(&mut netd, &Confirm { handle }).unwrap();
+    device
+        .call(&mut netd, &Confirm { handle, msk: None })
+        .unwrap();
     device.keyd.flush().unwrap();
 }
 
@@ -113,7 +115,9 @@ fn a_pseudonym_is_shown_with_the_realm_until_another_one_comes_also_over_restart
     let Ok(AkaAnswer::Success { handle, .. }) = answer else {
         panic!("expected Success, came {answer:?}");
     };
-    device.call(&mut netd, &Confirm { handle }).unwrap();
+    device
+        .call(&mut netd, &Confirm { handle, msk: None })
+        .unwrap();
     let answer = ask(&mut device, IdentityRequest::Any).unwrap();
     assert_eq!(answer.nai, format!("7bob@wlan.{HOME}"));
 }
@@ -177,7 +181,9 @@ fn who_uses_up_the_one_time_of_a_pseudonym_has_not_unlocked_the_permanent_identi
     let Ok(AkaAnswer::Success { handle, .. }) = answer else {
         panic!("expected Success, came {answer:?}");
     };
-    device.call(&mut netd, &Confirm { handle }).unwrap();
+    device
+        .call(&mut netd, &Confirm { handle, msk: None })
+        .unwrap();
     let refused = ask(&mut device, IdentityRequest::Permanent);
     assert_eq!(refused, Err(Refusal::IdentityWithheld));
     let forget = ForgetIdentities { iccid: None };

@@ -4,6 +4,7 @@
 mod accounts_digest;
 mod algorithms;
 mod authentication;
+mod confirmation;
 mod device;
 #[path = "../../../../tests/common/dice.rs"]
 mod dice;

@@ -3,7 +3,6 @@
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_aka::eap::{AkaPrimeKeys, emsk, forward_secret_emsk};
 use softsim_aka::fiveg;
-use softsim_keyd::Client;
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     self as proto, AkaAnswer, AutnFault, PacketFault, Refusal, Role, UmtsAnswer,
@@ -24,12 +23,6 @@ fn success(answer: Result<AkaAnswer, Refusal>) -> (u32, Option<Vec<u8>>) {
     }
 }
 
-fn msk(device: &mut Device, netd: &mut Client, handle: u32) -> Vec<u8> {
-    device.call(netd, &Confirm { handle }).unwrap();
-    let msk = device.call(netd, &ExportMsk { handle }).unwrap();
-    msk.secret.expose().to_vec()
-}
-
 #[test]
 fn eap_aka_gives_res_and_the_msk_of_its_own_key_schedule() {
     let (mut device, _) = Device::provisioned();
@@ -46,10 +39,7 @@ fn eap_aka_gives_res_and_the_msk_of_its_own_key_schedule() {
         panic!("expected Success, came {answer:?}");
     };
     assert_eq!(res.expose(), sent.res);
-    assert_eq!(
-        msk(&mut device, &mut netd, handle),
-        sent.keys.msk.as_bytes()
-    );
+    device.confirms(&mut netd, handle, sent.keys.msk.as_bytes());
 
     let response = unmaced_of(proto::Method::Aka, 2, CHALLENGE, &[]);
     let packet = &response[..];
@@ -182,7 +172,7 @@ fn with_forward_secrecy_msk_comes_of_the_ephemeral_keys_and_k_aut_does_not() {
         device
             .call(&mut netd, &EapVerify { handle, packet })
             .unwrap();
-        assert_eq!(msk(&mut device, &mut netd, handle), keys.msk.as_bytes());
+        device.confirms(&mut netd, handle, keys.msk.as_bytes());
         assert_ne!(keys.msk, sent.keys.msk);
         device.call(&mut netd, &CloseSession { handle }).unwrap();
     }
@@ -198,10 +188,7 @@ fn an_offer_that_was_not_agreed_upon_is_ignored_and_gives_the_ordinary_keys() {
     let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
     let (handle, ours) = success(answer);
     assert_eq!(ours, None);
-    assert_eq!(
-        msk(&mut device, &mut netd, handle),
-        sent.keys.msk.as_bytes()
-    );
+    device.confirms(&mut netd, handle, sent.keys.msk.as_bytes());
 }
 
 #[test]
@@ -268,7 +255,9 @@ fn a_5g_core_anchors_keys_for_applications_at_the_confirmation() {
     let (handle, _) = success(device.call(&mut netd, &challenge(&sent.packet, shown)));
     let refused = device.ask(Role::App, &AF).unwrap_err();
     assert_eq!(refused, Refusal::NotAnchored);
-    device.call(&mut netd, &Confirm { handle }).unwrap();
+    device
+        .call(&mut netd, &Confirm { handle, msk: None })
+        .unwrap();
 
     let k_ausf = fiveg::k_ausf(&emsk(&sent.ck_prime, &sent.ik_prime, IMSI.as_bytes()));
     let k_akma = fiveg::k_akma(&k_ausf, IMSI.as_bytes());
@@ -305,7 +294,9 @@ fn with_forward_secrecy_what_is_anchored_comes_of_the_ephemeral_keys_too() {
     let sent = home.challenge(32);
     let request = forward_secret(&sent.packet, proto::Group::P256);
     let (handle, ours) = success(device.call(&mut netd, &request));
-    device.call(&mut netd, &Confirm { handle }).unwrap();
+    device
+        .call(&mut netd, &Confirm { handle, msk: None })
+        .unwrap();
     let secret = home.ephemeral.unwrap().agree(&ours.unwrap()).unwrap();
     let emsk = forward_secret_emsk(&sent.ck_prime, &sent.ik_prime, &secret, IMSI.as_bytes());
     let k_akma = fiveg::k_akma(&fiveg::k_ausf(&emsk), IMSI.as_bytes());
@@ -329,7 +320,9 @@ fn no_other_network_anchors_and_what_is_anchored_goes_with_the_profile_s_use() {
         };
         let sent = home.challenge(sqn);
         let (handle, _) = success(device.call(&mut netd, &challenge(&sent.packet, IDENTITY)));
-        device.call(&mut netd, &Confirm { handle }).unwrap();
+        device
+            .call(&mut netd, &Confirm { handle, msk: None })
+            .unwrap();
         device.call(&mut netd, &CloseSession { handle }).unwrap();
         let refused = device.ask(Role::App, &AF).unwrap_err();
         assert_eq!(refused, Refusal::NotAnchored);
@@ -338,7 +331,9 @@ fn no_other_network_anchors_and_what_is_anchored_goes_with_the_profile_s_use() {
         let mut netd = device.client(Role::Network);
         let sent = in_5g(SERVING_NETWORK).challenge(sqn);
         let (handle, _) = success(device.call(&mut netd, &challenge(&sent.packet, IDENTITY)));
-        device.call(&mut netd, &Confirm { handle }).unwrap();
+        device
+            .call(&mut netd, &Confirm { handle, msk: None })
+            .unwrap();
         assert!(device.ask(Role::App, &AF).is_ok());
     };
     anchor(&mut device, 96);

@@ -196,8 +196,8 @@ fn a_role_file_can_take_requests_away() {
 fn a_role_file_that_gives_more_than_the_table_fails_the_build() {
     for (text, fault) in [
         (
-            file("app", &["[\"ExportMsk\"]"]),
-            "the table doesn't give ExportMsk to the role app",
+            file("app", &["[\"EapMac\"]"]),
+            "the table doesn't give EapMac to the role app",
         ),
         (
             file("app", &["[\"Everything\"]"]),

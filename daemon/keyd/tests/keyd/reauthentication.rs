@@ -35,7 +35,9 @@ impl Known {
         let AkaAnswer::Success { handle, .. } = device.call(&mut netd, &request).unwrap() else {
             panic!("expected Success, came AUTS");
         };
-        device.call(&mut netd, &Confirm { handle }).unwrap();
+        device
+            .call(&mut netd, &Confirm { handle, msk: None })
+            .unwrap();
         device.call(&mut netd, &CloseSession { handle }).unwrap();
         let server = Server::of(&sent.keys);
         Self {
@@ -156,13 +158,10 @@ fn a_fresh_counter_gives_a_session_with_new_keys_and_the_next_identity_at_its_co
         IdentityKind::Permanent,
         "not before it is confirmed"
     );
-    let early = known.call(&ExportMsk { handle }).unwrap_err();
-    assert_eq!(early, Refusal::NotConfirmed);
-    known.call(&Confirm { handle }).unwrap();
-    let msk = known.call(&ExportMsk { handle }).unwrap();
-    assert_eq!(msk.secret.expose(), known.msk_of(1, &first).as_bytes());
-    let again = known.call(&ExportMsk { handle }).unwrap_err();
-    assert_eq!(again, Refusal::AlreadyExported);
+    let msk = known.msk_of(1, &first);
+    let Known { device, netd, .. } = &mut known;
+    device.confirms(netd, handle, msk.as_bytes());
+    device.keyd.flush().unwrap();
 
     known.restart();
     let (second, kind) = known.any();
@@ -171,7 +170,7 @@ fn a_fresh_counter_gives_a_session_with_new_keys_and_the_next_identity_at_its_co
         ("8second@home", IdentityKind::Reauthentication)
     );
     let handle = known.fresh(2, &second, None);
-    known.call(&Confirm { handle }).unwrap();
+    known.call(&Confirm { handle, msk: None }).unwrap();
     assert_eq!(
         known.any().1,
         IdentityKind::Permanent,
@@ -202,11 +201,11 @@ fn a_second_confirmation_does_not_take_the_counter_back() {
     let mut known = Known::new();
     let (first, _) = known.any();
     let old = known.fresh(1, &first, Some("8second@home"));
-    known.call(&Confirm { handle: old }).unwrap();
+    known.call(&confirm(old)).unwrap();
     let (second, _) = known.any();
     let handle = known.fresh(7, &second, Some("8third@home"));
-    known.call(&Confirm { handle }).unwrap();
-    known.call(&Confirm { handle: old }).unwrap();
+    known.call(&Confirm { handle, msk: None }).unwrap();
+    known.call(&confirm(old)).unwrap();
     let (third, _) = known.any();
     assert_eq!(third, "8third@home");
     let packet = known.server.reauthentication(7, NONCE_S, None);
@@ -222,7 +221,7 @@ fn a_counter_that_is_too_small_gives_a_session_that_can_only_say_so() {
     let mut known = Known::new();
     let (first, _) = known.any();
     let handle = known.fresh(5, &first, Some("8second@home"));
-    known.call(&Confirm { handle }).unwrap();
+    known.call(&Confirm { handle, msk: None }).unwrap();
     let (second, _) = known.any();
     for counter in [5, 4, 0] {
         let packet = known
@@ -239,9 +238,11 @@ fn a_counter_that_is_too_small_gives_a_session_that_can_only_say_so() {
         assert_eq!(came, counter);
         let notification = known.server.notification(counter);
         let packet = &notification[..];
-        let barren = Refusal::NotConfirmed;
-        assert_eq!(known.call(&Confirm { handle }), Err(barren.clone()));
-        assert_eq!(known.call(&ExportMsk { handle }).unwrap_err(), barren);
+        let barren = Refusal::CounterTooSmall;
+        assert_eq!(
+            known.call(&Confirm { handle, msk: None }),
+            Err(barren.clone())
+        );
         assert_eq!(known.call(&EapVerify { handle, packet }), Err(barren));
 
         let mut ours = known.call(&EncryptCounter { handle }).unwrap();
@@ -372,7 +373,7 @@ fn a_full_authentication_replaces_what_there_was_or_takes_it_away() {
         let AkaAnswer::Success { handle, .. } = known.call(&request).unwrap() else {
             panic!("expected Success, came AUTS");
         };
-        known.call(&Confirm { handle }).unwrap();
+        known.call(&Confirm { handle, msk: None }).unwrap();
         let (name, kind) = known.any();
         match next {
             Some(next) => assert_eq!((&*name, kind), (next, IdentityKind::Reauthentication)),
@@ -422,6 +423,46 @@ fn there_is_none_in_a_5g_network_nor_on_one_whose_name_is_too_long_to_keep() {
 }
 
 #[test]
+fn a_protected_success_counts_with_the_sessions_counter_only() {
+    let mut known = Known::new();
+    let (first, _) = known.any();
+    let k_encr = &known.server.k_encr;
+    let inside = [
+        attribute(AT_COUNTER, &[&[0, 1]]),
+        attribute(AT_NONCE_S, &[&[0, 0], &NONCE_S]),
+        text(AT_NEXT_REAUTH_ID, b"8second@home"),
+    ];
+    let attributes = [
+        RESULT_IND.to_vec(),
+        sealed(k_encr, &padded(inside.concat())),
+    ]
+    .concat();
+    let packet = known.server.packet(1, REAUTHENTICATION, &attributes, &[]);
+    let answer = known.fast(&packet, &first).unwrap();
+    let ReauthenticationAnswer::Fresh { handle, .. } = answer else {
+        panic!("expected Fresh, got {answer:?}");
+    };
+    let packet = &unmaced(2, REAUTHENTICATION, &RESULT_IND)[..];
+    known.call(&EapMac { handle, packet }).unwrap();
+    let early = Err(Refusal::NoProtectedSuccess);
+    assert_eq!(known.call(&confirm(handle)), early);
+    let without = known.server.packet(1, NOTIFICATION, &SUCCESS, &[]);
+    let of_another = known.server.notification(2);
+    for packet in [&without[..], &of_another] {
+        assert!(known.call(&EapVerify { handle, packet }).is_err());
+        assert_eq!(known.call(&confirm(handle)), early);
+    }
+    let packet = &known.server.notification(1)[..];
+    known.call(&EapVerify { handle, packet }).unwrap();
+    known.call(&confirm(handle)).unwrap();
+    assert_eq!(known.any().0, "8second@home");
+}
+
+fn confirm(handle: u32) -> Confirm<'static> {
+    Confirm { handle, msk: None }
+}
+
+#[test]
 fn a_profile_that_was_replaced_or_taken_out_of_use_keeps_nothing_of_a_session() {
     let (mut device, operator) = Device::provisioned();
     let mut netd = device.client(Role::Network);
@@ -435,19 +476,15 @@ fn a_profile_that_was_replaced_or_taken_out_of_use_keeps_nothing_of_a_session() 
     }
     let (first, second) = (handles[0], handles[1]);
     device.ask(Role::Admin, &Disable { iccid: ICCID }).unwrap();
-    let refused = device.call(&mut netd, &Confirm { handle: first });
+    let refused = device.call(&mut netd, &confirm(first));
     assert_eq!(refused, Err(Refusal::NoProfile));
     device.ask(Role::Admin, &Enable { iccid: ICCID }).unwrap();
-    device.call(&mut netd, &Confirm { handle: first }).unwrap();
+    device.call(&mut netd, &confirm(first)).unwrap();
 
     let package = operator.seal(&mut device, profile(ICCID), 2);
     device.install(&package, [2; 16]).unwrap();
-    let refused = device.call(&mut netd, &Confirm { handle: second });
+    let refused = device.call(&mut netd, &confirm(second));
     assert_eq!(refused, Err(Refusal::NoProfile));
-    let refused = device
-        .call(&mut netd, &ExportMsk { handle: second })
-        .unwrap_err();
-    assert_eq!(refused, Refusal::NotConfirmed);
     let answer = device
         .call(&mut netd, &identity(IdentityRequest::Any))
         .unwrap();

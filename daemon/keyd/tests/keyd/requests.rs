@@ -73,10 +73,9 @@ pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
         ),
         Case::of(&EapMac { handle, packet }, unknown_handle()),
         Case::of(&EapVerify { handle, packet }, unknown_handle()),
-        Case::of(&ExportMsk { handle }, unknown_handle()),
         Case::of(&CloseSession { handle }, unknown_handle()),
         Case::of(&EncryptCounter { handle }, unknown_handle()),
-        Case::of(&Confirm { handle }, unknown_handle()),
+        Case::of(&Confirm { handle, msk: None }, unknown_handle()),
         Case::of(&DeviceCertificate {}, Refusal::NoDeviceCertificate),
         Case::of(&SignHandshake { transcript: b"" }, Refusal::NoDeviceKey),
         Case::of(

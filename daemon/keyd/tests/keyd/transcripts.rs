@@ -7,7 +7,7 @@ use softsim_aka::{Iv, KEncr};
 use softsim_keyd::Client;
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    AkaAnswer, IdentityKind, IdentityRequest, Method, ReauthenticationAnswer, Role,
+    AkaAnswer, IdentityKind, IdentityRequest, Method, ReauthenticationAnswer, Refusal, Role,
 };
 
 use crate::fixture::*;
@@ -98,12 +98,12 @@ fn is_maced_alike(device: &mut Device, netd: &mut Client, handle: u32, recorded:
 fn ends(device: &mut Device, netd: &mut Client, handle: u32, of: &mut Transcript, msk: &[u8]) {
     let packet = &of.next("req")[..];
     assert_eq!(packet[5], NOTIFICATION);
+    let early = device.call(netd, &Confirm { handle, msk: None });
+    assert_eq!(early, Err(Refusal::NoProtectedSuccess));
     device.call(netd, &EapVerify { handle, packet }).unwrap();
     is_maced_alike(device, netd, handle, &of.next("rsp"));
     of.next("eap");
-    device.call(netd, &Confirm { handle }).unwrap();
-    let exported = device.call(netd, &ExportMsk { handle }).unwrap();
-    assert_eq!(exported.secret.expose(), msk);
+    device.confirms(netd, handle, msk);
     device.call(netd, &CloseSession { handle }).unwrap();
 }
 

@@ -124,7 +124,7 @@ impl Namer {
             fast: Some(fast),
         };
         (self.server, self.counter) = (Some(Server::of(&sent.keys)), 0);
-        self.ask(keyd, &Confirm { handle }, Some(names))?;
+        self.ask(keyd, &Confirm { handle, msk: None }, Some(names))?;
         self.ask(keyd, &CloseSession { handle }, None)
     }
 
@@ -144,7 +144,7 @@ impl Namer {
             fast: Some(next),
             ..self.confirmed.clone()
         };
-        self.ask(keyd, &Confirm { handle }, Some(names))?;
+        self.ask(keyd, &Confirm { handle, msk: None }, Some(names))?;
         self.ask(keyd, &CloseSession { handle }, None)
     }
 

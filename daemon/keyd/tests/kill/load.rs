@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{Scope, ScopedJoinHandle, yield_now};
 
 use softsim_client::keyd::{Connection, Error};
-use softsim_keyd_proto::requests::{AkaPrimeChallenge, CloseSession, Confirm, ExportMsk};
+use softsim_keyd_proto::requests::{AkaPrimeChallenge, CloseSession, Confirm};
 use softsim_keyd_proto::{AkaAnswer, Refusal, Role};
 use softsim_profile::Profile;
 
@@ -150,8 +150,8 @@ fn authenticate_until_killed(host: &Host, shared: &Shared, ind: u64, mut dice: D
 
 fn close(keyd: &mut Connection, handle: u32, dice: &mut Dice) -> Result<(), Error> {
     if dice.once_in(4) {
-        match keyd.call(&Confirm { handle }) {
-            Ok(()) => drop(keyd.call(&ExportMsk { handle })?),
+        match keyd.call(&Confirm { handle, msk: None }) {
+            Ok(()) => {}
             Err(Error::Refused(refusal)) => assert!(out_of_use(&refusal), "{refusal}"),
             Err(error) => return Err(error),
         }

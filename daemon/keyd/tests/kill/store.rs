@@ -187,8 +187,7 @@ impl Store {
             // Only netd's transactions have a name that outlives the process.
             let role = match change {
                 Change::Install { .. } => 0,
-                Change::Disable(_) => 1,
-                _ => dice.below(MANAGERS.len()),
+                _ => 1,
             };
             match self.make(&mut managers[role], change) {
                 Ok(()) => {}

@@ -7,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use softsim_carriers::radius::{self, Msk, SessionLimit};
+use softsim_carriers::radius::{self, SessionLimit};
 use softsim_client::netd::{Authentication, Failure, MskComparison};
 use softsim_eap::Note;
 use softsim_sandbox::random;
@@ -64,7 +64,7 @@ struct Terms {
     /// Nothing more will come, for this reason.
     over: Option<Fault>,
     accepted: bool,
-    msk: Option<Msk>,
+    msk_came: bool,
     limit: Option<SessionLimit>,
 }
 
@@ -118,16 +118,16 @@ impl Line {
                 break Err(fault);
             }
         };
-        let accepted = match ended {
-            Ok(authentication) => compare(conversation, terms.msk).map(|msk| Accepted {
-                authentication,
-                msk,
-                limit: terms.limit,
-            }),
-            Err(fault) => Err(fault),
-        };
         self.abandon(conversation)?;
-        Ok(accepted)
+        Ok(ended.map(|authentication| Accepted {
+            authentication,
+            // Where keyd had found another, there would be no success.
+            msk: match terms.msk_came {
+                true => MskComparison::Equal,
+                false => MskComparison::NotSent,
+            },
+            limit: terms.limit,
+        }))
     }
 
     /// Gives up what is under way.
@@ -223,8 +223,8 @@ impl Line {
                 let reason = "expected an EAP-Success to believe with Access-Accept, came none";
                 terms.over = Some(Fault::new(Failure::Protocol, reason));
                 terms.accepted = true;
-                (terms.msk, terms.limit) = (msk, limit);
-                conversation.hear(&eap);
+                (terms.msk_came, terms.limit) = (msk.is_some(), limit);
+                conversation.hear_with_msk(&eap, msk);
             }
             radius::Answer::Reject { eap } => {
                 let reason = format!("{}: Access-Reject", self.server);
@@ -246,23 +246,5 @@ impl Line {
 
     fn unreachable(&self, reason: impl std::fmt::Display) -> Fault {
         Fault::new(Failure::Unavailable, format!("{}: {reason}", self.server))
-    }
-}
-
-/// The MSK is asked for only where there is something to compare it with.
-fn compare(
-    conversation: &mut Conversation<'_>,
-    server: Option<Msk>,
-) -> Result<MskComparison, Fault> {
-    let Some(server) = server else {
-        return Ok(MskComparison::NotSent);
-    };
-    let ours = conversation.export_msk()?;
-    match <&[u8; 64]>::try_from(ours.expose()) {
-        Ok(ours) if server.matches(ours) => Ok(MskComparison::Equal),
-        _ => Err(Fault::new(
-            Failure::Refused,
-            "expected the server's MS-MPPE keys to be our MSK, came others",
-        )),
     }
 }

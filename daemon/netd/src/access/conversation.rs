@@ -1,14 +1,15 @@
 //! The EAP peer, whose questions the key process answers: each [`Ask`] becomes one request, and each session handle is
 //! closed again.
 
+use softsim_carriers::radius::Msk;
 use softsim_client::{
     keyd::{Connection, Error as KeydError},
     netd::{Authentication, Failure},
     proto::{
-        self, AkaAnswer, Call, PacketFault, Refusal,
+        self, AkaAnswer, Call, PacketFault, Refusal, SecretSlice,
         requests::{
             AkaChallenge, AkaPrimeChallenge, CloseSession, Confirm, EapMac, EapVerify,
-            EncryptCounter, ExportMsk, Identity, Reauthenticate,
+            EncryptCounter, Identity, Reauthenticate,
         },
     },
 };
@@ -41,7 +42,7 @@ pub enum Action {
     Send(Vec<u8>),
     /// For people to read.
     Note(Note),
-    /// It ended. The keys of a success are kept until [`Conversation::settle`].
+    /// It ended. keyd keeps the session of a success until [`Conversation::settle`].
     Ended(Result<Authentication, Fault>),
 }
 
@@ -63,6 +64,8 @@ pub struct Conversation<'k> {
     network_name: String,
     /// keyd's session with the keys of the last challenge or re-authentication.
     handle: Option<u32>,
+    /// The MSK that came from the server.
+    received: Option<Msk>,
     /// Sessions that are of no more use.
     stale: Vec<u32>,
     stage: Stage,
@@ -87,6 +90,7 @@ impl<'k> Conversation<'k> {
             realm: policy.realm,
             network_name: policy.peer.network_name.to_string(),
             handle: None,
+            received: None,
             stale: Vec::new(),
             stage: Stage::Identity,
             over: false,
@@ -123,8 +127,15 @@ impl<'k> Conversation<'k> {
         self.peer.handle_packet(packet);
     }
 
+    /// Takes what a server said with the MSK that it sent along: a success counts only where keyd finds it to be ours.
+    pub fn hear_with_msk(&mut self, packet: &[u8], msk: Option<Msk>) {
+        self.received = msk;
+        self.hear(packet);
+    }
+
     /// The carrier has failed.
     pub fn abandon(&mut self) {
+        self.received = None;
         self.peer.carrier_failed();
     }
 
@@ -155,12 +166,6 @@ impl<'k> Conversation<'k> {
             let _ = refusal(self.keyd.call(&CloseSession { handle }))?;
         }
         Ok(())
-    }
-
-    /// The MSK of a success; before [`Self::settle`], and once.
-    pub fn export_msk(&mut self) -> Result<proto::SecretBytes, Fault> {
-        let handle = self.handle.ok_or_else(no_session)?;
-        Ok(refusal(self.keyd.call(&ExportMsk { handle }))??.secret)
     }
 
     fn ask(&mut self, ask: Ask) -> Result<Answer, Lost> {
@@ -332,6 +337,7 @@ impl<'k> Conversation<'k> {
     /// The keys of the challenge before are of no more use.
     fn begin_session(&mut self) {
         self.stale.extend(self.handle.take());
+        self.received = None;
         self.stage = Stage::Challenge;
         self.over = false;
     }
@@ -358,6 +364,7 @@ impl<'k> Conversation<'k> {
     fn ended(&mut self, outcome: Outcome) -> Result<Result<Authentication, Fault>, Lost> {
         self.over = true;
         self.stage = Stage::Identity;
+        let received = self.received.take();
         let success = match outcome {
             Outcome::Success(success) => success,
             Outcome::Failure(reason) => return Ok(Err(self.fault(reason))),
@@ -365,7 +372,8 @@ impl<'k> Conversation<'k> {
         let Some(handle) = self.handle else {
             return Ok(Err(no_session()));
         };
-        match refusal(self.keyd.call(&Confirm { handle }))? {
+        let msk = received.as_ref().map(|msk| SecretSlice(msk.expose()));
+        match refusal(self.keyd.call(&Confirm { handle, msk }))? {
             Ok(()) => Ok(Ok(self.authentication(&success))),
             Err(refused) => Ok(Err(refused.into())),
         }

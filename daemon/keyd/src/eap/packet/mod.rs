@@ -20,6 +20,7 @@ const HEAD: usize = 8;
 
 // Subtypes (RFC 4187 §11).
 const CHALLENGE: u8 = 1;
+const NOTIFICATION: u8 = 12;
 const REAUTHENTICATION: u8 = 13;
 
 // Attributes (RFC 4187 §11, RFC 9048 §8.2, RFC 9678 §8).
@@ -27,6 +28,7 @@ const AT_RAND: u8 = 1;
 const AT_AUTN: u8 = 2;
 const AT_PADDING: u8 = 6;
 const AT_MAC: u8 = 11;
+const AT_NOTIFICATION: u8 = 12;
 const AT_COUNTER: u8 = 19;
 const AT_COUNTER_TOO_SMALL: u8 = 20;
 const AT_NONCE_S: u8 = 21;
@@ -36,8 +38,12 @@ const AT_IV: u8 = 129;
 const AT_ENCR_DATA: u8 = 130;
 const AT_NEXT_PSEUDONYM: u8 = 132;
 const AT_NEXT_REAUTH_ID: u8 = 133;
+const AT_RESULT_IND: u8 = 135;
 const AT_PUB_ECDHE: u8 = 152;
 const AT_KDF_FS: u8 = 153;
+
+/// The notification of success, to be answered before EAP-Success (RFC 4187 §10.19).
+const SUCCESS: u16 = 32768;
 
 /// The key derivation of RFC 9048 §3.3, the only one there is.
 const KDF_AKA_PRIME: u16 = 1;
@@ -64,6 +70,8 @@ pub(crate) struct Challenge<'p> {
     pub(crate) autn: Autn,
     pub(crate) maced: Maced<'p>,
     pub(crate) encrypted: Option<Encrypted<'p>>,
+    /// Whether the server would protect results.
+    pub(crate) result_ind: bool,
     found: Found<'p>,
 }
 
@@ -75,6 +83,7 @@ impl<'p> Challenge<'p> {
             autn: Autn::new(*found.autn.ok_or(PacketFault::Missing(AT_AUTN))?),
             maced: found.maced(packet)?,
             encrypted: found.encrypted()?,
+            result_ind: found.result_ind.is_some(),
             found,
         })
     }
@@ -119,6 +128,8 @@ impl fmt::Debug for Challenge<'_> {
 pub(crate) struct Reauthentication<'p> {
     pub(crate) maced: Maced<'p>,
     pub(crate) encrypted: Encrypted<'p>,
+    /// Whether the server would protect results.
+    pub(crate) result_ind: bool,
 }
 
 impl<'p> Reauthentication<'p> {
@@ -128,6 +139,7 @@ impl<'p> Reauthentication<'p> {
         Ok(Self {
             maced: found.maced(packet)?,
             encrypted: encrypted.ok_or(PacketFault::Missing(AT_ENCR_DATA))?,
+            result_ind: found.result_ind.is_some(),
         })
     }
 }
@@ -138,6 +150,7 @@ pub(crate) struct Message<'p> {
     pub(crate) maced: Maced<'p>,
     /// Whether it is a re-authentication, whose response covers NONCE_S.
     pub(crate) reauthentication: bool,
+    subtype: u8,
     found: Found<'p>,
 }
 
@@ -147,8 +160,19 @@ impl<'p> Message<'p> {
         Ok(Self {
             maced: found.maced(packet)?,
             reauthentication: subtype == REAUTHENTICATION,
+            subtype,
             found,
         })
+    }
+
+    /// Whether it is a response that takes up the server's offer of protected results (RFC 4187 §10.14).
+    pub(crate) fn accepts_protected_result(&self) -> bool {
+        matches!(self.subtype, CHALLENGE | REAUTHENTICATION) && self.found.result_ind.is_some()
+    }
+
+    /// Whether it is the notification of success.
+    pub(crate) fn tells_success(&self) -> bool {
+        self.subtype == NOTIFICATION && self.found.notification == Some(SUCCESS)
     }
 
     pub(crate) fn encrypted(&self) -> Result<Encrypted<'p>, PacketFault> {
@@ -199,6 +223,8 @@ struct Found<'p> {
     data: Option<&'p [u8]>,
     pub_ecdhe: Option<&'p [u8]>,
     kdf_fs: Option<u16>,
+    result_ind: Option<()>,
+    notification: Option<u16>,
 }
 
 impl<'p> Found<'p> {
@@ -225,6 +251,8 @@ impl<'p> Found<'p> {
                 }
                 AT_IV => once(&mut found.iv, sixteen(value)?)?,
                 AT_ENCR_DATA => once(&mut found.data, reserved(value)?)?,
+                AT_NOTIFICATION => once(&mut found.notification, two(value)?)?,
+                AT_RESULT_IND => once(&mut found.result_ind, ())?,
                 AT_PUB_ECDHE => once(&mut found.pub_ecdhe, value)?,
                 AT_KDF_FS => {
                     found.kdf_fs.get_or_insert(two(value)?);

@@ -42,7 +42,7 @@ impl Forbidden {
     pub(super) fn add_session(&mut self, home: &Home, session: &Session) {
         let genuine = home.genuine(&session.challenge).unwrap();
         let (msk, emsk) = session.master_keys(genuine);
-        self.add("MSK", msk.as_bytes(), &[RequestKind::ExportMsk]);
+        self.add("MSK", msk.as_bytes(), &[]);
         if let Some(emsk) = emsk {
             self.add("EMSK", emsk.as_bytes(), &[]);
         }
@@ -71,7 +71,7 @@ impl Forbidden {
         ] {
             self.add(name, octets, &[]);
         }
-        self.add("MSK", genuine.msk.as_bytes(), &[RequestKind::ExportMsk]);
+        self.add("MSK", genuine.msk.as_bytes(), &[]);
         let challenges = &[RequestKind::AkaPrimeChallenge, RequestKind::AkaChallenge];
         self.add("RES", &genuine.res, challenges);
     }

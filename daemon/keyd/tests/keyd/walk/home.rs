@@ -61,6 +61,8 @@ pub(super) struct Genuine {
     /// What it names the subscriber for the next time.
     pub(super) pseudonym: Option<String>,
     pub(super) next: Option<String>,
+    /// Whether the server would protect results.
+    pub(super) result_ind: bool,
 }
 
 /// What fast re-authentications derive from.
@@ -135,6 +137,7 @@ impl Home {
     fn make(&mut self, number: usize, amf: [u8; 2], stale: bool, dice: &mut Dice) -> Vec<u8> {
         let pseudonym = dice.once_in(12).then(|| self.new_name("7"));
         let next = (!dice.once_in(3)).then(|| self.new_name("8"));
+        let result_ind = dice.once_in(2);
         let subscription = &mut self.subscriptions[number];
         let seq = if stale && subscription.seq > 0 {
             1 + dice.below(subscription.seq as usize) as u64
@@ -147,6 +150,7 @@ impl Home {
             credentials: subscription.credentials(),
             rand: dice.octets(),
             amf,
+            result_ind,
             ..HomeNetwork::naming(pseudonym.as_deref(), next.as_deref())
         };
         let sent = home.challenge(sqn);
@@ -195,6 +199,7 @@ impl Home {
             emsk,
             pseudonym,
             next,
+            result_ind,
         };
         self.genuine.insert(packet.clone(), genuine);
         self.packets.push(packet.clone());

@@ -32,7 +32,7 @@ const RESTART: usize = 300;
 
 /// Requests whose answers depend on a key; more of those that open sessions and use them than of those
 /// that end them.
-const ORACLES: [RequestKind; 24] = [
+const ORACLES: [RequestKind; 23] = [
     RequestKind::AkaPrimeChallenge,
     RequestKind::AkaPrimeChallenge,
     RequestKind::AkaPrimeChallenge,
@@ -51,8 +51,7 @@ const ORACLES: [RequestKind; 24] = [
     RequestKind::EapMac,
     RequestKind::EapVerify,
     RequestKind::EapVerify,
-    RequestKind::ExportMsk,
-    RequestKind::ExportMsk,
+    RequestKind::Confirm,
     RequestKind::CloseSession,
     RequestKind::CloseSession,
     RequestKind::CloseSession,
@@ -113,7 +112,8 @@ struct Given {
     resynchronisations: usize,
     macs: usize,
     verifications: usize,
-    master_keys: usize,
+    other_keys: usize,
+    unprotected: usize,
     signatures: usize,
     installations: usize,
     restarts: usize,
@@ -176,7 +176,8 @@ impl<K: Keyd> Walk<K> {
             confirmations,
             macs,
             verifications,
-            master_keys,
+            other_keys,
+            unprotected,
             signatures,
             ..
         } = self.given;
@@ -187,7 +188,8 @@ impl<K: Keyd> Walk<K> {
             confirmations,
             macs,
             verifications,
-            master_keys,
+            other_keys,
+            unprotected,
             signatures,
         ]
         .into_iter()
@@ -236,7 +238,6 @@ impl<K: Keyd> Walk<K> {
             Kind::Confirm => self.confirm(on, dice),
             Kind::EapMac => self.eap_mac(on, dice),
             Kind::EapVerify => self.eap_verify(on, dice),
-            Kind::ExportMsk => self.export_msk(on, dice),
             Kind::CloseSession => self.close_session(on, dice),
             Kind::SignHandshake => self.sign_handshake(on, dice),
             Kind::Stage => self.stage(on, dice),

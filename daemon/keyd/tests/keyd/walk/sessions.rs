@@ -1,14 +1,16 @@
-//! Sessions: their MACs, their confirmation, their one MSK, and whose they are.
+//! Sessions: their MACs, their confirmation, their MSK, which never leaves, and whose they are.
 
 use softsim_aka::eap::ReauthenticationKeys;
 use softsim_aka::{Emsk, Msk, NonceS};
-use softsim_keyd_proto::Refusal;
 use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{Refusal, SecretSlice};
 
 use super::home::{Genuine, Root};
 use super::{Keyd, Walk};
 use crate::dice::Dice;
-use crate::home_network::{NOTIFICATION, REAUTHENTICATION, unmaced_of};
+use crate::home_network::{
+    CHALLENGE, NOTIFICATION, REAUTHENTICATION, RESULT_IND, SUCCESS, unmaced_of,
+};
 
 #[derive(Clone)]
 pub(super) struct Session {
@@ -20,7 +22,9 @@ pub(super) struct Session {
     installation: usize,
     pub(super) open: bool,
     confirmed: bool,
-    exported: bool,
+    /// Whether both sides have asked for protected results, and whether that of success has come.
+    agreed: bool,
+    succeeded: bool,
 }
 
 /// A session of a fast re-authentication.
@@ -42,7 +46,8 @@ impl Session {
             installation: 0,
             open: true,
             confirmed: false,
-            exported: false,
+            agreed: false,
+            succeeded: false,
         }
     }
 
@@ -72,9 +77,6 @@ impl Session {
         (keys.msk, Some(keys.emsk))
     }
 }
-
-/// AT_NOTIFICATION (RFC 4187 §10.19).
-const SUCCESS: [u8; 4] = [12, 1, 0x80, 0];
 
 impl<K: Keyd> Walk<K> {
     pub(super) fn begin(&mut self, on: usize, mut session: Session) {
@@ -132,8 +134,8 @@ impl<K: Keyd> Walk<K> {
         let challenge = &session.challenge;
         let Genuine { server, method, .. } = self.home.genuine(challenge).unwrap();
         let counter = session.fast.as_ref().map_or(1, |fast| fast.counter);
-        let mut packet = match dice.below(9) {
-            0 => unmaced_of(*method, 2, 1, &[]),
+        let mut packet = match dice.below(10) {
+            0 => unmaced_of(*method, 2, CHALLENGE, &[]),
             1 => unmaced_of(*method, 1, NOTIFICATION, &SUCCESS),
             2 => server.packet(1, NOTIFICATION, &SUCCESS, &[]),
             3 => server.packet(2, NOTIFICATION, &SUCCESS, &[]),
@@ -145,6 +147,7 @@ impl<K: Keyd> Walk<K> {
             5 => challenge.clone(),
             6 => server.notification(counter),
             7 => unmaced_of(*method, 2, REAUTHENTICATION, &[]),
+            8 => unmaced_of(*method, 2, CHALLENGE, &RESULT_IND),
             _ => unmaced_of(*method, 2, NOTIFICATION, &SUCCESS),
         };
         if dice.once_in(4) {
@@ -164,7 +167,8 @@ impl<K: Keyd> Walk<K> {
                     .open_session(on, handle)
                     .expect("of another connection")
                     .clone();
-                let server = &self.home.genuine(&session.challenge).unwrap().server;
+                let genuine = self.home.genuine(&session.challenge).unwrap();
+                let server = &genuine.server;
                 assert_eq!(packet[0], 2, "a MAC in the server's place");
                 let extra = match (packet[5], &session.fast) {
                     (REAUTHENTICATION, Some(fast)) => &fast.nonce_s[..],
@@ -172,6 +176,10 @@ impl<K: Keyd> Walk<K> {
                     _ => &[],
                 };
                 assert_eq!(answer.mac, server.k_aut.at_mac(packet, extra));
+                let offered = session.fast.is_none() && genuine.result_ind;
+                if offered && packet[5] == CHALLENGE && packet[8..10] == RESULT_IND[..2] {
+                    self.open_session(on, handle).unwrap().agreed = true;
+                }
                 self.given.macs += 1;
             }
             Err(refusal) => {
@@ -196,8 +204,11 @@ impl<K: Keyd> Walk<K> {
                 let zeroed = [head, &[0; 16]].concat();
                 assert_eq!(packet[0], 1);
                 assert!(server.k_aut.verifies(&zeroed, &[], mac.try_into().unwrap()));
-                if let Some(fast) = session.fast {
+                if let Some(fast) = &session.fast {
                     assert_eq!(packet, server.notification(fast.counter));
+                }
+                if session.agreed && packet[5] == NOTIFICATION && packet[8..12] == SUCCESS {
+                    self.open_session(on, handle).unwrap().succeeded = true;
                 }
                 self.given.verifications += 1;
             }
@@ -207,11 +218,27 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// Only a session of the profile in use has anything to be kept, and once.
+    /// Only a session of the profile in use has anything to be kept, and once; not where the server's MSK is another, nor
+    /// before a success that both sides have agreed to protect.
     pub(super) fn confirm(&mut self, on: usize, dice: &mut Dice) {
         let handle = self.any_handle(on, dice);
-        let answer = self.ask(on, &Confirm { handle });
         let session = self.open_session(on, handle).map(|session| session.clone());
+        let mut msk = [0; 64];
+        let sent = dice.below(4);
+        if let Some(session) = &session {
+            let genuine = self.home.genuine(&session.challenge).unwrap();
+            msk = *session.master_keys(genuine).0.as_bytes();
+        }
+        let other = sent == 0;
+        msk[dice.below(64)] ^= u8::from(other) << dice.below(8);
+        let received = (sent < 3).then_some(SecretSlice(&msk));
+        let answer = self.ask(
+            on,
+            &Confirm {
+                handle,
+                msk: received,
+            },
+        );
         let Some(session) = session else {
             return assert_eq!(answer, Err(Refusal::UnknownHandle { came: handle }));
         };
@@ -219,7 +246,13 @@ impl<K: Keyd> Walk<K> {
         let in_use = self.profiles.enabled == Some(subscription)
             && self.profiles.installations[subscription] == session.installation;
         if session.is_too_small() {
-            assert_eq!(answer, Err(Refusal::NotConfirmed));
+            assert_eq!(answer, Err(Refusal::CounterTooSmall));
+        } else if session.agreed && !session.succeeded {
+            assert_eq!(answer, Err(Refusal::NoProtectedSuccess));
+            self.given.unprotected += 1;
+        } else if other {
+            assert_eq!(answer, Err(Refusal::OtherMsk));
+            self.given.other_keys += 1;
         } else if !in_use {
             assert_eq!(answer, Err(Refusal::NoProfile));
         } else {
@@ -228,36 +261,6 @@ impl<K: Keyd> Walk<K> {
                 self.open_session(on, handle).unwrap().confirmed = true;
                 self.keep(&session);
                 self.given.confirmations += 1;
-            }
-        }
-    }
-
-    pub(super) fn export_msk(&mut self, on: usize, dice: &mut Dice) {
-        let handle = self.any_handle(on, dice);
-        match self.ask(on, &ExportMsk { handle }) {
-            Ok(answer) => {
-                let session = self
-                    .open_session(on, handle)
-                    .expect("of another connection");
-                assert!(session.confirmed, "before EAP-Success");
-                assert!(!session.exported, "a second MSK");
-                session.exported = true;
-                let session = session.clone();
-                let genuine = self.home.genuine(&session.challenge).unwrap();
-                let (msk, _) = session.master_keys(genuine);
-                assert_eq!(answer.secret.expose(), msk.as_bytes());
-                self.given.master_keys += 1;
-            }
-            Err(refusal) => {
-                if !self.refused_by_handle(on, handle, &refusal) {
-                    let session = self.open_session(on, handle).unwrap();
-                    let expected = match session.exported {
-                        true => Refusal::AlreadyExported,
-                        false => Refusal::NotConfirmed,
-                    };
-                    assert_eq!(refusal, expected);
-                    assert!(session.exported || !session.confirmed);
-                }
             }
         }
     }
