@@ -1,6 +1,11 @@
 //! An LwM2M management server: takes registrations, and asks devices what a test wants to know.
 
-use std::{collections::HashMap, fmt, io, net::SocketAddr, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt, io,
+    net::SocketAddr,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use softsim_coap::{Code, Event, ExchangeId, Method, Request, Response, Token};
 use softsim_lwm2m::{ContentFormat, Path};
@@ -104,6 +109,8 @@ pub struct ManagementServer {
     address: SocketAddr,
     journal: Arc<Journal<ManagementEvent>>,
     commands: mpsc::UnboundedSender<Command>,
+    /// What the name of each location begins with.
+    prefix: Arc<Mutex<String>>,
     task: JoinHandle<()>,
 }
 
@@ -113,7 +120,9 @@ impl ManagementServer {
         let address = coap.local_addr()?;
         let journal = Arc::<Journal<ManagementEvent>>::default();
         let (commands, received) = mpsc::unbounded_channel();
+        let prefix = Arc::<Mutex<String>>::default();
         let worker = Worker {
+            prefix: prefix.clone(),
             coap,
             journal: journal.clone(),
             registrations: HashMap::new(),
@@ -126,8 +135,14 @@ impl ManagementServer {
             address,
             journal,
             commands,
+            prefix,
             task,
         })
+    }
+
+    /// Lets the name of each location begin with a text from now on.
+    pub fn name_locations(&self, prefix: &str) {
+        prefix.clone_into(&mut self.prefix.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     /// Where it listens.
@@ -197,6 +212,7 @@ impl Drop for ManagementServer {
 }
 
 struct Worker {
+    prefix: Arc<Mutex<String>>,
     coap: CoapServer,
     journal: Arc<Journal<ManagementEvent>>,
     /// By the segment behind `/rd/`.
@@ -335,7 +351,9 @@ impl Worker {
         }
         let objects = String::from_utf8(request.payload.clone()).map_err(|_| Code::BAD_REQUEST)?;
         (self.registrations).retain(|_, registration| registration.endpoint != identity);
-        let location = self.next_location.to_string();
+        let prefix = self.prefix.lock().unwrap_or_else(PoisonError::into_inner);
+        let location = format!("{prefix}{}", self.next_location);
+        drop(prefix);
         self.next_location += 1;
         let registration = Registration {
             endpoint: identity.to_owned(),

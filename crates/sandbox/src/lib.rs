@@ -9,6 +9,8 @@
 //! * [`seqpacket`], [`poll`], [`random`], [`clock`] and [`log`] are what it does afterwards, each
 //!   with exactly the system calls that `policies/seccomp/keyd.json` allows.
 //!
+//! [`text`] is for whatever writes a log or to a terminal.
+//!
 //! The public interface is safe. Linux on x86-64 and AArch64 only.
 
 #[cfg(not(all(
@@ -30,6 +32,7 @@ pub mod process;
 pub mod random;
 pub mod seccomp;
 pub mod seqpacket;
+pub mod text;
 
 #[doc(hidden)]
 pub mod entry;

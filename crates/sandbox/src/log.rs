@@ -3,7 +3,7 @@
 use std::fmt::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-use crate::poll;
+use crate::{poll, text::is_plain};
 
 /// Longest line with its level and newline; below PIPE_BUF, so that lines are never mixed.
 const LINE: usize = 1024;
@@ -13,8 +13,8 @@ static DROPPED: AtomicU64 = AtomicU64::new(0);
 /// Writes `<level>text\n` (the levels of syslog, 0 to 7, as the journal reads them) with one write(2).
 ///
 /// A reader that is too slow must not hold up an authentication: where the descriptor can't take
-/// the line at once, the line is dropped and counted. Text beyond 1 KiB is cut off, and control
-/// characters become `?`, so that one call is one line. Nothing is allocated.
+/// the line at once, the line is dropped and counted. Text beyond 1 KiB is cut off, and what isn't plain
+/// becomes `?`, so that one call is one line. Nothing is allocated.
 pub fn line(level: u8, text: impl fmt::Display) {
     let mut line = Line {
         octets: [0; LINE],
@@ -37,16 +37,14 @@ struct Line {
 
 impl Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        for octet in text.bytes() {
-            if self.length + 1 == LINE {
+        for character in text.chars() {
+            let shown = if is_plain(character) { character } else { '?' };
+            let end = self.length + shown.len_utf8();
+            if end >= LINE {
                 return Err(fmt::Error);
             }
-            self.octets[self.length] = if octet.is_ascii_control() {
-                b'?'
-            } else {
-                octet
-            };
-            self.length += 1;
+            shown.encode_utf8(&mut self.octets[self.length..end]);
+            self.length = end;
         }
         Ok(())
     }

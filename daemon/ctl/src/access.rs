@@ -1,7 +1,5 @@
 //! The ways into a network that the network daemon keeps open.
 
-use std::fmt::Write;
-
 use softsim_client::{
     netd::{Access, AccessState, Authentication, Command, Control, Error, Event, Report},
     paths::Sockets,
@@ -86,27 +84,25 @@ pub fn sentence(access: &Access) -> String {
 }
 
 /// All of them, with what was counted.
-pub fn table(accesses: &[Access]) -> String {
-    let mut text = String::new();
-    for access in accesses {
-        let counters = &access.counters;
-        let next = match access.next_seconds {
-            Some(seconds) => format!(", next attempt in {seconds} s"),
-            None => String::new(),
-        };
-        writeln!(
-            text,
-            "{}\n    {} at {}, for {} s{next}\n    {} attempts, {} successes ({} fast re-authentications), {} failures",
-            sentence(access),
-            access.carrier,
-            access.at,
-            access.seconds,
-            counters.attempts,
-            counters.successes,
-            counters.reauthentications,
-            counters.failures,
-        )
-        .expect("a String takes everything");
-    }
-    text
+pub fn table(accesses: &[Access]) -> Vec<String> {
+    accesses.iter().flat_map(rows).collect()
+}
+
+fn rows(access: &Access) -> [String; 3] {
+    let counters = &access.counters;
+    let next = match access.next_seconds {
+        Some(seconds) => format!(", next attempt in {seconds} s"),
+        None => String::new(),
+    };
+    [
+        sentence(access),
+        format!(
+            "    {} at {}, for {} s{next}",
+            access.carrier, access.at, access.seconds
+        ),
+        format!(
+            "    {} attempts, {} successes ({} fast re-authentications), {} failures",
+            counters.attempts, counters.successes, counters.reauthentications, counters.failures,
+        ),
+    ]
 }

@@ -1,6 +1,6 @@
 //! Why a command failed, what to do about it, and the exit status (as sysexits.h numbers them).
 
-use std::{fmt, io, path::Path};
+use std::{io, path::Path};
 
 use softsim_client::{
     keyd,
@@ -69,20 +69,18 @@ impl Failure {
         })
     }
 
+    /// For people, in lines.
+    pub fn to_lines(&self) -> Vec<String> {
+        let hint = self.hint.iter().map(|hint| format!("  {hint}"));
+        std::iter::once(format!("softsimctl: {}", self.message))
+            .chain(hint)
+            .collect()
+    }
+
     /// The same, with what to do about it.
     pub fn advise(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.message)?;
-        match &self.hint {
-            Some(hint) => write!(f, "\n  {hint}"),
-            None => Ok(()),
-        }
     }
 }
 

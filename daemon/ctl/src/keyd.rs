@@ -1,6 +1,6 @@
 //! What the key process answers on its admin socket.
 
-use std::{fmt::Write, path::Path};
+use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
@@ -91,12 +91,12 @@ fn keyd_json(status: &StatusAnswer) -> Value {
     })
 }
 
-fn line(text: &mut String, name: &str, value: impl std::fmt::Display) {
-    writeln!(text, "{name:<16} {value}").expect("a String takes everything");
+fn line(text: &mut Vec<String>, name: &str, value: impl std::fmt::Display) {
+    text.push(format!("{name:<16} {value}"));
 }
 
-fn keyd_text(status: &StatusAnswer) -> String {
-    let mut text = String::new();
+fn keyd_text(status: &StatusAnswer) -> Vec<String> {
+    let mut text = Vec::new();
     let enforcement = &status.enforcement;
     match enforcement.landlock_abi {
         0 => line(&mut text, "landlock", "off"),
@@ -139,7 +139,7 @@ fn keyd_text(status: &StatusAnswer) -> String {
         "profiles",
         format_args!("{} of {}", status.profiles, status.capacity),
     );
-    text.push_str(&profiles_text(status.profile.as_slice()));
+    text.extend(profiles_text(status.profile.as_slice()));
     match status.anchor {
         Some(epoch) => line(&mut text, "rollback anchor", format_args!("epoch {epoch}")),
         None => line(
@@ -187,7 +187,7 @@ fn keyd_text(status: &StatusAnswer) -> String {
     text
 }
 
-fn netd_text(status: &NetdStatus, text: &mut String) {
+fn netd_text(status: &NetdStatus, text: &mut Vec<String>) {
     line(
         text,
         "netd",
@@ -291,7 +291,7 @@ fn take_out(
         "sealing_statement": statement_path,
     });
     output.result(&value, || {
-        let mut text = String::new();
+        let mut text = Vec::new();
         line(&mut text, "device id", &device_id);
         line(&mut text, "for the factory", request_path.display());
         line(&mut text, "for the operator", statement_path.display());
@@ -306,7 +306,7 @@ pub fn list(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
     output.result(
         &json!({ "profiles": profiles.iter().map(profile_json).collect::<Vec<_>>() }),
         || match profiles.is_empty() {
-            true => "no profiles\n".into(),
+            true => vec!["no profiles".into()],
             false => profiles_text(&profiles),
         },
     )?;
@@ -321,8 +321,8 @@ fn profile_json(profile: &ProfileInfo) -> Value {
     })
 }
 
-fn profiles_text(profiles: &[ProfileInfo]) -> String {
-    profiles.iter().fold(String::new(), |mut text, profile| {
+fn profiles_text(profiles: &[ProfileInfo]) -> Vec<String> {
+    profiles.iter().fold(Vec::new(), |mut text, profile| {
         line(
             &mut text,
             "",
@@ -381,7 +381,7 @@ fn done(output: &mut Output<'_>, what: &str, of: impl std::fmt::Display) -> Resu
         of: of.to_string(),
     };
     output.result(&value, || {
-        format!("{} {}\n", what.replace('_', " "), value.of)
+        vec![format!("{} {}", what.replace('_', " "), value.of)]
     })?;
     Ok(())
 }

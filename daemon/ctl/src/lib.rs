@@ -29,10 +29,16 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => {
             // Nothing more can be said where even this can't be written.
-            let _ = error.print();
             return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
-                _ => ExitCode::from(USAGE),
+                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+                    let _ = error.print();
+                    ExitCode::SUCCESS
+                }
+                _ => {
+                    let said = error.to_string();
+                    let _ = Output::new(io::stderr(), false).result(&(), || said.lines().collect());
+                    ExitCode::from(USAGE)
+                }
             };
         }
     };
@@ -40,10 +46,9 @@ pub fn main() -> ExitCode {
     match run(&arguments.command, &Sockets::from_env(), &mut output) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            match arguments.json {
-                true => eprintln!("{}", failure.to_json()),
-                false => eprintln!("softsimctl: {failure}"),
-            }
+            // Nothing more can be said where even this can't be written.
+            let _ = Output::new(io::stderr(), arguments.json)
+                .result(&failure.to_json(), || failure.to_lines());
             ExitCode::from(failure.status)
         }
     }

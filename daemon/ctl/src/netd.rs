@@ -65,10 +65,12 @@ fn follow(sockets: &Sockets, command: &Command, output: &mut Output<'_>) -> Resu
     Err(Error::Closed.into())
 }
 
-/// An event in words, with its newline.
-pub fn text_of(event: &Event) -> String {
+/// An event in lines.
+pub fn text_of(event: &Event) -> Vec<String> {
     match event {
-        Event::Step { microseconds, text } => format!("{}   {text}\n", milliseconds(*microseconds)),
+        Event::Step { microseconds, text } => {
+            vec![format!("{}   {text}", milliseconds(*microseconds))]
+        }
         Event::Message {
             microseconds,
             direction,
@@ -80,23 +82,20 @@ pub fn text_of(event: &Event) -> String {
                 Direction::Received => "<-",
             };
             let access = access.as_ref().map(|name| format!("{name} "));
-            format!(
-                "{} {}{arrow} {text}\n",
-                milliseconds(*microseconds),
-                access.unwrap_or_default()
-            )
+            let (at, access) = (milliseconds(*microseconds), access.unwrap_or_default());
+            vec![format!("{at} {access}{arrow} {text}")]
         }
         Event::Access {
             microseconds,
             access,
-        } => format!(
-            "{} {}\n",
+        } => vec![format!(
+            "{} {}",
             milliseconds(*microseconds),
             access::sentence(access)
-        ),
+        )],
         Event::Done { report } => summary(report),
         // Goes to standard error, with the exit status.
-        Event::Failed { .. } => String::new(),
+        Event::Failed { .. } => Vec::new(),
     }
 }
 
@@ -104,14 +103,14 @@ fn milliseconds(microseconds: u64) -> String {
     format!("{:>8}.{:03} ms", microseconds / 1000, microseconds % 1000)
 }
 
-fn summary(report: &Report) -> String {
+fn summary(report: &Report) -> Vec<String> {
     match report {
-        Report::Status(status) => format!("{}\n", management_text(&status.management)),
-        Report::Bootstrap(bootstrap) => format!(
-            "bootstrapped: profile {}; {}\n",
+        Report::Status(status) => vec![management_text(&status.management)],
+        Report::Bootstrap(bootstrap) => vec![format!(
+            "bootstrapped: profile {}; {}",
             bootstrap.iccid.as_deref().unwrap_or("unchanged"),
             management_text(&bootstrap.management)
-        ),
+        )],
         Report::Access(accesses) => access::table(&accesses.accesses),
         Report::EapTest(test) => {
             let msk = match test.msk {
@@ -122,12 +121,12 @@ fn summary(report: &Report) -> String {
                 true => ", SQN synchronised",
                 false => "",
             };
-            format!(
-                "EAP-Success with {} as {}{synchronised}; {msk}; {}\n",
+            vec![format!(
+                "EAP-Success with {} as {}{synchronised}; {msk}; {}",
                 access::agreed(&test.authentication),
                 test.identity,
                 milliseconds(test.microseconds).trim_start()
-            )
+            )]
         }
     }
 }

@@ -1,10 +1,15 @@
-//! Results as lines for people, or as JSON.
+//! Results as lines for people, or as JSON; the one place that writes to a terminal.
+//!
+//! Servers choose a part of what is shown. Whatever isn't plain in it is escaped here, in both forms, so that nothing of
+//! theirs moves a cursor, names a window, turns text around or begins a line.
 
 use std::io::{self, Write};
 
 use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+use softsim_sandbox::text::{Plain, is_plain};
 
-/// Standard output, in the form that was asked for.
+/// Standard output or standard error, in the form that was asked for.
 pub struct Output<'a> {
     writer: Box<dyn Write + 'a>,
     json: bool,
@@ -19,18 +24,77 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// One result: the value as a line of JSON, or the text, whose lines end in newlines.
-    pub fn result(
+    /// One result: the value as a line of JSON, or the lines of text, which have no newlines of their own.
+    pub fn result<L: AsRef<str>>(
         &mut self,
         value: &impl Serialize,
-        text: impl FnOnce() -> String,
+        text: impl FnOnce() -> Vec<L>,
     ) -> io::Result<()> {
         if self.json {
-            serde_json::to_writer(&mut self.writer, value)?;
+            let mut serializer = Serializer::with_formatter(&mut self.writer, PlainJson);
+            value.serialize(&mut serializer)?;
             self.writer.write_all(b"\n")?;
         } else {
-            self.writer.write_all(text().as_bytes())?;
+            for line in text() {
+                writeln!(self.writer, "{}", Plain(line.as_ref()))?;
+            }
         }
         self.writer.flush()
+    }
+}
+
+/// JSON in one line, of plain characters only: JSON itself asks for no more than C0 to be escaped (RFC 8259 §7).
+struct PlainJson;
+
+impl Formatter for PlainJson {
+    fn write_string_fragment<W: ?Sized + Write>(
+        &mut self,
+        writer: &mut W,
+        fragment: &str,
+    ) -> io::Result<()> {
+        let mut units = [0; 2];
+        for character in fragment.chars() {
+            if is_plain(character) {
+                write!(writer, "{character}")?;
+                continue;
+            }
+            for unit in character.encode_utf16(&mut units) {
+                write!(writer, "\\u{unit:04x}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    const HOSTILE: &str = "\x1b]0;x\x07\n\u{9b}2J\u{7f}\u{202e}\u{e0041} doesn't \"§\"";
+
+    fn written(json: bool) -> String {
+        let mut octets = Vec::new();
+        Output::new(&mut octets, json)
+            .result(&HOSTILE, || vec![HOSTILE, "next"])
+            .unwrap();
+        String::from_utf8(octets).unwrap()
+    }
+
+    #[test]
+    fn a_line_of_text_stays_a_line_and_plain() {
+        assert_eq!(
+            written(false),
+            "\\u{1b}]0;x\\u{7}\\n\\u{9b}2J\\u{7f}\\u{202e}\\u{e0041} doesn't \"§\"\nnext\n"
+        );
+    }
+
+    #[test]
+    fn json_is_plain_and_still_says_the_same() {
+        let line = written(true);
+        let line = line.strip_suffix('\n').unwrap();
+        assert!(line.chars().all(is_plain), "{line}");
+        assert_eq!(serde_json::from_str::<String>(line).unwrap(), HOSTILE);
     }
 }

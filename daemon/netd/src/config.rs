@@ -82,7 +82,9 @@ pub enum ConfigError {
     Parse {
         /// The file.
         path: PathBuf,
-        /// Where and why.
+        /// In which line, counted from 1, where it is in one.
+        line: Option<usize>,
+        /// Why.
         source: Box<toml::de::Error>,
     },
     /// A field has a value that can't be used.
@@ -108,7 +110,13 @@ impl fmt::Display for ConfigError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Read { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Parse { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Parse { path, line, source } => {
+                write!(f, "{}: ", path.display())?;
+                if let Some(line) = line {
+                    write!(f, "line {line}: ")?;
+                }
+                f.write_str(source.message())
+            }
             Self::Field { name, reason } => write!(f, "{name}: {reason}"),
         }
     }
@@ -121,8 +129,13 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
+        let line_of = |error: &toml::de::Error| {
+            let before = text.get(..error.span()?.start)?;
+            Some(1 + before.matches('\n').count())
+        };
         let mut config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
             path: path.to_owned(),
+            line: line_of(&source),
             source: Box::new(source),
         })?;
         let directory = path.parent().unwrap_or(Path::new(""));

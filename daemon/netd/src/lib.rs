@@ -25,6 +25,7 @@ pub mod control;
 pub mod dtls;
 pub mod eap_test;
 pub mod keyd;
+pub mod log;
 pub mod lwm2m;
 pub mod progress;
 pub mod sandbox;

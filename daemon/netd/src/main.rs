@@ -1,13 +1,13 @@
 //! softsim-netd; everything is in the library.
 
-use std::{env, io, process::ExitCode};
+use std::{env, process::ExitCode};
 
 use clap::Parser;
 use softsim_netd::{
     access::port_keeper,
+    log,
     start::{Arguments, run},
 };
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args().collect();
@@ -18,14 +18,7 @@ fn main() -> ExitCode {
         return keep_port(arguments.get(2).map(String::as_str));
     }
     let arguments = Arguments::parse();
-    let filter = EnvFilter::builder()
-        .with_default_directive(tracing::Level::INFO.into())
-        .from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_writer(io::stderr)
-        .with_ansi(false)
-        .with_env_filter(filter)
-        .init();
+    log::begin();
     match run(&arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

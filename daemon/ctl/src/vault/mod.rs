@@ -37,7 +37,11 @@ pub fn init_passphrase(init: &InitPassphrase, output: &mut Output<'_>) -> Result
     let path = init.parameters.display().to_string();
     output.result(
         &json!({ "done": "passphrase_parameters", "of": path }),
-        || format!("wrote {path}; without it the passphrase opens nothing: keep a copy\n"),
+        || {
+            vec![format!(
+                "wrote {path}; without it the passphrase opens nothing: keep a copy"
+            )]
+        },
     )?;
     Ok(())
 }
@@ -94,7 +98,7 @@ pub fn rekey(rekey: &Rekey, output: &mut Output<'_>) -> Result<(), Failure> {
     let advice = "The medium may still hold blocks of the old file: whoever has the old key opens them. Destroy that key.";
     output.result(
         &json!({ "done": "rekeyed", "said": said, "advice": advice }),
-        || format!("{said}\n{advice}\n"),
+        || vec![&*said, advice],
     )?;
     Ok(())
 }
