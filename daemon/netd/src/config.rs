@@ -82,8 +82,8 @@ pub enum ConfigError {
     Parse {
         /// The file.
         path: PathBuf,
-        /// In which line, counted from 1, where it is in one.
-        line: Option<usize>,
+        /// In which line, counted from 1, and what is in it.
+        line: Option<(usize, String)>,
         /// Why.
         source: Box<toml::de::Error>,
     },
@@ -112,8 +112,8 @@ impl fmt::Display for ConfigError {
             Self::Read { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Parse { path, line, source } => {
                 write!(f, "{}: ", path.display())?;
-                if let Some(line) = line {
-                    write!(f, "line {line}: ")?;
+                if let Some((line, text)) = line {
+                    write!(f, "line {line}, {text}: ")?;
                 }
                 f.write_str(source.message())
             }
@@ -130,8 +130,15 @@ impl Config {
             source,
         })?;
         let line_of = |error: &toml::de::Error| {
-            let before = text.get(..error.span()?.start)?;
-            Some(1 + before.matches('\n').count())
+            let span = error.span()?;
+            let lacking = span.start == 0 && text.get(span.clone())?.contains('\n');
+            if lacking {
+                // What the whole file lacks is in no line of it.
+                return None;
+            }
+            let before = text.get(..span.start)?.matches('\n').count();
+            let line = text.lines().nth(before)?.trim().to_owned();
+            Some((1 + before, line))
         };
         let mut config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
             path: path.to_owned(),
