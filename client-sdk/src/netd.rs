@@ -7,7 +7,6 @@
 use std::{
     fmt,
     io::{self, BufRead, BufReader, Read, Write},
-    net::SocketAddr,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     time::Duration,
@@ -39,8 +38,8 @@ pub enum Command {
     AccountsReset {},
     /// Runs one EAP-AKA' authentication as the supplicant of an access point would.
     EapTest {
-        /// The RADIUS server.
-        radius: SocketAddr,
+        /// The RADIUS server, `HOST:PORT`.
+        radius: String,
         /// The secret shared with it.
         secret: RadiusSecret,
         /// The Nai to use in place of the profile's.

@@ -65,7 +65,7 @@ fn a_line_without_end_is_not_collected() {
 #[test]
 fn the_command_on_the_wire_is_as_documented() {
     let command = Command::EapTest {
-        radius: "127.0.0.1:1812".parse().unwrap(),
+        radius: "127.0.0.1:1812".into(),
         secret: RadiusSecret::new(b"testing".to_vec()),
         identity: None,
     };

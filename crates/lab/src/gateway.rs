@@ -2,7 +2,6 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    net::SocketAddr,
     path::Path,
     sync::Arc,
 };
@@ -229,12 +228,12 @@ impl Gateway {
     /// Authenticates once against a RADIUS server.
     pub fn eap_test(
         &self,
-        radius: SocketAddr,
+        radius: impl ToString,
         secret: &[u8],
         identity: Option<&str>,
     ) -> Result<(netd::EapTest, Vec<Event>)> {
         let command = Command::EapTest {
-            radius,
+            radius: radius.to_string(),
             secret: netd::RadiusSecret::new(secret.to_vec()),
             identity: identity.map(str::to_owned),
         };

@@ -15,20 +15,38 @@ use serde_json::Value;
 
 use policy::Policy;
 
-const POLICIES: [(&str, &str); 3] = [("KEYD", "keyd"), ("NETD", "netd"), ("BRIDGE", "bridge")];
+/// The constants, and the policies whose rules each holds. The names helper can forbid its look-ups, which are copies
+/// of it, what it may do itself, but can't allow them more.
+const POLICIES: [(&str, &[&str]); 6] = [
+    ("KEYD", &["keyd"]),
+    ("NETD", &["netd"]),
+    ("BRIDGE", &["bridge"]),
+    ("NAMES", &["names", "look-up"]),
+    ("LOOK_UP", &["look-up"]),
+    ("NOTIFIER", &["notifier"]),
+];
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arch = env::var("CARGO_CFG_TARGET_ARCH")?;
     let folder = Path::new(&env::var("CARGO_MANIFEST_DIR")?).join("../../policies/seccomp");
     let mut generated = String::new();
-    for (constant, name) in POLICIES {
-        let path = folder.join(name).with_extension("json");
-        println!("cargo::rerun-if-changed={}", path.display());
-        let policy = fs::read_to_string(&path)
-            .map_err(Into::into)
-            .and_then(|text| compile(constant, &text, &arch))
-            .map_err(|error| format!("{}: {error}", path.display()))?;
-        generated.push_str(&policy);
+    for (constant, names) in POLICIES {
+        let mut policy = Policy::default();
+        for name in names {
+            let path = folder.join(name).with_extension("json");
+            println!("cargo::rerun-if-changed={}", path.display());
+            let more = fs::read_to_string(&path)
+                .map_err(Into::into)
+                .and_then(|text| Policy::parse(&text, &arch))
+                .map_err(|error| format!("{}: {error}", path.display()))?;
+            policy.allow.extend(more.allow);
+            policy.refuse.extend(more.refuse);
+        }
+        let compiled = policy
+            .compile(&arch)
+            .map_err(|error| format!("{constant}: {error}"))?;
+        let constant = write_constant(constant, &compiled, &calls(&policy.allow))?;
+        generated.push_str(&constant);
     }
     println!("cargo::rerun-if-changed=build");
     fs::write(
@@ -38,12 +56,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn compile(constant: &str, text: &str, arch: &str) -> Result<String, Box<dyn Error>> {
-    let policy = Policy::parse(text, arch)?;
-    write_constant(constant, &policy.compile(arch)?, &names(&policy.allow))
-}
-
-fn names(entries: &[Value]) -> Vec<&str> {
+fn calls(entries: &[Value]) -> Vec<&str> {
     let mut seen = BTreeSet::new();
     let names = entries.iter().filter_map(|entry| entry["syscall"].as_str());
     names.filter(|name| seen.insert(*name)).collect()

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 const ENOSYS: u64 = 38;
 
 /// The entries for one architecture.
+#[derive(Default)]
 pub(crate) struct Policy {
     pub(crate) allow: Vec<Value>,
     pub(crate) refuse: Vec<Value>,

@@ -3,8 +3,7 @@
 //!     runtime FOLDER [PLACE]
 //!
 //! It makes the calls that the daemon makes, and no others; with a place, under the policy without the rule
-//! there. As root it is also the name server of 127.0.0.1, which resolvers ask who may read no configuration, and
-//! prints the address that it resolved.
+//! there.
 
 #![deny(unsafe_code)]
 
@@ -14,7 +13,6 @@ mod reduced;
 
 use std::hint::black_box;
 use std::io::Write;
-use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -35,7 +33,6 @@ fn main() -> io::Result<()> {
     let to_keyd = Connection::connect(&folder.join("keyd"))?;
     let control = std::os::unix::net::UnixListener::bind(folder.join("control"))?;
     let client = std::os::unix::net::UnixStream::connect(folder.join("control"))?;
-    let name_server = std::net::UdpSocket::bind("127.0.0.1:53").ok();
     control.set_nonblocking(true)?;
     client.set_nonblocking(true)?;
 
@@ -62,7 +59,6 @@ fn main() -> io::Result<()> {
         .await?;
         exchanges_datagrams().await?;
         keeps_state(folder.to_path_buf()).await?;
-        resolves(name_server).await;
         takes_memory();
         let _terminate = signal(SignalKind::terminate())?;
         tokio::time::sleep(Duration::from_millis(1)).await;
@@ -137,54 +133,4 @@ fn replace(folder: &Path, content: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(folder.join("new"), folder.join("state"))?;
     fs::File::open(folder)?.sync_all()
-}
-
-/// A name that can't be resolved is an error and not the end; an answer is taken with all that the C
-/// library's resolver does about it.
-async fn resolves(name_server: Option<std::net::UdpSocket>) {
-    let Some(name_server) = name_server else {
-        assert!(lookup("name.invalid").await.is_err());
-        return;
-    };
-    thread::spawn(move || serve_names(&name_server));
-    assert!(lookup("name.invalid").await.is_err());
-    let address = lookup("name.example").await.expect("an address");
-    println!("{}", address.ip());
-}
-
-async fn lookup(name: &'static str) -> io::Result<SocketAddr> {
-    let lookup = move || {
-        (name, 5684)
-            .to_socket_addrs()?
-            .next()
-            .ok_or(io::ErrorKind::NotFound.into())
-    };
-    tokio::task::spawn_blocking(lookup).await.expect("no panic")
-}
-
-/// Answers a question for an IPv4 address of a name in `example` with 192.0.2.1, any other with nothing.
-fn serve_names(socket: &std::net::UdpSocket) {
-    let mut message = [0; 512];
-    while let Ok((length, resolver)) = socket.recv_from(&mut message) {
-        // Header, labels up to the empty one, type and class; what follows is an extension.
-        let labels = message[12..length].iter().position(|octet| *octet == 0);
-        let end = 12 + labels.expect("a question") + 5;
-        let question = message[12..end].to_vec();
-        let found = question.ends_with(b"\x07example\0\0\x01\0\x01");
-        let mut answer = message[..2].to_vec();
-        answer.extend([
-            0x81,
-            if found || question.ends_with(b"\x07example\0\0\x1c\0\x01") {
-                0x80
-            } else {
-                0x83
-            },
-        ]);
-        answer.extend([0, 1, 0, found.into(), 0, 0, 0, 0]);
-        answer.extend(question);
-        if found {
-            answer.extend(b"\xc0\x0c\0\x01\0\x01\0\0\0\x3c\0\x04\xc0\0\x02\x01");
-        }
-        let _ = socket.send_to(&answer, resolver);
-    }
 }

@@ -10,8 +10,9 @@ use std::path::{Path, PathBuf};
 use std::ptr;
 
 use ::landlock::{
-    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, PathBeneath, PathFd,
-    PathFdError, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus, Scope,
+    ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
+    PathFd, PathFdError, Ruleset, RulesetAttr, RulesetCreatedAttr, RulesetError, RulesetStatus,
+    Scope,
 };
 
 use crate::sys;
@@ -106,6 +107,14 @@ impl error::Error for Error {
 /// # Errors
 /// See [`Error`]; nothing is then enforced, except after [`Error::NotFullyEnforced`].
 pub fn restrict(rules: &[PathRule<'_>]) -> Result<Abi, Error> {
+    restrict_but_for(rules, &[])
+}
+
+/// As [`restrict`], but TCP connections to these ports are left, which ABI 4 and more forbid elsewhere.
+///
+/// # Errors
+/// As [`restrict`].
+pub fn restrict_but_for(rules: &[PathRule<'_>], tcp_ports: &[u16]) -> Result<Abi, Error> {
     let abi = newest_common_abi().map_err(Error::Unavailable)?;
     let mut ruleset = handling_everything(abi)
         .and_then(Ruleset::create)
@@ -124,6 +133,12 @@ pub fn restrict(rules: &[PathRule<'_>]) -> Result<Abi, Error> {
         ruleset = ruleset
             .add_rule(PathBeneath::new(path, access))
             .map_err(Error::Refused)?;
+    }
+    if abi >= ABI::V4 {
+        for port in tcp_ports {
+            let rule = NetPort::new(*port, AccessNet::ConnectTcp);
+            ruleset = ruleset.add_rule(rule).map_err(Error::Refused)?;
+        }
     }
     let status = ruleset.restrict_self().map_err(Error::Refused)?;
     match status.ruleset {

@@ -21,8 +21,7 @@ pub struct Notify {
 impl Notify {
     /// Connects to the socket that NOTIFY_SOCKET names: a path, or `@` and an abstract name.
     ///
-    /// The environment is read here and nowhere else, as WATCHDOG_PID is compared with a process id that the filters
-    /// don't let anybody ask for.
+    /// What the watchdog needs is read here, too: see [`watchdog_period`].
     ///
     /// # Errors
     /// The variable is set and its socket can't be reached.
@@ -36,11 +35,6 @@ impl Notify {
             socket: socket.transpose()?,
             watchdog_period: watchdog_period(),
         })
-    }
-
-    /// The time within which the service manager wants to hear [`Notify::watchdog`], if it does.
-    pub fn watchdog_period(&self) -> Option<Duration> {
-        self.watchdog_period
     }
 
     /// The process serves.
@@ -118,7 +112,9 @@ impl Watchdog {
     }
 }
 
-fn watchdog_period() -> Option<Duration> {
+/// The time within which the service manager wants to hear [`Notify::watchdog`], if it does. It asks for the process
+/// id, which filters forbid.
+pub fn watchdog_period() -> Option<Duration> {
     let for_us = match env::var("WATCHDOG_PID") {
         Ok(pid) => pid.parse() == Ok(std::process::id()),
         Err(_) => true,

@@ -29,6 +29,12 @@ pub enum Filter {
     Netd,
     /// `policies/seccomp/bridge.json`
     Bridge,
+    /// `policies/seccomp/names.json`
+    Names,
+    /// `policies/seccomp/look-up.json`
+    LookUp,
+    /// `policies/seccomp/notifier.json`
+    Notifier,
 }
 
 impl Filter {
@@ -42,6 +48,9 @@ impl Filter {
             Filter::Keyd => &KEYD,
             Filter::Netd => &NETD,
             Filter::Bridge => &BRIDGE,
+            Filter::Names => &NAMES,
+            Filter::LookUp => &LOOK_UP,
+            Filter::Notifier => &NOTIFIER,
         }
     }
 }
@@ -156,7 +165,13 @@ mod tests {
             "unshare",
             "vfork",
         ];
-        for filter in [Filter::Keyd, Filter::Netd, Filter::Bridge] {
+        for filter in [
+            Filter::Keyd,
+            Filter::Netd,
+            Filter::Bridge,
+            Filter::LookUp,
+            Filter::Notifier,
+        ] {
             for call in FORBIDDEN {
                 assert!(!filter.calls().contains(&call), "{filter:?} allows {call}");
             }

@@ -6,7 +6,7 @@
 use std::fs::Permissions;
 use std::io;
 use std::mem;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
@@ -111,7 +111,41 @@ impl Listener {
     }
 }
 
+/// Two connections to each other.
+///
+/// # Errors
+/// Out of descriptors or memory.
+pub fn pair() -> io::Result<(Connection, Connection)> {
+    const KIND: libc::c_int = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
+    let mut ends = [-1; 2];
+    // SAFETY: the kernel writes two descriptors to an array that is borrowed for the call.
+    sys::check(unsafe { libc::socketpair(libc::AF_UNIX, KIND, 0, ends.as_mut_ptr()) })?;
+    let [ours, theirs] = ends.map(Socket::own);
+    Ok((Connection::new(ours)?, Connection::new(theirs)?))
+}
+
 impl Connection {
+    /// Takes over the connection that a parent gave as standard input.
+    ///
+    /// # Errors
+    /// `InvalidInput` unless standard input is a SOCK_SEQPACKET socket of AF_UNIX.
+    pub fn standard_input() -> io::Result<Connection> {
+        let socket = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
+        let expected = [
+            (libc::SO_DOMAIN, libc::AF_UNIX),
+            (libc::SO_TYPE, libc::SOCK_SEQPACKET),
+        ];
+        for (option, value) in expected {
+            if socket.option::<libc::c_int>(option, 0)? != value {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidInput,
+                    "expected a SOCK_SEQPACKET socket of AF_UNIX",
+                ));
+            }
+        }
+        Connection::new(socket)
+    }
+
     /// Connects to the listener at `path`.
     ///
     /// # Errors
@@ -163,6 +197,10 @@ impl Connection {
     /// `WouldBlock` if the peer doesn't read, `BrokenPipe` if it is gone: drop the connection.
     pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
         self.socket.send(datagram)
+    }
+
+    pub(crate) fn raw(&self) -> RawFd {
+        self.socket.raw()
     }
 
     fn new(socket: Socket) -> io::Result<Connection> {

@@ -13,7 +13,7 @@ use std::process::{Command, Stdio};
 use std::ptr;
 use std::time::Duration;
 
-use common::{OrdinaryUser, before_exec, deny_call, end, probe, skip, succeed};
+use common::{OrdinaryUser, before_exec, deny_call, end, probe, succeed};
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Connection, Received};
 
@@ -82,16 +82,12 @@ fn without_any_one_rule_of_the_network_daemon_its_runtime_dies() {
         let mut command = Command::new(common::example("runtime"));
         command.arg(own).arg(place).output().unwrap()
     };
-    let control = without("all");
-    assert!(control.status.success());
-    let resolved = String::from_utf8(control.stdout)
-        .unwrap()
-        .contains("192.0.2.1\n");
+    assert!(without("all").status.success());
     for (place, name) in rules("netd").iter().enumerate() {
         let status = without(&place.to_string()).status;
         if status.success() {
             let reason = NOT_EVERY_TIME.iter().find(|(call, _)| call == name);
-            assert!(reason.is_some() || !resolved, "nothing needs {name}");
+            assert!(reason.is_some(), "nothing needs {name}");
         } else {
             assert_eq!(status.signal(), Some(libc::SIGSYS), "{name}");
         }
@@ -102,20 +98,9 @@ fn without_any_one_rule_of_the_network_daemon_its_runtime_dies() {
 const NOT_EVERY_TIME: &[(&str, &str)] = &[
     ("epoll_pwait", "musl: epoll_wait"),
     ("open", "musl: openat"),
-    ("stat", "musl: newfstatat"),
-    ("fstat", "musl and newer versions of glibc: newfstatat"),
-    ("recvmsg", "musl: the resolver"),
     ("fcntl", "musl: F_SETFD"),
     ("prctl", "newer versions of glibc: names of maps"),
-    (
-        "setsockopt",
-        "the resolver, where the name server has an IPv6 address",
-    ),
     ("socket", "a machine without IPv6"),
-    (
-        "read",
-        "the resolver's files, which this runtime may not open",
-    ),
     ("rt_sigreturn", "the end by a signal: tests/journey.rs"),
     ("restart_syscall", "a stop in a wait"),
     (
@@ -192,10 +177,8 @@ fn stop_and_continue(child: libc::pid_t) {
 }
 
 #[test]
-fn what_c_libraries_only_try_is_refused_to_the_network_daemon() {
-    for name in ["clone3", "unix socket", "netlink socket", "TCP socket"] {
-        succeed(&mut probe(&["refused", name]));
-    }
+fn what_the_c_library_only_tries_is_refused_to_the_network_daemon() {
+    succeed(&mut probe(&["refused"]));
 }
 
 #[test]
@@ -225,8 +208,5 @@ fn a_tokio_runtime_lives_under_the_filter_of_the_network_daemon() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(common::example("runtime"));
     let told = succeed(command.arg(folder.path()));
-    if !told.contains("192.0.2.1\n") {
-        skip("an_answer_of_a_name_server_under_the_filter: needs root and port 53 of 127.0.0.1");
-    }
-    assert!(told.ends_with("served\n"));
+    assert_eq!(told, "served\n");
 }

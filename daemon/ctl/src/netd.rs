@@ -1,7 +1,5 @@
 //! What needs the network daemon.
 
-use std::net::{SocketAddr, ToSocketAddrs};
-
 use softsim_client::{
     netd::{Command, Control, Direction, Error, Event, MskComparison, Report},
     paths::Sockets,
@@ -10,7 +8,7 @@ use softsim_client::{
 use crate::{
     access,
     args::EapTest,
-    failure::{Failure, UNAVAILABLE, USAGE, status_of},
+    failure::{Failure, USAGE, status_of},
     files,
     keyd::management_text,
     output::Output,
@@ -29,24 +27,22 @@ pub fn reset_accounts(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), 
 /// Authenticates once; prints each message.
 pub fn eap_test(sockets: &Sockets, test: &EapTest, output: &mut Output<'_>) -> Result<(), Failure> {
     let command = Command::EapTest {
-        radius: resolve(&test.radius)?,
+        radius: with_port(&test.radius)?,
         secret: files::read_secret(&test.secret_file)?,
         identity: test.identity.clone(),
     };
     follow(sockets, &command, output)
 }
 
-fn resolve(radius: &str) -> Result<SocketAddr, Failure> {
-    if !radius.contains(':') {
-        let message = format!("--radius: expected HOST:PORT, came {radius}");
-        return Err(Failure::new(USAGE, message));
+/// netd looks the name up, as it does for its accesses.
+fn with_port(radius: &str) -> Result<String, Failure> {
+    match radius.contains(':') {
+        true => Ok(radius.to_owned()),
+        false => {
+            let message = format!("--radius: expected HOST:PORT, got {radius}");
+            Err(Failure::new(USAGE, message))
+        }
     }
-    let mut addresses = radius
-        .to_socket_addrs()
-        .map_err(|error| Failure::new(UNAVAILABLE, format!("{radius}: {error}")))?;
-    addresses
-        .next()
-        .ok_or_else(|| Failure::new(UNAVAILABLE, format!("{radius}: no address")))
 }
 
 /// Prints events as they come; the last one decides.

@@ -51,6 +51,7 @@ fn attempt_at(attempt: &str, own: &Path, other: &Path) -> io::Result<()> {
         "make a file beside it" => fs::write(other.join("new"), b""),
         "remove keyd's state" => fs::remove_file(other.join("state")),
         "rename its own file over it" => fs::rename(own.join("file"), other.join("state")),
+        "read the names of hosts" => fs::read("/etc/hosts").map(drop),
         "read the users" => fs::read("/etc/passwd").map(drop),
         "list the root" => fs::File::open("/").map(drop),
         "read its own memory as a file" => fs::File::open("/proc/self/mem").map(drop),

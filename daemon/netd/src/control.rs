@@ -39,8 +39,10 @@ use crate::{
     },
     eap_test,
     lwm2m::{Request, Snapshot},
+    names::Names,
     progress::{Fault, Progress},
     sandbox::Enforced,
+    uri::Server,
 };
 
 /// How long a client may take to say what it wants.
@@ -93,6 +95,8 @@ pub struct Control {
     pub enforced: Enforced,
     /// keyd, for one authentication at a time.
     pub testing: Arc<Mutex<Connection>>,
+    /// Where names are asked.
+    pub names: Names,
     /// The ways into a network.
     pub accesses: Arc<access::Accesses>,
 }
@@ -191,7 +195,7 @@ impl Control {
                 secret,
                 identity,
             } => self
-                .eap_test(radius, &secret, identity, &progress)
+                .eap_test(&radius, &secret, identity, &progress)
                 .await
                 .map(Report::EapTest),
             Command::AccessStatus { name } => self.accesses(name, None, &progress).await,
@@ -285,15 +289,24 @@ impl Control {
 
     async fn eap_test(
         &self,
-        radius: std::net::SocketAddr,
+        radius: &str,
         secret: &RadiusSecret,
         identity: Option<String>,
         progress: &Progress,
     ) -> Result<EapTest, Fault> {
+        let server = Server::with_port(radius)
+            .map_err(|reason| Fault::new(Failure::Command, format!("radius: {reason}")))?;
         let keyd = Arc::clone(&self.testing)
             .try_lock_owned()
             .map_err(|_| Fault::new(Failure::Busy, "another authentication is running"))?;
-        let result = eap_test::run(keyd, radius, secret, identity, progress).await;
+        let result = eap_test::run(
+            keyd,
+            (server, self.names.clone()),
+            secret,
+            identity,
+            progress,
+        )
+        .await;
         // The counters have moved; whether anybody shows them makes no difference here.
         let _ = self.lwm2m.send(Request::Refresh).await;
         result

@@ -1,6 +1,6 @@
 //! One authentication over RADIUS, as the supplicant behind an access point would run it.
 
-use std::{fmt, net::SocketAddr, sync::Arc, time::Instant};
+use std::{fmt, sync::Arc, time::Instant};
 
 use softsim_carriers::radius::{self, Secret};
 use softsim_client::{
@@ -18,22 +18,25 @@ use crate::{
         conversation::{Conversation, Policy, Stage},
         record, settings, thread,
     },
+    names::Names,
     progress::{Fault, Progress},
+    uri::Server,
 };
 
 /// How this gateway calls itself towards the RADIUS server.
 const NAS_IDENTIFIER: &str = "softsim";
 
-/// Authenticates once against `radius`; succeeds only with a verified challenge, EAP-Success and an MSK that
+/// Authenticates once against a server; succeeds only with a verified challenge, EAP-Success and an MSK that
 /// equals the server's, where it sent one.
 pub async fn run(
     keyd: OwnedMutexGuard<Connection>,
-    server: SocketAddr,
+    line: (Server, Names),
     secret: &RadiusSecret,
     identity: Option<String>,
     progress: &Progress,
 ) -> Result<netd::EapTest, Fault> {
     let command = |error: &dyn fmt::Display| Fault::new(Failure::Command, error);
+    let (server, names) = line;
     let secret = Secret::new(secret.expose().to_vec()).map_err(|error| command(&error))?;
     let client = radius::Client::new(secret, NAS_IDENTIFIER).map_err(|error| command(&error))?;
     let mut peer = Config::new();
@@ -48,7 +51,7 @@ pub async fn run(
     let internal = |error: &dyn fmt::Display| Fault::new(Failure::Internal, error);
     let told = Arc::new(progress.clone());
     let result = thread::run("eap-test", move || {
-        authenticate(keyd, server, client, policy, told)
+        authenticate(keyd, Line::new(server, names, client), policy, told)
     })
     .map_err(|error| internal(&error))?;
     match result.await {
@@ -60,15 +63,11 @@ pub async fn run(
 
 async fn authenticate(
     mut keyd: OwnedMutexGuard<Connection>,
-    server: SocketAddr,
-    client: radius::Client,
+    mut line: Line,
     policy: Policy,
     progress: Arc<Progress>,
 ) -> Result<netd::EapTest, Fault> {
     let unavailable = |error: &dyn fmt::Display| Fault::new(Failure::Unavailable, error);
-    let mut line = Line::open(server, client)
-        .await
-        .map_err(|error| unavailable(&format_args!("{server}: {error}")))?;
     let mut conversation = Conversation::new(&mut keyd, &policy);
     let mut told = Teller(&progress);
     let started = Instant::now();

@@ -15,7 +15,12 @@
 //!      |   accounts             on disk, rolled to keyd's last transaction
 //!      v
 //!   session ----> dtls          a server on the network, judged before keyd signs
+//!      |
+//!      +---> names, reach       the addresses of its name, and which of them answers
 //! ```
+//!
+//! Two processes stand beside netd for what it may not do itself: [`names`] has names resolved, [`notifier`] speaks to
+//! the service manager.
 
 pub mod access;
 pub mod accounts;
@@ -27,7 +32,10 @@ pub mod eap_test;
 pub mod keyd;
 pub mod log;
 pub mod lwm2m;
+pub mod names;
+pub mod notifier;
 pub mod progress;
+pub mod reach;
 pub mod sandbox;
 pub mod session;
 pub mod start;

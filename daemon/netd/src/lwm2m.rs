@@ -18,13 +18,15 @@ use softsim_lwm2m::{Client, Config, Event, Output, ServerRole, SimResult};
 use softsim_sandbox::random;
 use tokio::{
     sync::{mpsc, oneshot, watch},
-    time::{MissedTickBehavior, interval, sleep_until},
+    time::{Interval, MissedTickBehavior, interval, sleep_until},
 };
 
 use crate::{
     accounts::{Store, StoreError},
     config::BootstrapServer,
     keyd::{self, Keyd, Lost},
+    names::Names,
+    notifier::Notifier,
     progress::{Fault, Progress},
     session::{Session, SessionEvent},
 };
@@ -104,6 +106,7 @@ impl fmt::Display for Fatal {
 /// The task's state.
 pub struct Lwm2m {
     keyd: Keyd,
+    names: Names,
     bootstrap_server: Option<BootstrapServer>,
     configured_endpoint: Option<String>,
     store: Store,
@@ -131,6 +134,7 @@ impl Lwm2m {
     /// where it stands from now on.
     pub async fn prepare(
         keyd: Keyd,
+        names: Names,
         store: Store,
         endpoint: Option<String>,
         bootstrap_server: Option<BootstrapServer>,
@@ -139,6 +143,7 @@ impl Lwm2m {
         let (events, happened) = mpsc::channel(QUEUE);
         let mut task = Self {
             keyd,
+            names,
             bootstrap_server,
             configured_endpoint: endpoint,
             store,
@@ -168,12 +173,15 @@ impl Lwm2m {
         mut self,
         mut requests: mpsc::Receiver<Request>,
         end: impl Future<Output = ()>,
+        notifier: &Notifier,
     ) -> Result<(), Fatal> {
         tokio::pin!(end);
+        notifier.ready();
         self.call_servers().await?;
         self.bootstrap_if_needed();
         let mut refresh = interval(REFRESH);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut alive = notifier.interval().map(interval);
         loop {
             self.settle().await?;
             if self.has_left() {
@@ -199,7 +207,11 @@ impl Lwm2m {
                 Some((id, event)) = self.happened.recv() => self.session_event(id, event).await?,
                 () = timer => self.expire(Instant::now()).await?,
                 _ = refresh.tick() => self.refresh().await?,
-                () = &mut end, if self.leaving.is_none() => self.leave(),
+                () = tick(&mut alive) => notifier.alive(),
+                () = &mut end, if self.leaving.is_none() => {
+                    notifier.stopping();
+                    self.leave();
+                }
             }
         }
     }
@@ -378,6 +390,14 @@ impl Lwm2m {
             self.hang_up(ServerRole::Bootstrap);
         }
         self.call_again(now).await
+    }
+}
+
+/// The next tick; never, where there are none.
+async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => _ = interval.tick().await,
+        None => std::future::pending().await,
     }
 }
 

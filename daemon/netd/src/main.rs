@@ -1,22 +1,28 @@
 //! softsim-netd; everything is in the library.
 
-use std::{env, process::ExitCode};
+use std::{env, fmt, process::ExitCode};
 
 use clap::Parser;
 use softsim_netd::{
     access::port_keeper,
     log,
+    names::helper,
+    notifier,
     start::{Arguments, run},
 };
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args().collect();
-    if arguments
-        .get(1)
-        .is_some_and(|first| first == port_keeper::SUBCOMMAND)
-    {
-        return keep_port(arguments.get(2).map(String::as_str));
+    let interface = arguments.get(2).map(String::as_str);
+    match arguments.get(1).map(String::as_str) {
+        Some(port_keeper::SUBCOMMAND) => ended(port_keeper::run(interface)),
+        Some(helper::SUBCOMMAND) => ended(helper::run()),
+        Some(notifier::SUBCOMMAND) => ended(notifier::run()),
+        _ => network_daemon(),
     }
+}
+
+fn network_daemon() -> ExitCode {
     let arguments = Arguments::parse();
     log::begin();
     match run(&arguments) {
@@ -28,9 +34,9 @@ fn main() -> ExitCode {
     }
 }
 
-/// The process that netd starts for each controlled port.
-fn keep_port(interface: Option<&str>) -> ExitCode {
-    match port_keeper::run(interface) {
+/// The end of a process that netd has started beside itself.
+fn ended(outcome: Result<(), impl fmt::Display>) -> ExitCode {
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("softsim-netd {error}");

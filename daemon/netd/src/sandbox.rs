@@ -1,24 +1,12 @@
-//! What netd gives up before it meets the network: nearly all files, all capabilities, and nearly all system calls.
+//! What netd gives up before it meets the network: all files but its own, all capabilities, and nearly all system calls.
 
-use std::{
-    fmt, fs,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::Path};
 
 use softsim_sandbox::{
     landlock::{self, PathAccess, PathRule},
     process,
     seccomp::{self, Filter},
 };
-
-/// What the resolver reads, where it is there. The first one is replaced by others while we run.
-const RESOLVER: [&str; 5] = [
-    "/etc/resolv.conf",
-    "/etc/hosts",
-    "/etc/nsswitch.conf",
-    "/etc/host.conf",
-    "/etc/gai.conf",
-];
 
 /// What is enforced; zeros where nothing is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -65,36 +53,16 @@ impl SandboxError {
 /// Confines this process for good; no other thread may have been started.
 pub fn enter(state_directory: &Path) -> Result<Enforced, SandboxError> {
     process::deny_dumps().map_err(SandboxError::Dumps)?;
-    let resolver = RESOLVER.iter().map(PathBuf::from);
-    let readable: Vec<_> = resolver
-        .chain(folder_of_resolv_conf())
-        .filter(|path| path.exists())
-        .collect();
-    let rules: Vec<_> = readable
-        .iter()
-        .map(|path| PathRule {
-            path,
-            access: PathAccess::Read,
-        })
-        .chain([PathRule {
-            path: state_directory,
-            access: PathAccess::ReadWrite,
-        }])
-        .collect();
-    let abi = landlock::restrict(&rules).map_err(SandboxError::Landlock)?;
-    // What they were for is open: sockets, and the keepers of controlled ports.
+    let rule = PathRule {
+        path: state_directory,
+        access: PathAccess::ReadWrite,
+    };
+    let abi = landlock::restrict(&[rule]).map_err(SandboxError::Landlock)?;
+    // What they were for is open: sockets, and the processes beside us.
     process::keep_capabilities(&[]).map_err(SandboxError::Capabilities)?;
     seccomp::install(Filter::Netd).map_err(SandboxError::Seccomp)?;
     Ok(Enforced {
         landlock_abi: abi.number().try_into().unwrap_or(u8::MAX),
         seccomp_calls: Filter::Netd.calls().len().try_into().unwrap_or(u16::MAX),
     })
-}
-
-/// Who manages the network writes a new resolv.conf in place of the old one, to which alone a rule for the
-/// file would belong. Where it is a link to a place of its own, that place is readable.
-fn folder_of_resolv_conf() -> Option<PathBuf> {
-    let file = fs::canonicalize(RESOLVER[0]).ok()?;
-    let folder = file.parent()?;
-    folder.starts_with("/run").then(|| folder.to_path_buf())
 }

@@ -1,23 +1,15 @@
-//! A DTLS session with a server: a task with a UDP socket and an engine.
+//! A DTLS session with a server: a task with the way to it and an engine.
 
-use std::{
-    fmt, io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    sync::Arc,
-    time::Instant,
-};
+use std::{fmt, io, net::SocketAddr, sync::Arc, time::Instant};
 
 use softsim_client::netd::Failure;
-use tokio::{
-    net::{UdpSocket, lookup_host},
-    sync::mpsc,
-    task::block_in_place,
-    time::sleep_until,
-};
+use tokio::{sync::mpsc, task::block_in_place, time::sleep_until};
 
 use crate::{
     dtls::{self, Dimpl, Engine, Output, Signer, Trust},
+    names::Names,
     progress::Fault,
+    reach::Reach,
     uri::Server,
 };
 
@@ -32,6 +24,8 @@ const QUEUE: usize = 64;
 pub struct Target {
     /// Where the server is.
     pub server: Server,
+    /// Whoever knows the addresses of its name.
+    pub names: Names,
     /// How to tell that it is the one.
     pub trust: Trust,
     /// The device certificate, DER.
@@ -114,7 +108,7 @@ impl Session {
         let server = target.server.clone();
         let run = async move {
             let end = match connect(target, id, &events).await {
-                Ok((socket, engine)) => carry(&socket, engine, queue, id, &events).await,
+                Ok((server, engine)) => carry(server, engine, queue, id, &events).await,
                 Err(error) => Err(error),
             };
             // Nobody is told where nobody listens any more.
@@ -140,39 +134,28 @@ async fn connect(
     target: Target,
     id: u64,
     events: &mpsc::Sender<(u64, SessionEvent)>,
-) -> Result<(UdpSocket, Dimpl), SessionError> {
+) -> Result<(Reach, Dimpl), SessionError> {
     let Target {
         server,
+        names,
         trust,
         certificate,
         signer,
     } = target;
-    let address = match lookup_host((&*server.host, server.port)).await {
-        Ok(mut addresses) => addresses.next().ok_or(io::ErrorKind::NotFound.into()),
-        Err(error) => Err(error),
+    let addresses = names.addresses(&server).await;
+    let addresses = addresses.map_err(SessionError::Resolve)?;
+    let server = Reach::new(addresses).map_err(SessionError::Socket)?;
+    if let Some(address) = server.peer() {
+        let _ = events.send((id, SessionEvent::Calling(address))).await;
     }
-    .map_err(SessionError::Resolve)?;
-    let _ = events.send((id, SessionEvent::Calling(address))).await;
-    let socket = connected(address).await.map_err(SessionError::Socket)?;
     let engine = block_in_place(|| Dimpl::connect(Instant::now(), certificate, trust, signer))
         .map_err(SessionError::Dtls)?;
-    Ok((socket, engine))
-}
-
-/// A UDP socket of the right family that hears only this peer.
-pub async fn connected(peer: SocketAddr) -> io::Result<UdpSocket> {
-    let any: SocketAddr = match peer {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(any).await?;
-    socket.connect(peer).await?;
-    Ok(socket)
+    Ok((server, engine))
 }
 
 /// Carries datagrams until one of the two sides ends the session.
 async fn carry(
-    socket: &UdpSocket,
+    mut server: Reach,
     mut engine: impl Engine,
     mut queue: mpsc::Receiver<Vec<u8>>,
     id: u64,
@@ -183,7 +166,7 @@ async fn carry(
         while let Some(output) = engine.poll() {
             let event = match output {
                 Output::Transmit(datagram) => {
-                    transmit(socket, &datagram).await?;
+                    server.send(&datagram).await.map_err(SessionError::Socket)?;
                     continue;
                 }
                 Output::Connected => SessionEvent::Connected,
@@ -202,16 +185,13 @@ async fn carry(
         };
         // The engine may ask keyd, which blocks this thread.
         let result = tokio::select! {
-            received = socket.recv(&mut datagram) => match received {
-                Ok(length) => {
-                    block_in_place(|| engine.handle_datagram(Instant::now(), &datagram[..length]))
-                }
-                Err(error) if is_passing(&error) => Ok(()),
-                Err(error) => return Err(SessionError::Socket(error)),
-            },
+            received = server.receive(&mut datagram) => {
+                let length = received.map_err(SessionError::Socket)?;
+                block_in_place(|| engine.handle_datagram(Instant::now(), &datagram[..length]))
+            }
             data = queue.recv() => match data {
                 Some(data) => engine.send(&data),
-                None => return goodbye(socket, engine).await,
+                None => return goodbye(server, engine).await,
             },
             () = timer => block_in_place(|| engine.handle_timeout(Instant::now())),
         };
@@ -219,31 +199,12 @@ async fn carry(
     }
 }
 
-async fn goodbye(socket: &UdpSocket, mut engine: impl Engine) -> Result<(), SessionError> {
+async fn goodbye(mut server: Reach, mut engine: impl Engine) -> Result<(), SessionError> {
     engine.close();
     while let Some(output) = engine.poll() {
         if let Output::Transmit(datagram) = output {
-            transmit(socket, &datagram).await?;
+            server.send(&datagram).await.map_err(SessionError::Socket)?;
         }
     }
     Ok(())
-}
-
-async fn transmit(socket: &UdpSocket, datagram: &[u8]) -> Result<(), SessionError> {
-    match socket.send(datagram).await {
-        Err(error) if !is_passing(&error) => Err(SessionError::Socket(error)),
-        _ => Ok(()),
-    }
-}
-
-/// What an ICMP message or a moment without network leaves on a socket: anybody can forge the one, and
-/// retransmissions outlive the other.
-pub fn is_passing(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused
-            | io::ErrorKind::HostUnreachable
-            | io::ErrorKind::NetworkUnreachable
-            | io::ErrorKind::NetworkDown
-    )
 }

@@ -18,7 +18,7 @@ use softsim_client::{
 use tokio::{
     net::UnixListener,
     runtime,
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::{Mutex, mpsc, watch},
     task::JoinSet,
     time::timeout,
@@ -37,6 +37,8 @@ use crate::{
     dtls,
     keyd::Keyd,
     lwm2m::{Fatal, Lwm2m, Snapshot},
+    names::{self, Names},
+    notifier::Notifier,
     sandbox::{self, Enforced, SandboxError},
     state_folder,
 };
@@ -76,6 +78,10 @@ pub enum Error {
     Sandbox(SandboxError),
     /// The DTLS library doesn't compute what it should.
     Dtls(dtls::Error),
+    /// The names helper can't be started, or was lost.
+    Names(io::Error),
+    /// The notifier can't be started.
+    Notifier(io::Error),
     /// The runtime can't be started.
     Runtime(io::Error),
     /// The LwM2M task can't go on.
@@ -102,6 +108,8 @@ impl fmt::Display for Error {
             ),
             Self::Sandbox(error) => error.fmt(f),
             Self::Dtls(error) => error.fmt(f),
+            Self::Names(error) => write!(f, "the names helper: {error}"),
+            Self::Notifier(error) => write!(f, "the notifier: {error}"),
             Self::Runtime(error) => write!(f, "the runtime: {error}"),
             Self::Lwm2m(error) => error.fmt(f),
             Self::Open(error) => error.fmt(f),
@@ -124,13 +132,20 @@ impl Error {
             | Self::Control(..)
             | Self::Lwm2m(Fatal::Store(_)) => 74,
             Self::Dtls(_) => 70,
-            Self::Sandbox(_) | Self::Runtime(_) | Self::Open(_) | Self::Access(..) => 71,
+            Self::Sandbox(_)
+            | Self::Names(_)
+            | Self::Notifier(_)
+            | Self::Runtime(_)
+            | Self::Open(_)
+            | Self::Access(..) => 71,
         }
     }
 }
 
 /// All that is opened before the doors close.
 struct Opened {
+    names: names::Helper,
+    notifier: Notifier,
     keyd: Connection,
     /// A second connection, which shows the end of keyd.
     watched: Connection,
@@ -200,7 +215,11 @@ fn open(config: &Config) -> Result<Opened, Error> {
     let store = Store::open(&config.state_dir, committed);
     let control = control::bind(&config.control_socket)
         .map_err(|error| Error::Control(config.control_socket.clone(), error))?;
+    let names = names::Helper::start().map_err(Error::Names)?;
+    let notifier = Notifier::start().map_err(Error::Notifier)?;
     Ok(Opened {
+        names,
+        notifier,
         keyd,
         watched,
         testing,
@@ -218,11 +237,14 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
     let listener = UnixListener::from_std(opened.control).map_err(control_failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
+    let hangups = signal(SignalKind::hangup()).map_err(Error::Runtime)?;
+    let (names, names_lost) = opened.names.serve().map_err(Error::Names)?;
 
     let (requests, queue) = mpsc::channel(QUEUE);
     let (snapshot, watcher) = watch::channel(Snapshot::default());
     let lwm2m = Lwm2m::prepare(
         keyd.clone(),
+        names.clone(),
         opened.store,
         config.endpoint.clone(),
         opened.bootstrap,
@@ -230,13 +252,14 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
     )
     .await
     .map_err(Error::Lwm2m)?;
-    let (accesses, failed) = begin(opened.accesses)?;
+    let (accesses, failed) = begin(opened.accesses, &names)?;
     let control = Control {
         uids: config.control_uids.clone(),
         lwm2m: requests,
         snapshot: watcher,
         enforced,
         testing: Arc::new(Mutex::new(opened.testing)),
+        names,
         accesses: Arc::clone(&accesses),
     };
     let end = async {
@@ -247,21 +270,37 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
     };
     tokio::select! {
         () = watched.ended() => Err(Error::KeydEnded),
+        error = names_lost => Err(Error::Names(error)),
         error = failed => Err(error),
-        result = lwm2m.run(queue, end) => result.map_err(Error::Lwm2m),
+        () = ignore(hangups) => Ok(()),
+        result = lwm2m.run(queue, end, &opened.notifier) => result.map_err(Error::Lwm2m),
         result = control::serve(listener, control) => result.map_err(control_failed),
     }?;
     stop(&accesses).await;
     Ok(())
 }
 
+/// Says to each SIGHUP that nothing comes of it.
+async fn ignore(mut hangups: Signal) {
+    while hangups.recv().await.is_some() {
+        tracing::warn!(
+            "SIGHUP: the configuration is read at start only; restart to have it read again"
+        );
+    }
+}
+
 /// Begins all accesses; the future tells the first that can't go on.
-fn begin(opened: Vec<OpenedAccess>) -> Result<(Arc<Accesses>, impl Future<Output = Error>), Error> {
+fn begin(
+    opened: Vec<OpenedAccess>,
+    names: &Names,
+) -> Result<(Arc<Accesses>, impl Future<Output = Error> + use<>), Error> {
     let mut handles = Vec::new();
     let happenings = record::happenings();
     let mut ends = JoinSet::new();
     for access in opened {
-        let (handle, ended) = access.begin(happenings.clone()).map_err(Error::Runtime)?;
+        let (handle, ended) = access
+            .begin(happenings.clone(), names)
+            .map_err(Error::Runtime)?;
         ends.spawn(end_of(handle.name.clone(), ended));
         handles.push(handle);
     }

@@ -1,6 +1,8 @@
-//! Where a LwM2M server is: `coaps://HOST[:PORT]` (RFC 7252 §6.2).
+//! Where a server is: `coaps://HOST[:PORT]` (RFC 7252 §6.2) for LwM2M, `HOST:PORT` for RADIUS.
 
-use std::{fmt, str::FromStr};
+use std::{fmt, net::IpAddr, str::FromStr};
+
+use crate::names::wire::Name;
 
 /// The port of CoAP over DTLS.
 const COAPS: u16 = 5684;
@@ -18,31 +20,35 @@ impl FromStr for Server {
     type Err = String;
 
     fn from_str(uri: &str) -> Result<Self, String> {
-        let wrong = || format!("expected coaps://HOST:PORT, came {}", uri.escape_debug());
+        let wrong = || format!("expected coaps://HOST:PORT, got {}", uri.escape_debug());
         let authority = uri.strip_prefix("coaps://").ok_or_else(wrong)?;
         let authority = authority.strip_suffix('/').unwrap_or(authority);
+        Self::parse(authority, Some(COAPS)).ok_or_else(wrong)
+    }
+}
+
+impl Server {
+    /// Of a RADIUS server, `HOST:PORT`.
+    pub fn with_port(authority: &str) -> Result<Self, String> {
+        let wrong = || format!("expected HOST:PORT, got {}", authority.escape_debug());
+        Self::parse(authority, None).ok_or_else(wrong)
+    }
+
+    fn parse(authority: &str, default_port: Option<u16>) -> Option<Self> {
         let (host, port) = match authority.strip_prefix('[') {
-            Some(rest) => {
-                let (host, rest) = rest.split_once(']').ok_or_else(wrong)?;
-                let port = match rest {
-                    "" => None,
-                    rest => Some(rest.strip_prefix(':').ok_or_else(wrong)?),
-                };
-                (host, port)
-            }
-            None => match authority.split_once(':') {
-                Some((host, port)) => (host, Some(port)),
-                None => (authority, None),
-            },
+            Some(rest) => rest.split_once(']')?,
+            None => authority.split_at(authority.find(':').unwrap_or(authority.len())),
         };
         let port = match port {
-            Some(port) => port.parse().map_err(|_| wrong())?,
-            None => COAPS,
+            "" => default_port?,
+            port => port.strip_prefix(':')?.parse().ok()?,
         };
-        if host.is_empty() || host.contains(['/', '?', '#', '@', ' ']) {
-            return Err(wrong());
-        }
-        Ok(Self {
+        let bracketed = authority.starts_with('[');
+        let valid = match host.parse::<IpAddr>() {
+            Ok(address) => address.is_ipv6() == bracketed,
+            Err(_) => !bracketed && Name::new(host).is_some(),
+        };
+        valid.then(|| Self {
             host: host.to_owned(),
             port,
         })
@@ -78,6 +84,22 @@ mod tests {
     }
 
     #[test]
+    fn a_radius_server_has_a_port() {
+        for authority in ["aaa.example:1812", "192.0.2.1:1812", "[2001:db8::1]:1812"] {
+            assert_eq!(Server::with_port(authority).unwrap().to_string(), authority);
+        }
+        for authority in [
+            "aaa.example",
+            "192.0.2.1",
+            "2001:db8::1",
+            "[2001:db8::1]",
+            ":1812",
+        ] {
+            assert!(Server::with_port(authority).is_err(), "{authority}");
+        }
+    }
+
+    #[test]
     fn what_is_no_server_is_refused() {
         for uri in [
             "coap://host",
@@ -88,6 +110,9 @@ mod tests {
             "coaps://user@host",
             "coaps://[::1",
             "coaps://[::1]5684",
+            "coaps://[host]",
+            "coaps://::1",
+            "coaps://h%20st",
         ] {
             assert!(uri.parse::<Server>().is_err(), "{uri}");
         }

@@ -166,7 +166,7 @@ fn an_authentication_begins_with_the_identity_that_keyd_gives() {
         .unwrap();
     let (netd, keyd) = Netd::start("");
     let command = netd::Command::EapTest {
-        radius: radius.local_addr().unwrap(),
+        radius: radius.local_addr().unwrap().to_string(),
         secret: RadiusSecret::new(b"testing123".to_vec()),
         identity: None,
     };

@@ -31,7 +31,7 @@ fn run(args: Args) -> ! {
         #[cfg(target_arch = "x86_64")]
         ["thirty-two-bits", policy] => forbidden::thirty_two_bits(policy),
         ["forbidden", policy, name] => forbidden::attempt(policy, name),
-        ["refused", name] => forbidden::refused(name),
+        ["refused"] => forbidden::refused(),
         ["serve"] => confined::serve(|| seccomp::install(Filter::Keyd).expect("seccomp")),
         ["rules", "keyd"] => list(reduced::names(reduced::KEYD)),
         ["rules", "netd"] => list(reduced::names(reduced::NETD)),

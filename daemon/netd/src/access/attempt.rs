@@ -2,25 +2,19 @@
 //!
 //! Packets are the peer's business ([`softsim_eap`]), datagrams those of [`softsim_carriers::radius`], keys those of keyd.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use softsim_carriers::radius::{self, SessionLimit};
 use softsim_client::netd::{Authentication, Failure, MskComparison};
 use softsim_eap::Note;
 use softsim_sandbox::random;
-use tokio::{net::UdpSocket, time::sleep_until};
+use tokio::time::sleep_until;
 
 use super::{
     Fatal,
     conversation::{Action, Conversation, Stage},
 };
-use crate::{
-    progress::Fault,
-    session::{connected, is_passing},
-};
+use crate::{names::Names, progress::Fault, reach::Reach, uri::Server};
 
 /// How long a server may draw it out.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -40,8 +34,8 @@ pub trait Listener {
 
 /// The way to a server.
 pub struct Line {
-    server: SocketAddr,
-    socket: UdpSocket,
+    server: Server,
+    names: Names,
     radius: radius::Client,
     /// Of the EAP-Request/Identity that the server doesn't send.
     identifier: u8,
@@ -69,14 +63,14 @@ struct Terms {
 }
 
 impl Line {
-    /// A socket that hears only this server.
-    pub async fn open(server: SocketAddr, radius: radius::Client) -> std::io::Result<Self> {
-        Ok(Self {
+    /// The way to a server, whose name is looked up for each authentication.
+    pub fn new(server: Server, names: Names, radius: radius::Client) -> Self {
+        Self {
             server,
-            socket: connected(server).await?,
+            names,
             radius,
             identifier: 0,
-        })
+        }
     }
 
     /// From the identity to EAP-Success. It can be dropped wherever it waits: keyd is never left in the middle of a
@@ -86,6 +80,10 @@ impl Line {
         conversation: &mut Conversation<'_>,
         listener: &mut dyn Listener,
     ) -> Result<Result<Accepted, Fault>, Fatal> {
+        let mut reach = match self.reach().await {
+            Ok(reach) => reach,
+            Err(fault) => return Ok(Err(fault)),
+        };
         self.identifier = self.identifier.wrapping_add(1);
         // What an access point sends first: EAP-Request/Identity (RFC 3748 §5.1).
         conversation.hear(&[1, self.identifier, 0, 5, 1]);
@@ -95,7 +93,7 @@ impl Line {
         let mut ours = 1;
         let ended = loop {
             let mut notes = Vec::new();
-            let talked = self.talk(conversation, &mut notes).await?;
+            let talked = self.talk(conversation, &mut reach, &mut notes).await?;
             for (at, note) in notes.iter().skip(std::mem::take(&mut ours)) {
                 listener.note(*at, note);
             }
@@ -114,7 +112,8 @@ impl Line {
                 (Err(fault), _) => break Err(fault),
             }
             conversation.settle()?;
-            if let Err(fault) = self.hear(conversation, listener, end, &mut terms).await {
+            let heard = self.hear(conversation, &mut reach, listener, end, &mut terms);
+            if let Err(fault) = heard.await {
                 break Err(fault);
             }
         };
@@ -143,6 +142,7 @@ impl Line {
     async fn talk(
         &mut self,
         conversation: &mut Conversation<'_>,
+        reach: &mut Reach,
         notes: &mut Vec<(Instant, Note)>,
     ) -> Result<Result<Option<Authentication>, Fault>, Fatal> {
         while let Some(action) = conversation.poll()? {
@@ -154,7 +154,7 @@ impl Line {
                     random::fill(&mut authenticator);
                     let request = self.radius.request(Instant::now(), authenticator, &packet);
                     let sent = match request {
-                        Ok(datagram) => self.send(&datagram).await,
+                        Ok(datagram) => self.send(reach, &datagram).await,
                         Err(error) => Err(Fault::new(Failure::Internal, error)),
                     };
                     if let Err(fault) = sent {
@@ -170,6 +170,7 @@ impl Line {
     async fn hear(
         &mut self,
         conversation: &mut Conversation<'_>,
+        reach: &mut Reach,
         listener: &mut dyn Listener,
         end: Instant,
         terms: &mut Terms,
@@ -184,7 +185,7 @@ impl Line {
                 return Ok(());
             };
             tokio::select! {
-                received = self.socket.recv(&mut datagram) => match received {
+                received = reach.receive(&mut datagram) => match received {
                     Ok(length) => match self.radius.handle(&datagram[..length]) {
                         Ok(answer) => {
                             self.answered(answer, conversation, terms);
@@ -192,11 +193,10 @@ impl Line {
                         }
                         Err(error) => listener.ignored(&error),
                     },
-                    Err(error) if is_passing(&error) => {}
                     Err(error) => return Err(self.unreachable(error)),
                 },
                 () = sleep_until(at.into()) => match self.radius.handle_timeout(Instant::now()) {
-                    Some(radius::Timeout::Retransmit(datagram)) => self.send(&datagram).await?,
+                    Some(radius::Timeout::Retransmit(datagram)) => self.send(reach, &datagram).await?,
                     Some(radius::Timeout::GaveUp) => {
                         return Err(self.unreachable(
                             "no answer: no RADIUS server is there, it doesn't know this client, or it has another secret",
@@ -237,11 +237,16 @@ impl Line {
         }
     }
 
-    async fn send(&self, datagram: &[u8]) -> Result<(), Fault> {
-        match self.socket.send(datagram).await {
-            Err(error) if !is_passing(&error) => Err(self.unreachable(error)),
-            _ => Ok(()),
-        }
+    async fn reach(&self) -> Result<Reach, Fault> {
+        let addresses = self.names.addresses(&self.server).await;
+        addresses
+            .map_err(|error| self.unreachable(format_args!("the name has no address: {error}")))
+            .and_then(|addresses| Reach::new(addresses).map_err(|error| self.unreachable(error)))
+    }
+
+    async fn send(&self, reach: &mut Reach, datagram: &[u8]) -> Result<(), Fault> {
+        let sent = reach.send(datagram).await;
+        sent.map_err(|error| self.unreachable(error))
     }
 
     fn unreachable(&self, reason: impl std::fmt::Display) -> Fault {

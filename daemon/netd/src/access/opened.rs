@@ -23,7 +23,7 @@ use super::{
     settings::{Line, Settings},
     thread, wired,
 };
-use crate::config::ConfigError;
+use crate::{config::ConfigError, names::Names};
 
 /// An access that can begin.
 pub struct Opened {
@@ -103,6 +103,7 @@ impl Opened {
                 secret_file,
                 nas_identifier,
             } => {
+                let at = server.to_string();
                 let parts = radius::Parts {
                     keyd,
                     server,
@@ -113,7 +114,7 @@ impl Opened {
                     backoff,
                     automatic: settings.automatic,
                 };
-                (server.to_string(), Parts::Radius(Box::new(parts)))
+                (at, Parts::Radius(Box::new(parts)))
             }
         };
         Ok(Self {
@@ -124,7 +125,7 @@ impl Opened {
     }
 
     /// Begins, on a thread of its own.
-    pub fn begin(self, happenings: Happenings) -> std::io::Result<(Handle, Ended)> {
+    pub fn begin(self, happenings: Happenings, names: &Names) -> std::io::Result<(Handle, Ended)> {
         let (carrier, port) = match &self.parts {
             Parts::Wired(parts) => (
                 Carrier::Wired,
@@ -139,7 +140,9 @@ impl Opened {
                 thread::run(&handle.name, move || wired::run(*parts, record, orders))?
             }
             Parts::Radius(parts) => {
-                thread::run(&handle.name, move || radius::run(*parts, record, orders))?
+                let names = names.clone();
+                let run = move || radius::run(*parts, names, record, orders);
+                thread::run(&handle.name, run)?
             }
         };
         Ok((handle, ended))

@@ -1,9 +1,6 @@
 //! An access that authenticates to a AAA server directly, and again before its session ends.
 
-use std::{
-    net::SocketAddr,
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 use softsim_carriers::radius::{self, Secret, SessionLimit};
 use softsim_client::{keyd::Connection, netd::AccessState};
@@ -20,7 +17,7 @@ use super::{
     conversation::{Conversation, Policy, Stage},
     record::Record,
 };
-use crate::progress::Fault;
+use crate::{names::Names, progress::Fault, uri::Server};
 
 /// The shortest session that a server can set: each one writes to flash.
 const SHORTEST: Duration = Duration::from_secs(10);
@@ -30,7 +27,7 @@ pub struct Parts {
     /// Its own connection.
     pub keyd: Connection,
     /// The server.
-    pub server: SocketAddr,
+    pub server: Server,
     /// The secret shared with it.
     pub secret: Secret,
     /// How this gateway calls itself.
@@ -62,13 +59,14 @@ enum Cut {
 /// Runs until it is stopped.
 pub async fn run(
     mut parts: Parts,
+    names: Names,
     record: Record,
     mut orders: mpsc::Receiver<Order>,
 ) -> Result<(), Fatal> {
     let client = radius::Client::new(parts.secret, &parts.nas_identifier)
         .map_err(|error| std::io::Error::other(error.to_string()))?;
     let mut access = Access {
-        line: Line::open(parts.server, client).await?,
+        line: Line::new(parts.server, names, client),
         conversation: Conversation::new(&mut parts.keyd, &parts.policy),
         record: Teller(record),
         reauthenticate_after: parts.reauthenticate_after,

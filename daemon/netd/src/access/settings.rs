@@ -1,6 +1,6 @@
 //! `[[access]]` of netd.toml.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
 use serde::Deserialize;
 use softsim_carriers::eapol::Timers;
@@ -11,7 +11,7 @@ use softsim_eap::{
 };
 
 use super::{backoff::jittered, conversation::Policy, port::AtStop, port_keeper::Interface};
-use crate::config::ConfigError;
+use crate::{config::ConfigError, uri::Server};
 
 /// As many as leave keyd's places for netd's other connections.
 pub const MOST: usize = 8;
@@ -38,8 +38,8 @@ pub struct Access {
     pub auth_period: Option<u32>,
     /// Wired: seconds before an authenticator that doesn't answer is looked for again.
     pub held_period: Option<u32>,
-    /// RADIUS: the server, `ADDRESS:PORT`.
-    pub server: Option<SocketAddr>,
+    /// RADIUS: the server, `HOST:PORT`.
+    pub server: Option<String>,
     /// RADIUS: a file with the secret shared with it; a newline at its end is not part of the secret.
     pub secret_file: Option<PathBuf>,
     /// RADIUS: how this gateway calls itself.
@@ -179,7 +179,7 @@ pub enum Line {
     /// RFC 3579.
     Radius {
         /// The server.
-        server: SocketAddr,
+        server: Server,
         /// The secret shared with it.
         secret_file: PathBuf,
         /// How this gateway calls itself.
@@ -257,9 +257,8 @@ impl Access {
         match self.carrier {
             Carrier::Wired => self.wired(),
             Carrier::Radius => Ok(Line::Radius {
-                server: self
-                    .server
-                    .ok_or_else(|| field("access.server", "expected ADDRESS:PORT, came none"))?,
+                server: Server::with_port(self.server.as_deref().unwrap_or_default())
+                    .map_err(|reason| field("access.server", reason))?,
                 secret_file: self
                     .secret_file
                     .clone()

@@ -97,6 +97,7 @@ impl Lwm2m {
         Ok(match certificate {
             Ok(certificate) => Ok(Target {
                 server,
+                names: self.names.clone(),
                 trust,
                 certificate: certificate.der,
                 signer: std::sync::Arc::new(self.keyd.clone()),

@@ -1,0 +1,135 @@
+//! Work in a copy of this process: what becomes of the copy, a crash or a forbidden call, leaves the original alone.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use crate::seqpacket::{Connection, pair};
+use crate::{process, sys};
+
+/// A process that has a single thread, and may therefore be copied: no lock is held by a thread that the copy lacks.
+#[derive(Debug)]
+pub struct Single(());
+
+impl Single {
+    /// Looks whether it is so. The caller's filter sees to it that it stays so: it must let no thread be started.
+    ///
+    /// # Errors
+    /// The process has more threads, or /proc can't be read.
+    pub fn check() -> io::Result<Single> {
+        match fs::read_dir("/proc/self/task")?.count() {
+            1 => Ok(Single(())),
+            threads => Err(io::Error::other(format!(
+                "expected a process of 1 thread, got {threads}"
+            ))),
+        }
+    }
+
+    /// Copies the process. The copy does `work` with its end of a socket, the only descriptor that it has, and ends.
+    ///
+    /// # Errors
+    /// There is no room for another process or socket.
+    pub fn copy(&self, work: impl FnOnce(&Connection)) -> io::Result<Child> {
+        let (ours, theirs) = pair()?;
+        // SAFETY: the process has one thread, so that the copy finds every lock free.
+        let id = sys::check(unsafe { libc::fork() })?;
+        if id != 0 {
+            return Ok(Child {
+                id: Some(id),
+                socket: ours,
+            });
+        }
+        // The copy says nothing where it fails: the end of its socket tells.
+        if close_all_but(&theirs).is_ok() {
+            work(&theirs);
+        }
+        process::exit(0)
+    }
+}
+
+/// A copy at work; it is killed when this is dropped.
+#[derive(Debug)]
+pub struct Child {
+    id: Option<libc::pid_t>,
+    socket: Connection,
+}
+
+impl Child {
+    /// Our end of its socket.
+    pub fn socket(&self) -> &Connection {
+        &self.socket
+    }
+
+    /// Ends it, and tells the signal that ended it; none where it had ended by itself.
+    pub fn end(mut self) -> Option<i32> {
+        let status = self.kill();
+        libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status))
+    }
+
+    /// Kills it and waits for it, once: afterwards its id may be another's.
+    fn kill(&mut self) -> libc::c_int {
+        let mut status = 0;
+        if let Some(id) = self.id.take() {
+            // SAFETY: the call takes numbers. The child is ours until it is waited for, so that its id is no other's.
+            unsafe { libc::kill(id, libc::SIGKILL) };
+            // SAFETY: the kernel writes one number, which outlives the call.
+            let _ = sys::retry(|| unsafe { libc::waitpid(id, &mut status, 0) });
+        }
+        status
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+impl AsFd for Child {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+fn close_all_but(socket: &Connection) -> io::Result<()> {
+    let kept = socket.raw() as libc::c_uint;
+    let ranges = [
+        (kept > 0).then(|| (0, kept - 1)),
+        Some((kept + 1, libc::c_uint::MAX)),
+    ];
+    for (first, last) in ranges.into_iter().flatten() {
+        // SAFETY: the call takes numbers. Whatever owned the descriptors is never dropped: this copy ends by _exit(2).
+        sys::check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
+    }
+    Ok(())
+}
+
+/// What this process and its copies may have at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Octets of address space.
+    pub memory: u64,
+    /// Open descriptors.
+    pub descriptors: u64,
+}
+
+impl Limits {
+    /// Sets them for good.
+    ///
+    /// # Errors
+    /// `PermissionDenied` where a lower one is set already.
+    pub fn set(self) -> io::Result<()> {
+        for (resource, limit) in [
+            (libc::RLIMIT_AS, self.memory),
+            (libc::RLIMIT_NOFILE, self.descriptors),
+        ] {
+            let limit = libc::rlimit {
+                rlim_cur: limit,
+                rlim_max: limit,
+            };
+            // SAFETY: the kernel reads one rlimit that outlives the call.
+            sys::check(unsafe { libc::setrlimit(resource, &limit) })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,251 @@
+//! The names helper: a process beside netd that asks the C library for addresses, and does nothing else.
+//!
+//! netd starts it before it confines itself, and holds the other end of the socket that is its only descriptor. Each
+//! look-up is a copy of this process, with a narrower filter and the files and sockets of the resolver as they are at
+//! that moment. It answers once and ends; where it is killed, by its filter or because it takes too long, the request
+//! is answered in words. A copy knows nothing of the look-ups before it, nor of the others at the time.
+
+use std::{
+    net::ToSocketAddrs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use softsim_sandbox::{
+    child::{Child, Limits, Single},
+    clock,
+    landlock::{self, PathAccess, PathRule},
+    poll, process,
+    seccomp::{self, Filter},
+    seqpacket::{Connection, Received},
+};
+
+use super::wire::{Answer, MAX, Name, READY, Request};
+
+/// The first argument of the process.
+pub const SUBCOMMAND: &str = "names";
+
+/// Look-ups at once.
+pub const AT_ONCE: usize = 8;
+
+/// How long a look-up may take: glibc asks three servers twice, five seconds each.
+pub const PATIENCE: Duration = Duration::from_secs(32);
+
+/// What this process and each look-up may have.
+const LIMITS: Limits = Limits {
+    memory: 512 << 20,
+    descriptors: 64,
+};
+
+/// The port of name servers, which answer over TCP what is too long for UDP.
+const DNS: u16 = 53;
+
+/// Debian's `nobody`, as whom a look-up reaches less than as root.
+const NOBODY: u32 = 65534;
+
+/// Libraries of the resolver, which it loads when it first needs them.
+const LIBRARIES: [&str; 4] = ["/usr", "/lib", "/lib64", "/nix/store"];
+
+/// What the resolver reads, where it is there.
+const FILES: [&str; 11] = [
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/hostname",
+    "/etc/services",
+    "/etc/mdns.allow",
+    "/etc/ld.so.cache",
+    "/proc/sys/net",
+    "/sys/class/net",
+];
+
+/// Where it asks others: systemd-resolved, Avahi and nscd.
+const SERVICES: [&str; 3] = ["/run/systemd/resolve", "/run/avahi-daemon", "/run/nscd"];
+
+/// Serves until netd is gone. What keeps it from that, netd is told.
+pub fn run() -> Result<(), String> {
+    let netd = Connection::standard_input().map_err(|error| format!("standard input: {error}"))?;
+    let single = match confine() {
+        Ok(single) => single,
+        Err(reason) => {
+            let told = netd.send(&Answer::failed(&reason).encode(0));
+            return told.map_err(|_| reason);
+        }
+    };
+    if netd.send(READY).is_ok() {
+        let mut helper = Helper {
+            netd,
+            single,
+            at_work: Vec::new(),
+        };
+        while helper.turn() {}
+    }
+    // The filter leaves none of the calls that an orderly end makes.
+    process::exit(0)
+}
+
+/// Leaves what a look-up needs, and the making of copies.
+fn confine() -> Result<Single, String> {
+    fn told<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> String {
+        move |error| format!("{what}: {error}")
+    }
+    // A service manager's signals pass: netd's end is ours.
+    process::ignore_termination().map_err(told("signals"))?;
+    let single = Single::check().map_err(told("threads"))?;
+    LIMITS.set().map_err(told("limits"))?;
+    if process::uid() == 0 {
+        process::drop_user(NOBODY, NOBODY).map_err(told("becoming nobody"))?;
+    }
+    process::deny_dumps().map_err(told("core dumps"))?;
+    process::keep_capabilities(&[]).map_err(told("capabilities"))?;
+    let readable = ["/etc", "/run", "/proc/sys/net", "/sys/class/net"].map(Path::new);
+    restrict(&readable, &[Path::new("/run")]).map_err(told("landlock"))?;
+    seccomp::install(Filter::Names).map_err(told("seccomp"))?;
+    Ok(single)
+}
+
+/// Leaves the libraries, and those of these paths that are there.
+fn restrict(readable: &[&Path], connectable: &[&Path]) -> Result<(), landlock::Error> {
+    let libraries = LIBRARIES.map(Path::new);
+    let readable = libraries.iter().chain(readable);
+    let rules: Vec<_> = readable
+        .map(|path| (path, PathAccess::Read))
+        .chain(connectable.iter().map(|path| (path, PathAccess::Connect)))
+        .filter(|(path, _)| path.exists())
+        .map(|(path, access)| PathRule { path, access })
+        .collect();
+    landlock::restrict_but_for(&rules, &[DNS]).map(drop)
+}
+
+struct Helper {
+    netd: Connection,
+    single: Single,
+    at_work: Vec<LookUp>,
+}
+
+/// A look-up at work.
+struct LookUp {
+    id: u32,
+    child: Child,
+    /// Of the boot clock.
+    by: Duration,
+}
+
+impl Helper {
+    /// Waits for what is next, and does it; whether there is more to come.
+    fn turn(&mut self) -> bool {
+        let mut entries = vec![poll::Entry::readable(&self.netd)];
+        entries.extend(
+            self.at_work
+                .iter()
+                .map(|one| poll::Entry::readable(&one.child)),
+        );
+        let now = clock::boottime();
+        let next = self
+            .at_work
+            .iter()
+            .map(|one| one.by.saturating_sub(now))
+            .min();
+        if poll::wait(&mut entries, next).is_err() {
+            return false;
+        }
+        let now = clock::boottime();
+        let mut ready = entries[1..].iter().map(poll::Entry::ready);
+        let over = |one: &mut LookUp| ready.next() == Some(true) || one.by <= now;
+        let over: Vec<_> = self.at_work.extract_if(.., over).collect();
+        for LookUp { id, child, .. } in over {
+            let answer = answer_of(child);
+            if self.netd.send(&answer.encode(id)).is_err() {
+                return false;
+            }
+        }
+        !entries[0].ready() || self.serve()
+    }
+
+    /// Takes netd's next request; whether netd is there.
+    fn serve(&mut self) -> bool {
+        let mut datagram = [0; MAX];
+        let request = match self.netd.receive(&mut datagram) {
+            Ok(Received::Datagram(length)) => Request::decode(&datagram[..length]),
+            Ok(Received::Nothing) => return true,
+            Ok(Received::Truncated) => None,
+            Ok(Received::Closed) | Err(_) => return false,
+        };
+        // Who says anything else is not netd as we know it.
+        let Some(Request { id, name }) = request else {
+            return false;
+        };
+        if self.at_work.len() == AT_ONCE {
+            return self
+                .netd
+                .send(&Answer::failed("too many look-ups at once").encode(id))
+                .is_ok();
+        }
+        match self.single.copy(|helper| look_up(&name, helper, id)) {
+            Ok(child) => {
+                let by = clock::boottime() + PATIENCE;
+                self.at_work.push(LookUp { id, child, by });
+                true
+            }
+            Err(error) => {
+                let failed = Answer::failed(format_args!("no look-up could be started: {error}"));
+                self.netd.send(&failed.encode(id)).is_ok()
+            }
+        }
+    }
+}
+
+/// What a look-up has said, or how it ended.
+fn answer_of(child: Child) -> Answer {
+    let mut datagram = [0; MAX];
+    match child.socket().receive(&mut datagram) {
+        Ok(Received::Datagram(length)) => match Answer::decode(&datagram[..length]) {
+            Some((_, answer)) => answer,
+            None => Answer::failed("the look-up gave no answer that can be understood"),
+        },
+        Ok(Received::Nothing) => Answer::failed("no answer in time"),
+        _ => match child.end() {
+            Some(signal) => Answer::failed(format_args!(
+                "the look-up was ended by signal {signal}; 31 is a system call that policies/seccomp/look-up.json doesn't allow"
+            )),
+            None => Answer::failed("the look-up ended without an answer"),
+        },
+    }
+}
+
+/// The copy's work.
+fn look_up(name: &Name, helper: &Connection, id: u32) {
+    let confined = confine_look_up();
+    let answer = match confined {
+        Ok(()) => match (name.as_str(), 0).to_socket_addrs() {
+            Ok(addresses) => Answer::addresses(addresses),
+            Err(error) => Answer::failed(error),
+        },
+        Err(reason) => Answer::failed(reason),
+    };
+    // Nobody is told where nobody listens any more.
+    let _ = helper.send(&answer.encode(id));
+}
+
+/// A file that was replaced since the last look-up is the new one for this look-up.
+fn confine_look_up() -> Result<(), String> {
+    let of_resolv_conf = folder_of_resolv_conf();
+    let services = SERVICES.map(Path::new);
+    let readable: Vec<_> = FILES
+        .map(Path::new)
+        .into_iter()
+        .chain(services)
+        .chain(of_resolv_conf.as_deref())
+        .collect();
+    restrict(&readable, &services).map_err(|error| error.to_string())?;
+    seccomp::install(Filter::LookUp).map_err(|error| error.to_string())
+}
+
+/// Where resolv.conf is a link to a place of its own.
+fn folder_of_resolv_conf() -> Option<PathBuf> {
+    let file = std::fs::canonicalize(FILES[0]).ok()?;
+    let folder = file.parent()?;
+    folder.starts_with("/run").then(|| folder.to_path_buf())
+}

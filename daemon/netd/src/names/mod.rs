@@ -1,0 +1,150 @@
+//! Names and their addresses: asked of a helper process, since the C library's resolver needs more than netd may do.
+
+pub mod helper;
+pub mod wire;
+
+use std::{
+    collections::BTreeMap,
+    future::Future,
+    io,
+    net::{IpAddr, SocketAddr},
+    os::fd::OwnedFd,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use softsim_sandbox::{
+    poll,
+    seqpacket::{self, Connection, Received},
+};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
+
+use crate::{access::source::Source, uri::Server};
+
+use self::wire::{Answer, MAX, Name, READY, Request};
+
+/// The helper takes a fraction of it to start.
+const START: Duration = Duration::from_secs(10);
+
+/// Longer than the helper takes for a look-up, those before it included.
+const PATIENCE: Duration = Duration::from_secs(2 * helper::PATIENCE.as_secs());
+
+/// The helper, started before netd is confined.
+#[derive(Debug)]
+pub struct Helper(Connection);
+
+/// Where names are asked.
+#[derive(Clone, Debug)]
+pub struct Names(mpsc::Sender<Question>);
+
+#[derive(Debug)]
+struct Question {
+    name: Name,
+    reply: oneshot::Sender<Answer>,
+}
+
+impl Helper {
+    /// Starts the helper, a process of this program, and waits until it is confined.
+    pub fn start() -> io::Result<Self> {
+        let (ours, theirs) = seqpacket::pair()?;
+        Command::new("/proc/self/exe")
+            .arg(helper::SUBCOMMAND)
+            .env_clear()
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()?;
+        let mut first = [0; MAX];
+        poll::wait(&mut [poll::Entry::readable(&ours)], Some(START))?;
+        let reason = match ours.receive(&mut first)? {
+            Received::Datagram(length) if first[..length] == *READY => return Ok(Self(ours)),
+            Received::Datagram(length) => match Answer::decode(&first[..length]) {
+                Some((0, Answer::Failed(reason))) => reason,
+                _ => "expected it to be ready, got something else".into(),
+            },
+            _ => "expected it to be ready, got nothing".into(),
+        };
+        Err(io::Error::other(reason))
+    }
+
+    /// Takes its place in the event loop. The future ends where the helper does.
+    pub fn serve(self) -> io::Result<(Names, impl Future<Output = io::Error>)> {
+        let socket = Source::new(self.0)?;
+        let (questions, queue) = mpsc::channel(helper::AT_ONCE);
+        let carried = async move {
+            match carry(socket, queue).await {
+                Ok(never) => match never {},
+                Err(error) => error,
+            }
+        };
+        Ok((Names(questions), carried))
+    }
+}
+
+impl Names {
+    /// The addresses of a server, in the order in which they are to be tried; at least one.
+    pub async fn addresses(&self, server: &Server) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = server.host.parse::<IpAddr>() {
+            return Ok(vec![(address, server.port).into()]);
+        }
+        let name = Name::new(&server.host).ok_or(io::ErrorKind::InvalidInput)?;
+        let (reply, answer) = oneshot::channel();
+        let ask = async {
+            let gone = || io::Error::other("the names helper has ended");
+            let question = Question { name, reply };
+            self.0.send(question).await.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())
+        };
+        match timeout(PATIENCE, ask).await {
+            Ok(answer) => match answer? {
+                Answer::Addresses(mut addresses) => {
+                    for address in &mut addresses {
+                        address.set_port(server.port);
+                    }
+                    Ok(addresses)
+                }
+                Answer::Failed(reason) => Err(io::Error::other(reason)),
+            },
+            Err(_) => Err(io::Error::other("the names helper doesn't answer")),
+        }
+    }
+}
+
+/// Carries questions and answers, for as long as the helper lives.
+async fn carry(
+    helper: Source<Connection>,
+    mut questions: mpsc::Receiver<Question>,
+) -> io::Result<std::convert::Infallible> {
+    let mut waiting = BTreeMap::new();
+    let mut last: u32 = 0;
+    loop {
+        tokio::select! {
+            Some(Question { name, reply }) = questions.recv(), if waiting.len() < helper::AT_ONCE => {
+                last = last.wrapping_add(1);
+                helper.inner().send(&Request { id: last, name }.encode())?;
+                waiting.insert(last, reply);
+            }
+            answer = helper.receive(receive) => {
+                let (id, answer) = answer?;
+                if let Some(reply) = waiting.remove(&id) {
+                    // Whoever asked may have given up.
+                    let _ = reply.send(answer);
+                }
+            }
+        }
+    }
+}
+
+fn receive(helper: &Connection) -> io::Result<(u32, Answer)> {
+    let mut datagram = [0; MAX];
+    match helper.receive(&mut datagram)? {
+        Received::Datagram(length) => Answer::decode(&datagram[..length])
+            .ok_or_else(|| io::Error::other("it said what isn't in its protocol")),
+        Received::Truncated => Err(io::Error::other("it said more than its protocol has")),
+        Received::Nothing => Err(io::ErrorKind::WouldBlock.into()),
+        Received::Closed => Err(io::Error::other("it has ended")),
+    }
+}

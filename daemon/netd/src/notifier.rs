@@ -1,0 +1,139 @@
+//! The notifier: a process beside netd that tells the service manager three things, and does nothing else.
+//!
+//! The service manager's socket takes datagrams, and whoever holds a socket for these and may connect(2) can send to
+//! any other: a root's control sockets, the system's log. netd must connect its UDP sockets; so it holds no such
+//! socket, and says one octet to this process instead. The service manager hears it from a process that isn't the main
+//! one: the unit says `NotifyAccess=all`.
+
+use std::{
+    env, io,
+    os::fd::OwnedFd,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use softsim_sandbox::{
+    landlock,
+    notify::{self, Notify},
+    poll, process,
+    seccomp::{self, Filter},
+    seqpacket::{self, Connection, Received},
+};
+
+/// The first argument of the process.
+pub const SUBCOMMAND: &str = "notifier";
+
+/// What netd says to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Word {
+    Ready,
+    Alive,
+    Stopping,
+}
+
+impl Word {
+    const ALL: [Self; 3] = [Self::Ready, Self::Alive, Self::Stopping];
+
+    fn octet(self) -> u8 {
+        match self {
+            Self::Ready => b'r',
+            Self::Alive => b'a',
+            Self::Stopping => b's',
+        }
+    }
+}
+
+/// netd's end: the way to the service manager, or nothing where there is none.
+#[derive(Debug)]
+pub struct Notifier {
+    process: Option<Connection>,
+    watchdog_period: Option<Duration>,
+}
+
+impl Notifier {
+    /// Starts the process where NOTIFY_SOCKET is set. Reads the environment, so call it before netd is confined.
+    pub fn start() -> io::Result<Self> {
+        let process = env::var_os("NOTIFY_SOCKET").map(|socket| {
+            let (ours, theirs) = seqpacket::pair()?;
+            Command::new("/proc/self/exe")
+                .arg(SUBCOMMAND)
+                .env_clear()
+                .env("NOTIFY_SOCKET", socket)
+                .stdin(Stdio::from(OwnedFd::from(theirs)))
+                .stdout(Stdio::null())
+                .spawn()?;
+            Ok::<_, io::Error>(ours)
+        });
+        Ok(Self {
+            process: process.transpose()?,
+            watchdog_period: notify::watchdog_period(),
+        })
+    }
+
+    /// How often [`Self::alive`] is to be said, if at all: twice in the time that the service manager waits.
+    pub fn interval(&self) -> Option<Duration> {
+        self.watchdog_period.map(|period| period / 2)
+    }
+
+    /// netd serves.
+    pub fn ready(&self) {
+        self.say(Word::Ready);
+    }
+
+    /// netd's loop turns.
+    pub fn alive(&self) {
+        self.say(Word::Alive);
+    }
+
+    /// netd is about to end.
+    pub fn stopping(&self) {
+        self.say(Word::Stopping);
+    }
+
+    /// A service manager that doesn't hear draws its own conclusion.
+    fn say(&self, word: Word) {
+        if let Some(process) = &self.process
+            && let Err(error) = process.send(&[word.octet()])
+        {
+            tracing::warn!(%error, ?word, "the service manager isn't told");
+        }
+    }
+}
+
+/// Passes words on until netd is gone.
+pub fn run() -> Result<(), String> {
+    let told = |error: io::Error| error.to_string();
+    let netd = Connection::standard_input().map_err(told)?;
+    let notify = Notify::from_env().map_err(|error| format!("NOTIFY_SOCKET: {error}"))?;
+    // A service manager's signals pass: netd's end is ours.
+    process::ignore_termination().map_err(told)?;
+    process::deny_dumps().map_err(told)?;
+    process::keep_capabilities(&[]).map_err(told)?;
+    landlock::restrict(&[]).map_err(|error| error.to_string())?;
+    seccomp::install(Filter::Notifier).map_err(|error| error.to_string())?;
+    while let Some(word) = hear(&netd) {
+        // Where the service manager doesn't read, there is nobody else to tell.
+        let _ = match word {
+            Word::Ready => notify.ready(),
+            Word::Alive => notify.watchdog(),
+            Word::Stopping => notify.stopping(),
+        };
+    }
+    // The filter leaves none of the calls that an orderly end makes.
+    process::exit(0)
+}
+
+/// netd's next word; none where netd is gone, or isn't netd as we know it.
+fn hear(netd: &Connection) -> Option<Word> {
+    loop {
+        poll::wait(&mut [poll::Entry::readable(netd)], None).ok()?;
+        let mut octet = [0];
+        match netd.receive(&mut octet).ok()? {
+            Received::Datagram(_) => {
+                return Word::ALL.into_iter().find(|word| word.octet() == octet[0]);
+            }
+            Received::Nothing => {}
+            Received::Truncated | Received::Closed => return None,
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! UDP to a server of which several addresses are known: they are tried in order, and the first that answers is it.
+//!
+//! The next address is sent the same as those before it when they have been silent for [`SILENCE`], or at once where
+//! the network says that there is nobody; whoever was tried may still answer until another has (the spirit of
+//! RFC 8305). Once an address has answered, the others are forgotten.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    io,
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket},
+    task::{Context, Poll},
+    time::{Duration, Instant},
+};
+
+use tokio::{io::ReadBuf, net::UdpSocket, time::sleep_until};
+
+/// How long addresses may be silent before the next one is tried, too.
+const SILENCE: Duration = Duration::from_millis(1500);
+
+/// Sockets that each hear one address.
+#[derive(Debug)]
+pub struct Reach {
+    untried: VecDeque<SocketAddr>,
+    tried: Vec<(SocketAddr, UdpSocket)>,
+    /// What was sent last: who is tried next gets it, too.
+    last: Vec<u8>,
+    /// When the next one is tried.
+    next: Option<Instant>,
+}
+
+impl Reach {
+    /// Makes a socket for the first address that the network has a way to.
+    ///
+    /// # Errors
+    /// There is no way to any of them.
+    pub fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<Self> {
+        let mut reach = Self {
+            untried: addresses.into_iter().collect(),
+            tried: Vec::new(),
+            last: Vec::new(),
+            next: None,
+        };
+        reach.try_next()?;
+        Ok(reach)
+    }
+
+    /// The address that was tried first, or that has answered; none once all have failed.
+    pub fn peer(&self) -> Option<SocketAddr> {
+        self.tried.first().map(|(address, _)| *address)
+    }
+
+    /// Sends a datagram to all who are being tried, or to who has answered.
+    ///
+    /// # Errors
+    /// It can't be sent to any of them, for a reason that doesn't pass.
+    pub async fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+        if !self.untried.is_empty() {
+            self.last = datagram.to_vec();
+            self.next.get_or_insert_with(|| Instant::now() + SILENCE);
+        }
+        let (mut sent, mut failed) = (false, None);
+        for (_, socket) in &self.tried {
+            match socket.send(datagram).await {
+                Ok(_) => sent = true,
+                Err(error) if is_passing(&error) => {
+                    sent = true;
+                    self.next = self.next.map(|_| Instant::now());
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        match failed {
+            Some(error) if !sent => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    /// The next datagram of who has answered, or of the first who does. It can be dropped while it waits.
+    ///
+    /// # Errors
+    /// The last socket failed, for a reason that doesn't pass.
+    pub async fn receive(&mut self, datagram: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let next = self.next;
+            let due = async {
+                match next {
+                    Some(at) => sleep_until(at.into()).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let (index, received) = tokio::select! {
+                received = poll_fn(|context| self.poll(context, datagram)) => received,
+                () = due => {
+                    // Where there is no way to any of the rest, those that are tried may still answer.
+                    let _ = self.try_next();
+                    continue;
+                }
+            };
+            match received {
+                Ok(length) => {
+                    let answered = self.tried.swap_remove(index);
+                    self.tried = vec![answered];
+                    self.untried.clear();
+                    self.next = None;
+                    return Ok(length);
+                }
+                Err(error) if is_passing(&error) => self.next = self.next.map(|_| Instant::now()),
+                Err(error) if self.tried.len() == 1 && self.untried.is_empty() => {
+                    return Err(error);
+                }
+                Err(_) => {
+                    self.tried.remove(index);
+                    if self.tried.is_empty() {
+                        self.try_next()?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn poll(
+        &self,
+        context: &mut Context<'_>,
+        datagram: &mut [u8],
+    ) -> Poll<(usize, io::Result<usize>)> {
+        for (index, (_, socket)) in self.tried.iter().enumerate() {
+            let mut buffer = ReadBuf::new(datagram);
+            if let Poll::Ready(received) = socket.poll_recv(context, &mut buffer) {
+                return Poll::Ready((index, received.map(|()| buffer.filled().len())));
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Tries the next address that the network has a way to.
+    fn try_next(&mut self) -> io::Result<()> {
+        let mut outcome = Err(io::ErrorKind::NotFound.into());
+        while let Some(address) = self.untried.pop_front() {
+            match connected(address, &self.last) {
+                Ok(socket) => {
+                    self.tried.push((address, socket));
+                    outcome = Ok(());
+                    break;
+                }
+                Err(error) => outcome = Err(error),
+            }
+        }
+        self.next = match self.untried.is_empty() {
+            true => None,
+            false => self.next.map(|_| Instant::now() + SILENCE),
+        };
+        outcome
+    }
+}
+
+/// A UDP socket of the right family that hears only this peer, which is sent what others have not answered.
+fn connected(peer: SocketAddr, last: &[u8]) -> io::Result<UdpSocket> {
+    let any: SocketAddr = match peer {
+        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
+        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
+    };
+    let socket = StdUdpSocket::bind(any)?;
+    socket.connect(peer)?;
+    socket.set_nonblocking(true)?;
+    if !last.is_empty() {
+        tracing::info!(address = %peer, "no answer yet: the next address is tried, too");
+        // Like every datagram, it is repeated where it is lost.
+        let _ = socket.send(last);
+    }
+    UdpSocket::from_std(socket)
+}
+
+/// What an ICMP message or a moment without network leaves on a socket: anybody can forge the one, and
+/// retransmissions outlive the other.
+fn is_passing(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::HostUnreachable
+            | io::ErrorKind::NetworkUnreachable
+            | io::ErrorKind::NetworkDown
+    )
+}
