@@ -32,6 +32,7 @@ pub mod poll;
 pub mod process;
 pub mod random;
 pub mod seccomp;
+pub mod secret_file;
 pub mod seqpacket;
 pub mod text;
 

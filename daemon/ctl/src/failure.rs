@@ -28,6 +28,8 @@ pub const TEMPORARY: u8 = 75;
 pub const PROTOCOL: u8 = 76;
 /// It was refused.
 pub const REFUSED: u8 = 77;
+/// Whoever read the output has gone: what shells show of a program that SIGPIPE ended. Nothing is said about it.
+pub const READER_GONE: u8 = 141;
 
 /// A command that failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -87,7 +89,11 @@ impl Failure {
 /// Output that can't be written.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
-        Self::new(IO, format!("standard output: {error}"))
+        let status = match error.kind() {
+            io::ErrorKind::BrokenPipe => READER_GONE,
+            _ => IO,
+        };
+        Self::new(status, format!("standard output: {error}"))
     }
 }
 

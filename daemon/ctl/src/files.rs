@@ -1,12 +1,13 @@
 //! Files that go in and come out.
 
-use std::{fs, path::Path};
+use std::{fs, io::Read, path::Path};
 
 use pem_rfc7468::LineEnding;
 use softsim_client::netd::RadiusSecret;
+use softsim_sandbox::secret_file::{self, SecretFileError};
 use zeroize::Zeroizing;
 
-use crate::failure::{DATA, Failure};
+use crate::failure::{DATA, Failure, NO_INPUT};
 
 /// More than any certificate, key or package that keyd takes.
 const MAX_FILE: u64 = 64 << 10;
@@ -56,9 +57,26 @@ pub fn write(path: &Path, octets: &[u8]) -> Result<(), Failure> {
     fs::write(path, octets).map_err(|error| Failure::creating(path, &error))
 }
 
+/// At most so many octets, and one more, of a file that nobody but its owner can read. They never move, so that no
+/// copy stays behind.
+pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    let file = secret_file::open(path).map_err(|error| {
+        let status = match error {
+            SecretFileError::Open { .. } => NO_INPUT,
+            SecretFileError::Mode { .. } | SecretFileError::Owner { .. } => DATA,
+        };
+        Failure::new(status, error.to_string())
+    })?;
+    let mut octets = Zeroizing::new(Vec::with_capacity(limit as usize + 1));
+    file.take(limit + 1)
+        .read_to_end(&mut octets)
+        .map_err(|error| Failure::reading(path, &error))?;
+    Ok(octets)
+}
+
 /// The RADIUS secret in a file: everything but a newline at its end.
 pub fn read_secret(path: &Path) -> Result<RadiusSecret, Failure> {
-    let octets = Zeroizing::new(read(path)?);
+    let octets = read_private(path, MAX_FILE)?;
     let secret = octets.strip_suffix(b"\n").unwrap_or(&octets);
     let secret = secret.strip_suffix(b"\r").unwrap_or(secret);
     if secret.is_empty() {

@@ -16,10 +16,11 @@ use std::{io, process::ExitCode};
 
 use clap::{Parser, error::ErrorKind};
 use softsim_client::paths::Sockets;
+use softsim_sandbox::process;
 
 use crate::{
     args::{AccountsCommand, Arguments, Command, IdentityCommand, ProfileCommand, VaultCommand},
-    failure::{Failure, USAGE},
+    failure::{Failure, READER_GONE, SOFTWARE, USAGE},
     output::Output,
 };
 
@@ -27,28 +28,41 @@ use crate::{
 pub fn main() -> ExitCode {
     let arguments = match Arguments::try_parse() {
         Ok(arguments) => arguments,
-        Err(error) => {
-            // Nothing more can be said where even this can't be written.
-            return match error.kind() {
-                ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-                    let _ = error.print();
-                    ExitCode::SUCCESS
-                }
-                _ => {
-                    let said = error.to_string();
-                    let _ = Output::new(io::stderr(), false).result(&(), || said.lines().collect());
-                    ExitCode::from(USAGE)
-                }
-            };
-        }
+        Err(error) => return not_a_command(&error),
     };
-    let mut output = Output::new(io::stdout().lock(), arguments.json);
-    match run(&arguments.command, &Sockets::from_env(), &mut output) {
+    // Passphrases and secrets pass through: no core file, and no look from outside.
+    let hidden =
+        process::deny_dumps().map_err(|error| Failure::new(SOFTWARE, format!("no dumps: {error}")));
+    let done = hidden.and_then(|()| {
+        let mut output = Output::new(io::stdout().lock(), arguments.json);
+        run(&arguments.command, &Sockets::from_env(), &mut output)
+    });
+    status_of(done, arguments.json)
+}
+
+/// Help and the version are no commands either, but what was asked for.
+fn not_a_command(error: &clap::Error) -> ExitCode {
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            status_of(error.print().map_err(Failure::from), false)
+        }
+        _ => {
+            let said = error.to_string();
+            let _ = Output::new(io::stderr(), false).result(&(), || said.lines().collect());
+            ExitCode::from(USAGE)
+        }
+    }
+}
+
+fn status_of(done: Result<(), Failure>, json: bool) -> ExitCode {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            // Nothing more can be said where even this can't be written.
-            let _ = Output::new(io::stderr(), arguments.json)
-                .result(&failure.to_json(), || failure.to_lines());
+            if failure.status != READER_GONE {
+                // Nothing more can be said where even this can't be written.
+                let _ =
+                    Output::new(io::stderr(), json).result(&failure.to_json(), || failure.to_lines());
+            }
             ExitCode::from(failure.status)
         }
     }

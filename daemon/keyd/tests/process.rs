@@ -400,7 +400,7 @@ fn a_start_that_is_refused_says_why_in_one_line() {
         (
             open_kek,
             78,
-            "key file: expected mode 0400 or 0600, came 0644",
+            "kek: expected a file that only its owner may read, got mode 0644: chmod 600 ",
         ),
         (no_kek, 78, "key file: "),
         (open_state, 78, "that nobody else may write, came mode 770"),

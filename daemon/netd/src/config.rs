@@ -8,6 +8,7 @@ use std::{
 
 use rustls_pki_types::{CertificateDer, pem::PemObject};
 use serde::Deserialize;
+use softsim_sandbox::secret_file::SecretFileError;
 
 use crate::{
     access::settings::{self as access, Settings},
@@ -78,6 +79,8 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
+    /// A file with a secret isn't taken.
+    Secret(SecretFileError),
     /// The file is not a configuration; the message names line and field.
     Parse {
         /// The file.
@@ -101,6 +104,7 @@ impl std::error::Error for ConfigError {
         match self {
             Self::Read { source, .. } => Some(source),
             Self::Parse { source, .. } => Some(source),
+            Self::Secret(error) => Some(error),
             Self::Field { .. } => None,
         }
     }
@@ -117,6 +121,7 @@ impl fmt::Display for ConfigError {
                 }
                 f.write_str(source.message())
             }
+            Self::Secret(error) => error.fmt(f),
             Self::Field { name, reason } => write!(f, "{name}: {reason}"),
         }
     }

@@ -7,6 +7,7 @@ mod support;
 use std::{
     fs,
     net::{SocketAddr, UdpSocket},
+    os::unix::fs::PermissionsExt,
     path::Path,
     thread,
     time::{Duration, Instant},
@@ -39,6 +40,7 @@ fn rejecting_server() -> SocketAddr {
 fn netd(directory: &Path, accesses: &[(&str, &str)]) -> (Netd, Keyd) {
     let secret = directory.join("secret");
     fs::write(&secret, b"testing123\n").unwrap();
+    fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     let server = rejecting_server();
     let access = |(name, more): &(&str, &str)| {
         format!(

@@ -1,11 +1,6 @@
 //! A key from a passphrase: Argon2id (RFC 9106) with parameters and a salt from a file.
 
-use std::{
-    fs::{File, OpenOptions},
-    io::{Read, Write},
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::Path,
-};
+use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
@@ -152,22 +147,8 @@ pub(super) fn ask_twice(
 
 /// The passphrase in a file: everything but a newline at its end.
 fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    const OTHERS: u32 = 0o007;
     let wrong = |fault: String| Failure::new(DATA, format!("{}: {fault}", path.display()));
-    let file = File::open(path).map_err(|error| Failure::reading(path, &error))?;
-    let metadata = file
-        .metadata()
-        .map_err(|error| Failure::reading(path, &error))?;
-    if metadata.mode() & OTHERS != 0 {
-        let mode = metadata.mode() & 0o7777;
-        return Err(wrong(format!(
-            "expected a file that others can't read, came mode {mode:04o}"
-        )));
-    }
-    let mut passphrase = Zeroizing::new(Vec::with_capacity(MAX_PASSPHRASE as usize + 2));
-    file.take(MAX_PASSPHRASE + 2)
-        .read_to_end(&mut passphrase)
-        .map_err(|error| Failure::reading(path, &error))?;
+    let mut passphrase = files::read_private(path, MAX_PASSPHRASE + 1)?;
     if passphrase.last() == Some(&b'\n') {
         passphrase.pop();
     }
@@ -296,9 +277,9 @@ mod tests {
             from_file(&path)
                 .unwrap_err()
                 .message
-                .contains("came mode 0644")
+                .contains("got mode 0644")
         );
-        mode(0o640);
+        mode(0o600);
         assert_eq!(*from_file(&path).unwrap(), b"correct horse");
         for (content, words) in [
             (vec![b'\n'], "came nothing"),

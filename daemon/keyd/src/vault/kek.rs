@@ -4,13 +4,11 @@ use std::{
     env, fmt,
     fs::File,
     io::{self, Read, Seek},
-    os::{
-        fd::AsFd,
-        unix::fs::{FileExt, MetadataExt},
-    },
+    os::{fd::AsFd, unix::fs::FileExt},
     path::Path,
 };
 
+use softsim_sandbox::secret_file::{self, SecretFileError};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The key of `--development-key`, which everybody knows.
@@ -25,13 +23,10 @@ pub struct Kek([u8; Self::LENGTH]);
 pub enum KekError {
     /// It can't be read.
     Io(io::Error),
+    /// It can't be opened, or is not its owner's alone.
+    File(SecretFileError),
     /// It is a directory, a device or something else that isn't a regular file.
     NotAFile,
-    /// Others than its owner may read or write it.
-    Mode {
-        /// Its permissions.
-        came: u32,
-    },
     /// There aren't exactly 32 octets.
     Length {
         /// How many there are, at least.
@@ -48,7 +43,7 @@ impl fmt::Display for KekError {
         match self {
             Self::Io(error) => error.fmt(f),
             Self::NotAFile => f.write_str("expected a regular file"),
-            Self::Mode { came } => write!(f, "expected mode 0400 or 0600, came {came:04o}"),
+            Self::File(error) => error.fmt(f),
             Self::Length { came } => write!(f, "expected {} octets, came {came}", Kek::LENGTH),
             Self::NoCredentials => f.write_str(
                 "expected credentials of systemd (LoadCredentialEncrypted=), came no CREDENTIALS_DIRECTORY",
@@ -70,34 +65,15 @@ impl Kek {
     /// Length in octets.
     pub const LENGTH: usize = 32;
 
-    /// Reads a key file; see [`Self::read_from`].
+    /// Reads a key file: 32 octets that only the owner may read (see [`secret_file::open`]).
     ///
     /// # Errors
     /// It can't be read, or isn't a key file.
     pub fn read(path: &Path) -> Result<Self, KekError> {
-        Self::read_from(&File::open(path)?)
-    }
-
-    /// Reads an open key file: 32 octets that only the owner may read.
-    ///
-    /// A group may read a file of root's own group: so appear credentials of systemd, whose access list names
-    /// only the service's user.
-    ///
-    /// # Errors
-    /// It can't be read, or isn't a key file.
-    pub fn read_from(mut file: &File) -> Result<Self, KekError> {
+        let mut file = secret_file::open(path).map_err(KekError::File)?;
         let metadata = file.metadata()?;
         if !metadata.is_file() {
             return Err(KekError::NotAFile);
-        }
-        let forbidden = if metadata.uid() == 0 && metadata.gid() == 0 {
-            0o037
-        } else {
-            0o077
-        };
-        let mode = metadata.mode() & 0o7777;
-        if mode & forbidden != 0 {
-            return Err(KekError::Mode { came: mode });
         }
         if metadata.len() != Self::LENGTH as u64 {
             return Err(KekError::Length {
@@ -213,7 +189,9 @@ mod tests {
         for mode in [0o404, 0o660, 0o644, 0o622] {
             let (_directory, path) = key_file(&[7; 32], mode);
             match Kek::read(&path) {
-                Err(KekError::Mode { came }) => assert_eq!(came, mode),
+                Err(KekError::File(SecretFileError::Mode { mode: got, .. })) => {
+                    assert_eq!(got, mode);
+                }
                 other => panic!("mode {mode:o}: {other:?}"),
             }
         }
@@ -233,13 +211,14 @@ mod tests {
     #[test]
     fn a_directory_is_no_key_file() {
         let directory = tempfile::tempdir().unwrap();
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
         assert!(matches!(
             Kek::read(directory.path()),
             Err(KekError::NotAFile)
         ));
         assert!(matches!(
             Kek::read(&directory.path().join("none")),
-            Err(KekError::Io(_))
+            Err(KekError::File(SecretFileError::Open { .. }))
         ));
     }
 

@@ -1,6 +1,6 @@
 //! What an access needs of the outside, opened before netd is confined.
 
-use std::{fs, path::Path};
+use std::{io::Read, path::Path};
 
 use softsim_carriers::{
     eapol::{ETHERTYPE, PAE_GROUP_ADDRESS},
@@ -10,7 +10,10 @@ use softsim_client::{
     keyd::Connection,
     netd::{Carrier, Port},
 };
-use softsim_sandbox::ethernet::{FrameSocket, LinkMonitor};
+use softsim_sandbox::{
+    ethernet::{FrameSocket, LinkMonitor},
+    secret_file,
+};
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
@@ -24,6 +27,9 @@ use super::{
     thread, wired,
 };
 use crate::{config::ConfigError, names::Names};
+
+/// As much of a secret's file as is looked at, in octets; it doesn't move, so that no copy stays behind.
+const MAX_SECRET_FILE: usize = 4096;
 
 /// An access that can begin.
 pub struct Opened {
@@ -166,8 +172,11 @@ impl std::fmt::Display for OpenError {
 }
 
 fn secret(path: &Path) -> Result<Secret, ConfigError> {
-    let octets = fs::read(path)
-        .map(Zeroizing::new)
+    let mut octets = Zeroizing::new(Vec::with_capacity(MAX_SECRET_FILE));
+    secret_file::open(path)
+        .map_err(ConfigError::Secret)?
+        .take(MAX_SECRET_FILE as u64)
+        .read_to_end(&mut octets)
         .map_err(|source| ConfigError::Read {
             path: path.to_owned(),
             source,

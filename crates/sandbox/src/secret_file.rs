@@ -1,0 +1,185 @@
+//! Files that hold a secret: opened only where nobody but their owner can read them.
+
+use std::{
+    fmt,
+    fs::{File, Metadata},
+    io,
+    os::unix::fs::MetadataExt,
+    path::{Path, PathBuf},
+};
+
+use crate::process;
+
+/// Why a file with a secret is not taken.
+#[derive(Debug)]
+pub enum SecretFileError {
+    /// It can't be opened.
+    Open {
+        /// The file.
+        path: PathBuf,
+        /// What the system says.
+        source: io::Error,
+    },
+    /// Others than its owner may read or write it.
+    Mode {
+        /// The file.
+        path: PathBuf,
+        /// Its permissions.
+        mode: u32,
+    },
+    /// It is neither this user's nor root's: who owns it can read it and put another secret in.
+    Owner {
+        /// The file.
+        path: PathBuf,
+        /// The user that owns it.
+        uid: u32,
+    },
+}
+
+impl fmt::Display for SecretFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open { path, source } => write!(f, "{}: {source}", path.display()),
+            Self::Mode { path, mode } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: expected a file that only its owner may read, got mode {mode:04o}: \
+                     chmod 600 {path}"
+                )
+            }
+            Self::Owner { path, uid } => {
+                let path = path.display();
+                write!(
+                    f,
+                    "{path}: expected a file of this user or of root, got one of user {uid}: chown {} {path}",
+                    process::uid()
+                )
+            }
+        }
+    }
+}
+
+impl std::error::Error for SecretFileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Open { source, .. } => Some(source),
+            Self::Mode { .. } | Self::Owner { .. } => None,
+        }
+    }
+}
+
+/// Opens a file for reading, if it is this user's or root's and nobody else may read or write it.
+///
+/// What is judged is what was opened, so that nobody can put another file in between.
+///
+/// A group may read a file of root and root's own group: so appear credentials of systemd, whose access list names
+/// only the service's user.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn open(path: &Path) -> Result<File, SecretFileError> {
+    let failed = |source| SecretFileError::Open {
+        path: path.to_owned(),
+        source,
+    };
+    let file = File::open(path).map_err(failed)?;
+    judge(path, &file.metadata().map_err(failed)?)?;
+    Ok(file)
+}
+
+fn judge(path: &Path, metadata: &Metadata) -> Result<(), SecretFileError> {
+    let (uid, gid) = (metadata.uid(), metadata.gid());
+    let forbidden = match (uid, gid) {
+        (0, 0) => 0o037,
+        _ => 0o077,
+    };
+    let mode = metadata.mode() & 0o7777;
+    if mode & forbidden != 0 {
+        let path = path.to_owned();
+        return Err(SecretFileError::Mode { path, mode });
+    }
+    if uid != 0 && uid != process::uid() {
+        let path = path.to_owned();
+        return Err(SecretFileError::Owner { path, uid });
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::{
+        fs::{self, Permissions},
+        os::unix::fs::{PermissionsExt, chown},
+    };
+
+    use super::*;
+
+    #[test]
+    fn a_file_that_others_may_read_or_write_is_refused_with_the_way_out() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        fs::write(&path, "s3cret").unwrap();
+        // Not root's own group, which is judged by itself.
+        chown(&path, None, Some(any_other_group())).unwrap();
+        for mode in [0o400, 0o600] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            assert!(open(&path).is_ok(), "{mode:o}");
+        }
+        for mode in [0o404, 0o640, 0o644, 0o660, 0o622] {
+            fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+            let path = path.display();
+            assert_eq!(
+                open(&directory.path().join("secret"))
+                    .unwrap_err()
+                    .to_string(),
+                format!(
+                    "{path}: expected a file that only its owner may read, got mode {mode:04o}: chmod 600 {path}"
+                )
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_of_somebody_else_is_refused() {
+        if process::uid() != 0 {
+            // Only root can give a file away; the check itself is the same.
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        fs::write(&path, "s3cret").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+        chown(&path, Some(65_533), Some(65_533)).unwrap();
+        let refused = open(&path).unwrap_err();
+        assert!(matches!(
+            refused,
+            SecretFileError::Owner { uid: 65_533, .. }
+        ));
+        assert!(refused.to_string().contains("chown 0 "), "{refused}");
+    }
+
+    #[test]
+    fn a_credential_of_systemd_is_of_root_and_its_group() {
+        if process::uid() != 0 {
+            return;
+        }
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("secret");
+        fs::write(&path, "s3cret").unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(0o440)).unwrap();
+        assert!(open(&path).is_ok());
+        fs::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();
+        assert!(open(&path).is_err());
+    }
+
+    /// Root may give the file to any group, everybody else to their own only.
+    fn any_other_group() -> u32 {
+        match process::uid() {
+            0 => 65_533,
+            _ => process::gid(),
+        }
+    }
+}
