@@ -38,7 +38,7 @@ impl fmt::Display for ShapeError {
         };
         write!(
             f,
-            "{}, octet {}: expected {}, came {came}",
+            "{}, octet {}: expected {}, got {came}",
             self.part, self.offset, self.expected
         )
     }
@@ -101,6 +101,20 @@ impl<'b> Reader<'b> {
         self.item(expected, Decoder::str, |value| {
             head_length(value.len() as u64) + value.len()
         })
+    }
+
+    /// A text that is the name of one of these.
+    pub(crate) fn one_of<T: Copy>(
+        &mut self,
+        choice: impl IntoIterator<Item = T>,
+        name: impl Fn(T) -> &'static str,
+        expected: &'static str,
+    ) -> Result<T, ShapeError> {
+        let offset = self.decoder.position();
+        let text = self.text(expected)?;
+        let mut choice = choice.into_iter();
+        let named = choice.find(|one| name(*one) == text);
+        named.ok_or_else(|| self.error(offset, expected, Came::Other))
     }
 
     pub(crate) fn bool(&mut self, expected: &'static str) -> Result<bool, ShapeError> {
@@ -307,7 +321,7 @@ mod tests {
         assert_eq!(error.came, Came::LongForm);
         assert_eq!(
             error.to_string(),
-            "test, octet 0: expected octets, came it in a longer form"
+            "test, octet 0: expected octets, got it in a longer form"
         );
     }
 

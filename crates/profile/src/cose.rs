@@ -1,4 +1,4 @@
-//! The envelope of packages and statements: a format number, then a tagged COSE_Sign1 with ES256.
+//! The envelope of packages, commands and statements: a format number, then a tagged COSE_Sign1 with ES256.
 
 use minicbor::data::Tag;
 use p256::ecdsa::{
@@ -17,11 +17,46 @@ const TAG_SIGN1: u64 = 18;
 /// COSE header parameter: the algorithm (RFC 9052 §3.1).
 pub(crate) const ALG: i64 = 1;
 
+/// COSE header parameter: the content type (RFC 9052 §3.1).
+pub(crate) const CONTENT_TYPE: i64 = 3;
+
 /// COSE header parameter: the key id (RFC 9052 §3.1).
 pub(crate) const KID: i64 = 4;
 
 /// COSE algorithm: ECDSA with SHA-256 (RFC 9053 §2.1).
 pub(crate) const ES256: i64 = -7;
+
+/// What an envelope carries. Its name stands in the protected headers, and its label is signed with them, so that no
+/// kind passes for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A sealed profile, by the operator.
+    Profile,
+    /// A command, by the operator.
+    Command,
+    /// A sealing statement, by the device.
+    Statement,
+}
+
+impl Kind {
+    /// The content type in the protected headers.
+    pub(crate) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Profile => "application/vnd.softsim.sealed-profile",
+            Self::Command => "application/vnd.softsim.command",
+            Self::Statement => "application/vnd.softsim.sealing-statement",
+        }
+    }
+
+    /// The external data of the signature.
+    pub(crate) const fn label(self) -> &'static str {
+        match self {
+            Self::Profile => "softsim sealed profile v1",
+            Self::Command => "softsim command v1",
+            Self::Statement => "softsim sealing statement v1",
+        }
+    }
+}
 
 /// Room for everything around a payload: heads, ids and the signature.
 const OVERHEAD: usize = 512;
@@ -70,11 +105,11 @@ impl<'a> Sign1<'a> {
         }
     }
 
-    /// Whether `key` signed this with `label` as external data.
-    pub(crate) fn verify(&self, label: &str, key: &VerifyingKey) -> bool {
+    /// Whether `key` signed this as an envelope of this kind.
+    pub(crate) fn verify(&self, kind: Kind, key: &VerifyingKey) -> bool {
         Signature::from_slice(self.signature).is_ok_and(|signature| {
             key.verify(
-                &to_be_signed(label, self.protected, self.payload),
+                &to_be_signed(kind, self.protected, self.payload),
                 &signature,
             )
             .is_ok()
@@ -83,8 +118,8 @@ impl<'a> Sign1<'a> {
 }
 
 /// Signs and writes an envelope; RFC 6979 nonces, so it needs no random numbers.
-pub(crate) fn sign1(label: &str, protected: &[u8], payload: &[u8], key: &SigningKey) -> Vec<u8> {
-    let signature: Signature = key.sign(&to_be_signed(label, protected, payload));
+pub(crate) fn sign1(kind: Kind, protected: &[u8], payload: &[u8], key: &SigningKey) -> Vec<u8> {
+    let signature: Signature = key.sign(&to_be_signed(kind, protected, payload));
     encode(payload.len() + OVERHEAD, |e| {
         e.u8(FORMAT)?.tag(Tag::new(TAG_SIGN1))?.array(4)?;
         e.bytes(protected)?
@@ -96,12 +131,12 @@ pub(crate) fn sign1(label: &str, protected: &[u8], payload: &[u8], key: &Signing
 }
 
 /// Sig_structure (RFC 9052 §4.4).
-fn to_be_signed(label: &str, protected: &[u8], payload: &[u8]) -> Vec<u8> {
+fn to_be_signed(kind: Kind, protected: &[u8], payload: &[u8]) -> Vec<u8> {
     encode(payload.len() + OVERHEAD, |e| {
         e.array(4)?
             .str("Signature1")?
             .bytes(protected)?
-            .bytes(label.as_bytes())?
+            .bytes(kind.label().as_bytes())?
             .bytes(payload)?
             .ok()
     })

@@ -96,41 +96,41 @@ impl fmt::Display for PackageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::TooLong { came } => {
-                write!(f, "expected at most {MAX_PACKAGE} octets, came {came}")
+                write!(f, "expected at most {MAX_PACKAGE} octets, got {came}")
             }
-            Self::Format { came } => write!(f, "expected format {FORMAT}, came {came}"),
+            Self::Format { came } => write!(f, "expected format {FORMAT}, got {came}"),
             Self::Shape(error) => error.fmt(f),
-            Self::Trailing { count } => write!(f, "expected the end, came {count} more octets"),
-            Self::UnknownIssuer { came } => write!(f, "expected a trusted issuer, came {came}"),
+            Self::Trailing { count } => write!(f, "expected the end, got {count} more octets"),
+            Self::UnknownIssuer { came } => write!(f, "expected a trusted issuer, got {came}"),
             Self::Signature { issuer } => {
-                write!(f, "expected the signature of issuer {issuer}, came another")
+                write!(f, "expected the signature of issuer {issuer}, got another")
             }
-            Self::Device { expected, came } => write!(f, "expected device {expected}, came {came}"),
+            Self::Device { expected, came } => write!(f, "expected device {expected}, got {came}"),
             Self::SealingKey { expected, came } => {
-                write!(f, "expected sealing key {expected}, came {came}")
+                write!(f, "expected sealing key {expected}, got {came}")
             }
             Self::Sequence { last, came } => {
-                write!(f, "expected a sequence above {last}, came {came}")
+                write!(f, "expected a sequence above {last}, got {came}")
             }
             Self::Decryption => {
-                f.write_str("expected a ciphertext for this key and header, came another")
+                f.write_str("expected a ciphertext for this key and header, got another")
             }
             Self::Mismatch { field } => write!(
                 f,
-                "{field}: expected the same inside and outside, came another inside"
+                "{field}: expected the same inside and outside, got another inside"
             ),
             Self::Field(error) => error.fmt(f),
             Self::NotYetValid { not_before, now } => {
                 write!(
                     f,
-                    "expected to be opened from {not_before} on, came at {}",
+                    "expected to be opened from {not_before} on, got at {}",
                     now.at_least()
                 )
             }
             Self::Expired { not_after, now } => {
                 write!(
                     f,
-                    "expected to be opened until {not_after}, came at {}",
+                    "expected to be opened until {not_after}, got at {}",
                     now.at_least()
                 )
             }

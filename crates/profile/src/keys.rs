@@ -83,7 +83,7 @@ impl fmt::Display for InvalidKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "expected {}, came {} other octets",
+            "expected {}, got {} other octets",
             self.expected, self.length
         )
     }

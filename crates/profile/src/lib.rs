@@ -12,12 +12,12 @@
 //! # The package, version 1
 //!
 //! A CBOR sequence (RFC 8742) of the format number `1` and a tagged COSE_Sign1 (RFC 9052 §4.2) by the
-//! operator, whose payload is a tagged COSE_Encrypt0 (RFC 9052 §5.2) encrypted with HPKE (RFC 9180).
+//! operator, with the content type `application/vnd.softsim.sealed-profile`, whose payload is a tagged COSE_Encrypt0 (RFC 9052 §5.2) encrypted with HPKE (RFC 9180).
 //! CBOR is deterministic (RFC 8949 §4.2.1), the shape is exact and nothing follows.
 //!
 //! | part | contents |
 //! |---|---|
-//! | COSE_Sign1, protected | `1`: ES256, `4`: issuer, `-65537`: device id, `-65538`: sequence |
+//! | COSE_Sign1, protected | `1`: ES256, `3`: content type, `4`: issuer, `-65537`: device id, `-65538`: sequence |
 //! | COSE_Sign1, external data | the label `softsim sealed profile v1` |
 //! | COSE_Encrypt0, protected | `1`: -65537 (the suite below), `4`: sealing key id |
 //! | COSE_Encrypt0, unprotected | `-4`: the encapsulated key, 1,120 octets |
@@ -28,6 +28,12 @@
 //! COSE-HPKE and X-Wing are drafts and the suite has no COSE number, hence the private ones (below
 //! -65536) and the format number in front. X-Wing keeps a recorded package closed to a quantum computer;
 //! the ES256 signature would not stop one from making a new package.
+//!
+//! # Commands
+//!
+//! An operator enables, disables and deletes profiles, and has the sealing key rotated, by a [`Command`]: the same
+//! envelope with the content type `application/vnd.softsim.command`, external data `softsim command v1` and a payload in
+//! clear. Content type and external data keep packages, commands and statements apart: none passes for another.
 //!
 //! Issuer and device id are SHA-256 of the SubjectPublicKeyInfo of a P-256 key, the sealing key id is
 //! SHA-256 of the X-Wing public key.
@@ -41,6 +47,8 @@
 )]
 
 mod cbor;
+mod check;
+mod command;
 mod cose;
 mod credentials;
 mod error;
@@ -58,6 +66,8 @@ mod tests;
 mod validity;
 
 pub use cbor::ShapeError;
+pub use check::{Finding, Severity, check};
+pub use command::Command;
 pub use credentials::{Algorithm, tuak_parameters};
 pub use error::PackageError;
 pub use hpke::rand_core;
@@ -65,13 +75,13 @@ pub use keys::{
     DeviceId, InvalidKey, IssuerId, IssuerKey, SealingKey, SealingKeyId, SealingPublicKey,
 };
 #[cfg(feature = "open")]
-pub use open::{Expected, Opened, check_validity, open};
+pub use open::{Contents, Expected, Opened, open};
 pub use profile::{
     FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, ProtectionScheme,
     RoutingIndicator, SqnScheme, imsi,
 };
 #[cfg(feature = "seal")]
-pub use seal::{SealError, seal};
+pub use seal::{SealError, seal, sign_command};
 pub use statement::{SealingStatement, StatementError};
 pub use validity::{Now, Validity, Verdict};
 

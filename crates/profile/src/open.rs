@@ -4,12 +4,13 @@ use hpke::{Deserializable, OpModeR, setup_receiver};
 use zeroize::Zeroizing;
 
 use crate::{
-    DeviceId, IssuerId, IssuerKey, MAX_PACKAGE, Now, PackageError, Profile, SealingKey,
-    SealingKeyId, ShapeError, Verdict,
+    Command, DeviceId, IssuerId, IssuerKey, MAX_PACKAGE, Now, PackageError, Profile, SealingKey,
+    SealingKeyId, ShapeError, Validity, Verdict,
     cbor::Reader,
-    cose::{ALG, ES256, EnvelopeError, KID, Sign1},
+    command,
+    cose::{ALG, EnvelopeError, KID, Kind, Sign1},
     package::{
-        Addressing, Aead, DEVICE, EK, ENCAPSULATED_LENGTH, HPKE_XWING, Kdf, Kem, LABEL, SEQUENCE,
+        Addressing, Aead, EK, ENCAPSULATED_LENGTH, HPKE_XWING, Headers, INFO, Kdf, Kem,
         TAG_ENCRYPT0,
     },
     payload,
@@ -27,23 +28,36 @@ pub struct Expected<'a> {
     pub now: Now,
 }
 
+/// What an accepted package holds.
+#[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one at a time")]
+pub enum Contents {
+    /// A subscription to be installed.
+    Profile(Profile),
+    /// A command to be carried out.
+    Command(Command),
+}
+
 /// An accepted package.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The subscription.
-    pub profile: Profile,
-    /// Who sealed it.
+    /// The subscription or the command.
+    pub contents: Contents,
+    /// Who signed it.
     pub issuer: IssuerId,
-    /// Its sequence, to be stored with the profile.
+    /// Its sequence, to be stored with what it does.
     pub sequence: u64,
+    /// When it may be taken.
+    pub validity: Validity,
     /// Whether the validity could be judged: [`Verdict::Valid`] or [`Verdict::TimeUnknown`].
     pub verdict: Verdict,
 }
 
-/// Opens a package.
+/// Opens a package: a sealed profile or a signed command.
 ///
-/// Checked in this order: length, format, shape, issuer, signature, device, sealing key, sequence,
-/// ciphertext, the payload's shape, its agreement with the headers, its fields, validity.
+/// Checked in this order: length, format, shape, issuer, signature, device, (of a profile) sealing key, sequence,
+/// (of a profile) ciphertext, the payload's shape, its agreement with the headers, its fields, validity. What a command
+/// says is in clear, so its shape and fields are checked with the shape of the rest.
 ///
 /// # Errors
 /// The first check that failed.
@@ -58,26 +72,37 @@ pub fn open(
         });
     }
     let signed = Sign1::read("package", package)?;
-    let headers = SignatureHeaders::read(signed.protected)?;
-    let encrypted = Encrypt0::read(signed.payload)?;
+    let headers = Headers::read(signed.protected)?;
+    let payload = Payload::read(headers.kind, signed.payload)?;
 
     verify(&signed, &headers, expected)?;
-    let addressing = check_addressing(&headers, &encrypted, sealing_key, expected)?;
-
-    let payload = encrypted.decrypt(sealing_key, &addressing)?;
-    let profile = payload::read(&payload, &addressing)?;
-    let verdict = check_validity(&profile, expected.now)?;
+    check_device(&headers, expected)?;
+    let (contents, validity) = match payload {
+        Payload::Encrypted(encrypted) => {
+            let addressing = encrypted.addressing(&headers, sealing_key)?;
+            check_sequence(&headers, expected)?;
+            let payload = encrypted.decrypt(sealing_key, &addressing)?;
+            let profile = payload::read(&payload, &addressing)?;
+            let validity = profile.validity;
+            (Contents::Profile(profile), validity)
+        }
+        Payload::Command(command, validity) => {
+            check_sequence(&headers, expected)?;
+            (Contents::Command(command), validity)
+        }
+    };
     Ok(Opened {
-        profile,
-        issuer: addressing.issuer,
-        sequence: addressing.sequence,
-        verdict,
+        contents,
+        issuer: headers.issuer,
+        sequence: headers.sequence,
+        validity,
+        verdict: check_validity(&validity, expected.now)?,
     })
 }
 
 fn verify(
     signed: &Sign1<'_>,
-    headers: &SignatureHeaders,
+    headers: &Headers,
     expected: &Expected<'_>,
 ) -> Result<(), PackageError> {
     let issuer = expected
@@ -87,7 +112,7 @@ fn verify(
         .ok_or(PackageError::UnknownIssuer {
             came: headers.issuer,
         })?;
-    if signed.verify(LABEL, issuer.key()) {
+    if signed.verify(headers.kind, issuer.key()) {
         Ok(())
     } else {
         Err(PackageError::Signature {
@@ -96,46 +121,28 @@ fn verify(
     }
 }
 
-fn check_addressing(
-    headers: &SignatureHeaders,
-    encrypted: &Encrypt0<'_>,
-    sealing_key: &SealingKey,
-    expected: &Expected<'_>,
-) -> Result<Addressing, PackageError> {
-    if headers.device != expected.device {
-        return Err(PackageError::Device {
-            expected: expected.device,
-            came: headers.device,
-        });
+fn check_device(headers: &Headers, expected: &Expected<'_>) -> Result<(), PackageError> {
+    if headers.device == expected.device {
+        return Ok(());
     }
-    let own = sealing_key.public().id();
-    if encrypted.sealing_key != own {
-        return Err(PackageError::SealingKey {
-            expected: own,
-            came: encrypted.sealing_key,
-        });
-    }
-    let last = (expected.last_sequence)(&headers.issuer);
-    if headers.sequence <= last {
-        return Err(PackageError::Sequence {
-            last,
-            came: headers.sequence,
-        });
-    }
-    Ok(Addressing {
-        device: headers.device,
-        sealing_key: own,
-        issuer: headers.issuer,
-        sequence: headers.sequence,
+    Err(PackageError::Device {
+        expected: expected.device,
+        came: headers.device,
     })
 }
 
-/// Judges a profile's validity anew, as time may have passed since it was opened.
-///
-/// # Errors
-/// It is not valid yet, or no longer.
-pub fn check_validity(profile: &Profile, now: Now) -> Result<Verdict, PackageError> {
-    let validity = profile.validity;
+fn check_sequence(headers: &Headers, expected: &Expected<'_>) -> Result<(), PackageError> {
+    let last = (expected.last_sequence)(&headers.issuer);
+    if headers.sequence > last {
+        return Ok(());
+    }
+    Err(PackageError::Sequence {
+        last,
+        came: headers.sequence,
+    })
+}
+
+fn check_validity(validity: &Validity, now: Now) -> Result<Verdict, PackageError> {
     match validity.judge(now) {
         verdict @ (Verdict::Valid | Verdict::TimeUnknown) => Ok(verdict),
         Verdict::NotYetValid => Err(PackageError::NotYetValid {
@@ -149,31 +156,32 @@ pub fn check_validity(profile: &Profile, now: Now) -> Result<Verdict, PackageErr
     }
 }
 
-/// The protected headers of the signature.
-struct SignatureHeaders {
-    issuer: IssuerId,
-    device: DeviceId,
-    sequence: u64,
+impl Opened {
+    /// Judges its validity anew, as time may have passed since it was opened.
+    ///
+    /// # Errors
+    /// It is not valid yet, or no longer.
+    pub fn check_validity(&self, now: Now) -> Result<Verdict, PackageError> {
+        check_validity(&self.validity, now)
+    }
 }
 
-impl SignatureHeaders {
-    fn read(octets: &[u8]) -> Result<Self, ShapeError> {
-        let mut reader = Reader::new("signature headers", octets);
-        reader.map(4, "a map of 4")?;
-        reader.exactly(ALG, "alg")?;
-        reader.exactly(ES256, "ES256")?;
-        reader.exactly(KID, "kid")?;
-        let issuer = IssuerId(*reader.array_of("an issuer of 32 octets")?);
-        reader.exactly(DEVICE, "the label of the device id")?;
-        let device = DeviceId(*reader.array_of("a device id of 32 octets")?);
-        reader.exactly(SEQUENCE, "the label of the sequence")?;
-        let sequence = reader.uint("a sequence")?;
-        reader.end()?;
-        Ok(Self {
-            issuer,
-            device,
-            sequence,
-        })
+/// What an operator signed, as far as it can be read.
+enum Payload<'a> {
+    Encrypted(Encrypt0<'a>),
+    Command(Command, Validity),
+}
+
+impl<'a> Payload<'a> {
+    fn read(kind: Kind, octets: &'a [u8]) -> Result<Self, PackageError> {
+        match kind {
+            Kind::Command => {
+                let (command, validity) = command::read(octets)?;
+                Ok(Self::Command(command, validity))
+            }
+            // Headers hold no statement.
+            Kind::Profile | Kind::Statement => Ok(Self::Encrypted(Encrypt0::read(octets)?)),
+        }
     }
 }
 
@@ -210,6 +218,27 @@ impl<'a> Encrypt0<'a> {
         })
     }
 
+    /// For whom it is, if it is encrypted to this key.
+    fn addressing(
+        &self,
+        headers: &Headers,
+        sealing_key: &SealingKey,
+    ) -> Result<Addressing, PackageError> {
+        let own = sealing_key.public().id();
+        if self.sealing_key != own {
+            return Err(PackageError::SealingKey {
+                expected: own,
+                came: self.sealing_key,
+            });
+        }
+        Ok(Addressing {
+            device: headers.device,
+            sealing_key: own,
+            issuer: headers.issuer,
+            sequence: headers.sequence,
+        })
+    }
+
     fn decrypt(
         &self,
         key: &SealingKey,
@@ -217,15 +246,10 @@ impl<'a> Encrypt0<'a> {
     ) -> Result<Zeroizing<Vec<u8>>, PackageError> {
         let encapsulated = <Kem as hpke::Kem>::EncappedKey::from_bytes(self.encapsulated)
             .map_err(|_| PackageError::Decryption)?;
-        setup_receiver::<Aead, Kdf, Kem>(
-            &OpModeR::Base,
-            &key.expand(),
-            &encapsulated,
-            LABEL.as_bytes(),
-        )
-        .and_then(|mut context| context.open(self.ciphertext, &addressing.associated_data()))
-        .map(Zeroizing::new)
-        .map_err(|_| PackageError::Decryption)
+        setup_receiver::<Aead, Kdf, Kem>(&OpModeR::Base, &key.expand(), &encapsulated, INFO)
+            .and_then(|mut context| context.open(self.ciphertext, &addressing.associated_data()))
+            .map(Zeroizing::new)
+            .map_err(|_| PackageError::Decryption)
     }
 }
 

@@ -58,7 +58,7 @@ impl fmt::Display for FieldError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{}: expected {}, came {}",
+            "{}: expected {}, got {}",
             self.field, self.expected, self.came
         )
     }
@@ -126,6 +126,18 @@ impl Iccid {
     /// The digits.
     pub fn as_str(&self) -> &str {
         self.0.as_str()
+    }
+
+    /// The digit of Luhn's formula that belongs behind these (ISO/IEC 7812-1 Annex B).
+    pub fn check_digit(digits: &str) -> u8 {
+        let sum: u32 = (digits.bytes().rev().enumerate())
+            .map(|(place, digit)| match u32::from(digit.wrapping_sub(b'0')) {
+                digit if place % 2 == 1 => digit,
+                digit if digit < 5 => 2 * digit,
+                digit => 2 * digit - 9,
+            })
+            .sum();
+        ((10 - sum % 10) % 10) as u8
     }
 }
 
@@ -379,39 +391,39 @@ mod tests {
         for (error, text) in [
             (
                 Iccid::new("123").unwrap_err(),
-                "iccid: expected 18 to 20 digits, came 3 characters",
+                "iccid: expected 18 to 20 digits, got 3 characters",
             ),
             (
                 Iccid::new(&"1".repeat(21)).unwrap_err(),
-                "iccid: expected 18 to 20 digits, came 21 characters",
+                "iccid: expected 18 to 20 digits, got 21 characters",
             ),
             (
                 Iccid::new("89882110000001234x").unwrap_err(),
-                "iccid: expected 18 to 20 digits, came a character that is no digit",
+                "iccid: expected 18 to 20 digits, got a character that is no digit",
             ),
             (
                 imsi("00101", 2).unwrap_err(),
-                "imsi: expected MCC, MNC and MSIN, at most 15 digits, came 5 characters",
+                "imsi: expected MCC, MNC and MSIN, at most 15 digits, got 5 characters",
             ),
             (
                 imsi("001010", 3).unwrap_err(),
-                "imsi: expected MCC, MNC and MSIN, at most 15 digits, came 6 characters",
+                "imsi: expected MCC, MNC and MSIN, at most 15 digits, got 6 characters",
             ),
             (
                 imsi("00101000000000x", 2).unwrap_err(),
-                "imsi: expected MCC, MNC and MSIN, at most 15 digits, came a character that is no digit",
+                "imsi: expected MCC, MNC and MSIN, at most 15 digits, got a character that is no digit",
             ),
             (
                 imsi("001010000000001", 4).unwrap_err(),
-                "mnc_length: expected 2 or 3, came 4",
+                "mnc_length: expected 2 or 3, got 4",
             ),
             (
                 imsi("001010000000001", 258).unwrap_err(),
-                "mnc_length: expected 2 or 3, came 258",
+                "mnc_length: expected 2 or 3, got 258",
             ),
             (
                 RoutingIndicator::new("12345").unwrap_err(),
-                "routing_indicator: expected 1 to 4 digits, came 5 characters",
+                "routing_indicator: expected 1 to 4 digits, got 5 characters",
             ),
         ] {
             assert_eq!(error.to_string(), text);
@@ -428,15 +440,15 @@ mod tests {
         );
         assert_eq!(
             new(6, 1, None).unwrap_err().to_string(),
-            "ind_bits: expected 0 to 5, came 6"
+            "ind_bits: expected 0 to 5, got 6"
         );
         assert_eq!(
             new(5, 0, None).unwrap_err().to_string(),
-            "delta: expected 1 to the greatest SEQ, came 0"
+            "delta: expected 1 to the greatest SEQ, got 0"
         );
         assert_eq!(
             new(5, 1, Some(0)).unwrap_err().to_string(),
-            "l: expected 1 or more, came 0"
+            "l: expected 1 or more, got 0"
         );
     }
 

@@ -1,4 +1,4 @@
-//! Seals a profile for one device: the operator's half.
+//! Seals a profile and signs a command, each for one device: the operator's half.
 
 use core::fmt;
 
@@ -7,16 +7,15 @@ use minicbor::data::Tag;
 use p256::ecdsa::SigningKey;
 
 use crate::{
-    IssuerKey, Profile, SealingPublicKey, SealingStatement,
+    Command, DeviceId, IssuerKey, Profile, SealingPublicKey, SealingStatement, Validity,
     cbor::encode,
-    cose::{ALG, ES256, KID, sign1},
-    package::{
-        Addressing, Aead, DEVICE, EK, ENCAPSULATED_LENGTH, Kdf, Kem, LABEL, SEQUENCE, TAG_ENCRYPT0,
-    },
+    command,
+    cose::{Kind, sign1},
+    package::{Addressing, Aead, EK, ENCAPSULATED_LENGTH, Headers, INFO, Kdf, Kem, TAG_ENCRYPT0},
     payload,
 };
 
-/// Why a profile was not sealed.
+/// Why a profile was not sealed, or a command not signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealError {
     /// Sequences begin at 1, since devices start from 0 and take only higher ones.
@@ -26,7 +25,7 @@ pub enum SealError {
 impl fmt::Display for SealError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::SequenceZero => f.write_str("expected a sequence from 1 on, came 0"),
+            Self::SequenceZero => f.write_str("expected a sequence from 1 on, got 0"),
         }
     }
 }
@@ -35,7 +34,7 @@ impl core::error::Error for SealError {}
 
 /// Seals `profile` for the device of a verified statement.
 ///
-/// `sequence` must be higher than in every package that this issuer made for this device before.
+/// `sequence` must be higher than in every package and command that this issuer made for this device before.
 ///
 /// # Errors
 /// The sequence is 0.
@@ -57,28 +56,34 @@ pub fn seal(
     };
     let payload = payload::write(&addressing, profile);
     let encrypted = encrypt0(&addressing, statement.sealing_key(), &payload, rng);
-    Ok(sign1(
-        LABEL,
-        &signature_headers(&addressing),
-        &encrypted,
-        issuer,
-    ))
+    let headers = addressing.headers();
+    Ok(sign1(headers.kind, &headers.write(), &encrypted, issuer))
 }
 
-/// The protected headers of the signature.
-pub(crate) fn signature_headers(addressing: &Addressing) -> Vec<u8> {
-    encode(128, |e| {
-        e.map(4)?
-            .i64(ALG)?
-            .i64(ES256)?
-            .i64(KID)?
-            .bytes(&addressing.issuer.0)?;
-        e.i64(DEVICE)?
-            .bytes(&addressing.device.0)?
-            .i64(SEQUENCE)?
-            .u64(addressing.sequence)?
-            .ok()
-    })
+/// Signs a command to a device.
+///
+/// `sequence` must be higher than in every package and command that this issuer made for this device before.
+///
+/// # Errors
+/// The sequence is 0.
+pub fn sign_command(
+    command: &Command,
+    validity: &Validity,
+    device: DeviceId,
+    issuer: &SigningKey,
+    sequence: u64,
+) -> Result<Vec<u8>, SealError> {
+    if sequence == 0 {
+        return Err(SealError::SequenceZero);
+    }
+    let headers = Headers {
+        kind: Kind::Command,
+        issuer: IssuerKey::from(*issuer.verifying_key()).id(),
+        device,
+        sequence,
+    };
+    let payload = command::write(command, validity);
+    Ok(sign1(headers.kind, &headers.write(), &payload, issuer))
 }
 
 /// `16([protected, {EK: encapsulated key}, ciphertext])`
@@ -88,13 +93,9 @@ pub(crate) fn encrypt0(
     payload: &[u8],
     rng: &mut impl CryptoRng,
 ) -> Vec<u8> {
-    let (encapsulated, mut context) = setup_sender_with_rng::<Aead, Kdf, Kem>(
-        &OpModeS::Base,
-        &sealing_key.expand(),
-        LABEL.as_bytes(),
-        rng,
-    )
-    .expect("encapsulation to a checked X-Wing key can't fail");
+    let (encapsulated, mut context) =
+        setup_sender_with_rng::<Aead, Kdf, Kem>(&OpModeS::Base, &sealing_key.expand(), INFO, rng)
+            .expect("encapsulation to a checked X-Wing key can't fail");
     let ciphertext = context
         .seal(payload, &addressing.associated_data())
         .expect("the first message of a context is below its limit");

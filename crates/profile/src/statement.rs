@@ -7,16 +7,13 @@ use p256::ecdsa::VerifyingKey;
 use crate::{
     DeviceId, FORMAT, SealingPublicKey, ShapeError,
     cbor::{Reader, encode},
-    cose::{ALG, ES256, EnvelopeError, KID, Sign1},
+    cose::{ALG, CONTENT_TYPE, ES256, EnvelopeError, KID, Kind, Sign1},
 };
-
-/// Separates statements from everything else that a device key signs.
-const LABEL: &str = "softsim sealing statement v1";
 
 /// A sealing public key that the device key signed.
 ///
-/// Encoded as the format number 1 and a tagged COSE_Sign1 (RFC 9052 §4.2): protected headers `1` ES256 and
-/// `4` the device id; external data `softsim sealing statement v1`; payload a map of `1` the device id and
+/// Encoded as the format number 1 and a tagged COSE_Sign1 (RFC 9052 §4.2): protected headers `1` ES256, `3` the
+/// content type `application/vnd.softsim.sealing-statement` and `4` the device id; external data `softsim sealing statement v1`; payload a map of `1` the device id and
 /// `2` the sealing public key, 1,216 octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealingStatement {
@@ -61,19 +58,19 @@ impl fmt::Display for StatementError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BareKey => {
-                f.write_str("expected a statement signed by the device, came a bare public key")
+                f.write_str("expected a statement signed by the device, got a bare public key")
             }
-            Self::Format { came } => write!(f, "expected format {FORMAT}, came {came}"),
+            Self::Format { came } => write!(f, "expected format {FORMAT}, got {came}"),
             Self::Shape(error) => error.fmt(f),
-            Self::Trailing { count } => write!(f, "expected the end, came {count} more octets"),
+            Self::Trailing { count } => write!(f, "expected the end, got {count} more octets"),
             Self::Device { expected, came } => write!(
                 f,
-                "expected the statement of device {expected}, came that of {came}"
+                "expected the statement of device {expected}, got that of {came}"
             ),
             Self::Signature { device } => {
-                write!(f, "expected the signature of device {device}, came another")
+                write!(f, "expected the signature of device {device}, got another")
             }
-            Self::Key => f.write_str("expected an X-Wing public key, came other octets"),
+            Self::Key => f.write_str("expected an X-Wing public key, got other octets"),
         }
     }
 }
@@ -109,7 +106,7 @@ impl SealingStatement {
                 .bytes(sealing_key.as_bytes())?
                 .ok()
         });
-        crate::cose::sign1(LABEL, &headers(&device), &payload, device_key)
+        crate::cose::sign1(Kind::Statement, &headers(&device), &payload, device_key)
     }
 
     /// Verifies the statement of the device whose certificate has `device_key`.
@@ -130,7 +127,7 @@ impl SealingStatement {
                 came,
             });
         }
-        if !signed.verify(LABEL, device_key) {
+        if !signed.verify(Kind::Statement, device_key) {
             return Err(StatementError::Signature { device });
         }
         let mut reader = Reader::new("statement payload", signed.payload);
@@ -166,22 +163,25 @@ impl SealingStatement {
 
 #[cfg(feature = "open")]
 fn headers(device: &DeviceId) -> Vec<u8> {
-    encode(64, |e| {
-        e.map(2)?
-            .i64(ALG)?
-            .i64(ES256)?
-            .i64(KID)?
-            .bytes(&device.0)?
-            .ok()
+    encode(128, |e| {
+        e.map(3)?.i64(ALG)?.i64(ES256)?;
+        e.i64(CONTENT_TYPE)?.str(Kind::Statement.content_type())?;
+        e.i64(KID)?.bytes(&device.0)?.ok()
     })
 }
 
 #[cfg(feature = "seal")]
 fn read_headers(octets: &[u8]) -> Result<DeviceId, ShapeError> {
     let mut reader = Reader::new("statement headers", octets);
-    reader.map(2, "a map of 2")?;
+    reader.map(3, "a map of 3")?;
     reader.exactly(ALG, "alg")?;
     reader.exactly(ES256, "ES256")?;
+    reader.exactly(CONTENT_TYPE, "the label of the content type")?;
+    reader.one_of(
+        [Kind::Statement],
+        |kind| kind.content_type(),
+        "the content type of a sealing statement",
+    )?;
     reader.exactly(KID, "kid")?;
     let device = DeviceId(*reader.array_of("a device id of 32 octets")?);
     reader.end()?;

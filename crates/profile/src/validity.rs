@@ -168,7 +168,7 @@ mod tests {
         let error = Validity::new(Some(2), Some(1)).unwrap_err();
         assert_eq!(
             error.to_string(),
-            "not_after: expected a time not before not_before, came 1, with not_before 2"
+            "not_after: expected a time not before not_before, got 1, with not_before 2"
         );
     }
 }

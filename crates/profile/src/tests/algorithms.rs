@@ -44,7 +44,7 @@ fn opened(scene: &Scene, payload: &[u8]) -> Result<Credentials, PackageError> {
     let package = scene.forge(&scene.addressing(), payload);
     scene
         .open(&package)
-        .map(|opened| opened.profile.credentials)
+        .map(|opened| profile_in(opened).credentials)
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn every_algorithm_set_survives_the_journey() {
         assert_eq!(Algorithm::of(&profile.credentials), algorithm);
         assert_eq!(Algorithm::from_name(algorithm.name()), Ok(algorithm));
         let opened = scene.open(&scene.seal(&profile)).unwrap();
-        assert_eq!(opened.profile, profile);
+        assert_eq!(profile_in(opened), profile);
     }
 }
 

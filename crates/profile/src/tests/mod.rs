@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod algorithms;
+mod check;
+mod command;
 mod hostile;
 mod oracle;
 mod package;
@@ -16,13 +18,13 @@ use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
 use softsim_usim::SqnParameters;
 
 use crate::{
-    DeviceId, Expected, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerKey, Now, Opened,
+    Contents, DeviceId, Expected, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerKey, Now, Opened,
     PackageError, Profile, RoutingIndicator, SealingKey, SealingStatement, SqnScheme, Validity,
-    cose::sign1,
+    cose::{Kind, sign1},
     imsi, open,
-    package::{Addressing, LABEL},
+    package::{Addressing, Headers},
     payload,
-    seal::{encrypt0, signature_headers},
+    seal::encrypt0,
 };
 
 /// SHA-256 in counter mode: the same numbers in every run.
@@ -132,12 +134,8 @@ impl Scene {
     }
 
     fn sign(&self, outside: &Addressing, encrypted: &[u8]) -> Vec<u8> {
-        sign1(
-            LABEL,
-            &signature_headers(outside),
-            encrypted,
-            &self.operator,
-        )
+        let headers = outside.headers();
+        sign1(headers.kind, &headers.write(), encrypted, &self.operator)
     }
 
     fn payload(&self) -> Vec<u8> {
@@ -156,6 +154,14 @@ impl Scene {
                 now: self.now,
             },
         )
+    }
+}
+
+/// The profile in an opened package.
+fn profile_in(opened: Opened) -> Profile {
+    match opened.contents {
+        Contents::Profile(profile) => profile,
+        Contents::Command(command) => panic!("{command}"),
     }
 }
 

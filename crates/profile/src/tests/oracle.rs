@@ -17,6 +17,9 @@ use crate::{
     package::{Aead, DEVICE, EK, HPKE_XWING, Kdf, Kem, SEQUENCE},
 };
 
+const CONTENT_TYPE: &str = "application/vnd.softsim.sealed-profile";
+const LABEL: &[u8] = b"softsim sealed profile v1";
+
 fn external_data(addressing: &Addressing) -> Vec<u8> {
     let mut octets = vec![0x84];
     for id in [
@@ -38,7 +41,7 @@ fn coset_verifies_and_decrypts_a_package() {
     assert_eq!(package[0], 1);
     let signed = CoseSign1::from_tagged_slice(&package[1..]).unwrap();
     signed
-        .verify_signature(LABEL.as_bytes(), |signature, tbs| {
+        .verify_signature(LABEL, |signature, tbs| {
             let signature = Signature::from_slice(signature)?;
             scene.operator.verifying_key().verify(tbs, &signature)
         })
@@ -48,6 +51,10 @@ fn coset_verifies_and_decrypts_a_package() {
     assert_eq!(
         header.alg,
         Some(RegisteredLabelWithPrivate::Assigned(iana::Algorithm::ES256))
+    );
+    assert_eq!(
+        header.content_type,
+        Some(coset::RegisteredLabel::Text(CONTENT_TYPE.to_owned()))
     );
     assert_eq!(header.key_id, addressing.issuer.as_bytes());
     assert_eq!(
@@ -83,7 +90,7 @@ fn coset_verifies_and_decrypts_a_package() {
                     &OpModeR::Base,
                     &scene.sealing_key.expand(),
                     &<Kem as hpke::Kem>::EncappedKey::from_bytes(encapsulated)?,
-                    LABEL.as_bytes(),
+                    LABEL,
                 )?
                 .open(ciphertext, aad)
             },
@@ -99,7 +106,7 @@ fn a_package_that_coset_made_opens() {
     let (encapsulated, mut context) = hpke::setup_sender_with_rng::<Aead, Kdf, Kem>(
         &OpModeS::Base,
         &scene.sealing_key.public().expand(),
-        LABEL.as_bytes(),
+        LABEL,
         &mut TestRng::new("coset"),
     )
     .unwrap();
@@ -127,13 +134,14 @@ fn a_package_that_coset_made_opens() {
         .protected(
             HeaderBuilder::new()
                 .algorithm(iana::Algorithm::ES256)
+                .content_type(CONTENT_TYPE.to_owned())
                 .key_id(addressing.issuer.as_bytes().to_vec())
                 .value(DEVICE, Value::Bytes(addressing.device.as_bytes().to_vec()))
                 .value(SEQUENCE, Value::from(addressing.sequence))
                 .build(),
         )
         .payload(encrypted)
-        .create_signature(LABEL.as_bytes(), |tbs| {
+        .create_signature(LABEL, |tbs| {
             let signature: Signature = scene.operator.sign(tbs);
             signature.to_bytes().to_vec()
         })
@@ -141,7 +149,7 @@ fn a_package_that_coset_made_opens() {
         .to_tagged_vec()
         .unwrap();
     let opened = scene.open(&[&[1][..], &signed].concat()).unwrap();
-    assert_eq!(opened.profile, profile());
+    assert_eq!(profile_in(opened), profile());
 }
 
 #[test]
@@ -182,7 +190,7 @@ fn only_a_whole_p256_key_is_a_trust_anchor() {
         IssuerKey::from_spki(&off_the_curve)
             .unwrap_err()
             .to_string(),
-        "expected the SubjectPublicKeyInfo of a P-256 key, 91 octets, came 91 other octets"
+        "expected the SubjectPublicKeyInfo of a P-256 key, 91 octets, got 91 other octets"
     );
     assert!(IssuerKey::from_sec1(&[0; 33]).is_err());
     assert!(IssuerKey::from_sec1(&spki.as_bytes()[26..]).is_err());
@@ -210,6 +218,6 @@ fn a_sealing_key_out_of_ml_kem_s_range_is_refused() {
         SealingPublicKey::from_bytes(&octets)
             .unwrap_err()
             .to_string(),
-        "expected an X-Wing public key, 1216 octets, came 1216 other octets"
+        "expected an X-Wing public key, 1216 octets, got 1216 other octets"
     );
 }

@@ -12,9 +12,9 @@ fn what_was_sealed_is_what_is_opened() {
     let scene = Scene::new();
     for profile in [profile, plain_profile] {
         let opened = scene.open(&scene.seal(&profile())).unwrap();
-        assert_eq!(opened.profile, profile());
         assert_eq!(opened.issuer, scene.addressing().issuer);
         assert_eq!((opened.sequence, opened.verdict), (5, Verdict::Valid));
+        assert_eq!(profile_in(opened), profile());
     }
 }
 
@@ -522,7 +522,7 @@ fn errors_and_profiles_print_no_secret() {
     let error = scene
         .open(&scene.forge(&scene.addressing(), &payload))
         .unwrap_err();
-    assert_eq!(error.to_string(), "k: expected 16 octets, came 17 octets");
+    assert_eq!(error.to_string(), "k: expected 16 octets, got 17 octets");
 }
 
 #[test]
@@ -532,31 +532,31 @@ fn an_error_says_what_was_expected_and_what_came() {
     for (error, text) in [
         (
             PackageError::Format { came: 9 },
-            "expected format 1, came 9".to_owned(),
+            "expected format 1, got 9".to_owned(),
         ),
         (
             PackageError::Device {
                 expected: DeviceId(id(1)),
                 came: DeviceId(id(2)),
             },
-            format!("expected device {ones}, came {twos}"),
+            format!("expected device {ones}, got {twos}"),
         ),
         (
             PackageError::SealingKey {
                 expected: SealingKeyId(id(1)),
                 came: SealingKeyId(id(2)),
             },
-            format!("expected sealing key {ones}, came {twos}"),
+            format!("expected sealing key {ones}, got {twos}"),
         ),
         (
             PackageError::Sequence { last: 7, came: 5 },
-            "expected a sequence above 7, came 5".to_owned(),
+            "expected a sequence above 7, got 5".to_owned(),
         ),
         (
             PackageError::UnknownIssuer {
                 came: IssuerId(id(2)),
             },
-            format!("expected a trusted issuer, came {twos}"),
+            format!("expected a trusted issuer, got {twos}"),
         ),
     ] {
         assert_eq!(error.to_string(), text);

@@ -1,9 +1,7 @@
 //! The operator takes a sealing key only with the signature of the device it is for.
 
 use super::*;
-use crate::{SealingPublicKey, StatementError, cbor::encode, cose::sign1};
-
-const LABEL: &str = "softsim sealing statement v1";
+use crate::{SealingPublicKey, StatementError, cbor::encode};
 
 fn statement(scene: &Scene) -> Vec<u8> {
     SealingStatement::sign(&scene.sealing_key.public(), &scene.device_key)
@@ -17,15 +15,21 @@ fn foreign_key() -> SealingPublicKey {
     SealingKey::generate(&mut TestRng::new("foreign")).public()
 }
 
+fn headers(named: &DeviceId) -> Vec<u8> {
+    encode(128, |e| {
+        e.map(3)?.i64(1)?.i64(-7)?;
+        e.i64(3)?.str("application/vnd.softsim.sealing-statement")?;
+        e.i64(4)?.bytes(&named.0)?.ok()
+    })
+}
+
 /// A statement with any signer, named device and payload.
 fn forge(named: &DeviceId, inside: &DeviceId, key: &[u8], signer: &SigningKey) -> Vec<u8> {
-    let headers = encode(64, |e| {
-        e.map(2)?.i64(1)?.i64(-7)?.i64(4)?.bytes(&named.0)?.ok()
-    });
+    let headers = headers(named);
     let payload = encode(2048, |e| {
         e.map(2)?.u8(1)?.bytes(&inside.0)?.u8(2)?.bytes(key)?.ok()
     });
-    sign1(LABEL, &headers, &payload, signer)
+    sign1(Kind::Statement, &headers, &payload, signer)
 }
 
 #[test]
@@ -128,11 +132,8 @@ fn a_signed_key_that_is_none_is_refused() {
 #[test]
 fn a_package_s_signature_is_no_statement_s() {
     let scene = Scene::new();
-    let headers = encode(64, |e| {
-        let device = scene.device();
-        e.map(2)?.i64(1)?.i64(-7)?.i64(4)?.bytes(&device.0)?.ok()
-    });
-    let package = sign1(crate::package::LABEL, &headers, &[0xa0], &scene.device_key);
+    let headers = headers(&scene.device());
+    let package = sign1(Kind::Profile, &headers, &[0xa0], &scene.device_key);
     assert_eq!(
         verify(&scene, &package).unwrap_err(),
         StatementError::Signature {

@@ -1,0 +1,313 @@
+//! A command does what its operator signed on its device, and nothing passes for it, nor it for anything else.
+
+use coset::{CoseSign1, TaggedCborSerializable};
+use p256::ecdsa::{Signature, signature::Verifier};
+
+use super::package::{cbor, text, uint, with_field};
+use super::*;
+use crate::{Command, Contents, FieldError, SealError, ShapeError, Verdict, command, sign_command};
+
+/// Device 2's order of operator 1, disable 8988211000000000011, with sequence 5 and no limit of time.
+const GOLDEN: &str = include_str!("command.hex");
+
+fn iccid() -> Iccid {
+    Iccid::new("8988211000000000011").unwrap()
+}
+
+fn all() -> [Command; 4] {
+    [
+        Command::Enable(iccid()),
+        Command::Disable(iccid()),
+        Command::Delete(iccid()),
+        Command::RotateSealingKey,
+    ]
+}
+
+fn signed(scene: &Scene, command: &Command, validity: &Validity) -> Vec<u8> {
+    sign_command(command, validity, scene.device(), &scene.operator, 5).unwrap()
+}
+
+/// A command whose payload is anything, with a genuine signature.
+fn forge(scene: &Scene, payload: &[u8]) -> Vec<u8> {
+    let headers = Headers {
+        kind: Kind::Command,
+        ..scene.addressing().headers()
+    };
+    sign1(headers.kind, &headers.write(), payload, &scene.operator)
+}
+
+fn disable(scene: &Scene) -> Vec<u8> {
+    signed(scene, &Command::Disable(iccid()), &Validity::default())
+}
+
+fn hex(octets: &[u8]) -> String {
+    octets.iter().map(|octet| format!("{octet:02x}")).collect()
+}
+
+#[test]
+fn what_was_signed_is_what_is_opened() {
+    let scene = Scene::new();
+    for command in all() {
+        let opened = scene
+            .open(&signed(&scene, &command, &Validity::default()))
+            .unwrap();
+        assert_eq!(opened.contents, Contents::Command(command));
+        assert_eq!(opened.issuer, scene.addressing().issuer);
+        assert_eq!((opened.sequence, opened.verdict), (5, Verdict::Valid));
+    }
+}
+
+#[test]
+fn the_octets_are_those_of_the_golden_file() {
+    assert_eq!(hex(&disable(&Scene::new())), GOLDEN.trim());
+}
+
+#[test]
+fn coset_verifies_a_command() {
+    let scene = Scene::new();
+    let command = disable(&scene);
+    let signed = CoseSign1::from_tagged_slice(&command[1..]).unwrap();
+    signed
+        .verify_signature(b"softsim command v1", |signature, tbs| {
+            let signature = Signature::from_slice(signature)?;
+            scene.operator.verifying_key().verify(tbs, &signature)
+        })
+        .unwrap();
+    assert_eq!(
+        signed.protected.header.content_type,
+        Some(coset::RegisteredLabel::Text(
+            "application/vnd.softsim.command".to_owned()
+        ))
+    );
+}
+
+#[test]
+fn sequences_begin_at_1() {
+    let scene = Scene::new();
+    let command = Command::RotateSealingKey;
+    let made = sign_command(
+        &command,
+        &Validity::default(),
+        scene.device(),
+        &scene.operator,
+        0,
+    );
+    assert_eq!(made, Err(SealError::SequenceZero));
+}
+
+#[test]
+fn a_stranger_s_command_another_device_s_and_an_old_one_are_refused() {
+    let mut scene = Scene::new();
+    let command = disable(&scene);
+    let issuer = scene.addressing().issuer;
+
+    scene.last_sequence = 5;
+    let refused = PackageError::Sequence { last: 5, came: 5 };
+    assert_eq!(scene.open(&command), Err(refused));
+
+    let other = Scene {
+        device_key: signing_key(3),
+        ..Scene::new()
+    };
+    let refused = PackageError::Device {
+        expected: other.device(),
+        came: scene.device(),
+    };
+    assert_eq!(other.open(&command), Err(refused));
+
+    scene.anchors.clear();
+    let refused = PackageError::UnknownIssuer { came: issuer };
+    assert_eq!(scene.open(&command), Err(refused));
+}
+
+#[test]
+fn it_is_judged_by_what_is_known_of_the_present() {
+    let mut scene = Scene::new();
+    let validity = Validity::new(Some(100), Some(200)).unwrap();
+    let command = signed(&scene, &Command::RotateSealingKey, &validity);
+    let late = Now::Known(201);
+    scene.now = late;
+    let refused = PackageError::Expired {
+        not_after: 200,
+        now: late,
+    };
+    assert_eq!(scene.open(&command), Err(refused.clone()));
+    scene.now = Now::Known(200);
+    let opened = scene.open(&command).unwrap();
+    assert_eq!(opened.check_validity(late), Err(refused));
+}
+
+#[test]
+fn a_payload_that_is_no_command_is_refused_before_its_signature_is_looked_at() {
+    let mut scene = Scene::new();
+    let good = command::write(&Command::Disable(iccid()), &Validity::default());
+    let rotate = command::write(&Command::RotateSealingKey, &Validity::default());
+    scene.anchors.clear();
+    for (payload, error) in [
+        (
+            with_field(&good, 1, &uint(5)),
+            FieldError::new(
+                "command",
+                "1 (enable), 2 (disable), 3 (delete) or 4 (rotate the sealing key)",
+                "5",
+            ),
+        ),
+        (
+            with_field(&good, 1, &uint(4)),
+            FieldError::new("iccid", "none with this command", "one"),
+        ),
+        (
+            with_field(&rotate, 1, &uint(3)),
+            FieldError::new("iccid", "18 to 20 digits", "none"),
+        ),
+        (
+            with_field(&good, 2, &text("1")),
+            FieldError::new("iccid", "18 to 20 digits", "1 characters"),
+        ),
+    ] {
+        assert_eq!(scene.open(&forge(&scene, &payload)), Err(error.into()));
+    }
+    let more = cbor(|e| {
+        e.map(5).unwrap();
+    });
+    for payload in [&[][..], &more, &good[..good.len() - 1], &scene.payload()] {
+        let error = scene.open(&forge(&scene, payload)).unwrap_err();
+        assert!(
+            matches!(
+                error,
+                PackageError::Shape(ShapeError {
+                    part: "command",
+                    ..
+                })
+            ),
+            "{error:?}"
+        );
+    }
+}
+
+#[test]
+fn a_command_with_any_octet_changed_or_cut_off_is_refused() {
+    let scene = Scene::new();
+    let good = disable(&scene);
+    for at in 0..good.len() {
+        for flip in [0x01, 0x80] {
+            let mut command = good.clone();
+            command[at] ^= flip;
+            assert!(scene.open(&command).is_err(), "octet {at} doesn't matter");
+        }
+        assert!(scene.open(&good[..at]).is_err(), "cut to {at}");
+    }
+}
+
+/// The parts of an envelope that is small enough to be taken apart by hand: protected headers, payload, signature.
+fn parts(envelope: &[u8]) -> [Vec<u8>; 3] {
+    let signed = CoseSign1::from_tagged_slice(&envelope[1..]).unwrap();
+    let protected = signed.protected.original_data.unwrap();
+    [protected, signed.payload.unwrap(), signed.signature]
+}
+
+fn envelope([protected, payload, signature]: &[Vec<u8>; 3]) -> Vec<u8> {
+    cbor(|e| {
+        e.u8(crate::FORMAT).unwrap();
+        e.tag(minicbor::data::Tag::new(18)).unwrap();
+        e.array(4).unwrap().bytes(protected).unwrap();
+        e.map(0).unwrap().bytes(payload).unwrap();
+        e.bytes(signature).unwrap();
+    })
+}
+
+/// Even where one key is operator's and device's, as it never is.
+#[test]
+fn no_kind_of_envelope_passes_for_another() {
+    let mut scene = Scene::new();
+    scene.operator = scene.device_key.clone();
+    scene.anchors = vec![IssuerKey::from(*scene.operator.verifying_key())];
+    let statement = SealingStatement::sign(&scene.sealing_key.public(), &scene.device_key);
+    let made = [
+        (Kind::Profile, scene.seal(&profile())),
+        (Kind::Command, disable(&scene)),
+        (Kind::Statement, statement),
+    ];
+    let takes = |kind: Kind, octets: &[u8]| match kind {
+        Kind::Statement => {
+            SealingStatement::verify(octets, scene.device_key.verifying_key()).is_ok()
+        }
+        Kind::Profile => matches!(
+            scene.open(octets).map(|opened| opened.contents),
+            Ok(Contents::Profile(_))
+        ),
+        Kind::Command => matches!(
+            scene.open(octets).map(|opened| opened.contents),
+            Ok(Contents::Command(_))
+        ),
+    };
+    for (kind, octets) in &made {
+        assert_eq!(
+            envelope(&parts(octets)),
+            *octets,
+            "the test takes it apart well"
+        );
+        for (other, others) in &made {
+            assert_eq!(
+                takes(*other, octets),
+                kind == other,
+                "{kind:?} as {other:?}"
+            );
+            if kind == other {
+                continue;
+            }
+            let [protected, payload, signature] = parts(octets);
+            let [other_protected, other_payload, other_signature] = parts(others);
+            for spliced in [
+                // One's signature over the other's contents.
+                [other_protected.clone(), other_payload, signature.clone()],
+                // The other's headers over one's contents.
+                [other_protected, payload.clone(), signature],
+                [protected, payload, other_signature],
+            ] {
+                let spliced = envelope(&spliced);
+                assert!(!takes(*kind, &spliced), "{other:?} spliced into {kind:?}");
+                assert!(!takes(*other, &spliced), "{kind:?} spliced into {other:?}");
+            }
+        }
+    }
+}
+
+/// Content type and label each keep the kinds apart by themselves.
+#[test]
+fn a_signature_under_another_label_is_refused_whatever_the_headers_say() {
+    let scene = Scene::new();
+    let headers = Headers {
+        kind: Kind::Command,
+        ..scene.addressing().headers()
+    };
+    let payload = command::write(&Command::RotateSealingKey, &Validity::default());
+    for label in [Kind::Profile, Kind::Statement] {
+        let command = sign1(label, &headers.write(), &payload, &scene.operator);
+        let issuer = scene.addressing().issuer;
+        assert_eq!(
+            scene.open(&command),
+            Err(PackageError::Signature { issuer })
+        );
+    }
+}
+
+#[test]
+fn a_content_type_that_nobody_knows_is_refused() {
+    let scene = Scene::new();
+    let [protected, payload, signature] = parts(&disable(&scene));
+    let known = Kind::Command.content_type().as_bytes();
+    let at = protected
+        .windows(known.len())
+        .position(|window| window == known)
+        .unwrap();
+    let mut unknown = protected;
+    unknown[at] = b'A';
+    let error = scene
+        .open(&envelope(&[unknown, payload, signature]))
+        .unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "signature headers, octet 4: expected the content type of a sealed profile or of a command, got something else"
+    );
+}
