@@ -79,8 +79,9 @@ pub struct Enforcement {
     pub identity_privacy: IdentityPrivacy,
     /// Whether the role that gets raw CK and IK is served.
     pub supplicant: bool,
-    /// Whether profiles with the XOR test algorithm, which protects nothing, are taken.
-    pub test_algorithm: bool,
+    /// Whether profiles are taken that only a laboratory may have: with the XOR algorithm, which protects nothing, with
+    /// keys that everybody knows, with numbers that no network gives out.
+    pub test_profiles: bool,
 }
 
 /// Answer to [`crate::requests::Status`].
@@ -320,9 +321,59 @@ pub struct SignatureAnswer {
 
 /// Answer to [`crate::requests::Stage`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ProfileAnswer {
-    /// The ICCID inside the package, where there is one.
-    pub iccid: Option<String>,
+pub struct StageAnswer {
+    /// What the package will have done when it is committed; none without a package.
+    pub staged: Option<Staged>,
+}
+
+/// What a package or a signed command does when it is committed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Staged {
+    /// A profile is installed.
+    Installed {
+        /// Its ICCID.
+        iccid: String,
+    },
+    /// A profile is enabled, and the one that was is no longer.
+    Enabled {
+        /// Its ICCID.
+        iccid: String,
+    },
+    /// A profile is disabled.
+    Disabled {
+        /// Its ICCID.
+        iccid: String,
+    },
+    /// A profile is deleted.
+    Deleted {
+        /// Its ICCID.
+        iccid: String,
+    },
+    /// There is another sealing key, and another sealing statement.
+    SealingKeyRotated,
+}
+
+impl Staged {
+    /// What becomes of which profile, in a word.
+    pub fn parts(&self) -> (&'static str, Option<&str>) {
+        match self {
+            Self::Installed { iccid } => ("installed", Some(iccid)),
+            Self::Enabled { iccid } => ("enabled", Some(iccid)),
+            Self::Disabled { iccid } => ("disabled", Some(iccid)),
+            Self::Deleted { iccid } => ("deleted", Some(iccid)),
+            Self::SealingKeyRotated => ("sealing key rotated", None),
+        }
+    }
+}
+
+/// `profile 8988… installed`
+impl fmt::Display for Staged {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.parts() {
+            (became, Some(iccid)) => write!(f, "profile {iccid} {became}"),
+            (became, None) => f.write_str(became),
+        }
+    }
 }
 
 /// Answer to [`crate::requests::ListProfiles`].

@@ -105,8 +105,10 @@ pub enum Refusal {
         /// The limit.
         limit: u8,
     },
+    /// A signed command would change a profile that another operator installed.
+    ForeignProfile,
     /// The profile has the XOR test algorithm, which protects nothing, and keyd was started without
-    /// `--allow-test-algorithm`.
+    /// `--allow-test-profiles`.
     TestAlgorithm,
     /// No account is called so.
     UnknownAccount {
@@ -343,9 +345,12 @@ impl fmt::Display for Refusal {
             Self::NoConsent => {
                 f.write_str("the profile doesn't consent to raw CK and IK leaving")
             }
+            Self::ForeignProfile => f.write_str(
+                "the command reaches profiles of its own issuer only, and another one's would change",
+            ),
             Self::UnknownAccount { came } => write!(f, "no account is called {came}"),
             Self::TestAlgorithm => f.write_str(
-                "the profile's test algorithm protects nothing, and keyd runs without --allow-test-algorithm",
+                "the profile's test algorithm protects nothing, and keyd runs without --allow-test-profiles",
             ),
         }
     }

@@ -6,9 +6,8 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::answers::{
     AkaAnswer, AkmaAnswer, CertificateAnswer, DeviceKeyAnswer, EncryptedAnswer, HelloAnswer,
-    IdentityAnswer, MacAnswer, ProfileAnswer, ProfilesAnswer, PublicKeyAnswer,
-    ReauthenticationAnswer, SealingStatementAnswer, SecretAnswer, SignatureAnswer, StatusAnswer,
-    UmtsAnswer,
+    IdentityAnswer, MacAnswer, ProfilesAnswer, PublicKeyAnswer, ReauthenticationAnswer,
+    SealingStatementAnswer, SecretAnswer, SignatureAnswer, StageAnswer, StatusAnswer, UmtsAnswer,
 };
 use crate::identity::{Group, IdentityRequest, Method, Realm};
 use crate::secret::SecretSlice;
@@ -274,11 +273,11 @@ requests! {
         session_hash: [u8; 32],
     }
 
-    /// Opens, verifies and stages a sealed profile; without one, begins an empty transaction.
-    30 Stage<'a> [Network Admin] max 4096 repeatable -> ProfileAnswer {
+    /// Opens, verifies and stages a sealed profile or a signed command; without one, begins an empty transaction.
+    30 Stage<'a> [Network Admin] max 4096 repeatable -> StageAnswer {
         /// Names the transaction; a new one replaces a staged one of this role.
         txid: [u8; 16],
-        /// The sealed package, version 1.
+        /// The package, version 1: a sealed profile or a command that an operator signed.
         #[serde(borrow)]
         package: Option<&'a [u8]>,
     }

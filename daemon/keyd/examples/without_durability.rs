@@ -46,7 +46,7 @@ fn run(mut args: Args) -> ! {
             kek_source: KekSource::Development,
             identity_privacy: IdentityPrivacy::Conservative,
             supplicant: true,
-            test_algorithm: false,
+            test_profiles: false,
         },
         policies: roles::COMPILED,
         uids: PerRole::from_fn(|_| vec![uid]),

@@ -17,7 +17,7 @@ pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK \
     [--network-uid UID]... [--admin-uid UID]... [--app-uid UID]... [--supplicant-uid UID]... \
     [--identity-privacy=liberal|conservative|strict] \
     [--anchor-file FILE [--anchor-interval N]] [--capacity N] [--sandbox=require|off] [--key-memory=best|require] \
-    [--allow-test-algorithm]; \
+    [--allow-test-profiles]; \
     KEK is --kek-file FILE, --kek-credential NAME, --kek-stdin or --development-key; \
     with --new-kek-file FILE, --new-kek-credential NAME, --new-kek-stdin or --new-development-key too, \
     the vault is put under that key, with a new data key, and nothing is served";
@@ -53,7 +53,7 @@ pub struct Settings {
     /// How much of who the subscriber is may be seen by an access network.
     pub identity_privacy: IdentityPrivacy,
     /// Whether profiles are taken whose algorithm set protects nothing.
-    pub test_algorithm: bool,
+    pub test_profiles: bool,
 }
 
 /// Where the key that encrypts the vault comes from.
@@ -158,11 +158,11 @@ pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Settings, ArgsE
             seen.take_key(flag, choice)?;
             continue;
         }
-        if flag == Flag::TestAlgorithm {
+        if flag == Flag::TestProfiles {
             if value.is_some() {
                 return Err(ArgsError::Value(flag.name()));
             }
-            seen.test_algorithm = true;
+            seen.test_profiles = true;
             continue;
         }
         let value = value
@@ -198,7 +198,7 @@ enum Flag {
     Sandbox,
     KeyMemory,
     IdentityPrivacy,
-    TestAlgorithm,
+    TestProfiles,
 }
 
 impl Flag {
@@ -226,7 +226,7 @@ impl Flag {
         Self::Sandbox,
         Self::KeyMemory,
         Self::IdentityPrivacy,
-        Self::TestAlgorithm,
+        Self::TestProfiles,
     ];
 
     fn name(self) -> &'static str {
@@ -254,7 +254,7 @@ impl Flag {
             Self::Sandbox => "--sandbox",
             Self::KeyMemory => "--key-memory",
             Self::IdentityPrivacy => "--identity-privacy",
-            Self::TestAlgorithm => "--allow-test-algorithm",
+            Self::TestProfiles => "--allow-test-profiles",
         }
     }
 
@@ -273,7 +273,7 @@ struct Seen {
     state: Option<PathBuf>,
     kek: Option<(Flag, KekChoice)>,
     new_kek: Option<(Flag, KekChoice)>,
-    test_algorithm: bool,
+    test_profiles: bool,
     sockets: PerRole<Option<PathBuf>>,
     uids: PerRole<Vec<u32>>,
     anchor: Option<PathBuf>,
@@ -345,7 +345,7 @@ impl Seen {
                 };
                 once(flag, &mut self.identity_privacy, privacy)
             }
-            Flag::KekStdin(_) | Flag::DevelopmentKey(_) | Flag::TestAlgorithm => {
+            Flag::KekStdin(_) | Flag::DevelopmentKey(_) | Flag::TestProfiles => {
                 Err(ArgsError::Value(flag.name()))
             }
         }
@@ -388,7 +388,7 @@ impl Seen {
             sandbox: self.sandbox.unwrap_or(Sandbox::Require),
             key_memory: self.key_memory.unwrap_or(KeyMemoryPolicy::Best),
             identity_privacy: self.identity_privacy.unwrap_or_default(),
-            test_algorithm: self.test_algorithm,
+            test_profiles: self.test_profiles,
         })
     }
 }
@@ -431,7 +431,7 @@ mod tests {
         assert_eq!((settings.capacity, settings.new_kek), (None, None));
         assert_eq!(settings.sandbox, Sandbox::Require);
         assert_eq!(settings.key_memory, KeyMemoryPolicy::Best);
-        assert!(!settings.test_algorithm);
+        assert!(!settings.test_profiles);
         assert_eq!(settings.identity_privacy, IdentityPrivacy::Conservative);
         assert!(
             Role::ALL
@@ -444,14 +444,14 @@ mod tests {
     #[test]
     fn both_spellings_of_a_value_are_the_same() {
         let line = "--state DIR --development-key --app A --app-uid 7 --app-uid 8 --capacity 2 \
-                    --sandbox off --key-memory require --identity-privacy strict --allow-test-algorithm \
+                    --sandbox off --key-memory require --identity-privacy strict --allow-test-profiles \
                     --supplicant S --supplicant-uid 9";
         let joined = "--state=DIR --development-key --app=A --app-uid=7 --app-uid=8 --capacity=2 \
-                      --sandbox=off --key-memory=require --identity-privacy=strict --allow-test-algorithm \
+                      --sandbox=off --key-memory=require --identity-privacy=strict --allow-test-profiles \
                       --supplicant=S --supplicant-uid=9";
         let settings = parsed(line).unwrap();
         assert_eq!(parsed(joined).unwrap(), settings);
-        assert!(settings.test_algorithm);
+        assert!(settings.test_profiles);
         assert_eq!(settings.uids[Role::App], [7, 8]);
         assert_eq!(settings.sockets[Role::App], Some("A".into()));
         assert_eq!(settings.sockets[Role::Supplicant], Some("S".into()));

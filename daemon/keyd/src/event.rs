@@ -55,6 +55,8 @@ pub(crate) enum Event<'a> {
     },
     /// The device's keys were made.
     KeysMade { device: &'a dyn fmt::Display },
+    /// The device has another sealing key.
+    SealingKeyRotated { key: &'a dyn fmt::Display },
     /// The device certificate was stored.
     Certified,
     /// Another operator's packages are opened.
@@ -82,7 +84,7 @@ impl Event<'_> {
             Self::Enforcing { enforcement, .. }
                 if enforcement.seccomp_calls == 0
                     || enforcement.supplicant
-                    || enforcement.test_algorithm =>
+                    || enforcement.test_profiles =>
             {
                 WARNING
             }
@@ -101,6 +103,7 @@ impl Event<'_> {
             | Self::Profile { .. }
             | Self::Rekeyed { .. }
             | Self::KeysMade { .. }
+            | Self::SealingKeyRotated { .. }
             | Self::Certified
             | Self::TrustAnchor { .. }
             | Self::Distrusted { .. } => NOTICE,
@@ -136,8 +139,8 @@ impl fmt::Display for Event<'_> {
                 if enforcement.supplicant {
                     f.write_str(", GIVES CK AND IK TO THE ROLE supplicant (--supplicant)")?;
                 }
-                if enforcement.test_algorithm {
-                    f.write_str(", TAKES PROFILES THAT PROTECT NOTHING (--allow-test-algorithm)")?;
+                if enforcement.test_profiles {
+                    f.write_str(", TAKES PROFILES THAT PROTECT NOTHING (--allow-test-profiles)")?;
                 }
                 Ok(())
             }
@@ -190,6 +193,7 @@ impl fmt::Display for Event<'_> {
             Self::Handshake(fault) => write!(f, "handshake not signed: {fault}"),
             Self::Profile { iccid, became } => write!(f, "profile {iccid} {became}"),
             Self::KeysMade { device } => write!(f, "device keys made, device id {device}"),
+            Self::SealingKeyRotated { key } => write!(f, "sealing key rotated, now {key}"),
             Self::Certified => f.write_str("device certificate stored"),
             Self::Distrusted { issuer } => {
                 write!(f, "packages of issuer {issuer} are no longer trusted")
@@ -217,7 +221,7 @@ mod tests {
             kek_source: KekSource::KeyFile,
             identity_privacy: IdentityPrivacy::Conservative,
             supplicant: false,
-            test_algorithm: false,
+            test_profiles: false,
         }
     }
 
@@ -237,9 +241,9 @@ mod tests {
     }
 
     #[test]
-    fn a_start_that_takes_the_test_algorithm_is_a_warning() {
+    fn a_start_that_takes_test_profiles_is_a_warning() {
         let enforcement = Enforcement {
-            test_algorithm: true,
+            test_profiles: true,
             ..enforcement(7, 12)
         };
         let event = Event::Enforcing {
@@ -247,7 +251,7 @@ mod tests {
             why_not_secret: None,
         };
         let line = event.to_string();
-        assert!(line.ends_with("TAKES PROFILES THAT PROTECT NOTHING (--allow-test-algorithm)"));
+        assert!(line.ends_with("TAKES PROFILES THAT PROTECT NOTHING (--allow-test-profiles)"));
         assert_eq!(event.level(), WARNING);
     }
 

@@ -230,7 +230,7 @@ impl<S: Storage> Keyd<S> {
     /// Whether the profile's algorithm set is one that this keyd takes.
     pub(crate) fn may_use(&self, profile: &Profile) -> Result<(), Refusal> {
         if Algorithm::of(&profile.credentials).protects_nothing()
-            && !self.service.enforcement.test_algorithm
+            && !self.service.enforcement.test_profiles
         {
             return Err(Refusal::TestAlgorithm);
         }

@@ -126,6 +126,7 @@ impl<S: Storage> Keyd<S> {
             CommitError::Full { capacity, .. } => Refusal::StoreFull { capacity },
             CommitError::UnknownSlot => Refusal::UnknownProfile,
             CommitError::UnknownAccount(came) => Refusal::UnknownAccount { came },
+            CommitError::NoKeys => Refusal::NoDeviceKey,
             CommitError::KeysExist => Refusal::DeviceKeyExists,
             CommitError::Storage(reason) => {
                 Event::Storage(&reason).log();

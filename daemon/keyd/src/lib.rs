@@ -16,6 +16,7 @@
 mod akma;
 mod application;
 pub mod args;
+mod command;
 mod der;
 mod device;
 mod dispatch;

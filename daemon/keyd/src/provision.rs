@@ -1,10 +1,15 @@
-//! Profiles come, change and go: staged and committed by transaction, enabled, disabled, deleted.
+//! Profiles come, change and go: packages and commands staged and committed by transaction; enabled, disabled, deleted.
 
 use std::collections::BTreeMap;
 
 use softsim_keyd_proto::requests::{Abort, Commit, Delete, Disable, Enable, Stage};
-use softsim_keyd_proto::{PackageFault, ProfileAnswer, Refusal, Role, TransactionFault};
-use softsim_profile::{Expected, FORMAT, MAX_PACKAGE, Now, Opened, PackageError, check_validity};
+use softsim_keyd_proto::{
+    PackageFault, Refusal, Role, StageAnswer, Staged as Outcome, TransactionFault,
+};
+use softsim_profile::{
+    Command, Contents, Expected, FORMAT, Finding, Iccid, MAX_PACKAGE, Now, Opened, PackageError,
+    Profile, Severity, check,
+};
 use softsim_sandbox::random::SystemRng;
 
 use crate::event::Event;
@@ -32,6 +37,16 @@ impl Staged {
             accounts: None,
         }
     }
+
+    /// Whether it carries what an operator has newly signed.
+    pub(crate) fn is_signed(&self) -> bool {
+        self.opened.is_some()
+    }
+
+    /// Whether it carries what only the sealing key of now opens.
+    pub(crate) fn is_sealed(&self) -> bool {
+        (self.opened.as_ref()).is_some_and(|opened| matches!(opened.contents, Contents::Profile(_)))
+    }
 }
 
 impl<S: Storage> Keyd<S> {
@@ -39,23 +54,24 @@ impl<S: Storage> Keyd<S> {
         &mut self,
         client: &mut Client,
         request: Stage<'_>,
-    ) -> Result<ProfileAnswer, Refusal> {
+    ) -> Result<StageAnswer, Refusal> {
         let opened = match request.package {
             Some(package) => {
                 let opened = self.open(package)?;
-                self.may_use(&opened.profile)?;
+                match &opened.contents {
+                    Contents::Profile(profile) => self.may_install(profile)?,
+                    Contents::Command(command) => self.may_order(command, &opened.issuer)?,
+                }
                 Some(opened)
             }
             None => None,
         };
-        let iccid = opened
-            .as_ref()
-            .map(|opened| opened.profile.iccid.as_str().to_owned());
+        let staged = opened.as_ref().map(outcome);
         self.staged[client.role] = Some(Staged {
             opened,
             ..Staged::new(request.txid)
         });
-        Ok(ProfileAnswer { iccid })
+        Ok(StageAnswer { staged })
     }
 
     pub(crate) fn commit(&mut self, client: &mut Client, request: Commit) -> Result<(), Refusal> {
@@ -70,7 +86,7 @@ impl<S: Storage> Keyd<S> {
             return Err(Refusal::Transaction(TransactionFault::NothingStaged));
         };
         // What is committed already is not written again.
-        let empty = staged.opened.is_none() && staged.accounts.is_none();
+        let empty = !staged.is_signed() && staged.accounts.is_none();
         if empty && self.is_committed(client, &request) {
             return Ok(());
         }
@@ -81,23 +97,18 @@ impl<S: Storage> Keyd<S> {
         }
         changes.extend(digest.map(Change::AccountsDigest));
         changes.extend(staged.accounts.map(Change::Accounts));
-        let mut installed = None;
+        let outcome = staged.opened.as_ref().map(outcome);
         if let Some(opened) = staged.opened {
             self.still_good(&opened)
                 .map_err(|error| self.rejected(error))?;
-            let iccid = opened.profile.iccid;
-            installed = Some(iccid);
-            changes.push(Change::Install {
-                enabled: self.enabled_after_install(iccid.as_str()),
-                profile: opened.profile,
-                issuer: opened.issuer,
-                sequence: opened.sequence,
-            });
+            changes.extend(self.changes_of(opened)?);
         }
         self.change(changes)?;
         self.committed[client.role] = Some(staged.txid);
-        if let Some(iccid) = installed {
-            log(iccid.as_str(), "installed");
+        match outcome {
+            Some(Outcome::SealingKeyRotated) => self.sealing_key_rotated(),
+            Some(outcome) => log(&outcome),
+            None => {}
         }
         Ok(())
     }
@@ -116,7 +127,8 @@ impl<S: Storage> Keyd<S> {
             None => vec![Change::Enable(slot)],
         };
         self.change(changes)?;
-        log(request.iccid, "enabled");
+        let (iccid, became) = (request.iccid, "enabled");
+        Event::Profile { iccid, became }.log();
         Ok(())
     }
 
@@ -126,7 +138,8 @@ impl<S: Storage> Keyd<S> {
             return Ok(());
         }
         self.change(vec![Change::Disable(slot)])?;
-        log(request.iccid, "disabled");
+        let (iccid, became) = (request.iccid, "disabled");
+        Event::Profile { iccid, became }.log();
         Ok(())
     }
 
@@ -136,7 +149,8 @@ impl<S: Storage> Keyd<S> {
             return Err(Refusal::ProfileEnabled);
         }
         self.change(vec![Change::Delete(slot)])?;
-        log(request.iccid, "deleted");
+        let (iccid, became) = (request.iccid, "deleted");
+        Event::Profile { iccid, became }.log();
         Ok(())
     }
 
@@ -153,6 +167,44 @@ impl<S: Storage> Keyd<S> {
         opened.map_err(|error| self.rejected(error))
     }
 
+    /// What a package changes, as the vault stands now.
+    fn changes_of(&self, opened: Opened) -> Result<Vec<Change>, Refusal> {
+        let Opened {
+            contents,
+            issuer,
+            sequence,
+            ..
+        } = opened;
+        Ok(match contents {
+            Contents::Profile(profile) => vec![Change::Install {
+                enabled: self.enabled_after_install(profile.iccid.as_str()),
+                profile,
+                issuer,
+                sequence,
+            }],
+            Contents::Command(command) => {
+                let mut changes = vec![Change::Sequence { issuer, sequence }];
+                changes.extend(self.changes_ordered(&command, &issuer)?);
+                changes
+            }
+        })
+    }
+
+    /// Holds a profile against what this keyd takes, whoever signed it.
+    fn may_install(&mut self, profile: &Profile) -> Result<(), Refusal> {
+        self.may_use(profile)?;
+        let laboratory = self.service.enforcement.test_profiles;
+        let forbidden = |finding: &Finding| match finding.severity {
+            Severity::Warning => false,
+            Severity::Laboratory => !laboratory,
+            Severity::Useless => true,
+        };
+        match check(profile).into_iter().find(forbidden) {
+            Some(finding) => Err(self.rejected(PackageError::Field(finding.error))),
+            None => Ok(()),
+        }
+    }
+
     /// Time has passed since it was staged, and an administrator may have taken its issuer away.
     fn still_good(&self, opened: &Opened) -> Result<(), PackageError> {
         let came = opened.issuer;
@@ -160,7 +212,7 @@ impl<S: Storage> Keyd<S> {
         if !anchors.iter().any(|anchor| anchor.id() == came) {
             return Err(PackageError::UnknownIssuer { came });
         }
-        check_validity(&opened.profile, self.now()).map(drop)
+        opened.check_validity(self.now()).map(drop)
     }
 
     /// Counts and tells of a package that isn't taken.
@@ -227,8 +279,26 @@ fn accounts_digest(client: &Client, request: &Commit) -> Result<Option<[u8; 32]>
     }
 }
 
-fn log(iccid: &str, became: &'static str) {
-    Event::Profile { iccid, became }.log();
+/// What a package will have done.
+fn outcome(opened: &Opened) -> Outcome {
+    let iccid = |iccid: &Iccid| iccid.as_str().to_owned();
+    match &opened.contents {
+        Contents::Profile(profile) => Outcome::Installed {
+            iccid: iccid(&profile.iccid),
+        },
+        Contents::Command(command) => match command {
+            Command::Enable(of) => Outcome::Enabled { iccid: iccid(of) },
+            Command::Disable(of) => Outcome::Disabled { iccid: iccid(of) },
+            Command::Delete(of) => Outcome::Deleted { iccid: iccid(of) },
+            Command::RotateSealingKey => Outcome::SealingKeyRotated,
+        },
+    }
+}
+
+fn log(outcome: &Outcome) {
+    if let (became, Some(iccid)) = outcome.parts() {
+        Event::Profile { iccid, became }.log();
+    }
 }
 
 /// What a client is told about a package that wasn't opened.

@@ -176,7 +176,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
         kek_source,
         identity_privacy: settings.identity_privacy,
         supplicant: listeners.iter().any(|(role, _)| *role == Role::Supplicant),
-        test_algorithm: settings.test_algorithm,
+        test_profiles: settings.test_profiles,
     };
     tell(&enforcement);
     let service = Service {

@@ -349,6 +349,8 @@ pub enum CommitError {
     DuplicateKey,
     /// The device's keys are made once.
     KeysExist,
+    /// The device's keys have not been made yet.
+    NoKeys,
     /// The certificate is longer than it may be.
     TooLong {
         /// The longest, in octets.
@@ -372,6 +374,7 @@ impl fmt::Display for CommitError {
                 write!(f, "expected a sequence above {last}, came {came}")
             }
             Self::DuplicateKey => f.write_str("another profile has the same K"),
+            Self::NoKeys => f.write_str("the device's keys have not been made"),
             Self::KeysExist => f.write_str("the device's keys exist, and are made only once"),
             Self::TooLong { limit, came } => write!(
                 f,

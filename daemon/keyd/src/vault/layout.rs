@@ -60,7 +60,7 @@ impl Table {
         match self {
             Self::Ledger | Self::Profile | Self::Identities => 1024,
             Self::Device => 4096,
-            Self::Journal => 24576,
+            Self::Journal => 28672,
             Self::Accounts => 2048,
             Self::Sequence => 256,
             Self::Tombstone => 512,

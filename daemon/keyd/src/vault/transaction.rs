@@ -3,8 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use rand_core::CryptoRng;
-use softsim_profile::{IssuerId, Profile};
+use softsim_profile::{IssuerId, Profile, SealingKey};
 use softsim_usim::{SqnState, Tombstone};
+use zeroize::Zeroizing;
 
 use super::{
     CommitError, Place, Room, Slot, Storage, StoredProfile, Table, Txid, Vault,
@@ -23,6 +24,7 @@ pub const MAX_CHANGES: usize = 8;
 const _: () = assert!(
     1 + Table::Ledger.record_length()
         + Table::Accounts.record_length()
+        + Table::Device.record_length()
         + MAX_CHANGES
             * (Table::Profile.record_length()
                 + Table::Sequence.record_length()
@@ -52,6 +54,15 @@ pub enum Change {
         /// Whether it answers challenges from now on.
         enabled: bool,
     },
+    /// Raises an issuer's sequence to that of a command.
+    Sequence {
+        /// Who signed it.
+        issuer: IssuerId,
+        /// Its sequence.
+        sequence: u64,
+    },
+    /// Puts another sealing key in the place of the device's, of which nothing stays on the medium.
+    SealingKey(SealingKey),
     /// Lets a profile answer challenges.
     Enable(Slot),
     /// Lets a profile rest.
@@ -74,6 +85,7 @@ enum Undo {
     Tombstone(u32, Option<Box<Burial>>),
     Accounts(Accounts),
     Identities(u32, Option<Box<Identities>>),
+    SealingKey(Zeroizing<[u8; SealingKey::LENGTH]>),
 }
 
 impl<S: Storage> Vault<S> {
@@ -103,7 +115,14 @@ impl<S: Storage> Vault<S> {
         };
         self.ledger.value.time = self.ledger.value.time.max(now);
         self.write_new_slots(rng)?;
-        self.write_journalled(touched, rng)
+        let device = (Table::Device, 0);
+        let rotated = touched.contains(&device);
+        self.write_journalled(touched, rng)?;
+        if rotated {
+            // The other copies, in the record's place and in the journal, still hold the key before.
+            self.write_journalled(BTreeSet::from([device]), rng)?;
+        }
+        Ok(())
     }
 
     /// Gives slots that are new in memory their first records. Nobody reads them before the ledger counts
@@ -155,6 +174,10 @@ impl<S: Storage> Vault<S> {
                 }
                 Table::Sequence => self.next_sequence(index, rng),
                 Table::Identities => self.next_identities(index, rng),
+                Table::Device => {
+                    let Versioned { generation, value } = &mut self.device;
+                    self.file.next_copy(value, index, generation, rng)
+                }
                 Table::Accounts => {
                     let Versioned { generation, value } = &mut self.accounts;
                     self.file.next_copy(value, index, generation, rng)
@@ -190,6 +213,8 @@ impl<S: Storage> Vault<S> {
                 self.raise_sequence(issuer, sequence, log)?;
                 self.install(profile, issuer, sequence, enabled, log)
             }
+            Change::Sequence { issuer, sequence } => self.raise_sequence(issuer, sequence, log),
+            Change::SealingKey(key) => self.set_sealing_key(&key, log),
             Change::Enable(slot) => self.set_enabled(slot, true, log),
             Change::Disable(slot) => self.set_enabled(slot, false, log),
             Change::Delete(slot) => {
@@ -230,6 +255,17 @@ impl<S: Storage> Vault<S> {
             .collect::<Result<_, CommitError>>()?;
         let before = std::mem::replace(&mut self.accounts.value, Accounts(accounts));
         log.push(Undo::Accounts(before));
+        Ok(())
+    }
+
+    fn set_sealing_key(
+        &mut self,
+        key: &SealingKey,
+        log: &mut Vec<Undo>,
+    ) -> Result<(), CommitError> {
+        let keys = self.device.value.keys.as_mut().ok_or(CommitError::NoKeys)?;
+        let key = Zeroizing::new(*key.as_bytes());
+        log.push(Undo::SealingKey(std::mem::replace(&mut keys.sealing, key)));
         Ok(())
     }
 
@@ -364,6 +400,11 @@ impl<S: Storage> Vault<S> {
             match undo {
                 Undo::Ledger(before) => self.ledger.value = before,
                 Undo::Accounts(before) => self.accounts.value = before,
+                Undo::SealingKey(before) => {
+                    if let Some(keys) = &mut self.device.value.keys {
+                        keys.sealing = before;
+                    }
+                }
                 Undo::Profile(index, before) => {
                     self.profiles.put(index, before);
                 }
@@ -388,6 +429,9 @@ fn touched(log: &[Undo]) -> Result<BTreeSet<(Table, u32)>, CommitError> {
     for undo in log {
         match undo {
             Undo::Ledger(_) => {}
+            Undo::SealingKey(_) => {
+                beside.insert((Table::Device, 0));
+            }
             Undo::Accounts(_) => {
                 beside.insert((Table::Accounts, 0));
             }

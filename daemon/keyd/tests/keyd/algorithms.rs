@@ -48,13 +48,13 @@ fn home(credentials: Credentials) -> HomeNetwork {
     }
 }
 
-/// Enrolled, trusting an operator, with or without `--allow-test-algorithm`.
-fn enrolled(test_algorithm: bool) -> (Device, Operator) {
+/// Enrolled, trusting an operator, with or without `--allow-test-profiles`.
+fn enrolled(test_profiles: bool) -> (Device, Operator) {
     let (mut device, operator) = (Device::enrolled(), Operator::new());
     device.trust(&operator);
     let directory = Rc::clone(&device.directory);
     drop(device);
-    (Device::started(directory, test_algorithm), operator)
+    (Device::started(directory, test_profiles), operator)
 }
 
 fn authenticate(device: &mut Device, home: &HomeNetwork, sqn: u64) -> Result<AkaAnswer, Refusal> {
@@ -125,7 +125,7 @@ fn the_algorithm_is_listed_by_its_name() {
         let package = operator.seal(&mut device, with(credentials), 1);
         device.install(&package, [1; 16]).unwrap();
         let status = device.ask(Role::Admin, &Status {}).unwrap();
-        assert!(status.enforcement.test_algorithm);
+        assert!(status.enforcement.test_profiles);
         assert_eq!(status.profile.unwrap().algorithm, name);
     }
 }
@@ -140,7 +140,7 @@ fn a_key_of_256_bits_cannot_be_installed_twice_and_its_autn_stays_used() {
 
     let twin = Profile {
         credentials: tuak_256(),
-        ..other_profile("8988211000000000002")
+        ..other_profile("8988211000000000029")
     };
     let package = operator.seal(&mut device, twin, 2);
     let refusal = device.install(&package, [2; 16]).unwrap_err();
@@ -181,7 +181,7 @@ fn the_test_algorithm_is_refused_unless_keyd_was_told_to_take_it() {
             .ask(Role::Admin, &Status {})
             .unwrap()
             .enforcement
-            .test_algorithm
+            .test_profiles
     );
 }
 
@@ -198,4 +198,45 @@ fn a_test_profile_of_another_start_answers_nothing() {
     let iccid = ICCID;
     device.ask(Role::Admin, &Disable { iccid }).unwrap();
     device.ask(Role::Admin, &Delete { iccid }).unwrap();
+}
+
+#[test]
+fn a_profile_that_only_a_laboratory_may_have_is_refused_whoever_signed_it() {
+    let zero_k = || profile_of(ICCID, IMSI, [0; 16], OPC, 0);
+    let field = |refused| match refused {
+        Err(Refusal::Package(PackageFault::Field { name, .. })) => name,
+        other => panic!("{other:?}"),
+    };
+    let (mut device, operator) = enrolled(false);
+    for (profile, expected) in [
+        (zero_k(), "k"),
+        (profile_of(ICCID, IMSI, K, K, 0), "opc"),
+        (profile_of("8988211000000000012", IMSI, K, OPC, 0), "iccid"),
+        (profile_of(ICCID, "00101000000001", K, OPC, 0), "imsi"),
+        (
+            profile_of(ICCID, "310260000000001", K, OPC, 0),
+            "mnc_length",
+        ),
+    ] {
+        let package = operator.seal(&mut device, profile, 1);
+        assert_eq!(field(device.install(&package, [1; 16])), expected);
+    }
+    let (mut device, operator) = enrolled(true);
+    let package = operator.seal(&mut device, zero_k(), 1);
+    device.install(&package, [1; 16]).unwrap();
+}
+
+#[test]
+fn a_floor_that_leaves_no_seq_is_refused_even_in_a_laboratory() {
+    let (mut device, operator) = enrolled(true);
+    let dead = profile_of(ICCID, IMSI, K, OPC, (1 << 48) - 1);
+    let package = operator.seal(&mut device, dead, 1);
+    let refused = device.install(&package, [1; 16]).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "sealed package: sqn: expected a floor above which 2^40 values of SEQ are left, came one that leaves 0"
+    );
+    let usable = profile_of(ICCID, IMSI, K, OPC, (1 << 47) - 1);
+    let package = operator.seal(&mut device, usable, 1);
+    device.install(&package, [2; 16]).unwrap();
 }

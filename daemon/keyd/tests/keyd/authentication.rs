@@ -244,7 +244,7 @@ fn without_an_enabled_profile_there_is_no_authentication() {
         forward_secrecy: None,
     };
     let refusal = device
-        .ask(Role::Network, &named("8988211000000000009"))
+        .ask(Role::Network, &named("8988211000000000094"))
         .unwrap_err();
     assert_eq!(refusal, Refusal::UnknownProfile);
     device.ask(Role::Admin, &Disable { iccid: ICCID }).unwrap();

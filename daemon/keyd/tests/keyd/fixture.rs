@@ -18,15 +18,15 @@ use softsim_keyd_proto::{
     RequestKind, Role, SecretSlice, decode_answer, encode_request,
 };
 use softsim_profile::{
-    HomeNetworkKeys, Iccid, IssuerKey, Profile, RoutingIndicator, SealingStatement, SqnScheme,
-    Validity, imsi,
+    Command, DeviceId, HomeNetworkKeys, Iccid, IssuerKey, Profile, RoutingIndicator,
+    SealingStatement, SqnScheme, Validity, imsi,
 };
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::SqnParameters;
 use tempfile::TempDir;
 
 pub(crate) const UID: u32 = 1000;
-pub(crate) const ICCID: &str = "8988211000000000001";
+pub(crate) const ICCID: &str = "8988211000000000011";
 pub(crate) const IMSI: &str = "001010000000001";
 /// No octets that a client would send by itself: both are looked for in answers.
 pub(crate) const K: [u8; 16] = 0x465b_5ce8_b199_b49f_aa5f_0a2e_e238_a6bc_u128.to_be_bytes();
@@ -34,6 +34,11 @@ pub(crate) const OPC: [u8; 16] = 0xcd63_cb71_954a_9f4e_48a5_994e_37a0_2baf_u128.
 
 thread_local! {
     static UNIX_TIME: Cell<u64> = const { Cell::new(4_000_000_000) };
+}
+
+/// An ICCID, with the digit that its others take at the end.
+pub(crate) fn with_check_digit(digits: &str) -> String {
+    format!("{digits}{}", Iccid::check_digit(digits))
 }
 
 /// Sets the clock of validity, in seconds since 1970; it begins in 2096.
@@ -126,10 +131,10 @@ impl Device {
         Self::started(directory, false)
     }
 
-    /// The same, with or without `--allow-test-algorithm`.
-    pub(crate) fn started(directory: Rc<TempDir>, test_algorithm: bool) -> Self {
+    /// The same, with or without `--allow-test-profiles`.
+    pub(crate) fn started(directory: Rc<TempDir>, test_profiles: bool) -> Self {
         let privacy = IdentityPrivacy::Conservative;
-        Self::under(directory, COMPILED, privacy, test_algorithm)
+        Self::under(directory, COMPILED, privacy, test_profiles)
     }
 
     /// Blank, and under a policy that gives the role network the requests of PSK accounts, which no role file does.
@@ -152,7 +157,7 @@ impl Device {
         directory: Rc<TempDir>,
         policies: PerRole<RolePolicy>,
         identity_privacy: IdentityPrivacy,
-        test_algorithm: bool,
+        test_profiles: bool,
     ) -> Self {
         let enforcement = Enforcement {
             landlock_abi: 7,
@@ -161,7 +166,7 @@ impl Device {
             kek_source: KekSource::Development,
             identity_privacy,
             supplicant: true,
-            test_algorithm,
+            test_profiles,
         };
         let writes = Writes::default();
         let medium = Medium {
@@ -328,6 +333,18 @@ impl Operator {
         let request = device.ask(Role::Admin, &CertificateRequest {}).unwrap().der;
         let spki = spki_of_request(&request);
         self.seal_to(&spki, &device.statement(), profile, sequence)
+    }
+
+    /// A command to the device.
+    pub(crate) fn order(&self, device: &mut Device, command: Command, sequence: u64) -> Vec<u8> {
+        let status = device.ask(Role::Admin, &Status {}).unwrap();
+        let device = DeviceId(status.device_id.unwrap());
+        self.order_to(device, command, sequence)
+    }
+
+    pub(crate) fn order_to(&self, device: DeviceId, command: Command, sequence: u64) -> Vec<u8> {
+        let validity = Validity::default();
+        softsim_profile::sign_command(&command, &validity, device, &self.0, sequence).unwrap()
     }
 
     pub(crate) fn seal_to(

@@ -283,7 +283,7 @@ fn an_administrator_makes_the_names_forgotten_and_the_permanent_identity_is_show
 
 #[test]
 fn a_profile_keeps_its_names_while_another_one_is_in_use_and_loses_them_when_it_is_deleted() {
-    const OTHER: &str = "8988211000000000002";
+    const OTHER: &str = "8988211000000000029";
     let (mut device, operator) = Device::provisioned();
     let package = operator.seal(&mut device, other_profile(OTHER), 2);
     device.install(&package, [2; 16]).unwrap();

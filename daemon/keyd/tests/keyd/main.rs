@@ -4,6 +4,7 @@
 mod accounts_digest;
 mod algorithms;
 mod authentication;
+mod commands;
 mod confirmation;
 mod device;
 #[path = "../../../../tests/common/dice.rs"]

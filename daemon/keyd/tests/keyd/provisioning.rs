@@ -2,7 +2,7 @@
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    AkaAnswer, PackageFault, ProfileState, Refusal, RequestKind, Role, StatusAnswer,
+    AkaAnswer, PackageFault, ProfileState, Refusal, RequestKind, Role, Staged, StatusAnswer,
     TransactionFault,
 };
 use softsim_profile::{Profile, Validity, imsi};
@@ -10,7 +10,7 @@ use softsim_profile::{Profile, Validity, imsi};
 use crate::fixture::*;
 use crate::home_network::*;
 
-const SECOND: &str = "8988211000000000002";
+const SECOND: &str = "8988211000000000029";
 
 fn status(device: &mut Device) -> StatusAnswer {
     device.ask(Role::Network, &Status {}).unwrap()
@@ -26,10 +26,10 @@ fn profiles(device: &mut Device) -> Vec<(String, ProfileState)> {
         .collect()
 }
 
-fn stage(device: &mut Device, package: &[u8]) -> Result<Option<String>, Refusal> {
+fn stage(device: &mut Device, package: &[u8]) -> Result<Option<Staged>, Refusal> {
     let (txid, package) = ([9; 16], Some(package));
     let staged = device.ask(Role::Network, &Stage { txid, package })?;
-    Ok(staged.iccid)
+    Ok(staged.staged)
 }
 
 /// Installs a profile as netd does, under a transaction that is remembered.
@@ -58,7 +58,10 @@ fn a_staged_profile_is_not_there_before_its_commit() {
     let operator = Operator::new();
     device.trust(&operator);
     let package = operator.seal(&mut device, profile(ICCID), 1);
-    assert_eq!(stage(&mut device, &package), Ok(Some(ICCID.to_owned())));
+    let staged = Staged::Installed {
+        iccid: ICCID.to_owned(),
+    };
+    assert_eq!(stage(&mut device, &package), Ok(Some(staged)));
     assert_eq!(profiles(&mut device), []);
 
     let txid = [9; 16];
@@ -178,7 +181,7 @@ fn of_several_profiles_one_is_enabled() {
     let mut device = device.restarted();
     assert_eq!(states(&mut device), [Disabled, Enabled]);
 
-    let iccid = "8988211000000000009";
+    let iccid = "8988211000000000094";
     let unknown = Err(Refusal::UnknownProfile);
     assert_eq!(device.ask(Role::Admin, &Enable { iccid }), unknown);
     assert_eq!(device.ask(Role::Admin, &Disable { iccid }), unknown);

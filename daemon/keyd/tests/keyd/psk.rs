@@ -129,7 +129,7 @@ fn a_crash_at_any_write_leaves_profile_and_accounts_of_one_transaction() {
     let operator = device.provision();
     stage(&mut device, [4; 16], &[(1, Some(&[1; 16]))]).unwrap();
     commit(&mut device, [4; 16]).unwrap();
-    let package = operator.seal(&mut device, other_profile("8988211000000000002"), 2);
+    let package = operator.seal(&mut device, other_profile("8988211000000000029"), 2);
     fail_at_each_write(
         device,
         |device| {

@@ -36,7 +36,7 @@ impl Case {
 
 /// One of each. `issuer` is an operator's public key.
 pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
-    let (iccid, handle, txid) = ("8988211000000000001", 7, [9; 16]);
+    let (iccid, handle, txid) = ("8988211000000000011", 7, [9; 16]);
     let (packet, identity) = (&[][..], &b"identity"[..]);
     let unknown_handle = || Refusal::UnknownHandle { came: handle };
     let nothing_staged = || Refusal::Transaction(TransactionFault::NothingStaged);

@@ -9,7 +9,7 @@ use softsim_keyd_proto::{AkaAnswer, Refusal, Role};
 use softsim_profile::Profile;
 
 use crate::dice::Dice;
-use crate::fixture::{milenage, profile_of};
+use crate::fixture::{milenage, profile_of, with_check_digit};
 use crate::home_network::{HomeNetwork, IDENTITY};
 use crate::host::Host;
 use crate::killed;
@@ -51,7 +51,7 @@ pub(crate) enum Said {
 impl Shared {
     pub(crate) fn new(dice: &mut Dice) -> Self {
         let subscription = |number| Subscription {
-            iccid: format!("898821100000000010{number}"),
+            iccid: with_check_digit(&format!("89882110000000001{number}")),
             imsi: format!("00101000000010{number}"),
             k: dice.octets(),
             opc: dice.octets(),

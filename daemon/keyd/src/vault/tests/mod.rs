@@ -18,7 +18,7 @@ use p256::ecdsa::SigningKey;
 use softsim_aka::{AlgorithmSet, Amf, Autn, Credentials, K, K256, Opc, Rand, Sqn, Topc, TuakKey};
 use softsim_profile::{
     HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, IssuerKey, Profile, RoutingIndicator,
-    SqnScheme, Validity, imsi, tuak_parameters,
+    SealingKey, SqnScheme, Validity, imsi, tuak_parameters,
 };
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters};

@@ -212,6 +212,23 @@ fn the_device_s_keys_are_there_or_not() {
 }
 
 #[test]
+fn a_sealing_key_is_rotated_with_its_command_s_sequence_or_not_at_all() {
+    either_old_or_new(
+        |vault| vault.set_device_keys(device_keys(1), &mut rng()).unwrap(),
+        |vault| {
+            let sequence = Change::Sequence {
+                issuer: ISSUER,
+                sequence: 7,
+            };
+            let key = Change::SealingKey(SealingKey::from_bytes([9; 32]));
+            let changes = vec![Change::Transaction([2; 16]), sequence, key];
+            vault.commit(changes, 0, &mut rng()).unwrap();
+        },
+        1,
+    );
+}
+
+#[test]
 fn power_that_fails_again_while_a_transaction_is_finished_changes_nothing() {
     let (disk, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1), install(2, 2)]).unwrap();

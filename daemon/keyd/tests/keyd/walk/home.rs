@@ -13,7 +13,7 @@ use super::names::{Memory, Names};
 use super::sessions::Session;
 use super::{Keyd, Walk};
 use crate::dice::Dice;
-use crate::fixture::{milenage, profile_of};
+use crate::fixture::{milenage, profile_of, with_check_digit};
 use crate::home_network::{HomeNetwork, IDENTITY, Server};
 
 /// The arrays of SEQ_MS.
@@ -100,7 +100,7 @@ impl Subscription {
 impl Home {
     pub(super) fn new(dice: &mut Dice) -> Self {
         let subscription = |number| Subscription {
-            iccid: format!("898821100000000020{number}"),
+            iccid: with_check_digit(&format!("89882110000000002{number}")),
             imsi: format!("00101000000020{number}"),
             k: dice.octets(),
             opc: dice.octets(),
@@ -119,7 +119,7 @@ impl Home {
 
     pub(super) fn any_iccid(&self, dice: &mut Dice) -> String {
         match dice.below(8) {
-            0 => "8988211000000000999".into(),
+            0 => "8988211000000000995".into(),
             _ => dice.pick(&self.subscriptions).iccid.clone(),
         }
     }

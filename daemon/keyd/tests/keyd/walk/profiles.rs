@@ -146,7 +146,8 @@ impl<K: Keyd> Walk<K> {
                     let subscription = self.profiles.packages[number].subscription;
                     self.home.subscriptions[subscription].iccid.clone()
                 });
-                assert_eq!(answer.iccid, iccid);
+                let expected = iccid.map(|iccid| softsim_keyd_proto::Staged::Installed { iccid });
+                assert_eq!(answer.staged, expected);
                 self.profiles.begin(txid, number);
             }
             Err(refusal) => {

@@ -1,0 +1,85 @@
+//! What operators order by signed commands: each reaches the profiles that its own issuer installed.
+
+use softsim_keyd_proto::{Refusal, Role};
+use softsim_profile::{Command, Iccid, IssuerId, SealingKey};
+use softsim_sandbox::random::SystemRng;
+
+use crate::device::Keys;
+use crate::event::Event;
+use crate::keyd::Keyd;
+use crate::vault::{Change, Slot, Storage};
+
+impl<S: Storage> Keyd<S> {
+    /// Whether a command could be carried out now.
+    pub(crate) fn may_order(&self, command: &Command, issuer: &IssuerId) -> Result<(), Refusal> {
+        self.changes_ordered(command, issuer).map(drop)
+    }
+
+    /// What a command changes, as the vault stands now; nothing where it is so already.
+    ///
+    /// The last enabled profile may be disabled: it is its operator's own, whose signature says so.
+    pub(crate) fn changes_ordered(
+        &self,
+        command: &Command,
+        issuer: &IssuerId,
+    ) -> Result<Vec<Change>, Refusal> {
+        let enabled = self.enabled();
+        Ok(match command {
+            Command::Enable(iccid) => {
+                let slot = self.own(iccid, issuer)?;
+                match enabled {
+                    Some(enabled) if enabled == slot => vec![],
+                    Some(enabled) => {
+                        self.must_own(enabled, issuer)?;
+                        vec![Change::Disable(enabled), Change::Enable(slot)]
+                    }
+                    None => vec![Change::Enable(slot)],
+                }
+            }
+            Command::Disable(iccid) => {
+                let slot = self.own(iccid, issuer)?;
+                match enabled == Some(slot) {
+                    true => vec![Change::Disable(slot)],
+                    false => vec![],
+                }
+            }
+            Command::Delete(iccid) => {
+                let slot = self.own(iccid, issuer)?;
+                if enabled == Some(slot) {
+                    return Err(Refusal::ProfileEnabled);
+                }
+                vec![Change::Delete(slot)]
+            }
+            Command::RotateSealingKey => {
+                vec![Change::SealingKey(SealingKey::generate(&mut SystemRng))]
+            }
+        })
+    }
+
+    /// The profile with this ICCID, if this issuer installed it.
+    fn own(&self, iccid: &Iccid, issuer: &IssuerId) -> Result<Slot, Refusal> {
+        let slot = self.named(iccid.as_str())?;
+        self.must_own(slot, issuer)?;
+        Ok(slot)
+    }
+
+    fn must_own(&self, slot: Slot, issuer: &IssuerId) -> Result<(), Refusal> {
+        let owner = self.vault.profile(slot).map(|stored| &stored.issuer);
+        match owner == Some(issuer) {
+            true => Ok(()),
+            false => Err(Refusal::ForeignProfile),
+        }
+    }
+
+    /// Takes the new sealing key into use. What was opened with the one before and isn't committed is forgotten.
+    pub(crate) fn sealing_key_rotated(&mut self) {
+        self.keys = self.vault.device_keys().map(Keys::from_stored);
+        for role in Role::ALL {
+            self.staged[role].take_if(|staged| staged.is_sealed());
+        }
+        if let Some(keys) = &self.keys {
+            let key = &keys.sealing_key_id;
+            Event::SealingKeyRotated { key }.log();
+        }
+    }
+}
