@@ -229,8 +229,8 @@ pub enum Management {
 pub struct Bootstrap {
     /// The committed transaction, in hexadecimal.
     pub transaction: String,
-    /// The ICCID of the profile that came with it.
-    pub iccid: Option<String>,
+    /// What the package that came with it did, in words: `profile 8988… installed`.
+    pub package: Option<String>,
     /// Where management stands now.
     pub management: Management,
 }

@@ -64,7 +64,7 @@ pub(crate) fn provisioned() -> &'static Provisioned {
         let (mut device, operator) = Device::provisioned();
         let packages = vec![
             operator.seal(&mut device, profile(crate::fixture::ICCID), 2),
-            operator.seal(&mut device, other_profile("8988211000000000002"), 3),
+            operator.seal(&mut device, other_profile("8988211000000000029"), 3),
         ];
         let image = std::fs::read(device.directory.path().join("vault")).unwrap();
         Provisioned { image, packages }

@@ -83,7 +83,7 @@ impl Gateway {
                 kek_source: KekSource::Development,
                 identity_privacy: IdentityPrivacy::Conservative,
                 supplicant: true,
-                test_algorithm: true,
+                test_profiles: true,
             },
             policies: COMPILED,
             uids: PerRole::from_fn(|_| vec![UID]),

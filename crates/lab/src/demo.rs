@@ -114,13 +114,13 @@ impl Journey {
 
         let begun = Instant::now();
         let report = self.home.bootstrap()?;
-        let iccid = report
-            .iccid
+        let came = report
+            .package
             .ok_or(Error::Missing("a profile in the bootstrap"))?;
         self.passed(
             "bootstrap",
             begun,
-            format_args!("profile {iccid} came over DTLS, and keyd committed it"),
+            format_args!("over DTLS came a package, which keyd committed: {came}"),
         );
         Ok(())
     }

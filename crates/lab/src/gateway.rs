@@ -11,7 +11,7 @@ use softsim_client::{
     netd::{self, Command, Control, Event, Report},
     paths::Sockets,
     proto::{
-        StatusAnswer,
+        Staged, StatusAnswer,
         requests::{
             AddTrustAnchor, CertificateRequest, Commit, GenerateDeviceKey, SealingStatement,
             SetDeviceCertificate, Stage, Status,
@@ -76,7 +76,7 @@ impl Enrolled {
     ) -> Result<Vec<u8>> {
         let certificate = DeviceCertificate::parse(&self.certificate)?;
         let sealed = seal_for_device(profile, &certificate, &self.statement, issuer, sequence)?;
-        Ok(sealed.package)
+        Ok(sealed.signed.octets)
     }
 }
 
@@ -204,8 +204,8 @@ impl Gateway {
         })
     }
 
-    /// Installs a sealed package through the admin socket; returns the profile's ICCID.
-    pub fn install(&self, package: &[u8]) -> Result<Option<String>> {
+    /// Installs a sealed package, or has a command carried out, through the admin socket; tells what it did.
+    pub fn install(&self, package: &[u8]) -> Result<Option<Staged>> {
         let mut txid = [0; 16];
         random::fill(&mut txid);
         let mut keyd = self.admin()?;
@@ -214,7 +214,7 @@ impl Gateway {
             package: Some(package),
         })?;
         keyd.call(&Commit::new(txid))?;
-        Ok(staged.iccid)
+        Ok(staged.staged)
     }
 
     /// Bootstraps now.

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use softsim_aka::{AlgorithmSet, Amf, AuthenticationOutput, Credentials, Rand, Sqn};
 use softsim_issuer::profile_toml;
-use softsim_profile::Profile;
+use softsim_profile::{Iccid, Profile};
 use softsim_sandbox::random;
 use zeroize::Zeroizing;
 
@@ -142,10 +142,11 @@ pub fn random_profile() -> Zeroizing<String> {
         random::fill(&mut *octets);
         Zeroizing::new(hex::encode(octets.as_slice()))
     };
+    let iccid = format!("8988211{}", digits(11));
     Zeroizing::new(format!(
-        "iccid = \"8988211{}\"\nimsi = \"00101{}\"\nmnc_length = 2\nalgorithm = \"milenage\"\n\
+        "iccid = \"{iccid}{}\"\nimsi = \"00101{}\"\nmnc_length = 2\nalgorithm = \"milenage\"\n\
          k = \"{}\"\nopc = \"{}\"\namf = \"8000\"\nsqn = \"000000000000\"\nind_bits = 5\n",
-        digits(13),
+        Iccid::check_digit(&iccid),
         digits(10),
         *key(),
         *key(),

@@ -10,7 +10,8 @@ Environment:
   SOFTSIM_NETD_SOCKET   control socket of softsim-netd [default: /run/softsim/netd.sock]
 
 Exit status: 0 done; 64 usage; 65 bad data; 66 no such file; 69 a daemon or server can't be reached;
-70 internal; 73 can't create a file; 74 output failed; 75 try again; 76 protocol broken; 77 refused";
+70 internal; 73 can't create a file; 74 output failed; 75 try again; 76 protocol broken; 77 refused;
+141 whoever read the output has gone";
 
 /// Administers the software SIM of this gateway.
 #[derive(Debug, Parser)]
@@ -139,7 +140,7 @@ pub enum ProfileCommand {
         /// Its ICCID.
         iccid: String,
     },
-    /// Stop using it; the last enabled one is kept.
+    /// Stop using it, also where it is the only one.
     Disable {
         /// Its ICCID.
         iccid: String,
@@ -149,7 +150,7 @@ pub enum ProfileCommand {
         /// Its ICCID.
         iccid: String,
     },
-    /// Install a sealed package, as `softsim-issuer seal` wrote it.
+    /// Install a sealed package or carry out a signed command, as `softsim-issuer` wrote it.
     Install {
         /// The package.
         #[arg(value_name = "FILE")]

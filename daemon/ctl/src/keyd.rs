@@ -9,7 +9,7 @@ use softsim_client::{
     netd::{Command, Control, Event, Management, Report, Status as NetdStatus},
     paths::Sockets,
     proto::{
-        Enforcement, ProfileInfo, Refusal, StatusAnswer,
+        Enforcement, ProfileInfo, Refusal, Staged, StatusAnswer,
         requests::{
             AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, ForgetIdentities,
             GenerateDeviceKey, RemoveTrustAnchor, SealingStatement, SetDeviceCertificate, Stage,
@@ -67,7 +67,7 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         kek_source,
         identity_privacy,
         supplicant,
-        test_algorithm,
+        test_profiles,
     } = &status.enforcement;
     json!({
         "landlock_abi": landlock_abi,
@@ -76,7 +76,7 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         "kek_source": kek_source.to_string(),
         "identity_privacy": identity_privacy.to_string(),
         "supplicant": supplicant,
-        "test_algorithm": test_algorithm,
+        "test_profiles": test_profiles,
         "device_id": status.device_id.map(hex::encode),
         "sealing_key_id": status.sealing_key_id.map(hex::encode),
         "certified": status.certified,
@@ -116,11 +116,11 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
             "served: CK and IK of profiles that consent leave softsim-keyd",
         );
     }
-    if enforcement.test_algorithm {
+    if enforcement.test_profiles {
         line(
             &mut text,
-            "test algorithm",
-            "taken: profiles with it protect nothing",
+            "test profiles",
+            "taken: what only a laboratory may have, XOR among it",
         );
     }
     match status.device_id {
@@ -355,7 +355,7 @@ pub fn delete(sockets: &Sockets, iccid: &str, output: &mut Output<'_>) -> Result
     done(output, "deleted", iccid)
 }
 
-/// Installs a sealed package as a transaction of its own.
+/// Installs a sealed package, or has a signed command carried out, as a transaction of its own.
 pub fn install(sockets: &Sockets, package: &Path, output: &mut Output<'_>) -> Result<(), Failure> {
     let package = files::read(package)?;
     let mut txid = [0; 16];
@@ -367,7 +367,22 @@ pub fn install(sockets: &Sockets, package: &Path, output: &mut Output<'_>) -> Re
         package: Some(&package),
     })?;
     keyd.call(&Commit::new(txid))?;
-    done(output, "installed", staged.iccid.unwrap_or_default())
+    match staged.staged {
+        Some(staged) => carried_out(output, &staged),
+        None => done(output, "installed", ""),
+    }
+}
+
+/// Tells what a package did.
+fn carried_out(output: &mut Output<'_>, staged: &Staged) -> Result<(), Failure> {
+    match staged.parts() {
+        (became, Some(iccid)) => done(output, became, iccid),
+        (became, None) => done(
+            output,
+            &became.replace(' ', "_"),
+            "softsimctl enrol takes out the new statement",
+        ),
+    }
 }
 
 fn done(output: &mut Output<'_>, what: &str, of: impl std::fmt::Display) -> Result<(), Failure> {

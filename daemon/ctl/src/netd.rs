@@ -103,8 +103,8 @@ fn summary(report: &Report) -> Vec<String> {
     match report {
         Report::Status(status) => vec![management_text(&status.management)],
         Report::Bootstrap(bootstrap) => vec![format!(
-            "bootstrapped: profile {}; {}",
-            bootstrap.iccid.as_deref().unwrap_or("unchanged"),
+            "bootstrapped: {}; {}",
+            bootstrap.package.as_deref().unwrap_or("no package"),
             management_text(&bootstrap.management)
         )],
         Report::Access(accesses) => access::table(&accesses.accesses),

@@ -21,8 +21,8 @@ use softsim_client::{
     proto::{
         Call, CertificateAnswer, Counters, DeviceKeyAnswer, Enforcement, HelloAnswer,
         IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION,
-        ProfileAnswer, ProfileInfo, ProfileState, Refusal, RequestKind, Role,
-        SealingStatementAnswer, StatusAnswer, decode_request, encode_answer, kind_of,
+        ProfileInfo, ProfileState, Refusal, RequestKind, Role, SealingStatementAnswer, StageAnswer,
+        Staged, StatusAnswer, decode_request, encode_answer, kind_of,
         requests::{
             CertificateRequest, Commit, Delete, ForgetIdentities, GenerateDeviceKey, Hello,
             SealingStatement, Stage, Status,
@@ -44,7 +44,7 @@ fn status_answer() -> StatusAnswer {
             kek_source: KekSource::Development,
             identity_privacy: IdentityPrivacy::Conservative,
             supplicant: true,
-            test_algorithm: false,
+            test_profiles: false,
         },
         device_id: Some([0xd1; 32]),
         sealing_key_id: None,
@@ -52,7 +52,7 @@ fn status_answer() -> StatusAnswer {
         trust_anchors: 1,
         profiles: 1,
         profile: Some(ProfileInfo {
-            iccid: "8988211000000000007".into(),
+            iccid: "8988211000000000078".into(),
             state: ProfileState::Enabled,
             algorithm: "milenage".into(),
         }),
@@ -200,8 +200,10 @@ fn install_commits_the_transaction_that_it_staged() {
                 let stage: Stage<'_> = decode_request(datagram).unwrap();
                 assert_eq!(stage.package, Some(&b"sealed"[..]));
                 *staged.lock().unwrap() = Some(stage.txid);
-                encoded::<Stage<'_>>(Ok(ProfileAnswer {
-                    iccid: Some("8988211000000000007".into()),
+                encoded::<Stage<'_>>(Ok(StageAnswer {
+                    staged: Some(Staged::Installed {
+                        iccid: "8988211000000000078".into(),
+                    }),
                 }))
             }
             RequestKind::Commit => {
@@ -214,7 +216,7 @@ fn install_commits_the_transaction_that_it_staged() {
     );
     let output = softsimctl(directory.path(), &["profile", "install", "sim.package"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(output.stdout, b"installed 8988211000000000007\n");
+    assert_eq!(output.stdout, b"installed 8988211000000000078\n");
 }
 
 #[test]
@@ -225,7 +227,7 @@ fn a_refusal_says_what_to_do_first() {
     });
     let output = softsimctl(
         directory.path(),
-        &["profile", "delete", "8988211000000000007"],
+        &["profile", "delete", "8988211000000000078"],
     );
     assert_eq!(output.status.code(), Some(77));
     assert!(stderr(&output).contains("disable it first"));
@@ -233,7 +235,9 @@ fn a_refusal_says_what_to_do_first() {
 
 fn eap_test(events: Vec<Event>) -> (Output, Vec<Value>) {
     let directory = tempfile::tempdir().unwrap();
-    fs::write(directory.path().join("secret"), b"testing123\n").unwrap();
+    let secret = directory.path().join("secret");
+    fs::write(&secret, b"testing123\n").unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
     netd(&directory.path().join("netd.sock"), events);
     let radius = [
         "eap-test",

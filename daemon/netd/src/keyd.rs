@@ -4,7 +4,7 @@ use softsim_client::{
     keyd::{AsyncConnection, Error},
     netd::Failure,
     proto::{
-        PackageFault, ProfileState, Refusal, StatusAnswer,
+        PackageFault, ProfileState, Refusal, Staged, StatusAnswer,
         requests::{Abort, Commit, SignHandshake, Stage, Status},
     },
 };
@@ -84,14 +84,14 @@ impl From<Lost> for Fault {
     }
 }
 
-/// Has a sealed package judged and staged; gives its ICCID.
+/// Has a package judged and staged; gives what it will have done.
 pub async fn stage(
     keyd: &Keyd,
     txid: Txid,
     package: Option<&[u8]>,
-) -> Result<Result<Option<String>, Refused>, Lost> {
+) -> Result<Result<Option<Staged>, Refused>, Lost> {
     let staged = keyd.call(&Stage { txid, package }).await;
-    refusal(staged.map(|answer| answer.iccid))
+    refusal(staged.map(|answer| answer.staged))
 }
 
 /// Makes what was staged durable; `accounts` is the digest of ours, where they change with it.
@@ -136,6 +136,9 @@ pub fn sim_result(refused: &Refused) -> SimResult {
         Refusal::TooLong { .. } | Refusal::Malformed { .. } => SimResult::EnvelopeMalformed,
         Refusal::StoreFull { .. } => SimResult::NoSpace,
         Refusal::TestAlgorithm => SimResult::UnsupportedAlgorithm,
+        Refusal::ForeignProfile | Refusal::UnknownProfile | Refusal::ProfileEnabled => {
+            SimResult::NotInThisState
+        }
         _ => SimResult::Internal,
     }
 }
@@ -154,7 +157,7 @@ pub fn sim_state(status: &StatusAnswer, last: SimResult) -> SimState {
         iccid: profile.map(|profile| profile.iccid.clone()),
         last_result: last,
         algorithm: profile.and_then(|profile| algorithm(&profile.algorithm)),
-        supported: match status.enforcement.test_algorithm {
+        supported: match status.enforcement.test_profiles {
             true => vec![Algorithm::Milenage, Algorithm::Tuak, Algorithm::Xor],
             false => vec![Algorithm::Milenage, Algorithm::Tuak],
         },

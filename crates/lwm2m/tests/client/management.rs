@@ -19,7 +19,7 @@ fn managed() -> World {
 fn sim() -> SimState {
     SimState {
         state: SlotState::Enabled,
-        iccid: Some("8988211000000000001".to_owned()),
+        iccid: Some("8988211000000000011".to_owned()),
         last_result: SimResult::Success,
         sealing: Some(Sealing {
             public_key: vec![7; 1216],
@@ -164,7 +164,7 @@ fn the_sim_shows_what_the_application_pushed_and_nothing_else() {
     )
     .unwrap();
     let instance = &decoded[&0];
-    assert_eq!(instance.text(1), Some("8988211000000000001"));
+    assert_eq!(instance.text(1), Some("8988211000000000011"));
     assert_eq!(
         (
             instance.integer(0),

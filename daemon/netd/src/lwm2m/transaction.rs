@@ -4,7 +4,7 @@ use std::{fmt, time::Instant};
 
 use softsim_client::{
     netd::{Bootstrap, Failure},
-    proto::requests::DeviceCertificate,
+    proto::{Staged, requests::DeviceCertificate},
 };
 use softsim_lwm2m::{Accounts, BootstrapFailure, ServerRole, SimResult};
 use softsim_sandbox::random;
@@ -21,8 +21,8 @@ use crate::{
 /// A bootstrap, from the command to the registration that follows.
 pub(super) struct Run {
     txid: Txid,
-    /// Whether keyd has a transaction of this id, and the ICCID in it.
-    staged: Option<Option<String>>,
+    /// Whether keyd has a transaction of this id, and what its package will have done.
+    staged: Option<Option<Staged>>,
     committed: bool,
     /// Why keyd refused the last package, which is why the server gives up.
     refused: Option<String>,
@@ -106,7 +106,7 @@ impl Lwm2m {
         })
     }
 
-    /// A server wrote a sealed package: staged for the bootstrap, or installed at once.
+    /// A server wrote a package, a sealed profile or a command: staged for the bootstrap, or installed at once.
     pub(super) async fn package(
         &mut self,
         source: ServerRole,
@@ -117,7 +117,7 @@ impl Lwm2m {
             ServerRole::Management(_) => self.install_package(package).await?,
         };
         let result = result.map_err(|refused| {
-            tracing::warn!(%refused, "a sealed package was refused");
+            tracing::warn!(%refused, "a package was refused");
             self.step(|| format!("package refused: {refused}"));
             if let Some(run) = &mut self.run {
                 run.refused = Some(refused.to_string());
@@ -133,16 +133,15 @@ impl Lwm2m {
 
     async fn stage_package(&mut self, package: &[u8]) -> Result<Result<(), Refused>, Fatal> {
         let txid = self.run.as_ref().map_or_else(new_txid, |run| run.txid);
-        let iccid = match keyd::stage(&self.keyd, txid, Some(package)).await? {
-            Ok(iccid) => iccid,
+        let staged = match keyd::stage(&self.keyd, txid, Some(package)).await? {
+            Ok(staged) => staged,
             Err(refused) => return Ok(Err(refused)),
         };
-        self.step(|| {
-            let iccid = iccid.as_deref().unwrap_or("without ICCID");
-            format!("sealed profile {iccid} opened and staged by softsim-keyd")
-        });
+        if let Some(staged) = &staged {
+            self.step(|| format!("package opened and staged by softsim-keyd: {staged}"));
+        }
         if let Some(run) = &mut self.run {
-            run.staged = Some(iccid);
+            run.staged = Some(staged);
             run.refused = None;
         }
         Ok(Ok(()))
@@ -151,12 +150,15 @@ impl Lwm2m {
     /// A transaction of keyd's alone: the accounts stay.
     async fn install_package(&mut self, package: &[u8]) -> Result<Result<(), Refused>, Fatal> {
         let txid = new_txid();
-        if let Err(refused) = keyd::stage(&self.keyd, txid, Some(package)).await? {
-            return Ok(Err(refused));
+        let staged = match keyd::stage(&self.keyd, txid, Some(package)).await? {
+            Ok(staged) => staged,
+            Err(refused) => return Ok(Err(refused)),
+        };
+        let committed = keyd::commit(&self.keyd, txid, None).await?;
+        if let (Ok(()), Some(staged)) = (&committed, staged) {
+            tracing::info!(%staged, "a package of a management server was committed");
         }
-        keyd::commit(&self.keyd, txid, None)
-            .await
-            .map_err(Fatal::from)
+        Ok(committed)
     }
 
     /// The bootstrap server took the package back.
@@ -269,7 +271,11 @@ impl Lwm2m {
         let management = self.management();
         let result = registration.map(|()| Bootstrap {
             transaction: hex::encode(run.txid),
-            iccid: run.staged.clone().flatten(),
+            package: run
+                .staged
+                .clone()
+                .flatten()
+                .map(|staged| staged.to_string()),
             management,
         });
         run.reply(&result);

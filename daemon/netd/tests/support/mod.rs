@@ -47,7 +47,7 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
                 kek_source: KekSource::Development,
                 identity_privacy: IdentityPrivacy::Conservative,
                 supplicant: false,
-                test_algorithm: false,
+                test_profiles: false,
             },
             device_id: Some([0xd1; 32]),
             sealing_key_id: None,
