@@ -36,20 +36,20 @@ impl fmt::Display for CertificateError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str(
-                "expected an X.509 version 3 certificate in PEM or DER, came other octets",
+                "expected an X.509 version 3 certificate in PEM or DER, got other octets",
             ),
             Self::Version => f.write_str(
-                "expected an X.509 version 3 certificate, came an older version \
+                "expected an X.509 version 3 certificate, got an older version \
                  (openssl x509 -req makes version 3 only where -extfile names extensions)",
             ),
-            Self::Key => f.write_str("expected a P-256 key in the certificate, came another"),
+            Self::Key => f.write_str("expected a P-256 key in the certificate, got another"),
             Self::Authority => {
-                f.write_str("expected authorities' certificates in PEM or DER, came other octets")
+                f.write_str("expected authorities' certificates in PEM or DER, got other octets")
             }
             Self::Untrusted { reason } => {
                 write!(
                     f,
-                    "expected a certificate of a device authority, came one that isn't ({reason})"
+                    "expected a certificate of a device authority, got one that isn't ({reason})"
                 )
             }
         }

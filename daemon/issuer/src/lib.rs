@@ -1,4 +1,5 @@
-//! Seals subscription profiles, each for one device: the operator's tool and what the lab shares with it.
+//! Seals subscription profiles and signs commands, each for one device: the operator's tool and what the lab shares with
+//! it.
 //!
 //! A package is made only from a device certificate and a sealing statement that its device key signed. A bare
 //! sealing key is refused: whoever carries it from the device could put in their own and read K.
@@ -10,33 +11,41 @@ pub mod profile_toml;
 use std::fmt;
 
 use softsim_profile::{
-    DeviceId, IssuerId, Profile, SealError, SealingKeyId, SealingStatement, StatementError, seal,
+    Command, DeviceId, Finding, IssuerId, Profile, SealError, SealingKeyId, SealingStatement,
+    Severity, StatementError, Validity, check, seal, sign_command,
 };
 
 pub use certificate::{CertificateError, DeviceCertificate};
 pub use issuer_key::{IssuerKeyError, IssuerSigningKey};
 
-/// A sealed package and whom it is for.
+/// What an operator signed for one device, and whom it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealed {
-    /// The package, as the device takes it.
-    pub package: Vec<u8>,
-    /// The device that opens it.
+pub struct Signed {
+    /// The package or command, as the device takes it.
+    pub octets: Vec<u8>,
+    /// The device that takes it.
     pub device: DeviceId,
-    /// The sealing key it is encrypted to.
-    pub sealing_key: SealingKeyId,
     /// The operator who signed it.
     pub issuer: IssuerId,
     /// Its sequence.
     pub sequence: u64,
 }
 
-/// Why a profile wasn't sealed.
+/// A sealed package.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sealed {
+    /// The package and whom it is for.
+    pub signed: Signed,
+    /// The sealing key it is encrypted to.
+    pub sealing_key: SealingKeyId,
+}
+
+/// Why a profile wasn't sealed, or a command not signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
     /// The sealing statement isn't the certificate's device's.
     Statement(StatementError),
-    /// It can't be sealed.
+    /// It can't be signed.
     Seal(SealError),
 }
 
@@ -51,9 +60,44 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
+/// A profile that is not one to be sealed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NotToBeSealed(Finding);
+
+impl fmt::Display for NotToBeSealed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.error.fmt(f)?;
+        match self.0.severity {
+            Severity::Laboratory => {
+                f.write_str(" (a laboratory seals it with --allow-test-profiles)")
+            }
+            Severity::Warning | Severity::Useless => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for NotToBeSealed {}
+
+/// Holds a profile against the rules before it is sealed; gives what speaks against it and doesn't forbid it.
+///
+/// # Errors
+/// It could never work, or only a laboratory may have it, and this is none.
+pub fn may_be_sealed(profile: &Profile, laboratory: bool) -> Result<Vec<Finding>, NotToBeSealed> {
+    let forbidden = |finding: &Finding| match finding.severity {
+        Severity::Warning => false,
+        Severity::Laboratory => !laboratory,
+        Severity::Useless => true,
+    };
+    let findings = check(profile);
+    match findings.iter().find(|finding| forbidden(finding)) {
+        Some(finding) => Err(NotToBeSealed(finding.clone())),
+        None => Ok(findings),
+    }
+}
+
 /// Seals `profile` for the device of `certificate`, to the sealing key of its signed statement.
 ///
-/// `sequence` must be higher than in every package that this issuer made for this device before.
+/// `sequence` must be higher than in every package and command that this issuer made for this device before.
 ///
 /// # Errors
 /// The statement isn't signed by the certificate's key, or the sequence is 0.
@@ -66,7 +110,7 @@ pub fn seal_for_device(
 ) -> Result<Sealed, Error> {
     let statement =
         SealingStatement::verify(statement, certificate.key()).map_err(Error::Statement)?;
-    let package = seal(
+    let octets = seal(
         profile,
         &statement,
         issuer.signing_key(),
@@ -75,9 +119,34 @@ pub fn seal_for_device(
     )
     .map_err(Error::Seal)?;
     Ok(Sealed {
-        package,
-        device: statement.device(),
+        signed: Signed {
+            octets,
+            device: statement.device(),
+            issuer: issuer.id(),
+            sequence,
+        },
         sealing_key: statement.sealing_key().id(),
+    })
+}
+
+/// Signs a command to a device.
+///
+/// `sequence` must be higher than in every package and command that this issuer made for this device before.
+///
+/// # Errors
+/// The sequence is 0.
+pub fn command_for(
+    command: &Command,
+    validity: &Validity,
+    device: DeviceId,
+    issuer: &IssuerSigningKey,
+    sequence: u64,
+) -> Result<Signed, Error> {
+    let octets = sign_command(command, validity, device, issuer.signing_key(), sequence)
+        .map_err(Error::Seal)?;
+    Ok(Signed {
+        octets,
+        device,
         issuer: issuer.id(),
         sequence,
     })

@@ -14,10 +14,12 @@
 //! keccak_iterations = 1                      # with tuak: 1 to 255; where absent: 1
 //! ```
 //!
+//! Names have any case, and those that vendors use are understood (`Ki`, `OPC`).
+//!
 //! OPc and TOPc are derived from OP and TOP here, so that what all subscriptions share stays with the operator.
 //! An error names the field and never shows the value of a key.
 
-use std::fmt;
+use std::{collections::BTreeMap, fmt};
 
 use softsim_aka::{Amf, Credentials, K, K256, Milenage, Op, Opc, Sqn, Top, Topc, Tuak, TuakKey};
 use softsim_profile::{
@@ -48,6 +50,9 @@ const FIELDS: [&str; 16] = [
     "home_network_keys",
 ];
 
+/// What else vendors call a field.
+const ALIASES: [(&str, &str); 2] = [("ki", "k"), ("mnc_len", "mnc_length")];
+
 /// How errors call the lengths of keys.
 const DIGITS_32: &str = "32 hexadecimal digits";
 const DIGITS_64: &str = "64 hexadecimal digits";
@@ -66,6 +71,13 @@ pub enum TomlError {
     Unknown {
         /// Its name.
         field: String,
+    },
+    /// A field is there twice, under two of its names.
+    Twice {
+        /// The field.
+        field: &'static str,
+        /// The names that it has in the file.
+        names: [String; 2],
     },
     /// A field is missing.
     Missing {
@@ -97,21 +109,28 @@ impl fmt::Display for TomlError {
             Self::Unknown { field } => {
                 write!(
                     f,
-                    "{field}: expected one of {}, came an unknown field",
+                    "{field}: expected one of {}, got an unknown field",
                     FIELDS.join(", ")
                 )
             }
-            Self::Missing { field } => write!(f, "{field}: expected a value, came none"),
+            Self::Twice {
+                field,
+                names: [one, other],
+            } => write!(
+                f,
+                "{field}: expected one value, got two, as {one} and as {other}"
+            ),
+            Self::Missing { field } => write!(f, "{field}: expected a value, got none"),
             Self::Both { derived, underived } => {
                 write!(
                     f,
-                    "{derived}, {underived}: expected one of the two, came both"
+                    "{derived}, {underived}: expected one of the two, got both"
                 )
             }
             Self::Stray { field, algorithm } => {
                 write!(
                     f,
-                    "{field}: expected no such field with {algorithm}, came one"
+                    "{field}: expected no such field with {algorithm}, got one"
                 )
             }
             Self::Field(error) => error.fmt(f),
@@ -172,13 +191,21 @@ pub fn parse(text: &str) -> Result<Profile, TomlError> {
 struct Fields(Table);
 
 impl Fields {
+    /// Puts each field under its own name, whatever its name in the file is.
     fn new(table: Table) -> Result<Self, TomlError> {
-        match table.keys().find(|field| !FIELDS.contains(&field.as_str())) {
-            Some(field) => Err(TomlError::Unknown {
-                field: field.clone(),
-            }),
-            None => Ok(Self(table)),
+        let mut named = Table::new();
+        let mut names = BTreeMap::new();
+        for (name, value) in table {
+            let field = field_of(&name).ok_or_else(|| TomlError::Unknown {
+                field: name.clone(),
+            })?;
+            if let Some(other) = names.insert(field, name.clone()) {
+                let names = [other, name];
+                return Err(TomlError::Twice { field, names });
+            }
+            named.insert(field.to_owned(), value);
         }
+        Ok(Self(named))
     }
 
     fn text(&mut self, field: &'static str) -> Result<Option<Zeroizing<String>>, TomlError> {
@@ -312,6 +339,20 @@ impl Fields {
         }
         Ok(SqnScheme::new(floor, parameters)?)
     }
+}
+
+/// The field that a name is for: in any case, with and without what joins its words, and as vendors call it.
+fn field_of(name: &str) -> Option<&'static str> {
+    let plain = |name: &str| -> String {
+        (name.chars())
+            .filter(|sign| !matches!(sign, '_' | '-' | ' '))
+            .map(|sign| sign.to_ascii_lowercase())
+            .collect()
+    };
+    let own = FIELDS.into_iter().map(|field| (field, field));
+    let mut all = own.chain(ALIASES);
+    all.find(|(known, _)| plain(known) == plain(name))
+        .map(|(_, field)| field)
 }
 
 /// One entry; nothing where it hasn't the shape of one.

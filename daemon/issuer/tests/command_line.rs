@@ -1,6 +1,6 @@
 //! The command line, held against transcripts: `$` starts a command, the lines behind it are its output,
 //! `status` its exit status where it isn't 0. `[id]` stands for 64 hexadecimal digits, `[n]` for a number.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::{
     fs,
@@ -11,11 +11,12 @@ use std::{
 
 use p256::{ecdsa::SigningKey, pkcs8::DecodePrivateKey};
 use rcgen::{CertificateParams, Issuer, KeyPair};
+use softsim_issuer::IssuerSigningKey;
 use softsim_profile::{
-    DeviceId, Expected, IssuerKey, Now, SealingKey, SealingStatement, Verdict, open,
+    Contents, DeviceId, Expected, IssuerKey, Now, SealingKey, SealingStatement, Verdict, open,
 };
 
-const PROFILE: &str = r#"iccid = "89882110000001234567"
+const PROFILE: &str = r#"iccid = "8988211000000000011"
 imsi = "001010000000001"
 mnc_length = 2
 algorithm = "milenage"
@@ -77,12 +78,37 @@ fn workplace(directory: &Path) -> Device {
         ),
     );
 
-    write("profile.toml", PROFILE.as_bytes());
-    write("short-k.toml", PROFILE.replace("a6bc\"", "a6\"").as_bytes());
-    write(
-        "unknown-field.toml",
-        format!("{PROFILE}ki = 5\n").as_bytes(),
-    );
+    // What somebody between the device and the operator puts in the place of both.
+    let relay = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new(Vec::new())
+        .unwrap()
+        .self_signed(&relay)
+        .unwrap();
+    write("relay.pem", certificate.pem().as_bytes());
+    let relay = SigningKey::from_pkcs8_der(&relay.serialize_der()).unwrap();
+    write("relay.statement", &SealingStatement::sign(&foreign, &relay));
+
+    let secret = |name: &str, contents: &str| {
+        write(name, contents.as_bytes());
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(directory.join(name), private).unwrap();
+    };
+    let k = "465b5ce8b199b49faa5f0a2ee238a6bc";
+    secret("profile.toml", PROFILE);
+    secret("short-k.toml", &PROFILE.replace("a6bc\"", "a6\""));
+    secret("unknown-field.toml", &format!("{PROFILE}kc = 5\n"));
+    secret("zero-k.toml", &PROFILE.replace(k, &"0".repeat(32)));
+    let dead = PROFILE.replace("000000000020", "ffffffffffff");
+    secret("dead-sqn.toml", &dead);
+    let no_separation = PROFILE.replace("\"8000\"", "\"0000\"");
+    secret("no-separation.toml", &no_separation);
+    let public = IssuerSigningKey::generate();
+    secret("public-as-private.pem", &public.public_pem());
+    for (name, contents) in [("open.toml", PROFILE), ("open.pem", &*public.to_pem())] {
+        write(name, contents.as_bytes());
+        let readable = fs::Permissions::from_mode(0o644);
+        fs::set_permissions(directory.join(name), readable).unwrap();
+    }
     Device { key, sealing_key }
 }
 
@@ -134,14 +160,15 @@ fn matches(expected: &str, came: &str) -> bool {
     } else if let Some(rest) = rest.strip_prefix("[n]") {
         (came.bytes().take_while(u8::is_ascii_digit).count(), rest)
     } else {
-        return expected == came;
+        return rest == came;
     };
     digits > 0 && matches(rest, &came[digits..])
 }
 
 fn play(transcript: &str) {
     let directory = tempfile::tempdir().unwrap();
-    workplace(directory.path());
+    let device = workplace(directory.path());
+    let device = DeviceId::of(device.key.verifying_key()).to_string();
     for block in transcript
         .split("\n\n")
         .filter(|block| block.trim_start().starts_with("$ "))
@@ -149,7 +176,7 @@ fn play(transcript: &str) {
         let (command, expected) = block.trim().split_once('\n').unwrap();
         let came = transcribe(&run(
             directory.path(),
-            command.strip_prefix("$ softsim-issuer ").unwrap(),
+            &(command.strip_prefix("$ softsim-issuer ").unwrap()).replace("DEVICE", &device),
         ));
         assert!(
             matches(expected, &came),
@@ -174,6 +201,11 @@ fn seal_takes_only_what_the_device_signed() {
 }
 
 #[test]
+fn a_command_is_signed_for_a_device_that_somebody_vouches_for() {
+    play(include_str!("transcripts/command.txt"));
+}
+
+#[test]
 fn the_private_key_is_its_owners_alone() {
     let directory = tempfile::tempdir().unwrap();
     assert!(run(directory.path(), "keygen --out .").status.success());
@@ -195,7 +227,7 @@ fn the_device_opens_what_was_sealed_for_it() {
     assert!(run(directory.path(), "keygen --out .").status.success());
     let sealed = run(
         directory.path(),
-        "seal --profile profile.toml --certificate device.pem --statement device.statement --key issuer.pem \
+        "seal --profile profile.toml --certificate device.pem --device-ca ca.pem --statement device.statement --key issuer.pem \
          --sequence 7 --not-after 2000000000 --supplicant-consent --out package",
     );
     assert_eq!(sealed.status.code(), Some(0));
@@ -215,13 +247,13 @@ fn the_device_opens_what_was_sealed_for_it() {
     )
     .unwrap();
     assert_eq!((opened.sequence, opened.verdict), (7, Verdict::Valid));
-    assert_eq!(opened.profile.imsi.digits(), "001010000000001");
-    assert_eq!(opened.profile.sqn.floor().value(), 0x20);
-    assert!(opened.profile.supplicant_consent);
-    assert_eq!(
-        opened.profile.credentials.k()[..4],
-        [0x46, 0x5b, 0x5c, 0xe8]
-    );
+    let Contents::Profile(profile) = opened.contents else {
+        panic!("a command");
+    };
+    assert_eq!(profile.imsi.digits(), "001010000000001");
+    assert_eq!(profile.sqn.floor().value(), 0x20);
+    assert!(profile.supplicant_consent);
+    assert_eq!(profile.credentials.k()[..4], [0x46, 0x5b, 0x5c, 0xe8]);
 }
 
 #[test]

@@ -127,39 +127,39 @@ fn what_does_not_fit_the_algorithm_is_named() {
     for (credentials, text) in [
         (
             format!("{TUAK}\nopc = \"00\""),
-            "opc: expected no such field with tuak, came one",
+            "opc: expected no such field with tuak, got one",
         ),
         (
             TUAK.replace("tuak", "milenage"),
-            "opc or op: expected a value, came none",
+            "opc or op: expected a value, got none",
         ),
         (
             format!("algorithm = \"milenage\"\nk = \"{long_k}\""),
-            "k: expected 32 hexadecimal digits, came 64 characters",
+            "k: expected 32 hexadecimal digits, got 64 characters",
         ),
         (
             TUAK.replace("abababab", "abab"),
-            "k: expected 32 or 64 hexadecimal digits, came 16 characters",
+            "k: expected 32 or 64 hexadecimal digits, got 16 characters",
         ),
         (
             TUAK.replace("bd04", ""),
-            "topc: expected 64 hexadecimal digits, came 60 characters",
+            "topc: expected 64 hexadecimal digits, got 60 characters",
         ),
         (
             format!("{TUAK}\nkeccak_iterations = 0"),
-            "keccak_iterations: expected 1 to 255, came 0",
+            "keccak_iterations: expected 1 to 255, got 0",
         ),
         (
             format!("{TUAK}\nres_bits = 256"),
-            "res_bits: expected 32, 64 or 128, came 256",
+            "res_bits: expected 32, 64 or 128, got 256",
         ),
         (
             format!("{TUAK}\ntop = \"00\""),
-            "topc, top: expected one of the two, came both",
+            "topc, top: expected one of the two, got both",
         ),
         (
             TUAK.replace("tuak", "xor"),
-            "topc: expected no such field with xor, came one",
+            "topc: expected no such field with xor, got one",
         ),
     ] {
         assert_eq!(parse(&with(&credentials)).unwrap_err().to_string(), text);
@@ -184,7 +184,7 @@ fn sqn_may_be_an_integer() {
     assert_eq!(profile.sqn.floor().value(), 32);
     assert_eq!(
         error("\"ff9bb4d0b607\"", "281474976710656"),
-        "sqn: expected a number below 2^48, came 281474976710656"
+        "sqn: expected a number below 2^48, got 281474976710656"
     );
 }
 
@@ -194,44 +194,44 @@ fn a_wrong_length_names_the_field_and_hides_the_value() {
         (
             "465b5ce8",
             "465b5ce",
-            "k: expected 32 hexadecimal digits, came 31 characters",
+            "k: expected 32 hexadecimal digits, got 31 characters",
         ),
         (
             "465b5ce8",
             "465b5ce8aa",
-            "k: expected 32 hexadecimal digits, came 34 characters",
+            "k: expected 32 hexadecimal digits, got 34 characters",
         ),
         (
             "465b5ce8",
             "465b5cex",
-            "k: expected 32 hexadecimal digits, came a character that is no hexadecimal digit",
+            "k: expected 32 hexadecimal digits, got a character that is no hexadecimal digit",
         ),
         (
             "cd63cb71",
             "cd63",
-            "opc: expected 32 hexadecimal digits, came 28 characters",
+            "opc: expected 32 hexadecimal digits, got 28 characters",
         ),
         (
             "\"b9b9\"",
             "\"b9b\"",
-            "amf: expected 4 hexadecimal digits, came 3 characters",
+            "amf: expected 4 hexadecimal digits, got 3 characters",
         ),
         (
             "ff9bb4d0b607",
             "ff",
-            "sqn: expected 12 hexadecimal digits, came 2 characters",
+            "sqn: expected 12 hexadecimal digits, got 2 characters",
         ),
         (
             "89882110000001234567",
             "8988",
-            "iccid: expected 18 to 20 digits, came 4 characters",
+            "iccid: expected 18 to 20 digits, got 4 characters",
         ),
     ] {
         assert_eq!(error(from, to), text);
     }
     assert_eq!(
         error("001010000000001", "0010100000000011"),
-        "imsi: expected MCC, MNC and MSIN, at most 15 digits, came 16 characters"
+        "imsi: expected MCC, MNC and MSIN, at most 15 digits, got 16 characters"
     );
 }
 
@@ -239,38 +239,38 @@ fn a_wrong_length_names_the_field_and_hides_the_value() {
 fn a_wrong_type_names_the_field_and_hides_the_value() {
     assert_eq!(
         error("\"465b5ce8b199b49faa5f0a2ee238a6bc\"", "4655"),
-        "k: expected a string, came integer"
+        "k: expected a string, got integer"
     );
     assert_eq!(
         error("mnc_length = 2", "mnc_length = \"2\""),
-        "mnc_length: expected an integer, came string"
+        "mnc_length: expected an integer, got string"
     );
     assert_eq!(
         error("mnc_length = 2", "mnc_length = 4"),
-        "mnc_length: expected 2 or 3, came 4"
+        "mnc_length: expected 2 or 3, got 4"
     );
     assert_eq!(
         error("ind_bits = 5", "ind_bits = 6"),
-        "ind_bits: expected 0 to 5, came 6"
+        "ind_bits: expected 0 to 5, got 6"
     );
     assert_eq!(
         error("ind_bits = 5", "ind_bits = 300"),
-        "ind_bits: expected 0 to 5, came 300"
+        "ind_bits: expected 0 to 5, got 300"
     );
     assert_eq!(
         error("ind_bits = 5", "ind_bits = -1"),
-        "ind_bits: expected 0 or more, came -1"
+        "ind_bits: expected 0 or more, got -1"
     );
     assert_eq!(
         error("\"milenage\"", "\"comp128\""),
-        "algorithm: expected milenage, tuak or xor, came comp128"
+        "algorithm: expected milenage, tuak or xor, got comp128"
     );
 }
 
 #[test]
 fn an_unknown_field_is_named() {
     assert!(
-        error("ind_bits = 5", "indbits = 5").starts_with("indbits: expected one of iccid, imsi,")
+        error("ind_bits = 5", "ind_bit = 5").starts_with("ind_bit: expected one of iccid, imsi,")
     );
     assert!(error("ind_bits = 5", "[table]\nk = 1").starts_with("table: "));
     assert!(
@@ -289,12 +289,12 @@ fn a_missing_field_is_named() {
             .collect();
         assert_eq!(
             parse(&without).unwrap_err().to_string(),
-            format!("{field}: expected a value, came none")
+            format!("{field}: expected a value, got none")
         );
     }
     assert_eq!(
         error("opc = \"cd63cb71954a9f4e48a5994e37a02baf\"\n", ""),
-        "opc or op: expected a value, came none"
+        "opc or op: expected a value, got none"
     );
 }
 
@@ -302,7 +302,7 @@ fn a_missing_field_is_named() {
 fn opc_and_op_exclude_each_other() {
     assert_eq!(
         error("amf =", "op = \"00\"\namf ="),
-        "opc, op: expected one of the two, came both"
+        "opc, op: expected one of the two, got both"
     );
 }
 
@@ -347,4 +347,35 @@ fn what_is_no_key_of_a_home_network_is_named() {
             "{error}"
         );
     }
+}
+
+#[test]
+fn a_field_goes_by_the_names_that_vendors_give_it() {
+    for (name, others) in [
+        ("k =", &["K =", "ki =", "Ki =", "KI ="][..]),
+        ("opc =", &["OPC =", "OPc =", "Op_C ="]),
+        ("iccid =", &["ICCID ="]),
+        ("imsi =", &["IMSI ="]),
+        (
+            "mnc_length =",
+            &["MNC-Length =", "mncLength =", "mnc_len ="],
+        ),
+        ("amf =", &["AMF ="]),
+        ("sqn =", &["SQN ="]),
+    ] {
+        for other in others {
+            let text = PROFILE.replace(&format!("\n{name}"), &format!("\n{other}"));
+            assert_ne!(text, PROFILE);
+            assert_eq!(parse(&text), parse(PROFILE), "{other}");
+        }
+    }
+}
+
+#[test]
+fn two_names_of_one_field_are_an_error_and_show_no_key() {
+    let doubled = format!("{PROFILE}\nKI = \"00000000000000000000000000000000\"");
+    assert_eq!(
+        parse(&doubled).unwrap_err().to_string(),
+        "k: expected one value, got two, as KI and as k"
+    );
 }

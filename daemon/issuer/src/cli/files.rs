@@ -1,0 +1,50 @@
+//! Files that go in and come out.
+
+use std::{
+    fs::{self, OpenOptions},
+    io::{self, Read, Write},
+    os::unix::fs::OpenOptionsExt,
+    path::Path,
+};
+
+use softsim_sandbox::secret_file;
+use zeroize::Zeroizing;
+
+use super::output::Failure;
+
+/// More than any profile or key takes, in octets.
+const MAX_SECRET: u64 = 64 << 10;
+
+pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
+    fs::read(path).map_err(|error| Failure::about(path, error))
+}
+
+pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<(), Failure> {
+    fs::write(path, contents).map_err(|error| Failure::about(path, error))
+}
+
+/// Reads a text with a secret, which is its owner's alone; it doesn't move, so that no copy stays behind, and is
+/// wiped after its use.
+pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
+    let file = secret_file::open(path).map_err(Failure::new)?;
+    let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET as usize));
+    file.take(MAX_SECRET)
+        .read_to_string(&mut text)
+        .map_err(|error| match error.kind() {
+            io::ErrorKind::InvalidData => Failure::about(path, "expected text, got other octets"),
+            _ => Failure::about(path, error),
+        })?;
+    Ok(text)
+}
+
+/// Creates a file with these permissions from its first moment; an existing one is an error.
+pub(crate) fn create_new(path: &Path, mode: u32, contents: &[u8]) -> Result<(), Failure> {
+    let created = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(mode)
+        .open(path);
+    created
+        .and_then(|mut file| file.write_all(contents))
+        .map_err(|error| Failure::about(path, error))
+}

@@ -1,0 +1,48 @@
+//! The command line: [`args`] names what there is, [`actions`] does it, [`files`] and [`output`] are its hands.
+
+mod actions;
+mod args;
+mod files;
+mod output;
+
+use std::process::ExitCode;
+
+use clap::{Parser, error::ErrorKind};
+use softsim_sandbox::process;
+
+use args::{Cli, Task};
+use output::{Failure, USAGE};
+
+/// Runs the command line of this process.
+pub(crate) fn main() -> ExitCode {
+    let task = match Cli::try_parse() {
+        Ok(cli) => cli.task,
+        Err(error) => return not_a_task(&error),
+    };
+    output::status_of(run(&task))
+}
+
+fn run(task: &Task) -> Result<(), Failure> {
+    // K and private keys pass through: no core file, and no look from outside.
+    process::deny_dumps().map_err(|error| Failure::new(format!("no dumps: {error}")))?;
+    let (report, json) = match task {
+        Task::Keygen(args) => (actions::keygen(args), args.json),
+        Task::Seal(args) => (actions::seal(args), args.json),
+        Task::Command(order) => {
+            let (command, to) = order.parts();
+            (actions::command(&command, to), to.json)
+        }
+    };
+    output::print(&report?, json)
+}
+
+/// Help and the version are no tasks either, but what was asked for.
+fn not_a_task(error: &clap::Error) -> ExitCode {
+    let printed = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
+            output::status_of(printed.map_err(Failure::output))
+        }
+        _ => ExitCode::from(USAGE),
+    }
+}
