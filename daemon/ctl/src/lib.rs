@@ -60,8 +60,8 @@ fn status_of(done: Result<(), Failure>, json: bool) -> ExitCode {
         Err(failure) => {
             if failure.status != READER_GONE {
                 // Nothing more can be said where even this can't be written.
-                let _ =
-                    Output::new(io::stderr(), json).result(&failure.to_json(), || failure.to_lines());
+                let _ = Output::new(io::stderr(), json)
+                    .result(&failure.to_json(), || failure.to_lines());
             }
             ExitCode::from(failure.status)
         }
