@@ -135,13 +135,9 @@ impl Config {
             source,
         })?;
         let line_of = |error: &toml::de::Error| {
-            let span = error.span()?;
-            let lacking = span.start == 0 && text.get(span.clone())?.contains('\n');
-            if lacking {
-                // What the whole file lacks is in no line of it.
-                return None;
-            }
-            let before = text.get(..span.start)?.matches('\n').count();
+            // What the whole file lacks is in no line of it.
+            let start = error.span().filter(|span| *span != (0..0))?.start;
+            let before = text.get(..start)?.matches('\n').count();
             let line = text.lines().nth(before)?.trim().to_owned();
             Some((1 + before, line))
         };
