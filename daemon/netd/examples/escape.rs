@@ -6,9 +6,12 @@
 #![allow(clippy::panic)] // It is how a test learns that it asked for the wrong thing.
 
 use std::{
-    env, fs, io,
+    env, fs,
+    io::{self, IoSlice},
+    mem::MaybeUninit,
     net::{TcpListener, TcpStream, UdpSocket},
     os::{
+        fd::AsFd,
         linux::net::SocketAddrExt,
         unix::{
             fs::{PermissionsExt, symlink},
@@ -19,7 +22,8 @@ use std::{
     process::Command,
 };
 
-use socket2::{Domain, Protocol, Socket, Type};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use softsim_netd::sandbox;
 
 fn main() {
@@ -66,6 +70,24 @@ fn attempt_at(attempt: &str, own: &Path, other: &Path) -> io::Result<()> {
             UnixStream::connect_addr(&SocketAddr::from_abstract_name("softsim-escape")?).map(drop)
         }
         "listen for programs" => UnixListener::bind(own.join("socket")).map(drop),
+        "connect a datagram pair" => UnixDatagram::pair()?.0.connect(other.join("log")),
+        "sendto on a datagram pair" => UnixDatagram::pair()?
+            .0
+            .send_to(b"TERMINATE", other.join("log"))
+            .map(drop),
+        "a pair for datagrams in order" => {
+            Socket::pair(Domain::UNIX, Type::SEQPACKET, None).map(drop)
+        }
+        "connect a pair to another socket" => {
+            let (pair, _other) = UnixStream::pair()?;
+            Socket::from(pair).connect(&SockAddr::unix(other.join("admin.sock"))?)
+        }
+        "send on a pair to another socket" => {
+            let (pair, _other) = UnixStream::pair()?;
+            let to = SockAddr::unix(other.join("admin.sock"))?;
+            Socket::from(pair).send_to(b"TERMINATE", &to).map(drop)
+        }
+        "pass a descriptor out" => pass_out(&UnixStream::pair()?.0),
         "send to the system's log" => UnixDatagram::unbound().map(drop),
         "connect by TCP" => TcpStream::connect("127.0.0.1:1").map(drop),
         "listen for TCP" => TcpListener::bind("127.0.0.1:0").map(drop),
@@ -87,4 +109,21 @@ fn attempt_at(attempt: &str, own: &Path, other: &Path) -> io::Result<()> {
         "list its own directory" => fs::read_dir(own)?.next().transpose().map(drop),
         _ => panic!("unknown attempt"),
     }
+}
+
+/// With the standard error as the descriptor (SCM_RIGHTS).
+fn pass_out(socket: &UnixStream) -> io::Result<()> {
+    let stderr = io::stderr();
+    let passed = [stderr.as_fd()];
+    let message = SendAncillaryMessage::ScmRights(&passed);
+    let mut space = [MaybeUninit::uninit(); 64];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(message));
+    sendmsg(
+        socket,
+        &[IoSlice::new(b"x")],
+        &mut control,
+        SendFlags::empty(),
+    )?;
+    Ok(())
 }

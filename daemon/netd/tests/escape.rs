@@ -9,7 +9,7 @@ use std::{
         linux::net::SocketAddrExt,
         unix::{
             fs::PermissionsExt,
-            net::{SocketAddr, UnixListener},
+            net::{SocketAddr, UnixDatagram, UnixListener},
             process::ExitStatusExt,
         },
     },
@@ -25,9 +25,11 @@ enum Outcome {
     ByLandlock,
     /// SIGSYS.
     KilledBySeccomp,
+    /// EISCONN: a pair is connected for good.
+    ByKernel,
 }
 
-use Outcome::{ByLandlock, KilledBySeccomp, Works};
+use Outcome::{ByKernel, ByLandlock, KilledBySeccomp, Works};
 
 const ATTEMPTS: &[(&str, Outcome)] = &[
     // What it does every day: the sandbox leaves it, so what else fails doesn't fail for another reason.
@@ -50,6 +52,12 @@ const ATTEMPTS: &[(&str, Outcome)] = &[
     ("connect to an abstract socket", KilledBySeccomp),
     ("listen for programs", KilledBySeccomp),
     ("send to the system's log", KilledBySeccomp),
+    ("connect a datagram pair", KilledBySeccomp),
+    ("sendto on a datagram pair", KilledBySeccomp),
+    ("a pair for datagrams in order", KilledBySeccomp),
+    ("connect a pair to another socket", ByKernel),
+    ("send on a pair to another socket", ByKernel),
+    ("pass a descriptor out", KilledBySeccomp),
     ("connect by TCP", KilledBySeccomp),
     ("listen for TCP", KilledBySeccomp),
     ("ask for the network's interfaces", KilledBySeccomp),
@@ -72,9 +80,13 @@ fn each_way_out_is_closed_by_what_should_close_it() {
     }
     fs::write(own.join("file"), b"own").unwrap();
     fs::write(other.join("state"), b"keyd's").unwrap();
-    // Both sockets are there and open to all.
+    // All sockets are there and open to all.
     let _admin = UnixListener::bind(other.join("admin.sock")).unwrap();
     fs::set_permissions(other.join("admin.sock"), Permissions::from_mode(0o666)).unwrap();
+    // As a hostapd's, a wpa_supplicant's or the system's log.
+    let log = UnixDatagram::bind(other.join("log")).unwrap();
+    fs::set_permissions(other.join("log"), Permissions::from_mode(0o666)).unwrap();
+    log.set_nonblocking(true).unwrap();
     let abstract_name = SocketAddr::from_abstract_name("softsim-escape").unwrap();
     let _abstract = UnixListener::bind_addr(&abstract_name).unwrap();
 
@@ -86,16 +98,19 @@ fn each_way_out_is_closed_by_what_should_close_it() {
             .unwrap();
         assert_eq!(outcome(&output), *expected, "{attempt}: {output:?}");
     }
+    assert!(log.recv(&mut [0; 16]).is_err());
     assert_eq!(fs::read(other.join("state")).unwrap(), b"keyd's");
     assert!(!other.join("new").exists());
 }
 
 fn outcome(output: &Output) -> Outcome {
     const EACCES: &[u8] = b"13\n";
+    const EISCONN: &[u8] = b"106\n";
     const SIGSYS: i32 = 31;
     match output.stdout.as_slice() {
         b"works\n" => Works,
         EACCES => ByLandlock,
+        EISCONN => ByKernel,
         b"" if output.status.signal() == Some(SIGSYS) => KilledBySeccomp,
         _ => panic!("{output:?}"),
     }
