@@ -6,6 +6,8 @@
 mod common;
 
 use std::{
+    collections::BTreeSet,
+    fs,
     io::Read,
     mem::MaybeUninit,
     net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
@@ -37,7 +39,7 @@ struct Scene {
     home: Home,
     hostapd: Hostapd,
     cable: Arc<Cable>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 fn ready(test: &str) -> bool {
@@ -68,7 +70,7 @@ impl Scene {
             home,
             hostapd,
             cable,
-            _folder: folder,
+            folder,
         }
     }
 
@@ -242,6 +244,87 @@ fn the_port_closes_when_netd_is_killed() {
     scene.is_closed();
     assert_eq!(scene.connect(), AccessState::Authorised);
     scene.is_open();
+}
+
+#[test]
+fn a_renamed_interface_is_told_and_its_port_stays_what_it_is() {
+    if !ready("renamed interface") {
+        return;
+    }
+    let mut scene = Scene::new(hostapd::Options::default(), "");
+    scene.start_netd();
+    let rename = |old: &str, new: &str| {
+        let mut ip = scene.cable.gateway.command("ip");
+        let renamed = ip.args(["link", "set", "dev", old, "name", new]).status();
+        assert!(renamed.unwrap().success());
+        let end = Instant::now() + PATIENCE;
+        while scene.home.gateway().access().unwrap().at != new {
+            assert!(Instant::now() < end, "{new} is not told");
+        }
+        let access = scene.home.gateway().access().unwrap();
+        assert_eq!(access.renamed.as_deref(), Some(netns::INTERFACE));
+    };
+    rename(netns::INTERFACE, "wan0");
+    scene.is_closed();
+    assert_eq!(scene.connect(), AccessState::Authorised);
+    scene.is_open();
+    rename("wan0", "wan1");
+    assert_eq!(scene.told(), Some(Port::Authorised));
+    scene.is_open();
+    scene.home.gateway().disconnect().unwrap();
+    scene.is_closed();
+    let log = fs::read_to_string(scene.folder.path().join("lab/netd.log")).unwrap();
+    assert!(log.contains("the interface was renamed"), "{log}");
+}
+
+/// The inodes of all sockets of a kind in a process's network namespace, as proc(5) lists them.
+fn sockets(process: u32, kind: &str) -> BTreeSet<String> {
+    let list = fs::read_to_string(format!("/proc/{process}/net/{kind}")).unwrap();
+    let (head, rest) = list.split_once('\n').unwrap();
+    let column = head.split_whitespace().position(|name| name == "Inode");
+    let inode = |line: &str| {
+        line.split_whitespace()
+            .nth(column.unwrap())
+            .map(str::to_owned)
+    };
+    rest.lines().filter_map(inode).collect()
+}
+
+/// The inodes of a process's sockets.
+fn held(process: u32) -> BTreeSet<String> {
+    let descriptors = fs::read_dir(format!("/proc/{process}/fd")).unwrap();
+    let links = descriptors.filter_map(|entry| fs::read_link(entry.unwrap().path()).ok());
+    links
+        .filter_map(|link| {
+            let inode = link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?;
+            Some(inode.to_owned())
+        })
+        .collect()
+}
+
+#[test]
+fn netd_holds_no_socket_that_reaches_past_its_keeper() {
+    for controlled_port in ["nftables", "none"] {
+        if !ready("netd's sockets") {
+            return;
+        }
+        let mut scene = Scene::new(hostapd::Options::default(), "");
+        let accesses = wired_access(controlled_port, "");
+        scene.home.gateway_mut().set_accesses(accesses);
+        scene.start_netd();
+        assert_eq!(scene.connect(), AccessState::Authorised);
+        let netd = scene.home.gateway().netd().unwrap().id();
+        let children = format!("/proc/{netd}/task/{netd}/children");
+        let children = fs::read_to_string(children).unwrap();
+        for kind in ["packet", "netlink"] {
+            let there: BTreeSet<_> = sockets(netd, kind);
+            assert_eq!(held(netd).intersection(&there).next(), None, "{kind}");
+            // They are the keeper's.
+            let keepers = children.split_whitespace();
+            let mut keepers = keepers.map(|keeper| held(keeper.parse().unwrap()));
+            assert!(keepers.any(|held| !held.is_disjoint(&there)), "{kind}");
+        }
+    }
 }
 
 #[test]

@@ -13,6 +13,9 @@ pub struct Access {
     pub carrier: Carrier,
     /// The interface, or the RADIUS server.
     pub at: String,
+    /// What the interface was called when netd started, where it has another name now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub renamed: Option<String>,
     /// Where it stands.
     pub state: AccessState,
     /// Seconds since it came there.

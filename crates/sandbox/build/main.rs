@@ -17,13 +17,14 @@ use policy::Policy;
 
 /// The constants, and the policies whose rules each holds. The names helper can forbid its look-ups, which are copies
 /// of it, what it may do itself, but can't allow them more.
-const POLICIES: [(&str, &[&str]); 6] = [
+const POLICIES: [(&str, &[&str]); 7] = [
     ("KEYD", &["keyd"]),
     ("NETD", &["netd"]),
     ("BRIDGE", &["bridge"]),
     ("NAMES", &["names", "look-up"]),
     ("LOOK_UP", &["look-up"]),
     ("NOTIFIER", &["notifier"]),
+    ("PORT_KEEPER", &["port-keeper"]),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

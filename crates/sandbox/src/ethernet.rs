@@ -1,23 +1,76 @@
 //! Frames of one EtherType on one interface, past the network stack (packet(7)), and whether the interface has a link
-//! (rtnetlink(7)).
+//! and which name (rtnetlink(7)).
 //!
 //! Both sockets are opened before a process is confined; afterwards recvfrom(2) and sendto(2) are all they take.
 
 use std::ffi::CString;
+use std::fmt::{self, Write};
 use std::io;
 use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
-use crate::netlink::{LONGEST, NLMSGHDR, Netlink};
+use crate::netlink::{LONGEST, Message, Messages, Netlink, messages, text_of};
 use crate::sys;
 
 /// A MAC address.
 pub type Address = [u8; 6];
 
-/// The index by which the kernel knows an interface.
+/// Octets of an interface's name at most.
+const LONGEST_NAME: usize = libc::IFNAMSIZ - 1;
+
+/// The name of an interface: octets that the kernel takes for one. Printed, those that no terminal shows are `?`.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Name {
+    octets: [u8; LONGEST_NAME],
+    length: u8,
+}
+
+impl Name {
+    /// Takes 1 to 15 octets without NUL, slashes, colons and blanks.
+    pub fn new(name: &[u8]) -> Option<Name> {
+        let forbidden = |octet: &u8| matches!(octet, 0 | b'/' | b':' | b' ' | b'\t'..=b'\r');
+        if name.is_empty() || name.iter().any(forbidden) {
+            return None;
+        }
+        let mut octets = [0; LONGEST_NAME];
+        octets.get_mut(..name.len())?.copy_from_slice(name);
+        Some(Name {
+            octets,
+            length: name.len() as u8,
+        })
+    }
+
+    /// The name.
+    pub fn octets(&self) -> &[u8] {
+        &self.octets[..self.length.into()]
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.octets()
+            .iter()
+            .map(|octet| {
+                if octet.is_ascii_graphic() {
+                    *octet
+                } else {
+                    b'?'
+                }
+            })
+            .try_for_each(|octet| f.write_char(octet.into()))
+    }
+}
+
+impl fmt::Debug for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// The index by which the kernel knows an interface, which outlives every name of it.
 ///
 /// # Errors
-/// `NotFound` or whatever the kernel says if there is none of this name.
+/// `NotFound` or whatever the kernel says if there is none of this name, nor of this alternative name.
 pub fn index(interface: &str) -> io::Result<u32> {
     let name = CString::new(interface)?;
     // SAFETY: the kernel reads a string that ends in NUL and outlives the call.
@@ -36,11 +89,6 @@ pub enum Link {
     Down,
     /// The interface itself is no more; one of the same name that comes later is another one.
     Gone,
-}
-
-/// Whether an error says that the interface itself is gone, and not only its link.
-pub fn is_gone(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(libc::ENODEV | libc::ENXIO))
 }
 
 /// A socket for the frames of one EtherType on one interface, non-blocking.
@@ -63,12 +111,12 @@ pub struct Received {
 }
 
 impl FrameSocket {
-    /// Opens the socket, and takes frames to the multicast address `group` too. Takes CAP_NET_RAW.
+    /// Opens the socket on the interface of this index, and takes frames to the multicast address `group` too. Takes
+    /// CAP_NET_RAW.
     ///
     /// # Errors
     /// `PermissionDenied` without the capability, and whatever the kernel says of the interface.
-    pub fn open(interface: &str, ethertype: u16, group: Address) -> io::Result<FrameSocket> {
-        let index = index(interface)?;
+    pub fn open(index: u32, ethertype: u16, group: Address) -> io::Result<FrameSocket> {
         const KIND: libc::c_int = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // Protocol 0: nothing arrives before the socket is bound to the interface.
         // SAFETY: the call takes numbers only.
@@ -87,7 +135,8 @@ impl FrameSocket {
         Ok(frames)
     }
 
-    /// Takes one frame, if there is one; `None` where it was not for us.
+    /// Takes one frame, if there is one; `None` where it was not for us: for another station, or of a VLAN. One of VLAN
+    /// 0, whose tag is for its priority alone, is like one without a tag.
     ///
     /// # Errors
     /// `WouldBlock` where none waits; `NetworkDown` once when the interface goes down.
@@ -108,7 +157,10 @@ impl FrameSocket {
         })?;
         let [a, b, c, d, e, f, ..] = from.sll_addr;
         let unicast = from.sll_pkttype == libc::PACKET_HOST;
-        let ours = unicast || from.sll_pkttype == libc::PACKET_MULTICAST;
+        // Frames of a VLAN are another station's where the host doesn't know the VLAN, and another interface's where it
+        // does.
+        let ours = (unicast || from.sll_pkttype == libc::PACKET_MULTICAST)
+            && from.sll_ifindex == self.index as libc::c_int;
         Ok(ours.then_some(Received {
             length: received as usize,
             source: [a, b, c, d, e, f],
@@ -177,23 +229,39 @@ impl AsFd for FrameSocket {
 
 const ADDRESS: libc::socklen_t = mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t;
 
-/// Tells when an interface gets or loses its link, non-blocking.
+/// What is told about an interface.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct News {
+    /// Its link.
+    pub link: Link,
+    /// Its name now, where that was told, too.
+    pub name: Option<Name>,
+}
+
+/// Tells when an interface gets or loses its link or gets another name, non-blocking.
 #[derive(Debug)]
 pub struct LinkMonitor {
     socket: Netlink,
     index: u32,
+    question: Messages,
 }
 
 impl LinkMonitor {
-    /// Opens the monitor and asks for the present state, which comes first.
+    /// Opens the monitor of the interface of this index, and asks for the present state, which comes first.
     ///
     /// # Errors
-    /// Whatever the kernel says of the interface or the socket.
-    pub fn open(interface: &str) -> io::Result<LinkMonitor> {
-        let index = index(interface)?;
-        let socket = Netlink::open(libc::NETLINK_ROUTE, libc::RTMGRP_LINK as u32)?;
-        let monitor = LinkMonitor { socket, index };
-        monitor.ask()?;
+    /// Whatever the kernel says of the socket.
+    pub fn open(index: u32) -> io::Result<LinkMonitor> {
+        let mut about = [0; IFINFOMSG];
+        about[4..8].copy_from_slice(&index.to_ne_bytes());
+        let mut question = Messages::with_capacity(0);
+        question.message(libc::RTM_GETLINK, libc::NLM_F_REQUEST, &about, |_| {});
+        let monitor = LinkMonitor {
+            socket: Netlink::open(libc::NETLINK_ROUTE, libc::RTMGRP_LINK as u32)?,
+            index,
+            question,
+        };
+        monitor.socket.send(&monitor.question)?;
         Ok(monitor)
     }
 
@@ -201,27 +269,17 @@ impl LinkMonitor {
     ///
     /// # Errors
     /// `WouldBlock` where there are none.
-    pub fn receive(&self) -> io::Result<Option<Link>> {
+    pub fn receive(&self) -> io::Result<Option<News>> {
         let mut buffer = [0; LONGEST];
         match self.socket.receive(&mut buffer) {
-            Ok(datagram) => Ok(link_in(datagram, self.index)),
+            Ok(datagram) => Ok(news_in(datagram, self.index)),
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                 // Some news were lost, so the state is asked for anew.
-                self.ask()?;
+                self.socket.send(&self.question)?;
                 Ok(None)
             }
             Err(error) => Err(error),
         }
-    }
-
-    /// RTM_GETLINK for the interface.
-    fn ask(&self) -> io::Result<()> {
-        let mut request = [0; NLMSGHDR + IFINFOMSG];
-        request[..4].copy_from_slice(&((NLMSGHDR + IFINFOMSG) as u32).to_ne_bytes());
-        request[4..6].copy_from_slice(&libc::RTM_GETLINK.to_ne_bytes());
-        request[6..8].copy_from_slice(&(libc::NLM_F_REQUEST as u16).to_ne_bytes());
-        request[NLMSGHDR + 4..NLMSGHDR + 8].copy_from_slice(&self.index.to_ne_bytes());
-        self.socket.ask(&request)
     }
 }
 
@@ -234,38 +292,44 @@ impl AsFd for LinkMonitor {
 /// Octets of struct ifinfomsg.
 const IFINFOMSG: usize = 16;
 
-const NLMSG_ERROR: u16 = libc::NLMSG_ERROR as u16;
-/// As struct nlmsgerr has it.
-const NO_DEVICE: u32 = (-libc::ENODEV).cast_unsigned();
-
-/// What a datagram's last message about the interface says of its link.
-fn link_in(mut datagram: &[u8], index: u32) -> Option<Link> {
-    let mut link = None;
-    while datagram.len() >= NLMSGHDR {
-        let length = number(datagram, 0)? as usize;
-        let kind = number(datagram, 4)? & 0xffff;
-        let message = datagram.get(NLMSGHDR..length)?;
-        link = match u16::try_from(kind) {
-            Ok(libc::RTM_NEWLINK) => link_of(message, index).or(link),
-            Ok(libc::RTM_DELLINK) if link_of(message, index).is_some() => Some(Link::Gone),
-            // The answer to the one question that is asked.
-            Ok(NLMSG_ERROR) if number(message, 0) == Some(NO_DEVICE) => Some(Link::Gone),
-            _ => link,
+/// What a datagram says of the interface: the link of the last message, and the last name.
+fn news_in(datagram: &[u8], index: u32) -> Option<News> {
+    let mut news: Option<News> = None;
+    for message in messages(datagram) {
+        let Some(mut told) = news_of(&message, index) else {
+            continue;
         };
-        datagram = datagram
-            .get(length.next_multiple_of(4)..)
-            .unwrap_or_default();
+        told.name = told.name.or(news.and_then(|before| before.name));
+        news = Some(told);
     }
-    link
+    news
+}
+
+fn news_of(message: &Message<'_>, index: u32) -> Option<News> {
+    let told = |link| News {
+        link,
+        name: name_of(message.body),
+    };
+    match message.kind {
+        libc::RTM_NEWLINK => link_of(message.body, index).map(told),
+        libc::RTM_DELLINK => link_of(message.body, index).map(|_| told(Link::Gone)),
+        // The answer to the one question that is asked.
+        _ if message.error() == Some(libc::ENODEV) => Some(News {
+            link: Link::Gone,
+            name: None,
+        }),
+        _ => None,
+    }
 }
 
 /// What a struct ifinfomsg says, where it is about the interface as such: a bridge that an interface leaves says
 /// RTM_DELLINK too, with its own family.
-fn link_of(message: &[u8], index: u32) -> Option<Link> {
+fn link_of(body: &[u8], index: u32) -> Option<Link> {
     const UP: u32 = (libc::IFF_UP | libc::IFF_LOWER_UP) as u32;
-    let flags = number(message, 8)?;
-    let family = libc::c_int::from(*message.first()?);
-    if (family, number(message, 4)?) != (libc::AF_UNSPEC, index) {
+    let number = |at: usize| Some(u32::from_ne_bytes(*body.get(at..)?.first_chunk()?));
+    let flags = number(8)?;
+    let family = libc::c_int::from(*body.first()?);
+    if (family, number(4)?) != (libc::AF_UNSPEC, index) {
         return None;
     }
     Some(match flags & UP == UP {
@@ -274,9 +338,9 @@ fn link_of(message: &[u8], index: u32) -> Option<Link> {
     })
 }
 
-fn number(octets: &[u8], at: usize) -> Option<u32> {
-    let octets = octets.get(at..at + 4)?;
-    Some(u32::from_ne_bytes(octets.try_into().ok()?))
+fn name_of(body: &[u8]) -> Option<Name> {
+    let attributes = body.get(IFINFOMSG..)?;
+    Name::new(text_of(attributes, libc::IFLA_IFNAME.into())?)
 }
 
 #[cfg(test)]
@@ -285,63 +349,81 @@ mod tests {
 
     use super::*;
 
-    fn message(kind: u16, index: u32, flags: libc::c_int) -> Vec<u8> {
-        let mut message = vec![0; NLMSGHDR + IFINFOMSG];
-        message[..4].copy_from_slice(&32u32.to_ne_bytes());
-        message[4..6].copy_from_slice(&kind.to_ne_bytes());
-        message[20..24].copy_from_slice(&index.to_ne_bytes());
-        message[24..28].copy_from_slice(&(flags as u32).to_ne_bytes());
-        message
+    const LINK: libc::c_int = libc::IFF_UP | libc::IFF_LOWER_UP;
+
+    fn message(kind: u16, index: u32, flags: libc::c_int, name: &str) -> Vec<u8> {
+        let mut body = [0; IFINFOMSG];
+        body[4..8].copy_from_slice(&index.to_ne_bytes());
+        body[8..12].copy_from_slice(&flags.to_ne_bytes());
+        let mut messages = Messages::with_capacity(0);
+        messages.message(kind, 0, &body, |message| {
+            message.text(libc::IFLA_IFNAME.into(), name);
+        });
+        messages.octets().to_vec()
+    }
+
+    fn link(datagram: &[&[u8]], index: u32) -> Option<Link> {
+        news_in(&datagram.concat(), index).map(|news| news.link)
     }
 
     #[test]
     fn the_last_message_about_the_interface_counts() {
-        let up = libc::IFF_UP | libc::IFF_LOWER_UP;
-        let link = message(libc::RTM_NEWLINK, 7, up);
-        assert_eq!(link_in(&link, 7), Some(Link::Up));
-        assert_eq!(link_in(&link, 8), None);
-        let cut = message(libc::RTM_NEWLINK, 7, libc::IFF_UP);
+        let up = message(libc::RTM_NEWLINK, 7, LINK, "eth1");
+        let cut = message(libc::RTM_NEWLINK, 7, libc::IFF_UP, "wan0");
+        assert_eq!(link(&[&up], 7), Some(Link::Up));
+        assert_eq!(link(&[&up], 8), None);
+        assert_eq!(link(&[&up, &cut], 7), Some(Link::Down));
+        assert_eq!(link(&[&cut, &up], 7), Some(Link::Up));
+        let name = |datagram: &[u8]| news_in(datagram, 7).unwrap().name;
         assert_eq!(
-            link_in(&[link.clone(), cut.clone()].concat(), 7),
-            Some(Link::Down)
+            name(&[up.clone(), cut.clone()].concat()),
+            Name::new(b"wan0")
         );
-        assert_eq!(link_in(&[cut, link].concat(), 7), Some(Link::Up));
+        assert_eq!(name(&[cut, up].concat()), Name::new(b"eth1"));
     }
 
     #[test]
     fn an_interface_that_vanishes_has_not_only_lost_its_link() {
-        let up = libc::IFF_UP | libc::IFF_LOWER_UP;
-        let link = message(libc::RTM_NEWLINK, 7, up);
-        let mut gone = message(libc::RTM_DELLINK, 7, up);
-        assert_eq!(
-            link_in(&[link.clone(), gone.clone()].concat(), 7),
-            Some(Link::Gone)
-        );
-        assert_eq!(link_in(&gone, 8), None);
-        let mut unknown = message(NLMSG_ERROR, 0, 0);
-        unknown[16..20].copy_from_slice(&NO_DEVICE.to_ne_bytes());
-        assert_eq!(link_in(&unknown, 7), Some(Link::Gone));
+        let up = message(libc::RTM_NEWLINK, 7, LINK, "eth1");
+        let mut gone = message(libc::RTM_DELLINK, 7, LINK, "eth1");
+        assert_eq!(link(&[&up, &gone], 7), Some(Link::Gone));
+        assert_eq!(link(&[&gone], 8), None);
+        let mut unknown = message(libc::NLMSG_ERROR as u16, 0, 0, "");
+        unknown[16..20].copy_from_slice(&(-libc::ENODEV).to_ne_bytes());
+        assert_eq!(link(&[&unknown], 7), Some(Link::Gone));
         // It has left a bridge.
         gone[16] = libc::AF_BRIDGE as u8;
-        assert_eq!(link_in(&[link, gone].concat(), 7), Some(Link::Up));
+        assert_eq!(link(&[&up, &gone], 7), Some(Link::Up));
     }
 
     #[test]
     fn truncated_and_empty_messages_say_nothing() {
-        let link = message(libc::RTM_NEWLINK, 7, libc::IFF_UP | libc::IFF_LOWER_UP);
-        for length in 0..link.len() {
-            assert_eq!(link_in(&link[..length], 7), None);
+        let up = message(libc::RTM_NEWLINK, 7, LINK, "eth1");
+        // The last three octets pad the name.
+        for length in 0..up.len() - 3 {
+            assert_eq!(news_in(&up[..length], 7), None);
         }
-        assert_eq!(link_in(&[0; 64], 0), None);
+        assert_eq!(news_in(&[0; 64], 0), None);
     }
 
     #[test]
-    fn the_loopback_interface_tells_its_link() {
-        let monitor = LinkMonitor::open("lo").unwrap();
+    fn the_loopback_interface_tells_its_link_and_its_name() {
+        let monitor = LinkMonitor::open(index("lo").unwrap()).unwrap();
         // The kernel answers a request for a link before sendto returns.
-        assert!(monitor.receive().unwrap().is_some());
+        let news = monitor.receive().unwrap().unwrap();
+        assert_eq!(news.name, Name::new(b"lo"));
         let error = monitor.receive().unwrap_err();
         assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
         assert!(index("no-such-if").is_err());
+    }
+
+    #[test]
+    fn a_name_is_what_the_kernel_takes_for_one_and_prints_on_one_line() {
+        for name in ["", "sixteen-octets-x", "a/b", "a b", "a:b", "a\n", "a\0"] {
+            assert_eq!(Name::new(name.as_bytes()), None, "{name:?}");
+        }
+        let name = Name::new(b"w\x1b\xe9n").unwrap();
+        assert_eq!(name.to_string(), "w??n");
+        assert_eq!(name.octets(), b"w\x1b\xe9n");
     }
 }

@@ -1,7 +1,8 @@
 //! Secret memory, process entry, confinement and raw I/O: all unsafe code of the project.
 //!
 //! Both daemons link this crate, and nothing else of it is shared between them but
-//! [`landlock`] and [`seccomp`]; [`child`], [`ethernet`] and [`netfilter`] are the network daemon's. The key process is built on the whole of it:
+//! [`landlock`] and [`seccomp`]; [`child`] is the network daemon's, and [`ethernet`] and [`netfilter`] are the keeper's of
+//! its ports. The key process is built on the whole of it:
 //!
 //! * [`secret_main!`] replaces Rust's `main` by one that runs on a stack and a heap which no
 //!   other process can read ([`memory`]);

@@ -21,6 +21,16 @@ impl Entry {
         Entry::new(descriptor.as_fd().as_raw_fd(), libc::POLLIN)
     }
 
+    /// Waits until a small datagram can be written, or the peer is gone.
+    pub fn writable(descriptor: &impl AsFd) -> Entry {
+        Entry::new(descriptor.as_fd().as_raw_fd(), libc::POLLOUT)
+    }
+
+    /// Waits for nothing: a place in a list that isn't needed now.
+    pub fn none() -> Entry {
+        Entry::new(-1, 0)
+    }
+
     /// Whether the last [`wait`] found data, an end or an error: in each case a read tells which.
     pub fn ready(&self) -> bool {
         self.0.revents != 0
@@ -93,6 +103,18 @@ mod tests {
         assert_eq!(wait(&mut entries, None).unwrap(), 1);
         assert!(!entries[0].ready());
         assert!(entries[1].ready());
+    }
+
+    #[test]
+    fn an_entry_that_waits_to_write_is_ready_and_one_that_waits_for_nothing_is_not() {
+        let (left, _right) = UnixStream::pair().unwrap();
+        let mut entries = [
+            Entry::none(),
+            Entry::readable(&left),
+            Entry::writable(&left),
+        ];
+        assert_eq!(wait(&mut entries, None).unwrap(), 1);
+        assert_eq!(entries.map(|entry| entry.ready()), [false, false, true]);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub enum Filter {
     LookUp,
     /// `policies/seccomp/notifier.json`
     Notifier,
+    /// `policies/seccomp/port-keeper.json`
+    PortKeeper,
 }
 
 impl Filter {
@@ -51,6 +53,7 @@ impl Filter {
             Filter::Names => &NAMES,
             Filter::LookUp => &LOOK_UP,
             Filter::Notifier => &NOTIFIER,
+            Filter::PortKeeper => &PORT_KEEPER,
         }
     }
 }
@@ -171,6 +174,7 @@ mod tests {
             Filter::Bridge,
             Filter::LookUp,
             Filter::Notifier,
+            Filter::PortKeeper,
         ] {
             for call in FORBIDDEN {
                 assert!(!filter.calls().contains(&call), "{filter:?} allows {call}");

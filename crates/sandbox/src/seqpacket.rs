@@ -69,19 +69,11 @@ impl Listener {
     /// `InvalidInput` unless it is a listening SOCK_SEQPACKET socket of AF_UNIX.
     pub fn from_inherited(descriptor: OwnedFd) -> io::Result<Listener> {
         let socket = Socket::from(descriptor);
-        let expected = [
-            (libc::SO_DOMAIN, libc::AF_UNIX),
-            (libc::SO_TYPE, libc::SOCK_SEQPACKET),
-            (libc::SO_ACCEPTCONN, 1),
-        ];
-        for (option, value) in expected {
-            if socket.option::<libc::c_int>(option, 0)? != value {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "expected a listening SOCK_SEQPACKET socket of AF_UNIX",
-                ));
-            }
-        }
+        expect_seqpacket(
+            &socket,
+            1,
+            "expected a listening SOCK_SEQPACKET socket of AF_UNIX",
+        )?;
         // SAFETY: the call takes numbers only.
         let flags = sys::check(unsafe { libc::fcntl(socket.raw(), libc::F_GETFL) })?;
         // SAFETY: the call takes numbers only.
@@ -158,6 +150,36 @@ impl Connection {
         Connection::new(socket)
     }
 
+    /// Two connections, each of which is the other's peer.
+    ///
+    /// # Errors
+    /// Out of descriptors or memory.
+    pub fn pair() -> io::Result<(Connection, Connection)> {
+        let (left, right) = Socket::seqpacket_pair()?;
+        Ok((Connection::new(left)?, Connection::new(right)?))
+    }
+
+    /// Takes over a socket from whoever started this process: an accepted connection, or one of a pair.
+    ///
+    /// # Errors
+    /// `InvalidInput` unless it is a SOCK_SEQPACKET socket of AF_UNIX that doesn't listen, `NotConnected` without a peer.
+    pub fn from_inherited(descriptor: OwnedFd) -> io::Result<Connection> {
+        let socket = Socket::from(descriptor);
+        expect_seqpacket(
+            &socket,
+            0,
+            "expected a connected SOCK_SEQPACKET socket of AF_UNIX",
+        )?;
+        // SAFETY: sockaddr_un is plain numbers, for which zeros are valid.
+        let mut peer: libc::sockaddr_un = unsafe { mem::zeroed() };
+        let mut length = mem::size_of_val(&peer) as libc::socklen_t;
+        // SAFETY: the kernel writes at most `length` octets, the address's size, to an address that outlives the call.
+        sys::check(unsafe {
+            libc::getpeername(socket.raw(), (&raw mut peer).cast(), &mut length)
+        })?;
+        Connection::new(socket)
+    }
+
     /// The user id of the peer when it connected (or of the listener, when it began to listen).
     pub fn peer_uid(&self) -> u32 {
         self.peer_uid
@@ -231,6 +253,24 @@ impl From<Connection> for OwnedFd {
     fn from(connection: Connection) -> OwnedFd {
         connection.socket.into()
     }
+}
+
+fn expect_seqpacket(
+    socket: &Socket,
+    listening: libc::c_int,
+    expected: &'static str,
+) -> io::Result<()> {
+    let options = [
+        (libc::SO_DOMAIN, libc::AF_UNIX),
+        (libc::SO_TYPE, libc::SOCK_SEQPACKET),
+        (libc::SO_ACCEPTCONN, listening),
+    ];
+    for (option, value) in options {
+        if socket.option::<libc::c_int>(option, 0)? != value {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, expected));
+        }
+    }
+    Ok(())
 }
 
 fn address(path: &Path) -> io::Result<(libc::sockaddr_un, libc::socklen_t)> {

@@ -33,6 +33,11 @@ fn everything_forbidden_to_the_network_daemon_kills_it() {
     each_forbidden_call_kills("netd", 80);
 }
 
+#[test]
+fn everything_forbidden_to_the_keeper_of_a_port_kills_it() {
+    each_forbidden_call_kills("port-keeper", 90);
+}
+
 /// By the filter, and in this very call with these very arguments.
 fn each_forbidden_call_kills(policy: &str, at_least: usize) {
     let calls = succeed(&mut probe(&["forbidden", policy]));
@@ -52,7 +57,7 @@ fn each_forbidden_call_kills(policy: &str, at_least: usize) {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn the_door_of_32_bit_programs_is_closed() {
-    for policy in ["keyd", "netd"] {
+    for policy in ["keyd", "netd", "port-keeper"] {
         let end = end(&mut probe(&["thirty-two-bits", policy]));
         assert_eq!(end.stderr, "<6>confined\n");
         match end.status.signal() {

@@ -94,10 +94,14 @@ fn rows(access: &Access) -> [String; 3] {
         Some(seconds) => format!(", next attempt in {seconds} s"),
         None => String::new(),
     };
+    let renamed = match &access.renamed {
+        Some(before) => format!(" (called {before} when netd started)"),
+        None => String::new(),
+    };
     [
         sentence(access),
         format!(
-            "    {} at {}, for {} s{next}",
+            "    {} at {}{renamed}, for {} s{next}",
             access.carrier, access.at, access.seconds
         ),
         format!(

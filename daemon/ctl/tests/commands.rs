@@ -271,6 +271,7 @@ fn access(state: AccessState) -> Access {
         name: "uplink".into(),
         carrier: Carrier::Wired,
         at: "eth1".into(),
+        renamed: None,
         authentication: (state == AccessState::Authorised).then(authentication),
         state,
         seconds: 17,

@@ -4,7 +4,7 @@ use std::{env, fmt, process::ExitCode};
 
 use clap::Parser;
 use softsim_netd::{
-    access::port_keeper,
+    access::port::keeper,
     log,
     names::helper,
     notifier,
@@ -13,9 +13,8 @@ use softsim_netd::{
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = env::args().collect();
-    let interface = arguments.get(2).map(String::as_str);
     match arguments.get(1).map(String::as_str) {
-        Some(port_keeper::SUBCOMMAND) => ended(port_keeper::run(interface)),
+        Some(keeper::SUBCOMMAND) => ended(keeper::run(&arguments[2..])),
         Some(helper::SUBCOMMAND) => ended(helper::run()),
         Some(notifier::SUBCOMMAND) => ended(notifier::run()),
         _ => network_daemon(),

@@ -296,10 +296,69 @@ const NETD: &[Call] = &[
     ("several datagrams at once", libc::SYS_sendmmsg, &[-1]),
     ("network socketpair", libc::SYS_socketpair, &[INET, STREAM]),
     (
+        "datagram socketpair",
+        libc::SYS_socketpair,
+        &[UNIX, DATAGRAM],
+    ),
+    (
+        "raw socketpair, which is one of datagrams",
+        libc::SYS_socketpair,
+        &[UNIX, RAW],
+    ),
+    (
+        "socketpair in order",
+        libc::SYS_socketpair,
+        &[UNIX, SEQPACKET],
+    ),
+    (
         "out of band data in pieces",
         libc::SYS_recvmsg,
         &[-1, 0, OUT_OF_BAND],
     ),
+];
+
+/// What the keeper of a port may not do, which holds sockets of four kinds and opens no other.
+const PORT_KEEPER: &[Call] = &[
+    ("a frame socket bound anew", libc::SYS_bind, &[-1]),
+    ("connect", libc::SYS_connect, &[-1]),
+    ("setsockopt", libc::SYS_setsockopt, &[-1, OPTION]),
+    ("socket", libc::SYS_socket, &[INET, DATAGRAM]),
+    (
+        "netlink socket",
+        libc::SYS_socket,
+        &[libc::AF_NETLINK as c_long, RAW],
+    ),
+    ("unix socket", libc::SYS_socket, &[UNIX, STREAM]),
+    ("socketpair", libc::SYS_socketpair, &[UNIX, STREAM]),
+    (
+        "recvmsg, which could take descriptors",
+        libc::SYS_recvmsg,
+        &[-1],
+    ),
+    (
+        "sendmsg, which could give descriptors away",
+        libc::SYS_sendmsg,
+        &[-1],
+    ),
+    ("open", libc::SYS_openat, &[HERE]),
+    ("read", libc::SYS_read, &[-1]),
+    ("close", libc::SYS_close, &[-1]),
+    ("fcntl", libc::SYS_fcntl, &[2, libc::F_GETFD as c_long]),
+    ("ioctl", libc::SYS_ioctl, &[2, libc::TCGETS as c_long]),
+    (
+        "mmap",
+        libc::SYS_mmap,
+        &[0, 4096, READ_WRITE, ANONYMOUS, -1],
+    ),
+    ("brk", libc::SYS_brk, &[]),
+    ("thread", libc::SYS_clone, &[0x003d_0f00]),
+    ("write to standard output", libc::SYS_write, &[1]),
+    (
+        "ppoll with a signal mask",
+        libc::SYS_ppoll,
+        &[0, 0, 0, 1, 8],
+    ),
+    ("another clock", libc::SYS_clock_gettime, &[0]),
 ];
 
 /// What the network daemon's C library tries, and does without.
@@ -309,6 +368,7 @@ fn calls(policy: &str) -> (Filter, impl Iterator<Item = &'static Call>) {
     let (filter, own) = match policy {
         "keyd" => (Filter::Keyd, KEYD),
         "netd" => (Filter::Netd, NETD),
+        "port-keeper" => (Filter::PortKeeper, PORT_KEEPER),
         _ => panic!("unknown policy"),
     };
     (filter, BOTH.iter().chain(own))

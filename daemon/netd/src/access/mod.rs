@@ -3,7 +3,7 @@
 //! ```text
 //!   control --- Order ---> radius | wired <----> a server or an authenticator on the network
 //!      ^                      |      \
-//!      |                  conversation   port ----> the keeper of the controlled port
+//!      |                  conversation   port ----> the keeper of the interface
 //!      |                      |
 //!      +------ record         +-- one connection to keyd
 //! ```
@@ -16,7 +16,6 @@ pub mod backoff;
 pub mod conversation;
 pub mod opened;
 pub mod port;
-pub mod port_keeper;
 pub mod radius;
 pub mod record;
 pub mod settings;

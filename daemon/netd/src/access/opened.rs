@@ -2,25 +2,19 @@
 
 use std::{io::Read, path::Path};
 
-use softsim_carriers::{
-    eapol::{ETHERTYPE, PAE_GROUP_ADDRESS},
-    radius::Secret,
-};
+use softsim_carriers::radius::Secret;
 use softsim_client::{
     keyd::Connection,
     netd::{Carrier, Port},
 };
-use softsim_sandbox::{
-    ethernet::{FrameSocket, LinkMonitor},
-    secret_file,
-};
+use softsim_sandbox::secret_file;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
 use super::{
     Fatal, Handle,
     backoff::Backoff,
-    port::PortKeeper,
+    port::Keeper,
     radius,
     record::{Happenings, Record},
     settings::{Line, Settings},
@@ -48,14 +42,12 @@ enum Parts {
 pub enum OpenError {
     /// A file of its configuration.
     Config(ConfigError),
-    /// A socket, or the controlled port.
+    /// The keeper of its interface.
     Interface {
         /// The access.
         name: String,
         /// The interface.
         interface: String,
-        /// What failed.
-        what: &'static str,
         /// Why.
         source: std::io::Error,
     },
@@ -65,7 +57,7 @@ pub enum OpenError {
 pub type Ended = oneshot::Receiver<std::io::Result<Result<(), Fatal>>>;
 
 impl Opened {
-    /// Opens sockets, reads files, and closes the controlled port.
+    /// Starts the keeper of an interface, which closes the controlled port; opens sockets, reads files.
     pub fn open(settings: Settings, keyd: Connection) -> Result<Self, OpenError> {
         let backoff = Backoff::new(settings.retry.0, settings.retry.1);
         let (at, parts) = match settings.carrier {
@@ -74,28 +66,15 @@ impl Opened {
                 port,
                 timers,
             } => {
-                let interface = interface.name().to_owned();
-                let failed = |what| {
-                    let (name, interface) = (settings.name.clone(), interface.clone());
-                    move |source| OpenError::Interface {
-                        name,
-                        interface,
-                        what,
+                let keeper =
+                    Keeper::start(&interface, port).map_err(|source| OpenError::Interface {
+                        name: settings.name.clone(),
+                        interface: interface.clone(),
                         source,
-                    }
-                };
-                let frames = FrameSocket::open(&interface, ETHERTYPE, PAE_GROUP_ADDRESS)
-                    .map_err(failed("EAPOL, which takes CAP_NET_RAW"))?;
-                let link = LinkMonitor::open(&interface).map_err(failed("its link"))?;
-                let port = port
-                    .map(|at_stop| PortKeeper::start(&interface, at_stop))
-                    .transpose()
-                    .map_err(failed("the controlled port"))?;
+                    })?;
                 let parts = wired::Parts {
                     keyd,
-                    frames,
-                    link,
-                    port,
+                    keeper,
                     policy: settings.policy,
                     timers,
                     reauthenticate_after: settings.reauthenticate_after,
@@ -135,7 +114,7 @@ impl Opened {
         let (carrier, port) = match &self.parts {
             Parts::Wired(parts) => (
                 Carrier::Wired,
-                parts.port.as_ref().map(|_| Port::Unauthorised),
+                parts.keeper.status().map(|_| Port::Unauthorised),
             ),
             Parts::Radius(_) => (Carrier::Radius, None),
         };
@@ -164,9 +143,8 @@ impl std::fmt::Display for OpenError {
             Self::Interface {
                 name,
                 interface,
-                what,
                 source,
-            } => write!(f, "access {name}: {interface}: {what}: {source}"),
+            } => write!(f, "access {name}: {interface}: {source}"),
         }
     }
 }

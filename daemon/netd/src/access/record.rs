@@ -79,6 +79,7 @@ impl Record {
                 name: name.into(),
                 carrier,
                 at,
+                renamed: None,
                 state: AccessState::Idle {
                     reason: "not begun".into(),
                 },
@@ -112,6 +113,22 @@ impl Record {
         tracing::debug!(access = &*self.name, %reason, "ignored");
         self.told
             .send_modify(|told| told.access.counters.ignored += 1);
+    }
+
+    /// The interface has another name now.
+    pub fn renamed(&self, name: &str) {
+        self.told.send_modify(|told| {
+            let access = &mut told.access;
+            tracing::warn!(
+                access = &*self.name,
+                before = access.at,
+                now = name,
+                "the interface was renamed"
+            );
+            let before = std::mem::replace(&mut access.at, name.into());
+            access.renamed.get_or_insert(before);
+        });
+        self.tell();
     }
 
     /// Whether the state is one that stays until something happens.

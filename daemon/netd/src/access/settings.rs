@@ -10,7 +10,9 @@ use softsim_eap::{
     NetworkNamePolicy, OuterIdentity,
 };
 
-use super::{backoff::jittered, conversation::Policy, port::AtStop, port_keeper::Interface};
+use softsim_sandbox::ethernet::Name;
+
+use super::{backoff::jittered, conversation::Policy, port::AtStop};
 use crate::{config::ConfigError, uri::Server};
 
 /// As many as leave keyd's places for netd's other connections.
@@ -170,7 +172,7 @@ pub enum Line {
     /// IEEE 802.1X.
     Wired {
         /// The interface.
-        interface: Interface,
+        interface: String,
         /// The controlled port, where netd keeps it.
         port: Option<AtStop>,
         /// The supplicant's periods.
@@ -270,10 +272,14 @@ impl Access {
 
     fn wired(&self) -> Result<Line, ConfigError> {
         let name = self.interface.as_deref().unwrap_or_default();
-        let interface = Interface::new(name).ok_or_else(|| {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        if Name::new(name.as_bytes()).is_none() || !name.chars().all(plain) {
             let expected = "expected 1 to 15 letters, digits, dots, hyphens and underscores";
-            field("access.interface", format!("{expected}, came {name:?}"))
-        })?;
+            return Err(field(
+                "access.interface",
+                format!("{expected}, got {name:?}"),
+            ));
+        }
         let port = match (self.controlled_port, self.port_at_stop) {
             (Some(ControlledPort::Nftables), Some(PortAtStop::Open)) => Some(AtStop::Open),
             (Some(ControlledPort::Nftables), _) => Some(AtStop::Closed),
@@ -307,7 +313,7 @@ impl Access {
             held_period: jittered(seconds("access.held_period", self.held_period, held)?),
         };
         Ok(Line::Wired {
-            interface,
+            interface: name.to_owned(),
             port,
             timers,
         })

@@ -1,4 +1,4 @@
-//! An access by IEEE 802.1X on an interface: EAPOL, the link, and the controlled port.
+//! An access by IEEE 802.1X on an interface, which its keeper holds: EAPOL, the link, and the controlled port.
 
 use std::{
     io,
@@ -11,7 +11,7 @@ use softsim_client::{
     netd::{AccessState, Authentication, Port},
 };
 use softsim_eap::Note;
-use softsim_sandbox::ethernet::{FrameSocket, Link, LinkMonitor, Received, is_gone};
+use softsim_sandbox::ethernet::{Link, Name};
 use tokio::{
     sync::{mpsc, oneshot},
     time::sleep_until,
@@ -21,25 +21,17 @@ use super::{
     Fatal, Order,
     backoff::Backoff,
     conversation::{Action, Conversation, Policy, Stage},
-    port::PortKeeper,
+    port::{Heard, Keeper},
     record::Record,
-    source::Source,
 };
 use crate::progress::Fault;
-
-/// More than an Ethernet frame carries, jumbo frames apart: EAP-AKA needs a fraction.
-const MAX_FRAME: usize = 2048;
 
 /// What the access is made of, opened before netd is confined.
 pub struct Parts {
     /// Its own connection.
     pub keyd: Connection,
-    /// EAPOL on the interface.
-    pub frames: FrameSocket,
-    /// The interface's link.
-    pub link: LinkMonitor,
-    /// The keeper of the controlled port, where there is one.
-    pub port: Option<PortKeeper>,
+    /// Who holds the interface.
+    pub keeper: Keeper,
     /// What the peer may do.
     pub policy: Policy,
     /// How long the supplicant waits for whom.
@@ -58,17 +50,12 @@ pub async fn run(
     record: Record,
     mut orders: mpsc::Receiver<Order>,
 ) -> Result<(), Fatal> {
-    let frames = Source::new(parts.frames)?;
-    let link = Source::new(parts.link)?;
-    let mut port = parts.port;
-    if let Some(port) = &mut port {
-        port.register()?;
-    }
+    parts.keeper.register()?;
     let mut access = Access {
-        frames: frames.inner(),
         supplicant: Supplicant::new(parts.timers),
         conversation: Conversation::new(&mut parts.keyd, &parts.policy),
-        port,
+        keeper: parts.keeper,
+        name: None,
         record,
         reauthenticate_after: parts.reauthenticate_after,
         backoff: parts.backoff,
@@ -78,18 +65,10 @@ pub async fn run(
         waiting: Vec::new(),
     };
     // The present state of the link is there already, and comes before any order.
-    loop {
-        match link.inner().receive() {
-            Ok(Some(link)) => access.link(link)?,
-            Ok(None) => {}
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-            Err(error) => return Err(error.into()),
-        }
-    }
+    access.hear_what_waits()?;
     if parts.automatic {
         access.supplicant.connect(Instant::now());
     }
-    let mut buffer = [0; MAX_FRAME];
     loop {
         access.work().await?;
         let timer = async {
@@ -99,17 +78,8 @@ pub async fn run(
             }
         };
         tokio::select! {
-            received = frames.receive(|frames| frames.receive(&mut buffer)) => match received {
-                Err(error) if is_gone(&error) => return Err(error.into()),
-                received => access.heard(received, &buffer),
-            },
-            news = link.receive(LinkMonitor::receive) => {
-                // Others' news say nothing.
-                if let Some(link) = news? {
-                    access.link(link)?;
-                }
-            }
-            fatal = access.lost() => return Err(fatal),
+            // Confined, netd can't start another keeper: it ends, and that of its next start closes the port first.
+            heard = access.keeper.hear() => access.hear(heard?)?,
             Some(order) = orders.recv() => match order {
                 Order::Connect(done) => access.connect(done),
                 Order::Disconnect(done) => access.disconnect(done),
@@ -126,10 +96,11 @@ pub async fn run(
 }
 
 struct Access<'a> {
-    frames: &'a FrameSocket,
     supplicant: Supplicant,
     conversation: Conversation<'a>,
-    port: Option<PortKeeper>,
+    keeper: Keeper,
+    /// What the interface is called.
+    name: Option<Name>,
     record: Record,
     reauthenticate_after: Option<Duration>,
     backoff: Backoff,
@@ -151,13 +122,10 @@ impl Access<'_> {
                 Output::Transmit { destination, pdu } => self.send(destination, &pdu),
                 Output::Eap(packet) => self.conversation.hear(&packet),
                 Output::Abandon => self.abandoned(),
-                Output::Port(status) => {
-                    if let Some(port) = &mut self.port {
-                        port.set(status).await?;
-                    }
-                }
+                Output::Port(status) => self.keeper.set(status).await?,
             }
             self.talk()?;
+            self.hear_what_waits()?;
         }
         self.tell();
         self.conversation.settle()?;
@@ -211,28 +179,45 @@ impl Access<'_> {
         }
     }
 
-    fn heard(&mut self, received: io::Result<Option<Received>>, buffer: &[u8]) {
-        let handled = match received {
-            // It was for others.
-            Ok(None) => return,
-            Ok(Some(frame)) => self.supplicant.handle_frame(
-                Instant::now(),
-                frame.source,
-                frame.unicast,
-                &buffer[..frame.length],
-            ),
-            // The monitor tells what became of the link.
-            Err(error) => return self.record.ignored(error),
-        };
-        if let Err(error) = handled {
+    fn hear_what_waits(&mut self) -> Result<(), Fatal> {
+        while let Some(heard) = self.keeper.heard() {
+            self.hear(heard)?;
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, heard: Heard) -> Result<(), Fatal> {
+        match heard {
+            Heard::Frame {
+                source,
+                unicast,
+                pdu,
+            } => {
+                let now = Instant::now();
+                if let Err(error) = self.supplicant.handle_frame(now, source, unicast, &pdu) {
+                    self.record.ignored(error);
+                }
+            }
+            Heard::Link(link, name) => {
+                self.called(name);
+                self.link(link)?;
+            }
+            // A frame that can't be sent is a frame that was lost.
+            Heard::Refused(reason) => self.record.ignored(reason),
+        }
+        Ok(())
+    }
+
+    fn send(&self, destination: eapol::Address, pdu: &[u8]) {
+        if let Err(error) = self.keeper.send(destination, pdu) {
             self.record.ignored(error);
         }
     }
 
-    fn send(&self, destination: eapol::Address, pdu: &[u8]) {
-        // A frame that can't be sent is a frame that was lost.
-        if let Err(error) = self.frames.send(destination, pdu) {
-            self.record.ignored(error);
+    /// The rules of its controlled port have followed it already.
+    fn called(&mut self, name: Name) {
+        if self.name.replace(name).is_some_and(|before| before != name) {
+            self.record.renamed(&name.to_string());
         }
     }
 
@@ -240,7 +225,7 @@ impl Access<'_> {
         match link {
             Link::Up => {}
             Link::Down => self.rest = "the interface has no link".into(),
-            // The sockets know it by its index, and take no other of the same name.
+            // The keeper knows it by its index, and takes no other of the same name.
             Link::Gone => {
                 return Err(
                     io::Error::new(io::ErrorKind::NotFound, "the interface is gone").into(),
@@ -249,15 +234,6 @@ impl Access<'_> {
         }
         self.supplicant.link(Instant::now(), link == Link::Up);
         Ok(())
-    }
-
-    /// Waits until nobody keeps the controlled port any more. Confined, netd can't start another keeper: it ends, and
-    /// that of its next start closes the port first.
-    async fn lost(&self) -> Fatal {
-        match &self.port {
-            Some(port) => port.lost().await,
-            None => std::future::pending().await,
-        }
     }
 
     fn connect(&mut self, done: oneshot::Sender<()>) {
@@ -314,7 +290,7 @@ impl Access<'_> {
             (State::Authenticating, Stage::Challenge) => (AccessState::Challenge, None),
             (State::Connecting | State::Authenticating, _) => (AccessState::Identity, None),
         };
-        let port = self.port.as_ref().map(|port| match port.status() {
+        let port = self.keeper.status().map(|status| match status {
             PortStatus::Authorised => Port::Authorised,
             PortStatus::Unauthorised => Port::Unauthorised,
         });
@@ -336,9 +312,6 @@ impl Access<'_> {
         self.supplicant.disconnect();
         self.rest = "softsim-netd ends".into();
         self.work().await?;
-        match self.port.take() {
-            Some(port) => port.leave().await,
-            None => Ok(()),
-        }
+        self.keeper.leave().await
     }
 }

@@ -1,0 +1,514 @@
+//! The keeper of a port: the process beside netd that holds one interface's frame socket and the packet filter's rules.
+//!
+//! It relays EAPOL between netd and the interface that its command line names, and opens and closes the controlled port;
+//! [`wire`](super::wire) is all that netd can say to it. The port is closed at the start, and again when netd is gone,
+//! however it went. Meanwhile the rules are put back when somebody takes them away (firewalls begin with `flush ruleset`),
+//! and follow the interface when it gets another name.
+//!
+//! Once its sockets are open, it opens nothing, starts nothing and allocates nothing.
+
+use std::{
+    fmt,
+    io::{self, ErrorKind},
+    os::fd::AsFd,
+    time::Duration,
+};
+
+use softsim_carriers::eapol::{Address, ETHERTYPE, Frame, Kind, PAE_GROUP_ADDRESS};
+use softsim_sandbox::{
+    clock,
+    ethernet::{self, FrameSocket, Link, LinkMonitor, Name},
+    landlock, log,
+    netfilter::{News, TableMonitor},
+    poll::{self, Entry},
+    process::{self, Capability},
+    seccomp::{self, Filter},
+    seqpacket::{Connection, Received},
+};
+
+use super::{
+    rules::{Rules, Table},
+    wire::{LONGEST, LONGEST_PDU, Malformed, Message, Order, Reason, Refused, Request},
+};
+
+/// The first argument of the process. The interface follows, and [`WITHOUT_PORT`] where no port is to be kept.
+pub const SUBCOMMAND: &str = "port-keeper";
+
+/// The keeper relays EAPOL only.
+pub const WITHOUT_PORT: &str = "--controlled-port=none";
+
+/// After the rules were put back: whoever takes them away again and again doesn't keep us busy.
+const REST: Duration = Duration::from_millis(20);
+
+/// Between two attempts where the packet filter refuses.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// How often a port is tried to be closed whose netd is gone.
+const LAST_ATTEMPTS: usize = 10;
+
+/// How often the rules are written where somebody changes them at the same moment.
+const ATTEMPTS: usize = 8;
+
+/// Code of EAP (RFC 3748 §4), and octets of its header with the type.
+const RESPONSE: u8 = 2;
+
+/// Why there is no keeper.
+#[derive(Debug)]
+pub enum Error {
+    /// Its command line or its standard input is not what netd gives it.
+    Usage(&'static str),
+    /// What it needs can't be opened.
+    Open(&'static str, io::Error),
+    /// It can't give up what it doesn't need.
+    Confinement(String),
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(expected) => write!(f, "port-keeper: expected {expected}"),
+            Self::Open(what, error) => write!(f, "port-keeper: {what}: {error}"),
+            Self::Confinement(reason) => write!(f, "port-keeper: {reason}"),
+        }
+    }
+}
+
+/// Keeps the port that the command line names, until netd is gone. Returns only where it can't begin.
+pub fn run(arguments: &[String]) -> Result<(), Error> {
+    open(arguments)?.keep()
+}
+
+/// Opens everything, and confines this process.
+fn open(arguments: &[String]) -> Result<Keeper, Error> {
+    let (interface, with_port) = match arguments {
+        [interface] => (interface, true),
+        [interface, without] if without == WITHOUT_PORT => (interface, false),
+        _ => return Err(Error::Usage("the name of an interface")),
+    };
+    Name::new(interface.as_bytes()).ok_or(Error::Usage("the name of an interface"))?;
+    let netd = io::stdin().as_fd().try_clone_to_owned();
+    let netd = netd.and_then(Connection::from_inherited).map_err(|_| {
+        Error::Usage("netd's socket, AF_UNIX and SOCK_SEQPACKET, as standard input")
+    })?;
+    let failed = |what| move |error| Error::Open(what, error);
+    let index = ethernet::index(interface).map_err(failed("the interface"))?;
+    let frames = FrameSocket::open(index, ETHERTYPE, PAE_GROUP_ADDRESS)
+        .map_err(failed("EAPOL, which takes CAP_NET_RAW"))?;
+    let news = LinkMonitor::open(index).map_err(failed("its link"))?;
+    // The command line may have an alternative name, which no rule knows.
+    let (link, name) = present(&news).map_err(failed("its link"))?;
+    let port = with_port
+        .then(|| Port::open(index))
+        .transpose()
+        .map_err(failed("the packet filter, which takes CAP_NET_ADMIN"))?;
+    confine(with_port).map_err(Error::Confinement)?;
+    Ok(Keeper {
+        netd,
+        frames,
+        news,
+        link,
+        name,
+        port,
+        authenticator: None,
+        answer: None,
+        link_told: false,
+    })
+}
+
+/// Link and name of an interface, as the kernel answers before anything else.
+fn present(news: &LinkMonitor) -> io::Result<(Link, Name)> {
+    loop {
+        // News about other interfaces may come first.
+        if let Some(told) = news.receive()? {
+            let name = told.name.ok_or(ErrorKind::NotFound)?;
+            return Ok((told.link, name));
+        }
+    }
+}
+
+/// A service manager's signals pass: the port is closed when netd is gone, and not before.
+fn confine(with_port: bool) -> Result<(), String> {
+    process::ignore_termination().map_err(|error| error.to_string())?;
+    process::deny_dumps().map_err(|error| error.to_string())?;
+    // The packet filter asks for it with every message.
+    let kept: &[_] = if with_port {
+        &[Capability::NetAdmin]
+    } else {
+        &[]
+    };
+    process::keep_capabilities(kept).map_err(|error| format!("CAP_NET_ADMIN: {error}"))?;
+    landlock::restrict(&[]).map_err(|error| error.to_string())?;
+    seccomp::install(Filter::PortKeeper).map_err(|error| error.to_string())
+}
+
+struct Keeper {
+    netd: Connection,
+    frames: FrameSocket,
+    news: LinkMonitor,
+    link: Link,
+    name: Name,
+    port: Option<Port>,
+    /// Who spoke to this interface alone last.
+    authenticator: Option<Address>,
+    /// What netd has not taken yet.
+    answer: Option<Message<'static>>,
+    /// Whether netd knows how the interface is, and is called.
+    link_told: bool,
+}
+
+/// netd is gone, or what it sent means that.
+struct Gone;
+
+impl Keeper {
+    fn keep(&mut self) -> ! {
+        if let Some(port) = &mut self.port
+            && let Err(error) = port.change(true, &self.name, self.link)
+        {
+            refused(&self.name, &error);
+            process::exit(1);
+        }
+        loop {
+            if self.turn().is_err() {
+                process::exit(match self.close_behind() {
+                    Ok(()) => 0,
+                    Err(_) => 1,
+                });
+            }
+        }
+    }
+
+    /// Waits until there is something to do, and does a bounded part of it.
+    fn turn(&mut self) -> Result<(), Gone> {
+        self.tell()?;
+        let waits = self.answer.is_some() || !self.link_told;
+        let watched = self.port.as_ref().filter(|port| port.due.is_none());
+        let mut entries = [
+            if waits {
+                Entry::writable(&self.netd)
+            } else {
+                Entry::readable(&self.netd)
+            },
+            Entry::readable(&self.news),
+            if waits {
+                Entry::none()
+            } else {
+                Entry::readable(&self.frames)
+            },
+            watched.map_or_else(Entry::none, |port| Entry::readable(&port.monitor)),
+        ];
+        let due = self.port.as_ref().and_then(|port| port.due);
+        let timeout = due.map(|due| due.saturating_sub(clock::boottime()));
+        // An error of the wait itself would be one of memory: netd's end is told by a read.
+        let _ = poll::wait(&mut entries, timeout);
+        let [netd, news, frames, monitor] = entries.map(|entry| entry.ready());
+        if news {
+            self.hear_news();
+        }
+        if let Some(port) = &mut self.port {
+            port.look(monitor, &self.name, self.link);
+        }
+        if netd && !waits {
+            self.hear_netd()?;
+        }
+        if frames {
+            self.hear_frame()?;
+        }
+        Ok(())
+    }
+
+    /// Gives netd what it has not taken yet, as far as it takes it.
+    fn tell(&mut self) -> Result<(), Gone> {
+        if let Some(answer) = self.answer
+            && self.say(&answer)?
+        {
+            self.answer = None;
+        }
+        let (link, name) = (self.link, self.name);
+        if !self.link_told {
+            self.link_told = self.say(&Message::Link { link, name })?;
+        }
+        Ok(())
+    }
+
+    /// Whether there was room for it.
+    fn say(&self, message: &Message<'_>) -> Result<bool, Gone> {
+        let octets = message.encode().ok_or(Gone)?;
+        match self.netd.send(octets.as_slice()) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
+            Err(_) => Err(Gone),
+        }
+    }
+
+    /// What the kernel tells of the interface: the rules follow its name before netd learns it.
+    fn hear_news(&mut self) {
+        let before = (self.link, self.name);
+        loop {
+            match self.news.receive() {
+                Ok(Some(news)) => {
+                    self.link = news.link;
+                    self.name = news.name.unwrap_or(self.name);
+                }
+                Ok(None) => {}
+                Err(_) => break,
+            }
+        }
+        if before == (self.link, self.name) {
+            return;
+        }
+        self.link_told = false;
+        if self.link != Link::Up {
+            self.authenticator = None;
+        }
+        if let Some(port) = &mut self.port
+            && (before.1 != self.name || self.link == Link::Gone)
+        {
+            log::line(
+                4,
+                format_args!(
+                    "port-keeper: {} is {}",
+                    before.1,
+                    Now(&self.name, self.link)
+                ),
+            );
+            if let Err(error) = port.change(port.closed, &self.name, self.link) {
+                refused(&self.name, &error);
+            }
+        }
+    }
+
+    fn hear_netd(&mut self) -> Result<(), Gone> {
+        let mut buffer = [0; LONGEST];
+        let request = match self.netd.receive(&mut buffer) {
+            Ok(Received::Datagram(length)) => Request::decode(&buffer[..length]),
+            Ok(Received::Truncated) => Err(Malformed),
+            Ok(Received::Nothing) => return Ok(()),
+            Ok(Received::Closed) | Err(_) => return Err(Gone),
+        };
+        let (order, outcome) = match request {
+            Ok(Request::Order(order)) => (Some(order), self.obey(order)),
+            Ok(Request::Frame { destination, pdu }) => match self.send(destination, pdu) {
+                Ok(()) => return Ok(()),
+                refused => (None, refused),
+            },
+            Err(Malformed) => (None, Err(Reason::Malformed)),
+        };
+        self.answer = match (order, outcome) {
+            (Some(order), Ok(())) => Some(Message::Done(order)),
+            (order, Err(reason)) => Some(Message::Refused(Refused { order, reason })),
+            (None, Ok(())) => None,
+        };
+        if (order, outcome) == (Some(Order::Leave), Ok(())) {
+            // netd may be gone already.
+            let _ = self.tell();
+            process::exit(0);
+        }
+        Ok(())
+    }
+
+    fn obey(&mut self, order: Order) -> Result<(), Reason> {
+        let Some(port) = &mut self.port else {
+            return match order {
+                Order::Leave => Ok(()),
+                Order::Open | Order::Close => Err(Reason::NoPort),
+            };
+        };
+        port.change(order == Order::Close, &self.name, self.link)
+            .map_err(|error| {
+                refused(&self.name, &error);
+                Reason::PacketFilter
+            })
+    }
+
+    /// Sends what a supplicant sends, to whom it answers. The EtherType and the interface are the socket's.
+    fn send(&self, destination: Address, pdu: &[u8]) -> Result<(), Reason> {
+        if !is_a_supplicants(pdu) {
+            return Err(Reason::Pdu);
+        }
+        if destination != PAE_GROUP_ADDRESS && Some(destination) != self.authenticator {
+            return Err(Reason::Destination);
+        }
+        self.frames
+            .send(destination, pdu)
+            .map_err(|_| Reason::NotSent)
+    }
+
+    /// Relays one frame. Where netd has no room for it, it is lost.
+    fn hear_frame(&mut self) -> Result<(), Gone> {
+        let mut buffer = [0; LONGEST_PDU];
+        // What became of the link, the kernel's news tell.
+        let Ok(Some(frame)) = self.frames.receive(&mut buffer) else {
+            return Ok(());
+        };
+        // No station has a group's address.
+        if frame.source[0] & 1 == 1 {
+            return Ok(());
+        }
+        if frame.unicast {
+            self.authenticator = Some(frame.source);
+        }
+        self.say(&Message::Frame {
+            source: frame.source,
+            unicast: frame.unicast,
+            pdu: &buffer[..frame.length],
+        })?;
+        Ok(())
+    }
+
+    /// Nothing stays open behind a netd that is gone, as far as that is in our power.
+    fn close_behind(&mut self) -> io::Result<()> {
+        let mut attempts = 1;
+        loop {
+            self.hear_news();
+            let Some(port) = &mut self.port else {
+                return Ok(());
+            };
+            match port.change(true, &self.name, self.link) {
+                Err(error) if attempts < LAST_ATTEMPTS => refused(&self.name, &error),
+                outcome => return outcome,
+            }
+            attempts += 1;
+            let _ = poll::wait(&mut [], Some(PAUSE));
+        }
+    }
+}
+
+/// Whether a PDU is whole, and an EAPOL-Start, an EAPOL-Logoff or an EAP-Response (IEEE 802.1X-2010 §11.3).
+fn is_a_supplicants(pdu: &[u8]) -> bool {
+    let Ok(frame) = Frame::parse(pdu) else {
+        return false;
+    };
+    // Nothing lies behind the body.
+    let whole = pdu.ends_with(frame.body) && pdu.len() == frame.body.len() + 4;
+    whole
+        && match (frame.kind, frame.body) {
+            (Kind::Start | Kind::Logoff, []) => true,
+            (Kind::Eap, [RESPONSE, _, high, low, _, ..]) => {
+                usize::from(u16::from_be_bytes([*high, *low])) == frame.body.len()
+            }
+            _ => false,
+        }
+}
+
+/// The controlled port.
+struct Port {
+    rules: Rules,
+    monitor: TableMonitor,
+    index: u32,
+    /// Whether it is closed, as far as is in our power.
+    closed: bool,
+    /// Whether the rules are those, as far as is known.
+    right: bool,
+    /// When the rules are tried or looked at again. Until then nobody listens to the packet filter's news.
+    due: Option<Duration>,
+}
+
+impl Port {
+    fn open(index: u32) -> io::Result<Self> {
+        let rules = Rules::open(index)?;
+        for family in rules.missing() {
+            log::line(
+                5,
+                format_args!("port-keeper: the kernel has no rules of the family {family:?}"),
+            );
+        }
+        Ok(Self {
+            monitor: TableMonitor::open()?,
+            rules,
+            index,
+            closed: false,
+            right: false,
+            due: None,
+        })
+    }
+
+    /// Closes or opens it. Where that fails, it stays what it was, and is tried again.
+    fn change(&mut self, close: bool, name: &Name, link: Link) -> io::Result<()> {
+        let outcome = self.write(close, name, link);
+        self.right = outcome.is_ok();
+        if self.right {
+            self.closed = close;
+        }
+        self.due = (!self.right).then(|| clock::boottime() + PAUSE);
+        outcome
+    }
+
+    /// Writes the rules so that nobody undid it meanwhile: how our own transactions end is known.
+    fn write(&mut self, close: bool, name: &Name, link: Link) -> io::Result<()> {
+        let table = Table::of(self.index, name);
+        for _ in 0..ATTEMPTS {
+            self.monitor.news(table.name())?;
+            match close {
+                true => self.rules.close(name, link == Link::Gone)?,
+                false => self.rules.remove(name)?,
+            }
+            let undisturbed = match self.monitor.news(table.name())? {
+                Some(News::RuleAdded) => close,
+                Some(News::TableRemoved) | None => !close,
+                Some(News::Changed) => false,
+            };
+            if undisturbed {
+                return Ok(());
+            }
+        }
+        Err(ErrorKind::ResourceBusy.into())
+    }
+
+    /// Looks after the rules where it is time to, or where there is news of them.
+    fn look(&mut self, news: bool, name: &Name, link: Link) {
+        let is_due = self.due.is_some_and(|due| due <= clock::boottime());
+        if !news && !is_due {
+            return;
+        }
+        self.due = None;
+        let table = Table::of(self.index, name);
+        if self.right && matches!(self.monitor.news(table.name()), Ok(None)) {
+            return;
+        }
+        match self.change(self.closed, name, link) {
+            Ok(()) => {
+                log::line(
+                    5,
+                    format_args!("port-keeper: {name}: the rules were changed: put back"),
+                );
+                self.due = Some(clock::boottime() + REST);
+            }
+            Err(error) => refused(name, &error),
+        }
+    }
+}
+
+/// Says that the packet filter refused: the next attempt follows.
+fn refused(name: &Name, error: &io::Error) {
+    let error = Brief(error);
+    log::line(
+        4,
+        format_args!("port-keeper: {name}: the packet filter refused: {error}"),
+    );
+}
+
+/// An error without the words for it, which the standard library would allocate.
+struct Brief<'a>(&'a io::Error);
+
+impl fmt::Display for Brief<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.raw_os_error() {
+            Some(number) => write!(f, "errno {number}"),
+            None => write!(f, "{}", self.0.kind()),
+        }
+    }
+}
+
+/// What an interface has become.
+struct Now<'a>(&'a Name, Link);
+
+impl fmt::Display for Now<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.1 {
+            Link::Gone => f.write_str("gone"),
+            Link::Up | Link::Down => write!(f, "called {} now", self.0),
+        }
+    }
+}

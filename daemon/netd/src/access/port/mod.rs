@@ -1,0 +1,376 @@
+//! netd's end of the keeper of a port, which holds the interface: frames, the link, and the controlled port.
+
+pub mod keeper;
+pub mod rules;
+pub mod wire;
+
+use std::{
+    collections::VecDeque,
+    fmt, io,
+    os::fd::OwnedFd,
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use softsim_carriers::eapol::{Address, PortStatus};
+use softsim_sandbox::{
+    ethernet::{Link, Name},
+    poll,
+    seqpacket::{Connection, Received},
+};
+use tokio::time::timeout;
+
+use self::wire::{LONGEST, Message, Order, Reason, Request};
+use super::{Fatal, source::Source};
+
+/// The packet filter takes a fraction of it.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// What the keeper may say while it is waited for, and is not heard before: more is lost, as on a wire.
+const QUEUE: usize = 64;
+
+/// What becomes of the port when netd ends in good order.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AtStop {
+    /// It stays closed, as it does when netd dies.
+    #[default]
+    Closed,
+    /// The rules go, and everything passes.
+    Open,
+}
+
+/// The keeper of an interface. Where it keeps a controlled port, that is closed when it has started, and when netd is gone.
+#[derive(Debug)]
+pub struct Keeper {
+    interface: String,
+    port: Option<ControlledPort>,
+    socket: Socket,
+    /// What was said while an answer was waited for.
+    heard: VecDeque<Heard>,
+}
+
+#[derive(Debug)]
+struct ControlledPort {
+    at_stop: AtStop,
+    status: PortStatus,
+}
+
+/// Opened before there is an event loop.
+#[derive(Debug)]
+enum Socket {
+    Early(Option<Connection>),
+    Registered(Source<Connection>),
+}
+
+/// What the interface is, and what comes from it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// EAPOL.
+    Frame {
+        /// From whom.
+        source: Address,
+        /// Whether to this interface alone.
+        unicast: bool,
+        /// What followed the EtherType.
+        pdu: Vec<u8>,
+    },
+    /// Link and name, from now on.
+    Link(Link, Name),
+    /// A frame of ours was not sent.
+    Refused(Reason),
+}
+
+/// What the keeper said.
+enum Said {
+    Heard(Heard),
+    Answer(Order, Result<(), Reason>),
+}
+
+impl Keeper {
+    /// Starts the keeper, a process of this program, and waits until the port is closed, if it is to keep one.
+    pub fn start(interface: &str, at_stop: Option<AtStop>) -> io::Result<Self> {
+        let (ours, theirs) = Connection::pair()?;
+        let mut command = Command::new("/proc/self/exe");
+        command.args([keeper::SUBCOMMAND, interface]);
+        if at_stop.is_none() {
+            command.arg(keeper::WITHOUT_PORT);
+        }
+        command
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::null())
+            .spawn()?;
+        // Its end of the socket is its own alone.
+        drop(command);
+        let mut keeper = Self {
+            interface: interface.into(),
+            port: at_stop.map(|at_stop| ControlledPort {
+                at_stop,
+                status: PortStatus::Unauthorised,
+            }),
+            heard: VecDeque::new(),
+            socket: Socket::Early(None),
+        };
+        let first = first_message(&ours)?;
+        keeper.heard.push_back(first);
+        keeper.socket = Socket::Early(Some(ours));
+        Ok(keeper)
+    }
+
+    /// Takes its place in the event loop of this thread.
+    pub fn register(&mut self) -> io::Result<()> {
+        if let Socket::Early(socket) = &mut self.socket
+            && let Some(socket) = socket.take()
+        {
+            self.socket = Socket::Registered(Source::new(socket)?);
+        }
+        Ok(())
+    }
+
+    /// What the controlled port is, where there is one.
+    pub fn status(&self) -> Option<PortStatus> {
+        self.port.as_ref().map(|port| port.status)
+    }
+
+    /// Opens or closes the controlled port, where there is one, and waits until that is so.
+    pub async fn set(&mut self, status: PortStatus) -> Result<(), Fatal> {
+        if self.port.is_none() {
+            return Ok(());
+        }
+        self.order(match status {
+            PortStatus::Authorised => Order::Open,
+            PortStatus::Unauthorised => Order::Close,
+        })
+        .await?;
+        if let Some(port) = &mut self.port {
+            port.status = status;
+        }
+        tracing::info!(interface = self.interface, port = %status, "controlled port");
+        Ok(())
+    }
+
+    /// netd ends in good order.
+    pub async fn leave(&mut self) -> Result<(), Fatal> {
+        match self.port.as_ref().map(|port| port.at_stop) {
+            Some(AtStop::Closed) => self.order(Order::Close).await,
+            Some(AtStop::Open) | None => self.order(Order::Leave).await,
+        }
+    }
+
+    /// Sends a frame of EAPOL.
+    ///
+    /// # Errors
+    /// It is lost.
+    pub fn send(&self, destination: Address, pdu: &[u8]) -> io::Result<()> {
+        self.say(&Request::Frame { destination, pdu })
+    }
+
+    /// What was said while an answer was waited for: to be taken before [`Self::hear`] is called.
+    pub fn heard(&mut self) -> Option<Heard> {
+        self.heard.pop_front()
+    }
+
+    /// What the keeper says next; an error says that it is lost. Without it nobody closes the port. May be cancelled.
+    pub async fn hear(&self) -> Result<Heard, Fatal> {
+        match self.listen().await? {
+            Said::Heard(heard) => Ok(heard),
+            Said::Answer(..) => Err(self.lost("answered unasked")),
+        }
+    }
+
+    /// Gives an order, and waits until it is carried out.
+    async fn order(&mut self, order: Order) -> Result<(), Fatal> {
+        self.say(&Request::Order(order))
+            .map_err(|error| self.lost(error))?;
+        let answered = async {
+            loop {
+                match self.listen().await? {
+                    Said::Answer(answered, outcome) if answered == order => return Ok(outcome),
+                    Said::Answer(..) => return Err(self.lost("answered unasked")),
+                    Said::Heard(heard) => {
+                        // A link is never lost; it is rare.
+                        if self.heard.len() < QUEUE || matches!(heard, Heard::Link(..)) {
+                            self.heard.push_back(heard);
+                        }
+                    }
+                }
+            }
+        };
+        match timeout(PATIENCE, answered).await {
+            Ok(outcome) => outcome?.map_err(|reason| self.lost(reason)),
+            Err(_) => Err(self.lost("no answer")),
+        }
+    }
+
+    fn say(&self, request: &Request<'_>) -> io::Result<()> {
+        let Socket::Registered(socket) = &self.socket else {
+            return Err(io::ErrorKind::NotConnected.into());
+        };
+        let octets = request.encode().ok_or(io::ErrorKind::InvalidInput)?;
+        socket.inner().send(octets.as_slice())
+    }
+
+    async fn listen(&self) -> Result<Said, Fatal> {
+        let Socket::Registered(socket) = &self.socket else {
+            return Err(self.lost("is not registered"));
+        };
+        let mut buffer = [0; LONGEST];
+        let said = socket.receive(|socket| receive(socket, &mut buffer)).await;
+        said.map_err(|error| self.lost(error))
+    }
+
+    fn lost(&self, reason: impl fmt::Display) -> Fatal {
+        Fatal::Port(format!("its keeper for {}: {reason}", self.interface))
+    }
+}
+
+/// How the interface is, which the keeper says once it has begun.
+fn first_message(socket: &Connection) -> io::Result<Heard> {
+    let mut entries = [poll::Entry::readable(socket)];
+    poll::wait(&mut entries, Some(PATIENCE))?;
+    match receive(socket, &mut [0; LONGEST]) {
+        Ok(Said::Heard(link @ Heard::Link(..))) => Ok(link),
+        Ok(_) => Err(io::Error::other(
+            "expected the keeper to tell the link first",
+        )),
+        Err(error) => {
+            let reason = "the keeper has not begun, and the log says why";
+            Err(io::Error::new(error.kind(), reason))
+        }
+    }
+}
+
+/// `WouldBlock` where the keeper has said nothing.
+fn receive(socket: &Connection, buffer: &mut [u8; LONGEST]) -> io::Result<Said> {
+    let error = |kind, reason: &str| Err(io::Error::new(kind, reason));
+    let length = match socket.receive(buffer)? {
+        Received::Datagram(length) => length,
+        Received::Nothing => return Err(io::ErrorKind::WouldBlock.into()),
+        Received::Closed => return error(io::ErrorKind::UnexpectedEof, "has ended"),
+        Received::Truncated => return error(io::ErrorKind::InvalidData, "said too much"),
+    };
+    Ok(match Message::decode(&buffer[..length]) {
+        Ok(Message::Frame {
+            source,
+            unicast,
+            pdu,
+        }) => Said::Heard(Heard::Frame {
+            source,
+            unicast,
+            pdu: pdu.to_vec(),
+        }),
+        Ok(Message::Link { link, name }) => Said::Heard(Heard::Link(link, name)),
+        Ok(Message::Done(order)) => Said::Answer(order, Ok(())),
+        Ok(Message::Refused(refused)) => match refused.order {
+            Some(order) => Said::Answer(order, Err(refused.reason)),
+            None => Said::Heard(Heard::Refused(refused.reason)),
+        },
+        Err(wire::Malformed) => return error(io::ErrorKind::InvalidData, "said what it can't say"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::future::Future;
+
+    use super::*;
+
+    const STATION: Address = [2, 0, 0, 0, 0, 1];
+
+    /// netd's end, and the keeper's.
+    fn pair() -> (Keeper, Connection) {
+        let (ours, theirs) = Connection::pair().unwrap();
+        let mut keeper = Keeper {
+            interface: "eth1".into(),
+            port: Some(ControlledPort {
+                at_stop: AtStop::Closed,
+                status: PortStatus::Unauthorised,
+            }),
+            heard: VecDeque::new(),
+            socket: Socket::Early(Some(ours)),
+        };
+        keeper.register().unwrap();
+        (keeper, theirs)
+    }
+
+    fn says(keeper: &Connection, message: &Message<'_>) {
+        keeper.send(message.encode().unwrap().as_slice()).unwrap();
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(test);
+    }
+
+    #[test]
+    fn what_comes_while_an_answer_is_waited_for_is_heard_afterwards() {
+        run(async {
+            let (mut netd, keeper) = pair();
+            let frame = Message::Frame {
+                source: STATION,
+                unicast: true,
+                pdu: &[2, 0, 0, 0],
+            };
+            let name = Name::new(b"wan0").unwrap();
+            let link = Link::Up;
+            for _ in 0..QUEUE + 1 {
+                says(&keeper, &frame);
+            }
+            says(&keeper, &Message::Link { link, name });
+            says(&keeper, &Message::Done(Order::Open));
+            netd.set(PortStatus::Authorised).await.unwrap();
+            assert_eq!(netd.status(), Some(PortStatus::Authorised));
+            let heard: Vec<_> = std::iter::from_fn(|| netd.heard()).collect();
+            assert_eq!(heard.len(), QUEUE + 1);
+            assert!(matches!(
+                &heard[0],
+                Heard::Frame {
+                    source: STATION,
+                    ..
+                }
+            ));
+            assert_eq!(heard[QUEUE], Heard::Link(link, name));
+        });
+    }
+
+    #[test]
+    fn an_order_that_is_refused_ends_the_access_and_changes_nothing() {
+        run(async {
+            let (mut netd, keeper) = pair();
+            let refused = wire::Refused {
+                order: Some(Order::Open),
+                reason: Reason::PacketFilter,
+            };
+            says(&keeper, &Message::Refused(refused));
+            let fatal = netd.set(PortStatus::Authorised).await.unwrap_err();
+            assert!(fatal.to_string().ends_with("the packet filter refused"));
+            assert_eq!(netd.status(), Some(PortStatus::Unauthorised));
+        });
+    }
+
+    #[test]
+    fn a_keeper_that_ends_is_noticed_without_a_word() {
+        run(async {
+            let (netd, keeper) = pair();
+            drop(keeper);
+            assert!(matches!(netd.hear().await, Err(Fatal::Port(_))));
+        });
+    }
+
+    #[test]
+    fn a_keeper_that_answers_unasked_or_says_what_it_cannot_is_none() {
+        let long = [7; LONGEST + 1];
+        let done = Message::Done(Order::Close).encode().unwrap();
+        for said in [done.as_slice(), &[0], &long] {
+            run(async {
+                let (netd, keeper) = pair();
+                keeper.send(said).unwrap();
+                assert!(matches!(netd.hear().await, Err(Fatal::Port(_))));
+            });
+        }
+    }
+}
