@@ -1,22 +1,24 @@
-//! Sealed packages: octets of any kind, and a genuine package with some of its octets changed.
+//! Sealed packages and signed commands: octets of any kind, and a genuine one with some of its octets changed.
 
 use std::sync::OnceLock;
 
 use p256::ecdsa::{SigningKey, VerifyingKey};
 use p256::elliptic_curve::Generate;
 use softsim_profile::{
-    DeviceId, Expected, IssuerKey, Now, SealingKey, SealingStatement, open, seal,
+    Command, DeviceId, Expected, Iccid, IssuerKey, Now, SealingKey, SealingStatement, Validity,
+    open, seal, sign_command,
 };
 use softsim_sandbox::random::SystemRng;
 
 use crate::fixture::{ICCID, profile};
 
-/// A device, its operator, and a package between them.
+/// A device, its operator, and a package and a command between them.
 struct Device {
     id: DeviceId,
     sealing: SealingKey,
     operator: IssuerKey,
     package: Vec<u8>,
+    command: Vec<u8>,
 }
 
 impl Device {
@@ -28,8 +30,12 @@ impl Device {
         let public: &VerifyingKey = device.verifying_key();
         let statement = SealingStatement::sign(&sealing.public(), &device);
         let statement = SealingStatement::verify(&statement, public).unwrap();
+        let id = DeviceId::of(public);
+        let order = Command::Disable(Iccid::new(ICCID).unwrap());
+        let validity = Validity::default();
         Self {
-            id: DeviceId::of(public),
+            id,
+            command: sign_command(&order, &validity, id, &operator, 1).unwrap(),
             sealing,
             operator: IssuerKey::from(*operator.verifying_key()),
             package: seal(&profile(ICCID), &statement, &operator, 1, rng).unwrap(),
@@ -47,16 +53,20 @@ impl Device {
     }
 }
 
-/// Opens the input; where it begins with an octet of 0x80 or more, the genuine package with the changes that
-/// the rest says, three octets each.
+/// Opens the input; where it begins with an octet of 0x80 or more, the genuine package, or from 0xc0 on the genuine
+/// command, with the changes that the rest says, three octets each.
 pub fn run(input: &[u8]) {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     let device = DEVICE.get_or_init(Device::new);
-    let Some((0x80.., edits)) = input.split_first() else {
-        assert!(!device.opens(input), "a package that nobody sealed");
-        return;
+    let (genuine, edits) = match input.split_first() {
+        Some((0xc0.., edits)) => (&device.command, edits),
+        Some((0x80.., edits)) => (&device.package, edits),
+        _ => {
+            assert!(!device.opens(input), "a package that nobody signed");
+            return;
+        }
     };
-    let mut package = device.package.clone();
+    let mut package = genuine.clone();
     for edit in edits.chunks_exact(3) {
         let place = usize::from(u16::from_be_bytes([edit[0], edit[1]]));
         match package.get_mut(place) {
@@ -64,10 +74,9 @@ pub fn run(input: &[u8]) {
             None => package.push(edit[2]),
         }
     }
-    let genuine = package == device.package;
     assert_eq!(
         device.opens(&package),
-        genuine,
-        "opened if and only if it is as sealed"
+        package == *genuine,
+        "opened if and only if it is as signed"
     );
 }

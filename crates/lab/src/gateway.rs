@@ -18,8 +18,8 @@ use softsim_client::{
         },
     },
 };
-use softsim_issuer::{DeviceCertificate, IssuerSigningKey, seal_for_device};
-use softsim_profile::Profile;
+use softsim_issuer::{DeviceCertificate, IssuerSigningKey, command_for, seal_for_device};
+use softsim_profile::{Command as Order, Profile, Validity};
 use softsim_sandbox::random;
 
 use crate::{
@@ -77,6 +77,18 @@ impl Enrolled {
         let certificate = DeviceCertificate::parse(&self.certificate)?;
         let sealed = seal_for_device(profile, &certificate, &self.statement, issuer, sequence)?;
         Ok(sealed.signed.octets)
+    }
+
+    /// Signs a command to this device and no other.
+    pub fn order(
+        &self,
+        command: &Order,
+        issuer: &IssuerSigningKey,
+        sequence: u64,
+    ) -> Result<Vec<u8>> {
+        let device = DeviceCertificate::parse(&self.certificate)?.device();
+        let signed = command_for(command, &Validity::default(), device, issuer, sequence)?;
+        Ok(signed.octets)
     }
 }
 

@@ -12,10 +12,10 @@ use std::{
 use secrecy::{ExposeSecret, SecretString};
 use softsim_carriers::radius::Secret;
 use softsim_client::netd::{self, Event};
-use softsim_coap::Response;
+use softsim_coap::{Method, Request, Response};
 use softsim_issuer::IssuerSigningKey;
 use softsim_lwm2m::ContentFormat;
-use softsim_profile::Profile;
+use softsim_profile::{Command, Profile};
 use softsim_sandbox::random;
 use tokio::runtime::{Builder, Runtime};
 
@@ -80,6 +80,11 @@ impl Operator {
     fn seal(&self, device: &Enrolled) -> Result<Vec<u8>> {
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
         device.seal(&self.subscription.profile, &self.issuer, sequence)
+    }
+
+    fn order(&self, device: &Enrolled, command: &Command) -> Result<Vec<u8>> {
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        device.order(command, &self.issuer, sequence)
     }
 }
 
@@ -195,6 +200,11 @@ impl Home {
         self.operator.seal(device)
     }
 
+    /// Signs a command to a device, with a sequence that it hasn't seen.
+    pub fn order(&self, device: &Enrolled, command: &Command) -> Result<Vec<u8>> {
+        self.operator.order(device, command)
+    }
+
     /// The account of the management server.
     pub fn account(&self) -> Account {
         Account {
@@ -236,6 +246,19 @@ impl Home {
         format: ContentFormat,
     ) -> std::result::Result<Response, RequestError> {
         let asked = self.management_server.read(endpoint, path, format);
+        self.runtime.block_on(asked)
+    }
+
+    /// Writes a package or a command to a registered device, as the Software SIM object takes it.
+    pub fn write_package(
+        &self,
+        endpoint: &str,
+        package: &[u8],
+    ) -> std::result::Result<Response, RequestError> {
+        let path = ["26241", "0", "3"].map(str::to_owned);
+        let request = Request::new(Method::Put, path.to_vec())
+            .body(ContentFormat::Opaque.id(), package.to_vec());
+        let asked = self.management_server.request(endpoint, request);
         self.runtime.block_on(asked)
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use softsim_client::keyd::{Connection, Error};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Call, PackageFault, ProfileInfo, ProfileState, Refusal, Role};
+use softsim_profile::{Command, DeviceId, Iccid};
 
 use crate::dice::Dice;
 use crate::fixture::Operator;
@@ -23,12 +24,15 @@ type Profiles = BTreeMap<usize, bool>;
 /// What keyd has confirmed, and what it was asked to do when it was killed.
 pub(crate) struct Store {
     operator: Operator,
+    device: DeviceId,
     spki: Vec<u8>,
-    statement: Vec<u8>,
+    /// As keyd gave it last; none once the sealing key was rotated, like the key's name.
+    statement: Option<Vec<u8>>,
     iccids: Vec<String>,
     sequence: u64,
     profiles: Profiles,
     committed: Option<[u8; 16]>,
+    sealing_key: Option<[u8; 32]>,
     pending: Option<Change>,
     changes: usize,
     /// What came of changes that keyd left unanswered.
@@ -36,23 +40,33 @@ pub(crate) struct Store {
     not_made: usize,
 }
 
+/// A change, and the package or command that makes it; without one, an administrator asks for it.
 #[derive(Clone)]
-enum Change {
-    Install {
-        subscription: usize,
-        txid: [u8; 16],
-        package: Vec<u8>,
-        sequence: u64,
-    },
+struct Change {
+    what: What,
+    signed: Option<Signed>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum What {
+    Install(usize),
     Enable(usize),
     Disable(usize),
     Delete(usize),
+    Rotate,
 }
 
-impl Change {
-    fn on(&self, profiles: &mut Profiles) {
-        match *self {
-            Self::Install { subscription, .. } => {
+#[derive(Clone)]
+struct Signed {
+    txid: [u8; 16],
+    package: Vec<u8>,
+    sequence: u64,
+}
+
+impl What {
+    fn on(self, profiles: &mut Profiles) {
+        match self {
+            Self::Install(subscription) => {
                 // A new one comes into use by itself where none is; a replaced one stays as it was.
                 let alone = !profiles.values().any(|enabled| *enabled);
                 profiles.entry(subscription).or_insert(alone);
@@ -67,6 +81,7 @@ impl Change {
             Self::Delete(subscription) => {
                 profiles.remove(&subscription);
             }
+            Self::Rotate => {}
         }
     }
 }
@@ -76,15 +91,18 @@ impl Store {
     pub(crate) fn provisioned(host: &Host, shared: &Shared) -> Self {
         let operator = Operator::new();
         let (spki, statement) = enrol(&mut host.connect(Role::Admin), &operator);
+        let status = host.status();
         let iccids = shared.subscriptions.iter().map(|of| of.iccid.clone());
         let mut store = Self {
             operator,
+            device: DeviceId(status.device_id.unwrap()),
             spki,
-            statement,
+            statement: Some(statement),
             iccids: iccids.collect(),
             sequence: 0,
             profiles: Profiles::new(),
             committed: None,
+            sealing_key: status.sealing_key_id,
             pending: None,
             changes: 0,
             made: 0,
@@ -99,6 +117,8 @@ impl Store {
         let mut netd = host.connect(Role::Network);
         for subscription in 0..self.iccids.len() {
             if !self.profiles.contains_key(&subscription) {
+                self.know_the_statement(&mut host.connect(Role::Admin))
+                    .unwrap();
                 let change = self.install(shared, subscription, [subscription as u8; 16]);
                 self.make(&mut netd, change).unwrap();
             }
@@ -118,7 +138,11 @@ impl Store {
     pub(crate) fn enable(&mut self, host: &Host, shared: &Shared, subscription: usize) {
         if self.enabled() != Some(subscription) {
             let mut admin = host.connect(Role::Admin);
-            self.make(&mut admin, Change::Enable(subscription)).unwrap();
+            let change = Change {
+                what: What::Enable(subscription),
+                signed: None,
+            };
+            self.make(&mut admin, change).unwrap();
         }
         shared.enabled.store(subscription, Ordering::Relaxed);
     }
@@ -132,38 +156,36 @@ impl Store {
             found.committed.map(digest),
             "of another transaction"
         );
+        // After a rotation that keyd confirmed, it is the one to say.
+        let sealing_key = self.sealing_key.or(found.sealing_key_id);
         let Some(change) = self.pending.take() else {
             assert_eq!(profiles, self.profiles, "lost or changed");
             assert_eq!(found.committed, self.committed);
+            assert_eq!(found.sealing_key_id, sealing_key);
             return;
         };
         let mut changed = self.profiles.clone();
-        change.on(&mut changed);
-        let made = match &change {
-            Change::Install {
-                subscription,
-                txid,
-                package,
-                sequence,
-            } => {
-                let made = found.committed == Some(*txid);
+        change.what.on(&mut changed);
+        let made = match &change.signed {
+            Some(signed) => {
+                let made = found.committed == Some(signed.txid);
                 assert!(made || found.committed == self.committed, "another txid");
-                assert_eq!(
-                    was_installed(host, package, *sequence),
-                    made,
-                    "half of {change:?}"
-                );
-                let here = profiles.contains_key(subscription);
-                assert!(here || !made, "{change:?} is committed without its profile");
+                assert_eq!(was_taken(host, signed), made, "half of {change:?}");
                 made
             }
-            _ => {
+            None => {
                 assert_eq!(found.committed, self.committed);
                 profiles == changed
             }
         };
         let expected = if made { &changed } else { &self.profiles };
         assert_eq!(profiles, *expected, "half of {change:?}");
+        let rotated = found.sealing_key_id != sealing_key;
+        assert_eq!(
+            rotated,
+            made && matches!(change.what, What::Rotate),
+            "{change:?}"
+        );
         if made {
             self.confirm(change);
             self.made += 1;
@@ -183,12 +205,14 @@ impl Store {
             }
         }
         loop {
+            match self.know_the_statement(&mut managers[1]) {
+                Ok(()) => {}
+                Err(error) if killed(&error) => return,
+                Err(error) => panic!("{error}"),
+            }
             let change = self.any_change(shared, &mut dice);
             // Only netd's transactions have a name that outlives the process.
-            let role = match change {
-                Change::Install { .. } => 0,
-                _ => 1,
-            };
+            let role = usize::from(change.signed.is_none());
             match self.make(&mut managers[role], change) {
                 Ok(()) => {}
                 Err(Error::Refused(Refusal::RetryAfter { milliseconds })) => {
@@ -204,13 +228,29 @@ impl Store {
         }
     }
 
+    /// Asks for the sealing statement, where the key has changed since.
+    fn know_the_statement(&mut self, admin: &mut Connection) -> Result<(), Error> {
+        if self.statement.is_none() {
+            let statement = admin.call(&SealingStatement {})?.statement;
+            self.sealing_key = admin.call(&Status {})?.sealing_key_id;
+            self.statement = Some(statement);
+        }
+        Ok(())
+    }
+
     fn any_change(&mut self, shared: &Shared, dice: &mut Dice) -> Change {
         let subscription = dice.below(self.iccids.len());
-        match (self.profiles.get(&subscription), dice.below(8)) {
-            (Some(true), 0) => Change::Disable(subscription),
-            (Some(false), 1 | 2) => Change::Delete(subscription),
-            (Some(false), 3..=5) => Change::Enable(subscription),
-            _ => self.install(shared, subscription, dice.octets()),
+        let what = match (self.profiles.get(&subscription), dice.below(8)) {
+            (_, 7) => What::Rotate,
+            (Some(true), 0) => What::Disable(subscription),
+            (Some(false), 1 | 2) => What::Delete(subscription),
+            (Some(false), 3..=5) => What::Enable(subscription),
+            _ => return self.install(shared, subscription, dice.octets()),
+        };
+        let asked = !matches!(what, What::Rotate) && dice.once_in(2);
+        match asked {
+            true => Change { what, signed: None },
+            false => self.order(what, dice.octets()),
         }
     }
 
@@ -218,30 +258,54 @@ impl Store {
         self.sequence += 1;
         let sequence = self.sequence;
         let profile = shared.subscriptions[subscription].profile();
-        let sealed = (self.operator).seal_to(&self.spki, &self.statement, profile, sequence);
-        Change::Install {
-            subscription,
-            txid,
-            package: sealed,
-            sequence,
+        let statement = self.statement.as_deref().unwrap();
+        let package = (self.operator).seal_to(&self.spki, statement, profile, sequence);
+        Change {
+            what: What::Install(subscription),
+            signed: Some(Signed {
+                txid,
+                package,
+                sequence,
+            }),
         }
     }
 
+    fn order(&mut self, what: What, txid: [u8; 16]) -> Change {
+        self.sequence += 1;
+        let sequence = self.sequence;
+        let iccid = |of: usize| Iccid::new(&self.iccids[of]).unwrap();
+        let command = match what {
+            What::Enable(of) => Command::Enable(iccid(of)),
+            What::Disable(of) => Command::Disable(iccid(of)),
+            What::Delete(of) => Command::Delete(iccid(of)),
+            What::Rotate => Command::RotateSealingKey,
+            What::Install(_) => panic!("a package installs"),
+        };
+        let package = self.operator.order_to(self.device, command, sequence);
+        let signed = Some(Signed {
+            txid,
+            package,
+            sequence,
+        });
+        Change { what, signed }
+    }
+
     fn make(&mut self, keyd: &mut Connection, change: Change) -> Result<(), Error> {
-        if let Change::Install { txid, package, .. } = &change {
+        if let Some(Signed { txid, package, .. }) = &change.signed {
             let (txid, package) = (*txid, Some(&package[..]));
             keyd.call(&Stage { txid, package })?;
         }
         self.pending = Some(change.clone());
-        let iccid = |of: &usize| &*self.iccids[*of];
-        let answer = match &change {
-            Change::Install { txid, .. } => keyd.call(&Commit {
+        let iccid = |of: usize| &*self.iccids[of];
+        let answer = match (&change.signed, change.what) {
+            (Some(Signed { txid, .. }), _) => keyd.call(&Commit {
                 txid: *txid,
                 accounts: Some(digest(*txid)),
             }),
-            Change::Enable(of) => keyd.call(&Enable { iccid: iccid(of) }),
-            Change::Disable(of) => keyd.call(&Disable { iccid: iccid(of) }),
-            Change::Delete(of) => keyd.call(&Delete { iccid: iccid(of) }),
+            (None, What::Enable(of)) => keyd.call(&Enable { iccid: iccid(of) }),
+            (None, What::Disable(of)) => keyd.call(&Disable { iccid: iccid(of) }),
+            (None, What::Delete(of)) => keyd.call(&Delete { iccid: iccid(of) }),
+            (None, What::Install(_) | What::Rotate) => panic!("{change:?} is signed"),
         };
         match &answer {
             Ok(()) => {
@@ -256,9 +320,12 @@ impl Store {
 
     fn confirm(&mut self, change: Change) {
         self.changes += 1;
-        change.on(&mut self.profiles);
-        if let Change::Install { txid, .. } = change {
-            self.committed = Some(txid);
+        change.what.on(&mut self.profiles);
+        if matches!(change.what, What::Rotate) {
+            (self.statement, self.sealing_key) = (None, None);
+        }
+        if let Some(signed) = change.signed {
+            self.committed = Some(signed.txid);
         }
     }
 
@@ -274,13 +341,8 @@ impl Store {
 
 impl fmt::Debug for Change {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (what, subscription) = match self {
-            Self::Install { subscription, .. } => ("Install", subscription),
-            Self::Enable(subscription) => ("Enable", subscription),
-            Self::Disable(subscription) => ("Disable", subscription),
-            Self::Delete(subscription) => ("Delete", subscription),
-        };
-        write!(f, "{what} of subscription {subscription}")
+        let how = self.signed.as_ref().map_or("asked for", |_| "signed");
+        write!(f, "{:?}, {how}", self.what)
     }
 }
 
@@ -290,14 +352,14 @@ fn digest(txid: [u8; 16]) -> [u8; 32] {
 }
 
 /// Whether keyd has opened and committed this very package: then its sequence is used up.
-fn was_installed(host: &Host, package: &[u8], sequence: u64) -> bool {
-    let (txid, package) = ([0xff; 16], Some(package));
+fn was_taken(host: &Host, signed: &Signed) -> bool {
+    let (txid, package) = ([0xff; 16], Some(&signed.package[..]));
     let mut admin = host.connect(Role::Admin);
     match admin.call(&Stage { txid, package }) {
         // The next one that is staged takes its place.
         Ok(_) => false,
         Err(Error::Refused(Refusal::Package(PackageFault::Sequence { last, .. }))) => {
-            assert_eq!(last, sequence);
+            assert_eq!(last, signed.sequence);
             true
         }
         Err(error) => panic!("{}: {error}", Stage::KIND),

@@ -1,0 +1,111 @@
+//! An operator's commands on their way through the real daemons: in a write of the management server and in a
+//! bootstrap. netd carries them as it carries packages.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use common::built;
+use softsim_client::proto::{ProfileState, requests::SealingStatement};
+use softsim_coap::Code;
+use softsim_lab::{
+    bootstrap_server::Plan,
+    gateway::Enrolled,
+    home::{Home, Options},
+};
+use softsim_lwm2m::{ContentFormat, Path};
+use softsim_profile::Command;
+
+const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
+
+/// Last Result of the Software SIM object: how the last package or command was taken.
+const LAST_RESULT: Path = Path::Resource(26241, 0, 11);
+const PROFILE_STATE: Path = Path::Resource(26241, 0, 0);
+
+/// A provisioned and registered gateway.
+fn up(folder: &std::path::Path) -> (Home, Enrolled) {
+    let mut home = Home::start(&folder.join("lab"), Options::default()).unwrap();
+    let device = home.enrol().unwrap();
+    home.plan(&device).unwrap();
+    home.start_netd().unwrap();
+    home.bootstrap().unwrap();
+    (home, device)
+}
+
+fn number(home: &Home, device: &Enrolled, path: Path) -> String {
+    let read = home.read(&device.endpoint, path, ContentFormat::Text);
+    String::from_utf8(read.unwrap().payload).unwrap()
+}
+
+fn state(home: &Home) -> Option<ProfileState> {
+    let profile = home.gateway().status().unwrap().profile;
+    profile.map(|profile| profile.state)
+}
+
+#[test]
+fn a_command_comes_in_a_write_of_the_management_server() {
+    if !built("commands", &DAEMONS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (home, device) = up(folder.path());
+    let iccid = home.subscription().profile.iccid;
+    let write = |package: &[u8]| home.write_package(&device.endpoint, package).unwrap().code;
+
+    // Deleting takes a disabled profile.
+    let delete = home.order(&device, &Command::Delete(iccid)).unwrap();
+    assert_eq!(write(&delete), Code::METHOD_NOT_ALLOWED);
+    assert_eq!(state(&home), Some(ProfileState::Enabled));
+
+    let disable = home.order(&device, &Command::Disable(iccid)).unwrap();
+    assert_eq!(write(&disable), Code::CHANGED);
+    assert_eq!(state(&home), Some(ProfileState::Disabled));
+    assert_eq!(number(&home, &device, PROFILE_STATE), "3");
+    assert_eq!(number(&home, &device, LAST_RESULT), "1");
+
+    // It is carried out once.
+    let enable = home.order(&device, &Command::Enable(iccid)).unwrap();
+    assert_eq!(write(&enable), Code::CHANGED);
+    assert_eq!(write(&disable), Code::BAD_REQUEST);
+    assert_eq!(number(&home, &device, LAST_RESULT), "6");
+    assert_eq!(state(&home), Some(ProfileState::Enabled));
+    home.eap_test().unwrap();
+}
+
+#[test]
+fn a_command_comes_in_a_bootstrap() {
+    if !built("a command in a bootstrap", &DAEMONS) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let (home, device) = up(folder.path());
+    let before = home.gateway().status().unwrap().sealing_key_id;
+    let rotate = home.order(&device, &Command::RotateSealingKey).unwrap();
+    let account = home.account();
+    home.bootstrap_server()
+        .set_planner(&device.endpoint, move || {
+            Plan::new(ContentFormat::Tlv, &account, Some(&rotate))
+        });
+    let bootstrapped = home.bootstrap().unwrap();
+    assert_eq!(bootstrapped.package.as_deref(), Some("sealing key rotated"));
+    assert_ne!(home.gateway().status().unwrap().sealing_key_id, before);
+
+    // What is sealed to the key before is refused, and what is sealed by the new statement is taken.
+    let package = home.seal(&device).unwrap();
+    assert_eq!(
+        home.write_package(&device.endpoint, &package).unwrap().code,
+        Code::BAD_REQUEST
+    );
+    assert_eq!(number(&home, &device, LAST_RESULT), "3");
+    let mut admin = home.gateway().admin().unwrap();
+    let device = Enrolled {
+        statement: admin.call(&SealingStatement {}).unwrap().statement,
+        ..device
+    };
+    let package = home.seal(&device).unwrap();
+    assert_eq!(
+        home.write_package(&device.endpoint, &package).unwrap().code,
+        Code::CHANGED
+    );
+    assert_eq!(state(&home), Some(ProfileState::Enabled));
+}
