@@ -6,7 +6,7 @@
 mod common;
 
 use common::built;
-use softsim_client::proto::{ProfileState, requests::SealingStatement};
+use softsim_client::proto::ProfileState;
 use softsim_coap::Code;
 use softsim_lab::{
     bootstrap_server::Plan,
@@ -20,6 +20,8 @@ const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
 /// Last Result of the Software SIM object: how the last package or command was taken.
 const LAST_RESULT: Path = Path::Resource(26241, 0, 11);
+/// Sealing Key Attestation: the sealing statement.
+const STATEMENT: Path = Path::Resource(26241, 0, 14);
 const PROFILE_STATE: Path = Path::Resource(26241, 0, 0);
 
 /// A provisioned and registered gateway.
@@ -90,16 +92,17 @@ fn a_command_comes_in_a_bootstrap() {
     assert_eq!(bootstrapped.package.as_deref(), Some("sealing key rotated"));
     assert_ne!(home.gateway().status().unwrap().sealing_key_id, before);
 
-    // What is sealed to the key before is refused, and what is sealed by the new statement is taken.
+    // What is sealed to the key before is refused, and what is sealed by the new statement, which the management server
+    // reads, is taken.
     let package = home.seal(&device).unwrap();
     assert_eq!(
         home.write_package(&device.endpoint, &package).unwrap().code,
         Code::BAD_REQUEST
     );
     assert_eq!(number(&home, &device, LAST_RESULT), "3");
-    let mut admin = home.gateway().admin().unwrap();
+    let statement = home.read(&device.endpoint, STATEMENT, ContentFormat::Opaque);
     let device = Enrolled {
-        statement: admin.call(&SealingStatement {}).unwrap().statement,
+        statement: statement.unwrap().payload,
         ..device
     };
     let package = home.seal(&device).unwrap();

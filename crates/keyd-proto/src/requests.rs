@@ -370,7 +370,7 @@ requests! {
     }
 
     /// The sealing public key and the device id, signed by the device key (COSE_Sign1).
-    53 SealingStatement [Admin] max 16 repeatable -> SealingStatementAnswer {}
+    53 SealingStatement [Network Admin] max 16 repeatable -> SealingStatementAnswer {}
 
     /// Adds an operator whose packages are opened.
     54 AddTrustAnchor<'a> [Admin] max 256 repeatable -> () {

@@ -33,7 +33,7 @@ pub use content::{ContentError, ContentFormat};
 pub use objects::Device;
 pub use path::Path;
 pub use registration::RegistrationFailure;
-pub use sim::{Algorithm, Sealing, SimResult, SimState, SlotState};
+pub use sim::{Algorithm, SimResult, SimState, SlotState};
 pub use value::{Instance, Instances, Kind, Resource, Value};
 
 /// The content formats as functions, for servers and tools that speak to this client.

@@ -153,15 +153,14 @@ pub const SIM: Object = Object {
         several(4, Integer, Read),  // Envelope Format
         single(11, Integer, Read),  // Last Result
         single(12, Text, Read),     // Last Result Detail
-        several(13, Opaque, Read),  // Sealing Public Key
-        single(14, Opaque, Read),   // Sealing Key Attestation
-        single(17, Integer, Read),  // Accepted Sequence
-        single(18, Integer, Read),  // AKA Algorithm
+        single(14, Opaque, Read), // Sealing Key Attestation: the sealing statement, with the key in it
+        single(17, Integer, Read), // Accepted Sequence
+        single(18, Integer, Read), // AKA Algorithm
         several(19, Integer, Read), // AKA Algorithms Supported
-        single(20, Integer, Read),  // Authentications Served
-        single(21, Integer, Read),  // Authentication Failures
-        single(22, Boolean, Read),  // Plain Profile Allowed
-        several(24, Opaque, Read),  // Issuer Trust Anchors Digest
+        single(20, Integer, Read), // Authentications Served
+        single(21, Integer, Read), // Authentication Failures
+        single(22, Boolean, Read), // Plain Profile Allowed
+        several(24, Opaque, Read), // Issuer Trust Anchors Digest
     ],
 };
 

@@ -67,9 +67,9 @@ pub struct SimState {
     pub last_result: SimResult,
     /// Last Result Detail: no key, no IMSI.
     pub last_result_detail: Option<String>,
-    /// The sealing public key and the statement by which the device key vouches for it; the key is
-    /// never shown without.
-    pub sealing: Option<Sealing>,
+    /// The sealing statement: the key that packages are sealed to, signed by the device key (COSE_Sign1). The key is never
+    /// shown without.
+    pub sealing_statement: Option<Vec<u8>>,
     /// The highest package sequence accepted.
     pub accepted_sequence: Option<u64>,
     /// The installed profile's algorithm set.
@@ -82,15 +82,6 @@ pub struct SimState {
     pub failures: Option<u64>,
     /// SHA-256 of each trusted issuer key.
     pub trust_anchors: Vec<[u8; 32]>,
-}
-
-/// The key that packages are sealed to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sealing {
-    /// The public key.
-    pub public_key: Vec<u8>,
-    /// The sealing statement: COSE_Sign1 by the device key.
-    pub statement: Vec<u8>,
 }
 
 impl SimState {
@@ -112,12 +103,7 @@ impl SimState {
         };
         put(1, self.iccid.as_deref().map(Value::from));
         put(12, self.last_result_detail.as_deref().map(Value::from));
-        put(
-            14,
-            self.sealing
-                .as_ref()
-                .map(|sealing| sealing.statement.clone().into()),
-        );
+        put(14, self.sealing_statement.clone().map(Value::from));
         put(17, self.accepted_sequence.map(counter));
         put(
             18,
@@ -126,10 +112,7 @@ impl SimState {
         );
         put(20, self.authentications.map(counter));
         put(21, self.failures.map(counter));
-        match &self.sealing {
-            Some(sealing) => instance.with_all(13, [sealing.public_key.clone()]),
-            None => instance,
-        }
+        instance
     }
 }
 

@@ -13,7 +13,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-use softsim_client::netd::{Bootstrap, Management};
+use softsim_client::{
+    netd::{Bootstrap, Management},
+    proto::{StatusAnswer, requests::SealingStatement},
+};
 use softsim_lwm2m::{Client, Config, Event, Output, ServerRole, SimResult};
 use softsim_sandbox::random;
 use tokio::{
@@ -124,6 +127,8 @@ pub struct Lwm2m {
     registered: BTreeMap<u16, Management>,
     last_fault: Option<String>,
     last_result: SimResult,
+    /// The id of keyd's sealing key, and the statement of it.
+    statement: Option<([u8; 32], Vec<u8>)>,
     /// By when to end; the servers are being told.
     leaving: Option<Instant>,
     snapshot: watch::Sender<Snapshot>,
@@ -159,6 +164,7 @@ impl Lwm2m {
             registered: BTreeMap::new(),
             last_fault: None,
             last_result: SimResult::None,
+            statement: None,
             leaving: None,
             snapshot,
         };
@@ -355,11 +361,25 @@ impl Lwm2m {
             return Ok(());
         }
         if let Ok(status) = keyd::status(&self.keyd).await? {
-            let sim = keyd::sim_state(&status, self.last_result);
+            self.know_the_statement(&status).await?;
+            let mut sim = keyd::sim_state(&status, self.last_result);
+            sim.sealing_statement = self.statement.as_ref().map(|(_, octets)| octets.clone());
             if let Some(client) = self.client_mut() {
                 client.set_sim(Instant::now(), sim);
             }
         }
+        Ok(())
+    }
+
+    /// Has keyd sign the statement of its sealing key, once for each key.
+    async fn know_the_statement(&mut self, status: &StatusAnswer) -> Result<(), Fatal> {
+        let known = self.statement.as_ref().map(|(key, _)| *key);
+        let Some(key) = status.sealing_key_id.filter(|key| known != Some(*key)) else {
+            return Ok(());
+        };
+        let answer = keyd::refusal(self.keyd.call(&SealingStatement {}).await)?;
+        // Where keyd refuses, it is asked again at the next refresh.
+        self.statement = answer.ok().map(|answer| (key, answer.statement));
         Ok(())
     }
 

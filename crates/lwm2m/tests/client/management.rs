@@ -5,7 +5,7 @@ use std::time::Duration;
 use softsim_coap::{Code, Method, Request, Response};
 use softsim_lwm2m::codec::{SIM, decode};
 use softsim_lwm2m::{
-    Algorithm, ContentFormat, Event, Instance, Path, Sealing, SimResult, SimState, SlotState,
+    Algorithm, ContentFormat, Event, Instance, Path, SimResult, SimState, SlotState,
 };
 
 use crate::common::*;
@@ -21,10 +21,7 @@ fn sim() -> SimState {
         state: SlotState::Enabled,
         iccid: Some("8988211000000000011".to_owned()),
         last_result: SimResult::Success,
-        sealing: Some(Sealing {
-            public_key: vec![7; 1216],
-            statement: vec![8; 1400],
-        }),
+        sealing_statement: Some(vec![8; 1400]),
         accepted_sequence: Some(3),
         algorithm: Some(Algorithm::Milenage),
         supported: vec![Algorithm::Milenage],
