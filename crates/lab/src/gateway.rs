@@ -2,7 +2,7 @@
 
 use std::{
     ffi::{OsStr, OsString},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -24,9 +24,10 @@ use softsim_sandbox::random;
 
 use crate::{
     error::{Error, Result},
+    host_files::HostFiles,
     netns::Cable,
     pki::Authority,
-    processes::{Daemon, Folder, NetdBootstrap, NetdConfig},
+    processes::{Daemon, Folder, NetdBootstrap, NetdConfig, plainly},
     recorder::Recorder,
 };
 
@@ -43,6 +44,10 @@ pub struct Options {
     pub accesses: String,
     /// netd runs at the gateway's end of this cable.
     pub cable: Option<Arc<Cable>>,
+    /// Another netd than the one beside the other programs.
+    pub netd: Option<PathBuf>,
+    /// netd sees these as /etc and /run.
+    pub files: Option<Arc<HostFiles>>,
 }
 
 /// The two daemons of one device. What is still running ends with this value.
@@ -149,9 +154,16 @@ impl Gateway {
     /// Starts netd, with a bootstrap server or without.
     pub fn start_netd(&mut self, bootstrap: Option<NetdBootstrap>) -> Result<()> {
         let config = NetdConfig::new(&self.folder, bootstrap)?;
-        let namespace = self.options.cable.as_ref().map(|cable| &cable.gateway);
+        let command = |program: &Path| {
+            let program = self.options.netd.as_deref().unwrap_or(program);
+            match (&self.options.cable, &self.options.files) {
+                (Some(cable), _) => cable.gateway.command(program),
+                (None, Some(files)) => files.command(program),
+                (None, None) => plainly(program),
+            }
+        };
         let accesses = &self.options.accesses;
-        self.netd = Some(Daemon::netd(&self.folder, &config, accesses, namespace)?);
+        self.netd = Some(Daemon::netd(&self.folder, &config, accesses, command)?);
         Ok(())
     }
 

@@ -52,6 +52,8 @@ pub struct Options {
     pub prepare: Box<dyn FnOnce(&mut Profile)>,
     /// How the EAP server behaves.
     pub eap: eap_server::Config,
+    /// What the servers are called; without, they have addresses only.
+    pub host: Option<&'static str>,
     /// How the gateway is run.
     pub gateway: gateway::Options,
 }
@@ -63,6 +65,7 @@ impl Default for Options {
             prepare: Box::new(|_| {}),
             format: ContentFormat::Tlv,
             eap: eap_server::Config::default(),
+            host: None,
             gateway: gateway::Options::default(),
         }
     }
@@ -99,6 +102,7 @@ pub struct Home {
     management_certificate: Vec<u8>,
     radius: SocketAddr,
     radius_secret: SecretString,
+    host: Option<&'static str>,
     // Last: the servers above live on it.
     runtime: Runtime,
 }
@@ -169,6 +173,7 @@ impl Home {
             management_certificate: credentials.certificate,
             radius,
             radius_secret,
+            host: options.host,
             runtime,
         })
     }
@@ -208,7 +213,7 @@ impl Home {
     /// The account of the management server.
     pub fn account(&self) -> Account {
         Account {
-            uri: format!("coaps://{}", self.management_server.address()),
+            uri: format!("coaps://{}", self.at(self.management_server.address())),
             certificate: self.management_certificate.clone(),
             ssid: SHORT_SERVER_ID,
             lifetime: LIFETIME,
@@ -218,8 +223,16 @@ impl Home {
     /// Starts netd with the bootstrap server that it knows from the factory.
     pub fn start_netd(&mut self) -> Result<()> {
         let authority = self.gateway.folder().file("ca.pem");
-        let bootstrap = NetdBootstrap::new(self.bootstrap_server.address(), authority);
+        let bootstrap = NetdBootstrap::new(self.at(self.bootstrap_server.address()), authority);
         self.gateway.start_netd(Some(bootstrap))
+    }
+
+    /// Where the gateway finds a server that listens there: under its name, if it has one.
+    pub fn at(&self, address: SocketAddr) -> String {
+        match self.host {
+            Some(host) => format!("{host}:{}", address.port()),
+            None => address.to_string(),
+        }
     }
 
     /// Bootstraps and registers.
@@ -229,11 +242,11 @@ impl Home {
 
     /// Authenticates once, against the lab's own server.
     pub fn eap_test(&self) -> Result<(netd::EapTest, Vec<Event>)> {
-        self.eap_test_at(self.radius)
+        self.eap_test_at(self.at(self.radius))
     }
 
     /// Authenticates once, against another server that knows the secret.
-    pub fn eap_test_at(&self, radius: SocketAddr) -> Result<(netd::EapTest, Vec<Event>)> {
+    pub fn eap_test_at(&self, radius: impl ToString) -> Result<(netd::EapTest, Vec<Event>)> {
         let secret = self.radius_secret.expose_secret().as_bytes();
         self.gateway.eap_test(radius, secret, None)
     }
@@ -315,7 +328,7 @@ impl Home {
 
     /// An `[[access]]` to a RADIUS server that knows the secret, which authenticates when it is told to; `more` are
     /// lines of its own.
-    pub fn radius_access(&self, server: SocketAddr, more: &str) -> String {
+    pub fn radius_access(&self, server: impl std::fmt::Display, more: &str) -> String {
         format!(
             "[[access]]\nname = 'radius'\ncarrier = 'radius'\nserver = '{server}'\nsecret_file = '{}'\n\
              automatic = false\n{more}",

@@ -7,7 +7,7 @@
 //! - Tests of a peer: [`hostile`], a server that does what a server may not.
 //! - Provisioning and management: [`bootstrap_server`] and [`management_server`], on [`coap_server`],
 //!   on [`dtls_server`], which takes clients that [`pki`] certified.
-//! - The device: [`processes`] runs the daemons, [`recorder`] writes down what they say to each other.
+//! - The device: [`processes`] runs the daemons, where it is to be with [`host_files`] and a [`name_server`] of a test's own; [`recorder`] writes down what they say to each other.
 
 pub mod auc;
 pub mod bootstrap_server;
@@ -19,10 +19,12 @@ pub mod eap_sim_db;
 pub mod error;
 pub mod gateway;
 pub mod home;
+pub mod host_files;
 pub mod hostapd;
 pub mod hostile;
 pub mod journal;
 pub mod management_server;
+pub mod name_server;
 pub mod netns;
 pub mod pki;
 pub mod prerequisite;

@@ -46,6 +46,16 @@ pub struct Cable {
 }
 
 impl Namespace {
+    /// A namespace with nothing but its own loopback interface.
+    ///
+    /// # Errors
+    /// Not root, or the kernel or `ip` says no.
+    pub fn alone() -> io::Result<Self> {
+        let namespace = Self::new("alone")?;
+        ip(&format!("-n {} link set lo up", namespace.name))?;
+        Ok(namespace)
+    }
+
     fn new(role: &str) -> io::Result<Self> {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);

@@ -14,6 +14,9 @@ use x509_parser::{
     certification_request::X509CertificationRequest, prelude::FromDer, x509::X509Name,
 };
 
+/// A name that the certificates of servers are for.
+pub const SERVER_NAME: &str = "lwm2m.example";
+
 /// Why a certificate was not made, or not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PkiError {
@@ -94,10 +97,11 @@ impl Authority {
         self.certificate.pem()
     }
 
-    /// A certificate for a server on the loopback interface.
+    /// A certificate for a server on the loopback interface, or called [`SERVER_NAME`].
     pub fn server(&self, name: &str) -> Result<Credentials, PkiError> {
         let mut params = parameters(common_name_only(name));
-        let sans = CertificateParams::new(["127.0.0.1".into(), "localhost".into()]);
+        let sans =
+            CertificateParams::new(["127.0.0.1", "localhost", SERVER_NAME].map(String::from));
         params.subject_alt_names = sans.map_err(signing)?.subject_alt_names;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.with_new_key(params)

@@ -6,7 +6,6 @@ use std::{
     fmt, fs,
     fs::{File, OpenOptions},
     io::{self, Write},
-    net::SocketAddr,
     os::unix::fs::{DirBuilderExt, OpenOptionsExt},
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
@@ -21,8 +20,6 @@ use softsim_client::{
     paths::Sockets,
 };
 use softsim_sandbox::random;
-
-use crate::netns::Namespace;
 
 /// How long a daemon may take until it answers; a loaded machine takes a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -103,6 +100,13 @@ pub fn binaries() -> Result<PathBuf, ProcessError> {
     let below = folder.file_name() == Some(OsStr::new("deps"));
     let folder = if below { folder.parent() } else { None }.unwrap_or(folder);
     Ok(folder.to_owned())
+}
+
+/// The folder of the daemons as static programs (musl), where they were built: SOFTSIM_STATIC_BIN_DIR.
+pub fn static_binaries() -> Option<PathBuf> {
+    env::var_os("SOFTSIM_STATIC_BIN_DIR")
+        .filter(|folder| !folder.is_empty())
+        .map(PathBuf::from)
 }
 
 /// The lab's folder, which only its owner may enter.
@@ -217,17 +221,18 @@ impl Daemon {
         let arguments = flags.map(|(name, value)| [OsStr::new(name), value.as_os_str()]);
         let arguments = [arguments.as_flattened(), more].concat();
         let log = folder.file("keyd.log");
-        let mut keyd = Self::spawn("softsim-keyd", None, &arguments, log)?;
+        let mut keyd = Self::spawn("softsim-keyd", plainly, &arguments, log)?;
         keyd.wait_until(|| Connection::connect(&sockets.admin).is_ok())?;
         Ok(keyd)
     }
 
-    /// Starts netd and waits until it answers on its control socket. `accesses` is the end of its configuration.
+    /// Starts netd and waits until it answers on its control socket. `accesses` is the end of its configuration;
+    /// `command` starts a program where netd is to be.
     pub fn netd(
         folder: &Folder,
         config: &NetdConfig,
         accesses: &str,
-        namespace: Option<&Namespace>,
+        command: impl Fn(&Path) -> Command,
     ) -> Result<Self, ProcessError> {
         let path = folder.file("netd.toml");
         let text = toml::to_string(config).map_err(io::Error::other);
@@ -235,7 +240,7 @@ impl Daemon {
         at(&path, fs::write(&path, text + accesses))?;
         let arguments = [OsStr::new("--config"), path.as_os_str()];
         let log = folder.file("netd.log");
-        let mut netd = Self::spawn("softsim-netd", namespace, &arguments, log)?;
+        let mut netd = Self::spawn("softsim-netd", command, &arguments, log)?;
         netd.wait_until(|| {
             Control::run(&config.control_socket, &Ask::Status {})
                 .is_ok_and(|mut events| events.any(|event| matches!(event, Ok(Event::Done { .. }))))
@@ -255,7 +260,7 @@ impl Daemon {
         let log = folder.file("bridge.log");
         // That of a bridge before it tells nothing of this one.
         at(&log, fs::write(&log, b""))?;
-        let mut bridge = Self::spawn("softsim-bridge", None, &arguments, log.clone())?;
+        let mut bridge = Self::spawn("softsim-bridge", plainly, &arguments, log.clone())?;
         bridge.wait_until(|| fs::read_to_string(&log).is_ok_and(|log| log.contains("serving")))?;
         Ok(bridge)
     }
@@ -285,7 +290,7 @@ impl Daemon {
 
     fn spawn(
         program: &'static str,
-        namespace: Option<&Namespace>,
+        command: impl Fn(&Path) -> Command,
         arguments: &[&OsStr],
         log: PathBuf,
     ) -> Result<Self, ProcessError> {
@@ -299,11 +304,7 @@ impl Daemon {
             .mode(0o600)
             .open(&log);
         let stderr: File = at(&log, opened)?;
-        let mut command = match namespace {
-            Some(namespace) => namespace.command(&path),
-            None => Command::new(&path),
-        };
-        let child = command
+        let child = command(&path)
             .args(arguments)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -342,6 +343,11 @@ impl Daemon {
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(5)..].join("; ")
     }
+}
+
+/// Starts a program where we are.
+pub fn plainly(program: &Path) -> Command {
+    Command::new(program)
 }
 
 impl Drop for Daemon {
@@ -389,10 +395,10 @@ impl NetdConfig {
 }
 
 impl NetdBootstrap {
-    /// A server at an address whose certificate the authority in a PEM file made; netd calls it when told.
-    pub fn new(address: SocketAddr, authority: PathBuf) -> Self {
+    /// A server at an address or of a name, whose certificate the authority in a PEM file made; netd calls it when told.
+    pub fn new(server: impl fmt::Display, authority: PathBuf) -> Self {
         Self {
-            uri: format!("coaps://{address}"),
+            uri: format!("coaps://{server}"),
             server_trust: vec![authority],
             automatic: false,
         }
@@ -440,7 +446,7 @@ mod tests {
     fn netd_is_configured_in_its_own_words() {
         let outer = tempfile::tempdir().unwrap();
         let folder = Folder::create(&outer.path().join("lab")).unwrap();
-        let bootstrap = NetdBootstrap::new("127.0.0.1:5684".parse().unwrap(), "ca.pem".into());
+        let bootstrap = NetdBootstrap::new("127.0.0.1:5684", "ca.pem".into());
         let config = NetdConfig::new(&folder, Some(bootstrap)).unwrap();
         let text = toml::to_string(&config).unwrap();
         let bootstrap = "[bootstrap]\nuri = \"coaps://127.0.0.1:5684\"\nserver_trust = [\"ca.pem\"]\nautomatic = false\n";

@@ -1,0 +1,344 @@
+//! Host names in place of addresses, on a host of the test's own: its network, its /etc, its name servers.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{
+    fs,
+    io::{BufRead, BufReader, Write},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
+    os::unix::{
+        fs::PermissionsExt,
+        net::{UnixListener, UnixStream},
+    },
+    path::{Path, PathBuf},
+    sync::Arc,
+    thread::{self, sleep},
+    time::Duration,
+};
+
+use common::built;
+use softsim_client::netd::{AccessState, Failure, Management};
+use softsim_lab::{
+    error::Error,
+    gateway,
+    home::{Home, Options},
+    host_files::HostFiles,
+    name_server::{NameServer, Zone},
+    netns::{self, Namespace},
+    pki::SERVER_NAME,
+    prerequisite::skip,
+    processes::static_binaries,
+};
+
+const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
+
+const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
+
+/// What a distribution writes.
+const USUAL: &str = "files dns";
+
+/// A host, and a home network that knows its servers by name.
+struct Host {
+    home: Home,
+    files: Arc<HostFiles>,
+}
+
+impl Host {
+    /// Enrolled, and about to bootstrap.
+    fn new(folder: &Path, netd: Option<PathBuf>, switch: &str, resolv_conf: &str) -> Self {
+        let files = Arc::new(HostFiles::new(folder).unwrap());
+        files
+            .write("nsswitch.conf", &format!("hosts: {switch}\n"))
+            .unwrap();
+        files.write("resolv.conf", resolv_conf).unwrap();
+        let options = Options {
+            host: Some(SERVER_NAME),
+            gateway: gateway::Options {
+                netd,
+                files: Some(files.clone()),
+                ..gateway::Options::default()
+            },
+            ..Options::default()
+        };
+        let mut home = Home::start(&folder.join("lab"), options).unwrap();
+        let device = home.enrol().unwrap();
+        home.plan(&device).unwrap();
+        home.start_netd().unwrap();
+        Self { home, files }
+    }
+
+    /// The whole journey, each server by its name; and netd is the same as before.
+    fn travels(&mut self) {
+        let netd = self.home.gateway().netd().unwrap().id();
+        self.home.bootstrap().unwrap();
+        let Management::Registered { server, .. } = self.management() else {
+            panic!("{:?}", self.management());
+        };
+        assert!(server.contains(SERVER_NAME), "{server}");
+        self.home.eap_test().unwrap();
+        self.is_well(netd);
+    }
+
+    fn management(&self) -> Management {
+        self.home.gateway().netd_status().unwrap().management
+    }
+
+    fn is_well(&self, netd: u32) {
+        assert_eq!(self.home.gateway().netd().unwrap().id(), netd);
+        assert!(self.home.gateway().netd_status().is_ok());
+    }
+
+    /// A bootstrap that comes to nothing, and why.
+    fn fails(&self) -> String {
+        match self.home.bootstrap() {
+            Err(Error::Failed { failure, reason }) => {
+                assert_eq!(failure, Failure::Unavailable, "{reason}");
+                reason
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Runs a scenario in a network of its own.
+fn on_a_host(test: &str, scenario: impl Fn(&Path) + Sync) {
+    if let Some(reason) = netns::missing() {
+        skip(&format!("{test}: {reason}"));
+        return;
+    }
+    if built(test, &DAEMONS) {
+        let namespace = Namespace::alone().unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        // netd's look-ups are another user's: what they may read lies below.
+        fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+        namespace.enter(|| scenario(folder.path())).unwrap();
+    }
+}
+
+fn zone(addresses: &[IpAddr]) -> Zone {
+    Zone {
+        names: [(SERVER_NAME, addresses.to_vec())].into(),
+        long: false,
+    }
+}
+
+#[test]
+fn the_journey_by_names_of_the_hosts_file() {
+    on_a_host("names in /etc/hosts", |folder| {
+        let mut host = Host::new(folder, None, USUAL, "");
+        let hosts = format!("127.0.0.1 localhost\n127.0.0.1 {SERVER_NAME}\n");
+        host.files.write("hosts", &hosts).unwrap();
+        host.travels();
+        // So does an access that is kept open.
+        let home = &mut host.home;
+        let access = home.radius_access(home.at(home.radius()), "");
+        home.gateway_mut().stop_netd();
+        home.gateway_mut().set_accesses(access);
+        home.start_netd().unwrap();
+        let (access, _) = home.gateway().connect().unwrap();
+        assert_eq!(access.state, AccessState::Authorised);
+        assert!(access.at.starts_with(SERVER_NAME), "{}", access.at);
+    });
+}
+
+#[test]
+fn the_journey_by_names_that_a_name_server_knows() {
+    on_a_host("names of a name server", |folder| {
+        let _names = NameServer::start(HERE, zone(&[HERE])).unwrap();
+        Host::new(folder, None, USUAL, "nameserver 127.0.0.1\n").travels();
+    });
+}
+
+#[test]
+fn a_static_netd_knows_hosts_and_name_servers() {
+    let Some(programs) = static_binaries() else {
+        skip("a_static_netd_knows_names: SOFTSIM_STATIC_BIN_DIR is not set");
+        return;
+    };
+    on_a_host("names of a static netd", |folder| {
+        let netd = programs.join("softsim-netd");
+        let long = Zone {
+            long: true,
+            ..zone(&[HERE])
+        };
+        let _names = NameServer::start(HERE, long).unwrap();
+        let mut host = Host::new(folder, Some(netd), "", "nameserver 127.0.0.1\n");
+        host.travels();
+        let hosts = format!("127.0.0.1 localhost\n127.0.0.1 {SERVER_NAME}\n");
+        host.files.write("hosts", &hosts).unwrap();
+        host.files.write("resolv.conf", "").unwrap();
+        host.travels();
+    });
+}
+
+#[test]
+fn an_address_where_nobody_is_does_not_keep_the_others_from_being_tried() {
+    on_a_host("an address where nobody is", |folder| {
+        let both = [Ipv6Addr::LOCALHOST.into(), HERE];
+        let _names = NameServer::start(HERE, zone(&both)).unwrap();
+        let mut host = Host::new(folder, None, USUAL, "nameserver 127.0.0.1\n");
+        // Refused by the network at first; then somebody has the ports, and says nothing.
+        host.travels();
+        let home = &host.home;
+        let servers = [
+            home.bootstrap_server().address(),
+            home.management_server().address(),
+            home.radius(),
+        ];
+        let _silent = servers.map(|server| UdpSocket::bind(("::1", server.port())).unwrap());
+        host.travels();
+    });
+}
+
+#[test]
+fn without_a_name_server_netd_waits_and_finds_the_next_one() {
+    on_a_host("no name server", |folder| {
+        let _names = NameServer::start(Ipv4Addr::new(127, 0, 0, 2).into(), zone(&[HERE])).unwrap();
+        let mut host = Host::new(folder, None, USUAL, "nameserver 127.0.0.1\n");
+        let netd = host.home.gateway().netd().unwrap().id();
+        assert!(host.fails().contains("the name has no address"));
+        let Err(Error::Failed { reason, .. }) = host.home.eap_test() else {
+            panic!("expected no authentication");
+        };
+        assert!(reason.contains("the name has no address"), "{reason}");
+        host.is_well(netd);
+        // The network has another name server: the file is replaced, and the first of the two is dead.
+        let both = "nameserver 127.0.0.1\nnameserver 127.0.0.2\n";
+        host.files.write("resolv.conf", both).unwrap();
+        host.travels();
+    });
+}
+
+#[test]
+fn an_answer_that_is_too_long_for_udp_comes_by_tcp() {
+    on_a_host("DNS over TCP", |folder| {
+        let long = Zone {
+            long: true,
+            ..zone(&[HERE])
+        };
+        let _names = NameServer::start(HERE, long).unwrap();
+        Host::new(folder, None, USUAL, "nameserver 127.0.0.1\n").travels();
+    });
+}
+
+#[test]
+fn an_account_whose_name_is_unknown_is_told_and_tried_again() {
+    on_a_host("an account of an unknown name", |folder| {
+        let mut host = Host::new(folder, None, USUAL, "");
+        let hosts = format!("127.0.0.1 localhost\n127.0.0.1 {SERVER_NAME}\n");
+        host.files.write("hosts", &hosts).unwrap();
+        host.travels();
+        host.files.write("hosts", "127.0.0.1 localhost\n").unwrap();
+        // The account is there at every start.
+        host.home.gateway_mut().stop_netd();
+        host.home.start_netd().unwrap();
+        let netd = host.home.gateway().netd().unwrap().id();
+        loop {
+            match host.management() {
+                Management::Unregistered {
+                    reason: Some(reason),
+                } => {
+                    assert!(reason.contains(SERVER_NAME), "{reason}");
+                    assert!(reason.contains("the name has no address"), "{reason}");
+                    break;
+                }
+                Management::Unregistered { reason: None } => sleep(Duration::from_millis(5)),
+                other => panic!("{other:?}"),
+            }
+        }
+        host.is_well(netd);
+    });
+}
+
+/// The modules that nsswitch.conf may name: each finds the name, or leaves it to the next.
+#[test]
+fn whatever_the_name_service_switch_asks_netd_lives() {
+    on_a_host("the name service switch", |folder| {
+        let _names = NameServer::start(HERE, zone(&[HERE])).unwrap();
+        let mut host = Host::new(folder, None, USUAL, "nameserver 127.0.0.1\n");
+        for switch in [
+            "files mymachines myhostname dns",
+            "files resolve [!UNAVAIL=return] dns",
+            "files mdns4_minimal [NOTFOUND=return] dns",
+            "mdns dns",
+            "nothing-of-this-name dns",
+            "files mdns4_minimal [NOTFOUND=return] resolve [!UNAVAIL=return] myhostname dns",
+        ] {
+            let line = format!("hosts: {switch}\n");
+            host.files.write("nsswitch.conf", &line).unwrap();
+            host.travels();
+        }
+        host.files
+            .write("nsswitch.conf", "hosts: myhostname\n")
+            .unwrap();
+        assert!(host.fails().contains("the name has no address"));
+    });
+}
+
+#[test]
+fn the_services_of_a_host_are_asked() {
+    let modules = ["resolve", "mdns4"];
+    if !modules.iter().all(|module| is_installed(module)) {
+        skip("the_services_of_a_host_are_asked: libnss-resolve or libnss-mdns is missing");
+        return;
+    }
+    on_a_host("systemd-resolved and Avahi", |folder| {
+        let mut host = Host::new(folder, None, "resolve", "");
+        let run = host.files.run().to_owned();
+        serve(&run.join("systemd/resolve/io.systemd.Resolve"), resolved);
+        host.travels();
+        serve(&run.join("avahi-daemon/socket"), avahi);
+        host.files.write("mdns.allow", "*\n").unwrap();
+        host.files.write("nsswitch.conf", "hosts: mdns4\n").unwrap();
+        host.travels();
+    });
+}
+
+fn is_installed(module: &str) -> bool {
+    let file = format!("libnss_{module}.so.2");
+    let folders = [
+        "/lib/x86_64-linux-gnu",
+        "/lib/aarch64-linux-gnu",
+        "/usr/lib64",
+    ];
+    folders
+        .iter()
+        .any(|folder| Path::new(folder).join(&file).is_file())
+}
+
+/// Answers whoever connects, as a service with a socket there would.
+fn serve(socket: &Path, answer: fn(UnixStream)) {
+    fs::create_dir_all(socket.parent().unwrap()).unwrap();
+    let listener = UnixListener::bind(socket).unwrap();
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o666)).unwrap();
+    thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(answer));
+}
+
+/// systemd-resolved's ResolveHostname, a Varlink call: JSON that a zero octet ends.
+fn resolved(mut stream: UnixStream) {
+    let mut call = Vec::new();
+    BufReader::new(&stream).read_until(0, &mut call).unwrap();
+    let call = String::from_utf8(call).unwrap();
+    assert!(
+        call.contains("io.systemd.Resolve.ResolveHostname"),
+        "{call}"
+    );
+    let answer = format!(
+        "{{\"parameters\":{{\"addresses\":[{{\"ifindex\":1,\"family\":2,\"address\":[127,0,0,1]}}],\
+         \"name\":\"{SERVER_NAME}\",\"flags\":1}}}}\0"
+    );
+    stream.write_all(answer.as_bytes()).unwrap();
+}
+
+/// Avahi's simple protocol.
+fn avahi(mut stream: UnixStream) {
+    let mut line = String::new();
+    BufReader::new(&stream).read_line(&mut line).unwrap();
+    let answer = match line.strip_prefix("RESOLVE-HOSTNAME-IPV4 ") {
+        Some(name) => format!("+ 1 0 {} 127.0.0.1\n", name.trim()),
+        None => "-15 Timeout reached\n".into(),
+    };
+    stream.write_all(answer.as_bytes()).unwrap();
+}
