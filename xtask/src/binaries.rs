@@ -5,7 +5,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::run::{Result, cargo, succeed, target};
+use crate::{
+    prerequisites::MUSL_TARGET,
+    run::{Result, cargo, succeed, target},
+};
 
 /// keyd is built by itself: features that the lab asks of shared crates must not reach it.
 const BUILDS: &[&[&str]] = &[
@@ -48,6 +51,28 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
                 copy(&built.join(name), &folder.join(name))?;
             }
         }
+    }
+    Ok(folder)
+}
+
+/// Builds the daemons as static programs for musl, and returns the folder that holds them.
+pub(crate) fn build_static() -> Result<PathBuf> {
+    let folder = target().join("softsim").join("static");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    for daemon in ["softsim-keyd", "softsim-netd", "softsim-bridge"] {
+        let mut command = cargo(&[
+            "build",
+            "--locked",
+            "--quiet",
+            "--bins",
+            "--package",
+            daemon,
+        ]);
+        command.args(["--target", MUSL_TARGET]);
+        // For the C and the assembly of dependencies.
+        succeed(command.env(format!("CC_{}", MUSL_TARGET.replace('-', "_")), "musl-gcc"))?;
+        let built = target().join(MUSL_TARGET).join("debug").join(daemon);
+        copy(&built, &folder.join(daemon))?;
     }
     Ok(folder)
 }

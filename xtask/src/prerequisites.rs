@@ -4,7 +4,18 @@ use std::{env, path::PathBuf, process::Command};
 
 use crate::run::{Result, cargo, in_ci, output, program, succeed, target};
 
-/// A program that tests start, and the Debian package it comes in.
+/// Where Debian has a module of the name service switch.
+macro_rules! module {
+    ($name:literal) => {
+        if cfg!(target_arch = "x86_64") {
+            concat!("/usr/lib/x86_64-linux-gnu/libnss_", $name, ".so.2")
+        } else {
+            concat!("/usr/lib/aarch64-linux-gnu/libnss_", $name, ".so.2")
+        }
+    };
+}
+
+/// A program that tests start, or another file that they need, and the Debian package it comes in.
 struct Package {
     program: &'static str,
     package: &'static str,
@@ -54,6 +65,31 @@ const PACKAGES: &[Package] = &[
         optional: true,
     },
     Package {
+        program: "musl-gcc",
+        package: "musl-tools",
+        optional: true,
+    },
+    Package {
+        program: "musl-gcc",
+        package: "musl-tools",
+        optional: true,
+    },
+    Package {
+        program: module!("resolve"),
+        package: "libnss-resolve",
+        optional: true,
+    },
+    Package {
+        program: module!("mdns4"),
+        package: "libnss-mdns",
+        optional: true,
+    },
+    Package {
+        program: module!("myhostname"),
+        package: "libnss-myhostname",
+        optional: true,
+    },
+    Package {
         program: "openssl",
         package: "openssl",
         optional: false,
@@ -64,6 +100,12 @@ const PACKAGES: &[Package] = &[
         optional: false,
     },
 ];
+
+/// What a program that needs no library is built for.
+#[cfg(target_arch = "x86_64")]
+pub(crate) const MUSL_TARGET: &str = "x86_64-unknown-linux-musl";
+#[cfg(target_arch = "aarch64")]
+pub(crate) const MUSL_TARGET: &str = "aarch64-unknown-linux-musl";
 
 const CARGO_DENY: &str = "0.20.2";
 
@@ -89,6 +131,16 @@ pub(crate) fn debian_packages() -> Result<()> {
     }
     println!("{advice}\nTests that need them are skipped.");
     Ok(())
+}
+
+/// Why nothing can be built for musl, if so. The target is added where rustup can.
+pub(crate) fn musl_missing() -> Option<String> {
+    if find("musl-gcc").is_none() {
+        return Some("musl-gcc is missing".into());
+    }
+    let add = program("rustup", &["target", "add", MUSL_TARGET]).output();
+    let added = add.is_ok_and(|added| added.status.success());
+    (!added).then(|| format!("rustup can't add the target {MUSL_TARGET}"))
 }
 
 /// The program, where it is on the path or among the administrator's programs.

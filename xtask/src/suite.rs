@@ -39,9 +39,15 @@ pub(crate) fn run() -> Result<()> {
         )
     })?;
     let programs = step("programs", || binaries::build("dev"))?;
-    let tests = step("tests", || tests(&programs))?;
+    let no_musl = prerequisites::musl_missing();
+    let static_programs = match no_musl {
+        None => Some(step("static programs", binaries::build_static)?),
+        Some(_) => None,
+    };
+    let tests = step("tests", || tests(&programs, static_programs.as_deref()))?;
     step("demo", || demo::journey(&programs, &[]))?;
     let mut skipped = tests.skipped;
+    skipped.extend(no_musl.map(|reason| format!("static programs: {reason}")));
     if find("hostapd").is_some() {
         step("demo with hostapd", || {
             demo::journey(&programs, &["--hostapd"])
@@ -82,11 +88,15 @@ struct Tests {
 }
 
 /// Runs all of cargo's tests with the programs that were built as they are shipped.
-fn tests(programs: &Path) -> Result<Tests> {
+fn tests(programs: &Path, static_programs: Option<&Path>) -> Result<Tests> {
     let skips = Skips::new()?;
     let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     command
         .env("SOFTSIM_BIN_DIR", programs)
+        .env(
+            "SOFTSIM_STATIC_BIN_DIR",
+            static_programs.unwrap_or(Path::new("")),
+        )
         .env("SOFTSIM_SKIPS", &skips.0)
         .stdout(Stdio::piped());
     let mut child = command

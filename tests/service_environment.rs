@@ -1,0 +1,332 @@
+//! Each daemon as a service manager starts it: with systemd's variables, descriptors, limits and signals; as it is
+//! built here, and static with musl.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod common;
+
+use std::{
+    ffi::OsStr,
+    fs::{self, Permissions},
+    io::Read,
+    os::{
+        fd::{AsFd, OwnedFd},
+        linux::net::SocketAddrExt,
+        unix::{
+            fs::PermissionsExt,
+            net::{SocketAddr, UnixDatagram, UnixStream},
+            process::ExitStatusExt,
+        },
+    },
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+    sync::atomic::{AtomicU32, Ordering},
+    thread,
+    time::Duration,
+};
+
+use common::built;
+use softsim_client::{
+    keyd::Connection,
+    netd::{self, Control, Event},
+    proto::requests::Status,
+};
+use softsim_lab::{
+    prerequisite::skip,
+    processes::{binaries, static_binaries},
+};
+use softsim_sandbox::seqpacket::Listener;
+
+const DAEMONS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-bridge"];
+
+/// For what happens at once, or never.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What the watchdog waits. Nobody here kills who is late.
+const WATCHDOG_USEC: &str = "100000";
+
+const SIGTERM: i32 = 15;
+
+/// Of what systemd does between fork and exec: SIGPIPE ignored, sockets from 3 on, limits, and what holds the
+/// service's own process id. Standard input and error are the sockets at first, standard output is the journal's.
+const EXEC: &str = "trap '' PIPE; exec 3<&0 4<&2 0</dev/null 2>&1; \
+    LISTEN_PID=$$ WATCHDOG_PID=$$ exec prlimit --nofile=1024: --core=0 --memlock=8388608 \
+    --nproc=512 -- \"$@\"";
+
+/// A service, killed when this is dropped.
+struct Service {
+    child: Child,
+    manager: UnixDatagram,
+    /// The journal's end of its standard output and error.
+    journal: Option<UnixStream>,
+}
+
+/// Where a service tells how it is.
+#[derive(Clone, Copy)]
+enum NotifySocket {
+    Path,
+    Abstract,
+}
+
+impl NotifySocket {
+    /// The manager's end, and its name in the environment.
+    fn bind(self, folder: &Path) -> (UnixDatagram, String) {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let name = format!(
+            "softsim-service-{}-{}",
+            std::process::id(),
+            COUNT.fetch_add(1, Ordering::Relaxed)
+        );
+        let (address, name) = match self {
+            Self::Path => {
+                let path = folder.join(&name);
+                let address = SocketAddr::from_pathname(&path).unwrap();
+                (address, path.to_str().unwrap().to_owned())
+            }
+            Self::Abstract => {
+                let address = SocketAddr::from_abstract_name(name.as_bytes()).unwrap();
+                (address, format!("@{name}"))
+            }
+        };
+        let manager = UnixDatagram::bind_addr(&address).unwrap();
+        manager.set_read_timeout(Some(PATIENCE)).unwrap();
+        (manager, name)
+    }
+}
+
+impl Service {
+    /// Starts it with two listening sockets of these names, and waits until it serves.
+    fn start(
+        program: &Path,
+        arguments: &[&OsStr],
+        folder: &Path,
+        notify: NotifySocket,
+        sockets: [(&str, &Listener); 2],
+    ) -> Self {
+        let (manager, name) = notify.bind(folder);
+        let (journal, output) = UnixStream::pair().unwrap();
+        let [first, second] =
+            sockets.map(|(_, socket)| Stdio::from(socket.as_fd().try_clone_to_owned().unwrap()));
+        let child = Command::new("sh")
+            .args(["-euc", EXEC, "sh"])
+            .arg(program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin")
+            .env("LANG", "C.UTF-8")
+            .env("INVOCATION_ID", "ab".repeat(16))
+            .env("JOURNAL_STREAM", "8:4711")
+            .env("SYSTEMD_EXEC_PID", "1")
+            .env("NOTIFY_SOCKET", name)
+            .env("WATCHDOG_USEC", WATCHDOG_USEC)
+            .env("LISTEN_FDS", "2")
+            .env(
+                "LISTEN_FDNAMES",
+                format!("{}:{}", sockets[0].0, sockets[1].0),
+            )
+            .env("CREDENTIALS_DIRECTORY", folder.join("credentials"))
+            .env("RUNTIME_DIRECTORY", folder.join("run"))
+            .env("STATE_DIRECTORY", folder.join("state"))
+            .stdin(first)
+            .stderr(second)
+            .stdout(Stdio::from(OwnedFd::from(output)))
+            .spawn()
+            .unwrap();
+        let mut service = Self {
+            child,
+            manager,
+            journal: Some(journal),
+        };
+        assert_eq!(service.hear(), "READY=1");
+        service.is_alive("start");
+        service
+    }
+
+    fn hear(&mut self) -> String {
+        let mut word = [0; 64];
+        match self.manager.recv(&mut word) {
+            Ok(length) => String::from_utf8(word[..length].to_vec()).unwrap(),
+            Err(error) => {
+                let log = self.log();
+                panic!("{error}; {:?}; {log}", self.child.try_wait())
+            }
+        }
+    }
+
+    /// What it wrote until now.
+    fn log(&mut self) -> String {
+        let mut log = Vec::new();
+        if let Some(journal) = &mut self.journal {
+            journal.set_nonblocking(true).unwrap();
+            let _ = journal.read_to_end(&mut log);
+        }
+        String::from_utf8_lossy(&log).into_owned()
+    }
+
+    /// It tells so, from now on.
+    fn is_alive(&mut self, after: &str) {
+        self.manager.set_nonblocking(true).unwrap();
+        while self.manager.recv(&mut [0; 64]).is_ok() {}
+        self.manager.set_nonblocking(false).unwrap();
+        for _ in 0..2 {
+            assert_eq!(self.hear(), "WATCHDOG=1", "{after}");
+        }
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", name, &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// What a service manager and its host do to a service that is to go on, and that it does.
+    fn goes_on(&mut self, answers: impl Fn()) {
+        answers();
+        for signal in ["HUP", "CONT"] {
+            self.signal(signal);
+            self.is_alive(signal);
+            answers();
+        }
+        self.signal("STOP");
+        let stopped = || fs::read_to_string(format!("/proc/{}/stat", self.child.id())).unwrap();
+        while !stopped().rsplit(") ").next().unwrap().starts_with('T') {
+            thread::sleep(Duration::from_millis(1));
+        }
+        self.signal("CONT");
+        self.is_alive("a stop");
+        answers();
+        // The journal is gone, and there is something to write into it.
+        self.journal = None;
+        self.signal("HUP");
+        self.is_alive("the end of the journal");
+        answers();
+    }
+
+    /// How it ends when it is told to; whoever says so says so before.
+    fn stop(mut self, says_so: bool) -> ExitStatus {
+        // The manager's queue has room again.
+        self.is_alive("the others' start");
+        self.signal("TERM");
+        let status = self.child.wait().unwrap();
+        // netd's notifier may still be at it.
+        while says_so && self.hear() != "STOPPING=1" {}
+        status
+    }
+}
+
+impl Drop for Service {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// What a unit's directives make: folders, and a credential.
+fn folders(folder: &Path) {
+    for (name, mode) in [("credentials", 0o700), ("run", 0o755), ("state", 0o700)] {
+        let path = folder.join(name);
+        fs::create_dir(&path).unwrap();
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+    }
+    fs::create_dir(folder.join("state/netd")).unwrap();
+    let kek = folder.join("credentials/kek");
+    fs::write(&kek, [7; 32]).unwrap();
+    fs::set_permissions(&kek, Permissions::from_mode(0o400)).unwrap();
+}
+
+/// keyd with sockets for these roles and for admin, then netd and the bridge as its clients.
+fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
+    let outer = tempfile::tempdir().unwrap();
+    let folder = outer.path();
+    folders(folder);
+    let socket = |name: &str| folder.join("run").join(name);
+    let [network, supplicant, unused, unused_too] =
+        ["network", "supplicant", "unused", "unused-too"]
+            .map(|name| Listener::bind(&socket(name), 0o600).unwrap());
+    let state = folder.join("state/keyd");
+    let mut keyd = Service::start(
+        &programs.join("softsim-keyd"),
+        &[
+            "--state".as_ref(),
+            state.as_os_str(),
+            "--kek-credential".as_ref(),
+            "kek".as_ref(),
+        ],
+        folder,
+        notify,
+        [("network", &network), ("supplicant", &supplicant)],
+    );
+    let path = socket("network");
+    keyd.goes_on(|| {
+        let status = Connection::connect(&path).and_then(|mut keyd| keyd.call(&Status {}));
+        assert!(status.is_ok(), "{status:?}");
+    });
+
+    let config = folder.join("netd.toml");
+    let control = socket("netd.sock");
+    let text = format!(
+        "keyd_socket = {path:?}\ncontrol_socket = {control:?}\nstate_dir = {:?}\nendpoint = 'gateway'\n",
+        folder.join("state/netd"),
+    );
+    fs::write(&config, text).unwrap();
+    let unused = [("unused", &unused), ("unused-too", &unused_too)];
+    let mut netd = Service::start(
+        &programs.join("softsim-netd"),
+        &["--config".as_ref(), config.as_os_str()],
+        folder,
+        notify,
+        unused,
+    );
+    netd.goes_on(|| {
+        let events = Control::run(&control, &netd::Command::Status {}).unwrap();
+        let events: Vec<_> = events.collect();
+        assert!(
+            matches!(events.last(), Some(Ok(Event::Done { .. }))),
+            "{events:?}"
+        );
+    });
+
+    let supplicant = socket("supplicant");
+    let mut bridge = Service::start(
+        &programs.join("softsim-bridge"),
+        &[
+            "--keyd".as_ref(),
+            supplicant.as_os_str(),
+            "--sockets".as_ref(),
+            folder.join("run").as_os_str(),
+            "--control".as_ref(),
+            folder.join("wlan0").as_os_str(),
+        ],
+        folder,
+        notify,
+        unused,
+    );
+    bridge.goes_on(|| {});
+
+    // What a service manager takes for a good end: 0, or SIGTERM.
+    let status = netd.stop(true);
+    assert!(status.success(), "{status}");
+    for service in [bridge, keyd] {
+        let status = service.stop(false);
+        assert_eq!(status.signal(), Some(SIGTERM), "{status}");
+    }
+}
+
+#[test]
+fn each_daemon_lives_as_a_service() {
+    if built("each_daemon_lives_as_a_service", &DAEMONS) {
+        let programs = binaries().unwrap();
+        each_daemon_lives(&programs, NotifySocket::Path);
+        each_daemon_lives(&programs, NotifySocket::Abstract);
+    }
+}
+
+#[test]
+fn each_static_daemon_lives_as_a_service() {
+    let Some(programs) = static_binaries() else {
+        skip("each_static_daemon_lives_as_a_service: SOFTSIM_STATIC_BIN_DIR is not set");
+        return;
+    };
+    each_daemon_lives(&programs, NotifySocket::Path);
+    each_daemon_lives(&programs, NotifySocket::Abstract);
+}
