@@ -264,6 +264,24 @@ fn the_bridge_ends_with_the_key_process() {
 }
 
 #[test]
+fn the_bridge_ends_with_its_finder_and_serves_again_when_it_is_started_again() {
+    if !ready("the bridge without its finder") {
+        return;
+    }
+    let gateway = Gateway::start();
+    let control = gateway.supplicants_folder("finder").join("wlan0");
+    let mut bridge = gateway.bridge(&[&control]);
+    let id = bridge.id();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let killed = Command::new("kill")
+        .args(["-s", "KILL", children.trim()])
+        .status();
+    assert!(killed.unwrap().success());
+    assert_eq!(bridge.await_end(PATIENCE).unwrap().code(), Some(71));
+    gateway.bridge(&[&control]);
+}
+
+#[test]
 fn a_wrong_command_line_is_told_how_it_goes() {
     if !ready("usage of the bridge") {
         return;

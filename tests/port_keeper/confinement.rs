@@ -7,7 +7,7 @@ use softsim_netd::access::port::{
     keeper::{SUBCOMMAND, WITHOUT_PORT},
     wire::{Order, Request},
 };
-use softsim_sandbox::{ethernet::Link, seccomp::Filter, seqpacket::Connection};
+use softsim_sandbox::{ethernet::Link, seccomp::Filter, seqpacket::pair};
 
 use crate::scene::{EAPOL, GROUP, OURS, Said, Scene, cable, name, wait_until};
 
@@ -62,7 +62,7 @@ fn a_keeper_makes_each_call_that_its_filter_leaves_and_no_other() {
     }
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("trace");
-    let (ours, theirs) = Connection::pair().unwrap();
+    let (ours, theirs) = pair().unwrap();
     let keeper = cable
         .gateway
         .command("strace")

@@ -7,7 +7,7 @@ use softsim_lab::netns::INTERFACE;
 use softsim_netd::access::port::wire::{Message, Order, Reason, Refused, Request};
 use softsim_sandbox::{
     ethernet::{Address, Link},
-    seqpacket::Connection,
+    seqpacket::{Connection, pair},
 };
 
 use crate::scene::{
@@ -74,7 +74,7 @@ fn a_frame_that_is_tagged_for_its_priority_is_relayed_and_one_of_a_vlan_is_not()
     scene.netd = None;
     assert!(scene.ended());
     scene.run("nft flush ruleset");
-    let (ours, theirs) = Connection::pair().unwrap();
+    let (ours, theirs) = pair().unwrap();
     let arguments = [INTERFACE, "--controlled-port=none"];
     scene.keeper = start(&scene.cable, &arguments, theirs.into());
     scene.netd = Some(ours);

@@ -22,7 +22,7 @@ use softsim_netd::access::port::{
 use softsim_sandbox::{
     ethernet::{Address, FrameSocket, Link, Name, index},
     poll::{self, Entry},
-    seqpacket::{Connection, Received},
+    seqpacket::{Connection, Received, pair},
 };
 
 use crate::common::built;
@@ -104,7 +104,7 @@ impl Scene {
 
     /// One that may not begin.
     pub(crate) fn starting(cable: Cable, arguments: &[&str]) -> Self {
-        let (ours, theirs) = Connection::pair().unwrap();
+        let (ours, theirs) = pair().unwrap();
         let keeper = start(&cable, arguments, theirs.into());
         Self {
             cable,
@@ -118,7 +118,7 @@ impl Scene {
     pub(crate) fn again(&mut self, interface: &str) {
         self.netd = None;
         assert!(self.ended());
-        let (ours, theirs) = Connection::pair().unwrap();
+        let (ours, theirs) = pair().unwrap();
         self.keeper = start(&self.cable, &[interface], theirs.into());
         self.netd = Some(ours);
         assert!(matches!(self.hear(), Said::Link(..)));

@@ -17,10 +17,11 @@ use policy::Policy;
 
 /// The constants, and the policies whose rules each holds. The names helper can forbid its look-ups, which are copies
 /// of it, what it may do itself, but can't allow them more.
-const POLICIES: [(&str, &[&str]); 7] = [
+const POLICIES: [(&str, &[&str]); 8] = [
     ("KEYD", &["keyd"]),
     ("NETD", &["netd"]),
     ("BRIDGE", &["bridge"]),
+    ("FINDER", &["finder"]),
     ("NAMES", &["names", "look-up"]),
     ("LOOK_UP", &["look-up"]),
     ("NOTIFIER", &["notifier"]),

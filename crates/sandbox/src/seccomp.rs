@@ -29,6 +29,8 @@ pub enum Filter {
     Netd,
     /// `policies/seccomp/bridge.json`
     Bridge,
+    /// `policies/seccomp/finder.json`
+    Finder,
     /// `policies/seccomp/names.json`
     Names,
     /// `policies/seccomp/look-up.json`
@@ -50,6 +52,7 @@ impl Filter {
             Filter::Keyd => &KEYD,
             Filter::Netd => &NETD,
             Filter::Bridge => &BRIDGE,
+            Filter::Finder => &FINDER,
             Filter::Names => &NAMES,
             Filter::LookUp => &LOOK_UP,
             Filter::Notifier => &NOTIFIER,
@@ -172,6 +175,7 @@ mod tests {
             Filter::Keyd,
             Filter::Netd,
             Filter::Bridge,
+            Filter::Finder,
             Filter::LookUp,
             Filter::Notifier,
             Filter::PortKeeper,

@@ -117,54 +117,12 @@ pub fn pair() -> io::Result<(Connection, Connection)> {
 }
 
 impl Connection {
-    /// Takes over the connection that a parent gave as standard input.
-    ///
-    /// # Errors
-    /// `InvalidInput` unless standard input is a SOCK_SEQPACKET socket of AF_UNIX.
-    pub fn standard_input() -> io::Result<Connection> {
-        let socket = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
-        let expected = [
-            (libc::SO_DOMAIN, libc::AF_UNIX),
-            (libc::SO_TYPE, libc::SOCK_SEQPACKET),
-        ];
-        for (option, value) in expected {
-            if socket.option::<libc::c_int>(option, 0)? != value {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidInput,
-                    "expected a SOCK_SEQPACKET socket of AF_UNIX",
-                ));
-            }
-        }
-        Connection::new(socket)
-    }
-
-    /// Connects to the listener at `path`.
-    ///
-    /// # Errors
-    /// As connect(2); `WouldBlock` if too many others are waiting to be accepted.
-    pub fn connect(path: &Path) -> io::Result<Connection> {
-        let (address, length) = address(path)?;
-        let socket = Socket::seqpacket()?;
-        // SAFETY: the kernel reads `length` octets of an address that outlives the call.
-        sys::check(unsafe { libc::connect(socket.raw(), (&raw const address).cast(), length) })?;
-        Connection::new(socket)
-    }
-
-    /// Two connections, each of which is the other's peer.
-    ///
-    /// # Errors
-    /// Out of descriptors or memory.
-    pub fn pair() -> io::Result<(Connection, Connection)> {
-        let (left, right) = Socket::seqpacket_pair()?;
-        Ok((Connection::new(left)?, Connection::new(right)?))
-    }
-
-    /// Takes over a socket from whoever started this process: an accepted connection, or one of a pair.
+    /// Takes over the connection that a parent or a service manager gave as standard input.
     ///
     /// # Errors
     /// `InvalidInput` unless it is a SOCK_SEQPACKET socket of AF_UNIX that doesn't listen, `NotConnected` without a peer.
-    pub fn from_inherited(descriptor: OwnedFd) -> io::Result<Connection> {
-        let socket = Socket::from(descriptor);
+    pub fn standard_input() -> io::Result<Connection> {
+        let socket = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
         expect_seqpacket(
             &socket,
             0,
@@ -177,6 +135,18 @@ impl Connection {
         sys::check(unsafe {
             libc::getpeername(socket.raw(), (&raw mut peer).cast(), &mut length)
         })?;
+        Connection::new(socket)
+    }
+
+    /// Connects to the listener at `path`.
+    ///
+    /// # Errors
+    /// As connect(2); `WouldBlock` if too many others are waiting to be accepted.
+    pub fn connect(path: &Path) -> io::Result<Connection> {
+        let (address, length) = address(path)?;
+        let socket = Socket::seqpacket()?;
+        // SAFETY: the kernel reads `length` octets of an address that outlives the call.
+        sys::check(unsafe { libc::connect(socket.raw(), (&raw const address).cast(), length) })?;
         Connection::new(socket)
     }
 

@@ -21,15 +21,6 @@ impl Socket {
         Ok(Socket(fd))
     }
 
-    /// Two of them, connected to each other.
-    pub(crate) fn seqpacket_pair() -> io::Result<(Socket, Socket)> {
-        const KIND: libc::c_int = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
-        let mut pair = [-1; 2];
-        // SAFETY: the kernel writes two descriptors to an array of two.
-        sys::check(unsafe { libc::socketpair(libc::AF_UNIX, KIND, 0, pair.as_mut_ptr()) })?;
-        Ok((Socket(pair[0]), Socket(pair[1])))
-    }
-
     /// Takes over a descriptor that accept4(2) just returned.
     pub(crate) fn own(fd: RawFd) -> Socket {
         Socket(fd)

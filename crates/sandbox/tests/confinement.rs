@@ -38,6 +38,11 @@ fn everything_forbidden_to_the_keeper_of_a_port_kills_it() {
     each_forbidden_call_kills("port-keeper", 90);
 }
 
+#[test]
+fn everything_forbidden_to_the_bridge_kills_it() {
+    each_forbidden_call_kills("bridge", 85);
+}
+
 /// By the filter, and in this very call with these very arguments.
 fn each_forbidden_call_kills(policy: &str, at_least: usize) {
     let calls = succeed(&mut probe(&["forbidden", policy]));

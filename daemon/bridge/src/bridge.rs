@@ -17,6 +17,7 @@ use softsim_sandbox::{
 
 use crate::{
     args::{Sandbox, Settings},
+    finder::{Finder, Lost},
     interface::Interface,
     sandbox::{self, SandboxError},
     sim::Failure,
@@ -29,6 +30,8 @@ pub enum Error {
     Keyd(KeydError),
     /// The key process ended.
     KeydEnded,
+    /// A process that connects to wpa_supplicant ended.
+    FinderEnded,
     /// A socket of ours can't be made.
     Socket(PathBuf, io::Error),
     /// The service manager can't be reached.
@@ -46,6 +49,7 @@ impl fmt::Display for Error {
         match self {
             Self::Keyd(error) => write!(f, "softsim-keyd: {error}"),
             Self::KeydEnded => f.write_str("softsim-keyd ended"),
+            Self::FinderEnded => f.write_str("a finder ended"),
             Self::Socket(path, error) => write!(f, "{}: {error}", path.display()),
             Self::Notify(error) => write!(f, "the service manager: {error}"),
             Self::Sandbox(error) => write!(f, "{error} (--sandbox=off runs without)"),
@@ -60,7 +64,7 @@ impl Error {
         match self {
             Self::Keyd(_) | Self::KeydEnded => 69,
             Self::Socket(..) | Self::Notify(_) => 74,
-            Self::Sandbox(_) | Self::Wait(_) => 71,
+            Self::Sandbox(_) | Self::FinderEnded | Self::Wait(_) => 71,
         }
     }
 }
@@ -95,11 +99,13 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         .map_err(|error| Error::Socket(settings.keyd.clone(), error))?;
     let mut interfaces = Vec::new();
     for control in &settings.controls {
-        let interface = Interface::open(&settings.sockets, control);
+        let interface = Interface::open(&settings.sockets, control, |socket, control| {
+            Finder::start(socket, control, settings.sandbox)
+        });
         interfaces.push(interface.map_err(|error| Error::Socket(control.clone(), error))?);
     }
     if settings.sandbox == Sandbox::Require {
-        sandbox::enter(&settings.controls).map_err(Error::Sandbox)?;
+        sandbox::enter().map_err(Error::Sandbox)?;
     }
     log::line(5, format_args!("serving {} interfaces", interfaces.len()));
     notify.ready().map_err(Error::Notify)?;
@@ -137,7 +143,8 @@ fn turn(
                 Err(Failure::Lost(error)) => return Err(Error::Keyd(error)),
             }
         }
-        interface.tick(clock::boottime());
+        let ticked = interface.tick(clock::boottime());
+        ticked.map_err(|Lost| Error::FinderEnded)?;
     }
     Ok(())
 }

@@ -15,9 +15,10 @@ use std::{
 };
 
 use softsim_client::proto::UmtsAnswer;
-use softsim_sandbox::log;
+use softsim_sandbox::{log, poll};
 
 use crate::{
+    finder::{Finder, Lost},
     message::{Ask, LONGEST, Message, Request, gsm_response, umts_response},
     sim::{Failure, Sim},
 };
@@ -31,6 +32,10 @@ const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
 /// How long it may take to answer a command.
 const PATIENCE: Duration = Duration::from_secs(2);
 
+/// How often, and after which time, an earlier run is given up for dead.
+const LOOKS: usize = 50;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+
 /// Datagrams that are read before the other interfaces have their turn.
 const TURN: usize = 16;
 
@@ -39,6 +44,7 @@ const TURN: usize = 16;
 pub struct Interface {
     control: PathBuf,
     socket: UnixDatagram,
+    finder: Finder,
     state: State,
     /// When there is something to do without a message.
     due: Duration,
@@ -58,11 +64,16 @@ enum State {
 }
 
 impl Interface {
-    /// Makes our end, in `folder`, for the control socket at `control`, which need not be there.
+    /// Makes our end, in `folder`, for the control socket at `control`, which need not be there; `finder` gives who connects
+    /// the one to the other.
     ///
     /// # Errors
     /// The path is taken, or the operating system says no.
-    pub fn open(folder: &Path, control: &Path) -> io::Result<Self> {
+    pub fn open(
+        folder: &Path,
+        control: &Path,
+        finder: impl FnOnce(&UnixDatagram, &Path) -> io::Result<Finder>,
+    ) -> io::Result<Self> {
         let path = folder.join(own_name(control));
         remove_abandoned(&path)?;
         let socket = UnixDatagram::bind(&path)?;
@@ -70,6 +81,7 @@ impl Interface {
         fs::set_permissions(&path, fs::Permissions::from_mode(0o660))?;
         socket.set_nonblocking(true)?;
         Ok(Self {
+            finder: finder(&socket, control)?,
             control: control.to_owned(),
             socket,
             state: State::Away,
@@ -83,15 +95,19 @@ impl Interface {
     }
 
     /// Does what is due: looks for wpa_supplicant, or whether it is still there.
-    pub fn tick(&mut self, now: Duration) {
+    ///
+    /// # Errors
+    /// [`Lost`]: wpa_supplicant would never be found again.
+    pub fn tick(&mut self, now: Duration) -> Result<(), Lost> {
         if now < self.due {
-            return;
+            return Ok(());
         }
         match self.state {
-            State::Away => self.find(now),
+            State::Away => self.find(now)?,
             State::Attached => self.say(now, b"PING", State::Asked),
             State::Attaching(_) | State::Asked => self.lost(now, "doesn't answer"),
         }
+        Ok(())
     }
 
     /// Reads what has come, and answers it.
@@ -175,11 +191,11 @@ impl Interface {
         Ok(())
     }
 
-    /// Connects, so that the kernel takes messages of nobody else, and throws away what came before.
-    fn find(&mut self, now: Duration) {
-        if self.socket.connect(&self.control).is_err() {
+    /// Has our end connected, so that the kernel takes messages of nobody else, and throws away what came before.
+    fn find(&mut self, now: Duration) -> Result<(), Lost> {
+        if !self.finder.find()? {
             self.due = now + SEARCH;
-            return;
+            return Ok(());
         }
         while self.socket.recv(&mut [0]).is_ok() {}
         // To one that was only slow we are known: it would tell us everything twice.
@@ -187,6 +203,7 @@ impl Interface {
         if self.state != State::Away {
             self.say(now, b"ATTACH", State::Attaching(2));
         }
+        Ok(())
     }
 
     fn say(&mut self, now: Duration, command: &[u8], then: State) {
@@ -234,15 +251,24 @@ fn own_name(control: &Path) -> PathBuf {
     std::ffi::OsStr::from_bytes(&name[start..]).into()
 }
 
-/// Removes our socket of an earlier run; anything else at the path is left alone.
+/// Removes our socket of an earlier run, whose finder may need a moment to notice the end; anything else at the path is
+/// left alone.
 fn remove_abandoned(path: &Path) -> io::Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());
     };
-    let abandoned = metadata.file_type().is_socket()
-        && matches!(UnixDatagram::unbound()?.connect(path),
-            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused);
-    if abandoned {
+    let is_abandoned = || -> io::Result<bool> {
+        let connected = UnixDatagram::unbound()?.connect(path);
+        Ok(matches!(connected, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused))
+    };
+    let is_socket = metadata.file_type().is_socket();
+    for _ in 0..LOOKS {
+        if !is_socket || is_abandoned()? {
+            break;
+        }
+        poll::wait(&mut [], Some(BETWEEN_LOOKS))?;
+    }
+    if is_socket && is_abandoned()? {
         fs::remove_file(path)
     } else {
         let taken = "the path is taken by a live socket or another file";

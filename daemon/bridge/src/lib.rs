@@ -7,12 +7,13 @@
 //!
 //! ```text
 //!   wpa_supplicant <--- AF_UNIX datagrams ---> interface ---> sim ---> softsim-keyd
-//!        (one socket per network interface)        |
-//!                                               message
+//!        (one socket per network interface)     |     |
+//!                                           message finder, a process that connects
 //! ```
 
 pub mod args;
 pub mod bridge;
+pub mod finder;
 pub mod interface;
 pub mod message;
 pub mod sandbox;

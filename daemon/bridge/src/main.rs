@@ -1,15 +1,23 @@
 //! softsim-bridge; everything is in the library.
 
-use std::{env, process::ExitCode};
+use std::{env, ffi::OsString, process::ExitCode};
 
 use softsim_bridge::{
     args::{Task, USAGE, parse},
     bridge::{self, Error},
+    finder,
 };
 use softsim_sandbox::{log, process};
 
 fn main() -> ExitCode {
-    let task = match parse(env::args_os().skip(1)) {
+    let mut arguments = env::args_os().skip(1).peekable();
+    if arguments
+        .next_if(|first| first == finder::SUBCOMMAND)
+        .is_some()
+    {
+        return find(arguments);
+    }
+    let task = match parse(arguments) {
         Ok(task) => task,
         Err(error) => {
             eprintln!("softsim-bridge: {error}\n{USAGE}");
@@ -32,6 +40,17 @@ fn main() -> ExitCode {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => failed(&error),
         },
+    }
+}
+
+/// The process that the bridge starts for each control socket.
+fn find(arguments: impl Iterator<Item = OsString>) -> ExitCode {
+    match finder::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("softsim-bridge {error}");
+            ExitCode::from(71)
+        }
     }
 }
 

@@ -1,9 +1,6 @@
 //! What the bridge gives up once its sockets are open: every file, and nearly every system call.
 
-use std::{
-    error, fmt, io,
-    path::{Path, PathBuf},
-};
+use std::{error, fmt, io, path::Path};
 
 use softsim_sandbox::{
     landlock::{self, PathAccess, PathRule},
@@ -42,24 +39,28 @@ pub fn deny_dumps() -> Result<(), SandboxError> {
     process::deny_dumps().map_err(SandboxError::Dumps)
 }
 
-/// Confines this process for good. What is left of the file system are the control sockets, where the kernel can
-/// tell: wpa_supplicant makes their directory anew, so the one above it is named.
+/// Confines the bridge for good: no file is left.
 ///
 /// # Errors
 /// See [`SandboxError`].
-pub fn enter(controls: &[PathBuf]) -> Result<(), SandboxError> {
-    let mut above: Vec<_> = controls.iter().map(|control| above(control)).collect();
-    above.sort_unstable();
-    above.dedup();
-    let rules: Vec<_> = above
-        .iter()
-        .map(|path| PathRule {
-            path,
-            access: PathAccess::Connect,
-        })
-        .collect();
-    landlock::restrict(&rules).map_err(SandboxError::Landlock)?;
+pub fn enter() -> Result<(), SandboxError> {
+    landlock::restrict(&[]).map_err(SandboxError::Landlock)?;
     seccomp::install(Filter::Bridge).map_err(SandboxError::Seccomp)
+}
+
+/// Confines a finder for good. What is left of the file system is the control socket, where the kernel can tell:
+/// wpa_supplicant makes its directory anew, so the one above it is named.
+///
+/// # Errors
+/// See [`SandboxError`].
+pub fn confine_finder(control: &Path) -> Result<(), SandboxError> {
+    deny_dumps()?;
+    let rule = PathRule {
+        path: above(control),
+        access: PathAccess::Connect,
+    };
+    landlock::restrict(&[rule]).map_err(SandboxError::Landlock)?;
+    seccomp::install(Filter::Finder).map_err(SandboxError::Seccomp)
 }
 
 /// The directory above the one that the socket is in.

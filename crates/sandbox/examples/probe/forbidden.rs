@@ -317,6 +317,33 @@ const NETD: &[Call] = &[
     ),
 ];
 
+/// What the bridge may not do, which reads what others send.
+const BRIDGE: &[Call] = &[
+    ("connect", libc::SYS_connect, &[-1]),
+    ("bind", libc::SYS_bind, &[-1]),
+    ("unix socket", libc::SYS_socket, &[UNIX, DATAGRAM]),
+    ("socketpair", libc::SYS_socketpair, &[UNIX, STREAM]),
+    ("socket", libc::SYS_socket, &[INET, DATAGRAM]),
+    (
+        "sendto an address",
+        libc::SYS_sendto,
+        &[-1, 0, 0, 0x4000, 1, 16],
+    ),
+    (
+        "sendmsg, which could give descriptors away",
+        libc::SYS_sendmsg,
+        &[-1],
+    ),
+    (
+        "recvmsg, which could take descriptors",
+        libc::SYS_recvmsg,
+        &[-1],
+    ),
+    ("open", libc::SYS_openat, &[HERE]),
+    ("read", libc::SYS_read, &[-1]),
+    ("thread", libc::SYS_clone, &[0x003d_0f00]),
+];
+
 /// What the keeper of a port may not do, which holds sockets of four kinds and opens no other.
 const PORT_KEEPER: &[Call] = &[
     ("a frame socket bound anew", libc::SYS_bind, &[-1]),
@@ -368,6 +395,7 @@ fn calls(policy: &str) -> (Filter, impl Iterator<Item = &'static Call>) {
     let (filter, own) = match policy {
         "keyd" => (Filter::Keyd, KEYD),
         "netd" => (Filter::Netd, NETD),
+        "bridge" => (Filter::Bridge, BRIDGE),
         "port-keeper" => (Filter::PortKeeper, PORT_KEEPER),
         _ => panic!("unknown policy"),
     };

@@ -57,10 +57,16 @@ struct Supplicant {
     peer: Option<PathBuf>,
 }
 
+fn open(folder: &Path, control: &Path) -> io::Result<Interface> {
+    Interface::open(folder, control, |socket, control| {
+        Ok(Finder::beside(socket, control))
+    })
+}
+
 impl Scene {
     fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let interface = Interface::open(folder.path(), &folder.path().join("wlan0")).unwrap();
+        let interface = open(folder.path(), &folder.path().join("wlan0")).unwrap();
         Self {
             folder,
             interface,
@@ -80,7 +86,7 @@ impl Scene {
     /// Lets the interface do what is due after a while, and read.
     fn pass(&mut self, time: Duration) {
         self.now += time;
-        self.interface.tick(self.now);
+        self.interface.tick(self.now).unwrap();
         self.interface.receive(self.now, &mut self.card).unwrap();
     }
 
@@ -334,14 +340,14 @@ fn our_socket_of_an_earlier_run_is_replaced_and_nothing_else_is() {
     let folder = tempfile::tempdir().unwrap();
     let control = folder.path().join("wlan0");
     let own = folder.path().join(own_name(&control));
-    drop(Interface::open(folder.path(), &control).unwrap());
-    let live = Interface::open(folder.path(), &control).unwrap();
-    let taken = Interface::open(folder.path(), &control).unwrap_err();
+    drop(open(folder.path(), &control).unwrap());
+    let live = open(folder.path(), &control).unwrap();
+    let taken = open(folder.path(), &control).unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AddrInUse);
     drop(live);
     fs::remove_file(&own).unwrap();
     fs::write(&own, b"a file").unwrap();
-    let taken = Interface::open(folder.path(), &control).unwrap_err();
+    let taken = open(folder.path(), &control).unwrap_err();
     assert_eq!(taken.kind(), ErrorKind::AddrInUse);
 }
 

@@ -10,7 +10,6 @@
 use std::{
     fmt,
     io::{self, ErrorKind},
-    os::fd::AsFd,
     time::Duration,
 };
 
@@ -88,8 +87,7 @@ fn open(arguments: &[String]) -> Result<Keeper, Error> {
         _ => return Err(Error::Usage("the name of an interface")),
     };
     Name::new(interface.as_bytes()).ok_or(Error::Usage("the name of an interface"))?;
-    let netd = io::stdin().as_fd().try_clone_to_owned();
-    let netd = netd.and_then(Connection::from_inherited).map_err(|_| {
+    let netd = Connection::standard_input().map_err(|_| {
         Error::Usage("netd's socket, AF_UNIX and SOCK_SEQPACKET, as standard input")
     })?;
     let failed = |what| move |error| Error::Open(what, error);

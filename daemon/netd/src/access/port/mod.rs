@@ -16,7 +16,7 @@ use softsim_carriers::eapol::{Address, PortStatus};
 use softsim_sandbox::{
     ethernet::{Link, Name},
     poll,
-    seqpacket::{Connection, Received},
+    seqpacket::{Connection, Received, pair},
 };
 use tokio::time::timeout;
 
@@ -89,7 +89,7 @@ enum Said {
 impl Keeper {
     /// Starts the keeper, a process of this program, and waits until the port is closed, if it is to keep one.
     pub fn start(interface: &str, at_stop: Option<AtStop>) -> io::Result<Self> {
-        let (ours, theirs) = Connection::pair()?;
+        let (ours, theirs) = pair()?;
         let mut command = Command::new("/proc/self/exe");
         command.args([keeper::SUBCOMMAND, interface]);
         if at_stop.is_none() {
@@ -279,8 +279,8 @@ mod tests {
     const STATION: Address = [2, 0, 0, 0, 0, 1];
 
     /// netd's end, and the keeper's.
-    fn pair() -> (Keeper, Connection) {
-        let (ours, theirs) = Connection::pair().unwrap();
+    fn ends() -> (Keeper, Connection) {
+        let (ours, theirs) = pair().unwrap();
         let mut keeper = Keeper {
             interface: "eth1".into(),
             port: Some(ControlledPort {
@@ -309,7 +309,7 @@ mod tests {
     #[test]
     fn what_comes_while_an_answer_is_waited_for_is_heard_afterwards() {
         run(async {
-            let (mut netd, keeper) = pair();
+            let (mut netd, keeper) = ends();
             let frame = Message::Frame {
                 source: STATION,
                 unicast: true,
@@ -340,7 +340,7 @@ mod tests {
     #[test]
     fn an_order_that_is_refused_ends_the_access_and_changes_nothing() {
         run(async {
-            let (mut netd, keeper) = pair();
+            let (mut netd, keeper) = ends();
             let refused = wire::Refused {
                 order: Some(Order::Open),
                 reason: Reason::PacketFilter,
@@ -355,7 +355,7 @@ mod tests {
     #[test]
     fn a_keeper_that_ends_is_noticed_without_a_word() {
         run(async {
-            let (netd, keeper) = pair();
+            let (netd, keeper) = ends();
             drop(keeper);
             assert!(matches!(netd.hear().await, Err(Fatal::Port(_))));
         });
@@ -367,7 +367,7 @@ mod tests {
         let done = Message::Done(Order::Close).encode().unwrap();
         for said in [done.as_slice(), &[0], &long] {
             run(async {
-                let (netd, keeper) = pair();
+                let (netd, keeper) = ends();
                 keeper.send(said).unwrap();
                 assert!(matches!(netd.hear().await, Err(Fatal::Port(_))));
             });

@@ -1,0 +1,183 @@
+//! The finder: a process beside the bridge that connects one socket to one path, and does nothing else.
+//!
+//! wpa_supplicant makes its control socket anew each time it starts, so that somebody has to connect to its path again and
+//! again. The bridge, which reads what wpa_supplicant sends, must not be able to: connect(2) reaches every socket of the
+//! host. So both hold the bridge's socket of the interface, and the path is in the finder's command line. The bridge asks with
+//! a datagram of the octet [`ASK`]; the answer is [`FOUND`] or [`AWAY`]. The finder ends when the bridge is gone.
+
+use std::{
+    fmt, io,
+    os::{
+        fd::{AsFd, OwnedFd},
+        unix::net::UnixDatagram,
+    },
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::Duration,
+};
+
+use softsim_sandbox::{
+    poll::{self, Entry},
+    process,
+    seqpacket::{Connection, Received, pair},
+};
+
+use crate::{
+    args::Sandbox,
+    sandbox::{self, SandboxError},
+};
+
+/// The first argument of the process. The path follows, and [`UNCONFINED`] where it shall not confine itself.
+pub const SUBCOMMAND: &str = "finder";
+
+const UNCONFINED: &str = "--sandbox=off";
+
+/// Connect.
+const ASK: u8 = b'?';
+/// The socket is connected to whoever listens at the path now.
+const FOUND: u8 = b'y';
+/// Nobody does, or we may not.
+const AWAY: u8 = b'n';
+
+/// An answer takes microseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The bridge's end.
+#[derive(Debug)]
+pub struct Finder(Connection);
+
+/// The finder is gone, or says what it can't say: wpa_supplicant would never be found again.
+#[derive(Debug)]
+pub struct Lost;
+
+impl Finder {
+    /// Starts the process that connects `socket` to `control`.
+    ///
+    /// # Errors
+    /// There is no room for another process or socket.
+    pub fn start(socket: &UnixDatagram, control: &Path, sandbox: Sandbox) -> io::Result<Self> {
+        let (ours, theirs) = pair()?;
+        let mut command = Command::new("/proc/self/exe");
+        command.arg(SUBCOMMAND).arg(control);
+        if sandbox == Sandbox::Off {
+            command.arg(UNCONFINED);
+        }
+        command
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(socket.as_fd().try_clone_to_owned()?))
+            .spawn()?;
+        Ok(Self(ours))
+    }
+
+    /// Whether the socket is connected now to whoever listens at the path.
+    ///
+    /// # Errors
+    /// [`Lost`].
+    pub fn find(&self) -> Result<bool, Lost> {
+        self.0.send(&[ASK]).map_err(|_| Lost)?;
+        let mut answer = [0];
+        let mut entries = [Entry::readable(&self.0)];
+        poll::wait(&mut entries, Some(PATIENCE)).map_err(|_| Lost)?;
+        match self.0.receive(&mut answer) {
+            Ok(Received::Datagram(_)) if answer == [FOUND] => Ok(true),
+            Ok(Received::Datagram(_)) if answer == [AWAY] => Ok(false),
+            _ => Err(Lost),
+        }
+    }
+}
+
+/// Why there is no finder.
+#[derive(Debug)]
+pub enum Error {
+    /// Its command line, standard input or standard output is not what the bridge gives it.
+    Usage(&'static str),
+    /// It can't be confined.
+    Sandbox(SandboxError),
+}
+
+impl std::error::Error for Error {}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Usage(expected) => write!(f, "finder: expected {expected}"),
+            Self::Sandbox(error) => write!(f, "finder: {error}"),
+        }
+    }
+}
+
+/// Serves the bridge until it is gone, with the arguments behind [`SUBCOMMAND`]. Returns only where it can't begin.
+///
+/// # Errors
+/// See [`Error`].
+pub fn run(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Error> {
+    let control = arguments.next().map(PathBuf::from);
+    let control = control.ok_or(Error::Usage("the path of a control socket"))?;
+    let bridge = Connection::standard_input()
+        .map_err(|_| Error::Usage("the bridge's socket as standard input"))?;
+    let socket = io::stdout().as_fd().try_clone_to_owned();
+    let socket = socket.map(UnixDatagram::from);
+    let socket = socket.map_err(|_| Error::Usage("the socket to connect as standard output"))?;
+    if arguments
+        .next()
+        .is_none_or(|argument| argument != UNCONFINED)
+    {
+        sandbox::confine_finder(&control).map_err(Error::Sandbox)?;
+    }
+    serve(&bridge, &socket, &control);
+    // Its filter leaves none of the calls that an orderly end makes.
+    process::exit(0)
+}
+
+/// Answers until the other end is gone, or says what it can't say.
+fn serve(bridge: &Connection, socket: &UnixDatagram, control: &Path) {
+    let mut asked = [0];
+    loop {
+        match bridge.receive(&mut asked) {
+            Ok(Received::Datagram(_)) if asked == [ASK] => {
+                let answer = match socket.connect(control) {
+                    Ok(()) => FOUND,
+                    Err(_) => AWAY,
+                };
+                if bridge.send(&[answer]).is_err() {
+                    return;
+                }
+            }
+            Ok(Received::Nothing) => {
+                // An error of the wait shows in the next read, too.
+                let _ = poll::wait(&mut [Entry::readable(bridge)], None);
+            }
+            _ => return,
+        }
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    impl Finder {
+        /// One that works in a thread of this process.
+        pub(crate) fn beside(socket: &UnixDatagram, control: &Path) -> Self {
+            let (ours, theirs) = pair().unwrap();
+            let (socket, control) = (socket.try_clone().unwrap(), control.to_owned());
+            std::thread::spawn(move || serve(&theirs, &socket, &control));
+            Self(ours)
+        }
+    }
+
+    #[test]
+    fn who_says_what_is_no_question_is_served_no_more() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("control");
+        let socket = UnixDatagram::unbound().unwrap();
+        let finder = Finder::beside(&socket, &path);
+        assert!(!finder.find().unwrap());
+        let _control = UnixDatagram::bind(&path).unwrap();
+        assert!(finder.find().unwrap());
+        finder.0.send(b"x").unwrap();
+        assert!(finder.find().is_err());
+    }
+}

@@ -1,0 +1,132 @@
+//! The finder, as the bridge starts it: what it does under its filter, and that it needs each call of it.
+
+#![allow(clippy::unwrap_used)]
+
+use std::{
+    collections::BTreeSet,
+    fs,
+    os::{fd::OwnedFd, unix::net::UnixDatagram},
+    path::Path,
+    process::{Child, Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use softsim_sandbox::{
+    poll::{self, Entry},
+    seccomp::Filter,
+    seqpacket::{Connection, Received, pair},
+};
+
+/// For what happens at once, or never.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A finder, under these programs, with the bridge's end of its two sockets.
+struct Scene {
+    finder: Child,
+    bridge: Option<Connection>,
+    socket: UnixDatagram,
+}
+
+impl Scene {
+    fn start(under: &[&str], control: &Path) -> Self {
+        let (ours, theirs) = pair().unwrap();
+        let socket = UnixDatagram::unbound().unwrap();
+        let program = [under, &[env!("CARGO_BIN_EXE_softsim-bridge")]].concat();
+        let finder = Command::new(program[0])
+            .args(&program[1..])
+            .arg("finder")
+            .arg(control)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .stdout(Stdio::from(OwnedFd::from(socket.try_clone().unwrap())))
+            .spawn()
+            .unwrap();
+        Self {
+            finder,
+            bridge: Some(ours),
+            socket,
+        }
+    }
+
+    /// What it answers; none where it is gone.
+    fn ask(&self, question: &[u8]) -> Option<u8> {
+        let bridge = self.bridge.as_ref()?;
+        bridge.send(question).ok()?;
+        let mut answer = [0];
+        poll::wait(&mut [Entry::readable(bridge)], Some(PATIENCE)).unwrap();
+        match bridge.receive(&mut answer) {
+            Ok(Received::Datagram(1)) => Some(answer[0]),
+            _ => None,
+        }
+    }
+
+    fn ends_well(&mut self) -> bool {
+        let end = Instant::now() + PATIENCE;
+        while Instant::now() < end {
+            if let Some(status) = self.finder.try_wait().unwrap() {
+                return status.success();
+            }
+        }
+        false
+    }
+}
+
+impl Drop for Scene {
+    fn drop(&mut self) {
+        let _ = self.finder.kill();
+        let _ = self.finder.wait();
+    }
+}
+
+#[test]
+fn whoever_listens_at_the_path_is_found_and_found_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("control");
+    let mut scene = Scene::start(&[], &path);
+    assert_eq!(scene.ask(b"?"), Some(b'n'));
+    for _ in 0..2 {
+        let control = UnixDatagram::bind(&path).unwrap();
+        assert_eq!(scene.ask(b"?"), Some(b'y'));
+        scene.socket.send(b"ATTACH").unwrap();
+        let mut heard = [0; 16];
+        assert_eq!(control.recv(&mut heard).unwrap(), 6);
+        drop(control);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(scene.ask(b"?"), Some(b'n'));
+    }
+    scene.bridge = None;
+    assert!(scene.ends_well());
+}
+
+#[test]
+fn what_is_no_question_is_the_end() {
+    for question in [&b"/run/dbus/system_bus_socket"[..], b"!", b"??"] {
+        let mut scene = Scene::start(&[], Path::new("/run/nobody"));
+        assert_eq!(scene.ask(question), None);
+        assert!(scene.ends_well());
+    }
+}
+
+#[test]
+fn it_makes_each_call_that_its_filter_leaves_and_no_other() {
+    if Command::new("strace").arg("-V").output().is_err() {
+        eprintln!("skipped: strace is missing");
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("trace");
+    let strace = ["strace", "-qq", "-e", "signal=none", "-o"];
+    let under = [&strace[..], &[trace.to_str().unwrap()]].concat();
+    let mut scene = Scene::start(&under, &folder.path().join("control"));
+    assert_eq!(scene.ask(b"?"), Some(b'n'));
+    scene.bridge = None;
+    assert!(scene.ends_well());
+    let trace = fs::read_to_string(trace).unwrap();
+    let calls = trace
+        .lines()
+        .filter_map(|line| Some(line.split_once('(')?.0));
+    let calls: Vec<_> = calls.collect();
+    let last = calls.iter().rposition(|call| *call == "seccomp").unwrap();
+    let made: BTreeSet<_> = calls[last + 1..].iter().copied().collect();
+    let allowed = Filter::Finder.calls().iter().copied();
+    assert_eq!(made, allowed.collect());
+}
