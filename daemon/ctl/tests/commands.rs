@@ -397,6 +397,28 @@ fn an_authentication_exits_with_0_only_when_netd_says_done() {
 }
 
 #[test]
+fn a_secret_that_others_can_read_is_refused_before_anybody_gets_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("secret");
+    fs::write(&secret, b"testing123\n").unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o644)).unwrap();
+    let arguments = [
+        "eap-test",
+        "--radius",
+        "127.0.0.1:1812",
+        "--secret-file",
+        "secret",
+    ];
+    let output = softsimctl(directory.path(), &arguments);
+    assert_eq!(output.status.code(), Some(65));
+    assert!(
+        stderr(&output).contains("got mode 0644: chmod 600 secret"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
 fn a_radius_server_without_port_is_a_usage_error() {
     let directory = tempfile::tempdir().unwrap();
     let arguments = [

@@ -269,3 +269,22 @@ fn what_decides_what_netd_does_may_not_lie_where_netd_writes() {
         "{words}"
     );
 }
+
+#[test]
+fn a_radius_secret_that_others_can_read_is_refused_with_the_way_out() {
+    let folder = Folder::new();
+    let secret = folder.at("secret");
+    fs::write(&secret, "testing123\n").unwrap();
+    let access = "[[access]]\nname = 'aaa'\ncarrier = 'radius'\nserver = '127.0.0.1:1812'\nsecret_file = 'secret'\n";
+    let config = folder.config("netd.toml", "netd.sock", "state", access);
+    for mode in [0o644, 0o604] {
+        fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).unwrap();
+        let (status, words) = ends(start(&config));
+        let secret = secret.display();
+        let expected = format!("got mode {mode:04o}: chmod 600 {secret}");
+        assert!(
+            status == 78 && words.contains(&expected),
+            "{status}: {words}"
+        );
+    }
+}

@@ -1,0 +1,80 @@
+//! Which files with secrets are opened.
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::{
+    fs::{self, Permissions},
+    os::unix::fs::{PermissionsExt, chown},
+};
+
+use common::skip;
+use softsim_sandbox::{
+    process,
+    secret_file::{SecretFileError, open},
+};
+
+#[test]
+fn a_file_that_others_may_read_or_write_is_refused_with_the_way_out() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, "s3cret").unwrap();
+    // Not root's own group, which is judged by itself.
+    chown(&path, None, Some(any_other_group())).unwrap();
+    for mode in [0o400, 0o600] {
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        assert!(open(&path).is_ok(), "{mode:o}");
+    }
+    for mode in [0o404, 0o640, 0o644, 0o660, 0o622] {
+        fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
+        let path = path.display();
+        assert_eq!(
+            open(&directory.path().join("secret"))
+                .unwrap_err()
+                .to_string(),
+            format!(
+                "{path}: expected a file that only its owner may read, got mode {mode:04o}: chmod 600 {path}"
+            )
+        );
+    }
+}
+
+#[test]
+fn a_file_of_somebody_else_is_refused() {
+    if process::uid() != 0 {
+        return skip("a secret of somebody else: only root can give a file away");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, "s3cret").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o600)).unwrap();
+    chown(&path, Some(65_533), Some(65_533)).unwrap();
+    let refused = open(&path).unwrap_err();
+    assert!(matches!(
+        refused,
+        SecretFileError::Owner { uid: 65_533, .. }
+    ));
+    assert!(refused.to_string().contains("chown 0 "), "{refused}");
+}
+
+#[test]
+fn a_credential_of_systemd_is_of_root_and_its_group() {
+    if process::uid() != 0 {
+        return skip("a credential of systemd: only root has files of root");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("secret");
+    fs::write(&path, "s3cret").unwrap();
+    fs::set_permissions(&path, Permissions::from_mode(0o440)).unwrap();
+    assert!(open(&path).is_ok());
+    fs::set_permissions(&path, Permissions::from_mode(0o444)).unwrap();
+    assert!(open(&path).is_err());
+}
+
+/// Root may give the file to any group, everybody else to their own only.
+fn any_other_group() -> u32 {
+    match process::uid() {
+        0 => 65_533,
+        _ => process::gid(),
+    }
+}
