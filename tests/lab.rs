@@ -153,7 +153,7 @@ fn a_bad_profile_names_its_field_and_starts_nothing() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let profile = random_profile().replace("ind_bits", "indbits");
+    let profile = random_profile().replace("ind_bits", "ind_bit");
     fs::write(folder.path().join("p.toml"), profile).unwrap();
     for command in ["up", "keyd"] {
         let ended = Command::new(binaries().unwrap().join("softsim-lab"))
@@ -163,7 +163,7 @@ fn a_bad_profile_names_its_field_and_starts_nothing() {
             .unwrap();
         assert!(!ended.status.success() && ended.stdout.is_empty());
         let complaint = String::from_utf8(ended.stderr).unwrap();
-        assert!(complaint.contains("profile: indbits: "), "{complaint}");
+        assert!(complaint.contains("profile: ind_bit: "), "{complaint}");
         assert!(!folder.path().join("lab").exists());
     }
 }

@@ -260,7 +260,7 @@ impl Lwm2m {
             tracing::warn!(reason = %fault, ?again, "the bootstrap failed");
             self.last_fault = Some(fault.reason.clone());
         }
-        run.reply(&Err(fault));
+        self.reply(run, &Err(fault));
     }
 
     /// Tells what came of the registration that follows a bootstrap, if this is it.
@@ -278,7 +278,16 @@ impl Lwm2m {
                 .map(|staged| staged.to_string()),
             management,
         });
-        run.reply(&result);
+        self.reply(run, &result);
+    }
+
+    /// Tells whoever commanded the bootstrap what came of it; who asks for our state then is told of it, too.
+    fn reply(&self, run: Run, result: &Result<Bootstrap, Fault>) {
+        self.publish();
+        for (_, reply) in run.listeners {
+            // Whoever asked may have left.
+            let _ = reply.send(result.clone());
+        }
     }
 
     /// Tells whoever commanded the bootstrap where it stands.
@@ -294,15 +303,6 @@ impl Lwm2m {
     /// Whether a bootstrap has begun and is not committed.
     pub(super) fn is_bootstrapping(&self) -> bool {
         self.run.as_ref().is_some_and(|run| !run.committed)
-    }
-}
-
-impl Run {
-    fn reply(self, result: &Result<Bootstrap, Fault>) {
-        for (_, reply) in self.listeners {
-            // Whoever asked may have left.
-            let _ = reply.send(result.clone());
-        }
     }
 }
 
