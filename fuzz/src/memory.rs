@@ -7,6 +7,7 @@ use std::rc::Rc;
 use std::sync::OnceLock;
 
 use softsim_keyd::vault::Storage;
+use softsim_profile::{Command, Iccid};
 
 use crate::fixture::{Device, other_profile, profile};
 
@@ -53,7 +54,7 @@ impl Storage for Memory {
 pub(crate) struct Provisioned {
     /// Its vault.
     pub(crate) image: Vec<u8>,
-    /// One for the installed profile, one for another.
+    /// One for the installed profile, one for another, and commands.
     pub(crate) packages: Vec<Vec<u8>>,
 }
 
@@ -62,9 +63,14 @@ pub(crate) fn provisioned() -> &'static Provisioned {
     static PROVISIONED: OnceLock<Provisioned> = OnceLock::new();
     PROVISIONED.get_or_init(|| {
         let (mut device, operator) = Device::provisioned();
+        let iccid = Iccid::new(crate::fixture::ICCID).unwrap();
         let packages = vec![
             operator.seal(&mut device, profile(crate::fixture::ICCID), 2),
             operator.seal(&mut device, other_profile("8988211000000000029"), 3),
+            operator.order(&mut device, Command::Disable(iccid), 4),
+            operator.order(&mut device, Command::RotateSealingKey, 5),
+            operator.order(&mut device, Command::Enable(iccid), 6),
+            operator.order(&mut device, Command::Delete(iccid), 7),
         ];
         let image = std::fs::read(device.directory.path().join("vault")).unwrap();
         Provisioned { image, packages }
