@@ -190,7 +190,7 @@ impl Watched {
             .arg(binaries().unwrap().join("softsim-keyd"))
             .arg("--state")
             .arg(folder.join("state"))
-            .arg("--development-key")
+            .args(["--development-key", "--same-user"])
             .arg("--network")
             .arg(&socket)
             .env("NOTIFY_SOCKET", folder.join("notify"))

@@ -85,6 +85,7 @@ impl Scene {
     fn new(mut config: Config, access: &str, concealed: Option<Group>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::default();
+        options.gateway.afs.push(AF);
         if let Some(group) = concealed {
             let octets = [0x5c; 32];
             let key = PrivateKey::from_octets(group, &octets).unwrap();
@@ -137,7 +138,7 @@ impl Scene {
     }
 
     fn counters(&self) -> Counters {
-        self.home.gateway().status().unwrap().counters
+        self.home.gateway().status().unwrap().counters.unwrap()
     }
 
     fn imsi(&self) -> &str {

@@ -126,7 +126,7 @@ impl Scene {
     }
 
     fn counters(&self) -> Counters {
-        self.home.gateway().status().unwrap().counters
+        self.home.gateway().status().unwrap().counters.unwrap()
     }
 
     fn sqn(&self) -> Sqn {

@@ -139,6 +139,7 @@ impl Scene {
             .status()
             .unwrap()
             .counters
+            .unwrap()
             .authentications
     }
 

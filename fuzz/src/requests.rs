@@ -87,6 +87,7 @@ impl Gateway {
             },
             policies: COMPILED,
             uids: PerRole::from_fn(|_| vec![UID]),
+            afs: Vec::new(),
             realtime: || Duration::from_secs(4_000_000_000),
         };
         let vault = Vault::open(medium.clone(), &Kek::development()).unwrap();

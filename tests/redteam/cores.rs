@@ -185,6 +185,7 @@ fn keyd_in(target: &mut Target, folder: &Path) -> Child {
         .arg(files.file("keyd"))
         .arg("--kek-file")
         .arg(files.file("kek"))
+        .arg("--same-user")
         .arg("--network")
         .arg(&sockets.network)
         .arg("--admin")

@@ -99,19 +99,20 @@ pub struct StatusAnswer {
     pub trust_anchors: u8,
     /// How many profiles are installed.
     pub profiles: u32,
-    /// The enabled profile; where none is, one of the installed ones.
+    /// The enabled profile; where none is, one of the installed ones. Not told to the role app.
     pub profile: Option<ProfileInfo>,
     /// How many profiles there is room for.
     pub capacity: u32,
-    /// The epoch of the vault, where an anchor outside of it tells when an old copy is put back.
+    /// The epoch of the vault, where an anchor outside of it tells when an old copy is put back. Not told to the role app.
     pub anchor: Option<u64>,
-    /// The last committed transaction of the role network; netd rolls its accounts to it at start.
+    /// The last committed transaction of the role network; netd rolls its accounts to it at start. Not told to the role
+    /// app.
     pub committed: Option<[u8; 16]>,
     /// SHA-256 of the accounts that netd last committed; netd trusts no others at its start. Told to the roles network
     /// and admin.
     pub accounts: Option<[u8; 32]>,
-    /// What happened since keyd's start.
-    pub counters: Counters,
+    /// What happened since keyd's start; not told to the role app.
+    pub counters: Option<Counters>,
 }
 
 /// What keyd counted since its start.
@@ -143,6 +144,8 @@ pub struct Counters {
     pub refused: u64,
     /// Requests answered with RetryAfter.
     pub rate_limited: u64,
+    /// Connections of users that their role doesn't admit.
+    pub strangers: u64,
     /// Log lines dropped because fd 2 would have blocked.
     pub log_lines_dropped: u64,
 }

@@ -25,7 +25,9 @@ pub use refusal::{
 };
 pub use requests::{Call, RequestKind, Role};
 pub use secret::{SecretBytes, SecretSlice};
-pub use wire::{WireError, decode_answer, decode_request, encode_answer, encode_request, kind_of};
+pub use wire::{
+    WireError, decode_answer, decode_request, encode_answer, encode_request, is_refusal, kind_of,
+};
 
 /// Version of the conversation; [`requests::Hello`] is refused when it differs.
 pub const PROTOCOL_VERSION: u16 = 1;

@@ -125,6 +125,8 @@ pub enum Refusal {
     CounterTooSmall,
     /// No primary authentication with a 5G core has anchored keys.
     NotAnchored,
+    /// This user may have no key of the application function (`--app-af`).
+    ApplicationFunction,
     /// The sealed profile doesn't consent to raw CK and IK leaving.
     NoConsent,
 }
@@ -342,6 +344,9 @@ impl fmt::Display for Refusal {
             Self::NotAnchored => {
                 f.write_str("no primary authentication with a 5G core has anchored keys")
             }
+            Self::ApplicationFunction => f.write_str(
+                "this user may have no key of the application function: --app-af names those that it may",
+            ),
             Self::NoConsent => {
                 f.write_str("the profile doesn't consent to raw CK and IK leaving")
             }

@@ -137,12 +137,14 @@ impl fmt::Debug for PskAccount<'_> {
 
 requests! {
     /// Opens the conversation; tells the protocol's version, the role and the limits.
+    /// Where it is refused, the conversation ends.
     0 Hello [Network Admin App Supplicant] max 16 repeatable -> HelloAnswer {
         /// The client's [`crate::PROTOCOL_VERSION`].
         version: u16,
     }
 
-    /// What is enforced, which profiles are there, what was counted; no secret.
+    /// What is enforced, which profiles are there, what was counted; no secret. The role app is told no more of the SIM
+    /// than whether there is one.
     1 Status [Network Admin App] max 16 repeatable -> StatusAnswer {}
 
     /// An identity to show to an access network. What may be shown is decided here, by `--identity-privacy`.
@@ -350,8 +352,11 @@ requests! {
 
     /// The key of one application function, K_AF, and the identifier that goes with it (TS 33.535 §6.2), made of
     /// the last primary authentication with a 5G core.
+    ///
+    /// Only of a function that the host names for the user (`--app-af`), letter by letter: what ends in its name is
+    /// another one.
     42 AkmaKey<'a> [App] max 320 repeatable -> AkmaAnswer {
-        /// The function's domain name, at most 253 octets.
+        /// The function's domain name, in lower case, at most 253 octets.
         af: &'a str,
         /// The security protocol of Ua* (TS 33.535 Annex A.4).
         ua_star: [u8; 5],

@@ -78,6 +78,11 @@ pub fn encode_answer<'b, C: Call>(
     }
 }
 
+/// Whether an answer is a refusal.
+pub fn is_refusal(datagram: &[u8]) -> bool {
+    datagram.first() == Some(&REFUSED)
+}
+
 /// Reads the answer to a request of the type `C`.
 pub fn decode_answer<C: Call>(datagram: &[u8]) -> Result<Result<C::Answer, Refusal>, WireError> {
     match datagram.split_first() {

@@ -40,6 +40,8 @@ pub struct Options {
     pub supplicant: bool,
     /// keyd's `--identity-privacy`, where it isn't the usual one.
     pub identity_privacy: Option<&'static str>,
+    /// The application functions of which applications get keys.
+    pub afs: Vec<&'static str>,
     /// The `[[access]]` entries of netd's configuration.
     pub accesses: String,
     /// netd runs at the gateway's end of this cable.
@@ -148,6 +150,9 @@ impl Gateway {
         if let Some(privacy) = self.options.identity_privacy {
             flags.push(format!("--identity-privacy={privacy}").into());
         }
+        let own = softsim_sandbox::process::uid();
+        let afs = self.options.afs.iter();
+        flags.extend(afs.map(|af| format!("--app-af={own}={af}").into()));
         flags
     }
 

@@ -200,8 +200,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts keyd and waits until it answers on its admin socket. `network` is where it opens its
-    /// network socket; its key file is made when it isn't there. `more` are flags of the test's own.
+    /// Starts keyd, whose own user is everybody's here, and waits until it answers on its admin socket. `network` is where
+    /// it opens its network socket; its key file is made when it isn't there. `more` are flags of the test's own.
     pub fn keyd(folder: &Folder, network: &Path, more: &[&OsStr]) -> Result<Self, ProcessError> {
         let key = folder.file("kek");
         if !key.exists() {
@@ -219,7 +219,8 @@ impl Daemon {
             ("--app", &sockets.app),
         ];
         let arguments = flags.map(|(name, value)| [OsStr::new(name), value.as_os_str()]);
-        let arguments = [arguments.as_flattened(), more].concat();
+        let same_user = [OsStr::new("--same-user")];
+        let arguments = [arguments.as_flattened(), &same_user, more].concat();
         let log = folder.file("keyd.log");
         let mut keyd = Self::spawn("softsim-keyd", plainly, &arguments, log)?;
         keyd.wait_until(|| Connection::connect(&sockets.admin).is_ok())?;

@@ -148,7 +148,8 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
             "none: an old copy of the vault would not be noticed",
         ),
     }
-    let counters = &status.counters;
+    // An administrator is told them.
+    let counters = status.counters.unwrap_or_default();
     line(
         &mut text,
         "authentications",
@@ -184,6 +185,11 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
         );
     }
     line(&mut text, "handshakes", counters.handshakes_signed);
+    line(
+        &mut text,
+        "strangers",
+        format_args!("{} connections refused", counters.strangers),
+    );
     text
 }
 

@@ -60,7 +60,7 @@ fn status_answer() -> StatusAnswer {
         anchor: None,
         committed: None,
         accounts: None,
-        counters: Counters::default(),
+        counters: Some(Counters::default()),
     }
 }
 

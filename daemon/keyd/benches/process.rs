@@ -407,7 +407,7 @@ fn peak_memory(process: &Spawned) -> u64 {
 
 fn keyd(directory: &Path) -> Command {
     let mut keyd = Command::new(program("softsim-keyd"));
-    keyd.arg("--development-key");
+    keyd.args(["--development-key", "--same-user"]);
     for (option, name) in [("--state", "state"), ("--network", "network")] {
         keyd.arg(option).arg(directory.join(name));
     }

@@ -50,6 +50,7 @@ fn run(mut args: Args) -> ! {
         },
         policies: roles::COMPILED,
         uids: PerRole::from_fn(|_| vec![uid]),
+        afs: Vec::new(),
         realtime: clock::realtime,
     };
     let error = serve::serve(

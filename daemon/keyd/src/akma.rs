@@ -4,7 +4,7 @@ use softsim_aka::{KAusf, fiveg};
 use softsim_keyd_proto::requests::AkmaKey;
 use softsim_keyd_proto::{AkmaAnswer, Refusal, SecretBytes};
 
-use crate::keyd::Keyd;
+use crate::keyd::{Client, Keyd};
 use crate::vault::{Installation, Storage};
 
 /// The longest domain name, in octets.
@@ -18,7 +18,11 @@ pub(crate) struct Anchored {
 }
 
 impl<S: Storage> Keyd<S> {
-    pub(crate) fn akma_key(&mut self, request: AkmaKey<'_>) -> Result<AkmaAnswer, Refusal> {
+    pub(crate) fn akma_key(
+        &mut self,
+        client: &mut Client,
+        request: AkmaKey<'_>,
+    ) -> Result<AkmaAnswer, Refusal> {
         let AkmaKey { af, ua_star } = request;
         if !is_domain_name(af) {
             return Err(Refusal::Field {
@@ -26,6 +30,10 @@ impl<S: Storage> Keyd<S> {
                 expected: format!("a domain name of at most {MAX_DOMAIN} octets"),
                 came: format!("{} octets", af.len()),
             });
+        }
+        let mut afs = self.service.afs.iter();
+        if !afs.any(|(uid, domain)| (*uid, &**domain) == (client.uid, af)) {
+            return Err(Refusal::ApplicationFunction);
         }
         let anchored = self.anchored.as_ref().ok_or(Refusal::NotAnchored)?;
         let stored = self.vault.profile(anchored.of.slot());
@@ -55,7 +63,7 @@ impl<S: Storage> Keyd<S> {
 }
 
 /// Labels of letters, digits and hyphens, joined by dots.
-fn is_domain_name(name: &str) -> bool {
+pub(crate) fn is_domain_name(name: &str) -> bool {
     let label = |label: &str| {
         let octets = label.bytes();
         (1..=63).contains(&label.len())

@@ -8,13 +8,15 @@ use std::path::PathBuf;
 
 use softsim_keyd_proto::{IdentityPrivacy, Role};
 
+use crate::akma::is_domain_name;
 use crate::roles::PerRole;
 use crate::vault::MAX_CAPACITY;
 
 /// How `softsim-keyd` is called.
 pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK \
     [--network PATH] [--admin PATH] [--app PATH] [--supplicant PATH] \
-    [--network-uid UID]... [--admin-uid UID]... [--app-uid UID]... [--supplicant-uid UID]... \
+    [--network-uid UID]... [--admin-uid UID]... [--app-uid UID]... [--supplicant-uid UID]... [--same-user] \
+    [--app-af UID=DOMAIN]... \
     [--identity-privacy=liberal|conservative|strict] \
     [--anchor-file FILE [--anchor-interval N]] [--capacity N] [--sandbox=require|off] [--key-memory=best|require] \
     [--allow-test-profiles]; \
@@ -26,6 +28,8 @@ pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK \
 pub const DEFAULT_CAPACITY: u32 = 16;
 /// Uids per role: with the limit on connections of each, this bounds the descriptors.
 const MAX_UIDS: usize = 8;
+/// Application functions, of all users together.
+const MAX_AFS: usize = 64;
 
 /// What the command line says.
 #[derive(Debug, PartialEq, Eq)]
@@ -38,8 +42,12 @@ pub struct Settings {
     pub new_kek: Option<KekChoice>,
     /// Where keyd opens the sockets that it doesn't inherit.
     pub sockets: PerRole<Option<PathBuf>>,
-    /// Who may connect; where it is empty, keyd's own user and root.
+    /// Who may connect, beside root and keyd's own user to the role admin.
     pub uids: PerRole<Vec<u32>>,
+    /// Whether one user may be of several roles, and keyd's own of those whose users aren't named.
+    pub same_user: bool,
+    /// The application functions whose keys a user may have.
+    pub afs: Vec<(u32, String)>,
     /// Where the vault's epoch is kept beside it.
     pub anchor: Option<PathBuf>,
     /// Passes that change sequence numbers, for each epoch.
@@ -158,11 +166,11 @@ pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Settings, ArgsE
             seen.take_key(flag, choice)?;
             continue;
         }
-        if flag == Flag::TestProfiles {
+        if let Some(consent) = seen.consent(flag) {
             if value.is_some() {
                 return Err(ArgsError::Value(flag.name()));
             }
-            seen.test_profiles = true;
+            *consent = true;
             continue;
         }
         let value = value
@@ -192,6 +200,8 @@ enum Flag {
     DevelopmentKey(For),
     Socket(Role),
     Uid(Role),
+    SameUser,
+    AppAf,
     AnchorFile,
     AnchorInterval,
     Capacity,
@@ -202,7 +212,7 @@ enum Flag {
 }
 
 impl Flag {
-    const ALL: [Self; 24] = [
+    const ALL: [Self; 26] = [
         Self::State,
         Self::KekFile(For::Now),
         Self::KekCredential(For::Now),
@@ -220,6 +230,8 @@ impl Flag {
         Self::Uid(Role::Admin),
         Self::Uid(Role::App),
         Self::Uid(Role::Supplicant),
+        Self::SameUser,
+        Self::AppAf,
         Self::AnchorFile,
         Self::AnchorInterval,
         Self::Capacity,
@@ -248,6 +260,8 @@ impl Flag {
             Self::Uid(Role::Admin) => "--admin-uid",
             Self::Uid(Role::App) => "--app-uid",
             Self::Uid(Role::Supplicant) => "--supplicant-uid",
+            Self::SameUser => "--same-user",
+            Self::AppAf => "--app-af",
             Self::AnchorFile => "--anchor-file",
             Self::AnchorInterval => "--anchor-interval",
             Self::Capacity => "--capacity",
@@ -274,8 +288,10 @@ struct Seen {
     kek: Option<(Flag, KekChoice)>,
     new_kek: Option<(Flag, KekChoice)>,
     test_profiles: bool,
+    same_user: bool,
     sockets: PerRole<Option<PathBuf>>,
     uids: PerRole<Vec<u32>>,
+    afs: Vec<(u32, String)>,
     anchor: Option<PathBuf>,
     anchor_interval: Option<NonZeroU32>,
     capacity: Option<u32>,
@@ -285,6 +301,15 @@ struct Seen {
 }
 
 impl Seen {
+    /// What a flag consents to that takes no value.
+    fn consent(&mut self, flag: Flag) -> Option<&mut bool> {
+        match flag {
+            Flag::TestProfiles => Some(&mut self.test_profiles),
+            Flag::SameUser => Some(&mut self.same_user),
+            _ => None,
+        }
+    }
+
     fn take(&mut self, flag: Flag, value: &[u8]) -> Result<(), ArgsError> {
         let path = || PathBuf::from(OsStr::from_bytes(value));
         let bad = |expected| ArgsError::BadValue {
@@ -306,6 +331,15 @@ impl Seen {
                     return Err(bad("at most 8 user ids"));
                 }
                 self.uids[role].push(uid);
+                Ok(())
+            }
+            Flag::AppAf => {
+                let expected = "a user id, `=`, and a domain name in lower case";
+                let af = application_function(value).ok_or_else(|| bad(expected))?;
+                if self.afs.len() == MAX_AFS {
+                    return Err(bad("at most 64 application functions"));
+                }
+                self.afs.push(af);
                 Ok(())
             }
             Flag::AnchorFile => once(flag, &mut self.anchor, path()),
@@ -345,7 +379,7 @@ impl Seen {
                 };
                 once(flag, &mut self.identity_privacy, privacy)
             }
-            Flag::KekStdin(_) | Flag::DevelopmentKey(_) | Flag::TestProfiles => {
+            Flag::KekStdin(_) | Flag::DevelopmentKey(_) | Flag::TestProfiles | Flag::SameUser => {
                 Err(ArgsError::Value(flag.name()))
             }
         }
@@ -382,6 +416,8 @@ impl Seen {
             new_kek: self.new_kek.map(|(_, choice)| choice),
             sockets: self.sockets,
             uids: self.uids,
+            same_user: self.same_user,
+            afs: self.afs,
             anchor: self.anchor,
             anchor_interval: self.anchor_interval.unwrap_or(NonZeroU32::MIN),
             capacity: self.capacity,
@@ -398,6 +434,15 @@ fn once<T>(flag: Flag, place: &mut Option<T>, value: T) -> Result<(), ArgsError>
         None => Ok(()),
         Some(_) => Err(ArgsError::Twice(flag.name())),
     }
+}
+
+/// A user, and the domain name of one application function: one that ends in it is another.
+fn application_function(value: &[u8]) -> Option<(u32, String)> {
+    let at = value.iter().position(|&octet| octet == b'=')?;
+    let domain = str::from_utf8(&value[at + 1..]).ok()?;
+    let lower = !domain.bytes().any(|octet| octet.is_ascii_uppercase());
+    (lower && is_domain_name(domain)).then_some(())?;
+    Some((number(&value[..at])?, domain.to_owned()))
 }
 
 fn number(value: &[u8]) -> Option<u32> {
@@ -439,19 +484,21 @@ mod tests {
                 .all(|role| settings.sockets[*role].is_none())
         );
         assert!(Role::ALL.iter().all(|role| settings.uids[*role].is_empty()));
+        assert!(!settings.same_user && settings.afs.is_empty());
     }
 
     #[test]
     fn both_spellings_of_a_value_are_the_same() {
         let line = "--state DIR --development-key --app A --app-uid 7 --app-uid 8 --capacity 2 \
                     --sandbox off --key-memory require --identity-privacy strict --allow-test-profiles \
-                    --supplicant S --supplicant-uid 9";
+                    --supplicant S --supplicant-uid 9 --same-user --app-af 7=af.example";
         let joined = "--state=DIR --development-key --app=A --app-uid=7 --app-uid=8 --capacity=2 \
                       --sandbox=off --key-memory=require --identity-privacy=strict --allow-test-profiles \
-                      --supplicant=S --supplicant-uid=9";
+                      --supplicant=S --supplicant-uid=9 --same-user --app-af=7=af.example";
         let settings = parsed(line).unwrap();
         assert_eq!(parsed(joined).unwrap(), settings);
-        assert!(settings.test_profiles);
+        assert!(settings.test_profiles && settings.same_user);
+        assert_eq!(settings.afs, [(7, "af.example".to_owned())]);
         assert_eq!(settings.uids[Role::App], [7, 8]);
         assert_eq!(settings.sockets[Role::App], Some("A".into()));
         assert_eq!(settings.sockets[Role::Supplicant], Some("S".into()));
@@ -531,6 +578,18 @@ mod tests {
             (
                 "--anchor-interval 0",
                 "--anchor-interval: expected 1 or more passes, came 0",
+            ),
+            (
+                "--app-af 7=AF.example",
+                "--app-af: expected a user id, `=`, and a domain name in lower case, came 7=AF.example",
+            ),
+            (
+                "--app-af af.example",
+                "--app-af: expected a user id, `=`, and a domain name in lower case, came af.example",
+            ),
+            (
+                "--same-user=yes",
+                "--same-user: expected no value, came one",
             ),
             (
                 "--sandbox no",

@@ -5,7 +5,7 @@ use core::time::Duration;
 use serde::Deserialize;
 use softsim_keyd_proto::requests::Status;
 use softsim_keyd_proto::{
-    Call, MAX_ANSWER, Refusal, RequestKind, decode_request, encode_answer, kind_of,
+    Call, MAX_ANSWER, Refusal, RequestKind, decode_request, encode_answer, is_refusal, kind_of,
 };
 
 use crate::keyd::{Client, Keyd};
@@ -22,10 +22,13 @@ impl<S: Storage> Keyd<S> {
         datagram: &[u8],
         answer: &mut [u8; MAX_ANSWER],
     ) -> usize {
-        match self.admit(client, now, datagram) {
+        let length = match self.admit(client, now, datagram) {
             Ok(request) => self.dispatch(request, client, datagram, answer),
             Err(refusal) => self.refuse(refusal, answer),
-        }
+        };
+        let of_hello = datagram.first() == Some(&(RequestKind::Hello as u8));
+        client.over |= of_hello && is_refusal(&answer[..length]);
+        length
     }
 
     /// What every request goes through before its fields are looked at.
@@ -88,7 +91,7 @@ impl<S: Storage> Keyd<S> {
             Kind::Delete => way.to(|keyd, _, request| keyd.delete(request)),
             Kind::Sign => way.to(Keyd::sign),
             Kind::ApplicationKey => way.to(|keyd, _, request| keyd.application_key(request)),
-            Kind::AkmaKey => way.to(|keyd, _, request| keyd.akma_key(request)),
+            Kind::AkmaKey => way.to(Keyd::akma_key),
             Kind::ForgetIdentities => way.to(|keyd, _, request| keyd.forget_identities(request)),
             Kind::UmtsAuthenticate => way.to(|keyd, _, request| keyd.umts_authenticate(request)),
             Kind::GenerateDeviceKey => way.to(|keyd, _, request| keyd.generate_device_key(request)),

@@ -7,6 +7,8 @@ use softsim_keyd_proto::{
 };
 use softsim_sandbox::log;
 
+use crate::tally::Untold;
+
 /// One line of the log.
 pub(crate) enum Event<'a> {
     /// The one line at start: what is enforced, and why the key memory is not the best there is.
@@ -20,10 +22,12 @@ pub(crate) enum Event<'a> {
     Damaged(&'a dyn fmt::Display),
     /// accept4(2) failed: no descriptors or no memory.
     NotAccepted(&'a dyn fmt::Display),
-    /// A uid connected that is not on the role's list.
-    Stranger { role: Role, uid: u32 },
-    /// A uid holds as many connections as it may.
-    TooManyConnections { role: Role, uid: u32 },
+    /// Uids connected that are not on their role's list.
+    Strangers(Untold),
+    /// Uids hold as many connections as they may.
+    TooManyConnections(Untold),
+    /// A role has a socket and no users.
+    Nobody(Role),
     /// A client asked and didn't read the answer.
     Unread { role: Role, uid: u32 },
     /// A network without our K, or one with an AMF for another access, tried to authenticate.
@@ -80,7 +84,7 @@ impl Event<'_> {
     fn level(&self) -> u8 {
         match self {
             Self::Fatal(_) | Self::Storage(_) => CRITICAL,
-            Self::Damaged(_) | Self::NotAccepted(_) | Self::Stranger { .. } => ERROR,
+            Self::Damaged(_) | Self::NotAccepted(_) | Self::Strangers(_) => ERROR,
             Self::Enforcing { enforcement, .. }
                 if enforcement.seccomp_calls == 0
                     || enforcement.supplicant
@@ -88,7 +92,8 @@ impl Event<'_> {
             {
                 WARNING
             }
-            Self::TooManyConnections { .. }
+            Self::TooManyConnections(_)
+            | Self::Nobody(_)
             | Self::Unread { .. }
             | Self::Autn(_)
             | Self::Packet(_)
@@ -147,13 +152,24 @@ impl fmt::Display for Event<'_> {
             Self::Fatal(reason) => reason.fmt(f),
             Self::Damaged(damage) => write!(f, "vault: {damage}; its other copy is good"),
             Self::NotAccepted(error) => write!(f, "can't accept a connection: {error}"),
-            Self::Stranger { role, uid } => {
-                write!(f, "uid {uid} may not connect to the {role} socket")
-            }
-            Self::TooManyConnections { role, uid } => {
+            Self::Strangers(Untold { connections, last }) => {
+                let (role, uid) = last;
                 write!(
                     f,
-                    "uid {uid} holds too many connections to the {role} socket"
+                    "{connections} connections of users whom their role doesn't admit, last uid {uid} to the role {role}"
+                )
+            }
+            Self::TooManyConnections(Untold { connections, last }) => {
+                let (role, uid) = last;
+                write!(
+                    f,
+                    "{connections} connections too many, last of uid {uid} to the role {role}"
+                )
+            }
+            Self::Nobody(role) => {
+                write!(
+                    f,
+                    "the role {role} has a socket and admits nobody: --{role}-uid names its users"
                 )
             }
             Self::Unread { role, uid } => {

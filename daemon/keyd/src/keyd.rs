@@ -23,6 +23,8 @@ pub struct Service {
     pub policies: PerRole<RolePolicy>,
     /// The uids that may connect.
     pub uids: PerRole<Vec<u32>>,
+    /// The application functions whose keys a user may have: uid and domain name.
+    pub afs: Vec<(u32, String)>,
     /// The clock of validity, time since 1970.
     pub realtime: fn() -> Duration,
 }
@@ -51,12 +53,19 @@ pub struct Client {
     pub(crate) uid: u32,
     pub(crate) account: AccountId,
     pub(crate) sessions: Sessions,
+    /// Whether its Hello was refused.
+    pub(crate) over: bool,
 }
 
 impl Client {
     /// The role of its socket.
     pub fn role(&self) -> Role {
         self.role
+    }
+
+    /// Whether nothing more is to be said to it: its Hello was refused.
+    pub fn is_over(&self) -> bool {
+        self.over
     }
 
     /// The user it runs as.
@@ -102,6 +111,7 @@ impl<S: Storage> Keyd<S> {
             uid,
             account: self.rates.account(role, uid)?,
             sessions: Sessions::default(),
+            over: false,
         })
     }
 

@@ -33,6 +33,8 @@ pub mod serve;
 mod start;
 mod status;
 mod supplicant;
+mod tally;
+mod users;
 pub mod vault;
 
 pub use keyd::{Client, Keyd, Service, StorageFailed};

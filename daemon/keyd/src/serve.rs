@@ -16,6 +16,7 @@ use zeroize::Zeroize;
 
 use crate::event::Event;
 use crate::keyd::{Client, Keyd, StorageFailed};
+use crate::tally::Tally;
 use crate::vault::Storage;
 
 /// Connections that one uid may hold to the socket of one role: nobody takes another's places.
@@ -63,6 +64,8 @@ pub fn serve<S: Storage>(
         deep: true,
         now: Duration::ZERO,
         accepts_from: Duration::ZERO,
+        strangers: Tally::default(),
+        too_many: Tally::default(),
     };
     loop {
         if let Err(error) = server.pass(listeners, watchdog) {
@@ -94,6 +97,8 @@ struct Server<'k, S: Storage> {
     now: Duration,
     /// When the sockets have rested.
     accepts_from: Duration,
+    strangers: Tally,
+    too_many: Tally,
 }
 
 impl<S: Storage> Server<'_, S> {
@@ -104,12 +109,14 @@ impl<S: Storage> Server<'_, S> {
         watchdog: &mut Watchdog,
     ) -> Result<(), ServeError> {
         let rest = self.accepts_from.saturating_sub(self.now);
-        let (listeners, timeout) = if rest.is_zero() {
-            (listeners, watchdog.interval())
-        } else {
-            let interval = watchdog.interval().unwrap_or(rest);
-            (&listeners[..0], Some(interval.min(rest)))
+        let rest = (!rest.is_zero()).then_some(rest);
+        let listeners = match rest {
+            None => listeners,
+            Some(_) => &listeners[..0],
         };
+        let told_in = [self.strangers.wait(self.now), self.too_many.wait(self.now)];
+        let waits = [watchdog.interval(), rest].into_iter().chain(told_in);
+        let timeout = waits.flatten().min();
         self.waiting.clear();
         let of_listeners = listeners
             .iter()
@@ -136,6 +143,7 @@ impl<S: Storage> Server<'_, S> {
                 self.accept(*role, listener);
             }
         }
+        self.tell();
         Ok(())
     }
 
@@ -186,6 +194,7 @@ impl<S: Storage> Server<'_, S> {
                 Ok(()) => peer.connection.send(&self.answers[range]),
                 Err(StorageFailed) => send_refusal(&peer.connection, Refusal::Storage),
             };
+            peer.gone |= peer.client.is_over();
             if let Err(error) = sent {
                 peer.gone = true;
                 if error.kind() == io::ErrorKind::WouldBlock {
@@ -228,14 +237,15 @@ impl<S: Storage> Server<'_, S> {
         let uid = connection.peer_uid();
         let refusal = match self.keyd.connect(role, uid) {
             None => {
-                Event::Stranger { role, uid }.log();
+                self.keyd.counters.strangers += 1;
+                self.strangers.add((role, uid));
                 Refusal::NotPermitted {
                     request: RequestKind::Hello,
                     role,
                 }
             }
             Some(_) if self.held_by(role, uid) == CONNECTIONS_PER_USER => {
-                Event::TooManyConnections { role, uid }.log();
+                self.too_many.add((role, uid));
                 Refusal::TooManyConnections {
                     limit: CONNECTIONS_PER_USER as u8,
                 }
@@ -251,6 +261,16 @@ impl<S: Storage> Server<'_, S> {
         };
         // A peer that left already misses nothing.
         let _ = send_refusal(&connection, refusal);
+    }
+
+    /// Tells of connections that weren't taken.
+    fn tell(&mut self) {
+        if let Some(untold) = self.strangers.due(self.now) {
+            Event::Strangers(untold).log();
+        }
+        if let Some(untold) = self.too_many.due(self.now) {
+            Event::TooManyConnections(untold).log();
+        }
     }
 
     fn held_by(&self, role: Role, uid: u32) -> usize {

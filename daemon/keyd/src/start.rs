@@ -22,6 +22,7 @@ use crate::event::Event;
 use crate::keyd::{Keyd, Service};
 use crate::roles::{self, PerRole};
 use crate::serve::{self, ServeError};
+use crate::users::{self, UsersError};
 use crate::vault::{AnchorFile, FileStorage, Kek, KekError, KekInput, OpenError, Vault};
 
 /// The heap that the program starts with, in octets.
@@ -49,6 +50,7 @@ fn end(error: &StartError) -> ! {
 enum StartError {
     Args(ArgsError),
     NoSocket,
+    Users(UsersError),
     Socket(Role, io::Error),
     Notify(io::Error),
     State(PathBuf, io::Error),
@@ -67,7 +69,7 @@ impl StartError {
     /// As sysexits.h counts.
     fn exit_code(&self) -> i32 {
         match self {
-            Self::Args(_) | Self::NoSocket => 64,
+            Self::Args(_) | Self::NoSocket | Self::Users(_) => 64,
             Self::KeyMemory(_)
             | Self::Landlock(_)
             | Self::Seccomp(_)
@@ -87,6 +89,7 @@ impl fmt::Display for StartError {
             Self::NoSocket => f.write_str(
                 "expected an inherited socket, --network, --admin, --app or --supplicant, came none of them",
             ),
+            Self::Users(error) => error.fmt(f),
             Self::Socket(role, error) => write!(f, "can't open the {role} socket: {error}"),
             Self::Notify(error) => write!(f, "can't reach the service manager: {error}"),
             Self::State(path, error) => write!(f, "{}: {error}", path.display()),
@@ -129,8 +132,8 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
         process::exit(0);
     }
     // First of all, as inherited descriptors are known by their numbers only.
-    let uids = allowed_uids(&settings);
-    let listeners = listeners(&settings, &uids)?;
+    let users = users::of(&settings, process::uid(), overflow_uid()).map_err(StartError::Users)?;
+    let listeners = listeners(&settings, &users)?;
     let notify = Notify::from_env().map_err(StartError::Notify)?;
     let mut input = None;
     let (kek, kek_source) = kek(&settings.kek, &mut input)?;
@@ -179,10 +182,16 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
         test_profiles: settings.test_profiles,
     };
     tell(&enforcement);
+    for (role, _) in &listeners {
+        if users[*role].is_empty() {
+            Event::Nobody(*role).log();
+        }
+    }
     let service = Service {
         enforcement,
         policies: roles::COMPILED,
-        uids,
+        uids: users,
+        afs: settings.afs,
         realtime: clock::realtime,
     };
     let mut keyd = Keyd::new(vault, service);
@@ -203,30 +212,25 @@ fn tell(enforcement: &Enforcement) {
     .log();
 }
 
-/// Without a list, keyd's own user and root.
-fn allowed_uids(settings: &Settings) -> PerRole<Vec<u32>> {
-    PerRole::from_fn(|role| {
-        let mut uids = settings.uids[role].clone();
-        if uids.is_empty() {
-            uids.extend([process::uid(), 0]);
-        }
-        uids.sort_unstable();
-        uids.dedup();
-        uids
-    })
+/// The uid that the kernel shows for every user that has no number in this user namespace.
+fn overflow_uid() -> u32 {
+    const USUAL: u32 = 65534;
+    let told = fs::read_to_string("/proc/sys/kernel/overflowuid");
+    let told = told.ok().and_then(|told| told.trim().parse().ok());
+    told.unwrap_or(USUAL)
 }
 
 /// The sockets that were handed over, and those that are opened here.
 fn listeners(
     settings: &Settings,
-    uids: &PerRole<Vec<u32>>,
+    users: &PerRole<Vec<u32>>,
 ) -> Result<Vec<(Role, Listener)>, StartError> {
     let mut listeners = Vec::with_capacity(Role::ALL.len());
     let inherited = Role::ALL.map(|role| (role, inherited::named(role.name())));
     for (role, inherited) in inherited {
         let listener = match (inherited, &settings.sockets[role]) {
             (Some(socket), _) => Listener::from_inherited(socket),
-            (None, Some(path)) => Listener::bind(path, socket_mode(&uids[role])),
+            (None, Some(path)) => Listener::bind(path, socket_mode(&users[role])),
             (None, None) => continue,
         };
         listeners.push((
@@ -240,13 +244,14 @@ fn listeners(
     Ok(listeners)
 }
 
-/// Open to others only where others are on the list; which of them is told by SO_PEERCRED.
-fn socket_mode(uids: &[u32]) -> u32 {
+/// Open to a group only where others than keyd's own user and root are on the list. The group is keyd's, or that of the
+/// socket's folder where it has the set-group-ID bit; which user connects is told by SO_PEERCRED.
+fn socket_mode(users: &[u32]) -> u32 {
     let own = process::uid();
-    if uids.iter().all(|&uid| uid == own || uid == 0) {
+    if users.iter().all(|&uid| uid == own || uid == 0) {
         0o600
     } else {
-        0o666
+        0o660
     }
 }
 

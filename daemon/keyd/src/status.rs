@@ -1,8 +1,8 @@
-//! What keyd tells about itself: to everybody, and nothing secret.
+//! What keyd tells about itself: to each role what it needs, and nothing secret.
 
 use softsim_keyd_proto::requests::{Hello, ListProfiles, Status};
 use softsim_keyd_proto::{
-    HelloAnswer, MAX_HANDLES, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo, ProfileState,
+    Counters, HelloAnswer, MAX_HANDLES, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo, ProfileState,
     ProfilesAnswer, Refusal, Role, StatusAnswer,
 };
 use softsim_profile::Algorithm;
@@ -39,9 +39,12 @@ impl<S: Storage> Keyd<S> {
         client: &mut Client,
         _: Status,
     ) -> Result<StatusAnswer, Refusal> {
-        let keeps_accounts = matches!(client.role, Role::Network | Role::Admin);
-        let mut counters = self.counters;
-        counters.log_lines_dropped = log::dropped();
+        // An application gets what it needs to judge keyd by.
+        let whole = client.role != Role::App;
+        let counters = Counters {
+            log_lines_dropped: log::dropped(),
+            ..self.counters
+        };
         Ok(StatusAnswer {
             enforcement: self.service.enforcement,
             device_id: self.keys.as_ref().map(|keys| keys.device_id.0),
@@ -49,12 +52,12 @@ impl<S: Storage> Keyd<S> {
             certified: self.vault.certificate().is_some(),
             trust_anchors: self.vault.trust_anchors().len() as u8,
             profiles: self.vault.installed(),
-            profile: self.shown(),
+            profile: self.shown().filter(|_| whole),
             capacity: self.vault.capacity(),
-            anchor: self.vault.epoch(),
-            committed: self.committed[Role::Network],
-            accounts: self.vault.accounts_digest().filter(|_| keeps_accounts),
-            counters,
+            anchor: self.vault.epoch().filter(|_| whole),
+            committed: self.committed[Role::Network].filter(|_| whole),
+            accounts: self.vault.accounts_digest().filter(|_| whole),
+            counters: whole.then_some(counters),
         })
     }
 

@@ -147,7 +147,7 @@ pub fn sim_result(refused: &Refused) -> SimResult {
 pub fn sim_state(status: &StatusAnswer, last: SimResult) -> SimState {
     let enabled = |state| state == ProfileState::Enabled;
     let profile = status.profile.as_ref();
-    let counters = &status.counters;
+    let counters = status.counters.unwrap_or_default();
     SimState {
         state: match profile.map(|profile| enabled(profile.state)) {
             None => SlotState::Empty,

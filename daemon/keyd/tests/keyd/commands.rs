@@ -210,7 +210,7 @@ fn strangers_other_devices_and_expired_commands_change_nothing() {
     let expected = [(ICCID.to_owned(), ProfileState::Enabled)];
     assert_eq!(profiles(&mut device), expected);
     let status = device.ask(Role::Admin, &Status {}).unwrap();
-    assert_eq!(status.counters.packages_rejected, 3);
+    assert_eq!(status.counters.unwrap().packages_rejected, 3);
 }
 
 #[test]

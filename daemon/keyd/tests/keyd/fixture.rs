@@ -26,6 +26,8 @@ use softsim_usim::SqnParameters;
 use tempfile::TempDir;
 
 pub(crate) const UID: u32 = 1000;
+/// The application functions whose keys this user may have.
+pub(crate) const AFS: [&str; 2] = ["af.example.com", "other.example.com"];
 pub(crate) const ICCID: &str = "8988211000000000011";
 pub(crate) const IMSI: &str = "001010000000001";
 /// No octets that a client would send by itself: both are looked for in answers.
@@ -177,6 +179,7 @@ impl Device {
             enforcement,
             policies,
             uids: PerRole::from_fn(|_| vec![0, UID]),
+            afs: AFS.map(|af| (UID, af.to_owned())).to_vec(),
             realtime: || Duration::from_secs(UNIX_TIME.get()),
         };
         Self {

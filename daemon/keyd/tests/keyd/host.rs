@@ -19,6 +19,7 @@ pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 pub(crate) struct Host {
     directory: TempDir,
     roles: Vec<Role>,
+    same_user: bool,
     extra: Vec<String>,
 }
 
@@ -35,6 +36,7 @@ impl Host {
         let host = Self {
             directory: tempfile::tempdir().unwrap(),
             roles: Role::ALL.to_vec(),
+            same_user: true,
             extra: Vec::new(),
         };
         fs::write(host.path("kek"), [7; 32]).unwrap();
@@ -44,6 +46,12 @@ impl Host {
 
     pub(crate) fn with(mut self, flag: impl Into<String>) -> Self {
         self.extra.push(flag.into());
+        self
+    }
+
+    /// With users as its flags name them: this one administers, and is nobody else.
+    pub(crate) fn with_users_apart(mut self) -> Self {
+        self.same_user = false;
         self
     }
 
@@ -66,6 +74,9 @@ impl Host {
             .arg(self.path("kek"))
             .args(&self.extra)
             .stderr(Stdio::piped());
+        if self.same_user {
+            command.arg("--same-user");
+        }
         for role in &self.roles {
             let socket = self.path(role.name());
             command.arg(format!("--{role}={}", socket.display()));
@@ -156,4 +167,14 @@ pub(crate) fn receive(connection: &seqpacket::Connection) -> Vec<u8> {
             other => panic!("expected a datagram, came {other:?}"),
         }
     }
+}
+
+/// Waits for the end of a connection.
+pub(crate) fn closes(connection: &seqpacket::Connection) -> bool {
+    let mut entries = [poll::Entry::readable(connection)];
+    poll::wait(&mut entries, None).unwrap();
+    matches!(
+        connection.receive(&mut [0; 64]),
+        Ok(Received::Closed) | Err(_)
+    )
 }

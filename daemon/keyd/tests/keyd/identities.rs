@@ -70,7 +70,11 @@ fn the_permanent_identity_tells_the_method_and_the_realm_where_it_is_shown() {
         assert_eq!(answer.nai, format!("{expected}{HOME}"));
         assert_eq!(answer.kind, IdentityKind::Permanent);
     }
-    let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+    let counters = device
+        .ask(Role::Admin, &Status {})
+        .unwrap()
+        .counters
+        .unwrap();
     assert_eq!(counters.permanent_identities, 3);
 }
 
@@ -92,7 +96,11 @@ fn an_anonymous_identity_says_the_realm_only_and_is_not_counted() {
         assert_eq!(answer.nai, format!("anonymous@{prefix}.{HOME}"));
         assert_eq!(answer.kind, IdentityKind::Anonymous);
     }
-    let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+    let counters = device
+        .ask(Role::Admin, &Status {})
+        .unwrap()
+        .counters
+        .unwrap();
     assert_eq!(counters.permanent_identities, 0);
 }
 
@@ -214,7 +222,11 @@ fn a_suci_follows_a_pseudonym_that_was_good_for_one_time() {
         ] {
             assert_eq!(ask(&mut device, kind).unwrap().kind, expected);
         }
-        let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+        let counters = device
+            .ask(Role::Admin, &Status {})
+            .unwrap()
+            .counters
+            .unwrap();
         assert_eq!(counters.permanent_identities, 0);
     }
 }
@@ -231,7 +243,7 @@ fn once_a_pseudonym_is_known_the_permanent_identity_is_withheld_by_default() {
     let refused = device.ask(Role::Supplicant, &permanent(None));
     assert_eq!(refused, Err(Refusal::IdentityWithheld), "nor for a bridge");
     let status = device.ask(Role::Admin, &Status {}).unwrap();
-    assert_eq!(status.counters.identities_withheld, 1);
+    assert_eq!(status.counters.unwrap().identities_withheld, 1);
     assert_eq!(
         status.enforcement.identity_privacy,
         IdentityPrivacy::Conservative
@@ -256,7 +268,11 @@ fn under_the_strict_policy_the_imsi_never_leaves_in_clear() {
         assert_eq!(ask(&mut device, kind), Err(expected));
     }
     assert!(ask(&mut device, IdentityRequest::Anonymous).is_ok());
-    let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+    let counters = device
+        .ask(Role::Admin, &Status {})
+        .unwrap()
+        .counters
+        .unwrap();
     assert_eq!(
         (counters.permanent_identities, counters.identities_withheld),
         (0, 4)
@@ -339,7 +355,11 @@ fn a_suci_names_the_subscriber_to_the_home_network_only() {
             // 0000000001, two digits in an octet.
             assert_eq!(msin, [0, 0, 0, 0, 0x10]);
         }
-        let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+        let counters = device
+            .ask(Role::Admin, &Status {})
+            .unwrap()
+            .counters
+            .unwrap();
         assert_eq!(counters.permanent_identities, 0);
     }
 }
@@ -378,7 +398,11 @@ fn without_a_key_of_the_home_network_the_null_scheme_counts_as_the_permanent_ide
     assert_eq!(answer.kind, IdentityKind::NullSuci);
     let expected = format!("type0.rid0.schid0.userid0000000001@5gc-nswo.{HOME}");
     assert_eq!(answer.nai, expected);
-    let counters = device.ask(Role::Admin, &Status {}).unwrap().counters;
+    let counters = device
+        .ask(Role::Admin, &Status {})
+        .unwrap()
+        .counters
+        .unwrap();
     assert_eq!(counters.permanent_identities, 1);
     named(&mut device, 32, IDENTITY, "7alice");
     let refused = device.ask(Role::Network, &request);

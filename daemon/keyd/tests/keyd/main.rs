@@ -3,6 +3,7 @@
 
 mod accounts_digest;
 mod algorithms;
+mod applications;
 mod authentication;
 mod commands;
 mod confirmation;

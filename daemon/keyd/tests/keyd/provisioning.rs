@@ -284,7 +284,7 @@ fn a_package_that_is_not_for_this_device_now_is_refused_in_words() {
         let shape = matches!(refusal, Refusal::Package(PackageFault::Shape(_)));
         assert!(shape, "{refusal}");
     }
-    assert_eq!(status(&mut device).counters.packages_rejected, 8);
+    assert_eq!(status(&mut device).counters.unwrap().packages_rejected, 8);
     assert_eq!(profiles(&mut device).len(), 1);
     assert!(stage(&mut device, &good).is_ok(), "nothing was used up");
 }

@@ -176,7 +176,7 @@ fn a_fresh_counter_gives_a_session_with_new_keys_and_the_next_identity_at_its_co
         IdentityKind::Permanent,
         "no further one came"
     );
-    let counters = known.call(&Status {}).unwrap().counters;
+    let counters = known.call(&Status {}).unwrap().counters.unwrap();
     assert_eq!(counters.reauthentications, 1, "since the restart");
 }
 

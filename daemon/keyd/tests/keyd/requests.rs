@@ -121,7 +121,7 @@ pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
                 af: "af.example",
                 ua_star: [0; 5],
             },
-            Refusal::NotAnchored,
+            Refusal::ApplicationFunction,
         ),
         Case::of(&CertificateRequest {}, Refusal::NoDeviceKey),
         Case::of(

@@ -59,7 +59,7 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
             anchor: None,
             committed: None,
             accounts: None,
-            counters: Counters::default(),
+            counters: Some(Counters::default()),
         })),
         RequestKind::Identity => encoded::<Identity<'_>>(Ok(IdentityAnswer {
             nai: "6001010000000007@wlan.mnc001.mcc001.3gppnetwork.org".into(),

@@ -13,7 +13,7 @@ use softsim_keyd::roles::COMPILED;
 use softsim_keyd::vault::{FileStorage, Vault};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    Call, MAX_REQUEST, Refusal, RequestKind, Role, decode_answer, encode_request,
+    Call, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role, decode_answer, encode_request,
 };
 
 use self::forbidden::Forbidden;
@@ -258,6 +258,11 @@ impl<K: Keyd> Walk<K> {
             Kind::Disable => self.disable(on, dice),
             Kind::Delete => self.delete(on, dice),
             Kind::Identity => self.identity(on, dice),
+            // One that is refused ends the conversation, and the attacker's sessions with it.
+            Kind::Hello => {
+                let version = PROTOCOL_VERSION;
+                self.ask(on, &Hello { version }).unwrap();
+            }
             _ if COMPILED[Role::Network].group_of(kind).is_some() => {
                 // It tells something and takes nothing: whatever stands behind it is malformed, or not.
                 let body: [u8; 3] = dice.octets();

@@ -1,0 +1,137 @@
+//! Who may connect to which role: what the command line names, held against what the kernel can tell apart.
+
+use core::fmt;
+
+use softsim_keyd_proto::Role;
+
+use crate::args::Settings;
+use crate::roles::PerRole;
+
+/// Why nobody is served under these settings.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum UsersError {
+    /// The uid stands for every user that this user namespace has no number for.
+    Overflow { role: Role, uid: u32 },
+    /// A user of the role could administer.
+    Administers { role: Role, uid: u32 },
+    /// `--app-af` names a user that isn't of the role app.
+    NoApplication { uid: u32 },
+}
+
+impl fmt::Display for UsersError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Overflow { role, uid } => write!(
+                f,
+                "the role {role}: expected users that the kernel can tell apart, got {uid}, which stands for all \
+                 that have no number here"
+            ),
+            Self::Administers { role, uid } => write!(
+                f,
+                "the role {role}: expected no user that administers (root, keyd's own, --admin-uid), got {uid}; \
+                 --same-user allows it"
+            ),
+            Self::NoApplication { uid } => {
+                write!(f, "--app-af: expected a user of --app-uid, got {uid}")
+            }
+        }
+    }
+}
+
+/// The users of each role. Root and keyd's own user administer; nobody is of another role who isn't named for it, but
+/// for keyd's own user under `--same-user`.
+pub(crate) fn of(
+    settings: &Settings,
+    own: u32,
+    overflow: u32,
+) -> Result<PerRole<Vec<u32>>, UsersError> {
+    let users = PerRole::from_fn(|role| {
+        let mut uids = settings.uids[role].clone();
+        match role {
+            Role::Admin => uids.extend([own, 0]),
+            _ if settings.same_user && uids.is_empty() => uids.push(own),
+            _ => {}
+        }
+        uids.sort_unstable();
+        uids.dedup();
+        uids
+    });
+    for role in Role::ALL {
+        for &uid in &users[role] {
+            if uid == overflow {
+                return Err(UsersError::Overflow { role, uid });
+            }
+            let administers = role != Role::Admin && users[Role::Admin].contains(&uid);
+            if administers && !settings.same_user {
+                return Err(UsersError::Administers { role, uid });
+            }
+        }
+    }
+    let stranger = |(uid, _): &&(u32, String)| !users[Role::App].contains(uid);
+    match settings.afs.iter().find(stranger) {
+        Some(&(uid, _)) => Err(UsersError::NoApplication { uid }),
+        None => Ok(users),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+    use crate::args::parse;
+
+    const OWN: u32 = 990;
+    const OVERFLOW: u32 = 65534;
+
+    fn users(flags: &str) -> Result<PerRole<Vec<u32>>, UsersError> {
+        let line = format!("--state s --development-key {flags}");
+        let settings = parse(line.split_whitespace().map(str::as_bytes)).unwrap();
+        of(&settings, OWN, OVERFLOW)
+    }
+
+    #[test]
+    fn a_role_whose_users_are_not_named_admits_nobody_and_admin_root_and_keyd_s_own_user() {
+        let named = users("--network-uid 991 --admin-uid 1000").unwrap();
+        assert_eq!(named[Role::Network], [991]);
+        assert_eq!(named[Role::Admin], [0, OWN, 1000]);
+        assert!(named[Role::App].is_empty() && named[Role::Supplicant].is_empty());
+    }
+
+    #[test]
+    fn nobody_is_of_another_role_who_administers_unless_it_is_said() {
+        for role in [Role::Network, Role::App, Role::Supplicant] {
+            for uid in [0, OWN, 1000] {
+                let flags = format!("--admin-uid 1000 --{role}-uid 1001 --{role}-uid {uid}");
+                let refused = UsersError::Administers { role, uid };
+                assert_eq!(users(&flags).unwrap_err(), refused);
+                assert!(users(&format!("{flags} --same-user")).is_ok());
+            }
+        }
+        let all = users("--same-user --app-uid 1000").unwrap();
+        assert_eq!(
+            (&*all[Role::Network], &*all[Role::App]),
+            (&[OWN][..], &[1000][..])
+        );
+    }
+
+    #[test]
+    fn a_uid_that_stands_for_many_users_is_of_no_role() {
+        for role in Role::ALL {
+            let refused = UsersError::Overflow {
+                role,
+                uid: OVERFLOW,
+            };
+            let flags = format!("--{role}-uid {OVERFLOW} --same-user");
+            assert_eq!(users(&flags).unwrap_err(), refused);
+        }
+    }
+
+    #[test]
+    fn keys_of_application_functions_are_for_users_of_the_role_app() {
+        let flags = "--app-uid 1000 --app-af 1000=af.example --app-af 1001=af.example";
+        let refused = UsersError::NoApplication { uid: 1001 };
+        assert_eq!(users(flags).unwrap_err(), refused);
+        assert!(users(&format!("{flags} --app-uid 1001")).is_ok());
+    }
+}
