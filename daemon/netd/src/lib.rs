@@ -24,6 +24,7 @@
 
 pub mod access;
 pub mod accounts;
+pub mod beside;
 pub mod claim;
 pub mod config;
 pub mod control;

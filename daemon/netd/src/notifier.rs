@@ -5,20 +5,17 @@
 //! socket, and says one octet to this process instead. The service manager hears it from a process that isn't the main
 //! one: the unit says `NotifyAccess=all`.
 
-use std::{
-    env, io,
-    os::fd::OwnedFd,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{env, io, time::Duration};
 
 use softsim_sandbox::{
     landlock,
     notify::{self, Notify},
     poll, process,
     seccomp::{self, Filter},
-    seqpacket::{self, Connection, Received},
+    seqpacket::{Connection, Received},
 };
+
+use crate::beside;
 
 /// The first argument of the process.
 pub const SUBCOMMAND: &str = "notifier";
@@ -54,15 +51,9 @@ impl Notifier {
     /// Starts the process where NOTIFY_SOCKET is set. Reads the environment, so call it before netd is confined.
     pub fn start() -> io::Result<Self> {
         let process = env::var_os("NOTIFY_SOCKET").map(|socket| {
-            let (ours, theirs) = seqpacket::pair()?;
-            Command::new("/proc/self/exe")
-                .arg(SUBCOMMAND)
-                .env_clear()
-                .env("NOTIFY_SOCKET", socket)
-                .stdin(Stdio::from(OwnedFd::from(theirs)))
-                .stdout(Stdio::null())
-                .spawn()?;
-            Ok::<_, io::Error>(ours)
+            beside::start(&[SUBCOMMAND], |command| {
+                command.env("NOTIFY_SOCKET", socket);
+            })
         });
         Ok(Self {
             process: process.transpose()?,

@@ -8,21 +8,20 @@ use std::{
     future::Future,
     io,
     net::{IpAddr, SocketAddr},
-    os::fd::OwnedFd,
-    process::{Command, Stdio},
+    process::Stdio,
     time::Duration,
 };
 
 use softsim_sandbox::{
     poll,
-    seqpacket::{self, Connection, Received},
+    seqpacket::{Connection, Received},
 };
 use tokio::{
     sync::{mpsc, oneshot},
     time::timeout,
 };
 
-use crate::{access::source::Source, uri::Server};
+use crate::{access::source::Source, beside, uri::Server};
 
 use self::wire::{Answer, MAX, Name, READY, Request};
 
@@ -49,14 +48,10 @@ struct Question {
 impl Helper {
     /// Starts the helper, a process of this program, and waits until it is confined.
     pub fn start() -> io::Result<Self> {
-        let (ours, theirs) = seqpacket::pair()?;
-        Command::new("/proc/self/exe")
-            .arg(helper::SUBCOMMAND)
-            .env_clear()
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()?;
+        let ours = beside::start(&[helper::SUBCOMMAND], |command| {
+            // What it has to say, it says to us.
+            command.stderr(Stdio::null());
+        })?;
         let mut first = [0; MAX];
         poll::wait(&mut [poll::Entry::readable(&ours)], Some(START))?;
         let reason = match ours.receive(&mut first)? {

@@ -4,24 +4,19 @@ pub mod keeper;
 pub mod rules;
 pub mod wire;
 
-use std::{
-    collections::VecDeque,
-    fmt, io,
-    os::fd::OwnedFd,
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::{collections::VecDeque, fmt, io, time::Duration};
 
 use softsim_carriers::eapol::{Address, PortStatus};
 use softsim_sandbox::{
     ethernet::{Link, Name},
     poll,
-    seqpacket::{Connection, Received, pair},
+    seqpacket::{Connection, Received},
 };
 use tokio::time::timeout;
 
 use self::wire::{LONGEST, Message, Order, Reason, Request};
 use super::{Fatal, source::Source};
+use crate::beside;
 
 /// The packet filter takes a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -89,18 +84,11 @@ enum Said {
 impl Keeper {
     /// Starts the keeper, a process of this program, and waits until the port is closed, if it is to keep one.
     pub fn start(interface: &str, at_stop: Option<AtStop>) -> io::Result<Self> {
-        let (ours, theirs) = pair()?;
-        let mut command = Command::new("/proc/self/exe");
-        command.args([keeper::SUBCOMMAND, interface]);
-        if at_stop.is_none() {
-            command.arg(keeper::WITHOUT_PORT);
-        }
-        command
-            .stdin(Stdio::from(OwnedFd::from(theirs)))
-            .stdout(Stdio::null())
-            .spawn()?;
-        // Its end of the socket is its own alone.
-        drop(command);
+        let ours = beside::start(&[keeper::SUBCOMMAND, interface], |command| {
+            if at_stop.is_none() {
+                command.arg(keeper::WITHOUT_PORT);
+            }
+        })?;
         let mut keeper = Self {
             interface: interface.into(),
             port: at_stop.map(|at_stop| ControlledPort {
@@ -273,6 +261,8 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use std::future::Future;
+
+    use softsim_sandbox::seqpacket::pair;
 
     use super::*;
 
