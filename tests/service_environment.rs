@@ -251,6 +251,8 @@ fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
             state.as_os_str(),
             "--kek-credential".as_ref(),
             "kek".as_ref(),
+            // All of them are ours here.
+            "--same-user".as_ref(),
             "--same-user".as_ref(),
         ],
         folder,
