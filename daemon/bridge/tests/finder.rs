@@ -59,6 +59,20 @@ impl Scene {
         }
     }
 
+    /// Waits until the finder, which runs under strace, waits for a question: it isn't stopped and doesn't run.
+    fn await_wait(&self) {
+        let strace = self.finder.id();
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let children = fs::read_to_string(format!("/proc/{strace}/task/{strace}/children"));
+            let stat = fs::read_to_string(format!("/proc/{}/stat", children.unwrap().trim()));
+            if stat.is_ok_and(|stat| stat.contains(") S ")) {
+                return;
+            }
+            assert!(Instant::now() < end, "it doesn't wait");
+        }
+    }
+
     fn ends_well(&mut self) -> bool {
         let end = Instant::now() + PATIENCE;
         while Instant::now() < end {
@@ -118,6 +132,7 @@ fn it_makes_each_call_that_its_filter_leaves_and_no_other() {
     let under = [&strace[..], &[trace.to_str().unwrap()]].concat();
     let mut scene = Scene::start(&under, &folder.path().join("control"));
     assert_eq!(scene.ask(b"?"), Some(b'n'));
+    scene.await_wait();
     scene.bridge = None;
     assert!(scene.ends_well());
     let trace = fs::read_to_string(trace).unwrap();

@@ -14,6 +14,7 @@ use std::{
         fd::AsFd,
         linux::net::SocketAddrExt,
         unix::{
+            ffi::OsStrExt,
             fs::{PermissionsExt, symlink},
             net::{SocketAddr, UnixDatagram, UnixListener, UnixStream},
         },
@@ -67,7 +68,9 @@ fn attempt_at(attempt: &str, own: &Path, other: &Path) -> io::Result<()> {
         }
         "connect in order" => Socket::new(Domain::UNIX, Type::SEQPACKET, None).map(drop),
         "connect to an abstract socket" => {
-            UnixStream::connect_addr(&SocketAddr::from_abstract_name("softsim-escape")?).map(drop)
+            let name = other.join("abstract");
+            let address = SocketAddr::from_abstract_name(name.as_os_str().as_bytes())?;
+            UnixStream::connect_addr(&address).map(drop)
         }
         "listen for programs" => UnixListener::bind(own.join("socket")).map(drop),
         "connect a datagram pair" => UnixDatagram::pair()?.0.connect(other.join("log")),

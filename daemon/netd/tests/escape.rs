@@ -8,6 +8,7 @@ use std::{
     os::{
         linux::net::SocketAddrExt,
         unix::{
+            ffi::OsStrExt,
             fs::PermissionsExt,
             net::{SocketAddr, UnixDatagram, UnixListener},
             process::ExitStatusExt,
@@ -87,7 +88,10 @@ fn each_way_out_is_closed_by_what_should_close_it() {
     let log = UnixDatagram::bind(other.join("log")).unwrap();
     fs::set_permissions(other.join("log"), Permissions::from_mode(0o666)).unwrap();
     log.set_nonblocking(true).unwrap();
-    let abstract_name = SocketAddr::from_abstract_name("softsim-escape").unwrap();
+    // Of this run's own: others go on beside it.
+    let abstract_name = other.join("abstract");
+    let abstract_name =
+        SocketAddr::from_abstract_name(abstract_name.as_os_str().as_bytes()).unwrap();
     let _abstract = UnixListener::bind_addr(&abstract_name).unwrap();
 
     for (attempt, expected) in ATTEMPTS {
