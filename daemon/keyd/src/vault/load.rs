@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::{
     Damage, Kek, OpenError,
     aliases::Aliases,
-    contents::{Burial, Contents, Identities, Ledger, Sequence, StoredProfile},
+    contents::{Burial, Contents, Device, Identities, Ledger, Sequence, StoredProfile},
     header::{Header, HeaderFault},
     layout::{Layout, Table},
     record::{self, CopyFault, Place},
@@ -109,6 +109,26 @@ impl<'s, S: Storage> Loader<'s, S> {
             Ok(())
         })?;
         Ok(loaded.expect("each takes every record of its range"))
+    }
+
+    /// Whether a copy of the device's record has another sealing key than this newest one: a rotation was cut off before
+    /// it had written over the key before.
+    pub(super) fn has_another_sealing_key(&mut self, newest: &Device) -> Result<bool, OpenError> {
+        let table = Table::Device;
+        let sealing = |device: &Device| device.keys.as_ref().map(|keys| keys.sealing.clone());
+        let newest = sealing(newest);
+        for half in [0, 1] {
+            let mut copy = Zeroizing::new(vec![0; table.record_length()]);
+            let offset = self.layout.offset(table, 0, half.into());
+            self.storage.read_exact_at(&mut copy, offset)?;
+            if let Ok((_, contents)) = open_at(&self.cipher, table, 0, half, &mut copy) {
+                let found = sealing(&decode(0, contents)?);
+                if found.is_some() && found != newest {
+                    return Ok(true);
+                }
+            }
+        }
+        Ok(false)
     }
 
     /// The profiles with their sequence numbers.
@@ -335,7 +355,7 @@ pub(super) fn join_journal(copies: &[Vec<u8>]) -> Zeroizing<Vec<u8>> {
 }
 
 /// The copies in a journal, with their places.
-fn split_journal(contents: &[u8]) -> Option<Vec<(Place, &[u8])>> {
+pub(super) fn split_journal(contents: &[u8]) -> Option<Vec<(Place, &[u8])>> {
     let (count, mut rest) = contents.split_first()?;
     let mut copies = Vec::new();
     for _ in 0..*count {

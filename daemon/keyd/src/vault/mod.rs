@@ -36,10 +36,11 @@ mod tests;
 mod transaction;
 mod writable;
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, io};
 
 use rand_core::CryptoRng;
 use softsim_profile::{IssuerId, IssuerKey};
+use softsim_sandbox::random::SystemRng;
 use softsim_usim::SqnState;
 
 pub use anchor::{Anchor, AnchorFile};
@@ -113,7 +114,7 @@ pub struct Vault<S> {
 }
 
 impl<S: Storage> Vault<S> {
-    /// Opens a vault, and finishes a transaction that a power cut left half done.
+    /// Opens a vault, and finishes a transaction or a rotation of the sealing key that a power cut left half done.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -122,6 +123,7 @@ impl<S: Storage> Vault<S> {
         let journal = loader.finish_transaction()?;
         let ledger: Versioned<Ledger> = loader.load()?;
         let device: Versioned<Device> = loader.load()?;
+        let rotating = loader.has_another_sealing_key(&device.value)?;
         let accounts: Versioned<Accounts> = loader.load()?;
         let profiles = loader.profiles(&ledger.value)?;
         let graves = loader.graves(&ledger.value)?;
@@ -147,7 +149,7 @@ impl<S: Storage> Vault<S> {
                 came: versions,
             });
         }
-        Ok(Self {
+        let mut vault = Self {
             file: Writable {
                 storage,
                 cipher,
@@ -165,7 +167,12 @@ impl<S: Storage> Vault<S> {
             aliases,
             staged: BTreeSet::new(),
             anchored: None,
-        })
+        };
+        if rotating {
+            let finished = vault.write_over_old_sealing_key(&mut SystemRng);
+            finished.map_err(io::Error::other)?;
+        }
+        Ok(vault)
     }
 
     /// Heap that a full vault takes with as much room as this file claims, in octets.

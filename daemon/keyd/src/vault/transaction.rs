@@ -115,14 +115,20 @@ impl<S: Storage> Vault<S> {
         };
         self.ledger.value.time = self.ledger.value.time.max(now);
         self.write_new_slots(rng)?;
-        let device = (Table::Device, 0);
-        let rotated = touched.contains(&device);
+        let rotated = touched.contains(&(Table::Device, 0));
         self.write_journalled(touched, rng)?;
         if rotated {
-            // The other copies, in the record's place and in the journal, still hold the key before.
-            self.write_journalled(BTreeSet::from([device]), rng)?;
+            self.write_over_old_sealing_key(rng)?;
         }
         Ok(())
+    }
+
+    /// Writes the device's record once more: its other copies, in its place and in the journal, still hold the key before.
+    pub(super) fn write_over_old_sealing_key(
+        &mut self,
+        rng: &mut impl CryptoRng,
+    ) -> Result<(), CommitError> {
+        self.write_journalled(BTreeSet::from([(Table::Device, 0)]), rng)
     }
 
     /// Gives slots that are new in memory their first records. Nobody reads them before the ledger counts

@@ -229,6 +229,63 @@ fn a_sealing_key_is_rotated_with_its_command_s_sequence_or_not_at_all() {
 }
 
 #[test]
+fn a_rotation_that_was_cut_off_leaves_nothing_of_the_key_before() {
+    let (disk, mut vault) = new_vault();
+    vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
+    let before = device_keys(1).sealing;
+    let start = disk.image();
+    disk.take_log();
+    let rotation = Change::SealingKey(SealingKey::from_bytes([9; 32]));
+    commit(&mut vault, vec![rotation]).unwrap();
+    let log = disk.take_log();
+    let mut rotated = 0;
+    for count in 0..=log.len() {
+        for image in crashes(&start, &log, count) {
+            let disk = Disk::with(image);
+            let vault = Vault::open(disk.clone(), &kek()).unwrap();
+            if vault.device_keys().unwrap().sealing == before {
+                continue;
+            }
+            rotated += 1;
+            assert!(
+                !holds(&vault, &disk.image(), before.as_slice()),
+                "the key before is left after {count} of {} operations",
+                log.len()
+            );
+        }
+    }
+    assert!(rotated > 0);
+}
+
+/// Whether a copy of the device's record or of the journal, whose key is known, has these octets.
+fn holds(vault: &Vault<Disk>, image: &[u8], octets: &[u8]) -> bool {
+    [Table::Device, Table::Journal].iter().any(|&table| {
+        [0, 1].iter().any(|&half| {
+            let start = vault.file.layout.offset(table, 0, half) as usize;
+            let mut copy = image[start..start + table.record_length()].to_vec();
+            let opened = record::open(&vault.file.cipher, &mut copy);
+            let contains = |contents: &[u8]| contents.windows(octets.len()).any(|at| at == octets);
+            match opened {
+                Ok((_, contents)) if table == Table::Device => contains(contents),
+                Ok((_, contents)) => journalled(vault, contents).iter().any(|it| contains(it)),
+                Err(_) => false,
+            }
+        })
+    })
+}
+
+/// What the copies in a journal hold.
+fn journalled(vault: &Vault<Disk>, journal: &[u8]) -> Vec<Vec<u8>> {
+    let copies = load::split_journal(journal).unwrap();
+    let opened = copies.into_iter().map(|(_, copy)| {
+        let mut copy = copy.to_vec();
+        let (_, contents) = record::open(&vault.file.cipher, &mut copy).unwrap();
+        contents.to_vec()
+    });
+    opened.collect()
+}
+
+#[test]
 fn power_that_fails_again_while_a_transaction_is_finished_changes_nothing() {
     let (disk, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1), install(2, 2)]).unwrap();
