@@ -4,8 +4,8 @@ use hpke::{Deserializable, OpModeR, setup_receiver};
 use zeroize::Zeroizing;
 
 use crate::{
-    Command, DeviceId, IssuerId, IssuerKey, MAX_PACKAGE, Now, PackageError, Profile, SealingKey,
-    SealingKeyId, ShapeError, Validity, Verdict,
+    Command, DeviceId, FieldError, IssuerId, IssuerKey, MAX_PACKAGE, Now, PackageError, Profile,
+    SealingKey, SealingKeyId, ShapeError, Validity, Verdict,
     cbor::Reader,
     command,
     cose::{ALG, EnvelopeError, KID, Kind, Sign1},
@@ -15,6 +15,9 @@ use crate::{
     },
     payload,
 };
+
+/// How far a sequence may rise at once, so that no mistake of an operator uses all of them up: nanoseconds since 1970 fit.
+const MAX_RISE: u64 = 1 << 62;
 
 /// What a package must match.
 pub struct Expected<'a> {
@@ -132,14 +135,16 @@ fn check_device(headers: &Headers, expected: &Expected<'_>) -> Result<(), Packag
 }
 
 fn check_sequence(headers: &Headers, expected: &Expected<'_>) -> Result<(), PackageError> {
-    let last = (expected.last_sequence)(&headers.issuer);
-    if headers.sequence > last {
-        return Ok(());
+    let (last, came) = ((expected.last_sequence)(&headers.issuer), headers.sequence);
+    match came.checked_sub(last) {
+        None | Some(0) => Err(PackageError::Sequence { last, came }),
+        Some(rise) if rise > MAX_RISE => Err(PackageError::Field(FieldError::new(
+            "sequence",
+            "at most 2^62 above the last one",
+            came.to_string(),
+        ))),
+        Some(_) => Ok(()),
     }
-    Err(PackageError::Sequence {
-        last,
-        came: headers.sequence,
-    })
 }
 
 fn check_validity(validity: &Validity, now: Now) -> Result<Verdict, PackageError> {

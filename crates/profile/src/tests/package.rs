@@ -22,7 +22,8 @@ fn what_was_sealed_is_what_is_opened() {
 fn the_longest_package_is_well_within_the_limit() {
     let scene = Scene::new();
     let outside = Addressing {
-        sequence: u64::MAX,
+        // The highest that a first package may have takes as many octets as any.
+        sequence: 1 << 62,
         ..scene.addressing()
     };
     let payload = payload::write(&outside, &profile());
@@ -173,6 +174,34 @@ fn a_sequence_rises_strictly() {
     }
     scene.last_sequence = 0;
     assert!(scene.open(&package).is_ok());
+}
+
+#[test]
+fn no_single_sequence_leaves_an_issuer_without_others() {
+    let mut scene = Scene::new();
+    let opened = |scene: &Scene, sequence| {
+        let addressing = Addressing {
+            sequence,
+            ..scene.addressing()
+        };
+        let payload = payload::write(&addressing, &profile());
+        scene
+            .open(&scene.forge(&addressing, &payload))
+            .map(|opened| opened.sequence)
+    };
+    for last in [0, 5, 1 << 62] {
+        scene.last_sequence = last;
+        let highest = last + (1 << 62);
+        assert_eq!(opened(&scene, highest), Ok(highest));
+        for came in [highest + 1, u64::MAX] {
+            let error = FieldError::new(
+                "sequence",
+                "at most 2^62 above the last one",
+                came.to_string(),
+            );
+            assert_eq!(opened(&scene, came), Err(PackageError::Field(error)));
+        }
+    }
 }
 
 #[test]

@@ -125,6 +125,21 @@ fn a_command_is_carried_out_once_and_packages_share_its_sequence() {
 }
 
 #[test]
+fn the_highest_sequence_locks_no_operator_out() {
+    let (mut device, operator) = Device::provisioned();
+    let mistaken = operator.order(&mut device, Command::Disable(named(ICCID)), u64::MAX);
+    for role in ROLES {
+        let refused = take(&mut device, role, &mistaken);
+        assert!(
+            matches!(&refused, Err(Refusal::Package(PackageFault::Field { name, .. })) if name == "sequence"),
+            "{refused:?}"
+        );
+    }
+    let next = operator.order(&mut device, Command::Disable(named(ICCID)), 2);
+    take(&mut device, Role::Network, &next).unwrap();
+}
+
+#[test]
 fn a_command_reaches_the_profiles_of_its_own_issuer_only() {
     let (mut device, operator) = Device::provisioned();
     let stranger = Operator::new();
