@@ -283,8 +283,12 @@ impl fmt::Display for Refusal {
             } => {
                 write!(f, "{name}: expected {expected}, came {came}")
             }
+            Self::RetryAfter {
+                milliseconds: milliseconds @ ..10_000,
+            } => write!(f, "too many requests: ask again in {milliseconds} ms"),
             Self::RetryAfter { milliseconds } => {
-                write!(f, "too many requests: ask again in {milliseconds} ms")
+                let seconds = milliseconds.div_ceil(1000);
+                write!(f, "too many requests: ask again in {seconds} s")
             }
             Self::NoProfile => f.write_str("expected an enabled profile, there is none"),
             Self::UnknownProfile => f.write_str("no installed profile has this ICCID"),

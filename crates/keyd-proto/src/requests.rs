@@ -285,7 +285,7 @@ requests! {
     }
 
     /// Makes the staged transaction durable; a second Commit of the same one is answered alike, to the role
-    /// network also after a restart. A refused Commit ends the transaction.
+    /// network also after a restart, but for one that changed nothing. A refused Commit ends the transaction.
     31 Commit [Network Admin] max 64 repeatable -> () {
         /// The staged transaction.
         txid: [u8; 16],

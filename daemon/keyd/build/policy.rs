@@ -22,6 +22,8 @@ struct Group {
     requests: Vec<String>,
     per_second: u32,
     burst: u32,
+    per_hour: Option<u32>,
+    hourly_burst: Option<u32>,
 }
 
 /// The expression of type `RolePolicy` for a role file, or what is wrong with the file.
@@ -34,10 +36,15 @@ pub(crate) fn compile(role: Role, text: &str) -> Result<String, String> {
     let mut groups = String::new();
     for group in &file.group {
         let requests = requests(role, group, &mut seen)?;
+        let short = rate(group.per_second, 1, group.burst)?;
+        let long = match (group.per_hour, group.hourly_burst) {
+            (Some(per_hour), Some(burst)) => format!("Some({})", rate(per_hour, 3600, burst)?),
+            (None, None) => "None".to_owned(),
+            _ => return Err("expected per_hour and hourly_burst, got one of them".to_owned()),
+        };
         write!(
             groups,
-            "Group {{ rate: Rate {{ per_second: {}, burst: {} }}, requests: &[{requests}] }},",
-            group.per_second, group.burst
+            "Group {{ rate: {short}, long: {long}, requests: &[{requests}] }},"
         )
         .map_err(|error| error.to_string())?;
     }
@@ -46,10 +53,16 @@ pub(crate) fn compile(role: Role, text: &str) -> Result<String, String> {
     ))
 }
 
-fn requests(role: Role, group: &Group, seen: &mut HashSet<RequestKind>) -> Result<String, String> {
-    if group.per_second == 0 || group.burst == 0 {
-        return Err("expected per_second and burst of 1 or more, came 0".to_owned());
+fn rate(requests: u32, seconds: u32, burst: u32) -> Result<String, String> {
+    if requests == 0 || burst == 0 {
+        return Err("expected rates and bursts of 1 or more, got 0".to_owned());
     }
+    Ok(format!(
+        "Rate {{ requests: {requests}, seconds: {seconds}, burst: {burst} }}"
+    ))
+}
+
+fn requests(role: Role, group: &Group, seen: &mut HashSet<RequestKind>) -> Result<String, String> {
     if group.reason.trim().is_empty() {
         return Err("expected a reason for each group, came none".to_owned());
     }

@@ -9,6 +9,7 @@ use softsim_keyd_proto::{
 };
 
 use crate::keyd::{Client, Keyd};
+use crate::provision::Staged;
 use crate::vault::Storage;
 
 impl<S: Storage> Keyd<S> {
@@ -46,8 +47,13 @@ impl<S: Storage> Keyd<S> {
                     request,
                     role: client.role,
                 })?;
+        // What an operator has newly signed comes as often as the operator signs.
+        let signed = self.staged[client.role]
+            .as_ref()
+            .is_some_and(Staged::is_signed);
+        let wears = !(request == RequestKind::Commit && signed);
         self.rates
-            .take(client.account, group, now)
+            .take(client.account, group, wears, now)
             .map_err(|milliseconds| Refusal::RetryAfter { milliseconds })?;
         Ok(request)
     }

@@ -9,8 +9,8 @@ use softsim_keyd_proto::Role;
 
 use crate::roles::{PerRole, Rate, RolePolicy};
 
-/// A bucket counts in millionths of a request, so that a rate per second is one per microsecond.
-const REQUEST: u64 = 1_000_000;
+/// A bucket counts in parts of a request, so many for each second of its rate: then the rate is one per microsecond.
+const PARTS: u64 = 1_000_000;
 
 /// The buckets of all clients that may connect.
 #[derive(Debug)]
@@ -26,7 +26,14 @@ pub(crate) struct AccountId(usize);
 struct Account {
     role: Role,
     uid: u32,
-    buckets: Vec<Bucket>,
+    buckets: Vec<Buckets>,
+}
+
+/// The buckets of a group.
+#[derive(Debug)]
+struct Buckets {
+    short: Bucket,
+    long: Option<Bucket>,
 }
 
 impl Rates {
@@ -39,7 +46,10 @@ impl Rates {
                 buckets: policies[role]
                     .groups
                     .iter()
-                    .map(|group| Bucket::full(group.rate))
+                    .map(|group| Buckets {
+                        short: Bucket::full(group.rate),
+                        long: group.long.map(Bucket::full),
+                    })
                     .collect(),
             })
         });
@@ -56,16 +66,23 @@ impl Rates {
             .map(AccountId)
     }
 
-    /// Takes one request out of a bucket, or tells in how many milliseconds there will be one.
+    /// Takes one request out of a group's buckets, or tells in how many milliseconds there will be one; out of the long
+    /// bucket only where it `wears`.
     ///
     /// `now` is the boot clock's; one that goes back counts as standing still.
     pub(crate) fn take(
         &mut self,
         account: AccountId,
         group: usize,
+        wears: bool,
         now: Duration,
     ) -> Result<(), u32> {
-        self.accounts[account.0].buckets[group].take(now)
+        let buckets = &mut self.accounts[account.0].buckets[group];
+        buckets.short.take(now)?;
+        match &mut buckets.long {
+            Some(long) if wears => long.take(now),
+            _ => Ok(()),
+        }
     }
 }
 
@@ -85,27 +102,32 @@ impl Bucket {
         }
     }
 
+    fn request(rate: Rate) -> u64 {
+        u64::from(rate.seconds) * PARTS
+    }
+
     fn capacity(rate: Rate) -> u64 {
-        u64::from(rate.burst) * REQUEST
+        u64::from(rate.burst).saturating_mul(Self::request(rate))
     }
 
     fn take(&mut self, now: Duration) -> Result<(), u32> {
         let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         let elapsed = now.saturating_sub(self.filled);
-        let gained = elapsed.saturating_mul(self.rate.per_second.into());
+        let gained = elapsed.saturating_mul(self.rate.requests.into());
         self.level = self
             .level
             .saturating_add(gained)
             .min(Self::capacity(self.rate));
         self.filled = self.filled.max(now);
-        match self.level.checked_sub(REQUEST) {
+        let request = Self::request(self.rate);
+        match self.level.checked_sub(request) {
             Some(left) => {
                 self.level = left;
                 Ok(())
             }
             None => {
-                let microseconds = (REQUEST - self.level).div_ceil(self.rate.per_second.into());
-                // At most a second, as the rate is one or more.
+                let microseconds = (request - self.level).div_ceil(self.rate.requests.into());
+                // At most an hour, as the rate is one or more.
                 Err(microseconds.div_ceil(1000) as u32)
             }
         }
@@ -118,8 +140,30 @@ mod tests {
 
     use super::*;
 
-    fn bucket(per_second: u32, burst: u32) -> Bucket {
-        Bucket::full(Rate { per_second, burst })
+    fn bucket(requests: u32, burst: u32) -> Bucket {
+        Bucket::full(Rate {
+            requests,
+            seconds: 1,
+            burst,
+        })
+    }
+
+    #[test]
+    fn a_rate_per_hour_gives_as_much_in_an_hour_and_no_more() {
+        let mut bucket = Bucket::full(Rate {
+            requests: 60,
+            seconds: 3600,
+            burst: 40,
+        });
+        let start = Duration::from_secs(7);
+        assert!((0..40).all(|_| bucket.take(start).is_ok()));
+        assert_eq!(bucket.take(start), Err(60_000));
+        let asked = (1..=3600 * 10).map(|tenth| start + Duration::from_millis(100 * tenth));
+        let given = asked.filter(|now| bucket.take(*now).is_ok()).count();
+        assert_eq!(given, 60);
+        let day = start + Duration::from_secs(25 * 3600);
+        assert!((0..40).all(|_| bucket.take(day).is_ok()));
+        assert!(bucket.take(day).is_err());
     }
 
     #[test]
@@ -168,9 +212,9 @@ mod tests {
         let root = rates.account(Role::App, 0).unwrap();
         let other = rates.account(Role::App, 1000).unwrap();
         let now = Duration::ZERO;
-        while rates.take(root, 0, now).is_ok() {}
-        assert!(rates.take(other, 0, now).is_ok());
-        assert!(rates.take(root, 1, now).is_ok());
+        while rates.take(root, 0, true, now).is_ok() {}
+        assert!(rates.take(other, 0, true, now).is_ok());
+        assert!(rates.take(root, 1, true, now).is_ok());
         assert_eq!(rates.account(Role::App, 1), None);
     }
 }

@@ -21,6 +21,8 @@ pub struct RolePolicy {
 pub struct Group {
     /// How often one uid may ask any of them.
     pub rate: Rate,
+    /// How often in the long run, where that is less.
+    pub long: Option<Rate>,
     /// The requests.
     pub requests: &'static [RequestKind],
 }
@@ -28,8 +30,10 @@ pub struct Group {
 /// How often something may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// In the long run.
-    pub per_second: u32,
+    /// So many requests,
+    pub requests: u32,
+    /// in so many seconds.
+    pub seconds: u32,
     /// At once.
     pub burst: u32,
 }

@@ -48,13 +48,13 @@ impl Keyd for Program {
         self.host.raw(Role::Network)
     }
 
-    /// Whoever asks too often waits as long as told, and asks again.
+    /// Whoever asks too often waits as long as told, and asks again; but where that would be long, it has its answer.
     fn exchange(&mut self, connection: &mut seqpacket::Connection, datagram: &[u8]) -> Vec<u8> {
         loop {
             connection.send(datagram).unwrap();
             let answer = receive(connection);
             match decode_answer::<Status>(&answer) {
-                Ok(Err(Refusal::RetryAfter { milliseconds })) => {
+                Ok(Err(Refusal::RetryAfter { milliseconds })) if milliseconds < 1000 => {
                     sleep(Duration::from_millis(milliseconds.into()));
                 }
                 _ => return answer,

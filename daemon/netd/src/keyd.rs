@@ -1,14 +1,17 @@
 //! What netd asks of the key process, and what its refusals mean to servers.
 
+use std::time::Duration;
+
 use softsim_client::{
     keyd::{AsyncConnection, Error},
     netd::Failure,
     proto::{
-        PackageFault, ProfileState, Refusal, Staged, StatusAnswer,
+        Call, PackageFault, ProfileState, Refusal, Staged, StatusAnswer,
         requests::{Abort, Commit, SignHandshake, Stage, Status},
     },
 };
 use softsim_lwm2m::{Algorithm, SimResult, SimState, SlotState};
+use tokio::time::{Instant, sleep_until};
 
 use crate::{
     accounts::{Digest, Txid},
@@ -84,14 +87,33 @@ impl From<Lost> for Fault {
     }
 }
 
+/// How long keyd's wish to be asked later is complied with, at most and in all.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Asks; where keyd says that it is too early, again, as long as that is within [`PATIENCE`].
+pub async fn ask<C: Call>(keyd: &Keyd, call: &C) -> Result<Result<C::Answer, Refused>, Lost> {
+    let end = Instant::now() + PATIENCE;
+    loop {
+        let answer = refusal(keyd.call(call).await)?;
+        let Err(Refused::ByKeyd(Refusal::RetryAfter { milliseconds })) = answer else {
+            return Ok(answer);
+        };
+        let again = Instant::now() + Duration::from_millis(milliseconds.into());
+        if again > end {
+            return Ok(answer);
+        }
+        sleep_until(again).await;
+    }
+}
+
 /// Has a package judged and staged; gives what it will have done.
 pub async fn stage(
     keyd: &Keyd,
     txid: Txid,
     package: Option<&[u8]>,
 ) -> Result<Result<Option<Staged>, Refused>, Lost> {
-    let staged = keyd.call(&Stage { txid, package }).await;
-    refusal(staged.map(|answer| answer.staged))
+    let staged = ask(keyd, &Stage { txid, package }).await?;
+    Ok(staged.map(|answer| answer.staged))
 }
 
 /// Makes what was staged durable; `accounts` is the digest of ours, where they change with it.
@@ -100,18 +122,18 @@ pub async fn commit(
     txid: Txid,
     accounts: Option<Digest>,
 ) -> Result<Result<(), Refused>, Lost> {
-    refusal(keyd.call(&Commit { txid, accounts }).await)
+    ask(keyd, &Commit { txid, accounts }).await
 }
 
 /// Drops what was staged; it makes no difference if nothing was.
 pub async fn abort(keyd: &Keyd, txid: Txid) -> Result<(), Lost> {
-    let _ = refusal(keyd.call(&Abort { txid }).await)?;
+    let _ = ask(keyd, &Abort { txid }).await?;
     Ok(())
 }
 
 /// keyd's own account of itself.
 pub async fn status(keyd: &Keyd) -> Result<Result<StatusAnswer, Refused>, Lost> {
-    refusal(keyd.call(&Status {}).await)
+    ask(keyd, &Status {}).await
 }
 
 /// Last Result of the Software SIM object for a refusal.

@@ -377,7 +377,7 @@ impl Lwm2m {
         let Some(key) = status.sealing_key_id.filter(|key| known != Some(*key)) else {
             return Ok(());
         };
-        let answer = keyd::refusal(self.keyd.call(&SealingStatement {}).await)?;
+        let answer = keyd::ask(&self.keyd, &SealingStatement {}).await?;
         // Where keyd refuses, it is asked again at the next refresh.
         self.statement = answer.ok().map(|answer| (key, answer.statement));
         Ok(())

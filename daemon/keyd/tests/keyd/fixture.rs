@@ -143,9 +143,11 @@ impl Device {
     pub(crate) fn with_psk_accounts() -> Self {
         let given = Group {
             rate: Rate {
-                per_second: 20,
+                requests: 20,
+                seconds: 1,
                 burst: 40,
             },
+            long: None,
             requests: &[RequestKind::StageAccounts, RequestKind::PskMasterSecret],
         };
         let mut policies = COMPILED;
@@ -217,9 +219,15 @@ impl Device {
         self.keyd.connect(role, UID).unwrap()
     }
 
-    /// Sends octets and receives some; a second passes before, so that no bucket runs dry.
+    /// Sends octets and receives some; a second passes before, so that few buckets run dry, and as much more as keyd says.
     pub(crate) fn exchange(&mut self, client: &mut Client, datagram: &[u8]) -> &[u8] {
         self.now += Duration::from_secs(1);
+        let answer = self.exchange_now(client, datagram);
+        let length = answer.len();
+        let Ok(Err(Refusal::RetryAfter { milliseconds })) = decode_answer::<Status>(answer) else {
+            return &self.answer[..length];
+        };
+        self.now += Duration::from_millis(milliseconds.into());
         self.exchange_now(client, datagram)
     }
 
@@ -240,6 +248,17 @@ impl Device {
         let mut buffer = vec![0; MAX_REQUEST];
         let datagram = encode_request(call, &mut buffer).unwrap();
         decode_answer::<C>(self.exchange(client, datagram)).unwrap()
+    }
+
+    /// The same, with no time passing.
+    pub(crate) fn call_now<C: Call>(
+        &mut self,
+        client: &mut Client,
+        call: &C,
+    ) -> Result<C::Answer, Refusal> {
+        let mut buffer = vec![0; MAX_REQUEST];
+        let datagram = encode_request(call, &mut buffer).unwrap();
+        decode_answer::<C>(self.exchange_now(client, datagram)).unwrap()
     }
 
     /// Holds that this is a session's MSK: keyd refuses another as the server's, and takes this one.

@@ -210,7 +210,11 @@ fn a_role_file_that_gives_more_than_the_table_fails_the_build() {
         (file("admin", &[]), "expected role App, came \"admin\""),
         (
             file("app", &["[]"]).replace("burst = 1", "burst = 0"),
-            "expected per_second and burst of 1 or more, came 0",
+            "expected rates and bursts of 1 or more, got 0",
+        ),
+        (
+            file("app", &["[]"]) + "per_hour = 1\n",
+            "expected per_hour and hourly_burst, got one of them",
         ),
         (
             file("app", &["[]"]).replace("\"r\"", "\"\""),

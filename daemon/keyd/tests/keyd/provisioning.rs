@@ -316,11 +316,9 @@ fn validity_is_judged_by_a_clock_that_never_goes_back() {
     set_clock(4_000_000_150);
     assert!(stage(&mut device, &future).is_ok());
 
-    // A commit stores the time; a clock that is set back doesn't bring it back.
+    // A change stores the time; a clock that is set back doesn't bring it back.
     set_clock(4_000_000_300);
-    let (txid, package) = ([3; 16], None);
-    device.ask(Role::Admin, &Stage { txid, package }).unwrap();
-    device.ask(Role::Admin, &Commit::new(txid)).unwrap();
+    device.ask(Role::Admin, &Disable { iccid: ICCID }).unwrap();
     set_clock(0);
     let mut device = device.restarted();
     let refusal = stage(&mut device, &future).unwrap_err();
@@ -386,17 +384,54 @@ fn packages_of_an_issuer_that_was_taken_away_are_refused_at_stage_and_at_commit(
 }
 
 #[test]
-fn an_empty_transaction_that_is_committed_already_is_not_written_again() {
+fn a_transaction_that_changes_nothing_is_not_written() {
     let mut device = Device::blank();
     let (txid, package) = ([3; 16], None);
-    let committed = |device: &mut Device| {
+    let committed = |device: &mut Device, txid, accounts| {
         device.ask(Role::Network, &Stage { txid, package }).unwrap();
-        device.ask(Role::Network, &Commit::new(txid))
+        let answer = device.ask(Role::Network, &Commit { txid, accounts });
+        (answer, device.keyd.flush().is_ok())
     };
-    committed(&mut device).unwrap();
+    let digest = Some([7; 32]);
+    assert_eq!(committed(&mut device, txid, digest), (Ok(()), true));
     device.writes.fail_after(0);
-    committed(&mut device).unwrap();
-    assert!(device.keyd.flush().is_ok());
+    for (txid, accounts) in [(txid, None), ([4; 16], None), ([5; 16], digest)] {
+        assert_eq!(committed(&mut device, txid, accounts), (Ok(()), true));
+        assert_eq!(status(&mut device).committed, Some(txid));
+        let again = device.ask(Role::Network, &Commit { txid, accounts });
+        assert_eq!(again, Ok(()), "repeatable while keyd lives");
+    }
+    assert!(!committed(&mut device, [6; 16], Some([8; 32])).1, "changed");
+    assert_eq!(status(&mut device.restarted()).committed, Some(txid));
+}
+
+/// What a taken netd can wear out: 40 writes, and one a minute from then on.
+#[test]
+fn netd_commits_sixty_times_an_hour_and_whatever_an_operator_has_signed() {
+    let (mut device, operator) = Device::provisioned();
+    let mut netd = device.client(Role::Network);
+    let mut commit = |device: &mut Device, number: u8, package: Option<&[u8]>| {
+        let (txid, accounts) = ([number; 16], Some([number; 32]));
+        let staged = device.call(&mut netd, &Stage { txid, package });
+        staged.unwrap();
+        device.call_now(&mut netd, &Commit { txid, accounts })
+    };
+    for number in 0..40 {
+        assert_eq!(commit(&mut device, number, None), Ok(()));
+    }
+    let wait = commit(&mut device, 40, None).unwrap_err();
+    let Refusal::RetryAfter { milliseconds } = wait else {
+        panic!("expected RetryAfter, got {wait:?}");
+    };
+    // As many seconds have passed as requests were made.
+    assert!((5_000..60_000).contains(&milliseconds), "{milliseconds}");
+    for sequence in 2..10 {
+        let package = operator.seal(&mut device, other_profile(SECOND), sequence);
+        let number = 100 + sequence as u8;
+        assert_eq!(commit(&mut device, number, Some(&package)), Ok(()));
+    }
+    // A rogue access point would like to lock the SIM out.
+    assert!((1..100).all(|seq| authenticates(&mut device, seq * 32)));
 }
 
 #[test]

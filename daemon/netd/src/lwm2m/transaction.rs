@@ -93,7 +93,7 @@ impl Lwm2m {
         server: crate::uri::Server,
         trust: crate::dtls::Trust,
     ) -> Result<Result<Target, Fault>, Fatal> {
-        let certificate = keyd::refusal(self.keyd.call(&DeviceCertificate {}).await)?;
+        let certificate = keyd::ask(&self.keyd, &DeviceCertificate {}).await?;
         Ok(match certificate {
             Ok(certificate) => Ok(Target {
                 server,

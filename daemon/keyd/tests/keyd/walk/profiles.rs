@@ -23,6 +23,7 @@ pub(super) struct Profiles {
     last: usize,
     staged: Option<Staged>,
     committed: Option<Txid>,
+    durable: Option<Txid>,
     installed: BTreeSet<usize>,
     pub(super) enabled: Option<usize>,
     /// How often each subscription was installed.
@@ -50,15 +51,17 @@ impl Profiles {
             last: 0,
             staged: None,
             committed: None,
+            durable: None,
             installed: BTreeSet::new(),
             enabled: None,
             installations: [0; 3],
         }
     }
 
-    /// What is staged is gone; what is committed stays.
+    /// What is staged is gone; what was committed and changed something stays.
     pub(super) fn restarted(&mut self) {
         self.staged = None;
+        self.committed = self.durable;
     }
 
     pub(super) fn is_installed(&self, subscription: usize) -> bool {
@@ -166,6 +169,9 @@ impl<K: Keyd> Walk<K> {
 
     pub(super) fn commit_as(&mut self, on: usize, txid: Txid) {
         let answer = self.ask(on, &Commit::new(txid));
+        if self.comes_too_early(&answer) {
+            return;
+        }
         let of = &mut self.profiles;
         let Some(staged) = of.staged.take_if(|staged| staged.txid == txid) else {
             // Asked once more, or never staged.
@@ -176,6 +182,7 @@ impl<K: Keyd> Walk<K> {
         of.committed = Some(txid);
         if let Some(number) = staged.package {
             let subscription = of.packages[number].subscription;
+            of.durable = Some(txid);
             of.last = number + 1;
             of.installed.insert(subscription);
             of.enabled.get_or_insert(subscription);
@@ -188,8 +195,20 @@ impl<K: Keyd> Walk<K> {
     pub(super) fn abort(&mut self, on: usize, dice: &mut Dice) {
         let txid = self.profiles.any_txid(dice);
         let answer = self.ask(on, &Abort { txid });
+        if self.comes_too_early(&answer) {
+            return;
+        }
         let staged = self.profiles.staged.take_if(|staged| staged.txid == txid);
         assert_eq!(answer.is_ok(), staged.is_some());
+    }
+
+    /// Whether keyd has had enough of Commit and Abort for an hour: then it is killed, and begins anew.
+    fn comes_too_early(&mut self, answer: &Result<(), Refusal>) -> bool {
+        let too_early = matches!(answer, Err(Refusal::RetryAfter { .. }));
+        if too_early {
+            self.restart();
+        }
+        too_early
     }
 
     /// netd can't; an administrator does.

@@ -1,0 +1,73 @@
+//! How netd takes keyd's wish to be asked later: for some seconds it complies, and then it tells.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::{
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+};
+
+use softsim_client::{
+    keyd::AsyncConnection,
+    proto::{Refusal, RequestKind, encode_answer, kind_of, requests::Commit},
+};
+use softsim_netd::keyd::{Refused, commit};
+use support::Keyd;
+
+/// A keyd that wants to be asked later this many milliseconds, so many times; and how often it was asked.
+fn keyd(path: &Path, milliseconds: u32, times: usize) -> (Keyd, Arc<AtomicUsize>) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = asked.clone();
+    let keyd = Keyd::start_with(path, move |request| {
+        if kind_of(request).unwrap() == RequestKind::Hello {
+            return support::answer(request);
+        }
+        let answer = match counted.fetch_add(1, Ordering::Relaxed) < times {
+            true => Err(Refusal::RetryAfter { milliseconds }),
+            false => Ok(()),
+        };
+        let mut buffer = [0; 64];
+        encode_answer::<Commit>(&answer, &mut buffer)
+            .unwrap()
+            .to_vec()
+    });
+    (keyd, asked)
+}
+
+fn committed(milliseconds: u32, times: usize) -> (Result<(), Refused>, usize) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("network.sock");
+    let (_keyd, asked) = keyd(&path, milliseconds, times);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let answer = runtime.block_on(async {
+        let keyd = AsyncConnection::connect(&path).await.unwrap();
+        commit(&keyd, [7; 16], None).await.unwrap()
+    });
+    (answer, asked.load(Ordering::Relaxed))
+}
+
+#[test]
+fn a_short_wait_is_complied_with_as_often_as_it_takes() {
+    let (answer, asked) = committed(3, 20);
+    assert!(answer.is_ok(), "{answer:?}");
+    assert_eq!(asked, 21);
+}
+
+#[test]
+fn a_long_wait_is_told_at_once_and_in_words() {
+    let (answer, asked) = committed(57_001, 1);
+    let told = answer.unwrap_err().to_string();
+    assert!(
+        told.ends_with("too many requests: ask again in 58 s"),
+        "{told}"
+    );
+    assert_eq!(asked, 1);
+}
