@@ -223,12 +223,16 @@ impl Drop for Service {
 
 /// What a unit's directives make: folders, and a credential.
 fn folders(folder: &Path) {
-    for (name, mode) in [("credentials", 0o700), ("run", 0o755), ("state", 0o700)] {
+    for (name, mode) in [
+        ("credentials", 0o700),
+        ("run", 0o755),
+        ("state", 0o700),
+        ("state/netd", 0o700),
+    ] {
         let path = folder.join(name);
         fs::create_dir(&path).unwrap();
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
     }
-    fs::create_dir(folder.join("state/netd")).unwrap();
     let kek = folder.join("credentials/kek");
     fs::write(&kek, [7; 32]).unwrap();
     fs::set_permissions(&kek, Permissions::from_mode(0o400)).unwrap();

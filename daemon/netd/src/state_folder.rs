@@ -36,7 +36,8 @@ pub fn check(config: &Config, file: &Path) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The folder without links, if it is ours and nobody else may write to it.
+/// The folder without links, if it is ours and nobody else may write to it or read it: who can open it can lock it, and
+/// we would take that for another netd.
 fn owned(path: &Path) -> Result<PathBuf, ConfigError> {
     let wrong = |reason: String| ConfigError::Field {
         name: "state_dir",
@@ -54,9 +55,9 @@ fn owned(path: &Path) -> Result<PathBuf, ConfigError> {
         Err(wrong(format!(
             "expected a directory of uid {own}, got {shown} of uid {owner}"
         )))
-    } else if mode & 0o022 != 0 {
+    } else if mode & 0o066 != 0 {
         Err(wrong(format!(
-            "expected a directory that nobody else may write to, got {shown} of mode {mode:04o}: chmod 0700 {shown}"
+            "expected a directory that nobody else may read or write to, got {shown} of mode {mode:04o}: chmod 0700 {shown}"
         )))
     } else {
         fs::canonicalize(path).map_err(|error| wrong(format!("{shown}: {error}")))

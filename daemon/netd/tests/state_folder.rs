@@ -218,11 +218,12 @@ fn a_state_folder_that_is_missing_or_not_ours_alone_is_refused_by_name() {
         &format!("state_dir: {missing} is missing: mkdir -m 0700 {missing}"),
     );
     refused("network.sock", "state_dir: expected a directory, got");
-    for others in [0o777, 0o770, 0o1777, 0o702] {
+    // Who may read a folder may lock it, too.
+    for others in [0o777, 0o770, 0o1777, 0o702, 0o755, 0o704, 0o740] {
         mode(others).unwrap();
         refused("state", &format!("of mode {others:04o}"));
     }
-    mode(0o755).unwrap();
+    mode(0o711).unwrap();
     // As root, a folder of somebody else can be had.
     if chown(folder.at("state"), Some(1), None).is_ok() {
         refused("state", "state_dir: expected a directory of uid 0, got");
