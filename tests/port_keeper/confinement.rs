@@ -77,6 +77,7 @@ fn a_keeper_makes_each_call_that_its_filter_leaves_and_no_other() {
         cable,
         keeper,
         netd: Some(ours),
+        log: tempfile::NamedTempFile::new().unwrap(),
     };
     assert_eq!(scene.hear(), Said::Link(Link::Up, name(INTERFACE)));
     let closed = scene.rules();

@@ -1,6 +1,6 @@
 //! What the keeper relays: EAPOL of its interface, untagged or with a priority, and nothing else.
 
-use std::os::fd::OwnedFd;
+use std::{os::fd::OwnedFd, process::Stdio};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_lab::netns::INTERFACE;
@@ -76,7 +76,7 @@ fn a_frame_that_is_tagged_for_its_priority_is_relayed_and_one_of_a_vlan_is_not()
     scene.run("nft flush ruleset");
     let (ours, theirs) = pair().unwrap();
     let arguments = [INTERFACE, "--controlled-port=none"];
-    scene.keeper = start(&scene.cable, &arguments, theirs.into());
+    scene.keeper = start(&scene.cable, &arguments, theirs.into(), Stdio::null());
     scene.netd = Some(ours);
     assert_eq!(scene.hear(), Said::Link(Link::Up, name(INTERFACE)));
     tags(&scene);
@@ -202,7 +202,7 @@ fn a_connection_that_was_accepted_serves_as_well_as_a_pair() {
     listener.listen(1).unwrap();
     let netd = Connection::connect(&path).unwrap();
     let (accepted, _) = listener.accept().unwrap();
-    let mut keeper = start(&cable, &[INTERFACE], OwnedFd::from(accepted));
+    let mut keeper = start(&cable, &[INTERFACE], OwnedFd::from(accepted), Stdio::null());
     assert_eq!(hear(&netd), Some(Said::Link(Link::Up, name(INTERFACE))));
     let open = Request::Order(Order::Leave).encode().unwrap();
     netd.send(open.as_slice()).unwrap();
@@ -213,7 +213,7 @@ fn a_connection_that_was_accepted_serves_as_well_as_a_pair() {
     // A socket of another kind, and one that listens, are none.
     let (stream, _other) = std::os::unix::net::UnixStream::pair().unwrap();
     for input in [OwnedFd::from(stream), OwnedFd::from(listener)] {
-        let mut keeper = start(&cable, &[INTERFACE], input);
+        let mut keeper = start(&cable, &[INTERFACE], input, Stdio::null());
         assert!(!keeper.wait().unwrap().success());
     }
 }

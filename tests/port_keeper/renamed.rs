@@ -63,6 +63,11 @@ fn a_closed_port_is_closed_under_the_new_name_and_an_open_one_open() {
     scene.hears_of("wan2");
     assert_eq!(scene.rules(), scene.closed(index, "wan2"));
     assert_eq!(scene.passes(), [false, false]);
+    let log = scene.log();
+    assert!(
+        log.ends_with("<4>port-keeper: wan1 is called wan2 now\n"),
+        "{log}"
+    );
 }
 
 #[test]

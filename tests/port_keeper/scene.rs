@@ -1,6 +1,7 @@
 //! A cable, its keeper at the one end, and netd's end of the keeper's socket in the test's hand.
 
 use std::{
+    fs,
     io::ErrorKind,
     net::{Ipv4Addr, UdpSocket},
     os::fd::OwnedFd,
@@ -64,6 +65,8 @@ pub(crate) struct Scene {
     pub(crate) cable: Cable,
     pub(crate) keeper: Child,
     pub(crate) netd: Option<Connection>,
+    /// The keeper's standard error.
+    pub(crate) log: tempfile::NamedTempFile,
 }
 
 /// A cable, where this test can have one and its programs are there.
@@ -105,11 +108,13 @@ impl Scene {
     /// One that may not begin.
     pub(crate) fn starting(cable: Cable, arguments: &[&str]) -> Self {
         let (ours, theirs) = pair().unwrap();
-        let keeper = start(&cable, arguments, theirs.into());
+        let log = tempfile::NamedTempFile::new().unwrap();
+        let stderr = appending(&log);
         Self {
+            keeper: start(&cable, arguments, theirs.into(), stderr),
             cable,
-            keeper,
             netd: Some(ours),
+            log,
         }
     }
 
@@ -119,7 +124,8 @@ impl Scene {
         self.netd = None;
         assert!(self.ended());
         let (ours, theirs) = pair().unwrap();
-        self.keeper = start(&self.cable, &[interface], theirs.into());
+        let stderr = appending(&self.log);
+        self.keeper = start(&self.cable, &[interface], theirs.into(), stderr);
         self.netd = Some(ours);
         assert!(matches!(self.hear(), Said::Link(..)));
     }
@@ -136,6 +142,11 @@ impl Scene {
     /// What the keeper says next.
     pub(crate) fn hear(&self) -> Said {
         hear(self.netd()).expect("the keeper says nothing")
+    }
+
+    /// What the keeper has written down.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.log.path()).unwrap()
     }
 
     /// Says nothing for a while.
@@ -210,12 +221,21 @@ impl Drop for Scene {
     }
 }
 
-/// Starts a keeper at the gateway's end, with that standard input.
-pub(crate) fn start(cable: &Cable, arguments: &[&str], input: OwnedFd) -> Child {
+/// Starts a keeper at the gateway's end, with that standard input and that standard error.
+pub(crate) fn start(cable: &Cable, arguments: &[&str], input: OwnedFd, stderr: Stdio) -> Child {
     let program = binaries().unwrap().join("softsim-netd");
     let mut command = cable.gateway.command(program);
-    command.arg(SUBCOMMAND).args(arguments).stdin(input);
+    command
+        .arg(SUBCOMMAND)
+        .args(arguments)
+        .stdin(input)
+        .stderr(stderr);
     command.spawn().unwrap()
+}
+
+fn appending(log: &tempfile::NamedTempFile) -> Stdio {
+    let opened = fs::OpenOptions::new().append(true).open(log.path());
+    opened.unwrap().into()
 }
 
 /// The next that a keeper says; none where it says nothing.

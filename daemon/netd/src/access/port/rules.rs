@@ -203,7 +203,7 @@ impl Rules {
 }
 
 /// Every frame of the interface but EAPOL is dropped. What leaves has no tag; what comes in may have one that tells its
-/// priority and no VLAN (IEEE 802.1X-2020 §7.4 leaves both to whoever sends), which the kernel has taken off already.
+/// priority and no VLAN (IEEE 802.1X §7.4), which the kernel has taken off already.
 fn add_port(transaction: &mut Transaction, table: &str, name: &Name) {
     let field = |offset, value| Condition::Octets {
         offset,
