@@ -146,7 +146,7 @@ pub struct Counters {
     pub rate_limited: u64,
     /// Connections of users that their role doesn't admit.
     pub strangers: u64,
-    /// Log lines dropped because fd 2 would have blocked.
+    /// Log lines dropped because fd 2 would have blocked, or because clients provoked too many.
     pub log_lines_dropped: u64,
 }
 

@@ -25,7 +25,7 @@ pub fn line(level: u8, text: impl fmt::Display) {
     let (Ok(()) | Err(fmt::Error)) = write!(line, "{text}");
     line.octets[line.length] = b'\n';
     if !write_now(&line.octets[..=line.length]) {
-        DROPPED.fetch_add(1, Relaxed);
+        drop_line();
     }
 }
 
@@ -48,6 +48,11 @@ impl Write for Line {
         }
         Ok(())
     }
+}
+
+/// Counts a line that was never to be written, since there are too many of its kind.
+pub fn drop_line() {
+    DROPPED.fetch_add(1, Relaxed);
 }
 
 /// Number of lines that were dropped so far.

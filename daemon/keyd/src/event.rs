@@ -1,12 +1,15 @@
 //! What keyd says in its log: fixed forms with a level, made without an allocation, none with a secret.
 
+use core::cell::RefCell;
 use core::fmt;
 
 use softsim_keyd_proto::{
     AutnFault, Enforcement, HandshakeFault, KekSource, PackageFault, PacketFault, Role,
 };
-use softsim_sandbox::log;
+use softsim_sandbox::{clock, log};
 
+use crate::rates::Bucket;
+use crate::roles::Rate;
 use crate::tally::Untold;
 
 /// One line of the log.
@@ -73,6 +76,17 @@ pub(crate) enum Event<'a> {
     Storage(&'a dyn fmt::Display),
 }
 
+/// How many lines of the log clients provoke. What the lines tell of is counted in any case.
+const PROVOKED: Rate = Rate {
+    requests: 1,
+    seconds: 1,
+    burst: 100,
+};
+
+thread_local! {
+    static LINES: RefCell<Bucket> = RefCell::new(Bucket::full(PROVOKED));
+}
+
 // Levels of syslog.
 const CRITICAL: u8 = 2;
 const ERROR: u8 = 3;
@@ -116,9 +130,31 @@ impl Event<'_> {
         }
     }
 
-    /// Writes the line; never waits.
+    /// Writes the line; never waits. Of those that clients provoke, what is beyond [`PROVOKED`] is dropped and counted.
     pub(crate) fn log(&self) {
-        log::line(self.level(), format_args!("softsim-keyd: {self}"));
+        let room = || LINES.with_borrow_mut(|lines| lines.take(clock::boottime()).is_ok());
+        if self.is_provoked() && !room() {
+            log::drop_line();
+        } else {
+            log::line(self.level(), format_args!("softsim-keyd: {self}"));
+        }
+    }
+
+    /// Whether a client, or who speaks to it from the network, can bring it about as often as they like.
+    fn is_provoked(&self) -> bool {
+        matches!(
+            self,
+            Self::Unread { .. }
+                | Self::Autn(_)
+                | Self::SynchronisationFailure
+                | Self::Packet(_)
+                | Self::CounterTooSmall { .. }
+                | Self::PermanentIdentity { .. }
+                | Self::IdentityWithheld
+                | Self::RawKeys
+                | Self::Package(_)
+                | Self::Handshake(_)
+        )
     }
 }
 

@@ -86,15 +86,17 @@ impl Rates {
     }
 }
 
+/// A bucket of one rate.
 #[derive(Debug)]
-struct Bucket {
+pub(crate) struct Bucket {
     rate: Rate,
     level: u64,
     filled: u64,
 }
 
 impl Bucket {
-    fn full(rate: Rate) -> Self {
+    /// Full, as at the start.
+    pub(crate) fn full(rate: Rate) -> Self {
         Self {
             rate,
             level: Self::capacity(rate),
@@ -110,7 +112,8 @@ impl Bucket {
         u64::from(rate.burst).saturating_mul(Self::request(rate))
     }
 
-    fn take(&mut self, now: Duration) -> Result<(), u32> {
+    /// Takes one out, or tells in how many milliseconds there will be one.
+    pub(crate) fn take(&mut self, now: Duration) -> Result<(), u32> {
         let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         let elapsed = now.saturating_sub(self.filled);
         let gained = elapsed.saturating_mul(self.rate.requests.into());

@@ -26,7 +26,7 @@ use softsim_keyd_proto::{
 };
 use softsim_sandbox::seqpacket;
 
-use crate::fixture::Operator;
+use crate::fixture::{ICCID, Operator};
 use crate::home_network::{HomeNetwork, IDENTITY};
 use crate::host::{Host, receive};
 use crate::over_the_socket::provision;
@@ -37,6 +37,9 @@ const CONNECTIONS: usize = 16;
 
 /// How often a well-behaved client asks beside a bad one.
 const REQUESTS: u64 = 200;
+
+/// Refusals with a line of the log each: fewer than make the pipe full that nobody reads.
+const PROVOKED: u64 = 1000;
 
 const HELLO: [u8; 2] = [RequestKind::Hello as u8, PROTOCOL_VERSION as u8];
 const STATUS: [u8; 1] = [RequestKind::Status as u8];
@@ -180,6 +183,36 @@ fn who_never_reads_is_dropped_and_holds_nobody_up() {
     });
     assert!(dropped > 0);
     assert!(running.kill().contains("doesn't read its answers: dropped"));
+}
+
+#[test]
+fn who_provokes_refusals_without_end_fills_no_log() {
+    let host = Host::new();
+    let running = host.start();
+    let mut good = WellBehaved::on(&host);
+    let mut packet = HomeNetwork::default().challenge(32).packet;
+    let autn = packet.windows(2).position(|head| head == [2, 5]).unwrap();
+    packet[autn + 4] ^= 1;
+    let challenge = AkaPrimeChallenge {
+        iccid: None,
+        identity: IDENTITY,
+        packet: &packet,
+        forward_secrecy: None,
+    };
+    for _ in 0..PROVOKED {
+        assert!(good.netd.call(&challenge).is_err());
+    }
+    let counters = host.status().counters.unwrap();
+    assert_eq!(counters.autn_rejected, PROVOKED);
+    // What befalls a profile is told nevertheless.
+    let mut admin = host.connect(Role::Admin);
+    admin.call(&Disable { iccid: ICCID }).unwrap();
+    let said = running.kill();
+    let told = said.lines().filter(|line| line.contains("AUTN refused"));
+    let told = told.count() as u64;
+    assert!((1..200).contains(&told), "{told} lines");
+    assert_eq!(counters.log_lines_dropped, PROVOKED - told);
+    assert!(said.contains("disabled"), "{said}");
 }
 
 /// One request of each connection in a pass: however many somebody has in line, nobody waits for more
