@@ -23,9 +23,10 @@ use softsim_sandbox::seccomp::Filter;
 /// For what happens at once, or never.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// One system call of a trace: its name, and its arguments as numbers.
+/// One system call of a trace: whose it is, its name, and its arguments as numbers.
 #[derive(Debug)]
 struct Call {
+    thread: u32,
     name: String,
     arguments: Vec<u64>,
 }
@@ -33,7 +34,8 @@ struct Call {
 impl Call {
     /// Of a line `PID name(0x1, 0x2) = …`; none where the line is the second half of one.
     fn parse(line: &str) -> Option<Self> {
-        let (_, call) = line.split_once(' ')?;
+        let (thread, call) = line.split_once(' ')?;
+        let thread = thread.parse().ok()?;
         let (name, rest) = call.trim_start().split_once('(')?;
         let arguments = rest.split([')', '<']).next()?;
         let number = |text: &str| match text.trim().strip_prefix("0x") {
@@ -43,6 +45,7 @@ impl Call {
         name.chars()
             .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
             .then(|| Self {
+                thread,
                 name: name.to_owned(),
                 arguments: arguments.split(',').map_while(number).collect(),
             })
@@ -91,13 +94,26 @@ impl Traces {
         let read = |daemon: &str| {
             let trace = folder.path().join(daemon).with_extension("trace");
             let trace = fs::read_to_string(trace).unwrap();
-            trace.lines().filter_map(Call::parse).collect()
+            without_helpers(trace.lines().filter_map(Call::parse).collect())
         };
         Self {
             keyd: read("softsim-keyd"),
             netd: read("softsim-netd"),
         }
     }
+}
+
+/// The calls of the daemon's own threads: a helper is a process that executes, and has a filter of its own.
+fn without_helpers(mut calls: Vec<Call>) -> Vec<Call> {
+    let first = calls.first().map(|call| call.thread);
+    let executes = |call: &&Call| call.name == "execve" && Some(call.thread) != first;
+    let helpers: BTreeSet<_> = calls
+        .iter()
+        .filter(executes)
+        .map(|call| call.thread)
+        .collect();
+    calls.retain(|call| !helpers.contains(&call.thread));
+    calls
 }
 
 /// What came after the filter was complete.
@@ -208,7 +224,13 @@ impl Watched {
 
     fn hear(&self) -> String {
         let mut word = [0; 64];
-        let length = self.manager.recv(&mut word).unwrap();
+        let length = loop {
+            match self.manager.recv(&mut word) {
+                // A wait with a timeout is not taken up again by itself (signal(7)).
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                received => break received.unwrap(),
+            }
+        };
         String::from_utf8(word[..length].to_vec()).unwrap()
     }
 
