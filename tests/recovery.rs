@@ -111,6 +111,8 @@ fn bootstrap_until(home: &mut Home, victim: Victim, moment: Duration) -> Option<
     });
     // Without keyd, netd has nothing to do: its service manager starts it again.
     await_end(netd);
+    // As a service manager does, only when all its threads are gone.
+    home.gateway_mut().stop_netd();
     if victim == Victim::Keyd {
         home.gateway_mut().stop();
         home.gateway_mut().start_keyd().unwrap();

@@ -6,7 +6,13 @@ use std::{
     io,
     os::unix::fs::{MetadataExt, OpenOptionsExt},
     path::{Path, PathBuf},
+    thread::sleep,
+    time::Duration,
 };
+
+/// How often a lock is tried that nobody seems to hold, and how long it takes between.
+const TRIES: u32 = 100;
+const BETWEEN: Duration = Duration::from_millis(10);
 
 /// A lock that another netd finds for as long as this value lives, and no longer: no file tells of it, and a process
 /// that we start doesn't inherit it.
@@ -71,14 +77,26 @@ impl Claim {
     fn of(path: &Path, file: io::Result<File>) -> Result<Self, ClaimError> {
         let failed = |error| ClaimError::Lock(path.to_owned(), error);
         let file = file.map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => Ok(Self(file)),
-            Err(TryLockError::WouldBlock) => Err(ClaimError::Held {
-                path: path.to_owned(),
-                pid: holder(&file),
-            }),
-            Err(TryLockError::Error(error)) => Err(failed(error)),
+        for _ in 0..TRIES {
+            match file.try_lock() {
+                Ok(()) => return Ok(Self(file)),
+                Err(TryLockError::Error(error)) => return Err(failed(error)),
+                Err(TryLockError::WouldBlock) => {}
+            }
+            // Where nobody has it, a netd that was killed is still on its way out.
+            match holder(&file) {
+                None => sleep(BETWEEN),
+                pid => return Err(held(path, pid)),
+            }
         }
+        Err(held(path, None))
+    }
+}
+
+fn held(path: &Path, pid: Option<u32>) -> ClaimError {
+    ClaimError::Held {
+        path: path.to_owned(),
+        pid,
     }
 }
 
