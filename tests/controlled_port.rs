@@ -17,7 +17,7 @@ use std::{
 };
 
 use common::{built, wired_access};
-use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use softsim_client::netd::{AccessState, Port};
 use softsim_lab::{
     gateway,
@@ -134,7 +134,13 @@ fn tcp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
     let Ok(mut stream) = connected.unwrap() else {
         return false;
     };
-    let (mut accepted, _) = listener.accept().unwrap();
+    // The port may close before the last message of the handshake, which the client doesn't notice.
+    SockRef::from(&listener)
+        .set_read_timeout(Some(A_WHILE))
+        .unwrap();
+    let Ok((mut accepted, _)) = listener.accept() else {
+        return false;
+    };
     std::io::Write::write_all(&mut accepted, b"x").unwrap();
     stream.set_read_timeout(Some(A_WHILE)).unwrap();
     stream.read_exact(&mut [0]).is_ok()
