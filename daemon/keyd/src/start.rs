@@ -95,7 +95,7 @@ impl fmt::Display for StartError {
             Self::State(path, error) => write!(f, "{}: {error}", path.display()),
             Self::StateMode(path, mode) => write!(
                 f,
-                "{}: expected a directory of this user that nobody else may write, came mode {mode:o}",
+                "{}: expected a directory of this user that nobody else may read or write, came mode {mode:o}",
                 path.display()
             ),
             Self::Kek(source, error) => write!(f, "{source}: {error}"),
@@ -361,9 +361,10 @@ fn storage(settings: &Settings, kek: &Kek) -> Result<FileStorage, StartError> {
     }
 }
 
-/// Makes the state directory where it is missing; one that others may write is not taken.
+/// Makes the state directory where it is missing; one that others may write is not taken, nor one that they may read: who
+/// can open it can lock it, and a vault is made under that lock.
 fn prepare(state: &Path) -> Result<(), StartError> {
-    const WRITABLE_BY_OTHERS: u32 = 0o022;
+    const OPEN_TO_OTHERS: u32 = 0o066;
     let failed = |error| StartError::State(state.to_path_buf(), error);
     match DirBuilder::new().mode(0o700).create(state) {
         Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
@@ -371,7 +372,7 @@ fn prepare(state: &Path) -> Result<(), StartError> {
     }
     let metadata = fs::metadata(state).map_err(failed)?;
     let mode = metadata.mode() & 0o7777;
-    if metadata.uid() != process::uid() || mode & WRITABLE_BY_OTHERS != 0 {
+    if metadata.uid() != process::uid() || mode & OPEN_TO_OTHERS != 0 {
         return Err(StartError::StateMode(state.to_path_buf(), mode));
     }
     Ok(())

@@ -356,6 +356,11 @@ fn a_start_that_is_refused_says_why_in_one_line() {
         fs::create_dir(host.path("state")).unwrap();
         fs::set_permissions(host.path("state"), Permissions::from_mode(0o770)).unwrap();
     };
+    // Who may read a folder may lock it.
+    let readable_state: Change = |host| {
+        fs::create_dir(host.path("state")).unwrap();
+        fs::set_permissions(host.path("state"), Permissions::from_mode(0o755)).unwrap();
+    };
     let cut_vault: Change = |host| {
         drop(host.start());
         let vault = fs::File::options()
@@ -376,7 +381,16 @@ fn a_start_that_is_refused_says_why_in_one_line() {
             "kek: expected a file that only its owner may read, got mode 0644: chmod 600 ",
         ),
         (no_kek, 78, "key file: "),
-        (open_state, 78, "that nobody else may write, came mode 770"),
+        (
+            open_state,
+            78,
+            "that nobody else may read or write, came mode 770",
+        ),
+        (
+            readable_state,
+            78,
+            "that nobody else may read or write, came mode 755",
+        ),
         (cut_vault, 78, "vault: "),
         (taken_socket, 73, "can't open the admin socket"),
     ] {
