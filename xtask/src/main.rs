@@ -9,6 +9,7 @@ mod old_kernel;
 mod prerequisites;
 mod run;
 mod suite;
+mod system_test;
 
 use std::{env, process::ExitCode};
 
@@ -16,6 +17,7 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test             formatting, lints, licences, unit, vector, integration and interop tests
+  system-test      the daemons as services under a real systemd, in a container: some minutes
   demo [--hostapd] [--release]
                    the whole journey of a software SIM, with separate sandboxed processes;
                    --hostapd puts Debian's hostapd in the authenticator's place
@@ -33,6 +35,7 @@ fn main() -> ExitCode {
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
         ["test"] => suite::run(),
+        ["system-test"] => system_test::run(),
         ["demo", options @ ..] => demo::run(options),
         ["soak"] => long::soak(),
         ["redteam"] => long::redteam(),

@@ -109,9 +109,37 @@ pub(crate) const MUSL_TARGET: &str = "aarch64-unknown-linux-musl";
 
 const CARGO_DENY: &str = "0.20.2";
 
-/// Installs the missing Debian packages as root; names them otherwise.
+/// What the machines of `cargo xtask system-test` take.
+const MACHINES: &[Package] = &[
+    Package {
+        program: "systemd-nspawn",
+        package: "systemd-container",
+        optional: false,
+    },
+    Package {
+        program: "debootstrap",
+        package: "debootstrap",
+        optional: false,
+    },
+    Package {
+        program: "ip",
+        package: "iproute2",
+        optional: false,
+    },
+];
+
+/// Installs what the suite lacks of Debian as root; names it otherwise.
 pub(crate) fn debian_packages() -> Result<()> {
-    let missing: Vec<&Package> = PACKAGES
+    install_missing(PACKAGES)
+}
+
+/// Installs what the machines of `cargo xtask system-test` lack.
+pub(crate) fn system_packages() -> Result<()> {
+    install_missing(MACHINES)
+}
+
+fn install_missing(wanted: &[Package]) -> Result<()> {
+    let missing: Vec<&Package> = wanted
         .iter()
         .filter(|wanted| find(wanted.program).is_none())
         .collect();

@@ -46,6 +46,8 @@ pub struct Options {
     pub accesses: String,
     /// netd runs at the gateway's end of this cable.
     pub cable: Option<Arc<Cable>>,
+    /// The admin socket of a keyd that runs elsewhere: none is started here, nor a netd.
+    pub elsewhere: Option<PathBuf>,
     /// Another netd than the one beside the other programs.
     pub netd: Option<PathBuf>,
     /// netd sees these as /etc and /run.
@@ -109,7 +111,9 @@ impl Gateway {
             folder: Folder::create(folder)?,
             options,
         };
-        gateway.start_keyd()?;
+        if gateway.options.elsewhere.is_none() {
+            gateway.start_keyd()?;
+        }
         Ok(gateway)
     }
 
@@ -206,7 +210,9 @@ impl Gateway {
 
     /// A connection to keyd's admin socket.
     pub fn admin(&self) -> Result<Connection> {
-        Ok(Connection::connect(&self.sockets().admin)?)
+        let own = self.sockets().admin;
+        let admin = self.options.elsewhere.as_ref().unwrap_or(&own);
+        Ok(Connection::connect(admin)?)
     }
 
     /// What keyd says of itself.

@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     process::ExitCode,
 };
@@ -13,7 +14,8 @@ use softsim_lab::{
     error::{Error, Result},
     gateway::{self, Gateway},
     home::{Home, Options},
-    pki::Authority,
+    name_server::{NameServer, Zone},
+    pki::{Authority, SERVER_NAME},
     processes::ProcessError,
 };
 use softsim_lwm2m::ContentFormat;
@@ -41,6 +43,21 @@ enum Command {
         /// What the bootstrap server writes in: tlv or senml-cbor.
         #[arg(long, value_name = "FORMAT", default_value = "tlv", value_parser = format)]
         format: ContentFormat,
+    },
+    /// Enrols a gateway that runs elsewhere, and starts the servers that it is to find.
+    ///
+    /// Prints where they are as KEY=VALUE lines, then READY, and stays until SIGINT or SIGTERM. What the gateway's
+    /// netd needs, ca.pem and radius.secret, is in the folder.
+    Serve {
+        /// The lab's folder: new, or empty.
+        #[arg(long, value_name = "DIR")]
+        dir: PathBuf,
+        /// The admin socket of the gateway's keyd.
+        #[arg(long, value_name = "PATH")]
+        admin: PathBuf,
+        /// Where to be a name server that knows the servers' name, at port 53.
+        #[arg(long, value_name = "ADDRESS")]
+        names: Option<IpAddr>,
     },
     /// Runs the journey from the factory to an authentication, and prints what was checked on the way.
     Demo {
@@ -86,6 +103,7 @@ fn main() -> ExitCode {
             profile,
             format,
         } => up(&place, profile.as_deref(), format),
+        Command::Serve { dir, admin, names } => serve(&dir, admin, names),
         Command::Demo { dir, hostapd } => demo(&dir, hostapd),
         Command::Keyd { place, profile } => keyd(&place, &profile),
     };
@@ -108,20 +126,30 @@ fn up(place: &Place, profile: Option<&Path>, format: ContentFormat) -> Result<()
     };
     let home = Home::up(&place.dir, options)?;
     print_gateway(home.gateway());
-    println!("SOFTSIM_RADIUS={}", home.radius());
-    println!(
-        "SOFTSIM_RADIUS_SECRET_FILE={}",
-        home.radius_secret_file().display()
-    );
-    println!("SOFTSIM_AUC_SOCKET={}", home.auc_socket().display());
-    println!(
-        "SOFTSIM_BOOTSTRAP_SERVER={}",
-        home.bootstrap_server().address()
-    );
-    println!(
-        "SOFTSIM_MANAGEMENT_SERVER={}",
-        home.management_server().address()
-    );
+    print_servers(&home);
+    println!("READY");
+    ended.wait();
+    Ok(())
+}
+
+fn serve(folder: &Path, admin: PathBuf, names: Option<IpAddr>) -> Result<()> {
+    let ended = Ended::watch()?;
+    let options = Options {
+        host: Some(SERVER_NAME),
+        gateway: gateway::Options {
+            elsewhere: Some(admin),
+            ..gateway::Options::default()
+        },
+        ..Options::default()
+    };
+    let home = Home::start(folder, options)?;
+    home.plan(&home.enrol()?)?;
+    let zone = Zone {
+        names: [(SERVER_NAME, vec![Ipv4Addr::LOCALHOST.into()])].into(),
+        long: false,
+    };
+    let _names = names.map(|at| NameServer::start(at, zone)).transpose()?;
+    print_servers(&home);
     println!("READY");
     ended.wait();
     Ok(())
@@ -165,6 +193,22 @@ fn read(profile: &Path) -> Result<String> {
             source,
         })
     })
+}
+
+/// The servers, under their name where they have one.
+fn print_servers(home: &Home) {
+    println!("SOFTSIM_RADIUS={}", home.at(home.radius()));
+    println!(
+        "SOFTSIM_RADIUS_SECRET_FILE={}",
+        home.radius_secret_file().display()
+    );
+    println!("SOFTSIM_AUC_SOCKET={}", home.auc_socket().display());
+    for (name, address) in [
+        ("BOOTSTRAP", home.bootstrap_server().address()),
+        ("MANAGEMENT", home.management_server().address()),
+    ] {
+        println!("SOFTSIM_{name}_SERVER={}", home.at(address));
+    }
 }
 
 /// What softsimctl and the SDK read from the environment, and who is who.

@@ -1,0 +1,274 @@
+//! A machine with a real systemd: Debian in a container, whose only network is a namespace that a test shares.
+
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use crate::run::{Result, output, program, root, succeed, target};
+
+/// What systemd and the name service switch need, beside Debian's smallest.
+const PACKAGES: &str = "systemd,systemd-sysv,dbus,libnss-resolve,libnss-mdns,libnss-myhostname";
+
+/// What our sandboxes take that systemd-nspawn forbids by itself.
+const CALLS: &str = "landlock_create_ruleset landlock_add_rule landlock_restrict_self \
+    memfd_secret mlock mlock2 munlock";
+
+/// For what takes a second or two.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// A running machine. It ends with this value, and leaves nothing behind.
+pub(super) struct Machine {
+    folder: PathBuf,
+    namespace: String,
+    nspawn: Option<Child>,
+    /// Its first process, as the host numbers it.
+    leader: Option<String>,
+}
+
+impl Machine {
+    /// Unpacks a machine with the programs and the units, and its users.
+    pub(super) fn new(programs: &Path) -> Result<Self> {
+        let own = std::process::id();
+        let folder = std::env::temp_dir().join(format!("softsim-machine-{own}"));
+        let machine = Self {
+            namespace: format!("softsim-machine-{own}"),
+            nspawn: None,
+            leader: None,
+            folder,
+        };
+        let tree = machine.root();
+        told(&tree, fs::create_dir_all(&tree))?;
+        let base = base()?;
+        succeed(program("tar", &["-x", "-f"]).arg(base).arg("-C").arg(&tree))?;
+        let name = machine.namespace.as_str();
+        succeed(&mut program("ip", &["netns", "add", name]))?;
+        // systemd-resolved asks nobody before an interface is up that isn't the loopback.
+        for arguments in [
+            "link set lo up",
+            "link add here type veth peer name there",
+            "address add 192.0.2.1/24 dev here",
+            "link set here up",
+            "link set there up",
+        ] {
+            let mut ip = program("ip", &["-n", name]);
+            succeed(ip.args(arguments.split(' ')))?;
+        }
+        for (name, to) in [
+            ("softsim-keyd", "usr/sbin"),
+            ("softsim-netd", "usr/sbin"),
+            ("softsim-bridge", "usr/sbin"),
+            ("softsimctl", "usr/bin"),
+        ] {
+            machine.install(&programs.join(name), to)?;
+        }
+        machine.install_units()?;
+        Ok(machine)
+    }
+
+    /// Copies a file into a folder of the machine.
+    pub(super) fn install(&self, file: &Path, to: &str) -> Result<()> {
+        let name = file.file_name().unwrap_or_default();
+        let copy = self.root().join(to).join(name);
+        told(file, fs::copy(file, &copy).map(drop))
+    }
+
+    /// Writes a file of the machine, in place of one that is there.
+    pub(super) fn write(&self, path: &str, text: &str) -> Result<()> {
+        let path = self.root().join(path);
+        let new = path.with_extension("new");
+        told(&path, fs::create_dir_all(path.parent().unwrap_or(&path)))?;
+        told(&new, fs::write(&new, text))?;
+        told(
+            &new,
+            fs::set_permissions(&new, fs::Permissions::from_mode(0o644)),
+        )?;
+        told(&path, fs::rename(&new, &path))
+    }
+
+    /// The units as they are packaged, with the users that they name.
+    fn install_units(&self) -> Result<()> {
+        let units = root().join("packaging/systemd");
+        for entry in told(&units, fs::read_dir(&units))? {
+            let unit = told(&units, entry)?.path();
+            match unit.file_name().and_then(|name| name.to_str()) {
+                Some("sysusers.conf") => self.copy(&unit, "usr/lib/sysusers.d/softsim.conf")?,
+                Some("tmpfiles.conf") => self.copy(&unit, "usr/lib/tmpfiles.d/softsim.conf")?,
+                _ => self.install(&unit, "usr/lib/systemd/system")?,
+            }
+        }
+        self.inside_tree(&["systemd-sysusers"])
+    }
+
+    fn copy(&self, file: &Path, to: &str) -> Result<()> {
+        told(file, fs::copy(file, self.root().join(to)).map(drop))
+    }
+
+    /// Runs a program in the tree, before the machine is started.
+    pub(super) fn inside_tree(&self, arguments: &[&str]) -> Result<()> {
+        succeed(program("chroot", &[]).arg(self.root()).args(arguments))
+    }
+
+    /// The id of one of the machine's users.
+    pub(super) fn uid(&self, user: &str) -> Result<String> {
+        let users = self.root().join("etc/passwd");
+        let text = told(&users, fs::read_to_string(&users))?;
+        let line = text
+            .lines()
+            .find(|line| line.starts_with(&format!("{user}:")));
+        let uid = line.and_then(|line| line.split(':').nth(2));
+        uid.map(str::to_owned)
+            .ok_or(format!("the machine has no user {user}"))
+    }
+
+    /// Starts systemd, and waits until it is up.
+    pub(super) fn boot(&mut self) -> Result<()> {
+        let mut command = program(
+            "systemd-nspawn",
+            &["--keep-unit", "--register=no", "--boot"],
+        );
+        command
+            .args([
+                "--quiet",
+                "--resolv-conf=off",
+                "--console=read-only",
+                "--kill-signal=SIGRTMIN+4",
+            ])
+            .arg(format!(
+                "--network-namespace-path=/run/netns/{}",
+                self.namespace
+            ))
+            .arg(format!("--system-call-filter={CALLS}"))
+            .arg("-D")
+            .arg(self.root())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let child = command
+            .spawn()
+            .map_err(|error| format!("systemd-nspawn: {error}"))?;
+        let id = child.id().to_string();
+        self.nspawn = Some(child);
+        self.wait_for("a machine that is up", |machine| {
+            if machine.leader.is_none() {
+                let children = format!("/proc/{id}/task/{id}/children");
+                let children = fs::read_to_string(children).unwrap_or_default();
+                machine.leader = children.split_whitespace().next().map(str::to_owned);
+            }
+            let state = machine.says(&["systemctl", "is-system-running", "--wait"]);
+            matches!(state.as_str(), "running" | "degraded")
+        })
+    }
+
+    /// A command that runs in the machine.
+    pub(super) fn command(&self, arguments: &[&str]) -> Command {
+        let leader = self.leader.as_deref().unwrap_or("0");
+        let mut command = program("nsenter", &["--all", "--target", leader, "--"]);
+        command.args(arguments);
+        command
+    }
+
+    /// Runs a program in the machine, and expects success.
+    pub(super) fn run(&self, arguments: &[&str]) -> Result<()> {
+        succeed(&mut self.command(arguments))
+    }
+
+    /// What a program in the machine prints, whatever it comes to.
+    pub(super) fn says(&self, arguments: &[&str]) -> String {
+        let output = self.command(arguments).stderr(Stdio::null()).output();
+        let output = output.map(|output| output.stdout).unwrap_or_default();
+        String::from_utf8_lossy(&output).trim().to_owned()
+    }
+
+    /// A property of a unit.
+    pub(super) fn property(&self, unit: &str, property: &str) -> String {
+        self.says(&["systemctl", "show", "--value", "--property", property, unit])
+    }
+
+    /// Waits until something is so.
+    pub(super) fn wait_for(
+        &mut self,
+        what: &str,
+        mut is_so: impl FnMut(&mut Self) -> bool,
+    ) -> Result<()> {
+        let end = Instant::now() + PATIENCE;
+        while !is_so(self) {
+            if Instant::now() > end {
+                return Err(format!("expected {what}, waited for it in vain"));
+            }
+            sleep(INTERVAL);
+        }
+        Ok(())
+    }
+
+    /// A command of the host that runs in the machine's network.
+    pub(super) fn beside(&self, program_there: &Path) -> Command {
+        let mut command = program("ip", &["netns", "exec", &self.namespace]);
+        command.arg(program_there);
+        command
+    }
+
+    /// A file of the running machine, for the host.
+    pub(super) fn path(&self, path: &str) -> PathBuf {
+        let leader = self.leader.as_deref().unwrap_or("0");
+        Path::new("/proc").join(leader).join("root").join(path)
+    }
+
+    /// A folder of the host for what belongs to the test.
+    pub(super) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    fn root(&self) -> PathBuf {
+        self.folder.join("root")
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some(nspawn) = &mut self.nspawn {
+            // Its first process takes all others along, and nspawn ends with it.
+            if let Some(leader) = &self.leader {
+                let _ = output(&mut program("kill", &["-s", "KILL", leader]));
+            } else {
+                let _ = nspawn.kill();
+            }
+            let _ = nspawn.wait();
+        }
+        let _ = output(&mut program("ip", &["netns", "del", &self.namespace]));
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
+/// Debian's smallest with a systemd, made once and kept as a tar file.
+fn base() -> Result<PathBuf> {
+    let kept = target().join("softsim/debian.tar");
+    if !kept.is_file() {
+        println!("making a Debian machine (once)");
+        let tree = target().join("softsim/debian");
+        let _ = fs::remove_dir_all(&tree);
+        let include = format!("--include={PACKAGES}");
+        let mut make = program("debootstrap", &["--variant=minbase", &include, "bookworm"]);
+        succeed(make.arg(&tree).stdout(Stdio::null()))?;
+        let new = kept.with_extension("new");
+        succeed(
+            program("tar", &["-c", "-f"])
+                .arg(&new)
+                .arg("-C")
+                .arg(&tree)
+                .arg("."),
+        )?;
+        told(&kept, fs::rename(&new, &kept))?;
+        let _ = fs::remove_dir_all(&tree);
+    }
+    Ok(kept)
+}
+
+fn told<T>(path: &Path, outcome: std::io::Result<T>) -> Result<T> {
+    outcome.map_err(|error| format!("{}: {error}", path.display()))
+}

@@ -1,0 +1,252 @@
+//! keyd, netd and the bridge as services: the journey with host names, with watchdogs on, SIGHUP, and a keyd that hangs.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufRead, BufReader},
+    path::Path,
+    process::{Child, Stdio},
+};
+
+use super::machine::Machine;
+use crate::run::{Result, succeed};
+
+/// The name that the lab's servers have certificates for.
+const NAME: &str = "lwm2m.example";
+
+/// Those of the sockets are started with them.
+const UNITS: [&str; 5] = [
+    "softsim-keyd-network.socket",
+    "softsim-keyd-admin.socket",
+    "softsim-keyd-app.socket",
+    "softsim-keyd-supplicant.socket",
+    "softsim-keyd.service",
+];
+
+const SERVICES: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-bridge"];
+
+/// Watchdogs that a test can wait for.
+const WATCHDOG: &str = "[Service]\nWatchdogSec=2s\n";
+
+pub(super) fn run(programs: &Path) -> Result<()> {
+    let mut machine = Machine::new(programs)?;
+    for service in SERVICES {
+        let path = format!("etc/systemd/system/{service}.service.d/watchdog.conf");
+        machine.write(&path, WATCHDOG)?;
+    }
+    let users = format!(
+        "SOFTSIM_KEYD_UIDS=--network-uid {} --supplicant-uid {}\n",
+        machine.uid("softsim-netd")?,
+        machine.uid("softsim-bridge")?
+    );
+    machine.write("etc/default/softsim-keyd.uids", &users)?;
+    machine.write(
+        "etc/default/softsim-bridge",
+        "SOFTSIM_BRIDGE_CONTROLS=--control /run/wpa_supplicant/wlan0\n",
+    )?;
+    let enable = ["systemctl", "enable", "--quiet"];
+    machine.inside_tree(&[&enable[..], &UNITS].concat())?;
+    let outcome = serve(&mut machine, programs);
+    if outcome.is_err() {
+        let journal = [
+            "journalctl",
+            "--no-pager",
+            "--output=short-monotonic",
+            "--lines=60",
+        ];
+        println!(
+            "{}",
+            machine.says(&[&journal[..], &["--unit=softsim-*"]].concat())
+        );
+    }
+    outcome
+}
+
+fn serve(machine: &mut Machine, programs: &Path) -> Result<()> {
+    machine.boot()?;
+    machine.wait_for("an active keyd", |machine| {
+        is_active(machine, "softsim-keyd")
+    })?;
+
+    let lab = Lab::start(machine, programs)?;
+    configure(machine, &lab)?;
+    machine.run(&["systemctl", "start", "softsim-netd", "softsim-bridge"])?;
+
+    // A name of the hosts file, then one that a name server knows, and systemd-resolved.
+    machine.write("etc/resolv.conf", "")?;
+    machine.write("etc/hosts", &format!("127.0.0.1 localhost {NAME}\n"))?;
+    journey(machine, &lab)?;
+    machine.write("etc/hosts", "127.0.0.1 localhost\n")?;
+    machine.write("etc/nsswitch.conf", "hosts: files dns\n")?;
+    machine.write("etc/resolv.conf", "nameserver 127.0.0.1\n")?;
+    journey(machine, &lab)?;
+    machine.write("etc/nsswitch.conf", "hosts: files resolve\n")?;
+    let resolved = "[Resolve]\nDNS=127.0.0.1\nDNSSEC=no\nLLMNR=no\n";
+    machine.write("etc/systemd/resolved.conf.d/lab.conf", resolved)?;
+    machine.run(&["systemctl", "restart", "systemd-resolved"])?;
+    journey(machine, &lab)?;
+
+    for service in SERVICES {
+        machine.run(&[
+            "systemctl",
+            "kill",
+            "--kill-who=main",
+            "--signal=HUP",
+            service,
+        ])?;
+    }
+    for service in SERVICES {
+        tells_that_it_lives(machine, service)?;
+    }
+    journey(machine, &lab)?;
+    for service in SERVICES {
+        expect(machine, service, "NRestarts", "0")?;
+    }
+
+    // A keyd that hangs is ended by its watchdog and started again; netd follows, the bridge too.
+    machine.run(&[
+        "systemctl",
+        "kill",
+        "--kill-who=main",
+        "--signal=STOP",
+        "softsim-keyd",
+    ])?;
+    machine.wait_for("a keyd that was started again", |machine| {
+        machine.property("softsim-keyd", "NRestarts") == "1" && is_active(machine, "softsim-keyd")
+    })?;
+    machine.wait_for("an authentication through it", |machine| {
+        authenticate(machine, &lab).is_ok()
+    })?;
+    machine.run(&["systemctl", "stop", "softsim-netd", "softsim-bridge"])?;
+    for service in ["softsim-netd", "softsim-bridge"] {
+        expect(machine, service, "Result", "success")?;
+    }
+    Ok(())
+}
+
+/// What the gateway knows from the factory, and of its RADIUS server.
+fn configure(machine: &Machine, lab: &Lab) -> Result<()> {
+    let folder = machine.folder().join("lab");
+    machine.install(&folder.join("ca.pem"), "etc/softsim")?;
+    let secret = fs::read_to_string(folder.join("radius.secret"))
+        .map_err(|error| format!("radius.secret: {error}"))?;
+    machine.write("etc/softsim/radius.secret", &secret)?;
+    machine.run(&["chmod", "0644", "/etc/softsim/ca.pem"])?;
+    machine.run(&["chmod", "0600", "/etc/softsim/radius.secret"])?;
+    let config = format!(
+        "keyd_socket = \"/run/softsim/network.sock\"\n\
+         control_socket = \"/run/softsim-netd/netd.sock\"\n\
+         state_dir = \"/var/lib/softsim/netd\"\n\
+         [bootstrap]\n\
+         uri = \"coaps://{}\"\n\
+         server_trust = [\"/etc/softsim/ca.pem\"]\n\
+         automatic = false\n",
+        lab.at("SOFTSIM_BOOTSTRAP_SERVER")?
+    );
+    machine.write("etc/softsim/netd.toml", &config)
+}
+
+/// A bootstrap, which ends with a registration, and an authentication.
+fn journey(machine: &Machine, lab: &Lab) -> Result<()> {
+    succeed(ctl(machine, &["bootstrap"]).stdout(Stdio::null()))?;
+    authenticate(machine, lab)
+}
+
+fn authenticate(machine: &Machine, lab: &Lab) -> Result<()> {
+    let radius = lab.at("SOFTSIM_RADIUS")?;
+    let secret = "/etc/softsim/radius.secret";
+    let arguments = ["eap-test", "--radius", radius, "--secret-file", secret];
+    succeed(ctl(machine, &arguments).stdout(Stdio::null()))
+}
+
+fn ctl(machine: &Machine, arguments: &[&str]) -> std::process::Command {
+    let mut command = machine.command(&[
+        "env",
+        "SOFTSIM_NETD_SOCKET=/run/softsim-netd/netd.sock",
+        "softsimctl",
+    ]);
+    command.args(arguments);
+    command
+}
+
+/// Its watchdog hears of it twice more.
+fn tells_that_it_lives(machine: &mut Machine, service: &str) -> Result<()> {
+    for _ in 0..2 {
+        let before = machine.property(service, "WatchdogTimestampMonotonic");
+        let what = format!("a sign of life of {service}");
+        machine.wait_for(&what, |machine| {
+            machine.property(service, "WatchdogTimestampMonotonic") != before
+        })?;
+    }
+    match is_active(machine, service) {
+        true => Ok(()),
+        false => Err(format!("expected an active {service}")),
+    }
+}
+
+fn is_active(machine: &Machine, service: &str) -> bool {
+    machine.property(service, "ActiveState") == "active"
+}
+
+fn expect(machine: &Machine, service: &str, property: &str, expected: &str) -> Result<()> {
+    let got = machine.property(service, property);
+    match got == expected {
+        true => Ok(()),
+        false => Err(format!(
+            "{service}: expected {property}={expected}, got {got}"
+        )),
+    }
+}
+
+/// The home network, in the machine's network but outside of it; it ends with this value.
+struct Lab {
+    child: Child,
+    told: BTreeMap<String, String>,
+}
+
+impl Lab {
+    /// Starts it, and has it enrol the machine's keyd.
+    fn start(machine: &Machine, programs: &Path) -> Result<Self> {
+        let mut command = machine.beside(&programs.join("softsim-lab"));
+        command
+            .arg("serve")
+            .arg("--dir")
+            .arg(machine.folder().join("lab"))
+            .arg("--admin")
+            .arg(machine.path("run/softsim/admin.sock"))
+            .args(["--names", "127.0.0.1"])
+            .stdout(Stdio::piped());
+        let child = command
+            .spawn()
+            .map_err(|error| format!("softsim-lab: {error}"))?;
+        let mut lab = Self {
+            child,
+            told: BTreeMap::new(),
+        };
+        let output = lab.child.stdout.take().ok_or("softsim-lab: no output")?;
+        for line in BufReader::new(output)
+            .lines()
+            .map_while(std::io::Result::ok)
+        {
+            match line.split_once('=') {
+                Some((name, value)) => _ = lab.told.insert(name.into(), value.into()),
+                None if line == "READY" => return Ok(lab),
+                None => {}
+            }
+        }
+        Err("softsim-lab ended before it was ready".into())
+    }
+
+    /// What it told of itself.
+    fn at(&self, name: &str) -> Result<&str> {
+        let told = self.told.get(name).map(String::as_str);
+        told.ok_or(format!("softsim-lab: expected {name}, got nothing of it"))
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
