@@ -7,6 +7,7 @@ use std::{
     os::unix::process::ExitStatusExt,
     path::Path,
     process::{Child, Command, ExitStatus, Stdio},
+    sync::{Mutex, PoisonError},
     thread::sleep,
     time::{Duration, Instant},
 };
@@ -16,14 +17,22 @@ const CTL: &str = env!("CARGO_BIN_EXE_softsimctl");
 /// A command that says something and needs no daemon.
 const INIT: &[&str] = &["vault", "init-passphrase", "--parameters", "parameters"];
 
+/// Whoever starts a process holds it: until it executes, that has a copy of each descriptor, a pipe's reader among them.
+static ALONE: Mutex<()> = Mutex::new(());
+
 fn run(directory: &Path, arguments: &[&str], stdout: impl Into<Stdio>) -> (ExitStatus, String) {
-    let output = Command::new(CTL)
+    let mut command = Command::new(CTL);
+    command
         .args(arguments)
         .current_dir(directory)
         .stdout(stdout)
-        .stderr(Stdio::piped())
-        .output()
-        .unwrap();
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    let child = {
+        let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+        command.spawn().unwrap()
+    };
+    let output = child.wait_with_output().unwrap();
     (output.status, String::from_utf8(output.stderr).unwrap())
 }
 
@@ -31,8 +40,10 @@ fn run(directory: &Path, arguments: &[&str], stdout: impl Into<Stdio>) -> (ExitS
 fn a_reader_that_has_gone_is_no_reason_to_complain() {
     let directory = tempfile::tempdir().unwrap();
     for arguments in [INIT, &["--help"], &["--version"]] {
-        let (reader, writer) = pipe().unwrap();
-        drop(reader);
+        let writer = {
+            let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+            pipe().unwrap().1
+        };
         let (status, said) = run(directory.path(), arguments, writer);
         assert_eq!(
             (status.code(), said.as_str()),
@@ -66,6 +77,7 @@ fn waiting(directory: &Path) -> Child {
         .status();
     assert!(fifo.unwrap().success());
     let unlock = "vault unlock --parameters parameters --passphrase-file passphrase -- true";
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     Command::new("sh")
         .args(["-c", &format!("ulimit -c unlimited; exec {CTL} {unlock}")])
         .current_dir(directory)
