@@ -1,21 +1,14 @@
 //! What the suite needs beside Rust: a few Debian packages and cargo-deny.
 
-use std::{env, path::PathBuf, process::Command};
+use std::{
+    env, fs, io,
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use crate::run::{Result, cargo, in_ci, output, program, succeed, target};
 
-/// Where Debian has a module of the name service switch.
-macro_rules! module {
-    ($name:literal) => {
-        if cfg!(target_arch = "x86_64") {
-            concat!("/usr/lib/x86_64-linux-gnu/libnss_", $name, ".so.2")
-        } else {
-            concat!("/usr/lib/aarch64-linux-gnu/libnss_", $name, ".so.2")
-        }
-    };
-}
-
-/// A program that tests start, or another file that they need, and the Debian package it comes in.
+/// A program that tests start, and the Debian package it comes in.
 struct Package {
     program: &'static str,
     package: &'static str,
@@ -70,26 +63,6 @@ const PACKAGES: &[Package] = &[
         optional: true,
     },
     Package {
-        program: "musl-gcc",
-        package: "musl-tools",
-        optional: true,
-    },
-    Package {
-        program: module!("resolve"),
-        package: "libnss-resolve",
-        optional: true,
-    },
-    Package {
-        program: module!("mdns4"),
-        package: "libnss-mdns",
-        optional: true,
-    },
-    Package {
-        program: module!("myhostname"),
-        package: "libnss-myhostname",
-        optional: true,
-    },
-    Package {
         program: "openssl",
         package: "openssl",
         optional: false,
@@ -127,6 +100,10 @@ const MACHINES: &[Package] = &[
         optional: false,
     },
 ];
+
+/// Debian packages with modules of the name service switch. They are unpacked, never installed: systemd-resolved, which
+/// libnss-resolve depends on, puts a resolv.conf of its own in place of the machine's, and nobody answers behind it here.
+const NAME_SERVICE_MODULES: [&str; 3] = ["libnss-resolve", "libnss-mdns", "libnss-myhostname"];
 
 /// Installs what the suite lacks of Debian as root; names it otherwise.
 pub(crate) fn debian_packages() -> Result<()> {
@@ -169,6 +146,43 @@ pub(crate) fn musl_missing() -> Option<String> {
     let add = program("rustup", &["target", "add", MUSL_TARGET]).output();
     let added = add.is_ok_and(|added| added.status.success());
     (!added).then(|| format!("rustup can't add the target {MUSL_TARGET}"))
+}
+
+/// A folder with modules of the name service switch, for tests that put it over the C library's own.
+pub(crate) fn name_service_modules() -> Result<PathBuf> {
+    let folder = target().join("softsim/name-service-modules");
+    let modules = folder.join("modules");
+    if modules.is_dir() {
+        return Ok(modules);
+    }
+    let failed = |error: io::Error| format!("{}: {error}", folder.display());
+    let _ = fs::remove_dir_all(&folder);
+    fs::create_dir_all(&folder).map_err(failed)?;
+    let mut download = program("apt-get", &["-q", "download"]);
+    download.args(NAME_SERVICE_MODULES).current_dir(&folder);
+    succeed(&mut download)?;
+    let unpacked = folder.join("unpacked");
+    for package in files_of(&folder).map_err(failed)? {
+        let mut unpack = program("dpkg-deb", &["--extract"]);
+        succeed(unpack.arg(&package).arg(&unpacked))?;
+    }
+    let new = folder.join("new");
+    fs::create_dir(&new).map_err(failed)?;
+    for library in ["lib", "usr/lib"].map(|library| unpacked.join(library)) {
+        for triplet in files_of(&library).map_err(failed)? {
+            for module in files_of(&triplet).map_err(failed)? {
+                let name = module.file_name().unwrap_or_default();
+                fs::copy(&module, new.join(name)).map_err(failed)?;
+            }
+        }
+    }
+    fs::rename(&new, &modules).map_err(failed)?;
+    Ok(modules)
+}
+
+fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = fs::read_dir(folder)?;
+    entries.map(|entry| Ok(entry?.path())).collect()
 }
 
 /// The program, where it is on the path or among the administrator's programs.

@@ -44,10 +44,20 @@ pub(crate) fn run() -> Result<()> {
         None => Some(step("static programs", binaries::build_static)?),
         Some(_) => None,
     };
-    let tests = step("tests", || tests(&programs, static_programs.as_deref()))?;
+    let modules = prerequisites::name_service_modules();
+    let tests = step("tests", || {
+        tests(
+            &programs,
+            static_programs.as_deref(),
+            modules.as_deref().ok(),
+        )
+    })?;
     step("demo", || demo::journey(&programs, &[]))?;
     let mut skipped = tests.skipped;
     skipped.extend(no_musl.map(|reason| format!("static programs: {reason}")));
+    skipped.extend(
+        (modules.err()).map(|reason| format!("modules of the name service switch: {reason}")),
+    );
     if find("hostapd").is_some() {
         step("demo with hostapd", || {
             demo::journey(&programs, &["--hostapd"])
@@ -88,7 +98,11 @@ struct Tests {
 }
 
 /// Runs all of cargo's tests with the programs that were built as they are shipped.
-fn tests(programs: &Path, static_programs: Option<&Path>) -> Result<Tests> {
+fn tests(
+    programs: &Path,
+    static_programs: Option<&Path>,
+    name_service_modules: Option<&Path>,
+) -> Result<Tests> {
     let skips = Skips::new()?;
     let mut command = cargo(&["test", "--workspace", "--locked", "--no-fail-fast"]);
     command
@@ -96,6 +110,10 @@ fn tests(programs: &Path, static_programs: Option<&Path>) -> Result<Tests> {
         .env(
             "SOFTSIM_STATIC_BIN_DIR",
             static_programs.unwrap_or(Path::new("")),
+        )
+        .env(
+            "SOFTSIM_NAME_SERVICE_MODULES",
+            name_service_modules.unwrap_or(Path::new("")),
         )
         .env("SOFTSIM_SKIPS", &skips.0)
         .stdout(Stdio::piped());

@@ -1,16 +1,27 @@
 //! An /etc and a /run of a test's own, for a daemon that is not to see the machine's.
 
 use std::{
-    fs, io,
+    env, fs, io,
     path::{Path, PathBuf},
     process::Command,
 };
 
-/// Two folders that a program sees as /etc and /run; root only.
+/// Names a folder of modules that lie over the C library's own (`cargo xtask test` fills one).
+const MODULES: &str = "SOFTSIM_NAME_SERVICE_MODULES";
+
+/// Where Debian's C library looks for modules.
+const LIBRARIES: &str = if cfg!(target_arch = "x86_64") {
+    "/usr/lib/x86_64-linux-gnu"
+} else {
+    "/usr/lib/aarch64-linux-gnu"
+};
+
+/// Two folders that a program sees as /etc and /run, and modules of the name service switch; root only.
 #[derive(Debug)]
 pub struct HostFiles {
     etc: PathBuf,
     run: PathBuf,
+    modules: Option<PathBuf>,
 }
 
 impl HostFiles {
@@ -22,6 +33,9 @@ impl HostFiles {
         let files = Self {
             etc: folder.join("etc"),
             run: folder.join("run"),
+            modules: env::var_os(MODULES)
+                .filter(|modules| !modules.is_empty())
+                .map(PathBuf::from),
         };
         fs::create_dir(&files.etc)?;
         fs::create_dir(&files.run)?;
@@ -48,14 +62,28 @@ impl HostFiles {
         &self.run
     }
 
-    /// A command that sees both, as the very process that is started.
+    /// Whether the program will find a module of the name service switch.
+    pub fn has_module(&self, name: &str) -> bool {
+        let file = format!("libnss_{name}.so.2");
+        let folders = self.modules.iter().map(PathBuf::as_path);
+        folders
+            .chain([Path::new(LIBRARIES)])
+            .any(|folder| folder.join(&file).is_file())
+    }
+
+    /// A command that sees all this, as the very process that is started.
     pub fn command(&self, program: &Path) -> Command {
-        const SCRIPT: &str =
-            "mount --bind \"$1\" /etc && mount --bind \"$2\" /run && shift 2 && exec \"$@\"";
+        const SCRIPT: &str = "\
+            mount --bind \"$1\" /etc; mount --bind \"$2\" /run; libraries=$3; modules=$4; shift 4
+            test -z \"$modules\" ||
+                mount -t overlay overlay -o \"lowerdir=$modules:$libraries\" \"$libraries\"
+            exec \"$@\"";
         let mut command = Command::new("unshare");
         command
             .args(["--mount", "sh", "-euc", SCRIPT, "sh"])
             .args([&self.etc, &self.run])
+            .arg(LIBRARIES)
+            .arg(self.modules.as_deref().unwrap_or(Path::new("")))
             .arg(program);
         command
     }
