@@ -13,9 +13,10 @@ use std::{
         net::{UnixListener, UnixStream},
     },
     path::{Path, PathBuf},
+    process::Command,
     sync::Arc,
     thread::{self, sleep},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use common::built;
@@ -31,6 +32,7 @@ use softsim_lab::{
     prerequisite::skip,
     processes::static_binaries,
 };
+use softsim_netd::names::helper;
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
@@ -296,6 +298,68 @@ fn the_services_of_a_host_are_asked() {
         host.files.write("nsswitch.conf", "hosts: mdns4\n").unwrap();
         host.travels();
     });
+}
+
+/// The look-up would go on for minutes by itself; one that was taken over, for good.
+#[test]
+fn no_look_up_outlives_netd_or_the_helper() {
+    on_a_host("look-ups end with netd", |folder| {
+        let _silent = UdpSocket::bind((HERE, 53)).unwrap();
+        let patient = "nameserver 127.0.0.1\noptions timeout:30 attempts:5\n";
+        let mut host = Host::new(folder, None, USUAL, patient);
+        for victim in ["netd", "helper"] {
+            let netd = host.home.gateway().netd().unwrap().id();
+            let helper = soon("the helper", || child_of(netd, helper::SUBCOMMAND));
+            let look_up = thread::scope(|scope| {
+                let bootstrap = scope.spawn(|| host.home.bootstrap());
+                let look_up = soon("a look-up", || child_of(helper, helper::SUBCOMMAND));
+                kill(if victim == "netd" { netd } else { helper });
+                assert!(bootstrap.join().unwrap().is_err());
+                look_up
+            });
+            for process in [netd, helper, look_up] {
+                soon(&format!("{victim} killed, the end of {process}"), || {
+                    has_ended(process).then_some(())
+                });
+            }
+            host.home.gateway_mut().stop_netd();
+            host.home.start_netd().unwrap();
+        }
+    });
+}
+
+/// What comes soon, or never.
+fn soon<T>(what: &str, mut come: impl FnMut() -> Option<T>) -> T {
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        match come() {
+            Some(come) => return come,
+            None => assert!(Instant::now() < end, "not in time: {what}"),
+        }
+        sleep(Duration::from_millis(2));
+    }
+}
+
+/// A process of this parent that was started with this argument, or is a copy of one.
+fn child_of(parent: u32, argument: &str) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
+    children.split_whitespace().find_map(|child| {
+        let arguments = fs::read_to_string(format!("/proc/{child}/cmdline")).ok()?;
+        let found = arguments.split('\0').any(|one| one == argument);
+        child.parse().ok().filter(|_| found)
+    })
+}
+
+fn kill(process: u32) {
+    let process = process.to_string();
+    let killed = Command::new("kill").args(["-s", "KILL", &process]).status();
+    assert!(killed.unwrap().success());
+}
+
+/// Whether nothing runs any more; its parent may not have asked yet.
+fn has_ended(process: u32) -> bool {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat"));
+    stat.map_or(true, |stat| stat.contains(") Z "))
 }
 
 /// Answers whoever connects, as a service with a socket there would.

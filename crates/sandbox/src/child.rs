@@ -4,7 +4,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use crate::seqpacket::{Connection, pair};
+use crate::seqpacket::{Connection, Received, pair};
 use crate::{process, sys};
 
 /// A process that has a single thread, and may therefore be copied: no lock is held by a thread that the copy lacks.
@@ -25,7 +25,8 @@ impl Single {
         }
     }
 
-    /// Copies the process. The copy does `work` with its end of a socket, the only descriptor that it has, and ends.
+    /// Copies the process. The copy does `work` with its end of a socket, the only descriptor that it has, and ends; it is
+    /// killed where this process ends before.
     ///
     /// # Errors
     /// There is no room for another process or socket.
@@ -40,7 +41,7 @@ impl Single {
             });
         }
         // The copy says nothing where it fails: the end of its socket tells.
-        if close_all_but(&theirs).is_ok() {
+        if close_all_but(&theirs).is_ok() && end_with_parent(&theirs).is_ok() {
             work(&theirs);
         }
         process::exit(0)
@@ -102,6 +103,15 @@ fn close_all_but(socket: &Connection) -> io::Result<()> {
         sys::check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
     }
     Ok(())
+}
+
+/// The kernel kills this copy when the original ends, which may have happened before it was told to.
+fn end_with_parent(parent: &Connection) -> io::Result<()> {
+    process::end_with_parent()?;
+    match parent.receive(&mut [0])? {
+        Received::Nothing => Ok(()),
+        _ => Err(io::ErrorKind::BrokenPipe.into()),
+    }
 }
 
 /// What this process and its copies may have at most.

@@ -47,6 +47,14 @@ pub fn no_new_privileges() -> io::Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
 }
 
+/// The kernel kills this process when its parent ends (PR_SET_PDEATHSIG); a parent that has ended before, it doesn't see.
+///
+/// # Errors
+/// None on a kernel that is not broken.
+pub(crate) fn end_with_parent() -> io::Result<()> {
+    prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)
+}
+
 /// Becomes `uid` and `gid` for good, without supplementary groups, and denies dumps again.
 ///
 /// Does nothing else where the process is that user already (and then keeps its groups, which
