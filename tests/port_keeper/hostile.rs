@@ -1,12 +1,13 @@
 //! A netd that was taken over, and stations that mean harm: the keeper goes on, or the port closes.
 
-use std::{io::ErrorKind, net::Shutdown};
+use std::{io::ErrorKind, net::Shutdown, process::Stdio};
 
 use socket2::SockRef;
 use softsim_lab::netns::INTERFACE;
 use softsim_netd::access::port::wire::{LONGEST, Order, Reason, Refused, Request};
+use softsim_sandbox::seqpacket::pair;
 
-use crate::scene::{EAPOL, GROUP, OURS, Said, Scene, wait_until};
+use crate::scene::{EAPOL, GROUP, OURS, Said, Scene, hear, start, wait_until};
 
 impl Scene {
     /// Its port is closed, and it is no more.
@@ -153,4 +154,25 @@ fn a_flood_of_frames_from_the_wire_neither_ends_it_nor_keeps_an_order_back() {
         }
     }
     assert!(frames > 0);
+}
+
+#[test]
+fn of_two_keepers_of_an_interface_the_one_that_closes_it_prevails() {
+    let Some(mut scene) = Scene::new("two keepers") else {
+        return;
+    };
+    // Of another netd, with a state folder of its own.
+    let (other_netd, socket) = pair().unwrap();
+    let mut other = start(&scene.cable, &[INTERFACE], socket.into(), Stdio::null());
+    assert!(matches!(hear(&other_netd), Some(Said::Link(..))));
+    scene.order(Order::Open);
+    scene.has_closed_and_ended();
+    assert!(scene.log().contains("another keeper"), "{}", scene.log());
+    // The other one's is its own then, to open as well.
+    let open = Request::Order(Order::Open).encode().unwrap();
+    other_netd.send(open.as_slice()).unwrap();
+    assert_eq!(hear(&other_netd), Some(Said::Done(Order::Open)));
+    assert_eq!(scene.rules(), "");
+    drop(other_netd);
+    assert!(other.wait().unwrap().success());
 }

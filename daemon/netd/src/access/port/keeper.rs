@@ -48,6 +48,11 @@ const LAST_ATTEMPTS: usize = 10;
 /// How often the rules are written where somebody changes them at the same moment.
 const ATTEMPTS: usize = 8;
 
+/// How often rules that somebody puts back are taken away from an open port, each within [`QUIET`] of the one before. Who
+/// goes on is another keeper, whose port is closed: there can be one for an interface.
+const CONTESTS: u32 = 8;
+const QUIET: Duration = Duration::from_secs(1);
+
 /// Code of EAP (RFC 3748 §4), and octets of its header with the type.
 const RESPONSE: u8 = 2;
 
@@ -156,7 +161,7 @@ struct Keeper {
     link_told: bool,
 }
 
-/// netd is gone, or what it sent means that.
+/// netd is gone, or what it sent means that; or the interface is another netd's.
 struct Gone;
 
 impl Keeper {
@@ -205,7 +210,7 @@ impl Keeper {
             self.hear_news();
         }
         if let Some(port) = &mut self.port {
-            port.look(monitor, &self.name, self.link);
+            port.look(monitor, &self.name, self.link)?;
         }
         if netd && !waits {
             self.hear_netd()?;
@@ -401,6 +406,8 @@ struct Port {
     right: bool,
     /// When the rules are tried or looked at again. Until then nobody listens to the packet filter's news.
     due: Option<Duration>,
+    /// How often an open port was contested in a row, and when it was last.
+    contested: (u32, Duration),
 }
 
 impl Port {
@@ -419,6 +426,7 @@ impl Port {
             closed: false,
             right: false,
             due: None,
+            contested: (0, Duration::ZERO),
         })
     }
 
@@ -454,16 +462,26 @@ impl Port {
         Err(ErrorKind::ResourceBusy.into())
     }
 
-    /// Looks after the rules where it is time to, or where there is news of them.
-    fn look(&mut self, news: bool, name: &Name, link: Link) {
+    /// Looks after the rules where it is time to, or where there is news of them. A port that somebody else keeps closed is
+    /// not held open.
+    fn look(&mut self, news: bool, name: &Name, link: Link) -> Result<(), Gone> {
         let is_due = self.due.is_some_and(|due| due <= clock::boottime());
         if !news && !is_due {
-            return;
+            return Ok(());
         }
         self.due = None;
         let table = Table::of(self.index, name);
         if self.right && matches!(self.monitor.news(table.name()), Ok(None)) {
-            return;
+            return Ok(());
+        }
+        if !self.closed && self.is_kept_closed() {
+            log::line(
+                3,
+                format_args!(
+                    "port-keeper: {name}: another keeper, of another softsim-netd, closes the port"
+                ),
+            );
+            return Err(Gone);
         }
         match self.change(self.closed, name, link) {
             Ok(()) => {
@@ -475,6 +493,16 @@ impl Port {
             }
             Err(error) => refused(name, &error),
         }
+        Ok(())
+    }
+
+    /// Counts that the rules of an open port were changed; whether somebody goes on to.
+    fn is_kept_closed(&mut self) -> bool {
+        let now = clock::boottime();
+        let (times, last) = self.contested;
+        let in_a_row = now.saturating_sub(last) < QUIET;
+        self.contested = (if in_a_row { times + 1 } else { 1 }, now);
+        self.contested.0 > CONTESTS
     }
 }
 
