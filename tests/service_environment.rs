@@ -10,7 +10,7 @@ use std::{
     fs::{self, Permissions},
     io::Read,
     os::{
-        fd::{AsFd, OwnedFd},
+        fd::{AsFd, AsRawFd, OwnedFd},
         linux::net::SocketAddrExt,
         unix::{
             fs::PermissionsExt,
@@ -179,6 +179,23 @@ impl Service {
         assert!(sent.unwrap().success());
     }
 
+    /// What it was started with and has no use for, neither it nor a process beside it has: whoever takes one over would.
+    fn holds_none(&self, unused: [(&str, &Listener); 2]) {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        let own = id.to_string();
+        for process in children.split_whitespace().chain([&*own]) {
+            for descriptor in fs::read_dir(format!("/proc/{process}/fd")).unwrap() {
+                let held = fs::read_link(descriptor.unwrap().path());
+                for (name, socket) in unused {
+                    let fd = socket.as_fd().as_raw_fd();
+                    let socket = fs::read_link(format!("/proc/self/fd/{fd}")).unwrap();
+                    assert_ne!(held.as_ref().ok(), Some(&socket), "{process}: {name}");
+                }
+            }
+        }
+    }
+
     /// What a service manager and its host do to a service that is to go on, and that it does.
     fn goes_on(&mut self, answers: impl Fn()) {
         answers();
@@ -284,6 +301,7 @@ fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
         notify,
         unused,
     );
+    netd.holds_none(unused);
     netd.goes_on(|| {
         let events = Control::run(&control, &netd::Command::Status {}).unwrap();
         let events: Vec<_> = events.collect();
@@ -308,6 +326,7 @@ fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
         notify,
         unused,
     );
+    bridge.holds_none(unused);
     bridge.goes_on(|| {});
 
     // What a service manager takes for a good end: 0, or SIGTERM.

@@ -1,6 +1,8 @@
-//! Sockets that the service manager opened: LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES of sd_listen_fds(3).
+//! Sockets that the service manager opened: LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES of sd_listen_fds(3); and whatever
+//! else a process was started with.
 
 use std::env;
+use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
@@ -25,6 +27,19 @@ pub fn named(name: &str) -> Option<OwnedFd> {
     positions(&names, count, name)
         .filter(|position| TAKEN.fetch_or(1 << position, Relaxed) & (1 << position) == 0)
         .find_map(|position| adopt(FIRST + position as RawFd))
+}
+
+/// Closes all that the process was started with but the standard descriptors, for a program that takes no sockets: what it
+/// doesn't have, nobody who takes it over can use.
+///
+/// Call it before the process opens anything, which would be closed, too.
+///
+/// # Errors
+/// `Unsupported` before Linux 5.9.
+pub fn close() -> io::Result<()> {
+    // SAFETY: the call takes numbers. Nothing is open yet that this program owns.
+    sys::check(unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) })?;
+    Ok(())
 }
 
 /// Places of `name` in the colon-separated list.

@@ -7,9 +7,13 @@ use softsim_bridge::{
     bridge::{self, Error},
     finder,
 };
-use softsim_sandbox::{log, process};
+use softsim_sandbox::{inherited, log, process};
 
 fn main() -> ExitCode {
+    if let Err(error) = inherited::close() {
+        eprintln!("softsim-bridge: inherited descriptors: {error}");
+        return ExitCode::from(71);
+    }
     let mut arguments = env::args_os().skip(1).peekable();
     if arguments
         .next_if(|first| first == finder::SUBCOMMAND)

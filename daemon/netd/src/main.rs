@@ -10,8 +10,12 @@ use softsim_netd::{
     notifier,
     start::{Arguments, run},
 };
+use softsim_sandbox::inherited;
 
 fn main() -> ExitCode {
+    if let Err(error) = inherited::close() {
+        return ended(Err(format!("inherited descriptors: {error}")));
+    }
     let arguments: Vec<_> = env::args().collect();
     match arguments.get(1).map(String::as_str) {
         Some(keeper::SUBCOMMAND) => ended(keeper::run(&arguments[2..])),
@@ -33,7 +37,7 @@ fn network_daemon() -> ExitCode {
     }
 }
 
-/// The end of a process that netd has started beside itself.
+/// The end of a process that can't begin, or that netd has started beside itself.
 fn ended(outcome: Result<(), impl fmt::Display>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
