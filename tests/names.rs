@@ -8,9 +8,12 @@ use std::{
     fs,
     io::{BufRead, BufReader, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
-    os::unix::{
-        fs::PermissionsExt,
-        net::{UnixListener, UnixStream},
+    os::{
+        fd::OwnedFd,
+        unix::{
+            fs::PermissionsExt,
+            net::{UnixListener, UnixStream},
+        },
     },
     path::{Path, PathBuf},
     process::Command,
@@ -30,11 +33,18 @@ use softsim_lab::{
     netns::{self, Namespace},
     pki::SERVER_NAME,
     prerequisite::skip,
-    processes::static_binaries,
+    processes::{binaries, static_binaries},
 };
-use softsim_netd::names::helper;
+use softsim_netd::names::{helper, wire};
+use softsim_sandbox::{
+    poll,
+    seqpacket::{Received, pair},
+};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
+
+/// For what happens soon, or never.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
@@ -300,6 +310,33 @@ fn the_services_of_a_host_are_asked() {
     });
 }
 
+/// As a service manager's `LimitNOFILE=` and `LimitAS=` set them: the helper has limits of its own, and must not raise any.
+#[test]
+fn a_helper_whose_limits_are_lower_than_its_own_serves() {
+    if !built("the helper under limits", &DAEMONS) {
+        return;
+    }
+    for limit in ["-n 48", "-v 400000"] {
+        let (ours, theirs) = pair().unwrap();
+        let script = format!("ulimit {limit}; exec \"$@\"");
+        let mut helper = Command::new("sh")
+            .args(["-euc", &script, "sh"])
+            .arg(binaries().unwrap().join("softsim-netd"))
+            .arg(helper::SUBCOMMAND)
+            .stdin(OwnedFd::from(theirs))
+            .spawn()
+            .unwrap();
+        let mut said = [0; wire::MAX];
+        poll::wait(&mut [poll::Entry::readable(&ours)], Some(PATIENCE)).unwrap();
+        let Ok(Received::Datagram(length)) = ours.receive(&mut said) else {
+            panic!("{limit}: it says nothing");
+        };
+        assert_eq!(&said[..length], wire::READY, "{limit}");
+        drop(ours);
+        assert!(helper.wait().unwrap().success());
+    }
+}
+
 /// The look-up would go on for minutes by itself; one that was taken over, for good.
 #[test]
 fn no_look_up_outlives_netd_or_the_helper() {
@@ -330,7 +367,7 @@ fn no_look_up_outlives_netd_or_the_helper() {
 
 /// What comes soon, or never.
 fn soon<T>(what: &str, mut come: impl FnMut() -> Option<T>) -> T {
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + PATIENCE;
     loop {
         match come() {
             Some(come) => return come,

@@ -124,21 +124,25 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Sets them for good.
+    /// Sets them for good; a lower one that is set already stays.
     ///
     /// # Errors
-    /// `PermissionDenied` where a lower one is set already.
+    /// None on a kernel that is not broken.
     pub fn set(self) -> io::Result<()> {
         for (resource, limit) in [
             (libc::RLIMIT_AS, self.memory),
             (libc::RLIMIT_NOFILE, self.descriptors),
         ] {
-            let limit = libc::rlimit {
-                rlim_cur: limit,
-                rlim_max: limit,
+            let mut set = libc::rlimit {
+                rlim_cur: 0,
+                rlim_max: 0,
             };
+            // SAFETY: the kernel writes one rlimit that outlives the call.
+            sys::check(unsafe { libc::getrlimit(resource, &mut set) })?;
+            set.rlim_cur = set.rlim_cur.min(limit);
+            set.rlim_max = set.rlim_max.min(limit);
             // SAFETY: the kernel reads one rlimit that outlives the call.
-            sys::check(unsafe { libc::setrlimit(resource, &limit) })?;
+            sys::check(unsafe { libc::setrlimit(resource, &set) })?;
         }
         Ok(())
     }
