@@ -35,6 +35,7 @@ pub mod random;
 pub mod seccomp;
 pub mod secret_file;
 pub mod seqpacket;
+pub mod tally;
 pub mod text;
 
 #[doc(hidden)]

@@ -6,11 +6,10 @@ use core::fmt;
 use softsim_keyd_proto::{
     AutnFault, Enforcement, HandshakeFault, KekSource, PackageFault, PacketFault, Role,
 };
-use softsim_sandbox::{clock, log};
+use softsim_sandbox::{clock, log, tally::Untold};
 
 use crate::rates::Bucket;
 use crate::roles::Rate;
-use crate::tally::Untold;
 
 /// One line of the log.
 pub(crate) enum Event<'a> {
@@ -26,9 +25,9 @@ pub(crate) enum Event<'a> {
     /// accept4(2) failed: no descriptors or no memory.
     NotAccepted(&'a dyn fmt::Display),
     /// Uids connected that are not on their role's list.
-    Strangers(Untold),
+    Strangers(Untold<(Role, u32)>),
     /// Uids hold as many connections as they may.
-    TooManyConnections(Untold),
+    TooManyConnections(Untold<(Role, u32)>),
     /// A role has a socket and no users.
     Nobody(Role),
     /// A client asked and didn't read the answer.

@@ -33,7 +33,6 @@ pub mod serve;
 mod start;
 mod status;
 mod supplicant;
-mod tally;
 mod users;
 pub mod vault;
 

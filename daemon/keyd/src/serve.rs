@@ -11,12 +11,12 @@ use softsim_keyd_proto::{
 };
 use softsim_sandbox::notify::Watchdog;
 use softsim_sandbox::seqpacket::{Connection, Listener, Received};
+use softsim_sandbox::tally::Tally;
 use softsim_sandbox::{clock, memory, poll};
 use zeroize::Zeroize;
 
 use crate::event::Event;
 use crate::keyd::{Client, Keyd, StorageFailed};
-use crate::tally::Tally;
 use crate::vault::Storage;
 
 /// Connections that one uid may hold to the socket of one role: nobody takes another's places.
@@ -97,8 +97,8 @@ struct Server<'k, S: Storage> {
     now: Duration,
     /// When the sockets have rested.
     accepts_from: Duration,
-    strangers: Tally,
-    too_many: Tally,
+    strangers: Tally<(Role, u32)>,
+    too_many: Tally<(Role, u32)>,
 }
 
 impl<S: Storage> Server<'_, S> {

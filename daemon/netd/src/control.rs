@@ -19,7 +19,10 @@ use softsim_client::{
         Status,
     },
 };
-use softsim_sandbox::process;
+use softsim_sandbox::{
+    clock, process,
+    tally::{Tally, Untold},
+};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{
@@ -27,7 +30,7 @@ use tokio::{
         unix::{ReadHalf, WriteHalf},
     },
     sync::{Mutex, Semaphore, broadcast, mpsc, oneshot, watch},
-    time::timeout,
+    time::{sleep, timeout},
 };
 
 use zeroize::Zeroizing;
@@ -105,29 +108,54 @@ pub struct Control {
 pub async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
     let control = Arc::new(control);
     let places = Arc::new(Semaphore::new(MAX_CLIENTS));
+    let (mut strangers, mut too_many) = (Tally::default(), Tally::default());
     loop {
-        let (stream, _) = listener.accept().await?;
-        let uid = stream.peer_cred()?.uid();
-        if uid != 0 && uid != process::uid() && !control.uids.contains(&uid) {
-            tracing::warn!(uid, "control connection refused");
-            let reason =
-                format!("expected root, netd's user or one of control_uids, came uid {uid}");
-            turn_away(stream, Fault::new(Failure::Refused, reason));
-            continue;
-        }
-        let Ok(place) = Arc::clone(&places).try_acquire_owned() else {
-            tracing::warn!(uid, "too many control connections");
-            let reason = format!("{MAX_CLIENTS} other commands are being carried out");
-            turn_away(stream, Fault::new(Failure::Busy, reason));
-            continue;
+        let now = clock::boottime();
+        let told_in = [strangers.wait(now), too_many.wait(now)];
+        let accepted = tokio::select! {
+            accepted = listener.accept() => Some(accepted?),
+            () = pause(told_in.into_iter().flatten().min()) => None,
         };
-        let control = Arc::clone(&control);
-        tokio::spawn(async move {
-            if let Err(error) = control.converse(stream).await {
-                tracing::debug!(uid, %error, "control connection");
+        if let Some((stream, _)) = accepted {
+            let uid = stream.peer_cred()?.uid();
+            if uid != 0 && uid != process::uid() && !control.uids.contains(&uid) {
+                strangers.add(uid);
+                let reason =
+                    format!("expected root, netd's user or one of control_uids, got uid {uid}");
+                turn_away(stream, Fault::new(Failure::Refused, reason));
+            } else if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
+                let control = Arc::clone(&control);
+                tokio::spawn(async move {
+                    if let Err(error) = control.converse(stream).await {
+                        tracing::debug!(uid, %error, "control connection");
+                    }
+                    drop(place);
+                });
+            } else {
+                too_many.add(uid);
+                let reason = format!("{MAX_CLIENTS} other commands are being carried out");
+                turn_away(stream, Fault::new(Failure::Busy, reason));
             }
-            drop(place);
-        });
+        }
+        let now = clock::boottime();
+        if let Some(Untold { connections, last }) = strangers.due(now) {
+            tracing::warn!(
+                connections,
+                last,
+                "control connections of users who aren't named"
+            );
+        }
+        if let Some(Untold { connections, last }) = too_many.due(now) {
+            tracing::warn!(connections, last, "too many control connections");
+        }
+    }
+}
+
+/// Waits that long; for good, where there is nothing to wait for.
+async fn pause(duration: Option<Duration>) {
+    match duration {
+        Some(duration) => sleep(duration).await,
+        None => std::future::pending().await,
     }
 }
 

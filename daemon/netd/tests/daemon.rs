@@ -110,6 +110,15 @@ fn one_client_too_many_is_told_so_and_served_once_there_is_room() {
         panic!("{event:?}")
     };
     assert_eq!(failure, Failure::Busy);
+    // Each is answered; the log tells of the first, and of the others after a minute.
+    for _ in 0..100 {
+        assert!(matches!(
+            netd.run(&netd::Command::Status {}),
+            Some(Event::Failed { .. })
+        ));
+    }
+    let log = netd.log();
+    assert_eq!(log.matches("too many").count(), 1, "{log}");
     drop(silent);
     let served = || netd.run(&netd::Command::Status {});
     let end = Instant::now() + Duration::from_secs(20);

@@ -3,12 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)] // Not every test needs all of it.
 
 use std::{
-    fs::{self, DirBuilder},
+    fs::{self, DirBuilder, File},
     io::{BufRead, BufReader, Read, Write},
     net::Shutdown,
     os::unix::{fs::DirBuilderExt, net::UnixStream},
     path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, Command, ExitStatus},
     sync::{Arc, Mutex},
     thread,
     time::{Duration, Instant},
@@ -126,6 +126,7 @@ impl Drop for Netd {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        eprint!("{}", self.log());
     }
 }
 
@@ -155,7 +156,7 @@ impl Netd {
         let child = Command::new(env!("CARGO_BIN_EXE_softsim-netd"))
             .arg("--config")
             .arg(file("netd.toml"))
-            .stderr(Stdio::inherit())
+            .stderr(File::create(file("netd.log")).unwrap())
             .spawn()
             .unwrap();
         let control = file("netd.sock");
@@ -165,6 +166,11 @@ impl Netd {
             directory,
         };
         (netd, keyd)
+    }
+
+    /// What it has written down.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.directory.path().join("netd.log")).unwrap()
     }
 
     pub(crate) fn status(&self) -> Option<netd::Status> {

@@ -2,36 +2,43 @@
 
 use core::time::Duration;
 
-use softsim_keyd_proto::Role;
-
 /// Between two lines of the log.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Connections of one kind that weren't taken, since it was last told.
-#[derive(Debug, Default)]
-pub(crate) struct Tally {
-    untold: Option<Untold>,
+#[derive(Debug)]
+pub struct Tally<P> {
+    untold: Option<Untold<P>>,
     told: Option<Duration>,
 }
 
 /// What there is to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Untold {
+pub struct Untold<P> {
     /// How many connections.
-    pub(crate) connections: u64,
-    /// Who made the last one, and to which role.
-    pub(crate) last: (Role, u32),
+    pub connections: u64,
+    /// Who made the last one.
+    pub last: P,
 }
 
-impl Tally {
+impl<P> Default for Tally<P> {
+    fn default() -> Self {
+        Self {
+            untold: None,
+            told: None,
+        }
+    }
+}
+
+impl<P> Tally<P> {
     /// Counts a connection.
-    pub(crate) fn add(&mut self, last: (Role, u32)) {
-        let connections = self.untold.map_or(0, |untold| untold.connections) + 1;
+    pub fn add(&mut self, last: P) {
+        let connections = self.untold.as_ref().map_or(0, |untold| untold.connections) + 1;
         self.untold = Some(Untold { connections, last });
     }
 
     /// What is to be told now, of the boot clock.
-    pub(crate) fn due(&mut self, now: Duration) -> Option<Untold> {
+    pub fn due(&mut self, now: Duration) -> Option<Untold<P>> {
         if self.wait(now)?.is_zero() {
             self.told = Some(now);
             return self.untold.take();
@@ -40,8 +47,8 @@ impl Tally {
     }
 
     /// How long until something is to be told; none where nothing is.
-    pub(crate) fn wait(&self, now: Duration) -> Option<Duration> {
-        self.untold?;
+    pub fn wait(&self, now: Duration) -> Option<Duration> {
+        self.untold.as_ref()?;
         let from = self.told.map_or(now, |told| told + PAUSE);
         Some(from.saturating_sub(now))
     }
@@ -60,14 +67,14 @@ mod tests {
         for second in 0..150 {
             let now = start + Duration::from_secs(second);
             for uid in 0..1000 {
-                tally.add((Role::App, uid));
+                tally.add(uid);
                 told.extend(tally.due(now).map(|untold| (second, untold.connections)));
             }
         }
         assert_eq!(told, [(0, 1), (60, 60_000), (120, 60_000)]);
         let now = start + Duration::from_secs(150);
         assert_eq!(tally.wait(now), Some(Duration::from_secs(30)));
-        let last = (Role::App, 999);
+        let last = 999;
         let untold = Untold {
             connections: 29_999,
             last,
