@@ -14,8 +14,9 @@ use crate::{
     run::{Result, succeed},
 };
 
-/// Debian's `nobody`, whom the demo runs as when root starts it: root could read any memory.
-const ORDINARY: u32 = 65534;
+/// Whom the demo runs as when root starts it, since root could read any memory: a user that no distribution has. `nobody`
+/// won't do: keyd refuses the number that stands for all users without one.
+pub(crate) const ORDINARY: u32 = 65533;
 
 /// Runs the demo with the options of its command line.
 pub(crate) fn run(options: &[&str]) -> Result<()> {

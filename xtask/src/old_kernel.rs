@@ -13,6 +13,7 @@ use std::{
 use crate::{
     binaries,
     cpio::Archive,
+    demo::ORDINARY,
     prerequisites::find,
     run::{Result, cargo, output, program, succeed, target},
 };
@@ -148,9 +149,8 @@ fn archive(programs: &Path) -> Result<Vec<u8>> {
     // A test lets a shell tell its own process id; others try to reach a program and a file.
     files.add(Path::new("/bin/sh"), "/bin/sh")?;
     files.archive.file("/bin/true", b"");
-    files
-        .archive
-        .file("/etc/passwd", b"nobody:x:65534:65534::/:\n");
+    let user = format!("ordinary:x:{ORDINARY}:{ORDINARY}::/:\n");
+    files.archive.file("/etc/passwd", user.as_bytes());
     for boot in &BOOTS {
         let tests = boot.tests.iter();
         let mut plan: String = tests

@@ -11,8 +11,8 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::{env, fs, io, mem, ptr};
 
-/// A user without any right of its own.
-const NOBODY: u32 = 65534;
+/// A user without any right of its own, and not the one that stands for all without a number.
+const ORDINARY: u32 = 65533;
 
 /// As service managers set it since kernel 5.16, in octets.
 const LOCKED_MEMORY: libc::rlim_t = 8 << 20;
@@ -53,8 +53,8 @@ fn run() -> Result<(), Box<dyn Error>> {
             .args(words)
             .current_dir("/tmp")
             .env_clear()
-            .uid(NOBODY)
-            .gid(NOBODY)
+            .uid(ORDINARY)
+            .gid(ORDINARY)
             .status();
         match status {
             Ok(status) => println!("exit {} {line}", status.code().unwrap_or(-1)),
