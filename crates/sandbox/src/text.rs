@@ -5,10 +5,15 @@ use std::fmt::{self, Write};
 /// Whether a character shows as what it is.
 ///
 /// Control characters (C0, DEL, C1) don't, nor does what turns the direction of writing, ends a line, joins with the
-/// character before or has no shape of its own: all that Rust's `Debug` escapes, but for quotes and backslashes.
+/// character before or has no shape of its own: all that Rust's `Debug` escapes, but for quotes and backslashes, and the
+/// letters and symbols that are blank.
 pub fn is_plain(character: char) -> bool {
-    matches!(character, '\'' | '"' | '\\') || character.escape_debug().len() == 1
+    matches!(character, '\'' | '"' | '\\')
+        || character.escape_debug().len() == 1 && !BLANK.contains(&character)
 }
+
+/// The fillers of Hangul, and Braille without a dot.
+const BLANK: [char; 5] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}', '\u{2800}'];
 
 /// Shows a text in one line: what isn't plain is escaped, as `\n` or `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +24,8 @@ impl fmt::Display for Plain<'_> {
         self.0.chars().try_for_each(|character| {
             if is_plain(character) {
                 f.write_char(character)
+            } else if BLANK.contains(&character) {
+                write!(f, "{}", character.escape_unicode())
             } else {
                 write!(f, "{}", character.escape_debug())
             }
@@ -44,6 +51,7 @@ mod tests {
             .chain(unseen)
             .chain(lines)
             .chain(joining)
+            .chain(BLANK)
         {
             let shown = Plain(&format!("a{character}b")).to_string();
             assert!(
