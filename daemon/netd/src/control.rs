@@ -51,6 +51,9 @@ use crate::{
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// How long the socket rests where there is no descriptor or memory for who waits there.
+const REST: Duration = Duration::from_secs(1);
+
 /// Commands at a time.
 const MAX_CLIENTS: usize = 16;
 
@@ -113,10 +116,14 @@ pub async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
         let now = clock::boottime();
         let told_in = [strangers.wait(now), too_many.wait(now)];
         let accepted = tokio::select! {
-            accepted = listener.accept() => Some(accepted?),
+            accepted = listener.accept() => Some(accepted),
             () = pause(told_in.into_iter().flatten().min()) => None,
         };
-        if let Some((stream, _)) = accepted {
+        if let Some(Err(error)) = &accepted {
+            tracing::warn!(%error, "no control connection can be taken");
+            sleep(REST).await;
+        }
+        if let Some(Ok((stream, _))) = accepted {
             let uid = stream.peer_cred()?.uid();
             if uid != 0 && uid != process::uid() && !control.uids.contains(&uid) {
                 strangers.add(uid);

@@ -128,6 +128,28 @@ fn one_client_too_many_is_told_so_and_served_once_there_is_room() {
 }
 
 #[test]
+fn a_netd_that_has_no_descriptor_left_goes_on_and_serves_when_it_has() {
+    let (netd, _keyd) = Netd::start("");
+    let id = netd.child.id().to_string();
+    let limit = |descriptors: &str| {
+        let limit = format!("--nofile={descriptors}:");
+        let set = Command::new("prlimit")
+            .args(["--pid", &id, &limit])
+            .status();
+        assert!(set.unwrap().success());
+    };
+    limit("3");
+    let _waits = UnixStream::connect(&netd.control).unwrap();
+    let end = Instant::now() + Duration::from_secs(20);
+    while !netd.log().contains("Too many open files") {
+        assert!(Instant::now() < end, "nothing is told");
+        thread::sleep(Duration::from_millis(2));
+    }
+    limit("1024");
+    assert!(netd.status().is_some());
+}
+
+#[test]
 fn a_bootstrap_without_a_server_or_a_certificate_says_so() {
     let failed = |netd: &Netd| match netd.run(&netd::Command::Bootstrap {}).unwrap() {
         Event::Failed { reason, .. } => reason,
