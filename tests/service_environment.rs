@@ -196,6 +196,23 @@ impl Service {
         }
     }
 
+    /// The names and command lines by which `ps` tells the processes beside it.
+    fn beside(&self) -> Vec<(String, String)> {
+        let id = self.child.id();
+        let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+        let of = |process: &str, file: &str| {
+            let octets = fs::read(format!("/proc/{process}/{file}")).unwrap();
+            let text = String::from_utf8_lossy(&octets).replace('\0', " ");
+            text.trim().to_owned()
+        };
+        let children = children.split_whitespace();
+        let mut told: Vec<_> = children
+            .map(|process| (of(process, "comm"), of(process, "cmdline")))
+            .collect();
+        told.sort();
+        told
+    }
+
     /// What a service manager and its host do to a service that is to go on, and that it does.
     fn goes_on(&mut self, answers: impl Fn()) {
         answers();
@@ -302,6 +319,14 @@ fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
         unused,
     );
     netd.holds_none(unused);
+    let told = [
+        ("softsim-names", "softsim-netd names"),
+        ("softsim-notify", "softsim-netd notifier"),
+    ];
+    assert_eq!(
+        netd.beside(),
+        told.map(|(name, line)| (name.to_owned(), line.to_owned()))
+    );
     netd.goes_on(|| {
         let events = Control::run(&control, &netd::Command::Status {}).unwrap();
         let events: Vec<_> = events.collect();
@@ -327,6 +352,8 @@ fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
         unused,
     );
     bridge.holds_none(unused);
+    let line = format!("softsim-bridge finder {}", folder.join("wlan0").display());
+    assert_eq!(bridge.beside(), [("softsim-finder".to_owned(), line)]);
     bridge.goes_on(|| {});
 
     // What a service manager takes for a good end: 0, or SIGTERM.

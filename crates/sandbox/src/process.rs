@@ -1,5 +1,6 @@
 //! What a process does to itself before it serves: no dumps, another user, no new privileges.
 
+use std::ffi::CStr;
 use std::io;
 
 use crate::sys;
@@ -45,6 +46,16 @@ pub fn deny_dumps() -> io::Result<()> {
 /// None on a kernel that is not broken.
 pub fn no_new_privileges() -> io::Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
+}
+
+/// Gives the process the name that `ps` and `top` show where they don't show its command line. It is cut after 15 octets.
+///
+/// # Errors
+/// None on a kernel that is not broken.
+pub fn set_name(name: &CStr) -> io::Result<()> {
+    // SAFETY: the kernel reads a C string that outlives the call, 16 octets of it at most.
+    sys::check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) })?;
+    Ok(())
 }
 
 /// The kernel kills this process when its parent ends (PR_SET_PDEATHSIG); a parent that has ended before, it doesn't see.

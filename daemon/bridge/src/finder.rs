@@ -9,7 +9,7 @@ use std::{
     fmt, io,
     os::{
         fd::{AsFd, OwnedFd},
-        unix::net::UnixDatagram,
+        unix::{net::UnixDatagram, process::CommandExt},
     },
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -58,7 +58,7 @@ impl Finder {
     pub fn start(socket: &UnixDatagram, control: &Path, sandbox: Sandbox) -> io::Result<Self> {
         let (ours, theirs) = pair()?;
         let mut command = Command::new("/proc/self/exe");
-        command.arg(SUBCOMMAND).arg(control);
+        command.arg0("softsim-bridge").arg(SUBCOMMAND).arg(control);
         if sandbox == Sandbox::Off {
             command.arg(UNCONFINED);
         }
@@ -111,6 +111,8 @@ impl fmt::Display for Error {
 /// # Errors
 /// See [`Error`].
 pub fn run(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Error> {
+    // The kernel has named it after /proc/self/exe; another name is no reason not to serve.
+    let _ = process::set_name(c"softsim-finder");
     let control = arguments.next().map(PathBuf::from);
     let control = control.ok_or(Error::Usage("the path of a control socket"))?;
     let bridge = Connection::standard_input()

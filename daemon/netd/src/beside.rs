@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    os::fd::OwnedFd,
+    os::{fd::OwnedFd, unix::process::CommandExt},
     process::{Command, Stdio},
 };
 
@@ -16,6 +16,7 @@ pub fn start(arguments: &[&str], with: impl FnOnce(&mut Command)) -> io::Result<
     let (ours, theirs) = pair()?;
     let mut command = Command::new("/proc/self/exe");
     command
+        .arg0("softsim-netd")
         .args(arguments)
         .env_clear()
         .stdin(Stdio::from(OwnedFd::from(theirs)))

@@ -1,6 +1,6 @@
 //! softsim-netd; everything is in the library.
 
-use std::{env, fmt, process::ExitCode};
+use std::{env, ffi::CStr, fmt, process::ExitCode};
 
 use clap::Parser;
 use softsim_netd::{
@@ -10,7 +10,7 @@ use softsim_netd::{
     notifier,
     start::{Arguments, run},
 };
-use softsim_sandbox::inherited;
+use softsim_sandbox::{inherited, process};
 
 fn main() -> ExitCode {
     if let Err(error) = inherited::close() {
@@ -18,10 +18,18 @@ fn main() -> ExitCode {
     }
     let arguments: Vec<_> = env::args().collect();
     match arguments.get(1).map(String::as_str) {
-        Some(keeper::SUBCOMMAND) => ended(keeper::run(&arguments[2..])),
-        Some(helper::SUBCOMMAND) => ended(helper::run()),
-        Some(notifier::SUBCOMMAND) => ended(notifier::run()),
+        Some(keeper::SUBCOMMAND) => beside(c"softsim-port", || keeper::run(&arguments[2..])),
+        Some(helper::SUBCOMMAND) => beside(c"softsim-names", helper::run),
+        Some(notifier::SUBCOMMAND) => beside(c"softsim-notify", notifier::run),
         _ => network_daemon(),
+    }
+}
+
+/// A process that netd has started beside itself: the kernel has named it after /proc/self/exe.
+fn beside<E: fmt::Display>(name: &CStr, run: impl FnOnce() -> Result<(), E>) -> ExitCode {
+    match process::set_name(name) {
+        Ok(()) => ended(run()),
+        Err(error) => ended(Err(error)),
     }
 }
 
