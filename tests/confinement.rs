@@ -15,46 +15,16 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::built;
+use common::{
+    built,
+    trace::{Call, STRACE, confined},
+};
 use softsim_client::{keyd::Connection, proto::requests::Status};
 use softsim_lab::{prerequisite::skip, processes::binaries};
 use softsim_sandbox::seccomp::Filter;
 
 /// For what happens at once, or never.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// One system call of a trace: whose it is, its name, and its arguments as numbers.
-#[derive(Debug)]
-struct Call {
-    thread: u32,
-    name: String,
-    arguments: Vec<u64>,
-}
-
-impl Call {
-    /// Of a line `PID name(0x1, 0x2) = …`; none where the line is the second half of one.
-    fn parse(line: &str) -> Option<Self> {
-        let (thread, call) = line.split_once(' ')?;
-        let thread = thread.parse().ok()?;
-        let (name, rest) = call.trim_start().split_once('(')?;
-        let arguments = rest.split([')', '<']).next()?;
-        let number = |text: &str| match text.trim().strip_prefix("0x") {
-            Some(digits) => u64::from_str_radix(digits, 16).ok(),
-            None => text.trim().parse().ok(),
-        };
-        name.chars()
-            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
-            .then(|| Self {
-                thread,
-                name: name.to_owned(),
-                arguments: arguments.split(',').map_while(number).collect(),
-            })
-    }
-
-    fn is(&self, name: &str, first_arguments: &[u64]) -> bool {
-        self.name == name && self.arguments.starts_with(first_arguments)
-    }
-}
 
 /// The calls of both daemons in a whole journey.
 struct Traces {
@@ -71,7 +41,8 @@ impl Traces {
             let wrapper = folder.path().join(daemon);
             let (real, trace) = (programs.join(daemon), wrapper.with_extension("trace"));
             let script = format!(
-                "#!/bin/sh\nexec strace -D -f -qq -X raw -e raw=all -e signal=none -o {} {} \"$@\"\n",
+                "#!/bin/sh\nexec {} -o {} {} \"$@\"\n",
+                STRACE.join(" "),
                 trace.display(),
                 real.display()
             );
@@ -114,15 +85,6 @@ fn without_helpers(mut calls: Vec<Call>) -> Vec<Call> {
         .collect();
     calls.retain(|call| !helpers.contains(&call.thread));
     calls
-}
-
-/// What came after the filter was complete.
-fn confined(calls: &[Call]) -> &[Call] {
-    let last = calls
-        .iter()
-        .rposition(|call| call.name == "seccomp")
-        .unwrap();
-    &calls[last + 1..]
 }
 
 fn names(calls: &[Call]) -> BTreeSet<&str> {

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "not every test needs all of it")]
 
 pub(crate) mod dice;
+pub(crate) mod trace;
 
 use std::{env, fs, os::unix::fs::MetadataExt};
 

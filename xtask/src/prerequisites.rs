@@ -103,7 +103,12 @@ const MACHINES: &[Package] = &[
 
 /// Debian packages with modules of the name service switch. They are unpacked, never installed: systemd-resolved, which
 /// libnss-resolve depends on, puts a resolv.conf of its own in place of the machine's, and nobody answers behind it here.
-const NAME_SERVICE_MODULES: [&str; 3] = ["libnss-resolve", "libnss-mdns", "libnss-myhostname"];
+const NAME_SERVICE_MODULES: [&str; 4] = [
+    "libnss-resolve",
+    "libnss-mdns",
+    "libnss-myhostname",
+    "libnss-mymachines",
+];
 
 /// Installs what the suite lacks of Debian as root; names it otherwise.
 pub(crate) fn debian_packages() -> Result<()> {
@@ -150,7 +155,10 @@ pub(crate) fn musl_missing() -> Option<String> {
 
 /// A folder with modules of the name service switch, for tests that put it over the C library's own.
 pub(crate) fn name_service_modules() -> Result<PathBuf> {
-    let folder = target().join("softsim/name-service-modules");
+    // Other packages than those before are in another folder.
+    let folder = target()
+        .join("softsim/name-service-modules")
+        .join(NAME_SERVICE_MODULES.join("+"));
     let modules = folder.join("modules");
     if modules.is_dir() {
         return Ok(modules);

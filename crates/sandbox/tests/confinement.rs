@@ -39,8 +39,16 @@ fn everything_forbidden_to_the_keeper_of_a_port_kills_it() {
 }
 
 #[test]
-fn everything_forbidden_to_the_bridge_kills_it() {
+fn everything_forbidden_to_the_bridge_and_its_finders_kills_them() {
     each_forbidden_call_kills("bridge", 85);
+    each_forbidden_call_kills("finder", 115);
+}
+
+#[test]
+fn everything_forbidden_to_the_processes_beside_the_network_daemon_kills_them() {
+    each_forbidden_call_kills("names", 75);
+    each_forbidden_call_kills("look-up", 90);
+    each_forbidden_call_kills("notifier", 120);
 }
 
 /// By the filter, and in this very call with these very arguments.
@@ -62,7 +70,7 @@ fn each_forbidden_call_kills(policy: &str, at_least: usize) {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn the_door_of_32_bit_programs_is_closed() {
-    for policy in ["keyd", "netd", "port-keeper"] {
+    for policy in ["keyd", "netd", "names", "look-up", "port-keeper"] {
         let end = end(&mut probe(&["thirty-two-bits", policy]));
         assert_eq!(end.stderr, "<6>confined\n");
         match end.status.signal() {

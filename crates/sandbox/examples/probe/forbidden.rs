@@ -11,6 +11,7 @@ use crate::confined;
 type Call = (&'static str, c_long, &'static [c_long]);
 
 const UNIX: c_long = libc::AF_UNIX as c_long;
+const NETLINK: c_long = libc::AF_NETLINK as c_long;
 const INET: c_long = libc::AF_INET as c_long;
 const INET6: c_long = libc::AF_INET6 as c_long;
 const STREAM: c_long = libc::SOCK_STREAM as c_long;
@@ -26,7 +27,7 @@ const READ_WRITE: c_long = 3;
 const READ_EXECUTE: c_long = 5;
 const OUT_OF_BAND: c_long = libc::MSG_OOB as c_long;
 
-/// What a hijacked process would like to do, whichever daemon it is.
+/// What a hijacked process would like to do, whichever it is.
 const BOTH: &[Call] = &[
     // Another program, another process.
     ("execve", libc::SYS_execve, &[]),
@@ -168,16 +169,12 @@ const BOTH: &[Call] = &[
     ("input and output ports", libc::SYS_iopl, &[3]),
 ];
 
-/// What only the network daemon may do, and the neighbours of what keyd may.
+/// What only the network daemon may do, and the neighbours of what keyd may, and what notifier and finder may, still less.
 const KEYD: &[Call] = &[
     ("socket", libc::SYS_socket, &[INET, DATAGRAM]),
     ("TCP socket", libc::SYS_socket, &[INET6, STREAM]),
     ("unix socket", libc::SYS_socket, &[UNIX, STREAM]),
-    (
-        "netlink socket",
-        libc::SYS_socket,
-        &[libc::AF_NETLINK as c_long, RAW],
-    ),
+    ("netlink socket", libc::SYS_socket, &[NETLINK, RAW]),
     ("socketpair", libc::SYS_socketpair, &[UNIX, STREAM]),
     ("bind", libc::SYS_bind, &[-1]),
     ("connect", libc::SYS_connect, &[-1]),
@@ -283,11 +280,7 @@ const NETD: &[Call] = &[
     ),
     ("thread in a new network", libc::SYS_clone, &[0x403d_0f00]),
     ("unix socket", libc::SYS_socket, &[UNIX, STREAM]),
-    (
-        "netlink socket",
-        libc::SYS_socket,
-        &[libc::AF_NETLINK as c_long, RAW],
-    ),
+    ("netlink socket", libc::SYS_socket, &[NETLINK, RAW]),
     (
         "TCP socket",
         libc::SYS_socket,
@@ -350,11 +343,7 @@ const PORT_KEEPER: &[Call] = &[
     ("connect", libc::SYS_connect, &[-1]),
     ("setsockopt", libc::SYS_setsockopt, &[-1, OPTION]),
     ("socket", libc::SYS_socket, &[INET, DATAGRAM]),
-    (
-        "netlink socket",
-        libc::SYS_socket,
-        &[libc::AF_NETLINK as c_long, RAW],
-    ),
+    ("netlink socket", libc::SYS_socket, &[NETLINK, RAW]),
     ("unix socket", libc::SYS_socket, &[UNIX, STREAM]),
     ("socketpair", libc::SYS_socketpair, &[UNIX, STREAM]),
     (
@@ -388,18 +377,96 @@ const PORT_KEEPER: &[Call] = &[
     ("another clock", libc::SYS_clock_gettime, &[0]),
 ];
 
+/// The neighbours of what a look-up of a name may do.
+const LOOK_UP: &[Call] = &[
+    (
+        "mmap of memory to write code to",
+        libc::SYS_mmap,
+        &[0, 4096, READ_WRITE | READ_EXECUTE, ANONYMOUS, -1],
+    ),
+    ("unix datagrams", libc::SYS_socket, &[UNIX, DATAGRAM]),
+    ("unix socket in order", libc::SYS_socket, &[UNIX, SEQPACKET]),
+    ("another netlink", libc::SYS_socket, &[NETLINK, RAW, 12]),
+    ("socketpair", libc::SYS_socketpair, &[UNIX, SEQPACKET]),
+    ("accept4", libc::SYS_accept4, &[-1]),
+    (
+        "out of band data in pieces",
+        libc::SYS_sendmsg,
+        &[-1, 0, OUT_OF_BAND],
+    ),
+    (
+        "out of band data in several datagrams",
+        libc::SYS_sendmmsg,
+        &[-1, 0, 0, OUT_OF_BAND],
+    ),
+    (
+        "signals by a descriptor",
+        libc::SYS_fcntl,
+        &[2, libc::F_SETOWN as c_long, 1],
+    ),
+    (
+        "typing into the terminal",
+        libc::SYS_ioctl,
+        &[0, libc::TIOCSTI as c_long],
+    ),
+    ("thread", libc::SYS_clone, &[0x003d_0f00]),
+    ("clone3", libc::SYS_clone3, &[]),
+    ("landlock", libc::SYS_landlock_restrict_self, &[-1]),
+    ("close_range", libc::SYS_close_range, &[3, 3]),
+    ("unlinkat", libc::SYS_unlinkat, &[]),
+    ("renameat2", libc::SYS_renameat2, &[]),
+    ("ftruncate", libc::SYS_ftruncate, &[-1]),
+    ("getdents64", libc::SYS_getdents64, &[-1]),
+    ("new limit", libc::SYS_prlimit64, &[]),
+];
+
+/// The neighbours of what the names helper may do besides.
+const NAMES: &[Call] = &[
+    ("thread", libc::SYS_clone, &[0x003d_0f00]),
+    (
+        "copy in a new network",
+        libc::SYS_clone,
+        &[0x4000_0000 | CHILD],
+    ),
+    ("clone3", libc::SYS_clone3, &[]),
+    (
+        "datagram socketpair",
+        libc::SYS_socketpair,
+        &[UNIX, DATAGRAM],
+    ),
+    ("unix datagrams", libc::SYS_socket, &[UNIX, DATAGRAM]),
+    (
+        "the end of a process on its own terms",
+        libc::SYS_kill,
+        &[1, libc::SIGTERM as c_long],
+    ),
+    ("unlinkat", libc::SYS_unlinkat, &[]),
+    ("new limit", libc::SYS_prlimit64, &[]),
+];
+
+/// What a look-up may do for the modules that it loads.
+const OF_LOOK_UPS: &[&str] = &["mmap of executable memory"];
+
+/// What the names helper may do to make its look-ups, which confine themselves.
+const OF_NAMES: &[&str] = &["mmap of executable memory", "fork", "wait4", "seccomp"];
+
 /// What the network daemon's C library tries, and does without.
 const REFUSED: Call = ("clone3", libc::SYS_clone3, &[]);
 
 fn calls(policy: &str) -> (Filter, impl Iterator<Item = &'static Call>) {
-    let (filter, own) = match policy {
-        "keyd" => (Filter::Keyd, KEYD),
-        "netd" => (Filter::Netd, NETD),
-        "bridge" => (Filter::Bridge, BRIDGE),
-        "port-keeper" => (Filter::PortKeeper, PORT_KEEPER),
+    let (filter, own, allowed): (_, _, &[&str]) = match policy {
+        "keyd" => (Filter::Keyd, KEYD, &[]),
+        "netd" => (Filter::Netd, NETD, &[]),
+        "names" => (Filter::Names, NAMES, OF_NAMES),
+        "look-up" => (Filter::LookUp, LOOK_UP, OF_LOOK_UPS),
+        "notifier" => (Filter::Notifier, KEYD, &[]),
+        "finder" => (Filter::Finder, KEYD, &["connect"]),
+        "bridge" => (Filter::Bridge, BRIDGE, &[]),
+        "port-keeper" => (Filter::PortKeeper, PORT_KEEPER, &[]),
         _ => panic!("unknown policy"),
     };
-    (filter, BOTH.iter().chain(own))
+    let calls = BOTH.iter().chain(own);
+    (filter, calls.filter(|call| !allowed.contains(&call.0)))
 }
 
 /// A line for each: the call with its arguments as the kernel will see them, and its name.

@@ -2,19 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod calls;
+#[path = "../common/mod.rs"]
 mod common;
+mod services;
 
 use std::{
     fs,
-    io::{BufRead, BufReader, Write},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
-    os::{
-        fd::OwnedFd,
-        unix::{
-            fs::PermissionsExt,
-            net::{UnixListener, UnixStream},
-        },
-    },
+    os::{fd::OwnedFd, unix::fs::PermissionsExt},
     path::{Path, PathBuf},
     process::Command,
     sync::Arc,
@@ -34,6 +30,7 @@ use softsim_lab::{
     pki::SERVER_NAME,
     prerequisite::skip,
     processes::{binaries, static_binaries},
+    supplicant::find,
 };
 use softsim_netd::names::{helper, wire};
 use softsim_sandbox::{
@@ -271,7 +268,7 @@ fn whatever_the_name_service_switch_asks_netd_lives() {
         let _names = NameServer::start(HERE, zone(&[HERE])).unwrap();
         let mut host = Host::new(folder, None, USUAL, "nameserver 127.0.0.1\n");
         for switch in [
-            "files mymachines myhostname dns",
+            "mymachines resolve [!UNAVAIL=return] files myhostname dns",
             "files resolve [!UNAVAIL=return] dns",
             "files mdns4_minimal [NOTFOUND=return] dns",
             "mdns dns",
@@ -289,22 +286,50 @@ fn whatever_the_name_service_switch_asks_netd_lives() {
     });
 }
 
+/// A look-up that somebody has taken over, as far as it goes: strace puts a forbidden call in the place of one that only
+/// questions to a name server make.
+#[test]
+fn a_look_up_that_makes_a_forbidden_call_ends_alone() {
+    let test = "a look-up that makes a forbidden call";
+    if find("strace").is_none() {
+        skip(&format!("{test}: strace is missing"));
+        return;
+    }
+    on_a_host(test, |folder| {
+        let wrapper = folder.join("netd");
+        let real = binaries().unwrap().join("softsim-netd");
+        let script = format!(
+            "#!/bin/sh\nexec strace -D -f -qq -o /dev/null -e inject=sendmmsg:error=EPERM:syscall=getppid {} \"$@\"\n",
+            real.display()
+        );
+        fs::write(&wrapper, script).unwrap();
+        fs::set_permissions(&wrapper, fs::Permissions::from_mode(0o755)).unwrap();
+        let mut host = Host::new(folder, Some(wrapper), USUAL, "nameserver 127.0.0.1\n");
+        let netd = host.home.gateway().netd().unwrap().id();
+        for _ in 0..2 {
+            let reason = host.fails();
+            assert!(reason.contains("ended by signal 31"), "{reason}");
+            host.is_well(netd);
+        }
+        let hosts = format!("127.0.0.1 localhost\n127.0.0.1 {SERVER_NAME}\n");
+        host.files.write("hosts", &hosts).unwrap();
+        host.travels();
+    });
+}
+
 #[test]
 fn the_services_of_a_host_are_asked() {
     on_a_host("systemd-resolved and Avahi", |folder| {
         let mut host = Host::new(folder, None, "resolve", "");
-        if !["resolve", "mdns4"]
-            .iter()
-            .all(|module| host.files.has_module(module))
-        {
-            skip("the_services_of_a_host_are_asked: libnss-resolve or libnss-mdns is missing");
+        if let Some(module) = services::missing_module(&host.files) {
+            skip(&format!(
+                "the_services_of_a_host_are_asked: {module} is missing"
+            ));
             return;
         }
-        let run = host.files.run().to_owned();
-        serve(&run.join("systemd/resolve/io.systemd.Resolve"), resolved);
+        services::start_resolved(&host.files);
         host.travels();
-        serve(&run.join("avahi-daemon/socket"), avahi);
-        host.files.write("mdns.allow", "*\n").unwrap();
+        services::start_avahi(&host.files);
         host.files.write("nsswitch.conf", "hosts: mdns4\n").unwrap();
         host.travels();
     });
@@ -397,39 +422,4 @@ fn kill(process: u32) {
 fn has_ended(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"));
     stat.map_or(true, |stat| stat.contains(") Z "))
-}
-
-/// Answers whoever connects, as a service with a socket there would.
-fn serve(socket: &Path, answer: fn(UnixStream)) {
-    fs::create_dir_all(socket.parent().unwrap()).unwrap();
-    let listener = UnixListener::bind(socket).unwrap();
-    fs::set_permissions(socket, fs::Permissions::from_mode(0o666)).unwrap();
-    thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(answer));
-}
-
-/// systemd-resolved's ResolveHostname, a Varlink call: JSON that a zero octet ends.
-fn resolved(mut stream: UnixStream) {
-    let mut call = Vec::new();
-    BufReader::new(&stream).read_until(0, &mut call).unwrap();
-    let call = String::from_utf8(call).unwrap();
-    assert!(
-        call.contains("io.systemd.Resolve.ResolveHostname"),
-        "{call}"
-    );
-    let answer = format!(
-        "{{\"parameters\":{{\"addresses\":[{{\"ifindex\":1,\"family\":2,\"address\":[127,0,0,1]}}],\
-         \"name\":\"{SERVER_NAME}\",\"flags\":1}}}}\0"
-    );
-    stream.write_all(answer.as_bytes()).unwrap();
-}
-
-/// Avahi's simple protocol.
-fn avahi(mut stream: UnixStream) {
-    let mut line = String::new();
-    BufReader::new(&stream).read_line(&mut line).unwrap();
-    let answer = match line.strip_prefix("RESOLVE-HOSTNAME-IPV4 ") {
-        Some(name) => format!("+ 1 0 {} 127.0.0.1\n", name.trim()),
-        None => "-15 Timeout reached\n".into(),
-    };
-    stream.write_all(answer.as_bytes()).unwrap();
 }

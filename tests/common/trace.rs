@@ -1,0 +1,140 @@
+//! System calls that strace has seen, and the rules of a filter that are there for them.
+
+use std::fs;
+
+use serde_json::Value;
+
+/// How strace writes what [`Call::parse`] reads, and stays out of the way: the program keeps its parent.
+pub(crate) const STRACE: [&str; 9] = [
+    "strace",
+    "-D",
+    "-f",
+    "-qq",
+    "-X",
+    "raw",
+    "-e",
+    "raw=all",
+    "-esignal=none",
+];
+
+/// One system call of a trace: whose it is, its name, and its arguments as numbers.
+#[derive(Clone, Debug)]
+pub(crate) struct Call {
+    pub(crate) thread: u32,
+    pub(crate) name: String,
+    arguments: Vec<u64>,
+}
+
+impl Call {
+    /// Of a line `PID name(0x1, 0x2) = …`; none where the line is the second half of one.
+    pub(crate) fn parse(line: &str) -> Option<Self> {
+        let (thread, call) = line.split_once(' ')?;
+        let thread = thread.parse().ok()?;
+        let (name, rest) = call.trim_start().split_once('(')?;
+        let arguments = rest.split([')', '<']).next()?;
+        let number = |text: &str| match text.trim().strip_prefix("0x") {
+            Some(digits) => u64::from_str_radix(digits, 16).ok(),
+            None => text.trim().parse().ok(),
+        };
+        name.chars()
+            .all(|letter| letter.is_ascii_alphanumeric() || letter == '_')
+            .then(|| Self {
+                thread,
+                name: name.to_owned(),
+                arguments: arguments.split(',').map_while(number).collect(),
+            })
+    }
+
+    pub(crate) fn is(&self, name: &str, first_arguments: &[u64]) -> bool {
+        self.name == name && self.arguments.starts_with(first_arguments)
+    }
+}
+
+/// Where a process has got its last filter: what comes afterwards is under it.
+pub(crate) fn confined(calls: &[Call]) -> &[Call] {
+    let last = calls
+        .iter()
+        .rposition(|call| call.name == "seccomp")
+        .unwrap();
+    &calls[last + 1..]
+}
+
+/// An entry of a policy.
+#[derive(Debug)]
+pub(crate) struct Rule {
+    pub(crate) call: String,
+    conditions: Vec<Condition>,
+}
+
+/// What an argument has to be: these bits of it.
+#[derive(Debug)]
+struct Condition {
+    index: usize,
+    mask: u64,
+    value: u64,
+}
+
+impl Rule {
+    /// The entries of `policies/seccomp/NAME.json` for this architecture.
+    pub(crate) fn all(policy: &str) -> Vec<Self> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/seccomp");
+        let text = fs::read_to_string(format!("{folder}/{policy}.json")).unwrap();
+        let policy: Value = serde_json::from_str(&text).unwrap();
+        let entries = policy["allow"].as_array().unwrap().iter();
+        entries
+            .filter(|entry| entry["arch"].is_null() || entry["arch"] == std::env::consts::ARCH)
+            .map(|entry| Self {
+                call: entry["syscall"].as_str().unwrap().to_owned(),
+                conditions: entry["args"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .map(Condition::read)
+                    .collect(),
+            })
+            .collect()
+    }
+
+    pub(crate) fn allows(&self, call: &Call) -> bool {
+        let holds = |condition: &Condition| {
+            let argument = call.arguments.get(condition.index);
+            argument.is_some_and(|argument| argument & condition.mask == condition.value)
+        };
+        self.call == call.name && self.conditions.iter().all(holds)
+    }
+}
+
+impl Condition {
+    fn read(entry: &Value) -> Self {
+        let width = match entry["type"].as_str().unwrap() {
+            "dword" => u64::from(u32::MAX),
+            "qword" => u64::MAX,
+            other => panic!("expected dword or qword, got {other}"),
+        };
+        let mask = match &entry["op"] {
+            Value::String(equal) if equal == "eq" => width,
+            op => op["masked_eq"].as_u64().unwrap(),
+        };
+        Self {
+            index: entry["index"].as_u64().unwrap().try_into().unwrap(),
+            mask,
+            value: entry["val"].as_u64().unwrap(),
+        }
+    }
+}
+
+/// The rules at these places of a filter without which none of the calls would have been refused: they are spare.
+pub(crate) fn spare<'a>(rules: &'a [Rule], calls: &[Call]) -> Vec<&'a Rule> {
+    let alone = |place: usize, call: &Call| {
+        let mut others = rules
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != place);
+        rules[place].allows(call) && !others.any(|(_, other)| other.allows(call))
+    };
+    let needed = |place| calls.iter().any(|call| alone(place, call));
+    (0..rules.len())
+        .filter(|place| !needed(*place))
+        .map(|place| &rules[place])
+        .collect()
+}

@@ -1,0 +1,290 @@
+//! The processes beside netd under strace: each rule of their filters is there for a call that one of them makes.
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    net::{Ipv4Addr, Ipv6Addr},
+    os::{fd::OwnedFd, unix::net::UnixDatagram},
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use softsim_lab::{
+    host_files::HostFiles,
+    name_server::{NameServer, Zone},
+    pki::SERVER_NAME,
+    prerequisite::skip,
+    processes::{binaries, static_binaries},
+    supplicant::find,
+};
+use softsim_netd::{
+    names::{
+        helper,
+        wire::{Answer, MAX, Name, READY, Request},
+    },
+    notifier,
+};
+use softsim_sandbox::{
+    poll::{self, Entry},
+    seqpacket::{Connection, Received, pair},
+};
+
+use crate::{
+    HERE,
+    common::{
+        built,
+        trace::{Call, Rule, STRACE, confined, spare},
+    },
+    on_a_host, services,
+};
+
+/// For what happens at once, or never.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Rules that no look-up here needs: what does.
+const NOT_EVERY_TIME: &[(&str, &str)] = &[
+    ("restart_syscall", "a stop in a wait"),
+    (
+        "ppoll",
+        "systemd's modules where the answer isn't there yet",
+    ),
+    ("brk", "more memory than the helper had"),
+    (
+        "pread64",
+        "glibc: a module with more headers than it reads at once",
+    ),
+    (
+        "getrandom",
+        "newer versions of systemd's modules: hash keys",
+    ),
+    ("fstat", "newer versions of glibc: newfstatat"),
+    (
+        "clock_gettime",
+        "a machine whose vDSO doesn't know the time",
+    ),
+];
+
+/// A name server for each way to ask one: over UDP and TCP, IPv4 and IPv6.
+const NAME_SERVERS: [&str; 3] = ["127.0.0.1", "127.0.0.2", "::1"];
+
+/// What nsswitch.conf may name.
+const SWITCHES: [&str; 6] = [
+    "files dns",
+    "mymachines myhostname mdns dns",
+    "nothing-of-this-name dns",
+    "resolve [!UNAVAIL=return] mdns4_minimal [NOTFOUND=return] dns",
+    "resolve",
+    "mdns4",
+];
+
+/// A process of netd's program beside netd, under strace.
+struct Traced {
+    process: Child,
+    netd: Connection,
+    trace: PathBuf,
+}
+
+impl Traced {
+    /// Starts it by a command for strace.
+    fn start(strace: &mut Command, trace: &Path, program: &Path, subcommand: &str) -> Self {
+        let (netd, theirs) = pair().unwrap();
+        let process = strace
+            .args(&STRACE[1..])
+            .arg("-o")
+            .args([trace, program])
+            .arg(subcommand)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
+            .spawn()
+            .unwrap();
+        Self {
+            process,
+            netd,
+            trace: trace.to_owned(),
+        }
+    }
+
+    fn hear(&self) -> Vec<u8> {
+        let mut datagram = [0; MAX];
+        poll::wait(&mut [Entry::readable(&self.netd)], Some(PATIENCE)).unwrap();
+        match self.netd.receive(&mut datagram) {
+            Ok(Received::Datagram(length)) => datagram[..length].to_vec(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn finds(&self, name: &str, how: &str) {
+        let name = Name::new(name).unwrap();
+        self.netd.send(&Request { id: 7, name }.encode()).unwrap();
+        let answer = Answer::decode(&self.hear());
+        let Some((7, Answer::Addresses(addresses))) = answer else {
+            panic!("{how}: {answer:?}");
+        };
+        assert!(
+            addresses.iter().any(|address| address.ip() == HERE),
+            "{how}"
+        );
+    }
+
+    /// What they did in the end.
+    fn ends(mut self) -> Calls {
+        drop(self.netd);
+        assert!(self.process.wait().unwrap().success());
+        let end = Instant::now() + PATIENCE;
+        let own = self.process.id();
+        loop {
+            let trace = fs::read_to_string(&self.trace).unwrap();
+            let calls: Vec<_> = trace.lines().filter_map(Call::parse).collect();
+            // strace writes the last line when it has seen the end.
+            if calls
+                .iter()
+                .any(|call| call.thread == own && call.name == "exit_group")
+            {
+                return Calls::of(own, calls);
+            }
+            assert!(Instant::now() < end, "the trace has no end");
+            sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+/// The calls of a process and of its copies, each under its own filter.
+#[derive(Debug, Default)]
+struct Calls {
+    /// Those of copies, too, before they have theirs.
+    own: Vec<Call>,
+    of_copies: Vec<Call>,
+}
+
+impl Calls {
+    fn of(process: u32, made: Vec<Call>) -> Self {
+        let mut processes = BTreeMap::<_, Vec<_>>::new();
+        for call in made {
+            processes.entry(call.thread).or_default().push(call);
+        }
+        let mut calls = Self {
+            own: confined(&processes.remove(&process).unwrap()).to_vec(),
+            of_copies: Vec::new(),
+        };
+        for copy in processes.into_values() {
+            let under_its_own = confined(&copy);
+            calls
+                .own
+                .extend_from_slice(&copy[..copy.len() - under_its_own.len()]);
+            calls.of_copies.extend_from_slice(under_its_own);
+        }
+        calls
+    }
+}
+
+/// A name that myhostname seeks in the kernel's routes, and another that has the addresses of the loopback interface.
+const GATEWAY: &str = "_gateway";
+const LOOPBACK: &str = "a.localhost";
+
+/// Look-ups in all the ways there are.
+fn look_up(program: &Path, files: &HostFiles, trace: &Path) -> Calls {
+    let mut strace = files.command(Path::new(STRACE[0]));
+    let helper = Traced::start(&mut strace, trace, program, helper::SUBCOMMAND);
+    assert_eq!(helper.hear(), READY);
+    let write = |switch: &str, server: &str| {
+        let switch = format!("hosts: {switch}\n");
+        files.write("nsswitch.conf", &switch).unwrap();
+        let server = format!("nameserver {server}\n");
+        files.write("resolv.conf", &server).unwrap();
+    };
+    for server in NAME_SERVERS {
+        write(SWITCHES[0], server);
+        helper.finds("localhost", "a file");
+        helper.finds(SERVER_NAME, server);
+    }
+    for switch in SWITCHES {
+        write(switch, NAME_SERVERS[0]);
+        helper.finds(SERVER_NAME, switch);
+        helper.finds(GATEWAY, switch);
+        helper.finds(LOOPBACK, switch);
+    }
+    helper.ends()
+}
+
+/// What the test takes that this machine may not have.
+fn missing(files: &HostFiles) -> Option<&'static str> {
+    let strace = find("strace").is_none().then_some("strace");
+    let musl = static_binaries()
+        .is_none()
+        .then_some("a static netd (SOFTSIM_STATIC_BIN_DIR)");
+    strace.or(musl).or(services::missing_module(files))
+}
+
+#[test]
+fn the_names_helper_and_its_look_ups_need_each_rule_of_their_filters() {
+    let test = "the rules of look-ups";
+    on_a_host(test, |folder| {
+        let files = HostFiles::new(folder).unwrap();
+        if let Some(what) = missing(&files) {
+            skip(&format!("{test}: {what} is missing"));
+            return;
+        }
+        services::start_resolved(&files);
+        services::start_avahi(&files);
+        let both = [Ipv6Addr::LOCALHOST.into(), HERE];
+        let zone = |long| Zone {
+            names: [SERVER_NAME, GATEWAY, LOOPBACK]
+                .map(|name| (name, both.to_vec()))
+                .into(),
+            long,
+        };
+        let _over_udp = NameServer::start(HERE, zone(false)).unwrap();
+        let _over_tcp = NameServer::start(Ipv4Addr::new(127, 0, 0, 2).into(), zone(true)).unwrap();
+        let _over_ipv6 = NameServer::start(Ipv6Addr::LOCALHOST.into(), zone(true)).unwrap();
+
+        let mut made = Calls::default();
+        for (c_library, programs) in [("glibc", binaries().ok()), ("musl", static_binaries())] {
+            let program = programs.unwrap().join("softsim-netd");
+            let calls = look_up(&program, &files, &folder.join(c_library));
+            made.own.extend(calls.own);
+            made.of_copies.extend(calls.of_copies);
+        }
+        let look_up = Rule::all("look-up");
+        let spare_here = spare(&look_up, &made.of_copies).into_iter();
+        let spare_everywhere: Vec<_> = spare_here
+            .filter(|rule| NOT_EVERY_TIME.iter().all(|(call, _)| *call != rule.call))
+            .collect();
+        assert!(spare_everywhere.is_empty(), "{spare_everywhere:#?}");
+        // What the helper has by the rules of its copies is no need of its own.
+        let is_theirs = |call: &Call| look_up.iter().any(|rule| rule.allows(call));
+        made.own.retain(|call| !is_theirs(call));
+        let names = Rule::all("names");
+        let spare = spare(&names, &made.own);
+        assert!(spare.is_empty(), "{spare:#?}");
+    });
+}
+
+#[test]
+fn the_notifier_needs_each_rule_of_its_filter() {
+    let test = "the rules of the notifier";
+    if find("strace").is_none() {
+        skip(&format!("{test}: strace is missing"));
+        return;
+    }
+    if !built(test, &["softsim-netd"]) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("notify");
+    let manager = UnixDatagram::bind(&socket).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let program = binaries().unwrap().join("softsim-netd");
+    let mut strace = Command::new(STRACE[0]);
+    strace.env("NOTIFY_SOCKET", &socket);
+    let trace = folder.path().join("trace");
+    let notifier = Traced::start(&mut strace, &trace, &program, notifier::SUBCOMMAND);
+    notifier.netd.send(b"r").unwrap();
+    let mut word = [0; 64];
+    let length = manager.recv(&mut word).unwrap();
+    assert_eq!(&word[..length], b"READY=1");
+    let made = notifier.ends();
+    let rules = Rule::all("notifier");
+    let spare = spare(&rules, &made.own);
+    assert!(spare.is_empty(), "{spare:#?}");
+}
