@@ -253,6 +253,10 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
     .await
     .map_err(Error::Lwm2m)?;
     let (accesses, failed) = begin(opened.accesses, &names)?;
+    // Whoever asks is told where an access stands, and never that it hasn't begun.
+    for access in &accesses.handles {
+        access.begun().await;
+    }
     let control = Control {
         uids: config.control_uids.clone(),
         lwm2m: requests,

@@ -105,6 +105,12 @@ impl Handle {
         self.told.borrow().now()
     }
 
+    /// Waits until the access has said where it stands, or has ended.
+    pub async fn begun(&self) {
+        // An error is its end, which is told elsewhere.
+        let _ = self.told.clone().wait_for(Told::has_begun).await;
+    }
+
     /// Gives an order, and waits until it is carried out.
     pub async fn order(&self, order: fn(oneshot::Sender<()>) -> Order) -> Result<(), Fault> {
         let (done, carried_out) = oneshot::channel();

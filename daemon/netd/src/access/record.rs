@@ -1,6 +1,6 @@
 //! What an access tells: where it stands, what passes, what was counted.
 
-use std::{sync::Arc, time::Instant};
+use std::{mem, sync::Arc, time::Instant};
 
 use softsim_client::netd::{
     Access, AccessCounters, AccessState, Authentication, Carrier, Direction, Port,
@@ -17,9 +17,16 @@ pub struct Told {
     access: Access,
     since: Instant,
     next: Option<Instant>,
+    /// Whether the access itself has told it.
+    begun: bool,
 }
 
 impl Told {
+    /// Whether the access has said where it stands.
+    pub fn has_begun(&self) -> bool {
+        self.begun
+    }
+
     /// As of now.
     pub fn now(&self) -> Access {
         let now = Instant::now();
@@ -91,6 +98,7 @@ impl Record {
             },
             since: Instant::now(),
             next: None,
+            begun: false,
         });
         let record = Self {
             name: name.into(),
@@ -125,7 +133,7 @@ impl Record {
                 now = name,
                 "the interface was renamed"
             );
-            let before = std::mem::replace(&mut access.at, name.into());
+            let before = mem::replace(&mut access.at, name.into());
             access.renamed.get_or_insert(before);
         });
         self.tell();
@@ -186,6 +194,9 @@ impl Record {
         if changed {
             self.tell();
         }
+        // After whoever watches was told.
+        self.told
+            .send_if_modified(|told| !mem::replace(&mut told.begun, true));
     }
 
     fn tell(&self) {
