@@ -16,7 +16,7 @@ use std::{
 };
 
 use common::{
-    built,
+    built, told,
     trace::{Call, STRACE, confined},
 };
 use softsim_client::{keyd::Connection, proto::requests::Status};
@@ -185,15 +185,7 @@ impl Watched {
     }
 
     fn hear(&self) -> String {
-        let mut word = [0; 64];
-        let length = loop {
-            match self.manager.recv(&mut word) {
-                // A wait with a timeout is not taken up again by itself (signal(7)).
-                Err(error) if error.kind() == ErrorKind::Interrupted => {}
-                received => break received.unwrap(),
-            }
-        };
-        String::from_utf8(word[..length].to_vec()).unwrap()
+        told(&self.manager).unwrap()
     }
 
     /// It answers, and goes on telling that it is alive.

@@ -25,7 +25,7 @@ use std::{
     time::Duration,
 };
 
-use common::built;
+use common::{built, told};
 use softsim_client::{
     keyd::Connection,
     netd::{self, Control, Event},
@@ -143,14 +143,10 @@ impl Service {
     }
 
     fn hear(&mut self) -> String {
-        let mut word = [0; 64];
-        match self.manager.recv(&mut word) {
-            Ok(length) => String::from_utf8(word[..length].to_vec()).unwrap(),
-            Err(error) => {
-                let log = self.log();
-                panic!("{error}; {:?}; {log}", self.child.try_wait())
-            }
-        }
+        told(&self.manager).unwrap_or_else(|error| {
+            let log = self.log();
+            panic!("{error}; {:?}; {log}", self.child.try_wait())
+        })
     }
 
     /// What it wrote until now.

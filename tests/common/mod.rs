@@ -5,7 +5,10 @@
 pub(crate) mod dice;
 pub(crate) mod trace;
 
-use std::{env, fs, os::unix::fs::MetadataExt};
+use std::{
+    env, fs, io,
+    os::unix::{fs::MetadataExt, net::UnixDatagram},
+};
 
 use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
 use softsim_client::netd::Event;
@@ -22,6 +25,18 @@ pub(crate) fn built(test: &str, programs: &[&str]) -> bool {
             false
         }
         None => true,
+    }
+}
+
+/// The next message to a service manager, within its socket's time. A wait with a time limit that was interrupted isn't taken
+/// up again by itself (signal(7)).
+pub(crate) fn told(manager: &UnixDatagram) -> io::Result<String> {
+    let mut word = [0; 64];
+    loop {
+        match manager.recv(&mut word) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            received => return Ok(String::from_utf8_lossy(&word[..received?]).into_owned()),
+        }
     }
 }
 

@@ -34,7 +34,7 @@ use softsim_sandbox::{
 use crate::{
     HERE,
     common::{
-        built,
+        built, told,
         trace::{Call, Rule, STRACE, confined, spare},
     },
     on_a_host, services,
@@ -280,9 +280,7 @@ fn the_notifier_needs_each_rule_of_its_filter() {
     let trace = folder.path().join("trace");
     let notifier = Traced::start(&mut strace, &trace, &program, notifier::SUBCOMMAND);
     notifier.netd.send(b"r").unwrap();
-    let mut word = [0; 64];
-    let length = manager.recv(&mut word).unwrap();
-    assert_eq!(&word[..length], b"READY=1");
+    assert_eq!(told(&manager).unwrap(), "READY=1");
     let made = notifier.ends();
     let rules = Rule::all("notifier");
     let spare = spare(&rules, &made.own);
