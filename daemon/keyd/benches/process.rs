@@ -8,7 +8,7 @@
 
 use std::fs::{self, File};
 use std::io::{BufRead, BufReader, Read};
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{DirBuilderExt, FileExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -220,7 +220,8 @@ fn first_answer(state: &tempfile::TempDir) -> (Duration, u64) {
 fn populated(place: &str, count: u32) -> tempfile::TempDir {
     let directory = tempfile::tempdir_in(place).unwrap();
     let state = directory.path().join("state");
-    fs::create_dir(&state).unwrap();
+    // As keyd makes it, which takes no other.
+    fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
     let kek = Kek::development();
     let storage = FileStorage::create(&state, &kek, count, &mut SystemRng).unwrap();
     let mut vault = Vault::open(storage, &kek).unwrap();
