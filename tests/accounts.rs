@@ -5,18 +5,14 @@
 
 mod common;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::{fs, path::PathBuf, time::Duration};
 
-use common::built;
+use common::{bootstrapped, built};
 use softsim_client::netd::{Bootstrap, Command, Control, Event, Failure, Report};
 use softsim_lab::{
     bootstrap_server::{Account, Plan},
     gateway::Enrolled,
-    home::{Home, Options},
+    home::Home,
     management_server::ManagementEvent,
     processes::NetdBootstrap,
 };
@@ -26,16 +22,6 @@ const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
 /// For what happens at once, or never.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A gateway that was bootstrapped, in a folder.
-fn bootstrapped(folder: &Path) -> (Home, Enrolled) {
-    let mut home = Home::start(&folder.join("lab"), Options::default()).unwrap();
-    let device = home.enrol().unwrap();
-    home.plan(&device).unwrap();
-    home.start_netd().unwrap();
-    home.bootstrap().unwrap();
-    (home, device)
-}
 
 fn file(home: &Home, name: &str) -> PathBuf {
     home.gateway().folder().file("netd").join(name)

@@ -5,14 +5,10 @@
 
 mod common;
 
-use common::built;
+use common::{bootstrapped, built};
 use softsim_client::proto::ProfileState;
 use softsim_coap::Code;
-use softsim_lab::{
-    bootstrap_server::Plan,
-    gateway::Enrolled,
-    home::{Home, Options},
-};
+use softsim_lab::{bootstrap_server::Plan, gateway::Enrolled, home::Home};
 use softsim_lwm2m::{ContentFormat, Path};
 use softsim_profile::Command;
 
@@ -23,16 +19,6 @@ const LAST_RESULT: Path = Path::Resource(26241, 0, 11);
 /// Sealing Key Attestation: the sealing statement.
 const STATEMENT: Path = Path::Resource(26241, 0, 14);
 const PROFILE_STATE: Path = Path::Resource(26241, 0, 0);
-
-/// A provisioned and registered gateway.
-fn up(folder: &std::path::Path) -> (Home, Enrolled) {
-    let mut home = Home::start(&folder.join("lab"), Options::default()).unwrap();
-    let device = home.enrol().unwrap();
-    home.plan(&device).unwrap();
-    home.start_netd().unwrap();
-    home.bootstrap().unwrap();
-    (home, device)
-}
 
 fn number(home: &Home, device: &Enrolled, path: Path) -> String {
     let read = home.read(&device.endpoint, path, ContentFormat::Text);
@@ -50,7 +36,7 @@ fn a_command_comes_in_a_write_of_the_management_server() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (home, device) = up(folder.path());
+    let (home, device) = bootstrapped(folder.path());
     let iccid = home.subscription().profile.iccid;
     let write = |package: &[u8]| home.write_package(&device.endpoint, package).unwrap().code;
 
@@ -80,7 +66,7 @@ fn a_command_comes_in_a_bootstrap() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let (home, device) = up(folder.path());
+    let (home, device) = bootstrapped(folder.path());
     let before = home.gateway().status().unwrap().sealing_key_id;
     let rotate = home.order(&device, &Command::RotateSealingKey).unwrap();
     let account = home.account();

@@ -10,13 +10,13 @@ use std::{
     fs,
     io::Read,
     mem::MaybeUninit,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket},
+    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
     process::Command,
     sync::Arc,
     time::{Duration, Instant},
 };
 
-use common::{built, wired_access};
+use common::{A_WHILE, built, udp, wired_access};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use softsim_client::netd::{AccessState, Port};
 use softsim_lab::{
@@ -27,9 +27,6 @@ use softsim_lab::{
     prerequisite::skip,
     supplicant::find,
 };
-
-/// How long a packet that doesn't pass is waited for; one that passes takes microseconds.
-const A_WHILE: Duration = Duration::from_millis(200);
 
 /// For what happens soon, or never.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -110,19 +107,6 @@ impl Scene {
     fn is_closed(&self) {
         assert_eq!(self.passing(), [""; 0]);
     }
-}
-
-/// Whether a datagram arrives.
-fn udp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
-    let bind = |namespace: &Namespace| {
-        let socket = namespace.enter(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)));
-        socket.unwrap().unwrap()
-    };
-    let (sender, receiver) = (bind(from), bind(to));
-    receiver.set_read_timeout(Some(A_WHILE)).unwrap();
-    let to = (address, receiver.local_addr().unwrap().port());
-    // A packet that is dropped on its way out may be an error, too.
-    sender.send_to(b"hello", to).is_ok() && receiver.recv(&mut [0; 8]).is_ok()
 }
 
 /// Whether a connection is made, and an octet arrives through it.

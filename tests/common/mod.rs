@@ -7,12 +7,22 @@ pub(crate) mod trace;
 
 use std::{
     env, fs, io,
+    net::{Ipv4Addr, UdpSocket},
     os::unix::{fs::MetadataExt, net::UnixDatagram},
+    path::Path,
+    time::Duration,
 };
 
 use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
 use softsim_client::netd::Event;
-use softsim_lab::{auc::Subscriber, netns::INTERFACE, prerequisite::skip, processes::binaries};
+use softsim_lab::{
+    auc::Subscriber,
+    gateway::Enrolled,
+    home::{Home, Options},
+    netns::{INTERFACE, Namespace},
+    prerequisite::skip,
+    processes::binaries,
+};
 
 /// Whether all of these programs are built; if not, the test is skipped.
 pub(crate) fn built(test: &str, programs: &[&str]) -> bool {
@@ -26,6 +36,32 @@ pub(crate) fn built(test: &str, programs: &[&str]) -> bool {
         }
         None => true,
     }
+}
+
+/// A gateway that was enrolled, bootstrapped and registered, in a folder.
+pub(crate) fn bootstrapped(folder: &Path) -> (Home, Enrolled) {
+    let mut home = Home::start(&folder.join("lab"), Options::default()).unwrap();
+    let device = home.enrol().unwrap();
+    home.plan(&device).unwrap();
+    home.start_netd().unwrap();
+    home.bootstrap().unwrap();
+    (home, device)
+}
+
+/// How long something that doesn't come is waited for; what comes takes microseconds.
+pub(crate) const A_WHILE: Duration = Duration::from_millis(200);
+
+/// Whether a datagram arrives.
+pub(crate) fn udp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
+    let bind = |namespace: &Namespace| {
+        let socket = namespace.enter(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)));
+        socket.unwrap().unwrap()
+    };
+    let (sender, receiver) = (bind(from), bind(to));
+    receiver.set_read_timeout(Some(A_WHILE)).unwrap();
+    let to = (address, receiver.local_addr().unwrap().port());
+    // A packet that is dropped on its way out may be an error, too.
+    sender.send_to(b"hello", to).is_ok() && receiver.recv(&mut [0; 8]).is_ok()
 }
 
 /// The next message to a service manager, within its socket's time. A wait with a time limit that was interrupted isn't taken

@@ -3,7 +3,6 @@
 use std::{
     fs,
     io::ErrorKind,
-    net::{Ipv4Addr, UdpSocket},
     os::fd::OwnedFd,
     process::{Child, Stdio},
     thread,
@@ -26,13 +25,10 @@ use softsim_sandbox::{
     seqpacket::{Connection, Received, pair},
 };
 
-use crate::common::built;
+use crate::common::{A_WHILE, built, udp};
 
 /// For what happens soon, or never.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
-
-/// How long something that doesn't come is waited for; what comes takes microseconds.
-pub(crate) const A_WHILE: Duration = Duration::from_millis(200);
 
 /// The EtherTypes of EAPOL, of an 802.1Q tag, and of every frame there is.
 pub(crate) const EAPOL: u16 = 0x888e;
@@ -300,19 +296,6 @@ pub(crate) fn receive(frames: &FrameSocket) -> Option<(Address, Vec<u8>)> {
             Err(error) => panic!("{error}"),
         }
     }
-}
-
-/// Whether a datagram arrives.
-fn udp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
-    let bind = |namespace: &Namespace| {
-        let socket = namespace.enter(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)));
-        socket.unwrap().unwrap()
-    };
-    let (sender, receiver) = (bind(from), bind(to));
-    receiver.set_read_timeout(Some(A_WHILE)).unwrap();
-    let to = (address, receiver.local_addr().unwrap().port());
-    // A packet that is dropped on its way out may be an error, too.
-    sender.send_to(b"hello", to).is_ok() && receiver.recv(&mut [0; 8]).is_ok()
 }
 
 /// A guard of a closed port, as `nft` prints it.
