@@ -1,27 +1,25 @@
-//! What an authentication costs the client: netd and keyd beside eapol_test with softsim-bridge, against the same
-//! hostapd in the same run. A tap on the way tells when each datagram passed.
+//! What an authentication costs the client: netd and keyd beside eapol_test with softsim-bridge,
+//! against the same hostapd in the same run. A tap on the way tells when each datagram passed.
 //!
 //! netd and keyd (eapol_test, bridge and keyd) share one CPU, tap and hostapd the other one.
 //! `cargo xtask bench` builds the programs and says where they are.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    fs,
-    process::{Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::process::{Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use softsim_client::{keyd::Connection, netd::AccessState, proto};
+use softsim_client::keyd::Connection;
+use softsim_client::netd::AccessState;
+use softsim_client::proto;
 use softsim_eap::Config;
-use softsim_lab::{
-    eap_server::{self, EapServer, Server, Step},
-    gateway,
-    home::{Home, Options},
-    hostapd::{self, Hostapd},
-    supplicant::{Network, eapol_test, eapol_test_control, missing},
-    tap::{Passed, Tap, clients_time},
-};
+use softsim_lab::eap_server::{self, EapServer, Server, Step};
+use softsim_lab::gateway;
+use softsim_lab::home::{Home, Options};
+use softsim_lab::hostapd::{self, Hostapd};
+use softsim_lab::supplicant::{Network, eapol_test, eapol_test_control, missing};
+use softsim_lab::tap::{Passed, Tap, clients_time};
 use softsim_netd::access::conversation::{Action, Conversation, Policy};
 
 /// Of netd, for the median.
@@ -190,7 +188,8 @@ fn resident(process: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// netd's peer in this process, the real keyd, and the lab's server, without a socket between peer and server.
+/// netd's peer in this process, the real keyd, and the lab's server, without a socket between peer
+/// and server.
 fn without_network(home: &Home) {
     pin(std::process::id(), CLIENT);
     let mut keyd = Connection::connect(&home.gateway().sockets().network).unwrap();

@@ -1,20 +1,17 @@
-//! An application that has keyd make its key for an application function, as AKMA has it (TS 33.535).
+//! An application that has keyd make its key for an application function, as AKMA has it (TS
+//! 33.535).
 //!
 //!     cargo run --example akma -- af.example
 //!
-//! There is one where a 5G core has authenticated the gateway. A real application speaks TLS with it as a pre-shared key
-//! (TS 33.535 Annex B), and shows it to nobody.
+//! There is one where a 5G core has authenticated the gateway. A real application speaks TLS with
+//! it as a pre-shared key (TS 33.535 Annex B), and shows it to nobody.
 
 use std::error::Error;
 
-use softsim_client::{
-    keyd::Connection,
-    paths::Sockets,
-    proto::{
-        KeyMemory,
-        requests::{AkmaKey, Status},
-    },
-};
+use softsim_client::keyd::Connection;
+use softsim_client::paths::Sockets;
+use softsim_client::proto::KeyMemory;
+use softsim_client::proto::requests::{AkmaKey, Status};
 
 /// TLS with a pre-shared key and TLS_AES_128_GCM_SHA256 (TS 33.220 Annex H).
 const TLS_1_3: [u8; 5] = [1, 0, 1, 0x13, 0x01];

@@ -2,15 +2,14 @@
 //!
 //!     cargo run --example sign -- "hello"
 //!
-//! It finds keyd's socket for applications as `softsimctl` finds the others: by SOFTSIM_APP_SOCKET, or at its usual place.
+//! It finds keyd's socket for applications as `softsimctl` finds the others: by SOFTSIM_APP_SOCKET,
+//! or at its usual place.
 
 use std::error::Error;
 
-use softsim_client::{
-    keyd::Connection,
-    paths::Sockets,
-    proto::requests::{ApplicationKey, Sign},
-};
+use softsim_client::keyd::Connection;
+use softsim_client::paths::Sockets;
+use softsim_client::proto::requests::{ApplicationKey, Sign};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let message = std::env::args().nth(1).ok_or("expected a message")?;

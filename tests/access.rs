@@ -1,5 +1,5 @@
-//! EAP-AKA' of the real daemons against the lab's own server and against Debian's hostapd, both with
-//! the lab's AuC behind them.
+//! EAP-AKA' of the real daemons against the lab's own server and against Debian's hostapd, both
+//! with the lab's AuC behind them.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -9,19 +9,15 @@ use std::net::SocketAddr;
 
 use common::built;
 use softsim_aka::{Amf, Credentials, K, Msk, Opc, Sqn};
-use softsim_client::{
-    netd::{Event, Failure, MskComparison},
-    proto::Refusal,
-};
-use softsim_lab::{
-    auc::{Auc, Subscriber},
-    eap_server::{Config, EapServer, Server, Step},
-    error::Error,
-    home::{Home, Options},
-    hostapd::{self, Hostapd},
-    prerequisite::skip,
-    subscription::Subscription,
-};
+use softsim_client::netd::{Event, Failure, MskComparison};
+use softsim_client::proto::Refusal;
+use softsim_lab::auc::{Auc, Subscriber};
+use softsim_lab::eap_server::{Config, EapServer, Server, Step};
+use softsim_lab::error::Error;
+use softsim_lab::home::{Home, Options};
+use softsim_lab::hostapd::{self, Hostapd};
+use softsim_lab::prerequisite::skip;
+use softsim_lab::subscription::Subscription;
 
 /// A provisioned device before a server; hostapd runs as long as it.
 struct Access {
@@ -84,7 +80,8 @@ impl Access {
         auc.insert(subscription.profile.imsi.digits(), subscriber);
     }
 
-    /// keyd refuses the vector, and its SQN is none the worse: the next good vector may have the same.
+    /// keyd refuses the vector, and its SQN is none the worse: the next good vector may have the
+    /// same.
     fn fails_cleanly_with(&self, broken: impl FnOnce(&Subscription, Sqn) -> Subscriber) {
         let counted = || {
             let counters = self.home.gateway().status().unwrap().counters.unwrap();
@@ -116,7 +113,8 @@ fn a_full_authentication_ends_with_the_servers_msk() {
     }
 }
 
-/// The lab's server, which names the subscriber for the next time, but for one bit of the MSK that it sends.
+/// The lab's server, which names the subscriber for the next time, but for one bit of the MSK that
+/// it sends.
 struct WithAnotherMsk(Server);
 
 impl EapServer for WithAnotherMsk {

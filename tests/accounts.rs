@@ -1,21 +1,21 @@
-//! What a netd that was taken over leaves in its folder: accounts that softsim-keyd didn't commit are never used, and
-//! those that it did are forgotten on command.
+//! What a netd that was taken over leaves in its folder: accounts that softsim-keyd didn't commit
+//! are never used, and those that it did are forgotten on command.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
 
 use common::{bootstrapped, built};
 use softsim_client::netd::{Bootstrap, Command, Control, Event, Failure, Report};
-use softsim_lab::{
-    bootstrap_server::{Account, Plan},
-    gateway::Enrolled,
-    home::Home,
-    management_server::ManagementEvent,
-    processes::NetdBootstrap,
-};
+use softsim_lab::bootstrap_server::{Account, Plan};
+use softsim_lab::gateway::Enrolled;
+use softsim_lab::home::Home;
+use softsim_lab::management_server::ManagementEvent;
+use softsim_lab::processes::NetdBootstrap;
 use softsim_lwm2m::ContentFormat;
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
@@ -38,8 +38,8 @@ fn bootstrap_under(home: &Home, device: &Enrolled, ssid: u16) {
     home.bootstrap().unwrap();
 }
 
-/// Starts netd on other accounts than those it wrote: it runs, says why it doesn't use them, and keeps them for whoever
-/// wants to look.
+/// Starts netd on other accounts than those it wrote: it runs, says why it doesn't use them, and
+/// keeps them for whoever wants to look.
 fn refuses(home: &mut Home, accounts: &[u8]) -> String {
     home.gateway_mut().stop_netd();
     fs::write(file(home, "accounts.json"), accounts).unwrap();

@@ -1,5 +1,5 @@
-//! An operator's commands on their way through the real daemons: in a write of the management server and in a
-//! bootstrap. netd carries them as it carries packages.
+//! An operator's commands on their way through the real daemons: in a write of the management
+//! server and in a bootstrap. netd carries them as it carries packages.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -8,7 +8,9 @@ mod common;
 use common::{bootstrapped, built};
 use softsim_client::proto::ProfileState;
 use softsim_coap::Code;
-use softsim_lab::{bootstrap_server::Plan, gateway::Enrolled, home::Home};
+use softsim_lab::bootstrap_server::Plan;
+use softsim_lab::gateway::Enrolled;
+use softsim_lab::home::Home;
 use softsim_lwm2m::{ContentFormat, Path};
 use softsim_profile::Command;
 
@@ -78,8 +80,8 @@ fn a_command_comes_in_a_bootstrap() {
     assert_eq!(bootstrapped.package.as_deref(), Some("sealing key rotated"));
     assert_ne!(home.gateway().status().unwrap().sealing_key_id, before);
 
-    // What is sealed to the key before is refused, and what is sealed by the new statement, which the management server
-    // reads, is taken.
+    // What is sealed to the key before is refused, and what is sealed by the new statement, which
+    // the management server reads, is taken.
     let package = home.seal(&device).unwrap();
     assert_eq!(
         home.write_package(&device.endpoint, &package).unwrap().code,

@@ -1,26 +1,26 @@
-//! The real daemons under their sandbox: which system calls they make, and that nothing disturbs them for good.
+//! The real daemons under their sandbox: which system calls they make, and that nothing disturbs
+//! them for good.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use std::{
-    collections::BTreeSet,
-    fs::{self, Permissions},
-    io::ErrorKind,
-    os::unix::{fs::PermissionsExt, net::UnixDatagram},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
+use std::fs::{self, Permissions};
+use std::io::ErrorKind;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use common::{
-    built, told,
-    trace::{Call, STRACE, confined},
-};
-use softsim_client::{keyd::Connection, proto::requests::Status};
-use softsim_lab::{prerequisite::skip, processes::binaries};
+use common::trace::{Call, STRACE, confined};
+use common::{built, told};
+use softsim_client::keyd::Connection;
+use softsim_client::proto::requests::Status;
+use softsim_lab::prerequisite::skip;
+use softsim_lab::processes::binaries;
 use softsim_sandbox::seccomp::Filter;
 
 /// For what happens at once, or never.
@@ -33,7 +33,8 @@ struct Traces {
 }
 
 impl Traces {
-    /// Runs the demo with each daemon under strace, which stays out of its way: the daemon keeps its parent.
+    /// Runs the demo with each daemon under strace, which stays out of its way: the daemon keeps
+    /// its parent.
     fn of_the_demo() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let programs = binaries().unwrap();
@@ -74,7 +75,8 @@ impl Traces {
     }
 }
 
-/// The calls of the daemon's own threads: a helper is a process that executes, and has a filter of its own.
+/// The calls of the daemon's own threads: a helper is a process that executes, and has a filter of
+/// its own.
 fn without_helpers(mut calls: Vec<Call>) -> Vec<Call> {
     let first = calls.first().map(|call| call.thread);
     let executes = |call: &&Call| call.name == "execve" && Some(call.thread) != first;
@@ -137,7 +139,8 @@ fn the_journey_needs_each_call_of_keyds_filter_and_the_order_of_its_start_is_kep
     ];
     assert!(order.is_sorted(), "{order:?}");
 
-    // malloc(3) begins with brk(2): asks where the heap is, and moves its end. keyd's loader asks only.
+    // malloc(3) begins with brk(2): asks where the heap is, and moves its end. keyd's loader asks
+    // only.
     let moves_the_heap = |calls: &[Call]| {
         calls
             .iter()

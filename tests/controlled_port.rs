@@ -1,32 +1,28 @@
-//! The controlled port: nothing but EAPOL passes an interface before netd is authorised on it, nor after it has logged
-//! off, failed or been killed. The other end is a wired hostapd.
+//! The controlled port: nothing but EAPOL passes an interface before netd is authorised on it, nor
+//! after it has logged off, failed or been killed. The other end is a wired hostapd.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    io::Read,
-    mem::MaybeUninit,
-    net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream},
-    process::Command,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
+use std::fs;
+use std::io::Read;
+use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use common::{A_WHILE, built, udp, wired_access};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use softsim_client::netd::{AccessState, Port};
-use softsim_lab::{
-    gateway,
-    home::{Home, Options},
-    hostapd::{self, Hostapd, Identities},
-    netns::{self, AUTHENTICATOR, Cable, GATEWAY, Namespace},
-    prerequisite::skip,
-    supplicant::find,
-};
+use softsim_lab::gateway;
+use softsim_lab::home::{Home, Options};
+use softsim_lab::hostapd::{self, Hostapd, Identities};
+use softsim_lab::netns::{self, AUTHENTICATOR, Cable, GATEWAY, Namespace};
+use softsim_lab::prerequisite::skip;
+use softsim_lab::supplicant::find;
 
 /// For what happens soon, or never.
 const PATIENCE: Duration = Duration::from_secs(30);

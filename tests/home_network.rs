@@ -1,31 +1,26 @@
-//! Accesses of netd to the lab's own home network, for what hostapd has not: forward secrecy, 5G with concealed
-//! identities and the keys of applications, and pseudonyms and re-authentication with both.
+//! Accesses of netd to the lab's own home network, for what hostapd has not: forward secrecy, 5G
+//! with concealed identities and the keys of applications, and pseudonyms and re-authentication
+//! with both.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use std::{
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
 
 use common::{built, messages};
-use softsim_aka::{
-    KAusf,
-    agreement::{Group, PrivateKey},
-    fiveg,
+use softsim_aka::agreement::{Group, PrivateKey};
+use softsim_aka::{KAusf, fiveg};
+use softsim_client::keyd::{Connection, Error as KeydError};
+use softsim_client::netd::{Access, AccessState, Authentication};
+use softsim_client::proto::requests::AkmaKey;
+use softsim_client::proto::{AkmaAnswer, Counters, Refusal};
+use softsim_lab::auc::Auc;
+use softsim_lab::eap_server::{
+    Config, EapServer, Method, Register, Server, Step, SuciKey, SuciKeys,
 };
-use softsim_client::{
-    keyd::{Connection, Error as KeydError},
-    netd::{Access, AccessState, Authentication},
-    proto::{AkmaAnswer, Counters, Refusal, requests::AkmaKey},
-};
-use softsim_lab::{
-    auc::Auc,
-    eap_server::{Config, EapServer, Method, Register, Server, Step, SuciKey, SuciKeys},
-    home::{Home, Options},
-};
+use softsim_lab::home::{Home, Options};
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
@@ -271,7 +266,8 @@ fn fast_re_authentication_goes_on_from_an_authentication_with_forward_secrecy() 
         ask_identity: None,
         ..Config::default()
     };
-    // The first identity is a SUCI, as no other is known; later ones are those that the server gave.
+    // The first identity is a SUCI, as no other is known; later ones are those that the server
+    // gave.
     let access = "identity = 'suci'\nforward_secrecy = 'require'\n";
     let mut scene = Scene::new(config.clone(), access, Some(Group::X25519));
     assert!(!scene.succeed().0.reauthenticated);

@@ -1,5 +1,6 @@
-//! Accesses of netd to Debian's hostapd, as a RADIUS server and as the authenticator of a wired port: both methods, the
-//! identities that hostapd gives out and loses, fast re-authentication, synchronisation and protected results.
+//! Accesses of netd to Debian's hostapd, as a RADIUS server and as the authenticator of a wired
+//! port: both methods, the identities that hostapd gives out and loses, fast re-authentication,
+//! synchronisation and protected results.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -9,18 +10,15 @@ use std::sync::Arc;
 
 use common::{built, messages, wired_access};
 use softsim_aka::Sqn;
-use softsim_client::{
-    netd::{Access, AccessState},
-    proto::{Counters, requests::ForgetIdentities},
-};
-use softsim_lab::{
-    auc::Subscriber,
-    gateway,
-    home::{Home, Options},
-    hostapd::{self, Hostapd, Identities, Methods},
-    netns::{self, Cable},
-    prerequisite::skip,
-};
+use softsim_client::netd::{Access, AccessState};
+use softsim_client::proto::Counters;
+use softsim_client::proto::requests::ForgetIdentities;
+use softsim_lab::auc::Subscriber;
+use softsim_lab::gateway;
+use softsim_lab::home::{Home, Options};
+use softsim_lab::hostapd::{self, Hostapd, Identities, Methods};
+use softsim_lab::netns::{self, Cable};
+use softsim_lab::prerequisite::skip;
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
@@ -115,7 +113,8 @@ impl Scene {
         (access.authentication.unwrap(), messages)
     }
 
-    /// Authenticates, which has to fail. On a wire, hostapd rests for a minute then: another one takes its place.
+    /// Authenticates, which has to fail. On a wire, hostapd rests for a minute then: another one
+    /// takes its place.
     fn fail(&mut self) {
         let (access, messages) = self.connect();
         let held = matches!(access.state, AccessState::Held { .. });

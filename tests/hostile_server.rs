@@ -1,34 +1,27 @@
-//! netd and keyd against a home network that does what it may not: every scenario that RADIUS can carry, one after the
-//! other, and the malformed attributes by the hundred.
+//! netd and keyd against a home network that does what it may not: every scenario that RADIUS can
+//! carry, one after the other, and the malformed attributes by the hundred.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use std::{
-    collections::BTreeMap,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    thread::sleep,
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::Duration;
 
 use common::built;
-use softsim_aka::{
-    Sqn,
-    agreement::{Group, PrivateKey},
-};
-use softsim_client::{
-    keyd,
-    netd::AccessState,
-    proto::{Refusal, requests::ForgetIdentities},
-};
+use softsim_aka::Sqn;
+use softsim_aka::agreement::{Group, PrivateKey};
+use softsim_client::keyd;
+use softsim_client::netd::AccessState;
+use softsim_client::proto::Refusal;
+use softsim_client::proto::requests::ForgetIdentities;
 use softsim_eap::Method;
-use softsim_lab::{
-    eap_server::EapServer,
-    home::{Home, Options},
-    hostile::{self, End, Hostile, Scenario, Setting, Turn},
-};
+use softsim_lab::eap_server::EapServer;
+use softsim_lab::home::{Home, Options};
+use softsim_lab::hostile::{self, End, Hostile, Scenario, Setting, Turn};
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys};
 
 /// Attempts in which a scenario has to come to its end: it may have several conversations.
@@ -103,7 +96,7 @@ impl Scene {
             findings.push(format!("stuck after turn {played} of {turns}"));
         }
         if (state == AccessState::Authorised) != (scenario.end == End::Success) {
-            findings.push(format!("expected {:?}, came: {state}", scenario.end));
+            findings.push(format!("expected {:?}, got: {state}", scenario.end));
         }
         if (self.authentications() != before) != scenario.uses_sqn {
             findings.push(format!("sequence numbers: expected {}", scenario.uses_sqn));

@@ -1,27 +1,24 @@
-//! What a server names things reaches no terminal and no log as more than text: softsimctl and netd before a management
-//! server whose Location-Path is written for the terminal of whoever looks.
+//! What a server names things reaches no terminal and no log as more than text: softsimctl and netd
+//! before a management server whose Location-Path is written for the terminal of whoever looks.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use std::{
-    fs,
-    process::{Command, Output},
-};
+use std::fs;
+use std::process::{Command, Output};
 
 use common::built;
 use serde_json::Value;
 use softsim_client::netd::Management;
-use softsim_lab::{
-    home::{Home, Options},
-    processes::binaries,
-};
+use softsim_lab::home::{Home, Options};
+use softsim_lab::processes::binaries;
 use softsim_sandbox::text::is_plain;
 
 const PROGRAMS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsimctl"];
 
-/// Names the window, forges a line and a message of the kernel, clears the screen by C1, and turns the text around.
+/// Names the window, forges a line and a message of the kernel, clears the screen by C1, and turns
+/// the text around.
 const HOSTILE: &str = "\x1b]0;owned\x07\r\nmanagement       registered\n<0>kernel: forged\u{9b}2J\u{7f}\u{202e}\u{2028}";
 
 fn softsimctl(home: &Home, arguments: &[&str]) -> Output {

@@ -1,28 +1,26 @@
-//! The journey of ARCHITECTURE.md §1, steps 1 to 4, with the real daemons: enrol, bootstrap, manage,
-//! authenticate.
+//! The journey of ARCHITECTURE.md §1, steps 1 to 4, with the real daemons: enrol, bootstrap,
+//! manage, authenticate.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use std::{fs, process::Command, thread::sleep, time::Duration};
+use std::fs;
+use std::process::Command;
+use std::thread::sleep;
+use std::time::Duration;
 
 use common::built;
-use softsim_client::{
-    netd::{Failure, Management, MskComparison},
-    proto::ProfileState,
-};
-use softsim_lab::{
-    bootstrap_server::{BootstrapEvent, Operation, Plan},
-    error::Error,
-    gateway,
-    home::{Home, Options},
-    management_server::ManagementEvent,
-    pki::Authority,
-    processes::NetdBootstrap,
-    recorder,
-    subscription::found_in,
-};
+use softsim_client::netd::{Failure, Management, MskComparison};
+use softsim_client::proto::ProfileState;
+use softsim_lab::bootstrap_server::{BootstrapEvent, Operation, Plan};
+use softsim_lab::error::Error;
+use softsim_lab::home::{Home, Options};
+use softsim_lab::management_server::ManagementEvent;
+use softsim_lab::pki::Authority;
+use softsim_lab::processes::NetdBootstrap;
+use softsim_lab::subscription::found_in;
+use softsim_lab::{gateway, recorder};
 use softsim_lwm2m::{ContentFormat, Path, codec};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
@@ -245,7 +243,7 @@ fn fails_and_changes_nothing(home: &Home) -> Failure {
     let before = home.gateway().status().unwrap();
     let failed = home.bootstrap().unwrap_err();
     let Error::Failed { failure, .. } = failed else {
-        panic!("expected a failure of netd's, came {failed}");
+        panic!("expected a failure of netd's, got {failed}");
     };
     let after = home.gateway().status().unwrap();
     assert_eq!(after.profile, before.profile);

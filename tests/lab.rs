@@ -4,18 +4,18 @@
 
 mod common;
 
-use std::{
-    collections::HashMap,
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::collections::HashMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use common::built;
-use softsim_client::{keyd::Connection, proto::requests::Status};
-use softsim_lab::{processes::binaries, subscription::random_profile};
+use softsim_client::keyd::Connection;
+use softsim_client::proto::requests::Status;
+use softsim_lab::processes::binaries;
+use softsim_lab::subscription::random_profile;
 
 const PROGRAMS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-lab"];
 

@@ -4,23 +4,18 @@
 
 mod common;
 
-use std::{
-    fs,
-    os::unix::fs::{PermissionsExt, symlink},
-    path::Path,
-    process::{Command, Output},
-};
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::Path;
+use std::process::{Command, Output};
 
 use common::built;
-use softsim_client::{
-    keyd::Connection,
-    proto::{ProfileState, requests::Status},
-};
-use softsim_lab::{
-    gateway::{Gateway, Options},
-    prerequisite::skip,
-    processes::binaries,
-};
+use softsim_client::keyd::Connection;
+use softsim_client::proto::ProfileState;
+use softsim_client::proto::requests::Status;
+use softsim_lab::gateway::{Gateway, Options};
+use softsim_lab::prerequisite::skip;
+use softsim_lab::processes::binaries;
 
 const README: &str = include_str!("../README.md");
 

@@ -1,5 +1,5 @@
-//! A bootstrap is one transaction over both daemons: whichever of them is killed at whatever moment,
-//! the gateway comes back with accounts and profile of the same transaction.
+//! A bootstrap is one transaction over both daemons: whichever of them is killed at whatever
+//! moment, the gateway comes back with accounts and profile of the same transaction.
 //!
 //! `SOFTSIM_BOOTSTRAP_KILLS` sets how often each is killed, `SOFTSIM_SEED` the moments.
 
@@ -7,17 +7,13 @@
 
 mod common;
 
-use std::{
-    fs,
-    process::Command,
-    thread::{scope, sleep, yield_now},
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::process::Command;
+use std::thread::{scope, sleep, yield_now};
+use std::time::{Duration, Instant};
 
-use common::{
-    built,
-    dice::{Dice, number_from_env},
-};
+use common::built;
+use common::dice::{Dice, number_from_env};
 use softsim_client::netd::{self, Control, Event};
 use softsim_lab::home::{Home, Options};
 
@@ -95,8 +91,8 @@ fn bootstrap(home: &Home) -> Option<Duration> {
     matches!(last, Some(Event::Done { .. })).then(|| begun.elapsed())
 }
 
-/// A bootstrap at some moment of which a daemon is killed, and a new start of both; how long it took
-/// where it was done before.
+/// A bootstrap at some moment of which a daemon is killed, and a new start of both; how long it
+/// took where it was done before.
 fn bootstrap_until(home: &mut Home, victim: Victim, moment: Duration) -> Option<Duration> {
     let gateway = home.gateway();
     let (keyd, netd) = (gateway.keyd().unwrap().id(), gateway.netd().unwrap().id());

@@ -1,13 +1,11 @@
-//! The role files, held against what the client of each role asks keyd: no more, as what a client may ask an attacker
-//! who took it over may ask, and no less.
+//! The role files, held against what the client of each role asks keyd: no more, as what a client
+//! may ask an attacker who took it over may ask, and no less.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    fs,
-    path::{Path, PathBuf},
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use softsim_client::proto::{RequestKind, Role};
 use softsim_keyd::roles::COMPILED;
@@ -78,8 +76,8 @@ fn without_tests(source: String) -> String {
     source[..tests].to_owned()
 }
 
-/// The requests whose types the sources name: `requests::{Status, …}` or `requests::Status`. What is imported is used,
-/// or the compiler warns.
+/// The requests whose types the sources name: `requests::{Status, …}` or `requests::Status`. What
+/// is imported is used, or the compiler warns.
 fn requests_in(sources: &str) -> BTreeSet<&'static str> {
     let mut named = BTreeSet::new();
     for (at, path) in sources.match_indices("requests::") {

@@ -1,40 +1,30 @@
-//! Each daemon as a service manager starts it: with systemd's variables, descriptors, limits and signals; as it is
-//! built here, and static with musl.
+//! Each daemon as a service manager starts it: with systemd's variables, descriptors, limits and
+//! signals; as it is built here, and static with musl.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use std::{
-    ffi::OsStr,
-    fs::{self, Permissions},
-    io::Read,
-    os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
-        linux::net::SocketAddrExt,
-        unix::{
-            fs::PermissionsExt,
-            net::{SocketAddr, UnixDatagram, UnixStream},
-            process::ExitStatusExt,
-        },
-    },
-    path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-    thread,
-    time::Duration,
-};
+use std::ffi::OsStr;
+use std::fs::{self, Permissions};
+use std::io::Read;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use common::{built, told};
-use softsim_client::{
-    keyd::Connection,
-    netd::{self, Control, Event},
-    proto::requests::Status,
-};
-use softsim_lab::{
-    prerequisite::skip,
-    processes::{binaries, static_binaries},
-};
+use softsim_client::keyd::Connection;
+use softsim_client::netd::{self, Control, Event};
+use softsim_client::proto::requests::Status;
+use softsim_lab::prerequisite::skip;
+use softsim_lab::processes::{binaries, static_binaries};
 use softsim_sandbox::seqpacket::Listener;
 
 const DAEMONS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-bridge"];
@@ -47,8 +37,9 @@ const WATCHDOG_USEC: &str = "100000";
 
 const SIGTERM: i32 = 15;
 
-/// Of what systemd does between fork and exec: SIGPIPE ignored, sockets from 3 on, limits, and what holds the
-/// service's own process id. Standard input and error are the sockets at first, standard output is the journal's.
+/// Of what systemd does between fork and exec: SIGPIPE ignored, sockets from 3 on, limits, and what
+/// holds the service's own process id. Standard input and error are the sockets at first, standard
+/// output is the journal's.
 const EXEC: &str = "trap '' PIPE; exec 3<&0 4<&2 0</dev/null 2>&1; \
     LISTEN_PID=$$ WATCHDOG_PID=$$ exec prlimit --nofile=1024: --core=0 --memlock=8388608 \
     --nproc=512 -- \"$@\"";
@@ -175,7 +166,8 @@ impl Service {
         assert!(sent.unwrap().success());
     }
 
-    /// What it was started with and has no use for, neither it nor a process beside it has: whoever takes one over would.
+    /// What it was started with and has no use for, neither it nor a process beside it has: whoever
+    /// takes one over would.
     fn holds_none(&self, unused: [(&str, &Listener); 2]) {
         let id = self.child.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();

@@ -1,30 +1,26 @@
-//! wpa_supplicant and eapol_test as Debian ships them, with the SIM of the key process: through softsim-bridge and
-//! the role supplicant, against Debian's hostapd.
+//! wpa_supplicant and eapol_test as Debian ships them, with the SIM of the key process: through
+//! softsim-bridge and the role supplicant, against Debian's hostapd.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-    time::Duration,
-};
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
 
 use common::{built, end_of};
 use softsim_client::proto::{ProfileState, StatusAnswer};
-use softsim_lab::{
-    gateway,
-    home::{Home, Options},
-    hostapd::{self, Hostapd},
-    netns::{self, Cable},
-    prerequisite::skip,
-    processes::{Daemon, binaries},
-    subscription::found_in,
-    supplicant::{
-        self, Network, WpaSupplicant, eapol_test, eapol_test_control, wpa_supplicant_control,
-    },
+use softsim_lab::gateway;
+use softsim_lab::home::{Home, Options};
+use softsim_lab::hostapd::{self, Hostapd};
+use softsim_lab::netns::{self, Cable};
+use softsim_lab::prerequisite::skip;
+use softsim_lab::processes::{Daemon, binaries};
+use softsim_lab::subscription::found_in;
+use softsim_lab::supplicant::{
+    self, Network, WpaSupplicant, eapol_test, eapol_test_control, wpa_supplicant_control,
 };
 use softsim_profile::Profile;
 

@@ -2,7 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{collections::BTreeSet, process::Command};
+use std::collections::BTreeSet;
+use std::process::Command;
 
 /// The crates that `package`, built by itself, links.
 fn linked_by(package: &str) -> BTreeSet<String> {

@@ -1,18 +1,16 @@
 //! Connections to the key process: one request, one answer, in order.
 
-use std::{
-    fmt,
-    io::{self, Read},
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::fmt;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use libc::MSG_NOSIGNAL;
 use socket2::{Domain, SockAddr, Socket, Type};
+use softsim_keyd_proto::requests::{Hello, ListProfiles};
 use softsim_keyd_proto::{
     Call, HelloAnswer, MAX_ANSWER, PROTOCOL_VERSION, ProfileInfo, Refusal, RequestKind, WireError,
     decode_answer, encode_request,
-    requests::{Hello, ListProfiles},
 };
 use zeroize::Zeroizing;
 
@@ -91,7 +89,8 @@ impl fmt::Display for Error {
 /// A connection to one of keyd's sockets. Session handles die with it.
 #[derive(Debug)]
 pub struct Connection {
-    /// Gone once the conversation is out of step: a late answer must not be taken for the next one.
+    /// Gone once the conversation is out of step: a late answer must not be taken for the next
+    /// one.
     socket: Option<Socket>,
     hello: HelloAnswer,
 }

@@ -1,8 +1,8 @@
 //! Client SDK of softsim: typed requests to the key process and the network daemon.
 //!
-//! [`keyd::Connection`] asks `softsim-keyd` through the socket of one role, with the request types of
-//! [`proto`]; [`netd::Control`] asks `softsim-netd` for what needs a network. [`paths::Sockets`] says
-//! where their sockets are.
+//! [`keyd::Connection`] asks `softsim-keyd` through the socket of one role, with the request types
+//! of [`proto`]; [`netd::Control`] asks `softsim-netd` for what needs a network. [`paths::Sockets`]
+//! says where their sockets are.
 //!
 //! ```no_run
 //! use softsim_client::{keyd::Connection, paths::Sockets, proto::requests::Sign};

@@ -2,15 +2,14 @@
 //!
 //! An AF_UNIX stream carries one JSON object a line. The client sends one [`Command`]; netd answers
 //! with [`Event`]s as things happen, the last of which is [`Event::Done`] or [`Event::Failed`], and
-//! closes. A client that closes first gives up: an authentication ends, a bootstrap goes on. No line is longer than [`MAX_LINE`] octets.
+//! closes. A client that closes first gives up: an authentication ends, a bootstrap goes on. No
+//! line is longer than [`MAX_LINE`] octets.
 
-use std::{
-    fmt,
-    io::{self, BufRead, BufReader, Read, Write},
-    os::unix::net::UnixStream,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::fmt;
+use std::io::{self, BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -23,7 +22,8 @@ pub use access::{Access, AccessCounters, AccessState, Accesses, Authentication, 
 /// The longest line, in octets, its newline included.
 pub const MAX_LINE: usize = 8 << 10;
 
-/// How long netd may be silent: longer than any exchange of a bootstrap with all its retransmissions.
+/// How long netd may be silent: longer than any exchange of a bootstrap with all its
+/// retransmissions.
 const SILENCE: Duration = Duration::from_secs(300);
 
 /// What netd is asked to do.
@@ -34,7 +34,8 @@ pub enum Command {
     Status {},
     /// Runs the LwM2M bootstrap now, and registers.
     Bootstrap {},
-    /// Forgets the LwM2M accounts, takes back the registrations where their servers answer, and bootstraps anew.
+    /// Forgets the LwM2M accounts, takes back the registrations where their servers answer, and
+    /// bootstraps anew.
     AccountsReset {},
     /// Runs one EAP-AKA' authentication as the supplicant of an access point would.
     EapTest {
@@ -149,7 +150,7 @@ pub enum Event {
     Failed {
         /// What kind of failure.
         failure: Failure,
-        /// What was expected and what came.
+        /// What was expected and what was received.
         reason: String,
     },
 }
@@ -181,7 +182,8 @@ pub enum Report {
 /// netd's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The LwM2M endpoint name; the device id unless configured, so unknown until there is a device key.
+    /// The LwM2M endpoint name; the device id unless configured, so unknown until there is a
+    /// device key.
     pub endpoint: Option<String>,
     /// The landlock ABI in force; 0 without.
     pub landlock_abi: u8,

@@ -1,6 +1,7 @@
 //! Where the sockets of the two daemons are.
 
-use std::{env, path::PathBuf};
+use std::env;
+use std::path::PathBuf;
 
 /// The directory of the sockets where the environment doesn't say otherwise.
 const RUNTIME_DIRECTORY: &str = "/run/softsim";

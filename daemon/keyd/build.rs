@@ -1,5 +1,5 @@
-//! Compiles `policies/roles/*.toml` in. A role file can only take away from the request table: one that
-//! names more fails the build.
+//! Compiles `policies/roles/*.toml` in. A role file can only take away from the request table: one
+//! that names more fails the build.
 
 use std::error::Error;
 use std::path::Path;

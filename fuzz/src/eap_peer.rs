@@ -1,11 +1,13 @@
-//! The peer between a hostile server and a holder of the SIM that finds everything good: what it promises without any key.
+//! The peer between a hostile server and a holder of the SIM that finds everything good: what it
+//! promises without any key.
+
+use std::collections::HashMap;
 
 use softsim_eap::packet::{Code, Packet, Type, typed};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, ForwardSecrecy, Group, Identity, IdentityKind, Method,
     Nai, NetworkNamePolicy, Outcome, OuterIdentity, Output, Peer, ReauthenticationAnswer, Wanted,
 };
-use std::collections::HashMap;
 
 /// The identity that names the subscriber.
 const NAMED: &str = "6001010123456789@home.example";

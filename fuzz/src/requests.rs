@@ -1,8 +1,9 @@
-//! The request decoder with the whole dispatcher behind it: any octets, from any client, in any order.
+//! The request decoder with the whole dispatcher behind it: any octets, from any client, in any
+//! order.
 //!
-//! The input is a list of moves. Most carry a datagram as it is; the others do what octets alone never reach:
-//! a genuine challenge, the same one again, one with an octet changed, a genuine package, names for the next time
-//! and a fast re-authentication with any counter.
+//! The input is a list of moves. Most carry a datagram as it is; the others do what octets alone
+//! never reach: a genuine challenge, the same one again, one with an octet changed, a genuine
+//! package, names for the next time and a fast re-authentication with any counter.
 
 use std::time::Duration;
 
@@ -65,7 +66,8 @@ struct Gateway {
     now: Duration,
     sqn: u64,
     accepted: Vec<Vec<u8>>,
-    /// After the last full authentication that was confirmed: its server, and the counters that were accepted.
+    /// After the last full authentication that was confirmed: its server, and the counters that
+    /// were accepted.
     server: Option<(Server, Vec<u16>)>,
     /// Keys that no answer may hold, by their first eight octets.
     secrets: Vec<[u8; 8]>,
@@ -184,8 +186,8 @@ impl Gateway {
         }
     }
 
-    /// A fast re-authentication under the identity that keyd shows; with an octet of the packet changed, it must
-    /// not be taken. Each counter is taken once, and no smaller one after it.
+    /// A fast re-authentication under the identity that keyd shows; with an octet of the packet
+    /// changed, it must not be taken. Each counter is taken once, and no smaller one after it.
     fn again(&mut self, client: usize, counter: u8, change: u8) {
         let request = identity(IdentityRequest::Any);
         assert_eq!(request.method, Method::AkaPrime);

@@ -1,4 +1,5 @@
-//! The vault's file with anything done to it: octets changed, blocks copied over others, the end cut off.
+//! The vault's file with anything done to it: octets changed, blocks copied over others, the end
+//! cut off.
 //!
 //! What opens must hold what was stored: nothing unauthenticated becomes a profile.
 

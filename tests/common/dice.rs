@@ -63,6 +63,6 @@ pub(crate) fn number_from_env(name: &str) -> Option<u64> {
     Some(
         value
             .parse()
-            .unwrap_or_else(|_| panic!("{name}: expected a number, came {value}")),
+            .unwrap_or_else(|_| panic!("{name}: expected a number, got {value}")),
     )
 }

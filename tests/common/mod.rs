@@ -5,24 +5,21 @@
 pub(crate) mod dice;
 pub(crate) mod trace;
 
-use std::{
-    env, fs, io,
-    net::{Ipv4Addr, UdpSocket},
-    os::unix::{fs::MetadataExt, net::UnixDatagram},
-    path::Path,
-    time::Duration,
-};
+use std::net::{Ipv4Addr, UdpSocket};
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::time::Duration;
+use std::{env, fs, io};
 
 use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
 use softsim_client::netd::Event;
-use softsim_lab::{
-    auc::Subscriber,
-    gateway::Enrolled,
-    home::{Home, Options},
-    netns::{INTERFACE, Namespace},
-    prerequisite::skip,
-    processes::binaries,
-};
+use softsim_lab::auc::Subscriber;
+use softsim_lab::gateway::Enrolled;
+use softsim_lab::home::{Home, Options};
+use softsim_lab::netns::{INTERFACE, Namespace};
+use softsim_lab::prerequisite::skip;
+use softsim_lab::processes::binaries;
 
 /// Whether all of these programs are built; if not, the test is skipped.
 pub(crate) fn built(test: &str, programs: &[&str]) -> bool {
@@ -64,8 +61,8 @@ pub(crate) fn udp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
     sender.send_to(b"hello", to).is_ok() && receiver.recv(&mut [0; 8]).is_ok()
 }
 
-/// The next message to a service manager, within its socket's time. A wait with a time limit that was interrupted isn't taken
-/// up again by itself (signal(7)).
+/// The next message to a service manager, within its socket's time. A wait with a time limit that
+/// was interrupted isn't taken up again by itself (signal(7)).
 pub(crate) fn told(manager: &UnixDatagram) -> io::Result<String> {
     let mut word = [0; 64];
     loop {
@@ -110,8 +107,8 @@ pub(crate) fn messages(events: Vec<Event>) -> Vec<String> {
     messages.collect()
 }
 
-/// An `[[access]]` to the wired port of a cable, which authenticates when it is told to; `more` are lines of its own.
-/// hostapd calls every network WLAN.
+/// An `[[access]]` to the wired port of a cable, which authenticates when it is told to; `more` are
+/// lines of its own. hostapd calls every network WLAN.
 pub(crate) fn wired_access(controlled_port: &str, more: &str) -> String {
     format!(
         "[[access]]\nname = 'wired'\ncarrier = 'wired'\ninterface = '{INTERFACE}'\nautomatic = false\n\

@@ -4,7 +4,8 @@ use std::fs;
 
 use serde_json::Value;
 
-/// How strace writes what [`Call::parse`] reads, and stays out of the way: the program keeps its parent.
+/// How strace writes what [`Call::parse`] reads, and stays out of the way: the program keeps its
+/// parent.
 pub(crate) const STRACE: [&str; 9] = [
     "strace",
     "-D",
@@ -123,7 +124,8 @@ impl Condition {
     }
 }
 
-/// The rules at these places of a filter without which none of the calls would have been refused: they are spare.
+/// The rules at these places of a filter without which none of the calls would have been refused:
+/// they are spare.
 pub(crate) fn spare<'a>(rules: &'a [Rule], calls: &[Call]) -> Vec<&'a Rule> {
     let alone = |place: usize, call: &Call| {
         let mut others = rules

@@ -1,44 +1,31 @@
-//! The processes beside netd under strace: each rule of their filters is there for a call that one of them makes.
+//! The processes beside netd under strace: each rule of their filters is there for a call that one
+//! of them makes.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    net::{Ipv4Addr, Ipv6Addr},
-    os::{fd::OwnedFd, unix::net::UnixDatagram},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::{Ipv4Addr, Ipv6Addr};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
-use softsim_lab::{
-    host_files::HostFiles,
-    name_server::{NameServer, Zone},
-    pki::SERVER_NAME,
-    prerequisite::skip,
-    processes::{binaries, static_binaries},
-    supplicant::find,
-};
-use softsim_netd::{
-    names::{
-        helper,
-        wire::{Answer, MAX, Name, READY, Request},
-    },
-    notifier,
-};
-use softsim_sandbox::{
-    poll::{self, Entry},
-    seqpacket::{Connection, Received, pair},
-};
+use softsim_lab::host_files::HostFiles;
+use softsim_lab::name_server::{NameServer, Zone};
+use softsim_lab::pki::SERVER_NAME;
+use softsim_lab::prerequisite::skip;
+use softsim_lab::processes::{binaries, static_binaries};
+use softsim_lab::supplicant::find;
+use softsim_netd::names::helper;
+use softsim_netd::names::wire::{Answer, MAX, Name, READY, Request};
+use softsim_netd::notifier;
+use softsim_sandbox::poll::{self, Entry};
+use softsim_sandbox::seqpacket::{Connection, Received, pair};
 
-use crate::{
-    HERE,
-    common::{
-        built, told,
-        trace::{Call, Rule, STRACE, confined, spare},
-    },
-    on_a_host, services,
-};
+use crate::common::trace::{Call, Rule, STRACE, confined, spare};
+use crate::common::{built, told};
+use crate::{HERE, on_a_host, services};
 
 /// For what happens at once, or never.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -178,7 +165,8 @@ impl Calls {
     }
 }
 
-/// A name that myhostname seeks in the kernel's routes, and another that has the addresses of the loopback interface.
+/// A name that myhostname seeks in the kernel's routes, and another that has the addresses of the
+/// loopback interface.
 const GATEWAY: &str = "_gateway";
 const LOOPBACK: &str = "a.localhost";
 

@@ -1,4 +1,5 @@
-//! Host names in place of addresses, on a host of the test's own: its network, its /etc, its name servers.
+//! Host names in place of addresses, on a host of the test's own: its network, its /etc, its name
+//! servers.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -7,36 +8,31 @@ mod calls;
 mod common;
 mod services;
 
-use std::{
-    fs,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket},
-    os::{fd::OwnedFd, unix::fs::PermissionsExt},
-    path::{Path, PathBuf},
-    process::Command,
-    sync::Arc,
-    thread::{self, sleep},
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
 
 use common::built;
 use softsim_client::netd::{AccessState, Failure, Management};
-use softsim_lab::{
-    error::Error,
-    gateway,
-    home::{Home, Options},
-    host_files::HostFiles,
-    name_server::{NameServer, Zone},
-    netns::{self, Namespace},
-    pki::SERVER_NAME,
-    prerequisite::skip,
-    processes::{binaries, static_binaries},
-    supplicant::find,
-};
+use softsim_lab::error::Error;
+use softsim_lab::gateway;
+use softsim_lab::home::{Home, Options};
+use softsim_lab::host_files::HostFiles;
+use softsim_lab::name_server::{NameServer, Zone};
+use softsim_lab::netns::{self, Namespace};
+use softsim_lab::pki::SERVER_NAME;
+use softsim_lab::prerequisite::skip;
+use softsim_lab::processes::{binaries, static_binaries};
+use softsim_lab::supplicant::find;
 use softsim_netd::names::{helper, wire};
-use softsim_sandbox::{
-    poll,
-    seqpacket::{Received, pair},
-};
+use softsim_sandbox::poll;
+use softsim_sandbox::seqpacket::{Received, pair};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
@@ -213,7 +209,8 @@ fn without_a_name_server_netd_waits_and_finds_the_next_one() {
         };
         assert!(reason.contains("the name has no address"), "{reason}");
         host.is_well(netd);
-        // The network has another name server: the file is replaced, and the first of the two is dead.
+        // The network has another name server: the file is replaced, and the first of the two is
+        // dead.
         let both = "nameserver 127.0.0.1\nnameserver 127.0.0.2\n";
         host.files.write("resolv.conf", both).unwrap();
         host.travels();
@@ -286,8 +283,8 @@ fn whatever_the_name_service_switch_asks_netd_lives() {
     });
 }
 
-/// A look-up that somebody has taken over, as far as it goes: strace puts a forbidden call in the place of one that only
-/// questions to a name server make.
+/// A look-up that somebody has taken over, as far as it goes: strace puts a forbidden call in the
+/// place of one that only questions to a name server make.
 #[test]
 fn a_look_up_that_makes_a_forbidden_call_ends_alone() {
     let test = "a look-up that makes a forbidden call";
@@ -335,7 +332,8 @@ fn the_services_of_a_host_are_asked() {
     });
 }
 
-/// As a service manager's `LimitNOFILE=` and `LimitAS=` set them: the helper has limits of its own, and must not raise any.
+/// As a service manager's `LimitNOFILE=` and `LimitAS=` set them: the helper has limits of its own,
+/// and must not raise any.
 #[test]
 fn a_helper_whose_limits_are_lower_than_its_own_serves() {
     if !built("the helper under limits", &DAEMONS) {

@@ -1,19 +1,16 @@
 //! The services of a host that modules of the name service switch ask, as far as these ask.
 
-use std::{
-    fs,
-    io::{BufRead, BufReader, Write},
-    os::unix::{
-        fs::PermissionsExt,
-        net::{UnixListener, UnixStream},
-    },
-    path::Path,
-    thread,
-};
+use std::io::{BufRead, BufReader, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+use std::{fs, thread};
 
-use softsim_lab::{host_files::HostFiles, pki::SERVER_NAME};
+use softsim_lab::host_files::HostFiles;
+use softsim_lab::pki::SERVER_NAME;
 
-/// A module that the program won't find, of those that ask services and of those that ask the kernel.
+/// A module that the program won't find, of those that ask services and of those that ask the
+/// kernel.
 pub(crate) fn missing_module(host: &HostFiles) -> Option<&'static str> {
     let modules = ["resolve", "mdns4", "myhostname", "mymachines"];
     modules.into_iter().find(|module| !host.has_module(module))

@@ -1,13 +1,18 @@
 //! What the keeper has left once it has begun.
 
-use std::{collections::BTreeSet, fs, process::Stdio};
+use std::collections::BTreeSet;
+use std::fs;
+use std::process::Stdio;
 
-use softsim_lab::{netns::INTERFACE, prerequisite::skip, processes::binaries, supplicant::find};
-use softsim_netd::access::port::{
-    keeper::{SUBCOMMAND, WITHOUT_PORT},
-    wire::{Order, Request},
-};
-use softsim_sandbox::{ethernet::Link, seccomp::Filter, seqpacket::pair};
+use softsim_lab::netns::INTERFACE;
+use softsim_lab::prerequisite::skip;
+use softsim_lab::processes::binaries;
+use softsim_lab::supplicant::find;
+use softsim_netd::access::port::keeper::{SUBCOMMAND, WITHOUT_PORT};
+use softsim_netd::access::port::wire::{Order, Request};
+use softsim_sandbox::ethernet::Link;
+use softsim_sandbox::seccomp::Filter;
+use softsim_sandbox::seqpacket::pair;
 
 use crate::scene::{EAPOL, GROUP, OURS, Said, Scene, cable, name, wait_until};
 

@@ -1,14 +1,13 @@
 //! What the keeper relays: EAPOL of its interface, untagged or with a priority, and nothing else.
 
-use std::{os::fd::OwnedFd, process::Stdio};
+use std::os::fd::OwnedFd;
+use std::process::Stdio;
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_lab::netns::INTERFACE;
 use softsim_netd::access::port::wire::{Message, Order, Reason, Refused, Request};
-use softsim_sandbox::{
-    ethernet::{Address, Link},
-    seqpacket::{Connection, pair},
-};
+use softsim_sandbox::ethernet::{Address, Link};
+use softsim_sandbox::seqpacket::{Connection, pair};
 
 use crate::scene::{
     EAPOL, GROUP, OURS, STATION, Said, Scene, TAG, cable, hear, name, receive, start,

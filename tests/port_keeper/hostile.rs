@@ -1,6 +1,8 @@
 //! A netd that was taken over, and stations that mean harm: the keeper goes on, or the port closes.
 
-use std::{io::ErrorKind, net::Shutdown, process::Stdio};
+use std::io::ErrorKind;
+use std::net::Shutdown;
+use std::process::Stdio;
 
 use socket2::SockRef;
 use softsim_lab::netns::INTERFACE;

@@ -1,10 +1,8 @@
 //! An interface that gets another name, as udev and NetworkManager give: its port stays closed.
 
-use std::{
-    net::UdpSocket,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-};
+use std::net::UdpSocket;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use softsim_lab::netns::{AUTHENTICATOR, GATEWAY, INTERFACE};
 use softsim_netd::access::port::wire::Order;

@@ -1,9 +1,7 @@
 //! What the keeper writes into the packet filter, and what becomes of it when others do.
 
-use std::{
-    io::Write,
-    process::{Child, Stdio},
-};
+use std::io::Write;
+use std::process::{Child, Stdio};
 
 use softsim_lab::netns::INTERFACE;
 use softsim_netd::access::port::wire::{Order, Reason, Refused, Request};

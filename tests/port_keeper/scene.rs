@@ -1,29 +1,20 @@
 //! A cable, its keeper at the one end, and netd's end of the keeper's socket in the test's hand.
 
-use std::{
-    fs,
-    io::ErrorKind,
-    os::fd::OwnedFd,
-    process::{Child, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
-use softsim_lab::{
-    netns::{self, AUTHENTICATOR, Cable, GATEWAY, INTERFACE, Namespace},
-    prerequisite::skip,
-    processes::binaries,
-    supplicant::find,
-};
-use softsim_netd::access::port::{
-    keeper::SUBCOMMAND,
-    wire::{LONGEST, Message, Order, Refused, Request},
-};
-use softsim_sandbox::{
-    ethernet::{Address, FrameSocket, Link, Name, index},
-    poll::{self, Entry},
-    seqpacket::{Connection, Received, pair},
-};
+use softsim_lab::netns::{self, AUTHENTICATOR, Cable, GATEWAY, INTERFACE, Namespace};
+use softsim_lab::prerequisite::skip;
+use softsim_lab::processes::binaries;
+use softsim_lab::supplicant::find;
+use softsim_netd::access::port::keeper::SUBCOMMAND;
+use softsim_netd::access::port::wire::{LONGEST, Message, Order, Refused, Request};
+use softsim_sandbox::ethernet::{Address, FrameSocket, Link, Name, index};
+use softsim_sandbox::poll::{self, Entry};
+use softsim_sandbox::seqpacket::{Connection, Received, pair};
 
 use crate::common::{A_WHILE, built, udp};
 

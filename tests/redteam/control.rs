@@ -1,17 +1,17 @@
 //! The control: a process with the same secrets in ordinary memory, where every way of looking must
 //! find them.
 
-use std::env;
-use std::fs;
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::{env, fs};
 
 use softsim_aka::{AlgorithmSet, K, Milenage, Opc, Rand};
 use softsim_lab::subscription::Secret;
 
-/// Names the file with the control's secrets; without it, the test that is the control does nothing.
+/// Names the file with the control's secrets; without it, the test that is the control does
+/// nothing.
 const SECRETS: &str = "SOFTSIM_CONTROL_SECRETS";
 
 /// A running control, killed when it is dropped.

@@ -1,15 +1,15 @@
 //! Cores: what gcore(1) writes of a living process, and what the kernel writes of a dying one.
 
-use std::fmt;
-use std::fs;
 use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::yield_now;
+use std::{fmt, fs};
 
 use softsim_client::keyd::Connection;
-use softsim_lab::{prerequisite::skip, processes::binaries};
+use softsim_lab::prerequisite::skip;
+use softsim_lab::processes::binaries;
 
 use crate::common::thorough;
 use crate::control::Control;

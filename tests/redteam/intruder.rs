@@ -1,11 +1,10 @@
 //! Runs `crates/sandbox/examples/intruder`, and searches what it brings.
 
 use std::collections::BTreeSet;
-use std::env;
-use std::fmt;
 use std::io::{BufRead, BufReader, Read};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::{env, fmt};
 
 use crate::search::{Hits, Search};
 
@@ -49,7 +48,7 @@ pub(crate) fn attack(arguments: &[&str], search: &Search) -> Report {
                 let refused = (number.parse().unwrap(), what.to_owned());
                 report.refused.push(refused);
             }
-            other => panic!("expected got or refused, came {other}"),
+            other => panic!("expected got or refused, got {other}"),
         }
         line.clear();
     }

@@ -31,7 +31,8 @@ fn an_idle_keyds_registers_hold_nothing_secret_and_a_working_ones_are_measured()
         assert!(idle.hits.is_empty(), "{operation}: {idle}");
     });
 
-    // A processor computes in its registers: what it holds at the moment shows, and nothing else can.
+    // A processor computes in its registers: what it holds at the moment shows, and nothing else
+    // can.
     let working = target.while_working(|| attack(&["registers", &keyd, STOPS], &search));
     println!("redteam: keyd working, {STOPS} register stops: {working}");
 

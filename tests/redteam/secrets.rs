@@ -1,20 +1,17 @@
-//! The secrets of a gateway: from the operator's profile, from its challenges, and from a copy of the
-//! vault, opened with its key.
+//! The secrets of a gateway: from the operator's profile, from its challenges, and from a copy of
+//! the vault, opened with its key.
 
-use std::{fs, sync::PoisonError};
+use std::fs;
+use std::sync::PoisonError;
 
-use softsim_aka::{
-    AlgorithmSet, Autn, K, Milenage, Opc, Rand,
-    eap::{AkaPrimeKeys, emsk},
-    kdf::{NetworkName, ck_ik_prime},
-};
+use softsim_aka::eap::{AkaPrimeKeys, emsk};
+use softsim_aka::kdf::{NetworkName, ck_ik_prime};
+use softsim_aka::{AlgorithmSet, Autn, K, Milenage, Opc, Rand};
 use softsim_client::proto::requests::AkaPrimeChallenge;
 use softsim_keyd::vault::{FileStorage, Kek, Vault};
-use softsim_lab::{
-    eap_server::{self, Server, Step},
-    home::Home,
-    subscription::{Secret, Subscription},
-};
+use softsim_lab::eap_server::{self, Server, Step};
+use softsim_lab::home::Home;
+use softsim_lab::subscription::{Secret, Subscription};
 
 const NETWORK_NAME: &str = "WLAN";
 

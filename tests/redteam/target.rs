@@ -206,7 +206,8 @@ impl Target {
             panic!("expected a fresh challenge");
         };
         look("AkaPrimeChallenge");
-        // EAP-Response/AKA'-Challenge with AT_MAC alone, its value to be set (RFC 4187 §9.4, §10.15).
+        // EAP-Response/AKA'-Challenge with AT_MAC alone, its value to be set (RFC 4187 §9.4,
+        // §10.15).
         let packet = &[&[2, 7, 0, 28, 50, 1, 0, 0, 11, 5][..], &[0; 18]].concat()[..];
         ask(&mut netd, &EapMac { handle, packet }).unwrap();
         look("EapMac");

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: the benchmarks, with keyd as it is shipped.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use crate::binaries;
 use crate::run::{Result, cargo, output, program, root, succeed, target};

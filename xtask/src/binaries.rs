@@ -1,14 +1,10 @@
 //! The daemons and tools, built as they are shipped and gathered in one folder.
 
-use std::{
-    fs,
-    path::{Path, PathBuf},
-};
+use std::fs;
+use std::path::{Path, PathBuf};
 
-use crate::{
-    prerequisites::MUSL_TARGET,
-    run::{Result, cargo, succeed, target},
-};
+use crate::prerequisites::MUSL_TARGET;
+use crate::run::{Result, cargo, succeed, target};
 
 /// keyd is built by itself: features that the lab asks of shared crates must not reach it.
 const BUILDS: &[&[&str]] = &[

@@ -1,6 +1,9 @@
 //! An initramfs: files in the cpio format that the kernel unpacks ("newc").
 
-use std::{collections::BTreeSet, fmt::Write as _, fs, io, path::Path};
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::path::Path;
+use std::{fs, io};
 
 const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;

@@ -1,21 +1,19 @@
 //! `cargo xtask demo`: builds all programs and lets the lab run the journey as an ordinary user.
 
-use std::{
-    fs,
-    os::unix::{fs::chown, process::CommandExt},
-    path::{Path, PathBuf},
-    process::Command,
-    time::{SystemTime, UNIX_EPOCH},
-};
+use std::fs;
+use std::os::unix::fs::chown;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use crate::{
-    binaries,
-    prerequisites::{find, is_root},
-    run::{Result, succeed},
-};
+use crate::binaries;
+use crate::prerequisites::{find, is_root};
+use crate::run::{Result, succeed};
 
-/// Whom the demo runs as when root starts it, since root could read any memory: a user that no distribution has. `nobody`
-/// won't do: keyd refuses the number that stands for all users without one.
+/// Whom the demo runs as when root starts it, since root could read any memory: a user that no
+/// distribution has. `nobody` won't do: keyd refuses the number that stands for all users without
+/// one.
 pub(crate) const ORDINARY: u32 = 65533;
 
 /// Runs the demo with the options of its command line.
@@ -28,7 +26,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
             "--hostapd" => lab_options.push("--hostapd"),
             other => {
                 return Err(format!(
-                    "demo: expected --hostapd or --release, came {other}"
+                    "demo: expected --hostapd or --release, got {other}"
                 ));
             }
         }

@@ -1,10 +1,8 @@
 //! What takes longer than the suite may: `cargo xtask soak` and `cargo xtask redteam`.
 
-use crate::{
-    binaries,
-    prerequisites::{self, is_root},
-    run::{Result, cargo, succeed},
-};
+use crate::binaries;
+use crate::prerequisites::{self, is_root};
+use crate::run::{Result, cargo, succeed};
 
 /// How often keyd is killed under load, and each daemon while it bootstraps.
 const KILLS: &str = "1000";

@@ -8,10 +8,12 @@ mod long;
 mod old_kernel;
 mod prerequisites;
 mod run;
+mod style;
 mod suite;
 mod system_test;
 
-use std::{env, process::ExitCode};
+use std::env;
+use std::process::ExitCode;
 
 const USAGE: &str = "\
 usage: cargo xtask COMMAND

@@ -1,22 +1,19 @@
-//! `cargo xtask old-kernel`: the sandbox's tests and the journey under Debian 12's own kernel, in qemu.
+//! `cargo xtask old-kernel`: the sandbox's tests and the journey under Debian 12's own kernel, in
+//! qemu.
 //!
-//! Linux 6.1 has landlock ABI 2, and memfd_secret(2) only where it is asked for on the kernel's command line:
-//! once without and once with it, all has to work, and keyd has to say what it got.
+//! Linux 6.1 has landlock ABI 2, and memfd_secret(2) only where it is asked for on the kernel's
+//! command line: once without and once with it, all has to work, and keyd has to say what it got.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Stdio,
-};
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use crate::{
-    binaries,
-    cpio::Archive,
-    demo::ORDINARY,
-    prerequisites::find,
-    run::{Result, cargo, output, program, succeed, target},
-};
+use crate::binaries;
+use crate::cpio::Archive;
+use crate::demo::ORDINARY;
+use crate::prerequisites::find;
+use crate::run::{Result, cargo, output, program, succeed, target};
 
 const QEMU: &str = "qemu-system-x86_64";
 /// What depends on the newest 6.1 kernel that Debian 12 has for virtual machines.

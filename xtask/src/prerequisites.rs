@@ -1,10 +1,8 @@
 //! What the suite needs beside Rust: a few Debian packages and cargo-deny.
 
-use std::{
-    env, fs, io,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, io};
 
 use crate::run::{Result, cargo, in_ci, output, program, succeed, target};
 
@@ -101,8 +99,9 @@ const MACHINES: &[Package] = &[
     },
 ];
 
-/// Debian packages with modules of the name service switch. They are unpacked, never installed: systemd-resolved, which
-/// libnss-resolve depends on, puts a resolv.conf of its own in place of the machine's, and nobody answers behind it here.
+/// Debian packages with modules of the name service switch. They are unpacked, never installed:
+/// systemd-resolved, which libnss-resolve depends on, puts a resolv.conf of its own in place of the
+/// machine's, and nobody answers behind it here.
 const NAME_SERVICE_MODULES: [&str; 4] = [
     "libnss-resolve",
     "libnss-mdns",
@@ -153,7 +152,8 @@ pub(crate) fn musl_missing() -> Option<String> {
     (!added).then(|| format!("rustup can't add the target {MUSL_TARGET}"))
 }
 
-/// A folder with modules of the name service switch, for tests that put it over the C library's own.
+/// A folder with modules of the name service switch, for tests that put it over the C library's
+/// own.
 pub(crate) fn name_service_modules() -> Result<PathBuf> {
     // Other packages than those before are in another folder.
     let folder = target()

@@ -1,10 +1,8 @@
 //! Starting other programs from the root of the workspace.
 
-use std::{
-    env,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 /// What went wrong, as it is shown to whoever ran the command.
 pub(crate) type Result<T> = std::result::Result<T, String>;

@@ -1,15 +1,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    io::Write,
-    os::unix::fs::FileTypeExt,
-    path::PathBuf,
-    thread::{self, JoinHandle},
-};
+use std::io::Write;
+use std::os::unix::fs::FileTypeExt;
+use std::path::PathBuf;
+use std::thread::{self, JoinHandle};
 
+use softsim_keyd_proto::requests::{AkaPrimeChallenge, Enable, ListProfiles};
 use softsim_keyd_proto::{
     AkaAnswer, MAX_REQUEST, ProfilesAnswer, Role, SecretBytes, encode_answer, kind_of,
-    requests::{AkaPrimeChallenge, Enable, ListProfiles},
 };
 
 use super::*;
@@ -59,7 +57,7 @@ fn an_answer_has_the_type_that_its_request_names() {
     let (_directory, path, server) = keyd(vec![answer::<AkaPrimeChallenge<'_>>(&Ok(success))]);
     let mut connection = Connection::connect(&path).unwrap();
     assert_eq!(connection.hello().role, Role::Network);
-    let came = connection
+    let got = connection
         .call(&AkaPrimeChallenge {
             iccid: None,
             identity: b"6",
@@ -71,9 +69,9 @@ fn an_answer_has_the_type_that_its_request_names() {
         handle: 3,
         res,
         public_key: None,
-    } = came
+    } = got
     else {
-        panic!("{came:?}")
+        panic!("{got:?}")
     };
     assert_eq!(res.expose(), [0xa5; 8]);
     let requests = server.join().unwrap();
@@ -144,7 +142,8 @@ fn within_tokio<T>(body: impl Future<Output = T>) -> T {
 #[cfg(feature = "tokio")]
 #[test]
 fn tasks_share_a_connection() {
-    use softsim_keyd_proto::{CertificateAnswer, requests::DeviceCertificate};
+    use softsim_keyd_proto::CertificateAnswer;
+    use softsim_keyd_proto::requests::DeviceCertificate;
 
     let certificate = CertificateAnswer { der: vec![1; 64] };
     let (_directory, path, _server) = keyd(vec![

@@ -1,14 +1,14 @@
 //! The connection for programs on tokio.
 
-use std::{
-    io,
-    os::{fd::OwnedFd, unix::net::UnixDatagram as StdUnixDatagram},
-    path::Path,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram as StdUnixDatagram;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use softsim_keyd_proto::Call;
-use tokio::{net::UnixDatagram, task::spawn_blocking};
+use tokio::net::UnixDatagram;
+use tokio::task::spawn_blocking;
 
 use super::{Connection, Error, decode, encode};
 

@@ -62,7 +62,7 @@ pub enum AccessState {
     },
 }
 
-/// A controlled port (IEEE 802.1X-2010 section 6.4).
+/// A controlled port (IEEE 802.1X-2010 §6.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Port {

@@ -1,6 +1,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{os::unix::net::UnixListener, thread};
+use std::os::unix::net::UnixListener;
+use std::thread;
 
 use super::*;
 
@@ -40,11 +41,11 @@ fn events_end_with_the_one_that_says_so() {
         .map(|event| serde_json::to_string(event).unwrap() + "\n")
         .collect();
     let (_directory, path) = netd(lines.concat().into_bytes());
-    let came: Vec<Event> = Control::run(&path, &Command::Bootstrap {})
+    let got: Vec<Event> = Control::run(&path, &Command::Bootstrap {})
         .unwrap()
         .map(Result::unwrap)
         .collect();
-    assert_eq!(came, events[..2]);
+    assert_eq!(got, events[..2]);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What AKA costs: Milenage and TUAK beside the block encryptions and permutations they can't do without, and the
-//! EAP key schedule.
+//! What AKA costs: Milenage and TUAK beside the block encryptions and permutations they can't do
+//! without, and the EAP key schedule.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;

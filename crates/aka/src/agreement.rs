@@ -1,4 +1,5 @@
-//! Ephemeral key agreement over X25519 and P-256, for forward secrecy (RFC 9678 §6.3) and for SUCI (TS 33.501 C.3.4).
+//! Ephemeral key agreement over X25519 and P-256, for forward secrecy (RFC 9678 §6.3) and for SUCI
+//! (TS 33.501 C.3.4).
 
 use core::fmt;
 
@@ -10,8 +11,8 @@ use zeroize::Zeroizing;
 
 use crate::SharedSecret;
 
-/// Where keys are agreed upon; the number is that of AT_KDF_FS (RFC 9678 §6.3), and of a SUCI's protection scheme
-/// (TS 33.501 C.1) too.
+/// Where keys are agreed upon; the number is that of AT_KDF_FS (RFC 9678 §6.3), and of a SUCI's
+/// protection scheme (TS 33.501 C.1) too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Group {
@@ -104,14 +105,14 @@ impl fmt::Display for BadPublicKey {
         match self {
             Self::Length { group, found } => write!(
                 f,
-                "a public key of {group:?} takes {} octets, {found} came",
+                "public key of {group:?}: expected {} octets, got {found}",
                 group.public_key_length()
             ),
             Self::NotAPoint => {
-                f.write_str("a compressed point of P-256 was expected, other octets came")
+                f.write_str("expected a compressed point of P-256, got other octets")
             }
             Self::NotContributory => {
-                f.write_str("a point of large order was expected, one of small order came")
+                f.write_str("expected a point of large order, got one of small order")
             }
         }
     }
@@ -151,7 +152,8 @@ impl PrivateKey {
         }
     }
 
-    /// Takes a key from its octets: the scalar of X25519 as RFC 7748 §5 decodes it, that of P-256 in network order.
+    /// Takes a key from its octets: the scalar of X25519 as RFC 7748 §5 decodes it, that of P-256
+    /// in network order.
     ///
     /// # Errors
     /// [`BadPrivateKey`], about once in 2^32 random octet strings of P-256.
@@ -185,7 +187,8 @@ impl PrivateKey {
         }
     }
 
-    /// The secret shared with the owner of `public_key`: the u-coordinate of RFC 7748, or the x-coordinate of P-256.
+    /// The secret shared with the owner of `public_key`: the u-coordinate of RFC 7748, or the
+    /// x-coordinate of P-256.
     ///
     /// # Errors
     /// [`BadPublicKey`]; no secret comes of such a key.

@@ -1,4 +1,5 @@
-//! What a subscriber and the home network share: K, the operator's field, and which algorithm set they are for.
+//! What a subscriber and the home network share: K, the operator's field, and which algorithm set
+//! they are for.
 
 use subtle::ConstantTimeEq;
 
@@ -42,7 +43,8 @@ impl Credentials {
         }
     }
 
-    /// Whether both have the same K, whatever algorithm set it is for; in constant time for one length.
+    /// Whether both have the same K, whatever algorithm set it is for; in constant time for one
+    /// length.
     pub fn same_k(&self, other: &Self) -> bool {
         self.k().ct_eq(other.k()).into()
     }

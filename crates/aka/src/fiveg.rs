@@ -1,5 +1,5 @@
-//! The keys that a 5G core anchors in an authentication (TS 33.501 Annex A) and hands to applications (TS 33.535
-//! Annex A).
+//! The keys that a 5G core anchors in an authentication (TS 33.501 Annex A) and hands to
+//! applications (TS 33.535 Annex A).
 
 use crate::kdf::{NetworkName, kdf};
 use crate::{ATid, Emsk, KAf, KAkma, KAusf, KSeaf};
@@ -34,7 +34,8 @@ pub fn a_tid(k_ausf: &KAusf, supi: &[u8]) -> ATid {
 
 /// K_AF = KDF(K_AKMA, FC = 0x82, AF_ID) (TS 33.535 A.4).
 ///
-/// `af_id` is the application function's FQDN, followed by the five octets of the Ua* security protocol identifier.
+/// `af_id` is the application function's FQDN, followed by the five octets of the Ua* security
+/// protocol identifier.
 pub fn k_af(k_akma: &KAkma, af_id: &[u8]) -> KAf {
     KAf::new(*kdf(k_akma.as_bytes(), 0x82, [af_id]))
 }

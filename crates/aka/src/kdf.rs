@@ -1,4 +1,5 @@
-//! The key derivation function of TS 33.220 Annex B, and CK' and IK', which EAP-AKA' derives with it.
+//! The key derivation function of TS 33.220 Annex B, and CK' and IK', which EAP-AKA' derives with
+//! it.
 
 use core::fmt;
 
@@ -20,13 +21,15 @@ pub struct BadNetworkName {
 }
 
 impl<'a> NetworkName<'a> {
-    /// An attribute has at most 1020 octets, four of which are its head and the name's length (RFC 9048 §3.1).
+    /// An attribute has at most 1020 octets, four of which are its head and the name's length (RFC
+    /// 9048 §3.1).
     pub const MAX: usize = 1016;
 
     /// Takes the name as received, without padding.
     ///
     /// # Errors
-    /// An empty name, which RFC 9048 §3.1 has the peer treat as a bad AUTN, or one too long for the attribute.
+    /// An empty name, which RFC 9048 §3.1 has the peer treat as a bad AUTN, or one too long for the
+    /// attribute.
     pub fn new(name: &'a [u8]) -> Result<Self, BadNetworkName> {
         match name.len() {
             1..=Self::MAX => Ok(Self(name)),
@@ -44,7 +47,7 @@ impl fmt::Display for BadNetworkName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "a network name takes 1 to {} octets, {} came",
+            "network name: expected 1 to {} octets, got {}",
             NetworkName::MAX,
             self.length
         )

@@ -1,7 +1,8 @@
-//! The 3GPP algorithm sets f1 to f5* and the key schedules of EAP-AKA, EAP-AKA' and 5G, as pure functions.
+//! The 3GPP algorithm sets f1 to f5* and the key schedules of EAP-AKA, EAP-AKA' and 5G, as pure
+//! functions.
 //!
-//! Nothing here allocates, keeps state, reads a clock or makes a random number: keys and octets go in, keys and
-//! octets come out. The way of one authentication through the crate:
+//! Nothing here allocates, keeps state, reads a clock or makes a random number: keys and octets go
+//! in, keys and octets come out. The way of one authentication through the crate:
 //!
 //! ```text
 //! RAND --AlgorithmSet::f2345--> RES, CK, IK, AK                      (TS 33.102 §6.3.3)
@@ -12,7 +13,8 @@
 //! CK', IK' --eap::emsk, fiveg::k_ausf--> K_AUSF                      (TS 33.501 §6.1.3.1)
 //! ```
 //!
-//! Every type that holds a secret prints as `[redacted]`, compares in constant time and is wiped when dropped.
+//! Every type that holds a secret prints as `[redacted]`, compares in constant time and is wiped
+//! when dropped.
 #![no_std]
 
 pub mod agreement;
@@ -48,7 +50,8 @@ pub struct AuthenticationOutput {
     pub ak: Ak,
 }
 
-/// The authentication and key generation functions of one subscriber (TS 33.102 §6.3.3, TS 33.105 §5.1).
+/// The authentication and key generation functions of one subscriber (TS 33.102 §6.3.3, TS 33.105
+/// §5.1).
 pub trait AlgorithmSet {
     /// f1: MAC-A of an AUTN (XMAC-A at the USIM).
     fn f1(&self, rand: &Rand, sqn: Sqn, amf: Amf) -> Mac;

@@ -43,7 +43,8 @@ impl Milenage {
         Zeroizing::new(temp)
     }
 
-    /// OUT1 = E_K(TEMP ⊕ rot(IN1 ⊕ OPc, r1) ⊕ c1) ⊕ OPc, where IN1 is SQN ‖ AMF twice: f1 and f1* side by side.
+    /// OUT1 = E_K(TEMP ⊕ rot(IN1 ⊕ OPc, r1) ⊕ c1) ⊕ OPc, where IN1 is SQN ‖ AMF twice: f1 and f1*
+    /// side by side.
     fn out1(&self, rand: &Rand, sqn: Sqn, amf: Amf) -> Zeroizing<u128> {
         let half = u128::from(sqn.value()) << 16 | u128::from(u16::from_be_bytes(*amf.as_bytes()));
         let in1 = half << 64 | half;

@@ -1,7 +1,8 @@
 //! TUAK, the algorithm set of TS 35.231 over the permutation Keccak-f\[1600\].
 //!
-//! IN and OUT of the permutation are 25 lanes of 64 bits. Where TS 35.231 §6 writes IN\[i\] = X\[n\] .. X\[0\], a field is
-//! a big-endian number spread over lanes, its least significant 64 bits in the first of them:
+//! IN and OUT of the permutation are 25 lanes of 64 bits. Where TS 35.231 §6 writes IN\[i\] =
+//! X\[n\] .. X\[0\], a field is a big-endian number spread over lanes, its least significant 64
+//! bits in the first of them:
 //!
 //! | lanes | of IN | of OUT |
 //! |---|---|---|
@@ -29,7 +30,8 @@ const ALGONAME: u64 = u64::from_be_bytes(*b"TUAK1.0\0");
 /// The bits 768 to 772 and 1087 of IN.
 const PADDING: [(usize, u64); 2] = [(12, 0b11111), (16, 1 << 63)];
 
-/// INSTANCE\[0\] and INSTANCE\[1\], the two highest bits: which function this is (TS 35.231 §6.2 to §6.8).
+/// INSTANCE\[0\] and INSTANCE\[1\], the two highest bits: which function this is (TS 35.231 §6.2 to
+/// §6.8).
 const F1: u8 = 0x00;
 const F2345: u8 = 0x40;
 const F1_STAR: u8 = 0x80;
@@ -117,8 +119,8 @@ impl ResLength {
     }
 }
 
-/// What an operator chooses of TUAK. The other lengths are fixed by where the values go: 64 bits of MAC in AUTN
-/// and AUTS, 128 bits of CK and IK (TS 33.102 §6.3).
+/// What an operator chooses of TUAK. The other lengths are fixed by where the values go: 64 bits of
+/// MAC in AUTN and AUTS, 128 bits of CK and IK (TS 33.102 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TuakParameters {
     /// Length of RES.
@@ -230,8 +232,8 @@ fn lanes(top_or_topc: &[u8; 32], k: &TuakKey) -> Lanes {
     lanes
 }
 
-/// INSTANCE\[2\] to INSTANCE\[4\] for a MAC or RES: its length in octets falls on these bits, but for 4 octets, which
-/// are 000.
+/// INSTANCE\[2\] to INSTANCE\[4\] for a MAC or RES: its length in octets falls on these bits, but
+/// for 4 octets, which are 000.
 const fn length(octets: usize) -> u8 {
     octets as u8 & 0x38
 }

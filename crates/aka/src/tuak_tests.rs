@@ -5,12 +5,15 @@ extern crate std;
 #[path = "../tests/vector_file/mod.rs"]
 mod vector_file;
 
-use super::*;
-use serde_json::Value;
 use std::vec::Vec;
+
+use serde_json::Value;
 use vector_file::{cases, fixed, octets};
 
-/// INSTANCE\[5\] and INSTANCE\[6\]: CK and IK have 256 bits. No USIM has such keys, so only the sets ask for them.
+use super::*;
+
+/// INSTANCE\[5\] and INSTANCE\[6\]: CK and IK have 256 bits. No USIM has such keys, so only the
+/// sets ask for them.
 const LONG_CK: u8 = 0x04;
 const LONG_IK: u8 = 0x02;
 
@@ -123,7 +126,8 @@ fn a_usim_computes_what_fits_it_of_the_sets() {
     assert_eq!((keys, macs), (3, 1));
 }
 
-/// As the permutation's octets are laid over lanes in FIPS 202 §3.1.2: the least significant octet first.
+/// As the permutation's octets are laid over lanes in FIPS 202 §3.1.2: the least significant octet
+/// first.
 #[test]
 fn the_permutation_computes_the_sets_of_ts_35_232() {
     let cases = cases("keccak1600_ts35232.json");

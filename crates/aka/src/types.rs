@@ -1,4 +1,5 @@
-//! The field's own names as types: lengths are fixed by the type, and secrets can't be printed or left behind.
+//! The field's own names as types: lengths are fixed by the type, and secrets can't be printed or
+//! left behind.
 
 use core::fmt;
 
@@ -20,7 +21,7 @@ impl fmt::Display for WrongLength {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} takes {} octets, {} came",
+            "{}: expected {} octets, got {}",
             self.field, self.expected, self.found
         )
     }
@@ -131,7 +132,8 @@ secret! {
     Ik(16);
     /// The anonymity key.
     Ak(6);
-    /// MAC-A or MAC-S. A computed one is as good as the key for one AUTN or AUTS, so it counts as a secret.
+    /// MAC-A or MAC-S. A computed one is as good as the key for one AUTN or AUTS, so it counts as a
+    /// secret.
     Mac(8);
     /// The cipher key bound to an access network.
     CkPrime(16);
@@ -255,7 +257,8 @@ impl Amf {
     /// AMF* of a resynchronisation: all zeros (TS 33.102 §6.3.3).
     pub const RESYNCHRONISATION: Self = Self([0; 2]);
 
-    /// Bit 0, the most significant one: the vector is meant for use beyond UMTS, as EAP-AKA' is (TS 33.102 Annex H).
+    /// Bit 0, the most significant one: the vector is meant for use beyond UMTS, as EAP-AKA' is (TS
+    /// 33.102 Annex H).
     pub fn separation_bit(self) -> bool {
         self.0[0] & 0x80 != 0
     }
@@ -357,8 +360,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     extern crate std;
 
-    use super::*;
     use std::format;
+
+    use super::*;
 
     #[test]
     fn a_secret_prints_as_redacted() {
@@ -373,9 +377,9 @@ mod tests {
     #[test]
     fn a_wrong_length_says_what_was_expected_and_what_came() {
         let error = K::try_from(&[0; 15][..]).unwrap_err();
-        assert_eq!(format!("{error}"), "K takes 16 octets, 15 came");
+        assert_eq!(format!("{error}"), "K: expected 16 octets, got 15");
         let error = Res::new(&[0; 17]).unwrap_err();
-        assert_eq!(format!("{error}"), "Res takes 4 to 16 octets, 17 came");
+        assert_eq!(format!("{error}"), "Res: expected 4 to 16 octets, got 17");
         assert_eq!(Res::new(&[0; 3]).unwrap_err().found, 3);
     }
 

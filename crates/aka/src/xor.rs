@@ -1,7 +1,7 @@
 //! The test algorithm of TS 34.108 §8.1.2, for test SIMs: it protects nothing.
 //!
-//! RES of one challenge is K ⊕ RAND in full, so that whoever sees one authentication has K. It exists for test
-//! networks and test equipment that know nothing else.
+//! RES of one challenge is K ⊕ RAND in full, so that whoever sees one authentication has K. It
+//! exists for test networks and test equipment that know nothing else.
 
 use zeroize::Zeroizing;
 
@@ -38,7 +38,8 @@ impl AlgorithmSet for Xor {
         self.f1(rand, sqn, amf)
     }
 
-    /// RES is XDOUT, CK and IK are XDOUT rotated by one and by two octets, AK stands in its bits 24 to 71.
+    /// RES is XDOUT, CK and IK are XDOUT rotated by one and by two octets, AK stands in its bits 24
+    /// to 71.
     fn f2345(&self, rand: &Rand) -> AuthenticationOutput {
         let xdout = self.xdout(rand);
         AuthenticationOutput {

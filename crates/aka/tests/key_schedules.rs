@@ -12,7 +12,6 @@ use softsim_aka::kdf::NetworkName;
 use softsim_aka::{
     Ck, CkPrime, Emsk, Ik, IkPrime, Iv, KAkma, KAusf, KAut, KAut128, KEncr, KRe, Mk, NonceS, fiveg,
 };
-
 use vector_file::{cases, fixed, octets};
 
 fn text<'c>(case: &'c Value, field: &str) -> &'c [u8] {

@@ -1,4 +1,5 @@
-//! The published vectors of Milenage, XOR and EAP-AKA', and a recorded authentication of hostapd 2.10.
+//! The published vectors of Milenage, XOR and EAP-AKA', and a recorded authentication of hostapd
+//! 2.10.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod vector_file;
@@ -8,7 +9,6 @@ use softsim_aka::kdf::{BadNetworkName, NetworkName, ck_ik_prime};
 use softsim_aka::{
     AlgorithmSet, Amf, Autn, Auts, Ck, Ik, K, KAut, Milenage, Op, Opc, Rand, Sqn, Xor,
 };
-
 use vector_file::{cases, fixed, octets};
 
 #[test]
@@ -157,11 +157,12 @@ fn a_network_name_has_1_to_1016_octets() {
     let error = NetworkName::new(&[b'a'; 1017]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "a network name takes 1 to 1016 octets, 1017 came"
+        "network name: expected 1 to 1016 octets, got 1017"
     );
 }
 
-/// The value of an attribute, found by walking the attributes after the eight octets of the EAP-AKA' head.
+/// The value of an attribute, found by walking the attributes after the eight octets of the
+/// EAP-AKA' head.
 fn attribute(packet: &[u8], wanted: u8) -> Option<std::ops::Range<usize>> {
     let mut at = 8;
     while at < packet.len() {
@@ -174,7 +175,8 @@ fn attribute(packet: &[u8], wanted: u8) -> Option<std::ops::Range<usize>> {
     None
 }
 
-/// From K to the MSK, through the first authentication that hostapd and wpa_supplicant ran with each other.
+/// From K to the MSK, through the first authentication that hostapd and wpa_supplicant ran with
+/// each other.
 #[test]
 fn the_full_authentication_recorded_from_hostapd_is_reproduced() {
     let case = &cases("transcripts_hostapd_2.10.json")[0];

@@ -60,7 +60,8 @@ impl Block {
         self.number as usize * self.size.octets()
     }
 
-    /// Whether a payload of this length may come with this block: full if more follow, no longer than the size otherwise.
+    /// Whether a payload of this length may come with this block: full if more follow, no longer
+    /// than the size otherwise.
     pub(crate) fn fits(self, payload: usize) -> bool {
         payload == self.size.octets() || (!self.more && payload < self.size.octets())
     }
@@ -97,7 +98,8 @@ pub(crate) fn append(
     Ok(())
 }
 
-/// The part of `body` that `block` names, and whether more follows; none if it begins behind the end.
+/// The part of `body` that `block` names, and whether more follows; none if it begins behind the
+/// end.
 pub(crate) fn slice(body: &[u8], offset: usize, size: BlockSize) -> Option<(&[u8], bool)> {
     let rest = body.get(offset..)?;
     if rest.is_empty() && offset > 0 {

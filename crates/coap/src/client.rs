@@ -21,7 +21,8 @@ pub(crate) struct ClientRole {
 /// A request without its whole response.
 struct Outgoing {
     request: Request,
-    /// The token of the message that is outstanding: each block has its own, so that a late answer can't be mistaken.
+    /// The token of the message that is outstanding: each block has its own, so that a late answer
+    /// can't be mistaken.
     wire: WireToken,
     /// The block of the body that is outstanding, when the body takes several.
     sent: Option<Block>,
@@ -95,8 +96,9 @@ impl ClientRole {
 }
 
 impl Endpoint {
-    /// Sends a request; its fate comes as [`Event::Response`] or [`Event::Failed`] with the token given back here.
-    /// After a response with Observe, [`Event::Notification`]s follow with the same token.
+    /// Sends a request; its fate comes as [`Event::Response`] or [`Event::Failed`] with the token
+    /// given back here. After a response with Observe, [`Event::Notification`]s follow with the
+    /// same token.
     pub fn request(&mut self, now: Instant, request: Request) -> Token {
         let token = Token(self.next_id());
         let wire = self.new_wire_token();
@@ -104,7 +106,8 @@ impl Endpoint {
         token
     }
 
-    /// Ends an observation by asking the peer (RFC 7641 §3.6); its answer comes as [`Event::Response`].
+    /// Ends an observation by asking the peer (RFC 7641 §3.6); its answer comes as
+    /// [`Event::Response`].
     pub fn cancel_observation(&mut self, now: Instant, token: Token) {
         if let Some(Observation {
             mut request, wire, ..
@@ -169,7 +172,8 @@ impl Endpoint {
             Step::Download(offset) => {
                 options.block2 = Some(Block::at(offset, false, size));
                 options.observe = None;
-                // The body of a FETCH is part of what identifies the representation (RFC 8132 §2.1).
+                // The body of a FETCH is part of what identifies the representation (RFC 8132
+                // §2.1).
                 let repeated =
                     request.method == Method::Fetch && request.payload.len() <= size.octets();
                 if repeated { &request.payload } else { &[][..] }
@@ -365,7 +369,8 @@ impl Endpoint {
             observe: None,
             ..observation.request.clone()
         };
-        // A newer state ends the collection of an older one's blocks, and answers the request that began it.
+        // A newer state ends the collection of an older one's blocks, and answers the request that
+        // began it.
         self.outbox.cancel(Purpose::Request(token));
         let unanswered = self
             .client

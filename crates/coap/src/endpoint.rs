@@ -12,7 +12,8 @@ use crate::reliability::{Inbox, Outbox, Purpose, Timer};
 use crate::server::ServerRole;
 use crate::types::{Code, Event, FailureReason};
 
-/// How long a message id must not be used again, and so how long a half-finished exchange is kept (RFC 7252 §4.8.2).
+/// How long a message id must not be used again, and so how long a half-finished exchange is kept
+/// (RFC 7252 §4.8.2).
 pub const EXCHANGE_LIFETIME: Duration = Duration::from_secs(247);
 
 /// The same for non-confirmable messages.
@@ -21,13 +22,15 @@ const NON_LIFETIME: Duration = Duration::from_secs(145);
 /// Transmission parameters (RFC 7252 §4.8) and limits.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// ACK_TIMEOUT: the least time to wait for an acknowledgement; up to half as much is added at random.
+    /// ACK_TIMEOUT: the least time to wait for an acknowledgement; up to half as much is added at
+    /// random.
     pub ack_timeout: Duration,
     /// MAX_RETRANSMIT: repetitions before a confirmable message is given up.
     pub max_retransmit: u8,
     /// NSTART: confirmable messages in flight at the same time.
     pub nstart: usize,
-    /// How long the application may think before its answer is no longer piggybacked on the acknowledgement.
+    /// How long the application may think before its answer is no longer piggybacked on the
+    /// acknowledgement.
     pub separate_after: Duration,
     /// How long an acknowledged, or non-confirmable, request waits for its response.
     pub response_timeout: Duration,
@@ -51,7 +54,8 @@ impl Default for Config {
     }
 }
 
-/// One side of a conversation with one peer, client and server at once. See the crate's documentation.
+/// One side of a conversation with one peer, client and server at once. See the crate's
+/// documentation.
 pub struct Endpoint {
     pub(crate) config: Config,
     pub(crate) client: ClientRole,
@@ -73,7 +77,8 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// A fresh endpoint. `seed` chooses message ids, tokens and jitter; it must differ from one conversation to the next.
+    /// A fresh endpoint. `seed` chooses message ids, tokens and jitter; it must differ from one
+    /// conversation to the next.
     pub fn new(config: Config, seed: u64) -> Endpoint {
         let mut random = Random::new(seed);
         Endpoint {
@@ -90,7 +95,8 @@ impl Endpoint {
         }
     }
 
-    /// Takes a datagram of the peer. A malformed one changes nothing; it is answered with a Reset where the RFC says so.
+    /// Takes a datagram of the peer. A malformed one changes nothing; it is answered with a Reset
+    /// where the RFC says so.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), FormatError> {
         let message = Message::decode(datagram)
             .inspect_err(|error| self.reject_malformed(datagram, *error))?;
@@ -103,7 +109,8 @@ impl Endpoint {
                 self.handle_piggybacked(now, message)
             }
             Kind::Reset if message.code == Code::EMPTY => self.handle_reset(message.mid),
-            // RFC 7252 §4.2, §4.3: whatever else stands in an Acknowledgement or a Reset is ignored.
+            // RFC 7252 §4.2, §4.3: whatever else stands in an Acknowledgement or a Reset is
+            // ignored.
             Kind::Acknowledgement | Kind::Reset => {}
         }
         self.flush(now);

@@ -1,4 +1,5 @@
-//! One message on the wire, read strictly: coap-lite's codec behind the checks that RFC 7252 asks for and it leaves out.
+//! One message on the wire, read strictly: coap-lite's codec behind the checks that RFC 7252 asks
+//! for and it leaves out.
 
 use std::fmt;
 
@@ -51,7 +52,8 @@ pub enum FormatError {
         /// The version that came.
         version: u8,
     },
-    /// An empty message (code 0.00) with something behind its header, or of a type that can't be empty.
+    /// An empty message (code 0.00) with something behind its header, or of a type that can't be
+    /// empty.
     NotEmpty {
         /// The message id.
         mid: u16,
@@ -101,7 +103,8 @@ impl Message {
             return Err(FormatError::NotEmpty { mid });
         }
         let packet = Packet::from_bytes(datagram).map_err(|_| FormatError::Malformed { mid })?;
-        // The encoding of CoAP is unique, so whatever the codec let pass shows when it is encoded again.
+        // The encoding of CoAP is unique, so whatever the codec let pass shows when it is encoded
+        // again.
         if packet
             .to_bytes_unlimited()
             .map_or(true, |bytes| bytes != datagram)
@@ -162,7 +165,8 @@ impl Message {
     }
 }
 
-/// A critical option that is unknown, repeated without leave, or outside its definition (RFC 7252 §5.4).
+/// A critical option that is unknown, repeated without leave, or outside its definition (RFC 7252
+/// §5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadOption(pub(crate) u16);
 

@@ -1,4 +1,5 @@
-//! The message layer's memory: which messages we received, and which of ours still want an acknowledgement (RFC 7252 §4).
+//! The message layer's memory: which messages we received, and which of ours still want an
+//! acknowledgement (RFC 7252 §4).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -101,7 +102,8 @@ impl Outbox {
         self.in_flight.iter().map(|message| message.due).min()
     }
 
-    /// Runs one timer that is due: doubles its interval, or gives up after `max_retransmit` repetitions.
+    /// Runs one timer that is due: doubles its interval, or gives up after `max_retransmit`
+    /// repetitions.
     pub(crate) fn expire_one(&mut self, now: Instant, max_retransmit: u8) -> Option<Timer> {
         let index = self
             .in_flight
@@ -130,7 +132,8 @@ struct Seen {
 pub(crate) struct Inbox(VecDeque<Seen>);
 
 impl Inbox {
-    /// More than a peer with NSTART = 1 can send in the time between two forgettings; the oldest goes first.
+    /// More than a peer with NSTART = 1 can send in the time between two forgettings; the oldest
+    /// goes first.
     const CAPACITY: usize = 128;
 
     /// Enters a message; for a repeated one, what was replied to it so far.

@@ -118,8 +118,9 @@ impl Endpoint {
         }
     }
 
-    /// Answers a request and, if it asked for that with Observe and the answer is a success, adds its sender to the
-    /// observers; true if it did. The exchange names the observation from then on.
+    /// Answers a request and, if it asked for that with Observe and the answer is a success, adds
+    /// its sender to the observers; true if it did. The exchange names the observation from then
+    /// on.
     pub fn respond_observed(
         &mut self,
         now: Instant,
@@ -149,8 +150,8 @@ impl Endpoint {
         accepted
     }
 
-    /// Sends an observer the new state; an error code ends the observation. While an earlier confirmable notification
-    /// is unacknowledged only the newest state is kept, and sent after it.
+    /// Sends an observer the new state; an error code ends the observation. While an earlier
+    /// confirmable notification is unacknowledged only the newest state is kept, and sent after it.
     pub fn notify(
         &mut self,
         now: Instant,
@@ -335,7 +336,8 @@ impl Endpoint {
         self.emit(Event::Request { exchange, request });
     }
 
-    /// RFC 7641 §4.1: a token that registers again, or deregisters, ends the observation it stood for.
+    /// RFC 7641 §4.1: a token that registers again, or deregisters, ends the observation it stood
+    /// for.
     fn replace_observer(&mut self, wire: &[u8]) {
         let old = self
             .server
@@ -401,7 +403,8 @@ impl Endpoint {
         }
     }
 
-    /// Answers a request for a later block from the body that its first block was cut from; false if there is none.
+    /// Answers a request for a later block from the body that its first block was cut from; false
+    /// if there is none.
     fn serve_next_block(
         &mut self,
         now: Instant,
@@ -464,7 +467,8 @@ impl Endpoint {
         }
     }
 
-    /// Answers an exchange of the application: at once, or separately if its request was acknowledged before.
+    /// Answers an exchange of the application: at once, or separately if its request was
+    /// acknowledged before.
     fn answer(&mut self, now: Instant, open: Exchange, response: Response, observe: Option<u32>) {
         let (code, mut options, payload) = self.in_blocks(now, open.key, open.block2, response);
         options.observe = observe;
@@ -488,7 +492,8 @@ impl Endpoint {
         }
     }
 
-    /// The part of a response that goes into one message. A body that needs more is kept for the requests that follow.
+    /// The part of a response that goes into one message. A body that needs more is kept for the
+    /// requests that follow.
     fn in_blocks(
         &mut self,
         now: Instant,

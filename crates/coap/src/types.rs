@@ -266,7 +266,8 @@ pub struct ExchangeId(pub(crate) u64);
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The peer asks; answer with [`crate::Endpoint::respond`] or [`crate::Endpoint::respond_observed`].
+    /// The peer asks; answer with [`crate::Endpoint::respond`] or
+    /// [`crate::Endpoint::respond_observed`].
     Request {
         /// What to answer to.
         exchange: ExchangeId,
@@ -280,7 +281,8 @@ pub enum Event {
         /// The answer; an error code is an answer too.
         response: Response,
     },
-    /// A newer representation of something we observe. A response without Observe, or with an error code, ends the observation.
+    /// A newer representation of something we observe. A response without Observe, or with an error
+    /// code, ends the observation.
     Notification {
         /// The request that began the observation.
         token: Token,

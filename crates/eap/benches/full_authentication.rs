@@ -1,4 +1,5 @@
-//! A whole EAP-AKA' full authentication in memory: peer, SIM and server, identity round to protected success.
+//! A whole EAP-AKA' full authentication in memory: peer, SIM and server, identity round to
+//! protected success.
 #![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
 
 #[path = "../tests/peer/support/mod.rs"]

@@ -1,7 +1,9 @@
-//! What was answered, so that a request that comes again gets the identical answer and never runs AKA twice.
+//! What was answered, so that a request that comes again gets the identical answer and never runs
+//! AKA twice.
+
+use std::collections::VecDeque;
 
 use sha2::{Digest, Sha256};
-use std::collections::VecDeque;
 
 /// Answers kept: those of many conversations. What is older, the SIM finds stale by its SQN.
 const KEPT: usize = 64;
@@ -56,15 +58,15 @@ impl Answered {
         });
     }
 
-    /// The answer that the SIM helped to give to this very request, in whatever conversation: AKA does not run again for it, not
-    /// even where its answer never went out.
+    /// The answer that the SIM helped to give to this very request, in whatever conversation: AKA
+    /// does not run again for it, not even where its answer never went out.
     pub(crate) fn by_sim(&self, request: &Fingerprint) -> Option<Option<&[u8]>> {
         self.find(|entry| entry.asked && entry.request == *request)
     }
 
-    /// The answer that went out in this conversation to the same request. The latest one is known by its identifier,
-    /// whatever else it says; earlier ones by all their octets, since an authenticator may use an identifier again
-    /// (RFC 3748 section 4.1).
+    /// The answer that went out in this conversation to the same request. The latest one is known
+    /// by its identifier, whatever else it says; earlier ones by all their octets, since an
+    /// authenticator may use an identifier again (RFC 3748 §4.1).
     pub(crate) fn in_conversation(
         &self,
         conversation: u64,

@@ -1,8 +1,9 @@
 //! What the peer asks the holder of the SIM, and what comes back.
 
+use std::fmt;
+
 use crate::identity::{Identity, Wanted};
 use crate::packet::Type;
-use std::fmt;
 
 /// An EAP method.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,7 +33,7 @@ impl fmt::Display for Method {
     }
 }
 
-/// A group of the ephemeral Diffie-Hellman of forward secrecy (RFC 9678 section 6.2).
+/// A group of the ephemeral Diffie-Hellman of forward secrecy (RFC 9678 §6.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Group {
     /// AT_KDF_FS 1.
@@ -67,7 +68,8 @@ impl Group {
         }
     }
 
-    /// The public key in the value of an AT_PUB_ECDHE, without the padding to whole words; `None` when it has another length.
+    /// The public key in the value of an AT_PUB_ECDHE, without the padding to whole words; `None`
+    /// when it has another length.
     pub fn public_key(self, pub_ecdhe: &[u8]) -> Option<&[u8]> {
         // Type and length stand before the value, and the three of them are whole words.
         let octets = self.public_key_octets();
@@ -80,15 +82,17 @@ impl Group {
 /// A question to the holder of the SIM.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Ask {
-    /// Give an identity: answer with [`Answer::Identity`] or [`Answer::Withheld`]. A re-authentication identity is given once, and
-    /// the peer remembers it as long as the conversation lasts.
+    /// Give an identity: answer with [`Answer::Identity`] or [`Answer::Withheld`]. A
+    /// re-authentication identity is given once, and the peer remembers it as long as the
+    /// conversation lasts.
     Identity {
         /// The method that it is for.
         method: Method,
         /// How telling it may be.
         wanted: Wanted,
     },
-    /// Check AUTN, then AT_MAC of this challenge, run AKA, derive the keys: answer with [`Answer::Challenge`].
+    /// Check AUTN, then AT_MAC of this challenge, run AKA, derive the keys: answer with
+    /// [`Answer::Challenge`].
     Challenge {
         /// The method of the challenge.
         method: Method,
@@ -96,15 +100,15 @@ pub enum Ask {
         packet: Vec<u8>,
         /// The identity that enters the key derivation.
         identity: Vec<u8>,
-        /// The agreed group; AT_PUB_ECDHE of the packet is a public key of it. `None`: no forward secrecy, and AT_PUB_ECDHE is
-        /// to be ignored.
+        /// The agreed group; AT_PUB_ECDHE of the packet is a public key of it. `None`: no forward
+        /// secrecy, and AT_PUB_ECDHE is to be ignored.
         group: Option<Group>,
-        /// Whether AUTN counts as wrong when its AMF separation bit says that the vector is for EAP-AKA'. In EAP-AKA' the bit
-        /// must be set in any case (RFC 9048 section 3.3).
+        /// Whether AUTN counts as wrong when its AMF separation bit says that the vector is for
+        /// EAP-AKA'. In EAP-AKA' the bit must be set in any case (RFC 9048 §3.3).
         refuse_separation_bit: bool,
     },
-    /// Check AT_MAC and the encrypted counter of this re-authentication, derive the keys: answer with
-    /// [`Answer::Reauthentication`].
+    /// Check AT_MAC and the encrypted counter of this re-authentication, derive the keys: answer
+    /// with [`Answer::Reauthentication`].
     Reauthentication {
         /// The method of the request.
         method: Method,
@@ -113,16 +117,18 @@ pub enum Ask {
         /// The re-authentication identity that was shown, which enters the key derivation.
         identity: Vec<u8>,
     },
-    /// Check AT_MAC of this request with the keys of the last challenge or re-authentication, after a re-authentication the
-    /// encrypted AT_COUNTER too: answer with [`Answer::Verify`].
+    /// Check AT_MAC of this request with the keys of the last challenge or re-authentication, after
+    /// a re-authentication the encrypted AT_COUNTER too: answer with [`Answer::Verify`].
     Verify {
         /// The whole EAP request.
         packet: Vec<u8>,
     },
-    /// Encrypt AT_COUNTER of the re-authentication, and AT_COUNTER_TOO_SMALL where it was: answer with [`Answer::Encrypted`].
+    /// Encrypt AT_COUNTER of the re-authentication, and AT_COUNTER_TOO_SMALL where it was: answer
+    /// with [`Answer::Encrypted`].
     EncryptedCounter,
-    /// Compute AT_MAC of this response with the keys of the last challenge or re-authentication: answer with [`Answer::Mac`].
-    /// That of a response of subtype Reauthentication covers NONCE_S too (RFC 4187 section 9.8).
+    /// Compute AT_MAC of this response with the keys of the last challenge or re-authentication:
+    /// answer with [`Answer::Mac`]. That of a response of subtype Reauthentication covers NONCE_S
+    /// too (RFC 4187 §9.8).
     Mac {
         /// The whole EAP response, AT_MAC zero.
         packet: Vec<u8>,
@@ -187,7 +193,8 @@ pub enum ChallengeAnswer {
     AutnRejected,
     /// AUTN is right and AT_MAC is wrong.
     MacInvalid,
-    /// AUTN is right, and the server's ephemeral public key or the secret made with it is not valid.
+    /// AUTN is right, and the server's ephemeral public key or the secret made with it is not
+    /// valid.
     PublicKeyInvalid,
 }
 

@@ -1,11 +1,12 @@
 //! What the owner decides before the first packet: methods, identities, access network, policies.
 
-use crate::ask::Method;
-use crate::identity::{IdentityKind, OuterIdentity, Wanted};
 use std::fmt;
 
-/// The name of the access network that we know we are on (RFC 9048 section 3.1, TS 24.302 section 8.1.1.2): `WLAN`,
-/// `ETHERNET`, `5G:mnc001.mcc001.3gppnetwork.org`.
+use crate::ask::Method;
+use crate::identity::{IdentityKind, OuterIdentity, Wanted};
+
+/// The name of the access network that we know we are on (RFC 9048 §3.1, TS 24.302 §8.1.1.2):
+/// `WLAN`, `ETHERNET`, `5G:mnc001.mcc001.3gppnetwork.org`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkName(String);
 
@@ -31,7 +32,8 @@ impl NetworkName {
         NetworkName("WLAN".to_owned())
     }
 
-    /// Compares by fields between colons; a side may have more fields than the other (RFC 9048 section 3.1).
+    /// Compares by fields between colons; a side may have more fields than the other (RFC 9048
+    /// §3.1).
     pub fn matches(&self, received: &[u8]) -> bool {
         let expected = self.0.as_bytes().split(|octet| *octet == b':');
         expected
@@ -72,8 +74,8 @@ pub enum ForwardSecrecy {
     Off,
     /// An offer is taken, if no identity was shown that names the subscriber.
     Allow,
-    /// A challenge without an offer that can be taken counts as a wrong AUTN, EAP-AKA is not spoken, and an identity that names
-    /// the subscriber is shown concealed or not at all.
+    /// A challenge without an offer that can be taken counts as a wrong AUTN, EAP-AKA is not
+    /// spoken, and an identity that names the subscriber is shown concealed or not at all.
     Require,
 }
 
@@ -84,7 +86,8 @@ pub struct Config {
     pub methods: Vec<Method>,
     /// What EAP-Response/Identity says.
     pub outer: OuterIdentity,
-    /// The realm that EAP-Response/Identity is sent through first, as when roaming; no other message shows it.
+    /// The realm that EAP-Response/Identity is sent through first, as when roaming; no other
+    /// message shows it.
     pub decoration: Option<String>,
     /// The access network we believe to be on.
     pub network_name: NetworkName,
@@ -99,7 +102,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// EAP-AKA', else EAP-AKA, on a wireless LAN whose name is checked; whatever identity the holder of the SIM gives.
+    /// EAP-AKA', else EAP-AKA, on a wireless LAN whose name is checked; whatever identity the
+    /// holder of the SIM gives.
     pub fn new() -> Self {
         Config {
             methods: vec![Method::AkaPrime, Method::Aka],
@@ -113,7 +117,8 @@ impl Config {
         }
     }
 
-    /// Whether a method is spoken. There is no forward secrecy in EAP-AKA, so that who requires it does not speak it.
+    /// Whether a method is spoken. There is no forward secrecy in EAP-AKA, so that who requires it
+    /// does not speak it.
     pub fn allows(&self, method: Method) -> bool {
         let secret_forward =
             method == Method::AkaPrime || self.forward_secrecy != ForwardSecrecy::Require;
@@ -126,8 +131,9 @@ impl Config {
         methods.filter(|method| self.allows(*method))
     }
 
-    /// What is asked for where any identity would do. Nobody knows whether a fast re-authentication would start from keys with
-    /// forward secrecy, so that who requires it has full authentications only.
+    /// What is asked for where any identity would do. Nobody knows whether a fast re-authentication
+    /// would start from keys with forward secrecy, so that who requires it has full authentications
+    /// only.
     pub(crate) fn anything(&self) -> Wanted {
         match self.forward_secrecy {
             ForwardSecrecy::Require => Wanted::FullAuthentication,
@@ -135,8 +141,8 @@ impl Config {
         }
     }
 
-    /// Whether an identity of this kind may be shown: forward secrecy promises that none names the subscriber (RFC 9678
-    /// section 6.5.2).
+    /// Whether an identity of this kind may be shown: forward secrecy promises that none names the
+    /// subscriber (RFC 9678 §6.5.2).
     pub(crate) fn may_show(&self, kind: IdentityKind) -> bool {
         self.forward_secrecy != ForwardSecrecy::Require || kind.privacy_friendly()
     }

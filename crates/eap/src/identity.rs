@@ -1,11 +1,13 @@
-//! Who we say we are: network access identifiers, how telling they are, and what a server may ask for.
+//! Who we say we are: network access identifiers, how telling they are, and what a server may ask
+//! for.
 
 use std::fmt;
 
-/// The longest identity: what one User-Name of RADIUS holds (RFC 7542 section 2.3).
+/// The longest identity: what one User-Name of RADIUS holds (RFC 7542 §2.3).
 const LONGEST_NAI: usize = 253;
 
-/// A network access identifier (RFC 7542), such as `6001010123456789@wlan.mnc001.mcc001.3gppnetwork.org`.
+/// A network access identifier (RFC 7542), such as
+/// `6001010123456789@wlan.mnc001.mcc001.3gppnetwork.org`.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nai(String);
 
@@ -44,8 +46,8 @@ impl Nai {
         self.0.as_bytes()
     }
 
-    /// Sends the identity by way of another realm first: `user@home` becomes `home!user@through` (RFC 7542 section 3.3.1,
-    /// TS 23.003 section 19.3.3).
+    /// Sends the identity by way of another realm first: `user@home` becomes `home!user@through`
+    /// (RFC 7542 §3.3.1, TS 23.003 §19.3.3).
     ///
     /// # Errors
     /// [`BadNai`] when it has no realm or is decorated already, or is too long afterwards.
@@ -105,7 +107,8 @@ pub enum IdentityKind {
 }
 
 impl IdentityKind {
-    /// Whether only the home network learns from it who we are, as RFC 9678 section 6.5.2 wants of forward secrecy.
+    /// Whether only the home network learns from it who we are, as RFC 9678 §6.5.2 wants of
+    /// forward secrecy.
     pub fn privacy_friendly(self) -> bool {
         !matches!(self, IdentityKind::Permanent | IdentityKind::NullSuci)
     }
@@ -123,7 +126,8 @@ pub struct Identity {
 /// What the holder of the SIM is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// A re-authentication identity, else a pseudonym, else the permanent identity (RFC 4187 section 4.1.5).
+    /// A re-authentication identity, else a pseudonym, else the permanent identity (RFC 4187
+    /// §4.1.5).
     Any,
     /// A pseudonym, else the permanent identity.
     FullAuthentication,
@@ -131,7 +135,7 @@ pub enum Wanted {
     Permanent,
     /// `anonymous` and the realm.
     Anonymous,
-    /// The permanent identity, concealed to the home network (TS 33.501 section 6.12.2).
+    /// The permanent identity, concealed to the home network (TS 33.501 §6.12.2).
     Suci,
 }
 

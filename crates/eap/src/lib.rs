@@ -1,8 +1,8 @@
 //! A sans-IO peer of EAP-AKA' and EAP-AKA that asks for identities, AKA and MACs through events.
 //!
-//! The peer reads and writes packets and decides what happens; it knows no key and stores no identity. Whatever needs one,
-//! the check of a challenge or an AT_MAC, leaves as an [`Ask`] and comes back as an [`Answer`] from the process that holds
-//! the SIM.
+//! The peer reads and writes packets and decides what happens; it knows no key and stores no
+//! identity. Whatever needs one, the check of a challenge or an AT_MAC, leaves as an [`Ask`] and
+//! comes back as an [`Answer`] from the process that holds the SIM.
 //!
 //! ```text
 //!   packet --> handle_packet      poll --> Output::Send(packet)
@@ -11,10 +11,12 @@
 //!                                      --> Output::Done(Success | Failure)
 //! ```
 //!
-//! RAND's way in: [`Peer::handle_packet`], `Conversation::challenge`, [`Ask::Challenge`] with the whole packet.
-//! RES's way back: [`ChallengeAnswer::Success`], `Conversation::challenge_answered`, [`Ask::Mac`], [`Output::Send`].
+//! RAND's way in: [`Peer::handle_packet`], `Conversation::challenge`, [`Ask::Challenge`] with the
+//! whole packet. RES's way back: [`ChallengeAnswer::Success`], `Conversation::challenge_answered`,
+//! [`Ask::Mac`], [`Output::Send`].
 //!
-//! Which rule of which RFC is kept where, and by which test it is shown, is in `docs/eap-clauses.md`.
+//! Which rule of which RFC is kept where, and by which test it is shown, is in
+//! `docs/eap-clauses.md`.
 
 mod answered;
 mod ask;

@@ -1,4 +1,5 @@
-//! The negotiation of a key derivation function out of a list, AT_KDF (RFC 9048 section 3.2) or AT_KDF_FS (RFC 9678 section 6.2).
+//! The negotiation of a key derivation function out of a list, AT_KDF (RFC 9048 §3.2) or
+//! AT_KDF_FS (RFC 9678 §6.2).
 
 /// Where the negotiation stands.
 #[derive(Debug, Default)]

@@ -1,7 +1,8 @@
 //! One readable line for each message, with the names of its attributes and no secret.
 
-use crate::packet::{AkaMessage, Attribute, Code, Notification, Packet, Type};
 use std::fmt;
+
+use crate::packet::{AkaMessage, Attribute, Code, Notification, Packet, Type};
 
 /// Which way a message went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

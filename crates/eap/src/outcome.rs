@@ -1,8 +1,9 @@
 //! How a conversation ends, and whose fault it was.
 
+use std::fmt;
+
 use crate::ask::Method;
 use crate::packet::{AkaError, Kind, Notification, Subtype};
-use std::fmt;
 
 /// The end of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,17 +19,18 @@ pub enum Outcome {
 pub struct Success {
     /// The method.
     pub method: Method,
-    /// The Session-Id (RFC 5247 section 1.4): no secret, and the server has the same.
+    /// The Session-Id (RFC 5247 §1.4): no secret, and the server has the same.
     pub session_id: [u8; 33],
     /// Whether this was a fast re-authentication.
     pub reauthenticated: bool,
-    /// Whether an ephemeral key exchange took part (RFC 9678). A fast re-authentication continues what was, and says false.
+    /// Whether an ephemeral key exchange took part (RFC 9678). A fast re-authentication continues
+    /// what was, and says false.
     pub forward_secrecy: bool,
 }
 
 impl Success {
-    /// The Session-Id: the method's type, then RAND and AUTN, or NONCE_S and the server's AT_MAC (RFC 9048 section 6,
-    /// for EAP-AKA RFC 8940 section 2.1).
+    /// The Session-Id: the method's type, then RAND and AUTN, or NONCE_S and the server's AT_MAC
+    /// (RFC 9048 §6, for EAP-AKA RFC 8940 §2.1).
     pub(crate) fn session_id(method: Method, first: &[u8; 16], second: &[u8; 16]) -> [u8; 33] {
         let mut id = [method.kind().octet(); 33];
         id[1..17].copy_from_slice(first);
@@ -53,7 +55,8 @@ pub enum Reason {
         /// The EAP type it offered.
         offered: u8,
     },
-    /// The carrier ended the exchange: the RADIUS server rejected or did not answer, the link went down.
+    /// The carrier ended the exchange: the RADIUS server rejected or did not answer, the link went
+    /// down.
     Carrier,
 }
 
@@ -62,25 +65,26 @@ pub enum Reason {
 pub enum Distrust {
     /// The SIM refused AUTN: MAC-A or the AMF separation bit.
     Autn,
-    /// No AT_KDF (RFC 9048 section 3.3).
+    /// No AT_KDF (RFC 9048 §3.3).
     NoKdf,
-    /// A value stands twice among AT_KDF (section 3.2).
+    /// A value stands twice among AT_KDF (§3.2).
     DuplicateKdf,
     /// None of the functions in AT_KDF is ours.
     UnsupportedKdf,
-    /// AT_KDF_INPUT is missing or empty (section 3.1).
+    /// AT_KDF_INPUT is missing or empty (§3.1).
     NoNetworkName,
     /// AT_KDF_INPUT names another network than the one we are on.
     NetworkName,
-    /// AT_BIDDING says that the server would rather have used EAP-AKA', and so would we: somebody bade us down (section 4).
+    /// AT_BIDDING says that the server would rather have used EAP-AKA', and so would we: somebody
+    /// bade us down (§4).
     BidDown,
-    /// A value stands twice among AT_KDF_FS (RFC 9678 section 6.2).
+    /// A value stands twice among AT_KDF_FS (RFC 9678 §6.2).
     DuplicateKdfFs,
     /// Forward secrecy is required, and not offered, or not with a group of ours.
     NoForwardSecrecy,
 }
 
-/// Why a request is answered with Client-Error 0, "unable to process packet" (RFC 4187 section 6.3.1).
+/// Why a request is answered with Client-Error 0, "unable to process packet" (RFC 4187 §6.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unprocessable {
     /// The message is malformed.
@@ -89,32 +93,33 @@ pub enum Unprocessable {
     Missing(Kind),
     /// A subtype that has no place in a request, or none here.
     Subtype(Subtype),
-    /// Not exactly one kind of identity is asked for (section 9.1).
+    /// Not exactly one kind of identity is asked for (§9.1).
     IdentityRequests {
         /// How many are.
         asked: usize,
     },
-    /// An identity request out of order (section 4.1.5).
+    /// An identity request out of order (§4.1.5).
     IdentityOrder,
-    /// The list of AT_KDF is not the earlier one with our choice in front (RFC 9048 section 3.2).
+    /// The list of AT_KDF is not the earlier one with our choice in front (RFC 9048 §3.2).
     KdfListChanged,
-    /// The list of AT_KDF_FS is not the earlier one with our choice in front (RFC 9678 section 6.2).
+    /// The list of AT_KDF_FS is not the earlier one with our choice in front (RFC 9678 §6.2).
     KdfFsListChanged,
-    /// The server's ephemeral public key is not valid: the authentication may start again (RFC 9678 section 6.3).
+    /// The server's ephemeral public key is not valid: the authentication may start again (RFC 9678
+    /// §6.3).
     PublicKey,
-    /// The identity that is asked for is not given to this network (RFC 4187 section 4.1.6).
+    /// The identity that is asked for is not given to this network (RFC 4187 §4.1.6).
     IdentityWithheld,
     /// The server never asked who we are, so that there is no identity to derive keys for.
     NoIdentity,
     /// An attribute that must be understood and has no place in this message.
     Misplaced(Kind),
-    /// AT_CHECKCODE does not fit the identity rounds (RFC 4187 section 10.13).
+    /// AT_CHECKCODE does not fit the identity rounds (RFC 4187 §10.13).
     Checkcode,
     /// More challenges than one conversation needs.
     TooManyChallenges,
     /// AT_MAC is wrong.
     Mac,
-    /// A notification whose S, P and AT_MAC do not fit each other or the exchange (RFC 4187 section 6.1).
+    /// A notification whose S, P and AT_MAC do not fit each other or the exchange (RFC 4187 §6.1).
     NotificationPhase(Notification),
     /// A second notification round.
     SecondNotification(Notification),

@@ -1,7 +1,9 @@
-//! What EAP-Response/Identity says, and for how long: one answer to every EAP-Request/Identity until it has served its purpose.
+//! What EAP-Response/Identity says, and for how long: one answer to every EAP-Request/Identity
+//! until it has served its purpose.
 //!
-//! A re-authentication identity is given by the holder of the SIM once. Authenticators ask more than once before a method begins,
-//! and some ask again every few seconds to see whether we are there; all of them get the same answer.
+//! A re-authentication identity is given by the holder of the SIM once. Authenticators ask more
+//! than once before a method begins, and some ask again every few seconds to see whether we are
+//! there; all of them get the same answer.
 
 use crate::ask::{Ask, Method};
 use crate::config::Config;
@@ -17,7 +19,8 @@ pub(crate) struct Outer {
 }
 
 impl Outer {
-    /// Keeps what was said for the conversation to come, unless the one that it was said for is through with it.
+    /// Keeps what was said for the conversation to come, unless the one that it was said for is
+    /// through with it.
     pub(crate) fn hand_over(&mut self, spent: bool, coming: u64) {
         // What was said for the conversation to come has not been used in the one that there is.
         if spent && self.conversation < coming {
@@ -26,12 +29,13 @@ impl Outer {
         self.conversation = coming;
     }
 
-    /// The conversation that EAP-Response/Identity belongs to: one to come, or the one that there is.
+    /// The conversation that EAP-Response/Identity belongs to: one to come, or the one that there
+    /// is.
     pub(crate) fn said_for(&self) -> u64 {
         self.conversation
     }
 
-    /// What was said, without decoration: realms on the way take it off (RFC 7542 section 3.3.1).
+    /// What was said, without decoration: realms on the way take it off (RFC 7542 §3.3.1).
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.said.clone()
     }
@@ -75,8 +79,8 @@ impl Outer {
         Ask::Identity { method, wanted }
     }
 
-    /// The octets of EAP-Response/Identity: decorated where that is wanted and the identity has a realm, empty where there is no
-    /// identity to show (RFC 3748 section 5.1).
+    /// The octets of EAP-Response/Identity: decorated where that is wanted and the identity has a
+    /// realm, empty where there is no identity to show (RFC 3748 §5.1).
     pub(crate) fn on_the_wire(&self, config: &Config) -> Vec<u8> {
         let Some(Identity { nai, .. }) = &self.said else {
             return Vec::new();

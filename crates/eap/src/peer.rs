@@ -1,4 +1,7 @@
-//! The peer of EAP (RFC 3748 section 4): requests, results, retransmissions; the method itself is a [`Conversation`].
+//! The peer of EAP (RFC 3748 §4): requests, results, retransmissions; the method itself is a
+//! [`Conversation`].
+
+use std::collections::VecDeque;
 
 use crate::answered::{Answered, Current, Fingerprint, fingerprint};
 use crate::ask::{Answer, Ask, Method};
@@ -8,9 +11,8 @@ use crate::note::{Direction, Note};
 use crate::outcome::Outcome;
 use crate::outer::Outer;
 use crate::packet::{self, Code, Packet, Subtype, Type};
-use std::collections::VecDeque;
 
-/// Types below are no methods (RFC 3748 section 5).
+/// Types below are no methods (RFC 3748 §5).
 const FIRST_METHOD: u8 = 4;
 
 /// What the peer wants done.
@@ -18,7 +20,8 @@ const FIRST_METHOD: u8 = 4;
 pub enum Output {
     /// Send this packet to the server.
     Send(Vec<u8>),
-    /// Ask whoever holds the SIM, and give the reply to [`Peer::answer`]. At most one ask is open at a time.
+    /// Ask whoever holds the SIM, and give the reply to [`Peer::answer`]. At most one ask is open
+    /// at a time.
     Ask(Ask),
     /// Something passed that people may want to read.
     Note(Note),
@@ -69,7 +72,8 @@ impl Peer {
         self.outputs.pop_front()
     }
 
-    /// Takes a packet from the server. Anything may come; what can't be used is noted and otherwise ignored.
+    /// Takes a packet from the server. Anything may come; what can't be used is noted and otherwise
+    /// ignored.
     pub fn handle_packet(&mut self, received: &[u8]) {
         let packet = match Packet::parse(received) {
             Ok(packet) => packet,
@@ -96,7 +100,8 @@ impl Peer {
         }
     }
 
-    /// Tells that the carrier gave up: rejected without EAP, timed out, link down. Ends the conversation unless it has ended.
+    /// Tells that the carrier gave up: rejected without EAP, timed out, link down. Ends the
+    /// conversation unless it has ended.
     pub fn carrier_failed(&mut self) {
         self.asking_outer = None;
         if let Some(current) = self.current.take() {
@@ -138,12 +143,13 @@ impl Peer {
         }
     }
 
-    /// EAP-Request/Identity: a new conversation may follow, or this was a keep-alive and the old one goes on.
+    /// EAP-Request/Identity: a new conversation may follow, or this was a keep-alive and the old
+    /// one goes on.
     fn identity(&mut self, packet: &Packet<'_>) {
         self.note(Note::of(Direction::Received, packet));
         let request = Some(fingerprint(packet.bytes()));
-        // The same request while identities are still being settled is a retransmission. After a challenge it is an
-        // authenticator that counts from the same identifier each time.
+        // The same request while identities are still being settled is a retransmission. After a
+        // challenge it is an authenticator that counts from the same identifier each time.
         if self.identity_request != request || self.conversation.challenged() {
             self.restart = true;
         }
@@ -184,7 +190,8 @@ impl Peer {
         self.send_typed(identifier, Type::Identity, &said);
     }
 
-    /// EAP-Request/Notification (RFC 3748 section 5.2): a text to display, to be acknowledged at any time.
+    /// EAP-Request/Notification (RFC 3748 §5.2): a text to display, to be acknowledged at
+    /// any time.
     fn notification(&mut self, packet: &Packet<'_>, text: &[u8]) {
         let note = Note::of(Direction::Received, packet);
         self.note(note.remark(text.escape_ascii().to_string()));
@@ -192,7 +199,7 @@ impl Peer {
         self.send_typed(packet.identifier, Type::Notification, &[]);
     }
 
-    /// Another method: before ours has begun, the server is told what we have (RFC 3748 section 5.3.1).
+    /// Another method: before ours has begun, the server is told what we have (RFC 3748 §5.3.1).
     fn nak(&mut self, packet: &Packet<'_>, offered: Type) {
         if offered.octet() < FIRST_METHOD {
             return self.discard(packet, "no request has this type");
@@ -221,8 +228,8 @@ impl Peer {
         let begins = match subtype {
             // What the SIM has seen never begins anything: AKA runs once for it.
             Some(Subtype::Challenge | Subtype::Reauthentication) => run_before.is_none(),
-            // A notification belongs to the conversation that there is; it begins another where that is at its end and we were
-            // asked again who we are.
+            // A notification belongs to the conversation that there is; it begins another where
+            // that is at its end and we were asked again who we are.
             Some(Subtype::Notification) => {
                 let asked_again = self.outer.said_for() > self.number;
                 !self.conversation.begun() || (asked_again && self.conversation.ending())
@@ -275,7 +282,8 @@ impl Peer {
     fn react(&mut self, reaction: Reaction, current: Current) {
         match reaction {
             Reaction::Ask(ask) => {
-                // An identity is not AKA: a later conversation may ask for one with the same octets.
+                // An identity is not AKA: a later conversation may ask for one with the same
+                // octets.
                 let asked = current.asked || !matches!(ask, Ask::Identity { .. });
                 self.current = Some(Current { asked, ..current });
                 self.outputs.push_back(Output::Ask(ask));

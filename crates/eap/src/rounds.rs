@@ -1,10 +1,11 @@
-//! The AKA-Identity rounds: their order (RFC 4187 section 4.1.5) and the hash over them (section 10.13).
+//! The AKA-Identity rounds: their order (RFC 4187 §4.1.5) and the hash over them (§10.13).
+
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 
 use crate::ask::Method;
 use crate::outcome::{Reason, Unprocessable};
 use crate::packet::{AkaMessage, Attribute};
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
 
 /// What a server may ask for, in the only order in which it may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -31,7 +32,8 @@ impl Rounds {
                 asked: asked.len(),
             }));
         };
-        // Strictly rising: at most three rounds, any only first, full authentication not after permanent.
+        // Strictly rising: at most three rounds, any only first, full authentication not after
+        // permanent.
         if self.last.is_some_and(|last| round <= last) {
             return Err(Reason::Unprocessable(Unprocessable::IdentityOrder));
         }

@@ -4,7 +4,9 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{identity::IdentityKind, requests::Role, secret::SecretBytes};
+use crate::identity::IdentityKind;
+use crate::requests::Role;
+use crate::secret::SecretBytes;
 
 /// Answer to [`crate::requests::Hello`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,8 +81,8 @@ pub struct Enforcement {
     pub identity_privacy: IdentityPrivacy,
     /// Whether the role that gets raw CK and IK is served.
     pub supplicant: bool,
-    /// Whether profiles are taken that only a laboratory may have: with the XOR algorithm, which protects nothing, with
-    /// keys that everybody knows, with numbers that no network gives out.
+    /// Whether profiles are taken that only a laboratory may have: with the XOR algorithm, which
+    /// protects nothing, with keys that everybody knows, with numbers that no network gives out.
     pub test_profiles: bool,
 }
 
@@ -103,13 +105,14 @@ pub struct StatusAnswer {
     pub profile: Option<ProfileInfo>,
     /// How many profiles there is room for.
     pub capacity: u32,
-    /// The epoch of the vault, where an anchor outside of it tells when an old copy is put back. Not told to the role app.
+    /// The epoch of the vault, where an anchor outside of it tells when an old copy is put back.
+    /// Not told to the role app.
     pub anchor: Option<u64>,
-    /// The last committed transaction of the role network; netd rolls its accounts to it at start. Not told to the role
-    /// app.
+    /// The last committed transaction of the role network; netd rolls its accounts to it at start.
+    /// Not told to the role app.
     pub committed: Option<[u8; 16]>,
-    /// SHA-256 of the accounts that netd last committed; netd trusts no others at its start. Told to the roles network
-    /// and admin.
+    /// SHA-256 of the accounts that netd last committed; netd trusts no others at its start. Told
+    /// to the roles network and admin.
     pub accounts: Option<[u8; 32]>,
     /// What happened since keyd's start; not told to the role app.
     pub counters: Option<Counters>,
@@ -204,7 +207,8 @@ impl fmt::Display for IdentityPrivacy {
 /// Answer to [`crate::requests::Identity`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityAnswer {
-    /// The Nai, e.g. `6<IMSI>@wlan.mnc001.mcc001.3gppnetwork.org` (TS 23.003 §19.3.2); at most 253 octets.
+    /// The Nai, e.g. `6<IMSI>@wlan.mnc001.mcc001.3gppnetwork.org` (TS 23.003 §19.3.2); at most 253
+    /// octets.
     pub nai: String,
     /// What it is.
     pub kind: IdentityKind,
@@ -219,7 +223,8 @@ pub enum AkaAnswer {
         handle: u32,
         /// RES, 4 to 16 octets.
         res: SecretBytes,
-        /// Our half of the ephemeral Diffie-Hellman, where there was one: the value of AT_PUB_ECDHE.
+        /// Our half of the ephemeral Diffie-Hellman, where there was one: the value of
+        /// AT_PUB_ECDHE.
         public_key: Option<Vec<u8>>,
     },
     /// AUTN was genuine and its SQN was out of range (TS 33.102 §6.3.3).

@@ -25,7 +25,8 @@ pub enum Group {
 /// How telling an identity may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IdentityRequest {
-    /// That of a fast re-authentication, else a pseudonym, else the permanent one (RFC 4187 §4.1.5).
+    /// That of a fast re-authentication, else a pseudonym, else the permanent one (RFC 4187
+    /// §4.1.5).
     Any,
     /// A pseudonym, else the permanent one.
     FullAuthentication,

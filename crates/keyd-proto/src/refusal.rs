@@ -1,4 +1,4 @@
-//! Why keyd refuses a request: what was expected, and what came.
+//! Why keyd refuses a request: what was expected, and what was received.
 
 use core::fmt;
 
@@ -14,12 +14,12 @@ pub enum Refusal {
         /// keyd's.
         expected: u16,
         /// The client's.
-        came: u16,
+        got: u16,
     },
     /// No request has this octet.
     UnknownRequest {
         /// The octet, or nothing where the datagram was empty.
-        came: Option<u8>,
+        got: Option<u8>,
     },
     /// The request is not the role's.
     NotPermitted {
@@ -46,8 +46,8 @@ pub enum Refusal {
         name: String,
         /// What would have been taken.
         expected: String,
-        /// What came.
-        came: String,
+        /// What was received.
+        got: String,
     },
     /// This uid asks too often.
     RetryAfter {
@@ -65,7 +65,7 @@ pub enum Refusal {
     /// The handle is not one of this connection.
     UnknownHandle {
         /// The handle.
-        came: u32,
+        got: u32,
     },
     /// The connection holds as many handles as it may.
     TooManyHandles {
@@ -97,8 +97,8 @@ pub enum Refusal {
     NoDeviceCertificate,
     /// The certificate is not for the device key.
     CertificateKey,
-    /// The storage failed, and whether the change is stored is open: keyd exits, and systemd starts it on
-    /// the stored state.
+    /// The storage failed, and whether the change is stored is open: keyd exits, and systemd starts
+    /// it on the stored state.
     Storage,
     /// This uid holds as many connections to the role's socket as it may; keyd closes this one.
     TooManyConnections {
@@ -113,11 +113,12 @@ pub enum Refusal {
     /// No account is called so.
     UnknownAccount {
         /// The account.
-        came: u16,
+        got: u16,
     },
     /// The identity that was asked for is not shown (`--identity-privacy`).
     IdentityWithheld,
-    /// The profile has no key of the home network to conceal its identity with, and the null scheme is not allowed.
+    /// The profile has no key of the home network to conceal its identity with, and the null scheme
+    /// is not allowed.
     NoHomeNetworkKey,
     /// There is no full authentication to which this re-authentication belongs.
     NoReauthentication,
@@ -175,7 +176,7 @@ pub enum HandshakeFault {
         /// Handshake type that was expected.
         expected: u8,
         /// Handshake type that came.
-        came: u8,
+        got: u8,
     },
     /// The client's certificate is not the device certificate.
     Certificate,
@@ -193,7 +194,7 @@ pub enum TransactionFault {
         /// The staged one.
         expected: [u8; 16],
         /// The named one.
-        came: [u8; 16],
+        got: [u8; 16],
     },
 }
 
@@ -205,14 +206,14 @@ pub enum PackageFault {
         /// The one that is opened.
         expected: u8,
         /// The package's.
-        came: u8,
+        got: u8,
     },
-    /// Not the exact shape of a package: where, what was expected, and what came.
+    /// Not the exact shape of a package: where, what was expected, and what was received.
     Shape(String),
     /// No trust anchor has this key id.
     UnknownIssuer {
         /// SHA-256 of the issuer's public key, as the package names it.
-        came: [u8; 32],
+        got: [u8; 32],
     },
     /// The operator's signature doesn't verify.
     Signature,
@@ -221,21 +222,21 @@ pub enum PackageFault {
         /// This device's id.
         expected: [u8; 32],
         /// The package's.
-        came: [u8; 32],
+        got: [u8; 32],
     },
     /// Sealed to another sealing key.
     SealingKey {
         /// This device's sealing key id.
         expected: [u8; 32],
         /// The package's.
-        came: [u8; 32],
+        got: [u8; 32],
     },
     /// The sequence doesn't rise.
     Sequence {
         /// The last accepted one of this issuer.
         last: u64,
         /// The package's.
-        came: u64,
+        got: u64,
     },
     /// Outside its validity; seconds since 1970.
     Validity {
@@ -254,8 +255,8 @@ pub enum PackageFault {
         name: String,
         /// What would have been taken.
         expected: String,
-        /// What came.
-        came: String,
+        /// What was received.
+        got: String,
     },
 }
 
@@ -264,11 +265,11 @@ impl core::error::Error for Refusal {}
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Version { expected, came } => {
-                write!(f, "expected protocol version {expected}, came {came}")
+            Self::Version { expected, got } => {
+                write!(f, "expected protocol version {expected}, got {got}")
             }
-            Self::UnknownRequest { came: Some(code) } => write!(f, "no request has code {code}"),
-            Self::UnknownRequest { came: None } => f.write_str("expected a request, came nothing"),
+            Self::UnknownRequest { got: Some(code) } => write!(f, "no request has code {code}"),
+            Self::UnknownRequest { got: None } => f.write_str("expected a request, got nothing"),
             Self::NotPermitted { request, role } => {
                 write!(f, "{request} is not permitted to the role {role}")
             }
@@ -279,9 +280,9 @@ impl fmt::Display for Refusal {
             Self::Field {
                 name,
                 expected,
-                came,
+                got,
             } => {
-                write!(f, "{name}: expected {expected}, came {came}")
+                write!(f, "{name}: expected {expected}, got {got}")
             }
             Self::RetryAfter {
                 milliseconds: milliseconds @ ..10_000,
@@ -294,14 +295,14 @@ impl fmt::Display for Refusal {
             Self::UnknownProfile => f.write_str("no installed profile has this ICCID"),
             Self::Autn(AutnFault::Mac) => f.write_str("AUTN: MAC-A differs from XMAC-A"),
             Self::Autn(AutnFault::SeparationBit) => {
-                f.write_str("AUTN: expected the AMF separation bit to be 1, came 0")
+                f.write_str("AUTN: expected the AMF separation bit to be 1, got 0")
             }
             Self::Autn(AutnFault::SeparationBitSet) => {
-                f.write_str("AUTN: expected the AMF separation bit to be 0, came 1")
+                f.write_str("AUTN: expected the AMF separation bit to be 0, got 1")
             }
             Self::Packet(fault) => write!(f, "EAP packet: {fault}"),
-            Self::UnknownHandle { came } => {
-                write!(f, "session handle {came} is not one of this connection")
+            Self::UnknownHandle { got } => {
+                write!(f, "session handle {got} is not one of this connection")
             }
             Self::TooManyHandles { limit } => {
                 write!(f, "this connection holds {limit} sessions already")
@@ -312,12 +313,12 @@ impl fmt::Display for Refusal {
             }
             Self::Handshake(fault) => write!(f, "handshake transcript: {fault}"),
             Self::Transaction(TransactionFault::NothingStaged) => f.write_str("nothing is staged"),
-            Self::Transaction(TransactionFault::Other { expected, came }) => {
+            Self::Transaction(TransactionFault::Other { expected, got }) => {
                 write!(
                     f,
-                    "expected transaction {}, came {}",
+                    "expected transaction {}, got {}",
                     Hex(expected),
-                    Hex(came)
+                    Hex(got)
                 )
             }
             Self::Package(fault) => write!(f, "sealed package: {fault}"),
@@ -357,7 +358,7 @@ impl fmt::Display for Refusal {
             Self::ForeignProfile => f.write_str(
                 "the command reaches profiles of its own issuer only, and another one's would change",
             ),
-            Self::UnknownAccount { came } => write!(f, "no account is called {came}"),
+            Self::UnknownAccount { got } => write!(f, "no account is called {got}"),
             Self::TestAlgorithm => f.write_str(
                 "the profile's test algorithm protects nothing, and keyd runs without --allow-test-profiles",
             ),
@@ -368,11 +369,13 @@ impl fmt::Display for Refusal {
 impl fmt::Display for PacketFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Type => f.write_str("another code, method or subtype was expected"),
+            Self::Type => {
+                f.write_str("expected the code, method and subtype of the exchange, got others")
+            }
             Self::Length => f.write_str("its length field differs from its length"),
             Self::Attribute => f.write_str("an attribute is truncated, empty or repeated"),
             Self::Missing(kind) => write!(f, "attribute {kind} is missing"),
-            Self::Kdf => f.write_str("expected AT_KDF 1 in front, came another"),
+            Self::Kdf => f.write_str("expected AT_KDF 1 in front, got another"),
             Self::Mac => f.write_str("AT_MAC is wrong"),
             Self::PublicKey => f.write_str("AT_PUB_ECDHE is not a public key of the agreed group"),
             Self::Encrypted => f.write_str("AT_ENCR_DATA doesn't hold what it must"),
@@ -385,8 +388,8 @@ impl fmt::Display for HandshakeFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Framing => f.write_str("a message is truncated, fragmented or out of sequence"),
-            Self::Order { expected, came } => {
-                write!(f, "expected handshake type {expected}, came {came}")
+            Self::Order { expected, got } => {
+                write!(f, "expected handshake type {expected}, got {got}")
             }
             Self::Certificate => {
                 f.write_str("the client certificate is not the device certificate")
@@ -399,23 +402,23 @@ impl fmt::Display for HandshakeFault {
 impl fmt::Display for PackageFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Format { expected, came } => write!(f, "expected format {expected}, came {came}"),
+            Self::Format { expected, got } => write!(f, "expected format {expected}, got {got}"),
             Self::Shape(what) => f.write_str(what),
-            Self::UnknownIssuer { came } => write!(f, "issuer {} is not trusted", Hex(came)),
+            Self::UnknownIssuer { got } => write!(f, "issuer {} is not trusted", Hex(got)),
             Self::Signature => f.write_str("the operator's signature doesn't verify"),
-            Self::Device { expected, came } => {
-                write!(f, "expected device {}, came {}", Hex(expected), Hex(came))
+            Self::Device { expected, got } => {
+                write!(f, "expected device {}, got {}", Hex(expected), Hex(got))
             }
-            Self::SealingKey { expected, came } => {
+            Self::SealingKey { expected, got } => {
                 write!(
                     f,
-                    "expected sealing key {}, came {}",
+                    "expected sealing key {}, got {}",
                     Hex(expected),
-                    Hex(came)
+                    Hex(got)
                 )
             }
-            Self::Sequence { last, came } => {
-                write!(f, "expected a sequence above {last}, came {came}")
+            Self::Sequence { last, got } => {
+                write!(f, "expected a sequence above {last}, got {got}")
             }
             Self::Validity {
                 not_before,
@@ -431,9 +434,9 @@ impl fmt::Display for PackageFault {
             Self::Field {
                 name,
                 expected,
-                came,
+                got,
             } => {
-                write!(f, "{name}: expected {expected}, came {came}")
+                write!(f, "{name}: expected {expected}, got {got}")
             }
         }
     }

@@ -1,8 +1,10 @@
-//! The request table: every request, who may hold it, how long it may be, whether it may be repeated.
+//! The request table: every request, who may hold it, how long it may be, whether it may be
+//! repeated.
 
 use core::fmt;
 
-use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 
 use crate::answers::{
     AkaAnswer, AkmaAnswer, CertificateAnswer, DeviceKeyAnswer, EncryptedAnswer, HelloAnswer,
@@ -21,7 +23,8 @@ pub enum Role {
     Admin,
     /// Applications on the gateway.
     App,
-    /// Bridges to supplicants that keep the key schedule to themselves and need raw CK and IK: off by default.
+    /// Bridges to supplicants that keep the key schedule to themselves and need raw CK and IK: off
+    /// by default.
     Supplicant,
 }
 
@@ -143,14 +146,15 @@ requests! {
         version: u16,
     }
 
-    /// What is enforced, which profiles are there, what was counted; no secret. The role app is told no more of the SIM
-    /// than whether there is one.
+    /// What is enforced, which profiles are there, what was counted; no secret. The role app is
+    /// told no more of the SIM than whether there is one.
     1 Status [Network Admin App] max 16 repeatable -> StatusAnswer {}
 
-    /// An identity to show to an access network. What may be shown is decided here, by `--identity-privacy`.
+    /// An identity to show to an access network. What may be shown is decided here, by
+    /// `--identity-privacy`.
     ///
-    /// That of a fast re-authentication is given out once, to the role network; so is a pseudonym that came in an
-    /// exchange which a SUCI began (RFC 9048 §5.2).
+    /// That of a fast re-authentication is given out once, to the role network; so is a pseudonym
+    /// that came in an exchange which a SUCI began (RFC 9048 §5.2).
     2 Identity<'a> [Network Supplicant] max 320 once -> IdentityAnswer {
         /// The profile; the enabled one where it is absent.
         #[serde(borrow)]
@@ -161,8 +165,8 @@ requests! {
         kind: IdentityRequest,
         /// The realm of an identity that is made here: a server's own are shown as they came.
         realm: Realm,
-        /// The access network's name as configured: fast re-authentication stays on the network of its full
-        /// authentication (RFC 9048 §3.3).
+        /// The access network's name as configured: fast re-authentication stays on the network of
+        /// its full authentication (RFC 9048 §3.3).
         network_name: &'a str,
     }
 
@@ -178,8 +182,8 @@ requests! {
         identity: &'a [u8],
         /// The packet as it came, EAP header included.
         packet: &'a [u8],
-        /// The agreed AT_KDF_FS, whose public key stands in AT_PUB_ECDHE (RFC 9678 §6.3); without it both are
-        /// ignored.
+        /// The agreed AT_KDF_FS, whose public key stands in AT_PUB_ECDHE (RFC 9678 §6.3); without
+        /// it both are ignored.
         forward_secrecy: Option<Group>,
     }
 
@@ -197,8 +201,8 @@ requests! {
         refuse_separation_bit: bool,
     }
 
-    /// Takes a fast re-authentication of either method (RFC 4187 §5): AT_MAC, the encrypted counter and NONCE_S are
-    /// checked here, and the counter is stored before the answer leaves.
+    /// Takes a fast re-authentication of either method (RFC 4187 §5): AT_MAC, the encrypted counter
+    /// and NONCE_S are checked here, and the counter is stored before the answer leaves.
     5 Reauthenticate<'a> [Network] max 4096 once -> ReauthenticationAnswer {
         /// The profile; the enabled one where it is absent.
         #[serde(borrow)]
@@ -209,8 +213,8 @@ requests! {
         packet: &'a [u8],
     }
 
-    /// AT_MAC of a response of ours; only packets with EAP code 2 and the session's method are taken. That of a
-    /// re-authentication response covers NONCE_S too (RFC 4187 §9.8).
+    /// AT_MAC of a response of ours; only packets with EAP code 2 and the session's method are
+    /// taken. That of a re-authentication response covers NONCE_S too (RFC 4187 §9.8).
     10 EapMac<'a> [Network] max 4096 repeatable -> MacAnswer {
         /// A session of this connection.
         handle: u32,
@@ -218,8 +222,8 @@ requests! {
         packet: &'a [u8],
     }
 
-    /// Verifies AT_MAC of a later request of the server (EAP code 1); after a re-authentication also that it holds
-    /// the session's AT_COUNTER, encrypted (RFC 4187 §6.1).
+    /// Verifies AT_MAC of a later request of the server (EAP code 1); after a re-authentication
+    /// also that it holds the session's AT_COUNTER, encrypted (RFC 4187 §6.1).
     11 EapVerify<'a> [Network] max 4096 repeatable -> () {
         /// A session of this connection.
         handle: u32,
@@ -233,22 +237,25 @@ requests! {
         handle: u32,
     }
 
-    /// AT_IV and AT_ENCR_DATA of a response in a re-authentication: they hold the session's AT_COUNTER, and
-    /// AT_COUNTER_TOO_SMALL where it was (RFC 4187 §9.8). What is encrypted is decided here.
+    /// AT_IV and AT_ENCR_DATA of a response in a re-authentication: they hold the session's
+    /// AT_COUNTER, and AT_COUNTER_TOO_SMALL where it was (RFC 4187 §9.8). What is encrypted is
+    /// decided here.
     14 EncryptCounter [Network] max 16 repeatable -> EncryptedAnswer {
         /// A session of this connection.
         handle: u32,
     }
 
-    /// EAP-Success was received and believed: the pseudonym and the re-authentication identity that came in this
-    /// session are stored, and the keys of a 5G core are anchored (TS 33.501 §6.1).
+    /// EAP-Success was received and believed: the pseudonym and the re-authentication identity that
+    /// came in this session are stored, and the keys of a 5G core are anchored (TS 33.501 §6.1).
     ///
-    /// Where both sides asked for protected results (RFC 4187 §6.2), [`EapVerify`] has to have seen that of success.
+    /// Where both sides asked for protected results (RFC 4187 §6.2), [`EapVerify`] has to have seen
+    /// that of success.
     15 Confirm<'a> [Network] max 96 repeatable -> () {
         /// A session of this connection.
         handle: u32,
-        /// The MSK that came from the server where one comes, as in a RADIUS Access-Accept (RFC 2548 §2.4.2 and §2.4.3):
-        /// 64 octets, which have to be the session's. The MSK itself never leaves.
+        /// The MSK that came from the server where one comes, as in a RADIUS Access-Accept (RFC
+        /// 2548 §2.4.2 and §2.4.3): 64 octets, which have to be the session's. The MSK itself never
+        /// leaves.
         #[serde(borrow)]
         msk: Option<SecretSlice<'a>>,
     }
@@ -264,8 +271,9 @@ requests! {
         transcript: &'a [u8],
     }
 
-    /// The master secret of a DTLS 1.2 handshake with the PSK of an account: with extended master secret (RFC 7627
-    /// §4), plain PSK (RFC 4279 §2) and a cipher suite of SHA-256. No other label is derived with.
+    /// The master secret of a DTLS 1.2 handshake with the PSK of an account: with extended master
+    /// secret (RFC 7627 §4), plain PSK (RFC 4279 §2) and a cipher suite of SHA-256. No other label
+    /// is derived with.
     ///
     /// No role file gives it: netd has no servers with a PSK yet.
     22 PskMasterSecret [Network] max 64 repeatable -> SecretAnswer {
@@ -275,7 +283,8 @@ requests! {
         session_hash: [u8; 32],
     }
 
-    /// Opens, verifies and stages a sealed profile or a signed command; without one, begins an empty transaction.
+    /// Opens, verifies and stages a sealed profile or a signed command; without one, begins an
+    /// empty transaction.
     30 Stage<'a> [Network Admin] max 4096 repeatable -> StageAnswer {
         /// Names the transaction; a new one replaces a staged one of this role.
         txid: [u8; 16],
@@ -284,13 +293,15 @@ requests! {
         package: Option<&'a [u8]>,
     }
 
-    /// Makes the staged transaction durable; a second Commit of the same one is answered alike, to the role
-    /// network also after a restart, but for one that changed nothing. A refused Commit ends the transaction.
+    /// Makes the staged transaction durable; a second Commit of the same one is answered alike, to
+    /// the role network also after a restart, but for one that changed nothing. A refused Commit
+    /// ends the transaction.
     31 Commit [Network Admin] max 64 repeatable -> () {
         /// The staged transaction.
         txid: [u8; 16],
-        /// SHA-256 of the LwM2M accounts that netd keeps from now on: it becomes durable with the transaction, and
-        /// [`Status`] gives it back. Without one, the one that is there stays. The role network's alone.
+        /// SHA-256 of the LwM2M accounts that netd keeps from now on: it becomes durable with the
+        /// transaction, and [`Status`] gives it back. Without one, the one that is there stays. The
+        /// role network's alone.
         accounts: Option<[u8; 32]>,
     }
 
@@ -324,8 +335,8 @@ requests! {
         iccid: &'a str,
     }
 
-    /// Adds the PSK accounts to the staged transaction, or begins one with them. They are all that there are to be:
-    /// what isn't named goes with the Commit.
+    /// Adds the PSK accounts to the staged transaction, or begins one with them. They are all that
+    /// there are to be: what isn't named goes with the Commit.
     ///
     /// No role file gives it, as [`PskMasterSecret`].
     37 StageAccounts<'a> [Network] max 4096 repeatable -> () {
@@ -350,11 +361,11 @@ requests! {
     /// The public half of the application key, as a SubjectPublicKeyInfo.
     41 ApplicationKey [App] max 16 repeatable -> PublicKeyAnswer {}
 
-    /// The key of one application function, K_AF, and the identifier that goes with it (TS 33.535 §6.2), made of
-    /// the last primary authentication with a 5G core.
+    /// The key of one application function, K_AF, and the identifier that goes with it (TS 33.535
+    /// §6.2), made of the last primary authentication with a 5G core.
     ///
-    /// Only of a function that the host names for the user (`--app-af`), letter by letter: what ends in its name is
-    /// another one.
+    /// Only of a function that the host names for the user (`--app-af`), letter by letter: what
+    /// ends in its name is another one.
     42 AkmaKey<'a> [App] max 320 repeatable -> AkmaAnswer {
         /// The function's domain name, in lower case, at most 253 octets.
         af: &'a str,
@@ -389,15 +400,16 @@ requests! {
         issuer: &'a [u8],
     }
 
-    /// Forgets the pseudonym and the re-authentication identity of a profile: the way out where the network has
-    /// lost them and the permanent identity is withheld.
+    /// Forgets the pseudonym and the re-authentication identity of a profile: the way out where the
+    /// network has lost them and the permanent identity is withheld.
     56 ForgetIdentities<'a> [Admin] max 64 repeatable -> () {
         /// The profile; the enabled one where it is absent.
         #[serde(borrow)]
         iccid: Option<&'a str>,
     }
 
-    /// Runs AKA for a supplicant that makes EAP's keys itself (TS 33.102 §6.3): RES, CK and IK leave.
+    /// Runs AKA for a supplicant that makes EAP's keys itself (TS 33.102 §6.3): RES, CK and IK
+    /// leave.
     ///
     /// Only where the host gave keyd a socket for the role, and the sealed profile consents.
     60 UmtsAuthenticate<'a> [Supplicant] max 128 once -> UmtsAnswer {

@@ -22,7 +22,8 @@ impl SecretBytes {
     }
 }
 
-/// A secret of a request, where it lies in the datagram: no printing `Debug`; whoever holds the datagram wipes it.
+/// A secret of a request, where it lies in the datagram: no printing `Debug`; whoever holds the
+/// datagram wipes it.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SecretSlice<'a>(#[serde(borrow)] pub &'a [u8]);

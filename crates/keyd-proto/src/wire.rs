@@ -4,10 +4,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    refusal::Refusal,
-    requests::{Call, RequestKind},
-};
+use crate::refusal::Refusal;
+use crate::requests::{Call, RequestKind};
 
 const ANSWERED: u8 = 0;
 const REFUSED: u8 = 1;
@@ -42,7 +40,7 @@ pub fn kind_of(datagram: &[u8]) -> Result<RequestKind, Refusal> {
     let code = datagram.first().copied();
     let kind = code
         .and_then(RequestKind::from_code)
-        .ok_or(Refusal::UnknownRequest { came: code })?;
+        .ok_or(Refusal::UnknownRequest { got: code })?;
     if datagram.len() > kind.max_length() {
         return Err(Refusal::TooLong {
             request: kind,
@@ -126,8 +124,8 @@ mod tests {
         };
         let datagram = encode_request(&sent, &mut buffer).unwrap();
         assert_eq!(kind_of(datagram), Ok(RequestKind::Stage));
-        let came: Stage<'_> = decode_request(datagram).unwrap();
-        assert_eq!((came.txid, came.package), (sent.txid, sent.package));
+        let got: Stage<'_> = decode_request(datagram).unwrap();
+        assert_eq!((got.txid, got.package), (sent.txid, sent.package));
     }
 
     #[test]
@@ -160,10 +158,10 @@ mod tests {
 
     #[test]
     fn an_empty_datagram_and_an_unknown_code_are_told_apart() {
-        assert_eq!(kind_of(&[]), Err(Refusal::UnknownRequest { came: None }));
+        assert_eq!(kind_of(&[]), Err(Refusal::UnknownRequest { got: None }));
         assert_eq!(
             kind_of(&[255]),
-            Err(Refusal::UnknownRequest { came: Some(255) })
+            Err(Refusal::UnknownRequest { got: Some(255) })
         );
     }
 

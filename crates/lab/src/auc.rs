@@ -1,4 +1,5 @@
-//! The authentication centre: makes authentication vectors and resynchronises (TS 33.102 §6.3.2, §6.3.5 and C.1).
+//! The authentication centre: makes authentication vectors and resynchronises (TS 33.102 §6.3.2,
+//! §6.3.5 and C.1).
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -29,7 +30,8 @@ pub struct Subscriber {
 }
 
 impl Subscriber {
-    /// A subscriber whose last used sequence number is `sqn`, the `ind_bits` lowest bits of which are IND.
+    /// A subscriber whose last used sequence number is `sqn`, the `ind_bits` lowest bits of which
+    /// are IND.
     pub fn new(credentials: &Credentials, amf: Amf, sqn: Sqn, ind_bits: u8) -> Self {
         Self {
             algorithm: credentials.functions(),
@@ -54,7 +56,8 @@ impl Subscriber {
         self.amf = amf;
     }
 
-    /// The next SQN: SEQ and IND each go up by one, IND in a circle (TS 33.102 C.1.1.1 and C.1.1.2).
+    /// The next SQN: SEQ and IND each go up by one, IND in a circle (TS 33.102 C.1.1.1 and
+    /// C.1.1.2).
     fn next_sqn(&self) -> Option<Sqn> {
         let ind_mask = (1u64 << self.ind_bits) - 1;
         let seq = (self.sqn.value() >> self.ind_bits) + 1;
@@ -148,7 +151,8 @@ impl Auc {
         })
     }
 
-    /// Takes SQN_MS from a SIM that found the challenge with this RAND out of step (TS 33.102 §6.3.5).
+    /// Takes SQN_MS from a SIM that found the challenge with this RAND out of step (TS 33.102
+    /// §6.3.5).
     ///
     /// # Errors
     /// Nobody has the IMSI, or MAC-S doesn't verify; SQN stays as it was.
@@ -174,9 +178,10 @@ impl Auc {
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use super::*;
     use softsim_aka::{K256, Opc, Topc, TuakKey, TuakParameters};
     use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters, SqnState};
+
+    use super::*;
 
     pub(crate) const IMSI: &str = "001010000000001";
     pub(crate) const K: [u8; 16] = [0x46; 16];

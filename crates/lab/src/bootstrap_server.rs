@@ -1,20 +1,17 @@
 //! An LwM2M bootstrap server that provisions each device by a plan, in the order that Leshan keeps.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    fmt, io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, io};
 
 use softsim_coap::{Code, Event, ExchangeId, Method, Request, Response, Token};
 use softsim_lwm2m::{ContentFormat, Instance, Instances, Path, SecurityMode, codec};
-use tokio::{runtime::Handle, task::JoinHandle};
+use tokio::runtime::Handle;
+use tokio::task::JoinHandle;
 
-use crate::{
-    coap_server::{CoapEvent, CoapServer},
-    journal::Journal,
-};
+use crate::coap_server::{CoapEvent, CoapServer};
+use crate::journal::Journal;
 
 /// One request of a bootstrap (LwM2M Core §6.1.7).
 #[derive(Clone, Debug, PartialEq, Eq)]

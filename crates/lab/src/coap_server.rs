@@ -1,11 +1,9 @@
 //! CoAP over the DTLS server: one endpoint to a client, what both LwM2M servers stand on.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    io,
-    net::SocketAddr,
-    time::Instant,
-};
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::net::SocketAddr;
+use std::time::Instant;
 
 use softsim_coap::{Config, Endpoint, Event, ExchangeId, Request, Response, Token};
 use softsim_sandbox::random;

@@ -1,28 +1,22 @@
-//! The demo: the journey of a software SIM step by step, and a table of what was checked on the way.
+//! The demo: the journey of a software SIM step by step, and a table of what was checked on the
+//! way.
 
-use std::{
-    fmt::Display,
-    fs::File,
-    io::{self, Read, Seek, SeekFrom},
-    path::Path,
-    time::{Duration, Instant},
-};
+use std::fmt::Display;
+use std::fs::File;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
+use std::time::{Duration, Instant};
 
-use softsim_client::{
-    netd::{Direction, Event, MskComparison},
-    proto::{Enforcement, KeyMemory},
-};
+use softsim_client::netd::{Direction, Event, MskComparison};
+use softsim_client::proto::{Enforcement, KeyMemory};
 use softsim_lwm2m::ContentFormat;
 
-use crate::{
-    error::{Error, Result},
-    gateway,
-    home::{Home, Options},
-    hostapd::{self, Hostapd},
-    management_server::ManagementEvent,
-    recorder,
-    subscription::found_in,
-};
+use crate::error::{Error, Result};
+use crate::home::{Home, Options};
+use crate::hostapd::{self, Hostapd};
+use crate::management_server::ManagementEvent;
+use crate::subscription::found_in;
+use crate::{gateway, recorder};
 
 /// How long the management server waits for a device that has bootstrapped.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -114,13 +108,13 @@ impl Journey {
 
         let begun = Instant::now();
         let report = self.home.bootstrap()?;
-        let came = report
+        let got = report
             .package
             .ok_or(Error::Missing("a profile in the bootstrap"))?;
         self.passed(
             "bootstrap",
             begun,
-            format_args!("over DTLS came a package, which keyd committed: {came}"),
+            format_args!("over DTLS came a package, which keyd committed: {got}"),
         );
         Ok(())
     }
@@ -224,7 +218,8 @@ impl Journey {
         ])
     }
 
-    /// The conversation between the daemons holds no key, and holds what may pass: the search can find.
+    /// The conversation between the daemons holds no key, and holds what may pass: the search can
+    /// find.
     fn traffic_check(&mut self) -> Result<Check> {
         let messages = recorder::read(&self.home.gateway().folder().file("ipc.record"))?;
         let traffic: Vec<u8> = messages
@@ -289,7 +284,7 @@ fn memory_check(keyd: u32) -> Check {
         },
         Err(error) => Check {
             name,
-            found: format!("expected a refusal, came: {error}"),
+            found: format!("expected a refusal, got: {error}"),
             holds: false,
         },
         Ok(()) => Check {

@@ -1,18 +1,15 @@
 //! A DTLS 1.2 server over UDP that takes only clients with a certificate of the lab's authority.
 
-use std::{
-    collections::{HashMap, VecDeque},
-    fmt, io,
-    net::SocketAddr,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use std::{fmt, io};
 
-use dimpl::{
-    CertificateError, Config, Dtls, DtlsCertificate, Error, Output,
-    crypto::{Dtls12CipherSuite, rust_crypto},
-};
-use tokio::{net::UdpSocket, time::sleep_until};
+use dimpl::crypto::{Dtls12CipherSuite, rust_crypto};
+use dimpl::{CertificateError, Config, Dtls, DtlsCertificate, Error, Output};
+use tokio::net::UdpSocket;
+use tokio::time::sleep_until;
 
 use crate::pki::{Credentials, PkiError, verify_client};
 
@@ -67,7 +64,7 @@ pub enum Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NoCertificate => f.write_str("expected a client certificate, came none"),
+            Self::NoCertificate => f.write_str("expected a client certificate, got none"),
             Self::Certificate(error) => write!(f, "client certificate: {error}"),
             Self::Handshake(error) => write!(f, "handshake: {error}"),
         }
@@ -88,7 +85,8 @@ pub struct DtlsServer {
 }
 
 impl DtlsServer {
-    /// Opens a server with `credentials` at `address`, for clients that `client_authority` certified.
+    /// Opens a server with `credentials` at `address`, for clients that `client_authority`
+    /// certified.
     pub async fn bind(
         address: SocketAddr,
         credentials: &Credentials,
@@ -158,7 +156,8 @@ impl DtlsServer {
 
     fn receive(&mut self, peer: SocketAddr, length: usize) {
         let datagram = self.datagram[..length].to_vec();
-        // A client that begins anew has lost its old session; one that repeats its ClientHello has not.
+        // A client that begins anew has lost its old session; one that repeats its ClientHello has
+        // not.
         if let Some(random) = client_random(&datagram)
             && (self.sessions.get(&peer)).is_none_or(|session| session.client_random != random)
         {
@@ -258,7 +257,8 @@ struct Session {
 }
 
 impl Session {
-    /// Takes everything out of the engine. A certificate that doesn't hold ends it before anything leaves.
+    /// Takes everything out of the engine. A certificate that doesn't hold ends it before anything
+    /// leaves.
     fn drain(
         &mut self,
         peer: SocketAddr,

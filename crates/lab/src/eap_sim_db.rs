@@ -100,10 +100,11 @@ fn answer(auc: &mut Auc, message: &str) -> Option<String> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::*;
-    use crate::auc::tests::{IMSI, algorithm, auc, usim};
     use softsim_aka::Autn;
     use softsim_usim::{AuthenticationFailure, SeparationBit};
+
+    use super::*;
+    use crate::auc::tests::{IMSI, algorithm, auc, usim};
 
     #[test]
     fn a_vector_is_given_as_rand_autn_ik_ck_res() {

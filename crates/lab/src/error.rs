@@ -3,9 +3,12 @@
 use std::{fmt, io};
 
 use softsim_client::{keyd, netd};
-use softsim_issuer::{CertificateError, profile_toml::TomlError};
+use softsim_issuer::CertificateError;
+use softsim_issuer::profile_toml::TomlError;
 
-use crate::{management_server::RequestError, pki::PkiError, processes::ProcessError};
+use crate::management_server::RequestError;
+use crate::pki::PkiError;
+use crate::processes::ProcessError;
 
 /// What failed.
 #[derive(Debug)]

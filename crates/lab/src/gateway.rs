@@ -1,35 +1,27 @@
 //! A gateway under test: keyd and netd in a folder, from the factory to a working SIM.
 
-use std::{
-    ffi::{OsStr, OsString},
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use softsim_client::{
-    keyd::Connection,
-    netd::{self, Command, Control, Event, Report},
-    paths::Sockets,
-    proto::{
-        Staged, StatusAnswer,
-        requests::{
-            AddTrustAnchor, CertificateRequest, Commit, GenerateDeviceKey, SealingStatement,
-            SetDeviceCertificate, Stage, Status,
-        },
-    },
+use softsim_client::keyd::Connection;
+use softsim_client::netd::{self, Command, Control, Event, Report};
+use softsim_client::paths::Sockets;
+use softsim_client::proto::requests::{
+    AddTrustAnchor, CertificateRequest, Commit, GenerateDeviceKey, SealingStatement,
+    SetDeviceCertificate, Stage, Status,
 };
+use softsim_client::proto::{Staged, StatusAnswer};
 use softsim_issuer::{DeviceCertificate, IssuerSigningKey, command_for, seal_for_device};
 use softsim_profile::{Command as Order, Profile, Validity};
 use softsim_sandbox::random;
 
-use crate::{
-    error::{Error, Result},
-    host_files::HostFiles,
-    netns::Cable,
-    pki::Authority,
-    processes::{Daemon, Folder, NetdBootstrap, NetdConfig, plainly},
-    recorder::Recorder,
-};
+use crate::error::{Error, Result};
+use crate::host_files::HostFiles;
+use crate::netns::Cable;
+use crate::pki::Authority;
+use crate::processes::{Daemon, Folder, NetdBootstrap, NetdConfig, plainly};
+use crate::recorder::Recorder;
 
 /// How a gateway differs from the usual one.
 #[derive(Clone, Debug, Default)]
@@ -239,7 +231,8 @@ impl Gateway {
         })
     }
 
-    /// Installs a sealed package, or has a command carried out, through the admin socket; tells what it did.
+    /// Installs a sealed package, or has a command carried out, through the admin socket; tells
+    /// what it did.
     pub fn install(&self, package: &[u8]) -> Result<Option<Staged>> {
         let mut txid = [0; 16];
         random::fill(&mut txid);

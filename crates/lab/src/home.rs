@@ -1,13 +1,9 @@
 //! The whole lab: a gateway, its home network, and the servers that provision and manage it.
 
-use std::{
-    net::{Ipv4Addr, SocketAddr},
-    path::{Path, PathBuf},
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use secrecy::{ExposeSecret, SecretString};
 use softsim_carriers::radius::Secret;
@@ -19,22 +15,20 @@ use softsim_profile::{Command, Profile};
 use softsim_sandbox::random;
 use tokio::runtime::{Builder, Runtime};
 
-use crate::{
-    bootstrap_server::{Account, BootstrapServer, Plan},
-    coap_server::CoapServer,
-    dtls_server::DtlsServer,
-    eap_server::{self, EapServer},
-    eap_sim_db::EapSimDb,
-    error::{Error, Result},
-    gateway::{self, Enrolled, Gateway},
-    hostapd::{self, Hostapd},
-    management_server::{ManagementServer, RequestError},
-    netns::Cable,
-    pki::{Authority, Credentials},
-    processes::NetdBootstrap,
-    radius_server::{RadiusServer, Responder},
-    subscription::{Subscription, random_profile},
-};
+use crate::bootstrap_server::{Account, BootstrapServer, Plan};
+use crate::coap_server::CoapServer;
+use crate::dtls_server::DtlsServer;
+use crate::eap_server::{self, EapServer};
+use crate::eap_sim_db::EapSimDb;
+use crate::error::{Error, Result};
+use crate::gateway::{self, Enrolled, Gateway};
+use crate::hostapd::{self, Hostapd};
+use crate::management_server::{ManagementServer, RequestError};
+use crate::netns::Cable;
+use crate::pki::{Authority, Credentials};
+use crate::processes::NetdBootstrap;
+use crate::radius_server::{RadiusServer, Responder};
+use crate::subscription::{Subscription, random_profile};
 
 /// How long a registration lasts, in seconds.
 const LIFETIME: u32 = 300;
@@ -118,8 +112,8 @@ impl Home {
         Ok(home)
     }
 
-    /// Starts everything but netd in an empty folder, and installs the profile without its help: for a gateway that
-    /// has no other network than the one that it is to be let into.
+    /// Starts everything but netd in an empty folder, and installs the profile without its help:
+    /// for a gateway that has no other network than the one that it is to be let into.
     pub fn installed(folder: &Path, options: Options) -> Result<Self> {
         let home = Self::start(folder, options)?;
         let enrolled = home.enrol()?;
@@ -326,8 +320,8 @@ impl Home {
         Ok(Hostapd::wired(folder.path(), &auc, namespace, options)?)
     }
 
-    /// An `[[access]]` to a RADIUS server that knows the secret, which authenticates when it is told to; `more` are
-    /// lines of its own.
+    /// An `[[access]]` to a RADIUS server that knows the secret, which authenticates when it is
+    /// told to; `more` are lines of its own.
     pub fn radius_access(&self, server: impl std::fmt::Display, more: &str) -> String {
         format!(
             "[[access]]\nname = 'radius'\ncarrier = 'radius'\nserver = '{server}'\nsecret_file = '{}'\n\

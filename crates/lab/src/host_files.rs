@@ -1,10 +1,8 @@
 //! An /etc and a /run of a test's own, for a daemon that is not to see the machine's.
 
-use std::{
-    env, fs, io,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::{env, fs, io};
 
 /// Names a folder of modules that lie over the C library's own (`cargo xtask test` fills one).
 const MODULES: &str = "SOFTSIM_NAME_SERVICE_MODULES";
@@ -16,7 +14,8 @@ const LIBRARIES: &str = if cfg!(target_arch = "x86_64") {
     "/usr/lib/aarch64-linux-gnu"
 };
 
-/// Two folders that a program sees as /etc and /run, and modules of the name service switch; root only.
+/// Two folders that a program sees as /etc and /run, and modules of the name service switch; root
+/// only.
 #[derive(Debug)]
 pub struct HostFiles {
     etc: PathBuf,

@@ -1,22 +1,18 @@
-//! Debian's hostapd with the lab's AuC behind it, as a RADIUS server or as the authenticator of a wired port: a
-//! server of EAP-AKA and EAP-AKA' that is not ours.
+//! Debian's hostapd with the lab's AuC behind it, as a RADIUS server or as the authenticator of a
+//! wired port: a server of EAP-AKA and EAP-AKA' that is not ours.
 
-use std::{
-    fmt::Write as _,
-    fs,
-    io::{self, BufRead, BufReader},
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-};
+use std::fmt::Write as _;
+use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{
-    journal::Journal,
-    netns::{INTERFACE, Namespace},
-};
+use crate::journal::Journal;
+use crate::netns::{INTERFACE, Namespace};
 
 /// A running hostapd; it ends with this value.
 pub struct Hostapd {
@@ -83,8 +79,8 @@ impl Hostapd {
             .find(|program| program.is_file())
     }
 
-    /// Starts it as a RADIUS server on a free loopback port, with its files in `folder`; `eap_sim_db` is the AuC's
-    /// bound socket.
+    /// Starts it as a RADIUS server on a free loopback port, with its files in `folder`;
+    /// `eap_sim_db` is the AuC's bound socket.
     ///
     /// # Errors
     /// hostapd is missing, or ended before it was ready.
@@ -187,7 +183,8 @@ impl Hostapd {
     fn end(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // hostapd names its own socket after its process, and doesn't start on one that another of this number has left.
+        // hostapd names its own socket after its process, and doesn't start on one that another of
+        // this number has left.
         let _ = fs::remove_file(format!("/tmp/eap_sim_db_{}-0", self.child.id()));
     }
 }
@@ -199,7 +196,8 @@ impl Drop for Hostapd {
 }
 
 impl Methods {
-    /// The user file: 0, 2 and 4 begin identities of EAP-AKA, 6, 7 and 8 those of EAP-AKA' (RFC 9048 §3.1).
+    /// The user file: 0, 2 and 4 begin identities of EAP-AKA, 6, 7 and 8 those of EAP-AKA' (RFC
+    /// 9048 §3.1).
     fn users(self) -> String {
         let mut users = String::new();
         for (first, usual) in [

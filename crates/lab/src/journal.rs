@@ -1,10 +1,8 @@
 //! What a server saw, in order: for a test to look at, or to wait for.
 
-use std::{
-    fmt,
-    sync::{Condvar, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::fmt;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// A growing list of events.
 pub struct Journal<E> {
@@ -64,7 +62,8 @@ impl<E: fmt::Debug> fmt::Debug for Journal<E> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::{sync::Arc, thread};
+    use std::sync::Arc;
+    use std::thread;
 
     use super::*;
 

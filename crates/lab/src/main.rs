@@ -1,23 +1,19 @@
 //! `softsim-lab`: a home network in a box.
 
-use std::{
-    fs, io,
-    net::{IpAddr, Ipv4Addr},
-    path::{Path, PathBuf},
-    process::ExitCode,
-};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::{fs, io};
 
 use clap::{Args, Parser, Subcommand};
 use softsim_issuer::{IssuerSigningKey, profile_toml};
-use softsim_lab::{
-    demo,
-    error::{Error, Result},
-    gateway::{self, Gateway},
-    home::{Home, Options},
-    name_server::{NameServer, Zone},
-    pki::{Authority, SERVER_NAME},
-    processes::ProcessError,
-};
+use softsim_lab::demo;
+use softsim_lab::error::{Error, Result};
+use softsim_lab::gateway::{self, Gateway};
+use softsim_lab::home::{Home, Options};
+use softsim_lab::name_server::{NameServer, Zone};
+use softsim_lab::pki::{Authority, SERVER_NAME};
+use softsim_lab::processes::ProcessError;
 use softsim_lwm2m::ContentFormat;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,7 +29,8 @@ struct CommandLine {
 enum Command {
     /// Starts the lab with a gateway that is enrolled and provisioned over the network.
     ///
-    /// Prints where everything is as KEY=VALUE lines, then READY, and stays until SIGINT or SIGTERM.
+    /// Prints where everything is as KEY=VALUE lines, then READY, and stays until SIGINT or
+    /// SIGTERM.
     Up {
         #[command(flatten)]
         place: Place,
@@ -46,8 +43,8 @@ enum Command {
     },
     /// Enrols a gateway that runs elsewhere, and starts the servers that it is to find.
     ///
-    /// Prints where they are as KEY=VALUE lines, then READY, and stays until SIGINT or SIGTERM. What the gateway's
-    /// netd needs, ca.pem and radius.secret, is in the folder.
+    /// Prints where they are as KEY=VALUE lines, then READY, and stays until SIGINT or SIGTERM.
+    /// What the gateway's netd needs, ca.pem and radius.secret, is in the folder.
     Serve {
         /// The lab's folder: new, or empty.
         #[arg(long, value_name = "DIR")]
@@ -59,7 +56,8 @@ enum Command {
         #[arg(long, value_name = "ADDRESS")]
         names: Option<IpAddr>,
     },
-    /// Runs the journey from the factory to an authentication, and prints what was checked on the way.
+    /// Runs the journey from the factory to an authentication, and prints what was checked on the
+    /// way.
     Demo {
         /// The demo's folder: new, or empty.
         #[arg(long, value_name = "DIR")]
@@ -83,7 +81,8 @@ struct Place {
     /// The lab's folder: new, or empty.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// Write the conversation between the daemons to DIR/ipc.record. It holds RES, and MSKs that servers sent.
+    /// Write the conversation between the daemons to DIR/ipc.record. It holds RES, and MSKs that
+    /// servers sent.
     #[arg(long)]
     record: bool,
 }
@@ -92,7 +91,7 @@ fn format(name: &str) -> std::result::Result<ContentFormat, String> {
     match name {
         "tlv" => Ok(ContentFormat::Tlv),
         "senml-cbor" => Ok(ContentFormat::SenmlCbor),
-        other => Err(format!("expected tlv or senml-cbor, came {other}")),
+        other => Err(format!("expected tlv or senml-cbor, got {other}")),
     }
 }
 

@@ -1,25 +1,19 @@
 //! An LwM2M management server: takes registrations, and asks devices what a test wants to know.
 
-use std::{
-    collections::HashMap,
-    fmt, io,
-    net::SocketAddr,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, io};
 
 use softsim_coap::{Code, Event, ExchangeId, Method, Request, Response, Token};
 use softsim_lwm2m::{ContentFormat, Path};
-use tokio::{
-    runtime::Handle,
-    sync::{mpsc, oneshot},
-    task::JoinHandle,
-};
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinHandle;
 
-use crate::{
-    bootstrap_server::{argument, segments},
-    coap_server::{CoapEvent, CoapServer},
-    journal::Journal,
-};
+use crate::bootstrap_server::{argument, segments};
+use crate::coap_server::{CoapEvent, CoapServer};
+use crate::journal::Journal;
 
 /// The versions that a device may register with; as with Leshan, 1.2 is not among them.
 const VERSIONS: [&str; 2] = ["1.0", "1.1"];

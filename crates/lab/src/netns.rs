@@ -1,13 +1,12 @@
 //! Network namespaces with a cable between them: interfaces that a test has for itself. Root only.
 
-use std::{
-    fs, io,
-    net::Ipv4Addr,
-    os::{fd::AsFd, unix::fs::MetadataExt},
-    path::Path,
-    process::{self, Command, Stdio},
-    sync::atomic::{AtomicU32, Ordering},
-};
+use std::net::Ipv4Addr;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::process::{self, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::{fs, io};
 
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -104,7 +103,8 @@ impl Drop for Namespace {
 }
 
 impl Cable {
-    /// Makes both namespaces, in which each end knows the other's address without asking on the cable.
+    /// Makes both namespaces, in which each end knows the other's address without asking on the
+    /// cable.
     ///
     /// # Errors
     /// Not root, or the kernel or `ip` says no.

@@ -1,4 +1,5 @@
-//! The lab's certificate authority: server certificates, and device certificates for keyd's requests.
+//! The lab's certificate authority: server certificates, and device certificates for keyd's
+//! requests.
 
 use std::fmt;
 
@@ -10,9 +11,9 @@ use rcgen::{
 use rustls_pki_types::{CertificateDer, UnixTime};
 use sha2::{Digest, Sha256};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
-use x509_parser::{
-    certification_request::X509CertificationRequest, prelude::FromDer, x509::X509Name,
-};
+use x509_parser::certification_request::X509CertificationRequest;
+use x509_parser::prelude::FromDer;
+use x509_parser::x509::X509Name;
 
 /// A name that the certificates of servers are for.
 pub const SERVER_NAME: &str = "lwm2m.example";
@@ -29,7 +30,7 @@ pub enum PkiError {
         /// SHA-256 of the request's public key, in hexadecimal.
         expected: String,
         /// The request's common name.
-        came: String,
+        got: String,
     },
     /// No path leads from the certificate to the lab's authority, or it is of no use to a client.
     Path(String),
@@ -44,8 +45,8 @@ impl fmt::Display for PkiError {
         match self {
             Self::Malformed(what) => write!(f, "expected a {what} in DER"),
             Self::Name => f.write_str("expected a subject of exactly one common name"),
-            Self::DeviceId { expected, came } => {
-                write!(f, "common name: expected device id {expected}, came {came}")
+            Self::DeviceId { expected, got } => {
+                write!(f, "common name: expected device id {expected}, got {got}")
             }
             Self::Path(reason) => write!(f, "certificate path: {reason}"),
             Self::Signing(reason) => write!(f, "signing: {reason}"),
@@ -120,9 +121,9 @@ impl Authority {
             .map_err(|_| PkiError::Malformed("certificate request"))?;
         let info = &parsed.certification_request_info;
         let expected = hex::encode(Sha256::digest(info.subject_pki.raw));
-        let came = only_common_name(&info.subject)?;
-        if came != expected {
-            return Err(PkiError::DeviceId { expected, came });
+        let got = only_common_name(&info.subject)?;
+        if got != expected {
+            return Err(PkiError::DeviceId { expected, got });
         }
         let verified =
             CertificateSigningRequestParams::from_der(&request.into()).map_err(signing)?;
@@ -238,8 +239,8 @@ mod tests {
         let authority = Authority::new("lab").unwrap();
         let (key, other) = (KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
         let refused = authority.sign_device(&request(&key, &device_id(&other)));
-        let (expected, came) = (device_id(&key), device_id(&other));
-        assert_eq!(refused, Err(PkiError::DeviceId { expected, came }));
+        let (expected, got) = (device_id(&key), device_id(&other));
+        assert_eq!(refused, Err(PkiError::DeviceId { expected, got }));
     }
 
     #[test]

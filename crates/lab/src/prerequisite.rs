@@ -1,6 +1,9 @@
-//! Tests that need what a machine may not have: skipped aloud, or failed where all of it must be there.
+//! Tests that need what a machine may not have: skipped aloud, or failed where all of it must be
+//! there.
 
-use std::{env, fs::OpenOptions, io::Write};
+use std::env;
+use std::fs::OpenOptions;
+use std::io::Write;
 
 /// Says that a test is skipped, and why, in the file that `SOFTSIM_SKIPS` names.
 ///

@@ -1,24 +1,20 @@
-//! Starts softsim-keyd, softsim-netd and softsim-bridge in a folder, waits until they answer, and ends them.
+//! Starts softsim-keyd, softsim-netd and softsim-bridge in a folder, waits until they answer, and
+//! ends them.
 
-use std::{
-    env,
-    ffi::OsStr,
-    fmt, fs,
-    fs::{File, OpenOptions},
-    io::{self, Write},
-    os::unix::fs::{DirBuilderExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::ffi::OsStr;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+use std::{env, fmt, fs};
 
 use serde::Serialize;
-use softsim_client::{
-    keyd::Connection,
-    netd::{Command as Ask, Control, Event},
-    paths::Sockets,
-};
+use softsim_client::keyd::Connection;
+use softsim_client::netd::{Command as Ask, Control, Event};
+use softsim_client::paths::Sockets;
 use softsim_sandbox::random;
 
 /// How long a daemon may take until it answers; a loaded machine takes a tenth of it.
@@ -102,7 +98,8 @@ pub fn binaries() -> Result<PathBuf, ProcessError> {
     Ok(folder.to_owned())
 }
 
-/// The folder of the daemons as static programs (musl), where they were built: SOFTSIM_STATIC_BIN_DIR.
+/// The folder of the daemons as static programs (musl), where they were built:
+/// SOFTSIM_STATIC_BIN_DIR.
 pub fn static_binaries() -> Option<PathBuf> {
     env::var_os("SOFTSIM_STATIC_BIN_DIR")
         .filter(|folder| !folder.is_empty())
@@ -200,8 +197,9 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts keyd, whose own user is everybody's here, and waits until it answers on its admin socket. `network` is where
-    /// it opens its network socket; its key file is made when it isn't there. `more` are flags of the test's own.
+    /// Starts keyd, whose own user is everybody's here, and waits until it answers on its admin
+    /// socket. `network` is where it opens its network socket; its key file is made when it isn't
+    /// there. `more` are flags of the test's own.
     pub fn keyd(folder: &Folder, network: &Path, more: &[&OsStr]) -> Result<Self, ProcessError> {
         let key = folder.file("kek");
         if !key.exists() {
@@ -227,8 +225,8 @@ impl Daemon {
         Ok(keyd)
     }
 
-    /// Starts netd and waits until it answers on its control socket. `accesses` is the end of its configuration;
-    /// `command` starts a program where netd is to be.
+    /// Starts netd and waits until it answers on its control socket. `accesses` is the end of its
+    /// configuration; `command` starts a program where netd is to be.
     pub fn netd(
         folder: &Folder,
         config: &NetdConfig,
@@ -249,7 +247,8 @@ impl Daemon {
         Ok(netd)
     }
 
-    /// Starts the bridge, for control sockets that need not be there yet, and waits until it serves.
+    /// Starts the bridge, for control sockets that need not be there yet, and waits until it
+    /// serves.
     pub fn bridge(folder: &Folder, controls: &[&Path]) -> Result<Self, ProcessError> {
         let sockets = folder.subfolder("bridge")?;
         let keyd = folder.sockets().supplicant;
@@ -396,7 +395,8 @@ impl NetdConfig {
 }
 
 impl NetdBootstrap {
-    /// A server at an address or of a name, whose certificate the authority in a PEM file made; netd calls it when told.
+    /// A server at an address or of a name, whose certificate the authority in a PEM file made;
+    /// netd calls it when told.
     pub fn new(server: impl fmt::Display, authority: PathBuf) -> Self {
         Self {
             uri: format!("coaps://{server}"),

@@ -1,4 +1,5 @@
-//! A RADIUS server that authenticates with EAP and sends the MSK as MS-MPPE keys (RFC 3579, RFC 2548).
+//! A RADIUS server that authenticates with EAP and sends the MSK as MS-MPPE keys (RFC 3579, RFC
+//! 2548).
 //!
 //! Behind it stands the honest [`Server`], or whoever else plays an [`EapServer`].
 
@@ -217,11 +218,13 @@ fn octets<const N: usize>() -> [u8; N] {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use super::*;
-    use crate::auc::tests::{IMSI, auc};
+    use std::time::Instant;
+
     use softsim_carriers::radius::{Answer, Client};
     use softsim_eap::packet::{Code, Type, typed};
-    use std::time::Instant;
+
+    use super::*;
+    use crate::auc::tests::{IMSI, auc};
 
     const NAI: &[u8] = b"6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
 

@@ -1,20 +1,17 @@
 //! Stands between netd and keyd's network socket and writes every message down.
 //!
-//! The demo and the tests look in the record for what must never pass there: K, OPc, CK, IK. The record holds what may
-//! pass, RES and the MSKs that servers sent, and is for its owner alone.
+//! The demo and the tests look in the record for what must never pass there: K, OPc, CK, IK. The
+//! record holds what may pass, RES and the MSKs that servers sent, and is for its owner alone.
 
-use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Write},
-    os::unix::{fs::OpenOptionsExt, net::UnixStream},
-    path::{Path, PathBuf},
-    thread::{self, JoinHandle},
-};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
-use softsim_sandbox::{
-    poll::{self, Entry},
-    seqpacket::{Connection, Listener, Received},
-};
+use softsim_sandbox::poll::{self, Entry};
+use softsim_sandbox::seqpacket::{Connection, Listener, Received};
 
 /// Longer than any message of the protocol, so that a truncated one is the sender's fault.
 const BUFFER: usize = 64 << 10;
@@ -73,7 +70,8 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// Listens at `path`, passes everything on to keyd's socket at `keyd`, and appends it to `record`.
+    /// Listens at `path`, passes everything on to keyd's socket at `keyd`, and appends it to
+    /// `record`.
     pub fn start(path: &Path, keyd: &Path, record: &Path) -> io::Result<Self> {
         let mut proxy = Proxy {
             listener: Listener::bind(path, 0o600)?,

@@ -8,10 +8,8 @@ use softsim_profile::{Iccid, Profile};
 use softsim_sandbox::random;
 use zeroize::Zeroizing;
 
-use crate::{
-    auc::{Auc, Subscriber},
-    error::Result,
-};
+use crate::auc::{Auc, Subscriber};
+use crate::error::Result;
 
 /// A profile with the AuC that holds its other half.
 pub struct Subscription {
@@ -57,7 +55,8 @@ impl Subscription {
         subscriber(&self.profile, sqn)
     }
 
-    /// K, OPc or TOPc, and CK and IK of every vector so far: what a check of records and logs looks for.
+    /// K, OPc or TOPc, and CK and IK of every vector so far: what a check of records and logs looks
+    /// for.
     pub fn secrets(&self) -> Vec<Secret> {
         let credentials = &self.profile.credentials;
         let mut secrets = vec![Secret::new("K", credentials.k())];

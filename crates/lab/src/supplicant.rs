@@ -1,20 +1,17 @@
-//! Debian's wpa_supplicant and eapol_test: the peers that others use, with their SIM outside of them.
+//! Debian's wpa_supplicant and eapol_test: the peers that others use, with their SIM outside of
+//! them.
 
-use std::{
-    fs,
-    io::{self, BufRead, BufReader, Read},
-    net::SocketAddr,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    sync::Arc,
-};
+use std::fs;
+use std::io::{self, BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use crate::{
-    journal::Journal,
-    netns::{INTERFACE, Namespace},
-};
+use crate::journal::Journal;
+use crate::netns::{INTERFACE, Namespace};
 
 /// What either is configured with.
 #[derive(Clone, Copy, Debug)]
@@ -71,8 +68,9 @@ pub fn missing() -> Option<&'static str> {
     None
 }
 
-/// Runs eapol_test once against a RADIUS server and returns what it wrote. It begins when something listens on its
-/// control socket: requests of before would be lost. `prefix` is a command that runs it, where it is not empty.
+/// Runs eapol_test once against a RADIUS server and returns what it wrote. It begins when something
+/// listens on its control socket: requests of before would be lost. `prefix` is a command that runs
+/// it, where it is not empty.
 ///
 /// # Errors
 /// It can't be started.

@@ -1,15 +1,12 @@
-//! Stands on the way between a RADIUS client and its server, and writes down when each datagram passed.
+//! Stands on the way between a RADIUS client and its server, and writes down when each datagram
+//! passed.
 
-use std::{
-    io,
-    net::{Ipv4Addr, SocketAddr, UdpSocket},
-    sync::{
-        Arc, Mutex, PoisonError,
-        atomic::{AtomicBool, Ordering},
-    },
-    thread::JoinHandle,
-    time::{Duration, Instant},
-};
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 /// The tap: clients call its address. It ends with this value.
 pub struct Tap {
@@ -40,8 +37,8 @@ pub enum Direction {
 }
 
 impl Tap {
-    /// Stands before `server`. It asks its sockets again and again rather than to sleep, so that its own waking up is
-    /// no part of what it measures.
+    /// Stands before `server`. It asks its sockets again and again rather than to sleep, so that
+    /// its own waking up is no part of what it measures.
     ///
     /// # Errors
     /// As the operating system says.

@@ -2,19 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    fs,
-    io::{Read, Write},
-    net::SocketAddr,
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::Duration,
-};
+use std::fs;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
 
-use softsim_lab::{
-    dtls_server::{DtlsEvent, DtlsServer, Refused},
-    pki::{Authority, Credentials, PkiError},
-};
+use softsim_lab::dtls_server::{DtlsEvent, DtlsServer, Refused};
+use softsim_lab::pki::{Authority, Credentials, PkiError};
 use tokio::time::timeout;
 
 /// `openssl s_client`, ended when it is dropped.

@@ -1,7 +1,8 @@
-//! The lab's RADIUS server against `eapol_test`, the peer of wpa_supplicant, with our USIM as its SIM.
+//! The lab's RADIUS server against `eapol_test`, the peer of wpa_supplicant, with our USIM as its
+//! SIM.
 //!
-//! `eapol_test` (Debian package `eapoltest`) asks for AKA through its `external_sim` interface and compares its own
-//! MSK with the MS-MPPE keys of the Access-Accept.
+//! `eapol_test` (Debian package `eapoltest`) asks for AKA through its `external_sim` interface and
+//! compares its own MSK with the MS-MPPE keys of the Access-Accept.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::path::{Path, PathBuf};
@@ -33,8 +34,8 @@ fn subscriber(k: u8, sqn: u64, amf: [u8; 2]) -> Subscriber {
     Subscriber::new(&credentials, Amf::new(amf), Sqn::new(sqn).unwrap(), 5)
 }
 
-/// The SIM: answers every request on the control interface until the process ends. Tells when it is `attached`: what
-/// was asked before is lost.
+/// The SIM: answers every request on the control interface until the process ends. Tells when it is
+/// `attached`: what was asked before is lost.
 async fn sim(control: PathBuf, own: PathBuf, floor: u64, attached: oneshot::Sender<()>) {
     let algorithm = Milenage::new(&K::new([0x46; 16]), &Opc::new([0xcd; 16]));
     let mut usim = SqnState::new(SqnParameters::default(), Sqn::new(floor).unwrap()).unwrap();

@@ -1,4 +1,5 @@
-//! Our peer and USIM against Debian's hostapd as RADIUS server, with the lab's AuC behind its `eap_sim_db` socket.
+//! Our peer and USIM against Debian's hostapd as RADIUS server, with the lab's AuC behind its
+//! `eap_sim_db` socket.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod sim;

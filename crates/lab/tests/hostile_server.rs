@@ -147,7 +147,8 @@ fn malformed_attributes_by_the_hundred_are_answered_with_client_error() {
     assert_clean(scenarios);
 }
 
-/// The scenarios find what they are for: here a peer that looks at no network name, as wpa_supplicant 2.10.
+/// The scenarios find what they are for: here a peer that looks at no network name, as
+/// wpa_supplicant 2.10.
 #[test]
 fn a_peer_that_does_not_look_is_found_out() {
     let careless = Config {

@@ -8,13 +8,11 @@ use std::time::Duration;
 
 use device::{Device, success};
 use softsim_coap::{Code, Method, Request, Response};
-use softsim_lab::{
-    bootstrap_server::{Account, BootstrapEvent, BootstrapServer, Operation, Plan},
-    coap_server::CoapServer,
-    dtls_server::DtlsServer,
-    management_server::{ManagementEvent, ManagementServer, RequestError},
-    pki::Authority,
-};
+use softsim_lab::bootstrap_server::{Account, BootstrapEvent, BootstrapServer, Operation, Plan};
+use softsim_lab::coap_server::CoapServer;
+use softsim_lab::dtls_server::DtlsServer;
+use softsim_lab::management_server::{ManagementEvent, ManagementServer, RequestError};
+use softsim_lab::pki::Authority;
 use softsim_lwm2m::{ContentFormat, Path, codec};
 use tokio::runtime::Runtime;
 
@@ -93,9 +91,9 @@ fn a_device_is_provisioned_in_the_order_of_its_plan() {
         assert_eq!(asked[0].accept, Some(40));
         let decode = |object, request: &Request| {
             let path = Path::from_segments(&request.path).unwrap();
-            let came = ContentFormat::from_id(request.content_format.unwrap()).unwrap();
-            assert_eq!(came, format);
-            let mut instances = codec::decode(came, object, path, &request.payload).unwrap();
+            let got = ContentFormat::from_id(request.content_format.unwrap()).unwrap();
+            assert_eq!(got, format);
+            let mut instances = codec::decode(got, object, path, &request.payload).unwrap();
             instances.remove(&path.instance().unwrap()).unwrap()
         };
         let security = decode(&codec::SECURITY, &asked[3]);
@@ -199,7 +197,7 @@ fn a_registration_is_made_updated_and_ended_at_its_location() {
     assert_eq!(response.code, Code::CREATED);
     let [rd, location] = response.location.as_slice() else {
         panic!(
-            "expected a location of two segments, came {:?}",
+            "expected a location of two segments, got {:?}",
             response.location
         );
     };

@@ -31,7 +31,8 @@ mod server {
 
 /// The bootstrap server's and the management servers' accounts.
 ///
-/// They hold no secret: what a server writes to /0/x/5 goes to the key process as an [`AccountKey`].
+/// They hold no secret: what a server writes to /0/x/5 goes to the key process as an
+/// [`AccountKey`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accounts {
     pub(crate) security: Instances,
@@ -188,8 +189,9 @@ impl Accounts {
         self.security.is_empty() && self.servers.is_empty()
     }
 
-    /// The Security instances in canonical form, for whoever keeps a digest of them: JSON, ids rising, as these
-    /// accounts are serialised. Management servers can't write them, but may write the Server instances.
+    /// The Security instances in canonical form, for whoever keeps a digest of them: JSON, ids
+    /// rising, as these accounts are serialised. Management servers can't write them, but may write
+    /// the Server instances.
     pub fn canonical_security(&self) -> Vec<u8> {
         serde_json::to_vec(&self.security).expect("maps with numbers for keys are JSON")
     }
@@ -221,7 +223,8 @@ impl Accounts {
             .find(|server| server.ssid == ssid)
     }
 
-    /// Whether these accounts can be used as they are; `allow_no_sec` lets sessions without security pass.
+    /// Whether these accounts can be used as they are; `allow_no_sec` lets sessions without
+    /// security pass.
     pub fn check(&self, allow_no_sec: bool) -> Result<(), Inconsistency> {
         let count = self
             .security
@@ -392,7 +395,8 @@ impl SecurityAccount {
         if self.uri.strip_prefix(scheme).is_none_or(str::is_empty) {
             return fault(security::URI, "a URI whose scheme fits the security mode");
         }
-        // The factory's bootstrap account may be judged by trust anchors that the host is configured with.
+        // The factory's bootstrap account may be judged by trust anchors that the host is
+        // configured with.
         if self.mode == SecurityMode::Certificate
             && !bootstrap
             && self.server_certificate.is_empty()

@@ -1,4 +1,5 @@
-//! Client-initiated bootstrap: one session with the bootstrap server, from its request to Bootstrap-Finish.
+//! Client-initiated bootstrap: one session with the bootstrap server, from its request to
+//! Bootstrap-Finish.
 
 use std::fmt;
 use std::time::Instant;
@@ -43,7 +44,8 @@ impl fmt::Display for BootstrapFailure {
 pub(crate) struct Bootstrap {
     pub(crate) endpoint: Endpoint,
     request: Token,
-    /// What was written so far; none once the bootstrap is over, when the session only repeats its last answer.
+    /// What was written so far; none once the bootstrap is over, when the session only repeats its
+    /// last answer.
     staging: Option<Staging>,
     package_staged: bool,
     deadline: Instant,
@@ -177,7 +179,8 @@ impl Bootstrap {
         self.endpoint.respond(now, exchange, response);
     }
 
-    /// The application made the accounts durable, or couldn't. In the latter case the server may correct and finish again.
+    /// The application made the accounts durable, or couldn't. In the latter case the server may
+    /// correct and finish again.
     pub(crate) fn commit_decided(
         &mut self,
         now: Instant,

@@ -96,8 +96,9 @@ pub enum Output {
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A server wrote a sealed package: have it judged, then call [`Client::staged`]. One that the bootstrap server
-    /// wrote is only staged, since [`Event::Commit`] follows; one of a management server is installed at once.
+    /// A server wrote a sealed package: have it judged, then call [`Client::staged`]. One that the
+    /// bootstrap server wrote is only staged, since [`Event::Commit`] follows; one of a management
+    /// server is installed at once.
     StagePackage {
         /// Who wrote it.
         source: ServerRole,
@@ -106,14 +107,16 @@ pub enum Event {
     },
     /// The bootstrap server took back the package that was staged in this bootstrap.
     DiscardPackage,
-    /// Bootstrap-Finish: make the accounts durable, with the staged package and the keys, then call [`Client::committed`].
+    /// Bootstrap-Finish: make the accounts durable, with the staged package and the keys, then call
+    /// [`Client::committed`].
     Commit {
         /// The new accounts.
         accounts: Accounts,
         /// The pre-shared keys among them.
         keys: Vec<AccountKey>,
     },
-    /// The new accounts are in force. Sessions with management servers are to be closed, and opened anew.
+    /// The new accounts are in force. Sessions with management servers are to be closed, and opened
+    /// anew.
     Bootstrapped,
     /// The old accounts stay; what was staged is to be dropped.
     BootstrapFailed(BootstrapFailure),
@@ -236,7 +239,8 @@ impl Client {
         self.bootstrap.as_ref().is_some_and(Bootstrap::is_running)
     }
 
-    /// A session with a server is established: begins the bootstrap, or registers. A session that was there ends.
+    /// A session with a server is established: begins the bootstrap, or registers. A session that
+    /// was there ends.
     pub fn session_opened(&mut self, now: Instant, role: ServerRole) {
         self.session_closed(now, role);
         match role {
@@ -263,7 +267,8 @@ impl Client {
         }
     }
 
-    /// Takes a datagram of a server. Malformed ones, and during a bootstrap those of other servers, change nothing.
+    /// Takes a datagram of a server. Malformed ones, and during a bootstrap those of other servers,
+    /// change nothing.
     pub fn handle_datagram(&mut self, now: Instant, role: ServerRole, datagram: &[u8]) {
         let endpoint = match role {
             ServerRole::Bootstrap => self.bootstrap.as_mut().map(|session| &mut session.endpoint),
@@ -333,8 +338,8 @@ impl Client {
         self.pump(now);
     }
 
-    /// Whether the accounts in [`Event::Commit`] are durable; the server is answered 2.04 or 4.06. With 4.06 it may
-    /// correct what it wrote and finish again.
+    /// Whether the accounts in [`Event::Commit`] are durable; the server is answered 2.04 or 4.06.
+    /// With 4.06 it may correct what it wrote and finish again.
     pub fn committed(&mut self, now: Instant, result: Result<(), SimResult>) {
         let Some(Decision::Commit { exchange, accounts }) = self
             .shared
@@ -387,7 +392,8 @@ impl Client {
         }
     }
 
-    /// Carries what the endpoints report to the sessions, and what they want to send to the outputs.
+    /// Carries what the endpoints report to the sessions, and what they want to send to the
+    /// outputs.
     fn pump(&mut self, now: Instant) {
         if let Some(session) = &mut self.bootstrap {
             while let Some(event) = session.endpoint.poll_event() {

@@ -4,10 +4,10 @@
 //! [`softsim_coap::Endpoint`] per session, and knows neither sockets nor DTLS nor keys. Decrypted
 //! datagrams and the time go in; datagrams, the next deadline and [`Event`]s come out.
 //!
-//! A bootstrap is a transaction. What the bootstrap server deletes and writes is kept apart from the
-//! accounts in force, and takes their place only after Bootstrap-Finish found it consistent and the
-//! application made it durable ([`Event::Commit`], [`Client::committed`]). Whatever else happens
-//! leaves the old accounts.
+//! A bootstrap is a transaction. What the bootstrap server deletes and writes is kept apart from
+//! the accounts in force, and takes their place only after Bootstrap-Finish found it consistent and
+//! the application made it durable ([`Event::Commit`], [`Client::committed`]). Whatever else
+//! happens leaves the old accounts.
 //!
 //! The Software SIM object carries a profile package that is sealed to the key process. The client
 //! relays it unopened ([`Event::StagePackage`], [`Client::staged`]).

@@ -1,4 +1,5 @@
-//! Device management: one session with a management server, and what it may read, observe and write there.
+//! Device management: one session with a management server, and what it may read, observe and write
+//! there.
 
 use std::time::Instant;
 
@@ -295,8 +296,8 @@ fn registration_links(shared: &Shared, ssid: u16) -> Vec<u8> {
     links.into_bytes()
 }
 
-/// The object that `path` lies in, and those of its instances that this server may see: of the Server object
-/// its own, of Security and OSCORE none (LwM2M Core §8.2).
+/// The object that `path` lies in, and those of its instances that this server may see: of the
+/// Server object its own, of Security and OSCORE none (LwM2M Core §8.2).
 fn visible(shared: &Shared, ssid: u16, path: Path) -> Result<(Object, Instances), Response> {
     match path
         .object()

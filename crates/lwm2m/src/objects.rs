@@ -2,7 +2,8 @@
 
 use crate::value::{Instance, Kind};
 
-/// What a management server may do with a resource. The bootstrap server may write any account resource.
+/// What a management server may do with a resource. The bootstrap server may write any account
+/// resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operations {
     /// Only the bootstrap server touches it.
@@ -153,14 +154,14 @@ pub const SIM: Object = Object {
         several(4, Integer, Read),  // Envelope Format
         single(11, Integer, Read),  // Last Result
         single(12, Text, Read),     // Last Result Detail
-        single(14, Opaque, Read), // Sealing Key Attestation: the sealing statement, with the key in it
-        single(17, Integer, Read), // Accepted Sequence
-        single(18, Integer, Read), // AKA Algorithm
+        single(14, Opaque, Read),   // Sealing Key Attestation: the sealing statement
+        single(17, Integer, Read),  // Accepted Sequence
+        single(18, Integer, Read),  // AKA Algorithm
         several(19, Integer, Read), // AKA Algorithms Supported
-        single(20, Integer, Read), // Authentications Served
-        single(21, Integer, Read), // Authentication Failures
-        single(22, Boolean, Read), // Plain Profile Allowed
-        several(24, Opaque, Read), // Issuer Trust Anchors Digest
+        single(20, Integer, Read),  // Authentications Served
+        single(21, Integer, Read),  // Authentication Failures
+        single(22, Boolean, Read),  // Plain Profile Allowed
+        several(24, Opaque, Read),  // Issuer Trust Anchors Digest
     ],
 };
 

@@ -34,7 +34,8 @@ impl fmt::Display for RegistrationFailure {
     }
 }
 
-/// How long before its end a registration is updated: a confirmable message may take this long (MAX_TRANSMIT_WAIT).
+/// How long before its end a registration is updated: a confirmable message may take this long
+/// (MAX_TRANSMIT_WAIT).
 const UPDATE_MARGIN: Duration = Duration::from_secs(93);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -67,8 +67,8 @@ pub struct SimState {
     pub last_result: SimResult,
     /// Last Result Detail: no key, no IMSI.
     pub last_result_detail: Option<String>,
-    /// The sealing statement: the key that packages are sealed to, signed by the device key (COSE_Sign1). The key is never
-    /// shown without.
+    /// The sealing statement: the key that packages are sealed to, signed by the device key
+    /// (COSE_Sign1). The key is never shown without.
     pub sealing_statement: Option<Vec<u8>>,
     /// The highest package sequence accepted.
     pub accepted_sequence: Option<u64>,

@@ -1,4 +1,5 @@
-//! The accounts of a bootstrap under way: what the bootstrap server deletes and writes, until it finishes.
+//! The accounts of a bootstrap under way: what the bootstrap server deletes and writes, until it
+//! finishes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,8 +7,9 @@ use std::fmt;
 use softsim_coap::{Code, Method, Request, Response};
 use zeroize::{Zeroize, Zeroizing};
 
-use crate::accounts::{AccountKey, Accounts, Inconsistency, SecurityMode};
-use crate::accounts::{is_bootstrap, security_summary, server_ssid};
+use crate::accounts::{
+    AccountKey, Accounts, Inconsistency, SecurityMode, is_bootstrap, security_summary, server_ssid,
+};
 use crate::client::Version;
 use crate::content::link::Links;
 use crate::content::{ContentError, ContentFormat, decode, encode};
@@ -144,7 +146,8 @@ impl Staging {
         content(path, &self.accounts.servers, accept, ContentFormat::Tlv)
     }
 
-    /// Bootstrap-Write of an object, an instance or a resource. An instance that is written whole is replaced.
+    /// Bootstrap-Write of an object, an instance or a resource. An instance that is written whole
+    /// is replaced.
     fn write(&mut self, path: Path, mut request: Request) -> Result<Step, Response> {
         let object = self.object(path).ok_or(Response::new(Code::NOT_FOUND))?;
         let definition = path.resource().map(|resource| object.resource(resource));
@@ -265,7 +268,8 @@ fn write_instances(instances: &mut Instances, path: Path, written: Instances) {
     }
 }
 
-/// A write to the Software SIM object: a package, if it holds one. What is read-only there stays as it is.
+/// A write to the Software SIM object: a package, if it holds one. What is read-only there stays as
+/// it is.
 fn write_sim(path: Path, mut instances: Instances) -> Result<Step, Response> {
     if instances.keys().any(|id| *id != 0) {
         return Err(Response::new(Code::NOT_FOUND));

@@ -106,7 +106,8 @@ impl Instance {
         self
     }
 
-    /// With one more multiple-instance resource, numbered from 0; without it if there are no values.
+    /// With one more multiple-instance resource, numbered from 0; without it if there are no
+    /// values.
     #[must_use]
     pub fn with_all<V: Into<Value>>(
         mut self,

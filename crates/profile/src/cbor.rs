@@ -1,9 +1,11 @@
-//! Deterministic CBOR (RFC 8949 §4.2.1), read strictly: a value has one encoding, and any other is an error.
+//! Deterministic CBOR (RFC 8949 §4.2.1), read strictly: a value has one encoding, and any other is
+//! an error.
 
 use core::convert::Infallible;
 use core::fmt;
 
-use minicbor::{Decoder, Encoder, decode, encode::Error as EncodeError};
+use minicbor::encode::Error as EncodeError;
+use minicbor::{Decoder, Encoder, decode};
 
 /// Octets that don't have the exact shape of a package, a statement or one of their parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,8 +16,8 @@ pub struct ShapeError {
     pub offset: usize,
     /// What would have been taken there.
     pub expected: &'static str,
-    /// What came.
-    pub came: Came,
+    /// What was received.
+    pub got: Came,
 }
 
 /// What came in the place of the expected item.
@@ -31,14 +33,14 @@ pub enum Came {
 
 impl fmt::Display for ShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let came = match self.came {
+        let got = match self.got {
             Came::End => "the end",
             Came::LongForm => "it in a longer form",
             Came::Other => "something else",
         };
         write!(
             f,
-            "{}, octet {}: expected {}, got {came}",
+            "{}, octet {}: expected {}, got {got}",
             self.part, self.offset, self.expected
         )
     }
@@ -178,15 +180,15 @@ impl<'b> Reader<'b> {
         match self.item(expected, Decoder::map, |length| {
             head_length(length.unwrap_or_default())
         })? {
-            Some(came) if came == length => Ok(()),
+            Some(got) if got == length => Ok(()),
             _ => Err(self.error(offset, expected, Came::Other)),
         }
     }
 
     pub(crate) fn tag(&mut self, tag: u64, expected: &'static str) -> Result<(), ShapeError> {
         let offset = self.decoder.position();
-        let came = self.item(expected, Decoder::tag, |tag| head_length(tag.as_u64()))?;
-        if came.as_u64() == tag {
+        let got = self.item(expected, Decoder::tag, |tag| head_length(tag.as_u64()))?;
+        if got.as_u64() == tag {
             Ok(())
         } else {
             Err(self.error(offset, expected, Came::Other))
@@ -219,12 +221,12 @@ impl<'b> Reader<'b> {
     ) -> Result<T, ShapeError> {
         let offset = self.decoder.position();
         let value = read(&mut self.decoder).map_err(|error| {
-            let came = if error.is_end_of_input() {
+            let got = if error.is_end_of_input() {
                 Came::End
             } else {
                 Came::Other
             };
-            self.error(offset, expected, came)
+            self.error(offset, expected, got)
         })?;
         if self.decoder.position() - offset != shortest(&value) {
             return Err(self.error(offset, expected, Came::LongForm));
@@ -232,12 +234,12 @@ impl<'b> Reader<'b> {
         Ok(value)
     }
 
-    fn error(&self, offset: usize, expected: &'static str, came: Came) -> ShapeError {
+    fn error(&self, offset: usize, expected: &'static str, got: Came) -> ShapeError {
         ShapeError {
             part: self.part,
             offset,
             expected,
-            came,
+            got,
         }
     }
 }
@@ -253,8 +255,8 @@ fn head_length(argument: u64) -> usize {
     }
 }
 
-/// Writes CBOR into a vector that doesn't grow as long as the value takes no more than `capacity` octets,
-/// so that no copy of a secret is left behind by a move.
+/// Writes CBOR into a vector that doesn't grow as long as the value takes no more than `capacity`
+/// octets, so that no copy of a secret is left behind by a move.
 pub(crate) fn encode(
     capacity: usize,
     write: impl FnOnce(&mut Encoder<Vec<u8>>) -> Result<(), EncodeError<Infallible>>,
@@ -273,7 +275,7 @@ mod tests {
 
     #[test]
     fn a_value_has_one_encoding() {
-        for (octets, came) in [
+        for (octets, got) in [
             (&[0x17][..], Ok(23)),
             (&[0x18, 0x18], Ok(24)),
             (&[0x18, 0x17], Err(Came::LongForm)),
@@ -285,7 +287,7 @@ mod tests {
             (&[0x41, 0x00], Err(Came::Other)),
         ] {
             let read = Reader::new("test", octets).uint("a number");
-            assert_eq!(read.map_err(|error| error.came), came, "{octets:02x?}");
+            assert_eq!(read.map_err(|error| error.got), got, "{octets:02x?}");
         }
     }
 
@@ -318,7 +320,7 @@ mod tests {
         let error = Reader::new("test", &[0x58, 0x01, 0xaa])
             .bytes("octets")
             .unwrap_err();
-        assert_eq!(error.came, Came::LongForm);
+        assert_eq!(error.got, Came::LongForm);
         assert_eq!(
             error.to_string(),
             "test, octet 0: expected octets, got it in a longer form"
@@ -331,7 +333,7 @@ mod tests {
         assert_eq!(
             Reader::new("test", &[0x38, 0x06])
                 .int("ES256")
-                .map_err(|e| e.came),
+                .map_err(|e| e.got),
             Err(Came::LongForm)
         );
         assert_eq!(

@@ -1,12 +1,11 @@
-//! What a profile may be: the rules that sealing, installing and every other look at a profile share.
+//! What a profile may be: the rules that sealing, installing and every other look at a profile
+//! share.
 //!
-//! The types of [`Profile`] keep out what can't be written down at all. What can be, and yet makes a subscription
-//! that never works, or one whose keys everybody knows, is found here.
+//! The types of [`Profile`] keep out what can't be written down at all. What can be, and yet makes
+//! a subscription that never works, or one whose keys everybody knows, is found here.
 
-use softsim_aka::{
-    Credentials, Sqn,
-    agreement::{BadPublicKey, Group, PrivateKey},
-};
+use softsim_aka::agreement::{BadPublicKey, Group, PrivateKey};
+use softsim_aka::{Credentials, Sqn};
 use softsim_usim::{Imsi, MncLength};
 
 use crate::{Algorithm, FieldError, Iccid, Profile, ProtectionScheme};
@@ -180,8 +179,9 @@ enum MncLengths {
     Both,
 }
 
-/// How long the MNCs under an MCC are, as they have been assigned (ITU-T E.212). Where a country has given out both
-/// lengths, both are right; so they are in the test network 001 and the private network 999.
+/// How long the MNCs under an MCC are, as they have been assigned (ITU-T E.212). Where a country
+/// has given out both lengths, both are right; so they are in the test network 001 and the private
+/// network 999.
 fn mnc_lengths(mcc: &str) -> MncLengths {
     match mcc {
         "302" | "310" | "311" | "312" | "313" | "314" | "315" | "316" | "330" | "334" | "338"

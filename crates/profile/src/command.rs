@@ -1,7 +1,8 @@
-//! A command: what an operator tells one device to do with a profile that is there, or with its sealing key.
+//! A command: what an operator tells one device to do with a profile that is there, or with its
+//! sealing key.
 //!
-//! It stands in an envelope like a package's, with the same headers and the same rising sequence. Its payload is a CBOR
-//! map with the keys 1 to 4, all of which stand there, in order:
+//! It stands in an envelope like a package's, with the same headers and the same rising sequence.
+//! Its payload is a CBOR map with the keys 1 to 4, all of which stand there, in order:
 //!
 //! | key | contents |
 //! |---|---|
@@ -9,15 +10,13 @@
 //! | 2 | ICCID; null with 4 |
 //! | 3 and 4 | validity: not before, not after, or null |
 //!
-//! It is signed, not encrypted: it holds no secret, and it has to reach a device whose sealing key the operator has lost
-//! track of.
+//! It is signed, not encrypted: it holds no secret, and it has to reach a device whose sealing key
+//! the operator has lost track of.
 
 use core::fmt;
 
-use crate::{
-    FieldError, Iccid, PackageError, Validity,
-    cbor::{Reader, encode},
-};
+use crate::cbor::{Reader, encode};
+use crate::{FieldError, Iccid, PackageError, Validity};
 
 /// What a device is told to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

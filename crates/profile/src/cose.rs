@@ -1,15 +1,12 @@
-//! The envelope of packages, commands and statements: a format number, then a tagged COSE_Sign1 with ES256.
+//! The envelope of packages, commands and statements: a format number, then a tagged COSE_Sign1
+//! with ES256.
 
 use minicbor::data::Tag;
-use p256::ecdsa::{
-    Signature, SigningKey, VerifyingKey,
-    signature::{Signer, Verifier},
-};
+use p256::ecdsa::signature::{Signer, Verifier};
+use p256::ecdsa::{Signature, SigningKey, VerifyingKey};
 
-use crate::{
-    FORMAT, ShapeError,
-    cbor::{Reader, encode},
-};
+use crate::cbor::{Reader, encode};
+use crate::{FORMAT, ShapeError};
 
 /// CBOR tag of COSE_Sign1 (RFC 9052 §4.2).
 const TAG_SIGN1: u64 = 18;
@@ -26,8 +23,8 @@ pub(crate) const KID: i64 = 4;
 /// COSE algorithm: ECDSA with SHA-256 (RFC 9053 §2.1).
 pub(crate) const ES256: i64 = -7;
 
-/// What an envelope carries. Its name stands in the protected headers, and its label is signed with them, so that no
-/// kind passes for another.
+/// What an envelope carries. Its name stands in the protected headers, and its label is signed with
+/// them, so that no kind passes for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A sealed profile, by the operator.

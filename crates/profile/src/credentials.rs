@@ -1,4 +1,5 @@
-//! K and what goes with it: which algorithm set it is for, and OPc or TOPc, or what these follow from.
+//! K and what goes with it: which algorithm set it is for, and OPc or TOPc, or what these follow
+//! from.
 
 use core::num::NonZeroU8;
 

@@ -1,4 +1,4 @@
-//! Why a sealed package is refused: what was expected, and what came.
+//! Why a sealed package is refused: what was expected, and what was received.
 
 use core::fmt;
 
@@ -10,12 +10,12 @@ pub enum PackageError {
     /// Longer than [`MAX_PACKAGE`].
     TooLong {
         /// Its length in octets.
-        came: usize,
+        got: usize,
     },
     /// Another format number than [`FORMAT`].
     Format {
         /// The package's.
-        came: u64,
+        got: u64,
     },
     /// Not the exact shape of a package.
     Shape(ShapeError),
@@ -27,7 +27,7 @@ pub enum PackageError {
     /// No trust anchor has this id.
     UnknownIssuer {
         /// The package's issuer.
-        came: IssuerId,
+        got: IssuerId,
     },
     /// The signature is not the issuer's.
     Signature {
@@ -39,21 +39,21 @@ pub enum PackageError {
         /// This device.
         expected: DeviceId,
         /// The package's.
-        came: DeviceId,
+        got: DeviceId,
     },
     /// Sealed to another sealing key.
     SealingKey {
         /// This device's.
         expected: SealingKeyId,
         /// The package's.
-        came: SealingKeyId,
+        got: SealingKeyId,
     },
     /// The sequence doesn't rise.
     Sequence {
         /// The last one of this issuer, 0 for none.
         last: u64,
         /// The package's.
-        came: u64,
+        got: u64,
     },
     /// The ciphertext doesn't open under the sealing key and the associated data.
     Decryption,
@@ -95,22 +95,22 @@ impl From<FieldError> for PackageError {
 impl fmt::Display for PackageError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::TooLong { came } => {
-                write!(f, "expected at most {MAX_PACKAGE} octets, got {came}")
+            Self::TooLong { got } => {
+                write!(f, "expected at most {MAX_PACKAGE} octets, got {got}")
             }
-            Self::Format { came } => write!(f, "expected format {FORMAT}, got {came}"),
+            Self::Format { got } => write!(f, "expected format {FORMAT}, got {got}"),
             Self::Shape(error) => error.fmt(f),
             Self::Trailing { count } => write!(f, "expected the end, got {count} more octets"),
-            Self::UnknownIssuer { came } => write!(f, "expected a trusted issuer, got {came}"),
+            Self::UnknownIssuer { got } => write!(f, "expected a trusted issuer, got {got}"),
             Self::Signature { issuer } => {
                 write!(f, "expected the signature of issuer {issuer}, got another")
             }
-            Self::Device { expected, came } => write!(f, "expected device {expected}, got {came}"),
-            Self::SealingKey { expected, came } => {
-                write!(f, "expected sealing key {expected}, got {came}")
+            Self::Device { expected, got } => write!(f, "expected device {expected}, got {got}"),
+            Self::SealingKey { expected, got } => {
+                write!(f, "expected sealing key {expected}, got {got}")
             }
-            Self::Sequence { last, came } => {
-                write!(f, "expected a sequence above {last}, got {came}")
+            Self::Sequence { last, got } => {
+                write!(f, "expected a sequence above {last}, got {got}")
             }
             Self::Decryption => {
                 f.write_str("expected a ciphertext for this key and header, got another")

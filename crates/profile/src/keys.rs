@@ -2,13 +2,15 @@
 
 use core::fmt;
 
-use hpke::{Deserializable, Kem, Serializable, kem::XWing, rand_core::CryptoRng};
+use hpke::kem::XWing;
+use hpke::rand_core::CryptoRng;
+use hpke::{Deserializable, Kem, Serializable};
 use p256::ecdsa::VerifyingKey;
 use sha2::{Digest, Sha256};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// DER of a SubjectPublicKeyInfo up to the point: ecPublicKey with prime256v1 (RFC 5480 §2.1.1), then the
-/// head of a bit string with an uncompressed point, 65 octets (§2.2).
+/// DER of a SubjectPublicKeyInfo up to the point: ecPublicKey with prime256v1 (RFC 5480 §2.1.1),
+/// then the head of a bit string with an uncompressed point, 65 octets (§2.2).
 const SPKI_HEAD: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
     0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
@@ -102,7 +104,8 @@ impl IssuerKey {
     /// Length of [`Self::to_sec1`].
     pub const SEC1_LENGTH: usize = 33;
 
-    /// Takes a SubjectPublicKeyInfo, DER: ecPublicKey on P-256 with an uncompressed point, 91 octets.
+    /// Takes a SubjectPublicKeyInfo, DER: ecPublicKey on P-256 with an uncompressed point, 91
+    /// octets.
     ///
     /// # Errors
     /// Any other octets, or a point that isn't on the curve.
@@ -170,8 +173,8 @@ impl fmt::Debug for IssuerKey {
     }
 }
 
-/// The private half of a device's sealing key: an X-Wing seed, from which the key pair is expanded when a
-/// package is opened. Wiped on drop, never printed.
+/// The private half of a device's sealing key: an X-Wing seed, from which the key pair is expanded
+/// when a package is opened. Wiped on drop, never printed.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SealingKey([u8; Self::LENGTH]);
 

@@ -1,4 +1,5 @@
-//! The subscription profile and its sealed package: seal for the operator, open for the key process.
+//! The subscription profile and its sealed package: seal for the operator, open for the key
+//! process.
 //!
 //! # How a profile travels
 //!
@@ -11,9 +12,10 @@
 //!
 //! # The package, version 1
 //!
-//! A CBOR sequence (RFC 8742) of the format number `1` and a tagged COSE_Sign1 (RFC 9052 §4.2) by the
-//! operator, with the content type `application/vnd.softsim.sealed-profile`, whose payload is a tagged COSE_Encrypt0 (RFC 9052 §5.2) encrypted with HPKE (RFC 9180).
-//! CBOR is deterministic (RFC 8949 §4.2.1), the shape is exact and nothing follows.
+//! A CBOR sequence (RFC 8742) of the format number `1` and a tagged COSE_Sign1 (RFC 9052 §4.2) by
+//! the operator, with the content type `application/vnd.softsim.sealed-profile`, whose payload is a
+//! tagged COSE_Encrypt0 (RFC 9052 §5.2) encrypted with HPKE (RFC 9180). CBOR is deterministic (RFC
+//! 8949 §4.2.1), the shape is exact and nothing follows.
 //!
 //! | part | contents |
 //! |---|---|
@@ -26,17 +28,18 @@
 //! | payload | a map with the keys 1 to 22: the four fields of the external data, then the profile |
 //!
 //! COSE-HPKE and X-Wing are drafts and the suite has no COSE number, hence the private ones (below
-//! -65536) and the format number in front. X-Wing keeps a recorded package closed to a quantum computer;
-//! the ES256 signature would not stop one from making a new package.
+//! -65536) and the format number in front. X-Wing keeps a recorded package closed to a quantum
+//! computer; the ES256 signature would not stop one from making a new package.
 //!
 //! # Commands
 //!
-//! An operator enables, disables and deletes profiles, and has the sealing key rotated, by a [`Command`]: the same
-//! envelope with the content type `application/vnd.softsim.command`, external data `softsim command v1` and a payload in
-//! clear. Content type and external data keep packages, commands and statements apart: none passes for another.
+//! An operator enables, disables and deletes profiles, and has the sealing key rotated, by a
+//! [`Command`]: the same envelope with the content type `application/vnd.softsim.command`, external
+//! data `softsim command v1` and a payload in clear. Content type and external data keep packages,
+//! commands and statements apart: none passes for another.
 //!
-//! Issuer and device id are SHA-256 of the SubjectPublicKeyInfo of a P-256 key, the sealing key id is
-//! SHA-256 of the X-Wing public key.
+//! Issuer and device id are SHA-256 of the SubjectPublicKeyInfo of a P-256 key, the sealing key id
+//! is SHA-256 of the X-Wing public key.
 //!
 //! Features: `seal` is the operator's half, `open` the device's; the key process has only `open`.
 
@@ -88,5 +91,6 @@ pub use validity::{Now, Validity, Verdict};
 /// The format of packages and statements that this crate reads and writes.
 pub const FORMAT: u8 = 1;
 
-/// The longest package that is looked at, in octets; a profile with all its fields takes about 1,800.
+/// The longest package that is looked at, in octets; a profile with all its fields takes about
+/// 1,800.
 pub const MAX_PACKAGE: usize = 3072;

@@ -1,22 +1,21 @@
-//! Opens a sealed package: the device's half, where every octet is hostile until the last check has passed.
+//! Opens a sealed package: the device's half, where every octet is hostile until the last check has
+//! passed.
 
 use hpke::{Deserializable, OpModeR, setup_receiver};
 use zeroize::Zeroizing;
 
+use crate::cbor::Reader;
+use crate::cose::{ALG, EnvelopeError, KID, Kind, Sign1};
+use crate::package::{
+    Addressing, Aead, EK, ENCAPSULATED_LENGTH, HPKE_XWING, Headers, INFO, Kdf, Kem, TAG_ENCRYPT0,
+};
 use crate::{
     Command, DeviceId, FieldError, IssuerId, IssuerKey, MAX_PACKAGE, Now, PackageError, Profile,
-    SealingKey, SealingKeyId, ShapeError, Validity, Verdict,
-    cbor::Reader,
-    command,
-    cose::{ALG, EnvelopeError, KID, Kind, Sign1},
-    package::{
-        Addressing, Aead, EK, ENCAPSULATED_LENGTH, HPKE_XWING, Headers, INFO, Kdf, Kem,
-        TAG_ENCRYPT0,
-    },
-    payload,
+    SealingKey, SealingKeyId, ShapeError, Validity, Verdict, command, payload,
 };
 
-/// How far a sequence may rise at once, so that no mistake of an operator uses all of them up: nanoseconds since 1970 fit.
+/// How far a sequence may rise at once, so that no mistake of an operator uses all of them up:
+/// nanoseconds since 1970 fit.
 const MAX_RISE: u64 = 1 << 62;
 
 /// What a package must match.
@@ -58,9 +57,10 @@ pub struct Opened {
 
 /// Opens a package: a sealed profile or a signed command.
 ///
-/// Checked in this order: length, format, shape, issuer, signature, device, (of a profile) sealing key, sequence,
-/// (of a profile) ciphertext, the payload's shape, its agreement with the headers, its fields, validity. What a command
-/// says is in clear, so its shape and fields are checked with the shape of the rest.
+/// Checked in this order: length, format, shape, issuer, signature, device, (of a profile) sealing
+/// key, sequence, (of a profile) ciphertext, the payload's shape, its agreement with the headers,
+/// its fields, validity. What a command says is in clear, so its shape and fields are checked with
+/// the shape of the rest.
 ///
 /// # Errors
 /// The first check that failed.
@@ -70,9 +70,7 @@ pub fn open(
     expected: &Expected<'_>,
 ) -> Result<Opened, PackageError> {
     if package.len() > MAX_PACKAGE {
-        return Err(PackageError::TooLong {
-            came: package.len(),
-        });
+        return Err(PackageError::TooLong { got: package.len() });
     }
     let signed = Sign1::read("package", package)?;
     let headers = Headers::read(signed.protected)?;
@@ -113,7 +111,7 @@ fn verify(
         .iter()
         .find(|anchor| anchor.id() == headers.issuer)
         .ok_or(PackageError::UnknownIssuer {
-            came: headers.issuer,
+            got: headers.issuer,
         })?;
     if signed.verify(headers.kind, issuer.key()) {
         Ok(())
@@ -130,18 +128,18 @@ fn check_device(headers: &Headers, expected: &Expected<'_>) -> Result<(), Packag
     }
     Err(PackageError::Device {
         expected: expected.device,
-        came: headers.device,
+        got: headers.device,
     })
 }
 
 fn check_sequence(headers: &Headers, expected: &Expected<'_>) -> Result<(), PackageError> {
-    let (last, came) = ((expected.last_sequence)(&headers.issuer), headers.sequence);
-    match came.checked_sub(last) {
-        None | Some(0) => Err(PackageError::Sequence { last, came }),
+    let (last, got) = ((expected.last_sequence)(&headers.issuer), headers.sequence);
+    match got.checked_sub(last) {
+        None | Some(0) => Err(PackageError::Sequence { last, got }),
         Some(rise) if rise > MAX_RISE => Err(PackageError::Field(FieldError::new(
             "sequence",
             "at most 2^62 above the last one",
-            came.to_string(),
+            got.to_string(),
         ))),
         Some(_) => Ok(()),
     }
@@ -233,7 +231,7 @@ impl<'a> Encrypt0<'a> {
         if self.sealing_key != own {
             return Err(PackageError::SealingKey {
                 expected: own,
-                came: self.sealing_key,
+                got: self.sealing_key,
             });
         }
         Ok(Addressing {
@@ -261,7 +259,7 @@ impl<'a> Encrypt0<'a> {
 impl From<EnvelopeError> for PackageError {
     fn from(error: EnvelopeError) -> Self {
         match error {
-            EnvelopeError::Format(came) => Self::Format { came },
+            EnvelopeError::Format(got) => Self::Format { got },
             EnvelopeError::Trailing(count) => Self::Trailing { count },
             EnvelopeError::Shape(error) => Self::Shape(error),
         }

@@ -1,12 +1,12 @@
 //! What sealing and opening have in common: the suite, the headers' labels and the associated data.
 
-use hpke::{aead::AesGcm256, kdf::HkdfSha256, kem::XWing};
+use hpke::aead::AesGcm256;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::XWing;
 
-use crate::{
-    DeviceId, IssuerId, SealingKeyId, ShapeError,
-    cbor::{Reader, encode},
-    cose::{ALG, CONTENT_TYPE, ES256, KID, Kind},
-};
+use crate::cbor::{Reader, encode};
+use crate::cose::{ALG, CONTENT_TYPE, ES256, KID, Kind};
+use crate::{DeviceId, IssuerId, SealingKeyId, ShapeError};
 
 /// HPKE's info: separates packages of this format from everything else that a sealing key opens.
 pub(crate) const INFO: &[u8] = Kind::Profile.label().as_bytes();
@@ -33,7 +33,8 @@ pub(crate) const EK: i64 = -4;
 /// Length of the encapsulated key: ML-KEM-768 ciphertext and X25519 share.
 pub(crate) const ENCAPSULATED_LENGTH: usize = 1120;
 
-/// From whom an envelope of the operator is, for whom, and which one of all it is: its protected headers.
+/// From whom an envelope of the operator is, for whom, and which one of all it is: its protected
+/// headers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Headers {
     pub(crate) kind: Kind,

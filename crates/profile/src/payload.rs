@@ -19,13 +19,13 @@ use softsim_aka::{Amf, Credentials, Sqn, TuakParameters};
 use softsim_usim::SqnParameters;
 use zeroize::Zeroizing;
 
+use crate::cbor::{Reader, encode};
+use crate::credentials::{Unchecked, octets, tuak_parameters};
+use crate::package::Addressing;
+use crate::profile::imsi;
 use crate::{
     Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, PackageError, Profile,
     RoutingIndicator, SqnScheme, Validity,
-    cbor::{Reader, encode},
-    credentials::{Unchecked, octets, tuak_parameters},
-    package::Addressing,
-    profile::imsi,
 };
 
 /// Room for the longest payload.

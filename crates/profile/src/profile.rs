@@ -40,16 +40,16 @@ pub struct FieldError {
     /// What would have been taken.
     pub expected: &'static str,
     /// What came; of a secret, never its value.
-    pub came: String,
+    pub got: String,
 }
 
 impl FieldError {
     /// An error about one field.
-    pub fn new(field: &'static str, expected: &'static str, came: impl Into<String>) -> Self {
+    pub fn new(field: &'static str, expected: &'static str, got: impl Into<String>) -> Self {
         Self {
             field,
             expected,
-            came: came.into(),
+            got: got.into(),
         }
     }
 }
@@ -59,7 +59,7 @@ impl fmt::Display for FieldError {
         write!(
             f,
             "{}: expected {}, got {}",
-            self.field, self.expected, self.came
+            self.field, self.expected, self.got
         )
     }
 }
@@ -163,13 +163,13 @@ pub fn imsi(digits: &str, mnc_length: u64) -> Result<Imsi, FieldError> {
         .and_then(|length| MncLength::try_from(length).ok())
         .ok_or_else(|| FieldError::new("mnc_length", "2 or 3", mnc_length.to_string()))?;
     Imsi::new(digits.as_bytes(), mnc_length).map_err(|error| {
-        let came = match error {
+        let got = match error {
             BadImsi::NotADigit { .. } => "a character that is no digit".to_owned(),
             BadImsi::Length(_) | BadImsi::MncLength(_) => {
                 format!("{} characters", digits.chars().count())
             }
         };
-        FieldError::new("imsi", "MCC, MNC and MSIN, at most 15 digits", came)
+        FieldError::new("imsi", "MCC, MNC and MSIN, at most 15 digits", got)
     })
 }
 
@@ -187,9 +187,9 @@ impl SqnScheme {
     /// A parameter is out of range.
     pub fn new(floor: Sqn, parameters: SqnParameters) -> Result<Self, FieldError> {
         SqnState::new(parameters, floor).map_err(|error| match error {
-            BadSqnState::IndBits(came) => FieldError::new("ind_bits", "0 to 5", came.to_string()),
-            BadSqnState::Delta(came) => {
-                FieldError::new("delta", "1 to the greatest SEQ", came.to_string())
+            BadSqnState::IndBits(got) => FieldError::new("ind_bits", "0 to 5", got.to_string()),
+            BadSqnState::Delta(got) => {
+                FieldError::new("delta", "1 to the greatest SEQ", got.to_string())
             }
             BadSqnState::L => FieldError::new("l", "1 or more", "0"),
             BadSqnState::Element { seq, .. } => {
@@ -269,11 +269,12 @@ impl HomeNetworkKey {
     /// The longest key: a compressed point of P-256.
     const MAX: usize = 33;
 
-    /// Takes the key's identifier, the scheme's (1: A, 2: B) and the key: 32 octets for X25519, 33 for a
-    /// compressed point of P-256.
+    /// Takes the key's identifier, the scheme's (1: A, 2: B) and the key: 32 octets for X25519, 33
+    /// for a compressed point of P-256.
     ///
     /// # Errors
-    /// An unknown scheme, an identifier above 255, another length, or octets that are no point of P-256.
+    /// An unknown scheme, an identifier above 255, another length, or octets that are no point of
+    /// P-256.
     pub fn new(id: u64, scheme: u64, key: &[u8]) -> Result<Self, FieldError> {
         let taken = Self::stored(id, scheme, key)?;
         if taken.scheme == ProtectionScheme::B && p256::PublicKey::from_sec1_bytes(key).is_err() {
@@ -288,8 +289,8 @@ impl HomeNetworkKey {
 
     const FIELD: &str = "home_network_keys";
 
-    /// Takes back what [`HomeNetworkKey::new`] took before, from an authenticated store: that it is a point is
-    /// not shown again, which would take longer than all the rest of a profile.
+    /// Takes back what [`HomeNetworkKey::new`] took before, from an authenticated store: that it is
+    /// a point is not shown again, which would take longer than all the rest of a profile.
     ///
     /// # Errors
     /// An unknown scheme, an identifier above 255, or another length.

@@ -2,16 +2,18 @@
 
 use core::fmt;
 
-use hpke::{OpModeS, Serializable, rand_core::CryptoRng, setup_sender_with_rng};
+use hpke::rand_core::CryptoRng;
+use hpke::{OpModeS, Serializable, setup_sender_with_rng};
 use minicbor::data::Tag;
 use p256::ecdsa::SigningKey;
 
+use crate::cbor::encode;
+use crate::cose::{Kind, sign1};
+use crate::package::{
+    Addressing, Aead, EK, ENCAPSULATED_LENGTH, Headers, INFO, Kdf, Kem, TAG_ENCRYPT0,
+};
 use crate::{
-    Command, DeviceId, IssuerKey, Profile, SealingPublicKey, SealingStatement, Validity,
-    cbor::encode,
-    command,
-    cose::{Kind, sign1},
-    package::{Addressing, Aead, EK, ENCAPSULATED_LENGTH, Headers, INFO, Kdf, Kem, TAG_ENCRYPT0},
+    Command, DeviceId, IssuerKey, Profile, SealingPublicKey, SealingStatement, Validity, command,
     payload,
 };
 
@@ -34,7 +36,8 @@ impl core::error::Error for SealError {}
 
 /// Seals `profile` for the device of a verified statement.
 ///
-/// `sequence` must be higher than in every package and command that this issuer made for this device before.
+/// `sequence` must be higher than in every package and command that this issuer made for this
+/// device before.
 ///
 /// # Errors
 /// The sequence is 0.
@@ -62,7 +65,8 @@ pub fn seal(
 
 /// Signs a command to a device.
 ///
-/// `sequence` must be higher than in every package and command that this issuer made for this device before.
+/// `sequence` must be higher than in every package and command that this issuer made for this
+/// device before.
 ///
 /// # Errors
 /// The sequence is 0.

@@ -1,19 +1,19 @@
-//! The sealing statement: a device's word for its sealing key, which the operator takes nothing else for.
+//! The sealing statement: a device's word for its sealing key, which the operator takes nothing
+//! else for.
 
 use core::fmt;
 
 use p256::ecdsa::VerifyingKey;
 
-use crate::{
-    DeviceId, FORMAT, SealingPublicKey, ShapeError,
-    cbor::{Reader, encode},
-    cose::{ALG, CONTENT_TYPE, ES256, EnvelopeError, KID, Kind, Sign1},
-};
+use crate::cbor::{Reader, encode};
+use crate::cose::{ALG, CONTENT_TYPE, ES256, EnvelopeError, KID, Kind, Sign1};
+use crate::{DeviceId, FORMAT, SealingPublicKey, ShapeError};
 
 /// A sealing public key that the device key signed.
 ///
-/// Encoded as the format number 1 and a tagged COSE_Sign1 (RFC 9052 §4.2): protected headers `1` ES256, `3` the
-/// content type `application/vnd.softsim.sealing-statement` and `4` the device id; external data `softsim sealing statement v1`; payload a map of `1` the device id and
+/// Encoded as the format number 1 and a tagged COSE_Sign1 (RFC 9052 §4.2): protected headers `1`
+/// ES256, `3` the content type `application/vnd.softsim.sealing-statement` and `4` the device id;
+/// external data `softsim sealing statement v1`; payload a map of `1` the device id and
 /// `2` the sealing public key, 1,216 octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealingStatement {
@@ -29,7 +29,7 @@ pub enum StatementError {
     /// Another format number than [`FORMAT`].
     Format {
         /// The statement's.
-        came: u64,
+        got: u64,
     },
     /// Not the exact shape of a statement.
     Shape(ShapeError),
@@ -43,7 +43,7 @@ pub enum StatementError {
         /// The certificate's.
         expected: DeviceId,
         /// The statement's.
-        came: DeviceId,
+        got: DeviceId,
     },
     /// The signature is not the device's: the sealing key may be anybody's.
     Signature {
@@ -60,12 +60,12 @@ impl fmt::Display for StatementError {
             Self::BareKey => {
                 f.write_str("expected a statement signed by the device, got a bare public key")
             }
-            Self::Format { came } => write!(f, "expected format {FORMAT}, got {came}"),
+            Self::Format { got } => write!(f, "expected format {FORMAT}, got {got}"),
             Self::Shape(error) => error.fmt(f),
             Self::Trailing { count } => write!(f, "expected the end, got {count} more octets"),
-            Self::Device { expected, came } => write!(
+            Self::Device { expected, got } => write!(
                 f,
-                "expected the statement of device {expected}, got that of {came}"
+                "expected the statement of device {expected}, got that of {got}"
             ),
             Self::Signature { device } => {
                 write!(f, "expected the signature of device {device}, got another")
@@ -86,7 +86,7 @@ impl From<ShapeError> for StatementError {
 impl From<EnvelopeError> for StatementError {
     fn from(error: EnvelopeError) -> Self {
         match error {
-            EnvelopeError::Format(came) => Self::Format { came },
+            EnvelopeError::Format(got) => Self::Format { got },
             EnvelopeError::Trailing(count) => Self::Trailing { count },
             EnvelopeError::Shape(error) => Self::Shape(error),
         }
@@ -120,11 +120,11 @@ impl SealingStatement {
         }
         let device = DeviceId::of(device_key);
         let signed = Sign1::read("statement", octets)?;
-        let came = read_headers(signed.protected)?;
-        if came != device {
+        let got = read_headers(signed.protected)?;
+        if got != device {
             return Err(StatementError::Device {
                 expected: device,
-                came,
+                got,
             });
         }
         if !signed.verify(Kind::Statement, device_key) {
@@ -133,11 +133,11 @@ impl SealingStatement {
         let mut reader = Reader::new("statement payload", signed.payload);
         reader.map(2, "a map of 2")?;
         reader.exactly(1, "the key of the device id")?;
-        let came = DeviceId(*reader.array_of("a device id of 32 octets")?);
-        if came != device {
+        let got = DeviceId(*reader.array_of("a device id of 32 octets")?);
+        if got != device {
             return Err(StatementError::Device {
                 expected: device,
-                came,
+                got,
             });
         }
         reader.exactly(2, "the key of the sealing key")?;

@@ -2,7 +2,8 @@
 
 use crate::profile::FieldError;
 
-/// The time in which a package may be opened; seconds since 1970, both ends included, none: no limit.
+/// The time in which a package may be opened; seconds since 1970, both ends included, none: no
+/// limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Validity {
     not_before: Option<u64>,
@@ -40,7 +41,8 @@ impl Validity {
 
     /// Judges what is known of the present.
     ///
-    /// A gateway without a clock is normal: what it can't know is [`Verdict::TimeUnknown`], which is no refusal.
+    /// A gateway without a clock is normal: what it can't know is [`Verdict::TimeUnknown`], which
+    /// is no refusal.
     pub fn judge(&self, now: Now) -> Verdict {
         let earliest = match now {
             Now::Known(seconds) | Now::Unknown { at_least: seconds } => seconds,
@@ -73,7 +75,8 @@ pub enum Now {
 }
 
 impl Now {
-    /// Judges a clock by two times that have certainly passed: the program's build and the last stored time.
+    /// Judges a clock by two times that have certainly passed: the program's build and the last
+    /// stored time.
     pub fn judge(realtime: u64, built: u64, stored: u64) -> Self {
         let at_least = built.max(stored);
         if realtime < at_least {

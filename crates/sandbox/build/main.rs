@@ -10,13 +10,12 @@ use std::fmt::Write;
 use std::path::Path;
 use std::{env, fs};
 
+use policy::Policy;
 use seccompiler::BpfProgram;
 use serde_json::Value;
 
-use policy::Policy;
-
-/// The constants, and the policies whose rules each holds. The names helper can forbid its look-ups, which are copies
-/// of it, what it may do itself, but can't allow them more.
+/// The constants, and the policies whose rules each holds. The names helper can forbid its
+/// look-ups, which are copies of it, what it may do itself, but can't allow them more.
 const POLICIES: [(&str, &[&str]); 8] = [
     ("KEYD", &["keyd"]),
     ("NETD", &["netd"]),

@@ -1,9 +1,10 @@
-//! The first process of a virtual machine: runs the commands of a plan as an ordinary user, and ends it.
+//! The first process of a virtual machine: runs the commands of a plan as an ordinary user, and
+//! ends it.
 //!
 //!     init PLAN
 //!
-//! One command a line, words between spaces. On the console: `run COMMAND` before, `exit STATUS COMMAND`
-//! after each, and `end`.
+//! One command a line, words between spaces. On the console: `run COMMAND` before, `exit STATUS
+//! COMMAND` after each, and `end`.
 
 use std::error::Error;
 use std::ffi::CStr;

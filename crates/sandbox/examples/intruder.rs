@@ -151,8 +151,8 @@ fn by_readv(process: i32, out: &mut Loot<impl Write>) -> io::Result<()> {
                 iov_base: address as *mut libc::c_void,
                 iov_len: page.len(),
             };
-            // SAFETY: the kernel writes to `page` only, which is borrowed for the call, and checks the
-            // address in the other process.
+            // SAFETY: the kernel writes to `page` only, which is borrowed for the call, and checks
+            // the address in the other process.
             let read = unsafe { libc::process_vm_readv(process, &local, 1, &remote, 1, 0) };
             usize::try_from(read).map_err(|_| io::Error::last_os_error())
         })?;
@@ -245,8 +245,8 @@ impl Seized {
 
     fn peek(&self, address: usize) -> io::Result<i64> {
         let mut word: i64 = 0;
-        // The C library's PTRACE_PEEKDATA returns the word; the system call writes it to the last argument.
-        // SAFETY: the kernel writes one word to a place that outlives the call.
+        // The C library's PTRACE_PEEKDATA returns the word; the system call writes it to the last
+        // argument. SAFETY: the kernel writes one word to a place that outlives the call.
         let peeked = unsafe {
             libc::syscall(
                 libc::SYS_ptrace,
@@ -282,8 +282,8 @@ fn request(
     address: usize,
     data: usize,
 ) -> io::Result<()> {
-    // SAFETY: of the requests made here only PTRACE_GETREGSET writes to this process: to the buffer that
-    // `data` describes, which the caller holds.
+    // SAFETY: of the requests made here only PTRACE_GETREGSET writes to this process: to the buffer
+    // that `data` describes, which the caller holds.
     let done = unsafe {
         libc::syscall(
             libc::SYS_ptrace,

@@ -2,8 +2,8 @@
 //!
 //!     runtime FOLDER [PLACE]
 //!
-//! It makes the calls that the daemon makes, and no others; with a place, under the policy without the rule
-//! there.
+//! It makes the calls that the daemon makes, and no others; with a place, under the policy without
+//! the rule there.
 
 #![deny(unsafe_code)]
 

@@ -1,18 +1,20 @@
-//! Work in a copy of this process: what becomes of the copy, a crash or a forbidden call, leaves the original alone.
+//! Work in a copy of this process: what becomes of the copy, a crash or a forbidden call, leaves
+//! the original alone.
 
-use std::fs;
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::{fs, io};
 
 use crate::seqpacket::{Connection, Received, pair};
 use crate::{process, sys};
 
-/// A process that has a single thread, and may therefore be copied: no lock is held by a thread that the copy lacks.
+/// A process that has a single thread, and may therefore be copied: no lock is held by a thread
+/// that the copy lacks.
 #[derive(Debug)]
 pub struct Single(());
 
 impl Single {
-    /// Looks whether it is so. The caller's filter sees to it that it stays so: it must let no thread be started.
+    /// Looks whether it is so. The caller's filter sees to it that it stays so: it must let no
+    /// thread be started.
     ///
     /// # Errors
     /// The process has more threads, or /proc can't be read.
@@ -25,8 +27,8 @@ impl Single {
         }
     }
 
-    /// Copies the process. The copy does `work` with its end of a socket, the only descriptor that it has, and ends; it is
-    /// killed where this process ends before.
+    /// Copies the process. The copy does `work` with its end of a socket, the only descriptor that
+    /// it has, and ends; it is killed where this process ends before.
     ///
     /// # Errors
     /// There is no room for another process or socket.
@@ -71,7 +73,8 @@ impl Child {
     fn kill(&mut self) -> libc::c_int {
         let mut status = 0;
         if let Some(id) = self.id.take() {
-            // SAFETY: the call takes numbers. The child is ours until it is waited for, so that its id is no other's.
+            // SAFETY: the call takes numbers. The child is ours until it is waited for, so that its
+            // id is no other's.
             unsafe { libc::kill(id, libc::SIGKILL) };
             // SAFETY: the kernel writes one number, which outlives the call.
             let _ = sys::retry(|| unsafe { libc::waitpid(id, &mut status, 0) });
@@ -99,13 +102,15 @@ fn close_all_but(socket: &Connection) -> io::Result<()> {
         Some((kept + 1, libc::c_uint::MAX)),
     ];
     for (first, last) in ranges.into_iter().flatten() {
-        // SAFETY: the call takes numbers. Whatever owned the descriptors is never dropped: this copy ends by _exit(2).
+        // SAFETY: the call takes numbers. Whatever owned the descriptors is never dropped: this
+        // copy ends by _exit(2).
         sys::check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
     }
     Ok(())
 }
 
-/// The kernel kills this copy when the original ends, which may have happened before it was told to.
+/// The kernel kills this copy when the original ends, which may have happened before it was told
+/// to.
 fn end_with_parent(parent: &Connection) -> io::Result<()> {
     process::end_with_parent()?;
     match parent.receive(&mut [0])? {

@@ -5,8 +5,7 @@
 
 use std::arch::asm;
 use std::ffi::{CStr, c_char, c_int};
-use std::panic;
-use std::ptr;
+use std::{panic, ptr};
 
 use crate::memory::{self, Heap, Region, SecretStack};
 use crate::{log, process};

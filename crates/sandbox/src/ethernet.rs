@@ -1,13 +1,13 @@
-//! Frames of one EtherType on one interface, past the network stack (packet(7)), and whether the interface has a link
-//! and which name (rtnetlink(7)).
+//! Frames of one EtherType on one interface, past the network stack (packet(7)), and whether the
+//! interface has a link and which name (rtnetlink(7)).
 //!
-//! Both sockets are opened before a process is confined; afterwards recvfrom(2) and sendto(2) are all they take.
+//! Both sockets are opened before a process is confined; afterwards recvfrom(2) and sendto(2) are
+//! all they take.
 
 use std::ffi::CString;
 use std::fmt::{self, Write};
-use std::io;
-use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
+use std::{io, mem};
 
 use crate::netlink::{LONGEST, Message, Messages, Netlink, messages, text_of};
 use crate::sys;
@@ -18,7 +18,8 @@ pub type Address = [u8; 6];
 /// Octets of an interface's name at most.
 const LONGEST_NAME: usize = libc::IFNAMSIZ - 1;
 
-/// The name of an interface: octets that the kernel takes for one. Printed, those that no terminal shows are `?`.
+/// The name of an interface: octets that the kernel takes for one. Printed, those that no terminal
+/// shows are `?`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name {
     octets: [u8; LONGEST_NAME],
@@ -70,7 +71,8 @@ impl fmt::Debug for Name {
 /// The index by which the kernel knows an interface, which outlives every name of it.
 ///
 /// # Errors
-/// `NotFound` or whatever the kernel says if there is none of this name, nor of this alternative name.
+/// `NotFound` or whatever the kernel says if there is none of this name, nor of this alternative
+/// name.
 pub fn index(interface: &str) -> io::Result<u32> {
     let name = CString::new(interface)?;
     // SAFETY: the kernel reads a string that ends in NUL and outlives the call.
@@ -111,8 +113,8 @@ pub struct Received {
 }
 
 impl FrameSocket {
-    /// Opens the socket on the interface of this index, and takes frames to the multicast address `group` too. Takes
-    /// CAP_NET_RAW.
+    /// Opens the socket on the interface of this index, and takes frames to the multicast address
+    /// `group` too. Takes CAP_NET_RAW.
     ///
     /// # Errors
     /// `PermissionDenied` without the capability, and whatever the kernel says of the interface.
@@ -135,16 +137,16 @@ impl FrameSocket {
         Ok(frames)
     }
 
-    /// Takes one frame, if there is one; `None` where it was not for us: for another station, or of a VLAN. One of VLAN
-    /// 0, whose tag is for its priority alone, is like one without a tag.
+    /// Takes one frame, if there is one; `None` where it was not for us: for another station, or of
+    /// a VLAN. One of VLAN 0, whose tag is for its priority alone, is like one without a tag.
     ///
     /// # Errors
     /// `WouldBlock` where none waits; `NetworkDown` once when the interface goes down.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
         let mut from = self.address([0; 6]);
         let mut length = ADDRESS;
-        // SAFETY: the kernel writes at most `len` octets to a slice borrowed for the whole call, and at most `length`
-        // octets, its size, to the address.
+        // SAFETY: the kernel writes at most `len` octets to a slice borrowed for the whole call,
+        // and at most `length` octets, its size, to the address.
         let received = sys::retry(|| unsafe {
             libc::recvfrom(
                 self.socket.as_raw_fd(),
@@ -157,8 +159,8 @@ impl FrameSocket {
         })?;
         let [a, b, c, d, e, f, ..] = from.sll_addr;
         let unicast = from.sll_pkttype == libc::PACKET_HOST;
-        // Frames of a VLAN are another station's where the host doesn't know the VLAN, and another interface's where it
-        // does.
+        // Frames of a VLAN are another station's where the host doesn't know the VLAN, and another
+        // interface's where it does.
         let ours = (unicast || from.sll_pkttype == libc::PACKET_MULTICAST)
             && from.sll_ifindex == self.index as libc::c_int;
         Ok(ours.then_some(Received {
@@ -175,7 +177,8 @@ impl FrameSocket {
     pub fn send(&self, destination: Address, payload: &[u8]) -> io::Result<()> {
         const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let address = self.address(destination);
-        // SAFETY: the kernel reads `len` octets from a slice borrowed for the whole call, and one address that outlives it.
+        // SAFETY: the kernel reads `len` octets from a slice borrowed for the whole call, and one
+        // address that outlives it.
         sys::retry(|| unsafe {
             libc::sendto(
                 self.socket.as_raw_fd(),
@@ -247,7 +250,8 @@ pub struct LinkMonitor {
 }
 
 impl LinkMonitor {
-    /// Opens the monitor of the interface of this index, and asks for the present state, which comes first.
+    /// Opens the monitor of the interface of this index, and asks for the present state, which
+    /// comes first.
     ///
     /// # Errors
     /// Whatever the kernel says of the socket.
@@ -322,8 +326,8 @@ fn news_of(message: &Message<'_>, index: u32) -> Option<News> {
     }
 }
 
-/// What a struct ifinfomsg says, where it is about the interface as such: a bridge that an interface leaves says
-/// RTM_DELLINK too, with its own family.
+/// What a struct ifinfomsg says, where it is about the interface as such: a bridge that an
+/// interface leaves says RTM_DELLINK too, with its own family.
 fn link_of(body: &[u8], index: u32) -> Option<Link> {
     const UP: u32 = (libc::IFF_UP | libc::IFF_LOWER_UP) as u32;
     let number = |at: usize| Some(u32::from_ne_bytes(*body.get(at..)?.first_chunk()?));

@@ -1,10 +1,10 @@
-//! Sockets that the service manager opened: LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES of sd_listen_fds(3); and whatever
-//! else a process was started with.
+//! Sockets that the service manager opened: LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES of
+//! sd_listen_fds(3); and whatever else a process was started with.
 
-use std::env;
-use std::io;
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
+use std::{env, io};
 
 use crate::sys;
 
@@ -29,8 +29,8 @@ pub fn named(name: &str) -> Option<OwnedFd> {
         .find_map(|position| adopt(FIRST + position as RawFd))
 }
 
-/// Closes all that the process was started with but the standard descriptors, for a program that takes no sockets: what it
-/// doesn't have, nobody who takes it over can use.
+/// Closes all that the process was started with but the standard descriptors, for a program that
+/// takes no sockets: what it doesn't have, nobody who takes it over can use.
 ///
 /// Call it before the process opens anything, which would be closed, too.
 ///

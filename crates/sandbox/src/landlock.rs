@@ -3,11 +3,8 @@
 //! Everything the running kernel knows to forbid is forbidden, and nothing less: a kernel or a
 //! container that refuses landlock is an error here, never a silent success.
 
-use std::error;
-use std::fmt;
-use std::io;
 use std::path::{Path, PathBuf};
-use std::ptr;
+use std::{error, fmt, io, ptr};
 
 use ::landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
@@ -24,7 +21,8 @@ pub enum PathAccess {
     Read,
     /// Also run programs.
     Execute,
-    /// Read, and also write, create, truncate, rename (within its directory) and remove regular files.
+    /// Read, and also write, create, truncate, rename (within its directory) and remove regular
+    /// files.
     ReadWrite,
     /// Connect and send to pathname sockets, which ABI 9 and more forbid elsewhere.
     Connect,
@@ -110,7 +108,8 @@ pub fn restrict(rules: &[PathRule<'_>]) -> Result<Abi, Error> {
     restrict_but_for(rules, &[])
 }
 
-/// As [`restrict`], but TCP connections to these ports are left, which ABI 4 and more forbid elsewhere.
+/// As [`restrict`], but TCP connections to these ports are left, which ABI 4 and more forbid
+/// elsewhere.
 ///
 /// # Errors
 /// As [`restrict`].

@@ -1,11 +1,11 @@
 //! Secret memory, process entry, confinement and raw I/O: all unsafe code of the project.
 //!
 //! Both daemons link this crate, and nothing else of it is shared between them but
-//! [`landlock`] and [`seccomp`]; [`child`] is the network daemon's, and [`ethernet`] and [`netfilter`] are the keeper's of
-//! its ports. The key process is built on the whole of it:
+//! [`landlock`] and [`seccomp`]; [`child`] is the network daemon's, and [`ethernet`] and
+//! [`netfilter`] are the keeper's of its ports. The key process is built on the whole of it:
 //!
-//! * [`secret_main!`] replaces Rust's `main` by one that runs on a stack and a heap which no
-//!   other process can read ([`memory`]);
+//! * [`secret_main!`] replaces Rust's `main` by one that runs on a stack and a heap which no other
+//!   process can read ([`memory`]);
 //! * [`process`], [`inherited`], [`notify`] prepare it, [`landlock`] and [`seccomp`] confine it;
 //! * [`seqpacket`], [`poll`], [`random`], [`clock`] and [`log`] are what it does afterwards, each
 //!   with exactly the system calls that `policies/seccomp/keyd.json` allows.

@@ -1,20 +1,23 @@
 //! Log lines on standard error that never make the process wait.
 
 use std::fmt::{self, Write};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
-use crate::{poll, text::is_plain};
+use crate::poll;
+use crate::text::is_plain;
 
 /// Longest line with its level and newline; below PIPE_BUF, so that lines are never mixed.
 const LINE: usize = 1024;
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Writes `<level>text\n` (the levels of syslog, 0 to 7, as the journal reads them) with one write(2).
+/// Writes `<level>text\n` (the levels of syslog, 0 to 7, as the journal reads them) with one
+/// write(2).
 ///
 /// A reader that is too slow must not hold up an authentication: where the descriptor can't take
-/// the line at once, the line is dropped and counted. Text beyond 1 KiB is cut off, and what isn't plain
-/// becomes `?`, so that one call is one line. Nothing is allocated.
+/// the line at once, the line is dropped and counted. Text beyond 1 KiB is cut off, and what isn't
+/// plain becomes `?`, so that one call is one line. Nothing is allocated.
 pub fn line(level: u8, text: impl fmt::Display) {
     let mut line = Line {
         octets: [0; LINE],

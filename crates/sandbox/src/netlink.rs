@@ -1,9 +1,8 @@
-//! Netlink (netlink(7)): a non-blocking socket, and messages to and from the kernel as structs, lengths and attributes.
+//! Netlink (netlink(7)): a non-blocking socket, and messages to and from the kernel as structs,
+//! lengths and attributes.
 
-use std::io;
-use std::mem;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
-use std::ptr;
+use std::{io, mem, ptr};
 
 use crate::sys;
 
@@ -40,8 +39,9 @@ impl Netlink {
 
     /// Takes one datagram; `WouldBlock` where none waits, ENOBUFS where some were lost.
     pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8; LONGEST]) -> io::Result<&'b [u8]> {
-        // SAFETY: the kernel writes at most `len` octets to an array borrowed for the whole call; null pointers mean that
-        // the sender's address isn't wanted: only the kernel and who has CAP_NET_ADMIN can send here.
+        // SAFETY: the kernel writes at most `len` octets to an array borrowed for the whole call;
+        // null pointers mean that the sender's address isn't wanted: only the kernel and who has
+        // CAP_NET_ADMIN can send here.
         let received = sys::retry(|| unsafe {
             libc::recvfrom(
                 self.0.as_raw_fd(),
@@ -55,11 +55,12 @@ impl Netlink {
         Ok(&buffer[..received as usize])
     }
 
-    /// Sends messages to the kernel, which has handled them when this returns; its answers wait then.
+    /// Sends messages to the kernel, which has handled them when this returns; its answers wait
+    /// then.
     pub(crate) fn send(&self, messages: &Messages) -> io::Result<()> {
         let octets = messages.octets.as_slice();
-        // SAFETY: the kernel reads `len` octets from a slice borrowed for the whole call; the address is null, which is
-        // the kernel's.
+        // SAFETY: the kernel reads `len` octets from a slice borrowed for the whole call; the
+        // address is null, which is the kernel's.
         sys::retry(|| unsafe {
             libc::sendto(
                 self.0.as_raw_fd(),

@@ -1,13 +1,13 @@
-//! Words to the service manager: sd_notify(3), with a socket that is connected before the sandbox closes.
+//! Words to the service manager: sd_notify(3), with a socket that is connected before the sandbox
+//! closes.
 
-use std::env;
 use std::ffi::OsStr;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
+use std::{env, io};
 
 use crate::socket::Socket;
 
@@ -112,8 +112,8 @@ impl Watchdog {
     }
 }
 
-/// The time within which the service manager wants to hear [`Notify::watchdog`], if it does. It asks for the process
-/// id, which filters forbid.
+/// The time within which the service manager wants to hear [`Notify::watchdog`], if it does. It
+/// asks for the process id, which filters forbid.
 pub fn watchdog_period() -> Option<Duration> {
     let for_us = match env::var("WATCHDOG_PID") {
         Ok(pid) => pid.parse() == Ok(std::process::id()),

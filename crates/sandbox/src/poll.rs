@@ -1,9 +1,8 @@
 //! Waiting for readable descriptors with ppoll(2).
 
-use std::io;
 use std::os::fd::{AsFd, AsRawFd, RawFd};
-use std::ptr;
 use std::time::Duration;
+use std::{io, ptr};
 
 use crate::sys;
 

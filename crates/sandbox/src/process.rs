@@ -48,7 +48,8 @@ pub fn no_new_privileges() -> io::Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
 }
 
-/// Gives the process the name that `ps` and `top` show where they don't show its command line. It is cut after 15 octets.
+/// Gives the process the name that `ps` and `top` show where they don't show its command line. It
+/// is cut after 15 octets.
 ///
 /// # Errors
 /// None on a kernel that is not broken.
@@ -58,7 +59,8 @@ pub fn set_name(name: &CStr) -> io::Result<()> {
     Ok(())
 }
 
-/// The kernel kills this process when its parent ends (PR_SET_PDEATHSIG); a parent that has ended before, it doesn't see.
+/// The kernel kills this process when its parent ends (PR_SET_PDEATHSIG); a parent that has ended
+/// before, it doesn't see.
 ///
 /// # Errors
 /// None on a kernel that is not broken.
@@ -117,8 +119,8 @@ pub fn keep_capabilities(kept: &[Capability]) -> io::Result<()> {
     let header = [VERSION_3, 0];
     // Effective, permitted and inheritable, then the upper halves of each. The ambient ones follow.
     let sets = [mask, mask, mask, 0, 0, 0];
-    // SAFETY: the kernel reads a header of two numbers, the second of which names this process, and the six numbers of
-    // version 3.
+    // SAFETY: the kernel reads a header of two numbers, the second of which names this process, and
+    // the six numbers of version 3.
     sys::check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) })?;
     Ok(())
 }
@@ -131,7 +133,8 @@ pub fn ignore_termination() -> io::Result<()> {
     ignore(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
 }
 
-/// Lets SIGHUP pass, which asks daemons to read their configuration again: this one has nothing to read.
+/// Lets SIGHUP pass, which asks daemons to read their configuration again: this one has nothing to
+/// read.
 ///
 /// # Errors
 /// None on a kernel that is not broken.

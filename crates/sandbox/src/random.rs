@@ -9,7 +9,8 @@ use rand_core::{TryCryptoRng, TryRng};
 
 use crate::sys;
 
-/// Fills `buffer` with random octets; waits at most once per boot, until the kernel's pool is ready.
+/// Fills `buffer` with random octets; waits at most once per boot, until the kernel's pool is
+/// ready.
 ///
 /// # Panics
 /// If the kernel has no getrandom(2), that is before Linux 3.17.

@@ -3,9 +3,7 @@
 //! Every call that a policy doesn't name kills the process. A policy may also *refuse* calls, with
 //! ENOSYS, where a C library tries one and has another way.
 
-use std::error;
-use std::fmt;
-use std::io;
+use std::{error, fmt, io};
 
 use libc::{sock_filter, sock_fprog};
 

@@ -1,12 +1,9 @@
 //! Files that hold a secret: opened only where nobody but their owner can read them.
 
-use std::{
-    fmt,
-    fs::{File, Metadata},
-    io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::fs::{File, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
 use crate::process;
 
@@ -73,8 +70,8 @@ impl std::error::Error for SecretFileError {
 ///
 /// What is judged is what was opened, so that nobody can put another file in between.
 ///
-/// A group may read a file of root and root's own group: so appear credentials of systemd, whose access list names
-/// only the service's user.
+/// A group may read a file of root and root's own group: so appear credentials of systemd, whose
+/// access list names only the service's user.
 ///
 /// # Errors
 /// See [`SecretFileError`].

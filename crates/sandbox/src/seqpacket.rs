@@ -4,13 +4,11 @@
 //! closes them.
 
 use std::fs::Permissions;
-use std::io;
-use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
-use std::ptr;
+use std::{io, mem, ptr};
 
 use crate::socket::Socket;
 use crate::sys;
@@ -120,7 +118,8 @@ impl Connection {
     /// Takes over the connection that a parent or a service manager gave as standard input.
     ///
     /// # Errors
-    /// `InvalidInput` unless it is a SOCK_SEQPACKET socket of AF_UNIX that doesn't listen, `NotConnected` without a peer.
+    /// `InvalidInput` unless it is a SOCK_SEQPACKET socket of AF_UNIX that doesn't listen,
+    /// `NotConnected` without a peer.
     pub fn standard_input() -> io::Result<Connection> {
         let socket = Socket::from(io::stdin().as_fd().try_clone_to_owned()?);
         expect_seqpacket(
@@ -131,7 +130,8 @@ impl Connection {
         // SAFETY: sockaddr_un is plain numbers, for which zeros are valid.
         let mut peer: libc::sockaddr_un = unsafe { mem::zeroed() };
         let mut length = mem::size_of_val(&peer) as libc::socklen_t;
-        // SAFETY: the kernel writes at most `length` octets, the address's size, to an address that outlives the call.
+        // SAFETY: the kernel writes at most `length` octets, the address's size, to an address that
+        // outlives the call.
         sys::check(unsafe {
             libc::getpeername(socket.raw(), (&raw mut peer).cast(), &mut length)
         })?;

@@ -1,9 +1,7 @@
 //! A socket with the few calls that go on under the key process's filter.
 
-use std::io;
-use std::mem;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
-use std::ptr;
+use std::{io, mem, ptr};
 
 use crate::sys;
 

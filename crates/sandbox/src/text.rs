@@ -1,12 +1,13 @@
-//! Texts of others, made fit for a terminal, a log line and JSON: what can't be seen is shown, and does nothing.
+//! Texts of others, made fit for a terminal, a log line and JSON: what can't be seen is shown, and
+//! does nothing.
 
 use std::fmt::{self, Write};
 
 /// Whether a character shows as what it is.
 ///
-/// Control characters (C0, DEL, C1) don't, nor does what turns the direction of writing, ends a line, joins with the
-/// character before or has no shape of its own: all that Rust's `Debug` escapes, but for quotes and backslashes, and the
-/// letters and symbols that are blank.
+/// Control characters (C0, DEL, C1) don't, nor does what turns the direction of writing, ends a
+/// line, joins with the character before or has no shape of its own: all that Rust's `Debug`
+/// escapes, but for quotes and backslashes, and the letters and symbols that are blank.
 pub fn is_plain(character: char) -> bool {
     matches!(character, '\'' | '"' | '\\')
         || character.escape_debug().len() == 1 && !BLANK.contains(&character)

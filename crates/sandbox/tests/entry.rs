@@ -136,7 +136,8 @@ fn a_socket_of_the_service_manager_is_found_by_its_name() {
     assert!(child.wait().unwrap().success());
 }
 
-/// Passes a socket twice, as descriptors 3 (`admin`) and 4 (`network`); a shell fills in LISTEN_PID.
+/// Passes a socket twice, as descriptors 3 (`admin`) and 4 (`network`); a shell fills in
+/// LISTEN_PID.
 fn with_sockets(args: &[&str], socket: OwnedFd) -> Command {
     let mut command = Command::new("/bin/sh");
     command

@@ -3,16 +3,12 @@
 
 mod common;
 
-use std::{
-    fs::{self, Permissions},
-    os::unix::fs::{PermissionsExt, chown},
-};
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown};
 
 use common::skip;
-use softsim_sandbox::{
-    process,
-    secret_file::{SecretFileError, open},
-};
+use softsim_sandbox::process;
+use softsim_sandbox::secret_file::{SecretFileError, open};
 
 #[test]
 fn a_file_that_others_may_read_or_write_is_refused_with_the_way_out() {

@@ -55,8 +55,8 @@ impl Verified {
 pub enum AuthenticationFailure {
     /// MAC-A is not the one that K gives: the challenge is not from the home network.
     MacFailure,
-    /// The vector was not made for this method: its AMF separation bit is 0 where 1 is required, or 1 where it is
-    /// forbidden.
+    /// The vector was not made for this method: its AMF separation bit is 0 where 1 is required, or
+    /// 1 where it is forbidden.
     SeparationBit,
     /// The sequence number is not fresh; the home network resynchronises with this token.
     SyncFailure(Auts),
@@ -78,7 +78,8 @@ impl SqnState {
     /// Checks a challenge without using up its sequence number.
     ///
     /// # Errors
-    /// [`AuthenticationFailure`]; a forged AUTN never reaches the SQN check, so only the home network is told SQN_MS.
+    /// [`AuthenticationFailure`]; a forged AUTN never reaches the SQN check, so only the home
+    /// network is told SQN_MS.
     pub fn check(
         &self,
         algorithm: &impl AlgorithmSet,
@@ -111,7 +112,8 @@ impl SqnState {
     /// Uses up the sequence number of a checked challenge.
     ///
     /// # Errors
-    /// [`AlreadyUsed`] if another challenge has made it stale since; nothing is changed then, and RES must not leave.
+    /// [`AlreadyUsed`] if another challenge has made it stale since; nothing is changed then, and
+    /// RES must not leave.
     pub fn accept(&mut self, verified: &Verified) -> Result<(), AlreadyUsed> {
         self.advance(verified.sqn)
     }
@@ -129,10 +131,11 @@ mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
     extern crate std;
 
-    use super::*;
-    use crate::sqn::{DEFAULT_DELTA, SqnParameters};
     use proptest::prelude::*;
     use softsim_aka::{K, Milenage, Opc};
+
+    use super::*;
+    use crate::sqn::{DEFAULT_DELTA, SqnParameters};
 
     const AMF: Amf = Amf::new([0x80, 0x00]);
 

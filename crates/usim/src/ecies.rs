@@ -1,4 +1,5 @@
-//! The elliptic curve integrated encryption scheme of TS 33.501 Annex C.3: profile A over X25519, B over P-256.
+//! The elliptic curve integrated encryption scheme of TS 33.501 Annex C.3: profile A over X25519, B
+//! over P-256.
 
 use aes::Aes128;
 use ctr::Ctr32BE;
@@ -13,7 +14,8 @@ use zeroize::Zeroizing;
 /// Length of the MAC tag in octets.
 pub const TAG_LENGTH: usize = 8;
 
-/// What a ciphertext doesn't carry itself: the scheme output is ephemeral public key ‖ ciphertext ‖ MAC tag.
+/// What a ciphertext doesn't carry itself: the scheme output is ephemeral public key ‖ ciphertext ‖
+/// MAC tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sealed {
     /// The public half of the ephemeral key.
@@ -77,7 +79,8 @@ pub fn decrypt(
 struct Keys(Zeroizing<[u8; 64]>);
 
 impl Keys {
-    /// The KDF of ANSI X9.63: SHA-256(Z ‖ counter ‖ SharedInfo1), with the ephemeral public key as SharedInfo1.
+    /// The KDF of ANSI X9.63: SHA-256(Z ‖ counter ‖ SharedInfo1), with the ephemeral public key as
+    /// SharedInfo1.
     fn derive(secret: &SharedSecret, ephemeral_public_key: &[u8]) -> Self {
         let mut keys = Zeroizing::new([0; 64]);
         for (chunk, counter) in keys.chunks_exact_mut(32).zip(1u32..) {

@@ -38,12 +38,12 @@ impl fmt::Display for BadImsi {
         match self {
             Self::Length(found) => write!(
                 f,
-                "an IMSI takes MCC, MNC, MSIN and at most 15 digits, {found} came"
+                "IMSI: expected MCC, MNC, MSIN and at most 15 digits, got {found}"
             ),
             Self::NotADigit { at } => {
                 write!(f, "an IMSI takes decimal digits, character {at} is none")
             }
-            Self::MncLength(found) => write!(f, "the MNC takes 2 or 3 digits, {found} came"),
+            Self::MncLength(found) => write!(f, "MNC: expected 2 or 3 digits, got {found}"),
         }
     }
 }
@@ -123,8 +123,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     extern crate std;
 
-    use super::*;
     use std::format;
+
+    use super::*;
 
     #[test]
     fn an_imsi_has_an_msin_and_at_most_15_digits() {

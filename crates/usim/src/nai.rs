@@ -4,9 +4,11 @@ use core::fmt::{self, Write};
 
 use softsim_aka::ATid;
 
-use crate::{Imsi, identity::MncLength};
+use crate::Imsi;
+use crate::identity::MncLength;
 
-/// What comes in front of `mnc<MNC>.mcc<MCC>.3gppnetwork.org`: which part of the home network answers.
+/// What comes in front of `mnc<MNC>.mcc<MCC>.3gppnetwork.org`: which part of the home network
+/// answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Realm {
     /// `wlan.`: WLAN access (§14.2).
@@ -36,7 +38,8 @@ impl Realm {
     }
 }
 
-/// The first character of a permanent identity, which tells the method (RFC 4187 §4.1.1.6, TS 23.003 §19.3.2).
+/// The first character of a permanent identity, which tells the method (RFC 4187 §4.1.1.6, TS
+/// 23.003 §19.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityPrefix {
     /// EAP-AKA.
@@ -123,8 +126,9 @@ impl Imsi {
         Nai::new("anonymous", self, realm)
     }
 
-    /// A-KID, which names K_AKMA to an application: routing indicator and A-TID at the home network's domain
-    /// (TS 33.535 §6.1, which leaves open how the two stand beside each other): `rid<R>.atid<A-TID>@<realm>`.
+    /// A-KID, which names K_AKMA to an application: routing indicator and A-TID at the home
+    /// network's domain (TS 33.535 §6.1, which leaves open how the two stand beside each other):
+    /// `rid<R>.atid<A-TID>@<realm>`.
     ///
     /// # Errors
     /// [`BadRoutingIndicator`].
@@ -172,8 +176,9 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     extern crate std;
 
-    use super::*;
     use std::format;
+
+    use super::*;
 
     fn imsi(digits: &str, mnc_length: MncLength) -> Imsi {
         Imsi::new(digits.as_bytes(), mnc_length).unwrap()

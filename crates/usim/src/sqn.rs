@@ -54,7 +54,7 @@ pub enum BadSqnState {
     Element {
         /// The element's index.
         ind: u8,
-        /// What came.
+        /// What was received.
         seq: u64,
     },
 }
@@ -62,9 +62,11 @@ pub enum BadSqnState {
 impl fmt::Display for BadSqnState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::IndBits(found) => write!(f, "IND takes 0 to {MAX_IND_BITS} bits, {found} came"),
-            Self::Delta(found) => write!(f, "delta takes 1 to the highest SEQ, {found} came"),
-            Self::L => f.write_str("L takes 1 or more, 0 came"),
+            Self::IndBits(found) => {
+                write!(f, "IND: expected 0 to {MAX_IND_BITS} bits, got {found}")
+            }
+            Self::Delta(found) => write!(f, "delta: expected 1 to the highest SEQ, got {found}"),
+            Self::L => f.write_str("L: expected 1 or more, got 0"),
             Self::Element { ind, seq } => {
                 write!(f, "SEQ_MS({ind}) is above the highest SEQ: {seq}")
             }
@@ -125,7 +127,8 @@ impl SqnState {
         self.parameters
     }
 
-    /// The array for storage: 32 elements of six octets, big-endian; those beyond 2^(IND bits) are zero.
+    /// The array for storage: 32 elements of six octets, big-endian; those beyond 2^(IND bits) are
+    /// zero.
     pub fn to_bytes(&self) -> [u8; Self::STORED_LENGTH] {
         let mut octets = [0; Self::STORED_LENGTH];
         for (place, seq) in octets.chunks_exact_mut(ELEMENT_LENGTH).zip(self.seq_ms) {
@@ -175,7 +178,8 @@ impl SqnState {
             .expect("the array has an element, and elements are below 2^(48 - IND bits)")
     }
 
-    /// Whether a sequence number is fresh: C.2.1, the limit L, then conditions (a) and (b) of C.2.2.
+    /// Whether a sequence number is fresh: C.2.1, the limit L, then conditions (a) and (b) of
+    /// C.2.2.
     pub(crate) fn is_fresh(&self, sqn: Sqn) -> bool {
         let (seq, ind) = self.split(sqn);
         let (seq_ms, _) = self.split(self.sqn_ms());
@@ -195,10 +199,12 @@ impl SqnState {
         Ok(())
     }
 
-    /// Joins what another array has seen of the same K, so that installing a profile anew can't rewind it.
+    /// Joins what another array has seen of the same K, so that installing a profile anew can't
+    /// rewind it.
     ///
-    /// Whatever either array would have refused as used is refused from now on. Arrays of different IND bits can't be
-    /// compared by element; then everything up to the other's SQN_MS counts as used.
+    /// Whatever either array would have refused as used is refused from now on. Arrays of different
+    /// IND bits can't be compared by element; then everything up to the other's SQN_MS counts as
+    /// used.
     pub fn merge(&mut self, seen: &Self) {
         if self.parameters.ind_bits == seen.parameters.ind_bits {
             for (seq, seen) in self.seq_ms.iter_mut().zip(seen.seq_ms) {
@@ -236,9 +242,11 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     extern crate std;
 
-    use super::*;
-    use proptest::prelude::*;
     use std::string::ToString;
+
+    use proptest::prelude::*;
+
+    use super::*;
 
     fn state(ind_bits: u8, delta: u64, l: Option<u64>, floor: u64) -> SqnState {
         SqnState::new(
@@ -317,7 +325,7 @@ mod tests {
         assert_eq!(new(5, 1, Some(0)), Err(BadSqnState::L));
         assert_eq!(
             BadSqnState::IndBits(6).to_string(),
-            "IND takes 0 to 5 bits, 6 came"
+            "IND: expected 0 to 5 bits, got 6"
         );
     }
 

@@ -1,5 +1,5 @@
-//! SUCI, the concealed subscription identifier, as a network access identifier (TS 33.501 §6.12 and Annex C,
-//! TS 23.003 §28.7.3).
+//! SUCI, the concealed subscription identifier, as a network access identifier (TS 33.501 §6.12 and
+//! Annex C, TS 23.003 §28.7.3).
 
 use core::fmt;
 
@@ -45,7 +45,8 @@ impl Imsi {
     /// A SUCI of profile A or B, as the group of `ephemeral_key` is X25519 or P-256:
     /// `type0.rid<R>.schid<n>.hnkey<id>.ecckey<…>.cip<…>.mac<…>@<realm>`.
     ///
-    /// Take a fresh `ephemeral_key` for every SUCI: two with one key show that they belong to one subscriber.
+    /// Take a fresh `ephemeral_key` for every SUCI: two with one key show that they belong to one
+    /// subscriber.
     ///
     /// # Errors
     /// [`SuciError`].
@@ -71,7 +72,8 @@ impl Imsi {
         ))
     }
 
-    /// A SUCI of the null scheme, which conceals nothing: `type0.rid<R>.schid0.userid<MSIN>@<realm>`.
+    /// A SUCI of the null scheme, which conceals nothing:
+    /// `type0.rid<R>.schid0.userid<MSIN>@<realm>`.
     ///
     /// # Errors
     /// [`BadRoutingIndicator`].
@@ -88,8 +90,8 @@ impl Imsi {
         ))
     }
 
-    /// MSIN with two digits in an octet, the earlier one in the lower half, and 1111 where a digit lacks (TS 33.501
-    /// C.3.2 by way of TS 24.501 §9.11.3.4).
+    /// MSIN with two digits in an octet, the earlier one in the lower half, and 1111 where a digit
+    /// lacks (TS 33.501 C.3.2 by way of TS 24.501 §9.11.3.4).
     fn msin_bcd(&self) -> (Zeroizing<[u8; MSIN_LENGTH]>, usize) {
         let mut octets = Zeroizing::new([0; MSIN_LENGTH]);
         let pairs = self.msin().as_bytes().chunks(2);
@@ -107,13 +109,15 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     extern crate std;
 
+    use std::vec::Vec;
+    use std::{format, fs};
+
+    use serde_json::Value;
+    use softsim_aka::agreement::Group;
+
     use super::*;
     use crate::MncLength;
     use crate::ecies::{TAG_LENGTH, Undecipherable};
-    use serde_json::Value;
-    use softsim_aka::agreement::Group;
-    use std::vec::Vec;
-    use std::{format, fs};
 
     fn cases() -> Vec<Value> {
         let path = concat!(

@@ -1,6 +1,8 @@
-//! What is left of a deleted profile: enough to know its K again, so that installing it anew can't rewind SQN.
+//! What is left of a deleted profile: enough to know its K again, so that installing it anew can't
+//! rewind SQN.
 //!
-//! An IMSI has no part in it: AUTN doesn't name one, so a used AUTN is good again wherever K is, if SQN begins anew.
+//! An IMSI has no part in it: AUTN doesn't name one, so a used AUTN is good again wherever K is, if
+//! SQN begins anew.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -9,7 +11,8 @@ use softsim_aka::Credentials;
 /// Separates this use of K from every other.
 const LABEL: &[u8] = b"softsim tombstone 1";
 
-/// HMAC-SHA-256 under K: the same for the same K, whatever algorithm set it is for, and telling nothing of it.
+/// HMAC-SHA-256 under K: the same for the same K, whatever algorithm set it is for, and telling
+/// nothing of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tombstone([u8; 32]);
 
@@ -41,8 +44,9 @@ impl Tombstone {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::*;
     use softsim_aka::{K, K256, Opc, Topc, TuakKey, TuakParameters};
+
+    use super::*;
 
     #[test]
     fn only_the_same_k_has_the_same_tombstone() {

@@ -1,12 +1,9 @@
 //! The command line: what is served, and through which sockets.
 
-use std::{
-    error,
-    ffi::{OsStr, OsString},
-    fmt,
-    os::unix::ffi::OsStrExt,
-    path::PathBuf,
-};
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
+use std::{error, fmt};
 
 use softsim_client::proto::Method;
 
@@ -78,8 +75,8 @@ pub enum ArgsError {
         flag: &'static str,
         /// What it takes.
         expected: &'static str,
-        /// What came.
-        came: String,
+        /// What was received.
+        got: String,
     },
     /// A flag is missing.
     Missing(&'static str),
@@ -91,19 +88,20 @@ impl fmt::Display for ArgsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(flag) => write!(f, "no flag is called {flag}"),
-            Self::Twice(flag) => write!(f, "{flag} came twice"),
-            Self::NoValue(flag) => write!(f, "{flag}: expected a value, came none"),
+            Self::Twice(flag) => write!(f, "{flag} was given twice"),
+            Self::NoValue(flag) => write!(f, "{flag}: expected a value, got none"),
             Self::BadValue {
                 flag,
                 expected,
-                came,
-            } => write!(f, "{flag}: expected {expected}, came {came}"),
+                got,
+            } => write!(f, "{flag}: expected {expected}, got {got}"),
             Self::Missing(flag) => write!(f, "{flag} is missing"),
         }
     }
 }
 
-/// Reads the command line without the program's name; `--flag VALUE` and `--flag=VALUE` are the same.
+/// Reads the command line without the program's name; `--flag VALUE` and `--flag=VALUE` are the
+/// same.
 ///
 /// # Errors
 /// [`ArgsError`], which names the flag.
@@ -202,11 +200,11 @@ fn method(value: &OsStr) -> Result<Method, ArgsError> {
     }
 }
 
-fn bad(flag: &'static str, expected: &'static str, came: &OsStr) -> ArgsError {
+fn bad(flag: &'static str, expected: &'static str, got: &OsStr) -> ArgsError {
     ArgsError::BadValue {
         flag,
         expected,
-        came: came.to_string_lossy().into_owned(),
+        got: got.to_string_lossy().into_owned(),
     }
 }
 

@@ -1,27 +1,20 @@
-//! From the command line to the loop that never ends: sockets open, doors closed, and one wait for all.
+//! From the command line to the loop that never ends: sockets open, doors closed, and one wait for
+//! all.
 
-use std::{
-    fmt, io,
-    path::{Path, PathBuf},
-};
+use std::path::{Path, PathBuf};
+use std::{fmt, io};
 
-use softsim_client::{
-    keyd::{Connection, Error as KeydError},
-    proto::{IdentityRequest, Method, Realm, requests::Identity},
-};
-use softsim_sandbox::{
-    clock, log,
-    notify::{Notify, Watchdog},
-    poll, process, seqpacket,
-};
+use softsim_client::keyd::{Connection, Error as KeydError};
+use softsim_client::proto::requests::Identity;
+use softsim_client::proto::{IdentityRequest, Method, Realm};
+use softsim_sandbox::notify::{Notify, Watchdog};
+use softsim_sandbox::{clock, log, poll, process, seqpacket};
 
-use crate::{
-    args::{Sandbox, Settings},
-    finder::{Finder, Lost},
-    interface::Interface,
-    sandbox::{self, SandboxError},
-    sim::Failure,
-};
+use crate::args::{Sandbox, Settings};
+use crate::finder::{Finder, Lost};
+use crate::interface::Interface;
+use crate::sandbox::{self, SandboxError};
+use crate::sim::Failure;
 
 /// Why the bridge didn't start, or ended.
 #[derive(Debug)]

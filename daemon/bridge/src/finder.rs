@@ -1,33 +1,29 @@
-//! The finder: a process beside the bridge that connects one socket to one path, and does nothing else.
+//! The finder: a process beside the bridge that connects one socket to one path, and does nothing
+//! else.
 //!
-//! wpa_supplicant makes its control socket anew each time it starts, so that somebody has to connect to its path again and
-//! again. The bridge, which reads what wpa_supplicant sends, must not be able to: connect(2) reaches every socket of the
-//! host. So both hold the bridge's socket of the interface, and the path is in the finder's command line. The bridge asks with
-//! a datagram of the octet [`ASK`]; the answer is [`FOUND`] or [`AWAY`]. The finder ends when the bridge is gone.
+//! wpa_supplicant makes its control socket anew each time it starts, so that somebody has to
+//! connect to its path again and again. The bridge, which reads what wpa_supplicant sends, must not
+//! be able to: connect(2) reaches every socket of the host. So both hold the bridge's socket of the
+//! interface, and the path is in the finder's command line. The bridge asks with a datagram of the
+//! octet [`ASK`]; the answer is [`FOUND`] or [`AWAY`]. The finder ends when the bridge is gone.
 
-use std::{
-    fmt, io,
-    os::{
-        fd::{AsFd, OwnedFd},
-        unix::{net::UnixDatagram, process::CommandExt},
-    },
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-    time::Duration,
-};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+use std::{fmt, io};
 
-use softsim_sandbox::{
-    poll::{self, Entry},
-    process,
-    seqpacket::{Connection, Received, pair},
-};
+use softsim_sandbox::poll::{self, Entry};
+use softsim_sandbox::process;
+use softsim_sandbox::seqpacket::{Connection, Received, pair};
 
-use crate::{
-    args::Sandbox,
-    sandbox::{self, SandboxError},
-};
+use crate::args::Sandbox;
+use crate::sandbox::{self, SandboxError};
 
-/// The first argument of the process. The path follows, and [`UNCONFINED`] where it shall not confine itself.
+/// The first argument of the process. The path follows, and [`UNCONFINED`] where it shall not
+/// confine itself.
 pub const SUBCOMMAND: &str = "finder";
 
 const UNCONFINED: &str = "--sandbox=off";
@@ -106,7 +102,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Serves the bridge until it is gone, with the arguments behind [`SUBCOMMAND`]. Returns only where it can't begin.
+/// Serves the bridge until it is gone, with the arguments behind [`SUBCOMMAND`]. Returns only where
+/// it can't begin.
 ///
 /// # Errors
 /// See [`Error`].

@@ -1,29 +1,22 @@
 //! One interface of wpa_supplicant: its control socket is found, listened to, and found again.
 
-use std::{
-    fs, io,
-    os::{
-        fd::{AsFd, BorrowedFd},
-        unix::{
-            ffi::OsStrExt,
-            fs::{FileTypeExt, PermissionsExt},
-            net::UnixDatagram,
-        },
-    },
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
 
 use softsim_client::proto::UmtsAnswer;
 use softsim_sandbox::{log, poll};
 
-use crate::{
-    finder::{Finder, Lost},
-    message::{Ask, LONGEST, Message, Request, gsm_response, umts_response},
-    sim::{Failure, Sim},
-};
+use crate::finder::{Finder, Lost};
+use crate::message::{Ask, LONGEST, Message, Request, gsm_response, umts_response};
+use crate::sim::{Failure, Sim};
 
-/// Between two attempts to find a wpa_supplicant that isn't there: what it asks before is not heard.
+/// Between two attempts to find a wpa_supplicant that isn't there: what it asks before is not
+/// heard.
 const SEARCH: Duration = Duration::from_millis(100);
 
 /// Between two signs of life of one that is there.
@@ -55,7 +48,8 @@ pub struct Interface {
 enum State {
     /// Nothing listens.
     Away,
-    /// It was asked to forget us, where it knows us, and to tell us what happens; so many answers are due.
+    /// It was asked to forget us, where it knows us, and to tell us what happens; so many answers
+    /// are due.
     Attaching(u8),
     /// It tells us, and answered last time.
     Attached,
@@ -64,8 +58,8 @@ enum State {
 }
 
 impl Interface {
-    /// Makes our end, in `folder`, for the control socket at `control`, which need not be there; `finder` gives who connects
-    /// the one to the other.
+    /// Makes our end, in `folder`, for the control socket at `control`, which need not be there;
+    /// `finder` gives who connects the one to the other.
     ///
     /// # Errors
     /// The path is taken, or the operating system says no.
@@ -137,7 +131,8 @@ impl Interface {
         sim: &mut impl Sim,
     ) -> Result<(), Failure> {
         match (Message::parse(datagram), self.state) {
-            // Nobody is there to be answered, and the socket takes messages of whoever may write to it.
+            // Nobody is there to be answered, and the socket takes messages of whoever may write to
+            // it.
             (_, State::Away) => {}
             // The answer to DETACH, whatever it is: only one that knew us from before agrees.
             (Message::Ok | Message::Fail, State::Attaching(2)) => {
@@ -191,7 +186,8 @@ impl Interface {
         Ok(())
     }
 
-    /// Has our end connected, so that the kernel takes messages of nobody else, and throws away what came before.
+    /// Has our end connected, so that the kernel takes messages of nobody else, and throws away
+    /// what came before.
     fn find(&mut self, now: Duration) -> Result<(), Lost> {
         if !self.finder.find()? {
             self.due = now + SEARCH;
@@ -251,8 +247,8 @@ fn own_name(control: &Path) -> PathBuf {
     std::ffi::OsStr::from_bytes(&name[start..]).into()
 }
 
-/// Removes our socket of an earlier run, whose finder may need a moment to notice the end; anything else at the path is
-/// left alone.
+/// Removes our socket of an earlier run, whose finder may need a moment to notice the end; anything
+/// else at the path is left alone.
 fn remove_abandoned(path: &Path) -> io::Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());

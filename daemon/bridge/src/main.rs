@@ -1,12 +1,12 @@
 //! softsim-bridge; everything is in the library.
 
-use std::{env, ffi::OsString, process::ExitCode};
+use std::env;
+use std::ffi::OsString;
+use std::process::ExitCode;
 
-use softsim_bridge::{
-    args::{Task, USAGE, parse},
-    bridge::{self, Error},
-    finder,
-};
+use softsim_bridge::args::{Task, USAGE, parse};
+use softsim_bridge::bridge::{self, Error};
+use softsim_bridge::finder;
 use softsim_sandbox::{inherited, log, process};
 
 fn main() -> ExitCode {

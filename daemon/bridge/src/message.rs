@@ -1,4 +1,5 @@
-//! What wpa_supplicant says through its control socket where the SIM is outside of it, and what it is answered.
+//! What wpa_supplicant says through its control socket where the SIM is outside of it, and what it
+//! is answered.
 //!
 //! ```text
 //! <3>CTRL-REQ-SIM-<id>:UMTS-AUTH:<RAND>:<AUTN> needed for SSID <ssid>

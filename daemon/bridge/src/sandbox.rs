@@ -1,12 +1,11 @@
 //! What the bridge gives up once its sockets are open: every file, and nearly every system call.
 
-use std::{error, fmt, io, path::Path};
+use std::path::Path;
+use std::{error, fmt, io};
 
-use softsim_sandbox::{
-    landlock::{self, PathAccess, PathRule},
-    process,
-    seccomp::{self, Filter},
-};
+use softsim_sandbox::landlock::{self, PathAccess, PathRule};
+use softsim_sandbox::process;
+use softsim_sandbox::seccomp::{self, Filter};
 
 /// Why the bridge isn't confined.
 #[derive(Debug)]
@@ -31,7 +30,8 @@ impl fmt::Display for SandboxError {
     }
 }
 
-/// Denies core dumps, and reading our memory to other processes of the same user: before the first key comes.
+/// Denies core dumps, and reading our memory to other processes of the same user: before the first
+/// key comes.
 ///
 /// # Errors
 /// None on a kernel that is not broken.
@@ -48,8 +48,8 @@ pub fn enter() -> Result<(), SandboxError> {
     seccomp::install(Filter::Bridge).map_err(SandboxError::Seccomp)
 }
 
-/// Confines a finder for good. What is left of the file system is the control socket, where the kernel can tell:
-/// wpa_supplicant makes its directory anew, so the one above it is named.
+/// Confines a finder for good. What is left of the file system is the control socket, where the
+/// kernel can tell: wpa_supplicant makes its directory anew, so the one above it is named.
 ///
 /// # Errors
 /// See [`SandboxError`].

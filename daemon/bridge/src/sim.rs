@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use softsim_client::{
-    keyd::{Connection, Error},
-    proto::{Refusal, UmtsAnswer, requests::UmtsAuthenticate},
-};
+use softsim_client::keyd::{Connection, Error};
+use softsim_client::proto::requests::UmtsAuthenticate;
+use softsim_client::proto::{Refusal, UmtsAnswer};
 use softsim_sandbox::poll;
 
-/// How often a question is asked that comes too early for the key process; EAP servers wait some seconds.
+/// How often a question is asked that comes too early for the key process; EAP servers wait some
+/// seconds.
 const ATTEMPTS: u32 = 4;
 
 /// The longest wait between two of them.

@@ -1,21 +1,19 @@
-//! The finder, as the bridge starts it: what it does under its filter, and that it needs each call of it.
+//! The finder, as the bridge starts it: what it does under its filter, and that it needs each call
+//! of it.
 
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    os::{fd::OwnedFd, unix::net::UnixDatagram},
-    path::Path,
-    process::{Child, Command, Stdio},
-    time::{Duration, Instant},
-};
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixDatagram;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
-use softsim_sandbox::{
-    poll::{self, Entry},
-    seccomp::Filter,
-    seqpacket::{Connection, Received, pair},
-};
+use softsim_sandbox::poll::{self, Entry};
+use softsim_sandbox::seccomp::Filter;
+use softsim_sandbox::seqpacket::{Connection, Received, pair};
 
 /// For what happens at once, or never.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -59,7 +57,8 @@ impl Scene {
         }
     }
 
-    /// Waits until the finder, which runs under strace, waits for a question: it isn't stopped and doesn't run.
+    /// Waits until the finder, which runs under strace, waits for a question: it isn't stopped and
+    /// doesn't run.
     fn await_wait(&self) {
         let strace = self.finder.id();
         let end = Instant::now() + PATIENCE;

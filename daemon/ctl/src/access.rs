@@ -1,16 +1,14 @@
 //! The ways into a network that the network daemon keeps open.
 
-use softsim_client::{
-    netd::{Access, AccessState, Authentication, Command, Control, Error, Event, Report},
-    paths::Sockets,
+use softsim_client::netd::{
+    Access, AccessState, Authentication, Command, Control, Error, Event, Report,
 };
+use softsim_client::paths::Sockets;
 
-use crate::{
-    args::AccessCommand,
-    failure::{Failure, TEMPORARY, status_of},
-    netd::text_of,
-    output::Output,
-};
+use crate::args::AccessCommand;
+use crate::failure::{Failure, TEMPORARY, status_of};
+use crate::netd::text_of;
+use crate::output::Output;
 
 /// Carries out a command about accesses.
 pub fn run(

@@ -1,6 +1,7 @@
 //! The command line.
 
-use std::{ffi::OsString, path::PathBuf};
+use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
@@ -17,7 +18,8 @@ Exit status: 0 done; 64 usage; 65 bad data; 66 no such file; 69 a daemon or serv
 #[derive(Debug, Parser)]
 #[command(name = "softsimctl", version, after_help = ENVIRONMENT)]
 pub struct Arguments {
-    /// Print JSON: one object, or one a line where a command reports as it goes; a failure on standard error.
+    /// Print JSON: one object, or one a line where a command reports as it goes; a failure on
+    /// standard error.
     #[arg(long, global = true)]
     pub json: bool,
     /// What to do.
@@ -30,7 +32,8 @@ pub struct Arguments {
 pub enum Command {
     /// Show what is enforced, the profiles and where management stands.
     Status,
-    /// Make the device's keys and take out what the factory and the operator need, or put in what they give.
+    /// Make the device's keys and take out what the factory and the operator need, or put in what
+    /// they give.
     Enrol(Enrol),
     /// The installed profiles.
     Profile {
@@ -52,7 +55,8 @@ pub enum Command {
     },
     /// Run the LwM2M bootstrap now, and register with the server it names.
     Bootstrap,
-    /// Run one EAP-AKA' authentication against a RADIUS server, as an access point's supplicant would.
+    /// Run one EAP-AKA' authentication against a RADIUS server, as an access point's supplicant
+    /// would.
     EapTest(EapTest),
     /// The ways into a network that softsim-netd keeps open.
     Access {
@@ -71,8 +75,8 @@ pub enum Command {
 /// What to do with accounts.
 #[derive(Debug, Subcommand)]
 pub enum AccountsCommand {
-    /// Forget them, deregister where the servers answer, and bootstrap anew: due after softsim-netd was taken over, which
-    /// may have written accounts of its own.
+    /// Forget them, deregister where the servers answer, and bootstrap anew: due after softsim-netd
+    /// was taken over, which may have written accounts of its own.
     Reset,
 }
 
@@ -104,16 +108,16 @@ pub enum AccessCommand {
 /// What to do with identities.
 #[derive(Debug, Subcommand)]
 pub enum IdentityCommand {
-    /// Forget the pseudonym and the identity for fast re-authentication: the way out where the network has lost them and the
-    /// permanent identity is withheld.
+    /// Forget the pseudonym and the identity for fast re-authentication: the way out where the
+    /// network has lost them and the permanent identity is withheld.
     Forget {
         /// Of this profile [default: the enabled one].
         iccid: Option<String>,
     },
 }
 
-/// Without `--certificate`, `--trust-issuer` and `--distrust-issuer`: makes the keys if there are none, and writes
-/// `device.csr` (PEM) and `sealing-statement.cose`.
+/// Without `--certificate`, `--trust-issuer` and `--distrust-issuer`: makes the keys if there are
+/// none, and writes `device.csr` (PEM) and `sealing-statement.cose`.
 #[derive(Debug, Args)]
 pub struct Enrol {
     /// Where to write the two files.
@@ -169,7 +173,8 @@ pub enum VaultCommand {
     Rekey(Rekey),
 }
 
-/// None of it is secret, and none of it can be lost: without the salt, the passphrase opens nothing.
+/// None of it is secret, and none of it can be lost: without the salt, the passphrase opens
+/// nothing.
 #[derive(Debug, Args)]
 pub struct InitPassphrase {
     /// The file to write; it must not exist.

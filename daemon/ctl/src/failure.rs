@@ -1,12 +1,11 @@
 //! Why a command failed, what to do about it, and the exit status (as sysexits.h numbers them).
 
-use std::{io, path::Path};
+use std::io;
+use std::path::Path;
 
-use softsim_client::{
-    keyd,
-    netd::{self, Failure as NetdFailure},
-    proto::Refusal,
-};
+use softsim_client::keyd;
+use softsim_client::netd::{self, Failure as NetdFailure};
+use softsim_client::proto::Refusal;
 
 /// The command line is wrong.
 pub const USAGE: u8 = 64;
@@ -28,7 +27,8 @@ pub const TEMPORARY: u8 = 75;
 pub const PROTOCOL: u8 = 76;
 /// It was refused.
 pub const REFUSED: u8 = 77;
-/// Whoever read the output has gone: what shells show of a program that SIGPIPE ended. Nothing is said about it.
+/// Whoever read the output has gone: what shells show of a program that SIGPIPE ended. Nothing is
+/// said about it.
 pub const READER_GONE: u8 = 141;
 
 /// A command that failed.
@@ -36,7 +36,7 @@ pub const READER_GONE: u8 = 141;
 pub struct Failure {
     /// The exit status.
     pub status: u8,
-    /// What was expected and what came.
+    /// What was expected and what was received.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,

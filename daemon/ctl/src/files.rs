@@ -1,6 +1,8 @@
 //! Files that go in and come out.
 
-use std::{fs, io::Read, path::Path};
+use std::fs;
+use std::io::Read;
+use std::path::Path;
 
 use pem_rfc7468::LineEnding;
 use softsim_client::netd::RadiusSecret;
@@ -21,7 +23,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
         return Err(Failure::new(
             DATA,
             format!(
-                "{}: expected at most {MAX_FILE} octets, came {length}",
+                "{}: expected at most {MAX_FILE} octets, got {length}",
                 path.display()
             ),
         ));
@@ -35,12 +37,12 @@ pub fn read_der(path: &Path, label: &str) -> Result<Vec<u8>, Failure> {
     if !octets.starts_with(b"-----BEGIN") {
         return Ok(octets);
     }
-    let (came, der) = pem_rfc7468::decode_vec(&octets)
+    let (got, der) = pem_rfc7468::decode_vec(&octets)
         .map_err(|error| Failure::new(DATA, format!("{}: {error}", path.display())))?;
-    if came != label {
+    if got != label {
         return Err(Failure::new(
             DATA,
-            format!("{}: expected a {label}, came a {came}", path.display()),
+            format!("{}: expected a {label}, got a {got}", path.display()),
         ));
     }
     Ok(der)
@@ -57,8 +59,8 @@ pub fn write(path: &Path, octets: &[u8]) -> Result<(), Failure> {
     fs::write(path, octets).map_err(|error| Failure::creating(path, &error))
 }
 
-/// At most so many octets, and one more, of a file that nobody but its owner can read. They never move, so that no
-/// copy stays behind.
+/// At most so many octets, and one more, of a file that nobody but its owner can read. They never
+/// move, so that no copy stays behind.
 pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let file = secret_file::open(path).map_err(|error| {
         let status = match error {
@@ -82,7 +84,7 @@ pub fn read_secret(path: &Path) -> Result<RadiusSecret, Failure> {
     if secret.is_empty() {
         return Err(Failure::new(
             DATA,
-            format!("{}: expected a secret, came nothing", path.display()),
+            format!("{}: expected a secret, got nothing", path.display()),
         ));
     }
     Ok(RadiusSecret::new(secret.to_vec()))
@@ -118,7 +120,7 @@ mod tests {
         assert!(
             failure
                 .message
-                .ends_with("expected a PUBLIC KEY, came a PRIVATE KEY")
+                .ends_with("expected a PUBLIC KEY, got a PRIVATE KEY")
         );
     }
 

@@ -4,27 +4,19 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde_json::{Value, json};
-use softsim_client::{
-    keyd::{Connection, Error},
-    netd::{Command, Control, Event, Management, Report, Status as NetdStatus},
-    paths::Sockets,
-    proto::{
-        Enforcement, ProfileInfo, Refusal, Staged, StatusAnswer,
-        requests::{
-            AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, ForgetIdentities,
-            GenerateDeviceKey, RemoveTrustAnchor, SealingStatement, SetDeviceCertificate, Stage,
-            Status,
-        },
-    },
+use softsim_client::keyd::{Connection, Error};
+use softsim_client::netd::{Command, Control, Event, Management, Report, Status as NetdStatus};
+use softsim_client::paths::Sockets;
+use softsim_client::proto::requests::{
+    AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, ForgetIdentities,
+    GenerateDeviceKey, RemoveTrustAnchor, SealingStatement, SetDeviceCertificate, Stage, Status,
 };
+use softsim_client::proto::{Enforcement, ProfileInfo, Refusal, Staged, StatusAnswer};
 
-use crate::{
-    access,
-    args::Enrol,
-    failure::{Failure, SOFTWARE},
-    files,
-    output::Output,
-};
+use crate::args::Enrol;
+use crate::failure::{Failure, SOFTWARE};
+use crate::output::Output;
+use crate::{access, files};
 
 /// Shows both daemons; that of netd is missing where it doesn't run.
 pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {

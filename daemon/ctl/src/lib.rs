@@ -1,7 +1,8 @@
 //! softsimctl, the operator's command line on the gateway.
 //!
-//! [`keyd`] has the commands that the key process answers on its admin socket, [`netd`] and [`access`] those that
-//! need the network daemon, [`vault`] those that run the key process themselves; [`args`] names them, [`failure`] gives each failure its exit status.
+//! [`keyd`] has the commands that the key process answers on its admin socket, [`netd`] and
+//! [`access`] those that need the network daemon, [`vault`] those that run the key process
+//! themselves; [`args`] names them, [`failure`] gives each failure its exit status.
 
 pub mod access;
 pub mod args;
@@ -12,17 +13,19 @@ pub mod netd;
 pub mod output;
 pub mod vault;
 
-use std::{io, process::ExitCode};
+use std::io;
+use std::process::ExitCode;
 
-use clap::{Parser, error::ErrorKind};
+use clap::Parser;
+use clap::error::ErrorKind;
 use softsim_client::paths::Sockets;
 use softsim_sandbox::process;
 
-use crate::{
-    args::{AccountsCommand, Arguments, Command, IdentityCommand, ProfileCommand, VaultCommand},
-    failure::{Failure, READER_GONE, SOFTWARE, USAGE},
-    output::Output,
+use crate::args::{
+    AccountsCommand, Arguments, Command, IdentityCommand, ProfileCommand, VaultCommand,
 };
+use crate::failure::{Failure, READER_GONE, SOFTWARE, USAGE};
+use crate::output::Output;
 
 /// Runs the command line of this process.
 pub fn main() -> ExitCode {

@@ -1,18 +1,13 @@
 //! What needs the network daemon.
 
-use softsim_client::{
-    netd::{Command, Control, Direction, Error, Event, MskComparison, Report},
-    paths::Sockets,
-};
+use softsim_client::netd::{Command, Control, Direction, Error, Event, MskComparison, Report};
+use softsim_client::paths::Sockets;
 
-use crate::{
-    access,
-    args::EapTest,
-    failure::{Failure, USAGE, status_of},
-    files,
-    keyd::management_text,
-    output::Output,
-};
+use crate::args::EapTest;
+use crate::failure::{Failure, USAGE, status_of};
+use crate::keyd::management_text;
+use crate::output::Output;
+use crate::{access, files};
 
 /// Bootstraps and registers; tells each step.
 pub fn bootstrap(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {

@@ -1,7 +1,8 @@
 //! Results as lines for people, or as JSON; the one place that writes to a terminal.
 //!
-//! Servers choose a part of what is shown. Whatever isn't plain in it is escaped here, in both forms, so that nothing of
-//! theirs moves a cursor, names a window, turns text around or begins a line.
+//! Servers choose a part of what is shown. Whatever isn't plain in it is escaped here, in both
+//! forms, so that nothing of theirs moves a cursor, names a window, turns text around or begins a
+//! line.
 
 use std::io::{self, Write};
 
@@ -24,7 +25,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// One result: the value as a line of JSON, or the lines of text, which have no newlines of their own.
+    /// One result: the value as a line of JSON, or the lines of text, which have no newlines of
+    /// their own.
     pub fn result<L: AsRef<str>>(
         &mut self,
         value: &impl Serialize,
@@ -43,7 +45,8 @@ impl<'a> Output<'a> {
     }
 }
 
-/// JSON in one line, of plain characters only: JSON itself asks for no more than C0 to be escaped (RFC 8259 §7).
+/// JSON in one line, of plain characters only: JSON itself asks for no more than C0 to be escaped
+/// (RFC 8259 §7).
 struct PlainJson;
 
 impl Formatter for PlainJson {

@@ -2,32 +2,29 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    fs::{self, Permissions},
-    io::{BufRead, BufReader, Read, Write},
-    os::unix::{fs::PermissionsExt, net::UnixListener},
-    path::Path,
-    process::{Command, Output},
-    thread,
-};
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::{Command, Output};
+use std::thread;
 
 use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};
-use softsim_client::{
-    netd::{
-        Access, AccessCounters, AccessState, Accesses, Authentication, Carrier, EapTest, Event,
-        Failure, MskComparison, Port, Report,
-    },
-    proto::{
-        Call, CertificateAnswer, Counters, DeviceKeyAnswer, Enforcement, HelloAnswer,
-        IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION,
-        ProfileInfo, ProfileState, Refusal, RequestKind, Role, SealingStatementAnswer, StageAnswer,
-        Staged, StatusAnswer, decode_request, encode_answer, kind_of,
-        requests::{
-            CertificateRequest, Commit, Delete, ForgetIdentities, GenerateDeviceKey, Hello,
-            SealingStatement, Stage, Status,
-        },
-    },
+use softsim_client::netd::{
+    Access, AccessCounters, AccessState, Accesses, Authentication, Carrier, EapTest, Event,
+    Failure, MskComparison, Port, Report,
+};
+use softsim_client::proto::requests::{
+    CertificateRequest, Commit, Delete, ForgetIdentities, GenerateDeviceKey, Hello,
+    SealingStatement, Stage, Status,
+};
+use softsim_client::proto::{
+    Call, CertificateAnswer, Counters, DeviceKeyAnswer, Enforcement, HelloAnswer, IdentityPrivacy,
+    KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo, ProfileState,
+    Refusal, RequestKind, Role, SealingStatementAnswer, StageAnswer, Staged, StatusAnswer,
+    decode_request, encode_answer, kind_of,
 };
 
 fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {

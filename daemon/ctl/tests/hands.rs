@@ -1,23 +1,22 @@
 //! What the process does with standard output and with its own memory.
 #![allow(clippy::unwrap_used)]
 
-use std::{
-    fs::{self, OpenOptions},
-    io::pipe,
-    os::unix::process::ExitStatusExt,
-    path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
-    sync::{Mutex, PoisonError},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::fs::{self, OpenOptions};
+use std::io::pipe;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 const CTL: &str = env!("CARGO_BIN_EXE_softsimctl");
 
 /// A command that says something and needs no daemon.
 const INIT: &[&str] = &["vault", "init-passphrase", "--parameters", "parameters"];
 
-/// Whoever starts a process holds it: until it executes, that has a copy of each descriptor, a pipe's reader among them.
+/// Whoever starts a process holds it: until it executes, that has a copy of each descriptor, a
+/// pipe's reader among them.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn run(directory: &Path, arguments: &[&str], stdout: impl Into<Stdio>) -> (ExitStatus, String) {
@@ -67,7 +66,8 @@ fn a_full_device_is_told_in_one_line() {
     }
 }
 
-/// It waits for its passphrase, which is behind a pipe, and would leave a core when it is told to quit.
+/// It waits for its passphrase, which is behind a pipe, and would leave a core when it is told to
+/// quit.
 fn waiting(directory: &Path) -> Child {
     let (status, said) = run(directory, INIT, Stdio::null());
     assert!(status.success(), "{said}");

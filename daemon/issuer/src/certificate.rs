@@ -2,8 +2,10 @@
 
 use std::fmt;
 
-use p256::{ecdsa::VerifyingKey, pkcs8::DecodePublicKey};
-use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime, pem::PemObject};
+use p256::ecdsa::VerifyingKey;
+use p256::pkcs8::DecodePublicKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, TrustAnchor, UnixTime};
 use softsim_profile::DeviceId;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
@@ -77,8 +79,8 @@ impl DeviceCertificate {
         Ok(Self { der, key })
     }
 
-    /// Checks that one of `authorities`, certificates in PEM or DER, issued it for a client and that it is
-    /// valid now.
+    /// Checks that one of `authorities`, certificates in PEM or DER, issued it for a client and
+    /// that it is valid now.
     ///
     /// # Errors
     /// It isn't so.

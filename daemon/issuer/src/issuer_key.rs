@@ -2,11 +2,9 @@
 
 use std::fmt;
 
-use p256::{
-    ecdsa::SigningKey,
-    elliptic_curve::Generate,
-    pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding},
-};
+use p256::ecdsa::SigningKey;
+use p256::elliptic_curve::Generate;
+use p256::pkcs8::{DecodePrivateKey, EncodePrivateKey, EncodePublicKey, LineEnding};
 use softsim_profile::{IssuerId, IssuerKey};
 use zeroize::Zeroizing;
 

@@ -1,8 +1,9 @@
-//! Seals subscription profiles and signs commands, each for one device: the operator's tool and what the lab shares with
-//! it.
+//! Seals subscription profiles and signs commands, each for one device: the operator's tool and
+//! what the lab shares with it.
 //!
-//! A package is made only from a device certificate and a sealing statement that its device key signed. A bare
-//! sealing key is refused: whoever carries it from the device could put in their own and read K.
+//! A package is made only from a device certificate and a sealing statement that its device key
+//! signed. A bare sealing key is refused: whoever carries it from the device could put in their own
+//! and read K.
 
 pub mod certificate;
 mod issuer_key;
@@ -10,13 +11,12 @@ pub mod profile_toml;
 
 use std::fmt;
 
+pub use certificate::{CertificateError, DeviceCertificate};
+pub use issuer_key::{IssuerKeyError, IssuerSigningKey};
 use softsim_profile::{
     Command, DeviceId, Finding, IssuerId, Profile, SealError, SealingKeyId, SealingStatement,
     Severity, StatementError, Validity, check, seal, sign_command,
 };
-
-pub use certificate::{CertificateError, DeviceCertificate};
-pub use issuer_key::{IssuerKeyError, IssuerSigningKey};
 
 /// What an operator signed for one device, and whom it is for.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,7 +78,8 @@ impl fmt::Display for NotToBeSealed {
 
 impl std::error::Error for NotToBeSealed {}
 
-/// Holds a profile against the rules before it is sealed; gives what speaks against it and doesn't forbid it.
+/// Holds a profile against the rules before it is sealed; gives what speaks against it and doesn't
+/// forbid it.
 ///
 /// # Errors
 /// It could never work, or only a laboratory may have it, and this is none.
@@ -97,7 +98,8 @@ pub fn may_be_sealed(profile: &Profile, laboratory: bool) -> Result<Vec<Finding>
 
 /// Seals `profile` for the device of `certificate`, to the sealing key of its signed statement.
 ///
-/// `sequence` must be higher than in every package and command that this issuer made for this device before.
+/// `sequence` must be higher than in every package and command that this issuer made for this
+/// device before.
 ///
 /// # Errors
 /// The statement isn't signed by the certificate's key, or the sequence is 0.
@@ -131,7 +133,8 @@ pub fn seal_for_device(
 
 /// Signs a command to a device.
 ///
-/// `sequence` must be higher than in every package and command that this issuer made for this device before.
+/// `sequence` must be higher than in every package and command that this issuer made for this
+/// device before.
 ///
 /// # Errors
 /// The sequence is 0.

@@ -1,4 +1,5 @@
-//! `softsim-issuer`: makes the operator's key, seals profiles for devices, and signs commands to them.
+//! `softsim-issuer`: makes the operator's key, seals profiles for devices, and signs commands to
+//! them.
 
 mod cli;
 

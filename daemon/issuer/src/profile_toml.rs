@@ -16,10 +16,11 @@
 //!
 //! Names have any case, and those that vendors use are understood (`Ki`, `OPC`).
 //!
-//! OPc and TOPc are derived from OP and TOP here, so that what all subscriptions share stays with the operator.
-//! An error names the field and never shows the value of a key.
+//! OPc and TOPc are derived from OP and TOP here, so that what all subscriptions share stays with
+//! the operator. An error names the field and never shows the value of a key.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
+use std::fmt;
 
 use softsim_aka::{Amf, Credentials, K, K256, Milenage, Op, Opc, Sqn, Top, Topc, Tuak, TuakKey};
 use softsim_profile::{
@@ -146,8 +147,8 @@ impl From<FieldError> for TomlError {
     }
 }
 
-/// Reads a profile file. What the file doesn't tell has the defaults of the profile: no home network key. Validity and the
-/// consent to give raw CK and IK out are the command line's.
+/// Reads a profile file. What the file doesn't tell has the defaults of the profile: no home
+/// network key. Validity and the consent to give raw CK and IK out are the command line's.
 ///
 /// # Errors
 /// See [`TomlError`].
@@ -187,7 +188,8 @@ pub fn parse(text: &str) -> Result<Profile, TomlError> {
     })
 }
 
-/// The fields that haven't been read yet. Values are moved out, so that keys are wiped behind their use.
+/// The fields that haven't been read yet. Values are moved out, so that keys are wiped behind their
+/// use.
 struct Fields(Table);
 
 impl Fields {
@@ -231,7 +233,8 @@ impl Fields {
         }
     }
 
-    /// What a SUCI is encrypted to: `[{ id = 27, scheme = "A", key = "…" }]`, the preferred one first.
+    /// What a SUCI is encrypted to: `[{ id = 27, scheme = "A", key = "…" }]`, the preferred one
+    /// first.
     fn home_network_keys(&mut self) -> Result<HomeNetworkKeys, TomlError> {
         const FIELD: &str = "home_network_keys";
         let entries = match self.0.remove(FIELD) {
@@ -341,7 +344,8 @@ impl Fields {
     }
 }
 
-/// The field that a name is for: in any case, with and without what joins its words, and as vendors call it.
+/// The field that a name is for: in any case, with and without what joins its words, and as vendors
+/// call it.
 fn field_of(name: &str) -> Option<&'static str> {
     let plain = |name: &str| -> String {
         (name.chars())
@@ -374,7 +378,8 @@ enum Either {
     Underived(Zeroizing<String>),
 }
 
-/// Octets out of hexadecimal digits in lower or upper case; an error tells the length, not the digits.
+/// Octets out of hexadecimal digits in lower or upper case; an error tells the length, not the
+/// digits.
 fn hex<const N: usize>(
     field: &'static str,
     expected: &'static str,

@@ -1,15 +1,15 @@
-//! The command line, held against transcripts: `$` starts a command, the lines behind it are its output,
-//! `status` its exit status where it isn't 0. `[id]` stands for 64 hexadecimal digits, `[n]` for a number.
+//! The command line, held against transcripts: `$` starts a command, the lines behind it are its
+//! output, `status` its exit status where it isn't 0. `[id]` stands for 64 hexadecimal digits,
+//! `[n]` for a number.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    process::{Command, Output},
-};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Output};
 
-use p256::{ecdsa::SigningKey, pkcs8::DecodePrivateKey};
+use p256::ecdsa::SigningKey;
+use p256::pkcs8::DecodePrivateKey;
 use rcgen::{CertificateParams, Issuer, KeyPair};
 use softsim_issuer::IssuerSigningKey;
 use softsim_profile::{
@@ -140,16 +140,16 @@ fn transcribe(output: &Output) -> String {
 }
 
 /// Whether a text is what a line with `[id]` and `[n]` describes.
-fn matches(expected: &str, came: &str) -> bool {
+fn matches(expected: &str, got: &str) -> bool {
     let Some(open) = expected.find('[') else {
-        return expected == came;
+        return expected == got;
     };
     let (before, rest) = expected.split_at(open);
-    let Some(came) = came.strip_prefix(before) else {
+    let Some(got) = got.strip_prefix(before) else {
         return false;
     };
     let (digits, rest) = if let Some(rest) = rest.strip_prefix("[id]") {
-        let digits = came
+        let digits = got
             .bytes()
             .take_while(|octet| matches!(octet, b'0'..=b'9' | b'a'..=b'f'))
             .count();
@@ -158,11 +158,11 @@ fn matches(expected: &str, came: &str) -> bool {
         }
         (digits, rest)
     } else if let Some(rest) = rest.strip_prefix("[n]") {
-        (came.bytes().take_while(u8::is_ascii_digit).count(), rest)
+        (got.bytes().take_while(u8::is_ascii_digit).count(), rest)
     } else {
-        return rest == came;
+        return rest == got;
     };
-    digits > 0 && matches(rest, &came[digits..])
+    digits > 0 && matches(rest, &got[digits..])
 }
 
 fn play(transcript: &str) {
@@ -174,16 +174,16 @@ fn play(transcript: &str) {
         .filter(|block| block.trim_start().starts_with("$ "))
     {
         let (command, expected) = block.trim().split_once('\n').unwrap();
-        let came = transcribe(&run(
+        let got = transcribe(&run(
             directory.path(),
             &(command.strip_prefix("$ softsim-issuer ").unwrap()).replace("DEVICE", &device),
         ));
         assert!(
-            matches(expected, &came),
-            "{command}\nexpected:\n{expected}\ncame:\n{came}"
+            matches(expected, &got),
+            "{command}\nexpected:\n{expected}\ncame:\n{got}"
         );
         assert!(
-            !came.contains(K) && !came.contains("PRIVATE KEY"),
+            !got.contains(K) && !got.contains("PRIVATE KEY"),
             "{command}"
         );
     }

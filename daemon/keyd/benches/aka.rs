@@ -1,4 +1,5 @@
-//! What a request costs in memory. Over the socket, with the whole process: the benchmark `process`.
+//! What a request costs in memory. Over the socket, with the whole process: the benchmark
+//! `process`.
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::panic)]
 
 use std::hint::black_box;

@@ -1,8 +1,9 @@
-//! The whole process as it is shipped, on one CPU: requests against a bare ping-pong of datagrams of the same
-//! size, one sync for many clients against one each, and what the number of profiles costs.
+//! The whole process as it is shipped, on one CPU: requests against a bare ping-pong of datagrams
+//! of the same size, one sync for many clients against one each, and what the number of profiles
+//! costs.
 //!
-//! Figures of one table are taken in turns of fifty, so that a busy moment of the machine meets all of them
-//! alike.
+//! Figures of one table are taken in turns of fifty, so that a busy moment of the machine meets all
+//! of them alike.
 //! `cargo xtask bench` builds the programs and says where they are.
 #![allow(missing_docs, dead_code, clippy::unwrap_used, clippy::panic)]
 
@@ -205,7 +206,8 @@ fn capacities() {
     }
 }
 
-/// How long it takes from starting the program until it has answered, and the most memory that it took.
+/// How long it takes from starting the program until it has answered, and the most memory that it
+/// took.
 fn first_answer(state: &tempfile::TempDir) -> (Duration, u64) {
     let path = state.path().join("network");
     let start = Instant::now();
@@ -271,7 +273,8 @@ fn encoded(call: &impl Call) -> Vec<u8> {
     encode_request(call, &mut [0; 1024]).unwrap().to_vec()
 }
 
-/// One authentication, of which the challenge is timed. Where the bucket is empty, it waits and asks again.
+/// One authentication, of which the challenge is timed. Where the bucket is empty, it waits and
+/// asks again.
 fn authenticate(client: &Socket, request: &[u8]) -> Duration {
     loop {
         let start = Instant::now();
@@ -292,7 +295,7 @@ fn authenticate(client: &Socket, request: &[u8]) -> Duration {
 fn success(answer: &[u8]) -> Result<CloseSession, Refusal> {
     match decode_answer::<AkaPrimeChallenge<'_>>(answer).unwrap()? {
         AkaAnswer::Success { handle, .. } => Ok(CloseSession { handle }),
-        answer => panic!("expected Success, came {answer:?}"),
+        answer => panic!("expected Success, got {answer:?}"),
     }
 }
 

@@ -30,7 +30,7 @@ struct Group {
 pub(crate) fn compile(role: Role, text: &str) -> Result<String, String> {
     let file: RoleFile = toml::from_str(text).map_err(|error| error.to_string())?;
     if file.role != role.name() {
-        return Err(format!("expected role {role:?}, came {:?}", file.role));
+        return Err(format!("expected role {role:?}, got {:?}", file.role));
     }
     let mut seen = HashSet::new();
     let mut groups = String::new();
@@ -64,7 +64,7 @@ fn rate(requests: u32, seconds: u32, burst: u32) -> Result<String, String> {
 
 fn requests(role: Role, group: &Group, seen: &mut HashSet<RequestKind>) -> Result<String, String> {
     if group.reason.trim().is_empty() {
-        return Err("expected a reason for each group, came none".to_owned());
+        return Err("expected a reason for each group, got none".to_owned());
     }
     let mut list = String::new();
     for name in &group.requests {

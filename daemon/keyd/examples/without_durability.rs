@@ -1,9 +1,11 @@
-//! The key process on a vault that it reads and never writes: what a request costs without durability.
+//! The key process on a vault that it reads and never writes: what a request costs without
+//! durability.
 //!
 //!     without_durability STATE NETWORK-SOCKET
 //!
-//! Confined and scrubbed as `softsim-keyd` is; the vault must have been made with `--development-key`. It is for
-//! the benchmark: a SIM that forgets its sequence numbers accepts a challenge twice.
+//! Confined and scrubbed as `softsim-keyd` is; the vault must have been made with
+//! `--development-key`. It is for the benchmark: a SIM that forgets its sequence numbers accepts a
+//! challenge twice.
 
 #![no_main]
 #![forbid(unsafe_code)]
@@ -14,9 +16,8 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use softsim_keyd::roles::{self, PerRole};
-use softsim_keyd::serve;
 use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
-use softsim_keyd::{Keyd, Service};
+use softsim_keyd::{Keyd, Service, serve};
 use softsim_keyd_proto::{Enforcement, IdentityPrivacy, KekSource, KeyMemory, Role};
 use softsim_sandbox::notify::{Notify, Watchdog};
 use softsim_sandbox::seqpacket::Listener;

@@ -1,4 +1,5 @@
-//! Keys of application functions (AKMA, TS 33.535), made of the last primary authentication with a 5G core.
+//! Keys of application functions (AKMA, TS 33.535), made of the last primary authentication with a
+//! 5G core.
 
 use softsim_aka::{KAusf, fiveg};
 use softsim_keyd_proto::requests::AkmaKey;
@@ -28,7 +29,7 @@ impl<S: Storage> Keyd<S> {
             return Err(Refusal::Field {
                 name: "af".to_owned(),
                 expected: format!("a domain name of at most {MAX_DOMAIN} octets"),
-                came: format!("{} octets", af.len()),
+                got: format!("{} octets", af.len()),
             });
         }
         let mut afs = self.service.afs.iter();

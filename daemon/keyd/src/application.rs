@@ -27,7 +27,7 @@ impl<S: Storage> Keyd<S> {
             .ok_or_else(|| Refusal::Field {
                 name: "context".to_owned(),
                 expected: format!("at most {MAX_CONTEXT} octets"),
-                came: context.len().to_string(),
+                got: context.len().to_string(),
             })?;
         let parts = [
             LABEL,

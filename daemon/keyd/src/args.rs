@@ -112,8 +112,8 @@ pub enum ArgsError {
         flag: &'static str,
         /// What it takes.
         expected: &'static str,
-        /// What came.
-        came: String,
+        /// What was received.
+        got: String,
     },
     /// A flag is missing.
     Missing(&'static str),
@@ -125,17 +125,17 @@ impl fmt::Display for ArgsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown(flag) => write!(f, "no flag is called {flag}"),
-            Self::Twice(flag) => write!(f, "{flag} came twice"),
-            Self::NoValue(flag) => write!(f, "{flag}: expected a value, came none"),
-            Self::Value(flag) => write!(f, "{flag}: expected no value, came one"),
+            Self::Twice(flag) => write!(f, "{flag} was given twice"),
+            Self::NoValue(flag) => write!(f, "{flag}: expected a value, got none"),
+            Self::Value(flag) => write!(f, "{flag}: expected no value, got one"),
             Self::BadValue {
                 flag,
                 expected,
-                came,
-            } => write!(f, "{flag}: expected {expected}, came {came}"),
+                got,
+            } => write!(f, "{flag}: expected {expected}, got {got}"),
             Self::Missing(flag) => write!(f, "{flag} is missing"),
             Self::Both(first, second) => {
-                write!(f, "expected {first} or {second}, came both")
+                write!(f, "expected {first} or {second}, got both")
             }
         }
     }
@@ -143,7 +143,8 @@ impl fmt::Display for ArgsError {
 
 impl core::error::Error for ArgsError {}
 
-/// Reads the command line without the program's name; `--flag VALUE` and `--flag=VALUE` are the same.
+/// Reads the command line without the program's name; `--flag VALUE` and `--flag=VALUE` are the
+/// same.
 ///
 /// # Errors
 /// [`ArgsError`], which names the flag.
@@ -315,7 +316,7 @@ impl Seen {
         let bad = |expected| ArgsError::BadValue {
             flag: flag.name(),
             expected,
-            came: lossy(value),
+            got: lossy(value),
         };
         match flag {
             Flag::State => once(flag, &mut self.state, path()),
@@ -529,30 +530,30 @@ mod tests {
         for (line, message) in [
             ("--verbose", "no flag is called --verbose"),
             ("stray", "no flag is called stray"),
-            ("--state a --state b", "--state came twice"),
-            ("--state", "--state: expected a value, came none"),
-            ("--state=", "--state: expected a value, came none"),
+            ("--state a --state b", "--state was given twice"),
+            ("--state", "--state: expected a value, got none"),
+            ("--state=", "--state: expected a value, got none"),
             (
                 "--development-key=1",
-                "--development-key: expected no value, came one",
+                "--development-key: expected no value, got one",
             ),
             ("--development-key", "--state is missing"),
             ("--state s", "--kek-file is missing"),
             (
                 "--state s --kek-file k --development-key",
-                "expected --kek-file or --development-key, came both",
+                "expected --kek-file or --development-key, got both",
             ),
             (
                 "--state s --kek-stdin --kek-credential k",
-                "expected --kek-stdin or --kek-credential, came both",
+                "expected --kek-stdin or --kek-credential, got both",
             ),
             (
                 "--state s --development-key --development-key",
-                "--development-key came twice",
+                "--development-key was given twice",
             ),
             (
                 "--state s --kek-stdin --new-kek-stdin --admin a",
-                "expected --new-kek-stdin or --admin, came both",
+                "expected --new-kek-stdin or --admin, got both",
             ),
         ] {
             assert_eq!(parsed(line).unwrap_err().to_string(), message, "{line}");
@@ -560,48 +561,42 @@ mod tests {
         for (flag, message) in [
             (
                 "--capacity 0",
-                "--capacity: expected 1 to 16384 profiles, came 0",
+                "--capacity: expected 1 to 16384 profiles, got 0",
             ),
             (
                 "--capacity 16385",
-                "--capacity: expected 1 to 16384 profiles, came 16385",
+                "--capacity: expected 1 to 16384 profiles, got 16385",
             ),
             (
                 "--capacity +1",
-                "--capacity: expected 1 to 16384 profiles, came +1",
+                "--capacity: expected 1 to 16384 profiles, got +1",
             ),
-            ("--app-uid root", "--app-uid: expected a user id, came root"),
+            ("--app-uid root", "--app-uid: expected a user id, got root"),
             (
                 "--admin-uid 4294967296",
-                "--admin-uid: expected a user id, came 4294967296",
+                "--admin-uid: expected a user id, got 4294967296",
             ),
             (
                 "--anchor-interval 0",
-                "--anchor-interval: expected 1 or more passes, came 0",
+                "--anchor-interval: expected 1 or more passes, got 0",
             ),
             (
                 "--app-af 7=AF.example",
-                "--app-af: expected a user id, `=`, and a domain name in lower case, came 7=AF.example",
+                "--app-af: expected a user id, `=`, and a domain name in lower case, got 7=AF.example",
             ),
             (
                 "--app-af af.example",
-                "--app-af: expected a user id, `=`, and a domain name in lower case, came af.example",
+                "--app-af: expected a user id, `=`, and a domain name in lower case, got af.example",
             ),
-            (
-                "--same-user=yes",
-                "--same-user: expected no value, came one",
-            ),
-            (
-                "--sandbox no",
-                "--sandbox: expected require or off, came no",
-            ),
+            ("--same-user=yes", "--same-user: expected no value, got one"),
+            ("--sandbox no", "--sandbox: expected require or off, got no"),
             (
                 "--identity-privacy none",
-                "--identity-privacy: expected liberal, conservative or strict, came none",
+                "--identity-privacy: expected liberal, conservative or strict, got none",
             ),
             (
                 "--key-memory any",
-                "--key-memory: expected best or require, came any",
+                "--key-memory: expected best or require, got any",
             ),
         ] {
             let line = format!("{good}{flag}");
@@ -610,7 +605,7 @@ mod tests {
         let many = format!("{good}{}", "--app-uid 1 ".repeat(9));
         assert_eq!(
             parsed(&many).unwrap_err().to_string(),
-            "--app-uid: expected at most 8 user ids, came 1"
+            "--app-uid: expected at most 8 user ids, got 1"
         );
     }
 }

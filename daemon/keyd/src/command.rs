@@ -1,4 +1,5 @@
-//! What operators order by signed commands: each reaches the profiles that its own issuer installed.
+//! What operators order by signed commands: each reaches the profiles that its own issuer
+//! installed.
 
 use softsim_keyd_proto::{Refusal, Role};
 use softsim_profile::{Command, Iccid, IssuerId, SealingKey};
@@ -71,7 +72,8 @@ impl<S: Storage> Keyd<S> {
         }
     }
 
-    /// Takes the new sealing key into use. What was opened with the one before and isn't committed is forgotten.
+    /// Takes the new sealing key into use. What was opened with the one before and isn't committed
+    /// is forgotten.
     pub(crate) fn sealing_key_rotated(&mut self) {
         self.keys = self.vault.device_keys().map(Keys::from_stored);
         for role in Role::ALL {

@@ -32,8 +32,8 @@ pub(crate) fn value(tag: u8, contents: &[&[u8]]) -> Vec<u8> {
     der
 }
 
-/// Reads values one after the other; `None` where the next one has another tag, isn't whole, or has a
-/// length in a longer form than it needs.
+/// Reads values one after the other; `None` where the next one has another tag, isn't whole, or has
+/// a length in a longer form than it needs.
 pub(crate) struct Reader<'d>(&'d [u8]);
 
 impl<'d> Reader<'d> {
@@ -58,7 +58,7 @@ impl<'d> Reader<'d> {
 
     fn next(&mut self, tag: u8) -> Option<(&'d [u8], &'d [u8])> {
         let (head, length) = match *self.0 {
-            [came, ..] if came != tag => return None,
+            [got, ..] if got != tag => return None,
             [_, length @ 0..=0x7f, ..] => (2, usize::from(length)),
             [_, 0x81, length @ 0x80..=0xff, ..] => (3, usize::from(length)),
             [_, 0x82, high @ 1..=0xff, low, ..] => {

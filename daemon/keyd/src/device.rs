@@ -99,7 +99,7 @@ impl<S: Storage> Keyd<S> {
         let certified = subject_public_key(request.certificate).ok_or_else(|| Refusal::Field {
             name: "certificate".to_owned(),
             expected: "an X.509 certificate of version 3, DER".to_owned(),
-            came: "other octets".to_owned(),
+            got: "other octets".to_owned(),
         })?;
         if certified != spki(&keys.device) {
             return Err(Refusal::CertificateKey);
@@ -182,7 +182,7 @@ fn issuer_key(spki: &[u8]) -> Result<IssuerKey, Refusal> {
     IssuerKey::from_spki(spki).map_err(|error| Refusal::Field {
         name: "issuer".to_owned(),
         expected: error.expected.to_owned(),
-        came: format!("{} other octets", error.length),
+        got: format!("{} other octets", error.length),
     })
 }
 
@@ -209,8 +209,8 @@ fn scalar() -> Zeroizing<[u8; 32]> {
     )
 }
 
-/// A PKCS #10 request (RFC 2986 §4) of a fixed form: version 0, CN = the device id in hexadecimal, the
-/// device key, no attributes.
+/// A PKCS #10 request (RFC 2986 §4) of a fixed form: version 0, CN = the device id in hexadecimal,
+/// the device key, no attributes.
 fn request_for(keys: &Keys) -> Vec<u8> {
     let name = keys.device_id.to_string();
     let common_name = der::value(

@@ -1,4 +1,5 @@
-//! What keyd says in its log: fixed forms with a level, made without an allocation, none with a secret.
+//! What keyd says in its log: fixed forms with a level, made without an allocation, none with a
+//! secret.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -6,7 +7,8 @@ use core::fmt;
 use softsim_keyd_proto::{
     AutnFault, Enforcement, HandshakeFault, KekSource, PackageFault, PacketFault, Role,
 };
-use softsim_sandbox::{clock, log, tally::Untold};
+use softsim_sandbox::tally::Untold;
+use softsim_sandbox::{clock, log};
 
 use crate::rates::Bucket;
 use crate::roles::Rate;
@@ -129,7 +131,8 @@ impl Event<'_> {
         }
     }
 
-    /// Writes the line; never waits. Of those that clients provoke, what is beyond [`PROVOKED`] is dropped and counted.
+    /// Writes the line; never waits. Of those that clients provoke, what is beyond [`PROVOKED`] is
+    /// dropped and counted.
     pub(crate) fn log(&self) {
         let room = || LINES.with_borrow_mut(|lines| lines.take(clock::boottime()).is_ok());
         if self.is_provoked() && !room() {
@@ -139,7 +142,8 @@ impl Event<'_> {
         }
     }
 
-    /// Whether a client, or who speaks to it from the network, can bring it about as often as they like.
+    /// Whether a client, or who speaks to it from the network, can bring it about as often as they
+    /// like.
     fn is_provoked(&self) -> bool {
         matches!(
             self,
@@ -224,7 +228,7 @@ impl fmt::Display for Event<'_> {
             Self::Packet(fault) => write!(f, "EAP packet refused: {fault}"),
             Self::CounterTooSmall { last, counter } => write!(
                 f,
-                "re-authentication refused: expected a counter above {last}, came {counter}"
+                "re-authentication refused: expected a counter above {last}, got {counter}"
             ),
             Self::IdentityWithheld => {
                 f.write_str("permanent identity withheld (--identity-privacy)")
@@ -261,8 +265,9 @@ impl fmt::Display for Event<'_> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use softsim_keyd_proto::{IdentityPrivacy, KeyMemory};
+
+    use super::*;
 
     fn enforcement(landlock_abi: u8, seccomp_calls: u8) -> Enforcement {
         Enforcement {

@@ -1,8 +1,9 @@
 //! The shape of a DTLS 1.2 handshake that keyd signs: a client's, with our certificate in it.
 //!
 //! What is signed with the device key goes through here, so that a compromised network daemon gets
-//! signatures for handshakes and for nothing else. The first octet of a transcript, 1, keeps it apart
-//! from the other things the device key signs (DER of a request begins with 0x30, COSE with 0x84).
+//! signatures for handshakes and for nothing else. The first octet of a transcript, 1, keeps it
+//! apart from the other things the device key signs (DER of a request begins with 0x30, COSE with
+//! 0x84).
 
 use softsim_keyd_proto::HandshakeFault;
 
@@ -21,7 +22,8 @@ const CLIENT_KEY_EXCHANGE: u8 = 16;
 /// client_version of DTLS 1.2 (RFC 6347 §4.2.1).
 const DTLS_1_2: [u8; 2] = [0xfe, 0xfd];
 
-/// The messages of a full handshake with a client certificate, up to CertificateVerify (RFC 5246 §7.3).
+/// The messages of a full handshake with a client certificate, up to CertificateVerify (RFC 5246
+/// §7.3).
 const CLIENT_FIRST: [u8; 1] = [CLIENT_HELLO];
 const SERVER: [u8; 5] = [
     SERVER_HELLO,
@@ -32,8 +34,9 @@ const SERVER: [u8; 5] = [
 ];
 const CLIENT_SECOND: [u8; 2] = [CERTIFICATE, CLIENT_KEY_EXCHANGE];
 
-/// Checks a transcript as it enters CertificateVerify: all messages with their DTLS heads, each as if sent
-/// in one fragment, without the ClientHello and HelloVerifyRequest of a cookie exchange (RFC 6347 §4.2.6).
+/// Checks a transcript as it enters CertificateVerify: all messages with their DTLS heads, each as
+/// if sent in one fragment, without the ClientHello and HelloVerifyRequest of a cookie exchange
+/// (RFC 6347 §4.2.6).
 pub(crate) fn check(transcript: &[u8], own_certificate: &[u8]) -> Result<(), HandshakeFault> {
     let mut messages = Messages(transcript);
     let hello = messages.flight(&CLIENT_FIRST, None)?;
@@ -82,7 +85,7 @@ impl<'t> Messages<'t> {
             if message.kind != expected {
                 return Err(HandshakeFault::Order {
                     expected,
-                    came: message.kind,
+                    got: message.kind,
                 });
             }
             if previous.is_some_and(|previous| previous.checked_add(1) != Some(message.sequence)) {
@@ -136,8 +139,9 @@ fn vector(octets: &[u8]) -> Option<(&[u8], &[u8])> {
 pub(crate) mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use super::*;
     use proptest::prelude::*;
+
+    use super::*;
 
     const OWN: &[u8] = b"the device certificate";
 
@@ -201,8 +205,8 @@ pub(crate) mod tests {
         for (place, expected) in expected.into_iter().enumerate() {
             let mut parts = parts(OWN);
             parts.remove(place);
-            let came = parts[place][0];
-            assert_eq!(fault(&parts), HandshakeFault::Order { expected, came });
+            let got = parts[place][0];
+            assert_eq!(fault(&parts), HandshakeFault::Order { expected, got });
         }
     }
 

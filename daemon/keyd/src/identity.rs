@@ -44,8 +44,8 @@ impl<S: Storage> Keyd<S> {
         }
     }
 
-    /// What stands for the next fast re-authentication. It is shown once, and that it was is durable before the
-    /// answer leaves.
+    /// What stands for the next fast re-authentication. It is shown once, and that it was is
+    /// durable before the answer leaves.
     fn fast_identity(&mut self, slot: Slot, request: &Identity<'_>) -> Option<String> {
         let start = self.vault.identities(slot)?.reauthentication.as_ref()?;
         let on_this_network = match &start.root {
@@ -64,8 +64,8 @@ impl<S: Storage> Keyd<S> {
         })?
     }
 
-    /// The pseudonym; where its one time is over, a SUCI, which the network that gave it was shown before; else the
-    /// permanent identity.
+    /// The pseudonym; where its one time is over, a SUCI, which the network that gave it was shown
+    /// before; else the permanent identity.
     fn pseudonym_or_permanent(
         &mut self,
         slot: Slot,
@@ -82,7 +82,8 @@ impl<S: Storage> Keyd<S> {
         self.permanent(slot, request)
     }
 
-    /// The pseudonym with a realm, unless it is spent. One that is good for one time is spent before the answer leaves.
+    /// The pseudonym with a realm, unless it is spent. One that is good for one time is spent
+    /// before the answer leaves.
     fn pseudonym(&mut self, slot: Slot, of: Realm) -> Result<Option<String>, Refusal> {
         let given = self.given_pseudonym(slot);
         let Some(pseudonym) = given.filter(|given| given.uses != Uses::Spent) else {
@@ -122,8 +123,8 @@ impl<S: Storage> Keyd<S> {
         Ok(answer(&nai, IdentityKind::Permanent))
     }
 
-    /// The permanent identity, encrypted to the home network's first key. Where it has none, the null scheme
-    /// stands for it wherever the permanent identity may be shown.
+    /// The permanent identity, encrypted to the home network's first key. Where it has none, the
+    /// null scheme stands for it wherever the permanent identity may be shown.
     fn suci(&mut self, slot: Slot, request: &Identity<'_>) -> Result<IdentityAnswer, Refusal> {
         let Profile {
             imsi,
@@ -143,7 +144,8 @@ impl<S: Storage> Keyd<S> {
                 octets: key.as_bytes(),
             };
             let nai = imsi.suci(indicator, key, &ephemeral, realm);
-            // A key of X25519 that everybody knows the secrets of is the operator's fault, and no key.
+            // A key of X25519 that everybody knows the secrets of is the operator's fault, and no
+            // key.
             let nai = nai.map_err(|_| Refusal::NoHomeNetworkKey)?;
             return Ok(answer(&nai, IdentityKind::Suci));
         }
@@ -212,7 +214,7 @@ impl<S: Storage> Keyd<S> {
                     return Err(Refusal::Field {
                         name: "iccid".to_owned(),
                         expected: "an enabled profile".to_owned(),
-                        came: "a disabled one".to_owned(),
+                        got: "a disabled one".to_owned(),
                     });
                 }
                 slot
@@ -248,8 +250,8 @@ impl<S: Storage> Keyd<S> {
     }
 }
 
-/// In a 5G network everything that tells who the subscriber is is a SUCI: there are neither permanent identities nor
-/// names that the server gave (RFC 9048 §5.3.2, TS 33.501 Annex F).
+/// In a 5G network everything that tells who the subscriber is is a SUCI: there are neither
+/// permanent identities nor names that the server gave (RFC 9048 §5.3.2, TS 33.501 Annex F).
 fn wanted(request: &Identity<'_>) -> IdentityRequest {
     match request.kind {
         IdentityRequest::Anonymous => IdentityRequest::Anonymous,
@@ -298,9 +300,9 @@ mod tests {
             ("WLAN:", "WLAN:office", false),
             ("EVIL:network", "WLAN", false),
         ] {
-            let came = names_match(one.as_bytes(), other.as_bytes());
-            assert_eq!(came, expected, "{one} and {other}");
-            assert_eq!(names_match(other.as_bytes(), one.as_bytes()), came);
+            let got = names_match(one.as_bytes(), other.as_bytes());
+            assert_eq!(got, expected, "{one} and {other}");
+            assert_eq!(names_match(other.as_bytes(), one.as_bytes()), got);
         }
     }
 }

@@ -31,12 +31,14 @@ pub struct Service {
 
 /// The key process without its sockets.
 ///
-/// A request goes through [`Keyd::serve`]; its answer may leave when the next [`Keyd::flush`] has returned.
+/// A request goes through [`Keyd::serve`]; its answer may leave when the next [`Keyd::flush`] has
+/// returned.
 pub struct Keyd<S: Storage> {
     pub(crate) vault: Vault<S>,
     pub(crate) keys: Option<Keys>,
     pub(crate) staged: PerRole<Option<Staged>>,
-    /// The last transaction of each role, so that its Commit can be repeated; the network role's is durable.
+    /// The last transaction of each role, so that its Commit can be repeated; the network role's
+    /// is durable.
     pub(crate) committed: PerRole<Option<Txid>>,
     /// The keys of the last primary authentication with a 5G core.
     pub(crate) anchored: Option<Anchored>,
@@ -135,7 +137,7 @@ impl<S: Storage> Keyd<S> {
         match error {
             CommitError::Full { capacity, .. } => Refusal::StoreFull { capacity },
             CommitError::UnknownSlot => Refusal::UnknownProfile,
-            CommitError::UnknownAccount(came) => Refusal::UnknownAccount { came },
+            CommitError::UnknownAccount(got) => Refusal::UnknownAccount { got },
             CommitError::NoKeys => Refusal::NoDeviceKey,
             CommitError::KeysExist => Refusal::DeviceKeyExists,
             CommitError::Storage(reason) => {
@@ -143,18 +145,18 @@ impl<S: Storage> Keyd<S> {
                 self.storage_failed = true;
                 Refusal::Storage
             }
-            CommitError::SequenceNotRising { last, came } => {
-                Refusal::Package(PackageFault::Sequence { last, came })
+            CommitError::SequenceNotRising { last, got } => {
+                Refusal::Package(PackageFault::Sequence { last, got })
             }
             CommitError::DuplicateKey => Refusal::Package(PackageFault::Field {
                 name: "k".to_owned(),
                 expected: "a key that no other profile has".to_owned(),
-                came: "that of an installed one".to_owned(),
+                got: "that of an installed one".to_owned(),
             }),
-            CommitError::TooLong { limit, came } => Refusal::Field {
+            CommitError::TooLong { limit, got } => Refusal::Field {
                 name: "certificate".to_owned(),
                 expected: format!("at most {limit} octets"),
-                came: format!("{came} octets"),
+                got: format!("{got} octets"),
             },
         }
     }

@@ -10,8 +10,9 @@
 //! serve     the answers of one pass leave together
 //! ```
 //!
-//! [`start`] is what comes before: it opens everything there is to open and then gives up the right to
-//! open anything. [`Keyd`] is the whole of the logic, octets in and octets out, without a socket.
+//! [`start`] is what comes before: it opens everything there is to open and then gives up the right
+//! to open anything. [`Keyd`] is the whole of the logic, octets in and octets out, without a
+//! socket.
 
 mod akma;
 mod application;

@@ -1,4 +1,5 @@
-//! Profiles come, change and go: packages and commands staged and committed by transaction; enabled, disabled, deleted.
+//! Profiles come, change and go: packages and commands staged and committed by transaction;
+//! enabled, disabled, deleted.
 
 use std::collections::BTreeMap;
 
@@ -92,7 +93,8 @@ impl<S: Storage> Keyd<S> {
             return Ok(());
         }
         let mut changes = Vec::new();
-        // netd keeps accounts under it, and asks for it when it starts: nobody else's may take its place.
+        // netd keeps accounts under it, and asks for it when it starts: nobody else's may take its
+        // place.
         if client.role == Role::Network {
             changes.push(Change::Transaction(staged.txid));
         }
@@ -208,10 +210,10 @@ impl<S: Storage> Keyd<S> {
 
     /// Time has passed since it was staged, and an administrator may have taken its issuer away.
     fn still_good(&self, opened: &Opened) -> Result<(), PackageError> {
-        let came = opened.issuer;
+        let got = opened.issuer;
         let anchors = self.vault.trust_anchors();
-        if !anchors.iter().any(|anchor| anchor.id() == came) {
-            return Err(PackageError::UnknownIssuer { came });
+        if !anchors.iter().any(|anchor| anchor.id() == got) {
+            return Err(PackageError::UnknownIssuer { got });
         }
         opened.check_validity(self.now()).map(drop)
     }
@@ -236,15 +238,15 @@ impl<S: Storage> Keyd<S> {
             Some(staged) if staged.txid == *txid => return Ok(()),
             Some(staged) => TransactionFault::Other {
                 expected: staged.txid,
-                came: *txid,
+                got: *txid,
             },
             None => TransactionFault::NothingStaged,
         };
         Err(Refusal::Transaction(fault))
     }
 
-    /// A new profile comes into use by itself only where none is; one that is replaced stays as it was, so
-    /// that no package undoes what an administrator has disabled.
+    /// A new profile comes into use by itself only where none is; one that is replaced stays as it
+    /// was, so that no package undoes what an administrator has disabled.
     fn enabled_after_install(&self, iccid: &str) -> bool {
         let replaced = self.vault.find(iccid);
         match replaced.and_then(|slot| self.vault.profile(slot)) {
@@ -275,7 +277,7 @@ fn accounts_digest(client: &Client, request: &Commit) -> Result<Option<[u8; 32]>
         (role, Some(_)) => Err(Refusal::Field {
             name: "accounts".to_owned(),
             expected: format!("no digest from the role {role}"),
-            came: "a digest".to_owned(),
+            got: "a digest".to_owned(),
         }),
     }
 }
@@ -304,40 +306,40 @@ fn log(outcome: &Outcome) {
 
 /// What a client is told about a package that wasn't opened.
 fn package_fault(error: PackageError) -> PackageFault {
-    let field = |name: &str, expected: &str, came: String| PackageFault::Field {
+    let field = |name: &str, expected: &str, got: String| PackageFault::Field {
         name: name.to_owned(),
         expected: expected.to_owned(),
-        came,
+        got,
     };
     match error {
-        PackageError::TooLong { came } => PackageFault::Shape(format!(
-            "expected at most {MAX_PACKAGE} octets, came {came}"
-        )),
-        PackageError::Format { came } => PackageFault::Format {
+        PackageError::TooLong { got } => {
+            PackageFault::Shape(format!("expected at most {MAX_PACKAGE} octets, got {got}"))
+        }
+        PackageError::Format { got } => PackageFault::Format {
             expected: FORMAT,
-            came: u8::try_from(came).unwrap_or(u8::MAX),
+            got: u8::try_from(got).unwrap_or(u8::MAX),
         },
         error @ (PackageError::Shape(_) | PackageError::Trailing { .. }) => {
             PackageFault::Shape(error.to_string())
         }
-        PackageError::UnknownIssuer { came } => PackageFault::UnknownIssuer { came: came.0 },
+        PackageError::UnknownIssuer { got } => PackageFault::UnknownIssuer { got: got.0 },
         PackageError::Signature { .. } => PackageFault::Signature,
-        PackageError::Device { expected, came } => PackageFault::Device {
+        PackageError::Device { expected, got } => PackageFault::Device {
             expected: expected.0,
-            came: came.0,
+            got: got.0,
         },
-        PackageError::SealingKey { expected, came } => PackageFault::SealingKey {
+        PackageError::SealingKey { expected, got } => PackageFault::SealingKey {
             expected: expected.0,
-            came: came.0,
+            got: got.0,
         },
-        PackageError::Sequence { last, came } => PackageFault::Sequence { last, came },
+        PackageError::Sequence { last, got } => PackageFault::Sequence { last, got },
         PackageError::Decryption => PackageFault::Decryption,
         PackageError::Mismatch { field: name } => field(
             name,
             "the same inside and outside",
             "another inside".to_owned(),
         ),
-        PackageError::Field(error) => field(error.field, error.expected, error.came),
+        PackageError::Field(error) => field(error.field, error.expected, error.got),
         PackageError::NotYetValid { not_before, now } => PackageFault::Validity {
             not_before,
             not_after: u64::MAX,

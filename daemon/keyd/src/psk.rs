@@ -12,8 +12,8 @@ use crate::keyd::{Client, Keyd};
 use crate::provision::Staged;
 use crate::vault::{MAX_ACCOUNTS, Psk, Storage};
 
-/// The only label that keyd derives with: with the one of RFC 5246 §8.1 the result wouldn't hang on the handshake,
-/// and with any other it would be something else than a master secret.
+/// The only label that keyd derives with: with the one of RFC 5246 §8.1 the result wouldn't hang on
+/// the handshake, and with any other it would be something else than a master secret.
 const LABEL: &[u8] = b"extended master secret";
 
 /// Length of a master secret in octets (RFC 5246 §8.1).
@@ -50,7 +50,7 @@ impl<S: Storage> Keyd<S> {
                     field("psk", "16 to 64 octets", format!("{} octets", octets.len()))
                 })?),
                 None if self.vault.psk(account).is_none() => {
-                    return Err(Refusal::UnknownAccount { came: account });
+                    return Err(Refusal::UnknownAccount { got: account });
                 }
                 None => None,
             };
@@ -67,7 +67,7 @@ impl<S: Storage> Keyd<S> {
     ) -> Result<SecretAnswer, Refusal> {
         let psk = self.vault.psk(request.account);
         let psk = psk.ok_or(Refusal::UnknownAccount {
-            came: request.account,
+            got: request.account,
         })?;
         let mut secret = vec![0; MASTER_SECRET];
         p_sha256(&premaster(psk), [LABEL, &request.session_hash], &mut secret);
@@ -77,16 +77,16 @@ impl<S: Storage> Keyd<S> {
     }
 }
 
-fn field(name: &str, expected: &str, came: String) -> Refusal {
+fn field(name: &str, expected: &str, got: String) -> Refusal {
     Refusal::Field {
         name: name.to_owned(),
         expected: expected.to_owned(),
-        came,
+        got,
     }
 }
 
-/// The premaster secret of plain PSK: zeros in the place of another secret, then the key, each behind its length
-/// (RFC 4279 §2).
+/// The premaster secret of plain PSK: zeros in the place of another secret, then the key, each
+/// behind its length (RFC 4279 §2).
 fn premaster(psk: &Psk) -> Zeroizing<Vec<u8>> {
     let psk = psk.as_bytes();
     let length = (psk.len() as u16).to_be_bytes();

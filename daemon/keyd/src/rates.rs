@@ -1,7 +1,7 @@
 //! Token buckets in integers: how often one uid may ask, told in `RetryAfter`.
 //!
-//! A bucket slows a client, never a profile: otherwise whoever makes authentications fail could lock
-//! the SIM out.
+//! A bucket slows a client, never a profile: otherwise whoever makes authentications fail could
+//! lock the SIM out.
 
 use core::time::Duration;
 
@@ -9,7 +9,8 @@ use softsim_keyd_proto::Role;
 
 use crate::roles::{PerRole, Rate, RolePolicy};
 
-/// A bucket counts in parts of a request, so many for each second of its rate: then the rate is one per microsecond.
+/// A bucket counts in parts of a request, so many for each second of its rate: then the rate is one
+/// per microsecond.
 const PARTS: u64 = 1_000_000;
 
 /// The buckets of all clients that may connect.
@@ -66,8 +67,8 @@ impl Rates {
             .map(AccountId)
     }
 
-    /// Takes one request out of a group's buckets, or tells in how many milliseconds there will be one; out of the long
-    /// bucket only where it `wears`.
+    /// Takes one request out of a group's buckets, or tells in how many milliseconds there will be
+    /// one; out of the long bucket only where it `wears`.
     ///
     /// `now` is the boot clock's; one that goes back counts as standing still.
     pub(crate) fn take(

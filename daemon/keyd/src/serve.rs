@@ -22,7 +22,8 @@ use crate::vault::Storage;
 /// Connections that one uid may hold to the socket of one role: nobody takes another's places.
 const CONNECTIONS_PER_USER: usize = 16;
 
-/// How long the sockets rest after accept4(2) failed, so that the loop doesn't spin on who waits there.
+/// How long the sockets rest after accept4(2) failed, so that the loop doesn't spin on who waits
+/// there.
 const REST: Duration = Duration::from_secs(1);
 
 /// Answers of one pass, in octets. Where they are full, the pass is settled and goes on.
@@ -147,8 +148,8 @@ impl<S: Storage> Server<'_, S> {
         Ok(())
     }
 
-    /// Reads one request and puts its answer in line. What the one before it left in this pass is wiped
-    /// first; what the last one leaves is wiped when the pass is settled.
+    /// Reads one request and puts its answer in line. What the one before it left in this pass is
+    /// wiped first; what the last one leaves is wiped when the pass is settled.
     fn request_of(&mut self, index: usize) -> Result<(), ServeError> {
         if !self.pending.is_empty() {
             self.scrub();
@@ -181,7 +182,8 @@ impl<S: Storage> Server<'_, S> {
         Ok(())
     }
 
-    /// Makes the pass durable; then its answers leave. Where it can't be, every one becomes a refusal.
+    /// Makes the pass durable; then its answers leave. Where it can't be, every one becomes a
+    /// refusal.
     fn settle(&mut self) -> Result<(), ServeError> {
         if self.pending.is_empty() {
             return Ok(());
@@ -220,8 +222,8 @@ impl<S: Storage> Server<'_, S> {
         }
     }
 
-    /// Accepts one connection, or tells it why not. Without descriptors or memory for it, those that are
-    /// there are served on, and it waits.
+    /// Accepts one connection, or tells it why not. Without descriptors or memory for it, those
+    /// that are there are served on, and it waits.
     ///
     /// One in a pass: the next pass has seen whose place has become free before it refuses another.
     fn accept(&mut self, role: Role, listener: &Listener) {
@@ -279,8 +281,8 @@ impl<S: Storage> Server<'_, S> {
     }
 }
 
-/// Whether a request may use more of the stack than [`memory::scrub_shallow`] wipes: all but those of an
-/// authentication, which come often and stay far above.
+/// Whether a request may use more of the stack than [`memory::scrub_shallow`] wipes: all but those
+/// of an authentication, which come often and stay far above.
 fn goes_deep(datagram: &[u8]) -> bool {
     !matches!(
         kind_of(datagram),

@@ -1,5 +1,5 @@
-//! What happens before the first request: everything is opened that will be used, and then the right to
-//! open anything is given up.
+//! What happens before the first request: everything is opened that will be used, and then the
+//! right to open anything is given up.
 
 use core::convert::Infallible;
 use core::fmt;
@@ -28,8 +28,8 @@ use crate::vault::{AnchorFile, FileStorage, Kek, KekError, KekInput, OpenError, 
 /// The heap that the program starts with, in octets.
 pub const HEAP: usize = 128 << 10;
 
-/// What takes heap beside the vault's records, at most: sessions, staged packages, requests and answers, and
-/// at the start what is read of the vault.
+/// What takes heap beside the vault's records, at most: sessions, staged packages, requests and
+/// answers, and at the start what is read of the vault.
 const HEAP_FOR_THE_REST: usize = 384 << 10;
 
 /// Runs the key process to its end.
@@ -87,7 +87,7 @@ impl fmt::Display for StartError {
         match self {
             Self::Args(error) => write!(f, "{error}; {}", args::USAGE),
             Self::NoSocket => f.write_str(
-                "expected an inherited socket, --network, --admin, --app or --supplicant, came none of them",
+                "expected an inherited socket, --network, --admin, --app or --supplicant, got none of them",
             ),
             Self::Users(error) => error.fmt(f),
             Self::Socket(role, error) => write!(f, "can't open the {role} socket: {error}"),
@@ -95,7 +95,7 @@ impl fmt::Display for StartError {
             Self::State(path, error) => write!(f, "{}: {error}", path.display()),
             Self::StateMode(path, mode) => write!(
                 f,
-                "{}: expected a directory of this user that nobody else may read or write, came mode {mode:o}",
+                "{}: expected a directory of this user that nobody else may read or write, got mode {mode:o}",
                 path.display()
             ),
             Self::Kek(source, error) => write!(f, "{source}: {error}"),
@@ -104,7 +104,7 @@ impl fmt::Display for StartError {
                 None => error.fmt(f),
             },
             Self::KeyMemory(kind) => {
-                write!(f, "key memory: expected memfd_secret, came {kind}")?;
+                write!(f, "key memory: expected memfd_secret, got {kind}")?;
                 if let Some(why) = memory::why_not_secret() {
                     write!(f, " ({why})")?;
                 }
@@ -244,8 +244,9 @@ fn listeners(
     Ok(listeners)
 }
 
-/// Open to a group only where others than keyd's own user and root are on the list. The group is keyd's, or that of the
-/// socket's folder where it has the set-group-ID bit; which user connects is told by SO_PEERCRED.
+/// Open to a group only where others than keyd's own user and root are on the list. The group is
+/// keyd's, or that of the socket's folder where it has the set-group-ID bit; which user connects is
+/// told by SO_PEERCRED.
 fn socket_mode(users: &[u32]) -> u32 {
     let own = process::uid();
     if users.iter().all(|&uid| uid == own || uid == 0) {
@@ -307,8 +308,8 @@ fn room_for(storage: &FileStorage, settings: &Settings) -> Result<memory::KeyMem
     key_memory(settings)
 }
 
-/// Puts the vault under another key and a new data key; nothing is served. An anchor is made to hold the
-/// vault's epoch, whatever it held.
+/// Puts the vault under another key and a new data key; nothing is served. An anchor is made to
+/// hold the vault's epoch, whatever it held.
 ///
 /// While it is done, nothing but the state directory is open to the process.
 fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
@@ -361,8 +362,8 @@ fn storage(settings: &Settings, kek: &Kek) -> Result<FileStorage, StartError> {
     }
 }
 
-/// Makes the state directory where it is missing; one that others may write is not taken, nor one that they may read: who
-/// can open it can lock it, and a vault is made under that lock.
+/// Makes the state directory where it is missing; one that others may write is not taken, nor one
+/// that they may read: who can open it can lock it, and a vault is made under that lock.
 fn prepare(state: &Path) -> Result<(), StartError> {
     const OPEN_TO_OTHERS: u32 = 0o066;
     let failed = |error| StartError::State(state.to_path_buf(), error);

@@ -23,7 +23,7 @@ impl<S: Storage> Keyd<S> {
         if request.version != PROTOCOL_VERSION {
             return Err(Refusal::Version {
                 expected: PROTOCOL_VERSION,
-                came: request.version,
+                got: request.version,
             });
         }
         Ok(HelloAnswer {

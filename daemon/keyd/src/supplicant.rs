@@ -1,4 +1,5 @@
-//! The role of supplicants that make EAP's keys themselves: RES, CK and IK leave, where host and profile consent.
+//! The role of supplicants that make EAP's keys themselves: RES, CK and IK leave, where host and
+//! profile consent.
 
 use softsim_aka::{Autn, Rand};
 use softsim_keyd_proto::requests::UmtsAuthenticate;

@@ -1,4 +1,5 @@
-//! Who may connect to which role: what the command line names, held against what the kernel can tell apart.
+//! Who may connect to which role: what the command line names, held against what the kernel can
+//! tell apart.
 
 use core::fmt;
 
@@ -38,8 +39,8 @@ impl fmt::Display for UsersError {
     }
 }
 
-/// The users of each role. Root and keyd's own user administer; nobody is of another role who isn't named for it, but
-/// for keyd's own user under `--same-user`.
+/// The users of each role. Root and keyd's own user administer; nobody is of another role who isn't
+/// named for it, but for keyd's own user under `--same-user`.
 pub(crate) fn of(
     settings: &Settings,
     own: u32,

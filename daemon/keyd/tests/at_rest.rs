@@ -94,7 +94,7 @@ fn a_credential_is_a_source_and_is_named() {
         .unwrap();
     assert_eq!(output.status.code(), Some(78));
     assert!(
-        stderr(&output).contains("came no CREDENTIALS_DIRECTORY"),
+        stderr(&output).contains("got no CREDENTIALS_DIRECTORY"),
         "{}",
         stderr(&output)
     );
@@ -102,7 +102,7 @@ fn a_credential_is_a_source_and_is_named() {
         .output()
         .unwrap();
     assert!(
-        stderr(&output).contains("came a path"),
+        stderr(&output).contains("got a path"),
         "{}",
         stderr(&output)
     );
@@ -144,7 +144,7 @@ fn a_key_on_standard_input_is_a_source_and_leaves_zeros() {
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(78));
         assert!(
-            stderr(&output).contains(&format!("expected 32 octets, came {length}")),
+            stderr(&output).contains(&format!("expected 32 octets, got {length}")),
             "{}",
             stderr(&output)
         );

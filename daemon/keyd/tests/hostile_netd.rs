@@ -1,7 +1,7 @@
 //! The walk of a hostile netd through the program's sockets.
 //!
-//! Apart from the other tests: a process that is started holds for a moment the files of the one that
-//! starts it, locked vaults among them.
+//! Apart from the other tests: a process that is started holds for a moment the files of the one
+//! that starts it, locked vaults among them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[path = "../../../tests/common/dice.rs"]
@@ -48,7 +48,8 @@ impl Keyd for Program {
         self.host.raw(Role::Network)
     }
 
-    /// Whoever asks too often waits as long as told, and asks again; but where that would be long, it has its answer.
+    /// Whoever asks too often waits as long as told, and asks again; but where that would be long,
+    /// it has its answer.
     fn exchange(&mut self, connection: &mut seqpacket::Connection, datagram: &[u8]) -> Vec<u8> {
         loop {
             connection.send(datagram).unwrap();

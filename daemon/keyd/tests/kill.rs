@@ -52,7 +52,8 @@ const LOAD: Duration = Duration::from_millis(40);
 /// About as long as a start takes.
 const START: Duration = Duration::from_millis(10);
 
-/// Every so many kills all profiles are enabled in turn for the replays, not only the one that is in use.
+/// Every so many kills all profiles are enabled in turn for the replays, not only the one that is
+/// in use.
 const ALL_PROFILES: u64 = 10;
 
 /// Every so many kills everything is replayed, not only what was answered last.
@@ -172,7 +173,7 @@ pub(crate) fn killed(error: &softsim_client::keyd::Error) -> bool {
     match error {
         Error::Closed | Error::Socket(_) | Error::Connect { .. } => true,
         Error::Refused(_) => false,
-        other => panic!("expected an answer or the end, came {other}"),
+        other => panic!("expected an answer or the end, got {other}"),
     }
 }
 

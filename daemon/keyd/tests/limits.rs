@@ -87,8 +87,9 @@ impl WellBehaved {
 }
 
 fn crowd(host: &Host, role: Role) -> Vec<seqpacket::Connection> {
-    // Each is in, or was refused, before the next one comes: the queue of the socket is short. The place of a client that
-    // left may be taken for a moment more, since the child of another test holds a copy of its connection.
+    // Each is in, or was refused, before the next one comes: the queue of the socket is short. The
+    // place of a client that left may be taken for a moment more, since the child of another test
+    // holds a copy of its connection.
     let connection = |_| loop {
         let connection = host.raw(role);
         if is_admitted(&connection) {
@@ -230,8 +231,8 @@ fn who_provokes_refusals_without_end_fills_no_log() {
     assert!(said.contains("disabled"), "{said}");
 }
 
-/// One request of each connection in a pass: however many somebody has in line, nobody waits for more
-/// than one of each of its connections.
+/// One request of each connection in a pass: however many somebody has in line, nobody waits for
+/// more than one of each of its connections.
 #[test]
 fn who_floods_from_all_its_connections_is_served_once_before_anybody_else() {
     let host = Host::new();

@@ -1,7 +1,7 @@
 //! The program itself, confined as it is shipped, over its sockets.
 //!
-//! Apart from the other tests: a process that is started holds for a moment the files of the one that
-//! starts it, locked vaults among them.
+//! Apart from the other tests: a process that is started holds for a moment the files of the one
+//! that starts it, locked vaults among them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 #[allow(dead_code)]
@@ -285,7 +285,8 @@ fn without_descriptors_who_comes_waits_and_who_is_there_is_served() {
 fn where_the_storage_fails_no_answer_of_the_pass_leaves_and_it_ends() {
     let host = Host::new();
     drop(host.start());
-    // Files of this process may have no more than 1 KiB from now on: writing the vault fails with EFBIG.
+    // Files of this process may have no more than 1 KiB from now on: writing the vault fails with
+    // EFBIG.
     let mut running = host.start_limited("-f 1");
     let (admin, netd) = (host.raw(Role::Admin), host.raw(Role::Network));
     running.signal("-STOP");
@@ -384,12 +385,12 @@ fn a_start_that_is_refused_says_why_in_one_line() {
         (
             open_state,
             78,
-            "that nobody else may read or write, came mode 770",
+            "that nobody else may read or write, got mode 770",
         ),
         (
             readable_state,
             78,
-            "that nobody else may read or write, came mode 755",
+            "that nobody else may read or write, got mode 755",
         ),
         (cut_vault, 78, "vault: "),
         (taken_socket, 73, "can't open the admin socket"),
@@ -414,7 +415,7 @@ fn key_memory_is_secret_or_there_is_no_start_where_it_is_required() {
     let secret = running.first_line.contains("key memory memfd_secret");
     let refused = running
         .first_line
-        .contains("key memory: expected memfd_secret, came");
+        .contains("key memory: expected memfd_secret, got");
     assert!(secret != refused, "{}", running.first_line);
 }
 
@@ -442,7 +443,8 @@ fn it_serves_a_socket_that_it_inherits_and_tells_its_manager() {
     manager
         .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
-    // A shell puts the socket where a service manager would, and sets what holds keyd's own process id.
+    // A shell puts the socket where a service manager would, and sets what holds keyd's own process
+    // id.
     const SCRIPT: &str = "exec 3<&0 0</dev/null; LISTEN_PID=$$ WATCHDOG_PID=$$ exec \"$@\"";
     let mut command = Command::new("sh");
     command

@@ -125,7 +125,7 @@ fn a_refused_hello_ends_its_conversation_and_no_other() {
     let good = host.raw(Role::Network);
     let refusal = Refusal::Version {
         expected: PROTOCOL_VERSION,
-        came: 99,
+        got: 99,
     };
     let version = host.raw(Role::Network);
     assert_eq!(hello(&version, 99), Err(refusal));

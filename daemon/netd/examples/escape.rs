@@ -1,27 +1,22 @@
-//! A process confined as netd is, that tries one way out and tells what came of it, for `tests/escape.rs`.
+//! A process confined as netd is, that tries one way out and tells what came of it, for
+//! `tests/escape.rs`.
 //!
 //!     escape OWN-DIRECTORY OTHER-DIRECTORY ATTEMPT
 
 #![forbid(unsafe_code)]
 #![allow(clippy::panic)] // It is how a test learns that it asked for the wrong thing.
 
-use std::{
-    env, fs,
-    io::{self, IoSlice},
-    mem::MaybeUninit,
-    net::{TcpListener, TcpStream, UdpSocket},
-    os::{
-        fd::AsFd,
-        linux::net::SocketAddrExt,
-        unix::{
-            ffi::OsStrExt,
-            fs::{PermissionsExt, symlink},
-            net::{SocketAddr, UnixDatagram, UnixListener, UnixStream},
-        },
-    },
-    path::Path,
-    process::Command,
-};
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::os::fd::AsFd;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
+use std::path::Path;
+use std::process::Command;
+use std::{env, fs};
 
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};

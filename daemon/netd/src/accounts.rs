@@ -1,20 +1,18 @@
 //! The accounts on disk, in step with keyd's transactions.
 //!
-//! A bootstrap changes keyd's profiles and our accounts together, and keyd's Commit decides. The new
-//! accounts are therefore durable as `accounts.pending` before Commit and take the place of
-//! `accounts.json` after it; a start in between rolls them forward or back by keyd's transaction id.
-//! They hold no secret: keys that a server writes go to keyd.
+//! A bootstrap changes keyd's profiles and our accounts together, and keyd's Commit decides. The
+//! new accounts are therefore durable as `accounts.pending` before Commit and take the place of
+//! `accounts.json` after it; a start in between rolls them forward or back by keyd's transaction
+//! id. They hold no secret: keys that a server writes go to keyd.
 //!
-//! keyd keeps the digest of the Security instances. Accounts that it didn't commit, whoever put them there, are set
-//! aside as `accounts.rejected` at the start, and a bootstrap brings others.
+//! keyd keeps the digest of the Security instances. Accounts that it didn't commit, whoever put
+//! them there, are set aside as `accounts.rejected` at the start, and a bootstrap brings others.
 
-use std::{
-    error, fmt,
-    fs::{self, File},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::{Path, PathBuf},
-};
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::{error, fmt};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
@@ -106,10 +104,11 @@ impl fmt::Display for StoreError {
 }
 
 impl Store {
-    /// Reads the accounts; those of a commit that was cut short are rolled to keyd's last transaction, and those that
-    /// keyd didn't commit are set aside.
+    /// Reads the accounts; those of a commit that was cut short are rolled to keyd's last
+    /// transaction, and those that keyd didn't commit are set aside.
     ///
-    /// A transaction that we know nothing of leaves the accounts alone: a management server's package has one, too.
+    /// A transaction that we know nothing of leaves the accounts alone: a management server's
+    /// package has one, too.
     pub fn open(directory: &Path, committed: Committed) -> Self {
         let mut store = Self {
             directory: directory.to_owned(),
@@ -124,7 +123,8 @@ impl Store {
         store
     }
 
-    /// Puts the accounts of a commit that was cut short in force where keyd has committed it, and drops them otherwise.
+    /// Puts the accounts of a commit that was cut short in force where keyd has committed it, and
+    /// drops them otherwise.
     fn settle_pending(&mut self, committed: Option<Txid>) -> Result<(), StoreError> {
         clear(&self.directory.join(NEW))?;
         let pending = read(&self.directory.join(PENDING));
@@ -278,8 +278,8 @@ impl Store {
     }
 }
 
-/// Reads a file, if it is there; says what is wrong with one that can't be used. It may be anything: a netd that was
-/// taken over could write here.
+/// Reads a file, if it is there; says what is wrong with one that can't be used. It may be
+/// anything: a netd that was taken over could write here.
 fn read(path: &Path) -> Result<Option<Record>, String> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

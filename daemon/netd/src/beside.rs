@@ -1,14 +1,15 @@
-//! Processes of this program that stand beside netd, each at the other end of a socket that is its standard input.
+//! Processes of this program that stand beside netd, each at the other end of a socket that is its
+//! standard input.
 
-use std::{
-    io,
-    os::{fd::OwnedFd, unix::process::CommandExt},
-    process::{Command, Stdio},
-};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::CommandExt;
+use std::process::{Command, Stdio};
 
 use softsim_sandbox::seqpacket::{Connection, pair};
 
-/// Starts one, with these arguments and no environment but what `with` gives it; our end of its socket.
+/// Starts one, with these arguments and no environment but what `with` gives it; our end of its
+/// socket.
 ///
 /// # Errors
 /// There is no room for another process or socket.

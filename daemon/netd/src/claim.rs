@@ -1,21 +1,19 @@
-//! What only one netd may use at a time, its state folder and its control socket: a lock on each, held for life.
+//! What only one netd may use at a time, its state folder and its control socket: a lock on each,
+//! held for life.
 
-use std::{
-    fmt,
-    fs::{self, File, OpenOptions, TryLockError},
-    io,
-    os::unix::fs::{MetadataExt, OpenOptionsExt},
-    path::{Path, PathBuf},
-    thread::sleep,
-    time::Duration,
-};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::thread::sleep;
+use std::time::Duration;
+use std::{fmt, io};
 
 /// How often a lock is tried that nobody seems to hold, and how long it takes between.
 const TRIES: u32 = 100;
 const BETWEEN: Duration = Duration::from_millis(10);
 
-/// A lock that another netd finds for as long as this value lives, and no longer: no file tells of it, and a process
-/// that we start doesn't inherit it.
+/// A lock that another netd finds for as long as this value lives, and no longer: no file tells of
+/// it, and a process that we start doesn't inherit it.
 #[derive(Debug)]
 pub struct Claim(#[expect(dead_code, reason = "held, not used")] File);
 

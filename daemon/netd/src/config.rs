@@ -1,20 +1,17 @@
 //! The configuration file.
 
-use std::{
-    collections::BTreeSet,
-    fmt, fs, io,
-    path::{Path, PathBuf},
-};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::{fmt, fs, io};
 
-use rustls_pki_types::{CertificateDer, pem::PemObject};
+use rustls_pki_types::CertificateDer;
+use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
 use softsim_sandbox::secret_file::SecretFileError;
 
-use crate::{
-    access::settings::{self as access, Settings},
-    dtls::Trust,
-    uri::Server,
-};
+use crate::access::settings::{self as access, Settings};
+use crate::dtls::Trust;
+use crate::uri::Server;
 
 /// `netd.toml`: paths are absolute, or relative to the file.
 #[derive(Clone, Debug, Deserialize)]
@@ -58,9 +55,11 @@ pub enum Sandbox {
 pub struct Bootstrap {
     /// `coaps://HOST:PORT`
     pub uri: String,
-    /// PEM files with the server's own certificate, or with those of authorities that vouch for it.
+    /// PEM files with the server's own certificate, or with those of authorities that vouch for
+    /// it.
     pub server_trust: Vec<PathBuf>,
-    /// Whether to bootstrap by ourselves while there are no accounts; softsimctl bootstraps in any case.
+    /// Whether to bootstrap by ourselves while there are no accounts; softsimctl bootstraps in any
+    /// case.
     #[serde(default = "yes")]
     pub automatic: bool,
 }
@@ -94,7 +93,7 @@ pub enum ConfigError {
     Field {
         /// The field.
         name: &'static str,
-        /// What was expected and what came.
+        /// What was expected and what was received.
         reason: String,
     },
 }
@@ -165,7 +164,7 @@ impl Config {
         if wired.clone().collect::<BTreeSet<_>>().len() != wired.count() {
             return Err(ConfigError::Field {
                 name: "access.interface",
-                reason: "expected one access for each interface, came another".into(),
+                reason: "expected one access for each interface, got another".into(),
             });
         }
         self.access.iter().map(access::Access::settings).collect()
@@ -215,7 +214,7 @@ impl Bootstrap {
         if self.server_trust.is_empty() {
             return Err(ConfigError::Field {
                 name: "bootstrap.server_trust",
-                reason: "expected a PEM file, came none".into(),
+                reason: "expected a PEM file, got none".into(),
             });
         }
         Ok(BootstrapServer {
@@ -245,7 +244,7 @@ fn trust_file(trust: &mut Trust, path: &Path) -> Result<(), ConfigError> {
         count += 1;
     }
     match count {
-        0 => Err(wrong("expected certificates in PEM, came none".into())),
+        0 => Err(wrong("expected certificates in PEM, got none".into())),
         _ => Ok(()),
     }
 }
@@ -316,9 +315,9 @@ mod tests {
             let config = read(&format!("{MINIMAL}{}{two}", wired("a", "eth1"))).unwrap();
             match (config.accesses(), expected) {
                 (Ok(accesses), Ok(expected)) => assert_eq!(accesses.len(), expected),
-                (came, expected) => {
-                    let (came, expected) = (came.unwrap_err().to_string(), expected.unwrap_err());
-                    assert!(came.starts_with(expected), "{came}");
+                (got, expected) => {
+                    let (got, expected) = (got.unwrap_err().to_string(), expected.unwrap_err());
+                    assert!(got.starts_with(expected), "{got}");
                 }
             }
         }

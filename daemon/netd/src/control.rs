@@ -1,52 +1,34 @@
 //! The control socket: one command a connection, events until it is done (`softsim_client::netd`).
 
-use std::{
-    fs,
-    io::{self, Write},
-    os::unix::{
-        fs::{FileTypeExt, PermissionsExt},
-        net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream},
-    },
-    path::Path,
-    sync::Arc,
-    time::Duration,
-};
+use std::fs;
+use std::io::{self, Write};
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
 
-use softsim_client::{
-    keyd::Connection,
-    netd::{
-        Accesses, Bootstrap, Command, EapTest, Event, Failure, MAX_LINE, RadiusSecret, Report,
-        Status,
-    },
+use softsim_client::keyd::Connection;
+use softsim_client::netd::{
+    Accesses, Bootstrap, Command, EapTest, Event, Failure, MAX_LINE, RadiusSecret, Report, Status,
 };
-use softsim_sandbox::{
-    clock, process,
-    tally::{Tally, Untold},
-};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        UnixListener, UnixStream,
-        unix::{ReadHalf, WriteHalf},
-    },
-    sync::{Mutex, Semaphore, broadcast, mpsc, oneshot, watch},
-    time::{sleep, timeout},
-};
-
+use softsim_sandbox::tally::{Tally, Untold};
+use softsim_sandbox::{clock, process};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{ReadHalf, WriteHalf};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{Mutex, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
-use crate::{
-    access::{
-        self, Handle, Order,
-        record::{Happening, What},
-    },
-    eap_test,
-    lwm2m::{Request, Snapshot},
-    names::Names,
-    progress::{Fault, Progress},
-    sandbox::Enforced,
-    uri::Server,
-};
+use crate::access::record::{Happening, What};
+use crate::access::{self, Handle, Order};
+use crate::eap_test;
+use crate::lwm2m::{Request, Snapshot};
+use crate::names::Names;
+use crate::progress::{Fault, Progress};
+use crate::sandbox::Enforced;
+use crate::uri::Server;
 
 /// How long a client may take to say what it wants.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -60,8 +42,8 @@ const MAX_CLIENTS: usize = 16;
 /// Events that wait for a client to read them.
 const QUEUE: usize = 256;
 
-/// Opens the socket for our user and group, in place of one that an earlier process left. One on which a process
-/// listens is not taken from it; no other netd does, see [`crate::claim`].
+/// Opens the socket for our user and group, in place of one that an earlier process left. One on
+/// which a process listens is not taken from it; no other netd does, see [`crate::claim`].
 pub fn bind(path: &Path) -> io::Result<StdUnixListener> {
     match StdUnixStream::connect(path) {
         Ok(_) => {
@@ -245,7 +227,8 @@ impl Control {
         }
     }
 
-    /// Gives accesses an order, tells what happens until each has carried it out, and where they stand then.
+    /// Gives accesses an order, tells what happens until each has carried it out, and where they
+    /// stand then.
     async fn accesses(
         &self,
         name: Option<String>,
@@ -375,7 +358,7 @@ async fn read_command(stream: &mut UnixStream) -> io::Result<Result<Command, Fau
     let line = loop {
         match stream.read(&mut buffer[length..]).await? {
             0 => break None,
-            came => length += came,
+            got => length += got,
         }
         if let Some(end) = buffer[..length].iter().position(|octet| *octet == b'\n') {
             break Some(&buffer[..end]);
@@ -393,7 +376,7 @@ async fn read_command(stream: &mut UnixStream) -> io::Result<Result<Command, Fau
 /// Waits until the client closes, whatever else it sends.
 async fn end_of(stream: &mut ReadHalf<'_>) {
     let mut ignored = [0; 64];
-    while stream.read(&mut ignored).await.is_ok_and(|came| came > 0) {}
+    while stream.read(&mut ignored).await.is_ok_and(|got| got > 0) {}
 }
 
 async fn write(stream: &mut WriteHalf<'_>, event: &Event) -> io::Result<()> {

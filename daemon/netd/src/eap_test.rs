@@ -1,33 +1,28 @@
 //! One authentication over RADIUS, as the supplicant behind an access point would run it.
 
-use std::{fmt, sync::Arc, time::Instant};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Instant;
 
 use softsim_carriers::radius::{self, Secret};
-use softsim_client::{
-    keyd::Connection,
-    netd::{self, Failure, RadiusSecret},
-    proto::Realm,
-};
+use softsim_client::keyd::Connection;
+use softsim_client::netd::{self, Failure, RadiusSecret};
+use softsim_client::proto::Realm;
 use softsim_eap::{Config, Note};
 use tokio::sync::OwnedMutexGuard;
 
-use crate::{
-    access::{
-        Fatal,
-        attempt::{Accepted, Line, Listener},
-        conversation::{Conversation, Policy, Stage},
-        record, settings, thread,
-    },
-    names::Names,
-    progress::{Fault, Progress},
-    uri::Server,
-};
+use crate::access::attempt::{Accepted, Line, Listener};
+use crate::access::conversation::{Conversation, Policy, Stage};
+use crate::access::{Fatal, record, settings, thread};
+use crate::names::Names;
+use crate::progress::{Fault, Progress};
+use crate::uri::Server;
 
 /// How this gateway calls itself towards the RADIUS server.
 const NAS_IDENTIFIER: &str = "softsim";
 
-/// Authenticates once against a server; succeeds only with a verified challenge, EAP-Success and an MSK that
-/// equals the server's, where it sent one.
+/// Authenticates once against a server; succeeds only with a verified challenge, EAP-Success and an
+/// MSK that equals the server's, where it sent one.
 pub async fn run(
     keyd: OwnedMutexGuard<Connection>,
     line: (Server, Names),

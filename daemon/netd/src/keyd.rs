@@ -2,22 +2,16 @@
 
 use std::time::Duration;
 
-use softsim_client::{
-    keyd::{AsyncConnection, Error},
-    netd::Failure,
-    proto::{
-        Call, PackageFault, ProfileState, Refusal, Staged, StatusAnswer,
-        requests::{Abort, Commit, SignHandshake, Stage, Status},
-    },
-};
+use softsim_client::keyd::{AsyncConnection, Error};
+use softsim_client::netd::Failure;
+use softsim_client::proto::requests::{Abort, Commit, SignHandshake, Stage, Status};
+use softsim_client::proto::{Call, PackageFault, ProfileState, Refusal, Staged, StatusAnswer};
 use softsim_lwm2m::{Algorithm, SimResult, SimState, SlotState};
 use tokio::time::{Instant, sleep_until};
 
-use crate::{
-    accounts::{Digest, Txid},
-    dtls::Signer,
-    progress::Fault,
-};
+use crate::accounts::{Digest, Txid};
+use crate::dtls::Signer;
+use crate::progress::Fault;
 
 /// The connection on which everything is asked.
 pub type Keyd = AsyncConnection;

@@ -1,8 +1,8 @@
 //! The network daemon: LwM2M bootstrap and EAP-AKA' through the key process.
 //!
-//! netd parses every octet that comes from a network and holds no long-term secret: whatever needs a key
-//! is asked of softsim-keyd. [`start`] opens all there is to open and then confines the process, before the
-//! first datagram and before the first thread.
+//! netd parses every octet that comes from a network and holds no long-term secret: whatever needs
+//! a key is asked of softsim-keyd. [`start`] opens all there is to open and then confines the
+//! process, before the first datagram and before the first thread.
 //!
 //! ```text
 //!   control ----> access -----> softsim_eap, softsim_carriers      the ways into a network, kept open
@@ -19,8 +19,8 @@
 //!      +---> names, reach       the addresses of its name, and which of them answers
 //! ```
 //!
-//! Two processes stand beside netd for what it may not do itself: [`names`] has names resolved, [`notifier`] speaks to
-//! the service manager.
+//! Two processes stand beside netd for what it may not do itself: [`names`] has names resolved,
+//! [`notifier`] speaks to the service manager.
 
 pub mod access;
 pub mod accounts;

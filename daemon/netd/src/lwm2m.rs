@@ -1,45 +1,41 @@
 //! The LwM2M client at work: one task that owns it, its sessions, and the accounts.
 //!
-//! [`Lwm2m::run`] carries datagrams between the sessions and the sans-IO client; `transaction` is what
-//! a bootstrap does to keyd and to the accounts on disk; `reset` forgets them; `servers` is when a server is called.
+//! [`Lwm2m::run`] carries datagrams between the sessions and the sans-IO client; `transaction` is
+//! what a bootstrap does to keyd and to the accounts on disk; `reset` forgets them; `servers` is
+//! when a server is called.
 
 mod reset;
 mod servers;
 mod transaction;
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    time::{Duration, Instant},
-};
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::{Duration, Instant};
 
-use softsim_client::{
-    netd::{Bootstrap, Management},
-    proto::{StatusAnswer, requests::SealingStatement},
-};
+use softsim_client::netd::{Bootstrap, Management};
+use softsim_client::proto::StatusAnswer;
+use softsim_client::proto::requests::SealingStatement;
 use softsim_lwm2m::{Client, Config, Event, Output, ServerRole, SimResult};
 use softsim_sandbox::random;
-use tokio::{
-    sync::{mpsc, oneshot, watch},
-    time::{Interval, MissedTickBehavior, interval, sleep_until},
-};
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
 
-use crate::{
-    accounts::{Store, StoreError},
-    config::BootstrapServer,
-    keyd::{self, Keyd, Lost},
-    names::Names,
-    notifier::Notifier,
-    progress::{Fault, Progress},
-    session::{Session, SessionEvent},
-};
-
-use self::{reset::Reset, servers::Retry, transaction::Run};
+use self::reset::Reset;
+use self::servers::Retry;
+use self::transaction::Run;
+use crate::accounts::{Store, StoreError};
+use crate::config::BootstrapServer;
+use crate::keyd::{self, Keyd, Lost};
+use crate::names::Names;
+use crate::notifier::Notifier;
+use crate::progress::{Fault, Progress};
+use crate::session::{Session, SessionEvent};
 
 /// How often keyd is asked for what the Software SIM object shows.
 const REFRESH: Duration = Duration::from_secs(10);
 
-/// How long the bootstrap session stays to repeat the answer to Bootstrap-Finish (MAX_TRANSMIT_SPAN).
+/// How long the bootstrap session stays to repeat the answer to Bootstrap-Finish
+/// (MAX_TRANSMIT_SPAN).
 const LINGER: Duration = Duration::from_secs(45);
 
 /// Events of sessions that wait for the task.
@@ -135,8 +131,8 @@ pub struct Lwm2m {
 }
 
 impl Lwm2m {
-    /// A task that has not begun, but knows its name where keyd does; others watch it through `snapshot`, which tells
-    /// where it stands from now on.
+    /// A task that has not begun, but knows its name where keyd does; others watch it through
+    /// `snapshot`, which tells where it stands from now on.
     pub async fn prepare(
         keyd: Keyd,
         names: Names,
@@ -173,8 +169,8 @@ impl Lwm2m {
         Ok(task)
     }
 
-    /// Registers with the servers of the accounts, or bootstraps where there are none, and serves requests
-    /// until `end`, or something fatal.
+    /// Registers with the servers of the accounts, or bootstraps where there are none, and serves
+    /// requests until `end`, or something fatal.
     pub async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,

@@ -1,15 +1,14 @@
 //! softsim-netd; everything is in the library.
 
-use std::{env, ffi::CStr, fmt, process::ExitCode};
+use std::ffi::CStr;
+use std::process::ExitCode;
+use std::{env, fmt};
 
 use clap::Parser;
-use softsim_netd::{
-    access::port::keeper,
-    log,
-    names::helper,
-    notifier,
-    start::{Arguments, run},
-};
+use softsim_netd::access::port::keeper;
+use softsim_netd::names::helper;
+use softsim_netd::start::{Arguments, run};
+use softsim_netd::{log, notifier};
 use softsim_sandbox::{inherited, process};
 
 fn main() -> ExitCode {

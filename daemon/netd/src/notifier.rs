@@ -1,19 +1,19 @@
-//! The notifier: a process beside netd that tells the service manager three things, and does nothing else.
+//! The notifier: a process beside netd that tells the service manager three things, and does
+//! nothing else.
 //!
-//! The service manager's socket takes datagrams, and whoever holds a socket for these and may connect(2) can send to
-//! any other: a root's control sockets, the system's log. netd must connect its UDP sockets; so it holds no such
-//! socket, and says one octet to this process instead. The service manager hears it from a process that isn't the main
-//! one: the unit says `NotifyAccess=all`.
+//! The service manager's socket takes datagrams, and whoever holds a socket for these and may
+//! connect(2) can send to any other: a root's control sockets, the system's log. netd must connect
+//! its UDP sockets; so it holds no such socket, and says one octet to this process instead. The
+//! service manager hears it from a process that isn't the main one: the unit says
+//! `NotifyAccess=all`.
 
-use std::{env, io, time::Duration};
+use std::time::Duration;
+use std::{env, io};
 
-use softsim_sandbox::{
-    landlock,
-    notify::{self, Notify},
-    poll, process,
-    seccomp::{self, Filter},
-    seqpacket::{Connection, Received},
-};
+use softsim_sandbox::notify::{self, Notify};
+use softsim_sandbox::seccomp::{self, Filter};
+use softsim_sandbox::seqpacket::{Connection, Received};
+use softsim_sandbox::{landlock, poll, process};
 
 use crate::beside;
 
@@ -48,7 +48,8 @@ pub struct Notifier {
 }
 
 impl Notifier {
-    /// Starts the process where NOTIFY_SOCKET is set. Reads the environment, so call it before netd is confined.
+    /// Starts the process where NOTIFY_SOCKET is set. Reads the environment, so call it before netd
+    /// is confined.
     pub fn start() -> io::Result<Self> {
         let process = env::var_os("NOTIFY_SOCKET").map(|socket| {
             beside::start(&[SUBCOMMAND], |command| {
@@ -61,7 +62,8 @@ impl Notifier {
         })
     }
 
-    /// How often [`Self::alive`] is to be said, if at all: twice in the time that the service manager waits.
+    /// How often [`Self::alive`] is to be said, if at all: twice in the time that the service
+    /// manager waits.
     pub fn interval(&self) -> Option<Duration> {
         self.watchdog_period.map(|period| period / 2)
     }

@@ -1,6 +1,7 @@
 //! What a command of softsimctl is told while it runs, and why it failed.
 
-use std::{fmt, time::Instant};
+use std::fmt;
+use std::time::Instant;
 
 use softsim_client::netd::{Access, Direction, Event, Failure};
 use tokio::sync::mpsc;
@@ -73,7 +74,7 @@ impl Progress {
 pub struct Fault {
     /// What kind of failure.
     pub failure: Failure,
-    /// What was expected and what came.
+    /// What was expected and what was received.
     pub reason: String,
 }
 

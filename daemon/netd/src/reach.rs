@@ -1,19 +1,20 @@
-//! UDP to a server of which several addresses are known: they are tried in order, and the first that answers is it.
+//! UDP to a server of which several addresses are known: they are tried in order, and the first
+//! that answers is it.
 //!
-//! The next address is sent the same as those before it when they have been silent for [`SILENCE`], or at once where
-//! the network says that there is nobody; whoever was tried may still answer until another has (the spirit of
-//! RFC 8305). Once an address has answered, the others are forgotten.
+//! The next address is sent the same as those before it when they have been silent for [`SILENCE`],
+//! or at once where the network says that there is nobody; whoever was tried may still answer until
+//! another has (the spirit of RFC 8305). Once an address has answered, the others are forgotten.
 
-use std::{
-    collections::VecDeque,
-    future::poll_fn,
-    io,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket},
-    task::{Context, Poll},
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
-use tokio::{io::ReadBuf, net::UdpSocket, time::sleep_until};
+use tokio::io::ReadBuf;
+use tokio::net::UdpSocket;
+use tokio::time::sleep_until;
 
 /// How long addresses may be silent before the next one is tried, too.
 const SILENCE: Duration = Duration::from_millis(1500);
@@ -76,7 +77,8 @@ impl Reach {
         }
     }
 
-    /// The next datagram of who has answered, or of the first who does. It can be dropped while it waits.
+    /// The next datagram of who has answered, or of the first who does. It can be dropped while it
+    /// waits.
     ///
     /// # Errors
     /// The last socket failed, for a reason that doesn't pass.
@@ -92,7 +94,8 @@ impl Reach {
             let (index, received) = tokio::select! {
                 received = poll_fn(|context| self.poll(context, datagram)) => received,
                 () = due => {
-                    // Where there is no way to any of the rest, those that are tried may still answer.
+                    // Where there is no way to any of the rest, those that are tried may still
+                    // answer.
                     let _ = self.try_next();
                     continue;
                 }
@@ -154,7 +157,8 @@ impl Reach {
     }
 }
 
-/// A UDP socket of the right family that hears only this peer, which is sent what others have not answered.
+/// A UDP socket of the right family that hears only this peer, which is sent what others have not
+/// answered.
 fn connected(peer: SocketAddr, last: &[u8]) -> io::Result<UdpSocket> {
     let any: SocketAddr = match peer {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -171,8 +175,8 @@ fn connected(peer: SocketAddr, last: &[u8]) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket)
 }
 
-/// What an ICMP message or a moment without network leaves on a socket: anybody can forge the one, and
-/// retransmissions outlive the other.
+/// What an ICMP message or a moment without network leaves on a socket: anybody can forge the one,
+/// and retransmissions outlive the other.
 fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),

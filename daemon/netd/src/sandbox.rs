@@ -1,12 +1,12 @@
-//! What netd gives up before it meets the network: all files but its own, all capabilities, and nearly all system calls.
+//! What netd gives up before it meets the network: all files but its own, all capabilities, and
+//! nearly all system calls.
 
-use std::{fmt, path::Path};
+use std::fmt;
+use std::path::Path;
 
-use softsim_sandbox::{
-    landlock::{self, PathAccess, PathRule},
-    process,
-    seccomp::{self, Filter},
-};
+use softsim_sandbox::landlock::{self, PathAccess, PathRule};
+use softsim_sandbox::process;
+use softsim_sandbox::seccomp::{self, Filter};
 
 /// What is enforced; zeros where nothing is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

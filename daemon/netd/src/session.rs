@@ -1,17 +1,20 @@
 //! A DTLS session with a server: a task with the way to it and an engine.
 
-use std::{fmt, io, net::SocketAddr, sync::Arc, time::Instant};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Instant;
+use std::{fmt, io};
 
 use softsim_client::netd::Failure;
-use tokio::{sync::mpsc, task::block_in_place, time::sleep_until};
+use tokio::sync::mpsc;
+use tokio::task::block_in_place;
+use tokio::time::sleep_until;
 
-use crate::{
-    dtls::{self, Dimpl, Engine, Output, Signer, Trust},
-    names::Names,
-    progress::Fault,
-    reach::Reach,
-    uri::Server,
-};
+use crate::dtls::{self, Dimpl, Engine, Output, Signer, Trust};
+use crate::names::Names;
+use crate::progress::Fault;
+use crate::reach::Reach;
+use crate::uri::Server;
 
 /// The longest UDP datagram.
 const MAX_DATAGRAM: usize = 64 << 10;

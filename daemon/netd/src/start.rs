@@ -1,47 +1,34 @@
 //! From the command line to the running daemon.
 
-use std::{
-    fmt,
-    future::Future,
-    io,
-    os::unix::net::UnixListener as StdUnixListener,
-    path::{Path, PathBuf},
-    sync::Arc,
-    time::Duration,
-};
+use std::future::Future;
+use std::os::unix::net::UnixListener as StdUnixListener;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+use std::{fmt, io};
 
 use clap::Parser;
-use softsim_client::{
-    keyd::{Connection, Error as KeydError, Watch},
-    proto::requests::Status,
-};
-use tokio::{
-    net::UnixListener,
-    runtime,
-    signal::unix::{Signal, SignalKind, signal},
-    sync::{Mutex, mpsc, watch},
-    task::JoinSet,
-    time::timeout,
-};
+use softsim_client::keyd::{Connection, Error as KeydError, Watch};
+use softsim_client::proto::requests::Status;
+use tokio::net::UnixListener;
+use tokio::runtime;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{Mutex, mpsc, watch};
+use tokio::task::JoinSet;
+use tokio::time::timeout;
 
-use crate::{
-    access::{
-        Accesses, Fatal as AccessFatal, Order,
-        opened::{Ended, OpenError, Opened as OpenedAccess},
-        record,
-    },
-    accounts::{Committed, Store},
-    claim::{Claim, ClaimError},
-    config::{BootstrapServer, Config, ConfigError, Sandbox},
-    control::{self, Control},
-    dtls,
-    keyd::Keyd,
-    lwm2m::{Fatal, Lwm2m, Snapshot},
-    names::{self, Names},
-    notifier::Notifier,
-    sandbox::{self, Enforced, SandboxError},
-    state_folder,
-};
+use crate::access::opened::{Ended, OpenError, Opened as OpenedAccess};
+use crate::access::{Accesses, Fatal as AccessFatal, Order, record};
+use crate::accounts::{Committed, Store};
+use crate::claim::{Claim, ClaimError};
+use crate::config::{BootstrapServer, Config, ConfigError, Sandbox};
+use crate::control::{self, Control};
+use crate::keyd::Keyd;
+use crate::lwm2m::{Fatal, Lwm2m, Snapshot};
+use crate::names::{self, Names};
+use crate::notifier::Notifier;
+use crate::sandbox::{self, Enforced, SandboxError};
+use crate::{dtls, state_folder};
 
 /// Requests that wait for the LwM2M task.
 const QUEUE: usize = 16;

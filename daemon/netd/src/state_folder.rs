@@ -1,10 +1,9 @@
-//! The state folder: whose it must be, and what may not lie in it, since a netd that was taken over can write there.
+//! The state folder: whose it must be, and what may not lie in it, since a netd that was taken over
+//! can write there.
 
-use std::{
-    fs, io,
-    os::unix::fs::MetadataExt,
-    path::{Path, PathBuf},
-};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use softsim_sandbox::process;
 
@@ -13,9 +12,11 @@ use crate::config::{Config, ConfigError};
 /// Links that are followed from one to the next.
 const MOST_LINKS: u8 = 16;
 
-/// Checks that the state folder is ours alone to write, and that nothing that decides what we do lies in it.
+/// Checks that the state folder is ours alone to write, and that nothing that decides what we do
+/// lies in it.
 ///
-/// Who may write to a folder above it is not looked at: another folder in its place holds no accounts that keyd committed.
+/// Who may write to a folder above it is not looked at: another folder in its place holds no
+/// accounts that keyd committed.
 pub fn check(config: &Config, file: &Path) -> Result<(), ConfigError> {
     let folder = owned(&config.state_dir)?;
     let trust = config.bootstrap.iter().flat_map(|b| &b.server_trust);
@@ -36,8 +37,8 @@ pub fn check(config: &Config, file: &Path) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The folder without links, if it is ours and nobody else may write to it or read it: who can open it can lock it, and
-/// we would take that for another netd.
+/// The folder without links, if it is ours and nobody else may write to it or read it: who can open
+/// it can lock it, and we would take that for another netd.
 fn owned(path: &Path) -> Result<PathBuf, ConfigError> {
     let wrong = |reason: String| ConfigError::Field {
         name: "state_dir",
@@ -64,7 +65,8 @@ fn owned(path: &Path) -> Result<PathBuf, ConfigError> {
     }
 }
 
-/// Whether a path, or any link on its way, lies in the folder: then whoever writes there decides what it names.
+/// Whether a path, or any link on its way, lies in the folder: then whoever writes there decides
+/// what it names.
 fn leads_through(path: &Path, folder: &Path, links: u8) -> bool {
     path.ancestors().any(|part| {
         let inside = fs::canonicalize(part).is_ok_and(|part| part.starts_with(folder));

@@ -1,6 +1,8 @@
 //! Where a server is: `coaps://HOST[:PORT]` (RFC 7252 §6.2) for LwM2M, `HOST:PORT` for RADIUS.
 
-use std::{fmt, net::IpAddr, str::FromStr};
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
 
 use crate::names::wire::Name;
 

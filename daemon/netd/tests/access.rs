@@ -1,17 +1,15 @@
-//! Accesses by RADIUS in the whole daemon, with a scripted key process and a server that rejects everybody.
+//! Accesses by RADIUS in the whole daemon, with a scripted key process and a server that rejects
+//! everybody.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod support;
 
-use std::{
-    fs,
-    net::{SocketAddr, UdpSocket},
-    os::unix::fs::PermissionsExt,
-    path::Path,
-    thread,
-    time::{Duration, Instant},
-};
+use std::net::{SocketAddr, UdpSocket};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use softsim_carriers::radius::{Request, Secret};
 use softsim_client::netd::{

@@ -4,16 +4,13 @@
 
 mod support;
 
-use std::{
-    fs,
-    net::UdpSocket,
-    os::unix::net::UnixStream,
-    path::Path,
-    process::Command,
-    sync::{Mutex, mpsc},
-    thread,
-    time::{Duration, Instant},
-};
+use std::net::UdpSocket;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::Command;
+use std::sync::{Mutex, mpsc};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
 
 use softsim_client::netd::{self, Control, Event, Failure, MAX_LINE, Management, RadiusSecret};
 use softsim_client::proto::{RequestKind, kind_of};

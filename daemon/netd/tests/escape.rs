@@ -2,21 +2,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{
-    env, fs,
-    fs::Permissions,
-    os::{
-        linux::net::SocketAddrExt,
-        unix::{
-            ffi::OsStrExt,
-            fs::PermissionsExt,
-            net::{SocketAddr, UnixDatagram, UnixListener},
-            process::ExitStatusExt,
-        },
-    },
-    path::{Path, PathBuf},
-    process::{Command, Output},
-};
+use std::fs::Permissions;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+use std::{env, fs};
 
 /// What comes of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +27,8 @@ enum Outcome {
 use Outcome::{ByKernel, ByLandlock, KilledBySeccomp, Works};
 
 const ATTEMPTS: &[(&str, Outcome)] = &[
-    // What it does every day: the sandbox leaves it, so what else fails doesn't fail for another reason.
+    // What it does every day: the sandbox leaves it, so what else fails doesn't fail for another
+    // reason.
     ("write its own file", Works),
     ("replace its own file", Works),
     ("open a UDP socket", Works),

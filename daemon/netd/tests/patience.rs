@@ -4,22 +4,18 @@
 
 mod support;
 
-use std::{
-    path::Path,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use softsim_client::{
-    keyd::AsyncConnection,
-    proto::{Refusal, RequestKind, encode_answer, kind_of, requests::Commit},
-};
+use softsim_client::keyd::AsyncConnection;
+use softsim_client::proto::requests::Commit;
+use softsim_client::proto::{Refusal, RequestKind, encode_answer, kind_of};
 use softsim_netd::keyd::{Refused, commit};
 use support::Keyd;
 
-/// A keyd that wants to be asked later this many milliseconds, so many times; and how often it was asked.
+/// A keyd that wants to be asked later this many milliseconds, so many times; and how often it was
+/// asked.
 fn keyd(path: &Path, milliseconds: u32, times: usize) -> (Keyd, Arc<AtomicUsize>) {
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = asked.clone();

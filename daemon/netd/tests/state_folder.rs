@@ -4,18 +4,14 @@
 
 mod support;
 
-use std::{
-    fs::{self, DirBuilder},
-    io::Read,
-    os::unix::{
-        fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink},
-        net::UnixListener,
-    },
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs::{self, DirBuilder};
+use std::io::Read;
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_client::netd::{self, Control};

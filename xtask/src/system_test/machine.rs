@@ -1,13 +1,12 @@
-//! A machine with a real systemd: Debian in a container, whose only network is a namespace that a test shares.
+//! A machine with a real systemd: Debian in a container, whose only network is a namespace that a
+//! test shares.
 
-use std::{
-    fs,
-    os::unix::fs::PermissionsExt,
-    path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
-    thread::sleep,
-    time::{Duration, Instant},
-};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
 use crate::run::{Result, output, program, root, succeed, target};
 

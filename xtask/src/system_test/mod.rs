@@ -5,11 +5,9 @@ mod services;
 
 use std::time::Instant;
 
-use crate::{
-    binaries,
-    prerequisites::{self, is_root},
-    run::{Result, in_ci},
-};
+use crate::binaries;
+use crate::prerequisites::{self, is_root};
+use crate::run::{Result, in_ci};
 
 /// A case: its name, and what it is.
 type Case = (&'static str, fn(&std::path::Path) -> Result<()>);
@@ -20,7 +18,8 @@ const CASES: &[Case] = &[(
     services::run,
 )];
 
-/// Runs all cases with programs built as they are shipped; prints a summary and fails when one failed.
+/// Runs all cases with programs built as they are shipped; prints a summary and fails when one
+/// failed.
 pub(crate) fn run() -> Result<()> {
     if !is_root() {
         let reason = "system-test: expected root, who may start a machine";

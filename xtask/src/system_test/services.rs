@@ -1,12 +1,11 @@
-//! keyd, netd and the bridge as services: the journey with host names, with watchdogs on, SIGHUP, and a keyd that hangs.
+//! keyd, netd and the bridge as services: the journey with host names, with watchdogs on, SIGHUP,
+//! and a keyd that hangs.
 
-use std::{
-    collections::BTreeMap,
-    fs,
-    io::{BufRead, BufReader},
-    path::Path,
-    process::{Child, Stdio},
-};
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Stdio};
 
 use super::machine::Machine;
 use crate::run::{Result, succeed};

@@ -3,7 +3,8 @@
 use sha1::{Digest, Sha1};
 use zeroize::Zeroizing;
 
-use super::{ReauthenticationKeys, prf::fips186_2, take};
+use super::prf::fips186_2;
+use super::{ReauthenticationKeys, take};
 use crate::{Ck, Emsk, Ik, KAut128, KEncr, Mk, Msk, NonceS};
 
 /// The keys of one full authentication.
@@ -26,7 +27,8 @@ impl AkaKeys {
 
     /// MK = SHA1(Identity ‖ IK ‖ CK), expanded into the other keys.
     ///
-    /// `identity` is the last AT_IDENTITY, or else the EAP-Response/Identity, octet for octet as it was sent.
+    /// `identity` is the last AT_IDENTITY, or else the EAP-Response/Identity, octet for octet as it
+    /// was sent.
     pub fn derive(ck: &Ck, ik: &Ik, identity: &[u8]) -> Self {
         Self::expand(Mk::new(sha1([identity, ik.as_bytes(), ck.as_bytes()])))
     }

@@ -1,4 +1,5 @@
-//! The value of AT_ENCR_DATA: AES-128 in CBC mode, padded to whole blocks by AT_PADDING (RFC 4187 §10.12).
+//! The value of AT_ENCR_DATA: AES-128 in CBC mode, padded to whole blocks by AT_PADDING (RFC 4187
+//! §10.12).
 
 use core::fmt;
 
@@ -19,7 +20,7 @@ impl fmt::Display for NotWholeBlocks {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "encrypted data take one or more blocks of 16 octets, {} octets came",
+            "encrypted data: expected one or more blocks of 16 octets, got {} octets",
             self.length
         )
     }
@@ -38,7 +39,8 @@ pub fn encrypt(k_encr: &KEncr, iv: &Iv, attributes: &mut [u8]) -> Result<(), Not
     Ok(())
 }
 
-/// Decrypts the value of AT_ENCR_DATA in place; only AT_MAC tells whether what comes out was ever put in.
+/// Decrypts the value of AT_ENCR_DATA in place; only AT_MAC tells whether what comes out was ever
+/// put in.
 ///
 /// # Errors
 /// [`NotWholeBlocks`]; nothing is changed then.

@@ -57,7 +57,8 @@ impl MacKey {
 
     /// AT_MAC of an EAP packet in which the 16 octets of the MAC are zero.
     ///
-    /// `extra` is empty, except for the response of a fast re-authentication, which covers NONCE_S as well.
+    /// `extra` is empty, except for the response of a fast re-authentication, which covers NONCE_S
+    /// as well.
     pub fn at_mac(&self, packet_with_zeroed_mac: &[u8], extra: &[u8]) -> [u8; AT_MAC_LENGTH] {
         match self {
             Self::Aka(k_aut) => k_aut.at_mac(packet_with_zeroed_mac, extra),

@@ -1,7 +1,7 @@
 //! The key schedules of EAP-AKA and EAP-AKA', AT_MAC and AT_ENCR_DATA.
 //!
-//! Full authentication gives [`AkaKeys`] or [`AkaPrimeKeys`], with forward secrecy or without; what fast
-//! re-authentication replaces of them is in [`ReauthenticationKeys`].
+//! Full authentication gives [`AkaKeys`] or [`AkaPrimeKeys`], with forward secrecy or without; what
+//! fast re-authentication replaces of them is in [`ReauthenticationKeys`].
 
 mod aka;
 mod encrypted;
@@ -16,7 +16,8 @@ pub use prime::{AkaPrimeKeys, emsk, forward_secret_emsk};
 
 use crate::{Emsk, Msk};
 
-/// The new keys of a fast re-authentication; K_encr and K_aut stay those of the full authentication.
+/// The new keys of a fast re-authentication; K_encr and K_aut stay those of the full
+/// authentication.
 ///
 /// [`ReauthenticationKeys::aka`] and [`ReauthenticationKeys::aka_prime`] make them.
 #[derive(Debug)]

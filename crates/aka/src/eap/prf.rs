@@ -1,11 +1,13 @@
-//! The two pseudo-random functions: PRF' of EAP-AKA', and the generator of FIPS 186-2 that EAP-AKA uses.
+//! The two pseudo-random functions: PRF' of EAP-AKA', and the generator of FIPS 186-2 that EAP-AKA
+//! uses.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha1::block_api::compress;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// PRF'(K, S) = T1 ‖ T2 ‖ …, where Tn = HMAC-SHA-256(K, Tn-1 ‖ S ‖ n) (RFC 9048 §3.4.1); S comes in parts.
+/// PRF'(K, S) = T1 ‖ T2 ‖ …, where Tn = HMAC-SHA-256(K, Tn-1 ‖ S ‖ n) (RFC 9048 §3.4.1); S comes in
+/// parts.
 pub(super) fn prf_prime<const N: usize>(key: &[u8], s: [&[u8]; N], output: &mut [u8]) {
     let keyed = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     let mut previous = Zeroizing::new([0; 32]);
@@ -30,8 +32,9 @@ const T: [u32; 5] = [
     0xc3d2_e1f0,
 ];
 
-/// The generator of FIPS 186-2 with change notice 1, without XSEED and without mod q (RFC 4186 Appendix B, to which
-/// RFC 4187 §7 refers): w = G(t, XKEY), then XKEY = (1 + XKEY + w) mod 2^160, over and over.
+/// The generator of FIPS 186-2 with change notice 1, without XSEED and without mod q (RFC 4186
+/// Appendix B, to which RFC 4187 §7 refers): w = G(t, XKEY), then XKEY = (1 + XKEY + w) mod 2^160,
+/// over and over.
 pub(super) fn fips186_2(xkey: &[u8; 20], output: &mut [u8]) {
     let mut xkey = Zeroizing::new(*xkey);
     for chunk in output.chunks_mut(20) {

@@ -1,8 +1,10 @@
-//! The key schedule of EAP-AKA' (RFC 9048 §3.3), and what forward secrecy changes of it (RFC 9678 §6.3).
+//! The key schedule of EAP-AKA' (RFC 9048 §3.3), and what forward secrecy changes of it (RFC 9678
+//! §6.3).
 
 use zeroize::Zeroizing;
 
-use super::{ReauthenticationKeys, prf::prf_prime, take};
+use super::prf::prf_prime;
+use super::{ReauthenticationKeys, take};
 use crate::{CkPrime, Emsk, IkPrime, KAut, KEncr, KRe, Msk, NonceS, SharedSecret};
 
 /// K_encr ‖ K_aut: what comes first in MK.
@@ -11,7 +13,8 @@ const INTERNAL: usize = KEncr::LENGTH + KAut::LENGTH;
 /// K_re ‖ MSK: what comes next in MK, and first in MK_ECDHE; EMSK follows.
 const EXTERNAL: usize = KRe::LENGTH + Msk::LENGTH;
 
-/// The keys of one full authentication; EMSK, which few need, is [`emsk`] or [`forward_secret_emsk`].
+/// The keys of one full authentication; EMSK, which few need, is [`emsk`] or
+/// [`forward_secret_emsk`].
 #[derive(Debug)]
 pub struct AkaPrimeKeys {
     /// Encrypts AT_ENCR_DATA.
@@ -61,7 +64,8 @@ impl AkaPrimeKeys {
     }
 }
 
-/// EMSK: the last 64 octets of the same MK, which never leave the peer and the server (RFC 9048 §3.3).
+/// EMSK: the last 64 octets of the same MK, which never leave the peer and the server (RFC 9048
+/// §3.3).
 pub fn emsk(ck_prime: &CkPrime, ik_prime: &IkPrime, identity: &[u8]) -> Emsk {
     let mut mk = Zeroizing::new([0; INTERNAL + EXTERNAL + Emsk::LENGTH]);
     master_key(ck_prime, ik_prime, identity, mk.as_mut_slice());
@@ -82,7 +86,8 @@ pub fn forward_secret_emsk(
 }
 
 impl ReauthenticationKeys {
-    /// EAP-AKA': MK = PRF'(K_re, "EAP-AKA' re-auth" ‖ Identity ‖ counter ‖ NONCE_S) (RFC 9048 §3.3).
+    /// EAP-AKA': MK = PRF'(K_re, "EAP-AKA' re-auth" ‖ Identity ‖ counter ‖ NONCE_S) (RFC 9048
+    /// §3.3).
     ///
     /// `identity` is the re-authentication identity, `k_re` that of the full authentication.
     pub fn aka_prime(k_re: &KRe, identity: &[u8], counter: u16, nonce_s: &NonceS) -> Self {

@@ -1,11 +1,13 @@
-//! Reading the files of `tests/vectors/`, for tests inside the crate, which has no std, and outside of it.
+//! Reading the files of `tests/vectors/`, for tests inside the crate, which has no std, and outside
+//! of it.
 
 #[allow(unused_extern_crates, reason = "only the crate has no std")]
 extern crate std;
 
-use serde_json::Value;
 use std::format;
 use std::vec::Vec;
+
+use serde_json::Value;
 
 pub(crate) fn cases(file: &str) -> Vec<Value> {
     let path = format!("{}/../../tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));

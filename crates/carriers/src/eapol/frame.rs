@@ -1,9 +1,9 @@
-//! The PDU of EAPOL (IEEE 802.1X-2010 section 11.3).
+//! The PDU of EAPOL (IEEE 802.1X-2010 §11.3).
 
 use std::fmt;
 
-/// What we send: IEEE 802.1X-2004. Version 3 announces what a supplicant without MACsec doesn't have, and receivers
-/// take any version (section 11.3.1).
+/// What we send: IEEE 802.1X-2004. Version 3 announces what a supplicant without MACsec doesn't
+/// have, and receivers take any version (§11.3.1).
 const VERSION: u8 = 2;
 
 /// Octets before the body.
@@ -88,7 +88,7 @@ impl std::error::Error for Error {}
 /// One PDU, borrowed from the frame that carried it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// The sender's protocol version, which a receiver doesn't judge (section 11.3.1).
+    /// The sender's protocol version, which a receiver doesn't judge (§11.3.1).
     pub version: u8,
     /// What the body is.
     pub kind: Kind,

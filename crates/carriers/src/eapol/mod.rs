@@ -1,4 +1,5 @@
-//! EAP over LANs (IEEE 802.1X-2010 sections 8 and 11): the port access entity of a supplicant, without MACsec.
+//! EAP over LANs (IEEE 802.1X-2010 §8 and §11): the port access entity of a supplicant,
+//! without MACsec.
 //!
 //! ```text
 //!   frame --> handle_frame      poll --> Output::Transmit(destination, PDU)
@@ -7,8 +8,9 @@
 //!             failed                 --> Output::Port(open or closed)
 //! ```
 //!
-//! The [`ControlledPort`] is open from an EAP-Success that the peer believed until the next failure, logoff, silence
-//! or loss of the link, and nothing else opens it: where no authenticator answers, it stays closed.
+//! The [`ControlledPort`] is open from an EAP-Success that the peer believed until the next
+//! failure, logoff, silence or loss of the link, and nothing else opens it: where no authenticator
+//! answers, it stays closed.
 
 mod frame;
 mod port;
@@ -18,10 +20,10 @@ pub use frame::{Error, Frame, Kind};
 pub use port::{ControlledPort, PortStatus};
 pub use supplicant::{Output, State, Supplicant, Timers};
 
-/// The EtherType of EAPOL (section 11.1.4).
+/// The EtherType of EAPOL (§11.1.4).
 pub const ETHERTYPE: u16 = 0x888e;
 
-/// Where EAPOL goes on a wired LAN: the nearest port access entity (section 11.1.1).
+/// Where EAPOL goes on a wired LAN: the nearest port access entity (§11.1.1).
 pub const PAE_GROUP_ADDRESS: Address = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x03];
 
 /// A MAC address.

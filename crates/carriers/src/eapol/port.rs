@@ -21,7 +21,8 @@ impl fmt::Display for PortStatus {
     }
 }
 
-/// The controlled port of IEEE 802.1X (section 6.4): closed when it is made, and opened by nobody but the supplicant.
+/// The controlled port of IEEE 802.1X (§6.4): closed when it is made, and opened by nobody
+/// but the supplicant.
 #[derive(Debug, Default)]
 pub struct ControlledPort(PortStatus);
 

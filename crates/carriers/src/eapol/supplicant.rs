@@ -1,10 +1,11 @@
-//! The supplicant's port access entity (IEEE 802.1X-2004 section 8.2.11, IEEE 802.1X-2010 section 8).
+//! The supplicant's port access entity (IEEE 802.1X-2004 §8.2.11, IEEE 802.1X-2010 §8).
 
-use super::{Address, ControlledPort, Frame, Kind, PAE_GROUP_ADDRESS, PortStatus};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-/// Code and type of EAP as far as the entity looks (RFC 3748 section 4).
+use super::{Address, ControlledPort, Frame, Kind, PAE_GROUP_ADDRESS, PortStatus};
+
+/// Code and type of EAP as far as the entity looks (RFC 3748 §4).
 const REQUEST: u8 = 1;
 const FAILURE: u8 = 4;
 const IDENTITY: u8 = 1;
@@ -18,13 +19,14 @@ pub struct Timers {
     pub max_start: u32,
     /// For the authenticator's next EAP packet (authPeriod).
     pub auth_period: Duration,
-    /// Before the next attempt where no authenticator answered (heldPeriod). After a failure, its reporter says how long.
+    /// Before the next attempt where no authenticator answered (heldPeriod). After a failure, its
+    /// reporter says how long.
     pub held_period: Duration,
 }
 
 impl Default for Timers {
-    /// The periods of IEEE 802.1X-2004 section 8.2.11.1.2, but for startPeriod: thirty seconds would be the price of
-    /// one lost frame.
+    /// The periods of IEEE 802.1X-2004 §8.2.11.1.2, but for startPeriod: thirty seconds
+    /// would be the price of one lost frame.
     fn default() -> Self {
         Timers {
             start_period: Duration::from_secs(5),
@@ -82,8 +84,8 @@ enum Phase {
 enum Began {
     /// We had asked for it.
     Asked,
-    /// An authenticator's request interrupted a rest, which goes on until then if the attempt fails: anybody can send
-    /// a request and an EAP-Failure.
+    /// An authenticator's request interrupted a rest, which goes on until then if the attempt
+    /// fails: anybody can send a request and an EAP-Failure.
     Resting { until: Instant },
     /// An authenticator's request came while the last attempt's success lasted.
     Authenticated,
@@ -156,7 +158,8 @@ impl Supplicant {
         }
     }
 
-    /// Authenticates, now or as soon as there is a link. While the port is open, authenticates again behind it.
+    /// Authenticates, now or as soon as there is a link. While the port is open, authenticates
+    /// again behind it.
     pub fn connect(&mut self, now: Instant) {
         self.wanted = true;
         if self.link && !matches!(self.phase, Phase::Authenticating { .. }) {
@@ -198,8 +201,8 @@ impl Supplicant {
         matches!(began, Began::Asked)
     }
 
-    /// The EAP peer's conversation failed; rests for `held` unless the authenticator asks earlier. A rest that the
-    /// attempt interrupted goes on, and is not longer for it.
+    /// The EAP peer's conversation failed; rests for `held` unless the authenticator asks earlier.
+    /// A rest that the attempt interrupted goes on, and is not longer for it.
     pub fn failed(&mut self, now: Instant, held: Duration) {
         let until = match self.phase {
             Phase::Idle => return,
@@ -213,7 +216,8 @@ impl Supplicant {
         self.close();
     }
 
-    /// Takes what followed the EtherType in a frame from `source`, addressed to us alone where `unicast`.
+    /// Takes what followed the EtherType in a frame from `source`, addressed to us alone where
+    /// `unicast`.
     ///
     /// # Errors
     /// [`super::Error`] says why it is no PDU; it is ignored then.
@@ -231,7 +235,8 @@ impl Supplicant {
         if frame.kind != Kind::Eap || !self.link || matches!(self.phase, Phase::Idle) {
             return Ok(());
         }
-        // On a LAN of two stations both sides use the group address; who speaks to us alone is answered alone.
+        // On a LAN of two stations both sides use the group address; who speaks to us alone is
+        // answered alone.
         self.authenticator = match unicast {
             true => source,
             false => PAE_GROUP_ADDRESS,
@@ -290,8 +295,8 @@ impl Supplicant {
         self.handle_timeout(now);
     }
 
-    /// An EAP request. While the port is open, one for the identity alone is a sign of life and opens nothing:
-    /// some authenticators send it and nothing after it.
+    /// An EAP request. While the port is open, one for the identity alone is a sign of life and
+    /// opens nothing: some authenticators send it and nothing after it.
     fn requested(&mut self, now: Instant, identity: bool) {
         let began = match self.phase {
             Phase::Authenticated { .. } if identity => return,
@@ -304,8 +309,9 @@ impl Supplicant {
         self.phase = Phase::Authenticating { until, began };
     }
 
-    /// An EAP-Failure out of the blue proves nothing, since anybody can send it; but an authenticator that has closed
-    /// its port says no more. So it is asked, at most once in a heldPeriod.
+    /// An EAP-Failure out of the blue proves nothing, since anybody can send it; but an
+    /// authenticator that has closed its port says no more. So it is asked, at most once in a
+    /// heldPeriod.
     fn doubt(&mut self, now: Instant) {
         match self.phase {
             Phase::Authenticated { since } if now >= since + self.timers.held_period => {

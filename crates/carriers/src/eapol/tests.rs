@@ -1,9 +1,12 @@
-//! The supplicant against an authenticator that behaves, one that doesn't, and a link that loses frames.
+//! The supplicant against an authenticator that behaves, one that doesn't, and a link that loses
+//! frames.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::*;
-use proptest::prelude::*;
 use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use super::*;
 
 const AUTHENTICATOR: Address = [2, 0, 0, 0, 0, 1];
 const IDENTITY: [u8; 5] = [1, 7, 0, 5, 1];
@@ -362,7 +365,8 @@ impl Link {
     }
 }
 
-/// An authenticator with a method of three rounds: repeats its request (RFC 3748 section 4.3), every three seconds.
+/// An authenticator with a method of three rounds: repeats its request (RFC 3748 §4.3),
+/// every three seconds.
 struct Authenticator {
     identifier: u8,
     round: u8,

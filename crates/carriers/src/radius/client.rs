@@ -1,10 +1,12 @@
-//! The client: one conversation at a time, one request under way, sent again unchanged until an answer can be believed.
+//! The client: one conversation at a time, one request under way, sent again unchanged until an
+//! answer can be believed.
+
+use std::time::{Duration, Instant};
 
 use super::packet::Writer;
 use super::{AttributeType, Code, Error, Msk, Packet, Secret};
-use std::time::{Duration, Instant};
 
-/// RFC 5080 section 2.2.1: the first wait, the longest wait, how often, and how long in all.
+/// RFC 5080 §2.2.1: the first wait, the longest wait, how often, and how long in all.
 const FIRST_WAIT: Duration = Duration::from_secs(2);
 const LONGEST_WAIT: Duration = Duration::from_secs(16);
 const MOST_RETRANSMISSIONS: u32 = 5;
@@ -41,12 +43,13 @@ pub enum Answer {
     },
 }
 
-/// How long a session may last (RFC 2865 sections 5.27 and 5.29, RFC 3580 section 3.17).
+/// How long a session may last (RFC 2865 §5.27 and §5.29, RFC 3580 §3.17).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimit {
     /// Session-Timeout.
     pub after: Duration,
-    /// Termination-Action RADIUS-Request: it goes on where the next authentication succeeds; it ends otherwise.
+    /// Termination-Action RADIUS-Request: it goes on where the next authentication succeeds; it
+    /// ends otherwise.
     pub reauthenticate: bool,
 }
 
@@ -114,15 +117,16 @@ impl Client {
         })
     }
 
-    /// The datagram that carries an EAP response. It takes the place of a request still under way. The identity of
-    /// an EAP-Response/Identity is the User-Name of this request and of those after it (RFC 3579 section 2.1).
+    /// The datagram that carries an EAP response. It takes the place of a request still under way.
+    /// The identity of an EAP-Response/Identity is the User-Name of this request and of those after
+    /// it (RFC 3579 §2.1).
     ///
-    /// `authenticator` must be 16 octets from the system's random generator, new for each call: the keys in the answer are
-    /// encrypted under it.
+    /// `authenticator` must be 16 octets from the system's random generator, new for each call: the
+    /// keys in the answer are encrypted under it.
     ///
     /// # Errors
-    /// [`Error::TooLong`] when the EAP packet does not fit, [`Error::AttributeLength`] when the identity doesn't,
-    /// [`Error::NoUserName`] without any; nothing has changed then.
+    /// [`Error::TooLong`] when the EAP packet does not fit, [`Error::AttributeLength`] when the
+    /// identity doesn't, [`Error::NoUserName`] without any; nothing has changed then.
     pub fn request(
         &mut self,
         now: Instant,
@@ -161,7 +165,8 @@ impl Client {
     /// Takes a datagram from the server.
     ///
     /// # Errors
-    /// The datagram is to be ignored: the request stays under way, since anybody can send a forgery.
+    /// The datagram is to be ignored: the request stays under way, since anybody can send a
+    /// forgery.
     pub fn handle(&mut self, datagram: &[u8]) -> Result<Answer, Error> {
         let outstanding = self.outstanding.as_ref().ok_or(Error::NothingAsked)?;
         let packet = Packet::parse(datagram)?;
@@ -186,7 +191,7 @@ impl Client {
             Code::AccessReject => Answer::Reject { eap },
             Code::AccessRequest => return Err(Error::Code(1)),
         };
-        // State belongs to the conversation that an Access-Challenge continues (RFC 2865 section 5.24).
+        // State belongs to the conversation that an Access-Challenge continues (RFC 2865 §5.24).
         self.state = match answer {
             Answer::Challenge { .. } => packet
                 .values(AttributeType::STATE)
@@ -204,7 +209,8 @@ impl Client {
         self.state = None;
     }
 
-    /// When [`Client::handle_timeout`] is to be called; `None` while nothing is under way. Changes with every other call.
+    /// When [`Client::handle_timeout`] is to be called; `None` while nothing is under way. Changes
+    /// with every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.outstanding
             .as_ref()
@@ -229,7 +235,7 @@ impl Client {
     }
 }
 
-/// The identity of an EAP-Response/Identity (RFC 3748 section 5.1).
+/// The identity of an EAP-Response/Identity (RFC 3748 §5.1).
 fn identity(eap: &[u8]) -> Option<&[u8]> {
     match eap {
         [2, _, _, _, 1, identity @ ..] if !identity.is_empty() => Some(identity),
@@ -237,7 +243,8 @@ fn identity(eap: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The wait, a tenth longer or shorter (RFC 5080 section 2.2.1); the Request Authenticator is our random source.
+/// The wait, a tenth longer or shorter (RFC 5080 §2.2.1); the Request Authenticator is our
+/// random source.
 fn jittered(wait: Duration, random: u8) -> Duration {
     wait * (1152 + u32::from(random)) / 1280
 }

@@ -1,9 +1,11 @@
 //! What can be wrong with a datagram or with what is to be sent.
 
-use super::{AttributeType, Code};
 use std::fmt;
 
-/// Why a datagram is not believed, or can't be built. A received datagram with an error is ignored, as if it had not come.
+use super::{AttributeType, Code};
+
+/// Why a datagram is not believed, or can't be built. A received datagram with an error is ignored,
+/// as if it had not come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
     /// Fewer than the 20 octets of the header.
@@ -50,9 +52,9 @@ pub enum Error {
     ScatteredEap,
     /// An attribute that is not one number of four octets.
     Number(AttributeType),
-    /// A request without User-Name (RFC 3579 section 2.1): EAP-Response/Identity comes first.
+    /// A request without User-Name (RFC 3579 §2.1): EAP-Response/Identity comes first.
     NoUserName,
-    /// An MS-MPPE key that is not 32 octets, encrypted as RFC 2548 section 2.4.2 says.
+    /// An MS-MPPE key that is not 32 octets, encrypted as RFC 2548 §2.4.2 says.
     MppeKey,
     /// An attribute to be sent is empty or longer than 253 octets.
     AttributeLength {

@@ -1,11 +1,14 @@
-//! The shared secret, and the MSK on its way from the server: MS-MPPE-Recv-Key and MS-MPPE-Send-Key (RFC 2548 section 2.4).
+//! The shared secret, and the MSK on its way from the server: MS-MPPE-Recv-Key and MS-MPPE-Send-Key
+//! (RFC 2548 §2.4).
 
-use super::{AttributeType, Error, Packet};
+use std::fmt;
+
 use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
 use secrecy::{ExposeSecret, SecretSlice};
-use std::fmt;
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
+
+use super::{AttributeType, Error, Packet};
 
 const MICROSOFT: [u8; 4] = 311u32.to_be_bytes();
 const SEND_KEY: u8 = 16;
@@ -48,8 +51,8 @@ impl fmt::Debug for Secret {
     }
 }
 
-/// A master session key of 64 octets, as the server sent it. It lies in one place, wherever it is handed to, and is wiped
-/// there.
+/// A master session key of 64 octets, as the server sent it. It lies in one place, wherever it is
+/// handed to, and is wiped there.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Msk(Box<[u8; 64]>);
 
@@ -64,7 +67,8 @@ impl Msk {
         &self.0
     }
 
-    /// Takes the MSK out of an Access-Accept: MS-MPPE-Recv-Key ‖ MS-MPPE-Send-Key. `None` when the server sent none.
+    /// Takes the MSK out of an Access-Accept: MS-MPPE-Recv-Key ‖ MS-MPPE-Send-Key. `None` when the
+    /// server sent none.
     pub(super) fn from_accept(
         accept: &Packet<'_>,
         secret: &Secret,
@@ -84,8 +88,9 @@ impl Msk {
         }
     }
 
-    /// The values of the two Vendor-Specific attributes that carry the MSK. `salt` must not come twice in one packet's
-    /// life; its highest bit is set here, and the second key takes the next salt.
+    /// The values of the two Vendor-Specific attributes that carry the MSK. `salt` must not come
+    /// twice in one packet's life; its highest bit is set here, and the second key takes the next
+    /// salt.
     pub(super) fn vendor_attributes(
         &self,
         secret: &Secret,
@@ -115,7 +120,8 @@ impl fmt::Debug for Msk {
     }
 }
 
-/// Salt and cipher text of one of Microsoft's attributes. One Vendor-Specific may hold several (RFC 2865 section 5.26).
+/// Salt and cipher text of one of Microsoft's attributes. One Vendor-Specific may hold several (RFC
+/// 2865 §5.26).
 fn vendor_value<'a>(packet: &Packet<'a>, wanted: u8) -> Option<&'a [u8]> {
     packet
         .values(AttributeType::VENDOR_SPECIFIC)

@@ -1,7 +1,9 @@
-//! EAP over RADIUS (RFC 3579 on RFC 2865): the client that stands in for an authenticator, and a server's half for the lab.
+//! EAP over RADIUS (RFC 3579 on RFC 2865): the client that stands in for an authenticator, and a
+//! server's half for the lab.
 //!
-//! Every answer must carry a valid Message-Authenticator, and it is checked before anything else in the answer is
-//! believed: a bare Response Authenticator can be forged where the server's answer has no such attribute.
+//! Every answer must carry a valid Message-Authenticator, and it is checked before anything else in
+//! the answer is believed: a bare Response Authenticator can be forged where the server's answer
+//! has no such attribute.
 
 mod client;
 mod error;

@@ -1,9 +1,11 @@
-//! The packet of RADIUS (RFC 2865 section 3), its attributes and its two authenticators.
+//! The packet of RADIUS (RFC 2865 §3), its attributes and its two authenticators.
+
+use std::fmt;
+
+use md5::{Digest, Md5};
+use subtle::ConstantTimeEq;
 
 use super::{Error, Secret};
-use md5::{Digest, Md5};
-use std::fmt;
-use subtle::ConstantTimeEq;
 
 const HEADER: usize = 20;
 const LARGEST: usize = 4096;
@@ -95,7 +97,8 @@ impl fmt::Display for AttributeType {
     }
 }
 
-/// One packet, borrowed from its datagram. Nothing in it is believed before one of the `verify` methods has agreed.
+/// One packet, borrowed from its datagram. Nothing in it is believed before one of the `verify`
+/// methods has agreed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet<'a> {
     /// What the packet is.
@@ -110,7 +113,7 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a datagram. Octets after the packet's own length are ignored (RFC 2865 section 3).
+    /// Reads a datagram. Octets after the packet's own length are ignored (RFC 2865 §3).
     ///
     /// # Errors
     /// [`Error`] names the field that is malformed.
@@ -163,7 +166,7 @@ impl<'a> Packet<'a> {
     /// The EAP packet, put together from all EAP-Message attributes; `None` without one.
     ///
     /// # Errors
-    /// [`Error::ScatteredEap`]: they must follow one another (RFC 3579 section 3.1).
+    /// [`Error::ScatteredEap`]: they must follow one another (RFC 3579 §3.1).
     pub fn eap(&self) -> Result<Option<Vec<u8>>, Error> {
         let is_eap = |(kind, _): &&(AttributeType, &[u8])| *kind == AttributeType::EAP_MESSAGE;
         let mut attributes = self.attributes.iter().skip_while(|at| !is_eap(at));
@@ -189,12 +192,13 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// Checks the Message-Authenticator of a request (RFC 3579 section 3.2).
+    /// Checks the Message-Authenticator of a request (RFC 3579 §3.2).
     pub(super) fn verify_request(&self, secret: &Secret) -> Result<(), Error> {
         self.verify_message_authenticator(secret, self.authenticator)
     }
 
-    /// Checks the Message-Authenticator, then the Response Authenticator, of the answer to a request with this authenticator.
+    /// Checks the Message-Authenticator, then the Response Authenticator, of the answer to a
+    /// request with this authenticator.
     pub(super) fn verify_answer(
         &self,
         secret: &Secret,
@@ -239,7 +243,8 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// MD5 of the answer with the request's authenticator in its place, and the secret (RFC 2865 section 3).
+/// MD5 of the answer with the request's authenticator in its place, and the secret (RFC 2865
+/// §3).
 fn response_authenticator(
     bytes: &[u8],
     request_authenticator: &[u8; 16],
@@ -261,7 +266,8 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    /// Starts a packet with the Request Authenticator, which an answer replaces when it is finished.
+    /// Starts a packet with the Request Authenticator, which an answer replaces when it is
+    /// finished.
     pub(super) fn new(code: Code, identifier: u8, request_authenticator: &[u8; 16]) -> Self {
         let mut bytes = vec![code.octet(), identifier, 0, 0];
         bytes.extend(request_authenticator);

@@ -22,7 +22,8 @@ impl Request {
     /// Reads and verifies a request.
     ///
     /// # Errors
-    /// The datagram is to be dropped: it is malformed, is no request with EAP, or was made with another secret.
+    /// The datagram is to be dropped: it is malformed, is no request with EAP, or was made with
+    /// another secret.
     pub fn parse(datagram: &[u8], secret: &Secret) -> Result<Self, Error> {
         let packet = Packet::parse(datagram)?;
         if packet.code != Code::AccessRequest {
@@ -56,7 +57,8 @@ impl Request {
             .finish_answer(secret)
     }
 
-    /// Access-Accept with EAP-Success and, where given, the MSK as MS-MPPE keys. `salt` must be new for each accept.
+    /// Access-Accept with EAP-Success and, where given, the MSK as MS-MPPE keys. `salt` must be new
+    /// for each accept.
     ///
     /// # Errors
     /// [`Error::TooLong`] when the EAP packet does not fit.

@@ -1,10 +1,13 @@
-//! The client against an honest server, a forger, a lossy link and a packet computed by other means.
+//! The client against an honest server, a forger, a lossy link and a packet computed by other
+//! means.
 #![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
 
 use super::packet::Writer;
 use super::*;
-use proptest::prelude::*;
-use std::time::{Duration, Instant};
 
 const SUCCESS: [u8; 4] = [3, 7, 0, 4];
 const FAILURE: [u8; 4] = [4, 7, 0, 4];
@@ -250,8 +253,8 @@ fn another_secret_is_refused_on_both_sides() {
     );
 }
 
-/// An answer that a middle man could make if MD5 alone protected it (Blast-RADIUS): no Message-Authenticator, but a
-/// Response Authenticator that fits.
+/// An answer that a middle man could make if MD5 alone protected it (Blast-RADIUS): no
+/// Message-Authenticator, but a Response Authenticator that fits.
 fn without_message_authenticator(request: &Request, code: u8, attributes: &[u8]) -> Vec<u8> {
     use md5::{Digest, Md5};
     let length = (20 + attributes.len() as u16).to_be_bytes();

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::*;
 use softsim_coap::{
     BlockSize, Code, Config, Endpoint, Event, FailureReason, Method, Request, Response,
 };
+
+use crate::common::*;
 
 /// Blocks of 16 octets and bodies of up to 100.
 fn small() -> Endpoint {

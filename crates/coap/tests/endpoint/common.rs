@@ -174,7 +174,8 @@ impl Link {
         }
     }
 
-    /// Runs until both sides rest, handing every event to `app` with the side it came from (true: the server).
+    /// Runs until both sides rest, handing every event to `app` with the side it came from (true:
+    /// the server).
     pub(crate) fn run(&mut self, mut app: impl FnMut(&mut Endpoint, Instant, bool, Event)) {
         for _ in 0..100_000 {
             loop {

@@ -2,9 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::*;
 use proptest::prelude::*;
 use softsim_coap::{Event, Method, Reliability, Request, Response};
+
+use crate::common::*;
 
 /// Something like a CoAP message: right often enough to get far.
 fn near_message() -> impl Strategy<Value = Vec<u8>> {

@@ -1,11 +1,13 @@
-//! Two endpoints over a link that loses, doubles and reorders: every request has one outcome, and bodies arrive whole.
+//! Two endpoints over a link that loses, doubles and reorders: every request has one outcome, and
+//! bodies arrive whole.
 
 use std::collections::BTreeMap;
 
-use crate::common::*;
 use softsim_coap::{
     BlockSize, Code, Config, Event, FailureReason, Method, Reliability, Request, Response,
 };
+
+use crate::common::*;
 
 fn small_blocks() -> Config {
     Config {
@@ -14,7 +16,8 @@ fn small_blocks() -> Config {
     }
 }
 
-/// Uploads a body in blocks, which the server sends back reversed, in blocks. What the client and the server saw.
+/// Uploads a body in blocks, which the server sends back reversed, in blocks. What the client and
+/// the server saw.
 fn echo(weather: Weather, seed: u64, length: usize) -> (Vec<Event>, usize) {
     let mut link = Link::new(small_blocks(), weather, seed);
     let body: Vec<u8> = (0..length).map(|index| (index * 7) as u8).collect();

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::*;
 use softsim_coap::{
     Code, Event, FailureReason, FormatError, Method, Observe, Reliability, Request, Response,
 };
+
+use crate::common::*;
 
 const TEMPERATURE: [(u16, &[u8]); 1] = [(URI_PATH, b"temperature")];
 
@@ -336,7 +337,8 @@ fn malformed_messages_are_told_apart_and_confirmable_ones_are_reset() {
         // A payload marker without a payload.
         ("40010003ff", malformed(3), true),
         ("50010003ff", malformed(3), false),
-        // An option that overruns; the reserved nibbles; an extension that isn't there; a number above 65535.
+        // An option that overruns; the reserved nibbles; an extension that isn't there; a number
+        // above 65535.
         ("40010004b5616263", malformed(4), true),
         ("40010004f0", malformed(4), true),
         ("400100040f", malformed(4), true),

@@ -2,10 +2,11 @@
 
 use std::time::{Duration, Instant};
 
-use crate::common::*;
 use softsim_coap::{
     BlockSize, Code, Config, Endpoint, Event, ExchangeId, Method, Reliability, Request, Response,
 };
+
+use crate::common::*;
 
 fn state(text: &str) -> Response {
     Response::content(0, text)

@@ -1,4 +1,5 @@
-//! AKA-Challenge and AKA'-Challenge: everything that can be judged without a key is judged before the SIM is asked.
+//! AKA-Challenge and AKA'-Challenge: everything that can be judged without a key is judged before
+//! the SIM is asked.
 
 use super::{Conversation, Echo, Phase, Reaction, Step, allow, encrypted, missing, unexpected};
 use crate::ask::{Ask, ChallengeAnswer, Group, Method};
@@ -7,10 +8,11 @@ use crate::negotiation::{BadList, Verdict};
 use crate::outcome::{Distrust, Reason, Success, Unprocessable};
 use crate::packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 
-/// Challenges that the SIM is asked about in one conversation: the first, one after a resynchronisation, and two to spare.
+/// Challenges that the SIM is asked about in one conversation: the first, one after a
+/// resynchronisation, and two to spare.
 const MOST_CHALLENGES: u8 = 4;
 
-/// HMAC-SHA-256 with CK' and IK', the only function of AT_KDF there is so far (RFC 9048 section 3.3).
+/// HMAC-SHA-256 with CK' and IK', the only function of AT_KDF there is so far (RFC 9048 §3.3).
 const CK_IK_PRIME: u16 = 1;
 
 /// A challenge that the SIM is asked about.
@@ -85,7 +87,8 @@ impl Conversation {
         }))
     }
 
-    /// Key derivation function, then network name, then forward secrecy; nothing else is looked at before they are agreed.
+    /// Key derivation function, then network name, then forward secrecy; nothing else is looked at
+    /// before they are agreed.
     fn agree(&mut self, config: &Config, message: &AkaMessage<'_>) -> Result<Agreement, Reason> {
         let kinds = [
             Kind::RAND,
@@ -104,7 +107,7 @@ impl Conversation {
         self.negotiate_forward_secrecy(config, &offer, message.pub_ecdhe())
     }
 
-    /// The value of AT_KDF to ask for, where the first on offer is not ours (RFC 9048 section 3.2).
+    /// The value of AT_KDF to ask for, where the first on offer is not ours (RFC 9048 §3.2).
     fn negotiate_kdf(&mut self, list: &[u16]) -> Result<Option<u16>, Reason> {
         if list.is_empty() {
             return Err(Reason::Distrusted(Distrust::NoKdf));
@@ -120,8 +123,8 @@ impl Conversation {
         }
     }
 
-    /// The list of AT_KDF_FS as far as we look at it. It counts with a key beside it, and to somebody whose identities told
-    /// nobody who he is (RFC 9678 sections 6.5.2 and 6.5.3).
+    /// The list of AT_KDF_FS as far as we look at it. It counts with a key beside it, and to
+    /// somebody whose identities told nobody who he is (RFC 9678 §6.5.2 and §6.5.3).
     fn forward_secrecy_offer(&self, config: &Config, message: &AkaMessage<'_>) -> Vec<u16> {
         let willing = config.forward_secrecy != ForwardSecrecy::Off && !self.named;
         match message.pub_ecdhe() {
@@ -130,7 +133,8 @@ impl Conversation {
         }
     }
 
-    /// The group, if there is one on offer that we have (RFC 9678 section 6.2). Only the first on offer comes with a key.
+    /// The group, if there is one on offer that we have (RFC 9678 §6.2). Only the first on
+    /// offer comes with a key.
     fn negotiate_forward_secrecy(
         &mut self,
         config: &Config,
@@ -154,7 +158,7 @@ impl Conversation {
         }
     }
 
-    /// AT_KDF_INPUT against the network we are on (RFC 9048 section 3.1).
+    /// AT_KDF_INPUT against the network we are on (RFC 9048 §3.1).
     fn network_name(&mut self, config: &Config, received: Option<&[u8]>) -> Result<(), Reason> {
         let received = received
             .filter(|name| !name.is_empty())
@@ -205,7 +209,8 @@ impl Conversation {
         Ok(self.under_mac(Subtype::Challenge, &attributes, open.echo, then))
     }
 
-    /// AT_AUTS and a copy of the agreed list of AT_KDF (RFC 9048 section 3.2), never AT_KDF_FS nor AT_MAC.
+    /// AT_AUTS and a copy of the agreed list of AT_KDF (RFC 9048 §3.2), never AT_KDF_FS nor
+    /// AT_MAC.
     fn synchronization_failure(&self, auts: &[u8; 14]) -> Reaction {
         let mut attributes = vec![Attribute::Auts(auts)];
         attributes.extend(self.kdf.list().iter().map(|kdf| Attribute::Kdf(*kdf)));
@@ -214,7 +219,8 @@ impl Conversation {
     }
 }
 
-/// AT_BIDDING: a server that would rather have used EAP-AKA', as we would, was kept from it by somebody (RFC 9048 section 4).
+/// AT_BIDDING: a server that would rather have used EAP-AKA', as we would, was kept from it by
+/// somebody (RFC 9048 §4).
 fn bidding(config: &Config, message: &AkaMessage<'_>) -> Result<(), Reason> {
     if message.bidding() == Some(true) && config.allows(Method::AkaPrime) {
         return Err(Reason::Distrusted(Distrust::BidDown));

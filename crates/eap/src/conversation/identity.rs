@@ -1,7 +1,9 @@
-//! AKA-Identity: which identity is shown to a server that asks inside the method (RFC 4187 section 4.1).
+//! AKA-Identity: which identity is shown to a server that asks inside the method (RFC 4187 §4.1).
 
-use super::{Conversation, Reaction, Step, allow, names, unexpected};
-use super::{Identity, IdentityKind, Phase, Reason, Unprocessable};
+use super::{
+    Conversation, Identity, IdentityKind, Phase, Reaction, Reason, Step, Unprocessable, allow,
+    names, unexpected,
+};
 use crate::ask::Ask;
 use crate::config::Config;
 use crate::identity::{OuterIdentity, Wanted};
@@ -79,7 +81,8 @@ impl Conversation {
     }
 }
 
-/// What answers a question: who conceals the permanent identity outside conceals it inside too, and so does who may not show it.
+/// What answers a question: who conceals the permanent identity outside conceals it inside too, and
+/// so does who may not show it.
 fn wanted(config: &Config, round: Round) -> Wanted {
     match round {
         _ if config.outer == OuterIdentity::Suci => Wanted::Suci,

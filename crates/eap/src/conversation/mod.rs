@@ -1,7 +1,9 @@
-//! One authentication with EAP-AKA or EAP-AKA' (RFC 4187, RFC 9048): what may come when, and what is open.
+//! One authentication with EAP-AKA or EAP-AKA' (RFC 4187, RFC 9048): what may come when, and what
+//! is open.
 //!
-//! Each message of the method has a module of its own: what is judged when it comes, and what becomes of the answers to
-//! the asks it leads to. All of them end in a [`Reaction`], or in the [`Reason`] why the conversation can only fail.
+//! Each message of the method has a module of its own: what is judged when it comes, and what
+//! becomes of the answers to the asks it leads to. All of them end in a [`Reaction`], or in the
+//! [`Reason`] why the conversation can only fail.
 
 mod challenge;
 mod identity;
@@ -77,11 +79,12 @@ struct Echo {
 #[derive(Debug)]
 pub(crate) struct Conversation {
     method: Method,
-    /// Of the latest request of the method, and so of Success or Failure (RFC 3748 section 4.2).
+    /// Of the latest request of the method, and so of Success or Failure (RFC 3748 §4.2).
     identifier: Option<u8>,
     /// Of the latest EAP-Notification, which may stand between the method and its result.
     outside: Option<u8>,
-    /// What enters the key derivation: the last AT_IDENTITY, else EAP-Response/Identity (RFC 4187 section 7).
+    /// What enters the key derivation: the last AT_IDENTITY, else EAP-Response/Identity (RFC 4187
+    /// §7).
     identity: Option<Identity>,
     /// An identity was shown that names the subscriber.
     named: bool,
@@ -141,8 +144,9 @@ impl Conversation {
         self.challenged || self.reauthenticated
     }
 
-    /// Whether the server may begin again without asking who we are: after a Nak it may offer what we have, and after an
-    /// ephemeral key that is not valid everything starts again (RFC 9678 section 6.3).
+    /// Whether the server may begin again without asking who we are: after a Nak it may offer what
+    /// we have, and after an ephemeral key that is not valid everything starts again (RFC 9678
+    /// §6.3).
     pub(crate) fn may_begin_again(&self) -> bool {
         matches!(
             self.phase,
@@ -235,7 +239,8 @@ impl Conversation {
         Some(judged.unwrap_or_else(|reason| self.fail(reason)))
     }
 
-    /// Authentication-Reject or Client-Error 0, both without AT_MAC (RFC 4187 sections 6.3.1, 9.5 and 9.9).
+    /// Authentication-Reject or Client-Error 0, both without AT_MAC (RFC 4187 §6.3.1, 9.5
+    /// and 9.9).
     fn fail(&mut self, reason: Reason) -> Reaction {
         let response = match reason {
             Reason::Distrusted(_) => self.response(Subtype::AuthenticationReject, &[]),
@@ -245,7 +250,8 @@ impl Conversation {
         Reaction::Respond(response.into_bytes())
     }
 
-    /// What of a request is to be given back, after AT_CHECKCODE was compared (RFC 4187 sections 6.2 and 10.13).
+    /// What of a request is to be given back, after AT_CHECKCODE was compared (RFC 4187 §6.2 and
+    /// 10.13).
     fn echo(&self, config: &Config, message: &AkaMessage<'_>) -> Result<Echo, Reason> {
         let checkcode = message.checkcode();
         if checkcode.is_some_and(|checkcode| checkcode != self.rounds.checkcode(self.method)) {
@@ -300,8 +306,9 @@ fn unexpected<T>(subtype: Subtype) -> Result<T, Reason> {
     Err(Reason::Unprocessable(Unprocessable::Subtype(subtype)))
 }
 
-/// Refuses a message in which an attribute stands that must be understood and has no place in it. What may be stepped over
-/// is stepped over: forward secrecy in AKA-Identity (RFC 9678 section 6.5.1), AT_BIDDING in EAP-AKA' (RFC 9048 section 4).
+/// Refuses a message in which an attribute stands that must be understood and has no place in it.
+/// What may be stepped over is stepped over: forward secrecy in AKA-Identity (RFC 9678 §6.5.1),
+/// AT_BIDDING in EAP-AKA' (RFC 9048 §4).
 fn allow(message: &AkaMessage<'_>, kinds: &[Kind]) -> Result<(), Reason> {
     let mut there = message.attributes.iter().map(Attribute::kind);
     match there.find(|kind| !kind.skippable() && !kinds.contains(kind)) {
@@ -314,7 +321,7 @@ fn missing(kind: Kind) -> Reason {
     Reason::Unprocessable(Unprocessable::Missing(kind))
 }
 
-/// Whether something is encrypted: AT_IV and AT_ENCR_DATA come together (RFC 4187 section 10.12).
+/// Whether something is encrypted: AT_IV and AT_ENCR_DATA come together (RFC 4187 §10.12).
 fn encrypted(message: &AkaMessage<'_>) -> Result<bool, Reason> {
     match (message.iv(), message.encr_data()) {
         (Some(_), Some(_)) => Ok(true),

@@ -1,5 +1,5 @@
-//! AKA-Notification: S bit, P bit, AT_MAC, and the encrypted counter after a re-authentication (RFC 4187
-//! sections 6.1, 9.10 and 9.11).
+//! AKA-Notification: S bit, P bit, AT_MAC, and the encrypted counter after a re-authentication (RFC
+//! 4187 §6.1, 9.10 and 9.11).
 
 use super::{Conversation, Echo, Phase, Reaction, Step, allow, encrypted, missing};
 use crate::ask::Ask;
@@ -27,7 +27,8 @@ impl Conversation {
         }
         let (before, under_mac) = (code.before_challenge(), message.mac().is_some());
         match self.phase {
-            // A server that refuses our RES counts the challenge as failed, and so still uses these codes after it.
+            // A server that refuses our RES counts the challenge as failed, and so still uses these
+            // codes after it.
             _ if before && !code.success() && !under_mac => {
                 self.phase = Phase::Failing(Reason::Notified(code));
                 let response = self.response(Subtype::Notification, &[]);

@@ -1,4 +1,5 @@
-//! AKA-Reauthentication: new keys without AKA, protected by those of the full authentication (RFC 4187 section 5).
+//! AKA-Reauthentication: new keys without AKA, protected by those of the full authentication (RFC
+//! 4187 §5).
 
 use super::{
     Conversation, Echo, Phase, Reaction, Response, Step, allow, encrypted, missing, unexpected,
@@ -18,7 +19,8 @@ pub(super) struct Open {
 }
 
 impl Conversation {
-    /// There is one, before any challenge, of somebody who showed a re-authentication identity last.
+    /// There is one, before any challenge, of somebody who showed a re-authentication identity
+    /// last.
     pub(super) fn reauthentication(
         &mut self,
         config: &Config,
@@ -50,7 +52,8 @@ impl Conversation {
         }))
     }
 
-    /// A counter that has been used is told, and a full authentication follows in the same conversation (section 5.5).
+    /// A counter that has been used is told, and a full authentication follows in the same
+    /// conversation (§5.5).
     pub(super) fn reauthentication_answered(
         &mut self,
         open: &Open,
@@ -87,7 +90,8 @@ impl Conversation {
         Ok(self.under_counter(Subtype::Reauthentication, echo, then))
     }
 
-    /// Asks for the encrypted AT_COUNTER, which every response under the keys of a re-authentication carries.
+    /// Asks for the encrypted AT_COUNTER, which every response under the keys of a
+    /// re-authentication carries.
     pub(super) fn under_counter(&mut self, subtype: Subtype, echo: Echo, then: Phase) -> Reaction {
         let response = Response { subtype, echo };
         self.open = Some(Step::Counter { response, then });

@@ -1,5 +1,5 @@
-//! The end: from whom EAP-Success and EAP-Failure count (RFC 3748 section 4.2, RFC 4187 sections 6.2,
-//! 6.3.3 and 6.3.4).
+//! The end: from whom EAP-Success and EAP-Failure count (RFC 3748 §4.2, RFC 4187 §6.2, 6.3.3 and
+//! 6.3.4).
 
 use super::{Conversation, Phase, Reason};
 use crate::outcome::Outcome;
@@ -27,7 +27,8 @@ impl Conversation {
         }
     }
 
-    /// EAP-Failure: counts from a server that has proved itself, and after what only a failure can follow.
+    /// EAP-Failure: counts from a server that has proved itself, and after what only a failure can
+    /// follow.
     pub(crate) fn failure(&mut self, identifier: u8) -> Result<Outcome, &'static str> {
         self.expect(identifier)?;
         let reason = match self.phase {

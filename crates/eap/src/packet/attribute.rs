@@ -1,7 +1,8 @@
-//! The attributes of RFC 4187 section 10, RFC 9048 section 3 and RFC 9678 section 6, one at a time.
+//! The attributes of RFC 4187 §10, RFC 9048 §3 and RFC 9678 §6, one at a time.
+
+use std::fmt;
 
 use super::AkaError;
-use std::fmt;
 
 /// The type of an attribute; prints as the RFC names it.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -37,7 +38,7 @@ const NAMES: &[(Kind, &str)] = &[
     (Kind::KDF_FS, "AT_KDF_FS"),
 ];
 
-/// The D bit of AT_BIDDING (RFC 9048 section 4).
+/// The D bit of AT_BIDDING (RFC 9048 §4).
 const BIDDING_D: u16 = 0x8000;
 
 /// Octets of a block of AES.
@@ -90,19 +91,19 @@ impl Kind {
     pub const CHECKCODE: Kind = Kind(134);
     /// AT_RESULT_IND.
     pub const RESULT_IND: Kind = Kind(135);
-    /// AT_BIDDING (RFC 9048 section 4).
+    /// AT_BIDDING (RFC 9048 §4).
     pub const BIDDING: Kind = Kind(136);
-    /// AT_PUB_ECDHE (RFC 9678 section 6.1).
+    /// AT_PUB_ECDHE (RFC 9678 §6.1).
     pub const PUB_ECDHE: Kind = Kind(152);
-    /// AT_KDF_FS (RFC 9678 section 6.2).
+    /// AT_KDF_FS (RFC 9678 §6.2).
     pub const KDF_FS: Kind = Kind(153);
 
-    /// Whether a receiver that doesn't know the attribute steps over it (RFC 4187 section 8.1).
+    /// Whether a receiver that doesn't know the attribute steps over it (RFC 4187 §8.1).
     pub fn skippable(self) -> bool {
         self.0 >= 128
     }
 
-    /// Whether it stands inside AT_ENCR_DATA and nowhere else (RFC 4187 section 10.1).
+    /// Whether it stands inside AT_ENCR_DATA and nowhere else (RFC 4187 §10.1).
     pub(super) fn encrypted(self) -> bool {
         [
             Kind::PADDING,
@@ -202,7 +203,8 @@ pub enum Attribute<'a> {
     ResultInd,
     /// AT_BIDDING: its D bit, set by a server that would rather have used EAP-AKA'.
     Bidding(bool),
-    /// AT_PUB_ECDHE: an ephemeral public key with the padding to whole words, because only the group tells its length.
+    /// AT_PUB_ECDHE: an ephemeral public key with the padding to whole words, because only the
+    /// group tells its length.
     PubEcdhe(&'a [u8]),
     /// AT_KDF_FS: one key derivation function with its group on offer, or the choice.
     KdfFs(u16),

@@ -1,4 +1,5 @@
-//! Lists of attributes: those of a message, and those encrypted inside AT_ENCR_DATA (RFC 4187 sections 8.1 and 10.12).
+//! Lists of attributes: those of a message, and those encrypted inside AT_ENCR_DATA (RFC 4187
+//! §8.1 and §10.12).
 
 use super::attribute::BLOCK;
 use super::{AkaError, Attribute, Kind};
@@ -41,7 +42,8 @@ pub(super) fn parse_attributes(
 /// Reads the plaintext of AT_ENCR_DATA.
 ///
 /// # Errors
-/// [`AkaError`] says what is malformed, AT_PADDING that is not zero or has no place at the end included.
+/// [`AkaError`] says what is malformed, AT_PADDING that is not zero or has no place at the end
+/// included.
 pub fn parse_encrypted(plaintext: &[u8]) -> Result<Vec<Attribute<'_>>, AkaError> {
     let attributes = parse_attributes(plaintext, Place::Encrypted, |_, _| {})?;
     match attributes.iter().position(|a| a.kind() == Kind::PADDING) {
@@ -52,7 +54,8 @@ pub fn parse_encrypted(plaintext: &[u8]) -> Result<Vec<Attribute<'_>>, AkaError>
     }
 }
 
-/// Builds the plaintext of AT_ENCR_DATA: these attributes, and AT_PADDING up to whole blocks of the cipher.
+/// Builds the plaintext of AT_ENCR_DATA: these attributes, and AT_PADDING up to whole blocks of the
+/// cipher.
 ///
 /// # Errors
 /// [`AkaError::TooLong`] when an attribute does not fit its length field.

@@ -11,7 +11,8 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// Starts a message: `code` is Request or Response, `method` is [`Type::Aka`] or [`Type::AkaPrime`].
+    /// Starts a message: `code` is Request or Response, `method` is [`Type::Aka`] or
+    /// [`Type::AkaPrime`].
     pub fn new(code: Code, identifier: u8, method: Type, subtype: Subtype) -> Self {
         let bytes = vec![
             code.octet(),
@@ -30,7 +31,8 @@ impl Builder {
         }
     }
 
-    /// Appends an attribute. [`Attribute::Mac`] is written as given; see [`Builder::mac`] for the usual way.
+    /// Appends an attribute. [`Attribute::Mac`] is written as given; see [`Builder::mac`] for the
+    /// usual way.
     pub fn attribute(mut self, attribute: Attribute<'_>) -> Self {
         if let Attribute::Mac(_) = attribute {
             self.mac_at = Some(self.bytes.len() + MAC_VALUE);

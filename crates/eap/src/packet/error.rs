@@ -1,9 +1,10 @@
 //! What can be wrong with a packet, and what was expected instead.
 
-use super::Kind;
 use std::fmt;
 
-/// A packet that is not EAP (RFC 3748 section 4).
+use super::Kind;
+
+/// A packet that is not EAP (RFC 3748 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PacketError {
     /// Fewer than the four octets of the header.
@@ -66,7 +67,7 @@ impl fmt::Display for PacketError {
 
 impl std::error::Error for PacketError {}
 
-/// A malformed message of EAP-AKA or EAP-AKA' (RFC 4187 sections 6.3.1 and 8.1).
+/// A malformed message of EAP-AKA or EAP-AKA' (RFC 4187 §6.3.1 and §8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AkaError {
     /// Not a request or response of type 23 or 50.
@@ -107,14 +108,15 @@ pub enum AkaError {
         /// Octets of the whole attribute.
         octets: usize,
     },
-    /// An attribute that belongs inside AT_ENCR_DATA and stands in the open, or the reverse (section 10.1).
+    /// An attribute that belongs inside AT_ENCR_DATA and stands in the open, or the reverse
+    /// (§10.1).
     Misplaced {
         /// The attribute.
         kind: Kind,
     },
-    /// AT_PADDING that is not zero (section 10.12).
+    /// AT_PADDING that is not zero (§10.12).
     PaddingNotZero,
-    /// A bit length of AT_RES outside 32 to 128 (section 10.8).
+    /// A bit length of AT_RES outside 32 to 128 (§10.8).
     ResBits {
         /// The bit length.
         bits: u16,

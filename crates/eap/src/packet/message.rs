@@ -1,10 +1,11 @@
-//! A whole EAP-AKA or EAP-AKA' message: subtype and attributes (RFC 4187 section 8.1).
+//! A whole EAP-AKA or EAP-AKA' message: subtype and attributes (RFC 4187 §8.1).
+
+use std::fmt;
 
 use super::attributes::{Place, parse_attributes};
 use super::{AkaError, Attribute, Kind, MAC_VALUE, Packet, Type};
-use std::fmt;
 
-/// The subtype of a message (RFC 4187 section 11).
+/// The subtype of a message (RFC 4187 §11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subtype {
     /// 1.
@@ -71,7 +72,7 @@ impl fmt::Display for Subtype {
     }
 }
 
-/// A notification code (RFC 4187 section 10.19).
+/// A notification code (RFC 4187 §10.19).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Notification(pub u16);
 
@@ -88,7 +89,8 @@ impl Notification {
         self.0 & 0x8000 != 0
     }
 
-    /// The P bit: set when the notification is for the time before a successful challenge, and goes without AT_MAC.
+    /// The P bit: set when the notification is for the time before a successful challenge, and goes
+    /// without AT_MAC.
     pub fn before_challenge(self) -> bool {
         self.0 & 0x4000 != 0
     }
@@ -254,7 +256,8 @@ impl<'a> AkaMessage<'a> {
         self.attributes.contains(&Attribute::ResultInd)
     }
 
-    /// The packet with the value of AT_MAC zero, over which AT_MAC is computed (RFC 4187 section 10.15); `None` without AT_MAC.
+    /// The packet with the value of AT_MAC zero, over which AT_MAC is computed (RFC 4187 §10.15);
+    /// `None` without AT_MAC.
     pub fn bytes_under_mac(&self) -> Option<Vec<u8>> {
         let at = self.mac_at?;
         let mut bytes = self.bytes.to_vec();

@@ -1,8 +1,9 @@
-//! The codec of EAP (RFC 3748 section 4) and of the messages of EAP-AKA and EAP-AKA' (RFC 4187 section 8, RFC 9048,
-//! RFC 9678), for both ends.
+//! The codec of EAP (RFC 3748 §4) and of the messages of EAP-AKA and EAP-AKA' (RFC 4187
+//! §8, RFC 9048, RFC 9678), for both ends.
 //!
-//! Parsing borrows from the packet and never trusts a length; building goes through [`Builder`], which leaves
-//! AT_MAC zero and remembers where it stands, because only the owner of K_aut can fill it in.
+//! Parsing borrows from the packet and never trusts a length; building goes through [`Builder`],
+//! which leaves AT_MAC zero and remembers where it stands, because only the owner of K_aut can fill
+//! it in.
 
 mod attribute;
 mod attributes;
@@ -25,7 +26,7 @@ const HEADER: usize = 4;
 /// Where the value of AT_MAC stands in its attribute: after type, length and two reserved octets.
 const MAC_VALUE: usize = 4;
 
-/// The code of an EAP packet (RFC 3748 section 4).
+/// The code of an EAP packet (RFC 3748 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// 1, from the server.
@@ -50,7 +51,7 @@ impl Code {
     }
 }
 
-/// The type of an EAP request or response (RFC 3748 section 5).
+/// The type of an EAP request or response (RFC 3748 §5).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Type {
     /// 1: who are you?
@@ -101,16 +102,19 @@ pub struct Packet<'a> {
     pub code: Code,
     /// Pairs a response with its request.
     pub identifier: u8,
-    /// The type and its data; `None` for Success and Failure, always there for Request and Response.
+    /// The type and its data; `None` for Success and Failure, always there for Request and
+    /// Response.
     pub typed: Option<(Type, &'a [u8])>,
     bytes: &'a [u8],
 }
 
 impl<'a> Packet<'a> {
-    /// Reads one packet. Octets after the packet's own length are padding of the link and are ignored (RFC 3748 section 4.1).
+    /// Reads one packet. Octets after the packet's own length are padding of the link and are
+    /// ignored (RFC 3748 §4.1).
     ///
     /// # Errors
-    /// [`PacketError`] says which rule of RFC 3748 section 4 the octets break; such a packet is discarded silently.
+    /// [`PacketError`] says which rule of RFC 3748 §4 the octets break; such a packet is
+    /// discarded silently.
     pub fn parse(received: &'a [u8]) -> Result<Self, PacketError> {
         let &[code, identifier, high, low, ..] = received else {
             return Err(PacketError::TooShort {
@@ -156,7 +160,8 @@ impl<'a> Packet<'a> {
     /// Reads the packet as a message of EAP-AKA or EAP-AKA'.
     ///
     /// # Errors
-    /// [`AkaError`] says what is malformed; a peer answers it with Client-Error 0 (RFC 4187 section 6.3.1).
+    /// [`AkaError`] says what is malformed; a peer answers it with Client-Error 0 (RFC 4187
+    /// §6.3.1).
     pub fn aka(&self) -> Result<AkaMessage<'a>, AkaError> {
         AkaMessage::parse(self)
     }

@@ -476,7 +476,8 @@ fn forward_secrecy_and_bidding_are_read_as_they_were_built() {
         (message.kdfs_fs(), message.bidding()),
         (vec![2, 1], Some(true))
     );
-    // Nine words: 2 octets of header, 33 of key, 1 of padding; the D bit is the highest of its two octets.
+    // Nine words: 2 octets of header, 33 of key, 1 of padding; the D bit is the highest of its two
+    // octets.
     assert_eq!(draft.bytes()[8..10], [152, 9]);
     assert_eq!(draft.bytes()[draft.bytes().len() - 4..], [136, 1, 0x80, 0]);
 }

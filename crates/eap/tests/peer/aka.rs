@@ -1,8 +1,10 @@
-//! EAP-AKA (RFC 4187), where it is not EAP-AKA': SHA-1, no negotiation, and the guard against being bid down to it.
+//! EAP-AKA (RFC 4187), where it is not EAP-AKA': SHA-1, no negotiation, and the guard against being
+//! bid down to it.
 
-use crate::support::*;
 use softsim_eap::packet::{Attribute, Kind, Subtype, Type};
 use softsim_eap::{Config, Distrust, ForwardSecrecy, Method, Outcome, Reason};
+
+use crate::support::*;
 
 fn aka_only() -> Config {
     Config {

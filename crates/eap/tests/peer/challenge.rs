@@ -1,11 +1,13 @@
-//! The challenge: what is checked before the SIM is asked, and what its answers become (RFC 9048 section 3).
+//! The challenge: what is checked before the SIM is asked, and what its answers become (RFC 9048
+//! §3).
 
-use crate::support::*;
 use softsim_eap::packet::{self, Attribute, Kind, Packet, Subtype, Type};
 use softsim_eap::{
     Answer, ChallengeAnswer, Config, Distrust, NetworkName, NetworkNamePolicy, Outcome, Output,
     Reason, Unprocessable,
 };
+
+use crate::support::*;
 
 #[test]
 fn a_good_challenge_is_answered_with_res_under_mac_and_leads_to_success() {

@@ -1,11 +1,12 @@
 //! The codec over whatever octets, and there and back.
 
-use crate::support::typed;
 use proptest::prelude::*;
 use softsim_eap::Method;
 use softsim_eap::packet::{
     Attribute, Builder, Code, Kind, Packet, Subtype, build_encrypted, parse_encrypted,
 };
+
+use crate::support::typed;
 
 /// An attribute that owns its content.
 #[derive(Debug, Clone)]
@@ -16,7 +17,8 @@ struct Owned {
 }
 
 impl Owned {
-    /// The attribute of this kind as a message holds it; an unknown one where the kind holds nothing else.
+    /// The attribute of this kind as a message holds it; an unknown one where the kind holds
+    /// nothing else.
     fn open(&self) -> Attribute<'_> {
         let sixteen = self.octets.first_chunk().expect("enough octets");
         let fourteen = self.octets.first_chunk().expect("enough octets");

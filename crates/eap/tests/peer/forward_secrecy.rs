@@ -1,11 +1,13 @@
-//! Forward secrecy (RFC 9678): negotiation, the ephemeral keys on the wire, and when it is not used.
+//! Forward secrecy (RFC 9678): negotiation, the ephemeral keys on the wire, and when it is not
+//! used.
 
-use crate::support::*;
 use softsim_eap::packet::{Attribute, Kind, Packet, Subtype, Type};
 use softsim_eap::{
     Ask, Config, Distrust, ForwardSecrecy, Group, Outcome, OuterIdentity, Reason, Unprocessable,
     Wanted,
 };
+
+use crate::support::*;
 
 fn config(forward_secrecy: ForwardSecrecy) -> Config {
     Config {
@@ -158,8 +160,8 @@ fn duplicates_count_as_a_wrong_autn() {
     );
 }
 
-/// Neither of the two attributes counts without the other; nor does a list in which nothing is ours, nor anything for somebody
-/// who wants none of it.
+/// Neither of the two attributes counts without the other; nor does a list in which nothing is
+/// ours, nor anything for somebody who wants none of it.
 #[test]
 fn without_an_offer_that_can_be_taken_there_is_no_forward_secrecy_or_no_trust() {
     let whole = Challenge::forward_secret(&[Group::X25519, Group::P256]);
@@ -325,7 +327,8 @@ fn a_reauthentication_continues_what_was_and_exchanges_no_keys() {
     assert!(success.reauthenticated && !success.forward_secrecy);
 }
 
-/// Whether keys with forward secrecy are what a fast re-authentication would start from, nobody can tell.
+/// Whether keys with forward secrecy are what a fast re-authentication would start from, nobody can
+/// tell.
 #[test]
 fn who_requires_it_asks_for_no_identity_of_a_fast_reauthentication() {
     let config = Config {

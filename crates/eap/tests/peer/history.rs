@@ -1,8 +1,9 @@
 //! Bugs that others have had, each with the name it is known by.
 
-use crate::support::*;
 use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
 use softsim_eap::{Config, OuterIdentity, Wanted};
+
+use crate::support::*;
 
 /// A zero-length attribute sent the parser into an endless loop and an overflow.
 #[test]
@@ -30,8 +31,8 @@ fn strongswan_cve_2021_45079_early_success() {
     assert!(scene.success(10).is_silence());
 }
 
-/// After a re-authentication identity had been shown and the server chose a full authentication without asking again, keys were
-/// derived for an identity that had not been the last one sent.
+/// After a re-authentication identity had been shown and the server chose a full authentication
+/// without asking again, keys were derived for an identity that had not been the last one sent.
 #[test]
 fn hostap_40af6560b_identity_of_the_key_derivation() {
     for through_counter in [false, true] {
@@ -56,8 +57,9 @@ fn hostap_40af6560b_identity_of_the_key_derivation() {
     }
 }
 
-/// With a concealed identity, a further request for one freed the memory that the key derivation read later. Whatever is asked for
-/// in between, keys are derived for the identity that was sent last.
+/// With a concealed identity, a further request for one freed the memory that the key derivation
+/// read later. Whatever is asked for in between, keys are derived for the identity that was sent
+/// last.
 #[test]
 fn hostap_e3d6fce84_use_after_free_with_a_concealed_identity() {
     let mut scene = Scene::unasked(Config {
@@ -80,7 +82,8 @@ fn hostap_e3d6fce84_use_after_free_with_a_concealed_identity() {
     assert_eq!(scene.sim.identity, said);
 }
 
-/// A switch that asks for the identity from time to time, to see whether we are there, ended the session.
+/// A switch that asks for the identity from time to time, to see whether we are there, ended the
+/// session.
 #[test]
 fn hostap_52b4cae4c_identity_keep_alive_on_wired_links() {
     let mut scene = Scene::verified(&Challenge::default());
@@ -167,8 +170,8 @@ fn freeradius_4374_4522_after_a_synchronisation_failure() {
     assert!(scene.success(12).succeeded());
 }
 
-/// The IMSI went out although an anonymous identity was configured; here it goes out only when the server asks for it, and
-/// no log line shows it.
+/// The IMSI went out although an anonymous identity was configured; here it goes out only when the
+/// server asks for it, and no log line shows it.
 #[test]
 fn grapheneos_3935_imsi_in_clear() {
     let config = Config {
@@ -193,7 +196,8 @@ fn grapheneos_3935_imsi_in_clear() {
     );
 }
 
-/// A forged message in front of the real one, and the same identifier again with other content: one AKA run.
+/// A forged message in front of the real one, and the same identifier again with other content: one
+/// AKA run.
 #[test]
 fn one_aka_run_for_one_identifier() {
     let mut scene = Scene::new();

@@ -1,11 +1,13 @@
-//! Identities: which are sent, in which order they may be asked for, and which enters the keys (RFC 4187 section 4.1).
+//! Identities: which are sent, in which order they may be asked for, and which enters the keys (RFC
+//! 4187 §4.1).
 
-use crate::support::*;
 use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
 use softsim_eap::{
     Answer, BadNai, Config, ForwardSecrecy, IdentityKind, Nai, Outcome, OuterIdentity, Output,
     Peer, Reason, Unprocessable, Wanted,
 };
+
+use crate::support::*;
 
 const ANY: Attribute<'static> = Attribute::AnyIdReq;
 const FULL: Attribute<'static> = Attribute::FullauthIdReq;
@@ -171,7 +173,8 @@ fn decoration_wants_a_realm_and_is_put_on_once() {
     );
 }
 
-/// What EAP-Response/Identity says to somebody known by a pseudonym and a re-authentication identity, and to a stranger.
+/// What EAP-Response/Identity says to somebody known by a pseudonym and a re-authentication
+/// identity, and to a stranger.
 #[test]
 fn eap_identity_says_what_the_policy_wants() {
     let suci = format!("type0.rid0.schid1.userid@{REALM}");
@@ -367,7 +370,7 @@ fn identities_that_no_carrier_can_hold_are_refused() {
     assert!(Nai::new("a".repeat(253)).is_ok());
 }
 
-/// RFC 3748 section 4.1: a new request's identifier differs from the one before, and from no other.
+/// RFC 3748 §4.1: a new request's identifier differs from the one before, and from no other.
 #[test]
 fn an_identifier_may_come_again_for_another_request_but_not_at_once() {
     let mut scene = Scene::new();

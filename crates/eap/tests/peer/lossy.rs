@@ -1,9 +1,10 @@
 //! A link that loses, repeats and reorders: the exchange still ends in success, and AKA runs once.
 
-use crate::support::*;
 use proptest::prelude::*;
 use softsim_eap::packet::{self, Attribute, Packet, Subtype, Type};
 use softsim_eap::{Ask, Config, ForwardSecrecy, Group, Outcome, OuterIdentity};
+
+use crate::support::*;
 
 /// A server that sends its request until the response with its identifier comes.
 struct Server {
@@ -132,7 +133,8 @@ impl Link {
     }
 }
 
-/// Runs the server against the peer until the server has nothing more to send that could change anything.
+/// Runs the server against the peer until the server has nothing more to send that could change
+/// anything.
 fn run(
     scene: &mut Scene,
     server: &mut Server,

@@ -1,8 +1,10 @@
-//! Malformed messages: Client-Error 0, no AKA run, and then nothing but a failure (RFC 4187 section 6.3.1).
+//! Malformed messages: Client-Error 0, no AKA run, and then nothing but a failure (RFC 4187
+//! §6.3.1).
 
-use crate::support::*;
 use softsim_eap::packet::{Kind, Packet, Type};
 use softsim_eap::{Outcome, Reason, Unprocessable};
+
+use crate::support::*;
 
 /// A good challenge with `replace` applied to one of its attributes, found by type.
 fn bent(kind: Kind, replace: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {

@@ -1,8 +1,10 @@
-//! AKA-Notification: S bit, P bit, AT_MAC and the one round there is (RFC 4187 sections 6.1 and 6.2).
+//! AKA-Notification: S bit, P bit, AT_MAC and the one round there is (RFC 4187 §6.1 and
+//! 6.2).
 
-use crate::support::*;
 use softsim_eap::packet::{Attribute, Notification, Subtype, Type};
 use softsim_eap::{Outcome, Reason, Unprocessable};
+
+use crate::support::*;
 
 fn bare(identifier: u8, code: u16) -> Vec<u8> {
     request(

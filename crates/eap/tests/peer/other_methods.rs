@@ -1,8 +1,9 @@
-//! What is not EAP-AKA': Nak, EAP-Notification, packets of the wrong direction (RFC 3748 section 5).
+//! What is not EAP-AKA': Nak, EAP-Notification, packets of the wrong direction (RFC 3748 §5).
 
-use crate::support::*;
 use softsim_eap::packet::{Attribute, Type};
 use softsim_eap::{Config, Method, Outcome, Reason};
+
+use crate::support::*;
 
 /// A peer that speaks these methods, the first one rather.
 fn speaks(methods: &[Method]) -> Scene {

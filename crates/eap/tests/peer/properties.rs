@@ -1,13 +1,15 @@
 //! What holds whatever comes, in whatever order, whatever the owner decided.
 
-use crate::support::*;
+use std::collections::HashSet;
+
 use proptest::prelude::*;
 use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
 use softsim_eap::{
     Ask, Config, ForwardSecrecy, Group, IdentityKind, Method, NetworkNamePolicy, Outcome,
     OuterIdentity,
 };
-use std::collections::HashSet;
+
+use crate::support::*;
 
 /// One packet of a hostile or confused server.
 #[derive(Debug, Clone)]
@@ -270,7 +272,8 @@ fn shows(octets: &[u8], what: &str) -> bool {
 /// What an identity that names the subscriber shows.
 const MSIN: &str = "0123456789";
 
-/// The server follows what the peer said about itself, so that its packets are as good as it wants them.
+/// The server follows what the peer said about itself, so that its packets are as good as it wants
+/// them.
 fn follow(network: &mut Network, sent: &[u8]) {
     let packet = Packet::parse(sent).expect("the peer sends EAP");
     match (packet.typed, packet.aka()) {
@@ -316,8 +319,8 @@ proptest! {
         }
         let mut old = Vec::new();
         let mut asked_packets = HashSet::new();
-        // Identifiers under which the SIM was asked in this conversation. A conversation may end with an outcome, an identity
-        // request, another method or a failure of ours.
+        // Identifiers under which the SIM was asked in this conversation. A conversation may end
+        // with an outcome, an identity request, another method or a failure of ours.
         let mut asked_identifiers = HashSet::new();
         let mut successes = 0;
         for what in moves {

@@ -1,10 +1,13 @@
-//! Fast re-authentication (RFC 4187 section 5): the counter, what falls back to a full authentication, and notifications after it.
+//! Fast re-authentication (RFC 4187 §5): the counter, what falls back to a full
+//! authentication, and notifications after it.
 
-use crate::support::*;
 use softsim_eap::packet::{Attribute, Kind, Notification, Subtype, Type};
 use softsim_eap::{Ask, Config, Method, Outcome, OuterIdentity, Reason, Unprocessable};
 
-/// Known to the server, and has shown so: the next request may be a re-authentication under identifier 20.
+use crate::support::*;
+
+/// Known to the server, and has shown so: the next request may be a re-authentication under
+/// identifier 20.
 fn shown() -> Scene {
     shown_after(Config::new(), &Challenge::default())
 }

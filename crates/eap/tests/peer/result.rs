@@ -1,8 +1,9 @@
-//! EAP-Success and EAP-Failure: from whom they count (RFC 3748 section 4.2).
+//! EAP-Success and EAP-Failure: from whom they count (RFC 3748 §4.2).
 
-use crate::support::*;
 use softsim_eap::packet::{Attribute, Subtype, Type};
 use softsim_eap::{Outcome, Reason};
+
+use crate::support::*;
 
 #[test]
 fn success_and_failure_are_discarded_before_the_server_has_proved_itself_and_the_exchange_goes_on()

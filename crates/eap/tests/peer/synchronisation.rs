@@ -1,8 +1,9 @@
-//! Synchronisation failure (RFC 4187 section 6.3.1, RFC 9048 section 3.2).
+//! Synchronisation failure (RFC 4187 §6.3.1, RFC 9048 §3.2).
 
-use crate::support::*;
 use softsim_eap::packet::{Packet, Subtype};
 use softsim_eap::{Outcome, Reason, Unprocessable};
+
+use crate::support::*;
 
 fn behind(kdfs: &[u16]) -> (Scene, Step) {
     let mut scene = Scene::new();

@@ -1,6 +1,5 @@
 //! The peer against what real implementations sent, and against the keys that RFC 9048 prints.
 
-use crate::support::{self, *};
 use serde_json::Value;
 use softsim_aka::KAut;
 use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
@@ -8,6 +7,8 @@ use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, IdentityKind, Method, NetworkName, OuterIdentity, Output,
     Peer,
 };
+
+use crate::support::{self, *};
 
 macro_rules! vectors {
     ($name:literal) => {
@@ -52,8 +53,9 @@ fn recorded(case: &Value) -> Scene {
     scene
 }
 
-/// hostapd's requests go in, and what comes out is what wpa_supplicant sent, through full authentication and every fast
-/// re-authentication after it; MSK and Session-Id are those that both of them logged.
+/// hostapd's requests go in, and what comes out is what wpa_supplicant sent, through full
+/// authentication and every fast re-authentication after it; MSK and Session-Id are those that both
+/// of them logged.
 #[test]
 fn hostapds_authentications_are_replayed_octet_for_octet() {
     let json = vectors!("transcripts_hostapd_2.10.json");
@@ -138,7 +140,8 @@ fn the_lines_for_people_name_each_message_and_show_no_value_of_a_key() {
     );
 }
 
-/// The identity, RES and K_aut that RFC 9048 appendix D prints, through the peer: RES comes back under a MAC that K_aut makes.
+/// The identity, RES and K_aut that RFC 9048 appendix D prints, through the peer: RES comes back
+/// under a MAC that K_aut makes.
 #[test]
 fn rfc_9048_appendix_d() {
     let json = vectors!("eap_aka_prime_rfc9048.json");

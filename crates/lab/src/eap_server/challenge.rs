@@ -1,4 +1,5 @@
-//! Full authentication: challenge, negotiation, resynchronisation (RFC 4187 §6.3.1, RFC 9048 §3, RFC 9678 §6).
+//! Full authentication: challenge, negotiation, resynchronisation (RFC 4187 §6.3.1, RFC 9048 §3,
+//! RFC 9678 §6).
 
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_aka::kdf::{NetworkName, ck_ik_prime};
@@ -131,8 +132,8 @@ impl Server {
         }
     }
 
-    /// The peer chose a function other than the first: the same challenge again, with the choice in front of the
-    /// whole list (RFC 9048 §3.2).
+    /// The peer chose a function other than the first: the same challenge again, with the choice in
+    /// front of the whole list (RFC 9048 §3.2).
     fn kdf_chosen(&mut self, mut challenge: Box<Challenge>, choice: u16) -> Step {
         let first_offer = challenge.kdfs == self.config.kdfs;
         let offered = challenge.kdfs.iter().skip(1).any(|kdf| *kdf == choice);
@@ -205,7 +206,8 @@ impl Server {
         self.authenticated(keys, None, Box::new(session), message.result_ind())
     }
 
-    /// A new vector, once (RFC 4187 §6.3.1); the lists of functions stay the same (RFC 9048 §3.2, RFC 9678 §6.5.7).
+    /// A new vector, once (RFC 4187 §6.3.1); the lists of functions stay the same (RFC 9048 §3.2,
+    /// RFC 9678 §6.5.7).
     pub(super) fn resynchronise(
         &mut self,
         auc: &mut Auc,
@@ -233,7 +235,8 @@ impl Server {
 }
 
 impl Challenge {
-    /// With AT_PUB_ECDHE in the response, the keys that leave the method are forward secret (RFC 9678 §6.3).
+    /// With AT_PUB_ECDHE in the response, the keys that leave the method are forward secret (RFC
+    /// 9678 §6.3).
     fn agree(&mut self, message: &AkaMessage<'_>) -> Result<Option<Group>, Reason> {
         let (Some(ephemeral), Some(value)) = (&self.ephemeral, message.pub_ecdhe()) else {
             return Ok(None);

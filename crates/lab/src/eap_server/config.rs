@@ -13,13 +13,15 @@ pub(super) const KDF: u16 = 1;
 pub struct Config {
     /// The methods on offer; the first one is begun with.
     pub methods: Vec<Method>,
-    /// The access network's identity, for AT_KDF_INPUT. One that begins with `5G:` makes the server one of 5GS.
+    /// The access network's identity, for AT_KDF_INPUT. One that begins with `5G:` makes the
+    /// server one of 5GS.
     pub network_name: String,
     /// An identity request to open with, whatever EAP-Response/Identity said.
     pub ask_identity: Option<IdentityRequest>,
     /// The functions to offer in AT_KDF, in order of preference; 1 should be one of them.
     pub kdfs: Vec<u16>,
-    /// The groups to offer for forward secrecy, in order of preference; without any, none is offered.
+    /// The groups to offer for forward secrecy, in order of preference; without any, none is
+    /// offered.
     pub groups: Vec<Group>,
     /// Whether a peer that takes no group on offer is refused.
     pub require_forward_secrecy: bool,

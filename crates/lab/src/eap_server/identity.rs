@@ -8,7 +8,8 @@ use sha2::{Digest, Sha256};
 use softsim_aka::agreement::PrivateKey;
 use softsim_usim::ecies;
 
-use super::{Config, Method, register::Context};
+use super::register::Context;
+use super::{Config, Method};
 use crate::auc::Auc;
 
 /// A private key of the home network, and its identifier.
@@ -97,7 +98,8 @@ fn permanent(username: &str) -> Option<String> {
         .then(|| imsi.to_owned())
 }
 
-/// MCC and MNC out of `….mnc<MNC>.mcc<MCC>.3gppnetwork.org`, and MSIN. An MNC that begins with 0 has two digits here.
+/// MCC and MNC out of `….mnc<MNC>.mcc<MCC>.3gppnetwork.org`, and MSIN. An MNC that begins with 0
+/// has two digits here.
 fn imsi(realm: &str, msin: &str) -> Option<String> {
     let (_, network) = realm.split_once("mnc")?;
     let (mnc, rest) = network.split_once(".mcc")?;

@@ -1,8 +1,10 @@
-//! An EAP-AKA and EAP-AKA' server without sockets or clock: one conversation (RFC 4187, RFC 9048, RFC 9678).
+//! An EAP-AKA and EAP-AKA' server without sockets or clock: one conversation (RFC 4187, RFC 9048,
+//! RFC 9678).
 //!
-//! Responses go in, and each gives the [`Step`] that comes next. The server asks the AuC for vectors, holds the keys
-//! of its conversation, and shares with other conversations what a [`Register`] remembers: pseudonyms and fast
-//! re-authentications. As a home network of 5GS it reads SUCIs and anchors K_AUSF.
+//! Responses go in, and each gives the [`Step`] that comes next. The server asks the AuC for
+//! vectors, holds the keys of its conversation, and shares with other conversations what a
+//! [`Register`] remembers: pseudonyms and fast re-authentications. As a home network of 5GS it
+//! reads SUCIs and anchors K_AUSF.
 
 mod challenge;
 mod config;
@@ -15,22 +17,21 @@ mod register;
 #[cfg(test)]
 mod tests;
 
+use challenge::Challenge;
 pub use config::{Config, IdentityRequest};
+use identity::{IdentityMessages, Known};
 pub use identity::{SuciKey, SuciKeys};
+use keys::Keys;
 pub use outcome::{Reason, Session, Step};
+use reauthentication::Reauthentication;
 pub use register::Register;
-pub use softsim_eap::Method;
-
 use softsim_aka::kdf::{BadNetworkName, NetworkName};
+pub use softsim_eap::Method;
 use softsim_eap::packet::{
     self, AkaMessage, Attribute, Builder, Code, Draft, Notification, Packet, Subtype, Type,
 };
 
 use crate::auc::Auc;
-use challenge::Challenge;
-use identity::{IdentityMessages, Known};
-use keys::Keys;
-use reauthentication::Reauthentication;
 
 /// Whoever plays the server of a conversation.
 pub trait EapServer: Send {
@@ -209,7 +210,8 @@ impl Server {
         Step::Request(draft.into_bytes())
     }
 
-    /// An identity is there: go on to re-authentication or challenge, ask for a more telling one, or give up.
+    /// An identity is there: go on to re-authentication or challenge, ask for a more telling one,
+    /// or give up.
     fn identified(&mut self, auc: &mut Auc, more: Option<IdentityRequest>) -> Step {
         match (self.config.who(auc, self.method, &self.identity), more) {
             (Known::Reauthentication(context), _) => self.reauthenticate(*context),
@@ -222,7 +224,8 @@ impl Server {
         }
     }
 
-    /// The peer is who it says: success, at once or after a notification that both can believe (RFC 4187 §6.2).
+    /// The peer is who it says: success, at once or after a notification that both can believe (RFC
+    /// 4187 §6.2).
     fn authenticated(
         &mut self,
         keys: Keys,
@@ -271,7 +274,8 @@ impl Server {
         Step::Success(packet::success(self.identifier).to_vec(), session)
     }
 
-    /// Failure at once: after a message with which the peer ended the conversation (RFC 4187 §6.3.2).
+    /// Failure at once: after a message with which the peer ended the conversation (RFC 4187
+    /// §6.3.2).
     fn fail(&mut self, reason: Reason) -> Step {
         Step::Failure(packet::failure(self.identifier).to_vec(), reason)
     }
@@ -289,7 +293,8 @@ impl Server {
         Builder::new(Code::Request, self.identifier, self.method.kind(), subtype)
     }
 
-    /// Whether AT_CHECKCODE, where it is there, covers the identity messages that passed (RFC 4187 §10.13).
+    /// Whether AT_CHECKCODE, where it is there, covers the identity messages that passed (RFC 4187
+    /// §10.13).
     fn checkcode_fits(&self, message: &AkaMessage<'_>) -> bool {
         let expected = self.identity_messages.checkcode();
         message.checkcode().is_none_or(|found| found == expected)

@@ -1,4 +1,5 @@
-//! What conversations leave to later ones: pseudonyms, and what fast re-authentications continue from.
+//! What conversations leave to later ones: pseudonyms, and what fast re-authentications continue
+//! from.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use softsim_sandbox::random;
 
-use super::{Method, keys::Keys};
+use super::Method;
+use super::keys::Keys;
 
 /// What fast re-authentications continue from (RFC 4187 §5).
 pub(super) struct Context {
@@ -120,8 +122,8 @@ pub(super) fn new_pseudonym(method: Method) -> String {
     random_name(prefix)
 }
 
-/// A re-authentication identity, which leads back here: with the realm of the identity that was used (RFC 4187
-/// §4.1.1.8, TS 23.003 §14.5 and §19.3.5).
+/// A re-authentication identity, which leads back here: with the realm of the identity that was
+/// used (RFC 4187 §4.1.1.8, TS 23.003 §14.5 and §19.3.5).
 pub(super) fn new_reauthentication(method: Method, identity: &[u8]) -> String {
     let prefix = match method {
         Method::Aka => '4',

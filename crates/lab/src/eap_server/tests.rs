@@ -1,14 +1,15 @@
 //! The server against a peer of a few lines, which can be told to misbehave.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::config::KDF;
-use super::keys::Derived;
-use super::*;
-use crate::auc::tests::{IMSI, algorithm, auc, subscriber, usim};
 use softsim_aka::kdf::ck_ik_prime;
 use softsim_aka::{Amf, Autn, Rand};
 use softsim_eap::packet::AkaError;
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnState};
+
+use super::config::KDF;
+use super::keys::Derived;
+use super::*;
+use crate::auc::tests::{IMSI, algorithm, auc, subscriber, usim};
 
 const NAI: &[u8] = b"6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
 
@@ -303,7 +304,8 @@ fn with_result_indications_success_comes_after_the_notification_is_answered() {
     assert_eq!(session(end).msk, peer.derived.unwrap().msk);
 }
 
-/// Sends one response to a fresh challenge, changed by `change`, and gives the reason of the failure.
+/// Sends one response to a fresh challenge, changed by `change`, and gives the reason of the
+/// failure.
 fn after_challenge(change: impl FnOnce(&mut Vec<u8>)) -> Reason {
     let (mut server, mut auc, mut peer) = (server(|c| c.ask_identity = None), auc(0), Peer::new(0));
     let identity = packet::typed(Code::Response, 1, Type::Identity, NAI).unwrap();

@@ -1,4 +1,5 @@
-//! Malformed attributes by the hundred: every attribute that means something, with every length that doesn't fit.
+//! Malformed attributes by the hundred: every attribute that means something, with every length
+//! that doesn't fit.
 
 use softsim_eap::packet::{Attribute, Kind, Subtype};
 
@@ -38,7 +39,8 @@ const fn row(kind: Kind, words: &'static [u8]) -> Row {
 /// Where the malformed attribute stands.
 const MESSAGES: [Subtype; 3] = [Subtype::Identity, Subtype::Challenge, Subtype::Notification];
 
-/// Every row of the table in every message, and counted fields that count wrong; each owes Client-Error 0.
+/// Every row of the table in every message, and counted fields that count wrong; each owes
+/// Client-Error 0.
 pub fn malformed() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for message in MESSAGES {

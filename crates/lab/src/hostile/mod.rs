@@ -1,8 +1,10 @@
-//! A server that does what a server may not, by named scenarios, and says what a peer must make of it.
+//! A server that does what a server may not, by named scenarios, and says what a peer must make of
+//! it.
 //!
-//! A [`Scenario`] is a play: each [`Turn`] sends one packet and knows the [`Reaction`] that the peer owes it. [`Hostile`]
-//! plays it as an [`EapServer`], so that it stands wherever the honest server does: in memory against the peer alone, or
-//! behind RADIUS against netd and keyd. What the peer answered otherwise, it finds in the [`Record`].
+//! A [`Scenario`] is a play: each [`Turn`] sends one packet and knows the [`Reaction`] that the
+//! peer owes it. [`Hostile`] plays it as an [`EapServer`], so that it stands wherever the honest
+//! server does: in memory against the peer alone, or behind RADIUS against netd and keyd. What the
+//! peer answered otherwise, it finds in the [`Record`].
 
 mod forge;
 mod malformed;
@@ -10,15 +12,14 @@ mod reaction;
 mod scenarios;
 mod stage;
 
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
 pub use malformed::malformed;
 pub use reaction::Reaction;
 pub use scenarios::all;
-pub use stage::Stage;
-
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-
 use softsim_eap::packet::{self, Code, Packet, Type};
 use softsim_eap::{Config as PeerConfig, ForwardSecrecy, Method, NetworkName, OuterIdentity};
+pub use stage::Stage;
 
 use crate::auc::Auc;
 use crate::eap_server::{EapServer, Reason, Step};

@@ -17,7 +17,8 @@ pub enum Reaction {
     Kdf(u16),
     /// AKA-Challenge with this AT_KDF_FS and nothing else.
     KdfFs(u16),
-    /// AKA-Synchronization-Failure with AT_AUTS and a copy of the last AT_KDF list, which the AuC believes.
+    /// AKA-Synchronization-Failure with AT_AUTS and a copy of the last AT_KDF list, which the AuC
+    /// believes.
     SynchronizationFailure,
     /// AKA-Authentication-Reject without attributes.
     AuthenticationReject,

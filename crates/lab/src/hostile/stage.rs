@@ -1,4 +1,5 @@
-//! What stands ready for a scenario: the honest requests, to be bent, and the keys to make them believed.
+//! What stands ready for a scenario: the honest requests, to be bent, and the keys to make them
+//! believed.
 
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_aka::kdf::{NetworkName, ck_ik_prime};
@@ -72,7 +73,8 @@ impl Stage {
         self.forward_secrecy = None;
     }
 
-    /// The method begins again from the beginning, with the identity that EAP-Response/Identity gave.
+    /// The method begins again from the beginning, with the identity that EAP-Response/Identity
+    /// gave.
     pub fn begin_again(&mut self) {
         self.identity_messages = IdentityMessages::default();
     }

@@ -1,13 +1,12 @@
 //! A device as the servers see it: DTLS with a certificate, and bare CoAP that a test speaks.
 
-use std::{
-    io::ErrorKind,
-    net::{SocketAddr, UdpSocket},
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::io::ErrorKind;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
-use dimpl::{Config, Dtls, DtlsCertificate, Output, crypto::rust_crypto};
+use dimpl::crypto::rust_crypto;
+use dimpl::{Config, Dtls, DtlsCertificate, Output};
 use softsim_coap::{Code, Endpoint, Event, Request, Response};
 use softsim_lab::pki::Credentials;
 
@@ -58,7 +57,7 @@ impl Device {
                 self.drain();
                 request
             }
-            other => panic!("expected a request, came {other:?}"),
+            other => panic!("expected a request, got {other:?}"),
         }
     }
 
@@ -68,7 +67,7 @@ impl Device {
         self.drain();
         match self.event() {
             Event::Response { response, .. } => response,
-            other => panic!("expected a response, came {other:?}"),
+            other => panic!("expected a response, got {other:?}"),
         }
     }
 
@@ -87,7 +86,7 @@ impl Device {
                 );
                 self.drain();
             }
-            other => panic!("expected an observing request, came {other:?}"),
+            other => panic!("expected an observing request, got {other:?}"),
         }
     }
 

@@ -1,4 +1,5 @@
-//! One conversation in memory: our peer and a SIM on one side, the lab's server and AuC on the other.
+//! One conversation in memory: our peer and a SIM on one side, the lab's server and AuC on the
+//! other.
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)]
 
 use softsim_eap::packet::{Code, Type, typed};
@@ -37,8 +38,8 @@ pub(crate) fn converse(
     converse_as(Config::new(), config, auc, sim, on_the_way)
 }
 
-/// Lets peer and server talk until one of them is done or has nothing to say. `on_the_way` sees every packet, with
-/// its number, before it arrives.
+/// Lets peer and server talk until one of them is done or has nothing to say. `on_the_way` sees
+/// every packet, with its number, before it arrives.
 pub(crate) fn converse_as(
     peer: Config,
     config: eap_server::Config,

@@ -1,8 +1,5 @@
 //! A server of 5GS: network names, SUCI, and what K_AUSF leads to.
 
-use super::exchange::{End, converse_as};
-use super::sim::{IMSI, Sim, home};
-use super::{assert_success, pass};
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_aka::fiveg;
 use softsim_eap::{
@@ -10,6 +7,10 @@ use softsim_eap::{
 };
 use softsim_lab::eap_server::{self, Config, SuciKey, SuciKeys};
 use softsim_usim::Realm;
+
+use super::exchange::{End, converse_as};
+use super::sim::{IMSI, Sim, home};
+use super::{assert_success, pass};
 
 const SERVING_NETWORK: &str = "5G:mnc001.mcc001.3gppnetwork.org";
 
@@ -76,7 +77,8 @@ fn a_suci_to_another_key_names_nobody() {
     ));
 }
 
-/// RFC 9048 §5.3.1, TS 33.501 F.3: the keys are the same whatever identity was shown, so both sides know the rule.
+/// RFC 9048 §5.3.1, TS 33.501 F.3: the keys are the same whatever identity was shown, so both sides
+/// know the rule.
 #[test]
 fn the_same_k_ausf_stands_on_both_sides_and_leads_to_the_same_application_keys() {
     let mut sim = Sim::new(0);

@@ -1,11 +1,12 @@
 //! EAP-AKA' with an ephemeral key exchange (RFC 9678).
 
-use super::exchange::{End, converse_as};
-use super::sim::{Sim, home};
-use super::{assert_success, pass};
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_eap::{Config as PeerConfig, Distrust, ForwardSecrecy, Outcome, OuterIdentity, Reason};
 use softsim_lab::eap_server::{self, Config, SuciKey, SuciKeys};
+
+use super::exchange::{End, converse_as};
+use super::sim::{Sim, home};
+use super::{assert_success, pass};
 
 const HOME_NETWORK_KEY: [u8; 32] = [0x5c; 32];
 

@@ -1,11 +1,12 @@
 //! EAP-AKA beside EAP-AKA': which one it becomes, and that nobody can bid it down.
 
-use super::exchange::{converse, converse_as};
-use super::sim::{Sim, auc, home};
-use super::{assert_success, pass};
 use softsim_eap::packet::{Code, Notification, Packet, Subtype, Type};
 use softsim_eap::{Config as PeerConfig, Distrust, Method, Outcome, Reason};
 use softsim_lab::eap_server::{self, Config};
+
+use super::exchange::{converse, converse_as};
+use super::sim::{Sim, auc, home};
+use super::{assert_success, pass};
 
 fn aka() -> Config {
     Config {

@@ -1,14 +1,15 @@
 //! Pseudonyms and fast re-authentication, and what happens when one side has lost them.
 
-use super::exchange::{End, converse_as};
-use super::sim::{Sim, auc};
-use super::{assert_success, pass};
 use softsim_eap::packet::{Notification, Packet, Subtype};
 use softsim_eap::{
     Config as PeerConfig, IdentityKind, Method, Outcome, OuterIdentity, Reason, Unprocessable,
 };
 use softsim_lab::auc::Auc;
 use softsim_lab::eap_server::{self, Config, IdentityRequest};
+
+use super::exchange::{End, converse_as};
+use super::sim::{Sim, auc};
+use super::{assert_success, pass};
 
 fn config(method: Method) -> Config {
     Config {
@@ -141,7 +142,8 @@ fn a_server_that_lost_the_reauthentication_takes_the_pseudonym() {
     }
 }
 
-/// hostap 40af6560b: without an AT_IDENTITY, the identity of the re-authentication goes into the keys.
+/// hostap 40af6560b: without an AT_IDENTITY, the identity of the re-authentication goes into the
+/// keys.
 #[test]
 fn a_counter_that_is_too_small_leads_to_a_full_authentication_in_the_same_conversation() {
     for method in METHODS {

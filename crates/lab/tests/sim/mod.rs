@@ -3,6 +3,7 @@
 
 mod keys;
 
+use keys::{Derived, Keys};
 use softsim_aka::agreement::{Group, PrivateKey, PublicKey};
 use softsim_aka::kdf::{NetworkName, ck_ik_prime};
 use softsim_aka::{
@@ -19,8 +20,6 @@ use softsim_usim::{
     AuthenticationFailure, HomeNetworkKey, IdentityPrefix, Imsi, MncLength, Realm, SeparationBit,
     SqnParameters, SqnState, Verified,
 };
-
-use keys::{Derived, Keys};
 
 pub(crate) const IMSI: &str = "001010000000001";
 pub(crate) const NAI: &str = "6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";

@@ -34,7 +34,8 @@ pub(super) fn records(payload: &[u8]) -> Result<Vec<senml::Record<'static>>, Con
 
 impl Record {
     fn resolve(self) -> Result<senml::Record<'static>, ContentError> {
-        // RFC 8428 §4.4: what ends in an underscore must be understood; sums and base values are not LwM2M's.
+        // RFC 8428 §4.4: what ends in an underscore must be understood; sums and base values are
+        // not LwM2M's.
         let foreign =
             |key: &String| key.ends_with('_') || matches!(key.as_str(), "s" | "bs" | "bv");
         if self.others.keys().any(foreign) {

@@ -58,7 +58,7 @@ pub enum ContentError {
     /// The format can't be written to this target.
     Format {
         /// The format that came.
-        came: ContentFormat,
+        got: ContentFormat,
         /// What it was to be written to.
         target: Path,
     },
@@ -72,7 +72,7 @@ pub enum ContentError {
         /// What is written to.
         target: Path,
         /// What is named.
-        came: Path,
+        got: Path,
     },
     /// A value of another type was expected.
     Kind {
@@ -96,16 +96,12 @@ pub enum ContentError {
 impl fmt::Display for ContentError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ContentError::Format { came, target } => {
-                write!(
-                    f,
-                    "expected a format that holds {target}, got {}",
-                    came.id()
-                )
+            ContentError::Format { got, target } => {
+                write!(f, "expected a format that holds {target}, got {}", got.id())
             }
             ContentError::Syntax { expected } => write!(f, "expected {expected}"),
-            ContentError::Outside { target, came } => {
-                write!(f, "expected resources of {target}, got {came}")
+            ContentError::Outside { target, got } => {
+                write!(f, "expected resources of {target}, got {got}")
             }
             ContentError::Kind { path, expected } => write!(f, "expected {expected} in {path}"),
             ContentError::Multiplicity { path } => {
@@ -145,7 +141,7 @@ pub fn decode(
         ContentFormat::Cbor => tree.put_alone(format, cbor::single(payload)?)?,
         ContentFormat::Link => {
             return Err(ContentError::Format {
-                came: format,
+                got: format,
                 target,
             });
         }
@@ -153,7 +149,8 @@ pub fn decode(
     Ok(tree.instances)
 }
 
-/// Writes what lies at `target` in the instances of its object; none if the format can't express it.
+/// Writes what lies at `target` in the instances of its object; none if the format can't express
+/// it.
 pub fn encode(format: ContentFormat, target: Path, instances: &Instances) -> Option<Vec<u8>> {
     let leaves = leaves(target, instances);
     let alone = match leaves.as_slice() {
@@ -226,7 +223,7 @@ impl Tree<'_> {
     fn put_alone(&mut self, format: ContentFormat, scalar: Scalar<'_>) -> Result<(), ContentError> {
         if self.target.resource().is_none() {
             return Err(ContentError::Format {
-                came: format,
+                got: format,
                 target: self.target,
             });
         }
@@ -239,7 +236,7 @@ impl Tree<'_> {
         else {
             return Err(ContentError::Outside {
                 target: self.target,
-                came: path,
+                got: path,
             });
         };
         self.touch(instance);
@@ -292,7 +289,7 @@ impl Tree<'_> {
         let (Some(instance), Some(resource)) = (path.instance(), path.resource()) else {
             return Err(ContentError::Outside {
                 target: self.target,
-                came: path,
+                got: path,
             });
         };
         self.touch(instance);

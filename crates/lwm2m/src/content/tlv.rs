@@ -75,7 +75,7 @@ pub(super) fn decode(tree: &mut Tree<'_>, payload: &[u8]) -> Result<(), ContentE
     let Some(object) = tree.target.object() else {
         return Err(ContentError::Outside {
             target: tree.target,
-            came: tree.target,
+            got: tree.target,
         });
     };
     // What is written to an instance exists, even if no resource is.
@@ -119,7 +119,7 @@ fn decode_instance(tree: &mut Tree<'_>, path: Path, value: &[u8]) -> Result<(), 
     let (Some(instance), true) = (path.instance(), tree.target.contains(path)) else {
         return Err(ContentError::Outside {
             target: tree.target,
-            came: path,
+            got: path,
         });
     };
     tree.touch(instance);
@@ -143,7 +143,7 @@ fn decode_resource(
         Level::Resource => tree.put(path, Some(Scalar::Raw(value))),
         Level::MultipleResource if !tree.target.contains(path) => Err(ContentError::Outside {
             target: tree.target,
-            came: path,
+            got: path,
         }),
         Level::MultipleResource => {
             tree.put_none(path)?;

@@ -1,4 +1,5 @@
-//! Bootstrap: what the server may do, and that nothing counts before Bootstrap-Finish and its commit.
+//! Bootstrap: what the server may do, and that nothing counts before Bootstrap-Finish and its
+//! commit.
 
 use std::time::Duration;
 
@@ -553,7 +554,8 @@ fn a_pre_shared_key_leaves_with_the_commit_and_nowhere_else() {
     );
     assert!(absent(printed(&world)));
 
-    // A bootstrap that leaves the account alone leaves its key alone; one that rewrites it must bring one.
+    // A bootstrap that leaves the account alone leaves its key alone; one that rewrites it must
+    // bring one.
     let accounts = accounts.clone();
     let mut world = World::new(config(), accounts.clone(), BOOTSTRAP);
     assert_eq!(world.ask(finish()).code, Code::CHANGED);

@@ -14,13 +14,15 @@ pub(crate) const BOOTSTRAP: ServerRole = ServerRole::Bootstrap;
 pub(crate) const SSID: u16 = 123;
 pub(crate) const MANAGEMENT: ServerRole = ServerRole::Management(SSID);
 
-/// A client in a session with one server. The other end of the session is an endpoint under the test's control.
+/// A client in a session with one server. The other end of the session is an endpoint under the
+/// test's control.
 pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) client: Client,
     pub(crate) server: Endpoint,
     pub(crate) role: ServerRole,
-    /// What the server answers the client's requests with; 2.04, 2.01 or 2.02 once these are used up.
+    /// What the server answers the client's requests with; 2.04, 2.01 or 2.02 once these are used
+    /// up.
     pub(crate) answers: VecDeque<Response>,
     /// The client's requests to the server.
     pub(crate) requests: Vec<Request>,

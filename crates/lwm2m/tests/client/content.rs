@@ -1,4 +1,5 @@
-//! The content formats: the specifications' examples, what is malformed, and that nothing is lost between them.
+//! The content formats: the specifications' examples, what is malformed, and that nothing is lost
+//! between them.
 
 use proptest::prelude::*;
 use softsim_lwm2m::codec::{
@@ -309,7 +310,8 @@ fn malformed_tlv_is_refused() {
         ("c1007bc1", instance),
         // The reserved id.
         ("e1ffff00", instance),
-        // An instance in an instance, a resource instance in the open, a resource in a multiple resource.
+        // An instance in an instance, a resource instance in the open, a resource in a multiple
+        // resource.
         ("0800050801020000", Path::Object(1)),
         ("4100ff", instance),
         ("8606c10001c10105", Path::Instance(3, 0)),
@@ -501,11 +503,11 @@ fn single_values_are_read_in_text_opaque_and_cbor() {
     assert!(of(&SERVER, ContentFormat::Opaque, lifetime, b"1").is_err());
     assert!(of(&SERVER, ContentFormat::Cbor, lifetime, &[0x19, 1]).is_err());
     assert!(of(&SERVER, ContentFormat::Cbor, lifetime, &[0x01, 0x01]).is_err());
-    let came = ContentFormat::Text;
+    let got = ContentFormat::Text;
     let target = Path::Instance(1, 0);
     assert_eq!(
-        of(&SERVER, came, target, b"1"),
-        Err(ContentError::Format { came, target })
+        of(&SERVER, got, target, b"1"),
+        Err(ContentError::Format { got, target })
     );
 }
 

@@ -1,4 +1,5 @@
-//! Whatever a server sends: no panic, and the accounts in force stay until a bootstrap is committed.
+//! Whatever a server sends: no panic, and the accounts in force stay until a bootstrap is
+//! committed.
 
 use std::time::{Duration, Instant};
 
@@ -51,7 +52,8 @@ fn near_request() -> impl Strategy<Value = Request> {
         )
 }
 
-/// Gives the client datagrams of its server; what it sends is thrown away, and nothing is ever committed.
+/// Gives the client datagrams of its server; what it sends is thrown away, and nothing is ever
+/// committed.
 fn bombard(
     client: &mut Client,
     now: Instant,

@@ -177,7 +177,8 @@ impl Player {
                 (theirs.mid, &theirs.token),
                 "{place}"
             );
-            // Our client has more objects and resources to list than the recorded one; in SenML their number comes first.
+            // Our client has more objects and resources to list than the recorded one; in SenML
+            // their number comes first.
             let same = if place.contains(" ct=40") {
                 ours.rest.starts_with(&theirs.rest)
             } else if place.contains(" ct=112") {

@@ -1,9 +1,9 @@
-//! Whole bootstraps over a link that loses, doubles and reorders: either all of it happens, or none.
+//! Whole bootstraps over a link that loses, doubles and reorders: either all of it happens, or
+//! none.
 
 use std::time::{Duration, Instant};
 
-use softsim_coap::{Code, Endpoint};
-use softsim_coap::{Event as Coap, Response};
+use softsim_coap::{Code, Endpoint, Event as Coap, Response};
 use softsim_lwm2m::{Client, Event, Output};
 
 use crate::common::*;

@@ -1,4 +1,5 @@
-//! Each algorithm set travels with the keys that fit it and with no others, and OP and TOP stay behind.
+//! Each algorithm set travels with the keys that fit it and with no others, and OP and TOP stay
+//! behind.
 
 use core::num::NonZeroU8;
 
@@ -130,7 +131,7 @@ fn parts_that_do_not_fit_the_algorithm_are_named() {
         })
     };
     let (k16, k32) = (bytes(&[7; 16]), bytes(&[7; 32]));
-    for (profile, items, (field, expected, came)) in [
+    for (profile, items, (field, expected, got)) in [
         (
             &milenage,
             &[(9, &k32[..])][..],
@@ -187,7 +188,7 @@ fn parts_that_do_not_fit_the_algorithm_are_named() {
         (&xor, &[(21, &k16)], ("opc", "none with xor", "one")),
     ] {
         let error = opened(&scene, &payload(&scene, profile, items)).unwrap_err();
-        assert_eq!(error, FieldError::new(field, expected, came).into());
+        assert_eq!(error, FieldError::new(field, expected, got).into());
     }
 }
 

@@ -1,13 +1,16 @@
-//! A command does what its operator signed on its device, and nothing passes for it, nor it for anything else.
+//! A command does what its operator signed on its device, and nothing passes for it, nor it for
+//! anything else.
 
 use coset::{CoseSign1, TaggedCborSerializable};
-use p256::ecdsa::{Signature, signature::Verifier};
+use p256::ecdsa::Signature;
+use p256::ecdsa::signature::Verifier;
 
 use super::package::{cbor, text, uint, with_field};
 use super::*;
 use crate::{Command, Contents, FieldError, SealError, ShapeError, Verdict, command, sign_command};
 
-/// Device 2's order of operator 1, disable 8988211000000000011, with sequence 5 and no limit of time.
+/// Device 2's order of operator 1, disable 8988211000000000011, with sequence 5 and no limit of
+/// time.
 const GOLDEN: &str = include_str!("command.hex");
 
 fn iccid() -> Iccid {
@@ -102,7 +105,7 @@ fn a_stranger_s_command_another_device_s_and_an_old_one_are_refused() {
     let issuer = scene.addressing().issuer;
 
     scene.last_sequence = 5;
-    let refused = PackageError::Sequence { last: 5, came: 5 };
+    let refused = PackageError::Sequence { last: 5, got: 5 };
     assert_eq!(scene.open(&command), Err(refused));
 
     let other = Scene {
@@ -111,12 +114,12 @@ fn a_stranger_s_command_another_device_s_and_an_old_one_are_refused() {
     };
     let refused = PackageError::Device {
         expected: other.device(),
-        came: scene.device(),
+        got: scene.device(),
     };
     assert_eq!(other.open(&command), Err(refused));
 
     scene.anchors.clear();
-    let refused = PackageError::UnknownIssuer { came: issuer };
+    let refused = PackageError::UnknownIssuer { got: issuer };
     assert_eq!(scene.open(&command), Err(refused));
 }
 
@@ -199,7 +202,8 @@ fn a_command_with_any_octet_changed_or_cut_off_is_refused() {
     }
 }
 
-/// The parts of an envelope that is small enough to be taken apart by hand: protected headers, payload, signature.
+/// The parts of an envelope that is small enough to be taken apart by hand: protected headers,
+/// payload, signature.
 fn parts(envelope: &[u8]) -> [Vec<u8>; 3] {
     let signed = CoseSign1::from_tagged_slice(&envelope[1..]).unwrap();
     let protected = signed.protected.original_data.unwrap();

@@ -1,4 +1,5 @@
-//! Octets from a network: whatever they are, the answer is an error, never a panic and never a wrong profile.
+//! Octets from a network: whatever they are, the answer is an error, never a panic and never a
+//! wrong profile.
 
 use proptest::prelude::*;
 

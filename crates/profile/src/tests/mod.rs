@@ -17,14 +17,13 @@ use sha2::{Digest, Sha256};
 use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
 use softsim_usim::SqnParameters;
 
+use crate::cose::{Kind, sign1};
+use crate::package::{Addressing, Headers};
+use crate::seal::encrypt0;
 use crate::{
     Contents, DeviceId, Expected, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerKey, Now, Opened,
     PackageError, Profile, RoutingIndicator, SealingKey, SealingStatement, SqnScheme, Validity,
-    cose::{Kind, sign1},
-    imsi, open,
-    package::{Addressing, Headers},
-    payload,
-    seal::encrypt0,
+    imsi, open, payload,
 };
 
 /// SHA-256 in counter mode: the same numbers in every run.

@@ -1,21 +1,18 @@
 //! Another implementation of COSE reads what we write, and we read what it writes.
 
+use coset::cbor::value::Value;
 use coset::{
     CoseEncrypt0, CoseEncrypt0Builder, CoseSign1, CoseSign1Builder, HeaderBuilder, Label,
-    RegisteredLabelWithPrivate, TaggedCborSerializable, cbor::value::Value, iana,
+    RegisteredLabelWithPrivate, TaggedCborSerializable, iana,
 };
 use hpke::{Deserializable, Kem as _, OpModeR, OpModeS, Serializable};
-use p256::ecdsa::{
-    Signature,
-    signature::{Signer, Verifier},
-};
+use p256::ecdsa::Signature;
+use p256::ecdsa::signature::{Signer, Verifier};
 use p256::pkcs8::EncodePublicKey;
 
 use super::*;
-use crate::{
-    IssuerId, SealingPublicKey,
-    package::{Aead, DEVICE, EK, HPKE_XWING, Kdf, Kem, SEQUENCE},
-};
+use crate::package::{Aead, DEVICE, EK, HPKE_XWING, Kdf, Kem, SEQUENCE};
+use crate::{IssuerId, SealingPublicKey};
 
 const CONTENT_TYPE: &str = "application/vnd.softsim.sealed-profile";
 const LABEL: &[u8] = b"softsim sealed profile v1";

@@ -63,7 +63,7 @@ fn another_format_is_told_from_a_damaged_package() {
     package[0] = 2;
     assert_eq!(
         scene.open(&package).unwrap_err(),
-        PackageError::Format { came: 2 }
+        PackageError::Format { got: 2 }
     );
     assert_eq!(FORMAT, 1);
 }
@@ -85,7 +85,7 @@ fn a_package_beyond_the_limit_is_not_looked_at() {
     assert_eq!(
         Scene::new().open(&package).unwrap_err(),
         PackageError::TooLong {
-            came: MAX_PACKAGE + 1
+            got: MAX_PACKAGE + 1
         }
     );
 }
@@ -94,16 +94,16 @@ fn a_package_beyond_the_limit_is_not_looked_at() {
 fn an_issuer_that_is_no_trust_anchor_is_refused_by_name() {
     let mut scene = Scene::new();
     let package = scene.seal(&profile());
-    let came = scene.addressing().issuer;
+    let got = scene.addressing().issuer;
     scene.anchors.pop();
     assert_eq!(
         scene.open(&package).unwrap_err(),
-        PackageError::UnknownIssuer { came }
+        PackageError::UnknownIssuer { got }
     );
     scene.anchors.clear();
     assert_eq!(
         scene.open(&package).unwrap_err(),
-        PackageError::UnknownIssuer { came }
+        PackageError::UnknownIssuer { got }
     );
 }
 
@@ -139,7 +139,7 @@ fn a_package_of_another_device_is_refused() {
         other.open(&package).unwrap_err(),
         PackageError::Device {
             expected: other.device(),
-            came: scene.device()
+            got: scene.device()
         }
     );
 }
@@ -156,7 +156,7 @@ fn a_package_for_another_sealing_key_is_refused() {
         other.open(&package).unwrap_err(),
         PackageError::SealingKey {
             expected: other.sealing_key.public().id(),
-            came: scene.sealing_key.public().id()
+            got: scene.sealing_key.public().id()
         }
     );
 }
@@ -169,7 +169,7 @@ fn a_sequence_rises_strictly() {
         scene.last_sequence = last;
         assert_eq!(
             scene.open(&package).unwrap_err(),
-            PackageError::Sequence { last, came: 5 }
+            PackageError::Sequence { last, got: 5 }
         );
     }
     scene.last_sequence = 0;
@@ -193,13 +193,13 @@ fn no_single_sequence_leaves_an_issuer_without_others() {
         scene.last_sequence = last;
         let highest = last + (1 << 62);
         assert_eq!(opened(&scene, highest), Ok(highest));
-        for came in [highest + 1, u64::MAX] {
+        for got in [highest + 1, u64::MAX] {
             let error = FieldError::new(
                 "sequence",
                 "at most 2^62 above the last one",
-                came.to_string(),
+                got.to_string(),
             );
-            assert_eq!(opened(&scene, came), Err(PackageError::Field(error)));
+            assert_eq!(opened(&scene, got), Err(PackageError::Field(error)));
         }
     }
 }
@@ -215,7 +215,7 @@ fn sequence_0_never_opens() {
     let payload = payload::write(&outside, &profile());
     assert_eq!(
         scene.open(&scene.forge(&outside, &payload)).unwrap_err(),
-        PackageError::Sequence { last: 0, came: 0 }
+        PackageError::Sequence { last: 0, got: 0 }
     );
 }
 
@@ -351,12 +351,12 @@ pub(super) fn with_field(payload: &[u8], key: u64, item: &[u8]) -> Vec<u8> {
     let mut changed = encoder.into_writer();
     for _ in 0..count {
         let start = decoder.position();
-        let came = decoder.u64().unwrap();
+        let got = decoder.u64().unwrap();
         let value = decoder.position();
         decoder.skip().unwrap();
         let end = decoder.position();
         changed.extend_from_slice(&payload[start..value]);
-        changed.extend_from_slice(if came == key {
+        changed.extend_from_slice(if got == key {
             item
         } else {
             &payload[value..end]
@@ -403,7 +403,7 @@ fn home_network_keys(count: u64, id: u64, scheme: u64, key: &[u8]) -> Vec<u8> {
 fn a_field_out_of_range_is_named_with_what_came() {
     let scene = Scene::new();
     let imsi = "MCC, MNC and MSIN, at most 15 digits";
-    for (key, item, (field, expected, came)) in [
+    for (key, item, (field, expected, got)) in [
         (
             5,
             text("12345"),
@@ -487,7 +487,7 @@ fn a_field_out_of_range_is_named_with_what_came() {
         let error = scene
             .open(&scene.forge(&scene.addressing(), &payload))
             .unwrap_err();
-        assert_eq!(error, FieldError::new(field, expected, came).into());
+        assert_eq!(error, FieldError::new(field, expected, got).into());
     }
 }
 
@@ -560,30 +560,30 @@ fn an_error_says_what_was_expected_and_what_came() {
     let (ones, twos) = ("01".repeat(32), "02".repeat(32));
     for (error, text) in [
         (
-            PackageError::Format { came: 9 },
+            PackageError::Format { got: 9 },
             "expected format 1, got 9".to_owned(),
         ),
         (
             PackageError::Device {
                 expected: DeviceId(id(1)),
-                came: DeviceId(id(2)),
+                got: DeviceId(id(2)),
             },
             format!("expected device {ones}, got {twos}"),
         ),
         (
             PackageError::SealingKey {
                 expected: SealingKeyId(id(1)),
-                came: SealingKeyId(id(2)),
+                got: SealingKeyId(id(2)),
             },
             format!("expected sealing key {ones}, got {twos}"),
         ),
         (
-            PackageError::Sequence { last: 7, came: 5 },
+            PackageError::Sequence { last: 7, got: 5 },
             "expected a sequence above 7, got 5".to_owned(),
         ),
         (
             PackageError::UnknownIssuer {
-                came: IssuerId(id(2)),
+                got: IssuerId(id(2)),
             },
             format!("expected a trusted issuer, got {twos}"),
         ),

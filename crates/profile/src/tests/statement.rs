@@ -1,7 +1,8 @@
 //! The operator takes a sealing key only with the signature of the device it is for.
 
 use super::*;
-use crate::{SealingPublicKey, StatementError, cbor::encode};
+use crate::cbor::encode;
+use crate::{SealingPublicKey, StatementError};
 
 fn statement(scene: &Scene) -> Vec<u8> {
     SealingStatement::sign(&scene.sealing_key.public(), &scene.device_key)
@@ -79,13 +80,13 @@ fn a_substituted_key_breaks_the_signature() {
 fn another_device_s_statement_is_refused_whatever_name_it_bears() {
     let scene = Scene::new();
     let relay = signing_key(5);
-    let came = DeviceId::of(relay.verifying_key());
+    let got = DeviceId::of(relay.verifying_key());
     let own_name = SealingStatement::sign(&foreign_key(), &relay);
     assert_eq!(
         verify(&scene, &own_name).unwrap_err(),
         StatementError::Device {
             expected: scene.device(),
-            came
+            got
         }
     );
     let our_name = forge(
@@ -105,14 +106,14 @@ fn another_device_s_statement_is_refused_whatever_name_it_bears() {
 #[test]
 fn the_device_inside_is_the_one_outside() {
     let scene = Scene::new();
-    let came = DeviceId([7; 32]);
+    let got = DeviceId([7; 32]);
     let key = scene.sealing_key.public();
-    let statement = forge(&scene.device(), &came, key.as_bytes(), &scene.device_key);
+    let statement = forge(&scene.device(), &got, key.as_bytes(), &scene.device_key);
     assert_eq!(
         verify(&scene, &statement).unwrap_err(),
         StatementError::Device {
             expected: scene.device(),
-            came
+            got
         }
     );
 }
@@ -163,7 +164,7 @@ fn a_statement_of_another_format_and_one_with_more_behind_are_told_apart() {
     newer[0] = 2;
     assert_eq!(
         verify(&scene, &newer).unwrap_err(),
-        StatementError::Format { came: 2 }
+        StatementError::Format { got: 2 }
     );
     let mut longer = statement(&scene);
     longer.push(0);

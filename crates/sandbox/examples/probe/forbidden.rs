@@ -169,7 +169,8 @@ const BOTH: &[Call] = &[
     ("input and output ports", libc::SYS_iopl, &[3]),
 ];
 
-/// What only the network daemon may do, and the neighbours of what keyd may, and what notifier and finder may, still less.
+/// What only the network daemon may do, and the neighbours of what keyd may, and what notifier and
+/// finder may, still less.
 const KEYD: &[Call] = &[
     ("socket", libc::SYS_socket, &[INET, DATAGRAM]),
     ("TCP socket", libc::SYS_socket, &[INET6, STREAM]),

@@ -74,7 +74,8 @@ pub(crate) fn drop_user(id: &str) {
     assert!(process::drop_user(0, 0).is_err());
 }
 
-/// Of all capabilities the one that is kept remains, in this process and in the programs that it runs; then none.
+/// Of all capabilities the one that is kept remains, in this process and in the programs that it
+/// runs; then none.
 pub(crate) fn keep_capabilities() {
     const NET_ADMIN: &str = "0000000000001000";
     const NONE: &str = "0000000000000000";

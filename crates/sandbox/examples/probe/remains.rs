@@ -27,7 +27,8 @@ pub(crate) fn maps() {
     }
 }
 
-/// A further area is of the kind that is told, between guard pages, and takes what has no room in the first.
+/// A further area is of the kind that is told, between guard pages, and takes what has no room in
+/// the first.
 pub(crate) fn extend(octets: &str) {
     let octets: usize = octets.parse().expect("a number");
     let (before, needed) = (memory::key_memory(), memory::lock_limit_needed());

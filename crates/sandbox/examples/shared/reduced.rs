@@ -32,7 +32,8 @@ pub(crate) fn install(policy: &str, place: &str) {
             len: program.len() as u16,
             filter: program.as_ptr().cast::<libc::sock_filter>().cast_mut(),
         };
-        // SAFETY: seccompiler's instruction is laid out as the kernel's, which copies `len` of them.
+        // SAFETY: seccompiler's instruction is laid out as the kernel's, which copies `len` of
+        // them.
         let installed = unsafe {
             libc::syscall(
                 libc::SYS_seccomp,

@@ -32,8 +32,8 @@ impl Heap {
         Heap(TalcLock::new(Reserve::NONE))
     }
 
-    /// Gives a region whose pages are taken to the heap for good; whether it is large enough for the
-    /// heap's own tables.
+    /// Gives a region whose pages are taken to the heap for good; whether it is large enough for
+    /// the heap's own tables.
     pub(crate) fn claim(&self, region: Region) -> bool {
         // SAFETY: the region is mapped readable and writable for the life of the process, and was
         // ours alone.

@@ -9,8 +9,8 @@ use crate::{process, sys};
 /// The C libraries don't name it everywhere; the number is the same on all newer architectures.
 const SYS_MEMFD_SECRET: libc::c_long = 447;
 
-/// A readable and writable map that lives as long as the process, an unmapped page before and after.
-/// Whoever has the value has the memory.
+/// A readable and writable map that lives as long as the process, an unmapped page before and
+/// after. Whoever has the value has the memory.
 pub(crate) struct Region {
     base: NonNull<u8>,
     length: usize,
@@ -125,7 +125,8 @@ pub(super) fn take(base: NonNull<u8>, length: usize) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether RLIMIT_MEMLOCK lets so much more be secret: some kernels ask only as the pages are taken.
+/// Whether RLIMIT_MEMLOCK lets so much more be secret: some kernels ask only as the pages are
+/// taken.
 fn within_lock_limit(more: usize) -> io::Result<()> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,

@@ -10,11 +10,10 @@ mod heap;
 mod map;
 mod scrub;
 
-use std::error;
-use std::fmt;
-use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize};
+use std::{error, fmt, io};
 
 pub use heap::Heap;
 pub(crate) use map::Region;
@@ -78,9 +77,9 @@ pub fn key_memory() -> KeyMemory {
     }
 }
 
-/// Why the kernel refused memfd_secret(2), if it did: `ENOSYS` (not there, or `secretmem.enable=0`),
-/// `EPERM` (a container's filter) or `EAGAIN` (RLIMIT_MEMLOCK is below [`lock_limit_needed`], or
-/// memory is out).
+/// Why the kernel refused memfd_secret(2), if it did: `ENOSYS` (not there, or
+/// `secretmem.enable=0`), `EPERM` (a container's filter) or `EAGAIN` (RLIMIT_MEMLOCK is below
+/// [`lock_limit_needed`], or memory is out).
 pub fn why_not_secret() -> Option<io::Error> {
     match WHY_NOT_SECRET.load(Relaxed) {
         0 => None,
@@ -101,8 +100,8 @@ pub fn lock_limit_needed() -> usize {
 ///
 /// To be called once, since what an earlier area has left is lost, and before the process is
 /// confined, since it maps memory. Where the kernel gives less than secret memory, the area is as
-/// good as it gets, and [`key_memory`] says so. Without `secret_main!` the heap grows by itself, and
-/// nothing is done.
+/// good as it gets, and [`key_memory`] says so. Without `secret_main!` the heap grows by itself,
+/// and nothing is done.
 ///
 /// # Errors
 /// There is not even ordinary memory, or no address space, for the area.

@@ -1,7 +1,8 @@
 //! Removing what a request left on the stack and in the registers.
 
 use std::arch::asm;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::Ordering::Relaxed;
 
 use super::Region;
 
@@ -51,8 +52,8 @@ pub fn scrub() {
     wipe_registers();
 }
 
-/// The same, [`SHALLOW_DEPTH`] deep, in a third of the time: after calls that can't have gone deeper
-/// since the last [`scrub`].
+/// The same, [`SHALLOW_DEPTH`] deep, in a third of the time: after calls that can't have gone
+/// deeper since the last [`scrub`].
 ///
 /// # Panics
 /// In a build with debug assertions, whose calls go deeper than those of an optimised one, if there

@@ -1,4 +1,5 @@
-//! Numbers of `linux/netfilter/nf_tables.h` that the crate libc doesn't have, under the kernel's own names.
+//! Numbers of `linux/netfilter/nf_tables.h` that the crate libc doesn't have, under the kernel's
+//! own names.
 
 pub(super) const NFTA_TABLE_NAME: i32 = 1;
 

@@ -1,5 +1,5 @@
-//! The packet filter nf_tables over netlink: tables that are written in one transaction, the tables there are, and
-//! whether somebody else changed one.
+//! The packet filter nf_tables over netlink: tables that are written in one transaction, the tables
+//! there are, and whether somebody else changed one.
 
 mod abi;
 
@@ -45,7 +45,8 @@ pub enum Condition {
     From(u32),
     /// It leaves by the interface of this index.
     To(u32),
-    /// Two octets of the frame. Where the kernel took an 802.1Q tag off, it is looked at as if it were there.
+    /// Two octets of the frame. Where the kernel took an 802.1Q tag off, it is looked at as if it
+    /// were there.
     Octets {
         /// Where they begin, counted from the Ethernet header.
         offset: libc::c_int,
@@ -419,7 +420,8 @@ impl TableMonitor {
         Netlink::open(libc::NETLINK_NETFILTER, group).map(TableMonitor)
     }
 
-    /// All that has been told and not yet taken; `None` where none of it was about a table of this name.
+    /// All that has been told and not yet taken; `None` where none of it was about a table of this
+    /// name.
     ///
     /// # Errors
     /// Whatever the kernel says of the socket.

@@ -15,7 +15,8 @@ use tempfile::TempDir;
 /// A user without any right of its own.
 pub(crate) const NOBODY: u32 = 65534;
 
-/// Says that a test is skipped, and why, in the file that `SOFTSIM_SKIPS` names; in CI that is a failure.
+/// Says that a test is skipped, and why, in the file that `SOFTSIM_SKIPS` names; in CI that is a
+/// failure.
 pub(crate) fn skip(reason: &str) {
     assert!(
         env::var_os("CI").is_none_or(|ci| ci != "true"),

@@ -1,8 +1,10 @@
-//! An interface against a wpa_supplicant that the test plays, with a SIM that answers what it is told to.
+//! An interface against a wpa_supplicant that the test plays, with a SIM that answers what it is
+//! told to.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::{fs, io::ErrorKind};
+use std::fs;
+use std::io::ErrorKind;
 
 use softsim_client::proto::{AutnFault, Refusal, SecretBytes};
 use tempfile::TempDir;

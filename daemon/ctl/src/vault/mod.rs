@@ -1,31 +1,27 @@
 //! What is done to the vault from outside: a key from a passphrase, and another key.
 //!
-//! A passphrase never reaches the key process, and its key never touches a medium: it goes through a file in
-//! memory, which is the key process's standard input and which that overwrites.
+//! A passphrase never reaches the key process, and its key never touches a medium: it goes through
+//! a file in memory, which is the key process's standard input and which that overwrites.
 
 mod passphrase;
 mod terminal;
 
-use std::{
-    env,
-    ffi::OsString,
-    fs::File,
-    io::{self, Seek, Write},
-    os::unix::process::CommandExt,
-    path::{Path, PathBuf},
-    process::{Command, Stdio},
-};
+use std::env;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io::{self, Seek, Write};
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
+use passphrase::Parameters;
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::{
-    args::{InitPassphrase, NewKek, OldKek, PassphraseSource, Rekey, Unlock},
-    failure::{Failure, IO, REFUSED, UNAVAILABLE, USAGE},
-    output::Output,
-};
-use passphrase::Parameters;
+use crate::args::{InitPassphrase, NewKek, OldKek, PassphraseSource, Rekey, Unlock};
+use crate::failure::{Failure, IO, REFUSED, UNAVAILABLE, USAGE};
+use crate::output::Output;
 
 /// A key of the vault.
 type Kek = Zeroizing<[u8; 32]>;
@@ -55,7 +51,7 @@ pub fn unlock(unlock: &Unlock) -> Result<(), Failure> {
     let (program, arguments) = unlock
         .command
         .split_first()
-        .ok_or_else(|| Failure::new(USAGE, "expected a program after --, came none"))?;
+        .ok_or_else(|| Failure::new(USAGE, "expected a program after --, got none"))?;
     let error = Command::new(program)
         .args(arguments)
         .stdin(in_memory(&[&kek])?)

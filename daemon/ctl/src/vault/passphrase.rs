@@ -1,17 +1,18 @@
 //! A key from a passphrase: Argon2id (RFC 9106) with parameters and a salt from a file.
 
-use std::{fs::OpenOptions, io::Write, os::unix::fs::OpenOptionsExt, path::Path};
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Kek, terminal};
-use crate::{
-    args::PassphraseSource,
-    failure::{DATA, Failure, SOFTWARE, USAGE},
-    files,
-};
+use crate::args::PassphraseSource;
+use crate::failure::{DATA, Failure, SOFTWARE, USAGE};
+use crate::files;
 
 /// The least that is taken: 19 MiB and two passes, so that guessing costs somebody something.
 const MIN_MEMORY_KIB: u32 = 19 << 10;
@@ -86,13 +87,13 @@ impl Parameters {
 
     /// What is wrong with them.
     fn fault(&self) -> Option<String> {
-        let within = |name, came, min, max| {
-            let good = (min..=max).contains(&came);
-            (!good).then(|| format!("{name}: expected {min} to {max}, came {came}"))
+        let within = |name, got, min, max| {
+            let good = (min..=max).contains(&got);
+            (!good).then(|| format!("{name}: expected {min} to {max}, got {got}"))
         };
         if self.algorithm != "argon2id" {
             return Some(format!(
-                "algorithm: expected argon2id, came {}",
+                "algorithm: expected argon2id, got {}",
                 self.algorithm
             ));
         }
@@ -153,7 +154,7 @@ fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
         passphrase.pop();
     }
     match passphrase.len() as u64 {
-        0 => Err(wrong("expected a passphrase, came nothing".into())),
+        0 => Err(wrong("expected a passphrase, got nothing".into())),
         1..=MAX_PASSPHRASE => Ok(passphrase),
         _ => Err(wrong(format!("expected at most {MAX_PASSPHRASE} octets"))),
     }
@@ -163,7 +164,8 @@ fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -282,7 +284,7 @@ mod tests {
         mode(0o600);
         assert_eq!(*from_file(&path).unwrap(), b"correct horse");
         for (content, words) in [
-            (vec![b'\n'], "came nothing"),
+            (vec![b'\n'], "got nothing"),
             (vec![b'a'; 1025], "at most 1024"),
         ] {
             fs::write(&path, content).unwrap();

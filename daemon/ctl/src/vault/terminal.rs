@@ -1,9 +1,7 @@
 //! A passphrase from the terminal, of which nothing shows.
 
-use std::{
-    fs::File,
-    io::{self, Read, Write},
-};
+use std::fs::File;
+use std::io::{self, Read, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use zeroize::Zeroizing;
@@ -31,7 +29,7 @@ pub(super) fn ask(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     writeln!(&terminal).map_err(failed)?;
     match line? {
         Some(line) if !line.is_empty() => Ok(line),
-        _ => Err(Failure::new(DATA, "expected a passphrase, came none")),
+        _ => Err(Failure::new(DATA, "expected a passphrase, got none")),
     }
 }
 

@@ -10,11 +10,9 @@ use softsim_issuer::{
 };
 use softsim_profile::{Command, DeviceId, Finding, Validity};
 
-use super::{
-    args::{self, Addressed, Keygen, Seal},
-    files::{create_new, read, read_secret, write},
-    output::{Failure, Report},
-};
+use super::args::{self, Addressed, Keygen, Seal};
+use super::files::{create_new, read, read_secret, write};
+use super::output::{Failure, Report};
 
 pub(crate) fn keygen(args: &Keygen) -> Result<Report, Failure> {
     let private = if args.out.is_dir() {
@@ -97,8 +95,9 @@ pub(crate) fn command(command: &Command, to: &Addressed) -> Result<Report, Failu
     Ok(report)
 }
 
-/// The device certificate, if one is named: it chains to the given authority, it is of the given device, or both.
-/// Neither of the two is refused: whoever brought the certificate would say himself whose it is.
+/// The device certificate, if one is named: it chains to the given authority, it is of the given
+/// device, or both. Neither of the two is refused: whoever brought the certificate would say
+/// himself whose it is.
 fn certificate(device: &args::Device) -> Result<Option<DeviceCertificate>, Failure> {
     if device.device_ca.is_none() && device.device.is_none() {
         return Err(Failure::usage(

@@ -11,8 +11,8 @@ Exit status: 0 done; 1 something is wrong with a file or an argument; 2 usage; 7
 
 /// Seals subscription profiles and signs commands, each for one device.
 ///
-/// K stands in the profile file only: it is never an argument, and never printed. Files with K or a private key must be
-/// their owner's alone (chmod 600).
+/// K stands in the profile file only: it is never an argument, and never printed. Files with K or a
+/// private key must be their owner's alone (chmod 600).
 #[derive(Parser)]
 #[command(name = "softsim-issuer", version, after_help = STATUS)]
 pub(crate) struct Cli {
@@ -26,15 +26,16 @@ pub(crate) enum Task {
     Keygen(Keygen),
     /// Seal a profile for the device that signed a sealing statement.
     Seal(Seal),
-    /// Sign a command to a device; it travels as a sealed profile does, and reaches only profiles that this operator
-    /// installed.
+    /// Sign a command to a device; it travels as a sealed profile does, and reaches only profiles
+    /// that this operator installed.
     #[command(subcommand)]
     Command(Order),
 }
 
 #[derive(Args)]
 pub(crate) struct Keygen {
-    /// A directory, for issuer.pem and issuer.pub.pem, or the private key's file; nothing is overwritten.
+    /// A directory, for issuer.pem and issuer.pub.pem, or the private key's file; nothing is
+    /// overwritten.
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) out: PathBuf,
     /// Print the result as JSON.
@@ -48,11 +49,13 @@ pub(crate) struct Device {
     /// The device certificate, PEM or DER.
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: Option<PathBuf>,
-    /// The certificates of the factory's authority, PEM or DER: the device certificate must chain to one of them.
+    /// The certificates of the factory's authority, PEM or DER: the device certificate must chain
+    /// to one of them.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub(crate) device_ca: Option<PathBuf>,
-    /// The device id, 64 hexadecimal digits, as it was read from the device itself (softsimctl status): SHA-256 of the
-    /// device key's SubjectPublicKeyInfo. It takes the place of --device-ca.
+    /// The device id, 64 hexadecimal digits, as it was read from the device itself (softsimctl
+    /// status): SHA-256 of the device key's SubjectPublicKeyInfo. It takes the place of
+    /// --device-ca.
     #[arg(long, value_name = "ID", value_parser = device_id)]
     pub(crate) device: Option<DeviceId>,
 }
@@ -92,8 +95,8 @@ pub(crate) struct Seal {
     /// Allow the device to give raw CK and IK to an unmodified supplicant.
     #[arg(long)]
     pub(crate) supplicant_consent: bool,
-    /// Seal what only a laboratory may have, too: keys of zeros, the XOR algorithm, numbers that no network gives out.
-    /// softsim-keyd takes it only with its own --allow-test-profiles.
+    /// Seal what only a laboratory may have, too: keys of zeros, the XOR algorithm, numbers that
+    /// no network gives out. softsim-keyd takes it only with its own --allow-test-profiles.
     #[arg(long)]
     pub(crate) allow_test_profiles: bool,
     /// Print the result as JSON.
@@ -110,8 +113,8 @@ pub(crate) enum Order {
     Disable(Named),
     /// Delete a disabled profile of this operator.
     Delete(Named),
-    /// Make another sealing key: what was sealed to the one before can't be opened any more. Then `softsimctl enrol`
-    /// writes the new sealing statement.
+    /// Make another sealing key: what was sealed to the one before can't be opened any more. Then
+    /// `softsimctl enrol` writes the new sealing statement.
     RotateSealingKey(Addressed),
 }
 

@@ -1,11 +1,9 @@
 //! Files that go in and come out.
 
-use std::{
-    fs::{self, OpenOptions},
-    io::{self, Read, Write},
-    os::unix::fs::OpenOptionsExt,
-    path::Path,
-};
+use std::fs::{self, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
 
 use softsim_sandbox::secret_file;
 use zeroize::Zeroizing;
@@ -23,8 +21,8 @@ pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<(), Failure> {
     fs::write(path, contents).map_err(|error| Failure::about(path, error))
 }
 
-/// Reads a text with a secret, which is its owner's alone; it doesn't move, so that no copy stays behind, and is
-/// wiped after its use.
+/// Reads a text with a secret, which is its owner's alone; it doesn't move, so that no copy stays
+/// behind, and is wiped after its use.
 pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let file = secret_file::open(path).map_err(Failure::new)?;
     let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET as usize));

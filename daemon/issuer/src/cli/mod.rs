@@ -1,4 +1,5 @@
-//! The command line: [`args`] names what there is, [`actions`] does it, [`files`] and [`output`] are its hands.
+//! The command line: [`args`] names what there is, [`actions`] does it, [`files`] and [`output`]
+//! are its hands.
 
 mod actions;
 mod args;
@@ -7,11 +8,11 @@ mod output;
 
 use std::process::ExitCode;
 
-use clap::{Parser, error::ErrorKind};
-use softsim_sandbox::process;
-
 use args::{Cli, Task};
+use clap::Parser;
+use clap::error::ErrorKind;
 use output::{Failure, USAGE};
+use softsim_sandbox::process;
 
 /// Runs the command line of this process.
 pub(crate) fn main() -> ExitCode {

@@ -1,11 +1,9 @@
 //! What is printed, and the exit status that goes with it.
 
-use std::{
-    fmt,
-    io::{self, Write},
-    path::Path,
-    process::ExitCode,
-};
+use std::fmt;
+use std::io::{self, Write};
+use std::path::Path;
+use std::process::ExitCode;
 
 use serde_json::Value;
 
@@ -15,7 +13,8 @@ const FAILED: u8 = 1;
 pub(crate) const USAGE: u8 = 2;
 /// Standard output can't be written (EX_IOERR of sysexits.h).
 const OUTPUT_FAILED: u8 = 74;
-/// Whoever read the output has gone: what shells show of a program that SIGPIPE ended. Nothing is said about it.
+/// Whoever read the output has gone: what shells show of a program that SIGPIPE ended. Nothing is
+/// said about it.
 const READER_GONE: u8 = 141;
 
 /// What went wrong, with the file or argument it is about.
@@ -76,8 +75,8 @@ pub(crate) fn print(report: &Report, json: bool) -> Result<(), Failure> {
         .map_err(Failure::output)
 }
 
-/// The exit status; a failure is told on standard error. Where that can't be written either, nothing is left to be
-/// said.
+/// The exit status; a failure is told on standard error. Where that can't be written either,
+/// nothing is left to be said.
 pub(crate) fn status_of(done: Result<(), Failure>) -> ExitCode {
     let Err(failure) = done else {
         return ExitCode::SUCCESS;

@@ -1,8 +1,9 @@
 //! Profile files: what arrives of them, and what is wrong with others.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use super::*;
 use softsim_aka::ResLength;
+
+use super::*;
 
 const PROFILE: &str = r#"
 iccid = "89882110000001234567"

@@ -1,4 +1,5 @@
-//! Full authentication: AUTN first, then AT_MAC, and only where both hold RES, a session and a used SQN.
+//! Full authentication: AUTN first, then AT_MAC, and only where both hold RES, a session and a used
+//! SQN.
 
 use softsim_aka::agreement::{Group, PrivateKey, PublicKey};
 use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey, emsk, forward_secret_emsk};
@@ -43,8 +44,8 @@ impl<S: Storage> Keyd<S> {
             Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
         };
 
-        // What was sent enters the derivation (RFC 9048 §5.3.1), but in a 5G serving network the digits of the IMSI,
-        // whatever was sent (TS 33.501 Annex F.3).
+        // What was sent enters the derivation (RFC 9048 §5.3.1), but in a 5G serving network the
+        // digits of the IMSI, whatever was sent (TS 33.501 Annex F.3).
         let imsi = is_5g(network_name.as_bytes()).then(|| self.in_slot(slot));
         let imsi = imsi.transpose()?.map(|profile| profile.imsi.clone());
         let identity = imsi.as_ref().map(|imsi| imsi.digits().as_bytes());

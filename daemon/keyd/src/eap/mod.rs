@@ -1,13 +1,15 @@
 //! EAP-AKA and EAP-AKA': challenges, fast re-authentications, and the sessions that they open.
 //!
-//! What comes is checked in one order: the packet's shape, then AUTN, then AT_MAC, then what is encrypted. Only
-//! where all of it holds does anything change, and it is durable before the answer leaves.
+//! What comes is checked in one order: the packet's shape, then AUTN, then AT_MAC, then what is
+//! encrypted. Only where all of it holds does anything change, and it is durable before the answer
+//! leaves.
 
 mod challenge;
 mod packet;
 mod reauthentication;
 mod session;
 
+pub(crate) use session::Sessions;
 use softsim_aka::{Autn, Rand};
 use softsim_keyd_proto::{AutnFault, PacketFault, Refusal};
 use softsim_usim::{AuthenticationFailure, SeparationBit, Verified};
@@ -15,8 +17,6 @@ use softsim_usim::{AuthenticationFailure, SeparationBit, Verified};
 use crate::event::Event;
 use crate::keyd::Keyd;
 use crate::vault::{Slot, Storage};
-
-pub(crate) use session::Sessions;
 
 impl<S: Storage> Keyd<S> {
     /// Checks an AUTN without using its SQN up. Genuine and out of range, it gives AUTS.
@@ -49,7 +49,8 @@ impl<S: Storage> Keyd<S> {
         Err(Refusal::Autn(fault))
     }
 
-    /// Uses the SQN of a checked AUTN up; durable before the answer leaves, as the loop flushes first.
+    /// Uses the SQN of a checked AUTN up; durable before the answer leaves, as the loop flushes
+    /// first.
     pub(crate) fn use_up(&mut self, slot: Slot, verified: &Verified) {
         self.vault
             .change_sqn(slot, |sqn| sqn.accept(verified))
@@ -57,7 +58,8 @@ impl<S: Storage> Keyd<S> {
             .expect("nothing used the SQN since it was checked");
     }
 
-    /// Counts and tells of a packet that only its server can have made wrong, or somebody on the way.
+    /// Counts and tells of a packet that only its server can have made wrong, or somebody on the
+    /// way.
     fn packet_refused(&mut self, fault: PacketFault) -> Refusal {
         if fault == PacketFault::Mac {
             self.counters.packet_mac_rejected += 1;

@@ -1,8 +1,9 @@
-//! Fast re-authentication (RFC 4187 §5): what the last authentication left is used up, and a session opens.
+//! Fast re-authentication (RFC 4187 §5): what the last authentication left is used up, and a
+//! session opens.
 //!
-//! What there is to start from moves: out of the vault into the session, and back at its confirmation, with the
-//! counter and the identity that came. So a counter that was accepted is never accepted again, whatever happens
-//! in between.
+//! What there is to start from moves: out of the vault into the session, and back at its
+//! confirmation, with the counter and the identity that came. So a counter that was accepted is
+//! never accepted again, whatever happens in between.
 
 use core::mem;
 

@@ -180,7 +180,7 @@ impl Sessions {
     pub(super) fn session(&mut self, handle: u32) -> Result<&mut Session, Refusal> {
         let mut open = self.open.iter_mut();
         open.find_map(|(of, session)| (*of == handle).then_some(session))
-            .ok_or(Refusal::UnknownHandle { came: handle })
+            .ok_or(Refusal::UnknownHandle { got: handle })
     }
 
     fn close(&mut self, handle: u32) -> Result<(), Refusal> {
@@ -292,6 +292,6 @@ fn received_msk(SecretSlice(octets): SecretSlice<'_>) -> Result<Msk, Refusal> {
     msk.map_err(|_| Refusal::Field {
         name: "msk".to_owned(),
         expected: format!("{} octets", Msk::LENGTH),
-        came: format!("{} octets", octets.len()),
+        got: format!("{} octets", octets.len()),
     })
 }

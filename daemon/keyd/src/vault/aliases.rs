@@ -1,18 +1,15 @@
-//! The profiles' names in memory: a record for each profile that was ever enabled, found by its slot.
+//! The profiles' names in memory: a record for each profile that was ever enabled, found by its
+//! slot.
 //!
-//! Only the enabled profile is ever named by a server, so a gateway with thousands of profiles has a handful of
-//! these records, and only they are read at the start.
+//! Only the enabled profile is ever named by a server, so a gateway with thousands of profiles has
+//! a handful of these records, and only they are read at the start.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    mem,
-};
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 
-use super::{
-    OpenError, Slot, Table,
-    contents::Identities,
-    store::{FIRST_GENERATION, Profiles, STEP},
-};
+use super::contents::Identities;
+use super::store::{FIRST_GENERATION, Profiles, STEP};
+use super::{OpenError, Slot, Table};
 
 /// A record with names, or one that waits for them.
 #[derive(Debug)]
@@ -40,8 +37,8 @@ impl Aliases {
         }
     }
 
-    /// Takes the next record from the file. What is of a profile that is gone, as it is where an older copy stood
-    /// in, is left out.
+    /// Takes the next record from the file. What is of a profile that is gone, as it is where an
+    /// older copy stood in, is left out.
     pub(super) fn load(
         &mut self,
         generation: u64,
@@ -68,9 +65,9 @@ impl Aliases {
         Ok(())
     }
 
-    /// Leaves a profile without what a fast re-authentication starts from, and without a pseudonym's one time. The
-    /// medium lost a version of this record, and in that version the counter may have been higher and the
-    /// pseudonym spent.
+    /// Leaves a profile without what a fast re-authentication starts from, and without a
+    /// pseudonym's one time. The medium lost a version of this record, and in that version the
+    /// counter may have been higher and the pseudonym spent.
     pub(super) fn distrust(&mut self, index: u32) {
         if let Some(alias) = self.records.get_mut(index as usize)
             && let Some(identities) = &mut alias.identities
@@ -82,7 +79,8 @@ impl Aliases {
         }
     }
 
-    /// Gives the enabled profile a record again, where an older copy of it stood in that was another profile's.
+    /// Gives the enabled profile a record again, where an older copy of it stood in that was
+    /// another profile's.
     pub(super) fn mend(&mut self, profiles: &Profiles) {
         let enabled = profiles
             .enabled()

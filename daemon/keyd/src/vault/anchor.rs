@@ -1,24 +1,25 @@
-//! A number outside of the vault that only ever rises: tells when an old copy of the vault was put back.
+//! A number outside of the vault that only ever rises: tells when an old copy of the vault was put
+//! back.
 //!
-//! The ledger holds the vault's epoch, and how many versions of records were written by then. What becomes
-//! durable is followed by a higher epoch, that by the anchor, and only then do answers leave. Hence the vault is
-//! level with its anchor, or one ahead where power failed between the two.
+//! The ledger holds the vault's epoch, and how many versions of records were written by then. What
+//! becomes durable is followed by a higher epoch, that by the anchor, and only then do answers
+//! leave. Hence the vault is level with its anchor, or one ahead where power failed between the
+//! two.
 
-use std::{
-    fmt,
-    fs::{File, OpenOptions},
-    io,
-    num::NonZeroU32,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
-    path::Path,
-};
+use std::fs::{File, OpenOptions};
+use std::num::NonZeroU32;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
+use std::{fmt, io};
 
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 
-use super::{CommitError, OpenError, Storage, Vault, load::Versioned};
+use super::load::Versioned;
+use super::{CommitError, OpenError, Storage, Vault};
 
-/// Where the epoch is kept beside the vault: as trustworthy as whatever keeps it from being set back.
+/// Where the epoch is kept beside the vault: as trustworthy as whatever keeps it from being set
+/// back.
 pub trait Anchor {
     /// The epoch that it holds.
     ///
@@ -54,23 +55,23 @@ pub(super) fn judge(epoch: u64, anchor: u64) -> Result<bool, OpenError> {
     match epoch.checked_sub(anchor) {
         None => Err(OpenError::RolledBack {
             expected: anchor,
-            came: epoch,
+            got: epoch,
         }),
         Some(0) => Ok(false),
         Some(1) => Ok(true),
         Some(_) => Err(OpenError::AnchorReset {
             expected: epoch,
-            came: anchor,
+            got: anchor,
         }),
     }
 }
 
 impl<S: Storage> Vault<S> {
-    /// Holds the vault against an anchor, and from now on raises the epoch after every `interval`th pass that
-    /// changes sequence numbers, and after everything else that changes.
+    /// Holds the vault against an anchor, and from now on raises the epoch after every `interval`th
+    /// pass that changes sequence numbers, and after everything else that changes.
     ///
-    /// Under an anchor no version of a record may be missing, also where an older copy would stand in for a
-    /// damaged one.
+    /// Under an anchor no version of a record may be missing, also where an older copy would stand
+    /// in for a damaged one.
     ///
     /// # Errors
     /// The vault or its anchor is an old one, or the anchor's medium fails.
@@ -79,9 +80,9 @@ impl<S: Storage> Vault<S> {
         mut anchor: Box<dyn Anchor>,
         interval: NonZeroU32,
     ) -> Result<(), OpenError> {
-        let (expected, came) = (self.ledger.value.versions, self.file.versions);
-        if came < expected {
-            return Err(OpenError::PutBack { expected, came });
+        let (expected, got) = (self.ledger.value.versions, self.file.versions);
+        if got < expected {
+            return Err(OpenError::PutBack { expected, got });
         }
         let epoch = self.ledger.value.epoch;
         if judge(epoch, anchor.value().map_err(OpenError::Anchor)?)? {
@@ -123,7 +124,8 @@ impl<S: Storage> Vault<S> {
         self.file.next_copy(value, 0, generation, rng)
     }
 
-    /// Lets the anchor follow the ledger. As after a failed write, after a failure nothing more is written.
+    /// Lets the anchor follow the ledger. As after a failed write, after a failure nothing more is
+    /// written.
     pub(super) fn advance_anchor(&mut self) -> Result<(), CommitError> {
         if let Some(anchored) = &mut self.anchored {
             anchored.passes = 0;

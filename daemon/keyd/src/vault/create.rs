@@ -1,27 +1,28 @@
-//! Makes a vault: all of the file is written, so that it has all its blocks and later writes need no room.
+//! Makes a vault: all of the file is written, so that it has all its blocks and later writes need
+//! no room.
 
-use std::{io, ops::Range, path::Path};
+use std::io;
+use std::ops::Range;
+use std::path::Path;
 
 use chacha20poly1305::XChaCha20Poly1305;
 use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
-use super::{
-    FileStorage, Kek, OpenError, Storage, Table, Vault,
-    contents::{Accounts, Contents, Device, Ledger},
-    header::Header,
-    layout::Layout,
-    load::join_journal,
-    record::{self, Place},
-    write_copy,
-};
+use super::contents::{Accounts, Contents, Device, Ledger};
+use super::header::Header;
+use super::layout::Layout;
+use super::load::join_journal;
+use super::record::{self, Place};
+use super::{FileStorage, Kek, OpenError, Storage, Table, Vault, write_copy};
 
 /// Octets of zeros that are written at once.
 const ZEROS: usize = 64 << 10;
 
 /// Fills a storage with an empty vault.
 ///
-/// The ledger, the device, the accounts and the journal get their first two versions; slots get them as they come into use.
+/// The ledger, the device, the accounts and the journal get their first two versions; slots get
+/// them as they come into use.
 pub(super) fn format(
     storage: &mut impl Storage,
     kek: &Kek,
@@ -40,7 +41,8 @@ pub(super) fn format(
 
 /// Fills a storage with all that a vault holds, under a new data key and this KEK.
 ///
-/// Generations go on where they were, so that whatever was counted of the old one holds for the new one.
+/// Generations go on where they were, so that whatever was counted of the old one holds for the new
+/// one.
 pub(super) fn copy<S: Storage>(
     vault: &Vault<S>,
     storage: &mut impl Storage,
@@ -78,11 +80,11 @@ pub(super) fn copy<S: Storage>(
 }
 
 impl Vault<FileStorage> {
-    /// Puts a new vault in the place of this one: the same contents under another KEK and another data key,
-    /// with room for `capacity` profiles. This one is of no further use.
+    /// Puts a new vault in the place of this one: the same contents under another KEK and another
+    /// data key, with room for `capacity` profiles. This one is of no further use.
     ///
-    /// Until the new one is whole and on the medium, nothing changes. The blocks that the old one leaves on
-    /// the medium are as well kept as its KEK is.
+    /// Until the new one is whole and on the medium, nothing changes. The blocks that the old one
+    /// leaves on the medium are as well kept as its KEK is.
     ///
     /// # Errors
     /// The capacity would shrink, or see [`FileStorage::create`].
@@ -96,7 +98,7 @@ impl Vault<FileStorage> {
         if capacity < self.capacity() {
             return Err(OpenError::Smaller {
                 expected: self.capacity(),
-                came: capacity,
+                got: capacity,
             });
         }
         let fill = |storage: &mut FileStorage| copy(&self, storage, kek, capacity, rng);

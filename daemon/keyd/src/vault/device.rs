@@ -3,10 +3,8 @@
 use rand_core::CryptoRng;
 use softsim_profile::IssuerKey;
 
-use super::{
-    CommitError, DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Room, Storage, Vault,
-    load::Versioned,
-};
+use super::load::Versioned;
+use super::{CommitError, DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Room, Storage, Vault};
 
 impl<S: Storage> Vault<S> {
     /// Stores the device's keys.
@@ -37,7 +35,7 @@ impl<S: Storage> Vault<S> {
         if der.len() > MAX_CERTIFICATE {
             return Err(CommitError::TooLong {
                 limit: MAX_CERTIFICATE as u32,
-                came: der.len() as u32,
+                got: der.len() as u32,
             });
         }
         self.device.value.certificate = Some(der.to_vec());

@@ -2,11 +2,9 @@
 
 use std::{fmt, io};
 
-use super::{
-    header::FORMAT,
-    layout::Table,
-    record::{CopyFault, Place},
-};
+use super::header::FORMAT;
+use super::layout::Table;
+use super::record::{CopyFault, Place};
 
 /// Why a vault doesn't open. It is never reset: whoever runs the device decides.
 #[derive(Debug)]
@@ -22,7 +20,7 @@ pub enum OpenError {
         /// The room that it has, in profiles.
         expected: u32,
         /// The room that it was to have.
-        came: u32,
+        got: u32,
     },
     /// The file is something else.
     NotAVault,
@@ -31,7 +29,7 @@ pub enum OpenError {
         /// The one that is read.
         expected: u16,
         /// The file's.
-        came: u16,
+        got: u16,
     },
     /// Both copies of the header are damaged.
     HeaderDamaged,
@@ -44,7 +42,7 @@ pub enum OpenError {
         /// What the header says, in octets.
         expected: u64,
         /// What it is.
-        came: u64,
+        got: u64,
     },
     /// Neither copy of a record is good.
     BothCopies {
@@ -55,12 +53,13 @@ pub enum OpenError {
         /// What is wrong with the copy in each half.
         faults: [CopyFault; 2],
     },
-    /// The journal's version of a record is ahead of it by more than the one step that a power cut can lose.
+    /// The journal's version of a record is ahead of it by more than the one step that a power cut
+    /// can lose.
     Lost {
         /// What the journal has.
         journal: Place,
         /// The newest generation of the record itself.
-        came: u64,
+        got: u64,
     },
     /// A record is older than another one that was written with it.
     Outdated {
@@ -71,14 +70,14 @@ pub enum OpenError {
         /// The oldest generation that it may be.
         expected: u64,
         /// Its generation.
-        came: u64,
+        got: u64,
     },
     /// There are fewer versions of records than were written: some were put back.
     PutBack {
         /// How many were written at least.
         expected: u64,
         /// How many there are.
-        came: u64,
+        got: u64,
     },
     /// The anchor outside of the vault can't be used.
     Anchor(io::Error),
@@ -87,14 +86,14 @@ pub enum OpenError {
         /// The anchor's epoch.
         expected: u64,
         /// The vault's.
-        came: u64,
+        got: u64,
     },
     /// The anchor has a much earlier epoch: it is another vault's, or was made anew.
     AnchorReset {
         /// The vault's epoch, or the one before.
         expected: u64,
         /// The anchor's.
-        came: u64,
+        got: u64,
     },
     /// A record is authentic, and not what this program writes.
     Malformed {
@@ -118,22 +117,22 @@ impl fmt::Display for OpenError {
             Self::Io(error) => error.fmt(f),
             Self::Locked => f.write_str("another process holds it"),
             Self::Exists => f.write_str("there is one already"),
-            Self::Smaller { expected, came } => {
+            Self::Smaller { expected, got } => {
                 write!(
                     f,
-                    "expected room for {expected} profiles or more, came {came}"
+                    "expected room for {expected} profiles or more, got {got}"
                 )
             }
-            Self::NotAVault => f.write_str("expected a vault, came another file"),
-            Self::Format { expected, came } => write!(f, "expected format {expected}, came {came}"),
+            Self::NotAVault => f.write_str("expected a vault, got another file"),
+            Self::Format { expected, got } => write!(f, "expected format {expected}, got {got}"),
             Self::HeaderDamaged => f.write_str("both copies of the header are damaged"),
             Self::WrongKek => {
-                f.write_str("expected the key-encryption key it was made with, came another")
+                f.write_str("expected the key-encryption key it was made with, got another")
             }
             Self::Foreign => f.write_str(
-                "expected records under the header's data key, came those of another vault",
+                "expected records under the header's data key, got those of another vault",
             ),
-            Self::Length { expected, came } => write!(f, "expected {expected} octets, came {came}"),
+            Self::Length { expected, got } => write!(f, "expected {expected} octets, got {got}"),
             Self::BothCopies {
                 table,
                 index,
@@ -141,33 +140,33 @@ impl fmt::Display for OpenError {
             } => {
                 write!(f, "{table:?} {index}: both copies are bad; A: {a}; B: {b}")
             }
-            Self::Lost { journal, came } => {
+            Self::Lost { journal, got } => {
                 write!(
                     f,
-                    "expected the version before {journal}, came generation {came}"
+                    "expected the version before {journal}, got generation {got}"
                 )
             }
             Self::Outdated {
                 table,
                 index,
                 expected,
-                came,
+                got,
             } => write!(
                 f,
-                "{table:?} {index}: expected generation {expected} or later, came {came}"
+                "{table:?} {index}: expected generation {expected} or later, got {got}"
             ),
-            Self::PutBack { expected, came } => write!(
+            Self::PutBack { expected, got } => write!(
                 f,
-                "records were put back: expected {expected} versions or more, came {came}"
+                "records were put back: expected {expected} versions or more, got {got}"
             ),
             Self::Anchor(error) => write!(f, "its anchor: {error}"),
-            Self::RolledBack { expected, came } => write!(
+            Self::RolledBack { expected, got } => write!(
                 f,
-                "an old copy was put back: expected epoch {expected} or the next, came {came}"
+                "an old copy was put back: expected epoch {expected} or the next, got {got}"
             ),
-            Self::AnchorReset { expected, came } => write!(
+            Self::AnchorReset { expected, got } => write!(
                 f,
-                "its anchor is another's or was made anew: expected epoch {expected} or the one before, came {came}"
+                "its anchor is another's or was made anew: expected epoch {expected} or the one before, got {got}"
             ),
             Self::Malformed { table, index } => {
                 write!(f, "{table:?} {index} is authentic and malformed")
@@ -214,10 +213,10 @@ impl OpenError {
         })
     }
 
-    pub(super) fn format(came: u16) -> Self {
+    pub(super) fn format(got: u16) -> Self {
         Self::Format {
             expected: FORMAT,
-            came,
+            got,
         }
     }
 }
@@ -252,8 +251,8 @@ impl Damage {
         }
     }
 
-    /// The record of a table whose newest version may be lost, though no power cut tore it: then no answer
-    /// had left.
+    /// The record of a table whose newest version may be lost, though no power cut tore it: then no
+    /// answer had left.
     pub(super) fn lost_of(&self, of: Table) -> Option<u32> {
         match *self {
             Self::Record {
@@ -343,7 +342,7 @@ pub enum CommitError {
         /// The last one.
         last: u64,
         /// The new one.
-        came: u64,
+        got: u64,
     },
     /// Another profile has the same K; what one had used, the other would take again.
     DuplicateKey,
@@ -356,7 +355,7 @@ pub enum CommitError {
         /// The longest, in octets.
         limit: u32,
         /// Its length.
-        came: u32,
+        got: u32,
     },
     /// The medium failed: memory may be ahead of it, so the process must end.
     Storage(io::Error),
@@ -367,18 +366,18 @@ impl fmt::Display for CommitError {
         match self {
             Self::Full { what, capacity } => write!(f, "full: there is room for {capacity} {what}"),
             Self::UnknownAccount(account) => {
-                write!(f, "expected a key for account {account}, came none")
+                write!(f, "expected a key for account {account}, got none")
             }
-            Self::UnknownSlot => f.write_str("expected an installed profile, came an empty slot"),
-            Self::SequenceNotRising { last, came } => {
-                write!(f, "expected a sequence above {last}, came {came}")
+            Self::UnknownSlot => f.write_str("expected an installed profile, got an empty slot"),
+            Self::SequenceNotRising { last, got } => {
+                write!(f, "expected a sequence above {last}, got {got}")
             }
             Self::DuplicateKey => f.write_str("another profile has the same K"),
             Self::NoKeys => f.write_str("the device's keys have not been made"),
             Self::KeysExist => f.write_str("the device's keys exist, and are made only once"),
-            Self::TooLong { limit, came } => write!(
+            Self::TooLong { limit, got } => write!(
                 f,
-                "expected a certificate of at most {limit} octets, came {came}"
+                "expected a certificate of at most {limit} octets, got {got}"
             ),
             Self::Storage(error) => write!(f, "storage: {error}"),
         }

@@ -9,15 +9,16 @@
 //!        86..118  SHA-256 of octets 0..86
 //! ```
 //!
-//! The digest tells a damaged header from a wrong KEK: only a whole header is tried. It is written once, in
-//! both halves.
+//! The digest tells a damaged header from a wrong KEK: only a whole header is tried. It is written
+//! once, in both halves.
 
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
 use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::{Kek, OpenError, layout::Layout};
+use super::layout::Layout;
+use super::{Kek, OpenError};
 
 const MAGIC: &[u8; 8] = b"SOFTSIMV";
 const PLAIN: usize = 14;

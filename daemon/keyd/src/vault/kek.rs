@@ -1,12 +1,11 @@
 //! The key-encryption key: opens the vault, and comes from outside of it.
 
-use std::{
-    env, fmt,
-    fs::File,
-    io::{self, Read, Seek},
-    os::{fd::AsFd, unix::fs::FileExt},
-    path::Path,
-};
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+use std::{env, fmt};
 
 use softsim_sandbox::secret_file::{self, SecretFileError};
 use zeroize::{Zeroize, ZeroizeOnDrop};
@@ -30,7 +29,7 @@ pub enum KekError {
     /// There aren't exactly 32 octets.
     Length {
         /// How many there are, at least.
-        came: u64,
+        got: u64,
     },
     /// systemd gave no credentials: the environment has no `CREDENTIALS_DIRECTORY`.
     NoCredentials,
@@ -44,11 +43,11 @@ impl fmt::Display for KekError {
             Self::Io(error) => error.fmt(f),
             Self::NotAFile => f.write_str("expected a regular file"),
             Self::File(error) => error.fmt(f),
-            Self::Length { came } => write!(f, "expected {} octets, came {came}", Kek::LENGTH),
+            Self::Length { got } => write!(f, "expected {} octets, got {got}", Kek::LENGTH),
             Self::NoCredentials => f.write_str(
-                "expected credentials of systemd (LoadCredentialEncrypted=), came no CREDENTIALS_DIRECTORY",
+                "expected credentials of systemd (LoadCredentialEncrypted=), got no CREDENTIALS_DIRECTORY",
             ),
-            Self::NotAName => f.write_str("expected the name of a credential, came a path"),
+            Self::NotAName => f.write_str("expected the name of a credential, got a path"),
         }
     }
 }
@@ -77,7 +76,7 @@ impl Kek {
         }
         if metadata.len() != Self::LENGTH as u64 {
             return Err(KekError::Length {
-                came: metadata.len(),
+                got: metadata.len(),
             });
         }
         let mut kek = Self([0; Self::LENGTH]);
@@ -121,17 +120,18 @@ impl KekInput {
         Ok(Self(input.into()))
     }
 
-    /// The next key: 32 octets. Where they came from a file that may be written, zeros take their place.
+    /// The next key: 32 octets. Where they came from a file that may be written, zeros take their
+    /// place.
     ///
     /// # Errors
     /// It can't be read, or ends too soon.
     pub fn kek(&mut self) -> Result<Kek, KekError> {
         let mut kek = Kek([0; Kek::LENGTH]);
-        let mut came = 0;
-        while came < Kek::LENGTH {
-            match self.0.read(&mut kek.0[came..]) {
-                Ok(0) => return Err(KekError::Length { came: came as u64 }),
-                Ok(read) => came += read,
+        let mut got = 0;
+        while got < Kek::LENGTH {
+            match self.0.read(&mut kek.0[got..]) {
+                Ok(0) => return Err(KekError::Length { got: got as u64 }),
+                Ok(read) => got += read,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error.into()),
             }
@@ -152,7 +152,7 @@ impl KekInput {
         match self.0.read(&mut [0])? {
             0 => Ok(()),
             _ => Err(KekError::Length {
-                came: Kek::LENGTH as u64 + 1,
+                got: Kek::LENGTH as u64 + 1,
             }),
         }
     }
@@ -168,7 +168,8 @@ impl fmt::Debug for Kek {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use std::{fs, os::unix::fs::PermissionsExt};
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -202,7 +203,7 @@ mod tests {
         for length in [0, 31, 33, 64] {
             let (_directory, path) = key_file(&vec![7; length], 0o400);
             match Kek::read(&path) {
-                Err(KekError::Length { came }) => assert_eq!(came, length as u64),
+                Err(KekError::Length { got }) => assert_eq!(got, length as u64),
                 other => panic!("{length} octets: {other:?}"),
             }
         }
@@ -240,7 +241,7 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), [[0; 32], [2; 32]].concat());
         assert_eq!(input.kek().unwrap().as_bytes(), &[2; 32]);
         assert_eq!(fs::read(&path).unwrap(), [0; 64]);
-        assert!(matches!(input.kek(), Err(KekError::Length { came: 0 })));
+        assert!(matches!(input.kek(), Err(KekError::Length { got: 0 })));
         input.end().unwrap();
     }
 
@@ -252,7 +253,7 @@ mod tests {
             assert_eq!(input.kek().is_ok(), enough);
             assert_eq!(fs::read(&path).unwrap(), vec![7; length], "read only");
             if enough {
-                assert!(matches!(input.end(), Err(KekError::Length { came: 33 })));
+                assert!(matches!(input.end(), Err(KekError::Length { got: 33 })));
             }
         }
     }

@@ -50,7 +50,8 @@ impl Table {
         Self::ALL.into_iter().find(|table| *table as u8 == number)
     }
 
-    /// Whether the ledger counts the versions of this table's records: all but its own and the journal's.
+    /// Whether the ledger counts the versions of this table's records: all but its own and the
+    /// journal's.
     pub(super) fn is_counted(self) -> bool {
         !matches!(self, Self::Ledger | Self::Journal)
     }

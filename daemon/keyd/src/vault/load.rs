@@ -1,25 +1,23 @@
-//! Reads a vault: the newest good copy of each record, and a transaction that a power cut left half done.
+//! Reads a vault: the newest good copy of each record, and a transaction that a power cut left half
+//! done.
 //!
-//! Copies come in chunks of many, and of each two only the newer one is decrypted, as far as their clear heads
-//! tell. A head is believed only once its copy is authentic: of a copy that turns out not to be, and of an
-//! older one that isn't the version just before, the other is decrypted too.
+//! Copies come in chunks of many, and of each two only the newer one is decrypted, as far as their
+//! clear heads tell. A head is believed only once its copy is authentic: of a copy that turns out
+//! not to be, and of an older one that isn't the version just before, the other is decrypted too.
 
 use std::ops::Range;
 
 use chacha20poly1305::XChaCha20Poly1305;
 use zeroize::Zeroizing;
 
-use super::{
-    Damage, Kek, OpenError,
-    aliases::Aliases,
-    contents::{Burial, Contents, Device, Identities, Ledger, Sequence, StoredProfile},
-    header::{Header, HeaderFault},
-    layout::{Layout, Table},
-    record::{self, CopyFault, Place},
-    storage::Storage,
-    store::{Graves, Profiles},
-    write_copy,
-};
+use super::aliases::Aliases;
+use super::contents::{Burial, Contents, Device, Identities, Ledger, Sequence, StoredProfile};
+use super::header::{Header, HeaderFault};
+use super::layout::{Layout, Table};
+use super::record::{self, CopyFault, Place};
+use super::storage::Storage;
+use super::store::{Graves, Profiles};
+use super::{Damage, Kek, OpenError, write_copy};
 
 /// How much of each half is read at once, in octets: no less than the longest record.
 const CHUNK: usize = 32 << 10;
@@ -79,14 +77,14 @@ impl<'s, S: Storage> Loader<'s, S> {
         })?;
         let mut written = false;
         for (place, copy) in copies {
-            let came = self.generation(place.table, place.index)?;
-            if place.generation > came + 1 {
+            let got = self.generation(place.table, place.index)?;
+            if place.generation > got + 1 {
                 return Err(OpenError::Lost {
                     journal: place,
-                    came,
+                    got,
                 });
             }
-            if place.generation == came + 1 {
+            if place.generation == got + 1 {
                 write_copy(self.storage, self.layout, copy)?;
                 written = true;
             }
@@ -111,8 +109,8 @@ impl<'s, S: Storage> Loader<'s, S> {
         Ok(loaded.expect("each takes every record of its range"))
     }
 
-    /// Whether a copy of the device's record has another sealing key than this newest one: a rotation was cut off before
-    /// it had written over the key before.
+    /// Whether a copy of the device's record has another sealing key than this newest one: a
+    /// rotation was cut off before it had written over the key before.
     pub(super) fn has_another_sealing_key(&mut self, newest: &Device) -> Result<bool, OpenError> {
         let table = Table::Device;
         let sealing = |device: &Device| device.keys.as_ref().map(|keys| keys.sealing.clone());
@@ -183,7 +181,7 @@ impl<'s, S: Storage> Loader<'s, S> {
     fn foreign_or(&mut self, error: OpenError) -> OpenError {
         let unauthentic = |error: &OpenError| {
             let faults = [CopyFault::Corrupt, CopyFault::Corrupt];
-            matches!(error, OpenError::BothCopies { faults: came, .. } if *came == faults)
+            matches!(error, OpenError::BothCopies { faults: got, .. } if *got == faults)
         };
         let mut all = unauthentic(&error);
         for table in [Table::Ledger, Table::Device] {
@@ -196,12 +194,12 @@ impl<'s, S: Storage> Loader<'s, S> {
     }
 
     fn generation(&mut self, table: Table, index: u32) -> Result<u64, OpenError> {
-        let mut came = 0;
+        let mut got = 0;
         self.each(table, index..index.saturating_add(1), |_, generation, _| {
-            came = generation;
+            got = generation;
             Ok(())
         })?;
-        Ok(came)
+        Ok(got)
     }
 
     /// Hands over the newest good version of each record of a range: index, generation, contents.
@@ -248,7 +246,8 @@ fn decode<T: Contents>(index: u32, contents: &[u8]) -> Result<T, OpenError> {
     })
 }
 
-/// How many records the ledger says there are; more than there is room for is not what this program writes.
+/// How many records the ledger says there are; more than there is room for is not what this program
+/// writes.
 fn within(count: u32, capacity: u32) -> Result<u32, OpenError> {
     if count > capacity {
         return Err(OpenError::Malformed {
@@ -373,9 +372,9 @@ pub(super) fn checked_header(
     damage: &mut Vec<Damage>,
 ) -> Result<Header, OpenError> {
     let header = read_header(storage, damage)?;
-    let (expected, came) = (header.layout().file_length(), storage.length()?);
-    if came != expected {
-        return Err(OpenError::Length { expected, came });
+    let (expected, got) = (header.layout().file_length(), storage.length()?);
+    if got != expected {
+        return Err(OpenError::Length { expected, got });
     }
     Ok(header)
 }
@@ -385,7 +384,7 @@ fn read_header(storage: &impl Storage, damage: &mut Vec<Damage>) -> Result<Heade
     let length = storage.length()?;
     let fault = match header_at(storage, 0)? {
         Ok(header) => return with_second_copy_checked(storage, header, damage),
-        Err(HeaderFault::Format(came)) => return Err(OpenError::format(came)),
+        Err(HeaderFault::Format(got)) => return Err(OpenError::format(got)),
         Err(fault) => fault,
     };
     // The second copy lies in the middle, where only the file's length tells.
@@ -394,7 +393,7 @@ fn read_header(storage: &impl Storage, damage: &mut Vec<Damage>) -> Result<Heade
             damage.push(Damage::Header { half: 0 });
             Ok(header)
         }
-        Err(HeaderFault::Format(came)) => Err(OpenError::format(came)),
+        Err(HeaderFault::Format(got)) => Err(OpenError::format(got)),
         Err(other) if fault == HeaderFault::NotAVault && other == HeaderFault::NotAVault => {
             Err(OpenError::NotAVault)
         }

@@ -1,22 +1,27 @@
-//! The vault: keyd's durable state in one file of fixed length, written with pwrite64 and fdatasync only.
+//! The vault: keyd's durable state in one file of fixed length, written with pwrite64 and fdatasync
+//! only.
 //!
-//! Each record has two copies, written in turn ([`record`]), in separate halves of the file ([`layout`]). At
-//! start the newer good copy wins ([`load`]); where both are bad the vault doesn't open, and is never reset.
-//! All that it holds is in memory from then on ([`contents`] says what, [`store`] how it is found).
+//! Each record has two copies, written in turn ([`record`]), in separate halves of the file
+//! ([`layout`]). At start the newer good copy wins ([`load`]); where both are bad the vault doesn't
+//! open, and is never reset. All that it holds is in memory from then on ([`contents`] says what,
+//! [`store`] how it is found).
 //!
-//! - A **staged** change ([`Vault::change_sqn`], [`Vault::change_identities`]) is in memory at once and on the medium after [`Vault::flush`]:
-//!   the requests of one pass share its one sync. Each record is whole for itself.
-//! - A **transaction** ([`Vault::commit`]) changes several records or none. Their new copies go into the
-//!   journal first; once that is synced the transaction is made, and a start after a power cut finishes it.
+//! - A **staged** change ([`Vault::change_sqn`], [`Vault::change_identities`]) is in memory at once
+//!   and on the medium after [`Vault::flush`]: the requests of one pass share its one sync. Each
+//!   record is whole for itself.
+//! - A **transaction** ([`Vault::commit`]) changes several records or none. Their new copies go
+//!   into the journal first; once that is synced the transaction is made, and a start after a power
+//!   cut finishes it.
 //!
-//! The records are encrypted with a data key, which the header holds sealed with the KEK ([`header`], [`kek`]).
-//! Another KEK takes a new vault, with a new data key, in the place of the old one ([`create`]).
+//! The records are encrypted with a data key, which the header holds sealed with the KEK
+//! ([`header`], [`kek`]). Another KEK takes a new vault, with a new data key, in the place of the
+//! old one ([`create`]).
 //!
-//! Deleting a profile leaves a tombstone with its sequence numbers, and installing one looks for it: no order
-//! of deletes and installs makes a used SQN fresh again. Names that servers gave to a profile ([`aliases`]) go with
-//! it; where the medium lost the newest of them, what a fast re-authentication starts from goes too, so that no
-//! counter comes back. A rollback of the whole file is noticed where there
-//! is an anchor outside of it ([`anchor`]).
+//! Deleting a profile leaves a tombstone with its sequence numbers, and installing one looks for
+//! it: no order of deletes and installs makes a used SQN fresh again. Names that servers gave to a
+//! profile ([`aliases`]) go with it; where the medium lost the newest of them, what a fast
+//! re-authentication starts from goes too, so that no counter comes back. A rollback of the whole
+//! file is noticed where there is an anchor outside of it ([`anchor`]).
 
 mod aliases;
 mod anchor;
@@ -36,14 +41,13 @@ mod tests;
 mod transaction;
 mod writable;
 
-use std::{collections::BTreeSet, io};
+use std::collections::BTreeSet;
+use std::io;
 
-use rand_core::CryptoRng;
-use softsim_profile::{IssuerId, IssuerKey};
-use softsim_sandbox::random::SystemRng;
-use softsim_usim::SqnState;
-
+use aliases::Aliases;
+use anchor::Anchored;
 pub use anchor::{Anchor, AnchorFile};
+use contents::{Accounts, Device, Ledger};
 pub use contents::{
     DeviceKeys, Identities, MAX_ACCOUNTS, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Name, Pseudonym, Psk,
     Reauthentication, Root, StoredProfile, Txid, Uses,
@@ -51,15 +55,15 @@ pub use contents::{
 pub use error::{CommitError, Damage, OpenError, Room};
 pub use kek::{Kek, KekError, KekInput};
 pub use layout::{MAX_CAPACITY, Table};
-pub use record::{CopyFault, Place};
-pub use storage::{FileStorage, Storage};
-pub use transaction::{Change, MAX_CHANGES};
-
-use aliases::Aliases;
-use anchor::Anchored;
-use contents::{Accounts, Device, Ledger};
 use load::{Loader, Versioned};
+use rand_core::CryptoRng;
+pub use record::{CopyFault, Place};
+use softsim_profile::{IssuerId, IssuerKey};
+use softsim_sandbox::random::SystemRng;
+use softsim_usim::SqnState;
+pub use storage::{FileStorage, Storage};
 use store::{Graves, Profiles};
+pub use transaction::{Change, MAX_CHANGES};
 use writable::{Writable, write_copy};
 
 /// A profile in memory, with its place in the indexes and what the allocator adds.
@@ -114,7 +118,8 @@ pub struct Vault<S> {
 }
 
 impl<S: Storage> Vault<S> {
-    /// Opens a vault, and finishes a transaction or a rotation of the sealing key that a power cut left half done.
+    /// Opens a vault, and finishes a transaction or a rotation of the sealing key that a power cut
+    /// left half done.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -146,7 +151,7 @@ impl<S: Storage> Vault<S> {
         if versions + lost < ledger.value.versions {
             return Err(OpenError::PutBack {
                 expected: ledger.value.versions,
-                came: versions,
+                got: versions,
             });
         }
         let mut vault = Self {
@@ -270,8 +275,8 @@ impl<S: Storage> Vault<S> {
         self.profiles.get(slot)
     }
 
-    /// Changes the sequence numbers of a profile; the change is staged, and durable after [`Self::flush`].
-    /// Nothing where there is no profile.
+    /// Changes the sequence numbers of a profile; the change is staged, and durable after
+    /// [`Self::flush`]. Nothing where there is no profile.
     pub fn change_sqn<R>(
         &mut self,
         slot: Slot,
@@ -293,8 +298,8 @@ impl<S: Storage> Vault<S> {
         self.aliases.get(slot)
     }
 
-    /// Changes the names of a profile; the change is staged, and durable after [`Self::flush`]. Nothing where the
-    /// profile was never enabled.
+    /// Changes the names of a profile; the change is staged, and durable after [`Self::flush`].
+    /// Nothing where the profile was never enabled.
     pub fn change_identities<R>(
         &mut self,
         slot: Slot,

@@ -8,8 +8,8 @@
 //!        -8..    the generation again: differs in a copy whose writing was cut off
 //! ```
 //!
-//! Generations count a record's versions from 0. An even one lies in half A, an odd one in half B, so a new
-//! version never overwrites the one before it.
+//! Generations count a record's versions from 0. An even one lies in half A, an odd one in half B,
+//! so a new version never overwrites the one before it.
 
 use std::fmt;
 
@@ -87,8 +87,8 @@ pub enum CopyFault {
     Corrupt,
     /// It is a whole copy of another place.
     Misplaced(Place),
-    /// It is whole, but versions between it and the other copy are missing: an old copy was put back, or
-    /// the medium lost a write that it had confirmed.
+    /// It is whole, but versions between it and the other copy are missing: an old copy was put
+    /// back, or the medium lost a write that it had confirmed.
     Stale(Place),
 }
 

@@ -1,15 +1,14 @@
 //! What the vault asks of a file, so that tests can break it at every point.
 
-use std::{
-    fs::{self, File, OpenOptions, TryLockError},
-    io,
-    os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt},
-    path::Path,
-};
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::path::Path;
 
 use rand_core::CryptoRng;
 
-use super::{Kek, OpenError, create::format};
+use super::create::format;
+use super::{Kek, OpenError};
 
 /// The vault's file in its directory.
 const NAME: &str = "vault";
@@ -91,7 +90,8 @@ impl FileStorage {
 
     /// Makes the vault of a directory, empty and with room for `capacity` profiles.
     ///
-    /// It appears under its name only when it is whole and on the medium; an earlier one is never replaced.
+    /// It appears under its name only when it is whole and on the medium; an earlier one is never
+    /// replaced.
     ///
     /// # Errors
     /// There is a vault, another process is making one, or the medium's.
@@ -109,7 +109,8 @@ impl FileStorage {
         Nameless::begin(directory, parent)?.finish(|storage| format(storage, kek, capacity, rng))
     }
 
-    /// Puts another vault, filled by `fill`, in the place of the one of a directory, which this process holds.
+    /// Puts another vault, filled by `fill`, in the place of the one of a directory, which this
+    /// process holds.
     ///
     /// Until the new one is whole and on the medium, the old one is untouched under its name.
     ///

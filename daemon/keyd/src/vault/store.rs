@@ -1,17 +1,18 @@
-//! What the vault holds in memory: profiles and tombstones by slot, and what finds them without a search.
+//! What the vault holds in memory: profiles and tombstones by slot, and what finds them without a
+//! search.
 //!
-//! A slot that was never used has no record yet, in memory or in the file; slots come in steps as they are
-//! needed. Whatever changes a slot goes through [`Profiles::put`] or [`Graves::put`], which keep the indexes.
+//! A slot that was never used has no record yet, in memory or in the file; slots come in steps as
+//! they are needed. Whatever changes a slot goes through [`Profiles::put`] or [`Graves::put`],
+//! which keep the indexes.
 
-use std::{collections::BTreeSet, mem};
+use std::collections::BTreeSet;
+use std::mem;
 
 use softsim_aka::Credentials;
 use softsim_usim::{SqnState, Tombstone};
 
-use super::{
-    OpenError, Slot, Table,
-    contents::{Burial, Sequence, StoredProfile, fingerprint},
-};
+use super::contents::{Burial, Sequence, StoredProfile, fingerprint};
+use super::{OpenError, Slot, Table};
 
 /// How many slots get their first records at once.
 pub(super) const STEP: u32 = 16;
@@ -101,7 +102,7 @@ impl Profiles {
                 table,
                 index,
                 expected: stored.first_sequence,
-                came: generation,
+                got: generation,
             });
         }
         sequence
@@ -215,7 +216,8 @@ impl Profiles {
         before
     }
 
-    /// Enables or disables a profile, and tells whether it was enabled; nothing where there is none.
+    /// Enables or disables a profile, and tells whether it was enabled; nothing where there is
+    /// none.
     pub(super) fn set_enabled(&mut self, slot: Slot, enabled: bool) -> Option<bool> {
         let stored = self.slots.get_mut(slot.0 as usize)?.stored.as_deref_mut()?;
         let before = mem::replace(&mut stored.enabled, enabled);

@@ -7,16 +7,13 @@ use softsim_profile::{IssuerId, Profile, SealingKey};
 use softsim_usim::{SqnState, Tombstone};
 use zeroize::Zeroizing;
 
-use super::{
-    CommitError, Place, Room, Slot, Storage, StoredProfile, Table, Txid, Vault,
-    contents::{
-        Accounts, Burial, Contents, Identities, Ledger, MAX_ACCOUNTS, MAX_ISSUERS, Psk, Sequence,
-        fingerprint,
-    },
-    create::NewRecords,
-    load::{Versioned, join_journal},
-    record,
+use super::contents::{
+    Accounts, Burial, Contents, Identities, Ledger, MAX_ACCOUNTS, MAX_ISSUERS, Psk, Sequence,
+    fingerprint,
 };
+use super::create::NewRecords;
+use super::load::{Versioned, join_journal};
+use super::{CommitError, Place, Room, Slot, Storage, StoredProfile, Table, Txid, Vault, record};
 
 /// How many slots and tombstones one transaction may touch.
 pub const MAX_CHANGES: usize = 8;
@@ -89,8 +86,8 @@ enum Undo {
 }
 
 impl<S: Storage> Vault<S> {
-    /// Makes all changes durable, or none; staged ones go first. `now`, in seconds since 1970, is kept as a
-    /// time that has certainly passed, unless a later one is.
+    /// Makes all changes durable, or none; staged ones go first. `now`, in seconds since 1970, is
+    /// kept as a time that has certainly passed, unless a later one is.
     ///
     /// # Errors
     /// With all but [`CommitError::Storage`], nothing changed.
@@ -123,7 +120,8 @@ impl<S: Storage> Vault<S> {
         Ok(())
     }
 
-    /// Writes the device's record once more: its other copies, in its place and in the journal, still hold the key before.
+    /// Writes the device's record once more: its other copies, in its place and in the journal,
+    /// still hold the key before.
     pub(super) fn write_over_old_sealing_key(
         &mut self,
         rng: &mut impl CryptoRng,
@@ -131,8 +129,8 @@ impl<S: Storage> Vault<S> {
         self.write_journalled(BTreeSet::from([(Table::Device, 0)]), rng)
     }
 
-    /// Gives slots that are new in memory their first records. Nobody reads them before the ledger counts
-    /// them, which the transaction itself makes it do.
+    /// Gives slots that are new in memory their first records. Nobody reads them before the ledger
+    /// counts them, which the transaction itself makes it do.
     fn write_new_slots(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
         let ledger = &mut self.ledger.value;
         let (slots, graves) = (self.profiles.len(), self.graves.len());
@@ -285,7 +283,7 @@ impl<S: Storage> Vault<S> {
         if sequence <= last {
             return Err(CommitError::SequenceNotRising {
                 last,
-                came: sequence,
+                got: sequence,
             });
         }
         log.push(Undo::Ledger(self.ledger.value.clone()));

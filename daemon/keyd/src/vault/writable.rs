@@ -5,13 +5,10 @@ use std::io;
 use chacha20poly1305::XChaCha20Poly1305;
 use rand_core::CryptoRng;
 
-use super::{
-    CommitError, Place, Storage,
-    contents::Contents,
-    create::{NewRecords, write_first_versions},
-    layout::Layout,
-    record, store,
-};
+use super::contents::Contents;
+use super::create::{NewRecords, write_first_versions};
+use super::layout::Layout;
+use super::{CommitError, Place, Storage, record, store};
 
 /// The file, for as long as it takes what is written.
 pub(super) struct Writable<S> {
@@ -72,8 +69,8 @@ impl<S: Storage> Writable<S> {
         })
     }
 
-    /// Writes and syncs. After a failure nothing more is written: what is on the medium is unknown until the
-    /// next start.
+    /// Writes and syncs. After a failure nothing more is written: what is on the medium is unknown
+    /// until the next start.
     fn write_with(
         &mut self,
         write: impl FnOnce(&mut S, &XChaCha20Poly1305, Layout) -> io::Result<()>,

@@ -1,4 +1,5 @@
-//! The digest of netd's accounts: durable with its transaction, and nobody's but the role network's to change.
+//! The digest of netd's accounts: durable with its transaction, and nobody's but the role network's
+//! to change.
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Refusal, Role, TransactionFault};

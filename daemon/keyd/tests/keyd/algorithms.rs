@@ -1,4 +1,5 @@
-//! Every algorithm set, from the sealed package to RES; and the one that protects nothing only where it is asked for.
+//! Every algorithm set, from the sealed package to RES; and the one that protects nothing only
+//! where it is asked for.
 
 use std::rc::Rc;
 
@@ -95,10 +96,10 @@ fn each_algorithm_set_authenticates_resynchronises_and_refuses_another_k() {
         let home = home(make());
 
         let answer = authenticate(&mut device, &home, 7 * 32);
-        let Ok(AkaAnswer::Success { res: came, .. }) = answer else {
-            panic!("expected Success, came {answer:?}");
+        let Ok(AkaAnswer::Success { res: got, .. }) = answer else {
+            panic!("expected Success, got {answer:?}");
         };
-        assert_eq!(came.expose().len(), res);
+        assert_eq!(got.expose().len(), res);
 
         // As it was stored, after a restart.
         let directory = Rc::clone(&device.directory);
@@ -106,7 +107,7 @@ fn each_algorithm_set_authenticates_resynchronises_and_refuses_another_k() {
         let mut device = Device::started(directory, true);
         let answer = authenticate(&mut device, &home, 7 * 32);
         let Ok(AkaAnswer::SynchronisationFailure { auts }) = answer else {
-            panic!("expected AUTS, came {answer:?}");
+            panic!("expected AUTS, got {answer:?}");
         };
         assert_eq!(home.resynchronise(auts), Some(7 * 32));
         for stranger in strangers() {
@@ -234,7 +235,7 @@ fn a_floor_that_leaves_no_seq_is_refused_even_in_a_laboratory() {
     let refused = device.install(&package, [1; 16]).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "sealed package: sqn: expected a floor above which 2^40 values of SEQ are left, came one that leaves 0"
+        "sealed package: sqn: expected a floor above which 2^40 values of SEQ are left, got one that leaves 0"
     );
     let usable = profile_of(ICCID, IMSI, K, OPC, (1 << 47) - 1);
     let package = operator.seal(&mut device, usable, 1);

@@ -49,7 +49,8 @@ fn a_user_gets_keys_of_its_application_functions_and_of_no_others() {
     for af in AFS {
         assert!(device.ask(Role::App, &key_of(af)).is_ok(), "{af}");
     }
-    // Letter by letter: neither what is below a name nor what is above it, nor another way to write it.
+    // Letter by letter: neither what is below a name nor what is above it, nor another way to write
+    // it.
     for af in [
         "stranger.example.com",
         "sub.af.example.com",

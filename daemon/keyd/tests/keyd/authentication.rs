@@ -22,7 +22,7 @@ fn a_genuine_challenge_gives_res_and_a_session_with_the_msk() {
         .call(&mut netd, &challenge(&sent.packet, IDENTITY))
         .unwrap();
     let AkaAnswer::Success { handle, res, .. } = answer else {
-        panic!("expected Success, came {answer:?}");
+        panic!("expected Success, got {answer:?}");
     };
     assert_eq!(res.expose(), sent.res);
     device.confirms(&mut netd, handle, sent.keys.msk.as_bytes());
@@ -76,7 +76,7 @@ fn the_vectors_of_rfc_9048_come_out_of_a_sealed_profile() {
             .call(&mut netd, &challenge(&sent.packet, &home.identity))
             .unwrap();
         let AkaAnswer::Success { handle, res, .. } = answer else {
-            panic!("expected Success, came {answer:?}");
+            panic!("expected Success, got {answer:?}");
         };
         assert_eq!(res.expose(), octets(&case["res"]), "RES");
         device.confirms(&mut netd, handle, &octets(&case["msk"]));
@@ -123,7 +123,7 @@ fn a_replayed_autn_is_answered_with_auts() {
         .call(&mut netd, &challenge(&sent.packet, IDENTITY))
         .unwrap();
     let AkaAnswer::SynchronisationFailure { auts } = answer else {
-        panic!("expected AUTS, came {answer:?}");
+        panic!("expected AUTS, got {answer:?}");
     };
     assert_eq!(home.resynchronise(auts), Some(7 * 32 + 3));
     assert_eq!(
@@ -280,7 +280,7 @@ fn session(device: &mut Device, netd: &mut softsim_keyd::Client, sqn: u64) -> (u
     let sent = HomeNetwork::default().challenge(sqn);
     match device.call(netd, &challenge(&sent.packet, IDENTITY)) {
         Ok(AkaAnswer::Success { handle, .. }) => (handle, sent),
-        other => panic!("expected Success, came {other:?}"),
+        other => panic!("expected Success, got {other:?}"),
     }
 }
 
@@ -331,7 +331,7 @@ fn a_closed_session_is_unknown() {
     let (handle, _) = session(&mut device, &mut netd, 32);
     device.call(&mut netd, &CloseSession { handle }).unwrap();
     let closed = device.call(&mut netd, &CloseSession { handle });
-    assert_eq!(closed, Err(Refusal::UnknownHandle { came: handle }));
+    assert_eq!(closed, Err(Refusal::UnknownHandle { got: handle }));
 }
 
 #[test]
@@ -341,7 +341,7 @@ fn a_handle_belongs_to_its_connection_and_is_not_used_again() {
     let mut other = device.client(Role::Network);
     let (handle, _) = session(&mut device, &mut netd, 32);
     let stolen = device.call(&mut other, &Confirm { handle, msk: None });
-    assert_eq!(stolen, Err(Refusal::UnknownHandle { came: handle }));
+    assert_eq!(stolen, Err(Refusal::UnknownHandle { got: handle }));
     device.call(&mut netd, &CloseSession { handle }).unwrap();
     let (next, _) = session(&mut device, &mut netd, 64);
     assert_ne!(next, handle);

@@ -108,11 +108,11 @@ fn a_command_is_carried_out_once_and_packages_share_its_sequence() {
     let enable = operator.order(&mut device, Command::Enable(named(ICCID)), 2);
     let install = operator.seal(&mut device, other_profile(SECOND), 3);
     take(&mut device, Role::Network, &disable).unwrap();
-    for (package, came) in [(&disable, 3), (&enable, 2), (&install, 3)] {
+    for (package, got) in [(&disable, 3), (&enable, 2), (&install, 3)] {
         for role in ROLES {
             assert_eq!(
                 take(&mut device, role, package),
-                Err(Refusal::Package(PackageFault::Sequence { last: 3, came }))
+                Err(Refusal::Package(PackageFault::Sequence { last: 3, got }))
             );
         }
     }
@@ -120,7 +120,7 @@ fn a_command_is_carried_out_once_and_packages_share_its_sequence() {
     let install = operator.seal(&mut device, other_profile(SECOND), 5);
     take(&mut device, Role::Admin, &install).unwrap();
     let refused = take(&mut device, Role::Network, &old);
-    let sequence = PackageFault::Sequence { last: 5, came: 4 };
+    let sequence = PackageFault::Sequence { last: 5, got: 4 };
     assert_eq!(refused, Err(Refusal::Package(sequence)));
 }
 
@@ -243,7 +243,7 @@ fn a_rotated_sealing_key_opens_nothing_that_was_sealed_before() {
 
     let old = PackageFault::SealingKey {
         expected: after,
-        came: before,
+        got: before,
     };
     let refused = take(&mut device, Role::Network, &sealed_before);
     assert_eq!(refused, Err(Refusal::Package(old.clone())));
@@ -277,7 +277,8 @@ fn nothing_on_the_medium_is_left_of_the_old_sealing_key() {
         let rotate = operator.order(&mut device, Command::RotateSealingKey, sequence);
         take(&mut device, Role::Network, &rotate).unwrap();
     }
-    // The device's record and the journal: no block of 512 octets that held a key stands where it stood.
+    // The device's record and the journal: no block of 512 octets that held a key stands where it
+    // stood.
     let after = std::fs::read(&vault).unwrap();
     assert_eq!(before.len(), after.len());
     let nonces = |image: &[u8]| -> Vec<Vec<u8>> {

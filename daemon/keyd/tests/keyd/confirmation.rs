@@ -1,5 +1,5 @@
-//! The confirmation of a session: with the server's MSK where one came, and after a protected success where both sides
-//! have asked for one.
+//! The confirmation of a session: with the server's MSK where one came, and after a protected
+//! success where both sides have asked for one.
 
 use softsim_keyd::Client;
 use softsim_keyd_proto::requests::*;
@@ -43,7 +43,7 @@ fn where_the_servers_msk_is_another_nothing_is_kept_and_the_session_stays_as_it_
     }
     for length in [0, 32, 63] {
         let refused = device.call(&mut netd, &confirm(handle, Some(&msk[..length])));
-        let told = format!("msk: expected 64 octets, came {length} octets");
+        let told = format!("msk: expected 64 octets, got {length} octets");
         assert_eq!(refused.unwrap_err().to_string(), told);
     }
     let any = identity(IdentityRequest::Any);
@@ -135,7 +135,8 @@ fn where_both_sides_asked_for_protected_results_no_success_counts_before_its_not
 
         let early = Err(Refusal::NoProtectedSuccess);
         assert_eq!(device.call(&mut netd, &confirm(handle, None)), early);
-        // General failure after authentication (RFC 4187 §10.19), and what only looks like a notification of success.
+        // General failure after authentication (RFC 4187 §10.19), and what only looks like a
+        // notification of success.
         let failure = server.packet(1, NOTIFICATION, &[12, 1, 0, 0], &[]);
         let of_challenge = server.packet(1, CHALLENGE, &SUCCESS, &[]);
         for packet in [&failure[..], &of_challenge] {

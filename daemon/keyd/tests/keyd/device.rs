@@ -19,7 +19,7 @@ fn hello_tells_the_role_and_refuses_another_version() {
     }
     let refusal = device.ask(Role::App, &Hello { version: 2 }).unwrap_err();
     let expected = PROTOCOL_VERSION;
-    assert_eq!(refusal, Refusal::Version { expected, came: 2 });
+    assert_eq!(refusal, Refusal::Version { expected, got: 2 });
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! A device for tests: keyd without sockets, an operator who seals for it, and a medium that fails on demand.
+//! A device for tests: keyd without sockets, an operator who seals for it, and a medium that fails
+//! on demand.
 
 use std::cell::Cell;
 use std::io;
@@ -139,7 +140,8 @@ impl Device {
         Self::under(directory, COMPILED, privacy, test_profiles)
     }
 
-    /// Blank, and under a policy that gives the role network the requests of PSK accounts, which no role file does.
+    /// Blank, and under a policy that gives the role network the requests of PSK accounts, which no
+    /// role file does.
     pub(crate) fn with_psk_accounts() -> Self {
         let given = Group {
             rate: Rate {
@@ -219,7 +221,8 @@ impl Device {
         self.keyd.connect(role, UID).unwrap()
     }
 
-    /// Sends octets and receives some; a second passes before, so that few buckets run dry, and as much more as keyd says.
+    /// Sends octets and receives some; a second passes before, so that few buckets run dry, and as
+    /// much more as keyd says.
     pub(crate) fn exchange(&mut self, client: &mut Client, datagram: &[u8]) -> &[u8] {
         self.now += Duration::from_secs(1);
         let answer = self.exchange_now(client, datagram);
@@ -261,7 +264,8 @@ impl Device {
         decode_answer::<C>(self.exchange_now(client, datagram)).unwrap()
     }
 
-    /// Holds that this is a session's MSK: keyd refuses another as the server's, and takes this one.
+    /// Holds that this is a session's MSK: keyd refuses another as the server's, and takes this
+    /// one.
     pub(crate) fn confirms(&mut self, client: &mut Client, handle: u32, msk: &[u8]) {
         let mut other = msk.to_vec();
         *other.last_mut().unwrap() ^= 1;
@@ -477,8 +481,8 @@ pub(crate) fn copy_of(directory: &Path) -> Rc<TempDir> {
     Rc::new(copy)
 }
 
-/// Makes one change again and again, with a medium that fails one write later each time; whatever was
-/// stored is started on.
+/// Makes one change again and again, with a medium that fails one write later each time; whatever
+/// was stored is started on.
 pub(crate) fn fail_at_each_write(
     base: Device,
     change: impl Fn(&mut Device) -> Result<(), Refusal>,

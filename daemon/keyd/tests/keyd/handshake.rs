@@ -42,7 +42,7 @@ fn a_transcript_with_another_certificate_or_order_is_not_signed() {
             reordered,
             HandshakeFault::Order {
                 expected: 1,
-                came: 2,
+                got: 2,
             },
         ),
         (b"sign this".to_vec(), HandshakeFault::Framing),

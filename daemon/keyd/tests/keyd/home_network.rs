@@ -1,4 +1,5 @@
-//! The other side of an authentication: challenges as a home network makes them, and what follows them.
+//! The other side of an authentication: challenges as a home network makes them, and what follows
+//! them.
 
 use softsim_aka::agreement::PrivateKey;
 use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey, encrypt};

@@ -164,7 +164,7 @@ pub(crate) fn receive(connection: &seqpacket::Connection) -> Vec<u8> {
                 let mut entries = [poll::Entry::readable(connection)];
                 poll::wait(&mut entries, None).unwrap();
             }
-            other => panic!("expected a datagram, came {other:?}"),
+            other => panic!("expected a datagram, got {other:?}"),
         }
     }
 }

@@ -34,7 +34,7 @@ fn named(device: &mut Device, sqn: u64, shown: &[u8], pseudonym: &str) {
     let mut netd = device.client(Role::Network);
     let answer = device.call(&mut netd, &challenge(&sent.packet, shown));
     let Ok(AkaAnswer::Success { handle, .. }) = answer else {
-        panic!("expected Success, came {answer:?}");
+        panic!("expected Success, got {answer:?}");
     };
     device
         .call(&mut netd, &Confirm { handle, msk: None })
@@ -121,7 +121,7 @@ fn a_pseudonym_is_shown_with_the_realm_until_another_one_comes_also_over_restart
     let mut netd = device.client(Role::Network);
     let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
     let Ok(AkaAnswer::Success { handle, .. }) = answer else {
-        panic!("expected Success, came {answer:?}");
+        panic!("expected Success, got {answer:?}");
     };
     device
         .call(&mut netd, &Confirm { handle, msk: None })
@@ -187,7 +187,7 @@ fn who_uses_up_the_one_time_of_a_pseudonym_has_not_unlocked_the_permanent_identi
     let mut netd = device.client(Role::Network);
     let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
     let Ok(AkaAnswer::Success { handle, .. }) = answer else {
-        panic!("expected Success, came {answer:?}");
+        panic!("expected Success, got {answer:?}");
     };
     device
         .call(&mut netd, &Confirm { handle, msk: None })
@@ -381,8 +381,8 @@ fn in_a_5g_network_every_identity_is_a_suci_but_the_anonymous_one() {
             };
             // The null scheme is as telling as the permanent identity, which is withheld here.
             let expected = expected.ok_or(Refusal::NoHomeNetworkKey);
-            let came = device.ask(Role::Network, &request);
-            assert_eq!(came.map(|answer| answer.kind), expected, "{kind:?}");
+            let got = device.ask(Role::Network, &request);
+            assert_eq!(got.map(|answer| answer.kind), expected, "{kind:?}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! EAP-AKA beside EAP-AKA', forward secrecy, the keys that a 5G core anchors, and the role supplicant.
+//! EAP-AKA beside EAP-AKA', forward secrecy, the keys that a 5G core anchors, and the role
+//! supplicant.
 
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_aka::eap::{AkaPrimeKeys, emsk, forward_secret_emsk};
@@ -19,7 +20,7 @@ fn success(answer: Result<AkaAnswer, Refusal>) -> (u32, Option<Vec<u8>>) {
         Ok(AkaAnswer::Success {
             handle, public_key, ..
         }) => (handle, public_key),
-        other => panic!("expected Success, came {other:?}"),
+        other => panic!("expected Success, got {other:?}"),
     }
 }
 
@@ -36,7 +37,7 @@ fn eap_aka_gives_res_and_the_msk_of_its_own_key_schedule() {
         .call(&mut netd, &old_challenge(&sent.packet, IDENTITY))
         .unwrap();
     let AkaAnswer::Success { handle, res, .. } = answer else {
-        panic!("expected Success, came {answer:?}");
+        panic!("expected Success, got {answer:?}");
     };
     assert_eq!(res.expose(), sent.res);
     device.confirms(&mut netd, handle, sent.keys.msk.as_bytes());
@@ -117,15 +118,15 @@ fn malformed_encrypted_data_under_a_right_mac_uses_no_sqn() {
     };
     let refused = Refusal::Packet(PacketFault::Encrypted);
     let sent = home.challenge(32).packet;
-    let came = device
+    let got = device
         .ask(Role::Network, &challenge(&sent, IDENTITY))
         .unwrap_err();
-    assert_eq!(came, refused);
+    assert_eq!(got, refused);
     let sent = home.old_challenge(32).packet;
-    let came = device
+    let got = device
         .ask(Role::Network, &old_challenge(&sent, IDENTITY))
         .unwrap_err();
-    assert_eq!(came, refused);
+    assert_eq!(got, refused);
     let good = HomeNetwork::default().challenge(32).packet;
     success(device.ask(Role::Network, &challenge(&good, IDENTITY)));
 }
@@ -226,10 +227,10 @@ fn what_is_no_public_key_of_the_agreed_group_uses_no_sqn() {
         ]
         .concat();
         let packet = maced(1, CHALLENGE, &attributes, keys);
-        let came = device
+        let got = device
             .ask(Role::Network, &forward_secret(&packet, group))
             .unwrap_err();
-        assert_eq!(came, refused, "{group:?}");
+        assert_eq!(got, refused, "{group:?}");
     }
     let request = forward_secret(&sent.packet, proto::Group::X25519);
     success(device.ask(Role::Network, &request));
@@ -386,7 +387,7 @@ fn a_supplicant_gets_raw_keys_once_for_each_sqn_and_each_time_is_counted() {
     let (output, _, _) = home.vector(32);
     let answer = device.ask(Role::Supplicant, &umts(&home, 32)).unwrap();
     let UmtsAnswer::Success { res, ck, ik } = answer else {
-        panic!("expected Success, came {answer:?}");
+        panic!("expected Success, got {answer:?}");
     };
     assert_eq!(res.expose(), output.res.as_bytes());
     assert_eq!(
@@ -397,7 +398,7 @@ fn a_supplicant_gets_raw_keys_once_for_each_sqn_and_each_time_is_counted() {
     let mut device = device.restarted();
     let again = device.ask(Role::Supplicant, &umts(&home, 32)).unwrap();
     let UmtsAnswer::SynchronisationFailure { auts } = again else {
-        panic!("expected AUTS, came {again:?}");
+        panic!("expected AUTS, got {again:?}");
     };
     assert_eq!(home.resynchronise(auts), Some(32));
     assert!(device.ask(Role::Supplicant, &umts(&home, 64)).is_ok());

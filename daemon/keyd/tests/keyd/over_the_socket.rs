@@ -5,7 +5,8 @@ use softsim_keyd_proto::requests::*;
 
 use crate::fixture::{ICCID, Operator, certificate, profile, spki_of_request};
 
-/// Keys, certificate and trust anchor; gives the device's SubjectPublicKeyInfo and its sealing statement.
+/// Keys, certificate and trust anchor; gives the device's SubjectPublicKeyInfo and its sealing
+/// statement.
 pub(crate) fn enrol(admin: &mut Connection, operator: &Operator) -> (Vec<u8>, Vec<u8>) {
     admin.call(&GenerateDeviceKey {}).unwrap();
     let request = admin.call(&CertificateRequest {}).unwrap().der;

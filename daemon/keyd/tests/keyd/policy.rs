@@ -1,4 +1,5 @@
-//! Who may ask what: every role × request against the table and the role files, and the rules for the files.
+//! Who may ask what: every role × request against the table and the role files, and the rules for
+//! the files.
 
 use softsim_keyd::roles::COMPILED;
 use softsim_keyd_proto::requests::*;
@@ -145,8 +146,8 @@ fn what_is_no_request_is_refused_by_its_first_octet_or_length() {
     let mut client = device.client(Role::Network);
     let long = vec![RequestKind::SignHandshake as u8; 16385];
     for (datagram, expected) in [
-        (&[][..], Refusal::UnknownRequest { came: None }),
-        (&[6], Refusal::UnknownRequest { came: Some(6) }),
+        (&[][..], Refusal::UnknownRequest { got: None }),
+        (&[6], Refusal::UnknownRequest { got: Some(6) }),
         (
             &[1; 17],
             Refusal::TooLong {
@@ -207,7 +208,7 @@ fn a_role_file_that_gives_more_than_the_table_fails_the_build() {
             file("app", &["[\"Sign\"]", "[\"Sign\"]"]),
             "Sign stands twice",
         ),
-        (file("admin", &[]), "expected role App, came \"admin\""),
+        (file("admin", &[]), "expected role App, got \"admin\""),
         (
             file("app", &["[]"]).replace("burst = 1", "burst = 0"),
             "expected rates and bursts of 1 or more, got 0",
@@ -218,7 +219,7 @@ fn a_role_file_that_gives_more_than_the_table_fails_the_build() {
         ),
         (
             file("app", &["[]"]).replace("\"r\"", "\"\""),
-            "expected a reason for each group, came none",
+            "expected a reason for each group, got none",
         ),
     ] {
         assert_eq!(role_file::compile(Role::App, &text).unwrap_err(), fault);

@@ -87,7 +87,7 @@ fn commit_and_abort_name_the_staged_transaction_of_their_role() {
     let nothing = Refusal::Transaction(TransactionFault::NothingStaged);
     let mismatch = Refusal::Transaction(TransactionFault::Other {
         expected: txid,
-        came: other,
+        got: other,
     });
     assert_eq!(
         device.ask(Role::Network, &Commit::new(txid)),
@@ -255,21 +255,16 @@ fn a_package_that_is_not_for_this_device_now_is_refused_in_words() {
             &format,
             PackageFault::Format {
                 expected: 1,
-                came: 2,
+                got: 2,
             },
         ),
-        (&replayed, PackageFault::Sequence { last: 1, came: 1 }),
-        (
-            &bare,
-            PackageFault::UnknownIssuer {
-                came: stranger_id.0,
-            },
-        ),
+        (&replayed, PackageFault::Sequence { last: 1, got: 1 }),
+        (&bare, PackageFault::UnknownIssuer { got: stranger_id.0 }),
         (
             &misdirected,
             PackageFault::Device {
                 expected: own,
-                came: others,
+                got: others,
             },
         ),
     ];
@@ -444,14 +439,12 @@ fn of_two_packages_staged_by_two_roles_the_older_one_comes_too_late() {
     let refusal = device.ask(Role::Network, &Commit::new([9; 16]));
     assert_eq!(
         refusal,
-        Err(Refusal::Package(PackageFault::Sequence {
-            last: 3,
-            came: 2
-        }))
+        Err(Refusal::Package(PackageFault::Sequence { last: 3, got: 2 }))
     );
 }
 
-/// The subscription under another IMSI: the same number with another length of the MNC, and another number.
+/// The subscription under another IMSI: the same number with another length of the MNC, and another
+/// number.
 fn renamed(iccid: &str) -> [Profile; 2] {
     [(IMSI, 3), ("001010000000009", 2)].map(|(digits, mnc_length)| Profile {
         imsi: imsi(digits, mnc_length).unwrap(),
@@ -519,7 +512,7 @@ fn a_crash_at_any_write_of_a_commit_leaves_the_old_or_the_new_state() {
             assert_eq!(profiles(device).len(), if committed { 2 } else { 1 });
             // Forwards or back, netd can finish what it began.
             let again = bootstrap(device, &package, txid);
-            let sequence = Refusal::Package(PackageFault::Sequence { last: 2, came: 2 });
+            let sequence = Refusal::Package(PackageFault::Sequence { last: 2, got: 2 });
             assert_eq!(again, if committed { Err(sequence) } else { Ok(()) });
             assert_eq!(profiles(device).len(), 2);
             assert!(authenticates(device, 32));

@@ -1,4 +1,5 @@
-//! PSK accounts, where a policy gives them: they come with a transaction, and nothing but master secrets leaves.
+//! PSK accounts, where a policy gives them: they come with a transaction, and nothing but master
+//! secrets leaves.
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Refusal, RequestKind, Role, decode_answer};
@@ -32,11 +33,12 @@ fn master_secret(device: &mut Device, account: u16) -> Result<Vec<u8>, Refusal> 
     Ok(answer.secret.expose().to_vec())
 }
 
-fn unknown(came: u16) -> Refusal {
-    Refusal::UnknownAccount { came }
+fn unknown(got: u16) -> Refusal {
+    Refusal::UnknownAccount { got }
 }
 
-/// Computed with OpenSSL's TLS1-PRF over the premaster secret of RFC 4279 §2 and the label of RFC 7627 §4.
+/// Computed with OpenSSL's TLS1-PRF over the premaster secret of RFC 4279 §2 and the label of RFC
+/// 7627 §4.
 #[test]
 fn the_master_secret_is_the_extended_one_of_plain_psk() {
     let mut device = Device::with_psk_accounts();
@@ -158,21 +160,18 @@ fn a_key_that_can_be_guessed_or_does_not_fit_is_refused_with_the_whole_list() {
         let refusal = stage(&mut device, TXID, &list).unwrap_err();
         assert_eq!(
             refusal.to_string(),
-            format!("psk: expected 16 to 64 octets, came {length} octets")
+            format!("psk: expected 16 to 64 octets, got {length} octets")
         );
     }
     let twice = [(1, Some(&[1; 16][..])), (1, Some(&[2; 16]))];
     let refusal = stage(&mut device, TXID, &twice).unwrap_err();
     assert_eq!(
         refusal.to_string(),
-        "account: expected each once, came 1 twice"
+        "account: expected each once, got 1 twice"
     );
     let many: Vec<_> = (0..17).map(|n| (n, Some(&[1; 16][..]))).collect();
     let refusal = stage(&mut device, TXID, &many).unwrap_err();
-    assert_eq!(
-        refusal.to_string(),
-        "accounts: expected at most 16, came 17"
-    );
+    assert_eq!(refusal.to_string(), "accounts: expected at most 16, got 17");
     assert_eq!(stage(&mut device, TXID, &[(1, None)]), Err(unknown(1)));
     assert!(commit(&mut device, TXID).is_err(), "nothing was staged");
 }

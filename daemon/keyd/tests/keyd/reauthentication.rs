@@ -33,7 +33,7 @@ impl Known {
         let sent = home.challenge(32);
         let request = challenge(&sent.packet, IDENTITY);
         let AkaAnswer::Success { handle, .. } = device.call(&mut netd, &request).unwrap() else {
-            panic!("expected Success, came AUTS");
+            panic!("expected Success, got AUTS");
         };
         device
             .call(&mut netd, &Confirm { handle, msk: None })
@@ -69,13 +69,13 @@ impl Known {
         let answer = self.fast(&packet, identity).unwrap();
         let ReauthenticationAnswer::Fresh {
             handle,
-            counter: came,
+            counter: got,
             nonce_s,
         } = answer
         else {
-            panic!("expected Fresh, came {answer:?}");
+            panic!("expected Fresh, got {answer:?}");
         };
-        assert_eq!((came, nonce_s), (counter, NONCE_S));
+        assert_eq!((got, nonce_s), (counter, NONCE_S));
         handle
     }
 
@@ -230,12 +230,12 @@ fn a_counter_that_is_too_small_gives_a_session_that_can_only_say_so() {
         let answer = known.fast(&packet, &second).unwrap();
         let ReauthenticationAnswer::CounterTooSmall {
             handle,
-            counter: came,
+            counter: got,
         } = answer
         else {
-            panic!("expected CounterTooSmall, came {answer:?}");
+            panic!("expected CounterTooSmall, got {answer:?}");
         };
-        assert_eq!(came, counter);
+        assert_eq!(got, counter);
         let notification = known.server.notification(counter);
         let packet = &notification[..];
         let barren = Refusal::CounterTooSmall;
@@ -355,7 +355,7 @@ fn in_a_session_of_a_full_authentication_there_is_no_counter_and_no_nonce_s() {
     let sent = HomeNetwork::default().challenge(32);
     let request = challenge(&sent.packet, IDENTITY);
     let AkaAnswer::Success { handle, .. } = device.call(&mut netd, &request).unwrap() else {
-        panic!("expected Success, came AUTS");
+        panic!("expected Success, got AUTS");
     };
     let refused = device.call(&mut netd, &EncryptCounter { handle });
     assert_eq!(refused, Err(Refusal::NoReauthentication));
@@ -371,7 +371,7 @@ fn a_full_authentication_replaces_what_there_was_or_takes_it_away() {
         let sent = HomeNetwork::naming(None, next).challenge(sqn);
         let request = challenge(&sent.packet, IDENTITY);
         let AkaAnswer::Success { handle, .. } = known.call(&request).unwrap() else {
-            panic!("expected Success, came AUTS");
+            panic!("expected Success, got AUTS");
         };
         known.call(&Confirm { handle, msk: None }).unwrap();
         let (name, kind) = known.any();
@@ -414,8 +414,8 @@ fn there_is_none_in_a_5g_network_nor_on_one_whose_name_is_too_long_to_keep() {
         } else {
             request
         };
-        let came = known.call(&request).map(|answer| answer.kind);
-        match came {
+        let got = known.call(&request).map(|answer| answer.kind);
+        match got {
             Ok(kind) => assert_eq!(kind, expected),
             Err(refusal) => assert!(matches!(refusal, Refusal::TooLong { .. }), "{refusal}"),
         }
@@ -471,7 +471,7 @@ fn a_profile_that_was_replaced_or_taken_out_of_use_keeps_nothing_of_a_session() 
         let sent = HomeNetwork::naming(Some("7name"), Some("8first@home")).challenge(sqn);
         match device.call(&mut netd, &challenge(&sent.packet, IDENTITY)) {
             Ok(AkaAnswer::Success { handle, .. }) => handles.push(handle),
-            other => panic!("expected Success, came {other:?}"),
+            other => panic!("expected Success, got {other:?}"),
         }
     }
     let (first, second) = (handles[0], handles[1]);

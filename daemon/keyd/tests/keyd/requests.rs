@@ -38,7 +38,7 @@ impl Case {
 pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
     let (iccid, handle, txid) = ("8988211000000000011", 7, [9; 16]);
     let (packet, identity) = (&[][..], &b"identity"[..]);
-    let unknown_handle = || Refusal::UnknownHandle { came: handle };
+    let unknown_handle = || Refusal::UnknownHandle { got: handle };
     let nothing_staged = || Refusal::Transaction(TransactionFault::NothingStaged);
     let version = PROTOCOL_VERSION;
     vec![
@@ -83,7 +83,7 @@ pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
                 account: 1,
                 session_hash: [9; 32],
             },
-            Refusal::UnknownAccount { came: 1 },
+            Refusal::UnknownAccount { got: 1 },
         ),
         Case::of(
             &Stage {
@@ -100,7 +100,7 @@ pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
                     psk: None,
                 }],
             },
-            Refusal::UnknownAccount { came: 1 },
+            Refusal::UnknownAccount { got: 1 },
         ),
         Case::of(&Commit::new(txid), nothing_staged()),
         Case::of(&Abort { txid }, nothing_staged()),

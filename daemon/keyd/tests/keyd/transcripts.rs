@@ -1,5 +1,5 @@
-//! Authentications that were recorded between hostapd and wpa_supplicant, with keyd in the supplicant's place: each
-//! MAC, key and identity is the recorded one.
+//! Authentications that were recorded between hostapd and wpa_supplicant, with keyd in the
+//! supplicant's place: each MAC, key and identity is the recorded one.
 
 use serde_json::Value;
 use softsim_aka::eap::decrypt;
@@ -157,7 +157,7 @@ fn full(device: &mut Device, netd: &mut Client, of: &mut Transcript, identity: &
         Method::AkaPrime => device.call(netd, &challenge(&packet, identity.as_bytes())),
     };
     let AkaAnswer::Success { handle, res, .. } = answer.unwrap() else {
-        panic!("expected Success, came AUTS");
+        panic!("expected Success, got AUTS");
     };
     of.k_encr = Some(KEncr::new(of.next("key:K_encr").try_into().unwrap()));
     let msk = of.msk();
@@ -176,7 +176,7 @@ fn again(device: &mut Device, netd: &mut Client, of: &mut Transcript, identity: 
         handle, nonce_s, ..
     } = answer
     else {
-        panic!("expected Fresh, came {answer:?}");
+        panic!("expected Fresh, got {answer:?}");
     };
     let msk = of.msk();
     let response = of.next("rsp");

@@ -1,4 +1,5 @@
-//! A server that names its subscriber and re-authenticates it until keyd is gone, and what is there afterwards.
+//! A server that names its subscriber and re-authenticates it until keyd is gone, and what is there
+//! afterwards.
 
 use std::fmt;
 
@@ -161,19 +162,19 @@ impl Namer {
         Ok(fast)
     }
 
-    /// After a start: the names are those that keyd confirmed, nothing that was accepted is accepted again, and
-    /// the counter is where it was.
+    /// After a start: the names are those that keyd confirmed, nothing that was accepted is
+    /// accepted again, and the counter is where it was.
     pub(crate) fn check(&mut self, host: &Host) {
         let mut keyd = host.connect(Role::Network);
-        let came = keyd.call(&identity(IdentityRequest::Any)).unwrap();
-        let permanent = came.kind == IdentityKind::Permanent;
-        let came = (came.kind, (!permanent).then_some(came.nai));
+        let got = keyd.call(&identity(IdentityRequest::Any)).unwrap();
+        let permanent = got.kind == IdentityKind::Permanent;
+        let got = (got.kind, (!permanent).then_some(got.nai));
         let pending = self.pending.take();
-        if let Some(names) = pending.clone().filter(|names| names.shown() == came) {
+        if let Some(names) = pending.clone().filter(|names| names.shown() == got) {
             self.confirmed = names;
             self.changed += 1;
         } else {
-            assert_eq!(came, self.confirmed.shown(), "or {pending:?}");
+            assert_eq!(got, self.confirmed.shown(), "or {pending:?}");
             self.kept += 1;
         }
         for (identity, packet) in self.accepted.iter().rev().take(LAST) {
@@ -182,12 +183,13 @@ impl Namer {
             assert!(refused, "a re-authentication of {identity} was taken again");
         }
         if let ((IdentityKind::Reauthentication, Some(identity)), Some(server)) =
-            (came, &self.server)
+            (got, &self.server)
         {
             let packet = server.reauthentication(self.counter, [0; 16], None);
             match keyd.call(&reauthenticate(&packet, &identity)) {
                 Ok(ReauthenticationAnswer::CounterTooSmall { .. }) => {}
-                // Of a full authentication whose Confirm had no effect: these are the keys before it.
+                // Of a full authentication whose Confirm had no effect: these are the keys before
+                // it.
                 Err(Error::Refused(Refusal::Packet(_))) => {}
                 other => panic!("counter {} again: {other:?}", self.counter),
             }

@@ -42,8 +42,8 @@ impl Replays {
         self.accepted
     }
 
-    /// Sends again what was sent before: an answered AUTN is not accepted, an unanswered one once at most.
-    /// A fresh one is.
+    /// Sends again what was sent before: an answered AUTN is not accepted, an unanswered one once
+    /// at most. A fresh one is.
     pub(crate) fn check(&mut self, host: &Host, store: &mut Store, shared: &Shared, depth: Depth) {
         let mut keyd = host.connect(Role::Network);
         let subscriptions = if depth.all_profiles {

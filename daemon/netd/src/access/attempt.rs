@@ -1,6 +1,8 @@
-//! One authentication over RADIUS, as the supplicant behind an access point would run it, and the access point too.
+//! One authentication over RADIUS, as the supplicant behind an access point would run it, and the
+//! access point too.
 //!
-//! Packets are the peer's business ([`softsim_eap`]), datagrams those of [`softsim_carriers::radius`], keys those of keyd.
+//! Packets are the peer's business ([`softsim_eap`]), datagrams those of
+//! [`softsim_carriers::radius`], keys those of keyd.
 
 use std::time::{Duration, Instant};
 
@@ -10,11 +12,12 @@ use softsim_eap::Note;
 use softsim_sandbox::random;
 use tokio::time::sleep_until;
 
-use super::{
-    Fatal,
-    conversation::{Action, Conversation, Stage},
-};
-use crate::{names::Names, progress::Fault, reach::Reach, uri::Server};
+use super::Fatal;
+use super::conversation::{Action, Conversation, Stage};
+use crate::names::Names;
+use crate::progress::Fault;
+use crate::reach::Reach;
+use crate::uri::Server;
 
 /// How long a server may draw it out.
 const LONGEST: Duration = Duration::from_secs(120);
@@ -73,8 +76,8 @@ impl Line {
         }
     }
 
-    /// From the identity to EAP-Success. It can be dropped wherever it waits: keyd is never left in the middle of a
-    /// request; what was under way is given up with [`Self::abandon`].
+    /// From the identity to EAP-Success. It can be dropped wherever it waits: keyd is never left in
+    /// the middle of a request; what was under way is given up with [`Self::abandon`].
     pub async fn authenticate(
         &mut self,
         conversation: &mut Conversation<'_>,
@@ -100,7 +103,7 @@ impl Line {
             match (talked, terms.over.take()) {
                 (Ok(Some(authentication)), _) if terms.accepted => break Ok(authentication),
                 (Ok(Some(_)), _) => {
-                    let reason = "expected EAP-Success with Access-Accept, came without";
+                    let reason = "expected EAP-Success with Access-Accept, got without";
                     break Err(Fault::new(Failure::Protocol, reason));
                 }
                 (Ok(None), None) => listener.stage(conversation.stage()),
@@ -220,7 +223,7 @@ impl Line {
         match answer {
             radius::Answer::Challenge { eap } => conversation.hear(&eap),
             radius::Answer::Accept { eap, msk, limit } => {
-                let reason = "expected an EAP-Success to believe with Access-Accept, came none";
+                let reason = "expected an EAP-Success to believe with Access-Accept, got none";
                 terms.over = Some(Fault::new(Failure::Protocol, reason));
                 terms.accepted = true;
                 (terms.msk_came, terms.limit) = (msk.is_some(), limit);

@@ -40,7 +40,8 @@ impl Backoff {
     }
 }
 
-/// Up to a fifth longer or shorter, so that gateways which failed together don't come back together.
+/// Up to a fifth longer or shorter, so that gateways which failed together don't come back
+/// together.
 pub fn jittered(wait: Duration) -> Duration {
     let mut octets = [0; 2];
     random::fill(&mut octets);

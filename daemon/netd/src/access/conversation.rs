@@ -1,27 +1,21 @@
-//! The EAP peer, whose questions the key process answers: each [`Ask`] becomes one request, and each session handle is
-//! closed again.
+//! The EAP peer, whose questions the key process answers: each [`Ask`] becomes one request, and
+//! each session handle is closed again.
 
 use softsim_carriers::radius::Msk;
-use softsim_client::{
-    keyd::{Connection, Error as KeydError},
-    netd::{Authentication, Failure},
-    proto::{
-        self, AkaAnswer, Call, PacketFault, Refusal, SecretSlice,
-        requests::{
-            AkaChallenge, AkaPrimeChallenge, CloseSession, Confirm, EapMac, EapVerify,
-            EncryptCounter, Identity, Reauthenticate,
-        },
-    },
+use softsim_client::keyd::{Connection, Error as KeydError};
+use softsim_client::netd::{Authentication, Failure};
+use softsim_client::proto::requests::{
+    AkaChallenge, AkaPrimeChallenge, CloseSession, Confirm, EapMac, EapVerify, EncryptCounter,
+    Identity, Reauthenticate,
 };
+use softsim_client::proto::{self, AkaAnswer, Call, PacketFault, Refusal, SecretSlice};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, Group, IdentityKind, Method, Nai, Note, Outcome,
     OuterIdentity, Output, Peer, Reason, ReauthenticationAnswer, Success, Unprocessable, Wanted,
 };
 
-use crate::{
-    keyd::{Lost, Refused, refusal},
-    progress::Fault,
-};
+use crate::keyd::{Lost, Refused, refusal};
+use crate::progress::Fault;
 
 /// The type of AT_MAC (RFC 4187 §10.15).
 const AT_MAC: u8 = 11;
@@ -127,7 +121,8 @@ impl<'k> Conversation<'k> {
         self.peer.handle_packet(packet);
     }
 
-    /// Takes what a server said with the MSK that it sent along: a success counts only where keyd finds it to be ours.
+    /// Takes what a server said with the MSK that it sent along: a success counts only where keyd
+    /// finds it to be ours.
     pub fn hear_with_msk(&mut self, packet: &[u8], msk: Option<Msk>) {
         self.received = msk;
         self.hear(packet);

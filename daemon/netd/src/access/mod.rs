@@ -8,8 +8,9 @@
 //!      +------ record         +-- one connection to keyd
 //! ```
 //!
-//! Each access has a thread of its own, and a connection to keyd: an answer of keyd takes microseconds, so the thread
-//! waits for it, and a packet of the network's is answered without a change of threads.
+//! Each access has a thread of its own, and a connection to keyd: an answer of keyd takes
+//! microseconds, so the thread waits for it, and a packet of the network's is answered without a
+//! change of threads.
 
 pub mod attempt;
 pub mod backoff;
@@ -28,11 +29,9 @@ use std::fmt;
 use softsim_client::netd::{self, Failure};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::{
-    access::record::{Happenings, Told},
-    keyd::Lost,
-    progress::Fault,
-};
+use crate::access::record::{Happenings, Told};
+use crate::keyd::Lost;
+use crate::progress::Fault;
 
 /// Orders that wait for an access.
 pub const QUEUE: usize = 8;

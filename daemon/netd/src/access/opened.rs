@@ -1,28 +1,25 @@
 //! What an access needs of the outside, opened before netd is confined.
 
-use std::{io::Read, path::Path};
+use std::io::Read;
+use std::path::Path;
 
 use softsim_carriers::radius::Secret;
-use softsim_client::{
-    keyd::Connection,
-    netd::{Carrier, Port},
-};
+use softsim_client::keyd::Connection;
+use softsim_client::netd::{Carrier, Port};
 use softsim_sandbox::secret_file;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::{
-    Fatal, Handle,
-    backoff::Backoff,
-    port::Keeper,
-    radius,
-    record::{Happenings, Record},
-    settings::{Line, Settings},
-    thread, wired,
-};
-use crate::{config::ConfigError, names::Names};
+use super::backoff::Backoff;
+use super::port::Keeper;
+use super::record::{Happenings, Record};
+use super::settings::{Line, Settings};
+use super::{Fatal, Handle, radius, thread, wired};
+use crate::config::ConfigError;
+use crate::names::Names;
 
-/// As much of a secret's file as is looked at, in octets; it doesn't move, so that no copy stays behind.
+/// As much of a secret's file as is looked at, in octets; it doesn't move, so that no copy stays
+/// behind.
 const MAX_SECRET_FILE: usize = 4096;
 
 /// An access that can begin.
@@ -57,7 +54,8 @@ pub enum OpenError {
 pub type Ended = oneshot::Receiver<std::io::Result<Result<(), Fatal>>>;
 
 impl Opened {
-    /// Starts the keeper of an interface, which closes the controlled port; opens sockets, reads files.
+    /// Starts the keeper of an interface, which closes the controlled port; opens sockets, reads
+    /// files.
     pub fn open(settings: Settings, keyd: Connection) -> Result<Self, OpenError> {
         let backoff = Backoff::new(settings.retry.0, settings.retry.1);
         let (at, parts) = match settings.carrier {

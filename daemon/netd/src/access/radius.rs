@@ -3,21 +3,20 @@
 use std::time::{Duration, Instant};
 
 use softsim_carriers::radius::{self, Secret, SessionLimit};
-use softsim_client::{keyd::Connection, netd::AccessState};
+use softsim_client::keyd::Connection;
+use softsim_client::netd::AccessState;
 use softsim_eap::Note;
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::sleep_until,
-};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
 
-use super::{
-    Fatal, Order,
-    attempt::{Accepted, Line, Listener},
-    backoff::Backoff,
-    conversation::{Conversation, Policy, Stage},
-    record::Record,
-};
-use crate::{names::Names, progress::Fault, uri::Server};
+use super::attempt::{Accepted, Line, Listener};
+use super::backoff::Backoff;
+use super::conversation::{Conversation, Policy, Stage};
+use super::record::Record;
+use super::{Fatal, Order};
+use crate::names::Names;
+use crate::progress::Fault;
+use crate::uri::Server;
 
 /// The shortest session that a server can set: each one writes to flash.
 const SHORTEST: Duration = Duration::from_secs(10);
@@ -100,7 +99,8 @@ struct Access<'k> {
     backoff: Backoff,
     /// When it authenticates by itself.
     due: Option<Instant>,
-    /// Whether the session is over then, and another begins (Termination-Action Default, RFC 3580 §3.17).
+    /// Whether the session is over then, and another begins (Termination-Action Default, RFC 3580
+    /// §3.17).
     ends: bool,
     /// Who wants to know how an attempt ends.
     waiting: Vec<oneshot::Sender<()>>,
@@ -228,7 +228,8 @@ impl Listener for Teller {
     }
 }
 
-/// How long a session lasts, as the server and we have it, and whether it ends then whatever the next authentication gives.
+/// How long a session lasts, as the server and we have it, and whether it ends then whatever the
+/// next authentication gives.
 fn lasts(limit: Option<SessionLimit>, own: Option<Duration>) -> (Option<Duration>, bool) {
     let servers = limit.map(|limit| limit.after.max(SHORTEST));
     let after = [servers, own].into_iter().flatten().min();

@@ -1,6 +1,8 @@
 //! What an access tells: where it stands, what passes, what was counted.
 
-use std::{mem, sync::Arc, time::Instant};
+use std::mem;
+use std::sync::Arc;
+use std::time::Instant;
 
 use softsim_client::netd::{
     Access, AccessCounters, AccessState, Authentication, Carrier, Direction, Port,
@@ -169,7 +171,8 @@ impl Record {
             .send_modify(|told| told.access.counters.failures += 1);
     }
 
-    /// It came to a state, with the controlled port so and the next attempt then; whoever watches is told where that is new.
+    /// It came to a state, with the controlled port so and the next attempt then; whoever watches
+    /// is told where that is new.
     pub fn stands(&self, state: AccessState, port: Option<Port>, next: Option<Instant>) {
         let mut changed = false;
         self.told.send_modify(|told| {

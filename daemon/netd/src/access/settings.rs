@@ -1,19 +1,23 @@
 //! `[[access]]` of netd.toml.
 
-use std::{path::PathBuf, time::Duration};
+use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::Deserialize;
 use softsim_carriers::eapol::Timers;
-use softsim_client::{netd::Carrier, proto};
+use softsim_client::netd::Carrier;
+use softsim_client::proto;
 use softsim_eap::{
     Config as Peer, ForwardSecrecy, Identity, IdentityKind, Method, Nai, NetworkName,
     NetworkNamePolicy, OuterIdentity,
 };
-
 use softsim_sandbox::ethernet::Name;
 
-use super::{backoff::jittered, conversation::Policy, port::AtStop};
-use crate::{config::ConfigError, uri::Server};
+use super::backoff::jittered;
+use super::conversation::Policy;
+use super::port::AtStop;
+use crate::config::ConfigError;
+use crate::uri::Server;
 
 /// As many as leave keyd's places for netd's other connections.
 pub const MOST: usize = 8;
@@ -42,7 +46,8 @@ pub struct Access {
     pub held_period: Option<u32>,
     /// RADIUS: the server, `HOST:PORT`.
     pub server: Option<String>,
-    /// RADIUS: a file with the secret shared with it; a newline at its end is not part of the secret.
+    /// RADIUS: a file with the secret shared with it; a newline at its end is not part of the
+    /// secret.
     pub secret_file: Option<PathBuf>,
     /// RADIUS: how this gateway calls itself.
     pub nas_identifier: Option<String>,
@@ -199,7 +204,7 @@ fn field(name: &'static str, reason: impl Into<String>) -> ConfigError {
 fn seconds(name: &'static str, value: Option<u32>, default: u64) -> Result<Duration, ConfigError> {
     match value {
         None => Ok(Duration::from_secs(default)),
-        Some(0) => Err(field(name, "expected at least 1 second, came 0")),
+        Some(0) => Err(field(name, "expected at least 1 second, got 0")),
         Some(seconds) => Ok(Duration::from_secs(seconds.into())),
     }
 }
@@ -264,7 +269,7 @@ impl Access {
                 secret_file: self
                     .secret_file
                     .clone()
-                    .ok_or_else(|| field("access.secret_file", "expected a file, came none"))?,
+                    .ok_or_else(|| field("access.secret_file", "expected a file, got none"))?,
                 nas_identifier: self.nas_identifier.clone().unwrap_or("softsim".into()),
             }),
         }
@@ -284,18 +289,19 @@ impl Access {
             (Some(ControlledPort::Nftables), Some(PortAtStop::Open)) => Some(AtStop::Open),
             (Some(ControlledPort::Nftables), _) => Some(AtStop::Closed),
             (Some(ControlledPort::None), _) => None,
-            // Which of the two is wanted decides whether the gateway can be reached: nobody should have to guess.
+            // Which of the two is wanted decides whether the gateway can be reached: nobody should
+            // have to guess.
             (None, _) => {
                 return Err(field(
                     "access.controlled_port",
-                    "expected \"nftables\" or \"none\", came none",
+                    "expected \"nftables\" or \"none\", got none",
                 ));
             }
         };
         let defaults = Timers::default();
         let max_start = self.max_start.unwrap_or(defaults.max_start);
         if max_start == 0 {
-            return Err(field("access.max_start", "expected at least 1, came 0"));
+            return Err(field("access.max_start", "expected at least 1, got 0"));
         }
         let held = defaults.held_period.as_secs();
         let timers = Timers {
@@ -371,7 +377,7 @@ impl Access {
             }
             Some(other) => Err(field(
                 "access.identity",
-                format!("expected any, pseudonym, anonymous, suci or a NAI, came {other:?}"),
+                format!("expected any, pseudonym, anonymous, suci or a NAI, got {other:?}"),
             )),
         }
     }
@@ -395,7 +401,8 @@ fn method(name: MethodName) -> Method {
     }
 }
 
-/// The realm that goes with a network: a 5G core behind an access that isn't 3GPP's, an offload, or any other.
+/// The realm that goes with a network: a 5G core behind an access that isn't 3GPP's, an offload, or
+/// any other.
 fn realm_of(network_name: &str) -> proto::Realm {
     match network_name {
         "5G:NSWO" => proto::Realm::Nswo,

@@ -1,13 +1,14 @@
 //! A socket of a kind that tokio doesn't know, in its event loop.
 
-use std::{
-    io,
-    os::{fd::AsFd, unix::net::UnixDatagram as StdUnixDatagram},
-};
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram as StdUnixDatagram;
 
-use tokio::{io::Interest, net::UnixDatagram};
+use tokio::io::Interest;
+use tokio::net::UnixDatagram;
 
-/// A non-blocking socket, and the descriptor whose events are waited for: tokio takes any socket for one of its own.
+/// A non-blocking socket, and the descriptor whose events are waited for: tokio takes any socket
+/// for one of its own.
 #[derive(Debug)]
 pub struct Source<T> {
     inner: T,

@@ -1,10 +1,13 @@
 //! A thread with an event loop of its own, for work that waits for keyd.
 
-use std::{future::Future, io, thread};
+use std::future::Future;
+use std::{io, thread};
 
-use tokio::{runtime, sync::oneshot};
+use tokio::runtime;
+use tokio::sync::oneshot;
 
-/// Runs what `make` makes on a thread of this name (of which the kernel keeps fifteen octets); the result comes back.
+/// Runs what `make` makes on a thread of this name (of which the kernel keeps fifteen octets); the
+/// result comes back.
 pub fn run<F>(
     name: &str,
     make: impl FnOnce() -> F + Send + 'static,

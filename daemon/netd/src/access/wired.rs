@@ -1,29 +1,22 @@
-//! An access by IEEE 802.1X on an interface, which its keeper holds: EAPOL, the link, and the controlled port.
+//! An access by IEEE 802.1X on an interface, which its keeper holds: EAPOL, the link, and the
+//! controlled port.
 
-use std::{
-    io,
-    time::{Duration, Instant},
-};
+use std::io;
+use std::time::{Duration, Instant};
 
 use softsim_carriers::eapol::{self, Output, PortStatus, State, Supplicant, Timers};
-use softsim_client::{
-    keyd::Connection,
-    netd::{AccessState, Authentication, Port},
-};
+use softsim_client::keyd::Connection;
+use softsim_client::netd::{AccessState, Authentication, Port};
 use softsim_eap::Note;
 use softsim_sandbox::ethernet::{Link, Name};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::sleep_until,
-};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::sleep_until;
 
-use super::{
-    Fatal, Order,
-    backoff::Backoff,
-    conversation::{Action, Conversation, Policy, Stage},
-    port::{Heard, Keeper},
-    record::Record,
-};
+use super::backoff::Backoff;
+use super::conversation::{Action, Conversation, Policy, Stage};
+use super::port::{Heard, Keeper};
+use super::record::Record;
+use super::{Fatal, Order};
 use crate::progress::Fault;
 
 /// What the access is made of, opened before netd is confined.
@@ -78,7 +71,8 @@ pub async fn run(
             }
         };
         tokio::select! {
-            // Confined, netd can't start another keeper: it ends, and that of its next start closes the port first.
+            // Confined, netd can't start another keeper: it ends, and that of its next start closes
+            // the port first.
             heard = access.keeper.hear() => access.hear(heard?)?,
             Some(order) = orders.recv() => match order {
                 Order::Connect(done) => access.connect(done),
@@ -115,7 +109,8 @@ struct Access<'a> {
 }
 
 impl Access<'_> {
-    /// Does what the supplicant and the peer want done, until they want nothing more, and tells where it stands.
+    /// Does what the supplicant and the peer want done, until they want nothing more, and tells
+    /// where it stands.
     async fn work(&mut self) -> Result<(), Fatal> {
         while let Some(output) = self.supplicant.poll() {
             match output {
@@ -132,7 +127,8 @@ impl Access<'_> {
         Ok(())
     }
 
-    /// The conversation has no carrier any more. Without an order or the loss of the link, that is a failure.
+    /// The conversation has no carrier any more. Without an order or the loss of the link, that is
+    /// a failure.
     fn abandoned(&mut self) {
         if self.supplicant.state() == State::Connecting {
             let refusal = self.conversation.refusal().map(|fault| fault.reason);

@@ -50,7 +50,8 @@ fn cut_short() -> tempfile::TempDir {
     directory
 }
 
-/// The digest is part of keyd's vault: accounts that were kept must come to the same in every release.
+/// The digest is part of keyd's vault: accounts that were kept must come to the same in every
+/// release.
 #[test]
 fn the_digest_of_accounts_is_what_it_was() {
     assert_eq!(
@@ -158,7 +159,8 @@ fn accounts_that_keyd_did_not_commit_are_set_aside_and_told() {
             Box::new(|path| fs::write(path, [0xff; 9]).unwrap()),
             "expected value",
         ),
-        // The Server instances are no part of the digest, but accounts that don't fit together are of no use.
+        // The Server instances are no part of the digest, but accounts that don't fit together are
+        // of no use.
         (
             Box::new(|path| {
                 edit(

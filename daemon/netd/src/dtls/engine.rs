@@ -1,18 +1,14 @@
 //! The engine on `dimpl`.
 
-use std::{
-    collections::VecDeque,
-    fmt,
-    sync::{Arc, OnceLock},
-    time::{Duration, Instant},
-};
+use std::collections::VecDeque;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use dimpl::{Config, Dtls, DtlsCertificate, SecurityError};
 
-use super::{
-    Engine, Error, Output, Signer, Trust,
-    provider::{Session, provider, within, within_self_test},
-};
+use super::provider::{Session, provider, within, within_self_test};
+use super::{Engine, Error, Output, Signer, Trust};
 
 /// How long a handshake may take, all its retransmissions included.
 const HANDSHAKE: Duration = Duration::from_secs(40);
@@ -20,7 +16,8 @@ const HANDSHAKE: Duration = Duration::from_secs(40);
 /// How often a handshake starts over because the server's cookie changed.
 const MAX_RESTARTS: u8 = 2;
 
-/// The library panics when a certificate of the server doesn't fit; no datagram can carry this much.
+/// The library panics when a certificate of the server doesn't fit; no datagram can carry this
+/// much.
 const BUFFER: usize = 64 << 10;
 
 /// A DTLS 1.2 client session.
@@ -112,8 +109,8 @@ impl Dimpl {
         }
     }
 
-    /// The library answers only the first HelloVerifyRequest. A server that restarted, or sees us under
-    /// another address, sends another cookie, and the handshake has to start over.
+    /// The library answers only the first HelloVerifyRequest. A server that restarted, or sees us
+    /// under another address, sends another cookie, and the handshake has to start over.
     fn must_start_over(&mut self, datagram: &[u8]) -> bool {
         let HelloPhase::Cookie { answered, restarts } = &mut self.hello else {
             return false;
@@ -234,7 +231,8 @@ enum FirstMessage<'a> {
     ServerHello,
 }
 
-/// Reads a record header (RFC 6347 §4.1), a handshake header and a HelloVerifyRequest (§4.2.1, §4.2.2).
+/// Reads a record header (RFC 6347 §4.1), a handshake header and a HelloVerifyRequest (§4.2.1,
+/// §4.2.2).
 fn first_message(datagram: &[u8]) -> Option<FirstMessage<'_>> {
     const HANDSHAKE: u8 = 22;
     const SERVER_HELLO: u8 = 2;

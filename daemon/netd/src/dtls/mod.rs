@@ -1,25 +1,24 @@
-//! DTLS 1.2 as a client with the device certificate, sans-IO, with the device key in another process.
+//! DTLS 1.2 as a client with the device certificate, sans-IO, with the device key in another
+//! process.
 //!
-//! [`Trust`] judges the server's certificate before [`Signer`] is asked for anything; [`Engine`] is what
-//! the session drives. [`Dimpl`] is the one engine there is.
+//! [`Trust`] judges the server's certificate before [`Signer`] is asked for anything; [`Engine`] is
+//! what the session drives. [`Dimpl`] is the one engine there is.
 
 mod engine;
 mod provider;
 mod trust;
 
-use std::{
-    fmt,
-    panic::{RefUnwindSafe, UnwindSafe},
-    time::Instant,
-};
+use std::fmt;
+use std::panic::{RefUnwindSafe, UnwindSafe};
+use std::time::Instant;
 
 pub use engine::{Dimpl, prepare};
 pub use trust::{Trust, TrustFault};
 
 /// Whoever holds the device key.
 pub trait Signer: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
-    /// The signature of CertificateVerify over all handshake messages so far (RFC 5246 §7.4.8): ECDSA with
-    /// SHA-256, DER. May block for as long as keyd takes.
+    /// The signature of CertificateVerify over all handshake messages so far (RFC 5246 §7.4.8):
+    /// ECDSA with SHA-256, DER. May block for as long as keyd takes.
     fn sign(&self, transcript: &[u8]) -> Result<Vec<u8>, softsim_client::keyd::Error>;
 }
 
@@ -115,7 +114,7 @@ fn alert_name(description: u8) -> &'static str {
         51 => "decrypt_error: the signature or Finished didn't verify",
         70 => "protocol_version: it doesn't speak DTLS 1.2",
         80 => "internal_error: its own fault",
-        _ => "see RFC 5246 section 7.2.2",
+        _ => "see RFC 5246 §7.2.2",
     }
 }
 

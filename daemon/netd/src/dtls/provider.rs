@@ -1,17 +1,14 @@
 //! The engine's cryptography: RustCrypto, but for whom to trust and who signs.
 //!
-//! The library takes its parts as statics, without a place for a session's own data. Each call into the
-//! library therefore runs inside [`within`], which lends the session to the parts for its duration.
+//! The library takes its parts as statics, without a place for a session's own data. Each call into
+//! the library therefore runs inside [`within`], which lends the session to the parts for its
+//! duration.
 
-use std::{
-    cell::RefCell,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex, PoisonError};
 
-use dimpl::{
-    CryptoError, CryptoOperation, HashAlgorithm, SignatureAlgorithm,
-    crypto::{Buf, CryptoProvider, KeyProvider, SignatureVerifier, SigningKey, rust_crypto},
-};
+use dimpl::crypto::{Buf, CryptoProvider, KeyProvider, SignatureVerifier, SigningKey, rust_crypto};
+use dimpl::{CryptoError, CryptoOperation, HashAlgorithm, SignatureAlgorithm};
 use rustls_pki_types::UnixTime;
 
 use super::{Error, Signer, Trust};

@@ -5,8 +5,8 @@ use std::fmt;
 use rustls_pki_types::{CertificateDer, InvalidDnsNameError, ServerName, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-/// What a server's certificate must satisfy: it is one of the pinned ones, or an anchor vouches for it
-/// and it has the server's name.
+/// What a server's certificate must satisfy: it is one of the pinned ones, or an anchor vouches for
+/// it and it has the server's name.
 #[derive(Clone, Debug)]
 pub struct Trust {
     name: ServerName<'static>,
@@ -36,13 +36,13 @@ impl fmt::Display for TrustFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed => f.write_str("it can't be read"),
-            Self::NotPinned => f.write_str("expected the pinned one, came another"),
+            Self::NotPinned => f.write_str("expected the pinned one, got another"),
             Self::Path(reason) => write!(
                 f,
-                "expected one that a trust anchor vouches for, came another: {reason}"
+                "expected one that a trust anchor vouches for, got another: {reason}"
             ),
             Self::Name { expected } => {
-                write!(f, "expected one for {expected}, came one for other names")
+                write!(f, "expected one for {expected}, got one for other names")
             }
         }
     }

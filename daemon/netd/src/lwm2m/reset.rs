@@ -6,11 +6,10 @@ use softsim_client::netd::{Bootstrap, Failure};
 use softsim_lwm2m::Accounts;
 use tokio::sync::oneshot;
 
-use super::{Fatal, Lwm2m, transaction::new_txid};
-use crate::{
-    keyd,
-    progress::{Fault, Progress},
-};
+use super::transaction::new_txid;
+use super::{Fatal, Lwm2m};
+use crate::keyd;
+use crate::progress::{Fault, Progress};
 
 /// A reset that waits for the servers' answers to our farewell.
 pub(super) struct Reset {

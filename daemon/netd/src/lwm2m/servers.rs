@@ -7,12 +7,10 @@ use softsim_client::netd::{Failure, Management};
 use softsim_lwm2m::{RegistrationFailure, SecurityAccount, SecurityMode, ServerRole};
 
 use super::{Fatal, Lwm2m, random_number};
-use crate::{
-    dtls::Trust,
-    progress::Fault,
-    session::{Session, SessionError, Target},
-    uri::Server,
-};
+use crate::dtls::Trust;
+use crate::progress::Fault;
+use crate::session::{Session, SessionError, Target};
+use crate::uri::Server;
 
 /// The first wait before a server is called again, and the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
@@ -140,7 +138,8 @@ impl Lwm2m {
         }
     }
 
-    /// Without accounts, and unless the configuration has it otherwise, the bootstrap server is called now.
+    /// Without accounts, and unless the configuration has it otherwise, the bootstrap server is
+    /// called now.
     pub(super) fn bootstrap_if_needed(&mut self) {
         if self.bootstraps_itself() {
             let retry = Retry {
@@ -216,22 +215,23 @@ impl Lwm2m {
 
 /// Where a server of the accounts is, and how to tell that it is the one.
 ///
-/// Certificate usages 0 and 2 (RFC 6698 §2.1.1) name an authority, 1 and 3 the server itself. A gateway
-/// has no store of public authorities that 0 and 1 would ask besides: the bootstrap server's word counts.
+/// Certificate usages 0 and 2 (RFC 6698 §2.1.1) name an authority, 1 and 3 the server itself. A
+/// gateway has no store of public authorities that 0 and 1 would ask besides: the bootstrap
+/// server's word counts.
 fn reach(account: &SecurityAccount) -> Result<(Server, Trust), Fault> {
     let wrong = |reason: String| {
         let reason = format!("account /0/{}: {reason}", account.instance);
         Fault::new(Failure::Command, reason)
     };
     if account.mode != SecurityMode::Certificate {
-        let came = format!("expected certificate mode, came {:?}", account.mode);
-        return Err(wrong(came));
+        let got = format!("expected certificate mode, got {:?}", account.mode);
+        return Err(wrong(got));
     }
     let server: Server = account.uri.parse().map_err(wrong)?;
     let name = account.server_name.as_ref().unwrap_or(&server.host);
     let mut trust = Trust::new(name).map_err(|_| {
         wrong(format!(
-            "expected a server name, came {}",
+            "expected a server name, got {}",
             name.escape_debug()
         ))
     })?;

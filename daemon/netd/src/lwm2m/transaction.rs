@@ -1,22 +1,21 @@
-//! A bootstrap as a transaction over keyd's profiles and our accounts, and packages of management servers.
+//! A bootstrap as a transaction over keyd's profiles and our accounts, and packages of management
+//! servers.
 
-use std::{fmt, time::Instant};
+use std::fmt;
+use std::time::Instant;
 
-use softsim_client::{
-    netd::{Bootstrap, Failure},
-    proto::{Staged, requests::DeviceCertificate},
-};
+use softsim_client::netd::{Bootstrap, Failure};
+use softsim_client::proto::Staged;
+use softsim_client::proto::requests::DeviceCertificate;
 use softsim_lwm2m::{Accounts, BootstrapFailure, ServerRole, SimResult};
 use softsim_sandbox::random;
 use tokio::sync::oneshot;
 
 use super::{Fatal, LINGER, Lwm2m};
-use crate::{
-    accounts::{self, StoreError, Txid},
-    keyd::{self, Refused},
-    progress::{Fault, Progress},
-    session::Target,
-};
+use crate::accounts::{self, StoreError, Txid};
+use crate::keyd::{self, Refused};
+use crate::progress::{Fault, Progress};
+use crate::session::Target;
 
 /// A bootstrap, from the command to the registration that follows.
 pub(super) struct Run {
@@ -76,8 +75,7 @@ impl Lwm2m {
 
     async fn bootstrap_target(&mut self) -> Result<Result<Target, Fault>, Fatal> {
         let Some(server) = self.bootstrap_server.clone() else {
-            let reason =
-                "bootstrap: expected a bootstrap server in netd's configuration, came none";
+            let reason = "bootstrap: expected a bootstrap server in netd's configuration, got none";
             return Ok(Err(Fault::new(Failure::Command, reason)));
         };
         if self.client.is_none() {
@@ -106,7 +104,8 @@ impl Lwm2m {
         })
     }
 
-    /// A server wrote a package, a sealed profile or a command: staged for the bootstrap, or installed at once.
+    /// A server wrote a package, a sealed profile or a command: staged for the bootstrap, or
+    /// installed at once.
     pub(super) async fn package(
         &mut self,
         source: ServerRole,
@@ -171,7 +170,8 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// Makes the staged profile and the accounts durable; keyd's Commit decides: see [`crate::accounts`].
+    /// Makes the staged profile and the accounts durable; keyd's Commit decides: see
+    /// [`crate::accounts`].
     pub(super) async fn commit(
         &mut self,
         accounts: &Accounts,
@@ -205,7 +205,8 @@ impl Lwm2m {
         Ok(Ok(()))
     }
 
-    /// Puts accounts in force with the transaction that keyd has staged, or leaves both as they were.
+    /// Puts accounts in force with the transaction that keyd has staged, or leaves both as they
+    /// were.
     pub(super) async fn commit_accounts(
         &mut self,
         txid: Txid,
@@ -227,7 +228,8 @@ impl Lwm2m {
         }
     }
 
-    /// The new accounts are in force: their servers are called, while the bootstrap session lingers.
+    /// The new accounts are in force: their servers are called, while the bootstrap session
+    /// lingers.
     pub(super) async fn bootstrapped(&mut self) -> Result<(), Fatal> {
         self.linger = Some(Instant::now() + LINGER);
         self.refresh().await?;
@@ -281,7 +283,8 @@ impl Lwm2m {
         self.reply(run, &result);
     }
 
-    /// Tells whoever commanded the bootstrap what came of it; who asks for our state then is told of it, too.
+    /// Tells whoever commanded the bootstrap what came of it; who asks for our state then is told
+    /// of it, too.
     fn reply(&self, run: Run, result: &Result<Bootstrap, Fault>) {
         self.publish();
         for (_, reply) in run.listeners {

@@ -1,24 +1,21 @@
-//! The names helper: a process beside netd that asks the C library for addresses, and does nothing else.
+//! The names helper: a process beside netd that asks the C library for addresses, and does nothing
+//! else.
 //!
-//! netd starts it before it confines itself, and holds the other end of the socket that is its only descriptor. Each
-//! look-up is a copy of this process, with a narrower filter and the files and sockets of the resolver as they are at
-//! that moment. It answers once and ends; where it is killed, by its filter or because it takes too long, the request
-//! is answered in words. A copy knows nothing of the look-ups before it, nor of the others at the time.
+//! netd starts it before it confines itself, and holds the other end of the socket that is its only
+//! descriptor. Each look-up is a copy of this process, with a narrower filter and the files and
+//! sockets of the resolver as they are at that moment. It answers once and ends; where it is
+//! killed, by its filter or because it takes too long, the request is answered in words. A copy
+//! knows nothing of the look-ups before it, nor of the others at the time.
 
-use std::{
-    net::ToSocketAddrs,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::net::ToSocketAddrs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use softsim_sandbox::{
-    child::{Child, Limits, Single},
-    clock,
-    landlock::{self, PathAccess, PathRule},
-    poll, process,
-    seccomp::{self, Filter},
-    seqpacket::{Connection, Received},
-};
+use softsim_sandbox::child::{Child, Limits, Single};
+use softsim_sandbox::landlock::{self, PathAccess, PathRule};
+use softsim_sandbox::seccomp::{self, Filter};
+use softsim_sandbox::seqpacket::{Connection, Received};
+use softsim_sandbox::{clock, poll, process};
 
 use super::wire::{Answer, MAX, Name, READY, Request};
 

@@ -1,29 +1,25 @@
-//! Names and their addresses: asked of a helper process, since the C library's resolver needs more than netd may do.
+//! Names and their addresses: asked of a helper process, since the C library's resolver needs more
+//! than netd may do.
 
 pub mod helper;
 pub mod wire;
 
-use std::{
-    collections::BTreeMap,
-    future::Future,
-    io,
-    net::{IpAddr, SocketAddr},
-    process::Stdio,
-    time::Duration,
-};
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::process::Stdio;
+use std::time::Duration;
 
-use softsim_sandbox::{
-    poll,
-    seqpacket::{Connection, Received},
-};
-use tokio::{
-    sync::{mpsc, oneshot},
-    time::timeout,
-};
-
-use crate::{access::source::Source, beside, uri::Server};
+use softsim_sandbox::poll;
+use softsim_sandbox::seqpacket::{Connection, Received};
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use self::wire::{Answer, MAX, Name, READY, Request};
+use crate::access::source::Source;
+use crate::beside;
+use crate::uri::Server;
 
 /// The helper takes a fraction of it to start.
 const START: Duration = Duration::from_secs(10);

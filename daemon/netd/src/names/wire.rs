@@ -1,4 +1,5 @@
-//! What netd and its names helper say to each other: one datagram a request, one an answer, integers big-endian.
+//! What netd and its names helper say to each other: one datagram a request, one an answer,
+//! integers big-endian.
 //!
 //! ```text
 //!   request:  id (4)  name (1 to 253)
@@ -6,13 +7,11 @@
 //!             id (4)  'f'  words (1 to 200)
 //! ```
 //!
-//! Before all, the helper says [`READY`], or in an answer to the request 0, which nobody made, why it isn't. A look-up
-//! answers the helper in the same form, with the id of its request.
+//! Before all, the helper says [`READY`], or in an answer to the request 0, which nobody made, why
+//! it isn't. A look-up answers the helper in the same form, with the id of its request.
 
-use std::{
-    fmt,
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6},
-};
+use std::fmt;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// The helper serves.
 pub const READY: &[u8] = b"ready";
@@ -31,7 +30,8 @@ const MAX_WORDS: usize = 200;
 pub struct Name(String);
 
 impl Name {
-    /// Takes 1 to 253 letters, digits, dots, hyphens and underscores (RFC 1035 §2.3.4, without the root's dot).
+    /// Takes 1 to 253 letters, digits, dots, hyphens and underscores (RFC 1035 §2.3.4, without the
+    /// root's dot).
     pub fn new(name: &str) -> Option<Self> {
         let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
         ((1..=253).contains(&name.len()) && name.bytes().all(plain)).then(|| Self(name.into()))
@@ -61,7 +61,8 @@ pub struct Request {
 /// What came of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// At least one address, in the order in which they are to be tried (RFC 6724 §6); the port is 0.
+    /// At least one address, in the order in which they are to be tried (RFC 6724 §6); the port is
+    /// 0.
     Addresses(Vec<SocketAddr>),
     /// Why there is none.
     Failed(String),

@@ -2,27 +2,24 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, dead_code)] // Not every test needs all of it.
 
-use std::{
-    fs::{self, DirBuilder, File},
-    io::{BufRead, BufReader, Read, Write},
-    net::Shutdown,
-    os::unix::{fs::DirBuilderExt, net::UnixStream},
-    path::{Path, PathBuf},
-    process::{Child, Command, ExitStatus},
-    sync::{Arc, Mutex},
-    thread,
-    time::{Duration, Instant},
-};
+use std::fs::{self, DirBuilder, File};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::Shutdown;
+use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use softsim_client::{
-    netd::{self, Control, Event, Report},
-    proto::{
-        Call, Counters, Enforcement, HelloAnswer, IdentityAnswer, IdentityKind, IdentityPrivacy,
-        KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind,
-        Role, StatusAnswer, encode_answer, kind_of,
-        requests::{DeviceCertificate, Hello, Identity, Status},
-    },
+use softsim_client::netd::{self, Control, Event, Report};
+use softsim_client::proto::requests::{DeviceCertificate, Hello, Identity, Status};
+use softsim_client::proto::{
+    Call, Counters, Enforcement, HelloAnswer, IdentityAnswer, IdentityKind, IdentityPrivacy,
+    KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role,
+    StatusAnswer, encode_answer, kind_of,
 };
 
 fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {

@@ -1,4 +1,5 @@
-//! A SIM and a home network for the tests: they share K and OPc, and each plays its side by the book.
+//! A SIM and a home network for the tests: they share K and OPc, and each plays its side by the
+//! book.
 
 mod network;
 mod scene;
@@ -8,7 +9,6 @@ mod sim;
 pub use network::{Challenge, Network, Reauthentication};
 pub use scene::{Scene, Step};
 pub use sim::Sim;
-
 use softsim_aka::{Milenage, Opc};
 use softsim_eap::packet::{self, Attribute, Builder, Code, Draft, Packet, Subtype, Type};
 use softsim_eap::{Identity, IdentityKind, Method, Nai};

@@ -1,13 +1,14 @@
 //! The home network: AuC and EAP server, one request at a time.
 
-use super::session::{Agreement, Session};
-use super::{IDENTITY, K_OPC, milenage, request_of};
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use softsim_aka::agreement::{self, PrivateKey};
 use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Milenage, Rand, Sqn, SqnXorAk};
 use softsim_eap::packet::{Attribute, Draft, Kind, Packet, Subtype};
 use softsim_eap::{Group, Method};
+
+use super::session::{Agreement, Session};
+use super::{IDENTITY, K_OPC, milenage, request_of};
 
 /// What a challenge of the home network looks like; each test bends what it is about.
 #[derive(Clone)]
@@ -221,7 +222,8 @@ impl Network {
         packet
     }
 
-    /// A notification under AT_MAC, with the keys of the last challenge or re-authentication, and the counter of the latter.
+    /// A notification under AT_MAC, with the keys of the last challenge or re-authentication, and
+    /// the counter of the latter.
     pub fn notification(&self, identifier: u8, code: u16) -> Vec<u8> {
         self.notification_with(identifier, code, self.session().counter)
     }
@@ -265,7 +267,8 @@ impl Network {
         self.session.as_ref().expect("a challenge went before")
     }
 
-    /// The MSK after the peer's half of the ephemeral key exchange came, for the last challenge on this network.
+    /// The MSK after the peer's half of the ephemeral key exchange came, for the last challenge on
+    /// this network.
     pub fn forward_secret_msk(&self, response: &[u8], group: Group, name: &str) -> Vec<u8> {
         let packet = Packet::parse(response).expect("the peer sends EAP");
         let message = packet.aka().expect("the peer sends the method");

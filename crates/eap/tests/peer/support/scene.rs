@@ -1,10 +1,11 @@
 //! Peer, SIM and network side by side.
 
+use softsim_eap::packet::{self, Packet, Subtype, Type};
+use softsim_eap::{Ask, Config, Note, Outcome, Output, Peer, Success};
+
 use super::{
     Challenge, K_OPC, Network, PSEUDONYM, REAUTHENTICATION_ID, Reauthentication, Sim, typed,
 };
-use softsim_eap::packet::{self, Packet, Subtype, Type};
-use softsim_eap::{Ask, Config, Note, Outcome, Output, Peer, Success};
 
 /// Everything that one packet led to.
 #[derive(Debug, Default)]
@@ -144,7 +145,8 @@ impl Scene {
         self.feed(&packet::failure(identifier))
     }
 
-    /// After a full authentication in which the server gave a pseudonym and a re-authentication identity.
+    /// After a full authentication in which the server gave a pseudonym and a re-authentication
+    /// identity.
     pub fn known() -> Self {
         Scene::known_with(Config::new(), &Challenge::default())
     }

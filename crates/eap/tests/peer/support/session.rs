@@ -102,7 +102,8 @@ impl Session {
         .expect("it was one")
     }
 
-    /// AT_MAC of a packet in which it is zero; the response of a re-authentication counts NONCE_S in.
+    /// AT_MAC of a packet in which it is zero; the response of a re-authentication counts NONCE_S
+    /// in.
     pub fn mac(&self, zeroed: &[u8]) -> [u8; 16] {
         let response = zeroed.first() == Some(&2);
         let extra = match zeroed.get(5).copied().map(Subtype::from) {

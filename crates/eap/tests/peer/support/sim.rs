@@ -1,14 +1,16 @@
 //! What the key process is to the peer: keys, counters and identities.
 
-use super::session::{Agreement, Session};
-use super::{REALM, identity, milenage};
+use std::collections::VecDeque;
+
 use softsim_aka::agreement::{self, PrivateKey};
 use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Milenage, Rand, Sqn};
 use softsim_eap::packet::{AkaMessage, Attribute, Packet, parse_encrypted};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Group, IdentityKind, Method, ReauthenticationAnswer, Wanted,
 };
-use std::collections::VecDeque;
+
+use super::session::{Agreement, Session};
+use super::{REALM, identity, milenage};
 
 /// What a server gave for next time.
 #[derive(Clone, Default)]

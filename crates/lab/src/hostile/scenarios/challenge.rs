@@ -1,12 +1,14 @@
-//! AKA-Challenge: AUTN, SQN, AT_MAC, AT_CHECKCODE, AT_BIDDING, the network name (RFC 4187 §6, RFC 9048 §3 and §4).
+//! AKA-Challenge: AUTN, SQN, AT_MAC, AT_CHECKCODE, AT_BIDDING, the network name (RFC 4187 §6, RFC
+//! 9048 §3 and §4).
+
+use softsim_aka::Amf;
+use softsim_eap::Method;
+use softsim_eap::packet::{Attribute, Kind, Subtype};
 
 use super::{challenge, challenged, identified};
 use crate::auc::Auc;
 use crate::hostile::forge::Forge;
 use crate::hostile::{Reaction, Scenario, Setting, Stage};
-use softsim_aka::Amf;
-use softsim_eap::Method;
-use softsim_eap::packet::{Attribute, Kind, Subtype};
 
 /// An honest challenge, bent before it is signed.
 fn bent(

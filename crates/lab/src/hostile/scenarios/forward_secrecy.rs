@@ -1,11 +1,13 @@
-//! AT_PUB_ECDHE and AT_KDF_FS: what stands beside each other, lists, keys that are none (RFC 9678 §6).
+//! AT_PUB_ECDHE and AT_KDF_FS: what stands beside each other, lists, keys that are none (RFC 9678
+//! §6).
+
+use softsim_aka::agreement::Group;
+use softsim_eap::packet::{Attribute, Kind};
 
 use super::{challenge, identity};
 use crate::auc::Auc;
 use crate::eap_server::IdentityRequest::Any;
 use crate::hostile::{Reaction, Scenario, Setting, Stage};
-use softsim_aka::agreement::Group;
-use softsim_eap::packet::{Attribute, Kind};
 
 /// An honest challenge with this list, and a key of this group.
 fn offering(

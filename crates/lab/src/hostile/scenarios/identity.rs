@@ -1,10 +1,11 @@
 //! AKA-Identity: order, number and kind of the questions (RFC 4187 §4.1.5 and §4.1.6).
 
+use softsim_aka::agreement::Group;
+use softsim_eap::packet::{Attribute, Subtype};
+
 use super::{challenge, identified, identity, returning};
 use crate::eap_server::IdentityRequest::{Any, FullAuth, Permanent};
 use crate::hostile::{Reaction, Scenario};
-use softsim_aka::agreement::Group;
-use softsim_eap::packet::{Attribute, Subtype};
 
 const ORDER: &str = "RFC 4187 §4.1.5";
 

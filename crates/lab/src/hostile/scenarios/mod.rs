@@ -85,7 +85,8 @@ fn giving_challenge(stage: &mut Stage, auc: &mut Auc) -> Vec<u8> {
 const PSEUDONYM: &[u8] = b"7f00dcafe";
 const REAUTHENTICATION: &[u8] = b"8f00dcafe@wlan.mnc001.mcc001.3gppnetwork.org";
 
-/// A scenario whose second conversation begins here, after a full authentication that gave identities.
+/// A scenario whose second conversation begins here, after a full authentication that gave
+/// identities.
 fn returning(name: impl Into<String>, clause: &'static str) -> Scenario {
     identified(name, clause)
         .ask(giving_challenge, Reaction::Challenge)

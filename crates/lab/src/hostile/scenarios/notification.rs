@@ -1,9 +1,10 @@
 //! AKA-Notification: S and P bits, AT_MAC, result indications (RFC 4187 §6.1 and §6.2).
 
+use softsim_eap::packet::{Attribute, Kind, Notification, Subtype};
+
 use super::{challenged, identified};
 use crate::auc::Auc;
 use crate::hostile::{Reaction, Scenario, Stage};
-use softsim_eap::packet::{Attribute, Kind, Notification, Subtype};
 
 const CLAUSE: &str = "RFC 4187 §6.1";
 /// Before authentication, and no failure: P = 1, S = 1.

@@ -1,11 +1,13 @@
-//! EAP itself: results that come too early, retransmissions, other types, broken packets (RFC 3748 §4 and §5).
+//! EAP itself: results that come too early, retransmissions, other types, broken packets (RFC 3748
+//! §4 and §5).
+
+use softsim_eap::Method;
+use softsim_eap::packet::{Code, Type, typed};
 
 use super::{challenge, challenged, identified, identity};
 use crate::auc::Auc;
 use crate::eap_server::IdentityRequest::Any;
 use crate::hostile::{Reaction, Scenario, Setting, Stage};
-use softsim_eap::Method;
-use softsim_eap::packet::{Code, Type, typed};
 
 fn early_success(stage: &mut Stage, _: &mut Auc) -> Vec<u8> {
     stage.early_success(0)

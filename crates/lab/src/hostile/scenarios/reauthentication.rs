@@ -1,10 +1,12 @@
-//! AKA-Reauthentication: counters, encryption, what may not be believed (RFC 4187 §5, RFC 9048 §3.3).
+//! AKA-Reauthentication: counters, encryption, what may not be believed (RFC 4187 §5, RFC 9048
+//! §3.3).
+
+use softsim_eap::packet::{Attribute, Kind, Notification, Subtype};
 
 use super::{challenge, identified, identity, returning};
 use crate::auc::Auc;
 use crate::eap_server::IdentityRequest::Any;
 use crate::hostile::{Reaction, Scenario, Stage};
-use softsim_eap::packet::{Attribute, Kind, Notification, Subtype};
 
 const CLAUSE: &str = "RFC 4187 §5.2";
 

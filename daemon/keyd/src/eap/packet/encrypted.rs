@@ -65,7 +65,8 @@ impl<'p> Encrypted<'p> {
         })
     }
 
-    /// What stands in a re-authentication. A pseudonym there is passed over: only a challenge gives one.
+    /// What stands in a re-authentication. A pseudonym there is passed over: only a challenge gives
+    /// one.
     pub(crate) fn nonce(&self, k_encr: &KEncr) -> Result<Nonce, PacketFault> {
         let opened = self.open(k_encr)?;
         Ok(Nonce {
@@ -127,7 +128,8 @@ fn name(value: &[u8]) -> Result<Option<Name>, PacketFault> {
     Name::new(octets).map(Some).ok_or(PacketFault::Encrypted)
 }
 
-/// The value of an AT_ENCR_DATA of ours: AT_COUNTER, AT_COUNTER_TOO_SMALL where it was, and AT_PADDING.
+/// The value of an AT_ENCR_DATA of ours: AT_COUNTER, AT_COUNTER_TOO_SMALL where it was, and
+/// AT_PADDING.
 pub(crate) fn counter(k_encr: &KEncr, iv: &Iv, counter: u16, too_small: bool) -> Vec<u8> {
     let mut data = vec![0; BLOCK];
     let [high, low] = counter.to_be_bytes();

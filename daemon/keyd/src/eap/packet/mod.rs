@@ -1,5 +1,5 @@
-//! EAP-AKA and EAP-AKA' packets, only as far as keyd needs them: their kind, the attributes of a challenge and of
-//! a re-authentication, and the place of AT_MAC.
+//! EAP-AKA and EAP-AKA' packets, only as far as keyd needs them: their kind, the attributes of a
+//! challenge and of a re-authentication, and the place of AT_MAC.
 
 mod encrypted;
 #[cfg(test)]
@@ -7,13 +7,12 @@ mod tests;
 
 use core::fmt;
 
+pub(crate) use encrypted::{Encrypted, Next, Nonce, counter};
 use softsim_aka::agreement::Group;
 use softsim_aka::eap::{AT_MAC_LENGTH, MacKey};
 use softsim_aka::kdf::NetworkName;
 use softsim_aka::{Autn, Iv, Rand};
 use softsim_keyd_proto::{Method, PacketFault};
-
-pub(crate) use encrypted::{Encrypted, Next, Nonce, counter};
 
 /// Code, identifier, length (RFC 3748 §4), type, subtype and two reserved octets (RFC 4187 §8.1).
 const HEAD: usize = 8;
@@ -88,7 +87,8 @@ impl<'p> Challenge<'p> {
         })
     }
 
-    /// The access network out of AT_KDF_INPUT, where the first AT_KDF is [`KDF_AKA_PRIME`]: negotiation is over.
+    /// The access network out of AT_KDF_INPUT, where the first AT_KDF is [`KDF_AKA_PRIME`]:
+    /// negotiation is over.
     pub(crate) fn network_name(&self) -> Result<NetworkName<'p>, PacketFault> {
         if self.found.kdf.ok_or(PacketFault::Missing(AT_KDF))? != KDF_AKA_PRIME {
             return Err(PacketFault::Kdf);
@@ -165,7 +165,8 @@ impl<'p> Message<'p> {
         })
     }
 
-    /// Whether it is a response that takes up the server's offer of protected results (RFC 4187 §10.14).
+    /// Whether it is a response that takes up the server's offer of protected results (RFC 4187
+    /// §10.14).
     pub(crate) fn accepts_protected_result(&self) -> bool {
         matches!(self.subtype, CHALLENGE | REAUTHENTICATION) && self.found.result_ind.is_some()
     }
@@ -270,7 +271,7 @@ impl<'p> Found<'p> {
         expected: u8,
     ) -> Result<Self, PacketFault> {
         match Self::of(packet, code, method)? {
-            (came, found) if came == expected => Ok(found),
+            (got, found) if got == expected => Ok(found),
             _ => Err(PacketFault::Type),
         }
     }
@@ -302,11 +303,11 @@ impl<'p> Attributes<'p> {
         let Some((head, rest)) = packet.split_first_chunk::<HEAD>() else {
             return Err(PacketFault::Length);
         };
-        let [came, _, high, low, of_method, subtype, ..] = *head;
+        let [got, _, high, low, of_method, subtype, ..] = *head;
         if usize::from(u16::from_be_bytes([high, low])) != packet.len() {
             return Err(PacketFault::Length);
         }
-        if (came, of_method) != (code as u8, number(method)) {
+        if (got, of_method) != (code as u8, number(method)) {
             return Err(PacketFault::Type);
         }
         Ok((subtype, Self { rest, at: HEAD }))
@@ -354,7 +355,8 @@ fn sixteen(value: &[u8]) -> Result<&[u8; 16], PacketFault> {
     value.try_into().map_err(|_| PacketFault::Attribute)
 }
 
-/// The length of a text, the text, and padding to a multiple of four (RFC 4187 §10.10, RFC 9048 §3.1).
+/// The length of a text, the text, and padding to a multiple of four (RFC 4187 §10.10, RFC 9048
+/// §3.1).
 fn text(value: &[u8]) -> Result<&[u8], PacketFault> {
     let (length, padded) = value
         .split_first_chunk::<2>()

@@ -1,6 +1,7 @@
 //! The accounts with servers that know the device by a pre-shared key.
 
-use std::{collections::BTreeMap, fmt};
+use std::collections::BTreeMap;
+use std::fmt;
 
 use zeroize::Zeroizing;
 

@@ -1,5 +1,5 @@
-//! What access networks call a subscriber: the names that servers gave, and what a fast re-authentication
-//! starts from.
+//! What access networks call a subscriber: the names that servers gave, and what a fast
+//! re-authentication starts from.
 
 use std::fmt;
 
@@ -9,7 +9,8 @@ use softsim_keyd_proto::Method;
 
 use super::{Contents, Malformed, Reader, Table, Writer};
 
-/// An identity or the username of one, as a server gave it: UTF-8 without control characters (RFC 7542 §2.2).
+/// An identity or the username of one, as a server gave it: UTF-8 without control characters (RFC
+/// 7542 §2.2).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Name(Box<str>);
 
@@ -92,13 +93,15 @@ pub enum Root {
     AkaPrime {
         /// The root key.
         k_re: KRe,
-        /// The access network, 1 to [`Root::MAX_NETWORK_NAME`] octets: on another one, it isn't for use.
+        /// The access network, 1 to [`Root::MAX_NETWORK_NAME`] octets: on another one, it isn't
+        /// for use.
         network_name: Box<[u8]>,
     },
 }
 
 impl Root {
-    /// The longest name of an access network with which a full authentication leaves anything, in octets.
+    /// The longest name of an access network with which a full authentication leaves anything, in
+    /// octets.
     pub const MAX_NETWORK_NAME: usize = 253;
 }
 

@@ -18,13 +18,15 @@ pub(in super::super) struct Ledger {
     pub(in super::super) accounts: Option<[u8; 32]>,
     pub(in super::super) time: u64,
     pub(in super::super) sequences: Vec<(IssuerId, u64)>,
-    /// How many slots, graves and aliases have records; those behind them were never written and aren't read.
+    /// How many slots, graves and aliases have records; those behind them were never written and
+    /// aren't read.
     pub(in super::super) slots: u32,
     pub(in super::super) graves: u32,
     pub(in super::super) aliases: u32,
     /// What an anchor outside of the vault is raised to.
     pub(in super::super) epoch: u64,
-    /// The sum of all other records' generations: where the file has less, one of them was put back.
+    /// The sum of all other records' generations: where the file has less, one of them was put
+    /// back.
     pub(in super::super) versions: u64,
 }
 

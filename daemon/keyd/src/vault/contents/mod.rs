@@ -7,10 +7,6 @@ mod ledger;
 mod profile;
 mod sequence;
 
-use zeroize::Zeroizing;
-
-use super::{layout::Table, record};
-
 pub(super) use accounts::Accounts;
 pub use accounts::{MAX_ACCOUNTS, Psk};
 pub(super) use device::Device;
@@ -20,6 +16,10 @@ pub use ledger::Txid;
 pub(super) use ledger::{Ledger, MAX_ISSUERS};
 pub use profile::StoredProfile;
 pub(super) use sequence::{Burial, Sequence, fingerprint};
+use zeroize::Zeroizing;
+
+use super::layout::Table;
+use super::record;
 
 /// Authenticated contents that aren't what this program writes.
 #[derive(Debug, PartialEq, Eq)]

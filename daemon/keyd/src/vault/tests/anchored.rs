@@ -1,8 +1,12 @@
-//! An anchor outside of the vault: an old copy is refused, and no power cut ends in a refused start.
+//! An anchor outside of the vault: an old copy is refused, and no power cut ends in a refused
+//! start.
 
-use std::{cell::Cell, fs, num::NonZeroU32};
+use std::cell::Cell;
+use std::fs;
+use std::num::NonZeroU32;
 
-use super::{power::crashes, *};
+use super::power::crashes;
+use super::*;
 use crate::vault::anchor::judge;
 
 /// A number in memory, and at which length of the medium's log it was raised.
@@ -74,10 +78,10 @@ fn an_old_copy_of_the_vault_is_refused() {
     let error = anchored(&Disk::with(old.clone()), &memory, 1)
         .err()
         .unwrap();
-    let OpenError::RolledBack { expected, came } = error else {
+    let OpenError::RolledBack { expected, got } = error else {
         panic!("{error}")
     };
-    assert_eq!(expected, came + 1);
+    assert_eq!(expected, got + 1);
     assert!(open_image(&old).is_ok(), "without the anchor nobody knows");
 }
 

@@ -179,7 +179,7 @@ fn a_certificate_beyond_the_limit_is_refused() {
         .unwrap_err();
     assert_eq!(
         refused.to_string(),
-        "expected a certificate of at most 2048 octets, came 2049"
+        "expected a certificate of at most 2048 octets, got 2049"
     );
     assert_eq!(vault.certificate(), None);
 }
@@ -235,11 +235,9 @@ fn a_sequence_rises_strictly_for_each_issuer_and_outlives_the_profile() {
     commit(&mut vault, vec![install(1, 5)]).unwrap();
     let one = slot(&vault, 1);
     commit(&mut vault, vec![Change::Delete(one)]).unwrap();
-    for came in [0, 4, 5] {
-        let refused = commit(&mut vault, vec![install(1, came)]).unwrap_err();
-        assert!(
-            matches!(refused, CommitError::SequenceNotRising { last: 5, came: c } if c == came)
-        );
+    for got in [0, 4, 5] {
+        let refused = commit(&mut vault, vec![install(1, got)]).unwrap_err();
+        assert!(matches!(refused, CommitError::SequenceNotRising { last: 5, got: c } if c == got));
     }
     let other = Change::Install {
         profile: profile(2),

@@ -214,7 +214,7 @@ fn a_record_behind_the_last_transaction_is_lost() {
                     generation: 5,
                     ..
                 },
-                came: 2
+                got: 2
             }
         ),
         "{error}"
@@ -245,10 +245,10 @@ fn a_record_that_was_put_back_whole_is_noticed_from_the_next_transaction_on() {
     let mut image = disk.image();
     put_back(&mut image, &old, Table::Sequence, one.0);
     let error = error_of(&image);
-    let OpenError::PutBack { expected, came } = error else {
+    let OpenError::PutBack { expected, got } = error else {
         panic!("{error}")
     };
-    assert_eq!(expected, came + 2);
+    assert_eq!(expected, got + 2);
 }
 
 #[test]
@@ -336,7 +336,7 @@ fn a_file_of_another_length_is_told_as_such() {
     ] {
         let error = error_of(file);
         assert!(
-            matches!(error, OpenError::Length { expected: e, came } if e == expected && came == file.len() as u64),
+            matches!(error, OpenError::Length { expected: e, got } if e == expected && got == file.len() as u64),
             "{error}"
         );
     }
@@ -377,7 +377,7 @@ fn another_format_is_told_as_such() {
         error_of(&image),
         OpenError::Format {
             expected: 4,
-            came: 1
+            got: 1
         }
     ));
 }

@@ -1,6 +1,7 @@
 //! The vault in a real file.
 
-use std::{fs, os::unix::fs::PermissionsExt};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 

@@ -216,10 +216,10 @@ fn power_that_fails_leaves_the_names_before_or_after() {
     let log = disk.take_log();
     for count in 0..=log.len() {
         for image in crashes(&start, &log, count) {
-            let came = counter(&open_image(&image).unwrap(), one);
+            let got = counter(&open_image(&image).unwrap(), one);
             assert!(
-                came == Some(2) || (came == Some(1) && count < log.len()),
-                "{came:?}"
+                got == Some(2) || (got == Some(1) && count < log.len()),
+                "{got:?}"
             );
         }
     }

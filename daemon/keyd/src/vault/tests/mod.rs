@@ -1,4 +1,5 @@
-//! The vault on a medium in memory that remembers every write, so that power can fail between any two.
+//! The vault on a medium in memory that remembers every write, so that power can fail between any
+//! two.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod anchored;
@@ -12,7 +13,9 @@ mod power;
 mod rekey;
 mod rewind;
 
-use std::{cell::RefCell, io, rc::Rc};
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
 
 use p256::ecdsa::SigningKey;
 use softsim_aka::{AlgorithmSet, Amf, Autn, Credentials, K, K256, Opc, Rand, Sqn, Topc, TuakKey};
@@ -24,12 +27,10 @@ use softsim_sandbox::random::SystemRng;
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters};
 use zeroize::Zeroizing;
 
-use super::{
-    contents::{Burial, Contents},
-    create::format,
-    layout::Layout,
-    *,
-};
+use super::contents::{Burial, Contents};
+use super::create::format;
+use super::layout::Layout;
+use super::*;
 
 const CAPACITY: u32 = 3;
 

@@ -4,8 +4,8 @@ use super::*;
 
 /// The medium after power failed behind the first `count` operations.
 ///
-/// What was synced is there. Of what was written since, the medium may have kept any part: `kept` tells for
-/// each write how many of its sectors.
+/// What was synced is there. Of what was written since, the medium may have kept any part: `kept`
+/// tells for each write how many of its sectors.
 pub(super) fn crash(
     start: &[u8],
     log: &[Operation],
@@ -33,7 +33,8 @@ pub(super) fn crash(
     image
 }
 
-/// Every medium that a power failure behind `count` operations may leave, as far as whole and torn writes go.
+/// Every medium that a power failure behind `count` operations may leave, as far as whole and torn
+/// writes go.
 pub(super) fn crashes(start: &[u8], log: &[Operation], count: usize) -> Vec<Vec<u8>> {
     let mut images = vec![
         crash(start, log, count, &|_, _| 0),
@@ -69,8 +70,9 @@ pub(super) fn crashes(start: &[u8], log: &[Operation], count: usize) -> Vec<Vec<
     images
 }
 
-/// Runs a change, fails the power at every point of it, and expects the state before or after; after from
-/// the operation on that makes it durable. What was recovered takes the next change and another restart.
+/// Runs a change, fails the power at every point of it, and expects the state before or after;
+/// after from the operation on that makes it durable. What was recovered takes the next change and
+/// another restart.
 fn either_old_or_new(
     prepare: impl Fn(&mut Vault<Disk>),
     change: impl Fn(&mut Vault<Disk>),
@@ -94,12 +96,12 @@ fn either_old_or_new(
         for image in crashes(&start, &log, count) {
             let disk = Disk::with(image);
             let mut vault = Vault::open(disk.clone(), &kek()).unwrap();
-            let came = contents(&vault);
-            if came == after {
+            let got = contents(&vault);
+            if got == after {
                 seen.1 += 1;
             } else {
                 assert_eq!(
-                    came,
+                    got,
                     before,
                     "a mixture after {count} of {} operations",
                     log.len()

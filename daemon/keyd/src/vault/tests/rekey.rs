@@ -1,6 +1,7 @@
 //! A vault under another key: all that it held, or nothing happened.
 
-use std::{fs, path::Path};
+use std::fs;
+use std::path::Path;
 
 use super::*;
 
@@ -106,7 +107,7 @@ fn a_vault_never_becomes_smaller() {
         refused,
         Err(OpenError::Smaller {
             expected: CAPACITY,
-            came: 2
+            got: 2
         })
     ));
     assert!(opened(directory.path(), &kek()).is_ok());

@@ -1,4 +1,5 @@
-//! The home network: its subscriptions, every challenge that it made, and which of them were accepted.
+//! The home network: its subscriptions, every challenge that it made, and which of them were
+//! accepted.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! A netd that an attacker took over: it asks everything in every order, with what is right, what was
-//! right and what never was, and gets nothing but what a real server's exchange gives.
+//! A netd that an attacker took over: it asks everything in every order, with what is right, what
+//! was right and what never was, and gets nothing but what a real server's exchange gives.
 //!
 //! `SOFTSIM_THOROUGH` makes the walk long, `SOFTSIM_SEED` makes it another or the same again.
 
@@ -30,8 +30,8 @@ const CONNECTIONS: usize = 3;
 /// Every so many steps keyd is killed and started again.
 const RESTART: usize = 300;
 
-/// Requests whose answers depend on a key; more of those that open sessions and use them than of those
-/// that end them.
+/// Requests whose answers depend on a key; more of those that open sessions and use them than of
+/// those that end them.
 const ORACLES: [RequestKind; 23] = [
     RequestKind::AkaPrimeChallenge,
     RequestKind::AkaPrimeChallenge,
@@ -187,7 +187,8 @@ impl<K: Keyd> Walk<K> {
         walk
     }
 
-    /// So many requests at random, the more telling ones more often; more where they went past something.
+    /// So many requests at random, the more telling ones more often; more where they went past
+    /// something.
     pub(crate) fn at_random(&mut self, steps: usize, dice: &mut Dice) {
         for step in 0.. {
             if step >= steps && self.given.least() > 0 {
@@ -264,7 +265,8 @@ impl<K: Keyd> Walk<K> {
                 self.ask(on, &Hello { version }).unwrap();
             }
             _ if COMPILED[Role::Network].group_of(kind).is_some() => {
-                // It tells something and takes nothing: whatever stands behind it is malformed, or not.
+                // It tells something and takes nothing: whatever stands behind it is malformed, or
+                // not.
                 let body: [u8; 3] = dice.octets();
                 let _ = self.send(on, &[&[kind as u8], &body[..dice.below(4)]].concat(), None);
             }

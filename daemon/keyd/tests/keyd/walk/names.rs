@@ -1,4 +1,5 @@
-//! Identities and fast re-authentication: each name is shown as often as it may be, and no counter comes back.
+//! Identities and fast re-authentication: each name is shown as often as it may be, and no counter
+//! comes back.
 
 use std::collections::HashSet;
 
@@ -195,11 +196,11 @@ impl<K: Keyd> Walk<K> {
         let (handle, session) = match answer {
             Ok(ReauthenticationAnswer::Fresh {
                 handle,
-                counter: came,
+                counter: got,
                 nonce_s: nonce,
             }) => {
                 assert!(right && counter > start.counter, "against the rules");
-                assert_eq!((came, nonce), (counter, nonce_s));
+                assert_eq!((got, nonce), (counter, nonce_s));
                 let once = (start.challenge.clone(), counter);
                 assert!(
                     self.home.memory.accepted.insert(once),
@@ -211,9 +212,9 @@ impl<K: Keyd> Walk<K> {
             }
             Ok(ReauthenticationAnswer::CounterTooSmall {
                 handle,
-                counter: came,
+                counter: got,
             }) => {
-                assert!(right && counter <= start.counter && came == counter);
+                assert!(right && counter <= start.counter && got == counter);
                 (handle, fast(true))
             }
             Err(Refusal::TooManyHandles { .. }) => {

@@ -202,7 +202,8 @@ impl<K: Keyd> Walk<K> {
         assert_eq!(answer.is_ok(), staged.is_some());
     }
 
-    /// Whether keyd has had enough of Commit and Abort for an hour: then it is killed, and begins anew.
+    /// Whether keyd has had enough of Commit and Abort for an hour: then it is killed, and begins
+    /// anew.
     fn comes_too_early(&mut self, answer: &Result<(), Refusal>) -> bool {
         let too_early = matches!(answer, Err(Refusal::RetryAfter { .. }));
         if too_early {
@@ -233,7 +234,8 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// Neither can netd take a profile out of use; nor does anybody else here, as nothing could be asked then.
+    /// Neither can netd take a profile out of use; nor does anybody else here, as nothing could be
+    /// asked then.
     pub(super) fn disable(&mut self, on: usize, dice: &mut Dice) {
         let iccid = &*self.home.any_iccid(dice);
         self.is_not_permitted(on, &Disable { iccid });

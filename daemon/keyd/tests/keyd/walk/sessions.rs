@@ -111,7 +111,7 @@ impl<K: Keyd> Walk<K> {
 
     /// Refused where it names no open session of this connection, and for no other reason.
     pub(super) fn refused_by_handle(&mut self, on: usize, handle: u32, refusal: &Refusal) -> bool {
-        let unknown = *refusal == Refusal::UnknownHandle { came: handle };
+        let unknown = *refusal == Refusal::UnknownHandle { got: handle };
         assert_eq!(
             unknown,
             self.open_session(on, handle).is_none(),
@@ -218,8 +218,8 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// Only a session of the profile in use has anything to be kept, and once; not where the server's MSK is another, nor
-    /// before a success that both sides have agreed to protect.
+    /// Only a session of the profile in use has anything to be kept, and once; not where the
+    /// server's MSK is another, nor before a success that both sides have agreed to protect.
     pub(super) fn confirm(&mut self, on: usize, dice: &mut Dice) {
         let handle = self.any_handle(on, dice);
         let session = self.open_session(on, handle).map(|session| session.clone());
@@ -240,7 +240,7 @@ impl<K: Keyd> Walk<K> {
             },
         );
         let Some(session) = session else {
-            return assert_eq!(answer, Err(Refusal::UnknownHandle { came: handle }));
+            return assert_eq!(answer, Err(Refusal::UnknownHandle { got: handle }));
         };
         let subscription = self.home.genuine(&session.challenge).unwrap().subscription;
         let in_use = self.profiles.enabled == Some(subscription)

@@ -1,36 +1,32 @@
-//! The keeper of a port: the process beside netd that holds one interface's frame socket and the packet filter's rules.
+//! The keeper of a port: the process beside netd that holds one interface's frame socket and the
+//! packet filter's rules.
 //!
-//! It relays EAPOL between netd and the interface that its command line names, and opens and closes the controlled port;
-//! [`wire`](super::wire) is all that netd can say to it. The port is closed at the start, and again when netd is gone,
-//! however it went. Meanwhile the rules are put back when somebody takes them away (firewalls begin with `flush ruleset`),
-//! and follow the interface when it gets another name.
+//! It relays EAPOL between netd and the interface that its command line names, and opens and closes
+//! the controlled port; [`wire`](super::wire) is all that netd can say to it. The port is closed at
+//! the start, and again when netd is gone, however it went. Meanwhile the rules are put back when
+//! somebody takes them away (firewalls begin with `flush ruleset`), and follow the interface when
+//! it gets another name.
 //!
 //! Once its sockets are open, it opens nothing, starts nothing and allocates nothing.
 
-use std::{
-    fmt,
-    io::{self, ErrorKind},
-    time::Duration,
-};
+use std::fmt;
+use std::io::{self, ErrorKind};
+use std::time::Duration;
 
 use softsim_carriers::eapol::{Address, ETHERTYPE, Frame, Kind, PAE_GROUP_ADDRESS};
-use softsim_sandbox::{
-    clock,
-    ethernet::{self, FrameSocket, Link, LinkMonitor, Name},
-    landlock, log,
-    netfilter::{News, TableMonitor},
-    poll::{self, Entry},
-    process::{self, Capability},
-    seccomp::{self, Filter},
-    seqpacket::{Connection, Received},
-};
+use softsim_sandbox::ethernet::{self, FrameSocket, Link, LinkMonitor, Name};
+use softsim_sandbox::netfilter::{News, TableMonitor};
+use softsim_sandbox::poll::{self, Entry};
+use softsim_sandbox::process::{self, Capability};
+use softsim_sandbox::seccomp::{self, Filter};
+use softsim_sandbox::seqpacket::{Connection, Received};
+use softsim_sandbox::{clock, landlock, log};
 
-use super::{
-    rules::{Rules, Table},
-    wire::{LONGEST, LONGEST_PDU, Malformed, Message, Order, Reason, Refused, Request},
-};
+use super::rules::{Rules, Table};
+use super::wire::{LONGEST, LONGEST_PDU, Malformed, Message, Order, Reason, Refused, Request};
 
-/// The first argument of the process. The interface follows, and [`WITHOUT_PORT`] where no port is to be kept.
+/// The first argument of the process. The interface follows, and [`WITHOUT_PORT`] where no port is
+/// to be kept.
 pub const SUBCOMMAND: &str = "port-keeper";
 
 /// The keeper relays EAPOL only.
@@ -48,8 +44,9 @@ const LAST_ATTEMPTS: usize = 10;
 /// How often the rules are written where somebody changes them at the same moment.
 const ATTEMPTS: usize = 8;
 
-/// How often rules that somebody puts back are taken away from an open port, each within [`QUIET`] of the one before. Who
-/// goes on is another keeper, whose port is closed: there can be one for an interface.
+/// How often rules that somebody puts back are taken away from an open port, each within [`QUIET`]
+/// of the one before. Who goes on is another keeper, whose port is closed: there can be one for an
+/// interface.
 const CONTESTS: u32 = 8;
 const QUIET: Duration = Duration::from_secs(1);
 
@@ -79,7 +76,8 @@ impl fmt::Display for Error {
     }
 }
 
-/// Keeps the port that the command line names, until netd is gone. Returns only where it can't begin.
+/// Keeps the port that the command line names, until netd is gone. Returns only where it can't
+/// begin.
 pub fn run(arguments: &[String]) -> Result<(), Error> {
     open(arguments)?.keep()
 }
@@ -325,7 +323,8 @@ impl Keeper {
             })
     }
 
-    /// Sends what a supplicant sends, to whom it answers. The EtherType and the interface are the socket's.
+    /// Sends what a supplicant sends, to whom it answers. The EtherType and the interface are the
+    /// socket's.
     fn send(&self, destination: Address, pdu: &[u8]) -> Result<(), Reason> {
         if !is_a_supplicants(pdu) {
             return Err(Reason::Pdu);
@@ -378,7 +377,8 @@ impl Keeper {
     }
 }
 
-/// Whether a PDU is whole, and an EAPOL-Start, an EAPOL-Logoff or an EAP-Response (IEEE 802.1X-2010 §11.3).
+/// Whether a PDU is whole, and an EAPOL-Start, an EAPOL-Logoff or an EAP-Response (IEEE 802.1X-2010
+/// §11.3).
 fn is_a_supplicants(pdu: &[u8]) -> bool {
     let Ok(frame) = Frame::parse(pdu) else {
         return false;
@@ -404,7 +404,8 @@ struct Port {
     closed: bool,
     /// Whether the rules are those, as far as is known.
     right: bool,
-    /// When the rules are tried or looked at again. Until then nobody listens to the packet filter's news.
+    /// When the rules are tried or looked at again. Until then nobody listens to the packet
+    /// filter's news.
     due: Option<Duration>,
     /// How often an open port was contested in a row, and when it was last.
     contested: (u32, Duration),
@@ -462,8 +463,8 @@ impl Port {
         Err(ErrorKind::ResourceBusy.into())
     }
 
-    /// Looks after the rules where it is time to, or where there is news of them. A port that somebody else keeps closed is
-    /// not held open.
+    /// Looks after the rules where it is time to, or where there is news of them. A port that
+    /// somebody else keeps closed is not held open.
     fn look(&mut self, news: bool, name: &Name, link: Link) -> Result<(), Gone> {
         let is_due = self.due.is_some_and(|due| due <= clock::boottime());
         if !news && !is_due {

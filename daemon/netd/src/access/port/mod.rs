@@ -1,27 +1,30 @@
-//! netd's end of the keeper of a port, which holds the interface: frames, the link, and the controlled port.
+//! netd's end of the keeper of a port, which holds the interface: frames, the link, and the
+//! controlled port.
 
 pub mod keeper;
 pub mod rules;
 pub mod wire;
 
-use std::{collections::VecDeque, fmt, io, time::Duration};
+use std::collections::VecDeque;
+use std::time::Duration;
+use std::{fmt, io};
 
 use softsim_carriers::eapol::{Address, PortStatus};
-use softsim_sandbox::{
-    ethernet::{Link, Name},
-    poll,
-    seqpacket::{Connection, Received},
-};
+use softsim_sandbox::ethernet::{Link, Name};
+use softsim_sandbox::poll;
+use softsim_sandbox::seqpacket::{Connection, Received};
 use tokio::time::timeout;
 
 use self::wire::{LONGEST, Message, Order, Reason, Request};
-use super::{Fatal, source::Source};
+use super::Fatal;
+use super::source::Source;
 use crate::beside;
 
 /// The packet filter takes a fraction of it.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// What the keeper may say while it is waited for, and is not heard before: more is lost, as on a wire.
+/// What the keeper may say while it is waited for, and is not heard before: more is lost, as on a
+/// wire.
 const QUEUE: usize = 64;
 
 /// What becomes of the port when netd ends in good order.
@@ -34,7 +37,8 @@ pub enum AtStop {
     Open,
 }
 
-/// The keeper of an interface. Where it keeps a controlled port, that is closed when it has started, and when netd is gone.
+/// The keeper of an interface. Where it keeps a controlled port, that is closed when it has
+/// started, and when netd is gone.
 #[derive(Debug)]
 pub struct Keeper {
     interface: String,
@@ -82,7 +86,8 @@ enum Said {
 }
 
 impl Keeper {
-    /// Starts the keeper, a process of this program, and waits until the port is closed, if it is to keep one.
+    /// Starts the keeper, a process of this program, and waits until the port is closed, if it is
+    /// to keep one.
     pub fn start(interface: &str, at_stop: Option<AtStop>) -> io::Result<Self> {
         let ours = beside::start(&[keeper::SUBCOMMAND, interface], |command| {
             if at_stop.is_none() {
@@ -157,7 +162,8 @@ impl Keeper {
         self.heard.pop_front()
     }
 
-    /// What the keeper says next; an error says that it is lost. Without it nobody closes the port. May be cancelled.
+    /// What the keeper says next; an error says that it is lost. Without it nobody closes the port.
+    /// May be cancelled.
     pub async fn hear(&self) -> Result<Heard, Fatal> {
         match self.listen().await? {
             Said::Heard(heard) => Ok(heard),

@@ -1,26 +1,25 @@
 //! The rules of a closed port, and in which tables they are.
 //!
-//! What keeps a port closed are two chains of the family netdev, which see every frame of the interface. They hang on its
-//! *name*: since Linux 6.16 an interface that gets another name leaves them behind, until the keeper has written them
-//! anew, while an interface that vanishes and comes back under its name finds them. So there are guards beside them, which
-//! know the interface by its *index* and hold through every name: in the families inet, arp and bridge, as far as the kernel
-//! has them. They see what the host itself sends and receives over the interface, and what a bridge forwards; what runs
-//! over it under the name of another interface (a VLAN), and what others send past the network stack, they don't see.
+//! What keeps a port closed are two chains of the family netdev, which see every frame of the
+//! interface. They hang on its *name*: since Linux 6.16 an interface that gets another name leaves
+//! them behind, until the keeper has written them anew, while an interface that vanishes and comes
+//! back under its name finds them. So there are guards beside them, which know the interface by its
+//! *index* and hold through every name: in the families inet, arp and bridge, as far as the kernel
+//! has them. They see what the host itself sends and receives over the interface, and what a bridge
+//! forwards; what runs over it under the name of another interface (a VLAN), and what others send
+//! past the network stack, they don't see.
 //!
 //! An open port has no rules.
 //!
-//! All tables of a port have one name, which tells the interface's index and name. Those of an earlier keeper share one of
-//! the two, whatever became of the interface meanwhile, and go with the first rules that are written.
+//! All tables of a port have one name, which tells the interface's index and name. Those of an
+//! earlier keeper share one of the two, whatever became of the interface meanwhile, and go with the
+//! first rules that are written.
 
-use std::{
-    fmt::{self, Write},
-    io,
-};
+use std::fmt::{self, Write};
+use std::io;
 
-use softsim_sandbox::{
-    ethernet::Name,
-    netfilter::{Chain, Condition, Family, PacketFilter, Transaction, Verdict},
-};
+use softsim_sandbox::ethernet::Name;
+use softsim_sandbox::netfilter::{Chain, Condition, Family, PacketFilter, Transaction, Verdict};
 
 /// Before everything else.
 const PRIORITY: i32 = -500;
@@ -30,16 +29,18 @@ const EAPOL: u16 = softsim_carriers::eapol::ETHERTYPE;
 /// The EtherType of an 802.1Q tag.
 const TAG: u16 = 0x8100;
 
-/// Where the EtherType is in a frame, and where a tag's number of the VLAN and the inner EtherType are.
+/// Where the EtherType is in a frame, and where a tag's number of the VLAN and the inner EtherType
+/// are.
 const ETHERTYPE: i32 = 12;
 const VLAN: i32 = 14;
 const INNER_ETHERTYPE: i32 = 16;
 
-/// The bits of a tag's second half that number the VLAN. 0 is none: the tag is for the frame's priority (IEEE 802.1Q §6.9).
+/// The bits of a tag's second half that number the VLAN. 0 is none: the tag is for the frame's
+/// priority (IEEE 802.1Q §6.9).
 const VLAN_BITS: u16 = 0x0fff;
 
-/// A family whose rules know the interface by its index, and its hooks for what comes in and for what leaves, as
-/// `linux/netfilter.h`, `netfilter_arp.h` and `netfilter_bridge.h` number them.
+/// A family whose rules know the interface by its index, and its hooks for what comes in and for
+/// what leaves, as `linux/netfilter.h`, `netfilter_arp.h` and `netfilter_bridge.h` number them.
 type Guard = (Family, [i32; 2]);
 
 const GUARDS: [Guard; 3] = [
@@ -59,7 +60,8 @@ const PROBE: &str = "softsim_probe";
 /// How the names of all tables begin.
 const PREFIX: &str = "softsim_port_";
 
-/// The name of a port's tables: `softsim_port_INDEX_NAME`, in which what is neither letter nor digit is written `_hh`.
+/// The name of a port's tables: `softsim_port_INDEX_NAME`, in which what is neither letter nor
+/// digit is written `_hh`.
 #[derive(Clone, Copy, Debug)]
 pub struct Table {
     octets: [u8; LONGEST_TABLE],
@@ -69,7 +71,8 @@ pub struct Table {
     name: usize,
 }
 
-/// Octets of the name of a table: with an index of ten digits and a name of fifteen octets that are written in three each.
+/// Octets of the name of a table: with an index of ten digits and a name of fifteen octets that are
+/// written in three each.
 const LONGEST_TABLE: usize = PREFIX.len() + 10 + 1 + 3 * 15;
 
 impl Table {
@@ -99,8 +102,8 @@ impl Table {
         str::from_utf8(&self.octets[..self.length]).expect("only ASCII was written")
     }
 
-    /// Whether a table is one of this port's, or was at the time of an earlier keeper: its name tells the same index or
-    /// the same interface.
+    /// Whether a table is one of this port's, or was at the time of an earlier keeper: its name
+    /// tells the same index or the same interface.
     fn is_kin(&self, other: &[u8]) -> bool {
         let Some(other) = other.strip_prefix(PREFIX.as_bytes()) else {
             return false;
@@ -158,16 +161,16 @@ impl Rules {
         Ok(rules)
     }
 
-    /// The families that the kernel doesn't have: without them, a new name opens the port until the rules are written
-    /// under it.
+    /// The families that the kernel doesn't have: without them, a new name opens the port until the
+    /// rules are written under it.
     pub fn missing(&self) -> impl Iterator<Item = Family> {
         let known = self.guards.iter().zip(GUARDS);
         known.filter_map(|(known, (family, _))| known.is_none().then_some(family))
     }
 
-    /// Closes the port of the interface under this name, in one transaction, in which nothing passes that neither the old
-    /// nor the new rules let through. The last that is done is adding a rule. Once the interface is `gone`, its index is
-    /// nobody's, but its name may come back.
+    /// Closes the port of the interface under this name, in one transaction, in which nothing
+    /// passes that neither the old nor the new rules let through. The last that is done is adding a
+    /// rule. Once the interface is `gone`, its index is nobody's, but its name may come back.
     ///
     /// # Errors
     /// Whatever the packet filter says; all is as before then.
@@ -181,7 +184,8 @@ impl Rules {
         self.filter.commit(&mut self.transaction)
     }
 
-    /// Opens it: all its tables go, in one transaction. The last that is done, if anything, is removing a table.
+    /// Opens it: all its tables go, in one transaction. The last that is done, if anything, is
+    /// removing a table.
     ///
     /// # Errors
     /// Whatever the packet filter says; all is as before then.
@@ -202,8 +206,9 @@ impl Rules {
     }
 }
 
-/// Every frame of the interface but EAPOL is dropped. What leaves has no tag; what comes in may have one that tells its
-/// priority and no VLAN (IEEE 802.1X §7.4), which the kernel has taken off already.
+/// Every frame of the interface but EAPOL is dropped. What leaves has no tag; what comes in may
+/// have one that tells its priority and no VLAN (IEEE 802.1X §7.4), which the kernel has taken off
+/// already.
 fn add_port(transaction: &mut Transaction, table: &str, name: &Name) {
     let field = |offset, value| Condition::Octets {
         offset,

@@ -1,8 +1,8 @@
 //! What netd and the keeper of a port say to each other.
 //!
-//! The socket is one of AF_UNIX and SOCK_SEQPACKET: a pair that netd makes, or a connection that was accepted and
-//! inherited. Each message is one datagram. Its first octet is the type; the other fields follow without gaps. A datagram
-//! that is none of these, to the octet, is malformed.
+//! The socket is one of AF_UNIX and SOCK_SEQPACKET: a pair that netd makes, or a connection that
+//! was accepted and inherited. Each message is one datagram. Its first octet is the type; the other
+//! fields follow without gaps. A datagram that is none of these, to the octet, is malformed.
 //!
 //! ```text
 //!  from netd         0   1                   7
@@ -31,20 +31,24 @@
 //!     2 no supplicant's PDU  4 not sent           6 no port is kept
 //! ```
 //!
-//! The keeper begins: its first message is a link, and comes once the port is closed. A link comes whenever link or name
-//! of the interface change. Each open, close and leave has one answer, done or refused; netd waits for it before it says
-//! the next. A frame has none, but for a refused. While an answer waits to be taken, the keeper reads nothing and relays no
-//! frame; frames that netd doesn't take in time are lost, as they are on a wire.
+//! The keeper begins: its first message is a link, and comes once the port is closed. A link comes
+//! whenever link or name of the interface change. Each open, close and leave has one answer, done
+//! or refused; netd waits for it before it says the next. A frame has none, but for a refused.
+//! While an answer waits to be taken, the keeper reads nothing and relays no frame; frames that
+//! netd doesn't take in time are lost, as they are on a wire.
 //!
-//! A PDU is what follows the EtherType of EAPOL. Of netd's, the keeper sends EAPOL-Start, EAPOL-Logoff and EAP-Response,
-//! to the PAE group address and to the station that spoke to this interface last.
+//! A PDU is what follows the EtherType of EAPOL. Of netd's, the keeper sends EAPOL-Start,
+//! EAPOL-Logoff and EAP-Response, to the PAE group address and to the station that spoke to this
+//! interface last.
 //!
-//! The end of the socket, or a datagram of no octets, is netd's end: the keeper closes the port, and ends.
+//! The end of the socket, or a datagram of no octets, is netd's end: the keeper closes the port,
+//! and ends.
 
 use softsim_carriers::eapol::Address;
 use softsim_sandbox::ethernet::{Link, Name};
 
-/// Octets of a PDU at most: more than an Ethernet frame carries, jumbo frames apart. EAP-AKA needs a fraction.
+/// Octets of a PDU at most: more than an Ethernet frame carries, jumbo frames apart. EAP-AKA needs
+/// a fraction.
 pub const LONGEST_PDU: usize = 2048;
 
 /// Octets of the EAPOL header, and so of a PDU of netd's at least.
