@@ -280,13 +280,6 @@ impl Home {
         self.runtime.block_on(asked)
     }
 
-    /// Starts another RADIUS server in front of the same AuC, which knows the same secret.
-    pub fn radius_with(&self, config: eap_server::Config) -> Result<SocketAddr> {
-        let auc = self.subscription().auc.clone();
-        let responder = Responder::new(self.shared_secret()?, config, auc);
-        self.serve(responder.map_err(std::io::Error::other)?)
-    }
-
     /// As [`Self::radius_with`], with conversations that are led by what `open` makes.
     pub fn radius_played_by(
         &self,

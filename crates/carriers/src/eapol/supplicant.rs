@@ -139,11 +139,6 @@ impl Supplicant {
         &self.port
     }
 
-    /// Whether the interface has a link.
-    pub fn has_link(&self) -> bool {
-        self.link
-    }
-
     /// The interface has a link, or has lost it, and with it all that was agreed.
     pub fn link(&mut self, now: Instant, up: bool) {
         if self.link == up {
