@@ -1,43 +1,13 @@
 //! Client-initiated bootstrap: one session with the bootstrap server, from its request to
 //! Bootstrap-Finish.
 
-use std::fmt;
 use std::time::Instant;
 
-use softsim_coap::{
-    self as coap, Code, Endpoint, ExchangeId, FailureReason, Method, Request, Response, Token,
-};
+use softsim_coap::{self as coap, Code, Endpoint, ExchangeId, Method, Request, Response, Token};
 
-use crate::client::{Decision, Event, ServerRole, Shared};
+use crate::event::{BootstrapFailure, Event, ServerRole};
+use crate::shared::{Decision, Shared};
 use crate::staging::{Staging, Step};
-
-/// Why a bootstrap ended without effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum BootstrapFailure {
-    /// The server answered the Bootstrap-Request with this code.
-    Refused(Code),
-    /// The Bootstrap-Request was not answered.
-    NoAnswer(FailureReason),
-    /// The server fell silent before Bootstrap-Finish.
-    Timeout,
-    /// The session ended before Bootstrap-Finish.
-    SessionClosed,
-}
-
-impl fmt::Display for BootstrapFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BootstrapFailure::Refused(code) => write!(f, "the bootstrap server answered {code}"),
-            BootstrapFailure::NoAnswer(reason) => write!(f, "the bootstrap server: {reason}"),
-            BootstrapFailure::Timeout => {
-                f.write_str("the bootstrap server fell silent before Bootstrap-Finish")
-            }
-            BootstrapFailure::SessionClosed => {
-                f.write_str("the session ended before Bootstrap-Finish")
-            }
-        }
-    }
-}
 
 /// A session with the bootstrap server.
 #[derive(Debug)]

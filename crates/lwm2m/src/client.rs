@@ -1,206 +1,18 @@
 //! The client as the application sees it: sessions and time in, datagrams and events out.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::fmt;
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
+use std::time::Instant;
 
-use softsim_coap::{self as coap, Code, Endpoint, ExchangeId, Response};
+use softsim_coap::{Code, Response};
 
-use crate::accounts::{AccountKey, Accounts};
-use crate::bootstrap::{Bootstrap, BootstrapFailure};
-use crate::content::ContentFormat;
+use crate::accounts::Accounts;
+use crate::answer::refuse;
+use crate::bootstrap::Bootstrap;
+use crate::config::Config;
+use crate::event::{BootstrapFailure, Event, Output, ServerRole};
 use crate::management::Management;
-use crate::objects::{Device, SIM};
-use crate::registration::RegistrationFailure;
+use crate::shared::{Decision, Shared};
 use crate::sim::{SimResult, SimState};
-use crate::staging::refuse;
-
-/// A version of LwM2M.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Version {
-    /// LwM2M 1.1.
-    V1_1,
-    /// LwM2M 1.2; a server that answers 4.12 is asked again with 1.1.
-    V1_2,
-}
-
-impl fmt::Display for Version {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Version::V1_1 => "1.1",
-            Version::V1_2 => "1.2",
-        })
-    }
-}
-
-/// Which server a session is with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum ServerRole {
-    /// The bootstrap server.
-    Bootstrap,
-    /// The management server with this Short Server ID.
-    Management(u16),
-}
-
-/// What the client is told once.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// The endpoint client name.
-    pub endpoint: String,
-    /// The version to register with.
-    pub version: Version,
-    /// The content format to ask the bootstrap server for (`pct=`), if any.
-    pub content_format: Option<ContentFormat>,
-    /// The id of the Software SIM object; 26241 to 32768 is the vendor range.
-    pub sim_object: u16,
-    /// What the Device object says.
-    pub device: Device,
-    /// How long a bootstrap server may be silent before the bootstrap is given up.
-    pub bootstrap_timeout: Duration,
-    /// Whether accounts without security are taken: tests only.
-    pub allow_no_sec: bool,
-    /// CoAP's transmission parameters and limits.
-    pub coap: coap::Config,
-}
-
-impl Config {
-    /// The usual settings for this endpoint client name.
-    pub fn new(endpoint: impl Into<String>) -> Config {
-        Config {
-            endpoint: endpoint.into(),
-            version: Version::V1_1,
-            content_format: Some(ContentFormat::SenmlCbor),
-            sim_object: SIM.id,
-            device: Device::default(),
-            bootstrap_timeout: coap::EXCHANGE_LIFETIME,
-            allow_no_sec: false,
-            coap: coap::Config::default(),
-        }
-    }
-}
-
-/// What the client wants done, in this order.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Output {
-    /// Send this datagram in the session with this server.
-    Transmit {
-        /// The server.
-        server: ServerRole,
-        /// The CoAP message.
-        datagram: Vec<u8>,
-    },
-    /// Something happened.
-    Event(Event),
-}
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
-    /// A server wrote a sealed package: have it judged, then call [`Client::staged`]. One that the
-    /// bootstrap server wrote is only staged, since [`Event::Commit`] follows; one of a management
-    /// server is installed at once.
-    StagePackage {
-        /// Who wrote it.
-        source: ServerRole,
-        /// The package, unopened.
-        package: Vec<u8>,
-    },
-    /// The bootstrap server took back the package that was staged in this bootstrap.
-    DiscardPackage,
-    /// Bootstrap-Finish: make the accounts durable, with the staged package and the keys, then call
-    /// [`Client::committed`].
-    Commit {
-        /// The new accounts.
-        accounts: Accounts,
-        /// The pre-shared keys among them.
-        keys: Vec<AccountKey>,
-    },
-    /// The new accounts are in force. Sessions with management servers are to be closed, and opened
-    /// anew.
-    Bootstrapped,
-    /// The old accounts stay; what was staged is to be dropped.
-    BootstrapFailed(BootstrapFailure),
-    /// The server has our registration.
-    Registered {
-        /// The server.
-        ssid: u16,
-        /// Its Location-Path.
-        location: Vec<String>,
-    },
-    /// The server has our registration for another lifetime.
-    Updated {
-        /// The server.
-        ssid: u16,
-    },
-    /// The server has no registration of ours any more.
-    Deregistered {
-        /// The server.
-        ssid: u16,
-    },
-    /// There is no registration; the session is to be closed, and a new one opened later.
-    RegistrationFailed {
-        /// The server.
-        ssid: u16,
-        /// Why.
-        reason: RegistrationFailure,
-    },
-    /// A management server wrote to its own account: make this durable.
-    AccountsChanged(Accounts),
-}
-
-/// Something that the application decides before a server is answered; at most one at a time.
-#[derive(Debug)]
-pub(crate) enum Decision {
-    Package {
-        source: ServerRole,
-        exchange: ExchangeId,
-    },
-    /// The exchange is none once its session is closed: the accounts count all the same.
-    Commit {
-        exchange: Option<ExchangeId>,
-        accounts: Accounts,
-    },
-}
-
-/// What all sessions have in common.
-#[derive(Debug)]
-pub(crate) struct Shared {
-    pub(crate) config: Config,
-    pub(crate) accounts: Accounts,
-    pub(crate) sim: SimState,
-    pub(crate) decision: Option<Decision>,
-    outputs: VecDeque<Output>,
-    seed: u64,
-}
-
-impl Shared {
-    pub(crate) fn emit(&mut self, event: Event) {
-        self.outputs.push_back(Output::Event(event));
-    }
-
-    pub(crate) fn new_endpoint(&mut self) -> Endpoint {
-        self.seed = self.seed.wrapping_add(1);
-        Endpoint::new(self.config.coap.clone(), self.seed)
-    }
-
-    /// The session is over, so nobody waits for the answer. A commit counts all the same.
-    pub(crate) fn forget_decision(&mut self, role: ServerRole) {
-        match &mut self.decision {
-            Some(Decision::Package { source, .. }) if *source == role => self.decision = None,
-            Some(Decision::Commit { exchange, .. }) if role == ServerRole::Bootstrap => {
-                *exchange = None
-            }
-            _ => {}
-        }
-    }
-
-    fn drain(&mut self, server: ServerRole, endpoint: &mut Endpoint) {
-        while let Some(datagram) = endpoint.poll_transmit() {
-            self.outputs
-                .push_back(Output::Transmit { server, datagram });
-        }
-    }
-}
 
 /// An LwM2M client. See the crate's documentation.
 #[derive(Debug)]
@@ -213,17 +25,8 @@ pub struct Client {
 impl Client {
     /// A client without sessions. `seed` chooses message ids, tokens and jitter.
     pub fn new(config: Config, accounts: Accounts, seed: u64) -> Client {
-        let sim = SimState::default();
-        let shared = Shared {
-            config,
-            accounts,
-            sim,
-            decision: None,
-            outputs: VecDeque::new(),
-            seed,
-        };
         Client {
-            shared,
+            shared: Shared::new(config, accounts, seed),
             bootstrap: None,
             servers: BTreeMap::new(),
         }
@@ -307,7 +110,7 @@ impl Client {
 
     /// What is to be done next.
     pub fn poll_output(&mut self) -> Option<Output> {
-        self.shared.outputs.pop_front()
+        self.shared.next_output()
     }
 
     /// What became of the package in [`Event::StagePackage`]; the server is answered.

@@ -13,13 +13,17 @@
 //! relays it unopened ([`Event::StagePackage`], [`Client::staged`]).
 
 mod accounts;
+mod answer;
 mod bootstrap;
 mod client;
+mod config;
 mod content;
+mod event;
 mod management;
 mod objects;
 mod path;
 mod registration;
+mod shared;
 mod sim;
 mod staging;
 mod value;
@@ -27,12 +31,12 @@ mod value;
 pub use accounts::{
     AccountKey, Accounts, Inconsistency, SecurityAccount, SecurityMode, ServerAccount,
 };
-pub use bootstrap::BootstrapFailure;
-pub use client::{Client, Config, Event, Output, ServerRole, Version};
+pub use client::Client;
+pub use config::{Config, Version};
 pub use content::{ContentError, ContentFormat};
+pub use event::{BootstrapFailure, Event, Output, RegistrationFailure, ServerRole};
 pub use objects::Device;
 pub use path::Path;
-pub use registration::RegistrationFailure;
 pub use sim::{Algorithm, SimResult, SimState, SlotState};
 pub use value::{Instance, Instances, Kind, Resource, Value};
 

@@ -7,14 +7,15 @@ use softsim_coap::{
     self as coap, Code, Endpoint, ExchangeId, Method, Reliability, Request, Response,
 };
 
-use crate::accounts::server_ssid;
-use crate::client::{Decision, Event, ServerRole, Shared};
+use crate::accounts::{Accounts, server_ssid};
+use crate::answer::{content, decode_body, refuse, target};
 use crate::content::ContentFormat;
 use crate::content::link::Links;
+use crate::event::{Event, ServerRole};
 use crate::objects::{DEVICE, Object, Operations, SERVER, SIM, SIM_PACKAGE};
 use crate::path::Path;
 use crate::registration::Registration;
-use crate::staging::{content, decode_body, refuse, target};
+use crate::shared::{Decision, Shared};
 use crate::value::{Instance, Instances, Kind, Resource, Value};
 
 /// Registration Update Trigger of the Server object.
@@ -265,9 +266,8 @@ impl Management {
             .check(shared.config.allow_no_sec)
             .map_err(|inconsistency| refuse(Code::BAD_REQUEST, inconsistency))?;
         if accounts != shared.accounts {
-            let lifetime = |accounts: &crate::Accounts| {
-                accounts.server(self.ssid).map(|server| server.lifetime)
-            };
+            let lifetime =
+                |accounts: &Accounts| accounts.server(self.ssid).map(|server| server.lifetime);
             let update = lifetime(&accounts) != lifetime(&shared.accounts);
             shared.accounts = accounts.clone();
             shared.emit(Event::AccountsChanged(accounts));

@@ -1,38 +1,13 @@
 //! The registration interface: Register, Update, Deregister (LwM2M Core §6.2).
 
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use softsim_coap::{Code, Endpoint, FailureReason, Method, Request, Response, Token};
 
-use crate::client::{Event, Shared, Version};
+use crate::config::Version;
 use crate::content::ContentFormat;
-
-/// Why there is no registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RegistrationFailure {
-    /// The server answered with this code.
-    Refused(Code),
-    /// The server didn't answer.
-    NoAnswer(FailureReason),
-    /// The server answered 2.01 without saying where the registration is.
-    NoLocation,
-    /// The accounts name no such server.
-    NoAccount,
-}
-
-impl fmt::Display for RegistrationFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RegistrationFailure::Refused(code) => write!(f, "the server answered {code}"),
-            RegistrationFailure::NoAnswer(reason) => write!(f, "the server: {reason}"),
-            RegistrationFailure::NoLocation => {
-                f.write_str("the server gave the registration no location")
-            }
-            RegistrationFailure::NoAccount => f.write_str("the accounts name no such server"),
-        }
-    }
-}
+use crate::event::{Event, RegistrationFailure};
+use crate::shared::Shared;
 
 /// How long before its end a registration is updated: a confirmable message may take this long
 /// (MAX_TRANSMIT_WAIT).

@@ -5,8 +5,9 @@ use std::convert::Infallible;
 use minicbor::data::Type;
 use minicbor::{Decoder, Encoder};
 
-use crate::content::senml::{Record, names};
-use crate::content::{ContentError, Scalar};
+use super::format::ContentError;
+use super::senml::{Record, names};
+use super::tree::Scalar;
 use crate::path::Path;
 use crate::value::Value;
 

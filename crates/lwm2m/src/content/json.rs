@@ -7,8 +7,9 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::{Map, Number};
 
-use crate::content::senml::{self, names};
-use crate::content::{ContentError, Scalar};
+use super::format::ContentError;
+use super::senml::{self, names};
+use super::tree::Scalar;
 use crate::path::Path;
 use crate::value::Value;
 

@@ -1,6 +1,7 @@
 //! What SenML JSON and SenML CBOR have in common: records with names relative to a base (RFC 8428).
 
-use crate::content::{ContentError, Scalar, Tree};
+use super::format::ContentError;
+use super::tree::{Scalar, Tree};
 use crate::path::Path;
 use crate::value::Value;
 

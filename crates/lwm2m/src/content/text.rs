@@ -2,7 +2,7 @@
 
 use base64ct::{Base64, Encoding};
 
-use crate::content::ContentError;
+use super::format::ContentError;
 use crate::value::{Kind, Value};
 
 pub(super) fn utf8(payload: &[u8]) -> Result<&str, ContentError> {

@@ -1,8 +1,10 @@
 //! The TLV format (LwM2M Core §7.4.5).
 
-use crate::content::{ContentError, Scalar, Tree};
+use super::binary;
+use super::format::ContentError;
+use super::tree::{Scalar, Tree};
 use crate::path::Path;
-use crate::value::{Instance, Instances, Kind, Resource, Value};
+use crate::value::{Instance, Instances, Resource};
 
 /// What an entry is: bits 7 and 6 of its type octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -167,26 +169,6 @@ fn decode_resource(
     }
 }
 
-/// A value from the octets of an entry.
-pub(super) fn value(kind: Kind, octets: &[u8]) -> Option<Value> {
-    Some(match kind {
-        Kind::Text => Value::Text(std::str::from_utf8(octets).ok()?.to_owned()),
-        Kind::Opaque => Value::Opaque(octets.to_vec()),
-        Kind::Boolean => match octets {
-            [0] => Value::Boolean(false),
-            [1] => Value::Boolean(true),
-            _ => return None,
-        },
-        Kind::Integer | Kind::Time => Value::Integer(match *octets {
-            [a] => i64::from(i8::from_be_bytes([a])),
-            [a, b] => i64::from(i16::from_be_bytes([a, b])),
-            [a, b, c, d] => i64::from(i32::from_be_bytes([a, b, c, d])),
-            [a, b, c, d, e, f, g, h] => i64::from_be_bytes([a, b, c, d, e, f, g, h]),
-            _ => return None,
-        }),
-    })
-}
-
 pub(super) fn encode(target: Path, instances: &Instances) -> Option<Vec<u8>> {
     let mut out = Vec::new();
     match target {
@@ -212,7 +194,7 @@ pub(super) fn encode(target: Path, instances: &Instances) -> Option<Vec<u8>> {
                 &mut out,
                 Level::ResourceInstance,
                 leaf,
-                &octets(values.get(&leaf)?),
+                &binary::encode(values.get(&leaf)?),
             );
         }
     }
@@ -230,36 +212,19 @@ fn resources(instance: &Instance) -> Vec<u8> {
 
 fn put_resource(out: &mut Vec<u8>, id: u16, resource: &Resource) {
     match resource {
-        Resource::Single(value) => put(out, Level::Resource, id, &octets(value)),
+        Resource::Single(value) => put(out, Level::Resource, id, &binary::encode(value)),
         Resource::Multiple(values) => {
             let mut inner = Vec::new();
             values.iter().for_each(|(&id, value)| {
-                put(&mut inner, Level::ResourceInstance, id, &octets(value))
+                put(
+                    &mut inner,
+                    Level::ResourceInstance,
+                    id,
+                    &binary::encode(value),
+                )
             });
             put(out, Level::MultipleResource, id, &inner);
         }
-    }
-}
-
-fn octets(value: &Value) -> Vec<u8> {
-    match value {
-        Value::Text(text) => text.as_bytes().to_vec(),
-        Value::Opaque(octets) => octets.clone(),
-        Value::Boolean(boolean) => vec![u8::from(*boolean)],
-        Value::Integer(integer) => shortest(*integer),
-    }
-}
-
-/// An integer in one, two, four or eight octets.
-fn shortest(integer: i64) -> Vec<u8> {
-    if let Ok(short) = i8::try_from(integer) {
-        short.to_be_bytes().to_vec()
-    } else if let Ok(short) = i16::try_from(integer) {
-        short.to_be_bytes().to_vec()
-    } else if let Ok(short) = i32::try_from(integer) {
-        short.to_be_bytes().to_vec()
-    } else {
-        integer.to_be_bytes().to_vec()
     }
 }
 

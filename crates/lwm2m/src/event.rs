@@ -1,0 +1,139 @@
+//! What the client wants of its application: datagrams to send, and events.
+
+use std::fmt;
+
+use softsim_coap::{Code, FailureReason};
+
+use crate::accounts::{AccountKey, Accounts};
+
+/// Which server a session is with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum ServerRole {
+    /// The bootstrap server.
+    Bootstrap,
+    /// The management server with this Short Server ID.
+    Management(u16),
+}
+
+/// What the client wants done, in this order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Send this datagram in the session with this server.
+    Transmit {
+        /// The server.
+        server: ServerRole,
+        /// The CoAP message.
+        datagram: Vec<u8>,
+    },
+    /// Something happened.
+    Event(Event),
+}
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Event {
+    /// A server wrote a sealed package: have it judged, then call [`crate::Client::staged`]. One
+    /// that the bootstrap server wrote is only staged, since [`Event::Commit`] follows; one of a
+    /// management server is installed at once.
+    StagePackage {
+        /// Who wrote it.
+        source: ServerRole,
+        /// The package, unopened.
+        package: Vec<u8>,
+    },
+    /// The bootstrap server took back the package that was staged in this bootstrap.
+    DiscardPackage,
+    /// Bootstrap-Finish: make the accounts durable, with the staged package and the keys, then call
+    /// [`crate::Client::committed`].
+    Commit {
+        /// The new accounts.
+        accounts: Accounts,
+        /// The pre-shared keys among them.
+        keys: Vec<AccountKey>,
+    },
+    /// The new accounts are in force. Sessions with management servers are to be closed, and opened
+    /// anew.
+    Bootstrapped,
+    /// The old accounts stay; what was staged is to be dropped.
+    BootstrapFailed(BootstrapFailure),
+    /// The server has our registration.
+    Registered {
+        /// The server.
+        ssid: u16,
+        /// Its Location-Path.
+        location: Vec<String>,
+    },
+    /// The server has our registration for another lifetime.
+    Updated {
+        /// The server.
+        ssid: u16,
+    },
+    /// The server has no registration of ours any more.
+    Deregistered {
+        /// The server.
+        ssid: u16,
+    },
+    /// There is no registration; the session is to be closed, and a new one opened later.
+    RegistrationFailed {
+        /// The server.
+        ssid: u16,
+        /// Why.
+        reason: RegistrationFailure,
+    },
+    /// A management server wrote to its own account: make this durable.
+    AccountsChanged(Accounts),
+}
+
+/// Why a bootstrap ended without effect.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BootstrapFailure {
+    /// The server answered the Bootstrap-Request with this code.
+    Refused(Code),
+    /// The Bootstrap-Request was not answered.
+    NoAnswer(FailureReason),
+    /// The server fell silent before Bootstrap-Finish.
+    Timeout,
+    /// The session ended before Bootstrap-Finish.
+    SessionClosed,
+}
+
+impl fmt::Display for BootstrapFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BootstrapFailure::Refused(code) => write!(f, "the bootstrap server answered {code}"),
+            BootstrapFailure::NoAnswer(reason) => write!(f, "the bootstrap server: {reason}"),
+            BootstrapFailure::Timeout => {
+                f.write_str("the bootstrap server fell silent before Bootstrap-Finish")
+            }
+            BootstrapFailure::SessionClosed => {
+                f.write_str("the session ended before Bootstrap-Finish")
+            }
+        }
+    }
+}
+
+/// Why there is no registration.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RegistrationFailure {
+    /// The server answered with this code.
+    Refused(Code),
+    /// The server didn't answer.
+    NoAnswer(FailureReason),
+    /// The server answered 2.01 without saying where the registration is.
+    NoLocation,
+    /// The accounts name no such server.
+    NoAccount,
+}
+
+impl fmt::Display for RegistrationFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RegistrationFailure::Refused(code) => write!(f, "the server answered {code}"),
+            RegistrationFailure::NoAnswer(reason) => write!(f, "the server: {reason}"),
+            RegistrationFailure::NoLocation => {
+                f.write_str("the server gave the registration no location")
+            }
+            RegistrationFailure::NoAccount => f.write_str("the accounts name no such server"),
+        }
+    }
+}
