@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Instant;
 
 use crate::block::{self, Block, BlockSize, Misfit};
-use crate::endpoint::Endpoint;
+use crate::layer::MessageLayer;
 use crate::message::{Kind, Message, Options, WireToken};
 use crate::reliability::Purpose;
 use crate::types::{
@@ -93,67 +93,76 @@ impl ClientRole {
             .find(|(_, observation)| observation.wire == wire)
             .map(|(token, _)| *token)
     }
-}
 
-impl Endpoint {
-    /// Sends a request; its fate comes as [`Event::Response`] or [`Event::Failed`] with the token
-    /// given back here. After a response with Observe, [`Event::Notification`]s follow with the
-    /// same token.
-    pub fn request(&mut self, now: Instant, request: Request) -> Token {
-        let token = Token(self.next_id());
-        let wire = self.new_wire_token();
-        self.begin(now, token, wire, request);
+    pub(crate) fn request(
+        &mut self,
+        layer: &mut MessageLayer,
+        now: Instant,
+        request: Request,
+    ) -> Token {
+        let token = Token(layer.next_id());
+        let wire = layer.new_wire_token();
+        self.begin(layer, now, token, wire, request);
         token
     }
 
-    /// Ends an observation by asking the peer (RFC 7641 §3.6); its answer comes as
-    /// [`Event::Response`].
-    pub fn cancel_observation(&mut self, now: Instant, token: Token) {
+    pub(crate) fn cancel_observation(
+        &mut self,
+        layer: &mut MessageLayer,
+        now: Instant,
+        token: Token,
+    ) {
         if let Some(Observation {
             mut request, wire, ..
-        }) = self.client.observations.remove(&token)
+        }) = self.observations.remove(&token)
         {
-            self.abandon(token);
+            self.abandon(layer, token);
             request.observe = Some(Observe::Deregister);
-            self.begin(now, token, wire, request);
+            self.begin(layer, now, token, wire, request);
         }
     }
 
-    /// Forgets a request or an observation. No event follows; what still arrives is reset.
-    pub fn abandon(&mut self, token: Token) {
-        self.client.requests.remove(&token);
-        self.client.observations.remove(&token);
-        self.outbox.cancel(Purpose::Request(token));
+    pub(crate) fn abandon(&mut self, layer: &mut MessageLayer, token: Token) {
+        self.requests.remove(&token);
+        self.observations.remove(&token);
+        layer.outbox.cancel(Purpose::Request(token));
     }
 
-    fn begin(&mut self, now: Instant, token: Token, wire: WireToken, request: Request) {
+    fn begin(
+        &mut self,
+        layer: &mut MessageLayer,
+        now: Instant,
+        token: Token,
+        wire: WireToken,
+        request: Request,
+    ) {
         let outgoing = Outgoing {
             request,
             wire,
             sent: None,
-            size: self.config.block_size,
+            size: layer.config.block_size,
             received: Vec::new(),
             etag: None,
             observe: None,
             deadline: None,
             answers: Answers::Request,
         };
-        self.client.requests.insert(token, outgoing);
-        self.send_step(now, token, Step::Upload(0));
+        self.requests.insert(token, outgoing);
+        self.send_step(layer, now, token, Step::Upload(0));
     }
 
     /// Sends the next part with a token of its own.
-    fn continue_with(&mut self, now: Instant, token: Token, step: Step) {
-        let wire = self.new_wire_token();
-        if let Some(outgoing) = self.client.requests.get_mut(&token) {
+    fn continue_with(&mut self, layer: &mut MessageLayer, now: Instant, token: Token, step: Step) {
+        let wire = layer.new_wire_token();
+        if let Some(outgoing) = self.requests.get_mut(&token) {
             outgoing.wire = wire;
         }
-        self.send_step(now, token, step);
+        self.send_step(layer, now, token, step);
     }
 
-    fn send_step(&mut self, now: Instant, token: Token, step: Step) {
-        let mid = self.next_mid();
-        let Some(outgoing) = self.client.requests.get_mut(&token) else {
+    fn send_step(&mut self, layer: &mut MessageLayer, now: Instant, token: Token, step: Step) {
+        let mid = layer.next_mid();
+        let Some(outgoing) = self.requests.get_mut(&token) else {
             return;
         };
         let request = &outgoing.request;
@@ -191,83 +200,94 @@ impl Endpoint {
         match request.reliability {
             Reliability::Confirmable => {
                 outgoing.deadline = None;
-                self.outbox.push(mid, Purpose::Request(token), bytes);
-                self.flush(now);
+                layer.outbox.push(mid, Purpose::Request(token), bytes);
+                layer.flush(now);
             }
             Reliability::NonConfirmable => {
-                outgoing.deadline = Some(now + self.config.response_timeout);
-                self.send(bytes);
+                outgoing.deadline = Some(now + layer.config.response_timeout);
+                layer.send(bytes);
             }
         }
     }
 
     /// A request was acknowledged without its response.
-    pub(crate) fn await_response(&mut self, now: Instant, token: Token) {
-        if let Some(outgoing) = self.client.requests.get_mut(&token) {
-            outgoing.deadline = Some(now + self.config.response_timeout);
+    pub(crate) fn await_response(&mut self, layer: &mut MessageLayer, now: Instant, token: Token) {
+        if let Some(outgoing) = self.requests.get_mut(&token) {
+            outgoing.deadline = Some(now + layer.config.response_timeout);
         }
     }
 
-    pub(crate) fn fail(&mut self, token: Token, reason: FailureReason) {
-        self.outbox.cancel(Purpose::Request(token));
-        if self.client.requests.remove(&token).is_some() {
-            self.client.observations.remove(&token);
-            self.emit(Event::Failed { token, reason });
+    pub(crate) fn fail(&mut self, layer: &mut MessageLayer, token: Token, reason: FailureReason) {
+        layer.outbox.cancel(Purpose::Request(token));
+        if self.requests.remove(&token).is_some() {
+            self.observations.remove(&token);
+            layer.emit(Event::Failed { token, reason });
         }
     }
 
-    pub(crate) fn client_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, layer: &mut MessageLayer, now: Instant) {
         let late = |outgoing: &Outgoing| outgoing.deadline.is_some_and(|deadline| deadline <= now);
-        while let Some((&token, _)) = self
-            .client
-            .requests
-            .iter()
-            .find(|(_, outgoing)| late(outgoing))
-        {
-            self.fail(token, FailureReason::Timeout);
+        while let Some((&token, _)) = self.requests.iter().find(|(_, outgoing)| late(outgoing)) {
+            self.fail(layer, token, FailureReason::Timeout);
         }
     }
 
     /// A response in the acknowledgement of a request.
-    pub(crate) fn handle_piggybacked(&mut self, now: Instant, message: Message) {
-        let Some(Purpose::Request(token)) = self.outbox.purpose_of(message.mid) else {
+    pub(crate) fn handle_piggybacked(
+        &mut self,
+        layer: &mut MessageLayer,
+        now: Instant,
+        message: Message,
+    ) {
+        let Some(Purpose::Request(token)) = layer.outbox.purpose_of(message.mid) else {
             return;
         };
-        if self.client.request_with(&message.token) == Some(token) {
-            self.outbox.finish(message.mid);
-            self.accept_response(now, token, message);
+        if self.request_with(&message.token) == Some(token) {
+            layer.outbox.finish(message.mid);
+            self.accept_response(layer, now, token, message);
         }
     }
 
     /// A response, or a notification, in a message of its own.
-    pub(crate) fn handle_response(&mut self, now: Instant, message: Message) {
+    pub(crate) fn handle_response(
+        &mut self,
+        layer: &mut MessageLayer,
+        now: Instant,
+        message: Message,
+    ) {
         let (kind, mid) = (message.kind, message.mid);
-        if let Some(token) = self.client.request_with(&message.token) {
-            self.acknowledge(kind, mid);
+        if let Some(token) = self.request_with(&message.token) {
+            layer.acknowledge(kind, mid);
             // The response implies the acknowledgement, which may have been lost.
-            self.outbox.cancel(Purpose::Request(token));
-            self.accept_response(now, token, message);
-        } else if let Some(token) = self.client.observation_with(&message.token) {
-            self.acknowledge(kind, mid);
-            self.accept_notification(now, token, message);
+            layer.outbox.cancel(Purpose::Request(token));
+            self.accept_response(layer, now, token, message);
+        } else if let Some(token) = self.observation_with(&message.token) {
+            layer.acknowledge(kind, mid);
+            self.accept_notification(layer, now, token, message);
         } else {
-            self.reject(Kind::Confirmable, mid);
+            layer.reject(Kind::Confirmable, mid);
         }
     }
 
-    fn accept_response(&mut self, now: Instant, token: Token, message: Message) {
+    fn accept_response(
+        &mut self,
+        layer: &mut MessageLayer,
+        now: Instant,
+        token: Token,
+        message: Message,
+    ) {
         let code = message.code;
         let Ok(options) = message.options() else {
-            return self.fail(token, FailureReason::Unintelligible);
+            return self.fail(layer, token, FailureReason::Unintelligible);
         };
-        let Some(outgoing) = self.client.requests.get_mut(&token) else {
+        let Some(outgoing) = self.requests.get_mut(&token) else {
             return;
         };
         outgoing.deadline = None;
         match upload_progress(outgoing, code, &options) {
-            Ok(Some(step)) => return self.continue_with(now, token, step),
+            Ok(Some(step)) => return self.continue_with(layer, now, token, step),
             Ok(None) => {}
-            Err(reason) => return self.fail(token, reason),
+            Err(reason) => return self.fail(layer, token, reason),
         }
         if let (Some(sequence), true, Some(Observe::Register), Answers::Request) = (
             options.observe,
@@ -277,7 +297,7 @@ impl Endpoint {
         ) {
             let (request, wire) = (outgoing.request.clone(), outgoing.wire.clone());
             outgoing.observe = Some(sequence);
-            self.client.observations.insert(
+            self.observations.insert(
                 token,
                 Observation {
                     request,
@@ -287,20 +307,21 @@ impl Endpoint {
                 },
             );
         }
-        self.download(now, token, code, options, message.into_payload());
+        self.download(layer, now, token, code, options, message.into_payload());
     }
 
     /// Adds a block to the response, and asks for the next one or hands the whole over.
     fn download(
         &mut self,
+        layer: &mut MessageLayer,
         now: Instant,
         token: Token,
         code: Code,
         options: Options,
         payload: Vec<u8>,
     ) {
-        let max_body = self.config.max_body;
-        let Some(outgoing) = self.client.requests.get_mut(&token) else {
+        let max_body = layer.config.max_body;
+        let Some(outgoing) = self.requests.get_mut(&token) else {
             return;
         };
         let first = outgoing.received.is_empty();
@@ -320,35 +341,43 @@ impl Endpoint {
                     Ok(()) if block.more => {
                         outgoing.size = outgoing.size.min(block.size);
                         let offset = outgoing.received.len();
-                        return self.continue_with(now, token, Step::Download(offset));
+                        return self.continue_with(layer, now, token, Step::Download(offset));
                     }
                     Ok(()) => std::mem::take(&mut outgoing.received),
-                    Err(Misfit::TooLarge) => return self.fail(token, FailureReason::TooLarge),
+                    Err(Misfit::TooLarge) => {
+                        return self.fail(layer, token, FailureReason::TooLarge);
+                    }
                     Err(Misfit::Gap | Misfit::Length) => {
-                        return self.fail(token, FailureReason::BlockMismatch);
+                        return self.fail(layer, token, FailureReason::BlockMismatch);
                     }
                 }
             }
-            None => return self.fail(token, FailureReason::BlockMismatch),
+            None => return self.fail(layer, token, FailureReason::BlockMismatch),
         };
         let (observe, answers) = (outgoing.observe, outgoing.answers);
-        self.client.requests.remove(&token);
+        self.requests.remove(&token);
         let response = Response {
             observe,
             ..options.into_response(code, whole)
         };
-        self.emit(match answers {
+        layer.emit(match answers {
             Answers::Request => Event::Response { token, response },
             Answers::Notification => Event::Notification { token, response },
         });
     }
 
-    fn accept_notification(&mut self, now: Instant, token: Token, message: Message) {
+    fn accept_notification(
+        &mut self,
+        layer: &mut MessageLayer,
+        now: Instant,
+        token: Token,
+        message: Message,
+    ) {
         let code = message.code;
         let Ok(options) = message.options() else {
             return;
         };
-        let Some(observation) = self.client.observations.get_mut(&token) else {
+        let Some(observation) = self.observations.get_mut(&token) else {
             return;
         };
         match options.observe {
@@ -360,9 +389,9 @@ impl Endpoint {
             }
             // RFC 7641 §4.2: the peer has taken us off its list.
             _ => {
-                self.client.observations.remove(&token);
+                self.observations.remove(&token);
                 let response = options.into_response(code, message.into_payload());
-                return self.emit(Event::Notification { token, response });
+                return layer.emit(Event::Notification { token, response });
             }
         }
         let request = Request {
@@ -371,25 +400,21 @@ impl Endpoint {
         };
         // A newer state ends the collection of an older one's blocks, and answers the request that
         // began it.
-        self.outbox.cancel(Purpose::Request(token));
-        let unanswered = self
-            .client
-            .requests
-            .get(&token)
-            .map(|outgoing| outgoing.answers);
+        layer.outbox.cancel(Purpose::Request(token));
+        let unanswered = self.requests.get(&token).map(|outgoing| outgoing.answers);
         let outgoing = Outgoing {
             request,
             wire: WireToken::new(),
             sent: None,
-            size: self.config.block_size,
+            size: layer.config.block_size,
             received: Vec::new(),
             etag: None,
             observe: options.observe,
             deadline: None,
             answers: unanswered.unwrap_or(Answers::Notification),
         };
-        self.client.requests.insert(token, outgoing);
-        self.download(now, token, code, options, message.into_payload());
+        self.requests.insert(token, outgoing);
+        self.download(layer, now, token, code, options, message.into_payload());
     }
 }
 

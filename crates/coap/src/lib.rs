@@ -14,7 +14,9 @@
 
 mod block;
 mod client;
+mod config;
 mod endpoint;
+mod layer;
 mod message;
 mod random;
 mod reliability;
@@ -22,7 +24,8 @@ mod server;
 mod types;
 
 pub use block::BlockSize;
-pub use endpoint::{Config, EXCHANGE_LIFETIME, Endpoint};
+pub use config::{Config, EXCHANGE_LIFETIME};
+pub use endpoint::Endpoint;
 pub use message::FormatError;
 pub use types::{
     Code, Event, ExchangeId, FailureReason, Method, Observe, Reliability, Request, Response, Token,

@@ -5,7 +5,8 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
 use crate::block::{self, Block, Misfit};
-use crate::endpoint::{EXCHANGE_LIFETIME, Endpoint};
+use crate::config::EXCHANGE_LIFETIME;
+use crate::layer::MessageLayer;
 use crate::message::{Kind, Message, Options, WireToken};
 use crate::reliability::Purpose;
 use crate::types::{Code, Event, ExchangeId, Method, Observe, Reliability, Response};
@@ -89,6 +90,12 @@ struct ReturnPath<'a> {
     wire: &'a [u8],
 }
 
+impl Exchange {
+    fn owes_acknowledgement(&self) -> bool {
+        self.reliability == Reliability::Confirmable && !self.acknowledged
+    }
+}
+
 impl ServerRole {
     pub(crate) fn next_due(&self) -> Option<Instant> {
         self.exchanges
@@ -102,37 +109,32 @@ impl ServerRole {
             })
             .min()
     }
-}
 
-impl Exchange {
-    fn owes_acknowledgement(&self) -> bool {
-        self.reliability == Reliability::Confirmable && !self.acknowledged
-    }
-}
-
-impl Endpoint {
-    /// Answers a request. Nothing happens if the exchange is over.
-    pub fn respond(&mut self, now: Instant, exchange: ExchangeId, response: Response) {
-        if let Some(open) = self.server.exchanges.remove(&exchange) {
-            self.answer(now, open, response, None);
+    pub(crate) fn respond(
+        &mut self,
+        layer: &mut MessageLayer,
+        now: Instant,
+        exchange: ExchangeId,
+        response: Response,
+    ) {
+        if let Some(open) = self.exchanges.remove(&exchange) {
+            self.answer(layer, now, open, response, None);
         }
     }
 
-    /// Answers a request and, if it asked for that with Observe and the answer is a success, adds
-    /// its sender to the observers; true if it did. The exchange names the observation from then
-    /// on.
-    pub fn respond_observed(
+    pub(crate) fn respond_observed(
         &mut self,
+        layer: &mut MessageLayer,
         now: Instant,
         exchange: ExchangeId,
         response: Response,
     ) -> bool {
-        let Some(open) = self.server.exchanges.remove(&exchange) else {
+        let Some(open) = self.exchanges.remove(&exchange) else {
             return false;
         };
         let accepted = open.observe == Some(Observe::Register)
             && response.code.is_success()
-            && self.server.observers.len() < MAX_OBSERVERS;
+            && self.observers.len() < MAX_OBSERVERS;
         if accepted {
             let (wire, key) = (open.wire.clone(), open.key.clone());
             let block2 = open.block2.map(|block| Block { number: 0, ..block });
@@ -144,42 +146,42 @@ impl Endpoint {
                 last_mid: None,
                 pending: None,
             };
-            self.server.observers.insert(exchange, observer);
+            self.observers.insert(exchange, observer);
         }
-        self.answer(now, open, response, accepted.then_some(1));
+        self.answer(layer, now, open, response, accepted.then_some(1));
         accepted
     }
 
-    /// Sends an observer the new state; an error code ends the observation. While an earlier
-    /// confirmable notification is unacknowledged only the newest state is kept, and sent after it.
-    pub fn notify(
+    pub(crate) fn notify(
         &mut self,
+        layer: &mut MessageLayer,
         now: Instant,
         exchange: ExchangeId,
         response: Response,
         reliability: Reliability,
     ) {
-        let unacknowledged = self.outbox.holds(Purpose::Notification(exchange));
-        let Some(observer) = self.server.observers.get_mut(&exchange) else {
+        let unacknowledged = layer.outbox.holds(Purpose::Notification(exchange));
+        let Some(observer) = self.observers.get_mut(&exchange) else {
             return;
         };
         if unacknowledged {
             observer.pending = Some((response, reliability));
             return;
         }
-        self.send_notification(now, exchange, response, reliability);
-        self.flush(now);
+        self.send_notification(layer, now, exchange, response, reliability);
+        layer.flush(now);
     }
 
     fn send_notification(
         &mut self,
+        layer: &mut MessageLayer,
         now: Instant,
         exchange: ExchangeId,
         response: Response,
         reliability: Reliability,
     ) {
-        let mid = self.next_mid();
-        let Some(observer) = self.server.observers.get_mut(&exchange) else {
+        let mid = layer.next_mid();
+        let Some(observer) = self.observers.get_mut(&exchange) else {
             return;
         };
         observer.sequence = (observer.sequence + 1) & 0x00ff_ffff;
@@ -187,83 +189,83 @@ impl Endpoint {
         let (wire, key, block2) = (observer.wire.clone(), observer.key.clone(), observer.block2);
         let sequence = response.code.is_success().then_some(observer.sequence);
         if sequence.is_none() {
-            self.server.observers.remove(&exchange);
+            self.observers.remove(&exchange);
         }
-        let (code, mut options, payload) = self.in_blocks(now, key, block2, response);
+        let (code, mut options, payload) = self.in_blocks(layer, now, key, block2, response);
         options.observe = sequence;
         let bytes = Message::encode(reliability.into(), code, mid, &wire, &options, &payload);
         match reliability {
             Reliability::Confirmable => {
-                self.outbox
+                layer
+                    .outbox
                     .push(mid, Purpose::Notification(exchange), bytes)
             }
-            Reliability::NonConfirmable => self.send(bytes),
+            Reliability::NonConfirmable => layer.send(bytes),
         }
     }
 
     /// An observer acknowledged: what became of the state meanwhile goes out.
-    pub(crate) fn notified(&mut self, now: Instant, exchange: ExchangeId) {
+    pub(crate) fn notified(
+        &mut self,
+        layer: &mut MessageLayer,
+        now: Instant,
+        exchange: ExchangeId,
+    ) {
         let pending = self
-            .server
             .observers
             .get_mut(&exchange)
             .and_then(|observer| observer.pending.take());
         if let Some((response, reliability)) = pending {
-            self.send_notification(now, exchange, response, reliability);
+            self.send_notification(layer, now, exchange, response, reliability);
         }
     }
 
-    pub(crate) fn forget_observer(&mut self, exchange: ExchangeId) {
-        self.outbox.cancel(Purpose::Notification(exchange));
-        if self.server.observers.remove(&exchange).is_some() {
-            self.emit(Event::ObserverGone { exchange });
+    pub(crate) fn forget_observer(&mut self, layer: &mut MessageLayer, exchange: ExchangeId) {
+        layer.outbox.cancel(Purpose::Notification(exchange));
+        if self.observers.remove(&exchange).is_some() {
+            layer.emit(Event::ObserverGone { exchange });
         }
     }
 
     /// A Reset for a non-confirmable message: a notification that nobody wants.
-    pub(crate) fn reset_non_confirmable(&mut self, mid: u16) {
+    pub(crate) fn reset_non_confirmable(&mut self, layer: &mut MessageLayer, mid: u16) {
         let gone = self
-            .server
             .observers
             .iter()
             .find(|(_, observer)| observer.last_mid == Some(mid));
         if let Some((&exchange, _)) = gone {
-            self.forget_observer(exchange);
+            self.forget_observer(layer, exchange);
         }
     }
 
     /// Acknowledges the request with this message id, whose answer then comes separately.
-    pub(crate) fn acknowledge_request(&mut self, mid: u16) {
+    pub(crate) fn acknowledge_request(&mut self, layer: &mut MessageLayer, mid: u16) {
         let waiting = self
-            .server
             .exchanges
             .values_mut()
             .find(|open| open.mid == mid && open.owes_acknowledgement());
         if let Some(open) = waiting {
             open.acknowledged = true;
-            self.acknowledge(Kind::Confirmable, mid);
+            layer.acknowledge(Kind::Confirmable, mid);
         }
     }
 
-    pub(crate) fn server_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, layer: &mut MessageLayer, now: Instant) {
         let late = |open: &&Exchange| open.owes_acknowledgement() && open.acknowledge_by <= now;
-        while let Some(mid) = self
-            .server
-            .exchanges
-            .values()
-            .find(late)
-            .map(|open| open.mid)
-        {
-            self.acknowledge_request(mid);
+        while let Some(mid) = self.exchanges.values().find(late).map(|open| open.mid) {
+            self.acknowledge_request(layer, mid);
         }
-        self.server.exchanges.retain(|_, open| open.expires > now);
-        self.server.uploads.retain(|upload| upload.expires > now);
-        self.server
-            .downloads
-            .retain(|download| download.expires > now);
+        self.exchanges.retain(|_, open| open.expires > now);
+        self.uploads.retain(|upload| upload.expires > now);
+        self.downloads.retain(|download| download.expires > now);
     }
 
-    pub(crate) fn handle_request(&mut self, now: Instant, message: Message) {
+    pub(crate) fn handle_request(
+        &mut self,
+        layer: &mut MessageLayer,
+        now: Instant,
+        message: Message,
+    ) {
         let (kind, mid, wire) = (message.kind, message.mid, message.token.clone());
         let path = ReturnPath {
             kind,
@@ -271,13 +273,13 @@ impl Endpoint {
             wire: &wire,
         };
         let Some(method) = Method::from_code(message.code) else {
-            return self.refuse(&path, Code::METHOD_NOT_ALLOWED, Options::default());
+            return self.refuse(layer, &path, Code::METHOD_NOT_ALLOWED, Options::default());
         };
         let mut options = match message.options() {
             Ok(options) => options,
             // RFC 7252 §5.4.1: a non-confirmable request is rejected by silence.
             Err(_) if kind == Kind::NonConfirmable => return,
-            Err(bad) => return self.refuse(&path, bad.code(), Options::default()),
+            Err(bad) => return self.refuse(layer, &path, bad.code(), Options::default()),
         };
         let key = Key {
             method,
@@ -287,7 +289,7 @@ impl Endpoint {
         };
         let mut body = message.into_payload();
         if let Some(block) = options.block1 {
-            match self.reassemble(now, &key, block, options.size1, &body) {
+            match self.reassemble(layer, now, &key, block, options.size1, &body) {
                 Ok(whole) => body = whole,
                 Err(BlockAnswer {
                     code,
@@ -299,25 +301,27 @@ impl Endpoint {
                         size1,
                         ..Options::default()
                     };
-                    return self.refuse(&path, code, options);
+                    return self.refuse(layer, &path, code, options);
                 }
             }
         }
-        if options.block1.is_none() && self.serve_next_block(now, &path, &key, options.block2) {
+        if options.block1.is_none()
+            && self.serve_next_block(layer, now, &path, &key, options.block2)
+        {
             return;
         }
-        if self.server.exchanges.len() >= MAX_EXCHANGES {
-            return self.refuse(&path, Code::SERVICE_UNAVAILABLE, Options::default());
+        if self.exchanges.len() >= MAX_EXCHANGES {
+            return self.refuse(layer, &path, Code::SERVICE_UNAVAILABLE, Options::default());
         }
         if options.observe.is_some() {
-            self.replace_observer(&wire);
+            self.replace_observer(layer, &wire);
         }
         let reliability = if kind == Kind::Confirmable {
             Reliability::Confirmable
         } else {
             Reliability::NonConfirmable
         };
-        let exchange = ExchangeId(self.next_id());
+        let exchange = ExchangeId(layer.next_id());
         let (block1, block2) = (options.block1.take(), options.block2.take());
         let request = options.into_request(method, reliability, body);
         let open = Exchange {
@@ -325,42 +329,42 @@ impl Endpoint {
             wire,
             reliability,
             acknowledged: false,
-            acknowledge_by: now + self.config.separate_after,
+            acknowledge_by: now + layer.config.separate_after,
             expires: now + EXCHANGE_LIFETIME,
             key,
             block1,
             block2,
             observe: request.observe,
         };
-        self.server.exchanges.insert(exchange, open);
-        self.emit(Event::Request { exchange, request });
+        self.exchanges.insert(exchange, open);
+        layer.emit(Event::Request { exchange, request });
     }
 
     /// RFC 7641 §4.1: a token that registers again, or deregisters, ends the observation it stood
     /// for.
-    fn replace_observer(&mut self, wire: &[u8]) {
+    fn replace_observer(&mut self, layer: &mut MessageLayer, wire: &[u8]) {
         let old = self
-            .server
             .observers
             .iter()
             .find(|(_, observer)| observer.wire == wire);
         if let Some((&exchange, _)) = old {
-            self.forget_observer(exchange);
+            self.forget_observer(layer, exchange);
         }
     }
 
     /// Adds a block to a request's body. The whole body, or the answer to an incomplete one.
     fn reassemble(
         &mut self,
+        layer: &mut MessageLayer,
         now: Instant,
         key: &Key,
         block: Block,
         size1: Option<u32>,
         payload: &[u8],
     ) -> Result<Vec<u8>, BlockAnswer> {
-        let limit = self.config.max_body;
+        let limit = layer.config.max_body;
         let agreed = Block {
-            size: block.size.min(self.config.block_size),
+            size: block.size.min(layer.config.block_size),
             ..block
         };
         let answer = |code| BlockAnswer {
@@ -373,7 +377,7 @@ impl Endpoint {
             block1: block,
             size1: Some(limit as u32),
         };
-        let uploads = &mut self.server.uploads;
+        let uploads = &mut self.uploads;
         uploads.retain(|upload| upload.expires > now);
         if block.number == 0 {
             if size1.is_some_and(|size| size as usize > limit) {
@@ -407,6 +411,7 @@ impl Endpoint {
     /// if there is none.
     fn serve_next_block(
         &mut self,
+        layer: &mut MessageLayer,
         now: Instant,
         path: &ReturnPath<'_>,
         key: &Key,
@@ -415,30 +420,31 @@ impl Endpoint {
         let Some(block) = block2.filter(|block| block.number > 0) else {
             return false;
         };
-        self.server
-            .downloads
-            .retain(|download| download.expires > now);
-        let Some(download) = self
-            .server
-            .downloads
-            .iter()
-            .find(|download| download.key == *key)
-        else {
+        self.downloads.retain(|download| download.expires > now);
+        let Some(download) = self.downloads.iter().find(|download| download.key == *key) else {
             return false;
         };
         let response = download.response.clone();
-        let (code, options, payload) = self.in_blocks(now, key.clone(), Some(block), response);
-        self.send_answer(path, code, &options, &payload);
+        let (code, options, payload) =
+            self.in_blocks(layer, now, key.clone(), Some(block), response);
+        self.send_answer(layer, path, code, &options, &payload);
         true
     }
 
-    fn refuse(&mut self, path: &ReturnPath<'_>, code: Code, options: Options) {
-        self.send_answer(path, code, &options, &[]);
+    fn refuse(
+        &mut self,
+        layer: &mut MessageLayer,
+        path: &ReturnPath<'_>,
+        code: Code,
+        options: Options,
+    ) {
+        self.send_answer(layer, path, code, &options, &[]);
     }
 
     /// Answers at once: piggybacked on the acknowledgement, or non-confirmable as the request was.
     fn send_answer(
         &mut self,
+        layer: &mut MessageLayer,
         path: &ReturnPath<'_>,
         code: Code,
         options: &Options,
@@ -453,10 +459,10 @@ impl Endpoint {
                 options,
                 payload,
             );
-            self.reply(path.mid, bytes);
+            layer.reply(path.mid, bytes);
         } else {
-            let mid = self.next_mid();
-            self.send(Message::encode(
+            let mid = layer.next_mid();
+            layer.send(Message::encode(
                 Kind::NonConfirmable,
                 code,
                 mid,
@@ -469,26 +475,34 @@ impl Endpoint {
 
     /// Answers an exchange of the application: at once, or separately if its request was
     /// acknowledged before.
-    fn answer(&mut self, now: Instant, open: Exchange, response: Response, observe: Option<u32>) {
-        let (code, mut options, payload) = self.in_blocks(now, open.key, open.block2, response);
+    fn answer(
+        &mut self,
+        layer: &mut MessageLayer,
+        now: Instant,
+        open: Exchange,
+        response: Response,
+        observe: Option<u32>,
+    ) {
+        let (code, mut options, payload) =
+            self.in_blocks(layer, now, open.key, open.block2, response);
         options.observe = observe;
         options.block1 = open.block1.map(|block| Block {
-            size: block.size.min(self.config.block_size),
+            size: block.size.min(layer.config.block_size),
             ..block
         });
         if open.acknowledged {
-            let mid = self.next_mid();
+            let mid = layer.next_mid();
             let bytes =
                 Message::encode(Kind::Confirmable, code, mid, &open.wire, &options, &payload);
-            self.outbox.push(mid, Purpose::Response, bytes);
-            self.flush(now);
+            layer.outbox.push(mid, Purpose::Response, bytes);
+            layer.flush(now);
         } else {
             let path = ReturnPath {
                 kind: open.reliability.into(),
                 mid: open.mid,
                 wire: &open.wire,
             };
-            self.send_answer(&path, code, &options, &payload);
+            self.send_answer(layer, &path, code, &options, &payload);
         }
     }
 
@@ -496,13 +510,14 @@ impl Endpoint {
     /// requests that follow.
     fn in_blocks(
         &mut self,
+        layer: &mut MessageLayer,
         now: Instant,
         key: Key,
         block2: Option<Block>,
         response: Response,
     ) -> (Code, Options, Vec<u8>) {
-        let size = block2.map_or(self.config.block_size, |block| {
-            block.size.min(self.config.block_size)
+        let size = block2.map_or(layer.config.block_size, |block| {
+            block.size.min(layer.config.block_size)
         });
         let offset = block2.map_or(0, Block::offset);
         let mut options = Options::of_response(&response);
@@ -524,7 +539,7 @@ impl Endpoint {
     }
 
     fn keep_download(&mut self, now: Instant, key: Key, response: Response) {
-        let downloads = &mut self.server.downloads;
+        let downloads = &mut self.downloads;
         downloads.retain(|download| download.expires > now && download.key != key);
         if downloads.len() == MAX_TRANSFERS {
             downloads.remove(0);
