@@ -14,7 +14,7 @@ use softsim_keyd::roles::COMPILED;
 fn client_of(role: Role) -> &'static str {
     match role {
         Role::Network => "daemon/netd/src",
-        Role::Admin => "daemon/ctl/src",
+        Role::Admin => "tools/ctl/src",
         Role::App => "examples",
         Role::Supplicant => "daemon/bridge/src",
     }
