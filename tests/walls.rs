@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 /// The crates that `package`, built by itself, links.
@@ -89,6 +91,7 @@ fn the_key_process_links_no_runtime_and_no_network_protocol() {
             "softsim-coap",
             "softsim-lwm2m",
             "softsim-carriers",
+            "softsim-link",
         ],
     );
 }
@@ -109,6 +112,52 @@ fn the_key_process_links_nothing_that_would_carry_secrets_out_of_its_memory() {
             "getrandom",
         ],
     );
+}
+
+/// The crates that may hold unsafe code, and what they ask of Linux that std has no safe form of.
+const UNSAFE: [(&str, &str); 2] = [
+    (
+        "crates/sandbox",
+        "secret memory, processes, seccomp, SOCK_SEQPACKET",
+    ),
+    ("crates/link", "packet sockets and netlink; not for keyd"),
+];
+
+#[test]
+fn unsafe_code_stands_in_the_named_crates_only_and_each_block_says_why() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let manifest = fs::read_to_string(root.join("Cargo.toml")).unwrap();
+    assert!(manifest.contains("unsafe_code = \"forbid\""));
+    let mut exempt = BTreeSet::new();
+    for manifest in manifests() {
+        let text = fs::read_to_string(&manifest).unwrap();
+        if text.contains("\n[lints]\nworkspace = true\n") {
+            continue;
+        }
+        assert!(
+            text.contains("\nundocumented_unsafe_blocks = \"deny\"\n"),
+            "{manifest}"
+        );
+        let crate_folder = Path::new(&manifest).parent().unwrap();
+        exempt.insert(crate_folder.strip_prefix(root).unwrap().to_owned());
+    }
+    assert_eq!(exempt, UNSAFE.map(|(folder, _)| folder.into()).into());
+}
+
+/// The Cargo.toml of every package of the workspace.
+fn manifests() -> Vec<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["metadata", "--locked", "--offline", "--no-deps"])
+        .args(["--format-version", "1"])
+        .current_dir(env!("CARGO_MANIFEST_DIR"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "cargo metadata failed");
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let packages = metadata["packages"].as_array().unwrap().iter();
+    packages
+        .map(|package| package["manifest_path"].as_str().unwrap().to_owned())
+        .collect()
 }
 
 #[test]

@@ -8,9 +8,9 @@ use softsim_lab::netns::INTERFACE;
 use softsim_lab::prerequisite::skip;
 use softsim_lab::processes::binaries;
 use softsim_lab::supplicant::find;
+use softsim_link::ethernet::Link;
 use softsim_netd::access::port::keeper::{SUBCOMMAND, WITHOUT_PORT};
 use softsim_netd::access::port::wire::{Order, Request};
-use softsim_sandbox::ethernet::Link;
 use softsim_sandbox::seccomp::Filter;
 use softsim_sandbox::seqpacket::pair;
 

@@ -5,8 +5,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
 use softsim_lab::netns::{AUTHENTICATOR, GATEWAY, INTERFACE};
+use softsim_link::ethernet::Link;
 use softsim_netd::access::port::wire::Order;
-use softsim_sandbox::ethernet::Link;
 
 use crate::scene::{Said, Scene, cable, name, wait_until};
 

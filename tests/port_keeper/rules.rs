@@ -4,8 +4,8 @@ use std::io::Write;
 use std::process::{Child, Stdio};
 
 use softsim_lab::netns::INTERFACE;
+use softsim_link::ethernet::Link;
 use softsim_netd::access::port::wire::{Order, Reason, Refused, Request};
-use softsim_sandbox::ethernet::Link;
 
 use crate::scene::{Said, Scene, cable, name, port, wait_until};
 

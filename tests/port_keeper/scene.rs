@@ -10,9 +10,9 @@ use softsim_lab::netns::{self, AUTHENTICATOR, Cable, GATEWAY, INTERFACE, Namespa
 use softsim_lab::prerequisite::skip;
 use softsim_lab::processes::binaries;
 use softsim_lab::supplicant::find;
+use softsim_link::ethernet::{Address, FrameSocket, Link, Name, index};
 use softsim_netd::access::port::keeper::SUBCOMMAND;
 use softsim_netd::access::port::wire::{LONGEST, Message, Order, Refused, Request};
-use softsim_sandbox::ethernet::{Address, FrameSocket, Link, Name, index};
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Connection, Received, pair};
 

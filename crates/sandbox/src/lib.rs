@@ -1,8 +1,8 @@
-//! Secret memory, process entry, confinement and raw I/O: all unsafe code of the project.
+//! Secret memory, process entry, confinement and raw I/O: what takes unsafe code to ask of Linux.
 //!
 //! Both daemons link this crate, and nothing else of it is shared between them but
-//! [`landlock`] and [`seccomp`]; [`child`] is the network daemon's, and [`ethernet`] and
-//! [`netfilter`] are the keeper's of its ports. The key process is built on the whole of it:
+//! [`landlock`] and [`seccomp`]; [`child`] is the network daemon's. The key process is built on the
+//! whole of it:
 //!
 //! * [`secret_main!`] replaces Rust's `main` by one that runs on a stack and a heap which no other
 //!   process can read ([`memory`]);
@@ -22,12 +22,10 @@ compile_error!("softsim-sandbox knows Linux on x86-64 and AArch64 only");
 
 pub mod child;
 pub mod clock;
-pub mod ethernet;
 pub mod inherited;
 pub mod landlock;
 pub mod log;
 pub mod memory;
-pub mod netfilter;
 pub mod notify;
 pub mod poll;
 pub mod process;
@@ -35,13 +33,12 @@ pub mod random;
 pub mod seccomp;
 pub mod secret_file;
 pub mod seqpacket;
+pub mod sys;
 pub mod tally;
 pub mod text;
 
 #[doc(hidden)]
 pub mod entry;
-mod netlink;
 mod socket;
-mod sys;
 
 pub use entry::Args;

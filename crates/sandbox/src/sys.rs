@@ -3,7 +3,7 @@
 use std::io;
 
 /// `-1` means: look at errno.
-pub(crate) fn check<T: From<i8> + PartialEq>(result: T) -> io::Result<T> {
+pub fn check<T: From<i8> + PartialEq>(result: T) -> io::Result<T> {
     if result == T::from(-1) {
         Err(io::Error::last_os_error())
     } else {
@@ -12,7 +12,7 @@ pub(crate) fn check<T: From<i8> + PartialEq>(result: T) -> io::Result<T> {
 }
 
 /// Repeats a call that a signal interrupted.
-pub(crate) fn retry<T: From<i8> + PartialEq>(mut call: impl FnMut() -> T) -> io::Result<T> {
+pub fn retry<T: From<i8> + PartialEq>(mut call: impl FnMut() -> T) -> io::Result<T> {
     loop {
         match check(call()) {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}

@@ -11,7 +11,7 @@ use softsim_eap::{
     Config as Peer, ForwardSecrecy, Identity, IdentityKind, Method, Nai, NetworkName,
     NetworkNamePolicy, OuterIdentity,
 };
-use softsim_sandbox::ethernet::Name;
+use softsim_link::ethernet::Name;
 
 use super::backoff::jittered;
 use super::conversation::Policy;

@@ -8,7 +8,7 @@ use softsim_carriers::eapol::{self, Output, PortStatus, State, Supplicant, Timer
 use softsim_client::keyd::Connection;
 use softsim_client::netd::{AccessState, Authentication, Port};
 use softsim_eap::Note;
-use softsim_sandbox::ethernet::{Link, Name};
+use softsim_link::ethernet::{Link, Name};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::sleep_until;
 

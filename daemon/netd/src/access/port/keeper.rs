@@ -14,8 +14,8 @@ use std::io::{self, ErrorKind};
 use std::time::Duration;
 
 use softsim_carriers::eapol::{Address, ETHERTYPE, Frame, Kind, PAE_GROUP_ADDRESS};
-use softsim_sandbox::ethernet::{self, FrameSocket, Link, LinkMonitor, Name};
-use softsim_sandbox::netfilter::{News, TableMonitor};
+use softsim_link::ethernet::{self, FrameSocket, Link, LinkMonitor, Name};
+use softsim_link::netfilter::{News, TableMonitor};
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::process::{self, Capability};
 use softsim_sandbox::seccomp::{self, Filter};

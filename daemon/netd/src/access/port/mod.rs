@@ -10,7 +10,7 @@ use std::time::Duration;
 use std::{fmt, io};
 
 use softsim_carriers::eapol::{Address, PortStatus};
-use softsim_sandbox::ethernet::{Link, Name};
+use softsim_link::ethernet::{Link, Name};
 use softsim_sandbox::poll;
 use softsim_sandbox::seqpacket::{Connection, Received};
 use tokio::time::timeout;

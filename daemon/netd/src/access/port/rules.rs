@@ -18,8 +18,8 @@
 use std::fmt::{self, Write};
 use std::io;
 
-use softsim_sandbox::ethernet::Name;
-use softsim_sandbox::netfilter::{Chain, Condition, Family, PacketFilter, Transaction, Verdict};
+use softsim_link::ethernet::Name;
+use softsim_link::netfilter::{Chain, Condition, Family, PacketFilter, Transaction, Verdict};
 
 /// Before everything else.
 const PRIORITY: i32 = -500;

@@ -45,7 +45,7 @@
 //! and ends.
 
 use softsim_carriers::eapol::Address;
-use softsim_sandbox::ethernet::{Link, Name};
+use softsim_link::ethernet::{Link, Name};
 
 /// Octets of a PDU at most: more than an Ethernet frame carries, jumbo frames apart. EAP-AKA needs
 /// a fraction.

@@ -9,8 +9,9 @@ use std::fmt::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::{io, mem};
 
+use softsim_sandbox::sys;
+
 use crate::netlink::{LONGEST, Message, Messages, Netlink, messages, text_of};
-use crate::sys;
 
 /// A MAC address.
 pub type Address = [u8; 6];

@@ -4,7 +4,7 @@
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::{io, mem, ptr};
 
-use crate::sys;
+use softsim_sandbox::sys;
 
 /// Octets of struct nlmsghdr and struct nlattr.
 const NLMSGHDR: usize = 16;
