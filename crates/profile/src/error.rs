@@ -1,8 +1,11 @@
-//! Why a sealed package is refused: what was expected, and what was received.
+//! Why a sealed package, or a statement, is refused: what was expected, and what was received.
 
 use core::fmt;
 
-use crate::{DeviceId, FORMAT, FieldError, IssuerId, MAX_PACKAGE, Now, SealingKeyId, ShapeError};
+use crate::field::FieldError;
+use crate::keys::{DeviceId, IssuerId, SealingKeyId};
+use crate::validity::Now;
+use crate::{FORMAT, MAX_PACKAGE};
 
 /// Why a sealed package was refused. Nothing changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,3 +142,44 @@ impl fmt::Display for PackageError {
 }
 
 impl core::error::Error for PackageError {}
+
+/// Octets that don't have the exact shape of a package, a statement or one of their parts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ShapeError {
+    /// The part that was read.
+    pub part: &'static str,
+    /// Where in the part, in octets from its start.
+    pub offset: usize,
+    /// What would have been taken there.
+    pub expected: &'static str,
+    /// What was received.
+    pub got: Came,
+}
+
+/// What came in the place of the expected item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Came {
+    /// The end of the part.
+    End,
+    /// The right item in an encoding that isn't the shortest.
+    LongForm,
+    /// Something else.
+    Other,
+}
+
+impl fmt::Display for ShapeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let got = match self.got {
+            Came::End => "the end",
+            Came::LongForm => "it in a longer form",
+            Came::Other => "something else",
+        };
+        write!(
+            f,
+            "{}, octet {}: expected {}, got {got}",
+            self.part, self.offset, self.expected
+        )
+    }
+}
+
+impl core::error::Error for ShapeError {}

@@ -41,24 +41,24 @@
 //! Issuer and device id are SHA-256 of the SubjectPublicKeyInfo of a P-256 key, the sealing key id
 //! is SHA-256 of the X-Wing public key.
 //!
-//! Features: `seal` is the operator's half, `open` the device's; the key process has only `open`.
+//! Features: `seal` is the operator's half, the module of the same name, and `open` the device's;
+//! the key process has only `open`. What lies outside of both is what they have to agree about.
 
-// One half leaves some of what both share unused; the lints judge the crate with both.
-#![cfg_attr(
-    not(all(feature = "seal", feature = "open")),
-    allow(dead_code, unused_imports)
-)]
-
+#[cfg(any(feature = "open", feature = "seal"))]
 mod cbor;
 mod check;
 mod command;
+#[cfg(any(feature = "open", feature = "seal"))]
 mod cose;
 mod credentials;
 mod error;
+mod field;
 mod keys;
 #[cfg(feature = "open")]
 mod open;
+#[cfg(any(feature = "open", feature = "seal"))]
 mod package;
+#[cfg(any(feature = "open", feature = "seal"))]
 mod payload;
 mod profile;
 #[cfg(feature = "seal")]
@@ -68,11 +68,11 @@ mod statement;
 mod tests;
 mod validity;
 
-pub use cbor::ShapeError;
 pub use check::{Finding, Severity, check};
 pub use command::Command;
 pub use credentials::{Algorithm, tuak_parameters};
-pub use error::PackageError;
+pub use error::{PackageError, ShapeError};
+pub use field::FieldError;
 pub use hpke::rand_core;
 pub use keys::{
     DeviceId, InvalidKey, IssuerId, IssuerKey, SealingKey, SealingKeyId, SealingPublicKey,
@@ -80,8 +80,8 @@ pub use keys::{
 #[cfg(feature = "open")]
 pub use open::{Contents, Expected, Opened, open};
 pub use profile::{
-    FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, ProtectionScheme,
-    RoutingIndicator, SqnScheme, imsi,
+    HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, ProtectionScheme, RoutingIndicator, SqnScheme,
+    imsi,
 };
 #[cfg(feature = "seal")]
 pub use seal::{SealError, seal, sign_command};

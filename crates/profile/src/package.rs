@@ -4,9 +4,9 @@ use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
 use hpke::kem::XWing;
 
-use crate::cbor::{Reader, encode};
-use crate::cose::{ALG, CONTENT_TYPE, ES256, KID, Kind};
-use crate::{DeviceId, IssuerId, SealingKeyId, ShapeError};
+use crate::cbor::encode;
+use crate::cose::{ALG, KID, Kind};
+use crate::{DeviceId, IssuerId, SealingKeyId};
 
 /// HPKE's info: separates packages of this format from everything else that a sealing key opens.
 pub(crate) const INFO: &[u8] = Kind::Profile.label().as_bytes();
@@ -43,44 +43,6 @@ pub(crate) struct Headers {
     pub(crate) sequence: u64,
 }
 
-impl Headers {
-    pub(crate) fn write(&self) -> Vec<u8> {
-        encode(192, |e| {
-            e.map(5)?.i64(ALG)?.i64(ES256)?;
-            e.i64(CONTENT_TYPE)?.str(self.kind.content_type())?;
-            e.i64(KID)?.bytes(&self.issuer.0)?;
-            e.i64(DEVICE)?.bytes(&self.device.0)?;
-            e.i64(SEQUENCE)?.u64(self.sequence)?.ok()
-        })
-    }
-
-    pub(crate) fn read(octets: &[u8]) -> Result<Self, ShapeError> {
-        let mut reader = Reader::new("signature headers", octets);
-        reader.map(5, "a map of 5")?;
-        reader.exactly(ALG, "alg")?;
-        reader.exactly(ES256, "ES256")?;
-        reader.exactly(CONTENT_TYPE, "the label of the content type")?;
-        let kind = reader.one_of(
-            [Kind::Profile, Kind::Command],
-            |kind| kind.content_type(),
-            "the content type of a sealed profile or of a command",
-        )?;
-        reader.exactly(KID, "kid")?;
-        let issuer = IssuerId(*reader.array_of("an issuer of 32 octets")?);
-        reader.exactly(DEVICE, "the label of the device id")?;
-        let device = DeviceId(*reader.array_of("a device id of 32 octets")?);
-        reader.exactly(SEQUENCE, "the label of the sequence")?;
-        let sequence = reader.uint("a sequence")?;
-        reader.end()?;
-        Ok(Self {
-            kind,
-            issuer,
-            device,
-            sequence,
-        })
-    }
-}
-
 /// For whom a package is and from whom: stands outside the ciphertext, and again inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Addressing {
@@ -91,16 +53,6 @@ pub(crate) struct Addressing {
 }
 
 impl Addressing {
-    /// The headers of the package's signature.
-    pub(crate) fn headers(&self) -> Headers {
-        Headers {
-            kind: Kind::Profile,
-            issuer: self.issuer,
-            device: self.device,
-            sequence: self.sequence,
-        }
-    }
-
     /// The protected headers of the ciphertext.
     pub(crate) fn encryption_headers(&self) -> Vec<u8> {
         encode(64, |e| {

@@ -5,7 +5,8 @@ use core::fmt;
 use softsim_aka::{Amf, Credentials, Sqn};
 use softsim_usim::{BadImsi, BadSqnState, Imsi, MncLength, SqnParameters, SqnState};
 
-use crate::Validity;
+use crate::field::FieldError;
+use crate::validity::Validity;
 
 /// One subscription, as the operator seals it and the key process holds it.
 ///
@@ -31,40 +32,6 @@ pub struct Profile {
     /// When it may be installed.
     pub validity: Validity,
 }
-
-/// A field of a profile is out of its range.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FieldError {
-    /// The field.
-    pub field: &'static str,
-    /// What would have been taken.
-    pub expected: &'static str,
-    /// What came; of a secret, never its value.
-    pub got: String,
-}
-
-impl FieldError {
-    /// An error about one field.
-    pub fn new(field: &'static str, expected: &'static str, got: impl Into<String>) -> Self {
-        Self {
-            field,
-            expected,
-            got: got.into(),
-        }
-    }
-}
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: expected {}, got {}",
-            self.field, self.expected, self.got
-        )
-    }
-}
-
-impl core::error::Error for FieldError {}
 
 /// Up to `N` decimal digits.
 #[derive(Clone, Copy, PartialEq, Eq)]

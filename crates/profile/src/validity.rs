@@ -1,6 +1,6 @@
 //! From when until when a profile may be installed, judged by a clock that may not know the time.
 
-use crate::profile::FieldError;
+use crate::field::FieldError;
 
 /// The time in which a package may be opened; seconds since 1970, both ends included, none: no
 /// limit.

@@ -35,7 +35,7 @@ fn tuak(k: TuakKey) -> Credentials {
 
 /// The scene's payload with other items behind some keys.
 fn payload(scene: &Scene, profile: &Profile, items: &[(u64, &[u8])]) -> Vec<u8> {
-    let payload = payload::write(&scene.addressing(), profile).to_vec();
+    let payload = write_payload(&scene.addressing(), profile).to_vec();
     items.iter().fold(payload, |payload, (key, item)| {
         with_field(&payload, *key, item)
     })
@@ -80,7 +80,7 @@ fn the_longest_payload_has_room() {
         sequence: 1 << 62,
         ..scene.addressing()
     };
-    let payload = payload::write(&outside, &profile);
+    let payload = write_payload(&outside, &profile);
     assert!(payload.len() <= 512, "{}: it moved", payload.len());
     assert!(scene.open(&scene.forge(&outside, &payload)).is_ok());
 }

@@ -7,7 +7,8 @@ use p256::ecdsa::signature::Verifier;
 
 use super::package::{cbor, text, uint, with_field};
 use super::*;
-use crate::{Command, Contents, FieldError, SealError, ShapeError, Verdict, command, sign_command};
+use crate::seal::command::write as write_command;
+use crate::{Command, Contents, FieldError, SealError, ShapeError, Verdict, sign_command};
 
 /// Device 2's order of operator 1, disable 8988211000000000011, with sequence 5 and no limit of
 /// time.
@@ -143,8 +144,8 @@ fn it_is_judged_by_what_is_known_of_the_present() {
 #[test]
 fn a_payload_that_is_no_command_is_refused_before_its_signature_is_looked_at() {
     let mut scene = Scene::new();
-    let good = command::write(&Command::Disable(iccid()), &Validity::default());
-    let rotate = command::write(&Command::RotateSealingKey, &Validity::default());
+    let good = write_command(&Command::Disable(iccid()), &Validity::default());
+    let rotate = write_command(&Command::RotateSealingKey, &Validity::default());
     scene.anchors.clear();
     for (payload, error) in [
         (
@@ -285,7 +286,7 @@ fn a_signature_under_another_label_is_refused_whatever_the_headers_say() {
         kind: Kind::Command,
         ..scene.addressing().headers()
     };
-    let payload = command::write(&Command::RotateSealingKey, &Validity::default());
+    let payload = write_command(&Command::RotateSealingKey, &Validity::default());
     for label in [Kind::Profile, Kind::Statement] {
         let command = sign1(label, &headers.write(), &payload, &scene.operator);
         let issuer = scene.addressing().issuer;

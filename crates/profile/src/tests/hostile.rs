@@ -63,7 +63,7 @@ fn a_payload_cut_off_anywhere_is_refused_even_with_a_good_ciphertext() {
     let good = scene.payload();
     for length in 0..good.len() {
         assert!(
-            payload::read(&good[..length], &addressing).is_err(),
+            read_payload(&good[..length], &addressing).is_err(),
             "cut to {length}"
         );
     }
@@ -77,9 +77,9 @@ fn a_payload_with_an_octet_changed_is_refused_or_another_profile() {
         for flip in [0x01, 0x20, 0x80, 0xff] {
             let mut payload = good.clone();
             payload[at] ^= flip;
-            if let Ok(read) = payload::read(&payload, &addressing) {
+            if let Ok(read) = read_payload(&payload, &addressing) {
                 assert_ne!(read, profile(), "octet {at} has two encodings");
-                assert_eq!(*payload::write(&addressing, &read), payload);
+                assert_eq!(*write_payload(&addressing, &read), payload);
             }
         }
     }
@@ -116,7 +116,7 @@ proptest! {
     fn any_octets_are_refused_without_a_panic(octets in prop::collection::vec(any::<u8>(), 0..600)) {
         let scene = Scene::new();
         prop_assert!(scene.open(&octets).is_err());
-        prop_assert!(payload::read(&octets, &scene.addressing()).is_err());
+        prop_assert!(read_payload(&octets, &scene.addressing()).is_err());
         let key = scene.device_key.verifying_key();
         prop_assert!(SealingStatement::verify(&octets, key).is_err());
     }
@@ -138,8 +138,8 @@ proptest! {
         let mut payload = Scene::new().payload();
         let end = (at + replacement.len()).min(payload.len());
         payload.splice(at.min(end)..end, replacement);
-        if let Ok(read) = payload::read(&payload, &addressing) {
-            prop_assert_eq!(payload::write(&addressing, &read).to_vec(), payload);
+        if let Ok(read) = read_payload(&payload, &addressing) {
+            prop_assert_eq!(write_payload(&addressing, &read).to_vec(), payload);
         }
     }
 }

@@ -18,12 +18,14 @@ use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
 use softsim_usim::SqnParameters;
 
 use crate::cose::{Kind, sign1};
+use crate::open::payload::read as read_payload;
 use crate::package::{Addressing, Headers};
 use crate::seal::encrypt0;
+use crate::seal::payload::write as write_payload;
 use crate::{
     Contents, DeviceId, Expected, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerKey, Now, Opened,
     PackageError, Profile, RoutingIndicator, SealingKey, SealingStatement, SqnScheme, Validity,
-    imsi, open, payload,
+    imsi, open,
 };
 
 /// SHA-256 in counter mode: the same numbers in every run.
@@ -138,7 +140,7 @@ impl Scene {
     }
 
     fn payload(&self) -> Vec<u8> {
-        payload::write(&self.addressing(), &profile()).to_vec()
+        write_payload(&self.addressing(), &profile()).to_vec()
     }
 
     fn open(&self, package: &[u8]) -> Result<Opened, PackageError> {

@@ -26,7 +26,7 @@ fn the_longest_package_is_well_within_the_limit() {
         sequence: 1 << 62,
         ..scene.addressing()
     };
-    let payload = payload::write(&outside, &profile());
+    let payload = write_payload(&outside, &profile());
     let package = scene.forge(&outside, &payload);
     assert!(scene.open(&package).is_ok());
     assert!(package.len() < 1900, "{}", package.len());
@@ -184,7 +184,7 @@ fn no_single_sequence_leaves_an_issuer_without_others() {
             sequence,
             ..scene.addressing()
         };
-        let payload = payload::write(&addressing, &profile());
+        let payload = write_payload(&addressing, &profile());
         scene
             .open(&scene.forge(&addressing, &payload))
             .map(|opened| opened.sequence)
@@ -212,7 +212,7 @@ fn sequence_0_never_opens() {
         sequence: 0,
         ..scene.addressing()
     };
-    let payload = payload::write(&outside, &profile());
+    let payload = write_payload(&outside, &profile());
     assert_eq!(
         scene.open(&scene.forge(&outside, &payload)).unwrap_err(),
         PackageError::Sequence { last: 0, got: 0 }
@@ -295,7 +295,7 @@ fn a_field_inside_that_differs_from_outside_is_named() {
             "sequence",
         ),
     ] {
-        let package = scene.forge(&outside, &payload::write(&inside, &profile()));
+        let package = scene.forge(&outside, &write_payload(&inside, &profile()));
         assert_eq!(
             scene.open(&package).unwrap_err(),
             PackageError::Mismatch { field }

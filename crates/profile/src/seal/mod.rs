@@ -1,5 +1,10 @@
 //! Seals a profile and signs a command, each for one device: the operator's half.
 
+pub(crate) mod command;
+mod headers;
+pub(crate) mod payload;
+mod statement;
+
 use core::fmt;
 
 use hpke::rand_core::CryptoRng;
@@ -12,10 +17,7 @@ use crate::cose::{Kind, sign1};
 use crate::package::{
     Addressing, Aead, EK, ENCAPSULATED_LENGTH, Headers, INFO, Kdf, Kem, TAG_ENCRYPT0,
 };
-use crate::{
-    Command, DeviceId, IssuerKey, Profile, SealingPublicKey, SealingStatement, Validity, command,
-    payload,
-};
+use crate::{Command, DeviceId, IssuerKey, Profile, SealingPublicKey, SealingStatement, Validity};
 
 /// Why a profile was not sealed, or a command not signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,52 +1,15 @@
 //! Deterministic CBOR (RFC 8949 §4.2.1), read strictly: a value has one encoding, and any other is
 //! an error.
 
+#[cfg(feature = "open")]
+mod nullable;
+
 use core::convert::Infallible;
-use core::fmt;
 
 use minicbor::encode::Error as EncodeError;
 use minicbor::{Decoder, Encoder, decode};
 
-/// Octets that don't have the exact shape of a package, a statement or one of their parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ShapeError {
-    /// The part that was read.
-    pub part: &'static str,
-    /// Where in the part, in octets from its start.
-    pub offset: usize,
-    /// What would have been taken there.
-    pub expected: &'static str,
-    /// What was received.
-    pub got: Came,
-}
-
-/// What came in the place of the expected item.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Came {
-    /// The end of the part.
-    End,
-    /// The right item in an encoding that isn't the shortest.
-    LongForm,
-    /// Something else.
-    Other,
-}
-
-impl fmt::Display for ShapeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let got = match self.got {
-            Came::End => "the end",
-            Came::LongForm => "it in a longer form",
-            Came::Other => "something else",
-        };
-        write!(
-            f,
-            "{}, octet {}: expected {}, got {got}",
-            self.part, self.offset, self.expected
-        )
-    }
-}
-
-impl core::error::Error for ShapeError {}
+use crate::error::{Came, ShapeError};
 
 /// Reads one part of a package from front to end.
 pub(crate) struct Reader<'b> {
@@ -117,38 +80,6 @@ impl<'b> Reader<'b> {
         let mut choice = choice.into_iter();
         let named = choice.find(|one| name(*one) == text);
         named.ok_or_else(|| self.error(offset, expected, Came::Other))
-    }
-
-    pub(crate) fn bool(&mut self, expected: &'static str) -> Result<bool, ShapeError> {
-        self.item(expected, Decoder::bool, |_| 1)
-    }
-
-    /// An unsigned integer, or null for none.
-    pub(crate) fn optional_uint(
-        &mut self,
-        expected: &'static str,
-    ) -> Result<Option<u64>, ShapeError> {
-        if self.null() {
-            return Ok(None);
-        }
-        self.uint(expected).map(Some)
-    }
-
-    /// A byte string, or null for none.
-    pub(crate) fn optional_bytes(
-        &mut self,
-        expected: &'static str,
-    ) -> Result<Option<&'b [u8]>, ShapeError> {
-        if self.null() {
-            return Ok(None);
-        }
-        self.bytes(expected).map(Some)
-    }
-
-    /// Whether a null comes next, which is then behind the reader.
-    pub(crate) fn null(&mut self) -> bool {
-        matches!(self.decoder.datatype(), Ok(minicbor::data::Type::Null))
-            && self.decoder.null().is_ok()
     }
 
     /// The head of an array; its length.

@@ -1,6 +1,12 @@
 //! Opens a sealed package: the device's half, where every octet is hostile until the last check has
 //! passed.
 
+mod command;
+mod credentials;
+mod headers;
+pub(crate) mod payload;
+mod statement;
+
 use hpke::{Deserializable, OpModeR, setup_receiver};
 use zeroize::Zeroizing;
 
@@ -11,7 +17,7 @@ use crate::package::{
 };
 use crate::{
     Command, DeviceId, FieldError, IssuerId, IssuerKey, MAX_PACKAGE, Now, PackageError, Profile,
-    SealingKey, SealingKeyId, ShapeError, Validity, Verdict, command, payload,
+    SealingKey, SealingKeyId, ShapeError, Validity, Verdict,
 };
 
 /// How far a sequence may rise at once, so that no mistake of an operator uses all of them up:

@@ -1,0 +1,131 @@
+//! Reads what was encrypted.
+
+use softsim_aka::{Amf, Sqn, TuakParameters};
+use softsim_usim::SqnParameters;
+
+use super::credentials::{Unchecked, octets};
+use crate::cbor::Reader;
+use crate::credentials::tuak_parameters;
+use crate::package::Addressing;
+use crate::payload::FIELDS;
+use crate::profile::imsi;
+use crate::{
+    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, PackageError, Profile,
+    RoutingIndicator, SqnScheme, Validity,
+};
+
+/// Reads the payload of a package that is addressed like this outside.
+pub(crate) fn read(payload: &[u8], outside: &Addressing) -> Result<Profile, PackageError> {
+    let mut fields = Fields(Reader::new("payload", payload));
+    fields.0.map(FIELDS, "a map of 22")?;
+    fields.equal(1, "device id", &outside.device.0)?;
+    fields.equal(2, "sealing key id", &outside.sealing_key.0)?;
+    fields.equal(3, "issuer", &outside.issuer.0)?;
+    if fields.at(4)?.uint("a sequence")? != outside.sequence {
+        return Err(PackageError::Mismatch { field: "sequence" });
+    }
+    let iccid = Iccid::new(fields.at(5)?.text("an ICCID")?)?;
+    let digits = fields.at(6)?.text("an IMSI")?;
+    let imsi = imsi(digits, fields.at(7)?.uint("the length of the MNC")?)?;
+    let algorithm = Algorithm::from_number(fields.at(8)?.uint("an algorithm")?)?;
+    let k = fields.at(9)?.bytes("octets")?;
+    let derived = fields.at(10)?.optional_bytes("octets or null")?;
+    let amf = Amf::new(octets("amf", "2 octets", fields.at(11)?.bytes("octets")?)?);
+    let sqn = fields.sqn_scheme()?;
+    let routing_indicator = RoutingIndicator::new(fields.at(16)?.text("a routing indicator")?)?;
+    let home_network_keys = fields.home_network_keys()?;
+    let supplicant_consent = fields.at(18)?.bool("a consent")?;
+    let validity = Validity::new(
+        fields.at(19)?.optional_uint("a time or null")?,
+        fields.at(20)?.optional_uint("a time or null")?,
+    )?;
+    let credentials = Unchecked {
+        algorithm,
+        k,
+        derived,
+        underived: fields.at(21)?.optional_bytes("octets or null")?,
+        tuak: fields.tuak_parameters()?,
+    };
+    fields.0.end()?;
+    Ok(Profile {
+        iccid,
+        imsi,
+        credentials: credentials.check()?,
+        amf,
+        sqn,
+        routing_indicator,
+        home_network_keys,
+        supplicant_consent,
+        validity,
+    })
+}
+
+/// The fields of a payload, read in the order of their keys.
+struct Fields<'b>(Reader<'b>);
+
+impl<'b> Fields<'b> {
+    /// The reader, behind the key of the next field.
+    fn at(&mut self, key: i64) -> Result<&mut Reader<'b>, PackageError> {
+        self.0.exactly(key, "the key of the next field")?;
+        Ok(&mut self.0)
+    }
+
+    fn equal(
+        &mut self,
+        key: i64,
+        field: &'static str,
+        outside: &[u8; 32],
+    ) -> Result<(), PackageError> {
+        let inside: &[u8; 32] = self.at(key)?.array_of("an id of 32 octets")?;
+        if inside == outside {
+            Ok(())
+        } else {
+            Err(PackageError::Mismatch { field })
+        }
+    }
+
+    fn sqn_scheme(&mut self) -> Result<SqnScheme, PackageError> {
+        let floor = self.at(12)?.uint("an SQN")?;
+        let floor = Sqn::new(floor)
+            .ok_or_else(|| FieldError::new("sqn", "a number below 2^48", floor.to_string()))?;
+        let ind_bits = self.at(13)?.uint("the length of IND")?;
+        let ind_bits = u8::try_from(ind_bits)
+            .map_err(|_| FieldError::new("ind_bits", "0 to 5", ind_bits.to_string()))?;
+        let delta = self.at(14)?.uint("a difference")?;
+        let l = self.at(15)?.optional_uint("a limit or null")?;
+        Ok(SqnScheme::new(floor, SqnParameters { ind_bits, delta, l })?)
+    }
+
+    fn tuak_parameters(&mut self) -> Result<Option<TuakParameters>, PackageError> {
+        let reader = self.at(22)?;
+        if reader.null() {
+            return Ok(None);
+        }
+        reader.array_exactly(2, "an array of 2 or null")?;
+        let res_bits = reader.uint("the length of RES")?;
+        let iterations = reader.uint("the iterations of Keccak")?;
+        Ok(Some(tuak_parameters(res_bits, iterations)?))
+    }
+
+    fn home_network_keys(&mut self) -> Result<HomeNetworkKeys, PackageError> {
+        let reader = self.at(17)?;
+        let count = reader.array("home network keys")?;
+        if count > HomeNetworkKeys::MAX as u64 {
+            return Err(
+                FieldError::new("home_network_keys", "at most 2 keys", count.to_string()).into(),
+            );
+        }
+        let mut keys = Vec::with_capacity(HomeNetworkKeys::MAX);
+        for _ in 0..count {
+            reader.array_exactly(3, "an array of 3")?;
+            let id = reader.uint("a key identifier")?;
+            let scheme = reader.uint("a scheme")?;
+            keys.push(HomeNetworkKey::new(
+                id,
+                scheme,
+                reader.bytes("a public key")?,
+            )?);
+        }
+        Ok(HomeNetworkKeys::new(&keys)?)
+    }
+}
