@@ -24,7 +24,7 @@ pub const MAX_LINE: usize = 8 << 10;
 
 /// How long netd may be silent: longer than any exchange of a bootstrap with all its
 /// retransmissions.
-const SILENCE: Duration = Duration::from_secs(300);
+const MAX_SILENCE: Duration = Duration::from_secs(300);
 
 /// What netd is asked to do.
 #[derive(Debug, Serialize, Deserialize)]
@@ -294,8 +294,8 @@ pub enum Error {
     Socket(io::Error),
     /// netd closed before the last event.
     Closed,
-    /// A line is not an event.
-    Line(serde_json::Error),
+    /// A line is not the JSON of an event.
+    Json(serde_json::Error),
     /// A line is longer than [`MAX_LINE`].
     TooLong,
 }
@@ -304,7 +304,7 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Connect { source, .. } | Self::Socket(source) => Some(source),
-            Self::Line(source) => Some(source),
+            Self::Json(source) => Some(source),
             Self::Closed | Self::TooLong => None,
         }
     }
@@ -316,7 +316,7 @@ impl fmt::Display for Error {
             Self::Connect { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Socket(source) => write!(f, "the socket to softsim-netd: {source}"),
             Self::Closed => f.write_str("softsim-netd closed the connection"),
-            Self::Line(source) => write!(f, "softsim-netd sent what is no event: {source}"),
+            Self::Json(source) => write!(f, "softsim-netd sent what is no event: {source}"),
             Self::TooLong => write!(f, "expected a line of at most {MAX_LINE} octets"),
         }
     }
@@ -339,11 +339,11 @@ impl Control {
         // Between the events of an access may lie days.
         let silence = match command {
             Command::AccessWatch { .. } => None,
-            _ => Some(SILENCE),
+            _ => Some(MAX_SILENCE),
         };
         stream.set_read_timeout(silence).map_err(Error::Socket)?;
         let mut line = Zeroizing::new(Vec::with_capacity(MAX_LINE));
-        serde_json::to_writer(&mut *line, command).map_err(Error::Line)?;
+        serde_json::to_writer(&mut *line, command).map_err(Error::Json)?;
         line.push(b'\n');
         if line.len() > MAX_LINE {
             return Err(Error::TooLong);
@@ -367,7 +367,7 @@ impl Control {
             .map_err(Error::Socket)?;
         match line.pop() {
             None => Err(Error::Closed),
-            Some(b'\n') => serde_json::from_slice(&line).map_err(Error::Line),
+            Some(b'\n') => serde_json::from_slice(&line).map_err(Error::Json),
             Some(_) if line.len() + 1 == MAX_LINE => Err(Error::TooLong),
             Some(_) => Err(Error::Closed),
         }

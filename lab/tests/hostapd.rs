@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use sim::{IMSI, Sim, auc, home};
 use softsim_carriers::radius::{Answer, Client, Msk, Secret};
 use softsim_eap::packet::{Code, Type, typed};
-use softsim_eap::{Config, Distrust, Method, Outcome, Output, Peer, Reason};
+use softsim_eap::{AuthenticationReject, Config, Method, Outcome, Output, Peer, Reason};
 use softsim_lab::auc::Auc;
 use softsim_lab::eap_sim_db::EapSimDb;
 use softsim_lab::hostapd::{Hostapd, Identities, Methods, Options};
@@ -151,7 +151,7 @@ async fn another_k_and_a_missing_separation_bit_end_in_a_clean_failure() {
         };
         assert_eq!(
             ends[0].outcome,
-            Outcome::Failure(Reason::Distrusted(Distrust::Autn))
+            Outcome::Failure(Reason::AuthenticationReject(AuthenticationReject::Autn))
         );
         assert!(ends[0].msk.is_none());
         assert_eq!(sim.usim, before);

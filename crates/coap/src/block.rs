@@ -69,7 +69,7 @@ impl Block {
 
 /// Why a block can't be added to a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Misfit {
+pub(crate) enum AppendError {
     /// The payload's length contradicts the option.
     Length,
     /// The block doesn't begin where the body ends.
@@ -84,15 +84,15 @@ pub(crate) fn append(
     block: Block,
     payload: &[u8],
     limit: usize,
-) -> Result<(), Misfit> {
+) -> Result<(), AppendError> {
     if !block.fits(payload.len()) {
-        return Err(Misfit::Length);
+        return Err(AppendError::Length);
     }
     if block.offset() != body.len() {
-        return Err(Misfit::Gap);
+        return Err(AppendError::Gap);
     }
     if body.len() + payload.len() > limit {
-        return Err(Misfit::TooLarge);
+        return Err(AppendError::TooLarge);
     }
     body.extend_from_slice(payload);
     Ok(())

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use crate::block::{self, Block, BlockSize, Misfit};
+use crate::block::{self, AppendError, Block, BlockSize};
 use crate::layer::MessageLayer;
 use crate::message::{Kind, Message, Options, WireToken};
 use crate::reliability::Purpose;
@@ -335,7 +335,7 @@ impl ClientRole {
                 let outcome = if outgoing.etag == options.etag {
                     block::append(&mut outgoing.received, block, &payload, max_body)
                 } else {
-                    Err(Misfit::Gap)
+                    Err(AppendError::Gap)
                 };
                 match outcome {
                     Ok(()) if block.more => {
@@ -344,10 +344,10 @@ impl ClientRole {
                         return self.continue_with(layer, now, token, Step::Download(offset));
                     }
                     Ok(()) => std::mem::take(&mut outgoing.received),
-                    Err(Misfit::TooLarge) => {
+                    Err(AppendError::TooLarge) => {
                         return self.fail(layer, token, FailureReason::TooLarge);
                     }
-                    Err(Misfit::Gap | Misfit::Length) => {
+                    Err(AppendError::Gap | AppendError::Length) => {
                         return self.fail(layer, token, FailureReason::BlockMismatch);
                     }
                 }

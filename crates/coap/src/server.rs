@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Instant;
 
-use crate::block::{self, Block, Misfit};
+use crate::block::{self, AppendError, Block};
 use crate::config::EXCHANGE_LIFETIME;
 use crate::layer::MessageLayer;
 use crate::message::{Kind, Message, Options, WireToken};
@@ -398,9 +398,9 @@ impl ServerRole {
         match block::append(&mut uploads[index].body, block, payload, limit) {
             Ok(()) if block.more => Err(answer(Code::CONTINUE)),
             Ok(()) => Ok(uploads.remove(index).body),
-            Err(Misfit::Length) => Err(answer(Code::BAD_REQUEST)),
-            Err(Misfit::Gap) => Err(answer(Code::REQUEST_ENTITY_INCOMPLETE)),
-            Err(Misfit::TooLarge) => {
+            Err(AppendError::Length) => Err(answer(Code::BAD_REQUEST)),
+            Err(AppendError::Gap) => Err(answer(Code::REQUEST_ENTITY_INCOMPLETE)),
+            Err(AppendError::TooLarge) => {
                 uploads.remove(index);
                 Err(too_large)
             }

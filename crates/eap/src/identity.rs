@@ -4,7 +4,7 @@
 use std::fmt;
 
 /// The longest identity: what one User-Name of RADIUS holds (RFC 7542 §2.3).
-const LONGEST_NAI: usize = 253;
+const MAX_NAI: usize = 253;
 
 /// A network access identifier (RFC 7542), such as
 /// `6001010123456789@wlan.mnc001.mcc001.3gppnetwork.org`.
@@ -32,7 +32,7 @@ impl Nai {
     /// [`BadNai`] when it is empty, too long, or holds control characters.
     pub fn new(nai: impl Into<String>) -> Result<Self, BadNai> {
         let nai = nai.into();
-        if !(1..=LONGEST_NAI).contains(&nai.len()) {
+        if !(1..=MAX_NAI).contains(&nai.len()) {
             return Err(BadNai::Length { octets: nai.len() });
         }
         if nai.chars().any(char::is_control) {
@@ -73,7 +73,7 @@ impl fmt::Display for BadNai {
         match self {
             BadNai::Length { octets } => write!(
                 f,
-                "expected an identity of 1 to {LONGEST_NAI} octets, got {octets}"
+                "expected an identity of 1 to {MAX_NAI} octets, got {octets}"
             ),
             BadNai::Control => write!(
                 f,

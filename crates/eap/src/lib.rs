@@ -35,5 +35,5 @@ pub use ask::{Answer, Ask, ChallengeAnswer, Group, Method, ReauthenticationAnswe
 pub use config::{BadNetworkName, Config, ForwardSecrecy, NetworkName, NetworkNamePolicy};
 pub use identity::{BadNai, Identity, IdentityKind, Nai, OuterIdentity, Wanted};
 pub use note::{Direction, Note};
-pub use outcome::{Distrust, Outcome, Reason, Success, Unprocessable};
+pub use outcome::{AuthenticationReject, Outcome, Reason, Success, Unprocessable};
 pub use peer::{Output, Peer};

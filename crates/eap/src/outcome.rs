@@ -46,8 +46,8 @@ pub enum Reason {
     Rejected,
     /// The server announced the failure.
     Notified(Notification),
-    /// We do not trust the network and sent Authentication-Reject.
-    Distrusted(Distrust),
+    /// We rejected the network with AKA-Authentication-Reject.
+    AuthenticationReject(AuthenticationReject),
     /// We could not process a request and sent Client-Error.
     Unprocessable(Unprocessable),
     /// The server offered a method that we do not have, and nothing else after our Nak.
@@ -60,9 +60,10 @@ pub enum Reason {
     Carrier,
 }
 
-/// Why the network is not trusted: each counts as a wrong AUTN.
+/// Why the peer sent AKA-Authentication-Reject: each cause counts as a wrong AUTN (RFC 4187
+/// §6.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Distrust {
+pub enum AuthenticationReject {
     /// The SIM refused AUTN: MAC-A or the AMF separation bit.
     Autn,
     /// No AT_KDF (RFC 9048 §3.3).
@@ -154,7 +155,7 @@ impl fmt::Display for Reason {
         match self {
             Reason::Rejected => write!(f, "the server refused our answer to the challenge"),
             Reason::Notified(code) => write!(f, "the server notified {code}"),
-            Reason::Distrusted(why) => write!(f, "the network is not trusted: {why}"),
+            Reason::AuthenticationReject(why) => write!(f, "the network is not trusted: {why}"),
             Reason::Unprocessable(why) => write!(f, "a request could not be processed: {why}"),
             Reason::NoCommonMethod { offered } => write!(
                 f,
@@ -165,18 +166,30 @@ impl fmt::Display for Reason {
     }
 }
 
-impl fmt::Display for Distrust {
+impl fmt::Display for AuthenticationReject {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Distrust::Autn => "the SIM refused AUTN",
-            Distrust::NoKdf => "expected AT_KDF, got none",
-            Distrust::DuplicateKdf => "expected different values of AT_KDF, got one twice",
-            Distrust::UnsupportedKdf => "expected AT_KDF 1 on offer, got others only",
-            Distrust::NoNetworkName => "expected a network name in AT_KDF_INPUT, got none",
-            Distrust::NetworkName => "AT_KDF_INPUT names another network than the one we are on",
-            Distrust::BidDown => "expected EAP-AKA', which both sides prefer, got EAP-AKA",
-            Distrust::DuplicateKdfFs => "expected different values of AT_KDF_FS, got one twice",
-            Distrust::NoForwardSecrecy => "expected an offer of forward secrecy, got none of ours",
+            AuthenticationReject::Autn => "the SIM refused AUTN",
+            AuthenticationReject::NoKdf => "expected AT_KDF, got none",
+            AuthenticationReject::DuplicateKdf => {
+                "expected different values of AT_KDF, got one twice"
+            }
+            AuthenticationReject::UnsupportedKdf => "expected AT_KDF 1 on offer, got others only",
+            AuthenticationReject::NoNetworkName => {
+                "expected a network name in AT_KDF_INPUT, got none"
+            }
+            AuthenticationReject::NetworkName => {
+                "AT_KDF_INPUT names another network than the one we are on"
+            }
+            AuthenticationReject::BidDown => {
+                "expected EAP-AKA', which both sides prefer, got EAP-AKA"
+            }
+            AuthenticationReject::DuplicateKdfFs => {
+                "expected different values of AT_KDF_FS, got one twice"
+            }
+            AuthenticationReject::NoForwardSecrecy => {
+                "expected an offer of forward secrecy, got none of ours"
+            }
         })
     }
 }

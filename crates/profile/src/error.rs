@@ -153,12 +153,12 @@ pub struct ShapeError {
     /// What would have been taken there.
     pub expected: &'static str,
     /// What was received.
-    pub got: Came,
+    pub got: Got,
 }
 
-/// What came in the place of the expected item.
+/// What the reader found in the place of the expected item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Came {
+pub enum Got {
     /// The end of the part.
     End,
     /// The right item in an encoding that isn't the shortest.
@@ -170,9 +170,9 @@ pub enum Came {
 impl fmt::Display for ShapeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let got = match self.got {
-            Came::End => "the end",
-            Came::LongForm => "it in a longer form",
-            Came::Other => "something else",
+            Got::End => "the end",
+            Got::LongForm => "it in a longer form",
+            Got::Other => "something else",
         };
         write!(
             f,

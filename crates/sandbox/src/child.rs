@@ -7,20 +7,19 @@ use std::{fs, io};
 use crate::seqpacket::{Connection, Received, pair};
 use crate::{process, sys};
 
-/// A process that has a single thread, and may therefore be copied: no lock is held by a thread
-/// that the copy lacks.
+/// Evidence that this process has a single thread. Such a process may fork: no lock can be held by
+/// a thread that the copy lacks.
 #[derive(Debug)]
-pub struct Single(());
+pub struct SingleThreaded(());
 
-impl Single {
-    /// Looks whether it is so. The caller's filter sees to it that it stays so: it must let no
-    /// thread be started.
+impl SingleThreaded {
+    /// Counts the threads. The caller's seccomp filter must keep the process from starting others.
     ///
     /// # Errors
     /// The process has more threads, or /proc can't be read.
-    pub fn check() -> io::Result<Single> {
+    pub fn check() -> io::Result<SingleThreaded> {
         match fs::read_dir("/proc/self/task")?.count() {
-            1 => Ok(Single(())),
+            1 => Ok(SingleThreaded(())),
             threads => Err(io::Error::other(format!(
                 "expected a process of 1 thread, got {threads}"
             ))),

@@ -106,7 +106,7 @@ impl fmt::Display for ArgsError {
 /// # Errors
 /// [`ArgsError`], which names the flag.
 pub fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, ArgsError> {
-    let mut seen = Seen::default();
+    let mut seen = Given::default();
     while let Some(argument) = args.next() {
         let octets = argument.as_bytes();
         let (name, value) = match octets.iter().position(|&octet| octet == b'=') {
@@ -138,7 +138,7 @@ const PRINT_IDENTITY: &str = "--print-identity";
 const FLAGS: [&str; 5] = [KEYD, SOCKETS, CONTROL, SANDBOX, PRINT_IDENTITY];
 
 #[derive(Default)]
-struct Seen {
+struct Given {
     keyd: Option<PathBuf>,
     sockets: Option<PathBuf>,
     controls: Vec<PathBuf>,
@@ -146,7 +146,7 @@ struct Seen {
     identity: Option<Method>,
 }
 
-impl Seen {
+impl Given {
     fn take(&mut self, flag: &'static str, value: OsString) -> Result<(), ArgsError> {
         match flag {
             KEYD => once(flag, &mut self.keyd, value.into()),

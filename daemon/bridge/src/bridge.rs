@@ -11,7 +11,7 @@ use softsim_sandbox::notify::{Notify, Watchdog};
 use softsim_sandbox::{clock, log, poll, process, seqpacket};
 
 use crate::args::{Sandbox, Settings};
-use crate::finder::{Finder, Lost};
+use crate::finder::{Finder, FinderLost};
 use crate::interface::Interface;
 use crate::sandbox::{self, SandboxError};
 use crate::sim::Failure;
@@ -137,7 +137,7 @@ fn turn(
             }
         }
         let ticked = interface.tick(clock::boottime());
-        ticked.map_err(|Lost| Error::FinderEnded)?;
+        ticked.map_err(|FinderLost| Error::FinderEnded)?;
     }
     Ok(())
 }

@@ -5,7 +5,8 @@
 //! connect to its path again and again. The bridge, which reads what wpa_supplicant sends, must not
 //! be able to: connect(2) reaches every socket of the host. So both hold the bridge's socket of the
 //! interface, and the path is in the finder's command line. The bridge asks with a datagram of the
-//! octet [`ASK`]; the answer is [`FOUND`] or [`AWAY`]. The finder ends when the bridge is gone.
+//! octet [`ASK`]; the finder answers [`FOUND`] or [`NOT_FOUND`]. The finder ends when the bridge is
+//! gone.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
@@ -28,23 +29,24 @@ pub const SUBCOMMAND: &str = "finder";
 
 const UNCONFINED: &str = "--sandbox=off";
 
-/// Connect.
+/// The request to connect.
 const ASK: u8 = b'?';
 /// The socket is connected to whoever listens at the path now.
 const FOUND: u8 = b'y';
-/// Nobody does, or we may not.
-const AWAY: u8 = b'n';
+/// Nobody listens there, or the finder may not connect.
+const NOT_FOUND: u8 = b'n';
 
-/// An answer takes microseconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the bridge waits for an answer, which takes microseconds.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The bridge's end.
 #[derive(Debug)]
 pub struct Finder(Connection);
 
-/// The finder is gone, or says what it can't say: wpa_supplicant would never be found again.
+/// The finder ended or broke its protocol, so that the bridge would never find wpa_supplicant
+/// again.
 #[derive(Debug)]
-pub struct Lost;
+pub struct FinderLost;
 
 impl Finder {
     /// Starts the process that connects `socket` to `control`.
@@ -68,16 +70,16 @@ impl Finder {
     /// Whether the socket is connected now to whoever listens at the path.
     ///
     /// # Errors
-    /// [`Lost`].
-    pub fn find(&self) -> Result<bool, Lost> {
-        self.0.send(&[ASK]).map_err(|_| Lost)?;
+    /// [`FinderLost`].
+    pub fn find(&self) -> Result<bool, FinderLost> {
+        self.0.send(&[ASK]).map_err(|_| FinderLost)?;
         let mut answer = [0];
         let mut entries = [Entry::readable(&self.0)];
-        poll::wait(&mut entries, Some(PATIENCE)).map_err(|_| Lost)?;
+        poll::wait(&mut entries, Some(ANSWER_TIMEOUT)).map_err(|_| FinderLost)?;
         match self.0.receive(&mut answer) {
             Ok(Received::Datagram(_)) if answer == [FOUND] => Ok(true),
-            Ok(Received::Datagram(_)) if answer == [AWAY] => Ok(false),
-            _ => Err(Lost),
+            Ok(Received::Datagram(_)) if answer == [NOT_FOUND] => Ok(false),
+            _ => Err(FinderLost),
         }
     }
 }
@@ -136,7 +138,7 @@ fn serve(bridge: &Connection, socket: &UnixDatagram, control: &Path) {
             Ok(Received::Datagram(_)) if asked == [ASK] => {
                 let answer = match socket.connect(control) {
                     Ok(()) => FOUND,
-                    Err(_) => AWAY,
+                    Err(_) => NOT_FOUND,
                 };
                 if bridge.send(&[answer]).is_err() {
                     return;

@@ -11,26 +11,27 @@ use std::{fs, io};
 use softsim_client::proto::UmtsAnswer;
 use softsim_sandbox::{log, poll};
 
-use crate::finder::{Finder, Lost};
-use crate::message::{Ask, LONGEST, Message, Request, gsm_response, umts_response};
+use crate::finder::{Finder, FinderLost};
+use crate::message::{Ask, MAX_MESSAGE, Message, Request, gsm_response, umts_response};
 use crate::sim::{Failure, Sim};
 
-/// Between two attempts to find a wpa_supplicant that isn't there: what it asks before is not
-/// heard.
-const SEARCH: Duration = Duration::from_millis(100);
+/// The time between two attempts to connect to a wpa_supplicant that isn't there. What it asks
+/// before the bridge has connected is lost.
+const SEARCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Between two signs of life of one that is there.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(2);
+/// The time between two PINGs to a wpa_supplicant that is attached.
+const PING_INTERVAL: Duration = Duration::from_secs(2);
 
-/// How long it may take to answer a command.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long wpa_supplicant may take to answer a command.
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How often, and after which time, an earlier run is given up for dead.
-const LOOKS: usize = 50;
-const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
+/// How often, and at which interval, the bridge checks whether the socket of an earlier run is
+/// abandoned.
+const ABANDONED_CHECKS: usize = 50;
+const ABANDONED_CHECK_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Datagrams that are read before the other interfaces have their turn.
-const TURN: usize = 16;
+/// How many datagrams of one interface are read before the others are served.
+const MAX_BATCH: usize = 16;
 
 /// An interface, whether its wpa_supplicant runs or not.
 #[derive(Debug)]
@@ -47,7 +48,7 @@ pub struct Interface {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Nothing listens.
-    Away,
+    Absent,
     /// It was asked to forget us, where it knows us, and to tell us what happens; so many answers
     /// are due.
     Attaching(u8),
@@ -78,7 +79,7 @@ impl Interface {
             finder: finder(&socket, control)?,
             control: control.to_owned(),
             socket,
-            state: State::Away,
+            state: State::Absent,
             due: Duration::ZERO,
         })
     }
@@ -91,13 +92,13 @@ impl Interface {
     /// Does what is due: looks for wpa_supplicant, or whether it is still there.
     ///
     /// # Errors
-    /// [`Lost`]: wpa_supplicant would never be found again.
-    pub fn tick(&mut self, now: Duration) -> Result<(), Lost> {
+    /// [`FinderLost`]: wpa_supplicant would never be found again.
+    pub fn tick(&mut self, now: Duration) -> Result<(), FinderLost> {
         if now < self.due {
             return Ok(());
         }
         match self.state {
-            State::Away => self.find(now)?,
+            State::Absent => self.find(now)?,
             State::Attached => self.say(now, b"PING", State::Asked),
             State::Attaching(_) | State::Asked => self.lost(now, "doesn't answer"),
         }
@@ -109,8 +110,8 @@ impl Interface {
     /// # Errors
     /// [`Failure::Lost`]: the bridge can't go on.
     pub fn receive(&mut self, now: Duration, sim: &mut impl Sim) -> Result<(), Failure> {
-        let mut buffer = [0; LONGEST];
-        for _ in 0..TURN {
+        let mut buffer = [0; MAX_MESSAGE];
+        for _ in 0..MAX_BATCH {
             match self.socket.recv(&mut buffer) {
                 Ok(length) => self.handle(&buffer[..length], now, sim)?,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -133,18 +134,18 @@ impl Interface {
         match (Message::parse(datagram), self.state) {
             // Nobody is there to be answered, and the socket takes messages of whoever may write to
             // it.
-            (_, State::Away) => {}
+            (_, State::Absent) => {}
             // The answer to DETACH, whatever it is: only one that knew us from before agrees.
             (Message::Ok | Message::Fail, State::Attaching(2)) => {
                 self.state = State::Attaching(1);
             }
             (Message::Ok, State::Attaching(_)) => {
                 self.log(6, "attached");
-                (self.state, self.due) = (State::Attached, now + SIGN_OF_LIFE);
+                (self.state, self.due) = (State::Attached, now + PING_INTERVAL);
             }
             (Message::Fail, State::Attaching(_)) => self.lost(now, "refuses to be listened to"),
             (Message::Pong, State::Asked) => {
-                (self.state, self.due) = (State::Attached, now + SIGN_OF_LIFE);
+                (self.state, self.due) = (State::Attached, now + PING_INTERVAL);
             }
             (Message::Fail, _) => self.log(4, "refused an answer: it had gone on without"),
             (Message::Terminating, _) => self.lost(now, "ends"),
@@ -188,15 +189,15 @@ impl Interface {
 
     /// Has our end connected, so that the kernel takes messages of nobody else, and throws away
     /// what came before.
-    fn find(&mut self, now: Duration) -> Result<(), Lost> {
+    fn find(&mut self, now: Duration) -> Result<(), FinderLost> {
         if !self.finder.find()? {
-            self.due = now + SEARCH;
+            self.due = now + SEARCH_INTERVAL;
             return Ok(());
         }
         while self.socket.recv(&mut [0]).is_ok() {}
         // To one that was only slow we are known: it would tell us everything twice.
         self.say(now, b"DETACH", State::Attaching(2));
-        if self.state != State::Away {
+        if self.state != State::Absent {
             self.say(now, b"ATTACH", State::Attaching(2));
         }
         Ok(())
@@ -204,7 +205,7 @@ impl Interface {
 
     fn say(&mut self, now: Duration, command: &[u8], then: State) {
         match self.socket.send(command) {
-            Ok(_) => (self.state, self.due) = (then, now + PATIENCE),
+            Ok(_) => (self.state, self.due) = (then, now + ANSWER_TIMEOUT),
             Err(_) => self.lost(now, "is gone"),
         }
     }
@@ -220,7 +221,7 @@ impl Interface {
         if matches!(self.state, State::Attached | State::Asked) {
             self.log(5, format_args!("wpa_supplicant {why}"));
         }
-        (self.state, self.due) = (State::Away, now + SEARCH);
+        (self.state, self.due) = (State::Absent, now + SEARCH_INTERVAL);
     }
 
     fn log(&self, level: u8, text: impl std::fmt::Display) {
@@ -258,11 +259,11 @@ fn remove_abandoned(path: &Path) -> io::Result<()> {
         Ok(matches!(connected, Err(error) if error.kind() == io::ErrorKind::ConnectionRefused))
     };
     let is_socket = metadata.file_type().is_socket();
-    for _ in 0..LOOKS {
+    for _ in 0..ABANDONED_CHECKS {
         if !is_socket || is_abandoned()? {
             break;
         }
-        poll::wait(&mut [], Some(BETWEEN_LOOKS))?;
+        poll::wait(&mut [], Some(ABANDONED_CHECK_INTERVAL))?;
     }
     if is_socket && is_abandoned()? {
         fs::remove_file(path)

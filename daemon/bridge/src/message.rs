@@ -14,10 +14,10 @@ use softsim_client::proto::UmtsAnswer;
 use zeroize::Zeroizing;
 
 /// Octets of the longest message that is looked at; a request has at most half of it.
-pub const LONGEST: usize = 1024;
+pub const MAX_MESSAGE: usize = 1024;
 
 /// The longest response: the prefix, a number, IK, CK and the longest RES in hexadecimal.
-const LONGEST_RESPONSE: usize = 160;
+const MAX_RESPONSE: usize = 160;
 
 /// A message of wpa_supplicant.
 #[derive(Debug, PartialEq, Eq)]
@@ -63,7 +63,7 @@ impl Message {
     /// Reads one datagram; whatever isn't exactly one of the known forms is [`Message::Other`].
     pub fn parse(datagram: &[u8]) -> Self {
         // A datagram that fills the buffer may have been longer.
-        if datagram.len() >= LONGEST {
+        if datagram.len() >= MAX_MESSAGE {
             return Self::Other;
         }
         match datagram.strip_suffix(b"\n").unwrap_or(datagram) {
@@ -130,7 +130,7 @@ fn octets(digits: &[u8]) -> Option<[u8; 16]> {
 /// The response to an authentication; without an answer, that it failed.
 pub fn umts_response(id: u32, answer: Option<&UmtsAnswer>) -> Zeroizing<Vec<u8>> {
     // Never grown: growing would leave a copy behind.
-    let mut response = Zeroizing::new(Vec::with_capacity(LONGEST_RESPONSE));
+    let mut response = Zeroizing::new(Vec::with_capacity(MAX_RESPONSE));
     response.extend(format!("CTRL-RSP-SIM-{id}:UMTS-").as_bytes());
     match answer {
         Some(UmtsAnswer::Success { res, ck, ik }) => {
@@ -211,7 +211,7 @@ mod tests {
 
     #[test]
     fn whatever_else_comes_is_no_request() {
-        let long = "x".repeat(LONGEST);
+        let long = "x".repeat(MAX_MESSAGE);
         for text in [
             String::new(),
             "<".into(),
@@ -261,7 +261,7 @@ mod tests {
         );
         let response = umts_response(u32::MAX, Some(&answer));
         assert_eq!(response.as_slice(), expected.as_bytes());
-        assert!(response.len() <= LONGEST_RESPONSE, "it was never grown");
+        assert!(response.len() <= MAX_RESPONSE, "it was never grown");
     }
 
     #[test]

@@ -12,7 +12,7 @@ use softsim_sandbox::poll;
 const ATTEMPTS: u32 = 4;
 
 /// The longest wait between two of them.
-const LONGEST_WAIT: Duration = Duration::from_millis(500);
+const MAX_WAIT: Duration = Duration::from_millis(500);
 
 /// Who answers authentications.
 pub trait Sim {
@@ -41,7 +41,7 @@ impl Sim for Connection {
             match self.call(&request) {
                 Ok(answer) => return Ok(answer),
                 Err(Error::Refused(Refusal::RetryAfter { milliseconds })) if attempt < ATTEMPTS => {
-                    let wait = Duration::from_millis(milliseconds.into()).min(LONGEST_WAIT);
+                    let wait = Duration::from_millis(milliseconds.into()).min(MAX_WAIT);
                     poll::wait(&mut [], Some(wait))
                         .map_err(|error| Failure::Lost(Error::Socket(error)))?;
                     attempt += 1;

@@ -11,7 +11,7 @@ use crate::vault::{Installation, Storage};
 /// The longest domain name, in octets.
 const MAX_DOMAIN: usize = 253;
 
-/// What a 5G core has anchored: for as long as this process lives and the profile is in use.
+/// K_AUSF, which a 5G core has anchored. keyd holds it in memory only, while the profile is in use.
 #[derive(Debug)]
 pub(crate) struct Anchored {
     pub(crate) of: Installation,
@@ -54,10 +54,10 @@ impl<S: Storage> Keyd<S> {
         })
     }
 
-    /// Wipes what was anchored where its profile is no longer in use.
-    pub(crate) fn wipe_what_is_adrift(&mut self) {
-        let adrift = |anchored: &Anchored| !self.is_in_use(anchored.of);
-        if self.anchored.as_ref().is_some_and(adrift) {
+    /// Wipes K_AUSF if its profile was disabled, deleted or replaced.
+    pub(crate) fn wipe_unused_k_ausf(&mut self) {
+        let unused = |anchored: &Anchored| !self.is_in_use(anchored.of);
+        if self.anchored.as_ref().is_some_and(unused) {
             self.anchored = None;
         }
     }

@@ -150,7 +150,7 @@ impl core::error::Error for ArgsError {}
 /// [`ArgsError`], which names the flag.
 pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Settings, ArgsError> {
     let mut args = args;
-    let mut seen = Seen::default();
+    let mut seen = Given::default();
     while let Some(argument) = args.next() {
         let (name, value) = match argument.iter().position(|&octet| octet == b'=') {
             Some(at) => (&argument[..at], Some(&argument[at + 1..])),
@@ -183,22 +183,22 @@ pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Settings, ArgsE
     seen.settings()
 }
 
-/// What a key is for.
+/// Which of the vault's keys a flag names.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum For {
-    /// The vault as it is.
-    Now,
-    /// The vault as it shall be.
-    Then,
+enum Key {
+    /// The key that the vault is under.
+    Current,
+    /// The key that the vault is put under, by a run that rekeys it.
+    New,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Flag {
     State,
-    KekFile(For),
-    KekCredential(For),
-    KekStdin(For),
-    DevelopmentKey(For),
+    KekFile(Key),
+    KekCredential(Key),
+    KekStdin(Key),
+    DevelopmentKey(Key),
     Socket(Role),
     Uid(Role),
     SameUser,
@@ -215,14 +215,14 @@ enum Flag {
 impl Flag {
     const ALL: [Self; 26] = [
         Self::State,
-        Self::KekFile(For::Now),
-        Self::KekCredential(For::Now),
-        Self::KekStdin(For::Now),
-        Self::DevelopmentKey(For::Now),
-        Self::KekFile(For::Then),
-        Self::KekCredential(For::Then),
-        Self::KekStdin(For::Then),
-        Self::DevelopmentKey(For::Then),
+        Self::KekFile(Key::Current),
+        Self::KekCredential(Key::Current),
+        Self::KekStdin(Key::Current),
+        Self::DevelopmentKey(Key::Current),
+        Self::KekFile(Key::New),
+        Self::KekCredential(Key::New),
+        Self::KekStdin(Key::New),
+        Self::DevelopmentKey(Key::New),
         Self::Socket(Role::Network),
         Self::Socket(Role::Admin),
         Self::Socket(Role::App),
@@ -245,14 +245,14 @@ impl Flag {
     fn name(self) -> &'static str {
         match self {
             Self::State => "--state",
-            Self::KekFile(For::Now) => "--kek-file",
-            Self::KekFile(For::Then) => "--new-kek-file",
-            Self::KekCredential(For::Now) => "--kek-credential",
-            Self::KekCredential(For::Then) => "--new-kek-credential",
-            Self::KekStdin(For::Now) => "--kek-stdin",
-            Self::KekStdin(For::Then) => "--new-kek-stdin",
-            Self::DevelopmentKey(For::Now) => "--development-key",
-            Self::DevelopmentKey(For::Then) => "--new-development-key",
+            Self::KekFile(Key::Current) => "--kek-file",
+            Self::KekFile(Key::New) => "--new-kek-file",
+            Self::KekCredential(Key::Current) => "--kek-credential",
+            Self::KekCredential(Key::New) => "--new-kek-credential",
+            Self::KekStdin(Key::Current) => "--kek-stdin",
+            Self::KekStdin(Key::New) => "--new-kek-stdin",
+            Self::DevelopmentKey(Key::Current) => "--development-key",
+            Self::DevelopmentKey(Key::New) => "--new-development-key",
             Self::Socket(Role::Network) => "--network",
             Self::Socket(Role::Admin) => "--admin",
             Self::Socket(Role::App) => "--app",
@@ -284,7 +284,7 @@ impl Flag {
 }
 
 #[derive(Default)]
-struct Seen {
+struct Given {
     state: Option<PathBuf>,
     kek: Option<(Flag, KekChoice)>,
     new_kek: Option<(Flag, KekChoice)>,
@@ -301,7 +301,7 @@ struct Seen {
     identity_privacy: Option<IdentityPrivacy>,
 }
 
-impl Seen {
+impl Given {
     /// What a flag consents to that takes no value.
     fn consent(&mut self, flag: Flag) -> Option<&mut bool> {
         match flag {
@@ -389,10 +389,10 @@ impl Seen {
     /// Takes one key of each kind.
     fn take_key(&mut self, flag: Flag, choice: KekChoice) -> Result<(), ArgsError> {
         let place = match flag {
-            Flag::KekFile(For::Then)
-            | Flag::KekCredential(For::Then)
-            | Flag::KekStdin(For::Then)
-            | Flag::DevelopmentKey(For::Then) => &mut self.new_kek,
+            Flag::KekFile(Key::New)
+            | Flag::KekCredential(Key::New)
+            | Flag::KekStdin(Key::New)
+            | Flag::DevelopmentKey(Key::New) => &mut self.new_kek,
             _ => &mut self.kek,
         };
         match place.replace((flag, choice)) {

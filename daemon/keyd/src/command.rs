@@ -12,14 +12,18 @@ use crate::vault::{Change, Slot, Storage};
 
 impl<S: Storage> Keyd<S> {
     /// Whether a command could be carried out now.
-    pub(crate) fn may_order(&self, command: &Command, issuer: &IssuerId) -> Result<(), Refusal> {
-        self.changes_ordered(command, issuer).map(drop)
+    pub(crate) fn check_command(
+        &self,
+        command: &Command,
+        issuer: &IssuerId,
+    ) -> Result<(), Refusal> {
+        self.changes_of_command(command, issuer).map(drop)
     }
 
     /// What a command changes, as the vault stands now; nothing where it is so already.
     ///
     /// The last enabled profile may be disabled: it is its operator's own, whose signature says so.
-    pub(crate) fn changes_ordered(
+    pub(crate) fn changes_of_command(
         &self,
         command: &Command,
         issuer: &IssuerId,
@@ -31,7 +35,7 @@ impl<S: Storage> Keyd<S> {
                 match enabled {
                     Some(enabled) if enabled == slot => vec![],
                     Some(enabled) => {
-                        self.must_own(enabled, issuer)?;
+                        self.check_issuer(enabled, issuer)?;
                         vec![Change::Disable(enabled), Change::Enable(slot)]
                     }
                     None => vec![Change::Enable(slot)],
@@ -60,11 +64,11 @@ impl<S: Storage> Keyd<S> {
     /// The profile with this ICCID, if this issuer installed it.
     fn own(&self, iccid: &Iccid, issuer: &IssuerId) -> Result<Slot, Refusal> {
         let slot = self.named(iccid.as_str())?;
-        self.must_own(slot, issuer)?;
+        self.check_issuer(slot, issuer)?;
         Ok(slot)
     }
 
-    fn must_own(&self, slot: Slot, issuer: &IssuerId) -> Result<(), Refusal> {
+    fn check_issuer(&self, slot: Slot, issuer: &IssuerId) -> Result<(), Refusal> {
         let owner = self.vault.profile(slot).map(|stored| &stored.issuer);
         match owner == Some(issuer) {
             true => Ok(()),

@@ -7,7 +7,7 @@ use core::fmt;
 use softsim_keyd_proto::{
     AutnFault, Enforcement, HandshakeFault, KekSource, PackageFault, PacketFault, Role,
 };
-use softsim_sandbox::tally::Untold;
+use softsim_sandbox::tally::Unreported;
 use softsim_sandbox::{clock, log};
 
 use crate::rates::Bucket;
@@ -27,13 +27,13 @@ pub(crate) enum Event<'a> {
     /// accept4(2) failed: no descriptors or no memory.
     NotAccepted(&'a dyn fmt::Display),
     /// Uids connected that are not on their role's list.
-    Strangers(Untold<(Role, u32)>),
+    Strangers(Unreported<(Role, u32)>),
     /// Uids hold as many connections as they may.
-    TooManyConnections(Untold<(Role, u32)>),
+    TooManyConnections(Unreported<(Role, u32)>),
     /// A role has a socket and no users.
-    Nobody(Role),
+    RoleWithoutUsers(Role),
     /// A client asked and didn't read the answer.
-    Unread { role: Role, uid: u32 },
+    AnswersNotRead { role: Role, uid: u32 },
     /// A network without our K, or one with an AMF for another access, tried to authenticate.
     Autn(AutnFault),
     /// AUTS went out.
@@ -108,8 +108,8 @@ impl Event<'_> {
                 WARNING
             }
             Self::TooManyConnections(_)
-            | Self::Nobody(_)
-            | Self::Unread { .. }
+            | Self::RoleWithoutUsers(_)
+            | Self::AnswersNotRead { .. }
             | Self::Autn(_)
             | Self::Packet(_)
             | Self::CounterTooSmall { .. }
@@ -147,7 +147,7 @@ impl Event<'_> {
     fn is_provoked(&self) -> bool {
         matches!(
             self,
-            Self::Unread { .. }
+            Self::AnswersNotRead { .. }
                 | Self::Autn(_)
                 | Self::SynchronisationFailure
                 | Self::Packet(_)
@@ -191,27 +191,27 @@ impl fmt::Display for Event<'_> {
             Self::Fatal(reason) => reason.fmt(f),
             Self::Damaged(damage) => write!(f, "vault: {damage}; its other copy is good"),
             Self::NotAccepted(error) => write!(f, "can't accept a connection: {error}"),
-            Self::Strangers(Untold { connections, last }) => {
+            Self::Strangers(Unreported { connections, last }) => {
                 let (role, uid) = last;
                 write!(
                     f,
                     "{connections} connections of users whom their role doesn't admit, last uid {uid} to the role {role}"
                 )
             }
-            Self::TooManyConnections(Untold { connections, last }) => {
+            Self::TooManyConnections(Unreported { connections, last }) => {
                 let (role, uid) = last;
                 write!(
                     f,
                     "{connections} connections too many, last of uid {uid} to the role {role}"
                 )
             }
-            Self::Nobody(role) => {
+            Self::RoleWithoutUsers(role) => {
                 write!(
                     f,
                     "the role {role} has a socket and admits nobody: --{role}-uid names its users"
                 )
             }
-            Self::Unread { role, uid } => {
+            Self::AnswersNotRead { role, uid } => {
                 write!(
                     f,
                     "uid {uid} on the {role} socket doesn't read its answers: dropped"

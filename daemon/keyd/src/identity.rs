@@ -44,23 +44,23 @@ impl<S: Storage> Keyd<S> {
         }
     }
 
-    /// What stands for the next fast re-authentication. It is shown once, and that it was is
-    /// durable before the answer leaves.
+    /// The re-authentication identity, where the stored context fits method and network. It is
+    /// shown once; that it was is durable before the answer leaves.
     fn fast_identity(&mut self, slot: Slot, request: &Identity<'_>) -> Option<String> {
-        let start = self.vault.identities(slot)?.reauthentication.as_ref()?;
-        let on_this_network = match &start.root {
+        let context = self.vault.identities(slot)?.reauthentication.as_ref()?;
+        let on_this_network = match &context.root {
             Root::Aka(_) => true,
             Root::AkaPrime { network_name, .. } => {
                 names_match(network_name, request.network_name.as_bytes())
             }
         };
-        if start.shown || start.method() != request.method || !on_this_network {
+        if context.shown || context.method() != request.method || !on_this_network {
             return None;
         }
         self.vault.change_identities(slot, |names| {
-            let start = names.reauthentication.as_mut()?;
-            start.shown = true;
-            Some(start.identity.as_str().to_owned())
+            let context = names.reauthentication.as_mut()?;
+            context.shown = true;
+            Some(context.identity.as_str().to_owned())
         })?
     }
 
@@ -106,7 +106,7 @@ impl<S: Storage> Keyd<S> {
     }
 
     fn permanent(&mut self, slot: Slot, request: &Identity<'_>) -> Result<IdentityAnswer, Refusal> {
-        if !self.may_name(slot) {
+        if !self.may_show_permanent(slot) {
             self.counters.identities_withheld += 1;
             Event::IdentityWithheld.log();
             return Err(Refusal::IdentityWithheld);
@@ -119,7 +119,7 @@ impl<S: Storage> Keyd<S> {
         let nai = profile
             .imsi
             .permanent_identity(prefix, realm(request.realm));
-        self.named_in_clear(slot);
+        self.permanent_identity_shown(slot);
         Ok(answer(&nai, IdentityKind::Permanent))
     }
 
@@ -152,17 +152,17 @@ impl<S: Storage> Keyd<S> {
         let nai = imsi
             .null_suci(indicator, realm)
             .expect("a profile's routing indicator has one to four digits");
-        if !self.may_name(slot) {
+        if !self.may_show_permanent(slot) {
             self.counters.identities_withheld += 1;
             Event::IdentityWithheld.log();
             return Err(Refusal::NoHomeNetworkKey);
         }
-        self.named_in_clear(slot);
+        self.permanent_identity_shown(slot);
         Ok(answer(&nai, IdentityKind::NullSuci))
     }
 
     /// Whether the permanent identity may be shown in clear (RFC 4187 §4.1.6).
-    fn may_name(&self, slot: Slot) -> bool {
+    fn may_show_permanent(&self, slot: Slot) -> bool {
         match self.service.enforcement.identity_privacy {
             IdentityPrivacy::Liberal => true,
             IdentityPrivacy::Conservative => self.given_pseudonym(slot).is_none(),
@@ -175,7 +175,7 @@ impl<S: Storage> Keyd<S> {
         self.vault.identities(slot)?.pseudonym.as_ref()
     }
 
-    fn named_in_clear(&mut self, slot: Slot) {
+    fn permanent_identity_shown(&mut self, slot: Slot) {
         self.counters.permanent_identities += 1;
         if let Some(stored) = self.vault.profile(slot) {
             let iccid = stored.profile.iccid.as_str();

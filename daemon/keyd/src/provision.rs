@@ -61,7 +61,7 @@ impl<S: Storage> Keyd<S> {
                 let opened = self.open(package)?;
                 match &opened.contents {
                     Contents::Profile(profile) => self.may_install(profile)?,
-                    Contents::Command(command) => self.may_order(command, &opened.issuer)?,
+                    Contents::Command(command) => self.check_command(command, &opened.issuer)?,
                 }
                 Some(opened)
             }
@@ -187,7 +187,7 @@ impl<S: Storage> Keyd<S> {
             }],
             Contents::Command(command) => {
                 let mut changes = vec![Change::Sequence { issuer, sequence }];
-                changes.extend(self.changes_ordered(&command, &issuer)?);
+                changes.extend(self.changes_of_command(&command, &issuer)?);
                 changes
             }
         })
@@ -258,7 +258,7 @@ impl<S: Storage> Keyd<S> {
     fn change(&mut self, changes: Vec<Change>) -> Result<(), Refusal> {
         let now = self.now().at_least();
         let changed = self.vault.commit(changes, now, &mut SystemRng);
-        self.wipe_what_is_adrift();
+        self.wipe_unused_k_ausf();
         changed.map_err(|error| self.refusal_of(error))
     }
 

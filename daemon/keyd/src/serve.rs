@@ -22,12 +22,12 @@ use crate::vault::Storage;
 /// Connections that one uid may hold to the socket of one role: nobody takes another's places.
 const CONNECTIONS_PER_USER: usize = 16;
 
-/// How long the sockets rest after accept4(2) failed, so that the loop doesn't spin on who waits
-/// there.
-const REST: Duration = Duration::from_secs(1);
+/// How long the loop accepts nobody after accept4(2) failed, so that it doesn't spin while
+/// somebody waits to be accepted.
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Answers of one pass, in octets. Where they are full, the pass is settled and goes on.
-const ANSWERS: usize = 4 * MAX_ANSWER;
+/// Room for the answers of one pass, in octets. Where it is full, they are flushed early.
+const ANSWER_BUFFER: usize = 4 * MAX_ANSWER;
 
 /// Why the loop ended.
 #[derive(Debug)]
@@ -58,7 +58,7 @@ pub fn serve<S: Storage>(
         peers: Vec::new(),
         waiting: Vec::new(),
         request: vec![0; MAX_REQUEST + 1],
-        answers: vec![0; ANSWERS],
+        answers: vec![0; ANSWER_BUFFER],
         pending: Vec::new(),
         used: 0,
         // The start opened keys and files.
@@ -89,14 +89,14 @@ struct Server<'k, S: Storage> {
     /// One octet longer than any request, so that a longer one shows.
     request: Vec<u8>,
     answers: Vec<u8>,
-    /// Whose answer lies where in `answers`, until they are settled.
+    /// The index of a peer and where its answer lies in `answers`, until it is sent.
     pending: Vec<(usize, Range<usize>)>,
     used: usize,
     /// Whether a request since the last scrub may have used more of the stack than the usual ones.
     deep: bool,
     /// Of the boot clock, as of the last wait.
     now: Duration,
-    /// When the sockets have rested.
+    /// When connections are accepted again.
     accepts_from: Duration,
     strangers: Tally<(Role, u32)>,
     too_many: Tally<(Role, u32)>,
@@ -137,7 +137,7 @@ impl<S: Storage> Server<'_, S> {
                 self.request_of(index)?;
             }
         }
-        self.settle()?;
+        self.flush_answers()?;
         self.peers.retain(|peer| !peer.gone);
         for (index, (role, listener)) in listeners.iter().enumerate() {
             if self.waiting[index].ready() {
@@ -149,13 +149,13 @@ impl<S: Storage> Server<'_, S> {
     }
 
     /// Reads one request and puts its answer in line. What the one before it left in this pass is
-    /// wiped first; what the last one leaves is wiped when the pass is settled.
+    /// wiped first; what the last one leaves is wiped by [`Self::flush_answers`].
     fn request_of(&mut self, index: usize) -> Result<(), ServeError> {
         if !self.pending.is_empty() {
             self.scrub();
         }
         if self.answers.len() - self.used < MAX_ANSWER {
-            self.settle()?;
+            self.flush_answers()?;
         }
         let peer = &mut self.peers[index];
         let length = match peer.connection.receive(&mut self.request) {
@@ -170,8 +170,8 @@ impl<S: Storage> Server<'_, S> {
         };
         let room = self.answers[self.used..]
             .first_chunk_mut()
-            .expect("there is room for an answer, or the pass was settled");
-        self.deep |= goes_deep(&self.request[..length]);
+            .expect("there is room for an answer, or the answers were flushed");
+        self.deep |= may_use_deep_stack(&self.request[..length]);
         let written = self
             .keyd
             .serve(&mut peer.client, self.now, &self.request[..length], room);
@@ -184,7 +184,7 @@ impl<S: Storage> Server<'_, S> {
 
     /// Makes the pass durable; then its answers leave. Where it can't be, every one becomes a
     /// refusal.
-    fn settle(&mut self) -> Result<(), ServeError> {
+    fn flush_answers(&mut self) -> Result<(), ServeError> {
         if self.pending.is_empty() {
             return Ok(());
         }
@@ -200,7 +200,7 @@ impl<S: Storage> Server<'_, S> {
             if let Err(error) = sent {
                 peer.gone = true;
                 if error.kind() == io::ErrorKind::WouldBlock {
-                    Event::Unread {
+                    Event::AnswersNotRead {
                         role: peer.client.role(),
                         uid: peer.client.uid(),
                     }
@@ -232,7 +232,7 @@ impl<S: Storage> Server<'_, S> {
             Ok(None) => return,
             Err(error) => {
                 Event::NotAccepted(&error).log();
-                self.accepts_from = self.now + REST;
+                self.accepts_from = self.now + ACCEPT_PAUSE;
                 return;
             }
         };
@@ -267,11 +267,11 @@ impl<S: Storage> Server<'_, S> {
 
     /// Tells of connections that weren't taken.
     fn tell(&mut self) {
-        if let Some(untold) = self.strangers.due(self.now) {
-            Event::Strangers(untold).log();
+        if let Some(unreported) = self.strangers.due(self.now) {
+            Event::Strangers(unreported).log();
         }
-        if let Some(untold) = self.too_many.due(self.now) {
-            Event::TooManyConnections(untold).log();
+        if let Some(unreported) = self.too_many.due(self.now) {
+            Event::TooManyConnections(unreported).log();
         }
     }
 
@@ -283,7 +283,7 @@ impl<S: Storage> Server<'_, S> {
 
 /// Whether a request may use more of the stack than [`memory::scrub_shallow`] wipes: all but those
 /// of an authentication, which come often and stay far above.
-fn goes_deep(datagram: &[u8]) -> bool {
+fn may_use_deep_stack(datagram: &[u8]) -> bool {
     !matches!(
         kind_of(datagram),
         Ok(RequestKind::Hello

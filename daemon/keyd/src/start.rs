@@ -184,7 +184,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     tell(&enforcement);
     for (role, _) in &listeners {
         if users[*role].is_empty() {
-            Event::Nobody(*role).log();
+            Event::RoleWithoutUsers(*role).log();
         }
     }
     let service = Service {

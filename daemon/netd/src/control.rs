@@ -12,7 +12,7 @@ use softsim_client::keyd::Connection;
 use softsim_client::netd::{
     Accesses, Bootstrap, Command, EapTest, Event, Failure, MAX_LINE, RadiusSecret, Report, Status,
 };
-use softsim_sandbox::tally::{Tally, Untold};
+use softsim_sandbox::tally::{Tally, Unreported};
 use softsim_sandbox::{clock, process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{ReadHalf, WriteHalf};
@@ -127,14 +127,14 @@ pub async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
             }
         }
         let now = clock::boottime();
-        if let Some(Untold { connections, last }) = strangers.due(now) {
+        if let Some(Unreported { connections, last }) = strangers.due(now) {
             tracing::warn!(
                 connections,
                 last,
                 "control connections of users who aren't named"
             );
         }
-        if let Some(Untold { connections, last }) = too_many.due(now) {
+        if let Some(Unreported { connections, last }) = too_many.due(now) {
             tracing::warn!(connections, last, "too many control connections");
         }
     }

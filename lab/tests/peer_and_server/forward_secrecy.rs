@@ -1,7 +1,9 @@
 //! EAP-AKA' with an ephemeral key exchange (RFC 9678).
 
 use softsim_aka::agreement::{Group, PrivateKey};
-use softsim_eap::{Config as PeerConfig, Distrust, ForwardSecrecy, Outcome, OuterIdentity, Reason};
+use softsim_eap::{
+    AuthenticationReject, Config as PeerConfig, ForwardSecrecy, Outcome, OuterIdentity, Reason,
+};
 use softsim_lab::eap_server::{self, Config, SuciKey, SuciKeys};
 
 use super::exchange::{End, converse_as};
@@ -135,7 +137,7 @@ fn require_refuses_a_server_without() {
         ..peer
     };
     let end = run(&peer, &server, &mut sim);
-    let refused = Reason::Distrusted(Distrust::NoForwardSecrecy);
+    let refused = Reason::AuthenticationReject(AuthenticationReject::NoForwardSecrecy);
     assert_eq!(end.peer, Some(Outcome::Failure(refused)));
     assert!(!sim.has_session());
 }

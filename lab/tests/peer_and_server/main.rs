@@ -16,7 +16,7 @@ use proptest::prelude::*;
 use sim::{Sim, auc, auc_of, home};
 use softsim_aka::{Credentials, K, K256, ResLength, Topc, TuakKey, TuakParameters};
 use softsim_eap::packet::{Notification, Packet, Subtype};
-use softsim_eap::{Distrust, Outcome, Reason, Unprocessable};
+use softsim_eap::{AuthenticationReject, Outcome, Reason, Unprocessable};
 use softsim_lab::eap_server::{self, Config};
 
 pub(crate) fn pass(_: usize, _: &mut Vec<u8>) {}
@@ -138,7 +138,9 @@ fn another_k_and_a_missing_separation_bit_are_rejected_by_the_sim() {
         let end = converse(Config::default(), &mut wrong, &mut sim, pass);
         assert_eq!(
             end.peer,
-            Some(Outcome::Failure(Reason::Distrusted(Distrust::Autn)))
+            Some(Outcome::Failure(Reason::AuthenticationReject(
+                AuthenticationReject::Autn
+            )))
         );
         assert_eq!(end.reason(), eap_server::Reason::AuthenticationReject);
         assert_eq!(sim.usim, before);
@@ -155,7 +157,9 @@ fn another_network_name_is_rejected_before_the_sim_is_asked() {
     let end = converse(config, &mut home(), &mut sim, pass);
     assert_eq!(
         end.peer,
-        Some(Outcome::Failure(Reason::Distrusted(Distrust::NetworkName)))
+        Some(Outcome::Failure(Reason::AuthenticationReject(
+            AuthenticationReject::NetworkName
+        )))
     );
     assert_eq!(end.reason(), eap_server::Reason::AuthenticationReject);
 }

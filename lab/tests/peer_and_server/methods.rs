@@ -1,7 +1,7 @@
 //! EAP-AKA beside EAP-AKA': which one it becomes, and that nobody can bid it down.
 
 use softsim_eap::packet::{Code, Notification, Packet, Subtype, Type};
-use softsim_eap::{Config as PeerConfig, Distrust, Method, Outcome, Reason};
+use softsim_eap::{AuthenticationReject, Config as PeerConfig, Method, Outcome, Reason};
 use softsim_lab::eap_server::{self, Config};
 
 use super::exchange::{converse, converse_as};
@@ -99,7 +99,9 @@ fn a_server_that_was_bidden_down_from_eap_aka_prime_is_found_out() {
     let end = converse(bidden_down.clone(), &mut old_home(), &mut sim, pass);
     assert_eq!(
         end.peer,
-        Some(Outcome::Failure(Reason::Distrusted(Distrust::BidDown)))
+        Some(Outcome::Failure(Reason::AuthenticationReject(
+            AuthenticationReject::BidDown
+        )))
     );
     assert_eq!(end.reason(), eap_server::Reason::AuthenticationReject);
     assert!(!sim.has_session(), "the SIM was not asked");

@@ -157,7 +157,7 @@ impl From<netd::Error> for Failure {
             netd::Error::Closed => Self::new(UNAVAILABLE, message)
                 .advise("softsim-netd died, or doesn't talk to this user: see its log"),
             netd::Error::Socket(_) => Self::new(IO, message),
-            netd::Error::Line(_) | netd::Error::TooLong => Self::new(PROTOCOL, message)
+            netd::Error::Json(_) | netd::Error::TooLong => Self::new(PROTOCOL, message)
                 .advise("softsimctl and softsim-netd must be of the same release"),
         }
     }

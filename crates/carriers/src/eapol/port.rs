@@ -35,16 +35,16 @@ impl ControlledPort {
     /// After an EAP-Success that was believed; tells a change.
     #[must_use]
     pub(super) fn authorise(&mut self) -> Option<PortStatus> {
-        self.become_(PortStatus::Authorised)
+        self.set(PortStatus::Authorised)
     }
 
     /// After anything that ends an authorisation; tells a change.
     #[must_use]
     pub(super) fn close(&mut self) -> Option<PortStatus> {
-        self.become_(PortStatus::Unauthorised)
+        self.set(PortStatus::Unauthorised)
     }
 
-    fn become_(&mut self, status: PortStatus) -> Option<PortStatus> {
+    fn set(&mut self, status: PortStatus) -> Option<PortStatus> {
         let before = std::mem::replace(&mut self.0, status);
         (before != status).then_some(status)
     }

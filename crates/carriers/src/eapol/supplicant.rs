@@ -238,7 +238,7 @@ impl Supplicant {
         };
         match (code, frame.body.get(4)) {
             (REQUEST, kind) => self.requested(now, kind == Some(&IDENTITY)),
-            (FAILURE, _) => self.doubt(now),
+            (FAILURE, _) => self.ask_again(now),
             _ => {}
         }
         self.outputs.push_back(Output::Eap(frame.body.to_vec()));
@@ -307,7 +307,7 @@ impl Supplicant {
     /// An EAP-Failure out of the blue proves nothing, since anybody can send it; but an
     /// authenticator that has closed its port says no more. So it is asked, at most once in a
     /// heldPeriod.
-    fn doubt(&mut self, now: Instant) {
+    fn ask_again(&mut self, now: Instant) {
         match self.phase {
             Phase::Authenticated { since } if now >= since + self.timers.held_period => {
                 self.start(now);

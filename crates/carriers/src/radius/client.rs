@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use super::packet::Writer;
 use super::{AttributeType, Code, Error, Msk, Packet, Secret};
 
-/// RFC 5080 §2.2.1: the first wait, the longest wait, how often, and how long in all.
-const FIRST_WAIT: Duration = Duration::from_secs(2);
-const LONGEST_WAIT: Duration = Duration::from_secs(16);
-const MOST_RETRANSMISSIONS: u32 = 5;
-const LONGEST: Duration = Duration::from_secs(30);
+/// IRT, MRT, MRC and MRD of RFC 5080 §2.2.1.
+const INITIAL_RETRANSMISSION_TIME: Duration = Duration::from_secs(2);
+const MAX_RETRANSMISSION_TIME: Duration = Duration::from_secs(16);
+const MAX_RETRANSMISSION_COUNT: u32 = 5;
+const MAX_RETRANSMISSION_DURATION: Duration = Duration::from_secs(30);
 
 /// Service-Type Framed.
 const FRAMED: [u8; 4] = [0, 0, 0, 2];
@@ -149,7 +149,7 @@ impl Client {
         let datagram = writer.finish_request(&self.secret)?;
         self.user_name = Some(user_name);
         self.identifier = identifier.wrapping_add(1);
-        let wait = jittered(FIRST_WAIT, authenticator[0]);
+        let wait = jittered(INITIAL_RETRANSMISSION_TIME, authenticator[0]);
         self.outstanding = Some(Outstanding {
             identifier,
             authenticator,
@@ -157,7 +157,7 @@ impl Client {
             retransmissions: 0,
             wait,
             next: now + wait,
-            end: now + LONGEST,
+            end: now + MAX_RETRANSMISSION_DURATION,
         });
         Ok(datagram)
     }
@@ -223,13 +223,13 @@ impl Client {
         if now < outstanding.next.min(outstanding.end) {
             return None;
         }
-        if now >= outstanding.end || outstanding.retransmissions == MOST_RETRANSMISSIONS {
+        if now >= outstanding.end || outstanding.retransmissions == MAX_RETRANSMISSION_COUNT {
             self.abandon();
             return Some(Timeout::GaveUp);
         }
         outstanding.retransmissions += 1;
         let random = outstanding.authenticator[outstanding.retransmissions as usize];
-        outstanding.wait = jittered((outstanding.wait * 2).min(LONGEST_WAIT), random);
+        outstanding.wait = jittered((outstanding.wait * 2).min(MAX_RETRANSMISSION_TIME), random);
         outstanding.next = now + outstanding.wait;
         Some(Timeout::Retransmit(outstanding.datagram.clone()))
     }

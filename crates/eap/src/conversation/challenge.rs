@@ -5,12 +5,12 @@ use super::{Conversation, Echo, Phase, Reaction, Step, allow, encrypted, missing
 use crate::ask::{Ask, ChallengeAnswer, Group, Method};
 use crate::config::{Config, ForwardSecrecy, NetworkNamePolicy};
 use crate::negotiation::{BadList, Verdict};
-use crate::outcome::{Distrust, Reason, Success, Unprocessable};
+use crate::outcome::{AuthenticationReject, Reason, Success, Unprocessable};
 use crate::packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 
 /// Challenges that the SIM is asked about in one conversation: the first, one after a
 /// resynchronisation, and two to spare.
-const MOST_CHALLENGES: u8 = 4;
+const MAX_CHALLENGES: u8 = 4;
 
 /// HMAC-SHA-256 with CK' and IK', the only function of AT_KDF there is so far (RFC 9048 §3.3).
 const CK_IK_PRIME: u16 = 1;
@@ -64,7 +64,7 @@ impl Conversation {
         message.mac().ok_or(missing(Kind::MAC))?;
         encrypted(message)?;
         let echo = self.echo(config, message)?;
-        if self.challenges == MOST_CHALLENGES {
+        if self.challenges == MAX_CHALLENGES {
             return Err(Reason::Unprocessable(Unprocessable::TooManyChallenges));
         }
         self.challenges += 1;
@@ -110,16 +110,18 @@ impl Conversation {
     /// The value of AT_KDF to ask for, where the first on offer is not ours (RFC 9048 §3.2).
     fn negotiate_kdf(&mut self, list: &[u16]) -> Result<Option<u16>, Reason> {
         if list.is_empty() {
-            return Err(Reason::Distrusted(Distrust::NoKdf));
+            return Err(Reason::AuthenticationReject(AuthenticationReject::NoKdf));
         }
         let verdict = self.kdf.judge(list, |kdf| kdf == CK_IK_PRIME);
         match verdict.map_err(|bad| match bad {
-            BadList::Duplicate => Reason::Distrusted(Distrust::DuplicateKdf),
+            BadList::Duplicate => Reason::AuthenticationReject(AuthenticationReject::DuplicateKdf),
             BadList::Changed => Reason::Unprocessable(Unprocessable::KdfListChanged),
         })? {
             Verdict::Agreed(_) => Ok(None),
             Verdict::Ask(kdf) => Ok(Some(kdf)),
-            Verdict::Unsupported => Err(Reason::Distrusted(Distrust::UnsupportedKdf)),
+            Verdict::Unsupported => Err(Reason::AuthenticationReject(
+                AuthenticationReject::UnsupportedKdf,
+            )),
         }
     }
 
@@ -151,18 +153,21 @@ impl Conversation {
                     None => Err(Reason::Unprocessable(Unprocessable::PublicKey)),
                 }
             }
-            Verdict::Unsupported if config.forward_secrecy == ForwardSecrecy::Require => {
-                Err(Reason::Distrusted(Distrust::NoForwardSecrecy))
-            }
+            Verdict::Unsupported if config.forward_secrecy == ForwardSecrecy::Require => Err(
+                Reason::AuthenticationReject(AuthenticationReject::NoForwardSecrecy),
+            ),
             Verdict::Unsupported => Ok(Agreement::Proceed(None)),
         }
     }
 
     /// AT_KDF_INPUT against the network we are on (RFC 9048 §3.1).
     fn network_name(&mut self, config: &Config, received: Option<&[u8]>) -> Result<(), Reason> {
-        let received = received
-            .filter(|name| !name.is_empty())
-            .ok_or(Reason::Distrusted(Distrust::NoNetworkName))?;
+        let received =
+            received
+                .filter(|name| !name.is_empty())
+                .ok_or(Reason::AuthenticationReject(
+                    AuthenticationReject::NoNetworkName,
+                ))?;
         match config.network_name_policy {
             _ if config.network_name.matches(received) => Ok(()),
             NetworkNamePolicy::Ignore => Ok(()),
@@ -171,7 +176,9 @@ impl Conversation {
                 self.warning = Some(format!("expected the network name {expected}, got {got}"));
                 Ok(())
             }
-            NetworkNamePolicy::Fail => Err(Reason::Distrusted(Distrust::NetworkName)),
+            NetworkNamePolicy::Fail => Err(Reason::AuthenticationReject(
+                AuthenticationReject::NetworkName,
+            )),
         }
     }
 
@@ -187,7 +194,9 @@ impl Conversation {
                 public_key,
             } => (res, res_bits, public_key),
             ChallengeAnswer::SyncFailure(auts) => return Ok(self.synchronization_failure(&auts)),
-            ChallengeAnswer::AutnRejected => return Err(Reason::Distrusted(Distrust::Autn)),
+            ChallengeAnswer::AutnRejected => {
+                return Err(Reason::AuthenticationReject(AuthenticationReject::Autn));
+            }
             ChallengeAnswer::MacInvalid => return Err(Reason::Unprocessable(Unprocessable::Mac)),
             ChallengeAnswer::PublicKeyInvalid => {
                 return Err(Reason::Unprocessable(Unprocessable::PublicKey));
@@ -223,14 +232,14 @@ impl Conversation {
 /// somebody (RFC 9048 §4).
 fn bidding(config: &Config, message: &AkaMessage<'_>) -> Result<(), Reason> {
     if message.bidding() == Some(true) && config.allows(Method::AkaPrime) {
-        return Err(Reason::Distrusted(Distrust::BidDown));
+        return Err(Reason::AuthenticationReject(AuthenticationReject::BidDown));
     }
     Ok(())
 }
 
 fn bad_kdf_fs(bad: BadList) -> Reason {
     match bad {
-        BadList::Duplicate => Reason::Distrusted(Distrust::DuplicateKdfFs),
+        BadList::Duplicate => Reason::AuthenticationReject(AuthenticationReject::DuplicateKdfFs),
         BadList::Changed => Reason::Unprocessable(Unprocessable::KdfFsListChanged),
     }
 }

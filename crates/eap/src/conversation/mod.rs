@@ -243,7 +243,7 @@ impl Conversation {
     /// and 9.9).
     fn fail(&mut self, reason: Reason) -> Reaction {
         let response = match reason {
-            Reason::Distrusted(_) => self.response(Subtype::AuthenticationReject, &[]),
+            Reason::AuthenticationReject(_) => self.response(Subtype::AuthenticationReject, &[]),
             _ => self.response(Subtype::ClientError, &[Attribute::ClientErrorCode(0)]),
         };
         self.phase = Phase::Failing(reason);

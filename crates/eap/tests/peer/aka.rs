@@ -2,7 +2,7 @@
 //! bid down to it.
 
 use softsim_eap::packet::{Attribute, Kind, Subtype, Type};
-use softsim_eap::{Config, Distrust, ForwardSecrecy, Method, Outcome, Reason};
+use softsim_eap::{AuthenticationReject, Config, ForwardSecrecy, Method, Outcome, Reason};
 
 use crate::support::*;
 
@@ -69,7 +69,9 @@ fn a_server_that_would_rather_use_eap_aka_prime_was_bid_down_by_somebody() {
         if !trusted {
             assert_eq!(
                 scene.failure(10).done,
-                [Outcome::Failure(Reason::Distrusted(Distrust::BidDown))]
+                [Outcome::Failure(Reason::AuthenticationReject(
+                    AuthenticationReject::BidDown
+                ))]
             );
         }
     }

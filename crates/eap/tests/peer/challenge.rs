@@ -3,8 +3,8 @@
 
 use softsim_eap::packet::{self, Attribute, Kind, Packet, Subtype, Type};
 use softsim_eap::{
-    Answer, ChallengeAnswer, Config, Distrust, NetworkName, NetworkNamePolicy, Outcome, Output,
-    Reason, Unprocessable,
+    Answer, AuthenticationReject, ChallengeAnswer, Config, NetworkName, NetworkNamePolicy, Outcome,
+    Output, Reason, Unprocessable,
 };
 
 use crate::support::*;
@@ -31,7 +31,9 @@ fn a_wrong_autn_is_rejected_without_mac() {
     assert!(step.is_authentication_reject());
     assert_eq!(
         scene.failure(10).done,
-        [Outcome::Failure(Reason::Distrusted(Distrust::Autn))]
+        [Outcome::Failure(Reason::AuthenticationReject(
+            AuthenticationReject::Autn
+        ))]
     );
 }
 
@@ -147,9 +149,9 @@ fn a_list_that_changed_otherwise_after_negotiation_counts_as_a_wrong_mac() {
 #[test]
 fn no_function_duplicates_and_foreign_functions_count_as_a_wrong_autn() {
     for (kdfs, why) in [
-        (vec![], Distrust::NoKdf),
-        (vec![1, 2, 1], Distrust::DuplicateKdf),
-        (vec![2, 3], Distrust::UnsupportedKdf),
+        (vec![], AuthenticationReject::NoKdf),
+        (vec![1, 2, 1], AuthenticationReject::DuplicateKdf),
+        (vec![2, 3], AuthenticationReject::UnsupportedKdf),
     ] {
         let mut scene = Scene::new();
         let step = scene.challenge(&Challenge {
@@ -159,7 +161,7 @@ fn no_function_duplicates_and_foreign_functions_count_as_a_wrong_autn() {
         assert!(step.is_authentication_reject() && scene.sim.runs == 0);
         assert_eq!(
             scene.failure(10).done,
-            [Outcome::Failure(Reason::Distrusted(why))]
+            [Outcome::Failure(Reason::AuthenticationReject(why))]
         );
     }
 }
@@ -202,7 +204,7 @@ fn the_network_name_is_held_against_the_one_we_know_by_fields_between_colons() {
 }
 
 #[test]
-fn another_network_name_is_ignored_noted_or_distrusted_before_aka_runs() {
+fn another_network_name_is_ignored_noted_or_rejected_before_aka_runs() {
     for (policy, goes_on, noted) in [
         (NetworkNamePolicy::Ignore, true, false),
         (NetworkNamePolicy::Warn, true, true),

@@ -3,8 +3,8 @@
 
 use softsim_eap::packet::{Attribute, Kind, Packet, Subtype, Type};
 use softsim_eap::{
-    Ask, Config, Distrust, ForwardSecrecy, Group, Outcome, OuterIdentity, Reason, Unprocessable,
-    Wanted,
+    Ask, AuthenticationReject, Config, ForwardSecrecy, Group, Outcome, OuterIdentity, Reason,
+    Unprocessable, Wanted,
 };
 
 use crate::support::*;
@@ -154,8 +154,8 @@ fn duplicates_count_as_a_wrong_autn() {
     assert!(step.is_authentication_reject() && scene.sim.runs == 0);
     assert_eq!(
         scene.failure(10).done,
-        [Outcome::Failure(Reason::Distrusted(
-            Distrust::DuplicateKdfFs
+        [Outcome::Failure(Reason::AuthenticationReject(
+            AuthenticationReject::DuplicateKdfFs
         ))]
     );
 }
@@ -189,8 +189,8 @@ fn without_an_offer_that_can_be_taken_there_is_no_forward_secrecy_or_no_trust() 
         assert!(step.is_authentication_reject() && requiring.sim.runs == 0);
         assert_eq!(
             requiring.failure(10).done,
-            [Outcome::Failure(Reason::Distrusted(
-                Distrust::NoForwardSecrecy
+            [Outcome::Failure(Reason::AuthenticationReject(
+                AuthenticationReject::NoForwardSecrecy
             ))]
         );
     }

@@ -73,7 +73,7 @@ fn a_carrier_that_gives_up_ends_the_conversation_with_the_reason_known_so_far() 
     let done = scene.settle().done;
     assert!(matches!(
         done[..],
-        [Outcome::Failure(Reason::Distrusted(_))]
+        [Outcome::Failure(Reason::AuthenticationReject(_))]
     ));
 }
 

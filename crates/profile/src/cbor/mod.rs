@@ -9,7 +9,7 @@ use core::convert::Infallible;
 use minicbor::encode::Error as EncodeError;
 use minicbor::{Decoder, Encoder, decode};
 
-use crate::error::{Came, ShapeError};
+use crate::error::{Got, ShapeError};
 
 /// Reads one part of a package from front to end.
 pub(crate) struct Reader<'b> {
@@ -35,7 +35,7 @@ impl<'b> Reader<'b> {
         if self.int(expected)? == value {
             Ok(())
         } else {
-            Err(self.error(offset, expected, Came::Other))
+            Err(self.error(offset, expected, Got::Other))
         }
     }
 
@@ -59,7 +59,7 @@ impl<'b> Reader<'b> {
         let offset = self.decoder.position();
         self.bytes(expected)?
             .try_into()
-            .map_err(|_| self.error(offset, expected, Came::Other))
+            .map_err(|_| self.error(offset, expected, Got::Other))
     }
 
     pub(crate) fn text(&mut self, expected: &'static str) -> Result<&'b str, ShapeError> {
@@ -79,7 +79,7 @@ impl<'b> Reader<'b> {
         let text = self.text(expected)?;
         let mut choice = choice.into_iter();
         let named = choice.find(|one| name(*one) == text);
-        named.ok_or_else(|| self.error(offset, expected, Came::Other))
+        named.ok_or_else(|| self.error(offset, expected, Got::Other))
     }
 
     /// The head of an array; its length.
@@ -88,7 +88,7 @@ impl<'b> Reader<'b> {
         self.item(expected, Decoder::array, |length| {
             head_length(length.unwrap_or_default())
         })?
-        .ok_or_else(|| self.error(offset, expected, Came::Other))
+        .ok_or_else(|| self.error(offset, expected, Got::Other))
     }
 
     /// The head of an array of one length.
@@ -101,7 +101,7 @@ impl<'b> Reader<'b> {
         if self.array(expected)? == length {
             Ok(())
         } else {
-            Err(self.error(offset, expected, Came::Other))
+            Err(self.error(offset, expected, Got::Other))
         }
     }
 
@@ -112,7 +112,7 @@ impl<'b> Reader<'b> {
             head_length(length.unwrap_or_default())
         })? {
             Some(got) if got == length => Ok(()),
-            _ => Err(self.error(offset, expected, Came::Other)),
+            _ => Err(self.error(offset, expected, Got::Other)),
         }
     }
 
@@ -122,7 +122,7 @@ impl<'b> Reader<'b> {
         if got.as_u64() == tag {
             Ok(())
         } else {
-            Err(self.error(offset, expected, Came::Other))
+            Err(self.error(offset, expected, Got::Other))
         }
     }
 
@@ -139,7 +139,7 @@ impl<'b> Reader<'b> {
         if self.remaining() == 0 {
             Ok(())
         } else {
-            Err(self.error(self.decoder.position(), "the end", Came::Other))
+            Err(self.error(self.decoder.position(), "the end", Got::Other))
         }
     }
 
@@ -153,19 +153,19 @@ impl<'b> Reader<'b> {
         let offset = self.decoder.position();
         let value = read(&mut self.decoder).map_err(|error| {
             let got = if error.is_end_of_input() {
-                Came::End
+                Got::End
             } else {
-                Came::Other
+                Got::Other
             };
             self.error(offset, expected, got)
         })?;
         if self.decoder.position() - offset != shortest(&value) {
-            return Err(self.error(offset, expected, Came::LongForm));
+            return Err(self.error(offset, expected, Got::LongForm));
         }
         Ok(value)
     }
 
-    fn error(&self, offset: usize, expected: &'static str, got: Came) -> ShapeError {
+    fn error(&self, offset: usize, expected: &'static str, got: Got) -> ShapeError {
         ShapeError {
             part: self.part,
             offset,
@@ -209,13 +209,13 @@ mod tests {
         for (octets, got) in [
             (&[0x17][..], Ok(23)),
             (&[0x18, 0x18], Ok(24)),
-            (&[0x18, 0x17], Err(Came::LongForm)),
-            (&[0x19, 0x00, 0x18], Err(Came::LongForm)),
-            (&[0x1b, 0, 0, 0, 0, 0, 0, 0, 1], Err(Came::LongForm)),
-            (&[0x19, 0x01], Err(Came::End)),
-            (&[], Err(Came::End)),
-            (&[0x20], Err(Came::Other)),
-            (&[0x41, 0x00], Err(Came::Other)),
+            (&[0x18, 0x17], Err(Got::LongForm)),
+            (&[0x19, 0x00, 0x18], Err(Got::LongForm)),
+            (&[0x1b, 0, 0, 0, 0, 0, 0, 0, 1], Err(Got::LongForm)),
+            (&[0x19, 0x01], Err(Got::End)),
+            (&[], Err(Got::End)),
+            (&[0x20], Err(Got::Other)),
+            (&[0x41, 0x00], Err(Got::Other)),
         ] {
             let read = Reader::new("test", octets).uint("a number");
             assert_eq!(read.map_err(|error| error.got), got, "{octets:02x?}");
@@ -251,7 +251,7 @@ mod tests {
         let error = Reader::new("test", &[0x58, 0x01, 0xaa])
             .bytes("octets")
             .unwrap_err();
-        assert_eq!(error.got, Came::LongForm);
+        assert_eq!(error.got, Got::LongForm);
         assert_eq!(
             error.to_string(),
             "test, octet 0: expected octets, got it in a longer form"
@@ -265,7 +265,7 @@ mod tests {
             Reader::new("test", &[0x38, 0x06])
                 .int("ES256")
                 .map_err(|e| e.got),
-            Err(Came::LongForm)
+            Err(Got::LongForm)
         );
         assert_eq!(
             Reader::new("test", &[0x3a, 0, 1, 0, 0]).int("a label"),

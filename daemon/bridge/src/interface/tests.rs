@@ -93,7 +93,7 @@ impl Scene {
     }
 
     fn attach(&mut self, supplicant: &mut Supplicant) {
-        self.pass(SEARCH);
+        self.pass(SEARCH_INTERVAL);
         assert_eq!(supplicant.hear(), "DETACH");
         supplicant.say("FAIL\n");
         assert_eq!(supplicant.hear(), "ATTACH");
@@ -130,7 +130,7 @@ impl Supplicant {
 fn a_supplicant_that_starts_later_is_found_and_served() {
     let mut scene = Scene::new();
     for _ in 0..3 {
-        scene.pass(SEARCH);
+        scene.pass(SEARCH_INTERVAL);
     }
     let mut supplicant = scene.start_supplicant();
     scene.attach(&mut supplicant);
@@ -212,8 +212,8 @@ fn a_restarted_supplicant_is_found_again() {
     scene.attach(&mut supplicant);
     drop(supplicant);
     // The next sign of life can't be asked for.
-    scene.pass(SIGN_OF_LIFE);
-    assert_eq!(scene.interface.state, State::Away);
+    scene.pass(PING_INTERVAL);
+    assert_eq!(scene.interface.state, State::Absent);
     let mut supplicant = scene.start_supplicant();
     scene.attach(&mut supplicant);
     supplicant.ask(1);
@@ -228,7 +228,7 @@ fn a_supplicant_that_says_that_it_ends_is_looked_for_at_once() {
     scene.attach(&mut supplicant);
     supplicant.say("<2>CTRL-EVENT-TERMINATING ");
     scene.pass(Duration::ZERO);
-    assert!(scene.interface.due() <= scene.now + SEARCH);
+    assert!(scene.interface.due() <= scene.now + SEARCH_INTERVAL);
     drop(supplicant);
     let mut supplicant = scene.start_supplicant();
     scene.attach(&mut supplicant);
@@ -239,10 +239,10 @@ fn a_silent_supplicant_is_attached_to_anew_and_tells_everything_once() {
     let mut scene = Scene::new();
     let mut supplicant = scene.start_supplicant();
     scene.attach(&mut supplicant);
-    scene.pass(SIGN_OF_LIFE);
+    scene.pass(PING_INTERVAL);
     assert_eq!(supplicant.hear(), "PING");
-    scene.pass(PATIENCE);
-    scene.pass(SEARCH);
+    scene.pass(ANSWER_TIMEOUT);
+    scene.pass(SEARCH_INTERVAL);
     assert_eq!(supplicant.hear(), "DETACH");
     assert_eq!(supplicant.hear(), "ATTACH");
     // Late, and then in order.
@@ -259,7 +259,7 @@ fn a_supplicant_that_answers_is_left_alone() {
     let mut supplicant = scene.start_supplicant();
     scene.attach(&mut supplicant);
     for _ in 0..5 {
-        scene.pass(SIGN_OF_LIFE);
+        scene.pass(PING_INTERVAL);
         assert_eq!(supplicant.hear(), "PING");
         supplicant.say("PONG\n");
         scene.pass(Duration::ZERO);
@@ -288,7 +288,7 @@ fn what_anybody_wrote_before_the_socket_was_connected_is_not_served() {
     };
     let request = format!("<3>CTRL-REQ-SIM-1:{REQUEST}");
     write(&request);
-    scene.pass(SEARCH);
+    scene.pass(SEARCH_INTERVAL);
     // Nor does it keep us from looking for wpa_supplicant.
     let due = scene.interface.due();
     for text in [&request, "<2>CTRL-EVENT-TERMINATING ", "OK\n"] {
@@ -305,7 +305,7 @@ fn what_anybody_wrote_before_the_socket_was_connected_is_not_served() {
     assert_eq!(scene.card.asked, 0);
     // One that is gone leaves the socket unconnected again.
     drop(supplicant);
-    scene.pass(SIGN_OF_LIFE);
+    scene.pass(PING_INTERVAL);
     write(&request);
     scene.pass(Duration::ZERO);
     assert_eq!(scene.card.asked, 0);
@@ -315,7 +315,7 @@ fn what_anybody_wrote_before_the_socket_was_connected_is_not_served() {
 fn a_request_that_comes_before_the_answer_to_attach_is_served() {
     let mut scene = Scene::new();
     let mut supplicant = scene.start_supplicant();
-    scene.pass(SEARCH);
+    scene.pass(SEARCH_INTERVAL);
     assert_eq!(supplicant.hear(), "DETACH");
     assert_eq!(supplicant.hear(), "ATTACH");
     supplicant.say("FAIL\n");

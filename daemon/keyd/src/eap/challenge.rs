@@ -12,7 +12,7 @@ use softsim_usim::{SeparationBit, Verified};
 
 use super::is_5g;
 use super::packet::{Challenge, Next};
-use super::session::{Fruit, ProtectedResult, Session};
+use super::session::{ProtectedResult, Session, Unconfirmed};
 use crate::keyd::{Client, Keyd};
 use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Storage, Uses};
 
@@ -159,7 +159,7 @@ impl<S: Storage> Keyd<S> {
         } else {
             Uses::Unlimited
         };
-        let fruit = Fruit {
+        let unconfirmed = Unconfirmed {
             pseudonym: next.pseudonym.map(|name| Pseudonym { name, uses }),
             reauthentication: kept.map(|(identity, root)| Reauthentication {
                 identity,
@@ -174,7 +174,7 @@ impl<S: Storage> Keyd<S> {
         let Answered {
             k_aut, result, msk, ..
         } = answered;
-        let session = Session::answered(installation, k_aut, result, fruit, msk);
+        let session = Session::answered(installation, k_aut, result, unconfirmed, msk);
         AkaAnswer::Success {
             handle: client.sessions.open(session),
             res: SecretBytes::new(answered.verified.res.as_bytes().to_vec()),

@@ -1,9 +1,9 @@
-//! Fast re-authentication (RFC 4187 §5): what the last authentication left is used up, and a
-//! session opens.
+//! Fast re-authentication (RFC 4187 §5): uses the re-authentication context that the last
+//! authentication left in the vault, and opens a session.
 //!
-//! What there is to start from moves: out of the vault into the session, and back at its
-//! confirmation, with the counter and the identity that came. So a counter that was accepted is
-//! never accepted again, whatever happens in between.
+//! The context moves out of the vault into the session, and Confirm puts it back with the new
+//! counter and the server's next re-authentication identity. Where keyd stops in between, no
+//! context is left, so that no counter is ever accepted twice.
 
 use core::mem;
 
@@ -14,7 +14,7 @@ use softsim_keyd_proto::{EncryptedAnswer, PacketFault, ReauthenticationAnswer, R
 use softsim_sandbox::random;
 
 use super::packet::{self, Nonce};
-use super::session::{Fast, Fruit, ProtectedResult, Session};
+use super::session::{FastReauthentication, ProtectedResult, Session, Unconfirmed};
 use crate::event::Event;
 use crate::keyd::{Client, Keyd};
 use crate::vault::{Reauthentication, Root, Slot, Storage};
@@ -27,17 +27,17 @@ impl<S: Storage> Keyd<S> {
     ) -> Result<ReauthenticationAnswer, Refusal> {
         let slot = self.profile_in_use(request.iccid)?;
         client.sessions.check_room()?;
-        let start = self.start_of(slot, request.identity)?;
-        let packet = packet::Reauthentication::parse(request.packet, start.method());
+        let context = self.shown_context(slot, request.identity)?;
+        let packet = packet::Reauthentication::parse(request.packet, context.method());
         let packet = packet.map_err(Refusal::Packet)?;
-        if !packet.maced.verify(&start.k_aut) {
+        if !packet.maced.verify(&context.k_aut) {
             return Err(self.packet_refused(PacketFault::Mac));
         }
-        let nonce = packet.encrypted.nonce(&start.k_encr);
+        let nonce = packet.encrypted.nonce(&context.k_encr);
         let (last, k_encr, k_aut) = (
-            start.counter,
-            KEncr::new(*start.k_encr.as_bytes()),
-            start.k_aut.duplicate(),
+            context.counter,
+            KEncr::new(*context.k_encr.as_bytes()),
+            context.k_aut.duplicate(),
         );
         let nonce = nonce.map_err(|fault| self.packet_refused(fault))?;
 
@@ -45,7 +45,7 @@ impl<S: Storage> Keyd<S> {
         let Nonce {
             counter, nonce_s, ..
         } = nonce;
-        let fast = Fast {
+        let fast = FastReauthentication {
             k_encr,
             counter,
             nonce_s,
@@ -58,24 +58,25 @@ impl<S: Storage> Keyd<S> {
                 counter,
             });
         }
-        let start = self.take_start(slot).ok_or(Refusal::NoReauthentication)?;
-        let keys = match &start.root {
+        let context = self.take_context(slot).ok_or(Refusal::NoReauthentication)?;
+        let keys = match &context.root {
             Root::Aka(mk) => ReauthenticationKeys::aka(mk, request.identity, counter, &nonce_s),
             Root::AkaPrime { k_re, .. } => {
                 ReauthenticationKeys::aka_prime(k_re, request.identity, counter, &nonce_s)
             }
         };
-        let fruit = Fruit {
+        let unconfirmed = Unconfirmed {
             reauthentication: nonce.next.map(|identity| Reauthentication {
                 identity,
                 shown: false,
                 counter,
-                ..start
+                ..context
             }),
-            ..Fruit::default()
+            ..Unconfirmed::default()
         };
         let result = ProtectedResult::of(packet.result_ind);
-        let session = Session::answered(installation, k_aut, result, fruit, keys.msk).fast(fast);
+        let session =
+            Session::answered(installation, k_aut, result, unconfirmed, keys.msk).with_fast(fast);
         self.counters.reauthentications += 1;
         Ok(ReauthenticationAnswer::Fresh {
             handle: client.sessions.open(session),
@@ -84,17 +85,17 @@ impl<S: Storage> Keyd<S> {
         })
     }
 
-    /// What the identity stands for that was shown.
-    fn start_of(&self, slot: Slot, identity: &[u8]) -> Result<&Reauthentication, Refusal> {
+    /// The context of the re-authentication identity that was shown to the server.
+    fn shown_context(&self, slot: Slot, identity: &[u8]) -> Result<&Reauthentication, Refusal> {
         let names = self.vault.identities(slot);
         names
             .and_then(|names| names.reauthentication.as_ref())
-            .filter(|start| start.shown && start.identity.as_str().as_bytes() == identity)
+            .filter(|context| context.shown && context.identity.as_str().as_bytes() == identity)
             .ok_or(Refusal::NoReauthentication)
     }
 
-    /// Takes it out of the vault; durable before the answer leaves.
-    fn take_start(&mut self, slot: Slot) -> Option<Reauthentication> {
+    /// Takes the context out of the vault; durable before the answer leaves.
+    fn take_context(&mut self, slot: Slot) -> Option<Reauthentication> {
         let taken = self
             .vault
             .change_identities(slot, |names| mem::take(&mut names.reauthentication));
@@ -107,7 +108,7 @@ impl<S: Storage> Keyd<S> {
         request: EncryptCounter,
     ) -> Result<EncryptedAnswer, Refusal> {
         let session = client.sessions.session(request.handle)?;
-        let fast = session.after_fast().ok_or(Refusal::NoReauthentication)?;
+        let fast = session.fast().ok_or(Refusal::NoReauthentication)?;
         let too_small = session.counter_was_too_small();
         let mut iv = [0; Iv::LENGTH];
         random::fill(&mut iv);

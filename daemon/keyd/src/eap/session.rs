@@ -1,4 +1,5 @@
-//! Sessions: what is left of an authentication, reached by a handle of one connection.
+//! Sessions: the keys that an authentication leaves, which a client reaches by a handle of its
+//! connection.
 
 use softsim_aka::eap::MacKey;
 use softsim_aka::{KAusf, KEncr, Msk, NonceS};
@@ -11,60 +12,61 @@ use crate::event::Event;
 use crate::keyd::{Client, Keyd};
 use crate::vault::{Installation, Pseudonym, Reauthentication, Storage};
 
-/// The sessions of one connection; wiped with it.
+/// The sessions of one connection. They are wiped when it ends.
 #[derive(Debug, Default)]
 pub(crate) struct Sessions {
     open: Vec<(u32, Session)>,
     last_handle: u32,
 }
 
-/// One authentication.
+/// The state of one authentication.
 #[derive(Debug)]
 pub(super) struct Session {
     of: Installation,
     k_aut: MacKey,
-    fast: Option<Fast>,
+    /// None after a full authentication.
+    fast: Option<FastReauthentication>,
     result: ProtectedResult,
     stage: Stage,
 }
 
-/// What a fast re-authentication has, and a full one hasn't.
+/// What a session needs in addition after a fast re-authentication (RFC 4187 §5).
 #[derive(Debug)]
-pub(super) struct Fast {
+pub(super) struct FastReauthentication {
     pub(super) k_encr: KEncr,
     pub(super) counter: u16,
     pub(super) nonce_s: NonceS,
 }
 
-/// How far a session is.
+/// How far the authentication has come.
 #[derive(Debug)]
 enum Stage {
-    /// The server's request was answered.
+    /// keyd has answered the server's request.
     Answered {
-        /// Gone once EAP-Success was received.
-        fruit: Option<Box<Fruit>>,
-        /// To compare with, also when a Confirm is repeated.
+        /// Taken by the first Confirm, which EAP-Success permits.
+        unconfirmed: Option<Box<Unconfirmed>>,
+        /// Compared with the MSK of each Confirm, so that a Confirm may be repeated.
         msk: Msk,
     },
-    /// The server's counter was too small, and the session can only say so.
+    /// The server's counter was too small. The session can only answer AT_COUNTER_TOO_SMALL.
     CounterTooSmall,
 }
 
 /// How far AT_RESULT_IND has brought the two sides (RFC 4187 §6.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum ProtectedResult {
-    /// The server doesn't use it.
+    /// The server didn't send AT_RESULT_IND.
     NotOffered,
-    /// The server would, and we haven't said so.
+    /// The server sent AT_RESULT_IND; our response hasn't carried it yet.
     Offered,
-    /// Both do: EAP-Success counts only after its notification.
+    /// Both sides sent it: EAP-Success counts only after a notification of success.
     Agreed,
-    /// The notification of success has come.
+    /// The notification of success was verified.
     Succeeded,
 }
 
 impl ProtectedResult {
-    /// As the server's request has it.
+    /// The state after a request that did or didn't carry AT_RESULT_IND.
     pub(super) fn of(offered: bool) -> Self {
         if offered {
             Self::Offered
@@ -74,21 +76,21 @@ impl ProtectedResult {
     }
 }
 
-/// What EAP-Success makes of a session.
+/// The names and keys of an authentication that Confirm makes the profile's.
 #[derive(Debug, Default)]
-pub(super) struct Fruit {
+pub(super) struct Unconfirmed {
     pub(super) pseudonym: Option<Pseudonym>,
     pub(super) reauthentication: Option<Reauthentication>,
     pub(super) k_ausf: Option<KAusf>,
 }
 
 impl Session {
-    /// Of an authentication whose every part held.
+    /// A session of an authentication that passed every check.
     pub(super) fn answered(
         of: Installation,
         k_aut: MacKey,
         result: ProtectedResult,
-        fruit: Fruit,
+        unconfirmed: Unconfirmed,
         msk: Msk,
     ) -> Self {
         Self {
@@ -97,20 +99,24 @@ impl Session {
             fast: None,
             result,
             stage: Stage::Answered {
-                fruit: Some(Box::new(fruit)),
+                unconfirmed: Some(Box::new(unconfirmed)),
                 msk,
             },
         }
     }
 
-    /// The same, of a fast re-authentication.
-    pub(super) fn fast(self, fast: Fast) -> Self {
+    /// Turns it into the session of a fast re-authentication.
+    pub(super) fn with_fast(self, fast: FastReauthentication) -> Self {
         let fast = Some(fast);
         Self { fast, ..self }
     }
 
-    /// One that can only say that the counter was too small.
-    pub(super) fn counter_too_small(of: Installation, k_aut: MacKey, fast: Fast) -> Self {
+    /// A session that can only answer AT_COUNTER_TOO_SMALL.
+    pub(super) fn counter_too_small(
+        of: Installation,
+        k_aut: MacKey,
+        fast: FastReauthentication,
+    ) -> Self {
         Self {
             of,
             k_aut,
@@ -120,7 +126,7 @@ impl Session {
         }
     }
 
-    pub(super) fn after_fast(&self) -> Option<&Fast> {
+    pub(super) fn fast(&self) -> Option<&FastReauthentication> {
         self.fast.as_ref()
     }
 
@@ -128,7 +134,8 @@ impl Session {
         matches!(self.stage, Stage::CounterTooSmall)
     }
 
-    /// Whether EAP-Success may count, with the MSK that came with it where one did.
+    /// Refuses a Confirm that comes too early, or with another MSK than this session's. A carrier
+    /// without MSK gives none.
     fn may_succeed(&self, received: Option<Msk>) -> Result<(), Refusal> {
         let Stage::Answered { msk, .. } = &self.stage else {
             return Err(Refusal::CounterTooSmall);
@@ -142,10 +149,12 @@ impl Session {
         Ok(())
     }
 
-    /// What is to be kept, once.
-    fn confirm(&mut self) -> Option<Fruit> {
+    /// What Confirm has to store; none when it is repeated.
+    fn take_unconfirmed(&mut self) -> Option<Unconfirmed> {
         match &mut self.stage {
-            Stage::Answered { fruit, .. } => fruit.take().map(|fruit| *fruit),
+            Stage::Answered { unconfirmed, .. } => {
+                unconfirmed.take().map(|unconfirmed| *unconfirmed)
+            }
             Stage::CounterTooSmall => None,
         }
     }
@@ -159,7 +168,7 @@ impl Session {
 }
 
 impl Sessions {
-    /// Whether another session can be opened.
+    /// Refuses when the connection holds as many sessions as it may.
     pub(super) fn check_room(&self) -> Result<(), Refusal> {
         if self.open.len() < MAX_HANDLES {
             Ok(())
@@ -170,7 +179,7 @@ impl Sessions {
         }
     }
 
-    /// A handle is never used again.
+    /// Opens a session. A connection never gets the same handle twice.
     pub(super) fn open(&mut self, session: Session) -> u32 {
         self.last_handle = self.last_handle.wrapping_add(1);
         self.open.push((self.last_handle, session));
@@ -236,7 +245,7 @@ impl<S: Storage> Keyd<S> {
                 Err(fault) => return Err(self.packet_refused(fault)),
             }
         }
-        if message.tells_success() && session.result == ProtectedResult::Agreed {
+        if message.announces_success() && session.result == ProtectedResult::Agreed {
             session.result = ProtectedResult::Succeeded;
         }
         Ok(())
@@ -255,23 +264,24 @@ impl<S: Storage> Keyd<S> {
         if !self.is_in_use(of) {
             return Err(Refusal::NoProfile);
         }
-        if let Some(fruit) = session.confirm() {
-            self.keep(of, fruit);
+        if let Some(unconfirmed) = session.take_unconfirmed() {
+            self.store(of, unconfirmed);
         }
         Ok(())
     }
 
-    /// Makes an authentication's fruit the profile's; durable before the answer leaves.
-    fn keep(&mut self, of: Installation, fruit: Fruit) {
+    /// Stores what a successful authentication yielded; durable before the answer leaves.
+    fn store(&mut self, of: Installation, unconfirmed: Unconfirmed) {
         let names = self.vault.identities(of.slot());
-        let started = names.is_some_and(|names| names.reauthentication.is_some());
-        if started || fruit.pseudonym.is_some() || fruit.reauthentication.is_some() {
+        let has_context = names.is_some_and(|names| names.reauthentication.is_some());
+        if has_context || unconfirmed.pseudonym.is_some() || unconfirmed.reauthentication.is_some()
+        {
             self.vault.change_identities(of.slot(), |names| {
-                names.reauthentication = fruit.reauthentication;
-                names.pseudonym = fruit.pseudonym.or(names.pseudonym.take());
+                names.reauthentication = unconfirmed.reauthentication;
+                names.pseudonym = unconfirmed.pseudonym.or(names.pseudonym.take());
             });
         }
-        if let Some(k_ausf) = fruit.k_ausf {
+        if let Some(k_ausf) = unconfirmed.k_ausf {
             Event::Anchored.log();
             self.anchored = Some(Anchored { of, k_ausf });
         }
@@ -286,7 +296,7 @@ impl<S: Storage> Keyd<S> {
     }
 }
 
-/// The MSK that came from a server.
+/// The MSK that netd received from a RADIUS server.
 fn received_msk(SecretSlice(octets): SecretSlice<'_>) -> Result<Msk, Refusal> {
     let msk = octets.try_into().map(Msk::new);
     msk.map_err(|_| Refusal::Field {

@@ -11,7 +11,7 @@ use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use softsim_sandbox::child::{Child, Limits, Single};
+use softsim_sandbox::child::{Child, Limits, SingleThreaded};
 use softsim_sandbox::landlock::{self, PathAccess, PathRule};
 use softsim_sandbox::seccomp::{self, Filter};
 use softsim_sandbox::seqpacket::{Connection, Received};
@@ -84,13 +84,13 @@ pub fn run() -> Result<(), String> {
 }
 
 /// Leaves what a look-up needs, and the making of copies.
-fn confine() -> Result<Single, String> {
+fn confine() -> Result<SingleThreaded, String> {
     fn told<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> String {
         move |error| format!("{what}: {error}")
     }
     // A service manager's signals pass: netd's end is ours.
     process::ignore_termination().map_err(told("signals"))?;
-    let single = Single::check().map_err(told("threads"))?;
+    let single = SingleThreaded::check().map_err(told("threads"))?;
     LIMITS.set().map_err(told("limits"))?;
     if process::uid() == 0 {
         process::drop_user(NOBODY, NOBODY).map_err(told("becoming nobody"))?;
@@ -118,7 +118,7 @@ fn restrict(readable: &[&Path], connectable: &[&Path]) -> Result<(), landlock::E
 
 struct Helper {
     netd: Connection,
-    single: Single,
+    single: SingleThreaded,
     at_work: Vec<LookUp>,
 }
 

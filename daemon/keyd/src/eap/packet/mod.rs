@@ -172,7 +172,7 @@ impl<'p> Message<'p> {
     }
 
     /// Whether it is the notification of success.
-    pub(crate) fn tells_success(&self) -> bool {
+    pub(crate) fn announces_success(&self) -> bool {
         self.subtype == NOTIFICATION && self.found.notification == Some(SUCCESS)
     }
 
