@@ -13,7 +13,7 @@ use crate::binaries;
 use crate::cpio::Archive;
 use crate::demo::ORDINARY;
 use crate::prerequisites::find;
-use crate::run::{Result, cargo, output, program, succeed, target};
+use crate::run::{Result, cargo, output, passed_in, program, succeed, target};
 
 const QEMU: &str = "qemu-system-x86_64";
 /// What depends on the newest 6.1 kernel that Debian 12 has for virtual machines.
@@ -260,7 +260,7 @@ fn judge(console: &str, boot: &Boot) -> Result<String> {
     if !console.contains(&confined) {
         return Err(format!("expected keyd to say: {confined}"));
     }
-    let passed: u32 = console.lines().filter_map(crate::suite::passed_in).sum();
+    let passed: u32 = console.lines().filter_map(passed_in).sum();
     Ok(format!("{passed} tests passed and the journey, {confined}"))
 }
 

@@ -68,3 +68,9 @@ fn show(command: &Command) -> String {
         .collect::<Vec<_>>()
         .join(" ")
 }
+
+/// The count in `test result: ok. 12 passed; 0 failed; …`.
+pub(crate) fn passed_in(line: &str) -> Option<u32> {
+    let (_, counts) = line.strip_prefix("test result:")?.split_once(". ")?;
+    counts.split_once(" passed")?.0.parse().ok()
+}

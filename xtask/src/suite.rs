@@ -7,7 +7,7 @@ use std::process::Stdio;
 use std::time::Instant;
 
 use crate::prerequisites::{self, find};
-use crate::run::{Result, cargo, in_ci, succeed, target};
+use crate::run::{Result, cargo, in_ci, passed_in, succeed, target};
 use crate::{binaries, demo, old_kernel, style};
 
 /// Runs the suite; prints a summary and fails when anything failed.
@@ -149,12 +149,6 @@ fn tests(
         passed,
         skipped: skips.read(),
     })
-}
-
-/// The count in `test result: ok. 12 passed; 0 failed; …`.
-pub(crate) fn passed_in(line: &str) -> Option<u32> {
-    let (_, counts) = line.strip_prefix("test result:")?.split_once(". ")?;
-    counts.split_once(" passed")?.0.parse().ok()
 }
 
 /// The file in which tests say that they were skipped; their output is swallowed when they pass.

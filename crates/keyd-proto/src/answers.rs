@@ -5,7 +5,7 @@ use core::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::IdentityKind;
-use crate::requests::Role;
+use crate::role::Role;
 use crate::secret::SecretBytes;
 
 /// Answer to [`crate::requests::Hello`].

@@ -15,6 +15,7 @@ mod answers;
 mod identity;
 mod refusal;
 pub mod requests;
+mod role;
 mod secret;
 mod wire;
 
@@ -23,7 +24,8 @@ pub use identity::*;
 pub use refusal::{
     AutnFault, HandshakeFault, PackageFault, PacketFault, Refusal, TransactionFault,
 };
-pub use requests::{Call, RequestKind, Role};
+pub use requests::{Call, RequestKind};
+pub use role::Role;
 pub use secret::{SecretBytes, SecretSlice};
 pub use wire::{
     WireError, decode_answer, decode_request, encode_answer, encode_request, is_refusal, kind_of,

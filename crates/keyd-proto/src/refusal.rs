@@ -4,7 +4,8 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::requests::{RequestKind, Role};
+use crate::requests::RequestKind;
+use crate::role::Role;
 
 /// Why a request was refused. Nothing changed in keyd, but for [`Refusal::Storage`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Value, json};
 use softsim_client::keyd::{Connection, Error};
-use softsim_client::netd::{Command, Control, Event, Management, Report, Status as NetdStatus};
+use softsim_client::netd::{Command, Control, Event, Report, Status as NetdStatus};
 use softsim_client::paths::Sockets;
 use softsim_client::proto::requests::{
     AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, ForgetIdentities,
@@ -16,7 +16,7 @@ use softsim_client::proto::{Enforcement, ProfileInfo, Refusal, Staged, StatusAns
 use crate::args::Enrol;
 use crate::failure::{Failure, SOFTWARE};
 use crate::output::Output;
-use crate::{access, files};
+use crate::{files, text};
 
 /// Shows both daemons; that of netd is missing where it doesn't run.
 pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -199,27 +199,9 @@ fn netd_text(status: &NetdStatus, text: &mut Vec<String>) {
     if let Some(fault) = &status.accounts_fault {
         line(text, "accounts", fault);
     }
-    line(text, "management", management_text(&status.management));
+    line(text, "management", text::management(&status.management));
     for access in &status.accesses {
-        line(text, "access", access::sentence(access));
-    }
-}
-
-/// Where management stands, in words.
-pub fn management_text(management: &Management) -> String {
-    match management {
-        Management::NotBootstrapped { reason: None } => "not bootstrapped".into(),
-        Management::NotBootstrapped {
-            reason: Some(reason),
-        } => format!("not bootstrapped: {reason}"),
-        Management::Bootstrapping => "bootstrapping".into(),
-        Management::Unregistered { reason: None } => "not registered".into(),
-        Management::Unregistered {
-            reason: Some(reason),
-        } => format!("not registered: {reason}"),
-        Management::Registered { server, location } => {
-            format!("registered with {server} as {location}")
-        }
+        line(text, "access", text::access(access));
     }
 }
 

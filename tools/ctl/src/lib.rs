@@ -11,6 +11,7 @@ pub mod files;
 pub mod keyd;
 pub mod netd;
 pub mod output;
+mod text;
 pub mod vault;
 
 use std::io;

@@ -1,13 +1,12 @@
 //! What needs the network daemon.
 
-use softsim_client::netd::{Command, Control, Direction, Error, Event, MskComparison, Report};
+use softsim_client::netd::{Command, Control, Error, Event};
 use softsim_client::paths::Sockets;
 
 use crate::args::EapTest;
 use crate::failure::{Failure, USAGE, status_of};
-use crate::keyd::management_text;
 use crate::output::Output;
-use crate::{access, files};
+use crate::{files, text};
 
 /// Bootstraps and registers; tells each step.
 pub fn bootstrap(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -44,7 +43,7 @@ fn with_port(radius: &str) -> Result<String, Failure> {
 fn follow(sockets: &Sockets, command: &Command, output: &mut Output<'_>) -> Result<(), Failure> {
     for event in Control::run(&sockets.netd, command)? {
         let event = event?;
-        output.result(&event, || text_of(&event))?;
+        output.result(&event, || text::event(&event))?;
         match event {
             Event::Done { .. } => return Ok(()),
             Event::Failed { failure, reason } => {
@@ -54,70 +53,4 @@ fn follow(sockets: &Sockets, command: &Command, output: &mut Output<'_>) -> Resu
         }
     }
     Err(Error::Closed.into())
-}
-
-/// An event in lines.
-pub fn text_of(event: &Event) -> Vec<String> {
-    match event {
-        Event::Step { microseconds, text } => {
-            vec![format!("{}   {text}", milliseconds(*microseconds))]
-        }
-        Event::Message {
-            microseconds,
-            direction,
-            text,
-            access,
-        } => {
-            let arrow = match direction {
-                Direction::Sent => "->",
-                Direction::Received => "<-",
-            };
-            let access = access.as_ref().map(|name| format!("{name} "));
-            let (at, access) = (milliseconds(*microseconds), access.unwrap_or_default());
-            vec![format!("{at} {access}{arrow} {text}")]
-        }
-        Event::Access {
-            microseconds,
-            access,
-        } => vec![format!(
-            "{} {}",
-            milliseconds(*microseconds),
-            access::sentence(access)
-        )],
-        Event::Done { report } => summary(report),
-        // Goes to standard error, with the exit status.
-        Event::Failed { .. } => Vec::new(),
-    }
-}
-
-fn milliseconds(microseconds: u64) -> String {
-    format!("{:>8}.{:03} ms", microseconds / 1000, microseconds % 1000)
-}
-
-fn summary(report: &Report) -> Vec<String> {
-    match report {
-        Report::Status(status) => vec![management_text(&status.management)],
-        Report::Bootstrap(bootstrap) => vec![format!(
-            "bootstrapped: {}; {}",
-            bootstrap.package.as_deref().unwrap_or("no package"),
-            management_text(&bootstrap.management)
-        )],
-        Report::Access(accesses) => access::table(&accesses.accesses),
-        Report::EapTest(test) => {
-            let msk = match test.msk {
-                MskComparison::Equal => "the MSK equals the server's MS-MPPE keys",
-                MskComparison::NotSent => "the server sent no MS-MPPE keys",
-            };
-            let synchronised = match test.synchronised {
-                true => ", SQN synchronised",
-                false => "",
-            };
-            vec![format!(
-                "EAP-Success with {} as {}{synchronised}; {msk}; {}",
-                access::agreed(&test.authentication),
-                test.identity,
-                milliseconds(test.microseconds).trim_start()
-            )]
-        }
-    }
 }

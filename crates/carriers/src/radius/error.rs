@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{AttributeType, Code};
+use super::numbers::{AttributeType, Code};
 
 /// Why a datagram is not believed, or can't be built. A received datagram with an error is ignored,
 /// as if it had not come.

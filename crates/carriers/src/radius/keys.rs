@@ -1,14 +1,14 @@
-//! The shared secret, and the MSK on its way from the server: MS-MPPE-Recv-Key and MS-MPPE-Send-Key
-//! (RFC 2548 §2.4).
+//! The MSK on its way from the server: MS-MPPE-Recv-Key and MS-MPPE-Send-Key (RFC 2548 §2.4).
 
 use std::fmt;
 
-use hmac::{Hmac, KeyInit, Mac};
 use md5::{Digest, Md5};
-use secrecy::{ExposeSecret, SecretSlice};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::{AttributeType, Error, Packet};
+use super::error::Error;
+use super::numbers::AttributeType;
+use super::packet::Packet;
+use super::secret::Secret;
 
 const MICROSOFT: [u8; 4] = 311u32.to_be_bytes();
 const SEND_KEY: u8 = 16;
@@ -17,39 +17,6 @@ const RECV_KEY: u8 = 17;
 const KEY: usize = 32;
 /// Octets of the length octet and the key, padded to blocks of MD5.
 const PADDED: usize = 48;
-
-/// The secret shared with the RADIUS server.
-pub struct Secret(SecretSlice<u8>);
-
-impl Secret {
-    /// Takes the secret over.
-    ///
-    /// # Errors
-    /// [`Error::EmptySecret`].
-    pub fn new(octets: Vec<u8>) -> Result<Self, Error> {
-        if octets.is_empty() {
-            return Err(Error::EmptySecret);
-        }
-        Ok(Secret(SecretSlice::from(octets)))
-    }
-
-    pub(super) fn expose(&self) -> &[u8] {
-        self.0.expose_secret()
-    }
-
-    pub(super) fn hmac_md5(&self, bytes: &[u8]) -> [u8; 16] {
-        let mut hmac =
-            Hmac::<Md5>::new_from_slice(self.expose()).expect("HMAC takes a key of any length");
-        hmac.update(bytes);
-        hmac.finalize().into_bytes().into()
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret([redacted])")
-    }
-}
 
 /// A master session key of 64 octets, as the server sent it. It lies in one place, wherever it is
 /// handed to, and is wiped there.

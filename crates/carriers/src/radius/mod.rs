@@ -8,13 +8,17 @@
 mod client;
 mod error;
 mod keys;
+mod numbers;
 mod packet;
+mod secret;
 mod server;
 
 pub use client::{Answer, Client, SessionLimit, Timeout};
 pub use error::Error;
-pub use keys::{Msk, Secret};
-pub use packet::{AttributeType, Code, Packet};
+pub use keys::Msk;
+pub use numbers::{AttributeType, Code};
+pub use packet::Packet;
+pub use secret::Secret;
 pub use server::Request;
 
 #[cfg(test)]

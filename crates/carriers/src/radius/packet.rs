@@ -1,11 +1,11 @@
 //! The packet of RADIUS (RFC 2865 §3), its attributes and its two authenticators.
 
-use std::fmt;
-
 use md5::{Digest, Md5};
 use subtle::ConstantTimeEq;
 
-use super::{Error, Secret};
+use super::error::Error;
+use super::numbers::{AttributeType, Code};
+use super::secret::Secret;
 
 const HEADER: usize = 20;
 const LARGEST: usize = 4096;
@@ -13,30 +13,6 @@ const LARGEST: usize = 4096;
 const VALUE: usize = 253;
 /// Where the value of a Message-Authenticator stands when it is the first attribute.
 const FIRST_VALUE: usize = HEADER + 2;
-
-/// The codes that carry EAP.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Code {
-    /// 1.
-    AccessRequest,
-    /// 2.
-    AccessAccept,
-    /// 3.
-    AccessReject,
-    /// 11.
-    AccessChallenge,
-}
-
-impl Code {
-    fn octet(self) -> u8 {
-        match self {
-            Code::AccessRequest => 1,
-            Code::AccessAccept => 2,
-            Code::AccessReject => 3,
-            Code::AccessChallenge => 11,
-        }
-    }
-}
 
 impl TryFrom<u8> for Code {
     type Error = Error;
@@ -49,51 +25,6 @@ impl TryFrom<u8> for Code {
             11 => Ok(Code::AccessChallenge),
             other => Err(Error::Code(other)),
         }
-    }
-}
-
-/// The type of an attribute.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AttributeType(pub u8);
-
-impl AttributeType {
-    /// User-Name.
-    pub const USER_NAME: AttributeType = AttributeType(1);
-    /// Service-Type.
-    pub const SERVICE_TYPE: AttributeType = AttributeType(6);
-    /// Framed-MTU.
-    pub const FRAMED_MTU: AttributeType = AttributeType(12);
-    /// State.
-    pub const STATE: AttributeType = AttributeType(24);
-    /// Vendor-Specific.
-    pub const VENDOR_SPECIFIC: AttributeType = AttributeType(26);
-    /// Session-Timeout.
-    pub const SESSION_TIMEOUT: AttributeType = AttributeType(27);
-    /// Termination-Action.
-    pub const TERMINATION_ACTION: AttributeType = AttributeType(29);
-    /// NAS-Identifier.
-    pub const NAS_IDENTIFIER: AttributeType = AttributeType(32);
-    /// EAP-Message.
-    pub const EAP_MESSAGE: AttributeType = AttributeType(79);
-    /// Message-Authenticator.
-    pub const MESSAGE_AUTHENTICATOR: AttributeType = AttributeType(80);
-}
-
-impl fmt::Display for AttributeType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match *self {
-            AttributeType::USER_NAME => "User-Name",
-            AttributeType::SERVICE_TYPE => "Service-Type",
-            AttributeType::FRAMED_MTU => "Framed-MTU",
-            AttributeType::STATE => "State",
-            AttributeType::VENDOR_SPECIFIC => "Vendor-Specific",
-            AttributeType::SESSION_TIMEOUT => "Session-Timeout",
-            AttributeType::TERMINATION_ACTION => "Termination-Action",
-            AttributeType::NAS_IDENTIFIER => "NAS-Identifier",
-            AttributeType::EAP_MESSAGE => "EAP-Message",
-            AttributeType::MESSAGE_AUTHENTICATOR => "Message-Authenticator",
-            AttributeType(other) => return write!(f, "attribute {other}"),
-        })
     }
 }
 

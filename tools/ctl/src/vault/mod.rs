@@ -14,17 +14,13 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use passphrase::Parameters;
+use passphrase::{Kek, Parameters};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde_json::json;
-use zeroize::Zeroizing;
 
 use crate::args::{InitPassphrase, NewKek, OldKek, PassphraseSource, Rekey, Unlock};
 use crate::failure::{Failure, IO, REFUSED, UNAVAILABLE, USAGE};
 use crate::output::Output;
-
-/// A key of the vault.
-type Kek = Zeroizing<[u8; 32]>;
 
 /// Makes the file that a passphrase needs beside itself.
 pub fn init_passphrase(init: &InitPassphrase, output: &mut Output<'_>) -> Result<(), Failure> {

@@ -9,10 +9,13 @@ use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Kek, terminal};
+use super::terminal;
 use crate::args::PassphraseSource;
 use crate::failure::{DATA, Failure, SOFTWARE, USAGE};
 use crate::files;
+
+/// A key of the vault.
+pub(super) type Kek = Zeroizing<[u8; 32]>;
 
 /// The least that is taken: 19 MiB and two passes, so that guessing costs somebody something.
 const MIN_MEMORY_KIB: u32 = 19 << 10;

@@ -1,0 +1,146 @@
+//! What netd reports, as text for people.
+
+use softsim_client::netd::{
+    Access, AccessState, Authentication, Direction, Event, Management, MskComparison, Report,
+};
+
+/// An event in lines.
+pub(crate) fn event(event: &Event) -> Vec<String> {
+    match event {
+        Event::Step { microseconds, text } => {
+            vec![format!("{}   {text}", milliseconds(*microseconds))]
+        }
+        Event::Message {
+            microseconds,
+            direction,
+            text,
+            access,
+        } => {
+            let arrow = match direction {
+                Direction::Sent => "->",
+                Direction::Received => "<-",
+            };
+            let access = access.as_ref().map(|name| format!("{name} "));
+            let (at, access) = (milliseconds(*microseconds), access.unwrap_or_default());
+            vec![format!("{at} {access}{arrow} {text}")]
+        }
+        Event::Access {
+            microseconds,
+            access,
+        } => vec![format!(
+            "{} {}",
+            milliseconds(*microseconds),
+            self::access(access)
+        )],
+        Event::Done { report } => summary(report),
+        // Goes to standard error, with the exit status.
+        Event::Failed { .. } => Vec::new(),
+    }
+}
+
+fn milliseconds(microseconds: u64) -> String {
+    format!("{:>8}.{:03} ms", microseconds / 1000, microseconds % 1000)
+}
+
+fn summary(report: &Report) -> Vec<String> {
+    match report {
+        Report::Status(status) => vec![management(&status.management)],
+        Report::Bootstrap(bootstrap) => vec![format!(
+            "bootstrapped: {}; {}",
+            bootstrap.package.as_deref().unwrap_or("no package"),
+            management(&bootstrap.management)
+        )],
+        Report::Access(accesses) => table(&accesses.accesses),
+        Report::EapTest(test) => {
+            let msk = match test.msk {
+                MskComparison::Equal => "the MSK equals the server's MS-MPPE keys",
+                MskComparison::NotSent => "the server sent no MS-MPPE keys",
+            };
+            let synchronised = match test.synchronised {
+                true => ", SQN synchronised",
+                false => "",
+            };
+            vec![format!(
+                "EAP-Success with {} as {}{synchronised}; {msk}; {}",
+                agreed(&test.authentication),
+                test.identity,
+                milliseconds(test.microseconds).trim_start()
+            )]
+        }
+    }
+}
+
+/// Where management stands, in words.
+pub(crate) fn management(management: &Management) -> String {
+    match management {
+        Management::NotBootstrapped { reason: None } => "not bootstrapped".into(),
+        Management::NotBootstrapped {
+            reason: Some(reason),
+        } => format!("not bootstrapped: {reason}"),
+        Management::Bootstrapping => "bootstrapping".into(),
+        Management::Unregistered { reason: None } => "not registered".into(),
+        Management::Unregistered {
+            reason: Some(reason),
+        } => format!("not registered: {reason}"),
+        Management::Registered { server, location } => {
+            format!("registered with {server} as {location}")
+        }
+    }
+}
+
+/// What was agreed, in words.
+fn agreed(authentication: &Authentication) -> String {
+    let mut text = authentication.method.clone();
+    if authentication.reauthenticated {
+        text.push_str(", fast re-authentication");
+    }
+    if authentication.forward_secrecy {
+        text.push_str(", forward secrecy");
+    }
+    text
+}
+
+/// One access in a line.
+pub(crate) fn access(access: &Access) -> String {
+    let mut text = format!("{} {}", access.name, access.state);
+    if let Some(port) = access.port {
+        text.push_str(&format!(", port {port}"));
+    }
+    if let (AccessState::Authorised, Some(authentication)) = (&access.state, &access.authentication)
+    {
+        text.push_str(&format!(
+            ": {}, shown first: {}",
+            agreed(authentication),
+            authentication.identity
+        ));
+    }
+    text
+}
+
+/// All of them, with what was counted.
+fn table(accesses: &[Access]) -> Vec<String> {
+    accesses.iter().flat_map(rows).collect()
+}
+
+fn rows(access: &Access) -> [String; 3] {
+    let counters = &access.counters;
+    let next = match access.next_seconds {
+        Some(seconds) => format!(", next attempt in {seconds} s"),
+        None => String::new(),
+    };
+    let renamed = match &access.renamed {
+        Some(before) => format!(" (called {before} when netd started)"),
+        None => String::new(),
+    };
+    [
+        self::access(access),
+        format!(
+            "    {} at {}{renamed}, for {} s{next}",
+            access.carrier, access.at, access.seconds
+        ),
+        format!(
+            "    {} attempts, {} successes ({} fast re-authentications), {} failures",
+            counters.attempts, counters.successes, counters.reauthentications, counters.failures,
+        ),
+    ]
+}
