@@ -60,7 +60,7 @@ impl<'i> Moves<'i> {
 }
 
 struct Gateway {
-    keyd: Keyd<Memory>,
+    keyd: Keyd,
     medium: Memory,
     clients: [Client; CLIENTS.len()],
     now: Duration,

@@ -22,7 +22,6 @@ use softsim_keyd_proto::{
 };
 use softsim_profile::IssuerId;
 use softsim_sandbox::poll::{self, Entry};
-use softsim_sandbox::random::SystemRng;
 use softsim_sandbox::seqpacket::{Listener, Received};
 
 #[path = "../tests/keyd/fixture.rs"]
@@ -225,7 +224,7 @@ fn populated(place: &str, count: u32) -> tempfile::TempDir {
     // As keyd makes it, which takes no other.
     fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
     let kek = Kek::development();
-    let storage = FileStorage::create(&state, &kek, count, &mut SystemRng).unwrap();
+    let storage = FileStorage::create(&state, &kek, count).unwrap();
     let mut vault = Vault::open(storage, &kek).unwrap();
     for number in 1..=count {
         let install = Change::Install {
@@ -240,7 +239,7 @@ fn populated(place: &str, count: u32) -> tempfile::TempDir {
             sequence: number.into(),
             enabled: number == count,
         };
-        vault.commit(vec![install], 0, &mut SystemRng).unwrap();
+        vault.commit(vec![install], 0).unwrap();
     }
     directory
 }

@@ -6,7 +6,7 @@ use softsim_keyd_proto::requests::AkmaKey;
 use softsim_keyd_proto::{AkmaAnswer, Refusal, SecretBytes};
 
 use crate::keyd::{Client, Keyd};
-use crate::vault::{Installation, Storage};
+use crate::vault::Installation;
 
 /// The longest domain name, in octets.
 const MAX_DOMAIN: usize = 253;
@@ -18,7 +18,7 @@ pub(crate) struct Anchored {
     pub(crate) k_ausf: KAusf,
 }
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     pub(crate) fn akma_key(
         &mut self,
         client: &mut Client,

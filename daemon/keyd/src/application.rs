@@ -5,7 +5,6 @@ use softsim_keyd_proto::{PublicKeyAnswer, Refusal, SignatureAnswer};
 
 use crate::device;
 use crate::keyd::{Client, Keyd};
-use crate::vault::Storage;
 
 /// Keeps an application's signatures apart from whatever else a P-256 key may sign.
 const LABEL: &[u8] = b"softsim application signature v1\0";
@@ -13,7 +12,7 @@ const LABEL: &[u8] = b"softsim application signature v1\0";
 /// The longest context, in octets.
 const MAX_CONTEXT: u8 = 64;
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     pub(crate) fn sign(
         &mut self,
         client: &mut Client,

@@ -8,9 +8,9 @@ use softsim_sandbox::random::SystemRng;
 use crate::device::Keys;
 use crate::event::Event;
 use crate::keyd::Keyd;
-use crate::vault::{Change, Slot, Storage};
+use crate::vault::{Change, Slot};
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     /// Whether a command could be carried out now.
     pub(crate) fn check_command(
         &self,

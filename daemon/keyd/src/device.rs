@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::event::Event;
 use crate::keyd::Keyd;
-use crate::vault::{DeviceKeys, Storage};
+use crate::vault::DeviceKeys;
 use crate::{der, handshake};
 
 /// The stored keys, ready for use, and their names.
@@ -55,7 +55,7 @@ impl fmt::Debug for Keys {
     }
 }
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     pub(crate) fn generate_device_key(
         &mut self,
         _: GenerateDeviceKey,
@@ -70,7 +70,7 @@ impl<S: Storage> Keyd<S> {
         };
         let keys = Keys::from_stored(&generated);
         self.vault
-            .set_device_keys(generated, &mut SystemRng)
+            .set_device_keys(generated)
             .map_err(|error| self.refusal_of(error))?;
         Event::KeysMade {
             device: &keys.device_id,
@@ -105,7 +105,7 @@ impl<S: Storage> Keyd<S> {
             return Err(Refusal::CertificateKey);
         }
         self.vault
-            .set_certificate(request.certificate, &mut SystemRng)
+            .set_certificate(request.certificate)
             .map_err(|error| self.refusal_of(error))?;
         Event::Certified.log();
         Ok(())
@@ -151,7 +151,7 @@ impl<S: Storage> Keyd<S> {
         let issuer = issuer_key(request.issuer)?;
         let id = issuer.id();
         self.vault
-            .add_trust_anchor(issuer, &mut SystemRng)
+            .add_trust_anchor(issuer)
             .map_err(|error| self.refusal_of(error))?;
         Event::TrustAnchor { issuer: &id }.log();
         Ok(())
@@ -163,7 +163,7 @@ impl<S: Storage> Keyd<S> {
     ) -> Result<(), Refusal> {
         let issuer = issuer_key(request.issuer)?;
         self.vault
-            .remove_trust_anchor(&issuer, &mut SystemRng)
+            .remove_trust_anchor(&issuer)
             .map_err(|error| self.refusal_of(error))?;
         Event::Distrusted {
             issuer: &issuer.id(),

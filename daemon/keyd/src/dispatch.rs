@@ -10,9 +10,8 @@ use softsim_keyd_proto::{
 
 use crate::keyd::{Client, Keyd};
 use crate::provision::Staged;
-use crate::vault::Storage;
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     /// Answers one request of a client; returns the length of the answer in `answer`.
     ///
     /// `now` is the boot clock's. The answer must not leave before [`Keyd::flush`].
@@ -124,18 +123,18 @@ impl<S: Storage> Keyd<S> {
 }
 
 /// One request between its datagram and its answer.
-struct Way<'a, 'd, S: Storage> {
-    keyd: &'a mut Keyd<S>,
+struct Way<'a, 'd> {
+    keyd: &'a mut Keyd,
     client: &'a mut Client,
     datagram: &'d [u8],
     answer: &'a mut [u8; MAX_ANSWER],
 }
 
-impl<'d, S: Storage> Way<'_, 'd, S> {
+impl<'d> Way<'_, 'd> {
     /// Decodes the request that `handler` takes, lets it answer, and encodes its answer.
     fn to<C: Call + Deserialize<'d>>(
         self,
-        handler: impl FnOnce(&mut Keyd<S>, &mut Client, C) -> Result<C::Answer, Refusal>,
+        handler: impl FnOnce(&mut Keyd, &mut Client, C) -> Result<C::Answer, Refusal>,
     ) -> usize {
         match decode_request::<C>(self.datagram) {
             Ok(request) => write::<C>(handler(self.keyd, self.client, request), self.answer),

@@ -12,9 +12,9 @@ use softsim_usim::{self as usim, HomeNetworkKey, IdentityPrefix, Nai};
 use crate::eap::is_5g;
 use crate::event::Event;
 use crate::keyd::{Client, Keyd};
-use crate::vault::{Installation, Name, Pseudonym, Root, Slot, Storage, Uses};
+use crate::vault::{Installation, Name, Pseudonym, Root, Slot, Uses};
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     pub(crate) fn identity(
         &mut self,
         client: &mut Client,

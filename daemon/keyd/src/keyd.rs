@@ -12,7 +12,7 @@ use crate::event::Event;
 use crate::provision::Staged;
 use crate::rates::{AccountId, Rates};
 use crate::roles::{PerRole, RolePolicy};
-use crate::vault::{CommitError, Storage, Txid, Vault};
+use crate::vault::{CommitError, Txid, Vault};
 
 /// What the key process is told about itself.
 #[derive(Debug)]
@@ -33,8 +33,8 @@ pub struct Service {
 ///
 /// A request goes through [`Keyd::serve`]; its answer may leave when the next [`Keyd::flush`] has
 /// returned.
-pub struct Keyd<S: Storage> {
-    pub(crate) vault: Vault<S>,
+pub struct Keyd {
+    pub(crate) vault: Vault,
     pub(crate) keys: Option<Keys>,
     pub(crate) staged: PerRole<Option<Staged>>,
     /// The last transaction of each role, so that its Commit can be repeated; the network role's
@@ -88,9 +88,9 @@ impl fmt::Display for StorageFailed {
 
 impl core::error::Error for StorageFailed {}
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     /// Serves an opened vault.
-    pub fn new(vault: Vault<S>, service: Service) -> Self {
+    pub fn new(vault: Vault, service: Service) -> Self {
         let mut committed = PerRole::default();
         committed[Role::Network] = vault.last_transaction();
         Self {
@@ -122,7 +122,7 @@ impl<S: Storage> Keyd<S> {
     /// # Errors
     /// The storage failed, now or in a request of this pass.
     pub fn flush(&mut self) -> Result<(), StorageFailed> {
-        if let Err(error) = self.vault.flush(&mut softsim_sandbox::random::SystemRng) {
+        if let Err(error) = self.vault.flush() {
             self.refusal_of(error);
         }
         if self.storage_failed {
@@ -162,7 +162,7 @@ impl<S: Storage> Keyd<S> {
     }
 }
 
-impl<S: Storage> fmt::Debug for Keyd<S> {
+impl fmt::Debug for Keyd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Keyd")
             .field("service", &self.service)

@@ -11,11 +11,10 @@ use softsim_profile::{
     Command, Contents, Expected, FORMAT, Finding, Iccid, MAX_PACKAGE, Now, Opened, PackageError,
     Profile, Severity, check,
 };
-use softsim_sandbox::random::SystemRng;
 
 use crate::event::Event;
 use crate::keyd::{Client, Keyd};
-use crate::vault::{Change, Psk, Storage, Txid};
+use crate::vault::{Change, Psk, Txid};
 
 /// When this program was built, in seconds since 1970: a time that has certainly passed.
 const BUILD_TIME: &str = env!("SOFTSIM_BUILD_TIME");
@@ -50,7 +49,7 @@ impl Staged {
     }
 }
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     pub(crate) fn stage(
         &mut self,
         client: &mut Client,
@@ -257,7 +256,7 @@ impl<S: Storage> Keyd<S> {
 
     fn change(&mut self, changes: Vec<Change>) -> Result<(), Refusal> {
         let now = self.now().at_least();
-        let changed = self.vault.commit(changes, now, &mut SystemRng);
+        let changed = self.vault.commit(changes, now);
         self.wipe_unused_k_ausf();
         changed.map_err(|error| self.refusal_of(error))
     }

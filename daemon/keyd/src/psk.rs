@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::keyd::{Client, Keyd};
 use crate::provision::Staged;
-use crate::vault::{MAX_ACCOUNTS, Psk, Storage};
+use crate::vault::{MAX_ACCOUNTS, Psk};
 
 /// The only label that keyd derives with: with the one of RFC 5246 §8.1 the result wouldn't hang on
 /// the handshake, and with any other it would be something else than a master secret.
@@ -19,7 +19,7 @@ const LABEL: &[u8] = b"extended master secret";
 /// Length of a master secret in octets (RFC 5246 §8.1).
 const MASTER_SECRET: usize = 48;
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     pub(crate) fn stage_accounts(
         &mut self,
         client: &mut Client,

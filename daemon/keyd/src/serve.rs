@@ -17,7 +17,6 @@ use zeroize::Zeroize;
 
 use crate::event::Event;
 use crate::keyd::{Client, Keyd, StorageFailed};
-use crate::vault::Storage;
 
 /// Connections that one uid may hold to the socket of one role: nobody takes another's places.
 const CONNECTIONS_PER_USER: usize = 16;
@@ -48,8 +47,8 @@ impl fmt::Display for ServeError {
 }
 
 /// Serves until something fails that a restart may mend.
-pub fn serve<S: Storage>(
-    keyd: &mut Keyd<S>,
+pub fn serve(
+    keyd: &mut Keyd,
     listeners: &[(Role, Listener)],
     watchdog: &mut Watchdog,
 ) -> ServeError {
@@ -81,8 +80,8 @@ struct Peer {
     gone: bool,
 }
 
-struct Server<'k, S: Storage> {
-    keyd: &'k mut Keyd<S>,
+struct Server<'k> {
+    keyd: &'k mut Keyd,
     peers: Vec<Peer>,
     /// What the loop waits for: the listeners, then the peers.
     waiting: Vec<poll::Entry>,
@@ -102,7 +101,7 @@ struct Server<'k, S: Storage> {
     too_many: Tally<(Role, u32)>,
 }
 
-impl<S: Storage> Server<'_, S> {
+impl Server<'_> {
     /// Waits, accepts, lets each connection that has one ask one request, answers.
     fn pass(
         &mut self,

@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 use softsim_keyd_proto::{Enforcement, KekSource, KeyMemory, Role};
 use softsim_sandbox::landlock::{PathAccess, PathRule};
 use softsim_sandbox::notify::{Notify, Watchdog};
-use softsim_sandbox::random::SystemRng;
 use softsim_sandbox::seqpacket::Listener;
 use softsim_sandbox::{clock, inherited, landlock, memory, process, seccomp};
 
@@ -339,7 +338,7 @@ fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
     let capacity = settings.capacity.unwrap_or(vault.capacity());
     let epoch = vault.last_epoch();
     vault
-        .rekey(state, &new, capacity, &mut SystemRng)
+        .rekey(state, &new, capacity)
         .map_err(StartError::Vault)?;
     Event::Rekeyed { source, capacity }.log();
     if let Some(mut anchor) = anchor {
@@ -357,7 +356,7 @@ fn storage(settings: &Settings, kek: &Kek) -> Result<FileStorage, StartError> {
         Some(storage) => Ok(storage),
         None => {
             let capacity = settings.capacity.unwrap_or(DEFAULT_CAPACITY);
-            FileStorage::create(state, kek, capacity, &mut SystemRng).map_err(StartError::Vault)
+            FileStorage::create(state, kek, capacity).map_err(StartError::Vault)
         }
     }
 }

@@ -9,12 +9,12 @@ use softsim_profile::Algorithm;
 use softsim_sandbox::log;
 
 use crate::keyd::{Client, Keyd};
-use crate::vault::{Storage, StoredProfile};
+use crate::vault::StoredProfile;
 
 /// Profiles in one answer to ListProfiles: few enough that nobody waits for it.
 const PROFILES_AT_ONCE: usize = 64;
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     pub(crate) fn hello(
         &mut self,
         client: &mut Client,

@@ -8,9 +8,8 @@ use softsim_usim::SeparationBit;
 
 use crate::event::Event;
 use crate::keyd::Keyd;
-use crate::vault::Storage;
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     /// The host's consent is the role's socket; the profile's was sealed by the operator.
     pub(crate) fn umts_authenticate(
         &mut self,

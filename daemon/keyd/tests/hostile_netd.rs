@@ -79,7 +79,7 @@ impl Keyd for Program {
         self.running = Some(self.host.start());
     }
 
-    fn vault(&self) -> Vault<FileStorage> {
+    fn vault(&self) -> Vault {
         let copy = copy_of(&self.host.path("state"));
         let storage = FileStorage::open(copy.path()).unwrap().unwrap();
         Vault::open(storage, &Kek::read(&self.host.path("kek")).unwrap()).unwrap()

@@ -14,7 +14,7 @@ use super::is_5g;
 use super::packet::{Challenge, Next};
 use super::session::{ProtectedResult, Session, Unconfirmed};
 use crate::keyd::{Client, Keyd};
-use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Storage, Uses};
+use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Uses};
 
 /// WLAN offload with 5G credentials, in which the 5G core anchors no keys (TS 33.501 Annex S).
 const OFFLOAD_5G: &[u8] = b"5G:NSWO";
@@ -22,7 +22,7 @@ const OFFLOAD_5G: &[u8] = b"5G:NSWO";
 /// What the username of a SUCI begins with (TS 23.003 §28.7.3).
 const SUCI: &[u8] = b"type";
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     pub(crate) fn aka_prime_challenge(
         &mut self,
         client: &mut Client,

@@ -16,9 +16,9 @@ use softsim_usim::{AuthenticationFailure, SeparationBit, Verified};
 
 use crate::event::Event;
 use crate::keyd::Keyd;
-use crate::vault::{Slot, Storage};
+use crate::vault::Slot;
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     /// Checks an AUTN without using its SQN up. Genuine and out of range, it gives AUTS.
     pub(crate) fn check_autn(
         &mut self,

@@ -17,9 +17,9 @@ use super::packet::{self, Nonce};
 use super::session::{FastReauthentication, ProtectedResult, Session, Unconfirmed};
 use crate::event::Event;
 use crate::keyd::{Client, Keyd};
-use crate::vault::{Reauthentication, Root, Slot, Storage};
+use crate::vault::{Reauthentication, Root, Slot};
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     pub(crate) fn reauthenticate(
         &mut self,
         client: &mut Client,

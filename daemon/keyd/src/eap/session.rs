@@ -10,7 +10,7 @@ use super::packet::{Code, Message};
 use crate::akma::Anchored;
 use crate::event::Event;
 use crate::keyd::{Client, Keyd};
-use crate::vault::{Installation, Pseudonym, Reauthentication, Storage};
+use crate::vault::{Installation, Pseudonym, Reauthentication};
 
 /// The sessions of one connection. They are wiped when it ends.
 #[derive(Debug, Default)]
@@ -199,7 +199,7 @@ impl Sessions {
     }
 }
 
-impl<S: Storage> Keyd<S> {
+impl Keyd {
     pub(crate) fn eap_mac(
         &mut self,
         client: &mut Client,

@@ -12,11 +12,10 @@ use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 use std::{fmt, io};
 
-use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
 
 use super::load::Versioned;
-use super::{CommitError, OpenError, Storage, Vault};
+use super::{CommitError, OpenError, Vault};
 
 /// Where the epoch is kept beside the vault: as trustworthy as whatever keeps it from being set
 /// back.
@@ -66,7 +65,7 @@ pub(super) fn judge(epoch: u64, anchor: u64) -> Result<bool, OpenError> {
     }
 }
 
-impl<S: Storage> Vault<S> {
+impl Vault {
     /// Holds the vault against an anchor, and from now on raises the epoch after every `interval`th
     /// pass that changes sequence numbers, and after everything else that changes.
     ///
@@ -107,21 +106,21 @@ impl<S: Storage> Vault<S> {
     }
 
     /// Under an anchor: the next epoch, with all versions that are durable by now.
-    pub(super) fn raise_epoch(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
+    pub(super) fn raise_epoch(&mut self) -> Result<(), CommitError> {
         if self.anchored.is_none() {
             return Ok(());
         }
-        let copy = self.next_ledger(rng);
+        let copy = self.next_ledger();
         self.file.write(&[copy])?;
         self.advance_anchor()
     }
 
     /// The ledger's next version; under an anchor that begins an epoch.
-    pub(super) fn next_ledger(&mut self, rng: &mut impl CryptoRng) -> Vec<u8> {
+    pub(super) fn next_ledger(&mut self) -> Vec<u8> {
         let Versioned { generation, value } = &mut self.ledger;
         value.versions = self.file.versions;
         value.epoch += u64::from(self.anchored.is_some());
-        self.file.next_copy(value, 0, generation, rng)
+        self.file.next_copy(value, 0, generation)
     }
 
     /// Lets the anchor follow the ledger. As after a failed write, after a failure nothing more is

@@ -6,7 +6,6 @@ use std::ops::Range;
 use std::path::Path;
 
 use chacha20poly1305::XChaCha20Poly1305;
-use rand_core::CryptoRng;
 use zeroize::Zeroizing;
 
 use super::contents::{Accounts, Contents, Device, Ledger};
@@ -23,18 +22,13 @@ const ZEROS: usize = 64 << 10;
 ///
 /// The ledger, the device, the accounts and the journal get their first two versions; slots get
 /// them as they come into use.
-pub(super) fn format(
-    storage: &mut impl Storage,
-    kek: &Kek,
-    capacity: u32,
-    rng: &mut impl CryptoRng,
-) -> Result<(), OpenError> {
-    let (header, cipher) = Header::create(kek, capacity, rng);
+pub(super) fn format(storage: &mut dyn Storage, kek: &Kek, capacity: u32) -> Result<(), OpenError> {
+    let (header, cipher) = Header::create(kek, capacity);
     let mut blank = Blank::write(storage, &header, &cipher)?;
-    blank.twice(0, 0, &Ledger::default(), rng)?;
-    blank.twice(0, 0, &Device::default(), rng)?;
-    blank.twice(0, 0, &Accounts::default(), rng)?;
-    blank.journal(rng)?;
+    blank.twice(0, 0, &Ledger::default())?;
+    blank.twice(0, 0, &Device::default())?;
+    blank.twice(0, 0, &Accounts::default())?;
+    blank.journal()?;
     storage.sync()?;
     Ok(())
 }
@@ -43,28 +37,27 @@ pub(super) fn format(
 ///
 /// Generations go on where they were, so that whatever was counted of the old one holds for the new
 /// one.
-pub(super) fn copy<S: Storage>(
-    vault: &Vault<S>,
-    storage: &mut impl Storage,
+pub(super) fn copy(
+    vault: &Vault,
+    storage: &mut dyn Storage,
     kek: &Kek,
     capacity: u32,
-    rng: &mut impl CryptoRng,
 ) -> Result<(), OpenError> {
-    let (header, cipher) = Header::create(kek, capacity, rng);
+    let (header, cipher) = Header::create(kek, capacity);
     let mut blank = Blank::write(storage, &header, &cipher)?;
     let device = &vault.device;
-    blank.twice(0, device.generation, &device.value, rng)?;
+    blank.twice(0, device.generation, &device.value)?;
     let accounts = &vault.accounts;
-    blank.twice(0, accounts.generation, &accounts.value, rng)?;
+    blank.twice(0, accounts.generation, &accounts.value)?;
     for (index, records) in (0..).zip(vault.profiles.records()) {
-        blank.twice(index, records.profile, &records.stored, rng)?;
-        blank.twice(index, records.sequence, records.used(), rng)?;
+        blank.twice(index, records.profile, &records.stored)?;
+        blank.twice(index, records.sequence, records.used())?;
     }
     for (index, grave) in (0..).zip(vault.graves.graves()) {
-        blank.twice(index, grave.generation, &grave.burial, rng)?;
+        blank.twice(index, grave.generation, &grave.burial)?;
     }
     for (index, alias) in (0..).zip(vault.aliases.records()) {
-        blank.twice(index, alias.generation, &alias.identities, rng)?;
+        blank.twice(index, alias.generation, &alias.identities)?;
     }
     let ledger = Ledger {
         slots: vault.profiles.len(),
@@ -73,13 +66,13 @@ pub(super) fn copy<S: Storage>(
         versions: blank.versions,
         ..vault.ledger.value.clone()
     };
-    blank.twice(0, vault.ledger.generation, &ledger, rng)?;
-    blank.journal(rng)?;
+    blank.twice(0, vault.ledger.generation, &ledger)?;
+    blank.journal()?;
     storage.sync()?;
     Ok(())
 }
 
-impl Vault<FileStorage> {
+impl Vault {
     /// Puts a new vault in the place of this one: the same contents under another KEK and another
     /// data key, with room for `capacity` profiles. This one is of no further use.
     ///
@@ -88,35 +81,29 @@ impl Vault<FileStorage> {
     ///
     /// # Errors
     /// The capacity would shrink, or see [`FileStorage::create`].
-    pub fn rekey(
-        self,
-        directory: &Path,
-        kek: &Kek,
-        capacity: u32,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), OpenError> {
+    pub fn rekey(self, directory: &Path, kek: &Kek, capacity: u32) -> Result<(), OpenError> {
         if capacity < self.capacity() {
             return Err(OpenError::Smaller {
                 expected: self.capacity(),
                 got: capacity,
             });
         }
-        let fill = |storage: &mut FileStorage| copy(&self, storage, kek, capacity, rng);
+        let fill = |storage: &mut FileStorage| copy(&self, storage, kek, capacity);
         FileStorage::replace(directory, fill).map(drop)
     }
 }
 
 /// A file of zeros with a header, on which records are written.
-struct Blank<'a, S> {
-    storage: &'a mut S,
+struct Blank<'a> {
+    storage: &'a mut dyn Storage,
     cipher: &'a XChaCha20Poly1305,
     layout: Layout,
     versions: u64,
 }
 
-impl<'a, S: Storage> Blank<'a, S> {
+impl<'a> Blank<'a> {
     fn write(
-        storage: &'a mut S,
+        storage: &'a mut dyn Storage,
         header: &Header,
         cipher: &'a XChaCha20Poly1305,
     ) -> Result<Self, OpenError> {
@@ -134,25 +121,19 @@ impl<'a, S: Storage> Blank<'a, S> {
     }
 
     /// Writes a record as two versions, this generation and the next.
-    fn twice<T: Contents>(
-        &mut self,
-        index: u32,
-        generation: u64,
-        value: &T,
-        rng: &mut impl CryptoRng,
-    ) -> io::Result<()> {
+    fn twice<T: Contents>(&mut self, index: u32, generation: u64, value: &T) -> io::Result<()> {
         let contents = value.encode();
         if T::TABLE.is_counted() {
             self.versions += generation + 1;
         }
-        self.seal(T::TABLE, index, generation, &contents, rng)?;
-        self.seal(T::TABLE, index, generation + 1, &contents, rng)
+        self.seal(T::TABLE, index, generation, &contents)?;
+        self.seal(T::TABLE, index, generation + 1, &contents)
     }
 
-    fn journal(&mut self, rng: &mut impl CryptoRng) -> io::Result<()> {
+    fn journal(&mut self) -> io::Result<()> {
         let empty = join_journal(&[]);
-        self.seal(Table::Journal, 0, 0, &empty, rng)?;
-        self.seal(Table::Journal, 0, 1, &empty, rng)
+        self.seal(Table::Journal, 0, 0, &empty)?;
+        self.seal(Table::Journal, 0, 1, &empty)
     }
 
     fn seal(
@@ -161,19 +142,18 @@ impl<'a, S: Storage> Blank<'a, S> {
         index: u32,
         generation: u64,
         contents: &[u8],
-        rng: &mut impl CryptoRng,
     ) -> io::Result<()> {
         let place = Place {
             table,
             index,
             generation,
         };
-        let copy = record::seal(self.cipher, place, contents, rng);
+        let copy = record::seal(self.cipher, place, contents);
         write_copy(self.storage, self.layout, &copy)
     }
 }
 
-fn zero(storage: &mut impl Storage, mut from: u64, to: u64) -> Result<(), OpenError> {
+fn zero(storage: &mut dyn Storage, mut from: u64, to: u64) -> Result<(), OpenError> {
     let zeros = vec![0; ZEROS];
     while from < to {
         let length = (ZEROS as u64).min(to - from);
@@ -192,14 +172,13 @@ pub(super) struct NewRecords {
 
 /// Writes generations 0 and 1 of new records; the caller syncs.
 pub(super) fn write_first_versions(
-    storage: &mut impl Storage,
+    storage: &mut dyn Storage,
     (cipher, layout): (&XChaCha20Poly1305, Layout),
     NewRecords {
         table,
         range,
         contents,
     }: NewRecords,
-    rng: &mut impl CryptoRng,
 ) -> io::Result<()> {
     for generation in [0, 1] {
         let mut copies = Vec::with_capacity(range.len() * table.record_length());
@@ -209,7 +188,7 @@ pub(super) fn write_first_versions(
                 index,
                 generation,
             };
-            copies.extend(record::seal(cipher, place, &contents, rng));
+            copies.extend(record::seal(cipher, place, &contents));
         }
         storage.write_all_at(&copies, layout.offset(table, range.start, generation))?;
     }

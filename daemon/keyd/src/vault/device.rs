@@ -1,37 +1,28 @@
 //! Changes of the device's own record: each is written by itself, with a sync.
 
-use rand_core::CryptoRng;
 use softsim_profile::IssuerKey;
 
 use super::load::Versioned;
-use super::{CommitError, DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Room, Storage, Vault};
+use super::{CommitError, DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Room, Vault};
 
-impl<S: Storage> Vault<S> {
+impl Vault {
     /// Stores the device's keys.
     ///
     /// # Errors
     /// There are keys already, or [`CommitError::Storage`].
-    pub fn set_device_keys(
-        &mut self,
-        keys: DeviceKeys,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), CommitError> {
+    pub fn set_device_keys(&mut self, keys: DeviceKeys) -> Result<(), CommitError> {
         if self.device.value.keys.is_some() {
             return Err(CommitError::KeysExist);
         }
         self.device.value.keys = Some(keys);
-        self.write_device(rng)
+        self.write_device()
     }
 
     /// Stores the device certificate, DER.
     ///
     /// # Errors
     /// It is too long, or [`CommitError::Storage`].
-    pub fn set_certificate(
-        &mut self,
-        der: &[u8],
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), CommitError> {
+    pub fn set_certificate(&mut self, der: &[u8]) -> Result<(), CommitError> {
         if der.len() > MAX_CERTIFICATE {
             return Err(CommitError::TooLong {
                 limit: MAX_CERTIFICATE as u32,
@@ -39,18 +30,14 @@ impl<S: Storage> Vault<S> {
             });
         }
         self.device.value.certificate = Some(der.to_vec());
-        self.write_device(rng)
+        self.write_device()
     }
 
     /// Adds an operator whose packages are opened; one that is there already stays.
     ///
     /// # Errors
     /// There is no room, or [`CommitError::Storage`].
-    pub fn add_trust_anchor(
-        &mut self,
-        anchor: IssuerKey,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), CommitError> {
+    pub fn add_trust_anchor(&mut self, anchor: IssuerKey) -> Result<(), CommitError> {
         let anchors = &mut self.device.value.trust_anchors;
         if anchors.contains(&anchor) {
             return Ok(());
@@ -62,30 +49,26 @@ impl<S: Storage> Vault<S> {
             });
         }
         anchors.push(anchor);
-        self.write_device(rng)
+        self.write_device()
     }
 
     /// Takes an operator away whose packages are opened; one that isn't there stays away.
     ///
     /// # Errors
     /// [`CommitError::Storage`].
-    pub fn remove_trust_anchor(
-        &mut self,
-        anchor: &IssuerKey,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), CommitError> {
+    pub fn remove_trust_anchor(&mut self, anchor: &IssuerKey) -> Result<(), CommitError> {
         let anchors = &mut self.device.value.trust_anchors;
         let Some(index) = anchors.iter().position(|known| known == anchor) else {
             return Ok(());
         };
         anchors.remove(index);
-        self.write_device(rng)
+        self.write_device()
     }
 
-    fn write_device(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
+    fn write_device(&mut self) -> Result<(), CommitError> {
         let Versioned { generation, value } = &mut self.device;
-        let copy = self.file.next_copy(value, 0, generation, rng);
+        let copy = self.file.next_copy(value, 0, generation);
         self.file.write(&[copy])?;
-        self.raise_epoch(rng)
+        self.raise_epoch()
     }
 }

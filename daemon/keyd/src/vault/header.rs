@@ -13,8 +13,8 @@
 //! once, in both halves.
 
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
-use rand_core::CryptoRng;
 use sha2::{Digest, Sha256};
+use softsim_sandbox::random;
 use zeroize::Zeroizing;
 
 use super::layout::Layout;
@@ -48,19 +48,15 @@ impl Header {
     pub(super) const ROOM: u64 = 4096;
 
     /// Makes a header with a new data key.
-    pub(super) fn create(
-        kek: &Kek,
-        capacity: u32,
-        rng: &mut impl CryptoRng,
-    ) -> (Self, XChaCha20Poly1305) {
+    pub(super) fn create(kek: &Kek, capacity: u32) -> (Self, XChaCha20Poly1305) {
         let mut octets = [0; Self::LENGTH];
         octets[..8].copy_from_slice(MAGIC);
         octets[8..10].copy_from_slice(&FORMAT.to_be_bytes());
         octets[10..PLAIN].copy_from_slice(&capacity.to_be_bytes());
-        rng.fill_bytes(&mut octets[PLAIN..NONCE]);
+        random::fill(&mut octets[PLAIN..NONCE]);
 
         let mut key = Zeroizing::new([0; 32]);
-        rng.fill_bytes(key.as_mut_slice());
+        random::fill(key.as_mut_slice());
         let cipher = XChaCha20Poly1305::new(&(*key).into());
 
         let (plain, rest) = octets.split_at_mut(PLAIN);

@@ -37,16 +37,16 @@ struct Picked<'c> {
 }
 
 /// A vault that is being opened.
-pub(super) struct Loader<'s, S> {
-    storage: &'s mut S,
+pub(super) struct Loader<'s> {
+    storage: &'s mut dyn Storage,
     pub(super) layout: Layout,
     pub(super) cipher: XChaCha20Poly1305,
     pub(super) damage: Vec<Damage>,
 }
 
-impl<'s, S: Storage> Loader<'s, S> {
+impl<'s> Loader<'s> {
     /// Reads the header and opens the data key.
-    pub(super) fn start(storage: &'s mut S, kek: &Kek) -> Result<Self, OpenError> {
+    pub(super) fn start(storage: &'s mut dyn Storage, kek: &Kek) -> Result<Self, OpenError> {
         let mut damage = Vec::new();
         let header = checked_header(storage, &mut damage)?;
         let layout = header.layout();
@@ -368,7 +368,7 @@ pub(super) fn split_journal(contents: &[u8]) -> Option<Vec<(Place, &[u8])>> {
 
 /// The header, in a file of the length that it claims.
 pub(super) fn checked_header(
-    storage: &impl Storage,
+    storage: &dyn Storage,
     damage: &mut Vec<Damage>,
 ) -> Result<Header, OpenError> {
     let header = read_header(storage, damage)?;
@@ -380,7 +380,7 @@ pub(super) fn checked_header(
 }
 
 /// The header's first whole copy.
-fn read_header(storage: &impl Storage, damage: &mut Vec<Damage>) -> Result<Header, OpenError> {
+fn read_header(storage: &dyn Storage, damage: &mut Vec<Damage>) -> Result<Header, OpenError> {
     let length = storage.length()?;
     let fault = match header_at(storage, 0)? {
         Ok(header) => return with_second_copy_checked(storage, header, damage),
@@ -402,7 +402,7 @@ fn read_header(storage: &impl Storage, damage: &mut Vec<Damage>) -> Result<Heade
 }
 
 fn with_second_copy_checked(
-    storage: &impl Storage,
+    storage: &dyn Storage,
     header: Header,
     damage: &mut Vec<Damage>,
 ) -> Result<Header, OpenError> {
@@ -414,10 +414,7 @@ fn with_second_copy_checked(
 }
 
 /// The header at an offset; behind the end of the file there is none.
-fn header_at(
-    storage: &impl Storage,
-    offset: u64,
-) -> Result<Result<Header, HeaderFault>, OpenError> {
+fn header_at(storage: &dyn Storage, offset: u64) -> Result<Result<Header, HeaderFault>, OpenError> {
     if storage.length()? < offset + Header::LENGTH as u64 {
         return Ok(Err(HeaderFault::NotAVault));
     }

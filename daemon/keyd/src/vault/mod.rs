@@ -56,10 +56,8 @@ pub use error::{CommitError, Damage, OpenError, Room};
 pub use kek::{Kek, KekError, KekInput};
 pub use layout::{MAX_CAPACITY, Table};
 use load::{Loader, Versioned};
-use rand_core::CryptoRng;
 pub use record::{CopyFault, Place};
 use softsim_profile::{IssuerId, IssuerKey};
-use softsim_sandbox::random::SystemRng;
 use softsim_usim::SqnState;
 pub use storage::{FileStorage, Storage};
 use store::{Graves, Profiles};
@@ -102,8 +100,8 @@ impl Installation {
 }
 
 /// An open vault: everything in memory, and the file to write changes to.
-pub struct Vault<S> {
-    file: Writable<S>,
+pub struct Vault {
+    file: Writable,
     damage: Vec<Damage>,
     journal: u64,
     ledger: Versioned<Ledger>,
@@ -117,14 +115,15 @@ pub struct Vault<S> {
     anchored: Option<Anchored>,
 }
 
-impl<S: Storage> Vault<S> {
+impl Vault {
     /// Opens a vault, and finishes a transaction or a rotation of the sealing key that a power cut
     /// left half done.
     ///
     /// # Errors
     /// See [`OpenError`].
-    pub fn open(mut storage: S, kek: &Kek) -> Result<Self, OpenError> {
-        let mut loader = Loader::start(&mut storage, kek)?;
+    pub fn open(storage: impl Storage + 'static, kek: &Kek) -> Result<Self, OpenError> {
+        let mut storage: Box<dyn Storage> = Box::new(storage);
+        let mut loader = Loader::start(&mut *storage, kek)?;
         let journal = loader.finish_transaction()?;
         let ledger: Versioned<Ledger> = loader.load()?;
         let device: Versioned<Device> = loader.load()?;
@@ -174,7 +173,7 @@ impl<S: Storage> Vault<S> {
             anchored: None,
         };
         if rotating {
-            let finished = vault.write_over_old_sealing_key(&mut SystemRng);
+            let finished = vault.write_over_old_sealing_key();
             finished.map_err(io::Error::other)?;
         }
         Ok(vault)
@@ -184,7 +183,7 @@ impl<S: Storage> Vault<S> {
     ///
     /// # Errors
     /// It isn't a vault of this format.
-    pub fn heap_for(storage: &S) -> Result<usize, OpenError> {
+    pub fn heap_for(storage: &dyn Storage) -> Result<usize, OpenError> {
         let layout = load::checked_header(storage, &mut Vec::new())?.layout();
         let tables = [
             (Table::Profile, HEAP_PER_PROFILE),
@@ -316,15 +315,15 @@ impl<S: Storage> Vault<S> {
     ///
     /// # Errors
     /// [`CommitError::Storage`].
-    pub fn flush(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
+    pub fn flush(&mut self) -> Result<(), CommitError> {
         if self.staged.is_empty() {
             return Ok(());
         }
         let mut copies = Vec::with_capacity(self.staged.len());
         for (table, index) in std::mem::take(&mut self.staged) {
             copies.push(match table {
-                Table::Identities => self.next_identities(index, rng),
-                _ => self.next_sequence(index, rng),
+                Table::Identities => self.next_identities(index),
+                _ => self.next_sequence(index),
             });
         }
         self.file.write(&copies)?;
@@ -333,25 +332,22 @@ impl<S: Storage> Vault<S> {
                 anchored.passes += 1;
                 Ok(())
             }
-            _ => self.raise_epoch(rng),
+            _ => self.raise_epoch(),
         }
     }
 
     /// Encrypts the next version of a profile's names.
-    fn next_identities(&mut self, index: u32, rng: &mut impl CryptoRng) -> Vec<u8> {
+    fn next_identities(&mut self, index: u32) -> Vec<u8> {
         let alias = self.aliases.alias_mut(index);
         let generation = &mut alias.generation;
-        self.file
-            .next_copy(&alias.identities, index, generation, rng)
+        self.file.next_copy(&alias.identities, index, generation)
     }
 
     /// Encrypts the next version of a slot's sequence numbers.
-    fn next_sequence(&mut self, index: u32, rng: &mut impl CryptoRng) -> Vec<u8> {
+    fn next_sequence(&mut self, index: u32) -> Vec<u8> {
         let records = self.profiles.records_mut(index);
         let mut generation = records.sequence;
-        let copy = self
-            .file
-            .next_copy(records.used(), index, &mut generation, rng);
+        let copy = self.file.next_copy(records.used(), index, &mut generation);
         records.sequence = generation;
         copy
     }

@@ -14,7 +14,7 @@
 use std::fmt;
 
 use chacha20poly1305::{AeadInOut, XChaCha20Poly1305, XNonce};
-use rand_core::CryptoRng;
+use softsim_sandbox::random;
 
 use super::layout::Table;
 
@@ -106,12 +106,7 @@ impl fmt::Display for CopyFault {
 /// Encrypts the contents of one version of a record into what lies in the file.
 ///
 /// `contents` are at most as long as the table's records without [`OVERHEAD`].
-pub(super) fn seal(
-    cipher: &XChaCha20Poly1305,
-    place: Place,
-    contents: &[u8],
-    rng: &mut impl CryptoRng,
-) -> Vec<u8> {
+pub(super) fn seal(cipher: &XChaCha20Poly1305, place: Place, contents: &[u8]) -> Vec<u8> {
     let mut copy = vec![0; place.table.record_length()];
     let (head, rest) = copy.split_at_mut(HEAD);
     let (nonce, rest) = rest.split_at_mut(NONCE);
@@ -119,7 +114,7 @@ pub(super) fn seal(
     let (tag, trailer) = rest.split_at_mut(TAG);
 
     head.copy_from_slice(&place.to_head());
-    rng.fill_bytes(nonce);
+    random::fill(nonce);
     body[..contents.len()].copy_from_slice(contents);
     tag.copy_from_slice(
         &cipher

@@ -5,8 +5,6 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use rand_core::CryptoRng;
-
 use super::create::format;
 use super::{Kek, OpenError};
 
@@ -95,18 +93,13 @@ impl FileStorage {
     ///
     /// # Errors
     /// There is a vault, another process is making one, or the medium's.
-    pub fn create(
-        directory: &Path,
-        kek: &Kek,
-        capacity: u32,
-        rng: &mut impl CryptoRng,
-    ) -> Result<Self, OpenError> {
+    pub fn create(directory: &Path, kek: &Kek, capacity: u32) -> Result<Self, OpenError> {
         let parent = File::open(directory)?;
         lock(&parent)?;
         if directory.join(NAME).try_exists()? {
             return Err(OpenError::Exists);
         }
-        Nameless::begin(directory, parent)?.finish(|storage| format(storage, kek, capacity, rng))
+        Nameless::begin(directory, parent)?.finish(|storage| format(storage, kek, capacity))
     }
 
     /// Puts another vault, filled by `fill`, in the place of the one of a directory, which this

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use rand_core::CryptoRng;
 use softsim_profile::{IssuerId, Profile, SealingKey};
 use softsim_usim::{SqnState, Tombstone};
 use zeroize::Zeroizing;
@@ -13,7 +12,7 @@ use super::contents::{
 };
 use super::create::NewRecords;
 use super::load::{Versioned, join_journal};
-use super::{CommitError, Place, Room, Slot, Storage, StoredProfile, Table, Txid, Vault, record};
+use super::{CommitError, Place, Room, Slot, StoredProfile, Table, Txid, Vault, record};
 
 /// How many slots and tombstones one transaction may touch.
 pub const MAX_CHANGES: usize = 8;
@@ -85,19 +84,14 @@ enum Undo {
     SealingKey(Zeroizing<[u8; SealingKey::LENGTH]>),
 }
 
-impl<S: Storage> Vault<S> {
+impl Vault {
     /// Makes all changes durable, or none; staged ones go first. `now`, in seconds since 1970, is
     /// kept as a time that has certainly passed, unless a later one is.
     ///
     /// # Errors
     /// With all but [`CommitError::Storage`], nothing changed.
-    pub fn commit(
-        &mut self,
-        changes: Vec<Change>,
-        now: u64,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), CommitError> {
-        self.flush(rng)?;
+    pub fn commit(&mut self, changes: Vec<Change>, now: u64) -> Result<(), CommitError> {
+        self.flush()?;
         let mut log = Vec::new();
         let applied = changes
             .into_iter()
@@ -111,27 +105,24 @@ impl<S: Storage> Vault<S> {
             }
         };
         self.ledger.value.time = self.ledger.value.time.max(now);
-        self.write_new_slots(rng)?;
+        self.write_new_slots()?;
         let rotated = touched.contains(&(Table::Device, 0));
-        self.write_journalled(touched, rng)?;
+        self.write_journalled(touched)?;
         if rotated {
-            self.write_over_old_sealing_key(rng)?;
+            self.write_over_old_sealing_key()?;
         }
         Ok(())
     }
 
     /// Writes the device's record once more: its other copies, in its place and in the journal,
     /// still hold the key before.
-    pub(super) fn write_over_old_sealing_key(
-        &mut self,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), CommitError> {
-        self.write_journalled(BTreeSet::from([(Table::Device, 0)]), rng)
+    pub(super) fn write_over_old_sealing_key(&mut self) -> Result<(), CommitError> {
+        self.write_journalled(BTreeSet::from([(Table::Device, 0)]))
     }
 
     /// Gives slots that are new in memory their first records. Nobody reads them before the ledger
     /// counts them, which the transaction itself makes it do.
-    fn write_new_slots(&mut self, rng: &mut impl CryptoRng) -> Result<(), CommitError> {
+    fn write_new_slots(&mut self) -> Result<(), CommitError> {
         let ledger = &mut self.ledger.value;
         let (slots, graves) = (self.profiles.len(), self.graves.len());
         let aliases = self.aliases.len();
@@ -157,50 +148,46 @@ impl<S: Storage> Vault<S> {
                 contents: None::<Box<Identities>>.encode(),
             },
         ];
-        self.file.write_first(new, rng)?;
+        self.file.write_first(new)?;
         (ledger.slots, ledger.graves, ledger.aliases) = (slots, graves, aliases);
         Ok(())
     }
 
     /// Writes the ledger and the touched records: into the journal, then to their places.
-    fn write_journalled(
-        &mut self,
-        touched: BTreeSet<(Table, u32)>,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), CommitError> {
+    fn write_journalled(&mut self, touched: BTreeSet<(Table, u32)>) -> Result<(), CommitError> {
         let mut copies = Vec::with_capacity(1 + touched.len());
         for (table, index) in touched {
             copies.push(match table {
                 Table::Profile => {
                     let records = self.profiles.records_mut(index);
                     let generation = &mut records.profile;
-                    self.file.next_copy(&records.stored, index, generation, rng)
+                    self.file.next_copy(&records.stored, index, generation)
                 }
-                Table::Sequence => self.next_sequence(index, rng),
-                Table::Identities => self.next_identities(index, rng),
+                Table::Sequence => self.next_sequence(index),
+                Table::Identities => self.next_identities(index),
                 Table::Device => {
                     let Versioned { generation, value } = &mut self.device;
-                    self.file.next_copy(value, index, generation, rng)
+                    self.file.next_copy(value, index, generation)
                 }
                 Table::Accounts => {
                     let Versioned { generation, value } = &mut self.accounts;
-                    self.file.next_copy(value, index, generation, rng)
+                    self.file.next_copy(value, index, generation)
                 }
                 _ => {
                     let grave = self.graves.grave_mut(index);
                     let generation = &mut grave.generation;
-                    self.file.next_copy(&grave.burial, index, generation, rng)
+                    self.file.next_copy(&grave.burial, index, generation)
                 }
             });
         }
-        copies.push(self.next_ledger(rng));
+        copies.push(self.next_ledger());
         self.journal += 1;
         let place = Place {
             table: Table::Journal,
             index: 0,
             generation: self.journal,
         };
-        let journal = record::seal(&self.file.cipher, place, &join_journal(&copies), rng);
+        let journal = record::seal(&self.file.cipher, place, &join_journal(&copies));
         self.file.write(&[journal])?;
         self.file.write(&copies)?;
         self.advance_anchor()

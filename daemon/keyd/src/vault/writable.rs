@@ -3,7 +3,6 @@
 use std::io;
 
 use chacha20poly1305::XChaCha20Poly1305;
-use rand_core::CryptoRng;
 
 use super::contents::Contents;
 use super::create::{NewRecords, write_first_versions};
@@ -11,8 +10,8 @@ use super::layout::Layout;
 use super::{CommitError, Place, Storage, record, store};
 
 /// The file, for as long as it takes what is written.
-pub(super) struct Writable<S> {
-    pub(super) storage: S,
+pub(super) struct Writable {
+    pub(super) storage: Box<dyn Storage>,
     pub(super) cipher: XChaCha20Poly1305,
     pub(super) layout: Layout,
     /// The sum of the generations of all records but the ledger and the journal.
@@ -20,14 +19,13 @@ pub(super) struct Writable<S> {
     pub(super) failed: bool,
 }
 
-impl<S: Storage> Writable<S> {
+impl Writable {
     /// Encrypts the next version of a record.
     pub(super) fn next_copy<T: Contents>(
         &mut self,
         value: &T,
         index: u32,
         generation: &mut u64,
-        rng: &mut impl CryptoRng,
     ) -> Vec<u8> {
         *generation += 1;
         if T::TABLE.is_counted() {
@@ -38,15 +36,11 @@ impl<S: Storage> Writable<S> {
             index,
             generation: *generation,
         };
-        record::seal(&self.cipher, place, &value.encode(), rng)
+        record::seal(&self.cipher, place, &value.encode())
     }
 
     /// Writes the first two versions of records, with one sync; without any, does nothing.
-    pub(super) fn write_first(
-        &mut self,
-        mut records: Vec<NewRecords>,
-        rng: &mut impl CryptoRng,
-    ) -> Result<(), CommitError> {
+    pub(super) fn write_first(&mut self, mut records: Vec<NewRecords>) -> Result<(), CommitError> {
         records.retain(|new| !new.range.is_empty());
         if records.is_empty() {
             return Ok(());
@@ -56,7 +50,7 @@ impl<S: Storage> Writable<S> {
         self.write_with(|storage, cipher, layout| {
             records
                 .into_iter()
-                .try_for_each(|new| write_first_versions(storage, (cipher, layout), new, rng))
+                .try_for_each(|new| write_first_versions(storage, (cipher, layout), new))
         })
     }
 
@@ -73,12 +67,12 @@ impl<S: Storage> Writable<S> {
     /// until the next start.
     fn write_with(
         &mut self,
-        write: impl FnOnce(&mut S, &XChaCha20Poly1305, Layout) -> io::Result<()>,
+        write: impl FnOnce(&mut dyn Storage, &XChaCha20Poly1305, Layout) -> io::Result<()>,
     ) -> Result<(), CommitError> {
         if self.failed {
             return Err(io::Error::other("an earlier write failed").into());
         }
-        let written = write(&mut self.storage, &self.cipher, self.layout);
+        let written = write(&mut *self.storage, &self.cipher, self.layout);
         let synced = written.and_then(|()| self.storage.sync());
         self.failed = synced.is_err();
         Ok(synced?)
@@ -86,11 +80,7 @@ impl<S: Storage> Writable<S> {
 }
 
 /// Writes an encrypted copy to its place.
-pub(super) fn write_copy(
-    storage: &mut impl Storage,
-    layout: Layout,
-    copy: &[u8],
-) -> io::Result<()> {
+pub(super) fn write_copy(storage: &mut dyn Storage, layout: Layout, copy: &[u8]) -> io::Result<()> {
     let place = Place::from_head(copy).expect("sealed by this program");
     storage.write_all_at(copy, layout.offset(place.table, place.index, place.copy()))
 }

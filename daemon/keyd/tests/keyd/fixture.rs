@@ -51,7 +51,7 @@ pub(crate) fn set_clock(seconds: u64) {
 
 /// A gateway with keyd on it.
 pub(crate) struct Device {
-    pub(crate) keyd: Keyd<Medium>,
+    pub(crate) keyd: Keyd,
     pub(crate) writes: Writes,
     pub(crate) directory: Rc<TempDir>,
     policies: PerRole<RolePolicy>,
@@ -125,7 +125,7 @@ impl Device {
     pub(crate) fn blank_with_capacity(capacity: u32) -> Self {
         let directory = Rc::new(tempfile::tempdir().unwrap());
         let kek = Kek::development();
-        drop(FileStorage::create(directory.path(), &kek, capacity, &mut SystemRng).unwrap());
+        drop(FileStorage::create(directory.path(), &kek, capacity).unwrap());
         Self::on(directory)
     }
 

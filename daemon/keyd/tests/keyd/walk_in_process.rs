@@ -42,7 +42,7 @@ impl Keyd for InProcess {
         self.0 = self.0.take().map(Device::restarted);
     }
 
-    fn vault(&self) -> Vault<FileStorage> {
+    fn vault(&self) -> Vault {
         let copy = copy_of(self.0.as_ref().unwrap().directory.path());
         let storage = FileStorage::open(copy.path()).unwrap().unwrap();
         Vault::open(storage, &Kek::development()).unwrap()

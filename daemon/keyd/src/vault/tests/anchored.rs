@@ -48,14 +48,14 @@ impl Anchor for Memory {
     }
 }
 
-fn anchored(disk: &Disk, memory: &Memory, interval: u32) -> Result<Vault<Disk>, OpenError> {
+fn anchored(disk: &Disk, memory: &Memory, interval: u32) -> Result<Vault, OpenError> {
     let mut vault = Vault::open(disk.clone(), &kek())?;
     vault.anchor(Box::new(memory.clone()), NonZeroU32::new(interval).unwrap())?;
     Ok(vault)
 }
 
 /// A vault under an anchor, with a profile.
-fn anchored_vault(interval: u32) -> (Disk, Memory, Vault<Disk>) {
+fn anchored_vault(interval: u32) -> (Disk, Memory, Vault) {
     let (disk, _) = new_vault();
     let memory = Memory::beside(&disk);
     let mut vault = anchored(&disk, &memory, interval).unwrap();
@@ -63,10 +63,10 @@ fn anchored_vault(interval: u32) -> (Disk, Memory, Vault<Disk>) {
     (disk, memory, vault)
 }
 
-fn authenticate(vault: &mut Vault<Disk>, round: u64) {
+fn authenticate(vault: &mut Vault, round: u64) {
     let one = slot(vault, 1);
     offer(vault, one, 32 * round).unwrap();
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
 }
 
 #[test]
@@ -87,11 +87,11 @@ fn an_old_copy_of_the_vault_is_refused() {
 
 #[test]
 fn an_old_copy_from_before_any_change_is_refused() {
-    let changes: [fn(&mut Vault<Disk>); 4] = [
+    let changes: [fn(&mut Vault); 4] = [
         |vault| commit(vault, vec![install(2, 2)]).unwrap(),
-        |vault| vault.set_device_keys(device_keys(1), &mut rng()).unwrap(),
-        |vault| vault.set_certificate(&[1], &mut rng()).unwrap(),
-        |vault| vault.add_trust_anchor(anchor(1), &mut rng()).unwrap(),
+        |vault| vault.set_device_keys(device_keys(1)).unwrap(),
+        |vault| vault.set_certificate(&[1]).unwrap(),
+        |vault| vault.add_trust_anchor(anchor(1)).unwrap(),
     ];
     for change in changes {
         let (disk, memory, mut vault) = anchored_vault(1000);
@@ -142,7 +142,7 @@ fn the_anchor_follows_every_interval_th_pass_and_every_transaction() {
     authenticate(&mut vault, 7);
     commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
     assert_eq!(memory.value.get(), 4);
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
     assert_eq!(memory.value.get(), 4, "nothing was staged");
 }
 
@@ -171,12 +171,9 @@ fn an_anchor_that_fails_ends_the_process_and_the_next_start_goes_on() {
     memory.broken.set(true);
     let one = slot(&vault, 1);
     offer(&mut vault, one, 32).unwrap();
-    assert!(matches!(
-        vault.flush(&mut rng()),
-        Err(CommitError::Storage(_))
-    ));
+    assert!(matches!(vault.flush(), Err(CommitError::Storage(_))));
     let image = disk.image();
-    assert!(vault.set_certificate(&[1], &mut rng()).is_err());
+    assert!(vault.set_certificate(&[1]).is_err());
     assert_eq!(disk.image(), image, "nothing is written after a failure");
     memory.broken.set(false);
     let vault = anchored(&disk, &memory, 1).unwrap();
@@ -184,7 +181,7 @@ fn an_anchor_that_fails_ends_the_process_and_the_next_start_goes_on() {
 }
 
 /// Power fails at every point of a change under an anchor: the vault opens, and under the anchor.
-fn opens_after_any_crash(change: impl Fn(&mut Vault<Disk>)) {
+fn opens_after_any_crash(change: impl Fn(&mut Vault)) {
     let (disk, memory, mut vault) = anchored_vault(1);
     let (start, before) = (disk.image(), memory.value.get());
     disk.take_log();
@@ -218,7 +215,7 @@ fn no_power_cut_ends_in_a_refused_start() {
         let changes = vec![Change::Delete(one), install(2, 2)];
         commit(vault, changes).unwrap();
     });
-    opens_after_any_crash(|vault| vault.set_device_keys(device_keys(1), &mut rng()).unwrap());
+    opens_after_any_crash(|vault| vault.set_device_keys(device_keys(1)).unwrap());
 }
 
 #[test]
@@ -258,15 +255,15 @@ fn a_real_vault_under_a_real_anchor_refuses_its_old_copy() {
         vault.anchor(Box::new(anchor), NonZeroU32::MIN)?;
         Ok::<_, OpenError>(vault)
     };
-    drop(FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap());
+    drop(FileStorage::create(directory.path(), &kek(), CAPACITY).unwrap());
     let mut vault = opened().unwrap();
-    vault.commit(vec![install(1, 1)], 0, &mut rng()).unwrap();
+    vault.commit(vec![install(1, 1)], 0).unwrap();
     drop(vault);
     let old = fs::read(&path).unwrap();
     let mut vault = opened().unwrap();
     let one = vault.find(&iccid(1)).unwrap();
     offer(&mut vault, one, 32).unwrap();
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
     drop(vault);
     assert!(opened().is_ok());
     fs::write(&path, old).unwrap();

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Reopens what is on the medium and expects what is in memory.
-fn reopen(disk: &Disk, vault: &Vault<Disk>) -> Vault<Disk> {
+fn reopen(disk: &Disk, vault: &Vault) -> Vault {
     let reopened = open_image(&disk.image()).unwrap();
     assert_eq!(contents(&reopened), contents(vault));
     assert_eq!(reopened.damage(), []);
@@ -67,10 +67,10 @@ fn a_new_vault_is_empty_and_has_its_capacity() {
 #[test]
 fn everything_survives_a_restart() {
     let (disk, mut vault) = new_vault();
-    vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
-    vault.set_certificate(&[0x30; 700], &mut rng()).unwrap();
-    vault.add_trust_anchor(anchor(1), &mut rng()).unwrap();
-    vault.add_trust_anchor(anchor(2), &mut rng()).unwrap();
+    vault.set_device_keys(device_keys(1)).unwrap();
+    vault.set_certificate(&[0x30; 700]).unwrap();
+    vault.add_trust_anchor(anchor(1)).unwrap();
+    vault.add_trust_anchor(anchor(2)).unwrap();
     commit(
         &mut vault,
         vec![
@@ -84,7 +84,7 @@ fn everything_survives_a_restart() {
     let (one, two) = (slot(&vault, 1), slot(&vault, 2));
     commit(&mut vault, vec![Change::Disable(two), Change::Delete(one)]).unwrap();
     offer(&mut vault, two, 33).unwrap();
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
 
     let vault = reopen(&disk, &vault);
     assert_eq!(vault.device_keys().unwrap().sealing.as_slice(), [2; 32]);
@@ -106,12 +106,10 @@ fn everything_survives_a_restart() {
 #[test]
 fn the_longest_records_fit() {
     let (disk, mut vault) = new_vault();
-    vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
-    vault
-        .set_certificate(&[0x30; MAX_CERTIFICATE], &mut rng())
-        .unwrap();
+    vault.set_device_keys(device_keys(1)).unwrap();
+    vault.set_certificate(&[0x30; MAX_CERTIFICATE]).unwrap();
     for seed in 1..=MAX_TRUST_ANCHORS as u8 {
-        vault.add_trust_anchor(anchor(seed), &mut rng()).unwrap();
+        vault.add_trust_anchor(anchor(seed)).unwrap();
     }
     let longest = Change::Install {
         profile: longest_profile(),
@@ -124,7 +122,8 @@ fn the_longest_records_fit() {
     let (slot, stored) = vault.profiles().next().unwrap();
     assert_eq!(stored.profile, longest_profile());
 
-    let mut vault = vault;
+    let disk = Disk::with(disk.image());
+    let mut vault = Vault::open(disk.clone(), &kek()).unwrap();
     commit(&mut vault, vec![Change::Delete(slot)]).unwrap();
     for issuer in 1..16 {
         let change = Change::Install {
@@ -157,16 +156,14 @@ fn the_longest_records_fit() {
             capacity: 16
         }
     ));
-    reopen(&vault.file.storage.clone(), &vault);
+    reopen(&disk, &vault);
 }
 
 #[test]
 fn the_device_s_keys_are_made_once() {
     let (_, mut vault) = new_vault();
-    vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
-    let refused = vault
-        .set_device_keys(device_keys(9), &mut rng())
-        .unwrap_err();
+    vault.set_device_keys(device_keys(1)).unwrap();
+    let refused = vault.set_device_keys(device_keys(9)).unwrap_err();
     assert!(matches!(refused, CommitError::KeysExist));
     assert_eq!(vault.device_keys().unwrap().device.as_slice(), [1; 32]);
 }
@@ -175,7 +172,7 @@ fn the_device_s_keys_are_made_once() {
 fn a_certificate_beyond_the_limit_is_refused() {
     let (_, mut vault) = new_vault();
     let refused = vault
-        .set_certificate(&[0; MAX_CERTIFICATE + 1], &mut rng())
+        .set_certificate(&[0; MAX_CERTIFICATE + 1])
         .unwrap_err();
     assert_eq!(
         refused.to_string(),
@@ -188,11 +185,11 @@ fn a_certificate_beyond_the_limit_is_refused() {
 fn trust_anchors_are_a_bounded_set() {
     let (disk, mut vault) = new_vault();
     for seed in 1..=MAX_TRUST_ANCHORS as u8 {
-        vault.add_trust_anchor(anchor(seed), &mut rng()).unwrap();
-        vault.add_trust_anchor(anchor(seed), &mut rng()).unwrap();
+        vault.add_trust_anchor(anchor(seed)).unwrap();
+        vault.add_trust_anchor(anchor(seed)).unwrap();
     }
     assert_eq!(vault.trust_anchors().len(), MAX_TRUST_ANCHORS);
-    let refused = vault.add_trust_anchor(anchor(77), &mut rng()).unwrap_err();
+    let refused = vault.add_trust_anchor(anchor(77)).unwrap_err();
     assert!(matches!(
         refused,
         CommitError::Full {
@@ -202,10 +199,10 @@ fn trust_anchors_are_a_bounded_set() {
     ));
     assert!(!vault.trust_anchors().contains(&anchor(77)));
 
-    vault.remove_trust_anchor(&anchor(3), &mut rng()).unwrap();
-    vault.remove_trust_anchor(&anchor(3), &mut rng()).unwrap();
+    vault.remove_trust_anchor(&anchor(3)).unwrap();
+    vault.remove_trust_anchor(&anchor(3)).unwrap();
     assert!(!vault.trust_anchors().contains(&anchor(3)));
-    vault.add_trust_anchor(anchor(77), &mut rng()).unwrap();
+    vault.add_trust_anchor(anchor(77)).unwrap();
     let vault = reopen(&disk, &vault);
     assert_eq!(vault.trust_anchors().len(), MAX_TRUST_ANCHORS);
 }
@@ -260,7 +257,7 @@ fn a_refusal_takes_back_every_change_before_it() {
     .unwrap();
     let (one, two) = (slot(&vault, 1), slot(&vault, 2));
     offer(&mut vault, one, 64).unwrap();
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
     let before = contents(&vault);
     let refused = commit(
         &mut vault,
@@ -352,7 +349,7 @@ fn a_transaction_touches_a_bounded_number_of_records() {
 fn the_last_known_time_never_falls() {
     let (disk, mut vault) = new_vault();
     for (now, last) in [(1000, 1000), (500, 1000), (1001, 1001)] {
-        vault.commit(vec![], now, &mut rng()).unwrap();
+        vault.commit(vec![], now).unwrap();
         assert_eq!(vault.last_time(), last);
     }
     reopen(&disk, &vault);
@@ -367,7 +364,7 @@ fn staged_changes_of_one_pass_share_one_sync() {
     )
     .unwrap();
     disk.take_log();
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
     assert!(disk.take_log().is_empty(), "nothing was staged");
 
     for n in 1..=3 {
@@ -376,7 +373,7 @@ fn staged_changes_of_one_pass_share_one_sync() {
         offer(&mut vault, slot, 64).unwrap();
     }
     assert!(disk.log.borrow().is_empty(), "staged is in memory only");
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
     assert_eq!((disk.log.borrow().len(), disk.syncs()), (4, 1));
     reopen(&disk, &vault);
 }
@@ -401,7 +398,7 @@ fn versions_alternate_between_the_halves() {
     for n in 1..=4 {
         disk.take_log();
         offer(&mut vault, one, 32 * n).unwrap();
-        vault.flush(&mut rng()).unwrap();
+        vault.flush().unwrap();
         let Operation::Write(offset, _) = &disk.log.borrow()[0] else {
             panic!()
         };

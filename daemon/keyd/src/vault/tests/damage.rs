@@ -7,12 +7,12 @@ use super::*;
 /// A vault with a history, the place of a sequence's two copies, and the newer one's half.
 fn used_vault() -> (Vec<u8>, [u64; 2], usize) {
     let (disk, mut vault) = new_vault();
-    vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
+    vault.set_device_keys(device_keys(1)).unwrap();
     commit(&mut vault, vec![install(1, 1), install(2, 2)]).unwrap();
     let one = slot(&vault, 1);
     for round in 1..=3 {
         offer(&mut vault, one, 32 * round).unwrap();
-        vault.flush(&mut rng()).unwrap();
+        vault.flush().unwrap();
     }
     let layout = Layout::new(CAPACITY);
     let places = [0, 1].map(|half| layout.offset(Table::Sequence, one.0, half));
@@ -20,7 +20,7 @@ fn used_vault() -> (Vec<u8>, [u64; 2], usize) {
     (disk.image(), places, newer)
 }
 
-fn sqn_of_first(vault: &Vault<Disk>) -> u64 {
+fn sqn_of_first(vault: &Vault) -> u64 {
     vault
         .profile(slot(vault, 1))
         .unwrap()
@@ -174,7 +174,7 @@ fn an_old_copy_that_was_put_back_is_noticed() {
     let old = disk.image()[at..at + 256].to_vec();
     for round in 1..=3 {
         offer(&mut vault, one, 32 * round).unwrap();
-        vault.flush(&mut rng()).unwrap();
+        vault.flush().unwrap();
     }
     let mut image = disk.image();
     image[at..at + 256].copy_from_slice(&old);
@@ -239,7 +239,7 @@ fn a_record_that_was_put_back_whole_is_noticed_from_the_next_transaction_on() {
     let one = slot(&vault, 1);
     for round in 1..=2 {
         offer(&mut vault, one, 32 * round).unwrap();
-        vault.flush(&mut rng()).unwrap();
+        vault.flush().unwrap();
     }
     commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
     let mut image = disk.image();
@@ -257,7 +257,7 @@ fn a_forged_older_head_on_the_newer_copy_hides_no_version() {
     commit(&mut vault, vec![install(1, 1)]).unwrap();
     let one = slot(&vault, 1);
     offer(&mut vault, one, 32).unwrap();
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
     commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
     let generation = vault.profiles.records()[0].sequence;
     let layout = Layout::new(CAPACITY);
@@ -426,7 +426,7 @@ fn a_copy_with_any_octet_changed_or_cut_off_is_none() {
         index: 1,
         generation: 6,
     };
-    let good = record::seal(&cipher, place, b"contents", &mut rng());
+    let good = record::seal(&cipher, place, b"contents");
     let mut copy = good.clone();
     let (opened, contents) = record::open(&cipher, &mut copy).unwrap();
     assert_eq!((opened, &contents[..9]), (place, &b"contents\0"[..]));
@@ -447,7 +447,7 @@ fn damage_is_repaired_by_the_next_write_to_the_record() {
     let mut vault = Vault::open(disk.clone(), &kek()).unwrap();
     let one = slot(&vault, 1);
     offer(&mut vault, one, 640).unwrap();
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
     let vault = Vault::open(disk, &kek()).unwrap();
     assert_eq!(vault.damage(), []);
     assert_eq!(sqn_of_first(&vault), 640);

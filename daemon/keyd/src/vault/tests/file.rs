@@ -9,12 +9,12 @@ use super::*;
 fn a_vault_is_made_once_and_opened_from_then_on() {
     let directory = tempfile::tempdir().unwrap();
     assert!(FileStorage::open(directory.path()).unwrap().is_none());
-    let storage = FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap();
+    let storage = FileStorage::create(directory.path(), &kek(), CAPACITY).unwrap();
     let mut vault = Vault::open(storage, &kek()).unwrap();
-    vault.commit(vec![install(1, 1)], 0, &mut rng()).unwrap();
+    vault.commit(vec![install(1, 1)], 0).unwrap();
     drop(vault);
 
-    let again = FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng());
+    let again = FileStorage::create(directory.path(), &kek(), CAPACITY);
     assert!(matches!(again, Err(OpenError::Exists)));
     let storage = FileStorage::open(directory.path()).unwrap().unwrap();
     let vault = Vault::open(storage, &kek()).unwrap();
@@ -35,7 +35,7 @@ fn a_vault_is_made_once_and_opened_from_then_on() {
 #[test]
 fn only_one_process_holds_a_vault() {
     let directory = tempfile::tempdir().unwrap();
-    let held = FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap();
+    let held = FileStorage::create(directory.path(), &kek(), CAPACITY).unwrap();
     assert!(matches!(
         FileStorage::open(directory.path()),
         Err(OpenError::Locked)
@@ -49,7 +49,7 @@ fn what_an_interrupted_making_left_behind_is_no_vault() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("vault.new"), b"half").unwrap();
     assert!(FileStorage::open(directory.path()).unwrap().is_none());
-    let storage = FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap();
+    let storage = FileStorage::create(directory.path(), &kek(), CAPACITY).unwrap();
     assert_eq!(
         storage.length().unwrap(),
         Layout::new(CAPACITY).file_length()
@@ -61,7 +61,7 @@ fn the_file_has_all_its_blocks_from_the_start() {
     use std::os::unix::fs::MetadataExt;
 
     let directory = tempfile::tempdir().unwrap();
-    FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap();
+    FileStorage::create(directory.path(), &kek(), CAPACITY).unwrap();
     let metadata = fs::metadata(directory.path().join("vault")).unwrap();
     let written = Layout::new(CAPACITY).file_length() - 2 * 4096;
     assert!(
@@ -74,11 +74,9 @@ fn the_file_has_all_its_blocks_from_the_start() {
 #[test]
 fn no_secret_stands_in_the_file() {
     let directory = tempfile::tempdir().unwrap();
-    let storage = FileStorage::create(directory.path(), &kek(), CAPACITY, &mut rng()).unwrap();
+    let storage = FileStorage::create(directory.path(), &kek(), CAPACITY).unwrap();
     let mut vault = Vault::open(storage, &kek()).unwrap();
-    vault
-        .set_device_keys(device_keys(0x41), &mut rng())
-        .unwrap();
+    vault.set_device_keys(device_keys(0x41)).unwrap();
     let profile = Profile {
         credentials: milenage(*b"a subscriber key"),
         ..profile(1)
@@ -89,7 +87,7 @@ fn no_secret_stands_in_the_file() {
         sequence: 1,
         enabled: true,
     };
-    vault.commit(vec![change], 0, &mut rng()).unwrap();
+    vault.commit(vec![change], 0).unwrap();
     let octets = fs::read(directory.path().join("vault")).unwrap();
     for secret in [
         &b"a subscriber key"[..],

@@ -27,22 +27,22 @@ pub(super) fn reauthentication(identity: &str, counter: u16) -> Reauthentication
 }
 
 /// What a confirmed authentication does.
-fn name(vault: &mut Vault<Disk>, slot: Slot, counter: u16) {
+fn name(vault: &mut Vault, slot: Slot, counter: u16) {
     let named = vault.change_identities(slot, |names| {
         names.pseudonym = Some(pseudonym("7name"));
         names.reauthentication = Some(reauthentication("8name@home", counter));
     });
     named.unwrap();
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
 }
 
-fn counter(vault: &Vault<Disk>, slot: Slot) -> Option<u16> {
+fn counter(vault: &Vault, slot: Slot) -> Option<u16> {
     let names = vault.identities(slot)?;
     names.reauthentication.as_ref().map(|start| start.counter)
 }
 
 /// Which copy of the first record is the newest.
-fn newest(vault: &Vault<Disk>) -> u64 {
+fn newest(vault: &Vault) -> u64 {
     vault.aliases.records()[0].generation & 1
 }
 
@@ -52,7 +52,7 @@ fn damage(image: &mut [u8], half: u64) {
     image[at as usize + 100] ^= 1;
 }
 
-fn is_named(vault: &Vault<Disk>, slot: Slot) -> bool {
+fn is_named(vault: &Vault, slot: Slot) -> bool {
     let names = vault.identities(slot);
     names.is_some_and(|names| names.pseudonym.is_some() || names.reauthentication.is_some())
 }
@@ -75,7 +75,7 @@ fn names_survive_a_restart_with_everything_that_belongs_to_them() {
             ..reauthentication("4alice", u16::MAX)
         });
     });
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
     let reopened = open_image(&disk.image()).unwrap();
     for slot in [one, two] {
         assert!(is_named(&reopened, slot));
@@ -100,7 +100,7 @@ fn the_longest_names_fit_their_record() {
             ..reauthentication(&longest, 9)
         });
     });
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
     let reopened = open_image(&disk.image()).unwrap();
     assert_eq!(reopened.identities(one), vault.identities(one));
 }
@@ -268,7 +268,7 @@ fn where_the_medium_lost_the_newest_version_a_pseudonym_s_one_time_may_be_over()
                 let pseudonym = pseudonym(name);
                 names.pseudonym = Some(Pseudonym { uses, ..pseudonym });
             });
-            vault.flush(&mut rng()).unwrap();
+            vault.flush().unwrap();
         }
         let mut image = disk.image();
         damage(&mut image, newest(&vault));
@@ -312,11 +312,12 @@ fn an_older_copy_that_stands_in_for_a_deleted_profile_s_names_is_nobody_s() {
     commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
     let mut image = disk.image();
     damage(&mut image, newest(&vault));
-    let mut damaged = open_image(&image).unwrap();
+    let disk = Disk::with(image);
+    let mut damaged = Vault::open(disk.clone(), &kek()).unwrap();
     assert!(!is_named(&damaged, one));
     // What it is named from now on is kept.
     name(&mut damaged, one, 9);
-    let reopened = open_image(&damaged.file.storage.image()).unwrap();
+    let reopened = open_image(&disk.image()).unwrap();
     assert_eq!(counter(&reopened, one), Some(9));
 }
 

@@ -1,5 +1,7 @@
 //! A medium that writes little by little, or fails.
 
+use std::cell::Cell;
+
 use super::*;
 
 /// What goes wrong, and at which operation.
@@ -10,20 +12,30 @@ enum Fault {
     Sync,
 }
 
-/// A medium that takes at most `chunk` octets at once and fails at the `at`th operation.
+/// A medium that takes at most `chunk` octets at once, and fails when it is told to.
 struct Faulty {
     disk: Disk,
     chunk: usize,
-    fault: Option<(usize, Fault)>,
-    operations: usize,
+    faults: Faults,
 }
 
-impl Faulty {
-    fn due(&mut self) -> Option<Fault> {
-        self.operations += 1;
-        self.fault
-            .filter(|(at, _)| self.operations > *at)
-            .map(|(_, fault)| fault)
+/// What goes wrong from which operation on, counted from when it was set.
+#[derive(Clone, Default)]
+struct Faults(Rc<Cell<Option<(usize, Fault)>>>);
+
+impl Faults {
+    fn begin_after(&self, operations: usize, fault: Fault) {
+        self.0.set(Some((operations, fault)));
+    }
+
+    fn end(&self) {
+        self.0.set(None);
+    }
+
+    fn due(&self) -> Option<Fault> {
+        let (left, fault) = self.0.get()?;
+        self.0.set(Some((left.saturating_sub(1), fault)));
+        (left == 0).then_some(fault)
     }
 }
 
@@ -37,7 +49,7 @@ impl Storage for Faulty {
     }
 
     fn write_at(&mut self, octets: &[u8], offset: u64) -> io::Result<usize> {
-        match self.due() {
+        match self.faults.due() {
             Some(Fault::Write(kind)) => Err(kind.into()),
             Some(Fault::NothingWritten) => Ok(0),
             _ => self
@@ -47,23 +59,23 @@ impl Storage for Faulty {
     }
 
     fn sync(&mut self) -> io::Result<()> {
-        match self.due() {
+        match self.faults.due() {
             Some(Fault::Sync) => Err(io::Error::other("fdatasync")),
             _ => self.disk.sync(),
         }
     }
 }
 
-fn faulty_vault(chunk: usize) -> (Disk, Vault<Faulty>) {
+fn faulty_vault(chunk: usize) -> (Disk, Faults, Vault) {
     let (disk, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let faults = Faults::default();
     let medium = Faulty {
         disk: disk.clone(),
         chunk,
-        fault: None,
-        operations: 0,
+        faults: faults.clone(),
     };
-    (disk, Vault::open(medium, &kek()).unwrap())
+    (disk, faults, Vault::open(medium, &kek()).unwrap())
 }
 
 fn kind_of(error: CommitError) -> io::ErrorKind {
@@ -76,8 +88,8 @@ fn kind_of(error: CommitError) -> io::ErrorKind {
 #[test]
 fn short_writes_are_continued() {
     for chunk in [1, 7, 511] {
-        let (disk, mut vault) = faulty_vault(chunk);
-        vault.commit(vec![install(2, 2)], 0, &mut rng()).unwrap();
+        let (disk, _, mut vault) = faulty_vault(chunk);
+        vault.commit(vec![install(2, 2)], 0).unwrap();
         assert_eq!(open_image(&disk.image()).unwrap().profiles().count(), 2);
     }
 }
@@ -110,7 +122,7 @@ fn an_interrupted_write_is_repeated() {
 
     let (disk, _) = new_vault();
     let mut vault = Vault::open(Interrupted(disk.clone(), false), &kek()).unwrap();
-    vault.commit(vec![install(1, 1)], 0, &mut rng()).unwrap();
+    vault.commit(vec![install(1, 1)], 0).unwrap();
     assert_eq!(open_image(&disk.image()).unwrap().profiles().count(), 1);
 }
 
@@ -127,19 +139,17 @@ fn a_failure_is_final_for_this_process_and_leaves_an_old_or_a_new_state() {
         (Fault::Sync, io::ErrorKind::Other, 6),
     ] {
         for at in 0..operations {
-            let (disk, mut vault) = faulty_vault(usize::MAX);
+            let (disk, faults, mut vault) = faulty_vault(usize::MAX);
             let one = vault.find(&iccid(1)).unwrap();
             let before = contents(&open_image(&disk.image()).unwrap());
-            vault.file.storage.fault = Some((vault.file.storage.operations + at, fault));
+            faults.begin_after(at, fault);
             let changes = vec![Change::Delete(one), install(2, 2)];
-            let refused = vault.commit(changes, 0, &mut rng()).unwrap_err();
+            let refused = vault.commit(changes, 0).unwrap_err();
             assert_eq!(kind_of(refused), kind, "{fault:?} at {at}");
 
-            vault.file.storage.fault = None;
+            faults.end();
             let image = disk.image();
-            let later = vault
-                .commit(vec![install(3, 3)], 0, &mut rng())
-                .unwrap_err();
+            let later = vault.commit(vec![install(3, 3)], 0).unwrap_err();
             assert_eq!(kind_of(later), io::ErrorKind::Other);
             assert_eq!(disk.image(), image, "nothing is written after a failure");
 
@@ -154,22 +164,16 @@ fn a_failure_is_final_for_this_process_and_leaves_an_old_or_a_new_state() {
 #[test]
 fn a_failed_flush_is_reported_and_final() {
     for fault in [Fault::Sync, Fault::Write(io::ErrorKind::PermissionDenied)] {
-        let (_, mut vault) = faulty_vault(usize::MAX);
+        let (_, faults, mut vault) = faulty_vault(usize::MAX);
         let one = vault.find(&iccid(1)).unwrap();
         assert!(vault.change_sqn(one, |_| ()).is_some());
-        vault.file.storage.fault = Some((vault.file.storage.operations, fault));
-        assert!(matches!(
-            vault.flush(&mut rng()),
-            Err(CommitError::Storage(_))
-        ));
-        vault.file.storage.fault = None;
+        faults.begin_after(0, fault);
+        assert!(matches!(vault.flush(), Err(CommitError::Storage(_))));
+        faults.end();
         assert!(vault.change_sqn(one, |_| ()).is_some());
+        assert!(matches!(vault.flush(), Err(CommitError::Storage(_))));
         assert!(matches!(
-            vault.flush(&mut rng()),
-            Err(CommitError::Storage(_))
-        ));
-        assert!(matches!(
-            vault.set_certificate(&[1], &mut rng()),
+            vault.set_certificate(&[1]),
             Err(CommitError::Storage(_))
         ));
     }

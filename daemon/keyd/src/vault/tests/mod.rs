@@ -23,7 +23,6 @@ use softsim_profile::{
     HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, IssuerKey, Profile, RoutingIndicator,
     SealingKey, SqnScheme, Validity, imsi, tuak_parameters,
 };
-use softsim_sandbox::random::SystemRng;
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters};
 use zeroize::Zeroizing;
 
@@ -109,20 +108,16 @@ fn kek() -> Kek {
     Kek::development()
 }
 
-fn rng() -> SystemRng {
-    SystemRng
-}
-
 /// A new, empty vault.
-fn new_vault() -> (Disk, Vault<Disk>) {
+fn new_vault() -> (Disk, Vault) {
     let mut disk = Disk::default();
-    format(&mut disk, &kek(), CAPACITY, &mut rng()).unwrap();
+    format(&mut disk, &kek(), CAPACITY).unwrap();
     disk.take_log();
     let vault = Vault::open(disk.clone(), &kek()).unwrap();
     (disk, vault)
 }
 
-fn open_image(octets: &[u8]) -> Result<Vault<Disk>, OpenError> {
+fn open_image(octets: &[u8]) -> Result<Vault, OpenError> {
     Vault::open(Disk::with(octets.to_vec()), &kek())
 }
 
@@ -204,20 +199,16 @@ fn accounts<const N: usize>(accounts: [(u16, Option<u8>); N]) -> Change {
     )
 }
 
-fn commit(vault: &mut Vault<Disk>, changes: Vec<Change>) -> Result<(), CommitError> {
-    vault.commit(changes, 0, &mut rng())
+fn commit(vault: &mut Vault, changes: Vec<Change>) -> Result<(), CommitError> {
+    vault.commit(changes, 0)
 }
 
-fn slot(vault: &Vault<Disk>, n: u8) -> Slot {
+fn slot(vault: &Vault, n: u8) -> Slot {
     vault.find(&iccid(n)).unwrap()
 }
 
 /// The subscription's AuC offers `sqn`, and the profile in the slot takes it or not.
-fn offer<S: Storage>(
-    vault: &mut Vault<S>,
-    slot: Slot,
-    sqn: u64,
-) -> Result<(), AuthenticationFailure> {
+fn offer(vault: &mut Vault, slot: Slot, sqn: u64) -> Result<(), AuthenticationFailure> {
     let profile = &vault.profile(slot).unwrap().profile;
     let algorithm = profile.credentials.functions();
     let (rand, amf) = (Rand::new([5; 16]), Amf::new([0x80, 0]));
@@ -232,7 +223,7 @@ fn offer<S: Storage>(
 }
 
 /// All that a vault holds, for comparison.
-fn contents<S: Storage>(vault: &Vault<S>) -> String {
+fn contents(vault: &Vault) -> String {
     let keys = vault.device_keys().map(|keys| {
         let DeviceKeys {
             device,
@@ -264,13 +255,13 @@ fn contents<S: Storage>(vault: &Vault<S>) -> String {
 }
 
 /// All names, which don't print by themselves.
-fn names<S: Storage>(vault: &Vault<S>) -> Vec<Vec<u8>> {
+fn names(vault: &Vault) -> Vec<Vec<u8>> {
     let records = vault.aliases.records().iter();
     let names = records.filter_map(|alias| alias.identities.as_ref());
     names.map(|names| names.encode().to_vec()).collect()
 }
 
-fn tombstones<S: Storage>(vault: &Vault<S>) -> Vec<&Burial> {
+fn tombstones(vault: &Vault) -> Vec<&Burial> {
     let graves = vault.graves.graves().iter();
     graves.filter_map(|grave| grave.burial.as_deref()).collect()
 }

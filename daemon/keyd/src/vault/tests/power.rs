@@ -74,8 +74,8 @@ pub(super) fn crashes(start: &[u8], log: &[Operation], count: usize) -> Vec<Vec<
 /// after from the operation on that makes it durable. What was recovered takes the next change and
 /// another restart.
 fn either_old_or_new(
-    prepare: impl Fn(&mut Vault<Disk>),
-    change: impl Fn(&mut Vault<Disk>),
+    prepare: impl Fn(&mut Vault),
+    change: impl Fn(&mut Vault),
     durable_syncs: usize,
 ) {
     let (disk, mut vault) = new_vault();
@@ -111,9 +111,7 @@ fn either_old_or_new(
                 change(&mut vault);
                 assert_eq!(contents(&vault), after);
             }
-            vault
-                .commit(vec![Change::Transaction([9; 16])], 0, &mut rng())
-                .unwrap();
+            vault.commit(vec![Change::Transaction([9; 16])], 0).unwrap();
             let again = Vault::open(disk, &kek()).unwrap();
             assert_eq!(contents(&again), contents(&vault));
             assert_eq!(again.last_transaction(), Some([9; 16]));
@@ -133,7 +131,7 @@ fn a_transaction_over_many_records_is_all_or_nothing() {
             .unwrap();
             let one = slot(vault, 1);
             offer(vault, one, 320).unwrap();
-            vault.flush(&mut rng()).unwrap();
+            vault.flush().unwrap();
         },
         |vault| {
             let (one, two) = (slot(vault, 1), slot(vault, 2));
@@ -143,7 +141,7 @@ fn a_transaction_over_many_records_is_all_or_nothing() {
                 install(3, 3),
                 Change::Transaction([2; 16]),
             ];
-            vault.commit(changes, 1_800_000_000, &mut rng()).unwrap();
+            vault.commit(changes, 1_800_000_000).unwrap();
         },
         // The first sync is of the new graves, which aren't in use yet.
         2,
@@ -161,7 +159,7 @@ fn a_bootstrap_that_replaces_the_only_profile_is_all_or_nothing() {
                 Change::Delete(one),
                 Change::Transaction([2; 16]),
             ];
-            vault.commit(changes, 0, &mut rng()).unwrap();
+            vault.commit(changes, 0).unwrap();
         },
         2,
     );
@@ -180,7 +178,7 @@ fn a_bootstrap_s_accounts_and_its_profile_come_together_or_not_at_all() {
                 accounts([(2, None), (3, Some(3))]),
                 install(2, 2),
             ];
-            vault.commit(changes, 0, &mut rng()).unwrap();
+            vault.commit(changes, 0).unwrap();
         },
         2,
     );
@@ -193,7 +191,7 @@ fn an_sqn_is_durable_when_the_flush_returns() {
         |vault| {
             let one = slot(vault, 1);
             offer(vault, one, 320).unwrap();
-            vault.flush(&mut rng()).unwrap();
+            vault.flush().unwrap();
         },
         1,
     );
@@ -203,12 +201,12 @@ fn an_sqn_is_durable_when_the_flush_returns() {
 fn the_device_s_keys_are_there_or_not() {
     either_old_or_new(
         |_| {},
-        |vault| vault.set_device_keys(device_keys(1), &mut rng()).unwrap(),
+        |vault| vault.set_device_keys(device_keys(1)).unwrap(),
         1,
     );
     either_old_or_new(
-        |vault| vault.set_certificate(&[1; 600], &mut rng()).unwrap(),
-        |vault| vault.set_certificate(&[2; 2000], &mut rng()).unwrap(),
+        |vault| vault.set_certificate(&[1; 600]).unwrap(),
+        |vault| vault.set_certificate(&[2; 2000]).unwrap(),
         1,
     );
 }
@@ -216,7 +214,7 @@ fn the_device_s_keys_are_there_or_not() {
 #[test]
 fn a_sealing_key_is_rotated_with_its_command_s_sequence_or_not_at_all() {
     either_old_or_new(
-        |vault| vault.set_device_keys(device_keys(1), &mut rng()).unwrap(),
+        |vault| vault.set_device_keys(device_keys(1)).unwrap(),
         |vault| {
             let sequence = Change::Sequence {
                 issuer: ISSUER,
@@ -224,7 +222,7 @@ fn a_sealing_key_is_rotated_with_its_command_s_sequence_or_not_at_all() {
             };
             let key = Change::SealingKey(SealingKey::from_bytes([9; 32]));
             let changes = vec![Change::Transaction([2; 16]), sequence, key];
-            vault.commit(changes, 0, &mut rng()).unwrap();
+            vault.commit(changes, 0).unwrap();
         },
         1,
     );
@@ -233,7 +231,7 @@ fn a_sealing_key_is_rotated_with_its_command_s_sequence_or_not_at_all() {
 #[test]
 fn a_rotation_that_was_cut_off_leaves_nothing_of_the_key_before() {
     let (disk, mut vault) = new_vault();
-    vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
+    vault.set_device_keys(device_keys(1)).unwrap();
     let before = device_keys(1).sealing;
     let start = disk.image();
     disk.take_log();
@@ -260,7 +258,7 @@ fn a_rotation_that_was_cut_off_leaves_nothing_of_the_key_before() {
 }
 
 /// Whether a copy of the device's record or of the journal, whose key is known, has these octets.
-fn holds(vault: &Vault<Disk>, image: &[u8], octets: &[u8]) -> bool {
+fn holds(vault: &Vault, image: &[u8], octets: &[u8]) -> bool {
     [Table::Device, Table::Journal].iter().any(|&table| {
         [0, 1].iter().any(|&half| {
             let start = vault.file.layout.offset(table, 0, half) as usize;
@@ -277,7 +275,7 @@ fn holds(vault: &Vault<Disk>, image: &[u8], octets: &[u8]) -> bool {
 }
 
 /// What the copies in a journal hold.
-fn journalled(vault: &Vault<Disk>, journal: &[u8]) -> Vec<Vec<u8>> {
+fn journalled(vault: &Vault, journal: &[u8]) -> Vec<Vec<u8>> {
     let copies = load::split_journal(journal).unwrap();
     let opened = copies.into_iter().map(|(_, copy)| {
         let mut copy = copy.to_vec();
@@ -328,7 +326,7 @@ fn sqns_of_one_flush_are_each_old_or_new() {
         let slot = slot(&vault, n);
         offer(&mut vault, slot, 320).unwrap();
     }
-    vault.flush(&mut rng()).unwrap();
+    vault.flush().unwrap();
     let log = disk.take_log();
     for count in 0..=log.len() {
         for image in crashes(&start, &log, count) {
@@ -349,7 +347,7 @@ fn an_old_journal_never_takes_a_record_back() {
     let one = slot(&vault, 1);
     for round in 1..=5 {
         offer(&mut vault, one, 320 * round).unwrap();
-        vault.flush(&mut rng()).unwrap();
+        vault.flush().unwrap();
         let reopened = open_image(&disk.image()).unwrap();
         let sqn = reopened.profile(one).unwrap().sqn().sqn_ms().value();
         assert_eq!(sqn, 320 * round);

@@ -15,28 +15,26 @@ fn other_kek(directory: &Path) -> Kek {
     Kek::read(&path).unwrap()
 }
 
-fn opened(directory: &Path, kek: &Kek) -> Result<Vault<FileStorage>, OpenError> {
+fn opened(directory: &Path, kek: &Kek) -> Result<Vault, OpenError> {
     Vault::open(FileStorage::open(directory)?.unwrap(), kek)
 }
 
 /// A vault with something in every table.
-fn lived(directory: &Path) -> Vault<FileStorage> {
-    let storage = FileStorage::create(directory, &kek(), CAPACITY, &mut rng()).unwrap();
+fn lived(directory: &Path) -> Vault {
+    let storage = FileStorage::create(directory, &kek(), CAPACITY).unwrap();
     let mut vault = Vault::open(storage, &kek()).unwrap();
-    vault.set_device_keys(device_keys(1), &mut rng()).unwrap();
-    vault.set_certificate(&[0x30; 700], &mut rng()).unwrap();
-    vault.add_trust_anchor(anchor(1), &mut rng()).unwrap();
+    vault.set_device_keys(device_keys(1)).unwrap();
+    vault.set_certificate(&[0x30; 700]).unwrap();
+    vault.add_trust_anchor(anchor(1)).unwrap();
     let changes = vec![
         install(1, 5),
         install(2, 6),
         accounts([(1, Some(1)), (2, Some(2))]),
         Change::Transaction([7; 16]),
     ];
-    vault.commit(changes, 1_800_000_000, &mut rng()).unwrap();
+    vault.commit(changes, 1_800_000_000).unwrap();
     let one = vault.find(&iccid(1)).unwrap();
-    vault
-        .commit(vec![Change::Delete(one)], 0, &mut rng())
-        .unwrap();
+    vault.commit(vec![Change::Delete(one)], 0).unwrap();
     let two = vault.find(&iccid(2)).unwrap();
     vault.change_identities(two, |names| {
         names.pseudonym = Some(identities::pseudonym("7two"));
@@ -44,7 +42,7 @@ fn lived(directory: &Path) -> Vault<FileStorage> {
     });
     for sqn in [320, 352] {
         offer(&mut vault, two, sqn).unwrap();
-        vault.flush(&mut rng()).unwrap();
+        vault.flush().unwrap();
     }
     vault
 }
@@ -56,7 +54,7 @@ fn everything_is_there_under_the_new_key_and_nothing_under_the_old_one() {
     let before = contents(&vault);
     let old_file = fs::read(directory.path().join("vault")).unwrap();
     let new = other_kek(directory.path());
-    vault.rekey(directory.path(), &new, 40, &mut rng()).unwrap();
+    vault.rekey(directory.path(), &new, 40).unwrap();
 
     let wrong = opened(directory.path(), &kek()).err().unwrap();
     assert!(matches!(wrong, OpenError::WrongKek), "{wrong}");
@@ -69,11 +67,11 @@ fn everything_is_there_under_the_new_key_and_nothing_under_the_old_one() {
         "a used SQN stays used"
     );
     assert!(offer(&mut vault, two, 384).is_ok());
-    let again = vault.commit(vec![install(1, 6)], 0, &mut rng());
+    let again = vault.commit(vec![install(1, 6)], 0);
     assert!(matches!(again, Err(CommitError::SequenceNotRising { .. })));
     for n in 3..=40 {
         let change = vec![install(n, 10 + u64::from(n))];
-        vault.commit(change, 0, &mut rng()).unwrap();
+        vault.commit(change, 0).unwrap();
     }
     drop(vault);
     let vault = opened(directory.path(), &new).unwrap();
@@ -102,7 +100,7 @@ fn everything_is_there_under_the_new_key_and_nothing_under_the_old_one() {
 fn a_vault_never_becomes_smaller() {
     let directory = tempfile::tempdir().unwrap();
     let vault = lived(directory.path());
-    let refused = vault.rekey(directory.path(), &kek(), CAPACITY - 1, &mut rng());
+    let refused = vault.rekey(directory.path(), &kek(), CAPACITY - 1);
     assert!(matches!(
         refused,
         Err(OpenError::Smaller {
@@ -156,7 +154,7 @@ fn a_failure_at_any_write_leaves_the_old_vault() {
     let with = |left| {
         FileStorage::replace(path, |file| {
             let mut failing = Failing { file, left };
-            create::copy(&vault, &mut failing, &new, CAPACITY, &mut rng())
+            create::copy(&vault, &mut failing, &new, CAPACITY)
         })
     };
     let mut failures = 0;
@@ -185,9 +183,7 @@ fn who_waited_for_the_old_file_gets_the_new_one() {
         Err(OpenError::Locked)
     ));
     let old = fs::File::open(directory.path().join("vault")).unwrap();
-    vault
-        .rekey(directory.path(), &new, CAPACITY, &mut rng())
-        .unwrap();
+    vault.rekey(directory.path(), &new, CAPACITY).unwrap();
     old.try_lock().unwrap();
     assert!(opened(directory.path(), &new).is_ok());
 }

@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn delete(vault: &mut Vault<Disk>, n: u8) {
+fn delete(vault: &mut Vault, n: u8) {
     let slot = slot(vault, n);
     commit(vault, vec![Change::Delete(slot)]).unwrap();
 }
@@ -179,7 +179,7 @@ proptest! {
                     && offer(&mut vault, slot, sqn).is_ok()
                 {
                     prop_assert!(accepted.insert((n, sqn)), "{n} took {sqn} twice");
-                    vault.flush(&mut rng()).unwrap();
+                    vault.flush().unwrap();
                 },
                 Step::Restart => vault = open_image(&disk.image()).unwrap(),
             }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use softsim_aka::eap::MacKey;
-use softsim_keyd::vault::{FileStorage, Vault};
+use softsim_keyd::vault::Vault;
 use softsim_keyd_proto::RequestKind;
 
 use super::home::{Genuine, Home, Root, Subscription};
@@ -24,7 +24,7 @@ struct Secret {
 
 impl Forbidden {
     /// The private keys of the device.
-    pub(super) fn of_device(vault: &Vault<FileStorage>) -> Self {
+    pub(super) fn of_device(vault: &Vault) -> Self {
         let keys = vault.device_keys().unwrap();
         let mut forbidden = Self::default();
         forbidden.add("device key", &*keys.device, &[]);

@@ -10,7 +10,7 @@ mod profiles;
 mod sessions;
 
 use softsim_keyd::roles::COMPILED;
-use softsim_keyd::vault::{FileStorage, Vault};
+use softsim_keyd::vault::Vault;
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     Call, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role, decode_answer, encode_request,
@@ -80,7 +80,7 @@ pub(crate) trait Keyd {
     fn restart(&mut self);
 
     /// A copy of the vault, opened.
-    fn vault(&self) -> Vault<FileStorage>;
+    fn vault(&self) -> Vault;
 }
 
 /// keyd, its attacker, and everything that the attacker may and may not have.
