@@ -203,7 +203,7 @@ fn without_network(home: &Home) {
     for count in 0..MANY {
         let mut server: Box<dyn EapServer> =
             Box::new(Server::new(eap_server::Config::default()).unwrap());
-        conversation.hear(&[1, count as u8, 0, 5, 1]);
+        conversation.receive(&[1, count as u8, 0, 5, 1]);
         let mut succeeded = false;
         while let Some(action) = conversation.poll().unwrap() {
             match action {
@@ -213,7 +213,9 @@ fn without_network(home: &Home) {
                     succeeded = true;
                 }
                 Action::Send(packet) => match server.handle(&mut auc.lock().unwrap(), &packet) {
-                    Step::Request(packet) | Step::Success(packet, _) => conversation.hear(&packet),
+                    Step::Request(packet) | Step::Success(packet, _) => {
+                        conversation.receive(&packet)
+                    }
                     other => panic!("{other:?}"),
                 },
             }

@@ -153,10 +153,13 @@ impl Config {
     /// The accesses, with everything decided.
     pub fn accesses(&self) -> Result<Vec<Settings>, ConfigError> {
         let names: BTreeSet<_> = self.access.iter().map(|access| &access.name).collect();
-        if self.access.len() > access::MOST || names.len() != self.access.len() {
+        if self.access.len() > access::MAX_ACCESSES || names.len() != self.access.len() {
             return Err(ConfigError::Field {
                 name: "access",
-                reason: format!("expected at most {}, of different names", access::MOST),
+                reason: format!(
+                    "expected at most {}, of different names",
+                    access::MAX_ACCESSES
+                ),
             });
         }
         // Two supplicants on one wire, and two keepers of one port, would undo each other's work.

@@ -21,9 +21,8 @@ use tokio::sync::{Mutex, Semaphore, broadcast, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
-use crate::access::record::{Happening, What};
-use crate::access::{self, Handle, Order};
-use crate::eap_test;
+use crate::access::status::{self, EventKind};
+use crate::access::{self, Handle, Order, single_authentication};
 use crate::lwm2m::{Request, Snapshot};
 use crate::names::Names;
 use crate::progress::{Fault, Progress};
@@ -86,7 +85,7 @@ pub struct Control {
     /// Where names are asked.
     pub names: Names,
     /// The ways into a network.
-    pub accesses: Arc<access::Accesses>,
+    pub(crate) accesses: Arc<access::Accesses>,
 }
 
 /// Serves commands for as long as the socket does.
@@ -237,7 +236,7 @@ impl Control {
     ) -> Result<Report, Fault> {
         let accesses = self.accesses.named(name.as_deref())?;
         if let Some(order) = order {
-            let mut happenings = self.accesses.happenings.subscribe();
+            let mut events = self.accesses.events.subscribe();
             let carried_out = async {
                 for access in &accesses {
                     access.order(order).await?;
@@ -248,14 +247,14 @@ impl Control {
             loop {
                 tokio::select! {
                     biased;
-                    happening = happenings.recv() => tell(happening, name.as_deref(), progress),
+                    event = events.recv() => tell(event, name.as_deref(), progress),
                     result = &mut carried_out => break result?,
                     () = progress.abandoned() => break,
                 }
             }
             // What came before the end is told before it.
-            while let Ok(happening) = happenings.try_recv() {
-                tell(Ok(happening), name.as_deref(), progress);
+            while let Ok(event) = events.try_recv() {
+                tell(Ok(event), name.as_deref(), progress);
             }
         }
         let accesses = accesses.iter().map(|access| access.access()).collect();
@@ -264,13 +263,13 @@ impl Control {
 
     /// Tells where accesses stand and what happens, until nobody listens.
     async fn watch(&self, name: Option<String>, progress: &Progress) -> Result<Report, Fault> {
-        let mut happenings = self.accesses.happenings.subscribe();
+        let mut events = self.accesses.events.subscribe();
         for access in self.accesses.named(name.as_deref())? {
             progress.access(access.access());
         }
         loop {
             tokio::select! {
-                happening = happenings.recv() => tell(happening, name.as_deref(), progress),
+                event = events.recv() => tell(event, name.as_deref(), progress),
                 () = progress.abandoned() => break,
             }
         }
@@ -317,14 +316,9 @@ impl Control {
         let keyd = Arc::clone(&self.testing)
             .try_lock_owned()
             .map_err(|_| Fault::new(Failure::Busy, "another authentication is running"))?;
-        let result = eap_test::run(
-            keyd,
-            (server, self.names.clone()),
-            secret,
-            identity,
-            progress,
-        )
-        .await;
+        let names = self.names.clone();
+        let result =
+            single_authentication::run(keyd, server, names, secret, identity, progress).await;
         // The counters have moved; whether anybody shows them makes no difference here.
         let _ = self.lwm2m.send(Request::Refresh).await;
         result
@@ -333,20 +327,20 @@ impl Control {
 
 /// Tells what happened, if it is about the access that the client wants to know of.
 fn tell(
-    happening: Result<Happening, broadcast::error::RecvError>,
+    event: Result<status::Event, broadcast::error::RecvError>,
     name: Option<&str>,
     progress: &Progress,
 ) {
     // Whoever doesn't keep up misses something.
-    let Ok(Happening { access, what }) = happening else {
+    let Ok(status::Event { access, kind }) = event else {
         return;
     };
     if name.is_none_or(|name| *name == *access) {
-        match what {
-            What::Message(at, direction, text) => {
+        match kind {
+            EventKind::Message(at, direction, text) => {
                 progress.message(at, direction, text.to_string(), Some(&access));
             }
-            What::State(told) => progress.access(told.now()),
+            EventKind::Status(status) => progress.access(status.now()),
         }
     }
 }

@@ -24,12 +24,12 @@
 
 pub mod access;
 pub mod accounts;
-pub mod beside;
+mod async_socket;
 pub mod claim;
 pub mod config;
 pub mod control;
 pub mod dtls;
-pub mod eap_test;
+mod helper_process;
 pub mod keyd;
 pub mod log;
 pub mod lwm2m;
@@ -41,4 +41,5 @@ pub mod sandbox;
 pub mod session;
 pub mod start;
 pub mod state_folder;
+mod timer;
 pub mod uri;

@@ -17,15 +17,17 @@ fn main() -> ExitCode {
     }
     let arguments: Vec<_> = env::args().collect();
     match arguments.get(1).map(String::as_str) {
-        Some(keeper::SUBCOMMAND) => beside(c"softsim-port", || keeper::run(&arguments[2..])),
-        Some(helper::SUBCOMMAND) => beside(c"softsim-names", helper::run),
-        Some(notifier::SUBCOMMAND) => beside(c"softsim-notify", notifier::run),
+        Some(keeper::SUBCOMMAND) => {
+            helper_process(c"softsim-port", || keeper::run(&arguments[2..]))
+        }
+        Some(helper::SUBCOMMAND) => helper_process(c"softsim-names", helper::run),
+        Some(notifier::SUBCOMMAND) => helper_process(c"softsim-notify", notifier::run),
         _ => network_daemon(),
     }
 }
 
-/// A process that netd has started beside itself: the kernel has named it after /proc/self/exe.
-fn beside<E: fmt::Display>(name: &CStr, run: impl FnOnce() -> Result<(), E>) -> ExitCode {
+/// A helper process of netd's: the kernel has named it after /proc/self/exe.
+fn helper_process<E: fmt::Display>(name: &CStr, run: impl FnOnce() -> Result<(), E>) -> ExitCode {
     match process::set_name(name) {
         Ok(()) => ended(run()),
         Err(error) => ended(Err(error)),
@@ -44,7 +46,7 @@ fn network_daemon() -> ExitCode {
     }
 }
 
-/// The end of a process that can't begin, or that netd has started beside itself.
+/// The end of a process that can't begin, or of a helper process.
 fn ended(outcome: Result<(), impl fmt::Display>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -15,7 +15,7 @@ use softsim_sandbox::seccomp::{self, Filter};
 use softsim_sandbox::seqpacket::{Connection, Received};
 use softsim_sandbox::{landlock, poll, process};
 
-use crate::beside;
+use crate::helper_process;
 
 /// The first argument of the process.
 pub const SUBCOMMAND: &str = "notifier";
@@ -52,7 +52,7 @@ impl Notifier {
     /// is confined.
     pub fn start() -> io::Result<Self> {
         let process = env::var_os("NOTIFY_SOCKET").map(|socket| {
-            beside::start(&[SUBCOMMAND], |command| {
+            helper_process::start(&[SUBCOMMAND], |command| {
                 command.env("NOTIFY_SOCKET", socket);
             })
         });

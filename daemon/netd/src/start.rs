@@ -17,8 +17,8 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::access::opened::{Ended, OpenError, Opened as OpenedAccess};
-use crate::access::{Accesses, Fatal as AccessFatal, Order, record};
+use crate::access::prepare::{Ended, PrepareError, PreparedAccess};
+use crate::access::{Accesses, Fatal as AccessFatal, Order, status};
 use crate::accounts::{Committed, Store};
 use crate::claim::{Claim, ClaimError};
 use crate::config::{BootstrapServer, Config, ConfigError, Sandbox};
@@ -74,7 +74,7 @@ pub enum Error {
     /// The LwM2M task can't go on.
     Lwm2m(Fatal),
     /// An access can't begin.
-    Open(OpenError),
+    Prepare(PrepareError),
     /// An access can't go on.
     Access(String, AccessFatal),
 }
@@ -99,7 +99,7 @@ impl fmt::Display for Error {
             Self::Notifier(error) => write!(f, "the notifier: {error}"),
             Self::Runtime(error) => write!(f, "the runtime: {error}"),
             Self::Lwm2m(error) => error.fmt(f),
-            Self::Open(error) => error.fmt(f),
+            Self::Prepare(error) => error.fmt(f),
             Self::Access(name, error) => write!(f, "access {name}: {error}"),
         }
     }
@@ -109,7 +109,7 @@ impl Error {
     /// The exit status, as sysexits.h numbers them.
     pub fn status(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Open(OpenError::Config(_)) => 78,
+            Self::Config(_) | Self::Prepare(PrepareError::Config(_)) => 78,
             Self::Keyd(_)
             | Self::KeydEnded
             | Self::Lwm2m(Fatal::Keyd(_))
@@ -123,7 +123,7 @@ impl Error {
             | Self::Names(_)
             | Self::Notifier(_)
             | Self::Runtime(_)
-            | Self::Open(_)
+            | Self::Prepare(_)
             | Self::Access(..) => 71,
         }
     }
@@ -138,7 +138,7 @@ struct Opened {
     watched: Connection,
     /// A third one, for authentications that softsimctl asks for.
     testing: Connection,
-    accesses: Vec<OpenedAccess>,
+    accesses: Vec<PreparedAccess>,
     bootstrap: Option<BootstrapServer>,
     store: Store,
     control: StdUnixListener,
@@ -191,7 +191,7 @@ fn open(config: &Config) -> Result<Opened, Error> {
         .into_iter()
         .map(|settings| {
             let keyd = connect(&config.keyd_socket)?;
-            OpenedAccess::open(settings, keyd).map_err(Error::Open)
+            PreparedAccess::open(settings, keyd).map_err(Error::Prepare)
         })
         .collect::<Result<_, _>>()?;
     let status = keyd.call(&Status {}).map_err(Error::Keyd)?;
@@ -282,15 +282,15 @@ async fn ignore(mut hangups: Signal) {
 
 /// Begins all accesses; the future tells the first that can't go on.
 fn begin(
-    opened: Vec<OpenedAccess>,
+    opened: Vec<PreparedAccess>,
     names: &Names,
 ) -> Result<(Arc<Accesses>, impl Future<Output = Error> + use<>), Error> {
     let mut handles = Vec::new();
-    let happenings = record::happenings();
+    let events = status::events();
     let mut ends = JoinSet::new();
     for access in opened {
         let (handle, ended) = access
-            .begin(happenings.clone(), names)
+            .start(events.clone(), names)
             .map_err(Error::Runtime)?;
         ends.spawn(end_of(handle.name.clone(), ended));
         handles.push(handle);
@@ -304,19 +304,15 @@ fn begin(
             }
         }
     };
-    let accesses = Accesses {
-        handles,
-        happenings,
-    };
+    let accesses = Accesses { handles, events };
     Ok((Arc::new(accesses), failed))
 }
 
 /// Why an access ended, unless it was stopped.
 async fn end_of(name: String, ended: Ended) -> Option<Error> {
     let fatal = match ended.await {
-        Ok(Ok(Ok(()))) => return None,
-        Ok(Ok(Err(fatal))) => fatal,
-        Ok(Err(error)) => AccessFatal::Io(error),
+        Ok(Ok(())) => return None,
+        Ok(Err(fatal)) => fatal,
         Err(_) => AccessFatal::Io(io::Error::other("its thread is gone")),
     };
     Some(Error::Access(name, fatal))

@@ -6,7 +6,7 @@ use softsim_sandbox::random;
 
 /// Waits that double.
 #[derive(Debug)]
-pub struct Backoff {
+pub(super) struct Backoff {
     first: Duration,
     longest: Duration,
     failures: u32,
@@ -14,7 +14,7 @@ pub struct Backoff {
 
 impl Backoff {
     /// Begins at `first`, and doubles up to `longest`.
-    pub fn new(first: Duration, longest: Duration) -> Self {
+    pub(super) fn new(first: Duration, longest: Duration) -> Self {
         Self {
             first,
             longest,
@@ -23,26 +23,26 @@ impl Backoff {
     }
 
     /// The wait after another failure.
-    pub fn failed(&mut self) -> Duration {
+    pub(super) fn failed(&mut self) -> Duration {
         let doubled = 2u32.checked_pow(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
         jittered(self.first.saturating_mul(doubled).min(self.longest))
     }
 
     /// A wait after what counts as no failure.
-    pub fn shortest(&self) -> Duration {
+    pub(super) fn shortest(&self) -> Duration {
         jittered(self.first)
     }
 
     /// It worked.
-    pub fn reset(&mut self) {
+    pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
 /// Up to a fifth longer or shorter, so that gateways which failed together don't come back
 /// together.
-pub fn jittered(wait: Duration) -> Duration {
+pub(super) fn jittered(wait: Duration) -> Duration {
     let mut octets = [0; 2];
     random::fill(&mut octets);
     let tenths_of_thousands = 8000 + u32::from(u16::from_ne_bytes(octets)) * 4000 / 65536;

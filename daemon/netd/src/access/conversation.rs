@@ -117,15 +117,15 @@ impl<'k> Conversation<'k> {
     }
 
     /// Takes a packet of the server's.
-    pub fn hear(&mut self, packet: &[u8]) {
+    pub fn receive(&mut self, packet: &[u8]) {
         self.peer.handle_packet(packet);
     }
 
-    /// Takes what a server said with the MSK that it sent along: a success counts only where keyd
-    /// finds it to be ours.
-    pub fn hear_with_msk(&mut self, packet: &[u8], msk: Option<Msk>) {
+    /// Takes a packet of the server's with the MSK that it sent along: a success counts only where
+    /// keyd finds it to be ours.
+    pub fn receive_with_msk(&mut self, packet: &[u8], msk: Option<Msk>) {
         self.received = msk;
-        self.hear(packet);
+        self.receive(packet);
     }
 
     /// The carrier has failed.

@@ -1,44 +1,52 @@
 //! The ways into a network that netd keeps open: EAP over a carrier, again and again.
 //!
 //! ```text
-//!   control --- Order ---> radius | wired <----> a server or an authenticator on the network
-//!      ^                      |      \
-//!      |                  conversation   port ----> the keeper of the interface
-//!      |                      |
-//!      +------ record         +-- one connection to keyd
+//!   control ---- Order ----> driver ----> status ----> control, whoever watches
+//!                              |
+//!                           exchange
+//!                           |      |
+//!    a server or an      carrier   conversation ----> keyd
+//!    authenticator <---> radius,
+//!    on the network      wired ----> port: the keeper of the interface
 //! ```
+//!
+//! Arrows lead downwards only; [`carrier`] says what belongs where, and where another carrier is
+//! written. [`prepare`] opens what an access needs before netd is confined, as [`settings`] have
+//! it. [`single_authentication`] is an exchange without a driver.
 //!
 //! Each access has a thread of its own, and a connection to keyd: an answer of keyd takes
 //! microseconds, so the thread waits for it, and a packet of the network's is answered without a
 //! change of threads.
 
-pub mod attempt;
-pub mod backoff;
+pub(crate) mod backoff;
+pub(crate) mod carrier;
 pub mod conversation;
-pub mod opened;
+pub(crate) mod driver;
+pub(crate) mod exchange;
 pub mod port;
-pub mod radius;
-pub mod record;
+pub mod prepare;
+pub(crate) mod radius;
 pub mod settings;
-pub mod source;
-pub mod thread;
-pub mod wired;
+pub(crate) mod single_authentication;
+pub(crate) mod status;
+pub(crate) mod thread;
+pub(crate) mod wired;
 
 use std::fmt;
 
 use softsim_client::netd::{self, Failure};
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::access::record::{Happenings, Told};
+use crate::access::status::{Events, Status};
 use crate::keyd::Lost;
 use crate::progress::Fault;
 
 /// Orders that wait for an access.
-pub const QUEUE: usize = 8;
+const QUEUE: usize = 8;
 
 /// What an access is told to do.
 #[derive(Debug)]
-pub enum Order {
+pub(crate) enum Order {
     /// Authenticate now; answered when it is decided.
     Connect(oneshot::Sender<()>),
     /// Log off, and stay so; answered when it is done.
@@ -82,36 +90,47 @@ impl From<std::io::Error> for Fatal {
     }
 }
 
+/// A command of softsimctl fails with it; an access ends netd.
+impl From<Fatal> for Fault {
+    fn from(fatal: Fatal) -> Self {
+        Self::new(Failure::Unavailable, fatal)
+    }
+}
+
 /// An access, for whoever commands it.
 #[derive(Debug)]
-pub struct Handle {
+pub(crate) struct Handle {
     /// Its name.
-    pub name: String,
+    pub(crate) name: String,
     orders: mpsc::Sender<Order>,
-    told: watch::Receiver<Told>,
+    status: watch::Receiver<Status>,
 }
 
 impl Handle {
     /// A handle, with the end of it that the access holds.
-    pub fn new(name: String, told: watch::Receiver<Told>) -> (Self, mpsc::Receiver<Order>) {
+    fn new(name: String, status: watch::Receiver<Status>) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
-        let handle = Self { name, orders, told };
+        let handle = Self {
+            name,
+            orders,
+            status,
+        };
         (handle, queue)
     }
 
     /// Where the access stands.
-    pub fn access(&self) -> netd::Access {
-        self.told.borrow().now()
+    pub(crate) fn access(&self) -> netd::Access {
+        self.status.borrow().now()
     }
 
-    /// Waits until the access has said where it stands, or has ended.
-    pub async fn begun(&self) {
+    /// Waits until the access has reported where it stands, or has ended.
+    pub(crate) async fn begun(&self) {
         // An error is its end, which is told elsewhere.
-        let _ = self.told.clone().wait_for(Told::has_begun).await;
+        let _ = self.status.clone().wait_for(Status::is_reported).await;
     }
 
     /// Gives an order, and waits until it is carried out.
-    pub async fn order(&self, order: fn(oneshot::Sender<()>) -> Order) -> Result<(), Fault> {
+    pub(crate) async fn order(&self, order: fn(oneshot::Sender<()>) -> Order) -> Result<(), Fault> {
         let (done, carried_out) = oneshot::channel();
         let gone = || Fault::new(Failure::Internal, "softsim-netd is about to end");
         self.orders.send(order(done)).await.map_err(|_| gone())?;
@@ -121,16 +140,16 @@ impl Handle {
 
 /// All accesses.
 #[derive(Debug)]
-pub struct Accesses {
+pub(crate) struct Accesses {
     /// In the order of the configuration.
-    pub handles: Vec<Handle>,
-    /// Where they tell what happens.
-    pub happenings: Happenings,
+    pub(crate) handles: Vec<Handle>,
+    /// What happens in them.
+    pub(crate) events: Events,
 }
 
 impl Accesses {
     /// The one of this name, or all.
-    pub fn named(&self, name: Option<&str>) -> Result<Vec<&Handle>, Fault> {
+    pub(crate) fn named(&self, name: Option<&str>) -> Result<Vec<&Handle>, Fault> {
         let wanted = |handle: &&Handle| name.is_none_or(|name| handle.name == name);
         let found: Vec<_> = self.handles.iter().filter(wanted).collect();
         let missing = match (found.is_empty(), name) {

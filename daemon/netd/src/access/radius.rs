@@ -1,261 +1,297 @@
-//! An access that authenticates to a AAA server directly, and again before its session ends.
+//! RADIUS to a server: the gateway is supplicant and access point at once.
+//!
+//! Datagrams are the business of [`softsim_carriers::radius`], the server's addresses that of
+//! [`Names`] and [`Reach`].
 
+use std::collections::VecDeque;
+use std::future::{Future, pending};
+use std::net::SocketAddr;
+use std::pin::Pin;
 use std::time::{Duration, Instant};
+use std::{fmt, io};
 
-use softsim_carriers::radius::{self, Secret, SessionLimit};
-use softsim_client::keyd::Connection;
-use softsim_client::netd::AccessState;
-use softsim_eap::Note;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::sleep_until;
+use softsim_carriers::radius::{self, Secret};
+use softsim_client::netd::Failure;
+use softsim_sandbox::random;
 
-use super::attempt::{Accepted, Line, Listener};
-use super::backoff::Backoff;
-use super::conversation::{Conversation, Policy, Stage};
-use super::record::Record;
-use super::{Fatal, Order};
+use super::Fatal;
+use super::carrier::{Carrier, Output, State, Terms};
 use crate::names::Names;
 use crate::progress::Fault;
+use crate::reach::Reach;
 use crate::uri::Server;
 
-/// The shortest session that a server can set: each one writes to flash.
-const SHORTEST: Duration = Duration::from_secs(10);
+/// How long an authentication may take, whatever the server says meanwhile.
+const MAX_DURATION: Duration = Duration::from_secs(120);
 
-/// What the access is made of, opened before netd is confined.
-pub struct Parts {
-    /// Its own connection.
-    pub keyd: Connection,
-    /// The server.
-    pub server: Server,
-    /// The secret shared with it.
-    pub secret: Secret,
-    /// How this gateway calls itself.
-    pub nas_identifier: String,
-    /// What the peer may do.
-    pub policy: Policy,
-    /// When it authenticates again by itself.
-    pub reauthenticate_after: Option<Duration>,
-    /// Between failures.
-    pub backoff: Backoff,
-    /// Whether it begins without being told.
-    pub automatic: bool,
-}
+/// The longest RADIUS packet (RFC 2865 §3).
+const MAX_DATAGRAM: usize = 4096;
 
-/// What comes after a wait or an attempt.
-enum Next {
-    Attempt,
-    Rest(AccessState),
-    Stop(oneshot::Sender<()>),
-}
-
-/// How an attempt came to its end.
-enum Cut {
-    Ended(Result<Accepted, Fault>),
-    Disconnect(oneshot::Sender<()>),
-    Stop(oneshot::Sender<()>),
-}
-
-/// Runs until it is stopped.
-pub async fn run(
-    mut parts: Parts,
+/// A client of one server, whose name is looked up for each authentication.
+pub(super) struct Radius {
+    server: Server,
     names: Names,
-    record: Record,
-    mut orders: mpsc::Receiver<Order>,
-) -> Result<(), Fatal> {
-    let client = radius::Client::new(parts.secret, &parts.nas_identifier)
-        .map_err(|error| std::io::Error::other(error.to_string()))?;
-    let mut access = Access {
-        line: Line::new(parts.server, names, client),
-        conversation: Conversation::new(&mut parts.keyd, &parts.policy),
-        record: Teller(record),
-        reauthenticate_after: parts.reauthenticate_after,
-        backoff: parts.backoff,
-        due: None,
-        ends: false,
-        waiting: Vec::new(),
-    };
-    let mut next = match parts.automatic {
-        true => Next::Attempt,
-        false => Next::Rest(idle("waits for a command")),
-    };
-    loop {
-        next = match next {
-            Next::Attempt => access.attempt(&mut orders).await?,
-            Next::Rest(state) => access.rest(state, &mut orders).await,
-            Next::Stop(done) => {
-                // Whoever stops it may have left.
-                let _ = done.send(());
-                return Ok(());
-            }
-        };
-    }
+    client: radius::Client,
+    /// Of the EAP-Request/Identity that the server doesn't send.
+    identifier: u8,
+    phase: Phase,
+    outputs: VecDeque<Output>,
 }
 
-struct Access<'k> {
-    line: Line,
-    conversation: Conversation<'k>,
-    record: Teller,
-    reauthenticate_after: Option<Duration>,
-    backoff: Backoff,
-    /// When it authenticates by itself.
-    due: Option<Instant>,
-    /// Whether the session is over then, and another begins (Termination-Action Default, RFC 3580
-    /// §3.17).
-    ends: bool,
-    /// Who wants to know how an attempt ends.
-    waiting: Vec<oneshot::Sender<()>>,
+enum Phase {
+    Idle,
+    LookingUp(LookUp),
+    Authenticating(Attempt),
+    Authenticated,
+    Held { until: Instant },
 }
 
-impl Access<'_> {
-    /// Waits for an order, or until it is due.
-    async fn rest(&mut self, state: AccessState, orders: &mut mpsc::Receiver<Order>) -> Next {
-        self.record.0.stands(state, None, self.due);
-        self.decided();
-        let due = self.due;
-        let timer = async {
-            match due {
-                Some(at) => sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
-        tokio::select! {
-            () = timer => {
-                if std::mem::take(&mut self.ends) {
-                    self.record.0.stands(idle("the session is over"), None, None);
-                }
-                Next::Attempt
-            }
-            order = orders.recv() => match order {
-                Some(Order::Connect(done)) => {
-                    self.waiting.push(done);
-                    Next::Attempt
-                }
-                Some(Order::Disconnect(done)) => self.disconnected(done),
-                Some(Order::Stop(done)) => Next::Stop(done),
-                // Nobody can give orders any more: netd ends.
-                None => std::future::pending().await,
-            },
-        }
-    }
+type LookUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
-    /// Authenticates, unless it is told otherwise meanwhile.
-    async fn attempt(&mut self, orders: &mut mpsc::Receiver<Order>) -> Result<Next, Fatal> {
-        self.record.stage(Stage::Identity);
-        let cut = {
-            let attempt = self
-                .line
-                .authenticate(&mut self.conversation, &mut self.record);
-            tokio::pin!(attempt);
-            loop {
-                tokio::select! {
-                    ended = &mut attempt => break Cut::Ended(ended?),
-                    Some(order) = orders.recv() => match order {
-                        Order::Connect(done) => self.waiting.push(done),
-                        Order::Disconnect(done) => break Cut::Disconnect(done),
-                        Order::Stop(done) => break Cut::Stop(done),
-                    },
-                }
-            }
-        };
-        if !matches!(cut, Cut::Ended(_)) {
-            self.line.abandon(&mut self.conversation)?;
-        }
-        Ok(match cut {
-            Cut::Ended(ended) => Next::Rest(self.ended(ended)),
-            Cut::Disconnect(done) => self.disconnected(done),
-            Cut::Stop(done) => Next::Stop(done),
+struct Attempt {
+    reach: Reach,
+    /// When it is given up.
+    end: Instant,
+    decision: Option<Decision>,
+}
+
+/// A server's last word.
+enum Decision {
+    Accept(Terms),
+    Reject,
+}
+
+impl Radius {
+    /// A client that wants nothing yet.
+    ///
+    /// # Errors
+    /// The NAS identifier doesn't fit into its attribute.
+    pub(super) fn new(
+        server: Server,
+        secret: Secret,
+        nas_identifier: &str,
+        names: Names,
+    ) -> Result<Self, radius::Error> {
+        Ok(Self {
+            server,
+            names,
+            client: radius::Client::new(secret, nas_identifier)?,
+            identifier: 0,
+            phase: Phase::Idle,
+            outputs: VecDeque::new(),
         })
     }
 
-    fn ended(&mut self, ended: Result<Accepted, Fault>) -> AccessState {
-        let now = Instant::now();
-        match ended {
-            Ok(accepted) => {
-                self.backoff.reset();
-                let (after, ends) = lasts(accepted.limit, self.reauthenticate_after);
-                self.due = after.map(|after| now + after);
-                self.ends = ends;
-                self.record.0.succeeded(accepted.authentication);
-                AccessState::Authorised
+    /// Begins the conversation with what an access point sends first: EAP-Request/Identity
+    /// (RFC 3748 §5.1).
+    fn looked_up(&mut self, addresses: io::Result<Vec<SocketAddr>>) {
+        let reach = addresses
+            .map_err(|error| self.unavailable(format_args!("the name has no address: {error}")))
+            .and_then(|addresses| Reach::new(addresses).map_err(|error| self.unavailable(error)));
+        match reach {
+            Ok(reach) => {
+                let end = Instant::now() + MAX_DURATION;
+                self.phase = Phase::Authenticating(Attempt {
+                    reach,
+                    end,
+                    decision: None,
+                });
+                self.identifier = self.identifier.wrapping_add(1);
+                let request = [1, self.identifier, 0, 5, 1];
+                self.outputs.push_back(Output::OwnRequest(request.into()));
             }
-            Err(fault) => {
-                self.due = Some(now + self.backoff.failed());
-                AccessState::Held {
-                    reason: fault.reason,
+            Err(fault) => self.outputs.push_back(Output::Failed(fault)),
+        }
+    }
+
+    fn handle(&mut self, datagram: &[u8]) {
+        let answer = match self.client.handle(datagram) {
+            Ok(answer) => answer,
+            Err(error) => {
+                self.outputs.push_back(Output::Ignored(error.to_string()));
+                return;
+            }
+        };
+        match answer {
+            radius::Answer::Challenge { eap } => self.outputs.push_back(Output::Eap {
+                packet: eap,
+                msk: None,
+            }),
+            radius::Answer::Accept { eap, msk, limit } => {
+                let terms = Terms {
+                    msk_received: msk.is_some(),
+                    limit,
+                };
+                self.outputs.push_back(Output::Eap { packet: eap, msk });
+                let reason = "expected an EAP-Success to believe with Access-Accept, got none";
+                self.decided(
+                    Decision::Accept(terms),
+                    Fault::new(Failure::Protocol, reason),
+                );
+            }
+            radius::Answer::Reject { eap } => {
+                let eap = eap.map(|packet| Output::Eap { packet, msk: None });
+                self.outputs.extend(eap);
+                let reason = format!("{}: Access-Reject", self.server);
+                self.decided(Decision::Reject, Fault::new(Failure::Refused, reason));
+            }
+        }
+    }
+
+    /// The server has said its last word: where the peer doesn't end the conversation by the EAP
+    /// packet in it, it has failed.
+    fn decided(&mut self, decision: Decision, otherwise: Fault) {
+        if let Phase::Authenticating(attempt) = &mut self.phase {
+            attempt.decision = Some(decision);
+        }
+        self.outputs.push_back(Output::Failed(otherwise));
+    }
+
+    async fn transmit(&mut self, datagram: &[u8]) {
+        if let Phase::Authenticating(attempt) = &mut self.phase
+            && let Err(error) = attempt.reach.send(datagram).await
+        {
+            self.failed_by(error);
+        }
+    }
+
+    fn failed_by(&mut self, reason: impl fmt::Display) {
+        let fault = self.unavailable(reason);
+        self.outputs.push_back(Output::Failed(fault));
+    }
+
+    fn unavailable(&self, reason: impl fmt::Display) -> Fault {
+        Fault::new(Failure::Unavailable, format!("{}: {reason}", self.server))
+    }
+
+    fn is_under_way(&self) -> bool {
+        matches!(self.phase, Phase::LookingUp(_) | Phase::Authenticating(_))
+    }
+
+    /// Whatever was under way is over.
+    fn enter(&mut self, phase: Phase) {
+        self.client.abandon();
+        self.outputs.clear();
+        self.phase = phase;
+    }
+}
+
+impl Carrier for Radius {
+    fn state(&self) -> State {
+        match self.phase {
+            Phase::Idle => State::Idle,
+            Phase::LookingUp(_) => State::Connecting,
+            Phase::Authenticating(_) => State::Authenticating,
+            Phase::Authenticated => State::Authenticated,
+            Phase::Held { until } => State::Held { until },
+        }
+    }
+
+    fn connect(&mut self, _: Instant) {
+        if self.is_under_way() {
+            return;
+        }
+        let (names, server) = (self.names.clone(), self.server.clone());
+        let look_up = async move { names.addresses(&server).await };
+        self.enter(Phase::LookingUp(Box::pin(look_up)));
+    }
+
+    fn disconnect(&mut self) {
+        let under_way = self.is_under_way();
+        self.enter(Phase::Idle);
+        self.outputs.extend(under_way.then_some(Output::Abandon));
+    }
+
+    async fn send(&mut self, eap: &[u8]) {
+        match &self.phase {
+            // Nobody waits for it after the server's last word.
+            Phase::Authenticating(Attempt { decision: None, .. }) => {}
+            _ => return,
+        }
+        let mut authenticator = [0; 16];
+        random::fill(&mut authenticator);
+        match self.client.request(Instant::now(), authenticator, eap) {
+            Ok(datagram) => self.transmit(&datagram).await,
+            Err(error) => {
+                let fault = Fault::new(Failure::Internal, error);
+                self.outputs.push_back(Output::Failed(fault));
+            }
+        }
+    }
+
+    fn succeeded(&mut self, _: Instant) -> Result<Terms, Fault> {
+        let Phase::Authenticating(Attempt {
+            decision: Some(Decision::Accept(terms)),
+            ..
+        }) = self.phase
+        else {
+            let reason = "expected EAP-Success with Access-Accept, got without";
+            return Err(Fault::new(Failure::Protocol, reason));
+        };
+        self.enter(Phase::Authenticated);
+        Ok(terms)
+    }
+
+    fn failed(&mut self, now: Instant, wait: Duration) {
+        self.enter(Phase::Held { until: now + wait });
+    }
+
+    async fn advance(&mut self) -> Result<Option<Output>, Fatal> {
+        let output = self.outputs.pop_front();
+        // A RADIUS server says nothing by itself.
+        let is_stuck =
+            matches!(self.phase, Phase::Authenticating(_)) && self.client.poll_timeout().is_none();
+        Ok(match output {
+            None if is_stuck => Some(Output::Silent(
+                self.unavailable("its last packet can't be answered"),
+            )),
+            output => output,
+        })
+    }
+
+    async fn receive(&mut self) -> Result<(), Fatal> {
+        match &mut self.phase {
+            Phase::LookingUp(look_up) => {
+                let addresses = look_up.await;
+                self.looked_up(addresses);
+            }
+            Phase::Authenticating(attempt) => {
+                let mut datagram = [0; MAX_DATAGRAM];
+                match attempt.reach.receive(&mut datagram).await {
+                    Ok(length) => self.handle(&datagram[..length]),
+                    Err(error) => self.failed_by(error),
                 }
             }
+            Phase::Idle | Phase::Authenticated | Phase::Held { .. } => pending().await,
+        }
+        Ok(())
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        match &self.phase {
+            Phase::Authenticating(attempt) => {
+                let next = self.client.poll_timeout();
+                Some(next.map_or(attempt.end, |next| next.min(attempt.end)))
+            }
+            Phase::Held { until } => Some(*until),
+            Phase::Idle | Phase::LookingUp(_) | Phase::Authenticated => None,
         }
     }
 
-    fn disconnected(&mut self, done: oneshot::Sender<()>) -> Next {
-        self.due = None;
-        self.waiting.push(done);
-        Next::Rest(idle("disconnected"))
-    }
-
-    fn decided(&mut self) {
-        for waiting in self.waiting.drain(..) {
-            // Whoever waited may have left.
-            let _ = waiting.send(());
+    async fn handle_timeout(&mut self, now: Instant) {
+        match &self.phase {
+            Phase::Held { until } if now >= *until => self.connect(now),
+            Phase::Authenticating(attempt) if now >= attempt.end => {
+                self.failed_by("the server draws the authentication out");
+            }
+            Phase::Authenticating(_) => match self.client.handle_timeout(now) {
+                Some(radius::Timeout::Retransmit(datagram)) => self.transmit(&datagram).await,
+                Some(radius::Timeout::GaveUp) => self.failed_by(
+                    "no answer: no RADIUS server is there, it doesn't know this client, or it has another secret",
+                ),
+                None => {}
+            },
+            _ => {}
         }
-    }
-}
-
-fn idle(reason: &str) -> AccessState {
-    AccessState::Idle {
-        reason: reason.into(),
-    }
-}
-
-/// The record, as an attempt's listener.
-struct Teller(Record);
-
-impl Listener for Teller {
-    fn note(&mut self, at: Instant, note: &Note) {
-        self.0.note(at, note);
-    }
-
-    fn ignored(&mut self, reason: &dyn std::fmt::Display) {
-        self.0.ignored(reason);
-    }
-
-    fn stage(&mut self, stage: Stage) {
-        let state = match stage {
-            Stage::Identity => AccessState::Identity,
-            Stage::Challenge => AccessState::Challenge,
-        };
-        self.0.stands(state, None, None);
-    }
-}
-
-/// How long a session lasts, as the server and we have it, and whether it ends then whatever the
-/// next authentication gives.
-fn lasts(limit: Option<SessionLimit>, own: Option<Duration>) -> (Option<Duration>, bool) {
-    let servers = limit.map(|limit| limit.after.max(SHORTEST));
-    let after = [servers, own].into_iter().flatten().min();
-    let ends = limit.is_some_and(|limit| !limit.reauthenticate && after == servers);
-    (after, ends)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_lasts_as_long_as_the_server_and_we_have_it_but_never_no_time_at_all() {
-        let limit = |seconds, reauthenticate| {
-            Some(SessionLimit {
-                after: Duration::from_secs(seconds),
-                reauthenticate,
-            })
-        };
-        let own = |seconds| Some(Duration::from_secs(seconds));
-        assert_eq!(lasts(None, None), (None, false));
-        assert_eq!(lasts(None, own(60)), (own(60), false));
-        assert_eq!(lasts(limit(90, true), own(60)), (own(60), false));
-        assert_eq!(lasts(limit(90, false), own(60)), (own(60), false));
-        assert_eq!(lasts(limit(30, false), own(60)), (own(30), true));
-        assert_eq!(lasts(limit(30, true), None), (own(30), false));
-        assert_eq!(lasts(limit(0, true), own(60)), (Some(SHORTEST), false));
     }
 }

@@ -19,8 +19,8 @@ use super::port::AtStop;
 use crate::config::ConfigError;
 use crate::uri::Server;
 
-/// As many as leave keyd's places for netd's other connections.
-pub const MOST: usize = 8;
+/// How many accesses there may be: keyd keeps places for netd's other connections.
+pub(crate) const MAX_ACCESSES: usize = 8;
 
 /// One access, as the file has it.
 #[derive(Clone, Debug, Deserialize)]
@@ -160,7 +160,7 @@ pub struct Settings {
     /// Its name.
     pub name: String,
     /// What carries EAP, and where.
-    pub carrier: Line,
+    pub carrier: CarrierSettings,
     /// What the peer may do.
     pub policy: Policy,
     /// When it authenticates again by itself.
@@ -173,7 +173,7 @@ pub struct Settings {
 
 /// What carries EAP, and where.
 #[derive(Debug)]
-pub enum Line {
+pub enum CarrierSettings {
     /// IEEE 802.1X.
     Wired {
         /// The interface.
@@ -225,7 +225,7 @@ impl Access {
         };
         Ok(Settings {
             name: self.name.clone(),
-            carrier: self.line()?,
+            carrier: self.carrier_settings()?,
             policy: self.policy(default_name)?,
             reauthenticate_after,
             retry: (
@@ -236,7 +236,7 @@ impl Access {
         })
     }
 
-    fn line(&self) -> Result<Line, ConfigError> {
+    fn carrier_settings(&self) -> Result<CarrierSettings, ConfigError> {
         let wired = [
             ("access.interface", self.interface.is_some()),
             ("access.controlled_port", self.controlled_port.is_some()),
@@ -263,7 +263,7 @@ impl Access {
         }
         match self.carrier {
             Carrier::Wired => self.wired(),
-            Carrier::Radius => Ok(Line::Radius {
+            Carrier::Radius => Ok(CarrierSettings::Radius {
                 server: Server::with_port(self.server.as_deref().unwrap_or_default())
                     .map_err(|reason| field("access.server", reason))?,
                 secret_file: self
@@ -275,7 +275,7 @@ impl Access {
         }
     }
 
-    fn wired(&self) -> Result<Line, ConfigError> {
+    fn wired(&self) -> Result<CarrierSettings, ConfigError> {
         let name = self.interface.as_deref().unwrap_or_default();
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if Name::new(name.as_bytes()).is_none() || !name.chars().all(plain) {
@@ -318,7 +318,7 @@ impl Access {
             )?,
             held_period: jittered(seconds("access.held_period", self.held_period, held)?),
         };
-        Ok(Line::Wired {
+        Ok(CarrierSettings::Wired {
             interface: name.to_owned(),
             port,
             timers,
@@ -442,7 +442,7 @@ mod tests {
     fn the_network_is_named_after_the_carrier_and_a_closed_port_stays_closed() {
         let wired = settings(WIRED).unwrap();
         assert_eq!(wired.policy.peer.network_name.to_string(), "ETHERNET");
-        let Line::Wired { port, .. } = wired.carrier else {
+        let CarrierSettings::Wired { port, .. } = wired.carrier else {
             panic!()
         };
         assert_eq!(port, Some(AtStop::Closed));

@@ -6,20 +6,25 @@ use std::{io, thread};
 use tokio::runtime;
 use tokio::sync::oneshot;
 
-/// Runs what `make` makes on a thread of this name (of which the kernel keeps fifteen octets); the
-/// result comes back.
-pub fn run<F>(
+/// Runs the future that `make` makes on a thread of this name (of which the kernel keeps fifteen
+/// octets); its result comes back, or what `failed` makes of the reason that there is no event
+/// loop.
+pub(super) fn run<F, T, E>(
     name: &str,
     make: impl FnOnce() -> F + Send + 'static,
-) -> io::Result<oneshot::Receiver<io::Result<F::Output>>>
+    failed: fn(io::Error) -> E,
+) -> io::Result<oneshot::Receiver<Result<T, E>>>
 where
-    F: Future,
-    F::Output: Send + 'static,
+    F: Future<Output = Result<T, E>>,
+    T: Send + 'static,
+    E: Send + 'static,
 {
     let (done, result) = oneshot::channel();
     thread::Builder::new().name(name.into()).spawn(move || {
-        let runtime = runtime::Builder::new_current_thread().enable_all().build();
-        let output = runtime.map(|runtime| runtime.block_on(async { make().await }));
+        let output = match runtime::Builder::new_current_thread().enable_all().build() {
+            Ok(runtime) => runtime.block_on(async { make().await }),
+            Err(error) => Err(failed(error)),
+        };
         // Nobody waits any more where netd ends.
         let _ = done.send(output);
     })?;

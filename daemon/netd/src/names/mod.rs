@@ -17,8 +17,8 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
 use self::wire::{Answer, MAX, Name, READY, Request};
-use crate::access::source::Source;
-use crate::beside;
+use crate::async_socket::AsyncSocket;
+use crate::helper_process;
 use crate::uri::Server;
 
 /// The helper takes a fraction of it to start.
@@ -44,7 +44,7 @@ struct Question {
 impl Helper {
     /// Starts the helper, a process of this program, and waits until it is confined.
     pub fn start() -> io::Result<Self> {
-        let ours = beside::start(&[helper::SUBCOMMAND], |command| {
+        let ours = helper_process::start(&[helper::SUBCOMMAND], |command| {
             // What it has to say, it says to us.
             command.stderr(Stdio::null());
         })?;
@@ -63,7 +63,7 @@ impl Helper {
 
     /// Takes its place in the event loop. The future ends where the helper does.
     pub fn serve(self) -> io::Result<(Names, impl Future<Output = io::Error>)> {
-        let socket = Source::new(self.0)?;
+        let socket = AsyncSocket::new(self.0)?;
         let (questions, queue) = mpsc::channel(helper::AT_ONCE);
         let carried = async move {
             match carry(socket, queue).await {
@@ -106,7 +106,7 @@ impl Names {
 
 /// Carries questions and answers, for as long as the helper lives.
 async fn carry(
-    helper: Source<Connection>,
+    helper: AsyncSocket<Connection>,
     mut questions: mpsc::Receiver<Question>,
 ) -> io::Result<std::convert::Infallible> {
     let mut waiting = BTreeMap::new();

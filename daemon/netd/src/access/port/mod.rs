@@ -12,18 +12,18 @@ use std::{fmt, io};
 use softsim_carriers::eapol::{Address, PortStatus};
 use softsim_link::ethernet::{Link, Name};
 use softsim_sandbox::poll;
-use softsim_sandbox::seqpacket::{Connection, Received};
+use softsim_sandbox::seqpacket::{self, Connection};
 use tokio::time::timeout;
 
 use self::wire::{LONGEST, Message, Order, Reason, Request};
 use super::Fatal;
-use super::source::Source;
-use crate::beside;
+use crate::async_socket::AsyncSocket;
+use crate::helper_process;
 
-/// The packet filter takes a fraction of it.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the keeper may take for an answer; the packet filter takes a fraction of it.
+const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What the keeper may say while it is waited for, and is not heard before: more is lost, as on a
+/// Events of the keeper's that are kept while its answer is waited for: more are lost, as on a
 /// wire.
 const QUEUE: usize = 64;
 
@@ -44,8 +44,8 @@ pub struct Keeper {
     interface: String,
     port: Option<ControlledPort>,
     socket: Socket,
-    /// What was said while an answer was waited for.
-    heard: VecDeque<Heard>,
+    /// What was received while an answer was waited for.
+    events: VecDeque<Event>,
 }
 
 #[derive(Debug)]
@@ -58,12 +58,12 @@ struct ControlledPort {
 #[derive(Debug)]
 enum Socket {
     Early(Option<Connection>),
-    Registered(Source<Connection>),
+    Registered(AsyncSocket<Connection>),
 }
 
 /// What the interface is, and what comes from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Heard {
+pub enum Event {
     /// EAPOL.
     Frame {
         /// From whom.
@@ -79,9 +79,9 @@ pub enum Heard {
     Refused(Reason),
 }
 
-/// What the keeper said.
-enum Said {
-    Heard(Heard),
+/// A message of the keeper's.
+enum Received {
+    Event(Event),
     Answer(Order, Result<(), Reason>),
 }
 
@@ -89,7 +89,7 @@ impl Keeper {
     /// Starts the keeper, a process of this program, and waits until the port is closed, if it is
     /// to keep one.
     pub fn start(interface: &str, at_stop: Option<AtStop>) -> io::Result<Self> {
-        let ours = beside::start(&[keeper::SUBCOMMAND, interface], |command| {
+        let ours = helper_process::start(&[keeper::SUBCOMMAND, interface], |command| {
             if at_stop.is_none() {
                 command.arg(keeper::WITHOUT_PORT);
             }
@@ -100,11 +100,11 @@ impl Keeper {
                 at_stop,
                 status: PortStatus::Unauthorised,
             }),
-            heard: VecDeque::new(),
+            events: VecDeque::new(),
             socket: Socket::Early(None),
         };
         let first = first_message(&ours)?;
-        keeper.heard.push_back(first);
+        keeper.events.push_back(first);
         keeper.socket = Socket::Early(Some(ours));
         Ok(keeper)
     }
@@ -114,7 +114,7 @@ impl Keeper {
         if let Socket::Early(socket) = &mut self.socket
             && let Some(socket) = socket.take()
         {
-            self.socket = Socket::Registered(Source::new(socket)?);
+            self.socket = Socket::Registered(AsyncSocket::new(socket)?);
         }
         Ok(())
     }
@@ -154,48 +154,49 @@ impl Keeper {
     /// # Errors
     /// It is lost.
     pub fn send(&self, destination: Address, pdu: &[u8]) -> io::Result<()> {
-        self.say(&Request::Frame { destination, pdu })
+        self.request(&Request::Frame { destination, pdu })
     }
 
-    /// What was said while an answer was waited for: to be taken before [`Self::hear`] is called.
-    pub fn heard(&mut self) -> Option<Heard> {
-        self.heard.pop_front()
+    /// What was received while an answer was waited for: to be taken before [`Self::receive`] is
+    /// called.
+    pub fn take_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
     }
 
-    /// What the keeper says next; an error says that it is lost. Without it nobody closes the port.
-    /// May be cancelled.
-    pub async fn hear(&self) -> Result<Heard, Fatal> {
-        match self.listen().await? {
-            Said::Heard(heard) => Ok(heard),
-            Said::Answer(..) => Err(self.lost("answered unasked")),
+    /// What the keeper tells next; an error says that it is lost. Without it nobody closes the
+    /// port. May be cancelled.
+    pub async fn receive(&self) -> Result<Event, Fatal> {
+        match self.receive_message().await? {
+            Received::Event(event) => Ok(event),
+            Received::Answer(..) => Err(self.lost("answered unasked")),
         }
     }
 
     /// Gives an order, and waits until it is carried out.
     async fn order(&mut self, order: Order) -> Result<(), Fatal> {
-        self.say(&Request::Order(order))
+        self.request(&Request::Order(order))
             .map_err(|error| self.lost(error))?;
         let answered = async {
             loop {
-                match self.listen().await? {
-                    Said::Answer(answered, outcome) if answered == order => return Ok(outcome),
-                    Said::Answer(..) => return Err(self.lost("answered unasked")),
-                    Said::Heard(heard) => {
+                match self.receive_message().await? {
+                    Received::Answer(answered, outcome) if answered == order => return Ok(outcome),
+                    Received::Answer(..) => return Err(self.lost("answered unasked")),
+                    Received::Event(event) => {
                         // A link is never lost; it is rare.
-                        if self.heard.len() < QUEUE || matches!(heard, Heard::Link(..)) {
-                            self.heard.push_back(heard);
+                        if self.events.len() < QUEUE || matches!(event, Event::Link(..)) {
+                            self.events.push_back(event);
                         }
                     }
                 }
             }
         };
-        match timeout(PATIENCE, answered).await {
+        match timeout(TIMEOUT, answered).await {
             Ok(outcome) => outcome?.map_err(|reason| self.lost(reason)),
             Err(_) => Err(self.lost("no answer")),
         }
     }
 
-    fn say(&self, request: &Request<'_>) -> io::Result<()> {
+    fn request(&self, request: &Request<'_>) -> io::Result<()> {
         let Socket::Registered(socket) = &self.socket else {
             return Err(io::ErrorKind::NotConnected.into());
         };
@@ -203,13 +204,13 @@ impl Keeper {
         socket.inner().send(octets.as_slice())
     }
 
-    async fn listen(&self) -> Result<Said, Fatal> {
+    async fn receive_message(&self) -> Result<Received, Fatal> {
         let Socket::Registered(socket) = &self.socket else {
             return Err(self.lost("is not registered"));
         };
         let mut buffer = [0; LONGEST];
-        let said = socket.receive(|socket| receive(socket, &mut buffer)).await;
-        said.map_err(|error| self.lost(error))
+        let received = socket.receive(|socket| receive(socket, &mut buffer)).await;
+        received.map_err(|error| self.lost(error))
     }
 
     fn lost(&self, reason: impl fmt::Display) -> Fatal {
@@ -218,11 +219,11 @@ impl Keeper {
 }
 
 /// How the interface is, which the keeper says once it has begun.
-fn first_message(socket: &Connection) -> io::Result<Heard> {
+fn first_message(socket: &Connection) -> io::Result<Event> {
     let mut entries = [poll::Entry::readable(socket)];
-    poll::wait(&mut entries, Some(PATIENCE))?;
+    poll::wait(&mut entries, Some(TIMEOUT))?;
     match receive(socket, &mut [0; LONGEST]) {
-        Ok(Said::Heard(link @ Heard::Link(..))) => Ok(link),
+        Ok(Received::Event(link @ Event::Link(..))) => Ok(link),
         Ok(_) => Err(io::Error::other(
             "expected the keeper to tell the link first",
         )),
@@ -234,29 +235,31 @@ fn first_message(socket: &Connection) -> io::Result<Heard> {
 }
 
 /// `WouldBlock` where the keeper has said nothing.
-fn receive(socket: &Connection, buffer: &mut [u8; LONGEST]) -> io::Result<Said> {
+fn receive(socket: &Connection, buffer: &mut [u8; LONGEST]) -> io::Result<Received> {
     let error = |kind, reason: &str| Err(io::Error::new(kind, reason));
     let length = match socket.receive(buffer)? {
-        Received::Datagram(length) => length,
-        Received::Nothing => return Err(io::ErrorKind::WouldBlock.into()),
-        Received::Closed => return error(io::ErrorKind::UnexpectedEof, "has ended"),
-        Received::Truncated => return error(io::ErrorKind::InvalidData, "said too much"),
+        seqpacket::Received::Datagram(length) => length,
+        seqpacket::Received::Nothing => return Err(io::ErrorKind::WouldBlock.into()),
+        seqpacket::Received::Closed => return error(io::ErrorKind::UnexpectedEof, "has ended"),
+        seqpacket::Received::Truncated => {
+            return error(io::ErrorKind::InvalidData, "said too much");
+        }
     };
     Ok(match Message::decode(&buffer[..length]) {
         Ok(Message::Frame {
             source,
             unicast,
             pdu,
-        }) => Said::Heard(Heard::Frame {
+        }) => Received::Event(Event::Frame {
             source,
             unicast,
             pdu: pdu.to_vec(),
         }),
-        Ok(Message::Link { link, name }) => Said::Heard(Heard::Link(link, name)),
-        Ok(Message::Done(order)) => Said::Answer(order, Ok(())),
+        Ok(Message::Link { link, name }) => Received::Event(Event::Link(link, name)),
+        Ok(Message::Done(order)) => Received::Answer(order, Ok(())),
         Ok(Message::Refused(refused)) => match refused.order {
-            Some(order) => Said::Answer(order, Err(refused.reason)),
-            None => Said::Heard(Heard::Refused(refused.reason)),
+            Some(order) => Received::Answer(order, Err(refused.reason)),
+            None => Received::Event(Event::Refused(refused.reason)),
         },
         Err(wire::Malformed) => return error(io::ErrorKind::InvalidData, "said what it can't say"),
     })
@@ -283,7 +286,7 @@ mod tests {
                 at_stop: AtStop::Closed,
                 status: PortStatus::Unauthorised,
             }),
-            heard: VecDeque::new(),
+            events: VecDeque::new(),
             socket: Socket::Early(Some(ours)),
         };
         keeper.register().unwrap();
@@ -320,16 +323,16 @@ mod tests {
             says(&keeper, &Message::Done(Order::Open));
             netd.set(PortStatus::Authorised).await.unwrap();
             assert_eq!(netd.status(), Some(PortStatus::Authorised));
-            let heard: Vec<_> = std::iter::from_fn(|| netd.heard()).collect();
-            assert_eq!(heard.len(), QUEUE + 1);
+            let events: Vec<_> = std::iter::from_fn(|| netd.take_event()).collect();
+            assert_eq!(events.len(), QUEUE + 1);
             assert!(matches!(
-                &heard[0],
-                Heard::Frame {
+                &events[0],
+                Event::Frame {
                     source: STATION,
                     ..
                 }
             ));
-            assert_eq!(heard[QUEUE], Heard::Link(link, name));
+            assert_eq!(events[QUEUE], Event::Link(link, name));
         });
     }
 
@@ -353,7 +356,7 @@ mod tests {
         run(async {
             let (netd, keeper) = ends();
             drop(keeper);
-            assert!(matches!(netd.hear().await, Err(Fatal::Port(_))));
+            assert!(matches!(netd.receive().await, Err(Fatal::Port(_))));
         });
     }
 
@@ -365,7 +368,7 @@ mod tests {
             run(async {
                 let (netd, keeper) = ends();
                 keeper.send(said).unwrap();
-                assert!(matches!(netd.hear().await, Err(Fatal::Port(_))));
+                assert!(matches!(netd.receive().await, Err(Fatal::Port(_))));
             });
         }
     }

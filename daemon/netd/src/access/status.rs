@@ -10,27 +10,27 @@ use softsim_client::netd::{
 use softsim_eap::Note;
 use tokio::sync::{broadcast, watch};
 
-/// Happenings that wait for whoever watches.
+/// Events that wait for whoever watches.
 const QUEUE: usize = 256;
 
 /// Where an access stands, with the times that a client is told in seconds.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub(crate) struct Status {
     access: Access,
     since: Instant,
     next: Option<Instant>,
-    /// Whether the access itself has told it.
-    begun: bool,
+    /// Whether the access itself has reported it.
+    is_reported: bool,
 }
 
-impl Told {
-    /// Whether the access has said where it stands.
-    pub fn has_begun(&self) -> bool {
-        self.begun
+impl Status {
+    /// Whether the access has reported where it stands.
+    pub(crate) fn is_reported(&self) -> bool {
+        self.is_reported
     }
 
     /// As of now.
-    pub fn now(&self) -> Access {
+    pub(crate) fn now(&self) -> Access {
         let now = Instant::now();
         Access {
             seconds: (now - self.since).as_secs(),
@@ -40,50 +40,50 @@ impl Told {
     }
 }
 
-/// Something that watchers are told.
+/// Something that whoever watches is told.
 #[derive(Clone, Debug)]
-pub struct Happening {
+pub(crate) struct Event {
     /// The access.
-    pub access: Arc<str>,
+    pub(crate) access: Arc<str>,
     /// What happened there.
-    pub what: What,
+    pub(crate) kind: EventKind,
 }
 
 /// What happened.
 #[derive(Clone, Debug)]
-pub enum What {
+pub(crate) enum EventKind {
     /// A message passed.
     Message(Instant, Direction, Arc<str>),
-    /// The state changed.
-    State(Arc<Told>),
+    /// The status changed.
+    Status(Arc<Status>),
 }
 
-/// Where all accesses tell what happens.
-pub type Happenings = broadcast::Sender<Happening>;
+/// Where all accesses report their events.
+pub(crate) type Events = broadcast::Sender<Event>;
 
-/// A place for it.
-pub fn happenings() -> Happenings {
+/// A channel for the events of all accesses.
+pub(crate) fn events() -> Events {
     broadcast::channel(QUEUE).0
 }
 
-/// The access's own end.
+/// An access's own end: it reports its status and its events here.
 #[derive(Debug)]
-pub struct Record {
+pub(super) struct Reporter {
     name: Arc<str>,
-    told: watch::Sender<Told>,
-    happenings: Happenings,
+    status: watch::Sender<Status>,
+    events: Events,
 }
 
-impl Record {
-    /// An access that has not begun.
-    pub fn new(
+impl Reporter {
+    /// The reporter of an access that has not begun.
+    pub(super) fn new(
         name: &str,
         carrier: Carrier,
         at: String,
         port: Option<Port>,
-        happenings: Happenings,
-    ) -> (Self, watch::Receiver<Told>) {
-        let (told, receiver) = watch::channel(Told {
+        events: Events,
+    ) -> (Self, watch::Receiver<Status>) {
+        let (status, receiver) = watch::channel(Status {
             access: Access {
                 name: name.into(),
                 carrier,
@@ -100,35 +100,35 @@ impl Record {
             },
             since: Instant::now(),
             next: None,
-            begun: false,
+            is_reported: false,
         });
-        let record = Self {
+        let reporter = Self {
             name: name.into(),
-            told,
-            happenings,
+            status,
+            events,
         };
-        (record, receiver)
+        (reporter, receiver)
     }
 
     /// A message passed at that time.
-    pub fn note(&self, at: Instant, note: &Note) {
-        if self.happenings.receiver_count() > 0 {
-            let (direction, text) = words(note);
-            self.happens(What::Message(at, direction, text.into()));
+    pub(super) fn message(&self, at: Instant, note: &Note) {
+        if self.events.receiver_count() > 0 {
+            let (direction, text) = describe(note);
+            self.send(EventKind::Message(at, direction, text.into()));
         }
     }
 
-    /// Something came that is no part of it.
-    pub fn ignored(&self, reason: impl std::fmt::Display) {
+    /// Something was received that is no part of it.
+    pub(super) fn ignored(&self, reason: impl std::fmt::Display) {
         tracing::debug!(access = &*self.name, %reason, "ignored");
-        self.told
-            .send_modify(|told| told.access.counters.ignored += 1);
+        self.status
+            .send_modify(|status| status.access.counters.ignored += 1);
     }
 
     /// The interface has another name now.
-    pub fn renamed(&self, name: &str) {
-        self.told.send_modify(|told| {
-            let access = &mut told.access;
+    pub(super) fn renamed(&self, name: &str) {
+        self.status.send_modify(|status| {
+            let access = &mut status.access;
             tracing::warn!(
                 access = &*self.name,
                 before = access.at,
@@ -138,16 +138,16 @@ impl Record {
             let before = mem::replace(&mut access.at, name.into());
             access.renamed.get_or_insert(before);
         });
-        self.tell();
+        self.publish();
     }
 
     /// Whether the state is one that stays until something happens.
-    pub fn settled(&self) -> bool {
-        !in_progress(&self.told.borrow().access.state)
+    pub(super) fn is_settled(&self) -> bool {
+        !in_progress(&self.status.borrow().access.state)
     }
 
     /// An authentication succeeded.
-    pub fn succeeded(&self, authentication: Authentication) {
+    pub(super) fn succeeded(&self, authentication: Authentication) {
         tracing::info!(
             access = &*self.name,
             method = authentication.method,
@@ -156,27 +156,27 @@ impl Record {
             forward_secrecy = authentication.forward_secrecy,
             "authenticated"
         );
-        self.told.send_modify(|told| {
-            let counters = &mut told.access.counters;
+        self.status.send_modify(|status| {
+            let counters = &mut status.access.counters;
             counters.successes += 1;
             counters.reauthentications += u64::from(authentication.reauthenticated);
-            told.access.authentication = Some(authentication);
+            status.access.authentication = Some(authentication);
         });
     }
 
     /// An attempt was given up, and another follows at once.
-    pub fn gave_up(&self, reason: &str) {
+    pub(super) fn gave_up(&self, reason: &str) {
         tracing::warn!(access = &*self.name, "{reason}");
-        self.told
-            .send_modify(|told| told.access.counters.failures += 1);
+        self.status
+            .send_modify(|status| status.access.counters.failures += 1);
     }
 
-    /// It came to a state, with the controlled port so and the next attempt then; whoever watches
-    /// is told where that is new.
-    pub fn stands(&self, state: AccessState, port: Option<Port>, next: Option<Instant>) {
+    /// The access is in this state, with the controlled port so and the next attempt then; whoever
+    /// watches is told where that is new.
+    pub(super) fn set_state(&self, state: AccessState, port: Option<Port>, next: Option<Instant>) {
         let mut changed = false;
-        self.told.send_modify(|told| {
-            let access = &mut told.access;
+        self.status.send_modify(|status| {
+            let access = &mut status.access;
             changed = access.state != state || access.port != port;
             if in_progress(&state) && !in_progress(&access.state) {
                 access.counters.attempts += 1;
@@ -190,35 +190,35 @@ impl Record {
                 _ => {}
             }
             if access.state != state {
-                told.since = Instant::now();
+                status.since = Instant::now();
             }
-            (access.state, access.port, told.next) = (state, port, next);
+            (access.state, access.port, status.next) = (state, port, next);
         });
         if changed {
-            self.tell();
+            self.publish();
         }
         // After whoever watches was told.
-        self.told
-            .send_if_modified(|told| !mem::replace(&mut told.begun, true));
+        self.status
+            .send_if_modified(|status| !mem::replace(&mut status.is_reported, true));
     }
 
-    fn tell(&self) {
-        let told = self.told.borrow();
-        match &told.access.state {
+    fn publish(&self) {
+        let status = self.status.borrow();
+        match &status.access.state {
             state @ AccessState::Held { .. } => {
                 tracing::warn!(access = &*self.name, "{state}");
             }
             state => tracing::debug!(access = &*self.name, "{state}"),
         }
-        if self.happenings.receiver_count() > 0 {
-            self.happens(What::State(Arc::new(told.clone())));
+        if self.events.receiver_count() > 0 {
+            self.send(EventKind::Status(Arc::new(status.clone())));
         }
     }
 
-    fn happens(&self, what: What) {
+    fn send(&self, kind: EventKind) {
         let access = Arc::clone(&self.name);
         // Whoever leaves meanwhile misses it.
-        let _ = self.happenings.send(Happening { access, what });
+        let _ = self.events.send(Event { access, kind });
     }
 }
 
@@ -227,7 +227,7 @@ fn in_progress(state: &AccessState) -> bool {
 }
 
 /// A message in a line, for people.
-pub fn words(note: &Note) -> (Direction, String) {
+pub(super) fn describe(note: &Note) -> (Direction, String) {
     let direction = match note.direction {
         softsim_eap::Direction::Received => Direction::Received,
         softsim_eap::Direction::Sent => Direction::Sent,

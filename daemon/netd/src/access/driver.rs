@@ -1,0 +1,258 @@
+//! The driver of an access, whatever carries EAP: carries out orders, spaces attempts out, renews
+//! an authentication before it ends, and tells where the access stands.
+
+use std::time::{Duration, Instant};
+
+use softsim_carriers::radius::SessionLimit;
+use softsim_client::keyd::Connection;
+use softsim_client::netd::AccessState;
+use tokio::sync::{mpsc, oneshot};
+
+use super::backoff::Backoff;
+use super::carrier::{Carrier, State};
+use super::conversation::{Conversation, Policy, Stage};
+use super::exchange::{Event, Exchange, Success};
+use super::status::Reporter;
+use super::{Fatal, Order};
+use crate::progress::Fault;
+use crate::timer;
+
+/// The shortest session that a server can set: each one writes to flash.
+const MIN_SESSION: Duration = Duration::from_secs(10);
+
+/// What every access has, whatever carries EAP.
+pub(super) struct Resources {
+    /// Its own connection.
+    pub(super) keyd: Connection,
+    /// What the peer may do.
+    pub(super) policy: Policy,
+    /// When it authenticates again by itself.
+    pub(super) reauthenticate_after: Option<Duration>,
+    /// The waits between failures.
+    pub(super) backoff: Backoff,
+    /// Whether it begins without an order.
+    pub(super) automatic: bool,
+}
+
+/// Runs an access until it is stopped.
+pub(super) async fn run(
+    carrier: impl Carrier,
+    mut resources: Resources,
+    reporter: Reporter,
+    mut orders: mpsc::Receiver<Order>,
+) -> Result<(), Fatal> {
+    let conversation = Conversation::new(&mut resources.keyd, &resources.policy);
+    let mut driver = Driver {
+        exchange: Exchange::new(carrier, conversation),
+        reporter,
+        reauthenticate_after: resources.reauthenticate_after,
+        backoff: resources.backoff,
+        renewal: None,
+        reason: "waits for a command".into(),
+        waiting: Vec::new(),
+    };
+    if resources.automatic {
+        driver.connect();
+    }
+    loop {
+        driver.work().await?;
+        let due = driver.due();
+        tokio::select! {
+            received = driver.exchange.carrier.receive() => received?,
+            // Without anybody who could give orders, netd ends.
+            Some(order) = orders.recv() => match order {
+                Order::Connect(done) => {
+                    driver.waiting.push(done);
+                    driver.connect();
+                }
+                Order::Disconnect(done) => {
+                    driver.waiting.push(done);
+                    driver.disconnect("disconnected");
+                }
+                Order::Stop(done) => {
+                    driver.stop().await?;
+                    // Whoever gave the order may have left.
+                    let _ = done.send(());
+                    return Ok(());
+                }
+            },
+            () = timer::until(due) => driver.handle_timeout(Instant::now()).await,
+        }
+    }
+}
+
+struct Driver<'k, C> {
+    exchange: Exchange<'k, C>,
+    reporter: Reporter,
+    reauthenticate_after: Option<Duration>,
+    backoff: Backoff,
+    renewal: Option<Renewal>,
+    /// Why the access is idle or held, while it is.
+    reason: String,
+    /// Who wants to know how an attempt ends.
+    waiting: Vec<oneshot::Sender<()>>,
+}
+
+/// When an access authenticates again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Renewal {
+    at: Instant,
+    /// Whether the session is over then, and another begins (Termination-Action Default, RFC 3580
+    /// §3.17).
+    ends_session: bool,
+}
+
+impl<C: Carrier> Driver<'_, C> {
+    fn connect(&mut self) {
+        self.renewal = None;
+        self.exchange.carrier.connect(Instant::now());
+    }
+
+    fn disconnect(&mut self, reason: &str) {
+        self.exchange.carrier.disconnect();
+        self.reason = reason.into();
+    }
+
+    /// Lets carrier and peer work until both wait, and tells where the access stands then.
+    async fn work(&mut self) -> Result<(), Fatal> {
+        while let Some(event) = self.exchange.advance().await? {
+            match event {
+                Event::Succeeded(success) => self.succeeded(success),
+                Event::Failed(fault) => self.failed(fault),
+                Event::GaveUp(fault) => self.gave_up(fault),
+                Event::Resting(reason) => self.reason = reason.into(),
+                Event::Ignored(reason) => self.reporter.ignored(reason),
+                Event::Renamed(name) => self.reporter.renamed(&name),
+            }
+        }
+        self.report();
+        self.exchange.conversation.settle()?;
+        Ok(())
+    }
+
+    fn succeeded(&mut self, success: Success) {
+        self.backoff.reset();
+        self.renewal = renewal(success.limit, self.reauthenticate_after, Instant::now());
+        self.reporter.succeeded(success.authentication);
+    }
+
+    fn failed(&mut self, fault: Fault) {
+        self.reason = fault.reason;
+        // What anybody can begin and let fail is no reason to wait longer.
+        let wait = match self.exchange.carrier.asked() {
+            true => self.backoff.failed(),
+            false => self.backoff.shortest(),
+        };
+        self.exchange.carrier.failed(Instant::now(), wait);
+    }
+
+    fn gave_up(&mut self, fault: Fault) {
+        self.renewal = None;
+        self.reason = fault.reason;
+        self.reporter.gave_up(&self.reason);
+        self.answer_waiting();
+    }
+
+    /// When there is something to do without an order or the network.
+    fn due(&self) -> Option<Instant> {
+        let renewal = self.renewal.map(|renewal| renewal.at);
+        [self.exchange.carrier.poll_timeout(), renewal]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    async fn handle_timeout(&mut self, now: Instant) {
+        if let Some(renewal) = self.renewal.take_if(|renewal| now >= renewal.at) {
+            if renewal.ends_session {
+                let reason = "the session is over".into();
+                let port = self.exchange.carrier.port();
+                self.reporter
+                    .set_state(AccessState::Idle { reason }, port, None);
+            }
+            self.connect();
+        }
+        self.exchange.carrier.handle_timeout(now).await;
+    }
+
+    /// Tells what passed and where the access stands; answers whoever waits for that.
+    fn report(&mut self) {
+        for (at, note) in self.exchange.take_notes() {
+            self.reporter.message(at, &note);
+        }
+        let reason = || self.reason.clone();
+        let carrier = &self.exchange.carrier;
+        let (state, next) = match (carrier.state(), self.exchange.conversation.stage()) {
+            (State::Idle, _) => (AccessState::Idle { reason: reason() }, None),
+            (State::Held { until }, _) => (AccessState::Held { reason: reason() }, Some(until)),
+            (State::Authenticated, _) => {
+                let renewal = self.renewal.map(|renewal| renewal.at);
+                (AccessState::Authorised, renewal)
+            }
+            (State::Authenticating, Stage::Challenge) => (AccessState::Challenge, None),
+            (State::Connecting | State::Authenticating, _) => (AccessState::Identity, None),
+        };
+        self.reporter.set_state(state, carrier.port(), next);
+        if matches!(carrier.state(), State::Idle | State::Held { .. }) {
+            self.renewal = None;
+        }
+        if self.reporter.is_settled() {
+            self.answer_waiting();
+        }
+    }
+
+    fn answer_waiting(&mut self) {
+        for waiting in self.waiting.drain(..) {
+            // Whoever waited may have left.
+            let _ = waiting.send(());
+        }
+    }
+
+    /// Leaves the network, and what the carrier holds as the configuration has it.
+    async fn stop(&mut self) -> Result<(), Fatal> {
+        self.disconnect("softsim-netd ends");
+        self.work().await?;
+        self.exchange.carrier.leave().await
+    }
+}
+
+/// When a session is renewed that begins now: as the server has it, or as we have it, whichever is
+/// earlier.
+fn renewal(limit: Option<SessionLimit>, own: Option<Duration>, now: Instant) -> Option<Renewal> {
+    let servers = limit.map(|limit| limit.after.max(MIN_SESSION));
+    let after = [servers, own].into_iter().flatten().min()?;
+    let ends_session = limit.is_some_and(|limit| !limit.reauthenticate) && Some(after) == servers;
+    Some(Renewal {
+        ends_session,
+        at: now + after,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_session_lasts_as_long_as_the_server_and_we_have_it_but_never_no_time_at_all() {
+        let limit = |seconds, reauthenticate| {
+            Some(SessionLimit {
+                after: Duration::from_secs(seconds),
+                reauthenticate,
+            })
+        };
+        let own = |seconds| Some(Duration::from_secs(seconds));
+        let now = Instant::now();
+        let lasts = |limit, own| {
+            let renewal = renewal(limit, own, now)?;
+            Some((renewal.at - now, renewal.ends_session))
+        };
+        let seconds = Duration::from_secs;
+        assert_eq!(lasts(None, None), None);
+        assert_eq!(lasts(None, own(60)), Some((seconds(60), false)));
+        assert_eq!(lasts(limit(90, true), own(60)), Some((seconds(60), false)));
+        assert_eq!(lasts(limit(90, false), own(60)), Some((seconds(60), false)));
+        assert_eq!(lasts(limit(30, false), own(60)), Some((seconds(30), true)));
+        assert_eq!(lasts(limit(30, true), None), Some((seconds(30), false)));
+        assert_eq!(lasts(limit(0, true), own(60)), Some((MIN_SESSION, false)));
+    }
+}

@@ -1,0 +1,147 @@
+//! The EAP peer and its carrier, back to back: packets pass between the two until something happens
+//! that whoever wanted the authentication has to know.
+
+use std::time::Instant;
+
+use softsim_carriers::radius::SessionLimit;
+use softsim_client::netd::{Authentication, MskComparison};
+use softsim_eap::Note;
+
+use super::Fatal;
+use super::carrier::{Carrier, Output, State};
+use super::conversation::{Action, Conversation};
+use crate::keyd::Lost;
+use crate::progress::Fault;
+
+/// A carrier, and the conversation that it carries.
+pub(super) struct Exchange<'k, C> {
+    pub(super) carrier: C,
+    pub(super) conversation: Conversation<'k>,
+    /// What passed: people are told once the network has its answer.
+    notes: Vec<(Instant, Note)>,
+    /// The next note is about a request of our own, which nobody sent.
+    own_request: bool,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub(super) enum Event {
+    /// An authentication succeeded.
+    Succeeded(Success),
+    /// An authentication failed; the carrier is to be told when to try again.
+    Failed(Fault),
+    /// An authentication failed, and the carrier begins another at once.
+    GaveUp(Fault),
+    /// Why the carrier has come to rest.
+    Resting(&'static str),
+    /// Something was received that is no part of it.
+    Ignored(String),
+    /// The interface has another name now.
+    Renamed(String),
+}
+
+/// An authentication that succeeded.
+#[derive(Debug)]
+pub(super) struct Success {
+    /// What was agreed.
+    pub(super) authentication: Authentication,
+    /// How keyd's MSK compares with the network's.
+    pub(super) msk: MskComparison,
+    /// How long it may last.
+    pub(super) limit: Option<SessionLimit>,
+}
+
+impl<'k, C: Carrier> Exchange<'k, C> {
+    pub(super) fn new(carrier: C, conversation: Conversation<'k>) -> Self {
+        Self {
+            carrier,
+            conversation,
+            notes: Vec::new(),
+            own_request: false,
+        }
+    }
+
+    /// Passes packets on until something happens; none once both sides wait.
+    pub(super) async fn advance(&mut self) -> Result<Option<Event>, Fatal> {
+        loop {
+            if let Some(event) = self.converse().await? {
+                return Ok(Some(event));
+            }
+            let Some(output) = self.carrier.advance().await? else {
+                return Ok(None);
+            };
+            match output {
+                Output::Eap { packet, msk } => self.conversation.receive_with_msk(&packet, msk),
+                Output::OwnRequest(packet) => {
+                    self.own_request = true;
+                    self.conversation.receive(&packet);
+                }
+                Output::Abandon => self.abandon()?,
+                Output::Failed(fault) => {
+                    self.abandon()?;
+                    return Ok(Some(Event::Failed(fault)));
+                }
+                Output::Silent(fault) => return Ok(Some(self.silent(fault)?)),
+                Output::Resting(reason) => return Ok(Some(Event::Resting(reason))),
+                Output::Ignored(reason) => return Ok(Some(Event::Ignored(reason))),
+                Output::Renamed(name) => return Ok(Some(Event::Renamed(name))),
+            }
+        }
+    }
+
+    /// Does what the peer wants done, until it has nothing more or the conversation has ended.
+    async fn converse(&mut self) -> Result<Option<Event>, Lost> {
+        while let Some(action) = self.conversation.poll()? {
+            match action {
+                Action::Note(_) if std::mem::take(&mut self.own_request) => {}
+                Action::Note(note) => self.notes.push((Instant::now(), note)),
+                Action::Send(packet) => self.carrier.send(&packet).await,
+                Action::Ended(ended) => return Ok(Some(self.ended(ended))),
+            }
+        }
+        Ok(None)
+    }
+
+    fn ended(&mut self, ended: Result<Authentication, Fault>) -> Event {
+        let succeeded = ended.and_then(|authentication| {
+            let terms = self.carrier.succeeded(Instant::now())?;
+            Ok(Success {
+                authentication,
+                // Where keyd had found another, there would be no success.
+                msk: match terms.msk_received {
+                    true => MskComparison::Equal,
+                    false => MskComparison::NotSent,
+                },
+                limit: terms.limit,
+            })
+        });
+        match succeeded {
+            Ok(success) => Event::Succeeded(success),
+            Err(fault) if self.carrier.state() == State::Authenticating => Event::Failed(fault),
+            // A conversation that the carrier doesn't know of: an authenticator may ask for the
+            // identity out of the blue.
+            Err(fault) => Event::Ignored(fault.reason),
+        }
+    }
+
+    fn silent(&mut self, fault: Fault) -> Result<Event, Lost> {
+        let fault = self.conversation.refusal().unwrap_or(fault);
+        self.abandon()?;
+        Ok(match self.carrier.state() {
+            State::Connecting => Event::GaveUp(fault),
+            _ => Event::Failed(fault),
+        })
+    }
+
+    /// Ends the conversation without an outcome.
+    fn abandon(&mut self) -> Result<(), Lost> {
+        self.conversation.abandon();
+        while self.conversation.poll()?.is_some() {}
+        Ok(())
+    }
+
+    /// What passed since the last call.
+    pub(super) fn take_notes(&mut self) -> Vec<(Instant, Note)> {
+        std::mem::take(&mut self.notes)
+    }
+}

@@ -1,0 +1,181 @@
+//! What an access needs of the outside, opened before netd is confined; and its start afterwards.
+
+use std::io::{self, Read};
+use std::path::Path;
+
+use softsim_carriers::eapol::Timers;
+use softsim_carriers::radius::Secret;
+use softsim_client::keyd::Connection;
+use softsim_client::netd::{Carrier, Port};
+use softsim_sandbox::secret_file;
+use tokio::sync::oneshot;
+use zeroize::Zeroizing;
+
+use super::backoff::Backoff;
+use super::driver::{self, Resources};
+use super::port::Keeper;
+use super::radius::Radius;
+use super::settings::{CarrierSettings, Settings};
+use super::status::{Events, Reporter};
+use super::wired::Wired;
+use super::{Fatal, Handle, thread};
+use crate::config::ConfigError;
+use crate::names::Names;
+use crate::uri::Server;
+
+/// As much of a secret's file as is looked at, in octets; it doesn't move, so that no copy stays
+/// behind.
+const MAX_SECRET_FILE: usize = 4096;
+
+/// An access that can start.
+pub(crate) struct PreparedAccess {
+    name: String,
+    carrier: PreparedCarrier,
+    resources: Resources,
+}
+
+enum PreparedCarrier {
+    Wired {
+        interface: String,
+        keeper: Keeper,
+        timers: Timers,
+    },
+    Radius {
+        server: Server,
+        secret: Secret,
+        nas_identifier: String,
+    },
+}
+
+/// Why an access can't start.
+#[derive(Debug)]
+pub enum PrepareError {
+    /// A file of its configuration.
+    Config(ConfigError),
+    /// The keeper of its interface.
+    Interface {
+        /// The access.
+        name: String,
+        /// The interface.
+        interface: String,
+        /// Why.
+        source: io::Error,
+    },
+}
+
+/// How an access ended, once it has.
+pub(crate) type Ended = oneshot::Receiver<Result<(), Fatal>>;
+
+impl PreparedAccess {
+    /// Starts the keeper of an interface, which closes the controlled port; opens sockets, reads
+    /// files.
+    pub(crate) fn open(settings: Settings, keyd: Connection) -> Result<Self, PrepareError> {
+        let carrier = match settings.carrier {
+            CarrierSettings::Wired {
+                interface,
+                port,
+                timers,
+            } => match Keeper::start(&interface, port) {
+                Ok(keeper) => PreparedCarrier::Wired {
+                    interface,
+                    keeper,
+                    timers,
+                },
+                Err(source) => {
+                    return Err(PrepareError::Interface {
+                        name: settings.name,
+                        interface,
+                        source,
+                    });
+                }
+            },
+            CarrierSettings::Radius {
+                server,
+                secret_file,
+                nas_identifier,
+            } => PreparedCarrier::Radius {
+                server,
+                secret: secret(&secret_file).map_err(PrepareError::Config)?,
+                nas_identifier,
+            },
+        };
+        Ok(Self {
+            name: settings.name,
+            carrier,
+            resources: Resources {
+                keyd,
+                policy: settings.policy,
+                reauthenticate_after: settings.reauthenticate_after,
+                backoff: Backoff::new(settings.retry.0, settings.retry.1),
+                automatic: settings.automatic,
+            },
+        })
+    }
+
+    /// Starts it, on a thread of its own.
+    pub(crate) fn start(self, events: Events, names: &Names) -> io::Result<(Handle, Ended)> {
+        let (carrier, at, port) = match &self.carrier {
+            PreparedCarrier::Wired {
+                interface, keeper, ..
+            } => {
+                let port = keeper.status().map(|_| Port::Unauthorised);
+                (Carrier::Wired, interface.clone(), port)
+            }
+            PreparedCarrier::Radius { server, .. } => (Carrier::Radius, server.to_string(), None),
+        };
+        let (reporter, status) = Reporter::new(&self.name, carrier, at, port, events);
+        let (handle, orders) = Handle::new(self.name, status);
+        let (resources, names) = (self.resources, names.clone());
+        let run = move || async move {
+            match self.carrier {
+                PreparedCarrier::Wired { keeper, timers, .. } => {
+                    let carrier = Wired::new(keeper, timers)?;
+                    driver::run(carrier, resources, reporter, orders).await
+                }
+                PreparedCarrier::Radius {
+                    server,
+                    secret,
+                    nas_identifier,
+                } => {
+                    let carrier = Radius::new(server, secret, &nas_identifier, names)
+                        .map_err(|error| io::Error::other(error.to_string()))?;
+                    driver::run(carrier, resources, reporter, orders).await
+                }
+            }
+        };
+        let ended = thread::run(&handle.name, run, Fatal::Io)?;
+        Ok((handle, ended))
+    }
+}
+
+impl std::error::Error for PrepareError {}
+
+impl std::fmt::Display for PrepareError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Config(error) => error.fmt(f),
+            Self::Interface {
+                name,
+                interface,
+                source,
+            } => write!(f, "access {name}: {interface}: {source}"),
+        }
+    }
+}
+
+fn secret(path: &Path) -> Result<Secret, ConfigError> {
+    let mut octets = Zeroizing::new(Vec::with_capacity(MAX_SECRET_FILE));
+    secret_file::open(path)
+        .map_err(ConfigError::Secret)?
+        .take(MAX_SECRET_FILE as u64)
+        .read_to_end(&mut octets)
+        .map_err(|source| ConfigError::Read {
+            path: path.to_owned(),
+            source,
+        })?;
+    let secret = octets.strip_suffix(b"\n").unwrap_or(&octets);
+    Secret::new(secret.to_vec()).map_err(|error| ConfigError::Field {
+        name: "access.secret_file",
+        reason: format!("{}: {error}", path.display()),
+    })
+}

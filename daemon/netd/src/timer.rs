@@ -1,0 +1,14 @@
+//! Waiting for a moment that may never come.
+
+use std::future::pending;
+use std::time::Instant;
+
+use tokio::time::sleep_until;
+
+/// Waits until then; for good, where nothing is due.
+pub(crate) async fn until(due: Option<Instant>) {
+    match due {
+        Some(at) => sleep_until(at.into()).await,
+        None => pending().await,
+    }
+}
