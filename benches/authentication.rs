@@ -14,12 +14,12 @@ use softsim_client::keyd::Connection;
 use softsim_client::netd::AccessState;
 use softsim_client::proto;
 use softsim_eap::Config;
-use softsim_lab::eap_server::{self, EapServer, Server, Step};
-use softsim_lab::gateway;
-use softsim_lab::home::{Home, Options};
-use softsim_lab::hostapd::{self, Hostapd};
-use softsim_lab::supplicant::{Network, eapol_test, eapol_test_control, missing};
-use softsim_lab::tap::{Passed, Tap, clients_time};
+use softsim_lab_harness::gateway;
+use softsim_lab_harness::home::{Home, Options};
+use softsim_lab_harness::hostapd::{self, Hostapd};
+use softsim_lab_harness::supplicant::{Network, eapol_test, eapol_test_control, missing};
+use softsim_lab_harness::tap::{Passed, Tap, clients_time};
+use softsim_lab_simulators::eap_server::{self, EapServer, Server, Step};
 use softsim_netd::access::conversation::{Action, Conversation, Policy};
 
 /// Of netd, for the median.

@@ -11,13 +11,13 @@ use common::built;
 use softsim_aka::{Amf, Credentials, K, Msk, Opc, Sqn};
 use softsim_client::netd::{Event, Failure, MskComparison};
 use softsim_client::proto::Refusal;
-use softsim_lab::auc::{Auc, Subscriber};
-use softsim_lab::eap_server::{Config, EapServer, Server, Step};
-use softsim_lab::error::Error;
-use softsim_lab::home::{Home, Options};
-use softsim_lab::hostapd::{self, Hostapd};
-use softsim_lab::prerequisite::skip;
-use softsim_lab::subscription::Subscription;
+use softsim_lab_harness::error::Error;
+use softsim_lab_harness::home::{Home, Options};
+use softsim_lab_harness::hostapd::{self, Hostapd};
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::subscription::Subscription;
+use softsim_lab_simulators::auc::{Auc, Subscriber};
+use softsim_lab_simulators::eap_server::{Config, EapServer, Server, Step};
 
 /// A provisioned device before a server; hostapd runs as long as it.
 struct Access {

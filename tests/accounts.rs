@@ -11,11 +11,11 @@ use std::time::Duration;
 
 use common::{bootstrapped, built};
 use softsim_client::netd::{Bootstrap, Command, Control, Event, Failure, Report};
-use softsim_lab::bootstrap_server::{Account, Plan};
-use softsim_lab::gateway::Enrolled;
-use softsim_lab::home::Home;
-use softsim_lab::management_server::ManagementEvent;
-use softsim_lab::processes::NetdBootstrap;
+use softsim_lab_harness::gateway::Enrolled;
+use softsim_lab_harness::home::Home;
+use softsim_lab_harness::processes::NetdBootstrap;
+use softsim_lab_simulators::bootstrap_server::{Account, Plan};
+use softsim_lab_simulators::management_server::ManagementEvent;
 use softsim_lwm2m::ContentFormat;
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];

@@ -8,9 +8,9 @@ mod common;
 use common::{bootstrapped, built};
 use softsim_client::proto::ProfileState;
 use softsim_coap::Code;
-use softsim_lab::bootstrap_server::Plan;
-use softsim_lab::gateway::Enrolled;
-use softsim_lab::home::Home;
+use softsim_lab_harness::gateway::Enrolled;
+use softsim_lab_harness::home::Home;
+use softsim_lab_simulators::bootstrap_server::Plan;
 use softsim_lwm2m::{ContentFormat, Path};
 use softsim_profile::Command;
 

@@ -19,8 +19,8 @@ use common::trace::{Call, STRACE, confined};
 use common::{built, told};
 use softsim_client::keyd::Connection;
 use softsim_client::proto::requests::Status;
-use softsim_lab::prerequisite::skip;
-use softsim_lab::processes::binaries;
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::processes::binaries;
 use softsim_sandbox::seccomp::Filter;
 
 /// For what happens at once, or never.

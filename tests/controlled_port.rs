@@ -17,12 +17,12 @@ use std::time::{Duration, Instant};
 use common::{A_WHILE, built, udp, wired_access};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use softsim_client::netd::{AccessState, Port};
-use softsim_lab::gateway;
-use softsim_lab::home::{Home, Options};
-use softsim_lab::hostapd::{self, Hostapd, Identities};
-use softsim_lab::netns::{self, AUTHENTICATOR, Cable, GATEWAY, Namespace};
-use softsim_lab::prerequisite::skip;
-use softsim_lab::supplicant::find;
+use softsim_lab_harness::gateway;
+use softsim_lab_harness::home::{Home, Options};
+use softsim_lab_harness::hostapd::{self, Hostapd, Identities};
+use softsim_lab_harness::netns::{self, AUTHENTICATOR, Cable, GATEWAY, Namespace};
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::supplicant::find;
 
 /// For what happens soon, or never.
 const PATIENCE: Duration = Duration::from_secs(30);

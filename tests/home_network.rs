@@ -16,11 +16,11 @@ use softsim_client::keyd::{Connection, Error as KeydError};
 use softsim_client::netd::{Access, AccessState, Authentication};
 use softsim_client::proto::requests::AkmaKey;
 use softsim_client::proto::{AkmaAnswer, Counters, Refusal};
-use softsim_lab::auc::Auc;
-use softsim_lab::eap_server::{
+use softsim_lab_harness::home::{Home, Options};
+use softsim_lab_simulators::auc::Auc;
+use softsim_lab_simulators::eap_server::{
     Config, EapServer, Method, Register, Server, Step, SuciKey, SuciKeys,
 };
-use softsim_lab::home::{Home, Options};
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];

@@ -13,12 +13,12 @@ use softsim_aka::Sqn;
 use softsim_client::netd::{Access, AccessState};
 use softsim_client::proto::Counters;
 use softsim_client::proto::requests::ForgetIdentities;
-use softsim_lab::auc::Subscriber;
-use softsim_lab::gateway;
-use softsim_lab::home::{Home, Options};
-use softsim_lab::hostapd::{self, Hostapd, Identities, Methods};
-use softsim_lab::netns::{self, Cable};
-use softsim_lab::prerequisite::skip;
+use softsim_lab_harness::gateway;
+use softsim_lab_harness::home::{Home, Options};
+use softsim_lab_harness::hostapd::{self, Hostapd, Identities, Methods};
+use softsim_lab_harness::netns::{self, Cable};
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_simulators::auc::Subscriber;
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 

@@ -19,9 +19,9 @@ use softsim_client::netd::AccessState;
 use softsim_client::proto::Refusal;
 use softsim_client::proto::requests::ForgetIdentities;
 use softsim_eap::Method;
-use softsim_lab::eap_server::EapServer;
-use softsim_lab::home::{Home, Options};
-use softsim_lab::hostile::{self, End, Hostile, Scenario, Setting, Turn};
+use softsim_lab_harness::home::{Home, Options};
+use softsim_lab_hostile::{End, Hostile, Scenario, Setting, Turn};
+use softsim_lab_simulators::eap_server::EapServer;
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys};
 
 /// Attempts in which a scenario has to come to its end: it may have several conversations.
@@ -186,13 +186,13 @@ fn play_all(scenarios: Vec<Scenario>) {
 #[test]
 fn the_daemons_answer_every_scenario_as_its_clause_says() {
     if built("hostile scenarios", &["softsim-keyd", "softsim-netd"]) {
-        play_all(hostile::all());
+        play_all(softsim_lab_hostile::all());
     }
 }
 
 #[test]
 fn malformed_attributes_by_the_hundred_are_answered_with_client_error() {
     if built("malformed attributes", &["softsim-keyd", "softsim-netd"]) {
-        play_all(hostile::malformed());
+        play_all(softsim_lab_hostile::malformed());
     }
 }

@@ -11,8 +11,8 @@ use std::process::{Command, Output};
 use common::built;
 use serde_json::Value;
 use softsim_client::netd::Management;
-use softsim_lab::home::{Home, Options};
-use softsim_lab::processes::binaries;
+use softsim_lab_harness::home::{Home, Options};
+use softsim_lab_harness::processes::binaries;
 use softsim_sandbox::text::is_plain;
 
 const PROGRAMS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsimctl"];

@@ -14,8 +14,8 @@ use std::time::{Duration, Instant};
 use common::built;
 use softsim_client::keyd::Connection;
 use softsim_client::proto::requests::Status;
-use softsim_lab::processes::binaries;
-use softsim_lab::subscription::random_profile;
+use softsim_lab_harness::processes::binaries;
+use softsim_lab_harness::subscription::random_profile;
 
 const PROGRAMS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-lab"];
 

@@ -13,9 +13,9 @@ use common::built;
 use softsim_client::keyd::Connection;
 use softsim_client::proto::ProfileState;
 use softsim_client::proto::requests::Status;
-use softsim_lab::gateway::{Gateway, Options};
-use softsim_lab::prerequisite::skip;
-use softsim_lab::processes::binaries;
+use softsim_lab_harness::gateway::{Gateway, Options};
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::processes::binaries;
 
 const README: &str = include_str!("../README.md");
 

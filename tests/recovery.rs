@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use common::built;
 use common::dice::{Dice, number_from_env};
 use softsim_client::netd::{self, Control, Event};
-use softsim_lab::home::{Home, Options};
+use softsim_lab_harness::home::{Home, Options};
 
 /// Kills, unless `SOFTSIM_BOOTSTRAP_KILLS` says otherwise.
 const KILLS: u64 = 8;

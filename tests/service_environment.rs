@@ -23,8 +23,8 @@ use common::{built, told};
 use softsim_client::keyd::Connection;
 use softsim_client::netd::{self, Control, Event};
 use softsim_client::proto::requests::Status;
-use softsim_lab::prerequisite::skip;
-use softsim_lab::processes::{binaries, static_binaries};
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::processes::{binaries, static_binaries};
 use softsim_sandbox::seqpacket::Listener;
 
 const DAEMONS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-bridge"];

@@ -12,14 +12,14 @@ use std::time::Duration;
 
 use common::{built, end_of};
 use softsim_client::proto::{ProfileState, StatusAnswer};
-use softsim_lab::gateway;
-use softsim_lab::home::{Home, Options};
-use softsim_lab::hostapd::{self, Hostapd};
-use softsim_lab::netns::{self, Cable};
-use softsim_lab::prerequisite::skip;
-use softsim_lab::processes::{Daemon, binaries};
-use softsim_lab::subscription::found_in;
-use softsim_lab::supplicant::{
+use softsim_lab_harness::gateway;
+use softsim_lab_harness::home::{Home, Options};
+use softsim_lab_harness::hostapd::{self, Hostapd};
+use softsim_lab_harness::netns::{self, Cable};
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::processes::{Daemon, binaries};
+use softsim_lab_harness::subscription::found_in;
+use softsim_lab_harness::supplicant::{
     self, Network, WpaSupplicant, eapol_test, eapol_test_control, wpa_supplicant_control,
 };
 use softsim_profile::Profile;

@@ -161,6 +161,28 @@ fn manifests() -> Vec<String> {
 }
 
 #[test]
+fn nothing_that_ships_links_the_lab_or_the_testkit() {
+    for package in [
+        "softsim-keyd",
+        "softsim-netd",
+        "softsim-bridge",
+        "softsim-ctl",
+        "softsim-issuer",
+        "softsim-client",
+    ] {
+        assert_without(
+            package,
+            &[
+                "softsim-lab-simulators",
+                "softsim-lab-hostile",
+                "softsim-lab-harness",
+                "softsim-testkit",
+            ],
+        );
+    }
+}
+
+#[test]
 fn protocol_crates_are_sans_io() {
     for package in [
         "softsim-eap",

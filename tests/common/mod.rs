@@ -14,12 +14,12 @@ use std::{env, fs, io};
 
 use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
 use softsim_client::netd::Event;
-use softsim_lab::auc::Subscriber;
-use softsim_lab::gateway::Enrolled;
-use softsim_lab::home::{Home, Options};
-use softsim_lab::netns::{INTERFACE, Namespace};
-use softsim_lab::prerequisite::skip;
-use softsim_lab::processes::binaries;
+use softsim_lab_harness::gateway::Enrolled;
+use softsim_lab_harness::home::{Home, Options};
+use softsim_lab_harness::netns::{INTERFACE, Namespace};
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::processes::binaries;
+use softsim_lab_simulators::auc::Subscriber;
 
 /// Whether all of these programs are built; if not, the test is skipped.
 pub(crate) fn built(test: &str, programs: &[&str]) -> bool {

@@ -11,12 +11,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use softsim_lab::host_files::HostFiles;
-use softsim_lab::name_server::{NameServer, Zone};
-use softsim_lab::pki::SERVER_NAME;
-use softsim_lab::prerequisite::skip;
-use softsim_lab::processes::{binaries, static_binaries};
-use softsim_lab::supplicant::find;
+use softsim_lab_harness::host_files::HostFiles;
+use softsim_lab_harness::name_server::{NameServer, Zone};
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::processes::{binaries, static_binaries};
+use softsim_lab_harness::supplicant::find;
+use softsim_lab_simulators::pki::SERVER_NAME;
 use softsim_netd::names::helper;
 use softsim_netd::names::wire::{Answer, MAX, Name, READY, Request};
 use softsim_netd::notifier;

@@ -6,8 +6,8 @@ use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
 use std::{fs, thread};
 
-use softsim_lab::host_files::HostFiles;
-use softsim_lab::pki::SERVER_NAME;
+use softsim_lab_harness::host_files::HostFiles;
+use softsim_lab_simulators::pki::SERVER_NAME;
 
 /// A module that the program won't find, of those that ask services and of those that ask the
 /// kernel.

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::process::Stdio;
 
-use softsim_lab::netns::INTERFACE;
-use softsim_lab::prerequisite::skip;
-use softsim_lab::processes::binaries;
-use softsim_lab::supplicant::find;
+use softsim_lab_harness::netns::INTERFACE;
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::processes::binaries;
+use softsim_lab_harness::supplicant::find;
 use softsim_link::ethernet::Link;
 use softsim_netd::access::port::keeper::{SUBCOMMAND, WITHOUT_PORT};
 use softsim_netd::access::port::wire::{Order, Request};

@@ -4,7 +4,7 @@ use std::os::fd::OwnedFd;
 use std::process::Stdio;
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use softsim_lab::netns::INTERFACE;
+use softsim_lab_harness::netns::INTERFACE;
 use softsim_link::ethernet::{Address, Link};
 use softsim_netd::access::port::wire::{Message, Order, Reason, Refused, Request};
 use softsim_sandbox::seqpacket::{Connection, pair};

@@ -5,7 +5,7 @@ use std::net::Shutdown;
 use std::process::Stdio;
 
 use socket2::SockRef;
-use softsim_lab::netns::INTERFACE;
+use softsim_lab_harness::netns::INTERFACE;
 use softsim_netd::access::port::wire::{LONGEST, Order, Reason, Refused, Request};
 use softsim_sandbox::seqpacket::pair;
 

@@ -4,7 +4,7 @@ use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
-use softsim_lab::netns::{AUTHENTICATOR, GATEWAY, INTERFACE};
+use softsim_lab_harness::netns::{AUTHENTICATOR, GATEWAY, INTERFACE};
 use softsim_link::ethernet::Link;
 use softsim_netd::access::port::wire::Order;
 
@@ -74,7 +74,7 @@ fn no_datagram_passes_while_the_name_changes() {
         return;
     };
     let (here, there) = (&scene.cable.gateway, &scene.cable.authenticator);
-    let bind = |end: &softsim_lab::netns::Namespace| {
+    let bind = |end: &softsim_lab_harness::netns::Namespace| {
         let socket = end
             .enter(|| UdpSocket::bind("0.0.0.0:4000"))
             .unwrap()

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::{Child, Stdio};
 
-use softsim_lab::netns::INTERFACE;
+use softsim_lab_harness::netns::INTERFACE;
 use softsim_link::ethernet::Link;
 use softsim_netd::access::port::wire::{Order, Reason, Refused, Request};
 

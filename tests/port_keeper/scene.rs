@@ -6,10 +6,10 @@ use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use softsim_lab::netns::{self, AUTHENTICATOR, Cable, GATEWAY, INTERFACE, Namespace};
-use softsim_lab::prerequisite::skip;
-use softsim_lab::processes::binaries;
-use softsim_lab::supplicant::find;
+use softsim_lab_harness::netns::{self, AUTHENTICATOR, Cable, GATEWAY, INTERFACE, Namespace};
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::processes::binaries;
+use softsim_lab_harness::supplicant::find;
 use softsim_link::ethernet::{Address, FrameSocket, Link, Name, index};
 use softsim_netd::access::port::keeper::SUBCOMMAND;
 use softsim_netd::access::port::wire::{LONGEST, Message, Order, Refused, Request};

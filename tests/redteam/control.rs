@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::{env, fs};
 
 use softsim_aka::{AlgorithmSet, K, Milenage, Opc, Rand};
-use softsim_lab::subscription::Secret;
+use softsim_lab_harness::subscription::Secret;
 
 /// Names the file with the control's secrets; without it, the test that is the control does
 /// nothing.

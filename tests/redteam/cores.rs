@@ -8,8 +8,8 @@ use std::thread::yield_now;
 use std::{fmt, fs};
 
 use softsim_client::keyd::Connection;
-use softsim_lab::prerequisite::skip;
-use softsim_lab::processes::binaries;
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::processes::binaries;
 
 use crate::common::thorough;
 use crate::control::Control;

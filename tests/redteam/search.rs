@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 
-use softsim_lab::subscription::Secret;
+use softsim_lab_harness::subscription::Secret;
 
 /// Half of a 128-bit key. Of longer secrets every piece of this length is looked for.
 const PIECE: usize = 8;

@@ -9,9 +9,9 @@ use softsim_aka::kdf::{NetworkName, ck_ik_prime};
 use softsim_aka::{AlgorithmSet, Autn, K, Milenage, Opc, Rand};
 use softsim_client::proto::requests::AkaPrimeChallenge;
 use softsim_keyd::vault::{FileStorage, Kek, Vault};
-use softsim_lab::eap_server::{self, Server, Step};
-use softsim_lab::home::Home;
-use softsim_lab::subscription::{Secret, Subscription};
+use softsim_lab_harness::home::Home;
+use softsim_lab_harness::subscription::{Secret, Subscription};
+use softsim_lab_simulators::eap_server::{self, Server, Step};
 
 const NETWORK_NAME: &str = "WLAN";
 

@@ -12,11 +12,11 @@ use softsim_client::netd::MskComparison;
 use softsim_client::paths::Sockets;
 use softsim_client::proto::requests::*;
 use softsim_client::proto::{AkaAnswer, Call, KeyMemory, Refusal};
-use softsim_lab::auc::Auc;
-use softsim_lab::eap_server::{Config, EapServer, Server, Step};
-use softsim_lab::home::{Home, Options};
-use softsim_lab::prerequisite::skip;
-use softsim_lab::subscription::Secret;
+use softsim_lab_harness::home::{Home, Options};
+use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::subscription::Secret;
+use softsim_lab_simulators::auc::Auc;
+use softsim_lab_simulators::eap_server::{Config, EapServer, Server, Step};
 
 use crate::common::{built, is_root};
 use crate::intruder;

@@ -1,0 +1,421 @@
+//! The whole lab: a gateway, its home network, and the servers that provision and manage it.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use secrecy::{ExposeSecret, SecretString};
+use softsim_carriers::radius::Secret;
+use softsim_client::netd::{self, Event};
+use softsim_coap::{Method, Request, Response};
+use softsim_issuer::IssuerSigningKey;
+use softsim_lab_simulators::bootstrap_server::{Account, BootstrapServer, Plan};
+use softsim_lab_simulators::coap_server::CoapServer;
+use softsim_lab_simulators::dtls_server::DtlsServer;
+use softsim_lab_simulators::eap_server::{self, EapServer};
+use softsim_lab_simulators::eap_sim_db::EapSimDb;
+use softsim_lab_simulators::management_server::{ManagementServer, RequestError};
+use softsim_lab_simulators::pki::{Authority, Credentials};
+use softsim_lab_simulators::radius_server::{RadiusServer, Responder};
+use softsim_lwm2m::ContentFormat;
+use softsim_profile::{Command, Profile};
+use softsim_sandbox::random;
+use tokio::runtime::{Builder, Runtime};
+
+use crate::error::{Error, Result};
+use crate::gateway::{self, Enrolled, Gateway};
+use crate::hostapd::{self, Hostapd};
+use crate::netns::Cable;
+use crate::processes::NetdBootstrap;
+use crate::subscription::{Subscription, random_profile};
+
+/// How long a registration lasts, in seconds.
+const LIFETIME: u32 = 300;
+
+/// The management server's Short Server ID.
+const SHORT_SERVER_ID: u16 = 123;
+
+/// How a lab differs from the usual one.
+pub struct Options {
+    /// The profile file; a random profile where it is absent.
+    pub profile: Option<String>,
+    /// What the bootstrap server writes in.
+    pub format: ContentFormat,
+    /// Gives the profile what its file doesn't tell: consent, keys of the home network.
+    pub prepare: Box<dyn FnOnce(&mut Profile)>,
+    /// How the EAP server behaves.
+    pub eap: eap_server::Config,
+    /// What the servers are called; without, they have addresses only.
+    pub host: Option<&'static str>,
+    /// How the gateway is run.
+    pub gateway: gateway::Options,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            profile: None,
+            prepare: Box::new(|_| {}),
+            format: ContentFormat::Tlv,
+            eap: eap_server::Config::default(),
+            host: None,
+            gateway: gateway::Options::default(),
+        }
+    }
+}
+
+/// Who issues the subscription.
+struct Operator {
+    subscription: Subscription,
+    issuer: IssuerSigningKey,
+    /// Of the last package.
+    sequence: AtomicU64,
+}
+
+impl Operator {
+    fn seal(&self, device: &Enrolled) -> Result<Vec<u8>> {
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        device.seal(&self.subscription.profile, &self.issuer, sequence)
+    }
+
+    fn order(&self, device: &Enrolled, command: &Command) -> Result<Vec<u8>> {
+        let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
+        device.order(command, &self.issuer, sequence)
+    }
+}
+
+/// A running lab. Everything that it started ends with this value.
+pub struct Home {
+    gateway: Gateway,
+    operator: Arc<Operator>,
+    authority: Authority,
+    format: ContentFormat,
+    bootstrap_server: BootstrapServer,
+    management_server: ManagementServer,
+    management_certificate: Vec<u8>,
+    radius: SocketAddr,
+    radius_secret: SecretString,
+    host: Option<&'static str>,
+    // Last: the servers above live on it.
+    runtime: Runtime,
+}
+
+impl Home {
+    /// Starts everything in an empty folder, enrols the device, and provisions it over the network.
+    pub fn up(folder: &Path, options: Options) -> Result<Self> {
+        let mut home = Self::start(folder, options)?;
+        let enrolled = home.enrol()?;
+        home.plan(&enrolled)?;
+        home.start_netd()?;
+        home.bootstrap()?;
+        Ok(home)
+    }
+
+    /// Starts everything but netd in an empty folder, and installs the profile without its help:
+    /// for a gateway that has no other network than the one that it is to be let into.
+    pub fn installed(folder: &Path, options: Options) -> Result<Self> {
+        let home = Self::start(folder, options)?;
+        let enrolled = home.enrol()?;
+        home.gateway.install(&home.seal(&enrolled)?)?;
+        Ok(home)
+    }
+
+    /// Starts the servers and keyd; the device is as it left the factory's soldering line.
+    pub fn start(folder: &Path, options: Options) -> Result<Self> {
+        let text = options
+            .profile
+            .unwrap_or_else(|| random_profile().to_string());
+        let mut subscription = Subscription::new(&text)?;
+        (options.prepare)(&mut subscription.profile);
+        let gateway = Gateway::start(folder, options.gateway)?;
+        gateway.folder().write("profile.toml", text.as_bytes())?;
+        let runtime = Builder::new_multi_thread()
+            .worker_threads(1)
+            .thread_name("lab")
+            .enable_all()
+            .build()?;
+        let authority = Authority::new("softsim lab")?;
+        gateway
+            .folder()
+            .write("ca.pem", authority.certificate_pem().as_bytes())?;
+        let issuer = IssuerSigningKey::generate();
+        let credentials = authority.server("softsim lab bootstrap server")?;
+        let coap = coap_server(&runtime, &authority, &credentials)?;
+        let bootstrap_server = BootstrapServer::start(runtime.handle(), coap)?;
+        let credentials = authority.server("softsim lab management server")?;
+        let coap = coap_server(&runtime, &authority, &credentials)?;
+        let management_server = ManagementServer::start(runtime.handle(), coap)?;
+        let radius_secret = radius_secret();
+        let radius = {
+            let octets = radius_secret.expose_secret().as_bytes();
+            gateway.folder().write("radius.secret", octets)?;
+            let socket = gateway.folder().file("auc.sock");
+            start_access(&runtime, &subscription, octets, options.eap, &socket)?
+        };
+        Ok(Self {
+            gateway,
+            operator: Arc::new(Operator {
+                subscription,
+                issuer,
+                sequence: AtomicU64::new(0),
+            }),
+            authority,
+            format: options.format,
+            bootstrap_server,
+            management_server,
+            management_certificate: credentials.certificate,
+            radius,
+            radius_secret,
+            host: options.host,
+            runtime,
+        })
+    }
+
+    /// The factory's part.
+    pub fn enrol(&self) -> Result<Enrolled> {
+        self.enrol_with(&self.authority)
+    }
+
+    /// The factory's part, by an authority that the servers need not know.
+    pub fn enrol_with(&self, authority: &Authority) -> Result<Enrolled> {
+        self.gateway.enrol(authority, &self.operator.issuer)
+    }
+
+    /// Has the bootstrap server write the account of the management server and the profile, sealed
+    /// anew each time that the device asks.
+    pub fn plan(&self, device: &Enrolled) -> Result<()> {
+        let (format, account) = (self.format, self.account());
+        let (operator, of) = (self.operator.clone(), device.clone());
+        let plan = move || Plan::new(format, &account, Some(&operator.seal(&of).ok()?));
+        // What is wrong with the device shows now, not when it asks.
+        plan().ok_or(Error::Missing("a package that this device can open"))?;
+        self.bootstrap_server.set_planner(&device.endpoint, plan);
+        Ok(())
+    }
+
+    /// Seals the profile for a device, with a sequence that it hasn't seen.
+    pub fn seal(&self, device: &Enrolled) -> Result<Vec<u8>> {
+        self.operator.seal(device)
+    }
+
+    /// Signs a command to a device, with a sequence that it hasn't seen.
+    pub fn order(&self, device: &Enrolled, command: &Command) -> Result<Vec<u8>> {
+        self.operator.order(device, command)
+    }
+
+    /// The account of the management server.
+    pub fn account(&self) -> Account {
+        Account {
+            uri: format!("coaps://{}", self.at(self.management_server.address())),
+            certificate: self.management_certificate.clone(),
+            ssid: SHORT_SERVER_ID,
+            lifetime: LIFETIME,
+        }
+    }
+
+    /// Starts netd with the bootstrap server that it knows from the factory.
+    pub fn start_netd(&mut self) -> Result<()> {
+        let authority = self.gateway.folder().file("ca.pem");
+        let bootstrap = NetdBootstrap::new(self.at(self.bootstrap_server.address()), authority);
+        self.gateway.start_netd(Some(bootstrap))
+    }
+
+    /// Where the gateway finds a server that listens there: under its name, if it has one.
+    pub fn at(&self, address: SocketAddr) -> String {
+        match self.host {
+            Some(host) => format!("{host}:{}", address.port()),
+            None => address.to_string(),
+        }
+    }
+
+    /// Bootstraps and registers.
+    pub fn bootstrap(&self) -> Result<netd::Bootstrap> {
+        Ok(self.gateway.bootstrap()?.0)
+    }
+
+    /// Authenticates once, against the lab's own server.
+    pub fn eap_test(&self) -> Result<(netd::EapTest, Vec<Event>)> {
+        self.eap_test_at(self.at(self.radius))
+    }
+
+    /// Authenticates once, against another server that knows the secret.
+    pub fn eap_test_at(&self, radius: impl ToString) -> Result<(netd::EapTest, Vec<Event>)> {
+        let secret = self.radius_secret.expose_secret().as_bytes();
+        self.gateway.eap_test(radius, secret, None)
+    }
+
+    /// Reads something of a registered device.
+    pub fn read(
+        &self,
+        endpoint: &str,
+        path: softsim_lwm2m::Path,
+        format: ContentFormat,
+    ) -> std::result::Result<Response, RequestError> {
+        let asked = self.management_server.read(endpoint, path, format);
+        self.runtime.block_on(asked)
+    }
+
+    /// Writes a package or a command to a registered device, as the Software SIM object takes it.
+    pub fn write_package(
+        &self,
+        endpoint: &str,
+        package: &[u8],
+    ) -> std::result::Result<Response, RequestError> {
+        let path = ["26241", "0", "3"].map(str::to_owned);
+        let request = Request::new(Method::Put, path.to_vec())
+            .body(ContentFormat::Opaque.id(), package.to_vec());
+        let asked = self.management_server.request(endpoint, request);
+        self.runtime.block_on(asked)
+    }
+
+    /// Observes something of a registered device; notifications come into the server's journal.
+    pub fn observe(
+        &self,
+        endpoint: &str,
+        path: softsim_lwm2m::Path,
+        format: ContentFormat,
+    ) -> std::result::Result<Response, RequestError> {
+        let asked = self.management_server.observe(endpoint, path, format);
+        self.runtime.block_on(asked)
+    }
+
+    /// As [`Self::radius_with`], with conversations that are led by what `open` makes.
+    pub fn radius_played_by(
+        &self,
+        open: impl FnMut() -> Box<dyn EapServer> + Send + 'static,
+    ) -> Result<SocketAddr> {
+        let auc = self.subscription().auc.clone();
+        self.serve(Responder::played_by(self.shared_secret()?, open, auc))
+    }
+
+    fn shared_secret(&self) -> Result<Secret> {
+        let octets = self.radius_secret.expose_secret().as_bytes();
+        Ok(Secret::new(octets.to_vec()).map_err(std::io::Error::other)?)
+    }
+
+    fn serve(&self, responder: Responder) -> Result<SocketAddr> {
+        let _context = self.runtime.enter();
+        serve_radius(&self.runtime, responder)
+    }
+
+    /// Starts Debian's hostapd in front of the same AuC.
+    pub fn hostapd(&self, options: hostapd::Options) -> Result<Hostapd> {
+        let (folder, auc) = (self.gateway.folder(), self.auc_socket());
+        let secret = &self.radius_secret;
+        Ok(Hostapd::start(folder.path(), &auc, secret, options)?)
+    }
+
+    /// Starts Debian's hostapd on the authenticator's end of a cable, in front of the same AuC.
+    pub fn wired_hostapd(&self, cable: &Cable, options: hostapd::Options) -> Result<Hostapd> {
+        let (folder, auc) = (self.gateway.folder(), self.auc_socket());
+        let namespace = &cable.authenticator;
+        Ok(Hostapd::wired(folder.path(), &auc, namespace, options)?)
+    }
+
+    /// An `[[access]]` to a RADIUS server that knows the secret, which authenticates when it is
+    /// told to; `more` are lines of its own.
+    pub fn radius_access(&self, server: impl std::fmt::Display, more: &str) -> String {
+        format!(
+            "[[access]]\nname = 'radius'\ncarrier = 'radius'\nserver = '{server}'\nsecret_file = '{}'\n\
+             automatic = false\n{more}",
+            self.radius_secret_file().display()
+        )
+    }
+
+    /// The gateway.
+    pub fn gateway(&self) -> &Gateway {
+        &self.gateway
+    }
+
+    /// The gateway, to stop it and start it again.
+    pub fn gateway_mut(&mut self) -> &mut Gateway {
+        &mut self.gateway
+    }
+
+    /// The subscription and its AuC.
+    pub fn subscription(&self) -> &Subscription {
+        &self.operator.subscription
+    }
+
+    /// The bootstrap server.
+    pub fn bootstrap_server(&self) -> &BootstrapServer {
+        &self.bootstrap_server
+    }
+
+    /// The management server.
+    pub fn management_server(&self) -> &ManagementServer {
+        &self.management_server
+    }
+
+    /// Where the lab's own RADIUS server is.
+    pub fn radius(&self) -> SocketAddr {
+        self.radius
+    }
+
+    /// The secret that RADIUS clients share with it.
+    pub fn radius_secret(&self) -> &SecretString {
+        &self.radius_secret
+    }
+
+    /// The file with it.
+    pub fn radius_secret_file(&self) -> PathBuf {
+        self.gateway.folder().file("radius.secret")
+    }
+
+    /// Where the AuC answers as hostapd's `eap_sim_db` would.
+    pub fn auc_socket(&self) -> PathBuf {
+        self.gateway.folder().file("auc.sock")
+    }
+}
+
+/// A CoAP server on a free port of the loopback interface.
+fn coap_server(
+    runtime: &Runtime,
+    authority: &Authority,
+    credentials: &Credentials,
+) -> Result<CoapServer> {
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let dtls = DtlsServer::bind(anywhere, credentials, authority.certificate());
+    Ok(CoapServer::new(runtime.block_on(dtls)?))
+}
+
+/// Text, since hostapd and its kind keep secrets in text files.
+fn radius_secret() -> SecretString {
+    let mut octets = [0; 16];
+    random::fill(&mut octets);
+    hex::encode(octets).into()
+}
+
+/// The EAP server over RADIUS, and the AuC's socket for hostapd; both end with the runtime.
+fn start_access(
+    runtime: &Runtime,
+    subscription: &Subscription,
+    secret: &[u8],
+    config: eap_server::Config,
+    auc_socket: &Path,
+) -> Result<SocketAddr> {
+    let _context = runtime.enter();
+    let secret = Secret::new(secret.to_vec()).map_err(std::io::Error::other)?;
+    let responder =
+        Responder::new(secret, config, subscription.auc.clone()).map_err(std::io::Error::other)?;
+    let address = serve_radius(runtime, responder)?;
+    let eap_sim_db = EapSimDb::bind(auc_socket, subscription.auc.clone())?;
+    runtime.spawn(async {
+        let Err(error) = eap_sim_db.serve().await;
+        eprintln!("softsim-lab: AuC: {error}");
+    });
+    Ok(address)
+}
+
+/// A RADIUS server on a free port of the loopback interface, which ends with the runtime.
+fn serve_radius(runtime: &Runtime, responder: Responder) -> Result<SocketAddr> {
+    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
+    let server = runtime.block_on(RadiusServer::bind(anywhere, responder))?;
+    let address = server.local_address()?;
+    runtime.spawn(async {
+        let Err(error) = server.serve().await;
+        eprintln!("softsim-lab: RADIUS server: {error}");
+    });
+    Ok(address)
+}

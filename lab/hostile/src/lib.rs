@@ -1,0 +1,269 @@
+//! A server that does what a server may not, by named scenarios, and says what a peer must make of
+//! it.
+//!
+//! A [`Scenario`] is a play: each [`Turn`] sends one packet and knows the [`Reaction`] that the
+//! peer owes it. [`Hostile`] plays it as an [`EapServer`], so that it stands wherever the honest
+//! server does: in memory against the peer alone, or behind RADIUS against netd and keyd. What the
+//! peer answered otherwise, it finds in the [`Record`].
+
+mod forge;
+mod malformed;
+mod reaction;
+mod scenarios;
+mod stage;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+pub use malformed::malformed;
+pub use reaction::Reaction;
+pub use scenarios::all;
+use softsim_eap::packet::{self, Code, Packet, Type};
+use softsim_eap::{Config as PeerConfig, ForwardSecrecy, Method, NetworkName, OuterIdentity};
+use softsim_lab_simulators::auc::Auc;
+use softsim_lab_simulators::eap_server::{EapServer, Reason, Step};
+pub use stage::Stage;
+
+/// Makes the packet of a turn.
+pub type Make = Box<dyn Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync>;
+
+/// One move of the server.
+pub enum Turn {
+    /// Sends a request, and waits for what the peer owes it.
+    Ask(Make, Reaction),
+    /// Sends EAP-Success: the conversation is over, and another one may follow.
+    Succeed,
+}
+
+/// How the last conversation of a scenario has to end at the peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// EAP-Success is sent, and counts.
+    Success,
+    /// EAP-Failure is sent, and counts.
+    Failure,
+}
+
+/// What the peer is set to, other than by default.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Setting {
+    /// Speaks this method only.
+    Only(Method),
+    /// Says a SUCI outside and inside.
+    Suci,
+    /// Forward secrecy is required.
+    RequireForwardSecrecy,
+    /// Forward secrecy is off.
+    NoForwardSecrecy,
+    /// EAP-AKA refuses vectors that were made for EAP-AKA'.
+    RefuseSeparationBit,
+    /// The access network that it is on.
+    NetworkName(&'static str),
+}
+
+impl Setting {
+    /// Changes a peer's configuration.
+    pub fn apply(self, config: &mut PeerConfig) {
+        match self {
+            Self::Only(method) => config.methods = vec![method],
+            Self::Suci => config.outer = OuterIdentity::Suci,
+            Self::RequireForwardSecrecy => config.forward_secrecy = ForwardSecrecy::Require,
+            Self::NoForwardSecrecy => config.forward_secrecy = ForwardSecrecy::Off,
+            Self::RefuseSeparationBit => config.refuse_separation_bit = true,
+            Self::NetworkName(name) => {
+                config.network_name = NetworkName::new(name).expect("scenarios name a network");
+            }
+        }
+    }
+}
+
+/// A play, and how it has to end.
+pub struct Scenario {
+    /// What the server does.
+    pub name: String,
+    /// Where it is written what a peer makes of it.
+    pub clause: &'static str,
+    /// What the peer is set to.
+    pub settings: Vec<Setting>,
+    /// The server's moves.
+    pub turns: Vec<Turn>,
+    /// The end.
+    pub end: End,
+    /// Whether the SIM uses up a sequence number.
+    pub uses_sqn: bool,
+}
+
+impl Scenario {
+    /// A scenario that ends in failure, without a sequence number used up.
+    pub(crate) fn new(name: impl Into<String>, clause: &'static str) -> Self {
+        Self {
+            name: name.into(),
+            clause,
+            settings: Vec::new(),
+            turns: Vec::new(),
+            end: End::Failure,
+            uses_sqn: false,
+        }
+    }
+
+    pub(crate) fn with(mut self, setting: Setting) -> Self {
+        self.settings.push(setting);
+        self
+    }
+
+    pub(crate) fn ask(
+        mut self,
+        make: impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static,
+        reaction: Reaction,
+    ) -> Self {
+        self.turns.push(Turn::Ask(Box::new(make), reaction));
+        self
+    }
+
+    /// EAP-Success, after which a conversation begins anew.
+    pub(crate) fn succeed(mut self) -> Self {
+        self.turns.push(Turn::Succeed);
+        self
+    }
+
+    pub(crate) fn uses_sqn(mut self) -> Self {
+        self.uses_sqn = true;
+        self
+    }
+
+    pub(crate) fn success(mut self) -> Self {
+        self.end = End::Success;
+        self.uses_sqn()
+    }
+
+    /// The method that the server speaks.
+    pub fn method(&self) -> Method {
+        let only = self.settings.iter().find_map(|setting| match setting {
+            Setting::Only(method) => Some(*method),
+            _ => None,
+        });
+        only.unwrap_or(Method::AkaPrime)
+    }
+
+    /// Whether the server speaks twice in a row, for which RADIUS has no way.
+    pub fn speaks_unasked(&self) -> bool {
+        let silent = |turn: &Turn| matches!(turn, Turn::Ask(_, Reaction::Silence));
+        self.turns.iter().any(silent)
+    }
+}
+
+/// What was played, and what the peer did wrong.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Turns that were played.
+    pub played: usize,
+    /// Whether the scenario came to its end.
+    pub finished: bool,
+    /// Reactions other than the expected ones.
+    pub findings: Vec<String>,
+}
+
+/// Plays one scenario; clones play on in the same one, so that it outlasts a conversation.
+#[derive(Clone)]
+pub struct Hostile(Arc<Mutex<Play>>);
+
+struct Play {
+    scenario: Arc<Scenario>,
+    stage: Stage,
+    record: Record,
+    /// `None` before EAP-Response/Identity.
+    awaited: Option<Reaction>,
+}
+
+impl Hostile {
+    /// Plays against the subscriber with this IMSI.
+    pub fn new(scenario: Arc<Scenario>, imsi: &str) -> Self {
+        let stage = Stage::new(scenario.method(), imsi);
+        Self(Arc::new(Mutex::new(Play {
+            scenario,
+            stage,
+            record: Record::default(),
+            awaited: None,
+        })))
+    }
+
+    /// What happened so far.
+    pub fn record(&self) -> Record {
+        self.play().record.clone()
+    }
+
+    /// The peer has nothing to say: the next move, if silence is what it owes.
+    pub fn silence(&self, auc: &mut Auc) -> Step {
+        let mut play = self.play();
+        if play.awaited != Some(Reaction::Silence) || play.record.finished {
+            return Step::Discard;
+        }
+        play.awaited = None;
+        play.next(auc)
+    }
+
+    fn play(&self) -> MutexGuard<'_, Play> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl EapServer for Hostile {
+    fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step {
+        let mut play = self.play();
+        let Ok(packet) = Packet::parse(response) else {
+            return Step::Discard;
+        };
+        if packet.code != Code::Response || play.record.finished {
+            return Step::Discard;
+        }
+        play.stage.identifier = packet.identifier;
+        match (play.awaited.take(), packet.typed) {
+            (None, Some((Type::Identity, identity))) => play.stage.begin(identity),
+            (None, _) => return Step::Discard,
+            (Some(expected), _) => {
+                if let Err(finding) = play.stage.judge(&expected, &packet) {
+                    let turn = play.record.played;
+                    play.record.findings.push(format!("turn {turn}: {finding}"));
+                }
+            }
+        }
+        play.next(auc)
+    }
+}
+
+impl Play {
+    fn next(&mut self, auc: &mut Auc) -> Step {
+        let scenario = self.scenario.clone();
+        let Some(turn) = scenario.turns.get(self.record.played) else {
+            return self.end();
+        };
+        self.record.played += 1;
+        match turn {
+            Turn::Ask(make, reaction) => {
+                self.awaited = Some(reaction.clone());
+                let request = make(&mut self.stage, auc);
+                self.stage.sent(&request);
+                Step::Request(request)
+            }
+            Turn::Succeed => self.succeed(),
+        }
+    }
+
+    fn end(&mut self) -> Step {
+        self.record.finished = true;
+        match self.scenario.end {
+            End::Success => self.succeed(),
+            End::Failure => {
+                let packet = packet::failure(self.stage.identifier).to_vec();
+                Step::Failure(packet, Reason::Played)
+            }
+        }
+    }
+
+    fn succeed(&mut self) -> Step {
+        let packet = packet::success(self.stage.identifier).to_vec();
+        match self.stage.session() {
+            Some(session) => Step::Success(packet, Box::new(session)),
+            None => Step::Failure(packet, Reason::Played),
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The scenarios, by what of the conversation they bend.
+
+mod challenge;
+mod forward_secrecy;
+mod identity;
+mod negotiation;
+mod notification;
+mod order;
+mod reauthentication;
+
+use softsim_eap::Method;
+use softsim_eap::packet::Attribute;
+use softsim_lab_simulators::auc::Auc;
+use softsim_lab_simulators::eap_server::IdentityRequest;
+
+use super::{Reaction, Scenario, Setting, Stage};
+
+/// Every scenario.
+pub fn all() -> Vec<Scenario> {
+    let of_both_methods = || {
+        [
+            identity::scenarios(),
+            notification::scenarios(),
+            reauthentication::scenarios(),
+        ]
+        .into_iter()
+        .flatten()
+    };
+    [
+        challenge::scenarios(),
+        negotiation::scenarios(),
+        forward_secrecy::scenarios(),
+        order::scenarios(),
+    ]
+    .into_iter()
+    .flatten()
+    .chain(of_both_methods())
+    .chain(of_both_methods().map(in_eap_aka))
+    .collect()
+}
+
+/// The same in EAP-AKA.
+fn in_eap_aka(scenario: Scenario) -> Scenario {
+    let name = format!("EAP-AKA: {}", scenario.name);
+    let scenario = scenario.with(Setting::Only(Method::Aka));
+    Scenario { name, ..scenario }
+}
+
+/// AKA-Identity that asks for all of these.
+fn identity(
+    requests: &'static [IdentityRequest],
+) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static {
+    move |stage, _| stage.identity_request(requests).unsigned()
+}
+
+/// An honest challenge.
+fn challenge(stage: &mut Stage, auc: &mut Auc) -> Vec<u8> {
+    let forge = stage.challenge(auc);
+    stage.sign(&forge)
+}
+
+/// A scenario in which the peer has said who it is.
+fn identified(name: impl Into<String>, clause: &'static str) -> Scenario {
+    Scenario::new(name, clause).ask(identity(&[IdentityRequest::Any]), Reaction::Identity)
+}
+
+/// A scenario in which an honest challenge was answered.
+fn challenged(name: impl Into<String>, clause: &'static str) -> Scenario {
+    identified(name, clause)
+        .ask(challenge, Reaction::Challenge)
+        .uses_sqn()
+}
+
+/// An honest challenge that gives a pseudonym and a re-authentication identity.
+fn giving_challenge(stage: &mut Stage, auc: &mut Auc) -> Vec<u8> {
+    let forge = stage.challenge(auc);
+    let inside = [
+        Attribute::NextPseudonym(PSEUDONYM),
+        Attribute::NextReauthId(REAUTHENTICATION),
+    ];
+    let forge = stage.encrypt(forge, &inside);
+    stage.sign(&forge)
+}
+
+const PSEUDONYM: &[u8] = b"7f00dcafe";
+const REAUTHENTICATION: &[u8] = b"8f00dcafe@wlan.mnc001.mcc001.3gppnetwork.org";
+
+/// A scenario whose second conversation begins here, after a full authentication that gave
+/// identities.
+fn returning(name: impl Into<String>, clause: &'static str) -> Scenario {
+    identified(name, clause)
+        .ask(giving_challenge, Reaction::Challenge)
+        .uses_sqn()
+        .succeed()
+}

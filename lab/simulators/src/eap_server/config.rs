@@ -1,0 +1,105 @@
+//! How the server leads its conversations.
+
+use softsim_aka::agreement::Group;
+use softsim_eap::packet::{Attribute, Notification};
+
+use super::{Method, Register, SuciKeys};
+
+/// AT_KDF 1: CK' and IK' as in RFC 9048 §3.3, the only function this server has.
+pub(super) const KDF: u16 = 1;
+
+/// How the server leads its conversations.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The methods on offer; the first one is begun with.
+    pub methods: Vec<Method>,
+    /// The access network's identity, for AT_KDF_INPUT. One that begins with `5G:` makes the
+    /// server one of 5GS.
+    pub network_name: String,
+    /// An identity request to open with, whatever EAP-Response/Identity said.
+    pub ask_identity: Option<IdentityRequest>,
+    /// The functions to offer in AT_KDF, in order of preference; 1 should be one of them.
+    pub kdfs: Vec<u16>,
+    /// The groups to offer for forward secrecy, in order of preference; without any, none is
+    /// offered.
+    pub groups: Vec<Group>,
+    /// Whether a peer that takes no group on offer is refused.
+    pub require_forward_secrecy: bool,
+    /// Whether to offer protected success indications (AT_RESULT_IND).
+    pub result_indication: bool,
+    /// The D bit of AT_BIDDING in EAP-AKA; without one, the attribute is left out.
+    pub bidding: Option<bool>,
+    /// Whether to give a new pseudonym in every full authentication.
+    pub pseudonyms: bool,
+    /// Whether to give re-authentication identities, and to re-authenticate by them.
+    pub reauthentication: bool,
+    /// Refuses every authenticated peer with this notification.
+    pub deny: Option<Notification>,
+    /// What SUCIs are read with.
+    pub suci_keys: SuciKeys,
+    /// What this conversation shares with others.
+    pub register: Register,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            methods: vec![Method::AkaPrime],
+            network_name: "WLAN".into(),
+            ask_identity: Some(IdentityRequest::Any),
+            kdfs: vec![KDF],
+            groups: Vec::new(),
+            require_forward_secrecy: false,
+            result_indication: false,
+            bidding: None,
+            pseudonyms: false,
+            reauthentication: false,
+            deny: None,
+            suci_keys: SuciKeys::default(),
+            register: Register::default(),
+        }
+    }
+}
+
+impl Config {
+    /// Whether the access network belongs to a 5G core (TS 24.501 §9.12.1).
+    pub(super) fn is_5gs(&self) -> bool {
+        self.network_name.starts_with("5G:")
+    }
+
+    /// Whether K_AUSF is anchored: in 5GS, but not for offload to WLAN (TS 33.501 Annex S).
+    pub(super) fn anchors_k_ausf(&self) -> bool {
+        self.is_5gs() && self.network_name != "5G:NSWO"
+    }
+}
+
+/// Which identity AKA-Identity asks for, from the least revealing on (RFC 4187 §4.1.5).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityRequest {
+    /// AT_ANY_ID_REQ.
+    Any,
+    /// AT_FULLAUTH_ID_REQ.
+    FullAuth,
+    /// AT_PERMANENT_ID_REQ.
+    Permanent,
+}
+
+impl IdentityRequest {
+    /// What to ask for when the answer named nobody.
+    pub(super) fn next(self) -> Option<Self> {
+        match self {
+            Self::Any => Some(Self::FullAuth),
+            Self::FullAuth => Some(Self::Permanent),
+            Self::Permanent => None,
+        }
+    }
+
+    /// The attribute that asks for it.
+    pub fn attribute(self) -> Attribute<'static> {
+        match self {
+            Self::Any => Attribute::AnyIdReq,
+            Self::FullAuth => Attribute::FullauthIdReq,
+            Self::Permanent => Attribute::PermanentIdReq,
+        }
+    }
+}

@@ -1,0 +1,182 @@
+//! What protects the messages of a conversation, of either method.
+
+use softsim_aka::eap::{
+    AkaKeys, AkaPrimeKeys, MacKey, ReauthenticationKeys, decrypt, emsk, encrypt,
+    forward_secret_emsk,
+};
+use softsim_aka::{Ck, CkPrime, Emsk, Ik, IkPrime, Iv, KEncr, KRe, Mk, Msk, NonceS, SharedSecret};
+use softsim_eap::packet::{AkaMessage, Attribute, Builder, build_encrypted, parse_encrypted};
+use softsim_sandbox::random;
+
+use super::{Method, finish};
+
+/// The keys that stay from a full authentication through all its fast re-authentications.
+#[derive(Debug)]
+pub struct Keys {
+    /// For AT_ENCR_DATA.
+    pub k_encr: KEncr,
+    /// For AT_MAC.
+    pub k_aut: MacKey,
+    root: Root,
+}
+
+/// What fast re-authentications derive their keys from.
+#[derive(Debug)]
+enum Root {
+    Aka(Mk),
+    AkaPrime(KRe),
+}
+
+/// The keys of a full authentication, and what they leave to the link.
+pub struct Derived {
+    /// For the messages.
+    pub keys: Keys,
+    /// For the link.
+    pub msk: Msk,
+    /// What else may be derived.
+    pub emsk: Emsk,
+}
+
+impl Derived {
+    /// EAP-AKA (RFC 4187 §7).
+    pub fn aka(ck: &Ck, ik: &Ik, identity: &[u8]) -> Self {
+        let derived = AkaKeys::derive(ck, ik, identity);
+        Self {
+            keys: Keys {
+                k_encr: derived.k_encr,
+                k_aut: derived.k_aut.into(),
+                root: Root::Aka(derived.mk),
+            },
+            msk: derived.msk,
+            emsk: derived.emsk,
+        }
+    }
+
+    /// EAP-AKA' (RFC 9048 §3.3).
+    pub fn aka_prime(ck_prime: &CkPrime, ik_prime: &IkPrime, identity: &[u8]) -> Self {
+        Self::of_aka_prime(
+            AkaPrimeKeys::derive(ck_prime, ik_prime, identity),
+            emsk(ck_prime, ik_prime, identity),
+        )
+    }
+
+    /// EAP-AKA' with forward secrecy (RFC 9678 §6.5.3).
+    pub fn forward_secret(
+        ck_prime: &CkPrime,
+        ik_prime: &IkPrime,
+        secret: &SharedSecret,
+        identity: &[u8],
+    ) -> Self {
+        Self::of_aka_prime(
+            AkaPrimeKeys::derive_forward_secret(ck_prime, ik_prime, secret, identity),
+            forward_secret_emsk(ck_prime, ik_prime, secret, identity),
+        )
+    }
+
+    fn of_aka_prime(derived: AkaPrimeKeys, emsk: Emsk) -> Self {
+        Self {
+            keys: Keys {
+                k_encr: derived.k_encr,
+                k_aut: derived.k_aut.into(),
+                root: Root::AkaPrime(derived.k_re),
+            },
+            msk: derived.msk,
+            emsk,
+        }
+    }
+}
+
+impl Keys {
+    /// Keys of which only K_aut is of use.
+    pub fn with_k_aut(k_aut: MacKey) -> Self {
+        Self {
+            k_encr: KEncr::new([0; 16]),
+            k_aut,
+            root: Root::Aka(Mk::new([0; 20])),
+        }
+    }
+
+    /// The method that they are for.
+    pub fn method(&self) -> Method {
+        match self.root {
+            Root::Aka(_) => Method::Aka,
+            Root::AkaPrime(_) => Method::AkaPrime,
+        }
+    }
+
+    /// The same keys once more: for the register, while the conversation goes on with its own.
+    pub fn duplicate(&self) -> Self {
+        Self {
+            k_encr: KEncr::new(*self.k_encr.as_bytes()),
+            k_aut: self.k_aut.duplicate(),
+            root: match &self.root {
+                Root::Aka(mk) => Root::Aka(Mk::new(*mk.as_bytes())),
+                Root::AkaPrime(k_re) => Root::AkaPrime(KRe::new(*k_re.as_bytes())),
+            },
+        }
+    }
+
+    /// The keys of a fast re-authentication.
+    pub fn reauthenticate(
+        &self,
+        identity: &[u8],
+        counter: u16,
+        nonce_s: &NonceS,
+    ) -> ReauthenticationKeys {
+        match &self.root {
+            Root::Aka(mk) => ReauthenticationKeys::aka(mk, identity, counter, nonce_s),
+            Root::AkaPrime(k_re) => {
+                ReauthenticationKeys::aka_prime(k_re, identity, counter, nonce_s)
+            }
+        }
+    }
+
+    /// Ends a message with AT_MAC over it and `extra`.
+    pub fn authenticated(&self, builder: Builder, extra: &[u8]) -> Vec<u8> {
+        let draft = finish(builder.mac());
+        let mac = self.k_aut.at_mac(draft.bytes(), extra);
+        draft.with_mac(&mac)
+    }
+
+    /// Whether AT_MAC is there and right.
+    pub fn authentic(&self, message: &AkaMessage<'_>, extra: &[u8]) -> bool {
+        match (message.bytes_under_mac(), message.mac()) {
+            (Some(packet), Some(mac)) => self.k_aut.verifies(&packet, extra, mac),
+            _ => false,
+        }
+    }
+
+    /// Adds AT_IV and AT_ENCR_DATA with these attributes inside.
+    pub fn encrypted(&self, builder: Builder, inside: &[Attribute<'_>]) -> Builder {
+        let (iv, data) = self.encrypt(inside);
+        builder
+            .attribute(Attribute::Iv(&iv))
+            .attribute(Attribute::EncrData(&data))
+    }
+
+    /// The values of AT_IV and AT_ENCR_DATA with these attributes inside.
+    pub fn encrypt(&self, inside: &[Attribute<'_>]) -> ([u8; Iv::LENGTH], Vec<u8>) {
+        let mut data = build_encrypted(inside).expect("identities of the register are short");
+        let mut iv = [0; Iv::LENGTH];
+        random::fill(&mut iv);
+        encrypt(&self.k_encr, &Iv::new(iv), &mut data).expect("padded to whole blocks");
+        (iv, data)
+    }
+
+    /// The plaintext of AT_ENCR_DATA.
+    pub fn decrypted(&self, message: &AkaMessage<'_>) -> Option<Vec<u8>> {
+        let mut data = message.encr_data()?.to_vec();
+        decrypt(&self.k_encr, &Iv::new(*message.iv()?), &mut data).ok()?;
+        Some(data)
+    }
+
+    /// AT_COUNTER out of AT_ENCR_DATA.
+    pub fn counter_in(&self, message: &AkaMessage<'_>) -> Option<u16> {
+        let data = self.decrypted(message)?;
+        let attributes = parse_encrypted(&data).ok()?;
+        attributes.iter().find_map(|attribute| match attribute {
+            Attribute::Counter(counter) => Some(*counter),
+            _ => None,
+        })
+    }
+}

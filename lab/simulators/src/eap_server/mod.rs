@@ -1,0 +1,308 @@
+//! An EAP-AKA and EAP-AKA' server without sockets or clock: one conversation (RFC 4187, RFC 9048,
+//! RFC 9678).
+//!
+//! Responses go in, and each gives the [`Step`] that comes next. The server asks the AuC for
+//! vectors, holds the keys of its conversation, and shares with other conversations what a
+//! [`Register`] remembers: pseudonyms and fast re-authentications. As a home network of 5GS it
+//! reads SUCIs and anchors K_AUSF.
+
+mod challenge;
+mod config;
+pub mod identity;
+pub mod keys;
+mod outcome;
+mod reauthentication;
+mod register;
+
+#[cfg(test)]
+mod tests;
+
+use challenge::Challenge;
+pub use config::{Config, IdentityRequest};
+use identity::{IdentityMessages, Known};
+pub use identity::{SuciKey, SuciKeys};
+use keys::Keys;
+pub use outcome::{Reason, Session, Step};
+use reauthentication::Reauthentication;
+pub use register::Register;
+use softsim_aka::kdf::{BadNetworkName, NetworkName};
+pub use softsim_eap::Method;
+use softsim_eap::packet::{
+    self, AkaMessage, Attribute, Builder, Code, Draft, Notification, Packet, Subtype, Type,
+};
+
+use crate::auc::Auc;
+
+/// Whoever plays the server of a conversation.
+pub trait EapServer: Send {
+    /// Takes a response and says what comes next.
+    fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step;
+}
+
+impl EapServer for Server {
+    fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step {
+        Self::handle(self, auc, response)
+    }
+}
+
+enum State {
+    /// EAP-Response/Identity is to come.
+    Start,
+    /// AKA-Identity was sent.
+    Identity(IdentityRequest),
+    /// AKA-Challenge was sent.
+    Challenge(Box<Challenge>),
+    /// AKA-Reauthentication was sent.
+    Reauthentication(Box<Reauthentication>),
+    /// The peer is authenticated, and notified of what becomes of it.
+    Notified(Box<Notified>),
+    /// The peer is notified of the failure.
+    Failing(Reason),
+    /// Success or Failure was sent.
+    Over,
+}
+
+/// The end of a conversation, as soon as the peer has answered the notification of it.
+struct Notified {
+    keys: Keys,
+    /// Of a fast re-authentication: the notification and its answer carry it.
+    counter: Option<u16>,
+    /// `Err` where the notification refuses access.
+    outcome: Result<Box<Session>, Reason>,
+}
+
+/// The server's side of one conversation.
+pub struct Server {
+    config: Config,
+    state: State,
+    method: Method,
+    /// The identifier of the request that waits for its response.
+    identifier: u8,
+    /// The last one given, as it was given.
+    identity: Vec<u8>,
+    identity_messages: IdentityMessages,
+}
+
+impl Server {
+    /// A conversation that begins with the peer's EAP-Response/Identity.
+    ///
+    /// # Errors
+    /// The configured network name doesn't fit AT_KDF_INPUT.
+    pub fn new(config: Config) -> Result<Self, BadNetworkName> {
+        NetworkName::new(config.network_name.as_bytes())?;
+        Ok(Self {
+            method: config.methods.first().copied().unwrap_or(Method::AkaPrime),
+            config,
+            state: State::Start,
+            identifier: 0,
+            identity: Vec::new(),
+            identity_messages: IdentityMessages::default(),
+        })
+    }
+
+    /// Takes a response and says what comes next.
+    pub fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step {
+        let Ok(response) = Packet::parse(response) else {
+            return Step::Discard;
+        };
+        let started = !matches!(self.state, State::Start);
+        if response.code != Code::Response || (started && response.identifier != self.identifier) {
+            return Step::Discard;
+        }
+        self.identifier = response.identifier;
+        let state = std::mem::replace(&mut self.state, State::Over);
+        match (state, response.typed) {
+            (State::Start, Some((Type::Identity, identity))) => {
+                self.identity = identity.to_vec();
+                self.begin(auc)
+            }
+            (State::Failing(reason), Some((kind, _))) if kind == self.method.kind() => {
+                self.fail(reason)
+            }
+            (State::Identity(_) | State::Challenge(_), Some((Type::Nak, wanted))) => {
+                self.another_method(auc, wanted)
+            }
+            (state @ (State::Start | State::Over | State::Failing(_)), _) => {
+                self.state = state;
+                Step::Discard
+            }
+            (state, Some((kind, _))) if kind == self.method.kind() => match response.aka() {
+                Ok(message) => self.aka(auc, state, &response, &message),
+                Err(error) => self.notify_failure(Reason::Malformed(error)),
+            },
+            (state, _) => {
+                self.state = state;
+                Step::Discard
+            }
+        }
+    }
+
+    fn aka(
+        &mut self,
+        auc: &mut Auc,
+        state: State,
+        response: &Packet<'_>,
+        message: &AkaMessage<'_>,
+    ) -> Step {
+        match (state, message.subtype) {
+            (_, Subtype::ClientError) => self.fail(Reason::ClientError(
+                message.client_error_code().unwrap_or(0),
+            )),
+            (State::Identity(asked), Subtype::Identity) => {
+                self.identity_messages
+                    .remember(self.method, response.bytes());
+                self.identity = message.identity().unwrap_or_default().to_vec();
+                self.identified(auc, asked.next())
+            }
+            (State::Challenge(challenge), Subtype::Challenge) => {
+                self.challenge_answered(challenge, message)
+            }
+            (State::Challenge(_), Subtype::AuthenticationReject) => {
+                self.fail(Reason::AuthenticationReject)
+            }
+            (State::Challenge(challenge), Subtype::SynchronizationFailure) => {
+                self.resynchronise(auc, *challenge, message)
+            }
+            (State::Reauthentication(sent), Subtype::Reauthentication) => {
+                self.reauthentication_answered(auc, *sent, message)
+            }
+            (State::Notified(notified), Subtype::Notification) => {
+                self.notification_answered(*notified, message)
+            }
+            (_, subtype) => self.notify_failure(Reason::OutOfPlace(subtype)),
+        }
+    }
+
+    /// The method, and what the identity that is there leads to.
+    fn begin(&mut self, auc: &mut Auc) -> Step {
+        match self.config.ask_identity {
+            Some(request) => self.ask_identity(request),
+            None => self.identified(auc, Some(IdentityRequest::Any)),
+        }
+    }
+
+    /// The peer wants one of the methods that it names (RFC 3748 §5.3.1).
+    fn another_method(&mut self, auc: &mut Auc, wanted: &[u8]) -> Step {
+        let refused = self.method;
+        let choice = wanted.iter().find_map(|wanted| {
+            let offered = self.config.methods.iter().copied();
+            offered
+                .filter(|method| *method != refused)
+                .find(|method| method.kind().octet() == *wanted)
+        });
+        match choice {
+            Some(method) => {
+                self.method = method;
+                self.identity_messages = IdentityMessages::default();
+                self.begin(auc)
+            }
+            None => self.fail(Reason::Nak),
+        }
+    }
+
+    fn ask_identity(&mut self, request: IdentityRequest) -> Step {
+        self.state = State::Identity(request);
+        let draft = finish(
+            self.request(Subtype::Identity)
+                .attribute(request.attribute()),
+        );
+        self.identity_messages.remember(self.method, draft.bytes());
+        Step::Request(draft.into_bytes())
+    }
+
+    /// An identity is there: go on to re-authentication or challenge, ask for a more telling one,
+    /// or give up.
+    fn identified(&mut self, auc: &mut Auc, more: Option<IdentityRequest>) -> Step {
+        match (self.config.who(auc, self.method, &self.identity), more) {
+            (Known::Reauthentication(context), _) => self.reauthenticate(*context),
+            (Known::Subscriber(imsi), _) => {
+                let (kdfs, groups) = (self.config.kdfs.clone(), self.config.groups.clone());
+                self.challenge(auc, imsi, kdfs, groups, false)
+            }
+            (Known::Nobody, Some(request)) => self.ask_identity(request),
+            (Known::Nobody, None) => self.notify_failure(Reason::UnknownIdentity),
+        }
+    }
+
+    /// The peer is who it says: success, at once or after a notification that both can believe (RFC
+    /// 4187 §6.2).
+    fn authenticated(
+        &mut self,
+        keys: Keys,
+        counter: Option<u16>,
+        session: Box<Session>,
+        result_ind: bool,
+    ) -> Step {
+        let (code, outcome) = match self.config.deny {
+            Some(code) => (code, Err(Reason::Denied(code))),
+            None if self.config.result_indication && result_ind => {
+                (Notification::SUCCESS, Ok(session))
+            }
+            None => return self.succeed(session),
+        };
+        let mut builder = self
+            .request(Subtype::Notification)
+            .attribute(Attribute::Notification(code.0));
+        if let Some(counter) = counter {
+            builder = keys.encrypted(builder, &[Attribute::Counter(counter)]);
+        }
+        let packet = keys.authenticated(builder, &[]);
+        self.state = State::Notified(Box::new(Notified {
+            keys,
+            counter,
+            outcome,
+        }));
+        Step::Request(packet)
+    }
+
+    fn notification_answered(&mut self, notified: Notified, message: &AkaMessage<'_>) -> Step {
+        if !notified.keys.authentic(message, &[]) {
+            return self.fail(Reason::Mac);
+        }
+        if let Some(counter) = notified.counter
+            && notified.keys.counter_in(message) != Some(counter)
+        {
+            return self.fail(Reason::Counter);
+        }
+        match notified.outcome {
+            Ok(session) => self.succeed(session),
+            Err(reason) => self.fail(reason),
+        }
+    }
+
+    fn succeed(&mut self, session: Box<Session>) -> Step {
+        Step::Success(packet::success(self.identifier).to_vec(), session)
+    }
+
+    /// Failure at once: after a message with which the peer ended the conversation (RFC 4187
+    /// §6.3.2).
+    fn fail(&mut self, reason: Reason) -> Step {
+        Step::Failure(packet::failure(self.identifier).to_vec(), reason)
+    }
+
+    /// Failure that the server has found: a notification goes first (RFC 4187 §6.3.2).
+    fn notify_failure(&mut self, reason: Reason) -> Step {
+        let failure = Attribute::Notification(Notification::FAILURE.0);
+        let draft = finish(self.request(Subtype::Notification).attribute(failure));
+        self.state = State::Failing(reason);
+        Step::Request(draft.into_bytes())
+    }
+
+    fn request(&mut self, subtype: Subtype) -> Builder {
+        self.identifier = self.identifier.wrapping_add(1);
+        Builder::new(Code::Request, self.identifier, self.method.kind(), subtype)
+    }
+
+    /// Whether AT_CHECKCODE, where it is there, covers the identity messages that passed (RFC 4187
+    /// §10.13).
+    fn checkcode_fits(&self, message: &AkaMessage<'_>) -> bool {
+        let expected = self.identity_messages.checkcode();
+        message.checkcode().is_none_or(|found| found == expected)
+    }
+}
+
+fn finish(builder: Builder) -> Draft {
+    builder
+        .finish()
+        .expect("the server's attributes fit, the network name by NetworkName")
+}

@@ -1,0 +1,98 @@
+//! One conversation in memory: our peer and a SIM on one side, the lab's server and AuC on the
+//! other.
+
+use softsim_eap::packet::{Code, Type, typed};
+use softsim_eap::{Config, Outcome, Output, Peer};
+use softsim_lab_simulators::auc::Auc;
+use softsim_lab_simulators::eap_server::{self, Reason, Server, Session, Step};
+
+use crate::sim::Sim;
+
+/// How a conversation ended, on both sides.
+pub struct End {
+    /// What the peer made of it.
+    pub peer: Option<Outcome>,
+    /// `None` where the server still waits.
+    pub server: Option<Result<Session, Reason>>,
+    /// Packets that passed, in both directions.
+    pub packets: usize,
+}
+
+impl End {
+    /// The server's session.
+    ///
+    /// # Panics
+    /// Where there is none.
+    pub fn session(&self) -> &Session {
+        self.server.as_ref().unwrap().as_ref().unwrap()
+    }
+
+    /// Why the server gave up.
+    ///
+    /// # Panics
+    /// Where it didn't.
+    pub fn reason(&self) -> Reason {
+        *self.server.as_ref().unwrap().as_ref().unwrap_err()
+    }
+}
+
+/// [`converse_as`] with a peer that is content with the lab's server as it is.
+pub fn converse(
+    config: eap_server::Config,
+    auc: &mut Auc,
+    sim: &mut Sim,
+    on_the_way: impl FnMut(usize, &mut Vec<u8>),
+) -> End {
+    converse_as(Config::new(), config, auc, sim, on_the_way)
+}
+
+/// Lets peer and server talk until one of them is done or has nothing to say. `on_the_way` sees
+/// every packet, with its number, before it arrives.
+pub fn converse_as(
+    peer: Config,
+    config: eap_server::Config,
+    auc: &mut Auc,
+    sim: &mut Sim,
+    mut on_the_way: impl FnMut(usize, &mut Vec<u8>),
+) -> End {
+    let mut peer = Peer::new(peer);
+    let mut server = Server::new(config).unwrap();
+    let mut end = End {
+        peer: None,
+        server: None,
+        packets: 0,
+    };
+    peer.handle_packet(&typed(Code::Request, 0, Type::Identity, &[]).unwrap());
+    while let Some(output) = peer.poll() {
+        match output {
+            Output::Ask(ask) => peer.answer(sim.answer(&ask)),
+            Output::Note(_) => {}
+            Output::Done(outcome) => {
+                if matches!(outcome, Outcome::Success(_)) {
+                    sim.confirm();
+                }
+                end.peer = Some(outcome);
+            }
+            Output::Send(mut response) => {
+                on_the_way(end.packets, &mut response);
+                let mut request = match server.handle(auc, &response) {
+                    Step::Request(packet) => packet,
+                    Step::Success(packet, session) => {
+                        end.server = Some(Ok(*session));
+                        packet
+                    }
+                    Step::Failure(packet, reason) => {
+                        end.server = Some(Err(reason));
+                        packet
+                    }
+                    Step::Discard => continue,
+                };
+                on_the_way(end.packets + 1, &mut request);
+                end.packets += 2;
+                assert!(end.packets < 40, "the conversation does not end");
+                peer.handle_packet(&request);
+            }
+        }
+    }
+    end
+}
