@@ -183,6 +183,12 @@ fn nothing_that_ships_links_the_lab_or_the_testkit() {
 }
 
 #[test]
+fn what_crosses_the_wall_between_the_daemons_links_nothing_else() {
+    let linked = linked_by("softsim-eap-types");
+    assert_eq!(linked.len(), 1, "softsim-eap-types links {linked:?}");
+}
+
+#[test]
 fn protocol_crates_are_sans_io() {
     for package in [
         "softsim-eap",

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 
 use softsim_eap::packet::{Code, Packet, Type, typed};
 use softsim_eap::{
-    Answer, Ask, ChallengeAnswer, Config, ForwardSecrecy, Group, Identity, IdentityKind, Method,
-    Nai, NetworkNamePolicy, Outcome, OuterIdentity, Output, Peer, ReauthenticationAnswer, Wanted,
+    Answer, Ask, ChallengeAnswer, Config, ForwardSecrecy, Group, Identity, IdentityKind,
+    IdentityRequest, Method, Nai, NetworkNamePolicy, Outcome, OuterIdentity, Output, Peer,
+    ReauthenticationAnswer,
 };
 
 /// The identity that names the subscriber.
@@ -148,7 +149,7 @@ impl Play {
     fn good(&mut self, ask: &Ask, choice: u8) -> Answer {
         match ask {
             Ask::Identity { wanted, .. } => match choice % 7 {
-                6 if *wanted == Wanted::Suci => Answer::Identity(identity(
+                6 if *wanted == IdentityRequest::Suci => Answer::Identity(identity(
                     "type0.rid0.schid1@home.example",
                     IdentityKind::Suci,
                 )),
@@ -172,7 +173,7 @@ impl Play {
                     ChallengeAnswer::Success {
                         res: vec![5; 8],
                         res_bits: 64,
-                        public_key: group.map(|group| vec![2; Group::public_key_octets(group)]),
+                        public_key: group.map(|group| vec![2; Group::public_key_length(group)]),
                     }
                 }
             }),

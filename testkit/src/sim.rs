@@ -7,8 +7,8 @@ use softsim_aka::{
 };
 use softsim_eap::packet::{AkaMessage, Attribute, Packet, parse_encrypted};
 use softsim_eap::{
-    Answer, Ask, ChallengeAnswer, Identity, IdentityKind, Method, Nai, ReauthenticationAnswer,
-    Wanted,
+    Answer, Ask, ChallengeAnswer, Identity, IdentityKind, IdentityRequest, Method, Nai,
+    ReauthenticationAnswer,
 };
 use softsim_lab_simulators::auc::{Auc, Subscriber};
 use softsim_lab_simulators::eap_server::keys::{Derived, Keys};
@@ -142,10 +142,9 @@ impl Sim {
                     (Method::Aka, true) => SeparationBit::Forbidden,
                     (Method::Aka, false) => SeparationBit::NotRequired,
                 };
-                let group = group.map(|group| Group::from_number(group.kdf_fs()).unwrap());
                 let packet = Packet::parse(packet).unwrap();
                 let message = packet.aka().unwrap();
-                let answer = self.challenge(*method, &message, identity, group, separation_bit);
+                let answer = self.challenge(*method, &message, identity, *group, separation_bit);
                 Answer::Challenge(answer.unwrap_or_else(|refused| refused))
             }
             Ask::Reauthentication {
@@ -178,11 +177,13 @@ impl Sim {
         }
     }
 
-    fn identity(&mut self, method: Method, wanted: Wanted) -> Answer {
+    fn identity(&mut self, method: Method, wanted: IdentityRequest) -> Answer {
         let (nai, kind) = match wanted {
-            Wanted::Any | Wanted::FullAuthentication | Wanted::Permanent => {
+            IdentityRequest::Any
+            | IdentityRequest::FullAuthentication
+            | IdentityRequest::Permanent => {
                 let context = match wanted {
-                    Wanted::Any => self.reauthentication.as_ref(),
+                    IdentityRequest::Any => self.reauthentication.as_ref(),
                     _ => None,
                 };
                 let context = context.filter(|context| context.keys.method() == method);
@@ -191,10 +192,14 @@ impl Sim {
                     (Some(context), ..) => {
                         (context.identity.clone(), IdentityKind::Reauthentication)
                     }
-                    (None, Some(_), Wanted::Permanent) if !self.liberal => {
+                    (None, Some(_), IdentityRequest::Permanent) if !self.liberal => {
                         return Answer::Withheld;
                     }
-                    (None, Some((_, name)), Wanted::Any | Wanted::FullAuthentication) => {
+                    (
+                        None,
+                        Some((_, name)),
+                        IdentityRequest::Any | IdentityRequest::FullAuthentication,
+                    ) => {
                         let anonymous = self.imsi.anonymous_identity(self.realm);
                         let nai = format!("{name}@{}", anonymous.realm());
                         (nai, IdentityKind::Pseudonym)
@@ -202,11 +207,11 @@ impl Sim {
                     _ => (self.permanent(method), IdentityKind::Permanent),
                 }
             }
-            Wanted::Anonymous => (
+            IdentityRequest::Anonymous => (
                 self.imsi.anonymous_identity(self.realm).as_str().to_owned(),
                 IdentityKind::Anonymous,
             ),
-            Wanted::Suci => self.suci(),
+            IdentityRequest::Suci => self.suci(),
         };
         self.shown.push(kind);
         Answer::Identity(Identity {

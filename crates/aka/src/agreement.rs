@@ -5,46 +5,12 @@ use core::fmt;
 
 use p256::elliptic_curve::sec1::ToSec1Point;
 use rand_core::CryptoRng;
+pub use softsim_eap_types::Group;
 use subtle::ConstantTimeEq;
 use x25519_dalek::StaticSecret;
 use zeroize::Zeroizing;
 
 use crate::SharedSecret;
-
-/// Where keys are agreed upon; the number is that of AT_KDF_FS (RFC 9678 §6.3), and of a SUCI's
-/// protection scheme (TS 33.501 C.1) too.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub enum Group {
-    /// Curve25519: public keys of 32 octets (RFC 7748 §6.1). Profile A of SUCI.
-    X25519 = 1,
-    /// secp256r1: public keys are compressed points of 33 octets (SEC 1 §2.3.3). Profile B of SUCI.
-    P256 = 2,
-}
-
-impl Group {
-    /// The group with this number.
-    pub fn from_number(number: u16) -> Option<Self> {
-        match number {
-            1 => Some(Self::X25519),
-            2 => Some(Self::P256),
-            _ => None,
-        }
-    }
-
-    /// The group's number on the wire.
-    pub const fn number(self) -> u16 {
-        self as u16
-    }
-
-    /// Length of a public key in octets.
-    pub const fn public_key_length(self) -> usize {
-        match self {
-            Self::X25519 => 32,
-            Self::P256 => 33,
-        }
-    }
-}
 
 /// A public key of either group.
 #[derive(Clone, Copy, PartialEq, Eq)]

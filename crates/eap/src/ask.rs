@@ -2,82 +2,9 @@
 
 use std::fmt;
 
-use crate::identity::{Identity, Wanted};
-use crate::packet::Type;
+use softsim_eap_types::{Group, IdentityRequest, Method};
 
-/// An EAP method.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
-    /// EAP-AKA (RFC 4187).
-    Aka,
-    /// EAP-AKA' (RFC 9048).
-    AkaPrime,
-}
-
-impl Method {
-    /// The type of its packets.
-    pub fn kind(self) -> Type {
-        match self {
-            Method::Aka => Type::Aka,
-            Method::AkaPrime => Type::AkaPrime,
-        }
-    }
-}
-
-impl fmt::Display for Method {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Method::Aka => "EAP-AKA",
-            Method::AkaPrime => "EAP-AKA'",
-        })
-    }
-}
-
-/// A group of the ephemeral Diffie-Hellman of forward secrecy (RFC 9678 §6.2).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Group {
-    /// AT_KDF_FS 1.
-    X25519,
-    /// AT_KDF_FS 2.
-    P256,
-}
-
-impl Group {
-    /// The group of a value of AT_KDF_FS.
-    pub fn of_kdf_fs(value: u16) -> Option<Self> {
-        match value {
-            1 => Some(Group::X25519),
-            2 => Some(Group::P256),
-            _ => None,
-        }
-    }
-
-    /// Its value of AT_KDF_FS.
-    pub fn kdf_fs(self) -> u16 {
-        match self {
-            Group::X25519 => 1,
-            Group::P256 => 2,
-        }
-    }
-
-    /// Octets of a public key; one of P-256 is a compressed point.
-    pub fn public_key_octets(self) -> usize {
-        match self {
-            Group::X25519 => 32,
-            Group::P256 => 33,
-        }
-    }
-
-    /// The public key in the value of an AT_PUB_ECDHE, without the padding to whole words; `None`
-    /// when it has another length.
-    pub fn public_key(self, pub_ecdhe: &[u8]) -> Option<&[u8]> {
-        // Type and length stand before the value, and the three of them are whole words.
-        let octets = self.public_key_octets();
-        ((2 + octets).next_multiple_of(4) == 2 + pub_ecdhe.len())
-            .then(|| pub_ecdhe.get(..octets))
-            .flatten()
-    }
-}
+use crate::identity::Identity;
 
 /// A question to the holder of the SIM.
 #[derive(Clone, PartialEq, Eq)]
@@ -89,7 +16,7 @@ pub enum Ask {
         /// The method that it is for.
         method: Method,
         /// How telling it may be.
-        wanted: Wanted,
+        wanted: IdentityRequest,
     },
     /// Check AUTN, then AT_MAC of this challenge, run AKA, derive the keys: answer with
     /// [`Answer::Challenge`].

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use crate::ask::Method;
-use crate::identity::{IdentityKind, OuterIdentity, Wanted};
+use softsim_eap_types::{IdentityKind, IdentityRequest, Method};
+
+use crate::identity::OuterIdentity;
 
 /// The name of the access network that we know we are on (RFC 9048 §3.1, TS 24.302 §8.1.1.2):
 /// `WLAN`, `ETHERNET`, `5G:mnc001.mcc001.3gppnetwork.org`.
@@ -58,6 +59,8 @@ impl std::error::Error for BadNetworkName {}
 
 /// What a network name does that is not the expected one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum NetworkNamePolicy {
     /// Nothing.
     Ignore,
@@ -69,6 +72,8 @@ pub enum NetworkNamePolicy {
 
 /// Whether the keys of an authentication shall outlive the loss of the SIM's secret (RFC 9678).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum ForwardSecrecy {
     /// An offer is ignored.
     Off,
@@ -134,10 +139,10 @@ impl Config {
     /// What is asked for where any identity would do. Nobody knows whether a fast re-authentication
     /// would start from keys with forward secrecy, so that who requires it has full authentications
     /// only.
-    pub(crate) fn anything(&self) -> Wanted {
+    pub(crate) fn anything(&self) -> IdentityRequest {
         match self.forward_secrecy {
-            ForwardSecrecy::Require => Wanted::FullAuthentication,
-            ForwardSecrecy::Off | ForwardSecrecy::Allow => Wanted::Any,
+            ForwardSecrecy::Require => IdentityRequest::FullAuthentication,
+            ForwardSecrecy::Off | ForwardSecrecy::Allow => IdentityRequest::Any,
         }
     }
 

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use softsim_eap_types::IdentityKind;
+
 /// The longest identity: what one User-Name of RADIUS holds (RFC 7542 §2.3).
 const MAX_NAI: usize = 253;
 
@@ -89,31 +91,6 @@ impl fmt::Display for BadNai {
 
 impl std::error::Error for BadNai {}
 
-/// What an identity tells.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum IdentityKind {
-    /// For one fast re-authentication, and meaningless to everybody else.
-    Reauthentication,
-    /// A name that the server gave.
-    Pseudonym,
-    /// The IMSI, in clear.
-    Permanent,
-    /// Only the realm.
-    Anonymous,
-    /// The IMSI, encrypted to the home network.
-    Suci,
-    /// The IMSI in clear, in the form of a SUCI.
-    NullSuci,
-}
-
-impl IdentityKind {
-    /// Whether only the home network learns from it who we are, as RFC 9678 §6.5.2 wants of
-    /// forward secrecy.
-    pub fn privacy_friendly(self) -> bool {
-        !matches!(self, IdentityKind::Permanent | IdentityKind::NullSuci)
-    }
-}
-
 /// An identity, and what it tells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
@@ -121,22 +98,6 @@ pub struct Identity {
     pub nai: Nai,
     /// What it tells.
     pub kind: IdentityKind,
-}
-
-/// What the holder of the SIM is asked for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Wanted {
-    /// A re-authentication identity, else a pseudonym, else the permanent identity (RFC 4187
-    /// §4.1.5).
-    Any,
-    /// A pseudonym, else the permanent identity.
-    FullAuthentication,
-    /// The permanent identity.
-    Permanent,
-    /// `anonymous` and the realm.
-    Anonymous,
-    /// The permanent identity, concealed to the home network (TS 33.501 §6.12.2).
-    Suci,
 }
 
 /// What EAP-Response/Identity says, which passes every network on the way in clear.

@@ -31,9 +31,10 @@ pub mod packet;
 mod peer;
 mod rounds;
 
-pub use ask::{Answer, Ask, ChallengeAnswer, Group, Method, ReauthenticationAnswer};
+pub use ask::{Answer, Ask, ChallengeAnswer, ReauthenticationAnswer};
 pub use config::{BadNetworkName, Config, ForwardSecrecy, NetworkName, NetworkNamePolicy};
-pub use identity::{BadNai, Identity, IdentityKind, Nai, OuterIdentity, Wanted};
+pub use identity::{BadNai, Identity, Nai, OuterIdentity};
 pub use note::{Direction, Note};
 pub use outcome::{AuthenticationReject, Outcome, Reason, Success, Unprocessable};
 pub use peer::{Output, Peer};
+pub use softsim_eap_types::{Group, IdentityKind, IdentityRequest, Method};

@@ -2,7 +2,8 @@
 
 use std::fmt;
 
-use crate::ask::Method;
+use softsim_eap_types::Method;
+
 use crate::packet::{AkaError, Kind, Notification, Subtype};
 
 /// The end of a conversation.
@@ -32,7 +33,7 @@ impl Success {
     /// The Session-Id: the method's type, then RAND and AUTN, or NONCE_S and the server's AT_MAC
     /// (RFC 9048 §6, for EAP-AKA RFC 8940 §2.1).
     pub(crate) fn session_id(method: Method, first: &[u8; 16], second: &[u8; 16]) -> [u8; 33] {
-        let mut id = [method.kind().octet(); 33];
+        let mut id = [method.number(); 33];
         id[1..17].copy_from_slice(first);
         id[17..].copy_from_slice(second);
         id

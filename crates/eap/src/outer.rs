@@ -5,9 +5,11 @@
 //! than once before a method begins, and some ask again every few seconds to see whether we are
 //! there; all of them get the same answer.
 
-use crate::ask::{Ask, Method};
+use softsim_eap_types::{IdentityRequest, Method};
+
+use crate::ask::Ask;
 use crate::config::Config;
-use crate::identity::{Identity, OuterIdentity, Wanted};
+use crate::identity::{Identity, OuterIdentity};
 
 /// The identity shown outside of the method.
 #[derive(Debug, Default)]
@@ -15,7 +17,7 @@ pub(crate) struct Outer {
     said: Option<Identity>,
     /// The conversation that it is said for.
     conversation: u64,
-    asked: Option<Wanted>,
+    asked: Option<IdentityRequest>,
 }
 
 impl Outer {
@@ -48,9 +50,9 @@ impl Outer {
         self.asked = None;
         let wanted = match &config.outer {
             OuterIdentity::Any => config.anything(),
-            OuterIdentity::PseudonymOrPermanent => Wanted::FullAuthentication,
-            OuterIdentity::Anonymous => Wanted::Anonymous,
-            OuterIdentity::Suci => Wanted::Suci,
+            OuterIdentity::PseudonymOrPermanent => IdentityRequest::FullAuthentication,
+            OuterIdentity::Anonymous => IdentityRequest::Anonymous,
+            OuterIdentity::Suci => IdentityRequest::Suci,
             OuterIdentity::Fixed(identity) => return self.given(config, identity.clone()),
         };
         Some(self.ask(config, wanted))
@@ -63,17 +65,18 @@ impl Outer {
             return None;
         }
         match self.asked {
-            Some(Wanted::Suci | Wanted::Anonymous) => self.withheld(config),
-            _ => Some(self.ask(config, Wanted::Suci)),
+            Some(IdentityRequest::Suci | IdentityRequest::Anonymous) => self.withheld(config),
+            _ => Some(self.ask(config, IdentityRequest::Suci)),
         }
     }
 
     /// What is not given to a network is replaced by the realm alone, and that by nothing.
     pub(crate) fn withheld(&mut self, config: &Config) -> Option<Ask> {
-        (self.asked != Some(Wanted::Anonymous)).then(|| self.ask(config, Wanted::Anonymous))
+        (self.asked != Some(IdentityRequest::Anonymous))
+            .then(|| self.ask(config, IdentityRequest::Anonymous))
     }
 
-    fn ask(&mut self, config: &Config, wanted: Wanted) -> Ask {
+    fn ask(&mut self, config: &Config, wanted: IdentityRequest) -> Ask {
         self.asked = Some(wanted);
         let method = config.allowed().next().unwrap_or(Method::AkaPrime);
         Ask::Identity { method, wanted }

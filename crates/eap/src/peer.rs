@@ -3,8 +3,10 @@
 
 use std::collections::VecDeque;
 
+use softsim_eap_types::Method;
+
 use crate::answered::{Answered, Current, Fingerprint, fingerprint};
-use crate::ask::{Answer, Ask, Method};
+use crate::ask::{Answer, Ask};
 use crate::config::Config;
 use crate::conversation::{Conversation, Reaction};
 use crate::note::{Direction, Note};
@@ -134,7 +136,10 @@ impl Peer {
         if self.conversation.asking() || self.asking_outer.is_some() {
             return self.discard(packet, "a request is being worked on");
         }
-        let method = self.config.allowed().find(|method| method.kind() == kind);
+        let method = self
+            .config
+            .allowed()
+            .find(|method| Type::from(*method) == kind);
         match (kind, method) {
             (Type::Identity, _) => self.identity(packet),
             (Type::Notification, _) => self.notification(packet, data),
@@ -213,7 +218,7 @@ impl Peer {
         self.note(Note::of(Direction::Received, packet));
         self.conversation
             .refused_method(packet.identifier, offered.octet());
-        let mut wanted: Vec<u8> = self.config.allowed().map(|m| m.kind().octet()).collect();
+        let mut wanted: Vec<u8> = self.config.allowed().map(|m| m.number()).collect();
         if wanted.is_empty() {
             // Nothing would do.
             wanted.push(0);

@@ -2,8 +2,8 @@
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use softsim_eap_types::Method;
 
-use crate::ask::Method;
 use crate::outcome::{Reason, Unprocessable};
 use crate::packet::{AkaMessage, Attribute};
 

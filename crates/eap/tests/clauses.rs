@@ -44,7 +44,13 @@ fn sources(folder: &Path, found: &mut Vec<String>) {
 /// Every function that is a test, by its name.
 fn tests() -> BTreeSet<String> {
     let mut texts = Vec::new();
-    for folder in ["crates/eap", "crates/aka", "crates/usim", "daemon/keyd"] {
+    for folder in [
+        "crates/eap",
+        "crates/eap-types",
+        "crates/aka",
+        "crates/usim",
+        "daemon/keyd",
+    ] {
         sources(&root().join(folder), &mut texts);
     }
     let mut tests = BTreeSet::new();

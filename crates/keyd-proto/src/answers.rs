@@ -3,8 +3,8 @@
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
+use softsim_eap_types::IdentityKind;
 
-use crate::identity::IdentityKind;
 use crate::role::Role;
 use crate::secret::SecretBytes;
 

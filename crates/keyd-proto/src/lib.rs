@@ -12,7 +12,6 @@
 //! [`Refusal`]. Octets behind the last field are malformed.
 
 mod answers;
-mod identity;
 mod refusal;
 pub mod requests;
 mod role;
@@ -20,13 +19,13 @@ mod secret;
 mod wire;
 
 pub use answers::*;
-pub use identity::*;
 pub use refusal::{
     AutnFault, HandshakeFault, PackageFault, PacketFault, Refusal, TransactionFault,
 };
 pub use requests::{Call, RequestKind};
 pub use role::Role;
 pub use secret::{SecretBytes, SecretSlice};
+pub use softsim_eap_types::{Group, IdentityKind, IdentityRequest, Method, Realm};
 pub use wire::{
     WireError, decode_answer, decode_request, encode_answer, encode_request, is_refusal, kind_of,
 };

@@ -5,13 +5,13 @@ use core::fmt;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use softsim_eap_types::{Group, IdentityRequest, Method, Realm};
 
 use crate::answers::{
     AkaAnswer, AkmaAnswer, CertificateAnswer, DeviceKeyAnswer, EncryptedAnswer, HelloAnswer,
     IdentityAnswer, MacAnswer, ProfilesAnswer, PublicKeyAnswer, ReauthenticationAnswer,
     SealingStatementAnswer, SecretAnswer, SignatureAnswer, StageAnswer, StatusAnswer, UmtsAnswer,
 };
-use crate::identity::{Group, IdentityRequest, Method, Realm};
 use crate::role::Role;
 use crate::secret::SecretSlice;
 

@@ -3,40 +3,10 @@
 use core::fmt::{self, Write};
 
 use softsim_aka::ATid;
+pub use softsim_eap_types::Realm;
 
 use crate::Imsi;
 use crate::identity::MncLength;
-
-/// What comes in front of `mnc<MNC>.mcc<MCC>.3gppnetwork.org`: which part of the home network
-/// answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Realm {
-    /// `wlan.`: WLAN access (§14.2).
-    Wlan,
-    /// `nai.epc.`: access to the evolved packet core (§19.3.2).
-    Epc,
-    /// `5gc.`: the home network's domain of 5GS (§28.2), in a SUCI (§28.7.3).
-    FiveGc,
-    /// `nai.5gc.`: access to 5GS over a trusted or untrusted network (§28.7.6).
-    NaiFiveGc,
-    /// `5gc-nswo.`: offload to WLAN, authenticated by 5GS (§28.7.12).
-    Nswo,
-    /// `nai.5gc-nn.`: a device without NAS on a trusted WLAN (§28.7.7).
-    N5cw,
-}
-
-impl Realm {
-    const fn prefix(self) -> &'static str {
-        match self {
-            Self::Wlan => "wlan",
-            Self::Epc => "nai.epc",
-            Self::FiveGc => "5gc",
-            Self::NaiFiveGc => "nai.5gc",
-            Self::Nswo => "5gc-nswo",
-            Self::N5cw => "nai.5gc-nn",
-        }
-    }
-}
 
 /// The first character of a permanent identity, which tells the method (RFC 4187 §4.1.1.6, TS
 /// 23.003 §19.3.2).

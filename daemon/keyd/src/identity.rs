@@ -1,13 +1,14 @@
 //! Which profile is meant, and under which identity it shows itself.
 
-use softsim_aka::agreement::{Group, PrivateKey};
+use softsim_aka::agreement::PrivateKey;
 use softsim_keyd_proto::requests::{ForgetIdentities, Identity};
 use softsim_keyd_proto::{
-    IdentityAnswer, IdentityKind, IdentityPrivacy, IdentityRequest, Method, Realm, Refusal, Role,
+    Group, IdentityAnswer, IdentityKind, IdentityPrivacy, IdentityRequest, Method, Realm, Refusal,
+    Role,
 };
 use softsim_profile::{Algorithm, Profile, ProtectionScheme};
 use softsim_sandbox::random::SystemRng;
-use softsim_usim::{self as usim, HomeNetworkKey, IdentityPrefix, Nai};
+use softsim_usim::{HomeNetworkKey, IdentityPrefix, Nai};
 
 use crate::eap::is_5g;
 use crate::event::Event;
@@ -37,7 +38,7 @@ impl Keyd {
             IdentityRequest::Permanent => self.permanent(slot, &request),
             IdentityRequest::Anonymous => {
                 let imsi = &self.in_slot(slot)?.imsi;
-                let nai = imsi.anonymous_identity(realm(request.realm));
+                let nai = imsi.anonymous_identity(request.realm);
                 Ok(answer(&nai, IdentityKind::Anonymous))
             }
             IdentityRequest::Suci => self.suci(slot, &request),
@@ -92,7 +93,7 @@ impl Keyd {
         let once = pseudonym.uses == Uses::Once;
         let mut nai = pseudonym.name.as_str().to_owned();
         if !nai.contains('@') {
-            let anonymous = self.in_slot(slot)?.imsi.anonymous_identity(realm(of));
+            let anonymous = self.in_slot(slot)?.imsi.anonymous_identity(of);
             nai = format!("{nai}@{}", anonymous.realm());
         }
         if nai.len() > Name::MAX {
@@ -116,9 +117,7 @@ impl Keyd {
             Method::AkaPrime => IdentityPrefix::AkaPrime,
         };
         let profile = self.in_slot(slot)?;
-        let nai = profile
-            .imsi
-            .permanent_identity(prefix, realm(request.realm));
+        let nai = profile.imsi.permanent_identity(prefix, request.realm);
         self.permanent_identity_shown(slot);
         Ok(answer(&nai, IdentityKind::Permanent))
     }
@@ -132,7 +131,7 @@ impl Keyd {
             home_network_keys,
             ..
         } = self.in_slot(slot)?;
-        let (indicator, realm) = (routing_indicator.as_str(), realm(request.realm));
+        let (indicator, realm) = (routing_indicator.as_str(), request.realm);
         if let Some(key) = home_network_keys.iter().next() {
             let group = match key.scheme() {
                 ProtectionScheme::A => Group::X25519,
@@ -264,17 +263,6 @@ fn answer(nai: &Nai, kind: IdentityKind) -> IdentityAnswer {
     IdentityAnswer {
         nai: nai.as_str().to_owned(),
         kind,
-    }
-}
-
-fn realm(realm: Realm) -> usim::Realm {
-    match realm {
-        Realm::Wlan => usim::Realm::Wlan,
-        Realm::Epc => usim::Realm::Epc,
-        Realm::FiveGc => usim::Realm::FiveGc,
-        Realm::NaiFiveGc => usim::Realm::NaiFiveGc,
-        Realm::N5cw => usim::Realm::N5cw,
-        Realm::Nswo => usim::Realm::Nswo,
     }
 }
 

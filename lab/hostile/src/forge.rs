@@ -83,7 +83,7 @@ impl Forge {
     /// The packet as it stands.
     pub fn unsigned(&self) -> Vec<u8> {
         let mut packet = vec![Code::Request.octet(), self.identifier, 0, 0];
-        packet.extend([self.method.kind().octet(), self.subtype.octet(), 0, 0]);
+        packet.extend([self.method.number(), self.subtype.octet(), 0, 0]);
         packet.extend(self.attributes.concat());
         let length = packet.len() as u16;
         packet[2..4].copy_from_slice(&length.to_be_bytes());
@@ -106,7 +106,7 @@ impl Forge {
 }
 
 fn octets(attribute: Attribute<'_>) -> Vec<u8> {
-    let message = Builder::new(Code::Request, 0, Method::Aka.kind(), Subtype::Challenge)
+    let message = Builder::new(Code::Request, 0, Method::Aka.into(), Subtype::Challenge)
         .attribute(attribute)
         .finish()
         .expect("scenarios use attributes that fit");

@@ -65,7 +65,7 @@ impl Stage {
             (Reaction::Nak(wanted), Some((Type::Nak, types))) => types == wanted,
             (Reaction::EapIdentity, Some((Type::Identity, _)))
             | (Reaction::EapNotification, Some((Type::Notification, _))) => true,
-            (_, Some((kind, _))) if kind == self.method.kind() => match response.aka() {
+            (_, Some((kind, _))) if kind == self.method.into() => match response.aka() {
                 Ok(message) => self.judge_message(expected, response.bytes(), &message)?,
                 Err(error) => return Err(format!("malformed response: {error}")),
             },

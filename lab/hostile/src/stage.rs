@@ -253,7 +253,7 @@ impl Stage {
                 .keys
                 .reauthenticate(&self.identity, self.counter, &nonce_s);
             (derived.msk, derived.emsk) = (fresh.msk, fresh.emsk);
-            let kind = [self.method.kind().octet()];
+            let kind = [self.method.number()];
             self.session_id = [&kind, &self.nonce_s[..], &mac].concat();
             self.reauthenticated = true;
         }
@@ -276,7 +276,7 @@ impl Stage {
         });
         self.primes = Some((ck_prime, ik_prime));
         self.session_id = [
-            &[self.method.kind().octet()],
+            &[self.method.number()],
             vector.rand.as_bytes().as_slice(),
             vector.autn.as_bytes(),
         ]

@@ -1,8 +1,10 @@
 //! AKA-Challenge and AKA'-Challenge: everything that can be judged without a key is judged before
 //! the SIM is asked.
 
+use softsim_eap_types::{Group, Method};
+
 use super::{Conversation, Echo, Phase, Reaction, Step, allow, encrypted, missing, unexpected};
-use crate::ask::{Ask, ChallengeAnswer, Group, Method};
+use crate::ask::{Ask, ChallengeAnswer};
 use crate::config::{Config, ForwardSecrecy, NetworkNamePolicy};
 use crate::negotiation::{BadList, Verdict};
 use crate::outcome::{AuthenticationReject, Reason, Success, Unprocessable};
@@ -143,11 +145,11 @@ impl Conversation {
         offer: &[u16],
         pub_ecdhe: Option<&[u8]>,
     ) -> Result<Agreement, Reason> {
-        let ours = |value| Group::of_kdf_fs(value).is_some();
+        let ours = |value| Group::from_number(value).is_some();
         match self.kdf_fs.judge(offer, ours).map_err(bad_kdf_fs)? {
             Verdict::Ask(value) => Ok(Agreement::Negotiate(Attribute::KdfFs(value))),
             Verdict::Agreed(value) => {
-                let group = Group::of_kdf_fs(value);
+                let group = Group::from_number(value);
                 match group.and_then(|group| group.public_key(pub_ecdhe.unwrap_or_default())) {
                     Some(_) => Ok(Agreement::Proceed(group)),
                     None => Err(Reason::Unprocessable(Unprocessable::PublicKey)),
@@ -202,7 +204,7 @@ impl Conversation {
                 return Err(Reason::Unprocessable(Unprocessable::PublicKey));
             }
         };
-        let octets = open.group.map(Group::public_key_octets);
+        let octets = open.group.map(Group::public_key_length);
         if !(32..=128).contains(&bits)
             || res.len() != usize::from(bits).div_ceil(8)
             || public_key.as_ref().map(Vec::len) != octets

@@ -1,12 +1,14 @@
 //! AKA-Identity: which identity is shown to a server that asks inside the method (RFC 4187 §4.1).
 
+use softsim_eap_types::IdentityRequest;
+
 use super::{
     Conversation, Identity, IdentityKind, Phase, Reaction, Reason, Step, Unprocessable, allow,
     names, unexpected,
 };
 use crate::ask::Ask;
 use crate::config::Config;
-use crate::identity::{OuterIdentity, Wanted};
+use crate::identity::OuterIdentity;
 use crate::packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 use crate::rounds::Round;
 
@@ -37,19 +39,19 @@ impl Conversation {
         &mut self,
         config: &Config,
         request: Vec<u8>,
-        wanted: Wanted,
+        wanted: IdentityRequest,
         identity: Identity,
     ) -> Result<Reaction, Reason> {
         if config.may_show(identity.kind) {
             Ok(self.show(&request, identity))
-        } else if wanted == Wanted::Suci {
+        } else if wanted == IdentityRequest::Suci {
             Err(Reason::Unprocessable(Unprocessable::IdentityWithheld))
         } else {
-            Ok(self.ask_or_show(request, Wanted::Suci))
+            Ok(self.ask_or_show(request, IdentityRequest::Suci))
         }
     }
 
-    fn ask_or_show(&mut self, request: Vec<u8>, wanted: Wanted) -> Reaction {
+    fn ask_or_show(&mut self, request: Vec<u8>, wanted: IdentityRequest) -> Reaction {
         if let Some(identity) = self.shown_before(wanted) {
             return self.show(&request, identity);
         }
@@ -61,11 +63,13 @@ impl Conversation {
     }
 
     /// An identity that is given once in a conversation, and was.
-    fn shown_before(&self, wanted: Wanted) -> Option<Identity> {
+    fn shown_before(&self, wanted: IdentityRequest) -> Option<Identity> {
         let shown = self.identity.as_ref()?;
         let same = match wanted {
-            Wanted::Any => shown.kind == IdentityKind::Reauthentication,
-            Wanted::Suci => matches!(shown.kind, IdentityKind::Suci | IdentityKind::NullSuci),
+            IdentityRequest::Any => shown.kind == IdentityKind::Reauthentication,
+            IdentityRequest::Suci => {
+                matches!(shown.kind, IdentityKind::Suci | IdentityKind::NullSuci)
+            }
             _ => false,
         };
         (same && !self.reauthenticated).then(|| shown.clone())
@@ -83,12 +87,12 @@ impl Conversation {
 
 /// What answers a question: who conceals the permanent identity outside conceals it inside too, and
 /// so does who may not show it.
-fn wanted(config: &Config, round: Round) -> Wanted {
+fn wanted(config: &Config, round: Round) -> IdentityRequest {
     match round {
-        _ if config.outer == OuterIdentity::Suci => Wanted::Suci,
+        _ if config.outer == OuterIdentity::Suci => IdentityRequest::Suci,
         Round::Any => config.anything(),
-        Round::FullAuth => Wanted::FullAuthentication,
-        Round::Permanent if !config.may_show(IdentityKind::Permanent) => Wanted::Suci,
-        Round::Permanent => Wanted::Permanent,
+        Round::FullAuth => IdentityRequest::FullAuthentication,
+        Round::Permanent if !config.may_show(IdentityKind::Permanent) => IdentityRequest::Suci,
+        Round::Permanent => IdentityRequest::Permanent,
     }
 }

@@ -11,9 +11,11 @@ mod notification;
 mod reauthentication;
 mod result;
 
-use crate::ask::{Answer, Ask, Method};
+use softsim_eap_types::{IdentityKind, IdentityRequest, Method};
+
+use crate::ask::{Answer, Ask};
 use crate::config::Config;
-use crate::identity::{Identity, IdentityKind, Wanted};
+use crate::identity::Identity;
 use crate::negotiation::Negotiation;
 use crate::outcome::{Reason, Success, Unprocessable};
 use crate::packet::{AkaError, AkaMessage, Attribute, Builder, Code, Draft, Kind, Packet, Subtype};
@@ -53,12 +55,21 @@ enum Phase {
 /// What an open ask is for.
 #[derive(Debug)]
 enum Step {
-    Identity { request: Vec<u8>, wanted: Wanted },
+    Identity {
+        request: Vec<u8>,
+        wanted: IdentityRequest,
+    },
     Challenge(challenge::Open),
     Reauthentication(reauthentication::Open),
     Verify(notification::Open),
-    Counter { response: Response, then: Phase },
-    Mac { draft: Draft, then: Phase },
+    Counter {
+        response: Response,
+        then: Phase,
+    },
+    Mac {
+        draft: Draft,
+        then: Phase,
+    },
 }
 
 /// A response that AT_MAC protects, as far as it is settled before anything is encrypted.
@@ -286,7 +297,7 @@ impl Conversation {
         let builder = Builder::new(
             Code::Response,
             self.identifier.unwrap_or(0),
-            self.method.kind(),
+            self.method.into(),
             subtype,
         );
         attributes

@@ -1,12 +1,13 @@
 //! AKA-Reauthentication: new keys without AKA, protected by those of the full authentication (RFC
 //! 4187 §5).
 
+use softsim_eap_types::IdentityKind;
+
 use super::{
     Conversation, Echo, Phase, Reaction, Response, Step, allow, encrypted, missing, unexpected,
 };
 use crate::ask::{Ask, ReauthenticationAnswer};
 use crate::config::Config;
-use crate::identity::IdentityKind;
 use crate::outcome::{Reason, Success, Unprocessable};
 use crate::packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 

@@ -16,6 +16,7 @@ pub use attributes::{build_encrypted, parse_encrypted};
 pub use build::{Builder, Draft};
 pub use error::{AkaError, PacketError};
 pub use message::{AkaMessage, Notification, Subtype};
+use softsim_eap_types::Method;
 
 #[cfg(test)]
 mod tests;
@@ -78,6 +79,15 @@ impl Type {
             Type::Aka => 23,
             Type::AkaPrime => 50,
             Type::Other(octet) => octet,
+        }
+    }
+}
+
+impl From<Method> for Type {
+    fn from(method: Method) -> Self {
+        match method {
+            Method::Aka => Type::Aka,
+            Method::AkaPrime => Type::AkaPrime,
         }
     }
 }

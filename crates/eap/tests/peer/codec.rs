@@ -94,7 +94,7 @@ proptest! {
         }
         let _ = parse_encrypted(&octets);
         for method in [Method::Aka, Method::AkaPrime] {
-            let packet = typed(1, method.kind(), &octets);
+            let packet = typed(1, method.into(), &octets);
             let _ = Packet::parse(&packet).unwrap().aka();
         }
     }
@@ -103,7 +103,7 @@ proptest! {
     fn what_is_built_is_read_back(owned in attributes(), identifier in any::<u8>(), subtype in any::<u8>()) {
         let attributes = once(owned.iter().map(Owned::open));
         let subtype = Subtype::from(subtype);
-        let builder = Builder::new(Code::Request, identifier, Method::Aka.kind(), subtype);
+        let builder = Builder::new(Code::Request, identifier, Method::Aka.into(), subtype);
         let draft = attributes.iter().fold(builder, |b, a| b.attribute(*a)).finish().unwrap();
         let packet = Packet::parse(draft.bytes()).unwrap();
         let message = packet.aka().unwrap();

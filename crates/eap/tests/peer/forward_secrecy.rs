@@ -3,8 +3,8 @@
 
 use softsim_eap::packet::{Attribute, Kind, Packet, Subtype, Type};
 use softsim_eap::{
-    Ask, AuthenticationReject, Config, ForwardSecrecy, Group, Outcome, OuterIdentity, Reason,
-    Unprocessable, Wanted,
+    Ask, AuthenticationReject, Config, ForwardSecrecy, Group, IdentityRequest, Outcome,
+    OuterIdentity, Reason, Unprocessable,
 };
 
 use crate::support::*;
@@ -339,5 +339,5 @@ fn who_requires_it_asks_for_no_identity_of_a_fast_reauthentication() {
     scene.feed(&typed(1, Type::Identity, b""));
     scene.feed(&aka_identity(2, &[Attribute::AnyIdReq]));
     assert!(!scene.sim.wanted.is_empty());
-    assert!(!scene.sim.wanted.contains(&Wanted::Any));
+    assert!(!scene.sim.wanted.contains(&IdentityRequest::Any));
 }

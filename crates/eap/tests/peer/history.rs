@@ -1,7 +1,7 @@
 //! Bugs that others have had, each with the name it is known by.
 
 use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
-use softsim_eap::{Config, OuterIdentity, Wanted};
+use softsim_eap::{Config, IdentityRequest, OuterIdentity};
 
 use crate::support::*;
 
@@ -99,7 +99,10 @@ fn hostap_52b4cae4c_identity_keep_alive_on_wired_links() {
         let step = scene.feed(&typed(identifier, Type::Identity, b""));
         assert_eq!(&step.bytes()[5..], REAUTHENTICATION_ID.as_bytes());
     }
-    assert_eq!(scene.sim.wanted, [Wanted::Any, Wanted::Any]);
+    assert_eq!(
+        scene.sim.wanted,
+        [IdentityRequest::Any, IdentityRequest::Any]
+    );
     scene.network.identity = REAUTHENTICATION_ID.into();
     assert_eq!(
         scene

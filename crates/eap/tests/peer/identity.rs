@@ -3,8 +3,8 @@
 
 use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
 use softsim_eap::{
-    Answer, BadNai, Config, ForwardSecrecy, IdentityKind, Nai, Outcome, OuterIdentity, Output,
-    Peer, Reason, Unprocessable, Wanted,
+    Answer, BadNai, Config, ForwardSecrecy, IdentityKind, IdentityRequest, Nai, Outcome,
+    OuterIdentity, Output, Peer, Reason, Unprocessable,
 };
 
 use crate::support::*;
@@ -226,7 +226,7 @@ fn a_reauthentication_identity_is_asked_for_once_and_shown_alike_all_through_the
         let step = scene.feed(&aka_identity(32, &[ANY]));
         assert_eq!(at_identity(step.bytes()), REAUTHENTICATION_ID.as_bytes());
     }
-    assert_eq!(scene.sim.wanted[asked..], [Wanted::Any]);
+    assert_eq!(scene.sim.wanted[asked..], [IdentityRequest::Any]);
 }
 
 #[test]
@@ -274,7 +274,10 @@ fn an_outer_identity_that_is_withheld_is_replaced_by_the_realm_alone() {
     scene.sim.conservative = true;
     let step = scene.feed(&typed(1, Type::Identity, b""));
     assert_eq!(&step.bytes()[5..], ANONYMOUS.as_bytes());
-    assert_eq!(scene.sim.wanted, [Wanted::Any, Wanted::Anonymous]);
+    assert_eq!(
+        scene.sim.wanted,
+        [IdentityRequest::Any, IdentityRequest::Anonymous]
+    );
 }
 
 #[test]
@@ -304,10 +307,12 @@ fn who_requires_forward_secrecy_shows_no_identity_that_names_him() {
             assert_eq!(at_identity(step.bytes()), suci.as_bytes());
             let concealed = scene.sim.wanted.iter();
             assert_eq!(
-                concealed.filter(|wanted| **wanted == Wanted::Suci).count(),
+                concealed
+                    .filter(|wanted| **wanted == IdentityRequest::Suci)
+                    .count(),
                 1
             );
-            assert!(!scene.sim.wanted.contains(&Wanted::Permanent));
+            assert!(!scene.sim.wanted.contains(&IdentityRequest::Permanent));
         }
     }
 }
@@ -320,7 +325,7 @@ fn who_conceals_himself_outside_conceals_himself_inside_with_the_same_words() {
         let step = scene.feed(&aka_identity(identifier, &[wanted]));
         assert_eq!(at_identity(step.bytes()), said);
     }
-    assert_eq!(scene.sim.wanted, [Wanted::Suci]);
+    assert_eq!(scene.sim.wanted, [IdentityRequest::Suci]);
 }
 
 #[test]

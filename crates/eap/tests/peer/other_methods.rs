@@ -44,7 +44,7 @@ fn a_request_of_a_type_that_is_no_method_is_discarded() {
 fn a_method_that_is_not_allowed_is_another_method() {
     for (allowed, offered) in [(Method::AkaPrime, Type::Aka), (Method::Aka, Type::AkaPrime)] {
         let step = speaks(&[allowed]).feed(&typed(7, offered, &[5, 0, 0, 13, 1, 0, 0]));
-        assert_eq!(step.bytes(), [2, 7, 0, 6, 3, allowed.kind().octet()]);
+        assert_eq!(step.bytes(), [2, 7, 0, 6, 3, allowed.number()]);
     }
 }
 

@@ -184,7 +184,7 @@ fn challenge(network: &mut Network, given: &Given) -> Vec<u8> {
             group: given
                 .kdfs_fs
                 .first()
-                .map(|kdf| Group::of_kdf_fs(*kdf).unwrap_or(Group::P256)),
+                .map(|kdf| Group::from_number(*kdf).unwrap_or(Group::P256)),
             ..Challenge::default()
         },
     };
@@ -204,7 +204,7 @@ fn challenge(network: &mut Network, given: &Given) -> Vec<u8> {
 fn packet(what: Move, network: &mut Network, old: &mut Vec<Vec<u8>>) -> Option<Vec<u8>> {
     Some(match what {
         Move::Octets(octets) => octets,
-        Move::MethodOctets(identifier, method, octets) => typed(identifier, method.kind(), &octets),
+        Move::MethodOctets(identifier, method, octets) => typed(identifier, method.into(), &octets),
         Move::EapIdentity(identifier) => typed(identifier, Type::Identity, b""),
         Move::EapNotification(identifier) => typed(identifier, Type::Notification, b"text"),
         Move::OtherMethod(identifier, kind) => typed(identifier, Type::from(kind), &[1]),

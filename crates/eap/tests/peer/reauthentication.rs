@@ -52,7 +52,7 @@ fn a_good_one_is_answered_with_its_counter_under_mac_and_leads_to_success_of_eit
         assert_eq!((success.method, success.reauthenticated), (method, true));
         let nonce_s = Reauthentication::default().nonce_s;
         let mac = &request[request.len() - 16..];
-        let kind = [method.kind().octet()];
+        let kind = [method.number()];
         assert_eq!(success.session_id[..], [&kind[..], &nonce_s, mac].concat());
         assert_eq!(
             scene.sim.session.as_ref().unwrap().msk,

@@ -1,12 +1,12 @@
 //! Full authentication: AUTN first, then AT_MAC, and only where both hold RES, a session and a used
 //! SQN.
 
-use softsim_aka::agreement::{Group, PrivateKey, PublicKey};
+use softsim_aka::agreement::{PrivateKey, PublicKey};
 use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey, emsk, forward_secret_emsk};
 use softsim_aka::kdf::{self, NetworkName};
 use softsim_aka::{CkPrime, IkPrime, KAusf, KEncr, Msk, SharedSecret, fiveg};
 use softsim_keyd_proto::requests::{AkaChallenge, AkaPrimeChallenge};
-use softsim_keyd_proto::{self as proto, AkaAnswer, Method, PacketFault, Refusal, SecretBytes};
+use softsim_keyd_proto::{AkaAnswer, Group, Method, PacketFault, Refusal, SecretBytes};
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::{SeparationBit, Verified};
 
@@ -31,10 +31,9 @@ impl Keyd {
         let challenge =
             Challenge::parse(request.packet, Method::AkaPrime).map_err(Refusal::Packet)?;
         let network_name = challenge.network_name().map_err(Refusal::Packet)?;
-        let offer = request.forward_secrecy.map(|group| {
-            let group = group_of(group);
-            Ok((group, challenge.public_key(group)?))
-        });
+        let offer = request
+            .forward_secrecy
+            .map(|group| Ok((group, challenge.public_key(group)?)));
         let offer = offer.transpose().map_err(Refusal::Packet)?;
         let slot = self.profile_in_use(request.iccid)?;
         client.sessions.check_room()?;
@@ -244,13 +243,6 @@ impl Agreement {
             secret: key.agree(theirs).map_err(|_| PacketFault::PublicKey)?,
             ours: key.public_key(),
         })
-    }
-}
-
-pub(crate) fn group_of(group: proto::Group) -> Group {
-    match group {
-        proto::Group::X25519 => Group::X25519,
-        proto::Group::P256 => Group::P256,
     }
 }
 

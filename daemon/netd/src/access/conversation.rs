@@ -8,10 +8,10 @@ use softsim_client::proto::requests::{
     AkaChallenge, AkaPrimeChallenge, CloseSession, Confirm, EapMac, EapVerify, EncryptCounter,
     Identity, Reauthenticate,
 };
-use softsim_client::proto::{self, AkaAnswer, Call, PacketFault, Refusal, SecretSlice};
+use softsim_client::proto::{self, AkaAnswer, Call, PacketFault, Realm, Refusal, SecretSlice};
 use softsim_eap::{
-    Answer, Ask, ChallengeAnswer, Config, Group, IdentityKind, Method, Nai, Note, Outcome,
-    OuterIdentity, Output, Peer, Reason, ReauthenticationAnswer, Success, Unprocessable, Wanted,
+    Answer, Ask, ChallengeAnswer, Config, IdentityKind, IdentityRequest, Method, Nai, Note,
+    Outcome, OuterIdentity, Output, Peer, Reason, ReauthenticationAnswer, Success, Unprocessable,
 };
 
 use crate::keyd::{Lost, Refused, refusal};
@@ -26,7 +26,7 @@ pub struct Policy {
     /// The peer's.
     pub peer: Config,
     /// The realm of identities that keyd makes.
-    pub realm: proto::Realm,
+    pub realm: Realm,
 }
 
 /// What is to be done for the conversation.
@@ -54,7 +54,7 @@ pub enum Stage {
 pub struct Conversation<'k> {
     keyd: &'k mut Connection,
     peer: Peer,
-    realm: proto::Realm,
+    realm: Realm,
     network_name: String,
     /// keyd's session with the keys of the last challenge or re-authentication.
     handle: Option<u32>,
@@ -179,7 +179,7 @@ impl<'k> Conversation<'k> {
                 iccid: None,
                 identity: &identity,
                 packet: &packet,
-                forward_secrecy: group.map(group_for_keyd),
+                forward_secrecy: group,
             }),
             (
                 Ask::Challenge {
@@ -236,7 +236,7 @@ impl<'k> Conversation<'k> {
         }
     }
 
-    fn identity(&mut self, method: Method, wanted: Wanted) -> Result<Answer, Lost> {
+    fn identity(&mut self, method: Method, wanted: IdentityRequest) -> Result<Answer, Lost> {
         if std::mem::replace(&mut self.over, false) {
             // Another conversation: what the network sees first of it counts.
             self.shown = None;
@@ -246,8 +246,8 @@ impl<'k> Conversation<'k> {
         let network_name = std::mem::take(&mut self.network_name);
         let given = self.call(&Identity {
             iccid: None,
-            method: method_for_keyd(method),
-            kind: wanted_of_keyd(wanted),
+            method,
+            kind: wanted,
             realm: self.realm,
             network_name: &network_name,
         });
@@ -255,7 +255,6 @@ impl<'k> Conversation<'k> {
         Ok(match given? {
             Ok(proto::IdentityAnswer { nai, kind }) => match Nai::new(nai) {
                 Ok(nai) => {
-                    let kind = kind_for_peer(kind);
                     self.shown.get_or_insert_with(|| described(&nai, kind));
                     Answer::Identity(softsim_eap::Identity { nai, kind })
                 }
@@ -375,7 +374,7 @@ impl<'k> Conversation<'k> {
     }
 
     fn authentication(&self, success: &Success) -> Authentication {
-        let kind = self.shown.as_ref().map(|(_, kind)| kind_of_keyd(*kind));
+        let kind = self.shown.as_ref().map(|(_, kind)| *kind);
         Authentication {
             method: success.method.to_string(),
             identity: kind.map_or_else(|| "unknown".into(), |kind| kind.to_string()),
@@ -412,50 +411,4 @@ fn no_session() -> Fault {
 fn described(nai: &Nai, kind: IdentityKind) -> (String, IdentityKind) {
     let text = String::from_utf8_lossy(nai.as_bytes());
     (text.into_owned(), kind)
-}
-
-fn method_for_keyd(method: Method) -> proto::Method {
-    match method {
-        Method::Aka => proto::Method::Aka,
-        Method::AkaPrime => proto::Method::AkaPrime,
-    }
-}
-
-fn group_for_keyd(group: Group) -> proto::Group {
-    match group {
-        Group::X25519 => proto::Group::X25519,
-        Group::P256 => proto::Group::P256,
-    }
-}
-
-fn wanted_of_keyd(wanted: Wanted) -> proto::IdentityRequest {
-    match wanted {
-        Wanted::Any => proto::IdentityRequest::Any,
-        Wanted::FullAuthentication => proto::IdentityRequest::FullAuthentication,
-        Wanted::Permanent => proto::IdentityRequest::Permanent,
-        Wanted::Anonymous => proto::IdentityRequest::Anonymous,
-        Wanted::Suci => proto::IdentityRequest::Suci,
-    }
-}
-
-fn kind_for_peer(kind: proto::IdentityKind) -> IdentityKind {
-    match kind {
-        proto::IdentityKind::Reauthentication => IdentityKind::Reauthentication,
-        proto::IdentityKind::Pseudonym => IdentityKind::Pseudonym,
-        proto::IdentityKind::Permanent => IdentityKind::Permanent,
-        proto::IdentityKind::Anonymous => IdentityKind::Anonymous,
-        proto::IdentityKind::Suci => IdentityKind::Suci,
-        proto::IdentityKind::NullSuci => IdentityKind::NullSuci,
-    }
-}
-
-fn kind_of_keyd(kind: IdentityKind) -> proto::IdentityKind {
-    match kind {
-        IdentityKind::Reauthentication => proto::IdentityKind::Reauthentication,
-        IdentityKind::Pseudonym => proto::IdentityKind::Pseudonym,
-        IdentityKind::Permanent => proto::IdentityKind::Permanent,
-        IdentityKind::Anonymous => proto::IdentityKind::Anonymous,
-        IdentityKind::Suci => proto::IdentityKind::Suci,
-        IdentityKind::NullSuci => proto::IdentityKind::NullSuci,
-    }
 }

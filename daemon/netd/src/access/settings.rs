@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use softsim_carriers::eapol::Timers;
 use softsim_client::netd::Carrier;
-use softsim_client::proto;
+use softsim_client::proto::Realm;
 use softsim_eap::{
     Config as Peer, ForwardSecrecy, Identity, IdentityKind, Method, Nai, NetworkName,
     NetworkNamePolicy, OuterIdentity,
@@ -35,7 +35,7 @@ pub struct Access {
     /// Wired: whether everything but EAPOL is kept from passing until it is authorised.
     pub controlled_port: Option<ControlledPort>,
     /// Wired: what becomes of the controlled port when netd ends in good order.
-    pub port_at_stop: Option<PortAtStop>,
+    pub port_at_stop: Option<AtStop>,
     /// Wired: seconds between two EAPOL-Starts.
     pub start_period: Option<u32>,
     /// Wired: EAPOL-Starts without an answer.
@@ -52,19 +52,19 @@ pub struct Access {
     /// RADIUS: how this gateway calls itself.
     pub nas_identifier: Option<String>,
     /// The EAP methods, the preferred one first.
-    pub methods: Option<Vec<MethodName>>,
+    pub methods: Option<Vec<Method>>,
     /// An ephemeral key exchange (RFC 9678).
-    pub forward_secrecy: Option<ForwardSecrecyName>,
+    pub forward_secrecy: Option<ForwardSecrecy>,
     /// What is shown first: `any`, `pseudonym`, `anonymous`, `suci`, or a NAI.
     pub identity: Option<String>,
     /// Which realm identities get that are made here.
-    pub realm: Option<RealmName>,
+    pub realm: Option<Realm>,
     /// The realm through which the first identity is sent.
     pub decoration_realm: Option<String>,
     /// The access network that we are on.
     pub network_name: Option<String>,
     /// What happens when the server names another.
-    pub network_name_policy: Option<NetworkNamePolicyName>,
+    pub network_name_policy: Option<NetworkNamePolicy>,
     /// Whether a protected success is asked for where it is offered.
     pub result_indication: Option<bool>,
     /// EAP-AKA: an AUTN whose AMF separation bit is 1.
@@ -79,79 +79,24 @@ pub struct Access {
     pub automatic: Option<bool>,
 }
 
-macro_rules! names {
-    ($($(#[$doc:meta])* $name:ident { $($(#[$value_doc:meta])* $value:ident,)* })*) => { $(
-        $(#[$doc])*
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-        #[serde(rename_all = "kebab-case")]
-        pub enum $name { $($(#[$value_doc])* $value,)* }
-    )* };
+/// How the controlled port is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ControlledPort {
+    /// By a table of the packet filter's netdev family.
+    Nftables,
+    /// Not: somebody else does, or nobody.
+    None,
 }
 
-names! {
-    /// How the controlled port is kept.
-    ControlledPort {
-        /// By a table of the packet filter's netdev family.
-        Nftables,
-        /// Not: somebody else does, or nobody.
-        None,
-    }
-    /// The port after netd.
-    PortAtStop {
-        /// Closed.
-        Closed,
-        /// Open.
-        Open,
-    }
-    /// An EAP method.
-    MethodName {
-        /// EAP-AKA'.
-        AkaPrime,
-        /// EAP-AKA.
-        Aka,
-    }
-    /// RFC 9678.
-    ForwardSecrecyName {
-        /// An offer is ignored.
-        Off,
-        /// An offer is taken where no identity was shown that names the subscriber.
-        Allow,
-        /// Without it there is no access.
-        Require,
-    }
-    /// TS 23.003.
-    RealmName {
-        /// `wlan.`
-        Wlan,
-        /// `nai.epc.`
-        Epc,
-        /// `5gc.`
-        #[serde(rename = "5gc")]
-        FiveGc,
-        /// `nai.5gc.`
-        #[serde(rename = "nai-5gc")]
-        NaiFiveGc,
-        /// `nai.5gc-nn.`
-        N5cw,
-        /// `5gc-nswo.`
-        Nswo,
-    }
-    /// Another network name than ours.
-    NetworkNamePolicyName {
-        /// Nothing happens.
-        Ignore,
-        /// It is noted.
-        Warn,
-        /// The network is not trusted.
-        Fail,
-    }
-    /// An AUTN made for EAP-AKA', in EAP-AKA.
-    SeparationBit {
-        /// It is taken.
-        Ignore,
-        /// It counts as wrong.
-        Refuse,
-    }
+/// An AUTN made for EAP-AKA', in EAP-AKA.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum SeparationBit {
+    /// It is taken.
+    Ignore,
+    /// It counts as wrong.
+    Refuse,
 }
 
 /// An access, with everything decided.
@@ -286,7 +231,7 @@ impl Access {
             ));
         }
         let port = match (self.controlled_port, self.port_at_stop) {
-            (Some(ControlledPort::Nftables), Some(PortAtStop::Open)) => Some(AtStop::Open),
+            (Some(ControlledPort::Nftables), Some(AtStop::Open)) => Some(AtStop::Open),
             (Some(ControlledPort::Nftables), _) => Some(AtStop::Closed),
             (Some(ControlledPort::None), _) => None,
             // Which of the two is wanted decides whether the gateway can be reached: nobody should
@@ -333,27 +278,15 @@ impl Access {
                 let expected = "expected one or two different methods";
                 return Err(field("access.methods", expected));
             }
-            peer.methods = methods.iter().map(|name| method(*name)).collect();
+            peer.methods.clone_from(methods);
         }
-        if let Some(name) = self.forward_secrecy {
-            peer.forward_secrecy = match name {
-                ForwardSecrecyName::Off => ForwardSecrecy::Off,
-                ForwardSecrecyName::Allow => ForwardSecrecy::Allow,
-                ForwardSecrecyName::Require => ForwardSecrecy::Require,
-            };
-        }
+        peer.forward_secrecy = self.forward_secrecy.unwrap_or(peer.forward_secrecy);
         peer.outer = self.outer()?;
         peer.decoration = self.decoration_realm.clone();
         let name = self.network_name.as_deref().unwrap_or(default_name);
         peer.network_name = NetworkName::new(name)
             .map_err(|error| field("access.network_name", error.to_string()))?;
-        if let Some(name) = self.network_name_policy {
-            peer.network_name_policy = match name {
-                NetworkNamePolicyName::Ignore => NetworkNamePolicy::Ignore,
-                NetworkNamePolicyName::Warn => NetworkNamePolicy::Warn,
-                NetworkNamePolicyName::Fail => NetworkNamePolicy::Fail,
-            };
-        }
+        peer.network_name_policy = self.network_name_policy.unwrap_or(peer.network_name_policy);
         peer.result_indication = self.result_indication.unwrap_or(peer.result_indication);
         if let Some(bit) = self.aka_separation_bit {
             peer.refuse_separation_bit = bit == SeparationBit::Refuse;
@@ -362,7 +295,7 @@ impl Access {
             let reason = "EAP-AKA has none, and is the only method here";
             return Err(field("access.forward_secrecy", reason));
         }
-        let realm = self.realm.map_or_else(|| realm_of(name), realm);
+        let realm = self.realm.unwrap_or_else(|| realm_of(name));
         Ok(Policy { peer, realm })
     }
 
@@ -394,31 +327,13 @@ pub fn fixed(nai: &str) -> Result<OuterIdentity, softsim_eap::BadNai> {
     Ok(OuterIdentity::Fixed(Identity { nai, kind }))
 }
 
-fn method(name: MethodName) -> Method {
-    match name {
-        MethodName::AkaPrime => Method::AkaPrime,
-        MethodName::Aka => Method::Aka,
-    }
-}
-
 /// The realm that goes with a network: a 5G core behind an access that isn't 3GPP's, an offload, or
 /// any other.
-fn realm_of(network_name: &str) -> proto::Realm {
+fn realm_of(network_name: &str) -> Realm {
     match network_name {
-        "5G:NSWO" => proto::Realm::Nswo,
-        name if name.starts_with("5G:") => proto::Realm::NaiFiveGc,
-        _ => proto::Realm::Wlan,
-    }
-}
-
-fn realm(name: RealmName) -> proto::Realm {
-    match name {
-        RealmName::Wlan => proto::Realm::Wlan,
-        RealmName::Epc => proto::Realm::Epc,
-        RealmName::FiveGc => proto::Realm::FiveGc,
-        RealmName::NaiFiveGc => proto::Realm::NaiFiveGc,
-        RealmName::N5cw => proto::Realm::N5cw,
-        RealmName::Nswo => proto::Realm::Nswo,
+        "5G:NSWO" => Realm::Nswo,
+        name if name.starts_with("5G:") => Realm::NaiFiveGc,
+        _ => Realm::Wlan,
     }
 }
 
@@ -454,16 +369,13 @@ mod tests {
     #[test]
     fn the_realm_goes_with_the_network_unless_it_is_named() {
         for (more, expected) in [
-            ("", proto::Realm::Wlan),
-            ("network_name = '5G:NSWO'", proto::Realm::Nswo),
+            ("", Realm::Wlan),
+            ("network_name = '5G:NSWO'", Realm::Nswo),
             (
                 "network_name = '5G:mnc001.mcc001.3gppnetwork.org'",
-                proto::Realm::NaiFiveGc,
+                Realm::NaiFiveGc,
             ),
-            (
-                "network_name = '5G:NSWO'\nrealm = '5gc'",
-                proto::Realm::FiveGc,
-            ),
+            ("network_name = '5G:NSWO'\nrealm = '5gc'", Realm::FiveGc),
         ] {
             let settings = settings(&format!("{RADIUS}{more}\n")).unwrap();
             assert_eq!(settings.policy.realm, expected, "{more}");

@@ -277,7 +277,7 @@ fn ephemeral(groups: &[Group]) -> Option<PrivateKey> {
 fn session_id(challenge: &Challenge, method: Method) -> Vec<u8> {
     let vector = &challenge.vector;
     [
-        &[method.kind().octet()],
+        &[method.number()],
         vector.rand.as_bytes().as_slice(),
         vector.autn.as_bytes(),
     ]

@@ -116,7 +116,7 @@ impl Server {
                 self.identity = identity.to_vec();
                 self.begin(auc)
             }
-            (State::Failing(reason), Some((kind, _))) if kind == self.method.kind() => {
+            (State::Failing(reason), Some((kind, _))) if kind == self.method.into() => {
                 self.fail(reason)
             }
             (State::Identity(_) | State::Challenge(_), Some((Type::Nak, wanted))) => {
@@ -126,7 +126,7 @@ impl Server {
                 self.state = state;
                 Step::Discard
             }
-            (state, Some((kind, _))) if kind == self.method.kind() => match response.aka() {
+            (state, Some((kind, _))) if kind == self.method.into() => match response.aka() {
                 Ok(message) => self.aka(auc, state, &response, &message),
                 Err(error) => self.notify_failure(Reason::Malformed(error)),
             },
@@ -188,7 +188,7 @@ impl Server {
             let offered = self.config.methods.iter().copied();
             offered
                 .filter(|method| *method != refused)
-                .find(|method| method.kind().octet() == *wanted)
+                .find(|method| method.number() == *wanted)
         });
         match choice {
             Some(method) => {
@@ -290,7 +290,7 @@ impl Server {
 
     fn request(&mut self, subtype: Subtype) -> Builder {
         self.identifier = self.identifier.wrapping_add(1);
-        Builder::new(Code::Request, self.identifier, self.method.kind(), subtype)
+        Builder::new(Code::Request, self.identifier, self.method.into(), subtype)
     }
 
     /// Whether AT_CHECKCODE, where it is there, covers the identity messages that passed (RFC 4187

@@ -80,7 +80,7 @@ impl Server {
             return self.challenge(auc, imsi, kdfs, groups, false);
         }
         let derived = keys.reauthenticate(&self.identity, counter, &sent.nonce_s);
-        let method = [self.method.kind().octet()];
+        let method = [self.method.number()];
         let session = Session {
             imsi: imsi.clone(),
             method: self.method,

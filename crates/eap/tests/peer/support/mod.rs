@@ -41,7 +41,7 @@ pub fn request_of(
     subtype: Subtype,
     attributes: &[Attribute<'_>],
 ) -> Draft {
-    let builder = Builder::new(Code::Request, identifier, method.kind(), subtype);
+    let builder = Builder::new(Code::Request, identifier, method.into(), subtype);
     let builder = attributes
         .iter()
         .fold(builder, |builder, attribute| builder.attribute(*attribute));

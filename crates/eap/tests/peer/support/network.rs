@@ -2,7 +2,7 @@
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use softsim_aka::agreement::{self, PrivateKey};
+use softsim_aka::agreement::PrivateKey;
 use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Milenage, Rand, Sqn, SqnXorAk};
 use softsim_eap::packet::{Attribute, Draft, Kind, Packet, Subtype};
 use softsim_eap::{Group, Method};
@@ -68,7 +68,7 @@ impl Challenge {
     /// One that offers forward secrecy, with a key in the first group.
     pub fn forward_secret(groups: &[Group]) -> Self {
         Challenge {
-            kdfs_fs: groups.iter().map(|group| group.kdf_fs()).collect(),
+            kdfs_fs: groups.iter().map(|group| group.number()).collect(),
             group: groups.first().copied(),
             ..Challenge::default()
         }
@@ -313,6 +313,5 @@ fn under_mac(session: &Session, draft: Draft, wrong: bool) -> Vec<u8> {
 }
 
 fn private_key(group: Group) -> PrivateKey {
-    let group = agreement::Group::from_number(group.kdf_fs()).expect("both crates have both");
     PrivateKey::from_octets(group, &[0x17; 32]).expect("a key of either group")
 }

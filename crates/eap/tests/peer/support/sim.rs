@@ -2,11 +2,12 @@
 
 use std::collections::VecDeque;
 
-use softsim_aka::agreement::{self, PrivateKey};
+use softsim_aka::agreement::PrivateKey;
 use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Milenage, Rand, Sqn};
 use softsim_eap::packet::{AkaMessage, Attribute, Packet, parse_encrypted};
 use softsim_eap::{
-    Answer, Ask, ChallengeAnswer, Group, IdentityKind, Method, ReauthenticationAnswer, Wanted,
+    Answer, Ask, ChallengeAnswer, Group, IdentityKind, IdentityRequest, Method,
+    ReauthenticationAnswer,
 };
 
 use super::session::{Agreement, Session};
@@ -42,7 +43,7 @@ pub struct Sim {
     /// There is no key of the home network to conceal the IMSI with.
     pub null_scheme: bool,
     /// Identities asked for.
-    pub wanted: Vec<Wanted>,
+    pub wanted: Vec<IdentityRequest>,
     /// Of the next encryptions; else one that is always the same.
     pub ivs: VecDeque<[u8; 16]>,
 }
@@ -98,7 +99,7 @@ impl Sim {
         }
     }
 
-    fn who(&mut self, method: Method, wanted: Wanted) -> Answer {
+    fn who(&mut self, method: Method, wanted: IdentityRequest) -> Answer {
         self.wanted.push(wanted);
         let prefix = match method {
             Method::Aka => '0',
@@ -107,22 +108,24 @@ impl Sim {
         let permanent = format!("{prefix}{}@{REALM}", self.imsi);
         let reauthentication = match wanted {
             // Given once.
-            Wanted::Any => self.known.reauthentication.take(),
+            IdentityRequest::Any => self.known.reauthentication.take(),
             _ => None,
         };
         let pseudonym = match wanted {
-            Wanted::Any | Wanted::FullAuthentication => self.known.pseudonym.clone(),
+            IdentityRequest::Any | IdentityRequest::FullAuthentication => {
+                self.known.pseudonym.clone()
+            }
             _ => None,
         };
         Answer::Identity(match (wanted, reauthentication, pseudonym) {
             (_, Some(id), _) => identity(&id, IdentityKind::Reauthentication),
             (_, None, Some(id)) => identity(&id, IdentityKind::Pseudonym),
-            (Wanted::Anonymous, ..) => identity(super::ANONYMOUS, IdentityKind::Anonymous),
-            (Wanted::Suci, ..) if self.null_scheme => identity(
+            (IdentityRequest::Anonymous, ..) => identity(super::ANONYMOUS, IdentityKind::Anonymous),
+            (IdentityRequest::Suci, ..) if self.null_scheme => identity(
                 &format!("type0.rid0.schid0.userid{}@{REALM}", &self.imsi[5..]),
                 IdentityKind::NullSuci,
             ),
-            (Wanted::Suci, ..) => identity(
+            (IdentityRequest::Suci, ..) => identity(
                 &format!("type0.rid0.schid1.userid@{REALM}"),
                 IdentityKind::Suci,
             ),
@@ -254,8 +257,7 @@ impl Sim {
 
 fn agree(group: Group, message: &AkaMessage<'_>) -> Option<(Vec<u8>, softsim_aka::SharedSecret)> {
     let theirs = group.public_key(message.pub_ecdhe()?)?;
-    let ours = agreement::Group::from_number(group.kdf_fs())?;
-    let key = PrivateKey::from_octets(ours, &[0x42; 32]).ok()?;
+    let key = PrivateKey::from_octets(group, &[0x42; 32]).ok()?;
     let secret = key.agree(theirs).ok()?;
     Some((key.public_key().as_bytes().to_vec(), secret))
 }

@@ -8,11 +8,10 @@ mod tests;
 use core::fmt;
 
 pub(crate) use encrypted::{Encrypted, Next, Nonce, counter};
-use softsim_aka::agreement::Group;
 use softsim_aka::eap::{AT_MAC_LENGTH, MacKey};
 use softsim_aka::kdf::NetworkName;
 use softsim_aka::{Autn, Iv, Rand};
-use softsim_keyd_proto::{Method, PacketFault};
+use softsim_keyd_proto::{Group, Method, PacketFault};
 
 /// Code, identifier, length (RFC 3748 §4), type, subtype and two reserved octets (RFC 4187 §8.1).
 const HEAD: usize = 8;
@@ -55,14 +54,6 @@ pub(crate) enum Code {
     Response = 2,
 }
 
-/// EAP's type of a method.
-fn number(method: Method) -> u8 {
-    match method {
-        Method::Aka => 23,
-        Method::AkaPrime => 50,
-    }
-}
-
 /// An EAP-Request/AKA-Challenge of either method.
 pub(crate) struct Challenge<'p> {
     pub(crate) rand: Rand,
@@ -100,18 +91,13 @@ impl<'p> Challenge<'p> {
     pub(crate) fn public_key(&self, agreed: Group) -> Result<&'p [u8], PacketFault> {
         let group = self.found.kdf_fs.ok_or(PacketFault::Missing(AT_KDF_FS))?;
         let padded = (self.found.pub_ecdhe).ok_or(PacketFault::Missing(AT_PUB_ECDHE))?;
-        let length = agreed.public_key_length();
-        // With its head, the attribute is filled up to a multiple of four octets (RFC 9678 §6.1).
-        let filled = (length + 2).next_multiple_of(4) - 2;
         // Points are compressed, and in no other short form (SEC 1 §2.3.3).
         let of_its_form = match agreed {
             Group::X25519 => true,
             Group::P256 => matches!(padded.first(), Some(2 | 3)),
         };
-        match padded.get(..length) {
-            Some(key) if group == agreed.number() && padded.len() == filled && of_its_form => {
-                Ok(key)
-            }
+        match agreed.public_key(padded) {
+            Some(key) if group == agreed.number() && of_its_form => Ok(key),
             _ => Err(PacketFault::PublicKey),
         }
     }
@@ -307,7 +293,7 @@ impl<'p> Attributes<'p> {
         if usize::from(u16::from_be_bytes([high, low])) != packet.len() {
             return Err(PacketFault::Length);
         }
-        if (got, of_method) != (code as u8, number(method)) {
+        if (got, of_method) != (code as u8, method.number()) {
             return Err(PacketFault::Type);
         }
         Ok((subtype, Self { rest, at: HEAD }))

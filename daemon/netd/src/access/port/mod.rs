@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::Duration;
 use std::{fmt, io};
 
+use serde::Deserialize;
 use softsim_carriers::eapol::{Address, PortStatus};
 use softsim_link::ethernet::{Link, Name};
 use softsim_sandbox::poll;
@@ -28,7 +29,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const QUEUE: usize = 64;
 
 /// What becomes of the port when netd ends in good order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum AtStop {
     /// It stays closed, as it does when netd dies.
     #[default]
