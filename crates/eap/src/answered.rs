@@ -1,26 +1,27 @@
-//! What was answered, so that a request that comes again gets the identical answer and never runs
-//! AKA twice.
+//! The answers that the peer has sent. A repeated request gets the identical answer, and AKA never
+//! runs twice for it.
 
 use std::collections::VecDeque;
 
 use sha2::{Digest, Sha256};
 
-/// Answers kept: those of many conversations. What is older, the SIM finds stale by its SQN.
+/// How many answers are kept, which covers many conversations. The SIM rejects older challenges by
+/// their SQN.
 const KEPT: usize = 64;
 
-/// Tells one request from another.
+/// A digest of a request, by which the peer recognises it.
 pub(crate) type Fingerprint = [u8; 32];
 
 pub(crate) fn fingerprint(request: &[u8]) -> Fingerprint {
     Sha256::digest(request).into()
 }
 
-/// The request being answered.
+/// The request that the peer is answering.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Current {
     pub(crate) identifier: u8,
     pub(crate) request: Fingerprint,
-    /// The SIM was asked for it.
+    /// Whether the peer has asked the SIM about it.
     pub(crate) asked: bool,
 }
 
@@ -29,13 +30,13 @@ struct Entry {
     conversation: u64,
     identifier: u8,
     request: Fingerprint,
-    /// The SIM was asked for it.
+    /// Whether the peer has asked the SIM about it.
     asked: bool,
-    /// `None` when the carrier failed before there was one.
+    /// `None` if the carrier failed before the peer had an answer.
     answer: Option<Vec<u8>>,
 }
 
-/// The latest answers, of this conversation and the ones before.
+/// The latest answers, of this conversation and of earlier ones.
 #[derive(Debug, Default)]
 pub(crate) struct Answered(VecDeque<Entry>);
 
@@ -58,15 +59,16 @@ impl Answered {
         });
     }
 
-    /// The answer that the SIM helped to give to this very request, in whatever conversation: AKA
-    /// does not run again for it, not even where its answer never went out.
+    /// The answer to exactly this request, in any conversation, if the peer asked the SIM about it.
+    /// AKA doesn't run again for such a request, even if its answer was never sent (the inner
+    /// `None`).
     pub(crate) fn by_sim(&self, request: &Fingerprint) -> Option<Option<&[u8]>> {
         self.find(|entry| entry.asked && entry.request == *request)
     }
 
-    /// The answer that went out in this conversation to the same request. The latest one is known
-    /// by its identifier, whatever else it says; earlier ones by all their octets, since an
-    /// authenticator may use an identifier again (RFC 3748 §4.1).
+    /// The answer to the same request in this conversation. The latest request is recognised by its
+    /// identifier alone, earlier ones by all their octets, because an authenticator may reuse an
+    /// identifier (RFC 3748 §4.1).
     pub(crate) fn in_conversation(
         &self,
         conversation: u64,

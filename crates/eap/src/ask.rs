@@ -1,4 +1,4 @@
-//! What the peer asks the holder of the SIM, and what comes back.
+//! The questions of the peer to the holder of the SIM, and the answers.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub enum Ask {
     Identity {
         /// The method that it is for.
         method: Method,
-        /// How telling it may be.
+        /// Which kind of identity is wanted.
         wanted: IdentityRequest,
     },
     /// Check AUTN, then AT_MAC of this challenge, run AKA, derive the keys: answer with
@@ -27,11 +27,11 @@ pub enum Ask {
         packet: Vec<u8>,
         /// The identity that enters the key derivation.
         identity: Vec<u8>,
-        /// The agreed group; AT_PUB_ECDHE of the packet is a public key of it. `None`: no forward
-        /// secrecy, and AT_PUB_ECDHE is to be ignored.
+        /// The agreed group; AT_PUB_ECDHE of the packet holds a public key of this group. `None`
+        /// means that there is no forward secrecy, and that AT_PUB_ECDHE must be ignored.
         group: Option<Group>,
-        /// Whether AUTN counts as wrong when its AMF separation bit says that the vector is for
-        /// EAP-AKA'. In EAP-AKA' the bit must be set in any case (RFC 9048 §3.3).
+        /// Whether the SIM must reject an AUTN whose AMF separation bit says that the vector is
+        /// for EAP-AKA'. In EAP-AKA' the bit must always be set (RFC 9048 §3.3).
         refuse_separation_bit: bool,
     },
     /// Check AT_MAC and the encrypted counter of this re-authentication, derive the keys: answer
@@ -44,20 +44,20 @@ pub enum Ask {
         /// The re-authentication identity that was shown, which enters the key derivation.
         identity: Vec<u8>,
     },
-    /// Check AT_MAC of this request with the keys of the last challenge or re-authentication, after
-    /// a re-authentication the encrypted AT_COUNTER too: answer with [`Answer::Verify`].
+    /// Check AT_MAC of this request with the keys of the last challenge or re-authentication; after
+    /// a re-authentication, check the encrypted AT_COUNTER, too. Answer with [`Answer::Verify`].
     Verify {
         /// The whole EAP request.
         packet: Vec<u8>,
     },
-    /// Encrypt AT_COUNTER of the re-authentication, and AT_COUNTER_TOO_SMALL where it was: answer
-    /// with [`Answer::Encrypted`].
+    /// Encrypt AT_COUNTER of the re-authentication, and AT_COUNTER_TOO_SMALL if the counter was too
+    /// small: answer with [`Answer::Encrypted`].
     EncryptedCounter,
     /// Compute AT_MAC of this response with the keys of the last challenge or re-authentication:
-    /// answer with [`Answer::Mac`]. That of a response of subtype Reauthentication covers NONCE_S
-    /// too (RFC 4187 §9.8).
+    /// answer with [`Answer::Mac`]. In a response of subtype Reauthentication, AT_MAC also covers
+    /// NONCE_S (RFC 4187 §9.8).
     Mac {
-        /// The whole EAP response, AT_MAC zero.
+        /// The whole EAP response, in which AT_MAC is zero.
         packet: Vec<u8>,
     },
 }
@@ -81,13 +81,13 @@ impl fmt::Debug for Ask {
 pub enum Answer {
     /// To [`Ask::Identity`].
     Identity(Identity),
-    /// To [`Ask::Identity`]: it is not given to a network.
+    /// To [`Ask::Identity`]: the holder of the SIM doesn't show this identity to a network.
     Withheld,
     /// To [`Ask::Challenge`].
     Challenge(ChallengeAnswer),
     /// To [`Ask::Reauthentication`].
     Reauthentication(ReauthenticationAnswer),
-    /// To [`Ask::Verify`]: whether everything held.
+    /// To [`Ask::Verify`]: whether every check succeeded.
     Verify(bool),
     /// To [`Ask::EncryptedCounter`].
     Encrypted {
@@ -98,11 +98,11 @@ pub enum Answer {
     },
     /// To [`Ask::Mac`]: the 16 octets of AT_MAC.
     Mac([u8; 16]),
-    /// To any ask: the SIM can't be asked now, or refuses for reasons of its own.
+    /// To any ask: the SIM isn't available now, or refuses for another reason.
     Unavailable,
 }
 
-/// What the SIM made of a challenge.
+/// The SIM's result for a challenge.
 #[derive(PartialEq, Eq)]
 pub enum ChallengeAnswer {
     /// AUTN and AT_MAC are right, and the SQN is stored.
@@ -111,12 +111,13 @@ pub enum ChallengeAnswer {
         res: Vec<u8>,
         /// The length of RES in bits, 32 to 128.
         res_bits: u16,
-        /// Our ephemeral public key where a group was agreed, as long as its group has it.
+        /// Our ephemeral public key, if a group was agreed; its length is that of the group's
+        /// keys.
         public_key: Option<Vec<u8>>,
     },
-    /// AUTN is genuine, its SQN is out of range; this is AUTS.
+    /// AUTN is genuine, but its SQN is out of range; this is AUTS.
     SyncFailure([u8; 14]),
-    /// AUTN is wrong, or its separation bit is.
+    /// AUTN or its separation bit is wrong.
     AutnRejected,
     /// AUTN is right and AT_MAC is wrong.
     MacInvalid,
@@ -137,16 +138,17 @@ impl fmt::Debug for ChallengeAnswer {
     }
 }
 
-/// What the holder of the keys made of a fast re-authentication.
+/// The result of the holder of the keys for a fast re-authentication.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ReauthenticationAnswer {
     /// AT_MAC and the counter are right, and the counter is stored.
     Fresh {
-        /// AT_NONCE_S, of which the Session-Id is made.
+        /// AT_NONCE_S, which is part of the Session-Id.
         nonce_s: [u8; 16],
     },
-    /// AT_MAC is right, and the counter has been used before.
+    /// AT_MAC is right, but the counter has been used before.
     CounterTooSmall,
-    /// AT_MAC is wrong, or what is encrypted is malformed, or there is nothing to re-authenticate.
+    /// AT_MAC is wrong, the encrypted attributes are malformed, or there is no re-authentication
+    /// context.
     Invalid,
 }

@@ -1,4 +1,5 @@
-//! What the owner decides before the first packet: methods, identities, access network, policies.
+//! The settings that the owner chooses before the first packet: methods, identities, access
+//! network, policies.
 
 use std::fmt;
 
@@ -6,17 +7,17 @@ use softsim_eap_types::{IdentityKind, IdentityRequest, Method};
 
 use crate::identity::OuterIdentity;
 
-/// The name of the access network that we know we are on (RFC 9048 §3.1, TS 24.302 §8.1.1.2):
-/// `WLAN`, `ETHERNET`, `5G:mnc001.mcc001.3gppnetwork.org`.
+/// The name of the access network that we are on (RFC 9048 §3.1, TS 24.302 §8.1.1.2), such as
+/// `WLAN`, `ETHERNET` or `5G:mnc001.mcc001.3gppnetwork.org`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NetworkName(String);
 
-/// An empty network name.
+/// The error for an empty network name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct BadNetworkName;
 
 impl NetworkName {
-    /// Takes a name.
+    /// Checks a name.
     ///
     /// # Errors
     /// [`BadNetworkName`] when it is empty.
@@ -33,8 +34,8 @@ impl NetworkName {
         NetworkName("WLAN".to_owned())
     }
 
-    /// Compares by fields between colons; a side may have more fields than the other (RFC 9048
-    /// §3.1).
+    /// Compares the names field by field, as colons separate them. One name may have more fields
+    /// than the other (RFC 9048 §3.1).
     pub fn matches(&self, received: &[u8]) -> bool {
         let expected = self.0.as_bytes().split(|octet| *octet == b':');
         expected
@@ -57,58 +58,59 @@ impl fmt::Display for BadNetworkName {
 
 impl std::error::Error for BadNetworkName {}
 
-/// What a network name does that is not the expected one.
+/// What the peer does if the server names another network than the configured one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum NetworkNamePolicy {
-    /// Nothing.
+    /// The peer goes on.
     Ignore,
-    /// A note is given, and the authentication goes on.
+    /// The peer goes on, and adds a remark to its note.
     Warn,
-    /// The network is not trusted, as if AUTN were wrong.
+    /// The peer rejects the network, as if AUTN were wrong.
     Fail,
 }
 
-/// Whether the keys of an authentication shall outlive the loss of the SIM's secret (RFC 9678).
+/// Whether the keys of an authentication must stay secret even if the SIM's secret is disclosed
+/// later (RFC 9678).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum ForwardSecrecy {
-    /// An offer is ignored.
+    /// The peer ignores an offer.
     Off,
-    /// An offer is taken, if no identity was shown that names the subscriber.
+    /// The peer accepts an offer, unless it has shown an identity that names the subscriber.
     Allow,
-    /// A challenge without an offer that can be taken counts as a wrong AUTN, EAP-AKA is not
-    /// spoken, and an identity that names the subscriber is shown concealed or not at all.
+    /// The peer treats a challenge without an acceptable offer as a wrong AUTN, doesn't speak
+    /// EAP-AKA, and shows an identity that names the subscriber only concealed, or not at all.
     Require,
 }
 
 /// The peer's configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// What may be spoken, the preferred method first.
+    /// The methods that the peer speaks, the preferred one first.
     pub methods: Vec<Method>,
-    /// What EAP-Response/Identity says.
+    /// The identity in EAP-Response/Identity.
     pub outer: OuterIdentity,
-    /// The realm that EAP-Response/Identity is sent through first, as when roaming; no other
-    /// message shows it.
+    /// The realm through which EAP-Response/Identity is routed, as when roaming. No other message
+    /// carries it.
     pub decoration: Option<String>,
-    /// The access network we believe to be on.
+    /// The access network that we are on.
     pub network_name: NetworkName,
-    /// What happens when the server names another.
+    /// What the peer does if the server names another network.
     pub network_name_policy: NetworkNamePolicy,
-    /// Whether an ephemeral key exchange is wanted.
+    /// Whether the peer uses an ephemeral key exchange.
     pub forward_secrecy: ForwardSecrecy,
-    /// Whether we ask for a protected success (AT_RESULT_IND) where the server offers it.
+    /// Whether the peer asks for a protected success (AT_RESULT_IND) if the server offers it.
     pub result_indication: bool,
     /// Whether EAP-AKA refuses an AUTN whose AMF separation bit says that it is for EAP-AKA'.
     pub refuse_separation_bit: bool,
 }
 
 impl Config {
-    /// EAP-AKA', else EAP-AKA, on a wireless LAN whose name is checked; whatever identity the
-    /// holder of the SIM gives.
+    /// The defaults: EAP-AKA', else EAP-AKA, on a wireless LAN whose name is checked, with any
+    /// identity that the holder of the SIM gives.
     pub fn new() -> Self {
         Config {
             methods: vec![Method::AkaPrime, Method::Aka],
@@ -122,23 +124,23 @@ impl Config {
         }
     }
 
-    /// Whether a method is spoken. There is no forward secrecy in EAP-AKA, so that who requires it
-    /// does not speak it.
+    /// Whether the peer speaks a method. EAP-AKA has no forward secrecy, so a peer that requires it
+    /// doesn't speak EAP-AKA.
     pub fn allows(&self, method: Method) -> bool {
         let secret_forward =
             method == Method::AkaPrime || self.forward_secrecy != ForwardSecrecy::Require;
         secret_forward && self.methods.contains(&method)
     }
 
-    /// The methods that are spoken, the preferred one first.
+    /// The methods that the peer speaks, the preferred one first.
     pub(crate) fn allowed(&self) -> impl Iterator<Item = Method> {
         let methods = self.methods.iter().copied();
         methods.filter(|method| self.allows(*method))
     }
 
-    /// What is asked for where any identity would do. Nobody knows whether a fast re-authentication
-    /// would start from keys with forward secrecy, so that who requires it has full authentications
-    /// only.
+    /// The request for an identity when any would do. Nothing records whether the keys of a
+    /// re-authentication context had forward secrecy, so a peer that requires it only makes full
+    /// authentications.
     pub(crate) fn anything(&self) -> IdentityRequest {
         match self.forward_secrecy {
             ForwardSecrecy::Require => IdentityRequest::FullAuthentication,
@@ -146,8 +148,8 @@ impl Config {
         }
     }
 
-    /// Whether an identity of this kind may be shown: forward secrecy promises that none names the
-    /// subscriber (RFC 9678 §6.5.2).
+    /// Whether the peer may show an identity of this kind. With required forward secrecy, none may
+    /// name the subscriber (RFC 9678 §6.5.2).
     pub(crate) fn may_show(&self, kind: IdentityKind) -> bool {
         self.forward_secrecy != ForwardSecrecy::Require || kind.privacy_friendly()
     }

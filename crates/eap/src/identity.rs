@@ -1,11 +1,10 @@
-//! Who we say we are: network access identifiers, how telling they are, and what a server may ask
-//! for.
+//! The identities that the peer shows: network access identifiers, and what they reveal.
 
 use std::fmt;
 
 use softsim_eap_types::IdentityKind;
 
-/// The longest identity: what one User-Name of RADIUS holds (RFC 7542 §2.3).
+/// The longest identity, in octets, which is what one RADIUS User-Name can hold (RFC 7542 §2.3).
 const MAX_NAI: usize = 253;
 
 /// A network access identifier (RFC 7542), such as
@@ -13,7 +12,7 @@ const MAX_NAI: usize = 253;
 #[derive(Clone, PartialEq, Eq)]
 pub struct Nai(String);
 
-/// An identity that can't be sent.
+/// Why an identity can't be sent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum BadNai {
     /// Not 1 to 253 octets.
@@ -23,12 +22,12 @@ pub enum BadNai {
     },
     /// A control character, NUL among them.
     Control,
-    /// To be decorated, and without a realm, or already decorated.
+    /// It can't be decorated, because it has no realm or is decorated already.
     NotDecorable,
 }
 
 impl Nai {
-    /// Takes an identity as it is to be sent.
+    /// Checks an identity that the peer is to send.
     ///
     /// # Errors
     /// [`BadNai`] when it is empty, too long, or holds control characters.
@@ -48,8 +47,8 @@ impl Nai {
         self.0.as_bytes()
     }
 
-    /// Sends the identity by way of another realm first: `user@home` becomes `home!user@through`
-    /// (RFC 7542 §3.3.1, TS 23.003 §19.3.3).
+    /// Decorates the identity, so that it is routed through another realm: `user@home` becomes
+    /// `home!user@through` (RFC 7542 §3.3.1, TS 23.003 §19.3.3).
     ///
     /// # Errors
     /// [`BadNai`] when it has no realm or is decorated already, or is too long afterwards.
@@ -91,16 +90,16 @@ impl fmt::Display for BadNai {
 
 impl std::error::Error for BadNai {}
 
-/// An identity, and what it tells.
+/// An identity, and what it reveals.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
-    /// As it is sent, without decoration.
+    /// The identity as it is sent, without decoration.
     pub nai: Nai,
-    /// What it tells.
+    /// What it reveals.
     pub kind: IdentityKind,
 }
 
-/// What EAP-Response/Identity says, which passes every network on the way in clear.
+/// The identity in EAP-Response/Identity, which passes every network on the path in clear.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum OuterIdentity {
     /// A re-authentication identity, else a pseudonym, else the permanent identity.

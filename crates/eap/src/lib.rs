@@ -1,8 +1,8 @@
 //! A sans-IO peer of EAP-AKA' and EAP-AKA that asks for identities, AKA and MACs through events.
 //!
-//! The peer reads and writes packets and decides what happens; it knows no key and stores no
-//! identity. Whatever needs one, the check of a challenge or an AT_MAC, leaves as an [`Ask`] and
-//! comes back as an [`Answer`] from the process that holds the SIM.
+//! The peer parses and builds packets, and runs the state machine. It knows no key and stores no
+//! identity. When it needs one, for example to check a challenge or to compute an AT_MAC, it asks
+//! the process that holds the SIM with an [`Ask`], and receives an [`Answer`].
 //!
 //! ```text
 //!   packet --> handle_packet      poll --> Output::Send(packet)
@@ -11,12 +11,12 @@
 //!                                      --> Output::Done(Success | Failure)
 //! ```
 //!
-//! RAND's way in: [`Peer::handle_packet`], `Conversation::challenge`, [`Ask::Challenge`] with the
-//! whole packet. RES's way back: [`ChallengeAnswer::Success`], `Conversation::challenge_answered`,
-//! [`Ask::Mac`], [`Output::Send`].
+//! RAND takes this path: [`Peer::handle_packet`], `Conversation::challenge`, [`Ask::Challenge`]
+//! with the whole packet. RES takes this path back: [`ChallengeAnswer::Success`],
+//! `Conversation::challenge_answered`, [`Ask::Mac`], [`Output::Send`].
 //!
-//! Which rule of which RFC is kept where, and by which test it is shown, is in
-//! `docs/eap-clauses.md`.
+//! `docs/eap-clauses.md` lists the rules of the RFCs, the module that implements each, and the
+//! tests that show it.
 
 mod answered;
 mod ask;

@@ -1,35 +1,35 @@
-//! The negotiation of a key derivation function out of a list, AT_KDF (RFC 9048 §3.2) or
-//! AT_KDF_FS (RFC 9678 §6.2).
+//! The negotiation of a key derivation function from a list: AT_KDF (RFC 9048 §3.2) or AT_KDF_FS
+//! (RFC 9678 §6.2).
 
-/// Where the negotiation stands.
+/// The state of a negotiation.
 #[derive(Debug, Default)]
 pub(crate) struct Negotiation {
-    /// What every further challenge must carry.
+    /// The list that every further challenge must carry.
     list: Option<Vec<u16>>,
 }
 
 /// What to do with a challenge.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
-    /// Go on, this function is agreed.
+    /// Go on: this function is agreed.
     Agreed(u16),
     /// Answer with this value alone, and look at nothing else in the challenge.
     Ask(u16),
-    /// None of the functions is ours.
+    /// We support none of the functions.
     Unsupported,
 }
 
 /// What is wrong with a list.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum BadList {
-    /// A value stands twice, and we had not asked for it.
+    /// A value appears twice, although we had not asked for it.
     Duplicate,
-    /// It is not the earlier list, with our choice in front where we made one.
+    /// It isn't the earlier list, with our choice in front if we made one.
     Changed,
 }
 
 impl Negotiation {
-    /// Holds the list of a challenge against the earlier one, and decides nothing yet.
+    /// Compares the list of a challenge with the earlier one, without choosing a function.
     pub(crate) fn observe(&mut self, list: &[u16]) -> Result<(), BadList> {
         match &self.list {
             Some(expected) if expected != list => Err(BadList::Changed),
@@ -42,7 +42,7 @@ impl Negotiation {
         }
     }
 
-    /// Judges the list of a challenge.
+    /// Compares the list of a challenge with the earlier one, and chooses a function.
     pub(crate) fn judge(
         &mut self,
         list: &[u16],
@@ -59,7 +59,7 @@ impl Negotiation {
         Ok(Verdict::Ask(choice))
     }
 
-    /// The list that was last seen or asked for, to be copied into a Synchronization-Failure.
+    /// The list that was last seen or asked for, which a Synchronization-Failure repeats.
     pub(crate) fn list(&self) -> &[u16] {
         self.list.as_deref().unwrap_or_default()
     }

@@ -1,10 +1,11 @@
-//! One readable line for each message, with the names of its attributes and no secret.
+//! Describes each message in one readable line, with the names of its attributes and without
+//! secrets.
 
 use std::fmt;
 
 use crate::packet::{AkaMessage, Attribute, Code, Notification, Packet, Type};
 
-/// Which way a message went.
+/// The direction of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Direction {
     /// From the server to us.
@@ -13,18 +14,19 @@ pub enum Direction {
     Sent,
 }
 
-/// One message as it passed.
+/// The description of one message.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Note {
-    /// Which way it went.
+    /// Its direction.
     pub direction: Direction,
-    /// The identifier that pairs request and response; `None` when no EAP header could be read.
+    /// The identifier that pairs request and response; `None` if the peer could read no EAP
+    /// header.
     pub identifier: Option<u8>,
-    /// What it is, as the RFC names it: `EAP-Request/AKA'-Challenge`.
+    /// The message's name in the RFC, such as `EAP-Request/AKA'-Challenge`.
     pub message: String,
     /// Its attributes in order, with the values that are numbers or names.
     pub attributes: Vec<String>,
-    /// What the peer made of it, where that is not what usually happens.
+    /// What the peer did with it, if that is unusual.
     pub remark: Option<String>,
 }
 
@@ -47,7 +49,7 @@ impl Note {
         }
     }
 
-    /// Describes octets that are no EAP packet.
+    /// Describes octets that are not an EAP packet.
     pub(crate) fn unreadable(error: impl fmt::Display) -> Self {
         Note {
             direction: Direction::Received,

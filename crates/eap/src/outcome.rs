@@ -1,4 +1,4 @@
-//! How a conversation ends, and whose fault it was.
+//! How a conversation ended and, if it failed, whose fault it was.
 
 use std::fmt;
 
@@ -15,23 +15,23 @@ pub enum Outcome {
     Failure(Reason),
 }
 
-/// What two sides that trust each other have agreed on.
+/// What the two sides agreed on after they authenticated each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Success {
     /// The method.
     pub method: Method,
-    /// The Session-Id (RFC 5247 §1.4): no secret, and the server has the same.
+    /// The Session-Id (RFC 5247 §1.4). It is no secret, and the server computes the same.
     pub session_id: [u8; 33],
     /// Whether this was a fast re-authentication.
     pub reauthenticated: bool,
-    /// Whether an ephemeral key exchange took part (RFC 9678). A fast re-authentication continues
-    /// what was, and says false.
+    /// Whether this authentication used an ephemeral key exchange (RFC 9678). It is false after a
+    /// fast re-authentication, which continues the earlier keys.
     pub forward_secrecy: bool,
 }
 
 impl Success {
-    /// The Session-Id: the method's type, then RAND and AUTN, or NONCE_S and the server's AT_MAC
-    /// (RFC 9048 §6, for EAP-AKA RFC 8940 §2.1).
+    /// Builds the Session-Id: the method's type, then RAND and AUTN, or NONCE_S and the server's
+    /// AT_MAC (RFC 9048 §6; for EAP-AKA, RFC 8940 §2.1).
     pub(crate) fn session_id(method: Method, first: &[u8; 16], second: &[u8; 16]) -> [u8; 33] {
         let mut id = [method.number(); 33];
         id[1..17].copy_from_slice(first);
@@ -40,24 +40,24 @@ impl Success {
     }
 }
 
-/// Why there is no success.
+/// Why a conversation failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reason {
-    /// The server, which had proved itself, refused with EAP-Failure.
+    /// The server had proved itself, but then refused us with EAP-Failure.
     Rejected,
-    /// The server announced the failure.
+    /// The server announced the failure in a notification.
     Notified(Notification),
     /// We rejected the network with AKA-Authentication-Reject.
     AuthenticationReject(AuthenticationReject),
     /// We could not process a request and sent Client-Error.
     Unprocessable(Unprocessable),
-    /// The server offered a method that we do not have, and nothing else after our Nak.
+    /// The server offered a method that we don't support, and no other method after our Nak.
     NoCommonMethod {
         /// The EAP type it offered.
         offered: u8,
     },
-    /// The carrier ended the exchange: the RADIUS server rejected or did not answer, the link went
-    /// down.
+    /// The carrier ended the exchange: the RADIUS server rejected us or didn't answer, or the link
+    /// went down.
     Carrier,
 }
 
@@ -67,65 +67,66 @@ pub enum Reason {
 pub enum AuthenticationReject {
     /// The SIM refused AUTN: MAC-A or the AMF separation bit.
     Autn,
-    /// No AT_KDF (RFC 9048 §3.3).
+    /// The challenge has no AT_KDF (RFC 9048 §3.3).
     NoKdf,
-    /// A value stands twice among AT_KDF (§3.2).
+    /// AT_KDF has the same value twice (§3.2).
     DuplicateKdf,
-    /// None of the functions in AT_KDF is ours.
+    /// AT_KDF offers no function that we support.
     UnsupportedKdf,
     /// AT_KDF_INPUT is missing or empty (§3.1).
     NoNetworkName,
     /// AT_KDF_INPUT names another network than the one we are on.
     NetworkName,
-    /// AT_BIDDING says that the server would rather have used EAP-AKA', and so would we: somebody
-    /// bade us down (§4).
+    /// AT_BIDDING says that the server prefers EAP-AKA', and we do, too: somebody has bid us down
+    /// (§4).
     BidDown,
-    /// A value stands twice among AT_KDF_FS (RFC 9678 §6.2).
+    /// AT_KDF_FS has the same value twice (RFC 9678 §6.2).
     DuplicateKdfFs,
-    /// Forward secrecy is required, and not offered, or not with a group of ours.
+    /// We require forward secrecy, but the server didn't offer it, or with none of our groups.
     NoForwardSecrecy,
 }
 
-/// Why a request is answered with Client-Error 0, "unable to process packet" (RFC 4187 §6.3.1).
+/// Why the peer answered with Client-Error 0, "unable to process packet" (RFC 4187 §6.3.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unprocessable {
     /// The message is malformed.
     Malformed(AkaError),
     /// A required attribute is missing.
     Missing(Kind),
-    /// A subtype that has no place in a request, or none here.
+    /// The subtype doesn't belong in a request, or not at this point.
     Subtype(Subtype),
-    /// Not exactly one kind of identity is asked for (§9.1).
+    /// The request doesn't ask for exactly one kind of identity (§9.1).
     IdentityRequests {
-        /// How many are.
+        /// For how many kinds it asks.
         asked: usize,
     },
-    /// An identity request out of order (§4.1.5).
+    /// The identity request is out of order (§4.1.5).
     IdentityOrder,
-    /// The list of AT_KDF is not the earlier one with our choice in front (RFC 9048 §3.2).
+    /// The list of AT_KDF isn't the earlier one with our choice in front (RFC 9048 §3.2).
     KdfListChanged,
-    /// The list of AT_KDF_FS is not the earlier one with our choice in front (RFC 9678 §6.2).
+    /// The list of AT_KDF_FS isn't the earlier one with our choice in front (RFC 9678 §6.2).
     KdfFsListChanged,
-    /// The server's ephemeral public key is not valid: the authentication may start again (RFC 9678
+    /// The server's ephemeral public key is invalid. The authentication may start again (RFC 9678
     /// §6.3).
     PublicKey,
-    /// The identity that is asked for is not given to this network (RFC 4187 §4.1.6).
+    /// The holder of the SIM doesn't show the requested identity to this network (RFC 4187 §4.1.6).
     IdentityWithheld,
-    /// The server never asked who we are, so that there is no identity to derive keys for.
+    /// The server never asked for our identity, so there is none to derive keys for.
     NoIdentity,
-    /// An attribute that must be understood and has no place in this message.
+    /// The message has a non-skippable attribute that doesn't belong in it.
     Misplaced(Kind),
     /// AT_CHECKCODE does not fit the identity rounds (RFC 4187 §10.13).
     Checkcode,
-    /// More challenges than one conversation needs.
+    /// The server sent more challenges than one conversation needs.
     TooManyChallenges,
     /// AT_MAC is wrong.
     Mac,
-    /// A notification whose S, P and AT_MAC do not fit each other or the exchange (RFC 4187 §6.1).
+    /// The notification's S bit, P bit and AT_MAC don't fit each other, or don't fit the exchange
+    /// (RFC 4187 §6.1).
     NotificationPhase(Notification),
-    /// A second notification round.
+    /// The server sent a second notification.
     SecondNotification(Notification),
-    /// The SIM could not be asked, or its answer does not fit AT_RES.
+    /// The SIM wasn't available, or its answer doesn't fit AT_RES.
     Sim,
 }
 

@@ -1,9 +1,9 @@
-//! What EAP-Response/Identity says, and for how long: one answer to every EAP-Request/Identity
-//! until it has served its purpose.
+//! The identity in EAP-Response/Identity. The peer gives the same answer to every
+//! EAP-Request/Identity until the conversation no longer needs it.
 //!
-//! A re-authentication identity is given by the holder of the SIM once. Authenticators ask more
-//! than once before a method begins, and some ask again every few seconds to see whether we are
-//! there; all of them get the same answer.
+//! The holder of the SIM gives a re-authentication identity only once. Authenticators may ask more
+//! than once before a method begins, and some ask again every few seconds to check whether the peer
+//! is there. All of them get the same answer.
 
 use softsim_eap_types::{IdentityRequest, Method};
 
@@ -15,34 +15,34 @@ use crate::identity::{Identity, OuterIdentity};
 #[derive(Debug, Default)]
 pub(crate) struct Outer {
     said: Option<Identity>,
-    /// The conversation that it is said for.
+    /// The number of the conversation that it belongs to.
     conversation: u64,
     asked: Option<IdentityRequest>,
 }
 
 impl Outer {
-    /// Keeps what was said for the conversation to come, unless the one that it was said for is
-    /// through with it.
+    /// Keeps the identity for the next conversation, numbered `coming`, unless the current one has
+    /// used it up (`spent`).
     pub(crate) fn hand_over(&mut self, spent: bool, coming: u64) {
-        // What was said for the conversation to come has not been used in the one that there is.
+        // An identity that already belongs to the next conversation wasn't used in the current one.
         if spent && self.conversation < coming {
             self.said = None;
         }
         self.conversation = coming;
     }
 
-    /// The conversation that EAP-Response/Identity belongs to: one to come, or the one that there
-    /// is.
+    /// The conversation that EAP-Response/Identity belongs to: the current one, or the next one.
     pub(crate) fn said_for(&self) -> u64 {
         self.conversation
     }
 
-    /// What was said, without decoration: realms on the way take it off (RFC 7542 §3.3.1).
+    /// The identity without decoration, because the realms on the path remove it (RFC 7542 §3.3.1).
     pub(crate) fn identity(&self) -> Option<Identity> {
         self.said.clone()
     }
 
-    /// What to ask before EAP-Response/Identity can be sent; `None` when nothing is missing.
+    /// The question that must be answered before the peer can send EAP-Response/Identity; `None` if
+    /// it can send it now.
     pub(crate) fn begin(&mut self, config: &Config) -> Option<Ask> {
         if self.said.is_some() {
             return None;
@@ -58,7 +58,7 @@ impl Outer {
         Some(self.ask(config, wanted))
     }
 
-    /// Takes an identity; where it may not be shown, it is asked for concealed.
+    /// Takes an identity; if the peer may not show it, asks for a concealed one.
     pub(crate) fn given(&mut self, config: &Config, identity: Identity) -> Option<Ask> {
         if config.may_show(identity.kind) {
             self.said = Some(identity);
@@ -70,7 +70,8 @@ impl Outer {
         }
     }
 
-    /// What is not given to a network is replaced by the realm alone, and that by nothing.
+    /// If the SIM withholds the identity, asks for an anonymous one; if it withholds that, shows
+    /// none.
     pub(crate) fn withheld(&mut self, config: &Config) -> Option<Ask> {
         (self.asked != Some(IdentityRequest::Anonymous))
             .then(|| self.ask(config, IdentityRequest::Anonymous))
@@ -82,8 +83,8 @@ impl Outer {
         Ask::Identity { method, wanted }
     }
 
-    /// The octets of EAP-Response/Identity: decorated where that is wanted and the identity has a
-    /// realm, empty where there is no identity to show (RFC 3748 §5.1).
+    /// The octets of EAP-Response/Identity: decorated if so configured and if the identity has a
+    /// realm, empty if there is no identity to show (RFC 3748 §5.1).
     pub(crate) fn on_the_wire(&self, config: &Config) -> Vec<u8> {
         let Some(Identity { nai, .. }) = &self.said else {
             return Vec::new();

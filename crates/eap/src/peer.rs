@@ -1,5 +1,5 @@
-//! The peer of EAP (RFC 3748 §4): requests, results, retransmissions; the method itself is a
-//! [`Conversation`].
+//! The EAP peer (RFC 3748 §4): requests, results and retransmissions. A [`Conversation`] runs the
+//! method itself.
 
 use std::collections::VecDeque;
 
@@ -14,7 +14,7 @@ use crate::outcome::Outcome;
 use crate::outer::Outer;
 use crate::packet::{self, Code, Packet, Subtype, Type};
 
-/// Types below are no methods (RFC 3748 §5).
+/// The first EAP type that is a method (RFC 3748 §5).
 const FIRST_METHOD: u8 = 4;
 
 /// What the peer wants done.
@@ -25,9 +25,9 @@ pub enum Output {
     /// Ask whoever holds the SIM, and give the reply to [`Peer::answer`]. At most one ask is open
     /// at a time.
     Ask(Ask),
-    /// Something passed that people may want to read.
+    /// A description of a message, for people to read.
     Note(Note),
-    /// The conversation ended. Another may follow in the same peer, begun by the server.
+    /// The conversation ended. The server may begin another with the same peer.
     Done(Outcome),
 }
 
@@ -39,14 +39,15 @@ pub struct Peer {
     conversation: Conversation,
     /// Counts conversations, for [`Answered`] and [`Outer`].
     number: u64,
-    /// The server may begin anew: it asked for our identity, or the conversation is over.
+    /// Whether the server may begin a new conversation, because it asked for our identity or the
+    /// last conversation is over.
     restart: bool,
     outer: Outer,
     /// The latest EAP-Request/Identity.
     identity_request: Option<Fingerprint>,
-    /// The EAP-Request/Identity whose answer is being asked for.
+    /// The identifier of the EAP-Request/Identity for which the SIM is being asked.
     asking_outer: Option<u8>,
-    /// What the open ask of the conversation belongs to.
+    /// The request that the open ask of the conversation belongs to.
     current: Option<Current>,
     answered: Answered,
 }
@@ -69,13 +70,13 @@ impl Peer {
         }
     }
 
-    /// What is to be done next; call until `None` after each of the other calls.
+    /// The next output. Call it after each of the other calls, until it returns `None`.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Takes a packet from the server. Anything may come; what can't be used is noted and otherwise
-    /// ignored.
+    /// Handles a packet from the server. It may hold any octets: the peer notes what it can't use,
+    /// and ignores it otherwise.
     pub fn handle_packet(&mut self, received: &[u8]) {
         let packet = match Packet::parse(received) {
             Ok(packet) => packet,
@@ -91,7 +92,7 @@ impl Peer {
         }
     }
 
-    /// Takes the reply to the open ask. A reply that does not fit it changes nothing.
+    /// Handles the answer to the open ask. An answer that doesn't fit the ask changes nothing.
     pub fn answer(&mut self, answer: Answer) {
         if let Some(identifier) = self.asking_outer {
             return self.outer_answered(identifier, answer);
@@ -102,8 +103,8 @@ impl Peer {
         }
     }
 
-    /// Tells that the carrier gave up: rejected without EAP, timed out, link down. Ends the
-    /// conversation unless it has ended.
+    /// Ends the conversation, unless it has ended, because the carrier gave up: it rejected us
+    /// without EAP, timed out, or lost the link.
     pub fn carrier_failed(&mut self) {
         self.asking_outer = None;
         if let Some(current) = self.current.take() {
@@ -148,13 +149,13 @@ impl Peer {
         }
     }
 
-    /// EAP-Request/Identity: a new conversation may follow, or this was a keep-alive and the old
-    /// one goes on.
+    /// Handles EAP-Request/Identity. A new conversation may follow, or the request was a keep-alive
+    /// and the old one goes on.
     fn identity(&mut self, packet: &Packet<'_>) {
         self.note(Note::of(Direction::Received, packet));
         let request = Some(fingerprint(packet.bytes()));
-        // The same request while identities are still being settled is a retransmission. After a
-        // challenge it is an authenticator that counts from the same identifier each time.
+        // Before a challenge, the same request is a retransmission. After a challenge, it comes
+        // from an authenticator that starts each conversation with the same identifier.
         if self.identity_request != request || self.conversation.challenged() {
             self.restart = true;
         }
@@ -177,7 +178,7 @@ impl Peer {
             Answer::Identity(identity) => self.outer.given(&self.config, identity),
             Answer::Withheld => self.outer.withheld(&self.config),
             Answer::Unavailable => {
-                // Nothing is sent, so that the server asks again.
+                // The peer sends nothing, so that the server asks again.
                 self.asking_outer = None;
                 return;
             }
@@ -195,8 +196,8 @@ impl Peer {
         self.send_typed(identifier, Type::Identity, &said);
     }
 
-    /// EAP-Request/Notification (RFC 3748 §5.2): a text to display, to be acknowledged at
-    /// any time.
+    /// Handles EAP-Request/Notification (RFC 3748 §5.2), a text to display, which the peer
+    /// acknowledges at any time.
     fn notification(&mut self, packet: &Packet<'_>, text: &[u8]) {
         let note = Note::of(Direction::Received, packet);
         self.note(note.remark(text.escape_ascii().to_string()));
@@ -204,7 +205,8 @@ impl Peer {
         self.send_typed(packet.identifier, Type::Notification, &[]);
     }
 
-    /// Another method: before ours has begun, the server is told what we have (RFC 3748 §5.3.1).
+    /// Handles a request of a method that we don't speak. Before ours has begun, the peer tells the
+    /// server which methods it supports (RFC 3748 §5.3.1).
     fn nak(&mut self, packet: &Packet<'_>, offered: Type) {
         if offered.octet() < FIRST_METHOD {
             return self.discard(packet, "no request has this type");
@@ -220,7 +222,7 @@ impl Peer {
             .refused_method(packet.identifier, offered.octet());
         let mut wanted: Vec<u8> = self.config.allowed().map(|m| m.number()).collect();
         if wanted.is_empty() {
-            // Nothing would do.
+            // 0 says that no method is acceptable.
             wanted.push(0);
         }
         self.send_typed(packet.identifier, Type::Nak, &wanted);
@@ -231,10 +233,11 @@ impl Peer {
         let subtype = data.first().copied().map(Subtype::from);
         let run_before = self.answered.by_sim(&request);
         let begins = match subtype {
-            // What the SIM has seen never begins anything: AKA runs once for it.
+            // A request that the SIM has seen never begins a conversation, because AKA runs only
+            // once for it.
             Some(Subtype::Challenge | Subtype::Reauthentication) => run_before.is_none(),
-            // A notification belongs to the conversation that there is; it begins another where
-            // that is at its end and we were asked again who we are.
+            // A notification belongs to the current conversation. It begins another one only if the
+            // current one is at its end and the server has asked for our identity again.
             Some(Subtype::Notification) => {
                 let asked_again = self.outer.said_for() > self.number;
                 !self.conversation.begun() || (asked_again && self.conversation.ending())
@@ -287,8 +290,8 @@ impl Peer {
     fn react(&mut self, reaction: Reaction, current: Current) {
         match reaction {
             Reaction::Ask(ask) => {
-                // An identity is not AKA: a later conversation may ask for one with the same
-                // octets.
+                // Asking for an identity doesn't run AKA. A later conversation may send the same
+                // request for one.
                 let asked = current.asked || !matches!(ask, Ask::Identity { .. });
                 self.current = Some(Current { asked, ..current });
                 self.outputs.push_back(Output::Ask(ask));

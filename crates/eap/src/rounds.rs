@@ -7,7 +7,7 @@ use softsim_eap_types::Method;
 use crate::outcome::{Reason, Unprocessable};
 use crate::packet::{AkaMessage, Attribute};
 
-/// What a server may ask for, in the only order in which it may ask.
+/// The identities that a server may ask for, in the order in which it may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Round {
     Any,
@@ -24,7 +24,7 @@ pub(crate) struct Rounds {
 }
 
 impl Rounds {
-    /// What this request asks for; on error nothing has changed.
+    /// The identity that this request asks for. An error changes nothing.
     pub(crate) fn next(&mut self, message: &AkaMessage<'_>) -> Result<Round, Reason> {
         let asked: Vec<Round> = message.attributes.iter().filter_map(round).collect();
         let &[round] = &asked[..] else {
@@ -32,8 +32,8 @@ impl Rounds {
                 asked: asked.len(),
             }));
         };
-        // Strictly rising: at most three rounds, any only first, full authentication not after
-        // permanent.
+        // The order rises strictly. So there are at most three rounds, "any" comes only first, and
+        // full authentication doesn't come after permanent.
         if self.last.is_some_and(|last| round <= last) {
             return Err(Reason::Unprocessable(Unprocessable::IdentityOrder));
         }
@@ -47,7 +47,7 @@ impl Rounds {
         self.packets.extend(response);
     }
 
-    /// The value of AT_CHECKCODE: empty when there was no round.
+    /// The value of AT_CHECKCODE, which is empty if there was no round.
     pub(crate) fn checkcode(&self, method: Method) -> Vec<u8> {
         match method {
             _ if self.packets.is_empty() => Vec::new(),

@@ -1,5 +1,5 @@
-//! AKA-Challenge and AKA'-Challenge: everything that can be judged without a key is judged before
-//! the SIM is asked.
+//! AKA-Challenge and AKA'-Challenge. The peer checks everything that needs no key before it asks
+//! the SIM.
 
 use softsim_eap_types::{Group, Method};
 
@@ -10,14 +10,15 @@ use crate::negotiation::{BadList, Verdict};
 use crate::outcome::{AuthenticationReject, Reason, Success, Unprocessable};
 use crate::packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 
-/// Challenges that the SIM is asked about in one conversation: the first, one after a
+/// About how many challenges the peer asks the SIM in one conversation: the first, one after a
 /// resynchronisation, and two to spare.
 const MAX_CHALLENGES: u8 = 4;
 
-/// HMAC-SHA-256 with CK' and IK', the only function of AT_KDF there is so far (RFC 9048 §3.3).
+/// The key derivation with CK' and IK', the only value of AT_KDF that is defined so far (RFC 9048
+/// §3.3).
 const CK_IK_PRIME: u16 = 1;
 
-/// A challenge that the SIM is asked about.
+/// A challenge that the SIM is checking.
 #[derive(Debug)]
 pub(super) struct Open {
     group: Option<Group>,
@@ -25,7 +26,7 @@ pub(super) struct Open {
     success: Success,
 }
 
-/// What EAP-AKA' makes of a challenge before the SIM sees it.
+/// The result of the negotiations of EAP-AKA', before the SIM sees the challenge.
 enum Agreement {
     /// Go on, with an ephemeral key exchange in this group or without.
     Proceed(Option<Group>),
@@ -89,8 +90,8 @@ impl Conversation {
         }))
     }
 
-    /// Key derivation function, then network name, then forward secrecy; nothing else is looked at
-    /// before they are agreed.
+    /// Negotiates the key derivation function, then checks the network name, then negotiates
+    /// forward secrecy. The peer checks no other attribute before both are agreed.
     fn agree(&mut self, config: &Config, message: &AkaMessage<'_>) -> Result<Agreement, Reason> {
         let kinds = [
             Kind::RAND,
@@ -109,7 +110,7 @@ impl Conversation {
         self.negotiate_forward_secrecy(config, &offer, message.pub_ecdhe())
     }
 
-    /// The value of AT_KDF to ask for, where the first on offer is not ours (RFC 9048 §3.2).
+    /// The value of AT_KDF to ask for, if the first one on offer isn't supported (RFC 9048 §3.2).
     fn negotiate_kdf(&mut self, list: &[u16]) -> Result<Option<u16>, Reason> {
         if list.is_empty() {
             return Err(Reason::AuthenticationReject(AuthenticationReject::NoKdf));
@@ -127,8 +128,9 @@ impl Conversation {
         }
     }
 
-    /// The list of AT_KDF_FS as far as we look at it. It counts with a key beside it, and to
-    /// somebody whose identities told nobody who he is (RFC 9678 §6.5.2 and §6.5.3).
+    /// The list of AT_KDF_FS, or an empty one if the offer doesn't count. It counts only together
+    /// with a public key, and only if the peer hasn't shown an identity that names the subscriber
+    /// (RFC 9678 §6.5.2 and §6.5.3).
     fn forward_secrecy_offer(&self, config: &Config, message: &AkaMessage<'_>) -> Vec<u16> {
         let willing = config.forward_secrecy != ForwardSecrecy::Off && !self.named;
         match message.pub_ecdhe() {
@@ -137,8 +139,8 @@ impl Conversation {
         }
     }
 
-    /// The group, if there is one on offer that we have (RFC 9678 §6.2). Only the first on
-    /// offer comes with a key.
+    /// Chooses a group, if a supported one is on offer (RFC 9678 §6.2). The server sends a public
+    /// key for the first group on offer only.
     fn negotiate_forward_secrecy(
         &mut self,
         config: &Config,
@@ -162,7 +164,7 @@ impl Conversation {
         }
     }
 
-    /// AT_KDF_INPUT against the network we are on (RFC 9048 §3.1).
+    /// Compares AT_KDF_INPUT with the network that we are on (RFC 9048 §3.1).
     fn network_name(&mut self, config: &Config, received: Option<&[u8]>) -> Result<(), Reason> {
         let received =
             received
@@ -220,8 +222,8 @@ impl Conversation {
         Ok(self.under_mac(Subtype::Challenge, &attributes, open.echo, then))
     }
 
-    /// AT_AUTS and a copy of the agreed list of AT_KDF (RFC 9048 §3.2), never AT_KDF_FS nor
-    /// AT_MAC.
+    /// Builds the response: AT_AUTS and a copy of the agreed list of AT_KDF (RFC 9048 §3.2), but
+    /// neither AT_KDF_FS nor AT_MAC.
     fn synchronization_failure(&self, auts: &[u8; 14]) -> Reaction {
         let mut attributes = vec![Attribute::Auts(auts)];
         attributes.extend(self.kdf.list().iter().map(|kdf| Attribute::Kdf(*kdf)));
@@ -230,8 +232,8 @@ impl Conversation {
     }
 }
 
-/// AT_BIDDING: a server that would rather have used EAP-AKA', as we would, was kept from it by
-/// somebody (RFC 9048 §4).
+/// Checks AT_BIDDING: if the server and we both support EAP-AKA', somebody on the path has bid us
+/// down to EAP-AKA (RFC 9048 §4).
 fn bidding(config: &Config, message: &AkaMessage<'_>) -> Result<(), Reason> {
     if message.bidding() == Some(true) && config.allows(Method::AkaPrime) {
         return Err(Reason::AuthenticationReject(AuthenticationReject::BidDown));

@@ -34,7 +34,7 @@ impl Conversation {
         Ok(self.ask_or_show(packet.bytes().to_vec(), wanted))
     }
 
-    /// Shows what is given; where it may not be shown, it is asked for concealed.
+    /// Shows the identity that the SIM gave; if the peer may not show it, asks for a concealed one.
     pub(super) fn identity_given(
         &mut self,
         config: &Config,
@@ -62,7 +62,8 @@ impl Conversation {
         })
     }
 
-    /// An identity that is given once in a conversation, and was.
+    /// The identity that the peer has shown before in this conversation, if it fits the request:
+    /// the SIM gives a re-authentication identity only once.
     fn shown_before(&self, wanted: IdentityRequest) -> Option<Identity> {
         let shown = self.identity.as_ref()?;
         let same = match wanted {
@@ -85,8 +86,8 @@ impl Conversation {
     }
 }
 
-/// What answers a question: who conceals the permanent identity outside conceals it inside too, and
-/// so does who may not show it.
+/// The identity to ask the SIM for in this round. A peer that conceals the permanent identity
+/// outside the method, or may not show it, conceals it inside the method as well.
 fn wanted(config: &Config, round: Round) -> IdentityRequest {
     match round {
         _ if config.outer == OuterIdentity::Suci => IdentityRequest::Suci,

@@ -1,9 +1,9 @@
-//! One authentication with EAP-AKA or EAP-AKA' (RFC 4187, RFC 9048): what may come when, and what
-//! is open.
+//! One authentication with EAP-AKA or EAP-AKA' (RFC 4187, RFC 9048): which message may come when,
+//! and which question to the SIM is open.
 //!
-//! Each message of the method has a module of its own: what is judged when it comes, and what
-//! becomes of the answers to the asks it leads to. All of them end in a [`Reaction`], or in the
-//! [`Reason`] why the conversation can only fail.
+//! Each message of the method has its own module, which checks the message and handles the answers
+//! to the questions that it raises. Each ends in a [`Reaction`], or in the [`Reason`] why the
+//! conversation fails.
 
 mod challenge;
 mod identity;
@@ -21,38 +21,38 @@ use crate::outcome::{Reason, Success, Unprocessable};
 use crate::packet::{AkaError, AkaMessage, Attribute, Builder, Code, Draft, Kind, Packet, Subtype};
 use crate::rounds::Rounds;
 
-/// What the peer does with a request, or next with an answer.
+/// What the peer does after a request or an answer.
 #[derive(Debug)]
 pub(crate) enum Reaction {
-    /// This is the response.
+    /// Send this response.
     Respond(Vec<u8>),
-    /// The response depends on this.
+    /// Ask this first; the response depends on the answer.
     Ask(Ask),
-    /// Nothing, for this reason.
+    /// Ignore the request, for this reason.
     Discard(&'static str),
 }
 
-/// How far the conversation is.
+/// How far the conversation has come.
 #[derive(Debug, Clone, Copy)]
 enum Phase {
-    /// The server has not proved anything.
+    /// The server has not proved itself yet.
     Unverified,
-    /// A challenge or a re-authentication was verified, and it was answered.
+    /// The peer has verified and answered a challenge or a re-authentication.
     Verified {
-        /// What EAP-Success will mean.
+        /// The outcome, once EAP-Success arrives.
         success: Success,
-        /// Both sides use result indications: success must be announced under AT_MAC.
+        /// Both sides use result indications, so the server must announce success under AT_MAC.
         result_indication: bool,
     },
     /// The server announced success under AT_MAC.
     Confirmed(Success),
-    /// We sent or answered what can only be followed by EAP-Failure.
+    /// Only EAP-Failure can follow: the peer sent an error, or answered a notification of failure.
     Failing(Reason),
-    /// The outcome is out.
+    /// The outcome was reported.
     Over,
 }
 
-/// What an open ask is for.
+/// The state that an open ask belongs to.
 #[derive(Debug)]
 enum Step {
     Identity {
@@ -72,14 +72,14 @@ enum Step {
     },
 }
 
-/// A response that AT_MAC protects, as far as it is settled before anything is encrypted.
+/// The parts of a response that are known before its attributes are encrypted.
 #[derive(Debug)]
 struct Response {
     subtype: Subtype,
     echo: Echo,
 }
 
-/// What of a request is given back in the response to it.
+/// The attributes of a request that the response repeats.
 #[derive(Debug, Clone, Copy, Default)]
 struct Echo {
     checkcode: bool,
@@ -90,23 +90,25 @@ struct Echo {
 #[derive(Debug)]
 pub(crate) struct Conversation {
     method: Method,
-    /// Of the latest request of the method, and so of Success or Failure (RFC 3748 §4.2).
+    /// The identifier of the latest request of the method, which Success and Failure must have
+    /// (RFC 3748 §4.2).
     identifier: Option<u8>,
-    /// Of the latest EAP-Notification, which may stand between the method and its result.
+    /// The identifier of the latest EAP-Notification, which may come between the method and its
+    /// result.
     outside: Option<u8>,
-    /// What enters the key derivation: the last AT_IDENTITY, else EAP-Response/Identity (RFC 4187
-    /// §7).
+    /// The identity of the key derivation: the last AT_IDENTITY, else EAP-Response/Identity (RFC
+    /// 4187 §7).
     identity: Option<Identity>,
-    /// An identity was shown that names the subscriber.
+    /// Whether the peer has shown an identity that names the subscriber.
     named: bool,
     rounds: Rounds,
     kdf: Negotiation,
     kdf_fs: Negotiation,
     phase: Phase,
-    /// An identity round comes too late now.
+    /// Whether a challenge has come, after which the server may not ask for an identity.
     challenged: bool,
     challenges: u8,
-    /// A fast re-authentication was tried: there is one in a conversation.
+    /// Whether the server has tried a fast re-authentication; it may do so once in a conversation.
     reauthenticated: bool,
     notified: bool,
     open: Option<Step>,
@@ -114,7 +116,7 @@ pub(crate) struct Conversation {
 }
 
 impl Conversation {
-    /// A conversation in which EAP-Response/Identity said this, where it said anything.
+    /// A new conversation; `outer` is the identity in EAP-Response/Identity, if there was one.
     pub(crate) fn new(method: Method, outer: Option<Identity>) -> Self {
         Conversation {
             method,
@@ -145,7 +147,7 @@ impl Conversation {
         self.open.is_some()
     }
 
-    /// Whether a request of the method has been taken in.
+    /// Whether the conversation has accepted a request of the method.
     pub(crate) fn begun(&self) -> bool {
         self.identifier.is_some()
     }
@@ -155,9 +157,8 @@ impl Conversation {
         self.challenged || self.reauthenticated
     }
 
-    /// Whether the server may begin again without asking who we are: after a Nak it may offer what
-    /// we have, and after an ephemeral key that is not valid everything starts again (RFC 9678
-    /// §6.3).
+    /// Whether the server may start again without asking for our identity: after a Nak, with a
+    /// method that we support, or after an invalid ephemeral key (RFC 9678 §6.3).
     pub(crate) fn may_begin_again(&self) -> bool {
         matches!(
             self.phase,
@@ -167,28 +168,28 @@ impl Conversation {
         )
     }
 
-    /// Whether what EAP-Response/Identity said in it has served its purpose.
+    /// Whether this conversation no longer needs the identity of EAP-Response/Identity.
     pub(crate) fn spent(&self) -> bool {
         (self.challenged() || self.ending()) && !self.may_begin_again()
     }
 
-    /// What the owner should be told about the last request, once.
+    /// Takes the warning about the last request, if there is one.
     pub(crate) fn take_warning(&mut self) -> Option<String> {
         self.warning.take()
     }
 
-    /// Remembers that something outside the method was answered under this identifier.
+    /// Remembers the identifier of a request outside the method that the peer answered.
     pub(crate) fn answered_outside(&mut self, identifier: u8) {
         self.outside = Some(identifier);
     }
 
-    /// Remembers our Nak: EAP-Failure may follow it.
+    /// Remembers that the peer sent a Nak, after which EAP-Failure may follow.
     pub(crate) fn refused_method(&mut self, identifier: u8, offered: u8) {
         self.identifier = Some(identifier);
         self.phase = Phase::Failing(Reason::NoCommonMethod { offered });
     }
 
-    /// Takes a request of the method that was not answered before.
+    /// Handles a request of the method that the peer has not answered before.
     pub(crate) fn request(
         &mut self,
         config: &Config,
@@ -215,7 +216,8 @@ impl Conversation {
         judged.unwrap_or_else(|reason| self.fail(reason))
     }
 
-    /// Takes the answer to the open ask; `None` when it is not one, and the ask stays open.
+    /// Handles the answer to the open ask. `None` means that the answer doesn't fit, and that the
+    /// ask stays open.
     pub(crate) fn answer(&mut self, config: &Config, answer: Answer) -> Option<Reaction> {
         let judged = match (self.open.take()?, answer) {
             (_, Answer::Unavailable) => Err(Reason::Unprocessable(Unprocessable::Sim)),
@@ -250,8 +252,8 @@ impl Conversation {
         Some(judged.unwrap_or_else(|reason| self.fail(reason)))
     }
 
-    /// Authentication-Reject or Client-Error 0, both without AT_MAC (RFC 4187 §6.3.1, 9.5
-    /// and 9.9).
+    /// Responds with Authentication-Reject or Client-Error 0, both without AT_MAC (RFC 4187 §6.3.1,
+    /// §9.5 and §9.9).
     fn fail(&mut self, reason: Reason) -> Reaction {
         let response = match reason {
             Reason::AuthenticationReject(_) => self.response(Subtype::AuthenticationReject, &[]),
@@ -261,8 +263,8 @@ impl Conversation {
         Reaction::Respond(response.into_bytes())
     }
 
-    /// What of a request is to be given back, after AT_CHECKCODE was compared (RFC 4187 §6.2 and
-    /// 10.13).
+    /// Compares AT_CHECKCODE, and returns the attributes that the response must repeat (RFC 4187
+    /// §6.2 and §10.13).
     fn echo(&self, config: &Config, message: &AkaMessage<'_>) -> Result<Echo, Reason> {
         let checkcode = message.checkcode();
         if checkcode.is_some_and(|checkcode| checkcode != self.rounds.checkcode(self.method)) {
@@ -274,7 +276,7 @@ impl Conversation {
         })
     }
 
-    /// Asks for AT_MAC of a response with these attributes, then those given back.
+    /// Builds a response from these attributes and the repeated ones, and asks for its AT_MAC.
     fn under_mac(
         &mut self,
         subtype: Subtype,
@@ -308,7 +310,7 @@ impl Conversation {
     }
 }
 
-/// Whether an identity names the subscriber to everybody on the way.
+/// Whether everybody on the path learns from an identity who the subscriber is.
 fn names(identity: Option<&Identity>) -> bool {
     identity.is_some_and(|identity| !identity.kind.privacy_friendly())
 }
@@ -317,9 +319,9 @@ fn unexpected<T>(subtype: Subtype) -> Result<T, Reason> {
     Err(Reason::Unprocessable(Unprocessable::Subtype(subtype)))
 }
 
-/// Refuses a message in which an attribute stands that must be understood and has no place in it.
-/// What may be stepped over is stepped over: forward secrecy in AKA-Identity (RFC 9678 §6.5.1),
-/// AT_BIDDING in EAP-AKA' (RFC 9048 §4).
+/// Refuses a message with a non-skippable attribute that doesn't belong in it. The peer ignores
+/// skippable attributes: those of forward secrecy in AKA-Identity (RFC 9678 §6.5.1), AT_BIDDING in
+/// EAP-AKA' (RFC 9048 §4).
 fn allow(message: &AkaMessage<'_>, kinds: &[Kind]) -> Result<(), Reason> {
     let mut there = message.attributes.iter().map(Attribute::kind);
     match there.find(|kind| !kind.skippable() && !kinds.contains(kind)) {
@@ -332,7 +334,8 @@ fn missing(kind: Kind) -> Reason {
     Reason::Unprocessable(Unprocessable::Missing(kind))
 }
 
-/// Whether something is encrypted: AT_IV and AT_ENCR_DATA come together (RFC 4187 §10.12).
+/// Whether the message has encrypted attributes. AT_IV and AT_ENCR_DATA must come together (RFC
+/// 4187 §10.12).
 fn encrypted(message: &AkaMessage<'_>) -> Result<bool, Reason> {
     match (message.iv(), message.encr_data()) {
         (Some(_), Some(_)) => Ok(true),

@@ -1,5 +1,5 @@
 //! AKA-Notification: S bit, P bit, AT_MAC, and the encrypted counter after a re-authentication (RFC
-//! 4187 §6.1, 9.10 and 9.11).
+//! 4187 §6.1, §9.10 and §9.11).
 
 use super::{Conversation, Echo, Phase, Reaction, Step, allow, encrypted, missing};
 use crate::ask::Ask;
@@ -27,8 +27,8 @@ impl Conversation {
         }
         let (before, under_mac) = (code.before_challenge(), message.mac().is_some());
         match self.phase {
-            // A server that refuses our RES counts the challenge as failed, and so still uses these
-            // codes after it.
+            // A server that refuses our RES counts the challenge as failed, and therefore still
+            // uses these codes after it.
             _ if before && !code.success() && !under_mac => {
                 self.phase = Phase::Failing(Reason::Notified(code));
                 let response = self.response(Subtype::Notification, &[]);
@@ -49,7 +49,7 @@ impl Conversation {
         }
     }
 
-    /// The notification is the server's. Codes that we do not know are answered too.
+    /// Answers a notification whose AT_MAC is right, even if its code is unknown.
     pub(super) fn notification_verified(&mut self, open: Open) -> Reaction {
         let then = match open.code {
             Notification::SUCCESS => Phase::Confirmed(open.success),

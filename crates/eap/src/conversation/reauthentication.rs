@@ -15,13 +15,13 @@ use crate::packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 #[derive(Debug)]
 pub(super) struct Open {
     echo: Echo,
-    /// AT_MAC of the request, of which the Session-Id is made.
+    /// AT_MAC of the request, which is part of the Session-Id.
     mac: [u8; 16],
 }
 
 impl Conversation {
-    /// There is one, before any challenge, of somebody who showed a re-authentication identity
-    /// last.
+    /// Accepts one re-authentication in a conversation, before any challenge, and only if the
+    /// peer's last identity was a re-authentication identity.
     pub(super) fn reauthentication(
         &mut self,
         config: &Config,
@@ -53,7 +53,8 @@ impl Conversation {
         }))
     }
 
-    /// A counter that has been used is told, and a full authentication follows in the same
+    /// Responds to a re-authentication that was checked. If its counter was used before, the
+    /// response says so, and the server continues with a full authentication in the same
     /// conversation (§5.5).
     pub(super) fn reauthentication_answered(
         &mut self,

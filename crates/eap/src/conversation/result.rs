@@ -1,11 +1,11 @@
-//! The end: from whom EAP-Success and EAP-Failure count (RFC 3748 §4.2, RFC 4187 §6.2, 6.3.3 and
-//! 6.3.4).
+//! The end of a conversation: when EAP-Success and EAP-Failure count (RFC 3748 §4.2, RFC 4187 §6.2,
+//! §6.3.3 and §6.3.4).
 
 use super::{Conversation, Phase, Reason};
 use crate::outcome::Outcome;
 
 impl Conversation {
-    /// EAP-Success: counts only from a server that has proved itself.
+    /// Handles EAP-Success, which counts only from a server that has proved itself.
     pub(crate) fn success(&mut self, identifier: u8) -> Result<Outcome, &'static str> {
         self.expect(identifier)?;
         match self.phase {
@@ -27,8 +27,8 @@ impl Conversation {
         }
     }
 
-    /// EAP-Failure: counts from a server that has proved itself, and after what only a failure can
-    /// follow.
+    /// Handles EAP-Failure, which counts from a server that has proved itself, and when only a
+    /// failure can follow.
     pub(crate) fn failure(&mut self, identifier: u8) -> Result<Outcome, &'static str> {
         self.expect(identifier)?;
         let reason = match self.phase {
@@ -42,12 +42,13 @@ impl Conversation {
         Ok(Outcome::Failure(reason))
     }
 
-    /// Whether only EAP-Failure can follow, or nothing.
+    /// Whether only EAP-Failure can follow, or the outcome was reported already.
     pub(crate) fn ending(&self) -> bool {
         matches!(self.phase, Phase::Failing(_) | Phase::Over)
     }
 
-    /// The carrier gave up; `None` when the outcome is out already.
+    /// Ends the conversation because the carrier gave up. `None` means that the outcome was
+    /// reported already.
     pub(crate) fn carrier_failed(&mut self) -> Option<Outcome> {
         self.open = None;
         match std::mem::replace(&mut self.phase, Phase::Over) {
