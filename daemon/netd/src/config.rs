@@ -2,21 +2,22 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::{fmt, fs, io};
+use std::fs;
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
-use softsim_sandbox::secret_file::SecretFileError;
+use toml::de::DeTable;
 
-use crate::access::settings::{self as access, Settings};
+use crate::access::settings::{Access, MAX_ACCESSES, Settings};
+use crate::config_error::ConfigError;
 use crate::dtls::Trust;
+use crate::fields::{FieldError, Fields};
 use crate::uri::Server;
 
 /// `netd.toml`: paths are absolute, or relative to the file.
 #[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Config {
+pub(crate) struct Config {
     /// keyd's socket for the network role.
     pub keyd_socket: PathBuf,
     /// Where softsimctl finds us; made at start.
@@ -34,8 +35,8 @@ pub struct Config {
     /// The factory's bootstrap account.
     pub bootstrap: Option<Bootstrap>,
     /// The ways into a network that are kept open.
-    #[serde(default)]
-    pub access: Vec<access::Access>,
+    #[serde(skip)]
+    pub(crate) access: Vec<Access>,
 }
 
 /// Whether to run unconfined.
@@ -68,64 +69,6 @@ fn yes() -> bool {
     true
 }
 
-/// Why there is no start with this configuration.
-#[derive(Debug)]
-pub enum ConfigError {
-    /// A file can't be read.
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        source: io::Error,
-    },
-    /// A file with a secret isn't taken.
-    Secret(SecretFileError),
-    /// The file is not a configuration; the message names line and field.
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// In which line, counted from 1, and what is in it.
-        line: Option<(usize, String)>,
-        /// Why.
-        source: Box<toml::de::Error>,
-    },
-    /// A field has a value that can't be used.
-    Field {
-        /// The field.
-        name: &'static str,
-        /// What was expected and what was received.
-        reason: String,
-    },
-}
-
-impl std::error::Error for ConfigError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Read { source, .. } => Some(source),
-            Self::Parse { source, .. } => Some(source),
-            Self::Secret(error) => Some(error),
-            Self::Field { .. } => None,
-        }
-    }
-}
-
-impl fmt::Display for ConfigError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Parse { path, line, source } => {
-                write!(f, "{}: ", path.display())?;
-                if let Some((line, text)) = line {
-                    write!(f, "line {line}, {text}: ")?;
-                }
-                f.write_str(source.message())
-            }
-            Self::Secret(error) => error.fmt(f),
-            Self::Field { name, reason } => write!(f, "{name}: {reason}"),
-        }
-    }
-}
-
 impl Config {
     /// Reads the file; relative paths become relative to its directory.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
@@ -133,49 +76,55 @@ impl Config {
             path: path.to_owned(),
             source,
         })?;
-        let line_of = |error: &toml::de::Error| {
-            // What the whole file lacks is in no line of it.
-            let start = error.span().filter(|span| *span != (0..0))?.start;
-            let before = text.get(..start)?.matches('\n').count();
-            let line = text.lines().nth(before)?.trim().to_owned();
-            Some((1 + before, line))
-        };
-        let mut config: Self = toml::from_str(&text).map_err(|source| ConfigError::Parse {
-            path: path.to_owned(),
-            line: line_of(&source),
-            source: Box::new(source),
-        })?;
+        let mut config = Self::parse(&text).map_err(|error| error.in_file(path, &text))?;
         let directory = path.parent().unwrap_or(Path::new(""));
         config.resolve_against(directory);
         Ok(config)
     }
 
+    fn parse(text: &str) -> Result<Self, FieldError> {
+        let mut fields = Fields::of(DeTable::parse(text)?);
+        let config: Result<Self, _> = fields.take();
+        let accesses = match fields.take_value("access") {
+            Some(array) => Fields::of_each(array)?,
+            None => Vec::new(),
+        };
+        // First of all, since a field that is missing may be one that is misspelt.
+        fields.end("")?;
+        Ok(Self {
+            access: accesses
+                .into_iter()
+                .map(Access::read)
+                .collect::<Result<_, _>>()?,
+            ..config?
+        })
+    }
+
     /// The accesses, with everything decided.
     pub fn accesses(&self) -> Result<Vec<Settings>, ConfigError> {
         let names: BTreeSet<_> = self.access.iter().map(|access| &access.name).collect();
-        if self.access.len() > access::MAX_ACCESSES || names.len() != self.access.len() {
+        if self.access.len() > MAX_ACCESSES || names.len() != self.access.len() {
             return Err(ConfigError::Field {
                 name: "access",
                 reason: format!(
                     "expected at most {}, of different names",
-                    access::MAX_ACCESSES
+                    MAX_ACCESSES
                 ),
             });
         }
         // Two supplicants on one wire, and two keepers of one port, would undo each other's work.
-        let wired = self.access.iter().filter_map(|a| a.interface.as_ref());
+        let wired = self.access.iter().filter_map(Access::interface);
         if wired.clone().collect::<BTreeSet<_>>().len() != wired.count() {
             return Err(ConfigError::Field {
                 name: "access.interface",
                 reason: "expected one access for each interface, got another".into(),
             });
         }
-        self.access.iter().map(access::Access::settings).collect()
+        self.access.iter().map(Access::settings).collect()
     }
 
     fn resolve_against(&mut self, directory: &Path) {
         let trust = self.bootstrap.iter_mut().flat_map(|b| &mut b.server_trust);
-        let secrets = self.access.iter_mut().flat_map(|a| &mut a.secret_file);
         for path in [
             &mut self.keyd_socket,
             &mut self.control_socket,
@@ -183,9 +132,11 @@ impl Config {
         ]
         .into_iter()
         .chain(trust)
-        .chain(secrets)
         {
             *path = directory.join(&*path);
+        }
+        for access in &mut self.access {
+            access.resolve_against(directory);
         }
     }
 }

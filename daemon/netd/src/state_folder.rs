@@ -7,7 +7,9 @@ use std::{fs, io};
 
 use softsim_sandbox::process;
 
-use crate::config::{Config, ConfigError};
+use crate::access::settings::Access;
+use crate::config::Config;
+use crate::config_error::ConfigError;
 
 /// Links that are followed from one to the next.
 const MOST_LINKS: u8 = 16;
@@ -20,11 +22,11 @@ const MOST_LINKS: u8 = 16;
 pub fn check(config: &Config, file: &Path) -> Result<(), ConfigError> {
     let folder = owned(&config.state_dir)?;
     let trust = config.bootstrap.iter().flat_map(|b| &b.server_trust);
-    let secrets = config.access.iter().flat_map(|a| &a.secret_file);
+    let secrets = config.access.iter().filter_map(Access::secret_file);
     let named = [("--config", file)]
         .into_iter()
         .chain(trust.map(|path| ("bootstrap.server_trust", &**path)))
-        .chain(secrets.map(|path| ("access.secret_file", &**path)));
+        .chain(secrets.map(|path| ("access.secret_file", path)));
     for (name, path) in named {
         if std::path::absolute(path).is_ok_and(|path| leads_through(&path, &folder, MOST_LINKS)) {
             let reason = format!(

@@ -19,7 +19,7 @@ use super::settings::{CarrierSettings, Settings};
 use super::status::{Events, Reporter};
 use super::wired::Wired;
 use super::{Fatal, Handle, thread};
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
 use crate::names::Names;
 use crate::uri::Server;
 

@@ -1,6 +1,6 @@
-//! `[[access]]` of netd.toml.
+//! `[[access]]` of netd.toml: what every access has, and a struct for each carrier.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -16,73 +16,118 @@ use softsim_link::ethernet::Name;
 use super::backoff::jittered;
 use super::conversation::Policy;
 use super::port::AtStop;
-use crate::config::ConfigError;
+use crate::config_error::ConfigError;
+use crate::fields::{FieldError, Fields};
 use crate::uri::Server;
 
 /// How many accesses there may be: keyd keeps places for netd's other connections.
 pub(crate) const MAX_ACCESSES: usize = 8;
 
 /// One access, as the file has it.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Access {
+#[derive(Clone, Debug)]
+pub(crate) struct Access {
     /// Names it towards softsimctl.
-    pub name: String,
-    /// What carries EAP.
-    pub carrier: Carrier,
-    /// Wired: the interface.
-    pub interface: Option<String>,
-    /// Wired: whether everything but EAPOL is kept from passing until it is authorised.
-    pub controlled_port: Option<ControlledPort>,
-    /// Wired: what becomes of the controlled port when netd ends in good order.
-    pub port_at_stop: Option<AtStop>,
-    /// Wired: seconds between two EAPOL-Starts.
-    pub start_period: Option<u32>,
-    /// Wired: EAPOL-Starts without an answer.
-    pub max_start: Option<u32>,
-    /// Wired: seconds in which the authenticator goes on.
-    pub auth_period: Option<u32>,
-    /// Wired: seconds before an authenticator that doesn't answer is looked for again.
-    pub held_period: Option<u32>,
-    /// RADIUS: the server, `HOST:PORT`.
-    pub server: Option<String>,
-    /// RADIUS: a file with the secret shared with it; a newline at its end is not part of the
-    /// secret.
-    pub secret_file: Option<PathBuf>,
-    /// RADIUS: how this gateway calls itself.
-    pub nas_identifier: Option<String>,
-    /// The EAP methods, the preferred one first.
-    pub methods: Option<Vec<Method>>,
-    /// An ephemeral key exchange (RFC 9678).
-    pub forward_secrecy: Option<ForwardSecrecy>,
-    /// What is shown first: `any`, `pseudonym`, `anonymous`, `suci`, or a NAI.
-    pub identity: Option<String>,
-    /// Which realm identities get that are made here.
-    pub realm: Option<Realm>,
-    /// The realm through which the first identity is sent.
-    pub decoration_realm: Option<String>,
-    /// The access network that we are on.
-    pub network_name: Option<String>,
-    /// What happens when the server names another.
-    pub network_name_policy: Option<NetworkNamePolicy>,
-    /// Whether a protected success is asked for where it is offered.
-    pub result_indication: Option<bool>,
-    /// EAP-AKA: an AUTN whose AMF separation bit is 1.
-    pub aka_separation_bit: Option<SeparationBit>,
-    /// Seconds after which it authenticates again by itself.
-    pub reauthenticate_after: Option<u32>,
-    /// Seconds after the first failure; twice as many after the next.
-    pub retry_after: Option<u32>,
-    /// Seconds after a failure at most.
-    pub retry_at_most: Option<u32>,
+    pub(crate) name: String,
+    schedule: Schedule,
+    peer: PeerFields,
+    carrier: CarrierFields,
+}
+
+/// What tells an access from others.
+#[derive(Deserialize)]
+struct Head {
+    name: String,
+    carrier: Carrier,
+}
+
+/// When an access authenticates.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+struct Schedule {
     /// Whether it begins by itself, or by softsimctl.
-    pub automatic: Option<bool>,
+    automatic: bool,
+    /// After which it authenticates again by itself.
+    reauthenticate_after: Option<Seconds>,
+    /// After the first failure; twice as many after the next.
+    retry_after: Seconds,
+    /// After a failure at most.
+    retry_at_most: Seconds,
+}
+
+/// What the EAP peer may do.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+struct PeerFields {
+    /// The EAP methods, the preferred one first.
+    methods: Vec<Method>,
+    /// An ephemeral key exchange (RFC 9678).
+    forward_secrecy: ForwardSecrecy,
+    /// What is shown first: `any`, `pseudonym`, `anonymous`, `suci`, or a NAI.
+    identity: String,
+    /// Which realm identities get that are made here; as the network name says where it is absent.
+    realm: Option<Realm>,
+    /// The realm through which the first identity is sent.
+    decoration_realm: Option<String>,
+    /// The access network that we are on; as the carrier has it where it is absent.
+    network_name: Option<String>,
+    /// What happens when the server names another.
+    network_name_policy: NetworkNamePolicy,
+    /// Whether a protected success is asked for where it is offered.
+    result_indication: bool,
+    /// EAP-AKA: an AUTN whose AMF separation bit is 1.
+    aka_separation_bit: SeparationBit,
+}
+
+/// What carries EAP: a variant for each carrier.
+#[derive(Clone, Debug)]
+enum CarrierFields {
+    Wired(WiredFields, TimerFields),
+    Radius(RadiusFields),
+}
+
+/// IEEE 802.1X on an interface.
+#[derive(Clone, Debug, Deserialize)]
+struct WiredFields {
+    interface: String,
+    /// Whether everything but EAPOL is kept from passing until it is authorised. It has to be
+    /// given: it decides whether the gateway can be reached, and nobody should have to guess.
+    controlled_port: Option<ControlledPort>,
+    /// What becomes of the controlled port when netd ends in good order.
+    #[serde(default)]
+    port_at_stop: AtStop,
+}
+
+/// The supplicant's periods.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+struct TimerFields {
+    /// Between two EAPOL-Starts.
+    start_period: Seconds,
+    /// EAPOL-Starts without an answer.
+    max_start: u32,
+    /// In which the authenticator goes on.
+    auth_period: Seconds,
+    /// Before an authenticator that doesn't answer is looked for again.
+    held_period: Seconds,
+}
+
+/// RADIUS to a server.
+#[derive(Clone, Debug, Deserialize)]
+struct RadiusFields {
+    /// `HOST:PORT`.
+    server: String,
+    /// A file with the secret shared with the server; a newline at its end is not part of the
+    /// secret.
+    secret_file: PathBuf,
+    /// How this gateway calls itself.
+    #[serde(default = "nas_identifier")]
+    nas_identifier: String,
 }
 
 /// How the controlled port is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ControlledPort {
+enum ControlledPort {
     /// By a table of the packet filter's netdev family.
     Nftables,
     /// Not: somebody else does, or nobody.
@@ -92,33 +137,96 @@ pub enum ControlledPort {
 /// An AUTN made for EAP-AKA', in EAP-AKA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum SeparationBit {
+enum SeparationBit {
     /// It is taken.
     Ignore,
     /// It counts as wrong.
     Refuse,
 }
 
+/// A whole number of seconds, at least one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u32")]
+struct Seconds(Duration);
+
+impl TryFrom<u32> for Seconds {
+    type Error = &'static str;
+
+    fn try_from(seconds: u32) -> Result<Self, Self::Error> {
+        match seconds {
+            0 => Err("expected at least 1 second, got 0"),
+            seconds => Ok(Self(Duration::from_secs(seconds.into()))),
+        }
+    }
+}
+
+impl Default for Schedule {
+    fn default() -> Self {
+        Self {
+            automatic: true,
+            reauthenticate_after: None,
+            retry_after: Seconds(Duration::from_secs(5)),
+            retry_at_most: Seconds(Duration::from_secs(600)),
+        }
+    }
+}
+
+impl Default for PeerFields {
+    fn default() -> Self {
+        let peer = Peer::new();
+        Self {
+            methods: peer.methods,
+            forward_secrecy: peer.forward_secrecy,
+            identity: "any".into(),
+            realm: None,
+            decoration_realm: None,
+            network_name: None,
+            network_name_policy: peer.network_name_policy,
+            result_indication: peer.result_indication,
+            aka_separation_bit: match peer.refuse_separation_bit {
+                true => SeparationBit::Refuse,
+                false => SeparationBit::Ignore,
+            },
+        }
+    }
+}
+
+impl Default for TimerFields {
+    fn default() -> Self {
+        let timers = Timers::default();
+        Self {
+            start_period: Seconds(timers.start_period),
+            max_start: timers.max_start,
+            auth_period: Seconds(timers.auth_period),
+            held_period: Seconds(timers.held_period),
+        }
+    }
+}
+
+fn nas_identifier() -> String {
+    "softsim".into()
+}
+
 /// An access, with everything decided.
 #[derive(Debug)]
-pub struct Settings {
+pub(crate) struct Settings {
     /// Its name.
-    pub name: String,
+    pub(super) name: String,
     /// What carries EAP, and where.
-    pub carrier: CarrierSettings,
+    pub(super) carrier: CarrierSettings,
     /// What the peer may do.
-    pub policy: Policy,
+    pub(super) policy: Policy,
     /// When it authenticates again by itself.
-    pub reauthenticate_after: Option<Duration>,
+    pub(super) reauthenticate_after: Option<Duration>,
     /// After the first failure, and at most.
-    pub retry: (Duration, Duration),
+    pub(super) retry: (Duration, Duration),
     /// Whether it begins by itself.
-    pub automatic: bool,
+    pub(super) automatic: bool,
 }
 
 /// What carries EAP, and where.
 #[derive(Debug)]
-pub enum CarrierSettings {
+pub(super) enum CarrierSettings {
     /// IEEE 802.1X.
     Wired {
         /// The interface.
@@ -139,185 +247,164 @@ pub enum CarrierSettings {
     },
 }
 
-fn field(name: &'static str, reason: impl Into<String>) -> ConfigError {
-    ConfigError::Field {
-        name,
-        reason: reason.into(),
-    }
-}
-
-fn seconds(name: &'static str, value: Option<u32>, default: u64) -> Result<Duration, ConfigError> {
-    match value {
-        None => Ok(Duration::from_secs(default)),
-        Some(0) => Err(field(name, "expected at least 1 second, got 0")),
-        Some(seconds) => Ok(Duration::from_secs(seconds.into())),
-    }
-}
-
 impl Access {
-    /// Decides what the file leaves open, and refuses what can't be.
-    pub fn settings(&self) -> Result<Settings, ConfigError> {
-        if self.name.is_empty() || self.name.len() > 32 || self.name.chars().any(char::is_control) {
-            return Err(field("access.name", "expected 1 to 32 characters"));
-        }
-        let default_name = match self.carrier {
-            Carrier::Wired => "ETHERNET",
-            Carrier::Radius => "WLAN",
+    /// Reads one access of the file.
+    pub(crate) fn read(mut fields: Fields<'_>) -> Result<Self, FieldError> {
+        let Head { name, carrier } = fields.take()?;
+        let schedule = fields.take()?;
+        let peer = fields.take()?;
+        let own = match carrier {
+            Carrier::Wired => fields
+                .take()
+                .and_then(|wired| Ok(CarrierFields::Wired(wired, fields.take()?))),
+            Carrier::Radius => fields.take().map(CarrierFields::Radius),
         };
-        let reauthenticate_after = match self.reauthenticate_after {
-            None => None,
-            some => Some(seconds("access.reauthenticate_after", some, 0)?),
+        // First of all, since a field that is missing may be one that is misspelt.
+        fields.end(format_args!(" for the carrier {carrier}"))?;
+        Ok(Self {
+            name,
+            schedule,
+            peer,
+            carrier: own?,
+        })
+    }
+
+    /// The interface, where it is on one.
+    pub(crate) fn interface(&self) -> Option<&str> {
+        match &self.carrier {
+            CarrierFields::Wired(wired, _) => Some(&wired.interface),
+            CarrierFields::Radius(_) => None,
+        }
+    }
+
+    /// The file with the secret that it shares with a server.
+    pub(crate) fn secret_file(&self) -> Option<&Path> {
+        match &self.carrier {
+            CarrierFields::Wired(..) => None,
+            CarrierFields::Radius(radius) => Some(&radius.secret_file),
+        }
+    }
+
+    /// Makes relative paths relative to this directory.
+    pub(crate) fn resolve_against(&mut self, directory: &Path) {
+        match &mut self.carrier {
+            CarrierFields::Wired(..) => {}
+            CarrierFields::Radius(radius) => {
+                radius.secret_file = directory.join(&radius.secret_file);
+            }
+        }
+    }
+
+    /// Decides what the file leaves open, and refuses what can't be.
+    pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
+        if self.name.is_empty() || self.name.len() > 32 || self.name.chars().any(char::is_control) {
+            let expected = "expected 1 to 32 characters";
+            return Err(ConfigError::field("access.name", expected));
+        }
+        let (carrier, network_name) = match &self.carrier {
+            CarrierFields::Wired(wired, timers) => (wired.settings(timers)?, "ETHERNET"),
+            CarrierFields::Radius(radius) => (radius.settings()?, "WLAN"),
         };
         Ok(Settings {
             name: self.name.clone(),
-            carrier: self.carrier_settings()?,
-            policy: self.policy(default_name)?,
-            reauthenticate_after,
-            retry: (
-                seconds("access.retry_after", self.retry_after, 5)?,
-                seconds("access.retry_at_most", self.retry_at_most, 600)?,
-            ),
-            automatic: self.automatic.unwrap_or(true),
+            carrier,
+            policy: self.peer.policy(network_name)?,
+            reauthenticate_after: self.schedule.reauthenticate_after.map(|after| after.0),
+            retry: (self.schedule.retry_after.0, self.schedule.retry_at_most.0),
+            automatic: self.schedule.automatic,
         })
     }
+}
 
-    fn carrier_settings(&self) -> Result<CarrierSettings, ConfigError> {
-        let wired = [
-            ("access.interface", self.interface.is_some()),
-            ("access.controlled_port", self.controlled_port.is_some()),
-            ("access.port_at_stop", self.port_at_stop.is_some()),
-            ("access.start_period", self.start_period.is_some()),
-            ("access.max_start", self.max_start.is_some()),
-            ("access.auth_period", self.auth_period.is_some()),
-            ("access.held_period", self.held_period.is_some()),
-        ];
-        let radius = [
-            ("access.server", self.server.is_some()),
-            ("access.secret_file", self.secret_file.is_some()),
-            ("access.nas_identifier", self.nas_identifier.is_some()),
-        ];
-        let (foreign, carrier) = match self.carrier {
-            Carrier::Wired => (&radius[..], "wired"),
-            Carrier::Radius => (&wired[..], "radius"),
-        };
-        if let Some((name, _)) = foreign.iter().find(|(_, given)| *given) {
-            return Err(field(
-                name,
-                format!("means nothing to the carrier {carrier}"),
-            ));
-        }
-        match self.carrier {
-            Carrier::Wired => self.wired(),
-            Carrier::Radius => Ok(CarrierSettings::Radius {
-                server: Server::with_port(self.server.as_deref().unwrap_or_default())
-                    .map_err(|reason| field("access.server", reason))?,
-                secret_file: self
-                    .secret_file
-                    .clone()
-                    .ok_or_else(|| field("access.secret_file", "expected a file, got none"))?,
-                nas_identifier: self.nas_identifier.clone().unwrap_or("softsim".into()),
-            }),
-        }
-    }
-
-    fn wired(&self) -> Result<CarrierSettings, ConfigError> {
-        let name = self.interface.as_deref().unwrap_or_default();
+impl WiredFields {
+    fn settings(&self, timers: &TimerFields) -> Result<CarrierSettings, ConfigError> {
+        let name = &*self.interface;
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         if Name::new(name.as_bytes()).is_none() || !name.chars().all(plain) {
             let expected = "expected 1 to 15 letters, digits, dots, hyphens and underscores";
-            return Err(field(
-                "access.interface",
-                format!("{expected}, got {name:?}"),
-            ));
+            let reason = format!("{expected}, got {name:?}");
+            return Err(ConfigError::field("access.interface", reason));
         }
-        let port = match (self.controlled_port, self.port_at_stop) {
-            (Some(ControlledPort::Nftables), Some(AtStop::Open)) => Some(AtStop::Open),
-            (Some(ControlledPort::Nftables), _) => Some(AtStop::Closed),
-            (Some(ControlledPort::None), _) => None,
-            // Which of the two is wanted decides whether the gateway can be reached: nobody should
-            // have to guess.
-            (None, _) => {
-                return Err(field(
-                    "access.controlled_port",
-                    "expected \"nftables\" or \"none\", got none",
-                ));
+        let port = match self.controlled_port {
+            Some(ControlledPort::Nftables) => Some(self.port_at_stop),
+            Some(ControlledPort::None) => None,
+            None => {
+                let expected = "expected \"nftables\" or \"none\", got none";
+                return Err(ConfigError::field("access.controlled_port", expected));
             }
         };
-        let defaults = Timers::default();
-        let max_start = self.max_start.unwrap_or(defaults.max_start);
-        if max_start == 0 {
-            return Err(field("access.max_start", "expected at least 1, got 0"));
+        if timers.max_start == 0 {
+            let expected = "expected at least 1, got 0";
+            return Err(ConfigError::field("access.max_start", expected));
         }
-        let held = defaults.held_period.as_secs();
-        let timers = Timers {
-            start_period: seconds(
-                "access.start_period",
-                self.start_period,
-                defaults.start_period.as_secs(),
-            )?,
-            max_start,
-            auth_period: seconds(
-                "access.auth_period",
-                self.auth_period,
-                defaults.auth_period.as_secs(),
-            )?,
-            held_period: jittered(seconds("access.held_period", self.held_period, held)?),
-        };
         Ok(CarrierSettings::Wired {
             interface: name.to_owned(),
             port,
-            timers,
+            timers: Timers {
+                start_period: timers.start_period.0,
+                max_start: timers.max_start,
+                auth_period: timers.auth_period.0,
+                held_period: jittered(timers.held_period.0),
+            },
         })
     }
+}
 
-    fn policy(&self, default_name: &str) -> Result<Policy, ConfigError> {
+impl RadiusFields {
+    fn settings(&self) -> Result<CarrierSettings, ConfigError> {
+        Ok(CarrierSettings::Radius {
+            server: Server::with_port(&self.server)
+                .map_err(|reason| ConfigError::field("access.server", reason))?,
+            secret_file: self.secret_file.clone(),
+            nas_identifier: self.nas_identifier.clone(),
+        })
+    }
+}
+
+impl PeerFields {
+    fn policy(&self, network_name: &str) -> Result<Policy, ConfigError> {
+        let methods = &self.methods;
+        let twice = (1..methods.len()).any(|at| methods[..at].contains(&methods[at]));
+        if methods.is_empty() || twice {
+            let expected = "expected one or two different methods";
+            return Err(ConfigError::field("access.methods", expected));
+        }
+        let name = self.network_name.as_deref().unwrap_or(network_name);
         let mut peer = Peer::new();
-        if let Some(methods) = &self.methods {
-            let twice = (1..methods.len()).any(|at| methods[..at].contains(&methods[at]));
-            if methods.is_empty() || twice {
-                let expected = "expected one or two different methods";
-                return Err(field("access.methods", expected));
-            }
-            peer.methods.clone_from(methods);
-        }
-        peer.forward_secrecy = self.forward_secrecy.unwrap_or(peer.forward_secrecy);
+        peer.methods.clone_from(methods);
+        peer.forward_secrecy = self.forward_secrecy;
         peer.outer = self.outer()?;
-        peer.decoration = self.decoration_realm.clone();
-        let name = self.network_name.as_deref().unwrap_or(default_name);
+        peer.decoration.clone_from(&self.decoration_realm);
         peer.network_name = NetworkName::new(name)
-            .map_err(|error| field("access.network_name", error.to_string()))?;
-        peer.network_name_policy = self.network_name_policy.unwrap_or(peer.network_name_policy);
-        peer.result_indication = self.result_indication.unwrap_or(peer.result_indication);
-        if let Some(bit) = self.aka_separation_bit {
-            peer.refuse_separation_bit = bit == SeparationBit::Refuse;
-        }
-        if !peer.methods.iter().any(|method| peer.allows(*method)) {
+            .map_err(|error| ConfigError::field("access.network_name", error.to_string()))?;
+        peer.network_name_policy = self.network_name_policy;
+        peer.result_indication = self.result_indication;
+        peer.refuse_separation_bit = self.aka_separation_bit == SeparationBit::Refuse;
+        if !methods.iter().any(|method| peer.allows(*method)) {
             let reason = "EAP-AKA has none, and is the only method here";
-            return Err(field("access.forward_secrecy", reason));
+            return Err(ConfigError::field("access.forward_secrecy", reason));
         }
         let realm = self.realm.unwrap_or_else(|| realm_of(name));
         Ok(Policy { peer, realm })
     }
 
     fn outer(&self) -> Result<OuterIdentity, ConfigError> {
-        match self.identity.as_deref() {
-            None | Some("any") => Ok(OuterIdentity::Any),
-            Some("pseudonym") => Ok(OuterIdentity::PseudonymOrPermanent),
-            Some("anonymous") => Ok(OuterIdentity::Anonymous),
-            Some("suci") => Ok(OuterIdentity::Suci),
-            Some(nai) if nai.contains('@') => {
-                fixed(nai).map_err(|error| field("access.identity", error.to_string()))
-            }
-            Some(other) => Err(field(
-                "access.identity",
-                format!("expected any, pseudonym, anonymous, suci or a NAI, got {other:?}"),
-            )),
+        let wrong = |reason| ConfigError::field("access.identity", reason);
+        match &*self.identity {
+            "any" => Ok(OuterIdentity::Any),
+            "pseudonym" => Ok(OuterIdentity::PseudonymOrPermanent),
+            "anonymous" => Ok(OuterIdentity::Anonymous),
+            "suci" => Ok(OuterIdentity::Suci),
+            nai if nai.contains('@') => fixed(nai).map_err(|error| wrong(error.to_string())),
+            other => Err(wrong(format!(
+                "expected any, pseudonym, anonymous, suci or a NAI, got {other:?}"
+            ))),
         }
     }
 }
 
 /// An identity that somebody chose; it may name the subscriber, unless it names nobody.
-pub fn fixed(nai: &str) -> Result<OuterIdentity, softsim_eap::BadNai> {
+pub(super) fn fixed(nai: &str) -> Result<OuterIdentity, softsim_eap::BadNai> {
     let user = nai.split('@').next().unwrap_or_default();
     let kind = match user {
         "" | "anonymous" => IdentityKind::Anonymous,
@@ -341,10 +428,14 @@ fn realm_of(network_name: &str) -> Realm {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
+    use toml::de::DeTable;
+
     use super::*;
 
     fn settings(text: &str) -> Result<Settings, String> {
-        let access: Access = toml::from_str(text).map_err(|error| error.to_string())?;
+        let parsed = DeTable::parse(text).map_err(|error| error.to_string())?;
+        let access = Access::read(Fields::of(parsed))
+            .map_err(|error| error.in_file(Path::new("netd.toml"), text).to_string())?;
         access.settings().map_err(|error| error.to_string())
     }
 
@@ -408,8 +499,16 @@ mod tests {
     #[test]
     fn what_cannot_be_is_refused_with_its_field() {
         for (base, more, expected) in [
-            (WIRED, "server = '192.0.2.1:1812'", "access.server"),
-            (RADIUS, "interface = 'eth1'", "access.interface"),
+            (
+                WIRED,
+                "server = '192.0.2.1:1812'",
+                "line 5, server = '192.0.2.1:1812': unknown field `server` for the carrier wired",
+            ),
+            (
+                RADIUS,
+                "interface = 'eth1'",
+                "unknown field `interface` for the carrier radius",
+            ),
             (RADIUS, "methods = []", "access.methods"),
             (RADIUS, "methods = ['aka', 'aka']", "access.methods"),
             (RADIUS, "methods = ['sim']", "sim"),
@@ -418,19 +517,43 @@ mod tests {
                 "methods = ['aka']\nforward_secrecy = 'require'",
                 "access.forward_secrecy",
             ),
-            (RADIUS, "retry_after = 0", "access.retry_after"),
+            (
+                RADIUS,
+                "retry_after = 0",
+                "line 5, retry_after = 0: expected at least 1 second, got 0",
+            ),
+            (
+                RADIUS,
+                "automatic = 'no'",
+                "line 5, automatic = 'no': invalid type",
+            ),
             (RADIUS, "network_name = ''", "access.network_name"),
-            (RADIUS, "realm = 'home'", "realm"),
-            (RADIUS, "retry = 5", "retry"),
+            (RADIUS, "realm = 'home'", "line 5, realm = 'home': "),
+            (RADIUS, "retry = 5", "`retry_after`, `retry_at_most`"),
             (WIRED, "max_start = 0", "access.max_start"),
         ] {
             let error = settings(&format!("{base}{more}\n")).unwrap_err();
             assert!(error.contains(expected), "{more}: {error}");
         }
         for (text, expected) in [
-            ("name = ''\ncarrier = 'radius'\n", "access.name"),
-            ("name = 'x'\ncarrier = 'radius'\n", "access.server"),
-            ("name = 'x'\ncarrier = 'wired'\n", "access.interface"),
+            (
+                "name = ''\ncarrier = 'wired'\ninterface = 'eth1'\n",
+                "access.name",
+            ),
+            ("carrier = 'radius'\n", "missing field `name`"),
+            ("name = 'x'\n", "missing field `carrier`"),
+            (
+                "name = 'x'\ncarrier = 'radius'\n",
+                "missing field `server`",
+            ),
+            (
+                "name = 'x'\ncarrier = 'wired'\n",
+                "missing field `interface`",
+            ),
+            (
+                "name = 'x'\ncarrier = 'wired'\ninterfaec = 'eth1'\n",
+                "unknown field `interfaec`",
+            ),
             (
                 "name = 'x'\ncarrier = 'wired'\ninterface = 'a;b'\n",
                 "access.interface",
