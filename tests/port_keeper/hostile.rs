@@ -6,7 +6,7 @@ use std::process::Stdio;
 
 use socket2::SockRef;
 use softsim_lab_harness::netns::INTERFACE;
-use softsim_netd::access::port::wire::{LONGEST, Order, Reason, Refused, Request};
+use softsim_netd::access::port::wire::{MAX_MESSAGE, Order, Reason, Refused, Request};
 use softsim_sandbox::seqpacket::pair;
 
 use crate::scene::{EAPOL, GROUP, OURS, Said, Scene, hear, start, wait_until};
@@ -36,7 +36,7 @@ fn what_is_no_message_is_refused_and_changes_nothing() {
         &[5],
         &[255; 3],
         &[4, 1, 0x80, 0xc2, 0, 0, 3, 2, 1],
-        &[4; LONGEST + 1],
+        &[4; MAX_MESSAGE + 1],
         &[4; 65536],
     ] {
         scene.netd().send(octets).unwrap();

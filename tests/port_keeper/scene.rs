@@ -12,7 +12,7 @@ use softsim_lab_harness::processes::binaries;
 use softsim_lab_harness::supplicant::find;
 use softsim_link::ethernet::{Address, FrameSocket, Link, Name, index};
 use softsim_netd::access::port::keeper::SUBCOMMAND;
-use softsim_netd::access::port::wire::{LONGEST, Message, Order, Refused, Request};
+use softsim_netd::access::port::wire::{MAX_MESSAGE, Message, Order, Refused, Request};
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Connection, Received, pair};
 
@@ -227,7 +227,7 @@ fn appending(log: &tempfile::NamedTempFile) -> Stdio {
 
 /// The next that a keeper says; none where it says nothing.
 pub(crate) fn hear(netd: &Connection) -> Option<Said> {
-    let mut buffer = [0; LONGEST];
+    let mut buffer = [0; MAX_MESSAGE];
     poll::wait(&mut [Entry::readable(netd)], Some(PATIENCE)).unwrap();
     let length = match netd.receive(&mut buffer) {
         Ok(Received::Datagram(length)) => length,
@@ -275,7 +275,7 @@ pub(crate) fn frames(end: &Namespace, ethertype: u16) -> FrameSocket {
 /// The next frame, with its sender; none where none comes for a while.
 pub(crate) fn receive(frames: &FrameSocket) -> Option<(Address, Vec<u8>)> {
     let end = Instant::now() + A_WHILE;
-    let mut buffer = [0; LONGEST];
+    let mut buffer = [0; MAX_MESSAGE];
     loop {
         match frames.receive(&mut buffer) {
             Ok(Some(frame)) => return Some((frame.source, buffer[..frame.length].to_vec())),

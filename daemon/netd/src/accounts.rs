@@ -19,10 +19,10 @@ use sha2::{Digest as _, Sha256};
 use softsim_lwm2m::Accounts;
 
 /// Names a transaction.
-pub type Txid = [u8; 16];
+pub(crate) type Txid = [u8; 16];
 
 /// SHA-256 of accounts, without what a management server may write to its own.
-pub type Digest = [u8; 32];
+pub(crate) type Digest = [u8; 32];
 
 const CURRENT: &str = "accounts.json";
 const PENDING: &str = "accounts.pending";
@@ -33,13 +33,13 @@ const REJECTED: &str = "accounts.rejected";
 const MAX_FILE: u64 = 1 << 20;
 
 /// What keyd's Commit takes of accounts.
-pub fn digest(accounts: &Accounts) -> Digest {
+pub(crate) fn digest(accounts: &Accounts) -> Digest {
     Sha256::digest(accounts.canonical_security()).into()
 }
 
 /// What keyd committed last for us.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Committed {
+pub(crate) struct Committed {
     /// The transaction.
     pub transaction: Option<Txid>,
     /// The digest of the last accounts that came with one.
@@ -77,7 +77,7 @@ impl Record {
 
 /// The accounts in force and the files they are in.
 #[derive(Debug)]
-pub struct Store {
+pub(crate) struct Store {
     directory: PathBuf,
     current: Option<Record>,
     pending: Option<Record>,
@@ -109,7 +109,7 @@ impl Store {
     ///
     /// A transaction that we know nothing of leaves the accounts alone: a management server's
     /// package has one, too.
-    pub fn open(directory: &Path, committed: Committed) -> Self {
+    pub(crate) fn open(directory: &Path, committed: Committed) -> Self {
         let mut store = Self {
             directory: directory.to_owned(),
             current: None,
@@ -149,7 +149,7 @@ impl Store {
             Ok(None)
                 if committed.is_some_and(|committed| committed != digest(&Accounts::default())) =>
             {
-                self.tell(format!("{CURRENT} is missing"));
+                self.report(format!("{CURRENT} is missing"));
             }
             Ok(current) => self.current = current,
             Err(reason) => self.set_aside(&reason),
@@ -163,7 +163,7 @@ impl Store {
             clear(&self.directory.join(REJECTED))?;
             self.rename(CURRENT, REJECTED)
         });
-        self.tell(match set_aside {
+        self.report(match set_aside {
             Ok(()) => format!("{CURRENT} is set aside as {REJECTED}: {reason}"),
             Err(error) => {
                 format!("{CURRENT} is not used: {reason}; it can't be set aside: {error}")
@@ -171,23 +171,23 @@ impl Store {
         });
     }
 
-    fn tell(&mut self, fault: String) {
+    fn report(&mut self, fault: String) {
         tracing::error!("accounts: {fault}");
         self.fault = Some(fault);
     }
 
     /// The accounts in force.
-    pub fn accounts(&self) -> Option<&Accounts> {
+    pub(crate) fn accounts(&self) -> Option<&Accounts> {
         self.in_force().map(|record| &record.accounts)
     }
 
     /// The transaction they came with, in hexadecimal.
-    pub fn transaction(&self) -> Option<&str> {
+    pub(crate) fn transaction(&self) -> Option<&str> {
         self.in_force().map(|record| &*record.transaction)
     }
 
     /// Why the accounts that were there at the start are not in force, until others are.
-    pub fn fault(&self) -> Option<&str> {
+    pub(crate) fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
     }
 
@@ -197,7 +197,7 @@ impl Store {
     }
 
     /// Makes new accounts durable beside those in force.
-    pub fn stage(&mut self, txid: Txid, accounts: &Accounts) -> Result<(), StoreError> {
+    pub(crate) fn stage(&mut self, txid: Txid, accounts: &Accounts) -> Result<(), StoreError> {
         let record = Record {
             transaction: hex::encode(txid),
             accounts: accounts.clone(),
@@ -208,7 +208,7 @@ impl Store {
     }
 
     /// Puts the staged accounts in force: keyd has committed their transaction.
-    pub fn commit(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
         if self.pending.is_none() {
             return Ok(());
         }
@@ -219,7 +219,7 @@ impl Store {
     }
 
     /// Forgets the staged accounts.
-    pub fn abort(&mut self) -> Result<(), StoreError> {
+    pub(crate) fn abort(&mut self) -> Result<(), StoreError> {
         self.pending = None;
         let path = self.directory.join(PENDING);
         match fs::remove_file(&path) {
@@ -231,7 +231,7 @@ impl Store {
     }
 
     /// Changes the accounts in force outside a transaction: a server wrote to its own.
-    pub fn change(&mut self, accounts: &Accounts) -> Result<(), StoreError> {
+    pub(crate) fn change(&mut self, accounts: &Accounts) -> Result<(), StoreError> {
         let Some(current) = &self.current else {
             return Ok(());
         };

@@ -9,13 +9,13 @@ use std::time::Duration;
 use std::{fmt, io};
 
 /// How often a lock is tried that nobody seems to hold, and how long it takes between.
-const TRIES: u32 = 100;
-const BETWEEN: Duration = Duration::from_millis(10);
+const ATTEMPTS: u32 = 100;
+const PAUSE: Duration = Duration::from_millis(10);
 
 /// A lock that another netd finds for as long as this value lives, and no longer: no file tells of
 /// it, and a process that we start doesn't inherit it.
 #[derive(Debug)]
-pub struct Claim(#[expect(dead_code, reason = "held, not used")] File);
+pub(crate) struct Claim(#[expect(dead_code, reason = "held, not used")] File);
 
 /// Why something can't be claimed.
 #[derive(Debug)]
@@ -54,19 +54,19 @@ impl fmt::Display for ClaimError {
 
 impl Claim {
     /// Claims a folder, by a lock on itself.
-    pub fn folder(path: &Path) -> Result<Self, ClaimError> {
+    pub(crate) fn folder(path: &Path) -> Result<Self, ClaimError> {
         Self::of(path, File::open(path))
     }
 
-    /// Claims a socket that is yet to be made, by a lock on an empty file beside it.
-    pub fn socket(path: &Path) -> Result<Self, ClaimError> {
-        let mut beside = path.as_os_str().to_owned();
-        beside.push(".lock");
+    /// Claims a socket that is yet to be made, by a lock on an empty file next to it.
+    pub(crate) fn socket(path: &Path) -> Result<Self, ClaimError> {
+        let mut lock = path.as_os_str().to_owned();
+        lock.push(".lock");
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).mode(0o600);
         // Never made through a link that somebody put there.
-        let made = match options.clone().create_new(true).open(&beside) {
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(&beside),
+        let made = match options.clone().create_new(true).open(&lock) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(&lock),
             made => made,
         };
         Self::of(path, made)
@@ -75,7 +75,7 @@ impl Claim {
     fn of(path: &Path, file: io::Result<File>) -> Result<Self, ClaimError> {
         let failed = |error| ClaimError::Lock(path.to_owned(), error);
         let file = file.map_err(failed)?;
-        for _ in 0..TRIES {
+        for _ in 0..ATTEMPTS {
             match file.try_lock() {
                 Ok(()) => return Ok(Self(file)),
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
@@ -83,7 +83,7 @@ impl Claim {
             }
             // Where nobody has it, a netd that was killed is still on its way out.
             match holder(&file) {
-                None => sleep(BETWEEN),
+                None => sleep(PAUSE),
                 pid => return Err(held(path, pid)),
             }
         }

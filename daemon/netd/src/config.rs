@@ -1,8 +1,8 @@
 //! The configuration file.
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
@@ -42,7 +42,7 @@ pub(crate) struct Config {
 /// Whether to run unconfined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Sandbox {
+pub(crate) enum Sandbox {
     /// Landlock and seccomp, or no start.
     #[default]
     Require,
@@ -53,7 +53,7 @@ pub enum Sandbox {
 /// The bootstrap server.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Bootstrap {
+pub(crate) struct Bootstrap {
     /// `coaps://HOST:PORT`
     pub uri: String,
     /// PEM files with the server's own certificate, or with those of authorities that vouch for
@@ -71,7 +71,7 @@ fn yes() -> bool {
 
 impl Config {
     /// Reads the file; relative paths become relative to its directory.
-    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
             path: path.to_owned(),
             source,
@@ -101,15 +101,12 @@ impl Config {
     }
 
     /// The accesses, with everything decided.
-    pub fn accesses(&self) -> Result<Vec<Settings>, ConfigError> {
+    pub(crate) fn accesses(&self) -> Result<Vec<Settings>, ConfigError> {
         let names: BTreeSet<_> = self.access.iter().map(|access| &access.name).collect();
         if self.access.len() > MAX_ACCESSES || names.len() != self.access.len() {
             return Err(ConfigError::Field {
                 name: "access",
-                reason: format!(
-                    "expected at most {}, of different names",
-                    MAX_ACCESSES
-                ),
+                reason: format!("expected at most {}, of different names", MAX_ACCESSES),
             });
         }
         // Two supplicants on one wire, and two keepers of one port, would undo each other's work.
@@ -143,7 +140,7 @@ impl Config {
 
 /// The bootstrap server, with the files that its configuration names read.
 #[derive(Clone, Debug)]
-pub struct BootstrapServer {
+pub(crate) struct BootstrapServer {
     /// Where it is.
     pub server: Server,
     /// How to tell that it is the one.
@@ -154,7 +151,7 @@ pub struct BootstrapServer {
 
 impl Bootstrap {
     /// Reads the files.
-    pub fn load(&self) -> Result<BootstrapServer, ConfigError> {
+    pub(crate) fn load(&self) -> Result<BootstrapServer, ConfigError> {
         let uri = |reason: String| ConfigError::Field {
             name: "bootstrap.uri",
             reason,

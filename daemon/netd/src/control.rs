@@ -29,11 +29,11 @@ use crate::progress::{Fault, Progress};
 use crate::sandbox::Enforced;
 use crate::uri::Server;
 
-/// How long a client may take to say what it wants.
-const PATIENCE: Duration = Duration::from_secs(10);
+/// How long a client may take to send its command.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long the socket rests where there is no descriptor or memory for who waits there.
-const REST: Duration = Duration::from_secs(1);
+const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
 /// Commands at a time.
 const MAX_CLIENTS: usize = 16;
@@ -43,7 +43,7 @@ const QUEUE: usize = 256;
 
 /// Opens the socket for our user and group, in place of one that an earlier process left. One on
 /// which a process listens is not taken from it; no other netd does, see [`crate::claim`].
-pub fn bind(path: &Path) -> io::Result<StdUnixListener> {
+pub(crate) fn bind(path: &Path) -> io::Result<StdUnixListener> {
     match StdUnixStream::connect(path) {
         Ok(_) => {
             return Err(io::Error::new(
@@ -71,7 +71,7 @@ fn remove_socket(path: &Path) -> io::Result<()> {
 
 /// What commands are carried out with.
 #[derive(Debug)]
-pub struct Control {
+pub(crate) struct Control {
     /// Whom to serve, besides root and our own user.
     pub uids: Vec<u32>,
     /// The LwM2M task.
@@ -89,20 +89,20 @@ pub struct Control {
 }
 
 /// Serves commands for as long as the socket does.
-pub async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
+pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
     let control = Arc::new(control);
     let places = Arc::new(Semaphore::new(MAX_CLIENTS));
     let (mut strangers, mut too_many) = (Tally::default(), Tally::default());
     loop {
         let now = clock::boottime();
-        let told_in = [strangers.wait(now), too_many.wait(now)];
+        let due_in = [strangers.wait(now), too_many.wait(now)];
         let accepted = tokio::select! {
             accepted = listener.accept() => Some(accepted),
-            () = pause(told_in.into_iter().flatten().min()) => None,
+            () = pause(due_in.into_iter().flatten().min()) => None,
         };
         if let Some(Err(error)) = &accepted {
             tracing::warn!(%error, "no control connection can be taken");
-            sleep(REST).await;
+            sleep(ACCEPT_PAUSE).await;
         }
         if let Some(Ok((stream, _))) = accepted {
             let uid = stream.peer_cred()?.uid();
@@ -110,11 +110,11 @@ pub async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
                 strangers.add(uid);
                 let reason =
                     format!("expected root, netd's user or one of control_uids, got uid {uid}");
-                turn_away(stream, Fault::new(Failure::Refused, reason));
+                refuse(stream, Fault::new(Failure::Refused, reason));
             } else if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                 let control = Arc::clone(&control);
                 tokio::spawn(async move {
-                    if let Err(error) = control.converse(stream).await {
+                    if let Err(error) = control.handle_connection(stream).await {
                         tracing::debug!(uid, %error, "control connection");
                     }
                     drop(place);
@@ -122,7 +122,7 @@ pub async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
             } else {
                 too_many.add(uid);
                 let reason = format!("{MAX_CLIENTS} other commands are being carried out");
-                turn_away(stream, Fault::new(Failure::Busy, reason));
+                refuse(stream, Fault::new(Failure::Busy, reason));
             }
         }
         let now = clock::boottime();
@@ -148,41 +148,40 @@ async fn pause(duration: Option<Duration>) {
 }
 
 /// Says why nothing will be done, where that can be said at once.
-fn turn_away(stream: UnixStream, Fault { failure, reason }: Fault) {
-    let told = stream.into_std().and_then(|mut stream| {
+fn refuse(stream: UnixStream, Fault { failure, reason }: Fault) {
+    let sent = stream.into_std().and_then(|mut stream| {
         let mut line = serde_json::to_vec(&Event::Failed { failure, reason })?;
         line.push(b'\n');
         stream.write_all(&line)
     });
-    if let Err(error) = told {
+    if let Err(error) = sent {
         tracing::debug!(%error, "control connection");
     }
 }
 
 impl Control {
     /// Reads a command, carries it out, and tells what happens.
-    async fn converse(&self, mut stream: UnixStream) -> io::Result<()> {
-        let command = match timeout(PATIENCE, read_command(&mut stream)).await {
-            Ok(command) => command?,
-            Err(_) => return Ok(()),
-        };
-        let (events, mut queue) = mpsc::channel(QUEUE);
-        let work = async {
-            match command {
-                Ok(command) => self.carry_out(command, Progress::new(events)).await,
-                Err(fault) => Err(fault),
+    async fn handle_connection(&self, mut stream: UnixStream) -> io::Result<()> {
+        let command = {
+            // The line may hold a RADIUS secret, so there is no other buffer than this.
+            let mut buffer = Zeroizing::new([0; MAX_LINE]);
+            match timeout(COMMAND_TIMEOUT, read_line(&mut stream, &mut buffer)).await {
+                Ok(line) => command_of(line?),
+                Err(_) => return Ok(()),
             }
         };
+        let (events, mut queue) = mpsc::channel(QUEUE);
+        let work = async { self.carry_out(command?, Progress::new(events)).await };
         let (mut reader, mut stream) = stream.split();
-        let left = end_of(&mut reader);
-        tokio::pin!(work, left);
+        let closed = closed(&mut reader);
+        tokio::pin!(work, closed);
         let result = loop {
             let listening = tokio::select! {
                 // Events that came before the result are told before it.
                 biased;
                 Some(event) = queue.recv() => write(&mut stream, &event).await.is_ok(),
                 result = &mut work => break result,
-                () = &mut left => false,
+                () = &mut closed => false,
             };
             if !listening {
                 // An authentication sees that nobody listens, and ends in good order.
@@ -247,14 +246,14 @@ impl Control {
             loop {
                 tokio::select! {
                     biased;
-                    event = events.recv() => tell(event, name.as_deref(), progress),
+                    event = events.recv() => forward(event, name.as_deref(), progress),
                     result = &mut carried_out => break result?,
                     () = progress.abandoned() => break,
                 }
             }
             // What came before the end is told before it.
             while let Ok(event) = events.try_recv() {
-                tell(Ok(event), name.as_deref(), progress);
+                forward(Ok(event), name.as_deref(), progress);
             }
         }
         let accesses = accesses.iter().map(|access| access.access()).collect();
@@ -269,7 +268,7 @@ impl Control {
         }
         loop {
             tokio::select! {
-                event = events.recv() => tell(event, name.as_deref(), progress),
+                event = events.recv() => forward(event, name.as_deref(), progress),
                 () = progress.abandoned() => break,
             }
         }
@@ -326,7 +325,7 @@ impl Control {
 }
 
 /// Tells what happened, if it is about the access that the client wants to know of.
-fn tell(
+fn forward(
     event: Result<status::Event, broadcast::error::RecvError>,
     name: Option<&str>,
     progress: &Progress,
@@ -345,30 +344,35 @@ fn tell(
     }
 }
 
-async fn read_command(stream: &mut UnixStream) -> io::Result<Result<Command, Fault>> {
-    // The line may hold a RADIUS secret, so there is no other buffer than this.
-    let mut buffer = Zeroizing::new([0; MAX_LINE]);
+/// Reads a line, without its newline; nothing where it doesn't end, or not in time.
+async fn read_line<'b>(
+    stream: &mut UnixStream,
+    buffer: &'b mut [u8; MAX_LINE],
+) -> io::Result<Option<&'b [u8]>> {
     let mut length = 0;
-    let line = loop {
+    loop {
         match stream.read(&mut buffer[length..]).await? {
-            0 => break None,
+            0 => return Ok(None),
             got => length += got,
         }
         if let Some(end) = buffer[..length].iter().position(|octet| *octet == b'\n') {
-            break Some(&buffer[..end]);
+            return Ok(Some(&buffer[..end]));
         }
-    };
+    }
+}
+
+fn command_of(line: Option<&[u8]>) -> Result<Command, Fault> {
     let command = match line {
         Some(line) => serde_json::from_slice(line).map_err(|error| format!("no command: {error}")),
         None => Err(format!(
             "expected a command in a line of at most {MAX_LINE} octets"
         )),
     };
-    Ok(command.map_err(|reason| Fault::new(Failure::Command, reason)))
+    command.map_err(|reason| Fault::new(Failure::Command, reason))
 }
 
 /// Waits until the client closes, whatever else it sends.
-async fn end_of(stream: &mut ReadHalf<'_>) {
+async fn closed(stream: &mut ReadHalf<'_>) {
     let mut ignored = [0; 64];
     while stream.read(&mut ignored).await.is_ok_and(|got| got > 0) {}
 }

@@ -3,10 +3,9 @@
 //! That is what serde's `flatten` is for; but it forgets where in the file a field is, and refuses
 //! no field that nobody knows.
 
-use std::fmt;
-use std::mem;
 use std::ops::Range;
 use std::path::Path;
+use std::{fmt, mem};
 
 use serde::de::{DeserializeOwned, Error as _, IntoDeserializer, Visitor};
 use serde::{Deserializer, forward_to_deserialize_any};
@@ -36,7 +35,10 @@ impl FieldError {
     /// The error with the file, and the line and its text.
     pub(crate) fn in_file(self, path: &Path, text: &str) -> ConfigError {
         // What the whole file lacks is in no line of it.
-        let start = self.span.filter(|span| *span != (0..0)).map(|span| span.start);
+        let start = self
+            .span
+            .filter(|span| *span != (0..0))
+            .map(|span| span.start);
         let line = start.and_then(|start| {
             let before = text.get(..start)?.matches('\n').count();
             let line = text.lines().nth(before)?.trim().to_owned();
@@ -116,10 +118,10 @@ impl<'i> Fields<'i> {
     }
 }
 
-impl<'i> Deserializer<'i> for &mut Fields<'i> {
+impl<'de> Deserializer<'de> for &mut Fields<'de> {
     type Error = Error;
 
-    fn deserialize_struct<V: Visitor<'i>>(
+    fn deserialize_struct<V: Visitor<'de>>(
         self,
         name: &'static str,
         fields: &'static [&'static str],
@@ -135,7 +137,7 @@ impl<'i> Deserializer<'i> for &mut Fields<'i> {
             .deserialize_struct(name, fields, visitor)
     }
 
-    fn deserialize_any<V: Visitor<'i>>(self, _: V) -> Result<V::Value, Error> {
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Error> {
         Err(Error::custom("only a struct can take fields"))
     }
 

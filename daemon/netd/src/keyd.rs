@@ -35,43 +35,62 @@ impl std::fmt::Display for Lost {
     }
 }
 
-/// Tells keyd's refusals, after which everything is as before, from the loss of keyd.
-pub fn refusal<T>(result: Result<T, Error>) -> Result<Result<T, Refused>, Lost> {
-    match result {
-        Ok(answer) => Ok(Ok(answer)),
-        // keyd ends with it, and what it has stored shows at the next start.
-        Err(error @ Error::Refused(Refusal::Storage)) => Err(Lost(error)),
-        Err(Error::Refused(refusal)) => Ok(Err(Refused::ByKeyd(refusal))),
-        Err(error @ Error::TooLong { .. }) => Ok(Err(Refused::TooLong(error))),
-        Err(error) => Err(Lost(error)),
-    }
-}
-
-/// A request that came to nothing.
+/// Why a request came to nothing.
 #[derive(Debug)]
-pub enum Refused {
-    /// keyd said why.
-    ByKeyd(Refusal),
-    /// It was never sent, since keyd takes nothing that long.
-    TooLong(Error),
+pub enum RequestError {
+    /// keyd has refused it, or would: all is as before.
+    Refused(Refusal),
+    /// keyd is gone.
+    Lost(Lost),
 }
 
-impl std::fmt::Display for Refused {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl RequestError {
+    /// keyd's refusal.
+    ///
+    /// # Errors
+    /// keyd is gone.
+    pub(crate) fn refusal(self) -> Result<Refusal, Lost> {
         match self {
-            Self::ByKeyd(refusal) => write!(f, "softsim-keyd refused: {refusal}"),
-            Self::TooLong(error) => error.fmt(f),
+            Self::Refused(refusal) => Ok(refusal),
+            Self::Lost(lost) => Err(lost),
         }
     }
 }
 
-impl From<Refused> for Fault {
-    fn from(refused: Refused) -> Self {
-        let failure = match &refused {
-            Refused::ByKeyd(Refusal::RetryAfter { .. }) => Failure::Busy,
+impl std::error::Error for RequestError {}
+
+impl std::fmt::Display for RequestError {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Refused(refusal) => write!(f, "softsim-keyd refused: {refusal}"),
+            Self::Lost(lost) => lost.fmt(f),
+        }
+    }
+}
+
+impl From<Error> for RequestError {
+    fn from(error: Error) -> Self {
+        match error {
+            // keyd ends with it, and what it has stored shows at the next start.
+            Error::Refused(Refusal::Storage) => Self::Lost(Lost(error)),
+            Error::Refused(refusal) => Self::Refused(refusal),
+            // It was never sent.
+            Error::TooLong { request } => Self::Refused(Refusal::TooLong {
+                request,
+                limit: request.max_length() as u32,
+            }),
+            error => Self::Lost(Lost(error)),
+        }
+    }
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        let failure = match refusal {
+            Refusal::RetryAfter { .. } => Failure::Busy,
             _ => Failure::Refused,
         };
-        Self::new(failure, refused)
+        Self::new(failure, RequestError::Refused(refusal))
     }
 }
 
@@ -81,60 +100,56 @@ impl From<Lost> for Fault {
     }
 }
 
-/// How long keyd's wish to be asked later is complied with, at most and in all.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long a request that keyd refuses as too early is repeated, at most and in all.
+const RETRY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks; where keyd says that it is too early, again, as long as that is within [`PATIENCE`].
-pub async fn ask<C: Call>(keyd: &Keyd, call: &C) -> Result<Result<C::Answer, Refused>, Lost> {
-    let end = Instant::now() + PATIENCE;
+/// Asks; where keyd refuses that as too early, asks again, as long as that is within
+/// [`RETRY_TIMEOUT`].
+pub(crate) async fn ask<C: Call>(keyd: &Keyd, call: &C) -> Result<C::Answer, RequestError> {
+    let end = Instant::now() + RETRY_TIMEOUT;
     loop {
-        let answer = refusal(keyd.call(call).await)?;
-        let Err(Refused::ByKeyd(Refusal::RetryAfter { milliseconds })) = answer else {
-            return Ok(answer);
+        let answer = keyd.call(call).await.map_err(RequestError::from);
+        let Err(RequestError::Refused(Refusal::RetryAfter { milliseconds })) = answer else {
+            return answer;
         };
         let again = Instant::now() + Duration::from_millis(milliseconds.into());
         if again > end {
-            return Ok(answer);
+            return answer;
         }
         sleep_until(again).await;
     }
 }
 
 /// Has a package judged and staged; gives what it will have done.
-pub async fn stage(
+pub(crate) async fn stage(
     keyd: &Keyd,
     txid: Txid,
     package: Option<&[u8]>,
-) -> Result<Result<Option<Staged>, Refused>, Lost> {
-    let staged = ask(keyd, &Stage { txid, package }).await?;
-    Ok(staged.map(|answer| answer.staged))
+) -> Result<Option<Staged>, RequestError> {
+    let answer = ask(keyd, &Stage { txid, package }).await?;
+    Ok(answer.staged)
 }
 
 /// Makes what was staged durable; `accounts` is the digest of ours, where they change with it.
-pub async fn commit(
-    keyd: &Keyd,
-    txid: Txid,
-    accounts: Option<Digest>,
-) -> Result<Result<(), Refused>, Lost> {
+pub async fn commit(keyd: &Keyd, txid: Txid, accounts: Option<Digest>) -> Result<(), RequestError> {
     ask(keyd, &Commit { txid, accounts }).await
 }
 
 /// Drops what was staged; it makes no difference if nothing was.
-pub async fn abort(keyd: &Keyd, txid: Txid) -> Result<(), Lost> {
-    let _ = ask(keyd, &Abort { txid }).await?;
+pub(crate) async fn abort(keyd: &Keyd, txid: Txid) -> Result<(), Lost> {
+    if let Err(error) = ask(keyd, &Abort { txid }).await {
+        error.refusal()?;
+    }
     Ok(())
 }
 
 /// keyd's own account of itself.
-pub async fn status(keyd: &Keyd) -> Result<Result<StatusAnswer, Refused>, Lost> {
+pub(crate) async fn status(keyd: &Keyd) -> Result<StatusAnswer, RequestError> {
     ask(keyd, &Status {}).await
 }
 
 /// Last Result of the Software SIM object for a refusal.
-pub fn sim_result(refused: &Refused) -> SimResult {
-    let Refused::ByKeyd(refusal) = refused else {
-        return SimResult::EnvelopeMalformed;
-    };
+pub(crate) fn sim_result(refusal: &Refusal) -> SimResult {
     match refusal {
         Refusal::Package(fault) => match fault {
             PackageFault::Format { .. } | PackageFault::Shape(_) | PackageFault::Field { .. } => {
@@ -202,8 +217,11 @@ mod tests {
 
     #[test]
     fn a_commit_whose_storage_failed_may_stand_and_is_not_taken_for_refused() {
-        let commit = |fault| refusal::<()>(Err(Error::Refused(fault)));
-        assert!(matches!(commit(Refusal::Storage), Err(Lost(_))));
-        assert!(matches!(commit(Refusal::NoProfile), Ok(Err(_))));
+        let commit = |refusal| RequestError::from(Error::Refused(refusal));
+        assert!(matches!(commit(Refusal::Storage), RequestError::Lost(_)));
+        assert!(matches!(
+            commit(Refusal::NoProfile),
+            RequestError::Refused(_)
+        ));
     }
 }

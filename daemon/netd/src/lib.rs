@@ -23,25 +23,25 @@
 //! [`notifier`] speaks to the service manager.
 
 pub mod access;
-pub mod accounts;
+mod accounts;
 mod async_socket;
-pub mod claim;
+mod claim;
 mod config;
 mod config_error;
-pub mod control;
-pub mod dtls;
+mod control;
+mod dtls;
 mod fields;
 mod helper_process;
 pub mod keyd;
 pub mod log;
-pub mod lwm2m;
+mod lwm2m;
 pub mod names;
 pub mod notifier;
-pub mod progress;
-pub mod reach;
+mod progress;
+mod reach;
 pub mod sandbox;
-pub mod session;
+mod session;
 pub mod start;
-pub mod state_folder;
+mod state_folder;
 mod timer;
-pub mod uri;
+mod uri;

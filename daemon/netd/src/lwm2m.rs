@@ -25,7 +25,7 @@ use self::servers::Retry;
 use self::transaction::Run;
 use crate::accounts::{Store, StoreError};
 use crate::config::BootstrapServer;
-use crate::keyd::{self, Keyd, Lost};
+use crate::keyd::{self, Keyd, Lost, RequestError};
 use crate::names::Names;
 use crate::notifier::Notifier;
 use crate::progress::{Fault, Progress};
@@ -43,7 +43,7 @@ const QUEUE: usize = 64;
 
 /// What the task is asked.
 #[derive(Debug)]
-pub enum Request {
+pub(crate) enum Request {
     /// Bootstrap now, and register; one that runs already is joined.
     Bootstrap(Progress, oneshot::Sender<Result<Bootstrap, Fault>>),
     /// Forget the accounts, and bootstrap anew.
@@ -54,7 +54,7 @@ pub enum Request {
 
 /// What others may know of the task.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Snapshot {
+pub(crate) struct Snapshot {
     /// The endpoint name, once it is known.
     pub endpoint: Option<String>,
     /// The transaction whose accounts are in force.
@@ -91,6 +91,49 @@ impl From<Lost> for Fatal {
     }
 }
 
+/// Why one step of the task came to nothing.
+#[derive(Debug)]
+enum StepError {
+    /// Whoever waits for the step is told why, and the task goes on.
+    Fault(Fault),
+    /// netd can't go on.
+    Fatal(Fatal),
+}
+
+impl StepError {
+    /// What whoever waits is told.
+    ///
+    /// # Errors
+    /// netd can't go on.
+    fn fault(self) -> Result<Fault, Fatal> {
+        match self {
+            Self::Fault(fault) => Ok(fault),
+            Self::Fatal(fatal) => Err(fatal),
+        }
+    }
+}
+
+impl From<Fault> for StepError {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+impl From<Fatal> for StepError {
+    fn from(fatal: Fatal) -> Self {
+        Self::Fatal(fatal)
+    }
+}
+
+impl From<RequestError> for StepError {
+    fn from(error: RequestError) -> Self {
+        match error.refusal() {
+            Ok(refusal) => Self::Fault(refusal.into()),
+            Err(lost) => Self::Fatal(lost.into()),
+        }
+    }
+}
+
 impl std::error::Error for Fatal {}
 
 impl fmt::Display for Fatal {
@@ -103,7 +146,7 @@ impl fmt::Display for Fatal {
 }
 
 /// The task's state.
-pub struct Lwm2m {
+pub(crate) struct Lwm2m {
     keyd: Keyd,
     names: Names,
     bootstrap_server: Option<BootstrapServer>,
@@ -113,9 +156,9 @@ pub struct Lwm2m {
     client: Option<(String, Client)>,
     sessions: BTreeMap<ServerRole, Session>,
     last_session: u64,
-    /// What happens in sessions, with their ids, and where they tell it.
-    happened: mpsc::Receiver<(u64, SessionEvent)>,
-    events: mpsc::Sender<(u64, SessionEvent)>,
+    /// What happens in sessions, with their ids; the sender is theirs.
+    session_events: mpsc::Receiver<(u64, SessionEvent)>,
+    event_sender: mpsc::Sender<(u64, SessionEvent)>,
     run: Option<Run>,
     reset: Option<Reset>,
     linger: Option<Instant>,
@@ -133,7 +176,7 @@ pub struct Lwm2m {
 impl Lwm2m {
     /// A task that has not begun, but knows its name where keyd does; others watch it through
     /// `snapshot`, which tells where it stands from now on.
-    pub async fn prepare(
+    pub(crate) async fn prepare(
         keyd: Keyd,
         names: Names,
         store: Store,
@@ -141,7 +184,7 @@ impl Lwm2m {
         bootstrap_server: Option<BootstrapServer>,
         snapshot: watch::Sender<Snapshot>,
     ) -> Result<Self, Fatal> {
-        let (events, happened) = mpsc::channel(QUEUE);
+        let (event_sender, session_events) = mpsc::channel(QUEUE);
         let mut task = Self {
             keyd,
             names,
@@ -151,8 +194,8 @@ impl Lwm2m {
             client: None,
             sessions: BTreeMap::new(),
             last_session: 0,
-            happened,
-            events,
+            session_events,
+            event_sender,
             run: None,
             reset: None,
             linger: None,
@@ -171,7 +214,7 @@ impl Lwm2m {
 
     /// Registers with the servers of the accounts, or bootstraps where there are none, and serves
     /// requests until `end`, or something fatal.
-    pub async fn run(
+    pub(crate) async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,
         end: impl Future<Output = ()>,
@@ -179,7 +222,7 @@ impl Lwm2m {
     ) -> Result<(), Fatal> {
         tokio::pin!(end);
         notifier.ready();
-        self.call_servers().await?;
+        self.connect_servers().await?;
         self.bootstrap_if_needed();
         let mut refresh = interval(REFRESH);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -206,7 +249,7 @@ impl Lwm2m {
                     Some(Request::Refresh) => self.refresh().await?,
                     None => return Ok(()),
                 },
-                Some((id, event)) = self.happened.recv() => self.session_event(id, event).await?,
+                Some((id, event)) = self.session_events.recv() => self.session_event(id, event).await?,
                 () = timer => self.expire(Instant::now()).await?,
                 _ = refresh.tick() => self.refresh().await?,
                 () = tick(&mut alive) => notifier.alive(),
@@ -225,9 +268,12 @@ impl Lwm2m {
         }
         let endpoint = match &self.configured_endpoint {
             Some(endpoint) => Some(endpoint.clone()),
-            None => match keyd::status(&self.keyd).await? {
+            None => match keyd::status(&self.keyd).await {
                 Ok(status) => status.device_id.map(hex::encode),
-                Err(_) => None,
+                Err(error) => {
+                    error.refusal()?;
+                    None
+                }
             },
         };
         if let Some(endpoint) = endpoint {
@@ -274,13 +320,7 @@ impl Lwm2m {
         match event {
             Event::StagePackage { source, package } => self.package(source, &package).await,
             Event::DiscardPackage => self.discard_package().await,
-            Event::Commit { accounts, keys } => {
-                let result = self.commit(&accounts, keys.is_empty()).await?;
-                if let Some(client) = self.client_mut() {
-                    client.committed(Instant::now(), result);
-                }
-                Ok(())
-            }
+            Event::Commit { accounts, keys } => self.commit(&accounts, keys.is_empty()).await,
             Event::Bootstrapped => self.bootstrapped().await,
             Event::BootstrapFailed(reason) => {
                 let fault = transaction::bootstrap_fault(&reason);
@@ -299,8 +339,8 @@ impl Lwm2m {
                 Ok(())
             }
             Event::RegistrationFailed { ssid, reason } => {
-                self.hang_up(ServerRole::Management(ssid));
-                self.call_later(ssid, servers::registration_fault(&reason));
+                self.close_session(ServerRole::Management(ssid));
+                self.connect_later(ssid, servers::registration_fault(&reason));
                 Ok(())
             }
             Event::AccountsChanged(accounts) => {
@@ -341,10 +381,10 @@ impl Lwm2m {
             }
             SessionEvent::Ended(reason) => {
                 let fault = servers::end_fault(self.sessions.get(&role), reason.as_ref());
-                self.hang_up(role);
+                self.close_session(role);
                 match role {
                     ServerRole::Bootstrap => self.fail_bootstrap(fault).await?,
-                    ServerRole::Management(ssid) => self.call_later(ssid, fault),
+                    ServerRole::Management(ssid) => self.connect_later(ssid, fault),
                 }
             }
         }
@@ -356,26 +396,36 @@ impl Lwm2m {
         if self.client.is_none() {
             return Ok(());
         }
-        if let Ok(status) = keyd::status(&self.keyd).await? {
-            self.know_the_statement(&status).await?;
-            let mut sim = keyd::sim_state(&status, self.last_result);
-            sim.sealing_statement = self.statement.as_ref().map(|(_, octets)| octets.clone());
-            if let Some(client) = self.client_mut() {
-                client.set_sim(Instant::now(), sim);
+        let status = match keyd::status(&self.keyd).await {
+            Ok(status) => status,
+            Err(error) => {
+                error.refusal()?;
+                return Ok(());
             }
+        };
+        self.update_statement(&status).await?;
+        let mut sim = keyd::sim_state(&status, self.last_result);
+        sim.sealing_statement = self.statement.as_ref().map(|(_, octets)| octets.clone());
+        if let Some(client) = self.client_mut() {
+            client.set_sim(Instant::now(), sim);
         }
         Ok(())
     }
 
     /// Has keyd sign the statement of its sealing key, once for each key.
-    async fn know_the_statement(&mut self, status: &StatusAnswer) -> Result<(), Fatal> {
+    async fn update_statement(&mut self, status: &StatusAnswer) -> Result<(), Fatal> {
         let known = self.statement.as_ref().map(|(key, _)| *key);
         let Some(key) = status.sealing_key_id.filter(|key| known != Some(*key)) else {
             return Ok(());
         };
-        let answer = keyd::ask(&self.keyd, &SealingStatement {}).await?;
-        // Where keyd refuses, it is asked again at the next refresh.
-        self.statement = answer.ok().map(|answer| (key, answer.statement));
+        self.statement = match keyd::ask(&self.keyd, &SealingStatement {}).await {
+            Ok(answer) => Some((key, answer.statement)),
+            Err(error) => {
+                // keyd is asked again at the next refresh.
+                error.refusal()?;
+                None
+            }
+        };
         Ok(())
     }
 
@@ -392,7 +442,7 @@ impl Lwm2m {
         let own = [
             self.linger,
             self.leaving,
-            self.reset.as_ref().map(|reset| reset.by),
+            self.reset.as_ref().map(|reset| reset.deadline),
         ];
         let own = own.into_iter().flatten();
         retries.chain(client).chain(own).min()
@@ -403,9 +453,9 @@ impl Lwm2m {
             client.handle_timeout(now);
         }
         if self.linger.is_some_and(|at| at <= now) {
-            self.hang_up(ServerRole::Bootstrap);
+            self.close_session(ServerRole::Bootstrap);
         }
-        self.call_again(now).await
+        self.connect_due(now).await
     }
 }
 

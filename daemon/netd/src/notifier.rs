@@ -1,11 +1,10 @@
-//! The notifier: a process beside netd that tells the service manager three things, and does
-//! nothing else.
+//! The notifier: a helper process that tells the service manager three things, and does nothing
+//! else.
 //!
 //! The service manager's socket takes datagrams, and whoever holds a socket for these and may
 //! connect(2) can send to any other: a root's control sockets, the system's log. netd must connect
-//! its UDP sockets; so it holds no such socket, and says one octet to this process instead. The
-//! service manager hears it from a process that isn't the main one: the unit says
-//! `NotifyAccess=all`.
+//! its UDP sockets; so it holds no such socket, and sends one octet to this process instead. The
+//! service manager is told by a process that isn't the main one: the unit says `NotifyAccess=all`.
 
 use std::time::Duration;
 use std::{env, io};
@@ -20,15 +19,15 @@ use crate::helper_process;
 /// The first argument of the process.
 pub const SUBCOMMAND: &str = "notifier";
 
-/// What netd says to it.
+/// What netd sends it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Word {
+enum Message {
     Ready,
     Alive,
     Stopping,
 }
 
-impl Word {
+impl Message {
     const ALL: [Self; 3] = [Self::Ready, Self::Alive, Self::Stopping];
 
     fn octet(self) -> u8 {
@@ -62,7 +61,7 @@ impl Notifier {
         })
     }
 
-    /// How often [`Self::alive`] is to be said, if at all: twice in the time that the service
+    /// How often [`Self::alive`] is to be called, if at all: twice in the time that the service
     /// manager waits.
     pub fn interval(&self) -> Option<Duration> {
         self.watchdog_period.map(|period| period / 2)
@@ -70,60 +69,62 @@ impl Notifier {
 
     /// netd serves.
     pub fn ready(&self) {
-        self.say(Word::Ready);
+        self.send(Message::Ready);
     }
 
     /// netd's loop turns.
     pub fn alive(&self) {
-        self.say(Word::Alive);
+        self.send(Message::Alive);
     }
 
     /// netd is about to end.
     pub fn stopping(&self) {
-        self.say(Word::Stopping);
+        self.send(Message::Stopping);
     }
 
-    /// A service manager that doesn't hear draws its own conclusion.
-    fn say(&self, word: Word) {
+    /// A service manager that isn't told draws its own conclusion.
+    fn send(&self, message: Message) {
         if let Some(process) = &self.process
-            && let Err(error) = process.send(&[word.octet()])
+            && let Err(error) = process.send(&[message.octet()])
         {
-            tracing::warn!(%error, ?word, "the service manager isn't told");
+            tracing::warn!(%error, ?message, "the service manager isn't told");
         }
     }
 }
 
-/// Passes words on until netd is gone.
+/// Passes messages on until netd is gone.
 pub fn run() -> Result<(), String> {
-    let told = |error: io::Error| error.to_string();
-    let netd = Connection::standard_input().map_err(told)?;
+    let described = |error: io::Error| error.to_string();
+    let netd = Connection::standard_input().map_err(described)?;
     let notify = Notify::from_env().map_err(|error| format!("NOTIFY_SOCKET: {error}"))?;
     // A service manager's signals pass: netd's end is ours.
-    process::ignore_termination().map_err(told)?;
-    process::deny_dumps().map_err(told)?;
-    process::keep_capabilities(&[]).map_err(told)?;
+    process::ignore_termination().map_err(described)?;
+    process::deny_dumps().map_err(described)?;
+    process::keep_capabilities(&[]).map_err(described)?;
     landlock::restrict(&[]).map_err(|error| error.to_string())?;
     seccomp::install(Filter::Notifier).map_err(|error| error.to_string())?;
-    while let Some(word) = hear(&netd) {
+    while let Some(message) = receive(&netd) {
         // Where the service manager doesn't read, there is nobody else to tell.
-        let _ = match word {
-            Word::Ready => notify.ready(),
-            Word::Alive => notify.watchdog(),
-            Word::Stopping => notify.stopping(),
+        let _ = match message {
+            Message::Ready => notify.ready(),
+            Message::Alive => notify.watchdog(),
+            Message::Stopping => notify.stopping(),
         };
     }
     // The filter leaves none of the calls that an orderly end makes.
     process::exit(0)
 }
 
-/// netd's next word; none where netd is gone, or isn't netd as we know it.
-fn hear(netd: &Connection) -> Option<Word> {
+/// netd's next message; none where netd is gone, or isn't netd as we know it.
+fn receive(netd: &Connection) -> Option<Message> {
     loop {
         poll::wait(&mut [poll::Entry::readable(netd)], None).ok()?;
         let mut octet = [0];
         match netd.receive(&mut octet).ok()? {
             Received::Datagram(_) => {
-                return Word::ALL.into_iter().find(|word| word.octet() == octet[0]);
+                return Message::ALL
+                    .into_iter()
+                    .find(|message| message.octet() == octet[0]);
             }
             Received::Nothing => {}
             Received::Truncated | Received::Closed => return None,

@@ -8,14 +8,14 @@ use tokio::sync::mpsc;
 
 /// The way back to whoever gave a command.
 #[derive(Clone, Debug)]
-pub struct Progress {
+pub(crate) struct Progress {
     started: Instant,
     events: mpsc::Sender<Event>,
 }
 
 impl Progress {
     /// Counts time from now.
-    pub fn new(events: mpsc::Sender<Event>) -> Self {
+    pub(crate) fn new(events: mpsc::Sender<Event>) -> Self {
         Self {
             started: Instant::now(),
             events,
@@ -23,7 +23,7 @@ impl Progress {
     }
 
     /// Microseconds since the command.
-    pub fn microseconds(&self) -> u64 {
+    pub(crate) fn microseconds(&self) -> u64 {
         self.at(Instant::now())
     }
 
@@ -33,16 +33,22 @@ impl Progress {
     }
 
     /// A step was reached.
-    pub fn step(&self, text: impl Into<String>) {
-        self.tell(Event::Step {
+    pub(crate) fn step(&self, text: impl Into<String>) {
+        self.send(Event::Step {
             microseconds: self.microseconds(),
             text: text.into(),
         });
     }
 
     /// A message passed at that time; of an access, where that has a name.
-    pub fn message(&self, at: Instant, direction: Direction, text: String, access: Option<&str>) {
-        self.tell(Event::Message {
+    pub(crate) fn message(
+        &self,
+        at: Instant,
+        direction: Direction,
+        text: String,
+        access: Option<&str>,
+    ) {
+        self.send(Event::Message {
             microseconds: self.at(at),
             direction,
             text,
@@ -51,19 +57,19 @@ impl Progress {
     }
 
     /// An access has come to another state.
-    pub fn access(&self, access: Access) {
-        self.tell(Event::Access {
+    pub(crate) fn access(&self, access: Access) {
+        self.send(Event::Access {
             microseconds: self.microseconds(),
             access,
         });
     }
 
     /// Waits until nobody listens any more.
-    pub async fn abandoned(&self) {
+    pub(crate) async fn abandoned(&self) {
         self.events.closed().await;
     }
 
-    fn tell(&self, event: Event) {
+    fn send(&self, event: Event) {
         // Whoever doesn't read, or left, misses something; what was commanded goes on.
         let _ = self.events.try_send(event);
     }

@@ -21,7 +21,7 @@ const SILENCE: Duration = Duration::from_millis(1500);
 
 /// Sockets that each hear one address.
 #[derive(Debug)]
-pub struct Reach {
+pub(crate) struct Reach {
     untried: VecDeque<SocketAddr>,
     tried: Vec<(SocketAddr, UdpSocket)>,
     /// What was sent last: who is tried next gets it, too.
@@ -35,7 +35,7 @@ impl Reach {
     ///
     /// # Errors
     /// There is no way to any of them.
-    pub fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<Self> {
+    pub(crate) fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<Self> {
         let mut reach = Self {
             untried: addresses.into_iter().collect(),
             tried: Vec::new(),
@@ -47,7 +47,7 @@ impl Reach {
     }
 
     /// The address that was tried first, or that has answered; none once all have failed.
-    pub fn peer(&self) -> Option<SocketAddr> {
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.tried.first().map(|(address, _)| *address)
     }
 
@@ -55,7 +55,7 @@ impl Reach {
     ///
     /// # Errors
     /// It can't be sent to any of them, for a reason that doesn't pass.
-    pub async fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
+    pub(crate) async fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         if !self.untried.is_empty() {
             self.last = datagram.to_vec();
             self.next.get_or_insert_with(|| Instant::now() + SILENCE);
@@ -82,7 +82,7 @@ impl Reach {
     ///
     /// # Errors
     /// The last socket failed, for a reason that doesn't pass.
-    pub async fn receive(&mut self, datagram: &mut [u8]) -> io::Result<usize> {
+    pub(crate) async fn receive(&mut self, datagram: &mut [u8]) -> io::Result<usize> {
         loop {
             let next = self.next;
             let due = async {

@@ -58,7 +58,7 @@ pub fn enter(state_directory: &Path) -> Result<Enforced, SandboxError> {
         access: PathAccess::ReadWrite,
     };
     let abi = landlock::restrict(&[rule]).map_err(SandboxError::Landlock)?;
-    // What they were for is open: sockets, and the processes beside us.
+    // What they were for is open: sockets, and the helper processes.
     process::keep_capabilities(&[]).map_err(SandboxError::Capabilities)?;
     seccomp::install(Filter::Netd).map_err(SandboxError::Seccomp)?;
     Ok(Enforced {

@@ -24,7 +24,7 @@ const QUEUE: usize = 64;
 
 /// What it takes to begin a session.
 #[derive(Clone, Debug)]
-pub struct Target {
+pub(crate) struct Target {
     /// Where the server is.
     pub server: Server,
     /// Whoever knows the addresses of its name.
@@ -39,7 +39,7 @@ pub struct Target {
 
 /// What happens in a session.
 #[derive(Debug)]
-pub enum SessionEvent {
+pub(crate) enum SessionEvent {
     /// The handshake begins.
     Calling(SocketAddr),
     /// The server is who it should be, and has our certificate.
@@ -94,9 +94,9 @@ impl From<&SessionError> for Fault {
     }
 }
 
-/// A running session; it says goodbye when dropped.
+/// A running session; it is closed when dropped.
 #[derive(Debug)]
-pub struct Session {
+pub(crate) struct Session {
     /// Tells its events from those of an earlier session with the same server.
     pub id: u64,
     /// Whom it is with.
@@ -106,12 +106,16 @@ pub struct Session {
 
 impl Session {
     /// Begins a session, whose events go to `events` under this id.
-    pub fn begin(id: u64, target: Target, events: mpsc::Sender<(u64, SessionEvent)>) -> Self {
+    pub(crate) fn begin(
+        id: u64,
+        target: Target,
+        events: mpsc::Sender<(u64, SessionEvent)>,
+    ) -> Self {
         let (outgoing, queue) = mpsc::channel(QUEUE);
         let server = target.server.clone();
         let run = async move {
             let end = match connect(target, id, &events).await {
-                Ok((server, engine)) => carry(server, engine, queue, id, &events).await,
+                Ok((server, engine)) => relay(server, engine, queue, id, &events).await,
                 Err(error) => Err(error),
             };
             // Nobody is told where nobody listens any more.
@@ -126,7 +130,7 @@ impl Session {
     }
 
     /// Sends a datagram, unless too many are waiting.
-    pub fn send(&self, datagram: Vec<u8>) {
+    pub(crate) fn send(&self, datagram: Vec<u8>) {
         if self.outgoing.try_send(datagram).is_err() {
             tracing::debug!(session = self.id, "datagram dropped");
         }
@@ -156,8 +160,8 @@ async fn connect(
     Ok((server, engine))
 }
 
-/// Carries datagrams until one of the two sides ends the session.
-async fn carry(
+/// Relays datagrams until one of the two sides ends the session.
+async fn relay(
     mut server: Reach,
     mut engine: impl Engine,
     mut queue: mpsc::Receiver<Vec<u8>>,
@@ -194,7 +198,7 @@ async fn carry(
             }
             data = queue.recv() => match data {
                 Some(data) => engine.send(&data),
-                None => return goodbye(server, engine).await,
+                None => return close(server, engine).await,
             },
             () = timer => block_in_place(|| engine.handle_timeout(Instant::now())),
         };
@@ -202,7 +206,7 @@ async fn carry(
     }
 }
 
-async fn goodbye(mut server: Reach, mut engine: impl Engine) -> Result<(), SessionError> {
+async fn close(mut server: Reach, mut engine: impl Engine) -> Result<(), SessionError> {
     engine.close();
     while let Some(output) = engine.poll() {
         if let Output::Transmit(datagram) = output {

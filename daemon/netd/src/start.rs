@@ -35,7 +35,7 @@ use crate::{dtls, state_folder};
 const QUEUE: usize = 16;
 
 /// How long an access may take to log off.
-const FAREWELL: Duration = Duration::from_secs(2);
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Threads of the runtime: the network, and whoever blocks on keyd.
 const THREADS: usize = 2;
@@ -130,7 +130,7 @@ impl Error {
     }
 }
 
-/// All that is opened before the doors close.
+/// All that is opened before netd is confined.
 struct Opened {
     names: names::Helper,
     notifier: Notifier,
@@ -322,7 +322,10 @@ async fn end_of(name: String, ended: Ended) -> Option<Error> {
 /// Lets all accesses leave in good order, if that doesn't take long.
 async fn stop(accesses: &Accesses) {
     for access in &accesses.handles {
-        if timeout(FAREWELL, access.order(Order::Stop)).await.is_err() {
+        if timeout(STOP_TIMEOUT, access.order(Order::Stop))
+            .await
+            .is_err()
+        {
             tracing::warn!(access = access.name, "didn't leave in time");
         }
     }

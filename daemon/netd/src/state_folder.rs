@@ -12,14 +12,14 @@ use crate::config::Config;
 use crate::config_error::ConfigError;
 
 /// Links that are followed from one to the next.
-const MOST_LINKS: u8 = 16;
+const MAX_LINKS: u8 = 16;
 
 /// Checks that the state folder is ours alone to write, and that nothing that decides what we do
 /// lies in it.
 ///
 /// Who may write to a folder above it is not looked at: another folder in its place holds no
 /// accounts that keyd committed.
-pub fn check(config: &Config, file: &Path) -> Result<(), ConfigError> {
+pub(crate) fn check(config: &Config, file: &Path) -> Result<(), ConfigError> {
     let folder = owned(&config.state_dir)?;
     let trust = config.bootstrap.iter().flat_map(|b| &b.server_trust);
     let secrets = config.access.iter().filter_map(Access::secret_file);
@@ -28,7 +28,7 @@ pub fn check(config: &Config, file: &Path) -> Result<(), ConfigError> {
         .chain(trust.map(|path| ("bootstrap.server_trust", &**path)))
         .chain(secrets.map(|path| ("access.secret_file", path)));
     for (name, path) in named {
-        if std::path::absolute(path).is_ok_and(|path| leads_through(&path, &folder, MOST_LINKS)) {
+        if std::path::absolute(path).is_ok_and(|path| leads_through(&path, &folder, MAX_LINKS)) {
             let reason = format!(
                 "expected a file outside of state_dir, to which softsim-netd writes, got {}",
                 path.display()
@@ -117,7 +117,7 @@ mod tests {
             ("etc/loop", false),
         ] {
             assert_eq!(
-                leads_through(&at(path), &folder, MOST_LINKS),
+                leads_through(&at(path), &folder, MAX_LINKS),
                 expected,
                 "{path}"
             );

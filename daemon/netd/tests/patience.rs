@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use softsim_client::keyd::AsyncConnection;
 use softsim_client::proto::requests::Commit;
 use softsim_client::proto::{Refusal, RequestKind, encode_answer, kind_of};
-use softsim_netd::keyd::{Refused, commit};
+use softsim_netd::keyd::{RequestError, commit};
 use support::Keyd;
 
 /// A keyd that wants to be asked later this many milliseconds, so many times; and how often it was
@@ -35,7 +35,7 @@ fn keyd(path: &Path, milliseconds: u32, times: usize) -> (Keyd, Arc<AtomicUsize>
     (keyd, asked)
 }
 
-fn committed(milliseconds: u32, times: usize) -> (Result<(), Refused>, usize) {
+fn committed(milliseconds: u32, times: usize) -> (Result<(), RequestError>, usize) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("network.sock");
     let (_keyd, asked) = keyd(&path, milliseconds, times);
@@ -45,7 +45,7 @@ fn committed(milliseconds: u32, times: usize) -> (Result<(), Refused>, usize) {
         .unwrap();
     let answer = runtime.block_on(async {
         let keyd = AsyncConnection::connect(&path).await.unwrap();
-        commit(&keyd, [7; 16], None).await.unwrap()
+        commit(&keyd, [7; 16], None).await
     });
     (answer, asked.load(Ordering::Relaxed))
 }

@@ -2,7 +2,7 @@
 //! each session handle is closed again.
 
 use softsim_carriers::radius::Msk;
-use softsim_client::keyd::{Connection, Error as KeydError};
+use softsim_client::keyd::Connection;
 use softsim_client::netd::{Authentication, Failure};
 use softsim_client::proto::requests::{
     AkaChallenge, AkaPrimeChallenge, CloseSession, Confirm, EapMac, EapVerify, EncryptCounter,
@@ -14,7 +14,7 @@ use softsim_eap::{
     Outcome, OuterIdentity, Output, Peer, Reason, ReauthenticationAnswer, Success, Unprocessable,
 };
 
-use crate::keyd::{Lost, Refused, refusal};
+use crate::keyd::{Lost, RequestError};
 use crate::progress::Fault;
 
 /// The type of AT_MAC (RFC 4187 §10.15).
@@ -111,9 +111,7 @@ impl<'k> Conversation<'k> {
 
     /// Why keyd refused last, in this conversation.
     pub fn refusal(&self) -> Option<Fault> {
-        self.refused
-            .clone()
-            .map(|refusal| Refused::ByKeyd(refusal).into())
+        self.refused.clone().map(Fault::from)
     }
 
     /// Takes a packet of the server's.
@@ -140,7 +138,7 @@ impl<'k> Conversation<'k> {
             return Ok(Some(match output {
                 Output::Send(packet) => Action::Send(packet),
                 Output::Note(note) => Action::Note(note),
-                Output::Done(outcome) => Action::Ended(self.ended(outcome)?),
+                Output::Done(outcome) => self.end(outcome)?,
                 Output::Ask(ask) => {
                     let answer = self.ask(ask)?;
                     self.peer.answer(answer);
@@ -158,7 +156,9 @@ impl<'k> Conversation<'k> {
         }
         while let Some(handle) = self.stale.pop() {
             // Only the loss of keyd matters: it forgets the handle with the connection.
-            let _ = refusal(self.keyd.call(&CloseSession { handle }))?;
+            if let Err(error) = self.call(&CloseSession { handle }) {
+                error.refusal()?;
+            }
         }
         Ok(())
     }
@@ -203,33 +203,24 @@ impl<'k> Conversation<'k> {
                 _,
             ) => self.reauthentication(&packet, &identity),
             (Ask::Verify { packet }, Some(handle)) => {
-                let verified = self.call(&EapVerify {
-                    handle,
-                    packet: &packet,
-                })?;
-                Ok(match verified {
-                    Ok(()) => Answer::Verify(true),
-                    Err(Refusal::Packet(_)) => Answer::Verify(false),
-                    Err(refusal) => self.unavailable(refusal),
-                })
+                let packet = &packet;
+                match self.call(&EapVerify { handle, packet }) {
+                    Ok(()) => Ok(Answer::Verify(true)),
+                    Err(RequestError::Refused(Refusal::Packet(_))) => Ok(Answer::Verify(false)),
+                    Err(error) => self.unavailable(error),
+                }
             }
             (Ask::Mac { packet }, Some(handle)) => {
-                let mac = self.call(&EapMac {
-                    handle,
-                    packet: &packet,
-                })?;
-                Ok(match mac {
-                    Ok(answer) => Answer::Mac(answer.mac),
-                    Err(refusal) => self.unavailable(refusal),
-                })
+                let packet = &packet;
+                match self.call(&EapMac { handle, packet }) {
+                    Ok(answer) => Ok(Answer::Mac(answer.mac)),
+                    Err(error) => self.unavailable(error),
+                }
             }
-            (Ask::EncryptedCounter, Some(handle)) => {
-                let encrypted = self.call(&EncryptCounter { handle })?;
-                Ok(match encrypted {
-                    Ok(proto::EncryptedAnswer { iv, data }) => Answer::Encrypted { iv, data },
-                    Err(refusal) => self.unavailable(refusal),
-                })
-            }
+            (Ask::EncryptedCounter, Some(handle)) => match self.call(&EncryptCounter { handle }) {
+                Ok(proto::EncryptedAnswer { iv, data }) => Ok(Answer::Encrypted { iv, data }),
+                Err(error) => self.unavailable(error),
+            },
             (Ask::Verify { .. } | Ask::Mac { .. } | Ask::EncryptedCounter, None) => {
                 Ok(Answer::Unavailable)
             }
@@ -252,25 +243,27 @@ impl<'k> Conversation<'k> {
             network_name: &network_name,
         });
         self.network_name = network_name;
-        Ok(match given? {
-            Ok(proto::IdentityAnswer { nai, kind }) => match Nai::new(nai) {
+        match given {
+            Ok(proto::IdentityAnswer { nai, kind }) => Ok(match Nai::new(nai) {
                 Ok(nai) => {
                     self.shown.get_or_insert_with(|| described(&nai, kind));
                     Answer::Identity(softsim_eap::Identity { nai, kind })
                 }
                 Err(_) => Answer::Unavailable,
-            },
-            Err(refusal @ (Refusal::IdentityWithheld | Refusal::NoHomeNetworkKey)) => {
+            }),
+            Err(RequestError::Refused(
+                refusal @ (Refusal::IdentityWithheld | Refusal::NoHomeNetworkKey),
+            )) => {
                 self.refused = Some(refusal);
-                Answer::Withheld
+                Ok(Answer::Withheld)
             }
-            Err(refusal) => self.unavailable(refusal),
-        })
+            Err(error) => self.unavailable(error),
+        }
     }
 
     fn challenge<C: Call<Answer = AkaAnswer>>(&mut self, request: &C) -> Result<Answer, Lost> {
         self.begin_session();
-        let answer = match self.call(request)? {
+        let answer = match self.call(request) {
             Ok(AkaAnswer::Success {
                 handle,
                 res,
@@ -289,15 +282,17 @@ impl<'k> Conversation<'k> {
                 self.synchronised = true;
                 ChallengeAnswer::SyncFailure(auts)
             }
-            Err(refusal @ Refusal::Autn(_)) => {
+            Err(RequestError::Refused(refusal @ Refusal::Autn(_))) => {
                 self.refused = Some(refusal);
                 ChallengeAnswer::AutnRejected
             }
-            Err(Refusal::Packet(PacketFault::Mac | PacketFault::Missing(AT_MAC))) => {
-                ChallengeAnswer::MacInvalid
+            Err(RequestError::Refused(Refusal::Packet(
+                PacketFault::Mac | PacketFault::Missing(AT_MAC),
+            ))) => ChallengeAnswer::MacInvalid,
+            Err(RequestError::Refused(Refusal::Packet(PacketFault::PublicKey))) => {
+                ChallengeAnswer::PublicKeyInvalid
             }
-            Err(Refusal::Packet(PacketFault::PublicKey)) => ChallengeAnswer::PublicKeyInvalid,
-            Err(refusal) => return Ok(self.unavailable(refusal)),
+            Err(error) => return self.unavailable(error),
         };
         Ok(Answer::Challenge(answer))
     }
@@ -308,7 +303,7 @@ impl<'k> Conversation<'k> {
             iccid: None,
             identity,
             packet,
-        })? {
+        }) {
             Ok(proto::ReauthenticationAnswer::Fresh {
                 handle, nonce_s, ..
             }) => {
@@ -319,11 +314,13 @@ impl<'k> Conversation<'k> {
                 self.handle = Some(handle);
                 ReauthenticationAnswer::CounterTooSmall
             }
-            Err(refusal @ (Refusal::Packet(_) | Refusal::NoReauthentication)) => {
+            Err(RequestError::Refused(
+                refusal @ (Refusal::Packet(_) | Refusal::NoReauthentication),
+            )) => {
                 self.refused = Some(refusal);
                 ReauthenticationAnswer::Invalid
             }
-            Err(refusal) => return Ok(self.unavailable(refusal)),
+            Err(error) => return self.unavailable(error),
         };
         Ok(Answer::Reauthentication(answer))
     }
@@ -336,41 +333,32 @@ impl<'k> Conversation<'k> {
         self.over = false;
     }
 
-    /// Asks keyd, and tells its refusals from its loss.
-    fn call<C: Call>(&mut self, request: &C) -> Result<Result<C::Answer, Refusal>, Lost> {
-        match self.keyd.call(request) {
-            Ok(answer) => Ok(Ok(answer)),
-            Err(error @ KeydError::Refused(Refusal::Storage)) => Err(Lost(error)),
-            Err(KeydError::Refused(refusal)) => Ok(Err(refusal)),
-            Err(KeydError::TooLong { request }) => Ok(Err(Refusal::TooLong {
-                request,
-                limit: request.max_length() as u32,
-            })),
-            Err(error) => Err(Lost(error)),
-        }
+    fn call<C: Call>(&mut self, request: &C) -> Result<C::Answer, RequestError> {
+        Ok(self.keyd.call(request)?)
     }
 
-    fn unavailable(&mut self, refusal: Refusal) -> Answer {
-        self.refused = Some(refusal);
-        Answer::Unavailable
+    fn unavailable(&mut self, error: RequestError) -> Result<Answer, Lost> {
+        self.refused = Some(error.refusal()?);
+        Ok(Answer::Unavailable)
     }
 
-    fn ended(&mut self, outcome: Outcome) -> Result<Result<Authentication, Fault>, Lost> {
+    fn end(&mut self, outcome: Outcome) -> Result<Action, Lost> {
         self.over = true;
         self.stage = Stage::Identity;
         let received = self.received.take();
         let success = match outcome {
             Outcome::Success(success) => success,
-            Outcome::Failure(reason) => return Ok(Err(self.fault(reason))),
+            Outcome::Failure(reason) => return Ok(Action::Ended(Err(self.fault(reason)))),
         };
         let Some(handle) = self.handle else {
-            return Ok(Err(no_session()));
+            let reason = "success without a session of softsim-keyd";
+            return Ok(Action::Ended(Err(Fault::new(Failure::Internal, reason))));
         };
         let msk = received.as_ref().map(|msk| SecretSlice(msk.expose()));
-        match refusal(self.keyd.call(&Confirm { handle, msk }))? {
-            Ok(()) => Ok(Ok(self.authentication(&success))),
-            Err(refused) => Ok(Err(refused.into())),
-        }
+        Ok(Action::Ended(match self.call(&Confirm { handle, msk }) {
+            Ok(()) => Ok(self.authentication(&success)),
+            Err(error) => Err(error.refusal()?.into()),
+        }))
     }
 
     fn authentication(&self, success: &Success) -> Authentication {
@@ -399,13 +387,6 @@ impl<'k> Conversation<'k> {
             None => Fault::new(failure, reason),
         }
     }
-}
-
-fn no_session() -> Fault {
-    Fault::new(
-        Failure::Internal,
-        "success without a session of softsim-keyd",
-    )
 }
 
 fn described(nai: &Nai, kind: IdentityKind) -> (String, IdentityKind) {

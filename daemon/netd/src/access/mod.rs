@@ -18,19 +18,19 @@
 //! microseconds, so the thread waits for it, and a packet of the network's is answered without a
 //! change of threads.
 
-pub(crate) mod backoff;
-pub(crate) mod carrier;
+mod backoff;
+mod carrier;
 pub mod conversation;
-pub(crate) mod driver;
-pub(crate) mod exchange;
+mod driver;
+mod exchange;
 pub mod port;
-pub mod prepare;
-pub(crate) mod radius;
-pub mod settings;
+pub(crate) mod prepare;
+mod radius;
+pub(crate) mod settings;
 pub(crate) mod single_authentication;
 pub(crate) mod status;
-pub(crate) mod thread;
-pub(crate) mod wired;
+mod thread;
+mod wired;
 
 use std::fmt;
 

@@ -542,10 +542,7 @@ mod tests {
             ),
             ("carrier = 'radius'\n", "missing field `name`"),
             ("name = 'x'\n", "missing field `carrier`"),
-            (
-                "name = 'x'\ncarrier = 'radius'\n",
-                "missing field `server`",
-            ),
+            ("name = 'x'\ncarrier = 'radius'\n", "missing field `server`"),
             (
                 "name = 'x'\ncarrier = 'wired'\n",
                 "missing field `interface`",

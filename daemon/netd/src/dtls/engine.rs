@@ -21,7 +21,7 @@ const MAX_RESTARTS: u8 = 2;
 const BUFFER: usize = 64 << 10;
 
 /// A DTLS 1.2 client session.
-pub struct Dimpl {
+pub(crate) struct Dimpl {
     session: Arc<Session>,
     certificate: Vec<u8>,
     dtls: Dtls,
@@ -55,7 +55,7 @@ impl fmt::Debug for Dimpl {
 
 impl Dimpl {
     /// Begins a handshake; `certificate` is the device certificate, DER.
-    pub fn connect(
+    pub(crate) fn connect(
         now: Instant,
         certificate: Vec<u8>,
         trust: Trust,
@@ -188,7 +188,7 @@ fn client(session: &Arc<Session>, config: Arc<Config>, certificate: &[u8], now: 
 }
 
 /// Checks the library's parts, which takes milliseconds, before the first session needs them.
-pub fn prepare() -> Result<(), Error> {
+pub(crate) fn prepare() -> Result<(), Error> {
     usual_config().map(drop)
 }
 

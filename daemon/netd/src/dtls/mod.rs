@@ -12,11 +12,11 @@ use std::fmt;
 use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Instant;
 
-pub use engine::{Dimpl, prepare};
-pub use trust::{Trust, TrustFault};
+pub(crate) use engine::{Dimpl, prepare};
+pub(crate) use trust::{Trust, TrustFault};
 
 /// Whoever holds the device key.
-pub trait Signer: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
+pub(crate) trait Signer: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     /// The signature of CertificateVerify over all handshake messages so far (RFC 5246 §7.4.8):
     /// ECDSA with SHA-256, DER. May block for as long as keyd takes.
     fn sign(&self, transcript: &[u8]) -> Result<Vec<u8>, softsim_client::keyd::Error>;
@@ -25,7 +25,7 @@ pub trait Signer: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
 /// A DTLS engine: datagrams and the time go in, datagrams and what they carried come out.
 ///
 /// After an error the engine is of no further use; a new session needs a new one.
-pub trait Engine: Send {
+pub(crate) trait Engine: Send {
     /// A datagram came from the server.
     fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), Error>;
 
@@ -47,7 +47,7 @@ pub trait Engine: Send {
 
 /// What an engine wants done.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Output {
+pub(crate) enum Output {
     /// Send this datagram to the server.
     Transmit(Vec<u8>),
     /// The handshake is complete: the server is who it should be.

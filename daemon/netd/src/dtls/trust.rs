@@ -8,7 +8,7 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 /// What a server's certificate must satisfy: it is one of the pinned ones, or an anchor vouches for
 /// it and it has the server's name.
 #[derive(Clone, Debug)]
-pub struct Trust {
+pub(crate) struct Trust {
     name: ServerName<'static>,
     anchors: Vec<TrustAnchor<'static>>,
     pinned: Vec<CertificateDer<'static>>,
@@ -50,7 +50,7 @@ impl fmt::Display for TrustFault {
 
 impl Trust {
     /// Trusts nobody yet; `host` is the host part of the server's URI.
-    pub fn new(host: &str) -> Result<Self, InvalidDnsNameError> {
+    pub(crate) fn new(host: &str) -> Result<Self, InvalidDnsNameError> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self {
             name: ServerName::try_from(host)?.to_owned(),
@@ -60,19 +60,19 @@ impl Trust {
     }
 
     /// Trusts servers that this certificate, of an authority or an intermediate one, vouches for.
-    pub fn anchor(&mut self, certificate: &CertificateDer<'_>) -> Result<(), TrustFault> {
+    pub(crate) fn anchor(&mut self, certificate: &CertificateDer<'_>) -> Result<(), TrustFault> {
         let anchor = anchor_from_trusted_cert(certificate).map_err(|_| TrustFault::Malformed)?;
         self.anchors.push(anchor.to_owned());
         Ok(())
     }
 
     /// Trusts whoever has the key of exactly this certificate, whatever its names and dates.
-    pub fn pin(&mut self, certificate: &[u8]) {
+    pub(crate) fn pin(&mut self, certificate: &[u8]) {
         self.pinned.push(CertificateDer::from(certificate.to_vec()));
     }
 
     /// Judges the certificate that a server showed, DER.
-    pub fn judge(&self, certificate: &[u8], now: UnixTime) -> Result<(), TrustFault> {
+    pub(crate) fn judge(&self, certificate: &[u8], now: UnixTime) -> Result<(), TrustFault> {
         if self.pinned.iter().any(|pinned| **pinned == *certificate) {
             return Ok(());
         }

@@ -7,25 +7,25 @@ use softsim_lwm2m::Accounts;
 use tokio::sync::oneshot;
 
 use super::transaction::new_txid;
-use super::{Fatal, Lwm2m};
+use super::{Fatal, Lwm2m, StepError};
 use crate::keyd;
 use crate::progress::{Fault, Progress};
 
-/// A reset that waits for the servers' answers to our farewell.
+/// A reset that waits for the servers' answers to our deregistration.
 pub(super) struct Reset {
     /// How long it waits at most.
-    pub(super) by: Instant,
+    pub(super) deadline: Instant,
     progress: Progress,
     reply: oneshot::Sender<Result<Bootstrap, Fault>>,
 }
 
 /// What whoever waits for a bootstrap is told.
-fn in_between() -> Fault {
+fn being_reset() -> Fault {
     Fault::new(Failure::Busy, "the accounts are being reset")
 }
 
 impl Lwm2m {
-    /// Takes leave of the servers; [`Self::reset_if_due`] goes on.
+    /// Deregisters from the servers; [`Self::reset_if_due`] goes on.
     pub(super) fn reset(
         &mut self,
         progress: Progress,
@@ -33,11 +33,11 @@ impl Lwm2m {
     ) {
         if self.reset.is_some() {
             // Whoever asked may have left.
-            let _ = reply.send(Err(in_between()));
+            let _ = reply.send(Err(being_reset()));
             return;
         }
         self.reset = Some(Reset {
-            by: self.deregister(),
+            deadline: self.deregister(),
             progress,
             reply,
         });
@@ -46,20 +46,23 @@ impl Lwm2m {
     /// Forgets the accounts once the servers know, or had their time, and bootstraps.
     pub(super) async fn reset_if_due(&mut self) -> Result<(), Fatal> {
         let alone = self.registered.is_empty();
-        let due = |reset: &mut Reset| alone || reset.by <= Instant::now();
+        let due = |reset: &mut Reset| alone || reset.deadline <= Instant::now();
         let Some(reset) = self.reset.take_if(due) else {
             return Ok(());
         };
-        self.fail_bootstrap(in_between()).await?;
-        self.end_run(Err(in_between()));
-        let forgotten = self.forget_accounts().await?;
-        self.call_servers().await?;
-        match forgotten {
-            Ok(()) => {
+        self.fail_bootstrap(being_reset()).await?;
+        self.end_run(Err(being_reset()));
+        let failed = match self.forget_accounts().await {
+            Ok(()) => None,
+            Err(error) => Some(error.fault()?),
+        };
+        self.connect_servers().await?;
+        match failed {
+            None => {
                 reset.progress.step("accounts forgotten");
                 self.bootstrap(reset.progress, reset.reply).await
             }
-            Err(fault) => {
+            Some(fault) => {
                 let _ = reset.reply.send(Err(fault));
                 Ok(())
             }
@@ -67,20 +70,16 @@ impl Lwm2m {
     }
 
     /// A transaction of keyd's without a profile, and of ours without accounts.
-    async fn forget_accounts(&mut self) -> Result<Result<(), Fault>, Fatal> {
+    async fn forget_accounts(&mut self) -> Result<(), StepError> {
         let txid = new_txid();
-        if let Err(refused) = keyd::stage(&self.keyd, txid, None).await? {
-            return Ok(Err(refused.into()));
-        }
-        if let Err(reason) = self.commit_accounts(txid, &Accounts::default()).await? {
-            return Ok(Err(reason.into()));
-        }
+        keyd::stage(&self.keyd, txid, None).await?;
+        self.commit_accounts(txid, &Accounts::default()).await?;
         tracing::warn!(
             transaction = hex::encode(txid),
             "the accounts are forgotten"
         );
         self.client = None;
         self.prepare_client().await?;
-        Ok(Ok(()))
+        Ok(())
     }
 }

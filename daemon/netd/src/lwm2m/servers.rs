@@ -1,4 +1,4 @@
-//! The management servers: when they are called, and where that stands.
+//! The management servers: when netd connects to them, and where that stands.
 
 use std::time::{Duration, Instant};
 
@@ -12,25 +12,25 @@ use crate::progress::Fault;
 use crate::session::{Session, SessionError, Target};
 use crate::uri::Server;
 
-/// The first wait before a server is called again, and the longest.
+/// The first wait before netd connects to a server again, and the longest.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
-const LONGEST_WAIT: Duration = Duration::from_secs(15 * 60);
+const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 
-/// How long servers may take to answer when we leave.
-const LEAVE: Duration = Duration::from_secs(2);
+/// How long servers may take to answer a deregistration.
+const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// A server that failed us.
 #[derive(Debug)]
 pub(super) struct Retry {
-    /// When it is called again; unknown while it is being called.
+    /// When netd connects to it again; unknown while it is connecting.
     pub(super) at: Option<Instant>,
     /// How long to wait if that fails too.
     next: Duration,
 }
 
 impl Lwm2m {
-    /// Calls all servers of the accounts anew.
-    pub(super) async fn call_servers(&mut self) -> Result<(), Fatal> {
+    /// Connects to all servers of the accounts anew.
+    pub(super) async fn connect_servers(&mut self) -> Result<(), Fatal> {
         self.retries.clear();
         self.registered.clear();
         let managers: Vec<_> = self
@@ -40,20 +40,20 @@ impl Lwm2m {
             .copied()
             .collect();
         for role in managers {
-            self.hang_up(role);
+            self.close_session(role);
         }
         let Some((_, client)) = &self.client else {
             return Ok(());
         };
         let servers = client.accounts().servers();
         for server in servers {
-            self.call_server(server.ssid).await?;
+            self.connect_server(server.ssid).await?;
         }
         Ok(())
     }
 
-    /// Calls those whose time has come.
-    pub(super) async fn call_again(&mut self, now: Instant) -> Result<(), Fatal> {
+    /// Connects to those whose time has come.
+    pub(super) async fn connect_due(&mut self, now: Instant) -> Result<(), Fatal> {
         let due: Vec<_> = self
             .retries
             .iter()
@@ -63,41 +63,44 @@ impl Lwm2m {
         for role in due {
             match role {
                 ServerRole::Bootstrap => self.begin_bootstrap(None).await?,
-                ServerRole::Management(ssid) => self.call_server(ssid).await?,
+                ServerRole::Management(ssid) => self.connect_server(ssid).await?,
             }
         }
         Ok(())
     }
 
-    async fn call_server(&mut self, ssid: u16) -> Result<(), Fatal> {
+    async fn connect_server(&mut self, ssid: u16) -> Result<(), Fatal> {
         let role = ServerRole::Management(ssid);
-        self.calling(role);
+        self.connecting(role);
         let client = self.client.as_ref().map(|(_, client)| client);
         let Some(account) = client.and_then(|client| client.accounts().server(ssid)) else {
             self.retries.remove(&role);
             return Ok(());
         };
-        let target = match reach(&account.security) {
-            Ok((server, trust)) => self.target(server, trust).await?,
-            Err(fault) => Err(fault),
+        let target = match address(&account.security) {
+            Ok((server, trust)) => self.target(server, trust).await,
+            Err(fault) => Err(fault.into()),
         };
         match target {
-            Ok(target) => self.call(role, target),
-            Err(fault) => self.call_later(ssid, fault),
+            Ok(target) => self.open_session(role, target),
+            Err(error) => {
+                let fault = error.fault()?;
+                self.connect_later(ssid, fault);
+            }
         }
         Ok(())
     }
 
     /// Begins a session; one that was there ends.
-    pub(super) fn call(&mut self, role: ServerRole, target: Target) {
-        self.hang_up(role);
+    pub(super) fn open_session(&mut self, role: ServerRole, target: Target) {
+        self.close_session(role);
         self.last_session += 1;
-        let session = Session::begin(self.last_session, target, self.events.clone());
+        let session = Session::begin(self.last_session, target, self.event_sender.clone());
         self.sessions.insert(role, session);
     }
 
     /// Ends a session, if there is one.
-    pub(super) fn hang_up(&mut self, role: ServerRole) {
+    pub(super) fn close_session(&mut self, role: ServerRole) {
         match role {
             ServerRole::Bootstrap => self.linger = None,
             ServerRole::Management(ssid) => _ = self.registered.remove(&ssid),
@@ -110,14 +113,14 @@ impl Lwm2m {
     }
 
     /// A management server failed us.
-    pub(super) fn call_later(&mut self, ssid: u16, fault: Fault) {
+    pub(super) fn connect_later(&mut self, ssid: u16, fault: Fault) {
         let wait = self.wait(ServerRole::Management(ssid));
         tracing::warn!(ssid, reason = %fault, ?wait, "not registered");
         self.last_fault = Some(fault.reason.clone());
         self.end_run(Err(fault));
     }
 
-    /// A server failed us: it is called again after a while, twice as long each time.
+    /// A server failed us: netd connects again after a while, twice as long each time.
     pub(super) fn wait(&mut self, role: ServerRole) -> Duration {
         let wait = self
             .retries
@@ -125,21 +128,20 @@ impl Lwm2m {
             .map_or(FIRST_WAIT, |retry| retry.next);
         let retry = Retry {
             at: Some(Instant::now() + jittered(wait)),
-            next: (wait * 2).min(LONGEST_WAIT),
+            next: (wait * 2).min(MAX_WAIT),
         };
         self.retries.insert(role, retry);
         wait
     }
 
-    /// A server is called now: not again until that has failed.
-    pub(super) fn calling(&mut self, role: ServerRole) {
+    /// netd connects to a server now: not again until that has failed.
+    pub(super) fn connecting(&mut self, role: ServerRole) {
         if let Some(retry) = self.retries.get_mut(&role) {
             retry.at = None;
         }
     }
 
-    /// Without accounts, and unless the configuration has it otherwise, the bootstrap server is
-    /// called now.
+    /// Without accounts, and unless the configuration has it otherwise, the bootstrap begins now.
     pub(super) fn bootstrap_if_needed(&mut self) {
         if self.bootstraps_itself() {
             let retry = Retry {
@@ -155,7 +157,7 @@ impl Lwm2m {
         server.is_some_and(|server| server.automatic) && self.store.accounts().is_none()
     }
 
-    /// Takes leave of the servers, who get a moment to answer.
+    /// Deregisters from the servers, which get a moment to answer, before the end.
     pub(super) fn leave(&mut self) {
         self.leaving = Some(self.deregister());
     }
@@ -168,7 +170,7 @@ impl Lwm2m {
                 client.deregister(now, *ssid);
             }
         }
-        now + LEAVE
+        now + DEREGISTER_TIMEOUT
     }
 
     /// Whether nothing is left to do before the end.
@@ -218,7 +220,7 @@ impl Lwm2m {
 /// Certificate usages 0 and 2 (RFC 6698 §2.1.1) name an authority, 1 and 3 the server itself. A
 /// gateway has no store of public authorities that 0 and 1 would ask besides: the bootstrap
 /// server's word counts.
-fn reach(account: &SecurityAccount) -> Result<(Server, Trust), Fault> {
+fn address(account: &SecurityAccount) -> Result<(Server, Trust), Fault> {
     let wrong = |reason: String| {
         let reason = format!("account /0/{}: {reason}", account.instance);
         Fault::new(Failure::Command, reason)
@@ -244,7 +246,7 @@ fn reach(account: &SecurityAccount) -> Result<(Server, Trust), Fault> {
     Ok((server, trust))
 }
 
-/// A quarter more or less, so that a fleet doesn't call at once.
+/// A quarter more or less, so that a fleet doesn't connect at once.
 fn jittered(wait: Duration) -> Duration {
     let quarters = 768 + u32::try_from(random_number() % 513).unwrap_or(0);
     wait * quarters / 1024

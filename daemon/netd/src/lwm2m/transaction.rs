@@ -5,15 +5,15 @@ use std::fmt;
 use std::time::Instant;
 
 use softsim_client::netd::{Bootstrap, Failure};
-use softsim_client::proto::Staged;
 use softsim_client::proto::requests::DeviceCertificate;
+use softsim_client::proto::{Refusal, Staged};
 use softsim_lwm2m::{Accounts, BootstrapFailure, ServerRole, SimResult};
 use softsim_sandbox::random;
 use tokio::sync::oneshot;
 
-use super::{Fatal, LINGER, Lwm2m};
+use super::{Fatal, LINGER, Lwm2m, StepError};
 use crate::accounts::{self, StoreError, Txid};
-use crate::keyd::{self, Refused};
+use crate::keyd::{self, Lost, RequestError};
 use crate::progress::{Fault, Progress};
 use crate::session::Target;
 
@@ -50,7 +50,7 @@ impl Lwm2m {
         &mut self,
         listener: Option<Listener>,
     ) -> Result<(), Fatal> {
-        self.calling(ServerRole::Bootstrap);
+        self.connecting(ServerRole::Bootstrap);
         self.prepare_client().await?;
         let run = Run {
             txid: new_txid(),
@@ -59,12 +59,13 @@ impl Lwm2m {
             refused: None,
             listeners: listener.into_iter().collect(),
         };
-        match self.bootstrap_target().await? {
+        match self.bootstrap_target().await {
             Ok(target) => {
                 self.run = Some(run);
-                self.call(ServerRole::Bootstrap, target);
+                self.open_session(ServerRole::Bootstrap, target);
             }
-            Err(fault) => {
+            Err(error) => {
+                let fault = error.fault()?;
                 // Nobody was called: an enrolment may end this any moment.
                 self.retries.remove(&ServerRole::Bootstrap);
                 self.bootstrap_failed(run, fault);
@@ -73,14 +74,14 @@ impl Lwm2m {
         Ok(())
     }
 
-    async fn bootstrap_target(&mut self) -> Result<Result<Target, Fault>, Fatal> {
+    async fn bootstrap_target(&mut self) -> Result<Target, StepError> {
         let Some(server) = self.bootstrap_server.clone() else {
             let reason = "bootstrap: expected a bootstrap server in netd's configuration, got none";
-            return Ok(Err(Fault::new(Failure::Command, reason)));
+            return Err(Fault::new(Failure::Command, reason).into());
         };
         if self.client.is_none() {
             let reason = "there is no device key: run softsimctl enrol first";
-            return Ok(Err(Fault::new(Failure::Refused, reason)));
+            return Err(Fault::new(Failure::Refused, reason).into());
         }
         self.target(server.server, server.trust).await
     }
@@ -90,17 +91,14 @@ impl Lwm2m {
         &self,
         server: crate::uri::Server,
         trust: crate::dtls::Trust,
-    ) -> Result<Result<Target, Fault>, Fatal> {
+    ) -> Result<Target, StepError> {
         let certificate = keyd::ask(&self.keyd, &DeviceCertificate {}).await?;
-        Ok(match certificate {
-            Ok(certificate) => Ok(Target {
-                server,
-                names: self.names.clone(),
-                trust,
-                certificate: certificate.der,
-                signer: std::sync::Arc::new(self.keyd.clone()),
-            }),
-            Err(refused) => Err(refused.into()),
+        Ok(Target {
+            server,
+            names: self.names.clone(),
+            trust,
+            certificate: certificate.der,
+            signer: std::sync::Arc::new(self.keyd.clone()),
         })
     }
 
@@ -112,17 +110,13 @@ impl Lwm2m {
         package: &[u8],
     ) -> Result<(), Fatal> {
         let result = match source {
-            ServerRole::Bootstrap => self.stage_package(package).await?,
-            ServerRole::Management(_) => self.install_package(package).await?,
+            ServerRole::Bootstrap => self.stage_package(package).await,
+            ServerRole::Management(_) => self.install_package(package).await,
         };
-        let result = result.map_err(|refused| {
-            tracing::warn!(%refused, "a package was refused");
-            self.step(|| format!("package refused: {refused}"));
-            if let Some(run) = &mut self.run {
-                run.refused = Some(refused.to_string());
-            }
-            keyd::sim_result(&refused)
-        });
+        let result = match result {
+            Ok(()) => Ok(()),
+            Err(error) => Err(self.package_refused(error.refusal()?)),
+        };
         self.last_result = result.err().unwrap_or(SimResult::Success);
         if let Some(client) = self.client_mut() {
             client.staged(Instant::now(), result);
@@ -130,12 +124,20 @@ impl Lwm2m {
         self.refresh().await
     }
 
-    async fn stage_package(&mut self, package: &[u8]) -> Result<Result<(), Refused>, Fatal> {
+    fn package_refused(&mut self, refusal: Refusal) -> SimResult {
+        let result = keyd::sim_result(&refusal);
+        let reason = Fault::from(refusal).reason;
+        tracing::warn!(refused = reason, "a package was refused");
+        self.step(|| format!("package refused: {reason}"));
+        if let Some(run) = &mut self.run {
+            run.refused = Some(reason);
+        }
+        result
+    }
+
+    async fn stage_package(&mut self, package: &[u8]) -> Result<(), RequestError> {
         let txid = self.run.as_ref().map_or_else(new_txid, |run| run.txid);
-        let staged = match keyd::stage(&self.keyd, txid, Some(package)).await? {
-            Ok(staged) => staged,
-            Err(refused) => return Ok(Err(refused)),
-        };
+        let staged = keyd::stage(&self.keyd, txid, Some(package)).await?;
         if let Some(staged) = &staged {
             self.step(|| format!("package opened and staged by softsim-keyd: {staged}"));
         }
@@ -143,66 +145,74 @@ impl Lwm2m {
             run.staged = Some(staged);
             run.refused = None;
         }
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// A transaction of keyd's alone: the accounts stay.
-    async fn install_package(&mut self, package: &[u8]) -> Result<Result<(), Refused>, Fatal> {
+    async fn install_package(&mut self, package: &[u8]) -> Result<(), RequestError> {
         let txid = new_txid();
-        let staged = match keyd::stage(&self.keyd, txid, Some(package)).await? {
-            Ok(staged) => staged,
-            Err(refused) => return Ok(Err(refused)),
-        };
-        let committed = keyd::commit(&self.keyd, txid, None).await?;
-        if let (Ok(()), Some(staged)) = (&committed, staged) {
+        let staged = keyd::stage(&self.keyd, txid, Some(package)).await?;
+        keyd::commit(&self.keyd, txid, None).await?;
+        if let Some(staged) = staged {
             tracing::info!(%staged, "a package of a management server was committed");
-        }
-        Ok(committed)
-    }
-
-    /// The bootstrap server took the package back.
-    pub(super) async fn discard_package(&mut self) -> Result<(), Fatal> {
-        if let Some(run) = &mut self.run
-            && keyd::stage(&self.keyd, run.txid, None).await?.is_ok()
-        {
-            run.staged = Some(None);
         }
         Ok(())
     }
 
-    /// Makes the staged profile and the accounts durable; keyd's Commit decides: see
-    /// [`crate::accounts`].
+    /// The bootstrap server took the package back.
+    pub(super) async fn discard_package(&mut self) -> Result<(), Fatal> {
+        if let Some(run) = &mut self.run {
+            match keyd::stage(&self.keyd, run.txid, None).await {
+                Ok(_) => run.staged = Some(None),
+                Err(error) => _ = error.refusal()?,
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the staged profile and the accounts durable, and tells the client; keyd's Commit
+    /// decides: see [`crate::accounts`].
     pub(super) async fn commit(
         &mut self,
         accounts: &Accounts,
         without_keys: bool,
-    ) -> Result<Result<(), SimResult>, Fatal> {
-        let Some(run) = &mut self.run else {
-            return Ok(Err(SimResult::NotInThisState));
+    ) -> Result<(), Fatal> {
+        let result = match self.commit_bootstrap(accounts, without_keys).await {
+            Ok(()) => Ok(()),
+            Err(error) => {
+                let reason = error.to_string();
+                let result = error.sim_result()?;
+                tracing::warn!(reason, "the bootstrap was not committed");
+                Err(result)
+            }
         };
+        if let Some(client) = self.client_mut() {
+            client.committed(Instant::now(), result);
+        }
+        Ok(())
+    }
+
+    async fn commit_bootstrap(
+        &mut self,
+        accounts: &Accounts,
+        without_keys: bool,
+    ) -> Result<(), CommitError> {
+        let run = self.run.as_mut().ok_or(CommitError::NoBootstrap)?;
         if !without_keys {
-            tracing::warn!(
-                "the bootstrap server wrote pre-shared keys, which softsim-keyd doesn't take yet"
-            );
-            return Ok(Err(SimResult::Internal));
+            return Err(CommitError::PresharedKeys);
         }
         if run.staged.is_none() {
-            match keyd::stage(&self.keyd, run.txid, None).await? {
-                Ok(_) => run.staged = Some(None),
-                Err(refused) => return Ok(Err(keyd::sim_result(&refused))),
-            }
+            keyd::stage(&self.keyd, run.txid, None).await?;
+            run.staged = Some(None);
         }
         let txid = run.txid;
-        if let Err(reason) = self.commit_accounts(txid, accounts).await? {
-            tracing::warn!(%reason, "the bootstrap was not committed");
-            return Ok(Err(reason.sim_result()));
-        }
+        self.commit_accounts(txid, accounts).await?;
         if let Some(run) = &mut self.run {
             run.committed = true;
         }
         tracing::info!(transaction = hex::encode(txid), "bootstrap committed");
         self.step(|| "accounts and profile committed".into());
-        Ok(Ok(()))
+        Ok(())
     }
 
     /// Puts accounts in force with the transaction that keyd has staged, or leaves both as they
@@ -211,21 +221,18 @@ impl Lwm2m {
         &mut self,
         txid: Txid,
         accounts: &Accounts,
-    ) -> Result<Result<(), NotCommitted>, Fatal> {
-        if let Err(error) = self.store.stage(txid, accounts) {
-            return Ok(Err(NotCommitted::Store(error)));
-        }
+    ) -> Result<(), CommitError> {
+        self.store.stage(txid, accounts)?;
         let digest = accounts::digest(accounts);
-        match keyd::commit(&self.keyd, txid, Some(digest)).await? {
-            Ok(()) => {
-                self.store.commit().map_err(Fatal::Store)?;
-                Ok(Ok(()))
-            }
-            Err(refused) => {
+        match keyd::commit(&self.keyd, txid, Some(digest)).await {
+            Ok(()) => self.store.commit().map_err(Fatal::Store)?,
+            Err(error) => {
+                let refusal = error.refusal()?;
                 self.store.abort().map_err(Fatal::Store)?;
-                Ok(Err(NotCommitted::Keyd(refused)))
+                return Err(CommitError::Refused(refusal));
             }
         }
+        Ok(())
     }
 
     /// The new accounts are in force: their servers are called, while the bootstrap session
@@ -233,7 +240,7 @@ impl Lwm2m {
     pub(super) async fn bootstrapped(&mut self) -> Result<(), Fatal> {
         self.linger = Some(Instant::now() + LINGER);
         self.refresh().await?;
-        self.call_servers().await
+        self.connect_servers().await
     }
 
     /// Drops what a bootstrap that wasn't committed has staged.
@@ -248,7 +255,7 @@ impl Lwm2m {
         };
         keyd::abort(&self.keyd, run.txid).await?;
         self.store.abort().map_err(Fatal::Store)?;
-        self.hang_up(ServerRole::Bootstrap);
+        self.close_session(ServerRole::Bootstrap);
         self.bootstrap_failed(run, fault);
         Ok(())
     }
@@ -311,36 +318,82 @@ impl Lwm2m {
 
 /// Why accounts didn't come in force.
 #[derive(Debug)]
-pub(super) enum NotCommitted {
+pub(super) enum CommitError {
+    /// No bootstrap runs.
+    NoBootstrap,
+    /// The bootstrap server wrote pre-shared keys.
+    PresharedKeys,
     /// They can't be written.
     Store(StoreError),
     /// keyd refused.
-    Keyd(Refused),
+    Refused(Refusal),
+    /// netd can't go on.
+    Fatal(Fatal),
 }
 
-impl fmt::Display for NotCommitted {
+impl fmt::Display for CommitError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::NoBootstrap => f.write_str("no bootstrap runs"),
+            Self::PresharedKeys => f.write_str(
+                "the bootstrap server wrote pre-shared keys, which softsim-keyd doesn't take yet",
+            ),
             Self::Store(error) => error.fmt(f),
-            Self::Keyd(refused) => refused.fmt(f),
+            Self::Refused(refusal) => write!(f, "softsim-keyd refused: {refusal}"),
+            Self::Fatal(fatal) => fatal.fmt(f),
         }
     }
 }
 
-impl NotCommitted {
-    fn sim_result(&self) -> SimResult {
-        match self {
+impl CommitError {
+    /// Last Result of the Software SIM object.
+    ///
+    /// # Errors
+    /// netd can't go on.
+    fn sim_result(self) -> Result<SimResult, Fatal> {
+        Ok(match self {
+            Self::NoBootstrap => SimResult::NotInThisState,
+            Self::PresharedKeys => SimResult::Internal,
             Self::Store(_) => SimResult::StorageError,
-            Self::Keyd(refused) => keyd::sim_result(refused),
+            Self::Refused(refusal) => keyd::sim_result(&refusal),
+            Self::Fatal(fatal) => return Err(fatal),
+        })
+    }
+}
+
+impl From<StoreError> for CommitError {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl From<Fatal> for CommitError {
+    fn from(fatal: Fatal) -> Self {
+        Self::Fatal(fatal)
+    }
+}
+
+impl From<Lost> for CommitError {
+    fn from(lost: Lost) -> Self {
+        Self::Fatal(lost.into())
+    }
+}
+
+impl From<RequestError> for CommitError {
+    fn from(error: RequestError) -> Self {
+        match error.refusal() {
+            Ok(refusal) => Self::Refused(refusal),
+            Err(lost) => lost.into(),
         }
     }
 }
 
-impl From<NotCommitted> for Fault {
-    fn from(reason: NotCommitted) -> Self {
-        match reason {
-            NotCommitted::Store(error) => Self::new(Failure::Internal, error),
-            NotCommitted::Keyd(refused) => refused.into(),
+impl From<CommitError> for StepError {
+    fn from(error: CommitError) -> Self {
+        match error {
+            CommitError::Fatal(fatal) => Self::Fatal(fatal),
+            CommitError::Refused(refusal) => Self::Fault(refusal.into()),
+            other => Self::Fault(Fault::new(Failure::Internal, other)),
         }
     }
 }

@@ -1,5 +1,4 @@
-//! The names helper: a process beside netd that asks the C library for addresses, and does nothing
-//! else.
+//! The names helper: a helper process that asks the C library for addresses, and does nothing else.
 //!
 //! netd starts it before it confines itself, and holds the other end of the socket that is its only
 //! descriptor. Each look-up is a copy of this process, with a narrower filter and the files and
@@ -23,10 +22,10 @@ use super::wire::{Answer, MAX, Name, READY, Request};
 pub const SUBCOMMAND: &str = "names";
 
 /// Look-ups at once.
-pub const AT_ONCE: usize = 8;
+pub const MAX_LOOK_UPS: usize = 8;
 
 /// How long a look-up may take: glibc asks three servers twice, five seconds each.
-pub const PATIENCE: Duration = Duration::from_secs(32);
+pub const TIMEOUT: Duration = Duration::from_secs(32);
 
 /// What this process and each look-up may have.
 const LIMITS: Limits = Limits {
@@ -61,21 +60,21 @@ const FILES: [&str; 11] = [
 /// Where it asks others: systemd-resolved, Avahi and nscd.
 const SERVICES: [&str; 3] = ["/run/systemd/resolve", "/run/avahi-daemon", "/run/nscd"];
 
-/// Serves until netd is gone. What keeps it from that, netd is told.
+/// Serves until netd is gone; tells netd what keeps it from serving.
 pub fn run() -> Result<(), String> {
     let netd = Connection::standard_input().map_err(|error| format!("standard input: {error}"))?;
     let single = match confine() {
         Ok(single) => single,
         Err(reason) => {
-            let told = netd.send(&Answer::failed(&reason).encode(0));
-            return told.map_err(|_| reason);
+            let sent = netd.send(&Answer::failed(&reason).encode(0));
+            return sent.map_err(|_| reason);
         }
     };
     if netd.send(READY).is_ok() {
         let mut helper = Helper {
             netd,
             single,
-            at_work: Vec::new(),
+            look_ups: Vec::new(),
         };
         while helper.turn() {}
     }
@@ -85,21 +84,21 @@ pub fn run() -> Result<(), String> {
 
 /// Leaves what a look-up needs, and the making of copies.
 fn confine() -> Result<SingleThreaded, String> {
-    fn told<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> String {
+    fn described<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> String {
         move |error| format!("{what}: {error}")
     }
     // A service manager's signals pass: netd's end is ours.
-    process::ignore_termination().map_err(told("signals"))?;
-    let single = SingleThreaded::check().map_err(told("threads"))?;
-    LIMITS.set().map_err(told("limits"))?;
+    process::ignore_termination().map_err(described("signals"))?;
+    let single = SingleThreaded::check().map_err(described("threads"))?;
+    LIMITS.set().map_err(described("limits"))?;
     if process::uid() == 0 {
-        process::drop_user(NOBODY, NOBODY).map_err(told("becoming nobody"))?;
+        process::drop_user(NOBODY, NOBODY).map_err(described("becoming nobody"))?;
     }
-    process::deny_dumps().map_err(told("core dumps"))?;
-    process::keep_capabilities(&[]).map_err(told("capabilities"))?;
+    process::deny_dumps().map_err(described("core dumps"))?;
+    process::keep_capabilities(&[]).map_err(described("capabilities"))?;
     let readable = ["/etc", "/run", "/proc/sys/net", "/sys/class/net"].map(Path::new);
-    restrict(&readable, &[Path::new("/run")]).map_err(told("landlock"))?;
-    seccomp::install(Filter::Names).map_err(told("seccomp"))?;
+    restrict(&readable, &[Path::new("/run")]).map_err(described("landlock"))?;
+    seccomp::install(Filter::Names).map_err(described("seccomp"))?;
     Ok(single)
 }
 
@@ -119,15 +118,15 @@ fn restrict(readable: &[&Path], connectable: &[&Path]) -> Result<(), landlock::E
 struct Helper {
     netd: Connection,
     single: SingleThreaded,
-    at_work: Vec<LookUp>,
+    look_ups: Vec<LookUp>,
 }
 
-/// A look-up at work.
+/// A look-up under way.
 struct LookUp {
     id: u32,
     child: Child,
     /// Of the boot clock.
-    by: Duration,
+    deadline: Duration,
 }
 
 impl Helper {
@@ -135,23 +134,23 @@ impl Helper {
     fn turn(&mut self) -> bool {
         let mut entries = vec![poll::Entry::readable(&self.netd)];
         entries.extend(
-            self.at_work
+            self.look_ups
                 .iter()
                 .map(|one| poll::Entry::readable(&one.child)),
         );
         let now = clock::boottime();
         let next = self
-            .at_work
+            .look_ups
             .iter()
-            .map(|one| one.by.saturating_sub(now))
+            .map(|one| one.deadline.saturating_sub(now))
             .min();
         if poll::wait(&mut entries, next).is_err() {
             return false;
         }
         let now = clock::boottime();
         let mut ready = entries[1..].iter().map(poll::Entry::ready);
-        let over = |one: &mut LookUp| ready.next() == Some(true) || one.by <= now;
-        let over: Vec<_> = self.at_work.extract_if(.., over).collect();
+        let over = |one: &mut LookUp| ready.next() == Some(true) || one.deadline <= now;
+        let over: Vec<_> = self.look_ups.extract_if(.., over).collect();
         for LookUp { id, child, .. } in over {
             let answer = answer_of(child);
             if self.netd.send(&answer.encode(id)).is_err() {
@@ -174,7 +173,7 @@ impl Helper {
         let Some(Request { id, name }) = request else {
             return false;
         };
-        if self.at_work.len() == AT_ONCE {
+        if self.look_ups.len() == MAX_LOOK_UPS {
             return self
                 .netd
                 .send(&Answer::failed("too many look-ups at once").encode(id))
@@ -182,8 +181,12 @@ impl Helper {
         }
         match self.single.copy(|helper| look_up(&name, helper, id)) {
             Ok(child) => {
-                let by = clock::boottime() + PATIENCE;
-                self.at_work.push(LookUp { id, child, by });
+                let deadline = clock::boottime() + TIMEOUT;
+                self.look_ups.push(LookUp {
+                    id,
+                    child,
+                    deadline,
+                });
                 true
             }
             Err(error) => {

@@ -22,10 +22,10 @@ use crate::helper_process;
 use crate::uri::Server;
 
 /// The helper takes a fraction of it to start.
-const START: Duration = Duration::from_secs(10);
+const START_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longer than the helper takes for a look-up, those before it included.
-const PATIENCE: Duration = Duration::from_secs(2 * helper::PATIENCE.as_secs());
+const TIMEOUT: Duration = Duration::from_secs(2 * helper::TIMEOUT.as_secs());
 
 /// The helper, started before netd is confined.
 #[derive(Debug)]
@@ -45,11 +45,11 @@ impl Helper {
     /// Starts the helper, a process of this program, and waits until it is confined.
     pub fn start() -> io::Result<Self> {
         let ours = helper_process::start(&[helper::SUBCOMMAND], |command| {
-            // What it has to say, it says to us.
+            // What it has to tell, it tells us.
             command.stderr(Stdio::null());
         })?;
         let mut first = [0; MAX];
-        poll::wait(&mut [poll::Entry::readable(&ours)], Some(START))?;
+        poll::wait(&mut [poll::Entry::readable(&ours)], Some(START_TIMEOUT))?;
         let reason = match ours.receive(&mut first)? {
             Received::Datagram(length) if first[..length] == *READY => return Ok(Self(ours)),
             Received::Datagram(length) => match Answer::decode(&first[..length]) {
@@ -64,14 +64,14 @@ impl Helper {
     /// Takes its place in the event loop. The future ends where the helper does.
     pub fn serve(self) -> io::Result<(Names, impl Future<Output = io::Error>)> {
         let socket = AsyncSocket::new(self.0)?;
-        let (questions, queue) = mpsc::channel(helper::AT_ONCE);
-        let carried = async move {
-            match carry(socket, queue).await {
+        let (questions, queue) = mpsc::channel(helper::MAX_LOOK_UPS);
+        let relayed = async move {
+            match relay(socket, queue).await {
                 Ok(never) => match never {},
                 Err(error) => error,
             }
         };
-        Ok((Names(questions), carried))
+        Ok((Names(questions), relayed))
     }
 }
 
@@ -89,7 +89,7 @@ impl Names {
             self.0.send(question).await.map_err(|_| gone())?;
             answer.await.map_err(|_| gone())
         };
-        match timeout(PATIENCE, ask).await {
+        match timeout(TIMEOUT, ask).await {
             Ok(answer) => match answer? {
                 Answer::Addresses(mut addresses) => {
                     for address in &mut addresses {
@@ -104,8 +104,8 @@ impl Names {
     }
 }
 
-/// Carries questions and answers, for as long as the helper lives.
-async fn carry(
+/// Relays questions and answers, for as long as the helper lives.
+async fn relay(
     helper: AsyncSocket<Connection>,
     mut questions: mpsc::Receiver<Question>,
 ) -> io::Result<std::convert::Infallible> {
@@ -113,7 +113,7 @@ async fn carry(
     let mut last: u32 = 0;
     loop {
         tokio::select! {
-            Some(Question { name, reply }) = questions.recv(), if waiting.len() < helper::AT_ONCE => {
+            Some(Question { name, reply }) = questions.recv(), if waiting.len() < helper::MAX_LOOK_UPS => {
                 last = last.wrapping_add(1);
                 helper.inner().send(&Request { id: last, name }.encode())?;
                 waiting.insert(last, reply);
@@ -133,8 +133,8 @@ fn receive(helper: &Connection) -> io::Result<(u32, Answer)> {
     let mut datagram = [0; MAX];
     match helper.receive(&mut datagram)? {
         Received::Datagram(length) => Answer::decode(&datagram[..length])
-            .ok_or_else(|| io::Error::other("it said what isn't in its protocol")),
-        Received::Truncated => Err(io::Error::other("it said more than its protocol has")),
+            .ok_or_else(|| io::Error::other("it sent what isn't in its protocol")),
+        Received::Truncated => Err(io::Error::other("it sent more than its protocol has")),
         Received::Nothing => Err(io::ErrorKind::WouldBlock.into()),
         Received::Closed => Err(io::Error::other("it has ended")),
     }

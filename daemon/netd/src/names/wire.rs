@@ -1,4 +1,4 @@
-//! What netd and its names helper say to each other: one datagram a request, one an answer,
+//! The protocol between netd and its names helper: one datagram a request, one an answer,
 //! integers big-endian.
 //!
 //! ```text
@@ -7,7 +7,7 @@
 //!             id (4)  'f'  words (1 to 200)
 //! ```
 //!
-//! Before all, the helper says [`READY`], or in an answer to the request 0, which nobody made, why
+//! Before all, the helper sends [`READY`], or in an answer to the request 0, which nobody made, why
 //! it isn't. A look-up answers the helper in the same form, with the id of its request.
 
 use std::fmt;
@@ -58,7 +58,7 @@ pub struct Request {
     pub name: Name,
 }
 
-/// What came of it.
+/// What became of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
     /// At least one address, in the order in which they are to be tried (RFC 6724 §6); the port is
@@ -176,7 +176,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_understood() {
+    fn what_is_encoded_is_decoded() {
         let name = Name::new("lwm2m.example").unwrap();
         let request = Request { id: 7, name };
         assert_eq!(Request::decode(&request.encode()), Some(request));
@@ -197,7 +197,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_else_is_understood() {
+    fn nothing_else_is_decoded() {
         let zero = [0; 4];
         let with = |rest: &[u8]| [&zero, rest].concat();
         for datagram in [

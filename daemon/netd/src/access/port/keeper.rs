@@ -1,8 +1,8 @@
-//! The keeper of a port: the process beside netd that holds one interface's frame socket and the
-//! packet filter's rules.
+//! The keeper of a port: a helper process that holds one interface's frame socket and the packet
+//! filter's rules.
 //!
 //! It relays EAPOL between netd and the interface that its command line names, and opens and closes
-//! the controlled port; [`wire`](super::wire) is all that netd can say to it. The port is closed at
+//! the controlled port; [`wire`](super::wire) is all that netd can send it. The port is closed at
 //! the start, and again when netd is gone, however it went. Meanwhile the rules are put back when
 //! somebody takes them away (firewalls begin with `flush ruleset`), and follow the interface when
 //! it gets another name.
@@ -23,7 +23,7 @@ use softsim_sandbox::seqpacket::{Connection, Received};
 use softsim_sandbox::{clock, landlock, log};
 
 use super::rules::{Rules, Table};
-use super::wire::{LONGEST, LONGEST_PDU, Malformed, Message, Order, Reason, Refused, Request};
+use super::wire::{MAX_MESSAGE, MAX_PDU, Malformed, Message, Order, Reason, Refused, Request};
 
 /// The first argument of the process. The interface follows, and [`WITHOUT_PORT`] where no port is
 /// to be kept.
@@ -33,22 +33,22 @@ pub const SUBCOMMAND: &str = "port-keeper";
 pub const WITHOUT_PORT: &str = "--controlled-port=none";
 
 /// After the rules were put back: whoever takes them away again and again doesn't keep us busy.
-const REST: Duration = Duration::from_millis(20);
+const REPAIR_PAUSE: Duration = Duration::from_millis(20);
 
 /// Between two attempts where the packet filter refuses.
-const PAUSE: Duration = Duration::from_millis(500);
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
 /// How often a port is tried to be closed whose netd is gone.
-const LAST_ATTEMPTS: usize = 10;
+const CLOSING_ATTEMPTS: usize = 10;
 
 /// How often the rules are written where somebody changes them at the same moment.
-const ATTEMPTS: usize = 8;
+const WRITE_ATTEMPTS: usize = 8;
 
-/// How often rules that somebody puts back are taken away from an open port, each within [`QUIET`]
-/// of the one before. Who goes on is another keeper, whose port is closed: there can be one for an
-/// interface.
-const CONTESTS: u32 = 8;
-const QUIET: Duration = Duration::from_secs(1);
+/// How often rules that somebody puts back are taken away from an open port, each within
+/// [`CONTEST_WINDOW`] of the one before. Who goes on is another keeper, whose port is closed: there
+/// can be one for an interface.
+const MAX_CONTESTS: u32 = 8;
+const CONTEST_WINDOW: Duration = Duration::from_secs(1);
 
 /// Code of EAP (RFC 3748 §4), and octets of its header with the type.
 const RESPONSE: u8 = 2;
@@ -97,9 +97,9 @@ fn open(arguments: &[String]) -> Result<Keeper, Error> {
     let index = ethernet::index(interface).map_err(failed("the interface"))?;
     let frames = FrameSocket::open(index, ETHERTYPE, PAE_GROUP_ADDRESS)
         .map_err(failed("EAPOL, which takes CAP_NET_RAW"))?;
-    let news = LinkMonitor::open(index).map_err(failed("its link"))?;
+    let link_monitor = LinkMonitor::open(index).map_err(failed("its link"))?;
     // The command line may have an alternative name, which no rule knows.
-    let (link, name) = present(&news).map_err(failed("its link"))?;
+    let (link, name) = present(&link_monitor).map_err(failed("its link"))?;
     let port = with_port
         .then(|| Port::open(index))
         .transpose()
@@ -108,23 +108,23 @@ fn open(arguments: &[String]) -> Result<Keeper, Error> {
     Ok(Keeper {
         netd,
         frames,
-        news,
+        link_monitor,
         link,
         name,
         port,
         authenticator: None,
         answer: None,
-        link_told: false,
+        link_sent: false,
     })
 }
 
 /// Link and name of an interface, as the kernel answers before anything else.
-fn present(news: &LinkMonitor) -> io::Result<(Link, Name)> {
+fn present(link_monitor: &LinkMonitor) -> io::Result<(Link, Name)> {
     loop {
         // News about other interfaces may come first.
-        if let Some(told) = news.receive()? {
-            let name = told.name.ok_or(ErrorKind::NotFound)?;
-            return Ok((told.link, name));
+        if let Some(state) = link_monitor.receive()? {
+            let name = state.name.ok_or(ErrorKind::NotFound)?;
+            return Ok((state.link, name));
         }
     }
 }
@@ -147,7 +147,7 @@ fn confine(with_port: bool) -> Result<(), String> {
 struct Keeper {
     netd: Connection,
     frames: FrameSocket,
-    news: LinkMonitor,
+    link_monitor: LinkMonitor,
     link: Link,
     name: Name,
     port: Option<Port>,
@@ -156,11 +156,11 @@ struct Keeper {
     /// What netd has not taken yet.
     answer: Option<Message<'static>>,
     /// Whether netd knows how the interface is, and is called.
-    link_told: bool,
+    link_sent: bool,
 }
 
 /// netd is gone, or what it sent means that; or the interface is another netd's.
-struct Gone;
+struct End;
 
 impl Keeper {
     fn keep(&mut self) -> ! {
@@ -181,9 +181,9 @@ impl Keeper {
     }
 
     /// Waits until there is something to do, and does a bounded part of it.
-    fn turn(&mut self) -> Result<(), Gone> {
-        self.tell()?;
-        let waits = self.answer.is_some() || !self.link_told;
+    fn turn(&mut self) -> Result<(), End> {
+        self.flush()?;
+        let waits = self.answer.is_some() || !self.link_sent;
         let watched = self.port.as_ref().filter(|port| port.due.is_none());
         let mut entries = [
             if waits {
@@ -191,7 +191,7 @@ impl Keeper {
             } else {
                 Entry::readable(&self.netd)
             },
-            Entry::readable(&self.news),
+            Entry::readable(&self.link_monitor),
             if waits {
                 Entry::none()
             } else {
@@ -205,49 +205,49 @@ impl Keeper {
         let _ = poll::wait(&mut entries, timeout);
         let [netd, news, frames, monitor] = entries.map(|entry| entry.ready());
         if news {
-            self.hear_news();
+            self.receive_link();
         }
         if let Some(port) = &mut self.port {
-            port.look(monitor, &self.name, self.link)?;
+            port.repair(monitor, &self.name, self.link)?;
         }
         if netd && !waits {
-            self.hear_netd()?;
+            self.receive_request()?;
         }
         if frames {
-            self.hear_frame()?;
+            self.relay_frame()?;
         }
         Ok(())
     }
 
     /// Gives netd what it has not taken yet, as far as it takes it.
-    fn tell(&mut self) -> Result<(), Gone> {
+    fn flush(&mut self) -> Result<(), End> {
         if let Some(answer) = self.answer
-            && self.say(&answer)?
+            && self.send_message(&answer)?
         {
             self.answer = None;
         }
         let (link, name) = (self.link, self.name);
-        if !self.link_told {
-            self.link_told = self.say(&Message::Link { link, name })?;
+        if !self.link_sent {
+            self.link_sent = self.send_message(&Message::Link { link, name })?;
         }
         Ok(())
     }
 
     /// Whether there was room for it.
-    fn say(&self, message: &Message<'_>) -> Result<bool, Gone> {
-        let octets = message.encode().ok_or(Gone)?;
+    fn send_message(&self, message: &Message<'_>) -> Result<bool, End> {
+        let octets = message.encode().ok_or(End)?;
         match self.netd.send(octets.as_slice()) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(_) => Err(Gone),
+            Err(_) => Err(End),
         }
     }
 
     /// What the kernel tells of the interface: the rules follow its name before netd learns it.
-    fn hear_news(&mut self) {
+    fn receive_link(&mut self) {
         let before = (self.link, self.name);
         loop {
-            match self.news.receive() {
+            match self.link_monitor.receive() {
                 Ok(Some(news)) => {
                     self.link = news.link;
                     self.name = news.name.unwrap_or(self.name);
@@ -259,7 +259,7 @@ impl Keeper {
         if before == (self.link, self.name) {
             return;
         }
-        self.link_told = false;
+        self.link_sent = false;
         if self.link != Link::Up {
             self.authenticator = None;
         }
@@ -280,16 +280,16 @@ impl Keeper {
         }
     }
 
-    fn hear_netd(&mut self) -> Result<(), Gone> {
-        let mut buffer = [0; LONGEST];
+    fn receive_request(&mut self) -> Result<(), End> {
+        let mut buffer = [0; MAX_MESSAGE];
         let request = match self.netd.receive(&mut buffer) {
             Ok(Received::Datagram(length)) => Request::decode(&buffer[..length]),
             Ok(Received::Truncated) => Err(Malformed),
             Ok(Received::Nothing) => return Ok(()),
-            Ok(Received::Closed) | Err(_) => return Err(Gone),
+            Ok(Received::Closed) | Err(_) => return Err(End),
         };
         let (order, outcome) = match request {
-            Ok(Request::Order(order)) => (Some(order), self.obey(order)),
+            Ok(Request::Order(order)) => (Some(order), self.carry_out(order)),
             Ok(Request::Frame { destination, pdu }) => match self.send(destination, pdu) {
                 Ok(()) => return Ok(()),
                 refused => (None, refused),
@@ -303,13 +303,13 @@ impl Keeper {
         };
         if (order, outcome) == (Some(Order::Leave), Ok(())) {
             // netd may be gone already.
-            let _ = self.tell();
+            let _ = self.flush();
             process::exit(0);
         }
         Ok(())
     }
 
-    fn obey(&mut self, order: Order) -> Result<(), Reason> {
+    fn carry_out(&mut self, order: Order) -> Result<(), Reason> {
         let Some(port) = &mut self.port else {
             return match order {
                 Order::Leave => Ok(()),
@@ -338,8 +338,8 @@ impl Keeper {
     }
 
     /// Relays one frame. Where netd has no room for it, it is lost.
-    fn hear_frame(&mut self) -> Result<(), Gone> {
-        let mut buffer = [0; LONGEST_PDU];
+    fn relay_frame(&mut self) -> Result<(), End> {
+        let mut buffer = [0; MAX_PDU];
         // What became of the link, the kernel's news tell.
         let Ok(Some(frame)) = self.frames.receive(&mut buffer) else {
             return Ok(());
@@ -351,7 +351,7 @@ impl Keeper {
         if frame.unicast {
             self.authenticator = Some(frame.source);
         }
-        self.say(&Message::Frame {
+        self.send_message(&Message::Frame {
             source: frame.source,
             unicast: frame.unicast,
             pdu: &buffer[..frame.length],
@@ -363,16 +363,16 @@ impl Keeper {
     fn close_behind(&mut self) -> io::Result<()> {
         let mut attempts = 1;
         loop {
-            self.hear_news();
+            self.receive_link();
             let Some(port) = &mut self.port else {
                 return Ok(());
             };
             match port.change(true, &self.name, self.link) {
-                Err(error) if attempts < LAST_ATTEMPTS => refused(&self.name, &error),
+                Err(error) if attempts < CLOSING_ATTEMPTS => refused(&self.name, &error),
                 outcome => return outcome,
             }
             attempts += 1;
-            let _ = poll::wait(&mut [], Some(PAUSE));
+            let _ = poll::wait(&mut [], Some(RETRY_PAUSE));
         }
     }
 }
@@ -403,7 +403,7 @@ struct Port {
     /// Whether it is closed, as far as is in our power.
     closed: bool,
     /// Whether the rules are those, as far as is known.
-    right: bool,
+    is_current: bool,
     /// When the rules are tried or looked at again. Until then nobody listens to the packet
     /// filter's news.
     due: Option<Duration>,
@@ -425,7 +425,7 @@ impl Port {
             rules,
             index,
             closed: false,
-            right: false,
+            is_current: false,
             due: None,
             contested: (0, Duration::ZERO),
         })
@@ -434,18 +434,18 @@ impl Port {
     /// Closes or opens it. Where that fails, it stays what it was, and is tried again.
     fn change(&mut self, close: bool, name: &Name, link: Link) -> io::Result<()> {
         let outcome = self.write(close, name, link);
-        self.right = outcome.is_ok();
-        if self.right {
+        self.is_current = outcome.is_ok();
+        if self.is_current {
             self.closed = close;
         }
-        self.due = (!self.right).then(|| clock::boottime() + PAUSE);
+        self.due = (!self.is_current).then(|| clock::boottime() + RETRY_PAUSE);
         outcome
     }
 
     /// Writes the rules so that nobody undid it meanwhile: how our own transactions end is known.
     fn write(&mut self, close: bool, name: &Name, link: Link) -> io::Result<()> {
         let table = Table::of(self.index, name);
-        for _ in 0..ATTEMPTS {
+        for _ in 0..WRITE_ATTEMPTS {
             self.monitor.news(table.name())?;
             match close {
                 true => self.rules.close(name, link == Link::Gone)?,
@@ -465,14 +465,14 @@ impl Port {
 
     /// Looks after the rules where it is time to, or where there is news of them. A port that
     /// somebody else keeps closed is not held open.
-    fn look(&mut self, news: bool, name: &Name, link: Link) -> Result<(), Gone> {
+    fn repair(&mut self, news: bool, name: &Name, link: Link) -> Result<(), End> {
         let is_due = self.due.is_some_and(|due| due <= clock::boottime());
         if !news && !is_due {
             return Ok(());
         }
         self.due = None;
         let table = Table::of(self.index, name);
-        if self.right && matches!(self.monitor.news(table.name()), Ok(None)) {
+        if self.is_current && matches!(self.monitor.news(table.name()), Ok(None)) {
             return Ok(());
         }
         if !self.closed && self.is_kept_closed() {
@@ -482,7 +482,7 @@ impl Port {
                     "port-keeper: {name}: another keeper, of another softsim-netd, closes the port"
                 ),
             );
-            return Err(Gone);
+            return Err(End);
         }
         match self.change(self.closed, name, link) {
             Ok(()) => {
@@ -490,7 +490,7 @@ impl Port {
                     5,
                     format_args!("port-keeper: {name}: the rules were changed: put back"),
                 );
-                self.due = Some(clock::boottime() + REST);
+                self.due = Some(clock::boottime() + REPAIR_PAUSE);
             }
             Err(error) => refused(name, &error),
         }
@@ -501,9 +501,9 @@ impl Port {
     fn is_kept_closed(&mut self) -> bool {
         let now = clock::boottime();
         let (times, last) = self.contested;
-        let in_a_row = now.saturating_sub(last) < QUIET;
+        let in_a_row = now.saturating_sub(last) < CONTEST_WINDOW;
         self.contested = (if in_a_row { times + 1 } else { 1 }, now);
-        self.contested.0 > CONTESTS
+        self.contested.0 > MAX_CONTESTS
     }
 }
 

@@ -1,8 +1,8 @@
-//! netd's end of the keeper of a port, which holds the interface: frames, the link, and the
+//! netd's end of the socket to a keeper, which holds an interface: frames, the link, and the
 //! controlled port.
 
 pub mod keeper;
-pub mod rules;
+mod rules;
 pub mod wire;
 
 use std::collections::VecDeque;
@@ -16,7 +16,7 @@ use softsim_sandbox::poll;
 use softsim_sandbox::seqpacket::{self, Connection};
 use tokio::time::timeout;
 
-use self::wire::{LONGEST, Message, Order, Reason, Request};
+use self::wire::{MAX_MESSAGE, Message, Order, Reason, Request};
 use super::Fatal;
 use crate::async_socket::AsyncSocket;
 use crate::helper_process;
@@ -31,7 +31,7 @@ const QUEUE: usize = 64;
 /// What becomes of the port when netd ends in good order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum AtStop {
+pub(super) enum AtStop {
     /// It stays closed, as it does when netd dies.
     #[default]
     Closed,
@@ -42,7 +42,7 @@ pub enum AtStop {
 /// The keeper of an interface. Where it keeps a controlled port, that is closed when it has
 /// started, and when netd is gone.
 #[derive(Debug)]
-pub struct Keeper {
+pub(super) struct Keeper {
     interface: String,
     port: Option<ControlledPort>,
     socket: Socket,
@@ -65,7 +65,7 @@ enum Socket {
 
 /// What the interface is, and what comes from it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event {
+pub(super) enum Event {
     /// EAPOL.
     Frame {
         /// From whom.
@@ -90,7 +90,7 @@ enum Received {
 impl Keeper {
     /// Starts the keeper, a process of this program, and waits until the port is closed, if it is
     /// to keep one.
-    pub fn start(interface: &str, at_stop: Option<AtStop>) -> io::Result<Self> {
+    pub(super) fn start(interface: &str, at_stop: Option<AtStop>) -> io::Result<Self> {
         let ours = helper_process::start(&[keeper::SUBCOMMAND, interface], |command| {
             if at_stop.is_none() {
                 command.arg(keeper::WITHOUT_PORT);
@@ -112,7 +112,7 @@ impl Keeper {
     }
 
     /// Takes its place in the event loop of this thread.
-    pub fn register(&mut self) -> io::Result<()> {
+    pub(super) fn register(&mut self) -> io::Result<()> {
         if let Socket::Early(socket) = &mut self.socket
             && let Some(socket) = socket.take()
         {
@@ -122,12 +122,12 @@ impl Keeper {
     }
 
     /// What the controlled port is, where there is one.
-    pub fn status(&self) -> Option<PortStatus> {
+    pub(super) fn status(&self) -> Option<PortStatus> {
         self.port.as_ref().map(|port| port.status)
     }
 
     /// Opens or closes the controlled port, where there is one, and waits until that is so.
-    pub async fn set(&mut self, status: PortStatus) -> Result<(), Fatal> {
+    pub(super) async fn set(&mut self, status: PortStatus) -> Result<(), Fatal> {
         if self.port.is_none() {
             return Ok(());
         }
@@ -144,7 +144,7 @@ impl Keeper {
     }
 
     /// netd ends in good order.
-    pub async fn leave(&mut self) -> Result<(), Fatal> {
+    pub(super) async fn leave(&mut self) -> Result<(), Fatal> {
         match self.port.as_ref().map(|port| port.at_stop) {
             Some(AtStop::Closed) => self.order(Order::Close).await,
             Some(AtStop::Open) | None => self.order(Order::Leave).await,
@@ -155,19 +155,19 @@ impl Keeper {
     ///
     /// # Errors
     /// It is lost.
-    pub fn send(&self, destination: Address, pdu: &[u8]) -> io::Result<()> {
+    pub(super) fn send(&self, destination: Address, pdu: &[u8]) -> io::Result<()> {
         self.request(&Request::Frame { destination, pdu })
     }
 
     /// What was received while an answer was waited for: to be taken before [`Self::receive`] is
     /// called.
-    pub fn take_event(&mut self) -> Option<Event> {
+    pub(super) fn take_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
     /// What the keeper tells next; an error says that it is lost. Without it nobody closes the
     /// port. May be cancelled.
-    pub async fn receive(&self) -> Result<Event, Fatal> {
+    pub(super) async fn receive(&self) -> Result<Event, Fatal> {
         match self.receive_message().await? {
             Received::Event(event) => Ok(event),
             Received::Answer(..) => Err(self.lost("answered unasked")),
@@ -210,7 +210,7 @@ impl Keeper {
         let Socket::Registered(socket) = &self.socket else {
             return Err(self.lost("is not registered"));
         };
-        let mut buffer = [0; LONGEST];
+        let mut buffer = [0; MAX_MESSAGE];
         let received = socket.receive(|socket| receive(socket, &mut buffer)).await;
         received.map_err(|error| self.lost(error))
     }
@@ -220,14 +220,14 @@ impl Keeper {
     }
 }
 
-/// How the interface is, which the keeper says once it has begun.
+/// How the interface is: the keeper's first message, once it has begun.
 fn first_message(socket: &Connection) -> io::Result<Event> {
     let mut entries = [poll::Entry::readable(socket)];
     poll::wait(&mut entries, Some(TIMEOUT))?;
-    match receive(socket, &mut [0; LONGEST]) {
+    match receive(socket, &mut [0; MAX_MESSAGE]) {
         Ok(Received::Event(link @ Event::Link(..))) => Ok(link),
         Ok(_) => Err(io::Error::other(
-            "expected the keeper to tell the link first",
+            "expected the state of the link first, got another message",
         )),
         Err(error) => {
             let reason = "the keeper has not begun, and the log says why";
@@ -236,15 +236,18 @@ fn first_message(socket: &Connection) -> io::Result<Event> {
     }
 }
 
-/// `WouldBlock` where the keeper has said nothing.
-fn receive(socket: &Connection, buffer: &mut [u8; LONGEST]) -> io::Result<Received> {
+/// `WouldBlock` where there is no message.
+fn receive(socket: &Connection, buffer: &mut [u8; MAX_MESSAGE]) -> io::Result<Received> {
     let error = |kind, reason: &str| Err(io::Error::new(kind, reason));
     let length = match socket.receive(buffer)? {
         seqpacket::Received::Datagram(length) => length,
         seqpacket::Received::Nothing => return Err(io::ErrorKind::WouldBlock.into()),
         seqpacket::Received::Closed => return error(io::ErrorKind::UnexpectedEof, "has ended"),
         seqpacket::Received::Truncated => {
-            return error(io::ErrorKind::InvalidData, "said too much");
+            return error(
+                io::ErrorKind::InvalidData,
+                "sent a message that is too long",
+            );
         }
     };
     Ok(match Message::decode(&buffer[..length]) {
@@ -263,7 +266,12 @@ fn receive(socket: &Connection, buffer: &mut [u8; LONGEST]) -> io::Result<Receiv
             Some(order) => Received::Answer(order, Err(refused.reason)),
             None => Received::Event(Event::Refused(refused.reason)),
         },
-        Err(wire::Malformed) => return error(io::ErrorKind::InvalidData, "said what it can't say"),
+        Err(wire::Malformed) => {
+            return error(
+                io::ErrorKind::InvalidData,
+                "sent what is none of its messages",
+            );
+        }
     })
 }
 
@@ -295,7 +303,7 @@ mod tests {
         (keeper, theirs)
     }
 
-    fn says(keeper: &Connection, message: &Message<'_>) {
+    fn send(keeper: &Connection, message: &Message<'_>) {
         keeper.send(message.encode().unwrap().as_slice()).unwrap();
     }
 
@@ -308,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_while_an_answer_is_waited_for_is_heard_afterwards() {
+    fn what_is_received_while_an_answer_is_waited_for_is_there_afterwards() {
         run(async {
             let (mut netd, keeper) = ends();
             let frame = Message::Frame {
@@ -319,10 +327,10 @@ mod tests {
             let name = Name::new(b"wan0").unwrap();
             let link = Link::Up;
             for _ in 0..QUEUE + 1 {
-                says(&keeper, &frame);
+                send(&keeper, &frame);
             }
-            says(&keeper, &Message::Link { link, name });
-            says(&keeper, &Message::Done(Order::Open));
+            send(&keeper, &Message::Link { link, name });
+            send(&keeper, &Message::Done(Order::Open));
             netd.set(PortStatus::Authorised).await.unwrap();
             assert_eq!(netd.status(), Some(PortStatus::Authorised));
             let events: Vec<_> = std::iter::from_fn(|| netd.take_event()).collect();
@@ -346,7 +354,7 @@ mod tests {
                 order: Some(Order::Open),
                 reason: Reason::PacketFilter,
             };
-            says(&keeper, &Message::Refused(refused));
+            send(&keeper, &Message::Refused(refused));
             let fatal = netd.set(PortStatus::Authorised).await.unwrap_err();
             assert!(fatal.to_string().ends_with("the packet filter refused"));
             assert_eq!(netd.status(), Some(PortStatus::Unauthorised));
@@ -354,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn a_keeper_that_ends_is_noticed_without_a_word() {
+    fn a_keeper_that_ends_is_noticed_without_a_message() {
         run(async {
             let (netd, keeper) = ends();
             drop(keeper);
@@ -363,13 +371,13 @@ mod tests {
     }
 
     #[test]
-    fn a_keeper_that_answers_unasked_or_says_what_it_cannot_is_none() {
-        let long = [7; LONGEST + 1];
+    fn a_keeper_that_answers_unasked_or_sends_no_message_is_lost() {
+        let long = [7; MAX_MESSAGE + 1];
         let done = Message::Done(Order::Close).encode().unwrap();
-        for said in [done.as_slice(), &[0], &long] {
+        for message in [done.as_slice(), &[0], &long] {
             run(async {
                 let (netd, keeper) = ends();
-                keeper.send(said).unwrap();
+                keeper.send(message).unwrap();
                 assert!(matches!(netd.receive().await, Err(Fatal::Port(_))));
             });
         }

@@ -63,8 +63,8 @@ const PREFIX: &str = "softsim_port_";
 /// The name of a port's tables: `softsim_port_INDEX_NAME`, in which what is neither letter nor
 /// digit is written `_hh`.
 #[derive(Clone, Copy, Debug)]
-pub struct Table {
-    octets: [u8; LONGEST_TABLE],
+pub(super) struct Table {
+    octets: [u8; MAX_TABLE],
     length: usize,
     /// Where the index and the name begin.
     index: usize,
@@ -73,13 +73,13 @@ pub struct Table {
 
 /// Octets of the name of a table: with an index of ten digits and a name of fifteen octets that are
 /// written in three each.
-const LONGEST_TABLE: usize = PREFIX.len() + 10 + 1 + 3 * 15;
+const MAX_TABLE: usize = PREFIX.len() + 10 + 1 + 3 * 15;
 
 impl Table {
     /// That of an interface.
-    pub fn of(index: u32, name: &Name) -> Self {
+    pub(super) fn of(index: u32, name: &Name) -> Self {
         let mut table = Self {
-            octets: [0; LONGEST_TABLE],
+            octets: [0; MAX_TABLE],
             length: 0,
             index: PREFIX.len(),
             name: 0,
@@ -98,13 +98,13 @@ impl Table {
     }
 
     /// The name.
-    pub fn name(&self) -> &str {
+    pub(super) fn name(&self) -> &str {
         str::from_utf8(&self.octets[..self.length]).expect("only ASCII was written")
     }
 
     /// Whether a table is one of this port's, or was at the time of an earlier keeper: its name
     /// tells the same index or the same interface.
-    fn is_kin(&self, other: &[u8]) -> bool {
+    fn is_same_port(&self, other: &[u8]) -> bool {
         let Some(other) = other.strip_prefix(PREFIX.as_bytes()) else {
             return false;
         };
@@ -130,7 +130,7 @@ impl Write for Table {
 
 /// Writes a port's rules. After [`Self::open`] nothing is allocated.
 #[derive(Debug)]
-pub struct Rules {
+pub(super) struct Rules {
     filter: PacketFilter,
     transaction: Transaction,
     index: u32,
@@ -143,7 +143,7 @@ impl Rules {
     ///
     /// # Errors
     /// Whatever the packet filter says.
-    pub fn open(index: u32) -> io::Result<Self> {
+    pub(super) fn open(index: u32) -> io::Result<Self> {
         let mut rules = Self {
             filter: PacketFilter::open()?,
             transaction: Transaction::default(),
@@ -163,7 +163,7 @@ impl Rules {
 
     /// The families that the kernel doesn't have: without them, a new name opens the port until the
     /// rules are written under it.
-    pub fn missing(&self) -> impl Iterator<Item = Family> {
+    pub(super) fn missing(&self) -> impl Iterator<Item = Family> {
         let known = self.guards.iter().zip(GUARDS);
         known.filter_map(|(known, (family, _))| known.is_none().then_some(family))
     }
@@ -174,7 +174,7 @@ impl Rules {
     ///
     /// # Errors
     /// Whatever the packet filter says; all is as before then.
-    pub fn close(&mut self, name: &Name, gone: bool) -> io::Result<()> {
+    pub(super) fn close(&mut self, name: &Name, gone: bool) -> io::Result<()> {
         let table = Table::of(self.index, name);
         self.begin(&table)?;
         for guard in self.guards.into_iter().flatten().filter(|_| !gone) {
@@ -189,7 +189,7 @@ impl Rules {
     ///
     /// # Errors
     /// Whatever the packet filter says; all is as before then.
-    pub fn remove(&mut self, name: &Name) -> io::Result<()> {
+    pub(super) fn remove(&mut self, name: &Name) -> io::Result<()> {
         self.begin(&Table::of(self.index, name))?;
         self.filter.commit(&mut self.transaction)
     }
@@ -199,7 +199,7 @@ impl Rules {
         let transaction = &mut self.transaction;
         transaction.begin();
         self.filter.tables(|family, other| {
-            if table.is_kin(other) && !transaction.is_long() {
+            if table.is_same_port(other) && !transaction.is_long() {
                 transaction.remove_table(family, other);
             }
         })
@@ -283,18 +283,18 @@ mod tests {
         assert_ne!(table(7, "a-b").name(), table(7, "a_b").name());
         assert_ne!(table(7, "a_2d").name(), table(7, "a-").name());
         let longest = table(u32::MAX, "---------------");
-        assert_eq!(longest.name().len(), LONGEST_TABLE);
+        assert_eq!(longest.name().len(), MAX_TABLE);
     }
 
     #[test]
-    fn tables_of_the_same_index_or_the_same_name_are_kin() {
+    fn tables_of_the_same_index_or_the_same_name_are_one_ports() {
         let own = table(7, "eth1");
-        let kin = |other: &str| own.is_kin(other.as_bytes());
+        let same = |other: &str| own.is_same_port(other.as_bytes());
         for other in [(7, "eth1"), (7, "wan0"), (9, "eth1")] {
-            assert!(kin(table(other.0, other.1).name()), "{other:?}");
+            assert!(same(table(other.0, other.1).name()), "{other:?}");
         }
         for other in [(9, "wan0"), (77, "eth"), (70, "eth11"), (0, "_eth1")] {
-            assert!(!kin(table(other.0, other.1).name()), "{other:?}");
+            assert!(!same(table(other.0, other.1).name()), "{other:?}");
         }
         for other in [
             "",
@@ -303,7 +303,7 @@ mod tests {
             "port_7_eth1",
             "filter",
         ] {
-            assert!(!kin(other), "{other:?}");
+            assert!(!same(other), "{other:?}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What netd and the keeper of a port say to each other.
+//! The protocol between netd and the keeper of a port.
 //!
 //! The socket is one of AF_UNIX and SOCK_SEQPACKET: a pair that netd makes, or a connection that
 //! was accepted and inherited. Each message is one datagram. Its first octet is the type; the other
@@ -49,15 +49,15 @@ use softsim_link::ethernet::{Link, Name};
 
 /// Octets of a PDU at most: more than an Ethernet frame carries, jumbo frames apart. EAP-AKA needs
 /// a fraction.
-pub const LONGEST_PDU: usize = 2048;
+pub const MAX_PDU: usize = 2048;
 
 /// Octets of the EAPOL header, and so of a PDU of netd's at least.
-const SHORTEST_PDU: usize = 4;
+const MIN_PDU: usize = 4;
 
 /// Octets of a message at most.
-pub const LONGEST: usize = 8 + LONGEST_PDU;
+pub const MAX_MESSAGE: usize = 8 + MAX_PDU;
 
-/// What netd can order.
+/// What netd can ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Let everything pass.
@@ -68,7 +68,7 @@ pub enum Order {
     Leave,
 }
 
-/// What netd says.
+/// A message of netd's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
     /// Answered when it is so.
@@ -82,14 +82,14 @@ pub enum Request<'a> {
     },
 }
 
-/// What the keeper says.
+/// A message of the keeper's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
     /// It is so.
     Done(Order),
     /// It isn't, and all is as before.
     Refused(Refused),
-    /// A PDU came.
+    /// A PDU was received.
     Frame {
         /// From whom.
         source: Address,
@@ -140,7 +140,7 @@ pub struct Malformed;
 const FRAME: u8 = 4;
 const DONE: u8 = 5;
 const REFUSED: u8 = 6;
-const FRAME_HEARD: u8 = 7;
+const FRAME_RECEIVED: u8 = 7;
 const LINK: u8 = 8;
 
 impl Order {
@@ -190,7 +190,9 @@ impl std::fmt::Display for Reason {
         f.write_str(match self {
             Self::Malformed => "malformed",
             Self::Pdu => "no PDU that a supplicant sends",
-            Self::Destination => "neither the group address nor the station that was heard last",
+            Self::Destination => {
+                "neither the group address nor the station that a frame was last received from"
+            }
             Self::NotSent => "the interface didn't take the frame",
             Self::PacketFilter => "the packet filter refused",
             Self::NoPort => "no controlled port is kept",
@@ -201,7 +203,7 @@ impl std::fmt::Display for Reason {
 /// Octets of a message, for one place to write them to.
 #[derive(Debug)]
 pub struct Octets {
-    octets: [u8; LONGEST],
+    octets: [u8; MAX_MESSAGE],
     length: usize,
 }
 
@@ -214,7 +216,7 @@ impl Octets {
     /// The fields one behind the other; none where the last one is too long.
     fn of(fields: &[&[u8]]) -> Option<Self> {
         let mut message = Self {
-            octets: [0; LONGEST],
+            octets: [0; MAX_MESSAGE],
             length: 0,
         };
         for field in fields {
@@ -233,10 +235,9 @@ impl<'a> Request<'a> {
         match datagram {
             [FRAME, rest @ ..] => {
                 let (destination, pdu) = rest.split_first_chunk().ok_or(Malformed)?;
-                let sound = (SHORTEST_PDU..=LONGEST_PDU).contains(&pdu.len());
+                let fits = (MIN_PDU..=MAX_PDU).contains(&pdu.len());
                 let destination = *destination;
-                sound
-                    .then_some(Self::Frame { destination, pdu })
+                fits.then_some(Self::Frame { destination, pdu })
                     .ok_or(Malformed)
             }
             [order] => Order::of(*order).map(Self::Order).ok_or(Malformed),
@@ -249,8 +250,8 @@ impl<'a> Request<'a> {
         match self {
             Self::Order(order) => Octets::of(&[&[order.octet()]]),
             Self::Frame { destination, pdu } => {
-                let sound = pdu.len() <= LONGEST_PDU;
-                Octets::of(&[&[FRAME], destination, pdu]).filter(|_| sound)
+                let fits = pdu.len() <= MAX_PDU;
+                Octets::of(&[&[FRAME], destination, pdu]).filter(|_| fits)
             }
         }
     }
@@ -272,9 +273,9 @@ impl<'a> Message<'a> {
                     .filter(fits)
                     .map(|reason| Self::Refused(Refused { order, reason }))
             }
-            [FRAME_HEARD, unicast @ (0 | 1), rest @ ..] => rest
+            [FRAME_RECEIVED, unicast @ (0 | 1), rest @ ..] => rest
                 .split_first_chunk()
-                .filter(|(_, pdu)| pdu.len() <= LONGEST_PDU)
+                .filter(|(_, pdu)| pdu.len() <= MAX_PDU)
                 .map(|(source, pdu)| Self::Frame {
                     source: *source,
                     unicast: *unicast == 1,
@@ -305,7 +306,7 @@ impl<'a> Message<'a> {
                 source,
                 unicast,
                 pdu,
-            } => Octets::of(&[&[FRAME_HEARD, u8::from(*unicast)], source, pdu]),
+            } => Octets::of(&[&[FRAME_RECEIVED, u8::from(*unicast)], source, pdu]),
             Self::Link { link, name } => {
                 let link = match link {
                     Link::Down => 0,
@@ -332,7 +333,7 @@ mod tests {
             pdu,
         };
         let orders = Order::ALL.map(Request::Order);
-        [&orders[..], &[frame(&[7; 4]), frame(&[7; LONGEST_PDU])]].concat()
+        [&orders[..], &[frame(&[7; 4]), frame(&[7; MAX_PDU])]].concat()
     }
 
     fn answers() -> Vec<Message<'static>> {
@@ -347,7 +348,7 @@ mod tests {
             let order = None;
             messages.push(Message::Refused(Refused { order, reason }));
         }
-        for (unicast, pdu) in [(true, &[][..]), (false, &[7; LONGEST_PDU])] {
+        for (unicast, pdu) in [(true, &[][..]), (false, &[7; MAX_PDU])] {
             let source = STATION;
             messages.push(Message::Frame {
                 source,
@@ -387,7 +388,7 @@ mod tests {
             }
         }
         for kind in 0..=u8::MAX {
-            for length in [5, 9, 10, 17, 18, LONGEST, LONGEST + 1] {
+            for length in [5, 9, 10, 17, 18, MAX_MESSAGE, MAX_MESSAGE + 1] {
                 let mut datagram = vec![1; length];
                 datagram[0] = kind;
                 datagrams.push(datagram);
@@ -406,14 +407,15 @@ mod tests {
     #[test]
     fn a_field_out_of_its_bounds_is_malformed() {
         let frame = |octets: usize| [&[FRAME][..], &STATION, &vec![0; octets]].concat();
-        let heard = |octets: usize| [&[FRAME_HEARD, 1][..], &STATION, &vec![0; octets]].concat();
+        let received =
+            |octets: usize| [&[FRAME_RECEIVED, 1][..], &STATION, &vec![0; octets]].concat();
         for request in [
             vec![],
             vec![0],
             vec![1, 0],
             vec![5],
             frame(3),
-            frame(LONGEST_PDU + 1),
+            frame(MAX_PDU + 1),
         ] {
             assert_eq!(Request::decode(&request), Err(Malformed), "{request:?}");
         }
@@ -424,16 +426,16 @@ mod tests {
             vec![REFUSED, 5, 1],
             vec![REFUSED, 1, 0],
             vec![REFUSED, 1, 7],
-            [&[FRAME_HEARD, 2][..], &STATION].concat(),
-            vec![FRAME_HEARD, 1, 2, 0, 0, 0, 0],
-            heard(LONGEST_PDU + 1),
+            [&[FRAME_RECEIVED, 2][..], &STATION].concat(),
+            vec![FRAME_RECEIVED, 1, 2, 0, 0, 0, 0],
+            received(MAX_PDU + 1),
             vec![LINK, 1],
             vec![LINK, 3, b'e'],
             [&[LINK, 1][..], &[b'e'; 16]].concat(),
         ] {
             assert_eq!(Message::decode(&message), Err(Malformed), "{message:?}");
         }
-        let pdu = &[0; LONGEST_PDU + 1];
+        let pdu = &[0; MAX_PDU + 1];
         let destination = STATION;
         assert!(Request::Frame { destination, pdu }.encode().is_none());
     }
