@@ -6,7 +6,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use softsim_client::keyd::Connection;
 use softsim_client::netd::{
@@ -27,6 +27,7 @@ use crate::lwm2m::{Request, Snapshot};
 use crate::names::Names;
 use crate::progress::{Fault, Progress};
 use crate::sandbox::Enforced;
+use crate::timer;
 use crate::uri::Server;
 
 /// How long a client may take to send its command.
@@ -95,10 +96,14 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Resul
     let (mut strangers, mut too_many) = (Tally::default(), Tally::default());
     loop {
         let now = clock::boottime();
-        let due_in = [strangers.wait(now), too_many.wait(now)];
+        let wait = [strangers.wait(now), too_many.wait(now)]
+            .into_iter()
+            .flatten()
+            .min();
+        let due = wait.map(|wait| Instant::now() + wait);
         let accepted = tokio::select! {
             accepted = listener.accept() => Some(accepted),
-            () = pause(due_in.into_iter().flatten().min()) => None,
+            () = timer::until(due) => None,
         };
         if let Some(Err(error)) = &accepted {
             tracing::warn!(%error, "no control connection can be taken");
@@ -136,14 +141,6 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Resul
         if let Some(Unreported { connections, last }) = too_many.due(now) {
             tracing::warn!(connections, last, "too many control connections");
         }
-    }
-}
-
-/// Waits that long; for good, where there is nothing to wait for.
-async fn pause(duration: Option<Duration>) {
-    match duration {
-        Some(duration) => sleep(duration).await,
-        None => std::future::pending().await,
     }
 }
 

@@ -5,22 +5,23 @@
 //! process, before the first datagram and before the first thread.
 //!
 //! ```text
-//!   control ----> access -----> softsim_eap, softsim_carriers      the ways into a network, kept open
-//!      |  \          |
-//!      |   eap_test--+                                              one authentication over RADIUS
-//!      |             |
-//!      v             v
+//!    start ----> config         opens everything, as the configuration has it; then confines itself
+//!      |
+//!   control ---> access         the ways into a network, kept open: softsim_eap, softsim_carriers
+//!      |            |
+//!      v            v
 //!    lwm2m ------> keyd         what is asked of the key process
 //!      |  \
 //!      |   accounts             on disk, rolled to keyd's last transaction
 //!      v
 //!   session ----> dtls          a server on the network, judged before keyd signs
 //!      |
-//!      +---> names, reach       the addresses of its name, and which of them answers
+//!      +---> names              the addresses of a server's name
+//!      +---> server_socket      which of them answers
 //! ```
 //!
-//! Two processes stand beside netd for what it may not do itself: [`names`] has names resolved,
-//! [`notifier`] speaks to the service manager.
+//! Helper processes do what netd may not do itself: [`names::helper`] resolves names, [`notifier`]
+//! speaks to the service manager, [`access::port::keeper`] holds an interface.
 
 pub mod access;
 mod accounts;
@@ -38,8 +39,8 @@ mod lwm2m;
 pub mod names;
 pub mod notifier;
 mod progress;
-mod reach;
 pub mod sandbox;
+mod server_socket;
 mod session;
 pub mod start;
 mod state_folder;

@@ -1,8 +1,12 @@
 //! The LwM2M client at work: one task that owns it, its sessions, and the accounts.
 //!
 //! [`Lwm2m::run`] carries datagrams between the sessions and the sans-IO client; `transaction` is
-//! what a bootstrap does to keyd and to the accounts on disk; `reset` forgets them; `servers` is
-//! when a server is called.
+//! what a bootstrap does to keyd and to the accounts on disk; `reset` forgets them; `servers` says
+//! when netd connects to a server.
+//!
+//! The four files are one type in four parts, and each uses the others: a bootstrap ends with
+//! connecting to the servers of its accounts, a reset begins with leaving them and ends with a
+//! bootstrap, and the time that brings the next of all these is waited for here.
 
 mod reset;
 mod servers;
@@ -18,7 +22,7 @@ use softsim_client::proto::requests::SealingStatement;
 use softsim_lwm2m::{Client, Config, Event, Output, ServerRole, SimResult};
 use softsim_sandbox::random;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::time::{Interval, MissedTickBehavior, interval, sleep_until};
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use self::reset::Reset;
 use self::servers::Retry;
@@ -30,6 +34,7 @@ use crate::names::Names;
 use crate::notifier::Notifier;
 use crate::progress::{Fault, Progress};
 use crate::session::{Session, SessionEvent};
+use crate::timer;
 
 /// How often keyd is asked for what the Software SIM object shows.
 const REFRESH: Duration = Duration::from_secs(10);
@@ -234,12 +239,6 @@ impl Lwm2m {
             }
             self.reset_if_due().await?;
             let due = self.next_due();
-            let timer = async {
-                match due {
-                    Some(at) => sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
             tokio::select! {
                 request = requests.recv() => match request {
                     Some(Request::Bootstrap(progress, reply)) => {
@@ -250,7 +249,7 @@ impl Lwm2m {
                     None => return Ok(()),
                 },
                 Some((id, event)) = self.session_events.recv() => self.session_event(id, event).await?,
-                () = timer => self.expire(Instant::now()).await?,
+                () = timer::until(due) => self.expire(Instant::now()).await?,
                 _ = refresh.tick() => self.refresh().await?,
                 () = tick(&mut alive) => notifier.alive(),
                 () = &mut end, if self.leaving.is_none() => {

@@ -8,12 +8,12 @@ use std::{fmt, io};
 use softsim_client::netd::Failure;
 use tokio::sync::mpsc;
 use tokio::task::block_in_place;
-use tokio::time::sleep_until;
 
 use crate::dtls::{self, Dimpl, Engine, Output, Signer, Trust};
 use crate::names::Names;
 use crate::progress::Fault;
-use crate::reach::Reach;
+use crate::server_socket::ServerSocket;
+use crate::timer;
 use crate::uri::Server;
 
 /// The longest UDP datagram.
@@ -141,7 +141,7 @@ async fn connect(
     target: Target,
     id: u64,
     events: &mpsc::Sender<(u64, SessionEvent)>,
-) -> Result<(Reach, Dimpl), SessionError> {
+) -> Result<(ServerSocket, Dimpl), SessionError> {
     let Target {
         server,
         names,
@@ -151,7 +151,7 @@ async fn connect(
     } = target;
     let addresses = names.addresses(&server).await;
     let addresses = addresses.map_err(SessionError::Resolve)?;
-    let server = Reach::new(addresses).map_err(SessionError::Socket)?;
+    let server = ServerSocket::new(addresses).map_err(SessionError::Socket)?;
     if let Some(address) = server.peer() {
         let _ = events.send((id, SessionEvent::Calling(address))).await;
     }
@@ -162,7 +162,7 @@ async fn connect(
 
 /// Relays datagrams until one of the two sides ends the session.
 async fn relay(
-    mut server: Reach,
+    mut server: ServerSocket,
     mut engine: impl Engine,
     mut queue: mpsc::Receiver<Vec<u8>>,
     id: u64,
@@ -184,12 +184,7 @@ async fn relay(
                 return Ok(());
             }
         }
-        let timer = async {
-            match engine.poll_timeout() {
-                Some(at) => sleep_until(at.into()).await,
-                None => std::future::pending().await,
-            }
-        };
+        let due = engine.poll_timeout();
         // The engine may ask keyd, which blocks this thread.
         let result = tokio::select! {
             received = server.receive(&mut datagram) => {
@@ -200,13 +195,13 @@ async fn relay(
                 Some(data) => engine.send(&data),
                 None => return close(server, engine).await,
             },
-            () = timer => block_in_place(|| engine.handle_timeout(Instant::now())),
+            () = timer::until(due) => block_in_place(|| engine.handle_timeout(Instant::now())),
         };
         result.map_err(SessionError::Dtls)?;
     }
 }
 
-async fn close(mut server: Reach, mut engine: impl Engine) -> Result<(), SessionError> {
+async fn close(mut server: ServerSocket, mut engine: impl Engine) -> Result<(), SessionError> {
     engine.close();
     while let Some(output) = engine.poll() {
         if let Output::Transmit(datagram) = output {

@@ -1,7 +1,7 @@
 //! RADIUS to a server: the gateway is supplicant and access point at once.
 //!
 //! Datagrams are the business of [`softsim_carriers::radius`], the server's addresses that of
-//! [`Names`] and [`Reach`].
+//! [`Names`] and [`ServerSocket`].
 
 use std::collections::VecDeque;
 use std::future::{Future, pending};
@@ -18,7 +18,7 @@ use super::Fatal;
 use super::carrier::{Carrier, Output, State, Terms};
 use crate::names::Names;
 use crate::progress::Fault;
-use crate::reach::Reach;
+use crate::server_socket::ServerSocket;
 use crate::uri::Server;
 
 /// How long an authentication may take, whatever the server says meanwhile.
@@ -49,7 +49,7 @@ enum Phase {
 type LookUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 struct Attempt {
-    reach: Reach,
+    socket: ServerSocket,
     /// When it is given up.
     end: Instant,
     decision: Option<Decision>,
@@ -85,14 +85,16 @@ impl Radius {
     /// Begins the conversation with what an access point sends first: EAP-Request/Identity
     /// (RFC 3748 §5.1).
     fn looked_up(&mut self, addresses: io::Result<Vec<SocketAddr>>) {
-        let reach = addresses
+        let socket = addresses
             .map_err(|error| self.unavailable(format_args!("the name has no address: {error}")))
-            .and_then(|addresses| Reach::new(addresses).map_err(|error| self.unavailable(error)));
-        match reach {
-            Ok(reach) => {
+            .and_then(|addresses| {
+                ServerSocket::new(addresses).map_err(|error| self.unavailable(error))
+            });
+        match socket {
+            Ok(socket) => {
                 let end = Instant::now() + MAX_DURATION;
                 self.phase = Phase::Authenticating(Attempt {
-                    reach,
+                    socket,
                     end,
                     decision: None,
                 });
@@ -149,7 +151,7 @@ impl Radius {
 
     async fn transmit(&mut self, datagram: &[u8]) {
         if let Phase::Authenticating(attempt) = &mut self.phase
-            && let Err(error) = attempt.reach.send(datagram).await
+            && let Err(error) = attempt.socket.send(datagram).await
         {
             self.failed_by(error);
         }
@@ -257,7 +259,7 @@ impl Carrier for Radius {
             }
             Phase::Authenticating(attempt) => {
                 let mut datagram = [0; MAX_DATAGRAM];
-                match attempt.reach.receive(&mut datagram).await {
+                match attempt.socket.receive(&mut datagram).await {
                     Ok(length) => self.handle(&datagram[..length]),
                     Err(error) => self.failed_by(error),
                 }

@@ -1,9 +1,10 @@
 //! UDP to a server of which several addresses are known: they are tried in order, and the first
 //! that answers is it.
 //!
-//! The next address is sent the same as those before it when they have been silent for [`SILENCE`],
-//! or at once where the network says that there is nobody; whoever was tried may still answer until
-//! another has (the spirit of RFC 8305). Once an address has answered, the others are forgotten.
+//! The next address is sent the same as those before it when they have been silent for
+//! [`NEXT_ADDRESS_DELAY`], or at once where the network says that there is nobody; whoever was
+//! tried may still answer until another has (the spirit of RFC 8305). Once an address has answered,
+//! the others are forgotten.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -14,14 +15,15 @@ use std::time::{Duration, Instant};
 
 use tokio::io::ReadBuf;
 use tokio::net::UdpSocket;
-use tokio::time::sleep_until;
+
+use crate::timer;
 
 /// How long addresses may be silent before the next one is tried, too.
-const SILENCE: Duration = Duration::from_millis(1500);
+const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(1500);
 
-/// Sockets that each hear one address.
+/// A UDP socket for each address that is tried, or for the one that has answered.
 #[derive(Debug)]
-pub(crate) struct Reach {
+pub(crate) struct ServerSocket {
     untried: VecDeque<SocketAddr>,
     tried: Vec<(SocketAddr, UdpSocket)>,
     /// What was sent last: who is tried next gets it, too.
@@ -30,20 +32,20 @@ pub(crate) struct Reach {
     next: Option<Instant>,
 }
 
-impl Reach {
+impl ServerSocket {
     /// Makes a socket for the first address that the network has a way to.
     ///
     /// # Errors
     /// There is no way to any of them.
     pub(crate) fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<Self> {
-        let mut reach = Self {
+        let mut socket = Self {
             untried: addresses.into_iter().collect(),
             tried: Vec::new(),
             last: Vec::new(),
             next: None,
         };
-        reach.try_next()?;
-        Ok(reach)
+        socket.try_next()?;
+        Ok(socket)
     }
 
     /// The address that was tried first, or that has answered; none once all have failed.
@@ -58,7 +60,8 @@ impl Reach {
     pub(crate) async fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         if !self.untried.is_empty() {
             self.last = datagram.to_vec();
-            self.next.get_or_insert_with(|| Instant::now() + SILENCE);
+            self.next
+                .get_or_insert_with(|| Instant::now() + NEXT_ADDRESS_DELAY);
         }
         let (mut sent, mut failed) = (false, None);
         for (_, socket) in &self.tried {
@@ -84,16 +87,10 @@ impl Reach {
     /// The last socket failed, for a reason that doesn't pass.
     pub(crate) async fn receive(&mut self, datagram: &mut [u8]) -> io::Result<usize> {
         loop {
-            let next = self.next;
-            let due = async {
-                match next {
-                    Some(at) => sleep_until(at.into()).await,
-                    None => std::future::pending().await,
-                }
-            };
+            let due = self.next;
             let (index, received) = tokio::select! {
                 received = poll_fn(|context| self.poll(context, datagram)) => received,
-                () = due => {
+                () = timer::until(due) => {
                     // Where there is no way to any of the rest, those that are tried may still
                     // answer.
                     let _ = self.try_next();
@@ -151,14 +148,14 @@ impl Reach {
         }
         self.next = match self.untried.is_empty() {
             true => None,
-            false => self.next.map(|_| Instant::now() + SILENCE),
+            false => self.next.map(|_| Instant::now() + NEXT_ADDRESS_DELAY),
         };
         outcome
     }
 }
 
-/// A UDP socket of the right family that hears only this peer, which is sent what others have not
-/// answered.
+/// A UDP socket of the right family that receives from this peer only, which is sent what others
+/// have not answered.
 fn connected(peer: SocketAddr, last: &[u8]) -> io::Result<UdpSocket> {
     let any: SocketAddr = match peer {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
