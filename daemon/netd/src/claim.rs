@@ -2,11 +2,11 @@
 //! held for life.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
-use std::{fmt, io};
 
 /// How often a lock is tried that nobody seems to hold, and how long it takes between.
 const ATTEMPTS: u32 = 100;
@@ -18,9 +18,10 @@ const PAUSE: Duration = Duration::from_millis(10);
 pub(crate) struct Claim(#[expect(dead_code, reason = "held, not used")] File);
 
 /// Why something can't be claimed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
     /// Another netd has it.
+    #[error("another softsim-netd{pid} uses {}", .path.display(), pid = in_brackets(*.pid))]
     Held {
         /// The folder or the socket.
         path: PathBuf,
@@ -28,28 +29,12 @@ pub enum ClaimError {
         pid: Option<u32>,
     },
     /// The lock can't be tried.
-    Lock(PathBuf, io::Error),
+    #[error("{path}: {1}", path = .0.display())]
+    Lock(PathBuf, #[source] io::Error),
 }
 
-impl std::error::Error for ClaimError {}
-
-impl fmt::Display for ClaimError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Held {
-                path,
-                pid: Some(pid),
-            } => write!(
-                f,
-                "another softsim-netd (pid {pid}) uses {}",
-                path.display()
-            ),
-            Self::Held { path, pid: None } => {
-                write!(f, "another softsim-netd uses {}", path.display())
-            }
-            Self::Lock(path, error) => write!(f, "{}: {error}", path.display()),
-        }
-    }
+fn in_brackets(pid: Option<u32>) -> String {
+    pid.map_or_else(String::new, |pid| format!(" (pid {pid})"))
 }
 
 impl Claim {

@@ -6,9 +6,10 @@ use std::{fmt, io};
 use softsim_sandbox::secret_file::SecretFileError;
 
 /// Why there is no start with this configuration.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A file can't be read.
+    #[error("{}: {source}", .path.display())]
     Read {
         /// The file.
         path: PathBuf,
@@ -16,17 +17,20 @@ pub enum ConfigError {
         source: io::Error,
     },
     /// A file with a secret isn't taken.
-    Secret(SecretFileError),
+    #[error(transparent)]
+    Secret(#[from] SecretFileError),
     /// The file is not a configuration.
+    #[error("{}: {line}{reason}", .path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// In which line, counted from 1, and what is in it.
-        line: Option<(usize, String)>,
+        /// In which line, and what is in it.
+        line: Line,
         /// What was expected and what was received.
         reason: String,
     },
     /// A field has a value that can't be used.
+    #[error("{name}: {reason}")]
     Field {
         /// The field.
         name: &'static str,
@@ -35,29 +39,15 @@ pub enum ConfigError {
     },
 }
 
-impl std::error::Error for ConfigError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Read { source, .. } => Some(source),
-            Self::Secret(error) => Some(error),
-            Self::Parse { .. } | Self::Field { .. } => None,
-        }
-    }
-}
+/// A line of a file; none where the whole file is meant.
+#[derive(Debug)]
+pub struct Line(pub(crate) Option<(usize, String)>);
 
-impl fmt::Display for ConfigError {
+impl fmt::Display for Line {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Read { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Secret(error) => error.fmt(f),
-            Self::Parse { path, line, reason } => {
-                write!(f, "{}: ", path.display())?;
-                if let Some((line, text)) = line {
-                    write!(f, "line {line}, {text}: ")?;
-                }
-                f.write_str(reason)
-            }
-            Self::Field { name, reason } => write!(f, "{name}: {reason}"),
+        match &self.0 {
+            Some((number, text)) => write!(f, "line {number}, {text}: "),
+            None => Ok(()),
         }
     }
 }

@@ -12,7 +12,7 @@ use serde::{Deserializer, forward_to_deserialize_any};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, Error};
 
-use crate::config_error::ConfigError;
+use crate::config_error::{ConfigError, Line};
 
 /// The fields that no struct has taken yet.
 #[derive(Debug)]
@@ -46,7 +46,7 @@ impl FieldError {
         });
         ConfigError::Parse {
             path: path.to_owned(),
-            line,
+            line: Line(line),
             reason: self.reason,
         }
     }

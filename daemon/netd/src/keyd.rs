@@ -24,23 +24,18 @@ impl Signer for Keyd {
 }
 
 /// keyd can't be spoken to any more: netd ends, and is started again.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error(transparent)]
 pub struct Lost(pub Error);
 
-impl std::error::Error for Lost {}
-
-impl std::fmt::Display for Lost {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// Why a request came to nothing.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// keyd has refused it, or would: all is as before.
+    #[error("softsim-keyd refused: {0}")]
     Refused(Refusal),
     /// keyd is gone.
+    #[error(transparent)]
     Lost(Lost),
 }
 
@@ -53,17 +48,6 @@ impl RequestError {
         match self {
             Self::Refused(refusal) => Ok(refusal),
             Self::Lost(lost) => Err(lost),
-        }
-    }
-}
-
-impl std::error::Error for RequestError {}
-
-impl std::fmt::Display for RequestError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Refused(refusal) => write!(f, "softsim-keyd refused: {refusal}"),
-            Self::Lost(lost) => lost.fmt(f),
         }
     }
 }

@@ -13,7 +13,6 @@ mod servers;
 mod transaction;
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::time::{Duration, Instant};
 
 use softsim_client::netd::{Bootstrap, Management};
@@ -82,27 +81,25 @@ impl Default for Snapshot {
 }
 
 /// Why netd can't go on; started again, it finds its way by keyd's last transaction.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Fatal {
     /// keyd is gone.
-    Keyd(Lost),
+    #[error(transparent)]
+    Keyd(#[from] Lost),
     /// keyd has committed, and the accounts couldn't be put in force.
+    #[error(transparent)]
     Store(StoreError),
 }
 
-impl From<Lost> for Fatal {
-    fn from(lost: Lost) -> Self {
-        Self::Keyd(lost)
-    }
-}
-
 /// Why one step of the task came to nothing.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum StepError {
     /// Whoever waits for the step is told why, and the task goes on.
-    Fault(Fault),
+    #[error(transparent)]
+    Fault(#[from] Fault),
     /// netd can't go on.
-    Fatal(Fatal),
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
 }
 
 impl StepError {
@@ -118,34 +115,11 @@ impl StepError {
     }
 }
 
-impl From<Fault> for StepError {
-    fn from(fault: Fault) -> Self {
-        Self::Fault(fault)
-    }
-}
-
-impl From<Fatal> for StepError {
-    fn from(fatal: Fatal) -> Self {
-        Self::Fatal(fatal)
-    }
-}
-
 impl From<RequestError> for StepError {
     fn from(error: RequestError) -> Self {
         match error.refusal() {
             Ok(refusal) => Self::Fault(refusal.into()),
             Err(lost) => Self::Fatal(lost.into()),
-        }
-    }
-}
-
-impl std::error::Error for Fatal {}
-
-impl fmt::Display for Fatal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Keyd(lost) => lost.fmt(f),
-            Self::Store(error) => error.fmt(f),
         }
     }
 }

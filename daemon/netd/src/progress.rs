@@ -76,7 +76,8 @@ impl Progress {
 }
 
 /// Why a command failed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{reason}")]
 pub struct Fault {
     /// What kind of failure.
     pub failure: Failure,
@@ -91,13 +92,5 @@ impl Fault {
             failure,
             reason: reason.to_string(),
         }
-    }
-}
-
-impl std::error::Error for Fault {}
-
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.reason)
     }
 }

@@ -1,7 +1,6 @@
 //! What netd gives up before it meets the network: all files but its own, all capabilities, and
 //! nearly all system calls.
 
-use std::fmt;
 use std::path::Path;
 
 use softsim_sandbox::landlock::{self, PathAccess, PathRule};
@@ -18,29 +17,20 @@ pub struct Enforced {
 }
 
 /// Why netd isn't confined.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// Dumps can't be denied.
-    Dumps(std::io::Error),
+    #[error("core dumps can't be denied: {0}")]
+    Dumps(#[source] std::io::Error),
     /// Capabilities can't be given up.
-    Capabilities(std::io::Error),
+    #[error("capabilities can't be given up: {0}")]
+    Capabilities(#[source] std::io::Error),
     /// Landlock.
+    #[error(transparent)]
     Landlock(landlock::Error),
     /// Seccomp.
+    #[error(transparent)]
     Seccomp(seccomp::Error),
-}
-
-impl std::error::Error for SandboxError {}
-
-impl fmt::Display for SandboxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Dumps(error) => write!(f, "core dumps can't be denied: {error}"),
-            Self::Capabilities(error) => write!(f, "capabilities can't be given up: {error}"),
-            Self::Landlock(error) => error.fmt(f),
-            Self::Seccomp(error) => error.fmt(f),
-        }
-    }
 }
 
 impl SandboxError {

@@ -1,9 +1,9 @@
 //! A DTLS session with a server: a task with the way to it and an engine.
 
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
-use std::{fmt, io};
 
 use softsim_client::netd::Failure;
 use tokio::sync::mpsc;
@@ -51,27 +51,18 @@ pub(crate) enum SessionEvent {
 }
 
 /// Why a session ended.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum SessionError {
     /// The server's name has no address.
-    Resolve(io::Error),
+    #[error("the name has no address: {0}")]
+    Resolve(#[source] io::Error),
     /// The socket failed.
-    Socket(io::Error),
+    #[error("UDP: {0}")]
+    Socket(#[source] io::Error),
     /// DTLS failed.
+    #[error(transparent)]
     Dtls(dtls::Error),
 }
-
-impl fmt::Display for SessionError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Resolve(error) => write!(f, "the name has no address: {error}"),
-            Self::Socket(error) => write!(f, "UDP: {error}"),
-            Self::Dtls(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for SessionError {}
 
 impl SessionError {
     /// What kind of failure it is for softsimctl.

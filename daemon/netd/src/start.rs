@@ -1,11 +1,11 @@
 //! From the command line to the running daemon.
 
 use std::future::Future;
+use std::io;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
-use std::{fmt, io};
 
 use clap::Parser;
 use softsim_client::keyd::{Connection, Error as KeydError, Watch};
@@ -50,59 +50,54 @@ pub struct Arguments {
 }
 
 /// Why netd didn't start, or ended.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration can't be used.
-    Config(ConfigError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// Another netd runs with this state folder or control socket.
-    Claim(ClaimError),
+    #[error(transparent)]
+    Claim(#[from] ClaimError),
     /// keyd can't be reached, or was lost.
-    Keyd(KeydError),
+    #[error("softsim-keyd: {0}")]
+    Keyd(#[from] KeydError),
     /// keyd ended.
+    #[error("softsim-keyd ended")]
     KeydEnded,
     /// The control socket can't be opened or used.
-    Control(PathBuf, io::Error),
+    #[error("{path}: {1}", path = .0.display())]
+    Control(PathBuf, #[source] io::Error),
     /// The process can't be confined.
-    Sandbox(SandboxError),
+    #[error("{0}{advice}", advice = advice(.0))]
+    Sandbox(#[from] SandboxError),
     /// The DTLS library doesn't compute what it should.
-    Dtls(dtls::Error),
+    #[error(transparent)]
+    Dtls(#[from] dtls::Error),
     /// The names helper can't be started, or was lost.
-    Names(io::Error),
+    #[error("the names helper: {0}")]
+    Names(#[source] io::Error),
     /// The notifier can't be started.
-    Notifier(io::Error),
+    #[error("the notifier: {0}")]
+    Notifier(#[source] io::Error),
     /// The runtime can't be started.
-    Runtime(io::Error),
+    #[error("the runtime: {0}")]
+    Runtime(#[source] io::Error),
     /// The LwM2M task can't go on.
-    Lwm2m(Fatal),
+    #[error(transparent)]
+    Lwm2m(#[from] Fatal),
     /// An access can't begin.
-    Prepare(PrepareError),
+    #[error(transparent)]
+    Prepare(#[from] PrepareError),
     /// An access can't go on.
-    Access(String, AccessFatal),
+    #[error("access {0}: {1}")]
+    Access(String, #[source] AccessFatal),
 }
 
-impl std::error::Error for Error {}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Claim(error) => error.fmt(f),
-            Self::Keyd(error) => write!(f, "softsim-keyd: {error}"),
-            Self::KeydEnded => f.write_str("softsim-keyd ended"),
-            Self::Control(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Sandbox(error) if error.is_the_kernels() => write!(
-                f,
-                "{error} (sandbox = \"off\" in the configuration runs without)"
-            ),
-            Self::Sandbox(error) => error.fmt(f),
-            Self::Dtls(error) => error.fmt(f),
-            Self::Names(error) => write!(f, "the names helper: {error}"),
-            Self::Notifier(error) => write!(f, "the notifier: {error}"),
-            Self::Runtime(error) => write!(f, "the runtime: {error}"),
-            Self::Lwm2m(error) => error.fmt(f),
-            Self::Prepare(error) => error.fmt(f),
-            Self::Access(name, error) => write!(f, "access {name}: {error}"),
-        }
+/// What whoever can't do anything about the kernel may do.
+fn advice(error: &SandboxError) -> &'static str {
+    match error.is_the_kernels() {
+        true => " (sandbox = \"off\" in the configuration runs without)",
+        false => "",
     }
 }
 
@@ -147,12 +142,12 @@ struct Opened {
 
 /// Runs until a signal, the end of keyd, or an error.
 pub fn run(arguments: &Arguments) -> Result<(), Error> {
-    let config = Config::read(&arguments.config).map_err(Error::Config)?;
-    state_folder::check(&config, &arguments.config).map_err(Error::Config)?;
-    let _claimed = claim(&config).map_err(Error::Claim)?;
+    let config = Config::read(&arguments.config)?;
+    state_folder::check(&config, &arguments.config)?;
+    let _claimed = claim(&config)?;
     let opened = open(&config)?;
     let enforced = match config.sandbox {
-        Sandbox::Require => sandbox::enter(&config.state_dir).map_err(Error::Sandbox)?,
+        Sandbox::Require => sandbox::enter(&config.state_dir)?,
         Sandbox::Off => Enforced::default(),
     };
     tracing::info!(
@@ -178,21 +173,20 @@ fn claim(config: &Config) -> Result<[Claim; 2], ClaimError> {
 
 fn open(config: &Config) -> Result<Opened, Error> {
     let bootstrap = match &config.bootstrap {
-        Some(bootstrap) => Some(bootstrap.load().map_err(Error::Config)?),
+        Some(bootstrap) => Some(bootstrap.load()?),
         None => None,
     };
-    dtls::prepare().map_err(Error::Dtls)?;
+    dtls::prepare()?;
     let connect = |path: &Path| Connection::connect(path).map_err(Error::Keyd);
     let mut keyd = connect(&config.keyd_socket)?;
     let watched = connect(&config.keyd_socket)?;
     let testing = connect(&config.keyd_socket)?;
     let accesses = config
-        .accesses()
-        .map_err(Error::Config)?
+        .accesses()?
         .into_iter()
         .map(|settings| {
             let keyd = connect(&config.keyd_socket)?;
-            PreparedAccess::open(settings, keyd).map_err(Error::Prepare)
+            Ok::<_, Error>(PreparedAccess::open(settings, keyd)?)
         })
         .collect::<Result<_, _>>()?;
     let status = keyd.call(&Status {}).map_err(Error::Keyd)?;
@@ -238,8 +232,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         opened.bootstrap,
         snapshot,
     )
-    .await
-    .map_err(Error::Lwm2m)?;
+    .await?;
     let (accesses, failed) = begin(opened.accesses, &names)?;
     // Whoever asks is told where an access stands, and never that it hasn't begun.
     for access in &accesses.handles {
@@ -265,7 +258,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         error = names_lost => Err(Error::Names(error)),
         error = failed => Err(error),
         () = ignore(hangups) => Ok(()),
-        result = lwm2m.run(queue, end, &opened.notifier) => result.map_err(Error::Lwm2m),
+        result = lwm2m.run(queue, end, &opened.notifier) => result.map_err(Error::from),
         result = control::serve(listener, control) => result.map_err(control_failed),
     }?;
     stop(&accesses).await;

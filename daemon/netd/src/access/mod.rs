@@ -32,8 +32,6 @@ pub(crate) mod status;
 mod thread;
 mod wired;
 
-use std::fmt;
-
 use softsim_client::netd::{self, Failure};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -56,38 +54,17 @@ pub(crate) enum Order {
 }
 
 /// Why netd can't go on with an access.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Fatal {
     /// keyd is gone.
-    Keyd(Lost),
+    #[error(transparent)]
+    Keyd(#[from] Lost),
     /// The controlled port is not ours any more.
+    #[error("the controlled port: {0}")]
     Port(String),
     /// A socket, or the runtime.
-    Io(std::io::Error),
-}
-
-impl std::error::Error for Fatal {}
-
-impl fmt::Display for Fatal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Keyd(lost) => lost.fmt(f),
-            Self::Port(reason) => write!(f, "the controlled port: {reason}"),
-            Self::Io(error) => error.fmt(f),
-        }
-    }
-}
-
-impl From<Lost> for Fatal {
-    fn from(lost: Lost) -> Self {
-        Self::Keyd(lost)
-    }
-}
-
-impl From<std::io::Error> for Fatal {
-    fn from(error: std::io::Error) -> Self {
-        Self::Io(error)
-    }
+    #[error(transparent)]
+    Io(#[from] std::io::Error),
 }
 
 /// A command of softsimctl fails with it; an access ends netd.

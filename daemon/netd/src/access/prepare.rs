@@ -48,11 +48,13 @@ enum PreparedCarrier {
 }
 
 /// Why an access can't start.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
     /// A file of its configuration.
-    Config(ConfigError),
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// The keeper of its interface.
+    #[error("access {name}: {interface}: {source}")]
     Interface {
         /// The access.
         name: String,
@@ -95,7 +97,7 @@ impl PreparedAccess {
                 nas_identifier,
             } => PreparedCarrier::Radius {
                 server,
-                secret: secret(&secret_file).map_err(PrepareError::Config)?,
+                secret: secret(&secret_file)?,
                 nas_identifier,
             },
         };
@@ -145,21 +147,6 @@ impl PreparedAccess {
         };
         let ended = thread::run(&handle.name, run, Fatal::Io)?;
         Ok((handle, ended))
-    }
-}
-
-impl std::error::Error for PrepareError {}
-
-impl std::fmt::Display for PrepareError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Config(error) => error.fmt(f),
-            Self::Interface {
-                name,
-                interface,
-                source,
-            } => write!(f, "access {name}: {interface}: {source}"),
-        }
     }
 }
 

@@ -59,45 +59,23 @@ pub(crate) enum Output {
 }
 
 /// Why a session ended, or never began.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The server is not who it should be; keyd was not asked to sign.
-    Server(TrustFault),
+    #[error("the server's certificate: {0}")]
+    Server(#[source] TrustFault),
     /// keyd didn't sign.
-    Signature(softsim_client::keyd::Error),
+    #[error("the handshake wasn't signed: {0}")]
+    Signature(#[source] softsim_client::keyd::Error),
     /// The server didn't answer in time.
+    #[error("the server doesn't answer")]
     TimedOut,
     /// The server refused with this alert (RFC 5246 §7.2.2).
+    #[error("the server refused with alert {0} ({name})", name = alert_name(*.0))]
     Alert(u8),
     /// The handshake or a record broke the protocol.
-    Protocol(dimpl::Error),
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Server(fault) => Some(fault),
-            Self::Signature(error) => Some(error),
-            Self::Protocol(error) => Some(error),
-            Self::TimedOut | Self::Alert(_) => None,
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Server(fault) => write!(f, "the server's certificate: {fault}"),
-            Self::Signature(error) => write!(f, "the handshake wasn't signed: {error}"),
-            Self::TimedOut => f.write_str("the server doesn't answer"),
-            Self::Alert(description) => write!(
-                f,
-                "the server refused with alert {description} ({})",
-                alert_name(*description)
-            ),
-            Self::Protocol(error) => write!(f, "DTLS: {error}"),
-        }
-    }
+    #[error("DTLS: {0}")]
+    Protocol(#[source] dimpl::Error),
 }
 
 /// What an alert says, for those that a client with a certificate meets (RFC 5246 §7.2.2).

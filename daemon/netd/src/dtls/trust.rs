@@ -1,7 +1,5 @@
 //! Whether a server is the one that was meant.
 
-use std::fmt;
-
 use rustls_pki_types::{CertificateDer, InvalidDnsNameError, ServerName, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
@@ -15,37 +13,23 @@ pub(crate) struct Trust {
 }
 
 /// Why a certificate was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrustFault {
     /// It can't be read.
+    #[error("it can't be read")]
     Malformed,
     /// It is not the pinned certificate, and there is no anchor that could vouch for it.
+    #[error("expected the pinned one, got another")]
     NotPinned,
     /// No path leads from it to an anchor, it is outside its validity, or not for servers.
+    #[error("expected one that a trust anchor vouches for, got another: {0}")]
     Path(String),
     /// It has another name.
+    #[error("expected one for {expected}, got one for other names")]
     Name {
         /// The name that was expected.
         expected: String,
     },
-}
-
-impl std::error::Error for TrustFault {}
-
-impl fmt::Display for TrustFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed => f.write_str("it can't be read"),
-            Self::NotPinned => f.write_str("expected the pinned one, got another"),
-            Self::Path(reason) => write!(
-                f,
-                "expected one that a trust anchor vouches for, got another: {reason}"
-            ),
-            Self::Name { expected } => {
-                write!(f, "expected one for {expected}, got one for other names")
-            }
-        }
-    }
 }
 
 impl Trust {

@@ -1,7 +1,6 @@
 //! A bootstrap as a transaction over keyd's profiles and our accounts, and packages of management
 //! servers.
 
-use std::fmt;
 use std::time::Instant;
 
 use softsim_client::netd::{Bootstrap, Failure};
@@ -317,32 +316,23 @@ impl Lwm2m {
 }
 
 /// Why accounts didn't come in force.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub(super) enum CommitError {
     /// No bootstrap runs.
+    #[error("no bootstrap runs")]
     NoBootstrap,
     /// The bootstrap server wrote pre-shared keys.
+    #[error("the bootstrap server wrote pre-shared keys, which softsim-keyd doesn't take yet")]
     PresharedKeys,
     /// They can't be written.
-    Store(StoreError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// keyd refused.
+    #[error("softsim-keyd refused: {0}")]
     Refused(Refusal),
     /// netd can't go on.
-    Fatal(Fatal),
-}
-
-impl fmt::Display for CommitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoBootstrap => f.write_str("no bootstrap runs"),
-            Self::PresharedKeys => f.write_str(
-                "the bootstrap server wrote pre-shared keys, which softsim-keyd doesn't take yet",
-            ),
-            Self::Store(error) => error.fmt(f),
-            Self::Refused(refusal) => write!(f, "softsim-keyd refused: {refusal}"),
-            Self::Fatal(fatal) => fatal.fmt(f),
-        }
-    }
+    #[error(transparent)]
+    Fatal(#[from] Fatal),
 }
 
 impl CommitError {
@@ -358,18 +348,6 @@ impl CommitError {
             Self::Refused(refusal) => keyd::sim_result(&refusal),
             Self::Fatal(fatal) => return Err(fatal),
         })
-    }
-}
-
-impl From<StoreError> for CommitError {
-    fn from(error: StoreError) -> Self {
-        Self::Store(error)
-    }
-}
-
-impl From<Fatal> for CommitError {
-    fn from(fatal: Fatal) -> Self {
-        Self::Fatal(fatal)
     }
 }
 

@@ -54,26 +54,17 @@ const CONTEST_WINDOW: Duration = Duration::from_secs(1);
 const RESPONSE: u8 = 2;
 
 /// Why there is no keeper.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Its command line or its standard input is not what netd gives it.
+    #[error("port-keeper: expected {0}")]
     Usage(&'static str),
     /// What it needs can't be opened.
-    Open(&'static str, io::Error),
+    #[error("port-keeper: {0}: {1}")]
+    Open(&'static str, #[source] io::Error),
     /// It can't give up what it doesn't need.
+    #[error("port-keeper: {0}")]
     Confinement(String),
-}
-
-impl std::error::Error for Error {}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(expected) => write!(f, "port-keeper: expected {expected}"),
-            Self::Open(what, error) => write!(f, "port-keeper: {what}: {error}"),
-            Self::Confinement(reason) => write!(f, "port-keeper: {reason}"),
-        }
-    }
 }
 
 /// Keeps the port that the command line names, until netd is gone. Returns only where it can't
