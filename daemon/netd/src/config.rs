@@ -20,21 +20,21 @@ use crate::uri::Server;
 pub(crate) struct Config {
     /// keyd's socket for the network role.
     pub keyd_socket: PathBuf,
-    /// Where softsimctl finds us; made at start.
+    /// Where netd listens for softsimctl; netd makes it at the start.
     pub control_socket: PathBuf,
     /// Where the accounts are kept; must exist.
     pub state_dir: PathBuf,
     /// The LwM2M endpoint name; the device id in hexadecimal where it is absent.
     pub endpoint: Option<String>,
-    /// Whom the control socket serves, besides root and our own user.
+    /// Users that the control socket serves, besides root and netd's own.
     #[serde(default)]
     pub control_uids: Vec<u32>,
-    /// What happens where the kernel can't confine us.
+    /// What netd does where the kernel can't confine it.
     #[serde(default)]
     pub sandbox: Sandbox,
     /// The factory's bootstrap account.
     pub bootstrap: Option<Bootstrap>,
-    /// The ways into a network that are kept open.
+    /// The accesses.
     #[serde(skip)]
     pub(crate) access: Vec<Access>,
 }
@@ -143,9 +143,9 @@ impl Config {
 pub(crate) struct BootstrapServer {
     /// Where it is.
     pub server: Server,
-    /// How to tell that it is the one.
+    /// How netd recognises it.
     pub trust: Trust,
-    /// Whether it is called while there are no accounts.
+    /// Whether netd bootstraps by itself while it has no accounts.
     pub automatic: bool,
 }
 

@@ -73,19 +73,19 @@ fn remove_socket(path: &Path) -> io::Result<()> {
 /// What commands are carried out with.
 #[derive(Debug)]
 pub(crate) struct Control {
-    /// Whom to serve, besides root and our own user.
+    /// Users to serve, besides root and netd's own.
     pub uids: Vec<u32>,
     /// The LwM2M task.
     pub lwm2m: mpsc::Sender<Request>,
     /// Where the LwM2M task stands.
     pub snapshot: watch::Receiver<Snapshot>,
-    /// What confines us.
+    /// What confines netd.
     pub enforced: Enforced,
     /// keyd, for one authentication at a time.
     pub testing: Arc<Mutex<Connection>>,
-    /// Where names are asked.
+    /// Who resolves names.
     pub names: Names,
-    /// The ways into a network.
+    /// The accesses.
     pub(crate) accesses: Arc<access::Accesses>,
 }
 

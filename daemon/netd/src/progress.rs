@@ -1,4 +1,4 @@
-//! What a command of softsimctl is told while it runs, and why it failed.
+//! What softsimctl is told while its command runs, and why the command failed.
 
 use std::fmt;
 use std::time::Instant;

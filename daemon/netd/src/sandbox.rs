@@ -1,5 +1,5 @@
-//! What netd gives up before it meets the network: all files but its own, all capabilities, and
-//! nearly all system calls.
+//! How netd confines itself before it receives anything from a network: it gives up all files but
+//! its own, all capabilities, and nearly all system calls.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! UDP to a server of which several addresses are known: they are tried in order, and the first
-//! that answers is it.
+//! UDP to a server that has several addresses: netd tries them in order, and uses the first that
+//! answers.
 //!
 //! The next address is sent the same as those before it when they have been silent for
 //! [`NEXT_ADDRESS_DELAY`], or at once where the network says that there is nobody; whoever was

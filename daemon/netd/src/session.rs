@@ -1,4 +1,4 @@
-//! A DTLS session with a server: a task with the way to it and an engine.
+//! A DTLS session with a server: a task that owns the socket and the DTLS engine.
 
 use std::io;
 use std::net::SocketAddr;
@@ -27,9 +27,9 @@ const QUEUE: usize = 64;
 pub(crate) struct Target {
     /// Where the server is.
     pub server: Server,
-    /// Whoever knows the addresses of its name.
+    /// Who resolves its name.
     pub names: Names,
-    /// How to tell that it is the one.
+    /// How netd recognises it.
     pub trust: Trust,
     /// The device certificate, DER.
     pub certificate: Vec<u8>,

@@ -1,4 +1,5 @@
-//! How long to wait after a failure: longer each time, and not as long as the neighbours do.
+//! How long an access waits after a failure: longer each time, and jittered, so that gateways that
+//! failed together don't retry together.
 
 use std::time::Duration;
 
@@ -40,8 +41,7 @@ impl Backoff {
     }
 }
 
-/// Up to a fifth longer or shorter, so that gateways which failed together don't come back
-/// together.
+/// Up to a fifth longer or shorter.
 pub(super) fn jittered(wait: Duration) -> Duration {
     let mut octets = [0; 2];
     random::fill(&mut octets);

@@ -1,5 +1,5 @@
-//! The EAP peer, whose questions the key process answers: each [`Ask`] becomes one request, and
-//! each session handle is closed again.
+//! The EAP peer, with keyd behind it: each [`Ask`] of the peer becomes one request to keyd, and
+//! each session that keyd opens for it is closed again.
 
 use softsim_carriers::radius::Msk;
 use softsim_client::keyd::Connection;
@@ -20,7 +20,7 @@ use crate::progress::Fault;
 /// The type of AT_MAC (RFC 4187 §10.15).
 const AT_MAC: u8 = 11;
 
-/// What the peer and the key process are told once.
+/// What an access allows its peer, and asks of keyd.
 #[derive(Clone, Debug)]
 pub struct Policy {
     /// The peer's.
@@ -29,14 +29,15 @@ pub struct Policy {
     pub realm: Realm,
 }
 
-/// What is to be done for the conversation.
+/// What the owner of the conversation has to do.
 #[derive(Debug)]
 pub enum Action {
     /// Send this to the server.
     Send(Vec<u8>),
-    /// For people to read.
+    /// Show this to people.
     Note(Note),
-    /// It ended. keyd keeps the session of a success until [`Conversation::settle`].
+    /// The conversation has ended. keyd keeps the session of a success until
+    /// [`Conversation::settle`].
     Ended(Result<Authentication, Fault>),
 }
 

@@ -1,4 +1,4 @@
-//! The ways into a network that netd keeps open: EAP over a carrier, again and again.
+//! The accesses: connections to networks that netd keeps up, by EAP over a carrier.
 //!
 //! ```text
 //!   control ---- Order ----> driver ----> status ----> control, whoever watches
@@ -14,9 +14,9 @@
 //! written. [`prepare`] opens what an access needs before netd is confined, as [`settings`] have
 //! it. [`single_authentication`] is an exchange without a driver.
 //!
-//! Each access has a thread of its own, and a connection to keyd: an answer of keyd takes
-//! microseconds, so the thread waits for it, and a packet of the network's is answered without a
-//! change of threads.
+//! Each access runs on a thread of its own, with its own connection to keyd. keyd answers within
+//! microseconds, so the thread waits for it, and netd answers a packet of the network's without
+//! switching threads.
 
 mod backoff;
 mod carrier;
@@ -42,7 +42,7 @@ use crate::progress::Fault;
 /// Orders that wait for an access.
 const QUEUE: usize = 8;
 
-/// What an access is told to do.
+/// An order to an access.
 #[derive(Debug)]
 pub(crate) enum Order {
     /// Authenticate now; answered when it is decided.
@@ -59,7 +59,7 @@ pub enum Fatal {
     /// keyd is gone.
     #[error(transparent)]
     Keyd(#[from] Lost),
-    /// The controlled port is not ours any more.
+    /// The keeper of the interface is lost, and with it the controlled port.
     #[error("the controlled port: {0}")]
     Port(String),
     /// A socket, or the runtime.
@@ -67,7 +67,7 @@ pub enum Fatal {
     Io(#[from] std::io::Error),
 }
 
-/// A command of softsimctl fails with it; an access ends netd.
+/// What ends netd in an access fails the command in `softsimctl eap-test`.
 impl From<Fatal> for Fault {
     fn from(fatal: Fatal) -> Self {
         Self::new(Failure::Unavailable, fatal)

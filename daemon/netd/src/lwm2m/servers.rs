@@ -215,7 +215,7 @@ impl Lwm2m {
     }
 }
 
-/// Where a server of the accounts is, and how to tell that it is the one.
+/// Where a server of the accounts is, and how netd recognises it.
 ///
 /// Certificate usages 0 and 2 (RFC 6698 §2.1.1) name an authority, 1 and 3 the server itself. A
 /// gateway has no store of public authorities that 0 and 1 would ask besides: the bootstrap

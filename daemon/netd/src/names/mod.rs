@@ -1,5 +1,5 @@
-//! Names and their addresses: asked of a helper process, since the C library's resolver needs more
-//! than netd may do.
+//! The addresses of names. A helper process resolves them, since the C library's resolver needs
+//! more than netd may do.
 
 pub mod helper;
 pub mod wire;
@@ -31,7 +31,7 @@ const TIMEOUT: Duration = Duration::from_secs(2 * helper::TIMEOUT.as_secs());
 #[derive(Debug)]
 pub struct Helper(Connection);
 
-/// Where names are asked.
+/// Who resolves names: netd's end of the helper's socket.
 #[derive(Clone, Debug)]
 pub struct Names(mpsc::Sender<Question>);
 

@@ -3,7 +3,7 @@
 //! What keeps a port closed are two chains of the family netdev, which see every frame of the
 //! interface. They hang on its *name*: since Linux 6.16 an interface that gets another name leaves
 //! them behind, until the keeper has written them anew, while an interface that vanishes and comes
-//! back under its name finds them. So there are guards beside them, which know the interface by its
+//! back under its name finds them. So the keeper adds guards, which know the interface by its
 //! *index* and hold through every name: in the families inet, arp and bridge, as far as the kernel
 //! has them. They see what the host itself sends and receives over the interface, and what a bridge
 //! forwards; what runs over it under the name of another interface (a VLAN), and what others send
