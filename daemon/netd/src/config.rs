@@ -242,6 +242,23 @@ mod tests {
             ("sandbox = 'maybe'\n", "sandbox"),
             ("[bootstrap]\nuri = 'coaps://x'\n", "server_trust"),
             ("[bootstrap]\nurl = 'coaps://x'\n", "url"),
+            (
+                "acess = []\n",
+                "unknown field `acess`, expected one of `keyd_socket`",
+            ),
+            ("acess = []\n", "`access`"),
+            (
+                "access = 5\n",
+                "access = 5: expected an array of tables, got integer",
+            ),
+            (
+                "[[access]]\nname = 'x'\n",
+                "line 4, [[access]]: missing field `carrier`",
+            ),
+            (
+                "[[access]]\nname = 'x'\ncarrier = 'wifi'\n",
+                "line 6, carrier = 'wifi': unknown variant `wifi`",
+            ),
         ] {
             let error = read(&format!("{MINIMAL}{extra}")).unwrap_err().to_string();
             assert!(error.contains(field), "{error}");

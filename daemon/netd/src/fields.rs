@@ -74,20 +74,16 @@ impl<'i> Fields<'i> {
     /// Those of each table in an array.
     pub(crate) fn of_each(array: Spanned<DeValue<'i>>) -> Result<Vec<Self>, FieldError> {
         let span = array.span();
-        let wrong = |span, got: &str| FieldError {
-            span: Some(span),
-            reason: format!("expected an array of tables, got {got}"),
+        let tables = match array.into_inner() {
+            DeValue::Array(tables) => tables.into_iter(),
+            other => return Err(not_tables(span, &other)),
         };
-        let DeValue::Array(array) = array.into_inner() else {
-            return Err(wrong(span, "something else"));
-        };
-        array
-            .into_iter()
+        tables
             .map(|table| {
                 let span = table.span();
                 match table.into_inner() {
                     DeValue::Table(table) => Ok(Self::of(Spanned::new(span, table))),
-                    other => Err(wrong(span, other.type_str())),
+                    other => Err(not_tables(span, &other)),
                 }
             })
             .collect()
@@ -115,6 +111,13 @@ impl<'i> Fields<'i> {
             span: Some(unknown.span()),
             reason: format!("unknown field `{name}`{of}, expected one of `{known}`"),
         })
+    }
+}
+
+fn not_tables(span: Range<usize>, got: &DeValue<'_>) -> FieldError {
+    FieldError {
+        span: Some(span),
+        reason: format!("expected an array of tables, got {}", got.type_str()),
     }
 }
 
