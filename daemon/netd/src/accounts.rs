@@ -40,9 +40,9 @@ pub(crate) fn digest(accounts: &Accounts) -> Digest {
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Committed {
     /// The transaction.
-    pub transaction: Option<Txid>,
+    pub(crate) transaction: Option<Txid>,
     /// The digest of the last accounts that came with one.
-    pub accounts: Option<Digest>,
+    pub(crate) accounts: Option<Digest>,
 }
 
 /// What a file holds. A reset leaves empty accounts, which count as none.

@@ -19,21 +19,21 @@ use crate::uri::Server;
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Config {
     /// keyd's socket for the network role.
-    pub keyd_socket: PathBuf,
+    pub(crate) keyd_socket: PathBuf,
     /// Where netd listens for softsimctl; netd makes it at the start.
-    pub control_socket: PathBuf,
+    pub(crate) control_socket: PathBuf,
     /// Where the accounts are kept; must exist.
-    pub state_dir: PathBuf,
+    pub(crate) state_dir: PathBuf,
     /// The LwM2M endpoint name; the device id in hexadecimal where it is absent.
-    pub endpoint: Option<String>,
+    pub(crate) endpoint: Option<String>,
     /// Users that the control socket serves, besides root and netd's own.
     #[serde(default)]
-    pub control_uids: Vec<u32>,
+    pub(crate) control_uids: Vec<u32>,
     /// What netd does where the kernel can't confine it.
     #[serde(default)]
-    pub sandbox: Sandbox,
+    pub(crate) sandbox: Sandbox,
     /// The factory's bootstrap account.
-    pub bootstrap: Option<Bootstrap>,
+    pub(crate) bootstrap: Option<Bootstrap>,
     /// The accesses.
     #[serde(skip)]
     pub(crate) access: Vec<Access>,
@@ -55,14 +55,14 @@ pub(crate) enum Sandbox {
 #[serde(deny_unknown_fields)]
 pub(crate) struct Bootstrap {
     /// `coaps://HOST:PORT`
-    pub uri: String,
+    pub(crate) uri: String,
     /// PEM files with the server's own certificate, or with those of authorities that vouch for
     /// it.
-    pub server_trust: Vec<PathBuf>,
+    pub(crate) server_trust: Vec<PathBuf>,
     /// Whether to bootstrap by ourselves while there are no accounts; softsimctl bootstraps in any
     /// case.
     #[serde(default = "yes")]
-    pub automatic: bool,
+    pub(crate) automatic: bool,
 }
 
 fn yes() -> bool {
@@ -142,11 +142,11 @@ impl Config {
 #[derive(Clone, Debug)]
 pub(crate) struct BootstrapServer {
     /// Where it is.
-    pub server: Server,
+    pub(crate) server: Server,
     /// How netd recognises it.
-    pub trust: Trust,
+    pub(crate) trust: Trust,
     /// Whether netd bootstraps by itself while it has no accounts.
-    pub automatic: bool,
+    pub(crate) automatic: bool,
 }
 
 impl Bootstrap {

@@ -74,17 +74,17 @@ fn remove_socket(path: &Path) -> io::Result<()> {
 #[derive(Debug)]
 pub(crate) struct Control {
     /// Users to serve, besides root and netd's own.
-    pub uids: Vec<u32>,
+    pub(crate) uids: Vec<u32>,
     /// The LwM2M task.
-    pub lwm2m: mpsc::Sender<Request>,
+    pub(crate) lwm2m: mpsc::Sender<Request>,
     /// Where the LwM2M task stands.
-    pub snapshot: watch::Receiver<Snapshot>,
+    pub(crate) snapshot: watch::Receiver<Snapshot>,
     /// What confines netd.
-    pub enforced: Enforced,
+    pub(crate) enforced: Enforced,
     /// keyd, for one authentication at a time.
-    pub testing: Arc<Mutex<Connection>>,
+    pub(crate) testing: Arc<Mutex<Connection>>,
     /// Who resolves names.
-    pub names: Names,
+    pub(crate) names: Names,
     /// The accesses.
     pub(crate) accesses: Arc<access::Accesses>,
 }

@@ -60,13 +60,13 @@ pub(crate) enum Request {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     /// The endpoint name, once it is known.
-    pub endpoint: Option<String>,
+    pub(crate) endpoint: Option<String>,
     /// The transaction whose accounts are in force.
-    pub transaction: Option<String>,
+    pub(crate) transaction: Option<String>,
     /// Why the accounts that were there at the start are not in force.
-    pub accounts_fault: Option<String>,
+    pub(crate) accounts_fault: Option<String>,
     /// Where management stands.
-    pub management: Management,
+    pub(crate) management: Management,
 }
 
 impl Default for Snapshot {

@@ -26,15 +26,15 @@ const QUEUE: usize = 64;
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
     /// Where the server is.
-    pub server: Server,
+    pub(crate) server: Server,
     /// Who resolves its name.
-    pub names: Names,
+    pub(crate) names: Names,
     /// How netd recognises it.
-    pub trust: Trust,
+    pub(crate) trust: Trust,
     /// The device certificate, DER.
-    pub certificate: Vec<u8>,
+    pub(crate) certificate: Vec<u8>,
     /// Whoever holds its key.
-    pub signer: Arc<dyn Signer>,
+    pub(crate) signer: Arc<dyn Signer>,
 }
 
 /// What happens in a session.
@@ -89,9 +89,9 @@ impl From<&SessionError> for Fault {
 #[derive(Debug)]
 pub(crate) struct Session {
     /// Tells its events from those of an earlier session with the same server.
-    pub id: u64,
+    pub(crate) id: u64,
     /// Whom it is with.
-    pub server: Server,
+    pub(crate) server: Server,
     outgoing: mpsc::Sender<Vec<u8>>,
 }
 
