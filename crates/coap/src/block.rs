@@ -1,4 +1,4 @@
-//! The Block1 and Block2 options, and bodies put together from blocks (RFC 7959).
+//! The Block1 and Block2 options, and the assembly of bodies from blocks (RFC 7959).
 
 /// A block size of RFC 7959 §2.2: 16 to 1024 octets, a power of two.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -60,8 +60,8 @@ impl Block {
         self.number as usize * self.size.octets()
     }
 
-    /// Whether a payload of this length may come with this block: full if more follow, no longer
-    /// than the size otherwise.
+    /// Whether a payload of this length may come with this block. It must fill the block if more
+    /// blocks follow, and may be shorter otherwise.
     pub(crate) fn fits(self, payload: usize) -> bool {
         payload == self.size.octets() || (!self.more && payload < self.size.octets())
     }
@@ -98,8 +98,8 @@ pub(crate) fn append(
     Ok(())
 }
 
-/// The part of `body` that `block` names, and whether more follows; none if it begins behind the
-/// end.
+/// The part of `body` from `offset` on, at most `size` long, and whether more follows; none if
+/// `offset` is behind the end.
 pub(crate) fn slice(body: &[u8], offset: usize, size: BlockSize) -> Option<(&[u8], bool)> {
     let rest = body.get(offset..)?;
     if rest.is_empty() && offset > 0 {

@@ -1,4 +1,4 @@
-//! The client role: our requests, their bodies in blocks, and what we observe.
+//! The client role: sends our requests, their bodies in blocks, and observes resources of the peer.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -11,33 +11,33 @@ use crate::types::{
     Code, Event, FailureReason, Method, Observe, Reliability, Request, Response, Token,
 };
 
-/// What the client role remembers.
+/// The state of the client role.
 #[derive(Default)]
 pub(crate) struct ClientRole {
     requests: BTreeMap<Token, Outgoing>,
     observations: BTreeMap<Token, Observation>,
 }
 
-/// A request without its whole response.
+/// A request whose response isn't complete yet.
 struct Outgoing {
     request: Request,
-    /// The token of the message that is outstanding: each block has its own, so that a late answer
-    /// can't be mistaken.
+    /// The token of the outstanding message. Each block has its own token, so that a late answer
+    /// can't be taken for another one.
     wire: WireToken,
-    /// The block of the body that is outstanding, when the body takes several.
+    /// The outstanding block of the body, if the body takes several.
     sent: Option<Block>,
     /// The block size, as far as the peer has agreed to it.
     size: BlockSize,
     /// The blocks of the response so far.
     received: Vec<u8>,
     etag: Option<Vec<u8>>,
-    /// The sequence number, where the response begins or continues an observation.
+    /// The sequence number, if the response begins or continues an observation.
     observe: Option<u32>,
     deadline: Option<Instant>,
     answers: Answers,
 }
 
-/// What the response, once whole, is handed to the application as.
+/// How the application gets the response once it is complete.
 #[derive(Clone, Copy, Debug)]
 enum Answers {
     Request,
@@ -47,13 +47,13 @@ enum Answers {
 /// Which part of a request goes out next.
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The body from this offset.
+    /// Send the body from this offset on.
     Upload(usize),
-    /// A request for the response from this offset.
+    /// Ask for the response from this offset on.
     Download(usize),
 }
 
-/// Something we observe.
+/// A resource that we observe.
 struct Observation {
     request: Request,
     wire: WireToken,
@@ -210,7 +210,8 @@ impl ClientRole {
         }
     }
 
-    /// A request was acknowledged without its response.
+    /// Notes that a request was acknowledged without its response, so that the response must come
+    /// separately.
     pub(crate) fn await_response(&mut self, layer: &mut MessageLayer, now: Instant, token: Token) {
         if let Some(outgoing) = self.requests.get_mut(&token) {
             outgoing.deadline = Some(now + layer.config.response_timeout);
@@ -232,7 +233,7 @@ impl ClientRole {
         }
     }
 
-    /// A response in the acknowledgement of a request.
+    /// Handles a response in the acknowledgement of a request.
     pub(crate) fn handle_piggybacked(
         &mut self,
         layer: &mut MessageLayer,
@@ -248,7 +249,7 @@ impl ClientRole {
         }
     }
 
-    /// A response, or a notification, in a message of its own.
+    /// Handles a response, or a notification, in a message of its own.
     pub(crate) fn handle_response(
         &mut self,
         layer: &mut MessageLayer,
@@ -310,7 +311,8 @@ impl ClientRole {
         self.download(layer, now, token, code, options, message.into_payload());
     }
 
-    /// Adds a block to the response, and asks for the next one or hands the whole over.
+    /// Adds a block to the response. Then asks for the next block, or gives the complete response
+    /// to the application.
     fn download(
         &mut self,
         layer: &mut MessageLayer,
@@ -398,8 +400,8 @@ impl ClientRole {
             observe: None,
             ..observation.request.clone()
         };
-        // A newer state ends the collection of an older one's blocks, and answers the request that
-        // began it.
+        // A newer state replaces a partially received older one, and answers the request that began
+        // it.
         layer.outbox.cancel(Purpose::Request(token));
         let unanswered = self.requests.get(&token).map(|outgoing| outgoing.answers);
         let outgoing = Outgoing {
@@ -418,7 +420,7 @@ impl ClientRole {
     }
 }
 
-/// What a response means for a body that is being sent in blocks: the next step, or nothing more.
+/// The next step after a response to one block of our body; none if the body is sent.
 fn upload_progress(
     outgoing: &mut Outgoing,
     code: Code,
@@ -436,7 +438,7 @@ fn upload_progress(
             outgoing.size = hint.map_or(outgoing.size, |size| size.min(outgoing.size));
             Ok(Some(Step::Upload(sent.offset() + sent.size.octets())))
         }
-        // RFC 7959 §2.9.3: too large in this size; begin again in the smaller one.
+        // RFC 7959 §2.9.3: the block size was too large. Start again with the smaller one.
         (_, Code::REQUEST_ENTITY_TOO_LARGE) if hint.is_some_and(|size| size < outgoing.size) => {
             outgoing.size = hint.unwrap_or(outgoing.size);
             Ok(Some(Step::Upload(0)))

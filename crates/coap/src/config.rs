@@ -4,28 +4,29 @@ use std::time::Duration;
 
 use crate::block::BlockSize;
 
-/// How long a message id must not be used again, and so how long a half-finished exchange is kept
-/// (RFC 7252 §4.8.2).
+/// EXCHANGE_LIFETIME: how long a message id must not be reused, and how long the endpoint keeps an
+/// unfinished exchange (RFC 7252 §4.8.2).
 pub const EXCHANGE_LIFETIME: Duration = Duration::from_secs(247);
 
 /// Transmission parameters (RFC 7252 §4.8) and limits.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// ACK_TIMEOUT: the least time to wait for an acknowledgement; up to half as much is added at
-    /// random.
+    /// ACK_TIMEOUT: the shortest time to wait for an acknowledgement. The endpoint adds up to half
+    /// as much at random.
     pub ack_timeout: Duration,
-    /// MAX_RETRANSMIT: repetitions before a confirmable message is given up.
+    /// MAX_RETRANSMIT: how often a confirmable message is retransmitted before the endpoint gives
+    /// up.
     pub max_retransmit: u8,
     /// NSTART: confirmable messages in flight at the same time.
     pub nstart: usize,
-    /// How long the application may think before its answer is no longer piggybacked on the
-    /// acknowledgement.
+    /// How long the application may take until the endpoint acknowledges the request and sends the
+    /// answer separately.
     pub separate_after: Duration,
-    /// How long an acknowledged, or non-confirmable, request waits for its response.
+    /// How long the endpoint waits for the response to an acknowledged or non-confirmable request.
     pub response_timeout: Duration,
     /// The largest block that is sent or asked for.
     pub block_size: BlockSize,
-    /// The longest body, in octets, that is put together from blocks.
+    /// The longest body, in octets, that is assembled from blocks.
     pub max_body: usize,
 }
 

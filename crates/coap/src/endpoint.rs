@@ -1,5 +1,5 @@
-//! One side of a conversation: what each datagram, timer and call means for the message layer and
-//! for both roles.
+//! One side of a conversation: passes each datagram, timer and call to the message layer and to the
+//! two roles.
 
 use std::fmt;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use crate::reliability::{Purpose, Timer};
 use crate::server::ServerRole;
 use crate::types::{Code, Event, ExchangeId, FailureReason, Reliability, Request, Response, Token};
 
-/// The same for non-confirmable messages.
+/// NON_LIFETIME: how long the id of a non-confirmable message must not be reused (RFC 7252 §4.8.2).
 const NON_LIFETIME: Duration = Duration::from_secs(145);
 
 /// One side of a conversation with one peer, client and server at once. See the crate's
@@ -23,7 +23,7 @@ pub struct Endpoint {
     server: ServerRole,
 }
 
-/// MessageLayer can hold keys, so nothing of them is printed.
+/// Messages can hold keys, so none of them is printed.
 impl fmt::Debug for Endpoint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Endpoint").finish_non_exhaustive()
@@ -31,8 +31,8 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// A fresh endpoint. `seed` chooses message ids, tokens and jitter; it must differ from one
-    /// conversation to the next.
+    /// Makes an endpoint. `seed` determines message ids, tokens and jitter, and must differ from
+    /// one conversation to the next.
     pub fn new(config: Config, seed: u64) -> Endpoint {
         Endpoint {
             layer: MessageLayer::new(config, seed),
@@ -41,20 +41,20 @@ impl Endpoint {
         }
     }
 
-    /// Sends a request; its fate comes as [`Event::Response`] or [`Event::Failed`] with the token
-    /// given back here. After a response with Observe, [`Event::Notification`]s follow with the
-    /// same token.
+    /// Sends a request. [`Event::Response`] or [`Event::Failed`] reports its outcome, with the
+    /// token that is returned here. After a response with Observe, [`Event::Notification`]s follow
+    /// with the same token.
     pub fn request(&mut self, now: Instant, request: Request) -> Token {
         self.client.request(&mut self.layer, now, request)
     }
 
-    /// Ends an observation by asking the peer (RFC 7641 §3.6); its answer comes as
-    /// [`Event::Response`].
+    /// Asks the peer to end an observation (RFC 7641 §3.6). [`Event::Response`] reports the answer.
     pub fn cancel_observation(&mut self, now: Instant, token: Token) {
         self.client.cancel_observation(&mut self.layer, now, token);
     }
 
-    /// Forgets a request or an observation. No event follows; what still arrives is reset.
+    /// Drops a request or an observation. No event follows, and the endpoint resets messages that
+    /// still arrive for it.
     pub fn abandon(&mut self, token: Token) {
         self.client.abandon(&mut self.layer, token);
     }
@@ -65,9 +65,8 @@ impl Endpoint {
             .respond(&mut self.layer, now, exchange, response);
     }
 
-    /// Answers a request and, if it asked for that with Observe and the answer is a success, adds
-    /// its sender to the observers; true if it did. The exchange names the observation from then
-    /// on.
+    /// Answers a request. If the request asked for an observation and the answer is a success, adds
+    /// the peer to the observers and returns true. From then on, `exchange` names the observation.
     pub fn respond_observed(
         &mut self,
         now: Instant,
@@ -78,8 +77,9 @@ impl Endpoint {
             .respond_observed(&mut self.layer, now, exchange, response)
     }
 
-    /// Sends an observer the new state; an error code ends the observation. While an earlier
-    /// confirmable notification is unacknowledged only the newest state is kept, and sent after it.
+    /// Sends an observer the new state. An error code ends the observation. While an earlier
+    /// confirmable notification is unacknowledged, the endpoint keeps only the newest state, and
+    /// sends it afterwards.
     pub fn notify(
         &mut self,
         now: Instant,
@@ -91,8 +91,8 @@ impl Endpoint {
             .notify(&mut self.layer, now, exchange, response, reliability);
     }
 
-    /// Takes a datagram of the peer. A malformed one changes nothing; it is answered with a Reset
-    /// where the RFC says so.
+    /// Handles a datagram of the peer. A malformed one changes nothing; the endpoint answers it
+    /// with a Reset if the RFC requires that.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), FormatError> {
         let message = Message::decode(datagram)
             .inspect_err(|error| self.reject_malformed(datagram, *error))?;
@@ -106,8 +106,7 @@ impl Endpoint {
                     .handle_piggybacked(&mut self.layer, now, message)
             }
             Kind::Reset if message.code == Code::EMPTY => self.handle_reset(message.mid),
-            // RFC 7252 §4.2, §4.3: whatever else stands in an Acknowledgement or a Reset is
-            // ignored.
+            // RFC 7252 §4.2, §4.3: an Acknowledgement or a Reset with any other content is ignored.
             Kind::Acknowledgement | Kind::Reset => {}
         }
         self.layer.flush(now);
@@ -132,12 +131,12 @@ impl Endpoint {
         self.layer.poll_transmit()
     }
 
-    /// What happened next.
+    /// The next event.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.layer.poll_event()
     }
 
-    /// When [`Endpoint::handle_timeout`] wants to be called; changes with every other call.
+    /// When to call [`Endpoint::handle_timeout`]. The time may change with every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         [
             self.layer.outbox.next_due(),
@@ -149,7 +148,7 @@ impl Endpoint {
         .min()
     }
 
-    /// RFC 7252 §4.2: a confirmable message that can't be read is reset, anything else ignored.
+    /// Resets a malformed confirmable message, and ignores any other (RFC 7252 §4.2).
     fn reject_malformed(&mut self, datagram: &[u8], error: FormatError) {
         let confirmable = datagram.first().is_some_and(|first| first >> 4 & 3 == 0);
         if let (FormatError::NotEmpty { mid } | FormatError::Malformed { mid }, true) =
@@ -159,7 +158,7 @@ impl Endpoint {
         }
     }
 
-    /// A message that wants to be looked at once: a request, a response or a ping.
+    /// Handles a message that isn't a repetition: a request, a response or a ping.
     fn handle_fresh(&mut self, now: Instant, message: Message) {
         let confirmable = message.kind == Kind::Confirmable;
         let lifetime = if confirmable {
@@ -207,7 +206,7 @@ impl Endpoint {
         }
     }
 
-    /// A confirmable message of ours won't arrive.
+    /// Reports that a confirmable message of ours was not delivered.
     fn undelivered(&mut self, purpose: Purpose, reason: FailureReason) {
         match purpose {
             Purpose::Request(token) => self.client.fail(&mut self.layer, token, reason),

@@ -1,4 +1,5 @@
-//! The message layer that both roles stand on: ids, repetitions, and what waits to be sent or told.
+//! The message layer that both roles use: ids, retransmissions, and the queues of datagrams and
+//! events.
 
 use std::collections::VecDeque;
 use std::time::Instant;
@@ -63,7 +64,7 @@ impl MessageLayer {
         }
     }
 
-    /// Sends a reply to a message, and again whenever the message is repeated.
+    /// Sends a reply to a message, and repeats it whenever the message is repeated.
     pub(crate) fn reply(&mut self, mid: u16, bytes: Vec<u8>) {
         self.inbox.replied(mid, &bytes);
         self.send(bytes);
@@ -77,7 +78,7 @@ impl MessageLayer {
         self.events.push_back(event);
     }
 
-    /// Puts waiting confirmable messages in flight while NSTART allows it.
+    /// Sends waiting confirmable messages, as far as NSTART allows.
     pub(crate) fn flush(&mut self, now: Instant) {
         let (random, ack_timeout) = (&mut self.random, self.config.ack_timeout);
         // ACK_RANDOM_FACTOR is 1.5.

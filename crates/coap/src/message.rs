@@ -1,5 +1,5 @@
-//! One message on the wire, read strictly: coap-lite's codec behind the checks that RFC 7252 asks
-//! for and it leaves out.
+//! One message on the wire, parsed strictly: coap-lite's codec, and the checks of RFC 7252 that it
+//! leaves out.
 
 use std::fmt;
 
@@ -26,10 +26,10 @@ impl From<Reliability> for Kind {
     }
 }
 
-/// A token as it stands on the wire: 0 to 8 octets.
+/// A token on the wire: 0 to 8 octets.
 pub(crate) type WireToken = Vec<u8>;
 
-/// A message, its options still to be judged by [`Options::read`].
+/// A message, whose options [`Options::read`] has yet to check.
 #[derive(Clone)]
 pub(crate) struct Message {
     pub(crate) kind: Kind,
@@ -44,21 +44,21 @@ pub(crate) struct Message {
 pub enum FormatError {
     /// Fewer than the header's four octets.
     TooShort {
-        /// Octets that came.
+        /// Octets received.
         length: usize,
     },
-    /// A version other than 1.
+    /// The version isn't 1.
     Version {
-        /// The version that came.
+        /// The version received.
         version: u8,
     },
-    /// An empty message (code 0.00) with something behind its header, or of a type that can't be
-    /// empty.
+    /// An empty message (code 0.00) has octets behind its header, or a type that can't be empty.
     NotEmpty {
         /// The message id.
         mid: u16,
     },
-    /// A token length above 8, an option that overruns, or a payload marker without payload.
+    /// The token length is above 8, an option overruns the message, or a payload marker has no
+    /// payload.
     Malformed {
         /// The message id.
         mid: u16,
@@ -103,8 +103,8 @@ impl Message {
             return Err(FormatError::NotEmpty { mid });
         }
         let packet = Packet::from_bytes(datagram).map_err(|_| FormatError::Malformed { mid })?;
-        // The encoding of CoAP is unique, so whatever the codec let pass shows when it is encoded
-        // again.
+        // A CoAP message has one encoding only, so encoding it again shows what the codec has
+        // overlooked.
         if packet
             .to_bytes_unlimited()
             .map_or(true, |bytes| bytes != datagram)
@@ -165,8 +165,8 @@ impl Message {
     }
 }
 
-/// A critical option that is unknown, repeated without leave, or outside its definition (RFC 7252
-/// §5.4).
+/// A critical option that is unknown, repeated although it may not be, or outside its definition
+/// (RFC 7252 §5.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadOption(pub(crate) u16);
 
@@ -175,7 +175,7 @@ impl BadOption {
     pub(crate) fn code(self) -> Code {
         match CoapOption::from(self.0) {
             CoapOption::ProxyUri | CoapOption::ProxyScheme => Code::PROXYING_NOT_SUPPORTED,
-            // SZX 7 has an answer of its own: RFC 7959 §2.2.
+            // RFC 7959 §2.2 defines this answer for SZX 7.
             CoapOption::Block1 | CoapOption::Block2 => Code::BAD_REQUEST,
             _ => Code::BAD_OPTION,
         }
@@ -198,7 +198,7 @@ pub(crate) struct Options {
     pub(crate) etag: Option<Vec<u8>>,
 }
 
-/// How long a path segment, query argument or host name may be (RFC 7252 §5.10).
+/// The longest path segment, query argument or host name, in octets (RFC 7252 §5.10).
 const LONGEST_STRING: usize = 255;
 
 impl Options {
@@ -206,7 +206,7 @@ impl Options {
         let mut options = Options::default();
         for (&number, values) in packet.options() {
             for (index, value) in values.iter().enumerate() {
-                // Odd numbers are critical; the others are passed over when they can't be used.
+                // Options with odd numbers are critical. Others are ignored if they can't be used.
                 if !options.read_one(number, index, value) && number & 1 == 1 {
                     return Err(BadOption(number));
                 }
@@ -215,7 +215,7 @@ impl Options {
         Ok(options)
     }
 
-    /// Takes one option value, the `index`th of its number; false if it can't be used.
+    /// Stores one option value, the `index`th of its number. Returns false if it can't be used.
     fn read_one(&mut self, number: u16, index: usize, value: &[u8]) -> bool {
         let option = CoapOption::from(number);
         match option {
@@ -223,7 +223,7 @@ impl Options {
             CoapOption::UriQuery => return push_string(&mut self.query, value),
             CoapOption::LocationPath => return push_string(&mut self.location, value),
             _ if index > 0 => return false,
-            // One endpoint is one virtual server, so its name and port make no difference.
+            // One endpoint is one virtual server, so name and port make no difference.
             CoapOption::UriHost => return (1..=LONGEST_STRING).contains(&value.len()),
             CoapOption::UriPort => return value.len() <= 2,
             CoapOption::ETag => {

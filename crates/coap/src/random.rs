@@ -1,8 +1,8 @@
-//! Message ids, tokens and jitter from a seed: unpredictable to somebody off the path, reproducible
-//! in a test.
+//! Message ids, tokens and jitter from a seed: unpredictable for somebody who doesn't see the
+//! traffic, and reproducible in a test.
 
-/// SplitMix64. Nothing here is a secret: a CoAP token only keeps answers apart, DTLS keeps
-/// strangers away.
+/// SplitMix64. None of its output is a secret: a CoAP token only distinguishes answers, and DTLS
+/// authenticates the peer.
 pub(crate) struct Random(u64);
 
 impl Random {

@@ -1,12 +1,12 @@
-//! The message layer's memory: which messages we received, and which of ours still want an
-//! acknowledgement (RFC 7252 §4).
+//! The state of the message layer: the messages that we received, and those of ours that still need
+//! an acknowledgement (RFC 7252 §4).
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::types::{ExchangeId, Token};
 
-/// What a confirmable message of ours carries, and so who is told of its fate.
+/// What a confirmable message of ours carries, which determines who learns of its outcome.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Request(Token),
@@ -31,7 +31,7 @@ pub(crate) struct Outbox {
     waiting: VecDeque<(u16, Purpose, Vec<u8>)>,
 }
 
-/// What a timer had to say.
+/// The result of a timer.
 pub(crate) enum Timer {
     Retransmit(Vec<u8>),
     GaveUp(Purpose),
@@ -65,7 +65,7 @@ impl Outbox {
         Some(bytes)
     }
 
-    /// The purpose of the message with this id, if it is in flight.
+    /// The purpose of the message with this id, if it is outstanding.
     pub(crate) fn purpose_of(&self, mid: u16) -> Option<Purpose> {
         self.in_flight
             .iter()
@@ -120,23 +120,24 @@ impl Outbox {
     }
 }
 
-/// A message that came, and what was said to it.
+/// A received message, and our reply.
 struct Seen {
     mid: u16,
     until: Instant,
     reply: Option<Vec<u8>>,
 }
 
-/// The messages that came lately, so that a repeated one is answered alike and acted on once.
+/// The messages that we received lately. A repeated message gets the same reply, and takes effect
+/// once.
 #[derive(Default)]
 pub(crate) struct Inbox(VecDeque<Seen>);
 
 impl Inbox {
-    /// More than a peer with NSTART = 1 can send in the time between two forgettings; the oldest
-    /// goes first.
+    /// How many messages are remembered, which is more than a peer with NSTART = 1 can send before
+    /// they expire. The oldest is forgotten first.
     const CAPACITY: usize = 128;
 
-    /// Enters a message; for a repeated one, what was replied to it so far.
+    /// Records a message. If it is a repetition, returns the replies to it so far.
     pub(crate) fn enter(
         &mut self,
         now: Instant,

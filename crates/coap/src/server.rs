@@ -1,4 +1,5 @@
-//! The server role: the peer's requests, our answers in blocks, and who observes us.
+//! The server role: answers the peer's requests, in blocks if need be, and serves the peer's
+//! observations.
 
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,7 +19,7 @@ const MAX_TRANSFERS: usize = 4;
 /// Observations that one peer may hold.
 const MAX_OBSERVERS: usize = 32;
 
-/// What the server role remembers.
+/// The state of the server role.
 #[derive(Default)]
 pub(crate) struct ServerRole {
     exchanges: BTreeMap<ExchangeId, Exchange>,
@@ -41,7 +42,7 @@ struct Exchange {
     observe: Option<Observe>,
 }
 
-/// What blocks of one body have in common.
+/// The fields that all blocks of one body share.
 #[derive(Clone, PartialEq, Eq)]
 struct Key {
     method: Method,
@@ -50,21 +51,21 @@ struct Key {
     accept: Option<u16>,
 }
 
-/// A request's body that is coming in blocks.
+/// A request's body that the peer is sending in blocks.
 struct Upload {
     key: Key,
     body: Vec<u8>,
     expires: Instant,
 }
 
-/// A response's body that is being fetched in blocks.
+/// A response's body that the peer is fetching in blocks.
 struct Download {
     key: Key,
     response: Response,
     expires: Instant,
 }
 
-/// Who observes something, and under which token.
+/// An observation of the peer, and its token.
 struct Observer {
     wire: WireToken,
     key: Key,
@@ -204,7 +205,8 @@ impl ServerRole {
         }
     }
 
-    /// An observer acknowledged: what became of the state meanwhile goes out.
+    /// Handles an acknowledgement of a notification: sends the newest state, if it has changed
+    /// meanwhile.
     pub(crate) fn notified(
         &mut self,
         layer: &mut MessageLayer,
@@ -227,7 +229,7 @@ impl ServerRole {
         }
     }
 
-    /// A Reset for a non-confirmable message: a notification that nobody wants.
+    /// Handles a Reset for a non-confirmable message: the peer doesn't want this notification.
     pub(crate) fn reset_non_confirmable(&mut self, layer: &mut MessageLayer, mid: u16) {
         let gone = self
             .observers
@@ -277,7 +279,7 @@ impl ServerRole {
         };
         let mut options = match message.options() {
             Ok(options) => options,
-            // RFC 7252 §5.4.1: a non-confirmable request is rejected by silence.
+            // RFC 7252 §5.4.1: a non-confirmable request is rejected without an answer.
             Err(_) if kind == Kind::NonConfirmable => return,
             Err(bad) => return self.refuse(layer, &path, bad.code(), Options::default()),
         };
@@ -340,8 +342,8 @@ impl ServerRole {
         layer.emit(Event::Request { exchange, request });
     }
 
-    /// RFC 7641 §4.1: a token that registers again, or deregisters, ends the observation it stood
-    /// for.
+    /// Ends the observation of this token, because the peer registers it again or deregisters it
+    /// (RFC 7641 §4.1).
     fn replace_observer(&mut self, layer: &mut MessageLayer, wire: &[u8]) {
         let old = self
             .observers
@@ -352,7 +354,8 @@ impl ServerRole {
         }
     }
 
-    /// Adds a block to a request's body. The whole body, or the answer to an incomplete one.
+    /// Adds a block to a request's body. Returns the complete body, or the answer to an incomplete
+    /// one.
     fn reassemble(
         &mut self,
         layer: &mut MessageLayer,
@@ -407,8 +410,8 @@ impl ServerRole {
         }
     }
 
-    /// Answers a request for a later block from the body that its first block was cut from; false
-    /// if there is none.
+    /// Answers a request for a later block of a body whose first block was sent before. Returns
+    /// false if there is none.
     fn serve_next_block(
         &mut self,
         layer: &mut MessageLayer,
@@ -441,7 +444,7 @@ impl ServerRole {
         self.send_answer(layer, path, code, &options, &[]);
     }
 
-    /// Answers at once: piggybacked on the acknowledgement, or non-confirmable as the request was.
+    /// Answers at once: in the acknowledgement, or non-confirmable if the request was.
     fn send_answer(
         &mut self,
         layer: &mut MessageLayer,
@@ -552,7 +555,8 @@ impl ServerRole {
     }
 }
 
-/// Tells the blocks of one representation from those of another; equal bodies have equal tags.
+/// An ETag, which distinguishes the blocks of one representation from those of another. Equal
+/// bodies have equal tags.
 fn etag(body: &[u8]) -> Vec<u8> {
     let mut hasher = DefaultHasher::new();
     body.hash(&mut hasher);

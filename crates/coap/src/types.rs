@@ -1,4 +1,4 @@
-//! What an application sees of CoAP: codes, requests, responses and events.
+//! The types that an application uses: codes, requests, responses and events.
 
 use std::fmt;
 
@@ -101,7 +101,7 @@ impl Method {
 pub enum Observe {
     /// Add the sender to the observers (0).
     Register,
-    /// Take it away (1).
+    /// Remove the sender from the observers (1).
     Deregister,
 }
 
@@ -114,7 +114,7 @@ pub enum Reliability {
     NonConfirmable,
 }
 
-/// A request as the application sees it: the body whole, whatever the number of blocks it took.
+/// A request as the application sees it, with its complete body.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// The method.
@@ -180,7 +180,7 @@ impl Request {
     }
 }
 
-/// A response as the application sees it: the body whole.
+/// A response as the application sees it, with its complete body.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Response {
     /// The response code.
@@ -266,23 +266,23 @@ pub struct ExchangeId(pub(crate) u64);
 /// What happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// The peer asks; answer with [`crate::Endpoint::respond`] or
+    /// The peer sent a request. Answer it with [`crate::Endpoint::respond`] or
     /// [`crate::Endpoint::respond_observed`].
     Request {
-        /// What to answer to.
+        /// Names the request in the answer.
         exchange: ExchangeId,
-        /// What is asked.
+        /// The request.
         request: Request,
     },
     /// The peer answered one of our requests.
     Response {
         /// The request.
         token: Token,
-        /// The answer; an error code is an answer too.
+        /// The answer, which may have an error code.
         response: Response,
     },
-    /// A newer representation of something we observe. A response without Observe, or with an error
-    /// code, ends the observation.
+    /// The peer sent a newer representation of a resource that we observe. A response without
+    /// Observe, or with an error code, ends the observation.
     Notification {
         /// The request that began the observation.
         token: Token,
@@ -293,10 +293,10 @@ pub enum Event {
     Failed {
         /// The request.
         token: Token,
-        /// Why not.
+        /// The reason.
         reason: FailureReason,
     },
-    /// The peer no longer observes: it said so, was silent, or registered again.
+    /// The peer no longer observes: it deregistered, registered again, or didn't answer.
     ObserverGone {
         /// The exchange that began the observation.
         exchange: ExchangeId,
@@ -310,7 +310,7 @@ pub enum FailureReason {
     Timeout,
     /// The peer sent a Reset.
     Reset,
-    /// The response has a critical option or a code that we don't know.
+    /// The response has an unknown code or an unknown critical option.
     Unintelligible,
     /// The blocks of the response, or the peer's acknowledgements of ours, don't fit together.
     BlockMismatch,

@@ -1,9 +1,9 @@
-//! The words that cross the wall between keyd and netd, each said once: what an authentication is
-//! about, and no secret and no state of it.
+//! The types that keyd, netd and the EAP peer share, defined once. They describe an authentication,
+//! and hold neither secrets nor state.
 //!
-//! With the feature `serde`, a word is its name in kebab case where a format has names, as in
-//! netd's configuration, and its place in the list where it has none, as in keyd's protocol: a new
-//! word comes last.
+//! With the feature `serde`, a variant is serialised by its name in kebab case if the format has
+//! names, as in netd's configuration, and by its index if it has none, as in keyd's protocol.
+//! Therefore add new variants at the end.
 #![no_std]
 
 use core::fmt;
@@ -23,7 +23,7 @@ pub enum Method {
 }
 
 impl Method {
-    /// The type of its packets (RFC 3748 §5).
+    /// The EAP type of its packets (RFC 3748 §5).
     pub const fn number(self) -> u8 {
         match self {
             Self::Aka => 23,
@@ -79,7 +79,7 @@ impl Group {
     /// The public key in the value of an AT_PUB_ECDHE, without the padding to whole words (RFC 9678
     /// §6.1); `None` when it has another length.
     pub fn public_key(self, pub_ecdhe: &[u8]) -> Option<&[u8]> {
-        // Type and length stand before the value, and the three of them are whole words.
+        // Type, length and value together fill whole words of four octets.
         let length = self.public_key_length();
         ((2 + length).next_multiple_of(4) == 2 + pub_ecdhe.len())
             .then(|| pub_ecdhe.get(..length))
@@ -87,46 +87,46 @@ impl Group {
     }
 }
 
-/// How telling an identity may be that the SIM is asked for.
+/// Which identity the SIM is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum IdentityRequest {
-    /// That of a fast re-authentication, else a pseudonym, else the permanent one (RFC 4187
+    /// A re-authentication identity, else a pseudonym, else the permanent identity (RFC 4187
     /// §4.1.5).
     Any,
-    /// A pseudonym, else the permanent one.
+    /// A pseudonym, else the permanent identity.
     FullAuthentication,
-    /// The permanent one.
+    /// The permanent identity.
     Permanent,
     /// `anonymous` and the realm.
     Anonymous,
-    /// The permanent one, concealed to the home network (TS 33.501 §6.12.2).
+    /// The permanent identity, encrypted for the home network (TS 33.501 §6.12.2).
     Suci,
 }
 
-/// What an identity tells.
+/// What an identity reveals.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum IdentityKind {
-    /// For one fast re-authentication, and meaningless to everybody else.
+    /// An identity for one fast re-authentication, which is meaningless to anybody but the server.
     Reauthentication,
-    /// A name that the server gave.
+    /// A pseudonym that the server assigned.
     Pseudonym,
     /// The IMSI, in clear.
     Permanent,
     /// Only the realm.
     Anonymous,
-    /// The IMSI, encrypted to a key of the home network.
+    /// The IMSI, encrypted under a key of the home network.
     Suci,
     /// The IMSI, in clear, in the form of a SUCI (TS 33.501 Annex C.2).
     NullSuci,
 }
 
 impl IdentityKind {
-    /// Whether only the home network learns from it who we are, as RFC 9678 §6.5.2 wants of
-    /// forward secrecy.
+    /// Whether only the home network learns from it who the subscriber is, as RFC 9678 §6.5.2
+    /// requires for forward secrecy.
     pub const fn privacy_friendly(self) -> bool {
         !matches!(self, Self::Permanent | Self::NullSuci)
     }
@@ -145,8 +145,8 @@ impl fmt::Display for IdentityKind {
     }
 }
 
-/// Where an identity is shown, which its realm tells: what comes in front of
-/// `mnc<MNC>.mcc<MCC>.3gppnetwork.org` (TS 23.003).
+/// The kind of network that an identity is shown to. It determines the labels before
+/// `mnc<MNC>.mcc<MCC>.3gppnetwork.org` in the realm (TS 23.003).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(Serialize, Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
@@ -168,7 +168,7 @@ pub enum Realm {
 }
 
 impl Realm {
-    /// The labels in front of the home network's.
+    /// The labels before those of the home network.
     pub const fn prefix(self) -> &'static str {
         match self {
             Self::Wlan => "wlan",

@@ -2,11 +2,11 @@
 
 use std::fmt;
 
-/// What we send: IEEE 802.1X-2004. Version 3 announces what a supplicant without MACsec doesn't
-/// have, and receivers take any version (§11.3.1).
+/// The version that we send, which is that of IEEE 802.1X-2004. Version 3 would announce MACsec,
+/// which this supplicant doesn't support; receivers accept any version (§11.3.1).
 const VERSION: u8 = 2;
 
-/// Octets before the body.
+/// The length of the header in octets.
 const HEADER: usize = 4;
 
 /// The packet types that a supplicant without MACsec knows.
@@ -14,11 +14,11 @@ const HEADER: usize = 4;
 pub enum Kind {
     /// 0: the body is an EAP packet.
     Eap,
-    /// 1: a supplicant asks to be asked.
+    /// 1: a supplicant asks the authenticator to begin.
     Start,
-    /// 2: a supplicant leaves.
+    /// 2: a supplicant logs off.
     Logoff,
-    /// Key descriptors, MKA, announcements, alerts and what comes after them.
+    /// All others: key descriptors, MKA, announcements, alerts and later types.
     Other(u8),
 }
 
@@ -44,7 +44,7 @@ impl From<u8> for Kind {
     }
 }
 
-/// Why octets are no EAPOL PDU.
+/// Why octets aren't an EAPOL PDU.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
     /// Fewer than the four octets of the header.
@@ -59,7 +59,7 @@ pub enum Error {
         /// Octets behind the header.
         received: usize,
     },
-    /// A body to be sent is longer than its length field can tell.
+    /// A body to be sent is longer than its length field can express.
     TooLong {
         /// Octets of the body.
         octets: usize,
@@ -88,19 +88,20 @@ impl std::error::Error for Error {}
 /// One PDU, borrowed from the frame that carried it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Frame<'a> {
-    /// The sender's protocol version, which a receiver doesn't judge (§11.3.1).
+    /// The sender's protocol version, which a receiver must not check (§11.3.1).
     pub version: u8,
-    /// What the body is.
+    /// The packet type.
     pub kind: Kind,
     /// The body, without the padding of short Ethernet frames.
     pub body: &'a [u8],
 }
 
 impl<'a> Frame<'a> {
-    /// Reads what follows the EtherType.
+    /// Parses the octets that follow the EtherType.
     ///
     /// # Errors
-    /// [`Error`] when a frame is shorter than it claims. Longer ones are padded, which is no error.
+    /// [`Error`] if the frame is shorter than its length field says. A longer frame is padded,
+    /// which is no error.
     pub fn parse(pdu: &'a [u8]) -> Result<Self, Error> {
         let Some((&[version, kind, high, low], rest)) = pdu.split_first_chunk::<HEADER>() else {
             return Err(Error::TooShort { octets: pdu.len() });
@@ -117,7 +118,7 @@ impl<'a> Frame<'a> {
         })
     }
 
-    /// A PDU of ours.
+    /// Builds a PDU to send.
     ///
     /// # Errors
     /// [`Error::TooLong`].

@@ -8,8 +8,8 @@
 //!             failed                 --> Output::Port(open or closed)
 //! ```
 //!
-//! The [`ControlledPort`] is open from an EAP-Success that the peer believed until the next
-//! failure, logoff, silence or loss of the link, and nothing else opens it: where no authenticator
+//! The [`ControlledPort`] opens when the peer accepts an EAP-Success, and closes at the next
+//! failure, logoff, silence or loss of the link. Nothing else opens it: if no authenticator
 //! answers, it stays closed.
 
 mod frame;
@@ -23,7 +23,7 @@ pub use supplicant::{Output, State, Supplicant, Timers};
 /// The EtherType of EAPOL (§11.1.4).
 pub const ETHERTYPE: u16 = 0x888e;
 
-/// Where EAPOL goes on a wired LAN: the nearest port access entity (§11.1.1).
+/// The destination of EAPOL on a wired LAN: the nearest port access entity (§11.1.1).
 pub const PAE_GROUP_ADDRESS: Address = [0x01, 0x80, 0xc2, 0x00, 0x00, 0x03];
 
 /// A MAC address.

@@ -1,14 +1,14 @@
-//! The controlled port: whether more than EAPOL may pass.
+//! The controlled port, which says whether frames other than EAPOL may pass.
 
 use std::fmt;
 
-/// Whether more than EAPOL may pass.
+/// Whether frames other than EAPOL may pass.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum PortStatus {
-    /// EAPOL only.
+    /// Only EAPOL may pass.
     #[default]
     Unauthorised,
-    /// Everything.
+    /// Every frame may pass.
     Authorised,
 }
 
@@ -21,24 +21,24 @@ impl fmt::Display for PortStatus {
     }
 }
 
-/// The controlled port of IEEE 802.1X (§6.4): closed when it is made, and opened by nobody
-/// but the supplicant.
+/// The controlled port of IEEE 802.1X (§6.4). It starts closed, and only the supplicant opens it.
 #[derive(Debug, Default)]
 pub struct ControlledPort(PortStatus);
 
 impl ControlledPort {
-    /// Whether more than EAPOL may pass.
+    /// Whether frames other than EAPOL may pass.
     pub fn status(&self) -> PortStatus {
         self.0
     }
 
-    /// After an EAP-Success that was believed; tells a change.
+    /// Opens the port after an EAP-Success that the peer accepted. Returns the new status if it
+    /// changed.
     #[must_use]
     pub(super) fn authorise(&mut self) -> Option<PortStatus> {
         self.set(PortStatus::Authorised)
     }
 
-    /// After anything that ends an authorisation; tells a change.
+    /// Closes the port. Returns the new status if it changed.
     #[must_use]
     pub(super) fn close(&mut self) -> Option<PortStatus> {
         self.set(PortStatus::Unauthorised)

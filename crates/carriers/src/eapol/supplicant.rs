@@ -5,28 +5,29 @@ use std::time::{Duration, Instant};
 
 use super::{Address, ControlledPort, Frame, Kind, PAE_GROUP_ADDRESS, PortStatus};
 
-/// Code and type of EAP as far as the entity looks (RFC 3748 §4).
+/// The EAP codes and types that the entity looks at (RFC 3748 §4).
 const REQUEST: u8 = 1;
 const FAILURE: u8 = 4;
 const IDENTITY: u8 = 1;
 
-/// How long the entity waits for whom.
+/// The timers of the entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Timers {
-    /// Between two EAPOL-Starts (startPeriod).
+    /// The time between two EAPOL-Starts (startPeriod).
     pub start_period: Duration,
-    /// EAPOL-Starts without an answer until there is no authenticator (maxStart).
+    /// The number of EAPOL-Starts without an answer after which the entity assumes that there is
+    /// no authenticator (maxStart).
     pub max_start: u32,
-    /// For the authenticator's next EAP packet (authPeriod).
+    /// The time that the authenticator has for its next EAP packet (authPeriod).
     pub auth_period: Duration,
-    /// Before the next attempt where no authenticator answered (heldPeriod). After a failure, its
-    /// reporter says how long.
+    /// The time until the next attempt after no authenticator answered (heldPeriod). After a
+    /// failure, the caller of [`Supplicant::failed`] chooses the time.
     pub held_period: Duration,
 }
 
 impl Default for Timers {
-    /// The periods of IEEE 802.1X-2004 §8.2.11.1.2, but for startPeriod: thirty seconds
-    /// would be the price of one lost frame.
+    /// The periods of IEEE 802.1X-2004 §8.2.11.1.2, except for startPeriod: with its thirty
+    /// seconds, one lost frame would cost half a minute.
     fn default() -> Self {
         Timers {
             start_period: Duration::from_secs(5),
@@ -44,29 +45,29 @@ pub enum Output {
     Transmit {
         /// The frame's destination.
         destination: Address,
-        /// What follows the EtherType.
+        /// The octets that follow the EtherType.
         pdu: Vec<u8>,
     },
     /// Give this packet to the EAP peer.
     Eap(Vec<u8>),
-    /// The EAP peer's conversation has lost its carrier.
+    /// Tell the EAP peer that its conversation has lost its carrier.
     Abandon,
     /// The controlled port has changed.
     Port(PortStatus),
 }
 
-/// Where the entity stands.
+/// The state of the entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum State {
-    /// Without a link, or not wanted.
+    /// There is no link, or no authentication is wanted.
     Idle,
-    /// Waits for an authenticator to ask.
+    /// Waits for an authenticator's first request.
     Connecting,
     /// An EAP conversation runs.
     Authenticating,
-    /// The last one succeeded.
+    /// The last conversation succeeded.
     Authenticated,
-    /// Rests after a failure, or since no authenticator answers.
+    /// Waits after a failure, or because no authenticator answers.
     Held,
 }
 
@@ -82,12 +83,12 @@ enum Phase {
 /// How an attempt began.
 #[derive(Debug, Clone, Copy)]
 enum Began {
-    /// We had asked for it.
+    /// We asked for it.
     Asked,
-    /// An authenticator's request interrupted a rest, which goes on until then if the attempt
-    /// fails: anybody can send a request and an EAP-Failure.
+    /// An authenticator's request interrupted the state `Held`. If the attempt fails, the entity
+    /// waits on until `until`, because anybody can send a request and an EAP-Failure.
     Resting { until: Instant },
-    /// An authenticator's request came while the last attempt's success lasted.
+    /// An authenticator's request came while the entity was authenticated.
     Authenticated,
 }
 
@@ -99,13 +100,13 @@ pub struct Supplicant {
     wanted: bool,
     phase: Phase,
     port: ControlledPort,
-    /// Where the authenticator wants to be answered.
+    /// The address to answer the authenticator at.
     authenticator: Address,
     outputs: VecDeque<Output>,
 }
 
 impl Supplicant {
-    /// A supplicant that has no link and wants none.
+    /// A supplicant without a link, which doesn't authenticate yet.
     pub fn new(timers: Timers) -> Self {
         Supplicant {
             timers,
@@ -118,12 +119,12 @@ impl Supplicant {
         }
     }
 
-    /// What is to be done next; call until `None` after each of the other calls.
+    /// The next output. Call it after each of the other calls, until it returns `None`.
     pub fn poll(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Where the entity stands.
+    /// The state of the entity.
     pub fn state(&self) -> State {
         match self.phase {
             Phase::Idle => State::Idle,
@@ -139,7 +140,7 @@ impl Supplicant {
         &self.port
     }
 
-    /// The interface has a link, or has lost it, and with it all that was agreed.
+    /// Reports that the interface has a link, or has lost it. A lost link ends the authentication.
     pub fn link(&mut self, now: Instant, up: bool) {
         if self.link == up {
             return;
@@ -153,8 +154,8 @@ impl Supplicant {
         }
     }
 
-    /// Authenticates, now or as soon as there is a link. While the port is open, authenticates
-    /// again behind it.
+    /// Authenticates now, or as soon as there is a link. If the port is open, it stays open while
+    /// the entity authenticates again.
     pub fn connect(&mut self, now: Instant) {
         self.wanted = true;
         if self.link && !matches!(self.phase, Phase::Authenticating { .. }) {
@@ -162,7 +163,7 @@ impl Supplicant {
         }
     }
 
-    /// Logs off, and stays so.
+    /// Logs off, until the next [`Supplicant::connect`].
     pub fn disconnect(&mut self) {
         self.wanted = false;
         if !matches!(self.phase, Phase::Idle | Phase::Held { .. }) {
@@ -171,14 +172,14 @@ impl Supplicant {
         self.leave(Phase::Idle);
     }
 
-    /// Takes the EAP peer's response.
+    /// Sends the EAP peer's response.
     pub fn respond(&mut self, eap: &[u8]) {
         if !matches!(self.phase, Phase::Idle) {
             self.transmit(Kind::Eap, eap);
         }
     }
 
-    /// The EAP peer believed an EAP-Success.
+    /// Reports that the EAP peer accepted an EAP-Success.
     pub fn succeeded(&mut self, now: Instant) {
         if matches!(self.phase, Phase::Idle) {
             return;
@@ -188,7 +189,7 @@ impl Supplicant {
         self.outputs.extend(change.map(Output::Port));
     }
 
-    /// Whether the present attempt is one that we asked for, and no authenticator began by itself.
+    /// Whether we began the present attempt, and not an authenticator.
     pub fn asked(&self) -> bool {
         let Phase::Authenticating { began, .. } = self.phase else {
             return false;
@@ -196,8 +197,9 @@ impl Supplicant {
         matches!(began, Began::Asked)
     }
 
-    /// The EAP peer's conversation failed; rests for `held` unless the authenticator asks earlier.
-    /// A rest that the attempt interrupted goes on, and is not longer for it.
+    /// Reports that the EAP peer's conversation failed. The entity waits for `held`, unless the
+    /// authenticator sends a request earlier. If the attempt interrupted a wait, that wait goes on
+    /// and gets no longer.
     pub fn failed(&mut self, now: Instant, held: Duration) {
         let until = match self.phase {
             Phase::Idle => return,
@@ -211,11 +213,11 @@ impl Supplicant {
         self.close();
     }
 
-    /// Takes what followed the EtherType in a frame from `source`, addressed to us alone where
-    /// `unicast`.
+    /// Handles the octets that follow the EtherType in a frame from `source`. `unicast` says
+    /// whether the frame was addressed to us alone.
     ///
     /// # Errors
-    /// [`super::Error`] says why it is no PDU; it is ignored then.
+    /// [`super::Error`] says why the octets aren't a PDU. Nothing has changed then.
     pub fn handle_frame(
         &mut self,
         now: Instant,
@@ -230,8 +232,8 @@ impl Supplicant {
         if frame.kind != Kind::Eap || !self.link || matches!(self.phase, Phase::Idle) {
             return Ok(());
         }
-        // On a LAN of two stations both sides use the group address; who speaks to us alone is
-        // answered alone.
+        // On a LAN of two stations, both sides use the group address. An authenticator that sends
+        // to our own address gets its answer at its own address.
         self.authenticator = match unicast {
             true => source,
             false => PAE_GROUP_ADDRESS,
@@ -245,7 +247,7 @@ impl Supplicant {
         Ok(())
     }
 
-    /// When [`Supplicant::handle_timeout`] is to be called; changes with every other call.
+    /// When to call [`Supplicant::handle_timeout`]. The time may change with every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Idle | Phase::Authenticated { .. } => None,
@@ -254,7 +256,7 @@ impl Supplicant {
         }
     }
 
-    /// Tells the time.
+    /// Runs the timers that are due.
     pub fn handle_timeout(&mut self, now: Instant) {
         if self.poll_timeout().is_none_or(|at| now < at) {
             return;
@@ -280,7 +282,7 @@ impl Supplicant {
         }
     }
 
-    /// Asks the authenticator to ask.
+    /// Asks the authenticator to begin.
     fn start(&mut self, now: Instant) {
         self.authenticator = PAE_GROUP_ADDRESS;
         self.phase = Phase::Connecting {
@@ -290,8 +292,8 @@ impl Supplicant {
         self.handle_timeout(now);
     }
 
-    /// An EAP request. While the port is open, one for the identity alone is a sign of life and
-    /// opens nothing: some authenticators send it and nothing after it.
+    /// Handles an EAP request. While the port is open, EAP-Request/Identity alone doesn't begin an
+    /// attempt: some authenticators send it as a keep-alive, and nothing after it.
     fn requested(&mut self, now: Instant, identity: bool) {
         let began = match self.phase {
             Phase::Authenticated { .. } if identity => return,
@@ -304,9 +306,9 @@ impl Supplicant {
         self.phase = Phase::Authenticating { until, began };
     }
 
-    /// An EAP-Failure out of the blue proves nothing, since anybody can send it; but an
-    /// authenticator that has closed its port says no more. So it is asked, at most once in a
-    /// heldPeriod.
+    /// Handles an EAP-Failure outside a conversation. It proves nothing, since anybody can send it,
+    /// but an authenticator that has closed its port sends nothing else. So the entity asks the
+    /// authenticator to begin, at most once in a heldPeriod.
     fn ask_again(&mut self, now: Instant) {
         match self.phase {
             Phase::Authenticated { since } if now >= since + self.timers.held_period => {

@@ -1,5 +1,5 @@
-//! The client: one conversation at a time, one request under way, sent again unchanged until an
-//! answer can be believed.
+//! The client. It has one conversation and one outstanding request at a time, and retransmits the
+//! request unchanged until it gets a valid answer.
 
 use std::time::{Duration, Instant};
 
@@ -31,14 +31,14 @@ pub enum Answer {
     Accept {
         /// The EAP packet, EAP-Success.
         eap: Vec<u8>,
-        /// The MSK, when the server sent the MS-MPPE keys.
+        /// The MSK, if the server sent the MS-MPPE keys.
         msk: Option<Msk>,
         /// How long the session may last.
         limit: Option<SessionLimit>,
     },
     /// Access-Reject: the end, whatever the EAP packet in it says.
     Reject {
-        /// The EAP packet, EAP-Failure, when there is one.
+        /// The EAP packet, EAP-Failure, if there is one.
         eap: Option<Vec<u8>>,
     },
 }
@@ -48,8 +48,8 @@ pub enum Answer {
 pub struct SessionLimit {
     /// Session-Timeout.
     pub after: Duration,
-    /// Termination-Action RADIUS-Request: it goes on where the next authentication succeeds; it
-    /// ends otherwise.
+    /// Termination-Action RADIUS-Request: the session goes on if the next authentication succeeds.
+    /// Otherwise it ends.
     pub reauthenticate: bool,
 }
 
@@ -64,16 +64,16 @@ impl SessionLimit {
     }
 }
 
-/// What to do when the time of [`Client::poll_timeout`] has come.
+/// What to do at the time of [`Client::poll_timeout`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Timeout {
     /// Send this datagram, the same as before.
     Retransmit(Vec<u8>),
-    /// The server doesn't answer; the request is given up.
+    /// The server doesn't answer, and the client has given the request up.
     GaveUp,
 }
 
-/// The request that waits for its answer.
+/// The outstanding request.
 struct Outstanding {
     identifier: u8,
     authenticator: [u8; 16],
@@ -96,10 +96,10 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client; `nas_identifier` names this gateway.
+    /// Makes a client; `nas_identifier` names this gateway.
     ///
     /// # Errors
-    /// [`Error::AttributeLength`] when the name is empty or longer than 253 octets.
+    /// [`Error::AttributeLength`] if the name is empty or longer than 253 octets.
     pub fn new(secret: Secret, nas_identifier: &str) -> Result<Self, Error> {
         if !(1..=253).contains(&nas_identifier.len()) {
             return Err(Error::AttributeLength {
@@ -117,16 +117,16 @@ impl Client {
         })
     }
 
-    /// The datagram that carries an EAP response. It takes the place of a request still under way.
-    /// The identity of an EAP-Response/Identity is the User-Name of this request and of those after
-    /// it (RFC 3579 §2.1).
+    /// Builds the datagram that carries an EAP response, which replaces an outstanding request. The
+    /// identity of an EAP-Response/Identity becomes the User-Name of this request and of the
+    /// following ones (RFC 3579 §2.1).
     ///
     /// `authenticator` must be 16 octets from the system's random generator, new for each call: the
     /// keys in the answer are encrypted under it.
     ///
     /// # Errors
-    /// [`Error::TooLong`] when the EAP packet does not fit, [`Error::AttributeLength`] when the
-    /// identity doesn't, [`Error::NoUserName`] without any; nothing has changed then.
+    /// [`Error::TooLong`] if the EAP packet doesn't fit, [`Error::AttributeLength`] if the identity
+    /// doesn't fit, [`Error::NoUserName`] if there was no identity. Nothing has changed then.
     pub fn request(
         &mut self,
         now: Instant,
@@ -162,11 +162,10 @@ impl Client {
         Ok(datagram)
     }
 
-    /// Takes a datagram from the server.
+    /// Handles a datagram from the server.
     ///
     /// # Errors
-    /// The datagram is to be ignored: the request stays under way, since anybody can send a
-    /// forgery.
+    /// Ignore the datagram. The request stays outstanding, since anybody can send a forgery.
     pub fn handle(&mut self, datagram: &[u8]) -> Result<Answer, Error> {
         let outstanding = self.outstanding.as_ref().ok_or(Error::NothingAsked)?;
         let packet = Packet::parse(datagram)?;
@@ -203,21 +202,21 @@ impl Client {
         Ok(answer)
     }
 
-    /// Gives the conversation up: what was asked, and the State that names it at the server.
+    /// Gives up the conversation, with its outstanding request and the server's State.
     pub fn abandon(&mut self) {
         self.outstanding = None;
         self.state = None;
     }
 
-    /// When [`Client::handle_timeout`] is to be called; `None` while nothing is under way. Changes
-    /// with every other call.
+    /// When to call [`Client::handle_timeout`]; `None` if no request is outstanding. The time may
+    /// change with every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.outstanding
             .as_ref()
             .map(|outstanding| outstanding.next.min(outstanding.end))
     }
 
-    /// Tells the time; `None` when nothing is due.
+    /// Runs the timer; `None` if it isn't due.
     pub fn handle_timeout(&mut self, now: Instant) -> Option<Timeout> {
         let outstanding = self.outstanding.as_mut()?;
         if now < outstanding.next.min(outstanding.end) {
@@ -243,8 +242,8 @@ fn identity(eap: &[u8]) -> Option<&[u8]> {
     }
 }
 
-/// The wait, a tenth longer or shorter (RFC 5080 §2.2.1); the Request Authenticator is our
-/// random source.
+/// Makes a wait up to a tenth longer or shorter (RFC 5080 §2.2.1). The Request Authenticator is the
+/// source of randomness.
 fn jittered(wait: Duration, random: u8) -> Duration {
     wait * (1152 + u32::from(random)) / 1280
 }

@@ -1,11 +1,11 @@
-//! What can be wrong with a datagram or with what is to be sent.
+//! The errors of datagrams, received and to be sent.
 
 use std::fmt;
 
 use super::numbers::{AttributeType, Code};
 
-/// Why a datagram is not believed, or can't be built. A received datagram with an error is ignored,
-/// as if it had not come.
+/// Why a received datagram is invalid, or why one can't be built. A client ignores invalid
+/// datagrams.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Error {
     /// Fewer than the 20 octets of the header.
@@ -20,41 +20,41 @@ pub enum Error {
         /// Octets received.
         received: usize,
     },
-    /// A code that has no place here.
+    /// The code isn't expected here.
     Code(u8),
-    /// An attribute that claims fewer than two octets, or more than are left.
+    /// The length of an attribute is less than two octets, or more than are left.
     Truncated {
         /// The attribute.
         attribute: AttributeType,
-        /// Octets it claims.
+        /// The attribute's length field.
         claimed: usize,
         /// Octets left.
         left: usize,
     },
     /// No request is waiting for an answer.
     NothingAsked,
-    /// An answer to another request.
+    /// The answer belongs to another request.
     Identifier {
-        /// The identifier of the request under way.
+        /// The identifier of the outstanding request.
         expected: u8,
-        /// The identifier that came.
+        /// The identifier of the answer.
         got: u8,
     },
-    /// Not exactly one Message-Authenticator of 16 octets.
+    /// The packet doesn't have exactly one Message-Authenticator of 16 octets.
     NoMessageAuthenticator,
-    /// The Message-Authenticator does not fit: another secret, or a forgery.
+    /// The Message-Authenticator is wrong: the secrets differ, or the packet is forged.
     MessageAuthenticator,
-    /// The Response Authenticator does not fit.
+    /// The Response Authenticator is wrong.
     ResponseAuthenticator,
     /// The packet must carry EAP and doesn't.
     NoEapMessage(Code),
-    /// EAP-Message attributes with others between them.
+    /// Other attributes stand between the EAP-Message attributes.
     ScatteredEap,
-    /// An attribute that is not one number of four octets.
+    /// An attribute isn't exactly one number of four octets.
     Number(AttributeType),
-    /// A request without User-Name (RFC 3579 §2.1): EAP-Response/Identity comes first.
+    /// The request has no User-Name (RFC 3579 §2.1), because no EAP-Response/Identity came first.
     NoUserName,
-    /// An MS-MPPE key that is not 32 octets, encrypted as RFC 2548 §2.4.2 says.
+    /// An MS-MPPE key doesn't have 32 octets, or isn't encrypted as in RFC 2548 §2.4.2.
     MppeKey,
     /// An attribute to be sent is empty or longer than 253 octets.
     AttributeLength {

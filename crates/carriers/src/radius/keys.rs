@@ -1,4 +1,4 @@
-//! The MSK on its way from the server: MS-MPPE-Recv-Key and MS-MPPE-Send-Key (RFC 2548 §2.4).
+//! The MSK that a server sends: MS-MPPE-Recv-Key and MS-MPPE-Send-Key (RFC 2548 §2.4).
 
 use std::fmt;
 
@@ -13,13 +13,13 @@ use super::secret::Secret;
 const MICROSOFT: [u8; 4] = 311u32.to_be_bytes();
 const SEND_KEY: u8 = 16;
 const RECV_KEY: u8 = 17;
-/// Octets of one key: half of an MSK.
+/// The length of one key in octets, which is half of an MSK.
 const KEY: usize = 32;
-/// Octets of the length octet and the key, padded to blocks of MD5.
+/// The length in octets of the length octet and the key, padded to blocks of MD5.
 const PADDED: usize = 48;
 
-/// A master session key of 64 octets, as the server sent it. It lies in one place, wherever it is
-/// handed to, and is wiped there.
+/// A master session key of 64 octets, as the server sent it. It stays in one place in memory,
+/// whoever owns it, and is wiped there on drop.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Msk(Box<[u8; 64]>);
 
@@ -34,7 +34,7 @@ impl Msk {
         &self.0
     }
 
-    /// Takes the MSK out of an Access-Accept: MS-MPPE-Recv-Key ‖ MS-MPPE-Send-Key. `None` when the
+    /// Decrypts the MSK of an Access-Accept: MS-MPPE-Recv-Key ‖ MS-MPPE-Send-Key. `None` if the
     /// server sent none.
     pub(super) fn from_accept(
         accept: &Packet<'_>,
@@ -55,9 +55,9 @@ impl Msk {
         }
     }
 
-    /// The values of the two Vendor-Specific attributes that carry the MSK. `salt` must not come
-    /// twice in one packet's life; its highest bit is set here, and the second key takes the next
-    /// salt.
+    /// Builds the values of the two Vendor-Specific attributes that carry the MSK. `salt` must be
+    /// unique within a packet. This function sets its highest bit, and uses the next salt for the
+    /// second key.
     pub(super) fn vendor_attributes(
         &self,
         secret: &Secret,
@@ -87,8 +87,8 @@ impl fmt::Debug for Msk {
     }
 }
 
-/// Salt and cipher text of one of Microsoft's attributes. One Vendor-Specific may hold several (RFC
-/// 2865 §5.26).
+/// The salt and ciphertext of one of Microsoft's attributes. One Vendor-Specific attribute may hold
+/// several (RFC 2865 §5.26).
 fn vendor_value<'a>(packet: &Packet<'a>, wanted: u8) -> Option<&'a [u8]> {
     packet
         .values(AttributeType::VENDOR_SPECIFIC)
@@ -132,7 +132,7 @@ fn encrypt(
     cipher
 }
 
-/// Puts one key, half of the MSK, where it belongs.
+/// Decrypts one key into its half of the MSK.
 fn decrypt(
     value: &[u8],
     secret: &Secret,

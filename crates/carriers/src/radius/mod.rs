@@ -1,9 +1,9 @@
-//! EAP over RADIUS (RFC 3579 on RFC 2865): the client that stands in for an authenticator, and a
-//! server's half for the lab.
+//! EAP over RADIUS (RFC 3579 on RFC 2865): a client that takes the authenticator's place, and the
+//! server's side for the lab.
 //!
-//! Every answer must carry a valid Message-Authenticator, and it is checked before anything else in
-//! the answer is believed: a bare Response Authenticator can be forged where the server's answer
-//! has no such attribute.
+//! Every answer must carry a valid Message-Authenticator, which the client verifies before it uses
+//! anything else in the answer. Without that attribute, an attacker can forge the Response
+//! Authenticator (CVE-2024-3596).
 
 mod client;
 mod error;

@@ -9,9 +9,9 @@ use super::secret::Secret;
 
 const HEADER: usize = 20;
 const LARGEST: usize = 4096;
-/// Octets of value that fit one attribute.
+/// The longest value of one attribute, in octets.
 const VALUE: usize = 253;
-/// Where the value of a Message-Authenticator stands when it is the first attribute.
+/// The offset of the value of a Message-Authenticator that is the first attribute.
 const FIRST_VALUE: usize = HEADER + 2;
 
 impl TryFrom<u8> for Code {
@@ -28,17 +28,17 @@ impl TryFrom<u8> for Code {
     }
 }
 
-/// One packet, borrowed from its datagram. Nothing in it is believed before one of the `verify`
-/// methods has agreed.
+/// One packet, borrowed from its datagram. Don't trust its contents before one of the `verify`
+/// methods has succeeded.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Packet<'a> {
-    /// What the packet is.
+    /// The packet's code.
     pub code: Code,
     /// Pairs an answer with its request.
     pub identifier: u8,
     /// The Request Authenticator of a request, the Response Authenticator of an answer.
     pub authenticator: &'a [u8; 16],
-    /// Types and values in the order they stand.
+    /// The types and values of the attributes, in order.
     pub attributes: Vec<(AttributeType, &'a [u8])>,
     bytes: &'a [u8],
 }
@@ -94,7 +94,7 @@ impl<'a> Packet<'a> {
             .map(|(_, value)| *value)
     }
 
-    /// The EAP packet, put together from all EAP-Message attributes; `None` without one.
+    /// The EAP packet, joined from all EAP-Message attributes; `None` if there are none.
     ///
     /// # Errors
     /// [`Error::ScatteredEap`]: they must follow one another (RFC 3579 §3.1).
@@ -113,7 +113,7 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// An attribute that holds a number of four octets and stands at most once.
+    /// The number of four octets in an attribute, which may occur at most once.
     pub(super) fn number(&self, wanted: AttributeType) -> Result<Option<u32>, Error> {
         let mut values = self.values(wanted);
         match (values.next().map(<[u8; 4]>::try_from), values.next()) {
@@ -174,8 +174,8 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// MD5 of the answer with the request's authenticator in its place, and the secret (RFC 2865
-/// §3).
+/// MD5 over the answer, in which the request's authenticator replaces its own, and over the secret
+/// (RFC 2865 §3).
 fn response_authenticator(
     bytes: &[u8],
     request_authenticator: &[u8; 16],
@@ -190,7 +190,8 @@ fn response_authenticator(
         .into()
 }
 
-/// A packet under construction; its first attribute is a Message-Authenticator, still zero.
+/// A packet under construction. Its first attribute is a Message-Authenticator, which is zero until
+/// the packet is finished.
 pub(super) struct Writer {
     bytes: Vec<u8>,
     error: Option<Error>,

@@ -12,7 +12,7 @@ use super::error::Error;
 pub struct Secret(SecretSlice<u8>);
 
 impl Secret {
-    /// Takes the secret over.
+    /// Takes ownership of the secret.
     ///
     /// # Errors
     /// [`Error::EmptySecret`].

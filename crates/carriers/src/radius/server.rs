@@ -1,12 +1,13 @@
-//! A server's half: reading a client's request and building the three answers.
+//! The server's side: parses a client's request and builds the three answers.
 
 use super::packet::Writer;
 use super::{AttributeType, Code, Error, Msk, Packet, Secret};
 
-/// An Access-Request that carries EAP and whose Message-Authenticator fits.
+/// An Access-Request that carries EAP and has a valid Message-Authenticator.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Request {
-    /// Pairs the answer with the request; with the authenticator it tells a retransmission.
+    /// Pairs the answer with the request. Together with the authenticator, it identifies a
+    /// retransmission.
     pub identifier: u8,
     /// The Request Authenticator.
     pub authenticator: [u8; 16],
@@ -22,8 +23,8 @@ impl Request {
     /// Reads and verifies a request.
     ///
     /// # Errors
-    /// The datagram is to be dropped: it is malformed, is no request with EAP, or was made with
-    /// another secret.
+    /// Drop the datagram: it is malformed, isn't a request with EAP, or was made with another
+    /// secret.
     pub fn parse(datagram: &[u8], secret: &Secret) -> Result<Self, Error> {
         let packet = Packet::parse(datagram)?;
         if packet.code != Code::AccessRequest {
