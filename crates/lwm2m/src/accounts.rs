@@ -1,4 +1,5 @@
-//! The accounts: Security and Server instances, what they mean, and when they are consistent.
+//! The accounts: Security and Server instances, their meaning, and the check that they are
+//! consistent.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +32,7 @@ mod server {
 
 /// The bootstrap server's and the management servers' accounts.
 ///
-/// They hold no secret: what a server writes to /0/x/5 goes to the key process as an
+/// They hold no secret. A key that a server writes to /0/x/5 goes to the key process as an
 /// [`AccountKey`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accounts {
@@ -39,7 +40,8 @@ pub struct Accounts {
     pub(crate) servers: Instances,
 }
 
-/// A pre-shared key that the bootstrap server wrote; for the key process, and wiped on drop.
+/// A pre-shared key that the bootstrap server wrote. It is meant for the key process, and is wiped
+/// on drop.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccountKey {
     /// The Security instance it belongs to.
@@ -68,11 +70,11 @@ pub enum SecurityMode {
     Psk = 0,
     /// The device certificate.
     Certificate = 2,
-    /// Nothing: tests only.
+    /// No security; for tests only.
     NoSec = 3,
 }
 
-/// What is needed to open a session with a server.
+/// The settings for a session with a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecurityAccount {
     /// The Security instance.
@@ -81,13 +83,13 @@ pub struct SecurityAccount {
     pub uri: String,
     /// How the session is secured.
     pub mode: SecurityMode,
-    /// The PSK identity; what stands there in certificate mode is not used.
+    /// The PSK identity; not used in certificate mode.
     pub identity: Vec<u8>,
-    /// The server's certificate, or what its certificate usage makes of it, DER.
+    /// The server's certificate, or another certificate as the certificate usage says, in DER.
     pub server_certificate: Vec<u8>,
     /// Certificate Usage (RFC 6698 §2.1.1); 3, domain-issued, unless written.
     pub certificate_usage: u8,
-    /// The name for SNI and for the server's certificate.
+    /// The name for SNI and for the check of the server's certificate.
     pub server_name: Option<String>,
     /// Client Hold Off Time in seconds: how long to wait before a client-initiated bootstrap.
     pub hold_off: u32,
@@ -100,7 +102,7 @@ pub struct ServerAccount {
     pub ssid: u16,
     /// The registration's lifetime in seconds.
     pub lifetime: u32,
-    /// The binding, `U` where nothing was written.
+    /// The binding; `U` unless written.
     pub binding: String,
     /// How to reach it.
     pub security: SecurityAccount,
@@ -109,12 +111,12 @@ pub struct ServerAccount {
 /// Why accounts don't fit together.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Inconsistency {
-    /// There may be one bootstrap account.
+    /// There is more than one bootstrap account.
     BootstrapAccounts {
-        /// How many came.
+        /// How many there are.
         count: usize,
     },
-    /// There must be a management server.
+    /// There is no management server.
     NoServer,
     /// A mandatory resource is missing or out of range.
     Resource {
@@ -123,7 +125,7 @@ pub enum Inconsistency {
         /// What was expected there.
         expected: &'static str,
     },
-    /// A Short Server ID must name one Security and one Server instance.
+    /// A Short Server ID doesn't name exactly one Security and one Server instance.
     ServerId {
         /// The id.
         ssid: u16,
@@ -132,11 +134,11 @@ pub enum Inconsistency {
         /// Server instances with it.
         servers: usize,
     },
-    /// A pre-shared key of fewer than 128 bits can be guessed offline.
+    /// A pre-shared key has fewer than 128 bits, so that it could be guessed offline.
     WeakKey {
         /// The Security instance.
         instance: u16,
-        /// The octets that came.
+        /// The length of the key in octets.
         octets: usize,
     },
 }
@@ -172,7 +174,7 @@ impl fmt::Display for Inconsistency {
 impl std::error::Error for Inconsistency {}
 
 impl Accounts {
-    /// What a device leaves the factory with: one bootstrap account.
+    /// The accounts of a device that leaves the factory: one bootstrap account.
     pub fn factory(uri: &str, mode: SecurityMode) -> Accounts {
         let account = Instance::default()
             .with(security::URI, uri)
@@ -189,9 +191,9 @@ impl Accounts {
         self.security.is_empty() && self.servers.is_empty()
     }
 
-    /// The Security instances in canonical form, for whoever keeps a digest of them: JSON, ids
-    /// rising, as these accounts are serialised. Management servers can't write them, but may write
-    /// the Server instances.
+    /// The Security instances in canonical form, to compute a digest of them: the JSON to which
+    /// these accounts are serialised, with rising ids. The Server instances aren't included,
+    /// because management servers may write those.
     pub fn canonical_security(&self) -> Vec<u8> {
         serde_json::to_vec(&self.security).expect("maps with numbers for keys are JSON")
     }
@@ -223,8 +225,7 @@ impl Accounts {
             .find(|server| server.ssid == ssid)
     }
 
-    /// Whether these accounts can be used as they are; `allow_no_sec` lets sessions without
-    /// security pass.
+    /// Checks that the accounts are consistent. `allow_no_sec` permits sessions without security.
     pub fn check(&self, allow_no_sec: bool) -> Result<(), Inconsistency> {
         let count = self
             .security
@@ -278,7 +279,8 @@ impl Accounts {
         })
     }
 
-    /// The one Server instance with this Short Server ID, which one Security instance has too.
+    /// The only Server instance with this Short Server ID, which exactly one Security instance must
+    /// have, too.
     fn unique(&self, ssid: u16) -> Result<(u16, &Instance), Inconsistency> {
         let id = Some(i64::from(ssid));
         let security = self
@@ -395,8 +397,8 @@ impl SecurityAccount {
         if self.uri.strip_prefix(scheme).is_none_or(str::is_empty) {
             return fault(security::URI, "a URI whose scheme fits the security mode");
         }
-        // The factory's bootstrap account may be judged by trust anchors that the host is
-        // configured with.
+        // The factory's bootstrap account may have no certificate, because the host can configure
+        // trust anchors.
         if self.mode == SecurityMode::Certificate
             && !bootstrap
             && self.server_certificate.is_empty()

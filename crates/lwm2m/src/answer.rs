@@ -1,5 +1,4 @@
-//! How requests of servers are read, and how they are answered: the same in a bootstrap and in
-//! management.
+//! Parses requests of servers and builds the answers, for bootstrap and management alike.
 
 use std::fmt;
 
@@ -29,7 +28,7 @@ pub(crate) fn decode_body(
     })
 }
 
-/// 2.05 with what lies at `path`, in the format that is wanted.
+/// 2.05 with the values at `path`, in the requested format.
 pub(crate) fn content(
     path: Path,
     instances: &Instances,

@@ -14,8 +14,8 @@ use crate::staging::{Staging, Step};
 pub(crate) struct Bootstrap {
     pub(crate) endpoint: Endpoint,
     request: Token,
-    /// What was written so far; none once the bootstrap is over, when the session only repeats its
-    /// last answer.
+    /// What the server has written so far. None once the bootstrap is over; the session then only
+    /// repeats its last answer.
     staging: Option<Staging>,
     package_staged: bool,
     deadline: Instant,
@@ -59,7 +59,8 @@ impl Bootstrap {
     pub(crate) fn handle_timeout(&mut self, now: Instant, shared: &mut Shared) {
         self.endpoint.handle_timeout(now);
         if self.is_running() && self.deadline <= now {
-            // A decision that the application is making is waited for: it may be durable already.
+            // Waits for a decision that the application is making, because its result may be
+            // durable already.
             match shared.decision {
                 Some(Decision::Commit { .. }) => {
                     self.deadline = now + shared.config.bootstrap_timeout
@@ -82,12 +83,12 @@ impl Bootstrap {
             coap::Event::Failed { token, reason } if token == self.request => {
                 self.fail(BootstrapFailure::NoAnswer(reason), shared);
             }
-            // Nothing is observed here, in either direction.
+            // There are no observations in a bootstrap, in either direction.
             _ => {}
         }
     }
 
-    /// Ends a running bootstrap without effect.
+    /// Ends a running bootstrap, which then has no effect.
     pub(crate) fn fail(&mut self, reason: BootstrapFailure, shared: &mut Shared) {
         if self.staging.take().is_some() {
             shared.forget_decision(ServerRole::Bootstrap);
@@ -138,7 +139,7 @@ impl Bootstrap {
         }
     }
 
-    /// The application judged the package.
+    /// Answers the server after the application has checked the package.
     pub(crate) fn package_decided(
         &mut self,
         now: Instant,
@@ -149,8 +150,8 @@ impl Bootstrap {
         self.endpoint.respond(now, exchange, response);
     }
 
-    /// The application made the accounts durable, or couldn't. In the latter case the server may
-    /// correct and finish again.
+    /// Answers the server after the application has made the accounts durable, or has failed to. In
+    /// the latter case, the server may correct what it wrote and finish again.
     pub(crate) fn commit_decided(
         &mut self,
         now: Instant,

@@ -1,4 +1,5 @@
-//! The client as the application sees it: sessions and time in, datagrams and events out.
+//! The client's interface for the application: sessions and the time go in; datagrams and events
+//! come out.
 
 use std::collections::BTreeMap;
 use std::time::Instant;
@@ -23,7 +24,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// A client without sessions. `seed` chooses message ids, tokens and jitter.
+    /// Makes a client without sessions. `seed` determines message ids, tokens and jitter.
     pub fn new(config: Config, accounts: Accounts, seed: u64) -> Client {
         Client {
             shared: Shared::new(config, accounts, seed),
@@ -37,13 +38,14 @@ impl Client {
         &self.shared.accounts
     }
 
-    /// Whether a bootstrap is under way: until it ends, what other servers send is ignored.
+    /// Whether a bootstrap is running. Until it ends, the client ignores datagrams of other
+    /// servers.
     pub fn is_bootstrapping(&self) -> bool {
         self.bootstrap.as_ref().is_some_and(Bootstrap::is_running)
     }
 
-    /// A session with a server is established: begins the bootstrap, or registers. A session that
-    /// was there ends.
+    /// Reports that a session with a server is established. The client begins the bootstrap, or
+    /// registers. An earlier session with that server ends.
     pub fn session_opened(&mut self, now: Instant, role: ServerRole) {
         self.session_closed(now, role);
         match role {
@@ -56,7 +58,7 @@ impl Client {
         self.pump(now);
     }
 
-    /// A session is over. A bootstrap that has not come to Bootstrap-Finish fails.
+    /// Reports that a session is over. A bootstrap that hasn't reached Bootstrap-Finish fails.
     pub fn session_closed(&mut self, _now: Instant, role: ServerRole) {
         self.shared.forget_decision(role);
         match role {
@@ -70,8 +72,8 @@ impl Client {
         }
     }
 
-    /// Takes a datagram of a server. Malformed ones, and during a bootstrap those of other servers,
-    /// change nothing.
+    /// Handles a datagram of a server. A malformed one changes nothing, nor does one of another
+    /// server during a bootstrap.
     pub fn handle_datagram(&mut self, now: Instant, role: ServerRole, datagram: &[u8]) {
         let endpoint = match role {
             ServerRole::Bootstrap => self.bootstrap.as_mut().map(|session| &mut session.endpoint),
@@ -82,7 +84,7 @@ impl Client {
                 .map(|session| &mut session.endpoint),
         };
         if let Some(endpoint) = endpoint {
-            // The endpoint has answered a malformed message where it had to.
+            // The endpoint answers a malformed message, if the RFC requires that.
             let _ = endpoint.handle_datagram(now, datagram);
             self.pump(now);
         }
@@ -99,7 +101,7 @@ impl Client {
         self.pump(now);
     }
 
-    /// When [`Client::handle_timeout`] wants to be called; changes with every other call.
+    /// When to call [`Client::handle_timeout`]. The time may change with every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         let sessions = self.servers.values().map(Management::next_due);
         sessions
@@ -108,12 +110,13 @@ impl Client {
             .min()
     }
 
-    /// What is to be done next.
+    /// The next output.
     pub fn poll_output(&mut self) -> Option<Output> {
         self.shared.next_output()
     }
 
-    /// What became of the package in [`Event::StagePackage`]; the server is answered.
+    /// Reports the result for the package in [`Event::StagePackage`]. The client then answers the
+    /// server.
     pub fn staged(&mut self, now: Instant, result: Result<(), SimResult>) {
         let Some(Decision::Package { source, exchange }) = self
             .shared
@@ -141,8 +144,8 @@ impl Client {
         self.pump(now);
     }
 
-    /// Whether the accounts in [`Event::Commit`] are durable; the server is answered 2.04 or 4.06.
-    /// With 4.06 it may correct what it wrote and finish again.
+    /// Reports whether the accounts in [`Event::Commit`] are durable. The client then answers the
+    /// server with 2.04 or 4.06. After 4.06, the server may correct what it wrote and finish again.
     pub fn committed(&mut self, now: Instant, result: Result<(), SimResult>) {
         let Some(Decision::Commit { exchange, accounts }) = self
             .shared
@@ -173,7 +176,7 @@ impl Client {
         }
     }
 
-    /// The Software SIM object has new values: who observes it is told.
+    /// Sets the values of the Software SIM object, and notifies the servers that observe it.
     pub fn set_sim(&mut self, now: Instant, sim: SimState) {
         self.shared.sim = sim;
         self.pump(now);
@@ -195,8 +198,7 @@ impl Client {
         }
     }
 
-    /// Carries what the endpoints report to the sessions, and what they want to send to the
-    /// outputs.
+    /// Passes the endpoints' events to the sessions, and their datagrams to the outputs.
     fn pump(&mut self, now: Instant) {
         if let Some(session) = &mut self.bootstrap {
             while let Some(event) = session.endpoint.poll_event() {

@@ -1,4 +1,4 @@
-//! What the client is told once: who the device is, and how it speaks.
+//! The settings of the client.
 
 use std::fmt;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::objects::{Device, SIM};
 pub enum Version {
     /// LwM2M 1.1.
     V1_1,
-    /// LwM2M 1.2; a server that answers 4.12 is asked again with 1.1.
+    /// LwM2M 1.2. If a server answers 4.12, the client tries again with 1.1.
     V1_2,
 }
 
@@ -26,7 +26,7 @@ impl fmt::Display for Version {
     }
 }
 
-/// What the client is told once.
+/// The settings of the client, which don't change while it runs.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The endpoint client name.
@@ -37,18 +37,18 @@ pub struct Config {
     pub content_format: Option<ContentFormat>,
     /// The id of the Software SIM object; 26241 to 32768 is the vendor range.
     pub sim_object: u16,
-    /// What the Device object says.
+    /// The values of the Device object.
     pub device: Device,
-    /// How long a bootstrap server may be silent before the bootstrap is given up.
+    /// How long a bootstrap server may be silent before the client gives up.
     pub bootstrap_timeout: Duration,
-    /// Whether accounts without security are taken: tests only.
+    /// Whether the client accepts accounts without security; for tests only.
     pub allow_no_sec: bool,
     /// CoAP's transmission parameters and limits.
     pub coap: coap::Config,
 }
 
 impl Config {
-    /// The usual settings for this endpoint client name.
+    /// The default settings for this endpoint client name.
     pub fn new(endpoint: impl Into<String>) -> Config {
         Config {
             endpoint: endpoint.into(),

@@ -1,4 +1,4 @@
-//! What the client wants of its application: datagrams to send, and events.
+//! The outputs of the client: datagrams to send, and events.
 
 use std::fmt;
 
@@ -15,7 +15,7 @@ pub enum ServerRole {
     Management(u16),
 }
 
-/// What the client wants done, in this order.
+/// An output of the client. The application handles them in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Output {
     /// Send this datagram in the session with this server.
@@ -29,19 +29,19 @@ pub enum Output {
     Event(Event),
 }
 
-/// What happened.
+/// An event for the application.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Event {
-    /// A server wrote a sealed package: have it judged, then call [`crate::Client::staged`]. One
-    /// that the bootstrap server wrote is only staged, since [`Event::Commit`] follows; one of a
-    /// management server is installed at once.
+    /// A server wrote a sealed package. Let the key process check it, then call
+    /// [`crate::Client::staged`]. Only stage a package of the bootstrap server, since
+    /// [`Event::Commit`] follows; install one of a management server at once.
     StagePackage {
-        /// Who wrote it.
+        /// The server that wrote it.
         source: ServerRole,
         /// The package, unopened.
         package: Vec<u8>,
     },
-    /// The bootstrap server took back the package that was staged in this bootstrap.
+    /// The bootstrap server deleted the package that was staged in this bootstrap.
     DiscardPackage,
     /// Bootstrap-Finish: make the accounts durable, with the staged package and the keys, then call
     /// [`crate::Client::committed`].
@@ -51,10 +51,10 @@ pub enum Event {
         /// The pre-shared keys among them.
         keys: Vec<AccountKey>,
     },
-    /// The new accounts are in force. Sessions with management servers are to be closed, and opened
-    /// anew.
+    /// The new accounts are in force. Close the sessions with management servers, and open new
+    /// ones.
     Bootstrapped,
-    /// The old accounts stay; what was staged is to be dropped.
+    /// The old accounts stay in force. Drop what was staged.
     BootstrapFailed(BootstrapFailure),
     /// The server has our registration.
     Registered {
@@ -63,7 +63,7 @@ pub enum Event {
         /// Its Location-Path.
         location: Vec<String>,
     },
-    /// The server has our registration for another lifetime.
+    /// The server has extended our registration by another lifetime.
     Updated {
         /// The server.
         ssid: u16,
@@ -73,14 +73,14 @@ pub enum Event {
         /// The server.
         ssid: u16,
     },
-    /// There is no registration; the session is to be closed, and a new one opened later.
+    /// There is no registration. Close the session, and open a new one later.
     RegistrationFailed {
         /// The server.
         ssid: u16,
         /// Why.
         reason: RegistrationFailure,
     },
-    /// A management server wrote to its own account: make this durable.
+    /// A management server wrote to its own account. Make these accounts durable.
     AccountsChanged(Accounts),
 }
 

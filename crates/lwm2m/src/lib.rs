@@ -1,13 +1,13 @@
 //! A sans-IO LwM2M client: bootstrap, registration, objects, content formats.
 //!
-//! [`Client`] is the whole of it: it speaks LwM2M 1.1 (and 1.2 where the server does) over one
-//! [`softsim_coap::Endpoint`] per session, and knows neither sockets nor DTLS nor keys. Decrypted
-//! datagrams and the time go in; datagrams, the next deadline and [`Event`]s come out.
+//! [`Client`] speaks LwM2M 1.1 (and 1.2 if the server does) over one [`softsim_coap::Endpoint`] per
+//! session. It knows neither sockets nor DTLS nor keys. Decrypted datagrams and the time go in;
+//! datagrams, the next deadline and [`Event`]s come out.
 //!
-//! A bootstrap is a transaction. What the bootstrap server deletes and writes is kept apart from
-//! the accounts in force, and takes their place only after Bootstrap-Finish found it consistent and
-//! the application made it durable ([`Event::Commit`], [`Client::committed`]). Whatever else
-//! happens leaves the old accounts.
+//! A bootstrap is a transaction. The client keeps the changes of the bootstrap server apart from
+//! the accounts in force. They take effect only after Bootstrap-Finish, if they are consistent and
+//! the application has made them durable ([`Event::Commit`], [`Client::committed`]). In any other
+//! case, the old accounts stay in force.
 //!
 //! The Software SIM object carries a profile package that is sealed to the key process. The client
 //! relays it unopened ([`Event::StagePackage`], [`Client::staged`]).
@@ -40,7 +40,7 @@ pub use path::Path;
 pub use sim::{Algorithm, SimResult, SimState, SlotState};
 pub use value::{Instance, Instances, Kind, Resource, Value};
 
-/// The content formats as functions, for servers and tools that speak to this client.
+/// The content formats as functions, for servers and tools that talk to this client.
 pub mod codec {
     pub use crate::content::{decode, encode};
     pub use crate::objects::{

@@ -1,5 +1,5 @@
-//! Device management: one session with a management server, and what it may read, observe and write
-//! there.
+//! Device management: one session with a management server, which may read, observe and write some
+//! resources.
 
 use std::time::Instant;
 
@@ -30,7 +30,7 @@ pub(crate) struct Management {
     observations: Vec<Observation>,
 }
 
-/// Something that the server observes, and what it was told last.
+/// An observation of the server, and the last value that was sent.
 #[derive(Debug)]
 struct Observation {
     exchange: ExchangeId,
@@ -40,7 +40,7 @@ struct Observation {
 }
 
 impl Management {
-    /// Registers.
+    /// Begins a session by registering.
     pub(crate) fn begin(now: Instant, ssid: u16, shared: &mut Shared) -> Management {
         let endpoint = shared.new_endpoint();
         let registration = Registration::new(ssid, shared.config.version);
@@ -105,7 +105,7 @@ impl Management {
         }
     }
 
-    /// Tells the server what changed of what it observes.
+    /// Notifies the server of changed values that it observes.
     pub(crate) fn notify_changes(&mut self, now: Instant, shared: &Shared) {
         let Management {
             ssid,
@@ -148,7 +148,7 @@ impl Management {
         };
         match answer {
             Ok(Some(response)) | Err(response) => self.endpoint.respond(now, exchange, response),
-            // The application decides first.
+            // The application decides before the server gets an answer.
             Ok(None) => {}
         }
     }
@@ -226,7 +226,8 @@ impl Management {
         Ok(Response::new(Code::CHANGED))
     }
 
-    /// A sealed package: the key process judges it before the answer.
+    /// Handles a write of a sealed package, which the key process checks before the server gets an
+    /// answer.
     fn write_package(
         &mut self,
         exchange: ExchangeId,
@@ -247,7 +248,7 @@ impl Management {
         }
     }
 
-    /// A write to the server's own Server instance; the accounts must stay consistent.
+    /// Handles a write to the server's own Server instance. The accounts must stay consistent.
     fn write_server(
         &mut self,
         now: Instant,
@@ -279,7 +280,7 @@ impl Management {
     }
 }
 
-/// The objects that a server is told about when we register.
+/// The list of objects in a registration.
 fn registration_links(shared: &Shared, ssid: u16) -> Vec<u8> {
     let mut links = Links::default();
     links
@@ -296,8 +297,8 @@ fn registration_links(shared: &Shared, ssid: u16) -> Vec<u8> {
     links.into_bytes()
 }
 
-/// The object that `path` lies in, and those of its instances that this server may see: of the
-/// Server object its own, of Security and OSCORE none (LwM2M Core §8.2).
+/// The object that contains `path`, and the instances that this server may see: only its own
+/// instance of the Server object, and none of Security and OSCORE (LwM2M Core §8.2).
 fn visible(shared: &Shared, ssid: u16, path: Path) -> Result<(Object, Instances), Response> {
     match path
         .object()
@@ -327,7 +328,7 @@ fn visible(shared: &Shared, ssid: u16, path: Path) -> Result<(Object, Instances)
     }
 }
 
-/// Read (LwM2M Core §6.3.1): 2.05 with what is readable at `path`.
+/// Read (LwM2M Core §6.3.1): 2.05 with the readable values at `path`.
 fn read(shared: &Shared, ssid: u16, path: Path, accept: Option<u16>) -> Result<Response, Response> {
     let (object, mut instances) = visible(shared, ssid, path)?;
     let definition = path
@@ -374,7 +375,7 @@ fn exists(path: Path, instances: &Instances) -> bool {
     }
 }
 
-/// Discover (LwM2M Core §6.3.2): what there is at `path` and below.
+/// Discover (LwM2M Core §6.3.2): the objects, instances and resources at and below `path`.
 fn discover(shared: &Shared, ssid: u16, path: Path) -> Result<Response, Response> {
     let (object, instances) = visible(shared, ssid, path)?;
     let mut links = Links::default();
@@ -384,7 +385,7 @@ fn discover(shared: &Shared, ssid: u16, path: Path) -> Result<Response, Response
         found |= link(Path::Instance(object.id, id));
         for resource in object.resources {
             let present = instance.0.contains_key(&resource.id);
-            // What can only be written or executed has no value that shows.
+            // A resource that can only be written or executed has no visible value.
             let silent = matches!(resource.operations, Operations::Write | Operations::Execute);
             if silent || (present && resource.operations.readable()) {
                 found |= link(Path::Resource(object.id, id, resource.id));
@@ -401,7 +402,7 @@ fn discover(shared: &Shared, ssid: u16, path: Path) -> Result<Response, Response
     }
 }
 
-/// The resources in a Write, each of which the server may write.
+/// Decodes the resources in a Write. The server must be allowed to write each of them.
 fn decode_writable(object: &Object, path: Path, request: &Request) -> Result<Instance, Response> {
     if path
         .resource()

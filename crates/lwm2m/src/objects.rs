@@ -1,12 +1,13 @@
-//! The objects we know: which resources they have, of which type, and who may do what with them.
+//! The objects that the client supports: their resources, the types, and the operations that
+//! servers may perform.
 
 use crate::value::{Instance, Kind};
 
-/// What a management server may do with a resource. The bootstrap server may write any account
-/// resource.
+/// The operations that a management server may perform on a resource. The bootstrap server may
+/// write any resource of an account.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operations {
-    /// Only the bootstrap server touches it.
+    /// None: only the bootstrap server uses the resource.
     None,
     /// Read and Observe.
     Read,
@@ -37,7 +38,7 @@ pub struct ResourceDefinition {
     pub id: u16,
     /// The type of its values.
     pub kind: Kind,
-    /// What a management server may do with it.
+    /// The operations that a management server may perform on it.
     pub operations: Operations,
     /// Whether it has resource instances.
     pub multiple: bool,
@@ -129,7 +130,8 @@ pub const SERVER: Object = Object {
     ],
 };
 
-/// Device (3): what this gateway really knows of itself. A SIM doesn't reboot its host.
+/// Device (3), with the resources that this gateway can answer truthfully. There is no Reboot,
+/// because a SIM doesn't reboot its host.
 pub const DEVICE: Object = Object {
     id: 3,
     multiple: false,
@@ -168,7 +170,7 @@ pub const SIM: Object = Object {
 /// The resource of [`SIM`] that takes a sealed package.
 pub(crate) const SIM_PACKAGE: u16 = 3;
 
-/// What the Device object says.
+/// The values of the Device object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Device {
     /// Resource 0.

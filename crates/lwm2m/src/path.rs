@@ -1,4 +1,4 @@
-//! Where something is in the object tree: `/object/instance/resource/resource instance`.
+//! Paths in the object tree: `/object/instance/resource/resource instance`.
 
 use std::fmt;
 

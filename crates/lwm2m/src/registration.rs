@@ -9,8 +9,8 @@ use crate::content::ContentFormat;
 use crate::event::{Event, RegistrationFailure};
 use crate::shared::Shared;
 
-/// How long before its end a registration is updated: a confirmable message may take this long
-/// (MAX_TRANSMIT_WAIT).
+/// How long before its end the client updates a registration: a confirmable message may take this
+/// long (MAX_TRANSMIT_WAIT).
 const UPDATE_MARGIN: Duration = Duration::from_secs(93);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,11 +28,11 @@ pub(crate) struct Registration {
     ssid: u16,
     state: State,
     version: Version,
-    /// What the server was told last, in seconds.
+    /// The lifetime that the server was told last, in seconds.
     lifetime: u32,
     location: Vec<String>,
     update_at: Option<Instant>,
-    /// Something changed while a request was under way.
+    /// Whether something changed while a request was outstanding.
     outdated: bool,
 }
 
@@ -75,7 +75,7 @@ impl Registration {
         self.state = State::Registering(endpoint.request(now, request));
     }
 
-    /// Tells the server that we are still there, and what changed.
+    /// Sends an Update, which extends the registration and reports changes.
     pub(crate) fn update(&mut self, now: Instant, endpoint: &mut Endpoint, shared: &mut Shared) {
         if self.state != State::Registered {
             self.outdated = matches!(self.state, State::Updating(_) | State::Registering(_));
@@ -116,7 +116,7 @@ impl Registration {
         }
     }
 
-    /// Takes the answer to one of its requests. True if it is to be registered anew.
+    /// Handles the answer to one of its requests. Returns true if the client must register again.
     #[must_use]
     pub(crate) fn handle_response(
         &mut self,
@@ -138,7 +138,7 @@ impl Registration {
                         location: self.location.clone(),
                     });
                 }
-                // The server speaks an older LwM2M.
+                // The server supports an older LwM2M only.
                 Code::PRECONDITION_FAILED if self.version == Version::V1_2 => {
                     self.version = Version::V1_1;
                     return true;
@@ -183,7 +183,7 @@ impl Registration {
         let lifetime = Duration::from_secs(self.lifetime.into());
         let margin = UPDATE_MARGIN.min(lifetime / 2);
         self.state = State::Registered;
-        // What changed meanwhile is told at once.
+        // Report changes that happened meanwhile at once.
         let wait = if std::mem::take(&mut self.outdated) {
             Duration::ZERO
         } else {

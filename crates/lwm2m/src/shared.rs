@@ -1,4 +1,5 @@
-//! What all sessions have in common, and the decision that one of them waits for.
+//! The state that all sessions share, and the decision of the application that one of them waits
+//! for.
 
 use std::collections::VecDeque;
 
@@ -9,21 +10,22 @@ use crate::config::Config;
 use crate::event::{Event, Output, ServerRole};
 use crate::sim::SimState;
 
-/// Something that the application decides before a server is answered; at most one at a time.
+/// A decision of the application that must precede the answer to a server. At most one is open at a
+/// time.
 #[derive(Debug)]
 pub(crate) enum Decision {
     Package {
         source: ServerRole,
         exchange: ExchangeId,
     },
-    /// The exchange is none once its session is closed: the accounts count all the same.
+    /// The exchange is none once its session is closed; the accounts take effect nevertheless.
     Commit {
         exchange: Option<ExchangeId>,
         accounts: Accounts,
     },
 }
 
-/// What all sessions have in common.
+/// The state that all sessions share.
 #[derive(Debug)]
 pub(crate) struct Shared {
     pub(crate) config: Config,
@@ -55,7 +57,8 @@ impl Shared {
         Endpoint::new(self.config.coap.clone(), self.seed)
     }
 
-    /// The session is over, so nobody waits for the answer. A commit counts all the same.
+    /// Reports that the session is over, so that nobody waits for the answer. A commit takes effect
+    /// nevertheless.
     pub(crate) fn forget_decision(&mut self, role: ServerRole) {
         match &mut self.decision {
             Some(Decision::Package { source, .. }) if *source == role => self.decision = None,
@@ -66,12 +69,12 @@ impl Shared {
         }
     }
 
-    /// What is to be done next.
+    /// The next output.
     pub(crate) fn next_output(&mut self) -> Option<Output> {
         self.outputs.pop_front()
     }
 
-    /// Takes what an endpoint wants to send.
+    /// Moves the datagrams of an endpoint to the outputs.
     pub(crate) fn drain(&mut self, server: ServerRole, endpoint: &mut Endpoint) {
         while let Some(datagram) = endpoint.poll_transmit() {
             self.outputs

@@ -1,4 +1,4 @@
-//! The Software SIM object's values, as the application knows them.
+//! The values of the Software SIM object, which the application sets.
 
 use std::fmt;
 
@@ -13,11 +13,11 @@ pub enum SlotState {
     /// No profile.
     #[default]
     Empty = 0,
-    /// A package was received and not opened.
+    /// A package was received, but not opened yet.
     Received = 2,
-    /// Installed, not used.
+    /// A profile is installed, but not in use.
     Disabled = 3,
-    /// In use.
+    /// The profile is in use.
     Enabled = 4,
     /// The profile was deleted.
     Deleted = 6,
@@ -25,7 +25,7 @@ pub enum SlotState {
     Failed = 7,
 }
 
-/// Last Result (resource 11): what became of a package or a command.
+/// Last Result (resource 11): the outcome of a package or a command.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 #[allow(missing_docs, reason = "the names are those of the object definition")]
@@ -65,10 +65,10 @@ pub struct SimState {
     pub iccid: Option<String>,
     /// Last Result.
     pub last_result: SimResult,
-    /// Last Result Detail: no key, no IMSI.
+    /// Last Result Detail, which holds neither a key nor an IMSI.
     pub last_result_detail: Option<String>,
     /// The sealing statement: the key that packages are sealed to, signed by the device key
-    /// (COSE_Sign1). The key is never shown without.
+    /// (COSE_Sign1). The object never shows the key without that signature.
     pub sealing_statement: Option<Vec<u8>>,
     /// The highest package sequence accepted.
     pub accepted_sequence: Option<u64>,
@@ -116,13 +116,13 @@ impl SimState {
     }
 }
 
-/// LwM2M integers are signed; a counter that reaches their end stays there.
+/// Converts a counter. LwM2M integers are signed, and a counter stops at the largest.
 fn counter(count: u64) -> Value {
     Value::Integer(i64::try_from(count).unwrap_or(i64::MAX))
 }
 
 impl SimResult {
-    /// How a Write of a package with this result is answered.
+    /// The response code for a Write of a package with this result.
     pub(crate) fn code(self) -> Code {
         match self {
             SimResult::NoSpace | SimResult::StorageError | SimResult::Internal => {

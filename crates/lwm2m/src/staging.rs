@@ -1,5 +1,4 @@
-//! The accounts of a bootstrap under way: what the bootstrap server deletes and writes, until it
-//! finishes.
+//! The accounts of a running bootstrap, which the bootstrap server changes until it finishes.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,13 +19,13 @@ use crate::value::{Instances, Resource, Value};
 
 /// The Secret Key resource of a Security instance.
 const SECRET_KEY: u16 = 5;
-/// Pre-shared keys below 128 bits can be guessed offline.
+/// The shortest pre-shared key in octets; shorter ones could be guessed offline.
 const SHORTEST_KEY: usize = 16;
 
-/// The state that a bootstrap server sees and changes.
+/// The accounts that a bootstrap server reads and changes.
 pub(crate) struct Staging {
     accounts: Accounts,
-    /// Secret keys by Security instance, as far as this bootstrap wrote them.
+    /// The secret keys that this bootstrap has written, by Security instance.
     keys: BTreeMap<u16, Zeroizing<Vec<u8>>>,
     sim_object: u16,
     version: Version,
@@ -42,16 +41,16 @@ impl fmt::Debug for Staging {
     }
 }
 
-/// What a request of the bootstrap server asks for.
+/// What the client does after a request of the bootstrap server.
 #[derive(Debug)]
 pub(crate) enum Step {
-    /// It was carried out.
+    /// Answer the request, which was carried out.
     Answer(Response),
-    /// A sealed package, to be judged by the key process before the answer.
+    /// Let the key process check a sealed package before the answer.
     Package(Vec<u8>),
-    /// What was staged of a package is to be forgotten; then the answer.
+    /// Drop the staged package, then answer.
     Discard(Response),
-    /// The accounts are complete and consistent, and to be made durable before the answer.
+    /// Make the accounts, which are complete and consistent, durable before the answer.
     Finish(Accounts, Vec<AccountKey>),
 }
 
@@ -65,7 +64,8 @@ impl Staging {
         }
     }
 
-    /// Carries out a request, or says how it is refused; a refused one changes nothing.
+    /// Carries out a request, or returns the answer that refuses it. A refused request changes
+    /// nothing.
     pub(crate) fn handle(
         &mut self,
         request: Request,
@@ -133,7 +133,7 @@ impl Staging {
         }
     }
 
-    /// Bootstrap-Read: only what says which servers there are (LwM2M Core §6.1.7.7).
+    /// Bootstrap-Read, which may only read the objects that list the servers (LwM2M Core §6.1.7.7).
     fn read(&self, path: Path, accept: Option<u16>) -> Result<Response, Response> {
         let (Path::Object(1) | Path::Instance(1, _)) = path else {
             return Err(Response::new(Code::METHOD_NOT_ALLOWED));
@@ -147,8 +147,8 @@ impl Staging {
         content(path, &self.accounts.servers, accept, ContentFormat::Tlv)
     }
 
-    /// Bootstrap-Write of an object, an instance or a resource. An instance that is written whole
-    /// is replaced.
+    /// Bootstrap-Write of an object, an instance or a resource. Writing a whole instance replaces
+    /// it.
     fn write(&mut self, path: Path, mut request: Request) -> Result<Step, Response> {
         let object = self.object(path).ok_or(Response::new(Code::NOT_FOUND))?;
         let definition = path.resource().map(|resource| object.resource(resource));
@@ -181,7 +181,8 @@ impl Staging {
         write_instances(&mut self.accounts.security, path, instances);
     }
 
-    /// Bootstrap-Delete: never the bootstrap account, nor the device (LwM2M Core §6.1.7.6).
+    /// Bootstrap-Delete, which never deletes the bootstrap account or the Device object (LwM2M Core
+    /// §6.1.7.6).
     fn delete(&mut self, path: Path) -> Result<Step, Response> {
         let deleted = Response::new(Code::DELETED);
         match path {
@@ -218,7 +219,7 @@ impl Staging {
         self.keys.retain(|id, _| left.contains_key(id));
     }
 
-    /// Bootstrap-Finish: the accounts, if they can be used (LwM2M Core §6.1.7.8).
+    /// Bootstrap-Finish: returns the accounts if they are consistent (LwM2M Core §6.1.7.8).
     fn finish(&self, committed: &Accounts, allow_no_sec: bool) -> Result<Step, Inconsistency> {
         self.accounts.check(allow_no_sec)?;
         let mut keys = Vec::new();
@@ -235,7 +236,7 @@ impl Staging {
                         key: key.clone(),
                     });
                 }
-                // The account is as it was, and the key process has its key.
+                // The account is unchanged, so the key process has its key already.
                 None if self.accounts.security.get(&instance)
                     == committed.security.get(&instance) => {}
                 key => {
@@ -269,8 +270,8 @@ fn write_instances(instances: &mut Instances, path: Path, written: Instances) {
     }
 }
 
-/// A write to the Software SIM object: a package, if it holds one. What is read-only there stays as
-/// it is.
+/// A write to the Software SIM object, which may hold a package. It doesn't change read-only
+/// resources.
 fn write_sim(path: Path, mut instances: Instances) -> Result<Step, Response> {
     if instances.keys().any(|id| *id != 0) {
         return Err(Response::new(Code::NOT_FOUND));

@@ -1,4 +1,4 @@
-//! Single values in octets, as TLV has them (LwM2M Core §7.4.5, Appendix C).
+//! Single values in binary form, as in TLV (LwM2M Core §7.4.5, Appendix C).
 
 use crate::value::{Kind, Value};
 

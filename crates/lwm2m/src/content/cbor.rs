@@ -11,7 +11,7 @@ use super::tree::Scalar;
 use crate::path::Path;
 use crate::value::Value;
 
-/// The labels of RFC 8428 Table 4 that matter here; times and units are passed over.
+/// The labels of RFC 8428 Table 4 that this module uses; it ignores times and units.
 mod label {
     pub(super) const BASE_SUM: i64 = -6;
     pub(super) const BASE_VALUE: i64 = -5;
@@ -69,7 +69,7 @@ fn record<'a>(decoder: &mut Decoder<'a>) -> Result<Record<'a>, ContentError> {
     let mut left = decoder.map()?;
     while more(decoder, &mut left)? {
         if decoder.datatype()? == Type::String {
-            // RFC 8428 §4.4: what ends in an underscore must be understood.
+            // RFC 8428 §4.4: a reader must understand every label that ends in an underscore.
             if decoder.str()?.ends_with('_') {
                 return Err(ContentError::Syntax {
                     expected: "SenML without must-understand extensions",

@@ -1,4 +1,4 @@
-//! Which content formats there are, and why a payload isn't what its format and its target ask for.
+//! The content formats, and the errors of payloads.
 
 use std::fmt;
 
@@ -21,7 +21,7 @@ pub enum ContentFormat {
     SenmlJson = 110,
     /// application/senml+cbor.
     SenmlCbor = 112,
-    /// TLV under the number it had before its registration.
+    /// TLV under the number that it had before its registration.
     OldTlv = 1542,
     /// application/vnd.oma.lwm2m+tlv.
     Tlv = 11542,
@@ -42,14 +42,14 @@ impl ContentFormat {
     }
 }
 
-/// Why a payload is not a value for its target.
+/// Why a payload isn't valid for its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ContentError {
     /// The format can't be written to this target.
     Format {
-        /// The format that came.
+        /// The format received.
         got: ContentFormat,
-        /// What it was to be written to.
+        /// The target of the write.
         target: Path,
     },
     /// The payload doesn't have the syntax of its format.
@@ -57,26 +57,26 @@ pub enum ContentError {
         /// What was expected.
         expected: &'static str,
     },
-    /// Something is named that lies outside what is written to, or isn't a resource.
+    /// The payload names a path that is outside the target, or isn't a resource.
     Outside {
-        /// What is written to.
+        /// The target of the write.
         target: Path,
-        /// What is named.
+        /// The path that the payload names.
         got: Path,
     },
-    /// A value of another type was expected.
+    /// The value has another type than its resource.
     Kind {
         /// Where.
         path: Path,
         /// The type.
         expected: Kind,
     },
-    /// Resource instances where there is a single value, or the reverse.
+    /// The payload has resource instances for a single-instance resource, or the reverse.
     Multiplicity {
         /// Where.
         path: Path,
     },
-    /// The same resource twice.
+    /// The payload has the same resource twice.
     Duplicate {
         /// Which.
         path: Path,

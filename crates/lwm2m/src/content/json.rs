@@ -35,8 +35,8 @@ pub(super) fn records(payload: &[u8]) -> Result<Vec<senml::Record<'static>>, Con
 
 impl Record {
     fn resolve(self) -> Result<senml::Record<'static>, ContentError> {
-        // RFC 8428 §4.4: what ends in an underscore must be understood; sums and base values are
-        // not LwM2M's.
+        // RFC 8428 §4.4: a reader must understand every label that ends in an underscore. LwM2M
+        // doesn't use sums and base values.
         let foreign =
             |key: &String| key.ends_with('_') || matches!(key.as_str(), "s" | "bs" | "bv");
         if self.others.keys().any(foreign) {

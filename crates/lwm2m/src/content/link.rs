@@ -1,4 +1,4 @@
-//! The CoRE Link Format (RFC 6690), as Register, Discover and Bootstrap-Discover answer with it.
+//! The CoRE Link Format (RFC 6690), which Register, Discover and Bootstrap-Discover use.
 
 use std::fmt::{Display, Write};
 

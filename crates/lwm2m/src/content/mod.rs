@@ -1,4 +1,4 @@
-//! Content formats: between octets and the values of the object tree (LwM2M Core §7.4).
+//! Content formats, which encode values of the object tree as octets (LwM2M Core §7.4).
 
 mod binary;
 mod cbor;
@@ -16,10 +16,10 @@ use crate::objects::Object;
 use crate::path::Path;
 use crate::value::{Instances, Value};
 
-/// Reads a payload that is written to `target`, which lies in `object`.
+/// Decodes a payload that is written to `target`, which is in `object`.
 ///
-/// Resources that the object doesn't define are passed over (LwM2M Core §6.3.3), anything else
-/// that is out of place is an error.
+/// It ignores resources that the object doesn't define (LwM2M Core §6.3.3). Anything else that
+/// doesn't fit the target is an error.
 pub fn decode(
     format: ContentFormat,
     object: &Object,
@@ -44,8 +44,8 @@ pub fn decode(
     Ok(tree.into_instances())
 }
 
-/// Writes what lies at `target` in the instances of its object; none if the format can't express
-/// it.
+/// Encodes the values at `target`, out of the instances of its object; none if the format can't
+/// express them.
 pub fn encode(format: ContentFormat, target: Path, instances: &Instances) -> Option<Vec<u8>> {
     let leaves = leaves(target, instances);
     let alone = match leaves.as_slice() {

@@ -1,11 +1,11 @@
-//! What SenML JSON and SenML CBOR have in common: records with names relative to a base (RFC 8428).
+//! The common part of SenML JSON and SenML CBOR: records with names relative to a base (RFC 8428).
 
 use super::format::ContentError;
 use super::tree::{Scalar, Tree};
 use crate::path::Path;
 use crate::value::Value;
 
-/// One record. The base name counts for it and the following ones, wherever it stands in its map.
+/// One record. Its base name applies to it and to the following ones, wherever it is in the map.
 #[derive(Debug, Default)]
 pub(super) struct Record<'a> {
     pub(super) base_name: Option<String>,
@@ -13,7 +13,7 @@ pub(super) struct Record<'a> {
     pub(super) value: Option<Scalar<'a>>,
 }
 
-/// Puts the records in their places.
+/// Puts the records into the tree.
 pub(super) fn resolve(tree: &mut Tree<'_>, records: Vec<Record<'_>>) -> Result<(), ContentError> {
     const NAME: ContentError = ContentError::Syntax {
         expected: "SenML names that are paths of resources",
@@ -37,7 +37,7 @@ pub(super) fn resolve(tree: &mut Tree<'_>, records: Vec<Record<'_>>) -> Result<(
     Ok(())
 }
 
-/// What to call the values at and below `target`: the base name, and each name relative to it.
+/// The names of the values at and below `target`: the base name, and each name relative to it.
 pub(super) fn names<'a>(
     target: Path,
     leaves: &'a [(Path, &'a Value)],

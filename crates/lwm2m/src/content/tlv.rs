@@ -6,7 +6,7 @@ use super::tree::{Scalar, Tree};
 use crate::path::Path;
 use crate::value::{Instance, Instances, Resource};
 
-/// What an entry is: bits 7 and 6 of its type octet.
+/// The kind of an entry: bits 7 and 6 of its type octet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 enum Level {
@@ -80,7 +80,7 @@ pub(super) fn decode(tree: &mut Tree<'_>, payload: &[u8]) -> Result<(), ContentE
             got: tree.target,
         });
     };
-    // What is written to an instance exists, even if no resource is.
+    // A write to an instance creates it, even without a resource.
     if let Path::Instance(_, instance) = tree.target {
         tree.touch(instance);
     }
@@ -89,7 +89,7 @@ pub(super) fn decode(tree: &mut Tree<'_>, payload: &[u8]) -> Result<(), ContentE
         match (level, tree.target) {
             (Level::ObjectInstance, _) => decode_instance(tree, Path::Instance(object, id), value)?,
             (Level::Resource | Level::MultipleResource, target) => {
-                // An object that has only one instance may leave its id out.
+                // The id may be left out if the object can only have one instance.
                 let only = (!tree.object.multiple).then_some(0);
                 let Some(instance) = target.instance().or(only) else {
                     return Err(ContentError::Syntax {
@@ -231,7 +231,7 @@ fn put_resource(out: &mut Vec<u8>, id: u16, resource: &Resource) {
 fn put(out: &mut Vec<u8>, level: Level, id: u16, value: &[u8]) {
     let long_id = id > 0xff;
     let length = (value.len() as u32).to_be_bytes();
-    // The length stands in the type octet below 8, and takes one to three octets of its own above.
+    // A length below 8 is in the type octet; a longer one takes one to three octets of its own.
     let length_octets = match value.len() {
         0..8 => 0,
         8..0x100 => 1,

@@ -1,4 +1,4 @@
-//! What is read or written, as all formats see it: values at paths, each checked against its
+//! The form between all formats and the instances: values at paths, each checked against its
 //! resource's definition.
 
 use std::borrow::Cow;
@@ -10,7 +10,7 @@ use crate::objects::Object;
 use crate::path::Path;
 use crate::value::{Instances, Kind, Resource, Value};
 
-/// A value as a format spells it, before the resource's definition gives it its type.
+/// A value as it appears in a format, before the resource's definition determines its type.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Scalar<'a> {
     /// TLV: the definition says how to read the octets.
@@ -39,13 +39,14 @@ impl Scalar<'_> {
     }
 }
 
-/// The integer that a floating-point number stands for, within what it can stand for exactly.
+/// The integer that equals a floating-point number, if the number is within the exact range.
 fn integral(float: f64) -> Option<i64> {
     const EXACT: f64 = (1_u64 << 53) as f64;
     (float.fract() == 0.0 && float.abs() <= EXACT).then_some(float as i64)
 }
 
-/// What is being read: every format puts its values in here, so that they are all judged alike.
+/// The values that were read so far. Every format adds its values here, so that the same checks
+/// apply to all.
 pub(super) struct Tree<'a> {
     pub(super) object: &'a Object,
     pub(super) target: Path,
@@ -53,7 +54,7 @@ pub(super) struct Tree<'a> {
 }
 
 impl<'a> Tree<'a> {
-    /// Nothing yet of what is written to `target`, which lies in `object`.
+    /// Begins the decoding of a write to `target`, which is in `object`.
     pub(super) fn new(object: &'a Object, target: Path) -> Tree<'a> {
         Tree {
             object,
@@ -62,17 +63,17 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// All that was put in.
+    /// All instances that were read.
     pub(super) fn into_instances(self) -> Instances {
         self.instances
     }
 
-    /// An instance exists, whether or not a resource of it follows.
+    /// Notes that an instance exists, whether or not a resource of it follows.
     pub(super) fn touch(&mut self, instance: u16) {
         self.instances.entry(instance).or_default();
     }
 
-    /// The value of a format that holds just one.
+    /// Adds the value of a format that holds only one.
     pub(super) fn put_alone(
         &mut self,
         format: ContentFormat,
@@ -145,7 +146,7 @@ impl<'a> Tree<'a> {
         }
     }
 
-    /// A multiple-instance resource without instances.
+    /// Adds a multiple-instance resource without instances.
     pub(super) fn put_none(&mut self, path: Path) -> Result<(), ContentError> {
         let (Some(instance), Some(resource)) = (path.instance(), path.resource()) else {
             return Err(ContentError::Outside {
