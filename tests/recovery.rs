@@ -13,9 +13,9 @@ use std::thread::{scope, sleep, yield_now};
 use std::time::{Duration, Instant};
 
 use common::built;
-use common::dice::{Dice, number_from_env};
 use softsim_client::netd::{self, Control, Event};
 use softsim_lab_harness::home::{Home, Options};
+use softsim_testkit::dice::{Dice, number_from_env};
 
 /// Kills, unless `SOFTSIM_BOOTSTRAP_KILLS` says otherwise.
 const KILLS: u64 = 8;

@@ -13,12 +13,6 @@
 
 pub mod eap_packet;
 pub mod eap_peer;
-#[path = "../../daemon/keyd/tests/keyd/fixture.rs"]
-#[allow(dead_code, reason = "shared with keyd's own tests")]
-mod fixture;
-#[path = "../../daemon/keyd/tests/keyd/home_network.rs"]
-#[allow(dead_code, reason = "shared with keyd's own tests")]
-mod home_network;
 mod memory;
 pub mod package;
 pub mod policies;

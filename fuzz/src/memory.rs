@@ -8,8 +8,7 @@ use std::sync::OnceLock;
 
 use softsim_keyd::vault::Storage;
 use softsim_profile::{Command, Iccid};
-
-use crate::fixture::{Device, other_profile, profile};
+use softsim_testkit::device::{Device, other_profile, profile};
 
 /// A medium without a disk; a copy of it is the same medium.
 #[derive(Clone, Debug)]
@@ -63,9 +62,9 @@ pub(crate) fn provisioned() -> &'static Provisioned {
     static PROVISIONED: OnceLock<Provisioned> = OnceLock::new();
     PROVISIONED.get_or_init(|| {
         let (mut device, operator) = Device::provisioned();
-        let iccid = Iccid::new(crate::fixture::ICCID).unwrap();
+        let iccid = Iccid::new(softsim_testkit::device::ICCID).unwrap();
         let packages = vec![
-            operator.seal(&mut device, profile(crate::fixture::ICCID), 2),
+            operator.seal(&mut device, profile(softsim_testkit::device::ICCID), 2),
             operator.seal(&mut device, other_profile("8988211000000000029"), 3),
             operator.order(&mut device, Command::Disable(iccid), 4),
             operator.order(&mut device, Command::RotateSealingKey, 5),

@@ -10,8 +10,7 @@ use softsim_profile::{
     open, seal, sign_command,
 };
 use softsim_sandbox::random::SystemRng;
-
-use crate::fixture::{ICCID, profile};
+use softsim_testkit::device::{ICCID, profile};
 
 /// A device, its operator, and a package and a command between them.
 struct Device {

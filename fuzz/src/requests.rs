@@ -16,11 +16,11 @@ use softsim_keyd_proto::{
     KeyMemory, MAX_ANSWER, MAX_REQUEST, Method, ReauthenticationAnswer, Refusal, Role,
     decode_answer, encode_request,
 };
-
-use crate::fixture::{K, OPC, UID};
-use crate::home_network::{
+use softsim_testkit::device::{K, OPC, UID};
+use softsim_testkit::home_network::{
     HomeNetwork, IDENTITY, Server, challenge, identity, old_challenge, reauthenticate,
 };
+
 use crate::memory::{Memory, provisioned};
 
 /// Who is connected.

@@ -4,8 +4,8 @@
 //! What opens must hold what was stored: nothing unauthenticated becomes a profile.
 
 use softsim_keyd::vault::{Kek, Vault};
+use softsim_testkit::device::{ICCID, IMSI};
 
-use crate::fixture::{ICCID, IMSI};
 use crate::memory::{Memory, provisioned};
 
 /// A place in the file, and a length, as an edit names them.

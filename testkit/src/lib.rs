@@ -9,5 +9,24 @@
     reason = "what fails here fails the test that called it"
 )]
 
+pub mod dice;
+
+#[cfg(feature = "keyd")]
+pub mod device;
+#[cfg(feature = "keyd")]
+pub mod home_network;
+#[cfg(feature = "keyd")]
+pub mod host;
+#[cfg(feature = "keyd")]
+pub mod over_the_socket;
+#[cfg(feature = "keyd")]
+pub mod requests;
+#[cfg(feature = "keyd")]
+pub mod transcript;
+#[cfg(feature = "keyd")]
+pub mod walk;
+
+#[cfg(feature = "sim")]
 pub mod exchange;
+#[cfg(feature = "sim")]
 pub mod sim;

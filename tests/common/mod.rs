@@ -2,7 +2,6 @@
 
 #![allow(dead_code, reason = "not every test needs all of it")]
 
-pub(crate) mod dice;
 pub(crate) mod trace;
 
 use std::net::{Ipv4Addr, UdpSocket};

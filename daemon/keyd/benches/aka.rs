@@ -8,14 +8,8 @@ use std::time::Duration;
 use criterion::{BatchSize, Criterion};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Call, MAX_ANSWER, PROTOCOL_VERSION, Role, encode_request};
-
-#[path = "../tests/keyd/fixture.rs"]
-mod fixture;
-#[path = "../tests/keyd/home_network.rs"]
-mod home_network;
-
-use fixture::Device;
-use home_network::{HomeNetwork, IDENTITY};
+use softsim_testkit::device::Device;
+use softsim_testkit::home_network::{HomeNetwork, IDENTITY};
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();

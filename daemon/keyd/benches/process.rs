@@ -23,14 +23,8 @@ use softsim_keyd_proto::{
 use softsim_profile::IssuerId;
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Listener, Received};
-
-#[path = "../tests/keyd/fixture.rs"]
-mod fixture;
-#[path = "../tests/keyd/home_network.rs"]
-mod home_network;
-
-use fixture::profile_of;
-use home_network::{HomeNetwork, IDENTITY};
+use softsim_testkit::device::{self, profile_of};
+use softsim_testkit::home_network::{HomeNetwork, IDENTITY};
 
 /// Set in the child process that only sends back what it gets.
 const ECHO: &str = "SOFTSIM_BENCH_ECHO";
@@ -232,7 +226,7 @@ fn populated(place: &str, count: u32) -> tempfile::TempDir {
                 &format!("898821{number:013}"),
                 &format!("00101{number:010}"),
                 key(number),
-                fixture::OPC,
+                device::OPC,
                 0,
             ),
             issuer: IssuerId([1; 32]),
@@ -245,7 +239,7 @@ fn populated(place: &str, count: u32) -> tempfile::TempDir {
 }
 
 fn key(number: u32) -> [u8; 16] {
-    let mut k = fixture::K;
+    let mut k = device::K;
     k[..4].copy_from_slice(&number.to_be_bytes());
     k
 }
@@ -253,7 +247,7 @@ fn key(number: u32) -> [u8; 16] {
 /// Requests for the profile of that number, with a SQN each that is fresh.
 fn fresh_requests(number: u32) -> impl FnMut() -> Vec<u8> {
     let home = HomeNetwork {
-        credentials: fixture::milenage(key(number), fixture::OPC),
+        credentials: device::milenage(key(number), device::OPC),
         ..HomeNetwork::default()
     };
     let mut sqn = 0;

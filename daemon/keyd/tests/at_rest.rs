@@ -1,12 +1,6 @@
 //! Where the vault's key comes from, and how it is changed, with the program itself.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../../../tests/common/dice.rs"]
-mod dice;
-#[allow(dead_code)]
-#[path = "keyd/host.rs"]
-mod host;
-
 use std::fs::{self, File, Permissions};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
@@ -17,9 +11,10 @@ use std::time::Duration;
 use softsim_client::keyd::Connection;
 use softsim_keyd_proto::requests::{GenerateDeviceKey, Status};
 use softsim_keyd_proto::{KekSource, Role, StatusAnswer};
+use softsim_testkit::dice::{Dice, number_from_env};
+use softsim_testkit::host::{Host, Running};
 
-use crate::dice::{Dice, number_from_env};
-use crate::host::{Host, PROGRAM, Running};
+const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
 /// Rekeyings that are killed, unless `SOFTSIM_KILLS` says otherwise.
 const KILLS: u64 = 20;
@@ -62,7 +57,7 @@ fn status(host: &Host) -> StatusAnswer {
 
 /// A device with keys, under the key file of the host.
 fn enrolled() -> (Host, StatusAnswer) {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
     host.connect(Role::Admin)
         .call(&GenerateDeviceKey {})
@@ -73,7 +68,7 @@ fn enrolled() -> (Host, StatusAnswer) {
 
 #[test]
 fn a_credential_is_a_source_and_is_named() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let flags = ["--kek-credential", "kek"];
     let running = Running::of(&mut serving(&host, &flags));
     assert!(
@@ -110,7 +105,7 @@ fn a_credential_is_a_source_and_is_named() {
 
 #[test]
 fn a_key_on_standard_input_is_a_source_and_leaves_zeros() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let path = host.path("input");
     fs::write(&path, [7; 32]).unwrap();
     let input = File::options().read(true).write(true).open(&path).unwrap();
@@ -233,7 +228,7 @@ fn a_rekeying_that_is_killed_leaves_the_old_vault_or_the_new_one() {
 
 #[test]
 fn an_old_copy_of_the_vault_is_refused_under_an_anchor_unless_it_is_taken_as_it_is() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let kek = host.path("kek");
     let anchor = host.path("anchor");
     let flags = [

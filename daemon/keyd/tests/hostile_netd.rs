@@ -4,23 +4,6 @@
 //! that starts it, locked vaults among them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../../../tests/common/dice.rs"]
-mod dice;
-#[allow(dead_code)]
-#[path = "keyd/fixture.rs"]
-mod fixture;
-#[allow(dead_code)]
-#[path = "keyd/home_network.rs"]
-mod home_network;
-#[allow(dead_code)]
-#[path = "keyd/host.rs"]
-mod host;
-#[path = "keyd/transcript.rs"]
-mod transcript;
-#[allow(dead_code)]
-#[path = "keyd/walk/mod.rs"]
-mod walk;
-
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -29,11 +12,12 @@ use softsim_keyd::vault::{FileStorage, Kek, Vault};
 use softsim_keyd_proto::requests::Status;
 use softsim_keyd_proto::{Call, Refusal, Role, decode_answer};
 use softsim_sandbox::seqpacket;
+use softsim_testkit::device::copy_of;
+use softsim_testkit::dice::Dice;
+use softsim_testkit::host::{Host, Running, receive};
+use softsim_testkit::walk::{Keyd, Walk, thorough};
 
-use crate::dice::Dice;
-use crate::fixture::copy_of;
-use crate::host::{Host, Running, receive};
-use crate::walk::{Keyd, Walk, thorough};
+const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
 /// The program, which is gone only while it is started again.
 struct Program {
@@ -89,7 +73,7 @@ impl Keyd for Program {
 #[test]
 fn over_the_socket_netd_learns_nothing_forbidden_either() {
     let mut dice = Dice::of_test("hostile netd over the socket");
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let running = Some(host.start());
     let mut walk = Walk::new(Program { host, running }, &mut dice);
     walk.at_random(if thorough() { 10_000 } else { 4_000 }, &mut dice);

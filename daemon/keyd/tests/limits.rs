@@ -2,20 +2,6 @@
 //! another client, however badly it behaves.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[allow(dead_code)]
-#[path = "keyd/fixture.rs"]
-mod fixture;
-#[allow(dead_code)]
-#[path = "keyd/home_network.rs"]
-mod home_network;
-#[allow(dead_code)]
-#[path = "keyd/host.rs"]
-mod host;
-#[path = "keyd/over_the_socket.rs"]
-mod over_the_socket;
-#[path = "keyd/requests.rs"]
-mod requests;
-
 use std::io;
 
 use softsim_client::keyd::Connection;
@@ -26,12 +12,13 @@ use softsim_keyd_proto::{
 };
 use softsim_sandbox::poll;
 use softsim_sandbox::seqpacket::{self, Received};
+use softsim_testkit::device::{ICCID, Operator};
+use softsim_testkit::home_network::{HomeNetwork, IDENTITY};
+use softsim_testkit::host::{Host, receive};
+use softsim_testkit::over_the_socket::provision;
+use softsim_testkit::requests::cases;
 
-use crate::fixture::{ICCID, Operator};
-use crate::home_network::{HomeNetwork, IDENTITY};
-use crate::host::{Host, receive};
-use crate::over_the_socket::provision;
-use crate::requests::cases;
+const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
 /// Connections of one uid to one socket.
 const CONNECTIONS: usize = 16;
@@ -55,7 +42,7 @@ struct WellBehaved {
 
 impl WellBehaved {
     fn on(host: &Host) -> Self {
-        provision(&mut host.connect(Role::Admin), &Operator::new());
+        provision(&mut host.connect(Role::Admin), &Operator::generate());
         Self {
             netd: host.connect(Role::Network),
             sqn: 0,
@@ -115,9 +102,9 @@ fn is_admitted(connection: &seqpacket::Connection) -> bool {
 
 #[test]
 fn a_well_formed_request_gets_its_own_answer_on_its_sockets_and_on_no_other() {
-    let issuer = Operator::new().spki();
+    let issuer = Operator::generate().spki();
     for role in Role::ALL {
-        let host = Host::new();
+        let host = Host::new(PROGRAM);
         let _running = host.start();
         let client = host.raw(role);
         for case in cases(&issuer) {
@@ -136,7 +123,7 @@ fn a_well_formed_request_gets_its_own_answer_on_its_sockets_and_on_no_other() {
 
 #[test]
 fn who_connects_and_stays_silent_holds_nobody_up() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
     let mut good = WellBehaved::on(&host);
     let _silent = Role::ALL.map(|role| match role {
@@ -149,7 +136,7 @@ fn who_connects_and_stays_silent_holds_nobody_up() {
 
 #[test]
 fn who_sends_what_is_no_request_holds_nobody_up() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
     let mut good = WellBehaved::on(&host);
     let bad = host.raw(Role::Network);
@@ -178,7 +165,7 @@ fn who_sends_what_is_no_request_holds_nobody_up() {
 
 #[test]
 fn who_never_reads_is_dropped_and_holds_nobody_up() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let running = host.start();
     let mut good = WellBehaved::on(&host);
     let mut deaf = host.raw(Role::Network);
@@ -203,7 +190,7 @@ fn who_never_reads_is_dropped_and_holds_nobody_up() {
 
 #[test]
 fn who_provokes_refusals_without_end_fills_no_log() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let running = host.start();
     let mut good = WellBehaved::on(&host);
     let mut packet = HomeNetwork::default().challenge(32).packet;
@@ -235,7 +222,7 @@ fn who_provokes_refusals_without_end_fills_no_log() {
 /// more than one of each of its connections.
 #[test]
 fn who_floods_from_all_its_connections_is_served_once_before_anybody_else() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let running = host.start();
     let flood: Vec<_> = [Role::App, Role::Admin]
         .map(|role| crowd(&host, role))
@@ -259,7 +246,7 @@ fn who_floods_from_all_its_connections_is_served_once_before_anybody_else() {
 
 #[test]
 fn who_floods_and_reads_gets_what_its_bucket_holds_and_others_go_on() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
     let mut good = WellBehaved::on(&host);
     let mut app = host.connect(Role::App);
@@ -285,7 +272,7 @@ fn who_floods_and_reads_gets_what_its_bucket_holds_and_others_go_on() {
 
 #[test]
 fn connections_and_sessions_are_counted_and_a_place_that_gets_free_is_given_again() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
     let mut good = WellBehaved::on(&host);
     let mut held = crowd(&host, Role::Admin);

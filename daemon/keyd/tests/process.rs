@@ -4,18 +4,6 @@
 //! that starts it, locked vaults among them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[allow(dead_code)]
-#[path = "keyd/fixture.rs"]
-mod fixture;
-#[allow(dead_code)]
-#[path = "keyd/home_network.rs"]
-mod home_network;
-#[allow(dead_code)]
-#[path = "keyd/host.rs"]
-mod host;
-#[path = "keyd/over_the_socket.rs"]
-mod over_the_socket;
-
 use std::fs::{self, Permissions};
 use std::io::{BufRead, ErrorKind};
 use std::os::fd::OwnedFd;
@@ -35,11 +23,12 @@ use softsim_keyd_proto::{
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys, Profile};
 use softsim_sandbox::random::SystemRng;
 use softsim_sandbox::seqpacket::Listener;
+use softsim_testkit::device::{ICCID, Operator, profile};
+use softsim_testkit::home_network::{HomeNetwork, IDENTITY, RAND, challenge, identity};
+use softsim_testkit::host::{Host, Running, closes, receive};
+use softsim_testkit::over_the_socket::{enrol, provision};
 
-use crate::fixture::{ICCID, Operator, profile};
-use crate::home_network::{HomeNetwork, IDENTITY, RAND, challenge, identity};
-use crate::host::{Host, PROGRAM, Running, closes, receive};
-use crate::over_the_socket::{enrol, provision};
+const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
 fn stderr(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
@@ -47,7 +36,7 @@ fn stderr(output: &Output) -> String {
 
 #[test]
 fn it_says_what_is_enforced_and_answers_hello_and_status_on_each_socket() {
-    let host = Host::new().without_supplicant();
+    let host = Host::new(PROGRAM).without_supplicant();
     let running = host.start();
     assert!(
         running
@@ -76,13 +65,13 @@ fn it_says_what_is_enforced_and_answers_hello_and_status_on_each_socket() {
 
 #[test]
 fn the_role_supplicant_is_there_only_where_it_was_asked_for_and_is_said_aloud() {
-    let host = Host::new().without_supplicant();
+    let host = Host::new(PROGRAM).without_supplicant();
     let running = host.start();
     assert!(!host.path("supplicant").exists());
     assert!(!running.first_line.contains("supplicant"));
     drop(running);
 
-    let host = Host::new().with("--identity-privacy=strict");
+    let host = Host::new(PROGRAM).with("--identity-privacy=strict");
     let running = host.start();
     assert_eq!(
         host.connect(Role::Supplicant).hello().role,
@@ -102,7 +91,7 @@ fn the_role_supplicant_is_there_only_where_it_was_asked_for_and_is_said_aloud() 
 /// keyd's development build ends where a request goes deeper into the stack than is wiped after it.
 #[test]
 fn key_agreements_and_re_authentications_leave_nothing_below_what_is_scrubbed() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
     let home_network = PrivateKey::generate(Group::P256, &mut SystemRng).public_key();
     let key = HomeNetworkKey::new(1, 2, home_network.as_bytes()).unwrap();
@@ -111,7 +100,7 @@ fn key_agreements_and_re_authentications_leave_nothing_below_what_is_scrubbed() 
         supplicant_consent: true,
         ..profile(ICCID)
     };
-    let operator = Operator::new();
+    let operator = Operator::generate();
     let mut admin = host.connect(Role::Admin);
     let (spki, statement) = enrol(&mut admin, &operator);
     let package = operator.seal_to(&spki, &statement, subscription, 1);
@@ -154,7 +143,7 @@ fn key_agreements_and_re_authentications_leave_nothing_below_what_is_scrubbed() 
 
 #[test]
 fn state_and_sockets_are_open_to_nobody_else() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
     let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode(&host.path("state")), 0o700);
@@ -166,9 +155,9 @@ fn state_and_sockets_are_open_to_nobody_else() {
 
 #[test]
 fn from_the_factory_to_an_authentication_and_over_a_power_cut() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let running = host.start();
-    provision(&mut host.connect(Role::Admin), &Operator::new());
+    provision(&mut host.connect(Role::Admin), &Operator::generate());
     let sent = HomeNetwork::default().challenge(32);
     let challenge = AkaPrimeChallenge {
         iccid: None,
@@ -202,7 +191,7 @@ fn from_the_factory_to_an_authentication_and_over_a_power_cut() {
 
 #[test]
 fn requests_of_one_connection_are_answered_in_order() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
     let netd = host.raw(Role::Network);
     for _ in 0..20 {
@@ -218,7 +207,7 @@ fn requests_of_one_connection_are_answered_in_order() {
 
 #[test]
 fn a_datagram_longer_than_any_request_is_refused_and_the_connection_lives() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
     let netd = host.raw(Role::Network);
     netd.send(&[RequestKind::SignHandshake as u8; 20_000])
@@ -237,7 +226,7 @@ fn a_datagram_longer_than_any_request_is_refused_and_the_connection_lives() {
 
 #[test]
 fn one_connection_too_many_is_told_so_and_closed() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let running = host.start();
     let held: Vec<_> = (0..16).map(|_| host.connect(Role::App)).collect();
     let refused = host.raw(Role::App);
@@ -255,7 +244,7 @@ fn one_connection_too_many_is_told_so_and_closed() {
 
 #[test]
 fn a_client_that_does_not_read_is_dropped_and_others_are_served() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let running = host.start();
     let deaf = host.raw(Role::Admin);
     let mut other = host.connect(Role::Network);
@@ -269,7 +258,7 @@ fn a_client_that_does_not_read_is_dropped_and_others_are_served() {
 
 #[test]
 fn without_descriptors_who_comes_waits_and_who_is_there_is_served() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let mut running = host.start_limited("-n 20");
     let mut netd = host.connect(Role::Network);
     let crowd: Vec<_> = (0..16).map(|_| host.raw(Role::App)).collect();
@@ -283,7 +272,7 @@ fn without_descriptors_who_comes_waits_and_who_is_there_is_served() {
 
 #[test]
 fn where_the_storage_fails_no_answer_of_the_pass_leaves_and_it_ends() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     drop(host.start());
     // Files of this process may have no more than 1 KiB from now on: writing the vault fails with
     // EFBIG.
@@ -306,16 +295,16 @@ fn where_the_storage_fails_no_answer_of_the_pass_leaves_and_it_ends() {
 
 #[test]
 fn the_largest_vault_fits_into_the_arena() {
-    let host = Host::new().with("--capacity=256");
+    let host = Host::new(PROGRAM).with("--capacity=256");
     drop(host.start());
     let _running = host.start();
-    provision(&mut host.connect(Role::Admin), &Operator::new());
+    provision(&mut host.connect(Role::Admin), &Operator::generate());
     assert_eq!(host.status().capacity, 256);
 }
 
 #[test]
 fn a_stop_and_a_freeze_do_not_kill_it() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let running = host.start();
     let mut admin = host.connect(Role::Admin);
     running.signal("-STOP");
@@ -325,9 +314,9 @@ fn a_stop_and_a_freeze_do_not_kill_it() {
 
 #[test]
 fn one_vault_has_one_keyd() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
-    let other = Host::new();
+    let other = Host::new(PROGRAM);
     let output = Command::new(PROGRAM)
         .arg("--state")
         .arg(host.path("state"))
@@ -395,7 +384,7 @@ fn a_start_that_is_refused_says_why_in_one_line() {
         (cut_vault, 78, "vault: "),
         (taken_socket, 73, "can't open the admin socket"),
     ] {
-        let host = Host::new();
+        let host = Host::new(PROGRAM);
         change(&host);
         let output = host.refused();
         let said = stderr(&output);
@@ -403,14 +392,14 @@ fn a_start_that_is_refused_says_why_in_one_line() {
         assert!(said.contains(words) && said.lines().count() == 1, "{said}");
         assert!(said.starts_with("<2>softsim-keyd: "));
     }
-    let output = Host::new().with("--verbose").refused();
+    let output = Host::new(PROGRAM).with("--verbose").refused();
     assert_eq!(output.status.code(), Some(64));
     assert!(stderr(&output).contains("no flag is called --verbose; usage: "));
 }
 
 #[test]
 fn key_memory_is_secret_or_there_is_no_start_where_it_is_required() {
-    let host = Host::new().with("--key-memory=require");
+    let host = Host::new(PROGRAM).with("--key-memory=require");
     let running = host.start();
     let secret = running.first_line.contains("key memory memfd_secret");
     let refused = running
@@ -421,7 +410,7 @@ fn key_memory_is_secret_or_there_is_no_start_where_it_is_required() {
 
 #[test]
 fn without_the_sandbox_it_says_so_aloud() {
-    let host = Host::new().with("--sandbox=off");
+    let host = Host::new(PROGRAM).with("--sandbox=off");
     let running = host.start();
     let line = "<4>softsim-keyd: NOT CONFINED (--sandbox=off), ";
     assert!(running.first_line.starts_with(line));
@@ -434,7 +423,7 @@ fn without_the_sandbox_it_says_so_aloud() {
 
 #[test]
 fn it_serves_a_socket_that_it_inherits_and_tells_its_manager() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let inherited = Listener::bind(&host.path("inherited"), 0o600).unwrap();
     let inherited: OwnedFd = std::os::fd::AsFd::as_fd(&inherited)
         .try_clone_to_owned()
@@ -477,7 +466,7 @@ fn it_serves_a_socket_that_it_inherits_and_tells_its_manager() {
 
 #[test]
 fn clients_of_one_pass_are_all_answered() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let running = host.start();
     let clients: Vec<_> = (0..16).map(|_| host.raw(Role::Admin)).collect();
     // While it stands still, a request of each is in line.
@@ -493,7 +482,7 @@ fn clients_of_one_pass_are_all_answered() {
 
 #[test]
 fn a_request_of_another_role_is_refused_and_the_client_sees_the_refusal() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
     let mut app = host.connect(Role::App);
     let error = app.call(&GenerateDeviceKey {}).unwrap_err();

@@ -1,10 +1,6 @@
 //! Who may connect to which socket of the program, how it is told, and what strangers can't do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[allow(dead_code)]
-#[path = "keyd/host.rs"]
-mod host;
-
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 
@@ -13,8 +9,9 @@ use softsim_keyd_proto::{
     MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role, decode_answer, encode_request,
 };
 use softsim_sandbox::{process, seqpacket};
+use softsim_testkit::host::{Host, closes, receive};
 
-use crate::host::{Host, closes, receive};
+const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
 /// More connections than lines that anybody wants to read.
 const CONNECTIONS: u64 = 500;
@@ -36,7 +33,9 @@ fn hello(connection: &seqpacket::Connection, version: u16) -> Result<Role, Refus
 
 #[test]
 fn a_role_whose_users_are_not_named_admits_nobody_and_says_so() {
-    let host = Host::new().with_users_apart().with("--network-uid=4242");
+    let host = Host::new(PROGRAM)
+        .with_users_apart()
+        .with("--network-uid=4242");
     let running = host.start();
     for role in [Role::Network, Role::App, Role::Supplicant] {
         let stranger = host.raw(role);
@@ -56,7 +55,7 @@ fn a_role_whose_users_are_not_named_admits_nobody_and_says_so() {
 
 #[test]
 fn strangers_are_counted_and_told_of_once_however_many_they_are() {
-    let host = Host::new().with_users_apart();
+    let host = Host::new(PROGRAM).with_users_apart();
     let running = host.start();
     for _ in 0..CONNECTIONS {
         let stranger = host.raw(Role::App);
@@ -83,12 +82,12 @@ fn no_user_serves_two_masters_unless_the_command_line_says_so() {
         (format!("--admin-uid={}", overflow.trim()), "tell apart"),
         ("--app-af=4242=af.example".to_owned(), "--app-uid, got 4242"),
     ] {
-        let refused = Host::new().with_users_apart().with(&flag).refused();
+        let refused = Host::new(PROGRAM).with_users_apart().with(&flag).refused();
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
         assert_eq!(refused.status.code(), Some(64), "{flag}: {said}");
         assert!(said.contains(why), "{flag}: {said}");
     }
-    let host = Host::new()
+    let host = Host::new(PROGRAM)
         .with("--app-uid=0")
         .with(format!("--app-uid={own}"));
     let _running = host.start();
@@ -103,7 +102,9 @@ fn a_socket_is_open_to_its_folders_group_only_where_others_are_on_the_list() {
     } else {
         process::gid()
     };
-    let host = Host::new().with_users_apart().with("--network-uid=4242");
+    let host = Host::new(PROGRAM)
+        .with_users_apart()
+        .with("--network-uid=4242");
     chown(host.path(""), None, Some(group)).unwrap();
     fs::set_permissions(host.path(""), Permissions::from_mode(0o2750)).unwrap();
     let _running = host.start();
@@ -120,7 +121,7 @@ fn a_socket_is_open_to_its_folders_group_only_where_others_are_on_the_list() {
 
 #[test]
 fn a_refused_hello_ends_its_conversation_and_no_other() {
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let _running = host.start();
     let good = host.raw(Role::Network);
     let refusal = Refusal::Version {

@@ -3,8 +3,7 @@
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Refusal, Role, TransactionFault};
-
-use crate::fixture::*;
+use softsim_testkit::device::*;
 
 const OLD: [u8; 16] = [1; 16];
 const NEW: [u8; 16] = [2; 16];

@@ -7,9 +7,8 @@ use softsim_aka::{Credentials, K256, Topc, TuakKey};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{AkaAnswer, AutnFault, PackageFault, Refusal, Role};
 use softsim_profile::{Profile, tuak_parameters};
-
-use crate::fixture::*;
-use crate::home_network::*;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::*;
 
 fn tuak(k: TuakKey, res_bits: u64) -> Credentials {
     Credentials::Tuak {
@@ -51,7 +50,7 @@ fn home(credentials: Credentials) -> HomeNetwork {
 
 /// Enrolled, trusting an operator, with or without `--allow-test-profiles`.
 fn enrolled(test_profiles: bool) -> (Device, Operator) {
-    let (mut device, operator) = (Device::enrolled(), Operator::new());
+    let (mut device, operator) = (Device::enrolled(), Operator::generate());
     device.trust(&operator);
     let directory = Rc::clone(&device.directory);
     drop(device);

@@ -2,9 +2,8 @@
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{AkaAnswer, Refusal, Role};
-
-use crate::fixture::*;
-use crate::home_network::*;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::*;
 
 fn key_of(af: &str) -> AkmaKey<'_> {
     AkmaKey {

@@ -5,9 +5,8 @@ use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     AkaAnswer, AutnFault, MAX_HANDLES, PacketFault, Refusal, Role, StatusAnswer,
 };
-
-use crate::fixture::*;
-use crate::home_network::*;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::*;
 
 fn status(device: &mut Device) -> StatusAnswer {
     device.ask(Role::Admin, &Status {}).unwrap()
@@ -66,7 +65,7 @@ fn the_vectors_of_rfc_9048_come_out_of_a_sealed_profile() {
         assert_eq!(&sent.packet[32..48], &octets(&case["autn"])[..], "AUTN");
 
         let mut device = Device::enrolled();
-        let operator = Operator::new();
+        let operator = Operator::generate();
         device.trust(&operator);
         let profile = profile_of(ICCID, "555444333222111", k, opc, sqn - 32);
         let package = operator.seal(&mut device, profile, 1);

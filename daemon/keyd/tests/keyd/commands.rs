@@ -3,8 +3,7 @@
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{PackageFault, ProfileState, Refusal, Role, Staged};
 use softsim_profile::{Command, DeviceId, Iccid, Validity, sign_command};
-
-use crate::fixture::*;
+use softsim_testkit::device::*;
 
 const SECOND: &str = "8988211000000000029";
 
@@ -142,7 +141,7 @@ fn the_highest_sequence_locks_no_operator_out() {
 #[test]
 fn a_command_reaches_the_profiles_of_its_own_issuer_only() {
     let (mut device, operator) = Device::provisioned();
-    let stranger = Operator::new();
+    let stranger = Operator::generate();
     device.trust(&stranger);
     let package = stranger.seal(&mut device, other_profile(SECOND), 1);
     device.install(&package, [2; 16]).unwrap();
@@ -181,7 +180,7 @@ fn what_holds_at_stage_is_judged_again_at_commit() {
     };
     device.ask(Role::Network, &request).unwrap();
     // Meanwhile another operator's profile took its place under the same ICCID.
-    let other = Operator::new();
+    let other = Operator::generate();
     device.trust(&other);
     let replacement = other.seal(&mut device, other_profile(ICCID), 1);
     device.install(&replacement, [3; 16]).unwrap();
@@ -195,7 +194,7 @@ fn what_holds_at_stage_is_judged_again_at_commit() {
 fn strangers_other_devices_and_expired_commands_change_nothing() {
     let (mut device, operator) = Device::provisioned();
     let command = Command::Disable(named(ICCID));
-    let stranger = Operator::new();
+    let stranger = Operator::generate();
     let package = stranger.order(&mut device, command, 2);
     let refused = take(&mut device, Role::Network, &package);
     assert!(matches!(

@@ -6,9 +6,8 @@ use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     AkaAnswer, IdentityKind, IdentityRequest, Method, PacketFault, Refusal, Role, SecretSlice,
 };
-
-use crate::fixture::*;
-use crate::home_network::*;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::*;
 
 fn confirm(handle: u32, msk: Option<&[u8]>) -> Confirm<'_> {
     let msk = msk.map(SecretSlice);

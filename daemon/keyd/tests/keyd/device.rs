@@ -6,8 +6,7 @@ use sha2::{Digest, Sha256};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{PROTOCOL_VERSION, Refusal, Role};
 use softsim_profile::IssuerKey;
-
-use crate::fixture::*;
+use softsim_testkit::device::*;
 
 #[test]
 fn hello_tells_the_role_and_refuses_another_version() {
@@ -66,7 +65,7 @@ fn the_certificate_request_names_the_device_and_is_signed_by_it() {
 fn only_a_certificate_for_the_device_key_is_stored() {
     let mut device = Device::blank();
     device.ask(Role::Admin, &GenerateDeviceKey {}).unwrap();
-    let other = Operator::new().spki();
+    let other = Operator::generate().spki();
     let request = device.ask(Role::Admin, &CertificateRequest {}).unwrap().der;
     let good = certificate(&spki_of_request(&request));
     let set = |device: &mut Device, certificate: &[u8]| {
@@ -117,15 +116,15 @@ fn trust_anchors_are_p256_keys_and_there_is_room_for_eight() {
         let refusal = add(&mut device, bad).unwrap_err();
         assert!(matches!(refusal, Refusal::Field { name, .. } if name == "issuer"));
     }
-    let first = Operator::new().spki();
+    let first = Operator::generate().spki();
     add(&mut device, &first).unwrap();
     add(&mut device, &first).unwrap();
     assert_eq!(
         device.ask(Role::Admin, &Status {}).unwrap().trust_anchors,
         1
     );
-    (1..8).for_each(|_| add(&mut device, &Operator::new().spki()).unwrap());
-    let full = add(&mut device, &Operator::new().spki()).unwrap_err();
+    (1..8).for_each(|_| add(&mut device, &Operator::generate().spki()).unwrap());
+    let full = add(&mut device, &Operator::generate().spki()).unwrap_err();
     assert_eq!(full, Refusal::StoreFull { capacity: 8 });
 }
 

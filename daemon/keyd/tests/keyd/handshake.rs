@@ -4,9 +4,8 @@ use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::{DerSignature, VerifyingKey};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{HandshakeFault, Refusal, Role};
-
-use crate::fixture::*;
-use crate::transcript::transcript;
+use softsim_testkit::device::*;
+use softsim_testkit::transcript::transcript;
 
 #[test]
 fn a_handshake_is_signed_with_the_certified_key() {

@@ -3,10 +3,9 @@
 use proptest::prelude::*;
 use softsim_keyd_proto::requests::Status;
 use softsim_keyd_proto::{RequestKind, Role, decode_answer};
-
-use crate::fixture::*;
-use crate::home_network::HomeNetwork;
-use crate::transcript::transcript;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::HomeNetwork;
+use softsim_testkit::transcript::transcript;
 
 /// A request's octet with a body that begins as that of a real one may.
 fn datagram() -> impl Strategy<Value = Vec<u8>> {
@@ -16,7 +15,7 @@ fn datagram() -> impl Strategy<Value = Vec<u8>> {
         prop::collection::vec(0u8..4, 0..40),
         (any::<prop::sample::Index>(), any::<u8>()).prop_map(|(place, flip)| {
             let mut body = vec![0, 51];
-            body.extend(crate::home_network::IDENTITY);
+            body.extend(softsim_testkit::home_network::IDENTITY);
             let packet = HomeNetwork::default().challenge(32).packet;
             body.push(packet.len() as u8);
             body.extend(packet);

@@ -8,10 +8,9 @@ use softsim_keyd_proto::{
 };
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys, Profile, RoutingIndicator};
 use softsim_sandbox::random::SystemRng;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::*;
 use softsim_usim::ecies;
-
-use crate::fixture::*;
-use crate::home_network::*;
 
 const HOME: &str = "mnc001.mcc001.3gppnetwork.org";
 
@@ -46,7 +45,7 @@ fn named(device: &mut Device, sqn: u64, shown: &[u8], pseudonym: &str) {
 fn with(privacy: IdentityPrivacy, profile: Profile) -> Device {
     let mut device = Device::enrolled();
     device = device.with_privacy(privacy);
-    let operator = Operator::new();
+    let operator = Operator::generate();
     device.trust(&operator);
     let package = operator.seal(&mut device, profile, 1);
     device.install(&package, [1; 16]).unwrap();

@@ -10,9 +10,8 @@ use softsim_keyd_proto::{
 };
 use softsim_profile::Profile;
 use softsim_sandbox::random::SystemRng;
-
-use crate::fixture::*;
-use crate::home_network::*;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::*;
 
 /// The handle of a success, and our public key.
 fn success(answer: Result<AkaAnswer, Refusal>) -> (u32, Option<Vec<u8>>) {
@@ -360,7 +359,7 @@ fn no_other_network_anchors_and_what_is_anchored_goes_with_the_profile_s_use() {
 /// A device whose operator lets raw keys out.
 fn consenting() -> Device {
     let mut device = Device::enrolled();
-    let operator = Operator::new();
+    let operator = Operator::generate();
     device.trust(&operator);
     let subscription = Profile {
         supplicant_consent: true,

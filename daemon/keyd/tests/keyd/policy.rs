@@ -6,10 +6,9 @@ use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     AkaAnswer, MAX_REQUEST, PacketFault, Refusal, RequestKind, Role, decode_answer, encode_request,
 };
-
-use crate::fixture::*;
-use crate::home_network::{HomeNetwork, IDENTITY};
-use crate::requests::cases;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::{HomeNetwork, IDENTITY};
+use softsim_testkit::requests::cases;
 
 #[path = "../../build/policy.rs"]
 mod role_file;
@@ -38,7 +37,7 @@ fn every_request_is_answered_to_the_roles_of_its_policy_and_to_no_other() {
 
 #[test]
 fn a_well_formed_request_gets_its_own_answer_in_its_roles_and_in_no_other() {
-    let issuer = Operator::new().spki();
+    let issuer = Operator::generate().spki();
     for role in Role::ALL {
         let mut device = Device::blank();
         let mut client = device.client(role);

@@ -6,9 +6,8 @@ use softsim_keyd_proto::{
     TransactionFault,
 };
 use softsim_profile::{Profile, Validity, imsi};
-
-use crate::fixture::*;
-use crate::home_network::*;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::*;
 
 const SECOND: &str = "8988211000000000029";
 
@@ -55,7 +54,7 @@ fn authenticates(device: &mut Device, sqn: u64) -> bool {
 #[test]
 fn a_staged_profile_is_not_there_before_its_commit() {
     let mut device = Device::enrolled();
-    let operator = Operator::new();
+    let operator = Operator::generate();
     device.trust(&operator);
     let package = operator.seal(&mut device, profile(ICCID), 1);
     let staged = Staged::Installed {
@@ -234,7 +233,7 @@ fn a_replaced_profile_stays_in_use_and_in_step() {
 fn a_package_that_is_not_for_this_device_now_is_refused_in_words() {
     let (mut device, operator) = Device::provisioned();
     let mut elsewhere = Device::enrolled();
-    let stranger = Operator::new();
+    let stranger = Operator::generate();
     let good = operator.seal(&mut device, other_profile(SECOND), 2);
     let stranger_id = softsim_profile::IssuerKey::from(*stranger.0.verifying_key()).id();
     let own = status(&mut device).device_id.unwrap();
@@ -486,7 +485,7 @@ fn a_used_autn_stays_used_under_another_imsi() {
 fn a_full_store_says_so_and_keeps_what_it_has() {
     let mut device = Device::blank_with_capacity(1);
     device.enrol();
-    let operator = Operator::new();
+    let operator = Operator::generate();
     device.trust(&operator);
     let package = operator.seal(&mut device, profile(ICCID), 1);
     bootstrap(&mut device, &package, [1; 16]).unwrap();

@@ -3,8 +3,7 @@
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Refusal, RequestKind, Role, decode_answer};
-
-use crate::fixture::*;
+use softsim_testkit::device::*;
 
 const TXID: [u8; 16] = [5; 16];
 
@@ -108,7 +107,7 @@ fn accounts_are_there_after_their_commit_and_not_before() {
 
 #[test]
 fn accounts_join_the_staged_profile_of_their_transaction_and_of_no_other() {
-    let (mut device, operator) = (Device::with_psk_accounts(), Operator::new());
+    let (mut device, operator) = (Device::with_psk_accounts(), Operator::generate());
     device.enrol();
     device.trust(&operator);
     let package = operator.seal(&mut device, profile(ICCID), 1);

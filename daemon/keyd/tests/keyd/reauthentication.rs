@@ -8,9 +8,8 @@ use softsim_keyd_proto::{
     AkaAnswer, IdentityKind, IdentityRequest, Method, PacketFault, ReauthenticationAnswer, Refusal,
     Role,
 };
-
-use crate::fixture::*;
-use crate::home_network::*;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::*;
 
 const NONCE_S: [u8; 16] = [0x5e; 16];
 

@@ -9,9 +9,8 @@ use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     AkaAnswer, IdentityKind, IdentityRequest, Method, ReauthenticationAnswer, Refusal, Role,
 };
-
-use crate::fixture::*;
-use crate::home_network::*;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::*;
 
 /// Below the SQN of both recordings, by less than Δ.
 const FLOOR: u64 = 0x16f3_b3f7_0f00;
@@ -121,7 +120,7 @@ fn what_hostapd_and_wpa_supplicant_said_to_each_other_comes_out_of_keyd() {
             FLOOR,
         );
         let mut device = Device::enrolled();
-        let operator = Operator::new();
+        let operator = Operator::generate();
         device.trust(&operator);
         let package = operator.seal(&mut device, profile, 1);
         device.install(&package, [1; 16]).unwrap();

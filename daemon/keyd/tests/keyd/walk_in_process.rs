@@ -3,10 +3,9 @@
 use softsim_keyd::Client;
 use softsim_keyd::vault::{FileStorage, Kek, Vault};
 use softsim_keyd_proto::{Call, RequestKind, Role};
-
-use crate::dice::Dice;
-use crate::fixture::{Device, copy_of};
-use crate::walk::{Keyd, Walk, thorough};
+use softsim_testkit::device::{Device, copy_of};
+use softsim_testkit::dice::Dice;
+use softsim_testkit::walk::{Keyd, Walk, thorough};
 
 /// A device that is gone only while it is started again.
 struct InProcess(Option<Device>);

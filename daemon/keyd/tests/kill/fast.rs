@@ -8,10 +8,10 @@ use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     AkaAnswer, Call, IdentityKind, IdentityRequest, ReauthenticationAnswer, Refusal, Role,
 };
+use softsim_testkit::dice::Dice;
+use softsim_testkit::home_network::*;
+use softsim_testkit::host::Host;
 
-use crate::dice::Dice;
-use crate::home_network::*;
-use crate::host::Host;
 use crate::killed;
 
 /// Fast re-authentications that follow a full one, at most.

@@ -7,11 +7,11 @@ use softsim_client::keyd::{Connection, Error};
 use softsim_keyd_proto::requests::{AkaPrimeChallenge, CloseSession, Confirm};
 use softsim_keyd_proto::{AkaAnswer, Refusal, Role};
 use softsim_profile::Profile;
+use softsim_testkit::device::{milenage, profile_of, with_check_digit};
+use softsim_testkit::dice::Dice;
+use softsim_testkit::home_network::{HomeNetwork, IDENTITY};
+use softsim_testkit::host::Host;
 
-use crate::dice::Dice;
-use crate::fixture::{milenage, profile_of, with_check_digit};
-use crate::home_network::{HomeNetwork, IDENTITY};
-use crate::host::Host;
 use crate::killed;
 
 /// The subscriptions, and what the threads know of each other.

@@ -7,9 +7,9 @@ use std::time::Duration;
 use softsim_client::keyd::{Connection, Error};
 use softsim_keyd_proto::requests::CloseSession;
 use softsim_keyd_proto::{AkaAnswer, Refusal, Role};
+use softsim_testkit::host::Host;
 
 use crate::Depth;
-use crate::host::Host;
 use crate::load::{Said, Sent, Shared};
 use crate::store::Store;
 

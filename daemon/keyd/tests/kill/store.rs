@@ -10,12 +10,12 @@ use softsim_client::keyd::{Connection, Error};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Call, PackageFault, ProfileInfo, ProfileState, Refusal, Role};
 use softsim_profile::{Command, DeviceId, Iccid};
+use softsim_testkit::device::Operator;
+use softsim_testkit::dice::Dice;
+use softsim_testkit::host::Host;
+use softsim_testkit::over_the_socket::enrol;
 
-use crate::dice::Dice;
-use crate::fixture::Operator;
-use crate::host::Host;
 use crate::load::Shared;
-use crate::over_the_socket::enrol;
 use crate::{MANAGERS, killed};
 
 /// The installed subscriptions, and whether they are enabled.
@@ -89,7 +89,7 @@ impl What {
 impl Store {
     /// Enrols the device and installs all subscriptions.
     pub(crate) fn provisioned(host: &Host, shared: &Shared) -> Self {
-        let operator = Operator::new();
+        let operator = Operator::generate();
         let (spki, statement) = enrol(&mut host.connect(Role::Admin), &operator);
         let status = host.status();
         let iccids = shared.subscriptions.iter().map(|of| of.iccid.clone());

@@ -9,9 +9,11 @@ use softsim_keyd_proto::{
 use crate::home_network::permanent;
 
 /// A request, and whether an answer is its own.
-pub(crate) struct Case {
-    pub(crate) kind: RequestKind,
-    pub(crate) datagram: Vec<u8>,
+pub struct Case {
+    /// Its line of the table.
+    pub kind: RequestKind,
+    /// Its octets.
+    pub datagram: Vec<u8>,
     /// Nothing where it is answered.
     refusal: Option<Refusal>,
     decoded: fn(&[u8]) -> Option<Refusal>,
@@ -29,13 +31,13 @@ impl Case {
     }
 
     /// The answer is the one that this request gets, and no other's.
-    pub(crate) fn is_answered(&self, answer: &[u8]) {
+    pub fn is_answered(&self, answer: &[u8]) {
         assert_eq!((self.decoded)(answer), self.refusal, "{}", self.kind);
     }
 }
 
 /// One of each. `issuer` is an operator's public key.
-pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
+pub fn cases(issuer: &[u8]) -> Vec<Case> {
     let (iccid, handle, txid) = ("8988211000000000011", 7, [9; 16]);
     let (packet, identity) = (&[][..], &b"identity"[..]);
     let unknown_handle = || Refusal::UnknownHandle { got: handle };
@@ -145,10 +147,15 @@ pub(crate) fn cases(issuer: &[u8]) -> Vec<Case> {
     ]
 }
 
-#[test]
-fn there_is_a_case_for_each_line_of_the_table() {
-    let mut kinds: Vec<_> = cases(b"").iter().map(|case| case.kind as u8).collect();
-    kinds.sort_unstable();
-    let table: Vec<_> = RequestKind::ALL.iter().map(|kind| *kind as u8).collect();
-    assert_eq!(kinds, table);
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn there_is_a_case_for_each_line_of_the_table() {
+        let mut kinds: Vec<_> = cases(b"").iter().map(|case| case.kind as u8).collect();
+        kinds.sort_unstable();
+        let table: Vec<_> = RequestKind::ALL.iter().map(|kind| *kind as u8).collect();
+        assert_eq!(kinds, table);
+    }
 }

@@ -13,10 +13,9 @@ use softsim_sandbox::poll;
 use softsim_sandbox::seqpacket::{self, Received};
 use tempfile::TempDir;
 
-pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
-
 /// A directory for one keyd, and how it is started there.
-pub(crate) struct Host {
+pub struct Host {
+    program: &'static str,
     directory: TempDir,
     roles: Vec<Role>,
     same_user: bool,
@@ -24,16 +23,20 @@ pub(crate) struct Host {
 }
 
 /// A running keyd, killed on drop.
-pub(crate) struct Running {
-    pub(crate) child: Child,
-    pub(crate) log: BufReader<ChildStderr>,
+pub struct Running {
+    /// The process.
+    pub child: Child,
+    /// Its standard error, behind the first line.
+    pub log: BufReader<ChildStderr>,
     /// The line about what is enforced.
-    pub(crate) first_line: String,
+    pub first_line: String,
 }
 
 impl Host {
-    pub(crate) fn new() -> Self {
+    /// A directory for the keyd that is this program.
+    pub fn new(program: &'static str) -> Self {
         let host = Self {
+            program,
             directory: tempfile::tempdir().unwrap(),
             roles: Role::ALL.to_vec(),
             same_user: true,
@@ -44,29 +47,32 @@ impl Host {
         host
     }
 
-    pub(crate) fn with(mut self, flag: impl Into<String>) -> Self {
+    /// With one more flag.
+    pub fn with(mut self, flag: impl Into<String>) -> Self {
         self.extra.push(flag.into());
         self
     }
 
     /// With users as its flags name them: this one administers, and is nobody else.
-    pub(crate) fn with_users_apart(mut self) -> Self {
+    pub fn with_users_apart(mut self) -> Self {
         self.same_user = false;
         self
     }
 
     /// As it is shipped: without the socket that has to be asked for.
-    pub(crate) fn without_supplicant(mut self) -> Self {
+    pub fn without_supplicant(mut self) -> Self {
         self.roles.retain(|role| *role != Role::Supplicant);
         self
     }
 
-    pub(crate) fn path(&self, name: &str) -> PathBuf {
+    /// A path in the directory.
+    pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
 
-    pub(crate) fn command(&self) -> Command {
-        let mut command = Command::new(PROGRAM);
+    /// How it is started.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(self.program);
         command
             .arg("--state")
             .arg(self.path("state"))
@@ -84,41 +90,46 @@ impl Host {
         command
     }
 
-    pub(crate) fn start(&self) -> Running {
+    /// Starts it.
+    pub fn start(&self) -> Running {
         Running::of(&mut self.command())
     }
 
     /// Starts it under a limit of the shell's ulimit.
-    pub(crate) fn start_limited(&self, limit: &str) -> Running {
+    pub fn start_limited(&self, limit: &str) -> Running {
         let script = format!("ulimit {limit}; exec \"$@\"");
         let mut shell = Command::new("sh");
         shell
-            .args(["-c", &script, "sh", PROGRAM])
+            .args(["-c", &script, "sh", self.program])
             .args(self.command().get_args())
             .stderr(Stdio::piped());
         Running::of(&mut shell)
     }
 
     /// Runs a keyd that is to refuse its start.
-    pub(crate) fn refused(&self) -> Output {
+    pub fn refused(&self) -> Output {
         self.command().output().unwrap()
     }
 
-    pub(crate) fn connect(&self, role: Role) -> Connection {
+    /// A client in this role.
+    pub fn connect(&self, role: Role) -> Connection {
         Connection::connect(&self.path(role.name())).unwrap()
     }
 
-    pub(crate) fn raw(&self, role: Role) -> seqpacket::Connection {
+    /// The same, for octets.
+    pub fn raw(&self, role: Role) -> seqpacket::Connection {
         seqpacket::Connection::connect(&self.path(role.name())).unwrap()
     }
 
-    pub(crate) fn status(&self) -> StatusAnswer {
+    /// What keyd says of itself.
+    pub fn status(&self) -> StatusAnswer {
         self.connect(Role::Admin).call(&Status {}).unwrap()
     }
 }
 
 impl Running {
-    pub(crate) fn of(command: &mut Command) -> Self {
+    /// Starts this command, and waits for its first line.
+    pub fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
         let mut first_line = String::new();
@@ -130,7 +141,8 @@ impl Running {
         }
     }
 
-    pub(crate) fn signal(&self, name: &str) {
+    /// Sends a signal.
+    pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
             .args([name, &self.child.id().to_string()])
             .status();
@@ -138,7 +150,7 @@ impl Running {
     }
 
     /// Ends it as a power cut would; what it said after its first line.
-    pub(crate) fn kill(mut self) -> String {
+    pub fn kill(mut self) -> String {
         self.child.kill().unwrap();
         let mut rest = String::new();
         self.log.read_to_string(&mut rest).unwrap();
@@ -155,7 +167,7 @@ impl Drop for Running {
 }
 
 /// Waits for one datagram.
-pub(crate) fn receive(connection: &seqpacket::Connection) -> Vec<u8> {
+pub fn receive(connection: &seqpacket::Connection) -> Vec<u8> {
     let mut buffer = vec![0; MAX_ANSWER];
     loop {
         match connection.receive(&mut buffer).unwrap() {
@@ -170,7 +182,7 @@ pub(crate) fn receive(connection: &seqpacket::Connection) -> Vec<u8> {
 }
 
 /// Waits for the end of a connection.
-pub(crate) fn closes(connection: &seqpacket::Connection) -> bool {
+pub fn closes(connection: &seqpacket::Connection) -> bool {
     let mut entries = [poll::Entry::readable(connection)];
     poll::wait(&mut entries, None).unwrap();
     matches!(

@@ -7,8 +7,8 @@ use softsim_keyd_proto::{Call, ProfileState, Refusal, Role};
 
 use super::names::Names;
 use super::{Keyd, Walk};
+use crate::device::Operator;
 use crate::dice::Dice;
-use crate::fixture::Operator;
 
 type Txid = [u8; 16];
 
@@ -44,7 +44,7 @@ impl Profiles {
     pub(super) fn new(operator: Operator, spki: Vec<u8>, statement: Vec<u8>) -> Self {
         Self {
             operator,
-            stranger: Operator::new(),
+            stranger: Operator::generate(),
             spki,
             statement,
             packages: Vec::new(),

@@ -11,67 +11,94 @@ use softsim_aka::{
 use softsim_keyd_proto::requests::{AkaChallenge, AkaPrimeChallenge, Identity, Reauthenticate};
 use softsim_keyd_proto::{IdentityRequest, Method, Realm};
 
-use crate::fixture;
+use crate::device;
 
-pub(crate) const IDENTITY: &[u8] = b"6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
-pub(crate) const RAND: [u8; 16] = [0x11; 16];
+/// The permanent identity of the device's first subscription.
+pub const IDENTITY: &[u8] = b"6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
+/// The RAND of every challenge that doesn't say otherwise.
+pub const RAND: [u8; 16] = [0x11; 16];
 
 // Subtypes and attributes (RFC 4187 §11, RFC 9048 §8.1, RFC 9678 §8).
-pub(crate) const CHALLENGE: u8 = 1;
-pub(crate) const NOTIFICATION: u8 = 12;
-pub(crate) const REAUTHENTICATION: u8 = 13;
-pub(crate) const AT_PADDING: u8 = 6;
-pub(crate) const AT_MAC: u8 = 11;
-pub(crate) const AT_COUNTER: u8 = 19;
-pub(crate) const AT_NONCE_S: u8 = 21;
-pub(crate) const AT_IV: u8 = 129;
-pub(crate) const AT_ENCR_DATA: u8 = 130;
-pub(crate) const AT_NEXT_PSEUDONYM: u8 = 132;
-pub(crate) const AT_NEXT_REAUTH_ID: u8 = 133;
-pub(crate) const AT_PUB_ECDHE: u8 = 152;
-pub(crate) const AT_KDF_FS: u8 = 153;
+/// AKA-Challenge.
+pub const CHALLENGE: u8 = 1;
+/// AKA-Notification.
+pub const NOTIFICATION: u8 = 12;
+/// AKA-Reauthentication.
+pub const REAUTHENTICATION: u8 = 13;
+/// AT_PADDING.
+pub const AT_PADDING: u8 = 6;
+/// AT_MAC.
+pub const AT_MAC: u8 = 11;
+/// AT_COUNTER.
+pub const AT_COUNTER: u8 = 19;
+/// AT_NONCE_S.
+pub const AT_NONCE_S: u8 = 21;
+/// AT_IV.
+pub const AT_IV: u8 = 129;
+/// AT_ENCR_DATA.
+pub const AT_ENCR_DATA: u8 = 130;
+/// AT_NEXT_PSEUDONYM.
+pub const AT_NEXT_PSEUDONYM: u8 = 132;
+/// AT_NEXT_REAUTH_ID.
+pub const AT_NEXT_REAUTH_ID: u8 = 133;
+/// AT_PUB_ECDHE.
+pub const AT_PUB_ECDHE: u8 = 152;
+/// AT_KDF_FS.
+pub const AT_KDF_FS: u8 = 153;
 
 /// AT_RESULT_IND (RFC 4187 §10.14).
-pub(crate) const RESULT_IND: [u8; 4] = [135, 1, 0, 0];
+pub const RESULT_IND: [u8; 4] = [135, 1, 0, 0];
 /// AT_NOTIFICATION of success (RFC 4187 §10.19).
-pub(crate) const SUCCESS: [u8; 4] = [12, 1, 0x80, 0];
+pub const SUCCESS: [u8; 4] = [12, 1, 0x80, 0];
 
 /// What goes into a challenge.
-pub(crate) struct HomeNetwork {
-    pub(crate) credentials: Credentials,
-    pub(crate) rand: [u8; 16],
-    pub(crate) amf: [u8; 2],
-    pub(crate) identity: Vec<u8>,
-    pub(crate) network_name: Vec<u8>,
+pub struct HomeNetwork {
+    /// K, and what its algorithm takes.
+    pub credentials: Credentials,
+    /// RAND.
+    pub rand: [u8; 16],
+    /// AMF.
+    pub amf: [u8; 2],
+    /// What the keys are derived for.
+    pub identity: Vec<u8>,
+    /// AT_KDF_INPUT.
+    pub network_name: Vec<u8>,
     /// What stands in AT_ENCR_DATA, without AT_PADDING; there is none where it is empty.
-    pub(crate) encrypted: Vec<u8>,
+    pub encrypted: Vec<u8>,
     /// The server's half of an ephemeral Diffie-Hellman.
-    pub(crate) ephemeral: Option<PrivateKey>,
+    pub ephemeral: Option<PrivateKey>,
     /// Whether the server would protect results.
-    pub(crate) result_ind: bool,
+    pub result_ind: bool,
 }
 
 /// A challenge, and what an honest USIM makes of it.
-pub(crate) struct Challenge {
-    pub(crate) packet: Vec<u8>,
-    pub(crate) res: Vec<u8>,
+pub struct Challenge {
+    /// The request.
+    pub packet: Vec<u8>,
+    /// RES.
+    pub res: Vec<u8>,
     /// Those without forward secrecy.
-    pub(crate) keys: AkaPrimeKeys,
-    pub(crate) ck_prime: CkPrime,
-    pub(crate) ik_prime: IkPrime,
+    pub keys: AkaPrimeKeys,
+    /// CK'.
+    pub ck_prime: CkPrime,
+    /// IK'.
+    pub ik_prime: IkPrime,
 }
 
 /// The same of EAP-AKA.
-pub(crate) struct OldChallenge {
-    pub(crate) packet: Vec<u8>,
-    pub(crate) res: Vec<u8>,
-    pub(crate) keys: AkaKeys,
+pub struct OldChallenge {
+    /// The request.
+    pub packet: Vec<u8>,
+    /// RES.
+    pub res: Vec<u8>,
+    /// Its keys.
+    pub keys: AkaKeys,
 }
 
 impl Default for HomeNetwork {
     fn default() -> Self {
         Self {
-            credentials: fixture::milenage(fixture::K, fixture::OPC),
+            credentials: device::milenage(device::K, device::OPC),
             rand: RAND,
             amf: [0x80, 0],
             identity: IDENTITY.to_vec(),
@@ -85,7 +112,7 @@ impl Default for HomeNetwork {
 
 impl HomeNetwork {
     /// One that gives names out for the next time.
-    pub(crate) fn naming(pseudonym: Option<&str>, reauthentication: Option<&str>) -> Self {
+    pub fn naming(pseudonym: Option<&str>, reauthentication: Option<&str>) -> Self {
         let attributes = [
             pseudonym.map(|name| text(AT_NEXT_PSEUDONYM, name.as_bytes())),
             reauthentication.map(|name| text(AT_NEXT_REAUTH_ID, name.as_bytes())),
@@ -97,7 +124,7 @@ impl HomeNetwork {
     }
 
     /// An authentication vector (TS 33.102 §6.3.2).
-    pub(crate) fn vector(&self, sqn: u64) -> (AuthenticationOutput, SqnXorAk, Autn) {
+    pub fn vector(&self, sqn: u64) -> (AuthenticationOutput, SqnXorAk, Autn) {
         let (algorithm, rand) = (self.credentials.functions(), Rand::new(self.rand));
         let (sqn, amf) = (Sqn::new(sqn).unwrap(), Amf::new(self.amf));
         let output = algorithm.f2345(&rand);
@@ -107,7 +134,7 @@ impl HomeNetwork {
     }
 
     /// EAP-AKA'.
-    pub(crate) fn challenge(&self, sqn: u64) -> Challenge {
+    pub fn challenge(&self, sqn: u64) -> Challenge {
         let (output, concealed, autn) = self.vector(sqn);
         let name = NetworkName::new(&self.network_name).unwrap();
         let (ck_prime, ik_prime) = kdf::ck_ik_prime(&output.ck, &output.ik, name, concealed);
@@ -137,7 +164,7 @@ impl HomeNetwork {
     }
 
     /// EAP-AKA.
-    pub(crate) fn old_challenge(&self, sqn: u64) -> OldChallenge {
+    pub fn old_challenge(&self, sqn: u64) -> OldChallenge {
         let (output, _, autn) = self.vector(sqn);
         let keys = AkaKeys::derive(&output.ck, &output.ik, &self.identity);
         let attributes = [
@@ -169,7 +196,7 @@ impl HomeNetwork {
     }
 
     /// The highest SQN of the USIM, where AUTS is its own.
-    pub(crate) fn resynchronise(&self, auts: [u8; 14]) -> Option<u64> {
+    pub fn resynchronise(&self, auts: [u8; 14]) -> Option<u64> {
         let (algorithm, rand, auts) = (
             self.credentials.functions(),
             Rand::new(self.rand),
@@ -182,14 +209,17 @@ impl HomeNetwork {
 }
 
 /// A server after the full authentication.
-pub(crate) struct Server {
+pub struct Server {
     method: Method,
-    pub(crate) k_encr: KEncr,
-    pub(crate) k_aut: MacKey,
+    /// For AT_ENCR_DATA.
+    pub k_encr: KEncr,
+    /// For AT_MAC.
+    pub k_aut: MacKey,
 }
 
 impl Server {
-    pub(crate) fn of(keys: &AkaPrimeKeys) -> Self {
+    /// After EAP-AKA'.
+    pub fn of(keys: &AkaPrimeKeys) -> Self {
         Self {
             method: Method::AkaPrime,
             k_encr: KEncr::new(*keys.k_encr.as_bytes()),
@@ -197,7 +227,8 @@ impl Server {
         }
     }
 
-    pub(crate) fn of_aka(keys: &AkaKeys) -> Self {
+    /// After EAP-AKA.
+    pub fn of_aka(keys: &AkaKeys) -> Self {
         Self {
             method: Method::Aka,
             k_encr: KEncr::new(*keys.k_encr.as_bytes()),
@@ -206,7 +237,7 @@ impl Server {
     }
 
     /// A packet with a right AT_MAC, which covers `extra` too.
-    pub(crate) fn packet(&self, code: u8, subtype: u8, attributes: &[u8], extra: &[u8]) -> Vec<u8> {
+    pub fn packet(&self, code: u8, subtype: u8, attributes: &[u8], extra: &[u8]) -> Vec<u8> {
         let mut packet = unmaced_of(self.method, code, subtype, attributes);
         let mac = self.k_aut.at_mac(&packet, extra);
         let end = packet.len();
@@ -215,16 +246,12 @@ impl Server {
     }
 
     /// A packet with AT_ENCR_DATA, in which these attributes stand as they are.
-    pub(crate) fn sealing(&self, subtype: u8, attributes: Vec<u8>) -> Vec<u8> {
+    pub fn sealing(&self, subtype: u8, attributes: Vec<u8>) -> Vec<u8> {
         self.packet(1, subtype, &sealed(&self.k_encr, &attributes), &[])
     }
 
-    pub(crate) fn reauthentication(
-        &self,
-        counter: u16,
-        nonce_s: [u8; 16],
-        next: Option<&str>,
-    ) -> Vec<u8> {
+    /// A fast re-authentication, which may give the identity of the next one.
+    pub fn reauthentication(&self, counter: u16, nonce_s: [u8; 16], next: Option<&str>) -> Vec<u8> {
         let mut attributes = attribute(AT_COUNTER, &[&counter.to_be_bytes()]);
         attributes.extend(attribute(AT_NONCE_S, &[&[0, 0], &nonce_s]));
         attributes.extend(next.map_or(Vec::new(), |next| text(AT_NEXT_REAUTH_ID, next.as_bytes())));
@@ -232,7 +259,7 @@ impl Server {
     }
 
     /// A notification after a fast re-authentication.
-    pub(crate) fn notification(&self, counter: u16) -> Vec<u8> {
+    pub fn notification(&self, counter: u16) -> Vec<u8> {
         let sealed = sealed(
             &self.k_encr,
             &padded(attribute(AT_COUNTER, &[&counter.to_be_bytes()])),
@@ -243,7 +270,7 @@ impl Server {
 }
 
 /// A request for EAP-AKA' without forward secrecy, to the profile in use.
-pub(crate) fn challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaPrimeChallenge<'a> {
+pub fn challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaPrimeChallenge<'a> {
     AkaPrimeChallenge {
         iccid: None,
         identity,
@@ -253,7 +280,7 @@ pub(crate) fn challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaPrimeCha
 }
 
 /// The same for EAP-AKA.
-pub(crate) fn old_challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaChallenge<'a> {
+pub fn old_challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaChallenge<'a> {
     AkaChallenge {
         iccid: None,
         identity,
@@ -262,7 +289,8 @@ pub(crate) fn old_challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaChal
     }
 }
 
-pub(crate) fn reauthenticate<'a>(packet: &'a [u8], identity: &'a str) -> Reauthenticate<'a> {
+/// A request for a fast re-authentication.
+pub fn reauthenticate<'a>(packet: &'a [u8], identity: &'a str) -> Reauthenticate<'a> {
     Reauthenticate {
         iccid: None,
         identity: identity.as_bytes(),
@@ -271,7 +299,7 @@ pub(crate) fn reauthenticate<'a>(packet: &'a [u8], identity: &'a str) -> Reauthe
 }
 
 /// An identity for EAP-AKA' on WLAN.
-pub(crate) fn identity(kind: IdentityRequest) -> Identity<'static> {
+pub fn identity(kind: IdentityRequest) -> Identity<'static> {
     Identity {
         iccid: None,
         method: Method::AkaPrime,
@@ -282,7 +310,7 @@ pub(crate) fn identity(kind: IdentityRequest) -> Identity<'static> {
 }
 
 /// The permanent one.
-pub(crate) fn permanent(iccid: Option<&str>) -> Identity<'_> {
+pub fn permanent(iccid: Option<&str>) -> Identity<'_> {
     Identity {
         iccid,
         ..identity(IdentityRequest::Permanent)
@@ -290,7 +318,7 @@ pub(crate) fn permanent(iccid: Option<&str>) -> Identity<'_> {
 }
 
 /// A packet of EAP-AKA' with these attributes and a right AT_MAC behind them.
-pub(crate) fn maced(code: u8, subtype: u8, attributes: &[u8], keys: &AkaPrimeKeys) -> Vec<u8> {
+pub fn maced(code: u8, subtype: u8, attributes: &[u8], keys: &AkaPrimeKeys) -> Vec<u8> {
     let mut packet = unmaced(code, subtype, attributes);
     let mac = keys.k_aut.at_mac(&packet, &[]);
     let end = packet.len();
@@ -299,11 +327,12 @@ pub(crate) fn maced(code: u8, subtype: u8, attributes: &[u8], keys: &AkaPrimeKey
 }
 
 /// The same with zeros in AT_MAC.
-pub(crate) fn unmaced(code: u8, subtype: u8, attributes: &[u8]) -> Vec<u8> {
+pub fn unmaced(code: u8, subtype: u8, attributes: &[u8]) -> Vec<u8> {
     unmaced_of(Method::AkaPrime, code, subtype, attributes)
 }
 
-pub(crate) fn unmaced_of(method: Method, code: u8, subtype: u8, attributes: &[u8]) -> Vec<u8> {
+/// The same of either method.
+pub fn unmaced_of(method: Method, code: u8, subtype: u8, attributes: &[u8]) -> Vec<u8> {
     let method = match method {
         Method::Aka => 23,
         Method::AkaPrime => 50,
@@ -317,7 +346,8 @@ pub(crate) fn unmaced_of(method: Method, code: u8, subtype: u8, attributes: &[u8
     packet
 }
 
-pub(crate) fn attribute(kind: u8, value: &[&[u8]]) -> Vec<u8> {
+/// An attribute, padded with zeros.
+pub fn attribute(kind: u8, value: &[&[u8]]) -> Vec<u8> {
     let mut attribute = vec![kind, 0];
     attribute.extend(value.concat());
     attribute.resize(attribute.len().next_multiple_of(4), 0);
@@ -326,12 +356,12 @@ pub(crate) fn attribute(kind: u8, value: &[&[u8]]) -> Vec<u8> {
 }
 
 /// An attribute that tells the length of its text.
-pub(crate) fn text(kind: u8, text: &[u8]) -> Vec<u8> {
+pub fn text(kind: u8, text: &[u8]) -> Vec<u8> {
     attribute(kind, &[&(text.len() as u16).to_be_bytes(), text])
 }
 
 /// Attributes with AT_PADDING, where they need it to fill blocks.
-pub(crate) fn padded(mut attributes: Vec<u8>) -> Vec<u8> {
+pub fn padded(mut attributes: Vec<u8>) -> Vec<u8> {
     let missing = attributes.len().next_multiple_of(16) - attributes.len();
     if missing > 0 {
         attributes.extend(attribute(AT_PADDING, &[&vec![0; missing - 2]]));
@@ -340,7 +370,7 @@ pub(crate) fn padded(mut attributes: Vec<u8>) -> Vec<u8> {
 }
 
 /// AT_IV and AT_ENCR_DATA.
-pub(crate) fn sealed(k_encr: &KEncr, attributes: &[u8]) -> Vec<u8> {
+pub fn sealed(k_encr: &KEncr, attributes: &[u8]) -> Vec<u8> {
     let (iv, mut data) = (Iv::new([0x1f; 16]), attributes.to_vec());
     encrypt(k_encr, &iv, &mut data).unwrap();
     [

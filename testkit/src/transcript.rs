@@ -1,7 +1,7 @@
 //! The transcript of a DTLS 1.2 handshake up to the client's CertificateVerify.
 
 /// All messages of a client's handshake up to ClientKeyExchange, with `own` as its certificate.
-pub(crate) fn transcript(own: &[u8]) -> Vec<u8> {
+pub fn transcript(own: &[u8]) -> Vec<u8> {
     let length = |octets: usize| (octets as u32).to_be_bytes()[1..].to_vec();
     let message = |kind: u8, sequence: u8, body: &[u8]| {
         let head = [vec![kind], length(body.len()), vec![0, sequence, 0, 0, 0]].concat();

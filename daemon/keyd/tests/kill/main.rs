@@ -4,41 +4,26 @@
 //! `SOFTSIM_KILLS` sets how often, `SOFTSIM_SEED` the moments.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-#[path = "../../../tests/common/dice.rs"]
-mod dice;
-#[path = "kill/fast.rs"]
 mod fast;
-#[allow(dead_code)]
-#[path = "keyd/fixture.rs"]
-mod fixture;
-#[allow(dead_code)]
-#[path = "keyd/home_network.rs"]
-mod home_network;
-#[allow(dead_code)]
-#[path = "keyd/host.rs"]
-mod host;
-#[path = "kill/load.rs"]
 mod load;
-#[path = "keyd/over_the_socket.rs"]
-mod over_the_socket;
-#[path = "kill/replay.rs"]
 mod replay;
-#[path = "kill/store.rs"]
 mod store;
 
 use std::thread::{scope, sleep};
 use std::time::Duration;
 
 use softsim_keyd_proto::Role;
+use softsim_testkit::device::Operator;
+use softsim_testkit::dice::{Dice, number_from_env};
+use softsim_testkit::host::{Host, Running};
+use softsim_testkit::over_the_socket::provision;
 
-use crate::dice::{Dice, number_from_env};
 use crate::fast::Namer;
-use crate::fixture::Operator;
-use crate::host::{Host, Running};
 use crate::load::{Shared, clients};
-use crate::over_the_socket::provision;
 use crate::replay::Replays;
 use crate::store::Store;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
 /// Kills, unless `SOFTSIM_KILLS` says otherwise.
 const KILLS: u64 = 60;
@@ -66,7 +51,7 @@ const LAST: usize = 48;
 fn killed_at_any_moment_it_accepts_no_autn_twice_and_loses_no_profile() {
     let kills = number_from_env("SOFTSIM_KILLS").unwrap_or(KILLS);
     let mut dice = Dice::of_test("kill");
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let running = host.start();
     let shared = Shared::new(&mut dice);
     let mut store = Store::provisioned(&host, &shared);
@@ -94,9 +79,9 @@ fn killed_at_any_moment_it_accepts_no_autn_twice_and_loses_no_profile() {
 fn killed_at_any_moment_it_takes_no_counter_back_and_loses_no_pseudonym() {
     let kills = number_from_env("SOFTSIM_KILLS").unwrap_or(KILLS);
     let mut dice = Dice::of_test("kill, fast re-authentication");
-    let host = Host::new();
+    let host = Host::new(PROGRAM);
     let mut running = host.start();
-    provision(&mut host.connect(Role::Admin), &Operator::new());
+    provision(&mut host.connect(Role::Admin), &Operator::generate());
     let mut namer = Namer::new();
     for _ in 0..kills {
         scope(|scope| {

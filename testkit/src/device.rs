@@ -26,34 +26,41 @@ use softsim_sandbox::random::SystemRng;
 use softsim_usim::SqnParameters;
 use tempfile::TempDir;
 
-pub(crate) const UID: u32 = 1000;
+/// The user that every client is.
+pub const UID: u32 = 1000;
 /// The application functions whose keys this user may have.
-pub(crate) const AFS: [&str; 2] = ["af.example.com", "other.example.com"];
-pub(crate) const ICCID: &str = "8988211000000000011";
-pub(crate) const IMSI: &str = "001010000000001";
+pub const AFS: [&str; 2] = ["af.example.com", "other.example.com"];
+/// The first profile's ICCID.
+pub const ICCID: &str = "8988211000000000011";
+/// Its IMSI.
+pub const IMSI: &str = "001010000000001";
 /// No octets that a client would send by itself: both are looked for in answers.
-pub(crate) const K: [u8; 16] = 0x465b_5ce8_b199_b49f_aa5f_0a2e_e238_a6bc_u128.to_be_bytes();
-pub(crate) const OPC: [u8; 16] = 0xcd63_cb71_954a_9f4e_48a5_994e_37a0_2baf_u128.to_be_bytes();
+pub const K: [u8; 16] = 0x465b_5ce8_b199_b49f_aa5f_0a2e_e238_a6bc_u128.to_be_bytes();
+/// The other octets, for OPc.
+pub const OPC: [u8; 16] = 0xcd63_cb71_954a_9f4e_48a5_994e_37a0_2baf_u128.to_be_bytes();
 
 thread_local! {
     static UNIX_TIME: Cell<u64> = const { Cell::new(4_000_000_000) };
 }
 
 /// An ICCID, with the digit that its others take at the end.
-pub(crate) fn with_check_digit(digits: &str) -> String {
+pub fn with_check_digit(digits: &str) -> String {
     format!("{digits}{}", Iccid::check_digit(digits))
 }
 
 /// Sets the clock of validity, in seconds since 1970; it begins in 2096.
-pub(crate) fn set_clock(seconds: u64) {
+pub fn set_clock(seconds: u64) {
     UNIX_TIME.set(seconds);
 }
 
 /// A gateway with keyd on it.
-pub(crate) struct Device {
-    pub(crate) keyd: Keyd,
-    pub(crate) writes: Writes,
-    pub(crate) directory: Rc<TempDir>,
+pub struct Device {
+    /// The key process.
+    pub keyd: Keyd,
+    /// What its medium still takes.
+    pub writes: Writes,
+    /// Where its vault is.
+    pub directory: Rc<TempDir>,
     policies: PerRole<RolePolicy>,
     now: Duration,
     answer: Box<[u8; MAX_ANSWER]>,
@@ -61,20 +68,22 @@ pub(crate) struct Device {
 
 /// How many more writes and syncs the medium takes; `None`: any number.
 #[derive(Clone, Default)]
-pub(crate) struct Writes(Rc<Cell<Option<u32>>>);
+pub struct Writes(Rc<Cell<Option<u32>>>);
 
 /// A file whose writes can be made to fail, the first one half way.
-pub(crate) struct Medium {
+pub struct Medium {
     file: FileStorage,
     writes: Writes,
 }
 
 impl Writes {
-    pub(crate) fn fail_after(&self, count: u32) {
+    /// Lets so many through; the next one fails.
+    pub fn fail_after(&self, count: u32) {
         self.0.set(Some(count));
     }
 
-    pub(crate) fn all_were_used(&self) -> bool {
+    /// Whether the one that fails is next.
+    pub fn all_were_used(&self) -> bool {
         self.0.get() == Some(0)
     }
 
@@ -118,11 +127,12 @@ impl Storage for Medium {
 
 impl Device {
     /// As it leaves the assembly line: a vault with nothing in it.
-    pub(crate) fn blank() -> Self {
+    pub fn blank() -> Self {
         Self::blank_with_capacity(4)
     }
 
-    pub(crate) fn blank_with_capacity(capacity: u32) -> Self {
+    /// The same, with room for so many profiles.
+    pub fn blank_with_capacity(capacity: u32) -> Self {
         let directory = Rc::new(tempfile::tempdir().unwrap());
         let kek = Kek::development();
         drop(FileStorage::create(directory.path(), &kek, capacity).unwrap());
@@ -130,19 +140,19 @@ impl Device {
     }
 
     /// Starts keyd on the state in a directory.
-    pub(crate) fn on(directory: Rc<TempDir>) -> Self {
+    pub fn on(directory: Rc<TempDir>) -> Self {
         Self::started(directory, false)
     }
 
     /// The same, with or without `--allow-test-profiles`.
-    pub(crate) fn started(directory: Rc<TempDir>, test_profiles: bool) -> Self {
+    pub fn started(directory: Rc<TempDir>, test_profiles: bool) -> Self {
         let privacy = IdentityPrivacy::Conservative;
         Self::under(directory, COMPILED, privacy, test_profiles)
     }
 
     /// Blank, and under a policy that gives the role network the requests of PSK accounts, which no
     /// role file does.
-    pub(crate) fn with_psk_accounts() -> Self {
+    pub fn with_psk_accounts() -> Self {
         let given = Group {
             rate: Rate {
                 requests: 20,
@@ -197,12 +207,12 @@ impl Device {
     }
 
     /// A crash, and a start on what was stored.
-    pub(crate) fn restarted(self) -> Self {
+    pub fn restarted(self) -> Self {
         self.restarted_under(IdentityPrivacy::Conservative)
     }
 
     /// The same, with another `--identity-privacy`.
-    pub(crate) fn with_privacy(self, identity_privacy: IdentityPrivacy) -> Self {
+    pub fn with_privacy(self, identity_privacy: IdentityPrivacy) -> Self {
         self.restarted_under(identity_privacy)
     }
 
@@ -217,13 +227,14 @@ impl Device {
         Self::under(directory, policies, identity_privacy, false)
     }
 
-    pub(crate) fn client(&self, role: Role) -> Client {
+    /// A client in this role.
+    pub fn client(&self, role: Role) -> Client {
         self.keyd.connect(role, UID).unwrap()
     }
 
     /// Sends octets and receives some; a second passes before, so that few buckets run dry, and as
     /// much more as keyd says.
-    pub(crate) fn exchange(&mut self, client: &mut Client, datagram: &[u8]) -> &[u8] {
+    pub fn exchange(&mut self, client: &mut Client, datagram: &[u8]) -> &[u8] {
         self.now += Duration::from_secs(1);
         let answer = self.exchange_now(client, datagram);
         let length = answer.len();
@@ -235,7 +246,7 @@ impl Device {
     }
 
     /// The same, with no time passing.
-    pub(crate) fn exchange_now(&mut self, client: &mut Client, datagram: &[u8]) -> &[u8] {
+    pub fn exchange_now(&mut self, client: &mut Client, datagram: &[u8]) -> &[u8] {
         let length = self
             .keyd
             .serve(client, self.now, datagram, &mut self.answer);
@@ -243,18 +254,14 @@ impl Device {
     }
 
     /// Asks, and gets the answer as a client would.
-    pub(crate) fn call<C: Call>(
-        &mut self,
-        client: &mut Client,
-        call: &C,
-    ) -> Result<C::Answer, Refusal> {
+    pub fn call<C: Call>(&mut self, client: &mut Client, call: &C) -> Result<C::Answer, Refusal> {
         let mut buffer = vec![0; MAX_REQUEST];
         let datagram = encode_request(call, &mut buffer).unwrap();
         decode_answer::<C>(self.exchange(client, datagram)).unwrap()
     }
 
     /// The same, with no time passing.
-    pub(crate) fn call_now<C: Call>(
+    pub fn call_now<C: Call>(
         &mut self,
         client: &mut Client,
         call: &C,
@@ -266,7 +273,7 @@ impl Device {
 
     /// Holds that this is a session's MSK: keyd refuses another as the server's, and takes this
     /// one.
-    pub(crate) fn confirms(&mut self, client: &mut Client, handle: u32, msk: &[u8]) {
+    pub fn confirms(&mut self, client: &mut Client, handle: u32, msk: &[u8]) {
         let mut other = msk.to_vec();
         *other.last_mut().unwrap() ^= 1;
         let mut confirm = |msk| {
@@ -278,19 +285,20 @@ impl Device {
     }
 
     /// Asks on a connection of its own.
-    pub(crate) fn ask<C: Call>(&mut self, role: Role, call: &C) -> Result<C::Answer, Refusal> {
+    pub fn ask<C: Call>(&mut self, role: Role, call: &C) -> Result<C::Answer, Refusal> {
         let mut client = self.client(role);
         self.call(&mut client, call)
     }
 
     /// With keys and a certificate of its own.
-    pub(crate) fn enrolled() -> Self {
+    pub fn enrolled() -> Self {
         let mut device = Self::blank();
         device.enrol();
         device
     }
 
-    pub(crate) fn enrol(&mut self) {
+    /// Makes keys, and sets a certificate.
+    pub fn enrol(&mut self) {
         self.ask(Role::Admin, &GenerateDeviceKey {}).unwrap();
         let request = self.ask(Role::Admin, &CertificateRequest {}).unwrap().der;
         let certificate = certificate(&spki_of_request(&request));
@@ -303,14 +311,15 @@ impl Device {
         .unwrap();
     }
 
-    pub(crate) fn trust(&mut self, operator: &Operator) {
+    /// Trusts an operator.
+    pub fn trust(&mut self, operator: &Operator) {
         let issuer = operator.spki();
         self.ask(Role::Admin, &AddTrustAnchor { issuer: &issuer })
             .unwrap();
     }
 
     /// Installs a profile in one transaction.
-    pub(crate) fn install(&mut self, package: &[u8], txid: [u8; 16]) -> Result<(), Refusal> {
+    pub fn install(&mut self, package: &[u8], txid: [u8; 16]) -> Result<(), Refusal> {
         let mut admin = self.client(Role::Admin);
         let package = Some(package);
         self.call(&mut admin, &Stage { txid, package })?;
@@ -318,22 +327,23 @@ impl Device {
     }
 
     /// Enrolled, with one profile, which is enabled.
-    pub(crate) fn provisioned() -> (Self, Operator) {
+    pub fn provisioned() -> (Self, Operator) {
         let mut device = Self::enrolled();
         let operator = device.provision();
         (device, operator)
     }
 
     /// Installs a first profile.
-    pub(crate) fn provision(&mut self) -> Operator {
-        let operator = Operator::new();
+    pub fn provision(&mut self) -> Operator {
+        let operator = Operator::generate();
         self.trust(&operator);
         let package = operator.seal(self, profile(ICCID), 1);
         self.install(&package, [1; 16]).unwrap();
         operator
     }
 
-    pub(crate) fn statement(&mut self) -> Vec<u8> {
+    /// The sealing statement.
+    pub fn statement(&mut self) -> Vec<u8> {
         self.ask(
             Role::Admin,
             &softsim_keyd_proto::requests::SealingStatement {},
@@ -344,36 +354,41 @@ impl Device {
 }
 
 /// Whoever seals profiles.
-pub(crate) struct Operator(pub(crate) SigningKey);
+pub struct Operator(pub SigningKey);
 
 impl Operator {
-    pub(crate) fn new() -> Self {
+    /// One with a new key.
+    pub fn generate() -> Self {
         Self(SigningKey::generate_from_rng(&mut SystemRng))
     }
 
-    pub(crate) fn spki(&self) -> Vec<u8> {
+    /// Its public key, as a trust anchor.
+    pub fn spki(&self) -> Vec<u8> {
         IssuerKey::from(*self.0.verifying_key()).to_spki().to_vec()
     }
 
-    pub(crate) fn seal(&self, device: &mut Device, profile: Profile, sequence: u64) -> Vec<u8> {
+    /// Seals a profile to the device.
+    pub fn seal(&self, device: &mut Device, profile: Profile, sequence: u64) -> Vec<u8> {
         let request = device.ask(Role::Admin, &CertificateRequest {}).unwrap().der;
         let spki = spki_of_request(&request);
         self.seal_to(&spki, &device.statement(), profile, sequence)
     }
 
     /// A command to the device.
-    pub(crate) fn order(&self, device: &mut Device, command: Command, sequence: u64) -> Vec<u8> {
+    pub fn order(&self, device: &mut Device, command: Command, sequence: u64) -> Vec<u8> {
         let status = device.ask(Role::Admin, &Status {}).unwrap();
         let device = DeviceId(status.device_id.unwrap());
         self.order_to(device, command, sequence)
     }
 
-    pub(crate) fn order_to(&self, device: DeviceId, command: Command, sequence: u64) -> Vec<u8> {
+    /// A command to whichever device has this id.
+    pub fn order_to(&self, device: DeviceId, command: Command, sequence: u64) -> Vec<u8> {
         let validity = Validity::default();
         softsim_profile::sign_command(&command, &validity, device, &self.0, sequence).unwrap()
     }
 
-    pub(crate) fn seal_to(
+    /// Seals a profile to whoever has this key and made this statement.
+    pub fn seal_to(
         &self,
         spki: &[u8],
         statement: &[u8],
@@ -387,23 +402,25 @@ impl Operator {
 }
 
 /// A profile with the subscription of this module.
-pub(crate) fn profile(iccid: &str) -> Profile {
+pub fn profile(iccid: &str) -> Profile {
     profile_of(iccid, IMSI, K, OPC, 0)
 }
 
 /// A second subscription.
-pub(crate) fn other_profile(iccid: &str) -> Profile {
+pub fn other_profile(iccid: &str) -> Profile {
     profile_of(iccid, "001010000000002", [0x5b; 16], OPC, 0)
 }
 
-pub(crate) fn milenage(k: [u8; 16], opc: [u8; 16]) -> Credentials {
+/// Credentials of Milenage.
+pub fn milenage(k: [u8; 16], opc: [u8; 16]) -> Credentials {
     Credentials::Milenage {
         k: softsim_aka::K::new(k),
         opc: Opc::new(opc),
     }
 }
 
-pub(crate) fn profile_of(
+/// A profile with this subscription, whose SQNs begin at `floor`.
+pub fn profile_of(
     iccid: &str,
     imsi_digits: &str,
     k: [u8; 16],
@@ -424,7 +441,7 @@ pub(crate) fn profile_of(
 }
 
 /// A DER value.
-pub(crate) fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
+pub fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let contents = parts.concat();
     let mut value = vec![tag];
     match contents.len() {
@@ -440,7 +457,7 @@ pub(crate) fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
 }
 
 /// The contents of the DER value at the start, and what follows it.
-pub(crate) fn open_der(value: &[u8]) -> (&[u8], &[u8]) {
+pub fn open_der(value: &[u8]) -> (&[u8], &[u8]) {
     let (head, length) = match value[1] {
         0x81 => (3, usize::from(value[2])),
         0x82 => (4, usize::from(u16::from_be_bytes([value[2], value[3]]))),
@@ -450,7 +467,7 @@ pub(crate) fn open_der(value: &[u8]) -> (&[u8], &[u8]) {
 }
 
 /// A certificate of the right shape; who signed it is not keyd's to judge.
-pub(crate) fn certificate(spki: &[u8]) -> Vec<u8> {
+pub fn certificate(spki: &[u8]) -> Vec<u8> {
     let sequence = |parts: &[&[u8]]| der(0x30, parts);
     let tbs = sequence(&[
         &der(0xa0, &[&[2, 1, 2]]),
@@ -465,7 +482,7 @@ pub(crate) fn certificate(spki: &[u8]) -> Vec<u8> {
 }
 
 /// The SubjectPublicKeyInfo of a PKCS #10 request: the third field of its first field.
-pub(crate) fn spki_of_request(request: &[u8]) -> Vec<u8> {
+pub fn spki_of_request(request: &[u8]) -> Vec<u8> {
     let (request, _) = open_der(request);
     let (info, _) = open_der(request);
     let (_version, rest) = open_der(info);
@@ -475,7 +492,7 @@ pub(crate) fn spki_of_request(request: &[u8]) -> Vec<u8> {
 }
 
 /// A copy of a device's state, to be started on.
-pub(crate) fn copy_of(directory: &Path) -> Rc<TempDir> {
+pub fn copy_of(directory: &Path) -> Rc<TempDir> {
     let copy = tempfile::tempdir().unwrap();
     std::fs::copy(directory.join("vault"), copy.path().join("vault")).unwrap();
     Rc::new(copy)
@@ -483,7 +500,7 @@ pub(crate) fn copy_of(directory: &Path) -> Rc<TempDir> {
 
 /// Makes one change again and again, with a medium that fails one write later each time; whatever
 /// was stored is started on.
-pub(crate) fn fail_at_each_write(
+pub fn fail_at_each_write(
     base: Device,
     change: impl Fn(&mut Device) -> Result<(), Refusal>,
     check: impl Fn(&mut Device, bool),

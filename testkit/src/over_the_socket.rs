@@ -3,11 +3,11 @@
 use softsim_client::keyd::Connection;
 use softsim_keyd_proto::requests::*;
 
-use crate::fixture::{ICCID, Operator, certificate, profile, spki_of_request};
+use crate::device::{ICCID, Operator, certificate, profile, spki_of_request};
 
 /// Keys, certificate and trust anchor; gives the device's SubjectPublicKeyInfo and its sealing
 /// statement.
-pub(crate) fn enrol(admin: &mut Connection, operator: &Operator) -> (Vec<u8>, Vec<u8>) {
+pub fn enrol(admin: &mut Connection, operator: &Operator) -> (Vec<u8>, Vec<u8>) {
     admin.call(&GenerateDeviceKey {}).unwrap();
     let request = admin.call(&CertificateRequest {}).unwrap().der;
     let spki = spki_of_request(&request);
@@ -19,7 +19,7 @@ pub(crate) fn enrol(admin: &mut Connection, operator: &Operator) -> (Vec<u8>, Ve
 }
 
 /// The same, and one profile.
-pub(crate) fn provision(admin: &mut Connection, operator: &Operator) {
+pub fn provision(admin: &mut Connection, operator: &Operator) {
     let (spki, statement) = enrol(admin, operator);
     let package = operator.seal_to(&spki, &statement, profile(ICCID), 1);
     let (txid, package) = ([1; 16], Some(&package[..]));

@@ -20,8 +20,8 @@ use self::forbidden::Forbidden;
 use self::home::Home;
 use self::profiles::Profiles;
 use self::sessions::Session;
+use crate::device::*;
 use crate::dice::Dice;
-use crate::fixture::*;
 use crate::transcript::transcript;
 
 /// How many connections the attacker keeps open.
@@ -59,12 +59,13 @@ const ORACLES: [RequestKind; 23] = [
 ];
 
 /// Whether there is time for more: `cargo xtask soak` sets it.
-pub(crate) fn thorough() -> bool {
+pub fn thorough() -> bool {
     std::env::var_os("SOFTSIM_THOROUGH").is_some()
 }
 
 /// How keyd is reached: in this process, or through the program's sockets.
-pub(crate) trait Keyd {
+pub trait Keyd {
+    /// A client's.
     type Connection;
 
     /// A connection of the role network.
@@ -84,7 +85,7 @@ pub(crate) trait Keyd {
 }
 
 /// keyd, its attacker, and everything that the attacker may and may not have.
-pub(crate) struct Walk<K: Keyd> {
+pub struct Walk<K: Keyd> {
     keyd: K,
     connections: Vec<Connection<K>>,
     home: Home,
@@ -153,8 +154,8 @@ impl Given {
 
 impl<K: Keyd> Walk<K> {
     /// A device with three profiles.
-    pub(crate) fn new(mut keyd: K, dice: &mut Dice) -> Self {
-        let operator = Operator::new();
+    pub fn new(mut keyd: K, dice: &mut Dice) -> Self {
+        let operator = Operator::generate();
         keyd.administer(&GenerateDeviceKey {});
         let spki = spki_of_request(&keyd.administer(&CertificateRequest {}).der);
         let certificate = certificate(&spki);
@@ -189,7 +190,7 @@ impl<K: Keyd> Walk<K> {
 
     /// So many requests at random, the more telling ones more often; more where they went past
     /// something.
-    pub(crate) fn at_random(&mut self, steps: usize, dice: &mut Dice) {
+    pub fn at_random(&mut self, steps: usize, dice: &mut Dice) {
         for step in 0.. {
             if step >= steps && self.given.least() > 0 {
                 break;
@@ -210,7 +211,7 @@ impl<K: Keyd> Walk<K> {
     }
 
     /// Some requests in this order, on connections of their own and with something to be about.
-    pub(crate) fn in_order(&mut self, kinds: &[RequestKind], dice: &mut Dice) {
+    pub fn in_order(&mut self, kinds: &[RequestKind], dice: &mut Dice) {
         self.connect();
         if let Some(enabled) = self.profiles.enabled {
             self.a_fresh_challenge_is_accepted(enabled, dice);
@@ -343,7 +344,7 @@ impl<K: Keyd> Walk<K> {
     }
 
     /// The end: nothing was lost, nothing that was used up is taken, and the SIM still works.
-    pub(crate) fn finish(mut self, dice: &mut Dice) {
+    pub fn finish(mut self, dice: &mut Dice) {
         self.restart();
         self.profiles_are_as_confirmed();
         for subscription in 0..self.home.subscriptions.len() {

@@ -13,8 +13,8 @@ use softsim_profile::Profile;
 use super::names::{Memory, Names};
 use super::sessions::Session;
 use super::{Keyd, Walk};
+use crate::device::{milenage, profile_of, with_check_digit};
 use crate::dice::Dice;
-use crate::fixture::{milenage, profile_of, with_check_digit};
 use crate::home_network::{HomeNetwork, IDENTITY, Server};
 
 /// The arrays of SEQ_MS.
