@@ -50,17 +50,17 @@ impl fmt::Debug for PublicKey {
     }
 }
 
-/// The other side's public key is none, or one that leads to a secret which everybody knows.
+/// Why the other side's public key is unusable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadPublicKey {
-    /// It has another length than keys of the group have.
+    /// Its length isn't that of the group's keys.
     Length {
         /// The group.
         group: Group,
-        /// The length that came, in octets.
+        /// Its length in octets.
         found: usize,
     },
-    /// It is no compressed point of P-256.
+    /// It isn't a compressed point of P-256.
     NotAPoint,
     /// Its point is of small order: the shared secret would be all zeros.
     NotContributory,
@@ -86,7 +86,7 @@ impl fmt::Display for BadPublicKey {
 
 impl core::error::Error for BadPublicKey {}
 
-/// The private half of a key agreement. It is wiped when dropped.
+/// The private key of a key agreement. It is wiped on drop.
 pub struct PrivateKey(Scalar);
 
 enum Scalar {
@@ -94,7 +94,8 @@ enum Scalar {
     P256(p256::SecretKey),
 }
 
-/// 32 octets are no private key of P-256: zero, or the order of the group or more.
+/// The error for 32 octets that aren't a private key of P-256: they are zero, or not less than the
+/// order of the group.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadPrivateKey;
 
@@ -107,7 +108,7 @@ impl fmt::Display for BadPrivateKey {
 impl core::error::Error for BadPrivateKey {}
 
 impl PrivateKey {
-    /// A fresh key.
+    /// Generates a key.
     pub fn generate(group: Group, rng: &mut impl CryptoRng) -> Self {
         let mut octets = Zeroizing::new([0; 32]);
         loop {
@@ -140,7 +141,7 @@ impl PrivateKey {
         }
     }
 
-    /// What the other side gets.
+    /// The public key for the other side.
     pub fn public_key(&self) -> PublicKey {
         match &self.0 {
             Scalar::X25519(key) => {
@@ -157,7 +158,7 @@ impl PrivateKey {
     /// x-coordinate of P-256.
     ///
     /// # Errors
-    /// [`BadPublicKey`]; no secret comes of such a key.
+    /// [`BadPublicKey`].
     pub fn agree(&self, public_key: &[u8]) -> Result<SharedSecret, BadPublicKey> {
         match &self.0 {
             Scalar::X25519(key) => {
@@ -173,7 +174,7 @@ impl PrivateKey {
                 if public_key.len() != Group::P256.public_key_length() {
                     return Err(self.wrong_length(public_key));
                 }
-                // SEC 1 knows another short form, which the two protocols don't.
+                // SEC 1 has another short form, which neither protocol allows.
                 let compressed = matches!(public_key[0], 2 | 3);
                 let public_key = p256::PublicKey::from_sec1_bytes(public_key)
                     .ok()

@@ -1,5 +1,5 @@
-//! What a subscriber and the home network share: K, the operator's field, and which algorithm set
-//! they are for.
+//! The secrets that a subscriber and the home network share: K and the operator's field, with their
+//! algorithm set.
 
 use subtle::ConstantTimeEq;
 
@@ -24,7 +24,7 @@ pub enum Credentials {
         k: TuakKey,
         /// TOP as derived for K.
         topc: Topc,
-        /// What the operator chose.
+        /// The parameters that the operator chose.
         parameters: TuakParameters,
     },
     /// For [`Xor`], which protects nothing.
@@ -35,7 +35,7 @@ pub enum Credentials {
 }
 
 impl Credentials {
-    /// The octets of K: 16, or 32 where TUAK has a key of 256 bits.
+    /// The octets of K: 16, or 32 if TUAK has a key of 256 bits.
     pub fn k(&self) -> &[u8] {
         match self {
             Self::Milenage { k, .. } | Self::Xor { k } => k.as_bytes(),
@@ -43,8 +43,8 @@ impl Credentials {
         }
     }
 
-    /// Whether both have the same K, whatever algorithm set it is for; in constant time for one
-    /// length.
+    /// Whether both have the same K, regardless of the algorithm set. Takes constant time for keys
+    /// of one length.
     pub fn same_k(&self, other: &Self) -> bool {
         self.k().ct_eq(other.k()).into()
     }
@@ -63,7 +63,7 @@ impl Credentials {
     }
 }
 
-/// The functions of one subscription, of whichever set.
+/// The functions of one subscription, of any algorithm set.
 pub enum Functions {
     /// TS 35.206.
     Milenage(Milenage),
@@ -73,7 +73,7 @@ pub enum Functions {
     Xor(Xor),
 }
 
-/// Hands one call on to the set.
+/// Passes one call on to the algorithm set.
 macro_rules! on {
     ($self:ident, $set:ident => $call:expr) => {
         match $self {

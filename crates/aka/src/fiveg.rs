@@ -1,4 +1,4 @@
-//! The keys that a 5G core anchors in an authentication (TS 33.501 Annex A) and hands to
+//! The keys that a 5G core anchors in an authentication (TS 33.501 Annex A), and those for
 //! applications (TS 33.535 Annex A).
 
 use crate::kdf::{NetworkName, kdf};
@@ -20,7 +20,7 @@ pub fn k_seaf(k_ausf: &KAusf, serving_network: NetworkName<'_>) -> KSeaf {
 
 /// K_AKMA = KDF(K_AUSF, FC = 0x80, "AKMA", SUPI) (TS 33.535 A.2).
 ///
-/// `supi` is the IMSI's digits, or a whole NAI where SUPI is one (TS 33.501 A.7.0).
+/// `supi` is the IMSI's digits, or the whole NAI if the SUPI is one (TS 33.501 A.7.0).
 pub fn k_akma(k_ausf: &KAusf, supi: &[u8]) -> KAkma {
     KAkma::new(*kdf(k_ausf.as_bytes(), 0x80, [b"AKMA", supi]))
 }

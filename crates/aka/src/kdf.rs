@@ -1,5 +1,5 @@
-//! The key derivation function of TS 33.220 Annex B, and CK' and IK', which EAP-AKA' derives with
-//! it.
+//! The key derivation function of TS 33.220 Annex B, and CK' and IK' of EAP-AKA', which are derived
+//! with it.
 
 use core::fmt;
 
@@ -9,14 +9,14 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::{Ck, CkPrime, Ik, IkPrime, SqnXorAk};
 
-/// The access network identity out of AT_KDF_INPUT, such as `WLAN`: 1 to 1016 octets.
+/// The access network identity in AT_KDF_INPUT, such as `WLAN`: 1 to 1016 octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NetworkName<'a>(&'a [u8]);
 
-/// A network name is empty or longer than AT_KDF_INPUT can carry.
+/// The error for a network name that is empty or longer than AT_KDF_INPUT can carry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadNetworkName {
-    /// The length that came, in octets.
+    /// Its length in octets.
     pub length: usize,
 }
 
@@ -28,8 +28,8 @@ impl<'a> NetworkName<'a> {
     /// Takes the name as received, without padding.
     ///
     /// # Errors
-    /// An empty name, which RFC 9048 §3.1 has the peer treat as a bad AUTN, or one too long for the
-    /// attribute.
+    /// The name is empty, which a peer treats like a wrong AUTN (RFC 9048 §3.1), or too long for
+    /// the attribute.
     pub fn new(name: &'a [u8]) -> Result<Self, BadNetworkName> {
         match name.len() {
             1..=Self::MAX => Ok(Self(name)),

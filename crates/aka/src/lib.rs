@@ -1,8 +1,8 @@
 //! The 3GPP algorithm sets f1 to f5* and the key schedules of EAP-AKA, EAP-AKA' and 5G, as pure
 //! functions.
 //!
-//! Nothing here allocates, keeps state, reads a clock or makes a random number: keys and octets go
-//! in, keys and octets come out. The way of one authentication through the crate:
+//! The functions don't allocate, keep state, read a clock or generate random numbers: keys and
+//! octets go in, keys and octets come out. One authentication takes this path through the crate:
 //!
 //! ```text
 //! RAND --AlgorithmSet::f2345--> RES, CK, IK, AK                      (TS 33.102 §6.3.3)
@@ -13,8 +13,8 @@
 //! CK', IK' --eap::emsk, fiveg::k_ausf--> K_AUSF                      (TS 33.501 §6.1.3.1)
 //! ```
 //!
-//! Every type that holds a secret prints as `[redacted]`, compares in constant time and is wiped
-//! when dropped.
+//! Every type that holds a secret prints as `[redacted]`, compares in constant time, and wipes
+//! itself on drop.
 #![no_std]
 
 pub mod agreement;
@@ -37,7 +37,7 @@ pub use types::{
 };
 pub use xor::Xor;
 
-/// What f2 to f5 make of one RAND.
+/// The outputs of f2 to f5 for one RAND.
 #[derive(Debug)]
 pub struct AuthenticationOutput {
     /// f2: the answer to the challenge.

@@ -10,7 +10,7 @@ use crate::{Ak, AlgorithmSet, Amf, AuthenticationOutput, Ck, Ik, K, Mac, Op, Opc
 const R: [u32; 5] = [64, 0, 32, 64, 96];
 const C: [u128; 5] = [0, 1, 2, 4, 8];
 
-/// Milenage for one subscriber: the key schedule of K, made once, and OPc.
+/// Milenage for one subscriber: OPc, and the key schedule of K, which is computed once.
 ///
 /// Blocks are big-endian 128-bit numbers, so that the rotations and constants read as in TS 35.206.
 pub struct Milenage {

@@ -72,7 +72,7 @@ impl ConstantTimeEq for TuakKey {
     }
 }
 
-/// In constant time for one length.
+/// Takes constant time for keys of one length.
 impl PartialEq for TuakKey {
     fn eq(&self, other: &Self) -> bool {
         self.ct_eq(other).into()
@@ -81,8 +81,8 @@ impl PartialEq for TuakKey {
 
 impl Eq for TuakKey {}
 
-/// The lengths of RES that TUAK has and AKA takes; TUAK's 256 bits are more than AT_RES can carry
-/// (TS 33.102 §6.3.7, RFC 4187 §10.8).
+/// The lengths of RES that both TUAK and AKA support. TUAK's 256 bits are more than AT_RES can
+/// carry (TS 33.102 §6.3.7, RFC 4187 §10.8).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ResLength {
     /// 4 octets.
@@ -119,13 +119,13 @@ impl ResLength {
     }
 }
 
-/// What an operator chooses of TUAK. The other lengths are fixed by where the values go: 64 bits of
-/// MAC in AUTN and AUTS, 128 bits of CK and IK (TS 33.102 §6.3).
+/// The parameters of TUAK that an operator chooses. AKA fixes the other lengths: 64 bits of MAC in
+/// AUTN and AUTS, 128 bits of CK and IK (TS 33.102 §6.3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TuakParameters {
     /// Length of RES.
     pub res: ResLength,
-    /// How often the permutation is applied, also to derive TOPc.
+    /// How often the permutation is applied, also when TOPc is derived.
     pub iterations: NonZeroU8,
 }
 
@@ -139,7 +139,7 @@ impl Default for TuakParameters {
     }
 }
 
-/// TUAK for one subscriber: all of IN that doesn't change from one RAND to the next.
+/// TUAK for one subscriber: the parts of IN that are the same for every RAND.
 pub struct Tuak {
     subscriber: Lanes,
     parameters: TuakParameters,
@@ -154,14 +154,14 @@ impl Tuak {
         }
     }
 
-    /// TOPc out of TOP and K (TS 35.231 §6.1).
+    /// Derives TOPc from TOP and K (TS 35.231 §6.1).
     pub fn topc(k: &TuakKey, top: &Top, iterations: NonZeroU8) -> Topc {
         let mut lanes = lanes(top.as_bytes(), k);
         permute(&mut lanes, iterations);
         Topc::new(*field(&lanes[..4]))
     }
 
-    /// OUT of a function of RAND, and of SQN and AMF in f1 and f1*.
+    /// Computes OUT from RAND; f1 and f1* also use SQN and AMF.
     fn out(&self, instance: u8, rand: &Rand, sqn_amf: u64) -> Lanes {
         let mut lanes = self.subscriber.clone();
         lanes[4] |= u64::from(instance);
@@ -232,18 +232,18 @@ fn lanes(top_or_topc: &[u8; 32], k: &TuakKey) -> Lanes {
     lanes
 }
 
-/// INSTANCE\[2\] to INSTANCE\[4\] for a MAC or RES: its length in octets falls on these bits, but
-/// for 4 octets, which are 000.
+/// INSTANCE\[2\] to INSTANCE\[4\] for a MAC or RES. These bits are its length in octets, but 000
+/// for 4 octets.
 const fn length(octets: usize) -> u8 {
     octets as u8 & 0x38
 }
 
-/// Π as often as the operator wants it.
+/// Applies Π as often as the operator chose.
 fn permute(lanes: &mut [u64; 25], iterations: NonZeroU8) {
     Keccak::new().with_f1600(|f1600| (0..iterations.get()).for_each(|_| f1600(lanes)));
 }
 
-/// Spreads a field over lanes; lanes that it doesn't reach stay zero.
+/// Writes a field to the lanes. Lanes beyond its length stay zero.
 fn place(lanes: &mut [u64], field: &[u8]) {
     for (lane, octets) in lanes.iter_mut().zip(field.rchunks(8)) {
         *lane = octets
@@ -252,7 +252,7 @@ fn place(lanes: &mut [u64], field: &[u8]) {
     }
 }
 
-/// Gathers a field out of lanes.
+/// Reads a field from the lanes.
 fn field<const LENGTH: usize>(lanes: &[u64]) -> Zeroizing<[u8; LENGTH]> {
     let mut field = Zeroizing::new([0; LENGTH]);
     for (octets, lane) in field.rchunks_mut(8).zip(lanes) {

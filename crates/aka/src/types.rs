@@ -1,19 +1,19 @@
-//! The field's own names as types: lengths are fixed by the type, and secrets can't be printed or
-//! left behind.
+//! The names of the specifications as types. A type fixes the length of its value; a secret isn't
+//! printed, and is wiped on drop.
 
 use core::fmt;
 
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// A field came with another length than its own.
+/// The error for octets that don't have the length of a field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WrongLength {
     /// The field's name.
     pub field: &'static str,
-    /// The length the field has, in octets.
+    /// The field's length in octets.
     pub expected: &'static str,
-    /// The length that came, in octets.
+    /// The length of the octets.
     pub found: usize,
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for WrongLength {
 
 impl core::error::Error for WrongLength {}
 
-/// What secret and public fields of a fixed length have in common.
+/// The common functions of secret and public fields of a fixed length.
 macro_rules! octets {
     ($name:ident, $length:literal) => {
         impl $name {
@@ -84,7 +84,7 @@ macro_rules! secret {
             }
         }
 
-        /// In constant time.
+        /// Takes constant time.
         impl PartialEq for $name {
             fn eq(&self, other: &Self) -> bool {
                 self.ct_eq(other).into()
@@ -116,7 +116,7 @@ macro_rules! public {
 secret! {
     /// The subscriber key, of 128 bits.
     K(16);
-    /// A subscriber key of 256 bits, which only TUAK takes.
+    /// A subscriber key of 256 bits, which only TUAK supports.
     K256(32);
     /// The operator variant algorithm configuration field of Milenage.
     Op(16);
@@ -132,8 +132,8 @@ secret! {
     Ik(16);
     /// The anonymity key.
     Ak(6);
-    /// MAC-A or MAC-S. A computed one is as good as the key for one AUTN or AUTS, so it counts as a
-    /// secret.
+    /// MAC-A or MAC-S. A computed MAC can replace the key for one AUTN or AUTS, so it is treated as
+    /// a secret.
     Mac(8);
     /// The cipher key bound to an access network.
     CkPrime(16);
@@ -149,13 +149,13 @@ secret! {
     KAut128(16);
     /// EAP-AKA': the root of fast re-authentications.
     KRe(32);
-    /// What an ephemeral key agreement gives to both sides.
+    /// The secret that both sides of an ephemeral key agreement compute.
     SharedSecret(32);
     /// The master session key of RFC 3748.
     Msk(64);
     /// The extended master session key of RFC 3748.
     Emsk(64);
-    /// What peer and home network share after a 5G authentication.
+    /// The key that peer and home network share after a 5G authentication.
     KAusf(32);
     /// The anchor key of a serving network.
     KSeaf(32);
@@ -174,13 +174,13 @@ public! {
     Auts(14);
     /// The authentication management field.
     Amf(2);
-    /// A sequence number as the anonymity key conceals it.
+    /// A sequence number, concealed by the anonymity key.
     SqnXorAk(6);
     /// The server's nonce of a fast re-authentication.
     NonceS(16);
     /// The initialisation vector of AT_ENCR_DATA, as AT_IV carries it.
     Iv(16);
-    /// Names K_AKMA to an application, without naming the subscriber.
+    /// A temporary identifier of K_AKMA, which doesn't reveal the subscriber.
     ATid(32);
 }
 
@@ -190,7 +190,7 @@ impl Ak {
         SqnXorAk(self.xor(sqn.to_bytes()))
     }
 
-    /// SQN out of SQN ⊕ AK.
+    /// Recovers SQN from SQN ⊕ AK.
     pub fn reveal(&self, concealed: SqnXorAk) -> Sqn {
         Sqn::from_bytes(self.xor(concealed.0))
     }
@@ -257,8 +257,8 @@ impl Amf {
     /// AMF* of a resynchronisation: all zeros (TS 33.102 §6.3.3).
     pub const RESYNCHRONISATION: Self = Self([0; 2]);
 
-    /// Bit 0, the most significant one: the vector is meant for use beyond UMTS, as EAP-AKA' is (TS
-    /// 33.102 Annex H).
+    /// Bit 0, the most significant one. It says that the vector is for a use beyond UMTS, such as
+    /// EAP-AKA' (TS 33.102 Annex H).
     pub fn separation_bit(self) -> bool {
         self.0[0] & 0x80 != 0
     }
@@ -299,7 +299,7 @@ impl Sqn {
     }
 }
 
-/// The answer to a challenge: 4 to 16 octets, as many as the algorithm set makes.
+/// The answer to a challenge: 4 to 16 octets, depending on the algorithm set.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Res {
     octets: [u8; 16],
@@ -346,7 +346,7 @@ impl fmt::Debug for Res {
     }
 }
 
-/// In constant time for one length.
+/// Takes constant time for values of one length.
 impl PartialEq for Res {
     fn eq(&self, other: &Self) -> bool {
         self.as_bytes().ct_eq(other.as_bytes()).into()

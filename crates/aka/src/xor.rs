@@ -1,13 +1,13 @@
 //! The test algorithm of TS 34.108 §8.1.2, for test SIMs: it protects nothing.
 //!
-//! RES of one challenge is K ⊕ RAND in full, so that whoever sees one authentication has K. It
-//! exists for test networks and test equipment that know nothing else.
+//! RES of one challenge is all of K ⊕ RAND, so whoever sees one authentication has K. It exists for
+//! test networks and test equipment that support nothing else.
 
 use zeroize::Zeroizing;
 
 use crate::{Ak, AlgorithmSet, Amf, AuthenticationOutput, Ck, Ik, K, Mac, Rand, Res, Sqn};
 
-/// The XOR test algorithm for one subscriber. Never for a subscription that is worth anything.
+/// The XOR test algorithm for one subscriber. Never use it for a real subscription.
 pub struct Xor {
     k: Zeroizing<u128>,
 }
@@ -38,8 +38,8 @@ impl AlgorithmSet for Xor {
         self.f1(rand, sqn, amf)
     }
 
-    /// RES is XDOUT, CK and IK are XDOUT rotated by one and by two octets, AK stands in its bits 24
-    /// to 71.
+    /// RES is XDOUT, CK and IK are XDOUT rotated by one and by two octets, and AK is bits 24 to 71
+    /// of XDOUT.
     fn f2345(&self, rand: &Rand) -> AuthenticationOutput {
         let xdout = self.xdout(rand);
         AuthenticationOutput {

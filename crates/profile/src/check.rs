@@ -1,8 +1,7 @@
-//! What a profile may be: the rules that sealing, installing and every other look at a profile
-//! share.
+//! The rules for profiles, which sealing and installing share.
 //!
-//! The types of [`Profile`] keep out what can't be written down at all. What can be, and yet makes
-//! a subscription that never works, or one whose keys everybody knows, is found here.
+//! The types of [`Profile`] exclude values that can't be encoded. These rules find values that can
+//! be encoded, but make a subscription that never works or whose keys are publicly known.
 
 use softsim_aka::agreement::{BadPublicKey, Group, PrivateKey};
 use softsim_aka::{Credentials, Sqn};
@@ -10,30 +9,31 @@ use softsim_usim::{Imsi, MncLength};
 
 use crate::{Algorithm, FieldError, Iccid, Profile, ProtectionScheme};
 
-/// Every SIM has room for this many authentications at least: one each second for 34,000 years.
+/// The least number of authentications that a SIM must have room for: one each second for 34,000
+/// years.
 const ENOUGH_SEQS: u64 = 1 << 40;
 
-/// How much speaks against a profile.
+/// How severe a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// It works, and may not be what was meant.
+    /// The profile works, but may not be what was meant.
     Warning,
-    /// Only a laboratory may want it.
+    /// Only a laboratory may want the profile.
     Laboratory,
-    /// It can't work.
+    /// The profile can't work.
     Useless,
 }
 
-/// A rule that a profile breaks.
+/// A violation of a rule.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// How much it matters.
+    /// How severe it is.
     pub severity: Severity,
-    /// The field, what was expected, and what it is; of a secret, never its value.
+    /// The field, what was expected, and what it is; never the value of a secret.
     pub error: FieldError,
 }
 
-/// Holds a profile against the rules; what breaks none has no finding.
+/// Checks a profile against the rules. The result is empty if it violates none.
 pub fn check(profile: &Profile) -> Vec<Finding> {
     let mut findings = Findings(Vec::new());
     findings.keys(&profile.credentials);
@@ -52,7 +52,7 @@ pub fn check(profile: &Profile) -> Vec<Finding> {
     findings.0
 }
 
-/// What was found so far.
+/// The findings so far.
 struct Findings(Vec<Finding>);
 
 impl Findings {
@@ -110,7 +110,8 @@ impl Findings {
         }
     }
 
-    /// No SUCI is encrypted to a key with which every agreement gives zero (RFC 7748 §6.1).
+    /// Checks that no home network key has a small order, with which every key agreement gives zero
+    /// (RFC 7748 §6.1).
     fn home_network_keys(&mut self, profile: &Profile) {
         for key in profile.home_network_keys.iter() {
             let group = match key.scheme() {
@@ -141,7 +142,8 @@ impl Findings {
         }
         let got = format!("{last} in place of {right}");
         match iccid.as_str().len() {
-            // ITU-T E.118 has 19 digits at most; some who give out 20 end them with a Luhn digit.
+            // ITU-T E.118 allows at most 19 digits. Some issuers of 20 digits end them with a Luhn
+            // digit.
             20 => self.add(Severity::Warning, "iccid", "a Luhn digit at the end", got),
             _ => self.add(
                 Severity::Laboratory,
@@ -172,16 +174,16 @@ impl Findings {
     }
 }
 
-/// How long the MNCs of a country are.
+/// The lengths of the MNCs of a country.
 enum MncLengths {
     Two,
     Three,
     Both,
 }
 
-/// How long the MNCs under an MCC are, as they have been assigned (ITU-T E.212). Where a country
-/// has given out both lengths, both are right; so they are in the test network 001 and the private
-/// network 999.
+/// The lengths of the MNCs under an MCC, as they have been assigned (ITU-T E.212). If a country has
+/// assigned both lengths, both are right. The test network 001 and the private network 999 have
+/// both, too.
 fn mnc_lengths(mcc: &str) -> MncLengths {
     match mcc {
         "302" | "310" | "311" | "312" | "313" | "314" | "315" | "316" | "330" | "334" | "338"

@@ -1,8 +1,8 @@
-//! A command: what an operator tells one device to do with a profile that is there, or with its
-//! sealing key.
+//! A command of an operator, which tells one device to change an installed profile or its sealing
+//! key.
 //!
-//! It stands in an envelope like a package's, with the same headers and the same rising sequence.
-//! Its payload is a CBOR map with the keys 1 to 4, all of which stand there, in order:
+//! It is in an envelope like that of a package, with the same headers and the same rising sequence.
+//! Its payload is a CBOR map with all the keys 1 to 4, in order:
 //!
 //! | key | contents |
 //! |---|---|
@@ -10,28 +10,29 @@
 //! | 2 | ICCID; null with 4 |
 //! | 3 and 4 | validity: not before, not after, or null |
 //!
-//! It is signed, not encrypted: it holds no secret, and it has to reach a device whose sealing key
-//! the operator has lost track of.
+//! It is signed, not encrypted: it holds no secret, and must also work if the operator doesn't know
+//! the device's present sealing key.
 
 use core::fmt;
 
 use crate::Iccid;
 
-/// What a device is told to do.
+/// What the device has to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Command {
-    /// Use this profile, and no longer the one that was used.
+    /// Use this profile, instead of the one that is in use.
     Enable(Iccid),
-    /// Use it no longer.
+    /// Stop using this profile.
     Disable(Iccid),
-    /// Delete it, which must not be in use.
+    /// Delete this profile, which must not be in use.
     Delete(Iccid),
-    /// Make another sealing key, and open nothing any more that was sealed to the one before.
+    /// Generate another sealing key, and no longer open anything that was sealed to the previous
+    /// one.
     RotateSealingKey,
 }
 
 impl Command {
-    /// The profile that it is about.
+    /// The profile that the command is about.
     pub fn iccid(&self) -> Option<&Iccid> {
         match self {
             Self::Enable(iccid) | Self::Disable(iccid) | Self::Delete(iccid) => Some(iccid),

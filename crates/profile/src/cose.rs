@@ -23,8 +23,8 @@ pub(crate) const KID: i64 = 4;
 /// COSE algorithm: ECDSA with SHA-256 (RFC 9053 §2.1).
 pub(crate) const ES256: i64 = -7;
 
-/// What an envelope carries. Its name stands in the protected headers, and its label is signed with
-/// them, so that no kind passes for another.
+/// What an envelope carries. Its name is in the protected headers, and its label is signed with
+/// them, so that no kind can pass for another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A sealed profile, by the operator.
@@ -65,7 +65,7 @@ pub(crate) struct Sign1<'a> {
     signature: &'a [u8; 64],
 }
 
-/// Octets that are no envelope.
+/// Why octets aren't an envelope.
 pub(crate) enum EnvelopeError {
     Format(u64),
     Trailing(usize),
@@ -114,7 +114,7 @@ impl<'a> Sign1<'a> {
     }
 }
 
-/// Signs and writes an envelope; RFC 6979 nonces, so it needs no random numbers.
+/// Signs and writes an envelope. The nonces are those of RFC 6979, so it needs no random numbers.
 pub(crate) fn sign1(kind: Kind, protected: &[u8], payload: &[u8], key: &SigningKey) -> Vec<u8> {
     let signature: Signature = key.sign(&to_be_signed(kind, protected, payload));
     encode(payload.len() + OVERHEAD, |e| {

@@ -1,4 +1,4 @@
-//! Which algorithm set a profile's K is for, and the parameters of TUAK.
+//! The algorithm set of a profile's K, and the parameters of TUAK.
 
 use core::num::NonZeroU8;
 
@@ -6,7 +6,7 @@ use softsim_aka::{Credentials, ResLength, TuakParameters};
 
 use crate::FieldError;
 
-/// What f1 to f5* are.
+/// The algorithm set f1 to f5*.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Algorithm {
@@ -21,7 +21,7 @@ pub enum Algorithm {
 impl Algorithm {
     const ALL: [Self; 3] = [Self::Milenage, Self::Tuak, Self::Xor];
 
-    /// The algorithm set that these credentials are for.
+    /// The algorithm set of these credentials.
     pub const fn of(credentials: &Credentials) -> Self {
         match credentials {
             Credentials::Milenage { .. } => Self::Milenage,
@@ -42,7 +42,7 @@ impl Algorithm {
     /// The algorithm with this name.
     ///
     /// # Errors
-    /// No algorithm has it.
+    /// No algorithm has this name or number.
     pub fn from_name(name: &str) -> Result<Self, FieldError> {
         let named = Self::ALL.into_iter().find(|one| one.name() == name);
         named.ok_or_else(|| FieldError::new("algorithm", "milenage, tuak or xor", name))
@@ -56,7 +56,7 @@ impl Algorithm {
     /// The algorithm with this number.
     ///
     /// # Errors
-    /// No algorithm has it.
+    /// No algorithm has this name or number.
     pub fn from_number(number: u64) -> Result<Self, FieldError> {
         let mut all = Self::ALL.into_iter();
         all.find(|one| u64::from(one.number()) == number)
@@ -66,7 +66,7 @@ impl Algorithm {
             })
     }
 
-    /// Whether it is for test networks only.
+    /// Whether it protects nothing, and is for test networks only.
     pub const fn protects_nothing(self) -> bool {
         matches!(self, Self::Xor)
     }

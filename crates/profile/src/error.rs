@@ -1,4 +1,4 @@
-//! Why a sealed package, or a statement, is refused: what was expected, and what was received.
+//! Why a sealed package or a statement was refused: what was expected, and what it is.
 
 use core::fmt;
 
@@ -7,7 +7,7 @@ use crate::keys::{DeviceId, IssuerId, SealingKeyId};
 use crate::validity::Now;
 use crate::{FORMAT, MAX_PACKAGE};
 
-/// Why a sealed package was refused. Nothing changed.
+/// Why a sealed package was refused. Nothing has changed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PackageError {
     /// Longer than [`MAX_PACKAGE`].
@@ -15,12 +15,12 @@ pub enum PackageError {
         /// Its length in octets.
         got: usize,
     },
-    /// Another format number than [`FORMAT`].
+    /// Its format number isn't [`FORMAT`].
     Format {
         /// The package's.
         got: u64,
     },
-    /// Not the exact shape of a package.
+    /// It doesn't have the exact shape of a package.
     Shape(ShapeError),
     /// Octets follow the package.
     Trailing {
@@ -37,14 +37,14 @@ pub enum PackageError {
         /// The issuer that the package names.
         issuer: IssuerId,
     },
-    /// Sealed for another device.
+    /// It is for another device.
     Device {
         /// This device.
         expected: DeviceId,
         /// The package's.
         got: DeviceId,
     },
-    /// Sealed to another sealing key.
+    /// It is sealed to another sealing key.
     SealingKey {
         /// This device's.
         expected: SealingKeyId,
@@ -67,14 +67,14 @@ pub enum PackageError {
     },
     /// A field of the profile is out of range.
     Field(FieldError),
-    /// Before its validity.
+    /// Its validity has not begun.
     NotYetValid {
         /// The first second, since 1970.
         not_before: u64,
         /// What is known of the present.
         now: Now,
     },
-    /// After its validity.
+    /// Its validity is over.
     Expired {
         /// The last second, since 1970.
         not_after: u64,
@@ -143,16 +143,16 @@ impl fmt::Display for PackageError {
 
 impl core::error::Error for PackageError {}
 
-/// Octets that don't have the exact shape of a package, a statement or one of their parts.
+/// Why octets don't have the exact shape of a package, a statement or one of their parts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ShapeError {
     /// The part that was read.
     pub part: &'static str,
     /// Where in the part, in octets from its start.
     pub offset: usize,
-    /// What would have been taken there.
+    /// What was expected there.
     pub expected: &'static str,
-    /// What was received.
+    /// What was found there.
     pub got: Got,
 }
 

@@ -1,15 +1,15 @@
-//! A field out of its range, and how that is told.
+//! The error for a field that is out of range.
 
 use core::fmt;
 
-/// A field of a profile is out of its range.
+/// A field of a profile is out of range.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldError {
     /// The field.
     pub field: &'static str,
-    /// What would have been taken.
+    /// What was expected.
     pub expected: &'static str,
-    /// What came; of a secret, never its value.
+    /// What it is; never the value of a secret.
     pub got: String,
 }
 

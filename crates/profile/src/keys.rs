@@ -72,12 +72,12 @@ fn spki(key: &VerifyingKey) -> [u8; SPKI_LENGTH] {
     spki
 }
 
-/// Octets are not a public key.
+/// The error for octets that aren't a public key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidKey {
-    /// What would have been taken.
+    /// What was expected.
     pub expected: &'static str,
-    /// How many octets came.
+    /// The number of octets.
     pub length: usize,
 }
 
@@ -93,7 +93,7 @@ impl fmt::Display for InvalidKey {
 
 impl core::error::Error for InvalidKey {}
 
-/// The public key of an operator whose packages are opened: a trust anchor.
+/// The public key of an operator whose packages the device opens: a trust anchor.
 #[derive(Clone, PartialEq, Eq)]
 pub struct IssuerKey {
     key: VerifyingKey,
@@ -108,7 +108,7 @@ impl IssuerKey {
     /// octets.
     ///
     /// # Errors
-    /// Any other octets, or a point that isn't on the curve.
+    /// The octets are anything else, or the point isn't on the curve.
     pub fn from_spki(der: &[u8]) -> Result<Self, InvalidKey> {
         der.strip_prefix(&SPKI_HEAD)
             .filter(|point| point.len() == SPKI_LENGTH - SPKI_HEAD.len())
@@ -123,7 +123,7 @@ impl IssuerKey {
     /// Takes a compressed point of P-256, 33 octets.
     ///
     /// # Errors
-    /// Any other octets.
+    /// The octets are anything else.
     pub fn from_sec1(point: &[u8]) -> Result<Self, InvalidKey> {
         Some(point)
             .filter(|point| point.len() == Self::SEC1_LENGTH)
@@ -173,8 +173,8 @@ impl fmt::Debug for IssuerKey {
     }
 }
 
-/// The private half of a device's sealing key: an X-Wing seed, from which the key pair is expanded
-/// when a package is opened. Wiped on drop, never printed.
+/// The private half of a device's sealing key. It is an X-Wing seed, which is expanded to the key
+/// pair when a package is opened. It is wiped on drop, and never printed.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct SealingKey([u8; Self::LENGTH]);
 
@@ -219,7 +219,7 @@ impl fmt::Debug for SealingKey {
     }
 }
 
-/// The public half of a device's sealing key: what a package is encrypted to.
+/// The public half of a device's sealing key, to which packages are encrypted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealingPublicKey(Box<[u8; Self::LENGTH]>);
 
@@ -230,7 +230,7 @@ impl SealingPublicKey {
     /// Takes the key's octets.
     ///
     /// # Errors
-    /// Another length, or a coefficient out of ML-KEM's range (FIPS 203 §7.2).
+    /// The length is wrong, or a coefficient is out of ML-KEM's range (FIPS 203 §7.2).
     pub fn from_bytes(octets: &[u8]) -> Result<Self, InvalidKey> {
         match (
             <XWing as Kem>::PublicKey::from_bytes(octets),

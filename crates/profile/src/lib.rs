@@ -12,10 +12,10 @@
 //!
 //! # The package, version 1
 //!
-//! A CBOR sequence (RFC 8742) of the format number `1` and a tagged COSE_Sign1 (RFC 9052 §4.2) by
-//! the operator, with the content type `application/vnd.softsim.sealed-profile`, whose payload is a
-//! tagged COSE_Encrypt0 (RFC 9052 §5.2) encrypted with HPKE (RFC 9180). CBOR is deterministic (RFC
-//! 8949 §4.2.1), the shape is exact and nothing follows.
+//! A package is a CBOR sequence (RFC 8742) of the format number `1` and a tagged COSE_Sign1 (RFC
+//! 9052 §4.2) by the operator, with the content type `application/vnd.softsim.sealed-profile`. Its
+//! payload is a tagged COSE_Encrypt0 (RFC 9052 §5.2), encrypted with HPKE (RFC 9180). The CBOR is
+//! deterministic (RFC 8949 §4.2.1), the shape is exact, and nothing follows.
 //!
 //! | part | contents |
 //! |---|---|
@@ -27,22 +27,23 @@
 //! | HPKE | base mode, X-Wing, HKDF-SHA256, AES-256-GCM; info = the label, AAD = Enc_structure |
 //! | payload | a map with the keys 1 to 22: the four fields of the external data, then the profile |
 //!
-//! COSE-HPKE and X-Wing are drafts and the suite has no COSE number, hence the private ones (below
-//! -65536) and the format number in front. X-Wing keeps a recorded package closed to a quantum
-//! computer; the ES256 signature would not stop one from making a new package.
+//! COSE-HPKE and X-Wing are drafts, and the suite has no COSE number. Therefore the package uses
+//! private numbers (below -65536) and has a format number in front. X-Wing protects a recorded
+//! package against a quantum computer. The ES256 signature wouldn't keep one from forging a new
+//! package.
 //!
 //! # Commands
 //!
-//! An operator enables, disables and deletes profiles, and has the sealing key rotated, by a
-//! [`Command`]: the same envelope with the content type `application/vnd.softsim.command`, external
-//! data `softsim command v1` and a payload in clear. Content type and external data keep packages,
-//! commands and statements apart: none passes for another.
+//! An operator enables, disables and deletes profiles, and rotates the sealing key, with a
+//! [`Command`]. It has the same envelope, with the content type `application/vnd.softsim.command`,
+//! the external data `softsim command v1`, and a payload in clear. Content type and external data
+//! differ between packages, commands and statements, so that none can pass for another.
 //!
 //! Issuer and device id are SHA-256 of the SubjectPublicKeyInfo of a P-256 key, the sealing key id
 //! is SHA-256 of the X-Wing public key.
 //!
-//! Features: `seal` is the operator's half, the module of the same name, and `open` the device's;
-//! the key process has only `open`. What lies outside of both is what they have to agree about.
+//! The features `seal` and `open` enable the modules of the same names, for the operator and for
+//! the device. The key process has only `open`. The other modules are common to both.
 
 #[cfg(any(feature = "open", feature = "seal"))]
 mod cbor;
@@ -91,6 +92,6 @@ pub use validity::{Now, Validity, Verdict};
 /// The format of packages and statements that this crate reads and writes.
 pub const FORMAT: u8 = 1;
 
-/// The longest package that is looked at, in octets; a profile with all its fields takes about
+/// The longest package that is accepted, in octets. A profile with all its fields takes about
 /// 1,800.
 pub const MAX_PACKAGE: usize = 3072;

@@ -1,4 +1,4 @@
-//! What sealing and opening have in common: the suite, the headers' labels and the associated data.
+//! The common parts of sealing and opening: the suite, the headers' labels and the associated data.
 
 use hpke::aead::AesGcm256;
 use hpke::kdf::HkdfSha256;
@@ -33,8 +33,7 @@ pub(crate) const EK: i64 = -4;
 /// Length of the encapsulated key: ML-KEM-768 ciphertext and X25519 share.
 pub(crate) const ENCAPSULATED_LENGTH: usize = 1120;
 
-/// From whom an envelope of the operator is, for whom, and which one of all it is: its protected
-/// headers.
+/// The protected headers of an operator's envelope: issuer, device, sequence and kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Headers {
     pub(crate) kind: Kind,
@@ -43,7 +42,8 @@ pub(crate) struct Headers {
     pub(crate) sequence: u64,
 }
 
-/// For whom a package is and from whom: stands outside the ciphertext, and again inside.
+/// The device, sealing key, issuer and sequence of a package, which are outside the ciphertext and
+/// again inside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Addressing {
     pub(crate) device: DeviceId,

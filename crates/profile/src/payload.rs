@@ -1,4 +1,4 @@
-//! What is encrypted: one CBOR map whose keys 1 to 22 all stand there, in order.
+//! The encrypted payload: one CBOR map with all the keys 1 to 22, in order.
 //!
 //! | keys | contents |
 //! |---|---|

@@ -1,4 +1,4 @@
-//! The subscription profile: every field in a type that can't hold a value out of its range.
+//! The subscription profile. The type of each field excludes values that are out of range.
 
 use core::fmt;
 
@@ -8,24 +8,24 @@ use softsim_usim::{BadImsi, BadSqnState, Imsi, MncLength, SqnParameters, SqnStat
 use crate::field::FieldError;
 use crate::validity::Validity;
 
-/// One subscription, as the operator seals it and the key process holds it.
+/// One subscription, which the operator seals and the key process holds.
 ///
-/// Prints neither keys nor the IMSI. It has no `Clone`: there is one holder of K at a time.
+/// It prints neither keys nor the IMSI. It has no `Clone`, so that K has only one owner at a time.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Profile {
     /// Names the profile.
     pub iccid: Iccid,
     /// Names the subscriber.
     pub imsi: Imsi,
-    /// K, OPc or TOPc, and which algorithm set they are for.
+    /// K, OPc or TOPc, with their algorithm set.
     pub credentials: Credentials,
     /// The authentication management field of the subscription.
     pub amf: Amf,
-    /// How the USIM judges sequence numbers.
+    /// How the USIM checks sequence numbers.
     pub sqn: SqnScheme,
     /// Routes a SUCI inside the home network.
     pub routing_indicator: RoutingIndicator,
-    /// What a SUCI is encrypted to, by falling priority.
+    /// The keys to which a SUCI is encrypted, by falling priority.
     pub home_network_keys: HomeNetworkKeys,
     /// Whether the subscription allows raw CK and IK to leave, to an unmodified supplicant.
     pub supplicant_consent: bool,
@@ -140,7 +140,7 @@ pub fn imsi(digits: &str, mnc_length: u64) -> Result<Imsi, FieldError> {
     })
 }
 
-/// How the USIM judges sequence numbers, and where it begins (TS 33.102 Annex C).
+/// How the USIM checks sequence numbers, and where it begins (TS 33.102 Annex C).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SqnScheme {
     floor: Sqn,
@@ -148,7 +148,7 @@ pub struct SqnScheme {
 }
 
 impl SqnScheme {
-    /// Takes the floor, the highest SQN that counts as used from the beginning, and the parameters.
+    /// Checks the parameters. `floor` is the highest SQN that counts as used from the beginning.
     ///
     /// # Errors
     /// A parameter is out of range.
@@ -256,8 +256,9 @@ impl HomeNetworkKey {
 
     const FIELD: &str = "home_network_keys";
 
-    /// Takes back what [`HomeNetworkKey::new`] took before, from an authenticated store: that it is
-    /// a point is not shown again, which would take longer than all the rest of a profile.
+    /// Restores a key that [`HomeNetworkKey::new`] has checked before, from an authenticated store.
+    /// It doesn't check again that a key of P-256 is a point, since that would take longer than all
+    /// the rest of a profile.
     ///
     /// # Errors
     /// An unknown scheme, an identifier above 255, or another length.
@@ -293,7 +294,7 @@ impl HomeNetworkKey {
         self.id
     }
 
-    /// The scheme it is for.
+    /// The protection scheme of the key.
     pub fn scheme(&self) -> ProtectionScheme {
         self.scheme
     }
@@ -307,7 +308,8 @@ impl HomeNetworkKey {
     }
 }
 
-/// The public keys of the home network, by falling priority: at most two, as one for each scheme.
+/// The public keys of the home network, by falling priority: at most two, which is enough for one
+/// of each scheme.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct HomeNetworkKeys([Option<HomeNetworkKey>; 2]);
 
@@ -337,7 +339,7 @@ impl HomeNetworkKeys {
         self.iter().count()
     }
 
-    /// Whether there is none: the SUPI travels unconcealed.
+    /// Whether there is none, so that the SUPI can't be concealed.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }

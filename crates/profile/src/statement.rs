@@ -1,5 +1,5 @@
-//! The sealing statement: a device's word for its sealing key, which the operator takes nothing
-//! else for.
+//! The sealing statement, with which a device certifies its sealing key. The operator accepts no
+//! other evidence.
 
 use core::fmt;
 
@@ -7,10 +7,10 @@ use crate::{DeviceId, FORMAT, SealingPublicKey, ShapeError};
 
 /// A sealing public key that the device key signed.
 ///
-/// Encoded as the format number 1 and a tagged COSE_Sign1 (RFC 9052 §4.2): protected headers `1`
-/// ES256, `3` the content type `application/vnd.softsim.sealing-statement` and `4` the device id;
-/// external data `softsim sealing statement v1`; payload a map of `1` the device id and
-/// `2` the sealing public key, 1,216 octets.
+/// It is encoded as the format number 1 and a tagged COSE_Sign1 (RFC 9052 §4.2). The protected
+/// headers are `1`: ES256, `3`: the content type `application/vnd.softsim.sealing-statement`, and
+/// `4`: the device id. The external data is `softsim sealing statement v1`. The payload is a map of
+/// `1`: the device id, and `2`: the sealing public key, 1,216 octets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SealingStatement {
     pub(crate) device: DeviceId,
@@ -20,33 +20,34 @@ pub struct SealingStatement {
 /// Why a sealing statement was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StatementError {
-    /// It is a public key with no signature at all: whoever carried it could have put in their own.
+    /// It is a public key without a signature. Whoever delivered it could have substituted their
+    /// own.
     BareKey,
-    /// Another format number than [`FORMAT`].
+    /// Its format number isn't [`FORMAT`].
     Format {
         /// The statement's.
         got: u64,
     },
-    /// Not the exact shape of a statement.
+    /// It doesn't have the exact shape of a statement.
     Shape(ShapeError),
     /// Octets follow the statement.
     Trailing {
         /// How many.
         count: usize,
     },
-    /// The statement of another device than the certificate's.
+    /// It is the statement of another device than the certificate's.
     Device {
         /// The certificate's.
         expected: DeviceId,
         /// The statement's.
         got: DeviceId,
     },
-    /// The signature is not the device's: the sealing key may be anybody's.
+    /// The signature isn't the device's, so the sealing key may be anybody's.
     Signature {
         /// The certificate's device.
         device: DeviceId,
     },
-    /// The signed octets are no X-Wing key.
+    /// The signed octets aren't an X-Wing key.
     Key,
 }
 
@@ -85,7 +86,7 @@ impl SealingStatement {
         self.device
     }
 
-    /// What to seal to.
+    /// The key to seal to.
     pub fn sealing_key(&self) -> &SealingPublicKey {
         &self.sealing_key
     }

@@ -1,9 +1,10 @@
-//! From when until when a profile may be installed, judged by a clock that may not know the time.
+//! The period in which a profile may be installed, and its check by a clock that may not know the
+//! time.
 
 use crate::field::FieldError;
 
-/// The time in which a package may be opened; seconds since 1970, both ends included, none: no
-/// limit.
+/// The period in which a package may be opened, in seconds since 1970. Both ends are included; none
+/// means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Validity {
     not_before: Option<u64>,
@@ -14,7 +15,7 @@ impl Validity {
     /// Takes the two ends.
     ///
     /// # Errors
-    /// The end lies before the beginning.
+    /// The end is before the beginning.
     pub fn new(not_before: Option<u64>, not_after: Option<u64>) -> Result<Self, FieldError> {
         match (not_before, not_after) {
             (Some(from), Some(to)) if to < from => Err(FieldError::new(
@@ -39,10 +40,10 @@ impl Validity {
         self.not_after
     }
 
-    /// Judges what is known of the present.
+    /// Compares the period with the present.
     ///
-    /// A gateway without a clock is normal: what it can't know is [`Verdict::TimeUnknown`], which
-    /// is no refusal.
+    /// A gateway without a clock is normal. If it can't know the time, the verdict is
+    /// [`Verdict::TimeUnknown`], which is no refusal.
     pub fn judge(&self, now: Now) -> Verdict {
         let earliest = match now {
             Now::Known(seconds) | Now::Unknown { at_least: seconds } => seconds,
@@ -75,7 +76,7 @@ pub enum Now {
 }
 
 impl Now {
-    /// Judges a clock by two times that have certainly passed: the program's build and the last
+    /// Compares a clock with two times that have certainly passed: the program's build and the last
     /// stored time.
     pub fn judge(realtime: u64, built: u64, stored: u64) -> Self {
         let at_least = built.max(stored);
@@ -94,16 +95,16 @@ impl Now {
     }
 }
 
-/// How a validity stands to the present.
+/// The result of a check of the validity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// Now is inside.
+    /// The present is within the period.
     Valid,
-    /// The time is unknown, and nothing that is known speaks against it.
+    /// The time is unknown, but the period isn't certainly over.
     TimeUnknown,
-    /// Now is before the beginning.
+    /// The present is before the beginning.
     NotYetValid,
-    /// Now is behind the end.
+    /// The present is after the end.
     Expired,
 }
 

@@ -1,4 +1,4 @@
-//! The AUTN check of TS 33.102 §6.3.3: MAC before SQN, and AUTS for a number that is not fresh.
+//! The AUTN check of TS 33.102 §6.3.3: MAC before SQN, and AUTS if the SQN is not fresh.
 
 use core::fmt;
 
@@ -6,14 +6,14 @@ use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Ck, Ik, Rand, Res, Sqn, SqnXorA
 
 use crate::sqn::{AlreadyUsed, SqnState};
 
-/// What the separation bit of AMF must be (TS 33.102 Annex H).
+/// The value that the separation bit of AMF must have (TS 33.102 Annex H).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SeparationBit {
-    /// 1: EAP-AKA' (RFC 9048 §3.3).
+    /// 1, for EAP-AKA' (RFC 9048 §3.3).
     Required,
-    /// Either: EAP-AKA, unless the operator separates its vectors.
+    /// Any value, for EAP-AKA, unless the operator separates its vectors.
     NotRequired,
-    /// 0: EAP-AKA where a vector that was made for EAP-AKA' is not to serve.
+    /// 0, for EAP-AKA that must not accept a vector for EAP-AKA'.
     Forbidden,
 }
 
@@ -27,9 +27,9 @@ impl SeparationBit {
     }
 }
 
-/// A challenge whose AUTN is right and fresh, and what the algorithm set made of it.
+/// A challenge whose AUTN is right and fresh, with the outputs of the algorithm set.
 ///
-/// The sequence number is not used up yet: see [`SqnState::accept`].
+/// The sequence number isn't used up yet: see [`SqnState::accept`].
 #[derive(Debug)]
 pub struct Verified {
     /// The answer to the challenge.
@@ -50,15 +50,15 @@ impl Verified {
     }
 }
 
-/// Why a challenge is not answered with RES.
+/// Why a challenge gets no RES.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AuthenticationFailure {
-    /// MAC-A is not the one that K gives: the challenge is not from the home network.
+    /// MAC-A isn't made with our K: the challenge isn't from the home network.
     MacFailure,
-    /// The vector was not made for this method: its AMF separation bit is 0 where 1 is required, or
-    /// 1 where it is forbidden.
+    /// The vector wasn't made for this method: its AMF separation bit is 0 although 1 is required,
+    /// or 1 although it is forbidden.
     SeparationBit,
-    /// The sequence number is not fresh; the home network resynchronises with this token.
+    /// The sequence number isn't fresh. The home network resynchronises with this token.
     SyncFailure(Auts),
 }
 
@@ -78,8 +78,8 @@ impl SqnState {
     /// Checks a challenge without using up its sequence number.
     ///
     /// # Errors
-    /// [`AuthenticationFailure`]; a forged AUTN never reaches the SQN check, so only the home
-    /// network is told SQN_MS.
+    /// [`AuthenticationFailure`]. A forged AUTN never reaches the SQN check, so that only the home
+    /// network learns SQN_MS.
     pub fn check(
         &self,
         algorithm: &impl AlgorithmSet,
@@ -112,7 +112,7 @@ impl SqnState {
     /// Uses up the sequence number of a checked challenge.
     ///
     /// # Errors
-    /// [`AlreadyUsed`] if another challenge has made it stale since; nothing is changed then, and
+    /// [`AlreadyUsed`] if another challenge has made it stale since. Nothing has changed then, and
     /// RES must not leave.
     pub fn accept(&mut self, verified: &Verified) -> Result<(), AlreadyUsed> {
         self.advance(verified.sqn)

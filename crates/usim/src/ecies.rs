@@ -14,8 +14,8 @@ use zeroize::Zeroizing;
 /// Length of the MAC tag in octets.
 pub const TAG_LENGTH: usize = 8;
 
-/// What a ciphertext doesn't carry itself: the scheme output is ephemeral public key ‖ ciphertext ‖
-/// MAC tag.
+/// The parts of the scheme output besides the ciphertext: the scheme output is ephemeral public key
+/// ‖ ciphertext ‖ MAC tag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sealed {
     /// The public half of the ephemeral key.
@@ -24,12 +24,13 @@ pub struct Sealed {
     pub tag: [u8; TAG_LENGTH],
 }
 
-/// Encrypts in place to the home network (C.3.2).
+/// Encrypts in place for the home network (C.3.2).
 ///
-/// Take a fresh `ephemeral_key` for every call.
+/// Use a new `ephemeral_key` for every call.
 ///
 /// # Errors
-/// The home network's public key is none of the ephemeral key's group; nothing is changed then.
+/// The home network's public key isn't valid for the ephemeral key's group. Nothing has changed
+/// then.
 pub fn encrypt(
     home_network_key: &[u8],
     ephemeral_key: &PrivateKey,
@@ -45,19 +46,19 @@ pub fn encrypt(
     })
 }
 
-/// Why a ciphertext can't be read.
+/// Why a ciphertext can't be decrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Undecipherable {
-    /// The ephemeral public key is none of the group.
+    /// The ephemeral public key isn't valid for the group.
     PublicKey(BadPublicKey),
-    /// The MAC tag is not the one that the keys give.
+    /// The MAC tag is wrong.
     Tag,
 }
 
 /// Decrypts in place at the home network (C.3.3).
 ///
 /// # Errors
-/// [`Undecipherable`]; nothing is changed then.
+/// [`Undecipherable`]. Nothing has changed then.
 pub fn decrypt(
     home_network_key: &PrivateKey,
     ephemeral_public_key: &[u8],
@@ -93,7 +94,7 @@ impl Keys {
         Self(keys)
     }
 
-    /// AES-128 in counter mode, of which the last 32 bits of the block count (C.3.4.0).
+    /// AES-128 in counter mode, with a counter in the last 32 bits of the block (C.3.4.0).
     fn apply_keystream(&self, text: &mut [u8]) {
         let (key, rest) = self.0.split_at(16);
         let icb = &rest[..16];

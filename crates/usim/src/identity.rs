@@ -10,7 +10,7 @@ pub struct Imsi {
     mnc_length: MncLength,
 }
 
-/// How many digits of an IMSI are the MNC; the digits themselves don't tell.
+/// How many digits of an IMSI are the MNC. The digits themselves don't show it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MncLength {
     /// Two digits, as in most of the world.
@@ -19,17 +19,17 @@ pub enum MncLength {
     Three = 3,
 }
 
-/// Why something is not an IMSI.
+/// Why digits aren't an IMSI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadImsi {
-    /// MCC, MNC, at least one digit of MSIN, and at most 15 in all were expected.
+    /// There isn't at least one digit of MSIN after MCC and MNC, or there are more than 15 digits.
     Length(usize),
-    /// Something other than a decimal digit came.
+    /// A character isn't a decimal digit.
     NotADigit {
-        /// Where, from 0.
+        /// Its position, from 0.
         at: usize,
     },
-    /// The MNC has two or three digits.
+    /// The length of the MNC isn't two or three digits.
     MncLength(u8),
 }
 
@@ -66,7 +66,7 @@ impl Imsi {
     /// Takes the digits in ASCII.
     ///
     /// # Errors
-    /// [`BadImsi`] if they are too few, too many or no digits.
+    /// [`BadImsi`] if there are too few or too many, or if they aren't digits.
     pub fn new(digits: &[u8], mnc_length: MncLength) -> Result<Self, BadImsi> {
         let mut place = [b'0'; 15];
         match place.get_mut(..digits.len()) {
@@ -111,7 +111,7 @@ impl Imsi {
     }
 }
 
-/// Shows the home network only: an IMSI names a person, and logs travel.
+/// Prints the home network only: an IMSI identifies a person, and logs are passed around.
 impl fmt::Debug for Imsi {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Imsi({}-{}-[redacted])", self.mcc(), self.mnc())

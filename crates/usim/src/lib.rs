@@ -1,18 +1,17 @@
 //! The USIM application: AUTN check, SQN array, resynchronisation, identities and their
 //! concealment.
 //!
-//! An authentication has two phases, so that the caller may verify the packet that carried AUTN in
-//! between, and the sequence number is used up only when both hold:
+//! An authentication has two phases. In between, the caller may verify the packet that carried
+//! AUTN, so that the sequence number is used up only if both checks succeed:
 //!
 //! 1. [`SqnState::check`] verifies MAC-A, then the separation bit, then the freshness of SQN, and
 //!    computes RES, CK and IK. It changes nothing.
 //! 2. [`SqnState::accept`] marks the sequence number as used. Write the state to stable storage
 //!    before RES leaves.
 //!
-//! An [`Imsi`] makes the identities that name its subscriber, or don't: permanent and anonymous
-//! ones, SUCI and A-KID.
+//! An [`Imsi`] builds the identities of its subscriber: permanent, anonymous, SUCI and A-KID.
 //!
-//! Nothing here allocates.
+//! The crate doesn't allocate.
 #![no_std]
 
 mod authenticate;

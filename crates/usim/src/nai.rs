@@ -8,7 +8,7 @@ pub use softsim_eap_types::Realm;
 use crate::Imsi;
 use crate::identity::MncLength;
 
-/// The first character of a permanent identity, which tells the method (RFC 4187 §4.1.1.6, TS
+/// The first character of a permanent identity, which states the method (RFC 4187 §4.1.1.6, TS
 /// 23.003 §19.3.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IdentityPrefix {
@@ -26,7 +26,7 @@ pub struct Nai {
 }
 
 impl Nai {
-    /// Length of the longest one, a SUCI of profile B with the longest MSIN, in octets.
+    /// Length in octets of the longest identifier, a SUCI of profile B with the longest MSIN.
     pub const MAX: usize = "type0.rid9999.schid2.hnkey255".len()
         + ".ecckey".len()
         + 2 * 33
@@ -46,7 +46,7 @@ impl Nai {
         self.as_str().split_once('@').map_or("", |(_, realm)| realm)
     }
 
-    /// `<username>@<realm>` of a home network.
+    /// Builds `<username>@<realm>` of a home network.
     pub(crate) fn new(username: impl fmt::Display, imsi: &Imsi, realm: Realm) -> Self {
         let mut nai = Self {
             octets: [0; Self::MAX],
@@ -77,7 +77,7 @@ impl Write for Nai {
     }
 }
 
-/// Shows the realm only, as the username may hold the IMSI.
+/// Prints the realm only, because the username may hold the IMSI.
 impl fmt::Debug for Nai {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Nai([redacted]@{})", self.realm())
@@ -91,14 +91,14 @@ impl Imsi {
         Nai::new(format_args!("{prefix}{}", self.digits()), self, realm)
     }
 
-    /// What leads to the home network and says nothing else: `anonymous@<realm>` (RFC 7542 §2.4).
+    /// The anonymous identity, which names only the home network: `anonymous@<realm>` (RFC 7542
+    /// §2.4).
     pub fn anonymous_identity(&self, realm: Realm) -> Nai {
         Nai::new("anonymous", self, realm)
     }
 
-    /// A-KID, which names K_AKMA to an application: routing indicator and A-TID at the home
-    /// network's domain (TS 33.535 §6.1, which leaves open how the two stand beside each other):
-    /// `rid<R>.atid<A-TID>@<realm>`.
+    /// A-KID, which identifies K_AKMA: routing indicator and A-TID at the home network's domain,
+    /// `rid<R>.atid<A-TID>@<realm>`. TS 33.535 §6.1 leaves open how the two are joined.
     ///
     /// # Errors
     /// [`BadRoutingIndicator`].
@@ -113,7 +113,7 @@ impl Imsi {
     }
 }
 
-/// A routing indicator has 1 to 4 decimal digits (TS 23.003 §2.2B).
+/// The error for a routing indicator that isn't 1 to 4 decimal digits (TS 23.003 §2.2B).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BadRoutingIndicator;
 

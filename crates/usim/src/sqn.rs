@@ -1,4 +1,4 @@
-//! Sequence numbers: the array of TS 33.102 Annex C.2, which tells a fresh SQN from a used one.
+//! Sequence numbers: the array of TS 33.102 Annex C.2, which shows whether an SQN is fresh.
 
 use core::fmt;
 
@@ -18,9 +18,9 @@ const ELEMENT_LENGTH: usize = 6;
 pub struct SqnParameters {
     /// How many of the least significant bits of SQN are IND: 0 to [`MAX_IND_BITS`].
     pub ind_bits: u8,
-    /// Δ: the furthest SEQ may be ahead of the highest one accepted.
+    /// Δ: how far SEQ may be ahead of the highest accepted one.
     pub delta: u64,
-    /// L: SEQ must be less than this behind the highest one accepted; `None` sets no limit.
+    /// L: SEQ must be less than this behind the highest accepted one; `None` sets no limit.
     pub l: Option<u64>,
 }
 
@@ -34,27 +34,27 @@ impl Default for SqnParameters {
     }
 }
 
-/// SEQ_MS(IND): the highest SEQ accepted for each IND. It only ever rises.
+/// SEQ_MS(IND): the highest accepted SEQ for each IND. It never decreases.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SqnState {
     parameters: SqnParameters,
     seq_ms: [u64; ELEMENTS],
 }
 
-/// An array or its parameters are out of range.
+/// Why an array or its parameters are out of range.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadSqnState {
     /// IND has more bits than [`MAX_IND_BITS`].
     IndBits(u8),
-    /// Δ of zero accepts nothing, and one above the highest SEQ bounds nothing.
+    /// Δ is zero, which would accept nothing, or above the highest SEQ, which would limit nothing.
     Delta(u64),
-    /// L of zero accepts nothing.
+    /// L is zero, which would accept nothing.
     L,
     /// A stored element exceeds the highest SEQ for these IND bits.
     Element {
         /// The element's index.
         ind: u8,
-        /// What was received.
+        /// Its value.
         seq: u64,
     },
 }
@@ -76,7 +76,8 @@ impl fmt::Display for BadSqnState {
 
 impl core::error::Error for BadSqnState {}
 
-/// A sequence number was fresh when it was checked, but another authentication has used it since.
+/// The error for a sequence number that was fresh when it was checked, but that another
+/// authentication has used since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AlreadyUsed(pub Sqn);
 
@@ -96,7 +97,7 @@ impl SqnState {
     /// Length of [`SqnState::to_bytes`] in octets.
     pub const STORED_LENGTH: usize = ELEMENTS * ELEMENT_LENGTH;
 
-    /// A USIM that accepts only a SEQ above that of `floor`, whatever its IND.
+    /// The state of a USIM that accepts only a SEQ above that of `floor`, whatever its IND.
     ///
     /// # Errors
     /// Parameters out of range.
@@ -122,13 +123,13 @@ impl SqnState {
         }
     }
 
-    /// The parameters it was made with.
+    /// Its parameters.
     pub fn parameters(&self) -> SqnParameters {
         self.parameters
     }
 
-    /// The array for storage: 32 elements of six octets, big-endian; those beyond 2^(IND bits) are
-    /// zero.
+    /// The array for storage: 32 elements of six octets, big-endian. Elements from 2^(IND bits) on
+    /// are zero.
     pub fn to_bytes(&self) -> [u8; Self::STORED_LENGTH] {
         let mut octets = [0; Self::STORED_LENGTH];
         for (place, seq) in octets.chunks_exact_mut(ELEMENT_LENGTH).zip(self.seq_ms) {
@@ -137,7 +138,7 @@ impl SqnState {
         octets
     }
 
-    /// Takes back what [`SqnState::to_bytes`] gave.
+    /// Restores an array that [`SqnState::to_bytes`] returned.
     ///
     /// # Errors
     /// Parameters or an element out of range.
@@ -165,7 +166,7 @@ impl SqnState {
         Ok(state)
     }
 
-    /// SQN_MS: the highest sequence number accepted anywhere in the array (TS 33.102 C.2.2).
+    /// SQN_MS: the highest accepted sequence number of the whole array (TS 33.102 C.2.2).
     pub fn sqn_ms(&self) -> Sqn {
         let highest = self
             .array()
@@ -199,12 +200,12 @@ impl SqnState {
         Ok(())
     }
 
-    /// Joins what another array has seen of the same K, so that installing a profile anew can't
-    /// rewind it.
+    /// Merges the numbers that another array of the same K has accepted, so that installing a
+    /// profile again can't rewind it.
     ///
-    /// Whatever either array would have refused as used is refused from now on. Arrays of different
-    /// IND bits can't be compared by element; then everything up to the other's SQN_MS counts as
-    /// used.
+    /// From now on, the array refuses every number that either array would have refused as used.
+    /// Arrays with different IND bits can't be compared element by element; then everything up to
+    /// the other's SQN_MS counts as used.
     pub fn merge(&mut self, seen: &Self) {
         if self.parameters.ind_bits == seen.parameters.ind_bits {
             for (seq, seen) in self.seq_ms.iter_mut().zip(seen.seq_ms) {
@@ -218,7 +219,7 @@ impl SqnState {
         }
     }
 
-    /// SQN as SEQ and IND.
+    /// Splits SQN into SEQ and IND.
     fn split(&self, sqn: Sqn) -> (u64, usize) {
         let ind = sqn.value() & ((1 << self.parameters.ind_bits) - 1);
         (sqn.value() >> self.parameters.ind_bits, ind as usize)

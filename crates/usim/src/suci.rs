@@ -9,24 +9,24 @@ use zeroize::Zeroizing;
 use crate::nai::{BadRoutingIndicator, Hex, checked};
 use crate::{Imsi, Nai, Realm, ecies};
 
-/// Length of the longest MSIN in octets: ten digits, as an MNC has two at least.
+/// Length of the longest MSIN in octets. It has ten digits, because an MNC has at least two.
 const MSIN_LENGTH: usize = 5;
 
-/// To whom a SUCI is encrypted.
+/// The key that a SUCI is encrypted with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct HomeNetworkKey<'a> {
-    /// Which of its keys the home network is to use.
+    /// The identifier of the home network's key.
     pub id: u8,
     /// The public key: 32 octets of X25519, or a compressed point of P-256.
     pub octets: &'a [u8],
 }
 
-/// Why there is no SUCI.
+/// Why a SUCI can't be made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SuciError {
-    /// The routing indicator is none.
+    /// The routing indicator is invalid.
     RoutingIndicator(BadRoutingIndicator),
-    /// The home network's key is none of the ephemeral key's group.
+    /// The home network's key isn't valid for the ephemeral key's group.
     HomeNetworkKey(BadPublicKey),
 }
 
@@ -42,11 +42,11 @@ impl fmt::Display for SuciError {
 impl core::error::Error for SuciError {}
 
 impl Imsi {
-    /// A SUCI of profile A or B, as the group of `ephemeral_key` is X25519 or P-256:
+    /// A SUCI of profile A if the group of `ephemeral_key` is X25519, of profile B if it is P-256:
     /// `type0.rid<R>.schid<n>.hnkey<id>.ecckey<…>.cip<…>.mac<…>@<realm>`.
     ///
-    /// Take a fresh `ephemeral_key` for every SUCI: two with one key show that they belong to one
-    /// subscriber.
+    /// Use a new `ephemeral_key` for every SUCI. Two SUCIs with the same key would show that they
+    /// belong to the same subscriber.
     ///
     /// # Errors
     /// [`SuciError`].
@@ -90,8 +90,8 @@ impl Imsi {
         ))
     }
 
-    /// MSIN with two digits in an octet, the earlier one in the lower half, and 1111 where a digit
-    /// lacks (TS 33.501 C.3.2 by way of TS 24.501 §9.11.3.4).
+    /// MSIN with two digits in an octet, the first one in the lower half, and 1111 in place of a
+    /// missing digit (TS 33.501 C.3.2, which refers to TS 24.501 §9.11.3.4).
     fn msin_bcd(&self) -> (Zeroizing<[u8; MSIN_LENGTH]>, usize) {
         let mut octets = Zeroizing::new([0; MSIN_LENGTH]);
         let pairs = self.msin().as_bytes().chunks(2);

@@ -1,8 +1,8 @@
-//! What is left of a deleted profile: enough to know its K again, so that installing it anew can't
-//! rewind SQN.
+//! The tombstone of a deleted profile, by which its K is recognised, so that installing the profile
+//! again can't rewind SQN.
 //!
-//! An IMSI has no part in it: AUTN doesn't name one, so a used AUTN is good again wherever K is, if
-//! SQN begins anew.
+//! A tombstone doesn't depend on the IMSI. AUTN doesn't name one, so a used AUTN would be valid
+//! again in any profile with the same K, if its SQN began anew.
 
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
@@ -11,8 +11,8 @@ use softsim_aka::Credentials;
 /// Separates this use of K from every other.
 const LABEL: &[u8] = b"softsim tombstone 1";
 
-/// HMAC-SHA-256 under K: the same for the same K, whatever algorithm set it is for, and telling
-/// nothing of it.
+/// HMAC-SHA-256 under K. It is the same for the same K, whatever the algorithm set, and reveals
+/// nothing about K.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Tombstone([u8; 32]);
 
@@ -29,7 +29,7 @@ impl Tombstone {
         Self(hmac.finalize().into_bytes().into())
     }
 
-    /// Takes one back from storage.
+    /// Restores a tombstone from storage.
     pub const fn new(octets: [u8; 32]) -> Self {
         Self(octets)
     }

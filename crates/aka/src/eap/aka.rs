@@ -16,9 +16,9 @@ pub struct AkaKeys {
     pub k_encr: KEncr,
     /// Authenticates messages.
     pub k_aut: KAut128,
-    /// For the link.
+    /// The key for the link.
     pub msk: Msk,
-    /// What else may be derived from the session.
+    /// The key from which further keys of the session may be derived.
     pub emsk: Emsk,
 }
 

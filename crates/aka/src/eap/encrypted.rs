@@ -9,10 +9,10 @@ use cbc::{Decryptor, Encryptor};
 
 use crate::{Iv, KEncr};
 
-/// The data are not one or more whole blocks of 16 octets.
+/// The error for data that aren't one or more whole blocks of 16 octets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotWholeBlocks {
-    /// The length that came, in octets.
+    /// The length of the data in octets.
     pub length: usize,
 }
 
@@ -39,8 +39,7 @@ pub fn encrypt(k_encr: &KEncr, iv: &Iv, attributes: &mut [u8]) -> Result<(), Not
     Ok(())
 }
 
-/// Decrypts the value of AT_ENCR_DATA in place; only AT_MAC tells whether what comes out was ever
-/// put in.
+/// Decrypts the value of AT_ENCR_DATA in place. Only AT_MAC shows whether the result is genuine.
 ///
 /// # Errors
 /// [`NotWholeBlocks`]; nothing is changed then.

@@ -10,7 +10,7 @@ use crate::{KAut, KAut128};
 /// Length of AT_MAC in octets.
 pub const AT_MAC_LENGTH: usize = 16;
 
-/// K_aut of either method, and with it the hash.
+/// K_aut of either method, which also determines the hash.
 #[derive(Debug, PartialEq, Eq)]
 pub enum MacKey {
     /// HMAC-SHA1-128, of EAP-AKA.
@@ -32,21 +32,21 @@ impl From<KAut> for MacKey {
 }
 
 impl KAut {
-    /// AT_MAC as [`MacKey::at_mac`] makes it.
+    /// Computes AT_MAC as [`MacKey::at_mac`] does.
     pub fn at_mac(&self, packet_with_zeroed_mac: &[u8], extra: &[u8]) -> [u8; AT_MAC_LENGTH] {
         hmac128::<Hmac<Sha256>>(self.as_bytes(), packet_with_zeroed_mac, extra)
     }
 }
 
 impl KAut128 {
-    /// AT_MAC as [`MacKey::at_mac`] makes it.
+    /// Computes AT_MAC as [`MacKey::at_mac`] does.
     pub fn at_mac(&self, packet_with_zeroed_mac: &[u8], extra: &[u8]) -> [u8; AT_MAC_LENGTH] {
         hmac128::<Hmac<Sha1>>(self.as_bytes(), packet_with_zeroed_mac, extra)
     }
 }
 
 impl MacKey {
-    /// The same key once more: for a session, and for what is kept for the next one.
+    /// Copies the key, for a session and for the context of the next re-authentication.
     #[must_use]
     pub fn duplicate(&self) -> Self {
         match self {
@@ -55,7 +55,7 @@ impl MacKey {
         }
     }
 
-    /// AT_MAC of an EAP packet in which the 16 octets of the MAC are zero.
+    /// Computes AT_MAC of an EAP packet in which the 16 octets of the MAC are zero.
     ///
     /// `extra` is empty, except for the response of a fast re-authentication, which covers NONCE_S
     /// as well.
@@ -66,7 +66,7 @@ impl MacKey {
         }
     }
 
-    /// Whether the AT_MAC that came with a packet is the right one; in constant time.
+    /// Whether the AT_MAC of a packet is right. Takes constant time.
     #[must_use]
     pub fn verifies(
         &self,

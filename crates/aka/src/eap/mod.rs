@@ -1,7 +1,7 @@
 //! The key schedules of EAP-AKA and EAP-AKA', AT_MAC and AT_ENCR_DATA.
 //!
-//! Full authentication gives [`AkaKeys`] or [`AkaPrimeKeys`], with forward secrecy or without; what
-//! fast re-authentication replaces of them is in [`ReauthenticationKeys`].
+//! Full authentication gives [`AkaKeys`] or [`AkaPrimeKeys`], with or without forward secrecy.
+//! [`ReauthenticationKeys`] holds the keys that a fast re-authentication replaces.
 
 mod aka;
 mod encrypted;
@@ -16,15 +16,15 @@ pub use prime::{AkaPrimeKeys, emsk, forward_secret_emsk};
 
 use crate::{Emsk, Msk};
 
-/// The new keys of a fast re-authentication; K_encr and K_aut stay those of the full
+/// The new keys of a fast re-authentication. K_encr and K_aut remain those of the full
 /// authentication.
 ///
-/// [`ReauthenticationKeys::aka`] and [`ReauthenticationKeys::aka_prime`] make them.
+/// [`ReauthenticationKeys::aka`] and [`ReauthenticationKeys::aka_prime`] derive them.
 #[derive(Debug)]
 pub struct ReauthenticationKeys {
-    /// For the link.
+    /// The key for the link.
     pub msk: Msk,
-    /// What else may be derived from the session.
+    /// The key from which further keys of the session may be derived.
     pub emsk: Emsk,
 }
 

@@ -6,8 +6,8 @@ use sha1::block_api::compress;
 use sha2::Sha256;
 use zeroize::Zeroizing;
 
-/// PRF'(K, S) = T1 ‖ T2 ‖ …, where Tn = HMAC-SHA-256(K, Tn-1 ‖ S ‖ n) (RFC 9048 §3.4.1); S comes in
-/// parts.
+/// PRF'(K, S) = T1 ‖ T2 ‖ …, where Tn = HMAC-SHA-256(K, Tn-1 ‖ S ‖ n) (RFC 9048 §3.4.1). `s` holds
+/// S in parts.
 pub(super) fn prf_prime<const N: usize>(key: &[u8], s: [&[u8]; N], output: &mut [u8]) {
     let keyed = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
     let mut previous = Zeroizing::new([0; 32]);

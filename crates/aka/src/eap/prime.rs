@@ -1,5 +1,4 @@
-//! The key schedule of EAP-AKA' (RFC 9048 §3.3), and what forward secrecy changes of it (RFC 9678
-//! §6.3).
+//! The key schedule of EAP-AKA' (RFC 9048 §3.3), without and with forward secrecy (RFC 9678 §6.3).
 
 use zeroize::Zeroizing;
 
@@ -7,14 +6,14 @@ use super::prf::prf_prime;
 use super::{ReauthenticationKeys, take};
 use crate::{CkPrime, Emsk, IkPrime, KAut, KEncr, KRe, Msk, NonceS, SharedSecret};
 
-/// K_encr ‖ K_aut: what comes first in MK.
+/// The length of K_encr ‖ K_aut, the first part of MK.
 const INTERNAL: usize = KEncr::LENGTH + KAut::LENGTH;
 
-/// K_re ‖ MSK: what comes next in MK, and first in MK_ECDHE; EMSK follows.
+/// The length of K_re ‖ MSK, the second part of MK and the first of MK_ECDHE. EMSK follows it.
 const EXTERNAL: usize = KRe::LENGTH + Msk::LENGTH;
 
-/// The keys of one full authentication; EMSK, which few need, is [`emsk`] or
-/// [`forward_secret_emsk`].
+/// The keys of one full authentication. [`emsk`] and [`forward_secret_emsk`] derive EMSK, which few
+/// callers need.
 #[derive(Debug)]
 pub struct AkaPrimeKeys {
     /// Encrypts AT_ENCR_DATA.
@@ -23,7 +22,7 @@ pub struct AkaPrimeKeys {
     pub k_aut: KAut,
     /// The root of fast re-authentications.
     pub k_re: KRe,
-    /// For the link.
+    /// The key for the link.
     pub msk: Msk,
 }
 
@@ -38,8 +37,8 @@ impl AkaPrimeKeys {
         Self::cut(internal, external)
     }
 
-    /// K_encr and K_aut out of MK, but K_re and MSK out of
-    /// MK_ECDHE = PRF'(IK' ‖ CK' ‖ SHARED_SECRET, "EAP-AKA' FS" ‖ Identity) (RFC 9678 §6.3).
+    /// Takes K_encr and K_aut from MK, but K_re and MSK from MK_ECDHE = PRF'(IK' ‖ CK' ‖
+    /// SHARED_SECRET, "EAP-AKA' FS" ‖ Identity) (RFC 9678 §6.3).
     pub fn derive_forward_secret(
         ck_prime: &CkPrime,
         ik_prime: &IkPrime,
@@ -107,7 +106,7 @@ impl ReauthenticationKeys {
     }
 }
 
-/// As many octets of MK as `mk` has.
+/// Fills `mk` with the first octets of MK.
 fn master_key(ck_prime: &CkPrime, ik_prime: &IkPrime, identity: &[u8], mk: &mut [u8]) {
     let mut key = Zeroizing::new([0; 32]);
     key[..16].copy_from_slice(ik_prime.as_bytes());
@@ -115,7 +114,7 @@ fn master_key(ck_prime: &CkPrime, ik_prime: &IkPrime, identity: &[u8], mk: &mut 
     prf_prime(key.as_slice(), [b"EAP-AKA'", identity], mk);
 }
 
-/// As many octets of MK_ECDHE as `mk_ecdhe` has.
+/// Fills `mk_ecdhe` with the first octets of MK_ECDHE.
 fn ephemeral_master_key(
     ck_prime: &CkPrime,
     ik_prime: &IkPrime,

@@ -1,5 +1,4 @@
-//! Deterministic CBOR (RFC 8949 §4.2.1), read strictly: a value has one encoding, and any other is
-//! an error.
+//! Deterministic CBOR (RFC 8949 §4.2.1), read strictly: each value has only one valid encoding.
 
 #[cfg(feature = "open")]
 mod nullable;
@@ -29,7 +28,7 @@ impl<'b> Reader<'b> {
         self.item(expected, Decoder::u64, |value| head_length(*value))
     }
 
-    /// An integer whose value is fixed: a map key, an algorithm, a tag's number.
+    /// Reads an integer that must have this value: a map key, an algorithm, a tag's number.
     pub(crate) fn exactly(&mut self, value: i64, expected: &'static str) -> Result<(), ShapeError> {
         let offset = self.decoder.position();
         if self.int(expected)? == value {
@@ -51,7 +50,7 @@ impl<'b> Reader<'b> {
         })
     }
 
-    /// A byte string of one length.
+    /// Reads a byte string of one length.
     pub(crate) fn array_of<const N: usize>(
         &mut self,
         expected: &'static str,
@@ -68,7 +67,7 @@ impl<'b> Reader<'b> {
         })
     }
 
-    /// A text that is the name of one of these.
+    /// Reads a text that must be the name of one of these.
     pub(crate) fn one_of<T: Copy>(
         &mut self,
         choice: impl IntoIterator<Item = T>,
@@ -82,7 +81,7 @@ impl<'b> Reader<'b> {
         named.ok_or_else(|| self.error(offset, expected, Got::Other))
     }
 
-    /// The head of an array; its length.
+    /// Reads the head of an array, and returns the length.
     pub(crate) fn array(&mut self, expected: &'static str) -> Result<u64, ShapeError> {
         let offset = self.decoder.position();
         self.item(expected, Decoder::array, |length| {
@@ -91,7 +90,7 @@ impl<'b> Reader<'b> {
         .ok_or_else(|| self.error(offset, expected, Got::Other))
     }
 
-    /// The head of an array of one length.
+    /// Reads the head of an array, which must have this length.
     pub(crate) fn array_exactly(
         &mut self,
         length: u64,
@@ -105,7 +104,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// The head of a map of one length.
+    /// Reads the head of a map, which must have this length.
     pub(crate) fn map(&mut self, length: u64, expected: &'static str) -> Result<(), ShapeError> {
         let offset = self.decoder.position();
         match self.item(expected, Decoder::map, |length| {
@@ -134,7 +133,7 @@ impl<'b> Reader<'b> {
             .saturating_sub(self.decoder.position())
     }
 
-    /// Nothing may follow.
+    /// Refuses anything that follows.
     pub(crate) fn end(&self) -> Result<(), ShapeError> {
         if self.remaining() == 0 {
             Ok(())
@@ -143,7 +142,7 @@ impl<'b> Reader<'b> {
         }
     }
 
-    /// Reads one item and refuses every encoding of it but the shortest.
+    /// Reads one item, and refuses any encoding but the shortest.
     fn item<T>(
         &mut self,
         expected: &'static str,
@@ -186,8 +185,8 @@ fn head_length(argument: u64) -> usize {
     }
 }
 
-/// Writes CBOR into a vector that doesn't grow as long as the value takes no more than `capacity`
-/// octets, so that no copy of a secret is left behind by a move.
+/// Writes CBOR into a vector of `capacity` octets. As long as the value fits, the vector doesn't
+/// grow, so that no copy of a secret is left behind.
 pub(crate) fn encode(
     capacity: usize,
     write: impl FnOnce(&mut Encoder<Vec<u8>>) -> Result<(), EncodeError<Infallible>>,

@@ -1,5 +1,4 @@
-//! What only payloads have, and so only their reader reads: truth values, and null in a field's
-//! place.
+//! Reads items that only payloads contain: truth values, and null in a field's place.
 
 use minicbor::Decoder;
 use minicbor::data::Type;
@@ -34,7 +33,7 @@ impl<'b> Reader<'b> {
         self.bytes(expected).map(Some)
     }
 
-    /// Whether a null comes next, which is then behind the reader.
+    /// Whether a null comes next. Reads it if so.
     pub(crate) fn null(&mut self) -> bool {
         matches!(self.decoder.datatype(), Ok(Type::Null)) && self.decoder.null().is_ok()
     }

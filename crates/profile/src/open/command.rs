@@ -1,4 +1,4 @@
-//! Reads what a command says.
+//! Reads the payload of a command.
 
 use crate::cbor::Reader;
 use crate::{Command, FieldError, Iccid, PackageError, Validity};

@@ -1,4 +1,4 @@
-//! Takes credentials out of a payload's fields.
+//! Builds credentials from a payload's fields.
 
 use softsim_aka::{
     Credentials, K, K256, Milenage, Op, Opc, Top, Topc, Tuak, TuakKey, TuakParameters,
@@ -6,19 +6,19 @@ use softsim_aka::{
 
 use crate::{Algorithm, FieldError};
 
-/// Credentials as a payload has them, before it is known that the parts fit each other.
+/// The credentials of a payload, before it is checked that the parts fit each other.
 pub(crate) struct Unchecked<'b> {
     pub(crate) algorithm: Algorithm,
     pub(crate) k: &'b [u8],
     /// OPc or TOPc.
     pub(crate) derived: Option<&'b [u8]>,
-    /// OP or TOP, where the operator leaves the derivation to the device.
+    /// OP or TOP, if the operator leaves the derivation to the device.
     pub(crate) underived: Option<&'b [u8]>,
     pub(crate) tuak: Option<TuakParameters>,
 }
 
 impl Unchecked<'_> {
-    /// Derives OPc or TOPc where it has to be; OP and TOP are not kept.
+    /// Derives OPc or TOPc if needed. OP and TOP aren't kept.
     pub(crate) fn check(self) -> Result<Credentials, FieldError> {
         if self.algorithm != Algorithm::Tuak && self.tuak.is_some() {
             return Err(FieldError::new("tuak", "parameters with tuak only", "some"));
@@ -75,7 +75,7 @@ impl Unchecked<'_> {
     }
 }
 
-/// Octets of one length; an error tells the length that came, and nothing of the octets.
+/// Converts octets that must have one length. An error states their length, but not their values.
 pub(crate) fn octets<const N: usize>(
     field: &'static str,
     expected: &'static str,

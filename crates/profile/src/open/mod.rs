@@ -1,4 +1,4 @@
-//! Opens a sealed package: the device's half, where every octet is hostile until the last check has
+//! Opens a sealed package on the device. It treats every octet as hostile until the last check has
 //! passed.
 
 mod command;
@@ -20,53 +20,53 @@ use crate::{
     SealingKey, SealingKeyId, ShapeError, Validity, Verdict,
 };
 
-/// How far a sequence may rise at once, so that no mistake of an operator uses all of them up:
-/// nanoseconds since 1970 fit.
+/// How far a sequence may rise at once, so that a mistake of an operator can't use up all of them.
+/// Nanoseconds since 1970 fit.
 const MAX_RISE: u64 = 1 << 62;
 
-/// What a package must match.
+/// The values that a package must match.
 pub struct Expected<'a> {
     /// This device.
     pub device: DeviceId,
-    /// The operators whose packages are opened.
+    /// The operators whose packages this device opens.
     pub trust_anchors: &'a [IssuerKey],
-    /// The last sequence taken from an issuer, 0 for none.
+    /// The last sequence that was accepted from an issuer, 0 for none.
     pub last_sequence: &'a dyn Fn(&IssuerId) -> u64,
     /// What is known of the present.
     pub now: Now,
 }
 
-/// What an accepted package holds.
+/// The contents of an accepted package.
 #[derive(Debug, PartialEq, Eq)]
 #[expect(clippy::large_enum_variant, reason = "there is one at a time")]
 pub enum Contents {
-    /// A subscription to be installed.
+    /// A profile to install.
     Profile(Profile),
-    /// A command to be carried out.
+    /// A command to carry out.
     Command(Command),
 }
 
 /// An accepted package.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Opened {
-    /// The subscription or the command.
+    /// The profile or the command.
     pub contents: Contents,
     /// Who signed it.
     pub issuer: IssuerId,
-    /// Its sequence, to be stored with what it does.
+    /// Its sequence, which must be stored together with its effect.
     pub sequence: u64,
-    /// When it may be taken.
+    /// When it may be accepted.
     pub validity: Validity,
-    /// Whether the validity could be judged: [`Verdict::Valid`] or [`Verdict::TimeUnknown`].
+    /// Whether the validity could be checked: [`Verdict::Valid`] or [`Verdict::TimeUnknown`].
     pub verdict: Verdict,
 }
 
 /// Opens a package: a sealed profile or a signed command.
 ///
-/// Checked in this order: length, format, shape, issuer, signature, device, (of a profile) sealing
-/// key, sequence, (of a profile) ciphertext, the payload's shape, its agreement with the headers,
-/// its fields, validity. What a command says is in clear, so its shape and fields are checked with
-/// the shape of the rest.
+/// The checks come in this order: length, format, shape, issuer, signature, device, sealing key (of
+/// a profile), sequence, ciphertext (of a profile), the payload's shape, its agreement with the
+/// headers, its fields, validity. The payload of a command is in clear, so its shape and fields are
+/// checked together with the shape of the rest.
 ///
 /// # Errors
 /// The first check that failed.
@@ -166,16 +166,16 @@ fn check_validity(validity: &Validity, now: Now) -> Result<Verdict, PackageError
 }
 
 impl Opened {
-    /// Judges its validity anew, as time may have passed since it was opened.
+    /// Checks its validity again, because time may have passed since it was opened.
     ///
     /// # Errors
-    /// It is not valid yet, or no longer.
+    /// It isn't valid yet, or no longer valid.
     pub fn check_validity(&self, now: Now) -> Result<Verdict, PackageError> {
         check_validity(&self.validity, now)
     }
 }
 
-/// What an operator signed, as far as it can be read.
+/// The payload that an operator signed, as far as it is in clear.
 enum Payload<'a> {
     Encrypted(Encrypt0<'a>),
     Command(Command, Validity),
@@ -188,7 +188,7 @@ impl<'a> Payload<'a> {
                 let (command, validity) = command::read(octets)?;
                 Ok(Self::Command(command, validity))
             }
-            // Headers hold no statement.
+            // The headers can't be those of a statement.
             Kind::Profile | Kind::Statement => Ok(Self::Encrypted(Encrypt0::read(octets)?)),
         }
     }
@@ -227,7 +227,7 @@ impl<'a> Encrypt0<'a> {
         })
     }
 
-    /// For whom it is, if it is encrypted to this key.
+    /// The device and issuer of the package, if it is encrypted to this key.
     fn addressing(
         &self,
         headers: &Headers,

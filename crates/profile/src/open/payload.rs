@@ -1,4 +1,4 @@
-//! Reads what was encrypted.
+//! Reads the decrypted payload of a package.
 
 use softsim_aka::{Amf, Sqn, TuakParameters};
 use softsim_usim::SqnParameters;
@@ -14,7 +14,7 @@ use crate::{
     RoutingIndicator, SqnScheme, Validity,
 };
 
-/// Reads the payload of a package that is addressed like this outside.
+/// Reads the payload, whose first fields must equal those of the headers (`outside`).
 pub(crate) fn read(payload: &[u8], outside: &Addressing) -> Result<Profile, PackageError> {
     let mut fields = Fields(Reader::new("payload", payload));
     fields.0.map(FIELDS, "a map of 22")?;
@@ -64,7 +64,7 @@ pub(crate) fn read(payload: &[u8], outside: &Addressing) -> Result<Profile, Pack
 struct Fields<'b>(Reader<'b>);
 
 impl<'b> Fields<'b> {
-    /// The reader, behind the key of the next field.
+    /// The reader, after the key of the next field.
     fn at(&mut self, key: i64) -> Result<&mut Reader<'b>, PackageError> {
         self.0.exactly(key, "the key of the next field")?;
         Ok(&mut self.0)

@@ -1,4 +1,4 @@
-//! Signs the sealing statement: the one envelope that a device makes.
+//! Signs the sealing statement, the only envelope that a device makes.
 
 use p256::ecdsa::SigningKey;
 

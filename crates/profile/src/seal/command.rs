@@ -1,4 +1,4 @@
-//! Writes what a command says.
+//! Writes the payload of a command.
 
 use crate::cbor::encode;
 use crate::{Command, Iccid, Validity};

@@ -1,4 +1,4 @@
-//! Seals a profile and signs a command, each for one device: the operator's half.
+//! Seals profiles and signs commands for one device, on the operator's side.
 
 pub(crate) mod command;
 mod headers;
@@ -22,7 +22,7 @@ use crate::{Command, DeviceId, IssuerKey, Profile, SealingPublicKey, SealingStat
 /// Why a profile was not sealed, or a command not signed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SealError {
-    /// Sequences begin at 1, since devices start from 0 and take only higher ones.
+    /// The sequence is 0. Devices start from 0 and accept only higher ones.
     SequenceZero,
 }
 

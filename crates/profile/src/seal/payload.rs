@@ -1,4 +1,4 @@
-//! Writes what is encrypted.
+//! Writes the payload of a package, which is then encrypted.
 
 use softsim_aka::{Credentials, TuakParameters};
 use zeroize::Zeroizing;
@@ -46,7 +46,7 @@ pub(crate) fn write(addressing: &Addressing, profile: &Profile) -> Zeroizing<Vec
         e.u8(18)?.bool(profile.supplicant_consent)?;
         e.u8(19)?.encode(profile.validity.not_before())?;
         e.u8(20)?.encode(profile.validity.not_after())?;
-        // OP and TOP are the operator's: this issuer derives OPc and TOPc before they travel.
+        // OP and TOP stay with the operator: a profile holds OPc or TOPc.
         e.u8(21)?.null()?;
         match &profile.credentials {
             Credentials::Tuak { parameters, .. } => {

@@ -1,4 +1,4 @@
-//! Verifies a sealing statement: the one envelope that an operator reads.
+//! Verifies a sealing statement, the only envelope that an operator reads.
 
 use p256::ecdsa::VerifyingKey;
 
@@ -10,7 +10,7 @@ impl SealingStatement {
     /// Verifies the statement of the device whose certificate has `device_key`.
     ///
     /// # Errors
-    /// It isn't exactly a statement, or not this device's.
+    /// It isn't exactly a statement, or isn't this device's.
     pub fn verify(octets: &[u8], device_key: &VerifyingKey) -> Result<Self, StatementError> {
         if SealingPublicKey::from_bytes(octets).is_ok() {
             return Err(StatementError::BareKey);
