@@ -20,29 +20,30 @@ mod tokio;
 #[cfg(feature = "tokio")]
 pub use self::tokio::{AsyncConnection, Watch};
 
-/// How long an answer may take: keyd's slowest, a commit to worn flash, takes well under a second.
+/// How long an answer may take. keyd's slowest answer, for a commit to worn flash, takes well under
+/// a second.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a request got no answer, or was refused.
 #[derive(Debug)]
 pub enum Error {
-    /// The socket can't be connected to.
+    /// The client can't connect to the socket.
     Connect {
         /// The socket.
         path: PathBuf,
-        /// Why.
+        /// The reason.
         source: io::Error,
     },
     /// keyd closed the connection.
     Closed,
-    /// No answer came in time; the connection is of no further use.
+    /// No answer arrived in time. The connection can't be used any more.
     TimedOut {
         /// The request.
         request: RequestKind,
     },
     /// The socket failed.
     Socket(io::Error),
-    /// The request is longer than its line in the table allows.
+    /// The request is longer than the request table allows.
     TooLong {
         /// The request.
         request: RequestKind,
@@ -52,7 +53,7 @@ pub enum Error {
         /// The request.
         request: RequestKind,
     },
-    /// keyd refused, and changed nothing.
+    /// keyd refused the request, and changed nothing.
     Refused(Refusal),
 }
 
@@ -86,17 +87,17 @@ impl fmt::Display for Error {
     }
 }
 
-/// A connection to one of keyd's sockets. Session handles die with it.
+/// A connection to one of keyd's sockets. When it ends, keyd drops its session handles.
 #[derive(Debug)]
 pub struct Connection {
-    /// Gone once the conversation is out of step: a late answer must not be taken for the next
-    /// one.
+    /// None once an exchange has failed, because a late answer must not be taken for the answer to
+    /// the next request.
     socket: Option<Socket>,
     hello: HelloAnswer,
 }
 
 impl Connection {
-    /// Connects to a socket and opens the conversation.
+    /// Connects to a socket and exchanges Hello.
     pub fn connect(path: &Path) -> Result<Self, Error> {
         let socket = open(path).map_err(|source| Error::Connect {
             path: path.to_owned(),
@@ -112,32 +113,32 @@ impl Connection {
         })
     }
 
-    /// What keyd said of itself: the socket's role and the limits.
+    /// keyd's answer to Hello: the socket's role and the limits.
     pub fn hello(&self) -> &HelloAnswer {
         &self.hello
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request, and waits for the answer.
     pub fn call<C: Call>(&mut self, call: &C) -> Result<C::Answer, Error> {
         let request = encode(call)?;
         let answer = self.exchange(C::KIND, &request)?;
         decode::<C>(&answer)
     }
 
-    /// Asks for all installed profiles, with as many requests as that takes.
+    /// Lists all installed profiles, with as many requests as that takes.
     pub fn profiles(&mut self) -> Result<Vec<ProfileInfo>, Error> {
         let mut profiles = Vec::new();
         let mut from = Some(0);
         while let Some(first) = from {
             let mut page = self.call(&ListProfiles { from: first })?;
             profiles.append(&mut page.profiles);
-            // Only ever forwards, whatever came.
+            // The number must rise, whatever keyd answers, so that the loop ends.
             from = page.next.filter(|next| *next > first);
         }
         Ok(profiles)
     }
 
-    /// Sends a request and receives what comes back; any failure ends the connection.
+    /// Sends a request and receives the answer. Any failure ends the connection.
     fn exchange(&mut self, kind: RequestKind, request: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
         let socket = self.socket.take().ok_or(Error::Closed)?;
         let answer = send_and_receive(&socket, kind, request)?;
@@ -167,7 +168,7 @@ fn send_and_receive(
     socket
         .send_with_flags(request, MSG_NOSIGNAL)
         .map_err(failed)?;
-    // One octet more than the longest answer, so that a truncated one shows.
+    // One octet more than the longest answer, so that a truncated one is noticed.
     let mut answer = Zeroizing::new(vec![0; MAX_ANSWER + 1]);
     let length = loop {
         match socket.read(&mut answer) {

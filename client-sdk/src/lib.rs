@@ -1,7 +1,7 @@
 //! Client SDK of softsim: typed requests to the key process and the network daemon.
 //!
-//! [`keyd::Connection`] asks `softsim-keyd` through the socket of one role, with the request types
-//! of [`proto`]; [`netd::Control`] asks `softsim-netd` for what needs a network. [`paths::Sockets`]
+//! [`keyd::Connection`] sends requests of [`proto`] to `softsim-keyd`, through the socket of one
+//! role. [`netd::Control`] sends commands that need a network to `softsim-netd`. [`paths::Sockets`]
 //! says where their sockets are.
 //!
 //! ```no_run

@@ -1,8 +1,8 @@
 //! The control socket of the network daemon.
 //!
-//! An AF_UNIX stream carries one JSON object a line. The client sends one [`Command`]; netd answers
+//! An AF_UNIX stream carries one JSON object a line. The client sends one [`Command`]. netd answers
 //! with [`Event`]s as things happen, the last of which is [`Event::Done`] or [`Event::Failed`], and
-//! closes. A client that closes first gives up: an authentication ends, a bootstrap goes on. No
+//! then closes. If the client closes first, an authentication ends, but a bootstrap goes on. No
 //! line is longer than [`MAX_LINE`] octets.
 
 use std::fmt;
@@ -22,50 +22,49 @@ pub use access::{Access, AccessCounters, AccessState, Accesses, Authentication, 
 /// The longest line, in octets, its newline included.
 pub const MAX_LINE: usize = 8 << 10;
 
-/// How long netd may be silent: longer than any exchange of a bootstrap with all its
+/// How long netd may be silent, which is longer than any exchange of a bootstrap with all its
 /// retransmissions.
 const MAX_SILENCE: Duration = Duration::from_secs(300);
 
-/// What netd is asked to do.
+/// A command to netd.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "command", rename_all = "kebab-case", deny_unknown_fields)]
 pub enum Command {
-    /// Tells its state.
+    /// Reports netd's state.
     Status {},
     /// Runs the LwM2M bootstrap now, and registers.
     Bootstrap {},
-    /// Forgets the LwM2M accounts, takes back the registrations where their servers answer, and
-    /// bootstraps anew.
+    /// Deregisters from the LwM2M servers that answer, forgets the accounts, and bootstraps.
     AccountsReset {},
-    /// Runs one EAP-AKA' authentication as the supplicant of an access point would.
+    /// Runs one EAP-AKA' authentication with a RADIUS server, in an access point's place.
     EapTest {
         /// The RADIUS server, `HOST:PORT`.
         radius: String,
-        /// The secret shared with it.
+        /// The secret shared with the server.
         secret: RadiusSecret,
-        /// The Nai to use in place of the profile's.
+        /// The NAI to use instead of the profile's.
         #[serde(default)]
         identity: Option<String>,
     },
-    /// Tells where the accesses stand, all of them or the one of this name.
+    /// Reports the state of all accesses, or of the one with this name.
     AccessStatus {
         /// Its name.
         #[serde(default)]
         name: Option<String>,
     },
-    /// Authenticates now, and tells how it went.
+    /// Authenticates now, and reports the outcome.
     AccessConnect {
         /// Its name.
         #[serde(default)]
         name: Option<String>,
     },
-    /// Logs off, and stays so until it is connected.
+    /// Logs off, until the next `AccessConnect`.
     AccessDisconnect {
         /// Its name.
         #[serde(default)]
         name: Option<String>,
     },
-    /// Tells each message and each change of state, until the client leaves.
+    /// Reports each message and each change of state, until the client closes.
     AccessWatch {
         /// Its name.
         #[serde(default)]
@@ -73,16 +72,17 @@ pub enum Command {
     },
 }
 
-/// The secret that a RADIUS client and server share; in JSON a hex string, never printed.
+/// The secret that a RADIUS client and server share. It is a hex string in JSON, and is never
+/// printed.
 pub struct RadiusSecret(SecretSlice<u8>);
 
 impl RadiusSecret {
-    /// Takes the octets over.
+    /// Takes ownership of the octets.
     pub fn new(octets: Vec<u8>) -> Self {
         Self(octets.into())
     }
 
-    /// The octets, for the one place that needs them.
+    /// The octets, for the RADIUS client only.
     pub fn expose(&self) -> &[u8] {
         self.0.expose_secret()
     }
@@ -104,29 +104,29 @@ impl Serialize for RadiusSecret {
 impl<'de> Deserialize<'de> for RadiusSecret {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = Zeroizing::new(String::deserialize(deserializer)?);
-        // The decoder's own error would show a character of the secret.
+        // The decoder's own error would reveal a character of the secret.
         let octets =
             hex::decode(text.as_bytes()).map_err(|_| de::Error::custom("secret: expected hex"))?;
         Ok(Self::new(octets))
     }
 }
 
-/// What happens at netd.
+/// An event that netd reports.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
-    /// A step was reached.
+    /// A step is done.
     Step {
         /// Microseconds since the command.
         microseconds: u64,
         /// The step, e.g. `DTLS handshake with 127.0.0.1:5684`.
         text: String,
     },
-    /// An EAP message passed.
+    /// An EAP message was sent or received.
     Message {
         /// Microseconds since the command.
         microseconds: u64,
-        /// Seen from the gateway.
+        /// The direction, seen from the gateway.
         direction: Direction,
         /// The message and its attributes, e.g. `AKA'-Challenge AT_RAND AT_AUTN AT_MAC`.
         text: String,
@@ -134,28 +134,28 @@ pub enum Event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         access: Option<String>,
     },
-    /// An access has come to another state.
+    /// An access has changed its state.
     Access {
         /// Microseconds since the command.
         microseconds: u64,
-        /// Where it stands now.
+        /// Its present state.
         access: Access,
     },
-    /// It is done.
+    /// The command succeeded.
     Done {
-        /// What came of it.
+        /// Its result.
         report: Report,
     },
-    /// It failed.
+    /// The command failed.
     Failed {
-        /// What kind of failure.
+        /// The kind of failure.
         failure: Failure,
-        /// What was expected and what was received.
+        /// The reason: what was expected, and what netd got.
         reason: String,
     },
 }
 
-/// Which way a message went.
+/// The direction of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Direction {
@@ -165,7 +165,7 @@ pub enum Direction {
     Received,
 }
 
-/// What came of a command.
+/// The result of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "of", rename_all = "kebab-case")]
 pub enum Report {
@@ -182,46 +182,46 @@ pub enum Report {
 /// netd's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
-    /// The LwM2M endpoint name; the device id unless configured, so unknown until there is a
-    /// device key.
+    /// The LwM2M endpoint name. It is the device id unless configured, and unknown until there is
+    /// a device key.
     pub endpoint: Option<String>,
-    /// The landlock ABI in force; 0 without.
+    /// The landlock ABI in force; 0 if there is none.
     pub landlock_abi: u8,
-    /// How many system calls the seccomp filter lets through; 0 without.
+    /// The number of system calls that the seccomp filter allows; 0 without a filter.
     pub seccomp_calls: u16,
     /// The committed transaction whose accounts are in use, in hexadecimal.
     pub accounts: Option<String>,
-    /// Why the accounts that netd found at its start are not in use, until others are.
+    /// Why netd doesn't use the accounts that it found when it started; none once it has others.
     #[serde(default)]
     pub accounts_fault: Option<String>,
-    /// Where management stands.
+    /// The state of management.
     pub management: Management,
-    /// Where the accesses stand, in the order of the configuration.
+    /// The states of the accesses, in the order of the configuration.
     #[serde(default)]
     pub accesses: Vec<Access>,
 }
 
-/// Where management by LwM2M stands.
+/// The state of management by LwM2M.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", rename_all = "kebab-case")]
 pub enum Management {
     /// No bootstrap has succeeded yet.
     NotBootstrapped {
-        /// The last reason, where there was an attempt.
+        /// The reason of the last failure, if there was an attempt.
         reason: Option<String>,
     },
     /// A bootstrap is running.
     Bootstrapping,
-    /// Accounts are there, the server has not been reached.
+    /// There are accounts, but the server hasn't been reached.
     Unregistered {
-        /// The last reason, where there was an attempt.
+        /// The reason of the last failure, if there was an attempt.
         reason: Option<String>,
     },
     /// Registered.
     Registered {
         /// The server.
         server: String,
-        /// The path the server gave, e.g. `/rd/4711`.
+        /// The path that the server assigned, e.g. `/rd/4711`.
         location: String,
     },
 }
@@ -231,52 +231,52 @@ pub enum Management {
 pub struct Bootstrap {
     /// The committed transaction, in hexadecimal.
     pub transaction: String,
-    /// What the package that came with it did, in words: `profile 8988… installed`.
+    /// What its package did, in words: `profile 8988… installed`.
     pub package: Option<String>,
-    /// Where management stands now.
+    /// The present state of management.
     pub management: Management,
 }
 
 /// An authentication that succeeded.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EapTest {
-    /// The identity that was shown first.
+    /// The first identity that the gateway showed.
     pub identity: String,
-    /// What was agreed.
+    /// What the two sides agreed on.
     pub authentication: Authentication,
-    /// Whether the SQN was synchronised on the way.
+    /// Whether the SQN was resynchronised.
     pub synchronised: bool,
-    /// How keyd found its MSK to compare with the server's keys; a difference is a failure.
+    /// The result of comparing keyd's MSK with the server's keys. A difference is a failure.
     pub msk: MskComparison,
     /// Microseconds from the first datagram to EAP-Success.
     pub microseconds: u64,
 }
 
-/// keyd's MSK beside the MS-MPPE keys of the server.
+/// The comparison of keyd's MSK with the MS-MPPE keys of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum MskComparison {
-    /// The server sent keys, and they are equal.
+    /// The server sent keys, which are equal.
     Equal,
     /// The server sent none.
     NotSent,
 }
 
-/// What kind of failure it is.
+/// The kind of a failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Failure {
-    /// The command was not understood, or can't be carried out as it is.
+    /// netd didn't understand the command, or can't carry it out as it is.
     Command,
-    /// Another one is running.
+    /// Another command is running.
     Busy,
     /// keyd or a server can't be reached.
     Unavailable,
-    /// The server refused, or was not what it should be.
+    /// The server refused, or isn't the expected server.
     Refused,
     /// The peer broke the protocol.
     Protocol,
-    /// netd's own fault, e.g. a file that can't be written.
+    /// netd has a problem of its own, e.g. a file that it can't write.
     Internal,
 }
 
@@ -336,7 +336,7 @@ impl Control {
             path: path.to_owned(),
             source,
         })?;
-        // Between the events of an access may lie days.
+        // Days may pass between the events of an access.
         let silence = match command {
             Command::AccessWatch { .. } => None,
             _ => Some(MAX_SILENCE),
@@ -349,7 +349,7 @@ impl Control {
             return Err(Error::TooLong);
         }
         match stream.write_all(&line) {
-            // netd may have turned us away already; what it said can still be read.
+            // netd may have refused us already; its answer can still be read.
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
             sent => sent.map_err(Error::Socket)?,
         }

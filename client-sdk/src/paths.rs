@@ -1,21 +1,21 @@
-//! Where the sockets of the two daemons are.
+//! The paths of the two daemons' sockets.
 
 use std::env;
 use std::path::PathBuf;
 
-/// The directory of the sockets where the environment doesn't say otherwise.
+/// The directory of the sockets, unless the environment names others.
 const RUNTIME_DIRECTORY: &str = "/run/softsim";
 
 /// The sockets of the two daemons.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sockets {
-    /// keyd's, for whoever administers the gateway: `SOFTSIM_ADMIN_SOCKET`.
+    /// keyd's, for administrators: `SOFTSIM_ADMIN_SOCKET`.
     pub admin: PathBuf,
     /// keyd's, for the network daemon: `SOFTSIM_NETWORK_SOCKET`.
     pub network: PathBuf,
     /// keyd's, for applications: `SOFTSIM_APP_SOCKET`.
     pub app: PathBuf,
-    /// keyd's, for bridges to supplicants that need raw CK and IK, where it is opened:
+    /// keyd's, for bridges to supplicants that need raw CK and IK, if it is enabled:
     /// `SOFTSIM_SUPPLICANT_SOCKET`.
     pub supplicant: PathBuf,
     /// netd's control socket: `SOFTSIM_NETD_SOCKET`.

@@ -14,8 +14,8 @@ use super::{Connection, Error, decode, encode};
 
 /// A [`Connection`] that several tasks share; their requests queue.
 ///
-/// Exchanges run on tokio's blocking threads: they take microseconds, and one that was begun is
-/// brought to its end even when the future is dropped, so that answers never get out of step.
+/// Exchanges run on tokio's blocking threads. They take microseconds, and an exchange runs to its
+/// end even if its future is dropped, so that answers never get out of step.
 #[derive(Clone, Debug)]
 pub struct AsyncConnection(Arc<Mutex<Connection>>);
 
@@ -26,14 +26,14 @@ impl From<Connection> for AsyncConnection {
 }
 
 impl AsyncConnection {
-    /// Connects to a socket and opens the conversation.
+    /// Connects to a socket and exchanges Hello.
     pub async fn connect(path: &Path) -> Result<Self, Error> {
         let path = path.to_owned();
         let connection = run(move || Connection::connect(&path)).await?;
         Ok(connection.into())
     }
 
-    /// Asks, and waits for the answer.
+    /// Sends a request, and waits for the answer.
     pub async fn call<C: Call>(&self, call: &C) -> Result<C::Answer, Error> {
         let request = encode(call)?;
         let connection = Arc::clone(&self.0);
@@ -44,22 +44,23 @@ impl AsyncConnection {
         decode::<C>(&answer.await?)
     }
 
-    /// Asks from a callback that can't wait otherwise; blocks the thread.
+    /// Sends a request from a callback that can't await, and blocks the thread until the answer
+    /// arrives.
     pub fn call_blocking<C: Call>(&self, call: &C) -> Result<C::Answer, Error> {
         let mut connection = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         connection.call(call)
     }
 }
 
-/// A connection that asks nothing and waits for the end of keyd.
+/// A connection that sends no request and waits until keyd ends.
 #[derive(Debug)]
 pub struct Watch(UnixDatagram);
 
 impl Watch {
-    /// Takes a connection over, within a tokio runtime with its I/O driver.
+    /// Takes a connection. Call it in a tokio runtime with an I/O driver.
     pub fn new(connection: Connection) -> Result<Self, Error> {
         let socket = OwnedFd::from(connection.socket.ok_or(Error::Closed)?);
-        // tokio has no type for sequenced packets; receiving one is receiving a datagram.
+        // tokio has no type for sequenced packets, but they are received like datagrams.
         let socket = StdUnixDatagram::from(socket);
         socket.set_nonblocking(true).map_err(Error::Socket)?;
         UnixDatagram::from_std(socket)
@@ -69,7 +70,7 @@ impl Watch {
 
     /// Completes when keyd closes the connection, or dies.
     pub async fn ended(&self) {
-        // Nothing is ever answered here, so whatever comes is the end.
+        // keyd sends nothing on this connection, so any result means that it ended.
         let _ = self.0.recv(&mut [0]).await;
     }
 }

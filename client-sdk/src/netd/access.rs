@@ -1,4 +1,4 @@
-//! The ways into a network that netd keeps open: what is told about each.
+//! The accesses of netd, and what netd reports about each.
 
 use std::fmt;
 
@@ -9,28 +9,28 @@ use serde::{Deserialize, Serialize};
 pub struct Access {
     /// Its name in the configuration.
     pub name: String,
-    /// What carries EAP.
+    /// The carrier of EAP.
     pub carrier: Carrier,
     /// The interface, or the RADIUS server.
     pub at: String,
-    /// What the interface was called when netd started, where it has another name now.
+    /// The interface's name when netd started, if it has another name now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed: Option<String>,
-    /// Where it stands.
+    /// Its state.
     pub state: AccessState,
-    /// Seconds since it came there.
+    /// Seconds since it entered this state.
     pub seconds: u64,
-    /// Seconds until it authenticates by itself, where that is known.
+    /// Seconds until it authenticates by itself, if that is known.
     pub next_seconds: Option<u64>,
-    /// The controlled port, where netd keeps one.
+    /// The controlled port, if the access has one.
     pub port: Option<Port>,
-    /// The last authentication that succeeded, as long as it counts.
+    /// The last successful authentication, while it is valid.
     pub authentication: Option<Authentication>,
-    /// What happened since netd's start.
+    /// The counters since netd started.
     pub counters: AccessCounters,
 }
 
-/// What carries EAP.
+/// The carrier of EAP.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Carrier {
@@ -40,22 +40,22 @@ pub enum Carrier {
     Radius,
 }
 
-/// Where an access stands.
+/// The state of an access.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "is", rename_all = "kebab-case")]
 pub enum AccessState {
-    /// Not wanted, or not possible.
+    /// No authentication is wanted, or none is possible.
     Idle {
         /// Why.
         reason: String,
     },
-    /// Waits for the network, or tells it who we are.
+    /// Waits for the network, or sends it our identity.
     Identity,
-    /// Proves who we are.
+    /// Answers a challenge.
     Challenge,
-    /// In.
+    /// Authenticated.
     Authorised,
-    /// Rests before the next attempt.
+    /// Waits for the next attempt.
     Held {
         /// Why the last one failed.
         reason: String,
@@ -77,28 +77,28 @@ pub enum Port {
 pub struct Authentication {
     /// `EAP-AKA'` or `EAP-AKA`.
     pub method: String,
-    /// What the identity was that the network saw first, e.g. `pseudonym`.
+    /// The kind of the first identity that the network saw, e.g. `pseudonym`.
     pub identity: String,
     /// Whether it was a fast re-authentication.
     pub reauthenticated: bool,
-    /// Whether its keys outlive the loss of the SIM's secret (RFC 9678).
+    /// Whether its keys stay secret even if the SIM's secret is disclosed later (RFC 9678).
     pub forward_secrecy: bool,
     /// Session-Id (RFC 5247), in hexadecimal.
     pub session_id: String,
 }
 
-/// What an access counted since netd's start.
+/// The counters of an access since netd started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AccessCounters {
-    /// Attempts that were begun, by us or by the network.
+    /// Attempts, begun by us or by the network.
     pub attempts: u64,
-    /// Those that succeeded.
+    /// Successful attempts.
     pub successes: u64,
-    /// Fast re-authentications among them.
+    /// Fast re-authentications among the successful attempts.
     pub reauthentications: u64,
-    /// Those that failed.
+    /// Failed attempts.
     pub failures: u64,
-    /// Frames and datagrams that were no part of it.
+    /// Frames and datagrams that were ignored.
     pub ignored: u64,
 }
 
@@ -132,7 +132,7 @@ impl fmt::Display for Port {
     }
 }
 
-/// What came of [`super::Command::AccessStatus`] and its kin.
+/// The result of [`super::Command::AccessStatus`] and similar commands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accesses {
     /// In the order of the configuration.

@@ -1,8 +1,8 @@
-//! Frames of one EtherType on one interface, past the network stack (packet(7)), and whether the
-//! interface has a link and which name (rtnetlink(7)).
+//! Frames of one EtherType on one interface, past the network stack (packet(7)), and the
+//! interface's link and name (rtnetlink(7)).
 //!
-//! Both sockets are opened before a process is confined; afterwards recvfrom(2) and sendto(2) are
-//! all they take.
+//! A process opens both sockets before it is confined. Afterwards, they only need recvfrom(2) and
+//! sendto(2).
 
 use std::ffi::CString;
 use std::fmt::{self, Write};
@@ -16,11 +16,11 @@ use crate::netlink::{LONGEST, Message, Messages, Netlink, messages, text_of};
 /// A MAC address.
 pub type Address = [u8; 6];
 
-/// Octets of an interface's name at most.
+/// The longest name of an interface, in octets.
 const LONGEST_NAME: usize = libc::IFNAMSIZ - 1;
 
-/// The name of an interface: octets that the kernel takes for one. Printed, those that no terminal
-/// shows are `?`.
+/// The name of an interface, made of octets that the kernel accepts. When it is printed,
+/// unprintable octets become `?`.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Name {
     octets: [u8; LONGEST_NAME],
@@ -69,11 +69,11 @@ impl fmt::Debug for Name {
     }
 }
 
-/// The index by which the kernel knows an interface, which outlives every name of it.
+/// The kernel's index of an interface, which stays the same when the interface is renamed.
 ///
 /// # Errors
-/// `NotFound` or whatever the kernel says if there is none of this name, nor of this alternative
-/// name.
+/// `NotFound`, or another error of the kernel, if there is no interface with this name or
+/// alternative name.
 pub fn index(interface: &str) -> io::Result<u32> {
     let name = CString::new(interface)?;
     // SAFETY: the kernel reads a string that ends in NUL and outlives the call.
@@ -83,14 +83,14 @@ pub fn index(interface: &str) -> io::Result<u32> {
     }
 }
 
-/// What an interface has.
+/// The state of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Link {
-    /// A link.
+    /// The interface has a link.
     Up,
-    /// No link at present.
+    /// The interface has no link at present.
     Down,
-    /// The interface itself is no more; one of the same name that comes later is another one.
+    /// The interface doesn't exist any more. A later one of the same name is another interface.
     Gone,
 }
 
@@ -102,23 +102,23 @@ pub struct FrameSocket {
     ethertype: u16,
 }
 
-/// A frame's payload lies at the start of the buffer.
+/// A received frame, whose payload is at the start of the buffer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Received {
-    /// Octets of it, at most those of the buffer.
+    /// The length of the payload in octets, at most that of the buffer.
     pub length: usize,
-    /// Who sent the frame.
+    /// The sender of the frame.
     pub source: Address,
     /// Whether it was addressed to this interface alone.
     pub unicast: bool,
 }
 
 impl FrameSocket {
-    /// Opens the socket on the interface of this index, and takes frames to the multicast address
-    /// `group` too. Takes CAP_NET_RAW.
+    /// Opens the socket on the interface with this index. It also receives frames to the multicast
+    /// address `group`. This needs CAP_NET_RAW.
     ///
     /// # Errors
-    /// `PermissionDenied` without the capability, and whatever the kernel says of the interface.
+    /// `PermissionDenied` without the capability, or another error of the kernel.
     pub fn open(index: u32, ethertype: u16, group: Address) -> io::Result<FrameSocket> {
         const KIND: libc::c_int = libc::SOCK_DGRAM | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // Protocol 0: nothing arrives before the socket is bound to the interface.
@@ -138,11 +138,11 @@ impl FrameSocket {
         Ok(frames)
     }
 
-    /// Takes one frame, if there is one; `None` where it was not for us: for another station, or of
-    /// a VLAN. One of VLAN 0, whose tag is for its priority alone, is like one without a tag.
+    /// Receives one frame. `None` means that the frame is not for us: it is for another station, or
+    /// of a VLAN. A frame of VLAN 0, whose tag only states a priority, counts as untagged.
     ///
     /// # Errors
-    /// `WouldBlock` where none waits; `NetworkDown` once when the interface goes down.
+    /// `WouldBlock` if there is none; `NetworkDown` once when the interface goes down.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
         let mut from = self.address([0; 6]);
         let mut length = ADDRESS;
@@ -160,8 +160,8 @@ impl FrameSocket {
         })?;
         let [a, b, c, d, e, f, ..] = from.sll_addr;
         let unicast = from.sll_pkttype == libc::PACKET_HOST;
-        // Frames of a VLAN are another station's where the host doesn't know the VLAN, and another
-        // interface's where it does.
+        // Frames of a VLAN are for another interface of this host, or for another station if the
+        // host doesn't have the VLAN.
         let ours = (unicast || from.sll_pkttype == libc::PACKET_MULTICAST)
             && from.sll_ifindex == self.index as libc::c_int;
         Ok(ours.then_some(Received {
@@ -174,7 +174,7 @@ impl FrameSocket {
     /// Sends one frame.
     ///
     /// # Errors
-    /// `NetworkDown` and the like; the frame is lost then.
+    /// `NetworkDown`, for example. The frame is lost then.
     pub fn send(&self, destination: Address, payload: &[u8]) -> io::Result<()> {
         const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
         let address = self.address(destination);
@@ -233,16 +233,16 @@ impl AsFd for FrameSocket {
 
 const ADDRESS: libc::socklen_t = mem::size_of::<libc::sockaddr_ll>() as libc::socklen_t;
 
-/// What is told about an interface.
+/// A report about an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct News {
     /// Its link.
     pub link: Link,
-    /// Its name now, where that was told, too.
+    /// Its present name, if it was reported too.
     pub name: Option<Name>,
 }
 
-/// Tells when an interface gets or loses its link or gets another name, non-blocking.
+/// Reports when an interface gets or loses its link, or is renamed; non-blocking.
 #[derive(Debug)]
 pub struct LinkMonitor {
     socket: Netlink,
@@ -251,11 +251,11 @@ pub struct LinkMonitor {
 }
 
 impl LinkMonitor {
-    /// Opens the monitor of the interface of this index, and asks for the present state, which
-    /// comes first.
+    /// Opens the monitor of the interface with this index, and asks for the present state, which is
+    /// the first report.
     ///
     /// # Errors
-    /// Whatever the kernel says of the socket.
+    /// The kernel refuses the socket.
     pub fn open(index: u32) -> io::Result<LinkMonitor> {
         let mut about = [0; IFINFOMSG];
         about[4..8].copy_from_slice(&index.to_ne_bytes());
@@ -270,16 +270,16 @@ impl LinkMonitor {
         Ok(monitor)
     }
 
-    /// The latest news; `None` where they were about another interface.
+    /// The latest report; `None` if it was about another interface.
     ///
     /// # Errors
-    /// `WouldBlock` where there are none.
+    /// `WouldBlock` if there is none.
     pub fn receive(&self) -> io::Result<Option<News>> {
         let mut buffer = [0; LONGEST];
         match self.socket.receive(&mut buffer) {
             Ok(datagram) => Ok(news_in(datagram, self.index)),
             Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
-                // Some news were lost, so the state is asked for anew.
+                // Some reports were lost, so ask for the state again.
                 self.socket.send(&self.question)?;
                 Ok(None)
             }
@@ -297,7 +297,7 @@ impl AsFd for LinkMonitor {
 /// Octets of struct ifinfomsg.
 const IFINFOMSG: usize = 16;
 
-/// What a datagram says of the interface: the link of the last message, and the last name.
+/// The report in a datagram: the link of the last message about the interface, and the last name.
 fn news_in(datagram: &[u8], index: u32) -> Option<News> {
     let mut news: Option<News> = None;
     for message in messages(datagram) {
@@ -318,7 +318,7 @@ fn news_of(message: &Message<'_>, index: u32) -> Option<News> {
     match message.kind {
         libc::RTM_NEWLINK => link_of(message.body, index).map(told),
         libc::RTM_DELLINK => link_of(message.body, index).map(|_| told(Link::Gone)),
-        // The answer to the one question that is asked.
+        // The answer to the only question that the monitor asks.
         _ if message.error() == Some(libc::ENODEV) => Some(News {
             link: Link::Gone,
             name: None,
@@ -327,8 +327,8 @@ fn news_of(message: &Message<'_>, index: u32) -> Option<News> {
     }
 }
 
-/// What a struct ifinfomsg says, where it is about the interface as such: a bridge that an
-/// interface leaves says RTM_DELLINK too, with its own family.
+/// The link in a struct ifinfomsg, if the message is about the interface itself. When an interface
+/// leaves a bridge, the bridge also sends RTM_DELLINK, with its own family.
 fn link_of(body: &[u8], index: u32) -> Option<Link> {
     const UP: u32 = (libc::IFF_UP | libc::IFF_LOWER_UP) as u32;
     let number = |at: usize| Some(u32::from_ne_bytes(*body.get(at..)?.first_chunk()?));

@@ -1,8 +1,8 @@
-//! What the keeper of a wired port asks the kernel: the frames of one EtherType and the state of
-//! an interface ([`ethernet`]), and the rules of a controlled port ([`netfilter`]).
+//! The kernel interfaces of netd's port keeper: frames of one EtherType and the state of an
+//! interface ([`ethernet`]), and the rules of a controlled port ([`netfilter`]).
 //!
-//! The keeper opens each socket before it is confined. What this crate calls afterwards is in
-//! `policies/seccomp/port-keeper.json`.
+//! The port keeper opens each socket before it is confined. `policies/seccomp/port-keeper.json`
+//! lists the system calls that this crate makes afterwards.
 //!
 //! The public interface is safe.
 

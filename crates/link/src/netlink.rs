@@ -10,17 +10,17 @@ use softsim_sandbox::sys;
 const NLMSGHDR: usize = 16;
 const NLATTR: usize = 4;
 
-/// What both are padded to.
+/// The alignment of both.
 const ALIGNMENT: usize = 4;
 
-/// Octets that the kernel tells at once, at most.
+/// The longest datagram of the kernel, in octets.
 pub(crate) const LONGEST: usize = 16 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Netlink(OwnedFd);
 
 impl Netlink {
-    /// Opens a socket of a protocol and joins these groups.
+    /// Opens a socket of a protocol, and joins these groups.
     pub(crate) fn open(protocol: libc::c_int, groups: u32) -> io::Result<Netlink> {
         const KIND: libc::c_int = libc::SOCK_RAW | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: the call takes numbers only.
@@ -37,7 +37,7 @@ impl Netlink {
         Ok(Netlink(socket))
     }
 
-    /// Takes one datagram; `WouldBlock` where none waits, ENOBUFS where some were lost.
+    /// Receives one datagram; `WouldBlock` if there is none, ENOBUFS if some were lost.
     pub(crate) fn receive<'b>(&self, buffer: &'b mut [u8; LONGEST]) -> io::Result<&'b [u8]> {
         // SAFETY: the kernel writes at most `len` octets to an array borrowed for the whole call;
         // null pointers mean that the sender's address isn't wanted: only the kernel and who has
@@ -55,8 +55,8 @@ impl Netlink {
         Ok(&buffer[..received as usize])
     }
 
-    /// Sends messages to the kernel, which has handled them when this returns; its answers wait
-    /// then.
+    /// Sends messages to the kernel. When this returns, the kernel has handled them, and its
+    /// answers can be received.
     pub(crate) fn send(&self, messages: &Messages) -> io::Result<()> {
         let octets = messages.octets.as_slice();
         // SAFETY: the kernel reads `len` octets from a slice borrowed for the whole call; the
@@ -81,14 +81,14 @@ impl AsFd for Netlink {
     }
 }
 
-/// Messages one behind the other, to be sent at once.
+/// A sequence of messages that are sent together.
 #[derive(Debug)]
 pub(crate) struct Messages {
     octets: Vec<u8>,
 }
 
 impl Messages {
-    /// None yet. Up to `capacity` octets, nothing more is allocated.
+    /// Makes an empty sequence, which allocates nothing more up to `capacity` octets.
     pub(crate) fn with_capacity(capacity: usize) -> Messages {
         Messages {
             octets: Vec::with_capacity(capacity),
@@ -103,7 +103,7 @@ impl Messages {
         &self.octets
     }
 
-    /// A message of a kind: a struct, and what `attributes` adds.
+    /// Adds a message of a kind: a struct, and the attributes that `attributes` adds.
     pub(crate) fn message(
         &mut self,
         kind: u16,
@@ -122,7 +122,7 @@ impl Messages {
         header[6..8].copy_from_slice(&(flags as u16).to_ne_bytes());
     }
 
-    /// An attribute whose value `value` adds.
+    /// Adds an attribute, whose value `value` adds.
     pub(crate) fn nest(&mut self, kind: libc::c_int, value: impl FnOnce(&mut Messages)) {
         let start = self.octets.len();
         self.octets.extend([0; NLATTR]);
@@ -139,7 +139,7 @@ impl Messages {
         self.nest(kind, |attribute| attribute.octets.extend(value));
     }
 
-    /// A string, with the NUL that the kernel expects.
+    /// Adds a string attribute, with the NUL that the kernel expects.
     pub(crate) fn text(&mut self, kind: libc::c_int, text: impl AsRef<[u8]>) {
         self.nest(kind, |attribute| {
             attribute.octets.extend(text.as_ref());
@@ -147,29 +147,29 @@ impl Messages {
         });
     }
 
-    /// A number in network order.
+    /// Adds a number attribute in network order.
     pub(crate) fn number(&mut self, kind: libc::c_int, number: libc::c_int) {
         self.attribute(kind, &number.to_be_bytes());
     }
 }
 
-/// A message of the kernel's.
+/// A message of the kernel.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Message<'a> {
     pub(crate) kind: u16,
-    /// What follows the header.
+    /// The octets after the header.
     pub(crate) body: &'a [u8],
 }
 
 impl Message<'_> {
-    /// The error number of an NLMSG_ERROR, 0 where it acknowledges.
+    /// The error number of an NLMSG_ERROR, which is 0 in an acknowledgement.
     pub(crate) fn error(&self) -> Option<libc::c_int> {
         let negative = i32::from_ne_bytes(*self.body.first_chunk()?);
         (libc::c_int::from(self.kind) == libc::NLMSG_ERROR).then_some(-negative)
     }
 }
 
-/// The messages of a datagram, up to the first that isn't whole.
+/// The messages of a datagram, up to the first incomplete one.
 pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     let mut rest = datagram;
     std::iter::from_fn(move || {
@@ -181,7 +181,7 @@ pub(crate) fn messages(datagram: &[u8]) -> impl Iterator<Item = Message<'_>> {
     })
 }
 
-/// Kind and value of the attributes in these octets, up to the first that isn't whole.
+/// Kind and value of the attributes in these octets, up to the first incomplete one.
 pub(crate) fn attributes(octets: &[u8]) -> impl Iterator<Item = (libc::c_int, &[u8])> {
     let mut rest = octets;
     std::iter::from_fn(move || {

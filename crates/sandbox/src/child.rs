@@ -1,5 +1,5 @@
-//! Work in a copy of this process: what becomes of the copy, a crash or a forbidden call, leaves
-//! the original alone.
+//! Work in a forked copy of this process. If the copy crashes or makes a forbidden call, the
+//! original isn't affected.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::{fs, io};
@@ -26,8 +26,8 @@ impl SingleThreaded {
         }
     }
 
-    /// Copies the process. The copy does `work` with its end of a socket, the only descriptor that
-    /// it has, and ends; it is killed where this process ends before.
+    /// Forks. The copy does `work` with its end of a socket, the only descriptor that it has, and
+    /// ends. If this process ends first, the kernel kills the copy.
     ///
     /// # Errors
     /// There is no room for another process or socket.
@@ -41,7 +41,7 @@ impl SingleThreaded {
                 socket: ours,
             });
         }
-        // The copy says nothing where it fails: the end of its socket tells.
+        // The copy reports no error. The original notices that its socket closes.
         if close_all_but(&theirs).is_ok() && end_with_parent(&theirs).is_ok() {
             work(&theirs);
         }
@@ -49,7 +49,7 @@ impl SingleThreaded {
     }
 }
 
-/// A copy at work; it is killed when this is dropped.
+/// A running copy, which is killed when this is dropped.
 #[derive(Debug)]
 pub struct Child {
     id: Option<libc::pid_t>,
@@ -62,13 +62,13 @@ impl Child {
         &self.socket
     }
 
-    /// Ends it, and tells the signal that ended it; none where it had ended by itself.
+    /// Kills it, and returns the signal that ended it; none if it had ended by itself.
     pub fn end(mut self) -> Option<i32> {
         let status = self.kill();
         libc::WIFSIGNALED(status).then(|| libc::WTERMSIG(status))
     }
 
-    /// Kills it and waits for it, once: afterwards its id may be another's.
+    /// Kills it and waits for it, but only once: afterwards, another process may have its id.
     fn kill(&mut self) -> libc::c_int {
         let mut status = 0;
         if let Some(id) = self.id.take() {
@@ -108,8 +108,7 @@ fn close_all_but(socket: &Connection) -> io::Result<()> {
     Ok(())
 }
 
-/// The kernel kills this copy when the original ends, which may have happened before it was told
-/// to.
+/// Makes the kernel kill this copy when the original ends, and fails if it has ended already.
 fn end_with_parent(parent: &Connection) -> io::Result<()> {
     process::end_with_parent()?;
     match parent.receive(&mut [0])? {
@@ -118,7 +117,7 @@ fn end_with_parent(parent: &Connection) -> io::Result<()> {
     }
 }
 
-/// What this process and its copies may have at most.
+/// The limits of this process and its copies.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
     /// Octets of address space.
@@ -128,10 +127,10 @@ pub struct Limits {
 }
 
 impl Limits {
-    /// Sets them for good; a lower one that is set already stays.
+    /// Sets the limits for good. A lower limit that is set already stays.
     ///
     /// # Errors
-    /// None on a kernel that is not broken.
+    /// Never on a working kernel.
     pub fn set(self) -> io::Result<()> {
         for (resource, limit) in [
             (libc::RLIMIT_AS, self.memory),

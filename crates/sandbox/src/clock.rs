@@ -1,18 +1,18 @@
 //! The two clocks of the key process, as raw clock_gettime(2).
 //!
-//! Where the vDSO can't answer, the C library falls back to the system call anyway; taking it
-//! always makes the set of calls the same on every machine.
+//! If the vDSO can't answer, the C library falls back to the system call anyway. Always making it
+//! keeps the set of system calls the same on every machine.
 
 use std::time::Duration;
 
 use crate::sys;
 
-/// Time since boot, suspension included; never set back.
+/// The time since boot, including suspension. It is never set back.
 pub fn boottime() -> Duration {
     now(libc::CLOCK_BOOTTIME)
 }
 
-/// Time since 1970-01-01 UTC as the host believes it; a gateway without a clock starts near zero.
+/// The host's time since 1970-01-01 UTC. On a gateway without a clock, it starts near zero.
 pub fn realtime() -> Duration {
     now(libc::CLOCK_REALTIME)
 }

@@ -1,7 +1,7 @@
-//! Where the key process begins: a C `main` that prepares memory and never returns.
+//! The entry of the key process: a C `main` that prepares memory and never returns.
 //!
-//! It takes the place of the Rust runtime's own entry, which would put the stack of `main` and
-//! everything allocated before it into ordinary memory.
+//! It replaces the Rust runtime's own entry, which would put the stack of `main`, and everything
+//! allocated before it, into ordinary memory.
 
 use std::arch::asm;
 use std::ffi::{CStr, c_char, c_int};
@@ -12,12 +12,13 @@ use crate::{log, process};
 
 /// Exit status after a panic (EX_SOFTWARE).
 const EXIT_PANIC: i32 = 70;
-/// Exit status where the system gave too little to begin with, or memory ran out (EX_OSERR).
+/// Exit status if the system lacks something that the process needs to begin, or if memory ran out
+/// (EX_OSERR).
 const EXIT_SYSTEM: i32 = 71;
-/// The level of their log lines, as syslog counts.
+/// The syslog level of their log lines.
 const CRITICAL: u8 = 2;
 
-/// Stack that has to be there besides the part that [`memory::scrub`] wipes.
+/// The least stack besides the part that [`memory::scrub`] wipes, in octets.
 const STACK_RESERVE: usize = 16 << 10;
 
 /// Makes this program's `main` run on a secret stack, with a secret heap.
@@ -33,13 +34,14 @@ const STACK_RESERVE: usize = 16 << 10;
 /// }
 /// ```
 ///
-/// Before `run` is called: descriptors 0 to 2 are open, no core dump and no reader of the same user
-/// is possible, SIGPIPE and SIGXFSZ are ignored, `RUST_BACKTRACE` is unset, and a panic prints its
-/// file and line and exits 70. Sizes are in octets; `heap` is what the process has from the start,
-/// [`memory::extend_heap`] lets it grow. The process must not fork or start threads.
+/// When `run` is called, descriptors 0 to 2 are open, the process makes no core dump and no process
+/// of the same user can read it, SIGPIPE and SIGXFSZ are ignored, `RUST_BACKTRACE` is unset, and a
+/// panic prints its file and line and exits with status 70. Sizes are in octets. `heap` is the
+/// initial size; [`memory::extend_heap`] lets the heap grow. The process must not fork or start
+/// threads.
 ///
-/// It declares the global allocator and the symbols `main` and `abort`. `examples/echo.rs` is a
-/// whole process.
+/// The macro declares the global allocator and the symbols `main` and `abort`. `examples/echo.rs`
+/// is a complete process.
 #[macro_export]
 macro_rules! secret_main {
     (stack = $stack:expr, heap = $heap:expr, $run:path $(,)?) => {
@@ -55,7 +57,8 @@ macro_rules! secret_main {
             unsafe { $crate::entry::start::<{ $stack }, { $heap }>(argc, argv, &SECRET_HEAP, $run) }
         }
 
-        /// What the standard library calls where it can't go on, as after a failed allocation.
+        /// The standard library calls this when it can't go on, for example after a failed
+        /// allocation.
         #[unsafe(no_mangle)]
         extern "C" fn abort() -> ! {
             $crate::entry::aborted()
@@ -63,7 +66,7 @@ macro_rules! secret_main {
     };
 }
 
-/// The program's arguments without its name, as they came.
+/// The program's arguments, without its name.
 #[derive(Debug)]
 pub struct Args {
     next: *const *const c_char,
@@ -122,13 +125,13 @@ pub unsafe fn start<const STACK: usize, const HEAP: usize>(
     unsafe { switch_stack(stack.top(), &Continuation { args, run }) }
 }
 
-/// What goes on after the switch.
+/// The function to run after the switch, and its arguments.
 struct Continuation {
     args: Args,
     run: fn(Args) -> !,
 }
 
-/// Goes on in `on_secret_stack` on the stack that ends at `top`.
+/// Continues in `on_secret_stack`, on the stack that ends at `top`.
 ///
 /// # Safety
 /// `top` is the end of a mapped stack that nobody uses, a multiple of 16; what `next` points to
@@ -173,7 +176,8 @@ extern "C" fn on_secret_stack(next: *const Continuation) -> ! {
     run(args)
 }
 
-/// As Rust's runtime does: otherwise the first file opened could take the place of standard error.
+/// Opens the standard descriptors, as Rust's runtime does: otherwise, the first file that is opened
+/// could become standard error.
 fn open_standard_descriptors() {
     for fd in 0..3 {
         // SAFETY: the call takes numbers only.
@@ -187,20 +191,22 @@ fn open_standard_descriptors() {
 }
 
 fn forget_runtime_settings() {
-    // A log reader that went away, or a file beyond its limit, is an error and not the end.
+    // A log reader that went away, or a file beyond its limit, must cause an error and not end the
+    // process.
     for signal in [libc::SIGPIPE, libc::SIGXFSZ] {
         // SAFETY: ignoring a signal installs no handler.
         unsafe { libc::signal(signal, libc::SIG_IGN) };
     }
-    // With a backtrace, a failed allocation would open files (and die of the filter) instead of
-    // saying what happened.
+    // To print a backtrace, a failed allocation would open files, and the filter would kill the
+    // process before it reported anything.
     for name in [c"RUST_BACKTRACE", c"RUST_LIB_BACKTRACE"] {
         // SAFETY: no other thread reads the environment yet.
         unsafe { libc::unsetenv(name.as_ptr()) };
     }
 }
 
-/// Takes all locked memory that the hard limit allows; failing that, the fallback is reported.
+/// Raises the limit of locked memory to the hard limit. If that fails, keyd reports the fallback to
+/// other memory.
 fn raise_lock_limit() {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -214,7 +220,7 @@ fn raise_lock_limit() {
     }
 }
 
-/// Tells where a panic happened. Its message stays unsaid: it may hold a secret.
+/// Reports where a panic happened, but not its message, which may hold a secret.
 fn report(location: Option<&panic::Location<'_>>) -> ! {
     match location {
         Some(location) => {
@@ -226,7 +232,7 @@ fn report(location: Option<&panic::Location<'_>>) -> ! {
     process::exit(EXIT_PANIC)
 }
 
-/// Ends the process after the standard library gave up.
+/// Ends the process after the standard library has called `abort`.
 pub fn aborted() -> ! {
     fatal("aborted: out of memory, or a defect")
 }

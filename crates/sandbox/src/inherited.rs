@@ -1,5 +1,5 @@
-//! Sockets that the service manager opened: LISTEN_PID, LISTEN_FDS and LISTEN_FDNAMES of
-//! sd_listen_fds(3); and whatever else a process was started with.
+//! Inherited descriptors: takes the sockets that the service manager opened (LISTEN_PID, LISTEN_FDS
+//! and LISTEN_FDNAMES of sd_listen_fds(3)), and closes others.
 
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::AtomicU64;
@@ -8,15 +8,17 @@ use std::{env, io};
 
 use crate::sys;
 
-/// The first descriptor that is handed over.
+/// The first descriptor that a service manager passes.
 const FIRST: RawFd = 3;
 
-/// One bit per descriptor that was given out; also the limit on their number.
+/// One bit per descriptor that was taken, which also limits their number.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
 
-/// Takes the first inherited descriptor called `name` that was not taken yet, now close-on-exec.
+/// Takes the first inherited descriptor called `name` that wasn't taken yet, and makes it
+/// close-on-exec.
 ///
-/// Call it before the process opens anything: the descriptors are known by their numbers only.
+/// Call it before the process opens anything, because the descriptors are known by their numbers
+/// only.
 pub fn named(name: &str) -> Option<OwnedFd> {
     let for_us = env::var("LISTEN_PID").ok()?.parse() == Ok(std::process::id());
     let count: usize = env::var("LISTEN_FDS").ok()?.parse().ok()?;
@@ -29,10 +31,10 @@ pub fn named(name: &str) -> Option<OwnedFd> {
         .find_map(|position| adopt(FIRST + position as RawFd))
 }
 
-/// Closes all that the process was started with but the standard descriptors, for a program that
-/// takes no sockets: what it doesn't have, nobody who takes it over can use.
+/// Closes all inherited descriptors except the standard ones, for a program that takes no sockets.
+/// Then nobody who takes the program over can use them.
 ///
-/// Call it before the process opens anything, which would be closed, too.
+/// Call it before the process opens anything, because it closes that, too.
 ///
 /// # Errors
 /// `Unsupported` before Linux 5.9.
@@ -42,7 +44,7 @@ pub fn close() -> io::Result<()> {
     Ok(())
 }
 
-/// Places of `name` in the colon-separated list.
+/// The positions of `name` in the colon-separated list.
 fn positions(names: &str, count: usize, name: &str) -> impl Iterator<Item = usize> {
     names
         .split(':')

@@ -1,7 +1,7 @@
 //! Landlock: no files but those named, no TCP, no signals and no abstract sockets to the outside.
 //!
-//! Everything the running kernel knows to forbid is forbidden, and nothing less: a kernel or a
-//! container that refuses landlock is an error here, never a silent success.
+//! The rule set forbids everything that the running kernel can forbid. If a kernel or a container
+//! refuses landlock, that is an error, never a silent success.
 
 use std::path::{Path, PathBuf};
 use std::{error, fmt, io, ptr};
@@ -14,7 +14,7 @@ use ::landlock::{
 
 use crate::sys;
 
-/// What may be done below a path.
+/// The access that is allowed below a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PathAccess {
     /// Read files and list directories.
@@ -24,21 +24,21 @@ pub enum PathAccess {
     /// Read, and also write, create, truncate, rename (within its directory) and remove regular
     /// files.
     ReadWrite,
-    /// Connect and send to pathname sockets, which ABI 9 and more forbid elsewhere.
+    /// Connect and send to pathname sockets, which ABI 9 and later can forbid.
     Connect,
 }
 
-/// One path, a directory or a file, that stays open to the process.
+/// One path, a directory or a file, that the process may still access.
 #[derive(Clone, Copy, Debug)]
 pub struct PathRule<'a> {
-    /// It must exist.
+    /// The path, which must exist.
     pub path: &'a Path,
-    /// For the path and, in a directory, everything below it.
+    /// The access to the path and, if it is a directory, to everything below it.
     pub access: PathAccess,
 }
 
-/// The landlock ABI that is enforced: 1 to 3 files, 4 and more TCP too, 6 and more also signals and
-/// abstract sockets, 9 also connecting to pathname sockets.
+/// The landlock ABI that is enforced. 1 to 3 cover files, 4 and later also TCP, 6 and later also
+/// signals and abstract sockets, 9 also connecting to pathname sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Abi(u32);
 
@@ -55,7 +55,7 @@ impl fmt::Display for Abi {
     }
 }
 
-/// Why nothing, or too little, is enforced.
+/// Why landlock enforces nothing, or too little.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
@@ -65,7 +65,7 @@ pub enum Error {
     Path(PathBuf, PathFdError),
     /// The kernel refused the rules.
     Refused(RulesetError),
-    /// The kernel took the rules, but enforces only a part of them.
+    /// The kernel accepted the rules, but enforces only a part of them.
     NotFullyEnforced,
 }
 
@@ -99,8 +99,8 @@ impl error::Error for Error {
 
 /// Confines the calling thread, and the threads it will start, to the given paths for good.
 ///
-/// Without rules no path is left. Descriptors that are open already stay usable. Call it before
-/// any thread is started: those that run already stay free.
+/// Without rules, no path can be accessed. Descriptors that are open already stay usable. Call it
+/// before any thread is started, because threads that run already aren't confined.
 ///
 /// # Errors
 /// See [`Error`]; nothing is then enforced, except after [`Error::NotFullyEnforced`].
@@ -108,8 +108,8 @@ pub fn restrict(rules: &[PathRule<'_>]) -> Result<Abi, Error> {
     restrict_but_for(rules, &[])
 }
 
-/// As [`restrict`], but TCP connections to these ports are left, which ABI 4 and more forbid
-/// elsewhere.
+/// Like [`restrict`], but still allows TCP connections to these ports; ABI 4 and later forbid all
+/// others.
 ///
 /// # Errors
 /// As [`restrict`].
@@ -125,7 +125,7 @@ pub fn restrict_but_for(rules: &[PathRule<'_>], tcp_ports: &[u16]) -> Result<Abi
         if !rule.path.is_dir() {
             access &= AccessFs::from_file(abi);
         }
-        // The kernel doesn't forbid it anywhere.
+        // This kernel can't forbid the access, so it needs no rule.
         if access.is_empty() {
             continue;
         }
@@ -146,7 +146,7 @@ pub fn restrict_but_for(rules: &[PathRule<'_>], tcp_ports: &[u16]) -> Result<Abi
     }
 }
 
-/// A ruleset in which all that this ABI can forbid is forbidden, and has to be.
+/// A rule set that forbids, and requires the kernel to forbid, everything that this ABI can forbid.
 fn handling_everything(abi: ABI) -> Result<Ruleset, RulesetError> {
     let mut ruleset = Ruleset::default()
         .set_compatibility(CompatLevel::HardRequirement)
@@ -174,7 +174,7 @@ impl PathAccess {
     }
 }
 
-/// The kernel's ABI, or the newest one that this build knows all rights of.
+/// The kernel's ABI, but at most the newest one that this build knows.
 fn newest_common_abi() -> io::Result<ABI> {
     const VERSION: libc::c_uint = 1;
     // SAFETY: with this flag the kernel takes a null pointer, and returns a number.

@@ -1,18 +1,18 @@
-//! Secret memory, process entry, confinement and raw I/O: what takes unsafe code to ask of Linux.
+//! Secret memory, process entry, confinement and raw I/O: the interfaces of Linux that need unsafe
+//! code.
 //!
-//! Both daemons link this crate, and nothing else of it is shared between them but
-//! [`landlock`] and [`seccomp`]; [`child`] is the network daemon's. The key process is built on the
-//! whole of it:
+//! Both daemons link this crate. Both use [`landlock`] and [`seccomp`]; [`child`] is for the
+//! network daemon. The key process is built on the rest:
 //!
 //! * [`secret_main!`] replaces Rust's `main` by one that runs on a stack and a heap which no other
 //!   process can read ([`memory`]);
 //! * [`process`], [`inherited`], [`notify`] prepare it, [`landlock`] and [`seccomp`] confine it;
-//! * [`seqpacket`], [`poll`], [`random`], [`clock`] and [`log`] are what it does afterwards, each
-//!   with exactly the system calls that `policies/seccomp/keyd.json` allows.
+//! * [`seqpacket`], [`poll`], [`random`], [`clock`] and [`log`] are for its work afterwards, and
+//!   make only system calls that `policies/seccomp/keyd.json` allows.
 //!
-//! [`text`] is for whatever writes a log or to a terminal.
+//! [`text`] is for programs that write a log or to a terminal.
 //!
-//! The public interface is safe. Linux on x86-64 and AArch64 only.
+//! The public interface is safe. The crate supports Linux on x86-64 and AArch64 only.
 
 #[cfg(not(all(
     target_os = "linux",

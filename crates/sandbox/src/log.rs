@@ -7,7 +7,8 @@ use std::sync::atomic::Ordering::Relaxed;
 use crate::poll;
 use crate::text::is_plain;
 
-/// Longest line with its level and newline; below PIPE_BUF, so that lines are never mixed.
+/// The longest line in octets, with its level and newline. It is below PIPE_BUF, so that lines are
+/// never mixed.
 const LINE: usize = 1024;
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
@@ -15,16 +16,16 @@ static DROPPED: AtomicU64 = AtomicU64::new(0);
 /// Writes `<level>text\n` (the levels of syslog, 0 to 7, as the journal reads them) with one
 /// write(2).
 ///
-/// A reader that is too slow must not hold up an authentication: where the descriptor can't take
-/// the line at once, the line is dropped and counted. Text beyond 1 KiB is cut off, and what isn't
-/// plain becomes `?`, so that one call is one line. Nothing is allocated.
+/// A slow reader must not hold up an authentication: if the descriptor can't take the line at once,
+/// the line is dropped and counted. Text beyond 1 KiB is cut off, and characters that aren't plain
+/// become `?`, so that one call writes one line. The function allocates nothing.
 pub fn line(level: u8, text: impl fmt::Display) {
     let mut line = Line {
         octets: [0; LINE],
         length: 3,
     };
     line.octets[..3].copy_from_slice(&[b'<', b'0' + level.min(7), b'>']);
-    // What doesn't fit is cut off.
+    // Text that doesn't fit is cut off.
     let (Ok(()) | Err(fmt::Error)) = write!(line, "{text}");
     line.octets[line.length] = b'\n';
     if !write_now(&line.octets[..=line.length]) {
@@ -32,7 +33,7 @@ pub fn line(level: u8, text: impl fmt::Display) {
     }
 }
 
-/// A line that always has room for its newline.
+/// A line under construction, which always has room for its newline.
 struct Line {
     octets: [u8; LINE],
     length: usize,
@@ -53,18 +54,19 @@ impl Write for Line {
     }
 }
 
-/// Counts a line that was never to be written, since there are too many of its kind.
+/// Counts a line that the caller drops because there are too many of its kind.
 pub fn drop_line() {
     DROPPED.fetch_add(1, Relaxed);
 }
 
-/// Number of lines that were dropped so far.
+/// The number of lines that were dropped so far.
 pub fn dropped() -> u64 {
     DROPPED.load(Relaxed)
 }
 
-/// Making the descriptor non-blocking would change it for everybody who shares it; asking first
-/// does not. A pipe that polls as writable has room for PIPE_BUF octets.
+/// Writes a line if that won't block. Making the descriptor non-blocking would change it for every
+/// process that shares it, so this polls first. A pipe that polls as writable has room for PIPE_BUF
+/// octets.
 fn write_now(line: &[u8]) -> bool {
     if !poll::writable_now(libc::STDERR_FILENO) {
         return false;

@@ -1,5 +1,5 @@
-//! Words to the service manager: sd_notify(3), with a socket that is connected before the sandbox
-//! closes.
+//! Messages to the service manager: sd_notify(3), over a socket that is connected before the
+//! process is confined.
 
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
@@ -11,7 +11,7 @@ use std::{env, io};
 
 use crate::socket::Socket;
 
-/// The connection to the service manager, or nothing where there is none.
+/// The connection to the service manager, if there is one.
 #[derive(Debug)]
 pub struct Notify {
     socket: Option<Socket>,
@@ -21,7 +21,7 @@ pub struct Notify {
 impl Notify {
     /// Connects to the socket that NOTIFY_SOCKET names: a path, or `@` and an abstract name.
     ///
-    /// What the watchdog needs is read here, too: see [`watchdog_period`].
+    /// This also reads the watchdog's settings: see [`watchdog_period`].
     ///
     /// # Errors
     /// The variable is set and its socket can't be reached.
@@ -37,7 +37,7 @@ impl Notify {
         })
     }
 
-    /// The process serves.
+    /// Reports that the process is ready.
     ///
     /// # Errors
     /// The service manager doesn't read: `WouldBlock`.
@@ -45,7 +45,7 @@ impl Notify {
         self.send(b"READY=1")
     }
 
-    /// The process is alive.
+    /// Reports that the process is alive.
     ///
     /// # Errors
     /// The service manager doesn't read: `WouldBlock`.
@@ -53,7 +53,7 @@ impl Notify {
         self.send(b"WATCHDOG=1")
     }
 
-    /// The process is about to end.
+    /// Reports that the process is about to end.
     ///
     /// # Errors
     /// The service manager doesn't read: `WouldBlock`.
@@ -69,7 +69,7 @@ impl Notify {
     }
 }
 
-/// Tells the service manager that a loop turns: every half of the time that it waits.
+/// Tells the service manager that a loop is alive, once in each half of the watchdog period.
 #[derive(Debug)]
 pub struct Watchdog {
     notify: Notify,
@@ -88,32 +88,33 @@ impl From<Notify> for Watchdog {
 }
 
 impl Watchdog {
-    /// How long the loop may wait at most, for [`Self::turn`] to be in time.
+    /// How long the loop may wait at most, so that [`Self::turn`] is called in time.
     pub fn interval(&self) -> Option<Duration> {
         self.interval
     }
 
-    /// The loop has turned; `now` is the time of a clock that never goes back.
+    /// Reports that the loop is alive, if a message is due. `now` is the time of a clock that never
+    /// goes back.
     pub fn turn(&mut self, now: Duration) {
         if self
             .interval
             .is_some_and(|interval| now >= self.last + interval)
         {
-            // A manager that doesn't read hears nothing, and draws its own conclusion.
+            // If the service manager doesn't read, it misses the message and acts accordingly.
             let _ = self.notify.watchdog();
             self.last = now;
         }
     }
 
-    /// The loop has ended.
+    /// Reports that the loop has ended.
     pub fn stopping(&self) {
         // As above.
         let _ = self.notify.stopping();
     }
 }
 
-/// The time within which the service manager wants to hear [`Notify::watchdog`], if it does. It
-/// asks for the process id, which filters forbid.
+/// The period in which the service manager expects [`Notify::watchdog`], if it expects it at all.
+/// This calls getpid(2), which the filters forbid.
 pub fn watchdog_period() -> Option<Duration> {
     let for_us = match env::var("WATCHDOG_PID") {
         Ok(pid) => pid.parse() == Ok(std::process::id()),

@@ -8,8 +8,7 @@ use crate::sys;
 
 /// One descriptor to wait for.
 ///
-/// An entry names its descriptor by number and does not keep it open: build the list anew for
-/// each wait.
+/// An entry holds the descriptor's number and doesn't keep it open. Build a new list for each wait.
 #[repr(transparent)]
 #[derive(Clone, Copy)]
 pub struct Entry(libc::pollfd);
@@ -25,12 +24,12 @@ impl Entry {
         Entry::new(descriptor.as_fd().as_raw_fd(), libc::POLLOUT)
     }
 
-    /// Waits for nothing: a place in a list that isn't needed now.
+    /// Waits for nothing, for a place in a list that isn't needed now.
     pub fn none() -> Entry {
         Entry::new(-1, 0)
     }
 
-    /// Whether the last [`wait`] found data, an end or an error: in each case a read tells which.
+    /// Whether the last [`wait`] found data, an end or an error. A read shows which.
     pub fn ready(&self) -> bool {
         self.0.revents != 0
     }
@@ -44,11 +43,11 @@ impl Entry {
     }
 }
 
-/// Waits until an entry is ready or the timeout is over (`None`: for ever), and returns the number
-/// of ready entries. A signal ends the wait early with 0.
+/// Waits until an entry is ready or the timeout is over (`None` means for ever), and returns the
+/// number of ready entries. A signal ends the wait early with 0.
 ///
 /// # Errors
-/// Whatever ppoll(2) says: more entries than RLIMIT_NOFILE, or no memory.
+/// ppoll(2) fails: there are more entries than RLIMIT_NOFILE, or no memory.
 pub fn wait(entries: &mut [Entry], timeout: Option<Duration>) -> io::Result<usize> {
     // The kernel updates the timeout. A read-only or C library copy would make it restart a
     // stopped process through restart_syscall(2), which the filter does not allow.

@@ -1,11 +1,11 @@
-//! What a process does to itself before it serves: no dumps, another user, no new privileges.
+//! Settings of a process before it serves: no dumps, another user, no new privileges.
 
 use std::ffi::CStr;
 use std::io;
 
 use crate::sys;
 
-/// Ends the process at once: no destructor, no exit handler, nothing flushed.
+/// Ends the process at once, without destructors, exit handlers or flushing.
 pub fn exit(code: i32) -> ! {
     // SAFETY: _exit takes a number and doesn't return.
     unsafe { libc::_exit(code) }
@@ -23,12 +23,12 @@ pub fn gid() -> u32 {
     unsafe { libc::getegid() }
 }
 
-/// No core file, and no /proc/PID/mem or ptrace(2) for processes of the same user.
+/// Forbids core files, and /proc/PID/mem and ptrace(2) for processes of the same user.
 ///
 /// A change of user resets the first half; [`drop_user`] repeats it.
 ///
 /// # Errors
-/// None on a kernel that is not broken.
+/// Never on a working kernel.
 pub fn deny_dumps() -> io::Result<()> {
     prctl(libc::PR_SET_DUMPABLE, 0)?;
     let none = libc::rlimit {
@@ -43,7 +43,7 @@ pub fn deny_dumps() -> io::Result<()> {
 /// No execve(2) gives privileges any more; landlock and seccomp ask for it.
 ///
 /// # Errors
-/// None on a kernel that is not broken.
+/// Never on a working kernel.
 pub fn no_new_privileges() -> io::Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
 }
@@ -52,7 +52,7 @@ pub fn no_new_privileges() -> io::Result<()> {
 /// is cut after 15 octets.
 ///
 /// # Errors
-/// None on a kernel that is not broken.
+/// Never on a working kernel.
 pub fn set_name(name: &CStr) -> io::Result<()> {
     // SAFETY: the kernel reads a C string that outlives the call, 16 octets of it at most.
     sys::check(unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) })?;
@@ -63,7 +63,7 @@ pub fn set_name(name: &CStr) -> io::Result<()> {
 /// before, it doesn't see.
 ///
 /// # Errors
-/// None on a kernel that is not broken.
+/// Never on a working kernel.
 pub(crate) fn end_with_parent() -> io::Result<()> {
     prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL as libc::c_ulong)
 }
@@ -95,14 +95,14 @@ pub fn drop_user(uid: u32, gid: u32) -> io::Result<()> {
     deny_dumps()
 }
 
-/// A capability that a program of ours may keep.
+/// A capability that a program may keep.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Capability {
     /// CAP_NET_ADMIN: the packet filter.
     NetAdmin,
 }
 
-/// Gives up every capability but these for good; the programs that it runs get no others.
+/// Drops every capability but these for good, for this process and the programs that it starts.
 ///
 /// # Errors
 /// `PermissionDenied` if the process doesn't have one that it is to keep.
@@ -125,19 +125,18 @@ pub fn keep_capabilities(kept: &[Capability]) -> io::Result<()> {
     Ok(())
 }
 
-/// Lets the signals that ask a process to end pass, and those of its programs that inherit it.
+/// Ignores the signals that ask a process to end. The programs that it starts inherit this.
 ///
 /// # Errors
-/// None on a kernel that is not broken.
+/// Never on a working kernel.
 pub fn ignore_termination() -> io::Result<()> {
     ignore(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
 }
 
-/// Lets SIGHUP pass, which asks daemons to read their configuration again: this one has nothing to
-/// read.
+/// Ignores SIGHUP, which asks daemons to read their configuration again: this one has none to read.
 ///
 /// # Errors
-/// None on a kernel that is not broken.
+/// Never on a working kernel.
 pub fn ignore_hangup() -> io::Result<()> {
     ignore(&[libc::SIGHUP])
 }

@@ -1,7 +1,7 @@
-//! Seccomp: the calls that are left, compiled at build time from `policies/seccomp/`.
+//! Seccomp: the filters, which are compiled at build time from `policies/seccomp/`.
 //!
-//! Every call that a policy doesn't name kills the process. A policy may also *refuse* calls, with
-//! ENOSYS, where a C library tries one and has another way.
+//! Every call that a policy doesn't name kills the process. A policy may also *refuse* a call with
+//! ENOSYS, if a C library tries it first but can do without.
 
 use std::{error, fmt, io};
 
@@ -13,12 +13,12 @@ include!(concat!(env!("OUT_DIR"), "/seccomp.rs"));
 
 /// A compiled policy.
 struct Policy {
-    /// BPF programs in the order of their installation; the strictest answer counts.
+    /// The BPF programs in the order of their installation. The strictest result counts.
     programs: &'static [&'static [sock_filter]],
     calls: &'static [&'static str],
 }
 
-/// The policies there are.
+/// The policies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
     /// `policies/seccomp/keyd.json`
@@ -40,7 +40,7 @@ pub enum Filter {
 }
 
 impl Filter {
-    /// The names of the calls that are left, in the order of the policy file.
+    /// The names of the allowed calls, in the order of the policy file.
     pub fn calls(self) -> &'static [&'static str] {
         self.policy().calls
     }
@@ -59,13 +59,13 @@ impl Filter {
     }
 }
 
-/// Why no filter, or only a part of it, is installed: do not go on.
+/// Why the filter isn't installed, or only in part. The process must not go on.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
     /// The kernel has no seccomp filters, or an outer filter forbids them.
     Refused(io::Error),
-    /// A thread of the process has diverged in its filters; this is its id.
+    /// A thread of the process has other filters; this is its id.
     Thread(libc::c_long),
 }
 

@@ -1,4 +1,4 @@
-//! Files that hold a secret: opened only where nobody but their owner can read them.
+//! Files that hold a secret, which are opened only if nobody but their owner can read them.
 
 use std::fs::{File, Metadata};
 use std::os::unix::fs::MetadataExt;
@@ -7,24 +7,24 @@ use std::{fmt, io};
 
 use crate::process;
 
-/// Why a file with a secret is not taken.
+/// Why a file with a secret isn't accepted.
 #[derive(Debug)]
 pub enum SecretFileError {
     /// It can't be opened.
     Open {
         /// The file.
         path: PathBuf,
-        /// What the system says.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Others than its owner may read or write it.
+    /// Other users than its owner may read or write it.
     Mode {
         /// The file.
         path: PathBuf,
         /// Its permissions.
         mode: u32,
     },
-    /// It is neither this user's nor root's: who owns it can read it and put another secret in.
+    /// It belongs neither to this user nor to root. Its owner can read it and replace the secret.
     Owner {
         /// The file.
         path: PathBuf,
@@ -66,12 +66,13 @@ impl std::error::Error for SecretFileError {
     }
 }
 
-/// Opens a file for reading, if it is this user's or root's and nobody else may read or write it.
+/// Opens a file for reading, if it belongs to this user or to root and nobody else may read or
+/// write it.
 ///
-/// What is judged is what was opened, so that nobody can put another file in between.
+/// The check applies to the open file, so that nobody can replace it in between.
 ///
-/// A group may read a file of root and root's own group: so appear credentials of systemd, whose
-/// access list names only the service's user.
+/// The group may read a file if owner and group are root. Credentials of systemd look like that;
+/// their access list names only the service's user.
 ///
 /// # Errors
 /// See [`SecretFileError`].

@@ -1,7 +1,7 @@
-//! Request sockets: AF_UNIX, SOCK_SEQPACKET, never waiting, one datagram a request.
+//! Request sockets: AF_UNIX, SOCK_SEQPACKET, non-blocking, with one datagram for each request.
 //!
-//! Descriptors that a peer attaches (SCM_RIGHTS) never arrive: without a control buffer the kernel
-//! closes them.
+//! The kernel closes descriptors that a peer attaches (SCM_RIGHTS), because there is no control
+//! buffer.
 
 use std::fs::Permissions;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
@@ -13,7 +13,7 @@ use std::{io, mem, ptr};
 use crate::socket::Socket;
 use crate::sys;
 
-/// Connections that may wait to be accepted.
+/// The number of connections that may wait to be accepted.
 const BACKLOG: libc::c_int = 16;
 
 /// A listening socket.
@@ -27,12 +27,12 @@ pub struct Connection {
     peer_uid: u32,
 }
 
-/// What [`Connection::receive`] found.
+/// The result of [`Connection::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// A whole datagram of that many octets (never 0) lies at the start of the buffer.
+    /// A whole datagram of this many octets (never 0) is at the start of the buffer.
     Datagram(usize),
-    /// A datagram did not fit and is lost.
+    /// A datagram didn't fit, and is lost.
     Truncated,
     /// There is nothing to read yet.
     Nothing,
@@ -43,11 +43,12 @@ pub enum Received {
 impl Listener {
     /// Opens a listening socket at `path` with the permission bits `mode`.
     ///
-    /// A socket that nobody listens on any more is replaced; anything else at `path` is left alone.
+    /// It replaces a socket that nobody listens on any more, and leaves anything else at `path`
+    /// alone.
     ///
     /// # Errors
     /// `AddrInUse` if another process listens there or the file isn't a socket, `InvalidInput` for
-    /// a path of more than 107 octets, and whatever the file system says.
+    /// a path of more than 107 octets, or an error of the file system.
     pub fn bind(path: &Path, mode: u32) -> io::Result<Listener> {
         let (address, length) = address(path)?;
         remove_abandoned(path)?;
@@ -82,7 +83,7 @@ impl Listener {
     /// Accepts a connection, if one is waiting.
     ///
     /// # Errors
-    /// Out of descriptors or memory. A peer that is gone already is no error.
+    /// There are no descriptors or no memory left. A peer that has left already is no error.
     pub fn accept(&self) -> io::Result<Option<Connection>> {
         const FLAGS: libc::c_int = libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
         // SAFETY: null pointers mean that the peer's address isn't wanted.
@@ -101,10 +102,10 @@ impl Listener {
     }
 }
 
-/// Two connections to each other.
+/// Makes two connections to each other.
 ///
 /// # Errors
-/// Out of descriptors or memory.
+/// There are no descriptors or no memory left.
 pub fn pair() -> io::Result<(Connection, Connection)> {
     const KIND: libc::c_int = libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK;
     let mut ends = [-1; 2];
@@ -115,7 +116,7 @@ pub fn pair() -> io::Result<(Connection, Connection)> {
 }
 
 impl Connection {
-    /// Takes over the connection that a parent or a service manager gave as standard input.
+    /// Takes the connection that a parent or a service manager passed as standard input.
     ///
     /// # Errors
     /// `InvalidInput` unless it is a SOCK_SEQPACKET socket of AF_UNIX that doesn't listen,
@@ -158,7 +159,7 @@ impl Connection {
     /// Reads one datagram, without waiting.
     ///
     /// # Errors
-    /// `ConnectionReset` and the like: drop the connection.
+    /// Drop the connection, for example after `ConnectionReset`.
     pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         // With MSG_TRUNC the result is the datagram's own length, even where the buffer is shorter.
         const FLAGS: libc::c_int = libc::MSG_DONTWAIT | libc::MSG_TRUNC;
@@ -186,7 +187,7 @@ impl Connection {
     /// Sends one datagram whole, without waiting.
     ///
     /// # Errors
-    /// `WouldBlock` if the peer doesn't read, `BrokenPipe` if it is gone: drop the connection.
+    /// Drop the connection: `WouldBlock` if the peer doesn't read, `BrokenPipe` if it has left.
     pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
         self.socket.send(datagram)
     }

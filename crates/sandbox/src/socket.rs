@@ -1,4 +1,4 @@
-//! A socket with the few calls that go on under the key process's filter.
+//! A socket, used only with the calls that the key process's filter allows.
 
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::{io, mem, ptr};

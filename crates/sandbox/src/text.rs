@@ -1,13 +1,13 @@
-//! Texts of others, made fit for a terminal, a log line and JSON: what can't be seen is shown, and
-//! does nothing.
+//! Makes texts of others safe for a terminal, a log line and JSON, by escaping what is invisible or
+//! has an effect.
 
 use std::fmt::{self, Write};
 
-/// Whether a character shows as what it is.
+/// Whether a character is visible and has no effect.
 ///
-/// Control characters (C0, DEL, C1) don't, nor does what turns the direction of writing, ends a
-/// line, joins with the character before or has no shape of its own: all that Rust's `Debug`
-/// escapes, but for quotes and backslashes, and the letters and symbols that are blank.
+/// These aren't plain: control characters (C0, DEL, C1), and characters that change the direction
+/// of writing, end a line, join with the preceding character or are invisible. They are those that
+/// Rust's `Debug` escapes, except quotes and backslashes, and some blank letters and symbols.
 pub fn is_plain(character: char) -> bool {
     matches!(character, '\'' | '"' | '\\')
         || character.escape_debug().len() == 1 && !BLANK.contains(&character)
@@ -16,7 +16,8 @@ pub fn is_plain(character: char) -> bool {
 /// The fillers of Hangul, and Braille without a dot.
 const BLANK: [char; 5] = ['\u{115f}', '\u{1160}', '\u{3164}', '\u{ffa0}', '\u{2800}'];
 
-/// Shows a text in one line: what isn't plain is escaped, as `\n` or `\u{1b}`.
+/// Prints a text in one line. Characters that aren't plain are escaped, as `
+/// ` or `\u{1b}`.
 #[derive(Clone, Copy, Debug)]
 pub struct Plain<'a>(pub &'a str);
 

@@ -1,5 +1,5 @@
-//! The packet filter nf_tables over netlink: tables that are written in one transaction, the tables
-//! there are, and whether somebody else changed one.
+//! The packet filter nf_tables over netlink: writes tables in one transaction, lists the tables,
+//! and notices when somebody else changes one.
 
 mod abi;
 
@@ -21,55 +21,55 @@ pub enum Family {
     Bridge,
 }
 
-/// A base chain of the type filter, which accepts what no rule drops unless `drops`.
+/// A base chain of the type filter. It accepts packets that match no rule, unless `drops` is set.
 #[derive(Clone, Copy, Debug)]
 pub struct Chain<'a> {
     /// Its name.
     pub name: &'a str,
     /// The hook's number in its family.
     pub hook: libc::c_int,
-    /// In which order the chains of a hook are run.
+    /// The priority, which determines the order of the chains of a hook.
     pub priority: libc::c_int,
     /// The interface, in the family netdev.
     pub device: Option<&'a [u8]>,
-    /// Whether it drops what no rule accepts.
+    /// Whether it drops packets that match no rule.
     pub drops: bool,
 }
 
-/// What a packet has to have for a rule's verdict.
+/// A condition of a rule.
 #[derive(Clone, Copy, Debug)]
 pub enum Condition {
     /// The interface is an Ethernet interface (of Netdev chains only).
     Ethernet,
-    /// It came in by the interface of this index.
+    /// The packet came in by the interface with this index.
     From(u32),
-    /// It leaves by the interface of this index.
+    /// The packet leaves by the interface with this index.
     To(u32),
-    /// Two octets of the frame. Where the kernel took an 802.1Q tag off, it is looked at as if it
-    /// were there.
+    /// Two octets of the frame have a value. If the kernel has removed an 802.1Q tag, the offsets
+    /// count as if the tag were still there.
     Octets {
-        /// Where they begin, counted from the Ethernet header.
+        /// Their offset from the Ethernet header.
         offset: libc::c_int,
-        /// Which of their bits count.
+        /// The bits that are compared.
         mask: u16,
-        /// What those are.
+        /// The value of those bits.
         value: u16,
     },
 }
 
-/// What becomes of the packet.
+/// The verdict on a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It goes on.
+    /// The packet passes.
     Accept,
-    /// It is gone.
+    /// The packet is dropped.
     Drop,
 }
 
-/// Octets of a transaction, up to which nothing is allocated after the start.
+/// The size of a transaction in octets, up to which it allocates nothing after the start.
 const CAPACITY: usize = 32 << 10;
 
-/// A transaction: nothing of it, or all at once.
+/// A transaction, which takes effect completely or not at all.
 #[derive(Debug)]
 pub struct Transaction {
     messages: Messages,
@@ -88,29 +88,29 @@ impl Default for Transaction {
 }
 
 impl Transaction {
-    /// Forgets what it held, and begins another.
+    /// Clears it, and begins a new transaction.
     pub fn begin(&mut self) {
         self.messages.clear();
         self.expected = 0;
         self.boundary(libc::NFNL_MSG_BATCH_BEGIN);
     }
 
-    /// Whether there is no room for much more without allocating.
+    /// Whether it is nearly full, and would soon have to allocate.
     pub fn is_long(&self) -> bool {
         self.messages.octets().len() > CAPACITY / 2
     }
 
-    /// Adds a table, which may be there already.
+    /// Adds a table, which may exist already.
     pub fn add_table(&mut self, family: Family, table: impl AsRef<[u8]>) {
         self.add(libc::NFT_MSG_NEWTABLE, CREATE, family, |message| {
             message.text(abi::NFTA_TABLE_NAME, table);
         });
     }
 
-    /// Removes a table, which need not be there.
+    /// Removes a table, which need not exist.
     pub fn remove_table(&mut self, family: Family, table: impl AsRef<[u8]>) {
         let table = table.as_ref();
-        // The kernel refuses to remove what isn't there.
+        // The kernel refuses to remove a table that doesn't exist.
         self.add_table(family, table);
         self.add(libc::NFT_MSG_DELTABLE, 0, family, |message| {
             message.text(abi::NFTA_TABLE_NAME, table);
@@ -139,7 +139,7 @@ impl Transaction {
         });
     }
 
-    /// Adds a rule behind those of a chain.
+    /// Adds a rule at the end of a chain.
     pub fn add_rule(
         &mut self,
         family: Family,
@@ -187,7 +187,7 @@ impl Transaction {
 }
 
 impl Condition {
-    /// Loads what it is about into the register, and compares it there.
+    /// Loads the field into the register, and compares it there.
     fn write(self, list: &mut Messages) {
         match self {
             Condition::Ethernet => {
@@ -263,7 +263,7 @@ impl Family {
     }
 }
 
-/// Octets that a condition compares.
+/// The number of octets that a condition compares.
 const OCTETS: libc::c_int = 2;
 
 const CREATE: libc::c_int = libc::NLM_F_CREATE;
@@ -307,7 +307,7 @@ fn operand(data: &mut Messages, kind: libc::c_int, value: &[u8]) {
     });
 }
 
-/// The packet filter, for who has CAP_NET_ADMIN.
+/// The packet filter, for a process with CAP_NET_ADMIN.
 #[derive(Debug)]
 pub struct PacketFilter {
     socket: Netlink,
@@ -318,7 +318,7 @@ impl PacketFilter {
     /// Opens a socket.
     ///
     /// # Errors
-    /// Whatever the kernel says of the socket.
+    /// The kernel refuses the socket.
     pub fn open() -> io::Result<PacketFilter> {
         let mut question = Messages::with_capacity(0);
         question.message(
@@ -333,10 +333,10 @@ impl PacketFilter {
         })
     }
 
-    /// Gives each table there is to `found`. One that comes or goes meanwhile may be missing.
+    /// Passes each table to `found`. A table that is added or removed meanwhile may be missing.
     ///
     /// # Errors
-    /// `PermissionDenied` without CAP_NET_ADMIN, and whatever else the kernel answers.
+    /// `PermissionDenied` without CAP_NET_ADMIN, or another error of the kernel.
     pub fn tables(&self, mut found: impl FnMut(Family, &[u8])) -> io::Result<()> {
         let mut buffer = [0; LONGEST];
         self.socket.send(&self.question)?;
@@ -356,10 +356,10 @@ impl PacketFilter {
         }
     }
 
-    /// Does what the transaction says, or nothing of it.
+    /// Carries out the transaction, completely or not at all.
     ///
     /// # Errors
-    /// The first that the kernel answers.
+    /// The first error that the kernel reports.
     pub fn commit(&self, transaction: &mut Transaction) -> io::Result<()> {
         transaction.boundary(libc::NFNL_MSG_BATCH_END);
         self.socket.send(&transaction.messages)?;
@@ -388,53 +388,52 @@ impl PacketFilter {
     }
 }
 
-/// Family and name of the table that a message tells.
+/// Family and name of the table in a message.
 fn table_of<'a>(message: &Message<'a>) -> Option<(Family, &'a [u8])> {
     let family = Family::of(*message.body.first()?)?;
     let attributes = message.body.get(NFGENMSG..)?;
     Some((family, text_of(attributes, abi::NFTA_TABLE_NAME)?))
 }
 
-/// What became of the tables of a name.
+/// The last change of the tables of a name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum News {
-    /// The last that was done was adding a rule.
+    /// A rule was added last.
     RuleAdded,
-    /// The last that was done was removing a table.
+    /// A table was removed last.
     TableRemoved,
-    /// Something else, or nobody knows what.
+    /// Something else changed, or it is unknown what.
     Changed,
 }
 
-/// Tells what is done to the tables of a name, non-blocking.
+/// Reports changes of the tables of a name; non-blocking.
 #[derive(Debug)]
 pub struct TableMonitor(Netlink);
 
 impl TableMonitor {
-    /// Opens the monitor. Takes CAP_NET_ADMIN.
+    /// Opens the monitor. This needs CAP_NET_ADMIN.
     ///
     /// # Errors
-    /// `PermissionDenied` without the capability, and whatever the kernel says of the socket.
+    /// `PermissionDenied` without the capability, or another error of the kernel.
     pub fn open() -> io::Result<TableMonitor> {
         let group = 1 << (libc::NFNLGRP_NFTABLES - 1);
         Netlink::open(libc::NETLINK_NETFILTER, group).map(TableMonitor)
     }
 
-    /// All that has been told and not yet taken; `None` where none of it was about a table of this
-    /// name.
+    /// Reads all pending reports; `None` if none of them was about a table of this name.
     ///
     /// # Errors
-    /// Whatever the kernel says of the socket.
+    /// The kernel refuses the socket.
     pub fn news(&self, table: &str) -> io::Result<Option<News>> {
         let mut news = None;
         let mut buffer = [0; LONGEST];
         loop {
             match self.0.receive(&mut buffer) {
-                // One that fills the buffer may have been longer.
+                // A datagram that fills the buffer may have been cut off.
                 Ok(datagram) if datagram.len() == LONGEST => news = Some(News::Changed),
                 Ok(datagram) => news = news_in(datagram, table).or(news),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(news),
-                // Some of it was lost.
+                // Some reports were lost.
                 Err(error) if error.raw_os_error() == Some(libc::ENOBUFS) => {
                     news = Some(News::Changed);
                 }
@@ -450,7 +449,7 @@ impl AsFd for TableMonitor {
     }
 }
 
-/// What a datagram's last message about the table says.
+/// The change that a datagram's last message about the table reports.
 fn news_in(datagram: &[u8], table: &str) -> Option<News> {
     const RULE_ADDED: u16 = SUBSYSTEM | libc::NFT_MSG_NEWRULE as u16;
     const TABLE_REMOVED: u16 = SUBSYSTEM | libc::NFT_MSG_DELTABLE as u16;

@@ -1,4 +1,5 @@
-//! The heap: areas of secret memory, taken page by page and wiped block by block as it is freed.
+//! The heap: areas of secret memory, which are used page by page, and wiped block by block when
+//! they are freed.
 
 use std::alloc::{GlobalAlloc, Layout};
 use std::arch::asm;
@@ -15,13 +16,13 @@ use talc::source::Source;
 use super::Region;
 use super::map::take;
 
-/// What the heap grows by at a time: 72 µs of work for the kernel.
+/// How much the heap grows at a time, in octets. It takes the kernel 72 µs.
 const STEP: usize = 16 << 10;
 
 /// The global allocator that [`secret_main!`](crate::secret_main) declares.
 ///
-/// Until the entry has given it its first area, and once all are full, allocations fail:
-/// `try_reserve` reports it, an infallible allocation ends the process.
+/// Before the entry has given it an area, and when all areas are full, allocations fail:
+/// `try_reserve` reports that, and an infallible allocation ends the process.
 pub struct Heap(TalcLock<SpinLock, Reserve>);
 
 impl Heap {
@@ -32,16 +33,16 @@ impl Heap {
         Heap(TalcLock::new(Reserve::NONE))
     }
 
-    /// Gives a region whose pages are taken to the heap for good; whether it is large enough for
-    /// the heap's own tables.
+    /// Gives the heap a region whose pages are all present, for good. Returns whether it is large
+    /// enough for the heap's own tables.
     pub(crate) fn claim(&self, region: Region) -> bool {
         // SAFETY: the region is mapped readable and writable for the life of the process, and was
         // ours alone.
         unsafe { self.0.lock().claim(region.base(), region.length()) }.is_some()
     }
 
-    /// Gives a region to the heap for good, which takes its pages when it needs them. What the last
-    /// one has left is not used any more.
+    /// Gives the heap a region for good, whose pages it touches when it needs them. The heap no
+    /// longer uses the rest of an earlier region.
     pub(crate) fn reserve(&self, region: Region) {
         // SAFETY: the end of a region is an end of the same map.
         let end = unsafe { region.base().add(region.length()) };
@@ -83,7 +84,7 @@ pub(super) unsafe fn wipe(start: *mut u8, length: usize) {
     unsafe { asm!("/* {} */", in(reg) start, options(nostack, preserves_flags)) };
 }
 
-/// The key process has one thread, so the lock is never waited for; it is here for soundness.
+/// The key process has one thread, so nobody ever waits for the lock. It is here for soundness.
 struct SpinLock(AtomicBool);
 
 // SAFETY: the exchange lets in one holder at a time, with acquire and release ordering.
@@ -109,11 +110,11 @@ unsafe impl RawMutex for SpinLock {
     }
 }
 
-/// A mapped area of that length, of which there is left what lies between `taken` and `end`.
+/// A mapped area, whose unused part is between `taken` and `end`.
 #[derive(Debug)]
 struct Reserve {
     length: usize,
-    /// Where the allocator's part of the area ends, once it has one.
+    /// The end of the allocator's part of the area, once it has one.
     heap_end: Option<NonNull<u8>>,
     taken: *mut u8,
     end: *mut u8,
@@ -130,7 +131,7 @@ impl Reserve {
         end: ptr::null_mut(),
     };
 
-    /// Takes the next pages; where they begin and end.
+    /// Takes the next pages, and returns where they begin and end.
     fn take_step(&mut self) -> Result<(NonNull<u8>, *mut u8), ()> {
         let length = STEP.min(self.end.addr() - self.taken.addr());
         let start = NonNull::new(self.taken).filter(|_| length > 0).ok_or(())?;
@@ -143,7 +144,7 @@ impl Reserve {
 
 // SAFETY: the heap that this is a part of is reached through `talc` only.
 unsafe impl Source for Reserve {
-    /// One step: the allocator comes again until it has enough.
+    /// Adds one step to the heap. The allocator calls it again until it has enough.
     fn acquire<B: Binning>(talc: &mut Talc<Reserve, B>, block: Layout) -> Result<(), ()> {
         if block.size() > talc.source.length {
             return Err(());

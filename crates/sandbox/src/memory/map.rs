@@ -6,11 +6,11 @@ use std::ptr::{self, NonNull};
 use super::KeyMemory;
 use crate::{process, sys};
 
-/// The C libraries don't name it everywhere; the number is the same on all newer architectures.
+/// Not every C library defines it. The number is the same on all newer architectures.
 const SYS_MEMFD_SECRET: libc::c_long = 447;
 
-/// A readable and writable map that lives as long as the process, an unmapped page before and
-/// after. Whoever has the value has the memory.
+/// A readable and writable map that lives as long as the process, with an unmapped page before and
+/// after. The owner of the value owns the memory.
 pub(crate) struct Region {
     base: NonNull<u8>,
     length: usize,
@@ -19,20 +19,20 @@ pub(crate) struct Region {
 }
 
 impl Region {
-    /// Maps `length` octets, rounded up to whole pages: memfd_secret, else mlock, else plain.
-    /// Secret memory has all its pages then.
+    /// Maps `length` octets, rounded up to whole pages: memfd_secret, else mlock, else plain. If it
+    /// is secret memory, all its pages are present.
     ///
-    /// Doesn't touch the allocator.
+    /// It doesn't use the allocator.
     pub(crate) fn map(length: usize) -> io::Result<Region> {
         Region::of(length, take)
     }
 
-    /// The same, without a page: see [`take`].
+    /// Maps the same, but without making pages present: see [`take`].
     pub(crate) fn reserve(length: usize) -> io::Result<Region> {
         Region::of(length, |_, length| within_lock_limit(length))
     }
 
-    /// `check` is whether all of it can be secret memory.
+    /// Maps a region. `check` decides whether all of it can be secret memory.
     fn of(length: usize, check: fn(NonNull<u8>, usize) -> io::Result<()>) -> io::Result<Region> {
         let page = page_size();
         let whole_pages = length.checked_next_multiple_of(page);
@@ -92,21 +92,22 @@ fn map_secret(base: NonNull<u8>, length: usize) -> io::Result<()> {
     let fd = fd as libc::c_int;
     // SAFETY: the call takes numbers only.
     let sized = sys::check(unsafe { libc::ftruncate(fd, length as libc::off_t) });
-    // Most kernels hold the map against RLIMIT_MEMLOCK here.
+    // Most kernels compare the map with RLIMIT_MEMLOCK here.
     let mapped = sized.and_then(|_| map_over(base, length, libc::MAP_SHARED, fd));
     // SAFETY: the descriptor was opened above and isn't used any more; the map stays.
     unsafe { libc::close(fd) };
     mapped
 }
 
-/// Makes the kernel provide whole pages now, which start at `base`.
+/// Makes the kernel provide whole pages, from `base` on, now.
 ///
-/// Newer kernels hold each page against the user's limit when it is first touched, and answer with
-/// SIGBUS; memory may also simply be out. Where the kernel itself touches the page for a system
-/// call, that call fails instead. MADV_POPULATE_WRITE and MAP_POPULATE don't take secret memory.
+/// Newer kernels compare each page with the user's limit when it is first touched, and send SIGBUS
+/// if the limit is exceeded or memory has run out. If the kernel itself touches the page during a
+/// system call, that call fails instead, so this function makes one. MADV_POPULATE_WRITE and
+/// MAP_POPULATE don't work on secret memory.
 ///
-/// A page costs 18 µs however it is touched: the kernel takes it out of its own map, and flushes it
-/// out of the address caches of all processors. That is why the heap takes its pages as it grows.
+/// A page costs 18 µs, however it is touched: the kernel removes it from its own map, and flushes
+/// it from the TLBs of all processors. Therefore the heap takes its pages as it grows.
 pub(super) fn take(base: NonNull<u8>, length: usize) -> io::Result<()> {
     for offset in (0..length).step_by(page_size()) {
         // SAFETY: the offset lies in the map.
@@ -119,14 +120,14 @@ pub(super) fn take(base: NonNull<u8>, length: usize) -> io::Result<()> {
                 page.as_ptr(),
             )
         })
-        // What EFAULT means here is what the other kernels say.
+        // EFAULT here means what other kernels report as EAGAIN.
         .map_err(|_| io::Error::from_raw_os_error(libc::EAGAIN))?;
     }
     Ok(())
 }
 
-/// Whether RLIMIT_MEMLOCK lets so much more be secret: some kernels ask only as the pages are
-/// taken.
+/// Checks that RLIMIT_MEMLOCK allows so much more secret memory, because some kernels check it only
+/// when the pages are touched.
 fn within_lock_limit(more: usize) -> io::Result<()> {
     let mut limit = libc::rlimit {
         rlim_cur: 0,
@@ -142,7 +143,7 @@ fn within_lock_limit(more: usize) -> io::Result<()> {
     }
 }
 
-/// Replaces reserved space at `base` by ordinary memory, locked if the kernel lets us.
+/// Replaces reserved space at `base` by ordinary memory, locked if the kernel allows that.
 fn map_ordinary(base: NonNull<u8>, length: usize) -> io::Result<KeyMemory> {
     map_over(base, length, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1)?;
     for advice in [
@@ -150,12 +151,12 @@ fn map_ordinary(base: NonNull<u8>, length: usize) -> io::Result<KeyMemory> {
         libc::MADV_WIPEONFORK,
         libc::MADV_NOHUGEPAGE,
     ] {
-        // Kernels that don't know one of them still have DUMPABLE=0, and the daemon doesn't fork.
+        // On kernels without one of these, DUMPABLE=0 still applies, and the daemon doesn't fork.
         // SAFETY: the range was mapped above, and no advice changes its content here.
         unsafe { libc::madvise(base.as_ptr().cast(), length, advice) };
     }
-    // Each page from the moment in which it is taken.
-    // SAFETY: the range was mapped above; locking changes no content.
+    // Lock each page from the moment when it is first touched. SAFETY: the range was mapped above;
+    // locking changes no content.
     let locked =
         unsafe { libc::syscall(libc::SYS_mlock2, base.as_ptr(), length, libc::MLOCK_ONFAULT) };
     match sys::check(locked) {

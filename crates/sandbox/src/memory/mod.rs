@@ -1,10 +1,10 @@
-//! Memory that nobody else can read: the stack, the heap, and what is left on them.
+//! Memory that no other process can read: the stack, the heap, and the scrubbing of both.
 //!
-//! A key in a protected buffer alone is theatre: round keys and intermediate values lie on the
-//! stack, in freed heap blocks and in vector registers, and a round key of AES-128 gives back the
-//! key. So the process of [`secret_main!`](crate::secret_main) has *all* its writable memory of
-//! consequence in memfd_secret(2), its heap wipes what is freed, and [`scrub()`] removes the rest
-//! after each request.
+//! Protecting only a key's own buffer doesn't help: round keys and intermediate values are on the
+//! stack, in freed heap blocks and in vector registers, and one round key of AES-128 reveals the
+//! key. Therefore a process of [`secret_main!`](crate::secret_main) has its *whole* stack and heap
+//! in memfd_secret(2), the heap wipes freed blocks, and [`scrub()`] wipes the rest after each
+//! request.
 
 mod heap;
 mod map;
@@ -20,14 +20,14 @@ pub(crate) use map::Region;
 pub(crate) use scrub::SecretStack;
 pub use scrub::{SCRUB_DEPTH, SHALLOW_DEPTH, scrub, scrub_shallow};
 
-/// How well the stack and the heap of this process are kept from everybody else.
+/// How well the stack and the heap of this process are protected from other processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum KeyMemory {
-    /// Ordinary memory: may be swapped out, and root reads it.
+    /// Ordinary memory: it may be swapped out, and root can read it.
     Plain,
-    /// mlock(2), left out of core files: never swapped, but root reads it.
+    /// mlock(2), excluded from core files: it is never swapped out, but root can read it.
     Locked,
-    /// memfd_secret(2): outside the kernel's own map, unreadable for every other process.
+    /// memfd_secret(2): it isn't in the kernel's own map, and no other process can read it.
     SecretMemory,
 }
 
@@ -41,7 +41,7 @@ impl fmt::Display for KeyMemory {
     }
 }
 
-/// The heap can't grow.
+/// The error when the heap can't grow.
 #[derive(Debug)]
 pub struct NoMemory {
     octets: usize,
@@ -61,13 +61,13 @@ impl error::Error for NoMemory {
     }
 }
 
-/// Octets that stack and heap may take; 0 without `secret_main!`.
+/// The size of stack and heap in octets; 0 without `secret_main!`.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 static KIND: AtomicU8 = AtomicU8::new(KeyMemory::SecretMemory as u8);
 static WHY_NOT_SECRET: AtomicI32 = AtomicI32::new(0);
 static HEAP: OnceLock<&'static Heap> = OnceLock::new();
 
-/// The weakest one of the stack's and the heap's kinds; `Plain` without `secret_main!`.
+/// The weaker kind of the stack's and the heap's memory; `Plain` without `secret_main!`.
 pub fn key_memory() -> KeyMemory {
     match KIND.load(Relaxed) {
         _ if TAKEN.load(Relaxed) == 0 => KeyMemory::Plain,
@@ -77,9 +77,9 @@ pub fn key_memory() -> KeyMemory {
     }
 }
 
-/// Why the kernel refused memfd_secret(2), if it did: `ENOSYS` (not there, or
-/// `secretmem.enable=0`), `EPERM` (a container's filter) or `EAGAIN` (RLIMIT_MEMLOCK is below
-/// [`lock_limit_needed`], or memory is out).
+/// Why the kernel refused memfd_secret(2), if it did: `ENOSYS` (missing, or `secretmem.enable=0`),
+/// `EPERM` (a container's filter) or `EAGAIN` (RLIMIT_MEMLOCK is below [`lock_limit_needed`], or
+/// memory has run out).
 pub fn why_not_secret() -> Option<io::Error> {
     match WHY_NOT_SECRET.load(Relaxed) {
         0 => None,
@@ -87,24 +87,24 @@ pub fn why_not_secret() -> Option<io::Error> {
     }
 }
 
-/// The least RLIMIT_MEMLOCK under which all of stack and heap can be secret or locked, in octets.
+/// The least RLIMIT_MEMLOCK with which all of stack and heap can be secret or locked, in octets.
 ///
-/// Newer kernels count the secret memory of all processes of the user against it.
+/// Newer kernels count the secret memory of all processes of the user towards it.
 pub fn lock_limit_needed() -> usize {
     TAKEN.load(Relaxed)
 }
 
-/// Gives the heap a further area of `octets`, rounded up to whole pages, between guard pages of its
-/// own. It is mapped now and taken page by page as the heap grows, also under the key process's
-/// filter: where the kernel then has no page, an allocation fails, as where the heap is full.
+/// Gives the heap a further area of `octets`, rounded up to whole pages, with its own guard pages.
+/// It is mapped now; the heap touches its pages as it grows, which the key process's filter allows.
+/// If the kernel then has no page, an allocation fails, as if the heap were full.
 ///
-/// To be called once, since what an earlier area has left is lost, and before the process is
-/// confined, since it maps memory. Where the kernel gives less than secret memory, the area is as
-/// good as it gets, and [`key_memory`] says so. Without `secret_main!` the heap grows by itself,
-/// and nothing is done.
+/// Call it once, because the rest of an earlier area is lost, and before the process is confined,
+/// because it maps memory. If the kernel doesn't give secret memory, the area is of the next weaker
+/// kind, and [`key_memory`] reports that. Without `secret_main!`, the heap grows by itself, and
+/// this does nothing.
 ///
 /// # Errors
-/// There is not even ordinary memory, or no address space, for the area.
+/// There isn't even ordinary memory for the area, or no address space.
 pub fn extend_heap(octets: usize) -> Result<(), NoMemory> {
     let Some(heap) = HEAP.get().filter(|_| octets > 0) else {
         return Ok(());
@@ -115,13 +115,13 @@ pub fn extend_heap(octets: usize) -> Result<(), NoMemory> {
     Ok(())
 }
 
-/// Gives the heap its first area; whether it is large enough for the heap's own tables.
+/// Gives the heap its first area. Returns whether it is large enough for the heap's own tables.
 pub(crate) fn found_heap(heap: &'static Heap, area: Region) -> bool {
     record(&area);
     heap.claim(area) && HEAP.set(heap).is_ok()
 }
 
-/// Records what the kernel gave.
+/// Records which kind of memory the kernel gave.
 pub(crate) fn record(region: &Region) {
     TAKEN.fetch_add(region.length(), Relaxed);
     KIND.fetch_min(region.kind() as u8, Relaxed);

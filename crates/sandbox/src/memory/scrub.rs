@@ -1,4 +1,4 @@
-//! Removing what a request left on the stack and in the registers.
+//! Wipes what a request has left on the stack and in the registers.
 
 use std::arch::asm;
 use std::sync::atomic::AtomicUsize;
@@ -6,15 +6,15 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use super::Region;
 
-/// How far below its caller [`scrub`] wipes the stack. The hungriest operation, opening a sealed
-/// profile with X-Wing, uses 63 KiB.
+/// How far below its caller [`scrub`] wipes the stack, in octets. The operation that needs the most
+/// stack, opening a sealed profile with X-Wing, uses 63 KiB.
 pub const SCRUB_DEPTH: usize = 96 << 10;
 
-/// How far below its caller [`scrub_shallow`] wipes the stack: enough for all of elliptic curves,
-/// Milenage, the vault's records and the log.
+/// How far below its caller [`scrub_shallow`] wipes the stack, in octets: enough for elliptic
+/// curves, Milenage, the vault's records and the log.
 pub const SHALLOW_DEPTH: usize = 32 << 10;
 
-/// Where the secret stack lies; both 0 until the entry switches to it.
+/// The bounds of the secret stack; both are 0 until the entry switches to it.
 static BASE: AtomicUsize = AtomicUsize::new(0);
 static TOP: AtomicUsize = AtomicUsize::new(0);
 
@@ -24,8 +24,8 @@ pub(crate) struct SecretStack {
 }
 
 impl SecretStack {
-    /// Takes the region for the stack of this process, and touches all of it: ordinary memory has
-    /// no pages yet, and no request should wait for one.
+    /// Makes the region the stack of this process, and touches all of it, so that no request has to
+    /// wait for a page.
     pub(crate) fn prepare(region: Region) -> SecretStack {
         // SAFETY: the region is mapped and was ours alone: nothing lies in it yet.
         unsafe { super::heap::wipe(region.base(), region.length()) };
@@ -41,23 +41,24 @@ impl SecretStack {
     }
 }
 
-/// Wipes what finished calls left behind: the stack below the caller, [`SCRUB_DEPTH`] deep, and
-/// every register whose value a called function may lose.
+/// Wipes what finished calls have left: the stack below the caller, [`SCRUB_DEPTH`] deep, and every
+/// caller-saved register.
 ///
-/// The other (callee-saved) registers hold values of functions that still run. On a stack that is
-/// not the secret one, only registers are wiped.
+/// Callee-saved registers hold values of functions that still run. On a stack other than the secret
+/// one, only registers are wiped.
 #[inline(never)]
 pub fn scrub() {
     wipe_below::<SCRUB_DEPTH>();
     wipe_registers();
 }
 
-/// The same, [`SHALLOW_DEPTH`] deep, in a third of the time: after calls that can't have gone
-/// deeper since the last [`scrub`].
+/// Like [`scrub`], but only [`SHALLOW_DEPTH`] deep, in a third of the time. Use it if no call since
+/// the last [`scrub`] can have gone deeper.
 ///
 /// # Panics
-/// In a build with debug assertions, whose calls go deeper than those of an optimised one, if there
-/// is anything below: every test of a process that calls it shows that it may.
+/// In a build with debug assertions, it panics if there is anything below that depth. Since such a
+/// build uses more stack than an optimised one, the tests of a process that calls this show that
+/// the depth is enough.
 #[inline(never)]
 pub fn scrub_shallow() {
     debug_assert!(nothing_below_shallow(), "a call went deeper than it may");
@@ -77,14 +78,14 @@ fn wipe_below<const DEPTH: usize>() {
     }
 }
 
-/// Whether the stack between the two depths holds zeros only, as the last [`scrub`] left it.
+/// Whether the stack between the two depths holds only zeros, as after the last [`scrub`].
 fn nothing_below_shallow() -> bool {
     let here = stack_pointer();
     let base = BASE.load(Relaxed);
     if !(base..TOP.load(Relaxed)).contains(&here) {
         return true;
     }
-    // The last scrub had another caller, and so another reach.
+    // The last scrub had another caller, and so reached to another depth.
     let lowest = here.saturating_sub(SCRUB_DEPTH - (8 << 10)).max(base);
     let highest = here.saturating_sub(SHALLOW_DEPTH).max(base);
     (lowest.next_multiple_of(8)..highest)
