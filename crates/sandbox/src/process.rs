@@ -25,7 +25,7 @@ pub fn gid() -> u32 {
 
 /// Forbids core files, and /proc/PID/mem and ptrace(2) for processes of the same user.
 ///
-/// A change of user resets the first half; [`drop_user`] repeats it.
+/// A change of user allows core files again, so [`drop_user`] repeats this.
 ///
 /// # Errors
 /// Never on a working kernel.
@@ -40,7 +40,7 @@ pub fn deny_dumps() -> io::Result<()> {
     Ok(())
 }
 
-/// No execve(2) gives privileges any more; landlock and seccomp ask for it.
+/// Keeps execve(2) from granting privileges, which landlock and seccomp require.
 ///
 /// # Errors
 /// Never on a working kernel.
@@ -48,8 +48,8 @@ pub fn no_new_privileges() -> io::Result<()> {
     prctl(libc::PR_SET_NO_NEW_PRIVS, 1)
 }
 
-/// Gives the process the name that `ps` and `top` show where they don't show its command line. It
-/// is cut after 15 octets.
+/// Sets the name that `ps` and `top` show if they don't show the command line. It is cut after 15
+/// octets.
 ///
 /// # Errors
 /// Never on a working kernel.
@@ -59,8 +59,8 @@ pub fn set_name(name: &CStr) -> io::Result<()> {
     Ok(())
 }
 
-/// The kernel kills this process when its parent ends (PR_SET_PDEATHSIG); a parent that has ended
-/// before, it doesn't see.
+/// Makes the kernel kill this process when its parent ends (PR_SET_PDEATHSIG). It has no effect if
+/// the parent has ended already.
 ///
 /// # Errors
 /// Never on a working kernel.
@@ -70,8 +70,8 @@ pub(crate) fn end_with_parent() -> io::Result<()> {
 
 /// Becomes `uid` and `gid` for good, without supplementary groups, and denies dumps again.
 ///
-/// Does nothing else where the process is that user already (and then keeps its groups, which
-/// only a privileged process could drop).
+/// If the process is that user already, it does nothing else, and keeps its groups, which only a
+/// privileged process could drop.
 ///
 /// # Errors
 /// `PermissionDenied` if the process may not change its user, or could change back to root.

@@ -1,5 +1,5 @@
-//! Keys of application functions (AKMA, TS 33.535), made of the last primary authentication with a
-//! 5G core.
+//! Keys of application functions (AKMA, TS 33.535), derived from the last primary authentication
+//! with a 5G core.
 
 use softsim_aka::{KAusf, fiveg};
 use softsim_keyd_proto::requests::AkmaKey;
@@ -63,7 +63,7 @@ impl Keyd {
     }
 }
 
-/// Labels of letters, digits and hyphens, joined by dots.
+/// Whether a name consists of labels of letters, digits and hyphens, joined by dots.
 pub(crate) fn is_domain_name(name: &str) -> bool {
     let label = |label: &str| {
         let octets = label.bytes();

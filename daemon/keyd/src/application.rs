@@ -1,4 +1,4 @@
-//! Signatures for applications, with a key of their own.
+//! Signatures for applications, with the application key.
 
 use softsim_keyd_proto::requests::{ApplicationKey, Sign};
 use softsim_keyd_proto::{PublicKeyAnswer, Refusal, SignatureAnswer};
@@ -6,7 +6,8 @@ use softsim_keyd_proto::{PublicKeyAnswer, Refusal, SignatureAnswer};
 use crate::device;
 use crate::keyd::{Client, Keyd};
 
-/// Keeps an application's signatures apart from whatever else a P-256 key may sign.
+/// The prefix that distinguishes an application's signatures from any other that a P-256 key may
+/// make.
 const LABEL: &[u8] = b"softsim application signature v1\0";
 
 /// The longest context, in octets.

@@ -1,4 +1,4 @@
-//! The command line: flags only, each of which can only narrow what the program does.
+//! The command line. It consists of flags, each of which can only restrict what the program does.
 
 use core::fmt;
 use core::num::NonZeroU32;
@@ -12,7 +12,7 @@ use crate::akma::is_domain_name;
 use crate::roles::PerRole;
 use crate::vault::MAX_CAPACITY;
 
-/// How `softsim-keyd` is called.
+/// The usage of `softsim-keyd`.
 pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK \
     [--network PATH] [--admin PATH] [--app PATH] [--supplicant PATH] \
     [--network-uid UID]... [--admin-uid UID]... [--app-uid UID]... [--supplicant-uid UID]... [--same-user] \
@@ -24,33 +24,35 @@ pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK \
     with --new-kek-file FILE, --new-kek-credential NAME, --new-kek-stdin or --new-development-key too, \
     the vault is put under that key, with a new data key, and nothing is served";
 
-/// Profiles that a new vault has room for.
+/// The number of profiles that a new vault has room for.
 pub const DEFAULT_CAPACITY: u32 = 16;
-/// Uids per role: with the limit on connections of each, this bounds the descriptors.
+/// The number of uids per role. Together with the limit on connections of each uid, it bounds the
+/// number of descriptors.
 const MAX_UIDS: usize = 8;
-/// Application functions, of all users together.
+/// The number of application functions of all users together.
 const MAX_AFS: usize = 64;
 
-/// What the command line says.
+/// The settings of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Where the vault lies.
+    /// The directory of the vault.
     pub state: PathBuf,
     /// The key of the vault.
     pub kek: KekChoice,
-    /// The key that the vault is put under, where that is all there is to do.
+    /// The new key of the vault, for a run that only rekeys it.
     pub new_kek: Option<KekChoice>,
-    /// Where keyd opens the sockets that it doesn't inherit.
+    /// The paths of the sockets that keyd doesn't inherit.
     pub sockets: PerRole<Option<PathBuf>>,
-    /// Who may connect, beside root and keyd's own user to the role admin.
+    /// The uids that may connect. Root and keyd's own user may also connect to the role admin.
     pub uids: PerRole<Vec<u32>>,
-    /// Whether one user may be of several roles, and keyd's own of those whose users aren't named.
+    /// Whether one user may have several roles, and keyd's own user those roles whose users aren't
+    /// named.
     pub same_user: bool,
     /// The application functions whose keys a user may have.
     pub afs: Vec<(u32, String)>,
-    /// Where the vault's epoch is kept beside it.
+    /// The anchor file, which holds the vault's epoch.
     pub anchor: Option<PathBuf>,
-    /// Passes that change sequence numbers, for each epoch.
+    /// The number of passes that change sequence numbers in each epoch.
     pub anchor_interval: NonZeroU32,
     /// How many profiles a new vault has room for.
     pub capacity: Option<u32>,
@@ -58,20 +60,21 @@ pub struct Settings {
     pub sandbox: Sandbox,
     /// Whether keyd may run in ordinary memory.
     pub key_memory: KeyMemoryPolicy,
-    /// How much of who the subscriber is may be seen by an access network.
+    /// When an access network may see the permanent identity.
     pub identity_privacy: IdentityPrivacy,
-    /// Whether profiles are taken whose algorithm set protects nothing.
+    /// Whether keyd accepts profiles for laboratories, such as those whose algorithm set protects
+    /// nothing.
     pub test_profiles: bool,
 }
 
-/// Where the key that encrypts the vault comes from.
+/// The source of the key that encrypts the vault.
 #[derive(Debug, PartialEq, Eq)]
 pub enum KekChoice {
     /// A file that only its owner may read.
     File(PathBuf),
     /// A credential that systemd gives the service.
     Credential(String),
-    /// Standard input, where softsimctl puts what it made of a passphrase.
+    /// Standard input, to which softsimctl writes a key that it derives from a passphrase.
     StandardInput,
     /// The fixed key for development.
     Development,
@@ -80,39 +83,39 @@ pub enum KekChoice {
 /// `--sandbox`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sandbox {
-    /// Landlock and seccomp, or no start.
+    /// keyd starts only if landlock and seccomp confine it.
     Require,
-    /// Neither.
+    /// keyd runs unconfined.
     Off,
 }
 
 /// `--key-memory`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyMemoryPolicy {
-    /// The best that the kernel gives.
+    /// keyd uses the best memory that the kernel gives.
     Best,
-    /// memfd_secret(2), or no start.
+    /// keyd starts only with memfd_secret(2).
     Require,
 }
 
-/// What is wrong with the command line.
+/// The errors of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ArgsError {
-    /// No flag is called so.
+    /// There is no such flag.
     Unknown(String),
-    /// A flag came a second time.
+    /// A flag was given twice.
     Twice(&'static str),
     /// A flag's value is missing.
     NoValue(&'static str),
     /// A flag takes no value.
     Value(&'static str),
-    /// A flag's value is not one that it takes.
+    /// A flag's value is invalid.
     BadValue {
         /// The flag.
         flag: &'static str,
-        /// What it takes.
+        /// The values that it takes.
         expected: &'static str,
-        /// What was received.
+        /// The value that was given.
         got: String,
     },
     /// A flag is missing.
@@ -143,7 +146,7 @@ impl fmt::Display for ArgsError {
 
 impl core::error::Error for ArgsError {}
 
-/// Reads the command line without the program's name; `--flag VALUE` and `--flag=VALUE` are the
+/// Parses the command line, without the program's name. `--flag VALUE` and `--flag=VALUE` are the
 /// same.
 ///
 /// # Errors
@@ -273,7 +276,7 @@ impl Flag {
         }
     }
 
-    /// What a flag without a value chooses.
+    /// The key that a flag without a value chooses.
     fn choice(self) -> Option<KekChoice> {
         match self {
             Self::KekStdin(_) => Some(KekChoice::StandardInput),
@@ -302,7 +305,7 @@ struct Given {
 }
 
 impl Given {
-    /// What a flag consents to that takes no value.
+    /// The setting that a flag without a value turns on.
     fn consent(&mut self, flag: Flag) -> Option<&mut bool> {
         match flag {
             Flag::TestProfiles => Some(&mut self.test_profiles),
@@ -437,7 +440,8 @@ fn once<T>(flag: Flag, place: &mut Option<T>, value: T) -> Result<(), ArgsError>
     }
 }
 
-/// A user, and the domain name of one application function: one that ends in it is another.
+/// Parses a user and the domain name of one application function. A subdomain of it is another
+/// name.
 fn application_function(value: &[u8]) -> Option<(u32, String)> {
     let at = value.iter().position(|&octet| octet == b'=')?;
     let domain = str::from_utf8(&value[at + 1..]).ok()?;
@@ -447,7 +451,7 @@ fn application_function(value: &[u8]) -> Option<(u32, String)> {
 }
 
 fn number(value: &[u8]) -> Option<u32> {
-    // `parse` alone would take a plus sign.
+    // `parse` alone would accept a plus sign.
     let digits = str::from_utf8(value).ok()?;
     digits
         .bytes()

@@ -1,5 +1,4 @@
-//! What operators order by signed commands: each reaches the profiles that its own issuer
-//! installed.
+//! Signed commands of operators, each of which applies only to profiles of its own issuer.
 
 use softsim_keyd_proto::{Refusal, Role};
 use softsim_profile::{Command, Iccid, IssuerId, SealingKey};
@@ -11,7 +10,7 @@ use crate::keyd::Keyd;
 use crate::vault::{Change, Slot};
 
 impl Keyd {
-    /// Whether a command could be carried out now.
+    /// Refuses a command that can't be carried out now.
     pub(crate) fn check_command(
         &self,
         command: &Command,
@@ -20,9 +19,11 @@ impl Keyd {
         self.changes_of_command(command, issuer).map(drop)
     }
 
-    /// What a command changes, as the vault stands now; nothing where it is so already.
+    /// The changes that a command makes to the present vault; none if the vault is already as the
+    /// command wants it.
     ///
-    /// The last enabled profile may be disabled: it is its operator's own, whose signature says so.
+    /// A command may disable the last enabled profile, because that profile's own operator signed
+    /// it.
     pub(crate) fn changes_of_command(
         &self,
         command: &Command,
@@ -76,8 +77,8 @@ impl Keyd {
         }
     }
 
-    /// Takes the new sealing key into use. What was opened with the one before and isn't committed
-    /// is forgotten.
+    /// Starts to use the new sealing key, and drops packages that were opened with the old one but
+    /// aren't committed.
     pub(crate) fn sealing_key_rotated(&mut self) {
         self.keys = self.vault.device_keys().map(Keys::from_stored);
         for role in Role::ALL {

@@ -1,4 +1,5 @@
-//! As much DER (X.690) as a certificate request and a look into a certificate take.
+//! The part of DER (X.690) that keyd needs to write a certificate request and to read a
+//! certificate.
 
 pub(crate) const INTEGER: u8 = 0x02;
 pub(crate) const BIT_STRING: u8 = 0x03;
@@ -15,7 +16,8 @@ pub(crate) const ECDSA_WITH_SHA256: [u8; 12] = [
 /// id-at-commonName (RFC 5280 Appendix A.1).
 pub(crate) const COMMON_NAME: [u8; 3] = [0x55, 0x04, 0x03];
 
-/// A value of the given tag out of the parts of its contents, together at most 65,535 octets.
+/// Encodes a value with this tag. `contents` holds its contents in parts, together at most 65,535
+/// octets.
 pub(crate) fn value(tag: u8, contents: &[&[u8]]) -> Vec<u8> {
     let length: usize = contents.iter().map(|part| part.len()).sum();
     let mut der = Vec::with_capacity(4 + length);
@@ -32,8 +34,8 @@ pub(crate) fn value(tag: u8, contents: &[&[u8]]) -> Vec<u8> {
     der
 }
 
-/// Reads values one after the other; `None` where the next one has another tag, isn't whole, or has
-/// a length in a longer form than it needs.
+/// Reads values one after the other. It returns `None` if the next value has another tag, is
+/// incomplete, or has a length that isn't in the shortest form.
 pub(crate) struct Reader<'d>(&'d [u8]);
 
 impl<'d> Reader<'d> {
@@ -46,12 +48,12 @@ impl<'d> Reader<'d> {
         self.next(tag).map(|(_, contents)| contents)
     }
 
-    /// The next value with its head.
+    /// The next value, including its head.
     pub(crate) fn whole(&mut self, tag: u8) -> Option<&'d [u8]> {
         self.next(tag).map(|(whole, _)| whole)
     }
 
-    /// The contents of the next value, which is the last.
+    /// The contents of the next value, which must be the last.
     pub(crate) fn last(&mut self, tag: u8) -> Option<&'d [u8]> {
         self.contents(tag).filter(|_| self.0.is_empty())
     }

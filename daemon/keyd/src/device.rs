@@ -1,4 +1,4 @@
-//! The device's own keys: made inside, certified from outside, used for handshakes.
+//! The device's own keys: generated in keyd, certified by the factory, used for handshakes.
 
 use core::fmt;
 
@@ -22,7 +22,7 @@ use crate::keyd::Keyd;
 use crate::vault::DeviceKeys;
 use crate::{der, handshake};
 
-/// The stored keys, ready for use, and their names.
+/// The stored keys, ready for use, and their ids.
 pub(crate) struct Keys {
     pub(crate) device: SigningKey,
     pub(crate) sealing: SealingKey,
@@ -32,7 +32,7 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Expands what the vault holds; it stored only what was a key.
+    /// Expands the keys of the vault, which stores only valid ones.
     pub(crate) fn from_stored(stored: &DeviceKeys) -> Self {
         let expand = |scalar: &[u8; 32]| {
             SigningKey::from_slice(scalar).expect("the vault authenticates what it stored")
@@ -186,7 +186,8 @@ fn issuer_key(spki: &[u8]) -> Result<IssuerKey, Refusal> {
     })
 }
 
-/// ECDSA with SHA-256 over the parts, DER. The nonce is RFC 6979's, with fresh randomness mixed in.
+/// ECDSA with SHA-256 over the parts, in DER. The nonce is that of RFC 6979, with additional
+/// randomness.
 pub(crate) fn signature(key: &SigningKey, parts: &[&[u8]]) -> Vec<u8> {
     let mut digest = Sha256::new();
     parts.iter().for_each(|part| digest.update(part));
@@ -243,7 +244,7 @@ fn request_for(keys: &Keys) -> Vec<u8> {
 
 /// The SubjectPublicKeyInfo of an X.509 certificate of version 3 (RFC 5280 §4.1).
 ///
-/// Who signed the certificate is the servers' to judge.
+/// It doesn't check who signed the certificate; that is up to the servers.
 fn subject_public_key(certificate: &[u8]) -> Option<&[u8]> {
     let mut certificate = der::Reader::new(certificate);
     let mut outer = der::Reader::new(certificate.last(der::SEQUENCE)?);

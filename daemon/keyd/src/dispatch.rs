@@ -1,4 +1,5 @@
-//! The way of a request to its handler: known, the role's, in time, of the right shape.
+//! Passes a request to its handler, after checking that it is known, permitted to the role, within
+//! the rate limit, and of the right shape.
 
 use core::time::Duration;
 
@@ -12,9 +13,9 @@ use crate::keyd::{Client, Keyd};
 use crate::provision::Staged;
 
 impl Keyd {
-    /// Answers one request of a client; returns the length of the answer in `answer`.
+    /// Serves one request of a client, and returns the length of the answer in `answer`.
     ///
-    /// `now` is the boot clock's. The answer must not leave before [`Keyd::flush`].
+    /// `now` is the time of the boot clock. The answer must not leave before [`Keyd::flush`].
     pub fn serve(
         &mut self,
         client: &mut Client,
@@ -31,7 +32,7 @@ impl Keyd {
         length
     }
 
-    /// What every request goes through before its fields are looked at.
+    /// Checks a request before its fields are decoded.
     fn admit(
         &mut self,
         client: &Client,
@@ -46,7 +47,8 @@ impl Keyd {
                     request,
                     role: client.role,
                 })?;
-        // What an operator has newly signed comes as often as the operator signs.
+        // A Commit of something that an operator has newly signed can't come more often than the
+        // operator signs.
         let signed = self.staged[client.role]
             .as_ref()
             .is_some_and(Staged::is_signed);
@@ -112,7 +114,7 @@ impl Keyd {
         }
     }
 
-    /// Counts and writes a refusal, whatever the request was.
+    /// Counts and encodes a refusal, whatever the request was.
     fn refuse(&mut self, refusal: Refusal, answer: &mut [u8; MAX_ANSWER]) -> usize {
         match refusal {
             Refusal::RetryAfter { .. } => self.counters.rate_limited += 1,
@@ -143,7 +145,7 @@ impl<'d> Way<'_, 'd> {
     }
 }
 
-/// Writes an answer.
+/// Encodes an answer.
 fn write<C: Call>(result: Result<C::Answer, Refusal>, answer: &mut [u8; MAX_ANSWER]) -> usize {
     encode_answer::<C>(&result, answer)
         .expect(

@@ -1,5 +1,5 @@
-//! What keyd says in its log: fixed forms with a level, made without an allocation, none with a
-//! secret.
+//! The lines of keyd's log. They have fixed forms and a level, hold no secret, and are formatted
+//! without an allocation.
 
 use core::cell::RefCell;
 use core::fmt;
@@ -15,7 +15,7 @@ use crate::roles::Rate;
 
 /// One line of the log.
 pub(crate) enum Event<'a> {
-    /// The one line at start: what is enforced, and why the key memory is not the best there is.
+    /// The line at start: what is enforced, and why the key memory isn't secret memory.
     Enforcing {
         enforcement: &'a Enforcement,
         why_not_secret: Option<&'a dyn fmt::Display>,
@@ -26,37 +26,37 @@ pub(crate) enum Event<'a> {
     Damaged(&'a dyn fmt::Display),
     /// accept4(2) failed: no descriptors or no memory.
     NotAccepted(&'a dyn fmt::Display),
-    /// Uids connected that are not on their role's list.
+    /// Users connected whom their role doesn't admit.
     Strangers(Unreported<(Role, u32)>),
-    /// Uids hold as many connections as they may.
+    /// Users tried to open more connections than they may.
     TooManyConnections(Unreported<(Role, u32)>),
     /// A role has a socket and no users.
     RoleWithoutUsers(Role),
-    /// A client asked and didn't read the answer.
+    /// A client sent a request and didn't read the answer.
     AnswersNotRead { role: Role, uid: u32 },
     /// A network without our K, or one with an AMF for another access, tried to authenticate.
     Autn(AutnFault),
-    /// AUTS went out.
+    /// AUTS was given out.
     SynchronisationFailure,
-    /// A packet's AT_MAC was wrong, or what came under a right one.
+    /// A packet's AT_MAC was wrong, or its contents were, although AT_MAC was right.
     Packet(PacketFault),
-    /// A server re-authenticated with a counter of yesterday.
+    /// A server re-authenticated with a counter that isn't above the last one.
     CounterTooSmall { last: u16, counter: u16 },
-    /// The permanent identity went out.
+    /// The permanent identity was given out.
     PermanentIdentity { iccid: &'a str },
-    /// The permanent identity was asked for.
+    /// The permanent identity was requested, but withheld.
     IdentityWithheld,
     /// Pseudonym and re-authentication identity were forgotten.
     IdentitiesForgotten { iccid: &'a str },
-    /// A 5G core has authenticated, and keys for applications can be made.
+    /// A 5G core has authenticated, so that keys for applications can be derived.
     Anchored,
-    /// CK and IK went out.
+    /// CK and IK were given out.
     RawKeys,
     /// A sealed package was refused.
     Package(&'a PackageFault),
     /// A transcript was refused.
     Handshake(HandshakeFault),
-    /// A profile came, changed or went.
+    /// A profile was installed, changed or deleted.
     Profile {
         iccid: &'a str,
         became: &'static str,
@@ -67,7 +67,7 @@ pub(crate) enum Event<'a> {
     SealingKeyRotated { key: &'a dyn fmt::Display },
     /// The device certificate was stored.
     Certified,
-    /// Another operator's packages are opened.
+    /// An operator was added whose packages are opened.
     TrustAnchor { issuer: &'a dyn fmt::Display },
     /// An operator's packages are no longer opened.
     Distrusted { issuer: &'a dyn fmt::Display },
@@ -77,7 +77,7 @@ pub(crate) enum Event<'a> {
     Storage(&'a dyn fmt::Display),
 }
 
-/// How many lines of the log clients provoke. What the lines tell of is counted in any case.
+/// The rate of log lines that clients can cause. The events themselves are counted in any case.
 const PROVOKED: Rate = Rate {
     requests: 1,
     seconds: 1,
@@ -131,8 +131,8 @@ impl Event<'_> {
         }
     }
 
-    /// Writes the line; never waits. Of those that clients provoke, what is beyond [`PROVOKED`] is
-    /// dropped and counted.
+    /// Writes the line without waiting. Lines that clients cause are dropped and counted if they
+    /// exceed [`PROVOKED`].
     pub(crate) fn log(&self) {
         let room = || LINES.with_borrow_mut(|lines| lines.take(clock::boottime()).is_ok());
         if self.is_provoked() && !room() {
@@ -142,8 +142,8 @@ impl Event<'_> {
         }
     }
 
-    /// Whether a client, or who speaks to it from the network, can bring it about as often as they
-    /// like.
+    /// Whether a client, or somebody who talks to it over the network, can cause the event as often
+    /// as they like.
     fn is_provoked(&self) -> bool {
         matches!(
             self,

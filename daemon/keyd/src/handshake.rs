@@ -1,9 +1,10 @@
-//! The shape of a DTLS 1.2 handshake that keyd signs: a client's, with our certificate in it.
+//! The check of a DTLS 1.2 handshake before keyd signs it: it must be a client's handshake with our
+//! certificate.
 //!
-//! What is signed with the device key goes through here, so that a compromised network daemon gets
-//! signatures for handshakes and for nothing else. The first octet of a transcript, 1, keeps it
-//! apart from the other things the device key signs (DER of a request begins with 0x30, COSE with
-//! 0x84).
+//! Every SignHandshake goes through this check, so that somebody who takes over netd can have
+//! handshakes signed, but nothing else of their choice. The first octet of a transcript, 1,
+//! distinguishes it from everything else that the device key signs (the DER of a request begins
+//! with 0x30, COSE with 0x84).
 
 use softsim_keyd_proto::HandshakeFault;
 
@@ -34,9 +35,9 @@ const SERVER: [u8; 5] = [
 ];
 const CLIENT_SECOND: [u8; 2] = [CERTIFICATE, CLIENT_KEY_EXCHANGE];
 
-/// Checks a transcript as it enters CertificateVerify: all messages with their DTLS heads, each as
-/// if sent in one fragment, without the ClientHello and HelloVerifyRequest of a cookie exchange
-/// (RFC 6347 §4.2.6).
+/// Checks a transcript that is to be signed in CertificateVerify. It holds all messages with their
+/// DTLS headers, each as if it had been sent in one fragment, but not the first ClientHello and the
+/// HelloVerifyRequest of a cookie exchange (RFC 6347 §4.2.6).
 pub(crate) fn check(transcript: &[u8], own_certificate: &[u8]) -> Result<(), HandshakeFault> {
     let mut messages = Messages(transcript);
     let hello = messages.flight(&CLIENT_FIRST, None)?;
@@ -69,11 +70,11 @@ struct Message<'t> {
     body: &'t [u8],
 }
 
-/// The messages that are left.
+/// The remaining messages.
 struct Messages<'t>(&'t [u8]);
 
 impl<'t> Messages<'t> {
-    /// Takes messages of these types with rising message_seq; the last one.
+    /// Reads messages of these types, with rising message_seq, and returns the last one.
     fn flight(
         &mut self,
         kinds: &[u8],
@@ -121,7 +122,7 @@ impl<'t> Messages<'t> {
     }
 }
 
-/// Whether a Certificate message (RFC 5246 §7.4.2) holds one certificate, and which.
+/// Whether a Certificate message (RFC 5246 §7.4.2) holds exactly this certificate.
 fn holds_only(body: &[u8], certificate: &[u8]) -> bool {
     vector(body)
         .filter(|(_, rest)| rest.is_empty())
@@ -129,7 +130,7 @@ fn holds_only(body: &[u8], certificate: &[u8]) -> bool {
         .is_some_and(|(first, rest)| rest.is_empty() && first == certificate)
 }
 
-/// A vector with a length of three octets, and what follows it.
+/// Splits off a vector whose length has three octets.
 fn vector(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let (&[l0, l1, l2], rest) = octets.split_first_chunk()?;
     rest.split_at_checked(u32::from_be_bytes([0, l0, l1, l2]) as usize)

@@ -1,4 +1,4 @@
-//! Which profile is meant, and under which identity it shows itself.
+//! Selects the profile of a request, and the identity that it shows.
 
 use softsim_aka::agreement::PrivateKey;
 use softsim_keyd_proto::requests::{ForgetIdentities, Identity};
@@ -22,7 +22,7 @@ impl Keyd {
         request: Identity<'_>,
     ) -> Result<IdentityAnswer, Refusal> {
         let slot = self.profile_in_use(request.iccid)?;
-        // What stands for a fast re-authentication is of no use to who can't ask for one.
+        // A re-authentication identity is of no use to a role that can't re-authenticate.
         let fast = client.role == Role::Network;
         match wanted(&request) {
             IdentityRequest::Any if fast => {
@@ -45,8 +45,8 @@ impl Keyd {
         }
     }
 
-    /// The re-authentication identity, where the stored context fits method and network. It is
-    /// shown once; that it was is durable before the answer leaves.
+    /// The re-authentication identity, if the stored context fits the method and the network. It is
+    /// shown only once, and the vault records that before the answer leaves.
     fn fast_identity(&mut self, slot: Slot, request: &Identity<'_>) -> Option<String> {
         let context = self.vault.identities(slot)?.reauthentication.as_ref()?;
         let on_this_network = match &context.root {
@@ -65,8 +65,8 @@ impl Keyd {
         })?
     }
 
-    /// The pseudonym; where its one time is over, a SUCI, which the network that gave it was shown
-    /// before; else the permanent identity.
+    /// The pseudonym. If it was a one-time pseudonym and is used up, a SUCI, which the network that
+    /// assigned it has seen before. Otherwise the permanent identity.
     fn pseudonym_or_permanent(
         &mut self,
         slot: Slot,
@@ -83,8 +83,8 @@ impl Keyd {
         self.permanent(slot, request)
     }
 
-    /// The pseudonym with a realm, unless it is spent. One that is good for one time is spent
-    /// before the answer leaves.
+    /// The pseudonym with a realm, unless it is used up. A one-time pseudonym is used up before the
+    /// answer leaves.
     fn pseudonym(&mut self, slot: Slot, of: Realm) -> Result<Option<String>, Refusal> {
         let given = self.given_pseudonym(slot);
         let Some(pseudonym) = given.filter(|given| given.uses != Uses::Spent) else {
@@ -122,8 +122,8 @@ impl Keyd {
         Ok(answer(&nai, IdentityKind::Permanent))
     }
 
-    /// The permanent identity, encrypted to the home network's first key. Where it has none, the
-    /// null scheme stands for it wherever the permanent identity may be shown.
+    /// The SUCI with the home network's first key. If there is no key, a SUCI of the null scheme,
+    /// provided that the permanent identity may be shown.
     fn suci(&mut self, slot: Slot, request: &Identity<'_>) -> Result<IdentityAnswer, Refusal> {
         let Profile {
             imsi,
@@ -143,8 +143,7 @@ impl Keyd {
                 octets: key.as_bytes(),
             };
             let nai = imsi.suci(indicator, key, &ephemeral, realm);
-            // A key of X25519 that everybody knows the secrets of is the operator's fault, and no
-            // key.
+            // If the operator's X25519 key has a small order, it is treated as no key.
             let nai = nai.map_err(|_| Refusal::NoHomeNetworkKey)?;
             return Ok(answer(&nai, IdentityKind::Suci));
         }
@@ -169,7 +168,7 @@ impl Keyd {
         }
     }
 
-    /// What the server called the subscriber last, spent or not.
+    /// The last pseudonym that a server assigned, used up or not.
     fn given_pseudonym(&self, slot: Slot) -> Option<&Pseudonym> {
         self.vault.identities(slot)?.pseudonym.as_ref()
     }
@@ -203,7 +202,7 @@ impl Keyd {
         Ok(&stored.profile)
     }
 
-    /// The enabled profile; a named one has to be enabled too.
+    /// The enabled profile. If a request names a profile, that one must be enabled.
     pub(crate) fn profile_in_use(&self, iccid: Option<&str>) -> Result<Slot, Refusal> {
         let slot = match iccid {
             None => self.enabled().ok_or(Refusal::NoProfile)?,
@@ -223,12 +222,12 @@ impl Keyd {
         Ok(slot)
     }
 
-    /// Whether this installation of a profile is there still, and enabled.
+    /// Whether this installation of a profile still exists and is enabled.
     pub(crate) fn is_in_use(&self, of: Installation) -> bool {
         self.enabled() == Some(of.slot()) && self.vault.installation(of.slot()) == Some(of)
     }
 
-    /// Whether the profile's algorithm set is one that this keyd takes.
+    /// Refuses a profile whose algorithm set this keyd doesn't accept.
     pub(crate) fn may_use(&self, profile: &Profile) -> Result<(), Refusal> {
         if Algorithm::of(&profile.credentials).protects_nothing()
             && !self.service.enforcement.test_profiles
@@ -243,14 +242,14 @@ impl Keyd {
         self.vault.find(iccid).ok_or(Refusal::UnknownProfile)
     }
 
-    /// The enabled profile; there is one at most.
+    /// The enabled profile, of which there is at most one.
     pub(crate) fn enabled(&self) -> Option<Slot> {
         self.vault.enabled()
     }
 }
 
-/// In a 5G network everything that tells who the subscriber is is a SUCI: there are neither
-/// permanent identities nor names that the server gave (RFC 9048 §5.3.2, TS 33.501 Annex F).
+/// The identity to give. In a 5G network, every identity that names the subscriber is a SUCI: there
+/// are neither permanent identities nor pseudonyms (RFC 9048 §5.3.2, TS 33.501 Annex F).
 fn wanted(request: &Identity<'_>) -> IdentityRequest {
     match request.kind {
         IdentityRequest::Anonymous => IdentityRequest::Anonymous,
@@ -266,7 +265,8 @@ fn answer(nai: &Nai, kind: IdentityKind) -> IdentityAnswer {
     }
 }
 
-/// Names of access networks are compared by their fields, as far as both have them (RFC 9048 §3.1).
+/// Compares two names of access networks field by field, as far as both have fields (RFC 9048
+/// §3.1).
 fn names_match(one: &[u8], other: &[u8]) -> bool {
     let [one, other] = [one, other].map(|name| name.split(|octet| *octet == b':'));
     one.zip(other).all(|(one, other)| one == other)

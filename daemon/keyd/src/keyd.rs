@@ -1,4 +1,4 @@
-//! The state of the key process: the vault, and what it knows only while it runs.
+//! The state of the key process: the vault, and the state that it keeps only while it runs.
 
 use core::fmt;
 use core::time::Duration;
@@ -14,31 +14,31 @@ use crate::rates::{AccountId, Rates};
 use crate::roles::{PerRole, RolePolicy};
 use crate::vault::{CommitError, Txid, Vault};
 
-/// What the key process is told about itself.
+/// The settings of the key process.
 #[derive(Debug)]
 pub struct Service {
-    /// What is enforced on it, for `Status`.
+    /// What is enforced, for `Status`.
     pub enforcement: Enforcement,
-    /// What each role may do: [`crate::roles::COMPILED`], but for tests.
+    /// What each role may do: [`crate::roles::COMPILED`], except in tests.
     pub policies: PerRole<RolePolicy>,
     /// The uids that may connect.
     pub uids: PerRole<Vec<u32>>,
     /// The application functions whose keys a user may have: uid and domain name.
     pub afs: Vec<(u32, String)>,
-    /// The clock of validity, time since 1970.
+    /// The clock for validity, which gives the time since 1970.
     pub realtime: fn() -> Duration,
 }
 
 /// The key process without its sockets.
 ///
-/// A request goes through [`Keyd::serve`]; its answer may leave when the next [`Keyd::flush`] has
+/// [`Keyd::serve`] answers a request. The answer may leave when the next [`Keyd::flush`] has
 /// returned.
 pub struct Keyd {
     pub(crate) vault: Vault,
     pub(crate) keys: Option<Keys>,
     pub(crate) staged: PerRole<Option<Staged>>,
-    /// The last transaction of each role, so that its Commit can be repeated; the network role's
-    /// is durable.
+    /// The last transaction of each role, so that its Commit can be repeated. That of the role
+    /// network is durable.
     pub(crate) committed: PerRole<Option<Txid>>,
     /// The keys of the last primary authentication with a 5G core.
     pub(crate) anchored: Option<Anchored>,
@@ -48,7 +48,7 @@ pub struct Keyd {
     storage_failed: bool,
 }
 
-/// One connection: who is behind it, and its sessions, which are wiped with it.
+/// One connection: its role and user, and its sessions, which are wiped when it ends.
 #[derive(Debug)]
 pub struct Client {
     pub(crate) role: Role,
@@ -65,7 +65,7 @@ impl Client {
         self.role
     }
 
-    /// Whether nothing more is to be said to it: its Hello was refused.
+    /// Whether its Hello was refused, so that the connection must end.
     pub fn is_over(&self) -> bool {
         self.over
     }
@@ -76,7 +76,7 @@ impl Client {
     }
 }
 
-/// The vault could not be written: no answer of this pass may leave, and the process has to end.
+/// The vault couldn't be written. No answer of this pass may leave, and the process must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StorageFailed;
 
@@ -106,7 +106,7 @@ impl Keyd {
         }
     }
 
-    /// Takes a new connection; none where the uid is not on the role's list.
+    /// Accepts a new connection; none if the role doesn't admit the uid.
     pub fn connect(&self, role: Role, uid: u32) -> Option<Client> {
         Some(Client {
             role,
@@ -117,10 +117,10 @@ impl Keyd {
         })
     }
 
-    /// Makes durable what the requests of a pass changed, with one sync at most.
+    /// Makes the changes of a pass durable, with at most one sync.
     ///
     /// # Errors
-    /// The storage failed, now or in a request of this pass.
+    /// The storage failed, now or during a request of this pass.
     pub fn flush(&mut self) -> Result<(), StorageFailed> {
         if let Err(error) = self.vault.flush() {
             self.refusal_of(error);
@@ -132,7 +132,7 @@ impl Keyd {
         }
     }
 
-    /// What a client is told about a change that the vault didn't take.
+    /// The refusal for a change that the vault didn't accept.
     pub(crate) fn refusal_of(&mut self, error: CommitError) -> Refusal {
         match error {
             CommitError::Full { capacity, .. } => Refusal::StoreFull { capacity },

@@ -1,4 +1,5 @@
-//! The key process: holds the SIM, answers a fixed table of requests, talks to no network.
+//! The key process, which holds the SIM, answers a fixed table of requests, and talks to no
+//! network.
 //!
 //! # The way of a request
 //!
@@ -10,9 +11,8 @@
 //! serve     the answers of one pass leave together
 //! ```
 //!
-//! [`start`] is what comes before: it opens everything there is to open and then gives up the right
-//! to open anything. [`Keyd`] is the whole of the logic, octets in and octets out, without a
-//! socket.
+//! [`start`] runs first: it opens everything that keyd needs, and then gives up the right to open
+//! anything. [`Keyd`] is the whole logic without sockets: octets go in and come out.
 
 mod akma;
 mod application;

@@ -1,5 +1,5 @@
-//! Profiles come, change and go: packages and commands staged and committed by transaction;
-//! enabled, disabled, deleted.
+//! Provisioning of profiles: stages and commits packages and commands in transactions; enables,
+//! disables and deletes profiles.
 
 use std::collections::BTreeMap;
 
@@ -24,7 +24,7 @@ const BUILD_TIME: &str = env!("SOFTSIM_BUILD_TIME");
 pub(crate) struct Staged {
     pub(crate) txid: Txid,
     opened: Option<Opened>,
-    /// All PSK accounts there are to be; without them, they stay as they are.
+    /// The complete new list of PSK accounts; none leaves the present ones unchanged.
     pub(crate) accounts: Option<BTreeMap<u16, Option<Psk>>>,
 }
 
@@ -38,12 +38,12 @@ impl Staged {
         }
     }
 
-    /// Whether it carries what an operator has newly signed.
+    /// Whether it carries something that an operator has newly signed.
     pub(crate) fn is_signed(&self) -> bool {
         self.opened.is_some()
     }
 
-    /// Whether it carries what only the sealing key of now opens.
+    /// Whether it carries a package that was sealed to the present sealing key.
     pub(crate) fn is_sealed(&self) -> bool {
         (self.opened.as_ref()).is_some_and(|opened| matches!(opened.contents, Contents::Profile(_)))
     }
@@ -78,22 +78,23 @@ impl Keyd {
         let digest = accounts_digest(client, &request)?;
         match self.staged(client, &request.txid) {
             Ok(()) => {}
-            // The answer to an earlier Commit was lost.
+            // The client repeats the Commit, because the answer was lost.
             Err(_) if self.is_committed(client, &request) => return Ok(()),
             Err(refusal) => return Err(refusal),
         }
         let Some(staged) = self.staged[client.role].take() else {
             return Err(Refusal::Transaction(TransactionFault::NothingStaged));
         };
-        // What changes nothing is not written: flash wears. It is remembered as long as keyd lives.
+        // A transaction that changes nothing isn't written, because flash wears out. keyd remembers
+        // it while it runs.
         let same = digest.is_none() || digest == self.vault.accounts_digest();
         if !staged.is_signed() && staged.accounts.is_none() && same {
             self.committed[client.role] = Some(staged.txid);
             return Ok(());
         }
         let mut changes = Vec::new();
-        // netd keeps accounts under it, and asks for it when it starts: nobody else's may take its
-        // place.
+        // netd stores its accounts under this id, and asks for it when it starts, so a transaction
+        // of another role must not replace it.
         if client.role == Role::Network {
             changes.push(Change::Transaction(staged.txid));
         }
@@ -156,7 +157,7 @@ impl Keyd {
         Ok(())
     }
 
-    /// Opens a package; nothing changes but what is counted.
+    /// Opens a package. Only counters change.
     fn open(&mut self, package: &[u8]) -> Result<Opened, Refusal> {
         let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
         let expected = Expected {
@@ -169,7 +170,7 @@ impl Keyd {
         opened.map_err(|error| self.rejected(error))
     }
 
-    /// What a package changes, as the vault stands now.
+    /// The changes that a package makes to the present vault.
     fn changes_of(&self, opened: Opened) -> Result<Vec<Change>, Refusal> {
         let Opened {
             contents,
@@ -192,7 +193,7 @@ impl Keyd {
         })
     }
 
-    /// Holds a profile against what this keyd takes, whoever signed it.
+    /// Refuses a profile that this keyd doesn't accept, whoever signed it.
     fn may_install(&mut self, profile: &Profile) -> Result<(), Refusal> {
         self.may_use(profile)?;
         let laboratory = self.service.enforcement.test_profiles;
@@ -207,7 +208,8 @@ impl Keyd {
         }
     }
 
-    /// Time has passed since it was staged, and an administrator may have taken its issuer away.
+    /// Checks issuer and validity again, because time has passed since the package was staged, and
+    /// an administrator may have removed its issuer.
     fn still_good(&self, opened: &Opened) -> Result<(), PackageError> {
         let got = opened.issuer;
         let anchors = self.vault.trust_anchors();
@@ -217,7 +219,7 @@ impl Keyd {
         opened.check_validity(self.now()).map(drop)
     }
 
-    /// Counts and tells of a package that isn't taken.
+    /// Counts and logs a package that is refused.
     fn rejected(&mut self, error: PackageError) -> Refusal {
         let fault = package_fault(error);
         self.counters.packages_rejected += 1;
@@ -225,13 +227,13 @@ impl Keyd {
         Refusal::Package(fault)
     }
 
-    /// Whether the role's last Commit was this very one.
+    /// Whether the role's last Commit was exactly this one.
     fn is_committed(&self, client: &Client, request: &Commit) -> bool {
         self.committed[client.role] == Some(request.txid)
             && (request.accounts.is_none() || request.accounts == self.vault.accounts_digest())
     }
 
-    /// Whether this transaction is the staged one.
+    /// Refuses a transaction that isn't the staged one.
     fn staged(&self, client: &Client, txid: &Txid) -> Result<(), Refusal> {
         let fault = match &self.staged[client.role] {
             Some(staged) if staged.txid == *txid => return Ok(()),
@@ -244,8 +246,9 @@ impl Keyd {
         Err(Refusal::Transaction(fault))
     }
 
-    /// A new profile comes into use by itself only where none is; one that is replaced stays as it
-    /// was, so that no package undoes what an administrator has disabled.
+    /// Whether a profile is enabled when it is installed. A new profile is enabled only if no other
+    /// one is. A profile that replaces another takes over its state, so that no package enables
+    /// what an administrator has disabled.
     fn enabled_after_install(&self, iccid: &str) -> bool {
         let replaced = self.vault.find(iccid);
         match replaced.and_then(|slot| self.vault.profile(slot)) {
@@ -268,7 +271,7 @@ impl Keyd {
     }
 }
 
-/// The digest of netd's accounts that a Commit brings; nobody else may change it.
+/// The digest of netd's accounts in a Commit. Only the role network may change it.
 fn accounts_digest(client: &Client, request: &Commit) -> Result<Option<[u8; 32]>, Refusal> {
     match (client.role, request.accounts) {
         (Role::Network, digest) => Ok(digest),
@@ -281,7 +284,7 @@ fn accounts_digest(client: &Client, request: &Commit) -> Result<Option<[u8; 32]>
     }
 }
 
-/// What a package will have done.
+/// The effect of a package.
 fn outcome(opened: &Opened) -> Outcome {
     let iccid = |iccid: &Iccid| iccid.as_str().to_owned();
     match &opened.contents {
@@ -303,7 +306,7 @@ fn log(outcome: &Outcome) {
     }
 }
 
-/// What a client is told about a package that wasn't opened.
+/// The refusal for a package that wasn't opened.
 fn package_fault(error: PackageError) -> PackageFault {
     let field = |name: &str, expected: &str, got: String| PackageFault::Field {
         name: name.to_owned(),

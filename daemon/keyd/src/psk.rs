@@ -1,4 +1,4 @@
-//! PSK accounts: a key comes in once, and only master secrets of single handshakes leave.
+//! PSK accounts: a client gives keyd a key once, and only gets master secrets of single handshakes.
 
 use std::collections::BTreeMap;
 
@@ -12,8 +12,8 @@ use crate::keyd::{Client, Keyd};
 use crate::provision::Staged;
 use crate::vault::{MAX_ACCOUNTS, Psk};
 
-/// The only label that keyd derives with: with the one of RFC 5246 §8.1 the result wouldn't hang on
-/// the handshake, and with any other it would be something else than a master secret.
+/// The only label that keyd uses. With the label of RFC 5246 §8.1, the result wouldn't depend on
+/// the handshake, and with any other it wouldn't be a master secret.
 const LABEL: &[u8] = b"extended master secret";
 
 /// Length of a master secret in octets (RFC 5246 §8.1).
@@ -34,7 +34,7 @@ impl Keyd {
         Ok(())
     }
 
-    /// Each account once, with a key that is long enough or the one that it has.
+    /// Checks that each account occurs once, and that its key is long enough or exists already.
     fn checked(
         &self,
         accounts: Vec<PskAccount<'_>>,
@@ -85,8 +85,8 @@ fn field(name: &str, expected: &str, got: String) -> Refusal {
     }
 }
 
-/// The premaster secret of plain PSK: zeros in the place of another secret, then the key, each
-/// behind its length (RFC 4279 §2).
+/// The premaster secret of plain PSK: zeros in place of another secret, then the key, each preceded
+/// by its length (RFC 4279 §2).
 fn premaster(psk: &Psk) -> Zeroizing<Vec<u8>> {
     let psk = psk.as_bytes();
     let length = (psk.len() as u16).to_be_bytes();
@@ -98,7 +98,7 @@ fn premaster(psk: &Psk) -> Zeroizing<Vec<u8>> {
     premaster
 }
 
-/// P_SHA256(secret, seed), as much as there is room for (RFC 5246 §5); the seed comes in two parts.
+/// Fills `output` with P_SHA256(secret, seed) (RFC 5246 §5). `seed` is in two parts.
 fn p_sha256(secret: &[u8], seed: [&[u8]; 2], output: &mut [u8]) {
     let keyed = Hmac::<Sha256>::new_from_slice(secret).expect("HMAC takes a key of any length");
     let over = |first: Option<&[u8; 32]>, rest: &[&[u8]]| {

@@ -1,7 +1,8 @@
-//! Token buckets in integers: how often one uid may ask, told in `RetryAfter`.
+//! Token buckets in integers, which limit how often one uid may make requests. `RetryAfter` says
+//! how long to wait.
 //!
-//! A bucket slows a client, never a profile: otherwise whoever makes authentications fail could
-//! lock the SIM out.
+//! A bucket slows a client, never a profile. Otherwise, anybody who makes authentications fail
+//! could lock out the SIM.
 
 use core::time::Duration;
 
@@ -9,8 +10,8 @@ use softsim_keyd_proto::Role;
 
 use crate::roles::{PerRole, Rate, RolePolicy};
 
-/// A bucket counts in parts of a request, so many for each second of its rate: then the rate is one
-/// per microsecond.
+/// A bucket counts in parts of a request, this many for each second of its rate. It then gains
+/// `requests` parts per microsecond.
 const PARTS: u64 = 1_000_000;
 
 /// The buckets of all clients that may connect.
@@ -19,7 +20,7 @@ pub(crate) struct Rates {
     accounts: Vec<Account>,
 }
 
-/// Names the buckets of one uid in one role.
+/// Identifies the buckets of one uid in one role.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct AccountId(usize);
 
@@ -38,7 +39,7 @@ struct Buckets {
 }
 
 impl Rates {
-    /// Full buckets for each uid of each role.
+    /// Makes full buckets for each uid of each role.
     pub(crate) fn new(policies: &PerRole<RolePolicy>, uids: &PerRole<Vec<u32>>) -> Self {
         let accounts = Role::ALL.into_iter().flat_map(|role| {
             uids[role].iter().map(move |&uid| Account {
@@ -59,7 +60,7 @@ impl Rates {
         }
     }
 
-    /// The buckets of a uid in a role; none where it may not connect.
+    /// The buckets of a uid in a role; none if it may not connect.
     pub(crate) fn account(&self, role: Role, uid: u32) -> Option<AccountId> {
         self.accounts
             .iter()
@@ -67,10 +68,10 @@ impl Rates {
             .map(AccountId)
     }
 
-    /// Takes one request out of a group's buckets, or tells in how many milliseconds there will be
-    /// one; out of the long bucket only where it `wears`.
+    /// Takes one request out of a group's buckets, or returns in how many milliseconds there will
+    /// be one. It takes from the long bucket only if the request `wears` out the flash.
     ///
-    /// `now` is the boot clock's; one that goes back counts as standing still.
+    /// `now` is the time of the boot clock. A time that goes back counts as unchanged.
     pub(crate) fn take(
         &mut self,
         account: AccountId,
@@ -96,7 +97,7 @@ pub(crate) struct Bucket {
 }
 
 impl Bucket {
-    /// Full, as at the start.
+    /// Makes a full bucket.
     pub(crate) fn full(rate: Rate) -> Self {
         Self {
             rate,
@@ -113,7 +114,7 @@ impl Bucket {
         u64::from(rate.burst).saturating_mul(Self::request(rate))
     }
 
-    /// Takes one out, or tells in how many milliseconds there will be one.
+    /// Takes one request out, or returns in how many milliseconds there will be one.
     pub(crate) fn take(&mut self, now: Duration) -> Result<(), u32> {
         let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
         let elapsed = now.saturating_sub(self.filled);
@@ -131,7 +132,7 @@ impl Bucket {
             }
             None => {
                 let microseconds = (request - self.level).div_ceil(self.rate.requests.into());
-                // At most an hour, as the rate is one or more.
+                // This is at most an hour, because the rate is one or more.
                 Err(microseconds.div_ceil(1000) as u32)
             }
         }

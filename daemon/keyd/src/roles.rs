@@ -1,4 +1,5 @@
-//! Who may ask what, and how often: the request table, narrowed by `policies/roles/` at build time.
+//! Which role may make which requests, and how often: the request table, narrowed by
+//! `policies/roles/` at build time.
 
 use core::ops::{Index, IndexMut};
 
@@ -12,16 +13,16 @@ pub const COMPILED: PerRole<RolePolicy> = PerRole(include!(concat!(env!("OUT_DIR
 pub struct RolePolicy {
     /// The role.
     pub role: Role,
-    /// The requests it may hold. Each stands in one group.
+    /// The requests that it may make. Each is in one group.
     pub groups: &'static [Group],
 }
 
 /// Requests that draw from one bucket.
 #[derive(Clone, Copy, Debug)]
 pub struct Group {
-    /// How often one uid may ask any of them.
+    /// How often one uid may make any of them.
     pub rate: Rate,
-    /// How often in the long run, where that is less.
+    /// How often it may do so in the long run, if that is less.
     pub long: Option<Rate>,
     /// The requests.
     pub requests: &'static [RequestKind],
@@ -30,16 +31,16 @@ pub struct Group {
 /// How often something may happen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// So many requests,
+    /// The number of requests
     pub requests: u32,
-    /// in so many seconds.
+    /// in this number of seconds.
     pub seconds: u32,
-    /// At once.
+    /// The number of requests at once.
     pub burst: u32,
 }
 
 impl RolePolicy {
-    /// The place of the group that a request belongs to; none where the role may not hold it.
+    /// The index of the group of a request; none if the role may not make it.
     pub fn group_of(&self, request: RequestKind) -> Option<usize> {
         self.groups
             .iter()

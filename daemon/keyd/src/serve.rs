@@ -1,4 +1,4 @@
-//! The loop: waits for requests, lets each connection ask one, syncs once, and answers.
+//! The loop: waits for requests, serves one of each connection, syncs once, and sends the answers.
 
 use core::fmt;
 use core::ops::Range;
@@ -18,7 +18,8 @@ use zeroize::Zeroize;
 use crate::event::Event;
 use crate::keyd::{Client, Keyd, StorageFailed};
 
-/// Connections that one uid may hold to the socket of one role: nobody takes another's places.
+/// How many connections one uid may have to the socket of one role, so that no user takes
+/// another's.
 const CONNECTIONS_PER_USER: usize = 16;
 
 /// How long the loop accepts nobody after accept4(2) failed, so that it doesn't spin while
@@ -46,7 +47,7 @@ impl fmt::Display for ServeError {
     }
 }
 
-/// Serves until something fails that a restart may mend.
+/// Serves until an error that a restart may solve.
 pub fn serve(
     keyd: &mut Keyd,
     listeners: &[(Role, Listener)],
@@ -60,7 +61,7 @@ pub fn serve(
         answers: vec![0; ANSWER_BUFFER],
         pending: Vec::new(),
         used: 0,
-        // The start opened keys and files.
+        // The start has used keys and files.
         deep: true,
         now: Duration::ZERO,
         accepts_from: Duration::ZERO,
@@ -83,17 +84,18 @@ struct Peer {
 struct Server<'k> {
     keyd: &'k mut Keyd,
     peers: Vec<Peer>,
-    /// What the loop waits for: the listeners, then the peers.
+    /// The descriptors that the loop waits for: the listeners, then the peers.
     waiting: Vec<poll::Entry>,
-    /// One octet longer than any request, so that a longer one shows.
+    /// The buffer for a request, one octet longer than any request, so that a longer one is
+    /// noticed.
     request: Vec<u8>,
     answers: Vec<u8>,
     /// The index of a peer and where its answer lies in `answers`, until it is sent.
     pending: Vec<(usize, Range<usize>)>,
     used: usize,
-    /// Whether a request since the last scrub may have used more of the stack than the usual ones.
+    /// Whether a request since the last scrub may have used more of the stack than usual.
     deep: bool,
-    /// Of the boot clock, as of the last wait.
+    /// The time of the boot clock after the last wait.
     now: Duration,
     /// When connections are accepted again.
     accepts_from: Duration,
@@ -102,7 +104,8 @@ struct Server<'k> {
 }
 
 impl Server<'_> {
-    /// Waits, accepts, lets each connection that has one ask one request, answers.
+    /// Waits, serves one request of each connection that has sent one, sends the answers, and
+    /// accepts connections.
     fn pass(
         &mut self,
         listeners: &[(Role, Listener)],
@@ -147,8 +150,8 @@ impl Server<'_> {
         Ok(())
     }
 
-    /// Reads one request and puts its answer in line. What the one before it left in this pass is
-    /// wiped first; what the last one leaves is wiped by [`Self::flush_answers`].
+    /// Reads and serves one request, and queues its answer. First, it wipes what the previous
+    /// request of this pass has left; [`Self::flush_answers`] wipes what the last one leaves.
     fn request_of(&mut self, index: usize) -> Result<(), ServeError> {
         if !self.pending.is_empty() {
             self.scrub();
@@ -159,7 +162,7 @@ impl Server<'_> {
         let peer = &mut self.peers[index];
         let length = match peer.connection.receive(&mut self.request) {
             Ok(Received::Datagram(length)) => length,
-            // Longer than any request: its length alone will be refused.
+            // It is longer than any request, and its length alone gets it refused.
             Ok(Received::Truncated) => self.request.len(),
             Ok(Received::Nothing) => return Ok(()),
             Ok(Received::Closed) | Err(_) => {
@@ -174,15 +177,15 @@ impl Server<'_> {
         let written = self
             .keyd
             .serve(&mut peer.client, self.now, &self.request[..length], room);
-        // An MSK and the keys of PSK accounts come in as they are.
+        // A request can hold an MSK or keys of PSK accounts in clear.
         self.request[..length].fill(0);
         self.pending.push((index, self.used..self.used + written));
         self.used += written;
         Ok(())
     }
 
-    /// Makes the pass durable; then its answers leave. Where it can't be, every one becomes a
-    /// refusal.
+    /// Makes the pass durable, then sends its answers. If that fails, it sends a refusal instead of
+    /// each answer.
     fn flush_answers(&mut self) -> Result<(), ServeError> {
         if self.pending.is_empty() {
             return Ok(());
@@ -221,10 +224,11 @@ impl Server<'_> {
         }
     }
 
-    /// Accepts one connection, or tells it why not. Without descriptors or memory for it, those
-    /// that are there are served on, and it waits.
+    /// Accepts one connection, or tells it why it is refused. If there are no descriptors or no
+    /// memory left, existing connections are served on, and the new one waits.
     ///
-    /// One in a pass: the next pass has seen whose place has become free before it refuses another.
+    /// It accepts only one in a pass. The next pass notices which connections have ended before it
+    /// refuses another.
     fn accept(&mut self, role: Role, listener: &Listener) {
         let connection = match listener.accept() {
             Ok(Some(connection)) => connection,
@@ -260,11 +264,11 @@ impl Server<'_> {
                 return;
             }
         };
-        // A peer that left already misses nothing.
+        // If the peer has left already, the error doesn't matter.
         let _ = send_refusal(&connection, refusal);
     }
 
-    /// Tells of connections that weren't taken.
+    /// Logs refused connections.
     fn tell(&mut self) {
         if let Some(unreported) = self.strangers.due(self.now) {
             Event::Strangers(unreported).log();
@@ -280,8 +284,8 @@ impl Server<'_> {
     }
 }
 
-/// Whether a request may use more of the stack than [`memory::scrub_shallow`] wipes: all but those
-/// of an authentication, which come often and stay far above.
+/// Whether a request may use more of the stack than [`memory::scrub_shallow`] wipes. That is so for
+/// all requests except those of an authentication, which are frequent and use much less.
 fn may_use_deep_stack(datagram: &[u8]) -> bool {
     !matches!(
         kind_of(datagram),

@@ -1,5 +1,5 @@
-//! What happens before the first request: everything is opened that will be used, and then the
-//! right to open anything is given up.
+//! The start of keyd: it opens everything that it will use, and then gives up the right to open
+//! anything.
 
 use core::convert::Infallible;
 use core::fmt;
@@ -27,8 +27,8 @@ use crate::vault::{AnchorFile, FileStorage, Kek, KekError, KekInput, OpenError, 
 /// The heap that the program starts with, in octets.
 pub const HEAP: usize = 128 << 10;
 
-/// What takes heap beside the vault's records, at most: sessions, staged packages, requests and
-/// answers, and at the start what is read of the vault.
+/// The heap that is needed besides the vault's records, in octets: for sessions, staged packages,
+/// requests and answers, and for reading the vault at start.
 const HEAP_FOR_THE_REST: usize = 384 << 10;
 
 /// Runs the key process to its end.
@@ -65,7 +65,7 @@ enum StartError {
 }
 
 impl StartError {
-    /// As sysexits.h counts.
+    /// The exit status, as in sysexits.h.
     fn exit_code(&self) -> i32 {
         match self {
             Self::Args(_) | Self::NoSocket | Self::Users(_) => 64,
@@ -122,7 +122,7 @@ impl fmt::Display for StartError {
     }
 }
 
-/// Opens, confines, unseals, serves: in this order.
+/// Opens files and sockets, confines the process, decrypts the vault, and serves.
 fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     let settings = args::parse(args).map_err(StartError::Args)?;
     key_memory(&settings)?;
@@ -130,7 +130,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
         rekey(&settings, new)?;
         process::exit(0);
     }
-    // First of all, as inherited descriptors are known by their numbers only.
+    // This comes first, because inherited descriptors are known by their numbers only.
     let users = users::of(&settings, process::uid(), overflow_uid()).map_err(StartError::Users)?;
     let listeners = listeners(&settings, &users)?;
     let notify = Notify::from_env().map_err(StartError::Notify)?;
@@ -197,11 +197,12 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     notify.ready().map_err(StartError::Notify)?;
     let mut watchdog = Watchdog::from(notify);
     let error = serve::serve(&mut keyd, &listeners, &mut watchdog);
-    // Here, where nothing is dropped: std closes files with calls that the filter doesn't allow.
+    // Ends here, so that nothing is dropped: std closes files with calls that the filter doesn't
+    // allow.
     end(&StartError::Serve(error))
 }
 
-/// The one line about what is enforced.
+/// Logs what is enforced.
 fn tell(enforcement: &Enforcement) {
     let why = memory::why_not_secret();
     Event::Enforcing {
@@ -219,7 +220,7 @@ fn overflow_uid() -> u32 {
     told.unwrap_or(USUAL)
 }
 
-/// The sockets that were handed over, and those that are opened here.
+/// Takes the inherited sockets, and opens the others.
 fn listeners(
     settings: &Settings,
     users: &PerRole<Vec<u32>>,
@@ -243,9 +244,9 @@ fn listeners(
     Ok(listeners)
 }
 
-/// Open to a group only where others than keyd's own user and root are on the list. The group is
-/// keyd's, or that of the socket's folder where it has the set-group-ID bit; which user connects is
-/// told by SO_PEERCRED.
+/// The mode of a socket. It is open to a group only if its list names users other than keyd's own
+/// and root. The group is keyd's, or that of the socket's folder if that has the set-group-ID bit.
+/// SO_PEERCRED shows which user connects.
 fn socket_mode(users: &[u32]) -> u32 {
     let own = process::uid();
     if users.iter().all(|&uid| uid == own || uid == 0) {
@@ -255,7 +256,7 @@ fn socket_mode(users: &[u32]) -> u32 {
     }
 }
 
-/// The key, and what names its source. Keys on standard input come one after the other.
+/// Reads the key, and returns it with its source. Keys on standard input come one after the other.
 fn kek(choice: &KekChoice, input: &mut Option<KekInput>) -> Result<(Kek, KekSource), StartError> {
     let (source, flag, kek) = match choice {
         KekChoice::File(path) => (KekSource::KeyFile, "key file", Kek::read(path)),
@@ -276,13 +277,13 @@ fn kek(choice: &KekChoice, input: &mut Option<KekInput>) -> Result<(Kek, KekSour
     Ok((kek, source))
 }
 
-/// Expects nothing behind the keys on standard input, where they came from there.
+/// Refuses anything after the keys on standard input, if they came from there.
 fn end_of(input: Option<KekInput>) -> Result<(), StartError> {
     let end = input.map_or(Ok(()), KekInput::end);
     end.map_err(|error| StartError::Kek("key on standard input", error))
 }
 
-/// What the memory is, which may have to be the best there is.
+/// The kind of the key memory. Fails if the settings require a better one.
 fn key_memory(settings: &Settings) -> Result<memory::KeyMemory, StartError> {
     let key_memory = memory::key_memory();
     if settings.key_memory == KeyMemoryPolicy::Require
@@ -293,24 +294,24 @@ fn key_memory(settings: &Settings) -> Result<memory::KeyMemory, StartError> {
     Ok(key_memory)
 }
 
-/// Opens the anchor, where there is to be one.
+/// Opens the anchor, if there is one.
 fn anchor(settings: &Settings) -> Result<Option<AnchorFile>, StartError> {
     let path = settings.anchor.as_deref();
     let anchor = path.map(AnchorFile::open).transpose();
     anchor.map_err(StartError::Vault)
 }
 
-/// Gives the heap room for a full vault, while memory can still be mapped.
+/// Gives the heap room for a full vault while the process can still map memory.
 fn room_for(storage: &FileStorage, settings: &Settings) -> Result<memory::KeyMemory, StartError> {
     let needed = Vault::heap_for(storage).map_err(StartError::Vault)? + HEAP_FOR_THE_REST;
     memory::extend_heap(needed.saturating_sub(HEAP)).map_err(StartError::Heap)?;
     key_memory(settings)
 }
 
-/// Puts the vault under another key and a new data key; nothing is served. An anchor is made to
-/// hold the vault's epoch, whatever it held.
+/// Encrypts the vault under another key and a new data key, and serves nothing. It sets the anchor
+/// to the vault's epoch, whatever the anchor held.
 ///
-/// While it is done, nothing but the state directory is open to the process.
+/// Meanwhile, the process can access the state directory only.
 fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
     let mut input = None;
     let (old, _) = kek(&settings.kek, &mut input)?;
@@ -348,7 +349,7 @@ fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
     Ok(())
 }
 
-/// The vault's file, made at the first start.
+/// Opens the vault's file, and creates it at the first start.
 fn storage(settings: &Settings, kek: &Kek) -> Result<FileStorage, StartError> {
     let state = &settings.state;
     prepare(state)?;
@@ -361,8 +362,8 @@ fn storage(settings: &Settings, kek: &Kek) -> Result<FileStorage, StartError> {
     }
 }
 
-/// Makes the state directory where it is missing; one that others may write is not taken, nor one
-/// that they may read: who can open it can lock it, and a vault is made under that lock.
+/// Creates the state directory if it is missing. It refuses a directory that other users may write
+/// to or read: whoever can open it can lock it, and keyd creates a vault under that lock.
 fn prepare(state: &Path) -> Result<(), StartError> {
     const OPEN_TO_OTHERS: u32 = 0o066;
     let failed = |error| StartError::State(state.to_path_buf(), error);

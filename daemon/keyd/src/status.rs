@@ -1,4 +1,4 @@
-//! What keyd tells about itself: to each role what it needs, and nothing secret.
+//! keyd's answers about itself: each role gets what it needs, and no secret.
 
 use softsim_keyd_proto::requests::{Hello, ListProfiles, Status};
 use softsim_keyd_proto::{
@@ -11,7 +11,8 @@ use softsim_sandbox::log;
 use crate::keyd::{Client, Keyd};
 use crate::vault::StoredProfile;
 
-/// Profiles in one answer to ListProfiles: few enough that nobody waits for it.
+/// The number of profiles in one answer to ListProfiles, which is low enough that no other client
+/// waits for it.
 const PROFILES_AT_ONCE: usize = 64;
 
 impl Keyd {
@@ -39,7 +40,7 @@ impl Keyd {
         client: &mut Client,
         _: Status,
     ) -> Result<StatusAnswer, Refusal> {
-        // An application gets what it needs to judge keyd by.
+        // An application only gets what it needs to decide whether to trust keyd.
         let whole = client.role != Role::App;
         let counters = Counters {
             log_lines_dropped: log::dropped(),
@@ -76,7 +77,7 @@ impl Keyd {
         })
     }
 
-    /// The profile that a short account shows.
+    /// The profile in the summary.
     fn shown(&self) -> Option<ProfileInfo> {
         match self.vault.enabled() {
             Some(slot) => self.vault.profile(slot).map(info),

@@ -1,4 +1,4 @@
-//! The role of supplicants that make EAP's keys themselves: RES, CK and IK leave, where host and
+//! The role of supplicants that derive EAP's keys themselves: they get RES, CK and IK if host and
 //! profile consent.
 
 use softsim_aka::{Autn, Rand};
@@ -10,7 +10,8 @@ use crate::event::Event;
 use crate::keyd::Keyd;
 
 impl Keyd {
-    /// The host's consent is the role's socket; the profile's was sealed by the operator.
+    /// The host consents by opening the role's socket. The profile's consent is in the sealed
+    /// profile.
     pub(crate) fn umts_authenticate(
         &mut self,
         request: UmtsAuthenticate<'_>,
@@ -21,7 +22,7 @@ impl Keyd {
             return Err(Refusal::NoConsent);
         }
         let (rand, autn) = (Rand::new(request.rand), Autn::new(request.autn));
-        // For which method the vector is to serve, only the supplicant knows.
+        // Only the supplicant knows for which method the vector is.
         let separation_bit = SeparationBit::NotRequired;
         let verified = match self.check_autn(slot, (&rand, &autn), separation_bit)? {
             Ok(verified) => verified,

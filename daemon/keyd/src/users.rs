@@ -1,5 +1,5 @@
-//! Who may connect to which role: what the command line names, held against what the kernel can
-//! tell apart.
+//! The users of each role, as the command line names them, and the checks that the kernel can tell
+//! them apart.
 
 use core::fmt;
 
@@ -8,12 +8,12 @@ use softsim_keyd_proto::Role;
 use crate::args::Settings;
 use crate::roles::PerRole;
 
-/// Why nobody is served under these settings.
+/// Why keyd refuses these settings.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum UsersError {
     /// The uid stands for every user that this user namespace has no number for.
     Overflow { role: Role, uid: u32 },
-    /// A user of the role could administer.
+    /// A user of the role is also an administrator.
     Administers { role: Role, uid: u32 },
     /// `--app-af` names a user that isn't of the role app.
     NoApplication { uid: u32 },
@@ -39,8 +39,8 @@ impl fmt::Display for UsersError {
     }
 }
 
-/// The users of each role. Root and keyd's own user administer; nobody is of another role who isn't
-/// named for it, but for keyd's own user under `--same-user`.
+/// The users of each role. Root and keyd's own user are administrators. Another role admits only
+/// users that are named for it, and keyd's own user with `--same-user`.
 pub(crate) fn of(
     settings: &Settings,
     own: u32,

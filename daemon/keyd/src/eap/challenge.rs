@@ -1,5 +1,5 @@
-//! Full authentication: AUTN first, then AT_MAC, and only where both hold RES, a session and a used
-//! SQN.
+//! Full authentication: checks AUTN, then AT_MAC. Only if both are right, it gives RES, opens a
+//! session and uses up the SQN.
 
 use softsim_aka::agreement::{PrivateKey, PublicKey};
 use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey, emsk, forward_secret_emsk};
@@ -19,7 +19,7 @@ use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Uses};
 /// WLAN offload with 5G credentials, in which the 5G core anchors no keys (TS 33.501 Annex S).
 const OFFLOAD_5G: &[u8] = b"5G:NSWO";
 
-/// What the username of a SUCI begins with (TS 23.003 §28.7.3).
+/// The beginning of the username of a SUCI (TS 23.003 §28.7.3).
 const SUCI: &[u8] = b"type";
 
 impl Keyd {
@@ -43,8 +43,8 @@ impl Keyd {
             Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
         };
 
-        // What was sent enters the derivation (RFC 9048 §5.3.1), but in a 5G serving network the
-        // digits of the IMSI, whatever was sent (TS 33.501 Annex F.3).
+        // The identity that was sent enters the derivation (RFC 9048 §5.3.1). In a 5G serving
+        // network, it is always the digits of the IMSI (TS 33.501 Annex F.3).
         let imsi = is_5g(network_name.as_bytes()).then(|| self.in_slot(slot));
         let imsi = imsi.transpose()?.map(|profile| profile.imsi.clone());
         let identity = imsi.as_ref().map(|imsi| imsi.digits().as_bytes());
@@ -128,7 +128,7 @@ impl Keyd {
         ))
     }
 
-    /// The encrypted identities of a challenge whose AT_MAC holds.
+    /// Checks AT_MAC of a challenge, and decrypts its identities.
     fn verified_next(
         &mut self,
         challenge: &Challenge<'_>,
@@ -145,7 +145,7 @@ impl Keyd {
             .unwrap_or_default())
     }
 
-    /// Everything held: uses the SQN up and opens the session.
+    /// Uses up the SQN and opens the session, after every check has succeeded.
     fn answer(&mut self, client: &mut Client, slot: Slot, answered: Answered<'_>) -> AkaAnswer {
         self.use_up(slot, &answered.verified);
         self.counters.authentications += 1;
@@ -182,7 +182,7 @@ impl Keyd {
     }
 }
 
-/// A challenge of which everything held, and its keys.
+/// A challenge that passed every check, and its keys.
 struct Answered<'a> {
     verified: Verified,
     identity: &'a [u8],
@@ -190,14 +190,15 @@ struct Answered<'a> {
     result: ProtectedResult,
     k_encr: KEncr,
     k_aut: MacKey,
-    /// None where nothing is to be kept for a fast re-authentication.
+    /// None if no re-authentication context is to be kept.
     root: Option<Root>,
     k_ausf: Option<KAusf>,
     msk: Msk,
     public_key: Option<PublicKey>,
 }
 
-/// The keys of EAP-AKA' (RFC 9048 §3.3), of which more are made only where they are needed.
+/// The key schedule of EAP-AKA' (RFC 9048 §3.3), which derives further keys only when they are
+/// needed.
 struct Schedule<'a> {
     ck: CkPrime,
     ik: IkPrime,
@@ -230,7 +231,7 @@ impl<'a> Schedule<'a> {
     }
 }
 
-/// What both sides of an ephemeral Diffie-Hellman have; our private key is gone with its maker.
+/// The result of an ephemeral Diffie-Hellman. Our private key is dropped when it is made.
 struct Agreement {
     secret: SharedSecret,
     ours: PublicKey,
@@ -251,7 +252,8 @@ fn anchors(network_name: NetworkName<'_>) -> bool {
     is_5g(network_name.as_bytes()) && network_name.as_bytes() != OFFLOAD_5G
 }
 
-/// 5G knows no fast re-authentication, and a name that is too long to be kept leaves none.
+/// Whether a fast re-authentication may follow. 5G has none, and there is none if the network name
+/// is too long to be stored.
 fn may_reauthenticate(network_name: NetworkName<'_>) -> bool {
     !is_5g(network_name.as_bytes()) && network_name.as_bytes().len() <= Root::MAX_NETWORK_NAME
 }

@@ -1,8 +1,8 @@
 //! EAP-AKA and EAP-AKA': challenges, fast re-authentications, and the sessions that they open.
 //!
-//! What comes is checked in one order: the packet's shape, then AUTN, then AT_MAC, then what is
-//! encrypted. Only where all of it holds does anything change, and it is durable before the answer
-//! leaves.
+//! keyd checks a packet in a fixed order: its shape, then AUTN, then AT_MAC, then the encrypted
+//! attributes. The state changes only if every check succeeds, and the change is durable before the
+//! answer leaves.
 
 mod challenge;
 mod packet;
@@ -19,7 +19,8 @@ use crate::keyd::Keyd;
 use crate::vault::Slot;
 
 impl Keyd {
-    /// Checks an AUTN without using its SQN up. Genuine and out of range, it gives AUTS.
+    /// Checks an AUTN without using up its SQN. If it is genuine but its SQN is out of range, the
+    /// result is AUTS.
     pub(crate) fn check_autn(
         &mut self,
         slot: Slot,
@@ -49,8 +50,8 @@ impl Keyd {
         Err(Refusal::Autn(fault))
     }
 
-    /// Uses the SQN of a checked AUTN up; durable before the answer leaves, as the loop flushes
-    /// first.
+    /// Uses up the SQN of a checked AUTN. The change is durable before the answer leaves, because
+    /// the loop flushes first.
     pub(crate) fn use_up(&mut self, slot: Slot, verified: &Verified) {
         self.vault
             .change_sqn(slot, |sqn| sqn.accept(verified))
@@ -58,8 +59,8 @@ impl Keyd {
             .expect("nothing used the SQN since it was checked");
     }
 
-    /// Counts and tells of a packet that only its server can have made wrong, or somebody on the
-    /// way.
+    /// Counts and logs a packet that its server built wrongly, or that somebody on the path
+    /// changed.
     fn packet_refused(&mut self, fault: PacketFault) -> Refusal {
         if fault == PacketFault::Mac {
             self.counters.packet_mac_rejected += 1;

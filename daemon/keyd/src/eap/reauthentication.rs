@@ -2,8 +2,8 @@
 //! authentication left in the vault, and opens a session.
 //!
 //! The context moves out of the vault into the session, and Confirm puts it back with the new
-//! counter and the server's next re-authentication identity. Where keyd stops in between, no
-//! context is left, so that no counter is ever accepted twice.
+//! counter and the server's next re-authentication identity. If keyd stops in between, no context
+//! is left, so that no counter is ever accepted twice.
 
 use core::mem;
 

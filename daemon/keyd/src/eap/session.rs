@@ -260,7 +260,7 @@ impl Keyd {
         let session = client.sessions.session(request.handle)?;
         session.may_succeed(received)?;
         let of = session.of;
-        // The profile may have been replaced since, or taken out of use.
+        // The profile may have been replaced or disabled since.
         if !self.is_in_use(of) {
             return Err(Refusal::NoProfile);
         }
