@@ -1,5 +1,5 @@
-//! From the command line to the loop that never ends: sockets open, doors closed, and one wait for
-//! all.
+//! From the command line to the loop that never ends: opens the sockets, confines the bridge, and
+//! waits for all of them at once.
 
 use std::path::{Path, PathBuf};
 use std::{fmt, io};
@@ -87,7 +87,7 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     process::ignore_hangup().map_err(Error::Wait)?;
     let notify = Notify::from_env().map_err(Error::Notify)?;
     let mut sim = Connection::connect(&settings.keyd).map_err(Error::Keyd)?;
-    // A second connection, on which nothing is said: it shows the end of the key process.
+    // A second connection, on which nothing is sent: it shows that the key process has ended.
     let watched = seqpacket::Connection::connect(&settings.keyd)
         .map_err(|error| Error::Socket(settings.keyd.clone(), error))?;
     let mut interfaces = Vec::new();

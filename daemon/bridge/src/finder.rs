@@ -1,5 +1,5 @@
-//! The finder: a process beside the bridge that connects one socket to one path, and does nothing
-//! else.
+//! The finder: a helper process of the bridge that connects one socket to one path, and does
+//! nothing else.
 //!
 //! wpa_supplicant makes its control socket anew each time it starts, so that somebody has to
 //! connect to its path again and again. The bridge, which reads what wpa_supplicant sends, must not
@@ -130,7 +130,7 @@ pub fn run(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<()
     process::exit(0)
 }
 
-/// Answers until the other end is gone, or says what it can't say.
+/// Answers until the other end is gone, or sends what is no request.
 fn serve(bridge: &Connection, socket: &UnixDatagram, control: &Path) {
     let mut asked = [0];
     loop {
@@ -161,7 +161,7 @@ pub(crate) mod tests {
 
     impl Finder {
         /// One that works in a thread of this process.
-        pub(crate) fn beside(socket: &UnixDatagram, control: &Path) -> Self {
+        pub(crate) fn in_thread(socket: &UnixDatagram, control: &Path) -> Self {
             let (ours, theirs) = pair().unwrap();
             let (socket, control) = (socket.try_clone().unwrap(), control.to_owned());
             std::thread::spawn(move || serve(&theirs, &socket, &control));
@@ -170,11 +170,11 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn who_says_what_is_no_question_is_served_no_more() {
+    fn a_bridge_that_sends_no_request_is_served_no_more() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("control");
         let socket = UnixDatagram::unbound().unwrap();
-        let finder = Finder::beside(&socket, &path);
+        let finder = Finder::in_thread(&socket, &path);
         assert!(!finder.find().unwrap());
         let _control = UnixDatagram::bind(&path).unwrap();
         assert!(finder.find().unwrap());

@@ -1,4 +1,5 @@
-//! One interface of wpa_supplicant: its control socket is found, listened to, and found again.
+//! One interface of wpa_supplicant: the bridge finds its control socket, serves it, and finds it
+//! again.
 
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::ffi::OsStrExt;
@@ -35,7 +36,7 @@ const MAX_BATCH: usize = 16;
 
 /// An interface, whether its wpa_supplicant runs or not.
 #[derive(Debug)]
-pub struct Interface {
+pub(crate) struct Interface {
     control: PathBuf,
     socket: UnixDatagram,
     finder: Finder,
@@ -49,12 +50,11 @@ pub struct Interface {
 enum State {
     /// Nothing listens.
     Absent,
-    /// It was asked to forget us, where it knows us, and to tell us what happens; so many answers
-    /// are due.
+    /// The bridge has sent it DETACH and ATTACH; so many answers are due.
     Attaching(u8),
-    /// It tells us, and answered last time.
+    /// It sends its events, and answered last time.
     Attached,
-    /// It was asked for a sign of life.
+    /// The bridge has sent it PING.
     Asked,
 }
 
@@ -64,7 +64,7 @@ impl Interface {
     ///
     /// # Errors
     /// The path is taken, or the operating system says no.
-    pub fn open(
+    pub(crate) fn open(
         folder: &Path,
         control: &Path,
         finder: impl FnOnce(&UnixDatagram, &Path) -> io::Result<Finder>,
@@ -85,7 +85,7 @@ impl Interface {
     }
 
     /// When [`Self::tick`] has something to do, on the clock that it is told the time by.
-    pub fn due(&self) -> Duration {
+    pub(crate) fn due(&self) -> Duration {
         self.due
     }
 
@@ -93,23 +93,23 @@ impl Interface {
     ///
     /// # Errors
     /// [`FinderLost`]: wpa_supplicant would never be found again.
-    pub fn tick(&mut self, now: Duration) -> Result<(), FinderLost> {
+    pub(crate) fn tick(&mut self, now: Duration) -> Result<(), FinderLost> {
         if now < self.due {
             return Ok(());
         }
         match self.state {
             State::Absent => self.find(now)?,
-            State::Attached => self.say(now, b"PING", State::Asked),
+            State::Attached => self.command(now, b"PING", State::Asked),
             State::Attaching(_) | State::Asked => self.lost(now, "doesn't answer"),
         }
         Ok(())
     }
 
-    /// Reads what has come, and answers it.
+    /// Reads messages, and answers them.
     ///
     /// # Errors
     /// [`Failure::Lost`]: the bridge can't go on.
-    pub fn receive(&mut self, now: Duration, sim: &mut impl Sim) -> Result<(), Failure> {
+    pub(crate) fn receive(&mut self, now: Duration, sim: &mut impl Sim) -> Result<(), Failure> {
         let mut buffer = [0; MAX_MESSAGE];
         for _ in 0..MAX_BATCH {
             match self.socket.recv(&mut buffer) {
@@ -132,10 +132,10 @@ impl Interface {
         sim: &mut impl Sim,
     ) -> Result<(), Failure> {
         match (Message::parse(datagram), self.state) {
-            // Nobody is there to be answered, and the socket takes messages of whoever may write to
-            // it.
+            // No wpa_supplicant waits for an answer, and anybody who may write to the socket can
+            // send a message.
             (_, State::Absent) => {}
-            // The answer to DETACH, whatever it is: only one that knew us from before agrees.
+            // The answer to DETACH: only a wpa_supplicant that knew the bridge says OK.
             (Message::Ok | Message::Fail, State::Attaching(2)) => {
                 self.state = State::Attaching(1);
             }
@@ -187,23 +187,23 @@ impl Interface {
         Ok(())
     }
 
-    /// Has our end connected, so that the kernel takes messages of nobody else, and throws away
-    /// what came before.
+    /// Has the finder connect the bridge's end, so that the kernel takes messages of nobody else,
+    /// and throws away what was received before.
     fn find(&mut self, now: Duration) -> Result<(), FinderLost> {
         if !self.finder.find()? {
             self.due = now + SEARCH_INTERVAL;
             return Ok(());
         }
         while self.socket.recv(&mut [0]).is_ok() {}
-        // To one that was only slow we are known: it would tell us everything twice.
-        self.say(now, b"DETACH", State::Attaching(2));
+        // A wpa_supplicant that was only slow knows the bridge: it would send everything twice.
+        self.command(now, b"DETACH", State::Attaching(2));
         if self.state != State::Absent {
-            self.say(now, b"ATTACH", State::Attaching(2));
+            self.command(now, b"ATTACH", State::Attaching(2));
         }
         Ok(())
     }
 
-    fn say(&mut self, now: Duration, command: &[u8], then: State) {
+    fn command(&mut self, now: Duration, command: &[u8], then: State) {
         match self.socket.send(command) {
             Ok(_) => (self.state, self.due) = (then, now + ANSWER_TIMEOUT),
             Err(_) => self.lost(now, "is gone"),
@@ -217,7 +217,7 @@ impl Interface {
     }
 
     fn lost(&mut self, now: Duration, why: &str) {
-        // That it isn't there yet is nothing to write down ten times a second.
+        // That it isn't there yet isn't logged ten times a second.
         if matches!(self.state, State::Attached | State::Asked) {
             self.log(5, format_args!("wpa_supplicant {why}"));
         }

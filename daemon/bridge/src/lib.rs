@@ -14,7 +14,7 @@
 pub mod args;
 pub mod bridge;
 pub mod finder;
-pub mod interface;
-pub mod message;
-pub mod sandbox;
-pub mod sim;
+mod interface;
+mod message;
+mod sandbox;
+mod sim;

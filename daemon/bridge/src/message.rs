@@ -14,14 +14,14 @@ use softsim_client::proto::UmtsAnswer;
 use zeroize::Zeroizing;
 
 /// Octets of the longest message that is looked at; a request has at most half of it.
-pub const MAX_MESSAGE: usize = 1024;
+pub(crate) const MAX_MESSAGE: usize = 1024;
 
 /// The longest response: the prefix, a number, IK, CK and the longest RES in hexadecimal.
 const MAX_RESPONSE: usize = 160;
 
 /// A message of wpa_supplicant.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Message {
+pub(crate) enum Message {
     /// The answer to a command: `OK`.
     Ok,
     /// The answer to a command: `FAIL`.
@@ -32,13 +32,13 @@ pub enum Message {
     Request(Request),
     /// It ends.
     Terminating,
-    /// An event of no concern, or nothing that it says.
+    /// An event of no concern, or none of its messages.
     Other,
 }
 
 /// A question to the SIM.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Request {
+pub(crate) struct Request {
     /// The network of wpa_supplicant's configuration that it is for; the response names it.
     pub id: u32,
     /// What is asked.
@@ -47,7 +47,7 @@ pub struct Request {
 
 /// What the SIM is asked to do.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Ask {
+pub(crate) enum Ask {
     /// AKA (TS 33.102 §6.3).
     Umts {
         /// RAND.
@@ -61,7 +61,7 @@ pub enum Ask {
 
 impl Message {
     /// Reads one datagram; whatever isn't exactly one of the known forms is [`Message::Other`].
-    pub fn parse(datagram: &[u8]) -> Self {
+    pub(crate) fn parse(datagram: &[u8]) -> Self {
         // A datagram that fills the buffer may have been longer.
         if datagram.len() >= MAX_MESSAGE {
             return Self::Other;
@@ -128,7 +128,7 @@ fn octets(digits: &[u8]) -> Option<[u8; 16]> {
 }
 
 /// The response to an authentication; without an answer, that it failed.
-pub fn umts_response(id: u32, answer: Option<&UmtsAnswer>) -> Zeroizing<Vec<u8>> {
+pub(crate) fn umts_response(id: u32, answer: Option<&UmtsAnswer>) -> Zeroizing<Vec<u8>> {
     // Never grown: growing would leave a copy behind.
     let mut response = Zeroizing::new(Vec::with_capacity(MAX_RESPONSE));
     response.extend(format!("CTRL-RSP-SIM-{id}:UMTS-").as_bytes());
@@ -151,7 +151,7 @@ pub fn umts_response(id: u32, answer: Option<&UmtsAnswer>) -> Zeroizing<Vec<u8>>
 }
 
 /// The response to a GSM authentication.
-pub fn gsm_response(id: u32) -> Vec<u8> {
+pub(crate) fn gsm_response(id: u32) -> Vec<u8> {
     format!("CTRL-RSP-SIM-{id}:GSM-FAIL").into_bytes()
 }
 

@@ -35,7 +35,7 @@ impl fmt::Display for SandboxError {
 ///
 /// # Errors
 /// None on a kernel that is not broken.
-pub fn deny_dumps() -> Result<(), SandboxError> {
+pub(crate) fn deny_dumps() -> Result<(), SandboxError> {
     process::deny_dumps().map_err(SandboxError::Dumps)
 }
 
@@ -43,7 +43,7 @@ pub fn deny_dumps() -> Result<(), SandboxError> {
 ///
 /// # Errors
 /// See [`SandboxError`].
-pub fn enter() -> Result<(), SandboxError> {
+pub(crate) fn enter() -> Result<(), SandboxError> {
     landlock::restrict(&[]).map_err(SandboxError::Landlock)?;
     seccomp::install(Filter::Bridge).map_err(SandboxError::Seccomp)
 }
@@ -53,7 +53,7 @@ pub fn enter() -> Result<(), SandboxError> {
 ///
 /// # Errors
 /// See [`SandboxError`].
-pub fn confine_finder(control: &Path) -> Result<(), SandboxError> {
+pub(crate) fn confine_finder(control: &Path) -> Result<(), SandboxError> {
     deny_dumps()?;
     let rule = PathRule {
         path: above(control),

@@ -15,7 +15,7 @@ const ATTEMPTS: u32 = 4;
 const MAX_WAIT: Duration = Duration::from_millis(500);
 
 /// Who answers authentications.
-pub trait Sim {
+pub(crate) trait Sim {
     /// Runs AKA.
     ///
     /// # Errors
@@ -25,7 +25,7 @@ pub trait Sim {
 
 /// Why there is no answer.
 #[derive(Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The SIM refused: the authentication ends, the bridge goes on.
     Refused(Refusal),
     /// The key process is gone, or out of step: the bridge can't go on.

@@ -5,8 +5,8 @@
 //! `accounts.json` after it; a start in between rolls them forward or back by keyd's transaction
 //! id. They hold no secret: keys that a server writes go to keyd.
 //!
-//! keyd keeps the digest of the Security instances. Accounts that it didn't commit, whoever put
-//! them there, are set aside as `accounts.rejected` at the start, and a bootstrap brings others.
+//! keyd keeps the digest of the Security instances. Accounts that keyd didn't commit
+//! are set aside as `accounts.rejected` at the start, and a bootstrap brings others.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -41,7 +41,7 @@ pub(crate) fn digest(accounts: &Accounts) -> Digest {
 pub(crate) struct Committed {
     /// The transaction.
     pub(crate) transaction: Option<Txid>,
-    /// The digest of the last accounts that came with one.
+    /// The digest of the last accounts that it committed with one.
     pub(crate) accounts: Option<Digest>,
 }
 
@@ -144,10 +144,10 @@ impl Store {
         }
     }
 
-    /// Keeps accounts that can't be used for whoever wants to look at them.
+    /// Keeps accounts that can't be used, so that an operator can look at them.
     fn set_aside(&mut self, reason: &str) {
         let set_aside = self.rename(CURRENT, REJECTED).or_else(|_| {
-            // What stands there is no file.
+            // What is there is no file.
             clear(&self.directory.join(REJECTED))?;
             self.rename(CURRENT, REJECTED)
         });
@@ -169,7 +169,7 @@ impl Store {
         self.in_force().map(|record| &record.accounts)
     }
 
-    /// The transaction they came with, in hexadecimal.
+    /// The transaction that brought them, in hexadecimal.
     pub(crate) fn transaction(&self) -> Option<&str> {
         self.in_force().map(|record| &*record.transaction)
     }
@@ -184,7 +184,7 @@ impl Store {
         current.filter(|record| !record.accounts.is_empty())
     }
 
-    /// Makes new accounts durable beside those in force.
+    /// Makes new accounts durable next to those in force.
     pub(crate) fn stage(&mut self, txid: Txid, accounts: &Accounts) -> Result<(), StoreError> {
         let record = Record {
             transaction: hex::encode(txid),

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::thread::sleep;
 use std::time::Duration;
 
-/// How often a lock is tried that nobody seems to hold, and how long it takes between.
+/// How often netd tries a lock whose holder it can't find, and the time between two attempts.
 const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -49,7 +49,7 @@ impl Claim {
         lock.push(".lock");
         let mut options = OpenOptions::new();
         let options = options.read(true).write(true).mode(0o600);
-        // Never made through a link that somebody put there.
+        // `create_new` follows no symbolic link.
         let made = match options.clone().create_new(true).open(&lock) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => options.open(&lock),
             made => made,
@@ -66,7 +66,7 @@ impl Claim {
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
                 Err(TryLockError::WouldBlock) => {}
             }
-            // Where nobody has it, a netd that was killed is still on its way out.
+            // If no process has it, a netd that was killed is still on its way out.
             match holder(&file) {
                 None => sleep(PAUSE),
                 pid => return Err(held(path, pid)),

@@ -77,7 +77,7 @@ pub(crate) struct Control {
     pub(crate) uids: Vec<u32>,
     /// The LwM2M task.
     pub(crate) lwm2m: mpsc::Sender<Request>,
-    /// Where the LwM2M task stands.
+    /// The state of the LwM2M task.
     pub(crate) snapshot: watch::Receiver<Snapshot>,
     /// What confines netd.
     pub(crate) enforced: Enforced,
@@ -144,7 +144,7 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Resul
     }
 }
 
-/// Says why nothing will be done, where that can be said at once.
+/// Sends the reason for a refusal, if it can be sent at once.
 fn refuse(stream: UnixStream, Fault { failure, reason }: Fault) {
     let sent = stream.into_std().and_then(|mut stream| {
         let mut line = serde_json::to_vec(&Event::Failed { failure, reason })?;
@@ -174,14 +174,14 @@ impl Control {
         tokio::pin!(work, closed);
         let result = loop {
             let listening = tokio::select! {
-                // Events that came before the result are told before it.
+                // Events that happened before the result are sent before it.
                 biased;
                 Some(event) = queue.recv() => write(&mut stream, &event).await.is_ok(),
                 result = &mut work => break result,
                 () = &mut closed => false,
             };
             if !listening {
-                // An authentication sees that nobody listens, and ends in good order.
+                // An authentication notices that the client is gone, and ends in good order.
                 queue.close();
                 _ = work.await;
                 return Ok(());
@@ -248,7 +248,7 @@ impl Control {
                     () = progress.abandoned() => break,
                 }
             }
-            // What came before the end is told before it.
+            // Events that happened before the end are sent before it.
             while let Ok(event) = events.try_recv() {
                 forward(Ok(event), name.as_deref(), progress);
             }
@@ -257,7 +257,7 @@ impl Control {
         Ok(Report::Access(Accesses { accesses }))
     }
 
-    /// Tells where accesses stand and what happens, until nobody listens.
+    /// Sends the states of accesses and what happens in them, until the client is gone.
     async fn watch(&self, name: Option<String>, progress: &Progress) -> Result<Report, Fault> {
         let mut events = self.accesses.events.subscribe();
         for access in self.accesses.named(name.as_deref())? {
@@ -327,7 +327,7 @@ fn forward(
     name: Option<&str>,
     progress: &Progress,
 ) {
-    // Whoever doesn't keep up misses something.
+    // A client that doesn't keep up misses events.
     let Ok(status::Event { access, kind }) = event else {
         return;
     };

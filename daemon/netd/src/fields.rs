@@ -1,7 +1,7 @@
 //! The fields of one table of the configuration, which several structs share.
 //!
-//! That is what serde's `flatten` is for; but it forgets where in the file a field is, and refuses
-//! no field that nobody knows.
+//! serde has `flatten` for that, but it loses where in the file a field is, and it doesn't refuse
+//! unknown fields.
 
 use std::ops::Range;
 use std::path::Path;

@@ -28,7 +28,7 @@ impl Signer for Keyd {
 #[error(transparent)]
 pub struct Lost(pub Error);
 
-/// Why a request came to nothing.
+/// Why keyd gave no answer to a request.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
     /// keyd has refused it, or would: all is as before.
@@ -114,7 +114,8 @@ pub(crate) async fn stage(
     Ok(answer.staged)
 }
 
-/// Makes what was staged durable; `accounts` is the digest of ours, where they change with it.
+/// Makes what was staged durable; `accounts` is the digest of netd's accounts, if they change with
+/// it.
 pub async fn commit(keyd: &Keyd, txid: Txid, accounts: Option<Digest>) -> Result<(), RequestError> {
     ask(keyd, &Commit { txid, accounts }).await
 }

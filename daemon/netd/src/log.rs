@@ -24,7 +24,7 @@ impl<W: Write> Write for Lines<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let line = text.strip_suffix('\n').unwrap_or(&text);
-        // A log that nobody reads any more is no reason to end; what takes the error would end us.
+        // netd goes on without a reader of its log; the subscriber would panic on an error.
         let _ = self.0.write_all(format!("{}\n", Plain(line)).as_bytes());
         Ok(event.len())
     }

@@ -65,7 +65,7 @@ pub(crate) struct Snapshot {
     pub(crate) transaction: Option<String>,
     /// Why the accounts that were there at the start are not in force.
     pub(crate) accounts_fault: Option<String>,
-    /// Where management stands.
+    /// The state of management.
     pub(crate) management: Management,
 }
 
@@ -91,10 +91,10 @@ pub enum Fatal {
     Store(StoreError),
 }
 
-/// Why one step of the task came to nothing.
+/// Why one step of the task failed.
 #[derive(Debug, thiserror::Error)]
 enum StepError {
-    /// Whoever waits for the step is told why, and the task goes on.
+    /// The task goes on, and the client that waits is told why.
     #[error(transparent)]
     Fault(#[from] Fault),
     /// netd can't go on.
@@ -103,7 +103,7 @@ enum StepError {
 }
 
 impl StepError {
-    /// What whoever waits is told.
+    /// What a client that waits is told.
     ///
     /// # Errors
     /// netd can't go on.
@@ -154,7 +154,7 @@ pub(crate) struct Lwm2m {
 
 impl Lwm2m {
     /// A task that has not begun, but knows its name where keyd does; others watch it through
-    /// `snapshot`, which tells where it stands from now on.
+    /// `snapshot`, which has its state from now on.
     pub(crate) async fn prepare(
         keyd: Keyd,
         names: Names,

@@ -82,7 +82,7 @@ impl Notifier {
         self.send(Message::Stopping);
     }
 
-    /// A service manager that isn't told draws its own conclusion.
+    /// A service manager that gets no message takes netd for hung, and restarts it.
     fn send(&self, message: Message) {
         if let Some(process) = &self.process
             && let Err(error) = process.send(&[message.octet()])
@@ -97,14 +97,14 @@ pub fn run() -> Result<(), String> {
     let described = |error: io::Error| error.to_string();
     let netd = Connection::standard_input().map_err(described)?;
     let notify = Notify::from_env().map_err(|error| format!("NOTIFY_SOCKET: {error}"))?;
-    // A service manager's signals pass: netd's end is ours.
+    // The notifier ignores the service manager's signals, and ends when netd does.
     process::ignore_termination().map_err(described)?;
     process::deny_dumps().map_err(described)?;
     process::keep_capabilities(&[]).map_err(described)?;
     landlock::restrict(&[]).map_err(|error| error.to_string())?;
     seccomp::install(Filter::Notifier).map_err(|error| error.to_string())?;
     while let Some(message) = receive(&netd) {
-        // Where the service manager doesn't read, there is nobody else to tell.
+        // If the service manager doesn't read, the notifier can do nothing about it.
         let _ = match message {
             Message::Ready => notify.ready(),
             Message::Alive => notify.watchdog(),

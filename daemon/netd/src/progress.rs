@@ -6,7 +6,7 @@ use std::time::Instant;
 use softsim_client::netd::{Access, Direction, Event, Failure};
 use tokio::sync::mpsc;
 
-/// The way back to whoever gave a command.
+/// How netd reports to softsimctl while a command runs.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     started: Instant,
@@ -56,7 +56,7 @@ impl Progress {
         });
     }
 
-    /// An access has come to another state.
+    /// An access has changed its state.
     pub(crate) fn access(&self, access: Access) {
         self.send(Event::Access {
             microseconds: self.microseconds(),
@@ -64,13 +64,13 @@ impl Progress {
         });
     }
 
-    /// Waits until nobody listens any more.
+    /// Waits until softsimctl has closed the connection.
     pub(crate) async fn abandoned(&self) {
         self.events.closed().await;
     }
 
     fn send(&self, event: Event) {
-        // Whoever doesn't read, or left, misses something; what was commanded goes on.
+        // A softsimctl that doesn't read, or is gone, misses events; its command goes on.
         let _ = self.events.try_send(event);
     }
 }

@@ -2,9 +2,9 @@
 //! answers.
 //!
 //! The next address is sent the same as those before it when they have been silent for
-//! [`NEXT_ADDRESS_DELAY`], or at once where the network says that there is nobody; whoever was
-//! tried may still answer until another has (the spirit of RFC 8305). Once an address has answered,
-//! the others are forgotten.
+//! [`NEXT_ADDRESS_DELAY`], or at once if the network reports that they are unreachable; an address
+//! that was tried may still answer until another has (the spirit of RFC 8305). Once an address has
+//! answered, the others are forgotten.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;

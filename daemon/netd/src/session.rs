@@ -33,7 +33,7 @@ pub(crate) struct Target {
     pub(crate) trust: Trust,
     /// The device certificate, DER.
     pub(crate) certificate: Vec<u8>,
-    /// Whoever holds its key.
+    /// The holder of its key.
     pub(crate) signer: Arc<dyn Signer>,
 }
 
@@ -109,7 +109,7 @@ impl Session {
                 Ok((server, engine)) => relay(server, engine, queue, id, &events).await,
                 Err(error) => Err(error),
             };
-            // Nobody is told where nobody listens any more.
+            // The task may be gone already.
             let _ = events.send((id, SessionEvent::Ended(end.err()))).await;
         };
         tokio::spawn(run);

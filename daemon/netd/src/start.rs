@@ -37,7 +37,7 @@ const QUEUE: usize = 16;
 /// How long an access may take to log off.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Threads of the runtime: the network, and whoever blocks on keyd.
+/// Threads of the runtime: one for the network, and one that may block on keyd.
 const THREADS: usize = 2;
 
 /// The network daemon of the software SIM.
@@ -93,7 +93,7 @@ pub enum Error {
     Access(String, #[source] AccessFatal),
 }
 
-/// What whoever can't do anything about the kernel may do.
+/// What a user can do if the kernel is the reason.
 fn advice(error: &SandboxError) -> &'static str {
     match error.is_the_kernels() {
         true => " (sandbox = \"off\" in the configuration runs without)",
@@ -234,7 +234,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
     )
     .await?;
     let (accesses, failed) = begin(opened.accesses, &names)?;
-    // Whoever asks is told where an access stands, and never that it hasn't begun.
+    // A client of the control socket learns the state of each access, and never "not begun".
     for access in &accesses.handles {
         access.begun().await;
     }
@@ -265,7 +265,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
     Ok(())
 }
 
-/// Says to each SIGHUP that nothing comes of it.
+/// Logs for each SIGHUP that it has no effect.
 async fn ignore(mut hangups: Signal) {
     while hangups.recv().await.is_some() {
         tracing::warn!(

@@ -1,4 +1,4 @@
-//! Waiting for a moment that may never come.
+//! Waiting until something is due, if anything is.
 
 use std::future::pending;
 use std::time::Instant;

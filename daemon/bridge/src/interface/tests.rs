@@ -61,7 +61,7 @@ struct Supplicant {
 
 fn open(folder: &Path, control: &Path) -> io::Result<Interface> {
     Interface::open(folder, control, |socket, control| {
-        Ok(Finder::beside(socket, control))
+        Ok(Finder::in_thread(socket, control))
     })
 }
 

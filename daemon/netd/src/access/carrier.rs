@@ -12,7 +12,7 @@
 //!
 //! # Another carrier
 //!
-//! A third one, such as IKEv2 (RFC 7296 §2.16), is a file beside [`wired`](super::wired) and
+//! A third one, such as IKEv2 (RFC 7296 §2.16), is a file next to [`wired`](super::wired) and
 //! [`radius`](super::radius) whose type implements [`Carrier`]. What its packets look like belongs
 //! into a sans-IO module of `softsim_carriers`; here it gets its sockets and timers. Besides, it
 //! needs
@@ -34,7 +34,7 @@ use softsim_client::netd::Port;
 use super::Fatal;
 use crate::progress::Fault;
 
-/// Where a carrier stands.
+/// The state of a carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
     /// Not wanted, or without a link.
@@ -59,7 +59,7 @@ pub(super) enum Output {
     Eap {
         /// The packet.
         packet: Vec<u8>,
-        /// The MSK that came with it.
+        /// The MSK that the network sent along.
         msk: Option<Msk>,
     },
     /// Give the EAP peer this packet, which the carrier has made in the network's place.
@@ -68,10 +68,10 @@ pub(super) enum Output {
     Abandon,
     /// The conversation is over, and has failed for this reason.
     Failed(Fault),
-    /// The conversation is over, since nothing more comes of it: for this reason, unless keyd has
-    /// refused something.
+    /// The conversation is over, since the network sends nothing more: for this reason, unless keyd
+    /// has refused something.
     Silent(Fault),
-    /// Why the carrier has come to rest.
+    /// Why the carrier rests now.
     Resting(&'static str),
     /// Something was received that is no part of it.
     Ignored(String),
@@ -93,7 +93,7 @@ pub(super) struct Terms {
 /// The owner calls [`Self::advance`] until it gives nothing more, after each other call; then it
 /// waits for [`Self::receive`] and for [`Self::poll_timeout`].
 pub(super) trait Carrier {
-    /// Where it stands.
+    /// Its state.
     fn state(&self) -> State;
 
     /// The controlled port, where there is one.

@@ -59,7 +59,7 @@ pub struct Conversation<'k> {
     network_name: String,
     /// keyd's session with the keys of the last challenge or re-authentication.
     handle: Option<u32>,
-    /// The MSK that came from the server.
+    /// The MSK that the server sent.
     received: Option<Msk>,
     /// Sessions that are of no more use.
     stale: Vec<u32>,
@@ -68,7 +68,7 @@ pub struct Conversation<'k> {
     synchronised: bool,
     /// The identity that the network saw first, and what it is.
     shown: Option<(String, IdentityKind)>,
-    /// The last refusal of keyd that the peer has no word for.
+    /// The last refusal of keyd that the peer itself can't express.
     refused: Option<Refusal>,
 }
 

@@ -1,5 +1,5 @@
-//! The driver of an access, whatever carries EAP: carries out orders, spaces attempts out, renews
-//! an authentication before it ends, and tells where the access stands.
+//! The driver of an access, whatever carries EAP: it carries out orders, spaces attempts out,
+//! authenticates again before a session ends, and reports the state of the access.
 
 use std::time::{Duration, Instant};
 
@@ -71,7 +71,7 @@ pub(super) async fn run(
                 }
                 Order::Stop(done) => {
                     driver.stop().await?;
-                    // Whoever gave the order may have left.
+                    // Who gave the order may be gone.
                     let _ = done.send(());
                     return Ok(());
                 }
@@ -89,7 +89,7 @@ struct Driver<'k, C> {
     renewal: Option<Renewal>,
     /// Why the access is idle or held, while it is.
     reason: String,
-    /// Who wants to know how an attempt ends.
+    /// The orders that are answered when the attempt ends.
     waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -113,7 +113,7 @@ impl<C: Carrier> Driver<'_, C> {
         self.reason = reason.into();
     }
 
-    /// Lets carrier and peer work until both wait, and tells where the access stands then.
+    /// Lets carrier and peer work until both wait, and reports the state of the access then.
     async fn work(&mut self) -> Result<(), Fatal> {
         while let Some(event) = self.exchange.advance().await? {
             match event {
@@ -175,7 +175,7 @@ impl<C: Carrier> Driver<'_, C> {
         self.exchange.carrier.handle_timeout(now).await;
     }
 
-    /// Tells what passed and where the access stands; answers whoever waits for that.
+    /// Reports what passed and the state of the access; answers orders that wait for that.
     fn report(&mut self) {
         for (at, note) in self.exchange.take_notes() {
             self.reporter.message(at, &note);
@@ -203,7 +203,7 @@ impl<C: Carrier> Driver<'_, C> {
 
     fn answer_waiting(&mut self) {
         for waiting in self.waiting.drain(..) {
-            // Whoever waited may have left.
+            // Who gave the order may be gone.
             let _ = waiting.send(());
         }
     }

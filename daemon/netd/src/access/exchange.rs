@@ -1,5 +1,5 @@
-//! The EAP peer and its carrier, back to back: packets pass between the two until something happens
-//! that whoever wanted the authentication has to know.
+//! The EAP peer and its carrier, back to back: passes packets between the two until something
+//! happens that the owner has to know.
 
 use std::time::Instant;
 
@@ -32,7 +32,7 @@ pub(super) enum Event {
     Failed(Fault),
     /// An authentication failed, and the carrier begins another at once.
     GaveUp(Fault),
-    /// Why the carrier has come to rest.
+    /// Why the carrier rests now.
     Resting(&'static str),
     /// Something was received that is no part of it.
     Ignored(String),

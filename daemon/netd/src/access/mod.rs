@@ -1,7 +1,7 @@
 //! The accesses: connections to networks that netd keeps up, by EAP over a carrier.
 //!
 //! ```text
-//!   control ---- Order ----> driver ----> status ----> control, whoever watches
+//!   control ---- Order ----> driver ----> status ----> control, softsimctl
 //!                              |
 //!                           exchange
 //!                           |      |
@@ -74,7 +74,7 @@ impl From<Fatal> for Fault {
     }
 }
 
-/// An access, for whoever commands it.
+/// An access, for the tasks that give it orders.
 #[derive(Debug)]
 pub(crate) struct Handle {
     /// Its name.
@@ -95,14 +95,14 @@ impl Handle {
         (handle, queue)
     }
 
-    /// Where the access stands.
+    /// The state of the access.
     pub(crate) fn access(&self) -> netd::Access {
         self.status.borrow().now()
     }
 
-    /// Waits until the access has reported where it stands, or has ended.
+    /// Waits until the access has reported its state, or has ended.
     pub(crate) async fn begun(&self) {
-        // An error is its end, which is told elsewhere.
+        // An error means that the access has ended, which `start` learns by itself.
         let _ = self.status.clone().wait_for(Status::is_reported).await;
     }
 

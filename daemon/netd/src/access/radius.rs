@@ -55,7 +55,7 @@ struct Attempt {
     decision: Option<Decision>,
 }
 
-/// A server's last word.
+/// What a server has decided.
 enum Decision {
     Accept(Terms),
     Reject,
@@ -140,8 +140,8 @@ impl Radius {
         }
     }
 
-    /// The server has said its last word: where the peer doesn't end the conversation by the EAP
-    /// packet in it, it has failed.
+    /// The server has decided: unless the peer ends the conversation by the EAP packet that came
+    /// with the decision, the authentication has failed.
     fn decided(&mut self, decision: Decision, otherwise: Fault) {
         if let Phase::Authenticating(attempt) = &mut self.phase {
             attempt.decision = Some(decision);
@@ -206,7 +206,7 @@ impl Carrier for Radius {
 
     async fn send(&mut self, eap: &[u8]) {
         match &self.phase {
-            // Nobody waits for it after the server's last word.
+            // A server that has decided expects no response.
             Phase::Authenticating(Attempt { decision: None, .. }) => {}
             _ => return,
         }

@@ -130,7 +130,7 @@ struct RadiusFields {
 enum ControlledPort {
     /// By a table of the packet filter's netdev family.
     Nftables,
-    /// Not: somebody else does, or nobody.
+    /// By another program, or by none.
     None,
 }
 
@@ -403,7 +403,7 @@ impl PeerFields {
     }
 }
 
-/// An identity that somebody chose; it may name the subscriber, unless it names nobody.
+/// An identity that the user chose; unless it is anonymous, it may name the subscriber.
 pub(super) fn fixed(nai: &str) -> Result<OuterIdentity, softsim_eap::BadNai> {
     let user = nai.split('@').next().unwrap_or_default();
     let kind = match user {

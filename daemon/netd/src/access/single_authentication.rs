@@ -97,8 +97,8 @@ async fn authenticate<C: Carrier>(
     })
 }
 
-/// Lets carrier and peer work until both wait, or until the authentication has ended; tells whoever
-/// gave the command what passed.
+/// Lets carrier and peer work until both wait, or until the authentication has ended; tells the
+/// client what passed.
 async fn work<C: Carrier>(
     exchange: &mut Exchange<'_, C>,
     progress: &Progress,

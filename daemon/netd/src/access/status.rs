@@ -1,4 +1,4 @@
-//! What an access tells: where it stands, what passes, what was counted.
+//! What an access reports: its state, what passes, and its counters.
 
 use std::mem;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use softsim_client::netd::{
 use softsim_eap::Note;
 use tokio::sync::{broadcast, watch};
 
-/// Events that wait for whoever watches.
+/// Events that wait for a client that watches.
 const QUEUE: usize = 256;
 
-/// Where an access stands, with the times that a client is told in seconds.
+/// The status of an access; a client is told its times in seconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Status {
     access: Access,
@@ -24,7 +24,7 @@ pub(crate) struct Status {
 }
 
 impl Status {
-    /// Whether the access has reported where it stands.
+    /// Whether the access itself has reported it.
     pub(crate) fn is_reported(&self) -> bool {
         self.is_reported
     }
@@ -40,7 +40,7 @@ impl Status {
     }
 }
 
-/// Something that whoever watches is told.
+/// An event that clients that watch are told.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     /// The access.
@@ -171,8 +171,8 @@ impl Reporter {
             .send_modify(|status| status.access.counters.failures += 1);
     }
 
-    /// The access is in this state, with the controlled port so and the next attempt then; whoever
-    /// watches is told where that is new.
+    /// Sets the state, the state of the controlled port, and the time of the next attempt; tells
+    /// clients that watch, if that is new.
     pub(super) fn set_state(&self, state: AccessState, port: Option<Port>, next: Option<Instant>) {
         let mut changed = false;
         self.status.send_modify(|status| {
@@ -197,7 +197,7 @@ impl Reporter {
         if changed {
             self.publish();
         }
-        // After whoever watches was told.
+        // After the clients that watch were told.
         self.status
             .send_if_modified(|status| !mem::replace(&mut status.is_reported, true));
     }
@@ -217,7 +217,7 @@ impl Reporter {
 
     fn send(&self, kind: EventKind) {
         let access = Arc::clone(&self.name);
-        // Whoever leaves meanwhile misses it.
+        // A client that leaves meanwhile misses it.
         let _ = self.events.send(Event { access, kind });
     }
 }

@@ -32,7 +32,7 @@ pub(crate) struct Dimpl {
     buffer: Vec<u8>,
 }
 
-/// How far the exchange of cookies has come.
+/// How far the cookie exchange is.
 #[derive(Debug)]
 enum HelloPhase {
     /// The server may still ask for a cookie, or for another one.
@@ -40,7 +40,7 @@ enum HelloPhase {
         answered: Option<Vec<u8>>,
         restarts: u8,
     },
-    /// ServerHello came.
+    /// ServerHello was received.
     Over,
 }
 
@@ -161,7 +161,7 @@ impl Engine for Dimpl {
     }
 
     fn close(&mut self) {
-        // A session that can't say goodbye is over all the same.
+        // A session that can't send close_notify is over all the same.
         let _ = self.drive(Dtls::close);
     }
 

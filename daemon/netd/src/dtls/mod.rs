@@ -15,7 +15,7 @@ use std::time::Instant;
 pub(crate) use engine::{Dimpl, prepare};
 pub(crate) use trust::{Trust, TrustFault};
 
-/// Whoever holds the device key.
+/// The holder of the device key.
 pub(crate) trait Signer: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     /// The signature of CertificateVerify over all handshake messages so far (RFC 5246 §7.4.8):
     /// ECDSA with SHA-256, DER. May block for as long as keyd takes.
@@ -26,16 +26,16 @@ pub(crate) trait Signer: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
 ///
 /// After an error the engine is of no further use; a new session needs a new one.
 pub(crate) trait Engine: Send {
-    /// A datagram came from the server.
+    /// Takes a datagram of the server's.
     fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), Error>;
 
-    /// The time of [`Engine::poll_timeout`] has come.
+    /// Tells the engine that it is the time of [`Engine::poll_timeout`].
     fn handle_timeout(&mut self, now: Instant) -> Result<(), Error>;
 
     /// Sends application data; before the handshake is complete it waits for that.
     fn send(&mut self, data: &[u8]) -> Result<(), Error>;
 
-    /// Says goodbye to the server, if it was ever met.
+    /// Closes the session, if it was ever established.
     fn close(&mut self);
 
     /// What is to be done next; the answer changes with each call above.

@@ -1,4 +1,5 @@
-//! The engine's cryptography: RustCrypto, but for whom to trust and who signs.
+//! The engine's cryptography: RustCrypto, except that netd decides which server to trust, and keyd
+//! signs.
 //!
 //! The library takes its parts as statics, without a place for a session's own data. Each call into
 //! the library therefore runs inside [`within`], which lends the session to the parts for its
@@ -45,7 +46,7 @@ impl Session {
     }
 }
 
-/// For whom the library works at this moment on this thread.
+/// The session that the library works for at this moment on this thread.
 #[derive(Clone)]
 enum Current {
     Nobody,
@@ -135,7 +136,7 @@ impl KeyProvider for DeviceKey {
     }
 }
 
-/// Has the whole transcript signed by whoever holds the device key.
+/// Has the holder of the device key sign the whole transcript.
 #[derive(Debug)]
 struct RemoteKey(Arc<Session>);
 

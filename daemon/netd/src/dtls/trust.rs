@@ -50,7 +50,8 @@ impl Trust {
         Ok(())
     }
 
-    /// Trusts whoever has the key of exactly this certificate, whatever its names and dates.
+    /// Trusts the server that has the key of exactly this certificate, whatever its names and
+    /// dates.
     pub(crate) fn pin(&mut self, certificate: &[u8]) {
         self.pinned.push(CertificateDer::from(certificate.to_vec()));
     }
@@ -65,7 +66,7 @@ impl Trust {
         }
         let leaf = CertificateDer::from(certificate);
         let leaf = EndEntityCert::try_from(&leaf).map_err(|_| TrustFault::Malformed)?;
-        // The engine sees only the leaf, so whoever signed it must be an anchor.
+        // The engine sees only the leaf, so its issuer must be an anchor.
         leaf.verify_for_usage(
             webpki::ALL_VERIFICATION_ALGS,
             &self.anchors,

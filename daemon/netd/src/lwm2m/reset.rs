@@ -19,7 +19,7 @@ pub(super) struct Reset {
     reply: oneshot::Sender<Result<Bootstrap, Fault>>,
 }
 
-/// What whoever waits for a bootstrap is told.
+/// What a client that waits for a bootstrap is told.
 fn being_reset() -> Fault {
     Fault::new(Failure::Busy, "the accounts are being reset")
 }
@@ -32,7 +32,7 @@ impl Lwm2m {
         reply: oneshot::Sender<Result<Bootstrap, Fault>>,
     ) {
         if self.reset.is_some() {
-            // Whoever asked may have left.
+            // The client may be gone.
             let _ = reply.send(Err(being_reset()));
             return;
         }

@@ -1,4 +1,4 @@
-//! The management servers: when netd connects to them, and where that stands.
+//! The management servers: when netd connects to them, and the state of that.
 
 use std::time::{Duration, Instant};
 
@@ -52,7 +52,7 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// Connects to those whose time has come.
+    /// Connects to those that are due.
     pub(super) async fn connect_due(&mut self, now: Instant) -> Result<(), Fatal> {
         let due: Vec<_> = self
             .retries
@@ -196,7 +196,7 @@ impl Lwm2m {
         self.end_run(Ok(()));
     }
 
-    /// Where management stands.
+    /// The state of management.
     pub(super) fn management(&self) -> Management {
         if self.is_bootstrapping() {
             return Management::Bootstrapping;

@@ -27,7 +27,7 @@ pub(super) struct Run {
     listeners: Vec<Listener>,
 }
 
-/// Who commanded a bootstrap, and waits for its result.
+/// A client that waits for the result of a bootstrap.
 type Listener = (Progress, oneshot::Sender<Result<Bootstrap, Fault>>);
 
 impl Lwm2m {
@@ -65,7 +65,7 @@ impl Lwm2m {
             }
             Err(error) => {
                 let fault = error.fault()?;
-                // Nobody was called: an enrolment may end this any moment.
+                // netd connected to no server: an enrolment may end this any moment.
                 self.retries.remove(&ServerRole::Bootstrap);
                 self.bootstrap_failed(run, fault);
             }
@@ -271,7 +271,7 @@ impl Lwm2m {
         self.reply(run, &Err(fault));
     }
 
-    /// Tells what came of the registration that follows a bootstrap, if this is it.
+    /// Tells how the registration that follows a bootstrap ended, if this is it.
     pub(super) fn end_run(&mut self, registration: Result<(), Fault>) {
         let Some(run) = self.run.take_if(|run| run.committed) else {
             return;
@@ -289,17 +289,17 @@ impl Lwm2m {
         self.reply(run, &result);
     }
 
-    /// Tells whoever commanded the bootstrap what came of it; who asks for our state then is told
-    /// of it, too.
+    /// Tells the clients that wait for the bootstrap how it ended; whoever asks for the state then
+    /// learns of it, too.
     fn reply(&self, run: Run, result: &Result<Bootstrap, Fault>) {
         self.publish();
         for (_, reply) in run.listeners {
-            // Whoever asked may have left.
+            // The client may be gone.
             let _ = reply.send(result.clone());
         }
     }
 
-    /// Tells whoever commanded the bootstrap where it stands.
+    /// Tells the clients that wait for the bootstrap about a step.
     pub(super) fn step(&self, text: impl FnOnce() -> String) {
         if let Some(run) = &self.run {
             let text = text();
@@ -315,7 +315,7 @@ impl Lwm2m {
     }
 }
 
-/// Why accounts didn't come in force.
+/// Why accounts aren't in force.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommitError {
     /// No bootstrap runs.

@@ -2,8 +2,8 @@
 //!
 //! netd starts it before it confines itself, and holds the other end of the socket that is its only
 //! descriptor. Each look-up is a copy of this process, with a narrower filter and the files and
-//! sockets of the resolver as they are at that moment. It answers once and ends; where it is
-//! killed, by its filter or because it takes too long, the request is answered in words. A copy
+//! sockets of the resolver as they are at that moment. It answers once and ends; if the
+//! kernel kills it, or it takes too long, the helper answers the request with the reason. A copy
 //! knows nothing of the look-ups before it, nor of the others at the time.
 
 use std::net::ToSocketAddrs;
@@ -87,7 +87,7 @@ fn confine() -> Result<SingleThreaded, String> {
     fn described<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> String {
         move |error| format!("{what}: {error}")
     }
-    // A service manager's signals pass: netd's end is ours.
+    // The helper ignores the service manager's signals, and ends when netd does.
     process::ignore_termination().map_err(described("signals"))?;
     let single = SingleThreaded::check().map_err(described("threads"))?;
     LIMITS.set().map_err(described("limits"))?;
@@ -130,7 +130,7 @@ struct LookUp {
 }
 
 impl Helper {
-    /// Waits for what is next, and does it; whether there is more to come.
+    /// Waits for what is next, and does it; false ends the helper.
     fn turn(&mut self) -> bool {
         let mut entries = vec![poll::Entry::readable(&self.netd)];
         entries.extend(
@@ -225,7 +225,7 @@ fn look_up(name: &Name, helper: &Connection, id: u32) {
         },
         Err(reason) => Answer::failed(reason),
     };
-    // Nobody is told where nobody listens any more.
+    // If the helper is gone, nobody waits for the answer.
     let _ = helper.send(&answer.encode(id));
 }
 

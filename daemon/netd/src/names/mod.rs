@@ -121,7 +121,7 @@ async fn relay(
             answer = helper.receive(receive) => {
                 let (id, answer) = answer?;
                 if let Some(reply) = waiting.remove(&id) {
-                    // Whoever asked may have given up.
+                    // Who asked may have given up.
                     let _ = reply.send(answer);
                 }
             }

@@ -4,11 +4,12 @@
 //! ```text
 //!   request:  id (4)  name (1 to 253)
 //!   answer:   id (4)  'a'  addresses (1 to 16), each 4, octets (4) or 6, octets (16), scope (4)
-//!             id (4)  'f'  words (1 to 200)
+//!             id (4)  'f'  reason (1 to 200)
 //! ```
 //!
-//! Before all, the helper sends [`READY`], or in an answer to the request 0, which nobody made, why
-//! it isn't. A look-up answers the helper in the same form, with the id of its request.
+//! First of all, the helper sends [`READY`]; if it can't serve, it sends the reason as the answer
+//! to request 0, which netd never makes. A look-up answers the helper in the same form, with the id
+//! of its request.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -22,8 +23,8 @@ pub const MAX: usize = 512;
 /// Addresses of a name that are tried.
 const MAX_ADDRESSES: usize = 16;
 
-/// Words about a failure, in octets.
-const MAX_WORDS: usize = 200;
+/// Octets of a reason.
+const MAX_REASON: usize = 200;
 
 /// A host's name, as a resolver takes it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -94,11 +95,11 @@ impl Answer {
         }
     }
 
-    /// A failure, in words.
-    pub fn failed(words: impl fmt::Display) -> Self {
-        let words = words.to_string();
-        let end = words.floor_char_boundary(MAX_WORDS);
-        Self::Failed(words[..end].to_owned())
+    /// A failure, with its reason.
+    pub fn failed(reason: impl fmt::Display) -> Self {
+        let reason = reason.to_string();
+        let end = reason.floor_char_boundary(MAX_REASON);
+        Self::Failed(reason[..end].to_owned())
     }
 
     /// As the datagram that answers this request.
@@ -121,9 +122,9 @@ impl Answer {
                     }
                 }
             }
-            Self::Failed(words) => {
+            Self::Failed(reason) => {
                 datagram.push(b'f');
-                datagram.extend(words.as_bytes());
+                datagram.extend(reason.as_bytes());
             }
         }
         datagram
@@ -135,7 +136,7 @@ impl Answer {
         let (kind, rest) = rest.split_first()?;
         let answer = match kind {
             b'a' => Self::Addresses(addresses(rest)?),
-            b'f' if (1..=MAX_WORDS).contains(&rest.len()) => {
+            b'f' if (1..=MAX_REASON).contains(&rest.len()) => {
                 Self::Failed(std::str::from_utf8(rest).ok()?.to_owned())
             }
             _ => return None,

@@ -32,21 +32,22 @@ pub const SUBCOMMAND: &str = "port-keeper";
 /// The keeper relays EAPOL only.
 pub const WITHOUT_PORT: &str = "--controlled-port=none";
 
-/// After the rules were put back: whoever takes them away again and again doesn't keep us busy.
+/// How long the keeper rests after it has put rules back, so that a program that removes them again
+/// and again doesn't keep it busy.
 const REPAIR_PAUSE: Duration = Duration::from_millis(20);
 
-/// Between two attempts where the packet filter refuses.
+/// The time between two attempts if the packet filter refuses.
 const RETRY_PAUSE: Duration = Duration::from_millis(500);
 
-/// How often a port is tried to be closed whose netd is gone.
+/// How often the keeper tries to close the port once netd is gone.
 const CLOSING_ATTEMPTS: usize = 10;
 
-/// How often the rules are written where somebody changes them at the same moment.
+/// How often the keeper writes the rules if another program changes them at the same moment.
 const WRITE_ATTEMPTS: usize = 8;
 
-/// How often rules that somebody puts back are taken away from an open port, each within
-/// [`CONTEST_WINDOW`] of the one before. Who goes on is another keeper, whose port is closed: there
-/// can be one for an interface.
+/// How often the keeper removes rules that another program puts back on an open port, each time
+/// within [`CONTEST_WINDOW`] of the last. A program that goes on is another keeper, whose port is
+/// closed; an interface can have only one.
 const MAX_CONTESTS: u32 = 8;
 const CONTEST_WINDOW: Duration = Duration::from_secs(1);
 
@@ -120,7 +121,7 @@ fn present(link_monitor: &LinkMonitor) -> io::Result<(Link, Name)> {
     }
 }
 
-/// A service manager's signals pass: the port is closed when netd is gone, and not before.
+/// Ignores the service manager's signals: the port is closed when netd is gone, and not before.
 fn confine(with_port: bool) -> Result<(), String> {
     process::ignore_termination().map_err(|error| error.to_string())?;
     process::deny_dumps().map_err(|error| error.to_string())?;
@@ -142,11 +143,11 @@ struct Keeper {
     link: Link,
     name: Name,
     port: Option<Port>,
-    /// Who spoke to this interface alone last.
+    /// The station that last sent a frame to this interface alone.
     authenticator: Option<Address>,
     /// What netd has not taken yet.
     answer: Option<Message<'static>>,
-    /// Whether netd knows how the interface is, and is called.
+    /// Whether netd has the present link and name.
     link_sent: bool,
 }
 
@@ -192,7 +193,7 @@ impl Keeper {
         ];
         let due = self.port.as_ref().and_then(|port| port.due);
         let timeout = due.map(|due| due.saturating_sub(clock::boottime()));
-        // An error of the wait itself would be one of memory: netd's end is told by a read.
+        // Only a lack of memory makes the wait itself fail; a read tells that netd is gone.
         let _ = poll::wait(&mut entries, timeout);
         let [netd, news, frames, monitor] = entries.map(|entry| entry.ready());
         if news {
@@ -234,7 +235,7 @@ impl Keeper {
         }
     }
 
-    /// What the kernel tells of the interface: the rules follow its name before netd learns it.
+    /// Takes link and name from the kernel; the rules follow the name before netd learns it.
     fn receive_link(&mut self) {
         let before = (self.link, self.name);
         loop {
@@ -331,7 +332,7 @@ impl Keeper {
     /// Relays one frame. Where netd has no room for it, it is lost.
     fn relay_frame(&mut self) -> Result<(), End> {
         let mut buffer = [0; MAX_PDU];
-        // What became of the link, the kernel's news tell.
+        // If the link is lost, the link monitor reports it.
         let Ok(Some(frame)) = self.frames.receive(&mut buffer) else {
             return Ok(());
         };
@@ -350,7 +351,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Nothing stays open behind a netd that is gone, as far as that is in our power.
+    /// Closes the port behind a netd that is gone, if the packet filter lets it.
     fn close_behind(&mut self) -> io::Result<()> {
         let mut attempts = 1;
         loop {
@@ -391,12 +392,12 @@ struct Port {
     rules: Rules,
     monitor: TableMonitor,
     index: u32,
-    /// Whether it is closed, as far as is in our power.
+    /// Whether it is closed, as far as the keeper can tell.
     closed: bool,
-    /// Whether the rules are those, as far as is known.
+    /// Whether the packet filter has the rules for that, as far as the keeper knows.
     is_current: bool,
-    /// When the rules are tried or looked at again. Until then nobody listens to the packet
-    /// filter's news.
+    /// When the keeper tries or checks the rules again. Until then it ignores the packet filter's
+    /// news.
     due: Option<Duration>,
     /// How often an open port was contested in a row, and when it was last.
     contested: (u32, Duration),
@@ -433,7 +434,8 @@ impl Port {
         outcome
     }
 
-    /// Writes the rules so that nobody undid it meanwhile: how our own transactions end is known.
+    /// Writes the rules until no other program has changed them meanwhile: the keeper knows with
+    /// which change its own transaction ends.
     fn write(&mut self, close: bool, name: &Name, link: Link) -> io::Result<()> {
         let table = Table::of(self.index, name);
         for _ in 0..WRITE_ATTEMPTS {
@@ -454,8 +456,8 @@ impl Port {
         Err(ErrorKind::ResourceBusy.into())
     }
 
-    /// Looks after the rules where it is time to, or where there is news of them. A port that
-    /// somebody else keeps closed is not held open.
+    /// Checks the rules when it is time to, or when there is news of them, and repairs them. Gives
+    /// an open port up that another keeper closes.
     fn repair(&mut self, news: bool, name: &Name, link: Link) -> Result<(), End> {
         let is_due = self.due.is_some_and(|due| due <= clock::boottime());
         if !news && !is_due {
@@ -488,7 +490,7 @@ impl Port {
         Ok(())
     }
 
-    /// Counts that the rules of an open port were changed; whether somebody goes on to.
+    /// Counts that another program changed the rules of an open port; whether it goes on.
     fn is_kept_closed(&mut self) -> bool {
         let now = clock::boottime();
         let (times, last) = self.contested;
@@ -498,7 +500,7 @@ impl Port {
     }
 }
 
-/// Says that the packet filter refused: the next attempt follows.
+/// Logs that the packet filter refused: the next attempt follows.
 fn refused(name: &Name, error: &io::Error) {
     let error = Brief(error);
     log::line(
@@ -507,7 +509,7 @@ fn refused(name: &Name, error: &io::Error) {
     );
 }
 
-/// An error without the words for it, which the standard library would allocate.
+/// An error as its number: the standard library would allocate its description.
 struct Brief<'a>(&'a io::Error);
 
 impl fmt::Display for Brief<'_> {

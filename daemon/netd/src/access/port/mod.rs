@@ -63,7 +63,7 @@ enum Socket {
     Registered(AsyncSocket<Connection>),
 }
 
-/// What the interface is, and what comes from it.
+/// What the keeper reports of the interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
     /// EAPOL.
@@ -77,7 +77,7 @@ pub(super) enum Event {
     },
     /// Link and name, from now on.
     Link(Link, Name),
-    /// A frame of ours was not sent.
+    /// The keeper didn't send a frame of netd's.
     Refused(Reason),
 }
 

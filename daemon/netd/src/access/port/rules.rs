@@ -151,7 +151,7 @@ impl Rules {
             guards: [None; GUARDS.len()],
         };
         for (place, guard) in GUARDS.into_iter().enumerate() {
-            // Made and unmade in one transaction: nobody sees it.
+            // Added and removed in one transaction: no packet meets it.
             rules.transaction.begin();
             add_guard(&mut rules.transaction, PROBE, guard, index);
             rules.transaction.remove_table(guard.0, PROBE);

@@ -22,7 +22,7 @@
 //!                  +---+---+---+
 //!  refused         | 6 | T | R |                               the message of type T (0: malformed) is refused
 //!                  +---+---+---+-----------+-----------------+
-//!  frame           | 7 | U | source (6)    | PDU (0 to 2048) | U: 1 where it came to this interface alone, else 0
+//!  frame           | 7 | U | source (6)    | PDU (0 to 2048) | U: 1 where it was sent to this interface alone, else 0
 //!                  +---+---+---------------+-----------------+
 //!  link            | 8 | S | name (1 to 15)                  | S: 0 down, 1 up, 2 the interface is gone
 //!                  +---+---+---------------------------------+
@@ -31,9 +31,9 @@
 //!     2 no supplicant's PDU  4 not sent           6 no port is kept
 //! ```
 //!
-//! The keeper begins: its first message is a link, and comes once the port is closed. A link comes
-//! whenever link or name of the interface change. Each open, close and leave has one answer, done
-//! or refused; netd waits for it before it says the next. A frame has none, but for a refused.
+//! The keeper begins: it sends a link once the port is closed, and again whenever link or name of
+//! the interface change. Each open, close and leave has one answer, done
+//! or refused; netd waits for it before it sends the next. A frame has none, except a refused.
 //! While an answer waits to be taken, the keeper reads nothing and relays no frame; frames that
 //! netd doesn't take in time are lost, as they are on a wire.
 //!
