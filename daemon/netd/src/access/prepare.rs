@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::backoff::Backoff;
 use super::driver::{self, Resources};
-use super::port::Keeper;
+use super::port::StartedKeeper;
 use super::radius::Radius;
 use super::settings::{CarrierSettings, Settings};
 use super::status::{Events, Reporter};
@@ -37,7 +37,7 @@ pub(crate) struct PreparedAccess {
 enum PreparedCarrier {
     Wired {
         interface: String,
-        keeper: Keeper,
+        keeper: StartedKeeper,
         timers: Timers,
     },
     Radius {
@@ -77,7 +77,7 @@ impl PreparedAccess {
                 interface,
                 port,
                 timers,
-            } => match Keeper::start(&interface, port) {
+            } => match StartedKeeper::start(&interface, port) {
                 Ok(keeper) => PreparedCarrier::Wired {
                     interface,
                     keeper,
@@ -120,7 +120,7 @@ impl PreparedAccess {
             PreparedCarrier::Wired {
                 interface, keeper, ..
             } => {
-                let port = keeper.status().map(|_| Port::Unauthorised);
+                let port = keeper.has_port().then_some(Port::Unauthorised);
                 (Carrier::Wired, interface.clone(), port)
             }
             PreparedCarrier::Radius { server, .. } => (Carrier::Radius, server.to_string(), None),

@@ -14,7 +14,7 @@ use super::carrier::Carrier;
 use super::conversation::{Conversation, Policy};
 use super::exchange::{Event, Exchange, Success};
 use super::radius::Radius;
-use super::{Fatal, settings, status, thread};
+use super::{settings, status, thread};
 use crate::names::Names;
 use crate::progress::{Fault, Progress};
 use crate::timer;
@@ -66,7 +66,7 @@ async fn authenticate<C: Carrier>(
     let started = Instant::now();
     exchange.carrier.connect(started);
     let ended = loop {
-        if let Some(ended) = work(&mut exchange, progress).await? {
+        if let Some(ended) = work(&mut exchange, progress).await.transpose() {
             break ended;
         }
         let due = exchange.carrier.poll_timeout();
@@ -102,23 +102,22 @@ async fn authenticate<C: Carrier>(
 async fn work<C: Carrier>(
     exchange: &mut Exchange<'_, C>,
     progress: &Progress,
-) -> Result<Option<Result<Success, Fault>>, Fatal> {
-    let mut ended = None;
-    while let Some(event) = exchange.advance().await? {
-        match event {
-            Event::Succeeded(success) => ended = Some(Ok(success)),
-            Event::Failed(fault) | Event::GaveUp(fault) => ended = Some(Err(fault)),
-            Event::Ignored(reason) => progress.step(format!("ignored a datagram: {reason}")),
-            Event::Resting(_) | Event::Renamed(_) => {}
+) -> Result<Option<Success>, Fault> {
+    let ended = loop {
+        match exchange.advance().await? {
+            None => break Ok(None),
+            Some(Event::Succeeded(success)) => break Ok(Some(success)),
+            Some(Event::Failed(fault) | Event::GaveUp(fault)) => break Err(fault),
+            Some(Event::Ignored(reason)) => {
+                progress.step(format!("ignored a datagram: {reason}"));
+            }
+            Some(Event::Resting(_) | Event::Renamed(_)) => {}
         }
-        if ended.is_some() {
-            break;
-        }
-    }
+    };
     for (at, note) in exchange.take_notes() {
         let (direction, text) = status::describe(&note);
         progress.message(at, direction, text, None);
     }
     exchange.conversation.settle()?;
-    Ok(ended)
+    ended
 }

@@ -10,7 +10,7 @@ use softsim_link::ethernet::{Link, Name};
 
 use super::Fatal;
 use super::carrier::{Carrier, Output, State, Terms};
-use super::port::{self, Keeper};
+use super::port::{self, Keeper, StartedKeeper};
 use crate::progress::Fault;
 
 /// A supplicant on an interface.
@@ -25,11 +25,10 @@ pub(super) struct Wired {
 
 impl Wired {
     /// A supplicant in the event loop of this thread, which wants nothing yet.
-    pub(super) fn new(mut keeper: Keeper, timers: Timers) -> io::Result<Self> {
-        keeper.register()?;
+    pub(super) fn new(keeper: StartedKeeper, timers: Timers) -> io::Result<Self> {
         Ok(Self {
             supplicant: Supplicant::new(timers),
-            keeper,
+            keeper: keeper.register()?,
             name: None,
             outputs: VecDeque::new(),
         })

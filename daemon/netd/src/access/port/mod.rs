@@ -39,13 +39,23 @@ pub(super) enum AtStop {
     Open,
 }
 
-/// The keeper of an interface. Where it keeps a controlled port, that is closed when it has
-/// started, and when netd is gone.
+/// The keeper of an interface, started before there is an event loop. Where it keeps a controlled
+/// port, that is closed when it has started, and when netd is gone.
+#[derive(Debug)]
+pub(super) struct StartedKeeper {
+    interface: String,
+    at_stop: Option<AtStop>,
+    socket: Connection,
+    /// Its first message.
+    link: Event,
+}
+
+/// The keeper of an interface, in the event loop.
 #[derive(Debug)]
 pub(super) struct Keeper {
     interface: String,
     port: Option<ControlledPort>,
-    socket: Socket,
+    socket: AsyncSocket<Connection>,
     /// What was received while an answer was waited for.
     events: VecDeque<Event>,
 }
@@ -54,13 +64,6 @@ pub(super) struct Keeper {
 struct ControlledPort {
     at_stop: AtStop,
     status: PortStatus,
-}
-
-/// Opened before there is an event loop.
-#[derive(Debug)]
-enum Socket {
-    Early(Option<Connection>),
-    Registered(AsyncSocket<Connection>),
 }
 
 /// What the keeper reports of the interface.
@@ -87,40 +90,43 @@ enum Received {
     Answer(Order, Result<(), Reason>),
 }
 
-impl Keeper {
+impl StartedKeeper {
     /// Starts the keeper, a process of this program, and waits until the port is closed, if it is
     /// to keep one.
     pub(super) fn start(interface: &str, at_stop: Option<AtStop>) -> io::Result<Self> {
-        let ours = helper_process::start(&[keeper::SUBCOMMAND, interface], |command| {
+        let socket = helper_process::start(&[keeper::SUBCOMMAND, interface], |command| {
             if at_stop.is_none() {
                 command.arg(keeper::WITHOUT_PORT);
             }
         })?;
-        let mut keeper = Self {
+        Ok(Self {
             interface: interface.into(),
-            port: at_stop.map(|at_stop| ControlledPort {
-                at_stop,
-                status: PortStatus::Unauthorised,
-            }),
-            events: VecDeque::new(),
-            socket: Socket::Early(None),
-        };
-        let first = first_message(&ours)?;
-        keeper.events.push_back(first);
-        keeper.socket = Socket::Early(Some(ours));
-        Ok(keeper)
+            at_stop,
+            link: first_message(&socket)?,
+            socket,
+        })
+    }
+
+    /// Whether it keeps a controlled port.
+    pub(super) fn has_port(&self) -> bool {
+        self.at_stop.is_some()
     }
 
     /// Takes its place in the event loop of this thread.
-    pub(super) fn register(&mut self) -> io::Result<()> {
-        if let Socket::Early(socket) = &mut self.socket
-            && let Some(socket) = socket.take()
-        {
-            self.socket = Socket::Registered(AsyncSocket::new(socket)?);
-        }
-        Ok(())
+    pub(super) fn register(self) -> io::Result<Keeper> {
+        Ok(Keeper {
+            interface: self.interface,
+            port: self.at_stop.map(|at_stop| ControlledPort {
+                at_stop,
+                status: PortStatus::Unauthorised,
+            }),
+            socket: AsyncSocket::new(self.socket)?,
+            events: [self.link].into(),
+        })
     }
+}
 
+impl Keeper {
     /// What the controlled port is, where there is one.
     pub(super) fn status(&self) -> Option<PortStatus> {
         self.port.as_ref().map(|port| port.status)
@@ -181,7 +187,9 @@ impl Keeper {
         let answered = async {
             loop {
                 match self.receive_message().await? {
-                    Received::Answer(answered, outcome) if answered == order => return Ok(outcome),
+                    Received::Answer(answered, outcome) if answered == order => {
+                        return outcome.map_err(|reason| self.lost(reason));
+                    }
                     Received::Answer(..) => return Err(self.lost("answered unasked")),
                     Received::Event(event) => {
                         // A link is never lost; it is rare.
@@ -192,26 +200,19 @@ impl Keeper {
                 }
             }
         };
-        match timeout(TIMEOUT, answered).await {
-            Ok(outcome) => outcome?.map_err(|reason| self.lost(reason)),
-            Err(_) => Err(self.lost("no answer")),
-        }
+        let outcome = timeout(TIMEOUT, answered).await;
+        outcome.unwrap_or_else(|_| Err(self.lost("no answer")))
     }
 
     fn request(&self, request: &Request<'_>) -> io::Result<()> {
-        let Socket::Registered(socket) = &self.socket else {
-            return Err(io::ErrorKind::NotConnected.into());
-        };
         let octets = request.encode().ok_or(io::ErrorKind::InvalidInput)?;
-        socket.inner().send(octets.as_slice())
+        self.socket.inner().send(octets.as_slice())
     }
 
     async fn receive_message(&self) -> Result<Received, Fatal> {
-        let Socket::Registered(socket) = &self.socket else {
-            return Err(self.lost("is not registered"));
-        };
         let mut buffer = [0; MAX_MESSAGE];
-        let received = socket.receive(|socket| receive(socket, &mut buffer)).await;
+        let receive = |socket: &Connection| receive(socket, &mut buffer);
+        let received = self.socket.receive(receive).await;
         received.map_err(|error| self.lost(error))
     }
 
@@ -290,16 +291,14 @@ mod tests {
     /// netd's end, and the keeper's.
     fn ends() -> (Keeper, Connection) {
         let (ours, theirs) = pair().unwrap();
-        let mut keeper = Keeper {
+        let started = StartedKeeper {
             interface: "eth1".into(),
-            port: Some(ControlledPort {
-                at_stop: AtStop::Closed,
-                status: PortStatus::Unauthorised,
-            }),
-            events: VecDeque::new(),
-            socket: Socket::Early(Some(ours)),
+            at_stop: Some(AtStop::Closed),
+            socket: ours,
+            link: Event::Link(Link::Down, Name::new(b"eth1").unwrap()),
         };
-        keeper.register().unwrap();
+        let mut keeper = started.register().unwrap();
+        keeper.take_event().unwrap();
         (keeper, theirs)
     }
 
