@@ -160,7 +160,7 @@ pub(crate) fn sim_result(refusal: &Refusal) -> SimResult {
 }
 
 /// The Software SIM object's values; `last` is what became of the last package.
-pub fn sim_state(status: &StatusAnswer, last: SimResult) -> SimState {
+pub(crate) fn sim_state(status: &StatusAnswer, last: SimResult) -> SimState {
     let enabled = |state| state == ProfileState::Enabled;
     let profile = status.profile.as_ref();
     let counters = status.counters.unwrap_or_default();

@@ -41,7 +41,7 @@ impl Message {
 
 /// netd's end: the way to the service manager, or nothing where there is none.
 #[derive(Debug)]
-pub struct Notifier {
+pub(crate) struct Notifier {
     process: Option<Connection>,
     watchdog_period: Option<Duration>,
 }
@@ -49,7 +49,7 @@ pub struct Notifier {
 impl Notifier {
     /// Starts the process where NOTIFY_SOCKET is set. Reads the environment, so call it before netd
     /// is confined.
-    pub fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let process = env::var_os("NOTIFY_SOCKET").map(|socket| {
             helper_process::start(&[SUBCOMMAND], |command| {
                 command.env("NOTIFY_SOCKET", socket);
@@ -63,22 +63,22 @@ impl Notifier {
 
     /// How often [`Self::alive`] is to be called, if at all: twice in the time that the service
     /// manager waits.
-    pub fn interval(&self) -> Option<Duration> {
+    pub(crate) fn interval(&self) -> Option<Duration> {
         self.watchdog_period.map(|period| period / 2)
     }
 
     /// netd serves.
-    pub fn ready(&self) {
+    pub(crate) fn ready(&self) {
         self.send(Message::Ready);
     }
 
     /// netd's loop turns.
-    pub fn alive(&self) {
+    pub(crate) fn alive(&self) {
         self.send(Message::Alive);
     }
 
     /// netd is about to end.
-    pub fn stopping(&self) {
+    pub(crate) fn stopping(&self) {
         self.send(Message::Stopping);
     }
 

@@ -35,7 +35,7 @@ pub enum SandboxError {
 
 impl SandboxError {
     /// Whether it lies with the kernel, and not with a path that isn't there.
-    pub fn is_the_kernels(&self) -> bool {
+    pub(crate) fn is_the_kernels(&self) -> bool {
         !matches!(self, Self::Landlock(landlock::Error::Path(..)))
     }
 }

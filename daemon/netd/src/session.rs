@@ -140,7 +140,7 @@ async fn connect(
         certificate,
         signer,
     } = target;
-    let addresses = names.addresses(&server).await;
+    let addresses = names.addresses(&server.host, server.port).await;
     let addresses = addresses.map_err(SessionError::Resolve)?;
     let server = ServerSocket::new(addresses).map_err(SessionError::Socket)?;
     if let Some(address) = server.peer() {

@@ -11,7 +11,7 @@ const COAPS: u16 = 5684;
 
 /// A server's host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub(crate) struct Server {
     /// A name or an address, IPv6 ones without brackets.
     pub host: String,
     /// Its UDP port.
@@ -31,7 +31,7 @@ impl FromStr for Server {
 
 impl Server {
     /// Of a RADIUS server, `HOST:PORT`.
-    pub fn with_port(authority: &str) -> Result<Self, String> {
+    pub(crate) fn with_port(authority: &str) -> Result<Self, String> {
         let wrong = || format!("expected HOST:PORT, got {}", authority.escape_debug());
         Self::parse(authority, None).ok_or_else(wrong)
     }

@@ -43,7 +43,7 @@ pub enum Action {
 
 /// How far a conversation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stage {
+pub(super) enum Stage {
     /// Identities.
     Identity,
     /// Challenge or re-authentication, and what follows.
@@ -96,22 +96,22 @@ impl<'k> Conversation<'k> {
     }
 
     /// How far it is.
-    pub fn stage(&self) -> Stage {
+    pub(super) fn stage(&self) -> Stage {
         self.stage
     }
 
     /// Whether the SQN was synchronised.
-    pub fn synchronised(&self) -> bool {
+    pub(super) fn synchronised(&self) -> bool {
         self.synchronised
     }
 
     /// The identity that was shown first.
-    pub fn shown(&self) -> Option<&str> {
+    pub(super) fn shown(&self) -> Option<&str> {
         self.shown.as_ref().map(|(nai, _)| nai.as_str())
     }
 
     /// Why keyd refused last, in this conversation.
-    pub fn refusal(&self) -> Option<Fault> {
+    pub(super) fn refusal(&self) -> Option<Fault> {
         self.refused.clone().map(Fault::from)
     }
 
@@ -122,13 +122,13 @@ impl<'k> Conversation<'k> {
 
     /// Takes a packet of the server's with the MSK that it sent along: a success counts only where
     /// keyd finds it to be ours.
-    pub fn receive_with_msk(&mut self, packet: &[u8], msk: Option<Msk>) {
+    pub(super) fn receive_with_msk(&mut self, packet: &[u8], msk: Option<Msk>) {
         self.received = msk;
         self.receive(packet);
     }
 
     /// The carrier has failed.
-    pub fn abandon(&mut self) {
+    pub(super) fn abandon(&mut self) {
         self.received = None;
         self.peer.carrier_failed();
     }

@@ -194,7 +194,7 @@ impl Carrier for Radius {
             return;
         }
         let (names, server) = (self.names.clone(), self.server.clone());
-        let look_up = async move { names.addresses(&server).await };
+        let look_up = async move { names.addresses(&server.host, server.port).await };
         self.enter(Phase::LookingUp(Box::pin(look_up)));
     }
 

@@ -19,7 +19,6 @@ use tokio::time::timeout;
 use self::wire::{Answer, MAX, Name, READY, Request};
 use crate::async_socket::AsyncSocket;
 use crate::helper_process;
-use crate::uri::Server;
 
 /// The helper takes a fraction of it to start.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -29,11 +28,11 @@ const TIMEOUT: Duration = Duration::from_secs(2 * helper::TIMEOUT.as_secs());
 
 /// The helper, started before netd is confined.
 #[derive(Debug)]
-pub struct Helper(Connection);
+pub(crate) struct Helper(Connection);
 
 /// Who resolves names: netd's end of the helper's socket.
 #[derive(Clone, Debug)]
-pub struct Names(mpsc::Sender<Question>);
+pub(crate) struct Names(mpsc::Sender<Question>);
 
 #[derive(Debug)]
 struct Question {
@@ -43,7 +42,7 @@ struct Question {
 
 impl Helper {
     /// Starts the helper, a process of this program, and waits until it is confined.
-    pub fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let ours = helper_process::start(&[helper::SUBCOMMAND], |command| {
             // What it has to tell, it tells us.
             command.stderr(Stdio::null());
@@ -62,7 +61,7 @@ impl Helper {
     }
 
     /// Takes its place in the event loop. The future ends where the helper does.
-    pub fn serve(self) -> io::Result<(Names, impl Future<Output = io::Error>)> {
+    pub(crate) fn serve(self) -> io::Result<(Names, impl Future<Output = io::Error>)> {
         let socket = AsyncSocket::new(self.0)?;
         let (questions, queue) = mpsc::channel(helper::MAX_LOOK_UPS);
         let relayed = async move {
@@ -76,12 +75,13 @@ impl Helper {
 }
 
 impl Names {
-    /// The addresses of a server, in the order in which they are to be tried; at least one.
-    pub async fn addresses(&self, server: &Server) -> io::Result<Vec<SocketAddr>> {
-        if let Ok(address) = server.host.parse::<IpAddr>() {
-            return Ok(vec![(address, server.port).into()]);
+    /// The addresses of a host, a name or an address, with this port, in the order in which they
+    /// are to be tried; at least one.
+    pub(crate) async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+        if let Ok(address) = host.parse::<IpAddr>() {
+            return Ok(vec![(address, port).into()]);
         }
-        let name = Name::new(&server.host).ok_or(io::ErrorKind::InvalidInput)?;
+        let name = Name::new(host).ok_or(io::ErrorKind::InvalidInput)?;
         let (reply, answer) = oneshot::channel();
         let ask = async {
             let gone = || io::Error::other("the names helper has ended");
@@ -93,7 +93,7 @@ impl Names {
             Ok(answer) => match answer? {
                 Answer::Addresses(mut addresses) => {
                     for address in &mut addresses {
-                        address.set_port(server.port);
+                        address.set_port(port);
                     }
                     Ok(addresses)
                 }
