@@ -229,30 +229,4 @@ fn renewal(limit: Option<SessionLimit>, own: Option<Duration>, now: Instant) -> 
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_session_lasts_as_long_as_the_server_and_we_have_it_but_never_no_time_at_all() {
-        let limit = |seconds, reauthenticate| {
-            Some(SessionLimit {
-                after: Duration::from_secs(seconds),
-                reauthenticate,
-            })
-        };
-        let own = |seconds| Some(Duration::from_secs(seconds));
-        let now = Instant::now();
-        let lasts = |limit, own| {
-            let renewal = renewal(limit, own, now)?;
-            Some((renewal.at - now, renewal.ends_session))
-        };
-        let seconds = Duration::from_secs;
-        assert_eq!(lasts(None, None), None);
-        assert_eq!(lasts(None, own(60)), Some((seconds(60), false)));
-        assert_eq!(lasts(limit(90, true), own(60)), Some((seconds(60), false)));
-        assert_eq!(lasts(limit(90, false), own(60)), Some((seconds(60), false)));
-        assert_eq!(lasts(limit(30, false), own(60)), Some((seconds(30), true)));
-        assert_eq!(lasts(limit(30, true), None), Some((seconds(30), false)));
-        assert_eq!(lasts(limit(0, true), own(60)), Some((MIN_SESSION, false)));
-    }
-}
+mod tests;

@@ -297,3 +297,144 @@ impl Carrier for Radius {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use std::net::UdpSocket;
+
+    use softsim_carriers::radius::Request;
+
+    use super::*;
+
+    const RESPONSE: [u8; 6] = [2, 1, 0, 6, 1, b'x'];
+    const SUCCESS: [u8; 4] = [3, 1, 0, 4];
+    const FAILURE: [u8; 4] = [4, 1, 0, 4];
+
+    fn secret() -> Secret {
+        Secret::new(b"testing123".to_vec()).unwrap()
+    }
+
+    /// A client that has sent its first response, what the server received, and the server.
+    async fn asked() -> (Radius, Request, UdpSocket, SocketAddr) {
+        let server = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let timeout = Duration::from_millis(200);
+        server.set_read_timeout(Some(timeout)).unwrap();
+        let address = server.local_addr().unwrap();
+        let host = Server::with_port(&address.to_string()).unwrap();
+        let mut radius = Radius::new(host, secret(), "nas", Names::without_helper()).unwrap();
+        radius.connect(Instant::now());
+        assert_eq!(radius.state(), State::Connecting);
+        radius.receive().await.unwrap();
+        let output = radius.advance().await.unwrap();
+        assert!(matches!(output, Some(Output::OwnRequest(_))), "{output:?}");
+        radius.send(&RESPONSE).await;
+        let mut datagram = [0; MAX_DATAGRAM];
+        let (length, client) = server.recv_from(&mut datagram).unwrap();
+        let request = Request::parse(&datagram[..length], &secret()).unwrap();
+        assert_eq!(request.eap, RESPONSE);
+        (radius, request, server, client)
+    }
+
+    async fn outputs(radius: &mut Radius) -> Vec<Output> {
+        let mut outputs = Vec::new();
+        while let Some(output) = radius.advance().await.unwrap() {
+            outputs.push(output);
+            // Its owner would have told it that the authentication has failed.
+            if matches!(outputs.last(), Some(Output::Failed(_))) {
+                break;
+            }
+        }
+        outputs
+    }
+
+    fn run(test: impl Future<Output = ()>) {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap()
+            .block_on(test);
+    }
+
+    #[test]
+    fn a_success_counts_with_an_access_accept_only() {
+        run(async {
+            let (mut radius, request, server, client) = asked().await;
+            let accept = request.accept(&secret(), &SUCCESS, None, 1).unwrap();
+            assert_eq!(
+                radius.succeeded(Instant::now()).unwrap_err().failure,
+                Failure::Protocol
+            );
+            server.send_to(&accept, client).unwrap();
+            radius.receive().await.unwrap();
+            let output = radius.advance().await.unwrap();
+            assert!(matches!(output, Some(Output::Eap { .. })), "{output:?}");
+            assert!(!radius.succeeded(Instant::now()).unwrap().msk_received);
+            assert_eq!(radius.state(), State::Authenticated);
+            assert!(outputs(&mut radius).await.is_empty());
+        });
+    }
+
+    #[test]
+    fn an_access_reject_fails_whatever_the_peer_makes_of_it_and_nothing_is_sent_after_it() {
+        run(async {
+            let (mut radius, request, server, client) = asked().await;
+            let reject = request.reject(&secret(), Some(&FAILURE)).unwrap();
+            server.send_to(&reject, client).unwrap();
+            radius.receive().await.unwrap();
+            radius.send(&RESPONSE).await;
+            assert!(server.recv(&mut [0]).is_err());
+            let outputs = outputs(&mut radius).await;
+            let [Output::Eap { packet, .. }, Output::Failed(fault)] = &outputs[..] else {
+                panic!("{outputs:?}")
+            };
+            assert_eq!(*packet, FAILURE);
+            assert!(fault.reason.ends_with("Access-Reject"), "{fault}");
+            let now = Instant::now();
+            let wait = Duration::from_secs(9);
+            radius.failed(now, wait);
+            assert_eq!(radius.state(), State::Held { until: now + wait });
+            assert_eq!(radius.poll_timeout(), Some(now + wait));
+            radius.handle_timeout(now + wait).await;
+            assert_eq!(radius.state(), State::Connecting);
+        });
+    }
+
+    #[test]
+    fn a_disconnect_abandons_the_conversation() {
+        run(async {
+            let (mut radius, ..) = asked().await;
+            radius.disconnect();
+            let outputs = outputs(&mut radius).await;
+            assert!(matches!(outputs[..], [Output::Abandon]), "{outputs:?}");
+            assert_eq!(radius.state(), State::Idle);
+            assert_eq!(radius.poll_timeout(), None);
+        });
+    }
+
+    #[test]
+    fn a_peer_without_an_answer_is_stuck_and_a_server_without_one_is_given_up() {
+        run(async {
+            let (mut radius, request, server, client) = asked().await;
+            let challenge = request
+                .challenge(&secret(), &[1, 2, 0, 4], b"state")
+                .unwrap();
+            server.send_to(&challenge, client).unwrap();
+            radius.receive().await.unwrap();
+            let output = radius.advance().await.unwrap();
+            assert!(matches!(output, Some(Output::Eap { .. })), "{output:?}");
+            let output = radius.advance().await.unwrap();
+            assert!(matches!(output, Some(Output::Silent(_))), "{output:?}");
+
+            let (mut radius, ..) = asked().await;
+            let far = Instant::now() + 2 * MAX_DURATION;
+            radius.handle_timeout(far).await;
+            let outputs = outputs(&mut radius).await;
+            let [Output::Failed(fault)] = &outputs[..] else {
+                panic!("{outputs:?}")
+            };
+            assert_eq!(fault.failure, Failure::Unavailable);
+        });
+    }
+}

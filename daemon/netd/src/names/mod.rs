@@ -75,6 +75,12 @@ impl Helper {
 }
 
 impl Names {
+    /// For tests, in which every host is an address.
+    #[cfg(test)]
+    pub(crate) fn without_helper() -> Self {
+        Self(mpsc::channel(1).0)
+    }
+
     /// The addresses of a host, a name or an address, with this port, in the order in which they
     /// are to be tried; at least one.
     pub(crate) async fn addresses(&self, host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {

@@ -1,0 +1,259 @@
+//! The driver over a scripted carrier, whose authentications all fail before the peer sees a
+//! packet.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::pending;
+use std::io::{Read, Write};
+use std::rc::Rc;
+use std::thread;
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use softsim_client::netd::{self, Failure};
+use softsim_client::proto::requests::Hello;
+use softsim_client::proto::{
+    HelloAnswer, MAX_REQUEST, PROTOCOL_VERSION, Realm, Role, encode_answer,
+};
+use softsim_eap::Config;
+
+use super::super::carrier::{Output, Terms};
+use super::super::{Handle, status};
+use super::*;
+
+const FIRST_WAIT: Duration = Duration::from_secs(1000);
+
+/// What the driver did with the carrier.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Call {
+    Connect,
+    Disconnect,
+    Failed(Duration),
+    Leave,
+}
+
+/// A carrier that fails as soon as it is to connect.
+struct Scripted {
+    state: State,
+    asked: bool,
+    outputs: VecDeque<Output>,
+    calls: Rc<RefCell<Vec<Call>>>,
+}
+
+impl Scripted {
+    fn call(&self, call: Call) {
+        self.calls.borrow_mut().push(call);
+    }
+}
+
+impl Carrier for Scripted {
+    fn state(&self) -> State {
+        self.state
+    }
+
+    fn asked(&self) -> bool {
+        self.asked
+    }
+
+    fn connect(&mut self, _: Instant) {
+        self.call(Call::Connect);
+        self.state = State::Authenticating;
+        let fault = Fault::new(Failure::Refused, "rejected");
+        self.outputs.push_back(Output::Failed(fault));
+    }
+
+    fn disconnect(&mut self) {
+        self.call(Call::Disconnect);
+        self.state = State::Idle;
+        self.outputs = [Output::Abandon].into();
+    }
+
+    async fn send(&mut self, _: &[u8]) {
+        panic!("the peer has nothing to answer");
+    }
+
+    fn succeeded(&mut self, _: Instant) -> Result<Terms, Fault> {
+        panic!("the peer has nothing to believe");
+    }
+
+    fn failed(&mut self, now: Instant, wait: Duration) {
+        self.call(Call::Failed(wait));
+        self.state = State::Held { until: now + wait };
+    }
+
+    async fn advance(&mut self) -> Result<Option<Output>, Fatal> {
+        Ok(self.outputs.pop_front())
+    }
+
+    async fn receive(&mut self) -> Result<(), Fatal> {
+        pending().await
+    }
+
+    fn poll_timeout(&self) -> Option<Instant> {
+        None
+    }
+
+    async fn handle_timeout(&mut self, _: Instant) {}
+
+    async fn leave(&mut self) -> Result<(), Fatal> {
+        self.call(Call::Leave);
+        Ok(())
+    }
+}
+
+/// A connection to a keyd that answers Hello, and is asked nothing else.
+fn keyd() -> Connection {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.sock");
+    let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    listener.listen(1).unwrap();
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let _ = client.read(&mut [0; 64]).unwrap();
+        let hello = HelloAnswer {
+            version: PROTOCOL_VERSION,
+            role: Role::Network,
+            max_request: MAX_REQUEST as u32,
+            max_handles: 4,
+        };
+        let mut buffer = [0; 64];
+        let answer = encode_answer::<Hello>(&Ok(hello), &mut buffer).unwrap();
+        client.write_all(answer).unwrap();
+    });
+    Connection::connect(&path).unwrap()
+}
+
+/// Runs an access while `test` gives it orders; what its carrier was told.
+fn calls(automatic: bool, asked: bool, test: impl AsyncFnOnce(&Handle)) -> Vec<Call> {
+    let calls = Rc::default();
+    let carrier = Scripted {
+        state: State::Idle,
+        asked,
+        outputs: VecDeque::new(),
+        calls: Rc::clone(&calls),
+    };
+    let resources = Resources {
+        keyd: keyd(),
+        policy: Policy {
+            peer: Config::new(),
+            realm: Realm::Wlan,
+        },
+        reauthenticate_after: None,
+        backoff: Backoff::new(FIRST_WAIT, 100 * FIRST_WAIT),
+        automatic,
+    };
+    let carrier_name = netd::Carrier::Radius;
+    let (reporter, status) =
+        Reporter::new("aaa", carrier_name, "here".into(), None, status::events());
+    let (handle, orders) = Handle::new("aaa".into(), status);
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+        .block_on(async {
+            let test = async {
+                handle.begun().await;
+                test(&handle).await;
+                handle.order(Order::Stop).await.unwrap();
+            };
+            let ended = tokio::join!(run(carrier, resources, reporter, orders), test).0;
+            ended.unwrap();
+        });
+    calls.take()
+}
+
+fn about(wait: Duration) -> std::ops::RangeInclusive<Duration> {
+    wait * 8 / 10..=wait * 12 / 10
+}
+
+#[test]
+fn an_order_is_answered_once_the_attempt_has_failed_and_the_next_wait_is_longer() {
+    let calls = calls(false, true, async |access| {
+        let idle = netd::AccessState::Idle {
+            reason: "waits for a command".into(),
+        };
+        assert_eq!(access.access().state, idle);
+        for _ in 0..3 {
+            access.order(Order::Connect).await.unwrap();
+            let now = access.access();
+            let held = netd::AccessState::Held {
+                reason: "rejected".into(),
+            };
+            assert_eq!(now.state, held);
+            assert!(now.next_seconds.is_some());
+        }
+    });
+    let [
+        Call::Connect,
+        Call::Failed(first),
+        Call::Connect,
+        Call::Failed(second),
+        Call::Connect,
+        Call::Failed(third),
+        Call::Disconnect,
+        Call::Leave,
+    ] = calls[..]
+    else {
+        panic!("{calls:?}")
+    };
+    for (wait, expected) in [(first, 1), (second, 2), (third, 4)] {
+        assert!(about(expected * FIRST_WAIT).contains(&wait), "{calls:?}");
+    }
+}
+
+#[test]
+fn an_attempt_that_the_network_began_makes_no_wait_longer() {
+    let calls = calls(false, false, async |access| {
+        for _ in 0..3 {
+            access.order(Order::Connect).await.unwrap();
+        }
+    });
+    let waits = calls.iter().filter_map(|call| match call {
+        Call::Failed(wait) => Some(wait),
+        _ => None,
+    });
+    assert!(
+        waits.clone().count() == 3 && waits.clone().all(|wait| about(FIRST_WAIT).contains(wait))
+    );
+}
+
+#[test]
+fn an_automatic_access_begins_by_itself_and_a_disconnected_one_stays_so() {
+    let calls = calls(true, true, async |access| {
+        access.order(Order::Disconnect).await.unwrap();
+        let idle = netd::AccessState::Idle {
+            reason: "disconnected".into(),
+        };
+        assert_eq!(access.access().state, idle);
+        assert_eq!(access.access().next_seconds, None);
+    });
+    assert_eq!(calls[0], Call::Connect);
+    let end = [Call::Disconnect, Call::Disconnect, Call::Leave];
+    assert_eq!(calls[2..], end);
+}
+
+#[test]
+fn a_session_lasts_as_long_as_the_server_and_we_have_it_but_never_no_time_at_all() {
+    let limit = |seconds, reauthenticate| {
+        Some(SessionLimit {
+            after: Duration::from_secs(seconds),
+            reauthenticate,
+        })
+    };
+    let own = |seconds| Some(Duration::from_secs(seconds));
+    let now = Instant::now();
+    let lasts = |limit, own| {
+        let renewal = renewal(limit, own, now)?;
+        Some((renewal.at - now, renewal.ends_session))
+    };
+    let seconds = Duration::from_secs;
+    assert_eq!(lasts(None, None), None);
+    assert_eq!(lasts(None, own(60)), Some((seconds(60), false)));
+    assert_eq!(lasts(limit(90, true), own(60)), Some((seconds(60), false)));
+    assert_eq!(lasts(limit(90, false), own(60)), Some((seconds(60), false)));
+    assert_eq!(lasts(limit(30, false), own(60)), Some((seconds(30), true)));
+    assert_eq!(lasts(limit(30, true), None), Some((seconds(30), false)));
+    assert_eq!(lasts(limit(0, true), own(60)), Some((MIN_SESSION, false)));
+}
