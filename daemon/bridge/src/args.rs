@@ -1,4 +1,4 @@
-//! The command line: what is served, and through which sockets.
+//! The command line.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -7,7 +7,7 @@ use std::{error, fmt};
 
 use softsim_client::proto::Method;
 
-/// How `softsim-bridge` is called.
+/// The usage of `softsim-bridge`.
 pub const USAGE: &str = "\
 usage: softsim-bridge --keyd PATH --sockets DIR --control PATH... [--sandbox=require|off]
        softsim-bridge --keyd PATH --print-identity=aka|aka-prime
@@ -21,7 +21,7 @@ usage: softsim-bridge --keyd PATH --sockets DIR --control PATH... [--sandbox=req
 wpa_supplicant needs `external_sim=1` and a `ctrl_interface` that the bridge may use.
 ";
 
-/// What the command line says.
+/// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Task {
     /// Print the usage.
@@ -37,12 +37,12 @@ pub enum Task {
     Serve(Settings),
 }
 
-/// How to serve.
+/// The settings for serving.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The key process's socket.
     pub keyd: PathBuf,
-    /// Where our own sockets are made.
+    /// The directory for the bridge's own sockets.
     pub sockets: PathBuf,
     /// wpa_supplicant's control sockets.
     pub controls: Vec<PathBuf>,
@@ -53,29 +53,29 @@ pub struct Settings {
 /// `--sandbox`
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sandbox {
-    /// Landlock and seccomp, or no start.
+    /// The bridge starts only if landlock and seccomp confine it.
     #[default]
     Require,
-    /// Neither.
+    /// The bridge runs unconfined.
     Off,
 }
 
-/// What is wrong with the command line.
+/// The errors of the command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ArgsError {
-    /// No flag is called so.
+    /// There is no such flag.
     Unknown(String),
-    /// A flag that may come once came twice.
+    /// A flag was given twice.
     Twice(&'static str),
     /// A flag's value is missing.
     NoValue(&'static str),
-    /// A flag's value is not one that it takes.
+    /// A flag's value is invalid.
     BadValue {
         /// The flag.
         flag: &'static str,
-        /// What it takes.
+        /// The values that it takes.
         expected: &'static str,
-        /// What was received.
+        /// The value that was given.
         got: String,
     },
     /// A flag is missing.
@@ -100,7 +100,7 @@ impl fmt::Display for ArgsError {
     }
 }
 
-/// Reads the command line without the program's name; `--flag VALUE` and `--flag=VALUE` are the
+/// Parses the command line, without the program's name. `--flag VALUE` and `--flag=VALUE` are the
 /// same.
 ///
 /// # Errors

@@ -25,7 +25,7 @@ pub enum Error {
     KeydEnded,
     /// A process that connects to wpa_supplicant ended.
     FinderEnded,
-    /// A socket of ours can't be made.
+    /// The bridge can't create one of its sockets.
     Socket(PathBuf, io::Error),
     /// The service manager can't be reached.
     Notify(io::Error),
@@ -52,7 +52,7 @@ impl fmt::Display for Error {
 }
 
 impl Error {
-    /// The exit status, as sysexits.h numbers them.
+    /// The exit status, as in sysexits.h.
     pub fn status(&self) -> u8 {
         match self {
             Self::Keyd(_) | Self::KeydEnded => 69,
@@ -62,7 +62,7 @@ impl Error {
     }
 }
 
-/// The permanent identity, as wpa_supplicant's configuration needs it.
+/// The permanent identity, for the configuration of wpa_supplicant.
 ///
 /// # Errors
 /// [`Error::Keyd`].
@@ -112,7 +112,7 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
     }
 }
 
-/// Waits for messages or for the next moment at which something is due, and handles both.
+/// Waits for messages or for the next timer, and handles both.
 fn turn(
     interfaces: &mut [Interface],
     watched: &seqpacket::Connection,

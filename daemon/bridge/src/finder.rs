@@ -1,12 +1,12 @@
 //! The finder: a helper process of the bridge that connects one socket to one path, and does
 //! nothing else.
 //!
-//! wpa_supplicant makes its control socket anew each time it starts, so that somebody has to
-//! connect to its path again and again. The bridge, which reads what wpa_supplicant sends, must not
-//! be able to: connect(2) reaches every socket of the host. So both hold the bridge's socket of the
-//! interface, and the path is in the finder's command line. The bridge asks with a datagram of the
-//! octet [`ASK`]; the finder answers [`FOUND`] or [`NOT_FOUND`]. The finder ends when the bridge is
-//! gone.
+//! wpa_supplicant creates its control socket each time it starts, so somebody has to connect to its
+//! path again and again. The bridge, which parses what wpa_supplicant sends, must not be able to do
+//! that, because connect(2) reaches every socket of the host. Therefore the bridge and the finder
+//! both hold the bridge's socket of the interface, and the path is in the finder's command line.
+//! The bridge sends a datagram with the octet [`ASK`]; the finder answers [`FOUND`] or
+//! [`NOT_FOUND`]. The finder ends when the bridge ends.
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
@@ -23,7 +23,7 @@ use softsim_sandbox::seqpacket::{Connection, Received, pair};
 use crate::args::Sandbox;
 use crate::sandbox::{self, SandboxError};
 
-/// The first argument of the process. The path follows, and [`UNCONFINED`] where it shall not
+/// The first argument of the process. The path follows, and [`UNCONFINED`] if the process must not
 /// confine itself.
 pub const SUBCOMMAND: &str = "finder";
 
@@ -39,7 +39,7 @@ const NOT_FOUND: u8 = b'n';
 /// How long the bridge waits for an answer, which takes microseconds.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The bridge's end.
+/// The bridge's end of the connection to a finder.
 #[derive(Debug)]
 pub struct Finder(Connection);
 
@@ -67,7 +67,7 @@ impl Finder {
         Ok(Self(ours))
     }
 
-    /// Whether the socket is connected now to whoever listens at the path.
+    /// Connects the socket to the path. Returns whether somebody listens there.
     ///
     /// # Errors
     /// [`FinderLost`].
@@ -84,10 +84,10 @@ impl Finder {
     }
 }
 
-/// Why there is no finder.
+/// Why a finder can't start.
 #[derive(Debug)]
 pub enum Error {
-    /// Its command line, standard input or standard output is not what the bridge gives it.
+    /// Its command line, standard input or standard output isn't what the bridge passes.
     Usage(&'static str),
     /// It can't be confined.
     Sandbox(SandboxError),
@@ -104,13 +104,14 @@ impl fmt::Display for Error {
     }
 }
 
-/// Serves the bridge until it is gone, with the arguments behind [`SUBCOMMAND`]. Returns only where
-/// it can't begin.
+/// Serves the bridge until it ends. `arguments` are those after [`SUBCOMMAND`]. It returns only if
+/// the finder can't start.
 ///
 /// # Errors
 /// See [`Error`].
 pub fn run(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<(), Error> {
-    // The kernel has named it after /proc/self/exe; another name is no reason not to serve.
+    // The kernel has named the process `exe`, after /proc/self/exe. If it can't be renamed, it
+    // still serves.
     let _ = process::set_name(c"softsim-finder");
     let control = arguments.next().map(PathBuf::from);
     let control = control.ok_or(Error::Usage("the path of a control socket"))?;
@@ -126,7 +127,7 @@ pub fn run(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<()
         sandbox::confine_finder(&control).map_err(Error::Sandbox)?;
     }
     serve(&bridge, &socket, &control);
-    // Its filter leaves none of the calls that an orderly end makes.
+    // The filter forbids the calls that an orderly end would make.
     process::exit(0)
 }
 
@@ -145,7 +146,7 @@ fn serve(bridge: &Connection, socket: &UnixDatagram, control: &Path) {
                 }
             }
             Ok(Received::Nothing) => {
-                // An error of the wait shows in the next read, too.
+                // The next read reports an error of the wait.
                 let _ = poll::wait(&mut [Entry::readable(bridge)], None);
             }
             _ => return,

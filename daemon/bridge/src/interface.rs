@@ -41,11 +41,11 @@ pub(crate) struct Interface {
     socket: UnixDatagram,
     finder: Finder,
     state: State,
-    /// When there is something to do without a message.
+    /// When the next timer is due.
     due: Duration,
 }
 
-/// What is known of wpa_supplicant.
+/// The state of wpa_supplicant, as far as the bridge knows it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum State {
     /// Nothing listens.
@@ -59,11 +59,11 @@ enum State {
 }
 
 impl Interface {
-    /// Makes our end, in `folder`, for the control socket at `control`, which need not be there;
-    /// `finder` gives who connects the one to the other.
+    /// Creates our socket, in `folder`, for the control socket at `control`, which need not exist
+    /// yet. `finder` starts the finder that connects the two.
     ///
     /// # Errors
-    /// The path is taken, or the operating system says no.
+    /// The path is in use, or the operating system refuses.
     pub(crate) fn open(
         folder: &Path,
         control: &Path,
@@ -72,7 +72,7 @@ impl Interface {
         let path = folder.join(own_name(control));
         remove_abandoned(&path)?;
         let socket = UnixDatagram::bind(&path)?;
-        // wpa_supplicant answers to it, as root or in our group.
+        // wpa_supplicant sends its answers to it, as root or as a member of our group.
         fs::set_permissions(&path, fs::Permissions::from_mode(0o660))?;
         socket.set_nonblocking(true)?;
         Ok(Self {
@@ -84,15 +84,15 @@ impl Interface {
         })
     }
 
-    /// When [`Self::tick`] has something to do, on the clock that it is told the time by.
+    /// When to call [`Self::tick`], on the same clock as its argument.
     pub(crate) fn due(&self) -> Duration {
         self.due
     }
 
-    /// Does what is due: looks for wpa_supplicant, or whether it is still there.
+    /// Runs the timer if it is due: looks for wpa_supplicant, or checks that it is still there.
     ///
     /// # Errors
-    /// [`FinderLost`]: wpa_supplicant would never be found again.
+    /// [`FinderLost`]: the bridge would never find wpa_supplicant again.
     pub(crate) fn tick(&mut self, now: Duration) -> Result<(), FinderLost> {
         if now < self.due {
             return Ok(());
@@ -235,7 +235,7 @@ impl AsFd for Interface {
     }
 }
 
-/// A file name that belongs to this control socket alone: the names of its path.
+/// A file name that is unique to this control socket, made of its path.
 fn own_name(control: &Path) -> PathBuf {
     let mut name = Vec::new();
     for octet in control.as_os_str().as_bytes() {
@@ -248,8 +248,8 @@ fn own_name(control: &Path) -> PathBuf {
     std::ffi::OsStr::from_bytes(&name[start..]).into()
 }
 
-/// Removes our socket of an earlier run, whose finder may need a moment to notice the end; anything
-/// else at the path is left alone.
+/// Removes the socket of an earlier run, whose finder may need a moment to notice the end of the
+/// bridge. It leaves anything else at the path alone.
 fn remove_abandoned(path: &Path) -> io::Result<()> {
     let Ok(metadata) = fs::symlink_metadata(path) else {
         return Ok(());

@@ -1,4 +1,4 @@
-//! softsim-bridge; everything is in the library.
+//! softsim-bridge. The library has all of it.
 
 use std::env;
 use std::ffi::OsString;
@@ -47,7 +47,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The process that the bridge starts for each control socket.
+/// Runs the finder, the process that the bridge starts for each control socket.
 fn find(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match finder::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
@@ -58,7 +58,7 @@ fn find(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     }
 }
 
-/// Ends at once: the filter leaves none of the calls that an orderly end makes.
+/// Ends at once, because the filter forbids the calls that an orderly end would make.
 fn failed(error: &Error) -> ! {
     log::line(3, error);
     process::exit(error.status().into())

@@ -1,5 +1,5 @@
-//! What wpa_supplicant says through its control socket where the SIM is outside of it, and what it
-//! is answered.
+//! The messages of wpa_supplicant on its control socket when it uses an external SIM, and the
+//! answers.
 //!
 //! ```text
 //! <3>CTRL-REQ-SIM-<id>:UMTS-AUTH:<RAND>:<AUTN> needed for SSID <ssid>
@@ -13,10 +13,10 @@
 use softsim_client::proto::UmtsAnswer;
 use zeroize::Zeroizing;
 
-/// Octets of the longest message that is looked at; a request has at most half of it.
+/// The longest message that the bridge parses, in octets. A request has at most half as many.
 pub(crate) const MAX_MESSAGE: usize = 1024;
 
-/// The longest response: the prefix, a number, IK, CK and the longest RES in hexadecimal.
+/// The longest response in octets: the prefix, a number, IK, CK and the longest RES in hexadecimal.
 const MAX_RESPONSE: usize = 160;
 
 /// A message of wpa_supplicant.
@@ -28,24 +28,24 @@ pub(crate) enum Message {
     Fail,
     /// The answer to `PING`.
     Pong,
-    /// It wants the SIM.
+    /// It requests an authentication by the SIM.
     Request(Request),
-    /// It ends.
+    /// It is about to end.
     Terminating,
     /// An event of no concern, or none of its messages.
     Other,
 }
 
-/// A question to the SIM.
+/// A request to the SIM.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Request {
-    /// The network of wpa_supplicant's configuration that it is for; the response names it.
+    /// The id of the network in wpa_supplicant's configuration, which the response repeats.
     pub id: u32,
-    /// What is asked.
+    /// The requested authentication.
     pub ask: Ask,
 }
 
-/// What the SIM is asked to do.
+/// The authentication that the SIM has to run.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Ask {
     /// AKA (TS 33.102 §6.3).
@@ -55,14 +55,15 @@ pub(crate) enum Ask {
         /// AUTN.
         autn: [u8; 16],
     },
-    /// GSM authentication, which the SIM doesn't do: its keys have 64 bits.
+    /// GSM authentication, which the SIM refuses, because its keys have 64 bits.
     Gsm,
 }
 
 impl Message {
-    /// Reads one datagram; whatever isn't exactly one of the known forms is [`Message::Other`].
+    /// Parses one datagram. Anything that isn't exactly one of the known forms is
+    /// [`Message::Other`].
     pub(crate) fn parse(datagram: &[u8]) -> Self {
-        // A datagram that fills the buffer may have been longer.
+        // A datagram that fills the buffer may have been cut off.
         if datagram.len() >= MAX_MESSAGE {
             return Self::Other;
         }
@@ -75,7 +76,7 @@ impl Message {
     }
 }
 
-/// `<priority>` and what follows it.
+/// Parses `<priority>` and the event after it.
 fn event(text: &[u8]) -> Option<Message> {
     let text = text.strip_prefix(b"<")?;
     let end = text.iter().position(|&octet| octet == b'>')?;
@@ -89,7 +90,8 @@ fn event(text: &[u8]) -> Option<Message> {
     request(text.strip_prefix(b"CTRL-REQ-SIM-")?).map(Message::Request)
 }
 
-/// `<id>:<what>:<fields>`, and words for people behind a space, which hold the name of a network.
+/// Parses `<id>:<what>:<fields>`. After a space, a text for people follows, which holds the name of
+/// a network.
 fn request(text: &[u8]) -> Option<Request> {
     let end = text.iter().position(|&octet| octet == b' ')?;
     let mut fields = text[..end].split(|&octet| octet == b':');
@@ -108,7 +110,7 @@ fn request(text: &[u8]) -> Option<Request> {
     Some(Request { id, ask })
 }
 
-/// A decimal number without sign.
+/// Parses a decimal number without a sign.
 fn number(digits: &[u8]) -> Option<u32> {
     if !digits.iter().all(u8::is_ascii_digit) {
         return None;
@@ -116,7 +118,7 @@ fn number(digits: &[u8]) -> Option<u32> {
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// Exactly 16 octets in hexadecimal.
+/// Parses exactly 16 octets in hexadecimal.
 fn octets(digits: &[u8]) -> Option<[u8; 16]> {
     let digits: &[u8; 32] = digits.try_into().ok()?;
     let mut octets = [0; 16];
@@ -127,9 +129,9 @@ fn octets(digits: &[u8]) -> Option<[u8; 16]> {
     Some(octets)
 }
 
-/// The response to an authentication; without an answer, that it failed.
+/// The response to an authentication. `None` means that it failed.
 pub(crate) fn umts_response(id: u32, answer: Option<&UmtsAnswer>) -> Zeroizing<Vec<u8>> {
-    // Never grown: growing would leave a copy behind.
+    // The vector must not grow, because that would leave a copy of the keys behind.
     let mut response = Zeroizing::new(Vec::with_capacity(MAX_RESPONSE));
     response.extend(format!("CTRL-RSP-SIM-{id}:UMTS-").as_bytes());
     match answer {
@@ -155,7 +157,8 @@ pub(crate) fn gsm_response(id: u32) -> Vec<u8> {
     format!("CTRL-RSP-SIM-{id}:GSM-FAIL").into_bytes()
 }
 
-/// Digits by arithmetic: a table would tell the cache which.
+/// Writes hexadecimal digits. It computes them, because a look-up in a table would leak them
+/// through the cache.
 fn hexadecimal(text: &mut Vec<u8>, octets: &[u8]) {
     let digit = |value: u8| value + b'0' + (9u8.wrapping_sub(value) >> 7) * (b'a' - b'9' - 1);
     for octet in octets {

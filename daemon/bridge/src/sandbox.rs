@@ -1,4 +1,5 @@
-//! What the bridge gives up once its sockets are open: every file, and nearly every system call.
+//! The confinement of the bridge: once its sockets are open, it gives up every file and nearly
+//! every system call.
 
 use std::path::Path;
 use std::{error, fmt, io};
@@ -7,7 +8,7 @@ use softsim_sandbox::landlock::{self, PathAccess, PathRule};
 use softsim_sandbox::process;
 use softsim_sandbox::seccomp::{self, Filter};
 
-/// Why the bridge isn't confined.
+/// Why the bridge can't be confined.
 #[derive(Debug)]
 pub enum SandboxError {
     /// Dumps can't be denied.
@@ -30,16 +31,16 @@ impl fmt::Display for SandboxError {
     }
 }
 
-/// Denies core dumps, and reading our memory to other processes of the same user: before the first
-/// key comes.
+/// Forbids core dumps, and keeps other processes of the same user from reading our memory. Call it
+/// before the first key arrives.
 ///
 /// # Errors
-/// None on a kernel that is not broken.
+/// Never on a working kernel.
 pub(crate) fn deny_dumps() -> Result<(), SandboxError> {
     process::deny_dumps().map_err(SandboxError::Dumps)
 }
 
-/// Confines the bridge for good: no file is left.
+/// Confines the bridge for good, without access to any file.
 ///
 /// # Errors
 /// See [`SandboxError`].
@@ -48,8 +49,9 @@ pub(crate) fn enter() -> Result<(), SandboxError> {
     seccomp::install(Filter::Bridge).map_err(SandboxError::Seccomp)
 }
 
-/// Confines a finder for good. What is left of the file system is the control socket, where the
-/// kernel can tell: wpa_supplicant makes its directory anew, so the one above it is named.
+/// Confines a finder for good. If the kernel supports it, the finder may only connect to sockets
+/// below one directory. Since wpa_supplicant creates the control socket's directory when it starts,
+/// that is the directory above it.
 ///
 /// # Errors
 /// See [`SandboxError`].

@@ -1,4 +1,4 @@
-//! The SIM behind the bridge: the key process, asked one authentication after the other.
+//! The SIM behind the bridge: the key process, which runs one authentication after the other.
 
 use std::time::Duration;
 
@@ -7,14 +7,14 @@ use softsim_client::proto::requests::UmtsAuthenticate;
 use softsim_client::proto::{Refusal, UmtsAnswer};
 use softsim_sandbox::poll;
 
-/// How often a question is asked that comes too early for the key process; EAP servers wait some
-/// seconds.
+/// How often the bridge sends a request that the key process answers with RetryAfter. EAP servers
+/// wait for some seconds.
 const ATTEMPTS: u32 = 4;
 
-/// The longest wait between two of them.
+/// The longest wait between two attempts.
 const MAX_WAIT: Duration = Duration::from_millis(500);
 
-/// Who answers authentications.
+/// A SIM that runs authentications.
 pub(crate) trait Sim {
     /// Runs AKA.
     ///
@@ -28,7 +28,7 @@ pub(crate) trait Sim {
 pub(crate) enum Failure {
     /// The SIM refused: the authentication ends, the bridge goes on.
     Refused(Refusal),
-    /// The key process is gone, or out of step: the bridge can't go on.
+    /// The connection to the key process is lost or out of step: the bridge can't go on.
     Lost(Error),
 }
 

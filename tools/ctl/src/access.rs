@@ -1,4 +1,4 @@
-//! The ways into a network that the network daemon keeps open.
+//! The commands for the accesses of the network daemon.
 
 use softsim_client::netd::{Access, AccessState, Command, Control, Error, Event, Report};
 use softsim_client::paths::Sockets;

@@ -1,4 +1,4 @@
-//! Why a command failed, what to do about it, and the exit status (as sysexits.h numbers them).
+//! Why a command failed, what to do about it, and the exit status (as in sysexits.h).
 
 use std::io;
 use std::path::Path;
@@ -11,7 +11,7 @@ use softsim_client::proto::Refusal;
 pub const USAGE: u8 = 64;
 /// A file or an answer has the wrong content.
 pub const DATA: u8 = 65;
-/// A file is not there, or can't be read.
+/// A file doesn't exist, or can't be read.
 pub const NO_INPUT: u8 = 66;
 /// A daemon or a server can't be reached.
 pub const UNAVAILABLE: u8 = 69;
@@ -27,8 +27,8 @@ pub const TEMPORARY: u8 = 75;
 pub const PROTOCOL: u8 = 76;
 /// It was refused.
 pub const REFUSED: u8 = 77;
-/// Whoever read the output has gone: what shells show of a program that SIGPIPE ended. Nothing is
-/// said about it.
+/// The reader of the output has gone. This is the status that shells show for a program that
+/// SIGPIPE ended; no message is printed.
 pub const READER_GONE: u8 = 141;
 
 /// A command that failed.
@@ -36,7 +36,7 @@ pub const READER_GONE: u8 = 141;
 pub struct Failure {
     /// The exit status.
     pub status: u8,
-    /// What was expected and what was received.
+    /// The reason: what was expected, and what softsimctl got.
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
@@ -62,7 +62,7 @@ impl Failure {
         Self::new(CANNOT_CREATE, format!("{}: {error}", path.display()))
     }
 
-    /// For programs.
+    /// The failure as JSON, for programs.
     pub fn to_json(&self) -> serde_json::Value {
         serde_json::json!({
             "error": self.message,
@@ -71,7 +71,7 @@ impl Failure {
         })
     }
 
-    /// For people, in lines.
+    /// The failure in lines, for people.
     pub fn to_lines(&self) -> Vec<String> {
         let hint = self.hint.iter().map(|hint| format!("  {hint}"));
         std::iter::once(format!("softsimctl: {}", self.message))
@@ -79,14 +79,14 @@ impl Failure {
             .collect()
     }
 
-    /// The same, with what to do about it.
+    /// Adds a hint what to do about it.
     pub fn advise(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
     }
 }
 
-/// Output that can't be written.
+/// The output can't be written.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         let status = match error.kind() {
@@ -163,7 +163,7 @@ impl From<netd::Error> for Failure {
     }
 }
 
-/// The exit status for what netd says of a failure.
+/// The exit status for a failure that netd reports.
 pub fn status_of(failure: NetdFailure) -> u8 {
     match failure {
         NetdFailure::Command => USAGE,

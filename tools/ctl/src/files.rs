@@ -1,4 +1,4 @@
-//! Files that go in and come out.
+//! The files that commands read and write.
 
 use std::fs;
 use std::io::Read;
@@ -11,10 +11,11 @@ use zeroize::Zeroizing;
 
 use crate::failure::{DATA, Failure, NO_INPUT};
 
-/// More than any certificate, key or package that keyd takes.
+/// The longest file in octets, which is more than any certificate, key or package that keyd
+/// accepts.
 const MAX_FILE: u64 = 64 << 10;
 
-/// A file's octets, if they are no more than could be meant.
+/// Reads a file of at most that length.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     let length = fs::metadata(path)
         .map_err(|error| Failure::reading(path, &error))?
@@ -31,7 +32,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {
     fs::read(path).map_err(|error| Failure::reading(path, &error))
 }
 
-/// The DER in a file that holds it bare, or in PEM with this label.
+/// Reads the DER in a file, which may be in PEM with this label.
 pub fn read_der(path: &Path, label: &str) -> Result<Vec<u8>, Failure> {
     let octets = read(path)?;
     if !octets.starts_with(b"-----BEGIN") {
@@ -48,19 +49,19 @@ pub fn read_der(path: &Path, label: &str) -> Result<Vec<u8>, Failure> {
     Ok(der)
 }
 
-/// DER as PEM.
+/// Encodes DER as PEM.
 pub fn to_pem(label: &str, der: &[u8]) -> Result<String, Failure> {
     pem_rfc7468::encode_string(label, LineEnding::LF, der)
         .map_err(|error| Failure::new(DATA, format!("{label}: {error}")))
 }
 
-/// Writes a file whole.
+/// Writes a complete file.
 pub fn write(path: &Path, octets: &[u8]) -> Result<(), Failure> {
     fs::write(path, octets).map_err(|error| Failure::creating(path, &error))
 }
 
-/// At most so many octets, and one more, of a file that nobody but its owner can read. They never
-/// move, so that no copy stays behind.
+/// Reads at most `limit` octets, and one more, of a file that nobody but its owner can read. The
+/// octets never move in memory, so that no copy is left behind.
 pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let file = secret_file::open(path).map_err(|error| {
         let status = match error {
@@ -76,7 +77,7 @@ pub fn read_private(path: &Path, limit: u64) -> Result<Zeroizing<Vec<u8>>, Failu
     Ok(octets)
 }
 
-/// The RADIUS secret in a file: everything but a newline at its end.
+/// Reads the RADIUS secret in a file: everything except a newline at its end.
 pub fn read_secret(path: &Path) -> Result<RadiusSecret, Failure> {
     let octets = read_private(path, MAX_FILE)?;
     let secret = octets.strip_suffix(b"\n").unwrap_or(&octets);

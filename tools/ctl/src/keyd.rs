@@ -1,4 +1,4 @@
-//! What the key process answers on its admin socket.
+//! The commands that the key process answers on its admin socket.
 
 use std::path::Path;
 
@@ -18,7 +18,7 @@ use crate::failure::{Failure, SOFTWARE};
 use crate::output::Output;
 use crate::{files, text};
 
-/// Shows both daemons; that of netd is missing where it doesn't run.
+/// Shows the status of both daemons; that of netd only if it runs.
 pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
     let keyd = Connection::connect(&sockets.admin)?.call(&Status {})?;
     let netd = netd_status(sockets);
@@ -140,7 +140,7 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
             "none: an old copy of the vault would not be noticed",
         ),
     }
-    // An administrator is told them.
+    // keyd gives administrators its counters.
     let counters = status.counters.unwrap_or_default();
     line(
         &mut text,
@@ -205,7 +205,7 @@ fn netd_text(status: &NetdStatus, text: &mut Vec<String>) {
     }
 }
 
-/// Forgets what a network called the profile.
+/// Makes keyd forget the identities that a network assigned.
 pub fn forget_identities(
     sockets: &Sockets,
     iccid: Option<&str>,
@@ -215,7 +215,7 @@ pub fn forget_identities(
     done(output, "identities_forgotten", iccid.unwrap_or("enabled"))
 }
 
-/// Takes out what the factory and the operator need, or puts in what they gave.
+/// Writes the files that the factory and the operator need, or stores what they return.
 pub fn enrol(sockets: &Sockets, enrol: &Enrol, output: &mut Output<'_>) -> Result<(), Failure> {
     let mut keyd = Connection::connect(&sockets.admin)?;
     let nothing_given = enrol.certificate.is_none()
@@ -335,7 +335,7 @@ pub fn delete(sockets: &Sockets, iccid: &str, output: &mut Output<'_>) -> Result
     done(output, "deleted", iccid)
 }
 
-/// Installs a sealed package, or has a signed command carried out, as a transaction of its own.
+/// Installs a sealed package, or carries out a signed command, in its own transaction.
 pub fn install(sockets: &Sockets, package: &Path, output: &mut Output<'_>) -> Result<(), Failure> {
     let package = files::read(package)?;
     let mut txid = [0; 16];
@@ -353,7 +353,7 @@ pub fn install(sockets: &Sockets, package: &Path, output: &mut Output<'_>) -> Re
     }
 }
 
-/// Tells what a package did.
+/// Reports what a package did.
 fn carried_out(output: &mut Output<'_>, staged: &Staged) -> Result<(), Failure> {
     match staged.parts() {
         (became, Some(iccid)) => done(output, became, iccid),

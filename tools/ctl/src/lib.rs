@@ -1,8 +1,8 @@
 //! softsimctl, the operator's command line on the gateway.
 //!
 //! [`keyd`] has the commands that the key process answers on its admin socket, [`netd`] and
-//! [`access`] those that need the network daemon, [`vault`] those that run the key process
-//! themselves; [`args`] names them, [`failure`] gives each failure its exit status.
+//! [`access`] those that need the network daemon, and [`vault`] those that start the key process.
+//! [`args`] parses the command line, and [`failure`] gives each failure its exit status.
 
 pub mod access;
 pub mod args;
@@ -34,7 +34,8 @@ pub fn main() -> ExitCode {
         Ok(arguments) => arguments,
         Err(error) => return not_a_command(&error),
     };
-    // Passphrases and secrets pass through: no core file, and no look from outside.
+    // Passphrases and secrets pass through this process, so it makes no core file and other
+    // processes can't read its memory.
     let hidden =
         process::deny_dumps().map_err(|error| Failure::new(SOFTWARE, format!("no dumps: {error}")));
     let done = hidden.and_then(|()| {
@@ -44,7 +45,7 @@ pub fn main() -> ExitCode {
     status_of(done, arguments.json)
 }
 
-/// Help and the version are no commands either, but what was asked for.
+/// Help and version aren't errors, although clap reports them as such.
 fn not_a_command(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
@@ -63,7 +64,7 @@ fn status_of(done: Result<(), Failure>, json: bool) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if failure.status != READER_GONE {
-                // Nothing more can be said where even this can't be written.
+                // If even this can't be written, there is nothing left to do.
                 let _ = Output::new(io::stderr(), json)
                     .result(&failure.to_json(), || failure.to_lines());
             }

@@ -1,4 +1,4 @@
-//! softsimctl; everything is in the library.
+//! softsimctl. The library has all of it.
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! What needs the network daemon.
+//! The commands that need the network daemon.
 
 use softsim_client::netd::{Command, Control, Error, Event};
 use softsim_client::paths::Sockets;
@@ -8,17 +8,17 @@ use crate::failure::{Failure, USAGE, status_of};
 use crate::output::Output;
 use crate::{files, text};
 
-/// Bootstraps and registers; tells each step.
+/// Bootstraps and registers, and prints each step.
 pub fn bootstrap(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
     follow(sockets, &Command::Bootstrap {}, output)
 }
 
-/// Forgets the accounts, bootstraps and registers; tells each step.
+/// Forgets the accounts, bootstraps and registers, and prints each step.
 pub fn reset_accounts(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
     follow(sockets, &Command::AccountsReset {}, output)
 }
 
-/// Authenticates once; prints each message.
+/// Authenticates once, and prints each message.
 pub fn eap_test(sockets: &Sockets, test: &EapTest, output: &mut Output<'_>) -> Result<(), Failure> {
     let command = Command::EapTest {
         radius: with_port(&test.radius)?,
@@ -28,7 +28,7 @@ pub fn eap_test(sockets: &Sockets, test: &EapTest, output: &mut Output<'_>) -> R
     follow(sockets, &command, output)
 }
 
-/// netd looks the name up, as it does for its accesses.
+/// Checks that the server has a port. netd resolves its name, as it does for its accesses.
 fn with_port(radius: &str) -> Result<String, Failure> {
     match radius.contains(':') {
         true => Ok(radius.to_owned()),
@@ -39,7 +39,7 @@ fn with_port(radius: &str) -> Result<String, Failure> {
     }
 }
 
-/// Prints events as they come; the last one decides.
+/// Prints events as they arrive. The last one determines the result.
 fn follow(sockets: &Sockets, command: &Command, output: &mut Output<'_>) -> Result<(), Failure> {
     for event in Control::run(&sockets.netd, command)? {
         let event = event?;

@@ -1,8 +1,8 @@
-//! Results as lines for people, or as JSON; the one place that writes to a terminal.
+//! Prints results as lines for people, or as JSON. It is the only place that writes to a terminal.
 //!
-//! Servers choose a part of what is shown. Whatever isn't plain in it is escaped here, in both
-//! forms, so that nothing of theirs moves a cursor, names a window, turns text around or begins a
-//! line.
+//! Servers choose some of the texts. This module escapes every character that isn't plain, in both
+//! forms, so that such a text can't move the cursor, rename a window, reverse the direction of text
+//! or begin a line.
 
 use std::io::{self, Write};
 
@@ -10,7 +10,7 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use softsim_sandbox::text::{Plain, is_plain};
 
-/// Standard output or standard error, in the form that was asked for.
+/// Standard output or standard error, in the requested form.
 pub struct Output<'a> {
     writer: Box<dyn Write + 'a>,
     json: bool,
@@ -25,8 +25,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// One result: the value as a line of JSON, or the lines of text, which have no newlines of
-    /// their own.
+    /// Prints one result: the value as a line of JSON, or the lines of text, which contain no
+    /// newlines.
     pub fn result<L: AsRef<str>>(
         &mut self,
         value: &impl Serialize,
@@ -45,7 +45,7 @@ impl<'a> Output<'a> {
     }
 }
 
-/// JSON in one line, of plain characters only: JSON itself asks for no more than C0 to be escaped
+/// Formats JSON in one line of plain characters only. JSON itself requires only C0 to be escaped
 /// (RFC 8259 §7).
 struct PlainJson;
 

@@ -1,4 +1,4 @@
-//! What netd reports, as text for people.
+//! Formats the reports of netd for people.
 
 use softsim_client::netd::{
     Access, AccessState, Authentication, Direction, Event, Management, MskComparison, Report,
@@ -33,7 +33,7 @@ pub(crate) fn event(event: &Event) -> Vec<String> {
             self::access(access)
         )],
         Event::Done { report } => summary(report),
-        // Goes to standard error, with the exit status.
+        // A failure goes to standard error.
         Event::Failed { .. } => Vec::new(),
     }
 }
@@ -70,7 +70,7 @@ fn summary(report: &Report) -> Vec<String> {
     }
 }
 
-/// Where management stands, in words.
+/// The state of management, in words.
 pub(crate) fn management(management: &Management) -> String {
     match management {
         Management::NotBootstrapped { reason: None } => "not bootstrapped".into(),
@@ -88,7 +88,7 @@ pub(crate) fn management(management: &Management) -> String {
     }
 }
 
-/// What was agreed, in words.
+/// The agreed method and properties, in words.
 fn agreed(authentication: &Authentication) -> String {
     let mut text = authentication.method.clone();
     if authentication.reauthenticated {
@@ -117,7 +117,7 @@ pub(crate) fn access(access: &Access) -> String {
     text
 }
 
-/// All of them, with what was counted.
+/// All accesses, with their counters.
 fn table(accesses: &[Access]) -> Vec<String> {
     accesses.iter().flat_map(rows).collect()
 }

@@ -1,4 +1,4 @@
-//! The device certificate: whose statement counts.
+//! The device certificate, whose key must have signed the sealing statement.
 
 use std::fmt;
 
@@ -16,20 +16,20 @@ pub struct DeviceCertificate {
     key: VerifyingKey,
 }
 
-/// Why a certificate isn't taken.
+/// Why a certificate isn't accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CertificateError {
-    /// It is no X.509 version 3 certificate.
+    /// It isn't an X.509 version 3 certificate.
     Malformed,
-    /// It is one of an older version.
+    /// It is a certificate of an older version.
     Version,
     /// Its key isn't a P-256 key.
     Key,
     /// An authority's certificate is malformed.
     Authority,
-    /// No authority of the list vouches for it now.
+    /// It doesn't chain to an authority of the list, or isn't valid now.
     Untrusted {
-        /// What the path check found.
+        /// The reason that the path validation reports.
         reason: String,
     },
 }
@@ -61,10 +61,10 @@ impl fmt::Display for CertificateError {
 impl std::error::Error for CertificateError {}
 
 impl DeviceCertificate {
-    /// Takes a certificate in PEM or DER; who issued it is not looked at, see [`Self::verify`].
+    /// Parses a certificate in PEM or DER. It doesn't check who issued it; see [`Self::verify`].
     ///
     /// # Errors
-    /// It is no certificate of a P-256 key.
+    /// It isn't a certificate of a P-256 key.
     pub fn parse(octets: &[u8]) -> Result<Self, CertificateError> {
         let der = pem_or_der(octets)
             .into_iter()
@@ -83,7 +83,7 @@ impl DeviceCertificate {
     /// that it is valid now.
     ///
     /// # Errors
-    /// It isn't so.
+    /// One of these checks fails.
     pub fn verify(&self, authorities: &[u8], now: UnixTime) -> Result<(), CertificateError> {
         let roots = pem_or_der(authorities);
         let anchors: Vec<TrustAnchor<'_>> = roots
@@ -113,7 +113,7 @@ impl DeviceCertificate {
         &self.key
     }
 
-    /// The device's name.
+    /// The device id.
     pub fn device(&self) -> DeviceId {
         DeviceId::of(&self.key)
     }

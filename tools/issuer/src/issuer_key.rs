@@ -1,4 +1,4 @@
-//! The operator's signing key: made here, kept in a PKCS #8 file, never printed.
+//! The operator's signing key, which is stored in a PKCS #8 file and never printed.
 
 use std::fmt;
 
@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 
 use crate::system_rng;
 
-/// An operator's P-256 key pair. Wiped on drop, prints only its id.
+/// An operator's P-256 key pair. It is wiped on drop, and prints only its id.
 pub struct IssuerSigningKey(SigningKey);
 
-/// A key file isn't one.
+/// The error for a file that isn't a key file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct IssuerKeyError;
 
@@ -28,12 +28,12 @@ impl fmt::Display for IssuerKeyError {
 impl std::error::Error for IssuerKeyError {}
 
 impl IssuerSigningKey {
-    /// Makes a new key.
+    /// Generates a key.
     pub fn generate() -> Self {
         Self(SigningKey::generate_from_rng(&mut system_rng()))
     }
 
-    /// Takes a PKCS #8 PEM file.
+    /// Parses a PKCS #8 PEM file.
     ///
     /// # Errors
     /// It is anything else.
@@ -63,7 +63,7 @@ impl IssuerSigningKey {
         IssuerKey::from(*self.0.verifying_key())
     }
 
-    /// The operator's name in packages.
+    /// The issuer id, which identifies the operator in packages.
     pub fn id(&self) -> IssuerId {
         self.public().id()
     }

@@ -1,8 +1,8 @@
-//! Seals subscription profiles and signs commands, each for one device: the operator's tool and
-//! what the lab shares with it.
+//! Seals subscription profiles and signs commands, each for one device. This is the operator's
+//! tool, and the library that the lab uses, too.
 //!
-//! A package is made only from a device certificate and a sealing statement that its device key
-//! signed. A bare sealing key is refused: whoever carries it from the device could put in their own
+//! To seal a package, it needs a device certificate and a sealing statement that the device key
+//! signed. It refuses a bare sealing key, because whoever delivers one could substitute their own
 //! and read K.
 
 pub mod certificate;
@@ -18,12 +18,12 @@ use softsim_profile::{
     Severity, StatementError, Validity, check, seal, sign_command,
 };
 
-/// What an operator signed for one device, and whom it is for.
+/// A package or command that an operator signed for one device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Signed {
-    /// The package or command, as the device takes it.
+    /// The octets of the package or command.
     pub octets: Vec<u8>,
-    /// The device that takes it.
+    /// The device that it is for.
     pub device: DeviceId,
     /// The operator who signed it.
     pub issuer: IssuerId,
@@ -34,7 +34,7 @@ pub struct Signed {
 /// A sealed package.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sealed {
-    /// The package and whom it is for.
+    /// The package and its device.
     pub signed: Signed,
     /// The sealing key it is encrypted to.
     pub sealing_key: SealingKeyId,
@@ -43,9 +43,9 @@ pub struct Sealed {
 /// Why a profile wasn't sealed, or a command not signed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Error {
-    /// The sealing statement isn't the certificate's device's.
+    /// The sealing statement isn't that of the certificate's device.
     Statement(StatementError),
-    /// It can't be signed.
+    /// The package or command can't be signed.
     Seal(SealError),
 }
 
@@ -60,7 +60,7 @@ impl fmt::Display for Error {
 
 impl std::error::Error for Error {}
 
-/// A profile that is not one to be sealed.
+/// The error for a profile that must not be sealed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NotToBeSealed(Finding);
 
@@ -78,11 +78,10 @@ impl fmt::Display for NotToBeSealed {
 
 impl std::error::Error for NotToBeSealed {}
 
-/// Holds a profile against the rules before it is sealed; gives what speaks against it and doesn't
-/// forbid it.
+/// Checks a profile against the rules before it is sealed. Returns findings that don't forbid it.
 ///
 /// # Errors
-/// It could never work, or only a laboratory may have it, and this is none.
+/// The profile could never work, or only a laboratory may have it and `laboratory` is false.
 pub fn may_be_sealed(profile: &Profile, laboratory: bool) -> Result<Vec<Finding>, NotToBeSealed> {
     let forbidden = |finding: &Finding| match finding.severity {
         Severity::Warning => false,
@@ -155,7 +154,7 @@ pub fn command_for(
     })
 }
 
-/// The kernel's random numbers.
+/// The random number generator of the kernel.
 fn system_rng() -> rand_core::UnwrapErr<getrandom::SysRng> {
     rand_core::UnwrapErr(getrandom::SysRng)
 }

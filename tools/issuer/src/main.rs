@@ -1,4 +1,4 @@
-//! `softsim-issuer`: makes the operator's key, seals profiles for devices, and signs commands to
+//! `softsim-issuer` generates the operator's key, seals profiles for devices, and signs commands to
 //! them.
 
 mod cli;

@@ -14,10 +14,10 @@
 //! keccak_iterations = 1                      # with tuak: 1 to 255; where absent: 1
 //! ```
 //!
-//! Names have any case, and those that vendors use are understood (`Ki`, `OPC`).
+//! Field names may be in upper or lower case, and vendors' names (`Ki`, `OPC`) work, too.
 //!
-//! OPc and TOPc are derived from OP and TOP here, so that what all subscriptions share stays with
-//! the operator. An error names the field and never shows the value of a key.
+//! OPc and TOPc are derived from OP and TOP here, so that OP and TOP, which all subscriptions
+//! share, stay with the operator. An error names the field and never shows the value of a key.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -31,7 +31,7 @@ use softsim_usim::SqnParameters;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
-/// The fields there are.
+/// The names of the fields.
 const FIELDS: [&str; 16] = [
     "iccid",
     "imsi",
@@ -51,17 +51,17 @@ const FIELDS: [&str; 16] = [
     "home_network_keys",
 ];
 
-/// What else vendors call a field.
+/// Vendors' names of fields.
 const ALIASES: [(&str, &str); 2] = [("ki", "k"), ("mnc_len", "mnc_length")];
 
-/// How errors call the lengths of keys.
+/// The lengths of keys in error messages.
 const DIGITS_32: &str = "32 hexadecimal digits";
 const DIGITS_64: &str = "64 hexadecimal digits";
 
-/// Why a file is no profile.
+/// Why a file isn't a profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TomlError {
-    /// It is no TOML.
+    /// It isn't TOML.
     Syntax {
         /// The line, from 1.
         line: usize,
@@ -73,7 +73,7 @@ pub enum TomlError {
         /// Its name.
         field: String,
     },
-    /// A field is there twice, under two of its names.
+    /// A field occurs twice, under two of its names.
     Twice {
         /// The field.
         field: &'static str,
@@ -85,21 +85,21 @@ pub enum TomlError {
         /// Its name.
         field: &'static str,
     },
-    /// OPc and OP, or TOPc and TOP, are both there, and one follows from the other.
+    /// OPc and OP, or TOPc and TOP, are both given, although one follows from the other.
     Both {
-        /// What follows.
+        /// The derived field.
         derived: &'static str,
-        /// What it follows from.
+        /// The field that it is derived from.
         underived: &'static str,
     },
-    /// The algorithm has no use for a field.
+    /// The algorithm doesn't use a field.
     Stray {
         /// The field's name.
         field: String,
         /// The algorithm.
         algorithm: &'static str,
     },
-    /// A field's value isn't one of its own.
+    /// A field's value is invalid.
     Field(FieldError),
 }
 
@@ -147,8 +147,8 @@ impl From<FieldError> for TomlError {
     }
 }
 
-/// Reads a profile file. What the file doesn't tell has the defaults of the profile: no home
-/// network key. Validity and the consent to give raw CK and IK out are the command line's.
+/// Parses a profile file. Fields that the file doesn't have get their defaults, for example no home
+/// network key. The command line sets the validity, and the consent to give out raw CK and IK.
 ///
 /// # Errors
 /// See [`TomlError`].
@@ -188,12 +188,12 @@ pub fn parse(text: &str) -> Result<Profile, TomlError> {
     })
 }
 
-/// The fields that haven't been read yet. Values are moved out, so that keys are wiped behind their
+/// The fields that haven't been read yet. Values are moved out, so that keys are wiped after their
 /// use.
 struct Fields(Table);
 
 impl Fields {
-    /// Puts each field under its own name, whatever its name in the file is.
+    /// Renames each field to its own name, whatever it is called in the file.
     fn new(table: Table) -> Result<Self, TomlError> {
         let mut named = Table::new();
         let mut names = BTreeMap::new();
@@ -233,8 +233,8 @@ impl Fields {
         }
     }
 
-    /// What a SUCI is encrypted to: `[{ id = 27, scheme = "A", key = "…" }]`, the preferred one
-    /// first.
+    /// The keys that a SUCI is encrypted to: `[{ id = 27, scheme = "A", key = "…" }]`, the
+    /// preferred one first.
     fn home_network_keys(&mut self) -> Result<HomeNetworkKeys, TomlError> {
         const FIELD: &str = "home_network_keys";
         let entries = match self.0.remove(FIELD) {
@@ -297,7 +297,7 @@ impl Fields {
         })
     }
 
-    /// One of two fields, the first of which follows from the second.
+    /// Reads one of two fields, of which the first is derived from the second.
     fn either(
         &mut self,
         derived: &'static str,
@@ -312,7 +312,7 @@ impl Fields {
         }
     }
 
-    /// Nothing is left that the algorithm has no use for.
+    /// Refuses remaining fields, which the algorithm doesn't use.
     fn end(self, algorithm: Algorithm) -> Result<(), TomlError> {
         match self.0.keys().next() {
             Some(field) => Err(TomlError::Stray {
@@ -344,8 +344,8 @@ impl Fields {
     }
 }
 
-/// The field that a name is for: in any case, with and without what joins its words, and as vendors
-/// call it.
+/// The field that a name stands for: in upper or lower case, with or without separators between its
+/// words, or as vendors call it.
 fn field_of(name: &str) -> Option<&'static str> {
     let plain = |name: &str| -> String {
         (name.chars())
@@ -359,7 +359,7 @@ fn field_of(name: &str) -> Option<&'static str> {
         .map(|(_, field)| field)
 }
 
-/// One entry; nothing where it hasn't the shape of one.
+/// Parses one entry; none if it doesn't have the shape of one.
 fn home_network_key(entry: &Value) -> Option<Result<HomeNetworkKey, FieldError>> {
     let entry = entry.as_table().filter(|entry| entry.len() == 3)?;
     let id = u64::try_from(entry.get("id")?.as_integer()?).ok()?;
@@ -372,14 +372,13 @@ fn home_network_key(entry: &Value) -> Option<Result<HomeNetworkKey, FieldError>>
     Some(HomeNetworkKey::new(id, scheme, &key))
 }
 
-/// OPc or TOPc, or what it follows from.
+/// OPc or TOPc, or the field that it is derived from.
 enum Either {
     Derived(Zeroizing<String>),
     Underived(Zeroizing<String>),
 }
 
-/// Octets out of hexadecimal digits in lower or upper case; an error tells the length, not the
-/// digits.
+/// Parses hexadecimal digits in lower or upper case. An error states the length, not the digits.
 fn hex<const N: usize>(
     field: &'static str,
     expected: &'static str,
@@ -399,7 +398,7 @@ fn hex<const N: usize>(
     Ok(octets)
 }
 
-/// The parser's own text would quote the line, which may hold K.
+/// Converts an error of the parser. Its own text would quote the line, which may hold K.
 fn syntax(text: &str, error: &toml::de::Error) -> TomlError {
     let offset = error.span().map_or(0, |span| span.start);
     let line = 1 + text

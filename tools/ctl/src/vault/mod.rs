@@ -1,7 +1,8 @@
-//! What is done to the vault from outside: a key from a passphrase, and another key.
+//! The commands for the vault's key: derive it from a passphrase, and replace it.
 //!
-//! A passphrase never reaches the key process, and its key never touches a medium: it goes through
-//! a file in memory, which is the key process's standard input and which that overwrites.
+//! A passphrase never reaches the key process, and the key derived from it is never written to a
+//! medium. The key goes through a file in memory, which is the standard input of the key process
+//! and which the key process overwrites.
 
 mod passphrase;
 mod terminal;
@@ -22,7 +23,7 @@ use crate::args::{InitPassphrase, NewKek, OldKek, PassphraseSource, Rekey, Unloc
 use crate::failure::{Failure, IO, REFUSED, UNAVAILABLE, USAGE};
 use crate::output::Output;
 
-/// Makes the file that a passphrase needs beside itself.
+/// Creates the file of parameters that a passphrase needs.
 pub fn init_passphrase(init: &InitPassphrase, output: &mut Output<'_>) -> Result<(), Failure> {
     let parameters = Parameters::random(init.memory_mib, init.passes, init.lanes)?;
     parameters.create(&init.parameters)?;
@@ -38,7 +39,7 @@ pub fn init_passphrase(init: &InitPassphrase, output: &mut Output<'_>) -> Result
     Ok(())
 }
 
-/// Becomes a program whose standard input is the key of a passphrase.
+/// Executes a program whose standard input is the key of a passphrase.
 pub fn unlock(unlock: &Unlock) -> Result<(), Failure> {
     let parameters = Parameters::read(&unlock.parameters)?;
     let source = source(unlock.passphrase_file.as_deref());
@@ -55,7 +56,7 @@ pub fn unlock(unlock: &Unlock) -> Result<(), Failure> {
     Err(cannot_run(program.as_ref(), &error))
 }
 
-/// Has the key process put the vault under another key.
+/// Makes the key process encrypt the vault under another key.
 pub fn rekey(rekey: &Rekey, output: &mut Output<'_>) -> Result<(), Failure> {
     let mut arguments: Vec<OsString> = vec!["--state".into(), rekey.state.clone().into()];
     let mut keys = Vec::new();
@@ -95,7 +96,7 @@ pub fn rekey(rekey: &Rekey, output: &mut Output<'_>) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The flags for the key that the vault is under, and that key where it goes over standard input.
+/// Adds the flags for the vault's present key. Returns the key if it goes over standard input.
 fn old_key(old: &OldKek, arguments: &mut Vec<OsString>) -> Result<Option<Kek>, Failure> {
     if let Some(parameters) = &old.parameters {
         let source = source(old.passphrase_file.as_deref());
@@ -115,7 +116,7 @@ fn old_key(old: &OldKek, arguments: &mut Vec<OsString>) -> Result<Option<Kek>, F
     Ok(None)
 }
 
-/// The same for the key that it shall be under; a new passphrase is asked for twice.
+/// Adds the flags for the vault's new key. Asks for a new passphrase twice.
 fn new_key(new: &NewKek, arguments: &mut Vec<OsString>) -> Result<Option<Kek>, Failure> {
     if let Some(parameters) = &new.new_parameters {
         let source = source(new.new_passphrase_file.as_deref());
@@ -142,7 +143,7 @@ fn source(file: Option<&Path>) -> PassphraseSource {
     }
 }
 
-/// A file in memory with these keys one after the other, to be read from its start.
+/// Creates a file in memory with these keys one after the other, and rewinds it.
 fn in_memory(keys: &[&Kek]) -> Result<File, Failure> {
     let make = || -> io::Result<File> {
         let mut file = File::from(memfd_create("softsim-kek", MemfdFlags::CLOEXEC)?);
@@ -155,7 +156,7 @@ fn in_memory(keys: &[&Kek]) -> Result<File, Failure> {
     make().map_err(|error| Failure::new(IO, format!("a file in memory: {error}")))
 }
 
-/// The key process beside this program; where there is none, the one of the search path.
+/// The key process's program beside this program; if there is none, the one on the search path.
 fn sibling() -> PathBuf {
     const NAME: &str = "softsim-keyd";
     env::current_exe()
@@ -169,7 +170,7 @@ fn cannot_run(program: &Path, error: &io::Error) -> Failure {
     Failure::new(UNAVAILABLE, format!("{}: {error}", program.display()))
 }
 
-/// A line of the key process's log without its level and name.
+/// Strips the level and the program's name from a line of the key process's log.
 fn without_prefix(line: &str) -> &str {
     line.split_once("softsim-keyd: ")
         .map_or(line, |(_, said)| said)

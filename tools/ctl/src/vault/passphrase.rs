@@ -1,4 +1,4 @@
-//! A key from a passphrase: Argon2id (RFC 9106) with parameters and a salt from a file.
+//! Derives a key from a passphrase: Argon2id (RFC 9106) with parameters and a salt from a file.
 
 use std::fs::OpenOptions;
 use std::io::Write;
@@ -17,10 +17,10 @@ use crate::files;
 /// A key of the vault.
 pub(super) type Kek = Zeroizing<[u8; 32]>;
 
-/// The least that is taken: 19 MiB and two passes, so that guessing costs somebody something.
+/// The least memory, 19 MiB, and the least passes, two, which make guessing expensive.
 const MIN_MEMORY_KIB: u32 = 19 << 10;
 const MIN_PASSES: u32 = 2;
-/// The most: beyond it nobody waits for the vault.
+/// The most memory. With more, unlocking the vault would take too long.
 const MAX_MEMORY_KIB: u32 = 4 << 20;
 const MAX_PASSES: u32 = 1000;
 const MAX_LANES: u32 = 64;
@@ -30,7 +30,8 @@ const SALT: usize = 16;
 /// The longest passphrase, in octets.
 const MAX_PASSPHRASE: u64 = 1024;
 
-/// What Argon2id needs beside the passphrase. None of it is secret; all of it is needed.
+/// The parameters of Argon2id besides the passphrase. They aren't secret, but the key can't be
+/// derived without them.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Parameters {
@@ -43,7 +44,7 @@ pub(super) struct Parameters {
 }
 
 impl Parameters {
-    /// These costs, with a new salt.
+    /// Makes parameters of these costs, with a new salt.
     pub(super) fn random(memory_mib: u32, passes: u32, lanes: u32) -> Result<Self, Failure> {
         let mut salt = [0; SALT];
         getrandom::fill(&mut salt)
@@ -77,7 +78,7 @@ impl Parameters {
             .map_err(failed)
     }
 
-    /// Reads them, and takes none that are too weak.
+    /// Reads them, and refuses weak ones.
     pub(super) fn read(path: &Path) -> Result<Self, Failure> {
         let wrong = |fault: String| Failure::new(DATA, format!("{}: {fault}", path.display()));
         let parameters: Self = serde_json::from_slice(&files::read(path)?)
@@ -88,7 +89,7 @@ impl Parameters {
         }
     }
 
-    /// What is wrong with them.
+    /// Why they are refused, if they are.
     fn fault(&self) -> Option<String> {
         let within = |name, got, min, max| {
             let good = (min..=max).contains(&got);
@@ -114,7 +115,7 @@ impl Parameters {
         })
     }
 
-    /// The key of a passphrase.
+    /// Derives the key of a passphrase.
     pub(super) fn derive(&self, passphrase: &[u8]) -> Result<Kek, Failure> {
         let failed = |error: argon2::Error| Failure::new(SOFTWARE, format!("Argon2id: {error}"));
         let params = Params::new(self.memory_kib, self.passes, self.lanes, Some(32));
@@ -127,7 +128,7 @@ impl Parameters {
     }
 }
 
-/// Takes a passphrase from its source.
+/// Gets a passphrase from its source.
 pub(super) fn ask(source: &PassphraseSource, prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     match source {
         PassphraseSource::File(path) => from_file(path),
@@ -135,7 +136,8 @@ pub(super) fn ask(source: &PassphraseSource, prompt: &str) -> Result<Zeroizing<V
     }
 }
 
-/// Takes a new passphrase: from a terminal twice, as nobody sees what is typed.
+/// Gets a new passphrase. On a terminal, it asks twice, because the user doesn't see what they
+/// type.
 pub(super) fn ask_twice(
     source: &PassphraseSource,
     prompt: &str,
@@ -149,7 +151,7 @@ pub(super) fn ask_twice(
     Ok(passphrase)
 }
 
-/// The passphrase in a file: everything but a newline at its end.
+/// Reads the passphrase in a file: everything except a newline at its end.
 fn from_file(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let wrong = |fault: String| Failure::new(DATA, format!("{}: {fault}", path.display()));
     let mut passphrase = files::read_private(path, MAX_PASSPHRASE + 1)?;

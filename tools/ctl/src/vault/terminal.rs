@@ -1,4 +1,4 @@
-//! A passphrase from the terminal, of which nothing shows.
+//! Reads a passphrase from the terminal, without showing it.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -8,10 +8,11 @@ use zeroize::Zeroizing;
 
 use crate::failure::{DATA, Failure, NO_INPUT};
 
-/// The longest passphrase, in octets: a vector of this size doesn't move, and leaves no copy.
+/// The longest passphrase, in octets. A vector of this capacity doesn't move, and leaves no copy
+/// behind.
 const MAX: usize = 1024;
 
-/// Asks on the terminal of this process, wherever its standard input comes from.
+/// Asks on the terminal of this process, even if its standard input is redirected.
 pub(super) fn ask(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let failed = |error: io::Error| {
         Failure::new(NO_INPUT, format!("the terminal: {error}"))
@@ -33,7 +34,7 @@ pub(super) fn ask(prompt: &str) -> Result<Zeroizing<Vec<u8>>, Failure> {
     }
 }
 
-/// The line that is typed; none where it is broken off.
+/// Reads a line; none if the user interrupts it.
 fn read_line(input: &mut impl Read) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     const INTERRUPT: u8 = 0x03;
     const END: u8 = 0x04;
@@ -59,7 +60,7 @@ fn read_line(input: &mut impl Read) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
     }
 }
 
-/// A terminal that shows nothing and sends no signals, until this is dropped.
+/// A terminal without echo and signals, until this is dropped.
 struct Quiet<'t> {
     terminal: &'t File,
     before: Termios,
@@ -77,7 +78,7 @@ impl<'t> Quiet<'t> {
 
 impl Drop for Quiet<'_> {
     fn drop(&mut self) {
-        // A terminal that is gone needs nothing.
+        // If the terminal is gone, there is nothing to restore.
         let _ = tcsetattr(self.terminal, OptionalActions::Flush, &self.before);
     }
 }

@@ -1,4 +1,4 @@
-//! What the command line does.
+//! The commands.
 
 use std::path::Path;
 
@@ -95,9 +95,9 @@ pub(crate) fn command(command: &Command, to: &Addressed) -> Result<Report, Failu
     Ok(report)
 }
 
-/// The device certificate, if one is named: it chains to the given authority, it is of the given
-/// device, or both. Neither of the two is refused: whoever brought the certificate would say
-/// himself whose it is.
+/// Reads the device certificate, if one is named. It must chain to the given authority, or be that
+/// of the given device, or both. Without authority and device, it is refused, because whoever
+/// delivered the certificate could have substituted another.
 fn certificate(device: &args::Device) -> Result<Option<DeviceCertificate>, Failure> {
     if device.device_ca.is_none() && device.device.is_none() {
         return Err(Failure::usage(
@@ -140,7 +140,7 @@ fn issuer(signed: &args::Signed) -> Result<IssuerSigningKey, Failure> {
         .map_err(|error| Failure::about(&signed.key, error))
 }
 
-/// What packages and commands have in common.
+/// The common part of the reports on packages and commands.
 fn report(device: &args::Device, args: &args::Signed, signed: &Signed) -> Report {
     let Signed {
         octets,

@@ -1,4 +1,4 @@
-//! Files that go in and come out.
+//! The files that commands read and write.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Read, Write};
@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use super::output::Failure;
 
-/// More than any profile or key takes, in octets.
+/// The longest file with a secret, in octets, which is more than any profile or key needs.
 const MAX_SECRET: u64 = 64 << 10;
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
@@ -21,8 +21,8 @@ pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<(), Failure> {
     fs::write(path, contents).map_err(|error| Failure::about(path, error))
 }
 
-/// Reads a text with a secret, which is its owner's alone; it doesn't move, so that no copy stays
-/// behind, and is wiped after its use.
+/// Reads a text with a secret from a file that only its owner may read. The text doesn't move in
+/// memory, so that no copy is left behind, and is wiped after use.
 pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
     let file = secret_file::open(path).map_err(Failure::new)?;
     let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET as usize));
@@ -35,7 +35,7 @@ pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
     Ok(text)
 }
 
-/// Creates a file with these permissions from its first moment; an existing one is an error.
+/// Creates a file with these permissions from the beginning. An existing file is an error.
 pub(crate) fn create_new(path: &Path, mode: u32, contents: &[u8]) -> Result<(), Failure> {
     let created = OpenOptions::new()
         .write(true)

@@ -1,5 +1,4 @@
-//! The command line: [`args`] names what there is, [`actions`] does it, [`files`] and [`output`]
-//! are its hands.
+//! The command line: [`args`] parses it, [`actions`] carries it out, with [`files`] and [`output`].
 
 mod actions;
 mod args;
@@ -24,7 +23,8 @@ pub(crate) fn main() -> ExitCode {
 }
 
 fn run(task: &Task) -> Result<(), Failure> {
-    // K and private keys pass through: no core file, and no look from outside.
+    // K and private keys pass through this process, so it makes no core file and other processes
+    // can't read its memory.
     process::deny_dumps().map_err(|error| Failure::new(format!("no dumps: {error}")))?;
     let (report, json) = match task {
         Task::Keygen(args) => (actions::keygen(args), args.json),
@@ -37,7 +37,7 @@ fn run(task: &Task) -> Result<(), Failure> {
     output::print(&report?, json)
 }
 
-/// Help and the version are no tasks either, but what was asked for.
+/// Help and version aren't errors, although clap reports them as such.
 fn not_a_task(error: &clap::Error) -> ExitCode {
     let printed = error.print();
     match error.kind() {

@@ -1,4 +1,4 @@
-//! What is printed, and the exit status that goes with it.
+//! Prints results and failures, and chooses the exit status.
 
 use std::fmt;
 use std::io::{self, Write};
@@ -7,17 +7,17 @@ use std::process::ExitCode;
 
 use serde_json::Value;
 
-/// Something is wrong with a file or an argument.
+/// A file or an argument is wrong.
 const FAILED: u8 = 1;
 /// The command line is wrong.
 pub(crate) const USAGE: u8 = 2;
 /// Standard output can't be written (EX_IOERR of sysexits.h).
 const OUTPUT_FAILED: u8 = 74;
-/// Whoever read the output has gone: what shells show of a program that SIGPIPE ended. Nothing is
-/// said about it.
+/// The reader of the output has gone. This is the status that shells show for a program that
+/// SIGPIPE ended; no message is printed.
 const READER_GONE: u8 = 141;
 
-/// What went wrong, with the file or argument it is about.
+/// What went wrong, with the file or argument that it is about.
 pub(crate) struct Failure {
     status: u8,
     text: String,
@@ -31,7 +31,7 @@ impl Failure {
         }
     }
 
-    /// The command line doesn't say enough.
+    /// The command line is incomplete.
     pub(crate) fn usage(text: &str) -> Self {
         Self {
             status: USAGE,
@@ -39,7 +39,7 @@ impl Failure {
         }
     }
 
-    /// Something is wrong with this file.
+    /// This file is wrong.
     pub(crate) fn about(path: &Path, error: impl fmt::Display) -> Self {
         Self::new(format!("{}: {error}", path.display()))
     }
@@ -57,13 +57,13 @@ impl Failure {
     }
 }
 
-/// A result: lines for people, and the same for programs.
+/// A result, as lines for people and as JSON for programs.
 pub(crate) struct Report {
     pub(crate) lines: String,
     pub(crate) value: Value,
 }
 
-/// Prints a result, in the form that was asked for.
+/// Prints a result in the requested form.
 pub(crate) fn print(report: &Report, json: bool) -> Result<(), Failure> {
     let mut stdout = io::stdout().lock();
     let written = match json {
@@ -75,8 +75,8 @@ pub(crate) fn print(report: &Report, json: bool) -> Result<(), Failure> {
         .map_err(Failure::output)
 }
 
-/// The exit status; a failure is told on standard error. Where that can't be written either,
-/// nothing is left to be said.
+/// The exit status. It prints a failure on standard error, and ignores it if that can't be written
+/// either.
 pub(crate) fn status_of(done: Result<(), Failure>) -> ExitCode {
     let Err(failure) = done else {
         return ExitCode::SUCCESS;
