@@ -68,7 +68,7 @@ impl Watch {
             .map_err(Error::Socket)
     }
 
-    /// Completes when keyd closes the connection, or dies.
+    /// Completes when keyd closes the connection or ends.
     pub async fn ended(&self) {
         // keyd sends nothing on this connection, so any result means that it ended.
         let _ = self.0.recv(&mut [0]).await;

@@ -18,8 +18,8 @@ Exit status: 0 done; 64 usage; 65 bad data; 66 no such file; 69 a daemon or serv
 #[derive(Debug, Parser)]
 #[command(name = "softsimctl", version, after_help = ENVIRONMENT)]
 pub struct Arguments {
-    /// Print JSON: one object, or one a line where a command reports as it goes; a failure on
-    /// standard error.
+    /// Print JSON: one object, or one object a line if a command reports its progress. A failure
+    /// goes to standard error.
     #[arg(long, global = true)]
     pub json: bool,
     /// What to do.
@@ -30,10 +30,10 @@ pub struct Arguments {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Show what is enforced, the profiles and where management stands.
+    /// Show what is enforced, the profiles and the state of management.
     Status,
-    /// Make the device's keys and take out what the factory and the operator need, or put in what
-    /// they give.
+    /// Generate the device's keys and write the files that the factory and the operator need, or
+    /// store what they return.
     Enrol(Enrol),
     /// The installed profiles.
     Profile {
@@ -55,16 +55,15 @@ pub enum Command {
     },
     /// Run the LwM2M bootstrap now, and register with the server it names.
     Bootstrap,
-    /// Run one EAP-AKA' authentication against a RADIUS server, as an access point's supplicant
-    /// would.
+    /// Run one EAP-AKA' authentication with a RADIUS server, in an access point's place.
     EapTest(EapTest),
-    /// The ways into a network that softsim-netd keeps open.
+    /// The accesses to networks that softsim-netd keeps up.
     Access {
         /// What to do with them.
         #[command(subcommand)]
         command: AccessCommand,
     },
-    /// The identities that a network gave.
+    /// The identities that a network assigned.
     Identity {
         /// What to do with them.
         #[command(subcommand)]
@@ -75,25 +74,26 @@ pub enum Command {
 /// What to do with accounts.
 #[derive(Debug, Subcommand)]
 pub enum AccountsCommand {
-    /// Forget them, deregister where the servers answer, and bootstrap anew: due after softsim-netd
-    /// was taken over, which may have written accounts of its own.
+    /// Deregister from the servers that answer, forget the accounts, and bootstrap again. Use it
+    /// after somebody may have taken over softsim-netd and written accounts of their own.
     Reset,
 }
 
 /// What to do with accesses.
 #[derive(Clone, Debug, Subcommand)]
 pub enum AccessCommand {
-    /// Show where they stand.
+    /// Show the state of the accesses.
     Status {
         /// Only this one.
         name: Option<String>,
     },
-    /// Authenticate now, and show each message; fails unless all of them are authorised at the end.
+    /// Authenticate now, and show each message. It fails unless all accesses are authorised at the
+    /// end.
     Connect {
         /// Only this one.
         name: Option<String>,
     },
-    /// Log off, and stay so until `connect` or the next start of softsim-netd.
+    /// Log off, until `connect` or the next start of softsim-netd.
     Disconnect {
         /// Only this one.
         name: Option<String>,
@@ -108,16 +108,16 @@ pub enum AccessCommand {
 /// What to do with identities.
 #[derive(Debug, Subcommand)]
 pub enum IdentityCommand {
-    /// Forget the pseudonym and the identity for fast re-authentication: the way out where the
-    /// network has lost them and the permanent identity is withheld.
+    /// Forget the pseudonym and the re-authentication identity. Use it if the network has lost them
+    /// and the permanent identity is withheld.
     Forget {
         /// Of this profile [default: the enabled one].
         iccid: Option<String>,
     },
 }
 
-/// Without `--certificate`, `--trust-issuer` and `--distrust-issuer`: makes the keys if there are
-/// none, and writes `device.csr` (PEM) and `sealing-statement.cose`.
+/// Without `--certificate`, `--trust-issuer` and `--distrust-issuer`, it generates the keys if
+/// there are none, and writes `device.csr` (PEM) and `sealing-statement.cose`.
 #[derive(Debug, Args)]
 pub struct Enrol {
     /// Where to write the two files.
@@ -139,22 +139,22 @@ pub struct Enrol {
 pub enum ProfileCommand {
     /// List them.
     List,
-    /// Use this one, and no longer the one that was used.
+    /// Use this profile, instead of the one that is in use.
     Enable {
         /// Its ICCID.
         iccid: String,
     },
-    /// Stop using it, also where it is the only one.
+    /// Stop using this profile, even if it is the only one.
     Disable {
         /// Its ICCID.
         iccid: String,
     },
-    /// Delete a disabled one; its sequence numbers are kept, so that they can't be rewound.
+    /// Delete a disabled profile. Its sequence numbers are kept, so that they can't be rewound.
     Delete {
         /// Its ICCID.
         iccid: String,
     },
-    /// Install a sealed package or carry out a signed command, as `softsim-issuer` wrote it.
+    /// Install a sealed package, or carry out a signed command, that `softsim-issuer` wrote.
     Install {
         /// The package.
         #[arg(value_name = "FILE")]
@@ -165,79 +165,79 @@ pub enum ProfileCommand {
 /// What to do with the vault's key.
 #[derive(Debug, Subcommand)]
 pub enum VaultCommand {
-    /// Make the parameters and the salt that turn a passphrase into a key (Argon2id).
+    /// Create the parameters and the salt with which a key is derived from a passphrase (Argon2id).
     InitPassphrase(InitPassphrase),
-    /// Run softsim-keyd (with --kek-stdin) under the key of a passphrase.
+    /// Run softsim-keyd (with --kek-stdin) with the key of a passphrase.
     Unlock(Unlock),
-    /// Put the vault under another key, with a new data key; softsim-keyd must not be running.
+    /// Encrypt the vault under another key, with a new data key. softsim-keyd must not be running.
     Rekey(Rekey),
 }
 
-/// None of it is secret, and none of it can be lost: without the salt, the passphrase opens
+/// The parameters aren't secret, but must not be lost: without the salt, the passphrase opens
 /// nothing.
 #[derive(Debug, Args)]
 pub struct InitPassphrase {
     /// The file to write; it must not exist.
     #[arg(long, value_name = "FILE")]
     pub parameters: PathBuf,
-    /// Memory that a guess takes, in MiB.
+    /// The memory that a guess takes, in MiB.
     #[arg(long, value_name = "MIB", default_value_t = 64)]
     pub memory_mib: u32,
-    /// Passes over that memory.
+    /// The number of passes over that memory.
     #[arg(long, value_name = "N", default_value_t = 3)]
     pub passes: u32,
-    /// Lanes of that memory.
+    /// The number of lanes of that memory.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub lanes: u32,
 }
 
-/// Asks on the terminal where no file is named.
+/// It asks for the passphrase on the terminal, unless a file is named.
 #[derive(Debug, Args)]
 pub struct Unlock {
-    /// What init-passphrase wrote.
+    /// The file that init-passphrase wrote.
     #[arg(long, value_name = "FILE")]
     pub parameters: PathBuf,
     /// A file with the passphrase that others can't read; a newline at its end is not part of it.
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// The program to become, which reads the key from standard input.
+    /// The program to execute, which reads the key from standard input.
     #[arg(last = true, required = true, value_name = "PROGRAM")]
     pub command: Vec<OsString>,
 }
 
-/// The new vault is written beside the old one and takes its name when it is whole.
+/// The new vault is written beside the old one, and replaces it when it is complete.
 #[derive(Debug, Args)]
 pub struct Rekey {
     /// The state directory of softsim-keyd.
     #[arg(long, value_name = "DIR")]
     pub state: PathBuf,
-    /// The key that it is under.
+    /// The present key.
     #[command(flatten)]
     pub old: OldKek,
-    /// The key that it shall be under.
+    /// The new key.
     #[command(flatten)]
     pub new: NewKek,
     /// Make room for this many profiles at the same time.
     #[arg(long, value_name = "N")]
     pub capacity: Option<u32>,
-    /// The program that does it [default: softsim-keyd beside this one, or on the search path].
+    /// The key process's program [default: softsim-keyd beside this one, or on the search path].
     #[arg(long, value_name = "PROGRAM")]
     pub keyd: Option<PathBuf>,
 }
 
-/// The key that the vault is under.
+/// The present key of the vault.
 #[derive(Debug, Args)]
 pub struct OldKek {
-    /// It is in this file.
+    /// The key is in this file.
     #[arg(long, value_name = "FILE", group = "old")]
     pub kek_file: Option<PathBuf>,
-    /// It is this credential of systemd.
+    /// The key is this credential of systemd.
     #[arg(long, value_name = "NAME", group = "old")]
     pub kek_credential: Option<String>,
-    /// It is the key for development.
+    /// The key is the development key.
     #[arg(long, group = "old")]
     pub development_key: bool,
-    /// It comes from a passphrase and these parameters.
+    /// The key is derived from a passphrase with these parameters.
     #[arg(long, value_name = "FILE", group = "old", required_unless_present_any = ["kek_file", "kek_credential", "development_key"])]
     pub parameters: Option<PathBuf>,
     /// The passphrase is in this file.
@@ -245,19 +245,19 @@ pub struct OldKek {
     pub passphrase_file: Option<PathBuf>,
 }
 
-/// The key that the vault shall be under.
+/// The new key of the vault.
 #[derive(Debug, Args)]
 pub struct NewKek {
-    /// It is in this file.
+    /// The key is in this file.
     #[arg(long, value_name = "FILE", group = "new")]
     pub new_kek_file: Option<PathBuf>,
-    /// It is this credential of systemd.
+    /// The key is this credential of systemd.
     #[arg(long, value_name = "NAME", group = "new")]
     pub new_kek_credential: Option<String>,
-    /// It is the key for development.
+    /// The key is the development key.
     #[arg(long, group = "new")]
     pub new_development_key: bool,
-    /// It comes from a passphrase and these parameters.
+    /// The key is derived from a passphrase with these parameters.
     #[arg(long, value_name = "FILE", group = "new", required_unless_present_any = ["new_kek_file", "new_kek_credential", "new_development_key"])]
     pub new_parameters: Option<PathBuf>,
     /// The passphrase is in this file.
@@ -265,26 +265,26 @@ pub struct NewKek {
     pub new_passphrase_file: Option<PathBuf>,
 }
 
-/// Where a passphrase comes from.
+/// The source of a passphrase.
 #[derive(Debug)]
 pub enum PassphraseSource {
     /// A file that others can't read.
     File(PathBuf),
-    /// The terminal, which shows nothing of it.
+    /// The terminal, which doesn't show it.
     Terminal,
 }
 
-/// Succeeds only on EAP-Success after a verified challenge, with the MSK equal to the MS-MPPE keys
-/// wherever the server sends them.
+/// It succeeds only on EAP-Success after a verified challenge and, if the server sends MS-MPPE
+/// keys, only if they equal the MSK.
 #[derive(Debug, Args)]
 pub struct EapTest {
     /// The RADIUS server.
     #[arg(long, value_name = "HOST:PORT")]
     pub radius: String,
-    /// A file with the secret shared with it; a newline at its end is not part of the secret.
+    /// A file with the shared secret. A newline at its end is not part of the secret.
     #[arg(long, value_name = "FILE")]
     pub secret_file: PathBuf,
-    /// The identity to show in place of the profile's.
+    /// The identity to show instead of the profile's.
     #[arg(long, value_name = "NAI")]
     pub identity: Option<String>,
 }

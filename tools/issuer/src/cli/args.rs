@@ -1,4 +1,4 @@
-//! The command line, as clap reads it.
+//! The command line, for clap.
 
 use std::path::PathBuf;
 
@@ -11,8 +11,8 @@ Exit status: 0 done; 1 something is wrong with a file or an argument; 2 usage; 7
 
 /// Seals subscription profiles and signs commands, each for one device.
 ///
-/// K stands in the profile file only: it is never an argument, and never printed. Files with K or a
-/// private key must be their owner's alone (chmod 600).
+/// K is in the profile file only: it is never an argument, and never printed. Only their owner may
+/// read files with K or a private key (chmod 600).
 #[derive(Parser)]
 #[command(name = "softsim-issuer", version, after_help = STATUS)]
 pub(crate) struct Cli {
@@ -22,11 +22,11 @@ pub(crate) struct Cli {
 
 #[derive(Subcommand)]
 pub(crate) enum Task {
-    /// Make the operator's signing key (mode 0600) and the public key that devices trust.
+    /// Generate the operator's signing key (mode 0600) and the public key that devices trust.
     Keygen(Keygen),
     /// Seal a profile for the device that signed a sealing statement.
     Seal(Seal),
-    /// Sign a command to a device; it travels as a sealed profile does, and reaches only profiles
+    /// Sign a command for a device. It travels like a sealed profile, and applies only to profiles
     /// that this operator installed.
     #[command(subcommand)]
     Command(Order),
@@ -34,7 +34,7 @@ pub(crate) enum Task {
 
 #[derive(Args)]
 pub(crate) struct Keygen {
-    /// A directory, for issuer.pem and issuer.pub.pem, or the private key's file; nothing is
+    /// A directory for issuer.pem and issuer.pub.pem, or the file for the private key. Nothing is
     /// overwritten.
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) out: PathBuf,
@@ -43,39 +43,38 @@ pub(crate) struct Keygen {
     pub(crate) json: bool,
 }
 
-/// Which device it is for, and how that is known: by --device-ca, or by --device.
+/// The device, which is authenticated by --device-ca or by --device.
 #[derive(Args)]
 pub(crate) struct Device {
     /// The device certificate, PEM or DER.
     #[arg(long, value_name = "FILE")]
     pub(crate) certificate: Option<PathBuf>,
-    /// The certificates of the factory's authority, PEM or DER: the device certificate must chain
+    /// The certificates of the factory's authority, PEM or DER. The device certificate must chain
     /// to one of them.
     #[arg(long, value_name = "FILE", requires = "certificate")]
     pub(crate) device_ca: Option<PathBuf>,
-    /// The device id, 64 hexadecimal digits, as it was read from the device itself (softsimctl
-    /// status): SHA-256 of the device key's SubjectPublicKeyInfo. It takes the place of
-    /// --device-ca.
+    /// The device id, 64 hexadecimal digits, as read from the device itself (softsimctl status):
+    /// SHA-256 of the device key's SubjectPublicKeyInfo. It replaces --device-ca.
     #[arg(long, value_name = "ID", value_parser = device_id)]
     pub(crate) device: Option<DeviceId>,
 }
 
-/// How each package and command is signed, and where it goes.
+/// How a package or command is signed, and where it is written.
 #[derive(Args)]
 pub(crate) struct Signed {
     /// The operator's signing key, as `keygen` writes it.
     #[arg(long, value_name = "FILE")]
     pub(crate) key: PathBuf,
-    /// Higher than in every earlier package and command of this operator for this device.
+    /// A number higher than in every earlier package and command of this operator for this device.
     #[arg(long, value_name = "N")]
     pub(crate) sequence: u64,
-    /// The first second in which it may be taken, since 1970.
+    /// The first second in which a device may accept it, since 1970.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) not_before: Option<u64>,
-    /// The last second in which it may be taken, since 1970.
+    /// The last second in which a device may accept it, since 1970.
     #[arg(long, value_name = "SECONDS")]
     pub(crate) not_after: Option<u64>,
-    /// Where it goes.
+    /// The file to write.
     #[arg(long, value_name = "FILE")]
     pub(crate) out: PathBuf,
 }
@@ -95,8 +94,9 @@ pub(crate) struct Seal {
     /// Allow the device to give raw CK and IK to an unmodified supplicant.
     #[arg(long)]
     pub(crate) supplicant_consent: bool,
-    /// Seal what only a laboratory may have, too: keys of zeros, the XOR algorithm, numbers that
-    /// no network gives out. softsim-keyd takes it only with its own --allow-test-profiles.
+    /// Also seal profiles that only a laboratory may have: with keys of zeros, the XOR algorithm,
+    /// or numbers that no network assigns. softsim-keyd accepts them only with its own
+    /// --allow-test-profiles.
     #[arg(long)]
     pub(crate) allow_test_profiles: bool,
     /// Print the result as JSON.
@@ -104,17 +104,17 @@ pub(crate) struct Seal {
     pub(crate) json: bool,
 }
 
-/// What a device is told to do.
+/// What the device has to do.
 #[derive(Subcommand)]
 pub(crate) enum Order {
-    /// Use a profile of this operator, and no longer the one that was used.
+    /// Use a profile of this operator, instead of the one that is in use.
     Enable(Named),
-    /// Use a profile of this operator no longer, also where it is the only one.
+    /// Stop using a profile of this operator, even if it is the only one.
     Disable(Named),
     /// Delete a disabled profile of this operator.
     Delete(Named),
-    /// Make another sealing key: what was sealed to the one before can't be opened any more. Then
-    /// `softsimctl enrol` writes the new sealing statement.
+    /// Generate another sealing key. The device can then no longer open what was sealed to the
+    /// previous one; `softsimctl enrol` writes the new sealing statement.
     RotateSealingKey(Addressed),
 }
 
@@ -139,7 +139,7 @@ pub(crate) struct Addressed {
 }
 
 impl Order {
-    /// The command itself, and to whom it goes.
+    /// The command itself, and its device and signature.
     pub(crate) fn parts(&self) -> (Command, &Addressed) {
         match self {
             Self::Enable(to) => (Command::Enable(to.iccid), &to.addressed),
