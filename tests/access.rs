@@ -3,11 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::net::SocketAddr;
 
-use common::built;
 use softsim_aka::{Amf, Credentials, K, Msk, Opc, Sqn};
 use softsim_client::netd::{Event, Failure, MskComparison};
 use softsim_client::proto::Refusal;
@@ -18,6 +15,7 @@ use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::subscription::Subscription;
 use softsim_lab_simulators::auc::{Auc, Subscriber};
 use softsim_lab_simulators::eap_server::{Config, EapServer, Server, Step};
+use softsim_testkit::processes::built;
 
 /// A provisioned device before a server; hostapd runs as long as it.
 struct Access {

@@ -3,13 +3,10 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use common::{bootstrapped, built};
 use softsim_client::netd::{Bootstrap, Command, Control, Event, Failure, Report};
 use softsim_lab_harness::gateway::Enrolled;
 use softsim_lab_harness::home::Home;
@@ -17,6 +14,7 @@ use softsim_lab_harness::processes::NetdBootstrap;
 use softsim_lab_simulators::bootstrap_server::{Account, Plan};
 use softsim_lab_simulators::management_server::ManagementEvent;
 use softsim_lwm2m::ContentFormat;
+use softsim_testkit::processes::{bootstrapped, built};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 

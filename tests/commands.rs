@@ -3,9 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
-use common::{bootstrapped, built};
 use softsim_client::proto::ProfileState;
 use softsim_coap::Code;
 use softsim_lab_harness::gateway::Enrolled;
@@ -13,6 +10,7 @@ use softsim_lab_harness::home::Home;
 use softsim_lab_simulators::bootstrap_server::Plan;
 use softsim_lwm2m::{ContentFormat, Path};
 use softsim_profile::Command;
+use softsim_testkit::processes::{bootstrapped, built};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 

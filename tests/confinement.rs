@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io::ErrorKind;
@@ -15,13 +13,13 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use common::trace::{Call, STRACE, confined};
-use common::{built, told};
 use softsim_client::keyd::Connection;
 use softsim_client::proto::requests::Status;
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::processes::binaries;
 use softsim_sandbox::seccomp::Filter;
+use softsim_testkit::processes::{built, told};
+use softsim_testkit::trace::{Call, STRACE, confined};
 
 /// For what happens at once, or never.
 const PATIENCE: Duration = Duration::from_secs(30);

@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::io::Read;
@@ -14,7 +12,6 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use common::{A_WHILE, built, udp, wired_access};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 use softsim_client::netd::{AccessState, Port};
 use softsim_lab_harness::gateway;
@@ -23,6 +20,7 @@ use softsim_lab_harness::hostapd::{self, Hostapd, Identities};
 use softsim_lab_harness::netns::{self, AUTHENTICATOR, Cable, GATEWAY, Namespace};
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::supplicant::find;
+use softsim_testkit::processes::{A_WHILE, built, stranger, udp, wired_access};
 
 /// For what happens soon, or never.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -175,11 +173,7 @@ fn the_port_stays_closed_after_a_failure() {
     let mut scene = Scene::new(hostapd::Options::default(), "");
     let subscription = scene.home.subscription();
     let imsi = subscription.profile.imsi.digits();
-    subscription
-        .auc
-        .lock()
-        .unwrap()
-        .insert(imsi, common::stranger());
+    subscription.auc.lock().unwrap().insert(imsi, stranger());
     scene.start_netd();
     let state = scene.connect();
     assert!(matches!(state, AccessState::Held { .. }), "{state}");
@@ -196,11 +190,7 @@ fn a_failed_re_authentication_closes_the_port() {
     assert_eq!(scene.connect(), AccessState::Authorised);
     let subscription = scene.home.subscription();
     let imsi = subscription.profile.imsi.digits();
-    subscription
-        .auc
-        .lock()
-        .unwrap()
-        .insert(imsi, common::stranger());
+    subscription.auc.lock().unwrap().insert(imsi, stranger());
     let state = scene.connect();
     assert!(matches!(state, AccessState::Held { .. }), "{state}");
     scene.is_closed();

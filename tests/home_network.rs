@@ -4,12 +4,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 
-use common::{built, messages};
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_aka::{KAusf, fiveg};
 use softsim_client::keyd::{Connection, Error as KeydError};
@@ -22,6 +19,7 @@ use softsim_lab_simulators::eap_server::{
     Config, EapServer, Method, Register, Server, Step, SuciKey, SuciKeys,
 };
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys};
+use softsim_testkit::processes::{built, messages};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 

@@ -4,11 +4,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::sync::Arc;
 
-use common::{built, messages, wired_access};
 use softsim_aka::Sqn;
 use softsim_client::netd::{Access, AccessState};
 use softsim_client::proto::Counters;
@@ -19,6 +16,7 @@ use softsim_lab_harness::hostapd::{self, Hostapd, Identities, Methods};
 use softsim_lab_harness::netns::{self, Cable};
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_simulators::auc::Subscriber;
+use softsim_testkit::processes::{built, messages, stranger, wired_access};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
@@ -352,7 +350,7 @@ fn another_k_is_refused_and_the_sim_stays_as_it_was() {
         for method in BOTH {
             let mut scene = Scene::new(carrier, hostapd::Options::default(), &only(method));
             let sqn = scene.sqn();
-            scene.replace(common::stranger());
+            scene.replace(stranger());
             scene.fail();
             let counters = scene.counters();
             assert_eq!((counters.autn_rejected, counters.authentications), (1, 0));

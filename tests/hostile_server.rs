@@ -3,15 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::built;
 use softsim_aka::Sqn;
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_client::keyd;
@@ -23,6 +20,7 @@ use softsim_lab_harness::home::{Home, Options};
 use softsim_lab_hostile::{End, Hostile, Scenario, Setting, Turn};
 use softsim_lab_simulators::eap_server::EapServer;
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys};
+use softsim_testkit::processes::built;
 
 /// Attempts in which a scenario has to come to its end: it may have several conversations.
 const ATTEMPTS: usize = 8;

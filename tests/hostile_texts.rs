@@ -3,17 +3,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::fs;
 use std::process::{Command, Output};
 
-use common::built;
 use serde_json::Value;
 use softsim_client::netd::Management;
 use softsim_lab_harness::home::{Home, Options};
 use softsim_lab_harness::processes::binaries;
 use softsim_sandbox::text::is_plain;
+use softsim_testkit::processes::built;
 
 const PROGRAMS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsimctl"];
 

@@ -3,14 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::fs;
 use std::process::Command;
 use std::thread::sleep;
 use std::time::Duration;
 
-use common::built;
 use softsim_client::netd::{Failure, Management, MskComparison};
 use softsim_client::proto::ProfileState;
 use softsim_lab_harness::error::Error;
@@ -22,6 +19,7 @@ use softsim_lab_simulators::bootstrap_server::{BootstrapEvent, Operation, Plan};
 use softsim_lab_simulators::management_server::ManagementEvent;
 use softsim_lab_simulators::pki::Authority;
 use softsim_lwm2m::{ContentFormat, Path, codec};
+use softsim_testkit::processes::built;
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::collections::HashMap;
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -11,11 +9,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::built;
 use softsim_client::keyd::Connection;
 use softsim_client::proto::requests::Status;
 use softsim_lab_harness::processes::binaries;
 use softsim_lab_harness::subscription::random_profile;
+use softsim_testkit::processes::built;
 
 const PROGRAMS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-lab"];
 

@@ -2,20 +2,18 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::Path;
 use std::process::{Command, Output};
 
-use common::built;
 use softsim_client::keyd::Connection;
 use softsim_client::proto::ProfileState;
 use softsim_client::proto::requests::Status;
 use softsim_lab_harness::gateway::{Gateway, Options};
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::processes::binaries;
+use softsim_testkit::processes::built;
 
 const README: &str = include_str!("../README.md");
 

@@ -5,17 +5,15 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::fs;
 use std::process::Command;
 use std::thread::{scope, sleep, yield_now};
 use std::time::{Duration, Instant};
 
-use common::built;
 use softsim_client::netd::{self, Control, Event};
 use softsim_lab_harness::home::{Home, Options};
 use softsim_testkit::dice::{Dice, number_from_env};
+use softsim_testkit::processes::built;
 
 /// Kills, unless `SOFTSIM_BOOTSTRAP_KILLS` says otherwise.
 const KILLS: u64 = 8;

@@ -3,8 +3,6 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::ffi::OsStr;
 use std::fs::{self, Permissions};
 use std::io::Read;
@@ -19,13 +17,13 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{built, told};
 use softsim_client::keyd::Connection;
 use softsim_client::netd::{self, Control, Event};
 use softsim_client::proto::requests::Status;
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::processes::{binaries, static_binaries};
 use softsim_sandbox::seqpacket::Listener;
+use softsim_testkit::processes::{built, told};
 
 const DAEMONS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-bridge"];
 

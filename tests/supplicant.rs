@@ -3,14 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod common;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use common::{built, end_of};
 use softsim_client::proto::{ProfileState, StatusAnswer};
 use softsim_lab_harness::gateway;
 use softsim_lab_harness::home::{Home, Options};
@@ -23,6 +20,7 @@ use softsim_lab_harness::supplicant::{
     self, Network, WpaSupplicant, eapol_test, eapol_test_control, wpa_supplicant_control,
 };
 use softsim_profile::Profile;
+use softsim_testkit::processes::{built, end_of, stranger};
 
 const PROGRAMS: [&str; 2] = ["softsim-keyd", "softsim-bridge"];
 
@@ -204,7 +202,7 @@ fn another_k_ends_in_authentication_reject_and_the_sim_stays_as_it_was() {
     let subscription = gateway.home.subscription();
     let imsi = subscription.profile.imsi.digits();
     let insert = |subscriber| subscription.auc.lock().unwrap().insert(imsi, subscriber);
-    insert(common::stranger());
+    insert(stranger());
     let output = gateway.eapol_test(&hostapd, network("AKA'", &identity));
     assert!(output.ends_with("FAILURE\n"), "{}", end_of(&output));
     assert!(output.contains("UMTS-FAIL"), "{}", end_of(&output));

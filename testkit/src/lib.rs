@@ -9,7 +9,10 @@
     reason = "what fails here fails the test that called it"
 )]
 
+pub mod command;
 pub mod dice;
+pub mod trace;
+pub mod vectors;
 
 #[cfg(feature = "keyd")]
 pub mod device;
@@ -30,3 +33,6 @@ pub mod walk;
 pub mod exchange;
 #[cfg(feature = "sim")]
 pub mod sim;
+
+#[cfg(feature = "programs")]
+pub mod processes;

@@ -22,9 +22,9 @@ use softsim_netd::names::wire::{Answer, MAX, Name, READY, Request};
 use softsim_netd::notifier;
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Connection, Received, pair};
+use softsim_testkit::processes::{built, told};
+use softsim_testkit::trace::{Call, Rule, STRACE, confined, spare};
 
-use crate::common::trace::{Call, Rule, STRACE, confined, spare};
-use crate::common::{built, told};
 use crate::{HERE, on_a_host, services};
 
 /// For what happens at once, or never.

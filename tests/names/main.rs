@@ -4,8 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod calls;
-#[path = "../common/mod.rs"]
-mod common;
 mod services;
 
 use std::fs;
@@ -18,7 +16,6 @@ use std::sync::Arc;
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use common::built;
 use softsim_client::netd::{AccessState, Failure, Management};
 use softsim_lab_harness::error::Error;
 use softsim_lab_harness::gateway;
@@ -33,6 +30,7 @@ use softsim_lab_simulators::pki::SERVER_NAME;
 use softsim_netd::names::{helper, wire};
 use softsim_sandbox::poll;
 use softsim_sandbox::seqpacket::{Received, pair};
+use softsim_testkit::processes::built;
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 

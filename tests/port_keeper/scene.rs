@@ -15,8 +15,7 @@ use softsim_netd::access::port::keeper::SUBCOMMAND;
 use softsim_netd::access::port::wire::{MAX_MESSAGE, Message, Order, Refused, Request};
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Connection, Received, pair};
-
-use crate::common::{A_WHILE, built, udp};
+use softsim_testkit::processes::{A_WHILE, built, udp};
 
 /// For what happens soon, or never.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);

@@ -10,8 +10,8 @@ use std::{fmt, fs};
 use softsim_client::keyd::Connection;
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::processes::binaries;
+use softsim_testkit::processes::thorough;
 
-use crate::common::thorough;
 use crate::control::Control;
 use crate::intruder::Report;
 use crate::search::Search;

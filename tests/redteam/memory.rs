@@ -1,6 +1,7 @@
 //! Reading memory: /proc/PID/mem, process_vm_readv(2), and ptrace(2) word by word.
 
-use crate::common::thorough;
+use softsim_testkit::processes::thorough;
+
 use crate::control::Control;
 use crate::intruder::{Report, attack};
 use crate::search::Search;

@@ -17,8 +17,8 @@ use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::subscription::Secret;
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::{Config, EapServer, Server, Step};
+use softsim_testkit::processes::{built, is_root};
 
-use crate::common::{built, is_root};
 use crate::intruder;
 use crate::search::Search;
 use crate::secrets::{self, Challenge};

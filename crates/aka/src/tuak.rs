@@ -262,5 +262,4 @@ fn field<const LENGTH: usize>(lanes: &[u64]) -> Zeroizing<[u8; LENGTH]> {
 }
 
 #[cfg(test)]
-#[path = "tuak_tests.rs"]
 mod tests;

@@ -1,8 +1,6 @@
 //! The vectors of EAP-AKA, of fast re-authentication, of forward secrecy and of the keys of 5G.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod vector_file;
-
 use serde_json::Value;
 use softsim_aka::agreement::{BadPrivateKey, BadPublicKey, Group, PrivateKey};
 use softsim_aka::eap::{
@@ -12,7 +10,7 @@ use softsim_aka::kdf::NetworkName;
 use softsim_aka::{
     Ck, CkPrime, Emsk, Ik, IkPrime, Iv, KAkma, KAusf, KAut, KAut128, KEncr, KRe, Mk, NonceS, fiveg,
 };
-use vector_file::{cases, fixed, octets};
+use softsim_testkit::vectors::{cases, fixed, octets};
 
 fn text<'c>(case: &'c Value, field: &str) -> &'c [u8] {
     case[field].as_str().unwrap().as_bytes()
@@ -29,18 +27,22 @@ fn eap_aka_expands_mk_with_the_generator_of_fips_186_2() {
     let [full, expansion, _] = &cases[..] else {
         panic!()
     };
-    let (ck, ik) = (Ck::new(fixed(full, "ck")), Ik::new(fixed(full, "ik")));
+    let (ck, ik) = (Ck::new(fixed(&full["ck"])), Ik::new(fixed(&full["ik"])));
     for (case, keys) in [
         (full, AkaKeys::derive(&ck, &ik, text(full, "identity"))),
-        (expansion, AkaKeys::expand(Mk::new(fixed(expansion, "mk")))),
+        (expansion, AkaKeys::expand(Mk::new(fixed(&expansion["mk"])))),
     ] {
         let name = case["name"].as_str().unwrap();
         let (mk, k_encr, k_aut) = (keys.mk, keys.k_encr, keys.k_aut);
-        assert_eq!(mk.as_bytes()[..], octets(case, "mk"), "{name}: MK");
-        assert_eq!(k_encr.as_bytes()[..], octets(case, "k_encr"), "{name}");
-        assert_eq!(k_aut.as_bytes()[..], octets(case, "k_aut"), "{name}: K_aut");
-        assert_eq!(keys.msk.as_bytes()[..], octets(case, "msk"), "{name}: MSK");
-        assert_eq!(keys.emsk.as_bytes()[..], octets(case, "emsk"), "{name}");
+        assert_eq!(mk.as_bytes()[..], octets(&case["mk"]), "{name}: MK");
+        assert_eq!(k_encr.as_bytes()[..], octets(&case["k_encr"]), "{name}");
+        assert_eq!(
+            k_aut.as_bytes()[..],
+            octets(&case["k_aut"]),
+            "{name}: K_aut"
+        );
+        assert_eq!(keys.msk.as_bytes()[..], octets(&case["msk"]), "{name}: MSK");
+        assert_eq!(keys.emsk.as_bytes()[..], octets(&case["emsk"]), "{name}");
     }
 }
 
@@ -48,25 +50,25 @@ fn eap_aka_expands_mk_with_the_generator_of_fips_186_2() {
 fn a_fast_reauthentication_of_eap_aka_has_keys_of_its_own() {
     let case = &cases("eap_aka_rfc4187_prf.json")[2];
     let (mk, nonce_s) = (
-        Mk::new(fixed(case, "mk")),
-        NonceS::new(fixed(case, "nonce_s")),
+        Mk::new(fixed(&case["mk"])),
+        NonceS::new(fixed(&case["nonce_s"])),
     );
     let keys = ReauthenticationKeys::aka(&mk, text(case, "identity"), counter(case), &nonce_s);
-    assert_eq!(keys.msk.as_bytes()[..], octets(case, "msk"), "MSK");
-    assert_eq!(keys.emsk.as_bytes()[..], octets(case, "emsk"), "EMSK");
+    assert_eq!(keys.msk.as_bytes()[..], octets(&case["msk"]), "MSK");
+    assert_eq!(keys.emsk.as_bytes()[..], octets(&case["emsk"]), "EMSK");
 }
 
 #[test]
 fn a_fast_reauthentication_of_eap_aka_prime_has_keys_of_its_own() {
     let case = &cases("eap_aka_prime_reauth.json")[0];
     let (k_re, nonce_s) = (
-        KRe::new(fixed(case, "k_re")),
-        NonceS::new(fixed(case, "nonce_s")),
+        KRe::new(fixed(&case["k_re"])),
+        NonceS::new(fixed(&case["nonce_s"])),
     );
     let keys =
         ReauthenticationKeys::aka_prime(&k_re, text(case, "identity"), counter(case), &nonce_s);
-    assert_eq!(keys.msk.as_bytes()[..], octets(case, "msk"), "MSK");
-    assert_eq!(keys.emsk.as_bytes()[..], octets(case, "emsk"), "EMSK");
+    assert_eq!(keys.msk.as_bytes()[..], octets(&case["msk"]), "MSK");
+    assert_eq!(keys.emsk.as_bytes()[..], octets(&case["emsk"]), "EMSK");
 }
 
 #[test]
@@ -77,27 +79,31 @@ fn forward_secrecy_changes_what_leaves_the_method_and_nothing_else() {
         let name = case["name"].as_str().unwrap();
         let number = case["at_kdf_fs"].as_u64().unwrap().try_into().unwrap();
         let group = Group::from_number(number).unwrap();
-        let key = |field| PrivateKey::from_octets(group, &fixed(case, field)).unwrap();
+        let key = |field| PrivateKey::from_octets(group, &fixed(&case[field])).unwrap();
         let (server, peer) = (key("server_priv"), key("peer_priv"));
         let (server_public, peer_public) = (server.public_key(), peer.public_key());
-        assert_eq!(server_public.as_bytes(), octets(case, "server_pub"));
-        assert_eq!(peer_public.as_bytes(), octets(case, "peer_pub"), "{name}");
+        assert_eq!(server_public.as_bytes(), octets(&case["server_pub"]));
+        assert_eq!(peer_public.as_bytes(), octets(&case["peer_pub"]), "{name}");
 
         let secret = peer.agree(server_public.as_bytes()).unwrap();
         assert_eq!(secret, server.agree(peer_public.as_bytes()).unwrap());
-        assert_eq!(secret.as_bytes()[..], octets(case, "shared_secret"));
+        assert_eq!(secret.as_bytes()[..], octets(&case["shared_secret"]));
 
-        let ck_prime = CkPrime::new(fixed(case, "ck_prime"));
-        let ik_prime = IkPrime::new(fixed(case, "ik_prime"));
+        let ck_prime = CkPrime::new(fixed(&case["ck_prime"]));
+        let ik_prime = IkPrime::new(fixed(&case["ik_prime"]));
         let identity = text(case, "identity");
         let keys = AkaPrimeKeys::derive_forward_secret(&ck_prime, &ik_prime, &secret, identity);
         let emsk = forward_secret_emsk(&ck_prime, &ik_prime, &secret, identity);
         let (k_encr, k_aut, k_re) = (keys.k_encr, keys.k_aut, keys.k_re);
-        assert_eq!(k_encr.as_bytes()[..], octets(case, "k_encr"), "{name}");
-        assert_eq!(k_aut.as_bytes()[..], octets(case, "k_aut"), "{name}: K_aut");
-        assert_eq!(k_re.as_bytes()[..], octets(case, "k_re"), "{name}: K_re");
-        assert_eq!(keys.msk.as_bytes()[..], octets(case, "msk"), "{name}: MSK");
-        assert_eq!(emsk.as_bytes()[..], octets(case, "emsk"), "{name}: EMSK");
+        assert_eq!(k_encr.as_bytes()[..], octets(&case["k_encr"]), "{name}");
+        assert_eq!(
+            k_aut.as_bytes()[..],
+            octets(&case["k_aut"]),
+            "{name}: K_aut"
+        );
+        assert_eq!(k_re.as_bytes()[..], octets(&case["k_re"]), "{name}: K_re");
+        assert_eq!(keys.msk.as_bytes()[..], octets(&case["msk"]), "{name}: MSK");
+        assert_eq!(emsk.as_bytes()[..], octets(&case["emsk"]), "{name}: EMSK");
 
         let plain = AkaPrimeKeys::derive(&ck_prime, &ik_prime, identity);
         assert_eq!((plain.k_encr, plain.k_aut), (k_encr, k_aut), "{name}");
@@ -159,27 +165,27 @@ fn the_keys_of_5g_are_those_of_ts_33_501_and_ts_33_535() {
     let cases = cases("fiveg_kdf.json");
     let k_seaf = |case: &Value| {
         let name = NetworkName::new(text(case, "ssn")).unwrap();
-        fiveg::k_seaf(&KAusf::new(fixed(case, "k_ausf")), name)
+        fiveg::k_seaf(&KAusf::new(fixed(&case["k_ausf"])), name)
     };
     let published = &cases[2];
     assert_eq!(
         k_seaf(published).as_bytes()[..],
-        octets(published, "expected")
+        octets(&published["expected"])
     );
 
     let case = &cases[5];
-    let k_ausf = fiveg::k_ausf(&Emsk::new(fixed(case, "emsk")));
-    assert_eq!(k_ausf.as_bytes()[..], octets(case, "k_ausf"));
-    assert_eq!(k_seaf(case).as_bytes()[..], octets(case, "k_seaf"));
+    let k_ausf = fiveg::k_ausf(&Emsk::new(fixed(&case["emsk"])));
+    assert_eq!(k_ausf.as_bytes()[..], octets(&case["k_ausf"]));
+    assert_eq!(k_seaf(case).as_bytes()[..], octets(&case["k_seaf"]));
     let supi = text(case, "supi");
     let k_akma = fiveg::k_akma(&k_ausf, supi);
-    assert_eq!(k_akma.as_bytes()[..], octets(case, "k_akma"));
+    assert_eq!(k_akma.as_bytes()[..], octets(&case["k_akma"]));
     assert_eq!(
         fiveg::a_tid(&k_ausf, supi).as_bytes()[..],
-        octets(case, "a_tid")
+        octets(&case["a_tid"])
     );
-    let k_af = fiveg::k_af(&KAkma::new(*k_akma.as_bytes()), &octets(case, "af_id_hex"));
-    assert_eq!(k_af.as_bytes()[..], octets(case, "k_af"));
+    let k_af = fiveg::k_af(&KAkma::new(*k_akma.as_bytes()), &octets(&case["af_id_hex"]));
+    assert_eq!(k_af.as_bytes()[..], octets(&case["k_af"]));
 }
 
 /// One recorded conversation after another, taken apart by hand.

@@ -2,14 +2,12 @@
 //! 2.10.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-mod vector_file;
-
 use softsim_aka::eap::{AT_MAC_LENGTH, AkaPrimeKeys, MacKey, emsk};
 use softsim_aka::kdf::{BadNetworkName, NetworkName, ck_ik_prime};
 use softsim_aka::{
     AlgorithmSet, Amf, Autn, Auts, Ck, Ik, K, KAut, Milenage, Op, Opc, Rand, Sqn, Xor,
 };
-use vector_file::{cases, fixed, octets};
+use softsim_testkit::vectors::{cases, fixed, octets};
 
 #[test]
 fn milenage_computes_the_test_sets_of_ts_35_208() {
@@ -17,35 +15,35 @@ fn milenage_computes_the_test_sets_of_ts_35_208() {
     assert_eq!(cases.len(), 20);
     for case in &cases {
         let name = case["name"].as_str().unwrap();
-        let k = K::new(fixed(case, "k"));
-        let opc = Milenage::opc(&k, &Op::new(fixed(case, "op")));
-        assert_eq!(opc.as_bytes()[..], octets(case, "opc"), "{name}: OPc");
+        let k = K::new(fixed(&case["k"]));
+        let opc = Milenage::opc(&k, &Op::new(fixed(&case["op"])));
+        assert_eq!(opc.as_bytes()[..], octets(&case["opc"]), "{name}: OPc");
 
         let milenage = Milenage::new(&k, &opc);
-        let rand = Rand::new(fixed(case, "rand"));
-        let sqn = Sqn::from_bytes(fixed(case, "sqn"));
-        let amf = Amf::new(fixed(case, "amf"));
+        let rand = Rand::new(fixed(&case["rand"]));
+        let sqn = Sqn::from_bytes(fixed(&case["sqn"]));
+        let amf = Amf::new(fixed(&case["amf"]));
         let output = milenage.f2345(&rand);
         let (mac_a, mac_s) = (
             milenage.f1(&rand, sqn, amf),
             milenage.f1_star(&rand, sqn, amf),
         );
-        assert_eq!(mac_a.as_bytes()[..], octets(case, "f1"), "{name}: f1");
-        assert_eq!(mac_s.as_bytes()[..], octets(case, "f1star"), "{name}: f1*");
-        assert_eq!(output.res.as_bytes(), octets(case, "f2"), "{name}: f2");
-        assert_eq!(output.ck.as_bytes()[..], octets(case, "f3"), "{name}: f3");
-        assert_eq!(output.ik.as_bytes()[..], octets(case, "f4"), "{name}: f4");
-        assert_eq!(output.ak.as_bytes()[..], octets(case, "f5"), "{name}: f5");
+        assert_eq!(mac_a.as_bytes()[..], octets(&case["f1"]), "{name}: f1");
+        assert_eq!(mac_s.as_bytes()[..], octets(&case["f1star"]), "{name}: f1*");
+        assert_eq!(output.res.as_bytes(), octets(&case["f2"]), "{name}: f2");
+        assert_eq!(output.ck.as_bytes()[..], octets(&case["f3"]), "{name}: f3");
+        assert_eq!(output.ik.as_bytes()[..], octets(&case["f4"]), "{name}: f4");
+        assert_eq!(output.ak.as_bytes()[..], octets(&case["f5"]), "{name}: f5");
         assert_eq!(
             milenage.f5_star(&rand).as_bytes()[..],
-            octets(case, "f5star"),
+            octets(&case["f5star"]),
             "{name}: f5*"
         );
 
         let autn = Autn::from_parts(output.ak.conceal(sqn), amf, &mac_a);
         assert_eq!(
             autn.as_bytes()[..],
-            octets(case, "autn_computed"),
+            octets(&case["autn_computed"]),
             "{name}: AUTN"
         );
         assert_eq!(output.ak.reveal(autn.sqn_xor_ak()), sqn, "{name}: SQN");
@@ -59,7 +57,7 @@ fn milenage_computes_the_test_sets_of_ts_35_208() {
         let auts = Auts::from_parts(milenage.f5_star(&rand).conceal(sqn), &mac_s);
         assert_eq!(
             auts.as_bytes()[..],
-            octets(case, "auts_for_sqn_computed"),
+            octets(&case["auts_for_sqn_computed"]),
             "{name}: AUTS"
         );
         assert_eq!(auts.mac_s(), mac_s, "{name}: MAC-S");
@@ -72,32 +70,32 @@ fn xor_computes_what_other_implementations_of_ts_34_108_do() {
     assert_eq!(cases.len(), 2);
     for case in &cases {
         let name = case["name"].as_str().unwrap();
-        let xor = Xor::new(&K::new(fixed(case, "k")));
-        let rand = Rand::new(fixed(case, "rand"));
-        let sqn = Sqn::from_bytes(fixed(case, "sqn"));
-        let amf = Amf::new(fixed(case, "amf"));
+        let xor = Xor::new(&K::new(fixed(&case["k"])));
+        let rand = Rand::new(fixed(&case["rand"]));
+        let sqn = Sqn::from_bytes(fixed(&case["sqn"]));
+        let amf = Amf::new(fixed(&case["amf"]));
         let output = xor.f2345(&rand);
         let mac_a = xor.f1(&rand, sqn, amf);
-        assert_eq!(mac_a.as_bytes()[..], octets(case, "f1"), "{name}: f1");
-        assert_eq!(output.res.as_bytes(), octets(case, "f2"), "{name}: f2");
-        assert_eq!(output.ck.as_bytes()[..], octets(case, "f3"), "{name}: f3");
-        assert_eq!(output.ik.as_bytes()[..], octets(case, "f4"), "{name}: f4");
-        assert_eq!(output.ak.as_bytes()[..], octets(case, "f5"), "{name}: f5");
+        assert_eq!(mac_a.as_bytes()[..], octets(&case["f1"]), "{name}: f1");
+        assert_eq!(output.res.as_bytes(), octets(&case["f2"]), "{name}: f2");
+        assert_eq!(output.ck.as_bytes()[..], octets(&case["f3"]), "{name}: f3");
+        assert_eq!(output.ik.as_bytes()[..], octets(&case["f4"]), "{name}: f4");
+        assert_eq!(output.ak.as_bytes()[..], octets(&case["f5"]), "{name}: f5");
         let autn = Autn::from_parts(output.ak.conceal(sqn), amf, &mac_a);
-        assert_eq!(autn.as_bytes()[..], octets(case, "autn"), "{name}: AUTN");
+        assert_eq!(autn.as_bytes()[..], octets(&case["autn"]), "{name}: AUTN");
     }
     let case = &cases[1];
-    let xor = Xor::new(&K::new(fixed(case, "k")));
-    let rand = Rand::new(fixed(case, "rand"));
+    let xor = Xor::new(&K::new(fixed(&case["k"])));
+    let rand = Rand::new(fixed(&case["rand"]));
     let mac_s = xor.f1_star(
         &rand,
-        Sqn::from_bytes(fixed(case, "sqn")),
-        Amf::new(fixed(case, "amf")),
+        Sqn::from_bytes(fixed(&case["sqn"])),
+        Amf::new(fixed(&case["amf"])),
     );
-    assert_eq!(mac_s.as_bytes()[..], octets(case, "f1star"), "f1*");
+    assert_eq!(mac_s.as_bytes()[..], octets(&case["f1star"]), "f1*");
     assert_eq!(
         xor.f5_star(&rand).as_bytes()[..],
-        octets(case, "f5star"),
+        octets(&case["f5star"]),
         "f5*"
     );
 }
@@ -108,19 +106,19 @@ fn the_key_schedule_computes_the_cases_of_rfc_9048() {
     assert_eq!(cases.len(), 4);
     for case in &cases {
         let name = case["name"].as_str().unwrap();
-        let (ck, ik) = (Ck::new(fixed(case, "ck")), Ik::new(fixed(case, "ik")));
+        let (ck, ik) = (Ck::new(fixed(&case["ck"])), Ik::new(fixed(&case["ik"])));
         let network_name =
             NetworkName::new(case["network_name"].as_str().unwrap().as_bytes()).unwrap();
-        let autn = Autn::new(fixed(case, "autn"));
+        let autn = Autn::new(fixed(&case["autn"]));
         let (ck_prime, ik_prime) = ck_ik_prime(&ck, &ik, network_name, autn.sqn_xor_ak());
         assert_eq!(
             ck_prime.as_bytes()[..],
-            octets(case, "ck_prime"),
+            octets(&case["ck_prime"]),
             "{name}: CK'"
         );
         assert_eq!(
             ik_prime.as_bytes()[..],
-            octets(case, "ik_prime"),
+            octets(&case["ik_prime"]),
             "{name}: IK'"
         );
 
@@ -128,23 +126,23 @@ fn the_key_schedule_computes_the_cases_of_rfc_9048() {
         let keys = AkaPrimeKeys::derive(&ck_prime, &ik_prime, identity);
         assert_eq!(
             keys.k_encr.as_bytes()[..],
-            octets(case, "k_encr"),
+            octets(&case["k_encr"]),
             "{name}: K_encr"
         );
         assert_eq!(
             keys.k_aut.as_bytes()[..],
-            octets(case, "k_aut"),
+            octets(&case["k_aut"]),
             "{name}: K_aut"
         );
         assert_eq!(
             keys.k_re.as_bytes()[..],
-            octets(case, "k_re"),
+            octets(&case["k_re"]),
             "{name}: K_re"
         );
-        assert_eq!(keys.msk.as_bytes()[..], octets(case, "msk"), "{name}: MSK");
+        assert_eq!(keys.msk.as_bytes()[..], octets(&case["msk"]), "{name}: MSK");
         assert_eq!(
             emsk(&ck_prime, &ik_prime, identity).as_bytes()[..],
-            octets(case, "emsk"),
+            octets(&case["emsk"]),
             "{name}: EMSK"
         );
     }
@@ -199,7 +197,7 @@ fn the_full_authentication_recorded_from_hostapd_is_reproduced() {
         .unwrap();
     let identity = &packets[0][5..];
 
-    let milenage = Milenage::new(&K::new(fixed(case, "k")), &Opc::new(fixed(case, "opc")));
+    let milenage = Milenage::new(&K::new(fixed(&case["k"])), &Opc::new(fixed(&case["opc"])));
     let rand = Rand::try_from(&challenge[attribute(challenge, 1).unwrap()]).unwrap();
     let autn = Autn::try_from(&challenge[attribute(challenge, 2).unwrap()]).unwrap();
     let output = milenage.f2345(&rand);

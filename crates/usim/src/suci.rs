@@ -109,35 +109,24 @@ mod tests {
     #![allow(clippy::unwrap_used)]
     extern crate std;
 
-    use std::vec::Vec;
-    use std::{format, fs};
+    use std::format;
 
     use serde_json::Value;
     use softsim_aka::agreement::Group;
+    use softsim_testkit::vectors::{cases, octets};
 
     use super::*;
     use crate::MncLength;
     use crate::ecies::{TAG_LENGTH, Undecipherable};
 
-    fn cases() -> Vec<Value> {
-        let path = concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../tests/vectors/suci_ecies_ts33501_c4.json"
-        );
-        let json: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
-        json["cases"].as_array().unwrap().clone()
-    }
-
-    fn octets(case: &Value, field: &str) -> Vec<u8> {
-        hex::decode(case[field].as_str().unwrap()).unwrap()
-    }
+    const VECTORS: &str = "suci_ecies_ts33501_c4.json";
 
     fn private_key(case: &Value, field: &str) -> PrivateKey {
         let group = match case["profile"].as_str().unwrap() {
             "A" => Group::X25519,
             _ => Group::P256,
         };
-        PrivateKey::from_octets(group, &octets(case, field).try_into().unwrap()).unwrap()
+        PrivateKey::from_octets(group, &octets(&case[field]).try_into().unwrap()).unwrap()
     }
 
     fn imsi(digits: &str, mnc_length: MncLength) -> Imsi {
@@ -146,41 +135,41 @@ mod tests {
 
     #[test]
     fn the_scheme_output_is_that_of_ts_33_501_c_4() {
-        let cases = cases();
+        let cases = cases(VECTORS);
         assert_eq!(cases.len(), 2);
         for case in &cases {
             let name = case["name"].as_str().unwrap();
             let home = private_key(case, "hn_priv");
             assert_eq!(
                 home.public_key().as_bytes(),
-                octets(case, "hn_pub"),
+                octets(&case["hn_pub"]),
                 "{name}"
             );
-            let mut text = octets(case, "plaintext");
+            let mut text = octets(&case["plaintext"]);
             let ephemeral = private_key(case, "eph_priv");
-            let sealed = ecies::encrypt(&octets(case, "hn_pub"), &ephemeral, &mut text).unwrap();
+            let sealed = ecies::encrypt(&octets(&case["hn_pub"]), &ephemeral, &mut text).unwrap();
             let public_key = sealed.ephemeral_public_key;
             let output = [public_key.as_bytes(), &text, &sealed.tag].concat();
-            assert_eq!(output, octets(case, "scheme_output"), "{name}");
+            assert_eq!(output, octets(&case["scheme_output"]), "{name}");
 
             let mut wrong = sealed.tag;
             wrong[TAG_LENGTH - 1] ^= 1;
             let refused = ecies::decrypt(&home, public_key.as_bytes(), &mut text, &wrong);
             assert_eq!(refused, Err(Undecipherable::Tag), "{name}");
-            assert_eq!(text, octets(case, "ciphertext"), "{name}");
+            assert_eq!(text, octets(&case["ciphertext"]), "{name}");
             ecies::decrypt(&home, public_key.as_bytes(), &mut text, &sealed.tag).unwrap();
-            assert_eq!(text, octets(case, "plaintext"), "{name}");
+            assert_eq!(text, octets(&case["plaintext"]), "{name}");
         }
     }
 
     /// The subscriber of the vectors has MSIN 001002086.
     #[test]
     fn the_nai_carries_the_scheme_output_in_parts() {
-        for (case, scheme) in cases().iter().zip(1..) {
+        for (case, scheme) in cases(VECTORS).iter().zip(1..) {
             let field = |name: &str| case[name].as_str().unwrap();
             let key = HomeNetworkKey {
                 id: 27,
-                octets: &octets(case, "hn_pub"),
+                octets: &octets(&case["hn_pub"]),
             };
             let nai = imsi("274012001002086", MncLength::Three)
                 .suci("678", key, &private_key(case, "eph_priv"), Realm::FiveGc)
@@ -228,9 +217,9 @@ mod tests {
 
     #[test]
     fn the_longest_suci_fits_and_one_that_cannot_be_made_says_why() {
-        let cases = cases();
+        let cases = cases(VECTORS);
         let (case, imsi) = (&cases[1], imsi("001019999999999", MncLength::Two));
-        let public_key = octets(case, "hn_pub");
+        let public_key = octets(&case["hn_pub"]);
         let ephemeral = private_key(case, "eph_priv");
         let key = HomeNetworkKey {
             id: 255,

@@ -1,5 +1,5 @@
 // Turns one role file into the Rust expression that the library compiles in. It stands apart from
-// build.rs so that a test can hold every rule of it.
+// main.rs so that a test can hold every rule of it.
 
 use std::collections::HashSet;
 use std::fmt::Write as _;

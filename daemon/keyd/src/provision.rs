@@ -266,7 +266,7 @@ impl Keyd {
 
     fn now(&self) -> Now {
         let realtime = (self.service.realtime)().as_secs();
-        let built = BUILD_TIME.parse().expect("build.rs writes a number");
+        let built = BUILD_TIME.parse().expect("the build writes a number");
         Now::judge(realtime, built, self.vault.last_time())
     }
 }

@@ -7,27 +7,11 @@ use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, IdentityKind, Method, NetworkName, OuterIdentity, Output,
     Peer,
 };
+use softsim_testkit::vectors::{cases, fixed, octets};
 
 use crate::support::{self, *};
 
-macro_rules! vectors {
-    ($name:literal) => {
-        serde_json::from_str::<Value>(include_str!(concat!(
-            env!("CARGO_MANIFEST_DIR"),
-            "/../../tests/vectors/",
-            $name
-        )))
-        .unwrap()
-    };
-}
-
-fn octets(value: &Value) -> Vec<u8> {
-    hex::decode(value.as_str().unwrap()).unwrap()
-}
-
-fn array<const N: usize>(value: &Value) -> [u8; N] {
-    octets(value).try_into().unwrap()
-}
+const RECORDED: &str = "transcripts_hostapd_2.10.json";
 
 /// A peer of the recorded subscriber, whose IVs are those that were recorded.
 fn recorded(case: &Value) -> Scene {
@@ -36,7 +20,7 @@ fn recorded(case: &Value) -> Scene {
         config.methods = vec![Method::Aka];
     }
     let mut scene = Scene::unasked(config);
-    scene.sim = Sim::new([array(&case["k"]), array(&case["opc"])]);
+    scene.sim = Sim::new([fixed(&case["k"]), fixed(&case["opc"])]);
     scene.sim.imsi = "001010000000001".to_owned();
     let sent = case["events"].as_array().unwrap().iter();
     scene.sim.ivs = sent
@@ -58,9 +42,8 @@ fn recorded(case: &Value) -> Scene {
 /// of them logged.
 #[test]
 fn hostapds_authentications_are_replayed_octet_for_octet() {
-    let json = vectors!("transcripts_hostapd_2.10.json");
     let (mut compared, mut successes) = (0, Vec::new());
-    for case in json["cases"].as_array().unwrap() {
+    for case in &cases(RECORDED) {
         let mut scene = recorded(case);
         let mut sent = Vec::new();
         let (mut msk, mut session_id) = (Vec::new(), Vec::new());
@@ -106,8 +89,7 @@ fn hostapds_authentications_are_replayed_octet_for_octet() {
 
 #[test]
 fn the_lines_for_people_name_each_message_and_show_no_value_of_a_key() {
-    let json = vectors!("transcripts_hostapd_2.10.json");
-    let case = &json["cases"][0];
+    let case = &cases(RECORDED)[0];
     let mut scene = recorded(case);
     let mut lines: Vec<String> = Vec::new();
     let requests = case["events"]
@@ -144,10 +126,9 @@ fn the_lines_for_people_name_each_message_and_show_no_value_of_a_key() {
 /// under a MAC that K_aut makes.
 #[test]
 fn rfc_9048_appendix_d() {
-    let json = vectors!("eap_aka_prime_rfc9048.json");
-    let cases = json["cases"].as_array().unwrap();
+    let cases = cases("eap_aka_prime_rfc9048.json");
     assert_eq!(cases.len(), 4);
-    for case in cases {
+    for case in &cases {
         let name = case["network_name"].as_str().unwrap();
         let identity = case["identity"].as_str().unwrap();
         let mut config = Config::new();
@@ -155,13 +136,13 @@ fn rfc_9048_appendix_d() {
         config.outer = OuterIdentity::Fixed(support::identity(identity, IdentityKind::Permanent));
         let mut peer = Peer::new(config);
         peer.handle_packet(&typed(0, Type::Identity, b""));
-        let k_aut = KAut::new(array(&case["k_aut"]));
+        let k_aut = KAut::new(fixed(&case["k_aut"]));
         let draft = request(
             1,
             Subtype::Challenge,
             &[
-                Attribute::Rand(&array(&case["rand"])),
-                Attribute::Autn(&array(&case["autn"])),
+                Attribute::Rand(&fixed(&case["rand"])),
+                Attribute::Autn(&fixed(&case["autn"])),
                 Attribute::Kdf(1),
                 Attribute::KdfInput(name.as_bytes()),
                 Attribute::Mac(&[0; 16]),

@@ -7,13 +7,9 @@ use serde::Deserialize;
 use softsim_lwm2m::{
     Accounts, Client, Config, ContentFormat, Event, Output, SecurityMode, ServerAccount, ServerRole,
 };
+use softsim_testkit::vectors;
 
 use crate::common::{BOOTSTRAP, MANAGEMENT, SSID};
-
-const TRANSCRIPTS: &str = concat!(
-    env!("CARGO_MANIFEST_DIR"),
-    "/../../tests/vectors/leshan_bootstrap_transcripts.json"
-);
 
 #[derive(Deserialize)]
 struct Transcripts {
@@ -199,7 +195,7 @@ impl Player {
 #[test]
 fn leshan_bootstraps_and_manages_the_client_in_every_format() {
     let transcripts: Transcripts =
-        serde_json::from_slice(&std::fs::read(TRANSCRIPTS).unwrap()).unwrap();
+        serde_json::from_str(&vectors::text("leshan_bootstrap_transcripts.json")).unwrap();
     let mut formats = Vec::new();
     for case in &transcripts.cases {
         let mut player = Player::new(case);

@@ -1,12 +1,12 @@
 //! EAP-AKA' challenges: what is released, when, and what it costs.
 
-use serde_json::Value;
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     AkaAnswer, AutnFault, MAX_HANDLES, PacketFault, Refusal, Role, StatusAnswer,
 };
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
+use softsim_testkit::vectors::{cases, fixed, octets};
 
 fn status(device: &mut Device) -> StatusAnswer {
     device.ask(Role::Admin, &Status {}).unwrap()
@@ -30,33 +30,19 @@ fn a_genuine_challenge_gives_res_and_a_session_with_the_msk() {
 
 #[test]
 fn the_vectors_of_rfc_9048_come_out_of_a_sealed_profile() {
-    let vector = |file: &str| -> Value {
-        let path = format!("{}/../../tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
-        serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
-    };
-    let eap = vector("eap_aka_prime_rfc9048.json");
-    let sets = vector("milenage_ts35207_35208.json");
+    let sets = cases("milenage_ts35207_35208.json");
     let mut run = 0;
-    for case in eap["cases"].as_array().unwrap() {
+    for case in cases("eap_aka_prime_rfc9048.json") {
         // RAND and AUTN of cases 1 and 2 are Milenage's; those of the others were made up.
-        let Some(set) = sets["cases"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .find(|set| set["rand"] == case["rand"])
-        else {
+        let Some(set) = sets.iter().find(|set| set["rand"] == case["rand"]) else {
             continue;
         };
-        let octets = |value: &Value| hex::decode(value.as_str().unwrap()).unwrap();
-        let (k, opc) = (
-            octets(&set["k"]).try_into().unwrap(),
-            octets(&set["opc"]).try_into().unwrap(),
-        );
+        let (k, opc) = (fixed(&set["k"]), fixed(&set["opc"]));
         let sqn = u64::from_str_radix(set["sqn"].as_str().unwrap(), 16).unwrap();
         let home = HomeNetwork {
             credentials: milenage(k, opc),
-            rand: octets(&case["rand"]).try_into().unwrap(),
-            amf: octets(&set["amf"]).try_into().unwrap(),
+            rand: fixed(&case["rand"]),
+            amf: fixed(&set["amf"]),
             identity: case["identity"].as_str().unwrap().into(),
             network_name: case["network_name"].as_str().unwrap().into(),
             ..HomeNetwork::default()

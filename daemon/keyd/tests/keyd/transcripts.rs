@@ -11,22 +11,12 @@ use softsim_keyd_proto::{
 };
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
+use softsim_testkit::vectors::{cases, octets};
 
 /// Below the SQN of both recordings, by less than Δ.
 const FLOOR: u64 = 0x16f3_b3f7_0f00;
 
-fn cases() -> Vec<Value> {
-    let path = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/vectors/transcripts_hostapd_2.10.json"
-    );
-    let file: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
-    file["cases"].as_array().unwrap().clone()
-}
-
-fn octets(value: &Value) -> Vec<u8> {
-    hex::decode(value.as_str().unwrap()).unwrap()
-}
+const RECORDED: &str = "transcripts_hostapd_2.10.json";
 
 /// What was recorded, in its order.
 struct Transcript {
@@ -109,7 +99,7 @@ fn ends(device: &mut Device, netd: &mut Client, handle: u32, of: &mut Transcript
 #[test]
 fn what_hostapd_and_wpa_supplicant_said_to_each_other_comes_out_of_keyd() {
     let mut fast = 0;
-    for case in cases() {
+    for case in cases(RECORDED) {
         let mut transcript = Transcript::of(&case);
         let (k, opc) = (octets(&case["k"]), octets(&case["opc"]));
         let profile = profile_of(

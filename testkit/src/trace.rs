@@ -6,7 +6,7 @@ use serde_json::Value;
 
 /// How strace writes what [`Call::parse`] reads, and stays out of the way: the program keeps its
 /// parent.
-pub(crate) const STRACE: [&str; 9] = [
+pub const STRACE: [&str; 9] = [
     "strace",
     "-D",
     "-f",
@@ -20,15 +20,17 @@ pub(crate) const STRACE: [&str; 9] = [
 
 /// One system call of a trace: whose it is, its name, and its arguments as numbers.
 #[derive(Clone, Debug)]
-pub(crate) struct Call {
-    pub(crate) thread: u32,
-    pub(crate) name: String,
+pub struct Call {
+    /// The thread that made it.
+    pub thread: u32,
+    /// Its name.
+    pub name: String,
     arguments: Vec<u64>,
 }
 
 impl Call {
     /// Of a line `PID name(0x1, 0x2) = …`; none where the line is the second half of one.
-    pub(crate) fn parse(line: &str) -> Option<Self> {
+    pub fn parse(line: &str) -> Option<Self> {
         let (thread, call) = line.split_once(' ')?;
         let thread = thread.parse().ok()?;
         let (name, rest) = call.trim_start().split_once('(')?;
@@ -46,13 +48,14 @@ impl Call {
             })
     }
 
-    pub(crate) fn is(&self, name: &str, first_arguments: &[u64]) -> bool {
+    /// Whether it is this call, with these arguments first.
+    pub fn is(&self, name: &str, first_arguments: &[u64]) -> bool {
         self.name == name && self.arguments.starts_with(first_arguments)
     }
 }
 
 /// Where a process has got its last filter: what comes afterwards is under it.
-pub(crate) fn confined(calls: &[Call]) -> &[Call] {
+pub fn confined(calls: &[Call]) -> &[Call] {
     let last = calls
         .iter()
         .rposition(|call| call.name == "seccomp")
@@ -62,8 +65,9 @@ pub(crate) fn confined(calls: &[Call]) -> &[Call] {
 
 /// An entry of a policy.
 #[derive(Debug)]
-pub(crate) struct Rule {
-    pub(crate) call: String,
+pub struct Rule {
+    /// The call that it allows.
+    pub call: String,
     conditions: Vec<Condition>,
 }
 
@@ -77,8 +81,8 @@ struct Condition {
 
 impl Rule {
     /// The entries of `policies/seccomp/NAME.json` for this architecture.
-    pub(crate) fn all(policy: &str) -> Vec<Self> {
-        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/policies/seccomp");
+    pub fn all(policy: &str) -> Vec<Self> {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/seccomp");
         let text = fs::read_to_string(format!("{folder}/{policy}.json")).unwrap();
         let policy: Value = serde_json::from_str(&text).unwrap();
         let entries = policy["allow"].as_array().unwrap().iter();
@@ -96,7 +100,8 @@ impl Rule {
             .collect()
     }
 
-    pub(crate) fn allows(&self, call: &Call) -> bool {
+    /// Whether it is there for this call.
+    pub fn allows(&self, call: &Call) -> bool {
         let holds = |condition: &Condition| {
             let argument = call.arguments.get(condition.index);
             argument.is_some_and(|argument| argument & condition.mask == condition.value)
@@ -126,7 +131,7 @@ impl Condition {
 
 /// The rules at these places of a filter without which none of the calls would have been refused:
 /// they are spare.
-pub(crate) fn spare<'a>(rules: &'a [Rule], calls: &[Call]) -> Vec<&'a Rule> {
+pub fn spare<'a>(rules: &'a [Rule], calls: &[Call]) -> Vec<&'a Rule> {
     let alone = |place: usize, call: &Call| {
         let mut others = rules
             .iter()

@@ -1,15 +1,14 @@
 //! Compiles `policies/roles/*.toml` in. A role file can only take away from the request table: one
 //! that names more fails the build.
 
+mod policy;
+
 use std::error::Error;
 use std::path::Path;
 use std::time::SystemTime;
 use std::{env, fs};
 
 use softsim_keyd_proto::Role;
-
-#[path = "build/policy.rs"]
-mod policy;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let policies = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../policies/roles");
@@ -27,8 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     fs::write(Path::new(&env::var("OUT_DIR")?).join("roles.rs"), compiled)?;
 
     println!("cargo::rerun-if-env-changed=SOURCE_DATE_EPOCH");
-    println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rerun-if-changed=build/policy.rs");
+    println!("cargo::rerun-if-changed=build");
     println!("cargo::rustc-env=SOFTSIM_BUILD_TIME={}", build_time()?);
     Ok(())
 }

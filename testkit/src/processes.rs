@@ -1,8 +1,4 @@
-//! What the tests with real processes share.
-
-#![allow(dead_code, reason = "not every test needs all of it")]
-
-pub(crate) mod trace;
+//! What the tests that run the programs share.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::MetadataExt;
@@ -21,7 +17,7 @@ use softsim_lab_harness::processes::binaries;
 use softsim_lab_simulators::auc::Subscriber;
 
 /// Whether all of these programs are built; if not, the test is skipped.
-pub(crate) fn built(test: &str, programs: &[&str]) -> bool {
+pub fn built(test: &str, programs: &[&str]) -> bool {
     let folder = binaries().unwrap();
     let missing = |program: &&&str| !folder.join(program).is_file();
     match programs.iter().find(missing) {
@@ -35,7 +31,7 @@ pub(crate) fn built(test: &str, programs: &[&str]) -> bool {
 }
 
 /// A gateway that was enrolled, bootstrapped and registered, in a folder.
-pub(crate) fn bootstrapped(folder: &Path) -> (Home, Enrolled) {
+pub fn bootstrapped(folder: &Path) -> (Home, Enrolled) {
     let mut home = Home::start(&folder.join("lab"), Options::default()).unwrap();
     let device = home.enrol().unwrap();
     home.plan(&device).unwrap();
@@ -45,10 +41,10 @@ pub(crate) fn bootstrapped(folder: &Path) -> (Home, Enrolled) {
 }
 
 /// How long something that doesn't come is waited for; what comes takes microseconds.
-pub(crate) const A_WHILE: Duration = Duration::from_millis(200);
+pub const A_WHILE: Duration = Duration::from_millis(200);
 
 /// Whether a datagram arrives.
-pub(crate) fn udp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
+pub fn udp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
     let bind = |namespace: &Namespace| {
         let socket = namespace.enter(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)));
         socket.unwrap().unwrap()
@@ -62,7 +58,7 @@ pub(crate) fn udp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
 
 /// The next message to a service manager, within its socket's time. A wait with a time limit that
 /// was interrupted isn't taken up again by itself (signal(7)).
-pub(crate) fn told(manager: &UnixDatagram) -> io::Result<String> {
+pub fn told(manager: &UnixDatagram) -> io::Result<String> {
     let mut word = [0; 64];
     loop {
         match manager.recv(&mut word) {
@@ -73,23 +69,23 @@ pub(crate) fn told(manager: &UnixDatagram) -> io::Result<String> {
 }
 
 /// Whether this process is root's.
-pub(crate) fn is_root() -> bool {
+pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
 /// Whether there is time: `cargo xtask soak` and `cargo xtask redteam` set `SOFTSIM_THOROUGH`.
-pub(crate) fn thorough() -> bool {
+pub fn thorough() -> bool {
     env::var_os("SOFTSIM_THOROUGH").is_some()
 }
 
 /// The last lines of what a program wrote.
-pub(crate) fn end_of(output: &str) -> String {
+pub fn end_of(output: &str) -> String {
     let lines: Vec<_> = output.lines().collect();
     lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
 /// A subscription that is nobody's here.
-pub(crate) fn stranger() -> Subscriber {
+pub fn stranger() -> Subscriber {
     let credentials = Credentials::Milenage {
         k: K::new([0x5a; 16]),
         opc: Opc::new([0xcd; 16]),
@@ -98,7 +94,7 @@ pub(crate) fn stranger() -> Subscriber {
 }
 
 /// The messages among what happened.
-pub(crate) fn messages(events: Vec<Event>) -> Vec<String> {
+pub fn messages(events: Vec<Event>) -> Vec<String> {
     let messages = events.into_iter().filter_map(|event| match event {
         Event::Message { text, .. } => Some(text),
         _ => None,
@@ -108,7 +104,7 @@ pub(crate) fn messages(events: Vec<Event>) -> Vec<String> {
 
 /// An `[[access]]` to the wired port of a cable, which authenticates when it is told to; `more` are
 /// lines of its own. hostapd calls every network WLAN.
-pub(crate) fn wired_access(controlled_port: &str, more: &str) -> String {
+pub fn wired_access(controlled_port: &str, more: &str) -> String {
     format!(
         "[[access]]\nname = 'wired'\ncarrier = 'wired'\ninterface = '{INTERFACE}'\nautomatic = false\n\
          controlled_port = '{controlled_port}'\nnetwork_name = 'WLAN'\n{more}"

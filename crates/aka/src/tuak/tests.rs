@@ -2,13 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 extern crate std;
 
-#[path = "../tests/vector_file/mod.rs"]
-mod vector_file;
-
 use std::vec::Vec;
 
 use serde_json::Value;
-use vector_file::{cases, fixed, octets};
+use softsim_testkit::vectors::{cases, fixed, octets};
 
 use super::*;
 
@@ -22,9 +19,9 @@ fn number(case: &Value, field: &str) -> usize {
 }
 
 fn key(case: &Value) -> TuakKey {
-    match octets(case, "k").len() {
-        16 => TuakKey::K(K::new(fixed(case, "k"))),
-        32 => TuakKey::K256(K256::new(fixed(case, "k"))),
+    match octets(&case["k"]).len() {
+        16 => TuakKey::K(K::new(fixed(&case["k"]))),
+        32 => TuakKey::K256(K256::new(fixed(&case["k"]))),
         other => panic!("a K of {other} octets"),
     }
 }
@@ -36,9 +33,9 @@ fn gathered(lanes: &[u64], length: usize) -> Vec<u8> {
 }
 
 fn mac(tuak: &Tuak, function: u8, case: &Value) -> Vec<u8> {
-    let rand = Rand::new(fixed(case, "rand"));
-    let sqn = Sqn::from_bytes(fixed(case, "sqn"));
-    let amf = Amf::new(fixed(case, "amf"));
+    let rand = Rand::new(fixed(&case["rand"]));
+    let sqn = Sqn::from_bytes(fixed(&case["sqn"]));
+    let amf = Amf::new(fixed(&case["amf"]));
     match number(case, "mac_len") {
         8 => tuak.mac::<8>(function, &rand, sqn, amf).to_vec(),
         16 => tuak.mac::<16>(function, &rand, sqn, amf).to_vec(),
@@ -59,14 +56,14 @@ fn tuak_computes_the_test_sets_of_ts_35_233() {
             ..TuakParameters::default()
         };
         let k = key(case);
-        let topc = Tuak::topc(&k, &Top::new(fixed(case, "top")), parameters.iterations);
-        assert_eq!(topc.as_bytes()[..], octets(case, "topc"), "{name}: TOPc");
+        let topc = Tuak::topc(&k, &Top::new(fixed(&case["top"])), parameters.iterations);
+        assert_eq!(topc.as_bytes()[..], octets(&case["topc"]), "{name}: TOPc");
 
         let tuak = Tuak::new(&k, &topc, parameters);
-        assert_eq!(mac(&tuak, F1, case), octets(case, "f1"), "{name}: f1");
+        assert_eq!(mac(&tuak, F1, case), octets(&case["f1"]), "{name}: f1");
         assert_eq!(
             mac(&tuak, F1_STAR, case),
-            octets(case, "f1star"),
+            octets(&case["f1star"]),
             "{name}: f1*"
         );
 
@@ -78,15 +75,15 @@ fn tuak_computes_the_test_sets_of_ts_35_233() {
         let mut instance = F2345 | length(res);
         instance |= if ck == 32 { LONG_CK } else { 0 };
         instance |= if ik == 32 { LONG_IK } else { 0 };
-        let rand = Rand::new(fixed(case, "rand"));
+        let rand = Rand::new(fixed(&case["rand"]));
         let out = tuak.out(instance, &rand, 0);
-        assert_eq!(gathered(&out[..4], res), octets(case, "f2"), "{name}: f2");
-        assert_eq!(gathered(&out[4..8], ck), octets(case, "f3"), "{name}: f3");
-        assert_eq!(gathered(&out[8..12], ik), octets(case, "f4"), "{name}: f4");
-        assert_eq!(gathered(&out[12..13], 6), octets(case, "f5"), "{name}: f5");
+        assert_eq!(gathered(&out[..4], res), octets(&case["f2"]), "{name}: f2");
+        assert_eq!(gathered(&out[4..8], ck), octets(&case["f3"]), "{name}: f3");
+        assert_eq!(gathered(&out[8..12], ik), octets(&case["f4"]), "{name}: f4");
+        assert_eq!(gathered(&out[12..13], 6), octets(&case["f5"]), "{name}: f5");
         assert_eq!(
             tuak.f5_star(&rand).as_bytes()[..],
-            octets(case, "f5star"),
+            octets(&case["f5star"]),
             "{name}: f5*"
         );
     }
@@ -102,24 +99,24 @@ fn a_usim_computes_what_fits_it_of_the_sets() {
             continue;
         };
         let iterations = NonZeroU8::new(number(case, "keccak_iterations") as u8).unwrap();
-        let topc = Topc::new(fixed(case, "topc"));
+        let topc = Topc::new(fixed(&case["topc"]));
         let tuak = Tuak::new(&key(case), &topc, TuakParameters { res, iterations });
-        let rand = Rand::new(fixed(case, "rand"));
+        let rand = Rand::new(fixed(&case["rand"]));
         if number(case, "ck_len") + number(case, "ik_len") == 32 {
             let output = tuak.f2345(&rand);
-            assert_eq!(output.res.as_bytes(), octets(case, "f2"), "{name}: f2");
-            assert_eq!(output.ck.as_bytes()[..], octets(case, "f3"), "{name}: f3");
-            assert_eq!(output.ik.as_bytes()[..], octets(case, "f4"), "{name}: f4");
-            assert_eq!(output.ak.as_bytes()[..], octets(case, "f5"), "{name}: f5");
+            assert_eq!(output.res.as_bytes(), octets(&case["f2"]), "{name}: f2");
+            assert_eq!(output.ck.as_bytes()[..], octets(&case["f3"]), "{name}: f3");
+            assert_eq!(output.ik.as_bytes()[..], octets(&case["f4"]), "{name}: f4");
+            assert_eq!(output.ak.as_bytes()[..], octets(&case["f5"]), "{name}: f5");
             keys += 1;
         }
         if number(case, "mac_len") == Mac::LENGTH {
-            let sqn = Sqn::from_bytes(fixed(case, "sqn"));
-            let amf = Amf::new(fixed(case, "amf"));
+            let sqn = Sqn::from_bytes(fixed(&case["sqn"]));
+            let amf = Amf::new(fixed(&case["amf"]));
             let mac_a = tuak.f1(&rand, sqn, amf);
             let mac_s = tuak.f1_star(&rand, sqn, amf);
-            assert_eq!(mac_a.as_bytes()[..], octets(case, "f1"), "{name}: f1");
-            assert_eq!(mac_s.as_bytes()[..], octets(case, "f1star"), "{name}: f1*");
+            assert_eq!(mac_a.as_bytes()[..], octets(&case["f1"]), "{name}: f1");
+            assert_eq!(mac_s.as_bytes()[..], octets(&case["f1star"]), "{name}: f1*");
             macs += 1;
         }
     }
@@ -134,13 +131,13 @@ fn the_permutation_computes_the_sets_of_ts_35_232() {
     assert_eq!(cases.len(), 6);
     for case in &cases {
         let mut lanes = [0; 25];
-        let input = octets(case, "input");
+        let input = octets(&case["input"]);
         for (lane, octets) in lanes.iter_mut().zip(input.chunks_exact(8)) {
             *lane = u64::from_le_bytes(octets.try_into().unwrap());
         }
         permute(&mut lanes, NonZeroU8::MIN);
         let output: Vec<u8> = lanes.iter().flat_map(|lane| lane.to_le_bytes()).collect();
-        assert_eq!(output, octets(case, "output"));
+        assert_eq!(output, octets(&case["output"]));
     }
 }
 

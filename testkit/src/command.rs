@@ -1,0 +1,102 @@
+//! A program that somebody runs by hand: what it does with standard output and with its own memory.
+
+use std::fs;
+use std::io::pipe;
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+/// Whoever starts a process holds it: until it executes, that has a copy of each descriptor, a
+/// pipe's reader among them.
+static ALONE: Mutex<()> = Mutex::new(());
+
+fn alone() -> MutexGuard<'static, ()> {
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Runs a program in a directory, and gives its end and its standard error.
+pub fn run(
+    program: &str,
+    directory: &Path,
+    arguments: &[&str],
+    stdout: impl Into<Stdio>,
+) -> (ExitStatus, String) {
+    let mut command = Command::new(program);
+    command
+        .args(arguments)
+        .current_dir(directory)
+        .stdout(stdout)
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped());
+    let child = {
+        let _alone = alone();
+        command.spawn().unwrap()
+    };
+    let output = child.wait_with_output().unwrap();
+    (output.status, String::from_utf8(output.stderr).unwrap())
+}
+
+/// The same, where nobody reads its standard output any more.
+pub fn run_unread(program: &str, directory: &Path, arguments: &[&str]) -> (ExitStatus, String) {
+    let writer = {
+        let _alone = alone();
+        pipe().unwrap().1
+    };
+    run(program, directory, arguments, writer)
+}
+
+/// Starts a program in a directory, with words that a shell splits, where a core may be written.
+pub fn with_cores(program: &str, directory: &Path, words: &str) -> Child {
+    let _alone = alone();
+    Command::new("sh")
+        .args([
+            "-c",
+            &format!("ulimit -c unlimited; exec {program} {words}"),
+        ])
+        .current_dir(directory)
+        .stdin(Stdio::null())
+        .spawn()
+        .unwrap()
+}
+
+/// Makes a file that whoever opens it waits for.
+pub fn fifo(directory: &Path, name: &str) {
+    let made = Command::new("mkfifo")
+        .args(["-m", "600", name])
+        .current_dir(directory)
+        .status();
+    assert!(made.unwrap().success());
+}
+
+/// Tells a program of ours to quit, once it has said that it leaves no core, and holds that it
+/// leaves none.
+pub fn leaves_no_core(mut child: Child) {
+    let limits = format!("/proc/{}/limits", child.id());
+    let name = format!("/proc/{}/comm", child.id());
+    let has_none = || {
+        // The shell before it may have been given as little as the program gives itself.
+        if !fs::read_to_string(&name).unwrap().starts_with("softsim") {
+            return false;
+        }
+        let limits = fs::read_to_string(&limits).unwrap();
+        let mut lines = limits.lines();
+        let core = lines.find(|line| line.starts_with("Max core file size"));
+        core.is_some_and(|line| line.split_whitespace().nth(4) == Some("0"))
+    };
+    let patience = Instant::now() + Duration::from_secs(20);
+    while !has_none() && Instant::now() < patience {
+        sleep(Duration::from_millis(10));
+    }
+    let limited = has_none();
+    let quit = Command::new("kill")
+        .args(["-QUIT", &child.id().to_string()])
+        .status();
+    assert!(quit.unwrap().success());
+    let status = child.wait().unwrap();
+    assert!(limited, "a core may be written to a file");
+    assert_eq!(status.signal(), Some(3));
+    assert!(!status.core_dumped(), "whatever core_pattern says");
+}

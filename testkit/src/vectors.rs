@@ -1,0 +1,30 @@
+//! The files of `tests/vectors/`: JSON, with octets in hexadecimal.
+
+use std::fs;
+
+use serde_json::Value;
+
+/// A whole file.
+pub fn text(file: &str) -> String {
+    let path = format!("{}/../tests/vectors/{file}", env!("CARGO_MANIFEST_DIR"));
+    fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"))
+}
+
+/// The cases of a file.
+pub fn cases(file: &str) -> Vec<Value> {
+    let json: Value = serde_json::from_str(&text(file)).unwrap();
+    json["cases"].as_array().unwrap().clone()
+}
+
+/// The octets of a value.
+pub fn octets(value: &Value) -> Vec<u8> {
+    let digits = value.as_str();
+    hex::decode(digits.unwrap_or_else(|| panic!("expected octets, got {value}"))).unwrap()
+}
+
+/// The same, where there is so many of them.
+pub fn fixed<const N: usize>(value: &Value) -> [u8; N] {
+    let octets = octets(value);
+    let length = octets.len();
+    (octets.try_into()).unwrap_or_else(|_| panic!("expected {N} octets, got {length}"))
+}
