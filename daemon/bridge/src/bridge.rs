@@ -1,8 +1,8 @@
 //! From the command line to the loop that never ends: opens the sockets, confines the bridge, and
 //! waits for all of them at once.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
 use softsim_client::keyd::{Connection, Error as KeydError};
 use softsim_client::proto::requests::Identity;
@@ -17,38 +17,29 @@ use crate::sandbox::{self, SandboxError};
 use crate::sim::Failure;
 
 /// Why the bridge didn't start, or ended.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The key process can't be reached, or was lost.
-    Keyd(KeydError),
+    #[error("softsim-keyd: {0}")]
+    Keyd(#[from] KeydError),
     /// The key process ended.
+    #[error("softsim-keyd ended")]
     KeydEnded,
     /// A process that connects to wpa_supplicant ended.
+    #[error("a finder ended")]
     FinderEnded,
     /// The bridge can't create one of its sockets.
-    Socket(PathBuf, io::Error),
+    #[error("{path}: {1}", path = .0.display())]
+    Socket(PathBuf, #[source] io::Error),
     /// The service manager can't be reached.
-    Notify(io::Error),
+    #[error("the service manager: {0}")]
+    Notify(#[source] io::Error),
     /// The process can't be confined.
-    Sandbox(SandboxError),
+    #[error("{0} (--sandbox=off runs without)")]
+    Sandbox(#[from] SandboxError),
     /// The wait for messages failed.
-    Wait(io::Error),
-}
-
-impl std::error::Error for Error {}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Keyd(error) => write!(f, "softsim-keyd: {error}"),
-            Self::KeydEnded => f.write_str("softsim-keyd ended"),
-            Self::FinderEnded => f.write_str("a finder ended"),
-            Self::Socket(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::Notify(error) => write!(f, "the service manager: {error}"),
-            Self::Sandbox(error) => write!(f, "{error} (--sandbox=off runs without)"),
-            Self::Wait(error) => write!(f, "waiting for messages: {error}"),
-        }
-    }
+    #[error("waiting for messages: {0}")]
+    Wait(#[source] io::Error),
 }
 
 impl Error {
@@ -67,7 +58,7 @@ impl Error {
 /// # Errors
 /// [`Error::Keyd`].
 pub fn identity(keyd: &Path, method: Method) -> Result<String, Error> {
-    let mut keyd = Connection::connect(keyd).map_err(Error::Keyd)?;
+    let mut keyd = Connection::connect(keyd)?;
     let identity = keyd.call(&Identity {
         iccid: None,
         method,
@@ -75,7 +66,7 @@ pub fn identity(keyd: &Path, method: Method) -> Result<String, Error> {
         realm: Realm::Wlan,
         network_name: "",
     });
-    Ok(identity.map_err(Error::Keyd)?.nai)
+    Ok(identity?.nai)
 }
 
 /// Serves until the key process ends, or the operating system fails.
@@ -83,10 +74,10 @@ pub fn identity(keyd: &Path, method: Method) -> Result<String, Error> {
 /// # Errors
 /// See [`Error`].
 pub fn run(settings: &Settings) -> Result<(), Error> {
-    sandbox::deny_dumps().map_err(Error::Sandbox)?;
+    sandbox::deny_dumps()?;
     process::ignore_hangup().map_err(Error::Wait)?;
     let notify = Notify::from_env().map_err(Error::Notify)?;
-    let mut sim = Connection::connect(&settings.keyd).map_err(Error::Keyd)?;
+    let mut sim = Connection::connect(&settings.keyd)?;
     // A second connection, on which nothing is sent: it shows that the key process has ended.
     let watched = seqpacket::Connection::connect(&settings.keyd)
         .map_err(|error| Error::Socket(settings.keyd.clone(), error))?;
@@ -98,7 +89,7 @@ pub fn run(settings: &Settings) -> Result<(), Error> {
         interfaces.push(interface.map_err(|error| Error::Socket(control.clone(), error))?);
     }
     if settings.sandbox == Sandbox::Require {
-        sandbox::enter().map_err(Error::Sandbox)?;
+        sandbox::enter()?;
     }
     log::line(5, format_args!("serving {} interfaces", interfaces.len()));
     notify.ready().map_err(Error::Notify)?;

@@ -8,13 +8,13 @@
 //! The bridge sends a datagram with the octet [`ASK`]; the finder answers [`FOUND`] or
 //! [`NOT_FOUND`]. The finder ends when the bridge ends.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::net::UnixDatagram;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
-use std::{fmt, io};
 
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::process;
@@ -85,23 +85,14 @@ impl Finder {
 }
 
 /// Why a finder can't start.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// Its command line, standard input or standard output isn't what the bridge passes.
+    #[error("finder: expected {0}")]
     Usage(&'static str),
     /// It can't be confined.
-    Sandbox(SandboxError),
-}
-
-impl std::error::Error for Error {}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Usage(expected) => write!(f, "finder: expected {expected}"),
-            Self::Sandbox(error) => write!(f, "finder: {error}"),
-        }
-    }
+    #[error("finder: {0}")]
+    Sandbox(#[from] SandboxError),
 }
 
 /// Serves the bridge until it ends. `arguments` are those after [`SUBCOMMAND`]. It returns only if
@@ -124,7 +115,7 @@ pub fn run(mut arguments: impl Iterator<Item = std::ffi::OsString>) -> Result<()
         .next()
         .is_none_or(|argument| argument != UNCONFINED)
     {
-        sandbox::confine_finder(&control).map_err(Error::Sandbox)?;
+        sandbox::confine_finder(&control)?;
     }
     serve(&bridge, &socket, &control);
     // The filter forbids the calls that an orderly end would make.

@@ -1,34 +1,25 @@
 //! The confinement of the bridge: once its sockets are open, it gives up every file and nearly
 //! every system call.
 
+use std::io;
 use std::path::Path;
-use std::{error, fmt, io};
 
 use softsim_sandbox::landlock::{self, PathAccess, PathRule};
 use softsim_sandbox::process;
 use softsim_sandbox::seccomp::{self, Filter};
 
 /// Why the bridge can't be confined.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
     /// Dumps can't be denied.
-    Dumps(io::Error),
+    #[error("core dumps can't be denied: {0}")]
+    Dumps(#[source] io::Error),
     /// Landlock.
-    Landlock(landlock::Error),
+    #[error(transparent)]
+    Landlock(#[from] landlock::Error),
     /// Seccomp.
-    Seccomp(seccomp::Error),
-}
-
-impl error::Error for SandboxError {}
-
-impl fmt::Display for SandboxError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Dumps(error) => write!(f, "core dumps can't be denied: {error}"),
-            Self::Landlock(error) => error.fmt(f),
-            Self::Seccomp(error) => error.fmt(f),
-        }
-    }
+    #[error(transparent)]
+    Seccomp(#[from] seccomp::Error),
 }
 
 /// Forbids core dumps, and keeps other processes of the same user from reading our memory. Call it
@@ -45,8 +36,8 @@ pub(crate) fn deny_dumps() -> Result<(), SandboxError> {
 /// # Errors
 /// See [`SandboxError`].
 pub(crate) fn enter() -> Result<(), SandboxError> {
-    landlock::restrict(&[]).map_err(SandboxError::Landlock)?;
-    seccomp::install(Filter::Bridge).map_err(SandboxError::Seccomp)
+    landlock::restrict(&[])?;
+    Ok(seccomp::install(Filter::Bridge)?)
 }
 
 /// Confines a finder for good. If the kernel supports it, the finder may only connect to sockets
@@ -61,8 +52,8 @@ pub(crate) fn confine_finder(control: &Path) -> Result<(), SandboxError> {
         path: above(control),
         access: PathAccess::Connect,
     };
-    landlock::restrict(&[rule]).map_err(SandboxError::Landlock)?;
-    seccomp::install(Filter::Finder).map_err(SandboxError::Seccomp)
+    landlock::restrict(&[rule])?;
+    Ok(seccomp::install(Filter::Finder)?)
 }
 
 /// The directory above the one that the socket is in.

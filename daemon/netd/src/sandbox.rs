@@ -27,10 +27,10 @@ pub enum SandboxError {
     Capabilities(#[source] std::io::Error),
     /// Landlock.
     #[error(transparent)]
-    Landlock(landlock::Error),
+    Landlock(#[from] landlock::Error),
     /// Seccomp.
     #[error(transparent)]
-    Seccomp(seccomp::Error),
+    Seccomp(#[from] seccomp::Error),
 }
 
 impl SandboxError {
@@ -47,10 +47,10 @@ pub fn enter(state_directory: &Path) -> Result<Enforced, SandboxError> {
         path: state_directory,
         access: PathAccess::ReadWrite,
     };
-    let abi = landlock::restrict(&[rule]).map_err(SandboxError::Landlock)?;
+    let abi = landlock::restrict(&[rule])?;
     // What they were for is open: sockets, and the helper processes.
     process::keep_capabilities(&[]).map_err(SandboxError::Capabilities)?;
-    seccomp::install(Filter::Netd).map_err(SandboxError::Seccomp)?;
+    seccomp::install(Filter::Netd)?;
     Ok(Enforced {
         landlock_abi: abi.number().try_into().unwrap_or(u8::MAX),
         seccomp_calls: Filter::Netd.calls().len().try_into().unwrap_or(u16::MAX),

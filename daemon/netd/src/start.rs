@@ -189,7 +189,7 @@ fn open(config: &Config) -> Result<Opened, Error> {
             Ok::<_, Error>(PreparedAccess::open(settings, keyd)?)
         })
         .collect::<Result<_, _>>()?;
-    let status = keyd.call(&Status {}).map_err(Error::Keyd)?;
+    let status = keyd.call(&Status {})?;
     let committed = Committed {
         transaction: status.committed,
         accounts: status.accounts,
@@ -214,7 +214,7 @@ fn open(config: &Config) -> Result<Opened, Error> {
 
 async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(), Error> {
     let keyd = Keyd::from(opened.keyd);
-    let watched = Watch::new(opened.watched).map_err(Error::Keyd)?;
+    let watched = Watch::new(opened.watched)?;
     let control_failed = |error| Error::Control(config.control_socket.clone(), error);
     let listener = UnixListener::from_std(opened.control).map_err(control_failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;

@@ -35,31 +35,25 @@ fn keyd(path: &Path, milliseconds: u32, times: usize) -> (Keyd, Arc<AtomicUsize>
     (keyd, asked)
 }
 
-fn committed(milliseconds: u32, times: usize) -> (Result<(), RequestError>, usize) {
+async fn committed(milliseconds: u32, times: usize) -> (Result<(), RequestError>, usize) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("network.sock");
     let (_keyd, asked) = keyd(&path, milliseconds, times);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let answer = runtime.block_on(async {
-        let keyd = AsyncConnection::connect(&path).await.unwrap();
-        commit(&keyd, [7; 16], None).await
-    });
+    let connection = AsyncConnection::connect(&path).await.unwrap();
+    let answer = commit(&connection, [7; 16], None).await;
     (answer, asked.load(Ordering::Relaxed))
 }
 
-#[test]
-fn a_short_wait_is_complied_with_as_often_as_it_takes() {
-    let (answer, asked) = committed(3, 20);
+#[tokio::test]
+async fn a_short_wait_is_complied_with_as_often_as_it_takes() {
+    let (answer, asked) = committed(3, 20).await;
     assert!(answer.is_ok(), "{answer:?}");
     assert_eq!(asked, 21);
 }
 
-#[test]
-fn a_long_wait_is_told_at_once_and_in_words() {
-    let (answer, asked) = committed(57_001, 1);
+#[tokio::test]
+async fn a_long_wait_is_told_at_once_and_in_words() {
+    let (answer, asked) = committed(57_001, 1).await;
     let told = answer.unwrap_err().to_string();
     assert!(
         told.ends_with("too many requests: ask again in 58 s"),

@@ -349,92 +349,76 @@ mod tests {
         outputs
     }
 
-    fn run(test: impl Future<Output = ()>) {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(test);
+    #[tokio::test]
+    async fn a_success_counts_with_an_access_accept_only() {
+        let (mut radius, request, server, client) = asked().await;
+        let accept = request.accept(&secret(), &SUCCESS, None, 1).unwrap();
+        assert_eq!(
+            radius.succeeded(Instant::now()).unwrap_err().failure,
+            Failure::Protocol
+        );
+        server.send_to(&accept, client).unwrap();
+        radius.receive().await.unwrap();
+        let output = radius.advance().await.unwrap();
+        assert!(matches!(output, Some(Output::Eap { .. })), "{output:?}");
+        assert!(!radius.succeeded(Instant::now()).unwrap().msk_received);
+        assert_eq!(radius.state(), State::Authenticated);
+        assert!(outputs(&mut radius).await.is_empty());
     }
 
-    #[test]
-    fn a_success_counts_with_an_access_accept_only() {
-        run(async {
-            let (mut radius, request, server, client) = asked().await;
-            let accept = request.accept(&secret(), &SUCCESS, None, 1).unwrap();
-            assert_eq!(
-                radius.succeeded(Instant::now()).unwrap_err().failure,
-                Failure::Protocol
-            );
-            server.send_to(&accept, client).unwrap();
-            radius.receive().await.unwrap();
-            let output = radius.advance().await.unwrap();
-            assert!(matches!(output, Some(Output::Eap { .. })), "{output:?}");
-            assert!(!radius.succeeded(Instant::now()).unwrap().msk_received);
-            assert_eq!(radius.state(), State::Authenticated);
-            assert!(outputs(&mut radius).await.is_empty());
-        });
+    #[tokio::test]
+    async fn an_access_reject_fails_whatever_the_peer_makes_of_it_and_nothing_is_sent_after_it() {
+        let (mut radius, request, server, client) = asked().await;
+        let reject = request.reject(&secret(), Some(&FAILURE)).unwrap();
+        server.send_to(&reject, client).unwrap();
+        radius.receive().await.unwrap();
+        radius.send(&RESPONSE).await;
+        assert!(server.recv(&mut [0]).is_err());
+        let outputs = outputs(&mut radius).await;
+        let [Output::Eap { packet, .. }, Output::Failed(fault)] = &outputs[..] else {
+            panic!("{outputs:?}")
+        };
+        assert_eq!(*packet, FAILURE);
+        assert!(fault.reason.ends_with("Access-Reject"), "{fault}");
+        let now = Instant::now();
+        let wait = Duration::from_secs(9);
+        radius.failed(now, wait);
+        assert_eq!(radius.state(), State::Held { until: now + wait });
+        assert_eq!(radius.poll_timeout(), Some(now + wait));
+        radius.handle_timeout(now + wait).await;
+        assert_eq!(radius.state(), State::Connecting);
     }
 
-    #[test]
-    fn an_access_reject_fails_whatever_the_peer_makes_of_it_and_nothing_is_sent_after_it() {
-        run(async {
-            let (mut radius, request, server, client) = asked().await;
-            let reject = request.reject(&secret(), Some(&FAILURE)).unwrap();
-            server.send_to(&reject, client).unwrap();
-            radius.receive().await.unwrap();
-            radius.send(&RESPONSE).await;
-            assert!(server.recv(&mut [0]).is_err());
-            let outputs = outputs(&mut radius).await;
-            let [Output::Eap { packet, .. }, Output::Failed(fault)] = &outputs[..] else {
-                panic!("{outputs:?}")
-            };
-            assert_eq!(*packet, FAILURE);
-            assert!(fault.reason.ends_with("Access-Reject"), "{fault}");
-            let now = Instant::now();
-            let wait = Duration::from_secs(9);
-            radius.failed(now, wait);
-            assert_eq!(radius.state(), State::Held { until: now + wait });
-            assert_eq!(radius.poll_timeout(), Some(now + wait));
-            radius.handle_timeout(now + wait).await;
-            assert_eq!(radius.state(), State::Connecting);
-        });
+    #[tokio::test]
+    async fn a_disconnect_abandons_the_conversation() {
+        let (mut radius, ..) = asked().await;
+        radius.disconnect();
+        let outputs = outputs(&mut radius).await;
+        assert!(matches!(outputs[..], [Output::Abandon]), "{outputs:?}");
+        assert_eq!(radius.state(), State::Idle);
+        assert_eq!(radius.poll_timeout(), None);
     }
 
-    #[test]
-    fn a_disconnect_abandons_the_conversation() {
-        run(async {
-            let (mut radius, ..) = asked().await;
-            radius.disconnect();
-            let outputs = outputs(&mut radius).await;
-            assert!(matches!(outputs[..], [Output::Abandon]), "{outputs:?}");
-            assert_eq!(radius.state(), State::Idle);
-            assert_eq!(radius.poll_timeout(), None);
-        });
-    }
+    #[tokio::test]
+    async fn a_peer_without_an_answer_is_stuck_and_a_server_without_one_is_given_up() {
+        let (mut radius, request, server, client) = asked().await;
+        let challenge = request
+            .challenge(&secret(), &[1, 2, 0, 4], b"state")
+            .unwrap();
+        server.send_to(&challenge, client).unwrap();
+        radius.receive().await.unwrap();
+        let output = radius.advance().await.unwrap();
+        assert!(matches!(output, Some(Output::Eap { .. })), "{output:?}");
+        let output = radius.advance().await.unwrap();
+        assert!(matches!(output, Some(Output::Silent(_))), "{output:?}");
 
-    #[test]
-    fn a_peer_without_an_answer_is_stuck_and_a_server_without_one_is_given_up() {
-        run(async {
-            let (mut radius, request, server, client) = asked().await;
-            let challenge = request
-                .challenge(&secret(), &[1, 2, 0, 4], b"state")
-                .unwrap();
-            server.send_to(&challenge, client).unwrap();
-            radius.receive().await.unwrap();
-            let output = radius.advance().await.unwrap();
-            assert!(matches!(output, Some(Output::Eap { .. })), "{output:?}");
-            let output = radius.advance().await.unwrap();
-            assert!(matches!(output, Some(Output::Silent(_))), "{output:?}");
-
-            let (mut radius, ..) = asked().await;
-            let far = Instant::now() + 2 * MAX_DURATION;
-            radius.handle_timeout(far).await;
-            let outputs = outputs(&mut radius).await;
-            let [Output::Failed(fault)] = &outputs[..] else {
-                panic!("{outputs:?}")
-            };
-            assert_eq!(fault.failure, Failure::Unavailable);
-        });
+        let (mut radius, ..) = asked().await;
+        let far = Instant::now() + 2 * MAX_DURATION;
+        radius.handle_timeout(far).await;
+        let outputs = outputs(&mut radius).await;
+        let [Output::Failed(fault)] = &outputs[..] else {
+            panic!("{outputs:?}")
+        };
+        assert_eq!(fault.failure, Failure::Unavailable);
     }
 }

@@ -126,7 +126,7 @@ fn keyd() -> Connection {
 }
 
 /// Runs an access while `test` gives it orders; what its carrier was told.
-fn calls(automatic: bool, asked: bool, test: impl AsyncFnOnce(&Handle)) -> Vec<Call> {
+async fn calls(automatic: bool, asked: bool, test: impl AsyncFnOnce(&Handle)) -> Vec<Call> {
     let calls = Rc::default();
     let carrier = Scripted {
         state: State::Idle,
@@ -148,19 +148,13 @@ fn calls(automatic: bool, asked: bool, test: impl AsyncFnOnce(&Handle)) -> Vec<C
     let (reporter, status) =
         Reporter::new("aaa", carrier_name, "here".into(), None, status::events());
     let (handle, orders) = Handle::new("aaa".into(), status);
-    tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap()
-        .block_on(async {
-            let test = async {
-                handle.begun().await;
-                test(&handle).await;
-                handle.order(Order::Stop).await.unwrap();
-            };
-            let ended = tokio::join!(run(carrier, resources, reporter, orders), test).0;
-            ended.unwrap();
-        });
+    let test = async {
+        handle.begun().await;
+        test(&handle).await;
+        handle.order(Order::Stop).await.unwrap();
+    };
+    let (ended, ()) = tokio::join!(run(carrier, resources, reporter, orders), test);
+    ended.unwrap();
     calls.take()
 }
 
@@ -168,8 +162,8 @@ fn about(wait: Duration) -> std::ops::RangeInclusive<Duration> {
     wait * 8 / 10..=wait * 12 / 10
 }
 
-#[test]
-fn an_order_is_answered_once_the_attempt_has_failed_and_the_next_wait_is_longer() {
+#[tokio::test]
+async fn an_order_is_answered_once_the_attempt_has_failed_and_the_next_wait_is_longer() {
     let calls = calls(false, true, async |access| {
         let idle = netd::AccessState::Idle {
             reason: "waits for a command".into(),
@@ -184,7 +178,8 @@ fn an_order_is_answered_once_the_attempt_has_failed_and_the_next_wait_is_longer(
             assert_eq!(now.state, held);
             assert!(now.next_seconds.is_some());
         }
-    });
+    })
+    .await;
     let [
         Call::Connect,
         Call::Failed(first),
@@ -203,13 +198,14 @@ fn an_order_is_answered_once_the_attempt_has_failed_and_the_next_wait_is_longer(
     }
 }
 
-#[test]
-fn an_attempt_that_the_network_began_makes_no_wait_longer() {
+#[tokio::test]
+async fn an_attempt_that_the_network_began_makes_no_wait_longer() {
     let calls = calls(false, false, async |access| {
         for _ in 0..3 {
             access.order(Order::Connect).await.unwrap();
         }
-    });
+    })
+    .await;
     let waits = calls.iter().filter_map(|call| match call {
         Call::Failed(wait) => Some(wait),
         _ => None,
@@ -219,8 +215,8 @@ fn an_attempt_that_the_network_began_makes_no_wait_longer() {
     );
 }
 
-#[test]
-fn an_automatic_access_begins_by_itself_and_a_disconnected_one_stays_so() {
+#[tokio::test]
+async fn an_automatic_access_begins_by_itself_and_a_disconnected_one_stays_so() {
     let calls = calls(true, true, async |access| {
         access.order(Order::Disconnect).await.unwrap();
         let idle = netd::AccessState::Idle {
@@ -228,7 +224,8 @@ fn an_automatic_access_begins_by_itself_and_a_disconnected_one_stays_so() {
         };
         assert_eq!(access.access().state, idle);
         assert_eq!(access.access().next_seconds, None);
-    });
+    })
+    .await;
     assert_eq!(calls[0], Call::Connect);
     let end = [Call::Disconnect, Call::Disconnect, Call::Leave];
     assert_eq!(calls[2..], end);

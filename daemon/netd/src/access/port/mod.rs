@@ -280,8 +280,6 @@ fn receive(socket: &Connection, buffer: &mut [u8; MAX_MESSAGE]) -> io::Result<Re
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::future::Future;
-
     use softsim_sandbox::seqpacket::pair;
 
     use super::*;
@@ -306,79 +304,63 @@ mod tests {
         keeper.send(message.encode().unwrap().as_slice()).unwrap();
     }
 
-    fn run(test: impl Future<Output = ()>) {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .unwrap()
-            .block_on(test);
-    }
-
-    #[test]
-    fn what_is_received_while_an_answer_is_waited_for_is_there_afterwards() {
-        run(async {
-            let (mut netd, keeper) = ends();
-            let frame = Message::Frame {
+    #[tokio::test]
+    async fn what_is_received_while_an_answer_is_waited_for_is_there_afterwards() {
+        let (mut netd, keeper) = ends();
+        let frame = Message::Frame {
+            source: STATION,
+            unicast: true,
+            pdu: &[2, 0, 0, 0],
+        };
+        let name = Name::new(b"wan0").unwrap();
+        let link = Link::Up;
+        for _ in 0..QUEUE + 1 {
+            send(&keeper, &frame);
+        }
+        send(&keeper, &Message::Link { link, name });
+        send(&keeper, &Message::Done(Order::Open));
+        netd.set(PortStatus::Authorised).await.unwrap();
+        assert_eq!(netd.status(), Some(PortStatus::Authorised));
+        let events: Vec<_> = std::iter::from_fn(|| netd.take_event()).collect();
+        assert_eq!(events.len(), QUEUE + 1);
+        assert!(matches!(
+            &events[0],
+            Event::Frame {
                 source: STATION,
-                unicast: true,
-                pdu: &[2, 0, 0, 0],
-            };
-            let name = Name::new(b"wan0").unwrap();
-            let link = Link::Up;
-            for _ in 0..QUEUE + 1 {
-                send(&keeper, &frame);
+                ..
             }
-            send(&keeper, &Message::Link { link, name });
-            send(&keeper, &Message::Done(Order::Open));
-            netd.set(PortStatus::Authorised).await.unwrap();
-            assert_eq!(netd.status(), Some(PortStatus::Authorised));
-            let events: Vec<_> = std::iter::from_fn(|| netd.take_event()).collect();
-            assert_eq!(events.len(), QUEUE + 1);
-            assert!(matches!(
-                &events[0],
-                Event::Frame {
-                    source: STATION,
-                    ..
-                }
-            ));
-            assert_eq!(events[QUEUE], Event::Link(link, name));
-        });
+        ));
+        assert_eq!(events[QUEUE], Event::Link(link, name));
     }
 
-    #[test]
-    fn an_order_that_is_refused_ends_the_access_and_changes_nothing() {
-        run(async {
-            let (mut netd, keeper) = ends();
-            let refused = wire::Refused {
-                order: Some(Order::Open),
-                reason: Reason::PacketFilter,
-            };
-            send(&keeper, &Message::Refused(refused));
-            let fatal = netd.set(PortStatus::Authorised).await.unwrap_err();
-            assert!(fatal.to_string().ends_with("the packet filter refused"));
-            assert_eq!(netd.status(), Some(PortStatus::Unauthorised));
-        });
+    #[tokio::test]
+    async fn an_order_that_is_refused_ends_the_access_and_changes_nothing() {
+        let (mut netd, keeper) = ends();
+        let refused = wire::Refused {
+            order: Some(Order::Open),
+            reason: Reason::PacketFilter,
+        };
+        send(&keeper, &Message::Refused(refused));
+        let fatal = netd.set(PortStatus::Authorised).await.unwrap_err();
+        assert!(fatal.to_string().ends_with("the packet filter refused"));
+        assert_eq!(netd.status(), Some(PortStatus::Unauthorised));
     }
 
-    #[test]
-    fn a_keeper_that_ends_is_noticed_without_a_message() {
-        run(async {
-            let (netd, keeper) = ends();
-            drop(keeper);
-            assert!(matches!(netd.receive().await, Err(Fatal::Port(_))));
-        });
+    #[tokio::test]
+    async fn a_keeper_that_ends_is_noticed_without_a_message() {
+        let (netd, keeper) = ends();
+        drop(keeper);
+        assert!(matches!(netd.receive().await, Err(Fatal::Port(_))));
     }
 
-    #[test]
-    fn a_keeper_that_answers_unasked_or_sends_no_message_is_lost() {
+    #[tokio::test]
+    async fn a_keeper_that_answers_unasked_or_sends_no_message_is_lost() {
         let long = [7; MAX_MESSAGE + 1];
         let done = Message::Done(Order::Close).encode().unwrap();
         for message in [done.as_slice(), &[0], &long] {
-            run(async {
-                let (netd, keeper) = ends();
-                keeper.send(message).unwrap();
-                assert!(matches!(netd.receive().await, Err(Fatal::Port(_))));
-            });
+            let (netd, keeper) = ends();
+            keeper.send(message).unwrap();
+            assert!(matches!(netd.receive().await, Err(Fatal::Port(_))));
         }
     }
 }
