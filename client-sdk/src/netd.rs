@@ -316,7 +316,9 @@ impl fmt::Display for Error {
             Self::Connect { path, source } => write!(f, "{}: {source}", path.display()),
             Self::Socket(source) => write!(f, "the socket to softsim-netd: {source}"),
             Self::Closed => f.write_str("softsim-netd closed the connection"),
-            Self::Json(source) => write!(f, "softsim-netd sent what is no event: {source}"),
+            Self::Json(source) => {
+                write!(f, "softsim-netd sent a line that isn't an event: {source}")
+            }
             Self::TooLong => write!(f, "expected a line of at most {MAX_LINE} octets"),
         }
     }

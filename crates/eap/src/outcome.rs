@@ -234,7 +234,10 @@ impl fmt::Display for Unprocessable {
                 )
             }
             Unprocessable::Misplaced(kind) => {
-                write!(f, "expected attributes of this message, got {kind}")
+                write!(
+                    f,
+                    "expected an attribute that belongs in this message, got {kind}"
+                )
             }
             Unprocessable::Checkcode => write!(
                 f,
@@ -245,7 +248,7 @@ impl fmt::Display for Unprocessable {
             }
             Unprocessable::Mac => write!(f, "expected AT_MAC made with our key, got another"),
             Unprocessable::NotificationPhase(code) => {
-                write!(f, "notification {code} is not allowed here as it came")
+                write!(f, "notification {code} is not allowed at this point")
             }
             Unprocessable::SecondNotification(code) => {
                 write!(f, "expected one notification round, got another: {code}")

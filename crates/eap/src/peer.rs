@@ -87,7 +87,7 @@ impl Peer {
             (Code::Failure, _) => self.result(&packet, Conversation::failure),
             (Code::Request, Some((kind, data))) => self.request(&packet, kind, data),
             (Code::Request | Code::Response, _) => {
-                self.discard(&packet, "a peer takes requests only")
+                self.discard(&packet, "a peer accepts requests only")
             }
         }
     }
@@ -135,7 +135,7 @@ impl Peer {
 
     fn request(&mut self, packet: &Packet<'_>, kind: Type, data: &[u8]) {
         if self.conversation.asking() || self.asking_outer.is_some() {
-            return self.discard(packet, "a request is being worked on");
+            return self.discard(packet, "another request is being processed");
         }
         let method = self
             .config
@@ -251,7 +251,7 @@ impl Peer {
                 .in_conversation(self.number, packet.identifier, &request)
         }) {
             let Some(answer) = answer.map(<[u8]>::to_vec) else {
-                return self.discard(packet, "its answer never went out, and AKA runs once");
+                return self.discard(packet, "its answer was never sent, and AKA runs only once");
             };
             self.note(Note::of(Direction::Received, packet).remark("again"));
             return self.send(answer);

@@ -1,4 +1,4 @@
-//! What keyd answers to each request.
+//! keyd's answers to the requests.
 
 use core::fmt;
 
@@ -13,18 +13,18 @@ use crate::secret::SecretBytes;
 pub struct HelloAnswer {
     /// keyd's [`crate::PROTOCOL_VERSION`].
     pub version: u16,
-    /// The role of the socket that was connected to.
+    /// The role of the socket.
     pub role: Role,
     /// The longest request, in octets.
     pub max_request: u32,
-    /// Session handles per connection.
+    /// The number of session handles per connection.
     pub max_handles: u8,
 }
 
-/// Where keyd's stack, heap and keys lie.
+/// The kind of memory that holds keyd's stack, heap and keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KeyMemory {
-    /// memfd_secret(2): not even the kernel's direct map holds it.
+    /// memfd_secret(2), which isn't even in the kernel's direct map.
     SecretMemory,
     /// mlock(2) and MADV_DONTDUMP.
     Locked,
@@ -42,16 +42,16 @@ impl fmt::Display for KeyMemory {
     }
 }
 
-/// Where the key that encrypts keyd's files came from.
+/// The source of the key that encrypts keyd's files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum KekSource {
     /// A file that only its owner may read.
     KeyFile,
     /// A credential of systemd.
     Credential,
-    /// Standard input, where softsimctl puts what it made of a passphrase.
+    /// Standard input, to which softsimctl writes a key that it derives from a passphrase.
     StandardInput,
-    /// The fixed key of `--development-key`: no protection at rest.
+    /// The fixed key of `--development-key`, which doesn't protect the files.
     Development,
 }
 
@@ -71,18 +71,18 @@ impl fmt::Display for KekSource {
 pub struct Enforcement {
     /// The landlock ABI in force; 0 with `--sandbox=off`.
     pub landlock_abi: u8,
-    /// How many system calls the seccomp filter lets through; 0 with `--sandbox=off`.
+    /// The number of system calls that the seccomp filter allows; 0 with `--sandbox=off`.
     pub seccomp_calls: u8,
-    /// Where secrets lie in memory.
+    /// The kind of memory that holds secrets.
     pub key_memory: KeyMemory,
-    /// Where the key of the files came from.
+    /// The source of the key that encrypts the files.
     pub kek_source: KekSource,
-    /// What may be seen of the subscriber.
+    /// When an access network may see the permanent identity.
     pub identity_privacy: IdentityPrivacy,
     /// Whether the role that gets raw CK and IK is served.
     pub supplicant: bool,
-    /// Whether profiles are taken that only a laboratory may have: with the XOR algorithm, which
-    /// protects nothing, with keys that everybody knows, with numbers that no network gives out.
+    /// Whether keyd accepts profiles that only a laboratory may have: with the XOR algorithm,
+    /// which protects nothing, with publicly known keys, or with numbers that no network assigns.
     pub test_profiles: bool,
 }
 
@@ -97,33 +97,34 @@ pub struct StatusAnswer {
     pub sealing_key_id: Option<[u8; 32]>,
     /// Whether a device certificate is stored.
     pub certified: bool,
-    /// How many operators' packages are opened.
+    /// The number of operators whose packages keyd opens.
     pub trust_anchors: u8,
     /// How many profiles are installed.
     pub profiles: u32,
-    /// The enabled profile; where none is, one of the installed ones. Not told to the role app.
+    /// The enabled profile; if none is enabled, one of the installed ones. The role app doesn't
+    /// get it.
     pub profile: Option<ProfileInfo>,
     /// How many profiles there is room for.
     pub capacity: u32,
-    /// The epoch of the vault, where an anchor outside of it tells when an old copy is put back.
-    /// Not told to the role app.
+    /// The epoch of the vault, if there is an anchor, which shows when an old copy was put back.
+    /// The role app doesn't get it.
     pub anchor: Option<u64>,
-    /// The last committed transaction of the role network; netd rolls its accounts to it at start.
-    /// Not told to the role app.
+    /// The last committed transaction of the role network, with which netd compares its accounts
+    /// when it starts. The role app doesn't get it.
     pub committed: Option<[u8; 16]>,
-    /// SHA-256 of the accounts that netd last committed; netd trusts no others at its start. Told
-    /// to the roles network and admin.
+    /// SHA-256 of the accounts that netd committed last. netd trusts no others when it starts.
+    /// Only the roles network and admin get it.
     pub accounts: Option<[u8; 32]>,
-    /// What happened since keyd's start; not told to the role app.
+    /// The counters since keyd started. The role app doesn't get them.
     pub counters: Option<Counters>,
 }
 
-/// What keyd counted since its start.
+/// keyd's counters since it started.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
-    /// Challenges whose AUTN and AT_MAC both held.
+    /// Challenges whose AUTN and AT_MAC were right.
     pub authentications: u64,
-    /// AUTNs whose MAC was wrong or whose AMF lacked the separation bit.
+    /// AUTNs with a wrong MAC or a wrong AMF separation bit.
     pub autn_rejected: u64,
     /// AUTNs answered with AUTS.
     pub synchronisation_failures: u64,
@@ -133,27 +134,28 @@ pub struct Counters {
     pub packages_rejected: u64,
     /// Handshakes signed with the device key.
     pub handshakes_signed: u64,
-    /// Times the permanent identity was given out, in clear.
+    /// How often the permanent identity was given out in clear.
     pub permanent_identities: u64,
-    /// Times it was asked for and withheld.
+    /// How often it was requested and withheld.
     pub identities_withheld: u64,
-    /// Fast re-authentications whose AT_MAC and counter held.
+    /// Fast re-authentications whose AT_MAC and counter were right.
     pub reauthentications: u64,
     /// Authentications with forward secrecy.
     pub forward_secret: u64,
-    /// Times CK and IK were given to the role supplicant.
+    /// How often CK and IK were given to the role supplicant.
     pub raw_keys: u64,
-    /// Requests that were malformed, unknown or not the role's.
+    /// Refused requests, for example malformed or unknown ones.
     pub refused: u64,
     /// Requests answered with RetryAfter.
     pub rate_limited: u64,
     /// Connections of users that their role doesn't admit.
     pub strangers: u64,
-    /// Log lines dropped because fd 2 would have blocked, or because clients provoked too many.
+    /// Log lines that were dropped because fd 2 would have blocked, or because clients caused too
+    /// many.
     pub log_lines_dropped: u64,
 }
 
-/// An installed profile, as everybody may see it.
+/// The public data of an installed profile.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ProfileInfo {
     /// ICCID, 18 to 20 digits.
@@ -167,9 +169,9 @@ pub struct ProfileInfo {
 /// Whether a profile is in use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ProfileState {
-    /// Answers challenges.
+    /// The profile answers challenges.
     Enabled,
-    /// Installed, not used.
+    /// The profile is installed, but not in use.
     Disabled,
 }
 
@@ -182,12 +184,12 @@ impl fmt::Display for ProfileState {
     }
 }
 
-/// How much of who the subscriber is may be seen by an access network.
+/// When an access network may see the permanent identity.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub enum IdentityPrivacy {
-    /// The permanent identity is shown to whoever asks for it.
+    /// keyd shows it whenever it is requested.
     Liberal,
-    /// The permanent identity is shown as long as no pseudonym is known (RFC 4187 §4.1.6).
+    /// keyd shows it as long as it knows no pseudonym (RFC 4187 §4.1.6).
     #[default]
     Conservative,
     /// The IMSI never leaves in clear.
@@ -207,27 +209,27 @@ impl fmt::Display for IdentityPrivacy {
 /// Answer to [`crate::requests::Identity`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct IdentityAnswer {
-    /// The Nai, e.g. `6<IMSI>@wlan.mnc001.mcc001.3gppnetwork.org` (TS 23.003 §19.3.2); at most 253
+    /// The NAI, e.g. `6<IMSI>@wlan.mnc001.mcc001.3gppnetwork.org` (TS 23.003 §19.3.2), at most 253
     /// octets.
     pub nai: String,
-    /// What it is.
+    /// The kind of the identity.
     pub kind: IdentityKind,
 }
 
 /// Answer to [`crate::requests::AkaPrimeChallenge`] and [`crate::requests::AkaChallenge`].
 #[derive(Debug, Serialize, Deserialize)]
 pub enum AkaAnswer {
-    /// AUTN and AT_MAC held, and the SQN is stored.
+    /// AUTN and AT_MAC are right, and the SQN is stored.
     Success {
         /// Names the session on this connection.
         handle: u32,
         /// RES, 4 to 16 octets.
         res: SecretBytes,
-        /// Our half of the ephemeral Diffie-Hellman, where there was one: the value of
+        /// Our public key of the ephemeral Diffie-Hellman, if there was one: the value of
         /// AT_PUB_ECDHE.
         public_key: Option<Vec<u8>>,
     },
-    /// AUTN was genuine and its SQN was out of range (TS 33.102 §6.3.3).
+    /// AUTN is genuine, but its SQN is out of range (TS 33.102 §6.3.3).
     SynchronisationFailure {
         /// AUTS.
         auts: [u8; 14],
@@ -237,16 +239,17 @@ pub enum AkaAnswer {
 /// Answer to [`crate::requests::Reauthenticate`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum ReauthenticationAnswer {
-    /// AT_MAC and the counter held, and the counter is stored.
+    /// AT_MAC and the counter are right, and the counter is stored.
     Fresh {
         /// Names the session on this connection.
         handle: u32,
         /// AT_COUNTER.
         counter: u16,
-        /// AT_NONCE_S: the Session-Id is made of it (RFC 9048 §6).
+        /// AT_NONCE_S, which is part of the Session-Id (RFC 9048 §6).
         nonce_s: [u8; 16],
     },
-    /// AT_MAC held, the counter had been used: a session that can only say so.
+    /// AT_MAC is right, but the counter was used before. The session can only answer
+    /// AT_COUNTER_TOO_SMALL.
     CounterTooSmall {
         /// Names the session on this connection.
         handle: u32,
@@ -267,7 +270,7 @@ pub struct EncryptedAnswer {
 /// Answer to [`crate::requests::UmtsAuthenticate`].
 #[derive(Debug, Serialize, Deserialize)]
 pub enum UmtsAnswer {
-    /// AUTN held, and the SQN is stored.
+    /// AUTN is right, and the SQN is stored.
     Success {
         /// RES, 4 to 16 octets.
         res: SecretBytes,
@@ -276,7 +279,7 @@ pub enum UmtsAnswer {
         /// IK, 16 octets.
         ik: SecretBytes,
     },
-    /// AUTN was genuine and its SQN was out of range (TS 33.102 §6.3.3).
+    /// AUTN is genuine, but its SQN is out of range (TS 33.102 §6.3.3).
     SynchronisationFailure {
         /// AUTS.
         auts: [u8; 14],
@@ -286,7 +289,7 @@ pub enum UmtsAnswer {
 /// Answer to [`crate::requests::AkmaKey`].
 #[derive(Debug, Serialize, Deserialize)]
 pub struct AkmaAnswer {
-    /// A-KID: names K_AKMA towards the application function (TS 33.535 §6.1).
+    /// A-KID, which identifies K_AKMA to the application function (TS 33.535 §6.1).
     pub a_kid: String,
     /// K_AF, 32 octets.
     pub k_af: SecretBytes,
@@ -330,7 +333,7 @@ pub struct SignatureAnswer {
 /// Answer to [`crate::requests::Stage`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StageAnswer {
-    /// What the package will have done when it is committed; none without a package.
+    /// What the package will do when it is committed; none without a package.
     pub staged: Option<Staged>,
 }
 
@@ -342,7 +345,7 @@ pub enum Staged {
         /// Its ICCID.
         iccid: String,
     },
-    /// A profile is enabled, and the one that was is no longer.
+    /// A profile is enabled, and the previously enabled one is disabled.
     Enabled {
         /// Its ICCID.
         iccid: String,
@@ -357,12 +360,12 @@ pub enum Staged {
         /// Its ICCID.
         iccid: String,
     },
-    /// There is another sealing key, and another sealing statement.
+    /// The device gets another sealing key and another sealing statement.
     SealingKeyRotated,
 }
 
 impl Staged {
-    /// What becomes of which profile, in a word.
+    /// The effect in a word, and the ICCID of the profile that it applies to.
     pub fn parts(&self) -> (&'static str, Option<&str>) {
         match self {
             Self::Installed { iccid } => ("installed", Some(iccid)),
@@ -389,7 +392,7 @@ impl fmt::Display for Staged {
 pub struct ProfilesAnswer {
     /// The next installed profiles, by slot.
     pub profiles: Vec<ProfileInfo>,
-    /// Where the next request goes on; none where these were the last.
+    /// Where the next request continues; none if these were the last.
     pub next: Option<u32>,
 }
 
@@ -403,6 +406,6 @@ pub struct DeviceKeyAnswer {
 /// Answer to [`crate::requests::SealingStatement`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SealingStatementAnswer {
-    /// COSE_Sign1, as `softsim-issuer seal` takes it.
+    /// The COSE_Sign1 that `softsim-issuer seal` takes.
     pub statement: Vec<u8>,
 }

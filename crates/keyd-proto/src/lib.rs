@@ -1,15 +1,15 @@
 //! The request table of `softsim-keyd` and its wire format.
 //!
-//! This crate is the whole conversation that the key process allows: each request stands once in
-//! [`requests`], with its documentation, the roles that may hold it, its size limit and whether it
-//! may be repeated. The role files under `policies/roles/` can only take away from it.
+//! This crate defines everything that a client can say to the key process. [`requests`] lists each
+//! request, with its documentation, the roles that may make it, its size limit, and whether it may
+//! be repeated. The role files under `policies/roles/` can only restrict this table.
 //!
 //! # Wire format
 //!
-//! One `SOCK_SEQPACKET` datagram is one message, and each request is answered by one message, in
-//! order. A request is one octet with its [`RequestKind`] and the postcard form of its fields. An
-//! answer is one octet, 0 with the postcard form of the request's answer or 1 with that of a
-//! [`Refusal`]. Octets behind the last field are malformed.
+//! One `SOCK_SEQPACKET` datagram is one message, and keyd answers each request with one message, in
+//! order. A request is one octet with its [`RequestKind`], followed by its fields in postcard. An
+//! answer is either the octet 0, followed by the request's answer in postcard, or the octet 1,
+//! followed by a [`Refusal`] in postcard. A message with octets after the last field is malformed.
 
 mod answers;
 mod refusal;
@@ -30,7 +30,7 @@ pub use wire::{
     WireError, decode_answer, decode_request, encode_answer, encode_request, is_refusal, kind_of,
 };
 
-/// Version of the conversation; [`requests::Hello`] is refused when it differs.
+/// The version of the protocol. keyd refuses a [`requests::Hello`] with another one.
 pub const PROTOCOL_VERSION: u16 = 1;
 
 /// The longest request of all, in octets: the transcript of a DTLS handshake.

@@ -1,4 +1,4 @@
-//! Why keyd refuses a request: what was expected, and what was received.
+//! Why keyd refuses a request: what was expected, and what it got.
 
 use core::fmt;
 
@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::requests::RequestKind;
 use crate::role::Role;
 
-/// Why a request was refused. Nothing changed in keyd, but for [`Refusal::Storage`].
+/// Why a request was refused. Nothing has changed in keyd, except with [`Refusal::Storage`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Refusal {
     /// Another protocol version was expected.
@@ -19,10 +19,10 @@ pub enum Refusal {
     },
     /// No request has this octet.
     UnknownRequest {
-        /// The octet, or nothing where the datagram was empty.
+        /// The octet; none if the datagram was empty.
         got: Option<u8>,
     },
-    /// The request is not the role's.
+    /// The role may not make the request.
     NotPermitted {
         /// The request.
         request: RequestKind,
@@ -45,23 +45,23 @@ pub enum Refusal {
     Field {
         /// The field.
         name: String,
-        /// What would have been taken.
+        /// What was expected.
         expected: String,
-        /// What was received.
+        /// What was given.
         got: String,
     },
-    /// This uid asks too often.
+    /// This uid makes too many requests.
     RetryAfter {
-        /// When to ask again, in milliseconds.
+        /// When to repeat the request, in milliseconds from now.
         milliseconds: u32,
     },
     /// No profile is enabled.
     NoProfile,
     /// No installed profile has this ICCID.
     UnknownProfile,
-    /// AUTN didn't hold; the server gets Authentication-Reject (RFC 4187 §6.3.1).
+    /// AUTN is wrong. The server gets Authentication-Reject (RFC 4187 §6.3.1).
     Autn(AutnFault),
-    /// The EAP packet is not one that may be answered; the server gets Client-Error.
+    /// The EAP packet is invalid. The server gets Client-Error.
     Packet(PacketFault),
     /// The handle is not one of this connection.
     UnknownHandle {
@@ -73,13 +73,14 @@ pub enum Refusal {
         /// The limit.
         limit: u8,
     },
-    /// The MSK that came from the server is not the session's.
+    /// The server's MSK isn't the session's.
     OtherMsk,
-    /// Both sides asked for protected results, and none of success has come (RFC 4187 §6.2).
+    /// Both sides asked for protected results, but there was no notification of success (RFC 4187
+    /// §6.2).
     NoProtectedSuccess,
     /// The handshake transcript doesn't have the shape of a client's DTLS 1.2 handshake.
     Handshake(HandshakeFault),
-    /// The transaction doesn't fit.
+    /// The transaction isn't the staged one.
     Transaction(TransactionFault),
     /// The sealed package was not accepted.
     Package(PackageFault),
@@ -98,8 +99,8 @@ pub enum Refusal {
     NoDeviceCertificate,
     /// The certificate is not for the device key.
     CertificateKey,
-    /// The storage failed, and whether the change is stored is open: keyd exits, and systemd starts
-    /// it on the stored state.
+    /// The storage failed, and it is unknown whether the change is stored. keyd exits, and systemd
+    /// restarts it with the stored state.
     Storage,
     /// This uid holds as many connections to the role's socket as it may; keyd closes this one.
     TooManyConnections {
@@ -111,25 +112,25 @@ pub enum Refusal {
     /// The profile has the XOR test algorithm, which protects nothing, and keyd was started without
     /// `--allow-test-profiles`.
     TestAlgorithm,
-    /// No account is called so.
+    /// There is no such account.
     UnknownAccount {
         /// The account.
         got: u16,
     },
-    /// The identity that was asked for is not shown (`--identity-privacy`).
+    /// keyd doesn't show the requested identity (`--identity-privacy`).
     IdentityWithheld,
     /// The profile has no key of the home network to conceal its identity with, and the null scheme
-    /// is not allowed.
+    /// isn't allowed.
     NoHomeNetworkKey,
-    /// There is no full authentication to which this re-authentication belongs.
+    /// There is no re-authentication context for this identity.
     NoReauthentication,
-    /// The server's counter was too small, and the session can only say so.
+    /// The server's counter was too small, so the session can only answer AT_COUNTER_TOO_SMALL.
     CounterTooSmall,
     /// No primary authentication with a 5G core has anchored keys.
     NotAnchored,
     /// This user may have no key of the application function (`--app-af`).
     ApplicationFunction,
-    /// The sealed profile doesn't consent to raw CK and IK leaving.
+    /// The sealed profile doesn't consent to giving out raw CK and IK.
     NoConsent,
 }
 
@@ -151,17 +152,17 @@ pub enum PacketFault {
     Type,
     /// The EAP length differs from the packet's.
     Length,
-    /// An attribute is truncated, has length 0 or stands twice.
+    /// An attribute is truncated, has length 0 or occurs twice.
     Attribute,
     /// A required attribute is missing; its type.
     Missing(u8),
-    /// The first AT_KDF is not one that keyd derives keys with.
+    /// keyd doesn't support the first AT_KDF.
     Kdf,
     /// AT_MAC is wrong.
     Mac,
     /// AT_PUB_ECDHE is not a public key of the agreed group, or the first AT_KDF_FS is another.
     PublicKey,
-    /// AT_ENCR_DATA has no AT_IV, or doesn't hold what it must.
+    /// AT_ENCR_DATA has no AT_IV, or has the wrong contents.
     Encrypted,
     /// The encrypted AT_COUNTER is not the session's.
     Counter,
@@ -172,11 +173,11 @@ pub enum PacketFault {
 pub enum HandshakeFault {
     /// A message is truncated, fragmented or not in sequence.
     Framing,
-    /// A message of this type stands where another was expected.
+    /// A message has another type than expected.
     Order {
-        /// Handshake type that was expected.
+        /// The expected handshake type.
         expected: u8,
-        /// Handshake type that came.
+        /// The handshake type of the message.
         got: u8,
     },
     /// The client's certificate is not the device certificate.
@@ -185,7 +186,7 @@ pub enum HandshakeFault {
     End,
 }
 
-/// Why a transaction doesn't fit.
+/// Why a transaction isn't the staged one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum TransactionFault {
     /// Nothing is staged.
@@ -202,14 +203,14 @@ pub enum TransactionFault {
 /// Why a sealed package was not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum PackageFault {
-    /// Another format number.
+    /// It has another format number.
     Format {
-        /// The one that is opened.
+        /// The format that keyd opens.
         expected: u8,
         /// The package's.
         got: u8,
     },
-    /// Not the exact shape of a package: where, what was expected, and what was received.
+    /// It doesn't have the exact shape of a package: where, what was expected, and what was found.
     Shape(String),
     /// No trust anchor has this key id.
     UnknownIssuer {
@@ -218,14 +219,14 @@ pub enum PackageFault {
     },
     /// The operator's signature doesn't verify.
     Signature,
-    /// Sealed for another device.
+    /// It is for another device.
     Device {
         /// This device's id.
         expected: [u8; 32],
         /// The package's.
         got: [u8; 32],
     },
-    /// Sealed to another sealing key.
+    /// It is sealed to another sealing key.
     SealingKey {
         /// This device's sealing key id.
         expected: [u8; 32],
@@ -239,24 +240,24 @@ pub enum PackageFault {
         /// The package's.
         got: u64,
     },
-    /// Outside its validity; seconds since 1970.
+    /// The present is outside its validity, in seconds since 1970.
     Validity {
-        /// From.
+        /// The first second.
         not_before: u64,
-        /// To, included.
+        /// The last second.
         not_after: u64,
         /// keyd's clock.
         now: u64,
     },
-    /// The ciphertext doesn't open.
+    /// The ciphertext can't be decrypted.
     Decryption,
-    /// A field of the profile is out of range; never the value of a secret one.
+    /// A field of the profile is out of range. The value of a secret field is never given.
     Field {
         /// The field.
         name: String,
-        /// What would have been taken.
+        /// What was expected.
         expected: String,
-        /// What was received.
+        /// What was given.
         got: String,
     },
 }
@@ -292,7 +293,7 @@ impl fmt::Display for Refusal {
                 let seconds = milliseconds.div_ceil(1000);
                 write!(f, "too many requests: ask again in {seconds} s")
             }
-            Self::NoProfile => f.write_str("expected an enabled profile, there is none"),
+            Self::NoProfile => f.write_str("expected an enabled profile, got none"),
             Self::UnknownProfile => f.write_str("no installed profile has this ICCID"),
             Self::Autn(AutnFault::Mac) => f.write_str("AUTN: MAC-A differs from XMAC-A"),
             Self::Autn(AutnFault::SeparationBit) => {
@@ -310,7 +311,7 @@ impl fmt::Display for Refusal {
             }
             Self::OtherMsk => f.write_str("expected the server's MSK to be the session's, got another"),
             Self::NoProtectedSuccess => {
-                f.write_str("expected a protected success of the server's first, got none")
+                f.write_str("expected the server's protected notification of success first, got none")
             }
             Self::Handshake(fault) => write!(f, "handshake transcript: {fault}"),
             Self::Transaction(TransactionFault::NothingStaged) => f.write_str("nothing is staged"),
@@ -324,7 +325,7 @@ impl fmt::Display for Refusal {
             }
             Self::Package(fault) => write!(f, "sealed package: {fault}"),
             Self::StoreFull { capacity } => write!(f, "the store is full: it holds {capacity}"),
-            Self::ProfileEnabled => f.write_str("expected a disabled profile, it is enabled"),
+            Self::ProfileEnabled => f.write_str("expected a disabled profile, got an enabled one"),
             Self::NoDeviceKey => f.write_str("there is no device key yet: enrol first"),
             Self::DeviceKeyExists => f.write_str("the device key exists and is made only once"),
             Self::NoDeviceCertificate => {
@@ -342,24 +343,24 @@ impl fmt::Display for Refusal {
                 f.write_str("the profile has no key of the home network to conceal its identity with")
             }
             Self::NoReauthentication => {
-                f.write_str("there is no full authentication that this re-authentication belongs to")
+                f.write_str("there is no re-authentication context for this identity")
             }
             Self::CounterTooSmall => {
-                f.write_str("the server's counter was too small: the session can only say so")
+                f.write_str("the server's counter was too small: the session can only answer AT_COUNTER_TOO_SMALL")
             }
             Self::NotAnchored => {
                 f.write_str("no primary authentication with a 5G core has anchored keys")
             }
             Self::ApplicationFunction => f.write_str(
-                "this user may have no key of the application function: --app-af names those that it may",
+                "this user may not have a key of this application function: --app-af names those that it may have",
             ),
             Self::NoConsent => {
-                f.write_str("the profile doesn't consent to raw CK and IK leaving")
+                f.write_str("the profile doesn't consent to giving out raw CK and IK")
             }
             Self::ForeignProfile => f.write_str(
-                "the command reaches profiles of its own issuer only, and another one's would change",
+                "a command may change profiles of its own issuer only, and this one would change another issuer's",
             ),
-            Self::UnknownAccount { got } => write!(f, "no account is called {got}"),
+            Self::UnknownAccount { got } => write!(f, "there is no account {got}"),
             Self::TestAlgorithm => f.write_str(
                 "the profile's test algorithm protects nothing, and keyd runs without --allow-test-profiles",
             ),
@@ -379,7 +380,7 @@ impl fmt::Display for PacketFault {
             Self::Kdf => f.write_str("expected AT_KDF 1 in front, got another"),
             Self::Mac => f.write_str("AT_MAC is wrong"),
             Self::PublicKey => f.write_str("AT_PUB_ECDHE is not a public key of the agreed group"),
-            Self::Encrypted => f.write_str("AT_ENCR_DATA doesn't hold what it must"),
+            Self::Encrypted => f.write_str("AT_ENCR_DATA has the wrong contents"),
             Self::Counter => f.write_str("the encrypted AT_COUNTER is not the session's"),
         }
     }

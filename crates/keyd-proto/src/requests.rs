@@ -1,5 +1,5 @@
-//! The request table: every request, who may hold it, how long it may be, whether it may be
-//! repeated.
+//! The request table: every request, the roles that may make it, its longest length, and whether it
+//! may be repeated.
 
 use core::fmt;
 
@@ -19,7 +19,7 @@ use crate::secret::SecretSlice;
 pub trait Call: Serialize {
     /// The request's line in the table.
     const KIND: RequestKind;
-    /// What keyd answers when it doesn't refuse.
+    /// keyd's answer, unless it refuses.
     type Answer: Serialize + DeserializeOwned;
 }
 
@@ -62,22 +62,23 @@ macro_rules! requests {
                 }
             }
 
-            /// The request's name, as role files write it.
+            /// The request's name in role files.
             pub const fn name(self) -> &'static str {
                 match self { $( Self::$name => stringify!($name), )* }
             }
 
-            /// The roles that may hold the request at most; role files only take away.
+            /// The roles that may make the request. Role files can only restrict them.
             pub const fn roles(self) -> &'static [Role] {
                 match self { $( Self::$name => &[$( Role::$role, )*], )* }
             }
 
-            /// The longest such request, in octets, its kind included.
+            /// The longest such request in octets, including its kind.
             pub const fn max_length(self) -> usize {
                 match self { $( Self::$name => $limit, )* }
             }
 
-            /// Whether a client that lost the answer may ask again without another effect.
+            /// Whether a client that lost the answer may repeat the request without a second
+            /// effect.
             pub const fn repeatable(self) -> bool {
                 match self { $( Self::$name => requests!(@$repeat), )* }
             }
@@ -87,17 +88,17 @@ macro_rules! requests {
     (@once) => { false };
 }
 
-/// An account with a server that knows the device by a pre-shared key.
+/// An account with a server that authenticates the device by a pre-shared key.
 #[derive(Serialize, Deserialize)]
 pub struct PskAccount<'a> {
-    /// Names the account: the instance of the LwM2M Security object.
+    /// The instance of the LwM2M Security object, which identifies the account.
     pub account: u16,
-    /// Its key, 16 to 64 octets; where it is absent, the account keeps the one it has.
+    /// Its key, 16 to 64 octets. Without a key, the account keeps its present one.
     #[serde(borrow)]
     pub psk: Option<&'a [u8]>,
 }
 
-/// Without the key.
+/// Doesn't print the key.
 impl fmt::Debug for PskAccount<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "PskAccount({})", self.account)
@@ -105,95 +106,98 @@ impl fmt::Debug for PskAccount<'_> {
 }
 
 requests! {
-    /// Opens the conversation; tells the protocol's version, the role and the limits.
-    /// Where it is refused, the conversation ends.
+    /// Begins a connection, and returns the protocol's version, the role and the limits. If keyd
+    /// refuses it, the connection ends.
     0 Hello [Network Admin App Supplicant] max 16 repeatable -> HelloAnswer {
         /// The client's [`crate::PROTOCOL_VERSION`].
         version: u16,
     }
 
-    /// What is enforced, which profiles are there, what was counted; no secret. The role app is
-    /// told no more of the SIM than whether there is one.
+    /// What is enforced, the profiles and the counters, but no secret. The role app learns only
+    /// whether there is a profile.
     1 Status [Network Admin App] max 16 repeatable -> StatusAnswer {}
 
-    /// An identity to show to an access network. What may be shown is decided here, by
+    /// An identity to show to an access network. keyd decides which one may be shown, according to
     /// `--identity-privacy`.
     ///
-    /// That of a fast re-authentication is given out once, to the role network; so is a pseudonym
-    /// that came in an exchange which a SUCI began (RFC 9048 §5.2).
+    /// keyd gives out a re-authentication identity once, to the role network only. It also gives
+    /// out a pseudonym only once if the server assigned it in an exchange that began with a SUCI
+    /// (RFC 9048 §5.2).
     2 Identity<'a> [Network Supplicant] max 320 once -> IdentityAnswer {
-        /// The profile; the enabled one where it is absent.
+        /// The profile; if absent, the enabled one.
         #[serde(borrow)]
         iccid: Option<&'a str>,
-        /// The method that it is for, which a permanent identity tells in its first character.
+        /// The method that it is for. The first character of a permanent identity states it.
         method: Method,
-        /// How telling it may be.
+        /// Which kind of identity is wanted.
         kind: IdentityRequest,
-        /// The realm of an identity that is made here: a server's own are shown as they came.
+        /// The realm of an identity that keyd builds. Identities that a server assigned are shown
+        /// unchanged.
         realm: Realm,
-        /// The access network's name as configured: fast re-authentication stays on the network of
-        /// its full authentication (RFC 9048 §3.3).
+        /// The access network's name as configured. A fast re-authentication must be on the network
+        /// of its full authentication (RFC 9048 §3.3).
         network_name: &'a str,
     }
 
     /// Runs EAP-AKA' on a whole EAP-Request/AKA'-Challenge (RFC 9048 §3).
     ///
-    /// AUTN is checked first, then AT_MAC over the packet; only when both hold are the SQN stored,
-    /// RES released and a session opened.
+    /// keyd checks AUTN first, then AT_MAC over the packet. Only if both are right does it store
+    /// the SQN, give RES and open a session.
     3 AkaPrimeChallenge<'a> [Network] max 4096 once -> AkaAnswer {
-        /// The profile; the enabled one where it is absent.
+        /// The profile; if absent, the enabled one.
         #[serde(borrow)]
         iccid: Option<&'a str>,
         /// The identity that enters the key derivation (RFC 9048 §3.3).
         identity: &'a [u8],
-        /// The packet as it came, EAP header included.
+        /// The packet as received, including the EAP header.
         packet: &'a [u8],
-        /// The agreed AT_KDF_FS, whose public key stands in AT_PUB_ECDHE (RFC 9678 §6.3); without
-        /// it both are ignored.
+        /// The agreed group of AT_KDF_FS; AT_PUB_ECDHE holds a public key of it (RFC 9678 §6.3).
+        /// Without a group, keyd ignores both attributes.
         forward_secrecy: Option<Group>,
     }
 
     /// Runs EAP-AKA on a whole EAP-Request/AKA-Challenge (RFC 4187 §9.3), with the checks of
     /// [`AkaPrimeChallenge`].
     4 AkaChallenge<'a> [Network] max 4096 once -> AkaAnswer {
-        /// The profile; the enabled one where it is absent.
+        /// The profile; if absent, the enabled one.
         #[serde(borrow)]
         iccid: Option<&'a str>,
         /// The identity that enters the key derivation (RFC 4187 §7).
         identity: &'a [u8],
-        /// The packet as it came, EAP header included.
+        /// The packet as received, including the EAP header.
         packet: &'a [u8],
-        /// Whether a vector made for EAP-AKA', its AMF separation bit 1, is refused.
+        /// Whether keyd must refuse a vector for EAP-AKA', whose AMF separation bit is 1.
         refuse_separation_bit: bool,
     }
 
-    /// Takes a fast re-authentication of either method (RFC 4187 §5): AT_MAC, the encrypted counter
-    /// and NONCE_S are checked here, and the counter is stored before the answer leaves.
+    /// Runs a fast re-authentication of either method (RFC 4187 §5). keyd checks AT_MAC, the
+    /// encrypted counter and NONCE_S, and uses up the re-authentication context before the answer
+    /// leaves.
     5 Reauthenticate<'a> [Network] max 4096 once -> ReauthenticationAnswer {
-        /// The profile; the enabled one where it is absent.
+        /// The profile; if absent, the enabled one.
         #[serde(borrow)]
         iccid: Option<&'a str>,
         /// The re-authentication identity that was shown.
         identity: &'a [u8],
-        /// The packet as it came, EAP header included.
+        /// The packet as received, including the EAP header.
         packet: &'a [u8],
     }
 
-    /// AT_MAC of a response of ours; only packets with EAP code 2 and the session's method are
-    /// taken. That of a re-authentication response covers NONCE_S too (RFC 4187 §9.8).
+    /// Computes AT_MAC of our response, which must have EAP code 2 and the session's method. In a
+    /// re-authentication response, AT_MAC also covers NONCE_S (RFC 4187 §9.8).
     10 EapMac<'a> [Network] max 4096 repeatable -> MacAnswer {
         /// A session of this connection.
         handle: u32,
-        /// The response with the 16 octets of AT_MAC zero.
+        /// The response, in which the 16 octets of AT_MAC are zero.
         packet: &'a [u8],
     }
 
-    /// Verifies AT_MAC of a later request of the server (EAP code 1); after a re-authentication
-    /// also that it holds the session's AT_COUNTER, encrypted (RFC 4187 §6.1).
+    /// Verifies AT_MAC of a later request of the server (EAP code 1). After a re-authentication, it
+    /// also verifies that the request holds the session's AT_COUNTER, encrypted (RFC 4187 §6.1).
     11 EapVerify<'a> [Network] max 4096 repeatable -> () {
         /// A session of this connection.
         handle: u32,
-        /// The request as it came.
+        /// The request as received.
         packet: &'a [u8],
     }
 
@@ -203,25 +207,25 @@ requests! {
         handle: u32,
     }
 
-    /// AT_IV and AT_ENCR_DATA of a response in a re-authentication: they hold the session's
-    /// AT_COUNTER, and AT_COUNTER_TOO_SMALL where it was (RFC 4187 §9.8). What is encrypted is
-    /// decided here.
+    /// AT_IV and AT_ENCR_DATA of a response in a re-authentication. They hold the session's
+    /// AT_COUNTER, and AT_COUNTER_TOO_SMALL if the counter was too small (RFC 4187 §9.8). The
+    /// client doesn't choose what is encrypted.
     14 EncryptCounter [Network] max 16 repeatable -> EncryptedAnswer {
         /// A session of this connection.
         handle: u32,
     }
 
-    /// EAP-Success was received and believed: the pseudonym and the re-authentication identity that
-    /// came in this session are stored, and the keys of a 5G core are anchored (TS 33.501 §6.1).
+    /// Reports that the peer accepted an EAP-Success. keyd stores the pseudonym and the
+    /// re-authentication context of this session, and anchors the keys of a 5G core (TS 33.501
+    /// §6.1).
     ///
-    /// Where both sides asked for protected results (RFC 4187 §6.2), [`EapVerify`] has to have seen
-    /// that of success.
+    /// If both sides asked for protected results (RFC 4187 §6.2), keyd refuses until [`EapVerify`]
+    /// has verified the notification of success.
     15 Confirm<'a> [Network] max 96 repeatable -> () {
         /// A session of this connection.
         handle: u32,
-        /// The MSK that came from the server where one comes, as in a RADIUS Access-Accept (RFC
-        /// 2548 §2.4.2 and §2.4.3): 64 octets, which have to be the session's. The MSK itself never
-        /// leaves.
+        /// The MSK of the server, 64 octets, if the carrier has it, as in a RADIUS Access-Accept
+        /// (RFC 2548 §2.4.2 and §2.4.3). It must be the session's. keyd's own MSK never leaves.
         #[serde(borrow)]
         msk: Option<SecretSlice<'a>>,
     }
@@ -231,17 +235,19 @@ requests! {
 
     /// Signs the CertificateVerify of a DTLS 1.2 handshake with the device key (RFC 5246 §7.4.8).
     ///
-    /// The order of the messages, the own certificate and the end in ClientKeyExchange are checked.
+    /// keyd checks the order of the messages, its own certificate, and that the transcript ends in
+    /// ClientKeyExchange.
     21 SignHandshake<'a> [Network] max 16384 repeatable -> SignatureAnswer {
-        /// All handshake messages so far, as they enter the handshake hash (RFC 6347 §4.2.6).
+        /// All handshake messages so far, in the form that enters the handshake hash (RFC 6347
+        /// §4.2.6).
         transcript: &'a [u8],
     }
 
-    /// The master secret of a DTLS 1.2 handshake with the PSK of an account: with extended master
-    /// secret (RFC 7627 §4), plain PSK (RFC 4279 §2) and a cipher suite of SHA-256. No other label
-    /// is derived with.
+    /// The master secret of a DTLS 1.2 handshake with the PSK of an account: an extended master
+    /// secret (RFC 7627 §4), with plain PSK (RFC 4279 §2) and a cipher suite of SHA-256. keyd uses
+    /// no other label.
     ///
-    /// No role file gives it: netd has no servers with a PSK yet.
+    /// No role file permits it, because netd has no servers with a PSK yet.
     22 PskMasterSecret [Network] max 64 repeatable -> SecretAnswer {
         /// The account.
         account: u16,
@@ -249,47 +255,47 @@ requests! {
         session_hash: [u8; 32],
     }
 
-    /// Opens, verifies and stages a sealed profile or a signed command; without one, begins an
-    /// empty transaction.
+    /// Opens, verifies and stages a sealed profile or a signed command. Without a package, it
+    /// begins an empty transaction.
     30 Stage<'a> [Network Admin] max 4096 repeatable -> StageAnswer {
-        /// Names the transaction; a new one replaces a staged one of this role.
+        /// The id of the transaction, which replaces a staged one of this role.
         txid: [u8; 16],
         /// The package, version 1: a sealed profile or a command that an operator signed.
         #[serde(borrow)]
         package: Option<&'a [u8]>,
     }
 
-    /// Makes the staged transaction durable; a second Commit of the same one is answered alike, to
-    /// the role network also after a restart, but for one that changed nothing. A refused Commit
-    /// ends the transaction.
+    /// Makes the staged transaction durable. A second Commit of the same transaction gets the same
+    /// answer; the role network gets it even after a restart, unless the transaction changed
+    /// nothing. A refused Commit ends the transaction.
     31 Commit [Network Admin] max 64 repeatable -> () {
         /// The staged transaction.
         txid: [u8; 16],
-        /// SHA-256 of the LwM2M accounts that netd keeps from now on: it becomes durable with the
-        /// transaction, and [`Status`] gives it back. Without one, the one that is there stays. The
-        /// role network's alone.
+        /// SHA-256 of the LwM2M accounts that netd keeps from now on. It becomes durable with the
+        /// transaction, and [`Status`] returns it. Without it, the present one stays. Only the role
+        /// network may set it.
         accounts: Option<[u8; 32]>,
     }
 
-    /// Forgets a staged transaction.
+    /// Drops a staged transaction.
     32 Abort [Network] max 32 repeatable -> () {
         /// The staged transaction.
         txid: [u8; 16],
     }
 
-    /// Some of the installed profiles: ICCID, state and algorithm.
+    /// Lists a page of the installed profiles: ICCID, state and algorithm.
     33 ListProfiles [Admin] max 16 repeatable -> ProfilesAnswer {
-        /// The first slot to look into: 0, or what the answer before named.
+        /// The first slot to list: 0, or the one that the previous answer named.
         from: u32,
     }
 
-    /// Enables a profile and disables the one that was enabled.
+    /// Enables a profile, and disables the previously enabled one.
     34 Enable<'a> [Admin] max 64 repeatable -> () {
         /// The profile.
         iccid: &'a str,
     }
 
-    /// Takes a profile out of use.
+    /// Disables a profile.
     35 Disable<'a> [Admin] max 64 repeatable -> () {
         /// The profile.
         iccid: &'a str,
@@ -301,12 +307,12 @@ requests! {
         iccid: &'a str,
     }
 
-    /// Adds the PSK accounts to the staged transaction, or begins one with them. They are all that
-    /// there are to be: what isn't named goes with the Commit.
+    /// Adds the PSK accounts to the staged transaction, or begins one with them. They are the
+    /// complete new list: the Commit deletes accounts that aren't named.
     ///
-    /// No role file gives it, as [`PskMasterSecret`].
+    /// No role file permits it, like [`PskMasterSecret`].
     37 StageAccounts<'a> [Network] max 4096 repeatable -> () {
-        /// The transaction.
+        /// The id of the transaction.
         txid: [u8; 16],
         /// At most 16 accounts, each named once.
         #[serde(borrow)]
@@ -315,10 +321,11 @@ requests! {
 
     /// Signs a message of an application with the application key, never with the device key.
     ///
-    /// Signed is SHA-256 over `softsim application signature v1`, a zero octet, the client's uid (4
-    /// octets, big endian), the length of the context (1 octet), the context and the message.
+    /// The signature is over the SHA-256 of `softsim application signature v1`, a zero octet, the
+    /// client's uid (4 octets, big endian), the length of the context (1 octet), the context and
+    /// the message.
     40 Sign<'a> [App] max 4096 repeatable -> SignatureAnswer {
-        /// What the signature is for, at most 64 octets.
+        /// The purpose of the signature, at most 64 octets.
         context: &'a str,
         /// The message.
         message: &'a [u8],
@@ -327,11 +334,11 @@ requests! {
     /// The public half of the application key, as a SubjectPublicKeyInfo.
     41 ApplicationKey [App] max 16 repeatable -> PublicKeyAnswer {}
 
-    /// The key of one application function, K_AF, and the identifier that goes with it (TS 33.535
-    /// §6.2), made of the last primary authentication with a 5G core.
+    /// K_AF, the key of one application function, and the identifier that belongs to it (TS 33.535
+    /// §6.2). keyd derives them from the last primary authentication with a 5G core.
     ///
-    /// Only of a function that the host names for the user (`--app-af`), letter by letter: what
-    /// ends in its name is another one.
+    /// keyd gives them only for a function that the host names for the user (`--app-af`). It
+    /// compares the name letter by letter: a subdomain is another name.
     42 AkmaKey<'a> [App] max 320 repeatable -> AkmaAnswer {
         /// The function's domain name, in lower case, at most 253 octets.
         af: &'a str,
@@ -339,10 +346,10 @@ requests! {
         ua_star: [u8; 5],
     }
 
-    /// Makes the device, sealing and application keys inside keyd; refused when they exist.
+    /// Generates the device, sealing and application keys inside keyd. keyd refuses if they exist.
     50 GenerateDeviceKey [Admin] max 16 once -> DeviceKeyAnswer {}
 
-    /// A PKCS #10 request for the device key: CN is the device id in hexadecimal, nothing else.
+    /// A PKCS #10 request for the device key. Its subject is only CN, the device id in hexadecimal.
     51 CertificateRequest [Admin] max 16 repeatable -> CertificateAnswer {}
 
     /// Stores the device certificate; its key must be the device key.
@@ -354,32 +361,33 @@ requests! {
     /// The sealing public key and the device id, signed by the device key (COSE_Sign1).
     53 SealingStatement [Network Admin] max 16 repeatable -> SealingStatementAnswer {}
 
-    /// Adds an operator whose packages are opened.
+    /// Adds an operator whose packages keyd opens.
     54 AddTrustAnchor<'a> [Admin] max 256 repeatable -> () {
         /// The operator's public key: a P-256 SubjectPublicKeyInfo, DER.
         issuer: &'a [u8],
     }
 
-    /// Takes an operator away whose packages are opened; its profiles stay.
+    /// Removes an operator, whose packages keyd then no longer opens. Its profiles stay.
     55 RemoveTrustAnchor<'a> [Admin] max 256 repeatable -> () {
         /// The operator's public key: a P-256 SubjectPublicKeyInfo, DER.
         issuer: &'a [u8],
     }
 
-    /// Forgets the pseudonym and the re-authentication identity of a profile: the way out where the
-    /// network has lost them and the permanent identity is withheld.
+    /// Forgets the pseudonym and the re-authentication context of a profile. Use it if the network
+    /// has lost them and keyd withholds the permanent identity.
     56 ForgetIdentities<'a> [Admin] max 64 repeatable -> () {
-        /// The profile; the enabled one where it is absent.
+        /// The profile; if absent, the enabled one.
         #[serde(borrow)]
         iccid: Option<&'a str>,
     }
 
-    /// Runs AKA for a supplicant that makes EAP's keys itself (TS 33.102 §6.3): RES, CK and IK
-    /// leave.
+    /// Runs AKA for a supplicant that derives EAP's keys itself (TS 33.102 §6.3), and gives out
+    /// RES, CK and IK.
     ///
-    /// Only where the host gave keyd a socket for the role, and the sealed profile consents.
+    /// It is possible only if the host gave keyd a socket for the role, and the sealed profile
+    /// consents.
     60 UmtsAuthenticate<'a> [Supplicant] max 128 once -> UmtsAnswer {
-        /// The profile; the enabled one where it is absent.
+        /// The profile; if absent, the enabled one.
         #[serde(borrow)]
         iccid: Option<&'a str>,
         /// RAND.

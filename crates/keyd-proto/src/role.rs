@@ -4,17 +4,17 @@ use core::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Whom a socket of keyd is for. Each role has a socket of its own.
+/// The role of a client. Each role has its own socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub enum Role {
-    /// `softsim-netd`, which speaks to networks.
+    /// `softsim-netd`, which talks to networks.
     Network,
-    /// `softsimctl`, for whoever administers the gateway.
+    /// `softsimctl`, for administrators of the gateway.
     Admin,
     /// Applications on the gateway.
     App,
-    /// Bridges to supplicants that keep the key schedule to themselves and need raw CK and IK: off
-    /// by default.
+    /// Bridges to supplicants that run the key schedule themselves and need raw CK and IK. It is
+    /// off by default.
     Supplicant,
 }
 

@@ -1,29 +1,30 @@
-//! Octets that are never printed, and wiped after use.
+//! Secret octets, which are never printed, and wiped after use.
 
 use core::fmt;
 
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
-/// A secret of an answer, such as RES: no `Clone`, no printing `Debug`, wiped on drop.
+/// A secret in an answer, such as RES. It has no `Clone` and no `Debug` that prints it, and is
+/// wiped on drop.
 #[derive(Serialize, Deserialize, Zeroize, ZeroizeOnDrop)]
 #[serde(transparent)]
 pub struct SecretBytes(Vec<u8>);
 
 impl SecretBytes {
-    /// Takes the octets over; the caller keeps no copy.
+    /// Takes ownership of the octets. The caller keeps no copy.
     pub fn new(octets: Vec<u8>) -> Self {
         Self(octets)
     }
 
-    /// The octets, for the one place that needs them.
+    /// The octets. Only the code that needs the secret calls this.
     pub fn expose(&self) -> &[u8] {
         &self.0
     }
 }
 
-/// A secret of a request, where it lies in the datagram: no printing `Debug`; whoever holds the
-/// datagram wipes it.
+/// A secret in a request, borrowed from its datagram. It has no `Debug` that prints it. The owner
+/// of the datagram wipes it.
 #[derive(Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct SecretSlice<'a>(#[serde(borrow)] pub &'a [u8]);

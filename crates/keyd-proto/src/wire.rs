@@ -1,4 +1,4 @@
-//! Requests and answers to and from octets.
+//! Encodes and decodes requests and answers.
 
 use core::fmt;
 
@@ -10,7 +10,7 @@ use crate::requests::{Call, RequestKind};
 const ANSWERED: u8 = 0;
 const REFUSED: u8 = 1;
 
-/// Why a message could not be written or read.
+/// Why a message can't be encoded or decoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WireError {
     /// The buffer is too small for the message.
@@ -30,12 +30,12 @@ impl fmt::Display for WireError {
     }
 }
 
-/// Writes a request into `buffer`; returns the octets that are used.
+/// Encodes a request into `buffer`, and returns the octets that it uses.
 pub fn encode_request<'b, C: Call>(call: &C, buffer: &'b mut [u8]) -> Result<&'b [u8], WireError> {
     encode(C::KIND as u8, call, buffer)
 }
 
-/// The request that a datagram holds: known, and no longer than its limit.
+/// The kind of the request in a datagram. It must be known, and no longer than its limit.
 pub fn kind_of(datagram: &[u8]) -> Result<RequestKind, Refusal> {
     let code = datagram.first().copied();
     let kind = code
@@ -50,7 +50,7 @@ pub fn kind_of(datagram: &[u8]) -> Result<RequestKind, Refusal> {
     Ok(kind)
 }
 
-/// Reads the fields of a request of the type `C`; [`kind_of`] has named it.
+/// Decodes a request of the type `C`, which [`kind_of`] has recognised.
 pub fn decode_request<'d, C: Call + Deserialize<'d>>(datagram: &'d [u8]) -> Result<C, Refusal> {
     let malformed = Refusal::Malformed { request: C::KIND };
     let Some((&code, body)) = datagram.split_first() else {
@@ -65,7 +65,8 @@ pub fn decode_request<'d, C: Call + Deserialize<'d>>(datagram: &'d [u8]) -> Resu
     }
 }
 
-/// Writes the answer to a request of the type `C` into `buffer`; returns the octets that are used.
+/// Encodes the answer to a request of the type `C` into `buffer`, and returns the octets that it
+/// uses.
 pub fn encode_answer<'b, C: Call>(
     answer: &Result<C::Answer, Refusal>,
     buffer: &'b mut [u8],
@@ -81,7 +82,7 @@ pub fn is_refusal(datagram: &[u8]) -> bool {
     datagram.first() == Some(&REFUSED)
 }
 
-/// Reads the answer to a request of the type `C`.
+/// Decodes the answer to a request of the type `C`.
 pub fn decode_answer<C: Call>(datagram: &[u8]) -> Result<Result<C::Answer, Refusal>, WireError> {
     match datagram.split_first() {
         Some((&ANSWERED, body)) => whole(body).map(Ok),

@@ -41,7 +41,10 @@ impl fmt::Display for BadImsi {
                 "IMSI: expected MCC, MNC, MSIN and at most 15 digits, got {found}"
             ),
             Self::NotADigit { at } => {
-                write!(f, "an IMSI takes decimal digits, character {at} is none")
+                write!(
+                    f,
+                    "IMSI: expected decimal digits, got another character at {at}"
+                )
             }
             Self::MncLength(found) => write!(f, "MNC: expected 2 or 3 digits, got {found}"),
         }

@@ -143,11 +143,11 @@ impl Interface {
                 self.log(6, "attached");
                 (self.state, self.due) = (State::Attached, now + PING_INTERVAL);
             }
-            (Message::Fail, State::Attaching(_)) => self.lost(now, "refuses to be listened to"),
+            (Message::Fail, State::Attaching(_)) => self.lost(now, "refuses ATTACH"),
             (Message::Pong, State::Asked) => {
                 (self.state, self.due) = (State::Attached, now + PING_INTERVAL);
             }
-            (Message::Fail, _) => self.log(4, "refused an answer: it had gone on without"),
+            (Message::Fail, _) => self.log(4, "refused an answer, since it had gone on without it"),
             (Message::Terminating, _) => self.lost(now, "ends"),
             (Message::Request(request), _) => self.answer(&request, now, sim)?,
             (Message::Ok | Message::Pong | Message::Other, _) => {}
@@ -165,7 +165,7 @@ impl Interface {
         let (rand, autn) = match request.ask {
             Ask::Umts { rand, autn } => (rand, autn),
             Ask::Gsm => {
-                self.log(4, "GSM authentication was asked for and refused");
+                self.log(4, "GSM authentication was requested and refused");
                 self.send(now, &gsm_response(id));
                 return Ok(());
             }
@@ -179,7 +179,7 @@ impl Interface {
             Err(lost) => return Err(lost),
         };
         match answer {
-            Some(UmtsAnswer::Success { .. }) => self.log(6, "authenticated: CK and IK leave"),
+            Some(UmtsAnswer::Success { .. }) => self.log(6, "authenticated: CK and IK given out"),
             Some(UmtsAnswer::SynchronisationFailure { .. }) => self.log(6, "synchronises"),
             None => {}
         }

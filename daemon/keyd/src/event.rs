@@ -217,7 +217,9 @@ impl fmt::Display for Event<'_> {
                     "uid {uid} on the {role} socket doesn't read its answers: dropped"
                 )
             }
-            Self::Autn(AutnFault::Mac) => f.write_str("AUTN refused: its MAC is not of our K"),
+            Self::Autn(AutnFault::Mac) => {
+                f.write_str("AUTN refused: its MAC is not made with our K")
+            }
             Self::Autn(AutnFault::SeparationBit) => {
                 f.write_str("AUTN refused: the AMF separation bit is 0")
             }

@@ -110,7 +110,7 @@ impl fmt::Display for StartError {
                 let needed = memory::lock_limit_needed();
                 write!(
                     f,
-                    "; it takes RLIMIT_MEMLOCK (LimitMEMLOCK=) of {needed} octets"
+                    "; it needs RLIMIT_MEMLOCK (LimitMEMLOCK=) of {needed} octets"
                 )
             }
             Self::Heap(error) => error.fmt(f),

@@ -29,7 +29,7 @@ impl fmt::Display for UsersError {
             ),
             Self::Administers { role, uid } => write!(
                 f,
-                "the role {role}: expected no user that administers (root, keyd's own, --admin-uid), got {uid}; \
+                "the role {role}: expected a user that is not an administrator (root, keyd's own, --admin-uid), got {uid}; \
                  --same-user allows it"
             ),
             Self::NoApplication { uid } => {

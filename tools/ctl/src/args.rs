@@ -12,7 +12,7 @@ Environment:
 
 Exit status: 0 done; 64 usage; 65 bad data; 66 no such file; 69 a daemon or server can't be reached;
 70 internal; 73 can't create a file; 74 output failed; 75 try again; 76 protocol broken; 77 refused;
-141 whoever read the output has gone";
+141 the reader of the output has gone";
 
 /// Administers the software SIM of this gateway.
 #[derive(Debug, Parser)]

@@ -128,7 +128,7 @@ fn refused(refusal: &Refusal) -> Failure {
                 .advise("softsimctl and softsim-keyd must be of the same release")
         }
         Refusal::Field { name, .. } if name == "certificate" => Failure::new(DATA, message)
-            .advise("openssl x509 -req makes version 3 only where -extfile names extensions"),
+            .advise("openssl x509 -req makes version 3 only if -extfile names extensions"),
         Refusal::Package(_)
         | Refusal::Field { .. }
         | Refusal::TooLong { .. }

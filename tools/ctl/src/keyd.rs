@@ -112,7 +112,7 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
         line(
             &mut text,
             "test profiles",
-            "taken: what only a laboratory may have, XOR among it",
+            "accepted: profiles that only a laboratory may have, such as those with XOR",
         );
     }
     match status.device_id {
@@ -360,7 +360,7 @@ fn carried_out(output: &mut Output<'_>, staged: &Staged) -> Result<(), Failure> 
         (became, None) => done(
             output,
             &became.replace(' ', "_"),
-            "softsimctl enrol takes out the new statement",
+            "softsimctl enrol writes the new statement",
         ),
     }
 }

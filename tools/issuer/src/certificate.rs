@@ -42,7 +42,7 @@ impl fmt::Display for CertificateError {
             ),
             Self::Version => f.write_str(
                 "expected an X.509 version 3 certificate, got an older version \
-                 (openssl x509 -req makes version 3 only where -extfile names extensions)",
+                 (openssl x509 -req makes version 3 only if -extfile names extensions)",
             ),
             Self::Key => f.write_str("expected a P-256 key in the certificate, got another"),
             Self::Authority => {

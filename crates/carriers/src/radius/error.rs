@@ -100,7 +100,7 @@ impl fmt::Display for Error {
             }
             Error::NothingAsked => write!(
                 f,
-                "expected no RADIUS answer, since nothing was asked, got one"
+                "expected no RADIUS answer, since no request is outstanding, got one"
             ),
             Error::Identifier { expected, got } => {
                 write!(f, "expected the RADIUS answer {expected}, got {got}")

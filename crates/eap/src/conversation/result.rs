@@ -20,7 +20,7 @@ impl Conversation {
             Phase::Verified {
                 result_indication: true,
                 ..
-            } => Err("the protected success notification has not come"),
+            } => Err("the server has not sent the protected success notification"),
             Phase::Unverified => Err("the server has not proved itself"),
             Phase::Failing(_) => Err("the conversation has failed"),
             Phase::Over => Err("the conversation is over"),
@@ -62,7 +62,7 @@ impl Conversation {
 
     fn expect(&self, identifier: u8) -> Result<(), &'static str> {
         if self.asking() {
-            return Err("a request is being worked on");
+            return Err("another request is being processed");
         }
         if ![self.identifier, self.outside].contains(&Some(identifier)) {
             return Err("its identifier is not that of our last response");

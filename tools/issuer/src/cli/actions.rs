@@ -102,7 +102,7 @@ fn certificate(device: &args::Device) -> Result<Option<DeviceCertificate>, Failu
     if device.device_ca.is_none() && device.device.is_none() {
         return Err(Failure::usage(
             "expected --device-ca, the authority of devices, or --device, the id that the device itself shows: without \
-             them, whoever brought certificate and statement could read what is sealed",
+             them, whoever delivered certificate and statement could read what is sealed",
         ));
     }
     let Some(path) = &device.certificate else {

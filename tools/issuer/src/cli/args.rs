@@ -7,7 +7,7 @@ use softsim_profile::{Command, DeviceId, FieldError, Iccid};
 
 const STATUS: &str = "\
 Exit status: 0 done; 1 something is wrong with a file or an argument; 2 usage; 74 output failed;
-141 whoever read the output has gone";
+141 the reader of the output has gone";
 
 /// Seals subscription profiles and signs commands, each for one device.
 ///
