@@ -1,12 +1,13 @@
-//! The accounts on disk, in step with keyd's transactions.
+//! The accounts on disk, consistent with keyd's transactions.
 //!
-//! A bootstrap changes keyd's profiles and our accounts together, and keyd's Commit decides. The
-//! new accounts are therefore durable as `accounts.pending` before Commit and take the place of
-//! `accounts.json` after it; a start in between rolls them forward or back by keyd's transaction
-//! id. They hold no secret: keys that a server writes go to keyd.
+//! A bootstrap changes keyd's profiles and netd's accounts together, and keyd's Commit decides.
+//! Therefore netd writes the new accounts to `accounts.pending` before Commit, and renames that
+//! file to `accounts.json` after it. A netd that starts in between compares keyd's last transaction
+//! with theirs, and completes the change or undoes it. Accounts hold no secret: keys that a server
+//! writes go to keyd.
 //!
-//! keyd keeps the digest of the Security instances. Accounts that keyd didn't commit
-//! are set aside as `accounts.rejected` at the start, and a bootstrap brings others.
+//! keyd keeps the digest of the Security instances. At the start, netd sets accounts that keyd
+//! didn't commit aside as `accounts.rejected`, and bootstraps.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -17,10 +18,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use softsim_lwm2m::Accounts;
 
-/// Names a transaction.
+/// The id of a transaction.
 pub(crate) type Txid = [u8; 16];
 
-/// SHA-256 of accounts, without what a management server may write to its own.
+/// SHA-256 of accounts, without the parts that a management server may write to its own account.
 pub(crate) type Digest = [u8; 32];
 
 const CURRENT: &str = "accounts.json";
@@ -28,15 +29,15 @@ const PENDING: &str = "accounts.pending";
 const NEW: &str = "accounts.new";
 const REJECTED: &str = "accounts.rejected";
 
-/// More than the accounts of any bootstrap server.
+/// The limit of a file in octets; the accounts of any bootstrap server take fewer.
 const MAX_FILE: u64 = 1 << 20;
 
-/// What keyd's Commit takes of accounts.
+/// The digest that keyd's Commit takes.
 pub(crate) fn digest(accounts: &Accounts) -> Digest {
     Sha256::digest(accounts.canonical_security()).into()
 }
 
-/// What keyd committed last for us.
+/// What keyd committed last for netd.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Committed {
     /// The transaction.
@@ -45,7 +46,7 @@ pub(crate) struct Committed {
     pub(crate) accounts: Option<Digest>,
 }
 
-/// What a file holds. A reset leaves empty accounts, which count as none.
+/// The contents of a file. A reset leaves empty accounts, which count as none.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Record {
@@ -54,7 +55,7 @@ struct Record {
 }
 
 impl Record {
-    /// Whether these are the accounts that keyd committed, and can be used.
+    /// Checks that these are the accounts that keyd committed, and that netd can use them.
     fn judge(&self, committed: Option<Digest>) -> Result<(), String> {
         let got = digest(&self.accounts);
         match committed {
@@ -74,7 +75,7 @@ impl Record {
     }
 }
 
-/// The accounts in force and the files they are in.
+/// The accounts in force, and the files that hold them.
 #[derive(Debug)]
 pub(crate) struct Store {
     directory: PathBuf,
@@ -83,7 +84,7 @@ pub(crate) struct Store {
     fault: Option<String>,
 }
 
-/// A file that can't be written.
+/// netd can't write a file.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {source}", .path.display())]
 pub struct StoreError {
@@ -92,11 +93,11 @@ pub struct StoreError {
 }
 
 impl Store {
-    /// Reads the accounts; those of a commit that was cut short are rolled to keyd's last
-    /// transaction, and those that keyd didn't commit are set aside.
+    /// Reads the accounts. If a commit was cut short, it completes or undoes it, as keyd's last
+    /// transaction says. It sets accounts that keyd didn't commit aside.
     ///
-    /// A transaction that we know nothing of leaves the accounts alone: a management server's
-    /// package has one, too.
+    /// A transaction that netd doesn't know leaves the accounts alone: a package of a management
+    /// server has one, too.
     pub(crate) fn open(directory: &Path, committed: Committed) -> Self {
         let mut store = Self {
             directory: directory.to_owned(),
@@ -111,7 +112,7 @@ impl Store {
         store
     }
 
-    /// Puts the accounts of a commit that was cut short in force where keyd has committed it, and
+    /// Puts the accounts of a commit that was cut short in force if keyd has committed it, and
     /// drops them otherwise.
     fn settle_pending(&mut self, committed: Option<Txid>) -> Result<(), StoreError> {
         clear(&self.directory.join(NEW))?;
@@ -126,7 +127,7 @@ impl Store {
         }
     }
 
-    /// Takes what is in `accounts.json`, if it is what keyd committed.
+    /// Takes the accounts in `accounts.json`, if keyd committed them.
     fn load(&mut self, committed: Option<Digest>) {
         let found = read(&self.directory.join(CURRENT));
         let judged = found.and_then(|found| match found {
@@ -144,10 +145,10 @@ impl Store {
         }
     }
 
-    /// Keeps accounts that can't be used, so that an operator can look at them.
+    /// Keeps accounts that netd can't use, so that an operator can look at them.
     fn set_aside(&mut self, reason: &str) {
         let set_aside = self.rename(CURRENT, REJECTED).or_else(|_| {
-            // What is there is no file.
+            // There is something other than a file.
             clear(&self.directory.join(REJECTED))?;
             self.rename(CURRENT, REJECTED)
         });
@@ -169,12 +170,12 @@ impl Store {
         self.in_force().map(|record| &record.accounts)
     }
 
-    /// The transaction that brought them, in hexadecimal.
+    /// The id of the transaction that brought them, in hexadecimal.
     pub(crate) fn transaction(&self) -> Option<&str> {
         self.in_force().map(|record| &*record.transaction)
     }
 
-    /// Why the accounts that were there at the start are not in force, until others are.
+    /// Why the accounts that were there at the start are not in force. A commit clears it.
     pub(crate) fn fault(&self) -> Option<&str> {
         self.fault.as_deref()
     }
@@ -184,7 +185,7 @@ impl Store {
         current.filter(|record| !record.accounts.is_empty())
     }
 
-    /// Makes new accounts durable next to those in force.
+    /// Writes new accounts durably, next to those in force.
     pub(crate) fn stage(&mut self, txid: Txid, accounts: &Accounts) -> Result<(), StoreError> {
         let record = Record {
             transaction: hex::encode(txid),
@@ -195,7 +196,7 @@ impl Store {
         Ok(())
     }
 
-    /// Puts the staged accounts in force: keyd has committed their transaction.
+    /// Puts the staged accounts in force, after keyd has committed their transaction.
     pub(crate) fn commit(&mut self) -> Result<(), StoreError> {
         if self.pending.is_none() {
             return Ok(());
@@ -218,7 +219,8 @@ impl Store {
         }
     }
 
-    /// Changes the accounts in force outside a transaction: a server wrote to its own.
+    /// Changes the accounts in force without a transaction, after a server wrote to its own
+    /// account.
     pub(crate) fn change(&mut self, accounts: &Accounts) -> Result<(), StoreError> {
         let Some(current) = &self.current else {
             return Ok(());
@@ -232,7 +234,7 @@ impl Store {
         Ok(())
     }
 
-    /// Puts a whole file in place, durably, or leaves what was there.
+    /// Replaces a whole file durably, or leaves it as it was.
     fn write(&self, record: &Record, name: &str) -> Result<(), StoreError> {
         let path = self.directory.join(NEW);
         let write = || {
@@ -266,8 +268,8 @@ impl Store {
     }
 }
 
-/// Reads a file, if it is there; says what is wrong with one that can't be used. It may be
-/// anything: a netd that was taken over could write here.
+/// Reads a file, if it exists. The error says why netd can't use it. It may be anything, since a
+/// netd that was taken over could have written it.
 fn read(path: &Path) -> Result<Option<Record>, String> {
     let found = match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
@@ -285,7 +287,7 @@ fn read(path: &Path) -> Result<Option<Record>, String> {
         .map_err(|error| error.to_string())
 }
 
-/// Removes what is at a path, whatever it is. For the start: later, the filter stands against it.
+/// Removes whatever is at a path. Only the start calls this: later, the filter forbids it.
 fn clear(path: &Path) -> Result<(), StoreError> {
     let removed = match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::IsADirectory => fs::remove_dir_all(path),

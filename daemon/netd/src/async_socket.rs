@@ -1,4 +1,4 @@
-//! A socket of a kind that tokio doesn't know, in tokio's event loop.
+//! A socket of a type that tokio doesn't know, in tokio's event loop.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -7,8 +7,8 @@ use std::os::unix::net::UnixDatagram as StdUnixDatagram;
 use tokio::io::Interest;
 use tokio::net::UnixDatagram;
 
-/// A non-blocking socket, and a copy of its descriptor whose events are waited for: tokio takes
-/// any socket for one of its own.
+/// A non-blocking socket, and a copy of its descriptor on which tokio waits for events. tokio takes
+/// it for one of its own sockets.
 #[derive(Debug)]
 pub(crate) struct AsyncSocket<T> {
     inner: T,
@@ -16,7 +16,7 @@ pub(crate) struct AsyncSocket<T> {
 }
 
 impl<T: AsFd> AsyncSocket<T> {
-    /// Takes the socket over, within a runtime.
+    /// Takes the socket. A runtime must exist.
     pub(crate) fn new(inner: T) -> io::Result<Self> {
         let copy = inner.as_fd().try_clone_to_owned()?;
         Ok(Self {
@@ -30,7 +30,7 @@ impl<T: AsFd> AsyncSocket<T> {
         &self.inner
     }
 
-    /// Calls `receive` whenever there may be something, until it finds something.
+    /// Calls `receive` whenever the socket may be readable, until it returns something.
     pub(crate) async fn receive<R>(
         &self,
         mut receive: impl FnMut(&T) -> io::Result<R>,

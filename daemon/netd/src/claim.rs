@@ -1,5 +1,5 @@
-//! What only one netd may use at a time, its state folder and its control socket: a lock on each,
-//! held for life.
+//! The locks on what only one netd may use at a time: the state folder and the control socket. netd
+//! holds them as long as it runs.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -12,23 +12,23 @@ use std::time::Duration;
 const ATTEMPTS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(10);
 
-/// A lock that another netd finds for as long as this value lives, and no longer: no file tells of
-/// it, and a process that we start doesn't inherit it.
+/// A lock that other netds find as long as this value lives, and no longer. No file remains of it,
+/// and a process that netd starts doesn't inherit it.
 #[derive(Debug)]
 pub(crate) struct Claim(#[expect(dead_code, reason = "held, not used")] File);
 
-/// Why something can't be claimed.
+/// Why netd can't claim something.
 #[derive(Debug, thiserror::Error)]
 pub enum ClaimError {
-    /// Another netd has it.
+    /// Another netd has claimed it.
     #[error("another softsim-netd{pid} uses {}", .path.display(), pid = in_brackets(*.pid))]
     Held {
         /// The folder or the socket.
         path: PathBuf,
-        /// Its process, as far as /proc tells.
+        /// The process id of that netd, if /proc shows it.
         pid: Option<u32>,
     },
-    /// The lock can't be tried.
+    /// netd can't try the lock.
     #[error("{path}: {1}", path = .0.display())]
     Lock(PathBuf, #[source] io::Error),
 }
@@ -38,12 +38,12 @@ fn in_brackets(pid: Option<u32>) -> String {
 }
 
 impl Claim {
-    /// Claims a folder, by a lock on itself.
+    /// Claims a folder, with a lock on the folder itself.
     pub(crate) fn folder(path: &Path) -> Result<Self, ClaimError> {
         Self::of(path, File::open(path))
     }
 
-    /// Claims a socket that is yet to be made, by a lock on an empty file next to it.
+    /// Claims a socket that doesn't exist yet, with a lock on an empty file next to it.
     pub(crate) fn socket(path: &Path) -> Result<Self, ClaimError> {
         let mut lock = path.as_os_str().to_owned();
         lock.push(".lock");
@@ -66,7 +66,7 @@ impl Claim {
                 Err(TryLockError::Error(error)) => return Err(failed(error)),
                 Err(TryLockError::WouldBlock) => {}
             }
-            // If no process has it, a netd that was killed is still on its way out.
+            // If no process has the lock, a netd that was killed has not quite ended.
             match holder(&file) {
                 None => sleep(PAUSE),
                 pid => return Err(held(path, pid)),
@@ -83,7 +83,7 @@ fn held(path: &Path, pid: Option<u32>) -> ClaimError {
     }
 }
 
-/// The netd that holds a lock on a file, by the kernel's own list (proc(5), /proc/locks).
+/// The netd that holds a lock on a file, as the kernel lists it (proc(5), /proc/locks).
 fn holder(file: &File) -> Option<u32> {
     let inode = format!(":{}", file.metadata().ok()?.ino());
     let locks = fs::read_to_string("/proc/locks").ok()?;

@@ -15,21 +15,21 @@ use crate::dtls::Trust;
 use crate::fields::{FieldError, Fields};
 use crate::uri::Server;
 
-/// `netd.toml`: paths are absolute, or relative to the file.
+/// `netd.toml`. Paths are absolute, or relative to the directory of the file.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Config {
-    /// keyd's socket for the network role.
+    /// The socket of keyd for the role network.
     pub(crate) keyd_socket: PathBuf,
-    /// Where netd listens for softsimctl; netd makes it at the start.
+    /// The socket on which netd listens for softsimctl. netd creates it at the start.
     pub(crate) control_socket: PathBuf,
-    /// Where the accounts are kept; must exist.
+    /// The folder with the accounts, which must exist.
     pub(crate) state_dir: PathBuf,
-    /// The LwM2M endpoint name; the device id in hexadecimal where it is absent.
+    /// The LwM2M endpoint name. The default is the device id in hexadecimal.
     pub(crate) endpoint: Option<String>,
-    /// Users that the control socket serves, besides root and netd's own.
+    /// The users that the control socket serves, besides root and netd's own user.
     #[serde(default)]
     pub(crate) control_uids: Vec<u32>,
-    /// What netd does where the kernel can't confine it.
+    /// What netd does if the kernel can't confine it.
     #[serde(default)]
     pub(crate) sandbox: Sandbox,
     /// The factory's bootstrap account.
@@ -39,14 +39,14 @@ pub(crate) struct Config {
     pub(crate) access: Vec<Access>,
 }
 
-/// Whether to run unconfined.
+/// Whether netd may run unconfined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Sandbox {
-    /// Landlock and seccomp, or no start.
+    /// netd starts only if landlock and seccomp confine it.
     #[default]
     Require,
-    /// Neither: for looking for errors.
+    /// netd runs unconfined, for debugging.
     Off,
 }
 
@@ -56,11 +56,11 @@ pub(crate) enum Sandbox {
 pub(crate) struct Bootstrap {
     /// `coaps://HOST:PORT`
     pub(crate) uri: String,
-    /// PEM files with the server's own certificate, or with those of authorities that vouch for
+    /// PEM files with the server's own certificate, or with certificates of authorities that issue
     /// it.
     pub(crate) server_trust: Vec<PathBuf>,
-    /// Whether to bootstrap by ourselves while there are no accounts; softsimctl bootstraps in any
-    /// case.
+    /// Whether netd bootstraps by itself while it has no accounts. `softsimctl bootstrap` works in
+    /// any case.
     #[serde(default = "yes")]
     pub(crate) automatic: bool,
 }
@@ -70,7 +70,7 @@ fn yes() -> bool {
 }
 
 impl Config {
-    /// Reads the file; relative paths become relative to its directory.
+    /// Reads the file, and makes relative paths relative to its directory.
     pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
         let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
             path: path.to_owned(),
@@ -89,7 +89,7 @@ impl Config {
             Some(array) => Fields::of_each(array)?,
             None => Vec::new(),
         };
-        // First of all, since a field that is missing may be one that is misspelt.
+        // This comes first, since a field that is missing may be one that is misspelt.
         fields.end("")?;
         Ok(Self {
             access: accesses
@@ -100,7 +100,7 @@ impl Config {
         })
     }
 
-    /// The accesses, with everything decided.
+    /// The settings of all accesses.
     pub(crate) fn accesses(&self) -> Result<Vec<Settings>, ConfigError> {
         let names: BTreeSet<_> = self.access.iter().map(|access| &access.name).collect();
         if self.access.len() > MAX_ACCESSES || names.len() != self.access.len() {
@@ -109,7 +109,7 @@ impl Config {
                 reason: format!("expected at most {}, of different names", MAX_ACCESSES),
             });
         }
-        // Two supplicants on one wire, and two keepers of one port, would undo each other's work.
+        // Two supplicants on one wire, or two keepers of one port, would undo each other's work.
         let wired = self.access.iter().filter_map(Access::interface);
         if wired.clone().collect::<BTreeSet<_>>().len() != wired.count() {
             return Err(ConfigError::Field {
@@ -138,10 +138,10 @@ impl Config {
     }
 }
 
-/// The bootstrap server, with the files that its configuration names read.
+/// The bootstrap server, with the contents of the files that its configuration names.
 #[derive(Clone, Debug)]
 pub(crate) struct BootstrapServer {
-    /// Where it is.
+    /// Its host and port.
     pub(crate) server: Server,
     /// How netd recognises it.
     pub(crate) trust: Trust,

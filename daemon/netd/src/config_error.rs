@@ -1,14 +1,14 @@
-//! Why netd doesn't start with its configuration.
+//! Why netd can't use its configuration.
 
 use std::path::PathBuf;
 use std::{fmt, io};
 
 use softsim_sandbox::secret_file::SecretFileError;
 
-/// Why there is no start with this configuration.
+/// Why netd can't use its configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// A file can't be read.
+    /// netd can't read a file.
     #[error("{}: {source}", .path.display())]
     Read {
         /// The file.
@@ -16,20 +16,20 @@ pub enum ConfigError {
         /// Why.
         source: io::Error,
     },
-    /// A file with a secret isn't taken.
+    /// netd refuses a file with a secret.
     #[error(transparent)]
     Secret(#[from] SecretFileError),
-    /// The file is not a configuration.
+    /// The file isn't valid TOML, or has a field that netd can't read.
     #[error("{}: {line}{reason}", .path.display())]
     Parse {
         /// The file.
         path: PathBuf,
-        /// In which line, and what is in it.
+        /// The line, and its text.
         line: Line,
         /// What was expected and what was received.
         reason: String,
     },
-    /// A field has a value that can't be used.
+    /// A field has a value that netd can't use.
     #[error("{name}: {reason}")]
     Field {
         /// The field.
@@ -39,7 +39,7 @@ pub enum ConfigError {
     },
 }
 
-/// A line of a file; none where the whole file is meant.
+/// A line of a file, or none if the whole file is meant.
 #[derive(Debug)]
 pub struct Line(pub(crate) Option<(usize, String)>);
 
@@ -53,7 +53,7 @@ impl fmt::Display for Line {
 }
 
 impl ConfigError {
-    /// A field that can't be used.
+    /// An error about this field.
     pub(crate) fn field(name: &'static str, reason: impl Into<String>) -> Self {
         Self::Field {
             name,

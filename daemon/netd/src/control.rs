@@ -1,4 +1,5 @@
-//! The control socket: one command a connection, events until it is done (`softsim_client::netd`).
+//! The control socket: one command a connection, with events until it is done
+//! (`softsim_client::netd`).
 
 use std::fs;
 use std::io::{self, Write};
@@ -30,20 +31,21 @@ use crate::sandbox::Enforced;
 use crate::timer;
 use crate::uri::Server;
 
-/// How long a client may take to send its command.
+/// The time that a client has to send its command.
 const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long the socket rests where there is no descriptor or memory for who waits there.
+/// How long netd waits if it has no descriptor or memory for the next connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// Commands at a time.
+/// The number of commands at a time.
 const MAX_CLIENTS: usize = 16;
 
-/// Events that wait for a client to read them.
+/// The number of events that wait for a client to read them.
 const QUEUE: usize = 256;
 
-/// Opens the socket for our user and group, in place of one that an earlier process left. One on
-/// which a process listens is not taken from it; no other netd does, see [`crate::claim`].
+/// Creates the socket for netd's user and group, in place of one that an earlier process left. It
+/// doesn't replace a socket on which a process listens. That process is no other netd, see
+/// [`crate::claim`].
 pub(crate) fn bind(path: &Path) -> io::Result<StdUnixListener> {
     match StdUnixStream::connect(path) {
         Ok(_) => {
@@ -53,7 +55,7 @@ pub(crate) fn bind(path: &Path) -> io::Result<StdUnixListener> {
             ));
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        // Nobody listens.
+        // No process listens on it.
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove_socket(path)?,
         Err(error) => return Err(error),
     }
@@ -70,26 +72,26 @@ fn remove_socket(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// What commands are carried out with.
+/// Everything that the commands need.
 #[derive(Debug)]
 pub(crate) struct Control {
-    /// Users to serve, besides root and netd's own.
+    /// The users to serve, besides root and netd's own user.
     pub(crate) uids: Vec<u32>,
-    /// The LwM2M task.
+    /// The requests to the LwM2M task.
     pub(crate) lwm2m: mpsc::Sender<Request>,
     /// The state of the LwM2M task.
     pub(crate) snapshot: watch::Receiver<Snapshot>,
     /// What confines netd.
     pub(crate) enforced: Enforced,
-    /// keyd, for one authentication at a time.
+    /// A connection to keyd, for one authentication at a time.
     pub(crate) testing: Arc<Mutex<Connection>>,
-    /// Who resolves names.
+    /// The resolver.
     pub(crate) names: Names,
     /// The accesses.
     pub(crate) accesses: Arc<access::Accesses>,
 }
 
-/// Serves commands for as long as the socket does.
+/// Serves commands until the socket fails.
 pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
     let control = Arc::new(control);
     let places = Arc::new(Semaphore::new(MAX_CLIENTS));
@@ -144,7 +146,7 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Resul
     }
 }
 
-/// Sends the reason for a refusal, if it can be sent at once.
+/// Sends the reason for a refusal, if the socket has room for it.
 fn refuse(stream: UnixStream, Fault { failure, reason }: Fault) {
     let sent = stream.into_std().and_then(|mut stream| {
         let mut line = serde_json::to_vec(&Event::Failed { failure, reason })?;
@@ -157,10 +159,10 @@ fn refuse(stream: UnixStream, Fault { failure, reason }: Fault) {
 }
 
 impl Control {
-    /// Reads a command, carries it out, and tells what happens.
+    /// Reads a command, carries it out, and sends its events.
     async fn handle_connection(&self, mut stream: UnixStream) -> io::Result<()> {
         let command = {
-            // The line may hold a RADIUS secret, so there is no other buffer than this.
+            // The line may hold a RADIUS secret, so this is its only buffer.
             let mut buffer = Zeroizing::new([0; MAX_LINE]);
             match timeout(COMMAND_TIMEOUT, read_line(&mut stream, &mut buffer)).await {
                 Ok(line) => command_of(line?),
@@ -222,8 +224,8 @@ impl Control {
         }
     }
 
-    /// Gives accesses an order, tells what happens until each has carried it out, and where they
-    /// stand then.
+    /// Gives accesses an order and sends their events until each has carried it out. Returns the
+    /// state of each.
     async fn accesses(
         &self,
         name: Option<String>,
@@ -285,7 +287,7 @@ impl Control {
         }
     }
 
-    /// Has the LwM2M task carry out what ends in a bootstrap.
+    /// Has the LwM2M task carry out a command that ends with a bootstrap.
     async fn bootstrap(
         &self,
         request: fn(Progress, oneshot::Sender<Result<Bootstrap, Fault>>) -> Request,
@@ -315,13 +317,13 @@ impl Control {
         let names = self.names.clone();
         let result =
             single_authentication::run(keyd, server, names, secret, identity, progress).await;
-        // The counters have moved; whether anybody shows them makes no difference here.
+        // The counters have changed. If the LwM2M task has ended, nobody shows them.
         let _ = self.lwm2m.send(Request::Refresh).await;
         result
     }
 }
 
-/// Tells what happened, if it is about the access that the client wants to know of.
+/// Sends an event, if it is about the access that the client asked for.
 fn forward(
     event: Result<status::Event, broadcast::error::RecvError>,
     name: Option<&str>,
@@ -341,7 +343,7 @@ fn forward(
     }
 }
 
-/// Reads a line, without its newline; nothing where it doesn't end, or not in time.
+/// Reads a line, without its newline. None if the client closes first, or the line is too long.
 async fn read_line<'b>(
     stream: &mut UnixStream,
     buffer: &'b mut [u8; MAX_LINE],
@@ -368,7 +370,7 @@ fn command_of(line: Option<&[u8]>) -> Result<Command, Fault> {
     command.map_err(|reason| Fault::new(Failure::Command, reason))
 }
 
-/// Waits until the client closes, whatever else it sends.
+/// Waits until the client closes the connection, whatever else it sends.
 async fn closed(stream: &mut ReadHalf<'_>) {
     let mut ignored = [0; 64];
     while stream.read(&mut ignored).await.is_ok_and(|got| got > 0) {}

@@ -22,19 +22,19 @@ pub(crate) struct Fields<'i> {
     known: Vec<&'static str>,
 }
 
-/// What is wrong with a field, and where.
+/// An invalid field, and its place.
 #[derive(Debug)]
 pub(crate) struct FieldError {
-    /// Octets of the file; none where the whole file is meant.
+    /// The octets of the file, or none if the whole file is meant.
     pub(crate) span: Option<Range<usize>>,
     /// What was expected and what was received.
     pub(crate) reason: String,
 }
 
 impl FieldError {
-    /// The error with the file, and the line and its text.
+    /// Adds the path of the file, and the line with its text.
     pub(crate) fn in_file(self, path: &Path, text: &str) -> ConfigError {
-        // What the whole file lacks is in no line of it.
+        // A field that the file lacks is in no line of it.
         let start = self
             .span
             .filter(|span| *span != (0..0))
@@ -62,7 +62,7 @@ impl From<Error> for FieldError {
 }
 
 impl<'i> Fields<'i> {
-    /// Those of a table.
+    /// The fields of a table.
     pub(crate) fn of(table: Spanned<DeTable<'i>>) -> Self {
         Self {
             span: table.span(),
@@ -71,7 +71,7 @@ impl<'i> Fields<'i> {
         }
     }
 
-    /// Those of each table in an array.
+    /// The fields of each table in an array.
     pub(crate) fn of_each(array: Spanned<DeValue<'i>>) -> Result<Vec<Self>, FieldError> {
         let span = array.span();
         let tables = match array.into_inner() {
@@ -89,18 +89,18 @@ impl<'i> Fields<'i> {
             .collect()
     }
 
-    /// Takes the fields that a struct has.
+    /// Takes the fields of a struct.
     pub(crate) fn take<T: DeserializeOwned>(&mut self) -> Result<T, FieldError> {
         Ok(T::deserialize(self)?)
     }
 
-    /// Takes a field as it is.
+    /// Takes a field without parsing it.
     pub(crate) fn take_value(&mut self, name: &'static str) -> Option<Spanned<DeValue<'i>>> {
         self.known.push(name);
         self.table.remove(name)
     }
 
-    /// Refuses what no struct has taken.
+    /// Refuses the fields that no struct has taken.
     pub(crate) fn end(self, of: impl fmt::Display) -> Result<(), FieldError> {
         let Some(unknown) = self.table.keys().next() else {
             return Ok(());

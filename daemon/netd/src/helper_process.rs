@@ -1,5 +1,5 @@
-//! The helper processes: processes of this program, each of which does for netd what netd itself
-//! may not do, at the other end of a socket that is its standard input.
+//! The helper processes: processes of this program that do for netd what netd itself may not do.
+//! The standard input of each is a socket to netd.
 
 use std::io;
 use std::os::fd::OwnedFd;
@@ -8,11 +8,11 @@ use std::process::{Command, Stdio};
 
 use softsim_sandbox::seqpacket::{Connection, pair};
 
-/// Starts one with these arguments, and with no environment but what `configure` gives it; returns
-/// netd's end of its socket.
+/// Starts a helper process with these arguments, and with an empty environment except for what
+/// `configure` adds. Returns netd's end of the socket.
 ///
 /// # Errors
-/// There is no room for another process or socket.
+/// The kernel has no room for another process or socket.
 pub(crate) fn start(
     arguments: &[&str],
     configure: impl FnOnce(&mut Command),
@@ -26,6 +26,6 @@ pub(crate) fn start(
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null());
     configure(&mut command);
-    // The command holds the helper's end, and drops it here: from now on, only the helper has it.
+    // Here the command closes its copy of the helper's end; from now on, only the helper has it.
     command.spawn().map(|_| ours)
 }

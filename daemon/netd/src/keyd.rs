@@ -1,4 +1,4 @@
-//! What netd asks of the key process, and what its refusals mean to servers.
+//! The requests to keyd, and what its refusals mean to LwM2M servers.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::accounts::{Digest, Txid};
 use crate::dtls::Signer;
 use crate::progress::Fault;
 
-/// The connection on which everything is asked.
+/// The connection for all requests of the LwM2M task.
 pub type Keyd = AsyncConnection;
 
 impl Signer for Keyd {
@@ -23,27 +23,27 @@ impl Signer for Keyd {
     }
 }
 
-/// keyd can't be spoken to any more: netd ends, and is started again.
+/// netd has lost keyd. It ends, and the service manager starts it again.
 #[derive(Debug, thiserror::Error)]
 #[error(transparent)]
 pub struct Lost(pub Error);
 
-/// Why keyd gave no answer to a request.
+/// Why a request to keyd failed.
 #[derive(Debug, thiserror::Error)]
 pub enum RequestError {
-    /// keyd has refused it, or would: all is as before.
+    /// keyd refused it, or would have: nothing has changed.
     #[error("softsim-keyd refused: {0}")]
     Refused(Refusal),
-    /// keyd is gone.
+    /// netd has lost keyd.
     #[error(transparent)]
     Lost(Lost),
 }
 
 impl RequestError {
-    /// keyd's refusal.
+    /// The refusal.
     ///
     /// # Errors
-    /// keyd is gone.
+    /// netd has lost keyd.
     pub(crate) fn refusal(self) -> Result<Refusal, Lost> {
         match self {
             Self::Refused(refusal) => Ok(refusal),
@@ -55,10 +55,10 @@ impl RequestError {
 impl From<Error> for RequestError {
     fn from(error: Error) -> Self {
         match error {
-            // keyd ends with it, and what it has stored shows at the next start.
+            // keyd ends after this; its next start shows what it has stored.
             Error::Refused(Refusal::Storage) => Self::Lost(Lost(error)),
             Error::Refused(refusal) => Self::Refused(refusal),
-            // It was never sent.
+            // The client didn't send it.
             Error::TooLong { request } => Self::Refused(Refusal::TooLong {
                 request,
                 limit: request.max_length() as u32,
@@ -84,11 +84,10 @@ impl From<Lost> for Fault {
     }
 }
 
-/// How long a request that keyd refuses as too early is repeated, at most and in all.
+/// How long netd repeats a request that keyd refuses as too early.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Asks; where keyd refuses that as too early, asks again, as long as that is within
-/// [`RETRY_TIMEOUT`].
+/// Sends a request. If keyd refuses it as too early, it repeats it, up to [`RETRY_TIMEOUT`].
 pub(crate) async fn ask<C: Call>(keyd: &Keyd, call: &C) -> Result<C::Answer, RequestError> {
     let end = Instant::now() + RETRY_TIMEOUT;
     loop {
@@ -104,7 +103,7 @@ pub(crate) async fn ask<C: Call>(keyd: &Keyd, call: &C) -> Result<C::Answer, Req
     }
 }
 
-/// Has a package judged and staged; gives what it will have done.
+/// Has keyd verify and stage a package. Returns what the package will have done.
 pub(crate) async fn stage(
     keyd: &Keyd,
     txid: Txid,
@@ -114,13 +113,13 @@ pub(crate) async fn stage(
     Ok(answer.staged)
 }
 
-/// Makes what was staged durable; `accounts` is the digest of netd's accounts, if they change with
-/// it.
+/// Makes the staged changes durable. `accounts` is the digest of netd's accounts, if they change
+/// with it.
 pub async fn commit(keyd: &Keyd, txid: Txid, accounts: Option<Digest>) -> Result<(), RequestError> {
     ask(keyd, &Commit { txid, accounts }).await
 }
 
-/// Drops what was staged; it makes no difference if nothing was.
+/// Drops the staged changes, if there are any.
 pub(crate) async fn abort(keyd: &Keyd, txid: Txid) -> Result<(), Lost> {
     if let Err(error) = ask(keyd, &Abort { txid }).await {
         error.refusal()?;
@@ -128,12 +127,12 @@ pub(crate) async fn abort(keyd: &Keyd, txid: Txid) -> Result<(), Lost> {
     Ok(())
 }
 
-/// keyd's own account of itself.
+/// The status of keyd.
 pub(crate) async fn status(keyd: &Keyd) -> Result<StatusAnswer, RequestError> {
     ask(keyd, &Status {}).await
 }
 
-/// Last Result of the Software SIM object for a refusal.
+/// The value of Last Result in the Software SIM object for a refusal.
 pub(crate) fn sim_result(refusal: &Refusal) -> SimResult {
     match refusal {
         Refusal::Package(fault) => match fault {
@@ -159,7 +158,7 @@ pub(crate) fn sim_result(refusal: &Refusal) -> SimResult {
     }
 }
 
-/// The Software SIM object's values; `last` is what became of the last package.
+/// The values of the Software SIM object. `last` is the result of the last package.
 pub(crate) fn sim_state(status: &StatusAnswer, last: SimResult) -> SimState {
     let enabled = |state| state == ProfileState::Enabled;
     let profile = status.profile.as_ref();

@@ -1,8 +1,8 @@
 //! The network daemon: LwM2M bootstrap and EAP-AKA' through the key process.
 //!
-//! netd parses every octet that comes from a network and holds no long-term secret: whatever needs
-//! a key is asked of softsim-keyd. [`start`] opens all there is to open and then confines the
-//! process, before the first datagram and before the first thread.
+//! netd parses every octet that comes from a network and holds no long-term secret: for whatever
+//! needs a key it asks softsim-keyd. [`start`] opens everything that netd needs and then confines
+//! the process, before netd receives the first datagram and starts the first thread.
 //!
 //! ```text
 //!    start ----> config         opens everything, as the configuration has it; then confines itself
@@ -20,8 +20,8 @@
 //!      +---> server_socket      which of them answers
 //! ```
 //!
-//! Helper processes do what netd may not do itself: [`names::helper`] resolves names, [`notifier`]
-//! speaks to the service manager, [`access::port::keeper`] holds an interface.
+//! Helper processes do what netd itself may not do: [`names::helper`] resolves names, [`notifier`]
+//! talks to the service manager, and [`access::port::keeper`] holds an interface.
 
 pub mod access;
 mod accounts;

@@ -1,11 +1,11 @@
-//! The log: one line an event, of plain characters only, whatever a server wrote into it.
+//! The log: one line an event, of plain characters only, whatever a server sent.
 
 use std::io::{self, Write};
 
 use softsim_sandbox::text::Plain;
 use tracing_subscriber::EnvFilter;
 
-/// Begins the log on standard error; `RUST_LOG` chooses what is in it.
+/// Starts the log on standard error. `RUST_LOG` selects the events.
 pub fn begin() {
     let filter = EnvFilter::builder()
         .with_default_directive(tracing::Level::INFO.into())
@@ -17,14 +17,14 @@ pub fn begin() {
         .init();
 }
 
-/// Writes each event as one line; an event comes in one piece, with its newline.
+/// Writes each event as one line. The subscriber passes an event in one piece, with its newline.
 struct Lines<W>(W);
 
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let line = text.strip_suffix('\n').unwrap_or(&text);
-        // netd goes on without a reader of its log; the subscriber would panic on an error.
+        // netd goes on if nobody reads its log; on an error, the subscriber would panic.
         let _ = self.0.write_all(format!("{}\n", Plain(line)).as_bytes());
         Ok(event.len())
     }

@@ -1,12 +1,12 @@
-//! The LwM2M client at work: one task that owns it, its sessions, and the accounts.
+//! The LwM2M task, which owns the client, its sessions, and the accounts.
 //!
-//! [`Lwm2m::run`] carries datagrams between the sessions and the sans-IO client; `transaction` is
-//! what a bootstrap does to keyd and to the accounts on disk; `reset` forgets them; `servers` says
-//! when netd connects to a server.
+//! [`Lwm2m::run`] carries datagrams between the sessions and the sans-IO client. `transaction`
+//! applies a bootstrap to keyd and to the accounts on disk, `reset` removes the accounts, and
+//! `servers` decides when netd connects to a server.
 //!
-//! The four files are one type in four parts, and each uses the others: a bootstrap ends with
-//! connecting to the servers of its accounts, a reset begins with leaving them and ends with a
-//! bootstrap, and the time that brings the next of all these is waited for here.
+//! These four files are one type in four parts, and they call each other: a bootstrap ends with a
+//! connection to each server of its accounts, a reset begins with the deregistration from them and
+//! ends with a bootstrap, and this file waits for whatever is next.
 
 mod reset;
 mod servers;
@@ -35,28 +35,28 @@ use crate::progress::{Fault, Progress};
 use crate::session::{Session, SessionEvent};
 use crate::timer;
 
-/// How often keyd is asked for what the Software SIM object shows.
+/// How often netd updates the Software SIM object from keyd.
 const REFRESH: Duration = Duration::from_secs(10);
 
-/// How long the bootstrap session stays to repeat the answer to Bootstrap-Finish
+/// How long netd keeps the bootstrap session, to repeat the answer to Bootstrap-Finish
 /// (MAX_TRANSMIT_SPAN).
 const LINGER: Duration = Duration::from_secs(45);
 
-/// Events of sessions that wait for the task.
+/// The number of session events that wait for the task.
 const QUEUE: usize = 64;
 
-/// What the task is asked.
+/// A request to the task.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Bootstrap now, and register; one that runs already is joined.
+    /// Bootstrap now, and register. Joins a bootstrap that runs.
     Bootstrap(Progress, oneshot::Sender<Result<Bootstrap, Fault>>),
-    /// Forget the accounts, and bootstrap anew.
+    /// Remove the accounts, and bootstrap.
     Reset(Progress, oneshot::Sender<Result<Bootstrap, Fault>>),
-    /// keyd's state may have changed.
+    /// Update the Software SIM object, since keyd's state may have changed.
     Refresh,
 }
 
-/// What others may know of the task.
+/// The state of the task, for others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Snapshot {
     /// The endpoint name, once it is known.
@@ -80,13 +80,13 @@ impl Default for Snapshot {
     }
 }
 
-/// Why netd can't go on; started again, it finds its way by keyd's last transaction.
+/// Why netd can't go on. After a restart, it continues from keyd's last transaction.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
-    /// keyd is gone.
+    /// netd has lost keyd.
     #[error(transparent)]
     Keyd(#[from] Lost),
-    /// keyd has committed, and the accounts couldn't be put in force.
+    /// keyd has committed, but netd can't put the accounts in force.
     #[error(transparent)]
     Store(StoreError),
 }
@@ -94,7 +94,7 @@ pub enum Fatal {
 /// Why one step of the task failed.
 #[derive(Debug, thiserror::Error)]
 enum StepError {
-    /// The task goes on, and the client that waits is told why.
+    /// The task goes on, and tells the client that waits.
     #[error(transparent)]
     Fault(#[from] Fault),
     /// netd can't go on.
@@ -103,7 +103,7 @@ enum StepError {
 }
 
 impl StepError {
-    /// What a client that waits is told.
+    /// What the task tells the client that waits.
     ///
     /// # Errors
     /// netd can't go on.
@@ -124,18 +124,18 @@ impl From<RequestError> for StepError {
     }
 }
 
-/// The task's state.
+/// The LwM2M task.
 pub(crate) struct Lwm2m {
     keyd: Keyd,
     names: Names,
     bootstrap_server: Option<BootstrapServer>,
     configured_endpoint: Option<String>,
     store: Store,
-    /// There once the endpoint name is known.
+    /// The client and its endpoint name, once netd knows the name.
     client: Option<(String, Client)>,
     sessions: BTreeMap<ServerRole, Session>,
     last_session: u64,
-    /// What happens in sessions, with their ids; the sender is theirs.
+    /// The events of sessions, with their ids. The sender is for the sessions.
     session_events: mpsc::Receiver<(u64, SessionEvent)>,
     event_sender: mpsc::Sender<(u64, SessionEvent)>,
     run: Option<Run>,
@@ -145,16 +145,16 @@ pub(crate) struct Lwm2m {
     registered: BTreeMap<u16, Management>,
     last_fault: Option<String>,
     last_result: SimResult,
-    /// The id of keyd's sealing key, and the statement of it.
+    /// The id of keyd's sealing key, and its sealing statement.
     statement: Option<([u8; 32], Vec<u8>)>,
-    /// By when to end; the servers are being told.
+    /// When netd ends, even if the servers have not answered.
     leaving: Option<Instant>,
     snapshot: watch::Sender<Snapshot>,
 }
 
 impl Lwm2m {
-    /// A task that has not begun, but knows its name where keyd does; others watch it through
-    /// `snapshot`, which has its state from now on.
+    /// Prepares the task. If keyd has a device id, or the configuration an endpoint name, the task
+    /// has its client. Others watch the task through `snapshot`.
     pub(crate) async fn prepare(
         keyd: Keyd,
         names: Names,
@@ -191,8 +191,8 @@ impl Lwm2m {
         Ok(task)
     }
 
-    /// Registers with the servers of the accounts, or bootstraps where there are none, and serves
-    /// requests until `end`, or something fatal.
+    /// Connects to the servers of the accounts, or bootstraps if there are none, and serves
+    /// requests until `end` or until netd can't go on.
     pub(crate) async fn run(
         mut self,
         mut requests: mpsc::Receiver<Request>,
@@ -234,7 +234,7 @@ impl Lwm2m {
         }
     }
 
-    /// Makes the client as soon as it has a name.
+    /// Creates the client, if the endpoint name is known.
     async fn prepare_client(&mut self) -> Result<(), Fatal> {
         if self.client.is_some() {
             return Ok(());
@@ -258,7 +258,7 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// Does all that the client wants done, and tells the others where that leads.
+    /// Does what the client asks for, and publishes the state.
     async fn settle(&mut self) -> Result<(), Fatal> {
         while let Some(output) = self.client_mut().and_then(Client::poll_output) {
             match output {
@@ -274,7 +274,7 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// Tells the others where things stand.
+    /// Publishes the state of the task.
     fn publish(&self) {
         let snapshot = Snapshot {
             endpoint: self.client.as_ref().map(|(endpoint, _)| endpoint.clone()),
@@ -364,7 +364,7 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// Shows keyd's state in the Software SIM object; who observes it is told what changed.
+    /// Updates the Software SIM object from keyd. The client notifies the servers that observe it.
     async fn refresh(&mut self) -> Result<(), Fatal> {
         if self.client.is_none() {
             return Ok(());
@@ -394,7 +394,7 @@ impl Lwm2m {
         self.statement = match keyd::ask(&self.keyd, &SealingStatement {}).await {
             Ok(answer) => Some((key, answer.statement)),
             Err(error) => {
-                // keyd is asked again at the next refresh.
+                // The next update asks keyd again.
                 error.refusal()?;
                 None
             }
@@ -432,7 +432,7 @@ impl Lwm2m {
     }
 }
 
-/// The next tick; never, where there are none.
+/// Waits for the next tick, or forever if there is none.
 async fn tick(interval: &mut Option<Interval>) {
     match interval {
         Some(interval) => _ = interval.tick().await,
@@ -440,7 +440,7 @@ async fn tick(interval: &mut Option<Interval>) {
     }
 }
 
-/// A number that nobody can foresee.
+/// An unpredictable number.
 fn random_number() -> u64 {
     let mut octets = [0; 8];
     random::fill(&mut octets);

@@ -1,4 +1,4 @@
-//! softsim-netd; everything is in the library.
+//! softsim-netd. The library has all of it.
 
 use std::ffi::CStr;
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// A helper process of netd's: the kernel has named it after /proc/self/exe.
+/// Runs a helper process. The kernel has named it `exe`, after /proc/self/exe.
 fn helper_process<E: fmt::Display>(name: &CStr, run: impl FnOnce() -> Result<(), E>) -> ExitCode {
     match process::set_name(name) {
         Ok(()) => ended(run()),
@@ -46,7 +46,7 @@ fn network_daemon() -> ExitCode {
     }
 }
 
-/// The end of a process that can't begin, or of a helper process.
+/// Reports why a process can't start, or how a helper process ended.
 fn ended(outcome: Result<(), impl fmt::Display>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

@@ -1,10 +1,11 @@
-//! The notifier: a helper process that tells the service manager three things, and does nothing
+//! The notifier: a helper process that sends the service manager three messages, and does nothing
 //! else.
 //!
-//! The service manager's socket takes datagrams, and whoever holds a socket for these and may
-//! connect(2) can send to any other: a root's control sockets, the system's log. netd must connect
-//! its UDP sockets; so it holds no such socket, and sends one octet to this process instead. The
-//! service manager is told by a process that isn't the main one: the unit says `NotifyAccess=all`.
+//! A process that holds a datagram socket and may call connect(2) can send to any other datagram
+//! socket of the host: to root's control sockets, or to the system's log. netd must connect its UDP
+//! sockets; so it holds no such socket, and sends one octet to this process instead. Since the
+//! service manager gets its messages from a process other than the main one, the unit sets
+//! `NotifyAccess=all`.
 
 use std::time::Duration;
 use std::{env, io};
@@ -19,7 +20,7 @@ use crate::helper_process;
 /// The first argument of the process.
 pub const SUBCOMMAND: &str = "notifier";
 
-/// What netd sends it.
+/// The messages from netd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Message {
     Ready,
@@ -39,7 +40,7 @@ impl Message {
     }
 }
 
-/// netd's end: the way to the service manager, or nothing where there is none.
+/// netd's end of the notifier, if netd has a service manager.
 #[derive(Debug)]
 pub(crate) struct Notifier {
     process: Option<Connection>,
@@ -47,8 +48,8 @@ pub(crate) struct Notifier {
 }
 
 impl Notifier {
-    /// Starts the process where NOTIFY_SOCKET is set. Reads the environment, so call it before netd
-    /// is confined.
+    /// Starts the notifier if NOTIFY_SOCKET is set. It reads the environment, so call it before
+    /// netd confines itself.
     pub(crate) fn start() -> io::Result<Self> {
         let process = env::var_os("NOTIFY_SOCKET").map(|socket| {
             helper_process::start(&[SUBCOMMAND], |command| {
@@ -61,23 +62,23 @@ impl Notifier {
         })
     }
 
-    /// How often [`Self::alive`] is to be called, if at all: twice in the time that the service
-    /// manager waits.
+    /// The time between two calls of [`Self::alive`], if the service manager waits for them: half
+    /// of the time that it waits.
     pub(crate) fn interval(&self) -> Option<Duration> {
         self.watchdog_period.map(|period| period / 2)
     }
 
-    /// netd serves.
+    /// Reports that netd serves.
     pub(crate) fn ready(&self) {
         self.send(Message::Ready);
     }
 
-    /// netd's loop turns.
+    /// Reports that netd's loop runs.
     pub(crate) fn alive(&self) {
         self.send(Message::Alive);
     }
 
-    /// netd is about to end.
+    /// Reports that netd is about to end.
     pub(crate) fn stopping(&self) {
         self.send(Message::Stopping);
     }
@@ -92,7 +93,7 @@ impl Notifier {
     }
 }
 
-/// Passes messages on until netd is gone.
+/// Passes messages on until netd ends.
 pub fn run() -> Result<(), String> {
     let described = |error: io::Error| error.to_string();
     let netd = Connection::standard_input().map_err(described)?;
@@ -111,11 +112,11 @@ pub fn run() -> Result<(), String> {
             Message::Stopping => notify.stopping(),
         };
     }
-    // The filter leaves none of the calls that an orderly end makes.
+    // The filter forbids the calls that an orderly end would make.
     process::exit(0)
 }
 
-/// netd's next message; none where netd is gone, or isn't netd as we know it.
+/// The next message from netd; none if netd has ended, or has sent something else.
 fn receive(netd: &Connection) -> Option<Message> {
     loop {
         poll::wait(&mut [poll::Entry::readable(netd)], None).ok()?;

@@ -1,4 +1,4 @@
-//! What softsimctl is told while its command runs, and why the command failed.
+//! What netd reports to softsimctl while a command runs, and why a command failed.
 
 use std::fmt;
 use std::time::Instant;
@@ -6,7 +6,7 @@ use std::time::Instant;
 use softsim_client::netd::{Access, Direction, Event, Failure};
 use tokio::sync::mpsc;
 
-/// How netd reports to softsimctl while a command runs.
+/// The connection to the softsimctl that gave a command.
 #[derive(Clone, Debug)]
 pub(crate) struct Progress {
     started: Instant,
@@ -14,7 +14,7 @@ pub(crate) struct Progress {
 }
 
 impl Progress {
-    /// Counts time from now.
+    /// Starts the clock of the command.
     pub(crate) fn new(events: mpsc::Sender<Event>) -> Self {
         Self {
             started: Instant::now(),
@@ -22,7 +22,7 @@ impl Progress {
         }
     }
 
-    /// Microseconds since the command.
+    /// The microseconds since the command.
     pub(crate) fn microseconds(&self) -> u64 {
         self.at(Instant::now())
     }
@@ -32,7 +32,7 @@ impl Progress {
         since.as_micros().try_into().unwrap_or(u64::MAX)
     }
 
-    /// A step was reached.
+    /// Reports a step.
     pub(crate) fn step(&self, text: impl Into<String>) {
         self.send(Event::Step {
             microseconds: self.microseconds(),
@@ -40,7 +40,7 @@ impl Progress {
         });
     }
 
-    /// A message passed at that time; of an access, where that has a name.
+    /// Reports a message that passed at this time, and the name of its access, if it has one.
     pub(crate) fn message(
         &self,
         at: Instant,
@@ -56,7 +56,7 @@ impl Progress {
         });
     }
 
-    /// An access has changed its state.
+    /// Reports that the state of an access has changed.
     pub(crate) fn access(&self, access: Access) {
         self.send(Event::Access {
             microseconds: self.microseconds(),
@@ -79,14 +79,14 @@ impl Progress {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{reason}")]
 pub struct Fault {
-    /// What kind of failure.
+    /// The kind of failure.
     pub failure: Failure,
     /// What was expected and what was received.
     pub reason: String,
 }
 
 impl Fault {
-    /// A failure with its reason.
+    /// A failure of this kind, with its reason.
     pub fn new(failure: Failure, reason: impl fmt::Display) -> Self {
         Self {
             failure,

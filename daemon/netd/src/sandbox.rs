@@ -1,4 +1,4 @@
-//! How netd confines itself before it receives anything from a network: it gives up all files but
+//! The confinement of netd: before it receives anything from a network, it gives up all files but
 //! its own, all capabilities, and nearly all system calls.
 
 use std::path::Path;
@@ -7,40 +7,40 @@ use softsim_sandbox::landlock::{self, PathAccess, PathRule};
 use softsim_sandbox::process;
 use softsim_sandbox::seccomp::{self, Filter};
 
-/// What is enforced; zeros where nothing is.
+/// What the kernel enforces; zeros if netd runs unconfined.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Enforced {
     /// The landlock ABI.
     pub landlock_abi: u8,
-    /// How many system calls are left.
+    /// The number of system calls that are left.
     pub seccomp_calls: u16,
 }
 
-/// Why netd isn't confined.
+/// Why netd can't confine itself.
 #[derive(Debug, thiserror::Error)]
 pub enum SandboxError {
-    /// Dumps can't be denied.
+    /// The kernel doesn't deny core dumps.
     #[error("core dumps can't be denied: {0}")]
     Dumps(#[source] std::io::Error),
-    /// Capabilities can't be given up.
+    /// netd can't give its capabilities up.
     #[error("capabilities can't be given up: {0}")]
     Capabilities(#[source] std::io::Error),
-    /// Landlock.
+    /// Landlock failed.
     #[error(transparent)]
     Landlock(#[from] landlock::Error),
-    /// Seccomp.
+    /// Seccomp failed.
     #[error(transparent)]
     Seccomp(#[from] seccomp::Error),
 }
 
 impl SandboxError {
-    /// Whether it lies with the kernel, and not with a path that isn't there.
+    /// Whether the kernel is the reason, and not a path that doesn't exist.
     pub(crate) fn is_the_kernels(&self) -> bool {
         !matches!(self, Self::Landlock(landlock::Error::Path(..)))
     }
 }
 
-/// Confines this process for good; no other thread may have been started.
+/// Confines this process for good. It must not have started another thread.
 pub fn enter(state_directory: &Path) -> Result<Enforced, SandboxError> {
     process::deny_dumps().map_err(SandboxError::Dumps)?;
     let rule = PathRule {
@@ -48,7 +48,7 @@ pub fn enter(state_directory: &Path) -> Result<Enforced, SandboxError> {
         access: PathAccess::ReadWrite,
     };
     let abi = landlock::restrict(&[rule])?;
-    // What they were for is open: sockets, and the helper processes.
+    // netd has used them: for its sockets and its helper processes.
     process::keep_capabilities(&[]).map_err(SandboxError::Capabilities)?;
     seccomp::install(Filter::Netd)?;
     Ok(Enforced {

@@ -1,10 +1,9 @@
 //! UDP to a server that has several addresses: netd tries them in order, and uses the first that
 //! answers.
 //!
-//! The next address is sent the same as those before it when they have been silent for
-//! [`NEXT_ADDRESS_DELAY`], or at once if the network reports that they are unreachable; an address
-//! that was tried may still answer until another has (the spirit of RFC 8305). Once an address has
-//! answered, the others are forgotten.
+//! netd sends the same datagrams to the next address after [`NEXT_ADDRESS_DELAY`] of silence, or at
+//! once if the network reports the addresses before it unreachable. Each address that netd has
+//! tried may still answer, until one has (in the spirit of RFC 8305). Then netd forgets the others.
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -18,25 +17,25 @@ use tokio::net::UdpSocket;
 
 use crate::timer;
 
-/// How long addresses may be silent before the next one is tried, too.
+/// How long the addresses may be silent before netd tries the next one, too.
 const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(1500);
 
-/// A UDP socket for each address that is tried, or for the one that has answered.
+/// A UDP socket for each address that netd has tried, or for the one that has answered.
 #[derive(Debug)]
 pub(crate) struct ServerSocket {
     untried: VecDeque<SocketAddr>,
     tried: Vec<(SocketAddr, UdpSocket)>,
-    /// What was sent last: who is tried next gets it, too.
+    /// The last datagram, which the next address gets, too.
     last: Vec<u8>,
-    /// When the next one is tried.
+    /// When netd tries the next address.
     next: Option<Instant>,
 }
 
 impl ServerSocket {
-    /// Makes a socket for the first address that the network has a way to.
+    /// Creates a socket for the first address that has a route.
     ///
     /// # Errors
-    /// There is no way to any of them.
+    /// No address has a route.
     pub(crate) fn new(addresses: impl IntoIterator<Item = SocketAddr>) -> io::Result<Self> {
         let mut socket = Self {
             untried: addresses.into_iter().collect(),
@@ -48,15 +47,15 @@ impl ServerSocket {
         Ok(socket)
     }
 
-    /// The address that was tried first, or that has answered; none once all have failed.
+    /// The address that netd tried first, or the one that has answered. None if all have failed.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.tried.first().map(|(address, _)| *address)
     }
 
-    /// Sends a datagram to all who are being tried, or to who has answered.
+    /// Sends a datagram to each address that netd has tried, or to the one that has answered.
     ///
     /// # Errors
-    /// It can't be sent to any of them, for a reason that doesn't pass.
+    /// No socket can send it, for a reason that is permanent.
     pub(crate) async fn send(&mut self, datagram: &[u8]) -> io::Result<()> {
         if !self.untried.is_empty() {
             self.last = datagram.to_vec();
@@ -80,18 +79,18 @@ impl ServerSocket {
         }
     }
 
-    /// The next datagram of who has answered, or of the first who does. It can be dropped while it
-    /// waits.
+    /// Receives a datagram from the address that has answered, or from the first that does. May be
+    /// cancelled.
     ///
     /// # Errors
-    /// The last socket failed, for a reason that doesn't pass.
+    /// The last socket failed, for a reason that is permanent.
     pub(crate) async fn receive(&mut self, datagram: &mut [u8]) -> io::Result<usize> {
         loop {
             let due = self.next;
             let (index, received) = tokio::select! {
                 received = poll_fn(|context| self.poll(context, datagram)) => received,
                 () = timer::until(due) => {
-                    // Where there is no way to any of the rest, those that are tried may still
+                    // If no other address has a route, the addresses that netd has tried may still
                     // answer.
                     let _ = self.try_next();
                     continue;
@@ -133,7 +132,7 @@ impl ServerSocket {
         Poll::Pending
     }
 
-    /// Tries the next address that the network has a way to.
+    /// Tries the next address that has a route.
     fn try_next(&mut self) -> io::Result<()> {
         let mut outcome = Err(io::ErrorKind::NotFound.into());
         while let Some(address) = self.untried.pop_front() {
@@ -154,8 +153,8 @@ impl ServerSocket {
     }
 }
 
-/// A UDP socket of the right family that receives from this peer only, which is sent what others
-/// have not answered.
+/// Creates a UDP socket that receives from this peer only, and sends it the datagram that the
+/// others have not answered.
 fn connected(peer: SocketAddr, last: &[u8]) -> io::Result<UdpSocket> {
     let any: SocketAddr = match peer {
         SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
@@ -166,14 +165,14 @@ fn connected(peer: SocketAddr, last: &[u8]) -> io::Result<UdpSocket> {
     socket.set_nonblocking(true)?;
     if !last.is_empty() {
         tracing::info!(address = %peer, "no answer yet: the next address is tried, too");
-        // Like every datagram, it is repeated where it is lost.
+        // Like every datagram, it is sent again if it is lost.
         let _ = socket.send(last);
     }
     UdpSocket::from_std(socket)
 }
 
-/// What an ICMP message or a moment without network leaves on a socket: anybody can forge the one,
-/// and retransmissions outlive the other.
+/// Whether an ICMP message or a short loss of the network caused an error. Anybody can forge the
+/// one, and retransmissions outlast the other.
 fn is_passing(error: &io::Error) -> bool {
     matches!(
         error.kind(),

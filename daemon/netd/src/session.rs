@@ -19,15 +19,15 @@ use crate::uri::Server;
 /// The longest UDP datagram.
 const MAX_DATAGRAM: usize = 64 << 10;
 
-/// Datagrams on the way to a session; CoAP repeats what doesn't fit.
+/// The number of datagrams that wait for a session. CoAP repeats those that don't fit.
 const QUEUE: usize = 64;
 
-/// What it takes to begin a session.
+/// What netd needs to begin a session.
 #[derive(Clone, Debug)]
 pub(crate) struct Target {
-    /// Where the server is.
+    /// The server's host and port.
     pub(crate) server: Server,
-    /// Who resolves its name.
+    /// The resolver of its name.
     pub(crate) names: Names,
     /// How netd recognises it.
     pub(crate) trust: Trust,
@@ -37,16 +37,16 @@ pub(crate) struct Target {
     pub(crate) signer: Arc<dyn Signer>,
 }
 
-/// What happens in a session.
+/// An event of a session.
 #[derive(Debug)]
 pub(crate) enum SessionEvent {
     /// The handshake begins.
     Calling(SocketAddr),
-    /// The server is who it should be, and has our certificate.
+    /// The server is authentic, and has accepted netd's certificate.
     Connected,
     /// A decrypted datagram.
     Received(Vec<u8>),
-    /// It is over, and why where it wasn't the server's wish.
+    /// The session has ended, and why, unless the server closed it.
     Ended(Option<SessionError>),
 }
 
@@ -65,7 +65,7 @@ pub enum SessionError {
 }
 
 impl SessionError {
-    /// What kind of failure it is for softsimctl.
+    /// The kind of failure that softsimctl shows.
     pub fn failure(&self) -> Failure {
         match self {
             Self::Resolve(..) | Self::Socket(_) => Failure::Unavailable,
@@ -85,18 +85,18 @@ impl From<&SessionError> for Fault {
     }
 }
 
-/// A running session; it is closed when dropped.
+/// A running session. Dropping it closes the session.
 #[derive(Debug)]
 pub(crate) struct Session {
-    /// Tells its events from those of an earlier session with the same server.
+    /// Distinguishes its events from those of an earlier session with the same server.
     pub(crate) id: u64,
-    /// Whom it is with.
+    /// The server.
     pub(crate) server: Server,
     outgoing: mpsc::Sender<Vec<u8>>,
 }
 
 impl Session {
-    /// Begins a session, whose events go to `events` under this id.
+    /// Begins a session. Its events go to `events`, with this id.
     pub(crate) fn begin(
         id: u64,
         target: Target,
@@ -109,7 +109,7 @@ impl Session {
                 Ok((server, engine)) => relay(server, engine, queue, id, &events).await,
                 Err(error) => Err(error),
             };
-            // The task may be gone already.
+            // The task may have ended.
             let _ = events.send((id, SessionEvent::Ended(end.err()))).await;
         };
         tokio::spawn(run);
@@ -151,7 +151,7 @@ async fn connect(
     Ok((server, engine))
 }
 
-/// Relays datagrams until one of the two sides ends the session.
+/// Relays datagrams until one side ends the session.
 async fn relay(
     mut server: ServerSocket,
     mut engine: impl Engine,

@@ -1,4 +1,4 @@
-//! From the command line to the running daemon.
+//! The start of netd, from the command line to the running daemon.
 
 use std::future::Future;
 use std::io;
@@ -31,13 +31,13 @@ use crate::notifier::Notifier;
 use crate::sandbox::{self, Enforced, SandboxError};
 use crate::{dtls, state_folder};
 
-/// Requests that wait for the LwM2M task.
+/// The number of requests that wait for the LwM2M task.
 const QUEUE: usize = 16;
 
-/// How long an access may take to log off.
+/// The time that an access has to log off.
 const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Threads of the runtime: one for the network, and one that may block on keyd.
+/// The threads of the runtime: one for the network, and one that may block on keyd.
 const THREADS: usize = 2;
 
 /// The network daemon of the software SIM.
@@ -49,43 +49,43 @@ pub struct Arguments {
     pub config: PathBuf,
 }
 
-/// Why netd didn't start, or ended.
+/// Why netd didn't start, or why it ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The configuration can't be used.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// Another netd runs with this state folder or control socket.
+    /// Another netd uses this state folder or control socket.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// keyd can't be reached, or was lost.
+    /// netd can't reach keyd, or lost it.
     #[error("softsim-keyd: {0}")]
     Keyd(#[from] KeydError),
     /// keyd ended.
     #[error("softsim-keyd ended")]
     KeydEnded,
-    /// The control socket can't be opened or used.
+    /// netd can't open or use the control socket.
     #[error("{path}: {1}", path = .0.display())]
     Control(PathBuf, #[source] io::Error),
-    /// The process can't be confined.
+    /// netd can't confine itself.
     #[error("{0}{advice}", advice = advice(.0))]
     Sandbox(#[from] SandboxError),
-    /// The DTLS library doesn't compute what it should.
+    /// The self-test of the DTLS library failed.
     #[error(transparent)]
     Dtls(#[from] dtls::Error),
-    /// The names helper can't be started, or was lost.
+    /// The names helper can't start, or has ended.
     #[error("the names helper: {0}")]
     Names(#[source] io::Error),
-    /// The notifier can't be started.
+    /// The notifier can't start.
     #[error("the notifier: {0}")]
     Notifier(#[source] io::Error),
-    /// The runtime can't be started.
+    /// The runtime can't start.
     #[error("the runtime: {0}")]
     Runtime(#[source] io::Error),
     /// The LwM2M task can't go on.
     #[error(transparent)]
     Lwm2m(#[from] Fatal),
-    /// An access can't begin.
+    /// An access can't start.
     #[error(transparent)]
     Prepare(#[from] PrepareError),
     /// An access can't go on.
@@ -93,7 +93,7 @@ pub enum Error {
     Access(String, #[source] AccessFatal),
 }
 
-/// What a user can do if the kernel is the reason.
+/// The advice to a user whose kernel is the reason.
 fn advice(error: &SandboxError) -> &'static str {
     match error.is_the_kernels() {
         true => " (sandbox = \"off\" in the configuration runs without)",
@@ -102,7 +102,7 @@ fn advice(error: &SandboxError) -> &'static str {
 }
 
 impl Error {
-    /// The exit status, as sysexits.h numbers them.
+    /// The exit status, as in sysexits.h.
     pub fn status(&self) -> u8 {
         match self {
             Self::Config(_) | Self::Prepare(PrepareError::Config(_)) => 78,
@@ -125,14 +125,14 @@ impl Error {
     }
 }
 
-/// All that is opened before netd is confined.
+/// Everything that netd opens before it confines itself.
 struct Opened {
     names: names::Helper,
     notifier: Notifier,
     keyd: Connection,
-    /// A second connection, which shows the end of keyd.
+    /// A second connection, which shows that keyd has ended.
     watched: Connection,
-    /// A third one, for authentications that softsimctl asks for.
+    /// A third connection, for the authentications that softsimctl requests.
     testing: Connection,
     accesses: Vec<PreparedAccess>,
     bootstrap: Option<BootstrapServer>,
@@ -163,7 +163,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Error> {
         .block_on(serve(config, opened, enforced))
 }
 
-/// Makes sure that no other netd uses what can be used by one alone.
+/// Makes sure that no other netd uses the state folder or the control socket.
 fn claim(config: &Config) -> Result<[Claim; 2], ClaimError> {
     Ok([
         Claim::folder(&config.state_dir)?,
@@ -274,7 +274,7 @@ async fn ignore(mut hangups: Signal) {
     }
 }
 
-/// Begins all accesses; the future tells the first that can't go on.
+/// Starts all accesses. The future resolves to the error of the first access that can't go on.
 fn begin(
     opened: Vec<PreparedAccess>,
     names: &Names,
@@ -302,7 +302,7 @@ fn begin(
     Ok((Arc::new(accesses), failed))
 }
 
-/// Why an access ended, unless it was stopped.
+/// Why an access ended, unless netd stopped it.
 async fn end_of(name: String, ended: Ended) -> Option<Error> {
     let fatal = match ended.await {
         Ok(Ok(())) => return None,
@@ -312,7 +312,7 @@ async fn end_of(name: String, ended: Ended) -> Option<Error> {
     Some(Error::Access(name, fatal))
 }
 
-/// Lets all accesses leave in good order, if that doesn't take long.
+/// Lets all accesses log off, unless that takes too long.
 async fn stop(accesses: &Accesses) {
     for access in &accesses.handles {
         if timeout(STOP_TIMEOUT, access.order(Order::Stop))

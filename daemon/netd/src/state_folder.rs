@@ -1,5 +1,5 @@
-//! The state folder: whose it must be, and what may not lie in it, since a netd that was taken over
-//! can write there.
+//! The checks of the state folder: whose it must be, and which files must not be in it, since a
+//! netd that was taken over can write there.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -11,14 +11,14 @@ use crate::access::settings::Access;
 use crate::config::Config;
 use crate::config_error::ConfigError;
 
-/// Links that are followed from one to the next.
+/// How many links netd follows from one to the next.
 const MAX_LINKS: u8 = 16;
 
-/// Checks that the state folder is ours alone to write, and that nothing that decides what we do
-/// lies in it.
+/// Checks that only netd can write to the state folder, and that no file in it decides what netd
+/// does.
 ///
-/// Who may write to a folder above it is not looked at: another folder in its place holds no
-/// accounts that keyd committed.
+/// Who may write to a folder above it doesn't matter: another folder in its place holds no accounts
+/// that keyd has committed.
 pub(crate) fn check(config: &Config, file: &Path) -> Result<(), ConfigError> {
     let folder = owned(&config.state_dir)?;
     let trust = config.bootstrap.iter().flat_map(|b| &b.server_trust);
@@ -39,8 +39,8 @@ pub(crate) fn check(config: &Config, file: &Path) -> Result<(), ConfigError> {
     Ok(())
 }
 
-/// The folder without links, if it is ours and nobody else may write to it or read it: who can open
-/// it can lock it, and we would take that for another netd.
+/// The path of the folder without links, if netd owns it and nobody else may write to it or read
+/// it. Who can open it can lock it, and netd would take that for another netd.
 fn owned(path: &Path) -> Result<PathBuf, ConfigError> {
     let wrong = |reason: String| ConfigError::Field {
         name: "state_dir",
@@ -67,8 +67,8 @@ fn owned(path: &Path) -> Result<PathBuf, ConfigError> {
     }
 }
 
-/// Whether a path, or any link on its way, lies in the folder: then whoever writes there decides
-/// what it names.
+/// Whether a path, or any link on its way, is in the folder. If so, who writes to the folder
+/// decides which file the path names.
 fn leads_through(path: &Path, folder: &Path, links: u8) -> bool {
     path.ancestors().any(|part| {
         let inside = fs::canonicalize(part).is_ok_and(|part| part.starts_with(folder));

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tokio::time::sleep_until;
 
-/// Waits until then; for good, where nothing is due.
+/// Waits until `due`, or forever if nothing is due.
 pub(crate) async fn until(due: Option<Instant>) {
     match due {
         Some(at) => sleep_until(at.into()).await,

@@ -1,4 +1,5 @@
-//! Where a server is: `coaps://HOST[:PORT]` (RFC 7252 §6.2) for LwM2M, `HOST:PORT` for RADIUS.
+//! The host and port of a server: `coaps://HOST[:PORT]` (RFC 7252 §6.2) for LwM2M, `HOST:PORT` for
+//! RADIUS.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -6,13 +7,13 @@ use std::str::FromStr;
 
 use crate::names::wire::Name;
 
-/// The port of CoAP over DTLS.
+/// The default port of CoAP over DTLS.
 const COAPS: u16 = 5684;
 
 /// A server's host and port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Server {
-    /// A name or an address, IPv6 ones without brackets.
+    /// A name or an address; IPv6 addresses without brackets.
     pub host: String,
     /// Its UDP port.
     pub port: u16,
@@ -30,7 +31,7 @@ impl FromStr for Server {
 }
 
 impl Server {
-    /// Of a RADIUS server, `HOST:PORT`.
+    /// Parses the address of a RADIUS server, `HOST:PORT`.
     pub(crate) fn with_port(authority: &str) -> Result<Self, String> {
         let wrong = || format!("expected HOST:PORT, got {}", authority.escape_debug());
         Self::parse(authority, None).ok_or_else(wrong)

@@ -1,11 +1,11 @@
-//! How long an access waits after a failure: longer each time, and jittered, so that gateways that
-//! failed together don't retry together.
+//! The time that an access waits after a failure. It grows with each failure, and it has jitter, so
+//! that gateways that failed together don't retry together.
 
 use std::time::Duration;
 
 use softsim_sandbox::random;
 
-/// Waits that double.
+/// A wait that doubles with each failure.
 #[derive(Debug)]
 pub(super) struct Backoff {
     first: Duration,
@@ -14,7 +14,7 @@ pub(super) struct Backoff {
 }
 
 impl Backoff {
-    /// Begins at `first`, and doubles up to `longest`.
+    /// Starts with `first`, and doubles the wait up to `longest`.
     pub(super) fn new(first: Duration, longest: Duration) -> Self {
         Self {
             first,
@@ -23,25 +23,25 @@ impl Backoff {
         }
     }
 
-    /// The wait after another failure.
+    /// Counts a failure, and returns the wait that follows it.
     pub(super) fn failed(&mut self) -> Duration {
         let doubled = 2u32.checked_pow(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
         jittered(self.first.saturating_mul(doubled).min(self.longest))
     }
 
-    /// A wait after what counts as no failure.
+    /// The wait after something that doesn't count as a failure.
     pub(super) fn shortest(&self) -> Duration {
         jittered(self.first)
     }
 
-    /// It worked.
+    /// Forgets the failures, after a success.
     pub(super) fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
-/// Up to a fifth longer or shorter.
+/// Makes a wait up to a fifth longer or shorter.
 pub(super) fn jittered(wait: Duration) -> Duration {
     let mut octets = [0; 2];
     random::fill(&mut octets);

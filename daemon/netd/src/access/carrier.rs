@@ -1,4 +1,4 @@
-//! What carries EAP for an access: the interface between the driver and its carriers.
+//! The interface between the driver of an access and what carries its EAP packets.
 //!
 //! ```text
 //!   driver      orders, back-off, renewal, waiting           knows no carrier
@@ -12,19 +12,19 @@
 //!
 //! # Another carrier
 //!
-//! A third one, such as IKEv2 (RFC 7296 §2.16), is a file next to [`wired`](super::wired) and
-//! [`radius`](super::radius) whose type implements [`Carrier`]. What its packets look like belongs
-//! into a sans-IO module of `softsim_carriers`; here it gets its sockets and timers. Besides, it
-//! needs
+//! A third carrier, such as IKEv2 (RFC 7296 §2.16), is a file next to [`wired`](super::wired) and
+//! [`radius`](super::radius). Its type implements [`Carrier`], and owns the sockets and timers. The
+//! format and the state machine of its packets belong in a sans-IO module of `softsim_carriers`. A
+//! carrier also needs
 //!
 //! - a variant in [`settings`](super::settings), with the fields of its `[[access]]`;
 //! - a variant in [`prepare`](super::prepare), which opens what it needs before netd is confined;
 //! - a name in `softsim_client::netd::Carrier`, and its lines in docs/access.md.
 //!
-//! The driver then gives it orders, back-off and renewal. A carrier whose network doesn't ask for
-//! the identity, as RADIUS and IKEv2 don't, asks the peer in the network's place
-//! ([`Output::OwnRequest`]); one whose network authenticates us on its own initiative, as IEEE
-//! 802.1X does, passes that on, and says that we didn't ask ([`Carrier::asked`]).
+//! The driver then provides orders, back-off and renewal. If the network doesn't request the
+//! identity, as with RADIUS and IKEv2, the carrier requests it from the peer in the network's place
+//! ([`Output::OwnRequest`]). If the network may begin an authentication by itself, as with IEEE
+//! 802.1X, the carrier reports which attempts it asked for ([`Carrier::asked`]).
 
 use std::time::{Duration, Instant};
 
@@ -37,52 +37,52 @@ use crate::progress::Fault;
 /// The state of a carrier.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum State {
-    /// Not wanted, or without a link.
+    /// It has no order to connect, or no link.
     Idle,
-    /// Waits for the network.
+    /// It waits for the network.
     Connecting,
-    /// Carries a conversation.
+    /// It carries a conversation.
     Authenticating,
     /// The last conversation succeeded.
     Authenticated,
-    /// Rests after a failure.
+    /// It rests after a failure.
     Held {
         /// When it tries again by itself.
         until: Instant,
     },
 }
 
-/// What a carrier wants done, or tells.
+/// What the owner of a carrier has to do, or to know.
 #[derive(Debug)]
 pub(super) enum Output {
-    /// Give this packet of the network's to the EAP peer.
+    /// Give this packet of the network to the EAP peer.
     Eap {
         /// The packet.
         packet: Vec<u8>,
         /// The MSK that the network sent along.
         msk: Option<Msk>,
     },
-    /// Give the EAP peer this packet, which the carrier has made in the network's place.
+    /// Give the EAP peer this packet, which the carrier made in the network's place.
     OwnRequest(Vec<u8>),
-    /// The conversation is over, by our own wish or with the link.
+    /// The conversation is over, because of an order or because the link is lost.
     Abandon,
-    /// The conversation is over, and has failed for this reason.
+    /// The conversation has failed, for this reason.
     Failed(Fault),
-    /// The conversation is over, since the network sends nothing more: for this reason, unless keyd
-    /// has refused something.
+    /// The conversation has failed, because the network sends nothing more. The reason is what keyd
+    /// refused, or else this one.
     Silent(Fault),
-    /// Why the carrier rests now.
+    /// The carrier rests now, for this reason.
     Resting(&'static str),
-    /// Something was received that is no part of it.
+    /// The carrier received something that doesn't belong to the access.
     Ignored(String),
     /// The interface has another name now.
     Renamed(String),
 }
 
-/// What a network agreed to together with EAP-Success.
+/// What the network sent together with EAP-Success.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Terms {
-    /// Whether it sent its MSK.
+    /// Whether the network sent an MSK.
     pub(super) msk_received: bool,
     /// How long the session may last.
     pub(super) limit: Option<SessionLimit>,
@@ -90,43 +90,42 @@ pub(super) struct Terms {
 
 /// What carries EAP between the peer and a network.
 ///
-/// The owner calls [`Self::advance`] until it gives nothing more, after each other call; then it
-/// waits for [`Self::receive`] and for [`Self::poll_timeout`].
+/// After each call of another method, the owner calls [`Self::advance`] until it returns nothing
+/// more. Then it waits for [`Self::receive`] and for [`Self::poll_timeout`].
 pub(super) trait Carrier {
-    /// Its state.
+    /// The state of the carrier.
     fn state(&self) -> State;
 
-    /// The controlled port, where there is one.
+    /// The state of the controlled port, if there is one.
     fn port(&self) -> Option<Port> {
         None
     }
 
-    /// Whether the present attempt is one that we asked for, and the network didn't begin by
-    /// itself.
+    /// Whether the carrier asked for the present attempt. If not, the network began it.
     fn asked(&self) -> bool {
         true
     }
 
-    /// Authenticates, or authenticates again, as soon as that is possible; does nothing while a
-    /// conversation runs.
+    /// Authenticates as soon as that is possible, also if it is authenticated already. Does nothing
+    /// while a conversation runs.
     fn connect(&mut self, now: Instant);
 
-    /// Leaves the network, and stays away.
+    /// Leaves the network, until the next [`Self::connect`].
     fn disconnect(&mut self);
 
-    /// Sends the peer's response.
+    /// Sends a response of the peer.
     async fn send(&mut self, eap: &[u8]);
 
-    /// The peer believed an EAP-Success.
+    /// The peer accepted an EAP-Success.
     ///
     /// # Errors
-    /// The network didn't mean it: the conversation has failed.
+    /// The network itself didn't report a success. The conversation has failed.
     fn succeeded(&mut self, now: Instant) -> Result<Terms, Fault>;
 
-    /// The conversation failed: tries again by itself after `wait`.
+    /// The conversation failed. The carrier rests, and tries again by itself after `wait`.
     fn failed(&mut self, now: Instant, wait: Duration);
 
-    /// Does what is to be done, and tells what the owner has to know of.
+    /// Does the work that is left, and returns what the owner has to do or to know.
     ///
     /// # Errors
     /// netd can't go on with the access.
@@ -141,13 +140,13 @@ pub(super) trait Carrier {
     /// When to call [`Self::handle_timeout`].
     fn poll_timeout(&self) -> Option<Instant>;
 
-    /// Tells the time.
+    /// Handles the timers that are due.
     async fn handle_timeout(&mut self, now: Instant);
 
-    /// Gives up what it holds, in good order: netd ends.
+    /// Releases what the carrier holds in good order, because netd ends.
     ///
     /// # Errors
-    /// That couldn't be done.
+    /// The carrier can't release it.
     async fn leave(&mut self) -> Result<(), Fatal> {
         Ok(())
     }

@@ -1,5 +1,5 @@
-//! The EAP peer, with keyd behind it: each [`Ask`] of the peer becomes one request to keyd, and
-//! each session that keyd opens for it is closed again.
+//! The EAP peer, with keyd behind it. Each [`Ask`] of the peer becomes a request to keyd. The
+//! conversation closes each session that keyd opens for it.
 
 use softsim_carriers::radius::Msk;
 use softsim_client::keyd::Connection;
@@ -20,60 +20,60 @@ use crate::progress::Fault;
 /// The type of AT_MAC (RFC 4187 §10.15).
 const AT_MAC: u8 = 11;
 
-/// What an access allows its peer, and asks of keyd.
+/// What an access allows its peer, and what it asks keyd for.
 #[derive(Clone, Debug)]
 pub struct Policy {
-    /// The peer's.
+    /// The configuration of the peer.
     pub peer: Config,
-    /// The realm of identities that keyd makes.
+    /// The realm of the identities that keyd makes.
     pub realm: Realm,
 }
 
 /// What the owner of the conversation has to do.
 #[derive(Debug)]
 pub enum Action {
-    /// Send this to the server.
+    /// Send this packet to the server.
     Send(Vec<u8>),
     /// Show this to people.
     Note(Note),
-    /// The conversation has ended. keyd keeps the session of a success until
+    /// The conversation has ended. After a success, keyd keeps the session until
     /// [`Conversation::settle`].
     Ended(Result<Authentication, Fault>),
 }
 
-/// How far a conversation is.
+/// The stage of a conversation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Stage {
-    /// Identities.
+    /// The server requests identities.
     Identity,
-    /// Challenge or re-authentication, and what follows.
+    /// The server has sent a challenge or a re-authentication.
     Challenge,
 }
 
-/// One conversation after another.
+/// A sequence of conversations with one peer.
 #[derive(Debug)]
 pub struct Conversation<'k> {
     keyd: &'k mut Connection,
     peer: Peer,
     realm: Realm,
     network_name: String,
-    /// keyd's session with the keys of the last challenge or re-authentication.
+    /// keyd's session for the keys of the last challenge or re-authentication.
     handle: Option<u32>,
     /// The MSK that the server sent.
     received: Option<Msk>,
-    /// Sessions that are of no more use.
+    /// The sessions that nobody needs any more.
     stale: Vec<u32>,
     stage: Stage,
     over: bool,
     synchronised: bool,
-    /// The identity that the network saw first, and what it is.
+    /// The first identity that the network saw, and its kind.
     shown: Option<(String, IdentityKind)>,
     /// The last refusal of keyd that the peer itself can't express.
     refused: Option<Refusal>,
 }
 
 impl<'k> Conversation<'k> {
-    /// Waits for a server's first request.
+    /// Waits for the first request of a server.
     pub fn new(keyd: &'k mut Connection, policy: &Policy) -> Self {
         let shown = match &policy.peer.outer {
             OuterIdentity::Fixed(identity) => Some(described(&identity.nai, identity.kind)),
@@ -95,45 +95,46 @@ impl<'k> Conversation<'k> {
         }
     }
 
-    /// How far it is.
+    /// The present stage.
     pub(super) fn stage(&self) -> Stage {
         self.stage
     }
 
-    /// Whether the SQN was synchronised.
+    /// Whether keyd has synchronised its SQN.
     pub(super) fn synchronised(&self) -> bool {
         self.synchronised
     }
 
-    /// The identity that was shown first.
+    /// The first identity that the network saw.
     pub(super) fn shown(&self) -> Option<&str> {
         self.shown.as_ref().map(|(nai, _)| nai.as_str())
     }
 
-    /// Why keyd refused last, in this conversation.
+    /// The last refusal of keyd in this conversation.
     pub(super) fn refusal(&self) -> Option<Fault> {
         self.refused.clone().map(Fault::from)
     }
 
-    /// Takes a packet of the server's.
+    /// Takes a packet of the server.
     pub fn receive(&mut self, packet: &[u8]) {
         self.peer.handle_packet(packet);
     }
 
-    /// Takes a packet of the server's with the MSK that it sent along: a success counts only where
-    /// keyd finds it to be ours.
+    /// Takes a packet of the server, and the MSK that the server sent with it. Then a success
+    /// counts only if keyd has the same MSK.
     pub(super) fn receive_with_msk(&mut self, packet: &[u8], msk: Option<Msk>) {
         self.received = msk;
         self.receive(packet);
     }
 
-    /// The carrier has failed.
+    /// Ends the conversation, because the carrier failed.
     pub(super) fn abandon(&mut self) {
         self.received = None;
         self.peer.carrier_failed();
     }
 
-    /// What is to be done next; call until `None`, then [`Self::settle`] once that is done.
+    /// The next thing to do. Call it until it returns `None`, do what it returned, and then call
+    /// [`Self::settle`].
     pub fn poll(&mut self) -> Result<Option<Action>, Lost> {
         while let Some(output) = self.peer.poll() {
             return Ok(Some(match output {
@@ -150,13 +151,13 @@ impl<'k> Conversation<'k> {
         Ok(None)
     }
 
-    /// Has keyd forget the sessions that are over: when nobody waits for it.
+    /// Has keyd close the sessions that are over. Call it when nobody waits.
     pub fn settle(&mut self) -> Result<(), Lost> {
         if self.over {
             self.stale.extend(self.handle.take());
         }
         while let Some(handle) = self.stale.pop() {
-            // Only the loss of keyd matters: it forgets the handle with the connection.
+            // Only the loss of keyd matters. Otherwise keyd closes the session with the connection.
             if let Err(error) = self.call(&CloseSession { handle }) {
                 error.refusal()?;
             }
@@ -230,7 +231,7 @@ impl<'k> Conversation<'k> {
 
     fn identity(&mut self, method: Method, wanted: IdentityRequest) -> Result<Answer, Lost> {
         if std::mem::replace(&mut self.over, false) {
-            // Another conversation: what the network sees first of it counts.
+            // A new conversation begins: the network has seen no identity of it yet.
             self.shown = None;
             self.stage = Stage::Identity;
             self.refused = None;
@@ -326,7 +327,7 @@ impl<'k> Conversation<'k> {
         Ok(Answer::Reauthentication(answer))
     }
 
-    /// The keys of the challenge before are of no more use.
+    /// Nobody needs the keys of the last challenge any more.
     fn begin_session(&mut self) {
         self.stale.extend(self.handle.take());
         self.received = None;

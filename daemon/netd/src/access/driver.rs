@@ -1,5 +1,5 @@
-//! The driver of an access, whatever carries EAP: it carries out orders, spaces attempts out,
-//! authenticates again before a session ends, and reports the state of the access.
+//! The driver of an access, with any carrier. It carries out orders, spaces attempts out after
+//! failures, authenticates again before a session ends, and reports the state of the access.
 
 use std::time::{Duration, Instant};
 
@@ -17,24 +17,24 @@ use super::{Fatal, Order};
 use crate::progress::Fault;
 use crate::timer;
 
-/// The shortest session that a server can set: each one writes to flash.
+/// The shortest session that a server can set, since each authentication writes to flash.
 const MIN_SESSION: Duration = Duration::from_secs(10);
 
-/// What every access has, whatever carries EAP.
+/// What every access needs, with any carrier.
 pub(super) struct Resources {
-    /// Its own connection.
+    /// A connection to keyd for this access alone.
     pub(super) keyd: Connection,
     /// What the peer may do.
     pub(super) policy: Policy,
     /// When it authenticates again by itself.
     pub(super) reauthenticate_after: Option<Duration>,
-    /// The waits between failures.
+    /// The waits after failures.
     pub(super) backoff: Backoff,
-    /// Whether it begins without an order.
+    /// Whether the access begins without an order.
     pub(super) automatic: bool,
 }
 
-/// Runs an access until it is stopped.
+/// Runs an access until an order stops it.
 pub(super) async fn run(
     carrier: impl Carrier,
     mut resources: Resources,
@@ -59,7 +59,7 @@ pub(super) async fn run(
         let due = driver.due();
         tokio::select! {
             received = driver.exchange.carrier.receive() => received?,
-            // Without anybody who could give orders, netd ends.
+            // If nobody can give orders any more, netd ends.
             Some(order) = orders.recv() => match order {
                 Order::Connect(done) => {
                     driver.waiting.push(done);
@@ -71,7 +71,7 @@ pub(super) async fn run(
                 }
                 Order::Stop(done) => {
                     driver.stop().await?;
-                    // Who gave the order may be gone.
+                    // The task that gave the order may have ended.
                     let _ = done.send(());
                     return Ok(());
                 }
@@ -87,9 +87,9 @@ struct Driver<'k, C> {
     reauthenticate_after: Option<Duration>,
     backoff: Backoff,
     renewal: Option<Renewal>,
-    /// Why the access is idle or held, while it is.
+    /// Why the access is idle or held.
     reason: String,
-    /// The orders that are answered when the attempt ends.
+    /// The orders to answer when the attempt ends.
     waiting: Vec<oneshot::Sender<()>>,
 }
 
@@ -97,7 +97,7 @@ struct Driver<'k, C> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Renewal {
     at: Instant,
-    /// Whether the session is over then, and another begins (Termination-Action Default, RFC 3580
+    /// Whether the session ends then and another begins (Termination-Action Default, RFC 3580
     /// §3.17).
     ends_session: bool,
 }
@@ -113,7 +113,7 @@ impl<C: Carrier> Driver<'_, C> {
         self.reason = reason.into();
     }
 
-    /// Lets carrier and peer work until both wait, and reports the state of the access then.
+    /// Lets the carrier and the peer work until both wait, and reports the state then.
     async fn work(&mut self) -> Result<(), Fatal> {
         while let Some(event) = self.exchange.advance().await? {
             match event {
@@ -138,7 +138,7 @@ impl<C: Carrier> Driver<'_, C> {
 
     fn failed(&mut self, fault: Fault) {
         self.reason = fault.reason;
-        // What anybody can begin and let fail is no reason to wait longer.
+        // Anybody can begin an attempt and let it fail. That is no reason to wait longer.
         let wait = match self.exchange.carrier.asked() {
             true => self.backoff.failed(),
             false => self.backoff.shortest(),
@@ -153,7 +153,7 @@ impl<C: Carrier> Driver<'_, C> {
         self.answer_waiting();
     }
 
-    /// When there is something to do without an order or the network.
+    /// When the next timer is due.
     fn due(&self) -> Option<Instant> {
         let renewal = self.renewal.map(|renewal| renewal.at);
         [self.exchange.carrier.poll_timeout(), renewal]
@@ -175,7 +175,7 @@ impl<C: Carrier> Driver<'_, C> {
         self.exchange.carrier.handle_timeout(now).await;
     }
 
-    /// Reports what passed and the state of the access; answers orders that wait for that.
+    /// Reports the messages and the state, and answers the orders that wait for the state.
     fn report(&mut self) {
         for (at, note) in self.exchange.take_notes() {
             self.reporter.message(at, &note);
@@ -203,12 +203,12 @@ impl<C: Carrier> Driver<'_, C> {
 
     fn answer_waiting(&mut self) {
         for waiting in self.waiting.drain(..) {
-            // Who gave the order may be gone.
+            // The task that gave the order may have ended.
             let _ = waiting.send(());
         }
     }
 
-    /// Leaves the network, and what the carrier holds as the configuration has it.
+    /// Logs off, and leaves the port as the configuration says.
     async fn stop(&mut self) -> Result<(), Fatal> {
         self.disconnect("softsim-netd ends");
         self.work().await?;
@@ -216,8 +216,8 @@ impl<C: Carrier> Driver<'_, C> {
     }
 }
 
-/// When a session is renewed that begins now: as the server has it, or as we have it, whichever is
-/// earlier.
+/// When to renew a session that begins now: after the server's limit or after ours, whichever is
+/// shorter.
 fn renewal(limit: Option<SessionLimit>, own: Option<Duration>, now: Instant) -> Option<Renewal> {
     let servers = limit.map(|limit| limit.after.max(MIN_SESSION));
     let after = [servers, own].into_iter().flatten().min()?;

@@ -1,5 +1,5 @@
-//! The EAP peer and its carrier, back to back: passes packets between the two until something
-//! happens that the owner has to know.
+//! The exchange of packets between the EAP peer and a carrier. It goes on until something happens
+//! that the owner has to know.
 
 use std::time::Instant;
 
@@ -17,24 +17,24 @@ use crate::progress::Fault;
 pub(super) struct Exchange<'k, C> {
     pub(super) carrier: C,
     pub(super) conversation: Conversation<'k>,
-    /// What passed: people are told once the network has its answer.
+    /// The messages that passed. People see them once the network has its answer.
     notes: Vec<(Instant, Note)>,
-    /// The next note is about a request of our own, which nobody sent.
+    /// Whether the next note is about a request that the carrier made itself, and nobody sent.
     own_request: bool,
 }
 
-/// What happened.
+/// What the owner of an exchange has to know.
 #[derive(Debug)]
 pub(super) enum Event {
     /// An authentication succeeded.
     Succeeded(Success),
-    /// An authentication failed; the carrier is to be told when to try again.
+    /// An authentication failed. The owner has to tell the carrier when to try again.
     Failed(Fault),
-    /// An authentication failed, and the carrier begins another at once.
+    /// An authentication failed, and the carrier has begun another.
     GaveUp(Fault),
-    /// Why the carrier rests now.
+    /// The carrier rests now, for this reason.
     Resting(&'static str),
-    /// Something was received that is no part of it.
+    /// The carrier received something that doesn't belong to the access.
     Ignored(String),
     /// The interface has another name now.
     Renamed(String),
@@ -43,11 +43,11 @@ pub(super) enum Event {
 /// An authentication that succeeded.
 #[derive(Debug)]
 pub(super) struct Success {
-    /// What was agreed.
+    /// What the two sides agreed on.
     pub(super) authentication: Authentication,
-    /// How keyd's MSK compares with the network's.
+    /// Whether keyd's MSK is the network's.
     pub(super) msk: MskComparison,
-    /// How long it may last.
+    /// How long the session may last.
     pub(super) limit: Option<SessionLimit>,
 }
 
@@ -61,7 +61,7 @@ impl<'k, C: Carrier> Exchange<'k, C> {
         }
     }
 
-    /// Passes packets on until something happens; none once both sides wait.
+    /// Passes packets until something happens. None if both sides wait.
     pub(super) async fn advance(&mut self) -> Result<Option<Event>, Fatal> {
         loop {
             if let Some(event) = self.converse().await? {
@@ -89,7 +89,7 @@ impl<'k, C: Carrier> Exchange<'k, C> {
         }
     }
 
-    /// Does what the peer wants done, until it has nothing more or the conversation has ended.
+    /// Does what the peer asks for, until the peer waits or the conversation has ended.
     async fn converse(&mut self) -> Result<Option<Event>, Lost> {
         while let Some(action) = self.conversation.poll()? {
             match action {
@@ -107,7 +107,7 @@ impl<'k, C: Carrier> Exchange<'k, C> {
             let terms = self.carrier.succeeded(Instant::now())?;
             Ok(Success {
                 authentication,
-                // Where keyd had found another, there would be no success.
+                // If keyd had another MSK, there would be no success.
                 msk: match terms.msk_received {
                     true => MskComparison::Equal,
                     false => MskComparison::NotSent,
@@ -118,8 +118,8 @@ impl<'k, C: Carrier> Exchange<'k, C> {
         match succeeded {
             Ok(success) => Event::Succeeded(success),
             Err(fault) if self.carrier.state() == State::Authenticating => Event::Failed(fault),
-            // A conversation that the carrier doesn't know of: an authenticator may ask for the
-            // identity out of the blue.
+            // The carrier doesn't know of this conversation: an authenticator may request the
+            // identity at any time.
             Err(fault) => Event::Ignored(fault.reason),
         }
     }
@@ -140,7 +140,7 @@ impl<'k, C: Carrier> Exchange<'k, C> {
         Ok(())
     }
 
-    /// What passed since the last call.
+    /// The messages that passed since the last call.
     pub(super) fn take_notes(&mut self) -> Vec<(Instant, Note)> {
         std::mem::take(&mut self.notes)
     }

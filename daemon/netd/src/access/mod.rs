@@ -1,4 +1,4 @@
-//! The accesses: connections to networks that netd keeps up, by EAP over a carrier.
+//! The accesses: connections to networks that netd keeps up by EAP over a carrier.
 //!
 //! ```text
 //!   control ---- Order ----> driver ----> status ----> control, softsimctl
@@ -10,12 +10,12 @@
 //!    on the network      wired ----> port: the keeper of the interface
 //! ```
 //!
-//! Arrows lead downwards only; [`carrier`] says what belongs where, and where another carrier is
-//! written. [`prepare`] opens what an access needs before netd is confined, as [`settings`] have
-//! it. [`single_authentication`] is an exchange without a driver.
+//! Arrows lead downwards only. [`carrier`] describes the layers, and where another carrier would be
+//! written. [`prepare`] opens what the [`settings`] of an access need before netd confines itself.
+//! [`single_authentication`] runs an exchange without a driver.
 //!
-//! Each access runs on a thread of its own, with its own connection to keyd. keyd answers within
-//! microseconds, so the thread waits for it, and netd answers a packet of the network's without
+//! Each access runs on its own thread, with its own connection to keyd. keyd answers within
+//! microseconds, so the thread waits for it, and netd answers a packet of the network without
 //! switching threads.
 
 mod backoff;
@@ -39,42 +39,42 @@ use crate::access::status::{Events, Status};
 use crate::keyd::Lost;
 use crate::progress::Fault;
 
-/// Orders that wait for an access.
+/// The number of orders that wait for an access.
 const QUEUE: usize = 8;
 
 /// An order to an access.
 #[derive(Debug)]
 pub(crate) enum Order {
-    /// Authenticate now; answered when it is decided.
+    /// Authenticate now. The access answers when the attempt has ended.
     Connect(oneshot::Sender<()>),
-    /// Log off, and stay so; answered when it is done.
+    /// Log off, and stay so. The access answers when it has logged off.
     Disconnect(oneshot::Sender<()>),
-    /// Leave in good order; netd ends.
+    /// Log off, because netd ends. The access answers when it has logged off.
     Stop(oneshot::Sender<()>),
 }
 
 /// Why netd can't go on with an access.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
-    /// keyd is gone.
+    /// netd has lost keyd.
     #[error(transparent)]
     Keyd(#[from] Lost),
-    /// The keeper of the interface is lost, and with it the controlled port.
+    /// netd has lost the keeper of the interface, and with it the controlled port.
     #[error("the controlled port: {0}")]
     Port(String),
-    /// A socket, or the runtime.
+    /// A socket or the runtime failed.
     #[error(transparent)]
     Io(#[from] std::io::Error),
 }
 
-/// What ends netd in an access fails the command in `softsimctl eap-test`.
+/// The error ends netd in an access, but fails only the command in `softsimctl eap-test`.
 impl From<Fatal> for Fault {
     fn from(fatal: Fatal) -> Self {
         Self::new(Failure::Unavailable, fatal)
     }
 }
 
-/// An access, for the tasks that give it orders.
+/// An access, as seen by the tasks that give it orders.
 #[derive(Debug)]
 pub(crate) struct Handle {
     /// Its name.
@@ -84,7 +84,7 @@ pub(crate) struct Handle {
 }
 
 impl Handle {
-    /// A handle, with the end of it that the access holds.
+    /// Creates a handle, and the end of it that the access holds.
     fn new(name: String, status: watch::Receiver<Status>) -> (Self, mpsc::Receiver<Order>) {
         let (orders, queue) = mpsc::channel(QUEUE);
         let handle = Self {
@@ -106,7 +106,7 @@ impl Handle {
         let _ = self.status.clone().wait_for(Status::is_reported).await;
     }
 
-    /// Gives an order, and waits until it is carried out.
+    /// Gives an order, and waits until the access has carried it out.
     pub(crate) async fn order(&self, order: fn(oneshot::Sender<()>) -> Order) -> Result<(), Fault> {
         let (done, carried_out) = oneshot::channel();
         let gone = || Fault::new(Failure::Internal, "softsim-netd is about to end");
@@ -118,14 +118,14 @@ impl Handle {
 /// All accesses.
 #[derive(Debug)]
 pub(crate) struct Accesses {
-    /// In the order of the configuration.
+    /// The accesses, in the order of the configuration.
     pub(crate) handles: Vec<Handle>,
-    /// What happens in them.
+    /// The events of all of them.
     pub(crate) events: Events,
 }
 
 impl Accesses {
-    /// The one of this name, or all.
+    /// The access of this name, or all accesses.
     pub(crate) fn named(&self, name: Option<&str>) -> Result<Vec<&Handle>, Fault> {
         let wanted = |handle: &&Handle| name.is_none_or(|name| handle.name == name);
         let found: Vec<_> = self.handles.iter().filter(wanted).collect();

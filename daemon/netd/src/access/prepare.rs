@@ -1,4 +1,4 @@
-//! What an access needs of the outside, opened before netd is confined; and its start afterwards.
+//! The start of an access: what it opens before netd confines itself, and its thread.
 
 use std::io::{self, Read};
 use std::path::Path;
@@ -23,11 +23,11 @@ use crate::config_error::ConfigError;
 use crate::names::Names;
 use crate::uri::Server;
 
-/// As much of a secret's file as is looked at, in octets; it doesn't move, so that no copy stays
-/// behind.
+/// The limit of a secret's file, in octets. The buffer has this size from the start, since growing
+/// would leave a copy of the secret behind.
 const MAX_SECRET_FILE: usize = 4096;
 
-/// An access that can start.
+/// An access that is ready to start.
 pub(crate) struct PreparedAccess {
     name: String,
     carrier: PreparedCarrier,
@@ -50,10 +50,10 @@ enum PreparedCarrier {
 /// Why an access can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum PrepareError {
-    /// A file of its configuration.
+    /// A file of its configuration is invalid.
     #[error(transparent)]
     Config(#[from] ConfigError),
-    /// The keeper of its interface.
+    /// The keeper of its interface doesn't start.
     #[error("access {name}: {interface}: {source}")]
     Interface {
         /// The access.
@@ -65,12 +65,12 @@ pub enum PrepareError {
     },
 }
 
-/// How an access ended, once it has.
+/// Resolves when an access has ended.
 pub(crate) type Ended = oneshot::Receiver<Result<(), Fatal>>;
 
 impl PreparedAccess {
-    /// Starts the keeper of an interface, which closes the controlled port; opens sockets, reads
-    /// files.
+    /// Starts the keeper of the interface, which closes the controlled port, or reads the secret of
+    /// the server.
     pub(crate) fn open(settings: Settings, keyd: Connection) -> Result<Self, PrepareError> {
         let carrier = match settings.carrier {
             CarrierSettings::Wired {
@@ -114,7 +114,7 @@ impl PreparedAccess {
         })
     }
 
-    /// Starts it, on a thread of its own.
+    /// Starts the access on its own thread.
     pub(crate) fn start(self, events: Events, names: &Names) -> io::Result<(Handle, Ended)> {
         let (carrier, at, port) = match &self.carrier {
             PreparedCarrier::Wired {

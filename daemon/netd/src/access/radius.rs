@@ -1,7 +1,7 @@
-//! RADIUS to a server: the gateway is supplicant and access point at once.
+//! EAP over RADIUS to a server. The gateway is supplicant and access point at once.
 //!
-//! Datagrams are the business of [`softsim_carriers::radius`], the server's addresses that of
-//! [`Names`] and [`ServerSocket`].
+//! [`softsim_carriers::radius`] makes and checks the datagrams; [`Names`] and [`ServerSocket`] find
+//! the server.
 
 use std::collections::VecDeque;
 use std::future::{Future, pending};
@@ -21,18 +21,18 @@ use crate::progress::Fault;
 use crate::server_socket::ServerSocket;
 use crate::uri::Server;
 
-/// How long an authentication may take, whatever the server says meanwhile.
+/// The time that an authentication may take, whatever the server sends.
 const MAX_DURATION: Duration = Duration::from_secs(120);
 
 /// The longest RADIUS packet (RFC 2865 §3).
 const MAX_DATAGRAM: usize = 4096;
 
-/// A client of one server, whose name is looked up for each authentication.
+/// A client of one server. It resolves the server's name for each authentication.
 pub(super) struct Radius {
     server: Server,
     names: Names,
     client: radius::Client,
-    /// Of the EAP-Request/Identity that the server doesn't send.
+    /// The identifier of the EAP-Request/Identity that the carrier makes.
     identifier: u8,
     phase: Phase,
     outputs: VecDeque<Output>,
@@ -50,19 +50,19 @@ type LookUp = Pin<Box<dyn Future<Output = io::Result<Vec<SocketAddr>>> + Send>>;
 
 struct Attempt {
     socket: ServerSocket,
-    /// When it is given up.
+    /// When the attempt ends in any case.
     end: Instant,
     decision: Option<Decision>,
 }
 
-/// What a server has decided.
+/// The decision of a server.
 enum Decision {
     Accept(Terms),
     Reject,
 }
 
 impl Radius {
-    /// A client that wants nothing yet.
+    /// Creates a client without an order to connect.
     ///
     /// # Errors
     /// The NAS identifier doesn't fit into its attribute.
@@ -82,8 +82,7 @@ impl Radius {
         })
     }
 
-    /// Begins the conversation with what an access point sends first: EAP-Request/Identity
-    /// (RFC 3748 §5.1).
+    /// Begins the conversation as an access point does, with EAP-Request/Identity (RFC 3748 §5.1).
     fn looked_up(&mut self, addresses: io::Result<Vec<SocketAddr>>) {
         let socket = addresses
             .map_err(|error| self.unavailable(format_args!("the name has no address: {error}")))
@@ -140,8 +139,8 @@ impl Radius {
         }
     }
 
-    /// The server has decided: unless the peer ends the conversation by the EAP packet that came
-    /// with the decision, the authentication has failed.
+    /// Notes the server's decision. Unless the peer ends the conversation with the EAP packet of
+    /// that decision, the authentication has failed.
     fn decided(&mut self, decision: Decision, otherwise: Fault) {
         if let Phase::Authenticating(attempt) = &mut self.phase {
             attempt.decision = Some(decision);
@@ -170,7 +169,7 @@ impl Radius {
         matches!(self.phase, Phase::LookingUp(_) | Phase::Authenticating(_))
     }
 
-    /// Whatever was under way is over.
+    /// Enters a phase, and drops everything of the phase before.
     fn enter(&mut self, phase: Phase) {
         self.client.abandon();
         self.outputs.clear();
@@ -240,7 +239,7 @@ impl Carrier for Radius {
 
     async fn advance(&mut self) -> Result<Option<Output>, Fatal> {
         let output = self.outputs.pop_front();
-        // A RADIUS server says nothing by itself.
+        // A RADIUS server sends nothing without a request.
         let is_stuck =
             matches!(self.phase, Phase::Authenticating(_)) && self.client.poll_timeout().is_none();
         Ok(match output {

@@ -1,4 +1,5 @@
-//! `[[access]]` of netd.toml: what every access has, and a struct for each carrier.
+//! The settings of an `[[access]]` in netd.toml: those of every access, and a struct for each
+//! carrier.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,20 +21,20 @@ use crate::config_error::ConfigError;
 use crate::fields::{FieldError, Fields};
 use crate::uri::Server;
 
-/// How many accesses there may be: keyd keeps places for netd's other connections.
+/// The number of accesses that netd may have: keyd keeps room for netd's other connections.
 pub(crate) const MAX_ACCESSES: usize = 8;
 
-/// One access, as the file has it.
+/// An `[[access]]` of the file.
 #[derive(Clone, Debug)]
 pub(crate) struct Access {
-    /// Names it towards softsimctl.
+    /// The name of the access for softsimctl.
     pub(crate) name: String,
     schedule: Schedule,
     peer: PeerFields,
     carrier: CarrierFields,
 }
 
-/// What tells an access from others.
+/// The fields that decide how to read the others.
 #[derive(Deserialize)]
 struct Head {
     name: String,
@@ -44,13 +45,13 @@ struct Head {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 struct Schedule {
-    /// Whether it begins by itself, or by softsimctl.
+    /// Whether it begins by itself, or on `softsimctl access connect`.
     automatic: bool,
-    /// After which it authenticates again by itself.
+    /// The time after which it authenticates again by itself.
     reauthenticate_after: Option<Seconds>,
-    /// After the first failure; twice as many after the next.
+    /// The wait after the first failure. It doubles with each failure.
     retry_after: Seconds,
-    /// After a failure at most.
+    /// The longest wait after a failure.
     retry_at_most: Seconds,
 }
 
@@ -60,25 +61,25 @@ struct Schedule {
 struct PeerFields {
     /// The EAP methods, the preferred one first.
     methods: Vec<Method>,
-    /// An ephemeral key exchange (RFC 9678).
+    /// Whether netd uses an ephemeral key exchange (RFC 9678).
     forward_secrecy: ForwardSecrecy,
-    /// What is shown first: `any`, `pseudonym`, `anonymous`, `suci`, or a NAI.
+    /// The first identity: `any`, `pseudonym`, `anonymous`, `suci`, or a NAI.
     identity: String,
-    /// Which realm identities get that are made here; as the network name says where it is absent.
+    /// The realm of identities that keyd makes. The default depends on the network name.
     realm: Option<Realm>,
-    /// The realm through which the first identity is sent.
+    /// The realm to route the first identity through.
     decoration_realm: Option<String>,
-    /// The access network that we are on; as the carrier has it where it is absent.
+    /// The access network that the gateway is on. The default depends on the carrier.
     network_name: Option<String>,
-    /// What happens when the server names another.
+    /// What netd does if the server names another network.
     network_name_policy: NetworkNamePolicy,
-    /// Whether a protected success is asked for where it is offered.
+    /// Whether netd asks for a protected success if the server offers it.
     result_indication: bool,
-    /// EAP-AKA: an AUTN whose AMF separation bit is 1.
+    /// What netd does in EAP-AKA with an AUTN whose AMF separation bit is 1.
     aka_separation_bit: SeparationBit,
 }
 
-/// What carries EAP: a variant for each carrier.
+/// The settings of the carrier.
 #[derive(Clone, Debug)]
 enum CarrierFields {
     Wired(WiredFields, TimerFields),
@@ -89,10 +90,10 @@ enum CarrierFields {
 #[derive(Clone, Debug, Deserialize)]
 struct WiredFields {
     interface: String,
-    /// Whether everything but EAPOL is kept from passing until it is authorised. It has to be
-    /// given: it decides whether the gateway can be reached, and nobody should have to guess.
+    /// Whether only EAPOL passes until the network has authenticated the gateway. It has no
+    /// default: it decides whether the gateway can be reached, and nobody should have to guess.
     controlled_port: Option<ControlledPort>,
-    /// What becomes of the controlled port when netd ends in good order.
+    /// The state of the controlled port after netd has ended in good order.
     #[serde(default)]
     port_at_stop: AtStop,
 }
@@ -101,46 +102,46 @@ struct WiredFields {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 struct TimerFields {
-    /// Between two EAPOL-Starts.
+    /// The time between two EAPOL-Starts.
     start_period: Seconds,
-    /// EAPOL-Starts without an answer.
+    /// The number of EAPOL-Starts without an answer.
     max_start: u32,
-    /// In which the authenticator goes on.
+    /// The time that an authenticator has for its next packet.
     auth_period: Seconds,
-    /// Before an authenticator that doesn't answer is looked for again.
+    /// The time until netd looks again for an authenticator that doesn't answer.
     held_period: Seconds,
 }
 
 /// RADIUS to a server.
 #[derive(Clone, Debug, Deserialize)]
 struct RadiusFields {
-    /// `HOST:PORT`.
+    /// The host and port of the server, `HOST:PORT`.
     server: String,
-    /// A file with the secret shared with the server; a newline at its end is not part of the
-    /// secret.
+    /// A file with the secret that netd shares with the server. A newline at its end isn't part of
+    /// the secret.
     secret_file: PathBuf,
-    /// How this gateway calls itself.
+    /// The name of this gateway for the server.
     #[serde(default = "nas_identifier")]
     nas_identifier: String,
 }
 
-/// How the controlled port is kept.
+/// What keeps the controlled port closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum ControlledPort {
-    /// By a table of the packet filter's netdev family.
+    /// A table of the packet filter's family netdev.
     Nftables,
-    /// By another program, or by none.
+    /// Another program, or none.
     None,
 }
 
-/// An AUTN made for EAP-AKA', in EAP-AKA.
+/// What netd does with an AUTN for EAP-AKA' in EAP-AKA.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum SeparationBit {
-    /// It is taken.
+    /// It accepts the AUTN.
     Ignore,
-    /// It counts as wrong.
+    /// It treats the AUTN as wrong.
     Refuse,
 }
 
@@ -207,31 +208,31 @@ fn nas_identifier() -> String {
     "softsim".into()
 }
 
-/// An access, with everything decided.
+/// The settings of an access, with all defaults applied.
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// Its name.
     pub(super) name: String,
-    /// What carries EAP, and where.
+    /// The settings of its carrier.
     pub(super) carrier: CarrierSettings,
     /// What the peer may do.
     pub(super) policy: Policy,
     /// When it authenticates again by itself.
     pub(super) reauthenticate_after: Option<Duration>,
-    /// After the first failure, and at most.
+    /// The wait after the first failure, and the longest wait.
     pub(super) retry: (Duration, Duration),
     /// Whether it begins by itself.
     pub(super) automatic: bool,
 }
 
-/// What carries EAP, and where.
+/// The settings of a carrier.
 #[derive(Debug)]
 pub(super) enum CarrierSettings {
     /// IEEE 802.1X.
     Wired {
         /// The interface.
         interface: String,
-        /// The controlled port, where netd keeps it.
+        /// The state of the controlled port at the end, if netd keeps one.
         port: Option<AtStop>,
         /// The supplicant's periods.
         timers: Timers,
@@ -240,15 +241,15 @@ pub(super) enum CarrierSettings {
     Radius {
         /// The server.
         server: Server,
-        /// The secret shared with it.
+        /// The file with the secret.
         secret_file: PathBuf,
-        /// How this gateway calls itself.
+        /// The name of this gateway for the server.
         nas_identifier: String,
     },
 }
 
 impl Access {
-    /// Reads one access of the file.
+    /// Reads one `[[access]]`.
     pub(crate) fn read(mut fields: Fields<'_>) -> Result<Self, FieldError> {
         let Head { name, carrier } = fields.take()?;
         let schedule = fields.take()?;
@@ -259,7 +260,7 @@ impl Access {
                 .and_then(|wired| Ok(CarrierFields::Wired(wired, fields.take()?))),
             Carrier::Radius => fields.take().map(CarrierFields::Radius),
         };
-        // First of all, since a field that is missing may be one that is misspelt.
+        // This comes first, since a field that is missing may be one that is misspelt.
         fields.end(format_args!(" for the carrier {carrier}"))?;
         Ok(Self {
             name,
@@ -269,7 +270,7 @@ impl Access {
         })
     }
 
-    /// The interface, where it is on one.
+    /// The interface of a wired access.
     pub(crate) fn interface(&self) -> Option<&str> {
         match &self.carrier {
             CarrierFields::Wired(wired, _) => Some(&wired.interface),
@@ -277,7 +278,7 @@ impl Access {
         }
     }
 
-    /// The file with the secret that it shares with a server.
+    /// The file with the secret of a RADIUS access.
     pub(crate) fn secret_file(&self) -> Option<&Path> {
         match &self.carrier {
             CarrierFields::Wired(..) => None,
@@ -295,7 +296,7 @@ impl Access {
         }
     }
 
-    /// Decides what the file leaves open, and refuses what can't be.
+    /// Applies the defaults, and refuses settings that can't work.
     pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
         if self.name.is_empty() || self.name.len() > 32 || self.name.chars().any(char::is_control) {
             let expected = "expected 1 to 32 characters";
@@ -403,7 +404,7 @@ impl PeerFields {
     }
 }
 
-/// An identity that the user chose; unless it is anonymous, it may name the subscriber.
+/// An identity that the user chose. Unless it is anonymous, it may name the subscriber.
 pub(super) fn fixed(nai: &str) -> Result<OuterIdentity, softsim_eap::BadNai> {
     let user = nai.split('@').next().unwrap_or_default();
     let kind = match user {
@@ -414,8 +415,8 @@ pub(super) fn fixed(nai: &str) -> Result<OuterIdentity, softsim_eap::BadNai> {
     Ok(OuterIdentity::Fixed(Identity { nai, kind }))
 }
 
-/// The realm that goes with a network: a 5G core behind an access that isn't 3GPP's, an offload, or
-/// any other.
+/// The default realm for a network: a 5G core behind an access that isn't 3GPP's, an offload, or
+/// any other network.
 fn realm_of(network_name: &str) -> Realm {
     match network_name {
         "5G:NSWO" => Realm::Nswo,

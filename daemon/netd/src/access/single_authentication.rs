@@ -1,4 +1,4 @@
-//! One authentication over RADIUS that belongs to no access: `softsimctl eap-test`.
+//! A single authentication over RADIUS that belongs to no access, for `softsimctl eap-test`.
 
 use std::time::Instant;
 use std::{fmt, io};
@@ -20,11 +20,11 @@ use crate::progress::{Fault, Progress};
 use crate::timer;
 use crate::uri::Server;
 
-/// How this gateway calls itself towards the RADIUS server.
+/// The name of this gateway for the RADIUS server.
 const NAS_IDENTIFIER: &str = "softsim";
 
-/// Authenticates once against a server; succeeds only with a verified challenge, EAP-Success and an
-/// MSK that equals the server's, where it sent one.
+/// Authenticates once to a server. It succeeds only with a verified challenge, an EAP-Success, and
+/// the server's own MSK if the server sends one.
 pub(crate) async fn run(
     mut keyd: OwnedMutexGuard<Connection>,
     server: Server,
@@ -97,8 +97,8 @@ async fn authenticate<C: Carrier>(
     })
 }
 
-/// Lets carrier and peer work until both wait, or until the authentication has ended; tells the
-/// client what passed.
+/// Lets the carrier and the peer work until both wait or the authentication has ended, and sends
+/// the messages to the client.
 async fn work<C: Carrier>(
     exchange: &mut Exchange<'_, C>,
     progress: &Progress,

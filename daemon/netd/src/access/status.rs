@@ -1,4 +1,4 @@
-//! What an access reports: its state, what passes, and its counters.
+//! What an access reports: its state, its messages, and its counters.
 
 use std::mem;
 use std::sync::Arc;
@@ -10,10 +10,10 @@ use softsim_client::netd::{
 use softsim_eap::Note;
 use tokio::sync::{broadcast, watch};
 
-/// Events that wait for a client that watches.
+/// The number of events that wait for a client that watches.
 const QUEUE: usize = 256;
 
-/// The status of an access; a client is told its times in seconds.
+/// The status of an access, from which clients get times in seconds.
 #[derive(Clone, Debug)]
 pub(crate) struct Status {
     access: Access,
@@ -29,7 +29,7 @@ impl Status {
         self.is_reported
     }
 
-    /// As of now.
+    /// The status for a client, as of now.
     pub(crate) fn now(&self) -> Access {
         let now = Instant::now();
         Access {
@@ -40,12 +40,12 @@ impl Status {
     }
 }
 
-/// An event that clients that watch are told.
+/// An event for the clients that watch.
 #[derive(Clone, Debug)]
 pub(crate) struct Event {
     /// The access.
     pub(crate) access: Arc<str>,
-    /// What happened there.
+    /// What happened.
     pub(crate) kind: EventKind,
 }
 
@@ -58,15 +58,15 @@ pub(crate) enum EventKind {
     Status(Arc<Status>),
 }
 
-/// Where all accesses report their events.
+/// The channel for the events of all accesses.
 pub(crate) type Events = broadcast::Sender<Event>;
 
-/// A channel for the events of all accesses.
+/// Creates the channel.
 pub(crate) fn events() -> Events {
     broadcast::channel(QUEUE).0
 }
 
-/// An access's own end: it reports its status and its events here.
+/// The end of an access at which it reports its status and its events.
 #[derive(Debug)]
 pub(super) struct Reporter {
     name: Arc<str>,
@@ -110,7 +110,7 @@ impl Reporter {
         (reporter, receiver)
     }
 
-    /// A message passed at that time.
+    /// Reports a message that passed at this time.
     pub(super) fn message(&self, at: Instant, note: &Note) {
         if self.events.receiver_count() > 0 {
             let (direction, text) = describe(note);
@@ -118,14 +118,14 @@ impl Reporter {
         }
     }
 
-    /// Something was received that is no part of it.
+    /// Counts something that doesn't belong to the access.
     pub(super) fn ignored(&self, reason: impl std::fmt::Display) {
         tracing::debug!(access = &*self.name, %reason, "ignored");
         self.status
             .send_modify(|status| status.access.counters.ignored += 1);
     }
 
-    /// The interface has another name now.
+    /// Reports that the interface has another name now.
     pub(super) fn renamed(&self, name: &str) {
         self.status.send_modify(|status| {
             let access = &mut status.access;
@@ -141,12 +141,12 @@ impl Reporter {
         self.publish();
     }
 
-    /// Whether the state is one that stays until something happens.
+    /// Whether the state stays until something happens.
     pub(super) fn is_settled(&self) -> bool {
         !in_progress(&self.status.borrow().access.state)
     }
 
-    /// An authentication succeeded.
+    /// Reports an authentication that succeeded.
     pub(super) fn succeeded(&self, authentication: Authentication) {
         tracing::info!(
             access = &*self.name,
@@ -164,15 +164,15 @@ impl Reporter {
         });
     }
 
-    /// An attempt was given up, and another follows at once.
+    /// Reports an attempt that failed, if another follows at once.
     pub(super) fn gave_up(&self, reason: &str) {
         tracing::warn!(access = &*self.name, "{reason}");
         self.status
             .send_modify(|status| status.access.counters.failures += 1);
     }
 
-    /// Sets the state, the state of the controlled port, and the time of the next attempt; tells
-    /// clients that watch, if that is new.
+    /// Sets the state, the state of the controlled port, and the time of the next attempt. If
+    /// something is new, the clients that watch get an event.
     pub(super) fn set_state(&self, state: AccessState, port: Option<Port>, next: Option<Instant>) {
         let mut changed = false;
         self.status.send_modify(|status| {
@@ -197,7 +197,7 @@ impl Reporter {
         if changed {
             self.publish();
         }
-        // After the clients that watch were told.
+        // This comes after the event to the clients that watch.
         self.status
             .send_if_modified(|status| !mem::replace(&mut status.is_reported, true));
     }
@@ -217,7 +217,7 @@ impl Reporter {
 
     fn send(&self, kind: EventKind) {
         let access = Arc::clone(&self.name);
-        // A client that leaves meanwhile misses it.
+        // A client that has left doesn't get it.
         let _ = self.events.send(Event { access, kind });
     }
 }
@@ -226,7 +226,7 @@ fn in_progress(state: &AccessState) -> bool {
     matches!(state, AccessState::Identity | AccessState::Challenge)
 }
 
-/// A message in a line, for people.
+/// Describes a message in one line, for people.
 pub(super) fn describe(note: &Note) -> (Direction, String) {
     let direction = match note.direction {
         softsim_eap::Direction::Received => Direction::Received,

@@ -6,9 +6,8 @@ use std::{io, thread};
 use tokio::runtime;
 use tokio::sync::oneshot;
 
-/// Runs the future that `make` makes on a thread of this name (of which the kernel keeps fifteen
-/// octets); its result comes back, or what `failed` makes of the reason that there is no event
-/// loop.
+/// Runs the future of `make` on a thread of this name, of which the kernel keeps fifteen octets.
+/// Returns a receiver for its result. If there is no event loop, `failed` makes the result.
 pub(super) fn run<F, T, E>(
     name: &str,
     make: impl FnOnce() -> F + Send + 'static,
@@ -25,7 +24,7 @@ where
             Ok(runtime) => runtime.block_on(async { make().await }),
             Err(error) => Err(failed(error)),
         };
-        // Nobody waits any more where netd ends.
+        // If netd ends, nobody waits for the result.
         let _ = done.send(output);
     })?;
     Ok(result)

@@ -1,4 +1,5 @@
-//! IEEE 802.1X on an interface, which its keeper holds: EAPOL, the link, and the controlled port.
+//! EAP over IEEE 802.1X on an interface that a keeper holds: EAPOL, the link, and the controlled
+//! port.
 
 use std::collections::VecDeque;
 use std::io;
@@ -18,13 +19,13 @@ use crate::progress::Fault;
 pub(super) struct Wired {
     supplicant: Supplicant,
     keeper: Keeper,
-    /// What the interface is called.
+    /// The name of the interface.
     name: Option<Name>,
     outputs: VecDeque<Output>,
 }
 
 impl Wired {
-    /// A supplicant in the event loop of this thread, which wants nothing yet.
+    /// Creates a supplicant without an order to connect, in the event loop of this thread.
     pub(super) fn new(keeper: StartedKeeper, timers: Timers) -> io::Result<Self> {
         Ok(Self {
             supplicant: Supplicant::new(timers),
@@ -50,13 +51,13 @@ impl Wired {
                 self.set_name(name);
                 self.set_link(link)?;
             }
-            // A frame that can't be sent is a frame that was lost.
+            // A frame that the keeper can't send is a frame that is lost.
             port::Event::Refused(reason) => self.ignored(reason),
         }
         Ok(())
     }
 
-    /// The rules of the controlled port have followed the name already.
+    /// The keeper has changed the rules of the controlled port already.
     fn set_name(&mut self, name: Name) {
         if self.name.replace(name).is_some_and(|before| before != name) {
             self.outputs.push_back(Output::Renamed(name.to_string()));
@@ -70,7 +71,7 @@ impl Wired {
                 let reason = "the interface has no link";
                 self.outputs.push_back(Output::Resting(reason));
             }
-            // The keeper knows it by its index, and takes no other of the same name.
+            // The keeper knows the interface by its index, and accepts no other of the same name.
             Link::Gone => {
                 return Err(
                     io::Error::new(io::ErrorKind::NotFound, "the interface is gone").into(),
@@ -91,8 +92,8 @@ impl Wired {
         self.outputs.push_back(Output::Ignored(reason.to_string()));
     }
 
-    /// The supplicant has given the conversation up. Without an order or the loss of the link, it
-    /// did so because nothing was received, and begins another.
+    /// Why the supplicant has ended the conversation. If there was no order and the link is up, it
+    /// received nothing in time, and begins another conversation.
     fn abandoned(&self) -> Output {
         match self.supplicant.state() {
             eapol::State::Connecting => Output::Silent(Fault::new(
@@ -170,8 +171,8 @@ impl Carrier for Wired {
         }
     }
 
-    /// Confined, netd can't start another keeper: where it is lost, netd ends, and the keeper of
-    /// its next start closes the port first.
+    /// Since netd is confined, it can't start another keeper. If it loses this one, it ends, and
+    /// the keeper of the next netd closes the port first.
     async fn receive(&mut self) -> Result<(), Fatal> {
         let event = self.keeper.receive().await?;
         self.handle(event)

@@ -1,4 +1,4 @@
-//! The engine on `dimpl`.
+//! The engine that uses `dimpl`.
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -10,14 +10,14 @@ use dimpl::{Config, Dtls, DtlsCertificate, SecurityError};
 use super::provider::{Session, provider, within, within_self_test};
 use super::{Engine, Error, Output, Signer, Trust};
 
-/// How long a handshake may take, all its retransmissions included.
+/// The time that a handshake has, with all its retransmissions.
 const HANDSHAKE: Duration = Duration::from_secs(40);
 
-/// How often a handshake starts over because the server's cookie changed.
+/// How often a handshake starts again because the server's cookie has changed.
 const MAX_RESTARTS: u8 = 2;
 
-/// The library panics when a certificate of the server doesn't fit; no datagram can carry this
-/// much.
+/// The largest certificate of the server. The library panics if one doesn't fit; no datagram can
+/// carry this much.
 const BUFFER: usize = 64 << 10;
 
 /// A DTLS 1.2 client session.
@@ -32,10 +32,10 @@ pub(crate) struct Dimpl {
     buffer: Vec<u8>,
 }
 
-/// How far the cookie exchange is.
+/// The state of the cookie exchange.
 #[derive(Debug)]
 enum HelloPhase {
-    /// The server may still ask for a cookie, or for another one.
+    /// The server may still send a cookie, or another one.
     Cookie {
         answered: Option<Vec<u8>>,
         restarts: u8,
@@ -54,7 +54,7 @@ impl fmt::Debug for Dimpl {
 }
 
 impl Dimpl {
-    /// Begins a handshake; `certificate` is the device certificate, DER.
+    /// Begins a handshake. `certificate` is the device certificate, in DER.
     pub(crate) fn connect(
         now: Instant,
         certificate: Vec<u8>,
@@ -80,7 +80,7 @@ impl Dimpl {
         Ok(engine)
     }
 
-    /// Calls into the library, and collects what it wants done.
+    /// Calls the library, and collects what it wants done.
     fn drive(
         &mut self,
         call: impl FnOnce(&mut Dtls) -> Result<(), dimpl::Error>,
@@ -103,14 +103,15 @@ impl Dimpl {
                 }
                 dimpl::Output::CloseNotify => self.outputs.push_back(Output::Closed),
                 dimpl::Output::BufferTooSmall { needed } => self.buffer.resize(needed, 0),
-                // The certificate was judged when its key was used; keys for SRTP are of no use.
+                // The provider has verified the certificate when its key was used, and nobody needs
+                // keys for SRTP.
                 _ => {}
             }
         }
     }
 
-    /// The library answers only the first HelloVerifyRequest. A server that restarted, or sees us
-    /// under another address, sends another cookie, and the handshake has to start over.
+    /// The library answers only the first HelloVerifyRequest. A server that has restarted, or sees
+    /// another address of the client, sends another cookie, and the handshake has to start again.
     fn must_start_over(&mut self, datagram: &[u8]) -> bool {
         let HelloPhase::Cookie { answered, restarts } = &mut self.hello else {
             return false;
@@ -177,7 +178,7 @@ impl Engine for Dimpl {
 fn client(session: &Arc<Session>, config: Arc<Config>, certificate: &[u8], now: Instant) -> Dtls {
     let certificate = DtlsCertificate {
         certificate: certificate.to_vec(),
-        // The provider knows that there is only one key, and who holds it.
+        // The provider knows that there is only one key, and which process holds it.
         private_key: Vec::new(),
     };
     within(session, || {
@@ -187,7 +188,7 @@ fn client(session: &Arc<Session>, config: Arc<Config>, certificate: &[u8], now: 
     })
 }
 
-/// Checks the library's parts, which takes milliseconds, before the first session needs them.
+/// Runs the library's check of its parts before the first session. It takes milliseconds.
 pub(crate) fn prepare() -> Result<(), Error> {
     usual_config().map(drop)
 }
@@ -224,14 +225,14 @@ fn explain(error: dimpl::Error) -> Error {
     }
 }
 
-/// The handshake message at the start of a datagram of epoch 0, as far as it is of interest.
+/// The handshake message at the start of a datagram of epoch 0, if the engine needs it.
 #[derive(Debug, PartialEq, Eq)]
 enum FirstMessage<'a> {
     HelloVerifyRequest { cookie: &'a [u8] },
     ServerHello,
 }
 
-/// Reads a record header (RFC 6347 §4.1), a handshake header and a HelloVerifyRequest (§4.2.1,
+/// Parses a record header (RFC 6347 §4.1), a handshake header and a HelloVerifyRequest (§4.2.1,
 /// §4.2.2).
 fn first_message(datagram: &[u8]) -> Option<FirstMessage<'_>> {
     const HANDSHAKE: u8 = 22;
@@ -244,7 +245,7 @@ fn first_message(datagram: &[u8]) -> Option<FirstMessage<'_>> {
     match *message.first()? {
         SERVER_HELLO => Some(FirstMessage::ServerHello),
         HELLO_VERIFY_REQUEST => {
-            // Behind the handshake header: the server's version, the cookie's length, the cookie.
+            // The server's version, the cookie's length and the cookie follow the handshake header.
             let (&length, rest) = message.get(14..)?.split_first()?;
             let cookie = rest.get(..usize::from(length))?;
             Some(FirstMessage::HelloVerifyRequest { cookie })

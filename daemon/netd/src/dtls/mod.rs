@@ -1,8 +1,7 @@
-//! DTLS 1.2 as a client with the device certificate, sans-IO, with the device key in another
-//! process.
+//! A sans-IO DTLS 1.2 client with the device certificate. The device key is in another process.
 //!
-//! [`Trust`] judges the server's certificate before [`Signer`] is asked for anything; [`Engine`] is
-//! what the session drives. [`Dimpl`] is the one engine there is.
+//! [`Trust`] verifies the server's certificate before the client asks [`Signer`] for a signature.
+//! The session drives an [`Engine`]; [`Dimpl`] is the only one.
 
 mod engine;
 mod provider;
@@ -17,51 +16,51 @@ pub(crate) use trust::{Trust, TrustFault};
 
 /// The holder of the device key.
 pub(crate) trait Signer: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
-    /// The signature of CertificateVerify over all handshake messages so far (RFC 5246 §7.4.8):
-    /// ECDSA with SHA-256, DER. May block for as long as keyd takes.
+    /// Signs CertificateVerify over all handshake messages so far (RFC 5246 §7.4.8): ECDSA with
+    /// SHA-256, in DER. It may block for as long as keyd takes.
     fn sign(&self, transcript: &[u8]) -> Result<Vec<u8>, softsim_client::keyd::Error>;
 }
 
-/// A DTLS engine: datagrams and the time go in, datagrams and what they carried come out.
+/// A DTLS engine. Datagrams and the time go in; datagrams and application data come out.
 ///
-/// After an error the engine is of no further use; a new session needs a new one.
+/// After an error, the engine is useless. A new session needs a new engine.
 pub(crate) trait Engine: Send {
-    /// Takes a datagram of the server's.
+    /// Takes a datagram of the server.
     fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) -> Result<(), Error>;
 
-    /// Tells the engine that it is the time of [`Engine::poll_timeout`].
+    /// Handles the timers that are due.
     fn handle_timeout(&mut self, now: Instant) -> Result<(), Error>;
 
-    /// Sends application data; before the handshake is complete it waits for that.
+    /// Sends application data, or queues it until the handshake is complete.
     fn send(&mut self, data: &[u8]) -> Result<(), Error>;
 
     /// Closes the session, if it was ever established.
     fn close(&mut self);
 
-    /// What is to be done next; the answer changes with each call above.
+    /// The next thing to do. Each call above may change it.
     fn poll(&mut self) -> Option<Output>;
 
-    /// When to call [`Engine::handle_timeout`], once [`Engine::poll`] has nothing more.
+    /// When to call [`Engine::handle_timeout`], once [`Engine::poll`] returns nothing more.
     fn poll_timeout(&self) -> Option<Instant>;
 }
 
-/// What an engine wants done.
+/// What the owner of an engine has to do or to know.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Output {
     /// Send this datagram to the server.
     Transmit(Vec<u8>),
-    /// The handshake is complete: the server is who it should be.
+    /// The handshake is complete, and the server is authentic.
     Connected,
-    /// Application data of the server.
+    /// The server sent application data.
     Received(Vec<u8>),
     /// The server closed the session.
     Closed,
 }
 
-/// Why a session ended, or never began.
+/// Why a session ended, or failed to start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The server is not who it should be; keyd was not asked to sign.
+    /// The server isn't authentic. keyd has not signed.
     #[error("the server's certificate: {0}")]
     Server(#[source] TrustFault),
     /// keyd didn't sign.
@@ -73,12 +72,12 @@ pub enum Error {
     /// The server refused with this alert (RFC 5246 §7.2.2).
     #[error("the server refused with alert {0} ({name})", name = alert_name(*.0))]
     Alert(u8),
-    /// The handshake or a record broke the protocol.
+    /// The server broke the protocol.
     #[error("DTLS: {0}")]
     Protocol(#[source] dimpl::Error),
 }
 
-/// What an alert says, for those that a client with a certificate meets (RFC 5246 §7.2.2).
+/// The meaning of an alert, if a client with a certificate may receive it (RFC 5246 §7.2.2).
 fn alert_name(description: u8) -> &'static str {
     match description {
         40 => "handshake_failure: no common cipher suite, or it expected another certificate",

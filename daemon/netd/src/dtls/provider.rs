@@ -1,9 +1,9 @@
 //! The engine's cryptography: RustCrypto, except that netd decides which server to trust, and keyd
 //! signs.
 //!
-//! The library takes its parts as statics, without a place for a session's own data. Each call into
-//! the library therefore runs inside [`within`], which lends the session to the parts for its
-//! duration.
+//! The library takes the parts of a provider as statics, which have no place for a session's own
+//! data. Therefore each call into the library runs inside [`within`], which lends the session to
+//! the parts.
 
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,12 +14,12 @@ use rustls_pki_types::UnixTime;
 
 use super::{Error, Signer, Trust};
 
-/// What the parts need to know of a session.
+/// What the parts need of a session.
 #[derive(Debug)]
 pub(super) struct Session {
     pub(super) trust: Trust,
     pub(super) signer: Arc<dyn Signer>,
-    /// Why a part failed; the library's own errors have no room for it.
+    /// Why a part failed. The library's own errors have no room for it.
     fault: Mutex<Option<Error>>,
 }
 
@@ -32,7 +32,7 @@ impl Session {
         })
     }
 
-    /// Why the last call failed, where one of our parts knows.
+    /// Why the last call failed, if one of the parts knows.
     pub(super) fn take_fault(&self) -> Option<Error> {
         self.fault
             .lock()
@@ -50,7 +50,7 @@ impl Session {
 #[derive(Clone)]
 enum Current {
     Nobody,
-    /// It checks its parts against known answers.
+    /// The library checks the parts against known answers.
     SelfTest,
     Session(Arc<Session>),
 }
@@ -70,7 +70,7 @@ pub(super) fn within_self_test<T>(call: impl FnOnce() -> T) -> T {
 }
 
 fn lend<T>(current: Current, call: impl FnOnce() -> T) -> T {
-    /// Takes the session back even from a panic.
+    /// Takes the session back, even after a panic.
     struct Return(Option<Current>);
     impl Drop for Return {
         fn drop(&mut self) {
@@ -94,7 +94,8 @@ pub(super) fn provider() -> CryptoProvider {
     }
 }
 
-/// Judges the certificate before its key is used: in DTLS 1.2 the client signs in the same flight.
+/// Verifies the certificate before the library uses its key: in DTLS 1.2, the client signs in the
+/// same flight.
 #[derive(Debug)]
 struct JudgingVerifier;
 
@@ -123,7 +124,7 @@ impl SignatureVerifier for JudgingVerifier {
     }
 }
 
-/// Stands for the device key wherever the library wants a private key.
+/// Represents the device key wherever the library needs a private key.
 #[derive(Debug)]
 struct DeviceKey;
 

@@ -1,10 +1,10 @@
-//! Whether a server is the one that was meant.
+//! The verification of a server's certificate.
 
 use rustls_pki_types::{CertificateDer, InvalidDnsNameError, ServerName, TrustAnchor, UnixTime};
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
-/// What a server's certificate must satisfy: it is one of the pinned ones, or an anchor vouches for
-/// it and it has the server's name.
+/// The requirements for a server's certificate: it is one of the pinned certificates, or it has the
+/// server's name and an anchor has issued it.
 #[derive(Clone, Debug)]
 pub(crate) struct Trust {
     name: ServerName<'static>,
@@ -15,13 +15,13 @@ pub(crate) struct Trust {
 /// Why a certificate was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TrustFault {
-    /// It can't be read.
+    /// netd can't parse it.
     #[error("it can't be read")]
     Malformed,
-    /// It is not the pinned certificate, and there is no anchor that could vouch for it.
+    /// It isn't the pinned certificate, and there is no anchor that could have issued it.
     #[error("expected the pinned one, got another")]
     NotPinned,
-    /// No path leads from it to an anchor, it is outside its validity, or not for servers.
+    /// No anchor has issued it, it has expired, or it isn't for servers.
     #[error("expected one that a trust anchor vouches for, got another: {0}")]
     Path(String),
     /// It has another name.
@@ -33,7 +33,7 @@ pub enum TrustFault {
 }
 
 impl Trust {
-    /// Trusts nobody yet; `host` is the host part of the server's URI.
+    /// Trusts no certificate yet. `host` is the host in the server's URI.
     pub(crate) fn new(host: &str) -> Result<Self, InvalidDnsNameError> {
         let host = host.trim_start_matches('[').trim_end_matches(']');
         Ok(Self {
@@ -43,20 +43,19 @@ impl Trust {
         })
     }
 
-    /// Trusts servers that this certificate, of an authority or an intermediate one, vouches for.
+    /// Trusts servers whose certificate this authority, or intermediate authority, has issued.
     pub(crate) fn anchor(&mut self, certificate: &CertificateDer<'_>) -> Result<(), TrustFault> {
         let anchor = anchor_from_trusted_cert(certificate).map_err(|_| TrustFault::Malformed)?;
         self.anchors.push(anchor.to_owned());
         Ok(())
     }
 
-    /// Trusts the server that has the key of exactly this certificate, whatever its names and
-    /// dates.
+    /// Trusts the server with exactly this certificate, whatever its names and dates.
     pub(crate) fn pin(&mut self, certificate: &[u8]) {
         self.pinned.push(CertificateDer::from(certificate.to_vec()));
     }
 
-    /// Judges the certificate that a server showed, DER.
+    /// Verifies the certificate that a server sent, in DER.
     pub(crate) fn judge(&self, certificate: &[u8], now: UnixTime) -> Result<(), TrustFault> {
         if self.pinned.iter().any(|pinned| **pinned == *certificate) {
             return Ok(());
@@ -66,7 +65,7 @@ impl Trust {
         }
         let leaf = CertificateDer::from(certificate);
         let leaf = EndEntityCert::try_from(&leaf).map_err(|_| TrustFault::Malformed)?;
-        // The engine sees only the leaf, so its issuer must be an anchor.
+        // The engine shows only the leaf, so its issuer must be an anchor.
         leaf.verify_for_usage(
             webpki::ALL_VERIFICATION_ALGS,
             &self.anchors,

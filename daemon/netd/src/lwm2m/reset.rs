@@ -1,4 +1,4 @@
-//! `softsimctl accounts reset`: the accounts are forgotten, and a bootstrap brings others.
+//! `softsimctl accounts reset`: netd removes the accounts, and bootstraps.
 
 use std::time::Instant;
 
@@ -11,9 +11,9 @@ use super::{Fatal, Lwm2m, StepError};
 use crate::keyd;
 use crate::progress::{Fault, Progress};
 
-/// A reset that waits for the servers' answers to our deregistration.
+/// A reset that waits for the servers' answers to the deregistration.
 pub(super) struct Reset {
-    /// How long it waits at most.
+    /// When the reset goes on without the answers.
     pub(super) deadline: Instant,
     progress: Progress,
     reply: oneshot::Sender<Result<Bootstrap, Fault>>,
@@ -25,7 +25,7 @@ fn being_reset() -> Fault {
 }
 
 impl Lwm2m {
-    /// Deregisters from the servers; [`Self::reset_if_due`] goes on.
+    /// Deregisters from the servers. [`Self::reset_if_due`] continues the reset.
     pub(super) fn reset(
         &mut self,
         progress: Progress,
@@ -43,7 +43,7 @@ impl Lwm2m {
         });
     }
 
-    /// Forgets the accounts once the servers know, or had their time, and bootstraps.
+    /// Removes the accounts once the servers have answered or had their time, and bootstraps.
     pub(super) async fn reset_if_due(&mut self) -> Result<(), Fatal> {
         let alone = self.registered.is_empty();
         let due = |reset: &mut Reset| alone || reset.deadline <= Instant::now();
@@ -69,7 +69,7 @@ impl Lwm2m {
         }
     }
 
-    /// A transaction of keyd's without a profile, and of ours without accounts.
+    /// Commits a transaction without a package and without accounts.
     async fn forget_accounts(&mut self) -> Result<(), StepError> {
         let txid = new_txid();
         keyd::stage(&self.keyd, txid, None).await?;

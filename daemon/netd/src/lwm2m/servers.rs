@@ -1,4 +1,4 @@
-//! The management servers: when netd connects to them, and the state of that.
+//! The connections to the management servers.
 
 use std::time::{Duration, Instant};
 
@@ -12,24 +12,25 @@ use crate::progress::Fault;
 use crate::session::{Session, SessionError, Target};
 use crate::uri::Server;
 
-/// The first wait before netd connects to a server again, and the longest.
+/// The first and the longest wait before netd connects to a server again.
 const FIRST_WAIT: Duration = Duration::from_secs(10);
 const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 
-/// How long servers may take to answer a deregistration.
+/// The time that servers have to answer a deregistration.
 const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// A server that failed us.
+/// The retries of a server that failed.
 #[derive(Debug)]
 pub(super) struct Retry {
-    /// When netd connects to it again; unknown while it is connecting.
+    /// When netd connects again; none while it is connecting.
     pub(super) at: Option<Instant>,
-    /// How long to wait if that fails too.
+    /// The wait after the next failure.
     next: Duration,
 }
 
 impl Lwm2m {
-    /// Connects to all servers of the accounts anew.
+    /// Connects to all servers of the accounts, after it has closed all sessions with management
+    /// servers.
     pub(super) async fn connect_servers(&mut self) -> Result<(), Fatal> {
         self.retries.clear();
         self.registered.clear();
@@ -52,7 +53,7 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// Connects to those that are due.
+    /// Connects to the servers that are due.
     pub(super) async fn connect_due(&mut self, now: Instant) -> Result<(), Fatal> {
         let due: Vec<_> = self
             .retries
@@ -91,7 +92,7 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// Begins a session; one that was there ends.
+    /// Begins a session, in place of any session with this server.
     pub(super) fn open_session(&mut self, role: ServerRole, target: Target) {
         self.close_session(role);
         self.last_session += 1;
@@ -99,7 +100,7 @@ impl Lwm2m {
         self.sessions.insert(role, session);
     }
 
-    /// Ends a session, if there is one.
+    /// Closes a session, if there is one.
     pub(super) fn close_session(&mut self, role: ServerRole) {
         match role {
             ServerRole::Bootstrap => self.linger = None,
@@ -112,7 +113,7 @@ impl Lwm2m {
         }
     }
 
-    /// A management server failed us.
+    /// Notes that a management server failed.
     pub(super) fn connect_later(&mut self, ssid: u16, fault: Fault) {
         let wait = self.wait(ServerRole::Management(ssid));
         tracing::warn!(ssid, reason = %fault, ?wait, "not registered");
@@ -120,7 +121,7 @@ impl Lwm2m {
         self.end_run(Err(fault));
     }
 
-    /// A server failed us: netd connects again after a while, twice as long each time.
+    /// Schedules the next connection to a server that failed. The wait doubles with each failure.
     pub(super) fn wait(&mut self, role: ServerRole) -> Duration {
         let wait = self
             .retries
@@ -134,14 +135,14 @@ impl Lwm2m {
         wait
     }
 
-    /// netd connects to a server now: not again until that has failed.
+    /// Notes that netd is connecting to a server, so that it doesn't connect twice.
     pub(super) fn connecting(&mut self, role: ServerRole) {
         if let Some(retry) = self.retries.get_mut(&role) {
             retry.at = None;
         }
     }
 
-    /// Without accounts, and unless the configuration has it otherwise, the bootstrap begins now.
+    /// Schedules a bootstrap for now, if netd has no accounts and the configuration allows it.
     pub(super) fn bootstrap_if_needed(&mut self) {
         if self.bootstraps_itself() {
             let retry = Retry {
@@ -157,12 +158,12 @@ impl Lwm2m {
         server.is_some_and(|server| server.automatic) && self.store.accounts().is_none()
     }
 
-    /// Deregisters from the servers, which get a moment to answer, before the end.
+    /// Deregisters from the servers before netd ends.
     pub(super) fn leave(&mut self) {
         self.leaving = Some(self.deregister());
     }
 
-    /// Takes back all registrations; by when the servers should have answered.
+    /// Deregisters from all servers. Returns when they should have answered.
     pub(super) fn deregister(&mut self) -> Instant {
         let now = Instant::now();
         for ssid in self.registered.keys() {
@@ -173,13 +174,13 @@ impl Lwm2m {
         now + DEREGISTER_TIMEOUT
     }
 
-    /// Whether nothing is left to do before the end.
+    /// Whether netd has nothing left to do before it ends.
     pub(super) fn has_left(&self) -> bool {
         self.leaving
             .is_some_and(|by| self.registered.is_empty() || by <= Instant::now())
     }
 
-    /// A server has our registration.
+    /// Notes that a server has registered netd.
     pub(super) fn note_registration(&mut self, ssid: u16, location: &[String]) {
         let client = self.client.as_ref().map(|(_, client)| client);
         let account = client.and_then(|client| client.accounts().server(ssid));
@@ -215,11 +216,11 @@ impl Lwm2m {
     }
 }
 
-/// Where a server of the accounts is, and how netd recognises it.
+/// The host and port of a server, and how netd recognises it.
 ///
-/// Certificate usages 0 and 2 (RFC 6698 §2.1.1) name an authority, 1 and 3 the server itself. A
-/// gateway has no store of public authorities that 0 and 1 would ask besides: the bootstrap
-/// server's word counts.
+/// Certificate usages 0 and 2 (RFC 6698 §2.1.1) name an authority, 1 and 3 the server itself. With
+/// 0 and 1, the certificate would also have to chain to a public authority; a gateway has no store
+/// of those, so netd relies on the bootstrap server alone.
 fn address(account: &SecurityAccount) -> Result<(Server, Trust), Fault> {
     let wrong = |reason: String| {
         let reason = format!("account /0/{}: {reason}", account.instance);
@@ -246,13 +247,13 @@ fn address(account: &SecurityAccount) -> Result<(Server, Trust), Fault> {
     Ok((server, trust))
 }
 
-/// A quarter more or less, so that a fleet doesn't connect at once.
+/// Makes a wait up to a quarter longer or shorter, so that a fleet doesn't connect at once.
 fn jittered(wait: Duration) -> Duration {
     let quarters = 768 + u32::try_from(random_number() % 513).unwrap_or(0);
     wait * quarters / 1024
 }
 
-/// A failed registration as softsimctl shows it.
+/// A registration that failed, for softsimctl.
 pub(super) fn registration_fault(reason: &RegistrationFailure) -> Fault {
     let failure = match reason {
         RegistrationFailure::Refused(_) => Failure::Refused,
@@ -262,7 +263,7 @@ pub(super) fn registration_fault(reason: &RegistrationFailure) -> Fault {
     Fault::new(failure, reason)
 }
 
-/// The end of a session as softsimctl shows it.
+/// The end of a session, for softsimctl.
 pub(super) fn end_fault(session: Option<&Session>, reason: Option<&SessionError>) -> Fault {
     let fault = match reason {
         Some(error) => error.into(),

@@ -1,5 +1,5 @@
-//! A bootstrap as a transaction over keyd's profiles and our accounts, and packages of management
-//! servers.
+//! Bootstraps, as transactions over keyd's profiles and netd's accounts, and packages from
+//! management servers.
 
 use std::time::Instant;
 
@@ -16,13 +16,13 @@ use crate::keyd::{self, Lost, RequestError};
 use crate::progress::{Fault, Progress};
 use crate::session::Target;
 
-/// A bootstrap, from the command to the registration that follows.
+/// A bootstrap, from the command to the registration that follows it.
 pub(super) struct Run {
     txid: Txid,
-    /// Whether keyd has a transaction of this id, and what its package will have done.
+    /// Whether keyd has staged a transaction with this id, and what its package will have done.
     staged: Option<Option<Staged>>,
     committed: bool,
-    /// Why keyd refused the last package, which is why the server gives up.
+    /// Why keyd refused the last package. It is also why the server gives up.
     refused: Option<String>,
     listeners: Vec<Listener>,
 }
@@ -44,7 +44,7 @@ impl Lwm2m {
         self.begin_bootstrap(Some((progress, reply))).await
     }
 
-    /// Begins a bootstrap on command, or without.
+    /// Begins a bootstrap, for a client or for none.
     pub(super) async fn begin_bootstrap(
         &mut self,
         listener: Option<Listener>,
@@ -65,7 +65,8 @@ impl Lwm2m {
             }
             Err(error) => {
                 let fault = error.fault()?;
-                // netd connected to no server: an enrolment may end this any moment.
+                // Since netd has not connected to a server, an enrolment may remove the reason at
+                // any time.
                 self.retries.remove(&ServerRole::Bootstrap);
                 self.bootstrap_failed(run, fault);
             }
@@ -85,7 +86,7 @@ impl Lwm2m {
         self.target(server.server, server.trust).await
     }
 
-    /// Adds the device certificate, as it is now, to what it takes to begin a session.
+    /// Adds the device certificate of the moment to the server, for a session.
     pub(super) async fn target(
         &self,
         server: crate::uri::Server,
@@ -101,8 +102,8 @@ impl Lwm2m {
         })
     }
 
-    /// A server wrote a package, a sealed profile or a command: staged for the bootstrap, or
-    /// installed at once.
+    /// Handles a package from a server: a sealed profile or a command. If the bootstrap server sent
+    /// it, keyd stages it for the bootstrap; otherwise keyd installs it at once.
     pub(super) async fn package(
         &mut self,
         source: ServerRole,
@@ -147,7 +148,7 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// A transaction of keyd's alone: the accounts stay.
+    /// Commits a transaction of keyd without accounts.
     async fn install_package(&mut self, package: &[u8]) -> Result<(), RequestError> {
         let txid = new_txid();
         let staged = keyd::stage(&self.keyd, txid, Some(package)).await?;
@@ -158,7 +159,7 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// The bootstrap server took the package back.
+    /// Drops the staged package, since the bootstrap server has deleted it.
     pub(super) async fn discard_package(&mut self) -> Result<(), Fatal> {
         if let Some(run) = &mut self.run {
             match keyd::stage(&self.keyd, run.txid, None).await {
@@ -169,7 +170,7 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// Makes the staged profile and the accounts durable, and tells the client; keyd's Commit
+    /// Makes the staged profile and the accounts durable, and tells the client. keyd's Commit
     /// decides: see [`crate::accounts`].
     pub(super) async fn commit(
         &mut self,
@@ -214,8 +215,8 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// Puts accounts in force with the transaction that keyd has staged, or leaves both as they
-    /// were.
+    /// Puts accounts in force together with the transaction that keyd has staged, or leaves both as
+    /// they were.
     pub(super) async fn commit_accounts(
         &mut self,
         txid: Txid,
@@ -234,17 +235,16 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// The new accounts are in force: their servers are called, while the bootstrap session
-    /// lingers.
+    /// Connects to the servers of the new accounts. The bootstrap session stays open for a while.
     pub(super) async fn bootstrapped(&mut self) -> Result<(), Fatal> {
         self.linger = Some(Instant::now() + LINGER);
         self.refresh().await?;
         self.connect_servers().await
     }
 
-    /// Drops what a bootstrap that wasn't committed has staged.
+    /// Drops what a bootstrap without a commit has staged.
     pub(super) async fn fail_bootstrap(&mut self, fault: Fault) -> Result<(), Fatal> {
-        // After the commit, the bootstrap session may end as it likes.
+        // After the commit, the bootstrap session may end in any way.
         let Some(run) = self.run.take_if(|run| !run.committed) else {
             return Ok(());
         };
@@ -259,7 +259,7 @@ impl Lwm2m {
         Ok(())
     }
 
-    /// Tells why, and goes on trying where there is nothing else to go by.
+    /// Reports why a bootstrap failed, and schedules another if netd has no accounts.
     fn bootstrap_failed(&mut self, run: Run, fault: Fault) {
         let again = self
             .bootstraps_itself()
@@ -271,7 +271,7 @@ impl Lwm2m {
         self.reply(run, &Err(fault));
     }
 
-    /// Tells how the registration that follows a bootstrap ended, if this is it.
+    /// Ends a committed bootstrap with the result of its registration.
     pub(super) fn end_run(&mut self, registration: Result<(), Fault>) {
         let Some(run) = self.run.take_if(|run| run.committed) else {
             return;
@@ -289,17 +289,17 @@ impl Lwm2m {
         self.reply(run, &result);
     }
 
-    /// Tells the clients that wait for the bootstrap how it ended; whoever asks for the state then
-    /// learns of it, too.
+    /// Sends the result to the clients that wait for the bootstrap. A client that asks for the
+    /// state after that sees it, too.
     fn reply(&self, run: Run, result: &Result<Bootstrap, Fault>) {
         self.publish();
         for (_, reply) in run.listeners {
-            // The client may be gone.
+            // The client may have gone.
             let _ = reply.send(result.clone());
         }
     }
 
-    /// Tells the clients that wait for the bootstrap about a step.
+    /// Reports a step to the clients that wait for the bootstrap.
     pub(super) fn step(&self, text: impl FnOnce() -> String) {
         if let Some(run) = &self.run {
             let text = text();
@@ -309,13 +309,13 @@ impl Lwm2m {
         }
     }
 
-    /// Whether a bootstrap has begun and is not committed.
+    /// Whether a bootstrap runs that is not committed.
     pub(super) fn is_bootstrapping(&self) -> bool {
         self.run.as_ref().is_some_and(|run| !run.committed)
     }
 }
 
-/// Why accounts aren't in force.
+/// Why netd didn't put accounts in force.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommitError {
     /// No bootstrap runs.
@@ -324,7 +324,7 @@ pub(super) enum CommitError {
     /// The bootstrap server wrote pre-shared keys.
     #[error("the bootstrap server wrote pre-shared keys, which softsim-keyd doesn't take yet")]
     PresharedKeys,
-    /// They can't be written.
+    /// netd can't write them.
     #[error(transparent)]
     Store(#[from] StoreError),
     /// keyd refused.
@@ -336,7 +336,7 @@ pub(super) enum CommitError {
 }
 
 impl CommitError {
-    /// Last Result of the Software SIM object.
+    /// The value of Last Result in the Software SIM object.
     ///
     /// # Errors
     /// netd can't go on.
@@ -382,7 +382,7 @@ pub(super) fn new_txid() -> Txid {
     txid
 }
 
-/// A failed bootstrap as softsimctl shows it.
+/// A bootstrap that failed, for softsimctl.
 pub(super) fn bootstrap_fault(reason: &BootstrapFailure) -> Fault {
     let failure = match reason {
         BootstrapFailure::Refused(_) => Failure::Refused,

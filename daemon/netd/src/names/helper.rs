@@ -1,10 +1,10 @@
 //! The names helper: a helper process that asks the C library for addresses, and does nothing else.
 //!
-//! netd starts it before it confines itself, and holds the other end of the socket that is its only
-//! descriptor. Each look-up is a copy of this process, with a narrower filter and the files and
-//! sockets of the resolver as they are at that moment. It answers once and ends; if the
-//! kernel kills it, or it takes too long, the helper answers the request with the reason. A copy
-//! knows nothing of the look-ups before it, nor of the others at the time.
+//! netd starts it before it confines itself, and holds the other end of its socket, which is its
+//! only descriptor. Each look-up is a copy of this process, with a narrower filter and a landlock
+//! rule set for the resolver's files and sockets of that moment. The copy answers once and ends. If
+//! the kernel kills it, or it takes too long, the helper answers the request with the reason. A
+//! copy knows nothing of other look-ups.
 
 use std::net::ToSocketAddrs;
 use std::path::{Path, PathBuf};
@@ -21,28 +21,28 @@ use super::wire::{Answer, MAX, Name, READY, Request};
 /// The first argument of the process.
 pub const SUBCOMMAND: &str = "names";
 
-/// Look-ups at once.
+/// The number of look-ups at once.
 pub const MAX_LOOK_UPS: usize = 8;
 
-/// How long a look-up may take: glibc asks three servers twice, five seconds each.
+/// The time that a look-up has. glibc asks three servers twice, with five seconds each.
 pub const TIMEOUT: Duration = Duration::from_secs(32);
 
-/// What this process and each look-up may have.
+/// The limits of this process and of each look-up.
 const LIMITS: Limits = Limits {
     memory: 512 << 20,
     descriptors: 64,
 };
 
-/// The port of name servers, which answer over TCP what is too long for UDP.
+/// The port of name servers, which answer over TCP if an answer is too long for UDP.
 const DNS: u16 = 53;
 
-/// Debian's `nobody`, as whom a look-up reaches less than as root.
+/// Debian's user `nobody`. As that user, a look-up reaches less than as root.
 const NOBODY: u32 = 65534;
 
-/// Libraries of the resolver, which it loads when it first needs them.
+/// The libraries that the resolver loads when it first needs them.
 const LIBRARIES: [&str; 4] = ["/usr", "/lib", "/lib64", "/nix/store"];
 
-/// What the resolver reads, where it is there.
+/// The files that the resolver reads, if they exist.
 const FILES: [&str; 11] = [
     "/etc/resolv.conf",
     "/etc/hosts",
@@ -57,10 +57,10 @@ const FILES: [&str; 11] = [
     "/sys/class/net",
 ];
 
-/// Where it asks others: systemd-resolved, Avahi and nscd.
+/// The services that the resolver asks: systemd-resolved, Avahi and nscd.
 const SERVICES: [&str; 3] = ["/run/systemd/resolve", "/run/avahi-daemon", "/run/nscd"];
 
-/// Serves until netd is gone; tells netd what keeps it from serving.
+/// Serves until netd ends. If it can't serve, it tells netd why.
 pub fn run() -> Result<(), String> {
     let netd = Connection::standard_input().map_err(|error| format!("standard input: {error}"))?;
     let single = match confine() {
@@ -78,11 +78,11 @@ pub fn run() -> Result<(), String> {
         };
         while helper.turn() {}
     }
-    // The filter leaves none of the calls that an orderly end makes.
+    // The filter forbids the calls that an orderly end would make.
     process::exit(0)
 }
 
-/// Leaves what a look-up needs, and the making of copies.
+/// Gives up everything that neither a look-up nor the creation of a copy needs.
 fn confine() -> Result<SingleThreaded, String> {
     fn described<E: std::fmt::Display>(what: &'static str) -> impl Fn(E) -> String {
         move |error| format!("{what}: {error}")
@@ -102,7 +102,7 @@ fn confine() -> Result<SingleThreaded, String> {
     Ok(single)
 }
 
-/// Leaves the libraries, and those of these paths that are there.
+/// Leaves the libraries and these paths, as far as they exist.
 fn restrict(readable: &[&Path], connectable: &[&Path]) -> Result<(), landlock::Error> {
     let libraries = LIBRARIES.map(Path::new);
     let readable = libraries.iter().chain(readable);
@@ -121,16 +121,16 @@ struct Helper {
     look_ups: Vec<LookUp>,
 }
 
-/// A look-up under way.
+/// A look-up that runs.
 struct LookUp {
     id: u32,
     child: Child,
-    /// Of the boot clock.
+    /// On the boot clock.
     deadline: Duration,
 }
 
 impl Helper {
-    /// Waits for what is next, and does it; false ends the helper.
+    /// Waits for work and does it. Returns false when the helper has to end.
     fn turn(&mut self) -> bool {
         let mut entries = vec![poll::Entry::readable(&self.netd)];
         entries.extend(
@@ -160,7 +160,7 @@ impl Helper {
         !entries[0].ready() || self.serve()
     }
 
-    /// Takes netd's next request; whether netd is there.
+    /// Handles a request of netd. Returns false when the helper has to end.
     fn serve(&mut self) -> bool {
         let mut datagram = [0; MAX];
         let request = match self.netd.receive(&mut datagram) {
@@ -169,7 +169,7 @@ impl Helper {
             Ok(Received::Truncated) => None,
             Ok(Received::Closed) | Err(_) => return false,
         };
-        // Who says anything else is not netd as we know it.
+        // A process that sends anything else isn't a working netd.
         let Some(Request { id, name }) = request else {
             return false;
         };
@@ -197,7 +197,7 @@ impl Helper {
     }
 }
 
-/// What a look-up has said, or how it ended.
+/// The answer of a look-up, or how it ended.
 fn answer_of(child: Child) -> Answer {
     let mut datagram = [0; MAX];
     match child.socket().receive(&mut datagram) {
@@ -215,7 +215,7 @@ fn answer_of(child: Child) -> Answer {
     }
 }
 
-/// The copy's work.
+/// The work of the copy.
 fn look_up(name: &Name, helper: &Connection, id: u32) {
     let confined = confine_look_up();
     let answer = match confined {
@@ -225,11 +225,11 @@ fn look_up(name: &Name, helper: &Connection, id: u32) {
         },
         Err(reason) => Answer::failed(reason),
     };
-    // If the helper is gone, nobody waits for the answer.
+    // If the helper has ended, nobody waits for the answer.
     let _ = helper.send(&answer.encode(id));
 }
 
-/// A file that was replaced since the last look-up is the new one for this look-up.
+/// Confines a look-up. If a file was replaced, this look-up uses the new one.
 fn confine_look_up() -> Result<(), String> {
     let of_resolv_conf = folder_of_resolv_conf();
     let services = SERVICES.map(Path::new);
@@ -243,7 +243,7 @@ fn confine_look_up() -> Result<(), String> {
     seccomp::install(Filter::LookUp).map_err(|error| error.to_string())
 }
 
-/// Where resolv.conf is a link to a place of its own.
+/// The folder of resolv.conf, if it is a link to a file elsewhere.
 fn folder_of_resolv_conf() -> Option<PathBuf> {
     let file = std::fs::canonicalize(FILES[0]).ok()?;
     let folder = file.parent()?;

@@ -20,17 +20,17 @@ use self::wire::{Answer, MAX, Name, READY, Request};
 use crate::async_socket::AsyncSocket;
 use crate::helper_process;
 
-/// The helper takes a fraction of it to start.
+/// The time that the helper has to start, of which it takes a fraction.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Longer than the helper takes for a look-up, those before it included.
+/// Longer than a look-up takes, including those before it.
 const TIMEOUT: Duration = Duration::from_secs(2 * helper::TIMEOUT.as_secs());
 
-/// The helper, started before netd is confined.
+/// The helper, which netd starts before it confines itself.
 #[derive(Debug)]
 pub(crate) struct Helper(Connection);
 
-/// Who resolves names: netd's end of the helper's socket.
+/// The resolver: netd's end of the helper's socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Names(mpsc::Sender<Question>);
 
@@ -41,10 +41,10 @@ struct Question {
 }
 
 impl Helper {
-    /// Starts the helper, a process of this program, and waits until it is confined.
+    /// Starts the helper, a process of this program, and waits until it has confined itself.
     pub(crate) fn start() -> io::Result<Self> {
         let ours = helper_process::start(&[helper::SUBCOMMAND], |command| {
-            // What it has to tell, it tells us.
+            // The helper reports its errors to netd.
             command.stderr(Stdio::null());
         })?;
         let mut first = [0; MAX];
@@ -60,7 +60,7 @@ impl Helper {
         Err(io::Error::other(reason))
     }
 
-    /// Takes its place in the event loop. The future ends where the helper does.
+    /// Puts the socket into the event loop. The future ends when the helper ends.
     pub(crate) fn serve(self) -> io::Result<(Names, impl Future<Output = io::Error>)> {
         let socket = AsyncSocket::new(self.0)?;
         let (questions, queue) = mpsc::channel(helper::MAX_LOOK_UPS);

@@ -1,5 +1,5 @@
-//! The protocol between netd and its names helper: one datagram a request, one an answer,
-//! integers big-endian.
+//! The protocol between netd and its names helper. A request and an answer are one datagram each,
+//! with integers in big-endian order.
 //!
 //! ```text
 //!   request:  id (4)  name (1 to 253)
@@ -7,9 +7,9 @@
 //!             id (4)  'f'  reason (1 to 200)
 //! ```
 //!
-//! First of all, the helper sends [`READY`]; if it can't serve, it sends the reason as the answer
-//! to request 0, which netd never makes. A look-up answers the helper in the same form, with the id
-//! of its request.
+//! First of all, the helper sends [`READY`]. If it can't serve, it sends the reason as the answer
+//! to request 0, which netd never makes. A look-up answers the helper in the same format, with the
+//! id of its request.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -20,25 +20,25 @@ pub const READY: &[u8] = b"ready";
 /// The longest datagram.
 pub const MAX: usize = 512;
 
-/// Addresses of a name that are tried.
+/// How many addresses of a name netd tries.
 const MAX_ADDRESSES: usize = 16;
 
-/// Octets of a reason.
+/// The longest reason, in octets.
 const MAX_REASON: usize = 200;
 
-/// A host's name, as a resolver takes it.
+/// A host name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Name(String);
 
 impl Name {
-    /// Takes 1 to 253 letters, digits, dots, hyphens and underscores (RFC 1035 §2.3.4, without the
-    /// root's dot).
+    /// Accepts 1 to 253 letters, digits, dots, hyphens and underscores (RFC 1035 §2.3.4, without
+    /// the dot of the root).
     pub fn new(name: &str) -> Option<Self> {
         let plain = |octet: u8| octet.is_ascii_alphanumeric() || b"._-".contains(&octet);
         ((1..=253).contains(&name.len()) && name.bytes().all(plain)).then(|| Self(name.into()))
     }
 
-    /// The name.
+    /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -50,32 +50,31 @@ impl fmt::Display for Name {
     }
 }
 
-/// What netd wants to know.
+/// A request of netd.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Request {
-    /// Tells its answer.
+    /// The id, which the answer repeats.
     pub id: u32,
     /// The name.
     pub name: Name,
 }
 
-/// What became of it.
+/// The answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Answer {
-    /// At least one address, in the order in which they are to be tried (RFC 6724 §6); the port is
-    /// 0.
+    /// At least one address, in the order in which to try them (RFC 6724 §6). The port is 0.
     Addresses(Vec<SocketAddr>),
-    /// Why there is none.
+    /// Why there is no address.
     Failed(String),
 }
 
 impl Request {
-    /// As a datagram.
+    /// Encodes a datagram.
     pub fn encode(&self) -> Vec<u8> {
         [&self.id.to_be_bytes(), self.name.0.as_bytes()].concat()
     }
 
-    /// Of a datagram; nothing where it is no request.
+    /// Parses a datagram. None if it isn't a request.
     pub fn decode(datagram: &[u8]) -> Option<Self> {
         let (id, name) = datagram.split_first_chunk()?;
         Some(Self {
@@ -86,7 +85,7 @@ impl Request {
 }
 
 impl Answer {
-    /// The first addresses of a list.
+    /// An answer with the first of these addresses.
     pub fn addresses(addresses: impl Iterator<Item = SocketAddr>) -> Self {
         let addresses: Vec<_> = addresses.take(MAX_ADDRESSES).collect();
         match addresses.is_empty() {
@@ -95,14 +94,14 @@ impl Answer {
         }
     }
 
-    /// A failure, with its reason.
+    /// A failure with this reason.
     pub fn failed(reason: impl fmt::Display) -> Self {
         let reason = reason.to_string();
         let end = reason.floor_char_boundary(MAX_REASON);
         Self::Failed(reason[..end].to_owned())
     }
 
-    /// As the datagram that answers this request.
+    /// Encodes the answer to the request with this id.
     pub fn encode(&self, id: u32) -> Vec<u8> {
         let mut datagram = id.to_be_bytes().to_vec();
         match self {
@@ -130,7 +129,7 @@ impl Answer {
         datagram
     }
 
-    /// Of a datagram, with the id of its request; nothing where it is no answer.
+    /// Parses a datagram, which starts with the id of its request. None if it isn't an answer.
     pub fn decode(datagram: &[u8]) -> Option<(u32, Self)> {
         let (id, rest) = datagram.split_first_chunk()?;
         let (kind, rest) = rest.split_first()?;

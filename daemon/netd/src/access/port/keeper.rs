@@ -2,12 +2,12 @@
 //! filter's rules.
 //!
 //! It relays EAPOL between netd and the interface that its command line names, and opens and closes
-//! the controlled port; [`wire`](super::wire) is all that netd can send it. The port is closed at
-//! the start, and again when netd is gone, however it went. Meanwhile the rules are put back when
-//! somebody takes them away (firewalls begin with `flush ruleset`), and follow the interface when
-//! it gets another name.
+//! the controlled port. netd can send it only the messages of [`wire`](super::wire). It closes the
+//! port at its start, and again when netd ends, even if netd is killed. Until then it restores the
+//! rules if another program removes them (firewalls begin with `flush ruleset`), and changes them
+//! when the interface is renamed.
 //!
-//! Once its sockets are open, it opens nothing, starts nothing and allocates nothing.
+//! Once its sockets are open, it opens no file, starts no process and allocates no memory.
 
 use std::fmt;
 use std::io::{self, ErrorKind};
@@ -25,11 +25,11 @@ use softsim_sandbox::{clock, landlock, log};
 use super::rules::{Rules, Table};
 use super::wire::{MAX_MESSAGE, MAX_PDU, Malformed, Message, Order, Reason, Refused, Request};
 
-/// The first argument of the process. The interface follows, and [`WITHOUT_PORT`] where no port is
-/// to be kept.
+/// The first argument of the process. The interface follows, and [`WITHOUT_PORT`] if the keeper
+/// keeps no port.
 pub const SUBCOMMAND: &str = "port-keeper";
 
-/// The keeper relays EAPOL only.
+/// The keeper only relays EAPOL.
 pub const WITHOUT_PORT: &str = "--controlled-port=none";
 
 /// How long the keeper rests after it has put rules back, so that a program that removes them again
@@ -51,25 +51,25 @@ const WRITE_ATTEMPTS: usize = 8;
 const MAX_CONTESTS: u32 = 8;
 const CONTEST_WINDOW: Duration = Duration::from_secs(1);
 
-/// Code of EAP (RFC 3748 §4), and octets of its header with the type.
+/// The code of an EAP-Response (RFC 3748 §4).
 const RESPONSE: u8 = 2;
 
-/// Why there is no keeper.
+/// Why a keeper can't start.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// Its command line or its standard input is not what netd gives it.
+    /// Its command line or its standard input isn't what netd passes.
     #[error("port-keeper: expected {0}")]
     Usage(&'static str),
-    /// What it needs can't be opened.
+    /// It can't open what it needs.
     #[error("port-keeper: {0}: {1}")]
     Open(&'static str, #[source] io::Error),
-    /// It can't give up what it doesn't need.
+    /// It can't confine itself.
     #[error("port-keeper: {0}")]
     Confinement(String),
 }
 
-/// Keeps the port that the command line names, until netd is gone. Returns only where it can't
-/// begin.
+/// Keeps the port that the command line names, until netd ends. It returns only if the keeper can't
+/// start.
 pub fn run(arguments: &[String]) -> Result<(), Error> {
     open(arguments)?.keep()
 }
@@ -90,7 +90,7 @@ fn open(arguments: &[String]) -> Result<Keeper, Error> {
     let frames = FrameSocket::open(index, ETHERTYPE, PAE_GROUP_ADDRESS)
         .map_err(failed("EAPOL, which takes CAP_NET_RAW"))?;
     let link_monitor = LinkMonitor::open(index).map_err(failed("its link"))?;
-    // The command line may have an alternative name, which no rule knows.
+    // The command line may have an alternative name, which no rule matches.
     let (link, name) = present(&link_monitor).map_err(failed("its link"))?;
     let port = with_port
         .then(|| Port::open(index))
@@ -110,10 +110,10 @@ fn open(arguments: &[String]) -> Result<Keeper, Error> {
     })
 }
 
-/// Link and name of an interface, as the kernel answers before anything else.
+/// The present link and name of an interface, which the kernel reports first.
 fn present(link_monitor: &LinkMonitor) -> io::Result<(Link, Name)> {
     loop {
-        // News about other interfaces may come first.
+        // Events of other interfaces may come first.
         if let Some(state) = link_monitor.receive()? {
             let name = state.name.ok_or(ErrorKind::NotFound)?;
             return Ok((state.link, name));
@@ -125,7 +125,7 @@ fn present(link_monitor: &LinkMonitor) -> io::Result<(Link, Name)> {
 fn confine(with_port: bool) -> Result<(), String> {
     process::ignore_termination().map_err(|error| error.to_string())?;
     process::deny_dumps().map_err(|error| error.to_string())?;
-    // The packet filter asks for it with every message.
+    // The packet filter checks it for every message.
     let kept: &[_] = if with_port {
         &[Capability::NetAdmin]
     } else {
@@ -145,13 +145,13 @@ struct Keeper {
     port: Option<Port>,
     /// The station that last sent a frame to this interface alone.
     authenticator: Option<Address>,
-    /// What netd has not taken yet.
+    /// The answer that netd has not yet taken.
     answer: Option<Message<'static>>,
     /// Whether netd has the present link and name.
     link_sent: bool,
 }
 
-/// netd is gone, or what it sent means that; or the interface is another netd's.
+/// netd has ended or broken the protocol, or the interface belongs to another netd.
 struct End;
 
 impl Keeper {
@@ -172,7 +172,7 @@ impl Keeper {
         }
     }
 
-    /// Waits until there is something to do, and does a bounded part of it.
+    /// Waits until there is work, and does a limited amount of it.
     fn turn(&mut self) -> Result<(), End> {
         self.flush()?;
         let waits = self.answer.is_some() || !self.link_sent;
@@ -211,7 +211,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Gives netd what it has not taken yet, as far as it takes it.
+    /// Sends netd what it has not yet taken, as far as the socket has room.
     fn flush(&mut self) -> Result<(), End> {
         if let Some(answer) = self.answer
             && self.send_message(&answer)?
@@ -225,7 +225,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Whether there was room for it.
+    /// Returns whether the socket had room.
     fn send_message(&self, message: &Message<'_>) -> Result<bool, End> {
         let octets = message.encode().ok_or(End)?;
         match self.netd.send(octets.as_slice()) {
@@ -235,7 +235,7 @@ impl Keeper {
         }
     }
 
-    /// Takes link and name from the kernel; the rules follow the name before netd learns it.
+    /// Takes link and name from the kernel. The rules follow the name before netd learns it.
     fn receive_link(&mut self) {
         let before = (self.link, self.name);
         loop {
@@ -294,7 +294,7 @@ impl Keeper {
             (None, Ok(())) => None,
         };
         if (order, outcome) == (Some(Order::Leave), Ok(())) {
-            // netd may be gone already.
+            // netd may have ended.
             let _ = self.flush();
             process::exit(0);
         }
@@ -315,8 +315,8 @@ impl Keeper {
             })
     }
 
-    /// Sends what a supplicant sends, to whom it answers. The EtherType and the interface are the
-    /// socket's.
+    /// Sends a PDU of a supplicant, to a destination that a supplicant uses. The socket determines
+    /// EtherType and interface.
     fn send(&self, destination: Address, pdu: &[u8]) -> Result<(), Reason> {
         if !is_a_supplicants(pdu) {
             return Err(Reason::Pdu);
@@ -329,14 +329,14 @@ impl Keeper {
             .map_err(|_| Reason::NotSent)
     }
 
-    /// Relays one frame. Where netd has no room for it, it is lost.
+    /// Relays one frame. If the socket to netd has no room, the frame is lost.
     fn relay_frame(&mut self) -> Result<(), End> {
         let mut buffer = [0; MAX_PDU];
         // If the link is lost, the link monitor reports it.
         let Ok(Some(frame)) = self.frames.receive(&mut buffer) else {
             return Ok(());
         };
-        // No station has a group's address.
+        // No station has a group address.
         if frame.source[0] & 1 == 1 {
             return Ok(());
         }
@@ -351,7 +351,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Closes the port behind a netd that is gone, if the packet filter lets it.
+    /// Closes the port after netd has ended, if the packet filter accepts that.
     fn close_behind(&mut self) -> io::Result<()> {
         let mut attempts = 1;
         loop {
@@ -369,13 +369,12 @@ impl Keeper {
     }
 }
 
-/// Whether a PDU is whole, and an EAPOL-Start, an EAPOL-Logoff or an EAP-Response (IEEE 802.1X-2010
-/// §11.3).
+/// Whether a PDU is a complete EAPOL-Start, EAPOL-Logoff or EAP-Response (IEEE 802.1X-2010 §11.3).
 fn is_a_supplicants(pdu: &[u8]) -> bool {
     let Ok(frame) = Frame::parse(pdu) else {
         return false;
     };
-    // Nothing lies behind the body.
+    // Nothing may follow the body.
     let whole = pdu.ends_with(frame.body) && pdu.len() == frame.body.len() + 4;
     whole
         && match (frame.kind, frame.body) {
@@ -392,14 +391,14 @@ struct Port {
     rules: Rules,
     monitor: TableMonitor,
     index: u32,
-    /// Whether it is closed, as far as the keeper can tell.
+    /// Whether it is closed, as far as the keeper knows.
     closed: bool,
     /// Whether the packet filter has the rules for that, as far as the keeper knows.
     is_current: bool,
     /// When the keeper tries or checks the rules again. Until then it ignores the packet filter's
     /// news.
     due: Option<Duration>,
-    /// How often an open port was contested in a row, and when it was last.
+    /// How often in a row another program has contested the open port, and when it last did.
     contested: (u32, Duration),
 }
 
@@ -423,7 +422,8 @@ impl Port {
         })
     }
 
-    /// Closes or opens it. Where that fails, it stays what it was, and is tried again.
+    /// Closes or opens the port. If that fails, the port stays as it was, and the keeper tries
+    /// again.
     fn change(&mut self, close: bool, name: &Name, link: Link) -> io::Result<()> {
         let outcome = self.write(close, name, link);
         self.is_current = outcome.is_ok();
@@ -434,8 +434,8 @@ impl Port {
         outcome
     }
 
-    /// Writes the rules until no other program has changed them meanwhile: the keeper knows with
-    /// which change its own transaction ends.
+    /// Writes the rules until no other program has changed them meanwhile. The keeper knows the
+    /// last change of its own transaction.
     fn write(&mut self, close: bool, name: &Name, link: Link) -> io::Result<()> {
         let table = Table::of(self.index, name);
         for _ in 0..WRITE_ATTEMPTS {
@@ -456,8 +456,8 @@ impl Port {
         Err(ErrorKind::ResourceBusy.into())
     }
 
-    /// Checks the rules when it is time to, or when there is news of them, and repairs them. Gives
-    /// an open port up that another keeper closes.
+    /// Checks and repairs the rules, if it is time to or if the packet filter has news. It gives up
+    /// an open port that another keeper closes.
     fn repair(&mut self, news: bool, name: &Name, link: Link) -> Result<(), End> {
         let is_due = self.due.is_some_and(|due| due <= clock::boottime());
         if !news && !is_due {
@@ -490,7 +490,8 @@ impl Port {
         Ok(())
     }
 
-    /// Counts that another program changed the rules of an open port; whether it goes on.
+    /// Counts that another program changed the rules of an open port, and returns whether it goes
+    /// on.
     fn is_kept_closed(&mut self) -> bool {
         let now = clock::boottime();
         let (times, last) = self.contested;
@@ -500,7 +501,7 @@ impl Port {
     }
 }
 
-/// Logs that the packet filter refused: the next attempt follows.
+/// Logs that the packet filter refused. The keeper will try again.
 fn refused(name: &Name, error: &io::Error) {
     let error = Brief(error);
     log::line(
@@ -509,7 +510,7 @@ fn refused(name: &Name, error: &io::Error) {
     );
 }
 
-/// An error as its number: the standard library would allocate its description.
+/// Displays an error as its number, since the standard library would allocate its description.
 struct Brief<'a>(&'a io::Error);
 
 impl fmt::Display for Brief<'_> {
@@ -521,7 +522,7 @@ impl fmt::Display for Brief<'_> {
     }
 }
 
-/// What an interface has become.
+/// Displays what became of an interface.
 struct Now<'a>(&'a Name, Link);
 
 impl fmt::Display for Now<'_> {

@@ -1,5 +1,5 @@
-//! netd's end of the socket to a keeper, which holds an interface: frames, the link, and the
-//! controlled port.
+//! netd's side of a port keeper. The keeper holds an interface: it relays frames, reports the link,
+//! and keeps the controlled port.
 
 pub mod keeper;
 mod rules;
@@ -21,42 +21,42 @@ use super::Fatal;
 use crate::async_socket::AsyncSocket;
 use crate::helper_process;
 
-/// How long the keeper may take for an answer; the packet filter takes a fraction of it.
+/// The time that the keeper has for an answer. The packet filter takes a fraction of it.
 const TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Events of the keeper's that are kept while its answer is waited for: more are lost, as on a
-/// wire.
+/// The number of events that netd keeps while it waits for the keeper's answer. It loses any more,
+/// as a wire does.
 const QUEUE: usize = 64;
 
-/// What becomes of the port when netd ends in good order.
+/// The state of the port after netd has ended in good order.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AtStop {
     /// It stays closed, as it does when netd dies.
     #[default]
     Closed,
-    /// The rules go, and everything passes.
+    /// The keeper removes its rules, and everything passes.
     Open,
 }
 
-/// The keeper of an interface, started before there is an event loop. Where it keeps a controlled
-/// port, that is closed when it has started, and when netd is gone.
+/// A keeper that has started, before there is an event loop. If it keeps a controlled port, it has
+/// closed the port at its start, and closes it when netd ends.
 #[derive(Debug)]
 pub(super) struct StartedKeeper {
     interface: String,
     at_stop: Option<AtStop>,
     socket: Connection,
-    /// Its first message.
+    /// The first message of the keeper.
     link: Event,
 }
 
-/// The keeper of an interface, in the event loop.
+/// A keeper in the event loop.
 #[derive(Debug)]
 pub(super) struct Keeper {
     interface: String,
     port: Option<ControlledPort>,
     socket: AsyncSocket<Connection>,
-    /// What was received while an answer was waited for.
+    /// The events that netd received while it waited for an answer.
     events: VecDeque<Event>,
 }
 
@@ -66,33 +66,33 @@ struct ControlledPort {
     status: PortStatus,
 }
 
-/// What the keeper reports of the interface.
+/// What the keeper reports about the interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// EAPOL.
+    /// An EAPOL frame.
     Frame {
-        /// From whom.
+        /// The source address.
         source: Address,
-        /// Whether to this interface alone.
+        /// Whether the frame was sent to this interface alone.
         unicast: bool,
         /// What followed the EtherType.
         pdu: Vec<u8>,
     },
-    /// Link and name, from now on.
+    /// The present link and name.
     Link(Link, Name),
-    /// The keeper didn't send a frame of netd's.
+    /// The keeper didn't send a frame of netd.
     Refused(Reason),
 }
 
-/// A message of the keeper's.
+/// A message of the keeper.
 enum Received {
     Event(Event),
     Answer(Order, Result<(), Reason>),
 }
 
 impl StartedKeeper {
-    /// Starts the keeper, a process of this program, and waits until the port is closed, if it is
-    /// to keep one.
+    /// Starts the keeper, a process of this program. If it keeps a port, it waits until the port is
+    /// closed.
     pub(super) fn start(interface: &str, at_stop: Option<AtStop>) -> io::Result<Self> {
         let socket = helper_process::start(&[keeper::SUBCOMMAND, interface], |command| {
             if at_stop.is_none() {
@@ -112,7 +112,7 @@ impl StartedKeeper {
         self.at_stop.is_some()
     }
 
-    /// Takes its place in the event loop of this thread.
+    /// Puts the keeper into the event loop of this thread.
     pub(super) fn register(self) -> io::Result<Keeper> {
         Ok(Keeper {
             interface: self.interface,
@@ -127,12 +127,12 @@ impl StartedKeeper {
 }
 
 impl Keeper {
-    /// What the controlled port is, where there is one.
+    /// The state of the controlled port, if there is one.
     pub(super) fn status(&self) -> Option<PortStatus> {
         self.port.as_ref().map(|port| port.status)
     }
 
-    /// Opens or closes the controlled port, where there is one, and waits until that is so.
+    /// Opens or closes the controlled port, if there is one, and waits for the keeper's answer.
     pub(super) async fn set(&mut self, status: PortStatus) -> Result<(), Fatal> {
         if self.port.is_none() {
             return Ok(());
@@ -149,7 +149,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// netd ends in good order.
+    /// Leaves the port as the configuration says, because netd ends.
     pub(super) async fn leave(&mut self) -> Result<(), Fatal> {
         match self.port.as_ref().map(|port| port.at_stop) {
             Some(AtStop::Closed) => self.order(Order::Close).await,
@@ -157,22 +157,22 @@ impl Keeper {
         }
     }
 
-    /// Sends a frame of EAPOL.
+    /// Sends an EAPOL frame.
     ///
     /// # Errors
-    /// It is lost.
+    /// The frame is lost.
     pub(super) fn send(&self, destination: Address, pdu: &[u8]) -> io::Result<()> {
         self.request(&Request::Frame { destination, pdu })
     }
 
-    /// What was received while an answer was waited for: to be taken before [`Self::receive`] is
-    /// called.
+    /// The next event that netd received while it waited for an answer. Take these events before
+    /// you call [`Self::receive`].
     pub(super) fn take_event(&mut self) -> Option<Event> {
         self.events.pop_front()
     }
 
-    /// What the keeper tells next; an error says that it is lost. Without it nobody closes the
-    /// port. May be cancelled.
+    /// Waits for the next event. An error means that netd has lost the keeper, and nobody closes
+    /// the port. May be cancelled.
     pub(super) async fn receive(&self) -> Result<Event, Fatal> {
         match self.receive_message().await? {
             Received::Event(event) => Ok(event),
@@ -180,7 +180,7 @@ impl Keeper {
         }
     }
 
-    /// Gives an order, and waits until it is carried out.
+    /// Gives an order, and waits until the keeper has carried it out.
     async fn order(&mut self, order: Order) -> Result<(), Fatal> {
         self.request(&Request::Order(order))
             .map_err(|error| self.lost(error))?;
@@ -192,7 +192,7 @@ impl Keeper {
                     }
                     Received::Answer(..) => return Err(self.lost("answered unasked")),
                     Received::Event(event) => {
-                        // A link is never lost; it is rare.
+                        // A link event is never lost. Such events are rare.
                         if self.events.len() < QUEUE || matches!(event, Event::Link(..)) {
                             self.events.push_back(event);
                         }
@@ -221,7 +221,7 @@ impl Keeper {
     }
 }
 
-/// How the interface is: the keeper's first message, once it has begun.
+/// Waits for the first message of a keeper, the link.
 fn first_message(socket: &Connection) -> io::Result<Event> {
     let mut entries = [poll::Entry::readable(socket)];
     poll::wait(&mut entries, Some(TIMEOUT))?;
@@ -237,7 +237,7 @@ fn first_message(socket: &Connection) -> io::Result<Event> {
     }
 }
 
-/// `WouldBlock` where there is no message.
+/// Receives a message; `WouldBlock` if there is none.
 fn receive(socket: &Connection, buffer: &mut [u8; MAX_MESSAGE]) -> io::Result<Received> {
     let error = |kind, reason: &str| Err(io::Error::new(kind, reason));
     let length = match socket.receive(buffer)? {

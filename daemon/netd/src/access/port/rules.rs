@@ -1,19 +1,19 @@
-//! The rules of a closed port, and in which tables they are.
+//! The rules of a closed port, and their tables.
 //!
-//! What keeps a port closed are two chains of the family netdev, which see every frame of the
-//! interface. They hang on its *name*: since Linux 6.16 an interface that gets another name leaves
-//! them behind, until the keeper has written them anew, while an interface that vanishes and comes
-//! back under its name finds them. So the keeper adds guards, which know the interface by its
-//! *index* and hold through every name: in the families inet, arp and bridge, as far as the kernel
-//! has them. They see what the host itself sends and receives over the interface, and what a bridge
-//! forwards; what runs over it under the name of another interface (a VLAN), and what others send
-//! past the network stack, they don't see.
+//! Two chains of the family netdev keep a port closed. They see every frame of the interface. They
+//! match the interface by its *name*: since Linux 6.16, they no longer see an interface that was
+//! renamed until the keeper has written them again, but they see an interface that vanishes and
+//! returns under its name. Therefore the keeper adds guards, which match the interface by its
+//! *index* and still hold after a renaming. They are in the families inet, arp and bridge, as far
+//! as the kernel has them. They see what the host itself sends and receives over the interface, and
+//! what a bridge forwards. They don't see what passes under the name of another interface (a VLAN),
+//! nor what programs send past the network stack.
 //!
 //! An open port has no rules.
 //!
-//! All tables of a port have one name, which tells the interface's index and name. Those of an
-//! earlier keeper share one of the two, whatever became of the interface meanwhile, and go with the
-//! first rules that are written.
+//! All tables of a port have the same name, which contains the index and the name of the interface.
+//! Tables of an earlier keeper contain the same index or the same name, even if the interface was
+//! renamed or replaced. The keeper removes them when it first writes its rules.
 
 use std::fmt::{self, Write};
 use std::io;
@@ -21,7 +21,7 @@ use std::io;
 use softsim_link::ethernet::Name;
 use softsim_link::netfilter::{Chain, Condition, Family, PacketFilter, Transaction, Verdict};
 
-/// Before everything else.
+/// The chains come before all others.
 const PRIORITY: i32 = -500;
 
 const EAPOL: u16 = softsim_carriers::eapol::ETHERTYPE;
@@ -29,18 +29,17 @@ const EAPOL: u16 = softsim_carriers::eapol::ETHERTYPE;
 /// The EtherType of an 802.1Q tag.
 const TAG: u16 = 0x8100;
 
-/// Where the EtherType is in a frame, and where a tag's number of the VLAN and the inner EtherType
-/// are.
+/// The offsets in a frame of the EtherType, of a tag's VLAN id, and of the EtherType after a tag.
 const ETHERTYPE: i32 = 12;
 const VLAN: i32 = 14;
 const INNER_ETHERTYPE: i32 = 16;
 
-/// The bits of a tag's second half that number the VLAN. 0 is none: the tag is for the frame's
-/// priority (IEEE 802.1Q §6.9).
+/// The bits of a tag that contain the VLAN id. With id 0, the tag only has a priority (IEEE 802.1Q
+/// §6.9).
 const VLAN_BITS: u16 = 0x0fff;
 
-/// A family whose rules know the interface by its index, and its hooks for what comes in and for
-/// what leaves, as `linux/netfilter.h`, `netfilter_arp.h` and `netfilter_bridge.h` number them.
+/// A family whose rules match the interface by its index, and the numbers of its hooks for incoming
+/// and for outgoing packets, as in `linux/netfilter.h`, `netfilter_arp.h` and `netfilter_bridge.h`.
 type Guard = (Family, [i32; 2]);
 
 const GUARDS: [Guard; 3] = [
@@ -54,29 +53,29 @@ const GUARDS: [Guard; 3] = [
 const INGRESS: i32 = 0;
 const EGRESS: i32 = 1;
 
-/// The name of tables that show whether the kernel has a family.
+/// The name of the tables with which the keeper finds out which families the kernel has.
 const PROBE: &str = "softsim_probe";
 
-/// How the names of all tables begin.
+/// The start of the name of each table.
 const PREFIX: &str = "softsim_port_";
 
-/// The name of a port's tables: `softsim_port_INDEX_NAME`, in which what is neither letter nor
-/// digit is written `_hh`.
+/// The name of a port's tables, `softsim_port_INDEX_NAME`. An octet that is neither a letter nor a
+/// digit is written as `_hh`.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Table {
     octets: [u8; MAX_TABLE],
     length: usize,
-    /// Where the index and the name begin.
+    /// The offsets of the index and of the name.
     index: usize,
     name: usize,
 }
 
-/// Octets of the name of a table: with an index of ten digits and a name of fifteen octets that are
-/// written in three each.
+/// The longest name of a table in octets: an index of ten digits, and a name of fifteen octets,
+/// each written in three.
 const MAX_TABLE: usize = PREFIX.len() + 10 + 1 + 3 * 15;
 
 impl Table {
-    /// That of an interface.
+    /// The name for this interface.
     pub(super) fn of(index: u32, name: &Name) -> Self {
         let mut table = Self {
             octets: [0; MAX_TABLE],
@@ -97,13 +96,13 @@ impl Table {
         table
     }
 
-    /// The name.
+    /// The name as text.
     pub(super) fn name(&self) -> &str {
         str::from_utf8(&self.octets[..self.length]).expect("only ASCII was written")
     }
 
-    /// Whether a table is one of this port's, or was at the time of an earlier keeper: its name
-    /// tells the same index or the same interface.
+    /// Whether a table belongs to this port, or to one of an earlier keeper: its name contains the
+    /// same index or the same name.
     fn is_same_port(&self, other: &[u8]) -> bool {
         let Some(other) = other.strip_prefix(PREFIX.as_bytes()) else {
             return false;
@@ -128,21 +127,21 @@ impl Write for Table {
     }
 }
 
-/// Writes a port's rules. After [`Self::open`] nothing is allocated.
+/// Writes the rules of a port. After [`Self::open`], it allocates no memory.
 #[derive(Debug)]
 pub(super) struct Rules {
     filter: PacketFilter,
     transaction: Transaction,
     index: u32,
-    /// Those that the kernel has.
+    /// The guards that the kernel supports.
     guards: [Option<Guard>; GUARDS.len()],
 }
 
 impl Rules {
-    /// Of the interface of this index. Takes CAP_NET_ADMIN.
+    /// For the interface of this index. It needs CAP_NET_ADMIN.
     ///
     /// # Errors
-    /// Whatever the packet filter says.
+    /// The packet filter refuses.
     pub(super) fn open(index: u32) -> io::Result<Self> {
         let mut rules = Self {
             filter: PacketFilter::open()?,
@@ -161,19 +160,19 @@ impl Rules {
         Ok(rules)
     }
 
-    /// The families that the kernel doesn't have: without them, a new name opens the port until the
-    /// rules are written under it.
+    /// The families that the kernel doesn't have. Without them, a renaming opens the port until the
+    /// keeper has written the rules again.
     pub(super) fn missing(&self) -> impl Iterator<Item = Family> {
         let known = self.guards.iter().zip(GUARDS);
         known.filter_map(|(known, (family, _))| known.is_none().then_some(family))
     }
 
-    /// Closes the port of the interface under this name, in one transaction, in which nothing
-    /// passes that neither the old nor the new rules let through. The last that is done is adding a
-    /// rule. Once the interface is `gone`, its index is nobody's, but its name may come back.
+    /// Closes the port of the interface under this name, in one transaction. During it, a packet
+    /// passes only if the old or the new rules accept it. The last change is a rule that is added.
+    /// Once the interface is `gone`, no interface has its index, but one may get its name.
     ///
     /// # Errors
-    /// Whatever the packet filter says; all is as before then.
+    /// The packet filter refuses, and nothing has changed.
     pub(super) fn close(&mut self, name: &Name, gone: bool) -> io::Result<()> {
         let table = Table::of(self.index, name);
         self.begin(&table)?;
@@ -184,17 +183,17 @@ impl Rules {
         self.filter.commit(&mut self.transaction)
     }
 
-    /// Opens it: all its tables go, in one transaction. The last that is done, if anything, is
-    /// removing a table.
+    /// Opens the port: removes all its tables, in one transaction. The last change, if any, is a
+    /// table that is removed.
     ///
     /// # Errors
-    /// Whatever the packet filter says; all is as before then.
+    /// The packet filter refuses, and nothing has changed.
     pub(super) fn remove(&mut self, name: &Name) -> io::Result<()> {
         self.begin(&Table::of(self.index, name))?;
         self.filter.commit(&mut self.transaction)
     }
 
-    /// Begins a transaction with the end of every table that is this port's.
+    /// Begins a transaction that removes every table of this port.
     fn begin(&mut self, table: &Table) -> io::Result<()> {
         let transaction = &mut self.transaction;
         transaction.begin();
@@ -206,9 +205,9 @@ impl Rules {
     }
 }
 
-/// Every frame of the interface but EAPOL is dropped. What leaves has no tag; what comes in may
-/// have one that tells its priority and no VLAN (IEEE 802.1X §7.4), which the kernel has taken off
-/// already.
+/// Adds the chains that drop every frame of the interface but EAPOL. EAPOL that leaves has no tag.
+/// EAPOL that comes in may have one with a priority and without a VLAN (IEEE 802.1X §7.4), or had
+/// one that the kernel has removed already.
 fn add_port(transaction: &mut Transaction, table: &str, name: &Name) {
     let field = |offset, value| Condition::Octets {
         offset,
@@ -247,7 +246,7 @@ fn add_port(transaction: &mut Transaction, table: &str, name: &Name) {
     }
 }
 
-/// What passes the interface of this index is dropped, whatever its name.
+/// Adds the chains that drop what passes the interface of this index, whatever its name.
 fn add_guard(transaction: &mut Transaction, table: &str, guard: Guard, index: u32) {
     let (family, [inwards, outwards]) = guard;
     transaction.add_table(family, table);

@@ -1,8 +1,8 @@
 //! The protocol between netd and the keeper of a port.
 //!
-//! The socket is one of AF_UNIX and SOCK_SEQPACKET: a pair that netd makes, or a connection that
-//! was accepted and inherited. Each message is one datagram. Its first octet is the type; the other
-//! fields follow without gaps. A datagram that is none of these, to the octet, is malformed.
+//! The socket has the type AF_UNIX and SOCK_SEQPACKET. It is one of a pair that netd creates, or a
+//! connection that a process accepted and passed on. Each message is one datagram. Its first octet
+//! is the type; the other fields follow without gaps. Any other datagram is malformed.
 //!
 //! ```text
 //!  from netd         0   1                   7
@@ -32,73 +32,73 @@
 //! ```
 //!
 //! The keeper begins: it sends a link once the port is closed, and again whenever link or name of
-//! the interface change. Each open, close and leave has one answer, done
-//! or refused; netd waits for it before it sends the next. A frame has none, except a refused.
-//! While an answer waits to be taken, the keeper reads nothing and relays no frame; frames that
-//! netd doesn't take in time are lost, as they are on a wire.
+//! the interface change. Each open, close and leave has one answer, done or refused; netd waits for
+//! the answer before it sends the next. A frame has no answer, except a refused. While the keeper
+//! can't send an answer, it reads nothing and relays no frame. Frames that netd doesn't take in
+//! time are lost, as they are on a wire.
 //!
-//! A PDU is what follows the EtherType of EAPOL. Of netd's, the keeper sends EAPOL-Start,
-//! EAPOL-Logoff and EAP-Response, to the PAE group address and to the station that spoke to this
-//! interface last.
+//! A PDU is what follows the EtherType of EAPOL. For netd, the keeper sends EAPOL-Start,
+//! EAPOL-Logoff and EAP-Response, to the PAE group address and to the station that last sent a
+//! frame to this interface.
 //!
-//! The end of the socket, or a datagram of no octets, is netd's end: the keeper closes the port,
-//! and ends.
+//! The end of the socket, or a datagram of no octets, means that netd has ended. The keeper then
+//! closes the port, and ends.
 
 use softsim_carriers::eapol::Address;
 use softsim_link::ethernet::{Link, Name};
 
-/// Octets of a PDU at most: more than an Ethernet frame carries, jumbo frames apart. EAP-AKA needs
-/// a fraction.
+/// The longest PDU in octets: more than an Ethernet frame carries, except a jumbo frame. EAP-AKA
+/// needs a fraction of it.
 pub const MAX_PDU: usize = 2048;
 
-/// Octets of the EAPOL header, and so of a PDU of netd's at least.
+/// The octets of the EAPOL header, and so of netd's shortest PDU.
 const MIN_PDU: usize = 4;
 
-/// Octets of a message at most.
+/// The longest message in octets.
 pub const MAX_MESSAGE: usize = 8 + MAX_PDU;
 
-/// What netd can ask for.
+/// An order of netd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// Let everything pass.
     Open,
-    /// Let nothing but EAPOL pass.
+    /// Let only EAPOL pass.
     Close,
-    /// Take the rules away, and end.
+    /// Remove the rules, and end.
     Leave,
 }
 
-/// A message of netd's.
+/// A message of netd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request<'a> {
-    /// Answered when it is so.
+    /// Carry out an order, and answer.
     Order(Order),
     /// Send this PDU.
     Frame {
-        /// To whom.
+        /// The destination address.
         destination: Address,
         /// What follows the EtherType.
         pdu: &'a [u8],
     },
 }
 
-/// A message of the keeper's.
+/// A message of the keeper.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Message<'a> {
-    /// It is so.
+    /// The keeper has carried out the order.
     Done(Order),
-    /// It isn't, and all is as before.
+    /// The keeper has refused, and nothing has changed.
     Refused(Refused),
-    /// A PDU was received.
+    /// The interface has received this PDU.
     Frame {
-        /// From whom.
+        /// The source address.
         source: Address,
-        /// Whether to this interface alone.
+        /// Whether it was sent to this interface alone.
         unicast: bool,
         /// What followed the EtherType.
         pdu: &'a [u8],
     },
-    /// How the interface is, and is called, from now on.
+    /// The interface has this link and this name now.
     Link {
         /// Its link.
         link: Link,
@@ -107,25 +107,26 @@ pub enum Message<'a> {
     },
 }
 
-/// What is refused, and why.
+/// A refusal, and its reason.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Refused {
-    /// The order; none where it was a frame or malformed.
+    /// The refused order, or none for a frame or a malformed message.
     pub order: Option<Order>,
     /// Why.
     pub reason: Reason,
 }
 
-/// Why something is refused.
+/// The reason of a refusal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
-    /// It is none of the messages.
+    /// The datagram is malformed.
     Malformed,
-    /// The PDU is none that a supplicant sends.
+    /// No supplicant sends such a PDU.
     Pdu,
-    /// The destination is neither the group nor the station that spoke to us last.
+    /// The destination is neither the group address nor the station that last sent a frame to this
+    /// interface.
     Destination,
-    /// The interface didn't take the frame.
+    /// The interface didn't send the frame.
     NotSent,
     /// The packet filter refused the rules.
     PacketFilter,
@@ -133,7 +134,7 @@ pub enum Reason {
     NoPort,
 }
 
-/// Octets that are no message.
+/// A datagram that isn't a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Malformed;
 
@@ -200,7 +201,7 @@ impl std::fmt::Display for Reason {
     }
 }
 
-/// Octets of a message, for one place to write them to.
+/// The octets of a message, in a buffer of fixed size.
 #[derive(Debug)]
 pub struct Octets {
     octets: [u8; MAX_MESSAGE],
@@ -208,12 +209,12 @@ pub struct Octets {
 }
 
 impl Octets {
-    /// A message that may be sent.
+    /// The octets to send.
     pub fn as_slice(&self) -> &[u8] {
         &self.octets[..self.length]
     }
 
-    /// The fields one behind the other; none where the last one is too long.
+    /// Concatenates fields. None if the last one is too long.
     fn of(fields: &[&[u8]]) -> Option<Self> {
         let mut message = Self {
             octets: [0; MAX_MESSAGE],
@@ -230,7 +231,7 @@ impl Octets {
 }
 
 impl<'a> Request<'a> {
-    /// Reads a datagram.
+    /// Parses a datagram.
     pub fn decode(datagram: &'a [u8]) -> Result<Self, Malformed> {
         match datagram {
             [FRAME, rest @ ..] => {
@@ -245,7 +246,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// Writes it; none where the PDU is too long.
+    /// Encodes the message. None if the PDU is too long.
     pub fn encode(&self) -> Option<Octets> {
         match self {
             Self::Order(order) => Octets::of(&[&[order.octet()]]),
@@ -258,7 +259,7 @@ impl<'a> Request<'a> {
 }
 
 impl<'a> Message<'a> {
-    /// Reads a datagram.
+    /// Parses a datagram.
     pub fn decode(datagram: &'a [u8]) -> Result<Self, Malformed> {
         let message = match datagram {
             [DONE, order] => Order::of(*order).map(Self::Done),
@@ -290,7 +291,7 @@ impl<'a> Message<'a> {
         message.ok_or(Malformed)
     }
 
-    /// Writes it; none where the PDU is too long.
+    /// Encodes the message. None if the PDU is too long.
     pub fn encode(&self) -> Option<Octets> {
         match self {
             Self::Done(order) => Octets::of(&[&[DONE, order.octet()]]),
