@@ -1,6 +1,6 @@
 //! The codec of EAP-AKA and EAP-AKA': whatever is read can be built again and reads the same.
 
-use softsim_eap::packet::{Builder, Kind, Packet, build_encrypted, parse_encrypted};
+use softsim_eap_packet::{Builder, Kind, Packet, build_encrypted, parse_encrypted};
 
 /// Reads the input as an EAP packet, and as the plaintext of AT_ENCR_DATA.
 pub fn run(input: &[u8]) {
@@ -17,14 +17,14 @@ fn packet(input: &[u8]) {
         return;
     };
     let builder = Builder::new(packet.code, packet.identifier, method, message.subtype);
-    let attributes = message.attributes.iter();
-    let draft = attributes
-        .fold(builder, |builder, attribute| builder.attribute(*attribute))
+    let draft = message
+        .attributes()
+        .fold(builder, |builder, attribute| builder.attribute(attribute))
         .finish()
         .expect("what came in a packet fits one");
     let again = Packet::parse(draft.bytes()).expect("what was built is EAP");
     let again = again.aka().expect("what was built is of the method");
-    assert_eq!(again.attributes, message.attributes);
+    assert!(again.attributes().eq(message.attributes()));
     assert_eq!(
         again.bytes_under_mac().map(|under| under.len()),
         message.mac().map(|_| draft.bytes().len())

@@ -3,12 +3,12 @@
 
 use std::collections::HashMap;
 
-use softsim_eap::packet::{Code, Packet, Type, typed};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, ForwardSecrecy, Group, Identity, IdentityKind,
     IdentityRequest, Method, Nai, NetworkNamePolicy, Outcome, OuterIdentity, Output, Peer,
     ReauthenticationAnswer,
 };
+use softsim_eap_packet::{Code, Packet, Type, typed};
 
 /// The identity that names the subscriber.
 const NAMED: &str = "6001010123456789@home.example";

@@ -1,8 +1,8 @@
 //! One conversation in memory: our peer and a SIM on one side, the lab's server and AuC on the
 //! other.
 
-use softsim_eap::packet::{Code, Type, typed};
 use softsim_eap::{Config, Outcome, Output, Peer};
+use softsim_eap_packet::{Code, Type, typed};
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::{self, Reason, Server, Session, Step};
 

@@ -5,11 +5,11 @@ use softsim_aka::kdf::{NetworkName, ck_ik_prime};
 use softsim_aka::{
     Amf, Autn, Credentials, Functions, K, KAusf, Msk, NonceS, Opc, Rand, Sqn, fiveg,
 };
-use softsim_eap::packet::{AkaMessage, Attribute, Packet, parse_encrypted};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Identity, IdentityKind, IdentityRequest, Method, Nai,
     ReauthenticationAnswer,
 };
+use softsim_eap_packet::{AkaMessage, Attribute, Packet, parse_encrypted};
 use softsim_lab_simulators::auc::{Auc, Subscriber};
 use softsim_lab_simulators::eap_server::keys::{Derived, Keys};
 use softsim_sandbox::random::SystemRng;

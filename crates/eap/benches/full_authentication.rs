@@ -7,7 +7,7 @@ mod support;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use softsim_eap::Success;
-use softsim_eap::packet::Attribute;
+use softsim_eap_packet::Attribute;
 use support::{Challenge, Network, Scene, aka_identity};
 
 fn full_authentication() -> Option<Success> {

@@ -27,7 +27,6 @@ mod negotiation;
 mod note;
 mod outcome;
 mod outer;
-pub mod packet;
 mod peer;
 mod rounds;
 

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::packet::{AkaMessage, Attribute, Code, Notification, Packet, Type};
+use softsim_eap_packet::{AkaMessage, Attribute, Code, Notification, Packet, Type};
 
 /// The direction of a message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Note {
         let message = packet.aka().ok();
         let attributes = message
             .iter()
-            .flat_map(|message| &message.attributes)
+            .flat_map(AkaMessage::attributes)
             .map(attribute)
             .collect();
         let message = name(packet, message.as_ref());
@@ -88,14 +88,14 @@ fn name(packet: &Packet<'_>, message: Option<&AkaMessage<'_>>) -> String {
     }
 }
 
-fn attribute(attribute: &Attribute<'_>) -> String {
+fn attribute(attribute: Attribute<'_>) -> String {
     let kind = attribute.kind();
     match attribute {
         Attribute::Kdf(number) | Attribute::KdfFs(number) | Attribute::ClientErrorCode(number) => {
             format!("{kind}={number}")
         }
-        Attribute::Notification(code) => format!("{kind}={}", Notification(*code)),
-        Attribute::Bidding(d) => format!("{kind}={}", u8::from(*d)),
+        Attribute::Notification(code) => format!("{kind}={}", Notification(code)),
+        Attribute::Bidding(d) => format!("{kind}={}", u8::from(d)),
         Attribute::KdfInput(name) => format!("{kind}={}", name.escape_ascii()),
         _ => kind.to_string(),
     }

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
+use softsim_eap_packet::{AkaError, Kind, Notification, Subtype};
 use softsim_eap_types::Method;
-
-use crate::packet::{AkaError, Kind, Notification, Subtype};
 
 /// The end of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

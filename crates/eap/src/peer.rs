@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use softsim_eap_packet::{self as packet, Code, Packet, Subtype, Type};
 use softsim_eap_types::Method;
 
 use crate::answered::{Answered, Current, Fingerprint, fingerprint};
@@ -12,7 +13,6 @@ use crate::conversation::{Conversation, Reaction};
 use crate::note::{Direction, Note};
 use crate::outcome::Outcome;
 use crate::outer::Outer;
-use crate::packet::{self, Code, Packet, Subtype, Type};
 
 /// The first EAP type that is a method (RFC 3748 §5).
 const FIRST_METHOD: u8 = 4;

@@ -2,10 +2,10 @@
 
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use softsim_eap_packet::{AkaMessage, Attribute};
 use softsim_eap_types::Method;
 
 use crate::outcome::{Reason, Unprocessable};
-use crate::packet::{AkaMessage, Attribute};
 
 /// The identities that a server may ask for, in the order in which it may ask.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -26,7 +26,7 @@ pub(crate) struct Rounds {
 impl Rounds {
     /// The identity that this request asks for. An error changes nothing.
     pub(crate) fn next(&mut self, message: &AkaMessage<'_>) -> Result<Round, Reason> {
-        let asked: Vec<Round> = message.attributes.iter().filter_map(round).collect();
+        let asked: Vec<Round> = message.attributes().filter_map(round).collect();
         let &[round] = &asked[..] else {
             return Err(Reason::Unprocessable(Unprocessable::IdentityRequests {
                 asked: asked.len(),
@@ -57,7 +57,7 @@ impl Rounds {
     }
 }
 
-fn round(attribute: &Attribute<'_>) -> Option<Round> {
+fn round(attribute: Attribute<'_>) -> Option<Round> {
     match attribute {
         Attribute::AnyIdReq => Some(Round::Any),
         Attribute::FullauthIdReq => Some(Round::FullAuth),

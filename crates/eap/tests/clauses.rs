@@ -47,6 +47,7 @@ fn tests() -> BTreeSet<String> {
     for folder in [
         "crates/eap",
         "crates/eap-types",
+        "crates/eap-packet",
         "crates/aka",
         "crates/usim",
         "daemon/keyd",

@@ -6,8 +6,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use softsim_carriers::radius::{Answer, Client, Msk, Secret};
-use softsim_eap::packet::{Code, Type, typed};
 use softsim_eap::{AuthenticationReject, Config, Method, Outcome, Output, Peer, Reason};
+use softsim_eap_packet::{Code, Type, typed};
 use softsim_lab_harness::hostapd::{Hostapd, Identities, Methods, Options};
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_simulators::auc::Auc;

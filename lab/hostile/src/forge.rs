@@ -1,7 +1,7 @@
 //! Requests put together attribute by attribute, as no honest builder would.
 
 use softsim_eap::Method;
-use softsim_eap::packet::{Attribute, Builder, Code, Kind, Subtype};
+use softsim_eap_packet::{Attribute, Builder, Code, Kind, Subtype};
 use softsim_lab_simulators::eap_server::keys::Keys;
 
 /// Octets before the first attribute.

@@ -1,7 +1,7 @@
 //! Malformed attributes by the hundred: every attribute that means something, with every length
 //! that doesn't fit.
 
-use softsim_eap::packet::{Attribute, Kind, Subtype};
+use softsim_eap_packet::{Attribute, Kind, Subtype};
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::IdentityRequest;
 

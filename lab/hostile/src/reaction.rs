@@ -1,6 +1,6 @@
 //! What a peer owes a request.
 
-use softsim_eap::packet::{AkaMessage, Attribute, Packet, Subtype, Type, parse_encrypted};
+use softsim_eap_packet::{AkaMessage, Attribute, Packet, Subtype, Type, parse_encrypted};
 
 use super::Stage;
 
@@ -81,7 +81,7 @@ impl Stage {
         response: &[u8],
         message: &AkaMessage<'_>,
     ) -> Result<bool, String> {
-        let bare = message.attributes.is_empty();
+        let bare = message.attributes().next().is_none();
         let is = |subtype| message.subtype == subtype;
         Ok(match expected {
             Reaction::Identity => {
@@ -96,17 +96,17 @@ impl Stage {
                 is(Subtype::Challenge) && self.res_is_right(message, true)?
             }
             Reaction::Kdf(kdf) => {
-                is(Subtype::Challenge) && message.attributes == [Attribute::Kdf(*kdf)]
+                is(Subtype::Challenge) && message.attributes().eq([Attribute::Kdf(*kdf)])
             }
             Reaction::KdfFs(kdf) => {
-                is(Subtype::Challenge) && message.attributes == [Attribute::KdfFs(*kdf)]
+                is(Subtype::Challenge) && message.attributes().eq([Attribute::KdfFs(*kdf)])
             }
             Reaction::SynchronizationFailure => {
                 is(Subtype::SynchronizationFailure) && self.auts_is_right(message)
             }
             Reaction::AuthenticationReject => is(Subtype::AuthenticationReject) && bare,
             Reaction::ClientError => {
-                is(Subtype::ClientError) && message.attributes == [Attribute::ClientErrorCode(0)]
+                is(Subtype::ClientError) && message.attributes().eq([Attribute::ClientErrorCode(0)])
             }
             Reaction::Reauthentication => {
                 is(Subtype::Reauthentication) && self.counter_is_right(message, Some(false))?
@@ -183,8 +183,9 @@ impl Stage {
             return false;
         };
         self.auts = Some(*auts);
-        let expected: Vec<_> = [Attribute::Auts(auts)].into_iter().chain(copies).collect();
-        message.attributes == expected
+        message
+            .attributes()
+            .eq([Attribute::Auts(auts)].into_iter().chain(copies))
     }
 }
 
@@ -192,7 +193,7 @@ impl Stage {
 fn described(response: &Packet<'_>) -> String {
     match (response.typed, response.aka()) {
         (_, Ok(message)) => {
-            let kinds: Vec<_> = message.attributes.iter().map(Attribute::kind).collect();
+            let kinds: Vec<_> = message.attributes().map(|a| a.kind()).collect();
             format!("{} with {kinds:?}", message.subtype)
         }
         (Some((kind, _)), _) => format!("{kind:?}"),

@@ -5,7 +5,7 @@ use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_aka::kdf::{NetworkName, ck_ik_prime};
 use softsim_aka::{Amf, Auts, CkPrime, IkPrime, KAut, KAut128, NonceS, Sqn};
 use softsim_eap::Method;
-use softsim_eap::packet::{self, Attribute, Kind, Notification, Subtype, build_encrypted};
+use softsim_eap_packet::{self as packet, Attribute, Kind, Notification, Subtype, build_encrypted};
 use softsim_lab_simulators::auc::{Auc, AuthenticationVector};
 use softsim_lab_simulators::eap_server::identity::IdentityMessages;
 use softsim_lab_simulators::eap_server::keys::{Derived, Keys};

@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use softsim_aka::agreement::{Group, PrivateKey};
-use softsim_eap::packet::{Code, Type, typed};
 use softsim_eap::{Config, NetworkNamePolicy, Outcome, Output, Peer};
+use softsim_eap_packet::{Code, Type, typed};
 use softsim_lab_hostile::{End, Hostile, Scenario};
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::{EapServer, Step};

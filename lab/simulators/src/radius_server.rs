@@ -221,7 +221,7 @@ mod tests {
     use std::time::Instant;
 
     use softsim_carriers::radius::{Answer, Client};
-    use softsim_eap::packet::{Code, Type, typed};
+    use softsim_eap_packet::{Code, Type, typed};
 
     use super::*;
     use crate::auc::tests::{IMSI, auc};

@@ -1,6 +1,7 @@
 //! AKA-Challenge and AKA'-Challenge. The peer checks everything that needs no key before it asks
 //! the SIM.
 
+use softsim_eap_packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 use softsim_eap_types::{Group, Method};
 
 use super::{Conversation, Echo, Phase, Reaction, Step, allow, encrypted, missing, unexpected};
@@ -8,7 +9,6 @@ use crate::ask::{Ask, ChallengeAnswer};
 use crate::config::{Config, ForwardSecrecy, NetworkNamePolicy};
 use crate::negotiation::{BadList, Verdict};
 use crate::outcome::{AuthenticationReject, Reason, Success, Unprocessable};
-use crate::packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 
 /// About how many challenges the peer asks the SIM in one conversation: the first, one after a
 /// resynchronisation, and two to spare.
@@ -102,7 +102,7 @@ impl Conversation {
         ];
         allow(message, &kinds)?;
         let offer = self.forward_secrecy_offer(config, message);
-        if let Some(kdf) = self.negotiate_kdf(&message.kdfs())? {
+        if let Some(kdf) = self.negotiate_kdf(&message.kdfs().collect::<Vec<_>>())? {
             self.kdf_fs.observe(&offer).map_err(bad_kdf_fs)?;
             return Ok(Agreement::Negotiate(Attribute::Kdf(kdf)));
         }
@@ -134,7 +134,7 @@ impl Conversation {
     fn forward_secrecy_offer(&self, config: &Config, message: &AkaMessage<'_>) -> Vec<u16> {
         let willing = config.forward_secrecy != ForwardSecrecy::Off && !self.named;
         match message.pub_ecdhe() {
-            Some(_) if willing => message.kdfs_fs(),
+            Some(_) if willing => message.kdfs_fs().collect(),
             _ => Vec::new(),
         }
     }

@@ -1,5 +1,6 @@
 //! AKA-Identity: which identity is shown to a server that asks inside the method (RFC 4187 §4.1).
 
+use softsim_eap_packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 use softsim_eap_types::IdentityRequest;
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
 use crate::ask::Ask;
 use crate::config::Config;
 use crate::identity::OuterIdentity;
-use crate::packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 use crate::rounds::Round;
 
 impl Conversation {

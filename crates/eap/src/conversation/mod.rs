@@ -11,6 +11,9 @@ mod notification;
 mod reauthentication;
 mod result;
 
+use softsim_eap_packet::{
+    AkaError, AkaMessage, Attribute, Builder, Code, Draft, Kind, Packet, Subtype,
+};
 use softsim_eap_types::{IdentityKind, IdentityRequest, Method};
 
 use crate::ask::{Answer, Ask};
@@ -18,7 +21,6 @@ use crate::config::Config;
 use crate::identity::Identity;
 use crate::negotiation::Negotiation;
 use crate::outcome::{Reason, Success, Unprocessable};
-use crate::packet::{AkaError, AkaMessage, Attribute, Builder, Code, Draft, Kind, Packet, Subtype};
 use crate::rounds::Rounds;
 
 /// What the peer does after a request or an answer.
@@ -323,7 +325,7 @@ fn unexpected<T>(subtype: Subtype) -> Result<T, Reason> {
 /// skippable attributes: those of forward secrecy in AKA-Identity (RFC 9678 §6.5.1), AT_BIDDING in
 /// EAP-AKA' (RFC 9048 §4).
 fn allow(message: &AkaMessage<'_>, kinds: &[Kind]) -> Result<(), Reason> {
-    let mut there = message.attributes.iter().map(Attribute::kind);
+    let mut there = message.attributes().map(|attribute| attribute.kind());
     match there.find(|kind| !kind.skippable() && !kinds.contains(kind)) {
         Some(kind) => Err(Reason::Unprocessable(Unprocessable::Misplaced(kind))),
         None => Ok(()),

@@ -1,10 +1,11 @@
 //! AKA-Notification: S bit, P bit, AT_MAC, and the encrypted counter after a re-authentication (RFC
 //! 4187 §6.1, §9.10 and §9.11).
 
+use softsim_eap_packet::{AkaMessage, Kind, Notification, Packet, Subtype};
+
 use super::{Conversation, Echo, Phase, Reaction, Step, allow, encrypted, missing};
 use crate::ask::Ask;
 use crate::outcome::{Reason, Success, Unprocessable};
-use crate::packet::{AkaMessage, Kind, Notification, Packet, Subtype};
 
 /// A notification whose AT_MAC is being checked.
 #[derive(Debug)]

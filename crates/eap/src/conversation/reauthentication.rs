@@ -1,6 +1,7 @@
 //! AKA-Reauthentication: new keys without AKA, protected by those of the full authentication (RFC
 //! 4187 §5).
 
+use softsim_eap_packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 use softsim_eap_types::IdentityKind;
 
 use super::{
@@ -9,7 +10,6 @@ use super::{
 use crate::ask::{Ask, ReauthenticationAnswer};
 use crate::config::Config;
 use crate::outcome::{Reason, Success, Unprocessable};
-use crate::packet::{AkaMessage, Attribute, Kind, Packet, Subtype};
 
 /// A re-authentication that is being checked.
 #[derive(Debug)]

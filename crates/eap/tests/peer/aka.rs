@@ -1,8 +1,8 @@
 //! EAP-AKA (RFC 4187), where it is not EAP-AKA': SHA-1, no negotiation, and the guard against being
 //! bid down to it.
 
-use softsim_eap::packet::{Attribute, Kind, Subtype, Type};
 use softsim_eap::{AuthenticationReject, Config, ForwardSecrecy, Method, Outcome, Reason};
+use softsim_eap_packet::{Attribute, Kind, Subtype, Type};
 
 use crate::support::*;
 

@@ -1,7 +1,7 @@
 //! Bugs that others have had, each with the name it is known by.
 
-use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
 use softsim_eap::{Config, IdentityRequest, OuterIdentity};
+use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
 
 use crate::support::*;
 

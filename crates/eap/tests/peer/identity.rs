@@ -1,11 +1,11 @@
 //! Identities: which are sent, in which order they may be asked for, and which enters the keys (RFC
 //! 4187 §4.1).
 
-use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
 use softsim_eap::{
     Answer, BadNai, Config, ForwardSecrecy, IdentityKind, IdentityRequest, Nai, Outcome,
     OuterIdentity, Output, Peer, Reason, Unprocessable,
 };
+use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
 
 use crate::support::*;
 

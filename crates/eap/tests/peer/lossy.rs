@@ -1,8 +1,8 @@
 //! A link that loses, repeats and reorders: the exchange still ends in success, and AKA runs once.
 
 use proptest::prelude::*;
-use softsim_eap::packet::{self, Attribute, Packet, Subtype, Type};
 use softsim_eap::{Ask, Config, ForwardSecrecy, Group, Outcome, OuterIdentity};
+use softsim_eap_packet::{self as packet, Attribute, Packet, Subtype, Type};
 
 use crate::support::*;
 
@@ -48,8 +48,8 @@ impl Server {
             (Some(Subtype::Challenge), Ok(message)) if message.res().is_none() => {
                 let front =
                     |list: &mut Vec<u16>, choice: Vec<u16>| list.splice(..0, choice).for_each(drop);
-                front(&mut self.kdfs, message.kdfs());
-                front(&mut self.kdfs_fs, message.kdfs_fs());
+                front(&mut self.kdfs, message.kdfs().collect());
+                front(&mut self.kdfs_fs, message.kdfs_fs().collect());
                 self.proof()
             }
             (Some(Subtype::SynchronizationFailure), Ok(message)) => {

@@ -4,7 +4,6 @@
 
 mod aka;
 mod challenge;
-mod codec;
 mod forward_secrecy;
 mod history;
 mod identity;

@@ -1,8 +1,8 @@
 //! Malformed messages: Client-Error 0, no AKA run, and then nothing but a failure (RFC 4187
 //! §6.3.1).
 
-use softsim_eap::packet::{Kind, Packet, Type};
 use softsim_eap::{Outcome, Reason, Unprocessable};
+use softsim_eap_packet::{Kind, Packet, Type};
 
 use crate::support::*;
 

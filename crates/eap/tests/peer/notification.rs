@@ -1,8 +1,8 @@
 //! AKA-Notification: S bit, P bit, AT_MAC and the one round there is (RFC 4187 §6.1 and
 //! 6.2).
 
-use softsim_eap::packet::{Attribute, Notification, Subtype, Type};
 use softsim_eap::{Outcome, Reason, Unprocessable};
+use softsim_eap_packet::{Attribute, Notification, Subtype, Type};
 
 use crate::support::*;
 

@@ -1,7 +1,7 @@
 //! What is not EAP-AKA': Nak, EAP-Notification, packets of the wrong direction (RFC 3748 §5).
 
-use softsim_eap::packet::{Attribute, Type};
 use softsim_eap::{Config, Method, Outcome, Reason};
+use softsim_eap_packet::{Attribute, Type};
 
 use crate::support::*;
 

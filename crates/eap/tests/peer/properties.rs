@@ -3,11 +3,11 @@
 use std::collections::HashSet;
 
 use proptest::prelude::*;
-use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
 use softsim_eap::{
     Ask, Config, ForwardSecrecy, Group, IdentityKind, Method, NetworkNamePolicy, Outcome,
     OuterIdentity,
 };
+use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
 
 use crate::support::*;
 

@@ -1,8 +1,8 @@
 //! Fast re-authentication (RFC 4187 §5): the counter, what falls back to a full
 //! authentication, and notifications after it.
 
-use softsim_eap::packet::{Attribute, Kind, Notification, Subtype, Type};
 use softsim_eap::{Ask, Config, Method, Outcome, OuterIdentity, Reason, Unprocessable};
+use softsim_eap_packet::{Attribute, Kind, Notification, Subtype, Type};
 
 use crate::support::*;
 

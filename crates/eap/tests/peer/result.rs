@@ -1,7 +1,7 @@
 //! EAP-Success and EAP-Failure: from whom they count (RFC 3748 §4.2).
 
-use softsim_eap::packet::{Attribute, Subtype, Type};
 use softsim_eap::{Outcome, Reason};
+use softsim_eap_packet::{Attribute, Subtype, Type};
 
 use crate::support::*;
 

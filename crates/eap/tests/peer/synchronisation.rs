@@ -1,7 +1,7 @@
 //! Synchronisation failure (RFC 4187 §6.3.1, RFC 9048 §3.2).
 
-use softsim_eap::packet::{Packet, Subtype};
 use softsim_eap::{Outcome, Reason, Unprocessable};
+use softsim_eap_packet::{Packet, Subtype};
 
 use crate::support::*;
 
@@ -25,10 +25,8 @@ fn a_stale_sqn_is_answered_with_auts_and_the_list_of_functions_and_no_mac() {
             "AT_AUTS AT_KDF AT_KDF".to_owned()
         )
     );
-    assert_eq!(
-        Packet::parse(step.bytes()).unwrap().aka().unwrap().kdfs(),
-        [1, 2]
-    );
+    let response = Packet::parse(step.bytes()).unwrap().aka().unwrap();
+    assert!(response.kdfs().eq([1, 2]));
     assert_eq!(scene.sim.sqn, 0x1000);
 }
 
@@ -64,10 +62,8 @@ fn the_list_of_the_negotiation_is_copied_with_the_choice_in_front() {
         ..Challenge::default()
     });
     assert_eq!(step.response().0, Subtype::SynchronizationFailure);
-    assert_eq!(
-        Packet::parse(step.bytes()).unwrap().aka().unwrap().kdfs(),
-        [1, 2, 1]
-    );
+    let response = Packet::parse(step.bytes()).unwrap().aka().unwrap();
+    assert!(response.kdfs().eq([1, 2, 1]));
 }
 
 #[test]

@@ -2,11 +2,11 @@
 
 use serde_json::Value;
 use softsim_aka::KAut;
-use softsim_eap::packet::{Attribute, Packet, Subtype, Type};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, IdentityKind, Method, NetworkName, OuterIdentity, Output,
     Peer,
 };
+use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
 use softsim_testkit::vectors::{cases, fixed, octets};
 
 use crate::support::{self, *};

@@ -82,7 +82,7 @@ impl Keyd {
                 k_aut,
                 root,
                 next,
-                result: ProtectedResult::of(challenge.result_ind),
+                result: ProtectedResult::of(challenge.result_ind()),
                 msk,
             },
         ))
@@ -122,7 +122,7 @@ impl Keyd {
                 k_aut,
                 root: Some(Root::Aka(keys.mk)),
                 next,
-                result: ProtectedResult::of(challenge.result_ind),
+                result: ProtectedResult::of(challenge.result_ind()),
                 msk: keys.msk,
             },
         ))

@@ -209,8 +209,10 @@ impl Keyd {
         let response = Message::parse(request.packet, Code::Response, session.method())
             .map_err(Refusal::Packet)?;
         let extra = match &session.fast {
-            Some(fast) if response.reauthentication => &fast.nonce_s.as_bytes()[..],
-            None if response.reauthentication => return Err(Refusal::Packet(PacketFault::Type)),
+            Some(fast) if response.is_reauthentication() => &fast.nonce_s.as_bytes()[..],
+            None if response.is_reauthentication() => {
+                return Err(Refusal::Packet(PacketFault::Type));
+            }
             _ => &[],
         };
         let mac = response.maced.compute(&session.k_aut, extra);

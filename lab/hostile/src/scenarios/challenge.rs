@@ -3,7 +3,7 @@
 
 use softsim_aka::Amf;
 use softsim_eap::Method;
-use softsim_eap::packet::{Attribute, Kind, Subtype};
+use softsim_eap_packet::{Attribute, Kind, Subtype};
 use softsim_lab_simulators::auc::Auc;
 
 use super::{challenge, challenged, identified};

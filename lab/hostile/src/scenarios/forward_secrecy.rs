@@ -2,7 +2,7 @@
 //! §6).
 
 use softsim_aka::agreement::Group;
-use softsim_eap::packet::{Attribute, Kind};
+use softsim_eap_packet::{Attribute, Kind};
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::IdentityRequest::Any;
 

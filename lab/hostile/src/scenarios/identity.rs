@@ -1,7 +1,7 @@
 //! AKA-Identity: order, number and kind of the questions (RFC 4187 §4.1.5 and §4.1.6).
 
 use softsim_aka::agreement::Group;
-use softsim_eap::packet::{Attribute, Subtype};
+use softsim_eap_packet::{Attribute, Subtype};
 use softsim_lab_simulators::eap_server::IdentityRequest::{Any, FullAuth, Permanent};
 
 use super::{challenge, identified, identity, returning};

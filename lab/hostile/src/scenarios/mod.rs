@@ -9,7 +9,7 @@ mod order;
 mod reauthentication;
 
 use softsim_eap::Method;
-use softsim_eap::packet::Attribute;
+use softsim_eap_packet::Attribute;
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::IdentityRequest;
 

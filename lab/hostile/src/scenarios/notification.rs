@@ -1,6 +1,6 @@
 //! AKA-Notification: S and P bits, AT_MAC, result indications (RFC 4187 §6.1 and §6.2).
 
-use softsim_eap::packet::{Attribute, Kind, Notification, Subtype};
+use softsim_eap_packet::{Attribute, Kind, Notification, Subtype};
 use softsim_lab_simulators::auc::Auc;
 
 use super::{challenged, identified};

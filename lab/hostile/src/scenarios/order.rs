@@ -2,7 +2,7 @@
 //! §4 and §5).
 
 use softsim_eap::Method;
-use softsim_eap::packet::{Code, Type, typed};
+use softsim_eap_packet::{Code, Type, typed};
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::IdentityRequest::Any;
 

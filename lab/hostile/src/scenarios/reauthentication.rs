@@ -1,7 +1,7 @@
 //! AKA-Reauthentication: counters, encryption, what may not be believed (RFC 4187 §5, RFC 9048
 //! §3.3).
 
-use softsim_eap::packet::{Attribute, Kind, Notification, Subtype};
+use softsim_eap_packet::{Attribute, Kind, Notification, Subtype};
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::IdentityRequest::Any;
 

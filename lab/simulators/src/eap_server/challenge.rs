@@ -4,7 +4,7 @@
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_aka::kdf::{NetworkName, ck_ik_prime};
 use softsim_aka::{Auts, CkPrime, IkPrime, Res, fiveg};
-use softsim_eap::packet::{AkaMessage, Attribute, Subtype};
+use softsim_eap_packet::{AkaMessage, Attribute, Subtype};
 use softsim_sandbox::random::SystemRng;
 
 use super::config::KDF;
@@ -124,7 +124,8 @@ impl Server {
         challenge: Box<Challenge>,
         message: &AkaMessage<'_>,
     ) -> Step {
-        let (kdfs, kdfs_fs) = (message.kdfs(), message.kdfs_fs());
+        let kdfs: Vec<_> = message.kdfs().collect();
+        let kdfs_fs: Vec<_> = message.kdfs_fs().collect();
         match (message.res(), kdfs.as_slice(), kdfs_fs.as_slice()) {
             (None, [choice], []) => self.kdf_chosen(challenge, *choice),
             (None, [], [choice]) => self.group_chosen(challenge, *choice),
@@ -214,7 +215,7 @@ impl Server {
         challenge: Challenge,
         message: &AkaMessage<'_>,
     ) -> Step {
-        if self.method == Method::AkaPrime && message.kdfs() != challenge.kdfs {
+        if self.method == Method::AkaPrime && message.kdfs().ne(challenge.kdfs.iter().copied()) {
             return self.notify_failure(Reason::Kdf);
         }
         let Some(auts) = message.auts().filter(|_| !challenge.resynchronised) else {

@@ -1,7 +1,7 @@
 //! How the server leads its conversations.
 
 use softsim_aka::agreement::Group;
-use softsim_eap::packet::{Attribute, Notification};
+use softsim_eap_packet::{Attribute, Notification};
 
 use super::{Method, Register, SuciKeys};
 

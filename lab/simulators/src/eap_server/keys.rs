@@ -5,7 +5,7 @@ use softsim_aka::eap::{
     forward_secret_emsk,
 };
 use softsim_aka::{Ck, CkPrime, Emsk, Ik, IkPrime, Iv, KEncr, KRe, Mk, Msk, NonceS, SharedSecret};
-use softsim_eap::packet::{AkaMessage, Attribute, Builder, build_encrypted, parse_encrypted};
+use softsim_eap_packet::{AkaMessage, Attribute, Builder, build_encrypted, parse_encrypted};
 use softsim_sandbox::random;
 
 use super::{Method, finish};

@@ -26,10 +26,11 @@ pub use outcome::{Reason, Session, Step};
 use reauthentication::Reauthentication;
 pub use register::Register;
 use softsim_aka::kdf::{BadNetworkName, NetworkName};
-pub use softsim_eap::Method;
-use softsim_eap::packet::{
-    self, AkaMessage, Attribute, Builder, Code, Draft, Notification, Packet, Subtype, Type,
+use softsim_eap_packet::{
+    self as packet, AkaMessage, Attribute, Builder, Code, Draft, Notification, Packet, Subtype,
+    Type,
 };
+pub use softsim_eap_types::Method;
 
 use crate::auc::Auc;
 

@@ -4,7 +4,7 @@ use std::fmt;
 
 use softsim_aka::agreement::Group;
 use softsim_aka::{Emsk, KAusf, Msk};
-use softsim_eap::packet::{AkaError, Notification, Subtype};
+use softsim_eap_packet::{AkaError, Notification, Subtype};
 
 use super::Method;
 use crate::auc::AucError;

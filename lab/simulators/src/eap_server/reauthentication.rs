@@ -1,7 +1,7 @@
 //! Fast re-authentication (RFC 4187 §5, RFC 9048 §3.3).
 
 use softsim_aka::NonceS;
-use softsim_eap::packet::{AkaMessage, Attribute, Packet, Subtype, parse_encrypted};
+use softsim_eap_packet::{AkaMessage, Attribute, Packet, Subtype, parse_encrypted};
 use softsim_sandbox::random;
 
 use super::register::{Context, Next, new_reauthentication};

@@ -70,7 +70,7 @@ fn resynchronisation_keeps_forward_secrecy_with_a_fresh_key() {
     sim.usim = Sim::new(1 << 40).usim;
     let mut keys = Vec::new();
     let end = converse_as(peer, server, &mut home(), &mut sim, |_, packet| {
-        let packet = softsim_eap::packet::Packet::parse(packet).unwrap();
+        let packet = softsim_eap_packet::Packet::parse(packet).unwrap();
         if let Ok(message) = packet.aka() {
             keys.extend(message.pub_ecdhe().map(<[u8]>::to_vec));
         }

@@ -9,8 +9,8 @@ mod reauthentication;
 
 use proptest::prelude::*;
 use softsim_aka::{Credentials, K, K256, ResLength, Topc, TuakKey, TuakParameters};
-use softsim_eap::packet::{Notification, Packet, Subtype};
 use softsim_eap::{AuthenticationReject, Outcome, Reason, Unprocessable};
+use softsim_eap_packet::{Notification, Packet, Subtype};
 use softsim_lab_simulators::eap_server::{self, Config};
 use softsim_testkit::exchange::{End, converse};
 use softsim_testkit::sim::{Sim, auc, auc_of, home};
@@ -177,7 +177,7 @@ fn a_challenge_changed_on_the_way_uses_no_sequence_number() {
     let before = sim.usim.clone();
     let end = converse(Config::default(), &mut home(), &mut sim, |_, packet| {
         let parsed = Packet::parse(packet).unwrap();
-        let challenge = parsed.code == softsim_eap::packet::Code::Request
+        let challenge = parsed.code == softsim_eap_packet::Code::Request
             && parsed
                 .aka()
                 .is_ok_and(|message| message.subtype == Subtype::Challenge);

@@ -1,7 +1,7 @@
 //! EAP-AKA beside EAP-AKA': which one it becomes, and that nobody can bid it down.
 
-use softsim_eap::packet::{Code, Notification, Packet, Subtype, Type};
 use softsim_eap::{AuthenticationReject, Config as PeerConfig, Method, Outcome, Reason};
+use softsim_eap_packet::{Code, Notification, Packet, Subtype, Type};
 use softsim_lab_simulators::eap_server::{self, Config};
 use softsim_testkit::exchange::{converse, converse_as};
 use softsim_testkit::sim::{Sim, auc, home};

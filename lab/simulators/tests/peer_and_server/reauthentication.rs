@@ -1,9 +1,9 @@
 //! Pseudonyms and fast re-authentication, and what happens when one side has lost them.
 
-use softsim_eap::packet::{Notification, Packet, Subtype};
 use softsim_eap::{
     Config as PeerConfig, IdentityKind, Method, Outcome, OuterIdentity, Reason, Unprocessable,
 };
+use softsim_eap_packet::{Notification, Packet, Subtype};
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::{self, Config, IdentityRequest};
 use softsim_testkit::exchange::{End, converse_as};

@@ -10,8 +10,8 @@ pub use network::{Challenge, Network, Reauthentication};
 pub use scene::{Scene, Step};
 pub use sim::Sim;
 use softsim_aka::{Milenage, Opc};
-use softsim_eap::packet::{self, Attribute, Builder, Code, Draft, Packet, Subtype, Type};
 use softsim_eap::{Identity, IdentityKind, Method, Nai};
+use softsim_eap_packet::{self as packet, Attribute, Builder, Code, Draft, Packet, Subtype, Type};
 
 pub const REALM: &str = "wlan.mnc001.mcc001.3gppnetwork.org";
 pub const IMSI: &str = "001010123456789";

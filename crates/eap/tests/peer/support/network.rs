@@ -4,8 +4,8 @@ use sha1::Sha1;
 use sha2::{Digest, Sha256};
 use softsim_aka::agreement::PrivateKey;
 use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Milenage, Rand, Sqn, SqnXorAk};
-use softsim_eap::packet::{Attribute, Draft, Kind, Packet, Subtype};
 use softsim_eap::{Group, Method};
+use softsim_eap_packet::{Attribute, Draft, Kind, Packet, Subtype};
 
 use super::session::{Agreement, Session};
 use super::{IDENTITY, K_OPC, milenage, request_of};

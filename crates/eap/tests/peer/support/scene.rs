@@ -1,7 +1,7 @@
 //! Peer, SIM and network side by side.
 
-use softsim_eap::packet::{self, Packet, Subtype, Type};
 use softsim_eap::{Ask, Config, Note, Outcome, Output, Peer, Success};
+use softsim_eap_packet::{self as packet, Packet, Subtype, Type};
 
 use super::{
     Challenge, K_OPC, Network, PSEUDONYM, REAUTHENTICATION_ID, Reauthentication, Sim, typed,
@@ -23,8 +23,7 @@ impl Step {
             .and_then(|packet| packet.aka().map_err(|_| packet::PacketError::NoType));
         let message = message.expect("the response is one of the method");
         let names: Vec<_> = message
-            .attributes
-            .iter()
+            .attributes()
             .map(|attribute| attribute.kind().to_string())
             .collect();
         (message.subtype, names.join(" "))

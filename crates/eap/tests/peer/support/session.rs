@@ -6,7 +6,7 @@ use softsim_aka::{
     AlgorithmSet, Iv, KAut, KAut128, KEncr, KRe, Milenage, Mk, NonceS, Rand, SharedSecret, SqnXorAk,
 };
 use softsim_eap::Method;
-use softsim_eap::packet::{Attribute, Packet, Subtype, build_encrypted, parse_encrypted};
+use softsim_eap_packet::{Attribute, Packet, Subtype, build_encrypted, parse_encrypted};
 
 /// What one challenge is about.
 pub struct Agreement<'a> {

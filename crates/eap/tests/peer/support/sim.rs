@@ -4,11 +4,11 @@ use std::collections::VecDeque;
 
 use softsim_aka::agreement::PrivateKey;
 use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Milenage, Rand, Sqn};
-use softsim_eap::packet::{AkaMessage, Attribute, Packet, parse_encrypted};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Group, IdentityKind, IdentityRequest, Method,
     ReauthenticationAnswer,
 };
+use softsim_eap_packet::{AkaMessage, Attribute, Packet, parse_encrypted};
 
 use super::session::{Agreement, Session};
 use super::{REALM, identity, milenage};

@@ -1,20 +1,14 @@
 //! AT_ENCR_DATA (RFC 4187 §10.12): what a server's holds, and the two attributes that ours does.
 
 use softsim_aka::{Iv, KEncr, NonceS, eap};
+use softsim_eap_packet::{Attribute, Attributes, Kind};
 use softsim_keyd_proto::PacketFault;
 use zeroize::Zeroizing;
 
-use super::{
-    AT_COUNTER, AT_COUNTER_TOO_SMALL, AT_NEXT_PSEUDONYM, AT_NEXT_REAUTH_ID, AT_NONCE_S, AT_PADDING,
-    Attributes, once, sixteen, text, two,
-};
 use crate::vault::Name;
 
 /// AES-128 takes blocks of so many octets.
 const BLOCK: usize = 16;
-
-/// Types from here on may be passed over by who doesn't know them (RFC 4187 §8.1).
-const SKIPPABLE: u8 = 128;
 
 /// Encrypted attributes. AT_MAC has to hold before they are opened.
 #[derive(Clone, Copy, Debug)]
@@ -44,8 +38,8 @@ pub(crate) struct Nonce {
 struct Opened {
     counter: Option<u16>,
     nonce_s: Option<NonceS>,
-    pseudonym: Option<Option<Name>>,
-    reauthentication: Option<Option<Name>>,
+    pseudonym: Option<Name>,
+    reauthentication: Option<Name>,
 }
 
 impl<'p> Encrypted<'p> {
@@ -60,8 +54,8 @@ impl<'p> Encrypted<'p> {
             return Err(PacketFault::Encrypted);
         }
         Ok(Next {
-            pseudonym: opened.pseudonym.flatten(),
-            reauthentication: opened.reauthentication.flatten(),
+            pseudonym: opened.pseudonym,
+            reauthentication: opened.reauthentication,
         })
     }
 
@@ -72,7 +66,7 @@ impl<'p> Encrypted<'p> {
         Ok(Nonce {
             counter: opened.counter.ok_or(PacketFault::Encrypted)?,
             nonce_s: opened.nonce_s.ok_or(PacketFault::Encrypted)?,
-            next: opened.reauthentication.flatten(),
+            next: opened.reauthentication,
         })
     }
 
@@ -88,30 +82,22 @@ impl<'p> Encrypted<'p> {
     fn open(&self, k_encr: &KEncr) -> Result<Opened, PacketFault> {
         let mut plain = Zeroizing::new(self.data.to_vec());
         eap::decrypt(k_encr, &self.iv, &mut plain).map_err(|_| PacketFault::Encrypted)?;
-        // Whatever is wrong in here, the server itself has sent it.
-        Opened::read(&plain).map_err(|_| PacketFault::Encrypted)
+        Opened::read(&plain)
     }
 }
 
 impl Opened {
+    /// Whatever is wrong in here, the server itself has sent it.
     fn read(plain: &[u8]) -> Result<Self, PacketFault> {
         let mut opened = Self::default();
-        let mut attributes = Attributes { rest: plain, at: 0 };
-        while let Some(attribute) = attributes.next() {
-            let (_, kind, value) = attribute?;
-            match kind {
-                AT_COUNTER => once(&mut opened.counter, two(value)?)?,
-                AT_NONCE_S => once(&mut opened.nonce_s, NonceS::new(*sixteen(value)?))?,
-                AT_NEXT_PSEUDONYM => once(&mut opened.pseudonym, name(value)?)?,
-                AT_NEXT_REAUTH_ID => once(&mut opened.reauthentication, name(value)?)?,
-                AT_PADDING => {
-                    let last = attributes.rest.is_empty();
-                    let zeros = value.iter().all(|octet| *octet == 0);
-                    if !(last && zeros && value.len() + 2 < BLOCK) {
-                        return Err(PacketFault::Encrypted);
-                    }
-                }
-                SKIPPABLE.. => {}
+        for attribute in Attributes::of_encrypted(plain) {
+            match attribute.map_err(|_| PacketFault::Encrypted)? {
+                Attribute::Counter(counter) => opened.counter = Some(counter),
+                Attribute::NonceS(nonce) => opened.nonce_s = Some(NonceS::new(*nonce)),
+                Attribute::NextPseudonym(octets) => opened.pseudonym = name(octets)?,
+                Attribute::NextReauthId(octets) => opened.reauthentication = name(octets)?,
+                Attribute::Padding { .. } | Attribute::Skippable(..) => {}
+                // AT_COUNTER_TOO_SMALL, which only we say.
                 _ => return Err(PacketFault::Encrypted),
             }
         }
@@ -120,8 +106,7 @@ impl Opened {
 }
 
 /// A name of a server. One that is longer than an identity may be is of no use, and no fault.
-fn name(value: &[u8]) -> Result<Option<Name>, PacketFault> {
-    let octets = text(value)?;
+fn name(octets: &[u8]) -> Result<Option<Name>, PacketFault> {
     if octets.len() > Name::MAX {
         return Ok(None);
     }
@@ -129,17 +114,17 @@ fn name(value: &[u8]) -> Result<Option<Name>, PacketFault> {
 }
 
 /// The value of an AT_ENCR_DATA of ours: AT_COUNTER, AT_COUNTER_TOO_SMALL where it was, and
-/// AT_PADDING.
+/// AT_PADDING. It is written out here, as the writer of all attributes would be linked for it.
 pub(crate) fn counter(k_encr: &KEncr, iv: &Iv, counter: u16, too_small: bool) -> Vec<u8> {
     let mut data = vec![0; BLOCK];
     let [high, low] = counter.to_be_bytes();
-    data[..4].copy_from_slice(&[AT_COUNTER, 1, high, low]);
+    data[..4].copy_from_slice(&[Kind::COUNTER.0, 1, high, low]);
     let mut end = 4;
     if too_small {
-        data[end..end + 2].copy_from_slice(&[AT_COUNTER_TOO_SMALL, 1]);
+        data[end..end + 2].copy_from_slice(&[Kind::COUNTER_TOO_SMALL.0, 1]);
         end += 4;
     }
-    data[end..end + 2].copy_from_slice(&[AT_PADDING, ((BLOCK - end) / 4) as u8]);
+    data[end..end + 2].copy_from_slice(&[Kind::PADDING.0, ((BLOCK - end) / 4) as u8]);
     eap::encrypt(k_encr, iv, &mut data).expect("it is a whole block");
     data
 }

@@ -1,5 +1,5 @@
-//! EAP-AKA and EAP-AKA' packets, only as far as keyd needs them: their kind, the attributes of a
-//! challenge and of a re-authentication, and the place of AT_MAC.
+//! What keyd takes from the packets of EAP-AKA and EAP-AKA': the fields of a challenge and of a
+//! re-authentication, and AT_MAC. That a packet is well-formed, `softsim-eap-packet` has checked.
 
 mod encrypted;
 #[cfg(test)]
@@ -11,48 +11,14 @@ pub(crate) use encrypted::{Encrypted, Next, Nonce, counter};
 use softsim_aka::eap::{AT_MAC_LENGTH, MacKey};
 use softsim_aka::kdf::NetworkName;
 use softsim_aka::{Autn, Iv, Rand};
+pub(crate) use softsim_eap_packet::Code;
+use softsim_eap_packet::{
+    AkaError, AkaMessage, Kind, Notification, Packet, PacketError, Subtype, Type,
+};
 use softsim_keyd_proto::{Group, Method, PacketFault};
-
-/// Code, identifier, length (RFC 3748 §4), type, subtype and two reserved octets (RFC 4187 §8.1).
-const HEAD: usize = 8;
-
-// Subtypes (RFC 4187 §11).
-const CHALLENGE: u8 = 1;
-const NOTIFICATION: u8 = 12;
-const REAUTHENTICATION: u8 = 13;
-
-// Attributes (RFC 4187 §11, RFC 9048 §8.2, RFC 9678 §8).
-const AT_RAND: u8 = 1;
-const AT_AUTN: u8 = 2;
-const AT_PADDING: u8 = 6;
-const AT_MAC: u8 = 11;
-const AT_NOTIFICATION: u8 = 12;
-const AT_COUNTER: u8 = 19;
-const AT_COUNTER_TOO_SMALL: u8 = 20;
-const AT_NONCE_S: u8 = 21;
-const AT_KDF_INPUT: u8 = 23;
-const AT_KDF: u8 = 24;
-const AT_IV: u8 = 129;
-const AT_ENCR_DATA: u8 = 130;
-const AT_NEXT_PSEUDONYM: u8 = 132;
-const AT_NEXT_REAUTH_ID: u8 = 133;
-const AT_RESULT_IND: u8 = 135;
-const AT_PUB_ECDHE: u8 = 152;
-const AT_KDF_FS: u8 = 153;
-
-/// The notification of success, to be answered before EAP-Success (RFC 4187 §10.19).
-const SUCCESS: u16 = 32768;
 
 /// The key derivation of RFC 9048 §3.3, the only one there is.
 const KDF_AKA_PRIME: u16 = 1;
-
-/// Which side speaks (RFC 3748 §4).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Code {
-    Request = 1,
-    Response = 2,
-}
 
 /// An EAP-Request/AKA-Challenge of either method.
 pub(crate) struct Challenge<'p> {
@@ -60,37 +26,40 @@ pub(crate) struct Challenge<'p> {
     pub(crate) autn: Autn,
     pub(crate) maced: Maced<'p>,
     pub(crate) encrypted: Option<Encrypted<'p>>,
-    /// Whether the server would protect results.
-    pub(crate) result_ind: bool,
-    found: Found<'p>,
 }
 
 impl<'p> Challenge<'p> {
     pub(crate) fn parse(packet: &'p [u8], method: Method) -> Result<Self, PacketFault> {
-        let found = Found::of_subtype(packet, Code::Request, method, CHALLENGE)?;
+        let maced = Maced::read_as(packet, method, Subtype::Challenge)?;
+        let message = &maced.message;
         Ok(Self {
-            rand: Rand::new(*found.rand.ok_or(PacketFault::Missing(AT_RAND))?),
-            autn: Autn::new(*found.autn.ok_or(PacketFault::Missing(AT_AUTN))?),
-            maced: found.maced(packet)?,
-            encrypted: found.encrypted()?,
-            result_ind: found.result_ind.is_some(),
-            found,
+            rand: Rand::new(*message.rand().ok_or(missing(Kind::RAND))?),
+            autn: Autn::new(*message.autn().ok_or(missing(Kind::AUTN))?),
+            encrypted: encrypted_of(message)?,
+            maced,
         })
+    }
+
+    /// Whether the server would protect results.
+    pub(crate) fn result_ind(&self) -> bool {
+        self.maced.message.result_ind()
     }
 
     /// The access network out of AT_KDF_INPUT, where the first AT_KDF is [`KDF_AKA_PRIME`]:
     /// negotiation is over.
     pub(crate) fn network_name(&self) -> Result<NetworkName<'p>, PacketFault> {
-        if self.found.kdf.ok_or(PacketFault::Missing(AT_KDF))? != KDF_AKA_PRIME {
+        let kdf = self.maced.message.kdfs().next().ok_or(missing(Kind::KDF))?;
+        if kdf != KDF_AKA_PRIME {
             return Err(PacketFault::Kdf);
         }
-        (self.found.network_name).ok_or(PacketFault::Missing(AT_KDF_INPUT))
+        network_name(&self.maced.message)?.ok_or(missing(Kind::KDF_INPUT))
     }
 
     /// The server's ephemeral public key, where the first AT_KDF_FS is the agreed group.
     pub(crate) fn public_key(&self, agreed: Group) -> Result<&'p [u8], PacketFault> {
-        let group = self.found.kdf_fs.ok_or(PacketFault::Missing(AT_KDF_FS))?;
-        let padded = (self.found.pub_ecdhe).ok_or(PacketFault::Missing(AT_PUB_ECDHE))?;
+        let message = &self.maced.message;
+        let group = message.kdfs_fs().next().ok_or(missing(Kind::KDF_FS))?;
+        let padded = message.pub_ecdhe().ok_or(missing(Kind::PUB_ECDHE))?;
         // Points are compressed, and in no other short form (SEC 1 §2.3.3).
         let of_its_form = match agreed {
             Group::X25519 => true,
@@ -120,12 +89,12 @@ pub(crate) struct Reauthentication<'p> {
 
 impl<'p> Reauthentication<'p> {
     pub(crate) fn parse(packet: &'p [u8], method: Method) -> Result<Self, PacketFault> {
-        let found = Found::of_subtype(packet, Code::Request, method, REAUTHENTICATION)?;
-        let encrypted = found.encrypted()?;
+        let maced = Maced::read_as(packet, method, Subtype::Reauthentication)?;
+        let encrypted = encrypted_of(&maced.message)?;
         Ok(Self {
-            maced: found.maced(packet)?,
-            encrypted: encrypted.ok_or(PacketFault::Missing(AT_ENCR_DATA))?,
-            result_ind: found.result_ind.is_some(),
+            encrypted: encrypted.ok_or(missing(Kind::ENCR_DATA))?,
+            result_ind: maced.message.result_ind(),
+            maced,
         })
     }
 }
@@ -134,55 +103,89 @@ impl<'p> Reauthentication<'p> {
 #[derive(Debug)]
 pub(crate) struct Message<'p> {
     pub(crate) maced: Maced<'p>,
-    /// Whether it is a re-authentication, whose response covers NONCE_S.
-    pub(crate) reauthentication: bool,
-    subtype: u8,
-    found: Found<'p>,
 }
 
 impl<'p> Message<'p> {
     pub(crate) fn parse(packet: &'p [u8], code: Code, method: Method) -> Result<Self, PacketFault> {
-        let (subtype, found) = Found::of(packet, code, method)?;
-        Ok(Self {
-            maced: found.maced(packet)?,
-            reauthentication: subtype == REAUTHENTICATION,
-            subtype,
-            found,
-        })
+        let maced = Maced::read(packet, code, method)?;
+        Ok(Self { maced })
+    }
+
+    /// Whether it is a re-authentication, whose response covers NONCE_S.
+    pub(crate) fn is_reauthentication(&self) -> bool {
+        self.maced.message.subtype == Subtype::Reauthentication
     }
 
     /// Whether it is a response that takes up the server's offer of protected results (RFC 4187
     /// §10.14).
     pub(crate) fn accepts_protected_result(&self) -> bool {
-        matches!(self.subtype, CHALLENGE | REAUTHENTICATION) && self.found.result_ind.is_some()
+        let message = &self.maced.message;
+        let answers = matches!(
+            message.subtype,
+            Subtype::Challenge | Subtype::Reauthentication
+        );
+        answers && message.result_ind()
     }
 
-    /// Whether it is the notification of success.
+    /// Whether it is the notification of success, to be answered before EAP-Success (RFC 4187
+    /// §10.19).
     pub(crate) fn announces_success(&self) -> bool {
-        self.subtype == NOTIFICATION && self.found.notification == Some(SUCCESS)
+        let message = &self.maced.message;
+        message.subtype == Subtype::Notification
+            && message.notification() == Some(Notification::SUCCESS)
     }
 
     pub(crate) fn encrypted(&self) -> Result<Encrypted<'p>, PacketFault> {
-        let encrypted = self.found.encrypted()?;
-        encrypted.ok_or(PacketFault::Missing(AT_ENCR_DATA))
+        encrypted_of(&self.maced.message)?.ok_or(missing(Kind::ENCR_DATA))
     }
 }
 
 /// A packet with its AT_MAC.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Maced<'p> {
-    packet: &'p [u8],
+    message: AkaMessage<'p>,
     mac: &'p [u8; AT_MAC_LENGTH],
-    /// Where in the packet it stands.
-    at: usize,
 }
 
-impl Maced<'_> {
+impl<'p> Maced<'p> {
+    /// The message in a packet, which has to be all of the octets.
+    fn read(packet: &'p [u8], code: Code, method: Method) -> Result<Self, PacketFault> {
+        let read = Packet::parse(packet).map_err(|error| match error {
+            PacketError::Code(_) | PacketError::DataInResult { .. } => PacketFault::Type,
+            _ => PacketFault::Length,
+        })?;
+        // What a link adds to a packet, netd has taken off.
+        if read.bytes().len() != packet.len() {
+            return Err(PacketFault::Length);
+        }
+        let of_method = |(kind, _): (Type, _)| kind.octet() == method.number();
+        if read.code != code || !read.typed.is_some_and(of_method) {
+            return Err(PacketFault::Type);
+        }
+        let message = read.aka().map_err(|error| match error {
+            AkaError::NoSubtype { .. } => PacketFault::Length,
+            _ => PacketFault::Attribute,
+        })?;
+        network_name(&message)?;
+        let mac = message.mac().ok_or(missing(Kind::MAC))?;
+        Ok(Self { message, mac })
+    }
+
+    /// The message in a request of one subtype.
+    fn read_as(packet: &'p [u8], method: Method, subtype: Subtype) -> Result<Self, PacketFault> {
+        let read = Self::read(packet, Code::Request, method)?;
+        if read.message.subtype != subtype {
+            return Err(PacketFault::Type);
+        }
+        Ok(read)
+    }
+
     /// Whether AT_MAC is the right one; in constant time.
+    // Its callers would each have a copy of it.
+    #[inline(never)]
     pub(crate) fn verify(&self, k_aut: &MacKey) -> bool {
-        let mut zeroed = self.packet.to_vec();
-        zeroed[self.at..self.at + AT_MAC_LENGTH].fill(0);
-        k_aut.verifies(&zeroed, &[], self.mac)
+        let zeroed = self.message.bytes_under_mac();
+        zeroed.is_some_and(|zeroed| k_aut.verifies(&zeroed, &[], self.mac))
     }
 
     /// The value that AT_MAC is to have; its place has to hold zeros.
@@ -194,163 +197,24 @@ impl Maced<'_> {
         if self.mac != &[0; AT_MAC_LENGTH] {
             return Err(PacketFault::Mac);
         }
-        Ok(k_aut.at_mac(self.packet, extra))
+        Ok(k_aut.at_mac(self.message.bytes(), extra))
     }
 }
 
-/// The attributes that keyd reads. Each stands once at most; of the lists, the first entry counts.
-#[derive(Debug, Default)]
-struct Found<'p> {
-    rand: Option<&'p [u8; 16]>,
-    autn: Option<&'p [u8; 16]>,
-    mac: Option<(usize, &'p [u8; 16])>,
-    network_name: Option<NetworkName<'p>>,
-    kdf: Option<u16>,
-    iv: Option<&'p [u8; 16]>,
-    data: Option<&'p [u8]>,
-    pub_ecdhe: Option<&'p [u8]>,
-    kdf_fs: Option<u16>,
-    result_ind: Option<()>,
-    notification: Option<u16>,
+fn network_name<'p>(message: &AkaMessage<'p>) -> Result<Option<NetworkName<'p>>, PacketFault> {
+    let name = message.kdf_input().map(NetworkName::new);
+    name.transpose().map_err(|_| PacketFault::Attribute)
 }
 
-impl<'p> Found<'p> {
-    /// The subtype of a packet, and its attributes.
-    fn of(packet: &'p [u8], code: Code, method: Method) -> Result<(u8, Self), PacketFault> {
-        let (subtype, attributes) = Attributes::of(packet, code, method)?;
-        let mut found = Self::default();
-        for attribute in attributes {
-            let (at, kind, value) = attribute?;
-            match kind {
-                AT_RAND => once(&mut found.rand, sixteen(value)?)?,
-                AT_AUTN => once(&mut found.autn, sixteen(value)?)?,
-                // Behind the attribute's head and two reserved octets.
-                AT_MAC => once(&mut found.mac, (at + 4, sixteen(value)?))?,
-                AT_KDF_INPUT => {
-                    let name = NetworkName::new(text(value)?);
-                    once(
-                        &mut found.network_name,
-                        name.map_err(|_| PacketFault::Attribute)?,
-                    )?;
-                }
-                AT_KDF => {
-                    found.kdf.get_or_insert(two(value)?);
-                }
-                AT_IV => once(&mut found.iv, sixteen(value)?)?,
-                AT_ENCR_DATA => once(&mut found.data, reserved(value)?)?,
-                AT_NOTIFICATION => once(&mut found.notification, two(value)?)?,
-                AT_RESULT_IND => once(&mut found.result_ind, ())?,
-                AT_PUB_ECDHE => once(&mut found.pub_ecdhe, value)?,
-                AT_KDF_FS => {
-                    found.kdf_fs.get_or_insert(two(value)?);
-                }
-                _ => {}
-            }
-        }
-        Ok((subtype, found))
-    }
-
-    fn of_subtype(
-        packet: &'p [u8],
-        code: Code,
-        method: Method,
-        expected: u8,
-    ) -> Result<Self, PacketFault> {
-        match Self::of(packet, code, method)? {
-            (got, found) if got == expected => Ok(found),
-            _ => Err(PacketFault::Type),
-        }
-    }
-
-    fn maced(&self, packet: &'p [u8]) -> Result<Maced<'p>, PacketFault> {
-        let (at, mac) = self.mac.ok_or(PacketFault::Missing(AT_MAC))?;
-        Ok(Maced { packet, mac, at })
-    }
-
-    /// AT_IV and AT_ENCR_DATA, of which none comes without the other (RFC 4187 §10.12).
-    fn encrypted(&self) -> Result<Option<Encrypted<'p>>, PacketFault> {
-        match (self.iv, self.data) {
-            (None, None) => Ok(None),
-            (Some(iv), Some(data)) => Ok(Some(Encrypted::new(Iv::new(*iv), data))),
-            _ => Err(PacketFault::Encrypted),
-        }
+/// AT_IV and AT_ENCR_DATA, of which none comes without the other (RFC 4187 §10.12).
+fn encrypted_of<'p>(message: &AkaMessage<'p>) -> Result<Option<Encrypted<'p>>, PacketFault> {
+    match (message.iv(), message.encr_data()) {
+        (None, None) => Ok(None),
+        (Some(iv), Some(data)) => Ok(Some(Encrypted::new(Iv::new(*iv), data))),
+        _ => Err(PacketFault::Encrypted),
     }
 }
 
-/// The attributes of a packet: place, type, and what follows type and length.
-struct Attributes<'p> {
-    rest: &'p [u8],
-    at: usize,
-}
-
-impl<'p> Attributes<'p> {
-    /// The subtype of a packet of a method, and its attributes.
-    fn of(packet: &'p [u8], code: Code, method: Method) -> Result<(u8, Self), PacketFault> {
-        let Some((head, rest)) = packet.split_first_chunk::<HEAD>() else {
-            return Err(PacketFault::Length);
-        };
-        let [got, _, high, low, of_method, subtype, ..] = *head;
-        if usize::from(u16::from_be_bytes([high, low])) != packet.len() {
-            return Err(PacketFault::Length);
-        }
-        if (got, of_method) != (code as u8, method.number()) {
-            return Err(PacketFault::Type);
-        }
-        Ok((subtype, Self { rest, at: HEAD }))
-    }
-}
-
-impl<'p> Iterator for Attributes<'p> {
-    type Item = Result<(usize, u8, &'p [u8]), PacketFault>;
-
-    fn next(&mut self) -> Option<Self::Item> {
-        let (&kind, behind) = self.rest.split_first()?;
-        // Lengths count words of four octets, the head included, so that 0 would never end.
-        let length = usize::from(behind.first().copied().unwrap_or(0)) * 4;
-        if length == 0 || length > self.rest.len() {
-            self.rest = &[];
-            return Some(Err(PacketFault::Attribute));
-        }
-        let (attribute, rest) = self.rest.split_at(length);
-        let at = self.at;
-        (self.rest, self.at) = (rest, at + length);
-        Some(Ok((at, kind, &attribute[2..])))
-    }
-}
-
-fn once<T>(place: &mut Option<T>, value: T) -> Result<(), PacketFault> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(PacketFault::Attribute),
-    }
-}
-
-fn two(value: &[u8]) -> Result<u16, PacketFault> {
-    let octets = value.try_into().map_err(|_| PacketFault::Attribute)?;
-    Ok(u16::from_be_bytes(octets))
-}
-
-/// What follows two reserved octets.
-fn reserved(value: &[u8]) -> Result<&[u8], PacketFault> {
-    value.get(2..).ok_or(PacketFault::Attribute)
-}
-
-/// Two reserved octets and a value of 16.
-fn sixteen(value: &[u8]) -> Result<&[u8; 16], PacketFault> {
-    let value = reserved(value)?;
-    value.try_into().map_err(|_| PacketFault::Attribute)
-}
-
-/// The length of a text, the text, and padding to a multiple of four (RFC 4187 §10.10, RFC 9048
-/// §3.1).
-fn text(value: &[u8]) -> Result<&[u8], PacketFault> {
-    let (length, padded) = value
-        .split_first_chunk::<2>()
-        .ok_or(PacketFault::Attribute)?;
-    let length = usize::from(u16::from_be_bytes(*length));
-    let text = padded.get(..length).ok_or(PacketFault::Attribute)?;
-    if padded.len() - length > 3 {
-        return Err(PacketFault::Attribute);
-    }
-    Ok(text)
+fn missing(attribute: Kind) -> PacketFault {
+    PacketFault::Missing(attribute.0)
 }

@@ -8,6 +8,25 @@ use softsim_aka::{KAut, KEncr, NonceS};
 use super::*;
 use crate::vault::Name;
 
+const HEAD: usize = 8;
+const CHALLENGE: u8 = 1;
+
+const AT_RAND: u8 = Kind::RAND.0;
+const AT_AUTN: u8 = Kind::AUTN.0;
+const AT_PADDING: u8 = Kind::PADDING.0;
+const AT_MAC: u8 = Kind::MAC.0;
+const AT_COUNTER: u8 = Kind::COUNTER.0;
+const AT_COUNTER_TOO_SMALL: u8 = Kind::COUNTER_TOO_SMALL.0;
+const AT_NONCE_S: u8 = Kind::NONCE_S.0;
+const AT_KDF_INPUT: u8 = Kind::KDF_INPUT.0;
+const AT_KDF: u8 = Kind::KDF.0;
+const AT_IV: u8 = Kind::IV.0;
+const AT_ENCR_DATA: u8 = Kind::ENCR_DATA.0;
+const AT_NEXT_PSEUDONYM: u8 = Kind::NEXT_PSEUDONYM.0;
+const AT_NEXT_REAUTH_ID: u8 = Kind::NEXT_REAUTH_ID.0;
+const AT_PUB_ECDHE: u8 = Kind::PUB_ECDHE.0;
+const AT_KDF_FS: u8 = Kind::KDF_FS.0;
+
 const RAND: [u8; 20] = [
     1, 5, 0, 0, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa, 0xaa,
     0xaa, 0xaa,
@@ -56,7 +75,7 @@ fn the_fields_of_a_challenge_are_found_in_any_order() {
     assert_eq!(challenge.rand, Rand::new([0xaa; 16]));
     assert_eq!(challenge.autn, Autn::new([0xaa; 16]));
     assert_eq!(challenge.network_name().unwrap().as_bytes(), b"WLAN");
-    assert_eq!(challenge.maced.at, HEAD + 4);
+    assert_eq!(challenge.maced.message.mac_at(), Some(HEAD + 4));
 }
 
 #[test]

@@ -1,6 +1,12 @@
 //! The codec against recorded packets, and against what no packet may look like.
 #![allow(clippy::unwrap_used)]
 
+extern crate std;
+
+use alloc::string::ToString;
+use alloc::vec;
+use alloc::vec::Vec;
+
 use super::*;
 
 fn recorded(name: &str, index: usize) -> Vec<u8> {
@@ -41,16 +47,12 @@ fn hostapds_challenge_is_read_whole() {
     assert_eq!(message.subtype, Subtype::Challenge);
     assert_eq!(message.rand().unwrap()[..4], [0x2e, 0x34, 0x61, 0xc6]);
     assert_eq!(message.autn().unwrap()[..4], [0x1b, 0x03, 0x46, 0x1b]);
-    assert_eq!(message.kdfs(), [1]);
+    assert!(message.kdfs().eq([1]));
     assert_eq!(message.kdf_input(), Some(&b"WLAN"[..]));
     assert_eq!(message.checkcode().unwrap().len(), 32);
     assert!(message.result_ind());
     assert_eq!(message.mac().unwrap()[..4], [0x8b, 0x33, 0xd9, 0x9c]);
-    let kinds: Vec<_> = message
-        .attributes
-        .iter()
-        .map(|a| a.kind().to_string())
-        .collect();
+    let kinds: Vec<_> = message.attributes().map(|a| a.kind().to_string()).collect();
     assert_eq!(
         kinds.join(" "),
         "AT_RAND AT_AUTN AT_KDF AT_KDF_INPUT AT_IV AT_ENCR_DATA AT_CHECKCODE AT_RESULT_IND AT_MAC"
@@ -77,9 +79,8 @@ fn what_is_read_can_be_built_again_octet_for_octet() {
             message.subtype,
         );
         let draft = message
-            .attributes
-            .iter()
-            .fold(builder, |b, a| b.attribute(*a))
+            .attributes()
+            .fold(builder, |b, a| b.attribute(a))
             .finish()
             .unwrap();
         assert_eq!(draft.bytes(), bytes, "{name} {index}");
@@ -332,8 +333,8 @@ fn lists_and_unknown_skippable_attributes_may_repeat() {
     .concat();
     let bytes = request(1, &attributes);
     let message = Packet::parse(&bytes).unwrap().aka().unwrap();
-    assert_eq!(message.kdfs(), [2, 1]);
-    assert_eq!(message.attributes.len(), 6);
+    assert!(message.kdfs().eq([2, 1]));
+    assert_eq!(message.attributes().count(), 6);
 }
 
 #[test]
@@ -472,10 +473,8 @@ fn forward_secrecy_and_bidding_are_read_as_they_were_built() {
     let packet = Packet::parse(draft.bytes()).unwrap();
     let message = packet.aka().unwrap();
     assert_eq!(message.pub_ecdhe(), Some(&[&key[..], &[0]].concat()[..]));
-    assert_eq!(
-        (message.kdfs_fs(), message.bidding()),
-        (vec![2, 1], Some(true))
-    );
+    assert!(message.kdfs_fs().eq([2, 1]));
+    assert_eq!(message.bidding(), Some(true));
     // Nine words: 2 octets of header, 33 of key, 1 of padding; the D bit is the highest of its two
     // octets.
     assert_eq!(draft.bytes()[8..10], [152, 9]);

@@ -1,8 +1,8 @@
 //! What can be wrong with a packet, and what was expected instead.
 
-use std::fmt;
+use core::fmt;
 
-use super::Kind;
+use crate::kind::Kind;
 
 /// A packet that is not EAP (RFC 3748 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,7 +65,7 @@ impl fmt::Display for PacketError {
     }
 }
 
-impl std::error::Error for PacketError {}
+impl core::error::Error for PacketError {}
 
 /// A malformed message of EAP-AKA or EAP-AKA' (RFC 4187 §6.3.1 and §8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,4 +191,4 @@ impl fmt::Display for AkaError {
     }
 }
 
-impl std::error::Error for AkaError {}
+impl core::error::Error for AkaError {}

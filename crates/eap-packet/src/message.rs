@@ -1,9 +1,13 @@
 //! A whole EAP-AKA or EAP-AKA' message: subtype and attributes (RFC 4187 §8.1).
 
-use std::fmt;
+use alloc::vec::Vec;
+use core::{fmt, iter};
 
-use super::attributes::{Place, parse_attributes};
-use super::{AkaError, Attribute, Kind, MAC_VALUE, Packet, Type};
+use crate::attribute::{Attribute, MAC_VALUE};
+use crate::attributes::Attributes;
+use crate::error::AkaError;
+use crate::kind::Kind;
+use crate::packet::{Packet, Type};
 
 /// The subtype of a message (RFC 4187 §11).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -110,59 +114,50 @@ impl fmt::Display for Notification {
     }
 }
 
-/// What the first attribute of a form holds.
+/// What the first attribute of a kind holds.
 macro_rules! first {
-    ($message:expr, $form:pat => $content:expr) => {
-        $message
-            .attributes
-            .iter()
-            .find_map(|attribute| match attribute {
-                $form => Some($content),
-                _ => None,
-            })
-    };
-}
-
-/// What every attribute of a form holds, in order.
-macro_rules! all {
-    ($message:expr, $form:pat => $content:expr) => {
-        $message
-            .attributes
-            .iter()
-            .filter_map(|attribute| match attribute {
-                $form => Some($content),
-                _ => None,
-            })
-            .collect()
+    ($message:expr, $kind:ident, $form:pat => $content:expr) => {
+        match $message.first(Kind::$kind) {
+            Some($form) => Some($content),
+            _ => None,
+        }
     };
 }
 
 /// A message of EAP-AKA or EAP-AKA', borrowed from its packet.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AkaMessage<'a> {
     /// What the message is.
     pub subtype: Subtype,
-    /// The attributes in the order they stand.
-    pub attributes: Vec<Attribute<'a>>,
+    /// Each of them was read once and breaks no rule.
+    attributes: &'a [u8],
     bytes: &'a [u8],
     mac_at: Option<usize>,
 }
 
-impl<'a> AkaMessage<'a> {
-    pub(super) fn parse(packet: &Packet<'a>) -> Result<Self, AkaError> {
-        let Some((Type::Aka | Type::AkaPrime, data)) = packet.typed else {
+impl<'a> Packet<'a> {
+    /// Reads the packet as a message of EAP-AKA or EAP-AKA'.
+    ///
+    /// # Errors
+    /// [`AkaError`] says what is malformed; a peer answers it with Client-Error 0 (RFC 4187
+    /// §6.3.1).
+    pub fn aka(&self) -> Result<AkaMessage<'a>, AkaError> {
+        let Some((Type::Aka | Type::AkaPrime, data)) = self.typed else {
             return Err(AkaError::NotAka);
         };
         let [subtype, _, _, attributes @ ..] = data else {
             return Err(AkaError::NoSubtype { octets: data.len() });
         };
-        let bytes = packet.bytes();
+        let bytes = self.bytes();
         let mut mac_at = None;
-        let attributes = parse_attributes(attributes, Place::Open, |kind, at| {
-            if kind == Kind::MAC {
-                mac_at = Some(bytes.len() - attributes.len() + at + MAC_VALUE);
+        let mut reader = Attributes::of_message(attributes);
+        let mut left = reader.left();
+        while let Some(attribute) = reader.next() {
+            if let Attribute::Mac(_) = attribute? {
+                mac_at = Some(bytes.len() - left + MAC_VALUE);
             }
-        })?;
+            left = reader.left();
+        }
         Ok(AkaMessage {
             subtype: Subtype::from(*subtype),
             attributes,
@@ -170,90 +165,127 @@ impl<'a> AkaMessage<'a> {
             mac_at,
         })
     }
+}
+
+impl<'a> AkaMessage<'a> {
+    /// The attributes, in the order they stand.
+    pub fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
+        let mut rest = self.attributes;
+        // At the end there is nothing to take, and what is malformed is no message.
+        iter::from_fn(move || Attribute::take(&mut rest).ok())
+    }
+
+    /// The first attribute of a kind; but for lists, there is one at most.
+    fn first(&self, kind: Kind) -> Option<Attribute<'a>> {
+        let mut rest = self.attributes;
+        loop {
+            let of_kind = *rest.first()? == kind.0;
+            let attribute = Attribute::take(&mut rest).ok()?;
+            if of_kind {
+                return Some(attribute);
+            }
+        }
+    }
+
+    /// The whole packet.
+    pub fn bytes(&self) -> &'a [u8] {
+        self.bytes
+    }
+
+    /// Where the 16 octets of AT_MAC stand, from the start of the packet.
+    pub fn mac_at(&self) -> Option<usize> {
+        self.mac_at
+    }
 
     /// AT_RAND.
     pub fn rand(&self) -> Option<&'a [u8; 16]> {
-        first!(self, Attribute::Rand(value) => *value)
+        first!(self, RAND, Attribute::Rand(value) => value)
     }
 
     /// AT_AUTN.
     pub fn autn(&self) -> Option<&'a [u8; 16]> {
-        first!(self, Attribute::Autn(value) => *value)
+        first!(self, AUTN, Attribute::Autn(value) => value)
     }
 
     /// AT_RES: its length in bits and its octets.
     pub fn res(&self) -> Option<(u16, &'a [u8])> {
-        first!(self, Attribute::Res { bits, value } => (*bits, *value))
+        first!(self, RES, Attribute::Res { bits, value } => (bits, value))
     }
 
     /// AT_AUTS.
     pub fn auts(&self) -> Option<&'a [u8; 14]> {
-        first!(self, Attribute::Auts(value) => *value)
+        first!(self, AUTS, Attribute::Auts(value) => value)
     }
 
     /// AT_MAC.
     pub fn mac(&self) -> Option<&'a [u8; 16]> {
-        first!(self, Attribute::Mac(value) => *value)
+        first!(self, MAC, Attribute::Mac(value) => value)
     }
 
     /// AT_NOTIFICATION.
     pub fn notification(&self) -> Option<Notification> {
-        first!(self, Attribute::Notification(code) => Notification(*code))
+        first!(self, NOTIFICATION, Attribute::Notification(code) => Notification(code))
     }
 
     /// AT_IDENTITY.
     pub fn identity(&self) -> Option<&'a [u8]> {
-        first!(self, Attribute::Identity(value) => *value)
+        first!(self, IDENTITY, Attribute::Identity(value) => value)
     }
 
     /// AT_CLIENT_ERROR_CODE.
     pub fn client_error_code(&self) -> Option<u16> {
-        first!(self, Attribute::ClientErrorCode(code) => *code)
+        first!(self, CLIENT_ERROR_CODE, Attribute::ClientErrorCode(code) => code)
     }
 
     /// AT_KDF_INPUT: the network name.
     pub fn kdf_input(&self) -> Option<&'a [u8]> {
-        first!(self, Attribute::KdfInput(value) => *value)
+        first!(self, KDF_INPUT, Attribute::KdfInput(value) => value)
     }
 
     /// The values of all AT_KDF, in order.
-    pub fn kdfs(&self) -> Vec<u16> {
-        all!(self, Attribute::Kdf(kdf) => *kdf)
+    pub fn kdfs(&self) -> impl Iterator<Item = u16> + use<'a> {
+        self.attributes().filter_map(|attribute| match attribute {
+            Attribute::Kdf(kdf) => Some(kdf),
+            _ => None,
+        })
     }
 
     /// The values of all AT_KDF_FS, in order.
-    pub fn kdfs_fs(&self) -> Vec<u16> {
-        all!(self, Attribute::KdfFs(kdf) => *kdf)
+    pub fn kdfs_fs(&self) -> impl Iterator<Item = u16> + use<'a> {
+        self.attributes().filter_map(|attribute| match attribute {
+            Attribute::KdfFs(kdf) => Some(kdf),
+            _ => None,
+        })
     }
 
     /// AT_PUB_ECDHE, with its padding.
     pub fn pub_ecdhe(&self) -> Option<&'a [u8]> {
-        first!(self, Attribute::PubEcdhe(value) => *value)
+        first!(self, PUB_ECDHE, Attribute::PubEcdhe(value) => value)
     }
 
     /// The D bit of AT_BIDDING.
     pub fn bidding(&self) -> Option<bool> {
-        first!(self, Attribute::Bidding(d) => *d)
+        first!(self, BIDDING, Attribute::Bidding(d) => d)
     }
 
     /// AT_CHECKCODE.
     pub fn checkcode(&self) -> Option<&'a [u8]> {
-        first!(self, Attribute::Checkcode(value) => *value)
+        first!(self, CHECKCODE, Attribute::Checkcode(value) => value)
     }
 
     /// AT_IV.
     pub fn iv(&self) -> Option<&'a [u8; 16]> {
-        first!(self, Attribute::Iv(value) => *value)
+        first!(self, IV, Attribute::Iv(value) => value)
     }
 
     /// AT_ENCR_DATA, still encrypted.
     pub fn encr_data(&self) -> Option<&'a [u8]> {
-        first!(self, Attribute::EncrData(value) => *value)
+        first!(self, ENCR_DATA, Attribute::EncrData(value) => value)
     }
 
     /// Whether AT_RESULT_IND is there.
     pub fn result_ind(&self) -> bool {
-        self.attributes.contains(&Attribute::ResultInd)
+        self.first(Kind::RESULT_IND).is_some()
     }
 
     /// The packet with the value of AT_MAC zero, over which AT_MAC is computed (RFC 4187 §10.15);

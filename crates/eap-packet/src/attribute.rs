@@ -1,148 +1,18 @@
 //! The attributes of RFC 4187 §10, RFC 9048 §3 and RFC 9678 §6, one at a time.
 
-use std::fmt;
+use alloc::vec::Vec;
 
-use super::AkaError;
-
-/// The type of an attribute; prints as the RFC names it.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Kind(pub u8);
-
-/// Every attribute that has a name here, in the order of its number.
-const NAMES: &[(Kind, &str)] = &[
-    (Kind::RAND, "AT_RAND"),
-    (Kind::AUTN, "AT_AUTN"),
-    (Kind::RES, "AT_RES"),
-    (Kind::AUTS, "AT_AUTS"),
-    (Kind::PADDING, "AT_PADDING"),
-    (Kind::PERMANENT_ID_REQ, "AT_PERMANENT_ID_REQ"),
-    (Kind::MAC, "AT_MAC"),
-    (Kind::NOTIFICATION, "AT_NOTIFICATION"),
-    (Kind::ANY_ID_REQ, "AT_ANY_ID_REQ"),
-    (Kind::IDENTITY, "AT_IDENTITY"),
-    (Kind::FULLAUTH_ID_REQ, "AT_FULLAUTH_ID_REQ"),
-    (Kind::COUNTER, "AT_COUNTER"),
-    (Kind::COUNTER_TOO_SMALL, "AT_COUNTER_TOO_SMALL"),
-    (Kind::NONCE_S, "AT_NONCE_S"),
-    (Kind::CLIENT_ERROR_CODE, "AT_CLIENT_ERROR_CODE"),
-    (Kind::KDF_INPUT, "AT_KDF_INPUT"),
-    (Kind::KDF, "AT_KDF"),
-    (Kind::IV, "AT_IV"),
-    (Kind::ENCR_DATA, "AT_ENCR_DATA"),
-    (Kind::NEXT_PSEUDONYM, "AT_NEXT_PSEUDONYM"),
-    (Kind::NEXT_REAUTH_ID, "AT_NEXT_REAUTH_ID"),
-    (Kind::CHECKCODE, "AT_CHECKCODE"),
-    (Kind::RESULT_IND, "AT_RESULT_IND"),
-    (Kind::BIDDING, "AT_BIDDING"),
-    (Kind::PUB_ECDHE, "AT_PUB_ECDHE"),
-    (Kind::KDF_FS, "AT_KDF_FS"),
-];
+use crate::error::AkaError;
+use crate::kind::Kind;
 
 /// The D bit of AT_BIDDING (RFC 9048 §4).
 const BIDDING_D: u16 = 0x8000;
 
+/// Where the value of AT_MAC stands in its attribute: after type, length and two reserved octets.
+pub(crate) const MAC_VALUE: usize = 4;
+
 /// Octets of a block of AES.
-pub(super) const BLOCK: usize = 16;
-
-impl Kind {
-    /// AT_RAND.
-    pub const RAND: Kind = Kind(1);
-    /// AT_AUTN.
-    pub const AUTN: Kind = Kind(2);
-    /// AT_RES.
-    pub const RES: Kind = Kind(3);
-    /// AT_AUTS.
-    pub const AUTS: Kind = Kind(4);
-    /// AT_PADDING.
-    pub const PADDING: Kind = Kind(6);
-    /// AT_PERMANENT_ID_REQ.
-    pub const PERMANENT_ID_REQ: Kind = Kind(10);
-    /// AT_MAC.
-    pub const MAC: Kind = Kind(11);
-    /// AT_NOTIFICATION.
-    pub const NOTIFICATION: Kind = Kind(12);
-    /// AT_ANY_ID_REQ.
-    pub const ANY_ID_REQ: Kind = Kind(13);
-    /// AT_IDENTITY.
-    pub const IDENTITY: Kind = Kind(14);
-    /// AT_FULLAUTH_ID_REQ.
-    pub const FULLAUTH_ID_REQ: Kind = Kind(17);
-    /// AT_COUNTER.
-    pub const COUNTER: Kind = Kind(19);
-    /// AT_COUNTER_TOO_SMALL.
-    pub const COUNTER_TOO_SMALL: Kind = Kind(20);
-    /// AT_NONCE_S.
-    pub const NONCE_S: Kind = Kind(21);
-    /// AT_CLIENT_ERROR_CODE.
-    pub const CLIENT_ERROR_CODE: Kind = Kind(22);
-    /// AT_KDF_INPUT.
-    pub const KDF_INPUT: Kind = Kind(23);
-    /// AT_KDF.
-    pub const KDF: Kind = Kind(24);
-    /// AT_IV.
-    pub const IV: Kind = Kind(129);
-    /// AT_ENCR_DATA.
-    pub const ENCR_DATA: Kind = Kind(130);
-    /// AT_NEXT_PSEUDONYM.
-    pub const NEXT_PSEUDONYM: Kind = Kind(132);
-    /// AT_NEXT_REAUTH_ID.
-    pub const NEXT_REAUTH_ID: Kind = Kind(133);
-    /// AT_CHECKCODE.
-    pub const CHECKCODE: Kind = Kind(134);
-    /// AT_RESULT_IND.
-    pub const RESULT_IND: Kind = Kind(135);
-    /// AT_BIDDING (RFC 9048 §4).
-    pub const BIDDING: Kind = Kind(136);
-    /// AT_PUB_ECDHE (RFC 9678 §6.1).
-    pub const PUB_ECDHE: Kind = Kind(152);
-    /// AT_KDF_FS (RFC 9678 §6.2).
-    pub const KDF_FS: Kind = Kind(153);
-
-    /// Whether a receiver that doesn't know the attribute steps over it (RFC 4187 §8.1).
-    pub fn skippable(self) -> bool {
-        self.0 >= 128
-    }
-
-    /// Whether it stands inside AT_ENCR_DATA and nowhere else (RFC 4187 §10.1).
-    pub(super) fn encrypted(self) -> bool {
-        [
-            Kind::PADDING,
-            Kind::COUNTER,
-            Kind::COUNTER_TOO_SMALL,
-            Kind::NONCE_S,
-            Kind::NEXT_PSEUDONYM,
-            Kind::NEXT_REAUTH_ID,
-        ]
-        .contains(&self)
-    }
-
-    /// Whether it may stand more than once: the negotiated lists, and what we know nothing about.
-    pub(super) fn repeatable(self) -> bool {
-        matches!(self, Kind::KDF | Kind::KDF_FS) || self.name().is_none()
-    }
-
-    pub(super) fn name(self) -> Option<&'static str> {
-        NAMES
-            .iter()
-            .find(|(kind, _)| *kind == self)
-            .map(|(_, name)| *name)
-    }
-}
-
-impl fmt::Display for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.name() {
-            Some(name) => f.write_str(name),
-            None => write!(f, "attribute {}", self.0),
-        }
-    }
-}
-
-impl fmt::Debug for Kind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+pub(crate) const BLOCK: usize = 16;
 
 /// One attribute with its content.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -246,19 +116,20 @@ impl<'a> Attribute<'a> {
         }
     }
 
-    /// Reads the first attribute of `rest` and returns it with what follows.
-    pub(super) fn parse(rest: &'a [u8]) -> Result<(Self, &'a [u8]), AkaError> {
+    /// Takes the first attribute off `rest`.
+    pub(crate) fn take(rest: &mut &'a [u8]) -> Result<Self, AkaError> {
+        let left = rest.len();
         let kind = Kind(rest.first().copied().unwrap_or(0));
         let claimed = 4 * usize::from(rest.get(1).copied().unwrap_or(1));
         if claimed == 0 {
             return Err(AkaError::ZeroLength { kind });
         }
-        let (whole, rest) = rest.split_at_checked(claimed).ok_or(AkaError::Truncated {
+        let whole = rest.split_off(..claimed).ok_or(AkaError::Truncated {
             kind,
             claimed,
-            left: rest.len(),
+            left,
         })?;
-        Ok((Attribute::content(kind, &whole[2..])?, rest))
+        Attribute::content(kind, &whole[2..])
     }
 
     /// `content` is what follows type and length: 4n - 2 octets, at least two.
@@ -331,7 +202,7 @@ impl<'a> Attribute<'a> {
     }
 
     /// Appends the attribute, padded with zeros to a multiple of four octets.
-    pub(super) fn encode(&self, out: &mut Vec<u8>) -> Result<(), AkaError> {
+    pub(crate) fn encode(&self, out: &mut Vec<u8>) -> Result<(), AkaError> {
         let kind = self.kind();
         let length = |value: &[u8]| {
             u16::try_from(value.len()).map_err(|_| AkaError::TooLong {

@@ -1,12 +1,12 @@
 //! The codec over whatever octets, and there and back.
 
-use proptest::prelude::*;
-use softsim_eap::Method;
-use softsim_eap::packet::{
-    Attribute, Builder, Code, Kind, Packet, Subtype, build_encrypted, parse_encrypted,
-};
+#![allow(clippy::unwrap_used)]
 
-use crate::support::typed;
+use proptest::prelude::*;
+use softsim_eap_packet::{
+    Attribute, Builder, Code, Kind, Packet, Subtype, build_encrypted, parse_encrypted, typed,
+};
+use softsim_eap_types::Method;
 
 /// An attribute that owns its content.
 #[derive(Debug, Clone)]
@@ -94,7 +94,7 @@ proptest! {
         }
         let _ = parse_encrypted(&octets);
         for method in [Method::Aka, Method::AkaPrime] {
-            let packet = typed(1, method.into(), &octets);
+            let packet = typed(Code::Request, 1, method.into(), &octets).unwrap();
             let _ = Packet::parse(&packet).unwrap().aka();
         }
     }
@@ -108,7 +108,7 @@ proptest! {
         let packet = Packet::parse(draft.bytes()).unwrap();
         let message = packet.aka().unwrap();
         prop_assert_eq!((packet.identifier, message.subtype), (identifier, subtype));
-        prop_assert_eq!(message.attributes, attributes);
+        prop_assert_eq!(message.attributes().collect::<Vec<_>>(), attributes);
     }
 
     #[test]

@@ -1,31 +1,13 @@
-//! The codec of EAP (RFC 3748 §4) and of the messages of EAP-AKA and EAP-AKA' (RFC 4187
-//! §8, RFC 9048, RFC 9678), for both ends.
-//!
-//! Parsing borrows from the packet and never trusts a length; building goes through [`Builder`],
-//! which leaves AT_MAC zero and remembers where it stands, because only the owner of K_aut can fill
-//! it in.
+//! EAP packets (RFC 3748 §4), whatever their method.
 
-mod attribute;
-mod attributes;
-mod build;
-mod error;
-mod message;
+use alloc::vec::Vec;
 
-pub use attribute::{Attribute, Kind};
-pub use attributes::{build_encrypted, parse_encrypted};
-pub use build::{Builder, Draft};
-pub use error::{AkaError, PacketError};
-pub use message::{AkaMessage, Notification, Subtype};
 use softsim_eap_types::Method;
 
-#[cfg(test)]
-mod tests;
+use crate::error::PacketError;
 
 /// Octets of the EAP header: code, identifier, length.
-const HEADER: usize = 4;
-
-/// Where the value of AT_MAC stands in its attribute: after type, length and two reserved octets.
-const MAC_VALUE: usize = 4;
+pub(crate) const HEADER: usize = 4;
 
 /// The code of an EAP packet (RFC 3748 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,15 +147,6 @@ impl<'a> Packet<'a> {
     /// The packet as received, without the link's padding.
     pub fn bytes(&self) -> &'a [u8] {
         self.bytes
-    }
-
-    /// Reads the packet as a message of EAP-AKA or EAP-AKA'.
-    ///
-    /// # Errors
-    /// [`AkaError`] says what is malformed; a peer answers it with Client-Error 0 (RFC 4187
-    /// §6.3.1).
-    pub fn aka(&self) -> Result<AkaMessage<'a>, AkaError> {
-        AkaMessage::parse(self)
     }
 }
 

@@ -1,6 +1,12 @@
 //! Building messages of EAP-AKA and EAP-AKA', with AT_MAC left zero for whoever holds K_aut.
 
-use super::{AkaError, Attribute, Code, HEADER, MAC_VALUE, Subtype, Type};
+use alloc::vec;
+use alloc::vec::Vec;
+
+use crate::attribute::{Attribute, MAC_VALUE};
+use crate::error::AkaError;
+use crate::message::Subtype;
+use crate::packet::{Code, HEADER, Type};
 
 /// A message under construction.
 #[derive(Debug)]
