@@ -1,5 +1,5 @@
-//! The demo: the journey of a software SIM step by step, and a table of what was checked on the
-//! way.
+//! The demo: runs the journey of a software SIM step by step, and prints a table of what it
+//! checked.
 
 use std::fmt::Display;
 use std::fs::File;
@@ -20,7 +20,7 @@ use softsim_lwm2m::ContentFormat;
 /// How long the management server waits for a device that has bootstrapped.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Runs the journey in an empty folder; whether all of it happened.
+/// Runs the journey in an empty folder. Returns whether every step succeeded.
 ///
 /// # Errors
 /// A step failed.
@@ -42,7 +42,7 @@ struct Journey {
     times: Vec<(&'static str, Duration)>,
 }
 
-/// A line of the closing table.
+/// A line of the table at the end.
 struct Check {
     name: &'static str,
     found: String,
@@ -217,8 +217,8 @@ impl Journey {
         ])
     }
 
-    /// The conversation between the daemons holds no key, and holds what may pass: the search can
-    /// find.
+    /// Checks that the recorded traffic between the daemons holds no key, but does hold what may
+    /// pass, which shows that the search works.
     fn traffic_check(&mut self) -> Result<Check> {
         let messages = recorder::read(&self.home.gateway().folder().file("ipc.record"))?;
         let traffic: Vec<u8> = messages
@@ -262,10 +262,10 @@ impl Journey {
     }
 }
 
-/// Reading keyd's memory as the user that it runs as.
+/// Tries to read keyd's memory as the user that it runs as.
 fn memory_check(keyd: u32) -> Check {
     let name = "keyd's memory";
-    // The same reading of our own memory succeeds: it is keyd that refuses.
+    // Reading our own memory in the same way succeeds, so it is keyd that refuses.
     let address = &raw const keyd as u64;
     if let Err(error) = read_memory("self", address) {
         let found = format!("not checked: our own can't be read either ({error})");

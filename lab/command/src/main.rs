@@ -30,22 +30,22 @@ struct CommandLine {
 enum Command {
     /// Starts the lab with a gateway that is enrolled and provisioned over the network.
     ///
-    /// Prints where everything is as KEY=VALUE lines, then READY, and stays until SIGINT or
+    /// Prints the addresses and paths as KEY=VALUE lines, then READY, and runs until SIGINT or
     /// SIGTERM.
     Up {
         #[command(flatten)]
         place: Place,
-        /// A profile file; a random profile where it is absent.
+        /// A profile file [default: a random profile].
         #[arg(long, value_name = "FILE")]
         profile: Option<PathBuf>,
-        /// What the bootstrap server writes in: tlv or senml-cbor.
+        /// The format in which the bootstrap server writes: tlv or senml-cbor.
         #[arg(long, value_name = "FORMAT", default_value = "tlv", value_parser = format)]
         format: ContentFormat,
     },
-    /// Enrols a gateway that runs elsewhere, and starts the servers that it is to find.
+    /// Enrols a gateway that runs elsewhere, and starts the servers for it.
     ///
-    /// Prints where they are as KEY=VALUE lines, then READY, and stays until SIGINT or SIGTERM.
-    /// What the gateway's netd needs, ca.pem and radius.secret, is in the folder.
+    /// Prints their addresses as KEY=VALUE lines, then READY, and runs until SIGINT or SIGTERM. The
+    /// folder has the files that the gateway's netd needs, ca.pem and radius.secret.
     Serve {
         /// The lab's folder: new, or empty.
         #[arg(long, value_name = "DIR")]
@@ -53,12 +53,11 @@ enum Command {
         /// The admin socket of the gateway's keyd.
         #[arg(long, value_name = "PATH")]
         admin: PathBuf,
-        /// Where to be a name server that knows the servers' name, at port 53.
+        /// The address, at port 53, of a name server that knows the servers' name.
         #[arg(long, value_name = "ADDRESS")]
         names: Option<IpAddr>,
     },
-    /// Runs the journey from the factory to an authentication, and prints what was checked on the
-    /// way.
+    /// Runs the journey from the factory to an authentication, and prints what it checked.
     Demo {
         /// The demo's folder: new, or empty.
         #[arg(long, value_name = "DIR")]
@@ -67,7 +66,7 @@ enum Command {
         #[arg(long)]
         hostapd: bool,
     },
-    /// Starts keyd and netd alone, with a profile and without any server.
+    /// Starts keyd and netd only, with a profile and without any server.
     Keyd {
         #[command(flatten)]
         place: Place,
@@ -82,7 +81,7 @@ struct Place {
     /// The lab's folder: new, or empty.
     #[arg(long, value_name = "DIR")]
     dir: PathBuf,
-    /// Write the conversation between the daemons to DIR/ipc.record. It holds RES, and MSKs that
+    /// Write the messages between the daemons to DIR/ipc.record. They hold RES, and MSKs that
     /// servers sent.
     #[arg(long)]
     record: bool,
@@ -195,7 +194,7 @@ fn read(profile: &Path) -> Result<String> {
     })
 }
 
-/// The servers, under their name where they have one.
+/// The servers' addresses, with their name if they have one.
 fn print_servers(home: &Home) {
     println!("SOFTSIM_RADIUS={}", home.at(home.radius()));
     println!(
@@ -211,7 +210,7 @@ fn print_servers(home: &Home) {
     }
 }
 
-/// What softsimctl and the SDK read from the environment, and who is who.
+/// Prints the variables that softsimctl and the SDK read from the environment.
 fn print_gateway(gateway: &Gateway) {
     let sockets = gateway.sockets();
     println!("SOFTSIM_ADMIN_SOCKET={}", sockets.admin.display());
@@ -226,8 +225,8 @@ fn print_gateway(gateway: &Gateway) {
     }
 }
 
-/// Waits for the signals that end the lab. Watched before anything is started, so that a signal on
-/// the way doesn't leave a daemon behind.
+/// Waits for the signals that end the lab. The lab handles them before it starts anything, so that
+/// an early signal doesn't leave a daemon behind.
 struct Ended {
     runtime: tokio::runtime::Runtime,
     interrupt: tokio::signal::unix::Signal,

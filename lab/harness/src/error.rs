@@ -27,7 +27,7 @@ pub enum Error {
     Keyd(keyd::Error),
     /// The conversation with netd.
     Netd(netd::Error),
-    /// netd could not do what it was asked to.
+    /// netd couldn't carry out a command.
     Failed {
         /// What kind of failure.
         failure: netd::Failure,
@@ -38,7 +38,7 @@ pub enum Error {
     Request(RequestError),
     /// A server of the lab.
     Server(io::Error),
-    /// Something that must be there is not; what.
+    /// Something that is needed is missing.
     Missing(&'static str),
 }
 

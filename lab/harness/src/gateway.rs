@@ -23,32 +23,32 @@ use crate::netns::Cable;
 use crate::processes::{Daemon, Folder, NetdBootstrap, NetdConfig, plainly};
 use crate::recorder::Recorder;
 
-/// How a gateway differs from the usual one.
+/// The options of a gateway.
 #[derive(Clone, Debug, Default)]
 pub struct Options {
     /// Write the conversation between the daemons to `ipc.record`.
     pub record: bool,
     /// Open keyd's socket for bridges to supplicants.
     pub supplicant: bool,
-    /// keyd's `--identity-privacy`, where it isn't the usual one.
+    /// keyd's `--identity-privacy`, if it isn't the default.
     pub identity_privacy: Option<&'static str>,
     /// The application functions of which applications get keys.
     pub afs: Vec<&'static str>,
     /// The `[[access]]` entries of netd's configuration.
     pub accesses: String,
-    /// netd runs at the gateway's end of this cable.
+    /// Run netd at the gateway's end of this cable.
     pub cable: Option<Arc<Cable>>,
-    /// The admin socket of a keyd that runs elsewhere: none is started here, nor a netd.
+    /// The admin socket of a keyd that runs elsewhere. Neither keyd nor netd is started here then.
     pub elsewhere: Option<PathBuf>,
-    /// Another netd than the one beside the other programs.
+    /// Another netd program than the one in the folder of the other programs.
     pub netd: Option<PathBuf>,
-    /// netd sees these as /etc and /run.
+    /// The folders that netd sees as /etc and /run.
     pub files: Option<Arc<HostFiles>>,
 }
 
-/// The two daemons of one device. What is still running ends with this value.
+/// The two daemons of one device. Dropping the value ends those that still run.
 pub struct Gateway {
-    // In the order in which they go: netd would report a keyd that went first.
+    // In the order in which they are dropped: netd would log an error if keyd ended first.
     netd: Option<Daemon>,
     recorder: Option<Recorder>,
     keyd: Option<Daemon>,
@@ -56,7 +56,7 @@ pub struct Gateway {
     options: Options,
 }
 
-/// What the operator keeps of a device.
+/// The data that the operator keeps about a device.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Enrolled {
     /// The device id in hexadecimal, which is the endpoint name.
@@ -207,12 +207,13 @@ impl Gateway {
         Ok(Connection::connect(admin)?)
     }
 
-    /// What keyd says of itself.
+    /// keyd's status.
     pub fn status(&self) -> Result<StatusAnswer> {
         Ok(self.admin()?.call(&Status {})?)
     }
 
-    /// The factory: keys made inside keyd, a certificate of the authority, trust in the operator.
+    /// Does the factory's work: keyd generates its keys, the authority issues a certificate, and
+    /// the operator becomes trusted.
     pub fn enrol(&self, authority: &Authority, issuer: &IssuerSigningKey) -> Result<Enrolled> {
         let mut keyd = self.admin()?;
         let device_id = keyd.call(&GenerateDeviceKey {})?.device_id;
@@ -231,8 +232,8 @@ impl Gateway {
         })
     }
 
-    /// Installs a sealed package, or has a command carried out, through the admin socket; tells
-    /// what it did.
+    /// Installs a sealed package, or carries out a command, through the admin socket. Returns what
+    /// it did.
     pub fn install(&self, package: &[u8]) -> Result<Option<Staged>> {
         let mut txid = [0; 16];
         random::fill(&mut txid);
@@ -271,17 +272,17 @@ impl Gateway {
         }
     }
 
-    /// Where netd's only access stands.
+    /// The state of netd's only access.
     pub fn access(&self) -> Result<netd::Access> {
         Ok(self.ask_access(&Command::AccessStatus { name: None })?.0)
     }
 
-    /// Lets netd's only access authenticate now; where it stands then, and what happened.
+    /// Makes netd's only access authenticate now. Returns its state afterwards, and the events.
     pub fn connect(&self) -> Result<(netd::Access, Vec<Event>)> {
         self.ask_access(&Command::AccessConnect { name: None })
     }
 
-    /// Lets netd's only access log off; where it stands then, and what happened.
+    /// Makes netd's only access log off. Returns its state afterwards, and the events.
     pub fn disconnect(&self) -> Result<(netd::Access, Vec<Event>)> {
         self.ask_access(&Command::AccessDisconnect { name: None })
     }
@@ -296,7 +297,7 @@ impl Gateway {
         }
     }
 
-    /// What netd says of itself.
+    /// netd's status.
     pub fn netd_status(&self) -> Result<netd::Status> {
         match self.ask(&Command::Status {})? {
             (Report::Status(status), _) => Ok(status),
@@ -304,7 +305,7 @@ impl Gateway {
         }
     }
 
-    /// Asks netd, and returns its report with the events before it.
+    /// Sends netd a command, and returns its report with the events before it.
     fn ask(&self, command: &Command) -> Result<(Report, Vec<Event>)> {
         let mut events = Vec::new();
         for event in Control::run(&self.sockets().netd, command)? {

@@ -1,4 +1,4 @@
-//! The whole lab: a gateway, its home network, and the servers that provision and manage it.
+//! The complete lab: a gateway, its home network, and the servers that provision and manage it.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -36,17 +36,17 @@ const LIFETIME: u32 = 300;
 /// The management server's Short Server ID.
 const SHORT_SERVER_ID: u16 = 123;
 
-/// How a lab differs from the usual one.
+/// The options of a lab.
 pub struct Options {
-    /// The profile file; a random profile where it is absent.
+    /// The profile file; none means a random profile.
     pub profile: Option<String>,
-    /// What the bootstrap server writes in.
+    /// The format in which the bootstrap server writes.
     pub format: ContentFormat,
-    /// Gives the profile what its file doesn't tell: consent, keys of the home network.
+    /// Sets fields of the profile that its file doesn't have: consent, keys of the home network.
     pub prepare: Box<dyn FnOnce(&mut Profile)>,
     /// How the EAP server behaves.
     pub eap: eap_server::Config,
-    /// What the servers are called; without, they have addresses only.
+    /// The servers' host name; none means that they have addresses only.
     pub host: Option<&'static str>,
     /// How the gateway is run.
     pub gateway: gateway::Options,
@@ -65,11 +65,11 @@ impl Default for Options {
     }
 }
 
-/// Who issues the subscription.
+/// The operator that issues the subscription.
 struct Operator {
     subscription: Subscription,
     issuer: IssuerSigningKey,
-    /// Of the last package.
+    /// The sequence of the last package.
     sequence: AtomicU64,
 }
 
@@ -85,7 +85,7 @@ impl Operator {
     }
 }
 
-/// A running lab. Everything that it started ends with this value.
+/// A running lab. Dropping the value ends everything that it started.
 pub struct Home {
     gateway: Gateway,
     operator: Arc<Operator>,
@@ -97,7 +97,7 @@ pub struct Home {
     radius: SocketAddr,
     radius_secret: SecretString,
     host: Option<&'static str>,
-    // Last: the servers above live on it.
+    // Dropped last, because the servers above run on it.
     runtime: Runtime,
 }
 
@@ -112,8 +112,8 @@ impl Home {
         Ok(home)
     }
 
-    /// Starts everything but netd in an empty folder, and installs the profile without its help:
-    /// for a gateway that has no other network than the one that it is to be let into.
+    /// Starts everything except netd in an empty folder, and installs the profile directly, for a
+    /// gateway whose only network is the one that it has to authenticate to.
     pub fn installed(folder: &Path, options: Options) -> Result<Self> {
         let home = Self::start(folder, options)?;
         let enrolled = home.enrol()?;
@@ -121,7 +121,7 @@ impl Home {
         Ok(home)
     }
 
-    /// Starts the servers and keyd; the device is as it left the factory's soldering line.
+    /// Starts the servers and keyd. The device isn't enrolled yet.
     pub fn start(folder: &Path, options: Options) -> Result<Self> {
         let text = options
             .profile
@@ -172,23 +172,23 @@ impl Home {
         })
     }
 
-    /// The factory's part.
+    /// Does the factory's work.
     pub fn enrol(&self) -> Result<Enrolled> {
         self.enrol_with(&self.authority)
     }
 
-    /// The factory's part, by an authority that the servers need not know.
+    /// Does the factory's work, with an authority that the servers need not trust.
     pub fn enrol_with(&self, authority: &Authority) -> Result<Enrolled> {
         self.gateway.enrol(authority, &self.operator.issuer)
     }
 
-    /// Has the bootstrap server write the account of the management server and the profile, sealed
-    /// anew each time that the device asks.
+    /// Makes the bootstrap server write the account of the management server and the profile, which
+    /// is sealed again each time that the device bootstraps.
     pub fn plan(&self, device: &Enrolled) -> Result<()> {
         let (format, account) = (self.format, self.account());
         let (operator, of) = (self.operator.clone(), device.clone());
         let plan = move || Plan::new(format, &account, Some(&operator.seal(&of).ok()?));
-        // What is wrong with the device shows now, not when it asks.
+        // An error in the device's data is reported now, and not when the device bootstraps.
         plan().ok_or(Error::Missing("a package that this device can open"))?;
         self.bootstrap_server.set_planner(&device.endpoint, plan);
         Ok(())
@@ -221,7 +221,7 @@ impl Home {
         self.gateway.start_netd(Some(bootstrap))
     }
 
-    /// Where the gateway finds a server that listens there: under its name, if it has one.
+    /// The address at which the gateway finds a server, with the server's name if it has one.
     pub fn at(&self, address: SocketAddr) -> String {
         match self.host {
             Some(host) => format!("{host}:{}", address.port()),
@@ -245,7 +245,7 @@ impl Home {
         self.gateway.eap_test(radius, secret, None)
     }
 
-    /// Reads something of a registered device.
+    /// Reads a path of a registered device.
     pub fn read(
         &self,
         endpoint: &str,
@@ -269,7 +269,7 @@ impl Home {
         self.runtime.block_on(asked)
     }
 
-    /// Observes something of a registered device; notifications come into the server's journal.
+    /// Observes a path of a registered device. Notifications go to the server's journal.
     pub fn observe(
         &self,
         endpoint: &str,
@@ -280,7 +280,7 @@ impl Home {
         self.runtime.block_on(asked)
     }
 
-    /// As [`Self::radius_with`], with conversations that are led by what `open` makes.
+    /// Like [`Self::radius_with`], with conversations by the EAP servers that `open` makes.
     pub fn radius_played_by(
         &self,
         open: impl FnMut() -> Box<dyn EapServer> + Send + 'static,
@@ -313,8 +313,8 @@ impl Home {
         Ok(Hostapd::wired(folder.path(), &auc, namespace, options)?)
     }
 
-    /// An `[[access]]` to a RADIUS server that knows the secret, which authenticates when it is
-    /// told to; `more` are lines of its own.
+    /// An `[[access]]` to a RADIUS server with the lab's secret, which authenticates on command.
+    /// `more` holds further lines.
     pub fn radius_access(&self, server: impl std::fmt::Display, more: &str) -> String {
         format!(
             "[[access]]\nname = 'radius'\ncarrier = 'radius'\nserver = '{server}'\nsecret_file = '{}'\n\
@@ -348,12 +348,12 @@ impl Home {
         &self.management_server
     }
 
-    /// Where the lab's own RADIUS server is.
+    /// The address of the lab's own RADIUS server.
     pub fn radius(&self) -> SocketAddr {
         self.radius
     }
 
-    /// The secret that RADIUS clients share with it.
+    /// The secret of its RADIUS clients.
     pub fn radius_secret(&self) -> &SecretString {
         &self.radius_secret
     }
@@ -363,7 +363,7 @@ impl Home {
         self.gateway.folder().file("radius.secret")
     }
 
-    /// Where the AuC answers as hostapd's `eap_sim_db` would.
+    /// The path where the AuC answers like hostapd's `eap_sim_db`.
     pub fn auc_socket(&self) -> PathBuf {
         self.gateway.folder().file("auc.sock")
     }
@@ -380,7 +380,7 @@ fn coap_server(
     Ok(CoapServer::new(runtime.block_on(dtls)?))
 }
 
-/// Text, since hostapd and its kind keep secrets in text files.
+/// The secret is text, because hostapd and similar programs keep secrets in text files.
 fn radius_secret() -> SecretString {
     let mut octets = [0; 16];
     random::fill(&mut octets);

@@ -1,10 +1,11 @@
-//! An /etc and a /run of a test's own, for a daemon that is not to see the machine's.
+//! An /etc and a /run for one test, so that a daemon doesn't see the machine's own.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::{env, fs, io};
 
-/// Names a folder of modules that lie over the C library's own (`cargo xtask test` fills one).
+/// The variable that names a folder with additional modules of the C library (`cargo xtask test`
+/// fills one).
 const MODULES: &str = "SOFTSIM_NAME_SERVICE_MODULES";
 
 /// Where Debian's C library looks for modules.
@@ -14,8 +15,8 @@ const LIBRARIES: &str = if cfg!(target_arch = "x86_64") {
     "/usr/lib/aarch64-linux-gnu"
 };
 
-/// Two folders that a program sees as /etc and /run, and modules of the name service switch; root
-/// only.
+/// Two folders that a program sees as /etc and /run, and modules of the name service switch. This
+/// needs root.
 #[derive(Debug)]
 pub struct HostFiles {
     etc: PathBuf,
@@ -46,7 +47,7 @@ impl HostFiles {
         Ok(files)
     }
 
-    /// Writes a file of /etc, in place of the one that is there, as who manages a network does it.
+    /// Replaces a file of /etc, as a network manager does.
     ///
     /// # Errors
     /// It can't be written.
@@ -56,7 +57,7 @@ impl HostFiles {
         fs::rename(new, self.etc.join(name))
     }
 
-    /// What is /run.
+    /// The folder that is seen as /run.
     pub fn run(&self) -> &Path {
         &self.run
     }
@@ -70,7 +71,7 @@ impl HostFiles {
             .any(|folder| folder.join(&file).is_file())
     }
 
-    /// A command that sees all this, as the very process that is started.
+    /// A command that sees these folders; the started process is the program itself.
     pub fn command(&self, program: &Path) -> Command {
         const SCRIPT: &str = "\
             mount --bind \"$1\" /etc; mount --bind \"$2\" /run; libraries=$3; modules=$4; shift 4

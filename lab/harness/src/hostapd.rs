@@ -1,5 +1,5 @@
-//! Debian's hostapd with the lab's AuC behind it, as a RADIUS server or as the authenticator of a
-//! wired port: a server of EAP-AKA and EAP-AKA' that is not ours.
+//! Debian's hostapd with the lab's AuC, as a RADIUS server or as the authenticator of a wired port.
+//! It is an independent server of EAP-AKA and EAP-AKA'.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,7 +14,7 @@ use softsim_lab_simulators::journal::Journal;
 
 use crate::netns::{INTERFACE, Namespace};
 
-/// A running hostapd; it ends with this value.
+/// A running hostapd, which ends when the value is dropped.
 pub struct Hostapd {
     place: Place,
     configuration: PathBuf,
@@ -22,21 +22,21 @@ pub struct Hostapd {
     said: Arc<Journal<String>>,
 }
 
-/// Where it meets its clients.
+/// How clients reach it.
 enum Place {
     Radius(SocketAddr),
     /// The name of the namespace.
     Wired(String),
 }
 
-/// What a test may want otherwise.
+/// The options for a test.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
     /// Which methods it offers, to whichever identity.
     pub methods: Methods,
     /// Offer AT_RESULT_IND (RFC 4187 §10.14).
     pub result_indication: bool,
-    /// What it gives out for the next time.
+    /// The identities that it assigns.
     pub identities: Identities,
     /// Seconds after which a wired port is authenticated again.
     pub again_after: Option<u32>,
@@ -45,7 +45,7 @@ pub struct Options {
 /// The EAP methods of a server.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Methods {
-    /// EAP-AKA to who comes with its identities, EAP-AKA' to who comes with those of EAP-AKA'.
+    /// EAP-AKA for identities of EAP-AKA, EAP-AKA' for identities of EAP-AKA'.
     #[default]
     AsIdentified,
     /// EAP-AKA only.
@@ -54,7 +54,7 @@ pub enum Methods {
     AkaPrime,
 }
 
-/// Identities that hostapd makes, which it keeps in memory only.
+/// The identities that hostapd assigns. It keeps them in memory only.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[repr(u8)]
 pub enum Identities {
@@ -152,7 +152,7 @@ impl Hostapd {
         })
     }
 
-    /// Kills it and starts it again as it was, without the identities that it gave out.
+    /// Kills and restarts it. It has then forgotten the identities that it assigned.
     ///
     /// # Errors
     /// As [`Self::start`].
@@ -167,7 +167,7 @@ impl Hostapd {
         self.child.id()
     }
 
-    /// Where it answers RADIUS; nowhere where it is wired.
+    /// Its RADIUS address; none if it is wired.
     pub fn address(&self) -> SocketAddr {
         match self.place {
             Place::Radius(address) => address,
@@ -183,8 +183,8 @@ impl Hostapd {
     fn end(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // hostapd names its own socket after its process, and doesn't start on one that another of
-        // this number has left.
+        // hostapd names its own socket after its process id, and doesn't start if an earlier
+        // process with the same id has left one.
         let _ = fs::remove_file(format!("/tmp/eap_sim_db_{}-0", self.child.id()));
     }
 }
@@ -246,7 +246,7 @@ fn spawn(place: &Place, configuration: &Path, said: &Arc<Journal<String>>) -> io
         first.push(line.clone());
         said.record(line);
         if enabled {
-            // It goes on talking, and would stop at a full pipe.
+            // It keeps writing, and would block on a full pipe.
             let said = said.clone();
             std::thread::spawn(move || lines.for_each(|line| said.record(line)));
             return Ok(child);
@@ -259,7 +259,7 @@ fn spawn(place: &Place, configuration: &Path, said: &Arc<Journal<String>>) -> io
     )))
 }
 
-/// hostapd can't be told to pick a port and say which.
+/// hostapd can't choose a port by itself and report it.
 fn free_address() -> io::Result<SocketAddr> {
     UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }

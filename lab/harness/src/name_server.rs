@@ -1,4 +1,4 @@
-//! A name server of the lab's own (RFC 1035), for the names that a test makes up.
+//! A name server (RFC 1035) for the names that a test makes up.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -17,7 +17,7 @@ const HEADER: usize = 12;
 
 const NAME_ERROR: u8 = 3;
 
-/// What it knows; whatever else it is asked for is unknown (NXDOMAIN).
+/// The names that it knows. It answers NXDOMAIN for any other.
 #[derive(Clone, Debug, Default)]
 pub struct Zone {
     /// The addresses of each name, in lower case and without the root's dot.
@@ -26,7 +26,7 @@ pub struct Zone {
     pub long: bool,
 }
 
-/// A running name server, over UDP and TCP; it ends with this value.
+/// A running name server, over UDP and TCP, which ends when the value is dropped.
 #[derive(Debug)]
 pub struct NameServer {
     _runtime: Runtime,
@@ -36,7 +36,7 @@ impl NameServer {
     /// Serves at port 53 of an address, in the network namespace of this thread.
     ///
     /// # Errors
-    /// The port is taken, or not ours to take.
+    /// The port is in use, or the process may not use it.
     pub fn start(address: IpAddr, zone: Zone) -> io::Result<Self> {
         let runtime = Builder::new_multi_thread()
             .worker_threads(1)
@@ -81,7 +81,7 @@ async fn over_tcp(mut stream: TcpStream, zone: Arc<Zone>) -> io::Result<()> {
 }
 
 impl Zone {
-    /// The answer to a query of one question; `truncated`, it says no more than that there is one.
+    /// The answer to a query of one question. If `truncated`, it only says that there is an answer.
     fn answer(&self, query: &[u8], truncated: bool) -> Option<Vec<u8>> {
         let (name, kind, end) = question(query)?;
         let known = self.names.get(name.as_str());
@@ -117,7 +117,7 @@ impl Zone {
     }
 }
 
-/// The name, the type, and where the question ends.
+/// The name, the type, and the end of the question.
 fn question(query: &[u8]) -> Option<(String, u8, usize)> {
     let mut labels = Vec::new();
     let mut at = HEADER;

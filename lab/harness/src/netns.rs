@@ -1,4 +1,5 @@
-//! Network namespaces with a cable between them: interfaces that a test has for itself. Root only.
+//! Network namespaces with a cable between them, so that a test has its own interfaces. This needs
+//! root.
 
 use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
@@ -19,7 +20,7 @@ pub const AUTHENTICATOR: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 1);
 /// The gateway's address on the cable.
 pub const GATEWAY: Ipv4Addr = Ipv4Addr::new(192, 0, 2, 2);
 
-/// Why there can be no namespaces here, if so.
+/// The reason why this process can't create namespaces, if there is one.
 pub fn missing() -> Option<&'static str> {
     if !fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
         return Some("network namespaces need root");
@@ -29,7 +30,7 @@ pub fn missing() -> Option<&'static str> {
         .then_some("network namespaces can't be made (Debian package iproute2)")
 }
 
-/// A network namespace; it goes with this value.
+/// A network namespace, which is deleted when the value is dropped.
 #[derive(Debug)]
 pub struct Namespace {
     name: String,
@@ -48,7 +49,7 @@ impl Namespace {
     /// A namespace with nothing but its own loopback interface.
     ///
     /// # Errors
-    /// Not root, or the kernel or `ip` says no.
+    /// The process isn't root, or the kernel or `ip` refuses.
     pub fn alone() -> io::Result<Self> {
         let namespace = Self::new("alone")?;
         ip(&format!("-n {} link set lo up", namespace.name))?;
@@ -63,20 +64,20 @@ impl Namespace {
         Ok(Self { name })
     }
 
-    /// A command that runs in it, as the very process that is started.
+    /// A command that runs in it; the started process is the program itself.
     pub fn command(&self, program: impl AsRef<std::ffi::OsStr>) -> Command {
         let mut command = Command::new("ip");
         command.args(["netns", "exec", &self.name]).arg(program);
         command
     }
 
-    /// Runs something there: sockets that are made in it stay there.
+    /// Runs a function in it. Sockets that the function creates stay in the namespace.
     ///
     /// # Errors
     /// The namespace is gone, or a thread can't be started.
     pub fn enter<T: Send>(&self, work: impl FnOnce() -> T + Send) -> io::Result<T> {
         let namespace = fs::File::open(Path::new("/run/netns").join(&self.name))?;
-        // A thread belongs to a namespace, and this one doesn't come back.
+        // A thread belongs to a namespace, and this one ends afterwards.
         std::thread::scope(|scope| {
             let thread = scope.spawn(|| {
                 let kind = Some(LinkNameSpaceType::Network);
@@ -90,7 +91,7 @@ impl Namespace {
         })
     }
 
-    /// What its name is to `ip netns`.
+    /// Its name for `ip netns`.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -103,11 +104,11 @@ impl Drop for Namespace {
 }
 
 impl Cable {
-    /// Makes both namespaces, in which each end knows the other's address without asking on the
-    /// cable.
+    /// Makes both namespaces. Each end has a permanent neighbour entry for the other, so that it
+    /// sends no ARP on the cable.
     ///
     /// # Errors
-    /// Not root, or the kernel or `ip` says no.
+    /// The process isn't root, or the kernel or `ip` refuses.
     pub fn new() -> io::Result<Self> {
         let cable = Self {
             authenticator: Namespace::new("authenticator")?,

@@ -1,11 +1,11 @@
-//! Tests that need what a machine may not have: skipped aloud, or failed where all of it must be
-//! there.
+//! Tests that need something that a machine may not have: they report that they are skipped, or
+//! fail if everything must be there.
 
 use std::env;
 use std::fs::OpenOptions;
 use std::io::Write;
 
-/// Says that a test is skipped, and why, in the file that `SOFTSIM_SKIPS` names.
+/// Records in the file that `SOFTSIM_SKIPS` names that a test is skipped, and why.
 ///
 /// # Panics
 /// With `CI=true`, where a missing prerequisite is a failure.

@@ -17,21 +17,21 @@ use softsim_client::netd::{Command as Ask, Control, Event};
 use softsim_client::paths::Sockets;
 use softsim_sandbox::random;
 
-/// How long a daemon may take until it answers; a loaded machine takes a tenth of it.
+/// How long a daemon may take until it answers. Even a loaded machine takes only a tenth of it.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Between two looks whether it does.
+/// The time between two checks whether it answers.
 const INTERVAL: Duration = Duration::from_millis(5);
 
-/// Why a daemon is not there.
+/// Why a daemon isn't running.
 #[derive(Debug)]
 pub enum ProcessError {
-    /// A program was not built, or lies elsewhere.
+    /// A program wasn't built, or is elsewhere.
     Missing {
         /// Where it was expected.
         program: PathBuf,
     },
-    /// A file could not be made, or a program not be started.
+    /// A file couldn't be created, or a program couldn't be started.
     File {
         /// Which.
         path: PathBuf,
@@ -85,21 +85,20 @@ pub(crate) fn at<T>(path: &Path, outcome: io::Result<T>) -> Result<T, ProcessErr
     })
 }
 
-/// The folder of the daemons' programs: SOFTSIM_BIN_DIR, or where this program lies.
+/// The folder of the daemons' programs: SOFTSIM_BIN_DIR, or the folder of this program.
 pub fn binaries() -> Result<PathBuf, ProcessError> {
     if let Some(folder) = env::var_os("SOFTSIM_BIN_DIR").filter(|folder| !folder.is_empty()) {
         return Ok(folder.into());
     }
     let own = at(Path::new("own program"), env::current_exe())?;
     let folder = own.parent().unwrap_or(Path::new("."));
-    // Test programs lie one level below the others.
+    // Test programs are one level below the others.
     let below = folder.file_name() == Some(OsStr::new("deps"));
     let folder = if below { folder.parent() } else { None }.unwrap_or(folder);
     Ok(folder.to_owned())
 }
 
-/// The folder of the daemons as static programs (musl), where they were built:
-/// SOFTSIM_STATIC_BIN_DIR.
+/// The folder of the daemons as static programs (musl), if they were built: SOFTSIM_STATIC_BIN_DIR.
 pub fn static_binaries() -> Option<PathBuf> {
     env::var_os("SOFTSIM_STATIC_BIN_DIR")
         .filter(|folder| !folder.is_empty())
@@ -130,7 +129,7 @@ impl Folder {
         Ok(Self(path))
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.0
     }
@@ -140,7 +139,7 @@ impl Folder {
         self.0.join(name)
     }
 
-    /// Where the daemons' sockets are. With a recorder, `network` is the recorder's.
+    /// The paths of the daemons' sockets. With a recorder, `network` is the recorder's.
     pub fn sockets(&self) -> Sockets {
         Sockets {
             admin: self.file("admin.sock"),
@@ -151,7 +150,7 @@ impl Folder {
         }
     }
 
-    /// Where keyd's own network socket is when a recorder stands before it.
+    /// The path of keyd's own network socket when there is a recorder.
     pub fn recorded_socket(&self) -> PathBuf {
         self.file("keyd.sock")
     }
@@ -197,9 +196,9 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts keyd, whose own user is everybody's here, and waits until it answers on its admin
-    /// socket. `network` is where it opens its network socket; its key file is made when it isn't
-    /// there. `more` are flags of the test's own.
+    /// Starts keyd, whose own user has every role here, and waits until it answers on its admin
+    /// socket. It opens its network socket at `network`. If there is no key file, this creates one.
+    /// `more` holds further flags.
     pub fn keyd(folder: &Folder, network: &Path, more: &[&OsStr]) -> Result<Self, ProcessError> {
         let key = folder.file("kek");
         if !key.exists() {
@@ -226,7 +225,7 @@ impl Daemon {
     }
 
     /// Starts netd and waits until it answers on its control socket. `accesses` is the end of its
-    /// configuration; `command` starts a program where netd is to be.
+    /// configuration; `command` makes the command that starts it, for example in a namespace.
     pub fn netd(
         folder: &Folder,
         config: &NetdConfig,
@@ -247,8 +246,7 @@ impl Daemon {
         Ok(netd)
     }
 
-    /// Starts the bridge, for control sockets that need not be there yet, and waits until it
-    /// serves.
+    /// Starts the bridge, for control sockets that need not exist yet, and waits until it serves.
     pub fn bridge(folder: &Folder, controls: &[&Path]) -> Result<Self, ProcessError> {
         let sockets = folder.subfolder("bridge")?;
         let keyd = folder.sockets().supplicant;
@@ -258,7 +256,7 @@ impl Daemon {
             arguments.extend([OsStr::new("--control"), control.as_os_str()]);
         }
         let log = folder.file("bridge.log");
-        // That of a bridge before it tells nothing of this one.
+        // A socket of an earlier bridge says nothing about this one.
         at(&log, fs::write(&log, b""))?;
         let mut bridge = Self::spawn("softsim-bridge", plainly, &arguments, log.clone())?;
         bridge.wait_until(|| fs::read_to_string(&log).is_ok_and(|log| log.contains("serving")))?;
@@ -268,7 +266,7 @@ impl Daemon {
     /// Waits until it ends by itself.
     ///
     /// # Errors
-    /// It doesn't.
+    /// It doesn't end in time.
     pub fn await_end(&mut self, patience: Duration) -> Result<ExitStatus, ProcessError> {
         let deadline = Instant::now() + patience;
         while Instant::now() < deadline {
@@ -345,14 +343,14 @@ impl Daemon {
     }
 }
 
-/// Starts a program where we are.
+/// Starts a program in our own namespace.
 pub fn plainly(program: &Path) -> Command {
     Command::new(program)
 }
 
 impl Drop for Daemon {
     fn drop(&mut self) {
-        // Already ended is what is wanted.
+        // It doesn't matter if it has ended already.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -377,12 +375,12 @@ pub struct NetdConfig {
 pub struct NetdBootstrap {
     uri: String,
     server_trust: Vec<PathBuf>,
-    /// Whether netd calls it unasked.
+    /// Whether netd bootstraps by itself.
     automatic: bool,
 }
 
 impl NetdConfig {
-    /// What netd needs in the lab's folder.
+    /// The files in the lab's folder that netd needs.
     pub fn new(folder: &Folder, bootstrap: Option<NetdBootstrap>) -> Result<Self, ProcessError> {
         let sockets = folder.sockets();
         Ok(Self {
@@ -395,8 +393,8 @@ impl NetdConfig {
 }
 
 impl NetdBootstrap {
-    /// A server at an address or of a name, whose certificate the authority in a PEM file made;
-    /// netd calls it when told.
+    /// A server with an address or a name, whose certificate was issued by the authority in a PEM
+    /// file. netd bootstraps on command.
     pub fn new(server: impl fmt::Display, authority: PathBuf) -> Self {
         Self {
             uri: format!("coaps://{server}"),
@@ -405,7 +403,7 @@ impl NetdBootstrap {
         }
     }
 
-    /// netd calls it by itself while it has no accounts, as on a gateway.
+    /// Makes netd bootstrap by itself while it has no accounts, as on a gateway.
     pub fn automatic(self) -> Self {
         Self {
             automatic: true,

@@ -1,7 +1,8 @@
-//! Stands between netd and keyd's network socket and writes every message down.
+//! Records every message between netd and keyd's network socket.
 //!
-//! The demo and the tests look in the record for what must never pass there: K, OPc, CK, IK. The
-//! record holds what may pass, RES and the MSKs that servers sent, and is for its owner alone.
+//! The demo and the tests search the record for values that must never pass there: K, OPc, CK, IK.
+//! The record does hold values that may pass, RES and the MSKs that servers sent, so only its owner
+//! may read it.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -13,7 +14,7 @@ use std::thread::{self, JoinHandle};
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Connection, Listener, Received};
 
-/// Longer than any message of the protocol, so that a truncated one is the sender's fault.
+/// The size of the buffer, which is longer than any message of the protocol.
 const BUFFER: usize = 64 << 10;
 
 /// Who sent a message.
@@ -133,7 +134,8 @@ impl Proxy {
             }
             let record = &mut self.record;
             let mut sides = entries[2..].chunks(2);
-            // A side that closes, fails or doesn't read ends both: that is how it looks without us.
+            // If one side closes, fails or doesn't read, both connections end, as they would
+            // without the recorder.
             self.pairs.retain(|pair| {
                 sides.next().is_none_or(|side| {
                     (!side[0].ready() || pass(&pair.netd, &pair.keyd, b'>', record, &mut buffer))
@@ -151,7 +153,7 @@ impl Proxy {
     }
 }
 
-/// Passes one datagram on and writes it down first; false if the conversation is over.
+/// Records one datagram and passes it on. Returns false if the connection is over.
 fn pass(
     from: &Connection,
     to: &Connection,

@@ -1,4 +1,4 @@
-//! The subscription that the lab gives out: one from a file, or one made at random.
+//! The subscription of the lab, from a file or random.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -11,13 +11,13 @@ use zeroize::Zeroizing;
 
 use crate::error::Result;
 
-/// A profile with the AuC that holds its other half.
+/// A profile, and the AuC that has the same subscription.
 pub struct Subscription {
-    /// What the device gets.
+    /// The profile for the device.
     pub profile: Profile,
-    /// What authenticates the device.
+    /// The AuC that authenticates the device.
     pub auc: Arc<Mutex<Auc>>,
-    /// Every RAND that the AuC drew.
+    /// Every RAND that the AuC has generated.
     rands: Arc<Mutex<Vec<[u8; Rand::LENGTH]>>>,
 }
 
@@ -50,13 +50,13 @@ impl Subscription {
         })
     }
 
-    /// The AuC's half of the subscription, as if it had used `sqn` last.
+    /// The AuC's data of the subscription, as if it had used `sqn` last.
     pub fn subscriber(&self, sqn: Sqn) -> Subscriber {
         subscriber(&self.profile, sqn)
     }
 
-    /// K, OPc or TOPc, and CK and IK of every vector so far: what a check of records and logs looks
-    /// for.
+    /// The secrets that a check of records and logs searches for: K, OPc or TOPc, and CK and IK of
+    /// every vector so far.
     pub fn secrets(&self) -> Vec<Secret> {
         let credentials = &self.profile.credentials;
         let mut secrets = vec![Secret::new("K", credentials.k())];
@@ -72,7 +72,8 @@ impl Subscription {
         secrets
     }
 
-    /// RES of every vector so far, which may leave keyd: what shows that such a check can find.
+    /// RES of every vector so far. Since RES may leave keyd, finding it shows that such a check
+    /// works.
     pub fn responses(&self) -> Vec<Secret> {
         self.outputs()
             .map(|output| Secret::new("RES", output.res.as_bytes()))
@@ -106,7 +107,7 @@ impl Secret {
     }
 }
 
-/// The names of the secrets of which a half stands in `octets`, as it is or in hexadecimal.
+/// The names of the secrets of which `octets` contains a half, in binary or in hexadecimal.
 pub fn found_in(octets: &[u8], secrets: &[Secret]) -> Vec<&'static str> {
     let folded = octets.to_ascii_lowercase();
     let stands = |half: &[u8]| {

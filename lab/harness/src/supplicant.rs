@@ -1,5 +1,4 @@
-//! Debian's wpa_supplicant and eapol_test: the peers that others use, with their SIM outside of
-//! them.
+//! Debian's wpa_supplicant and eapol_test, which are widely used peers, with an external SIM.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader, Read};
@@ -13,7 +12,7 @@ use softsim_lab_simulators::journal::Journal;
 
 use crate::netns::{INTERFACE, Namespace};
 
-/// What either is configured with.
+/// The configuration of either program.
 #[derive(Clone, Copy, Debug)]
 pub struct Network<'a> {
     /// `AKA` or `AKA'`.
@@ -68,9 +67,9 @@ pub fn missing() -> Option<&'static str> {
     None
 }
 
-/// Runs eapol_test once against a RADIUS server and returns what it wrote. It begins when something
-/// listens on its control socket: requests of before would be lost. `prefix` is a command that runs
-/// it, where it is not empty.
+/// Runs eapol_test once with a RADIUS server and returns its output. It begins when a process is
+/// attached to its control socket, because earlier requests would be lost. `prefix` is a command
+/// that runs it, unless it is empty.
 ///
 /// # Errors
 /// It can't be started.
@@ -101,14 +100,14 @@ pub fn eapol_test(
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }
 
-/// wpa_supplicant on the wired port of a namespace; it ends with this value.
+/// wpa_supplicant on the wired port of a namespace. It ends when the value is dropped.
 pub struct WpaSupplicant {
     child: Child,
     said: Arc<Journal<String>>,
 }
 
 impl WpaSupplicant {
-    /// Starts it; it begins when something listens on its control socket.
+    /// Starts it. It begins when a process is attached to its control socket.
     ///
     /// # Errors
     /// It can't be started.
@@ -148,7 +147,7 @@ fn record(output: impl Read, journal: &Journal<String>) {
     }
 }
 
-/// A program on the path, or among the administrator's.
+/// A program on the search path, or in the folders of system administration.
 pub fn find(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
     std::env::split_paths(&path)

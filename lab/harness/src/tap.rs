@@ -1,5 +1,4 @@
-//! Stands on the way between a RADIUS client and its server, and writes down when each datagram
-//! passed.
+//! Relays datagrams between a RADIUS client and its server, and records when each passed.
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, UdpSocket};
@@ -8,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// The tap: clients call its address. It ends with this value.
+/// The tap, whose address clients use. It ends when the value is dropped.
 pub struct Tap {
     address: SocketAddr,
     passed: Arc<Mutex<Vec<Passed>>>,
@@ -37,8 +36,8 @@ pub enum Direction {
 }
 
 impl Tap {
-    /// Stands before `server`. It asks its sockets again and again rather than to sleep, so that
-    /// its own waking up is no part of what it measures.
+    /// Starts a tap in front of `server`. It polls its sockets busily and doesn't sleep, so that it
+    /// doesn't measure its own wake-up time.
     ///
     /// # Errors
     /// As the operating system says.
@@ -73,7 +72,7 @@ impl Tap {
         self.address
     }
 
-    /// What passed since the last time that this was asked.
+    /// The datagrams that passed since the last call.
     pub fn take(&self) -> Vec<Passed> {
         std::mem::take(&mut self.passed.lock().unwrap_or_else(PoisonError::into_inner))
     }
@@ -116,7 +115,8 @@ impl Run {
                 self.note(Direction::ToServer, at, octets);
             }
             if let (Ok(octets), Some(client)) = (self.back.recv(&mut buffer), self.client) {
-                // Before: afterwards the client may have been quicker.
+                // Take the time before sending, because the client may react before the call
+                // returns.
                 let at = Instant::now();
                 let _ = self.front.send_to(&buffer[..octets], client);
                 self.note(Direction::ToClient, at, octets);

@@ -1,4 +1,4 @@
-//! Requests put together attribute by attribute, as no honest builder would.
+//! Builds invalid requests attribute by attribute.
 
 use softsim_eap::Method;
 use softsim_eap_packet::{Attribute, Builder, Code, Kind, Subtype};
@@ -80,7 +80,7 @@ impl Forge {
         attributes.find(|a| a[0] == kind.0).map(Vec::as_slice)
     }
 
-    /// The packet as it stands.
+    /// The present packet.
     pub fn unsigned(&self) -> Vec<u8> {
         let mut packet = vec![Code::Request.octet(), self.identifier, 0, 0];
         packet.extend([self.method.number(), self.subtype.octet(), 0, 0]);
@@ -90,7 +90,7 @@ impl Forge {
         packet
     }
 
-    /// The packet with every AT_MAC right, as far as an AT_MAC can be where there are two.
+    /// The packet with a right AT_MAC, or with two if there are two, as far as both can be right.
     pub(super) fn signed(&self, keys: &Keys) -> Vec<u8> {
         let mut packet = self.unsigned();
         let mac = keys.k_aut.at_mac(&packet, &[]);

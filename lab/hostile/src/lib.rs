@@ -1,10 +1,10 @@
-//! A server that does what a server may not, by named scenarios, and says what a peer must make of
-//! it.
+//! A hostile EAP server. It runs named scenarios that break the rules, and checks the peer's
+//! reactions.
 //!
-//! A [`Scenario`] is a play: each [`Turn`] sends one packet and knows the [`Reaction`] that the
-//! peer owes it. [`Hostile`] plays it as an [`EapServer`], so that it stands wherever the honest
-//! server does: in memory against the peer alone, or behind RADIUS against netd and keyd. What the
-//! peer answered otherwise, it finds in the [`Record`].
+//! A [`Scenario`] is a sequence of [`Turn`]s. Each turn sends one packet and knows the [`Reaction`]
+//! that the peer must show. [`Hostile`] runs a scenario as an [`EapServer`], so that it can replace
+//! the honest server: in memory with the peer alone, or behind RADIUS with netd and keyd. It notes
+//! other reactions in the [`Record`].
 
 mod forge;
 mod malformed;
@@ -28,13 +28,13 @@ pub type Make = Box<dyn Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync>;
 
 /// One move of the server.
 pub enum Turn {
-    /// Sends a request, and waits for what the peer owes it.
+    /// Sends a request, and expects this reaction of the peer.
     Ask(Make, Reaction),
     /// Sends EAP-Success: the conversation is over, and another one may follow.
     Succeed,
 }
 
-/// How the last conversation of a scenario has to end at the peer.
+/// How the last conversation of a scenario must end at the peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// EAP-Success is sent, and counts.
@@ -43,7 +43,7 @@ pub enum End {
     Failure,
 }
 
-/// What the peer is set to, other than by default.
+/// A setting of the peer, other than the default.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Setting {
     /// Speaks this method only.
@@ -76,13 +76,13 @@ impl Setting {
     }
 }
 
-/// A play, and how it has to end.
+/// A scenario, and how it must end.
 pub struct Scenario {
     /// What the server does.
     pub name: String,
-    /// Where it is written what a peer makes of it.
+    /// The clause that says how a peer must react.
     pub clause: &'static str,
-    /// What the peer is set to.
+    /// The peer's setting.
     pub settings: Vec<Setting>,
     /// The server's moves.
     pub turns: Vec<Turn>,
@@ -144,17 +144,17 @@ impl Scenario {
         only.unwrap_or(Method::AkaPrime)
     }
 
-    /// Whether the server speaks twice in a row, for which RADIUS has no way.
+    /// Whether the server sends two packets in a row, which is impossible over RADIUS.
     pub fn speaks_unasked(&self) -> bool {
         let silent = |turn: &Turn| matches!(turn, Turn::Ask(_, Reaction::Silence));
         self.turns.iter().any(silent)
     }
 }
 
-/// What was played, and what the peer did wrong.
+/// Which turns were run, and what the peer did wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// Turns that were played.
+    /// The turns that were run.
     pub played: usize,
     /// Whether the scenario came to its end.
     pub finished: bool,
@@ -162,7 +162,7 @@ pub struct Record {
     pub findings: Vec<String>,
 }
 
-/// Plays one scenario; clones play on in the same one, so that it outlasts a conversation.
+/// Runs one scenario. Clones share it, so that it can last for several conversations.
 #[derive(Clone)]
 pub struct Hostile(Arc<Mutex<Play>>);
 
@@ -175,7 +175,7 @@ struct Play {
 }
 
 impl Hostile {
-    /// Plays against the subscriber with this IMSI.
+    /// Runs the scenario with the subscriber with this IMSI.
     pub fn new(scenario: Arc<Scenario>, imsi: &str) -> Self {
         let stage = Stage::new(scenario.method(), imsi);
         Self(Arc::new(Mutex::new(Play {
@@ -191,7 +191,8 @@ impl Hostile {
         self.play().record.clone()
     }
 
-    /// The peer has nothing to say: the next move, if silence is what it owes.
+    /// Notes that the peer sent nothing, and takes the next turn if silence was the expected
+    /// reaction.
     pub fn silence(&self, auc: &mut Auc) -> Step {
         let mut play = self.play();
         if play.awaited != Some(Reaction::Silence) || play.record.finished {

@@ -1,5 +1,5 @@
-//! Malformed attributes by the hundred: every attribute that means something, with every length
-//! that doesn't fit.
+//! Hundreds of malformed attributes: every attribute that the peer knows, with every length that
+//! doesn't fit.
 
 use softsim_eap_packet::{Attribute, Kind, Subtype};
 use softsim_lab_simulators::auc::Auc;
@@ -13,7 +13,7 @@ struct Row {
     words: &'static [u8],
 }
 
-/// What peers have to understand, and what they know of the rest.
+/// The attributes that peers must understand, and skippable ones that they know.
 const TABLE: &[Row] = &[
     row(Kind::RAND, &[5]),
     row(Kind::AUTN, &[5]),
@@ -36,11 +36,11 @@ const fn row(kind: Kind, words: &'static [u8]) -> Row {
     Row { kind, words }
 }
 
-/// Where the malformed attribute stands.
+/// The position of the malformed attribute.
 const MESSAGES: [Subtype; 3] = [Subtype::Identity, Subtype::Challenge, Subtype::Notification];
 
-/// Every row of the table in every message, and counted fields that count wrong; each owes
-/// Client-Error 0.
+/// Every row of the table in every message, and length fields with wrong values. The peer must
+/// answer each with Client-Error 0.
 pub fn malformed() -> Vec<Scenario> {
     let mut scenarios = Vec::new();
     for message in MESSAGES {

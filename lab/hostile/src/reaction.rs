@@ -1,10 +1,10 @@
-//! What a peer owes a request.
+//! The reactions that a peer must show.
 
 use softsim_eap_packet::{AkaMessage, Attribute, Packet, Subtype, Type, parse_encrypted};
 
 use super::Stage;
 
-/// What a peer has to answer.
+/// The required answer of a peer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Reaction {
     /// AKA-Identity with an AT_IDENTITY.
@@ -40,14 +40,14 @@ pub enum Reaction {
     EapIdentity,
     /// EAP-Response/Notification.
     EapNotification,
-    /// The very packet that it answered last.
+    /// The same packet as its last answer.
     Same,
     /// Nothing.
     Silence,
 }
 
 impl Stage {
-    /// Whether this is the reaction; otherwise what came instead.
+    /// Checks the reaction. The error says what came instead.
     pub(super) fn judge(
         &mut self,
         expected: &Reaction,
@@ -189,7 +189,7 @@ impl Stage {
     }
 }
 
-/// A packet in a few words; an identity is not among them.
+/// Describes a packet in a few words, without identities.
 fn described(response: &Packet<'_>) -> String {
     match (response.typed, response.aka()) {
         (_, Ok(message)) => {

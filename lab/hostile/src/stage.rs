@@ -1,5 +1,4 @@
-//! What stands ready for a scenario: the honest requests, to be bent, and the keys to make them
-//! believed.
+//! The means of a scenario: valid requests, which it can modify, and the keys to sign them.
 
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_aka::kdf::{NetworkName, ck_ik_prime};
@@ -18,7 +17,7 @@ use super::forge::Forge;
 pub struct Stage {
     pub(super) method: Method,
     imsi: String,
-    /// Of the last response; requests count on from it.
+    /// The identifier of the last response. Requests continue from it.
     pub(super) identifier: u8,
     identity: Vec<u8>,
     identity_messages: IdentityMessages,
@@ -65,7 +64,7 @@ impl Stage {
         }
     }
 
-    /// A conversation begins; what a former one agreed on stays.
+    /// Begins a conversation, and keeps what an earlier one agreed on.
     pub(super) fn begin(&mut self, identity: &[u8]) {
         self.identity = identity.to_vec();
         self.identity_messages = IdentityMessages::default();
@@ -73,8 +72,7 @@ impl Stage {
         self.forward_secrecy = None;
     }
 
-    /// The method begins again from the beginning, with the identity that EAP-Response/Identity
-    /// gave.
+    /// Restarts the method from the beginning, with the identity of EAP-Response/Identity.
     pub fn begin_again(&mut self) {
         self.identity_messages = IdentityMessages::default();
     }
@@ -285,7 +283,7 @@ impl Stage {
         self.vector = Some(vector);
     }
 
-    /// Moves the AuC's sequence numbers further than Δ allows.
+    /// Advances the AuC's sequence numbers further than Δ allows.
     pub fn jump_ahead(&self, auc: &mut Auc) {
         if let Some(subscriber) = auc.subscriber(&self.imsi) {
             let far = Sqn::new(subscriber.sqn().value() + (1 << 40)).expect("below 2^48");
@@ -293,7 +291,7 @@ impl Stage {
         }
     }
 
-    /// Gives the AuC's vectors to come this AMF.
+    /// Sets the AMF of the AuC's future vectors.
     pub fn set_amf(&self, auc: &mut Auc, amf: Amf) {
         if let Some(subscriber) = auc.subscriber(&self.imsi) {
             subscriber.set_amf(amf);

@@ -1,12 +1,12 @@
-//! The authentication centre: makes authentication vectors and resynchronises (TS 33.102 §6.3.2,
-//! §6.3.5 and C.1).
+//! The authentication centre, which generates authentication vectors and resynchronises (TS 33.102
+//! §6.3.2, §6.3.5 and C.1).
 
 use std::collections::BTreeMap;
 use std::fmt;
 
 use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Ck, Credentials, Functions, Ik, Rand, Res, Sqn};
 
-/// One authentication vector: a challenge, and what the right SIM makes of it.
+/// One authentication vector: a challenge, and the right SIM's results.
 #[derive(Debug)]
 pub struct AuthenticationVector {
     /// The challenge.
@@ -21,7 +21,7 @@ pub struct AuthenticationVector {
     pub ik: Ik,
 }
 
-/// What the AuC knows of one subscriber.
+/// The AuC's data of one subscriber.
 pub struct Subscriber {
     algorithm: Functions,
     amf: Amf,
@@ -46,12 +46,12 @@ impl Subscriber {
         self.sqn
     }
 
-    /// Puts the AuC out of step, or back into it.
+    /// Sets the sequence number, to put the AuC out of step or back into it.
     pub fn set_sqn(&mut self, sqn: Sqn) {
         self.sqn = sqn;
     }
 
-    /// Gives the vectors to come another AMF, such as one without the separation bit.
+    /// Sets the AMF of future vectors, for example one without the separation bit.
     pub fn set_amf(&mut self, amf: Amf) {
         self.amf = amf;
     }
@@ -73,7 +73,7 @@ pub enum AucError {
     UnknownSubscriber,
     /// SQN has reached its end.
     SequenceNumbersUsedUp,
-    /// MAC-S is not the one that the subscriber's K gives.
+    /// MAC-S isn't made with the subscriber's K.
     MacS,
 }
 

@@ -1,4 +1,4 @@
-//! An LwM2M bootstrap server that provisions each device by a plan, in the order that Leshan keeps.
+//! An LwM2M bootstrap server that provisions each device by a plan, in the same order as Leshan.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -112,16 +112,16 @@ impl Account {
     }
 }
 
-/// Makes the plan of each bootstrap of a device anew; `None` rejects it.
+/// Makes the plan of each bootstrap of a device. `None` rejects the device.
 type Planner = Box<dyn FnMut() -> Option<Plan> + Send>;
 
-/// What a device gets.
+/// The operations that a device gets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan(pub Vec<Operation>);
 
 impl Plan {
-    /// Leshan's order: Discover, Delete of the old accounts, Write of the new one and, where there
-    /// is one, of a sealed package, Finish. `None` if the format can't express it.
+    /// The plan in Leshan's order: Discover, Delete of the old accounts, Write of the new account
+    /// and of the sealed package, if there is one, Finish. `None` if the format can't express it.
     pub fn new(format: ContentFormat, account: &Account, package: Option<&[u8]>) -> Option<Self> {
         let mut operations = vec![
             Operation::Discover,
@@ -142,7 +142,7 @@ impl Plan {
 /// Sealed Profile Package, in the Software SIM object.
 const SIM_PACKAGE: u16 = 3;
 
-/// What the bootstrap server saw.
+/// The events of the bootstrap server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum BootstrapEvent {
     /// Someone got no DTLS session.
@@ -173,7 +173,7 @@ pub enum BootstrapEvent {
         /// The answer.
         response: Response,
     },
-    /// The device didn't answer, or left, or answered with an error: it is not bootstrapped.
+    /// The device didn't answer, left, or answered with an error, so it isn't bootstrapped.
     Failed {
         /// Its endpoint name.
         endpoint: String,
@@ -220,22 +220,23 @@ impl BootstrapServer {
         })
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it saw.
+    /// Its events.
     pub fn journal(&self) -> &Journal<BootstrapEvent> {
         &self.shared.journal
     }
 
-    /// Sets what a device gets whenever it asks; a device without a plan is rejected.
+    /// Sets the plan of a device for every bootstrap. The server rejects a device without a plan.
     pub fn set_plan(&self, endpoint: impl Into<String>, plan: Plan) {
         self.set_planner(endpoint, move || Some(plan.clone()));
     }
 
-    /// Sets who plans what a device gets each time it asks: a package is accepted only once.
+    /// Sets the planner that makes a device's plan for each bootstrap, because a device accepts a
+    /// package only once.
     pub fn set_planner(
         &self,
         endpoint: impl Into<String>,
@@ -258,7 +259,7 @@ struct Worker {
     sessions: HashMap<SocketAddr, Session>,
 }
 
-/// A bootstrap that is under way.
+/// A running bootstrap.
 struct Session {
     endpoint: String,
     token: Token,

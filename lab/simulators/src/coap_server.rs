@@ -1,4 +1,4 @@
-//! CoAP over the DTLS server: one endpoint to a client, what both LwM2M servers stand on.
+//! CoAP over the DTLS server, with one endpoint for each client. Both LwM2M servers use it.
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
@@ -11,7 +11,7 @@ use tokio::time::sleep_until;
 
 use crate::dtls_server::{DtlsEvent, DtlsServer, Refused};
 
-/// What happened at the server.
+/// An event of the server.
 #[derive(Debug)]
 pub enum CoapEvent {
     /// A client opened a session.
@@ -28,13 +28,13 @@ pub enum CoapEvent {
         /// Why not.
         reason: Refused,
     },
-    /// A connected client asked or answered.
+    /// A connected client sent a request or an answer.
     Coap {
         /// Its address.
         peer: SocketAddr,
         /// The common name of its certificate.
         identity: String,
-        /// What it said.
+        /// Its request or answer.
         event: Event,
     },
     /// A session is over.
@@ -71,7 +71,7 @@ impl CoapServer {
         self.dtls.local_addr()
     }
 
-    /// What happens next. May be cancelled: nothing is lost.
+    /// Waits for the next event. It may be cancelled without losing an event.
     pub async fn next(&mut self) -> io::Result<CoapEvent> {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -93,12 +93,12 @@ impl CoapServer {
         }
     }
 
-    /// Asks a client; `None` if it isn't connected.
+    /// Sends a client a request; `None` if it isn't connected.
     pub fn request(&mut self, peer: SocketAddr, request: Request) -> Option<Token> {
         self.drive(peer, |endpoint, now| endpoint.request(now, request))
     }
 
-    /// Answers a client; nothing happens if it is gone.
+    /// Answers a client. Nothing happens if the client has gone.
     pub fn respond(&mut self, peer: SocketAddr, exchange: ExchangeId, response: Response) {
         self.drive(peer, |endpoint, now| {
             endpoint.respond(now, exchange, response)
@@ -129,7 +129,7 @@ impl CoapServer {
             }
             DtlsEvent::Data { peer, datagram } => {
                 self.drive(peer, |endpoint, now| {
-                    // The endpoint has answered a malformed datagram as the RFC says.
+                    // The endpoint answers a malformed datagram as the RFC requires.
                     let _ = endpoint.handle_datagram(now, &datagram);
                 });
             }
@@ -147,7 +147,7 @@ impl CoapServer {
         }
     }
 
-    /// Does `step` to a client's endpoint and carries out what it wants.
+    /// Applies `step` to a client's endpoint, and handles its outputs.
     fn drive<T>(
         &mut self,
         peer: SocketAddr,

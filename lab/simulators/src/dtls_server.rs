@@ -1,4 +1,4 @@
-//! A DTLS 1.2 server over UDP that takes only clients with a certificate of the lab's authority.
+//! A DTLS 1.2 server over UDP that accepts only clients with a certificate of the lab's authority.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
@@ -13,23 +13,24 @@ use tokio::time::sleep_until;
 
 use crate::pki::{Credentials, PkiError, verify_client};
 
-/// Peers at a time; one more takes the place of the one that was silent longest.
+/// The number of peers at a time. Another peer replaces the one that was silent for the longest
+/// time.
 const MAX_PEERS: usize = 64;
 
-/// The engine hands over a whole certificate at once, and it must fit.
+/// The size of the buffer, in which a whole certificate must fit.
 const BUFFER: usize = 64 << 10;
 
-/// What happened at the server's socket.
+/// An event at the server's socket.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum DtlsEvent {
-    /// The handshake is complete and the client's certificate holds.
+    /// The handshake is complete, and the client's certificate is valid.
     Connected {
         /// The client's address.
         peer: SocketAddr,
         /// The common name of its certificate.
         identity: String,
     },
-    /// No session came about.
+    /// The handshake failed.
     Refused {
         /// The client's address.
         peer: SocketAddr,
@@ -55,7 +56,7 @@ pub enum DtlsEvent {
 pub enum Refused {
     /// It showed no certificate.
     NoCertificate,
-    /// Its certificate doesn't hold.
+    /// Its certificate isn't valid.
     Certificate(PkiError),
     /// The handshake failed or took too long.
     Handshake(String),
@@ -71,7 +72,7 @@ impl fmt::Display for Refused {
     }
 }
 
-/// A DTLS server with all its sessions, one to an address.
+/// A DTLS server with its sessions, one for each address.
 pub struct DtlsServer {
     socket: UdpSocket,
     config: Arc<Config>,
@@ -80,7 +81,7 @@ pub struct DtlsServer {
     sessions: HashMap<SocketAddr, Session>,
     events: VecDeque<DtlsEvent>,
     datagram: Vec<u8>,
-    /// Where the engines put their output.
+    /// The buffer for the engines' outputs.
     output: Vec<u8>,
 }
 
@@ -121,7 +122,7 @@ impl DtlsServer {
         self.socket.local_addr()
     }
 
-    /// What happens next. May be cancelled: nothing is lost.
+    /// Waits for the next event. It may be cancelled without losing an event.
     pub async fn next(&mut self) -> io::Result<DtlsEvent> {
         loop {
             if let Some(event) = self.events.pop_front() {
@@ -144,7 +145,7 @@ impl DtlsServer {
         }
     }
 
-    /// Sends a datagram to a connected client; nothing happens if the session is gone.
+    /// Sends a datagram to a connected client. Nothing happens if the session is over.
     pub fn send(&mut self, peer: SocketAddr, datagram: &[u8]) {
         self.drive(peer, |dtls| dtls.send_application_data(datagram).map(drop));
     }
@@ -156,8 +157,8 @@ impl DtlsServer {
 
     fn receive(&mut self, peer: SocketAddr, length: usize) {
         let datagram = self.datagram[..length].to_vec();
-        // A client that begins anew has lost its old session; one that repeats its ClientHello has
-        // not.
+        // A client that begins a new handshake has lost its old session, but not one that repeats
+        // its ClientHello.
         if let Some(random) = client_random(&datagram)
             && (self.sessions.get(&peer)).is_none_or(|session| session.client_random != random)
         {
@@ -207,7 +208,7 @@ impl DtlsServer {
         }
     }
 
-    /// Moves the session's clock, does `step` to it, and carries out what it wants.
+    /// Advances the session's clock, applies `step` to the session, and handles its outputs.
     fn drive(&mut self, peer: SocketAddr, step: impl FnOnce(&mut Dtls) -> Result<(), Error>) {
         let Some(session) = self.sessions.get_mut(&peer) else {
             return;
@@ -233,7 +234,7 @@ impl DtlsServer {
             packets.push(alert(reason).to_vec());
         }
         for packet in packets {
-            // A datagram that the network doesn't take is a lost one, and those are repeated.
+            // A datagram that the network refuses counts as lost, and will be repeated.
             let _ = self.socket.try_send_to(&packet, peer);
         }
         let (connected, closed) = (session.connected, session.dtls.is_closed());
@@ -257,8 +258,8 @@ struct Session {
 }
 
 impl Session {
-    /// Takes everything out of the engine. A certificate that doesn't hold ends it before anything
-    /// leaves.
+    /// Handles all outputs of the engine. An invalid certificate ends the session before anything
+    /// is sent.
     fn drain(
         &mut self,
         peer: SocketAddr,
@@ -285,7 +286,8 @@ impl Session {
                     datagram: datagram.to_vec(),
                 }),
                 Output::CloseNotify => {
-                    // Answered in kind; a session that is closing can't fail any more.
+                    // The engine answers with a close_notify. Errors of a closing session don't
+                    // matter.
                     let _ = self.dtls.close();
                 }
                 Output::Timeout(due) => {
@@ -307,7 +309,8 @@ fn refused(error: Error) -> Refused {
     }
 }
 
-/// A fatal alert in the clear (RFC 5246 §7.2), which the engine doesn't send for what we judge.
+/// A fatal alert in clear (RFC 5246 §7.2). The engine doesn't send one for certificates that we
+/// reject.
 fn alert(reason: &Refused) -> [u8; 15] {
     const ALERT: u8 = 21;
     const DTLS_1_2: [u8; 2] = [0xfe, 0xfd];

@@ -23,10 +23,10 @@ pub struct EapSimDb {
 }
 
 impl EapSimDb {
-    /// Binds the socket; one left behind by an earlier run is removed.
+    /// Binds the socket, and removes one that an earlier run has left.
     ///
     /// # Errors
-    /// As the operating system says.
+    /// The operating system refuses.
     pub fn bind(path: &Path, auc: Arc<Mutex<Auc>>) -> io::Result<Self> {
         match std::fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
@@ -41,7 +41,7 @@ impl EapSimDb {
     /// Answers until the socket fails.
     ///
     /// # Errors
-    /// As the operating system says; a client that went away is no error.
+    /// The socket fails. A client that went away is no error.
     pub async fn serve(self) -> io::Result<Infallible> {
         let mut buffer = [0; 1024];
         loop {
@@ -54,7 +54,7 @@ impl EapSimDb {
                 message,
             );
             if let (Some(answer), Some(path)) = (answer, client.as_pathname()) {
-                // A client that doesn't read asks again after a second.
+                // hostapd repeats a request that wasn't answered after a second.
                 let _ = self.socket.send_to(answer.as_bytes(), path).await;
             }
         }

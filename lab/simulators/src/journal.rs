@@ -1,4 +1,4 @@
-//! What a server saw, in order: for a test to look at, or to wait for.
+//! The events of a server, in order, which a test can read or wait for.
 
 use std::fmt;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -31,7 +31,7 @@ impl<E: Clone> Journal<E> {
         self.lock().clone()
     }
 
-    /// The first event that fits, whether it is there already or comes within `patience`.
+    /// The first matching event, which exists already or occurs within `patience`.
     pub fn wait_for(&self, patience: Duration, mut fits: impl FnMut(&E) -> bool) -> Option<E> {
         let mut seen = 0;
         let (events, _) = self
@@ -46,7 +46,8 @@ impl<E: Clone> Journal<E> {
         events.get(seen).cloned()
     }
 
-    /// A panic elsewhere leaves the list whole: pushing is all that is done under the lock.
+    /// A panic in another thread leaves the list intact, because only a push happens under the
+    /// lock.
     fn lock(&self) -> MutexGuard<'_, Vec<E>> {
         self.events.lock().unwrap_or_else(PoisonError::into_inner)
     }

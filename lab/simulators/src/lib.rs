@@ -3,8 +3,8 @@
 //! - Subscription: [`auc`], and [`eap_sim_db`] for hostapd.
 //! - Access: [`eap_server`] in [`radius_server`].
 //! - Provisioning and management: [`bootstrap_server`] and [`management_server`], on
-//!   [`coap_server`], on [`dtls_server`], which takes clients that [`pki`] certified.
-//! - What a server saw is in its [`journal`].
+//!   [`coap_server`], on [`dtls_server`], which accepts clients that [`pki`] certified.
+//! - Each server records its events in a [`journal`].
 
 pub mod auc;
 pub mod bootstrap_server;

@@ -1,4 +1,5 @@
-//! An LwM2M management server: takes registrations, and asks devices what a test wants to know.
+//! An LwM2M management server, which accepts registrations and sends devices the requests of a
+//! test.
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -15,10 +16,10 @@ use crate::bootstrap_server::{argument, segments};
 use crate::coap_server::{CoapEvent, CoapServer};
 use crate::journal::Journal;
 
-/// The versions that a device may register with; as with Leshan, 1.2 is not among them.
+/// The versions that a device may register with. As in Leshan, 1.2 is not among them.
 const VERSIONS: [&str; 2] = ["1.0", "1.1"];
 
-/// What the management server saw.
+/// The events of the management server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ManagementEvent {
     /// Someone got no DTLS session.
@@ -54,7 +55,7 @@ pub enum ManagementEvent {
         /// What the server answered.
         code: Code,
     },
-    /// A device notified of something that is observed.
+    /// A device sent a notification of an observed path.
     Notified {
         /// Its endpoint name.
         endpoint: String,
@@ -103,7 +104,7 @@ pub struct ManagementServer {
     address: SocketAddr,
     journal: Arc<Journal<ManagementEvent>>,
     commands: mpsc::UnboundedSender<Command>,
-    /// What the name of each location begins with.
+    /// The prefix of the location names.
     prefix: Arc<Mutex<String>>,
     task: JoinHandle<()>,
 }
@@ -134,17 +135,17 @@ impl ManagementServer {
         })
     }
 
-    /// Lets the name of each location begin with a text from now on.
+    /// Sets the prefix of location names from now on.
     pub fn name_locations(&self, prefix: &str) {
         prefix.clone_into(&mut self.prefix.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
-    /// Where it listens.
+    /// Its address.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// What it saw.
+    /// Its events.
     pub fn journal(&self) -> &Journal<ManagementEvent> {
         &self.journal
     }
@@ -160,7 +161,7 @@ impl ManagementServer {
         self.send(endpoint, request, None).await
     }
 
-    /// Observes a node; notifications come into the journal.
+    /// Observes a node. Notifications go to the journal.
     pub async fn observe(
         &self,
         endpoint: &str,
@@ -171,7 +172,7 @@ impl ManagementServer {
         self.send(endpoint, request.observing(), Some(path)).await
     }
 
-    /// Asks a device anything else.
+    /// Sends a device any other request.
     pub async fn request(
         &self,
         endpoint: &str,
@@ -209,7 +210,7 @@ struct Worker {
     prefix: Arc<Mutex<String>>,
     coap: CoapServer,
     journal: Arc<Journal<ManagementEvent>>,
-    /// By the segment behind `/rd/`.
+    /// The registrations by the segment after `/rd/`.
     registrations: HashMap<String, Registration>,
     next_location: u32,
     waiting: HashMap<(SocketAddr, Token), Reply>,
@@ -252,7 +253,7 @@ impl Worker {
                     self.observations.insert(key, path);
                 }
             }
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             None => drop(command.reply.send(Err(RequestError::Unknown))),
         }
     }
@@ -294,7 +295,7 @@ impl Worker {
 
     fn reply(&mut self, key: (SocketAddr, Token), answer: Result<Response, RequestError>) {
         if let Some(reply) = self.waiting.remove(&key) {
-            // Whoever asked may have stopped waiting.
+            // The caller may have stopped waiting.
             drop(reply.send(answer));
         }
     }
@@ -331,7 +332,7 @@ impl Worker {
                 (Response::new(code), rejected)
             }
         };
-        // First, so that whoever has the answer finds the event.
+        // Record the event first, so that a caller who has the answer finds it.
         self.journal.record(event);
         self.coap.respond(peer, exchange, response);
     }

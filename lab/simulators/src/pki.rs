@@ -15,13 +15,13 @@ use x509_parser::certification_request::X509CertificationRequest;
 use x509_parser::prelude::FromDer;
 use x509_parser::x509::X509Name;
 
-/// A name that the certificates of servers are for.
+/// The name in servers' certificates.
 pub const SERVER_NAME: &str = "lwm2m.example";
 
 /// Why a certificate was not made, or not accepted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum PkiError {
-    /// The octets are no certificate or request; which of the two.
+    /// The octets aren't a certificate, or aren't a request.
     Malformed(&'static str),
     /// The name isn't exactly one common name.
     Name,
@@ -32,7 +32,7 @@ pub enum PkiError {
         /// The request's common name.
         got: String,
     },
-    /// No path leads from the certificate to the lab's authority, or it is of no use to a client.
+    /// The certificate doesn't chain to the lab's authority, or isn't for a client.
     Path(String),
     /// The request's own signature doesn't verify, or the certificate can't be made from it.
     Signing(String),
@@ -108,7 +108,7 @@ impl Authority {
         self.with_new_key(params)
     }
 
-    /// A certificate for a client whose key is made here: what a device without keyd would have.
+    /// A certificate for a client whose key is generated here, like that of a device without keyd.
     pub fn client(&self, name: &str) -> Result<Credentials, PkiError> {
         let mut params = parameters(common_name_only(name));
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
@@ -145,7 +145,8 @@ impl Authority {
     }
 }
 
-/// Judges a client's certificate: a path to `authority`, valid now, fit for a client.
+/// Verifies a client's certificate: it must chain to `authority`, be valid now, and be for a
+/// client.
 ///
 /// Returns its common name, which LwM2M compares with the endpoint name.
 pub fn verify_client(authority: &[u8], certificate: &[u8]) -> Result<String, PkiError> {
@@ -178,7 +179,7 @@ fn only_common_name(subject: &X509Name<'_>) -> Result<String, PkiError> {
     }
 }
 
-/// A gateway may have no clock when it starts, so nothing of the lab's expires or lies ahead.
+/// A gateway may have no clock when it starts, so the lab's certificates are valid at any time.
 fn parameters(subject: DistinguishedName) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = subject;

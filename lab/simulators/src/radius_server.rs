@@ -1,7 +1,7 @@
 //! A RADIUS server that authenticates with EAP and sends the MSK as MS-MPPE keys (RFC 3579, RFC
 //! 2548).
 //!
-//! Behind it stands the honest [`Server`], or whoever else plays an [`EapServer`].
+//! The EAP server behind it is the honest [`Server`] or another [`EapServer`].
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -17,7 +17,7 @@ use tokio::net::UdpSocket;
 use crate::auc::Auc;
 use crate::eap_server::{Config, EapServer, Server, Step};
 
-/// Conversations and answers that are kept; the oldest goes first.
+/// How many conversations and answers are kept. The oldest is dropped first.
 const KEPT: usize = 64;
 
 /// Makes the EAP server of a new conversation.
@@ -38,7 +38,7 @@ struct Conversation {
     server: Box<dyn EapServer>,
 }
 
-/// A request that was answered, to answer it alike when it comes again (RFC 5080 §2.2.2).
+/// A request that was answered, so that a repeated one gets the same answer (RFC 5080 §2.2.2).
 struct Answered {
     from: SocketAddr,
     identifier: u8,
@@ -63,7 +63,7 @@ impl Responder {
         Ok(Self::played_by(secret, open, auc))
     }
 
-    /// A server whose conversations are led by what `open` makes.
+    /// Makes a server whose conversations use the EAP servers that `open` makes.
     pub fn played_by(
         secret: Secret,
         open: impl FnMut() -> Box<dyn EapServer> + Send + 'static,
@@ -78,10 +78,10 @@ impl Responder {
         }
     }
 
-    /// Answers one datagram; `Ok(None)` where EAP has nothing to say.
+    /// Answers one datagram; `Ok(None)` if EAP sends nothing.
     ///
     /// # Errors
-    /// The datagram is no request that can be believed, and is to be dropped.
+    /// Drop the datagram, which isn't a valid request.
     pub fn handle(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<Option<Vec<u8>>, Error> {
         let request = Request::parse(datagram, &self.secret)?;
         let again = self.answered.iter().find(|answered| {
@@ -112,7 +112,7 @@ impl Responder {
         Ok(Some(answer))
     }
 
-    /// Takes the EAP response to its conversation, or opens a new one.
+    /// Passes the EAP response to its conversation, or opens a new one.
     fn converse(&mut self, request: &Request) -> Result<Option<Vec<u8>>, Error> {
         let known = self
             .conversations
@@ -168,7 +168,7 @@ impl RadiusServer {
     /// Binds the socket; port 0 lets the system choose.
     ///
     /// # Errors
-    /// As the operating system says.
+    /// The operating system refuses.
     pub async fn bind(address: SocketAddr, responder: Responder) -> io::Result<Self> {
         Ok(Self {
             socket: UdpSocket::bind(address).await?,
@@ -176,10 +176,10 @@ impl RadiusServer {
         })
     }
 
-    /// Where it listens.
+    /// Its address.
     ///
     /// # Errors
-    /// As the operating system says.
+    /// The operating system refuses.
     pub fn local_address(&self) -> io::Result<SocketAddr> {
         self.socket.local_addr()
     }
@@ -187,7 +187,7 @@ impl RadiusServer {
     /// Answers until the socket fails.
     ///
     /// # Errors
-    /// As the operating system says.
+    /// The operating system refuses.
     pub async fn serve(mut self) -> io::Result<Infallible> {
         let mut buffer = vec![0; 4096];
         loop {

@@ -13,11 +13,11 @@ use super::register::{Context, Next, new_pseudonym, new_reauthentication};
 use super::{Method, Reason, Server, Session, State, Step};
 use crate::auc::{Auc, AuthenticationVector};
 
-/// One challenge, and all it takes to judge the response.
+/// One challenge, and the data to check the response.
 pub(super) struct Challenge {
     imsi: String,
     vector: AuthenticationVector,
-    /// CK' and IK', and the identity that goes into the keys.
+    /// CK' and IK', and the identity of the key derivation.
     primes: (CkPrime, IkPrime),
     identity: Vec<u8>,
     derived: Derived,
@@ -26,7 +26,7 @@ pub(super) struct Challenge {
     /// AT_KDF_FS as sent, and the private half of AT_PUB_ECDHE.
     groups: Vec<Group>,
     ephemeral: Option<PrivateKey>,
-    /// What AT_ENCR_DATA gives.
+    /// The identities in AT_ENCR_DATA.
     next: Next,
     /// Whether this challenge follows a resynchronisation.
     resynchronised: bool,
@@ -118,7 +118,7 @@ impl Server {
         Step::Request(packet)
     }
 
-    /// A choice of functions, or RES.
+    /// Handles the response: a choice of functions, or RES.
     pub(super) fn challenge_answered(
         &mut self,
         challenge: Box<Challenge>,
@@ -236,8 +236,7 @@ impl Server {
 }
 
 impl Challenge {
-    /// With AT_PUB_ECDHE in the response, the keys that leave the method are forward secret (RFC
-    /// 9678 §6.3).
+    /// If the response has AT_PUB_ECDHE, derives keys with forward secrecy (RFC 9678 §6.3).
     fn agree(&mut self, message: &AkaMessage<'_>) -> Result<Option<Group>, Reason> {
         let (Some(ephemeral), Some(value)) = (&self.ephemeral, message.pub_ecdhe()) else {
             return Ok(None);

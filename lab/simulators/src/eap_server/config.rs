@@ -1,4 +1,4 @@
-//! How the server leads its conversations.
+//! The settings of the server.
 
 use softsim_aka::agreement::Group;
 use softsim_eap_packet::{Attribute, Notification};
@@ -8,22 +8,22 @@ use super::{Method, Register, SuciKeys};
 /// AT_KDF 1: CK' and IK' as in RFC 9048 §3.3, the only function this server has.
 pub(super) const KDF: u16 = 1;
 
-/// How the server leads its conversations.
+/// The settings of the server.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The methods on offer; the first one is begun with.
+    /// The methods on offer. The server begins with the first.
     pub methods: Vec<Method>,
     /// The access network's identity, for AT_KDF_INPUT. One that begins with `5G:` makes the
     /// server one of 5GS.
     pub network_name: String,
-    /// An identity request to open with, whatever EAP-Response/Identity said.
+    /// An identity request to begin with, whatever EAP-Response/Identity was.
     pub ask_identity: Option<IdentityRequest>,
     /// The functions to offer in AT_KDF, in order of preference; 1 should be one of them.
     pub kdfs: Vec<u16>,
     /// The groups to offer for forward secrecy, in order of preference; without any, none is
     /// offered.
     pub groups: Vec<Group>,
-    /// Whether a peer that takes no group on offer is refused.
+    /// Whether the server refuses a peer that accepts no group on offer.
     pub require_forward_secrecy: bool,
     /// Whether to offer protected success indications (AT_RESULT_IND).
     pub result_indication: bool,
@@ -35,9 +35,9 @@ pub struct Config {
     pub reauthentication: bool,
     /// Refuses every authenticated peer with this notification.
     pub deny: Option<Notification>,
-    /// What SUCIs are read with.
+    /// The private keys for SUCIs.
     pub suci_keys: SuciKeys,
-    /// What this conversation shares with others.
+    /// The register that conversations share.
     pub register: Register,
 }
 
@@ -85,7 +85,7 @@ pub enum IdentityRequest {
 }
 
 impl IdentityRequest {
-    /// What to ask for when the answer named nobody.
+    /// The next request, if the answer named no subscriber.
     pub(super) fn next(self) -> Option<Self> {
         match self {
             Self::Any => Some(Self::FullAuth),

@@ -1,4 +1,5 @@
-//! Who an identity names: permanent identities, pseudonyms, re-authentication identities and SUCIs.
+//! Finds the subscriber of an identity: permanent identities, pseudonyms, re-authentication
+//! identities and SUCIs.
 
 use std::fmt;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ pub struct SuciKey {
     pub key: PrivateKey,
 }
 
-/// The private keys that SUCIs are read with (TS 33.501 §6.12.5); clones share them.
+/// The private keys that decrypt SUCIs (TS 33.501 §6.12.5). Clones share them.
 #[derive(Clone, Default)]
 pub struct SuciKeys(Arc<[SuciKey]>);
 
@@ -37,9 +38,9 @@ impl fmt::Debug for SuciKeys {
     }
 }
 
-/// Whom an identity names.
+/// The result for an identity.
 pub(super) enum Known {
-    /// Somebody who is there already.
+    /// A subscriber with a re-authentication context.
     Reauthentication(Box<Context>),
     /// The subscriber with this IMSI.
     Subscriber(String),
@@ -98,8 +99,8 @@ fn permanent(username: &str) -> Option<String> {
         .then(|| imsi.to_owned())
 }
 
-/// MCC and MNC out of `….mnc<MNC>.mcc<MCC>.3gppnetwork.org`, and MSIN. An MNC that begins with 0
-/// has two digits here.
+/// Builds an IMSI from MCC and MNC in `….mnc<MNC>.mcc<MCC>.3gppnetwork.org`, and MSIN. An MNC that
+/// begins with 0 has two digits here.
 fn imsi(realm: &str, msin: &str) -> Option<String> {
     let (_, network) = realm.split_once("mnc")?;
     let (mnc, rest) = network.split_once(".mcc")?;
@@ -130,7 +131,7 @@ enum Hash {
 }
 
 impl IdentityMessages {
-    /// Takes an AKA-Identity message in, of either side.
+    /// Adds an AKA-Identity message of either side.
     pub fn remember(&mut self, method: Method, packet: &[u8]) {
         let hash = self.0.get_or_insert_with(|| match method {
             Method::Aka => Hash::Sha1(Sha1::new()),

@@ -1,4 +1,4 @@
-//! What protects the messages of a conversation, of either method.
+//! The keys that protect the messages of a conversation, of either method.
 
 use softsim_aka::eap::{
     AkaKeys, AkaPrimeKeys, MacKey, ReauthenticationKeys, decrypt, emsk, encrypt,
@@ -20,20 +20,20 @@ pub struct Keys {
     root: Root,
 }
 
-/// What fast re-authentications derive their keys from.
+/// The key from which fast re-authentications derive theirs.
 #[derive(Debug)]
 enum Root {
     Aka(Mk),
     AkaPrime(KRe),
 }
 
-/// The keys of a full authentication, and what they leave to the link.
+/// The keys of a full authentication, and those for the link.
 pub struct Derived {
-    /// For the messages.
+    /// The keys for messages.
     pub keys: Keys,
-    /// For the link.
+    /// The key for the link.
     pub msk: Msk,
-    /// What else may be derived.
+    /// The key for further derivations.
     pub emsk: Emsk,
 }
 
@@ -87,7 +87,7 @@ impl Derived {
 }
 
 impl Keys {
-    /// Keys of which only K_aut is of use.
+    /// Makes keys of which only K_aut can be used.
     pub fn with_k_aut(k_aut: MacKey) -> Self {
         Self {
             k_encr: KEncr::new([0; 16]),
@@ -104,7 +104,7 @@ impl Keys {
         }
     }
 
-    /// The same keys once more: for the register, while the conversation goes on with its own.
+    /// Copies the keys, for the register, while the conversation goes on with its own.
     pub fn duplicate(&self) -> Self {
         Self {
             k_encr: KEncr::new(*self.k_encr.as_bytes()),
@@ -138,7 +138,7 @@ impl Keys {
         draft.with_mac(&mac)
     }
 
-    /// Whether AT_MAC is there and right.
+    /// Whether AT_MAC is present and right.
     pub fn authentic(&self, message: &AkaMessage<'_>, extra: &[u8]) -> bool {
         match (message.bytes_under_mac(), message.mac()) {
             (Some(packet), Some(mac)) => self.k_aut.verifies(&packet, extra, mac),

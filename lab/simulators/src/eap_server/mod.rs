@@ -1,10 +1,10 @@
 //! An EAP-AKA and EAP-AKA' server without sockets or clock: one conversation (RFC 4187, RFC 9048,
 //! RFC 9678).
 //!
-//! Responses go in, and each gives the [`Step`] that comes next. The server asks the AuC for
-//! vectors, holds the keys of its conversation, and shares with other conversations what a
-//! [`Register`] remembers: pseudonyms and fast re-authentications. As a home network of 5GS it
-//! reads SUCIs and anchors K_AUSF.
+//! Responses go in, and each returns the next [`Step`]. The server gets vectors from the AuC, holds
+//! the keys of its conversation, and shares a [`Register`] of pseudonyms and re-authentication
+//! contexts with other conversations. As a home network of 5GS, it decrypts SUCIs and anchors
+//! K_AUSF.
 
 mod challenge;
 mod config;
@@ -34,9 +34,9 @@ pub use softsim_eap_types::Method;
 
 use crate::auc::Auc;
 
-/// Whoever plays the server of a conversation.
+/// A server of a conversation, honest or hostile.
 pub trait EapServer: Send {
-    /// Takes a response and says what comes next.
+    /// Handles a response, and returns the next step.
     fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step;
 }
 
@@ -47,7 +47,7 @@ impl EapServer for Server {
 }
 
 enum State {
-    /// EAP-Response/Identity is to come.
+    /// Waits for EAP-Response/Identity.
     Start,
     /// AKA-Identity was sent.
     Identity(IdentityRequest),
@@ -55,18 +55,18 @@ enum State {
     Challenge(Box<Challenge>),
     /// AKA-Reauthentication was sent.
     Reauthentication(Box<Reauthentication>),
-    /// The peer is authenticated, and notified of what becomes of it.
+    /// The peer is authenticated, and was sent a notification of the result.
     Notified(Box<Notified>),
-    /// The peer is notified of the failure.
+    /// The peer was sent a notification of the failure.
     Failing(Reason),
     /// Success or Failure was sent.
     Over,
 }
 
-/// The end of a conversation, as soon as the peer has answered the notification of it.
+/// The end of a conversation, once the peer has answered the notification.
 struct Notified {
     keys: Keys,
-    /// Of a fast re-authentication: the notification and its answer carry it.
+    /// The counter of a fast re-authentication, which the notification and its answer carry.
     counter: Option<u16>,
     /// `Err` where the notification refuses access.
     outcome: Result<Box<Session>, Reason>,
@@ -79,7 +79,7 @@ pub struct Server {
     method: Method,
     /// The identifier of the request that waits for its response.
     identifier: u8,
-    /// The last one given, as it was given.
+    /// The peer's last identity, as received.
     identity: Vec<u8>,
     identity_messages: IdentityMessages,
 }
@@ -101,7 +101,7 @@ impl Server {
         })
     }
 
-    /// Takes a response and says what comes next.
+    /// Handles a response, and returns the next step.
     pub fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step {
         let Ok(response) = Packet::parse(response) else {
             return Step::Discard;
@@ -211,8 +211,8 @@ impl Server {
         Step::Request(draft.into_bytes())
     }
 
-    /// An identity is there: go on to re-authentication or challenge, ask for a more telling one,
-    /// or give up.
+    /// Handles an identity: continues with a re-authentication or a challenge, asks for a more
+    /// revealing identity, or gives up.
     fn identified(&mut self, auc: &mut Auc, more: Option<IdentityRequest>) -> Step {
         match (self.config.who(auc, self.method, &self.identity), more) {
             (Known::Reauthentication(context), _) => self.reauthenticate(*context),
@@ -225,8 +225,7 @@ impl Server {
         }
     }
 
-    /// The peer is who it says: success, at once or after a notification that both can believe (RFC
-    /// 4187 §6.2).
+    /// Ends with success, at once or after a protected notification (RFC 4187 §6.2).
     fn authenticated(
         &mut self,
         keys: Keys,
@@ -294,7 +293,7 @@ impl Server {
         Builder::new(Code::Request, self.identifier, self.method.into(), subtype)
     }
 
-    /// Whether AT_CHECKCODE, where it is there, covers the identity messages that passed (RFC 4187
+    /// Whether AT_CHECKCODE, if present, covers the identity messages that were exchanged (RFC 4187
     /// §10.13).
     fn checkcode_fits(&self, message: &AkaMessage<'_>) -> bool {
         let expected = self.identity_messages.checkcode();

@@ -1,4 +1,4 @@
-//! What comes next, and how a conversation ends.
+//! The next step of a conversation, and how it ends.
 
 use std::fmt;
 
@@ -14,32 +14,32 @@ use crate::auc::AucError;
 pub enum Step {
     /// Send this request.
     Request(Vec<u8>),
-    /// Send EAP-Success: the conversation is over and the peer is who it says.
+    /// Send EAP-Success: the conversation is over, and the peer is authenticated.
     Success(Vec<u8>, Box<Session>),
     /// Send EAP-Failure: the conversation is over.
     Failure(Vec<u8>, Reason),
-    /// The response is not part of the conversation: do nothing.
+    /// Do nothing: the response isn't part of the conversation.
     Discard,
 }
 
-/// What a successful authentication leaves.
+/// The result of a successful authentication.
 #[derive(Debug)]
 pub struct Session {
-    /// Who it is.
+    /// The subscriber.
     pub imsi: String,
-    /// By which method.
+    /// The method.
     pub method: Method,
-    /// For the link.
+    /// The key for the link.
     pub msk: Msk,
-    /// What else may be derived.
+    /// The key for further derivations.
     pub emsk: Emsk,
-    /// Names the session (RFC 9048 §6): 33 octets.
+    /// The Session-Id (RFC 9048 §6), 33 octets.
     pub session_id: Vec<u8>,
     /// Whether it was a fast re-authentication.
     pub reauthenticated: bool,
     /// The group that gave forward secrecy.
     pub forward_secrecy: Option<Group>,
-    /// What a 5G core anchors (TS 33.501 §6.1.3.1).
+    /// The key that a 5G core anchors (TS 33.501 §6.1.3.1).
     pub k_ausf: Option<KAusf>,
 }
 
@@ -56,7 +56,7 @@ pub enum Reason {
     ClientError(u16),
     /// The response breaks the rules of RFC 4187 §8.1.
     Malformed(AkaError),
-    /// The response has no place at this point of the conversation.
+    /// The response doesn't belong at this point of the conversation.
     OutOfPlace(Subtype),
     /// AT_MAC is missing or wrong.
     Mac,

@@ -8,12 +8,12 @@ use super::register::{Context, Next, new_reauthentication};
 use super::{Reason, Server, Session, State, Step};
 use crate::auc::Auc;
 
-/// One request to re-authenticate, and all it takes to judge the response.
+/// One request to re-authenticate, and the data to check the response.
 pub(super) struct Reauthentication {
     context: Context,
     nonce_s: NonceS,
     next: Next,
-    /// AT_MAC of the request, which names the session.
+    /// AT_MAC of the request, which is part of the Session-Id.
     mac: [u8; 16],
 }
 

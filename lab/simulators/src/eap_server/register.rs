@@ -1,5 +1,4 @@
-//! What conversations leave to later ones: pseudonyms, and what fast re-authentications continue
-//! from.
+//! The state that conversations leave to later ones: pseudonyms and re-authentication contexts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -10,25 +9,26 @@ use softsim_sandbox::random;
 use super::Method;
 use super::keys::Keys;
 
-/// What fast re-authentications continue from (RFC 4187 §5).
+/// A re-authentication context (RFC 4187 §5).
 pub(super) struct Context {
     pub(super) imsi: String,
     pub(super) keys: Keys,
     /// The counter of the next re-authentication.
     pub(super) counter: u16,
-    /// Of the full authentication; re-authentication stays within it (RFC 9048 §3.3).
+    /// The network name of the full authentication, which a re-authentication must have, too (RFC
+    /// 9048 §3.3).
     pub(super) network_name: String,
 }
 
 #[derive(Default)]
 struct Entries {
-    /// Usernames without realm, and whose they are.
+    /// The subscribers by pseudonym, a username without realm.
     pseudonyms: BTreeMap<String, String>,
-    /// By the identity that is good for one re-authentication.
+    /// The contexts by re-authentication identity, each for one re-authentication.
     reauthentications: BTreeMap<Vec<u8>, Context>,
 }
 
-/// Pseudonyms and re-authentication identities that were given out; clones share one memory.
+/// The pseudonyms and re-authentication identities that were assigned. Clones share them.
 #[derive(Clone, Default)]
 pub struct Register(Arc<Mutex<Entries>>);
 
@@ -38,7 +38,7 @@ impl Register {
         self.entries().pseudonyms.clear();
     }
 
-    /// Loses what fast re-authentications continue from.
+    /// Loses the re-authentication contexts.
     pub fn forget_reauthentications(&self) {
         self.entries().reauthentications.clear();
     }
@@ -65,7 +65,7 @@ impl Register {
         self.entries().pseudonyms.get(username).cloned()
     }
 
-    /// What a re-authentication identity stands for; each is good for one attempt.
+    /// Takes the context of a re-authentication identity, which is valid for one attempt.
     pub(super) fn take_reauthentication(
         &self,
         identity: &[u8],
@@ -78,7 +78,7 @@ impl Register {
         fits.then_some(context)
     }
 
-    /// The peer has learnt these identities in an authentication that succeeded.
+    /// Stores the identities that the peer has learnt in a successful authentication.
     pub(super) fn remember(&self, next: Next, context: Context) {
         let mut entries = self.entries();
         if let Some(pseudonym) = next.pseudonym {
@@ -106,7 +106,7 @@ impl fmt::Debug for Register {
     }
 }
 
-/// The identities that a message gives to the peer.
+/// The identities that a message assigns to the peer.
 #[derive(Debug, Default)]
 pub(super) struct Next {
     pub(super) pseudonym: Option<String>,
