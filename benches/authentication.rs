@@ -1,8 +1,9 @@
-//! What an authentication costs the client: netd and keyd beside eapol_test with softsim-bridge,
-//! against the same hostapd in the same run. A tap on the way tells when each datagram passed.
+//! The cost of an authentication for the client: compares netd and keyd with eapol_test and
+//! softsim-bridge, with the same hostapd in the same run. A tap on the path records when each
+//! datagram passed.
 //!
-//! netd and keyd (eapol_test, bridge and keyd) share one CPU, tap and hostapd the other one.
-//! `cargo xtask bench` builds the programs and says where they are.
+//! netd and keyd (or eapol_test, bridge and keyd) share one CPU; tap and hostapd share the other
+//! one. `cargo xtask bench` builds the programs and passes their paths.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
@@ -22,11 +23,11 @@ use softsim_lab_harness::tap::{Passed, Tap, clients_time};
 use softsim_lab_simulators::eap_server::{self, EapServer, Server, Step};
 use softsim_netd::access::conversation::{Action, Conversation, Policy};
 
-/// Of netd, for the median.
+/// The number of netd's authentications for the median.
 const AUTHENTICATIONS: usize = 200;
-/// Of eapol_test, which is a process each.
+/// The number of eapol_test's authentications, each of which is a process.
 const PROCESSES: usize = 40;
-/// After which memory is looked at, and after how many again.
+/// The number of authentications before the first look at memory, and until the second one.
 const WARM_UP: usize = 100;
 const MANY: usize = 1_000;
 
@@ -82,7 +83,7 @@ fn main() {
     without_network(&home);
 }
 
-/// A process with all its threads.
+/// A process, with all its threads.
 fn pin(process: u32, processor: &str) {
     let pinned = Command::new("taskset")
         .args(["-a", "-c", "-p", processor, &process.to_string()])
@@ -93,7 +94,7 @@ fn pin(process: u32, processor: &str) {
     }
 }
 
-/// What passed in each of so many authentications.
+/// The datagrams of each of this many authentications.
 fn of_netd(home: &Home, tap: &Tap, times: usize) -> Vec<Vec<Passed>> {
     let mut all = Vec::new();
     for _ in 0..times {
@@ -188,7 +189,7 @@ fn resident(process: u32) -> u64 {
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
 }
 
-/// netd's peer in this process, the real keyd, and the lab's server, without a socket between peer
+/// netd's peer in this process, a real keyd, and the lab's server, without a socket between peer
 /// and server.
 fn without_network(home: &Home) {
     pin(std::process::id(), CLIENT);

@@ -1,10 +1,9 @@
-//! An application that has keyd make its key for an application function, as AKMA has it (TS
-//! 33.535).
+//! An application that gets its key for an application function from keyd (AKMA, TS 33.535).
 //!
 //!     cargo run --example akma -- af.example
 //!
-//! There is one where a 5G core has authenticated the gateway. A real application speaks TLS with
-//! it as a pre-shared key (TS 33.535 Annex B), and shows it to nobody.
+//! There is a key only after a 5G core has authenticated the gateway. A real application uses it as
+//! the pre-shared key of TLS (TS 33.535 Annex B), and never prints it.
 
 use std::error::Error;
 

@@ -1,9 +1,9 @@
-//! An application that has keyd sign a message with the gateway's application key.
+//! An application that lets keyd sign a message with the gateway's application key.
 //!
 //!     cargo run --example sign -- "hello"
 //!
-//! It finds keyd's socket for applications as `softsimctl` finds the others: by SOFTSIM_APP_SOCKET,
-//! or at its usual place.
+//! It finds keyd's socket for applications like `softsimctl` finds the others: by
+//! SOFTSIM_APP_SOCKET, or at its default path.
 
 use std::error::Error;
 

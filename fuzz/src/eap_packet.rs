@@ -1,4 +1,5 @@
-//! The codec of EAP-AKA and EAP-AKA': whatever is read can be built again and reads the same.
+//! The codec of EAP-AKA and EAP-AKA': any packet that parses can be built again, and then parses to
+//! the same.
 
 use softsim_eap_packet::{Builder, Kind, Packet, build_encrypted, parse_encrypted};
 

@@ -1,5 +1,5 @@
-//! The peer between a hostile server and a holder of the SIM that finds everything good: what it
-//! promises without any key.
+//! The peer between a hostile server and a holder of the SIM that accepts everything: checks what
+//! the peer promises without any key.
 
 use std::collections::HashMap;
 
@@ -13,7 +13,7 @@ use softsim_eap_packet::{Code, Packet, Type, typed};
 /// The identity that names the subscriber.
 const NAMED: &str = "6001010123456789@home.example";
 
-/// Answers that the peer keeps, so as to give them again.
+/// How many answers the peer keeps to repeat them.
 const REMEMBERED: usize = 64;
 
 /// Runs the input as a script: an octet of configuration, then packets, answers and results.
@@ -94,10 +94,10 @@ struct Play {
     requires: bool,
     peer: Peer,
     open: Option<Ask>,
-    /// What AKA was asked about, and when, counted in ends of requests.
+    /// The requests for which AKA ran, and when, counted in answered requests.
     asked: HashMap<Vec<u8>, usize>,
     ends: usize,
-    /// Challenges and re-authentications that were found good.
+    /// Challenges and re-authentications that were accepted.
     proofs: usize,
     successes: usize,
     /// The identifier of the last response.
@@ -126,7 +126,7 @@ impl Play {
                 }
             }
             3 => {
-                // Fits nothing but an ask of its own kind.
+                // It fits only an ask of its own kind.
                 let fits = matches!(self.open, Some(Ask::Verify { .. }));
                 self.open = self.open.take().filter(|_| !fits);
                 self.peer.answer(Answer::Verify(false));
@@ -145,7 +145,7 @@ impl Play {
         }
     }
 
-    /// An answer that fits; `choice` bends it.
+    /// An answer that fits the ask; `choice` varies it.
     fn good(&mut self, ask: &Ask, choice: u8) -> Answer {
         match ask {
             Ask::Identity { wanted, .. } => match choice % 7 {

@@ -1,5 +1,5 @@
-//! What the fuzzers run, and what replays their seeds: each target is one function over octets that
-//! returns, or panics where a promise was broken.
+//! The fuzz targets. Each is one function over octets, which returns, or panics if a promise was
+//! broken.
 //!
 //!     cargo +nightly fuzz run --features libfuzzer requests fuzz/seeds/requests
 //!

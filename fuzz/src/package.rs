@@ -1,5 +1,5 @@
-//! Sealed packages and signed commands: octets of any kind, and a genuine one with some of its
-//! octets changed.
+//! Sealed packages and signed commands: any octets, and a genuine one with some of its octets
+//! changed.
 
 use std::sync::OnceLock;
 
@@ -53,8 +53,9 @@ impl Device {
     }
 }
 
-/// Opens the input; where it begins with an octet of 0x80 or more, the genuine package, or from
-/// 0xc0 on the genuine command, with the changes that the rest says, three octets each.
+/// Opens the input. If it begins with an octet of 0x80 or more, opens the genuine package instead,
+/// or from 0xc0 on the genuine command, with the changes that the rest describes in three octets
+/// each.
 pub fn run(input: &[u8]) {
     static DEVICE: OnceLock<Device> = OnceLock::new();
     let device = DEVICE.get_or_init(Device::new);

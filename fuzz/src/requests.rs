@@ -1,9 +1,8 @@
-//! The request decoder with the whole dispatcher behind it: any octets, from any client, in any
-//! order.
+//! The request decoder and the whole dispatcher: any octets, from any client, in any order.
 //!
-//! The input is a list of moves. Most carry a datagram as it is; the others do what octets alone
-//! never reach: a genuine challenge, the same one again, one with an octet changed, a genuine
-//! package, names for the next time and a fast re-authentication with any counter.
+//! The input is a list of moves. Most send a datagram unchanged. The others do what random octets
+//! never reach: send a genuine challenge, repeat it, change an octet of it, send a genuine package,
+//! assign identities, and run a fast re-authentication with any counter.
 
 use std::time::Duration;
 
@@ -130,7 +129,8 @@ impl Gateway {
         Some(())
     }
 
-    /// A genuine challenge; with an octet of the packet changed, it must not be answered with RES.
+    /// Sends a genuine challenge. If an octet of the packet is changed, keyd must not answer with
+    /// RES.
     fn challenge(&mut self, client: usize, change: Option<(u8, u8)>) {
         self.sqn += 32;
         let mut packet = HomeNetwork::default().challenge(self.sqn).packet;
@@ -164,11 +164,11 @@ impl Gateway {
     fn old_challenge(&mut self, client: usize) {
         self.sqn += 32;
         let packet = HomeNetwork::default().old_challenge(self.sqn).packet;
-        // Refused where there is no room, or a role that may not.
+        // keyd refuses it without room for a session, or for a role that may not request it.
         let _ = self.call(client, &old_challenge(&packet, IDENTITY));
     }
 
-    /// A full authentication that gives names for the next time, confirmed.
+    /// Runs and confirms a full authentication that assigns identities.
     fn named(&mut self, client: usize, which: u8) {
         self.sqn += 32;
         let (pseudonym, fast) = (format!("7p{which}"), format!("8f{}", self.sqn));
@@ -186,8 +186,9 @@ impl Gateway {
         }
     }
 
-    /// A fast re-authentication under the identity that keyd shows; with an octet of the packet
-    /// changed, it must not be taken. Each counter is taken once, and no smaller one after it.
+    /// Runs a fast re-authentication with the identity that keyd shows. If an octet of the packet
+    /// is changed, keyd must refuse it. keyd must accept each counter only once, and no smaller one
+    /// after it.
     fn again(&mut self, client: usize, counter: u8, change: u8) {
         let request = identity(IdentityRequest::Any);
         assert_eq!(request.method, Method::AkaPrime);
@@ -212,7 +213,7 @@ impl Gateway {
                 "counter {counter} after {last:?}"
             );
             accepted.push(counter);
-            // Refused where the profile is out of use by now.
+            // keyd refuses it if the profile is no longer enabled.
             let _ = self.call(client, &Confirm { handle, msk: None });
         }
         self.server = Some((server, accepted));
@@ -223,7 +224,7 @@ impl Gateway {
         let package = Some(&packages[usize::from(which) % packages.len()][..]);
         let txid = [which; 16];
         if self.call(client, &Stage { txid, package }).is_ok() {
-            // Refused where the package was taken before.
+            // keyd refuses a package that it has accepted before.
             let _ = self.call(client, &Commit::new(txid));
         }
     }
@@ -249,7 +250,7 @@ impl Gateway {
         answer
     }
 
-    /// Whatever was asked, the vault opens, and nothing in it is damaged.
+    /// Checks that the vault opens and isn't damaged, whatever was requested.
     fn restarts(self) {
         drop(self.keyd);
         let vault = Vault::open(self.medium, &Kek::development()).unwrap();
@@ -257,7 +258,7 @@ impl Gateway {
     }
 }
 
-/// What a secret is looked for by.
+/// The part of a secret that is searched for.
 fn first(key: &[u8]) -> [u8; 8] {
     key[..8].try_into().unwrap()
 }

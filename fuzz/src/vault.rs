@@ -1,7 +1,6 @@
-//! The vault's file with anything done to it: octets changed, blocks copied over others, the end
-//! cut off.
+//! The vault's file with any damage: octets changed, blocks copied over others, the end cut off.
 //!
-//! What opens must hold what was stored: nothing unauthenticated becomes a profile.
+//! A vault that opens must hold what was stored: nothing unauthenticated may become a profile.
 
 use softsim_keyd::vault::{Kek, Vault};
 use softsim_testkit::device::{ICCID, IMSI};

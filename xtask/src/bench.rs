@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::binaries;
 use crate::run::{Result, cargo, output, program, root, succeed, target};
 
-/// What keyd is shipped for, where its standard library is installed: one file that needs no other.
+/// The target for which keyd is shipped, as one static file, if its standard library is installed.
 const STATIC: &str = "x86_64-unknown-linux-musl";
 
 const ALGORITHMS: &[[&str; 4]] = &[
@@ -40,7 +40,7 @@ pub(crate) fn run() -> Result<()> {
         .try_for_each(|bench| succeed(cargo(&["bench", "--locked", "--quiet"]).args(bench)))
 }
 
-/// The target to build for, which is the host's where the other one isn't installed.
+/// The target to build for: the host's, if the shipped one isn't installed.
 fn triple() -> Result<String> {
     let libraries = ["--print", "target-libdir", "--target", STATIC];
     if output(&mut program("rustc", &libraries)).is_some_and(|path| Path::new(&path).exists()) {

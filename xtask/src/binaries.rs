@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::prerequisites::MUSL_TARGET;
 use crate::run::{Result, cargo, succeed, target};
 
-/// keyd is built by itself: features that the lab asks of shared crates must not reach it.
+/// keyd is built alone, so that features of shared crates that the lab enables don't affect it.
 const BUILDS: &[&[&str]] = &[
     &["softsim-keyd"],
     &["softsim-netd"],
@@ -41,7 +41,7 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
             command.args(["--package", package]);
         }
         succeed(&mut command)?;
-        // The next build may link the same binary anew with other features, so it is copied now.
+        // Copy it now, because the next build may link the same binary again with other features.
         for name in BINARIES {
             if belongs(name, packages) {
                 copy(&built.join(name), &folder.join(name))?;
@@ -65,7 +65,7 @@ pub(crate) fn build_static() -> Result<PathBuf> {
             daemon,
         ]);
         command.args(["--target", MUSL_TARGET]);
-        // For the C and the assembly of dependencies.
+        // For dependencies with C or assembly.
         succeed(command.env(format!("CC_{}", MUSL_TARGET.replace('-', "_")), "musl-gcc"))?;
         let built = target().join(MUSL_TARGET).join("debug").join(daemon);
         copy(&built, &folder.join(daemon))?;

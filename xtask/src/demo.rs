@@ -11,9 +11,9 @@ use crate::binaries;
 use crate::prerequisites::{find, is_root};
 use crate::run::{Result, succeed};
 
-/// Whom the demo runs as when root starts it, since root could read any memory: a user that no
-/// distribution has. `nobody` won't do: keyd refuses the number that stands for all users without
-/// one.
+/// The user that runs the demo when root starts it, because root could read any memory. No
+/// distribution has this user. `nobody` doesn't work: keyd refuses the number that stands for all
+/// users without one.
 pub(crate) const ORDINARY: u32 = 65533;
 
 /// Runs the demo with the options of its command line.
@@ -38,12 +38,12 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     journey(&binaries::build(profile)?, &lab_options)
 }
 
-/// Runs the journey with programs that are built, in a folder that is removed afterwards.
+/// Runs the journey with the built programs, in a folder that is removed afterwards.
 pub(crate) fn journey(programs: &Path, options: &[&str]) -> Result<()> {
     let folder = Folder::new()?;
     let mut command = Command::new(programs.join("softsim-lab"));
     if is_root() {
-        // The ordinary user may not even reach the build folder: it gets copies of its own.
+        // The ordinary user may not have access to the build folder, so it gets copies.
         command = Command::new(folder.take(programs)?.join("softsim-lab"));
         command.uid(ORDINARY).gid(ORDINARY);
     }

@@ -1,4 +1,4 @@
-//! What takes longer than the suite may: `cargo xtask soak` and `cargo xtask redteam`.
+//! The runs that take longer than the suite may: `cargo xtask soak` and `cargo xtask redteam`.
 
 use crate::binaries;
 use crate::prerequisites::{self, is_root};
@@ -8,7 +8,7 @@ use crate::run::{Result, cargo, succeed};
 const KILLS: &str = "1000";
 const BOOTSTRAP_KILLS: &str = "100";
 
-/// Daemons that are killed again and again, and a long walk of a hostile netd.
+/// Kills the daemons again and again, and runs a long walk of a hostile netd.
 pub(crate) fn soak() -> Result<()> {
     let programs = binaries::build("dev")?;
     for (package, tests) in [
@@ -19,7 +19,7 @@ pub(crate) fn soak() -> Result<()> {
         ("softsim-keyd", "hostile_netd"),
     ] {
         let mut command = cargo(&["test", "--locked", "--package", package, "--test", tests]);
-        // Of keyd's tests in process, the walk is what can be long.
+        // The walk is the only long test among keyd's in-process tests.
         if tests == "keyd" {
             command.arg("walk_in_process");
         }
@@ -34,7 +34,7 @@ pub(crate) fn soak() -> Result<()> {
     Ok(())
 }
 
-/// Root looks for keyd's secrets, and a hostile netd asks for them; what is found is printed.
+/// Root searches for keyd's secrets, and a hostile netd requests them. It prints what it finds.
 pub(crate) fn redteam() -> Result<()> {
     if !is_root() {
         return Err("redteam: expected root, who may read other processes".into());
@@ -52,7 +52,7 @@ pub(crate) fn redteam() -> Result<()> {
         "redteam",
     ]);
     attack
-        // One at a time: each measures what a busy processor holds.
+        // One at a time, because each measures what a busy processor holds.
         .args(["--", "--nocapture", "--test-threads=1"])
         .env("SOFTSIM_BIN_DIR", &programs)
         .env("SOFTSIM_THOROUGH", "1");

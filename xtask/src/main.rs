@@ -1,4 +1,4 @@
-//! The workspace's own commands; `cargo xtask` alone lists them.
+//! The workspace's own commands. `cargo xtask` without a command lists them.
 
 mod bench;
 mod binaries;

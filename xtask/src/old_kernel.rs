@@ -1,8 +1,8 @@
 //! `cargo xtask old-kernel`: the sandbox's tests and the journey under Debian 12's own kernel, in
 //! qemu.
 //!
-//! Linux 6.1 has landlock ABI 2, and memfd_secret(2) only where it is asked for on the kernel's
-//! command line: once without and once with it, all has to work, and keyd has to say what it got.
+//! Linux 6.1 has landlock ABI 2, and memfd_secret(2) only if the kernel's command line enables it.
+//! Everything must work once without and once with it, and keyd must report what it got.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,10 +16,10 @@ use crate::prerequisites::find;
 use crate::run::{Result, cargo, output, passed_in, program, succeed, target};
 
 const QEMU: &str = "qemu-system-x86_64";
-/// What depends on the newest 6.1 kernel that Debian 12 has for virtual machines.
+/// The package that depends on Debian 12's newest 6.1 kernel for virtual machines.
 const META_PACKAGE: &str = "linux-image-cloud-amd64";
 const SERIES: &str = "6.1.";
-/// Seconds after which a machine is taken to hang.
+/// The seconds after which a machine counts as hanging.
 const PATIENCE: &str = "300";
 
 /// What differs between the boots.
@@ -45,7 +45,7 @@ const BOOTS: [Boot; 2] = [
     },
 ];
 
-/// Why the machine can't be started here; none if it can.
+/// The reason why the machine can't be started here, if there is one.
 pub(crate) fn missing() -> Option<String> {
     if !cfg!(target_arch = "x86_64") {
         return Some("the kernel's package is for x86-64".into());
@@ -58,7 +58,7 @@ pub(crate) fn missing() -> Option<String> {
     kernel().err()
 }
 
-/// Runs both boots with programs that are built.
+/// Runs both boots with the built programs.
 pub(crate) fn run(programs: &Path) -> Result<()> {
     let kernel = kernel()?;
     let initramfs = folder()?.join("initramfs");
@@ -127,7 +127,8 @@ fn image_in(folder: &Path) -> Option<PathBuf> {
     })
 }
 
-/// The programs with their libraries, and a plan for each boot of what the first process runs.
+/// The programs with their libraries, and for each boot a plan of the commands that the first
+/// process runs.
 fn archive(programs: &Path) -> Result<Vec<u8>> {
     let mut files = Files::default();
     for test in tests()? {
@@ -169,7 +170,7 @@ fn test_name(program: &Path) -> String {
     name.split('-').next().unwrap_or_default().to_owned()
 }
 
-/// The sandbox's test programs, built; cargo tells where they are.
+/// Builds the sandbox's test programs, and returns their paths as cargo reports them.
 fn tests() -> Result<Vec<PathBuf>> {
     let mut build = cargo(&[
         "test",
@@ -226,7 +227,7 @@ impl Files {
 /// What the machine printed on its console until it ended.
 fn start(kernel: &Path, initramfs: &Path, boot: &Boot) -> Result<String> {
     let setting = boot.setting;
-    // What follows the dashes is for the first process: the name of its plan.
+    // The part after the dashes is for the first process: the name of its plan.
     let append = format!(
         "console=ttyS0 quiet panic=-1 rdinit=/init lsm=landlock,yama {setting} -- /{setting}"
     );
@@ -243,7 +244,7 @@ fn start(kernel: &Path, initramfs: &Path, boot: &Boot) -> Result<String> {
     Ok(String::from_utf8_lossy(&output.stdout).replace('\r', ""))
 }
 
-/// Whether every command of the plan succeeded, and keyd said what it got.
+/// Checks that every command of the plan succeeded, and that keyd reported what it got.
 fn judge(console: &str, boot: &Boot) -> Result<String> {
     let succeeded = console
         .lines()

@@ -1,4 +1,4 @@
-//! What the suite needs beside Rust: a few Debian packages and cargo-deny.
+//! The prerequisites of the suite besides Rust: a few Debian packages and cargo-deny.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,7 +10,7 @@ use crate::run::{Result, cargo, in_ci, output, program, succeed, target};
 struct Package {
     program: &'static str,
     package: &'static str,
-    /// Whether its tests are skipped where it is missing.
+    /// Whether its tests are skipped if it is missing.
     optional: bool,
 }
 
@@ -72,7 +72,7 @@ const PACKAGES: &[Package] = &[
     },
 ];
 
-/// What a program that needs no library is built for.
+/// The target of static programs.
 #[cfg(target_arch = "x86_64")]
 pub(crate) const MUSL_TARGET: &str = "x86_64-unknown-linux-musl";
 #[cfg(target_arch = "aarch64")]
@@ -80,7 +80,7 @@ pub(crate) const MUSL_TARGET: &str = "aarch64-unknown-linux-musl";
 
 const CARGO_DENY: &str = "0.20.2";
 
-/// What the machines of `cargo xtask system-test` take.
+/// The programs that `cargo xtask system-test` needs.
 const MACHINES: &[Package] = &[
     Package {
         program: "systemd-nspawn",
@@ -100,8 +100,8 @@ const MACHINES: &[Package] = &[
 ];
 
 /// Debian packages with modules of the name service switch. They are unpacked, never installed:
-/// systemd-resolved, which libnss-resolve depends on, puts a resolv.conf of its own in place of the
-/// machine's, and nobody answers behind it here.
+/// libnss-resolve depends on systemd-resolved, which would replace the machine's resolv.conf by one
+/// that doesn't work here.
 const NAME_SERVICE_MODULES: [&str; 4] = [
     "libnss-resolve",
     "libnss-mdns",
@@ -109,12 +109,12 @@ const NAME_SERVICE_MODULES: [&str; 4] = [
     "libnss-mymachines",
 ];
 
-/// Installs what the suite lacks of Debian as root; names it otherwise.
+/// Installs missing Debian packages as root; otherwise prints their names.
 pub(crate) fn debian_packages() -> Result<()> {
     install_missing(PACKAGES)
 }
 
-/// Installs what the machines of `cargo xtask system-test` lack.
+/// Installs missing packages for `cargo xtask system-test`.
 pub(crate) fn system_packages() -> Result<()> {
     install_missing(MACHINES)
 }
@@ -142,7 +142,7 @@ fn install_missing(wanted: &[Package]) -> Result<()> {
     Ok(())
 }
 
-/// Why nothing can be built for musl, if so. The target is added where rustup can.
+/// The reason why nothing can be built for musl, if there is one. It adds the target if rustup can.
 pub(crate) fn musl_missing() -> Option<String> {
     if find("musl-gcc").is_none() {
         return Some("musl-gcc is missing".into());
@@ -152,8 +152,7 @@ pub(crate) fn musl_missing() -> Option<String> {
     (!added).then(|| format!("rustup can't add the target {MUSL_TARGET}"))
 }
 
-/// A folder with modules of the name service switch, for tests that put it over the C library's
-/// own.
+/// A folder with modules of the name service switch, which tests mount over the C library's own.
 pub(crate) fn name_service_modules() -> Result<PathBuf> {
     // Other packages than those before are in another folder.
     let folder = target()
@@ -193,7 +192,7 @@ fn files_of(folder: &Path) -> io::Result<Vec<PathBuf>> {
     entries.map(|entry| Ok(entry?.path())).collect()
 }
 
-/// The program, where it is on the path or among the administrator's programs.
+/// The program, if it is on the search path or in the folders of system administration.
 pub(crate) fn find(name: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     env::split_paths(&path)
@@ -231,7 +230,7 @@ pub(crate) fn cargo_deny() -> Result<Command> {
 
 fn install(packages: &[&str]) -> Result<()> {
     let apt = |arguments: &[&str]| {
-        // Another installation may be under way: wait for its lock, but not for ever.
+        // Another installation may be running: wait for its lock, but not for ever.
         let mut command = program("apt-get", &["-q", "-o", "DPkg::Lock::Timeout=300"]);
         command
             .args(arguments)

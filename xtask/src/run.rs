@@ -4,16 +4,16 @@ use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// What went wrong, as it is shown to whoever ran the command.
+/// The error that is shown to the user.
 pub(crate) type Result<T> = std::result::Result<T, String>;
 
 /// The root of the workspace.
 pub(crate) fn root() -> &'static Path {
-    // The manifest of xtask lies one folder below the root.
+    // The manifest of xtask is one folder below the root.
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/.."))
 }
 
-/// Where build results go.
+/// The folder of build results.
 pub(crate) fn target() -> PathBuf {
     env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
@@ -39,7 +39,7 @@ pub(crate) fn cargo(arguments: &[&str]) -> Command {
     program(&cargo, arguments)
 }
 
-/// Runs a command to its end and expects success.
+/// Runs a command to its end, and fails unless it succeeds.
 pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     let shown = show(command);
     match command.status() {
@@ -49,7 +49,7 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
     }
 }
 
-/// What a command prints, where it succeeds.
+/// Returns what a command prints, and fails unless it succeeds.
 pub(crate) fn output(command: &mut Command) -> Option<String> {
     let output = command.stderr(Stdio::null()).output().ok()?;
     output

@@ -1,12 +1,12 @@
-//! What `rustfmt.toml` asks for and stable rustfmt leaves alone: the width of comments, one `use`
-//! for each module, and the words of an error text.
+//! The rules that stable rustfmt doesn't check: the width of comments, one `use` for each module,
+//! and the wording of error texts.
 
 use std::fs;
 use std::process::Command;
 
 use crate::run::{Result, output};
 
-/// Fails at the first few lines that break a rule, and names each with its rule.
+/// Fails if lines break a rule, and prints the first few with their rule.
 pub(crate) fn check() -> Result<()> {
     let width = comment_width()?;
     let files = output(Command::new("git").args(["ls-files", "*.rs"]))
@@ -36,8 +36,7 @@ fn comment_width() -> Result<usize> {
         .ok_or_else(|| "rustfmt.toml: expected comment_width, got none".into())
 }
 
-/// Comments wider than `width`; tables and drawings, which a line break would destroy, are not
-/// counted.
+/// Finds comments wider than `width`, except tables and drawings, which a line break would destroy.
 fn wide_comments(text: &str, width: usize) -> impl Iterator<Item = (usize, &'static str)> {
     let mut drawing = false;
     lines(text).filter_map(move |(number, line)| {

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: every check of the project, in the order of what fails fastest.
+//! `cargo xtask test`: every check of the project, those first that fail fastest.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -10,11 +10,11 @@ use crate::prerequisites::{self, find};
 use crate::run::{Result, cargo, in_ci, passed_in, succeed, target};
 use crate::{binaries, demo, old_kernel, style};
 
-/// Runs the suite; prints a summary and fails when anything failed.
+/// Runs the suite, prints a summary, and fails if anything failed.
 pub(crate) fn run() -> Result<()> {
     step("Debian packages", prerequisites::debian_packages)?;
     step("formatting", || {
-        // Stable rustfmt warns of each option that it leaves to us, once for each crate.
+        // Stable rustfmt warns about each unstable option, once for each crate.
         succeed(cargo(&["fmt", "--all", "--check"]).stderr(Stdio::null()))?;
         style::check()
     })?;
@@ -27,7 +27,7 @@ pub(crate) fn run() -> Result<()> {
             "--quiet",
         ];
         succeed(cargo(&check).args(["--", "--deny", "warnings"]))?;
-        // The workspace links both halves of this crate; keyd and the issuer link one each.
+        // The workspace links both features of this crate; keyd and the issuer link one each.
         for half in ["open", "seal"] {
             let check = [
                 "clippy",
@@ -107,7 +107,7 @@ struct Tests {
     skipped: Vec<String>,
 }
 
-/// Runs all of cargo's tests with the programs that were built as they are shipped.
+/// Runs all of cargo's tests with programs that were built as they are shipped.
 fn tests(
     programs: &Path,
     static_programs: Option<&Path>,
@@ -151,7 +151,8 @@ fn tests(
     })
 }
 
-/// The file in which tests say that they were skipped; their output is swallowed when they pass.
+/// The file in which tests record that they were skipped, because cargo hides the output of passing
+/// tests.
 struct Skips(PathBuf);
 
 impl Skips {

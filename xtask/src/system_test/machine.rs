@@ -1,5 +1,5 @@
-//! A machine with a real systemd: Debian in a container, whose only network is a namespace that a
-//! test shares.
+//! A machine with a real systemd: Debian in a container, whose only network is a namespace that it
+//! shares with a test.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -10,24 +10,25 @@ use std::time::{Duration, Instant};
 
 use crate::run::{Result, output, program, root, succeed, target};
 
-/// What systemd and the name service switch need, beside Debian's smallest.
+/// The packages that systemd and the name service switch need, besides Debian's smallest
+/// installation.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,libnss-resolve,libnss-mdns,libnss-myhostname";
 
-/// What our sandboxes take that systemd-nspawn forbids by itself.
+/// The system calls that our sandboxes need and systemd-nspawn forbids by default.
 const CALLS: &str = "landlock_create_ruleset landlock_add_rule landlock_restrict_self \
     memfd_secret mlock mlock2 munlock";
 
-/// For what takes a second or two.
+/// The time-out for something that takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);
 
 const INTERVAL: Duration = Duration::from_millis(100);
 
-/// A running machine. It ends with this value, and leaves nothing behind.
+/// A running machine. It ends when the value is dropped, and leaves nothing behind.
 pub(super) struct Machine {
     folder: PathBuf,
     namespace: String,
     nspawn: Option<Child>,
-    /// Its first process, as the host numbers it.
+    /// The host's process id of its first process.
     leader: Option<String>,
 }
 
@@ -48,7 +49,7 @@ impl Machine {
         succeed(program("tar", &["-x", "-f"]).arg(base).arg("-C").arg(&tree))?;
         let name = machine.namespace.as_str();
         succeed(&mut program("ip", &["netns", "add", name]))?;
-        // systemd-resolved asks nobody before an interface is up that isn't the loopback.
+        // systemd-resolved sends no queries before an interface other than the loopback is up.
         for arguments in [
             "link set lo up",
             "link add here type veth peer name there",
@@ -78,7 +79,7 @@ impl Machine {
         told(file, fs::copy(file, &copy).map(drop))
     }
 
-    /// Writes a file of the machine, in place of one that is there.
+    /// Writes a file of the machine, and replaces an existing one.
     pub(super) fn write(&self, path: &str, text: &str) -> Result<()> {
         let path = self.root().join(path);
         let new = path.with_extension("new");
@@ -91,7 +92,7 @@ impl Machine {
         told(&path, fs::rename(&new, &path))
     }
 
-    /// The units as they are packaged, with the users that they name.
+    /// Installs the packaged units, and creates their users.
     fn install_units(&self) -> Result<()> {
         let units = root().join("packaging/systemd");
         for entry in told(&units, fs::read_dir(&units))? {
@@ -177,7 +178,7 @@ impl Machine {
         succeed(&mut self.command(arguments))
     }
 
-    /// What a program in the machine prints, whatever it comes to.
+    /// Returns what a program in the machine prints, whether or not it succeeds.
     pub(super) fn says(&self, arguments: &[&str]) -> String {
         let output = self.command(arguments).stderr(Stdio::null()).output();
         let output = output.map(|output| output.stdout).unwrap_or_default();
@@ -189,7 +190,7 @@ impl Machine {
         self.says(&["systemctl", "show", "--value", "--property", property, unit])
     }
 
-    /// Waits until something is so.
+    /// Waits until a condition holds.
     pub(super) fn wait_for(
         &mut self,
         what: &str,
@@ -212,13 +213,13 @@ impl Machine {
         command
     }
 
-    /// A file of the running machine, for the host.
+    /// The host's path of a file in the running machine.
     pub(super) fn path(&self, path: &str) -> PathBuf {
         let leader = self.leader.as_deref().unwrap_or("0");
         Path::new("/proc").join(leader).join("root").join(path)
     }
 
-    /// A folder of the host for what belongs to the test.
+    /// A folder of the host for the test's files.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
     }
@@ -231,7 +232,7 @@ impl Machine {
 impl Drop for Machine {
     fn drop(&mut self) {
         if let Some(nspawn) = &mut self.nspawn {
-            // Its first process takes all others along, and nspawn ends with it.
+            // When its first process ends, all others and nspawn end, too.
             if let Some(leader) = &self.leader {
                 let _ = output(&mut program("kill", &["-s", "KILL", leader]));
             } else {
@@ -244,7 +245,7 @@ impl Drop for Machine {
     }
 }
 
-/// Debian's smallest with a systemd, made once and kept as a tar file.
+/// Debian's smallest installation with systemd, created once and kept as a tar file.
 fn base() -> Result<PathBuf> {
     let kept = target().join("softsim/debian.tar");
     if !kept.is_file() {

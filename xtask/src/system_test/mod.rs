@@ -1,4 +1,4 @@
-//! `cargo xtask system-test`: the units under a real systemd, in a container of their own.
+//! `cargo xtask system-test`: runs the units under a real systemd, in a container.
 
 mod machine;
 mod services;
@@ -9,7 +9,7 @@ use crate::binaries;
 use crate::prerequisites::{self, is_root};
 use crate::run::{Result, in_ci};
 
-/// A case: its name, and what it is.
+/// A case: its name and its function.
 type Case = (&'static str, fn(&std::path::Path) -> Result<()>);
 
 /// One machine at a time.
@@ -18,7 +18,7 @@ const CASES: &[Case] = &[(
     services::run,
 )];
 
-/// Runs all cases with programs built as they are shipped; prints a summary and fails when one
+/// Runs all cases with programs built as they are shipped, prints a summary, and fails if one
 /// failed.
 pub(crate) fn run() -> Result<()> {
     if !is_root() {

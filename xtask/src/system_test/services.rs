@@ -10,10 +10,10 @@ use std::process::{Child, Stdio};
 use super::machine::Machine;
 use crate::run::{Result, succeed};
 
-/// The name that the lab's servers have certificates for.
+/// The name in the certificates of the lab's servers.
 const NAME: &str = "lwm2m.example";
 
-/// Those of the sockets are started with them.
+/// The sockets' services are started with them.
 const UNITS: [&str; 5] = [
     "softsim-keyd-network.socket",
     "softsim-keyd-admin.socket",
@@ -24,7 +24,7 @@ const UNITS: [&str; 5] = [
 
 const SERVICES: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-bridge"];
 
-/// Watchdogs that a test can wait for.
+/// Watchdog periods that are short enough for a test.
 const WATCHDOG: &str = "[Service]\nWatchdogSec=2s\n";
 
 pub(super) fn run(programs: &Path) -> Result<()> {
@@ -103,7 +103,7 @@ fn serve(machine: &mut Machine, programs: &Path) -> Result<()> {
         expect(machine, service, "NRestarts", "0")?;
     }
 
-    // A keyd that hangs is ended by its watchdog and started again; netd follows, the bridge too.
+    // The watchdog ends and restarts a keyd that hangs; netd and the bridge restart, too.
     machine.run(&[
         "systemctl",
         "kill",
@@ -124,7 +124,8 @@ fn serve(machine: &mut Machine, programs: &Path) -> Result<()> {
     Ok(())
 }
 
-/// systemd finds no fault in the units, and none that may do much: its measure goes from 0 to 100.
+/// systemd finds no error in the units, and a low exposure level for each, on its scale from 0 to
+/// 100.
 fn audit(machine: &Machine) -> Result<()> {
     for service in ["softsim-kek"].into_iter().chain(SERVICES) {
         let unit = format!("/usr/lib/systemd/system/{service}.service");
@@ -136,7 +137,7 @@ fn audit(machine: &Machine) -> Result<()> {
     Ok(())
 }
 
-/// What the gateway knows from the factory, and of its RADIUS server.
+/// The gateway's configuration: its bootstrap server and its RADIUS server.
 fn configure(machine: &Machine, lab: &Lab) -> Result<()> {
     let folder = machine.folder().join("lab");
     machine.install(&folder.join("ca.pem"), "etc/softsim")?;
@@ -181,7 +182,7 @@ fn ctl(machine: &Machine, arguments: &[&str]) -> std::process::Command {
     command
 }
 
-/// Its watchdog hears of it twice more.
+/// Waits until the service has sent two more watchdog messages.
 fn tells_that_it_lives(machine: &mut Machine, service: &str) -> Result<()> {
     for _ in 0..2 {
         let before = machine.property(service, "WatchdogTimestampMonotonic");
@@ -210,14 +211,15 @@ fn expect(machine: &Machine, service: &str, property: &str, expected: &str) -> R
     }
 }
 
-/// The home network, in the machine's network but outside of it; it ends with this value.
+/// The home network, in the machine's network but outside the container. It ends when the value is
+/// dropped.
 struct Lab {
     child: Child,
     told: BTreeMap<String, String>,
 }
 
 impl Lab {
-    /// Starts it, and has it enrol the machine's keyd.
+    /// Starts it, and makes it enrol the machine's keyd.
     fn start(machine: &Machine, programs: &Path) -> Result<Self> {
         let mut command = machine.beside(&programs.join("softsim-lab"));
         command
@@ -249,7 +251,7 @@ impl Lab {
         Err("softsim-lab ended before it was ready".into())
     }
 
-    /// What it told of itself.
+    /// The variables that it printed.
     fn at(&self, name: &str) -> Result<&str> {
         let told = self.told.get(name).map(String::as_str);
         told.ok_or(format!("softsim-lab: expected {name}, got nothing of it"))
