@@ -1,5 +1,5 @@
-//! EAP-AKA' of the real daemons against the lab's own server and against Debian's hostapd, both
-//! with the lab's AuC behind them.
+//! EAP-AKA' of the real daemons with the lab's own server and with Debian's hostapd, both with the
+//! lab's AuC.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,5 +1,5 @@
-//! What a netd that was taken over leaves in its folder: accounts that softsim-keyd didn't commit
-//! are never used, and those that it did are forgotten on command.
+//! The accounts that somebody who took over netd leaves in its folder: netd never uses accounts
+//! that softsim-keyd didn't commit, and forgets those that it did on command.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

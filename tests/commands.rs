@@ -1,5 +1,5 @@
-//! An operator's commands on their way through the real daemons: in a write of the management
-//! server and in a bootstrap. netd carries them as it carries packages.
+//! An operator's commands on their path through the real daemons: in a write of the management
+//! server and in a bootstrap. netd carries them like packages.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

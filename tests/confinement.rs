@@ -1,5 +1,5 @@
-//! The real daemons under their sandbox: which system calls they make, and that nothing disturbs
-//! them for good.
+//! The real daemons in their sandbox: which system calls they make, and that they survive being
+//! stopped, frozen and traced.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

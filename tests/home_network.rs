@@ -1,6 +1,6 @@
-//! Accesses of netd to the lab's own home network, for what hostapd has not: forward secrecy, 5G
-//! with concealed identities and the keys of applications, and pseudonyms and re-authentication
-//! with both.
+//! Accesses of netd to the lab's own home network, for features that hostapd doesn't have: forward
+//! secrecy, 5G with concealed identities and keys of applications, and pseudonyms and
+//! re-authentication with both.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

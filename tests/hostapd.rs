@@ -1,5 +1,5 @@
 //! Accesses of netd to Debian's hostapd, as a RADIUS server and as the authenticator of a wired
-//! port: both methods, the identities that hostapd gives out and loses, fast re-authentication,
+//! port: both methods, identities that hostapd assigns and loses, fast re-authentication,
 //! synchronisation and protected results.
 
 #![allow(clippy::unwrap_used, clippy::panic)]

@@ -1,5 +1,5 @@
-//! netd and keyd against a home network that does what it may not: every scenario that RADIUS can
-//! carry, one after the other, and the malformed attributes by the hundred.
+//! netd and keyd with a hostile home network: every scenario that RADIUS can carry, one after the
+//! other, and hundreds of malformed attributes.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

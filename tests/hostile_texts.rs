@@ -1,5 +1,5 @@
-//! What a server names things reaches no terminal and no log as more than text: softsimctl and netd
-//! before a management server whose Location-Path is written for the terminal of whoever looks.
+//! Names that a server chooses reach a terminal or a log only as text: softsimctl and netd with a
+//! management server whose Location-Path attacks the reader's terminal.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

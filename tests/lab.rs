@@ -1,4 +1,5 @@
-//! `softsim-lab` as a program: what it prints, that it stays, and that it leaves nothing behind.
+//! `softsim-lab` as a program: what it prints, that it keeps running, and that it leaves nothing
+//! behind.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

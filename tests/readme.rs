@@ -1,4 +1,4 @@
-//! README's command lines, verbatim: with the real programs, in a folder of their own.
+//! Runs README's command lines verbatim, with the real programs, in a folder of their own.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

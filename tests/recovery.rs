@@ -1,5 +1,5 @@
-//! A bootstrap is one transaction over both daemons: whichever of them is killed at whatever
-//! moment, the gateway comes back with accounts and profile of the same transaction.
+//! A bootstrap is one transaction of both daemons: whichever of them is killed, at whatever moment,
+//! the gateway comes back with the accounts and the profile of the same transaction.
 //!
 //! `SOFTSIM_BOOTSTRAP_KILLS` sets how often each is killed, `SOFTSIM_SEED` the moments.
 

@@ -1,5 +1,6 @@
-//! The role files, held against what the client of each role asks keyd: no more, as what a client
-//! may ask an attacker who took it over may ask, and no less.
+//! Compares the role files with the requests that the client of each role makes. They may not
+//! permit more, because an attacker who takes over a client may make the same requests, and not
+//! less.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

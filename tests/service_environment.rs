@@ -1,5 +1,5 @@
-//! Each daemon as a service manager starts it: with systemd's variables, descriptors, limits and
-//! signals; as it is built here, and static with musl.
+//! Each daemon, started as by a service manager, with systemd's variables, descriptors, limits and
+//! signals, both as it is built here and static with musl.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

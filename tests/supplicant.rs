@@ -1,5 +1,5 @@
-//! wpa_supplicant and eapol_test as Debian ships them, with the SIM of the key process: through
-//! softsim-bridge and the role supplicant, against Debian's hostapd.
+//! Debian's wpa_supplicant and eapol_test with the SIM of the key process, through softsim-bridge
+//! and the role supplicant, and with Debian's hostapd.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! The walls between the crates, as ARCHITECTURE.md draws them, held against `cargo tree`.
+//! The walls between the crates that ARCHITECTURE.md describes, compared with `cargo tree`.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! Every seed of the fuzzers, and what they once found, replayed.
+//! Replays every seed of the fuzzers, and what they have found.
 
 #![allow(clippy::unwrap_used)]
 

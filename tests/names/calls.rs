@@ -1,5 +1,5 @@
-//! The processes beside netd under strace: each rule of their filters is there for a call that one
-//! of them makes.
+//! The helper processes of netd under strace: each rule of their filters is needed by a call that
+//! one of them makes.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Host names in place of addresses, on a host of the test's own: its network, its /etc, its name
-//! servers.
+//! Host names instead of addresses, on a host of the test's own, with its own network, /etc and
+//! name servers.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! The services of a host that modules of the name service switch ask, as far as these ask.
+//! Minimal services of a host for the modules of the name service switch.
 
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;

@@ -1,4 +1,4 @@
-//! What the keeper has left once it has begun.
+//! What the port keeper can still do once it serves.
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -1,4 +1,5 @@
-//! What the keeper relays: EAPOL of its interface, untagged or with a priority, and nothing else.
+//! What the port keeper relays: EAPOL of its interface, untagged or with a priority tag, and
+//! nothing else.
 
 use std::os::fd::OwnedFd;
 use std::process::Stdio;

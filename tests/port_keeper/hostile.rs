@@ -1,4 +1,4 @@
-//! A netd that was taken over, and stations that mean harm: the keeper goes on, or the port closes.
+//! A netd that was taken over, and hostile stations: the port keeper goes on, or the port closes.
 
 use std::io::ErrorKind;
 use std::net::Shutdown;

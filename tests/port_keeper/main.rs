@@ -1,6 +1,6 @@
-//! The keeper of a port, a real process on a real cable: its rules, as the program `nft` reads them
-//! and as packets meet them; what it relays; and what a netd that was taken over can do with its
-//! socket. Needs root.
+//! The port keeper, a real process on a real cable: its rules, as `nft` lists them and as they act
+//! on packets; what it relays; and what a netd that was taken over can do with its socket. This
+//! needs root.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! An interface that gets another name, as udev and NetworkManager give: its port stays closed.
+//! An interface that is renamed, as by udev or NetworkManager: its port stays closed.
 
 use std::net::UdpSocket;
 use std::sync::atomic::{AtomicBool, Ordering};

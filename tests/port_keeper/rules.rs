@@ -1,4 +1,5 @@
-//! What the keeper writes into the packet filter, and what becomes of it when others do.
+//! The rules that the port keeper writes to the packet filter, and its reaction when others change
+//! them.
 
 use std::io::Write;
 use std::process::{Child, Stdio};

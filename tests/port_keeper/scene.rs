@@ -1,4 +1,4 @@
-//! A cable, its keeper at the one end, and netd's end of the keeper's socket in the test's hand.
+//! A cable with a port keeper at one end; the test holds netd's end of the port keeper's socket.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;

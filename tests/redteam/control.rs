@@ -1,5 +1,5 @@
-//! The control: a process with the same secrets in ordinary memory, where every way of looking must
-//! find them.
+//! The control: a process with the same secrets in ordinary memory, where every method must find
+//! them.
 
 use std::hint::black_box;
 use std::io::{BufRead, BufReader, Lines, Write};

@@ -1,4 +1,4 @@
-//! Cores: what gcore(1) writes of a living process, and what the kernel writes of a dying one.
+//! Core dumps: gcore(1) of a running process, and the kernel's dump of a crashing one.
 
 use std::ops::Range;
 use std::os::unix::process::ExitStatusExt;

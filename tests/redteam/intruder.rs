@@ -1,4 +1,4 @@
-//! Runs `crates/sandbox/examples/intruder`, and searches what it brings.
+//! Runs `crates/sandbox/examples/intruder`, and searches its output.
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read};

@@ -1,7 +1,7 @@
-//! The red team: root, without injecting code, looks for the secrets of keyd in keyd and in netd.
+//! The red team: root, without injecting code, searches keyd and netd for keyd's secrets.
 //!
-//! Each way of looking is first shown to find: on a [`control`] process that holds the same secrets
-//! in ordinary memory. `cargo xtask redteam` prints what was found how often.
+//! Each method must first find the same secrets in a [`control`] process, which keeps them in
+//! ordinary memory. `cargo xtask redteam` prints what was found, and how often.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

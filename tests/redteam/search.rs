@@ -1,4 +1,4 @@
-//! The search for secrets in whatever was got hold of.
+//! The search for secrets in the captured octets.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fmt;

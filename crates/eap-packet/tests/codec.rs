@@ -1,4 +1,4 @@
-//! The codec over whatever octets, and there and back.
+//! The codec with any octets, and round trips.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Under the sandbox, the allowed goes on, and whoever tries anything else is killed or refused.
+//! Under the sandbox, a process may do what is allowed; for anything else, it is killed or refused.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;

@@ -1,4 +1,4 @@
-//! What holds when `run` is called, and how a process of `secret_main!` ends.
+//! The state of a process of `secret_main!` when `run` is called, and how the process ends.
 #![allow(clippy::unwrap_used)]
 
 mod common;

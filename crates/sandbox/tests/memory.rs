@@ -1,4 +1,4 @@
-//! Nothing of a secret is where another process, or a later request, could find it.
+//! No part of a secret is where another process, or a later request, could find it.
 #![allow(clippy::unwrap_used)]
 
 mod common;

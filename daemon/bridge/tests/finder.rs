@@ -1,5 +1,5 @@
-//! The finder, as the bridge starts it: what it does under its filter, and that it needs each call
-//! of it.
+//! The finder, started as by the bridge: what it does under its filter, and that it needs each call
+//! of the filter.
 
 #![allow(clippy::unwrap_used)]
 

@@ -1,4 +1,4 @@
-//! Where the vault's key comes from, and how it is changed, with the program itself.
+//! The sources of the vault's key, and rekeying, with the real program.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs::{self, File, Permissions};

@@ -1,5 +1,5 @@
-//! Roles and limits over the program's sockets: nobody gets another's requests, and nobody holds up
-//! another client, however badly it behaves.
+//! Roles and limits over the program's sockets: no role can make another's requests, and no client
+//! can hold up another, however badly it behaves.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::io;

@@ -1,7 +1,7 @@
-//! The program itself, confined as it is shipped, over its sockets.
+//! The real program, confined as it is shipped, over its sockets.
 //!
-//! Apart from the other tests: a process that is started holds for a moment the files of the one
-//! that starts it, locked vaults among them.
+//! It is separate from the other tests, because a process that is being started holds its parent's
+//! files for a moment, locked vaults among them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs::{self, Permissions};

@@ -1,4 +1,5 @@
-//! Who may connect to which socket of the program, how it is told, and what strangers can't do.
+//! Who may connect to which socket of the program, how keyd reports others, and what those can't
+//! do.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs::{self, Permissions};

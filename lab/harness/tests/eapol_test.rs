@@ -1,7 +1,7 @@
-//! The lab's RADIUS server against `eapol_test`, the peer of wpa_supplicant, with our USIM as its
-//! SIM.
+//! The lab's RADIUS server with `eapol_test`, the peer of wpa_supplicant, which uses our USIM as
+//! its SIM.
 //!
-//! `eapol_test` (Debian package `eapoltest`) asks for AKA through its `external_sim` interface and
+//! `eapol_test` (Debian package `eapoltest`) requests AKA through its `external_sim` interface, and
 //! compares its own MSK with the MS-MPPE keys of the Access-Accept.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

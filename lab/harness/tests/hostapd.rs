@@ -1,4 +1,4 @@
-//! Our peer and USIM against Debian's hostapd as RADIUS server, with the lab's AuC behind its
+//! Our peer and USIM with Debian's hostapd as RADIUS server, and the lab's AuC behind its
 //! `eap_sim_db` socket.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! Our peer against a server that does what a server may not: every scenario, in memory.
+//! Our peer with a hostile server: every scenario, in memory.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! The DTLS server against OpenSSL's client: who is let in, and who is not.
+//! The DTLS server with OpenSSL's client: which clients it accepts.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! The LwM2M servers towards a device: what they ask, what they take, and what they write down.
+//! The LwM2M servers with a device: what they request, accept and record.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -1,4 +1,4 @@
-//! softsimctl against scripted daemons: what it asks, prints and exits with.
+//! softsimctl with scripted daemons: its requests, output and exit status.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

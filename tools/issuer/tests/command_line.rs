@@ -1,5 +1,5 @@
-//! The command line, held against transcripts: `$` starts a command, the lines behind it are its
-//! output, `status` its exit status where it isn't 0. `[id]` stands for 64 hexadecimal digits,
+//! Compares the command line with transcripts: `$` starts a command, the lines after it are its
+//! output, and `status` is its exit status if it isn't 0. `[id]` stands for 64 hexadecimal digits,
 //! `[n]` for a number.
 #![allow(clippy::unwrap_used, clippy::panic)]
 

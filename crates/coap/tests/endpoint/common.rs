@@ -1,4 +1,4 @@
-//! What the tests share: messages spelt out octet by octet, and a link in simulated time.
+//! Helpers: messages built octet by octet, and a link in simulated time.
 
 use std::time::{Duration, Instant};
 

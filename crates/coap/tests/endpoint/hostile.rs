@@ -1,4 +1,4 @@
-//! Whatever arrives: no panic, bounded state, and an endpoint that still serves.
+//! Hostile datagrams: the endpoint doesn't panic, keeps bounded state, and still serves.
 
 use std::time::{Duration, Instant};
 

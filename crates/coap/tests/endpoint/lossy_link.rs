@@ -1,5 +1,5 @@
-//! Two endpoints over a link that loses, doubles and reorders: every request has one outcome, and
-//! bodies arrive whole.
+//! Two endpoints over a link that loses, duplicates and reorders: every request has one outcome,
+//! and bodies arrive complete.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The endpoint as its users and its peers see it: one module for each behaviour.
+//! The endpoint's interface, towards its user and its peer, with one module for each behaviour.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod blockwise;

@@ -1,4 +1,4 @@
-//! RFC 7252: messages, acknowledgements, retransmission, deduplication, and what is rejected how.
+//! RFC 7252: messages, acknowledgements, retransmission, deduplication, and rejection.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! RFC 7641: who observes, what they are told, and when it ends.
+//! RFC 7641: observers, notifications, and the end of an observation.
 
 use std::time::{Duration, Instant};
 

@@ -1,4 +1,4 @@
-//! Bootstrap: what the server may do, and that nothing counts before Bootstrap-Finish and its
+//! Bootstrap: what the server may do, and that nothing takes effect before Bootstrap-Finish and its
 //! commit.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! What the tests share: a client, servers for it, and an application that decides as it is told.
+//! Helpers: a client, servers for it, and an application with scripted decisions.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

@@ -1,5 +1,4 @@
-//! The content formats: the specifications' examples, what is malformed, and that nothing is lost
-//! between them.
+//! The content formats: the specifications' examples, malformed payloads, and round trips.
 
 use proptest::prelude::*;
 use softsim_lwm2m::codec::{

@@ -1,4 +1,4 @@
-//! Whatever a server sends: no panic, and the accounts in force stay until a bootstrap is
+//! Hostile servers: the client doesn't panic, and the accounts stay in force until a bootstrap is
 //! committed.
 
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! Whole bootstraps and registrations as Leshan sent them, played against the client.
+//! Complete bootstraps and registrations, recorded from Leshan and replayed to the client.
 
 use std::collections::VecDeque;
 use std::time::Instant;

@@ -1,5 +1,5 @@
-//! Whole bootstraps over a link that loses, doubles and reorders: either all of it happens, or
-//! none.
+//! Complete bootstraps over a link that loses, duplicates and reorders: each takes effect
+//! completely or not at all.
 
 use std::time::{Duration, Instant};
 

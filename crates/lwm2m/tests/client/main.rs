@@ -1,4 +1,4 @@
-//! The client as servers and the application see it: one module for each behaviour.
+//! The client's interface, towards servers and the application, with one module for each behaviour.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod bootstrap;

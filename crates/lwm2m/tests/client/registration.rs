@@ -1,4 +1,4 @@
-//! Registration: what the server is told, when, and what happens when it answers otherwise.
+//! Registration: what the client sends, when, and how it reacts to other answers.
 
 use std::time::Duration;
 

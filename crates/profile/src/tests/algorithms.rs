@@ -1,5 +1,5 @@
-//! Each algorithm set travels with the keys that fit it and with no others, and OP and TOP stay
-//! behind.
+//! Each algorithm set travels with the keys that fit it and with no others. OP and TOP stay with
+//! the operator.
 
 use core::num::NonZeroU8;
 

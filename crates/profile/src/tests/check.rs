@@ -1,4 +1,4 @@
-//! What a profile may be, and what is said of one that isn't.
+//! The rules for profiles, and the findings for profiles that violate them.
 
 use softsim_aka::{Topc, TuakKey};
 

@@ -1,5 +1,5 @@
-//! A command does what its operator signed on its device, and nothing passes for it, nor it for
-//! anything else.
+//! A command does on its device what its operator signed. Nothing else can pass for a command, nor
+//! a command for anything else.
 
 use coset::{CoseSign1, TaggedCborSerializable};
 use p256::ecdsa::Signature;

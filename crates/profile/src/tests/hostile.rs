@@ -1,5 +1,4 @@
-//! Octets from a network: whatever they are, the answer is an error, never a panic and never a
-//! wrong profile.
+//! Any octets from a network cause an error, never a panic and never a wrong profile.
 
 use proptest::prelude::*;
 

@@ -1,4 +1,4 @@
-//! A package opens for its device, and each thing that is wrong with another has its own error.
+//! A package opens for its device, and each defect of a package has its own error.
 
 use minicbor::{Decoder, Encoder};
 

@@ -1,4 +1,4 @@
-//! The operator takes a sealing key only with the signature of the device it is for.
+//! The operator accepts a sealing key only with the signature of its device.
 
 use super::*;
 use crate::cbor::encode;

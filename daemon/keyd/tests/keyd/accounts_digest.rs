@@ -1,5 +1,5 @@
-//! The digest of netd's accounts: durable with its transaction, and nobody's but the role network's
-//! to change.
+//! The digest of netd's accounts: it becomes durable with its transaction, and only the role
+//! network may change it.
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Refusal, Role, TransactionFault};

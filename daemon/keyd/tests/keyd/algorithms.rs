@@ -1,5 +1,5 @@
-//! Every algorithm set, from the sealed package to RES; and the one that protects nothing only
-//! where it is asked for.
+//! Every algorithm set, from the sealed package to RES. The one that protects nothing works only if
+//! the settings allow it.
 
 use std::rc::Rc;
 

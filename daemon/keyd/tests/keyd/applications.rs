@@ -1,4 +1,4 @@
-//! What an application is told, and the keys of the application functions that its user may have.
+//! What an application learns, and the keys of the application functions that its user may have.
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{AkaAnswer, Refusal, Role};

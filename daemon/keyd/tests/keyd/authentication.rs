@@ -1,4 +1,4 @@
-//! EAP-AKA' challenges: what is released, when, and what it costs.
+//! EAP-AKA' challenges: what keyd releases, when, and what a challenge uses up.
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{

@@ -1,4 +1,4 @@
-//! What operators order by signed commands: on their own profiles, once, whole.
+//! Signed commands of operators: each applies to the operator's own profiles, once, and completely.
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{PackageFault, ProfileState, Refusal, Role, Staged};

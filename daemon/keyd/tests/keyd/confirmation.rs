@@ -1,5 +1,5 @@
-//! The confirmation of a session: with the server's MSK where one came, and after a protected
-//! success where both sides have asked for one.
+//! The confirmation of a session: with the server's MSK if there is one, and after a protected
+//! success if both sides have asked for it.
 
 use softsim_keyd::Client;
 use softsim_keyd_proto::requests::*;

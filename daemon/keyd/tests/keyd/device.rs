@@ -1,4 +1,5 @@
-//! The device's keys: made once, certified, told by their names, and applications' signatures.
+//! The device's keys: keyd generates them once, stores their certificate, and reports their ids.
+//! Also applications' signatures.
 
 use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::{DerSignature, VerifyingKey};

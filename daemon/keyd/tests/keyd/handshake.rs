@@ -1,4 +1,4 @@
-//! Handshakes are signed; nothing else is.
+//! keyd signs handshakes, and nothing else.
 
 use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::{DerSignature, VerifyingKey};

@@ -1,4 +1,4 @@
-//! Arbitrary octets on every role: an answer each time, and never a panic.
+//! Arbitrary octets on every role: keyd answers each time, and never panics.
 
 use proptest::prelude::*;
 use softsim_keyd_proto::requests::Status;

@@ -1,4 +1,4 @@
-//! Under which identity a subscriber shows itself, and who decides.
+//! Which identity keyd shows, and that keyd decides it.
 
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_keyd_proto::requests::*;

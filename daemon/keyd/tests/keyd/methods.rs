@@ -1,5 +1,4 @@
-//! EAP-AKA beside EAP-AKA', forward secrecy, the keys that a 5G core anchors, and the role
-//! supplicant.
+//! EAP-AKA, forward secrecy, the keys that a 5G core anchors, and the role supplicant.
 
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_aka::eap::{AkaPrimeKeys, emsk, forward_secret_emsk};

@@ -1,5 +1,5 @@
-//! Who may ask what: every role × request against the table and the role files, and the rules for
-//! the files.
+//! Which role may make which request: compares every role and request with the table and the role
+//! files, and checks the rules for the files.
 
 use softsim_keyd::roles::COMPILED;
 use softsim_keyd_proto::requests::*;

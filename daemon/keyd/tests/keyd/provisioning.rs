@@ -1,4 +1,5 @@
-//! Profiles come and go in transactions: whole, durable, never rewound.
+//! Profiles are installed and changed in transactions, which are complete and durable and never
+//! rewind an SQN.
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{

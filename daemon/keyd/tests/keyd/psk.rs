@@ -1,5 +1,5 @@
-//! PSK accounts, where a policy gives them: they come with a transaction, and nothing but master
-//! secrets leaves.
+//! PSK accounts, with a policy that permits them: a transaction adds them, and only master secrets
+//! leave.
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Refusal, RequestKind, Role, decode_answer};

@@ -1,4 +1,4 @@
-//! Fast re-authentication: what it takes, what it gives, and that nothing of it is taken twice.
+//! Fast re-authentication: what it needs, what it gives, and that keyd accepts nothing twice.
 
 use softsim_aka::eap::{ReauthenticationKeys, decrypt};
 use softsim_aka::{Iv, Msk, NonceS};

@@ -1,5 +1,5 @@
-//! Authentications that were recorded between hostapd and wpa_supplicant, with keyd in the
-//! supplicant's place: each MAC, key and identity is the recorded one.
+//! Recorded authentications of hostapd and wpa_supplicant, with keyd in the supplicant's place:
+//! each MAC, key and identity equals the recorded one.
 
 use serde_json::Value;
 use softsim_aka::eap::decrypt;

@@ -1,4 +1,5 @@
-//! The walk of a hostile netd through keyd without its sockets: as fast as keyd answers.
+//! The walk of a hostile netd through keyd in this process, without sockets, as fast as keyd
+//! answers.
 
 use softsim_keyd::Client;
 use softsim_keyd::vault::{FileStorage, Kek, Vault};

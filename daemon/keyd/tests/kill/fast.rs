@@ -1,5 +1,5 @@
-//! A server that names its subscriber and re-authenticates it until keyd is gone, and what is there
-//! afterwards.
+//! A server that assigns identities and re-authenticates until keyd is killed, and the check of
+//! what keyd has stored.
 
 use std::fmt;
 

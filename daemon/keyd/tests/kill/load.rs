@@ -1,4 +1,4 @@
-//! Clients that authenticate as fast as they can until keyd is gone.
+//! Clients that authenticate as fast as they can until keyd is killed.
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::thread::{Scope, ScopedJoinHandle, yield_now};

@@ -1,5 +1,5 @@
-//! keyd is killed at random moments under load and started again on what it stored: no AUTN is
-//! accepted twice, no profile is lost, no transaction is half there.
+//! Kills keyd at random moments under load and starts it again with its stored state: it accepts no
+//! AUTN twice, loses no profile, and has no transaction half done.
 //!
 //! `SOFTSIM_KILLS` sets how often, `SOFTSIM_SEED` the moments.
 #![allow(clippy::unwrap_used, clippy::panic)]

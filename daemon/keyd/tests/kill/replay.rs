@@ -1,4 +1,4 @@
-//! The AUTNs that keyd answered, and what it says to them after a kill.
+//! The AUTNs that keyd accepted, and the check that it refuses them after a kill.
 
 use std::fmt;
 use std::thread::sleep;

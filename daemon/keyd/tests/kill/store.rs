@@ -1,4 +1,5 @@
-//! Whoever installs, enables, disables and deletes profiles, and knows what keyd must have stored.
+//! A client that installs, enables, disables and deletes profiles, and knows what keyd must have
+//! stored.
 
 use std::collections::BTreeMap;
 use std::fmt;

@@ -1,4 +1,4 @@
-//! A device as the servers see it: DTLS with a certificate, and bare CoAP that a test speaks.
+//! A device for the servers: DTLS with a certificate, and CoAP messages by the test.
 
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};

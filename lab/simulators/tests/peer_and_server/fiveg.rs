@@ -1,4 +1,4 @@
-//! A server of 5GS: network names, SUCI, and what K_AUSF leads to.
+//! A server of 5GS: network names, SUCI, and the keys derived from K_AUSF.
 
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_aka::fiveg;

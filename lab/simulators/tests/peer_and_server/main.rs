@@ -1,5 +1,5 @@
-//! Our peer against the lab's server, in memory: what one sends, the other understands, and nobody
-//! in between can make them agree on different keys.
+//! Our peer with the lab's server, in memory: each understands the other, and nobody in between can
+//! make them agree on different keys.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod fiveg;

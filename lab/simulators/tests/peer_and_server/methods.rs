@@ -1,4 +1,4 @@
-//! EAP-AKA beside EAP-AKA': which one it becomes, and that nobody can bid it down.
+//! EAP-AKA and EAP-AKA': which method is used, and that nobody can bid it down.
 
 use softsim_eap::{AuthenticationReject, Config as PeerConfig, Method, Outcome, Reason};
 use softsim_eap_packet::{Code, Notification, Packet, Subtype, Type};
