@@ -8,10 +8,10 @@ use crate::kind::Kind;
 /// The D bit of AT_BIDDING (RFC 9048 §4).
 const BIDDING_D: u16 = 0x8000;
 
-/// Where the value of AT_MAC stands in its attribute: after type, length and two reserved octets.
+/// The offset of the value of AT_MAC in its attribute: after type, length and two reserved octets.
 pub(crate) const MAC_VALUE: usize = 4;
 
-/// Octets of a block of AES.
+/// The size of an AES block in octets.
 pub(crate) const BLOCK: usize = 16;
 
 /// One attribute with its content.
@@ -21,23 +21,23 @@ pub enum Attribute<'a> {
     Rand(&'a [u8; 16]),
     /// AT_AUTN: the network's proof.
     Autn(&'a [u8; 16]),
-    /// AT_RES: the SIM's proof, counted in bits, zero padded to whole octets.
+    /// AT_RES: the SIM's proof. Its length is in bits, and it is padded with zeros to whole octets.
     Res {
         /// 32 to 128.
         bits: u16,
         /// ⌈bits / 8⌉ octets.
         value: &'a [u8],
     },
-    /// AT_AUTS: where the SIM's sequence numbers stand.
+    /// AT_AUTS: the SIM's sequence number, for resynchronisation.
     Auts(&'a [u8; 14]),
     /// AT_PADDING: zeros that fill AT_ENCR_DATA up to whole blocks.
     Padding {
-        /// Of the whole attribute: 4, 8 or 12.
+        /// The length of the whole attribute: 4, 8 or 12.
         octets: u8,
     },
     /// AT_PERMANENT_ID_REQ.
     PermanentIdReq,
-    /// AT_MAC: an HMAC of the packet with this value zero, cut to 16 octets.
+    /// AT_MAC: an HMAC of the packet, in which this value is zero, cut to 16 octets.
     Mac(&'a [u8; 16]),
     /// AT_NOTIFICATION: the code with its S and P bits.
     Notification(u16),
@@ -47,7 +47,7 @@ pub enum Attribute<'a> {
     Identity(&'a [u8]),
     /// AT_FULLAUTH_ID_REQ.
     FullauthIdReq,
-    /// AT_COUNTER: of fast re-authentications since the full authentication.
+    /// AT_COUNTER: the number of fast re-authentications since the full authentication.
     Counter(u16),
     /// AT_COUNTER_TOO_SMALL.
     CounterTooSmall,
@@ -59,7 +59,7 @@ pub enum Attribute<'a> {
     KdfInput(&'a [u8]),
     /// AT_KDF: one key derivation function on offer, or the choice.
     Kdf(u16),
-    /// AT_IV: the first block of the cipher's chain.
+    /// AT_IV: the initialisation vector of AT_ENCR_DATA.
     Iv(&'a [u8; 16]),
     /// AT_ENCR_DATA: encrypted attributes, whole blocks of 16 octets.
     EncrData(&'a [u8]),
@@ -67,18 +67,18 @@ pub enum Attribute<'a> {
     NextPseudonym(&'a [u8]),
     /// AT_NEXT_REAUTH_ID.
     NextReauthId(&'a [u8]),
-    /// AT_CHECKCODE: the hash over the identity rounds, empty when there was none.
+    /// AT_CHECKCODE: the hash over the identity rounds, which is empty if there was none.
     Checkcode(&'a [u8]),
     /// AT_RESULT_IND.
     ResultInd,
-    /// AT_BIDDING: its D bit, set by a server that would rather have used EAP-AKA'.
+    /// AT_BIDDING: its D bit, which a server sets if it prefers EAP-AKA'.
     Bidding(bool),
-    /// AT_PUB_ECDHE: an ephemeral public key with the padding to whole words, because only the
-    /// group tells its length.
+    /// AT_PUB_ECDHE: an ephemeral public key, including the padding to whole words, because the
+    /// length of the key depends on the group.
     PubEcdhe(&'a [u8]),
-    /// AT_KDF_FS: one key derivation function with its group on offer, or the choice.
+    /// AT_KDF_FS: one key derivation function, with its group, on offer, or the choice.
     KdfFs(u16),
-    /// A skippable attribute whose content isn't looked at: everything after its length octet.
+    /// A skippable attribute whose content isn't parsed: everything after its length octet.
     Skippable(Kind, &'a [u8]),
 }
 
@@ -116,7 +116,7 @@ impl<'a> Attribute<'a> {
         }
     }
 
-    /// Takes the first attribute off `rest`.
+    /// Parses the first attribute of `rest`, and removes it.
     pub(crate) fn take(rest: &mut &'a [u8]) -> Result<Self, AkaError> {
         let left = rest.len();
         let kind = Kind(rest.first().copied().unwrap_or(0));
@@ -132,7 +132,7 @@ impl<'a> Attribute<'a> {
         Attribute::content(kind, &whole[2..])
     }
 
-    /// `content` is what follows type and length: 4n - 2 octets, at least two.
+    /// Parses the content. `content` follows type and length: 4n - 2 octets, at least two.
     fn content(kind: Kind, content: &'a [u8]) -> Result<Self, AkaError> {
         let wrong = AkaError::WrongLength {
             kind,
@@ -250,7 +250,7 @@ impl<'a> Attribute<'a> {
     }
 }
 
-/// The first `length` octets of `value`, if what follows is no more than padding to four octets.
+/// The first `length` octets of `value`, if only padding to a multiple of four octets follows.
 fn counted(length: usize, value: &[u8]) -> Option<&[u8]> {
     (length.next_multiple_of(4) == value.len())
         .then(|| value.get(..length))

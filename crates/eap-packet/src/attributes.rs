@@ -1,5 +1,4 @@
-//! Lists of attributes: those of a message, and those encrypted inside AT_ENCR_DATA (RFC 4187
-//! §8.1 and §10.12).
+//! Lists of attributes, in a message and inside AT_ENCR_DATA (RFC 4187 §8.1 and §10.12).
 
 use core::mem;
 
@@ -7,7 +6,7 @@ use crate::attribute::Attribute;
 use crate::error::AkaError;
 use crate::kind::{Kind, Place};
 
-/// Reads a list of attributes to its end, or to the first that breaks a rule.
+/// Reads a list of attributes up to its end, or up to the first attribute that breaks a rule.
 #[derive(Debug, Clone)]
 pub struct Attributes<'a> {
     rest: &'a [u8],
@@ -16,12 +15,12 @@ pub struct Attributes<'a> {
 }
 
 impl<'a> Attributes<'a> {
-    /// Those of a message, which follow its subtype.
+    /// The attributes of a message, which follow its subtype.
     pub(crate) fn of_message(octets: &'a [u8]) -> Self {
         Self::new(octets, Place::Open)
     }
 
-    /// Those in the plaintext of AT_ENCR_DATA.
+    /// The attributes in the plaintext of AT_ENCR_DATA.
     pub fn of_encrypted(plaintext: &'a [u8]) -> Self {
         Self::new(plaintext, Place::Encrypted)
     }
@@ -34,18 +33,18 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// How many octets are left to be read.
+    /// The number of octets that are left to read.
     pub(crate) fn left(&self) -> usize {
         self.rest.len()
     }
 
     fn read(&mut self, kind: Kind) -> Result<Attribute<'a>, AkaError> {
-        // AT_PADDING fills the last block up, so that nothing may follow it.
+        // AT_PADDING fills the last block, so nothing may follow it.
         if self.seen[usize::from(Kind::PADDING.0)] {
             let kind = Kind::PADDING;
             return Err(AkaError::Misplaced { kind });
         }
-        // What is unknown, and may be stepped over, may stand anywhere and more than once.
+        // An unknown skippable attribute may occur anywhere, and more than once.
         if let Some(place) = kind.place() {
             if place != self.place {
                 return Err(AkaError::Misplaced { kind });

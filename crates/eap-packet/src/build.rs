@@ -1,4 +1,4 @@
-//! Building messages of EAP-AKA and EAP-AKA', with AT_MAC left zero for whoever holds K_aut.
+//! Builds messages of EAP-AKA and EAP-AKA'. AT_MAC is zero, for the owner of K_aut to fill in.
 
 use alloc::vec;
 use alloc::vec::Vec;
@@ -37,8 +37,7 @@ impl Builder {
         }
     }
 
-    /// Appends an attribute. [`Attribute::Mac`] is written as given; see [`Builder::mac`] for the
-    /// usual way.
+    /// Appends an attribute. It writes [`Attribute::Mac`] as given; usually, use [`Builder::mac`].
     pub fn attribute(mut self, attribute: Attribute<'_>) -> Self {
         if let Attribute::Mac(_) = attribute {
             self.mac_at = Some(self.bytes.len() + MAC_VALUE);
@@ -57,7 +56,7 @@ impl Builder {
     /// Ends the message.
     ///
     /// # Errors
-    /// [`AkaError::TooLong`] when an attribute or the whole message doesn't fit its length field.
+    /// [`AkaError::TooLong`] if an attribute or the whole message doesn't fit its length field.
     pub fn finish(mut self) -> Result<Draft, AkaError> {
         if let Some(error) = self.error {
             return Err(error);
@@ -81,17 +80,17 @@ pub struct Draft {
 }
 
 impl Draft {
-    /// The message as it stands: with AT_MAC zero, this is what AT_MAC is computed over.
+    /// The message with a zero AT_MAC, over which AT_MAC is computed.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes
     }
 
-    /// Where the 16 octets of AT_MAC stand, from the start of the packet.
+    /// The offset of the 16 octets of AT_MAC in the packet.
     pub fn mac_at(&self) -> Option<usize> {
         self.mac_at
     }
 
-    /// Fills AT_MAC in; a message without AT_MAC stays as it is.
+    /// Fills in AT_MAC. A message without AT_MAC stays unchanged.
     pub fn with_mac(mut self, mac: &[u8; 16]) -> Vec<u8> {
         if let Some(value) = self.mac_at.and_then(|at| self.bytes.get_mut(at..at + 16)) {
             value.copy_from_slice(mac);
@@ -99,7 +98,7 @@ impl Draft {
         self.bytes
     }
 
-    /// The message as it stands, to be sent without AT_MAC.
+    /// The unchanged message, for messages without AT_MAC.
     pub fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }

@@ -1,10 +1,10 @@
-//! What can be wrong with a packet, and what was expected instead.
+//! The errors of packets, which say what was expected.
 
 use core::fmt;
 
 use crate::kind::Kind;
 
-/// A packet that is not EAP (RFC 3748 §4).
+/// Why octets aren't an EAP packet (RFC 3748 §4).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum PacketError {
     /// Fewer than the four octets of the header.
@@ -19,16 +19,16 @@ pub enum PacketError {
         /// Octets received.
         received: usize,
     },
-    /// A code other than 1 to 4.
+    /// The code isn't 1 to 4.
     Code(u8),
-    /// A request or response without a type octet.
+    /// A request or response has no type octet.
     NoType,
-    /// Success or Failure with something after the header.
+    /// Success or Failure has octets after the header.
     DataInResult {
         /// Octets after the header.
         octets: usize,
     },
-    /// To be sent, and longer than a 16-bit length can say.
+    /// A packet to be sent is longer than a 16-bit length field can express.
     TooLong {
         /// Octets of the whole packet.
         octets: usize,
@@ -67,10 +67,10 @@ impl fmt::Display for PacketError {
 
 impl core::error::Error for PacketError {}
 
-/// A malformed message of EAP-AKA or EAP-AKA' (RFC 4187 §6.3.1 and §8.1).
+/// Why a message of EAP-AKA or EAP-AKA' is malformed (RFC 4187 §6.3.1 and §8.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AkaError {
-    /// Not a request or response of type 23 or 50.
+    /// The packet isn't a request or response of type 23 or 50.
     NotAka,
     /// The type data ends before subtype and reserved octets.
     NoSubtype {
@@ -81,54 +81,53 @@ pub enum AkaError {
     Truncated {
         /// The attribute.
         kind: Kind,
-        /// The length the attribute claims.
+        /// The attribute's length in octets, as its length field says.
         claimed: usize,
         /// Octets left in the packet.
         left: usize,
     },
-    /// An attribute of length zero, which can't be stepped over.
+    /// An attribute has length zero, so it can't be skipped.
     ZeroLength {
         /// The attribute.
         kind: Kind,
     },
-    /// An attribute that must be understood (types 0 to 127) and isn't.
+    /// A non-skippable attribute (types 0 to 127) is unknown.
     NotSkippable {
         /// The attribute.
         kind: Kind,
     },
-    /// An attribute that may stand once stands twice.
+    /// An attribute that may occur only once occurs twice.
     Duplicate {
         /// The attribute.
         kind: Kind,
     },
-    /// An attribute whose length does not fit its content.
+    /// The length of an attribute doesn't fit its content.
     WrongLength {
         /// The attribute.
         kind: Kind,
         /// Octets of the whole attribute.
         octets: usize,
     },
-    /// An attribute that belongs inside AT_ENCR_DATA and stands in the open, or the reverse
-    /// (§10.1).
+    /// An attribute that belongs inside AT_ENCR_DATA is outside, or the reverse (§10.1).
     Misplaced {
         /// The attribute.
         kind: Kind,
     },
-    /// AT_PADDING that is not zero (§10.12).
+    /// AT_PADDING isn't zero (§10.12).
     PaddingNotZero,
-    /// A bit length of AT_RES outside 32 to 128 (§10.8).
+    /// The bit length of AT_RES isn't 32 to 128 (§10.8).
     ResBits {
         /// The bit length.
         bits: u16,
     },
-    /// To be sent, and longer than its length field can say.
+    /// An attribute to be sent is longer than its length field can express.
     TooLong {
         /// The attribute.
         kind: Kind,
         /// Octets of its value.
         octets: usize,
     },
-    /// To be sent, and longer than a 16-bit length can say.
+    /// A packet to be sent is longer than a 16-bit length field can express.
     MessageTooLong {
         /// Octets of the whole message.
         octets: usize,

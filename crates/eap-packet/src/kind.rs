@@ -1,12 +1,12 @@
-//! The numbers of attributes (RFC 4187 §11, RFC 9048 §8.2, RFC 9678 §8), and where each may stand.
+//! The numbers of attributes (RFC 4187 §11, RFC 9048 §8.2, RFC 9678 §8), and where each may occur.
 
 use core::fmt;
 
-/// The type of an attribute; prints as the RFC names it.
+/// The type of an attribute. It prints its name in the RFC.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Kind(pub u8);
 
-/// Where a list of attributes stands (RFC 4187 §10.1).
+/// Where a list of attributes is (RFC 4187 §10.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Place {
     /// In the message itself.
@@ -23,7 +23,7 @@ macro_rules! kinds {
                 pub const $name: Kind = Kind($number);
             )*
 
-            /// The attribute's name; `None` where nothing is known about it.
+            /// The attribute's name; `None` if it is unknown.
             fn name(self) -> Option<&'static str> {
                 match self.0 {
                     $($number => Some(concat!("AT_", stringify!($name))),)*
@@ -31,7 +31,7 @@ macro_rules! kinds {
                 }
             }
 
-            /// The one place of an attribute that is known.
+            /// The only place where a known attribute may occur.
             pub(crate) fn place(self) -> Option<Place> {
                 match self.0 {
                     $($number => Some(Place::$place),)*
@@ -72,12 +72,12 @@ kinds! {
 }
 
 impl Kind {
-    /// Whether a receiver that doesn't know the attribute steps over it (RFC 4187 §8.1).
+    /// Whether a receiver that doesn't know the attribute skips it (RFC 4187 §8.1).
     pub fn skippable(self) -> bool {
         self.0 >= 128
     }
 
-    /// Whether it is an entry of a negotiated list, and may stand more than once.
+    /// Whether it is an entry of a negotiated list, which may occur more than once.
     pub(crate) fn is_list(self) -> bool {
         matches!(self, Kind::KDF | Kind::KDF_FS)
     }

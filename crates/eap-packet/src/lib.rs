@@ -1,14 +1,13 @@
 //! The packets of EAP (RFC 3748 §4) and the messages of EAP-AKA and EAP-AKA' in them (RFC 4187 §8,
 //! RFC 9048, RFC 9678), for both ends.
 //!
-//! keyd, which holds the keys, and the peer in netd, which holds the conversation, read each packet
-//! by this code, so that they can't disagree about what stands in one. There is no state machine
-//! and no key here.
+//! keyd, which holds the keys, and the peer in netd, which runs the conversation, both parse
+//! packets with this code, so that they can't disagree about the contents of one. The crate has no
+//! state machine and no key.
 //!
-//! Reading is strict, borrows from the packet and allocates nothing; no length is trusted. An
-//! [`AkaMessage`] is one whose every attribute was read. Writing goes through [`Builder`], which
-//! leaves AT_MAC zero and remembers where it stands, because only the owner of K_aut can fill it
-//! in.
+//! Parsing is strict, borrows from the packet, allocates nothing and trusts no length. An
+//! [`AkaMessage`] exists only if every attribute was parsed. A [`Builder`] builds packets. It
+//! leaves AT_MAC zero and remembers its offset, because only the owner of K_aut can fill it in.
 //!
 //! ```text
 //! octets --Packet::parse--> Packet --Packet::aka--> AkaMessage --attributes--> Attribute

@@ -88,13 +88,13 @@ impl Notification {
     /// 32768: the user has been authenticated.
     pub const SUCCESS: Notification = Notification(32768);
 
-    /// The S bit: set when the notification does not imply failure.
+    /// The S bit, which is set if the notification doesn't imply failure.
     pub fn success(self) -> bool {
         self.0 & 0x8000 != 0
     }
 
-    /// The P bit: set when the notification is for the time before a successful challenge, and goes
-    /// without AT_MAC.
+    /// The P bit, which is set if the notification is for the time before a successful challenge
+    /// and has no AT_MAC.
     pub fn before_challenge(self) -> bool {
         self.0 & 0x4000 != 0
     }
@@ -114,7 +114,7 @@ impl fmt::Display for Notification {
     }
 }
 
-/// What the first attribute of a kind holds.
+/// Defines accessors for the content of the first attribute of a kind.
 macro_rules! first {
     ($message:expr, $kind:ident, $form:pat => $content:expr) => {
         match $message.first(Kind::$kind) {
@@ -127,16 +127,16 @@ macro_rules! first {
 /// A message of EAP-AKA or EAP-AKA', borrowed from its packet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AkaMessage<'a> {
-    /// What the message is.
+    /// The subtype of the message.
     pub subtype: Subtype,
-    /// Each of them was read once and breaks no rule.
+    /// All of them were parsed before and break no rule.
     attributes: &'a [u8],
     bytes: &'a [u8],
     mac_at: Option<usize>,
 }
 
 impl<'a> Packet<'a> {
-    /// Reads the packet as a message of EAP-AKA or EAP-AKA'.
+    /// Parses the packet as a message of EAP-AKA or EAP-AKA'.
     ///
     /// # Errors
     /// [`AkaError`] says what is malformed; a peer answers it with Client-Error 0 (RFC 4187
@@ -168,14 +168,14 @@ impl<'a> Packet<'a> {
 }
 
 impl<'a> AkaMessage<'a> {
-    /// The attributes, in the order they stand.
+    /// The attributes, in order.
     pub fn attributes(&self) -> impl Iterator<Item = Attribute<'a>> + use<'a> {
         let mut rest = self.attributes;
-        // At the end there is nothing to take, and what is malformed is no message.
+        // An error means the end, because a message has no malformed attribute.
         iter::from_fn(move || Attribute::take(&mut rest).ok())
     }
 
-    /// The first attribute of a kind; but for lists, there is one at most.
+    /// The first attribute of a kind. Except in lists, there is at most one.
     fn first(&self, kind: Kind) -> Option<Attribute<'a>> {
         let mut rest = self.attributes;
         loop {

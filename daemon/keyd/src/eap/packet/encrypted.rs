@@ -1,4 +1,5 @@
-//! AT_ENCR_DATA (RFC 4187 §10.12): what a server's holds, and the two attributes that ours does.
+//! AT_ENCR_DATA (RFC 4187 §10.12): reads that of a server, and writes ours, which holds two
+//! attributes.
 
 use softsim_aka::{Iv, KEncr, NonceS, eap};
 use softsim_eap_packet::{Attribute, Attributes, Kind};
@@ -7,24 +8,24 @@ use zeroize::Zeroizing;
 
 use crate::vault::Name;
 
-/// AES-128 takes blocks of so many octets.
+/// The size of an AES block in octets.
 const BLOCK: usize = 16;
 
-/// Encrypted attributes. AT_MAC has to hold before they are opened.
+/// Encrypted attributes. AT_MAC must be verified before they are decrypted.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Encrypted<'p> {
     iv: Iv,
     data: &'p [u8],
 }
 
-/// What a challenge may hold, encrypted.
+/// The encrypted contents of a challenge.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Next {
     pub(crate) pseudonym: Option<Name>,
     pub(crate) reauthentication: Option<Name>,
 }
 
-/// What a re-authentication holds, encrypted.
+/// The encrypted contents of a re-authentication.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Nonce {
     pub(crate) counter: u16,
@@ -47,7 +48,7 @@ impl<'p> Encrypted<'p> {
         Self { iv, data }
     }
 
-    /// What stands in a challenge: identities for the next time.
+    /// Decrypts the contents of a challenge: identities for the next authentication.
     pub(crate) fn next(&self, k_encr: &KEncr) -> Result<Next, PacketFault> {
         let opened = self.open(k_encr)?;
         if opened.counter.is_some() || opened.nonce_s.is_some() {
@@ -59,8 +60,8 @@ impl<'p> Encrypted<'p> {
         })
     }
 
-    /// What stands in a re-authentication. A pseudonym there is passed over: only a challenge gives
-    /// one.
+    /// Decrypts the contents of a re-authentication. It ignores a pseudonym, which only a challenge
+    /// may assign.
     pub(crate) fn nonce(&self, k_encr: &KEncr) -> Result<Nonce, PacketFault> {
         let opened = self.open(k_encr)?;
         Ok(Nonce {
@@ -70,7 +71,7 @@ impl<'p> Encrypted<'p> {
         })
     }
 
-    /// What stands in a notification after a re-authentication (RFC 4187 §9.10).
+    /// Decrypts the counter in a notification after a re-authentication (RFC 4187 §9.10).
     pub(crate) fn counter(&self, k_encr: &KEncr) -> Result<u16, PacketFault> {
         let opened = self.open(k_encr)?;
         if opened.nonce_s.is_some() {
@@ -87,7 +88,8 @@ impl<'p> Encrypted<'p> {
 }
 
 impl Opened {
-    /// Whatever is wrong in here, the server itself has sent it.
+    /// Parses the plaintext. Since AT_MAC was right, the server itself sent whatever is wrong in
+    /// it.
     fn read(plain: &[u8]) -> Result<Self, PacketFault> {
         let mut opened = Self::default();
         for attribute in Attributes::of_encrypted(plain) {
@@ -97,7 +99,7 @@ impl Opened {
                 Attribute::NextPseudonym(octets) => opened.pseudonym = name(octets)?,
                 Attribute::NextReauthId(octets) => opened.reauthentication = name(octets)?,
                 Attribute::Padding { .. } | Attribute::Skippable(..) => {}
-                // AT_COUNTER_TOO_SMALL, which only we say.
+                // AT_COUNTER_TOO_SMALL, for example, which only a peer sends.
                 _ => return Err(PacketFault::Encrypted),
             }
         }
@@ -105,7 +107,8 @@ impl Opened {
     }
 }
 
-/// A name of a server. One that is longer than an identity may be is of no use, and no fault.
+/// A name that a server assigns. One that is longer than an identity may be is ignored, but isn't
+/// an error.
 fn name(octets: &[u8]) -> Result<Option<Name>, PacketFault> {
     if octets.len() > Name::MAX {
         return Ok(None);
@@ -113,8 +116,9 @@ fn name(octets: &[u8]) -> Result<Option<Name>, PacketFault> {
     Name::new(octets).map(Some).ok_or(PacketFault::Encrypted)
 }
 
-/// The value of an AT_ENCR_DATA of ours: AT_COUNTER, AT_COUNTER_TOO_SMALL where it was, and
-/// AT_PADDING. It is written out here, as the writer of all attributes would be linked for it.
+/// The value of our AT_ENCR_DATA: AT_COUNTER, AT_COUNTER_TOO_SMALL if the counter was too small,
+/// and AT_PADDING. It is built by hand, because the builder of `softsim-eap-packet` would make keyd
+/// larger.
 pub(crate) fn counter(k_encr: &KEncr, iv: &Iv, counter: u16, too_small: bool) -> Vec<u8> {
     let mut data = vec![0; BLOCK];
     let [high, low] = counter.to_be_bytes();

@@ -1,5 +1,5 @@
-//! What keyd takes from the packets of EAP-AKA and EAP-AKA': the fields of a challenge and of a
-//! re-authentication, and AT_MAC. That a packet is well-formed, `softsim-eap-packet` has checked.
+//! The parts of EAP-AKA and EAP-AKA' packets that keyd uses: the fields of a challenge and of a
+//! re-authentication, and AT_MAC. `softsim-eap-packet` checks that a packet is well-formed.
 
 mod encrypted;
 #[cfg(test)]
@@ -40,12 +40,12 @@ impl<'p> Challenge<'p> {
         })
     }
 
-    /// Whether the server would protect results.
+    /// Whether the server offers protected results.
     pub(crate) fn result_ind(&self) -> bool {
         self.maced.message.result_ind()
     }
 
-    /// The access network out of AT_KDF_INPUT, where the first AT_KDF is [`KDF_AKA_PRIME`]:
+    /// The access network in AT_KDF_INPUT. The first AT_KDF must be [`KDF_AKA_PRIME`], because the
     /// negotiation is over.
     pub(crate) fn network_name(&self) -> Result<NetworkName<'p>, PacketFault> {
         let kdf = self.maced.message.kdfs().next().ok_or(missing(Kind::KDF))?;
@@ -55,12 +55,12 @@ impl<'p> Challenge<'p> {
         network_name(&self.maced.message)?.ok_or(missing(Kind::KDF_INPUT))
     }
 
-    /// The server's ephemeral public key, where the first AT_KDF_FS is the agreed group.
+    /// The server's ephemeral public key. The first AT_KDF_FS must be the agreed group.
     pub(crate) fn public_key(&self, agreed: Group) -> Result<&'p [u8], PacketFault> {
         let message = &self.maced.message;
         let group = message.kdfs_fs().next().ok_or(missing(Kind::KDF_FS))?;
         let padded = message.pub_ecdhe().ok_or(missing(Kind::PUB_ECDHE))?;
-        // Points are compressed, and in no other short form (SEC 1 §2.3.3).
+        // Points must be compressed, and not in another short form (SEC 1 §2.3.3).
         let of_its_form = match agreed {
             Group::X25519 => true,
             Group::P256 => matches!(padded.first(), Some(2 | 3)),
@@ -83,7 +83,7 @@ impl fmt::Debug for Challenge<'_> {
 pub(crate) struct Reauthentication<'p> {
     pub(crate) maced: Maced<'p>,
     pub(crate) encrypted: Encrypted<'p>,
-    /// Whether the server would protect results.
+    /// Whether the server offers protected results.
     pub(crate) result_ind: bool,
 }
 
@@ -99,7 +99,7 @@ impl<'p> Reauthentication<'p> {
     }
 }
 
-/// Any other packet of a session, as far as AT_MAC and AT_ENCR_DATA.
+/// Any other packet of a session, of which keyd uses AT_MAC and AT_ENCR_DATA.
 #[derive(Debug)]
 pub(crate) struct Message<'p> {
     pub(crate) maced: Maced<'p>,
@@ -116,7 +116,7 @@ impl<'p> Message<'p> {
         self.maced.message.subtype == Subtype::Reauthentication
     }
 
-    /// Whether it is a response that takes up the server's offer of protected results (RFC 4187
+    /// Whether it is a response that accepts the server's offer of protected results (RFC 4187
     /// §10.14).
     pub(crate) fn accepts_protected_result(&self) -> bool {
         let message = &self.maced.message;
@@ -127,8 +127,7 @@ impl<'p> Message<'p> {
         answers && message.result_ind()
     }
 
-    /// Whether it is the notification of success, to be answered before EAP-Success (RFC 4187
-    /// §10.19).
+    /// Whether it is the notification of success, which precedes EAP-Success (RFC 4187 §10.19).
     pub(crate) fn announces_success(&self) -> bool {
         let message = &self.maced.message;
         message.subtype == Subtype::Notification
@@ -148,13 +147,13 @@ pub(crate) struct Maced<'p> {
 }
 
 impl<'p> Maced<'p> {
-    /// The message in a packet, which has to be all of the octets.
+    /// Parses the message of a packet, which must use all octets.
     fn read(packet: &'p [u8], code: Code, method: Method) -> Result<Self, PacketFault> {
         let read = Packet::parse(packet).map_err(|error| match error {
             PacketError::Code(_) | PacketError::DataInResult { .. } => PacketFault::Type,
             _ => PacketFault::Length,
         })?;
-        // What a link adds to a packet, netd has taken off.
+        // netd has removed padding that a link adds to a packet.
         if read.bytes().len() != packet.len() {
             return Err(PacketFault::Length);
         }
@@ -171,7 +170,7 @@ impl<'p> Maced<'p> {
         Ok(Self { message, mac })
     }
 
-    /// The message in a request of one subtype.
+    /// Parses the message of a request with one subtype.
     fn read_as(packet: &'p [u8], method: Method, subtype: Subtype) -> Result<Self, PacketFault> {
         let read = Self::read(packet, Code::Request, method)?;
         if read.message.subtype != subtype {
@@ -180,15 +179,15 @@ impl<'p> Maced<'p> {
         Ok(read)
     }
 
-    /// Whether AT_MAC is the right one; in constant time.
-    // Its callers would each have a copy of it.
+    /// Whether AT_MAC is right. Takes constant time.
+    // Not inlined, because each caller would get a copy.
     #[inline(never)]
     pub(crate) fn verify(&self, k_aut: &MacKey) -> bool {
         let zeroed = self.message.bytes_under_mac();
         zeroed.is_some_and(|zeroed| k_aut.verifies(&zeroed, &[], self.mac))
     }
 
-    /// The value that AT_MAC is to have; its place has to hold zeros.
+    /// Computes AT_MAC. Its place in the packet must hold zeros.
     pub(crate) fn compute(
         &self,
         k_aut: &MacKey,
@@ -206,7 +205,7 @@ fn network_name<'p>(message: &AkaMessage<'p>) -> Result<Option<NetworkName<'p>>,
     name.transpose().map_err(|_| PacketFault::Attribute)
 }
 
-/// AT_IV and AT_ENCR_DATA, of which none comes without the other (RFC 4187 §10.12).
+/// AT_IV and AT_ENCR_DATA, neither of which may come alone (RFC 4187 §10.12).
 fn encrypted_of<'p>(message: &AkaMessage<'p>) -> Result<Option<Encrypted<'p>>, PacketFault> {
     match (message.iv(), message.encr_data()) {
         (None, None) => Ok(None),
