@@ -32,6 +32,10 @@ pub mod walk;
 #[cfg(feature = "sim")]
 pub mod exchange;
 #[cfg(feature = "sim")]
+pub mod scene;
+#[cfg(feature = "sim")]
+pub mod session;
+#[cfg(feature = "sim")]
 pub mod sim;
 
 #[cfg(feature = "programs")]

@@ -1,73 +1,79 @@
 //! A SIM as keyd would be, in the test's own process, and the home network that it belongs to.
 
+use std::collections::VecDeque;
+
 use softsim_aka::agreement::{Group, PrivateKey, PublicKey};
-use softsim_aka::kdf::{NetworkName, ck_ik_prime};
-use softsim_aka::{
-    Amf, Autn, Credentials, Functions, K, KAusf, Msk, NonceS, Opc, Rand, Sqn, fiveg,
-};
+use softsim_aka::{Amf, Autn, Credentials, Functions, K, KAusf, Msk, Opc, Rand, SharedSecret, Sqn};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Identity, IdentityKind, IdentityRequest, Method, Nai,
     ReauthenticationAnswer,
 };
 use softsim_eap_packet::{AkaMessage, Attribute, Packet, parse_encrypted};
 use softsim_lab_simulators::auc::{Auc, Subscriber};
-use softsim_lab_simulators::eap_server::keys::{Derived, Keys};
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::{
     AuthenticationFailure, HomeNetworkKey, IdentityPrefix, Imsi, MncLength, Realm, SeparationBit,
-    SqnParameters, SqnState, Verified,
+    SqnParameters, SqnState,
 };
 
-/// The IMSI of every SIM here.
+use crate::session::{Agreement, Next, Round, Session};
+
+/// The IMSI of a SIM that isn't given another.
 pub const IMSI: &str = "001010000000001";
 /// Its permanent identity for EAP-AKA'.
 pub const NAI: &str = "6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
 
+/// When the permanent identity is revealed to whoever asks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Permanent {
+    /// Each time.
+    Always,
+    /// As long as no pseudonym is known.
+    WithoutPseudonym,
+    /// Never.
+    Never,
+}
+
 /// A SIM that answers the peer's asks.
 pub struct Sim {
     algorithm: Functions,
-    imsi: Imsi,
+    /// Its IMSI.
+    pub imsi: Imsi,
     /// The sequence numbers that it has accepted.
     pub usim: SqnState,
     /// What its identities name as the realm.
     pub realm: Realm,
-    /// Reveals the permanent identity even where a pseudonym is known.
-    pub liberal: bool,
+    /// When it reveals the permanent identity.
+    pub permanent: Permanent,
     /// The home network's key, with its identifier; without one, a SUCI conceals nothing.
     pub suci_key: Option<(u8, PublicKey)>,
-    /// A username, and the method that gave it.
+    /// A username, or a whole identity, and the method that gave it.
     pub pseudonym: Option<(Method, String)>,
     /// What the next fast re-authentication continues from.
     pub reauthentication: Option<Context>,
+    /// IVs of the next encryptions; else they are random.
+    pub ivs: VecDeque<[u8; 16]>,
+    /// Every identity that was asked for, in order.
+    pub wanted: Vec<IdentityRequest>,
     /// Every identity that it gave to the peer, in order.
     pub shown: Vec<IdentityKind>,
-    session: Option<Session>,
+    /// The identity that keys were derived for last.
+    pub identity: Vec<u8>,
+    /// Times that AKA was asked for.
+    pub runs: usize,
+    /// Times that a challenge or a re-authentication was found good.
+    pub verified: usize,
+    /// Of the last challenge or re-authentication that was answered.
+    pub session: Option<Session>,
+    next: Next,
 }
 
 /// What a fast re-authentication continues from.
 pub struct Context {
-    /// The identity that the server gave for it.
+    /// The identity that the server gave for it, to be shown once.
     pub identity: String,
-    /// The last counter that was accepted.
-    pub counter: u16,
-    keys: Keys,
-}
-
-/// The conversation under way.
-struct Session {
-    keys: Keys,
-    msk: Msk,
-    k_ausf: Option<KAusf>,
-    /// Of a fast re-authentication.
-    round: Option<Round>,
-    next_pseudonym: Option<String>,
-    next_reauthentication: Option<String>,
-}
-
-struct Round {
-    counter: u16,
-    too_small: bool,
-    nonce_s: [u8; 16],
+    shown: bool,
+    session: Session,
 }
 
 impl Sim {
@@ -81,14 +87,20 @@ impl Sim {
         Self {
             algorithm: credentials.functions(),
             imsi: Imsi::new(IMSI.as_bytes(), MncLength::Two).unwrap(),
-            usim: SqnState::new(SqnParameters::default(), Sqn::new(floor).unwrap()).unwrap(),
+            usim: up_to(floor),
             realm: Realm::Wlan,
-            liberal: false,
+            permanent: Permanent::WithoutPseudonym,
             suci_key: None,
             pseudonym: None,
             reauthentication: None,
+            ivs: VecDeque::new(),
+            wanted: Vec::new(),
             shown: Vec::new(),
+            identity: Vec::new(),
+            runs: 0,
+            verified: 0,
             session: None,
+            next: Next::default(),
         }
     }
 
@@ -109,21 +121,18 @@ impl Sim {
 
     /// EAP-Success was believed: the identities that came are good from now on.
     pub fn confirm(&mut self) {
-        let Some(session) = &mut self.session else {
+        let Some(session) = &self.session else {
             return;
         };
-        if let Some(name) = session.next_pseudonym.take() {
+        let next = std::mem::take(&mut self.next);
+        if let Some(name) = next.pseudonym {
             self.pseudonym = Some((session.keys.method(), name));
         }
-        let counter = session.round.as_ref().map_or(0, |round| round.counter);
-        self.reauthentication = session
-            .next_reauthentication
-            .take()
-            .map(|identity| Context {
-                identity,
-                counter,
-                keys: session.keys.duplicate(),
-            });
+        self.reauthentication = next.reauthentication.map(|identity| Context {
+            identity,
+            shown: false,
+            session: session.clone(),
+        });
     }
 
     /// Answers what the peer asks.
@@ -142,6 +151,7 @@ impl Sim {
                     (Method::Aka, true) => SeparationBit::Forbidden,
                     (Method::Aka, false) => SeparationBit::NotRequired,
                 };
+                self.runs += 1;
                 let packet = Packet::parse(packet).unwrap();
                 let message = packet.aka().unwrap();
                 let answer = self.challenge(*method, &message, identity, *group, separation_bit);
@@ -155,78 +165,72 @@ impl Sim {
                 let answer = self.reauthenticate(&message, identity);
                 Answer::Reauthentication(answer.unwrap_or(ReauthenticationAnswer::Invalid))
             }
-            Ask::Verify { packet } => {
-                let packet = Packet::parse(packet).unwrap();
-                Answer::Verify(self.verify(&packet.aka().unwrap()))
-            }
-            Ask::EncryptedCounter => {
-                let session = self.session.as_ref().unwrap();
-                let round = session.round.as_ref().unwrap();
-                let mut inside = vec![Attribute::Counter(round.counter)];
-                inside.extend(round.too_small.then_some(Attribute::CounterTooSmall));
-                let (iv, data) = session.keys.encrypt(&inside);
-                Answer::Encrypted { iv, data }
-            }
-            Ask::Mac { packet } => {
-                let session = self.session.as_ref().unwrap();
-                let reauthentication = packet[5] == 13;
-                let round = session.round.as_ref().filter(|_| reauthentication);
-                let extra = round.map_or(&[][..], |round| &round.nonce_s);
-                Answer::Mac(session.keys.k_aut.at_mac(packet, extra))
-            }
+            Ask::Verify { packet } => Answer::Verify(self.verify(packet)),
+            Ask::EncryptedCounter => self.encrypted_counter(),
+            Ask::Mac { packet } => match &self.session {
+                Some(session) => Answer::Mac(session.at_mac(packet)),
+                None => Answer::Unavailable,
+            },
         }
     }
 
     fn identity(&mut self, method: Method, wanted: IdentityRequest) -> Answer {
-        let (nai, kind) = match wanted {
-            IdentityRequest::Any
-            | IdentityRequest::FullAuthentication
-            | IdentityRequest::Permanent => {
-                let context = match wanted {
-                    IdentityRequest::Any => self.reauthentication.as_ref(),
-                    _ => None,
-                };
-                let context = context.filter(|context| context.keys.method() == method);
-                let pseudonym = self.pseudonym.as_ref().filter(|(of, _)| *of == method);
-                match (context, pseudonym, wanted) {
-                    (Some(context), ..) => {
-                        (context.identity.clone(), IdentityKind::Reauthentication)
-                    }
-                    (None, Some(_), IdentityRequest::Permanent) if !self.liberal => {
-                        return Answer::Withheld;
-                    }
-                    (
-                        None,
-                        Some((_, name)),
-                        IdentityRequest::Any | IdentityRequest::FullAuthentication,
-                    ) => {
-                        let anonymous = self.imsi.anonymous_identity(self.realm);
-                        let nai = format!("{name}@{}", anonymous.realm());
-                        (nai, IdentityKind::Pseudonym)
-                    }
-                    _ => (self.permanent(method), IdentityKind::Permanent),
-                }
+        self.wanted.push(wanted);
+        let shown = match wanted {
+            IdentityRequest::Any => (self.context(method))
+                .or_else(|| self.pseudonym(method))
+                .or_else(|| self.permanent(method)),
+            IdentityRequest::FullAuthentication => {
+                (self.pseudonym(method)).or_else(|| self.permanent(method))
             }
-            IdentityRequest::Anonymous => (
-                self.imsi.anonymous_identity(self.realm).as_str().to_owned(),
-                IdentityKind::Anonymous,
-            ),
-            IdentityRequest::Suci => self.suci(),
+            IdentityRequest::Permanent => self.permanent(method),
+            IdentityRequest::Anonymous => {
+                let nai = self.imsi.anonymous_identity(self.realm);
+                Some((nai.as_str().to_owned(), IdentityKind::Anonymous))
+            }
+            IdentityRequest::Suci => Some(self.suci()),
+        };
+        let Some((nai, kind)) = shown else {
+            return Answer::Withheld;
         };
         self.shown.push(kind);
-        Answer::Identity(Identity {
-            nai: Nai::new(nai).unwrap(),
-            kind,
-        })
+        let nai = Nai::new(nai).unwrap();
+        Answer::Identity(Identity { nai, kind })
     }
 
-    fn permanent(&self, method: Method) -> String {
+    fn context(&mut self, method: Method) -> Option<(String, IdentityKind)> {
+        let context = self.reauthentication.as_mut()?;
+        if context.shown || context.session.keys.method() != method {
+            return None;
+        }
+        context.shown = true;
+        Some((context.identity.clone(), IdentityKind::Reauthentication))
+    }
+
+    fn pseudonym(&self, method: Method) -> Option<(String, IdentityKind)> {
+        let (_, name) = self.pseudonym.as_ref().filter(|(of, _)| *of == method)?;
+        let nai = match name.contains('@') {
+            true => name.clone(),
+            false => format!(
+                "{name}@{}",
+                self.imsi.anonymous_identity(self.realm).realm()
+            ),
+        };
+        Some((nai, IdentityKind::Pseudonym))
+    }
+
+    fn permanent(&self, method: Method) -> Option<(String, IdentityKind)> {
+        match self.permanent {
+            Permanent::Always => {}
+            Permanent::WithoutPseudonym if self.pseudonym(method).is_none() => {}
+            Permanent::WithoutPseudonym | Permanent::Never => return None,
+        }
         let prefix = match method {
             Method::Aka => IdentityPrefix::Aka,
             Method::AkaPrime => IdentityPrefix::AkaPrime,
         };
         let nai = self.imsi.permanent_identity(prefix, self.realm);
-        nai.as_str().to_owned()
+        Some((nai.as_str().to_owned(), IdentityKind::Permanent))
     }
 
     fn suci(&self) -> (String, IdentityKind) {
@@ -251,10 +255,10 @@ impl Sim {
         group: Option<Group>,
         separation_bit: SeparationBit,
     ) -> Result<ChallengeAnswer, ChallengeAnswer> {
-        let (rand, autn) = (
-            Rand::new(*message.rand().unwrap()),
-            Autn::new(*message.autn().unwrap()),
-        );
+        let (Some(rand), Some(autn)) = (message.rand(), message.autn()) else {
+            return Err(ChallengeAnswer::AutnRejected);
+        };
+        let (rand, autn) = (Rand::new(*rand), Autn::new(*autn));
         let checked = self
             .usim
             .check(&self.algorithm, &rand, &autn, separation_bit);
@@ -265,27 +269,31 @@ impl Sim {
             _ => ChallengeAnswer::AutnRejected,
         })?;
         let ephemeral = group.map(|group| PrivateKey::generate(group, &mut SystemRng));
-        let derived = match method {
-            Method::Aka => Derived::aka(&verified.ck, &verified.ik, identity),
-            Method::AkaPrime => {
-                self.derive_prime(&verified, message, identity, ephemeral.as_ref())?
-            }
+        let shared_secret = match &ephemeral {
+            Some(ephemeral) => Some(agreed(ephemeral, message)?),
+            None => None,
         };
-        if !derived.keys.authentic(message, &[]) {
+        let network_name = message.kdf_input().unwrap_or_default();
+        self.identity = identity.to_vec();
+        let agreement = Agreement {
+            ck: &verified.ck,
+            ik: &verified.ik,
+            sqn_xor_ak: verified.sqn_xor_ak,
+            network_name,
+            identity: match network_name.starts_with(b"5G:") {
+                true => self.imsi.digits().as_bytes(),
+                false => identity,
+            },
+            shared_secret,
+        };
+        let session = Session::full(method, &agreement);
+        if !session.keys.authentic(message, &[]) {
             return Err(ChallengeAnswer::MacInvalid);
         }
         self.usim.accept(&verified).unwrap();
-        let (next_pseudonym, next_reauthentication) = next_identities(&derived.keys, message);
-        let name = message.kdf_input().unwrap_or_default();
-        let anchors = name.starts_with(b"5G:") && name != b"5G:NSWO";
-        self.session = Some(Session {
-            k_ausf: anchors.then(|| fiveg::k_ausf(&derived.emsk)),
-            keys: derived.keys,
-            msk: derived.msk,
-            round: None,
-            next_pseudonym,
-            next_reauthentication,
-        });
+        self.verified += 1;
+        self.next = Next::of(&session.keys, message);
+        self.session = Some(session);
         Ok(ChallengeAnswer::Success {
             res: verified.res.as_bytes().to_vec(),
             res_bits: verified.res.bits(),
@@ -293,100 +301,81 @@ impl Sim {
         })
     }
 
-    fn derive_prime(
-        &self,
-        verified: &Verified,
-        message: &AkaMessage<'_>,
-        identity: &[u8],
-        ephemeral: Option<&PrivateKey>,
-    ) -> Result<Derived, ChallengeAnswer> {
-        let name = NetworkName::new(message.kdf_input().unwrap()).unwrap();
-        let identity = match name.as_bytes().starts_with(b"5G:") {
-            true => self.imsi.digits().as_bytes(),
-            false => identity,
-        };
-        let (ck_prime, ik_prime) =
-            ck_ik_prime(&verified.ck, &verified.ik, name, verified.sqn_xor_ak);
-        let Some(ephemeral) = ephemeral else {
-            return Ok(Derived::aka_prime(&ck_prime, &ik_prime, identity));
-        };
-        let length = ephemeral.group().public_key_length();
-        let public_key = &message.pub_ecdhe().unwrap()[..length];
-        let secret = ephemeral
-            .agree(public_key)
-            .map_err(|_| ChallengeAnswer::PublicKeyInvalid)?;
-        Ok(Derived::forward_secret(
-            &ck_prime, &ik_prime, &secret, identity,
-        ))
-    }
-
     fn reauthenticate(
         &mut self,
         message: &AkaMessage<'_>,
         identity: &[u8],
     ) -> Option<ReauthenticationAnswer> {
-        let context = self.reauthentication.take()?;
-        if context.identity.as_bytes() != identity || !context.keys.authentic(message, &[]) {
+        let Context {
+            identity: given,
+            session,
+            ..
+        } = self.reauthentication.take()?;
+        self.identity = identity.to_vec();
+        if given.as_bytes() != identity || !session.keys.authentic(message, &[]) {
             return None;
         }
-        let (counter, nonce_s) = counter_and_nonce(&context.keys, message)?;
-        let (_, next_reauthentication) = next_identities(&context.keys, message);
-        let too_small = counter <= context.counter;
-        let nonce = NonceS::new(nonce_s);
-        self.session = Some(Session {
-            msk: context.keys.reauthenticate(identity, counter, &nonce).msk,
-            keys: context.keys,
-            k_ausf: None,
-            round: Some(Round {
-                counter,
-                too_small,
-                nonce_s,
-            }),
-            next_pseudonym: None,
-            next_reauthentication,
-        });
-        Some(match too_small {
-            true => ReauthenticationAnswer::CounterTooSmall,
-            false => ReauthenticationAnswer::Fresh { nonce_s },
+        let counter = session.keys.counter_in(message)?;
+        let round = Round {
+            counter,
+            nonce_s: nonce_s_in(&session, message)?,
+            too_small: counter <= session.round.map_or(0, |last| last.counter),
+        };
+        self.next = Next::of(&session.keys, message);
+        self.session = Some(session.reauthenticated(identity, round));
+        if round.too_small {
+            return Some(ReauthenticationAnswer::CounterTooSmall);
+        }
+        self.verified += 1;
+        Some(ReauthenticationAnswer::Fresh {
+            nonce_s: round.nonce_s,
         })
     }
 
-    fn verify(&self, message: &AkaMessage<'_>) -> bool {
-        let session = self.session.as_ref().unwrap();
-        let counter = match &session.round {
-            Some(round) => session.keys.counter_in(message) == Some(round.counter),
-            None => true,
+    fn verify(&self, octets: &[u8]) -> bool {
+        let Some(session) = &self.session else {
+            return false;
         };
-        counter && session.keys.authentic(message, &[])
+        let counter = session.round.map(|round| (round.counter, false));
+        session.verifies(octets) && (counter.is_none() || session.counter_in(octets) == counter)
+    }
+
+    fn encrypted_counter(&mut self) -> Answer {
+        let Some((session, round)) = self.session.as_ref().and_then(|s| Some((s, s.round?))) else {
+            return Answer::Unavailable;
+        };
+        let mut inside = vec![Attribute::Counter(round.counter)];
+        inside.extend(round.too_small.then_some(Attribute::CounterTooSmall));
+        let (iv, data) = match self.ivs.pop_front() {
+            Some(iv) => (iv, session.keys.encrypt_with(&iv, &inside)),
+            None => session.keys.encrypt(&inside),
+        };
+        Answer::Encrypted { iv, data }
     }
 }
 
-fn counter_and_nonce(keys: &Keys, message: &AkaMessage<'_>) -> Option<(u16, [u8; 16])> {
-    let data = keys.decrypted(message)?;
+/// What a USIM has accepted whose highest SQN is this.
+pub fn up_to(sqn: u64) -> SqnState {
+    SqnState::new(SqnParameters::default(), Sqn::new(sqn).unwrap()).unwrap()
+}
+
+fn agreed(
+    ephemeral: &PrivateKey,
+    message: &AkaMessage<'_>,
+) -> Result<SharedSecret, ChallengeAnswer> {
+    let theirs = (message.pub_ecdhe()).and_then(|value| ephemeral.group().public_key(value));
+    theirs
+        .and_then(|theirs| ephemeral.agree(theirs).ok())
+        .ok_or(ChallengeAnswer::PublicKeyInvalid)
+}
+
+fn nonce_s_in(session: &Session, message: &AkaMessage<'_>) -> Option<[u8; 16]> {
+    let data = session.keys.decrypted(message)?;
     let inside = parse_encrypted(&data).ok()?;
-    let nonce_s = inside.iter().find_map(|attribute| match attribute {
+    inside.iter().find_map(|attribute| match attribute {
         Attribute::NonceS(nonce_s) => Some(**nonce_s),
         _ => None,
-    })?;
-    Some((keys.counter_in(message)?, nonce_s))
-}
-
-/// AT_NEXT_PSEUDONYM and AT_NEXT_REAUTH_ID.
-fn next_identities(keys: &Keys, message: &AkaMessage<'_>) -> (Option<String>, Option<String>) {
-    let data = keys.decrypted(message).unwrap_or_default();
-    let (mut pseudonym, mut reauthentication) = (None, None);
-    for attribute in parse_encrypted(&data).unwrap_or_default() {
-        match attribute {
-            Attribute::NextPseudonym(name) => {
-                pseudonym = Some(String::from_utf8(name.to_vec()).unwrap());
-            }
-            Attribute::NextReauthId(name) => {
-                reauthentication = Some(String::from_utf8(name.to_vec()).unwrap());
-            }
-            _ => {}
-        }
-    }
-    (pseudonym, reauthentication)
+    })
 }
 
 /// Credentials of Milenage with this K throughout.

@@ -7,19 +7,15 @@ use alloc::string::ToString;
 use alloc::vec;
 use alloc::vec::Vec;
 
+use softsim_testkit::vectors::{cases, octets};
+
 use super::*;
 
 fn recorded(name: &str, index: usize) -> Vec<u8> {
-    let text = include_str!(concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/../../tests/vectors/transcripts_hostapd_2.10.json"
-    ));
-    let json: serde_json::Value = serde_json::from_str(text).unwrap();
-    let events = json["cases"][0]["events"].as_array().unwrap();
-    let hex = events.iter().filter(|e| e[0] == name).nth(index).unwrap()[1]
-        .as_str()
-        .unwrap();
-    hex::decode(hex).unwrap()
+    let case = &cases("transcripts_hostapd_2.10.json")[0];
+    let events = case["events"].as_array().unwrap().iter();
+    let event = events.filter(|event| event[0] == name).nth(index);
+    octets(&event.unwrap()[1])
 }
 
 /// A request of EAP-AKA' with these octets after the subtype and the reserved octets.

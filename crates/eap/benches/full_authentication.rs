@@ -2,13 +2,10 @@
 //! protected success.
 #![allow(missing_docs, unreachable_pub, dead_code, unused_imports)]
 
-#[path = "../tests/peer/support/mod.rs"]
-mod support;
-
 use criterion::{Criterion, criterion_group, criterion_main};
 use softsim_eap::Success;
 use softsim_eap_packet::Attribute;
-use support::{Challenge, Network, Scene, aka_identity};
+use softsim_testkit::scene::{Challenge, Network, Scene, aka_identity};
 
 fn full_authentication() -> Option<Success> {
     let mut scene = Scene::new();

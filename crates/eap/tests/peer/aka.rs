@@ -3,8 +3,7 @@
 
 use softsim_eap::{AuthenticationReject, Config, ForwardSecrecy, Method, Outcome, Reason};
 use softsim_eap_packet::{Attribute, Kind, Subtype, Type};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 fn aka_only() -> Config {
     Config {
@@ -139,7 +138,7 @@ fn attributes_of_eap_aka_prime_have_no_place_in_a_challenge() {
 #[test]
 fn a_synchronisation_failure_carries_auts_alone() {
     let mut scene = scene(aka_only());
-    scene.sim.sqn = 0x1000;
+    scene.sim.usim = up_to(0x1000);
     let step = scene.challenge(&Challenge::aka());
     let failure = (Subtype::SynchronizationFailure, Kind::AUTS.to_string());
     assert_eq!(step.response(), failure);

@@ -6,8 +6,7 @@ use softsim_eap::{
     Output, Reason, Unprocessable,
 };
 use softsim_eap_packet::{self as packet, Attribute, Kind, Packet, Subtype, Type};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 #[test]
 fn a_good_challenge_is_answered_with_res_under_mac_and_leads_to_success() {
@@ -72,7 +71,7 @@ fn a_wrong_mac_is_a_client_error_and_res_stays_inside() {
         ..Challenge::default()
     });
     assert!(step.is_client_error());
-    assert_eq!(scene.sim.sqn, 0);
+    assert_eq!(scene.sim.usim, up_to(0));
     assert!(scene.success(10).is_silence());
     assert_eq!(
         scene.failure(10).done,

@@ -2,12 +2,11 @@
 //! used.
 
 use softsim_eap::{
-    Ask, AuthenticationReject, Config, ForwardSecrecy, Group, IdentityRequest, Outcome,
+    Ask, AuthenticationReject, Config, ForwardSecrecy, Group, IdentityRequest, Method, Outcome,
     OuterIdentity, Reason, Unprocessable,
 };
 use softsim_eap_packet::{Attribute, Kind, Packet, Subtype, Type};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 fn config(forward_secrecy: ForwardSecrecy) -> Config {
     Config {
@@ -43,7 +42,7 @@ fn either_group_gives_keys_that_both_sides_agree_on() {
             let msk = scene
                 .network
                 .forward_secret_msk(step.bytes(), group, "WLAN");
-            assert_eq!(scene.sim.session.as_ref().unwrap().msk, msk);
+            assert_eq!(*scene.sim.msk(), msk);
             assert_ne!(scene.network.session().msk, msk);
             assert!(scene.success(10).success().unwrap().forward_secrecy);
         }
@@ -91,7 +90,7 @@ fn another_group_is_asked_for_with_at_kdf_fs_alone_and_comes_with_its_own_key() 
     let msk = scene
         .network
         .forward_secret_msk(step.bytes(), Group::P256, "WLAN");
-    assert_eq!(scene.sim.session.as_ref().unwrap().msk, msk);
+    assert_eq!(*scene.sim.msk(), msk);
     assert!(scene.success(11).success().unwrap().forward_secrecy);
 }
 
@@ -200,10 +199,7 @@ fn without_an_offer_that_can_be_taken_there_is_no_forward_secrecy_or_no_trust() 
         (group_asked(&step), step.response().1.as_str()),
         (None, "AT_RES AT_MAC")
     );
-    assert_eq!(
-        off.sim.session.as_ref().unwrap().msk,
-        off.network.session().msk
-    );
+    assert_eq!(*off.sim.msk(), off.network.session().msk);
 }
 
 #[test]
@@ -247,7 +243,7 @@ fn a_key_that_is_none_ends_the_attempt_and_everything_may_start_again_from_the_b
         assert!(step.is_client_error(), "{name}");
         // A new identity round is the beginning; so is another challenge.
         let request = aka_identity(11, &[Attribute::FullauthIdReq]);
-        scene.sim.known.pseudonym = Some(PSEUDONYM.to_owned());
+        scene.sim.pseudonym = Some((Method::AkaPrime, PSEUDONYM.to_owned()));
         let step = scene.feed(&request);
         assert_eq!(step.response().0, Subtype::Identity, "{name}");
         scene.network.round(&request, step.bytes());
@@ -281,7 +277,7 @@ fn a_failure_after_a_key_that_is_none_is_final() {
 #[test]
 fn a_synchronisation_failure_copies_at_kdf_and_never_at_kdf_fs() {
     let mut scene = scene(ForwardSecrecy::Require);
-    scene.sim.sqn = 0x1000;
+    scene.sim.usim = up_to(0x1000);
     let step = scene.challenge(&Challenge::forward_secret(&[Group::P256]));
     assert_eq!(
         step.response(),
@@ -315,8 +311,7 @@ fn a_reauthentication_continues_what_was_and_exchanges_no_keys() {
         config(ForwardSecrecy::Allow),
         &Challenge::forward_secret(&[Group::X25519]),
     );
-    let msk = scene.sim.session.as_ref().unwrap().msk.clone();
-    assert_ne!(scene.network.session().msk, msk);
+    assert_ne!(scene.network.session().msk, *scene.sim.msk());
     // The server's root of re-authentication follows from the exchange.
     scene.network.session = scene.sim.session.clone();
     scene.feed(&aka_identity(19, &[Attribute::AnyIdReq]));

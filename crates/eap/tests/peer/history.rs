@@ -2,8 +2,7 @@
 
 use softsim_eap::{Config, IdentityRequest, OuterIdentity};
 use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 /// A zero-length attribute sent the parser into an endless loop and an overflow.
 #[test]
@@ -145,7 +144,7 @@ fn free5gc_982_983_1030_short_and_odd_packets() {
 #[test]
 fn freeradius_4374_4522_after_a_synchronisation_failure() {
     let mut scene = Scene::new();
-    scene.sim.sqn = 0x1000;
+    scene.sim.usim = up_to(0x1000);
     let step = scene.challenge(&Challenge {
         result_ind: true,
         checkcode: Some(vec![]),

@@ -3,8 +3,7 @@
 use proptest::prelude::*;
 use softsim_eap::{Ask, Config, ForwardSecrecy, Group, Outcome, OuterIdentity};
 use softsim_eap_packet::{self as packet, Attribute, Packet, Subtype, Type};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 /// A server that sends its request until the response with its identifier comes.
 struct Server {
@@ -170,7 +169,7 @@ proptest! {
             ..Config::new()
         });
         // Both functions have to be negotiated, and the SQN is behind.
-        scene.sim.sqn = 0x1000;
+        scene.sim.usim = up_to(0x1000);
         let mut server = Server::new(Network::new(), 0, false);
         let steps = run(&mut scene, &mut server, &mut fates.into_iter());
         let done = outcomes(&steps);

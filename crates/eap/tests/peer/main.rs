@@ -14,6 +14,5 @@ mod other_methods;
 mod properties;
 mod reauthentication;
 mod result;
-mod support;
 mod synchronisation;
 mod vectors;

@@ -3,8 +3,7 @@
 
 use softsim_eap::{Outcome, Reason, Unprocessable};
 use softsim_eap_packet::{Kind, Packet, Type};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 /// A good challenge with `replace` applied to one of its attributes, found by type.
 fn bent(kind: Kind, replace: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {

@@ -3,8 +3,7 @@
 
 use softsim_eap::{Outcome, Reason, Unprocessable};
 use softsim_eap_packet::{Attribute, Notification, Subtype, Type};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 fn bare(identifier: u8, code: u16) -> Vec<u8> {
     request(

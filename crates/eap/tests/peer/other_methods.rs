@@ -2,8 +2,7 @@
 
 use softsim_eap::{Config, Method, Outcome, Reason};
 use softsim_eap_packet::{Attribute, Type};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 /// A peer that speaks these methods, the first one rather.
 fn speaks(methods: &[Method]) -> Scene {

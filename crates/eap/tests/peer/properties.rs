@@ -8,8 +8,7 @@ use softsim_eap::{
     OuterIdentity,
 };
 use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 /// One packet of a hostile or confused server.
 #[derive(Debug, Clone)]
@@ -312,10 +311,14 @@ proptest! {
         moves in moves(),
     ) {
         let mut scene = Scene::unasked(config.clone());
-        scene.sim.conservative = conservative;
-        scene.sim.null_scheme = !known;
+        if conservative {
+            scene.sim.permanent = Permanent::Never;
+        }
+        if !known {
+            scene.sim.suci_key = None;
+        }
         if known {
-            scene.sim.known.pseudonym = Some(PSEUDONYM.to_owned());
+            scene.sim.pseudonym = Some((Method::AkaPrime, PSEUDONYM.to_owned()));
         }
         let mut old = Vec::new();
         let mut asked_packets = HashSet::new();

@@ -3,8 +3,7 @@
 
 use softsim_eap::{Ask, Config, Method, Outcome, OuterIdentity, Reason, Unprocessable};
 use softsim_eap_packet::{Attribute, Kind, Notification, Subtype, Type};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 /// Known to the server, and has shown so: the next request may be a re-authentication under
 /// identifier 20.
@@ -54,10 +53,7 @@ fn a_good_one_is_answered_with_its_counter_under_mac_and_leads_to_success_of_eit
         let mac = &request[request.len() - 16..];
         let kind = [method.number()];
         assert_eq!(success.session_id[..], [&kind[..], &nonce_s, mac].concat());
-        assert_eq!(
-            scene.sim.session.as_ref().unwrap().msk,
-            scene.network.session().msk
-        );
+        assert_eq!(*scene.sim.msk(), scene.network.session().msk);
         assert_eq!(scene.sim.runs, 1);
     }
 }
@@ -211,7 +207,7 @@ fn one_without_counter_or_mac_is_a_client_error_and_nobody_is_asked() {
 #[test]
 fn one_that_comes_to_somebody_who_showed_another_identity_is_a_client_error() {
     let mut scene = Scene::known();
-    scene.sim.known.reauthentication = None;
+    scene.sim.reauthentication = None;
     scene.feed(&typed(19, Type::Identity, b""));
     let step = scene.reauthentication(&Reauthentication::default());
     assert!(step.is_client_error() && step.asks.is_empty());

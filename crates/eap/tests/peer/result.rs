@@ -2,8 +2,7 @@
 
 use softsim_eap::{Outcome, Reason};
 use softsim_eap_packet::{Attribute, Subtype, Type};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 #[test]
 fn success_and_failure_are_discarded_before_the_server_has_proved_itself_and_the_exchange_goes_on()

@@ -2,12 +2,11 @@
 
 use softsim_eap::{Outcome, Reason, Unprocessable};
 use softsim_eap_packet::{Packet, Subtype};
-
-use crate::support::*;
+use softsim_testkit::scene::*;
 
 fn behind(kdfs: &[u16]) -> (Scene, Step) {
     let mut scene = Scene::new();
-    scene.sim.sqn = 0x1000;
+    scene.sim.usim = up_to(0x1000);
     let step = scene.challenge(&Challenge {
         kdfs: kdfs.to_vec(),
         ..Challenge::default()
@@ -27,7 +26,7 @@ fn a_stale_sqn_is_answered_with_auts_and_the_list_of_functions_and_no_mac() {
     );
     let response = Packet::parse(step.bytes()).unwrap().aka().unwrap();
     assert!(response.kdfs().eq([1, 2]));
-    assert_eq!(scene.sim.sqn, 0x1000);
+    assert_eq!(scene.sim.usim, up_to(0x1000));
 }
 
 #[test]
@@ -51,7 +50,7 @@ fn auts_brings_the_network_up_to_date_and_the_next_challenge_succeeds() {
 #[test]
 fn the_list_of_the_negotiation_is_copied_with_the_choice_in_front() {
     let mut scene = Scene::new();
-    scene.sim.sqn = 0x1000;
+    scene.sim.usim = up_to(0x1000);
     scene.challenge(&Challenge {
         kdfs: vec![2, 1],
         ..Challenge::default()

@@ -1,15 +1,17 @@
 //! The peer against what real implementations sent, and against the keys that RFC 9048 prints.
 
 use serde_json::Value;
-use softsim_aka::KAut;
+use softsim_aka::{Credentials, K, KAut, Opc};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, IdentityKind, Method, NetworkName, OuterIdentity, Output,
     Peer,
 };
 use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
+use softsim_testkit::scene::{self, *};
 use softsim_testkit::vectors::{cases, fixed, octets};
 
-use crate::support::{self, *};
+/// Below the SQN of all recordings, by less than Δ.
+const FLOOR: u64 = 0x16f3_b3f7_0f00;
 
 const RECORDED: &str = "transcripts_hostapd_2.10.json";
 
@@ -20,8 +22,12 @@ fn recorded(case: &Value) -> Scene {
         config.methods = vec![Method::Aka];
     }
     let mut scene = Scene::unasked(config);
-    scene.sim = Sim::new([fixed(&case["k"]), fixed(&case["opc"])]);
-    scene.sim.imsi = "001010000000001".to_owned();
+    let credentials = Credentials::Milenage {
+        k: K::new(fixed(&case["k"])),
+        opc: Opc::new(fixed(&case["opc"])),
+    };
+    scene.sim = Sim::with(&credentials, FLOOR);
+    scene.sim.permanent = Permanent::Always;
     let sent = case["events"].as_array().unwrap().iter();
     scene.sim.ivs = sent
         .filter(|event| event[0] == "rsp")
@@ -64,7 +70,7 @@ fn hostapds_authentications_are_replayed_octet_for_octet() {
                     let identifier = sent[0][1];
                     let success = scene.success(identifier).success().unwrap();
                     assert_eq!(success.session_id[..], session_id);
-                    assert_eq!(scene.sim.session.as_ref().unwrap().msk, msk);
+                    assert_eq!(scene.sim.msk().as_bytes()[..], msk);
                     successes.push((success.method, success.reauthenticated));
                 }
                 "session_id" => session_id = octets(&event[1]),
@@ -133,7 +139,7 @@ fn rfc_9048_appendix_d() {
         let identity = case["identity"].as_str().unwrap();
         let mut config = Config::new();
         config.network_name = NetworkName::new(name).unwrap();
-        config.outer = OuterIdentity::Fixed(support::identity(identity, IdentityKind::Permanent));
+        config.outer = OuterIdentity::Fixed(scene::identity(identity, IdentityKind::Permanent));
         let mut peer = Peer::new(config);
         peer.handle_packet(&typed(0, Type::Identity, b""));
         let k_aut = KAut::new(fixed(&case["k_aut"]));

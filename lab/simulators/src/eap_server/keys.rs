@@ -156,11 +156,16 @@ impl Keys {
 
     /// The values of AT_IV and AT_ENCR_DATA with these attributes inside.
     pub fn encrypt(&self, inside: &[Attribute<'_>]) -> ([u8; Iv::LENGTH], Vec<u8>) {
-        let mut data = build_encrypted(inside).expect("identities of the register are short");
         let mut iv = [0; Iv::LENGTH];
         random::fill(&mut iv);
-        encrypt(&self.k_encr, &Iv::new(iv), &mut data).expect("padded to whole blocks");
-        (iv, data)
+        (iv, self.encrypt_with(&iv, inside))
+    }
+
+    /// The value of AT_ENCR_DATA under this AT_IV.
+    pub fn encrypt_with(&self, iv: &[u8; Iv::LENGTH], inside: &[Attribute<'_>]) -> Vec<u8> {
+        let mut data = build_encrypted(inside).expect("identities of the register are short");
+        encrypt(&self.k_encr, &Iv::new(*iv), &mut data).expect("padded to whole blocks");
+        data
     }
 
     /// The plaintext of AT_ENCR_DATA.

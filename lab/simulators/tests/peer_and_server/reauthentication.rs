@@ -7,7 +7,7 @@ use softsim_eap_packet::{Notification, Packet, Subtype};
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::{self, Config, IdentityRequest};
 use softsim_testkit::exchange::{End, converse_as};
-use softsim_testkit::sim::{Sim, auc};
+use softsim_testkit::sim::{Permanent, Sim, auc};
 
 use super::{assert_success, pass};
 
@@ -116,7 +116,10 @@ fn a_server_that_lost_everything_is_told_who_it_is_where_policy_lets_it() {
         assert_success(&converse(config.clone(), &mut home, &mut sim, pass), &sim);
         config.register.forget_pseudonyms();
         config.register.forget_reauthentications();
-        sim.liberal = liberal;
+        sim.permanent = match liberal {
+            true => Permanent::Always,
+            false => Permanent::WithoutPseudonym,
+        };
         let end = converse(config, &mut home, &mut sim, pass);
         if liberal {
             assert_success(&end, &sim);

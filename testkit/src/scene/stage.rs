@@ -1,18 +1,25 @@
 //! Peer, SIM and network side by side.
 
+use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_eap::{Ask, Config, Note, Outcome, Output, Peer, Success};
 use softsim_eap_packet::{self as packet, Packet, Subtype, Type};
+use softsim_usim::{Imsi, MncLength};
 
 use super::{
-    Challenge, K_OPC, Network, PSEUDONYM, REAUTHENTICATION_ID, Reauthentication, Sim, typed,
+    Challenge, IMSI, Network, PSEUDONYM, Permanent, REAUTHENTICATION_ID, Reauthentication, Sim,
+    credentials, typed,
 };
 
 /// Everything that one packet led to.
 #[derive(Debug, Default)]
 pub struct Step {
+    /// Responses.
     pub sent: Vec<Vec<u8>>,
+    /// What the SIM was asked.
     pub asks: Vec<Ask>,
+    /// What people may read.
     pub notes: Vec<Note>,
+    /// How the conversation ended.
     pub done: Vec<Outcome>,
 }
 
@@ -41,18 +48,22 @@ impl Step {
             && self.sent[0][5..] == *after_type
     }
 
+    /// Whether the response is Client-Error with "unable to process packet".
     pub fn is_client_error(&self) -> bool {
         self.says(&[14, 0, 0, 22, 1, 0, 0])
     }
 
+    /// Whether the response is Authentication-Reject.
     pub fn is_authentication_reject(&self) -> bool {
         self.says(&[2, 0, 0])
     }
 
+    /// Whether nothing happened.
     pub fn is_silence(&self) -> bool {
         self.sent.is_empty() && self.asks.is_empty() && self.done.is_empty()
     }
 
+    /// How the conversation succeeded, if it did.
     pub fn success(&self) -> Option<Success> {
         match self.done[..] {
             [Outcome::Success(success)] => Some(success),
@@ -60,15 +71,26 @@ impl Step {
         }
     }
 
+    /// Whether it did.
     pub fn succeeded(&self) -> bool {
         self.success().is_some()
     }
 }
 
+/// Peer, SIM and home network.
 pub struct Scene {
+    /// Of the method.
     pub peer: Peer,
+    /// What the peer asks.
     pub sim: Sim,
+    /// Whom it talks to.
     pub network: Network,
+}
+
+impl Default for Scene {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Scene {
@@ -77,6 +99,7 @@ impl Scene {
         Scene::with(Config::new())
     }
 
+    /// The same, with this configuration.
     pub fn with(config: Config) -> Self {
         let mut scene = Scene::unasked(config);
         scene.feed(&typed(0, Type::Identity, b""));
@@ -85,9 +108,14 @@ impl Scene {
 
     /// A peer that has not been asked who it is.
     pub fn unasked(config: Config) -> Self {
+        let mut sim = Sim::with(&credentials(), 0);
+        sim.imsi = Imsi::new(IMSI.as_bytes(), MncLength::Two).unwrap();
+        sim.permanent = Permanent::Always;
+        let key = PrivateKey::from_octets(Group::X25519, &[0x5c; 32]).unwrap();
+        sim.suci_key = Some((1, key.public_key()));
         Scene {
             peer: Peer::new(config),
-            sim: Sim::new(K_OPC),
+            sim,
             network: Network::new(),
         }
     }
@@ -103,6 +131,7 @@ impl Scene {
         self.settle()
     }
 
+    /// Lets the SIM answer until the peer has nothing to say.
     pub fn settle(&mut self) -> Step {
         let mut step = Step::default();
         while let Some(output) = self.peer.poll() {
@@ -131,15 +160,18 @@ impl Scene {
         self.feed(&packet)
     }
 
+    /// A fast re-authentication, and what the peer does with it.
     pub fn reauthentication(&mut self, what: &Reauthentication) -> Step {
         let packet = self.network.reauthentication(what);
         self.feed(&packet)
     }
 
+    /// EAP-Success.
     pub fn success(&mut self, identifier: u8) -> Step {
         self.feed(&packet::success(identifier))
     }
 
+    /// EAP-Failure.
     pub fn failure(&mut self, identifier: u8) -> Step {
         self.feed(&packet::failure(identifier))
     }
@@ -150,6 +182,7 @@ impl Scene {
         Scene::known_with(Config::new(), &Challenge::default())
     }
 
+    /// The same, with this configuration and challenge.
     pub fn known_with(config: Config, challenge: &Challenge) -> Self {
         let mut scene = Scene::with(config);
         scene.network.identity = scene.shown_outside();

@@ -1,33 +1,48 @@
 //! The home network: AuC and EAP server, one request at a time.
 
-use sha1::Sha1;
-use sha2::{Digest, Sha256};
 use softsim_aka::agreement::PrivateKey;
-use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Milenage, Rand, Sqn, SqnXorAk};
+use softsim_aka::{
+    AlgorithmSet, Amf, Autn, Auts, Functions, Msk, Rand, SharedSecret, Sqn, SqnXorAk,
+};
 use softsim_eap::{Group, Method};
 use softsim_eap_packet::{Attribute, Draft, Kind, Packet, Subtype};
+use softsim_lab_simulators::eap_server::identity::IdentityMessages;
 
-use super::session::{Agreement, Session};
-use super::{IDENTITY, K_OPC, milenage, request_of};
+use super::{IDENTITY, credentials, request_of};
+use crate::session::{Agreement, Round, Session};
 
 /// What a challenge of the home network looks like; each test bends what it is about.
 #[derive(Clone)]
 pub struct Challenge {
+    /// EAP-AKA or EAP-AKA'.
     pub method: Method,
+    /// The packet's identifier.
     pub identifier: u8,
+    /// AT_KDF, once or several times.
     pub kdfs: Vec<u16>,
+    /// AT_KDF_INPUT.
     pub network_name: Option<&'static str>,
+    /// AT_KDF_FS, once or several times.
     pub kdfs_fs: Vec<u16>,
     /// The group of AT_PUB_ECDHE, if there is one.
     pub group: Option<Group>,
+    /// AT_CHECKCODE.
     pub checkcode: Option<Vec<u8>>,
+    /// Whether results are to be protected.
     pub result_ind: bool,
+    /// Of AMF.
     pub separation_bit: bool,
+    /// AT_NEXT_PSEUDONYM.
     pub next_pseudonym: Option<&'static str>,
+    /// AT_NEXT_REAUTH_ID.
     pub next_reauth_id: Option<&'static str>,
+    /// The attribute that isn't there.
     pub omitted: Option<Kind>,
+    /// Those that are there besides.
     pub extra: Vec<Attribute<'static>>,
+    /// Whether AUTN is made with another K.
     pub wrong_autn: bool,
+    /// Whether AT_MAC is.
     pub wrong_mac: bool,
 }
 
@@ -78,13 +93,21 @@ impl Challenge {
 /// What a re-authentication of the home network looks like.
 #[derive(Clone)]
 pub struct Reauthentication {
+    /// The packet's identifier.
     pub identifier: u8,
+    /// AT_COUNTER.
     pub counter: u16,
+    /// AT_NONCE_S.
     pub nonce_s: [u8; 16],
+    /// AT_NEXT_REAUTH_ID.
     pub next_reauth_id: Option<&'static str>,
+    /// AT_CHECKCODE.
     pub checkcode: Option<Vec<u8>>,
+    /// Whether results are to be protected.
     pub result_ind: bool,
+    /// The attribute that isn't there.
     pub omitted: Option<Kind>,
+    /// Whether AT_MAC is made with another key.
     pub wrong_mac: bool,
 }
 
@@ -103,11 +126,14 @@ impl Default for Reauthentication {
     }
 }
 
+/// The home network of a scene's SIM.
 pub struct Network {
-    milenage: Milenage,
+    algorithm: Functions,
+    /// Of the last challenge.
     pub sqn: u64,
     /// What the keys are derived for.
     pub identity: Vec<u8>,
+    /// What follows from the last challenge or re-authentication.
     pub session: Option<Session>,
     /// RAND and AUTN of the last challenge.
     pub last: ([u8; 16], [u8; 16]),
@@ -116,10 +142,17 @@ pub struct Network {
 
 const IV: [u8; 16] = [0x33; 16];
 
+impl Default for Network {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl Network {
+    /// One that has challenged nobody yet.
     pub fn new() -> Self {
         Network {
-            milenage: milenage(K_OPC),
+            algorithm: credentials().functions(),
             sqn: 0x20,
             identity: IDENTITY.into(),
             session: None,
@@ -134,24 +167,15 @@ impl Network {
         let rand = self.rand();
         let sqn = Sqn::new(self.sqn).expect("the tests count from a low SQN");
         let amf = Amf::new([u8::from(what.separation_bit) << 7, 0]);
-        let out = self.milenage.f2345(&Rand::new(rand));
+        let out = self.algorithm.f2345(&Rand::new(rand));
         let concealed = out.ak.conceal(sqn);
-        let mac_a = self.milenage.f1(&Rand::new(rand), sqn, amf);
+        let mac_a = self.algorithm.f1(&Rand::new(rand), sqn, amf);
         let mut autn = *Autn::from_parts(concealed, amf, &mac_a).as_bytes();
         autn[15] ^= u8::from(what.wrong_autn);
         self.last = (rand, autn);
         let name = what.network_name.unwrap_or_default().as_bytes();
-        let session = Session::full(
-            what.method,
-            &self.milenage,
-            &Agreement {
-                rand,
-                sqn_xor_ak: concealed,
-                network_name: if name.is_empty() { b"WLAN" } else { name },
-                identity: &self.identity,
-                shared_secret: None,
-            },
-        );
+        let name = if name.is_empty() { b"WLAN" } else { name };
+        let session = self.derive(what.method, &rand, concealed, name, None);
 
         let mut secret = Vec::new();
         secret.extend(
@@ -162,7 +186,7 @@ impl Network {
             what.next_reauth_id
                 .map(|id| Attribute::NextReauthId(id.as_bytes())),
         );
-        let encrypted = session.encrypt_some(&secret);
+        let encrypted = (!secret.is_empty()).then(|| session.keys.encrypt_with(&IV, &secret));
         let key = what.group.map(|group| private_key(group).public_key());
 
         let mut attributes = vec![Attribute::Rand(&rand), Attribute::Autn(&autn)];
@@ -189,6 +213,26 @@ impl Network {
         packet
     }
 
+    fn derive(
+        &self,
+        method: Method,
+        rand: &[u8; 16],
+        sqn_xor_ak: SqnXorAk,
+        network_name: &[u8],
+        shared_secret: Option<SharedSecret>,
+    ) -> Session {
+        let out = self.algorithm.f2345(&Rand::new(*rand));
+        let agreement = Agreement {
+            ck: &out.ck,
+            ik: &out.ik,
+            sqn_xor_ak,
+            network_name,
+            identity: &self.identity,
+            shared_secret,
+        };
+        Session::full(method, &agreement)
+    }
+
     fn rand(&self) -> [u8; 16] {
         std::array::from_fn(|i| self.sqn as u8 ^ i as u8)
     }
@@ -204,19 +248,26 @@ impl Network {
             what.next_reauth_id
                 .map(|id| Attribute::NextReauthId(id.as_bytes())),
         );
-        let data = full.encrypt(&IV, &secret);
+        let data = full.keys.encrypt_with(&IV, &secret);
         let mut attributes = vec![Attribute::Iv(&IV), Attribute::EncrData(&data)];
         attributes.extend(what.checkcode.as_deref().map(Attribute::Checkcode));
         attributes.extend(what.result_ind.then_some(Attribute::ResultInd));
         attributes.push(Attribute::Mac(&[0; 16]));
         attributes.retain(|attribute| Some(attribute.kind()) != what.omitted);
         let draft = request_of(
-            full.method,
+            full.keys.method(),
             what.identifier,
             Subtype::Reauthentication,
             &attributes,
         );
-        let session = full.reauthenticated(&self.identity, what.counter, what.nonce_s);
+        let session = full.reauthenticated(
+            &self.identity,
+            Round {
+                counter: what.counter,
+                nonce_s: what.nonce_s,
+                too_small: false,
+            },
+        );
         let packet = under_mac(&session, draft, what.wrong_mac);
         self.session = Some(session);
         packet
@@ -225,18 +276,24 @@ impl Network {
     /// A notification under AT_MAC, with the keys of the last challenge or re-authentication, and
     /// the counter of the latter.
     pub fn notification(&self, identifier: u8, code: u16) -> Vec<u8> {
-        self.notification_with(identifier, code, self.session().counter)
+        let counter = self.session().round.map(|round| round.counter);
+        self.notification_with(identifier, code, counter)
     }
 
+    /// The same, with this counter.
     pub fn notification_with(&self, identifier: u8, code: u16, counter: Option<u16>) -> Vec<u8> {
         let session = self.session();
-        let data = counter.map(|counter| session.encrypt(&IV, &[Attribute::Counter(counter)]));
+        let data = counter.map(|counter| {
+            session
+                .keys
+                .encrypt_with(&IV, &[Attribute::Counter(counter)])
+        });
         let mut attributes = vec![Attribute::Notification(code)];
         attributes.extend(data.as_deref().map(|_| Attribute::Iv(&IV)));
         attributes.extend(data.as_deref().map(Attribute::EncrData));
         attributes.push(Attribute::Mac(&[0; 16]));
         let draft = request_of(
-            session.method,
+            session.keys.method(),
             identifier,
             Subtype::Notification,
             &attributes,
@@ -255,34 +312,43 @@ impl Network {
         self.rounds.clear();
     }
 
+    /// AT_CHECKCODE of EAP-AKA' over the identity rounds.
     pub fn checkcode(&self) -> Vec<u8> {
-        Sha256::digest(&self.rounds).to_vec()
+        self.checkcode_of(Method::AkaPrime)
     }
 
+    /// AT_CHECKCODE of EAP-AKA over them.
     pub fn checkcode_of_aka(&self) -> Vec<u8> {
-        Sha1::digest(&self.rounds).to_vec()
+        self.checkcode_of(Method::Aka)
     }
 
+    fn checkcode_of(&self, method: Method) -> Vec<u8> {
+        let mut messages = IdentityMessages::default();
+        messages.remember(method, &self.rounds);
+        messages.checkcode()
+    }
+
+    /// The session of the last challenge or re-authentication.
     pub fn session(&self) -> &Session {
         self.session.as_ref().expect("a challenge went before")
     }
 
     /// The MSK after the peer's half of the ephemeral key exchange came, for the last challenge on
     /// this network.
-    pub fn forward_secret_msk(&self, response: &[u8], group: Group, name: &str) -> Vec<u8> {
+    pub fn forward_secret_msk(&self, response: &[u8], group: Group, name: &str) -> Msk {
         let packet = Packet::parse(response).expect("the peer sends EAP");
         let message = packet.aka().expect("the peer sends the method");
         let theirs = group.public_key(message.pub_ecdhe().expect("AT_PUB_ECDHE"));
         let secret = private_key(group).agree(theirs.expect("a key of the group"));
         let (rand, autn) = self.last;
-        let agreement = Agreement {
-            rand,
-            sqn_xor_ak: Autn::new(autn).sqn_xor_ak(),
-            network_name: name.as_bytes(),
-            identity: &self.identity,
-            shared_secret: Some(secret.expect("a good key")),
-        };
-        Session::full(Method::AkaPrime, &self.milenage, &agreement).msk
+        self.derive(
+            Method::AkaPrime,
+            &rand,
+            Autn::new(autn).sqn_xor_ak(),
+            name.as_bytes(),
+            Some(secret.expect("a good key")),
+        )
+        .msk
     }
 
     /// SQN_MS out of AUTS, if its MAC-S is right for the last challenge's RAND.
@@ -290,24 +356,18 @@ impl Network {
         let rand = Rand::new(self.rand());
         let concealed = auts[..6].try_into().expect("six of them were taken");
         let ms = self
-            .milenage
+            .algorithm
             .f5_star(&rand)
             .reveal(SqnXorAk::new(concealed));
         let right =
-            self.milenage.f1_star(&rand, ms, Amf::RESYNCHRONISATION) == Auts::new(*auts).mac_s();
+            self.algorithm.f1_star(&rand, ms, Amf::RESYNCHRONISATION) == Auts::new(*auts).mac_s();
         self.sqn = ms.value();
         right
     }
 }
 
-impl Session {
-    fn encrypt_some(&self, attributes: &[Attribute<'_>]) -> Option<Vec<u8>> {
-        (!attributes.is_empty()).then(|| self.encrypt(&IV, attributes))
-    }
-}
-
 fn under_mac(session: &Session, draft: Draft, wrong: bool) -> Vec<u8> {
-    let mut mac = session.mac(draft.bytes());
+    let mut mac = session.at_mac(draft.bytes());
     mac[0] ^= u8::from(wrong);
     draft.with_mac(&mac)
 }

@@ -1,0 +1,158 @@
+//! The keys of one conversation, as both sides derive them.
+
+use softsim_aka::kdf::{NetworkName, ck_ik_prime};
+use softsim_aka::{Ck, Ik, KAusf, Msk, NonceS, SharedSecret, SqnXorAk, fiveg};
+use softsim_eap::Method;
+use softsim_eap_packet::{AkaMessage, Attribute, Packet, Subtype, parse_encrypted};
+use softsim_lab_simulators::eap_server::keys::{Derived, Keys};
+
+/// What one challenge is about.
+pub struct Agreement<'a> {
+    /// CK of the challenge.
+    pub ck: &'a Ck,
+    /// IK of the challenge.
+    pub ik: &'a Ik,
+    /// The front of its AUTN.
+    pub sqn_xor_ak: SqnXorAk,
+    /// AT_KDF_INPUT.
+    pub network_name: &'a [u8],
+    /// What the keys are derived for.
+    pub identity: &'a [u8],
+    /// Of the ephemeral key exchange, where there was one.
+    pub shared_secret: Option<SharedSecret>,
+}
+
+/// The conversation under way.
+pub struct Session {
+    /// For its messages, and for the re-authentications after it.
+    pub keys: Keys,
+    /// For the link.
+    pub msk: Msk,
+    /// What a 5G core anchors.
+    pub k_ausf: Option<KAusf>,
+    /// Of a fast re-authentication.
+    pub round: Option<Round>,
+}
+
+/// What one fast re-authentication has of its own.
+#[derive(Clone, Copy)]
+pub struct Round {
+    /// AT_COUNTER.
+    pub counter: u16,
+    /// AT_NONCE_S.
+    pub nonce_s: [u8; 16],
+    /// Whether the SIM has seen this counter, or a higher one.
+    pub too_small: bool,
+}
+
+impl Session {
+    /// After a full authentication.
+    pub fn full(method: Method, agreement: &Agreement<'_>) -> Self {
+        let Agreement { ck, ik, .. } = agreement;
+        let identity = agreement.identity;
+        let derived = match method {
+            Method::Aka => Derived::aka(ck, ik, identity),
+            Method::AkaPrime => {
+                let name = NetworkName::new(agreement.network_name).unwrap();
+                let (ck, ik) = ck_ik_prime(ck, ik, name, agreement.sqn_xor_ak);
+                match &agreement.shared_secret {
+                    Some(secret) => Derived::forward_secret(&ck, &ik, secret, identity),
+                    None => Derived::aka_prime(&ck, &ik, identity),
+                }
+            }
+        };
+        let name = agreement.network_name;
+        let anchors = method == Method::AkaPrime && name.starts_with(b"5G:") && name != b"5G:NSWO";
+        Self {
+            k_ausf: anchors.then(|| fiveg::k_ausf(&derived.emsk)),
+            keys: derived.keys,
+            msk: derived.msk,
+            round: None,
+        }
+    }
+
+    /// After a fast re-authentication.
+    pub fn reauthenticated(&self, identity: &[u8], round: Round) -> Self {
+        let nonce_s = NonceS::new(round.nonce_s);
+        let derived = self.keys.reauthenticate(identity, round.counter, &nonce_s);
+        Self {
+            keys: self.keys.duplicate(),
+            msk: derived.msk,
+            k_ausf: None,
+            round: Some(round),
+        }
+    }
+
+    /// AT_MAC of a packet in which it is zero.
+    pub fn at_mac(&self, zeroed: &[u8]) -> [u8; 16] {
+        self.keys.k_aut.at_mac(zeroed, self.covered_too(zeroed))
+    }
+
+    /// Whether AT_MAC of a packet was made with these keys.
+    pub fn verifies(&self, octets: &[u8]) -> bool {
+        let message = |packet: &Packet<'_>| {
+            let message = packet.aka().ok()?;
+            Some(self.keys.authentic(&message, self.covered_too(octets)))
+        };
+        Packet::parse(octets).is_ok_and(|packet| message(&packet) == Some(true))
+    }
+
+    /// The response of a re-authentication counts NONCE_S in.
+    fn covered_too(&self, packet: &[u8]) -> &[u8] {
+        let response = packet.first() == Some(&2);
+        let subtype = packet.get(5).copied().map(Subtype::from);
+        match &self.round {
+            Some(round) if response && subtype == Some(Subtype::Reauthentication) => &round.nonce_s,
+            _ => &[],
+        }
+    }
+
+    /// AT_COUNTER as a packet encrypts it, and whether AT_COUNTER_TOO_SMALL is beside it.
+    pub fn counter_in(&self, octets: &[u8]) -> Option<(u16, bool)> {
+        let packet = Packet::parse(octets).ok()?;
+        let data = self.keys.decrypted(&packet.aka().ok()?)?;
+        let inside = parse_encrypted(&data).ok()?;
+        let counter = inside.iter().find_map(|attribute| match attribute {
+            Attribute::Counter(counter) => Some(*counter),
+            _ => None,
+        });
+        Some((counter?, inside.contains(&Attribute::CounterTooSmall)))
+    }
+}
+
+impl Clone for Session {
+    fn clone(&self) -> Self {
+        Self {
+            keys: self.keys.duplicate(),
+            msk: Msk::new(*self.msk.as_bytes()),
+            k_ausf: (self.k_ausf.as_ref()).map(|key| KAusf::new(*key.as_bytes())),
+            round: self.round,
+        }
+    }
+}
+
+/// What a server gives for the next time.
+#[derive(Clone, Debug, Default)]
+pub struct Next {
+    /// AT_NEXT_PSEUDONYM.
+    pub pseudonym: Option<String>,
+    /// AT_NEXT_REAUTH_ID.
+    pub reauthentication: Option<String>,
+}
+
+impl Next {
+    /// What a message encrypts.
+    pub fn of(keys: &Keys, message: &AkaMessage<'_>) -> Self {
+        let data = keys.decrypted(message).unwrap_or_default();
+        let mut next = Self::default();
+        for attribute in parse_encrypted(&data).unwrap_or_default() {
+            let text = |octets: &[u8]| String::from_utf8(octets.to_vec()).ok();
+            match attribute {
+                Attribute::NextPseudonym(name) => next.pseudonym = text(name),
+                Attribute::NextReauthId(name) => next.reauthentication = text(name),
+                _ => {}
+            }
+        }
+        next
+    }
+}
