@@ -16,5 +16,6 @@ pub mod eap_peer;
 mod memory;
 pub mod package;
 pub mod policies;
+pub mod records;
 pub mod requests;
 pub mod vault;

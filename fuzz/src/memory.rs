@@ -19,6 +19,10 @@ impl Memory {
         Self(Rc::new(RefCell::new(octets)))
     }
 
+    pub(crate) fn image(&self) -> Vec<u8> {
+        self.0.borrow().clone()
+    }
+
     fn range(&self, length: usize, offset: u64) -> io::Result<Range<usize>> {
         let start = usize::try_from(offset).map_err(io::Error::other)?;
         let end = start.checked_add(length);
@@ -38,14 +42,47 @@ impl Storage for Memory {
     }
 
     fn write_at(&mut self, octets: &[u8], offset: u64) -> io::Result<usize> {
-        let range = self.range(octets.len(), offset)?;
-        self.0.borrow_mut()[range].copy_from_slice(octets);
+        let start = usize::try_from(offset).map_err(io::Error::other)?;
+        let end = start + octets.len();
+        let mut medium = self.0.borrow_mut();
+        if medium.len() < end {
+            medium.resize(end, 0);
+        }
+        medium[start..end].copy_from_slice(octets);
         Ok(octets.len())
     }
 
     fn sync(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// A place in the file, and a length, as an edit names them.
+fn span(edit: &[u8], length: usize) -> (usize, usize) {
+    let place = u32::from_be_bytes([0, edit[0], edit[1], edit[2]]) as usize % length;
+    let count = usize::from(edit[3]) * 8 + 1;
+    (place, count.min(length - place))
+}
+
+/// The file with everything done to it that the input says, eight octets an edit.
+pub(crate) fn edited(mut image: Vec<u8>, input: &[u8]) -> Vec<u8> {
+    for edit in input.chunks_exact(8) {
+        if image.is_empty() {
+            break;
+        }
+        let (to, count) = span(&edit[1..5], image.len());
+        match edit[0] % 4 {
+            0 => image[to] ^= edit[5],
+            1 => image[to..to + count].fill(edit[5]),
+            2 => {
+                let (from, _) = span(&edit[4..8], image.len());
+                let count = count.min(image.len() - from);
+                image.copy_within(from..from + count, to);
+            }
+            _ => image.truncate(to),
+        }
+    }
+    image
 }
 
 /// A gateway with one profile, and packages that an operator sealed for it.

@@ -36,6 +36,11 @@ fn vault_files() {
 }
 
 #[test]
+fn files_of_records() {
+    replay("records", softsim_fuzz::records::run);
+}
+
+#[test]
 fn policy_files() {
     replay("policies", softsim_fuzz::policies::run);
 }

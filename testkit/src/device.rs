@@ -135,7 +135,7 @@ impl Device {
     pub fn blank_with_capacity(capacity: u32) -> Self {
         let directory = Rc::new(tempfile::tempdir().unwrap());
         let kek = Kek::development();
-        drop(FileStorage::create(directory.path(), &kek, capacity).unwrap());
+        drop(Vault::create(directory.path(), &kek, capacity).unwrap());
         Self::on(directory)
     }
 

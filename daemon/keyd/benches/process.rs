@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use softsim_keyd::vault::{Change, FileStorage, Kek, Vault};
+use softsim_keyd::vault::{Change, Kek, Vault};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     AkaAnswer, Call, PROTOCOL_VERSION, Refusal, decode_answer, encode_request,
@@ -218,7 +218,7 @@ fn populated(place: &str, count: u32) -> tempfile::TempDir {
     // As keyd makes it, which takes no other.
     fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
     let kek = Kek::development();
-    let storage = FileStorage::create(&state, &kek, count).unwrap();
+    let storage = Vault::create(&state, &kek, count).unwrap();
     let mut vault = Vault::open(storage, &kek).unwrap();
     for number in 1..=count {
         let install = Change::Install {

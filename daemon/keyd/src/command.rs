@@ -33,13 +33,12 @@ impl Keyd {
         Ok(match command {
             Command::Enable(iccid) => {
                 let slot = self.own(iccid, issuer)?;
-                match enabled {
-                    Some(enabled) if enabled == slot => vec![],
-                    Some(enabled) => {
-                        self.check_issuer(enabled, issuer)?;
-                        vec![Change::Disable(enabled), Change::Enable(slot)]
-                    }
-                    None => vec![Change::Enable(slot)],
+                if let Some(enabled) = enabled {
+                    self.check_issuer(enabled, issuer)?;
+                }
+                match enabled == Some(slot) {
+                    true => vec![],
+                    false => vec![Change::Enable(slot)],
                 }
             }
             Command::Disable(iccid) => {

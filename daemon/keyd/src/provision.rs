@@ -124,12 +124,10 @@ impl Keyd {
 
     pub(crate) fn enable(&mut self, request: Enable<'_>) -> Result<(), Refusal> {
         let slot = self.named(request.iccid)?;
-        let changes = match self.enabled() {
-            Some(enabled) if enabled == slot => return Ok(()),
-            Some(enabled) => vec![Change::Disable(enabled), Change::Enable(slot)],
-            None => vec![Change::Enable(slot)],
-        };
-        self.change(changes)?;
+        if self.enabled() == Some(slot) {
+            return Ok(());
+        }
+        self.change(vec![Change::Enable(slot)])?;
         let (iccid, became) = (request.iccid, "enabled");
         Event::Profile { iccid, became }.log();
         Ok(())
@@ -250,10 +248,10 @@ impl Keyd {
     /// one is. A profile that replaces another takes over its state, so that no package enables
     /// what an administrator has disabled.
     fn enabled_after_install(&self, iccid: &str) -> bool {
-        let replaced = self.vault.find(iccid);
-        match replaced.and_then(|slot| self.vault.profile(slot)) {
-            Some(replaced) => replaced.enabled,
-            None => self.enabled().is_none(),
+        let enabled = self.enabled();
+        match self.vault.find(iccid) {
+            Some(replaced) => enabled == Some(replaced),
+            None => enabled.is_none(),
         }
     }
 

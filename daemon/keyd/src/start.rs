@@ -357,7 +357,7 @@ fn storage(settings: &Settings, kek: &Kek) -> Result<FileStorage, StartError> {
         Some(storage) => Ok(storage),
         None => {
             let capacity = settings.capacity.unwrap_or(DEFAULT_CAPACITY);
-            FileStorage::create(state, kek, capacity).map_err(StartError::Vault)
+            Vault::create(state, kek, capacity).map_err(StartError::Vault)
         }
     }
 }

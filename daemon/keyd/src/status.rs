@@ -9,7 +9,7 @@ use softsim_profile::Algorithm;
 use softsim_sandbox::log;
 
 use crate::keyd::{Client, Keyd};
-use crate::vault::StoredProfile;
+use crate::vault::{Slot, StoredProfile};
 
 /// The number of profiles in one answer to ListProfiles, which is low enough that no other client
 /// waits for it.
@@ -71,7 +71,7 @@ impl Keyd {
             profiles: stored
                 .by_ref()
                 .take(PROFILES_AT_ONCE)
-                .map(|(_, stored)| info(stored))
+                .map(|(slot, stored)| self.info(slot, stored))
                 .collect(),
             next: stored.next().map(|(slot, _)| slot.number()),
         })
@@ -79,21 +79,23 @@ impl Keyd {
 
     /// The profile in the summary.
     fn shown(&self) -> Option<ProfileInfo> {
-        match self.vault.enabled() {
-            Some(slot) => self.vault.profile(slot).map(info),
-            None => self.vault.profiles().next().map(|(_, stored)| info(stored)),
-        }
+        let mut profiles = self.vault.profiles();
+        let (slot, stored) = match self.vault.enabled() {
+            Some(slot) => (slot, self.vault.profile(slot)?),
+            None => profiles.next()?,
+        };
+        Some(self.info(slot, stored))
     }
-}
 
-fn info(stored: &StoredProfile) -> ProfileInfo {
-    ProfileInfo {
-        iccid: stored.profile.iccid.as_str().to_owned(),
-        state: if stored.enabled {
-            ProfileState::Enabled
-        } else {
-            ProfileState::Disabled
-        },
-        algorithm: Algorithm::of(&stored.profile.credentials).name().to_owned(),
+    fn info(&self, slot: Slot, stored: &StoredProfile) -> ProfileInfo {
+        ProfileInfo {
+            iccid: stored.profile.iccid.as_str().to_owned(),
+            state: if self.vault.enabled() == Some(slot) {
+                ProfileState::Enabled
+            } else {
+                ProfileState::Disabled
+            },
+            algorithm: Algorithm::of(&stored.profile.credentials).name().to_owned(),
+        }
     }
 }

@@ -2,12 +2,13 @@
 
 use softsim_aka::{Amf, Sqn, TuakParameters};
 use softsim_usim::SqnParameters;
+use zeroize::Zeroizing;
 
 use super::credentials::{Unchecked, octets};
-use crate::cbor::Reader;
+use crate::cbor::{Reader, encode};
 use crate::credentials::tuak_parameters;
 use crate::package::Addressing;
-use crate::payload::FIELDS;
+use crate::payload::{CAPACITY, FIELDS, PROFILE_FIELDS, write_profile};
 use crate::profile::imsi;
 use crate::{
     Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, PackageError, Profile,
@@ -24,41 +25,32 @@ pub(crate) fn read(payload: &[u8], outside: &Addressing) -> Result<Profile, Pack
     if fields.at(4)?.uint("a sequence")? != outside.sequence {
         return Err(PackageError::Mismatch { field: "sequence" });
     }
-    let iccid = Iccid::new(fields.at(5)?.text("an ICCID")?)?;
-    let digits = fields.at(6)?.text("an IMSI")?;
-    let imsi = imsi(digits, fields.at(7)?.uint("the length of the MNC")?)?;
-    let algorithm = Algorithm::from_number(fields.at(8)?.uint("an algorithm")?)?;
-    let k = fields.at(9)?.bytes("octets")?;
-    let derived = fields.at(10)?.optional_bytes("octets or null")?;
-    let amf = Amf::new(octets("amf", "2 octets", fields.at(11)?.bytes("octets")?)?);
-    let sqn = fields.sqn_scheme()?;
-    let routing_indicator = RoutingIndicator::new(fields.at(16)?.text("a routing indicator")?)?;
-    let home_network_keys = fields.home_network_keys()?;
-    let supplicant_consent = fields.at(18)?.bool("a consent")?;
-    let validity = Validity::new(
-        fields.at(19)?.optional_uint("a time or null")?,
-        fields.at(20)?.optional_uint("a time or null")?,
-    )?;
-    let credentials = Unchecked {
-        algorithm,
-        k,
-        derived,
-        underived: fields.at(21)?.optional_bytes("octets or null")?,
-        tuak: fields.tuak_parameters()?,
-    };
-    fields.0.end()?;
-    Ok(Profile {
-        iccid,
-        imsi,
-        credentials: credentials.check()?,
-        amf,
-        sqn,
-        routing_indicator,
-        home_network_keys,
-        supplicant_consent,
-        validity,
-    })
+    fields.profile(HomeNetworkKey::new)
 }
+
+impl Profile {
+    /// The profile for a store that authenticates what it holds: the fields of a package's payload
+    /// from the fifth on, as a map of their own.
+    pub fn to_stored(&self) -> Zeroizing<Vec<u8>> {
+        Zeroizing::new(encode(CAPACITY, |e| {
+            write_profile(e.map(PROFILE_FIELDS)?, self)
+        }))
+    }
+
+    /// Takes back what [`Profile::to_stored`] gave. That a home network key is a point is not shown
+    /// again, which would take longer than all the rest.
+    ///
+    /// # Errors
+    /// Another shape, or a field that isn't one.
+    pub fn from_stored(octets: &[u8]) -> Result<Self, PackageError> {
+        let mut fields = Fields(Reader::new("stored profile", octets));
+        fields.0.map(PROFILE_FIELDS, "a map of 18")?;
+        fields.profile(HomeNetworkKey::stored)
+    }
+}
+
+/// Takes a home network key from its identifier, its scheme and its octets.
+type TakeKey = fn(u64, u64, &[u8]) -> Result<HomeNetworkKey, FieldError>;
 
 /// The fields of a payload, read in the order of their keys.
 struct Fields<'b>(Reader<'b>);
@@ -84,6 +76,44 @@ impl<'b> Fields<'b> {
         }
     }
 
+    /// The fields of a profile, up to the end.
+    fn profile(mut self, key: TakeKey) -> Result<Profile, PackageError> {
+        let iccid = Iccid::new(self.at(5)?.text("an ICCID")?)?;
+        let digits = self.at(6)?.text("an IMSI")?;
+        let imsi = imsi(digits, self.at(7)?.uint("the length of the MNC")?)?;
+        let algorithm = Algorithm::from_number(self.at(8)?.uint("an algorithm")?)?;
+        let k = self.at(9)?.bytes("octets")?;
+        let derived = self.at(10)?.optional_bytes("octets or null")?;
+        let amf = Amf::new(octets("amf", "2 octets", self.at(11)?.bytes("octets")?)?);
+        let sqn = self.sqn_scheme()?;
+        let routing_indicator = RoutingIndicator::new(self.at(16)?.text("a routing indicator")?)?;
+        let home_network_keys = self.home_network_keys(key)?;
+        let supplicant_consent = self.at(18)?.bool("a consent")?;
+        let validity = Validity::new(
+            self.at(19)?.optional_uint("a time or null")?,
+            self.at(20)?.optional_uint("a time or null")?,
+        )?;
+        let credentials = Unchecked {
+            algorithm,
+            k,
+            derived,
+            underived: self.at(21)?.optional_bytes("octets or null")?,
+            tuak: self.tuak_parameters()?,
+        };
+        self.0.end()?;
+        Ok(Profile {
+            iccid,
+            imsi,
+            credentials: credentials.check()?,
+            amf,
+            sqn,
+            routing_indicator,
+            home_network_keys,
+            supplicant_consent,
+            validity,
+        })
+    }
+
     fn sqn_scheme(&mut self) -> Result<SqnScheme, PackageError> {
         let floor = self.at(12)?.uint("an SQN")?;
         let floor = Sqn::new(floor)
@@ -107,7 +137,7 @@ impl<'b> Fields<'b> {
         Ok(Some(tuak_parameters(res_bits, iterations)?))
     }
 
-    fn home_network_keys(&mut self) -> Result<HomeNetworkKeys, PackageError> {
+    fn home_network_keys(&mut self, key: TakeKey) -> Result<HomeNetworkKeys, PackageError> {
         let reader = self.at(17)?;
         let count = reader.array("home network keys")?;
         if count > HomeNetworkKeys::MAX as u64 {
@@ -120,11 +150,7 @@ impl<'b> Fields<'b> {
             reader.array_exactly(3, "an array of 3")?;
             let id = reader.uint("a key identifier")?;
             let scheme = reader.uint("a scheme")?;
-            keys.push(HomeNetworkKey::new(
-                id,
-                scheme,
-                reader.bytes("a public key")?,
-            )?);
+            keys.push(key(id, scheme, reader.bytes("a public key")?)?);
         }
         Ok(HomeNetworkKeys::new(&keys)?)
     }

@@ -1,9 +1,11 @@
-//! Changes of the device's own record: each is written by itself, with a sync.
+//! Changes of the device's own record.
 
 use softsim_profile::IssuerKey;
 
-use super::load::Versioned;
-use super::{CommitError, DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Room, Vault};
+use super::contents::{DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS};
+use super::error::{CommitError, Room};
+use super::file::Contents;
+use super::store::Vault;
 
 impl Vault {
     /// Stores the device's keys.
@@ -11,10 +13,10 @@ impl Vault {
     /// # Errors
     /// There are keys already, or [`CommitError::Storage`].
     pub fn set_device_keys(&mut self, keys: DeviceKeys) -> Result<(), CommitError> {
-        if self.device.value.keys.is_some() {
+        if self.device.keys.is_some() {
             return Err(CommitError::KeysExist);
         }
-        self.device.value.keys = Some(keys);
+        self.device.keys = Some(keys);
         self.write_device()
     }
 
@@ -29,7 +31,7 @@ impl Vault {
                 got: der.len() as u32,
             });
         }
-        self.device.value.certificate = Some(der.to_vec());
+        self.device.certificate = Some(der.into());
         self.write_device()
     }
 
@@ -38,7 +40,7 @@ impl Vault {
     /// # Errors
     /// There is no room, or [`CommitError::Storage`].
     pub fn add_trust_anchor(&mut self, anchor: IssuerKey) -> Result<(), CommitError> {
-        let anchors = &mut self.device.value.trust_anchors;
+        let anchors = &mut self.device.trust_anchors;
         if anchors.contains(&anchor) {
             return Ok(());
         }
@@ -57,7 +59,7 @@ impl Vault {
     /// # Errors
     /// [`CommitError::Storage`].
     pub fn remove_trust_anchor(&mut self, anchor: &IssuerKey) -> Result<(), CommitError> {
-        let anchors = &mut self.device.value.trust_anchors;
+        let anchors = &mut self.device.trust_anchors;
         let Some(index) = anchors.iter().position(|known| known == anchor) else {
             return Ok(());
         };
@@ -66,9 +68,6 @@ impl Vault {
     }
 
     fn write_device(&mut self) -> Result<(), CommitError> {
-        let Versioned { generation, value } = &mut self.device;
-        let copy = self.file.next_copy(value, 0, generation);
-        self.file.write(&[copy])?;
-        self.raise_epoch()
+        Ok(self.file.commit(&[self.device.record(0)])?)
     }
 }

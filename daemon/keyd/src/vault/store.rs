@@ -1,356 +1,274 @@
-//! What the vault holds in memory: profiles and tombstones by slot, and what finds them without a
-//! search.
-//!
-//! A slot that was never used has no record yet, in memory or in the file; slots come in steps as
-//! they are needed. Whatever changes a slot goes through [`Profiles::put`] or [`Graves::put`],
-//! which keep the indexes.
+//! The vault in use: everything in memory, and the file that changes are written to.
 
 use std::collections::BTreeSet;
-use std::mem;
+use std::num::NonZeroU32;
+use std::{io, mem};
 
-use softsim_aka::Credentials;
-use softsim_usim::{SqnState, Tombstone};
+use softsim_profile::{IssuerId, IssuerKey};
+use softsim_usim::SqnState;
 
-use super::contents::{Burial, Sequence, StoredProfile, fingerprint};
-use super::{OpenError, Slot, Table};
+use super::contents::{
+    Accounts, Device, DeviceKeys, Identities, Installation, Provisioning, Psk, Slot, StoredProfile,
+    TABLES, Txid,
+};
+use super::error::CommitError;
+use super::file::{Anchor, Contents, Damage, Kek, OpenError, Place, RecordFile, Storage, Table};
+use super::tables::Tables;
 
-/// How many slots get their first records at once.
-pub(super) const STEP: u32 = 16;
-
-/// Generation of a record that was made in memory: the file gets 0 and 1.
-pub(super) const FIRST_GENERATION: u64 = 1;
-
-/// Slots by a short key. Two things may share one, so what is found is compared in full.
-#[derive(Debug, Default)]
-struct Index(BTreeSet<(u64, u32)>);
-
-impl Index {
-    fn candidates(&self, key: u64) -> impl Iterator<Item = u32> {
-        let range = self.0.range((key, 0)..=(key, u32::MAX));
-        range.map(|(_, index)| *index)
-    }
+/// An open vault.
+pub struct Vault {
+    pub(super) file: RecordFile,
+    pub(super) device: Device,
+    pub(super) provisioning: Provisioning,
+    pub(super) accounts: Accounts,
+    pub(super) tables: Tables,
+    /// The sequence numbers whose newest version is in memory only.
+    staged_sequences: BTreeSet<u32>,
+    /// The identities whose newest version is in memory only.
+    staged_identities: BTreeSet<u32>,
 }
 
-/// A slot's records.
-#[derive(Debug)]
-pub(super) struct Records {
-    /// Generation of the profile's record.
-    pub(super) profile: u64,
-    /// Generation of the sequence's record.
-    pub(super) sequence: u64,
-    pub(super) stored: Option<Box<StoredProfile>>,
-}
-
-impl Records {
-    /// The sequence numbers.
-    pub(super) fn used(&self) -> &Sequence {
-        let stored = self.stored.as_ref();
-        stored.map_or(&Sequence::EMPTY, |stored| &stored.used)
-    }
-}
-
-/// The profiles.
-#[derive(Debug)]
-pub(super) struct Profiles {
-    capacity: u32,
-    slots: Vec<Records>,
-    by_iccid: Index,
-    by_key: Index,
-    enabled: BTreeSet<u32>,
-    free: BTreeSet<u32>,
-}
-
-impl Profiles {
-    pub(super) fn new(capacity: u32, count: u32) -> Self {
-        Self {
-            capacity,
-            slots: Vec::with_capacity(count as usize),
-            by_iccid: Index::default(),
-            by_key: Index::default(),
-            enabled: BTreeSet::new(),
-            free: BTreeSet::new(),
-        }
-    }
-
-    /// Takes the next slot from the file; its sequence numbers follow.
-    pub(super) fn load(&mut self, generation: u64, stored: Option<Box<StoredProfile>>) {
-        let index = self.len();
-        self.slots.push(Records {
-            profile: generation,
-            sequence: 0,
-            stored: None,
-        });
-        self.free.insert(index);
-        self.put(index, stored);
-    }
-
-    /// Takes a slot's sequence numbers from the file.
-    pub(super) fn load_sequence(
-        &mut self,
-        index: u32,
-        generation: u64,
-        sequence: Sequence,
-    ) -> Result<(), OpenError> {
-        let table = Table::Sequence;
-        let records = &mut self.slots[index as usize];
-        records.sequence = generation;
-        let Some(stored) = &mut records.stored else {
-            return Ok(());
+impl Vault {
+    /// Opens a vault, and finishes a transaction or a rotation of the sealing key that a power cut
+    /// left half done.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub fn open(storage: impl Storage + 'static, kek: &Kek) -> Result<Self, OpenError> {
+        let mut device = Device::default();
+        let mut provisioning = Provisioning::default();
+        let mut accounts = Accounts::default();
+        let mut tables = Tables::new(RecordFile::layout_of(&storage, TABLES)?);
+        let file = RecordFile::open(storage, kek, TABLES, |place, contents| {
+            match place.table {
+                Table::DEVICE => device = decode(place, contents)?,
+                Table::PROVISIONING => provisioning = decode(place, contents)?,
+                Table::ACCOUNTS => accounts = decode(place, contents)?,
+                _ => tables.load(place, contents)?,
+            }
+            Ok(())
+        })?;
+        let lost = file.damage().iter();
+        let lost = lost.filter_map(|damage| damage.lost_of(Table::IDENTITIES));
+        lost.for_each(|index| tables.drop_reauthentication(index));
+        let mut vault = Self {
+            file,
+            device,
+            provisioning,
+            accounts,
+            tables,
+            staged_sequences: BTreeSet::new(),
+            staged_identities: BTreeSet::new(),
         };
-        if generation < stored.first_sequence {
-            return Err(OpenError::Outdated {
-                table,
-                index,
-                expected: stored.first_sequence,
-                got: generation,
-            });
+        // Where an older copy of its record stood in that was another profile's.
+        let identities = &vault.tables.identities;
+        if let Some(enabled) = vault.enabled_installation()
+            && identities.count() < identities.len()
+        {
+            vault.tables.provide_identities(enabled);
+            vault.tables.keep();
         }
-        sequence
-            .state(stored.profile.sqn.parameters())
-            .map_err(|_| OpenError::Malformed { table, index })?;
-        stored.used = sequence;
-        Ok(())
-    }
-
-    pub(super) fn capacity(&self) -> u32 {
-        self.capacity
-    }
-
-    /// How many slots have records.
-    pub(super) fn len(&self) -> u32 {
-        self.slots.len() as u32
-    }
-
-    /// How many profiles there are.
-    pub(super) fn count(&self) -> u32 {
-        self.len() - self.free.len() as u32
-    }
-
-    /// The sum of the records' generations.
-    pub(super) fn versions(&self) -> u64 {
-        let versions = |records: &Records| records.profile + records.sequence;
-        self.slots.iter().map(versions).sum()
-    }
-
-    pub(super) fn records(&self) -> &[Records] {
-        &self.slots
-    }
-
-    pub(super) fn records_mut(&mut self, index: u32) -> &mut Records {
-        &mut self.slots[index as usize]
-    }
-
-    pub(super) fn get(&self, slot: Slot) -> Option<&StoredProfile> {
-        self.slots.get(slot.0 as usize)?.stored.as_deref()
-    }
-
-    /// The profiles from a slot on.
-    pub(super) fn from(&self, first: u32) -> impl Iterator<Item = (Slot, &StoredProfile)> {
-        let slots = self.slots.get(first as usize..).unwrap_or_default();
-        let numbered = (first..).zip(slots);
-        numbered.filter_map(|(index, records)| Some((Slot(index), records.stored.as_deref()?)))
-    }
-
-    pub(super) fn find(&self, iccid: &str) -> Option<Slot> {
-        let named = |stored: &StoredProfile| stored.profile.iccid.as_str() == iccid;
-        self.by_iccid
-            .candidates(iccid_key(iccid))
-            .map(Slot)
-            .find(|slot| self.get(*slot).is_some_and(named))
-    }
-
-    /// Whether there is a profile with this K.
-    pub(super) fn has(&self, credentials: &Credentials, tombstone: &Tombstone) -> bool {
-        self.by_key.candidates(fingerprint(tombstone)).any(|index| {
-            self.get(Slot(index))
-                .is_some_and(|stored| stored.profile.credentials.same_k(credentials))
-        })
-    }
-
-    /// The first enabled profile.
-    pub(super) fn enabled(&self) -> Option<Slot> {
-        self.enabled.first().copied().map(Slot)
-    }
-
-    /// A slot without a profile.
-    pub(super) fn vacant(&mut self) -> Option<u32> {
-        if self.free.is_empty() {
-            let end = self.len().saturating_add(STEP).min(self.capacity);
-            for index in self.len()..end {
-                self.slots.push(Records {
-                    profile: FIRST_GENERATION,
-                    sequence: FIRST_GENERATION,
-                    stored: None,
-                });
-                self.free.insert(index);
-            }
+        if vault.is_rotating()? {
+            let finished = vault.write_over_old_sealing_key();
+            finished.map_err(io::Error::other)?;
         }
-        self.free.first().copied()
+        Ok(vault)
     }
 
-    /// Puts a profile into a slot, or none, and gives what was there.
-    pub(super) fn put(
+    /// Heap that a full vault takes with as much room as this file claims, in octets.
+    ///
+    /// # Errors
+    /// It isn't a vault of this format.
+    pub fn heap_for(storage: &dyn Storage) -> Result<usize, OpenError> {
+        RecordFile::layout_of(storage, TABLES).map(Tables::heap)
+    }
+
+    /// Holds the vault against an anchor, and from now on raises the epoch after every `interval`th
+    /// pass that changes sequence numbers or identities, and with everything else that changes.
+    ///
+    /// # Errors
+    /// The vault or its anchor is an old one, or the anchor's medium fails.
+    pub fn anchor(
         &mut self,
-        index: u32,
-        stored: Option<Box<StoredProfile>>,
-    ) -> Option<Box<StoredProfile>> {
-        let before = mem::replace(&mut self.slots[index as usize].stored, stored);
-        if let Some(before) = &before {
-            self.by_iccid
-                .0
-                .remove(&(iccid_key(before.profile.iccid.as_str()), index));
-            self.by_key.0.remove(&(before.fingerprint, index));
-            self.enabled.remove(&index);
-            self.free.insert(index);
-        }
-        if let Some(stored) = &self.slots[index as usize].stored {
-            self.by_iccid
-                .0
-                .insert((iccid_key(stored.profile.iccid.as_str()), index));
-            self.by_key.0.insert((stored.fingerprint, index));
-            if stored.enabled {
-                self.enabled.insert(index);
-            }
-            self.free.remove(&index);
-        }
-        before
+        anchor: Box<dyn Anchor>,
+        interval: NonZeroU32,
+    ) -> Result<(), OpenError> {
+        self.file.anchor(anchor, interval)
     }
 
-    /// Enables or disables a profile, and tells whether it was enabled; nothing where there is
-    /// none.
-    pub(super) fn set_enabled(&mut self, slot: Slot, enabled: bool) -> Option<bool> {
-        let stored = self.slots.get_mut(slot.0 as usize)?.stored.as_deref_mut()?;
-        let before = mem::replace(&mut stored.enabled, enabled);
-        if enabled {
-            self.enabled.insert(slot.0);
-        } else {
-            self.enabled.remove(&slot.0);
-        }
-        Some(before)
+    /// The epoch that an anchor was raised to last, or is to be.
+    pub fn last_epoch(&self) -> u64 {
+        self.file.epoch()
     }
 
-    /// Changes a profile's sequence numbers; nothing where there is none.
-    pub(super) fn change_sqn<R>(
+    /// The epoch that an anchor holds the vault to; none without an anchor.
+    pub fn epoch(&self) -> Option<u64> {
+        self.file.is_anchored().then(|| self.file.epoch())
+    }
+
+    /// The bad copies for which a good one stood in when the vault was opened.
+    pub fn damage(&self) -> &[Damage] {
+        self.file.damage()
+    }
+
+    /// How many profiles there is room for.
+    pub fn capacity(&self) -> u32 {
+        self.tables.profiles.capacity()
+    }
+
+    /// The device's private keys, once they are made.
+    pub fn device_keys(&self) -> Option<&DeviceKeys> {
+        self.device.keys.as_ref()
+    }
+
+    /// The device certificate, DER, once there is one.
+    pub fn certificate(&self) -> Option<&[u8]> {
+        self.device.certificate.as_deref()
+    }
+
+    /// The operators whose packages are opened.
+    pub fn trust_anchors(&self) -> &[IssuerKey] {
+        &self.device.trust_anchors
+    }
+
+    /// The last sequence taken from an issuer, 0 for none.
+    pub fn last_sequence(&self, issuer: &IssuerId) -> u64 {
+        self.provisioning.last_sequence(issuer)
+    }
+
+    /// The pre-shared key of an account.
+    pub fn psk(&self, account: u16) -> Option<&Psk> {
+        self.accounts.0.get(&account)
+    }
+
+    /// The last committed transaction.
+    pub fn last_transaction(&self) -> Option<Txid> {
+        self.provisioning.transaction
+    }
+
+    /// The digest of netd's accounts that a transaction last brought.
+    pub fn accounts_digest(&self) -> Option<[u8; 32]> {
+        self.provisioning.accounts
+    }
+
+    /// A time that has certainly passed, in seconds since 1970.
+    pub fn last_time(&self) -> u64 {
+        self.provisioning.time
+    }
+
+    /// How many profiles are installed.
+    pub fn installed(&self) -> u32 {
+        self.tables.profiles.count()
+    }
+
+    /// The installed profiles.
+    pub fn profiles(&self) -> impl Iterator<Item = (Slot, &StoredProfile)> {
+        self.profiles_from(0)
+    }
+
+    /// The installed profiles in the slots from `first` on.
+    pub fn profiles_from(&self, first: u32) -> impl Iterator<Item = (Slot, &StoredProfile)> {
+        let profiles = self.tables.profiles.from(first);
+        profiles.map(|(index, stored)| (Slot(index), stored))
+    }
+
+    /// The slot of the profile with this ICCID.
+    pub fn find(&self, iccid: &str) -> Option<Slot> {
+        self.tables.find(iccid)
+    }
+
+    /// The slot of the enabled profile; there is one at most.
+    pub fn enabled(&self) -> Option<Slot> {
+        self.enabled_installation().map(Installation::slot)
+    }
+
+    fn enabled_installation(&self) -> Option<Installation> {
+        let enabled = self.provisioning.enabled;
+        enabled.filter(|enabled| self.installation(enabled.slot) == Some(*enabled))
+    }
+
+    /// The profile in a slot.
+    pub fn profile(&self, slot: Slot) -> Option<&StoredProfile> {
+        self.tables.profiles.get(slot.0)
+    }
+
+    /// Changes the sequence numbers of a profile; the change is staged, and durable after
+    /// [`Self::flush`]. Nothing where there is no profile.
+    pub fn change_sqn<R>(
         &mut self,
         slot: Slot,
         change: impl FnOnce(&mut SqnState) -> R,
     ) -> Option<R> {
-        let stored = self.slots.get_mut(slot.0 as usize)?.stored.as_deref_mut()?;
-        let mut sqn = stored.sqn();
-        let result = change(&mut sqn);
-        stored.used = Sequence::of(&sqn);
+        let result = self.tables.change_sqn(slot, change)?;
+        self.staged_sequences.insert(slot.0);
         Some(result)
     }
-}
 
-/// The digits as a number, which only the longest don't fit into.
-fn iccid_key(iccid: &str) -> u64 {
-    iccid.bytes().fold(0, |number: u64, digit| {
-        number.wrapping_mul(10).wrapping_add(digit.into())
-    })
-}
+    /// Which installation of a profile is in a slot.
+    pub fn installation(&self, slot: Slot) -> Option<Installation> {
+        self.tables.installation(slot)
+    }
 
-/// A tombstone's record.
-#[derive(Debug)]
-pub(super) struct Grave {
-    pub(super) generation: u64,
-    pub(super) burial: Option<Box<Burial>>,
-}
+    /// The identities that servers gave to the profile in a slot; none where it was never enabled.
+    pub fn identities(&self, slot: Slot) -> Option<&Identities> {
+        self.tables
+            .identities
+            .get(self.tables.find_identities(slot)?)
+    }
 
-/// The tombstones.
-#[derive(Debug)]
-pub(super) struct Graves {
-    capacity: u32,
-    graves: Vec<Grave>,
-    by_key: Index,
-    free: BTreeSet<u32>,
-}
+    /// Changes the identities of a profile; the change is staged, and durable after
+    /// [`Self::flush`]. Nothing where the profile was never enabled.
+    pub fn change_identities<R>(
+        &mut self,
+        slot: Slot,
+        change: impl FnOnce(&mut Identities) -> R,
+    ) -> Option<R> {
+        let index = self.tables.find_identities(slot)?;
+        let result = change(self.tables.identities.get_mut(index)?);
+        self.staged_identities.insert(index);
+        Some(result)
+    }
 
-impl Graves {
-    pub(super) fn new(capacity: u32, count: u32) -> Self {
-        Self {
-            capacity,
-            graves: Vec::with_capacity(count as usize),
-            by_key: Index::default(),
-            free: BTreeSet::new(),
+    /// Makes all staged changes durable with one sync; without any, does nothing.
+    ///
+    /// # Errors
+    /// [`CommitError::Storage`].
+    pub fn flush(&mut self) -> Result<(), CommitError> {
+        let sequences = mem::take(&mut self.staged_sequences).into_iter();
+        let identities = mem::take(&mut self.staged_identities).into_iter();
+        let mut records = Vec::with_capacity(sequences.len() + identities.len());
+        records.extend(sequences.map(|index| self.tables.sequence(index)));
+        records.extend(identities.map(|index| self.tables.identities.record(index)));
+        if records.is_empty() {
+            return Ok(());
         }
+        Ok(self.file.write(&records)?)
     }
 
-    /// Takes the next tombstone from the file.
-    pub(super) fn load(&mut self, generation: u64, burial: Option<Box<Burial>>) {
-        let index = self.len();
-        self.graves.push(Grave {
-            generation,
-            burial: None,
-        });
-        self.free.insert(index);
-        self.put(index, burial);
-    }
-
-    pub(super) fn capacity(&self) -> u32 {
-        self.capacity
-    }
-
-    /// How many graves have records.
-    pub(super) fn len(&self) -> u32 {
-        self.graves.len() as u32
-    }
-
-    /// The sum of the records' generations.
-    pub(super) fn versions(&self) -> u64 {
-        self.graves.iter().map(|grave| grave.generation).sum()
-    }
-
-    pub(super) fn grave_mut(&mut self, index: u32) -> &mut Grave {
-        &mut self.graves[index as usize]
-    }
-
-    pub(super) fn graves(&self) -> &[Grave] {
-        &self.graves
-    }
-
-    /// The grave of a key.
-    pub(super) fn find(&self, tombstone: &Tombstone) -> Option<u32> {
-        let is_of = |grave: &Grave| {
-            let burial = grave.burial.as_ref();
-            burial.is_some_and(|burial| burial.tombstone == *tombstone)
+    /// Whether the copy of the device's record that isn't the newest has another sealing key: a
+    /// rotation was cut off before it had written over the key before.
+    fn is_rotating(&self) -> Result<bool, OpenError> {
+        let place = Place {
+            table: Table::DEVICE,
+            index: 0,
+            generation: self.file.generation(Table::DEVICE, 0),
         };
-        self.by_key
-            .candidates(fingerprint(tombstone))
-            .find(|index| is_of(&self.graves[*index as usize]))
+        let Some(before) = self.file.before(place.table, place.index)? else {
+            return Ok(false);
+        };
+        let before: Device = decode(place, &before)?;
+        let sealing = |keys: &DeviceKeys| keys.sealing.clone();
+        let before = before.keys.as_ref().map(sealing);
+        Ok(before.is_some() && before != self.device_keys().map(sealing))
     }
 
-    /// A grave without a tombstone.
-    pub(super) fn vacant(&mut self) -> Option<u32> {
-        if self.free.is_empty() {
-            let end = self.len().saturating_add(STEP).min(self.capacity);
-            for index in self.len()..end {
-                self.graves.push(Grave {
-                    generation: FIRST_GENERATION,
-                    burial: None,
-                });
-                self.free.insert(index);
-            }
-        }
-        self.free.first().copied()
+    /// Writes the device's record once more: its other copies, in its place and in the journal,
+    /// still hold the key before.
+    pub(super) fn write_over_old_sealing_key(&mut self) -> Result<(), CommitError> {
+        Ok(self.file.commit(&[self.device.record(0)])?)
     }
+}
 
-    /// Puts a tombstone into a grave, or none, and gives what was there.
-    pub(super) fn put(&mut self, index: u32, burial: Option<Box<Burial>>) -> Option<Box<Burial>> {
-        let grave = &mut self.graves[index as usize];
-        let before = mem::replace(&mut grave.burial, burial);
-        if let Some(before) = &before {
-            self.by_key
-                .0
-                .remove(&(fingerprint(&before.tombstone), index));
-            self.free.insert(index);
-        }
-        if let Some(burial) = &grave.burial {
-            self.by_key
-                .0
-                .insert((fingerprint(&burial.tombstone), index));
-            self.free.remove(&index);
-        }
-        before
-    }
+fn decode<T: Contents>(place: Place, contents: &[u8]) -> Result<T, OpenError> {
+    T::decode(contents).map_err(|reason| place.unreadable(reason))
 }

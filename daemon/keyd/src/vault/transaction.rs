@@ -1,32 +1,33 @@
 //! A transaction: changes to several records, all or none, in memory as on the medium.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use softsim_profile::{IssuerId, Profile, SealingKey};
 use softsim_usim::{SqnState, Tombstone};
 use zeroize::Zeroizing;
 
 use super::contents::{
-    Accounts, Burial, Contents, Identities, Ledger, MAX_ACCOUNTS, MAX_ISSUERS, Psk, Sequence,
-    fingerprint,
+    Accounts, MAX_ACCOUNTS, MAX_ISSUERS, Provisioning, Psk, Sequence, Slot, StoredProfile,
+    StoredTombstone, Txid, fingerprint,
 };
-use super::create::NewRecords;
-use super::load::{Versioned, join_journal};
-use super::{CommitError, Place, Room, Slot, StoredProfile, Table, Txid, Vault, record};
+use super::error::{CommitError, Room};
+use super::file::{Contents, OVERHEAD, Table};
+use super::store::Vault;
 
-/// How many slots and tombstones one transaction may touch.
+/// How many profiles and tombstones one transaction may touch.
 pub const MAX_CHANGES: usize = 8;
 
 const _: () = assert!(
-    1 + Table::Ledger.record_length()
-        + Table::Accounts.record_length()
-        + Table::Device.record_length()
+    1 + Table::LEDGER.record_length()
+        + Table::PROVISIONING.record_length()
+        + Table::ACCOUNTS.record_length()
+        + Table::DEVICE.record_length()
         + MAX_CHANGES
-            * (Table::Profile.record_length()
-                + Table::Sequence.record_length()
-                + Table::Identities.record_length())
-        + record::OVERHEAD
-        <= Table::Journal.record_length()
+            * (Table::PROFILE.record_length()
+                + Table::SEQUENCE.record_length()
+                + Table::IDENTITIES.record_length())
+        + OVERHEAD
+        <= Table::JOURNAL.record_length()
 );
 
 /// One change of a transaction.
@@ -59,7 +60,7 @@ pub enum Change {
     },
     /// Puts another sealing key in the place of the device's, of which nothing stays on the medium.
     SealingKey(SealingKey),
-    /// Lets a profile answer challenges.
+    /// Lets a profile answer challenges, and no other.
     Enable(Slot),
     /// Lets a profile rest.
     Disable(Slot),
@@ -73,15 +74,12 @@ pub enum Change {
     Accounts(BTreeMap<u16, Option<Psk>>),
 }
 
-/// What a transaction has changed in memory, so that it can be taken back.
-enum Undo {
-    Ledger(Ledger),
-    Profile(u32, Option<Box<StoredProfile>>),
-    Enabled(Slot, bool),
-    Tombstone(u32, Option<Box<Burial>>),
-    Accounts(Accounts),
-    Identities(u32, Option<Box<Identities>>),
-    SealingKey(Zeroizing<[u8; SealingKey::LENGTH]>),
+/// What a transaction is to make of the single records. What it makes of profiles, tombstones and
+/// identities, the tables hold until it is kept or dropped.
+struct Draft {
+    provisioning: Provisioning,
+    accounts: Option<Accounts>,
+    sealing: Option<Zeroizing<[u8; SealingKey::LENGTH]>>,
 }
 
 impl Vault {
@@ -92,108 +90,57 @@ impl Vault {
     /// With all but [`CommitError::Storage`], nothing changed.
     pub fn commit(&mut self, changes: Vec<Change>, now: u64) -> Result<(), CommitError> {
         self.flush()?;
-        let mut log = Vec::new();
-        let applied = changes
-            .into_iter()
-            .try_for_each(|change| self.apply(change, &mut log))
-            .and_then(|()| touched(&log));
-        let touched = match applied {
-            Ok(touched) => touched,
-            Err(refusal) => {
-                self.take_back(log);
-                return Err(refusal);
-            }
+        let mut draft = Draft {
+            provisioning: self.provisioning.clone(),
+            accounts: None,
+            sealing: None,
         };
-        self.ledger.value.time = self.ledger.value.time.max(now);
-        self.write_new_slots()?;
-        let rotated = touched.contains(&(Table::Device, 0));
-        self.write_journalled(touched)?;
+        draft.provisioning.time = draft.provisioning.time.max(now);
+        let mut changes = changes.into_iter();
+        let applied = changes.try_for_each(|change| self.apply(change, &mut draft));
+        if let Err(refusal) = applied.and_then(|()| self.check_touched()) {
+            self.tables.discard();
+            return Err(refusal);
+        }
+        self.make(draft)
+    }
+
+    /// Makes a draft and what the tables hold of it the vault's, in memory and on the medium.
+    fn make(&mut self, draft: Draft) -> Result<(), CommitError> {
+        let mut records = self.tables.touched();
+        self.tables.keep();
+        self.provisioning = draft.provisioning;
+        records.push(self.provisioning.record(0));
+        if let Some(accounts) = draft.accounts {
+            self.accounts = accounts;
+            records.push(self.accounts.record(0));
+        }
+        let rotated = draft.sealing.is_some();
+        if let (Some(sealing), Some(keys)) = (draft.sealing, &mut self.device.keys) {
+            keys.sealing = sealing;
+            records.push(self.device.record(0));
+        }
+        self.file.extend(&self.tables.sizes())?;
+        self.file.commit(&records)?;
         if rotated {
             self.write_over_old_sealing_key()?;
         }
         Ok(())
     }
 
-    /// Writes the device's record once more: its other copies, in its place and in the journal,
-    /// still hold the key before.
-    pub(super) fn write_over_old_sealing_key(&mut self) -> Result<(), CommitError> {
-        self.write_journalled(BTreeSet::from([(Table::Device, 0)]))
-    }
-
-    /// Gives slots that are new in memory their first records. Nobody reads them before the ledger
-    /// counts them, which the transaction itself makes it do.
-    fn write_new_slots(&mut self) -> Result<(), CommitError> {
-        let ledger = &mut self.ledger.value;
-        let (slots, graves) = (self.profiles.len(), self.graves.len());
-        let aliases = self.aliases.len();
-        let new = vec![
-            NewRecords {
-                table: Table::Profile,
-                range: ledger.slots..slots,
-                contents: None::<Box<StoredProfile>>.encode(),
-            },
-            NewRecords {
-                table: Table::Sequence,
-                range: ledger.slots..slots,
-                contents: Sequence::EMPTY.encode(),
-            },
-            NewRecords {
-                table: Table::Tombstone,
-                range: ledger.graves..graves,
-                contents: None::<Box<Burial>>.encode(),
-            },
-            NewRecords {
-                table: Table::Identities,
-                range: ledger.aliases..aliases,
-                contents: None::<Box<Identities>>.encode(),
-            },
-        ];
-        self.file.write_first(new)?;
-        (ledger.slots, ledger.graves, ledger.aliases) = (slots, graves, aliases);
+    /// Expects that the journal has room for what the tables hold of a transaction.
+    fn check_touched(&self) -> Result<(), CommitError> {
+        let touched = self.tables.profiles.touched().len() + self.tables.tombstones.touched().len();
+        if touched > MAX_CHANGES {
+            return Err(CommitError::Full {
+                what: Room::Changes,
+                capacity: MAX_CHANGES as u32,
+            });
+        }
         Ok(())
     }
 
-    /// Writes the ledger and the touched records: into the journal, then to their places.
-    fn write_journalled(&mut self, touched: BTreeSet<(Table, u32)>) -> Result<(), CommitError> {
-        let mut copies = Vec::with_capacity(1 + touched.len());
-        for (table, index) in touched {
-            copies.push(match table {
-                Table::Profile => {
-                    let records = self.profiles.records_mut(index);
-                    let generation = &mut records.profile;
-                    self.file.next_copy(&records.stored, index, generation)
-                }
-                Table::Sequence => self.next_sequence(index),
-                Table::Identities => self.next_identities(index),
-                Table::Device => {
-                    let Versioned { generation, value } = &mut self.device;
-                    self.file.next_copy(value, index, generation)
-                }
-                Table::Accounts => {
-                    let Versioned { generation, value } = &mut self.accounts;
-                    self.file.next_copy(value, index, generation)
-                }
-                _ => {
-                    let grave = self.graves.grave_mut(index);
-                    let generation = &mut grave.generation;
-                    self.file.next_copy(&grave.burial, index, generation)
-                }
-            });
-        }
-        copies.push(self.next_ledger());
-        self.journal += 1;
-        let place = Place {
-            table: Table::Journal,
-            index: 0,
-            generation: self.journal,
-        };
-        let journal = record::seal(&self.file.cipher, place, &join_journal(&copies));
-        self.file.write(&[journal])?;
-        self.file.write(&copies)?;
-        self.advance_anchor()
-    }
-
-    fn apply(&mut self, change: Change, log: &mut Vec<Undo>) -> Result<(), CommitError> {
+    fn apply(&mut self, change: Change, draft: &mut Draft) -> Result<(), CommitError> {
         match change {
             Change::Install {
                 profile,
@@ -201,89 +148,31 @@ impl Vault {
                 sequence,
                 enabled,
             } => {
-                self.raise_sequence(issuer, sequence, log)?;
-                self.install(profile, issuer, sequence, enabled, log)
+                raise_sequence(&mut draft.provisioning, issuer, sequence)?;
+                let slot = self.install(profile, issuer, sequence, draft)?;
+                if enabled {
+                    self.enable(slot, draft)?;
+                }
             }
-            Change::Sequence { issuer, sequence } => self.raise_sequence(issuer, sequence, log),
-            Change::SealingKey(key) => self.set_sealing_key(&key, log),
-            Change::Enable(slot) => self.set_enabled(slot, true, log),
-            Change::Disable(slot) => self.set_enabled(slot, false, log),
-            Change::Delete(slot) => {
-                self.profile(slot).ok_or(CommitError::UnknownSlot)?;
-                self.remove(slot.0, log)
+            Change::Sequence { issuer, sequence } => {
+                raise_sequence(&mut draft.provisioning, issuer, sequence)?;
             }
-            Change::Accounts(accounts) => self.set_accounts(accounts, log),
-            Change::Transaction(txid) => {
-                log.push(Undo::Ledger(self.ledger.value.clone()));
-                self.ledger.value.transaction = Some(txid);
-                Ok(())
+            Change::SealingKey(key) => {
+                self.device_keys().ok_or(CommitError::NoKeys)?;
+                draft.sealing = Some(Zeroizing::new(*key.as_bytes()));
             }
-            Change::AccountsDigest(digest) => {
-                log.push(Undo::Ledger(self.ledger.value.clone()));
-                self.ledger.value.accounts = Some(digest);
-                Ok(())
+            Change::Enable(slot) => self.enable(slot, draft)?,
+            Change::Disable(slot) => {
+                let of = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
+                draft.provisioning.enabled.take_if(|enabled| *enabled == of);
             }
-        }
-    }
-
-    fn set_accounts(
-        &mut self,
-        accounts: BTreeMap<u16, Option<Psk>>,
-        log: &mut Vec<Undo>,
-    ) -> Result<(), CommitError> {
-        if accounts.len() > MAX_ACCOUNTS {
-            return Err(CommitError::Full {
-                what: Room::Accounts,
-                capacity: MAX_ACCOUNTS as u32,
-            });
-        }
-        let kept = |account: u16, psk: Option<Psk>| {
-            let psk = psk.or_else(|| self.psk(account).cloned());
-            Ok((account, psk.ok_or(CommitError::UnknownAccount(account))?))
-        };
-        let accounts = (accounts.into_iter())
-            .map(|(account, psk)| kept(account, psk))
-            .collect::<Result<_, CommitError>>()?;
-        let before = std::mem::replace(&mut self.accounts.value, Accounts(accounts));
-        log.push(Undo::Accounts(before));
-        Ok(())
-    }
-
-    fn set_sealing_key(
-        &mut self,
-        key: &SealingKey,
-        log: &mut Vec<Undo>,
-    ) -> Result<(), CommitError> {
-        let keys = self.device.value.keys.as_mut().ok_or(CommitError::NoKeys)?;
-        let key = Zeroizing::new(*key.as_bytes());
-        log.push(Undo::SealingKey(std::mem::replace(&mut keys.sealing, key)));
-        Ok(())
-    }
-
-    fn raise_sequence(
-        &mut self,
-        issuer: IssuerId,
-        sequence: u64,
-        log: &mut Vec<Undo>,
-    ) -> Result<(), CommitError> {
-        let last = self.last_sequence(&issuer);
-        if sequence <= last {
-            return Err(CommitError::SequenceNotRising {
-                last,
-                got: sequence,
-            });
-        }
-        log.push(Undo::Ledger(self.ledger.value.clone()));
-        let sequences = &mut self.ledger.value.sequences;
-        match sequences.iter().position(|(known, _)| *known == issuer) {
-            Some(index) => sequences[index].1 = sequence,
-            None if sequences.len() == MAX_ISSUERS => {
-                return Err(CommitError::Full {
-                    what: Room::Issuers,
-                    capacity: MAX_ISSUERS as u32,
-                });
+            Change::Delete(slot) => self.delete(slot, draft)?,
+            Change::Accounts(accounts) => {
+                let before = draft.accounts.as_ref().unwrap_or(&self.accounts);
+                draft.accounts = Some(kept(accounts, before)?);
             }
-            None => sequences.push((issuer, sequence)),
+            Change::Transaction(txid) => draft.provisioning.transaction = Some(txid),
+            Change::AccountsDigest(digest) => draft.provisioning.accounts = Some(digest),
         }
         Ok(())
     }
@@ -293,160 +182,113 @@ impl Vault {
         profile: Profile,
         issuer: IssuerId,
         sequence: u64,
-        enabled: bool,
-        log: &mut Vec<Undo>,
-    ) -> Result<(), CommitError> {
+        draft: &mut Draft,
+    ) -> Result<Slot, CommitError> {
         if let Some(replaced) = self.find(profile.iccid.as_str()) {
-            self.remove(replaced.0, log)?;
+            self.delete(replaced, draft)?;
         }
         let tombstone = Tombstone::of(&profile.credentials);
-        if self.profiles.has(&profile.credentials, &tombstone) {
+        if self.tables.has(&profile.credentials, &tombstone) {
             return Err(CommitError::DuplicateKey);
         }
-        let index = self.profiles.vacant().ok_or(CommitError::Full {
-            what: Room::Profiles,
-            capacity: self.profiles.capacity(),
-        })?;
+        let index = self.tables.profiles.vacant();
+        let index = index.ok_or_else(|| self.no_room_for_profiles())?;
         let mut sqn = profile.sqn.state();
-        self.exhume(&tombstone, &mut sqn, log);
+        self.lift_tombstone(&tombstone, &mut sqn);
         let stored = StoredProfile {
             profile,
             issuer,
             sequence,
-            enabled,
             fingerprint: fingerprint(&tombstone),
-            first_sequence: self.profiles.records_mut(index).sequence + 1,
+            first_sequence: self.file.generation(Table::SEQUENCE, index) + 1,
             used: Sequence::of(&sqn),
         };
-        let before = self.profiles.put(index, Some(Box::new(stored)));
-        log.push(Undo::Profile(index, before));
-        if enabled {
-            self.give_names(Slot(index), log)?;
-        }
-        Ok(())
+        self.tables.profiles.put(index, Some(stored));
+        Ok(Slot(index))
     }
 
-    /// Gives a profile the record that servers' names for it go into, where it has none.
-    fn give_names(&mut self, slot: Slot, log: &mut Vec<Undo>) -> Result<(), CommitError> {
-        let installation = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
-        if self.aliases.find(slot).is_some() {
-            return Ok(());
-        }
-        let index = self.aliases.vacant().ok_or(CommitError::Full {
-            what: Room::Profiles,
-            capacity: self.profiles.capacity(),
-        })?;
-        let none = Box::new(Identities::none(slot.0, installation.first));
-        log.push(Undo::Identities(index, self.aliases.put(index, Some(none))));
-        Ok(())
+    /// Lets a profile answer challenges, and no other; servers' identities for it have a record
+    /// from now on.
+    fn enable(&mut self, slot: Slot, draft: &mut Draft) -> Result<(), CommitError> {
+        let of = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
+        draft.provisioning.enabled = Some(of);
+        let provided = self.tables.provide_identities(of);
+        provided.ok_or_else(|| self.no_room_for_profiles())
     }
 
-    fn set_enabled(
-        &mut self,
-        slot: Slot,
-        enabled: bool,
-        log: &mut Vec<Undo>,
-    ) -> Result<(), CommitError> {
-        let before = self.profiles.set_enabled(slot, enabled);
-        log.push(Undo::Enabled(slot, before.ok_or(CommitError::UnknownSlot)?));
-        if enabled {
-            self.give_names(slot, log)?;
-        }
-        Ok(())
-    }
-
-    /// Empties a slot and leaves a tombstone of what was in it, but none of its names.
-    fn remove(&mut self, index: u32, log: &mut Vec<Undo>) -> Result<(), CommitError> {
-        let grave = self.graves.vacant().ok_or(CommitError::Full {
+    /// Empties a slot and leaves a tombstone of what was in it, but none of its identities.
+    fn delete(&mut self, slot: Slot, draft: &mut Draft) -> Result<(), CommitError> {
+        let of = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
+        let vacant = self.tables.tombstones.vacant();
+        let index = vacant.ok_or_else(|| CommitError::Full {
             what: Room::Tombstones,
-            capacity: self.graves.capacity(),
+            capacity: self.tables.tombstones.capacity(),
         })?;
-        let before = self.profiles.put(index, None);
-        if let Some(stored) = &before {
-            let tombstone = Tombstone::of(&stored.profile.credentials);
-            let burial = Box::new(Burial::new(tombstone, &stored.sqn()));
-            log.push(Undo::Tombstone(grave, self.graves.put(grave, Some(burial))));
+        let stored = self.profile(slot).ok_or(CommitError::UnknownSlot)?;
+        let tombstone = Tombstone::of(&stored.profile.credentials);
+        let tombstone = StoredTombstone::new(tombstone, &stored.sqn());
+        self.tables.tombstones.put(index, Some(tombstone));
+        self.tables.profiles.put(slot.0, None);
+        if let Some(identities) = self.tables.find_identities(slot) {
+            self.tables.identities.put(identities, None);
         }
-        log.push(Undo::Profile(index, before));
-        if let Some(names) = self.aliases.find(Slot(index)) {
-            log.push(Undo::Identities(names, self.aliases.put(names, None)));
-        }
+        draft.provisioning.enabled.take_if(|enabled| *enabled == of);
         Ok(())
     }
 
     /// Joins the sequence numbers of a deleted profile into `sqn`, and frees its tombstone.
-    fn exhume(&mut self, tombstone: &Tombstone, sqn: &mut SqnState, log: &mut Vec<Undo>) {
-        let Some(index) = self.graves.find(tombstone) else {
-            return;
-        };
-        let burial = self.graves.put(index, None);
-        if let Some(burial) = &burial {
-            sqn.merge(&burial.state());
+    fn lift_tombstone(&mut self, tombstone: &Tombstone, sqn: &mut SqnState) {
+        if let Some(index) = self.tables.find_tombstone(tombstone)
+            && let Some(stored) = self.tables.tombstones.get(index)
+        {
+            sqn.merge(&stored.sqn());
+            self.tables.tombstones.put(index, None);
         }
-        log.push(Undo::Tombstone(index, burial));
     }
 
-    fn take_back(&mut self, log: Vec<Undo>) {
-        for undo in log.into_iter().rev() {
-            match undo {
-                Undo::Ledger(before) => self.ledger.value = before,
-                Undo::Accounts(before) => self.accounts.value = before,
-                Undo::SealingKey(before) => {
-                    if let Some(keys) = &mut self.device.value.keys {
-                        keys.sealing = before;
-                    }
-                }
-                Undo::Profile(index, before) => {
-                    self.profiles.put(index, before);
-                }
-                Undo::Tombstone(index, before) => {
-                    self.graves.put(index, before);
-                }
-                Undo::Identities(index, before) => {
-                    self.aliases.put(index, before);
-                }
-                Undo::Enabled(slot, before) => {
-                    self.profiles.set_enabled(slot, before);
-                }
-            }
+    fn no_room_for_profiles(&self) -> CommitError {
+        CommitError::Full {
+            what: Room::Profiles,
+            capacity: self.capacity(),
         }
     }
 }
 
-/// The records that a log touches, without the ledger.
-fn touched(log: &[Undo]) -> Result<BTreeSet<(Table, u32)>, CommitError> {
-    let mut touched = BTreeSet::new();
-    let mut beside = BTreeSet::new();
-    for undo in log {
-        match undo {
-            Undo::Ledger(_) => {}
-            Undo::SealingKey(_) => {
-                beside.insert((Table::Device, 0));
-            }
-            Undo::Accounts(_) => {
-                beside.insert((Table::Accounts, 0));
-            }
-            Undo::Identities(index, _) => {
-                beside.insert((Table::Identities, *index));
-            }
-            Undo::Enabled(slot, _) => {
-                touched.insert((Table::Profile, slot.0));
-            }
-            Undo::Profile(index, _) => {
-                touched.insert((Table::Profile, *index));
-                beside.insert((Table::Sequence, *index));
-            }
-            Undo::Tombstone(index, _) => {
-                touched.insert((Table::Tombstone, *index));
-            }
-        }
+/// Raises the last sequence of an issuer.
+fn raise_sequence(
+    provisioning: &mut Provisioning,
+    issuer: IssuerId,
+    got: u64,
+) -> Result<(), CommitError> {
+    let last = provisioning.last_sequence(&issuer);
+    if got <= last {
+        return Err(CommitError::SequenceNotRising { last, got });
     }
-    if touched.len() > MAX_CHANGES {
+    let sequences = &mut provisioning.sequences;
+    match sequences.iter().position(|(known, _)| *known == issuer) {
+        Some(index) => sequences[index].1 = got,
+        None if sequences.len() == MAX_ISSUERS => {
+            return Err(CommitError::Full {
+                what: Room::Issuers,
+                capacity: MAX_ISSUERS as u32,
+            });
+        }
+        None => sequences.push((issuer, got)),
+    }
+    Ok(())
+}
+
+/// These accounts; those without a key keep the one that they had before.
+fn kept(accounts: BTreeMap<u16, Option<Psk>>, before: &Accounts) -> Result<Accounts, CommitError> {
+    if accounts.len() > MAX_ACCOUNTS {
         return Err(CommitError::Full {
-            what: Room::Changes,
-            capacity: MAX_CHANGES as u32,
+            what: Room::Accounts,
+            capacity: MAX_ACCOUNTS as u32,
         });
     }
-    touched.append(&mut beside);
-    Ok(touched)
+    let accounts = accounts.into_iter().map(|(account, psk)| {
+        let psk = psk.or_else(|| before.0.get(&account).cloned());
+        Ok((account, psk.ok_or(CommitError::UnknownAccount(account))?))
+    });
+    accounts.collect::<Result<_, _>>().map(Accounts)
 }

@@ -5,7 +5,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use super::{Contents, Malformed, Reader, Table, Writer};
+use crate::vault::file::{Contents, Field, Reader, Table, Unreadable, Writer, fields};
 
 /// How many accounts there may be.
 pub const MAX_ACCOUNTS: usize = 16;
@@ -37,32 +37,22 @@ impl fmt::Debug for Psk {
     }
 }
 
+impl Field for Psk {
+    fn write(&self, to: &mut Writer) {
+        to.sized(&self.0);
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+        Self::new(from.sized()?).ok_or(Unreadable::Malformed)
+    }
+}
+
 /// The keys by account.
 #[derive(Debug, Default)]
 pub(in super::super) struct Accounts(pub(in super::super) BTreeMap<u16, Psk>);
 
+fields!(Accounts { 0 });
+
 impl Contents for Accounts {
-    const TABLE: Table = Table::Accounts;
-
-    fn write(&self, to: &mut Writer) {
-        to.octet(self.0.len() as u8);
-        for (account, psk) in &self.0 {
-            to.octets(&account.to_be_bytes());
-            to.octet(psk.as_bytes().len() as u8);
-            to.octets(psk.as_bytes());
-        }
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let mut accounts = BTreeMap::new();
-        for _ in 0..from.few(MAX_ACCOUNTS)? {
-            let account = u16::from_be_bytes(from.array()?);
-            let length = from.octet()?;
-            let psk = Psk::new(from.take(length.into())?).ok_or(Malformed)?;
-            if accounts.insert(account, psk).is_some() {
-                return Err(Malformed);
-            }
-        }
-        Ok(Self(accounts))
-    }
+    const TABLE: Table = Table::ACCOUNTS;
 }

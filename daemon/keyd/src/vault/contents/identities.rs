@@ -1,5 +1,5 @@
-//! What access networks call a subscriber: the names that servers gave, and what a fast
-//! re-authentication starts from.
+//! What access networks call a subscriber: the identities that servers gave, and the context of a
+//! fast re-authentication.
 
 use std::fmt;
 
@@ -7,7 +7,8 @@ use softsim_aka::eap::MacKey;
 use softsim_aka::{KAut, KAut128, KEncr, KRe, Mk};
 use softsim_keyd_proto::Method;
 
-use super::{Contents, Malformed, Reader, Table, Writer};
+use super::profile::Installation;
+use crate::vault::file::{Contents, Field, Reader, Table, Unreadable, Writer, fields};
 
 /// An identity or the username of one, as a server gave it: UTF-8 without control characters (RFC
 /// 7542 §2.2).
@@ -67,7 +68,7 @@ impl Pseudonym {
     }
 }
 
-/// What a fast re-authentication starts from (RFC 4187 §5).
+/// The context of a fast re-authentication (RFC 4187 §5).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reauthentication {
     /// The identity that stands for it, with its realm.
@@ -115,13 +116,11 @@ impl Reauthentication {
     }
 }
 
-/// The names of a profile.
+/// What servers call a profile.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Identities {
-    /// The slot of the profile.
-    pub(in super::super) slot: u32,
-    /// The first generation of its sequence numbers: tells it from others in the same slot.
-    pub(in super::super) installation: u64,
+    /// The profile.
+    pub(in super::super) of: Installation,
     /// The pseudonym, once there is one.
     pub pseudonym: Option<Pseudonym>,
     /// What the last authentication left for a fast one.
@@ -130,135 +129,124 @@ pub struct Identities {
 
 impl Identities {
     /// Those of a profile that no server has named.
-    pub(in super::super) fn none(slot: u32, installation: u64) -> Self {
+    pub(in super::super) fn none(of: Installation) -> Self {
         Self {
-            slot,
-            installation,
+            of,
             pseudonym: None,
             reauthentication: None,
         }
     }
 }
 
-impl Contents for Identities {
-    const TABLE: Table = Table::Identities;
+fields!(Identities {
+    of,
+    pseudonym,
+    reauthentication
+});
 
+impl Contents for Identities {
+    const TABLE: Table = Table::IDENTITIES;
+}
+
+fields!(Pseudonym { name, uses });
+fields!(Reauthentication {
+    identity,
+    shown,
+    counter,
+    k_encr,
+    k_aut,
+    root
+});
+
+impl Field for Name {
     fn write(&self, to: &mut Writer) {
-        to.count(self.slot);
-        to.number(self.installation);
-        to.flag(self.pseudonym.is_some());
-        if let Some(pseudonym) = &self.pseudonym {
-            to.name(&pseudonym.name);
-            to.octet(match pseudonym.uses {
-                Uses::Unlimited => UNLIMITED,
-                Uses::Once => ONCE,
-                Uses::Spent => SPENT,
-            });
-        }
-        to.flag(self.reauthentication.is_some());
-        if let Some(reauthentication) = &self.reauthentication {
-            to.reauthentication(reauthentication);
-        }
+        to.sized(self.0.as_bytes());
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        Ok(Self {
-            slot: from.count()?,
-            installation: from.number()?,
-            pseudonym: if from.flag()? {
-                Some(Pseudonym {
-                    name: from.name()?,
-                    uses: match from.octet()? {
-                        UNLIMITED => Uses::Unlimited,
-                        ONCE => Uses::Once,
-                        SPENT => Uses::Spent,
-                        _ => return Err(Malformed),
-                    },
-                })
-            } else {
-                None
-            },
-            reauthentication: if from.flag()? {
-                Some(from.reauthentication()?)
-            } else {
-                None
-            },
-        })
+    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+        Self::new(from.sized()?).ok_or(Unreadable::Malformed)
     }
 }
 
-// How a record tells a pseudonym's uses.
-const UNLIMITED: u8 = 0;
-const ONCE: u8 = 1;
-const SPENT: u8 = 2;
+impl Field for Uses {
+    fn write(&self, to: &mut Writer) {
+        (*self as u8).write(to);
+    }
 
-// How a record tells the method.
+    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+        let number = u8::read(from)?;
+        [Self::Unlimited, Self::Once, Self::Spent]
+            .into_iter()
+            .find(|uses| *uses as u8 == number)
+            .ok_or(Unreadable::Malformed)
+    }
+}
+
+// How a record tells the method: by its EAP type.
 const AKA: u8 = 23;
 const AKA_PRIME: u8 = 50;
 
-impl Writer {
-    fn name(&mut self, name: &Name) {
-        self.digits(name.as_str());
-    }
-
-    fn reauthentication(&mut self, of: &Reauthentication) {
-        self.name(&of.identity);
-        self.flag(of.shown);
-        self.octets(&of.counter.to_be_bytes());
-        self.octets(of.k_encr.as_bytes());
-        match &of.root {
-            Root::Aka(mk) => {
-                self.octet(AKA);
-                self.octets(mk.as_bytes());
+impl Field for Root {
+    fn write(&self, to: &mut Writer) {
+        match self {
+            Self::Aka(mk) => {
+                AKA.write(to);
+                mk.write(to);
             }
-            Root::AkaPrime { k_re, network_name } => {
-                self.octet(AKA_PRIME);
-                self.octets(k_re.as_bytes());
-                self.octet(network_name.len() as u8);
-                self.octets(network_name);
+            Self::AkaPrime { k_re, network_name } => {
+                AKA_PRIME.write(to);
+                k_re.write(to);
+                network_name.write(to);
             }
         }
-        match &of.k_aut {
-            MacKey::Aka(k_aut) => self.octets(k_aut.as_bytes()),
-            MacKey::AkaPrime(k_aut) => self.octets(k_aut.as_bytes()),
+    }
+
+    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+        match u8::read(from)? {
+            AKA => Field::read(from).map(Self::Aka),
+            AKA_PRIME => Ok(Self::AkaPrime {
+                k_re: Field::read(from)?,
+                network_name: Field::read(from)?,
+            }),
+            _ => Err(Unreadable::Malformed),
         }
     }
 }
 
-impl Reader<'_> {
-    fn name(&mut self) -> Result<Name, Malformed> {
-        let length = self.octet()?;
-        Name::new(self.take(length.into())?).ok_or(Malformed)
+impl Field for MacKey {
+    fn write(&self, to: &mut Writer) {
+        match self {
+            Self::Aka(k_aut) => {
+                AKA.write(to);
+                k_aut.write(to);
+            }
+            Self::AkaPrime(k_aut) => {
+                AKA_PRIME.write(to);
+                k_aut.write(to);
+            }
+        }
     }
 
-    fn reauthentication(&mut self) -> Result<Reauthentication, Malformed> {
-        let identity = self.name()?;
-        let shown = self.flag()?;
-        let counter = u16::from_be_bytes(self.array()?);
-        let k_encr = KEncr::new(self.array()?);
-        let (root, k_aut) = match self.octet()? {
-            AKA => (
-                Root::Aka(Mk::new(self.array()?)),
-                KAut128::new(self.array()?).into(),
-            ),
-            AKA_PRIME => {
-                let k_re = KRe::new(self.array()?);
-                let length = self.few(Root::MAX_NETWORK_NAME)?;
-                let network_name = self.take(length)?.into();
-                (
-                    Root::AkaPrime { k_re, network_name },
-                    KAut::new(self.array()?).into(),
-                )
-            }
-            _ => return Err(Malformed),
-        };
-        Ok(Reauthentication {
-            identity,
-            shown,
-            counter,
-            k_encr,
-            k_aut,
-            root,
-        })
+    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+        match u8::read(from)? {
+            AKA => Field::read(from).map(Self::Aka),
+            AKA_PRIME => Field::read(from).map(Self::AkaPrime),
+            _ => Err(Unreadable::Malformed),
+        }
     }
 }
+
+macro_rules! keys {
+    ($($key:ident)+) => { $(
+        impl Field for $key {
+            fn write(&self, to: &mut Writer) {
+                self.as_bytes().write(to);
+            }
+
+            fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+                Field::read(from).map(Self::new)
+            }
+        }
+    )+ };
+}
+keys!(KAut KAut128 KEncr KRe Mk);

@@ -2,7 +2,7 @@
 
 use softsim_usim::{SqnParameters, SqnState, Tombstone};
 
-use super::{Contents, Malformed, Reader, Table, Writer};
+use crate::vault::file::{Contents, Field, Reader, Table, Unreadable, Writer, fields};
 
 /// The SEQ_MS array of a slot, as it is stored; its parameters are the profile's. It is all that an
 /// authentication writes.
@@ -18,29 +18,26 @@ impl Sequence {
     }
 
     /// The array, if it is one under these parameters.
-    pub(in super::super) fn state(&self, parameters: SqnParameters) -> Result<SqnState, Malformed> {
-        SqnState::from_bytes(parameters, &self.0).map_err(|_| Malformed)
+    pub(in super::super) fn state(
+        &self,
+        parameters: SqnParameters,
+    ) -> Result<SqnState, Unreadable> {
+        SqnState::from_bytes(parameters, &self.0).map_err(|_| Unreadable::Malformed)
     }
 }
 
+fields!(Sequence { 0 });
+
 impl Contents for Sequence {
-    const TABLE: Table = Table::Sequence;
-
-    fn write(&self, to: &mut Writer) {
-        to.octets(&self.0);
-    }
-
-    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        from.array().map(Self)
-    }
+    const TABLE: Table = Table::SEQUENCE;
 }
 
 /// What a deleted profile leaves behind.
 #[derive(Debug, PartialEq, Eq)]
-pub(in super::super) struct Burial {
+pub(in super::super) struct StoredTombstone {
     pub(in super::super) tombstone: Tombstone,
     parameters: SqnParameters,
-    sequence: Sequence,
+    used: Sequence,
 }
 
 /// The start of a tombstone: finds it, and the K that it is of, among many.
@@ -49,58 +46,42 @@ pub(in super::super) fn fingerprint(tombstone: &Tombstone) -> u64 {
     u64::from_be_bytes(*first.expect("a tombstone has 32 octets"))
 }
 
-impl Burial {
+impl StoredTombstone {
     pub(in super::super) fn new(tombstone: Tombstone, state: &SqnState) -> Self {
         Self {
             tombstone,
             parameters: state.parameters(),
-            sequence: Sequence::of(state),
+            used: Sequence::of(state),
         }
     }
 
-    pub(in super::super) fn state(&self) -> SqnState {
-        self.sequence
+    pub(in super::super) fn sqn(&self) -> SqnState {
+        self.used
             .state(self.parameters)
             .expect("checked when it was read")
     }
 }
 
-impl Contents for Burial {
-    const TABLE: Table = Table::Tombstone;
-
+impl Field for StoredTombstone {
     fn write(&self, to: &mut Writer) {
         to.octets(self.tombstone.as_bytes());
-        to.sqn_parameters(self.parameters);
-        self.sequence.write(to);
+        self.parameters.write(to);
+        self.used.write(to);
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let tombstone = Tombstone::new(from.array()?);
-        let parameters = from.sqn_parameters()?;
-        let sequence = Sequence::read(from)?;
-        sequence.state(parameters)?;
-        Ok(Self {
-            tombstone,
-            parameters,
-            sequence,
-        })
+    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+        let stored = Self {
+            tombstone: Tombstone::new(Field::read(from)?),
+            parameters: Field::read(from)?,
+            used: Field::read(from)?,
+        };
+        stored.used.state(stored.parameters)?;
+        Ok(stored)
     }
 }
 
-impl Writer {
-    pub(super) fn sqn_parameters(&mut self, parameters: SqnParameters) {
-        self.octet(parameters.ind_bits);
-        self.number(parameters.delta);
-        self.optional(parameters.l.map(u64::to_be_bytes).as_ref());
-    }
+impl Contents for StoredTombstone {
+    const TABLE: Table = Table::TOMBSTONE;
 }
 
-impl Reader<'_> {
-    pub(super) fn sqn_parameters(&mut self) -> Result<SqnParameters, Malformed> {
-        Ok(SqnParameters {
-            ind_bits: self.octet()?,
-            delta: self.number()?,
-            l: self.optional()?.map(u64::from_be_bytes),
-        })
-    }
-}
+fields!(SqnParameters { ind_bits, delta, l });

@@ -43,12 +43,12 @@ fn counter(vault: &Vault, slot: Slot) -> Option<u16> {
 
 /// Which copy of the first record is the newest.
 fn newest(vault: &Vault) -> u64 {
-    vault.aliases.records()[0].generation & 1
+    vault.file.generation(Table::IDENTITIES, 0) & 1
 }
 
 /// Breaks a copy of the first record.
 fn damage(image: &mut [u8], half: u64) {
-    let at = Layout::new(CAPACITY).offset(Table::Identities, 0, half);
+    let at = layout(CAPACITY).offset(Table::IDENTITIES, 0, half);
     image[at as usize + 100] ^= 1;
 }
 
@@ -147,7 +147,7 @@ fn a_profile_that_was_never_enabled_has_no_record_for_names() {
     };
     commit(&mut vault, vec![disabled(1, 1), disabled(2, 2)]).unwrap();
     let (one, two) = (slot(&vault, 1), slot(&vault, 2));
-    assert_eq!(vault.aliases.len(), 0);
+    assert_eq!(vault.tables.identities.len(), 0);
     assert_eq!(vault.change_identities(one, |_| ()), None);
     commit(&mut vault, vec![Change::Enable(one)]).unwrap();
     assert!(vault.identities(one).is_some() && vault.identities(two).is_none());
@@ -246,7 +246,7 @@ fn where_the_medium_lost_the_newest_version_no_older_counter_stands_in() {
 
     damage(&mut image, 1 - newest(&vault));
     let error = open_image(&image).err().unwrap();
-    let table = Table::Identities;
+    let table = Table::IDENTITIES;
     assert!(
         matches!(error, OpenError::BothCopies { table: of, .. } if of == table),
         "{error}"
@@ -295,7 +295,7 @@ fn names_that_were_put_back_are_noticed_from_the_next_transaction_on() {
     commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
     let mut image = disk.image();
     for half in [0, 1] {
-        let at = Layout::new(CAPACITY).offset(Table::Identities, 0, half) as usize;
+        let at = layout(CAPACITY).offset(Table::IDENTITIES, 0, half) as usize;
         image[at..at + 1024].copy_from_slice(&old[at..at + 1024]);
     }
     let error = open_image(&image).err().unwrap();
@@ -326,7 +326,7 @@ fn names_under_an_anchor_count_as_a_pass() {
     let (_, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1)]).unwrap();
     let one = slot(&vault, 1);
-    let before = vault.file.versions;
+    let before = vault.file.versions();
     name(&mut vault, one, 1);
-    assert_eq!(vault.file.versions, before + 1);
+    assert_eq!(vault.file.versions(), before + 1);
 }

@@ -26,9 +26,9 @@ use softsim_profile::{
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters};
 use zeroize::Zeroizing;
 
-use super::contents::{Burial, Contents};
-use super::create::format;
-use super::layout::Layout;
+use super::contents::{StoredTombstone, TABLES};
+use super::file::{Contents, Layout};
+use super::rekey::format;
 use super::*;
 
 const CAPACITY: u32 = 3;
@@ -232,14 +232,7 @@ fn contents(vault: &Vault) -> String {
         } = keys;
         (*device.clone(), *sealing.clone(), *application.clone())
     });
-    let Ledger {
-        transaction,
-        accounts: digest,
-        time,
-        sequences,
-        ..
-    } = &vault.ledger.value;
-    let accounts = vault.accounts.value.0.iter();
+    let accounts = vault.accounts.0.iter();
     let accounts: Vec<_> = accounts
         .map(|(account, psk)| (account, psk.as_bytes()))
         .collect();
@@ -247,23 +240,26 @@ fn contents(vault: &Vault) -> String {
         "{keys:?} {accounts:?} {:?} {:?} {:?} {:?} {:?} {:?}",
         vault.certificate(),
         vault.trust_anchors(),
-        (transaction, digest, time, sequences),
+        vault.provisioning,
         vault.profiles().collect::<Vec<_>>(),
         tombstones(vault),
-        names(vault),
+        identities_of(vault),
     )
 }
 
-/// All names, which don't print by themselves.
-fn names(vault: &Vault) -> Vec<Vec<u8>> {
-    let records = vault.aliases.records().iter();
-    let names = records.filter_map(|alias| alias.identities.as_ref());
-    names.map(|names| names.encode().to_vec()).collect()
+/// All identities, which don't print by themselves.
+fn identities_of(vault: &Vault) -> Vec<Vec<u8>> {
+    let identities = vault.tables.identities.from(0);
+    identities.map(|(_, of)| of.encode().to_vec()).collect()
 }
 
-fn tombstones(vault: &Vault) -> Vec<&Burial> {
-    let graves = vault.graves.graves().iter();
-    graves.filter_map(|grave| grave.burial.as_deref()).collect()
+fn tombstones(vault: &Vault) -> Vec<&StoredTombstone> {
+    let tombstones = vault.tables.tombstones.from(0);
+    tombstones.map(|(_, stored)| stored).collect()
+}
+
+fn layout(capacity: u32) -> Layout {
+    Layout::new(TABLES, capacity)
 }
 
 fn device_keys(octet: u8) -> DeviceKeys {

@@ -21,7 +21,7 @@ fn opened(directory: &Path, kek: &Kek) -> Result<Vault, OpenError> {
 
 /// A vault with something in every table.
 fn lived(directory: &Path) -> Vault {
-    let storage = FileStorage::create(directory, &kek(), CAPACITY).unwrap();
+    let storage = Vault::create(directory, &kek(), CAPACITY).unwrap();
     let mut vault = Vault::open(storage, &kek()).unwrap();
     vault.set_device_keys(device_keys(1)).unwrap();
     vault.set_certificate(&[0x30; 700]).unwrap();
@@ -79,17 +79,17 @@ fn everything_is_there_under_the_new_key_and_nothing_under_the_old_one() {
 
     // The records are under another data key: an old one put into the new file is none.
     let mut file = fs::read(directory.path().join("vault")).unwrap();
-    let (old_place, place) = (Layout::new(CAPACITY), Layout::new(40));
+    let (old_place, place) = (layout(CAPACITY), layout(40));
     for half in [0, 1] {
-        let from = old_place.offset(Table::Device, 0, half) as usize;
-        let to = place.offset(Table::Device, 0, half) as usize;
+        let from = old_place.offset(Table::DEVICE, 0, half) as usize;
+        let to = place.offset(Table::DEVICE, 0, half) as usize;
         file[to..to + 4096].copy_from_slice(&old_file[from..from + 4096]);
     }
     let foreign = Vault::open(Disk::with(file), &new).err().unwrap();
     assert!(matches!(
         foreign,
         OpenError::BothCopies {
-            table: Table::Device,
+            table: Table::DEVICE,
             faults: [CopyFault::Corrupt, CopyFault::Corrupt],
             ..
         }
@@ -154,7 +154,7 @@ fn a_failure_at_any_write_leaves_the_old_vault() {
     let with = |left| {
         FileStorage::replace(path, |file| {
             let mut failing = Failing { file, left };
-            create::copy(&vault, &mut failing, &new, CAPACITY)
+            vault.copy_to(&mut failing, &new, CAPACITY)
         })
     };
     let mut failures = 0;

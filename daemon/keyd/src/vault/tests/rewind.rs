@@ -116,7 +116,7 @@ fn a_floor_above_what_was_used_wins() {
 #[test]
 fn a_delete_that_finds_no_room_for_its_tombstone_is_refused() {
     let (_, mut vault) = new_vault();
-    let graves = u64::from(vault.graves.capacity());
+    let graves = u64::from(vault.tables.tombstones.capacity());
     for round in 0..graves {
         let profile = Profile {
             credentials: milenage(u128::from(round).to_be_bytes()),

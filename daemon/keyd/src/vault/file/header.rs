@@ -1,4 +1,4 @@
-//! The vault's header: what the file is, and the sealed key of its records.
+//! The file's header: what it is, and the sealed key of its records.
 //!
 //! ```text
 //! octets  0..8    "SOFTSIMV"
@@ -12,13 +12,18 @@
 //! The digest tells a damaged header from a wrong KEK: only a whole header is tried. It is written
 //! once, in both halves.
 
+use std::io;
+
 use chacha20poly1305::{AeadInOut, KeyInit, XChaCha20Poly1305, XNonce};
 use sha2::{Digest, Sha256};
 use softsim_sandbox::random;
 use zeroize::Zeroizing;
 
+use super::error::{Damage, OpenError};
+use super::kek::Kek;
 use super::layout::Layout;
-use super::{Kek, OpenError};
+use super::medium::Storage;
+use super::table::Table;
 
 const MAGIC: &[u8; 8] = b"SOFTSIMV";
 const PLAIN: usize = 14;
@@ -26,15 +31,15 @@ const NONCE: usize = PLAIN + 24;
 const SEALED: usize = NONCE + 32 + 16;
 
 /// The format that this program reads and writes.
-pub(super) const FORMAT: u16 = 4;
+const FORMAT: u16 = 5;
 
 /// A whole header whose key has not been tried.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header([u8; Self::LENGTH]);
 
 /// What a header's octets are instead.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum HeaderFault {
+enum HeaderFault {
     NotAVault,
     Format(u16),
     Damaged,
@@ -42,10 +47,7 @@ pub(super) enum HeaderFault {
 
 impl Header {
     /// Length in octets.
-    pub(super) const LENGTH: usize = SEALED + 32;
-
-    /// Room at the start of each half.
-    pub(super) const ROOM: u64 = 4096;
+    const LENGTH: usize = SEALED + 32;
 
     /// Makes a header with a new data key.
     pub(super) fn create(kek: &Kek, capacity: u32) -> (Self, XChaCha20Poly1305) {
@@ -72,8 +74,59 @@ impl Header {
         (Self(octets), cipher)
     }
 
+    /// The header of a file of the length that it claims, with these tables.
+    pub(super) fn find(
+        storage: &dyn Storage,
+        tables: &'static [Table],
+        damage: &mut Vec<Damage>,
+    ) -> Result<(Self, Layout), OpenError> {
+        let got = storage.length()?;
+        let first = Self::at(storage, 0)?;
+        // The second copy lies in the middle, where the first one says, or else the file's length.
+        let half = first
+            .as_ref()
+            .map_or(got / 2, |header| header.layout(tables).half());
+        let second = Self::at(storage, half)?;
+        let header = match (first, second) {
+            (Ok(first), Ok(second)) if first == second => first,
+            (Ok(first), _) => {
+                damage.push(Damage::Header { half: 1 });
+                first
+            }
+            (Err(HeaderFault::Format(got)), _) | (_, Err(HeaderFault::Format(got))) => {
+                let expected = FORMAT;
+                return Err(OpenError::Format { expected, got });
+            }
+            (Err(_), Ok(second)) => {
+                damage.push(Damage::Header { half: 0 });
+                second
+            }
+            (Err(HeaderFault::NotAVault), Err(HeaderFault::NotAVault)) => {
+                return Err(OpenError::NotAVault);
+            }
+            (Err(_), Err(_)) => return Err(OpenError::HeaderDamaged),
+        };
+        let layout = header.layout(tables);
+        let expected = layout.file_length();
+        if got != expected {
+            return Err(OpenError::Length { expected, got });
+        }
+        Ok((header, layout))
+    }
+
+    /// The header at an offset; behind the end of the file there is none.
+    fn at(storage: &dyn Storage, offset: u64) -> io::Result<Result<Self, HeaderFault>> {
+        let end = offset.saturating_add(Self::LENGTH as u64);
+        if storage.length()? < end {
+            return Ok(Err(HeaderFault::NotAVault));
+        }
+        let mut octets = [0; Self::LENGTH];
+        storage.read_exact_at(&mut octets, offset)?;
+        Ok(Self::read(octets))
+    }
+
     /// Takes a header that is whole.
-    pub(super) fn read(octets: [u8; Self::LENGTH]) -> Result<Self, HeaderFault> {
+    fn read(octets: [u8; Self::LENGTH]) -> Result<Self, HeaderFault> {
         if octets[..8] != *MAGIC {
             return Err(HeaderFault::NotAVault);
         }
@@ -86,14 +139,9 @@ impl Header {
         }
     }
 
-    /// The number of profiles.
-    pub(super) fn capacity(&self) -> u32 {
-        u32::from_be_bytes([self.0[10], self.0[11], self.0[12], self.0[13]])
-    }
-
-    /// The division of the file.
-    pub(super) fn layout(&self) -> Layout {
-        Layout::new(self.capacity())
+    fn layout(&self, tables: &'static [Table]) -> Layout {
+        let capacity = [self.0[10], self.0[11], self.0[12], self.0[13]];
+        Layout::new(tables, u32::from_be_bytes(capacity))
     }
 
     /// Opens the data key.
@@ -116,7 +164,7 @@ impl Header {
         Ok(XChaCha20Poly1305::new(&(*key).into()))
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8; Self::LENGTH] {
+    pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
 }

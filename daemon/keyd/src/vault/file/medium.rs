@@ -1,12 +1,11 @@
-//! What the vault asks of a file, so that tests can break it at every point.
+//! What is asked of a medium, so that tests can break it at every point; and the medium that it is.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
-use super::create::format;
-use super::{Kek, OpenError};
+use super::error::OpenError;
 
 /// The vault's file in its directory.
 const NAME: &str = "vault";
@@ -86,20 +85,22 @@ impl FileStorage {
         }
     }
 
-    /// Makes the vault of a directory, empty and with room for `capacity` profiles.
+    /// Makes the vault of a directory, filled by `fill`.
     ///
     /// It appears under its name only when it is whole and on the medium; an earlier one is never
     /// replaced.
     ///
     /// # Errors
-    /// There is a vault, another process is making one, or the medium's.
-    pub fn create(directory: &Path, kek: &Kek, capacity: u32) -> Result<Self, OpenError> {
-        let parent = File::open(directory)?;
-        lock(&parent)?;
+    /// What `fill` gives, there is a vault, another process is making one, or the medium's.
+    pub fn create(
+        directory: &Path,
+        fill: impl FnOnce(&mut Self) -> Result<(), OpenError>,
+    ) -> Result<Self, OpenError> {
+        let parent = locked(directory)?;
         if directory.join(NAME).try_exists()? {
             return Err(OpenError::Exists);
         }
-        Nameless::begin(directory, parent)?.finish(|storage| format(storage, kek, capacity))
+        Nameless::begin(directory, parent)?.finish(fill)
     }
 
     /// Puts another vault, filled by `fill`, in the place of the one of a directory, which this
@@ -109,13 +110,11 @@ impl FileStorage {
     ///
     /// # Errors
     /// What `fill` gives, another process is making a vault, or the medium's.
-    pub(super) fn replace(
+    pub fn replace(
         directory: &Path,
         fill: impl FnOnce(&mut Self) -> Result<(), OpenError>,
     ) -> Result<Self, OpenError> {
-        let parent = File::open(directory)?;
-        lock(&parent)?;
-        Nameless::begin(directory, parent)?.finish(fill)
+        Nameless::begin(directory, locked(directory)?)?.finish(fill)
     }
 }
 
@@ -160,6 +159,12 @@ impl<'d> Nameless<'d> {
         self.parent.sync_all()?;
         Ok(self.storage)
     }
+}
+
+fn locked(directory: &Path) -> Result<File, OpenError> {
+    let directory = File::open(directory)?;
+    lock(&directory)?;
+    Ok(directory)
 }
 
 pub(super) fn lock(file: &File) -> Result<(), OpenError> {

@@ -1,4 +1,4 @@
-//! A number outside of the vault that only ever rises: tells when an old copy of the vault was put
+//! A number outside of the file that only ever rises: tells when an old copy of the file was put
 //! back.
 //!
 //! The ledger holds the vault's epoch, and how many versions of records were written by then. What
@@ -7,15 +7,15 @@
 //! two.
 
 use std::fs::{File, OpenOptions};
+use std::io;
 use std::num::NonZeroU32;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
-use std::{fmt, io};
 
 use sha2::{Digest, Sha256};
 
-use super::load::Versioned;
-use super::{CommitError, OpenError, Vault};
+use super::error::OpenError;
+use super::medium;
 
 /// Where the epoch is kept beside the vault: as trustworthy as whatever keeps it from being set
 /// back.
@@ -35,22 +35,44 @@ pub trait Anchor {
 
 /// An anchor in use.
 pub(super) struct Anchored {
-    pub(super) anchor: Box<dyn Anchor>,
+    anchor: Box<dyn Anchor>,
     /// Passes that change something, for each epoch.
-    pub(super) interval: u32,
-    pub(super) passes: u32,
+    interval: u32,
+    passes: u32,
 }
 
-impl fmt::Debug for Anchored {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Anchored")
-            .field("interval", &self.interval)
-            .finish_non_exhaustive()
+impl Anchored {
+    /// Holds an epoch against an anchor, which follows where it is one behind.
+    pub(super) fn hold(
+        mut anchor: Box<dyn Anchor>,
+        epoch: u64,
+        interval: NonZeroU32,
+    ) -> Result<Self, OpenError> {
+        if judge(epoch, anchor.value().map_err(OpenError::Anchor)?)? {
+            anchor.advance(epoch).map_err(OpenError::Anchor)?;
+        }
+        Ok(Self {
+            anchor,
+            interval: interval.get(),
+            passes: 0,
+        })
+    }
+
+    /// Whether the pass that ends now is to be followed by a higher epoch.
+    pub(super) fn is_due(&mut self) -> bool {
+        self.passes += 1;
+        self.passes >= self.interval
+    }
+
+    /// Follows an epoch that has become durable.
+    pub(super) fn follow(&mut self, epoch: u64) -> io::Result<()> {
+        self.passes = 0;
+        self.anchor.advance(epoch)
     }
 }
 
 /// How a vault stands to its anchor; whether the anchor has to follow.
-pub(super) fn judge(epoch: u64, anchor: u64) -> Result<bool, OpenError> {
+fn judge(epoch: u64, anchor: u64) -> Result<bool, OpenError> {
     match epoch.checked_sub(anchor) {
         None => Err(OpenError::RolledBack {
             expected: anchor,
@@ -62,77 +84,6 @@ pub(super) fn judge(epoch: u64, anchor: u64) -> Result<bool, OpenError> {
             expected: epoch,
             got: anchor,
         }),
-    }
-}
-
-impl Vault {
-    /// Holds the vault against an anchor, and from now on raises the epoch after every `interval`th
-    /// pass that changes sequence numbers, and after everything else that changes.
-    ///
-    /// Under an anchor no version of a record may be missing, also where an older copy would stand
-    /// in for a damaged one.
-    ///
-    /// # Errors
-    /// The vault or its anchor is an old one, or the anchor's medium fails.
-    pub fn anchor(
-        &mut self,
-        mut anchor: Box<dyn Anchor>,
-        interval: NonZeroU32,
-    ) -> Result<(), OpenError> {
-        let (expected, got) = (self.ledger.value.versions, self.file.versions);
-        if got < expected {
-            return Err(OpenError::PutBack { expected, got });
-        }
-        let epoch = self.ledger.value.epoch;
-        if judge(epoch, anchor.value().map_err(OpenError::Anchor)?)? {
-            anchor.advance(epoch).map_err(OpenError::Anchor)?;
-        }
-        self.anchored = Some(Anchored {
-            anchor,
-            interval: interval.get(),
-            passes: 0,
-        });
-        Ok(())
-    }
-
-    /// The epoch that an anchor was raised to last, or is to be.
-    pub fn last_epoch(&self) -> u64 {
-        self.ledger.value.epoch
-    }
-
-    /// The epoch that an anchor holds the vault to; none without an anchor.
-    pub fn epoch(&self) -> Option<u64> {
-        self.anchored.as_ref().map(|_| self.ledger.value.epoch)
-    }
-
-    /// Under an anchor: the next epoch, with all versions that are durable by now.
-    pub(super) fn raise_epoch(&mut self) -> Result<(), CommitError> {
-        if self.anchored.is_none() {
-            return Ok(());
-        }
-        let copy = self.next_ledger();
-        self.file.write(&[copy])?;
-        self.advance_anchor()
-    }
-
-    /// The ledger's next version; under an anchor that begins an epoch.
-    pub(super) fn next_ledger(&mut self) -> Vec<u8> {
-        let Versioned { generation, value } = &mut self.ledger;
-        value.versions = self.file.versions;
-        value.epoch += u64::from(self.anchored.is_some());
-        self.file.next_copy(value, 0, generation)
-    }
-
-    /// Lets the anchor follow the ledger. As after a failed write, after a failure nothing more is
-    /// written.
-    pub(super) fn advance_anchor(&mut self) -> Result<(), CommitError> {
-        if let Some(anchored) = &mut self.anchored {
-            anchored.passes = 0;
-            let advanced = anchored.anchor.advance(self.ledger.value.epoch);
-            self.file.failed = advanced.is_err();
-            advanced?;
-        }
-        Ok(())
     }
 }
 
@@ -163,7 +114,7 @@ impl AnchorFile {
             .mode(0o600)
             .open(path)
             .map_err(OpenError::Anchor)?;
-        super::storage::lock(&file)?;
+        medium::lock(&file)?;
         let mut anchor = Self { file, value: None };
         if anchor.file.metadata().map_err(OpenError::Anchor)?.size() == 0 {
             anchor.set(0).map_err(OpenError::Anchor)?;
@@ -219,4 +170,19 @@ fn read(file: &File, copy: u64) -> Option<u64> {
     file.read_exact_at(&mut octets, copy * DISTANCE).ok()?;
     let value = u64::from_be_bytes(*octets[8..].first_chunk()?);
     (encode(value) == octets).then_some(value)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::*;
+
+    #[test]
+    fn an_epoch_is_level_with_its_anchor_or_one_ahead() {
+        assert!(!judge(5, 5).unwrap());
+        assert!(judge(6, 5).unwrap(), "the anchor follows");
+        assert!(matches!(judge(4, 5), Err(OpenError::RolledBack { .. })));
+        assert!(matches!(judge(7, 5), Err(OpenError::AnchorReset { .. })));
+    }
 }

@@ -1,0 +1,67 @@
+//! Makes a vault: an empty one, or one with all that another holds, under another key.
+
+use std::path::Path;
+
+use super::contents::{Accounts, Device, Provisioning, TABLES};
+use super::file::{Contents, FileStorage, Kek, OpenError, Storage, fill};
+use super::store::Vault;
+
+impl Vault {
+    /// Makes the vault of a directory, empty and with room for `capacity` profiles.
+    ///
+    /// # Errors
+    /// See [`FileStorage::create`].
+    pub fn create(directory: &Path, kek: &Kek, capacity: u32) -> Result<FileStorage, OpenError> {
+        FileStorage::create(directory, |storage| format(storage, kek, capacity))
+    }
+
+    /// Puts a new vault in the place of this one: the same contents under another KEK and another
+    /// data key, with room for `capacity` profiles. This one is of no further use.
+    ///
+    /// Until the new one is whole and on the medium, nothing changes. The blocks that the old one
+    /// leaves on the medium are as well kept as its KEK is.
+    ///
+    /// # Errors
+    /// The capacity would shrink, or see [`FileStorage::replace`].
+    pub fn rekey(self, directory: &Path, kek: &Kek, capacity: u32) -> Result<(), OpenError> {
+        if capacity < self.capacity() {
+            return Err(OpenError::Smaller {
+                expected: self.capacity(),
+                got: capacity,
+            });
+        }
+        let copy = |storage: &mut FileStorage| self.copy_to(storage, kek, capacity);
+        FileStorage::replace(directory, copy).map(drop)
+    }
+
+    /// Fills a storage with all that this vault holds, under a new data key and this KEK.
+    pub(super) fn copy_to(
+        &self,
+        storage: &mut dyn Storage,
+        kek: &Kek,
+        capacity: u32,
+    ) -> Result<(), OpenError> {
+        let single = [
+            self.device.record(0),
+            self.provisioning.record(0),
+            self.accounts.record(0),
+        ];
+        let records = single.into_iter().chain(self.tables.records());
+        let records = records.map(|record| {
+            let generation = self.file.generation(record.table, record.index);
+            (generation, record)
+        });
+        fill(storage, kek, (TABLES, capacity), self.last_epoch(), records)
+    }
+}
+
+/// Fills a storage with an empty vault. Slots get their records as they come into use.
+pub(super) fn format(storage: &mut dyn Storage, kek: &Kek, capacity: u32) -> Result<(), OpenError> {
+    let single = [
+        Device::default().record(0),
+        Provisioning::default().record(0),
+        Accounts::default().record(0),
+    ];
+    let records = single.map(|record| (0, record));
+    fill(storage, kek, (TABLES, capacity), 0, records)
+}

@@ -1,0 +1,278 @@
+//! The tables that have a slot for each profile: profiles with their sequence numbers, tombstones
+//! of deleted ones, and the identities of those that were ever enabled.
+//!
+//! Only the enabled profile is ever named by a server, so a gateway with thousands of profiles has
+//! a handful of records with identities, and only they are read at the start.
+
+mod slots;
+
+use softsim_aka::Credentials;
+use softsim_usim::{SqnState, Tombstone};
+use zeroize::Zeroizing;
+
+use self::slots::Keyed;
+pub(super) use self::slots::Slots;
+use super::contents::{
+    Identities, Installation, Sequence, Slot, StoredProfile, StoredTombstone, fingerprint,
+};
+use super::file::{Contents, Layout, OpenError, Place, Record, Table, Unreadable};
+
+/// A profile in memory, with its place in the indexes and what the allocator adds.
+pub(super) const HEAP_PER_PROFILE: usize = 704;
+
+/// The identities of a profile in memory, likewise.
+pub(super) const HEAP_PER_IDENTITIES: usize = 1280;
+
+/// A tombstone in memory, likewise.
+pub(super) const HEAP_PER_TOMBSTONE: usize = 384;
+
+/// The tables.
+#[derive(Debug)]
+pub(super) struct Tables {
+    pub(super) profiles: Slots<StoredProfile>,
+    pub(super) tombstones: Slots<StoredTombstone>,
+    pub(super) identities: Slots<Identities>,
+}
+
+impl Keyed for StoredProfile {
+    type Keys = [u64; 2];
+
+    fn keys(&self) -> [u64; 2] {
+        [iccid_key(self.profile.iccid.as_str()), self.fingerprint]
+    }
+}
+
+impl Keyed for StoredTombstone {
+    type Keys = [u64; 1];
+
+    fn keys(&self) -> [u64; 1] {
+        [fingerprint(&self.tombstone)]
+    }
+}
+
+impl Keyed for Identities {
+    type Keys = [u64; 1];
+
+    fn keys(&self) -> [u64; 1] {
+        [self.of.slot.0.into()]
+    }
+}
+
+impl Tables {
+    /// The tables of a file before it is read.
+    pub(super) fn new(layout: Layout) -> Self {
+        Self {
+            profiles: Slots::new(layout.records(Table::PROFILE)),
+            tombstones: Slots::new(layout.records(Table::TOMBSTONE)),
+            identities: Slots::new(layout.records(Table::IDENTITIES)),
+        }
+    }
+
+    /// Heap that the tables take where they are full, in octets.
+    pub(super) fn heap(layout: Layout) -> usize {
+        let tables = [
+            (Table::PROFILE, HEAP_PER_PROFILE),
+            (Table::TOMBSTONE, HEAP_PER_TOMBSTONE),
+            (Table::IDENTITIES, HEAP_PER_IDENTITIES),
+        ];
+        let needed = tables.map(|(table, octets)| layout.records(table) as usize * octets);
+        needed.into_iter().sum()
+    }
+
+    /// Takes the next record from the file; the tables come in their order.
+    pub(super) fn load(&mut self, place: Place, contents: &[u8]) -> Result<(), OpenError> {
+        let malformed = |reason| place.unreadable(reason);
+        match place.table {
+            Table::PROFILE => {
+                let stored = Contents::decode(contents).map_err(malformed)?;
+                self.profiles.load(stored);
+            }
+            Table::SEQUENCE => {
+                let used = Sequence::decode(contents).map_err(malformed)?;
+                self.load_sequence(place, used)?;
+            }
+            Table::TOMBSTONE => {
+                let stored = Contents::decode(contents).map_err(malformed)?;
+                self.tombstones.load(stored);
+            }
+            _ => {
+                let stored = Contents::decode(contents).map_err(malformed)?;
+                self.load_identities(place, stored)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn load_sequence(&mut self, place: Place, used: Sequence) -> Result<(), OpenError> {
+        let Place {
+            table,
+            index,
+            generation: got,
+        } = place;
+        let Some(stored) = self.profiles.get_mut(index) else {
+            return Ok(());
+        };
+        let expected = stored.first_sequence;
+        if got < expected {
+            return Err(OpenError::Outdated {
+                table,
+                index,
+                expected,
+                got,
+            });
+        }
+        let state = used.state(stored.profile.sqn.parameters());
+        state.map_err(|reason| place.unreadable(reason))?;
+        stored.used = used;
+        Ok(())
+    }
+
+    /// What is of a profile that is gone, as it is where an older copy stood in, is left out.
+    fn load_identities(
+        &mut self,
+        place: Place,
+        stored: Option<Box<Identities>>,
+    ) -> Result<(), OpenError> {
+        let of_profile =
+            stored.filter(|stored| self.installation(stored.of.slot) == Some(stored.of));
+        if let Some(stored) = &of_profile
+            && self.find_identities(stored.of.slot).is_some()
+        {
+            return Err(place.unreadable(Unreadable::Malformed));
+        }
+        self.identities.load(of_profile);
+        Ok(())
+    }
+
+    /// Leaves a profile without the context of a fast re-authentication, and without a pseudonym's
+    /// one time. The medium lost a version of this record, and in that version the counter may have
+    /// been higher and the pseudonym spent.
+    pub(super) fn drop_reauthentication(&mut self, index: u32) {
+        if let Some(identities) = self.identities.get_mut(index) {
+            identities.reauthentication = None;
+            if let Some(pseudonym) = &mut identities.pseudonym {
+                pseudonym.spend();
+            }
+        }
+    }
+
+    /// Gives a profile a record for identities, where it has none; nothing where there is no room.
+    pub(super) fn provide_identities(&mut self, of: Installation) -> Option<()> {
+        if self.find_identities(of.slot).is_none() {
+            let index = self.identities.vacant()?;
+            self.identities.put(index, Some(Identities::none(of)));
+        }
+        Some(())
+    }
+
+    /// The slot of the profile with this ICCID.
+    pub(super) fn find(&self, iccid: &str) -> Option<Slot> {
+        let named = |stored: &StoredProfile| stored.profile.iccid.as_str() == iccid;
+        self.profiles.find(iccid_key(iccid), named).map(Slot)
+    }
+
+    /// Whether there is a profile with this K.
+    pub(super) fn has(&self, credentials: &Credentials, tombstone: &Tombstone) -> bool {
+        let same = |stored: &StoredProfile| stored.profile.credentials.same_k(credentials);
+        self.profiles.find(fingerprint(tombstone), same).is_some()
+    }
+
+    /// The record of a tombstone.
+    pub(super) fn find_tombstone(&self, tombstone: &Tombstone) -> Option<u32> {
+        let same = |stored: &StoredTombstone| stored.tombstone == *tombstone;
+        self.tombstones.find(fingerprint(tombstone), same)
+    }
+
+    /// The record of the identities of the profile in a slot.
+    pub(super) fn find_identities(&self, slot: Slot) -> Option<u32> {
+        let of_slot = |stored: &Identities| stored.of.slot == slot;
+        self.identities.find(slot.0.into(), of_slot)
+    }
+
+    /// Which installation of a profile is in a slot.
+    pub(super) fn installation(&self, slot: Slot) -> Option<Installation> {
+        let first = self.profiles.get(slot.0)?.first_sequence;
+        Some(Installation { slot, first })
+    }
+
+    /// Changes a profile's sequence numbers; nothing where there is none.
+    pub(super) fn change_sqn<R>(
+        &mut self,
+        slot: Slot,
+        change: impl FnOnce(&mut SqnState) -> R,
+    ) -> Option<R> {
+        let stored = self.profiles.get_mut(slot.0)?;
+        let mut sqn = stored.sqn();
+        let result = change(&mut sqn);
+        stored.used = Sequence::of(&sqn);
+        Some(result)
+    }
+
+    /// The record of a slot's sequence numbers.
+    pub(super) fn sequence(&self, index: u32) -> Record {
+        let stored = self.profiles.get(index);
+        let used = stored.map_or(&Sequence::EMPTY, |stored| &stored.used);
+        used.record(index)
+    }
+
+    /// How many records each table has, and what those hold that come into use.
+    pub(super) fn sizes(&self) -> [(Table, u32, Zeroizing<Vec<u8>>); 4] {
+        let Self {
+            profiles,
+            tombstones,
+            identities,
+            ..
+        } = self;
+        let no_profile = None::<Box<StoredProfile>>.encode();
+        let no_tombstone = None::<Box<StoredTombstone>>.encode();
+        let no_identities = None::<Box<Identities>>.encode();
+        [
+            (Table::PROFILE, profiles.len(), no_profile),
+            (Table::SEQUENCE, profiles.len(), Sequence::EMPTY.encode()),
+            (Table::TOMBSTONE, tombstones.len(), no_tombstone),
+            (Table::IDENTITIES, identities.len(), no_identities),
+        ]
+    }
+
+    /// All records.
+    pub(super) fn records(&self) -> impl Iterator<Item = Record> {
+        let sequences = (0..self.profiles.len()).map(|index| self.sequence(index));
+        self.profiles
+            .records()
+            .chain(sequences)
+            .chain(self.tombstones.records())
+            .chain(self.identities.records())
+    }
+
+    /// The records that the transaction touches.
+    pub(super) fn touched(&self) -> Vec<Record> {
+        let sequences = self.profiles.touched().map(|index| self.sequence(index));
+        self.profiles
+            .touched_records()
+            .chain(sequences)
+            .chain(self.tombstones.touched_records())
+            .chain(self.identities.touched_records())
+            .collect()
+    }
+
+    /// Makes what the transaction has touched the tables'.
+    pub(super) fn keep(&mut self) {
+        self.profiles.keep();
+        self.tombstones.keep();
+        self.identities.keep();
+    }
+
+    /// Drops what the transaction has touched.
+    pub(super) fn discard(&mut self) {
+        self.profiles.discard();
+        self.tombstones.discard();
+        self.identities.discard();
+    }
+}
+
+/// The digits as a number, which only the longest don't fit into.
+fn iccid_key(iccid: &str) -> u64 {
+    iccid.bytes().fold(0, |number: u64, digit| {
+        number.wrapping_mul(10).wrapping_add(digit.into())
+    })
+}
