@@ -26,6 +26,7 @@
 pub mod access;
 mod accounts;
 mod async_socket;
+mod backoff;
 mod claim;
 mod config;
 mod config_error;

@@ -1,4 +1,4 @@
-//! How netd takes keyd's wish to be asked later: for some seconds it complies, and then it tells.
+//! netd repeats a request that keyd refuses as too early, for some seconds.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

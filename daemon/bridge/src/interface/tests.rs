@@ -94,9 +94,9 @@ impl Scene {
 
     fn attach(&mut self, supplicant: &mut Supplicant) {
         self.pass(SEARCH_INTERVAL);
-        assert_eq!(supplicant.hear(), "DETACH");
+        assert_eq!(supplicant.receive(), "DETACH");
         supplicant.say("FAIL\n");
-        assert_eq!(supplicant.hear(), "ATTACH");
+        assert_eq!(supplicant.receive(), "ATTACH");
         supplicant.say("OK\n");
         self.pass(Duration::ZERO);
         assert_eq!(self.interface.state, State::Attached);
@@ -104,7 +104,7 @@ impl Scene {
 }
 
 impl Supplicant {
-    fn hear(&mut self) -> String {
+    fn receive(&mut self) -> String {
         let mut buffer = [0; 512];
         let (length, peer) = self.socket.recv_from(&mut buffer).unwrap();
         self.peer = peer.as_pathname().map(Path::to_owned);
@@ -112,8 +112,8 @@ impl Supplicant {
     }
 
     fn hears_nothing(&self) -> bool {
-        let heard = self.socket.recv(&mut [0; 16]);
-        matches!(heard, Err(error) if error.kind() == ErrorKind::WouldBlock)
+        let received = self.socket.recv(&mut [0; 16]);
+        matches!(received, Err(error) if error.kind() == ErrorKind::WouldBlock)
     }
 
     fn say(&self, text: &str) {
@@ -142,7 +142,7 @@ fn a_supplicant_that_starts_later_is_found_and_served() {
         "cc".repeat(16),
         "0e".repeat(8)
     );
-    assert_eq!(supplicant.hear(), expected);
+    assert_eq!(supplicant.receive(), expected);
 }
 
 #[test]
@@ -156,7 +156,7 @@ fn outstanding_requests_are_answered_in_order_each_under_its_number() {
     scene.pass(Duration::ZERO);
     for id in [9, 2, 5] {
         let prefix = format!("CTRL-RSP-SIM-{id}:UMTS-AUTH:");
-        assert!(supplicant.hear().starts_with(&prefix), "{id}");
+        assert!(supplicant.receive().starts_with(&prefix), "{id}");
     }
     assert_eq!(scene.card.asked, 3);
 }
@@ -170,14 +170,14 @@ fn a_stale_sqn_a_refusal_and_gsm_each_have_their_answer() {
     supplicant.ask(1);
     scene.pass(Duration::ZERO);
     let auts = format!("CTRL-RSP-SIM-1:UMTS-AUTS:{}", "a5".repeat(14));
-    assert_eq!(supplicant.hear(), auts);
+    assert_eq!(supplicant.receive(), auts);
     scene.card.refuses = true;
     supplicant.ask(1);
     scene.pass(Duration::ZERO);
-    assert_eq!(supplicant.hear(), "CTRL-RSP-SIM-1:UMTS-FAIL");
+    assert_eq!(supplicant.receive(), "CTRL-RSP-SIM-1:UMTS-FAIL");
     supplicant.say("<3>CTRL-REQ-SIM-1:GSM-AUTH:00:11:22 needed for SSID x");
     scene.pass(Duration::ZERO);
-    assert_eq!(supplicant.hear(), "CTRL-RSP-SIM-1:GSM-FAIL");
+    assert_eq!(supplicant.receive(), "CTRL-RSP-SIM-1:GSM-FAIL");
     assert_eq!(scene.card.asked, 2, "the SIM was not asked for GSM");
 }
 
@@ -202,7 +202,11 @@ fn odd_messages_are_passed_over_and_the_next_request_is_served() {
     assert_eq!(scene.card.asked, 0);
     supplicant.ask(1);
     scene.pass(Duration::ZERO);
-    assert!(supplicant.hear().starts_with("CTRL-RSP-SIM-1:UMTS-AUTH:"));
+    assert!(
+        supplicant
+            .receive()
+            .starts_with("CTRL-RSP-SIM-1:UMTS-AUTH:")
+    );
 }
 
 #[test]
@@ -218,7 +222,11 @@ fn a_restarted_supplicant_is_found_again() {
     scene.attach(&mut supplicant);
     supplicant.ask(1);
     scene.pass(Duration::ZERO);
-    assert!(supplicant.hear().starts_with("CTRL-RSP-SIM-1:UMTS-AUTH:"));
+    assert!(
+        supplicant
+            .receive()
+            .starts_with("CTRL-RSP-SIM-1:UMTS-AUTH:")
+    );
 }
 
 #[test]
@@ -240,11 +248,11 @@ fn a_silent_supplicant_is_attached_to_anew_and_tells_everything_once() {
     let mut supplicant = scene.start_supplicant();
     scene.attach(&mut supplicant);
     scene.pass(PING_INTERVAL);
-    assert_eq!(supplicant.hear(), "PING");
+    assert_eq!(supplicant.receive(), "PING");
     scene.pass(ANSWER_TIMEOUT);
     scene.pass(SEARCH_INTERVAL);
-    assert_eq!(supplicant.hear(), "DETACH");
-    assert_eq!(supplicant.hear(), "ATTACH");
+    assert_eq!(supplicant.receive(), "DETACH");
+    assert_eq!(supplicant.receive(), "ATTACH");
     // Late, and then in order.
     for answer in ["PONG\n", "OK\n", "OK\n"] {
         supplicant.say(answer);
@@ -260,7 +268,7 @@ fn a_supplicant_that_answers_is_left_alone() {
     scene.attach(&mut supplicant);
     for _ in 0..5 {
         scene.pass(PING_INTERVAL);
-        assert_eq!(supplicant.hear(), "PING");
+        assert_eq!(supplicant.receive(), "PING");
         supplicant.say("PONG\n");
         scene.pass(Duration::ZERO);
         assert_eq!(scene.interface.state, State::Attached);
@@ -316,13 +324,17 @@ fn a_request_that_comes_before_the_answer_to_attach_is_served() {
     let mut scene = Scene::new();
     let mut supplicant = scene.start_supplicant();
     scene.pass(SEARCH_INTERVAL);
-    assert_eq!(supplicant.hear(), "DETACH");
-    assert_eq!(supplicant.hear(), "ATTACH");
+    assert_eq!(supplicant.receive(), "DETACH");
+    assert_eq!(supplicant.receive(), "ATTACH");
     supplicant.say("FAIL\n");
     supplicant.ask(1);
     supplicant.say("OK\n");
     scene.pass(Duration::ZERO);
-    assert!(supplicant.hear().starts_with("CTRL-RSP-SIM-1:UMTS-AUTH:"));
+    assert!(
+        supplicant
+            .receive()
+            .starts_with("CTRL-RSP-SIM-1:UMTS-AUTH:")
+    );
     assert_eq!(scene.interface.state, State::Attached);
 }
 

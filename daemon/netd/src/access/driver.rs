@@ -8,12 +8,12 @@ use softsim_client::keyd::Connection;
 use softsim_client::netd::AccessState;
 use tokio::sync::{mpsc, oneshot};
 
-use super::backoff::Backoff;
 use super::carrier::{Carrier, State};
 use super::conversation::{Conversation, Policy, Stage};
 use super::exchange::{Event, Exchange, Success};
 use super::status::Reporter;
 use super::{Fatal, Order};
+use crate::backoff::Backoff;
 use crate::progress::Fault;
 use crate::timer;
 

@@ -18,7 +18,6 @@
 //! microseconds, so the thread waits for it, and netd answers a packet of the network without
 //! switching threads.
 
-mod backoff;
 mod carrier;
 pub mod conversation;
 mod driver;

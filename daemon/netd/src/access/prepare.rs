@@ -11,7 +11,6 @@ use softsim_sandbox::secret_file;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use super::backoff::Backoff;
 use super::driver::{self, Resources};
 use super::port::StartedKeeper;
 use super::radius::Radius;
@@ -19,6 +18,7 @@ use super::settings::{CarrierSettings, Settings};
 use super::status::{Events, Reporter};
 use super::wired::Wired;
 use super::{Fatal, Handle, thread};
+use crate::backoff::Backoff;
 use crate::config_error::ConfigError;
 use crate::names::Names;
 use crate::uri::Server;

@@ -14,9 +14,9 @@ use softsim_eap::{
 };
 use softsim_link::ethernet::Name;
 
-use super::backoff::jittered;
 use super::conversation::Policy;
 use super::port::AtStop;
+use crate::backoff::jittered;
 use crate::config_error::ConfigError;
 use crate::fields::{FieldError, Fields};
 use crate::uri::Server;

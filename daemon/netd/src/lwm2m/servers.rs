@@ -6,7 +6,8 @@ use rustls_pki_types::CertificateDer;
 use softsim_client::netd::{Failure, Management};
 use softsim_lwm2m::{RegistrationFailure, SecurityAccount, SecurityMode, ServerRole};
 
-use super::{Fatal, Lwm2m, random_number};
+use super::{Fatal, Lwm2m};
+use crate::backoff::Backoff;
 use crate::dtls::Trust;
 use crate::progress::Fault;
 use crate::session::{Session, SessionError, Target};
@@ -24,8 +25,17 @@ const DEREGISTER_TIMEOUT: Duration = Duration::from_secs(2);
 pub(super) struct Retry {
     /// When netd connects again; none while it is connecting.
     pub(super) at: Option<Instant>,
-    /// The wait after the next failure.
-    next: Duration,
+    /// The waits after failures.
+    backoff: Backoff,
+}
+
+impl Default for Retry {
+    fn default() -> Self {
+        Self {
+            at: None,
+            backoff: Backoff::new(FIRST_WAIT, MAX_WAIT),
+        }
+    }
 }
 
 impl Lwm2m {
@@ -123,15 +133,9 @@ impl Lwm2m {
 
     /// Schedules the next connection to a server that failed. The wait doubles with each failure.
     pub(super) fn wait(&mut self, role: ServerRole) -> Duration {
-        let wait = self
-            .retries
-            .get(&role)
-            .map_or(FIRST_WAIT, |retry| retry.next);
-        let retry = Retry {
-            at: Some(Instant::now() + jittered(wait)),
-            next: (wait * 2).min(MAX_WAIT),
-        };
-        self.retries.insert(role, retry);
+        let retry = self.retries.entry(role).or_default();
+        let wait = retry.backoff.failed();
+        retry.at = Some(Instant::now() + wait);
         wait
     }
 
@@ -147,7 +151,7 @@ impl Lwm2m {
         if self.bootstraps_itself() {
             let retry = Retry {
                 at: Some(Instant::now()),
-                next: FIRST_WAIT,
+                ..Retry::default()
             };
             self.retries.insert(ServerRole::Bootstrap, retry);
         }
@@ -245,12 +249,6 @@ fn address(account: &SecurityAccount) -> Result<(Server, Trust), Fault> {
         _ => trust.pin(&account.server_certificate),
     }
     Ok((server, trust))
-}
-
-/// Makes a wait up to a quarter longer or shorter, so that a fleet doesn't connect at once.
-fn jittered(wait: Duration) -> Duration {
-    let quarters = 768 + u32::try_from(random_number() % 513).unwrap_or(0);
-    wait * quarters / 1024
 }
 
 /// A registration that failed, for softsimctl.

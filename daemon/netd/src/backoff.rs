@@ -1,5 +1,6 @@
-//! The time that an access waits after a failure. It grows with each failure, and it has jitter, so
-//! that gateways that failed together don't retry together.
+//! The time that an access, or a connection to an LwM2M server, waits after a failure. It grows
+//! with each failure, and it has jitter, so that gateways that failed together don't retry
+//! together.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use softsim_sandbox::random;
 
 /// A wait that doubles with each failure.
 #[derive(Debug)]
-pub(super) struct Backoff {
+pub(crate) struct Backoff {
     first: Duration,
     longest: Duration,
     failures: u32,
@@ -15,7 +16,7 @@ pub(super) struct Backoff {
 
 impl Backoff {
     /// Starts with `first`, and doubles the wait up to `longest`.
-    pub(super) fn new(first: Duration, longest: Duration) -> Self {
+    pub(crate) fn new(first: Duration, longest: Duration) -> Self {
         Self {
             first,
             longest,
@@ -24,25 +25,25 @@ impl Backoff {
     }
 
     /// Counts a failure, and returns the wait that follows it.
-    pub(super) fn failed(&mut self) -> Duration {
+    pub(crate) fn failed(&mut self) -> Duration {
         let doubled = 2u32.checked_pow(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
         jittered(self.first.saturating_mul(doubled).min(self.longest))
     }
 
     /// The wait after something that doesn't count as a failure.
-    pub(super) fn shortest(&self) -> Duration {
+    pub(crate) fn shortest(&self) -> Duration {
         jittered(self.first)
     }
 
     /// Forgets the failures, after a success.
-    pub(super) fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.failures = 0;
     }
 }
 
 /// Makes a wait up to a fifth longer or shorter.
-pub(super) fn jittered(wait: Duration) -> Duration {
+pub(crate) fn jittered(wait: Duration) -> Duration {
     let mut octets = [0; 2];
     random::fill(&mut octets);
     let tenths_of_thousands = 8000 + u32::from(u16::from_ne_bytes(octets)) * 4000 / 65536;
