@@ -84,6 +84,14 @@ impl From<Lost> for Fault {
     }
 }
 
+/// The answer to a request whose refusal changes nothing for netd; none if keyd refused.
+pub(crate) fn unless_refused<T>(result: Result<T, RequestError>) -> Result<Option<T>, Lost> {
+    match result {
+        Ok(answer) => Ok(Some(answer)),
+        Err(error) => error.refusal().map(|_| None),
+    }
+}
+
 /// How long netd repeats a request that keyd refuses as too early.
 const RETRY_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -121,10 +129,7 @@ pub async fn commit(keyd: &Keyd, txid: Txid, accounts: Option<Digest>) -> Result
 
 /// Drops the staged changes, if there are any.
 pub(crate) async fn abort(keyd: &Keyd, txid: Txid) -> Result<(), Lost> {
-    if let Err(error) = ask(keyd, &Abort { txid }).await {
-        error.refusal()?;
-    }
-    Ok(())
+    unless_refused(ask(keyd, &Abort { txid }).await).map(drop)
 }
 
 /// The status of keyd.

@@ -241,13 +241,8 @@ impl Lwm2m {
         }
         let endpoint = match &self.configured_endpoint {
             Some(endpoint) => Some(endpoint.clone()),
-            None => match keyd::status(&self.keyd).await {
-                Ok(status) => status.device_id.map(hex::encode),
-                Err(error) => {
-                    error.refusal()?;
-                    None
-                }
-            },
+            None => keyd::unless_refused(keyd::status(&self.keyd).await)?
+                .and_then(|status| status.device_id.map(hex::encode)),
         };
         if let Some(endpoint) = endpoint {
             let accounts = self.store.accounts().cloned().unwrap_or_default();
@@ -369,12 +364,8 @@ impl Lwm2m {
         if self.client.is_none() {
             return Ok(());
         }
-        let status = match keyd::status(&self.keyd).await {
-            Ok(status) => status,
-            Err(error) => {
-                error.refusal()?;
-                return Ok(());
-            }
+        let Some(status) = keyd::unless_refused(keyd::status(&self.keyd).await)? else {
+            return Ok(());
         };
         self.update_statement(&status).await?;
         let mut sim = keyd::sim_state(&status, self.last_result);
@@ -391,14 +382,9 @@ impl Lwm2m {
         let Some(key) = status.sealing_key_id.filter(|key| known != Some(*key)) else {
             return Ok(());
         };
-        self.statement = match keyd::ask(&self.keyd, &SealingStatement {}).await {
-            Ok(answer) => Some((key, answer.statement)),
-            Err(error) => {
-                // The next update asks keyd again.
-                error.refusal()?;
-                None
-            }
-        };
+        let answer = keyd::unless_refused(keyd::ask(&self.keyd, &SealingStatement {}).await)?;
+        // If keyd refuses, the next update asks it again.
+        self.statement = answer.map(|answer| (key, answer.statement));
         Ok(())
     }
 

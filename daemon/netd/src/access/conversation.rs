@@ -14,7 +14,7 @@ use softsim_eap::{
     Outcome, OuterIdentity, Output, Peer, Reason, ReauthenticationAnswer, Success, Unprocessable,
 };
 
-use crate::keyd::{Lost, RequestError};
+use crate::keyd::{Lost, RequestError, unless_refused};
 use crate::progress::Fault;
 
 /// The type of AT_MAC (RFC 4187 §10.15).
@@ -158,9 +158,7 @@ impl<'k> Conversation<'k> {
         }
         while let Some(handle) = self.stale.pop() {
             // Only the loss of keyd matters. Otherwise keyd closes the session with the connection.
-            if let Err(error) = self.call(&CloseSession { handle }) {
-                error.refusal()?;
-            }
+            unless_refused(self.call(&CloseSession { handle }))?;
         }
         Ok(())
     }

@@ -161,11 +161,10 @@ impl Lwm2m {
 
     /// Drops the staged package, since the bootstrap server has deleted it.
     pub(super) async fn discard_package(&mut self) -> Result<(), Fatal> {
-        if let Some(run) = &mut self.run {
-            match keyd::stage(&self.keyd, run.txid, None).await {
-                Ok(_) => run.staged = Some(None),
-                Err(error) => _ = error.refusal()?,
-            }
+        if let Some(run) = &mut self.run
+            && keyd::unless_refused(keyd::stage(&self.keyd, run.txid, None).await)?.is_some()
+        {
+            run.staged = Some(None);
         }
         Ok(())
     }
