@@ -2,8 +2,8 @@
 
 mod bench;
 mod binaries;
-mod cpio;
 mod demo;
+mod initramfs;
 mod long;
 mod old_kernel;
 mod prerequisites;

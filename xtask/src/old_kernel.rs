@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use crate::binaries;
-use crate::cpio::Archive;
 use crate::demo::ORDINARY;
+use crate::initramfs::Archive;
 use crate::prerequisites::find;
 use crate::run::{Result, cargo, output, passed_in, program, succeed, target};
 

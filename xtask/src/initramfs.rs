@@ -1,13 +1,17 @@
-//! An initramfs: files in the cpio format that the kernel unpacks ("newc").
+//! An initramfs: files as the kernel unpacks them, in the cpio format "newc".
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
+use std::io::Write as _;
 use std::path::Path;
 use std::{fs, io};
+
+use cpio::newc::{Builder, trailer};
 
 const DIRECTORY: u32 = 0o040_755;
 const PROGRAM: u32 = 0o100_755;
 const DEVICE: u32 = 0o020_600;
+
+const INFALLIBLE: &str = "a vector takes every octet";
 
 /// The archive so far.
 #[derive(Default)]
@@ -50,43 +54,19 @@ impl Archive {
         self.entry("dev/console", DEVICE, (5, 1), b"");
     }
 
-    pub(crate) fn finish(mut self) -> Vec<u8> {
-        self.entry("TRAILER!!!", 0, (0, 0), b"");
-        self.octets
+    pub(crate) fn finish(self) -> Vec<u8> {
+        trailer(self.octets).expect(INFALLIBLE)
     }
 
-    /// Thirteen numbers of eight hexadecimal digits, the name, the content; both padded to words.
     fn entry(&mut self, name: &str, mode: u32, device: (u32, u32), content: &[u8]) {
         self.entries += 1;
-        let length = content.len() as u32;
-        let numbers = [
-            self.entries,          // inode
-            mode,                  //
-            0,                     // user
-            0,                     // group
-            1,                     // links
-            0,                     // time
-            length,                //
-            0,                     // device that the file is on
-            0,                     //
-            device.0,              // device that the file is
-            device.1,              //
-            name.len() as u32 + 1, // with its NUL
-            0,                     // no checksum
-        ];
-        let mut header = "070701".to_owned();
-        for number in numbers {
-            let _ = write!(header, "{number:08x}");
-        }
-        self.octets.extend(header.as_bytes());
-        self.octets.extend(name.as_bytes());
-        self.octets.push(0);
-        self.pad();
-        self.octets.extend(content);
-        self.pad();
-    }
-
-    fn pad(&mut self) {
-        self.octets.resize(self.octets.len().next_multiple_of(4), 0);
+        let mut entry = Builder::new(name)
+            .ino(self.entries)
+            .mode(mode)
+            .rdev_major(device.0)
+            .rdev_minor(device.1)
+            .write(&mut self.octets, content.len() as u32);
+        entry.write_all(content).expect(INFALLIBLE);
+        entry.finish().expect(INFALLIBLE);
     }
 }
