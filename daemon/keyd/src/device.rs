@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 use crate::event::Event;
 use crate::keyd::Keyd;
 use crate::vault::DeviceKeys;
-use crate::{der, handshake};
+use crate::{certificate, handshake};
 
 /// The stored keys, ready for use, and their ids.
 pub(crate) struct Keys {
@@ -86,9 +86,10 @@ impl Keyd {
         _: CertificateRequest,
     ) -> Result<CertificateAnswer, Refusal> {
         let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
-        Ok(CertificateAnswer {
-            der: request_for(keys),
-        })
+        let name = keys.device_id.to_string();
+        let sign = |info: &[u8]| signature(&keys.device, &[info]);
+        let der = certificate::request(&name, &spki(&keys.device), sign);
+        Ok(CertificateAnswer { der })
     }
 
     pub(crate) fn set_device_certificate(
@@ -96,11 +97,12 @@ impl Keyd {
         request: SetDeviceCertificate<'_>,
     ) -> Result<(), Refusal> {
         let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
-        let certified = subject_public_key(request.certificate).ok_or_else(|| Refusal::Field {
-            name: "certificate".to_owned(),
-            expected: "an X.509 certificate of version 3, DER".to_owned(),
-            got: "other octets".to_owned(),
-        })?;
+        let certified =
+            certificate::subject_public_key(request.certificate).map_err(|_| Refusal::Field {
+                name: "certificate".to_owned(),
+                expected: "an X.509 certificate of version 3, DER".to_owned(),
+                got: "other octets".to_owned(),
+            })?;
         if certified != spki(&keys.device) {
             return Err(Refusal::CertificateKey);
         }
@@ -208,53 +210,4 @@ fn scalar() -> Zeroizing<[u8; 32]> {
             .to_bytes()
             .into(),
     )
-}
-
-/// A PKCS #10 request (RFC 2986 §4) of a fixed form: version 0, CN = the device id in hexadecimal,
-/// the device key, no attributes.
-fn request_for(keys: &Keys) -> Vec<u8> {
-    let name = keys.device_id.to_string();
-    let common_name = der::value(
-        der::SEQUENCE,
-        &[
-            &der::value(der::OBJECT_IDENTIFIER, &[&der::COMMON_NAME]),
-            &der::value(der::UTF8_STRING, &[name.as_bytes()]),
-        ],
-    );
-    let subject = der::value(der::SEQUENCE, &[&der::value(der::SET, &[&common_name])]);
-    let info = der::value(
-        der::SEQUENCE,
-        &[
-            &der::value(der::INTEGER, &[&[0]]),
-            &subject,
-            &spki(&keys.device),
-            &der::value(der::CONTEXT_0, &[]),
-        ],
-    );
-    let signature = signature(&keys.device, &[&info]);
-    der::value(
-        der::SEQUENCE,
-        &[
-            &info,
-            &der::ECDSA_WITH_SHA256,
-            &der::value(der::BIT_STRING, &[&[0], &signature]),
-        ],
-    )
-}
-
-/// The SubjectPublicKeyInfo of an X.509 certificate of version 3 (RFC 5280 §4.1).
-///
-/// It doesn't check who signed the certificate; that is up to the servers.
-fn subject_public_key(certificate: &[u8]) -> Option<&[u8]> {
-    let mut certificate = der::Reader::new(certificate);
-    let mut outer = der::Reader::new(certificate.last(der::SEQUENCE)?);
-    let mut tbs = der::Reader::new(outer.contents(der::SEQUENCE)?);
-    outer.contents(der::SEQUENCE)?;
-    outer.last(der::BIT_STRING)?;
-
-    tbs.contents(der::CONTEXT_0)?;
-    tbs.contents(der::INTEGER)?;
-    let (_signature, _issuer) = (tbs.contents(der::SEQUENCE)?, tbs.contents(der::SEQUENCE)?);
-    let (_validity, _subject) = (tbs.contents(der::SEQUENCE)?, tbs.contents(der::SEQUENCE)?);
-    tbs.whole(der::SEQUENCE)
 }

@@ -17,8 +17,8 @@
 mod akma;
 mod application;
 pub mod args;
+mod certificate;
 mod command;
-mod der;
 mod device;
 mod dispatch;
 mod eap;
