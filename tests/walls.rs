@@ -98,8 +98,9 @@ fn the_key_process_links_no_runtime_and_no_network_protocol() {
 
 #[test]
 fn the_key_process_links_nothing_that_would_carry_secrets_out_of_its_memory() {
-    // A logger, a command-line parser and a file format have no place beside K; `getrandom` would
-    // take the C library's vDSO form, whose state lies in ordinary memory.
+    // A logger and a file format have no place beside K, and no command-line parser with
+    // dependencies; `getrandom` would take the C library's vDSO form, whose state lies in ordinary
+    // memory.
     assert_without(
         "softsim-keyd",
         &[

@@ -1,4 +1,5 @@
-//! Settings of a process before it serves: no dumps, another user, no new privileges.
+//! Settings of a process before it serves: no dumps, another user, no new privileges. And its
+//! standard output and its exit.
 
 use std::ffi::CStr;
 use std::io;
@@ -9,6 +10,21 @@ use crate::sys;
 pub fn exit(code: i32) -> ! {
     // SAFETY: _exit takes a number and doesn't return.
     unsafe { libc::_exit(code) }
+}
+
+/// Writes to standard output, through no buffer that would have to be flushed.
+///
+/// # Errors
+/// Standard output doesn't take it.
+pub fn print(text: &str) -> io::Result<()> {
+    let mut left = text.as_bytes();
+    while !left.is_empty() {
+        // SAFETY: the kernel reads `len` octets from a slice borrowed for the whole call.
+        let written = unsafe { libc::write(libc::STDOUT_FILENO, left.as_ptr().cast(), left.len()) };
+        let written = usize::try_from(written).map_err(|_| io::Error::last_os_error())?;
+        left = &left[written..];
+    }
+    Ok(())
 }
 
 /// The effective user id.

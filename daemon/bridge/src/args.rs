@@ -1,13 +1,13 @@
 //! The command line.
 
 use std::ffi::{OsStr, OsString};
-use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
-use std::{error, fmt};
 
+use softsim_args::{Args, Flag as _, Next, once};
+pub use softsim_args::{ArgsError, Sandbox};
 use softsim_client::proto::Method;
 
-/// The usage of `softsim-bridge`.
+/// The usage of `softsim-bridge`, which is the text of `--help`.
 pub const USAGE: &str = "\
 usage: softsim-bridge --keyd PATH --sockets DIR --control PATH... [--sandbox=require|off]
        softsim-bridge --keyd PATH --print-identity=aka|aka-prime
@@ -17,15 +17,22 @@ usage: softsim-bridge --keyd PATH --sockets DIR --control PATH... [--sandbox=req
   --control PATH    wpa_supplicant's control socket of one interface, such as /run/wpa_supplicant/wlan0;
                     it needs not be there yet
   --print-identity  prints the permanent identity, for `identity=` in wpa_supplicant's configuration
+  -h, --help, -V, --version
 
-wpa_supplicant needs `external_sim=1` and a `ctrl_interface` that the bridge may use.
+wpa_supplicant needs `external_sim=1` and a `ctrl_interface` that the bridge may use;
+softsim's docs/access.md tells more.
 ";
+
+/// The text of `--version`.
+pub const VERSION: &str = concat!("softsim-bridge ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// What the command line asks for.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Print the usage.
+    /// Print [`USAGE`].
     Help,
+    /// Print [`VERSION`].
+    Version,
     /// Print the identity for a method.
     PrintIdentity {
         /// The key process's socket.
@@ -50,92 +57,51 @@ pub struct Settings {
     pub sandbox: Sandbox,
 }
 
-/// `--sandbox`
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sandbox {
-    /// The bridge starts only if landlock and seccomp confine it.
-    #[default]
-    Require,
-    /// The bridge runs unconfined.
-    Off,
-}
-
-/// The errors of the command line.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ArgsError {
-    /// There is no such flag.
-    Unknown(String),
-    /// A flag was given twice.
-    Twice(&'static str),
-    /// A flag's value is missing.
-    NoValue(&'static str),
-    /// A flag's value is invalid.
-    BadValue {
-        /// The flag.
-        flag: &'static str,
-        /// The values that it takes.
-        expected: &'static str,
-        /// The value that was given.
-        got: String,
-    },
-    /// A flag is missing.
-    Missing(&'static str),
-}
-
-impl error::Error for ArgsError {}
-
-impl fmt::Display for ArgsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown(flag) => write!(f, "no flag is called {flag}"),
-            Self::Twice(flag) => write!(f, "{flag} was given twice"),
-            Self::NoValue(flag) => write!(f, "{flag}: expected a value, got none"),
-            Self::BadValue {
-                flag,
-                expected,
-                got,
-            } => write!(f, "{flag}: expected {expected}, got {got}"),
-            Self::Missing(flag) => write!(f, "{flag} is missing"),
-        }
-    }
-}
-
-/// Parses the command line, without the program's name. `--flag VALUE` and `--flag=VALUE` are the
-/// same.
+/// Parses the command line, without the program's name.
 ///
 /// # Errors
 /// [`ArgsError`], which names the flag.
-pub fn parse(mut args: impl Iterator<Item = OsString>) -> Result<Task, ArgsError> {
-    let mut seen = Given::default();
-    while let Some(argument) = args.next() {
-        let octets = argument.as_bytes();
-        let (name, value) = match octets.iter().position(|&octet| octet == b'=') {
-            Some(at) => (&octets[..at], Some(OsStr::from_bytes(&octets[at + 1..]))),
-            None => (octets, None),
-        };
-        if name == b"--help" || name == b"-h" {
-            return Ok(Task::Help);
+pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Task, ArgsError> {
+    let mut args = Args::<Flag>::new(args);
+    let mut given = Given::default();
+    while let Some(next) = args.read()? {
+        match next {
+            Next::Help => return Ok(Task::Help),
+            Next::Version => return Ok(Task::Version),
+            Next::Flag(flag) => given.take(flag, args.value(flag)?)?,
         }
-        let flag = FLAGS
-            .into_iter()
-            .find(|flag| flag.as_bytes() == name)
-            .ok_or_else(|| ArgsError::Unknown(String::from_utf8_lossy(name).into_owned()))?;
-        let value = value
-            .map(OsStr::to_owned)
-            .or_else(|| args.next())
-            .filter(|value| !value.is_empty())
-            .ok_or(ArgsError::NoValue(flag))?;
-        seen.take(flag, value)?;
     }
-    seen.task()
+    given.task()
 }
 
-const KEYD: &str = "--keyd";
-const SOCKETS: &str = "--sockets";
-const CONTROL: &str = "--control";
-const SANDBOX: &str = "--sandbox";
-const PRINT_IDENTITY: &str = "--print-identity";
-const FLAGS: [&str; 5] = [KEYD, SOCKETS, CONTROL, SANDBOX, PRINT_IDENTITY];
+#[derive(Clone, Copy)]
+enum Flag {
+    Keyd,
+    Sockets,
+    Control,
+    Sandbox,
+    PrintIdentity,
+}
+
+impl softsim_args::Flag for Flag {
+    const ALL: &[Self] = &[
+        Self::Keyd,
+        Self::Sockets,
+        Self::Control,
+        Self::Sandbox,
+        Self::PrintIdentity,
+    ];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Keyd => "--keyd",
+            Self::Sockets => "--sockets",
+            Self::Control => "--control",
+            Self::Sandbox => "--sandbox",
+            Self::PrintIdentity => "--print-identity",
+        }
+    }
+}
 
 #[derive(Default)]
 struct Given {
@@ -147,13 +113,13 @@ struct Given {
 }
 
 impl Given {
-    fn take(&mut self, flag: &'static str, value: OsString) -> Result<(), ArgsError> {
+    fn take(&mut self, flag: Flag, value: OsString) -> Result<(), ArgsError> {
         match flag {
-            KEYD => once(flag, &mut self.keyd, value.into()),
-            SOCKETS => once(flag, &mut self.sockets, value.into()),
-            SANDBOX => once(flag, &mut self.sandbox, sandbox(&value)?),
-            PRINT_IDENTITY => once(flag, &mut self.identity, method(&value)?),
-            _ => {
+            Flag::Keyd => once(flag, &mut self.keyd, value.into()),
+            Flag::Sockets => once(flag, &mut self.sockets, value.into()),
+            Flag::Sandbox => once(flag, &mut self.sandbox, Sandbox::read(flag, &value)?),
+            Flag::PrintIdentity => once(flag, &mut self.identity, method(flag, &value)?),
+            Flag::Control => {
                 self.controls.push(value.into());
                 Ok(())
             }
@@ -161,50 +127,28 @@ impl Given {
     }
 
     fn task(self) -> Result<Task, ArgsError> {
-        let keyd = self.keyd.ok_or(ArgsError::Missing(KEYD))?;
+        let missing = |flag: Flag| ArgsError::Missing(flag.name());
+        let keyd = self.keyd.ok_or(missing(Flag::Keyd))?;
         if let Some(method) = self.identity {
             return Ok(Task::PrintIdentity { keyd, method });
         }
         if self.controls.is_empty() {
-            return Err(ArgsError::Missing(CONTROL));
+            return Err(missing(Flag::Control));
         }
         Ok(Task::Serve(Settings {
             keyd,
-            sockets: self.sockets.ok_or(ArgsError::Missing(SOCKETS))?,
+            sockets: self.sockets.ok_or(missing(Flag::Sockets))?,
             controls: self.controls,
             sandbox: self.sandbox.unwrap_or_default(),
         }))
     }
 }
 
-fn once<T>(flag: &'static str, place: &mut Option<T>, value: T) -> Result<(), ArgsError> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(ArgsError::Twice(flag)),
-    }
-}
-
-fn sandbox(value: &OsStr) -> Result<Sandbox, ArgsError> {
-    match value.as_bytes() {
-        b"require" => Ok(Sandbox::Require),
-        b"off" => Ok(Sandbox::Off),
-        _ => Err(bad(SANDBOX, "require or off", value)),
-    }
-}
-
-fn method(value: &OsStr) -> Result<Method, ArgsError> {
-    match value.as_bytes() {
+fn method(flag: Flag, value: &OsStr) -> Result<Method, ArgsError> {
+    match value.as_encoded_bytes() {
         b"aka" => Ok(Method::Aka),
         b"aka-prime" => Ok(Method::AkaPrime),
-        _ => Err(bad(PRINT_IDENTITY, "aka or aka-prime", value)),
-    }
-}
-
-fn bad(flag: &'static str, expected: &'static str, got: &OsStr) -> ArgsError {
-    ArgsError::BadValue {
-        flag,
-        expected,
-        got: got.to_string_lossy().into_owned(),
+        _ => Err(ArgsError::bad_value(flag.name(), "aka or aka-prime", value)),
     }
 }
 
@@ -243,9 +187,9 @@ mod tests {
     }
 
     #[test]
-    fn help_needs_nothing_else() {
+    fn help_and_version_need_nothing_else() {
         assert_eq!(read("--help"), Ok(Task::Help));
-        assert_eq!(read("-h"), Ok(Task::Help));
+        assert_eq!(read("--version"), Ok(Task::Version));
     }
 
     #[test]

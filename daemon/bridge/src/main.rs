@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use softsim_bridge::args::{Task, USAGE, parse};
+use softsim_bridge::args::{Task, USAGE, VERSION, parse};
 use softsim_bridge::bridge::{self, Error};
 use softsim_bridge::finder;
 use softsim_sandbox::{inherited, log, process};
@@ -29,10 +29,8 @@ fn main() -> ExitCode {
         }
     };
     match task {
-        Task::Help => {
-            print!("{USAGE}");
-            ExitCode::SUCCESS
-        }
+        Task::Help => printed(USAGE),
+        Task::Version => printed(VERSION),
         Task::PrintIdentity { keyd, method } => match bridge::identity(&keyd, method) {
             Ok(nai) => {
                 println!("{nai}");
@@ -45,6 +43,10 @@ fn main() -> ExitCode {
             Err(error) => failed(&error),
         },
     }
+}
+
+fn printed(text: &str) -> ExitCode {
+    process::print(text).map_or(ExitCode::from(74), |()| ExitCode::SUCCESS)
 }
 
 /// Runs the finder, the process that the bridge starts for each control socket.

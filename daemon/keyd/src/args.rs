@@ -1,11 +1,12 @@
 //! The command line. It consists of flags, each of which can only restrict what the program does.
 
-use core::fmt;
 use core::num::NonZeroU32;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
+use softsim_args::{Args, Flag as _, Next, once};
+pub use softsim_args::{ArgsError, Sandbox};
 use softsim_keyd_proto::{IdentityPrivacy, Role};
 
 use crate::akma::is_domain_name;
@@ -13,16 +14,43 @@ use crate::roles::PerRole;
 use crate::vault::MAX_CAPACITY;
 
 /// The usage of `softsim-keyd`.
-pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK \
-    [--network PATH] [--admin PATH] [--app PATH] [--supplicant PATH] \
-    [--network-uid UID]... [--admin-uid UID]... [--app-uid UID]... [--supplicant-uid UID]... [--same-user] \
-    [--app-af UID=DOMAIN]... \
-    [--identity-privacy=liberal|conservative|strict] \
-    [--anchor-file FILE [--anchor-interval N]] [--capacity N] [--sandbox=require|off] [--key-memory=best|require] \
-    [--allow-test-profiles]; \
-    KEK is --kek-file FILE, --kek-credential NAME, --kek-stdin or --development-key; \
-    with --new-kek-file FILE, --new-kek-credential NAME, --new-kek-stdin or --new-development-key too, \
-    the vault is put under that key, with a new data key, and nothing is served";
+pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK [OPTION]..., see --help";
+
+/// The text of `--help`.
+pub const HELP: &str = "\
+usage: softsim-keyd --state DIR KEK [OPTION]...
+
+  --state DIR             where the vault lies
+KEK, the key of the vault, is one of
+  --kek-file FILE         32 octets in a file that only its owner may read
+  --kek-credential NAME   a credential of the service manager
+  --kek-stdin             32 octets on standard input
+  --development-key       a fixed key, for development
+With --new-kek-file FILE, --new-kek-credential NAME, --new-kek-stdin or --new-development-key too,
+the vault is put under that key, with a new data key, and nothing is served.
+
+  --network PATH, --admin PATH, --app PATH, --supplicant PATH
+                          the sockets of the roles
+  --network-uid UID, --admin-uid UID, --app-uid UID, --supplicant-uid UID
+                          a user that may connect; each up to eight times
+  --same-user             lets keyd's own user be everybody
+  --app-af UID=DOMAIN     an application function whose key a user of the role app may have
+  --identity-privacy=liberal|conservative|strict
+                          when an access network may see who the subscriber is [conservative]
+  --anchor-file FILE      keeps the vault's epoch where it can't be set back
+  --anchor-interval N     changes of sequence numbers for each epoch [1]
+  --capacity N            profiles that a new vault has room for [16]
+  --sandbox=require|off   whether keyd may run unconfined [require]
+  --key-memory=best|require
+                          whether keyd may run without secret memory [best]
+  --allow-test-profiles   takes profiles whose algorithm set protects nothing
+  -h, --help, -V, --version
+
+softsim's README.md tells more, under \"As a gateway builder\".
+";
+
+/// The text of `--version`.
+pub const VERSION: &str = concat!("softsim-keyd ", env!("CARGO_PKG_VERSION"), "\n");
 
 /// The number of profiles that a new vault has room for.
 pub const DEFAULT_CAPACITY: u32 = 16;
@@ -31,6 +59,18 @@ pub const DEFAULT_CAPACITY: u32 = 16;
 const MAX_UIDS: usize = 8;
 /// The number of application functions of all users together.
 const MAX_AFS: usize = 64;
+
+/// The task that the command line gives.
+#[derive(Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
+pub enum Task {
+    /// Print [`HELP`].
+    Help,
+    /// Print [`VERSION`].
+    Version,
+    /// Serve, or put the vault under another key.
+    Run(Settings),
+}
 
 /// The settings of the command line.
 #[derive(Debug, PartialEq, Eq)]
@@ -80,15 +120,6 @@ pub enum KekChoice {
     Development,
 }
 
-/// `--sandbox`
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sandbox {
-    /// keyd starts only if landlock and seccomp confine it.
-    Require,
-    /// keyd runs unconfined.
-    Off,
-}
-
 /// `--key-memory`
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyMemoryPolicy {
@@ -98,92 +129,28 @@ pub enum KeyMemoryPolicy {
     Require,
 }
 
-/// The errors of the command line.
-#[derive(Debug, PartialEq, Eq)]
-pub enum ArgsError {
-    /// There is no such flag.
-    Unknown(String),
-    /// A flag was given twice.
-    Twice(&'static str),
-    /// A flag's value is missing.
-    NoValue(&'static str),
-    /// A flag takes no value.
-    Value(&'static str),
-    /// A flag's value is invalid.
-    BadValue {
-        /// The flag.
-        flag: &'static str,
-        /// The values that it takes.
-        expected: &'static str,
-        /// The value that was given.
-        got: String,
-    },
-    /// A flag is missing.
-    Missing(&'static str),
-    /// Two flags exclude each other.
-    Both(&'static str, &'static str),
-}
-
-impl fmt::Display for ArgsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown(flag) => write!(f, "no flag is called {flag}"),
-            Self::Twice(flag) => write!(f, "{flag} was given twice"),
-            Self::NoValue(flag) => write!(f, "{flag}: expected a value, got none"),
-            Self::Value(flag) => write!(f, "{flag}: expected no value, got one"),
-            Self::BadValue {
-                flag,
-                expected,
-                got,
-            } => write!(f, "{flag}: expected {expected}, got {got}"),
-            Self::Missing(flag) => write!(f, "{flag} is missing"),
-            Self::Both(first, second) => {
-                write!(f, "expected {first} or {second}, got both")
-            }
-        }
-    }
-}
-
-impl core::error::Error for ArgsError {}
-
-/// Parses the command line, without the program's name. `--flag VALUE` and `--flag=VALUE` are the
-/// same.
+/// Parses the command line, without the program's name.
 ///
 /// # Errors
 /// [`ArgsError`], which names the flag.
-pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Settings, ArgsError> {
-    let mut args = args;
-    let mut seen = Given::default();
-    while let Some(argument) = args.next() {
-        let (name, value) = match argument.iter().position(|&octet| octet == b'=') {
-            Some(at) => (&argument[..at], Some(&argument[at + 1..])),
-            None => (argument, None),
+pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Task, ArgsError> {
+    let mut args = Args::<Flag>::new(args.map(OsStr::from_bytes));
+    let mut given = Given::default();
+    while let Some(next) = args.read()? {
+        let flag = match next {
+            Next::Help => return Ok(Task::Help),
+            Next::Version => return Ok(Task::Version),
+            Next::Flag(flag) => flag,
         };
-        let flag = Flag::ALL
-            .into_iter()
-            .find(|flag| flag.name().as_bytes() == name)
-            .ok_or_else(|| ArgsError::Unknown(lossy(name)))?;
         if let Some(choice) = flag.choice() {
-            if value.is_some() {
-                return Err(ArgsError::Value(flag.name()));
-            }
-            seen.take_key(flag, choice)?;
-            continue;
-        }
-        if let Some(consent) = seen.consent(flag) {
-            if value.is_some() {
-                return Err(ArgsError::Value(flag.name()));
-            }
+            given.take_key(flag, choice)?;
+        } else if let Some(consent) = given.consent(flag) {
             *consent = true;
-            continue;
+        } else {
+            given.take(flag, &args.value(flag)?)?;
         }
-        let value = value
-            .or_else(|| args.next())
-            .filter(|value| !value.is_empty())
-            .ok_or(ArgsError::NoValue(flag.name()))?;
-        seen.take(flag, value)?;
     }
-    seen.settings()
+    given.settings().map(Task::Run)
 }
 
 /// Which of the vault's keys a flag names.
@@ -215,8 +182,8 @@ enum Flag {
     TestProfiles,
 }
 
-impl Flag {
-    const ALL: [Self; 26] = [
+impl softsim_args::Flag for Flag {
+    const ALL: &[Self] = &[
         Self::State,
         Self::KekFile(Key::Current),
         Self::KekCredential(Key::Current),
@@ -275,7 +242,9 @@ impl Flag {
             Self::TestProfiles => "--allow-test-profiles",
         }
     }
+}
 
+impl Flag {
     /// The key that a flag without a value chooses.
     fn choice(self) -> Option<KekChoice> {
         match self {
@@ -314,23 +283,19 @@ impl Given {
         }
     }
 
-    fn take(&mut self, flag: Flag, value: &[u8]) -> Result<(), ArgsError> {
-        let path = || PathBuf::from(OsStr::from_bytes(value));
-        let bad = |expected| ArgsError::BadValue {
-            flag: flag.name(),
-            expected,
-            got: lossy(value),
-        };
+    fn take(&mut self, flag: Flag, value: &OsStr) -> Result<(), ArgsError> {
+        let octets = value.as_bytes();
+        let bad = |expected| ArgsError::bad_value(flag.name(), expected, value);
         match flag {
-            Flag::State => once(flag, &mut self.state, path()),
-            Flag::KekFile(_) => self.take_key(flag, KekChoice::File(path())),
+            Flag::State => once(flag, &mut self.state, value.into()),
+            Flag::KekFile(_) => self.take_key(flag, KekChoice::File(value.into())),
             Flag::KekCredential(_) => {
-                let name = str::from_utf8(value).map_err(|_| bad("a name in UTF-8"))?;
+                let name = value.to_str().ok_or_else(|| bad("a name in UTF-8"))?;
                 self.take_key(flag, KekChoice::Credential(name.to_owned()))
             }
-            Flag::Socket(role) => once(flag, &mut self.sockets[role], path()),
+            Flag::Socket(role) => once(flag, &mut self.sockets[role], value.into()),
             Flag::Uid(role) => {
-                let uid = number(value).ok_or_else(|| bad("a user id"))?;
+                let uid = number(octets).ok_or_else(|| bad("a user id"))?;
                 if self.uids[role].len() == MAX_UIDS {
                     return Err(bad("at most 8 user ids"));
                 }
@@ -339,35 +304,28 @@ impl Given {
             }
             Flag::AppAf => {
                 let expected = "a user id, `=`, and a domain name in lower case";
-                let af = application_function(value).ok_or_else(|| bad(expected))?;
+                let af = application_function(octets).ok_or_else(|| bad(expected))?;
                 if self.afs.len() == MAX_AFS {
                     return Err(bad("at most 64 application functions"));
                 }
                 self.afs.push(af);
                 Ok(())
             }
-            Flag::AnchorFile => once(flag, &mut self.anchor, path()),
+            Flag::AnchorFile => once(flag, &mut self.anchor, value.into()),
             Flag::AnchorInterval => {
-                let interval = number(value).and_then(NonZeroU32::new);
+                let interval = number(octets).and_then(NonZeroU32::new);
                 let interval = interval.ok_or_else(|| bad("1 or more passes"))?;
                 once(flag, &mut self.anchor_interval, interval)
             }
             Flag::Capacity => {
-                let capacity = number(value)
+                let capacity = number(octets)
                     .filter(|capacity| (1..=MAX_CAPACITY).contains(capacity))
                     .ok_or_else(|| bad("1 to 16384 profiles"))?;
                 once(flag, &mut self.capacity, capacity)
             }
-            Flag::Sandbox => {
-                let sandbox = match value {
-                    b"require" => Sandbox::Require,
-                    b"off" => Sandbox::Off,
-                    _ => return Err(bad("require or off")),
-                };
-                once(flag, &mut self.sandbox, sandbox)
-            }
+            Flag::Sandbox => once(flag, &mut self.sandbox, Sandbox::read(flag, value)?),
             Flag::KeyMemory => {
-                let policy = match value {
+                let policy = match octets {
                     b"best" => KeyMemoryPolicy::Best,
                     b"require" => KeyMemoryPolicy::Require,
                     _ => return Err(bad("best or require")),
@@ -375,7 +333,7 @@ impl Given {
                 once(flag, &mut self.key_memory, policy)
             }
             Flag::IdentityPrivacy => {
-                let privacy = match value {
+                let privacy = match octets {
                     b"liberal" => IdentityPrivacy::Liberal,
                     b"conservative" => IdentityPrivacy::Conservative,
                     b"strict" => IdentityPrivacy::Strict,
@@ -383,8 +341,9 @@ impl Given {
                 };
                 once(flag, &mut self.identity_privacy, privacy)
             }
+            // These take no value.
             Flag::KekStdin(_) | Flag::DevelopmentKey(_) | Flag::TestProfiles | Flag::SameUser => {
-                Err(ArgsError::Value(flag.name()))
+                Ok(())
             }
         }
     }
@@ -425,18 +384,11 @@ impl Given {
             anchor: self.anchor,
             anchor_interval: self.anchor_interval.unwrap_or(NonZeroU32::MIN),
             capacity: self.capacity,
-            sandbox: self.sandbox.unwrap_or(Sandbox::Require),
+            sandbox: self.sandbox.unwrap_or_default(),
             key_memory: self.key_memory.unwrap_or(KeyMemoryPolicy::Best),
             identity_privacy: self.identity_privacy.unwrap_or_default(),
             test_profiles: self.test_profiles,
         })
-    }
-}
-
-fn once<T>(flag: Flag, place: &mut Option<T>, value: T) -> Result<(), ArgsError> {
-    match place.replace(value) {
-        None => Ok(()),
-        Some(_) => Err(ArgsError::Twice(flag.name())),
     }
 }
 
@@ -459,18 +411,17 @@ fn number(value: &[u8]) -> Option<u32> {
         .then(|| digits.parse().ok())?
 }
 
-fn lossy(value: &[u8]) -> String {
-    String::from_utf8_lossy(value).into_owned()
-}
-
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
 
     use super::*;
 
     fn parsed(line: &str) -> Result<Settings, ArgsError> {
-        parse(line.split_whitespace().map(str::as_bytes))
+        match parse(line.split_whitespace().map(str::as_bytes))? {
+            Task::Run(settings) => Ok(settings),
+            other => panic!("{line}: {other:?}"),
+        }
     }
 
     #[test]

@@ -15,7 +15,7 @@ use softsim_sandbox::seqpacket::Listener;
 use softsim_sandbox::{clock, inherited, landlock, memory, process, seccomp};
 
 use crate::args::{
-    self, ArgsError, DEFAULT_CAPACITY, KekChoice, KeyMemoryPolicy, Sandbox, Settings,
+    self, ArgsError, DEFAULT_CAPACITY, KekChoice, KeyMemoryPolicy, Sandbox, Settings, Task,
 };
 use crate::event::Event;
 use crate::keyd::{Keyd, Service};
@@ -122,9 +122,18 @@ impl fmt::Display for StartError {
     }
 }
 
+/// Prints a text and ends the process.
+fn print(text: &str) -> ! {
+    process::exit(process::print(text).map_or(74, |()| 0))
+}
+
 /// Opens files and sockets, confines the process, decrypts the vault, and serves.
 fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
-    let settings = args::parse(args).map_err(StartError::Args)?;
+    let settings = match args::parse(args).map_err(StartError::Args)? {
+        Task::Help => print(args::HELP),
+        Task::Version => print(args::VERSION),
+        Task::Run(settings) => settings,
+    };
     key_memory(&settings)?;
     if let Some(new) = &settings.new_kek {
         rekey(&settings, new)?;

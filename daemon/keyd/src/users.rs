@@ -77,18 +77,20 @@ pub(crate) fn of(
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
+    #![allow(clippy::unwrap_used, clippy::panic)]
 
     use super::*;
-    use crate::args::parse;
+    use crate::args::{Task, parse};
 
     const OWN: u32 = 990;
     const OVERFLOW: u32 = 65534;
 
     fn users(flags: &str) -> Result<PerRole<Vec<u32>>, UsersError> {
         let line = format!("--state s --development-key {flags}");
-        let settings = parse(line.split_whitespace().map(str::as_bytes)).unwrap();
-        of(&settings, OWN, OVERFLOW)
+        match parse(line.split_whitespace().map(str::as_bytes)) {
+            Ok(Task::Run(settings)) => of(&settings, OWN, OVERFLOW),
+            other => panic!("{line}: {other:?}"),
+        }
     }
 
     #[test]

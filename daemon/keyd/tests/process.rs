@@ -398,6 +398,21 @@ fn a_start_that_is_refused_says_why_in_one_line() {
 }
 
 #[test]
+fn help_and_version_are_printed_and_nothing_else_happens() {
+    for (flag, printed) in [
+        ("--help", "usage: softsim-keyd --state DIR"),
+        (
+            "--version",
+            concat!("softsim-keyd ", env!("CARGO_PKG_VERSION")),
+        ),
+    ] {
+        let output = Command::new(PROGRAM).arg(flag).output().unwrap();
+        assert!(output.status.success() && output.stderr.is_empty());
+        assert!(String::from_utf8_lossy(&output.stdout).starts_with(printed));
+    }
+}
+
+#[test]
 fn key_memory_is_secret_or_there_is_no_start_where_it_is_required() {
     let host = Host::new(PROGRAM).with("--key-memory=require");
     let running = host.start();

@@ -25,6 +25,7 @@
 
 pub mod access;
 mod accounts;
+pub mod args;
 mod async_socket;
 mod backoff;
 mod claim;

@@ -1,13 +1,13 @@
 //! softsim-netd. The library has all of it.
 
-use std::ffi::CStr;
+use std::ffi::{CStr, OsString};
 use std::process::ExitCode;
 use std::{env, fmt};
 
-use clap::Parser;
 use softsim_netd::access::port::keeper;
+use softsim_netd::args::{self, Task, USAGE, VERSION};
 use softsim_netd::names::helper;
-use softsim_netd::start::{Arguments, run};
+use softsim_netd::start::run;
 use softsim_netd::{log, notifier};
 use softsim_sandbox::{inherited, process};
 
@@ -15,14 +15,14 @@ fn main() -> ExitCode {
     if let Err(error) = inherited::close() {
         return ended(Err(format!("inherited descriptors: {error}")));
     }
-    let arguments: Vec<_> = env::args().collect();
-    match arguments.get(1).map(String::as_str) {
+    let arguments: Vec<_> = env::args_os().skip(1).collect();
+    match arguments.first().and_then(|first| first.to_str()) {
         Some(keeper::SUBCOMMAND) => {
-            helper_process(c"softsim-port", || keeper::run(&arguments[2..]))
+            helper_process(c"softsim-port", || keeper::run(&arguments[1..]))
         }
         Some(helper::SUBCOMMAND) => helper_process(c"softsim-names", helper::run),
         Some(notifier::SUBCOMMAND) => helper_process(c"softsim-notify", notifier::run),
-        _ => network_daemon(),
+        _ => network_daemon(arguments),
     }
 }
 
@@ -34,16 +34,28 @@ fn helper_process<E: fmt::Display>(name: &CStr, run: impl FnOnce() -> Result<(),
     }
 }
 
-fn network_daemon() -> ExitCode {
-    let arguments = Arguments::parse();
+fn network_daemon(arguments: Vec<OsString>) -> ExitCode {
+    let config = match args::parse(arguments.into_iter()) {
+        Ok(Task::Help) => return printed(USAGE),
+        Ok(Task::Version) => return printed(VERSION),
+        Ok(Task::Run(config)) => config,
+        Err(error) => {
+            eprint!("softsim-netd: {error}\n{USAGE}");
+            return ExitCode::from(64);
+        }
+    };
     log::begin();
-    match run(&arguments) {
+    match run(&config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::from(error.status())
         }
     }
+}
+
+fn printed(text: &str) -> ExitCode {
+    process::print(text).map_or(ExitCode::from(74), |()| ExitCode::SUCCESS)
 }
 
 /// Reports why a process can't start, or how a helper process ended.

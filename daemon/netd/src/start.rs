@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Parser;
 use softsim_client::keyd::{Connection, Error as KeydError, Watch};
 use softsim_client::proto::requests::Status;
 use tokio::net::UnixListener;
@@ -39,15 +38,6 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The threads of the runtime: one for the network, and one that may block on keyd.
 const THREADS: usize = 2;
-
-/// The network daemon of the software SIM.
-#[derive(Debug, Parser)]
-#[command(name = "softsim-netd", version)]
-pub struct Arguments {
-    /// The configuration.
-    #[arg(long, value_name = "FILE")]
-    pub config: PathBuf,
-}
 
 /// Why netd didn't start, or why it ended.
 #[derive(Debug, thiserror::Error)]
@@ -141,9 +131,9 @@ struct Opened {
 }
 
 /// Runs until a signal, the end of keyd, or an error.
-pub fn run(arguments: &Arguments) -> Result<(), Error> {
-    let config = Config::read(&arguments.config)?;
-    state_folder::check(&config, &arguments.config)?;
+pub fn run(file: &Path) -> Result<(), Error> {
+    let config = Config::read(file)?;
+    state_folder::check(&config, file)?;
     let _claimed = claim(&config)?;
     let opened = open(&config)?;
     let enforced = match config.sandbox {

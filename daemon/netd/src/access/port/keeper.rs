@@ -9,6 +9,7 @@
 //!
 //! Once its sockets are open, it opens no file, starts no process and allocates no memory.
 
+use std::ffi::OsString;
 use std::fmt;
 use std::io::{self, ErrorKind};
 use std::time::Duration;
@@ -70,18 +71,21 @@ pub enum Error {
 
 /// Keeps the port that the command line names, until netd ends. It returns only if the keeper can't
 /// start.
-pub fn run(arguments: &[String]) -> Result<(), Error> {
+pub fn run(arguments: &[OsString]) -> Result<(), Error> {
     open(arguments)?.keep()
 }
 
 /// Opens everything, and confines this process.
-fn open(arguments: &[String]) -> Result<Keeper, Error> {
+fn open(arguments: &[OsString]) -> Result<Keeper, Error> {
     let (interface, with_port) = match arguments {
         [interface] => (interface, true),
         [interface, without] if without == WITHOUT_PORT => (interface, false),
         _ => return Err(Error::Usage("the name of an interface")),
     };
-    Name::new(interface.as_bytes()).ok_or(Error::Usage("the name of an interface"))?;
+    let interface = interface
+        .to_str()
+        .filter(|name| Name::new(name.as_bytes()).is_some())
+        .ok_or(Error::Usage("the name of an interface"))?;
     let netd = Connection::standard_input().map_err(|_| {
         Error::Usage("netd's socket, AF_UNIX and SOCK_SEQPACKET, as standard input")
     })?;
