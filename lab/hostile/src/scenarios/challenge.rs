@@ -10,13 +10,13 @@ use super::{challenge, challenged, identified};
 use crate::forge::Forge;
 use crate::{Reaction, Scenario, Setting, Stage};
 
-/// An honest challenge, bent before it is signed.
-fn bent(
-    bend: impl Fn(Forge) -> Forge + Send + Sync + 'static,
+/// A valid challenge that `alter` changes before the server signs it.
+fn altered(
+    alter: impl Fn(Forge) -> Forge + Send + Sync + 'static,
 ) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static {
     move |stage, auc| {
         let forge = stage.challenge(auc);
-        stage.sign(&bend(forge))
+        stage.sign(&alter(forge))
     }
 }
 
@@ -49,7 +49,7 @@ fn autn() -> Vec<Scenario> {
     vec![
         challenged("authenticates honestly", "RFC 9048 §3").success(),
         identified("sends an AUTN that K did not make", "RFC 4187 §6.3.1").ask(
-            bent(|forge| forge.replace(Attribute::Autn(&[0x5a; 16]))),
+            altered(|forge| forge.replace(Attribute::Autn(&[0x5a; 16]))),
             Reaction::AuthenticationReject,
         ),
         identified(
@@ -120,11 +120,11 @@ fn autn() -> Vec<Scenario> {
         .ask(challenge, Reaction::Challenge)
         .success(),
         identified("leaves AT_RAND out", "RFC 4187 §9.3").ask(
-            bent(|forge| forge.without(Kind::RAND)),
+            altered(|forge| forge.without(Kind::RAND)),
             Reaction::ClientError,
         ),
         identified("leaves AT_AUTN out", "RFC 4187 §9.3").ask(
-            bent(|forge| forge.without(Kind::AUTN)),
+            altered(|forge| forge.without(Kind::AUTN)),
             Reaction::ClientError,
         ),
     ]
@@ -133,7 +133,7 @@ fn autn() -> Vec<Scenario> {
 fn mac_and_checkcode() -> Vec<Scenario> {
     vec![
         identified("leaves AT_MAC out", "RFC 4187 §6.3.1").ask(
-            bent(|forge| forge.without(Kind::MAC)),
+            altered(|forge| forge.without(Kind::MAC)),
             Reaction::ClientError,
         ),
         identified(
@@ -164,7 +164,7 @@ fn mac_and_checkcode() -> Vec<Scenario> {
         ),
         identified("leaves AT_CHECKCODE out, as it may", "RFC 4187 §10.13")
             .ask(
-                bent(|forge| forge.without(Kind::CHECKCODE)),
+                altered(|forge| forge.without(Kind::CHECKCODE)),
                 Reaction::Challenge,
             )
             .success(),
@@ -173,7 +173,7 @@ fn mac_and_checkcode() -> Vec<Scenario> {
             "RFC 4187 §10.13",
         )
         .ask(
-            bent(|forge| forge.replace(Attribute::Checkcode(&[3; 32]))),
+            altered(|forge| forge.replace(Attribute::Checkcode(&[3; 32]))),
             Reaction::ClientError,
         ),
         identified(
@@ -181,7 +181,7 @@ fn mac_and_checkcode() -> Vec<Scenario> {
             "RFC 4187 §10.13",
         )
         .ask(
-            bent(|forge| forge.replace(Attribute::Checkcode(&[]))),
+            altered(|forge| forge.replace(Attribute::Checkcode(&[]))),
             Reaction::ClientError,
         ),
         identified(
@@ -189,7 +189,7 @@ fn mac_and_checkcode() -> Vec<Scenario> {
             "RFC 9048 §3",
         )
         .ask(
-            bent(|forge| forge.replace(Attribute::Checkcode(&[3; 20]))),
+            altered(|forge| forge.replace(Attribute::Checkcode(&[3; 20]))),
             Reaction::ClientError,
         ),
         Scenario::new(
@@ -197,12 +197,12 @@ fn mac_and_checkcode() -> Vec<Scenario> {
             "RFC 4187 §10.13",
         )
         .ask(
-            bent(|forge| forge.replace(Attribute::Checkcode(&[3; 32]))),
+            altered(|forge| forge.replace(Attribute::Checkcode(&[3; 32]))),
             Reaction::ClientError,
         ),
         identified("adds what may be skipped and nobody knows", "RFC 4187 §8.1")
             .ask(
-                bent(|forge| forge.raw_first([200, 2, 1, 2, 3, 4, 5, 6])),
+                altered(|forge| forge.raw_first([200, 2, 1, 2, 3, 4, 5, 6])),
                 Reaction::Challenge,
             )
             .success(),
@@ -211,7 +211,7 @@ fn mac_and_checkcode() -> Vec<Scenario> {
             "RFC 4187 §8.1",
         )
         .ask(
-            bent(|forge| forge.raw_first([99, 1, 0, 0])),
+            altered(|forge| forge.raw_first([99, 1, 0, 0])),
             Reaction::ClientError,
         ),
         identified("sets reserved octets, which are ignored", "RFC 4187 §8.1")
@@ -234,11 +234,11 @@ fn network_name() -> Vec<Scenario> {
     const CLAUSE: &str = "RFC 9048 §3.1";
     vec![
         identified("leaves AT_KDF_INPUT out", CLAUSE).ask(
-            bent(|forge| forge.without(Kind::KDF_INPUT)),
+            altered(|forge| forge.without(Kind::KDF_INPUT)),
             Reaction::AuthenticationReject,
         ),
         identified("names no network", CLAUSE).ask(
-            bent(|forge| forge.replace(Attribute::KdfInput(b""))),
+            altered(|forge| forge.replace(Attribute::KdfInput(b""))),
             Reaction::AuthenticationReject,
         ),
         identified("is on another network: EVIL:network", CLAUSE)
@@ -275,7 +275,7 @@ fn network_name() -> Vec<Scenario> {
     ]
 }
 
-/// Where EAP-AKA differs.
+/// The rules in which EAP-AKA differs from EAP-AKA'.
 fn eap_aka() -> Vec<Scenario> {
     const OLD: [u8; 2] = [0, 0];
     let aka = |name: &str, clause| {
@@ -346,13 +346,15 @@ fn repeated() -> Vec<Scenario> {
     let mut scenarios: Vec<_> = kinds
         .into_iter()
         .map(|kind| {
-            identified(format!("sends {kind} twice"), "RFC 4187 §6.3.1")
-                .ask(bent(move |forge| forge.twice(kind)), Reaction::ClientError)
+            identified(format!("sends {kind} twice"), "RFC 4187 §6.3.1").ask(
+                altered(move |forge| forge.twice(kind)),
+                Reaction::ClientError,
+            )
         })
         .collect();
     scenarios.push(
         identified("puts AT_RES into a request", "RFC 4187 §10.1").ask(
-            bent(|forge| {
+            altered(|forge| {
                 let res = Attribute::Res {
                     bits: 64,
                     value: &[9; 8],
@@ -364,19 +366,19 @@ fn repeated() -> Vec<Scenario> {
     );
     scenarios.push(
         identified("puts AT_COUNTER in the open", "RFC 4187 §10.1").ask(
-            bent(|forge| forge.with(Attribute::Counter(1))),
+            altered(|forge| forge.with(Attribute::Counter(1))),
             Reaction::ClientError,
         ),
     );
     scenarios.push(
         identified("puts AT_PADDING in the open", "RFC 4187 §10.12").ask(
-            bent(|forge| forge.with(Attribute::Padding { octets: 4 })),
+            altered(|forge| forge.with(Attribute::Padding { octets: 4 })),
             Reaction::ClientError,
         ),
     );
     scenarios.push(
         identified("sends AT_ENCR_DATA without AT_IV", "RFC 4187 §10.12").ask(
-            bent(|forge| {
+            altered(|forge| {
                 let forge = forge.without(Kind::MAC).with(Attribute::EncrData(&[7; 16]));
                 forge.with(Attribute::Mac(&[0; 16]))
             }),
@@ -386,7 +388,7 @@ fn repeated() -> Vec<Scenario> {
     scenarios.push(
         identified("sends AKA-Challenge without attributes", "RFC 4187 §9.3").ask(
             |stage, _| stage.request(Subtype::Challenge).unsigned(),
-            // Without AT_KDF, EAP-AKA' says so first (RFC 9048 §3.2).
+            // An EAP-AKA' peer checks AT_KDF first, and here it is missing (RFC 9048 §3.2).
             Reaction::AuthenticationReject,
         ),
     );

@@ -1,5 +1,5 @@
-//! AT_PUB_ECDHE and AT_KDF_FS: what stands beside each other, lists, keys that are none (RFC 9678
-//! §6).
+//! AT_PUB_ECDHE and AT_KDF_FS: which of them occur together, lists of groups, and invalid public
+//! keys (RFC 9678 §6).
 
 use softsim_aka::agreement::Group;
 use softsim_eap_packet::{Attribute, Kind};
@@ -9,7 +9,7 @@ use softsim_lab_simulators::eap_server::IdentityRequest::Any;
 use super::{challenge, identity};
 use crate::{Reaction, Scenario, Setting, Stage};
 
-/// An honest challenge with this list, and a key of this group.
+/// A valid challenge with this list and a public key of this group.
 fn offering(
     kdfs_fs: &'static [u16],
     group: Group,
@@ -21,7 +21,7 @@ fn offering(
     }
 }
 
-/// The same vector with another list.
+/// A challenge with the previous authentication vector and another list.
 fn again(
     kdfs_fs: &'static [u16],
     group: Group,
@@ -33,7 +33,7 @@ fn again(
     }
 }
 
-/// An honest challenge with these octets for a key.
+/// A challenge whose AT_PUB_ECDHE holds these octets.
 fn key(
     kdf_fs: u16,
     octets: &'static [u8],
@@ -172,13 +172,13 @@ fn lists() -> Vec<Scenario> {
 
 fn keys() -> Vec<Scenario> {
     const CLAUSE: &str = "RFC 9678 §6.3";
-    /// Of order 8 (RFC 7748 §7 and its references).
+    /// A point of order 8, which makes the shared secret zero (RFC 7748 §7 and its references).
     const SMALL_ORDER: [u8; 32] = [
         0xe0, 0xeb, 0x7a, 0x7c, 0x3b, 0x41, 0xb8, 0xae, 0x16, 0x56, 0xe3, 0xfa, 0xf1, 0x9f, 0xc4,
         0x6a, 0xda, 0x09, 0x8d, 0xeb, 0x9c, 0x32, 0xb1, 0xfd, 0x86, 0x62, 0x05, 0x16, 0x5f, 0x49,
         0xb8, 0x00,
     ];
-    /// x is above the field's modulus, and a compressed point has 33 octets.
+    /// A compressed point of 33 octets whose x is above the field's modulus.
     const OUTSIDE: [u8; 33] = {
         let mut octets = [0xff; 33];
         octets[0] = 2;

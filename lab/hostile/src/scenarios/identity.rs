@@ -1,4 +1,4 @@
-//! AKA-Identity: order, number and kind of the questions (RFC 4187 §4.1.5 and §4.1.6).
+//! AKA-Identity: order, number and kind of the identity requests (RFC 4187 §4.1.5 and §4.1.6).
 
 use softsim_aka::agreement::Group;
 use softsim_eap_packet::{Attribute, Subtype};

@@ -1,4 +1,4 @@
-//! The scenarios, by what of the conversation they bend.
+//! The scenarios, one module for each part of the conversation that they alter.
 
 mod challenge;
 mod forward_secrecy;
@@ -39,39 +39,39 @@ pub fn all() -> Vec<Scenario> {
     .collect()
 }
 
-/// The same in EAP-AKA.
+/// Runs the scenario in EAP-AKA in place of EAP-AKA'.
 fn in_eap_aka(scenario: Scenario) -> Scenario {
     let name = format!("EAP-AKA: {}", scenario.name);
     let scenario = scenario.with(Setting::Only(Method::Aka));
     Scenario { name, ..scenario }
 }
 
-/// AKA-Identity that asks for all of these.
+/// An AKA-Identity request with all of these attributes.
 fn identity(
     requests: &'static [IdentityRequest],
 ) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static {
     move |stage, _| stage.identity_request(requests).unsigned()
 }
 
-/// An honest challenge.
+/// A valid challenge.
 fn challenge(stage: &mut Stage, auc: &mut Auc) -> Vec<u8> {
     let forge = stage.challenge(auc);
     stage.sign(&forge)
 }
 
-/// A scenario in which the peer has said who it is.
+/// A scenario that begins after the peer answered an AKA-Identity request.
 fn identified(name: impl Into<String>, clause: &'static str) -> Scenario {
     Scenario::new(name, clause).ask(identity(&[IdentityRequest::Any]), Reaction::Identity)
 }
 
-/// A scenario in which an honest challenge was answered.
+/// A scenario that begins after the peer answered a valid challenge.
 fn challenged(name: impl Into<String>, clause: &'static str) -> Scenario {
     identified(name, clause)
         .ask(challenge, Reaction::Challenge)
         .uses_sqn()
 }
 
-/// An honest challenge that gives a pseudonym and a re-authentication identity.
+/// A valid challenge that gives a pseudonym and a re-authentication identity.
 fn giving_challenge(stage: &mut Stage, auc: &mut Auc) -> Vec<u8> {
     let forge = stage.challenge(auc);
     let inside = [

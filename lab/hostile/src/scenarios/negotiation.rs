@@ -16,7 +16,7 @@ fn offering(
     }
 }
 
-/// The same vector with another list.
+/// A challenge with the previous authentication vector and another list.
 fn again(kdfs: &'static [u16]) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static {
     move |stage, _| {
         let forge = stage.challenge_again_with_kdfs(kdfs);
@@ -24,7 +24,8 @@ fn again(kdfs: &'static [u16]) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Sen
     }
 }
 
-/// The AuC is out of step, and follows in the next turn.
+/// The AuC's SQN is further ahead than Δ allows; [`back_in_step`] resynchronises it in the next
+/// turn.
 fn out_of_step(
     kdfs: &'static [u16],
 ) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static {

@@ -7,7 +7,7 @@ use super::{challenged, identified};
 use crate::{Reaction, Scenario, Stage};
 
 const CLAUSE: &str = "RFC 4187 §6.1";
-/// Before authentication, and no failure: P = 1, S = 1.
+/// A code with S = 1 and P = 1, which reports success before authentication.
 const SUCCESS_TOO_EARLY: Notification = Notification(0xc000);
 
 fn bare(code: Notification) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static {

@@ -1,5 +1,5 @@
-//! EAP itself: results that come too early, retransmissions, other types, broken packets (RFC 3748
-//! §4 and §5).
+//! EAP itself: results that come too early, retransmissions, other types and malformed packets (RFC
+//! 3748 §4 and §5).
 
 use softsim_eap::Method;
 use softsim_eap_packet::{Code, Type, typed};

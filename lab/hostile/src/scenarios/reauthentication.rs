@@ -1,5 +1,5 @@
-//! AKA-Reauthentication: counters, encryption, what may not be believed (RFC 4187 §5, RFC 9048
-//! §3.3).
+//! AKA-Reauthentication: counters, encryption, and requests that the peer must reject (RFC 4187 §5,
+//! RFC 9048 §3.3).
 
 use softsim_eap_packet::{Attribute, Kind, Notification, Subtype};
 use softsim_lab_simulators::auc::Auc;
@@ -14,14 +14,15 @@ fn counting(counter: u16) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + S
     move |stage, _| stage.reauthentication(counter)
 }
 
-/// A second conversation, in which the peer showed its re-authentication identity.
+/// A scenario that begins in the second conversation, after the peer showed its re-authentication
+/// identity.
 fn returned(name: impl Into<String>, clause: &'static str) -> Scenario {
     returning(name, clause).ask(identity(&[Any]), Reaction::Identity)
 }
 
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = counters();
-    scenarios.extend(bent());
+    scenarios.extend(altered());
     scenarios.extend(notified());
     scenarios
 }
@@ -83,7 +84,7 @@ fn counters() -> Vec<Scenario> {
     ]
 }
 
-fn bent() -> Vec<Scenario> {
+fn altered() -> Vec<Scenario> {
     vec![
         identified("re-authenticates somebody who was never there", CLAUSE).ask(
             |stage, _| {
