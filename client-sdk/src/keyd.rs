@@ -1,6 +1,5 @@
 //! Connections to the key process: one request, one answer, in order.
 
-use std::fmt;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,9 +24,10 @@ pub use self::tokio::{AsyncConnection, Watch};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Why a request got no answer, or was refused.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The client can't connect to the socket.
+    #[error("{path}: {source}")]
     Connect {
         /// The socket.
         path: PathBuf,
@@ -35,56 +35,32 @@ pub enum Error {
         source: io::Error,
     },
     /// keyd closed the connection.
+    #[error("softsim-keyd closed the connection")]
     Closed,
     /// No answer arrived in time. The connection can't be used any more.
+    #[error("softsim-keyd didn't answer {request}")]
     TimedOut {
         /// The request.
         request: RequestKind,
     },
     /// The socket failed.
-    Socket(io::Error),
+    #[error("the socket to softsim-keyd: {0}")]
+    Socket(#[source] io::Error),
     /// The request is longer than the request table allows.
+    #[error("{request}: expected at most {} octets", .request.max_length())]
     TooLong {
         /// The request.
         request: RequestKind,
     },
     /// The answer doesn't have the request's shape.
+    #[error("{request}: the answer doesn't have the expected shape")]
     Answer {
         /// The request.
         request: RequestKind,
     },
     /// keyd refused the request, and changed nothing.
-    Refused(Refusal),
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Connect { source, .. } | Self::Socket(source) => Some(source),
-            Self::Refused(refusal) => Some(refusal),
-            _ => None,
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Closed => f.write_str("softsim-keyd closed the connection"),
-            Self::TimedOut { request } => write!(f, "softsim-keyd didn't answer {request}"),
-            Self::Socket(source) => write!(f, "the socket to softsim-keyd: {source}"),
-            Self::TooLong { request } => write!(
-                f,
-                "{request}: expected at most {} octets",
-                request.max_length()
-            ),
-            Self::Answer { request } => {
-                write!(f, "{request}: the answer doesn't have the expected shape")
-            }
-            Self::Refused(refusal) => refusal.fmt(f),
-        }
-    }
+    #[error("{0}")]
+    Refused(#[source] Refusal),
 }
 
 /// A connection to one of keyd's sockets. When it ends, keyd drops its session handles.

@@ -281,9 +281,10 @@ pub enum Failure {
 }
 
 /// Why a command got no answer.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The socket can't be connected to.
+    #[error("{path}: {source}")]
     Connect {
         /// The socket.
         path: PathBuf,
@@ -291,37 +292,17 @@ pub enum Error {
         source: io::Error,
     },
     /// The socket failed, or netd was silent for too long.
-    Socket(io::Error),
+    #[error("the socket to softsim-netd: {0}")]
+    Socket(#[source] io::Error),
     /// netd closed before the last event.
+    #[error("softsim-netd closed the connection")]
     Closed,
     /// A line is not the JSON of an event.
-    Json(serde_json::Error),
+    #[error("softsim-netd sent a line that isn't an event: {0}")]
+    Json(#[source] serde_json::Error),
     /// A line is longer than [`MAX_LINE`].
+    #[error("expected a line of at most {MAX_LINE} octets")]
     TooLong,
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Connect { source, .. } | Self::Socket(source) => Some(source),
-            Self::Json(source) => Some(source),
-            Self::Closed | Self::TooLong => None,
-        }
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Socket(source) => write!(f, "the socket to softsim-netd: {source}"),
-            Self::Closed => f.write_str("softsim-netd closed the connection"),
-            Self::Json(source) => {
-                write!(f, "softsim-netd sent a line that isn't an event: {source}")
-            }
-            Self::TooLong => write!(f, "expected a line of at most {MAX_LINE} octets"),
-        }
-    }
 }
 
 /// A connection to the control socket, for one command.

@@ -1,8 +1,6 @@
 //! One message on the wire, parsed strictly: coap-lite's codec, and the checks of RFC 7252 that it
 //! leaves out.
 
-use std::fmt;
-
 use coap_lite::{CoapOption, MessageClass, MessageType, Packet};
 
 use crate::block::Block;
@@ -40,51 +38,34 @@ pub(crate) struct Message {
 }
 
 /// Why a datagram is not a CoAP message.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FormatError {
     /// Fewer than the header's four octets.
+    #[error("expected a CoAP header of 4 octets, got {length}")]
     TooShort {
         /// Octets received.
         length: usize,
     },
     /// The version isn't 1.
+    #[error("expected CoAP version 1, got {version}")]
     Version {
         /// The version received.
         version: u8,
     },
     /// An empty message (code 0.00) has octets behind its header, or a type that can't be empty.
+    #[error("expected nothing behind the header of empty message {mid}")]
     NotEmpty {
         /// The message id.
         mid: u16,
     },
     /// The token length is above 8, an option overruns the message, or a payload marker has no
     /// payload.
+    #[error("expected a well-formed token, options and payload in message {mid}")]
     Malformed {
         /// The message id.
         mid: u16,
     },
 }
-
-impl fmt::Display for FormatError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            FormatError::TooShort { length } => {
-                write!(f, "expected a CoAP header of 4 octets, got {length}")
-            }
-            FormatError::Version { version } => write!(f, "expected CoAP version 1, got {version}"),
-            FormatError::NotEmpty { mid } => write!(
-                f,
-                "expected nothing behind the header of empty message {mid}"
-            ),
-            FormatError::Malformed { mid } => write!(
-                f,
-                "expected a well-formed token, options and payload in message {mid}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for FormatError {}
 
 impl Message {
     pub(crate) fn decode(datagram: &[u8]) -> Result<Message, FormatError> {

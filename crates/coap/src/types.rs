@@ -304,30 +304,21 @@ pub enum Event {
 }
 
 /// Why a request got no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FailureReason {
     /// The peer didn't acknowledge, or acknowledged and never answered.
+    #[error("no answer in time")]
     Timeout,
     /// The peer sent a Reset.
+    #[error("the peer reset the exchange")]
     Reset,
     /// The response has an unknown code or an unknown critical option.
+    #[error("the answer has a critical option or code that is not understood")]
     Unintelligible,
     /// The blocks of the response, or the peer's acknowledgements of ours, don't fit together.
+    #[error("the blocks of the transfer do not fit together")]
     BlockMismatch,
     /// The response is longer than [`crate::Config::max_body`].
+    #[error("the answer is longer than allowed")]
     TooLarge,
-}
-
-impl fmt::Display for FailureReason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            FailureReason::Timeout => "no answer in time",
-            FailureReason::Reset => "the peer reset the exchange",
-            FailureReason::Unintelligible => {
-                "the answer has a critical option or code that is not understood"
-            }
-            FailureReason::BlockMismatch => "the blocks of the transfer do not fit together",
-            FailureReason::TooLarge => "the answer is longer than allowed",
-        })
-    }
 }

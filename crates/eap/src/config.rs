@@ -13,7 +13,8 @@ use crate::identity::OuterIdentity;
 pub struct NetworkName(String);
 
 /// The error for an empty network name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected a network name, got an empty one")]
 pub struct BadNetworkName;
 
 impl NetworkName {
@@ -49,14 +50,6 @@ impl fmt::Display for NetworkName {
         f.write_str(&self.0)
     }
 }
-
-impl fmt::Display for BadNetworkName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "expected a network name, got an empty one")
-    }
-}
-
-impl std::error::Error for BadNetworkName {}
 
 /// What the peer does if the server names another network than the configured one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

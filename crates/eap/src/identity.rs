@@ -13,16 +13,19 @@ const MAX_NAI: usize = 253;
 pub struct Nai(String);
 
 /// Why an identity can't be sent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum BadNai {
     /// Not 1 to 253 octets.
+    #[error("expected an identity of 1 to {MAX_NAI} octets, got {octets}")]
     Length {
         /// Octets given.
         octets: usize,
     },
     /// A control character, NUL among them.
+    #[error("expected an identity without control characters, got one")]
     Control,
     /// It can't be decorated, because it has no realm or is decorated already.
+    #[error("expected an identity with a realm and not yet decorated, got another")]
     NotDecorable,
 }
 
@@ -68,27 +71,6 @@ impl fmt::Debug for Nai {
         f.write_str("Nai([redacted])")
     }
 }
-
-impl fmt::Display for BadNai {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BadNai::Length { octets } => write!(
-                f,
-                "expected an identity of 1 to {MAX_NAI} octets, got {octets}"
-            ),
-            BadNai::Control => write!(
-                f,
-                "expected an identity without control characters, got one"
-            ),
-            BadNai::NotDecorable => write!(
-                f,
-                "expected an identity with a realm and not yet decorated, got another"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for BadNai {}
 
 /// An identity, and what it reveals.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -109,16 +109,19 @@ pub struct ServerAccount {
 }
 
 /// Why accounts don't fit together.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Inconsistency {
     /// There is more than one bootstrap account.
+    #[error("expected at most 1 bootstrap account, got {count}")]
     BootstrapAccounts {
         /// How many there are.
         count: usize,
     },
     /// There is no management server.
+    #[error("expected a management server, got none")]
     NoServer,
     /// A mandatory resource is missing or out of range.
+    #[error("expected {expected} in {path}")]
     Resource {
         /// Which.
         path: Path,
@@ -126,6 +129,9 @@ pub enum Inconsistency {
         expected: &'static str,
     },
     /// A Short Server ID doesn't name exactly one Security and one Server instance.
+    #[error(
+        "expected short server id {ssid} in one instance each of /0 and /1, got {security} and {servers}"
+    )]
     ServerId {
         /// The id.
         ssid: u16,
@@ -135,6 +141,7 @@ pub enum Inconsistency {
         servers: usize,
     },
     /// A pre-shared key has fewer than 128 bits, so that it could be guessed offline.
+    #[error("expected a key of 16 octets or more in /0/{instance}/5, got {octets}")]
     WeakKey {
         /// The Security instance.
         instance: u16,
@@ -142,36 +149,6 @@ pub enum Inconsistency {
         octets: usize,
     },
 }
-
-impl fmt::Display for Inconsistency {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Inconsistency::BootstrapAccounts { count } => {
-                write!(f, "expected at most 1 bootstrap account, got {count}")
-            }
-            Inconsistency::NoServer => f.write_str("expected a management server, got none"),
-            Inconsistency::Resource { path, expected } => {
-                write!(f, "expected {expected} in {path}")
-            }
-            Inconsistency::ServerId {
-                ssid,
-                security,
-                servers,
-            } => write!(
-                f,
-                "expected short server id {ssid} in one instance each of /0 and /1, got {security} and {servers}"
-            ),
-            Inconsistency::WeakKey { instance, octets } => {
-                write!(
-                    f,
-                    "expected a key of 16 octets or more in /0/{instance}/5, got {octets}"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for Inconsistency {}
 
 impl Accounts {
     /// The accounts of a device that leaves the factory: one bootstrap account.

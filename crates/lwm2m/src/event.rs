@@ -1,7 +1,5 @@
 //! The outputs of the client: datagrams to send, and events.
 
-use std::fmt;
-
 use softsim_coap::{Code, FailureReason};
 
 use crate::accounts::{AccountKey, Accounts};
@@ -85,55 +83,35 @@ pub enum Event {
 }
 
 /// Why a bootstrap ended without effect.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BootstrapFailure {
     /// The server answered the Bootstrap-Request with this code.
+    #[error("the bootstrap server answered {0}")]
     Refused(Code),
     /// The Bootstrap-Request was not answered.
+    #[error("the bootstrap server: {0}")]
     NoAnswer(FailureReason),
     /// The server fell silent before Bootstrap-Finish.
+    #[error("the bootstrap server fell silent before Bootstrap-Finish")]
     Timeout,
     /// The session ended before Bootstrap-Finish.
+    #[error("the session ended before Bootstrap-Finish")]
     SessionClosed,
 }
 
-impl fmt::Display for BootstrapFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            BootstrapFailure::Refused(code) => write!(f, "the bootstrap server answered {code}"),
-            BootstrapFailure::NoAnswer(reason) => write!(f, "the bootstrap server: {reason}"),
-            BootstrapFailure::Timeout => {
-                f.write_str("the bootstrap server fell silent before Bootstrap-Finish")
-            }
-            BootstrapFailure::SessionClosed => {
-                f.write_str("the session ended before Bootstrap-Finish")
-            }
-        }
-    }
-}
-
 /// Why there is no registration.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegistrationFailure {
     /// The server answered with this code.
+    #[error("the server answered {0}")]
     Refused(Code),
     /// The server didn't answer.
+    #[error("the server: {0}")]
     NoAnswer(FailureReason),
     /// The server answered 2.01 without saying where the registration is.
+    #[error("the server gave the registration no location")]
     NoLocation,
     /// The accounts name no such server.
+    #[error("the accounts name no such server")]
     NoAccount,
-}
-
-impl fmt::Display for RegistrationFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RegistrationFailure::Refused(code) => write!(f, "the server answered {code}"),
-            RegistrationFailure::NoAnswer(reason) => write!(f, "the server: {reason}"),
-            RegistrationFailure::NoLocation => {
-                f.write_str("the server gave the registration no location")
-            }
-            RegistrationFailure::NoAccount => f.write_str("the accounts name no such server"),
-        }
-    }
 }

@@ -1,7 +1,5 @@
 //! The PDU of EAPOL (IEEE 802.1X-2010 §11.3).
 
-use std::fmt;
-
 /// The version that we send, which is that of IEEE 802.1X-2004. Version 3 would announce MACsec,
 /// which this supplicant doesn't support; receivers accept any version (§11.3.1).
 const VERSION: u8 = 2;
@@ -45,14 +43,18 @@ impl From<u8> for Kind {
 }
 
 /// Why octets aren't an EAPOL PDU.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Fewer than the four octets of the header.
+    #[error("expected an EAPOL header of 4 octets, got {octets}")]
     TooShort {
         /// Octets received.
         octets: usize,
     },
     /// The body is longer than what was received.
+    #[error(
+        "expected an EAPOL body within the {received} octets received, got a length of {claimed}"
+    )]
     Length {
         /// The length field.
         claimed: usize,
@@ -60,30 +62,12 @@ pub enum Error {
         received: usize,
     },
     /// A body to be sent is longer than its length field can express.
+    #[error("expected at most 65535 octets for EAPOL, got {octets}")]
     TooLong {
         /// Octets of the body.
         octets: usize,
     },
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::TooShort { octets } => {
-                write!(f, "expected an EAPOL header of 4 octets, got {octets}")
-            }
-            Error::Length { claimed, received } => write!(
-                f,
-                "expected an EAPOL body within the {received} octets received, got a length of {claimed}"
-            ),
-            Error::TooLong { octets } => {
-                write!(f, "expected at most 65535 octets for EAPOL, got {octets}")
-            }
-        }
-    }
-}
-
-impl std::error::Error for Error {}
 
 /// One PDU, borrowed from the frame that carried it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

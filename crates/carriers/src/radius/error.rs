@@ -1,19 +1,21 @@
 //! The errors of datagrams, received and to be sent.
 
-use std::fmt;
-
 use super::numbers::{AttributeType, Code};
 
 /// Why a received datagram is invalid, or why one can't be built. A client ignores invalid
 /// datagrams.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// Fewer than the 20 octets of the header.
+    #[error("expected a RADIUS header of 20 octets, got {octets}")]
     TooShort {
         /// Octets received.
         octets: usize,
     },
     /// The length field is outside 20 to 4096, or beyond what was received.
+    #[error(
+        "expected a RADIUS length from 20 to 4096 within the {received} octets received, got {claimed}"
+    )]
     Length {
         /// The length field.
         claimed: usize,
@@ -21,8 +23,10 @@ pub enum Error {
         received: usize,
     },
     /// The code isn't expected here.
+    #[error("expected Access-Request, -Accept, -Reject or -Challenge in its place, got code {0}")]
     Code(u8),
     /// The length of an attribute is less than two octets, or more than are left.
+    #[error("expected {attribute} to fit in the {left} octets left, got a length of {claimed}")]
     Truncated {
         /// The attribute.
         attribute: AttributeType,
@@ -32,8 +36,10 @@ pub enum Error {
         left: usize,
     },
     /// No request is waiting for an answer.
+    #[error("expected no RADIUS answer, since no request is outstanding, got one")]
     NothingAsked,
     /// The answer belongs to another request.
+    #[error("expected the RADIUS answer {expected}, got {got}")]
     Identifier {
         /// The identifier of the outstanding request.
         expected: u8,
@@ -41,22 +47,31 @@ pub enum Error {
         got: u8,
     },
     /// The packet doesn't have exactly one Message-Authenticator of 16 octets.
+    #[error("expected one Message-Authenticator of 16 octets, got none or another")]
     NoMessageAuthenticator,
     /// The Message-Authenticator is wrong: the secrets differ, or the packet is forged.
+    #[error("expected a Message-Authenticator made with our secret, got another")]
     MessageAuthenticator,
     /// The Response Authenticator is wrong.
+    #[error("expected a Response Authenticator made with our secret, got another")]
     ResponseAuthenticator,
     /// The packet must carry EAP and doesn't.
+    #[error("expected EAP-Message in {0:?}, got none")]
     NoEapMessage(Code),
     /// Other attributes stand between the EAP-Message attributes.
+    #[error("expected EAP-Message attributes that follow one another, got others between them")]
     ScatteredEap,
     /// An attribute isn't exactly one number of four octets.
+    #[error("expected {0} once, with four octets, got another")]
     Number(AttributeType),
     /// The request has no User-Name (RFC 3579 §2.1), because no EAP-Response/Identity came first.
+    #[error("expected User-Name in AccessRequest, got none")]
     NoUserName,
     /// An MS-MPPE key doesn't have 32 octets, or isn't encrypted as in RFC 2548 §2.4.2.
+    #[error("expected encrypted MS-MPPE keys of 32 octets, got something else")]
     MppeKey,
     /// An attribute to be sent is empty or longer than 253 octets.
+    #[error("expected a value of 1 to 253 octets for {attribute}, got {octets}")]
     AttributeLength {
         /// The attribute.
         attribute: AttributeType,
@@ -64,91 +79,12 @@ pub enum Error {
         octets: usize,
     },
     /// A packet to be sent is longer than 4096 octets.
+    #[error("expected a RADIUS packet of at most 4096 octets, got {octets}")]
     TooLong {
         /// Octets of the packet.
         octets: usize,
     },
     /// The shared secret is empty.
+    #[error("expected a RADIUS secret of at least one octet, got none")]
     EmptySecret,
 }
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::TooShort { octets } => {
-                write!(f, "expected a RADIUS header of 20 octets, got {octets}")
-            }
-            Error::Length { claimed, received } => {
-                write!(
-                    f,
-                    "expected a RADIUS length from 20 to 4096 within the {received} octets received, got {claimed}"
-                )
-            }
-            Error::Code(code) => write!(
-                f,
-                "expected Access-Request, -Accept, -Reject or -Challenge in its place, got code {code}"
-            ),
-            Error::Truncated {
-                attribute,
-                claimed,
-                left,
-            } => {
-                write!(
-                    f,
-                    "expected {attribute} to fit in the {left} octets left, got a length of {claimed}"
-                )
-            }
-            Error::NothingAsked => write!(
-                f,
-                "expected no RADIUS answer, since no request is outstanding, got one"
-            ),
-            Error::Identifier { expected, got } => {
-                write!(f, "expected the RADIUS answer {expected}, got {got}")
-            }
-            Error::NoMessageAuthenticator => write!(
-                f,
-                "expected one Message-Authenticator of 16 octets, got none or another"
-            ),
-            Error::MessageAuthenticator => write!(
-                f,
-                "expected a Message-Authenticator made with our secret, got another"
-            ),
-            Error::ResponseAuthenticator => write!(
-                f,
-                "expected a Response Authenticator made with our secret, got another"
-            ),
-            Error::NoEapMessage(code) => write!(f, "expected EAP-Message in {code:?}, got none"),
-            Error::ScatteredEap => write!(
-                f,
-                "expected EAP-Message attributes that follow one another, got others between them"
-            ),
-            Error::Number(attribute) => {
-                write!(
-                    f,
-                    "expected {attribute} once, with four octets, got another"
-                )
-            }
-            Error::NoUserName => write!(f, "expected User-Name in AccessRequest, got none"),
-            Error::MppeKey => write!(
-                f,
-                "expected encrypted MS-MPPE keys of 32 octets, got something else"
-            ),
-            Error::AttributeLength { attribute, octets } => {
-                write!(
-                    f,
-                    "expected a value of 1 to 253 octets for {attribute}, got {octets}"
-                )
-            }
-            Error::TooLong { octets } => write!(
-                f,
-                "expected a RADIUS packet of at most 4096 octets, got {octets}"
-            ),
-            Error::EmptySecret => write!(
-                f,
-                "expected a RADIUS secret of at least one octet, got none"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for Error {}

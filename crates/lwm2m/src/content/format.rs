@@ -1,7 +1,5 @@
 //! The content formats, and the errors of payloads.
 
-use std::fmt;
-
 use crate::path::Path;
 use crate::value::Kind;
 
@@ -43,9 +41,10 @@ impl ContentFormat {
 }
 
 /// Why a payload isn't valid for its target.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ContentError {
     /// The format can't be written to this target.
+    #[error("expected a format that holds {target}, got {}", .got.id())]
     Format {
         /// The format received.
         got: ContentFormat,
@@ -53,11 +52,13 @@ pub enum ContentError {
         target: Path,
     },
     /// The payload doesn't have the syntax of its format.
+    #[error("expected {expected}")]
     Syntax {
         /// What was expected.
         expected: &'static str,
     },
     /// The payload names a path that is outside the target, or isn't a resource.
+    #[error("expected resources of {target}, got {got}")]
     Outside {
         /// The target of the write.
         target: Path,
@@ -65,6 +66,7 @@ pub enum ContentError {
         got: Path,
     },
     /// The value has another type than its resource.
+    #[error("expected {expected} in {path}")]
     Kind {
         /// Where.
         path: Path,
@@ -72,37 +74,15 @@ pub enum ContentError {
         expected: Kind,
     },
     /// The payload has resource instances for a single-instance resource, or the reverse.
+    #[error("expected {path} with as many values as its definition has")]
     Multiplicity {
         /// Where.
         path: Path,
     },
     /// The payload has the same resource twice.
+    #[error("expected {path} once")]
     Duplicate {
         /// Which.
         path: Path,
     },
 }
-
-impl fmt::Display for ContentError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            ContentError::Format { got, target } => {
-                write!(f, "expected a format that holds {target}, got {}", got.id())
-            }
-            ContentError::Syntax { expected } => write!(f, "expected {expected}"),
-            ContentError::Outside { target, got } => {
-                write!(f, "expected resources of {target}, got {got}")
-            }
-            ContentError::Kind { path, expected } => write!(f, "expected {expected} in {path}"),
-            ContentError::Multiplicity { path } => {
-                write!(
-                    f,
-                    "expected {path} with as many values as its definition has"
-                )
-            }
-            ContentError::Duplicate { path } => write!(f, "expected {path} once"),
-        }
-    }
-}
-
-impl std::error::Error for ContentError {}
