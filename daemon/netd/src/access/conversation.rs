@@ -202,28 +202,34 @@ impl<'k> Conversation<'k> {
                 },
                 _,
             ) => self.reauthentication(&packet, &identity),
-            (Ask::Verify { packet }, Some(handle)) => {
-                let packet = &packet;
-                match self.call(&EapVerify { handle, packet }) {
-                    Ok(()) => Ok(Answer::Verify(true)),
-                    Err(RequestError::Refused(Refusal::Packet(_))) => Ok(Answer::Verify(false)),
-                    Err(error) => self.unavailable(error),
-                }
-            }
-            (Ask::Mac { packet }, Some(handle)) => {
-                let packet = &packet;
-                match self.call(&EapMac { handle, packet }) {
-                    Ok(answer) => Ok(Answer::Mac(answer.mac)),
-                    Err(error) => self.unavailable(error),
-                }
-            }
-            (Ask::EncryptedCounter, Some(handle)) => match self.call(&EncryptCounter { handle }) {
-                Ok(proto::EncryptedAnswer { iv, data }) => Ok(Answer::Encrypted { iv, data }),
-                Err(error) => self.unavailable(error),
-            },
+            (Ask::Verify { packet }, Some(handle)) => self.verify(handle, &packet),
+            (Ask::Mac { packet }, Some(handle)) => self.mac(handle, &packet),
+            (Ask::EncryptedCounter, Some(handle)) => self.encrypted_counter(handle),
             (Ask::Verify { .. } | Ask::Mac { .. } | Ask::EncryptedCounter, None) => {
                 Ok(Answer::Unavailable)
             }
+        }
+    }
+
+    fn verify(&mut self, handle: u32, packet: &[u8]) -> Result<Answer, Lost> {
+        match self.call(&EapVerify { handle, packet }) {
+            Ok(()) => Ok(Answer::Verify(true)),
+            Err(RequestError::Refused(Refusal::Packet(_))) => Ok(Answer::Verify(false)),
+            Err(error) => self.unavailable(error),
+        }
+    }
+
+    fn mac(&mut self, handle: u32, packet: &[u8]) -> Result<Answer, Lost> {
+        match self.call(&EapMac { handle, packet }) {
+            Ok(answer) => Ok(Answer::Mac(answer.mac)),
+            Err(error) => self.unavailable(error),
+        }
+    }
+
+    fn encrypted_counter(&mut self, handle: u32) -> Result<Answer, Lost> {
+        match self.call(&EncryptCounter { handle }) {
+            Ok(proto::EncryptedAnswer { iv, data }) => Ok(Answer::Encrypted { iv, data }),
+            Err(error) => self.unavailable(error),
         }
     }
 

@@ -536,6 +536,10 @@ mod tests {
             let error = settings(&format!("{base}{more}\n")).unwrap_err();
             assert!(error.contains(expected), "{more}: {error}");
         }
+    }
+
+    #[test]
+    fn what_is_missing_is_named() {
         for (text, expected) in [
             (
                 "name = ''\ncarrier = 'wired'\ninterface = 'eth1'\n",
