@@ -50,7 +50,7 @@ pub enum Next<F> {
     Help,
     /// `--version` or `-V`.
     Version,
-    /// A flag of the program. If it takes a value, that follows.
+    /// A flag of the program. If the flag takes a value, the caller reads it with [`Args::value`].
     Flag(F),
 }
 
@@ -69,10 +69,11 @@ impl<F: Flag> Args<F> {
         }
     }
 
-    /// Reads the next item. At the end there is none.
+    /// Reads the next item; `None` at the end of the command line.
     ///
     /// # Errors
-    /// The program has no such flag, or the flag before it has a value and takes none.
+    /// [`ArgsError::Unknown`] if the program has no such flag, [`ArgsError::Value`] if the previous
+    /// flag has a value but takes none.
     pub fn read(&mut self) -> Result<Option<Next<F>>, ArgsError> {
         let name = match next(&mut self.parser)? {
             None => return Ok(None),
@@ -90,7 +91,7 @@ impl<F: Flag> Args<F> {
     /// Reads the value of the flag that was read last.
     ///
     /// # Errors
-    /// There is none, or it is empty.
+    /// [`ArgsError::NoValue`] if the value is missing or empty.
     pub fn value(&mut self, flag: F) -> Result<OsString, ArgsError> {
         value(&mut self.parser).ok_or(ArgsError::NoValue(flag.name()))
     }
@@ -107,7 +108,7 @@ fn next(parser: &mut Parser) -> Result<Option<Next<String>>, ArgsError> {
         Ok(Some(Arg::Short(letter))) => Err(ArgsError::Unknown(['-', letter].iter().collect())),
         Ok(Some(Arg::Value(value))) => Err(ArgsError::Unknown(lossy(&value))),
         Err(lexopt::Error::UnexpectedValue { option, .. }) => Err(ArgsError::Value(option)),
-        // There is no other error as long as no value is asked for.
+        // lexopt's other errors occur only when a value is read or parsed.
         Err(_) => Err(ArgsError::Unknown(String::new())),
     }
 }
@@ -120,7 +121,7 @@ fn value(parser: &mut Parser) -> Option<OsString> {
 /// Stores the value of a flag that may be given once.
 ///
 /// # Errors
-/// It was given before.
+/// [`ArgsError::Twice`] if the flag was given before.
 pub fn once<T>(flag: impl Flag, place: &mut Option<T>, value: T) -> Result<(), ArgsError> {
     match place.replace(value) {
         None => Ok(()),
@@ -142,7 +143,7 @@ impl Sandbox {
     /// Parses a value.
     ///
     /// # Errors
-    /// It is neither `require` nor `off`.
+    /// [`ArgsError::BadValue`] unless the value is `require` or `off`.
     pub fn read(flag: impl Flag, value: &OsStr) -> Result<Self, ArgsError> {
         match value.as_encoded_bytes() {
             b"require" => Ok(Self::Require),
@@ -155,7 +156,7 @@ impl Sandbox {
 /// The errors of a command line.
 #[derive(Debug, PartialEq, Eq)]
 pub enum ArgsError {
-    /// There is no such flag.
+    /// The program has no such flag.
     Unknown(String),
     /// A flag was given twice.
     Twice(&'static str),
@@ -172,7 +173,7 @@ pub enum ArgsError {
         /// The value that was given.
         got: String,
     },
-    /// A flag is missing.
+    /// A required flag is missing.
     Missing(&'static str),
     /// Two flags exclude each other.
     Both(&'static str, &'static str),
@@ -193,7 +194,7 @@ impl ArgsError {
 impl fmt::Display for ArgsError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown(flag) => write!(f, "no flag is called {flag}"),
+            Self::Unknown(flag) => write!(f, "unknown flag {flag}"),
             Self::Twice(flag) => write!(f, "{flag} was given twice"),
             Self::NoValue(flag) => write!(f, "{flag}: expected a value, got none"),
             Self::Value(flag) => write!(f, "{flag}: expected no value, got one"),

@@ -23,17 +23,17 @@ use softsim_aka::{Credentials, TuakParameters};
 
 use crate::{Algorithm, Profile};
 
-/// How many fields there are.
+/// The number of fields.
 pub(crate) const FIELDS: u64 = 22;
 
-/// How many of them are the profile's: all but the first four.
+/// The number of fields that belong to the profile: all but the first four.
 #[cfg(feature = "open")]
 pub(crate) const PROFILE_FIELDS: u64 = 18;
 
-/// Room for the longest payload.
+/// The capacity of the buffer, in octets; no payload is longer.
 pub(crate) const CAPACITY: usize = 512;
 
-/// Writes the fields of a profile, from the fifth on.
+/// Writes the fields of a profile, which are those from the fifth on.
 pub(crate) fn write_profile(
     e: &mut Encoder<Vec<u8>>,
     profile: &Profile,
@@ -65,7 +65,7 @@ pub(crate) fn write_profile(
     e.u8(18)?.bool(profile.supplicant_consent)?;
     e.u8(19)?.encode(profile.validity.not_before())?;
     e.u8(20)?.encode(profile.validity.not_after())?;
-    // OP and TOP stay with the operator: a profile holds OPc or TOPc.
+    // A profile holds OPc or TOPc, so that OP and TOP stay with the operator.
     e.u8(21)?.null()?;
     match &profile.credentials {
         Credentials::Tuak { parameters, .. } => {

@@ -1,5 +1,5 @@
-//! Settings of a process before it serves: no dumps, another user, no new privileges. And its
-//! standard output and its exit.
+//! Settings of a process before it serves: no dumps, another user, no new privileges. The module
+//! also writes to standard output and ends the process.
 
 use std::ffi::CStr;
 use std::io;
@@ -12,10 +12,10 @@ pub fn exit(code: i32) -> ! {
     unsafe { libc::_exit(code) }
 }
 
-/// Writes to standard output, through no buffer that would have to be flushed.
+/// Writes to standard output without a buffer.
 ///
 /// # Errors
-/// Standard output doesn't take it.
+/// The error of write(2).
 pub fn print(text: &str) -> io::Result<()> {
     let mut left = text.as_bytes();
     while !left.is_empty() {

@@ -13,14 +13,14 @@ usage: softsim-bridge --keyd PATH --sockets DIR --control PATH... [--sandbox=req
        softsim-bridge --keyd PATH --print-identity=aka|aka-prime
 
   --keyd PATH       the key process's socket for the role supplicant
-  --sockets DIR     where the bridge makes a socket of its own for each interface
+  --sockets DIR     the directory in which the bridge makes its own socket for each interface
   --control PATH    wpa_supplicant's control socket of one interface, such as /run/wpa_supplicant/wlan0;
-                    it needs not be there yet
+                    the socket may appear later
   --print-identity  prints the permanent identity, for `identity=` in wpa_supplicant's configuration
   -h, --help, -V, --version
 
 wpa_supplicant needs `external_sim=1` and a `ctrl_interface` that the bridge may use;
-softsim's docs/access.md tells more.
+see softsim's docs/access.md.
 ";
 
 /// The text of `--version`.
@@ -37,7 +37,7 @@ pub enum Task {
     PrintIdentity {
         /// The key process's socket.
         keyd: PathBuf,
-        /// The method that it is for.
+        /// The method for which the identity is.
         method: Method,
     },
     /// Serve.

@@ -20,33 +20,33 @@ pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK [OPTION]..., see --
 pub const HELP: &str = "\
 usage: softsim-keyd --state DIR KEK [OPTION]...
 
-  --state DIR             where the vault lies
-KEK, the key of the vault, is one of
+  --state DIR             the directory of the vault
+KEK, the key that encrypts the vault, is one of
   --kek-file FILE         32 octets in a file that only its owner may read
   --kek-credential NAME   a credential of the service manager
   --kek-stdin             32 octets on standard input
   --development-key       a fixed key, for development
-With --new-kek-file FILE, --new-kek-credential NAME, --new-kek-stdin or --new-development-key too,
-the vault is put under that key, with a new data key, and nothing is served.
+With --new-kek-file FILE, --new-kek-credential NAME, --new-kek-stdin or --new-development-key as well,
+keyd encrypts the vault under that key, with a new data key, and exits.
 
   --network PATH, --admin PATH, --app PATH, --supplicant PATH
                           the sockets of the roles
   --network-uid UID, --admin-uid UID, --app-uid UID, --supplicant-uid UID
-                          a user that may connect; each up to eight times
-  --same-user             lets keyd's own user be everybody
-  --app-af UID=DOMAIN     an application function whose key a user of the role app may have
+                          a user that may connect; up to eight users per role
+  --same-user             a user may have several roles, and keyd's own user every role without users
+  --app-af UID=DOMAIN     an application function whose key this user of the role app may get
   --identity-privacy=liberal|conservative|strict
                           when an access network may see who the subscriber is [conservative]
-  --anchor-file FILE      keeps the vault's epoch where it can't be set back
+  --anchor-file FILE      keyd stores the vault's epoch here, where nobody can set it back
   --anchor-interval N     changes of sequence numbers for each epoch [1]
-  --capacity N            profiles that a new vault has room for [16]
+  --capacity N            the number of profiles that a new vault can hold [16]
   --sandbox=require|off   whether keyd may run unconfined [require]
   --key-memory=best|require
                           whether keyd may run without secret memory [best]
-  --allow-test-profiles   takes profiles whose algorithm set protects nothing
+  --allow-test-profiles   keyd accepts profiles whose algorithm set protects nothing
   -h, --help, -V, --version
 
-softsim's README.md tells more, under \"As a gateway builder\".
+See \"As a gateway builder\" in softsim's README.md.
 ";
 
 /// The text of `--version`.
@@ -68,7 +68,7 @@ pub enum Task {
     Help,
     /// Print [`VERSION`].
     Version,
-    /// Serve, or put the vault under another key.
+    /// Serve, or encrypt the vault under another key.
     Run(Settings),
 }
 
@@ -483,8 +483,8 @@ mod tests {
     fn every_fault_names_its_flag() {
         let good = "--state s --development-key ";
         for (line, message) in [
-            ("--verbose", "no flag is called --verbose"),
-            ("stray", "no flag is called stray"),
+            ("--verbose", "unknown flag --verbose"),
+            ("stray", "unknown flag stray"),
             ("--state a --state b", "--state was given twice"),
             ("--state", "--state: expected a value, got none"),
             ("--state=", "--state: expected a value, got none"),

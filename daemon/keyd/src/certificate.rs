@@ -13,8 +13,8 @@ const CONTEXT_0: Tag = Tag::ContextSpecific {
     number: TagNumber(0),
 };
 
-/// A PKCS #10 request (RFC 2986 §4) of a fixed form: version 0, a common name, a
-/// SubjectPublicKeyInfo, no attributes. `sign` makes the ECDSA signature, DER.
+/// Encodes a PKCS #10 request (RFC 2986 §4) with version 0, a common name, a SubjectPublicKeyInfo
+/// and no attributes. `sign` returns the ECDSA signature in DER.
 pub(crate) fn request(
     common_name: &str,
     public_key: &[u8],
@@ -34,22 +34,22 @@ pub(crate) fn request(
 
     let identifier = value(Tag::ObjectIdentifier, &[ECDSA_WITH_SHA256.as_bytes()]);
     let algorithm = value(Tag::Sequence, &[&identifier]);
-    // Its first octet counts the bits of the last that don't count.
+    // The first octet of a BIT STRING is the number of unused bits in its last octet.
     let signature = value(Tag::BitString, &[&[0], &sign(&info)]);
     value(Tag::Sequence, &[&info, &algorithm, &signature])
 }
 
-/// A value out of the parts of its contents, which are short.
+/// Encodes a value. Its contents are the concatenated parts, which are short.
 fn value(tag: Tag, contents: &[&[u8]]) -> Vec<u8> {
-    // Not expect(), for which the error's Debug would be linked.
+    // expect() would link the error's Debug implementation.
     AnyRef::new(tag, &contents.concat())
         .and_then(|value| value.to_der())
         .unwrap_or_else(|_| unreachable!("DER has lengths up to 2^28 octets"))
 }
 
-/// The SubjectPublicKeyInfo of an X.509 certificate of version 3 (RFC 5280 §4.1).
+/// Returns the SubjectPublicKeyInfo of an X.509 certificate of version 3 (RFC 5280 §4.1).
 ///
-/// It doesn't check who signed the certificate; that is up to the servers.
+/// It doesn't verify the certificate's signature; the servers do.
 pub(crate) fn subject_public_key(certificate: &[u8]) -> der::Result<&[u8]> {
     let mut reader = SliceReader::new(certificate)?;
     let key = reader.sequence(of_certificate)?;
@@ -57,7 +57,7 @@ pub(crate) fn subject_public_key(certificate: &[u8]) -> der::Result<&[u8]> {
     Ok(key)
 }
 
-/// The key in a Certificate's contents.
+/// Reads the contents of a Certificate, and returns the key.
 fn of_certificate<'d>(certificate: &mut SliceReader<'d>) -> der::Result<&'d [u8]> {
     let key = certificate.sequence(of_tbs)?;
     pass(certificate, Tag::Sequence)?;
@@ -65,7 +65,7 @@ fn of_certificate<'d>(certificate: &mut SliceReader<'d>) -> der::Result<&'d [u8]
     Ok(key)
 }
 
-/// The key in a TBSCertificate's contents.
+/// Reads the contents of a TBSCertificate, and returns the key.
 fn of_tbs<'d>(tbs: &mut SliceReader<'d>) -> der::Result<&'d [u8]> {
     pass(tbs, CONTEXT_0)?;
     pass(tbs, Tag::Integer)?;
@@ -75,12 +75,12 @@ fn of_tbs<'d>(tbs: &mut SliceReader<'d>) -> der::Result<&'d [u8]> {
     }
     Tag::peek(tbs)?.assert_eq(Tag::Sequence)?;
     let key = tbs.tlv_bytes()?;
-    // Extensions, which are up to the servers, too.
+    // The servers evaluate the extensions, too.
     tbs.read_slice(tbs.remaining_len())?;
     Ok(key)
 }
 
-/// Passes over the next value, which has this tag.
+/// Skips the next value, which must have this tag.
 fn pass(reader: &mut SliceReader<'_>, tag: Tag) -> der::Result<()> {
     AnyRef::decode(reader)?.tag().assert_eq(tag).map(drop)
 }
@@ -98,7 +98,7 @@ mod tests {
         [&[tag, contents.len() as u8][..], &contents].concat()
     }
 
-    /// A certificate of which nothing but `KEY` says anything; it ends with `extensions`.
+    /// A certificate with `KEY`, these extensions and otherwise empty fields.
     fn certificate(version: &[u8], extensions: &[u8]) -> Vec<u8> {
         let empty = value(0x30, &[]);
         let tbs = [

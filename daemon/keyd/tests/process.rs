@@ -394,7 +394,7 @@ fn a_start_that_is_refused_says_why_in_one_line() {
     }
     let output = Host::new(PROGRAM).with("--verbose").refused();
     assert_eq!(output.status.code(), Some(64));
-    assert!(stderr(&output).contains("no flag is called --verbose; usage: "));
+    assert!(stderr(&output).contains("unknown flag --verbose; usage: "));
 }
 
 #[test]

@@ -29,19 +29,19 @@ pub(crate) fn read(payload: &[u8], outside: &Addressing) -> Result<Profile, Pack
 }
 
 impl Profile {
-    /// The profile for a store that authenticates what it holds: the fields of a package's payload
-    /// from the fifth on, as a map of their own.
+    /// Encodes the profile for storage: one CBOR map of the fields of a package's payload from the
+    /// fifth on. The storage must authenticate the octets.
     pub fn to_stored(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(encode(CAPACITY, |e| {
             write_profile(e.map(PROFILE_FIELDS)?, self)
         }))
     }
 
-    /// Takes back what [`Profile::to_stored`] gave. That a home network key is a point is not shown
-    /// again, which would take longer than all the rest.
+    /// Decodes what [`Profile::to_stored`] encoded. It doesn't check again that a home network key
+    /// is a point of its curve, because that takes longer than all the other checks together.
     ///
     /// # Errors
-    /// Another shape, or a field that isn't one.
+    /// [`PackageError`] if the map has another form or a field is invalid.
     pub fn from_stored(octets: &[u8]) -> Result<Self, PackageError> {
         let mut fields = Fields(Reader::new("stored profile", octets));
         fields.0.map(PROFILE_FIELDS, "a map of 18")?;
@@ -49,7 +49,7 @@ impl Profile {
     }
 }
 
-/// Takes a home network key from its identifier, its scheme and its octets.
+/// Makes a home network key from its identifier, its scheme and its octets.
 type TakeKey = fn(u64, u64, &[u8]) -> Result<HomeNetworkKey, FieldError>;
 
 /// The fields of a payload, read in the order of their keys.
