@@ -1,17 +1,18 @@
-//! The other side of an authentication: challenges as a home network makes them, and what follows
-//! them.
+//! The other side of an authentication with keyd: challenges as a home network makes them, and what
+//! follows them.
+//!
+//! It writes packets octet by octet, so that what keyd reads isn't written by the code that reads
+//! it, and so that it can be wrong in each of them.
 
 use softsim_aka::agreement::PrivateKey;
 use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey, encrypt};
 use softsim_aka::kdf::{self, NetworkName};
-use softsim_aka::{
-    AlgorithmSet, Amf, AuthenticationOutput, Autn, Auts, CkPrime, Credentials, IkPrime, Iv, KAut,
-    KEncr, Rand, Sqn, SqnXorAk,
-};
+use softsim_aka::{Amf, CkPrime, Credentials, IkPrime, Iv, KAut, KEncr, Rand, Sqn};
 use softsim_keyd_proto::requests::{AkaChallenge, AkaPrimeChallenge, Identity, Reauthenticate};
 use softsim_keyd_proto::{IdentityRequest, Method, Realm};
 
 use crate::device;
+use crate::vector::{Vector, sqn_ms};
 
 /// The permanent identity of the device's first subscription.
 pub const IDENTITY: &[u8] = b"6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
@@ -123,21 +124,26 @@ impl HomeNetwork {
         }
     }
 
-    /// An authentication vector (TS 33.102 §6.3.2).
-    pub fn vector(&self, sqn: u64) -> (AuthenticationOutput, SqnXorAk, Autn) {
+    /// An authentication vector.
+    pub fn vector(&self, sqn: u64) -> Vector {
         let (algorithm, rand) = (self.credentials.functions(), Rand::new(self.rand));
-        let (sqn, amf) = (Sqn::new(sqn).unwrap(), Amf::new(self.amf));
-        let output = algorithm.f2345(&rand);
-        let concealed = output.ak.conceal(sqn);
-        let autn = Autn::from_parts(concealed, amf, &algorithm.f1(&rand, sqn, amf));
-        (output, concealed, autn)
+        Vector::new(
+            &algorithm,
+            &rand,
+            Sqn::new(sqn).unwrap(),
+            Amf::new(self.amf),
+        )
     }
 
     /// EAP-AKA'.
     pub fn challenge(&self, sqn: u64) -> Challenge {
-        let (output, concealed, autn) = self.vector(sqn);
+        let Vector {
+            output,
+            sqn_xor_ak,
+            autn,
+        } = self.vector(sqn);
         let name = NetworkName::new(&self.network_name).unwrap();
-        let (ck_prime, ik_prime) = kdf::ck_ik_prime(&output.ck, &output.ik, name, concealed);
+        let (ck_prime, ik_prime) = kdf::ck_ik_prime(&output.ck, &output.ik, name, sqn_xor_ak);
         let keys = AkaPrimeKeys::derive(&ck_prime, &ik_prime, &self.identity);
         let mut attributes = [
             attribute(1, &[&[0, 0], &self.rand]),
@@ -165,7 +171,7 @@ impl HomeNetwork {
 
     /// EAP-AKA.
     pub fn old_challenge(&self, sqn: u64) -> OldChallenge {
-        let (output, _, autn) = self.vector(sqn);
+        let Vector { output, autn, .. } = self.vector(sqn);
         let keys = AkaKeys::derive(&output.ck, &output.ik, &self.identity);
         let attributes = [
             attribute(1, &[&[0, 0], &self.rand]),
@@ -195,16 +201,10 @@ impl HomeNetwork {
         sealed(k_encr, &padded(self.encrypted.clone()))
     }
 
-    /// The highest SQN of the USIM, where AUTS is its own.
+    /// The highest SQN of the USIM, if AUTS is its own.
     pub fn resynchronise(&self, auts: [u8; 14]) -> Option<u64> {
-        let (algorithm, rand, auts) = (
-            self.credentials.functions(),
-            Rand::new(self.rand),
-            Auts::new(auts),
-        );
-        let sqn = algorithm.f5_star(&rand).reveal(auts.sqn_xor_ak());
-        let genuine = algorithm.f1_star(&rand, sqn, Amf::new([0, 0])) == auts.mac_s();
-        genuine.then_some(sqn.value())
+        let algorithm = self.credentials.functions();
+        sqn_ms(&algorithm, &Rand::new(self.rand), auts).map(Sqn::value)
     }
 }
 

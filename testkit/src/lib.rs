@@ -12,6 +12,8 @@
 pub mod command;
 pub mod dice;
 pub mod trace;
+#[cfg(any(feature = "keyd", feature = "sim"))]
+pub mod vector;
 pub mod vectors;
 
 #[cfg(feature = "keyd")]

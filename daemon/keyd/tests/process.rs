@@ -131,7 +131,7 @@ fn key_agreements_and_re_authentications_leave_nothing_below_what_is_scrubbed() 
         let shown = netd.call(&identity(IdentityRequest::Any)).unwrap();
         assert_eq!(shown.nai, "8name");
     }
-    let (_, _, autn) = HomeNetwork::default().vector(96);
+    let autn = HomeNetwork::default().vector(96).autn;
     let raw = UmtsAuthenticate {
         iccid: None,
         rand: RAND,

@@ -1,15 +1,14 @@
 //! The home network: AuC and EAP server, one request at a time.
 
 use softsim_aka::agreement::PrivateKey;
-use softsim_aka::{
-    AlgorithmSet, Amf, Autn, Auts, Functions, Msk, Rand, SharedSecret, Sqn, SqnXorAk,
-};
+use softsim_aka::{AlgorithmSet, Amf, Autn, Functions, Msk, Rand, SharedSecret, Sqn, SqnXorAk};
 use softsim_eap::{Group, Method};
 use softsim_eap_packet::{Attribute, Draft, Kind, Packet, Subtype};
 use softsim_lab_simulators::eap_server::identity::IdentityMessages;
 
 use super::{IDENTITY, credentials, request_of};
 use crate::session::{Agreement, Round, Session};
+use crate::vector::{Vector, sqn_ms};
 
 /// What a challenge of the home network looks like; each test bends what it is about.
 #[derive(Clone)]
@@ -167,15 +166,13 @@ impl Network {
         let rand = self.rand();
         let sqn = Sqn::new(self.sqn).expect("the tests count from a low SQN");
         let amf = Amf::new([u8::from(what.separation_bit) << 7, 0]);
-        let out = self.algorithm.f2345(&Rand::new(rand));
-        let concealed = out.ak.conceal(sqn);
-        let mac_a = self.algorithm.f1(&Rand::new(rand), sqn, amf);
-        let mut autn = *Autn::from_parts(concealed, amf, &mac_a).as_bytes();
+        let vector = Vector::new(&self.algorithm, &Rand::new(rand), sqn, amf);
+        let mut autn = *vector.autn.as_bytes();
         autn[15] ^= u8::from(what.wrong_autn);
         self.last = (rand, autn);
         let name = what.network_name.unwrap_or_default().as_bytes();
         let name = if name.is_empty() { b"WLAN" } else { name };
-        let session = self.derive(what.method, &rand, concealed, name, None);
+        let session = self.derive(what.method, &rand, vector.sqn_xor_ak, name, None);
 
         let mut secret = Vec::new();
         secret.extend(
@@ -353,16 +350,11 @@ impl Network {
 
     /// SQN_MS out of AUTS, if its MAC-S is right for the last challenge's RAND.
     pub fn resynchronise(&mut self, auts: &[u8; 14]) -> bool {
-        let rand = Rand::new(self.rand());
-        let concealed = auts[..6].try_into().expect("six of them were taken");
-        let ms = self
-            .algorithm
-            .f5_star(&rand)
-            .reveal(SqnXorAk::new(concealed));
-        let right =
-            self.algorithm.f1_star(&rand, ms, Amf::RESYNCHRONISATION) == Auts::new(*auts).mac_s();
-        self.sqn = ms.value();
-        right
+        let ms = sqn_ms(&self.algorithm, &Rand::new(self.rand()), *auts);
+        if let Some(ms) = ms {
+            self.sqn = ms.value();
+        }
+        ms.is_some()
     }
 }
 

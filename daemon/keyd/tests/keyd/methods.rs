@@ -370,7 +370,7 @@ fn consenting() -> Device {
 }
 
 fn umts(home: &HomeNetwork, sqn: u64) -> UmtsAuthenticate<'static> {
-    let (_, _, autn) = home.vector(sqn);
+    let autn = home.vector(sqn).autn;
     UmtsAuthenticate {
         iccid: None,
         rand: home.rand,
@@ -382,7 +382,7 @@ fn umts(home: &HomeNetwork, sqn: u64) -> UmtsAuthenticate<'static> {
 fn a_supplicant_gets_raw_keys_once_for_each_sqn_and_each_time_is_counted() {
     let mut device = consenting();
     let home = HomeNetwork::default();
-    let (output, _, _) = home.vector(32);
+    let output = home.vector(32).output;
     let answer = device.ask(Role::Supplicant, &umts(&home, 32)).unwrap();
     let UmtsAnswer::Success { res, ck, ik } = answer else {
         panic!("expected Success, got {answer:?}");
