@@ -13,18 +13,8 @@ use softsim_keyd::vault::file::{Kek, Kind, Record, RecordFile, Records, Table, f
 use crate::memory::{Memory, edited};
 
 const TABLES: &[Table] = &[
-    Table::of(&Kind {
-        number: 3,
-        name: "One",
-        record_length: 256,
-        records: Records::One,
-    }),
-    Table::of(&Kind {
-        number: 4,
-        name: "Many",
-        record_length: 512,
-        records: Records::Capacity,
-    }),
+    Table::of(&Kind::new(3, "One", 256, Records::One)),
+    Table::of(&Kind::new(4, "Many", 512, Records::Capacity)),
 ];
 
 const CAPACITY: u32 = 5;

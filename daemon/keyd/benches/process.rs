@@ -167,7 +167,7 @@ fn syncs(file: &File, round: usize) -> Duration {
     let start = Instant::now();
     for client in 0..CLIENTS {
         let offset = ((round * CLIENTS + client) % 128 * 512) as u64;
-        file.write_all_at(&[round as u8; 256], offset).unwrap();
+        file.write_all_at(&[round as u8; 320], offset).unwrap();
         file.sync_data().unwrap();
     }
     start.elapsed()

@@ -58,8 +58,8 @@ impl Keyd {
         if context.shown || context.method() != request.method || !on_this_network {
             return None;
         }
-        self.vault.change_identities(slot, |names| {
-            let context = names.reauthentication.as_mut()?;
+        self.vault.change_identities(slot, |identities| {
+            let context = identities.reauthentication.as_mut()?;
             context.shown = true;
             Some(context.identity.as_str().to_owned())
         })?
@@ -100,8 +100,9 @@ impl Keyd {
             return Ok(None);
         }
         if once {
-            self.vault
-                .change_identities(slot, |names| names.pseudonym.as_mut().map(Pseudonym::spend));
+            self.vault.change_identities(slot, |identities| {
+                identities.pseudonym.as_mut().map(Pseudonym::spend)
+            });
         }
         Ok(Some(nai))
     }
@@ -189,8 +190,8 @@ impl Keyd {
             Some(iccid) => self.named(iccid)?,
             None => self.enabled().ok_or(Refusal::NoProfile)?,
         };
-        self.vault.change_identities(slot, |names| {
-            (names.pseudonym, names.reauthentication) = (None, None);
+        self.vault.change_identities(slot, |identities| {
+            (identities.pseudonym, identities.reauthentication) = (None, None);
         });
         let iccid = self.in_slot(slot)?.iccid.as_str();
         Event::IdentitiesForgotten { iccid }.log();

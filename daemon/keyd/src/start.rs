@@ -99,8 +99,8 @@ impl fmt::Display for StartError {
             ),
             Self::Kek(source, error) => write!(f, "{source}: {error}"),
             Self::Vault(error) => match error.way_out() {
-                Some(way_out) => write!(f, "{error}; {way_out}"),
-                None => error.fmt(f),
+                Some(way_out) => write!(f, "vault: {error}; {way_out}"),
+                None => write!(f, "vault: {error}"),
             },
             Self::KeyMemory(kind) => {
                 write!(f, "key memory: expected memfd_secret, got {kind}")?;

@@ -68,6 +68,19 @@ fn every_algorithm_set_survives_the_journey() {
         assert_eq!(Algorithm::from_name(algorithm.name()), Ok(algorithm));
         let opened = scene.open(&scene.seal(&profile)).unwrap();
         assert_eq!(profile_in(opened), profile);
+        let stored = profile.to_stored();
+        assert_eq!(Profile::from_stored(&stored).unwrap(), profile);
+    }
+}
+
+#[test]
+fn a_stored_profile_is_the_end_of_its_payload() {
+    let scene = Scene::new();
+    let (payload, stored) = (scene.payload(), profile().to_stored());
+    assert!(payload.ends_with(&stored[1..]), "all but the map's head");
+    let longer = [&stored[..], &[0]].concat();
+    for other in [&stored[..stored.len() - 1], &longer, &payload] {
+        assert!(Profile::from_stored(other).is_err());
     }
 }
 

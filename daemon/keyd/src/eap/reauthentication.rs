@@ -87,18 +87,18 @@ impl Keyd {
 
     /// The context of the re-authentication identity that was shown to the server.
     fn shown_context(&self, slot: Slot, identity: &[u8]) -> Result<&Reauthentication, Refusal> {
-        let names = self.vault.identities(slot);
-        names
-            .and_then(|names| names.reauthentication.as_ref())
+        let identities = self.vault.identities(slot);
+        identities
+            .and_then(|identities| identities.reauthentication.as_ref())
             .filter(|context| context.shown && context.identity.as_str().as_bytes() == identity)
             .ok_or(Refusal::NoReauthentication)
     }
 
     /// Takes the context out of the vault; durable before the answer leaves.
     fn take_context(&mut self, slot: Slot) -> Option<Reauthentication> {
-        let taken = self
-            .vault
-            .change_identities(slot, |names| mem::take(&mut names.reauthentication));
+        let taken = self.vault.change_identities(slot, |identities| {
+            mem::take(&mut identities.reauthentication)
+        });
         taken.flatten()
     }
 

@@ -76,7 +76,7 @@ impl ProtectedResult {
     }
 }
 
-/// The names and keys of an authentication that Confirm makes the profile's.
+/// The identities and keys of an authentication that Confirm makes the profile's.
 #[derive(Debug, Default)]
 pub(super) struct Unconfirmed {
     pub(super) pseudonym: Option<Pseudonym>,
@@ -274,13 +274,14 @@ impl Keyd {
 
     /// Stores what a successful authentication yielded; durable before the answer leaves.
     fn store(&mut self, of: Installation, unconfirmed: Unconfirmed) {
-        let names = self.vault.identities(of.slot());
-        let has_context = names.is_some_and(|names| names.reauthentication.is_some());
+        let identities = self.vault.identities(of.slot());
+        let has_context =
+            identities.is_some_and(|identities| identities.reauthentication.is_some());
         if has_context || unconfirmed.pseudonym.is_some() || unconfirmed.reauthentication.is_some()
         {
-            self.vault.change_identities(of.slot(), |names| {
-                names.reauthentication = unconfirmed.reauthentication;
-                names.pseudonym = unconfirmed.pseudonym.or(names.pseudonym.take());
+            self.vault.change_identities(of.slot(), |identities| {
+                identities.reauthentication = unconfirmed.reauthentication;
+                identities.pseudonym = unconfirmed.pseudonym.or(identities.pseudonym.take());
             });
         }
         if let Some(k_ausf) = unconfirmed.k_ausf {

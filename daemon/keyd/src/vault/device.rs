@@ -45,10 +45,7 @@ impl Vault {
             return Ok(());
         }
         if anchors.len() == MAX_TRUST_ANCHORS {
-            return Err(CommitError::Full {
-                what: Room::TrustAnchors,
-                capacity: MAX_TRUST_ANCHORS as u32,
-            });
+            return Err(CommitError::full(Room::TrustAnchors, MAX_TRUST_ANCHORS));
         }
         anchors.push(anchor);
         self.write_device()

@@ -1,6 +1,6 @@
 //! What to do about a vault that doesn't open, and why a change isn't made.
 
-use std::{fmt, io};
+use std::io;
 
 use super::file::OpenError;
 
@@ -42,39 +42,33 @@ impl OpenError {
 }
 
 /// What there is only so much room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Room {
     /// Profiles.
+    #[error("profiles")]
     Profiles,
     /// Tombstones of deleted profiles.
+    #[error("tombstones")]
     Tombstones,
     /// Trust anchors.
+    #[error("trust anchors")]
     TrustAnchors,
     /// Issuers whose sequences are kept.
+    #[error("issuers")]
     Issuers,
     /// PSK accounts.
+    #[error("accounts")]
     Accounts,
     /// Records that one transaction changes.
+    #[error("changes at once")]
     Changes,
 }
 
-impl fmt::Display for Room {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Profiles => "profiles",
-            Self::Tombstones => "tombstones",
-            Self::TrustAnchors => "trust anchors",
-            Self::Issuers => "issuers",
-            Self::Accounts => "accounts",
-            Self::Changes => "changes at once",
-        })
-    }
-}
-
 /// Why a change isn't made. With all but [`CommitError::Storage`], nothing changed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// There is no room left.
+    #[error("full: there is room for {capacity} {what}")]
     Full {
         /// For what.
         what: Room,
@@ -82,10 +76,13 @@ pub enum CommitError {
         capacity: u32,
     },
     /// No profile is in this slot.
+    #[error("expected an installed profile, got an empty slot")]
     UnknownSlot,
     /// This account has no key to keep.
+    #[error("expected a key for account {0}, got none")]
     UnknownAccount(u16),
     /// The issuer's sequence must rise.
+    #[error("expected a sequence above {last}, got {got}")]
     SequenceNotRising {
         /// The last one.
         last: u64,
@@ -93,12 +90,16 @@ pub enum CommitError {
         got: u64,
     },
     /// Another profile has the same K; what one had used, the other would take again.
+    #[error("another profile has the same K")]
     DuplicateKey,
     /// The device's keys are made once.
+    #[error("the device's keys exist, and are made only once")]
     KeysExist,
     /// The device's keys have not been made yet.
+    #[error("the device's keys have not been made")]
     NoKeys,
     /// The certificate is longer than it may be.
+    #[error("expected a certificate of at most {limit} octets, got {got}")]
     TooLong {
         /// The longest, in octets.
         limit: u32,
@@ -106,36 +107,14 @@ pub enum CommitError {
         got: u32,
     },
     /// The medium failed: memory may be ahead of it, so the process must end.
-    Storage(io::Error),
+    #[error("storage: {0}")]
+    Storage(#[from] io::Error),
 }
 
-impl fmt::Display for CommitError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Full { what, capacity } => write!(f, "full: there is room for {capacity} {what}"),
-            Self::UnknownAccount(account) => {
-                write!(f, "expected a key for account {account}, got none")
-            }
-            Self::UnknownSlot => f.write_str("expected an installed profile, got an empty slot"),
-            Self::SequenceNotRising { last, got } => {
-                write!(f, "expected a sequence above {last}, got {got}")
-            }
-            Self::DuplicateKey => f.write_str("another profile has the same K"),
-            Self::NoKeys => f.write_str("the device's keys have not been made"),
-            Self::KeysExist => f.write_str("the device's keys exist, and are made only once"),
-            Self::TooLong { limit, got } => write!(
-                f,
-                "expected a certificate of at most {limit} octets, got {got}"
-            ),
-            Self::Storage(error) => write!(f, "storage: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for CommitError {}
-
-impl From<io::Error> for CommitError {
-    fn from(error: io::Error) -> Self {
-        Self::Storage(error)
+impl CommitError {
+    /// There is room for so many.
+    pub(super) fn full(what: Room, capacity: usize) -> Self {
+        let capacity = capacity as u32;
+        Self::Full { what, capacity }
     }
 }

@@ -12,7 +12,7 @@ use super::contents::{
     TABLES, Txid,
 };
 use super::error::CommitError;
-use super::file::{Anchor, Contents, Damage, Kek, OpenError, Place, RecordFile, Storage, Table};
+use super::file::{Anchor, Contents, Damage, Kek, OpenError, RecordFile, Storage, Table};
 use super::tables::Tables;
 
 /// An open vault.
@@ -41,9 +41,9 @@ impl Vault {
         let mut tables = Tables::new(RecordFile::layout_of(&storage, TABLES)?);
         let file = RecordFile::open(storage, kek, TABLES, |place, contents| {
             match place.table {
-                Table::DEVICE => device = decode(place, contents)?,
-                Table::PROVISIONING => provisioning = decode(place, contents)?,
-                Table::ACCOUNTS => accounts = decode(place, contents)?,
+                Table::DEVICE => device = Contents::decode(place, contents)?,
+                Table::PROVISIONING => provisioning = Contents::decode(place, contents)?,
+                Table::ACCOUNTS => accounts = Contents::decode(place, contents)?,
                 _ => tables.load(place, contents)?,
             }
             Ok(())
@@ -248,15 +248,11 @@ impl Vault {
     /// Whether the copy of the device's record that isn't the newest has another sealing key: a
     /// rotation was cut off before it had written over the key before.
     fn is_rotating(&self) -> Result<bool, OpenError> {
-        let place = Place {
-            table: Table::DEVICE,
-            index: 0,
-            generation: self.file.generation(Table::DEVICE, 0),
-        };
+        let place = Table::DEVICE.at(0, self.file.generation(Table::DEVICE, 0));
         let Some(before) = self.file.before(place.table, place.index)? else {
             return Ok(false);
         };
-        let before: Device = decode(place, &before)?;
+        let before = Device::decode(place, &before)?;
         let sealing = |keys: &DeviceKeys| keys.sealing.clone();
         let before = before.keys.as_ref().map(sealing);
         Ok(before.is_some() && before != self.device_keys().map(sealing))
@@ -267,8 +263,4 @@ impl Vault {
     pub(super) fn write_over_old_sealing_key(&mut self) -> Result<(), CommitError> {
         Ok(self.file.commit(&[self.device.record(0)])?)
     }
-}
-
-fn decode<T: Contents>(place: Place, contents: &[u8]) -> Result<T, OpenError> {
-    T::decode(contents).map_err(|reason| place.unreadable(reason))
 }

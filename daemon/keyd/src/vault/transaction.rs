@@ -132,10 +132,7 @@ impl Vault {
     fn check_touched(&self) -> Result<(), CommitError> {
         let touched = self.tables.profiles.touched().len() + self.tables.tombstones.touched().len();
         if touched > MAX_CHANGES {
-            return Err(CommitError::Full {
-                what: Room::Changes,
-                capacity: MAX_CHANGES as u32,
-            });
+            return Err(CommitError::full(Room::Changes, MAX_CHANGES));
         }
         Ok(())
     }
@@ -220,9 +217,8 @@ impl Vault {
     fn delete(&mut self, slot: Slot, draft: &mut Draft) -> Result<(), CommitError> {
         let of = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
         let vacant = self.tables.tombstones.vacant();
-        let index = vacant.ok_or_else(|| CommitError::Full {
-            what: Room::Tombstones,
-            capacity: self.tables.tombstones.capacity(),
+        let index = vacant.ok_or_else(|| {
+            CommitError::full(Room::Tombstones, self.tables.tombstones.capacity() as usize)
         })?;
         let stored = self.profile(slot).ok_or(CommitError::UnknownSlot)?;
         let tombstone = Tombstone::of(&stored.profile.credentials);
@@ -247,10 +243,7 @@ impl Vault {
     }
 
     fn no_room_for_profiles(&self) -> CommitError {
-        CommitError::Full {
-            what: Room::Profiles,
-            capacity: self.capacity(),
-        }
+        CommitError::full(Room::Profiles, self.capacity() as usize)
     }
 }
 
@@ -268,10 +261,7 @@ fn raise_sequence(
     match sequences.iter().position(|(known, _)| *known == issuer) {
         Some(index) => sequences[index].1 = got,
         None if sequences.len() == MAX_ISSUERS => {
-            return Err(CommitError::Full {
-                what: Room::Issuers,
-                capacity: MAX_ISSUERS as u32,
-            });
+            return Err(CommitError::full(Room::Issuers, MAX_ISSUERS));
         }
         None => sequences.push((issuer, got)),
     }
@@ -281,10 +271,7 @@ fn raise_sequence(
 /// These accounts; those without a key keep the one that they had before.
 fn kept(accounts: BTreeMap<u16, Option<Psk>>, before: &Accounts) -> Result<Accounts, CommitError> {
     if accounts.len() > MAX_ACCOUNTS {
-        return Err(CommitError::Full {
-            what: Room::Accounts,
-            capacity: MAX_ACCOUNTS as u32,
-        });
+        return Err(CommitError::full(Room::Accounts, MAX_ACCOUNTS));
     }
     let accounts = accounts.into_iter().map(|(account, psk)| {
         let psk = psk.or_else(|| before.0.get(&account).cloned());

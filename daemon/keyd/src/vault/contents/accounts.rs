@@ -5,7 +5,7 @@ use std::fmt;
 
 use zeroize::Zeroizing;
 
-use crate::vault::file::{Contents, Field, Reader, Table, Unreadable, Writer, fields};
+use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
 /// How many accounts there may be.
 pub const MAX_ACCOUNTS: usize = 16;
@@ -42,8 +42,8 @@ impl Field for Psk {
         to.sized(&self.0);
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
-        Self::new(from.sized()?).ok_or(Unreadable::Malformed)
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Self::new(from.sized()?).ok_or(Malformed)
     }
 }
 

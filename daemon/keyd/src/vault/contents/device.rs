@@ -5,7 +5,7 @@ use std::fmt;
 use softsim_profile::IssuerKey;
 use zeroize::Zeroizing;
 
-use crate::vault::file::{Contents, Field, Reader, Table, Unreadable, Writer, fields};
+use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
 /// How many trust anchors there may be.
 pub const MAX_TRUST_ANCHORS: usize = 8;
@@ -40,9 +40,9 @@ impl Field for IssuerKey {
         self.to_sec1().write(to);
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         let octets = <[u8; Self::SEC1_LENGTH]>::read(from)?;
-        Self::from_sec1(&octets).map_err(|_| Unreadable::Malformed)
+        Self::from_sec1(&octets).map_err(|_| Malformed)
     }
 }
 

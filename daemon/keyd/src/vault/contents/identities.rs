@@ -8,7 +8,7 @@ use softsim_aka::{KAut, KAut128, KEncr, KRe, Mk};
 use softsim_keyd_proto::Method;
 
 use super::profile::Installation;
-use crate::vault::file::{Contents, Field, Reader, Table, Unreadable, Writer, fields};
+use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
 /// An identity or the username of one, as a server gave it: UTF-8 without control characters (RFC
 /// 7542 §2.2).
@@ -163,8 +163,8 @@ impl Field for Name {
         to.sized(self.0.as_bytes());
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
-        Self::new(from.sized()?).ok_or(Unreadable::Malformed)
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Self::new(from.sized()?).ok_or(Malformed)
     }
 }
 
@@ -173,12 +173,12 @@ impl Field for Uses {
         (*self as u8).write(to);
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         let number = u8::read(from)?;
         [Self::Unlimited, Self::Once, Self::Spent]
             .into_iter()
             .find(|uses| *uses as u8 == number)
-            .ok_or(Unreadable::Malformed)
+            .ok_or(Malformed)
     }
 }
 
@@ -201,14 +201,14 @@ impl Field for Root {
         }
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         match u8::read(from)? {
             AKA => Field::read(from).map(Self::Aka),
             AKA_PRIME => Ok(Self::AkaPrime {
                 k_re: Field::read(from)?,
                 network_name: Field::read(from)?,
             }),
-            _ => Err(Unreadable::Malformed),
+            _ => Err(Malformed),
         }
     }
 }
@@ -227,11 +227,11 @@ impl Field for MacKey {
         }
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         match u8::read(from)? {
             AKA => Field::read(from).map(Self::Aka),
             AKA_PRIME => Field::read(from).map(Self::AkaPrime),
-            _ => Err(Unreadable::Malformed),
+            _ => Err(Malformed),
         }
     }
 }
@@ -243,7 +243,7 @@ macro_rules! keys {
                 self.as_bytes().write(to);
             }
 
-            fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+            fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
                 Field::read(from).map(Self::new)
             }
         }

@@ -35,59 +35,29 @@ pub(super) const TABLES: &[Table] = &[
 
 impl Table {
     /// The device's keys, certificate and trust anchors: one record.
-    pub const DEVICE: Self = Self::of(&Kind {
-        number: 3,
-        name: "Device",
-        record_length: 4096,
-        records: Records::One,
-    });
+    pub const DEVICE: Self = Self::of(&Kind::new(3, "Device", 4096, Records::One));
 
     /// What transactions change beside profiles: one record.
-    pub const PROVISIONING: Self = Self::of(&Kind {
-        number: 4,
-        name: "Provisioning",
-        record_length: 1024,
-        records: Records::One,
-    });
+    pub const PROVISIONING: Self = Self::of(&Kind::new(4, "Provisioning", 1024, Records::One));
 
     /// The PSK accounts: one record.
-    pub const ACCOUNTS: Self = Self::of(&Kind {
-        number: 5,
-        name: "Accounts",
-        record_length: 2048,
-        records: Records::One,
-    });
+    pub const ACCOUNTS: Self = Self::of(&Kind::new(5, "Accounts", 2048, Records::One));
 
     /// The profiles.
-    pub const PROFILE: Self = Self::of(&Kind {
-        number: 6,
-        name: "Profile",
-        record_length: 512,
-        records: Records::Capacity,
-    });
+    pub const PROFILE: Self = Self::of(&Kind::new(6, "Profile", 512, Records::Capacity));
 
     /// The profiles' sequence numbers: all that an authentication writes.
-    pub const SEQUENCE: Self = Self::of(&Kind {
-        number: 7,
-        name: "Sequence",
-        record_length: 320,
-        records: Records::Capacity,
-    });
+    pub const SEQUENCE: Self = Self::of(&Kind::new(7, "Sequence", 320, Records::Capacity));
 
     /// What deleted profiles leave behind.
-    pub const TOMBSTONE: Self = Self::of(&Kind {
-        number: 8,
-        name: "Tombstone",
-        record_length: 512,
-        records: Records::CapacityOr(MIN_TOMBSTONES),
-    });
+    pub const TOMBSTONE: Self = Self::of(&Kind::new(
+        8,
+        "Tombstone",
+        512,
+        Records::CapacityOr(MIN_TOMBSTONES),
+    ));
 
     /// The identities that servers gave to profiles, in the order in which profiles were first
     /// enabled.
-    pub const IDENTITIES: Self = Self::of(&Kind {
-        number: 9,
-        name: "Identities",
-        record_length: 1024,
-        records: Records::Capacity,
-    });
+    pub const IDENTITIES: Self = Self::of(&Kind::new(9, "Identities", 1024, Records::Capacity));
 }

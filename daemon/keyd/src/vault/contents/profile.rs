@@ -4,7 +4,7 @@ use softsim_profile::{IssuerId, Profile};
 use softsim_usim::SqnState;
 
 use super::sequence::Sequence;
-use crate::vault::file::{Contents, Field, Reader, Table, Unreadable, Writer, fields};
+use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
 /// Names an installed profile as long as it stays installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -70,13 +70,13 @@ impl Field for StoredProfile {
         to.sized(&self.profile.to_stored());
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok(Self {
             issuer: Field::read(from)?,
             sequence: Field::read(from)?,
             fingerprint: Field::read(from)?,
             first_sequence: Field::read(from)?,
-            profile: Profile::from_stored(from.sized()?).map_err(|_| Unreadable::Malformed)?,
+            profile: Profile::from_stored(from.sized()?).map_err(|_| Malformed)?,
             used: Sequence::EMPTY,
         })
     }

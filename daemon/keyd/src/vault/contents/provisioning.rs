@@ -3,7 +3,7 @@
 use softsim_profile::IssuerId;
 
 use super::profile::Installation;
-use crate::vault::file::{Contents, Field, Reader, Table, Unreadable, Writer, fields};
+use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
 /// Names a transaction; netd keeps its accounts under the same name.
 pub type Txid = [u8; 16];

@@ -2,7 +2,7 @@
 
 use softsim_usim::{SqnParameters, SqnState, Tombstone};
 
-use crate::vault::file::{Contents, Field, Reader, Table, Unreadable, Writer, fields};
+use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
 /// The SEQ_MS array of a slot, as it is stored; its parameters are the profile's. It is all that an
 /// authentication writes.
@@ -18,11 +18,8 @@ impl Sequence {
     }
 
     /// The array, if it is one under these parameters.
-    pub(in super::super) fn state(
-        &self,
-        parameters: SqnParameters,
-    ) -> Result<SqnState, Unreadable> {
-        SqnState::from_bytes(parameters, &self.0).map_err(|_| Unreadable::Malformed)
+    pub(in super::super) fn state(&self, parameters: SqnParameters) -> Result<SqnState, Malformed> {
+        SqnState::from_bytes(parameters, &self.0).map_err(|_| Malformed)
     }
 }
 
@@ -69,7 +66,7 @@ impl Field for StoredTombstone {
         self.used.write(to);
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         let stored = Self {
             tombstone: Tombstone::new(Field::read(from)?),
             parameters: Field::read(from)?,

@@ -10,25 +10,12 @@ use std::collections::BTreeMap;
 
 use zeroize::Zeroizing;
 
+use super::error::{Malformed, OpenError};
 use super::record;
-use super::table::Table;
+use super::table::{Place, Table};
 
 /// Room that each record keeps for fields of later versions, in octets.
 const SPARE: usize = 60;
-
-/// Why authentic contents aren't taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unreadable {
-    /// They aren't what this program writes.
-    Malformed,
-    /// They have another version of the record's type.
-    Version {
-        /// The one that is read.
-        expected: u8,
-        /// Theirs.
-        got: u8,
-    },
-}
 
 /// What one record is to hold.
 pub struct Record {
@@ -61,18 +48,24 @@ pub trait Contents: Field {
     /// Takes the octets of a record.
     ///
     /// # Errors
-    /// They aren't what [`Self::encode`] writes.
-    fn decode(contents: &[u8]) -> Result<Self, Unreadable> {
+    /// They aren't what [`Self::encode`] writes, or another version of it wrote them.
+    fn decode(place: Place, contents: &[u8]) -> Result<Self, OpenError> {
+        let malformed = |error: Malformed| error.at(place);
         let mut reader = Reader(contents);
-        let (expected, got) = (Self::VERSION, u8::read(&mut reader)?);
-        if got != expected {
-            return Err(Unreadable::Version { expected, got });
+        let got = u8::read(&mut reader).map_err(malformed)?;
+        if got != Self::VERSION {
+            return Err(OpenError::RecordVersion {
+                table: place.table,
+                index: place.index,
+                expected: Self::VERSION,
+                got,
+            });
         }
-        let value = Self::read(&mut reader)?;
-        if reader.0.iter().any(|octet| *octet != 0) {
-            return Err(Unreadable::Malformed);
+        let value = Self::read(&mut reader).map_err(malformed)?;
+        match reader.0.iter().all(|octet| *octet == 0) {
+            true => Ok(value),
+            false => Err(Malformed.at(place)),
         }
-        Ok(value)
     }
 
     /// The record with this index.
@@ -101,7 +94,7 @@ pub trait Field: Sized {
     ///
     /// # Errors
     /// Something else stands there.
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable>;
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed>;
 }
 
 /// Reads and writes the fields of a type in one order.
@@ -112,7 +105,7 @@ macro_rules! fields {
                 $(self.$field.write(to);)+
             }
 
-            fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+            fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
                 Ok(Self { $($field: Field::read(from)?),+ })
             }
         }
@@ -144,14 +137,14 @@ impl<'a> Reader<'a> {
     ///
     /// # Errors
     /// There are fewer.
-    pub fn sized(&mut self) -> Result<&'a [u8], Unreadable> {
+    pub fn sized(&mut self) -> Result<&'a [u8], Malformed> {
         let length = u16::read(self)?;
         self.take(length.into())
     }
 
-    fn take(&mut self, length: usize) -> Result<&'a [u8], Unreadable> {
+    fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         let split = self.0.split_at_checked(length);
-        let (taken, rest) = split.ok_or(Unreadable::Malformed)?;
+        let (taken, rest) = split.ok_or(Malformed)?;
         self.0 = rest;
         Ok(taken)
     }
@@ -164,7 +157,7 @@ macro_rules! numbers {
                 to.octets(&self.to_be_bytes());
             }
 
-            fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+            fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
                 Field::read(from).map(Self::from_be_bytes)
             }
         }
@@ -177,8 +170,8 @@ impl<const N: usize> Field for [u8; N] {
         to.octets(self);
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
-        from.take(N)?.try_into().map_err(|_| Unreadable::Malformed)
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
+        from.take(N)?.try_into().map_err(|_| Malformed)
     }
 }
 
@@ -187,7 +180,7 @@ impl<const N: usize> Field for Zeroizing<[u8; N]> {
         to.octets(self.as_slice());
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         Field::read(from).map(Self::new)
     }
 }
@@ -197,11 +190,11 @@ impl Field for bool {
         u8::from(*self).write(to);
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         match u8::read(from)? {
             0 => Ok(false),
             1 => Ok(true),
-            _ => Err(Unreadable::Malformed),
+            _ => Err(Malformed),
         }
     }
 }
@@ -212,7 +205,7 @@ impl Field for Box<[u8]> {
         to.sized(self);
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         from.sized().map(Self::from)
     }
 }
@@ -222,7 +215,7 @@ impl<T: Field> Field for Box<T> {
         self.as_ref().write(to);
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         T::read(from).map(Self::new)
     }
 }
@@ -236,7 +229,7 @@ impl<T: Field> Field for Option<T> {
         }
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         bool::read(from)?.then(|| T::read(from)).transpose()
     }
 }
@@ -247,7 +240,7 @@ impl<A: Field, B: Field> Field for (A, B) {
         self.1.write(to);
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         Ok((A::read(from)?, B::read(from)?))
     }
 }
@@ -259,7 +252,7 @@ impl<T: Field> Field for Vec<T> {
         self.iter().for_each(|value| value.write(to));
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         (0..u8::read(from)?).map(|_| T::read(from)).collect()
     }
 }
@@ -274,9 +267,68 @@ impl<K: Field + Ord, V: Field> Field for BTreeMap<K, V> {
         }
     }
 
-    fn read(from: &mut Reader<'_>) -> Result<Self, Unreadable> {
+    fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
         (0..u8::read(from)?)
             .map(|_| Ok((K::read(from)?, V::read(from)?)))
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use super::super::table::{Kind, Records};
+    use super::*;
+
+    #[derive(Debug, PartialEq, Eq)]
+    struct Sample {
+        flag: Option<bool>,
+        list: Vec<(u16, [u8; 2])>,
+        map: BTreeMap<u8, Box<[u8]>>,
+    }
+
+    fields!(Sample { flag, list, map });
+
+    impl Contents for Sample {
+        const TABLE: Table = Table::of(&Kind::new(3, "Sample", 256, Records::One));
+        const VERSION: u8 = 7;
+    }
+
+    fn sample() -> Sample {
+        Sample {
+            flag: Some(false),
+            list: vec![(0x102, [3, 4]), (5, [6, 7])],
+            map: [(8, [9, 10][..].into())].into(),
+        }
+    }
+
+    #[test]
+    fn fields_are_read_as_they_were_written_and_zeros_may_follow() {
+        let mut octets = sample().encode().to_vec();
+        let expected = [7, 1, 0, 2, 1, 2, 3, 4, 0, 5, 6, 7, 1, 8, 0, 2, 9, 10];
+        assert_eq!(octets, expected);
+        octets.resize(200, 0);
+        let place = Sample::TABLE.at(0, 0);
+        assert_eq!(Sample::decode(place, &octets).unwrap(), sample());
+        for at in [1, 2, 199] {
+            let mut other = octets.clone();
+            other[at] = 9;
+            let refused = Sample::decode(place, &other).unwrap_err();
+            assert!(matches!(refused, OpenError::Malformed { .. }), "octet {at}");
+        }
+        assert!(Sample::decode(place, &octets[..17]).is_err(), "cut off");
+    }
+
+    #[test]
+    fn a_record_of_another_version_of_its_type_is_refused_in_words() {
+        let mut octets = sample().encode().to_vec();
+        octets[0] = 8;
+        let refused = Sample::decode(Sample::TABLE.at(4, 0), &octets).unwrap_err();
+        assert_eq!(
+            refused.to_string(),
+            "Sample 4: expected version 7 of such records, got 8"
+        );
+        assert!(refused.way_out().is_some());
     }
 }

@@ -9,7 +9,7 @@ use super::layout::Layout;
 use super::ledger::Ledger;
 use super::medium::Storage;
 use super::record::Sealer;
-use super::table::{Place, Table};
+use super::table::Table;
 
 /// Octets of zeros that are written at once.
 const ZEROS: u64 = 64 << 10;
@@ -42,12 +42,9 @@ pub fn fill(
                          contents,
                      }| {
         [first, first + 1].into_iter().try_for_each(|generation| {
-            let place = Place {
-                table,
-                index,
-                generation,
-            };
-            sealer.seal(place, &contents).put(storage, layout)
+            sealer
+                .seal(table.at(index, generation), &contents)
+                .put(storage, layout)
         })
     };
     let mut ledger = Ledger {

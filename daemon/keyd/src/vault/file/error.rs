@@ -1,49 +1,59 @@
 //! Why a file doesn't open, and what is wrong with its copies.
 
-use std::{fmt, io};
+use std::io;
 
-use super::codec::Unreadable;
 use super::table::{Place, Table};
 
 /// Why a vault doesn't open. It is never reset: whoever runs the device decides.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The medium's.
-    Io(io::Error),
+    /// The medium failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
     /// Another process holds it.
+    #[error("another process holds it")]
     Locked,
     /// It was to be made, and there is one.
+    #[error("there is one already")]
     Exists,
     /// It was to become smaller.
+    #[error("expected room for {expected} profiles or more, got {got}")]
     Smaller {
-        /// The room that it has, in profiles.
+        /// The room that it has.
         expected: u32,
         /// The room that it was to have.
         got: u32,
     },
     /// The file is something else.
+    #[error("expected a vault, got another file")]
     NotAVault,
-    /// Another format number.
+    /// It has another format number.
+    #[error("expected format {expected}, got {got}")]
     Format {
         /// The one that is read.
         expected: u16,
         /// The file's.
         got: u16,
     },
-    /// Both copies of the header are damaged.
+    /// Neither copy of the header is good.
+    #[error("both copies of the header are damaged")]
     HeaderDamaged,
-    /// The header is whole, and the KEK isn't the one it was made with.
+    /// The header is whole, and was made with another KEK.
+    #[error("expected the key-encryption key it was made with, got another")]
     WrongKek,
-    /// The header is good, and none of the records is of its data key: they are of another vault.
+    /// The header is good, and none of the records is of its data key.
+    #[error("expected records under the header's data key, got those of another vault")]
     Foreign,
     /// The file was cut off or made longer.
+    #[error("expected {expected} octets, got {got}")]
     Length {
-        /// What the header says, in octets.
+        /// What the header says.
         expected: u64,
         /// What it is.
         got: u64,
     },
     /// Neither copy of a record is good.
+    #[error("{table:?} {index}: both copies are bad; A: {}; B: {}", .faults[0], .faults[1])]
     BothCopies {
         /// The kind of record.
         table: Table,
@@ -54,6 +64,7 @@ pub enum OpenError {
     },
     /// The journal's version of a record is ahead of it by more than the one step that a power cut
     /// can lose.
+    #[error("expected the version before {journal}, got generation {got}")]
     Lost {
         /// What the journal has.
         journal: Place,
@@ -61,6 +72,7 @@ pub enum OpenError {
         got: u64,
     },
     /// A record is older than another one that was written with it.
+    #[error("{table:?} {index}: expected generation {expected} or later, got {got}")]
     Outdated {
         /// The kind of record.
         table: Table,
@@ -71,7 +83,8 @@ pub enum OpenError {
         /// Its generation.
         got: u64,
     },
-    /// There are fewer versions of records than were written: some were put back.
+    /// There are fewer versions of records than were written.
+    #[error("records were put back: expected {expected} versions or more, got {got}")]
     PutBack {
         /// How many were written at least.
         expected: u64,
@@ -79,15 +92,20 @@ pub enum OpenError {
         got: u64,
     },
     /// The anchor outside of the vault can't be used.
+    #[error("its anchor: {0}")]
     Anchor(io::Error),
     /// The anchor has a later epoch: the vault is an old copy.
+    #[error("an old copy was put back: expected epoch {expected} or the next, got {got}")]
     RolledBack {
         /// The anchor's epoch.
         expected: u64,
         /// The vault's.
         got: u64,
     },
-    /// The anchor has a much earlier epoch: it is another vault's, or was made anew.
+    /// The anchor has a much earlier epoch.
+    #[error(
+        "its anchor is another's or was made anew: expected epoch {expected} or the one before, got {got}"
+    )]
     AnchorReset {
         /// The vault's epoch, or the one before.
         expected: u64,
@@ -95,6 +113,7 @@ pub enum OpenError {
         got: u64,
     },
     /// A record is authentic, and not what this program writes.
+    #[error("{table:?} {index} is authentic and malformed")]
     Malformed {
         /// The kind of record.
         table: Table,
@@ -102,6 +121,7 @@ pub enum OpenError {
         index: u32,
     },
     /// A record is authentic, and of another version of its type.
+    #[error("{table:?} {index}: expected version {expected} of such records, got {got}")]
     RecordVersion {
         /// The kind of record.
         table: Table,
@@ -114,113 +134,28 @@ pub enum OpenError {
     },
 }
 
-impl Place {
-    /// The error of a record whose contents aren't taken.
-    pub fn unreadable(self, reason: Unreadable) -> OpenError {
-        let Self { table, index, .. } = self;
-        match reason {
-            Unreadable::Malformed => OpenError::Malformed { table, index },
-            Unreadable::Version { expected, got } => OpenError::RecordVersion {
-                table,
-                index,
-                expected,
-                got,
-            },
-        }
+/// Authentic octets that aren't what this program writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Malformed;
+
+impl Malformed {
+    /// The error of the record in which they are.
+    pub fn at(self, Place { table, index, .. }: Place) -> OpenError {
+        OpenError::Malformed { table, index }
     }
 }
-
-impl From<io::Error> for OpenError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
-}
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("vault: ")?;
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::Locked => f.write_str("another process holds it"),
-            Self::Exists => f.write_str("there is one already"),
-            Self::Smaller { expected, got } => {
-                write!(
-                    f,
-                    "expected room for {expected} profiles or more, got {got}"
-                )
-            }
-            Self::NotAVault => f.write_str("expected a vault, got another file"),
-            Self::Format { expected, got } => write!(f, "expected format {expected}, got {got}"),
-            Self::HeaderDamaged => f.write_str("both copies of the header are damaged"),
-            Self::WrongKek => {
-                f.write_str("expected the key-encryption key it was made with, got another")
-            }
-            Self::Foreign => f.write_str(
-                "expected records under the header's data key, got those of another vault",
-            ),
-            Self::Length { expected, got } => write!(f, "expected {expected} octets, got {got}"),
-            Self::BothCopies {
-                table,
-                index,
-                faults: [a, b],
-            } => {
-                write!(f, "{table:?} {index}: both copies are bad; A: {a}; B: {b}")
-            }
-            Self::Lost { journal, got } => {
-                write!(
-                    f,
-                    "expected the version before {journal}, got generation {got}"
-                )
-            }
-            Self::Outdated {
-                table,
-                index,
-                expected,
-                got,
-            } => write!(
-                f,
-                "{table:?} {index}: expected generation {expected} or later, got {got}"
-            ),
-            Self::PutBack { expected, got } => write!(
-                f,
-                "records were put back: expected {expected} versions or more, got {got}"
-            ),
-            Self::Anchor(error) => write!(f, "its anchor: {error}"),
-            Self::RolledBack { expected, got } => write!(
-                f,
-                "an old copy was put back: expected epoch {expected} or the next, got {got}"
-            ),
-            Self::AnchorReset { expected, got } => write!(
-                f,
-                "its anchor is another's or was made anew: expected epoch {expected} or the one before, got {got}"
-            ),
-            Self::Malformed { table, index } => {
-                write!(f, "{table:?} {index} is authentic and malformed")
-            }
-            Self::RecordVersion {
-                table,
-                index,
-                expected,
-                got,
-            } => write!(
-                f,
-                "{table:?} {index}: expected version {expected} of such records, got {got}"
-            ),
-        }
-    }
-}
-
-impl std::error::Error for OpenError {}
 
 /// A bad copy for which a good one stood in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// One copy of the header, by its half.
+    #[error("header, copy {}: it is damaged", name(*.half))]
     Header {
         /// 0 (A) or 1 (B).
         half: u8,
     },
     /// One copy of a record.
+    #[error("{table:?} {index}, copy {}: {fault}", name(*.half))]
     Record {
         /// The kind of record.
         table: Table,
@@ -259,44 +194,25 @@ impl Damage {
     }
 }
 
-impl fmt::Display for Damage {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = |half: &u8| if *half == 0 { 'A' } else { 'B' };
-        match self {
-            Self::Header { half } => write!(f, "header, copy {}: it is damaged", name(half)),
-            Self::Record {
-                table,
-                index,
-                half,
-                fault,
-            } => {
-                write!(f, "{table:?} {index}, copy {}: {fault}", name(half))
-            }
-        }
-    }
+/// The name of a half.
+fn name(half: u8) -> char {
+    if half == 0 { 'A' } else { 'B' }
 }
 
 /// What is wrong with one copy of a record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CopyFault {
     /// Its end is of another version than its start: the writing was cut off.
+    #[error("its writing was cut off")]
     Torn,
     /// It isn't what was written.
+    #[error("it is corrupt")]
     Corrupt,
     /// It is a whole copy of another place.
+    #[error("it is a copy of {0}")]
     Misplaced(Place),
     /// It is whole, but versions between it and the other copy are missing: an old copy was put
     /// back, or the medium lost a write that it had confirmed.
+    #[error("it is the outdated {0}")]
     Stale(Place),
-}
-
-impl fmt::Display for CopyFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Torn => f.write_str("its writing was cut off"),
-            Self::Corrupt => f.write_str("it is corrupt"),
-            Self::Misplaced(place) => write!(f, "it is a copy of {place}"),
-            Self::Stale(place) => write!(f, "it is the outdated {place}"),
-        }
-    }
 }

@@ -18,46 +18,31 @@ const DEVELOPMENT: &[u8; Kek::LENGTH] = b"softsim development key, no safe";
 pub struct Kek([u8; Self::LENGTH]);
 
 /// Why a key was not taken.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum KekError {
     /// It can't be read.
-    Io(io::Error),
+    #[error("{0}")]
+    Io(#[from] io::Error),
     /// It can't be opened, or is not its owner's alone.
+    #[error("{0}")]
     File(SecretFileError),
-    /// It is a directory, a device or something else that isn't a regular file.
+    /// It is a directory, a device or something else.
+    #[error("expected a regular file")]
     NotAFile,
-    /// There aren't exactly 32 octets.
+    /// It has another length.
+    #[error("expected {} octets, got {got}", Kek::LENGTH)]
     Length {
-        /// How many there are, at least.
+        /// How many octets there are, at least.
         got: u64,
     },
-    /// systemd gave no credentials: the environment has no `CREDENTIALS_DIRECTORY`.
+    /// The environment has no `CREDENTIALS_DIRECTORY`.
+    #[error(
+        "expected credentials of systemd (LoadCredentialEncrypted=), got no CREDENTIALS_DIRECTORY"
+    )]
     NoCredentials,
-    /// A credential's name is that of a file in their directory, not a path.
+    /// A credential's name is that of a file in their directory.
+    #[error("expected the name of a credential, got a path")]
     NotAName,
-}
-
-impl fmt::Display for KekError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(error) => error.fmt(f),
-            Self::NotAFile => f.write_str("expected a regular file"),
-            Self::File(error) => error.fmt(f),
-            Self::Length { got } => write!(f, "expected {} octets, got {got}", Kek::LENGTH),
-            Self::NoCredentials => f.write_str(
-                "expected credentials of systemd (LoadCredentialEncrypted=), got no CREDENTIALS_DIRECTORY",
-            ),
-            Self::NotAName => f.write_str("expected the name of a credential, got a path"),
-        }
-    }
-}
-
-impl std::error::Error for KekError {}
-
-impl From<io::Error> for KekError {
-    fn from(error: io::Error) -> Self {
-        Self::Io(error)
-    }
 }
 
 impl Kek {

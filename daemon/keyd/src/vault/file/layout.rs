@@ -85,24 +85,9 @@ mod tests {
     use super::*;
 
     const TABLES: &[Table] = &[
-        Table::of(&Kind {
-            number: 3,
-            name: "One",
-            record_length: 2048,
-            records: Records::One,
-        }),
-        Table::of(&Kind {
-            number: 4,
-            name: "Many",
-            record_length: 512,
-            records: Records::Capacity,
-        }),
-        Table::of(&Kind {
-            number: 5,
-            name: "More",
-            record_length: 512,
-            records: Records::CapacityOr(9),
-        }),
+        Table::of(&Kind::new(3, "One", 2048, Records::One)),
+        Table::of(&Kind::new(4, "Many", 512, Records::Capacity)),
+        Table::of(&Kind::new(5, "More", 512, Records::CapacityOr(9))),
     ];
 
     #[test]

@@ -1,6 +1,7 @@
 //! What the file counts of itself.
 
-use super::codec::{Contents, Field, Reader, Unreadable, Writer, fields};
+use super::codec::{Contents, Field, Reader, Writer, fields};
+use super::error::Malformed;
 use super::table::Table;
 
 /// How much of the file is in use, and how often it was written.

@@ -31,9 +31,9 @@ mod table;
 
 pub use anchor::{Anchor, AnchorFile};
 pub(crate) use codec::fields;
-pub use codec::{Contents, Field, Reader, Record, Unreadable, Writer};
+pub use codec::{Contents, Field, Reader, Record, Writer};
 pub use create::fill;
-pub use error::{CopyFault, Damage, OpenError};
+pub use error::{CopyFault, Damage, Malformed, OpenError};
 pub use kek::{Kek, KekError, KekInput};
 pub use layout::Layout;
 pub use medium::{FileStorage, Storage};

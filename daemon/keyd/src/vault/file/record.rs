@@ -160,11 +160,7 @@ impl Sealer {
                     None
                 } else {
                     Some(match self.open_at((table, index, other), older) {
-                        Ok((generation, _)) => CopyFault::Stale(Place {
-                            table,
-                            index,
-                            generation,
-                        }),
+                        Ok((generation, _)) => CopyFault::Stale(table.at(index, generation)),
                         Err(fault) => fault,
                     })
                 };
@@ -226,21 +222,12 @@ mod tests {
     use super::super::table::{Kind, Records};
     use super::*;
 
-    const TABLES: &[Table] = &[Table::of(&Kind {
-        number: 3,
-        name: "Three",
-        record_length: 1024,
-        records: Records::Capacity,
-    })];
+    const TABLES: &[Table] = &[Table::of(&Kind::new(3, "Three", 1024, Records::Capacity))];
 
     #[test]
     fn a_copy_with_any_octet_changed_or_cut_off_is_none() {
         let sealer = Sealer::new(KeyInit::new(&[7; 32].into()), Layout::new(TABLES, 3));
-        let place = Place {
-            table: TABLES[0],
-            index: 1,
-            generation: 6,
-        };
+        let place = TABLES[0].at(1, 6);
         let good = sealer.seal(place, b"contents").octets;
         let mut copy = good.clone();
         let (opened, contents) = sealer.open(&mut copy).unwrap();

@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 
 use super::anchor::{Anchor, Anchored};
 use super::codec::{Contents, Record};
-use super::error::{CopyFault, Damage, OpenError};
+use super::error::{CopyFault, Damage, Malformed, OpenError};
 use super::header::Header;
 use super::journal;
 use super::kek::Kek;
@@ -66,14 +66,11 @@ impl RecordFile {
         file.finish_commit()?;
         let (place, contents) = file.newest(Table::LEDGER, 0)?;
         *file.generations_of(Table::LEDGER) = vec![place.generation];
-        file.ledger = Ledger::decode(&contents).map_err(|reason| place.unreadable(reason))?;
+        file.ledger = Ledger::decode(place, &contents)?;
         for &table in tables {
             let used = file.ledger.used(table);
             if used > layout.records(table) {
-                return Err(OpenError::Malformed {
-                    table: Table::LEDGER,
-                    index: 0,
-                });
+                return Err(Malformed.at(place));
             }
             let mut generations = Vec::with_capacity(used as usize);
             file.each(table, 0..used, &mut |place, contents| {
@@ -246,10 +243,8 @@ impl RecordFile {
             Err(error) => return Err(self.foreign_or(error)),
         };
         *self.generations_of(Table::JOURNAL) = vec![place.generation];
-        let copies = journal::split(self.layout(), &journal).ok_or(OpenError::Malformed {
-            table: Table::JOURNAL,
-            index: 0,
-        })?;
+        let copies = journal::split(self.layout(), &journal);
+        let copies = copies.ok_or_else(|| Malformed.at(place))?;
         let mut written = false;
         for (journal, copy) in copies {
             let (place, _) = self.newest(journal.table, journal.index)?;
@@ -307,7 +302,7 @@ impl RecordFile {
                 Ok(())
             },
         )?;
-        newest.ok_or(OpenError::Malformed { table, index })
+        newest.ok_or_else(|| Malformed.at(table.at(index, 0)))
     }
 
     /// Hands over the newest good version of each record of a range.
@@ -340,12 +335,7 @@ impl RecordFile {
                 if let Some((half, fault)) = picked.fault {
                     note(&mut self.damage, (table, index, half), fault);
                 }
-                let place = Place {
-                    table,
-                    index,
-                    generation: picked.generation,
-                };
-                take(place, picked.contents)?;
+                take(table.at(index, picked.generation), picked.contents)?;
             }
         }
         Ok(())
@@ -369,12 +359,7 @@ impl RecordFile {
         *generation += 1;
         let generation = *generation;
         self.versions += u64::from(table.is_counted());
-        let place = Place {
-            table: *table,
-            index: *index,
-            generation,
-        };
-        self.sealer.seal(place, contents)
+        self.sealer.seal(table.at(*index, generation), contents)
     }
 
     /// The ledger's next version; under an anchor that begins an epoch.
@@ -468,12 +453,7 @@ fn write_first_versions(
         let mut copies = Vec::with_capacity(range.len() * table.distance());
         for index in range.clone() {
             copies.resize(copies.len().next_multiple_of(table.distance()), 0);
-            let place = Place {
-                table,
-                index,
-                generation,
-            };
-            copies.extend(sealer.seal(place, contents).octets);
+            copies.extend(sealer.seal(table.at(index, generation), contents).octets);
         }
         let offset = sealer.layout.offset(table, range.start, half);
         storage.write_all_at(&copies, offset)?;

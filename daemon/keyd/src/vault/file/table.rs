@@ -10,14 +10,28 @@ pub struct Table(&'static Kind);
 /// What the records of a table have in common.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
-    /// The table's number, from 3 on: 1 and 2 are the file's own.
-    pub number: u8,
-    /// Its name.
-    pub name: &'static str,
-    /// Length of a record in the file, in octets.
-    pub record_length: usize,
-    /// How many there is room for.
-    pub records: Records,
+    number: u8,
+    name: &'static str,
+    record_length: usize,
+    records: Records,
+}
+
+impl Kind {
+    /// Records of this length in the file, in octets. Numbers from 3 on are free: 1 and 2 are the
+    /// file's own.
+    pub const fn new(
+        number: u8,
+        name: &'static str,
+        record_length: usize,
+        records: Records,
+    ) -> Self {
+        Self {
+            number,
+            name,
+            record_length,
+            records,
+        }
+    }
 }
 
 /// How many records a table has room for.
@@ -33,24 +47,23 @@ pub enum Records {
 
 impl Table {
     /// What the file counts of itself: one record.
-    pub const LEDGER: Self = Self(&Kind {
-        number: 1,
-        name: "Ledger",
-        record_length: 256,
-        records: Records::One,
-    });
+    pub const LEDGER: Self = Self(&Kind::new(1, "Ledger", 256, Records::One));
 
     /// The records of the commit that is being written: one record.
-    pub const JOURNAL: Self = Self(&Kind {
-        number: 2,
-        name: "Journal",
-        record_length: 24576,
-        records: Records::One,
-    });
+    pub const JOURNAL: Self = Self(&Kind::new(2, "Journal", 24576, Records::One));
 
     /// The table of records of this kind.
     pub const fn of(kind: &'static Kind) -> Self {
         Self(kind)
+    }
+
+    /// A version of one of its records.
+    pub const fn at(self, index: u32, generation: u64) -> Place {
+        Place {
+            table: self,
+            index,
+            generation,
+        }
     }
 
     pub(super) fn number(self) -> u8 {

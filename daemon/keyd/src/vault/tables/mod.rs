@@ -15,7 +15,7 @@ pub(super) use self::slots::Slots;
 use super::contents::{
     Identities, Installation, Sequence, Slot, StoredProfile, StoredTombstone, fingerprint,
 };
-use super::file::{Contents, Layout, OpenError, Place, Record, Table, Unreadable};
+use super::file::{Contents, Layout, Malformed, OpenError, Place, Record, Table};
 
 /// A profile in memory, with its place in the indexes and what the allocator adds.
 pub(super) const HEAP_PER_PROFILE: usize = 704;
@@ -81,24 +81,11 @@ impl Tables {
 
     /// Takes the next record from the file; the tables come in their order.
     pub(super) fn load(&mut self, place: Place, contents: &[u8]) -> Result<(), OpenError> {
-        let malformed = |reason| place.unreadable(reason);
         match place.table {
-            Table::PROFILE => {
-                let stored = Contents::decode(contents).map_err(malformed)?;
-                self.profiles.load(stored);
-            }
-            Table::SEQUENCE => {
-                let used = Sequence::decode(contents).map_err(malformed)?;
-                self.load_sequence(place, used)?;
-            }
-            Table::TOMBSTONE => {
-                let stored = Contents::decode(contents).map_err(malformed)?;
-                self.tombstones.load(stored);
-            }
-            _ => {
-                let stored = Contents::decode(contents).map_err(malformed)?;
-                self.load_identities(place, stored)?;
-            }
+            Table::PROFILE => self.profiles.load(Contents::decode(place, contents)?),
+            Table::SEQUENCE => self.load_sequence(place, Contents::decode(place, contents)?)?,
+            Table::TOMBSTONE => self.tombstones.load(Contents::decode(place, contents)?),
+            _ => self.load_identities(place, Contents::decode(place, contents)?)?,
         }
         Ok(())
     }
@@ -122,7 +109,7 @@ impl Tables {
             });
         }
         let state = used.state(stored.profile.sqn.parameters());
-        state.map_err(|reason| place.unreadable(reason))?;
+        state.map_err(|error| error.at(place))?;
         stored.used = used;
         Ok(())
     }
@@ -138,7 +125,7 @@ impl Tables {
         if let Some(stored) = &of_profile
             && self.find_identities(stored.of.slot).is_some()
         {
-            return Err(place.unreadable(Unreadable::Malformed));
+            return Err(Malformed.at(place));
         }
         self.identities.load(of_profile);
         Ok(())

@@ -86,7 +86,7 @@ fn two_bad_copies_stop_the_start_and_say_what_is_wrong_with_each() {
     ));
     assert_eq!(
         error.to_string(),
-        "vault: Sequence 0: both copies are bad; A: it is corrupt; B: its writing was cut off"
+        "Sequence 0: both copies are bad; A: it is corrupt; B: its writing was cut off"
     );
     let again = error_of(&image);
     assert!(

@@ -1,4 +1,4 @@
-//! The names of profiles: kept as their sequence numbers are, and gone with the profile.
+//! The identities of profiles: kept as their sequence numbers are, and gone with the profile.
 
 use softsim_aka::{KAut, KAut128, KEncr, KRe, Mk};
 
@@ -28,17 +28,20 @@ pub(super) fn reauthentication(identity: &str, counter: u16) -> Reauthentication
 
 /// What a confirmed authentication does.
 fn name(vault: &mut Vault, slot: Slot, counter: u16) {
-    let named = vault.change_identities(slot, |names| {
-        names.pseudonym = Some(pseudonym("7name"));
-        names.reauthentication = Some(reauthentication("8name@home", counter));
+    let named = vault.change_identities(slot, |identities| {
+        identities.pseudonym = Some(pseudonym("7name"));
+        identities.reauthentication = Some(reauthentication("8name@home", counter));
     });
     named.unwrap();
     vault.flush().unwrap();
 }
 
 fn counter(vault: &Vault, slot: Slot) -> Option<u16> {
-    let names = vault.identities(slot)?;
-    names.reauthentication.as_ref().map(|start| start.counter)
+    let identities = vault.identities(slot)?;
+    identities
+        .reauthentication
+        .as_ref()
+        .map(|context| context.counter)
 }
 
 /// Which copy of the first record is the newest.
@@ -53,22 +56,24 @@ fn damage(image: &mut [u8], half: u64) {
 }
 
 fn is_named(vault: &Vault, slot: Slot) -> bool {
-    let names = vault.identities(slot);
-    names.is_some_and(|names| names.pseudonym.is_some() || names.reauthentication.is_some())
+    let identities = vault.identities(slot);
+    identities.is_some_and(|identities| {
+        identities.pseudonym.is_some() || identities.reauthentication.is_some()
+    })
 }
 
 #[test]
-fn names_survive_a_restart_with_everything_that_belongs_to_them() {
+fn identities_survive_a_restart_with_everything_that_belongs_to_them() {
     let (disk, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1), install(2, 2)]).unwrap();
     let (one, two) = (slot(&vault, 1), slot(&vault, 2));
     name(&mut vault, one, 7);
-    vault.change_identities(two, |names| {
-        names.pseudonym = Some(Pseudonym {
+    vault.change_identities(two, |identities| {
+        identities.pseudonym = Some(Pseudonym {
             uses: Uses::Once,
             ..pseudonym("2alice")
         });
-        names.reauthentication = Some(Reauthentication {
+        identities.reauthentication = Some(Reauthentication {
             k_aut: KAut128::new([4; 16]).into(),
             root: Root::Aka(Mk::new([5; 20])),
             shown: false,
@@ -85,14 +90,14 @@ fn names_survive_a_restart_with_everything_that_belongs_to_them() {
 }
 
 #[test]
-fn the_longest_names_fit_their_record() {
+fn the_longest_identities_fit_their_record() {
     let (disk, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1)]).unwrap();
     let one = slot(&vault, 1);
     let longest = "n".repeat(Name::MAX);
-    vault.change_identities(one, |names| {
-        names.pseudonym = Some(pseudonym(&longest));
-        names.reauthentication = Some(Reauthentication {
+    vault.change_identities(one, |identities| {
+        identities.pseudonym = Some(pseudonym(&longest));
+        identities.reauthentication = Some(Reauthentication {
             root: Root::AkaPrime {
                 k_re: KRe::new([3; 32]),
                 network_name: [b'N'; Root::MAX_NETWORK_NAME].into(),
@@ -132,7 +137,7 @@ fn a_name_is_utf_8_without_control_characters_and_no_longer_than_an_identity() {
 }
 
 #[test]
-fn a_profile_that_was_never_enabled_has_no_record_for_names() {
+fn a_profile_that_was_never_enabled_has_no_record_for_identities() {
     let (_, mut vault) = new_vault();
     let disabled = |n, sequence| match install(n, sequence) {
         Change::Install {
@@ -154,7 +159,7 @@ fn a_profile_that_was_never_enabled_has_no_record_for_names() {
 }
 
 #[test]
-fn names_are_one_write_and_one_sync_and_share_it_with_sequence_numbers() {
+fn identities_are_one_write_and_one_sync_and_share_it_with_sequence_numbers() {
     let (disk, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1)]).unwrap();
     let one = slot(&vault, 1);
@@ -192,7 +197,7 @@ fn a_deleted_or_replaced_profile_leaves_no_name_to_who_comes_into_its_slot() {
 }
 
 #[test]
-fn a_refused_transaction_leaves_the_names() {
+fn a_refused_transaction_leaves_the_identities() {
     let (_, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1)]).unwrap();
     let one = slot(&vault, 1);
@@ -205,7 +210,7 @@ fn a_refused_transaction_leaves_the_names() {
 }
 
 #[test]
-fn power_that_fails_leaves_the_names_before_or_after() {
+fn power_that_fails_leaves_the_identities_before_or_after() {
     let (disk, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1)]).unwrap();
     let one = slot(&vault, 1);
@@ -264,17 +269,17 @@ fn where_the_medium_lost_the_newest_version_a_pseudonym_s_one_time_may_be_over()
         commit(&mut vault, vec![install(1, 1)]).unwrap();
         let one = slot(&vault, 1);
         for name in ["7name", "7other"] {
-            vault.change_identities(one, |names| {
+            vault.change_identities(one, |identities| {
                 let pseudonym = pseudonym(name);
-                names.pseudonym = Some(Pseudonym { uses, ..pseudonym });
+                identities.pseudonym = Some(Pseudonym { uses, ..pseudonym });
             });
             vault.flush().unwrap();
         }
         let mut image = disk.image();
         damage(&mut image, newest(&vault));
         let damaged = open_image(&image).unwrap();
-        let names = damaged.identities(one).unwrap();
-        let pseudonym = names.pseudonym.as_ref().unwrap();
+        let identities = damaged.identities(one).unwrap();
+        let pseudonym = identities.pseudonym.as_ref().unwrap();
         assert_eq!(
             (pseudonym.name.as_str(), pseudonym.uses),
             ("7name", expected)
@@ -283,7 +288,7 @@ fn where_the_medium_lost_the_newest_version_a_pseudonym_s_one_time_may_be_over()
 }
 
 #[test]
-fn names_that_were_put_back_are_noticed_from_the_next_transaction_on() {
+fn identities_that_were_put_back_are_noticed_from_the_next_transaction_on() {
     let (disk, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1)]).unwrap();
     let one = slot(&vault, 1);
@@ -303,7 +308,7 @@ fn names_that_were_put_back_are_noticed_from_the_next_transaction_on() {
 }
 
 #[test]
-fn an_older_copy_that_stands_in_for_a_deleted_profile_s_names_is_nobody_s() {
+fn an_older_copy_that_stands_in_for_a_deleted_profile_s_identities_is_nobody_s() {
     let (disk, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1)]).unwrap();
     let one = slot(&vault, 1);
@@ -322,7 +327,7 @@ fn an_older_copy_that_stands_in_for_a_deleted_profile_s_names_is_nobody_s() {
 }
 
 #[test]
-fn names_under_an_anchor_count_as_a_pass() {
+fn identities_under_an_anchor_count_as_a_pass() {
     let (_, mut vault) = new_vault();
     commit(&mut vault, vec![install(1, 1)]).unwrap();
     let one = slot(&vault, 1);

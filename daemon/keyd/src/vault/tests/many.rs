@@ -140,8 +140,11 @@ fn a_profile_in_memory_takes_half_a_kilobyte() {
     assert!(size + 150 < HEAP_PER_PROFILE);
     let tombstone = size_of::<StoredTombstone>();
     assert!(tombstone + 90 < HEAP_PER_TOMBSTONE, "{tombstone} octets");
-    let names = size_of::<Identities>() + 2 * Name::MAX + Root::MAX_NETWORK_NAME;
-    assert!(names + 190 < HEAP_PER_IDENTITIES, "{names} octets");
+    let identities = size_of::<Identities>() + 2 * Name::MAX + Root::MAX_NETWORK_NAME;
+    assert!(
+        identities + 190 < HEAP_PER_IDENTITIES,
+        "{identities} octets"
+    );
 }
 
 #[test]

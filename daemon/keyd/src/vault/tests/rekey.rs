@@ -36,9 +36,9 @@ fn lived(directory: &Path) -> Vault {
     let one = vault.find(&iccid(1)).unwrap();
     vault.commit(vec![Change::Delete(one)], 0).unwrap();
     let two = vault.find(&iccid(2)).unwrap();
-    vault.change_identities(two, |names| {
-        names.pseudonym = Some(identities::pseudonym("7two"));
-        names.reauthentication = Some(identities::reauthentication("8two", 5));
+    vault.change_identities(two, |identities| {
+        identities.pseudonym = Some(identities::pseudonym("7two"));
+        identities.reauthentication = Some(identities::reauthentication("8two", 5));
     });
     for sqn in [320, 352] {
         offer(&mut vault, two, sqn).unwrap();
