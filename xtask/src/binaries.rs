@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 use crate::prerequisites::MUSL_TARGET;
 use crate::run::{Result, cargo, succeed, target};
 
-/// keyd is built alone, so that features of shared crates that the lab enables don't affect it.
+/// Each daemon is built alone, as it is shipped: with the features that it asks of shared crates
+/// itself.
 const BUILDS: &[&[&str]] = &[
     &["softsim-keyd"],
     &["softsim-netd"],
@@ -47,6 +48,19 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
                 copy(&built.join(name), &folder.join(name))?;
             }
         }
+    }
+    Ok(folder)
+}
+
+/// Builds all programs in one run, as `cargo build` does, and returns the folder that holds them.
+/// Here, each program has the features that all of them ask of the crates that they share.
+pub(crate) fn build_together() -> Result<PathBuf> {
+    let folder = target().join("softsim").join("together");
+    fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    let build = ["build", "--locked", "--quiet", "--workspace", "--bins"];
+    succeed(&mut cargo(&build))?;
+    for name in BINARIES {
+        copy(&target().join("debug").join(name), &folder.join(name))?;
     }
     Ok(folder)
 }

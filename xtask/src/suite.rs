@@ -63,6 +63,9 @@ pub(crate) fn run() -> Result<()> {
         )
     })?;
     step("demo", || demo::journey(&programs, &[]))?;
+    step("demo with the programs of one `cargo build`", || {
+        demo::journey(&binaries::build_together()?, &[])
+    })?;
     let mut skipped = tests.skipped;
     skipped.extend(no_musl.map(|reason| format!("static programs: {reason}")));
     skipped.extend(
