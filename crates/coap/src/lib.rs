@@ -11,6 +11,45 @@
 //!    [`Endpoint::request`], …;
 //! 2. after each of these, drain [`Endpoint::poll_transmit`] and [`Endpoint::poll_event`];
 //! 3. then sleep until [`Endpoint::poll_timeout`] or the next datagram.
+//!
+//! A client and a server whose first request gets lost:
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use softsim_coap::{Code, Config, Endpoint, Event, Method, Request, Response};
+//!
+//! let mut now = Instant::now();
+//! let mut client = Endpoint::new(Config::default(), 1);
+//! let mut server = Endpoint::new(Config::default(), 2);
+//!
+//! let asked = client.request(now, Request::new(Method::Get, ["temperature"]));
+//! let lost = client.poll_transmit().unwrap();
+//! assert_eq!(client.poll_transmit(), None);
+//!
+//! // Nothing answers, so the client repeats its message when its timer runs out.
+//! now = client.poll_timeout().unwrap();
+//! client.handle_timeout(now);
+//! let repeated = client.poll_transmit().unwrap();
+//! assert_eq!(repeated, lost);
+//!
+//! server.handle_datagram(now, &repeated)?;
+//! let Some(Event::Request { exchange, request }) = server.poll_event() else {
+//!     panic!("expected a request");
+//! };
+//! assert_eq!(request.path, ["temperature"]);
+//! server.respond(now, exchange, Response::content(0, "21 °C"));
+//!
+//! while let Some(datagram) = server.poll_transmit() {
+//!     client.handle_datagram(now, &datagram)?;
+//! }
+//! let Some(Event::Response { token, response }) = client.poll_event() else {
+//!     panic!("expected a response");
+//! };
+//! assert_eq!((token, response.code), (asked, Code::CONTENT));
+//! assert_eq!(response.payload, "21 °C".as_bytes());
+//! # Ok::<_, softsim_coap::FormatError>(())
+//! ```
 
 mod block;
 mod client;

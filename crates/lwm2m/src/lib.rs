@@ -11,6 +11,49 @@
 //!
 //! The Software SIM object carries a profile package that is sealed to the key process. The client
 //! relays it unopened ([`Event::StagePackage`], [`Client::staged`]).
+//!
+//! A bootstrap server asks for the device's name and writes nothing that can be used, so that the
+//! old accounts stay:
+//!
+//! ```
+//! use std::time::Instant;
+//!
+//! use softsim_coap::{self as coap, Code, Endpoint, Method, Request, Response};
+//! use softsim_lwm2m::{Accounts, Client, Config, Output, SecurityMode, ServerRole};
+//!
+//! const BOOTSTRAP: ServerRole = ServerRole::Bootstrap;
+//! let now = Instant::now();
+//! let factory = Accounts::factory("coaps://bootstrap.example", SecurityMode::Certificate);
+//! let mut client = Client::new(Config::new("gateway-7"), factory.clone(), 1);
+//! let mut server = Endpoint::new(coap::Config::default(), 2);
+//!
+//! // DTLS is established: the client sends its Bootstrap-Request.
+//! client.session_opened(now, BOOTSTRAP);
+//! let Some(Output::Transmit { datagram, .. }) = client.poll_output() else {
+//!     panic!("expected a datagram");
+//! };
+//! server.handle_datagram(now, &datagram)?;
+//! let Some(coap::Event::Request { exchange, request }) = server.poll_event() else {
+//!     panic!("expected a request");
+//! };
+//! assert_eq!((request.path, &request.query[0][..]), (vec!["bs".to_owned()], "ep=gateway-7"));
+//! server.respond(now, exchange, Response::new(Code::CHANGED));
+//!
+//! // Bootstrap-Finish, before the server wrote an account.
+//! server.request(now, Request::new(Method::Post, ["bs"]));
+//! while let Some(datagram) = server.poll_transmit() {
+//!     client.handle_datagram(now, BOOTSTRAP, &datagram);
+//! }
+//! while let Some(Output::Transmit { datagram, .. }) = client.poll_output() {
+//!     server.handle_datagram(now, &datagram)?;
+//! }
+//! let Some(coap::Event::Response { response, .. }) = server.poll_event() else {
+//!     panic!("expected a response");
+//! };
+//! assert_eq!(response.code, Code::NOT_ACCEPTABLE);
+//! assert!(client.is_bootstrapping() && *client.accounts() == factory);
+//! # Ok::<_, softsim_coap::FormatError>(())
+//! ```
 
 mod accounts;
 mod answer;

@@ -12,6 +12,35 @@
 //! An [`Imsi`] builds the identities of its subscriber: permanent, anonymous, SUCI and A-KID.
 //!
 //! The crate doesn't allocate.
+//!
+//! A challenge of the home network, and the same challenge once more:
+//!
+//! ```
+//! use softsim_aka::{AlgorithmSet, Amf, Autn, K, Milenage, Op, Rand, Sqn};
+//! use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters, SqnState};
+//!
+//! let k = K::new([0x46; 16]);
+//! let milenage = Milenage::new(&k, &Milenage::opc(&k, &Op::new([0xcd; 16])));
+//!
+//! // AUTN = SQN ⊕ AK ‖ AMF ‖ MAC-A (TS 33.102 §6.3.2), as the home network makes it.
+//! let (rand, amf) = (Rand::new([0x23; 16]), Amf::new([0x80, 0]));
+//! let sqn = Sqn::new(0x20).unwrap();
+//! let ak = milenage.f2345(&rand).ak;
+//! let mut autn = [0; 16];
+//! autn[..6].copy_from_slice(ak.conceal(sqn).as_bytes());
+//! autn[6..8].copy_from_slice(amf.as_bytes());
+//! autn[8..].copy_from_slice(milenage.f1(&rand, sqn, amf).as_bytes());
+//! let autn = Autn::new(autn);
+//!
+//! let parameters = SqnParameters { ind_bits: 5, delta: 1 << 28, l: None };
+//! let mut state = SqnState::new(parameters, Sqn::new(0).unwrap()).unwrap();
+//! let verified = state.check(&milenage, &rand, &autn, SeparationBit::Required).unwrap();
+//! state.accept(&verified).unwrap();
+//! assert_eq!(verified.res, milenage.f2345(&rand).res);
+//!
+//! let repeated = state.check(&milenage, &rand, &autn, SeparationBit::Required);
+//! assert!(matches!(repeated, Err(AuthenticationFailure::SyncFailure(_))));
+//! ```
 #![no_std]
 
 mod authenticate;
