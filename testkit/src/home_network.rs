@@ -11,8 +11,8 @@ use softsim_aka::{Amf, CkPrime, Credentials, IkPrime, Iv, KAut, KEncr, Rand, Sqn
 use softsim_keyd_proto::requests::{AkaChallenge, AkaPrimeChallenge, Identity, Reauthenticate};
 use softsim_keyd_proto::{IdentityRequest, Method, Realm};
 
+use crate::authentication_vector::{Vector, sqn_ms};
 use crate::device;
-use crate::vector::{Vector, sqn_ms};
 
 /// The permanent identity of the device's first subscription.
 pub const IDENTITY: &[u8] = b"6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";

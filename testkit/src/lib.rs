@@ -1,7 +1,15 @@
-//! What the tests of more than one package share.
+//! What the tests of several packages share. Each feature brings what its modules need.
 //!
-//! A package whose tests use this crate and which this crate itself uses has them in `tests/`:
-//! a unit test would see its own package twice.
+//! - `vectors` reads `tests/vectors/`; with `dice`, a test of chance can be repeated; `command` and
+//!   `trace` watch a program.
+//! - `sim`: the `sim` answers the peer. It talks to the lab's server in an `exchange`, or in a
+//!   `scene` to a home network that a test can bend.
+//! - `keyd`: a `device` is keyd in memory, a `host` runs the program, which `over_the_socket`
+//!   enrols. The `home_network` challenges both, and the `walk` is a hostile netd.
+//! - `programs`: `processes` is for the tests that run all programs in the lab's harness.
+//!
+//! A package that this crate itself uses may use it in `tests/`. Its unit tests may read `vectors`,
+//! but no more: they would see their own package's types twice.
 
 #![allow(
     clippy::unwrap_used,
@@ -12,9 +20,10 @@
 pub mod command;
 pub mod dice;
 pub mod trace;
-#[cfg(any(feature = "keyd", feature = "sim"))]
-pub mod vector;
 pub mod vectors;
+
+#[cfg(any(feature = "keyd", feature = "sim"))]
+pub mod authentication_vector;
 
 #[cfg(feature = "keyd")]
 pub mod device;

@@ -7,8 +7,8 @@ use softsim_eap_packet::{Attribute, Draft, Kind, Packet, Subtype};
 use softsim_lab_simulators::eap_server::identity::IdentityMessages;
 
 use super::{IDENTITY, credentials, request_of};
+use crate::authentication_vector::{Vector, sqn_ms};
 use crate::session::{Agreement, Round, Session};
-use crate::vector::{Vector, sqn_ms};
 
 /// What a challenge of the home network looks like; each test bends what it is about.
 #[derive(Clone)]
