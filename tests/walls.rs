@@ -239,3 +239,34 @@ fn protocol_crates_are_sans_io() {
         );
     }
 }
+
+#[test]
+fn every_path_that_the_documents_name_is_there() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folders = [
+        "client-sdk",
+        "crates",
+        "daemon",
+        "docs",
+        "fuzz",
+        "lab",
+        "packaging",
+        "policies",
+        "testkit",
+        "tests",
+        "tools",
+    ];
+    for document in ["ARCHITECTURE.md", "docs/code-structure.md"] {
+        let text = fs::read_to_string(root.join(document)).unwrap();
+        let mut paths = 0;
+        // What stands between backticks is every second part.
+        for path in text.split('`').skip(1).step_by(2) {
+            let first = path.split('/').next().unwrap_or_default();
+            if folders.contains(&first) && path.contains('/') && !path.contains(['*', '\n']) {
+                assert!(root.join(path).exists(), "{document} names {path}");
+                paths += 1;
+            }
+        }
+        assert!(paths > 20, "{document} names {paths} paths");
+    }
+}

@@ -12,8 +12,7 @@
 //! The Software SIM object carries a profile package that is sealed to the key process. The client
 //! relays it unopened ([`Event::StagePackage`], [`Client::staged`]).
 //!
-//! A bootstrap server asks for the device's name and writes nothing that can be used, so that the
-//! old accounts stay:
+//! A bootstrap server finishes before it wrote an account, so that the old accounts stay:
 //!
 //! ```
 //! use std::time::Instant;
