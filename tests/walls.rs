@@ -183,9 +183,9 @@ fn nothing_that_ships_links_the_lab_or_the_testkit() {
     }
 }
 
-/// What both daemons link of ours beside keyd's protocol and the sandbox. The words of a request
-/// have to be the same on both sides; and a packet has to be read by the same code, since netd
-/// decides what to ask keyd by what it reads in one, and keyd what to answer.
+/// What both daemons link of ours beside keyd's protocol, the sandbox and their command lines. The
+/// words of a request have to be the same on both sides; and a packet has to be read by the same
+/// code, since netd decides what to ask keyd by what it reads in one, and keyd what to answer.
 #[test]
 fn what_both_sides_of_the_wall_share_holds_no_key_and_no_state_machine() {
     let ours = |package| {
@@ -196,6 +196,7 @@ fn what_both_sides_of_the_wall_share_holds_no_key_and_no_state_machine() {
     let (keyd, netd) = (ours("softsim-keyd"), ours("softsim-netd"));
     let shared: BTreeSet<_> = keyd.intersection(&netd).cloned().collect();
     let expected = [
+        "softsim-args",
         "softsim-eap-packet",
         "softsim-eap-types",
         "softsim-keyd-proto",
