@@ -1,4 +1,5 @@
-//! A program that somebody runs by hand: what it does with standard output and with its own memory.
+//! Runs the programs that people run by hand, and checks what they do when standard output is
+//! closed and that they leave no core dump.
 
 use std::fs;
 use std::io::pipe;
@@ -9,15 +10,15 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-/// Whoever starts a process holds it: until it executes, that has a copy of each descriptor, a
-/// pipe's reader among them.
+/// A test holds this lock while it starts a process. Between fork and exec, the child has a copy of
+/// each descriptor of the parent, which could keep another test's pipe open.
 static ALONE: Mutex<()> = Mutex::new(());
 
 fn alone() -> MutexGuard<'static, ()> {
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Runs a program in a directory, and gives its end and its standard error.
+/// Runs a program in a directory, and returns its exit status and standard error.
 pub fn run(
     program: &str,
     directory: &Path,
@@ -39,7 +40,7 @@ pub fn run(
     (output.status, String::from_utf8(output.stderr).unwrap())
 }
 
-/// The same, where nobody reads its standard output any more.
+/// Like [`run`], but the reading end of the program's standard output is closed.
 pub fn run_unread(program: &str, directory: &Path, arguments: &[&str]) -> (ExitStatus, String) {
     let writer = {
         let _alone = alone();
@@ -48,7 +49,8 @@ pub fn run_unread(program: &str, directory: &Path, arguments: &[&str]) -> (ExitS
     run(program, directory, arguments, writer)
 }
 
-/// Starts a program in a directory, with words that a shell splits, where a core may be written.
+/// Starts a program in a directory, under a limit that allows core dumps. A shell splits `words`
+/// into arguments.
 pub fn with_cores(program: &str, directory: &Path, words: &str) -> Child {
     let _alone = alone();
     Command::new("sh")
@@ -62,7 +64,7 @@ pub fn with_cores(program: &str, directory: &Path, words: &str) -> Child {
         .unwrap()
 }
 
-/// Makes a file that whoever opens it waits for.
+/// Makes a FIFO, so that a program that opens it blocks.
 pub fn fifo(directory: &Path, name: &str) {
     let made = Command::new("mkfifo")
         .args(["-m", "600", name])
@@ -71,13 +73,13 @@ pub fn fifo(directory: &Path, name: &str) {
     assert!(made.unwrap().success());
 }
 
-/// Tells a program of ours to quit, once it has said that it leaves no core, and holds that it
-/// leaves none.
+/// Waits until the program has set its limit for core dumps to zero, sends SIGQUIT, and asserts
+/// that it dumped no core.
 pub fn leaves_no_core(mut child: Child) {
     let limits = format!("/proc/{}/limits", child.id());
     let name = format!("/proc/{}/comm", child.id());
     let has_none = || {
-        // The shell before it may have been given as little as the program gives itself.
+        // The process may still be the shell, whose limit isn't the program's.
         if !fs::read_to_string(&name).unwrap().starts_with("softsim") {
             return false;
         }

@@ -1,5 +1,5 @@
-//! A device for tests: keyd without sockets, an operator who seals for it, and a medium that fails
-//! on demand.
+//! A device for tests: keyd without sockets, an operator that seals packages for it, and storage
+//! that fails on demand.
 
 use std::cell::Cell;
 use std::io;
@@ -26,63 +26,64 @@ use softsim_sandbox::random::SystemRng;
 use softsim_usim::SqnParameters;
 use tempfile::TempDir;
 
-/// The user that every client is.
+/// The uid of every client.
 pub const UID: u32 = 1000;
-/// The application functions whose keys this user may have.
+/// The application functions whose keys the user [`UID`] may have.
 pub const AFS: [&str; 2] = ["af.example.com", "other.example.com"];
 /// The first profile's ICCID.
 pub const ICCID: &str = "8988211000000000011";
-/// Its IMSI.
+/// The first profile's IMSI.
 pub const IMSI: &str = "001010000000001";
-/// No octets that a client would send by itself: both are looked for in answers.
+/// The first profile's K. Tests search answers for it and for [`OPC`], so a client sends neither.
 pub const K: [u8; 16] = 0x465b_5ce8_b199_b49f_aa5f_0a2e_e238_a6bc_u128.to_be_bytes();
-/// The other octets, for OPc.
+/// The first profile's OPc.
 pub const OPC: [u8; 16] = 0xcd63_cb71_954a_9f4e_48a5_994e_37a0_2baf_u128.to_be_bytes();
 
 thread_local! {
     static UNIX_TIME: Cell<u64> = const { Cell::new(4_000_000_000) };
 }
 
-/// An ICCID, with the digit that its others take at the end.
+/// Appends the check digit to the digits of an ICCID.
 pub fn with_check_digit(digits: &str) -> String {
     format!("{digits}{}", Iccid::check_digit(digits))
 }
 
-/// Sets the clock of validity, in seconds since 1970; it begins in 2096.
+/// Sets the clock against which keyd checks validity, in seconds since 1970. The clock begins in
+/// 2096.
 pub fn set_clock(seconds: u64) {
     UNIX_TIME.set(seconds);
 }
 
-/// A gateway with keyd on it.
+/// A gateway that runs keyd.
 pub struct Device {
     /// The key process.
     pub keyd: Keyd,
-    /// What its medium still takes.
+    /// How many more writes its storage accepts.
     pub writes: Writes,
-    /// Where its vault is.
+    /// The directory of its vault.
     pub directory: Rc<TempDir>,
     policies: PerRole<RolePolicy>,
     now: Duration,
     answer: Box<[u8; MAX_ANSWER]>,
 }
 
-/// How many more writes and syncs the medium takes; `None`: any number.
+/// How many more writes and syncs the storage accepts; `None` for any number.
 #[derive(Clone, Default)]
 pub struct Writes(Rc<Cell<Option<u32>>>);
 
-/// A file whose writes can be made to fail, the first one half way.
+/// A file whose writes can be made to fail. The first failing write stores half of its octets.
 pub struct Medium {
     file: FileStorage,
     writes: Writes,
 }
 
 impl Writes {
-    /// Lets so many through; the next one fails.
+    /// Accepts `count` more writes and syncs, and fails the next one.
     pub fn fail_after(&self, count: u32) {
         self.0.set(Some(count));
     }
 
-    /// Whether the one that fails is next.
+    /// Whether the next write or sync fails.
     pub fn all_were_used(&self) -> bool {
         self.0.get() == Some(0)
     }
@@ -126,12 +127,12 @@ impl Storage for Medium {
 }
 
 impl Device {
-    /// As it leaves the assembly line: a vault with nothing in it.
+    /// A device as it leaves the factory, with an empty vault.
     pub fn blank() -> Self {
         Self::blank_with_capacity(4)
     }
 
-    /// The same, with room for so many profiles.
+    /// Like [`Device::blank`], with a vault for `capacity` profiles.
     pub fn blank_with_capacity(capacity: u32) -> Self {
         let directory = Rc::new(tempfile::tempdir().unwrap());
         let kek = Kek::development();
@@ -144,14 +145,14 @@ impl Device {
         Self::started(directory, false)
     }
 
-    /// The same, with or without `--allow-test-profiles`.
+    /// Like [`Device::on`], with or without `--allow-test-profiles`.
     pub fn started(directory: Rc<TempDir>, test_profiles: bool) -> Self {
         let privacy = IdentityPrivacy::Conservative;
         Self::under(directory, COMPILED, privacy, test_profiles)
     }
 
-    /// Blank, and under a policy that gives the role network the requests of PSK accounts, which no
-    /// role file does.
+    /// A blank device whose policy allows the role network the requests of PSK accounts, which no
+    /// file in `policies/roles` does.
     pub fn with_psk_accounts() -> Self {
         let given = Group {
             rate: Rate {
@@ -206,12 +207,12 @@ impl Device {
         }
     }
 
-    /// A crash, and a start on what was stored.
+    /// Crashes keyd, and starts it on the stored state.
     pub fn restarted(self) -> Self {
         self.restarted_under(IdentityPrivacy::Conservative)
     }
 
-    /// The same, with another `--identity-privacy`.
+    /// Like [`Device::restarted`], with another `--identity-privacy`.
     pub fn with_privacy(self, identity_privacy: IdentityPrivacy) -> Self {
         self.restarted_under(identity_privacy)
     }
@@ -227,13 +228,13 @@ impl Device {
         Self::under(directory, policies, identity_privacy, false)
     }
 
-    /// A client in this role.
+    /// Connects a client in this role.
     pub fn client(&self, role: Role) -> Client {
         self.keyd.connect(role, UID).unwrap()
     }
 
-    /// Sends octets and receives some; a second passes before, so that few buckets run dry, and as
-    /// much more as keyd says.
+    /// Sends a datagram and receives the answer. The clock first advances by a second, so that few
+    /// rate limits are reached, and, if one is, by as much as keyd says.
     pub fn exchange(&mut self, client: &mut Client, datagram: &[u8]) -> &[u8] {
         self.now += Duration::from_secs(1);
         let answer = self.exchange_now(client, datagram);
@@ -245,7 +246,7 @@ impl Device {
         self.exchange_now(client, datagram)
     }
 
-    /// The same, with no time passing.
+    /// Like [`Device::exchange`], but the clock doesn't advance.
     pub fn exchange_now(&mut self, client: &mut Client, datagram: &[u8]) -> &[u8] {
         let length = self
             .keyd
@@ -253,14 +254,14 @@ impl Device {
         &self.answer[..length]
     }
 
-    /// Asks, and gets the answer as a client would.
+    /// Sends a request, and returns the answer as a client would decode it.
     pub fn call<C: Call>(&mut self, client: &mut Client, call: &C) -> Result<C::Answer, Refusal> {
         let mut buffer = vec![0; MAX_REQUEST];
         let datagram = encode_request(call, &mut buffer).unwrap();
         decode_answer::<C>(self.exchange(client, datagram)).unwrap()
     }
 
-    /// The same, with no time passing.
+    /// Like [`Device::call`], but the clock doesn't advance.
     pub fn call_now<C: Call>(
         &mut self,
         client: &mut Client,
@@ -271,8 +272,8 @@ impl Device {
         decode_answer::<C>(self.exchange_now(client, datagram)).unwrap()
     }
 
-    /// Holds that this is a session's MSK: keyd refuses another as the server's, and takes this
-    /// one.
+    /// Asserts that this is the session's MSK: as the server's MSK, keyd refuses another one and
+    /// accepts this one.
     pub fn confirms(&mut self, client: &mut Client, handle: u32, msk: &[u8]) {
         let mut other = msk.to_vec();
         *other.last_mut().unwrap() ^= 1;
@@ -284,20 +285,20 @@ impl Device {
         assert_eq!(confirm(msk), Ok(()));
     }
 
-    /// Asks on a connection of its own.
+    /// Sends a request on a new connection.
     pub fn ask<C: Call>(&mut self, role: Role, call: &C) -> Result<C::Answer, Refusal> {
         let mut client = self.client(role);
         self.call(&mut client, call)
     }
 
-    /// With keys and a certificate of its own.
+    /// A device with its own keys and a certificate.
     pub fn enrolled() -> Self {
         let mut device = Self::blank();
         device.enrol();
         device
     }
 
-    /// Makes keys, and sets a certificate.
+    /// Generates the device's keys, and sets a certificate.
     pub fn enrol(&mut self) {
         self.ask(Role::Admin, &GenerateDeviceKey {}).unwrap();
         let request = self.ask(Role::Admin, &CertificateRequest {}).unwrap().der;
@@ -311,7 +312,7 @@ impl Device {
         .unwrap();
     }
 
-    /// Trusts an operator.
+    /// Adds an operator's key to the trust anchors.
     pub fn trust(&mut self, operator: &Operator) {
         let issuer = operator.spki();
         self.ask(Role::Admin, &AddTrustAnchor { issuer: &issuer })
@@ -326,14 +327,14 @@ impl Device {
         self.call(&mut admin, &Commit::new(txid))
     }
 
-    /// Enrolled, with one profile, which is enabled.
+    /// An enrolled device with one profile, which is enabled.
     pub fn provisioned() -> (Self, Operator) {
         let mut device = Self::enrolled();
         let operator = device.provision();
         (device, operator)
     }
 
-    /// Installs a first profile.
+    /// Installs and enables the first profile, and returns the operator that sealed it.
     pub fn provision(&mut self) -> Operator {
         let operator = Operator::generate();
         self.trust(&operator);
@@ -342,7 +343,7 @@ impl Device {
         operator
     }
 
-    /// The sealing statement.
+    /// Asks keyd for the sealing statement.
     pub fn statement(&mut self) -> Vec<u8> {
         self.ask(
             Role::Admin,
@@ -353,16 +354,16 @@ impl Device {
     }
 }
 
-/// Whoever seals profiles.
+/// An operator, which seals profiles and signs commands.
 pub struct Operator(pub SigningKey);
 
 impl Operator {
-    /// One with a new key.
+    /// An operator with a new key.
     pub fn generate() -> Self {
         Self(SigningKey::generate_from_rng(&mut SystemRng))
     }
 
-    /// Its public key, as a trust anchor.
+    /// Its public key, in the form of a trust anchor.
     pub fn spki(&self) -> Vec<u8> {
         IssuerKey::from(*self.0.verifying_key()).to_spki().to_vec()
     }
@@ -374,20 +375,20 @@ impl Operator {
         self.seal_to(&spki, &device.statement(), profile, sequence)
     }
 
-    /// A command to the device.
+    /// Signs a command for the device.
     pub fn order(&self, device: &mut Device, command: Command, sequence: u64) -> Vec<u8> {
         let status = device.ask(Role::Admin, &Status {}).unwrap();
         let device = DeviceId(status.device_id.unwrap());
         self.order_to(device, command, sequence)
     }
 
-    /// A command to whichever device has this id.
+    /// Signs a command for the device with this id.
     pub fn order_to(&self, device: DeviceId, command: Command, sequence: u64) -> Vec<u8> {
         let validity = Validity::default();
         softsim_profile::sign_command(&command, &validity, device, &self.0, sequence).unwrap()
     }
 
-    /// Seals a profile to whoever has this key and made this statement.
+    /// Seals a profile to the device with this public key and sealing statement.
     pub fn seal_to(
         &self,
         spki: &[u8],
@@ -401,17 +402,17 @@ impl Operator {
     }
 }
 
-/// A profile with the subscription of this module.
+/// A profile for the subscription [`IMSI`], [`K`] and [`OPC`].
 pub fn profile(iccid: &str) -> Profile {
     profile_of(iccid, IMSI, K, OPC, 0)
 }
 
-/// A second subscription.
+/// A profile for a second subscription.
 pub fn other_profile(iccid: &str) -> Profile {
     profile_of(iccid, "001010000000002", [0x5b; 16], OPC, 0)
 }
 
-/// Credentials of Milenage.
+/// Milenage's credentials.
 pub fn milenage(k: [u8; 16], opc: [u8; 16]) -> Credentials {
     Credentials::Milenage {
         k: softsim_aka::K::new(k),
@@ -440,7 +441,7 @@ pub fn profile_of(
     }
 }
 
-/// A DER value.
+/// Encodes a DER value.
 pub fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     let contents = parts.concat();
     let mut value = vec![tag];
@@ -456,7 +457,7 @@ pub fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
     value
 }
 
-/// The contents of the DER value at the start, and what follows it.
+/// Splits octets into the contents of the DER value at their start and the octets after that value.
 pub fn open_der(value: &[u8]) -> (&[u8], &[u8]) {
     let (head, length) = match value[1] {
         0x81 => (3, usize::from(value[2])),
@@ -466,7 +467,7 @@ pub fn open_der(value: &[u8]) -> (&[u8], &[u8]) {
     (&value[head..head + length], &value[head + length..])
 }
 
-/// A certificate of the right shape; who signed it is not keyd's to judge.
+/// A certificate with an empty signature, which keyd doesn't check.
 pub fn certificate(spki: &[u8]) -> Vec<u8> {
     let sequence = |parts: &[&[u8]]| der(0x30, parts);
     let tbs = sequence(&[
@@ -491,15 +492,16 @@ pub fn spki_of_request(request: &[u8]) -> Vec<u8> {
     rest[..rest.len() - behind.len()].to_vec()
 }
 
-/// A copy of a device's state, to be started on.
+/// Copies a device's state to a new directory.
 pub fn copy_of(directory: &Path) -> Rc<TempDir> {
     let copy = tempfile::tempdir().unwrap();
     std::fs::copy(directory.join("vault"), copy.path().join("vault")).unwrap();
     Rc::new(copy)
 }
 
-/// Makes one change again and again, with a medium that fails one write later each time; whatever
-/// was stored is started on.
+/// Repeats one change on copies of a device, whose storage fails one write later each time, until
+/// the change succeeds. After each attempt, it restarts keyd on the stored state and calls `check`
+/// with whether the change succeeded.
 pub fn fail_at_each_write(
     base: Device,
     change: impl Fn(&mut Device) -> Result<(), Refusal>,

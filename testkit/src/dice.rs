@@ -1,14 +1,14 @@
-//! Chance that can be had again: a test prints its seed, and `SOFTSIM_SEED` sets it.
+//! Reproducible random numbers: a test prints its seed, and `SOFTSIM_SEED` sets it.
 
 use std::env;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// SplitMix64: for picking what a test does next, not for secrets.
+/// SplitMix64. Tests choose with it what they do next; it is not for secrets.
 #[derive(Clone, Debug)]
 pub struct Dice(u64);
 
 impl Dice {
-    /// With the seed of `SOFTSIM_SEED`, or with a new one; prints it.
+    /// Begins with the seed of `SOFTSIM_SEED` or a new one, and prints it.
     pub fn of_test(test: &str) -> Self {
         let seed = number_from_env("SOFTSIM_SEED").unwrap_or_else(|| {
             let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -32,12 +32,12 @@ impl Dice {
         (self.number() % limit as u64) as usize
     }
 
-    /// True once in so many throws.
+    /// True on average once in `throws` calls.
     pub fn once_in(&mut self, throws: usize) -> bool {
         self.below(throws) == 0
     }
 
-    /// One of these.
+    /// One of these values.
     pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
         &of[self.below(of.len())]
     }
@@ -52,13 +52,13 @@ impl Dice {
         Duration::from_nanos(self.number() % limit.as_nanos() as u64)
     }
 
-    /// Dice of its own for another thread.
+    /// Separate dice for another thread.
     pub fn fork(&mut self) -> Self {
         Self(self.number())
     }
 }
 
-/// A number that a variable of the environment sets, such as how often something is done.
+/// A number from an environment variable, such as a number of repetitions.
 pub fn number_from_env(name: &str) -> Option<u64> {
     let value = env::var(name).ok()?;
     Some(

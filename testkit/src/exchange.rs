@@ -1,5 +1,4 @@
-//! One conversation in memory: our peer and a SIM on one side, the lab's server and AuC on the
-//! other.
+//! One EAP conversation in memory, between our peer with a SIM and the lab's server with its AuC.
 
 use softsim_eap::{Config, Outcome, Output, Peer};
 use softsim_eap_packet::{Code, Type, typed};
@@ -10,11 +9,11 @@ use crate::sim::Sim;
 
 /// How a conversation ended, on both sides.
 pub struct End {
-    /// What the peer made of it.
+    /// The peer's outcome; `None` if it still waits.
     pub peer: Option<Outcome>,
-    /// `None` where the server still waits.
+    /// The server's session or its reason to give up; `None` if it still waits.
     pub server: Option<Result<Session, Reason>>,
-    /// Packets that passed, in both directions.
+    /// The number of packets in both directions.
     pub packets: usize,
 }
 
@@ -22,7 +21,7 @@ impl End {
     /// The server's session.
     ///
     /// # Panics
-    /// Where there is none.
+    /// If the server has no session.
     pub fn session(&self) -> &Session {
         self.server.as_ref().unwrap().as_ref().unwrap()
     }
@@ -30,13 +29,13 @@ impl End {
     /// Why the server gave up.
     ///
     /// # Panics
-    /// Where it didn't.
+    /// If the server didn't give up.
     pub fn reason(&self) -> Reason {
         *self.server.as_ref().unwrap().as_ref().unwrap_err()
     }
 }
 
-/// [`converse_as`] with a peer that is content with the lab's server as it is.
+/// [`converse_as`] with a peer in its default configuration, which accepts the lab's server.
 pub fn converse(
     config: eap_server::Config,
     auc: &mut Auc,
@@ -46,8 +45,8 @@ pub fn converse(
     converse_as(Config::new(), config, auc, sim, on_the_way)
 }
 
-/// Lets peer and server talk until one of them is done or has nothing to say. `on_the_way` sees
-/// every packet, with its number, before it arrives.
+/// Exchanges packets between peer and server until one of them is done or has nothing to send.
+/// `on_the_way` gets every packet, with its number, before it arrives.
 pub fn converse_as(
     peer: Config,
     config: eap_server::Config,

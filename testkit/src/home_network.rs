@@ -1,8 +1,7 @@
-//! The other side of an authentication with keyd: challenges as a home network makes them, and what
-//! follows them.
+//! The home network's side of an authentication with keyd: challenges, and the messages after them.
 //!
-//! It writes packets octet by octet, so that what keyd reads isn't written by the code that reads
-//! it, and so that it can be wrong in each of them.
+//! It writes packets octet by octet. So keyd's reader isn't tested against its own writer, and a
+//! test can make any octet wrong.
 
 use softsim_aka::agreement::PrivateKey;
 use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey, encrypt};
@@ -16,7 +15,7 @@ use crate::device;
 
 /// The permanent identity of the device's first subscription.
 pub const IDENTITY: &[u8] = b"6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
-/// The RAND of every challenge that doesn't say otherwise.
+/// The RAND of a challenge unless a test sets another.
 pub const RAND: [u8; 16] = [0x11; 16];
 
 // Subtypes and attributes (RFC 4187 §11, RFC 9048 §8.1, RFC 9678 §8).
@@ -52,33 +51,34 @@ pub const RESULT_IND: [u8; 4] = [135, 1, 0, 0];
 /// AT_NOTIFICATION of success (RFC 4187 §10.19).
 pub const SUCCESS: [u8; 4] = [12, 1, 0x80, 0];
 
-/// What goes into a challenge.
+/// The inputs of a challenge.
 pub struct HomeNetwork {
-    /// K, and what its algorithm takes.
+    /// K and the other credentials of its algorithm.
     pub credentials: Credentials,
     /// RAND.
     pub rand: [u8; 16],
     /// AMF.
     pub amf: [u8; 2],
-    /// What the keys are derived for.
+    /// The identity from which the keys are derived.
     pub identity: Vec<u8>,
     /// AT_KDF_INPUT.
     pub network_name: Vec<u8>,
-    /// What stands in AT_ENCR_DATA, without AT_PADDING; there is none where it is empty.
+    /// The attributes in AT_ENCR_DATA, without AT_PADDING. If it is empty, the challenge has no
+    /// AT_ENCR_DATA.
     pub encrypted: Vec<u8>,
-    /// The server's half of an ephemeral Diffie-Hellman.
+    /// The server's private key for an ephemeral Diffie-Hellman exchange.
     pub ephemeral: Option<PrivateKey>,
-    /// Whether the server would protect results.
+    /// Whether the server offers protected result indications.
     pub result_ind: bool,
 }
 
-/// A challenge, and what an honest USIM makes of it.
+/// A challenge, and the values that a USIM derives from it.
 pub struct Challenge {
     /// The request.
     pub packet: Vec<u8>,
     /// RES.
     pub res: Vec<u8>,
-    /// Those without forward secrecy.
+    /// The keys without forward secrecy.
     pub keys: AkaPrimeKeys,
     /// CK'.
     pub ck_prime: CkPrime,
@@ -86,13 +86,13 @@ pub struct Challenge {
     pub ik_prime: IkPrime,
 }
 
-/// The same of EAP-AKA.
+/// A challenge of EAP-AKA, and the values that a USIM derives from it.
 pub struct OldChallenge {
     /// The request.
     pub packet: Vec<u8>,
     /// RES.
     pub res: Vec<u8>,
-    /// Its keys.
+    /// The keys.
     pub keys: AkaKeys,
 }
 
@@ -112,7 +112,7 @@ impl Default for HomeNetwork {
 }
 
 impl HomeNetwork {
-    /// One that gives names out for the next time.
+    /// A home network whose challenges give a pseudonym and a re-authentication identity.
     pub fn naming(pseudonym: Option<&str>, reauthentication: Option<&str>) -> Self {
         let attributes = [
             pseudonym.map(|name| text(AT_NEXT_PSEUDONYM, name.as_bytes())),
@@ -135,7 +135,7 @@ impl HomeNetwork {
         )
     }
 
-    /// EAP-AKA'.
+    /// Makes a challenge of EAP-AKA'.
     pub fn challenge(&self, sqn: u64) -> Challenge {
         let Vector {
             output,
@@ -169,7 +169,7 @@ impl HomeNetwork {
         }
     }
 
-    /// EAP-AKA.
+    /// Makes a challenge of EAP-AKA.
     pub fn old_challenge(&self, sqn: u64) -> OldChallenge {
         let Vector { output, autn, .. } = self.vector(sqn);
         let keys = AkaKeys::derive(&output.ck, &output.ik, &self.identity);
@@ -186,7 +186,7 @@ impl HomeNetwork {
         }
     }
 
-    /// Of protected results.
+    /// AT_RESULT_IND, if the server offers protected results.
     fn offer(&self) -> Vec<u8> {
         match self.result_ind {
             true => RESULT_IND.to_vec(),
@@ -211,14 +211,14 @@ impl HomeNetwork {
 /// A server after the full authentication.
 pub struct Server {
     method: Method,
-    /// For AT_ENCR_DATA.
+    /// The key of AT_ENCR_DATA.
     pub k_encr: KEncr,
-    /// For AT_MAC.
+    /// The key of AT_MAC.
     pub k_aut: MacKey,
 }
 
 impl Server {
-    /// After EAP-AKA'.
+    /// The server after EAP-AKA'.
     pub fn of(keys: &AkaPrimeKeys) -> Self {
         Self {
             method: Method::AkaPrime,
@@ -227,7 +227,7 @@ impl Server {
         }
     }
 
-    /// After EAP-AKA.
+    /// The server after EAP-AKA.
     pub fn of_aka(keys: &AkaKeys) -> Self {
         Self {
             method: Method::Aka,
@@ -236,7 +236,7 @@ impl Server {
         }
     }
 
-    /// A packet with a right AT_MAC, which covers `extra` too.
+    /// A packet with a valid AT_MAC, which also covers `extra`.
     pub fn packet(&self, code: u8, subtype: u8, attributes: &[u8], extra: &[u8]) -> Vec<u8> {
         let mut packet = unmaced_of(self.method, code, subtype, attributes);
         let mac = self.k_aut.at_mac(&packet, extra);
@@ -245,12 +245,12 @@ impl Server {
         packet
     }
 
-    /// A packet with AT_ENCR_DATA, in which these attributes stand as they are.
+    /// A packet whose AT_ENCR_DATA holds these attributes unchanged.
     pub fn sealing(&self, subtype: u8, attributes: Vec<u8>) -> Vec<u8> {
         self.packet(1, subtype, &sealed(&self.k_encr, &attributes), &[])
     }
 
-    /// A fast re-authentication, which may give the identity of the next one.
+    /// A fast re-authentication request, which may give the identity for the next one.
     pub fn reauthentication(&self, counter: u16, nonce_s: [u8; 16], next: Option<&str>) -> Vec<u8> {
         let mut attributes = attribute(AT_COUNTER, &[&counter.to_be_bytes()]);
         attributes.extend(attribute(AT_NONCE_S, &[&[0, 0], &nonce_s]));
@@ -269,7 +269,7 @@ impl Server {
     }
 }
 
-/// A request for EAP-AKA' without forward secrecy, to the profile in use.
+/// A request to keyd for EAP-AKA' without forward secrecy, for the enabled profile.
 pub fn challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaPrimeChallenge<'a> {
     AkaPrimeChallenge {
         iccid: None,
@@ -279,7 +279,7 @@ pub fn challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaPrimeChallenge<
     }
 }
 
-/// The same for EAP-AKA.
+/// A request to keyd for EAP-AKA, for the enabled profile.
 pub fn old_challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaChallenge<'a> {
     AkaChallenge {
         iccid: None,
@@ -289,7 +289,7 @@ pub fn old_challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaChallenge<'
     }
 }
 
-/// A request for a fast re-authentication.
+/// A request to keyd for a fast re-authentication.
 pub fn reauthenticate<'a>(packet: &'a [u8], identity: &'a str) -> Reauthenticate<'a> {
     Reauthenticate {
         iccid: None,
@@ -298,7 +298,7 @@ pub fn reauthenticate<'a>(packet: &'a [u8], identity: &'a str) -> Reauthenticate
     }
 }
 
-/// An identity for EAP-AKA' on WLAN.
+/// A request to keyd for an identity for EAP-AKA' on WLAN.
 pub fn identity(kind: IdentityRequest) -> Identity<'static> {
     Identity {
         iccid: None,
@@ -309,7 +309,7 @@ pub fn identity(kind: IdentityRequest) -> Identity<'static> {
     }
 }
 
-/// The permanent one.
+/// A request to keyd for the permanent identity.
 pub fn permanent(iccid: Option<&str>) -> Identity<'_> {
     Identity {
         iccid,
@@ -317,7 +317,7 @@ pub fn permanent(iccid: Option<&str>) -> Identity<'_> {
     }
 }
 
-/// A packet of EAP-AKA' with these attributes and a right AT_MAC behind them.
+/// A packet of EAP-AKA' with these attributes and then a valid AT_MAC.
 pub fn maced(code: u8, subtype: u8, attributes: &[u8], keys: &AkaPrimeKeys) -> Vec<u8> {
     let mut packet = unmaced(code, subtype, attributes);
     let mac = keys.k_aut.at_mac(&packet, &[]);
@@ -326,12 +326,12 @@ pub fn maced(code: u8, subtype: u8, attributes: &[u8], keys: &AkaPrimeKeys) -> V
     packet
 }
 
-/// The same with zeros in AT_MAC.
+/// A packet of EAP-AKA' with these attributes and then an AT_MAC of zeros.
 pub fn unmaced(code: u8, subtype: u8, attributes: &[u8]) -> Vec<u8> {
     unmaced_of(Method::AkaPrime, code, subtype, attributes)
 }
 
-/// The same of either method.
+/// A packet of either method with these attributes and then an AT_MAC of zeros.
 pub fn unmaced_of(method: Method, code: u8, subtype: u8, attributes: &[u8]) -> Vec<u8> {
     let method = match method {
         Method::Aka => 23,
@@ -355,12 +355,12 @@ pub fn attribute(kind: u8, value: &[&[u8]]) -> Vec<u8> {
     attribute
 }
 
-/// An attribute that tells the length of its text.
+/// An attribute that begins with the length of its text.
 pub fn text(kind: u8, text: &[u8]) -> Vec<u8> {
     attribute(kind, &[&(text.len() as u16).to_be_bytes(), text])
 }
 
-/// Attributes with AT_PADDING, where they need it to fill blocks.
+/// Appends AT_PADDING if the attributes don't fill the cipher's blocks.
 pub fn padded(mut attributes: Vec<u8>) -> Vec<u8> {
     let missing = attributes.len().next_multiple_of(16) - attributes.len();
     if missing > 0 {
@@ -369,7 +369,7 @@ pub fn padded(mut attributes: Vec<u8>) -> Vec<u8> {
     attributes
 }
 
-/// AT_IV and AT_ENCR_DATA.
+/// AT_IV, and AT_ENCR_DATA with these attributes.
 pub fn sealed(k_encr: &KEncr, attributes: &[u8]) -> Vec<u8> {
     let (iv, mut data) = (Iv::new([0x1f; 16]), attributes.to_vec());
     encrypt(k_encr, &iv, &mut data).unwrap();

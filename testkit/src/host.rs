@@ -1,4 +1,4 @@
-//! A gateway's folder with the program in it, started and killed as often as it takes.
+//! A gateway's directory, in which a test starts and kills keyd.
 
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read};
@@ -13,7 +13,7 @@ use softsim_sandbox::poll;
 use softsim_sandbox::seqpacket::{self, Received};
 use tempfile::TempDir;
 
-/// A directory for one keyd, and how it is started there.
+/// A directory for one keyd, and the flags with which it starts.
 pub struct Host {
     program: &'static str,
     directory: TempDir,
@@ -26,14 +26,14 @@ pub struct Host {
 pub struct Running {
     /// The process.
     pub child: Child,
-    /// Its standard error, behind the first line.
+    /// Its standard error after the first line.
     pub log: BufReader<ChildStderr>,
-    /// The line about what is enforced.
+    /// The line that lists what keyd enforces.
     pub first_line: String,
 }
 
 impl Host {
-    /// A directory for the keyd that is this program.
+    /// Makes a directory for this keyd program.
     pub fn new(program: &'static str) -> Self {
         let host = Self {
             program,
@@ -47,19 +47,20 @@ impl Host {
         host
     }
 
-    /// With one more flag.
+    /// Adds a flag.
     pub fn with(mut self, flag: impl Into<String>) -> Self {
         self.extra.push(flag.into());
         self
     }
 
-    /// With users as its flags name them: this one administers, and is nobody else.
+    /// Drops `--same-user`, so that each user has one role and the test's own user only
+    /// administers.
     pub fn with_users_apart(mut self) -> Self {
         self.same_user = false;
         self
     }
 
-    /// As it is shipped: without the socket that has to be asked for.
+    /// Drops the socket for the role supplicant, as in the default installation.
     pub fn without_supplicant(mut self) -> Self {
         self.roles.retain(|role| *role != Role::Supplicant);
         self
@@ -70,7 +71,7 @@ impl Host {
         self.directory.path().join(name)
     }
 
-    /// How it is started.
+    /// The command that starts keyd.
     pub fn command(&self) -> Command {
         let mut command = Command::new(self.program);
         command
@@ -90,12 +91,12 @@ impl Host {
         command
     }
 
-    /// Starts it.
+    /// Starts keyd.
     pub fn start(&self) -> Running {
         Running::of(&mut self.command())
     }
 
-    /// Starts it under a limit of the shell's ulimit.
+    /// Starts keyd under this limit of the shell's ulimit.
     pub fn start_limited(&self, limit: &str) -> Running {
         let script = format!("ulimit {limit}; exec \"$@\"");
         let mut shell = Command::new("sh");
@@ -106,29 +107,29 @@ impl Host {
         Running::of(&mut shell)
     }
 
-    /// Runs a keyd that is to refuse its start.
+    /// Runs keyd, which must refuse to start.
     pub fn refused(&self) -> Output {
         self.command().output().unwrap()
     }
 
-    /// A client in this role.
+    /// Connects a client in this role.
     pub fn connect(&self, role: Role) -> Connection {
         Connection::connect(&self.path(role.name())).unwrap()
     }
 
-    /// The same, for octets.
+    /// Connects a client in this role that sends and receives plain datagrams.
     pub fn raw(&self, role: Role) -> seqpacket::Connection {
         seqpacket::Connection::connect(&self.path(role.name())).unwrap()
     }
 
-    /// What keyd says of itself.
+    /// Asks keyd for its status.
     pub fn status(&self) -> StatusAnswer {
         self.connect(Role::Admin).call(&Status {}).unwrap()
     }
 }
 
 impl Running {
-    /// Starts this command, and waits for its first line.
+    /// Starts this command, and waits for its first line on standard error.
     pub fn of(command: &mut Command) -> Self {
         let mut child = command.spawn().unwrap();
         let mut log = BufReader::new(child.stderr.take().unwrap());
@@ -149,7 +150,8 @@ impl Running {
         assert!(sent.unwrap().success());
     }
 
-    /// Ends it as a power cut would; what it said after its first line.
+    /// Kills keyd with SIGKILL, as a power failure would, and returns what it logged after the
+    /// first line.
     pub fn kill(mut self) -> String {
         self.child.kill().unwrap();
         let mut rest = String::new();
@@ -160,7 +162,7 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        // Gone already, or killed here.
+        // This fails only if the process has already ended.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
@@ -181,7 +183,7 @@ pub fn receive(connection: &seqpacket::Connection) -> Vec<u8> {
     }
 }
 
-/// Waits for the end of a connection.
+/// Waits until keyd closes the connection or sends a datagram, and returns whether it closed it.
 pub fn closes(connection: &seqpacket::Connection) -> bool {
     let mut entries = [poll::Entry::readable(connection)];
     poll::wait(&mut entries, None).unwrap();

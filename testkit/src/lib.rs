@@ -1,15 +1,16 @@
-//! What the tests of several packages share. Each feature brings what its modules need.
+//! Code that the tests of several packages share. Each feature enables the modules that depend on
+//! it.
 //!
-//! - `vectors` reads `tests/vectors/`; with `dice`, a test of chance can be repeated; `command` and
-//!   `trace` watch a program.
-//! - `sim`: the `sim` answers the peer. It talks to the lab's server in an `exchange`, or in a
-//!   `scene` to a home network that a test can bend.
-//! - `keyd`: a `device` is keyd in memory, a `host` runs the program, which `over_the_socket`
-//!   enrols. The `home_network` challenges both, and the `walk` is a hostile netd.
+//! - `vectors` reads `tests/vectors/`, `dice` makes random tests reproducible, and `command` and
+//!   `trace` observe a program.
+//! - `sim`: the module `sim` answers the peer. The peer talks to the lab's server in an `exchange`,
+//!   or in a `scene` to a home network whose packets a test can alter.
+//! - `keyd`: a `device` is keyd in memory; a `host` runs the program, which `over_the_socket`
+//!   enrols. `home_network` makes challenges for both, and `walk` is a hostile netd.
 //! - `programs`: `processes` is for the tests that run all programs in the lab's harness.
 //!
-//! A package that this crate itself uses may use it in `tests/`. Its unit tests may read `vectors`,
-//! but no more: they would see their own package's types twice.
+//! A package on which this crate depends can use this crate in `tests/`. Its unit tests can use
+//! only `vectors`, because they would have two copies of their own package's types.
 
 #![allow(
     clippy::unwrap_used,

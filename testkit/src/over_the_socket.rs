@@ -1,12 +1,12 @@
-//! A gateway's enrolment and first profile, through the program's socket.
+//! Enrols a gateway and installs its first profile through keyd's socket.
 
 use softsim_client::keyd::Connection;
 use softsim_keyd_proto::requests::*;
 
 use crate::device::{ICCID, Operator, certificate, profile, spki_of_request};
 
-/// Keys, certificate and trust anchor; gives the device's SubjectPublicKeyInfo and its sealing
-/// statement.
+/// Generates keys, sets a certificate and a trust anchor, and returns the device's
+/// SubjectPublicKeyInfo and sealing statement.
 pub fn enrol(admin: &mut Connection, operator: &Operator) -> (Vec<u8>, Vec<u8>) {
     admin.call(&GenerateDeviceKey {}).unwrap();
     let request = admin.call(&CertificateRequest {}).unwrap().der;
@@ -18,7 +18,7 @@ pub fn enrol(admin: &mut Connection, operator: &Operator) -> (Vec<u8>, Vec<u8>) 
     (spki, admin.call(&SealingStatement {}).unwrap().statement)
 }
 
-/// The same, and one profile.
+/// Enrols the gateway, and installs and enables one profile.
 pub fn provision(admin: &mut Connection, operator: &Operator) {
     let (spki, statement) = enrol(admin, operator);
     let package = operator.seal_to(&spki, &statement, profile(ICCID), 1);

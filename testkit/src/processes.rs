@@ -1,4 +1,4 @@
-//! What the tests that run the programs share.
+//! Functions for tests that run the programs.
 
 use std::net::{Ipv4Addr, UdpSocket};
 use std::os::unix::fs::MetadataExt;
@@ -30,7 +30,7 @@ pub fn built(test: &str, programs: &[&str]) -> bool {
     }
 }
 
-/// A gateway that was enrolled, bootstrapped and registered, in a folder.
+/// Starts a lab in a directory, with a gateway that is enrolled, bootstrapped and registered.
 pub fn bootstrapped(folder: &Path) -> (Home, Enrolled) {
     let mut home = Home::start(&folder.join("lab"), Options::default()).unwrap();
     let device = home.enrol().unwrap();
@@ -40,10 +40,10 @@ pub fn bootstrapped(folder: &Path) -> (Home, Enrolled) {
     (home, device)
 }
 
-/// How long something that doesn't come is waited for; what comes takes microseconds.
+/// How long a test waits for a datagram that must not arrive. One that arrives takes microseconds.
 pub const A_WHILE: Duration = Duration::from_millis(200);
 
-/// Whether a datagram arrives.
+/// Whether a UDP datagram arrives.
 pub fn udp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
     let bind = |namespace: &Namespace| {
         let socket = namespace.enter(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)));
@@ -52,12 +52,13 @@ pub fn udp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
     let (sender, receiver) = (bind(from), bind(to));
     receiver.set_read_timeout(Some(A_WHILE)).unwrap();
     let to = (address, receiver.local_addr().unwrap().port());
-    // A packet that is dropped on its way out may be an error, too.
+    // If the sending host drops the packet, send_to may fail.
     sender.send_to(b"hello", to).is_ok() && receiver.recv(&mut [0; 8]).is_ok()
 }
 
-/// The next message to a service manager, within its socket's time. A wait with a time limit that
-/// was interrupted isn't taken up again by itself (signal(7)).
+/// Receives the next message to the service manager, within the socket's timeout. It repeats a
+/// receive that a signal interrupted, because the kernel doesn't restart one with a timeout
+/// (signal(7)).
 pub fn told(manager: &UnixDatagram) -> io::Result<String> {
     let mut word = [0; 64];
     loop {
@@ -68,23 +69,24 @@ pub fn told(manager: &UnixDatagram) -> io::Result<String> {
     }
 }
 
-/// Whether this process is root's.
+/// Whether this process runs as root.
 pub fn is_root() -> bool {
     fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0)
 }
 
-/// Whether there is time: `cargo xtask soak` and `cargo xtask redteam` set `SOFTSIM_THOROUGH`.
+/// Whether the test should run long, because `SOFTSIM_THOROUGH` is set, as `cargo xtask soak` and
+/// `cargo xtask redteam` do.
 pub fn thorough() -> bool {
     env::var_os("SOFTSIM_THOROUGH").is_some()
 }
 
-/// The last lines of what a program wrote.
+/// The last 40 lines of a program's output.
 pub fn end_of(output: &str) -> String {
     let lines: Vec<_> = output.lines().collect();
     lines[lines.len().saturating_sub(40)..].join("\n")
 }
 
-/// A subscription that is nobody's here.
+/// A subscriber whose credentials no SIM of the tests has.
 pub fn stranger() -> Subscriber {
     let credentials = Credentials::Milenage {
         k: K::new([0x5a; 16]),
@@ -93,7 +95,7 @@ pub fn stranger() -> Subscriber {
     Subscriber::new(&credentials, Amf::new([0x80, 0]), Sqn::default(), 5)
 }
 
-/// The messages among what happened.
+/// The texts of the messages among these events.
 pub fn messages(events: Vec<Event>) -> Vec<String> {
     let messages = events.into_iter().filter_map(|event| match event {
         Event::Message { text, .. } => Some(text),
@@ -102,8 +104,8 @@ pub fn messages(events: Vec<Event>) -> Vec<String> {
     messages.collect()
 }
 
-/// An `[[access]]` to the wired port of a cable, which authenticates when it is told to; `more` are
-/// lines of its own. hostapd calls every network WLAN.
+/// An `[[access]]` for a wired port that authenticates only on command, with the additional lines
+/// `more`. hostapd uses the network name WLAN for every network.
 pub fn wired_access(controlled_port: &str, more: &str) -> String {
     format!(
         "[[access]]\nname = 'wired'\ncarrier = 'wired'\ninterface = '{INTERFACE}'\nautomatic = false\n\

@@ -1,4 +1,4 @@
-//! A well-formed request of each kind, and what a device that was never enrolled answers to it.
+//! A well-formed request of each kind, and the answer of a device that was never enrolled.
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
@@ -8,13 +8,13 @@ use softsim_keyd_proto::{
 
 use crate::home_network::permanent;
 
-/// A request, and whether an answer is its own.
+/// A request, and the expected answer.
 pub struct Case {
-    /// Its line of the table.
+    /// Its kind.
     pub kind: RequestKind,
-    /// Its octets.
+    /// The encoded request.
     pub datagram: Vec<u8>,
-    /// Nothing where it is answered.
+    /// The expected refusal; `None` if keyd answers.
     refusal: Option<Refusal>,
     decoded: fn(&[u8]) -> Option<Refusal>,
 }
@@ -30,13 +30,13 @@ impl Case {
         }
     }
 
-    /// The answer is the one that this request gets, and no other's.
+    /// Asserts that the answer is the expected one, of this kind of request.
     pub fn is_answered(&self, answer: &[u8]) {
         assert_eq!((self.decoded)(answer), self.refusal, "{}", self.kind);
     }
 }
 
-/// One of each. `issuer` is an operator's public key.
+/// One case of each kind. `issuer` is an operator's public key.
 pub fn cases(issuer: &[u8]) -> Vec<Case> {
     let (iccid, handle, txid) = ("8988211000000000011", 7, [9; 16]);
     let (packet, identity) = (&[][..], &b"identity"[..]);
@@ -142,7 +142,7 @@ pub fn cases(issuer: &[u8]) -> Vec<Case> {
             },
             Refusal::NoProfile,
         ),
-        // Last, as the others are about a device without keys.
+        // This is the last case, because the others need a device without keys.
         Case::of(&GenerateDeviceKey {}, None),
     ]
 }

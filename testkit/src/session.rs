@@ -1,4 +1,4 @@
-//! The keys of one conversation, as both sides derive them.
+//! The keys of one EAP conversation, as both sides derive them.
 
 use softsim_aka::kdf::{NetworkName, ck_ik_prime};
 use softsim_aka::{Ck, Ik, KAusf, Msk, NonceS, SharedSecret, SqnXorAk, fiveg};
@@ -6,47 +6,47 @@ use softsim_eap::Method;
 use softsim_eap_packet::{AkaMessage, Attribute, Packet, Subtype, parse_encrypted};
 use softsim_lab_simulators::eap_server::keys::{Derived, Keys};
 
-/// What one challenge is about.
+/// The inputs of the key derivation after a challenge.
 pub struct Agreement<'a> {
     /// CK of the challenge.
     pub ck: &'a Ck,
     /// IK of the challenge.
     pub ik: &'a Ik,
-    /// The front of its AUTN.
+    /// SQN ⊕ AK, with which AUTN begins.
     pub sqn_xor_ak: SqnXorAk,
     /// AT_KDF_INPUT.
     pub network_name: &'a [u8],
-    /// What the keys are derived for.
+    /// The identity from which the keys are derived.
     pub identity: &'a [u8],
-    /// Of the ephemeral key exchange, where there was one.
+    /// The shared secret of the ephemeral key exchange, if there was one.
     pub shared_secret: Option<SharedSecret>,
 }
 
-/// The conversation under way.
+/// The keys of the current conversation.
 pub struct Session {
-    /// For its messages, and for the re-authentications after it.
+    /// The keys for its messages and for later re-authentications.
     pub keys: Keys,
-    /// For the link.
+    /// The MSK, for the link.
     pub msk: Msk,
-    /// What a 5G core anchors.
+    /// K_AUSF, which a 5G core anchors.
     pub k_ausf: Option<KAusf>,
-    /// Of a fast re-authentication.
+    /// Counter and nonce of a fast re-authentication.
     pub round: Option<Round>,
 }
 
-/// What one fast re-authentication has of its own.
+/// The values that belong to one fast re-authentication.
 #[derive(Clone, Copy)]
 pub struct Round {
     /// AT_COUNTER.
     pub counter: u16,
     /// AT_NONCE_S.
     pub nonce_s: [u8; 16],
-    /// Whether the SIM has seen this counter, or a higher one.
+    /// Whether the SIM has seen this counter or a higher one before.
     pub too_small: bool,
 }
 
 impl Session {
-    /// After a full authentication.
+    /// Derives the keys of a full authentication.
     pub fn full(method: Method, agreement: &Agreement<'_>) -> Self {
         let Agreement { ck, ik, .. } = agreement;
         let identity = agreement.identity;
@@ -71,7 +71,7 @@ impl Session {
         }
     }
 
-    /// After a fast re-authentication.
+    /// Derives the keys of a fast re-authentication.
     pub fn reauthenticated(&self, identity: &[u8], round: Round) -> Self {
         let nonce_s = NonceS::new(round.nonce_s);
         let derived = self.keys.reauthenticate(identity, round.counter, &nonce_s);
@@ -83,12 +83,12 @@ impl Session {
         }
     }
 
-    /// AT_MAC of a packet in which it is zero.
+    /// AT_MAC of a packet whose AT_MAC holds zeros.
     pub fn at_mac(&self, zeroed: &[u8]) -> [u8; 16] {
         self.keys.k_aut.at_mac(zeroed, self.covered_too(zeroed))
     }
 
-    /// Whether AT_MAC of a packet was made with these keys.
+    /// Whether a packet's AT_MAC was made with these keys.
     pub fn verifies(&self, octets: &[u8]) -> bool {
         let message = |packet: &Packet<'_>| {
             let message = packet.aka().ok()?;
@@ -97,7 +97,8 @@ impl Session {
         Packet::parse(octets).is_ok_and(|packet| message(&packet) == Some(true))
     }
 
-    /// The response of a re-authentication counts NONCE_S in.
+    /// The octets that AT_MAC covers besides the packet: NONCE_S, in the response to a
+    /// re-authentication request.
     fn covered_too(&self, packet: &[u8]) -> &[u8] {
         let response = packet.first() == Some(&2);
         let subtype = packet.get(5).copied().map(Subtype::from);
@@ -107,7 +108,7 @@ impl Session {
         }
     }
 
-    /// AT_COUNTER as a packet encrypts it, and whether AT_COUNTER_TOO_SMALL is beside it.
+    /// Decrypts a packet's AT_COUNTER, and returns it and whether AT_COUNTER_TOO_SMALL is with it.
     pub fn counter_in(&self, octets: &[u8]) -> Option<(u16, bool)> {
         let packet = Packet::parse(octets).ok()?;
         let data = self.keys.decrypted(&packet.aka().ok()?)?;
@@ -131,7 +132,7 @@ impl Clone for Session {
     }
 }
 
-/// What a server gives for the next time.
+/// The identities that a server gives for the next conversation.
 #[derive(Clone, Debug, Default)]
 pub struct Next {
     /// AT_NEXT_PSEUDONYM.
@@ -141,7 +142,7 @@ pub struct Next {
 }
 
 impl Next {
-    /// What a message encrypts.
+    /// Decrypts the identities of a message.
     pub fn of(keys: &Keys, message: &AkaMessage<'_>) -> Self {
         let data = keys.decrypted(message).unwrap_or_default();
         let mut next = Self::default();

@@ -1,4 +1,5 @@
-//! A SIM as keyd would be, in the test's own process, and the home network that it belongs to.
+//! A SIM in the test's own process, which answers the peer as keyd does, and its home network's
+//! AuC.
 
 use std::collections::VecDeque;
 
@@ -18,59 +19,61 @@ use softsim_usim::{
 
 use crate::session::{Agreement, Next, Round, Session};
 
-/// The IMSI of a SIM that isn't given another.
+/// The IMSI of a SIM unless a test sets another.
 pub const IMSI: &str = "001010000000001";
 /// Its permanent identity for EAP-AKA'.
 pub const NAI: &str = "6001010000000001@wlan.mnc001.mcc001.3gppnetwork.org";
 
-/// When the permanent identity is revealed to whoever asks.
+/// When the SIM reveals the permanent identity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Permanent {
-    /// Each time.
+    /// At each request.
     Always,
-    /// As long as no pseudonym is known.
+    /// As long as the SIM has no pseudonym.
     WithoutPseudonym,
     /// Never.
     Never,
 }
 
-/// A SIM that answers the peer's asks.
+/// A SIM that answers the peer.
 pub struct Sim {
     algorithm: Functions,
     /// Its IMSI.
     pub imsi: Imsi,
     /// The sequence numbers that it has accepted.
     pub usim: SqnState,
-    /// What its identities name as the realm.
+    /// The realm of its identities.
     pub realm: Realm,
     /// When it reveals the permanent identity.
     pub permanent: Permanent,
-    /// The home network's key, with its identifier; without one, a SUCI conceals nothing.
+    /// The home network's public key and its identifier. Without one, the SIM's SUCI uses the null
+    /// scheme.
     pub suci_key: Option<(u8, PublicKey)>,
-    /// A username, or a whole identity, and the method that gave it.
+    /// The pseudonym, which is a username or a whole NAI, and the method in which the server gave
+    /// it.
     pub pseudonym: Option<(Method, String)>,
-    /// What the next fast re-authentication continues from.
+    /// The context of the next fast re-authentication.
     pub reauthentication: Option<Context>,
-    /// IVs of the next encryptions; else they are random.
+    /// The IVs of the next encryptions. When it is empty, IVs are random.
     pub ivs: VecDeque<[u8; 16]>,
-    /// Every identity that was asked for, in order.
+    /// The kinds of identity that the peer requested, in order.
     pub wanted: Vec<IdentityRequest>,
-    /// Every identity that it gave to the peer, in order.
+    /// The kinds of identity that the SIM gave, in order.
     pub shown: Vec<IdentityKind>,
-    /// The identity that keys were derived for last.
+    /// The identity from which the SIM last derived keys.
     pub identity: Vec<u8>,
-    /// Times that AKA was asked for.
+    /// How often the peer asked for AKA.
     pub runs: usize,
-    /// Times that a challenge or a re-authentication was found good.
+    /// How many challenges and re-authentications the SIM verified.
     pub verified: usize,
-    /// Of the last challenge or re-authentication that was answered.
+    /// The keys of the last challenge or re-authentication that the SIM answered.
     pub session: Option<Session>,
     next: Next,
 }
 
-/// What a fast re-authentication continues from.
+/// A re-authentication context: the keys from which a fast re-authentication continues.
 pub struct Context {
-    /// The identity that the server gave for it, to be shown once.
+    /// The re-authentication identity, which the SIM shows once.
     pub identity: String,
     shown: bool,
     session: Session,
@@ -82,7 +85,7 @@ impl Sim {
         Self::with(&milenage(0x46), floor)
     }
 
-    /// One with these credentials.
+    /// A SIM with these credentials.
     pub fn with(credentials: &Credentials, floor: u64) -> Self {
         Self {
             algorithm: credentials.functions(),
@@ -104,22 +107,23 @@ impl Sim {
         }
     }
 
-    /// MSK of the last challenge or re-authentication that was answered.
+    /// The MSK of the last challenge or re-authentication that the SIM answered.
     pub fn msk(&self) -> &Msk {
         &self.session.as_ref().unwrap().msk
     }
 
-    /// K_AUSF of the last challenge, where a 5G core anchors one.
+    /// The K_AUSF of the last challenge, if it has one.
     pub fn k_ausf(&self) -> Option<&KAusf> {
         self.session.as_ref()?.k_ausf.as_ref()
     }
 
-    /// Whether a challenge or re-authentication was ever answered.
+    /// Whether the SIM has answered any challenge or re-authentication.
     pub fn has_session(&self) -> bool {
         self.session.is_some()
     }
 
-    /// EAP-Success was believed: the identities that came are good from now on.
+    /// Stores the identities that the server gave. The test calls this after the peer accepted
+    /// EAP-Success.
     pub fn confirm(&mut self) {
         let Some(session) = &self.session else {
             return;
@@ -135,7 +139,7 @@ impl Sim {
         });
     }
 
-    /// Answers what the peer asks.
+    /// Answers a request of the peer.
     pub fn answer(&mut self, ask: &Ask) -> Answer {
         match ask {
             Ask::Identity { method, wanted } => self.identity(*method, *wanted),
@@ -354,7 +358,7 @@ impl Sim {
     }
 }
 
-/// What a USIM has accepted whose highest SQN is this.
+/// The sequence number state of a USIM whose highest SQN is this.
 pub fn up_to(sqn: u64) -> SqnState {
     SqnState::new(SqnParameters::default(), Sqn::new(sqn).unwrap()).unwrap()
 }
@@ -378,7 +382,7 @@ fn nonce_s_in(session: &Session, message: &AkaMessage<'_>) -> Option<[u8; 16]> {
     })
 }
 
-/// Credentials of Milenage with this K throughout.
+/// Milenage's credentials with a K of 16 equal octets.
 pub fn milenage(k: u8) -> Credentials {
     Credentials::Milenage {
         k: K::new([k; 16]),
@@ -386,12 +390,12 @@ pub fn milenage(k: u8) -> Credentials {
     }
 }
 
-/// An AuC as [`auc_of`] makes one, of [`milenage`].
+/// [`auc_of`] with the credentials of [`milenage`].
 pub fn auc(k: u8, amf: [u8; 2]) -> Auc {
     auc_of(&milenage(k), amf)
 }
 
-/// An AuC with one subscriber and RANDs that count up.
+/// An AuC with one subscriber, whose RANDs count up.
 pub fn auc_of(credentials: &Credentials, amf: [u8; 2]) -> Auc {
     let mut count = 0u8;
     let mut auc = Auc::new(move |octets| {

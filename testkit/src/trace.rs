@@ -1,11 +1,11 @@
-//! System calls that strace has seen, and the rules of a filter that are there for them.
+//! System calls that strace recorded, and the rules of a seccomp filter that allow them.
 
 use std::fs;
 
 use serde_json::Value;
 
-/// How strace writes what [`Call::parse`] reads, and stays out of the way: the program keeps its
-/// parent.
+/// The strace command, which writes what [`Call::parse`] reads. The traced program remains the
+/// child of the process that starts strace.
 pub const STRACE: [&str; 9] = [
     "strace",
     "-D",
@@ -18,7 +18,7 @@ pub const STRACE: [&str; 9] = [
     "-esignal=none",
 ];
 
-/// One system call of a trace: whose it is, its name, and its arguments as numbers.
+/// One system call of a trace: its thread, its name, and its arguments as numbers.
 #[derive(Clone, Debug)]
 pub struct Call {
     /// The thread that made it.
@@ -29,7 +29,8 @@ pub struct Call {
 }
 
 impl Call {
-    /// Of a line `PID name(0x1, 0x2) = …`; none where the line is the second half of one.
+    /// Parses a line `PID name(0x1, 0x2) = …`. It returns `None` for a line that resumes an
+    /// unfinished call.
     pub fn parse(line: &str) -> Option<Self> {
         let (thread, call) = line.split_once(' ')?;
         let thread = thread.parse().ok()?;
@@ -48,13 +49,13 @@ impl Call {
             })
     }
 
-    /// Whether it is this call, with these arguments first.
+    /// Whether it is this call and its first arguments are these.
     pub fn is(&self, name: &str, first_arguments: &[u64]) -> bool {
         self.name == name && self.arguments.starts_with(first_arguments)
     }
 }
 
-/// Where a process has got its last filter: what comes afterwards is under it.
+/// The calls after the process has installed its last filter, which applies to all of them.
 pub fn confined(calls: &[Call]) -> &[Call] {
     let last = calls
         .iter()
@@ -71,7 +72,7 @@ pub struct Rule {
     conditions: Vec<Condition>,
 }
 
-/// What an argument has to be: these bits of it.
+/// The value that the masked bits of an argument must have.
 #[derive(Debug)]
 struct Condition {
     index: usize,
@@ -100,7 +101,7 @@ impl Rule {
             .collect()
     }
 
-    /// Whether it is there for this call.
+    /// Whether it allows this call.
     pub fn allows(&self, call: &Call) -> bool {
         let holds = |condition: &Condition| {
             let argument = call.arguments.get(condition.index);
@@ -129,8 +130,8 @@ impl Condition {
     }
 }
 
-/// The rules at these places of a filter without which none of the calls would have been refused:
-/// they are spare.
+/// The unnecessary rules of a filter: those without which the filter would still allow each of the
+/// calls.
 pub fn spare<'a>(rules: &'a [Rule], calls: &[Call]) -> Vec<&'a Rule> {
     let alone = |place: usize, call: &Call| {
         let mut others = rules

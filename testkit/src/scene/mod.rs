@@ -1,5 +1,5 @@
-//! A peer with a SIM, and a home network that plays its side one request at a time, by the book or
-//! bent as a test wants it.
+//! A peer with a SIM, and a home network that sends one request at a time, valid or altered as a
+//! test needs it.
 
 mod network;
 mod stage;
@@ -12,24 +12,24 @@ pub use stage::{Scene, Step};
 
 pub use crate::sim::{Permanent, Sim, up_to};
 
-/// The realm of every identity that names none of its own.
+/// The realm of the SIM's own identities.
 pub const REALM: &str = "wlan.mnc001.mcc001.3gppnetwork.org";
 /// The IMSI of a scene's SIM.
 pub const IMSI: &str = "001010123456789";
-/// Its permanent identity for EAP-AKA'.
+/// The SIM's permanent identity for EAP-AKA'.
 pub const IDENTITY: &str = "6001010123456789@wlan.mnc001.mcc001.3gppnetwork.org";
-/// Its permanent identity for EAP-AKA.
+/// The SIM's permanent identity for EAP-AKA.
 pub const AKA_IDENTITY: &str = "0001010123456789@wlan.mnc001.mcc001.3gppnetwork.org";
-/// How its SUCI begins.
+/// The beginning of the SIM's SUCI.
 pub const CONCEALED: &str = "type0.rid0.schid1.hnkey1.ecckey";
-/// Its realm with nobody in front.
+/// The SIM's anonymous identity.
 pub const ANONYMOUS: &str = "anonymous@wlan.mnc001.mcc001.3gppnetwork.org";
-/// What [`Scene::known`] is known by.
+/// The re-authentication identity that the server gave in [`Scene::known`].
 pub const REAUTHENTICATION_ID: &str = "84eb3418e818baefe@aaa.example";
-/// The other name that it is known by.
+/// The pseudonym that the server gave in [`Scene::known`].
 pub const PSEUDONYM: &str = "7b1c5e0d@aaa.example";
 
-/// What both sides share.
+/// The credentials of the SIM and its home network.
 fn credentials() -> Credentials {
     Credentials::Milenage {
         k: K::new([0x51; 16]),
@@ -45,7 +45,7 @@ pub fn identity(nai: &str, kind: IdentityKind) -> Identity {
     }
 }
 
-/// A request of a method.
+/// A request of either method.
 pub fn request_of(
     method: Method,
     identifier: u8,
@@ -64,12 +64,12 @@ pub fn request(identifier: u8, subtype: Subtype, attributes: &[Attribute<'_>]) -
     request_of(Method::AkaPrime, identifier, subtype, attributes)
 }
 
-/// A request for an identity, of EAP-AKA'.
+/// An AKA-Identity request of EAP-AKA'.
 pub fn aka_identity(identifier: u8, wanted: &[Attribute<'_>]) -> Vec<u8> {
     request(identifier, Subtype::Identity, wanted).into_bytes()
 }
 
-/// A request of another type.
+/// A request of any EAP type.
 pub fn typed(identifier: u8, kind: Type, data: &[u8]) -> Vec<u8> {
     packet::typed(Code::Request, identifier, kind, data).expect("the tests build what fits")
 }

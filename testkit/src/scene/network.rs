@@ -1,4 +1,4 @@
-//! The home network: AuC and EAP server, one request at a time.
+//! The home network: AuC and EAP server, which send one request at a time.
 
 use softsim_aka::agreement::PrivateKey;
 use softsim_aka::{AlgorithmSet, Amf, Autn, Functions, Msk, Rand, SharedSecret, Sqn, SqnXorAk};
@@ -10,38 +10,38 @@ use super::{IDENTITY, credentials, request_of};
 use crate::authentication_vector::{Vector, sqn_ms};
 use crate::session::{Agreement, Round, Session};
 
-/// What a challenge of the home network looks like; each test bends what it is about.
+/// The contents of a challenge. The default is valid; each test changes the fields that it tests.
 #[derive(Clone)]
 pub struct Challenge {
     /// EAP-AKA or EAP-AKA'.
     pub method: Method,
     /// The packet's identifier.
     pub identifier: u8,
-    /// AT_KDF, once or several times.
+    /// The values of AT_KDF.
     pub kdfs: Vec<u16>,
     /// AT_KDF_INPUT.
     pub network_name: Option<&'static str>,
-    /// AT_KDF_FS, once or several times.
+    /// The values of AT_KDF_FS.
     pub kdfs_fs: Vec<u16>,
-    /// The group of AT_PUB_ECDHE, if there is one.
+    /// The group of AT_PUB_ECDHE, if the challenge has this attribute.
     pub group: Option<Group>,
     /// AT_CHECKCODE.
     pub checkcode: Option<Vec<u8>>,
-    /// Whether results are to be protected.
+    /// Whether it has AT_RESULT_IND.
     pub result_ind: bool,
-    /// Of AMF.
+    /// AMF's separation bit.
     pub separation_bit: bool,
     /// AT_NEXT_PSEUDONYM.
     pub next_pseudonym: Option<&'static str>,
     /// AT_NEXT_REAUTH_ID.
     pub next_reauth_id: Option<&'static str>,
-    /// The attribute that isn't there.
+    /// The attribute that is left out.
     pub omitted: Option<Kind>,
-    /// Those that are there besides.
+    /// Additional attributes.
     pub extra: Vec<Attribute<'static>>,
-    /// Whether AUTN is made with another K.
+    /// Whether AUTN's MAC is made with another K.
     pub wrong_autn: bool,
-    /// Whether AT_MAC is.
+    /// Whether AT_MAC is made with another key.
     pub wrong_mac: bool,
 }
 
@@ -68,7 +68,7 @@ impl Default for Challenge {
 }
 
 impl Challenge {
-    /// One of EAP-AKA, which negotiates nothing.
+    /// A challenge of EAP-AKA, which negotiates nothing.
     pub fn aka() -> Self {
         Challenge {
             method: Method::Aka,
@@ -79,7 +79,8 @@ impl Challenge {
         }
     }
 
-    /// One that offers forward secrecy, with a key in the first group.
+    /// A challenge that offers forward secrecy with these groups and a public key of the first
+    /// group.
     pub fn forward_secret(groups: &[Group]) -> Self {
         Challenge {
             kdfs_fs: groups.iter().map(|group| group.number()).collect(),
@@ -89,7 +90,7 @@ impl Challenge {
     }
 }
 
-/// What a re-authentication of the home network looks like.
+/// The contents of a re-authentication request. The default is valid.
 #[derive(Clone)]
 pub struct Reauthentication {
     /// The packet's identifier.
@@ -102,9 +103,9 @@ pub struct Reauthentication {
     pub next_reauth_id: Option<&'static str>,
     /// AT_CHECKCODE.
     pub checkcode: Option<Vec<u8>>,
-    /// Whether results are to be protected.
+    /// Whether it has AT_RESULT_IND.
     pub result_ind: bool,
-    /// The attribute that isn't there.
+    /// The attribute that is left out.
     pub omitted: Option<Kind>,
     /// Whether AT_MAC is made with another key.
     pub wrong_mac: bool,
@@ -128,11 +129,11 @@ impl Default for Reauthentication {
 /// The home network of a scene's SIM.
 pub struct Network {
     algorithm: Functions,
-    /// Of the last challenge.
+    /// The last challenge's SQN.
     pub sqn: u64,
-    /// What the keys are derived for.
+    /// The identity from which the keys are derived.
     pub identity: Vec<u8>,
-    /// What follows from the last challenge or re-authentication.
+    /// The keys of the last challenge or re-authentication.
     pub session: Option<Session>,
     /// RAND and AUTN of the last challenge.
     pub last: ([u8; 16], [u8; 16]),
@@ -148,7 +149,7 @@ impl Default for Network {
 }
 
 impl Network {
-    /// One that has challenged nobody yet.
+    /// A network that has sent no challenge yet.
     pub fn new() -> Self {
         Network {
             algorithm: credentials().functions(),
@@ -160,7 +161,7 @@ impl Network {
         }
     }
 
-    /// The next challenge: a new SQN, and a RAND that follows from it.
+    /// Makes the next challenge, with a new SQN and a RAND that depends on it.
     pub fn challenge(&mut self, what: &Challenge) -> Vec<u8> {
         self.sqn += 0x20;
         let rand = self.rand();
@@ -234,7 +235,8 @@ impl Network {
         std::array::from_fn(|i| self.sqn as u8 ^ i as u8)
     }
 
-    /// A re-authentication under the keys of the session, whose identity is the one to be used up.
+    /// A re-authentication request under the session's keys. Its identity is the re-authentication
+    /// identity that the peer showed.
     pub fn reauthentication(&mut self, what: &Reauthentication) -> Vec<u8> {
         let full = self.session.as_ref().expect("a success went before");
         let mut secret = vec![
@@ -270,14 +272,14 @@ impl Network {
         packet
     }
 
-    /// A notification under AT_MAC, with the keys of the last challenge or re-authentication, and
-    /// the counter of the latter.
+    /// A notification with AT_MAC, made with the keys of the last challenge or re-authentication.
+    /// After a re-authentication, it has that one's counter.
     pub fn notification(&self, identifier: u8, code: u16) -> Vec<u8> {
         let counter = self.session().round.map(|round| round.counter);
         self.notification_with(identifier, code, counter)
     }
 
-    /// The same, with this counter.
+    /// A notification with AT_MAC and this counter.
     pub fn notification_with(&self, identifier: u8, code: u16, counter: Option<u16>) -> Vec<u8> {
         let session = self.session();
         let data = counter.map(|counter| {
@@ -304,7 +306,7 @@ impl Network {
         self.rounds.extend(response);
     }
 
-    /// A new conversation begins.
+    /// Begins a new conversation, whose checkcode covers no identity round yet.
     pub fn forget_rounds(&mut self) {
         self.rounds.clear();
     }
@@ -314,7 +316,7 @@ impl Network {
         self.checkcode_of(Method::AkaPrime)
     }
 
-    /// AT_CHECKCODE of EAP-AKA over them.
+    /// AT_CHECKCODE of EAP-AKA over the identity rounds.
     pub fn checkcode_of_aka(&self) -> Vec<u8> {
         self.checkcode_of(Method::Aka)
     }
@@ -330,8 +332,7 @@ impl Network {
         self.session.as_ref().expect("a challenge went before")
     }
 
-    /// The MSK after the peer's half of the ephemeral key exchange came, for the last challenge on
-    /// this network.
+    /// Derives the MSK of the last challenge from the peer's public key in its response.
     pub fn forward_secret_msk(&self, response: &[u8], group: Group, name: &str) -> Msk {
         let packet = Packet::parse(response).expect("the peer sends EAP");
         let message = packet.aka().expect("the peer sends the method");
@@ -348,7 +349,8 @@ impl Network {
         .msk
     }
 
-    /// SQN_MS out of AUTS, if its MAC-S is right for the last challenge's RAND.
+    /// Takes SQN_MS from AUTS, and returns whether its MAC-S is valid for the last challenge's
+    /// RAND.
     pub fn resynchronise(&mut self, auts: &[u8; 14]) -> bool {
         let ms = sqn_ms(&self.algorithm, &Rand::new(self.rand()), *auts);
         if let Some(ms) = ms {

@@ -1,4 +1,4 @@
-//! Peer, SIM and network side by side.
+//! Connects peer, SIM and network.
 
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_eap::{Ask, Config, Note, Outcome, Output, Peer, Success};
@@ -10,21 +10,21 @@ use super::{
     credentials, typed,
 };
 
-/// Everything that one packet led to.
+/// All outputs of the peer for one packet.
 #[derive(Debug, Default)]
 pub struct Step {
-    /// Responses.
+    /// The responses.
     pub sent: Vec<Vec<u8>>,
-    /// What the SIM was asked.
+    /// The requests to the SIM.
     pub asks: Vec<Ask>,
-    /// What people may read.
+    /// The notes for the log.
     pub notes: Vec<Note>,
     /// How the conversation ended.
     pub done: Vec<Outcome>,
 }
 
 impl Step {
-    /// The one response, as EAP-AKA or EAP-AKA': its subtype and the names of its attributes.
+    /// The only response's subtype, and the names of its attributes.
     pub fn response(&self) -> (Subtype, String) {
         let message = Packet::parse(self.bytes())
             .and_then(|packet| packet.aka().map_err(|_| packet::PacketError::NoType));
@@ -36,7 +36,7 @@ impl Step {
         (message.subtype, names.join(" "))
     }
 
-    /// The octets of the one response.
+    /// The octets of the only response.
     pub fn bytes(&self) -> &[u8] {
         assert_eq!(self.sent.len(), 1, "one response: {:#?}", self.notes);
         &self.sent[0]
@@ -58,7 +58,7 @@ impl Step {
         self.says(&[2, 0, 0])
     }
 
-    /// Whether nothing happened.
+    /// Whether the peer sent nothing, asked nothing and didn't finish.
     pub fn is_silence(&self) -> bool {
         self.sent.is_empty() && self.asks.is_empty() && self.done.is_empty()
     }
@@ -71,7 +71,7 @@ impl Step {
         }
     }
 
-    /// Whether it did.
+    /// Whether the conversation succeeded.
     pub fn succeeded(&self) -> bool {
         self.success().is_some()
     }
@@ -79,11 +79,11 @@ impl Step {
 
 /// Peer, SIM and home network.
 pub struct Scene {
-    /// Of the method.
+    /// The EAP peer.
     pub peer: Peer,
-    /// What the peer asks.
+    /// The SIM that answers the peer.
     pub sim: Sim,
-    /// Whom it talks to.
+    /// The home network that sends the requests.
     pub network: Network,
 }
 
@@ -94,19 +94,19 @@ impl Default for Scene {
 }
 
 impl Scene {
-    /// A peer that has told who it is outside of the method.
+    /// A peer that has answered EAP-Request/Identity.
     pub fn new() -> Self {
         Scene::with(Config::new())
     }
 
-    /// The same, with this configuration.
+    /// Like [`Scene::new`], with this configuration.
     pub fn with(config: Config) -> Self {
         let mut scene = Scene::unasked(config);
         scene.feed(&typed(0, Type::Identity, b""));
         scene
     }
 
-    /// A peer that has not been asked who it is.
+    /// A peer that has received no packet yet.
     pub fn unasked(config: Config) -> Self {
         let mut sim = Sim::with(&credentials(), 0);
         sim.imsi = Imsi::new(IMSI.as_bytes(), MncLength::Two).unwrap();
@@ -120,18 +120,18 @@ impl Scene {
         }
     }
 
-    /// The same SIM and network with a peer that knows nothing yet.
+    /// Replaces the peer by a new one; SIM and network stay.
     pub fn reconfigure(&mut self, config: Config) {
         self.peer = Peer::new(config);
     }
 
-    /// Gives the peer a packet and the SIM every ask.
+    /// Gives the peer a packet, and lets the SIM answer what the peer asks.
     pub fn feed(&mut self, packet: &[u8]) -> Step {
         self.peer.handle_packet(packet);
         self.settle()
     }
 
-    /// Lets the SIM answer until the peer has nothing to say.
+    /// Lets the SIM answer until the peer has no more output.
     pub fn settle(&mut self) -> Step {
         let mut step = Step::default();
         while let Some(output) = self.peer.poll() {
@@ -154,35 +154,35 @@ impl Scene {
         step
     }
 
-    /// A challenge and what the peer does with it.
+    /// Gives the peer a challenge.
     pub fn challenge(&mut self, what: &Challenge) -> Step {
         let packet = self.network.challenge(what);
         self.feed(&packet)
     }
 
-    /// A fast re-authentication, and what the peer does with it.
+    /// Gives the peer a fast re-authentication request.
     pub fn reauthentication(&mut self, what: &Reauthentication) -> Step {
         let packet = self.network.reauthentication(what);
         self.feed(&packet)
     }
 
-    /// EAP-Success.
+    /// Gives the peer EAP-Success.
     pub fn success(&mut self, identifier: u8) -> Step {
         self.feed(&packet::success(identifier))
     }
 
-    /// EAP-Failure.
+    /// Gives the peer EAP-Failure.
     pub fn failure(&mut self, identifier: u8) -> Step {
         self.feed(&packet::failure(identifier))
     }
 
-    /// After a full authentication in which the server gave a pseudonym and a re-authentication
-    /// identity.
+    /// A peer after a full authentication in which the server gave [`PSEUDONYM`] and
+    /// [`REAUTHENTICATION_ID`].
     pub fn known() -> Self {
         Scene::known_with(Config::new(), &Challenge::default())
     }
 
-    /// The same, with this configuration and challenge.
+    /// Like [`Scene::known`], with this configuration and challenge.
     pub fn known_with(config: Config, challenge: &Challenge) -> Self {
         let mut scene = Scene::with(config);
         scene.network.identity = scene.shown_outside();
@@ -195,12 +195,12 @@ impl Scene {
         scene
     }
 
-    /// What another EAP-Request/Identity before the method is answered with.
+    /// The identity with which the peer answers another EAP-Request/Identity.
     fn shown_outside(&mut self) -> Vec<u8> {
         self.feed(&typed(0, Type::Identity, b"")).bytes()[5..].to_vec()
     }
 
-    /// An authentication as far as the verified challenge, answered under identifier 10.
+    /// A peer that has answered a valid challenge with the identifier 10.
     pub fn verified(what: &Challenge) -> Self {
         let mut scene = Scene::new();
         let step = scene.challenge(what);

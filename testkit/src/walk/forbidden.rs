@@ -1,4 +1,4 @@
-//! What no answer may hold, and what only one kind of answer may.
+//! The secrets that no answer may contain, or that only some kinds of answers may contain.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,8 @@ use softsim_keyd_proto::RequestKind;
 use super::home::{Genuine, Home, Root, Subscription};
 use super::sessions::Session;
 
-/// Half of a 128-bit key. Of longer secrets every such piece counts.
+/// The length in octets of the pieces of a secret that an answer is searched for: half of a 128-bit
+/// key.
 const PIECE: usize = 8;
 
 #[derive(Default)]
@@ -18,12 +19,12 @@ pub(super) struct Forbidden(HashMap<[u8; PIECE], Secret>);
 #[derive(Clone, Copy)]
 struct Secret {
     name: &'static str,
-    /// The requests in whose answers it may stand.
+    /// The requests whose answers may contain it.
     but: &'static [RequestKind],
 }
 
 impl Forbidden {
-    /// The private keys of the device.
+    /// Begins with the private keys of the device.
     pub(super) fn of_device(vault: &Vault) -> Self {
         let keys = vault.device_keys().unwrap();
         let mut forbidden = Self::default();
@@ -38,7 +39,7 @@ impl Forbidden {
         self.add("OPc", &subscription.opc, &[]);
     }
 
-    /// All keys that follow from a session.
+    /// Adds all keys that are derived in a session.
     pub(super) fn add_session(&mut self, home: &Home, session: &Session) {
         let genuine = home.genuine(&session.challenge).unwrap();
         let (msk, emsk) = session.master_keys(genuine);
@@ -48,7 +49,7 @@ impl Forbidden {
         }
     }
 
-    /// All keys that follow from a challenge.
+    /// Adds all keys that are derived from a challenge.
     pub(super) fn add_challenge(&mut self, genuine: &Genuine) {
         let Genuine { server, root, .. } = genuine;
         let root = match root {
@@ -83,7 +84,7 @@ impl Forbidden {
         }
     }
 
-    /// The name of a secret of which a piece stands in an answer to a request.
+    /// The name of a secret of which the answer to a request contains a piece.
     pub(super) fn found_in(&self, answer: &[u8], to: Option<RequestKind>) -> Option<&'static str> {
         let found = answer.array_windows().filter_map(|piece| self.0.get(piece));
         let may = |secret: &Secret| to.is_some_and(|to| secret.but.contains(&to));

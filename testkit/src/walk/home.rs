@@ -17,19 +17,19 @@ use crate::device::{milenage, profile_of, with_check_digit};
 use crate::dice::Dice;
 use crate::home_network::{HomeNetwork, IDENTITY, Server};
 
-/// The arrays of SEQ_MS.
+/// The number of entries in the array SEQ_MS.
 const INDS: usize = 32;
 
 pub(super) struct Home {
     pub(super) subscriptions: Vec<Subscription>,
-    /// What was made with the right K and is what the home network would send.
+    /// The challenges that the home network made, by packet.
     genuine: HashMap<Vec<u8>, Genuine>,
     /// The packets in the order in which they were made.
     packets: Vec<Vec<u8>>,
-    /// By subscription.
+    /// The identities of each subscription.
     pub(super) names: Vec<Names>,
     pub(super) memory: Memory,
-    /// How many names were made.
+    /// The number of identities that the home network has made.
     made: usize,
 }
 
@@ -39,7 +39,7 @@ pub(super) struct Subscription {
     pub(super) k: [u8; 16],
     pub(super) opc: [u8; 16],
     seq: u64,
-    /// The highest accepted SEQ of each IND: nothing may ever lower one.
+    /// The highest accepted SEQ of each IND. keyd must never lower one.
     accepted: [u64; INDS],
 }
 
@@ -47,7 +47,7 @@ pub(super) struct Genuine {
     pub(super) subscription: usize,
     pub(super) method: Method,
     sqn: u64,
-    /// Whether its AMF is one for EAP-AKA'.
+    /// Whether its AMF has the separation bit, as EAP-AKA' requires.
     separated: bool,
     rand: [u8; 16],
     pub(super) server: Server,
@@ -59,20 +59,20 @@ pub(super) struct Genuine {
     pub(super) ck_prime: [u8; 16],
     pub(super) ik_prime: [u8; 16],
     pub(super) emsk: Emsk,
-    /// What it names the subscriber for the next time.
+    /// The pseudonym that it gives, if any.
     pub(super) pseudonym: Option<String>,
     pub(super) next: Option<String>,
-    /// Whether the server would protect results.
+    /// Whether the server offers protected results.
     pub(super) result_ind: bool,
 }
 
-/// What fast re-authentications derive from.
+/// The key from which fast re-authentications derive theirs.
 pub(super) enum Root {
     Aka(Mk),
     AkaPrime(KRe),
 }
 
-/// The request that a challenge is sent with.
+/// The request to keyd that carries a challenge.
 #[derive(Clone, Copy)]
 enum By {
     New,
@@ -134,7 +134,7 @@ impl Home {
         format!("{prefix}name{}", self.made)
     }
 
-    /// A challenge with the right K. A stale SEQ was passed already, or would have been.
+    /// Makes a challenge with the right K. A stale one has an earlier SEQ.
     fn make(&mut self, number: usize, amf: [u8; 2], stale: bool, dice: &mut Dice) -> Vec<u8> {
         let pseudonym = dice.once_in(12).then(|| self.new_name("7"));
         let next = (!dice.once_in(3)).then(|| self.new_name("8"));
@@ -207,7 +207,7 @@ impl Home {
         packet
     }
 
-    /// Whether keyd may accept a packet: then its SEQ is used up.
+    /// Returns whether keyd may accept a packet. If so, its SEQ counts as accepted from now on.
     fn accept(&mut self, packet: &[u8], identity: &[u8], asked: Option<&str>, by: By) -> bool {
         let Some(genuine) = self.genuine.get(packet) else {
             return false;
@@ -227,7 +227,7 @@ impl Home {
         may
     }
 
-    /// AUTS tells the highest SQN that was ever accepted.
+    /// Whether AUTS holds the highest SQN that keyd ever accepted.
     fn resynchronises(&self, packet: &[u8], auts: [u8; 14]) -> bool {
         let Some(genuine) = self.genuine.get(packet) else {
             return false;
@@ -244,7 +244,7 @@ impl Home {
 }
 
 impl<K: Keyd> Walk<K> {
-    /// A challenge that is genuine and fresh, was so once, or never was.
+    /// Sends a challenge that is genuine and fresh, replayed, or forged.
     pub(super) fn challenge(&mut self, on: usize, dice: &mut Dice) {
         let number = match self.profiles.enabled {
             Some(enabled) if !dice.once_in(4) => enabled,
@@ -264,7 +264,7 @@ impl<K: Keyd> Walk<K> {
                 let place = dice.below(packet.len());
                 packet[place] ^= 1 << dice.below(8);
             }
-            // Without AT_MAC, which stands last.
+            // This removes AT_MAC, which is the last attribute.
             5 => {
                 packet.truncate(packet.len() - 20);
                 packet[3] -= 20;
@@ -351,7 +351,7 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// Everything that was ever sent, once more, to the profile in use.
+    /// Replays every challenge of a subscription to the enabled profile.
     pub(super) fn replay_everything(&mut self, subscription: usize) {
         let iccid = self.home.subscriptions[subscription].iccid.clone();
         for packet in self.home.packets.clone() {
@@ -364,7 +364,7 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// Nothing that the attacker did locks the SIM.
+    /// Asserts that keyd accepts a fresh challenge, so that the attacker hasn't locked the SIM.
     pub(super) fn a_fresh_challenge_is_accepted(&mut self, subscription: usize, dice: &mut Dice) {
         let before = self.given.responses;
         let packet = self.home.make(subscription, [0x80, 0], false, dice);

@@ -1,7 +1,8 @@
-//! A netd that an attacker took over: it asks everything in every order, with what is right, what
-//! was right and what never was, and gets nothing but what a real server's exchange gives.
+//! A random walk of a netd that an attacker controls. It sends every request in any order, with
+//! genuine, replayed and forged contents, and must get nothing that an exchange with the real
+//! server wouldn't give.
 //!
-//! `SOFTSIM_THOROUGH` makes the walk long, `SOFTSIM_SEED` makes it another or the same again.
+//! `SOFTSIM_THOROUGH` makes the walk longer; `SOFTSIM_SEED` repeats a walk.
 
 mod forbidden;
 mod home;
@@ -27,10 +28,10 @@ use crate::transcript::transcript;
 /// How many connections the attacker keeps open.
 const CONNECTIONS: usize = 3;
 
-/// Every so many steps keyd is killed and started again.
+/// The average number of steps after which keyd is killed and started again.
 const RESTART: usize = 300;
 
-/// Requests whose answers depend on a key; more of those that open sessions and use them than of
+/// Requests whose answers depend on a key. Those that open and use sessions occur more often than
 /// those that end them.
 const ORACLES: [RequestKind; 23] = [
     RequestKind::AkaPrimeChallenge,
@@ -58,33 +59,33 @@ const ORACLES: [RequestKind; 23] = [
     RequestKind::SignHandshake,
 ];
 
-/// Whether there is time for more: `cargo xtask soak` sets it.
+/// Whether the walk should be long: `cargo xtask soak` sets `SOFTSIM_THOROUGH`.
 pub fn thorough() -> bool {
     std::env::var_os("SOFTSIM_THOROUGH").is_some()
 }
 
-/// How keyd is reached: in this process, or through the program's sockets.
+/// A keyd, in this process or behind the program's sockets.
 pub trait Keyd {
-    /// A client's.
+    /// A client's connection.
     type Connection;
 
-    /// A connection of the role network.
+    /// Opens a connection in the role network.
     fn connect(&mut self) -> Self::Connection;
 
-    /// Sends a request and receives its answer, which is durable.
+    /// Sends a request, and receives the answer after keyd has synced its changes.
     fn exchange(&mut self, connection: &mut Self::Connection, datagram: &[u8]) -> Vec<u8>;
 
-    /// Asks as an administrator does.
+    /// Sends a request in the role admin.
     fn administer<C: Call>(&mut self, call: &C) -> C::Answer;
 
-    /// A crash, and a start on what was stored.
+    /// Crashes keyd, and starts it on the stored state.
     fn restart(&mut self);
 
-    /// A copy of the vault, opened.
+    /// Opens a copy of the vault.
     fn vault(&self) -> Vault;
 }
 
-/// keyd, its attacker, and everything that the attacker may and may not have.
+/// keyd, its attacker, and a model of what the attacker may and may not get.
 pub struct Walk<K: Keyd> {
     keyd: K,
     connections: Vec<Connection<K>>,
@@ -101,7 +102,7 @@ struct Connection<K: Keyd> {
     sessions: Vec<Session>,
 }
 
-/// What keyd gave out.
+/// How often keyd gave each kind of answer.
 #[derive(Debug, Default)]
 struct Given {
     requests: usize,
@@ -121,7 +122,7 @@ struct Given {
 }
 
 impl Given {
-    /// How often the rarest thing happened that every walk has to see.
+    /// The smallest count among the answers that every walk must get.
     fn least(&self) -> usize {
         let Self {
             responses,
@@ -153,7 +154,7 @@ impl Given {
 }
 
 impl<K: Keyd> Walk<K> {
-    /// A device with three profiles.
+    /// Begins with a device with three profiles.
     pub fn new(mut keyd: K, dice: &mut Dice) -> Self {
         let operator = Operator::generate();
         keyd.administer(&GenerateDeviceKey {});
@@ -188,8 +189,8 @@ impl<K: Keyd> Walk<K> {
         walk
     }
 
-    /// So many requests at random, the more telling ones more often; more where they went past
-    /// something.
+    /// Sends this many random requests, most of them such as have answers that depend on a key, and
+    /// continues until each kind of answer that every walk must get has occurred.
     pub fn at_random(&mut self, steps: usize, dice: &mut Dice) {
         for step in 0.. {
             if step >= steps && self.given.least() > 0 {
@@ -210,7 +211,8 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// Some requests in this order, on connections of their own and with something to be about.
+    /// Sends requests in this order, on new connections, after keyd accepted a challenge if a
+    /// profile is enabled.
     pub fn in_order(&mut self, kinds: &[RequestKind], dice: &mut Dice) {
         self.connect();
         if let Some(enabled) = self.profiles.enabled {
@@ -239,10 +241,10 @@ impl<K: Keyd> Walk<K> {
         self.given.restarts += 1;
     }
 
-    /// Asks one request of a kind, with fields that are right or not, and judges the answer.
+    /// Sends one request of a kind, with valid or invalid fields, and checks the answer.
     fn step(&mut self, kind: RequestKind, dice: &mut Dice) {
         use RequestKind as Kind;
-        // One connection is used most, so that there is something on it.
+        // One connection is used most often, so that it has sessions.
         let on = dice.below(2) * dice.below(CONNECTIONS);
         match kind {
             Kind::AkaPrimeChallenge | Kind::AkaChallenge => self.challenge(on, dice),
@@ -260,14 +262,13 @@ impl<K: Keyd> Walk<K> {
             Kind::Disable => self.disable(on, dice),
             Kind::Delete => self.delete(on, dice),
             Kind::Identity => self.identity(on, dice),
-            // One that is refused ends the conversation, and the attacker's sessions with it.
+            // A refused Hello would close the connection, and with it the attacker's sessions.
             Kind::Hello => {
                 let version = PROTOCOL_VERSION;
                 self.ask(on, &Hello { version }).unwrap();
             }
             _ if COMPILED[Role::Network].group_of(kind).is_some() => {
-                // It tells something and takes nothing: whatever stands behind it is malformed, or
-                // not.
+                // These requests have no parameters, so a body is usually malformed.
                 let body: [u8; 3] = dice.octets();
                 let _ = self.send(on, &[&[kind as u8], &body[..dice.below(4)]].concat(), None);
             }
@@ -288,7 +289,7 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// Asks, and searches the answer for what it must not hold.
+    /// Sends a request, and searches the answer for secrets that it must not contain.
     fn ask<C: Call>(&mut self, on: usize, call: &C) -> Result<C::Answer, Refusal> {
         let mut buffer = vec![0; MAX_REQUEST];
         let datagram = encode_request(call, &mut buffer).unwrap();
@@ -308,12 +309,12 @@ impl<K: Keyd> Walk<K> {
         answer
     }
 
-    /// Only the transcript of a client's handshake with our certificate is signed, and as it is.
+    /// keyd signs only the transcript of a client's handshake with the device's certificate.
     fn sign_handshake(&mut self, on: usize, dice: &mut Dice) {
         let right = transcript(&self.certificate);
         let cut = dice.below(right.len());
         let mut flipped = right.clone();
-        // The type of a message; what stands inside of most messages is the server's.
+        // This changes the type of a message; the server decides the contents of most messages.
         flipped[0] ^= 1 << dice.below(8);
         let tls_1_3 = [
             &[0x20; 64][..],
@@ -327,7 +328,7 @@ impl<K: Keyd> Walk<K> {
             &[&right[..], &[0]].concat(),
             &transcript(b"another certificate"),
             &flipped,
-            // A certificate request, a COSE Sig_structure, and the handshake of another protocol.
+            // A public key, a COSE Sig_structure, and a handshake of TLS 1.3.
             &self.spki.clone(),
             b"\x84\x6aSignature1",
             &tls_1_3,
@@ -343,7 +344,8 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// The end: nothing was lost, nothing that was used up is taken, and the SIM still works.
+    /// Asserts at the end of the walk that no confirmed change was lost, that keyd accepts no
+    /// replayed challenge, and that the SIM still works.
     pub fn finish(mut self, dice: &mut Dice) {
         self.restart();
         self.profiles_are_as_confirmed();

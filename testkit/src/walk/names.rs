@@ -1,5 +1,5 @@
-//! Identities and fast re-authentication: each name is shown as often as it may be, and no counter
-//! comes back.
+//! Identities and fast re-authentication: keyd shows each identity only as often as allowed, and
+//! accepts no counter twice.
 
 use std::collections::HashSet;
 
@@ -15,16 +15,16 @@ use super::{Keyd, Walk};
 use crate::dice::Dice;
 use crate::home_network::identity;
 
-/// What a subscriber is called, as far as the home network and keyd agree.
+/// The pseudonym and re-authentication context on which the home network and keyd agree.
 #[derive(Clone, Default)]
 pub(super) struct Names {
     pub(super) pseudonym: Option<String>,
-    pub(super) start: Option<Start>,
+    pub(super) context: Option<Context>,
 }
 
-/// What a fast re-authentication starts from.
+/// A re-authentication context: what the next fast re-authentication continues from.
 #[derive(Clone)]
-pub(super) struct Start {
+pub(super) struct Context {
     pub(super) identity: String,
     pub(super) shown: bool,
     pub(super) counter: u16,
@@ -35,8 +35,8 @@ pub(super) struct Start {
 /// What the home network remembers of fast re-authentications.
 #[derive(Default)]
 pub(super) struct Memory {
-    /// Everything that there ever was to start from.
-    starts: Vec<Start>,
+    /// Every context of any conversation.
+    contexts: Vec<Context>,
     /// Full authentications and the counters that were accepted under their keys.
     accepted: HashSet<(Vec<u8>, u16)>,
 }
@@ -53,14 +53,15 @@ const KINDS: [IdentityRequest; 6] = [
 ];
 
 impl<K: Keyd> Walk<K> {
-    /// The subscription that a request is about, if its profile is in use.
+    /// The subscription to which a request refers, if its profile is enabled.
     fn meant(&self, iccid: Option<&str>) -> Option<usize> {
         let enabled = self.profiles.enabled?;
         let its_own = |iccid: &str| self.home.subscriptions[enabled].iccid == iccid;
         iccid.is_none_or(its_own).then_some(enabled)
     }
 
-    /// Each kind of identity is what it has to be, and what is shown once is not shown again.
+    /// Asks for an identity, and checks that it is the expected one and that a re-authentication
+    /// identity is shown once.
     pub(super) fn identity(&mut self, on: usize, dice: &mut Dice) {
         let iccid = self.home.any_iccid(dice);
         let request = Identity {
@@ -86,9 +87,9 @@ impl<K: Keyd> Walk<K> {
         let names = &mut self.home.names[subscription];
         match answer.map(|answer| (answer.kind, answer.nai)) {
             Ok((IdentityKind::Reauthentication, nai)) => {
-                let start = names.start.as_mut().unwrap();
-                assert_eq!(nai, start.identity);
-                start.shown = true;
+                let context = names.context.as_mut().unwrap();
+                assert_eq!(nai, context.identity);
+                context.shown = true;
             }
             Ok((IdentityKind::Pseudonym, nai)) => {
                 assert!(nai.starts_with(names.pseudonym.as_deref().unwrap()));
@@ -103,14 +104,14 @@ impl<K: Keyd> Walk<K> {
         request: &Identity<'_>,
     ) -> Result<IdentityKind, Refusal> {
         let names = &self.home.names[subscription];
-        let may_start = |start: &Start| {
-            let method = self.home.genuine(&start.challenge).unwrap().method;
+        let may_use = |context: &Context| {
+            let method = self.home.genuine(&context.challenge).unwrap().method;
             let network = method == Method::Aka || request.network_name.starts_with("WLAN");
-            !start.shown && method == request.method && network
+            !context.shown && method == request.method && network
         };
         let hidden = names.pseudonym.is_some();
         match request.kind {
-            IdentityRequest::Any if names.start.as_ref().is_some_and(may_start) => {
+            IdentityRequest::Any if names.context.as_ref().is_some_and(may_use) => {
                 Ok(IdentityKind::Reauthentication)
             }
             IdentityRequest::Any | IdentityRequest::FullAuthentication if hidden => {
@@ -124,35 +125,35 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// A re-authentication that is genuine and fresh, was so once, or never was.
+    /// Sends a re-authentication request that is genuine and fresh, replayed, or forged.
     pub(super) fn reauthenticate(&mut self, on: usize, dice: &mut Dice) {
         let in_use = self.profiles.enabled;
-        let start_of = |walk: &Self| in_use.and_then(|of| walk.home.names[of].start.clone());
-        if let Some(start) = start_of(self)
+        let context_of = |walk: &Self| in_use.and_then(|of| walk.home.names[of].context.clone());
+        if let Some(context) = context_of(self)
             && !dice.once_in(3)
         {
             let request = Identity {
-                method: self.home.genuine(&start.challenge).unwrap().method,
+                method: self.home.genuine(&context.challenge).unwrap().method,
                 ..identity(IdentityRequest::Any)
             };
             self.ask_for_identity(on, &request);
         }
-        let current = start_of(self);
-        let memory = &self.home.memory.starts;
-        let start = match current {
-            Some(start) if !dice.once_in(3) => start,
+        let current = context_of(self);
+        let memory = &self.home.memory.contexts;
+        let context = match current {
+            Some(context) if !dice.once_in(3) => context,
             _ if memory.is_empty() => return,
             _ => dice.pick(memory).clone(),
         };
         let counter = match dice.below(6) {
-            0 => start.counter,
+            0 => context.counter,
             1 => dice.below(8) as u16,
-            2 => start.counter.saturating_add(3),
-            _ => start.counter.saturating_add(1),
+            2 => context.counter.saturating_add(3),
+            _ => context.counter.saturating_add(1),
         };
         let next = (!dice.once_in(3)).then(|| self.home.new_name("8"));
         let nonce_s = dice.octets();
-        let genuine = self.home.genuine(&start.challenge).unwrap();
+        let genuine = self.home.genuine(&context.challenge).unwrap();
         let server = &genuine.server;
         let mut packet = server.reauthentication(counter, nonce_s, next.as_deref());
         let mut right = true;
@@ -167,7 +168,7 @@ impl<K: Keyd> Walk<K> {
             right = false;
             "8nobody"
         } else {
-            &start.identity
+            &context.identity
         };
         let answer = self.ask(
             on,
@@ -179,15 +180,15 @@ impl<K: Keyd> Walk<K> {
         );
         let known = self
             .meant(iccid)
-            .and_then(|of| self.home.names[of].start.clone());
+            .and_then(|of| self.home.names[of].context.clone());
         right &= known.is_some_and(|known| {
             known.shown
-                && known.identity == start.identity
-                && known.challenge == start.challenge
-                && known.counter == start.counter
+                && known.identity == context.identity
+                && known.challenge == context.challenge
+                && known.counter == context.counter
         });
         let fast = |too_small| Fast {
-            identity: start.identity.clone(),
+            identity: context.identity.clone(),
             counter,
             nonce_s,
             next,
@@ -199,14 +200,14 @@ impl<K: Keyd> Walk<K> {
                 counter: got,
                 nonce_s: nonce,
             }) => {
-                assert!(right && counter > start.counter, "against the rules");
+                assert!(right && counter > context.counter, "against the rules");
                 assert_eq!((got, nonce), (counter, nonce_s));
-                let once = (start.challenge.clone(), counter);
+                let once = (context.challenge.clone(), counter);
                 assert!(
                     self.home.memory.accepted.insert(once),
                     "a counter came back"
                 );
-                self.home.names[in_use.unwrap()].start = None;
+                self.home.names[in_use.unwrap()].context = None;
                 self.given.reauthentications += 1;
                 (handle, fast(false))
             }
@@ -214,7 +215,7 @@ impl<K: Keyd> Walk<K> {
                 handle,
                 counter: got,
             }) => {
-                assert!(right && counter <= start.counter && got == counter);
+                assert!(right && counter <= context.counter && got == counter);
                 (handle, fast(true))
             }
             Err(Refusal::TooManyHandles { .. }) => {
@@ -223,12 +224,12 @@ impl<K: Keyd> Walk<K> {
             }
             Err(refusal) => return assert!(!right, "{refusal}"),
         };
-        let session = Session::fast(handle, start.challenge, session);
+        let session = Session::fast(handle, context.challenge, session);
         self.forbidden.add_session(&self.home, &session);
         self.begin(on, session);
     }
 
-    /// keyd encrypts the session's counter, and nothing that it is told.
+    /// Asserts that keyd encrypts only the session's counter.
     pub(super) fn encrypt_counter(&mut self, on: usize, dice: &mut Dice) {
         let handle = self.any_handle(on, dice);
         match self.ask(on, &EncryptCounter { handle }) {
@@ -258,7 +259,7 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// What an authentication gave becomes the subscriber's names.
+    /// Stores the identities that an authentication gave.
     pub(super) fn keep(&mut self, session: &Session) {
         let genuine = self.home.genuine(&session.challenge).unwrap();
         let subscription = genuine.subscription;
@@ -266,7 +267,7 @@ impl<K: Keyd> Walk<K> {
             Some(fast) => (None, fast.next.clone(), fast.counter),
             None => (genuine.pseudonym.clone(), genuine.next.clone(), 0),
         };
-        let start = next.map(|identity| Start {
+        let context = next.map(|identity| Context {
             identity,
             shown: false,
             counter,
@@ -274,7 +275,7 @@ impl<K: Keyd> Walk<K> {
         });
         let names = &mut self.home.names[subscription];
         names.pseudonym = pseudonym.or(names.pseudonym.take());
-        self.home.memory.starts.extend(start.clone());
-        names.start = start;
+        self.home.memory.contexts.extend(context.clone());
+        names.context = context;
     }
 }

@@ -1,4 +1,5 @@
-//! Profiles: packages of yesterday, of strangers and of the operator, and what becomes of them.
+//! Profiles: packages of the operator, old and new, and of an operator that the device doesn't
+//! trust.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +18,7 @@ pub(super) struct Profiles {
     stranger: Operator,
     spki: Vec<u8>,
     statement: Vec<u8>,
-    /// What the operator sealed, by sequence.
+    /// The operator's packages, in the order of their sequences.
     packages: Vec<Package>,
     /// The sequence of the last package that was committed.
     last: usize,
@@ -26,7 +27,7 @@ pub(super) struct Profiles {
     durable: Option<Txid>,
     installed: BTreeSet<usize>,
     pub(super) enabled: Option<usize>,
-    /// How often each subscription was installed.
+    /// The number of installations of each subscription.
     pub(super) installations: [usize; 3],
 }
 
@@ -58,7 +59,8 @@ impl Profiles {
         }
     }
 
-    /// What is staged is gone; what was committed and changed something stays.
+    /// Follows a restart of keyd, which loses the staged transaction and keeps the last commit that
+    /// changed something.
     pub(super) fn restarted(&mut self) {
         self.staged = None;
         self.committed = self.durable;
@@ -84,7 +86,7 @@ impl Profiles {
 }
 
 impl<K: Keyd> Walk<K> {
-    /// Seals the next package of the operator; its number is its sequence less one.
+    /// Seals the operator's next package, and returns its index, which is its sequence minus one.
     fn seal(&mut self, subscription: usize) -> usize {
         let profile = self.home.subscriptions[subscription].profile();
         let of = &mut self.profiles;
@@ -174,7 +176,7 @@ impl<K: Keyd> Walk<K> {
         }
         let of = &mut self.profiles;
         let Some(staged) = of.staged.take_if(|staged| staged.txid == txid) else {
-            // Asked once more, or never staged.
+            // The transaction is already committed, or was never staged.
             assert_eq!(answer.is_ok(), of.committed == Some(txid));
             return;
         };
@@ -202,8 +204,8 @@ impl<K: Keyd> Walk<K> {
         assert_eq!(answer.is_ok(), staged.is_some());
     }
 
-    /// Whether keyd has had enough of Commit and Abort for an hour: then it is killed, and begins
-    /// anew.
+    /// Whether keyd refused because the hourly limit on Commit and Abort is reached. If so, this
+    /// restarts keyd, which resets the limit.
     fn comes_too_early(&mut self, answer: &Result<(), Refusal>) -> bool {
         let too_early = matches!(answer, Err(Refusal::RetryAfter { .. }));
         if too_early {
@@ -212,7 +214,7 @@ impl<K: Keyd> Walk<K> {
         too_early
     }
 
-    /// netd can't; an administrator does.
+    /// Asserts that netd can't enable a profile, and lets an administrator do it.
     pub(super) fn enable(&mut self, on: usize, dice: &mut Dice) {
         let iccid = &*self.home.any_iccid(dice);
         self.is_not_permitted(on, &Enable { iccid });
@@ -222,7 +224,8 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// netd can't; an administrator deletes a profile that isn't in use.
+    /// Asserts that netd can't delete a profile, and lets an administrator delete one that isn't
+    /// enabled.
     pub(super) fn delete(&mut self, on: usize, dice: &mut Dice) {
         let iccid = &*self.home.any_iccid(dice);
         self.is_not_permitted(on, &Delete { iccid });
@@ -234,8 +237,8 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// Neither can netd take a profile out of use; nor does anybody else here, as nothing could be
-    /// asked then.
+    /// Asserts that netd can't disable a profile. The administrator doesn't disable it either,
+    /// because keyd would then refuse the requests of the walk.
     pub(super) fn disable(&mut self, on: usize, dice: &mut Dice) {
         let iccid = &*self.home.any_iccid(dice);
         self.is_not_permitted(on, &Disable { iccid });

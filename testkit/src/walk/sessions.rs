@@ -1,4 +1,5 @@
-//! Sessions: their MACs, their confirmation, their MSK, which never leaves, and whose they are.
+//! Sessions: their MACs, their confirmation, their MSK, which never leaves keyd, and the
+//! connections to which they belong.
 
 use softsim_aka::eap::ReauthenticationKeys;
 use softsim_aka::{Emsk, Msk, NonceS};
@@ -18,11 +19,12 @@ pub(super) struct Session {
     /// The challenge of the full authentication.
     pub(super) challenge: Vec<u8>,
     pub(super) fast: Option<Fast>,
-    /// Which installation of the profile it is of.
+    /// The installation of the profile to which it belongs.
     installation: usize,
     pub(super) open: bool,
     confirmed: bool,
-    /// Whether both sides have asked for protected results, and whether that of success has come.
+    /// Whether both sides agreed on protected results, and whether the protected success was
+    /// verified.
     agreed: bool,
     succeeded: bool,
 }
@@ -85,7 +87,7 @@ impl<K: Keyd> Walk<K> {
         self.connections[on].sessions.push(session);
     }
 
-    /// The number of a session, and its handle: of this connection, of another one, or of none.
+    /// A handle of a session of this connection, of another connection, or of none.
     pub(super) fn any_handle(&self, on: usize, dice: &mut Dice) -> u32 {
         let of = if dice.once_in(4) {
             dice.below(self.connections.len())
@@ -109,7 +111,8 @@ impl<K: Keyd> Walk<K> {
         sessions.find(|session| session.open && session.handle == handle)
     }
 
-    /// Refused where it names no open session of this connection, and for no other reason.
+    /// Checks that keyd refuses a handle exactly when it belongs to no open session of this
+    /// connection, and returns whether it refused.
     pub(super) fn refused_by_handle(&mut self, on: usize, handle: u32, refusal: &Refusal) -> bool {
         let unknown = *refusal == Refusal::UnknownHandle { got: handle };
         assert_eq!(
@@ -120,7 +123,7 @@ impl<K: Keyd> Walk<K> {
         unknown
     }
 
-    /// The packets of which a MAC is asked for: responses, and what a server would send.
+    /// A packet whose MAC the attacker asks for: a response, or a packet that only a server sends.
     fn any_packet(&self, on: usize, handle: u32, dice: &mut Dice) -> Vec<u8> {
         let sessions = &self.connections[on].sessions;
         if sessions.is_empty() {
@@ -139,7 +142,7 @@ impl<K: Keyd> Walk<K> {
             1 => unmaced_of(*method, 1, NOTIFICATION, &SUCCESS),
             2 => server.packet(1, NOTIFICATION, &SUCCESS, &[]),
             3 => server.packet(2, NOTIFICATION, &SUCCESS, &[]),
-            // The server's own challenge, with the place of its MAC free or not.
+            // The server's challenge, with its MAC or with zeros in its place.
             4 => {
                 let end = challenge.len();
                 [&challenge[..end - 16], &[0; 16]].concat()
@@ -218,8 +221,9 @@ impl<K: Keyd> Walk<K> {
         }
     }
 
-    /// Only a session of the profile in use has anything to be kept, and once; not where the
-    /// server's MSK is another, nor before a success that both sides have agreed to protect.
+    /// Sends Confirm, and checks that keyd accepts it only once, only for a session of the enabled
+    /// profile, only with the server's MSK, and only after the protected success if both sides
+    /// agreed on one.
     pub(super) fn confirm(&mut self, on: usize, dice: &mut Dice) {
         let handle = self.any_handle(on, dice);
         let session = self.open_session(on, handle).map(|session| session.clone());
