@@ -5,8 +5,8 @@ use softsim_aka::{KAusf, fiveg};
 use softsim_keyd_proto::requests::AkmaKey;
 use softsim_keyd_proto::{AkmaAnswer, Refusal, SecretBytes};
 
-use crate::keyd::{Client, Keyd};
-use crate::vault::Installation;
+use crate::keyd::Keyd;
+use crate::vault::{Installation, Vault};
 
 /// The longest domain name, in octets.
 const MAX_DOMAIN: usize = 253;
@@ -18,42 +18,44 @@ pub(crate) struct Anchored {
     pub(crate) k_ausf: KAusf,
 }
 
-impl Keyd {
-    pub(crate) fn akma_key(
-        &mut self,
-        client: &mut Client,
-        request: AkmaKey<'_>,
-    ) -> Result<AkmaAnswer, Refusal> {
-        let AkmaKey { af, ua_star } = request;
-        if !is_domain_name(af) {
-            return Err(Refusal::Field {
-                name: "af".to_owned(),
-                expected: format!("a domain name of at most {MAX_DOMAIN} octets"),
-                got: format!("{} octets", af.len()),
-            });
-        }
-        let mut afs = self.service.afs.iter();
-        if !afs.any(|(uid, domain)| (*uid, &**domain) == (client.uid, af)) {
-            return Err(Refusal::ApplicationFunction);
-        }
-        let anchored = self.anchored.as_ref().ok_or(Refusal::NotAnchored)?;
-        let stored = self.vault.profile(anchored.of.slot());
-        let profile = &stored.ok_or(Refusal::NotAnchored)?.profile;
-        // SUPI is the IMSI, without a prefix (TS 33.501 A.7.0).
-        let supi = profile.imsi.digits().as_bytes();
-        let a_tid = fiveg::a_tid(&anchored.k_ausf, supi);
-        let a_kid = profile
-            .imsi
-            .a_kid(profile.routing_indicator.as_str(), &a_tid)
-            .expect("a profile's routing indicator has one to four digits");
-        let k_akma = fiveg::k_akma(&anchored.k_ausf, supi);
-        let k_af = fiveg::k_af(&k_akma, &[af.as_bytes(), &ua_star].concat());
-        Ok(AkmaAnswer {
-            a_kid: a_kid.as_str().to_owned(),
-            k_af: SecretBytes::new(k_af.as_bytes().to_vec()),
-        })
+pub(crate) fn akma_key(
+    vault: &Vault,
+    anchored: Option<&Anchored>,
+    afs: &[(u32, String)],
+    user: u32,
+    request: AkmaKey<'_>,
+) -> Result<AkmaAnswer, Refusal> {
+    let AkmaKey { af, ua_star } = request;
+    if !is_domain_name(af) {
+        return Err(Refusal::Field {
+            name: "af".to_owned(),
+            expected: format!("a domain name of at most {MAX_DOMAIN} octets"),
+            got: format!("{} octets", af.len()),
+        });
     }
+    let mut afs = afs.iter();
+    if !afs.any(|(uid, domain)| (*uid, &**domain) == (user, af)) {
+        return Err(Refusal::ApplicationFunction);
+    }
+    let anchored = anchored.ok_or(Refusal::NotAnchored)?;
+    let stored = vault.profile(anchored.of.slot());
+    let profile = &stored.ok_or(Refusal::NotAnchored)?.profile;
+    // SUPI is the IMSI, without a prefix (TS 33.501 A.7.0).
+    let supi = profile.imsi.digits().as_bytes();
+    let a_tid = fiveg::a_tid(&anchored.k_ausf, supi);
+    let a_kid = profile
+        .imsi
+        .a_kid(profile.routing_indicator.as_str(), &a_tid)
+        .expect("a profile's routing indicator has one to four digits");
+    let k_akma = fiveg::k_akma(&anchored.k_ausf, supi);
+    let k_af = fiveg::k_af(&k_akma, &[af.as_bytes(), &ua_star].concat());
+    Ok(AkmaAnswer {
+        a_kid: a_kid.as_str().to_owned(),
+        k_af: SecretBytes::new(k_af.as_bytes().to_vec()),
+    })
+}
 
+impl Keyd {
     /// Wipes K_AUSF if its profile was disabled, deleted or replaced.
     pub(crate) fn wipe_unused_k_ausf(&mut self) {
         let unused = |anchored: &Anchored| !self.is_in_use(anchored.of);

@@ -3,8 +3,7 @@
 use softsim_keyd_proto::requests::{ApplicationKey, Sign};
 use softsim_keyd_proto::{PublicKeyAnswer, Refusal, SignatureAnswer};
 
-use crate::device;
-use crate::keyd::{Client, Keyd};
+use crate::device::{self, Keys};
 
 /// The prefix that distinguishes an application's signatures from any other that a P-256 key may
 /// make.
@@ -13,41 +12,30 @@ const LABEL: &[u8] = b"softsim application signature v1\0";
 /// The longest context, in octets.
 const MAX_CONTEXT: u8 = 64;
 
-impl Keyd {
-    pub(crate) fn sign(
-        &mut self,
-        client: &mut Client,
-        request: Sign<'_>,
-    ) -> Result<SignatureAnswer, Refusal> {
-        let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
-        let context = request.context.as_bytes();
-        let length = u8::try_from(context.len())
-            .ok()
-            .filter(|length| *length <= MAX_CONTEXT)
-            .ok_or_else(|| Refusal::Field {
-                name: "context".to_owned(),
-                expected: format!("at most {MAX_CONTEXT} octets"),
-                got: context.len().to_string(),
-            })?;
-        let parts = [
-            LABEL,
-            &client.uid.to_be_bytes(),
-            &[length],
-            context,
-            request.message,
-        ];
-        Ok(SignatureAnswer {
-            signature: device::signature(&keys.application, &parts),
-        })
-    }
+pub(crate) fn sign(keys: &Keys, uid: u32, request: Sign<'_>) -> Result<SignatureAnswer, Refusal> {
+    let context = request.context.as_bytes();
+    let length = u8::try_from(context.len())
+        .ok()
+        .filter(|length| *length <= MAX_CONTEXT)
+        .ok_or_else(|| Refusal::Field {
+            name: "context".to_owned(),
+            expected: format!("at most {MAX_CONTEXT} octets"),
+            got: context.len().to_string(),
+        })?;
+    let parts = [
+        LABEL,
+        &uid.to_be_bytes(),
+        &[length],
+        context,
+        request.message,
+    ];
+    Ok(SignatureAnswer {
+        signature: device::signature(&keys.application, &parts),
+    })
+}
 
-    pub(crate) fn application_key(
-        &mut self,
-        _: ApplicationKey,
-    ) -> Result<PublicKeyAnswer, Refusal> {
-        let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
-        Ok(PublicKeyAnswer {
-            spki: device::spki(&keys.application),
-        })
-    }
+pub(crate) fn application_key(keys: &Keys, _: ApplicationKey) -> Result<PublicKeyAnswer, Refusal> {
+    Ok(PublicKeyAnswer {
+        spki: device::spki(&keys.application),
+    })
 }

@@ -11,15 +11,15 @@ use softsim_keyd_proto::requests::{
     SealingStatement, SetDeviceCertificate, SignHandshake,
 };
 use softsim_keyd_proto::{
-    CertificateAnswer, DeviceKeyAnswer, Refusal, SealingStatementAnswer, SignatureAnswer,
+    CertificateAnswer, Counters, DeviceKeyAnswer, Refusal, SealingStatementAnswer, SignatureAnswer,
 };
 use softsim_profile::{DeviceId, IssuerKey, SealingKey, SealingKeyId};
 use softsim_sandbox::random::SystemRng;
 use zeroize::Zeroizing;
 
 use crate::event::Event;
-use crate::keyd::Keyd;
-use crate::vault::DeviceKeys;
+use crate::keyd::refusal_of;
+use crate::vault::{DeviceKeys, Vault};
 use crate::{certificate, handshake};
 
 /// The stored keys, ready for use, and their ids.
@@ -55,128 +55,125 @@ impl fmt::Debug for Keys {
     }
 }
 
-impl Keyd {
-    pub(crate) fn generate_device_key(
-        &mut self,
-        _: GenerateDeviceKey,
-    ) -> Result<DeviceKeyAnswer, Refusal> {
-        if self.keys.is_some() {
-            return Err(Refusal::DeviceKeyExists);
-        }
-        let generated = DeviceKeys {
-            device: scalar(),
-            sealing: Zeroizing::new(*SealingKey::generate(&mut SystemRng).as_bytes()),
-            application: scalar(),
-        };
-        let keys = Keys::from_stored(&generated);
-        self.vault
-            .set_device_keys(generated)
-            .map_err(|error| self.refusal_of(error))?;
-        Event::KeysMade {
-            device: &keys.device_id,
-        }
-        .log();
-        let device_id = keys.device_id.0;
-        self.keys = Some(keys);
-        Ok(DeviceKeyAnswer { device_id })
-    }
+/// The device's keys, once they are made.
+pub(crate) fn made(keys: &Option<Keys>) -> Result<&Keys, Refusal> {
+    keys.as_ref().ok_or(Refusal::NoDeviceKey)
+}
 
-    pub(crate) fn certificate_request(
-        &mut self,
-        _: CertificateRequest,
-    ) -> Result<CertificateAnswer, Refusal> {
-        let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
-        let name = keys.device_id.to_string();
-        let sign = |info: &[u8]| signature(&keys.device, &[info]);
-        let der = certificate::request(&name, &spki(&keys.device), sign);
-        Ok(CertificateAnswer { der })
+pub(crate) fn generate_device_key(
+    keys: &mut Option<Keys>,
+    vault: &mut Vault,
+    _: GenerateDeviceKey,
+) -> Result<DeviceKeyAnswer, Refusal> {
+    if keys.is_some() {
+        return Err(Refusal::DeviceKeyExists);
     }
+    let generated = DeviceKeys {
+        device: scalar(),
+        sealing: Zeroizing::new(*SealingKey::generate(&mut SystemRng).as_bytes()),
+        application: scalar(),
+    };
+    let made = Keys::from_stored(&generated);
+    vault.set_device_keys(generated).map_err(refusal_of)?;
+    Event::KeysMade {
+        device: &made.device_id,
+    }
+    .log();
+    let device_id = made.device_id.0;
+    *keys = Some(made);
+    Ok(DeviceKeyAnswer { device_id })
+}
 
-    pub(crate) fn set_device_certificate(
-        &mut self,
-        request: SetDeviceCertificate<'_>,
-    ) -> Result<(), Refusal> {
-        let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
-        let certified =
-            certificate::subject_public_key(request.certificate).map_err(|_| Refusal::Field {
-                name: "certificate".to_owned(),
-                expected: "an X.509 certificate of version 3, DER".to_owned(),
-                got: "other octets".to_owned(),
-            })?;
-        if certified != spki(&keys.device) {
-            return Err(Refusal::CertificateKey);
-        }
-        self.vault
-            .set_certificate(request.certificate)
-            .map_err(|error| self.refusal_of(error))?;
-        Event::Certified.log();
-        Ok(())
-    }
+pub(crate) fn certificate_request(
+    keys: &Keys,
+    _: CertificateRequest,
+) -> Result<CertificateAnswer, Refusal> {
+    let name = keys.device_id.to_string();
+    let sign = |info: &[u8]| signature(&keys.device, &[info]);
+    let der = certificate::request(&name, &spki(&keys.device), sign);
+    Ok(CertificateAnswer { der })
+}
 
-    pub(crate) fn device_certificate(
-        &mut self,
-        _: DeviceCertificate,
-    ) -> Result<CertificateAnswer, Refusal> {
-        let der = self.certificate()?.to_vec();
-        Ok(CertificateAnswer { der })
+pub(crate) fn set_device_certificate(
+    keys: &Keys,
+    vault: &mut Vault,
+    request: SetDeviceCertificate<'_>,
+) -> Result<(), Refusal> {
+    let certified =
+        certificate::subject_public_key(request.certificate).map_err(|_| Refusal::Field {
+            name: "certificate".to_owned(),
+            expected: "an X.509 certificate of version 3, DER".to_owned(),
+            got: "other octets".to_owned(),
+        })?;
+    if certified != spki(&keys.device) {
+        return Err(Refusal::CertificateKey);
     }
+    vault
+        .set_certificate(request.certificate)
+        .map_err(refusal_of)?;
+    Event::Certified.log();
+    Ok(())
+}
 
-    pub(crate) fn sign_handshake(
-        &mut self,
-        request: SignHandshake<'_>,
-    ) -> Result<SignatureAnswer, Refusal> {
-        let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
-        if let Err(fault) = handshake::check(request.transcript, self.certificate()?) {
-            Event::Handshake(fault).log();
-            return Err(Refusal::Handshake(fault));
-        }
-        self.counters.handshakes_signed += 1;
-        Ok(SignatureAnswer {
-            signature: signature(&keys.device, &[request.transcript]),
-        })
-    }
+pub(crate) fn device_certificate(
+    vault: &Vault,
+    _: DeviceCertificate,
+) -> Result<CertificateAnswer, Refusal> {
+    let der = stored_certificate(vault)?.to_vec();
+    Ok(CertificateAnswer { der })
+}
 
-    pub(crate) fn sealing_statement(
-        &mut self,
-        _: SealingStatement,
-    ) -> Result<SealingStatementAnswer, Refusal> {
-        let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
-        Ok(SealingStatementAnswer {
-            statement: softsim_profile::SealingStatement::sign(
-                &keys.sealing.public(),
-                &keys.device,
-            ),
-        })
+pub(crate) fn sign_handshake(
+    keys: &Keys,
+    vault: &Vault,
+    counters: &mut Counters,
+    request: SignHandshake<'_>,
+) -> Result<SignatureAnswer, Refusal> {
+    if let Err(fault) = handshake::check(request.transcript, stored_certificate(vault)?) {
+        Event::Handshake(fault).log();
+        return Err(Refusal::Handshake(fault));
     }
+    counters.handshakes_signed += 1;
+    Ok(SignatureAnswer {
+        signature: signature(&keys.device, &[request.transcript]),
+    })
+}
 
-    pub(crate) fn add_trust_anchor(&mut self, request: AddTrustAnchor<'_>) -> Result<(), Refusal> {
-        let issuer = issuer_key(request.issuer)?;
-        let id = issuer.id();
-        self.vault
-            .add_trust_anchor(issuer)
-            .map_err(|error| self.refusal_of(error))?;
-        Event::TrustAnchor { issuer: &id }.log();
-        Ok(())
-    }
+pub(crate) fn sealing_statement(
+    keys: &Keys,
+    _: SealingStatement,
+) -> Result<SealingStatementAnswer, Refusal> {
+    Ok(SealingStatementAnswer {
+        statement: softsim_profile::SealingStatement::sign(&keys.sealing.public(), &keys.device),
+    })
+}
 
-    pub(crate) fn remove_trust_anchor(
-        &mut self,
-        request: RemoveTrustAnchor<'_>,
-    ) -> Result<(), Refusal> {
-        let issuer = issuer_key(request.issuer)?;
-        self.vault
-            .remove_trust_anchor(&issuer)
-            .map_err(|error| self.refusal_of(error))?;
-        Event::Distrusted {
-            issuer: &issuer.id(),
-        }
-        .log();
-        Ok(())
-    }
+pub(crate) fn add_trust_anchor(
+    vault: &mut Vault,
+    request: AddTrustAnchor<'_>,
+) -> Result<(), Refusal> {
+    let issuer = issuer_key(request.issuer)?;
+    let id = issuer.id();
+    vault.add_trust_anchor(issuer).map_err(refusal_of)?;
+    Event::TrustAnchor { issuer: &id }.log();
+    Ok(())
+}
 
-    fn certificate(&self) -> Result<&[u8], Refusal> {
-        self.vault.certificate().ok_or(Refusal::NoDeviceCertificate)
+pub(crate) fn remove_trust_anchor(
+    vault: &mut Vault,
+    request: RemoveTrustAnchor<'_>,
+) -> Result<(), Refusal> {
+    let issuer = issuer_key(request.issuer)?;
+    vault.remove_trust_anchor(&issuer).map_err(refusal_of)?;
+    Event::Distrusted {
+        issuer: &issuer.id(),
     }
+    .log();
+    Ok(())
+}
+
+fn stored_certificate(vault: &Vault) -> Result<&[u8], Refusal> {
+    vault.certificate().ok_or(Refusal::NoDeviceCertificate)
 }
 
 /// The public key of an issuer that a request names.

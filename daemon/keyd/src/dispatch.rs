@@ -9,8 +9,12 @@ use softsim_keyd_proto::{
     Call, MAX_ANSWER, Refusal, RequestKind, decode_request, encode_answer, is_refusal, kind_of,
 };
 
+use crate::device::Keys;
+use crate::eap::Sessions;
 use crate::keyd::{Client, Keyd};
 use crate::provision::Staged;
+use crate::vault::Vault;
+use crate::{akma, application, device, eap, psk, status};
 
 impl Keyd {
     /// Serves one request of a client, and returns the length of the answer in `answer`.
@@ -67,50 +71,64 @@ impl Keyd {
         answer: &mut [u8; MAX_ANSWER],
     ) -> usize {
         use RequestKind as Kind;
-        let way = Way {
+        let exchange = Exchange {
             keyd: self,
             client,
             datagram,
             answer,
         };
         match request {
-            Kind::Hello => way.to(|keyd, client, request| keyd.hello(client, request)),
-            Kind::Status => way.to(Keyd::status),
-            Kind::Identity => way.to(Keyd::identity),
-            Kind::AkaPrimeChallenge => way.to(Keyd::aka_prime_challenge),
-            Kind::AkaChallenge => way.to(Keyd::aka_challenge),
-            Kind::Reauthenticate => way.to(Keyd::reauthenticate),
-            Kind::EncryptCounter => way.to(Keyd::encrypt_counter),
-            Kind::Confirm => way.to(Keyd::confirm),
-            Kind::EapMac => way.to(Keyd::eap_mac),
-            Kind::EapVerify => way.to(Keyd::eap_verify),
-            Kind::CloseSession => way.to(Keyd::close_session),
-            Kind::DeviceCertificate => way.to(|keyd, _, request| keyd.device_certificate(request)),
-            Kind::SignHandshake => way.to(|keyd, _, request| keyd.sign_handshake(request)),
-            Kind::PskMasterSecret => way.to(|keyd, _, request| keyd.psk_master_secret(request)),
-            Kind::Stage => way.to(Keyd::stage),
-            Kind::StageAccounts => way.to(Keyd::stage_accounts),
-            Kind::Commit => way.to(Keyd::commit),
-            Kind::Abort => way.to(Keyd::abort),
-            Kind::ListProfiles => way.to(|keyd, _, request| keyd.list_profiles(request)),
-            Kind::Enable => way.to(|keyd, _, request| keyd.enable(request)),
-            Kind::Disable => way.to(|keyd, _, request| keyd.disable(request)),
-            Kind::Delete => way.to(|keyd, _, request| keyd.delete(request)),
-            Kind::Sign => way.to(Keyd::sign),
-            Kind::ApplicationKey => way.to(|keyd, _, request| keyd.application_key(request)),
-            Kind::AkmaKey => way.to(Keyd::akma_key),
-            Kind::ForgetIdentities => way.to(|keyd, _, request| keyd.forget_identities(request)),
-            Kind::UmtsAuthenticate => way.to(|keyd, _, request| keyd.umts_authenticate(request)),
-            Kind::GenerateDeviceKey => way.to(|keyd, _, request| keyd.generate_device_key(request)),
-            Kind::CertificateRequest => {
-                way.to(|keyd, _, request| keyd.certificate_request(request))
+            Kind::Hello => exchange.with(|_, client, request| status::hello(client.role, request)),
+            Kind::Status => exchange.with(Keyd::status),
+            Kind::Identity => exchange.with(Keyd::identity),
+            Kind::AkaPrimeChallenge => exchange.with(Keyd::aka_prime_challenge),
+            Kind::AkaChallenge => exchange.with(Keyd::aka_challenge),
+            Kind::Reauthenticate => exchange.with(Keyd::reauthenticate),
+            Kind::EncryptCounter => exchange.with_sessions(eap::encrypt_counter),
+            Kind::Confirm => exchange.with(Keyd::confirm),
+            Kind::EapMac => exchange.with_sessions(eap::eap_mac),
+            Kind::EapVerify => exchange.with(|keyd, client, request| {
+                eap::eap_verify(&mut client.sessions, &mut keyd.counters, request)
+            }),
+            Kind::CloseSession => exchange.with_sessions(eap::close_session),
+            Kind::DeviceCertificate => exchange.with_vault(device::device_certificate),
+            Kind::SignHandshake => exchange.with(|keyd, _, request| {
+                let keys = device::made(&keyd.keys)?;
+                device::sign_handshake(keys, &keyd.vault, &mut keyd.counters, request)
+            }),
+            Kind::PskMasterSecret => exchange.with_vault(psk::psk_master_secret),
+            Kind::Stage => exchange.with(Keyd::stage),
+            Kind::StageAccounts => exchange.with(Keyd::stage_accounts),
+            Kind::Commit => exchange.with(Keyd::commit),
+            Kind::Abort => exchange.with(Keyd::abort),
+            Kind::ListProfiles => exchange.with_vault(status::list_profiles),
+            Kind::Enable => exchange.with(|keyd, _, request| keyd.enable(request)),
+            Kind::Disable => exchange.with(|keyd, _, request| keyd.disable(request)),
+            Kind::Delete => exchange.with(|keyd, _, request| keyd.delete(request)),
+            Kind::Sign => exchange.with(|keyd, client, request| {
+                application::sign(device::made(&keyd.keys)?, client.uid, request)
+            }),
+            Kind::ApplicationKey => exchange.with_keys(application::application_key),
+            Kind::AkmaKey => exchange.with(|keyd, client, request| {
+                let (anchored, afs) = (keyd.anchored.as_ref(), &keyd.service.afs);
+                akma::akma_key(&keyd.vault, anchored, afs, client.uid, request)
+            }),
+            Kind::ForgetIdentities => {
+                exchange.with(|keyd, _, request| keyd.forget_identities(request))
             }
-            Kind::SetDeviceCertificate => {
-                way.to(|keyd, _, request| keyd.set_device_certificate(request))
+            Kind::UmtsAuthenticate => {
+                exchange.with(|keyd, _, request| keyd.umts_authenticate(request))
             }
-            Kind::SealingStatement => way.to(|keyd, _, request| keyd.sealing_statement(request)),
-            Kind::AddTrustAnchor => way.to(|keyd, _, request| keyd.add_trust_anchor(request)),
-            Kind::RemoveTrustAnchor => way.to(|keyd, _, request| keyd.remove_trust_anchor(request)),
+            Kind::GenerateDeviceKey => exchange.with(|keyd, _, request| {
+                device::generate_device_key(&mut keyd.keys, &mut keyd.vault, request)
+            }),
+            Kind::CertificateRequest => exchange.with_keys(device::certificate_request),
+            Kind::SetDeviceCertificate => exchange.with(|keyd, _, request| {
+                device::set_device_certificate(device::made(&keyd.keys)?, &mut keyd.vault, request)
+            }),
+            Kind::SealingStatement => exchange.with_keys(device::sealing_statement),
+            Kind::AddTrustAnchor => exchange.with_vault_mut(device::add_trust_anchor),
+            Kind::RemoveTrustAnchor => exchange.with_vault_mut(device::remove_trust_anchor),
         }
     }
 
@@ -125,16 +143,17 @@ impl Keyd {
 }
 
 /// One request between its datagram and its answer.
-struct Way<'a, 'd> {
+struct Exchange<'a, 'd> {
     keyd: &'a mut Keyd,
     client: &'a mut Client,
     datagram: &'d [u8],
     answer: &'a mut [u8; MAX_ANSWER],
 }
 
-impl<'d> Way<'_, 'd> {
-    /// Decodes the request that `handler` takes, lets it answer, and encodes its answer.
-    fn to<C: Call + Deserialize<'d>>(
+impl<'d> Exchange<'_, 'd> {
+    /// Decodes the request that `handler` takes, lets it answer with all of keyd, and encodes its
+    /// answer.
+    fn with<C: Call + Deserialize<'d>>(
         self,
         handler: impl FnOnce(&mut Keyd, &mut Client, C) -> Result<C::Answer, Refusal>,
     ) -> usize {
@@ -142,6 +161,38 @@ impl<'d> Way<'_, 'd> {
             Ok(request) => write::<C>(handler(self.keyd, self.client, request), self.answer),
             Err(malformed) => self.keyd.refuse(malformed, self.answer),
         }
+    }
+
+    /// The same, by the sessions of the connection alone.
+    fn with_sessions<C: Call + Deserialize<'d>>(
+        self,
+        handler: impl FnOnce(&mut Sessions, C) -> Result<C::Answer, Refusal>,
+    ) -> usize {
+        self.with(|_, client, request| handler(&mut client.sessions, request))
+    }
+
+    /// The same, by the device's keys alone.
+    fn with_keys<C: Call + Deserialize<'d>>(
+        self,
+        handler: impl FnOnce(&Keys, C) -> Result<C::Answer, Refusal>,
+    ) -> usize {
+        self.with(|keyd, _, request| handler(device::made(&keyd.keys)?, request))
+    }
+
+    /// The same, by the vault alone, which stays as it is.
+    fn with_vault<C: Call + Deserialize<'d>>(
+        self,
+        handler: impl FnOnce(&Vault, C) -> Result<C::Answer, Refusal>,
+    ) -> usize {
+        self.with(|keyd, _, request| handler(&keyd.vault, request))
+    }
+
+    /// The same, by the vault alone.
+    fn with_vault_mut<C: Call + Deserialize<'d>>(
+        self,
+        handler: impl FnOnce(&mut Vault, C) -> Result<C::Answer, Refusal>,
+    ) -> usize {
+        self.with(|keyd, _, request| handler(&mut keyd.vault, request))
     }
 }
 

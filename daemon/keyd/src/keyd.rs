@@ -45,7 +45,6 @@ pub struct Keyd {
     pub(crate) counters: Counters,
     pub(crate) rates: Rates,
     pub(crate) service: Service,
-    storage_failed: bool,
 }
 
 /// One connection: its role and user, and its sessions, which are wiped when it ends.
@@ -100,7 +99,6 @@ impl Keyd {
             committed,
             anchored: None,
             counters: Counters::default(),
-            storage_failed: false,
             vault,
             service,
         }
@@ -122,43 +120,38 @@ impl Keyd {
     /// # Errors
     /// The storage failed, now or during a request of this pass.
     pub fn flush(&mut self) -> Result<(), StorageFailed> {
-        if let Err(error) = self.vault.flush() {
-            self.refusal_of(error);
-        }
-        if self.storage_failed {
-            Err(StorageFailed)
-        } else {
-            Ok(())
+        match self.vault.flush().map_err(refusal_of) {
+            Ok(()) if !self.vault.has_failed() => Ok(()),
+            _ => Err(StorageFailed),
         }
     }
+}
 
-    /// The refusal for a change that the vault didn't accept.
-    pub(crate) fn refusal_of(&mut self, error: CommitError) -> Refusal {
-        match error {
-            CommitError::Full { capacity, .. } => Refusal::StoreFull { capacity },
-            CommitError::UnknownSlot => Refusal::UnknownProfile,
-            CommitError::UnknownAccount(got) => Refusal::UnknownAccount { got },
-            CommitError::NoKeys => Refusal::NoDeviceKey,
-            CommitError::KeysExist => Refusal::DeviceKeyExists,
-            CommitError::Storage(reason) => {
-                Event::Storage(&reason).log();
-                self.storage_failed = true;
-                Refusal::Storage
-            }
-            CommitError::SequenceNotRising { last, got } => {
-                Refusal::Package(PackageFault::Sequence { last, got })
-            }
-            CommitError::DuplicateKey => Refusal::Package(PackageFault::Field {
-                name: "k".to_owned(),
-                expected: "a key that no other profile has".to_owned(),
-                got: "that of an installed one".to_owned(),
-            }),
-            CommitError::TooLong { limit, got } => Refusal::Field {
-                name: "certificate".to_owned(),
-                expected: format!("at most {limit} octets"),
-                got: format!("{got} octets"),
-            },
+/// The refusal for a change that the vault didn't accept. Logs a failure of the storage.
+pub(crate) fn refusal_of(error: CommitError) -> Refusal {
+    match error {
+        CommitError::Full { capacity, .. } => Refusal::StoreFull { capacity },
+        CommitError::UnknownSlot => Refusal::UnknownProfile,
+        CommitError::UnknownAccount(got) => Refusal::UnknownAccount { got },
+        CommitError::NoKeys => Refusal::NoDeviceKey,
+        CommitError::KeysExist => Refusal::DeviceKeyExists,
+        CommitError::Storage(reason) => {
+            Event::Storage(&reason).log();
+            Refusal::Storage
         }
+        CommitError::SequenceNotRising { last, got } => {
+            Refusal::Package(PackageFault::Sequence { last, got })
+        }
+        CommitError::DuplicateKey => Refusal::Package(PackageFault::Field {
+            name: "k".to_owned(),
+            expected: "a key that no other profile has".to_owned(),
+            got: "that of an installed one".to_owned(),
+        }),
+        CommitError::TooLong { limit, got } => Refusal::Field {
+            name: "certificate".to_owned(),
+            expected: format!("at most {limit} octets"),
+            got: format!("{got} octets"),
+        },
     }
 }
 

@@ -13,7 +13,7 @@ use softsim_profile::{
 };
 
 use crate::event::Event;
-use crate::keyd::{Client, Keyd};
+use crate::keyd::{Client, Keyd, refusal_of};
 use crate::vault::{Change, Psk, Txid};
 
 /// When this program was built, in seconds since 1970: a time that has certainly passed.
@@ -259,7 +259,7 @@ impl Keyd {
         let now = self.now().at_least();
         let changed = self.vault.commit(changes, now);
         self.wipe_unused_k_ausf();
-        changed.map_err(|error| self.refusal_of(error))
+        changed.map_err(refusal_of)
     }
 
     fn now(&self) -> Now {

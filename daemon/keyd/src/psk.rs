@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 
 use crate::keyd::{Client, Keyd};
 use crate::provision::Staged;
-use crate::vault::{MAX_ACCOUNTS, Psk};
+use crate::vault::{MAX_ACCOUNTS, Psk, Vault};
 
 /// The only label that keyd uses. With the label of RFC 5246 §8.1, the result wouldn't depend on
 /// the handshake, and with any other it wouldn't be a master secret.
@@ -60,21 +60,21 @@ impl Keyd {
         }
         Ok(checked)
     }
+}
 
-    pub(crate) fn psk_master_secret(
-        &mut self,
-        request: PskMasterSecret,
-    ) -> Result<SecretAnswer, Refusal> {
-        let psk = self.vault.psk(request.account);
-        let psk = psk.ok_or(Refusal::UnknownAccount {
-            got: request.account,
-        })?;
-        let mut secret = vec![0; MASTER_SECRET];
-        p_sha256(&premaster(psk), [LABEL, &request.session_hash], &mut secret);
-        Ok(SecretAnswer {
-            secret: SecretBytes::new(secret),
-        })
-    }
+pub(crate) fn psk_master_secret(
+    vault: &Vault,
+    request: PskMasterSecret,
+) -> Result<SecretAnswer, Refusal> {
+    let psk = vault.psk(request.account);
+    let psk = psk.ok_or(Refusal::UnknownAccount {
+        got: request.account,
+    })?;
+    let mut secret = vec![0; MASTER_SECRET];
+    p_sha256(&premaster(psk), [LABEL, &request.session_hash], &mut secret);
+    Ok(SecretAnswer {
+        secret: SecretBytes::new(secret),
+    })
 }
 
 fn field(name: &str, expected: &str, got: String) -> Refusal {

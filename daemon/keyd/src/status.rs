@@ -9,32 +9,28 @@ use softsim_profile::Algorithm;
 use softsim_sandbox::log;
 
 use crate::keyd::{Client, Keyd};
-use crate::vault::{Slot, StoredProfile};
+use crate::vault::{Slot, StoredProfile, Vault};
 
 /// The number of profiles in one answer to ListProfiles, which is low enough that no other client
 /// waits for it.
 const PROFILES_AT_ONCE: usize = 64;
 
-impl Keyd {
-    pub(crate) fn hello(
-        &mut self,
-        client: &mut Client,
-        request: Hello,
-    ) -> Result<HelloAnswer, Refusal> {
-        if request.version != PROTOCOL_VERSION {
-            return Err(Refusal::Version {
-                expected: PROTOCOL_VERSION,
-                got: request.version,
-            });
-        }
-        Ok(HelloAnswer {
-            version: PROTOCOL_VERSION,
-            role: client.role,
-            max_request: MAX_REQUEST as u32,
-            max_handles: MAX_HANDLES as u8,
-        })
+pub(crate) fn hello(role: Role, request: Hello) -> Result<HelloAnswer, Refusal> {
+    if request.version != PROTOCOL_VERSION {
+        return Err(Refusal::Version {
+            expected: PROTOCOL_VERSION,
+            got: request.version,
+        });
     }
+    Ok(HelloAnswer {
+        version: PROTOCOL_VERSION,
+        role,
+        max_request: MAX_REQUEST as u32,
+        max_handles: MAX_HANDLES as u8,
+    })
+}
 
+impl Keyd {
     pub(crate) fn status(
         &mut self,
         client: &mut Client,
@@ -62,21 +58,6 @@ impl Keyd {
         })
     }
 
-    pub(crate) fn list_profiles(
-        &mut self,
-        request: ListProfiles,
-    ) -> Result<ProfilesAnswer, Refusal> {
-        let mut stored = self.vault.profiles_from(request.from);
-        Ok(ProfilesAnswer {
-            profiles: stored
-                .by_ref()
-                .take(PROFILES_AT_ONCE)
-                .map(|(slot, stored)| self.info(slot, stored))
-                .collect(),
-            next: stored.next().map(|(slot, _)| slot.number()),
-        })
-    }
-
     /// The profile in the summary.
     fn shown(&self) -> Option<ProfileInfo> {
         let mut profiles = self.vault.profiles();
@@ -84,18 +65,33 @@ impl Keyd {
             Some(slot) => (slot, self.vault.profile(slot)?),
             None => profiles.next()?,
         };
-        Some(self.info(slot, stored))
+        Some(info(&self.vault, slot, stored))
     }
+}
 
-    fn info(&self, slot: Slot, stored: &StoredProfile) -> ProfileInfo {
-        ProfileInfo {
-            iccid: stored.profile.iccid.as_str().to_owned(),
-            state: if self.vault.enabled() == Some(slot) {
-                ProfileState::Enabled
-            } else {
-                ProfileState::Disabled
-            },
-            algorithm: Algorithm::of(&stored.profile.credentials).name().to_owned(),
-        }
+pub(crate) fn list_profiles(
+    vault: &Vault,
+    request: ListProfiles,
+) -> Result<ProfilesAnswer, Refusal> {
+    let mut stored = vault.profiles_from(request.from);
+    Ok(ProfilesAnswer {
+        profiles: stored
+            .by_ref()
+            .take(PROFILES_AT_ONCE)
+            .map(|(slot, stored)| info(vault, slot, stored))
+            .collect(),
+        next: stored.next().map(|(slot, _)| slot.number()),
+    })
+}
+
+fn info(vault: &Vault, slot: Slot, stored: &StoredProfile) -> ProfileInfo {
+    ProfileInfo {
+        iccid: stored.profile.iccid.as_str().to_owned(),
+        state: if vault.enabled() == Some(slot) {
+            ProfileState::Enabled
+        } else {
+            ProfileState::Disabled
+        },
+        algorithm: Algorithm::of(&stored.profile.credentials).name().to_owned(),
     }
 }

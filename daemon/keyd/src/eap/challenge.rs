@@ -10,9 +10,9 @@ use softsim_keyd_proto::{AkaAnswer, Group, Method, PacketFault, Refusal, SecretB
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::{SeparationBit, Verified};
 
-use super::is_5g;
 use super::packet::{Challenge, Next};
 use super::session::{ProtectedResult, Session, Unconfirmed};
+use super::{check_autn, is_5g, packet_refused, use_up};
 use crate::keyd::{Client, Keyd};
 use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Uses};
 
@@ -38,7 +38,13 @@ impl Keyd {
         let slot = self.profile_in_use(request.iccid)?;
         client.sessions.check_room()?;
         let autn = (&challenge.rand, &challenge.autn);
-        let verified = match self.check_autn(slot, autn, SeparationBit::Required)? {
+        let verified = match check_autn(
+            &self.vault,
+            &mut self.counters,
+            slot,
+            autn,
+            SeparationBit::Required,
+        )? {
             Ok(verified) => verified,
             Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
         };
@@ -54,7 +60,7 @@ impl Keyd {
         let k_aut = MacKey::from(keys.k_aut);
         let next = self.verified_next(&challenge, &k_aut, &keys.k_encr)?;
         let agreement = offer.map(Agreement::new).transpose();
-        let agreement = agreement.map_err(|fault| self.packet_refused(fault))?;
+        let agreement = agreement.map_err(|fault| packet_refused(&mut self.counters, fault))?;
         let secret = agreement.as_ref().map(|agreement| &agreement.secret);
         let (k_re, msk) = match secret {
             None => (keys.k_re, keys.msk),
@@ -102,10 +108,11 @@ impl Keyd {
             SeparationBit::NotRequired
         };
         let autn = (&challenge.rand, &challenge.autn);
-        let verified = match self.check_autn(slot, autn, separation_bit)? {
-            Ok(verified) => verified,
-            Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
-        };
+        let verified =
+            match check_autn(&self.vault, &mut self.counters, slot, autn, separation_bit)? {
+                Ok(verified) => verified,
+                Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
+            };
 
         let keys = AkaKeys::derive(&verified.ck, &verified.ik, request.identity);
         let k_aut = MacKey::from(keys.k_aut);
@@ -136,18 +143,18 @@ impl Keyd {
         k_encr: &KEncr,
     ) -> Result<Next, Refusal> {
         if !challenge.maced.verify(k_aut) {
-            return Err(self.packet_refused(PacketFault::Mac));
+            return Err(packet_refused(&mut self.counters, PacketFault::Mac));
         }
         let next = challenge.encrypted.map(|encrypted| encrypted.next(k_encr));
         let next = next.transpose();
         Ok(next
-            .map_err(|fault| self.packet_refused(fault))?
+            .map_err(|fault| packet_refused(&mut self.counters, fault))?
             .unwrap_or_default())
     }
 
     /// Uses up the SQN and opens the session, after every check has succeeded.
     fn answer(&mut self, client: &mut Client, slot: Slot, answered: Answered<'_>) -> AkaAnswer {
-        self.use_up(slot, &answered.verified);
+        use_up(&mut self.vault, slot, &answered.verified);
         self.counters.authentications += 1;
         let installation = self.vault.installation(slot);
         let installation = installation.expect("its SQN was used a moment ago");

@@ -9,65 +9,64 @@ mod packet;
 mod reauthentication;
 mod session;
 
-pub(crate) use session::Sessions;
+pub(crate) use reauthentication::encrypt_counter;
+pub(crate) use session::{Sessions, close_session, eap_mac, eap_verify};
 use softsim_aka::{Autn, Rand};
-use softsim_keyd_proto::{AutnFault, PacketFault, Refusal};
+use softsim_keyd_proto::{AutnFault, Counters, PacketFault, Refusal};
 use softsim_usim::{AuthenticationFailure, SeparationBit, Verified};
 
 use crate::event::Event;
-use crate::keyd::Keyd;
-use crate::vault::Slot;
+use crate::vault::{Slot, Vault};
 
-impl Keyd {
-    /// Checks an AUTN without using up its SQN. If it is genuine but its SQN is out of range, the
-    /// result is AUTS.
-    pub(crate) fn check_autn(
-        &mut self,
-        slot: Slot,
-        (rand, autn): (&Rand, &Autn),
-        separation_bit: SeparationBit,
-    ) -> Result<Result<Verified, [u8; 14]>, Refusal> {
-        let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
-        let algorithm = stored.profile.credentials.functions();
-        let failure = match stored.sqn().check(&algorithm, rand, autn, separation_bit) {
-            Ok(verified) => return Ok(Ok(verified)),
-            Err(failure) => failure,
-        };
-        let fault = match failure {
-            AuthenticationFailure::SyncFailure(auts) => {
-                self.counters.synchronisation_failures += 1;
-                Event::SynchronisationFailure.log();
-                return Ok(Err(*auts.as_bytes()));
-            }
-            AuthenticationFailure::MacFailure => AutnFault::Mac,
-            AuthenticationFailure::SeparationBit if autn.amf().separation_bit() => {
-                AutnFault::SeparationBitSet
-            }
-            AuthenticationFailure::SeparationBit => AutnFault::SeparationBit,
-        };
-        self.counters.autn_rejected += 1;
-        Event::Autn(fault).log();
-        Err(Refusal::Autn(fault))
-    }
-
-    /// Uses up the SQN of a checked AUTN. The change is durable before the answer leaves, because
-    /// the loop flushes first.
-    pub(crate) fn use_up(&mut self, slot: Slot, verified: &Verified) {
-        self.vault
-            .change_sqn(slot, |sqn| sqn.accept(verified))
-            .expect("the profile was there a moment ago")
-            .expect("nothing used the SQN since it was checked");
-    }
-
-    /// Counts and logs a packet that its server built wrongly, or that somebody on the path
-    /// changed.
-    fn packet_refused(&mut self, fault: PacketFault) -> Refusal {
-        if fault == PacketFault::Mac {
-            self.counters.packet_mac_rejected += 1;
+/// Checks an AUTN without using up its SQN. If it is genuine but its SQN is out of range, the
+/// result is AUTS.
+pub(crate) fn check_autn(
+    vault: &Vault,
+    counters: &mut Counters,
+    slot: Slot,
+    (rand, autn): (&Rand, &Autn),
+    separation_bit: SeparationBit,
+) -> Result<Result<Verified, [u8; 14]>, Refusal> {
+    let stored = vault.profile(slot).ok_or(Refusal::NoProfile)?;
+    let algorithm = stored.profile.credentials.functions();
+    let failure = match stored.sqn().check(&algorithm, rand, autn, separation_bit) {
+        Ok(verified) => return Ok(Ok(verified)),
+        Err(failure) => failure,
+    };
+    let fault = match failure {
+        AuthenticationFailure::SyncFailure(auts) => {
+            counters.synchronisation_failures += 1;
+            Event::SynchronisationFailure.log();
+            return Ok(Err(*auts.as_bytes()));
         }
-        Event::Packet(fault).log();
-        Refusal::Packet(fault)
+        AuthenticationFailure::MacFailure => AutnFault::Mac,
+        AuthenticationFailure::SeparationBit if autn.amf().separation_bit() => {
+            AutnFault::SeparationBitSet
+        }
+        AuthenticationFailure::SeparationBit => AutnFault::SeparationBit,
+    };
+    counters.autn_rejected += 1;
+    Event::Autn(fault).log();
+    Err(Refusal::Autn(fault))
+}
+
+/// Uses up the SQN of a checked AUTN. The change is durable before the answer leaves, because
+/// the loop flushes first.
+pub(crate) fn use_up(vault: &mut Vault, slot: Slot, verified: &Verified) {
+    vault
+        .change_sqn(slot, |sqn| sqn.accept(verified))
+        .expect("the profile was there a moment ago")
+        .expect("nothing used the SQN since it was checked");
+}
+
+/// Counts and logs a packet that its server built wrongly, or that somebody on the path
+/// changed.
+fn packet_refused(counters: &mut Counters, fault: PacketFault) -> Refusal {
+    if fault == PacketFault::Mac {
+        counters.packet_mac_rejected += 1;
     }
+    Event::Packet(fault).log();
+    Refusal::Packet(fault)
 }
 
 /// Whether this is the name of a 5G network (RFC 9048 §5.3.1).

@@ -14,7 +14,8 @@ use softsim_keyd_proto::{EncryptedAnswer, PacketFault, ReauthenticationAnswer, R
 use softsim_sandbox::random;
 
 use super::packet::{self, Nonce};
-use super::session::{FastReauthentication, ProtectedResult, Session, Unconfirmed};
+use super::packet_refused;
+use super::session::{FastReauthentication, ProtectedResult, Session, Sessions, Unconfirmed};
 use crate::event::Event;
 use crate::keyd::{Client, Keyd};
 use crate::vault::{Reauthentication, Root, Slot};
@@ -31,7 +32,7 @@ impl Keyd {
         let packet = packet::Reauthentication::parse(request.packet, context.method());
         let packet = packet.map_err(Refusal::Packet)?;
         if !packet.maced.verify(&context.k_aut) {
-            return Err(self.packet_refused(PacketFault::Mac));
+            return Err(packet_refused(&mut self.counters, PacketFault::Mac));
         }
         let nonce = packet.encrypted.nonce(&context.k_encr);
         let (last, k_encr, k_aut) = (
@@ -39,7 +40,7 @@ impl Keyd {
             KEncr::new(*context.k_encr.as_bytes()),
             context.k_aut.duplicate(),
         );
-        let nonce = nonce.map_err(|fault| self.packet_refused(fault))?;
+        let nonce = nonce.map_err(|fault| packet_refused(&mut self.counters, fault))?;
 
         let installation = self.vault.installation(slot).ok_or(Refusal::NoProfile)?;
         let Nonce {
@@ -101,18 +102,17 @@ impl Keyd {
         });
         taken.flatten()
     }
+}
 
-    pub(crate) fn encrypt_counter(
-        &mut self,
-        client: &mut Client,
-        request: EncryptCounter,
-    ) -> Result<EncryptedAnswer, Refusal> {
-        let session = client.sessions.session(request.handle)?;
-        let fast = session.fast().ok_or(Refusal::NoReauthentication)?;
-        let too_small = session.counter_was_too_small();
-        let mut iv = [0; Iv::LENGTH];
-        random::fill(&mut iv);
-        let data = packet::counter(&fast.k_encr, &Iv::new(iv), fast.counter, too_small);
-        Ok(EncryptedAnswer { iv, data })
-    }
+pub(crate) fn encrypt_counter(
+    sessions: &mut Sessions,
+    request: EncryptCounter,
+) -> Result<EncryptedAnswer, Refusal> {
+    let session = sessions.session(request.handle)?;
+    let fast = session.fast().ok_or(Refusal::NoReauthentication)?;
+    let too_small = session.counter_was_too_small();
+    let mut iv = [0; Iv::LENGTH];
+    random::fill(&mut iv);
+    let data = packet::counter(&fast.k_encr, &Iv::new(iv), fast.counter, too_small);
+    Ok(EncryptedAnswer { iv, data })
 }

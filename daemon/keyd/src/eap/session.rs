@@ -4,9 +4,12 @@
 use softsim_aka::eap::MacKey;
 use softsim_aka::{KAusf, KEncr, Msk, NonceS};
 use softsim_keyd_proto::requests::{CloseSession, Confirm, EapMac, EapVerify};
-use softsim_keyd_proto::{MAX_HANDLES, MacAnswer, Method, PacketFault, Refusal, SecretSlice};
+use softsim_keyd_proto::{
+    Counters, MAX_HANDLES, MacAnswer, Method, PacketFault, Refusal, SecretSlice,
+};
 
 use super::packet::{Code, Message};
+use super::packet_refused;
 use crate::akma::Anchored;
 use crate::event::Event;
 use crate::keyd::{Client, Keyd};
@@ -199,60 +202,56 @@ impl Sessions {
     }
 }
 
+pub(crate) fn eap_mac(sessions: &mut Sessions, request: EapMac<'_>) -> Result<MacAnswer, Refusal> {
+    let session = sessions.session(request.handle)?;
+    let response = Message::parse(request.packet, Code::Response, session.method())
+        .map_err(Refusal::Packet)?;
+    let extra = match &session.fast {
+        Some(fast) if response.is_reauthentication() => &fast.nonce_s.as_bytes()[..],
+        None if response.is_reauthentication() => {
+            return Err(Refusal::Packet(PacketFault::Type));
+        }
+        _ => &[],
+    };
+    let mac = response.maced.compute(&session.k_aut, extra);
+    let mac = mac.map_err(Refusal::Packet)?;
+    if response.accepts_protected_result() && session.result == ProtectedResult::Offered {
+        session.result = ProtectedResult::Agreed;
+    }
+    Ok(MacAnswer { mac })
+}
+
+pub(crate) fn eap_verify(
+    sessions: &mut Sessions,
+    counters: &mut Counters,
+    request: EapVerify<'_>,
+) -> Result<(), Refusal> {
+    let session = sessions.session(request.handle)?;
+    if session.counter_was_too_small() {
+        return Err(Refusal::CounterTooSmall);
+    }
+    let message =
+        Message::parse(request.packet, Code::Request, session.method()).map_err(Refusal::Packet)?;
+    if !message.maced.verify(&session.k_aut) {
+        return Err(packet_refused(counters, PacketFault::Mac));
+    }
+    if let Some(fast) = &session.fast {
+        let counter = message
+            .encrypted()
+            .and_then(|encrypted| encrypted.counter(&fast.k_encr));
+        match counter {
+            Ok(counter) if counter == fast.counter => {}
+            Ok(_) => return Err(packet_refused(counters, PacketFault::Counter)),
+            Err(fault) => return Err(packet_refused(counters, fault)),
+        }
+    }
+    if message.announces_success() && session.result == ProtectedResult::Agreed {
+        session.result = ProtectedResult::Succeeded;
+    }
+    Ok(())
+}
+
 impl Keyd {
-    pub(crate) fn eap_mac(
-        &mut self,
-        client: &mut Client,
-        request: EapMac<'_>,
-    ) -> Result<MacAnswer, Refusal> {
-        let session = client.sessions.session(request.handle)?;
-        let response = Message::parse(request.packet, Code::Response, session.method())
-            .map_err(Refusal::Packet)?;
-        let extra = match &session.fast {
-            Some(fast) if response.is_reauthentication() => &fast.nonce_s.as_bytes()[..],
-            None if response.is_reauthentication() => {
-                return Err(Refusal::Packet(PacketFault::Type));
-            }
-            _ => &[],
-        };
-        let mac = response.maced.compute(&session.k_aut, extra);
-        let mac = mac.map_err(Refusal::Packet)?;
-        if response.accepts_protected_result() && session.result == ProtectedResult::Offered {
-            session.result = ProtectedResult::Agreed;
-        }
-        Ok(MacAnswer { mac })
-    }
-
-    pub(crate) fn eap_verify(
-        &mut self,
-        client: &mut Client,
-        request: EapVerify<'_>,
-    ) -> Result<(), Refusal> {
-        let session = client.sessions.session(request.handle)?;
-        if session.counter_was_too_small() {
-            return Err(Refusal::CounterTooSmall);
-        }
-        let message = Message::parse(request.packet, Code::Request, session.method())
-            .map_err(Refusal::Packet)?;
-        if !message.maced.verify(&session.k_aut) {
-            return Err(self.packet_refused(PacketFault::Mac));
-        }
-        if let Some(fast) = &session.fast {
-            let counter = message
-                .encrypted()
-                .and_then(|encrypted| encrypted.counter(&fast.k_encr));
-            match counter {
-                Ok(counter) if counter == fast.counter => {}
-                Ok(_) => return Err(self.packet_refused(PacketFault::Counter)),
-                Err(fault) => return Err(self.packet_refused(fault)),
-            }
-        }
-        if message.announces_success() && session.result == ProtectedResult::Agreed {
-            session.result = ProtectedResult::Succeeded;
-        }
-        Ok(())
-    }
-
     pub(crate) fn confirm(
         &mut self,
         client: &mut Client,
@@ -289,14 +288,10 @@ impl Keyd {
             self.anchored = Some(Anchored { of, k_ausf });
         }
     }
+}
 
-    pub(crate) fn close_session(
-        &mut self,
-        client: &mut Client,
-        request: CloseSession,
-    ) -> Result<(), Refusal> {
-        client.sessions.close(request.handle)
-    }
+pub(crate) fn close_session(sessions: &mut Sessions, request: CloseSession) -> Result<(), Refusal> {
+    sessions.close(request.handle)
 }
 
 /// The MSK that netd received from a RADIUS server.

@@ -106,6 +106,11 @@ impl Vault {
         self.file.is_anchored().then(|| self.file.epoch())
     }
 
+    /// Whether the medium failed: memory may be ahead of it, and nothing more is written.
+    pub fn has_failed(&self) -> bool {
+        self.file.has_failed()
+    }
+
     /// The bad copies for which a good one stood in when the vault was opened.
     pub fn damage(&self) -> &[Damage] {
         self.file.damage()

@@ -35,6 +35,7 @@ pub trait Contents: Field {
     const VERSION: u8 = 1;
 
     /// The octets of a record.
+    // Out of line, for the size of the program.
     #[inline(never)]
     fn encode(&self) -> Zeroizing<Vec<u8>> {
         let room = Self::TABLE.record_length() - record::OVERHEAD;
@@ -69,6 +70,7 @@ pub trait Contents: Field {
     }
 
     /// The record with this index.
+    // Out of line, for the size of the program.
     #[inline(never)]
     fn record(&self, index: u32) -> Record {
         Record {

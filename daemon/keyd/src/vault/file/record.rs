@@ -65,6 +65,7 @@ impl Sealer {
 
     /// Encrypts the contents of one version of a record, which are at most as long as the table's
     /// records without [`OVERHEAD`].
+    // Out of line, for the size of the program.
     #[inline(never)]
     pub(super) fn seal(&self, place: Place, contents: &[u8]) -> Sealed {
         let mut octets = vec![0; place.table.record_length()];
@@ -91,6 +92,7 @@ impl Sealer {
     /// Decrypts a copy where it lies; the place is the one that it was written for.
     ///
     /// A copy of a shorter table may lie in a longer one's place.
+    // Out of line, for the size of the program.
     #[inline(never)]
     pub(super) fn open<'c>(&self, copy: &'c mut [u8]) -> Result<(Place, &'c [u8]), CopyFault> {
         let place = place(self.layout, copy).ok_or(CopyFault::Corrupt)?;

@@ -131,6 +131,11 @@ impl RecordFile {
         self.anchored.is_some()
     }
 
+    /// Whether a write failed, after which nothing more is written.
+    pub fn has_failed(&self) -> bool {
+        self.failed
+    }
+
     /// How many versions of records were written.
     pub fn versions(&self) -> u64 {
         self.versions

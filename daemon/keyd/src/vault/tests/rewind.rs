@@ -116,8 +116,8 @@ fn a_floor_above_what_was_used_wins() {
 #[test]
 fn a_delete_that_finds_no_room_for_its_tombstone_is_refused() {
     let (_, mut vault) = new_vault();
-    let graves = u64::from(vault.tables.tombstones.capacity());
-    for round in 0..graves {
+    let room = u64::from(vault.tables.tombstones.capacity());
+    for round in 0..room {
         let profile = Profile {
             credentials: milenage(u128::from(round).to_be_bytes()),
             ..profile(1)
@@ -132,7 +132,7 @@ fn a_delete_that_finds_no_room_for_its_tombstone_is_refused() {
         commit(&mut vault, vec![change]).unwrap();
         delete(&mut vault, 1);
     }
-    commit(&mut vault, vec![install(2, graves + 1)]).unwrap();
+    commit(&mut vault, vec![install(2, room + 1)]).unwrap();
     let two = slot(&vault, 2);
     let refused = commit(&mut vault, vec![Change::Delete(two)]).unwrap_err();
     assert!(matches!(
