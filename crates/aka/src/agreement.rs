@@ -51,9 +51,10 @@ impl fmt::Debug for PublicKey {
 }
 
 /// Why the other side's public key is unusable.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadPublicKey {
     /// Its length isn't that of the group's keys.
+    #[error("public key of {group:?}: expected {} octets, got {found}", .group.public_key_length())]
     Length {
         /// The group.
         group: Group,
@@ -61,30 +62,12 @@ pub enum BadPublicKey {
         found: usize,
     },
     /// It isn't a compressed point of P-256.
+    #[error("expected a compressed point of P-256, got other octets")]
     NotAPoint,
     /// Its point is of small order: the shared secret would be all zeros.
+    #[error("expected a point of large order, got one of small order")]
     NotContributory,
 }
-
-impl fmt::Display for BadPublicKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Length { group, found } => write!(
-                f,
-                "public key of {group:?}: expected {} octets, got {found}",
-                group.public_key_length()
-            ),
-            Self::NotAPoint => {
-                f.write_str("expected a compressed point of P-256, got other octets")
-            }
-            Self::NotContributory => {
-                f.write_str("expected a point of large order, got one of small order")
-            }
-        }
-    }
-}
-
-impl core::error::Error for BadPublicKey {}
 
 /// The private key of a key agreement. It is wiped on drop.
 pub struct PrivateKey(Scalar);
@@ -96,16 +79,9 @@ enum Scalar {
 
 /// The error for 32 octets that aren't a private key of P-256: they are zero, or not less than the
 /// order of the group.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a private key of P-256 is above zero and below the group's order")]
 pub struct BadPrivateKey;
-
-impl fmt::Display for BadPrivateKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a private key of P-256 is above zero and below the group's order")
-    }
-}
-
-impl core::error::Error for BadPrivateKey {}
 
 impl PrivateKey {
     /// Generates a key.

@@ -1,8 +1,6 @@
 //! The key derivation function of TS 33.220 Annex B, and CK' and IK' of EAP-AKA', which are derived
 //! with it.
 
-use core::fmt;
-
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use zeroize::{Zeroize, Zeroizing};
@@ -14,7 +12,11 @@ use crate::{Ck, CkPrime, Ik, IkPrime, SqnXorAk};
 pub struct NetworkName<'a>(&'a [u8]);
 
 /// The error for a network name that is empty or longer than AT_KDF_INPUT can carry.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "network name: expected 1 to {} octets, got {length}",
+    NetworkName::MAX
+)]
 pub struct BadNetworkName {
     /// Its length in octets.
     pub length: usize,
@@ -42,19 +44,6 @@ impl<'a> NetworkName<'a> {
         self.0
     }
 }
-
-impl fmt::Display for BadNetworkName {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "network name: expected 1 to {} octets, got {}",
-            NetworkName::MAX,
-            self.length
-        )
-    }
-}
-
-impl core::error::Error for BadNetworkName {}
 
 /// CK' ‖ IK' = KDF(CK ‖ IK, FC = 0x20, network name, SQN ⊕ AK) (TS 33.402 A.2, RFC 9048 §3.3).
 pub fn ck_ik_prime(

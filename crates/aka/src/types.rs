@@ -7,7 +7,8 @@ use subtle::{Choice, ConstantTimeEq};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 /// The error for octets that don't have the length of a field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: expected {expected} octets, got {found}")]
 pub struct WrongLength {
     /// The field's name.
     pub field: &'static str,
@@ -16,18 +17,6 @@ pub struct WrongLength {
     /// The length of the octets.
     pub found: usize,
 }
-
-impl fmt::Display for WrongLength {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: expected {} octets, got {}",
-            self.field, self.expected, self.found
-        )
-    }
-}
-
-impl core::error::Error for WrongLength {}
 
 /// The common functions of secret and public fields of a fixed length.
 macro_rules! octets {

@@ -8,9 +8,10 @@ use crate::requests::RequestKind;
 use crate::role::Role;
 
 /// Why a request was refused. Nothing has changed in keyd, except with [`Refusal::Storage`].
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// Another protocol version was expected.
+    #[error("expected protocol version {expected}, got {got}")]
     Version {
         /// keyd's.
         expected: u16,
@@ -18,11 +19,13 @@ pub enum Refusal {
         got: u16,
     },
     /// No request has this octet.
+    #[error(fmt = unknown_request)]
     UnknownRequest {
         /// The octet; none if the datagram was empty.
         got: Option<u8>,
     },
     /// The role may not make the request.
+    #[error("{request} is not permitted to the role {role}")]
     NotPermitted {
         /// The request.
         request: RequestKind,
@@ -30,6 +33,7 @@ pub enum Refusal {
         role: Role,
     },
     /// The request is longer than its limit.
+    #[error("{request} is longer than {limit} octets")]
     TooLong {
         /// The request.
         request: RequestKind,
@@ -37,11 +41,13 @@ pub enum Refusal {
         limit: u32,
     },
     /// The fields don't have the request's shape.
+    #[error("the fields of {request} are malformed")]
     Malformed {
         /// The request.
         request: RequestKind,
     },
     /// A field's value is out of range.
+    #[error("{name}: expected {expected}, got {got}")]
     Field {
         /// The field.
         name: String,
@@ -51,129 +57,179 @@ pub enum Refusal {
         got: String,
     },
     /// This uid makes too many requests.
+    #[error(fmt = retry_after)]
     RetryAfter {
         /// When to repeat the request, in milliseconds from now.
         milliseconds: u32,
     },
     /// No profile is enabled.
+    #[error("expected an enabled profile, got none")]
     NoProfile,
     /// No installed profile has this ICCID.
+    #[error("no installed profile has this ICCID")]
     UnknownProfile,
     /// AUTN is wrong. The server gets Authentication-Reject (RFC 4187 §6.3.1).
+    #[error("AUTN: {0}")]
     Autn(AutnFault),
     /// The EAP packet is invalid. The server gets Client-Error.
+    #[error("EAP packet: {0}")]
     Packet(PacketFault),
     /// The handle is not one of this connection.
+    #[error("session handle {got} is not one of this connection")]
     UnknownHandle {
         /// The handle.
         got: u32,
     },
     /// The connection holds as many handles as it may.
+    #[error("this connection holds {limit} sessions already")]
     TooManyHandles {
         /// The limit.
         limit: u8,
     },
     /// The server's MSK isn't the session's.
+    #[error("expected the server's MSK to be the session's, got another")]
     OtherMsk,
     /// Both sides asked for protected results, but there was no notification of success (RFC 4187
     /// §6.2).
+    #[error("expected the server's protected notification of success first, got none")]
     NoProtectedSuccess,
     /// The handshake transcript doesn't have the shape of a client's DTLS 1.2 handshake.
+    #[error("handshake transcript: {0}")]
     Handshake(HandshakeFault),
     /// The transaction isn't the staged one.
+    #[error("{0}")]
     Transaction(TransactionFault),
     /// The sealed package was not accepted.
+    #[error("sealed package: {0}")]
     Package(PackageFault),
     /// There is no room for another profile, tombstone or trust anchor.
+    #[error("the store is full: it holds {capacity}")]
     StoreFull {
         /// How many there is room for.
         capacity: u32,
     },
     /// A profile must be disabled before it can be deleted.
+    #[error("expected a disabled profile, got an enabled one")]
     ProfileEnabled,
     /// `softsimctl enrol` has not been run.
+    #[error("there is no device key yet: enrol first")]
     NoDeviceKey,
     /// The device key exists, and is made only once.
+    #[error("the device key exists and is made only once")]
     DeviceKeyExists,
     /// No device certificate is stored.
+    #[error("no device certificate is stored: enrol first")]
     NoDeviceCertificate,
     /// The certificate is not for the device key.
+    #[error("the certificate is not for the device key")]
     CertificateKey,
     /// The storage failed, and it is unknown whether the change is stored. keyd exits, and systemd
     /// restarts it with the stored state.
+    #[error("keyd's storage failed; it restarts on its stored state")]
     Storage,
     /// This uid holds as many connections to the role's socket as it may; keyd closes this one.
+    #[error("this user holds {limit} connections already")]
     TooManyConnections {
         /// The limit.
         limit: u8,
     },
     /// A signed command would change a profile that another operator installed.
+    #[error(
+        "a command may change profiles of its own issuer only, and this one would change another issuer's"
+    )]
     ForeignProfile,
     /// The profile has the XOR test algorithm, which protects nothing, and keyd was started without
     /// `--allow-test-profiles`.
+    #[error(
+        "the profile's test algorithm protects nothing, and keyd runs without --allow-test-profiles"
+    )]
     TestAlgorithm,
     /// There is no such account.
+    #[error("there is no account {got}")]
     UnknownAccount {
         /// The account.
         got: u16,
     },
     /// keyd doesn't show the requested identity (`--identity-privacy`).
+    #[error("the permanent identity is withheld by --identity-privacy")]
     IdentityWithheld,
     /// The profile has no key of the home network to conceal its identity with, and the null scheme
     /// isn't allowed.
+    #[error("the profile has no key of the home network to conceal its identity with")]
     NoHomeNetworkKey,
     /// There is no re-authentication context for this identity.
+    #[error("there is no re-authentication context for this identity")]
     NoReauthentication,
     /// The server's counter was too small, so the session can only answer AT_COUNTER_TOO_SMALL.
+    #[error("the server's counter was too small: the session can only answer AT_COUNTER_TOO_SMALL")]
     CounterTooSmall,
     /// No primary authentication with a 5G core has anchored keys.
+    #[error("no primary authentication with a 5G core has anchored keys")]
     NotAnchored,
     /// This user may have no key of the application function (`--app-af`).
+    #[error(
+        "this user may not have a key of this application function: --app-af names those that it may have"
+    )]
     ApplicationFunction,
     /// The sealed profile doesn't consent to giving out raw CK and IK.
+    #[error("the profile doesn't consent to giving out raw CK and IK")]
     NoConsent,
 }
 
 /// What was wrong with AUTN.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum AutnFault {
     /// MAC-A differs from XMAC-A (TS 33.102 §6.3.3).
+    #[error("MAC-A differs from XMAC-A")]
     Mac,
     /// The AMF separation bit is 0 (RFC 9048 §3.3).
+    #[error("expected the AMF separation bit to be 1, got 0")]
     SeparationBit,
     /// The AMF separation bit is 1, which the policy for EAP-AKA refuses.
+    #[error("expected the AMF separation bit to be 0, got 1")]
     SeparationBitSet,
 }
 
 /// What was wrong with an EAP packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum PacketFault {
     /// Another EAP code, method or subtype was expected.
+    #[error("expected the code, method and subtype of the exchange, got others")]
     Type,
     /// The EAP length differs from the packet's.
+    #[error("its length field differs from its length")]
     Length,
     /// An attribute is truncated, has length 0 or occurs twice.
+    #[error("an attribute is truncated, empty or repeated")]
     Attribute,
     /// A required attribute is missing; its type.
+    #[error("attribute {0} is missing")]
     Missing(u8),
     /// keyd doesn't support the first AT_KDF.
+    #[error("expected AT_KDF 1 in front, got another")]
     Kdf,
     /// AT_MAC is wrong.
+    #[error("AT_MAC is wrong")]
     Mac,
     /// AT_PUB_ECDHE is not a public key of the agreed group, or the first AT_KDF_FS is another.
+    #[error("AT_PUB_ECDHE is not a public key of the agreed group")]
     PublicKey,
     /// AT_ENCR_DATA has no AT_IV, or has the wrong contents.
+    #[error("AT_ENCR_DATA has the wrong contents")]
     Encrypted,
     /// The encrypted AT_COUNTER is not the session's.
+    #[error("the encrypted AT_COUNTER is not the session's")]
     Counter,
 }
 
 /// What was wrong with a handshake transcript.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum HandshakeFault {
     /// A message is truncated, fragmented or not in sequence.
+    #[error("a message is truncated, fragmented or out of sequence")]
     Framing,
     /// A message has another type than expected.
+    #[error("expected handshake type {expected}, got {got}")]
     Order {
         /// The expected handshake type.
         expected: u8,
@@ -181,17 +237,21 @@ pub enum HandshakeFault {
         got: u8,
     },
     /// The client's certificate is not the device certificate.
+    #[error("the client certificate is not the device certificate")]
     Certificate,
     /// The transcript doesn't end in ClientKeyExchange.
+    #[error("it doesn't end in ClientKeyExchange")]
     End,
 }
 
 /// Why a transaction isn't the staged one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum TransactionFault {
     /// Nothing is staged.
+    #[error("nothing is staged")]
     NothingStaged,
     /// Another transaction is staged.
+    #[error("expected transaction {}, got {}", Hex(.expected), Hex(.got))]
     Other {
         /// The staged one.
         expected: [u8; 16],
@@ -262,142 +322,19 @@ pub enum PackageFault {
     },
 }
 
-impl core::error::Error for Refusal {}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Version { expected, got } => {
-                write!(f, "expected protocol version {expected}, got {got}")
-            }
-            Self::UnknownRequest { got: Some(code) } => write!(f, "no request has code {code}"),
-            Self::UnknownRequest { got: None } => f.write_str("expected a request, got nothing"),
-            Self::NotPermitted { request, role } => {
-                write!(f, "{request} is not permitted to the role {role}")
-            }
-            Self::TooLong { request, limit } => {
-                write!(f, "{request} is longer than {limit} octets")
-            }
-            Self::Malformed { request } => write!(f, "the fields of {request} are malformed"),
-            Self::Field {
-                name,
-                expected,
-                got,
-            } => {
-                write!(f, "{name}: expected {expected}, got {got}")
-            }
-            Self::RetryAfter {
-                milliseconds: milliseconds @ ..10_000,
-            } => write!(f, "too many requests: ask again in {milliseconds} ms"),
-            Self::RetryAfter { milliseconds } => {
-                let seconds = milliseconds.div_ceil(1000);
-                write!(f, "too many requests: ask again in {seconds} s")
-            }
-            Self::NoProfile => f.write_str("expected an enabled profile, got none"),
-            Self::UnknownProfile => f.write_str("no installed profile has this ICCID"),
-            Self::Autn(AutnFault::Mac) => f.write_str("AUTN: MAC-A differs from XMAC-A"),
-            Self::Autn(AutnFault::SeparationBit) => {
-                f.write_str("AUTN: expected the AMF separation bit to be 1, got 0")
-            }
-            Self::Autn(AutnFault::SeparationBitSet) => {
-                f.write_str("AUTN: expected the AMF separation bit to be 0, got 1")
-            }
-            Self::Packet(fault) => write!(f, "EAP packet: {fault}"),
-            Self::UnknownHandle { got } => {
-                write!(f, "session handle {got} is not one of this connection")
-            }
-            Self::TooManyHandles { limit } => {
-                write!(f, "this connection holds {limit} sessions already")
-            }
-            Self::OtherMsk => f.write_str("expected the server's MSK to be the session's, got another"),
-            Self::NoProtectedSuccess => {
-                f.write_str("expected the server's protected notification of success first, got none")
-            }
-            Self::Handshake(fault) => write!(f, "handshake transcript: {fault}"),
-            Self::Transaction(TransactionFault::NothingStaged) => f.write_str("nothing is staged"),
-            Self::Transaction(TransactionFault::Other { expected, got }) => {
-                write!(
-                    f,
-                    "expected transaction {}, got {}",
-                    Hex(expected),
-                    Hex(got)
-                )
-            }
-            Self::Package(fault) => write!(f, "sealed package: {fault}"),
-            Self::StoreFull { capacity } => write!(f, "the store is full: it holds {capacity}"),
-            Self::ProfileEnabled => f.write_str("expected a disabled profile, got an enabled one"),
-            Self::NoDeviceKey => f.write_str("there is no device key yet: enrol first"),
-            Self::DeviceKeyExists => f.write_str("the device key exists and is made only once"),
-            Self::NoDeviceCertificate => {
-                f.write_str("no device certificate is stored: enrol first")
-            }
-            Self::CertificateKey => f.write_str("the certificate is not for the device key"),
-            Self::Storage => f.write_str("keyd's storage failed; it restarts on its stored state"),
-            Self::TooManyConnections { limit } => {
-                write!(f, "this user holds {limit} connections already")
-            }
-            Self::IdentityWithheld => {
-                f.write_str("the permanent identity is withheld by --identity-privacy")
-            }
-            Self::NoHomeNetworkKey => {
-                f.write_str("the profile has no key of the home network to conceal its identity with")
-            }
-            Self::NoReauthentication => {
-                f.write_str("there is no re-authentication context for this identity")
-            }
-            Self::CounterTooSmall => {
-                f.write_str("the server's counter was too small: the session can only answer AT_COUNTER_TOO_SMALL")
-            }
-            Self::NotAnchored => {
-                f.write_str("no primary authentication with a 5G core has anchored keys")
-            }
-            Self::ApplicationFunction => f.write_str(
-                "this user may not have a key of this application function: --app-af names those that it may have",
-            ),
-            Self::NoConsent => {
-                f.write_str("the profile doesn't consent to giving out raw CK and IK")
-            }
-            Self::ForeignProfile => f.write_str(
-                "a command may change profiles of its own issuer only, and this one would change another issuer's",
-            ),
-            Self::UnknownAccount { got } => write!(f, "there is no account {got}"),
-            Self::TestAlgorithm => f.write_str(
-                "the profile's test algorithm protects nothing, and keyd runs without --allow-test-profiles",
-            ),
-        }
+/// An empty datagram has no code.
+fn unknown_request(got: &Option<u8>, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match got {
+        Some(code) => write!(f, "no request has code {code}"),
+        None => f.write_str("expected a request, got nothing"),
     }
 }
 
-impl fmt::Display for PacketFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Type => {
-                f.write_str("expected the code, method and subtype of the exchange, got others")
-            }
-            Self::Length => f.write_str("its length field differs from its length"),
-            Self::Attribute => f.write_str("an attribute is truncated, empty or repeated"),
-            Self::Missing(kind) => write!(f, "attribute {kind} is missing"),
-            Self::Kdf => f.write_str("expected AT_KDF 1 in front, got another"),
-            Self::Mac => f.write_str("AT_MAC is wrong"),
-            Self::PublicKey => f.write_str("AT_PUB_ECDHE is not a public key of the agreed group"),
-            Self::Encrypted => f.write_str("AT_ENCR_DATA has the wrong contents"),
-            Self::Counter => f.write_str("the encrypted AT_COUNTER is not the session's"),
-        }
-    }
-}
-
-impl fmt::Display for HandshakeFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Framing => f.write_str("a message is truncated, fragmented or out of sequence"),
-            Self::Order { expected, got } => {
-                write!(f, "expected handshake type {expected}, got {got}")
-            }
-            Self::Certificate => {
-                f.write_str("the client certificate is not the device certificate")
-            }
-            Self::End => f.write_str("it doesn't end in ClientKeyExchange"),
-        }
+fn retry_after(milliseconds: &u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "too many requests: ask again in ")?;
+    match milliseconds {
+        ..10_000 => write!(f, "{milliseconds} ms"),
+        _ => write!(f, "{} s", milliseconds.div_ceil(1000)),
     }
 }
 

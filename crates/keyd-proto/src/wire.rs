@@ -1,7 +1,5 @@
 //! Encodes and decodes requests and answers.
 
-use core::fmt;
-
 use serde::{Deserialize, Serialize};
 
 use crate::refusal::Refusal;
@@ -11,23 +9,14 @@ const ANSWERED: u8 = 0;
 const REFUSED: u8 = 1;
 
 /// Why a message can't be encoded or decoded.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WireError {
     /// The buffer is too small for the message.
+    #[error("the message doesn't fit into the buffer")]
     NoRoom,
     /// The octets don't have the expected shape.
+    #[error("the message doesn't have the expected shape")]
     Malformed,
-}
-
-impl core::error::Error for WireError {}
-
-impl fmt::Display for WireError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::NoRoom => "the message doesn't fit into the buffer",
-            Self::Malformed => "the message doesn't have the expected shape",
-        })
-    }
 }
 
 /// Encodes a request into `buffer`, and returns the octets that it uses.

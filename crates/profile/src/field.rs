@@ -1,9 +1,8 @@
 //! The error for a field that is out of range.
 
-use core::fmt;
-
 /// A field of a profile is out of range.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{field}: expected {expected}, got {got}")]
 pub struct FieldError {
     /// The field.
     pub field: &'static str,
@@ -23,15 +22,3 @@ impl FieldError {
         }
     }
 }
-
-impl fmt::Display for FieldError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}: expected {}, got {}",
-            self.field, self.expected, self.got
-        )
-    }
-}
-
-impl core::error::Error for FieldError {}

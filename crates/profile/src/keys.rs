@@ -73,25 +73,14 @@ fn spki(key: &VerifyingKey) -> [u8; SPKI_LENGTH] {
 }
 
 /// The error for octets that aren't a public key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected {expected}, got {length} other octets")]
 pub struct InvalidKey {
     /// What was expected.
     pub expected: &'static str,
     /// The number of octets.
     pub length: usize,
 }
-
-impl fmt::Display for InvalidKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "expected {}, got {} other octets",
-            self.expected, self.length
-        )
-    }
-}
-
-impl core::error::Error for InvalidKey {}
 
 /// The public key of an operator whose packages the device opens: a trust anchor.
 #[derive(Clone, PartialEq, Eq)]

@@ -1,8 +1,6 @@
 //! The sealing statement, with which a device certifies its sealing key. The operator accepts no
 //! other evidence.
 
-use core::fmt;
-
 use crate::{DeviceId, FORMAT, SealingPublicKey, ShapeError};
 
 /// A sealing public key that the device key signed.
@@ -18,24 +16,29 @@ pub struct SealingStatement {
 }
 
 /// Why a sealing statement was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StatementError {
     /// It is a public key without a signature. Whoever delivered it could have substituted their
     /// own.
+    #[error("expected a statement signed by the device, got a bare public key")]
     BareKey,
     /// Its format number isn't [`FORMAT`].
+    #[error("expected format {FORMAT}, got {got}")]
     Format {
         /// The statement's.
         got: u64,
     },
     /// It doesn't have the exact shape of a statement.
+    #[error(transparent)]
     Shape(ShapeError),
     /// Octets follow the statement.
+    #[error("expected the end, got {count} more octets")]
     Trailing {
         /// How many.
         count: usize,
     },
     /// It is the statement of another device than the certificate's.
+    #[error("expected the statement of device {expected}, got that of {got}")]
     Device {
         /// The certificate's.
         expected: DeviceId,
@@ -43,36 +46,15 @@ pub enum StatementError {
         got: DeviceId,
     },
     /// The signature isn't the device's, so the sealing key may be anybody's.
+    #[error("expected the signature of device {device}, got another")]
     Signature {
         /// The certificate's device.
         device: DeviceId,
     },
     /// The signed octets aren't an X-Wing key.
+    #[error("expected an X-Wing public key, got other octets")]
     Key,
 }
-
-impl fmt::Display for StatementError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::BareKey => {
-                f.write_str("expected a statement signed by the device, got a bare public key")
-            }
-            Self::Format { got } => write!(f, "expected format {FORMAT}, got {got}"),
-            Self::Shape(error) => error.fmt(f),
-            Self::Trailing { count } => write!(f, "expected the end, got {count} more octets"),
-            Self::Device { expected, got } => write!(
-                f,
-                "expected the statement of device {expected}, got that of {got}"
-            ),
-            Self::Signature { device } => {
-                write!(f, "expected the signature of device {device}, got another")
-            }
-            Self::Key => f.write_str("expected an X-Wing public key, got other octets"),
-        }
-    }
-}
-
-impl core::error::Error for StatementError {}
 
 impl From<ShapeError> for StatementError {
     fn from(error: ShapeError) -> Self {

@@ -4,7 +4,7 @@
 //! refuses landlock, that is an error, never a silent success.
 
 use std::path::{Path, PathBuf};
-use std::{error, fmt, io, ptr};
+use std::{fmt, io, ptr};
 
 use ::landlock::{
     ABI, Access, AccessFs, AccessNet, BitFlags, CompatLevel, Compatible, NetPort, PathBeneath,
@@ -56,45 +56,21 @@ impl fmt::Display for Abi {
 }
 
 /// Why landlock enforces nothing, or too little.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The kernel has no landlock (`ENOSYS`, `EOPNOTSUPP`), or a filter forbids it (`EPERM`).
-    Unavailable(io::Error),
+    #[error("landlock is not available: {0}")]
+    Unavailable(#[source] io::Error),
     /// A path of the rules can't be opened.
-    Path(PathBuf, PathFdError),
+    #[error("can't open {0} for a landlock rule: {1}")]
+    Path(PathBuf, #[source] PathFdError),
     /// The kernel refused the rules.
-    Refused(RulesetError),
+    #[error("the kernel refused the landlock rules: {0}")]
+    Refused(#[source] RulesetError),
     /// The kernel accepted the rules, but enforces only a part of them.
+    #[error("landlock enforces only a part of the rules")]
     NotFullyEnforced,
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Unavailable(error) => write!(f, "landlock is not available: {error}"),
-            Error::Path(path, error) => {
-                write!(
-                    f,
-                    "can't open {} for a landlock rule: {error}",
-                    path.display()
-                )
-            }
-            Error::Refused(error) => write!(f, "the kernel refused the landlock rules: {error}"),
-            Error::NotFullyEnforced => f.write_str("landlock enforces only a part of the rules"),
-        }
-    }
-}
-
-impl error::Error for Error {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match self {
-            Error::Unavailable(error) => Some(error),
-            Error::Path(_, error) => Some(error),
-            Error::Refused(error) => Some(error),
-            Error::NotFullyEnforced => None,
-        }
-    }
 }
 
 /// Confines the calling thread, and the threads it will start, to the given paths for good.

@@ -3,7 +3,7 @@
 //! Every call that a policy doesn't name kills the process. A policy may also *refuse* a call with
 //! ENOSYS, if a C library tries it first but can do without.
 
-use std::{error, fmt, io};
+use std::io;
 
 use libc::{sock_filter, sock_fprog};
 
@@ -60,31 +60,15 @@ impl Filter {
 }
 
 /// Why the filter isn't installed, or only in part. The process must not go on.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// The kernel has no seccomp filters, or an outer filter forbids them.
-    Refused(io::Error),
+    #[error("the kernel refused the seccomp filter: {0}")]
+    Refused(#[source] io::Error),
     /// A thread of the process has other filters; this is its id.
+    #[error("thread {0} can't take over the seccomp filter")]
     Thread(libc::c_long),
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Error::Refused(error) => write!(f, "the kernel refused the seccomp filter: {error}"),
-            Error::Thread(id) => write!(f, "thread {id} can't take over the seccomp filter"),
-        }
-    }
-}
-
-impl error::Error for Error {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        match self {
-            Error::Refused(error) => Some(error),
-            Error::Thread(_) => None,
-        }
-    }
 }
 
 /// Installs the filter for all threads of the process, for good.

@@ -1,16 +1,17 @@
 //! Files that hold a secret, which are opened only if nobody but their owner can read them.
 
 use std::fs::{File, Metadata};
+use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::{fmt, io};
 
 use crate::process;
 
 /// Why a file with a secret isn't accepted.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
     /// It can't be opened.
+    #[error("{path}: {source}")]
     Open {
         /// The file.
         path: PathBuf,
@@ -18,6 +19,9 @@ pub enum SecretFileError {
         source: io::Error,
     },
     /// Other users than its owner may read or write it.
+    #[error(
+        "{path}: expected a file that only its owner may read, got mode {mode:04o}: chmod 600 {path}"
+    )]
     Mode {
         /// The file.
         path: PathBuf,
@@ -25,45 +29,16 @@ pub enum SecretFileError {
         mode: u32,
     },
     /// It belongs neither to this user nor to root. Its owner can read it and replace the secret.
+    #[error(
+        "{path}: expected a file of this user or of root, got one of user {uid}: chown {} {path}",
+        process::uid()
+    )]
     Owner {
         /// The file.
         path: PathBuf,
         /// The user that owns it.
         uid: u32,
     },
-}
-
-impl fmt::Display for SecretFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Mode { path, mode } => {
-                let path = path.display();
-                write!(
-                    f,
-                    "{path}: expected a file that only its owner may read, got mode {mode:04o}: \
-                     chmod 600 {path}"
-                )
-            }
-            Self::Owner { path, uid } => {
-                let path = path.display();
-                write!(
-                    f,
-                    "{path}: expected a file of this user or of root, got one of user {uid}: chown {} {path}",
-                    process::uid()
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for SecretFileError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Open { source, .. } => Some(source),
-            Self::Mode { .. } | Self::Owner { .. } => None,
-        }
-    }
 }
 
 /// Opens a file for reading, if it belongs to this user or to root and nobody else may read or

@@ -1,7 +1,5 @@
 //! The AUTN check of TS 33.102 §6.3.3: MAC before SQN, and AUTS if the SQN is not fresh.
 
-use core::fmt;
-
 use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Ck, Ik, Rand, Res, Sqn, SqnXorAk};
 
 use crate::sqn::{AlreadyUsed, SqnState};
@@ -51,28 +49,19 @@ impl Verified {
 }
 
 /// Why a challenge gets no RES.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AuthenticationFailure {
     /// MAC-A isn't made with our K: the challenge isn't from the home network.
+    #[error("MAC failure: AUTN was not made with this K")]
     MacFailure,
     /// The vector wasn't made for this method: its AMF separation bit is 0 although 1 is required,
     /// or 1 although it is forbidden.
+    #[error("AMF separation bit: the vector was made for another method")]
     SeparationBit,
     /// The sequence number isn't fresh. The home network resynchronises with this token.
+    #[error("synchronisation failure: SQN is not fresh")]
     SyncFailure(Auts),
 }
-
-impl fmt::Display for AuthenticationFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::MacFailure => "MAC failure: AUTN was not made with this K",
-            Self::SeparationBit => "AMF separation bit: the vector was made for another method",
-            Self::SyncFailure(_) => "synchronisation failure: SQN is not fresh",
-        })
-    }
-}
-
-impl core::error::Error for AuthenticationFailure {}
 
 impl SqnState {
     /// Checks a challenge without using up its sequence number.

@@ -20,38 +20,21 @@ pub enum MncLength {
 }
 
 /// Why digits aren't an IMSI.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadImsi {
     /// There isn't at least one digit of MSIN after MCC and MNC, or there are more than 15 digits.
+    #[error("IMSI: expected MCC, MNC, MSIN and at most 15 digits, got {0}")]
     Length(usize),
     /// A character isn't a decimal digit.
+    #[error("IMSI: expected decimal digits, got another character at {at}")]
     NotADigit {
         /// Its position, from 0.
         at: usize,
     },
     /// The length of the MNC isn't two or three digits.
+    #[error("MNC: expected 2 or 3 digits, got {0}")]
     MncLength(u8),
 }
-
-impl fmt::Display for BadImsi {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Length(found) => write!(
-                f,
-                "IMSI: expected MCC, MNC, MSIN and at most 15 digits, got {found}"
-            ),
-            Self::NotADigit { at } => {
-                write!(
-                    f,
-                    "IMSI: expected decimal digits, got another character at {at}"
-                )
-            }
-            Self::MncLength(found) => write!(f, "MNC: expected 2 or 3 digits, got {found}"),
-        }
-    }
-}
-
-impl core::error::Error for BadImsi {}
 
 impl TryFrom<u8> for MncLength {
     type Error = BadImsi;

@@ -114,16 +114,9 @@ impl Imsi {
 }
 
 /// The error for a routing indicator that isn't 1 to 4 decimal digits (TS 23.003 §2.2B).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a routing indicator takes 1 to 4 decimal digits")]
 pub struct BadRoutingIndicator;
-
-impl fmt::Display for BadRoutingIndicator {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a routing indicator takes 1 to 4 decimal digits")
-    }
-}
-
-impl core::error::Error for BadRoutingIndicator {}
 
 pub(crate) fn checked(routing_indicator: &str) -> Result<&str, BadRoutingIndicator> {
     match routing_indicator.len() {

@@ -1,7 +1,5 @@
 //! Sequence numbers: the array of TS 33.102 Annex C.2, which shows whether an SQN is fresh.
 
-use core::fmt;
-
 use softsim_aka::Sqn;
 
 /// The longest IND: 32 array elements, as in the profiles of TS 33.102 C.3.
@@ -42,15 +40,19 @@ pub struct SqnState {
 }
 
 /// Why an array or its parameters are out of range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadSqnState {
     /// IND has more bits than [`MAX_IND_BITS`].
+    #[error("IND: expected 0 to {MAX_IND_BITS} bits, got {0}")]
     IndBits(u8),
     /// Δ is zero, which would accept nothing, or above the highest SEQ, which would limit nothing.
+    #[error("delta: expected 1 to the highest SEQ, got {0}")]
     Delta(u64),
     /// L is zero, which would accept nothing.
+    #[error("L: expected 1 or more, got 0")]
     L,
     /// A stored element exceeds the highest SEQ for these IND bits.
+    #[error("SEQ_MS({ind}) is above the highest SEQ: {seq}")]
     Element {
         /// The element's index.
         ind: u8,
@@ -59,39 +61,11 @@ pub enum BadSqnState {
     },
 }
 
-impl fmt::Display for BadSqnState {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::IndBits(found) => {
-                write!(f, "IND: expected 0 to {MAX_IND_BITS} bits, got {found}")
-            }
-            Self::Delta(found) => write!(f, "delta: expected 1 to the highest SEQ, got {found}"),
-            Self::L => f.write_str("L: expected 1 or more, got 0"),
-            Self::Element { ind, seq } => {
-                write!(f, "SEQ_MS({ind}) is above the highest SEQ: {seq}")
-            }
-        }
-    }
-}
-
-impl core::error::Error for BadSqnState {}
-
 /// The error for a sequence number that was fresh when it was checked, but that another
 /// authentication has used since.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("SQN {} was used between check and acceptance", .0.value())]
 pub struct AlreadyUsed(pub Sqn);
-
-impl fmt::Display for AlreadyUsed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "SQN {} was used between check and acceptance",
-            self.0.value()
-        )
-    }
-}
-
-impl core::error::Error for AlreadyUsed {}
 
 impl SqnState {
     /// Length of [`SqnState::to_bytes`] in octets.

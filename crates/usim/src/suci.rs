@@ -1,8 +1,6 @@
 //! SUCI, the concealed subscription identifier, as a network access identifier (TS 33.501 §6.12 and
 //! Annex C, TS 23.003 §28.7.3).
 
-use core::fmt;
-
 use softsim_aka::agreement::{BadPublicKey, PrivateKey};
 use zeroize::Zeroizing;
 
@@ -22,24 +20,15 @@ pub struct HomeNetworkKey<'a> {
 }
 
 /// Why a SUCI can't be made.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SuciError {
     /// The routing indicator is invalid.
+    #[error(transparent)]
     RoutingIndicator(BadRoutingIndicator),
     /// The home network's key isn't valid for the ephemeral key's group.
+    #[error("the home network's key: {0}")]
     HomeNetworkKey(BadPublicKey),
 }
-
-impl fmt::Display for SuciError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::RoutingIndicator(error) => error.fmt(f),
-            Self::HomeNetworkKey(error) => write!(f, "the home network's key: {error}"),
-        }
-    }
-}
-
-impl core::error::Error for SuciError {}
 
 impl Imsi {
     /// A SUCI of profile A if the group of `ephemeral_key` is X25519, of profile B if it is P-256:

@@ -1,8 +1,6 @@
 //! The value of AT_ENCR_DATA: AES-128 in CBC mode, padded to whole blocks by AT_PADDING (RFC 4187
 //! §10.12).
 
-use core::fmt;
-
 use aes::Aes128;
 use cbc::cipher::{Array, BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
 use cbc::{Decryptor, Encryptor};
@@ -10,23 +8,12 @@ use cbc::{Decryptor, Encryptor};
 use crate::{Iv, KEncr};
 
 /// The error for data that aren't one or more whole blocks of 16 octets.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("encrypted data: expected one or more blocks of 16 octets, got {length} octets")]
 pub struct NotWholeBlocks {
     /// The length of the data in octets.
     pub length: usize,
 }
-
-impl fmt::Display for NotWholeBlocks {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "encrypted data: expected one or more blocks of 16 octets, got {} octets",
-            self.length
-        )
-    }
-}
-
-impl core::error::Error for NotWholeBlocks {}
 
 /// Encrypts attributes in place.
 ///

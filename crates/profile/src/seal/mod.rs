@@ -5,8 +5,6 @@ mod headers;
 pub(crate) mod payload;
 mod statement;
 
-use core::fmt;
-
 use hpke::rand_core::CryptoRng;
 use hpke::{OpModeS, Serializable, setup_sender_with_rng};
 use minicbor::data::Tag;
@@ -20,21 +18,12 @@ use crate::package::{
 use crate::{Command, DeviceId, IssuerKey, Profile, SealingPublicKey, SealingStatement, Validity};
 
 /// Why a profile was not sealed, or a command not signed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SealError {
     /// The sequence is 0. Devices start from 0 and accept only higher ones.
+    #[error("expected a sequence from 1 on, got 0")]
     SequenceZero,
 }
-
-impl fmt::Display for SealError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::SequenceZero => f.write_str("expected a sequence from 1 on, got 0"),
-        }
-    }
-}
-
-impl core::error::Error for SealError {}
 
 /// Seals `profile` for the device of a verified statement.
 ///

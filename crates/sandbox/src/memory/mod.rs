@@ -13,7 +13,7 @@ mod scrub;
 use std::sync::OnceLock;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicI32, AtomicU8, AtomicUsize};
-use std::{error, fmt, io};
+use std::{fmt, io};
 
 pub use heap::Heap;
 pub(crate) use map::Region;
@@ -42,23 +42,12 @@ impl fmt::Display for KeyMemory {
 }
 
 /// The error when the heap can't grow.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
+#[error("can't give the heap {octets} octets more: {why}")]
 pub struct NoMemory {
     octets: usize,
+    #[source]
     why: io::Error,
-}
-
-impl fmt::Display for NoMemory {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (octets, why) = (self.octets, &self.why);
-        write!(f, "can't give the heap {octets} octets more: {why}")
-    }
-}
-
-impl error::Error for NoMemory {
-    fn source(&self) -> Option<&(dyn error::Error + 'static)> {
-        Some(&self.why)
-    }
 }
 
 /// The size of stack and heap in octets; 0 without `secret_main!`.
