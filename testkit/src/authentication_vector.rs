@@ -1,8 +1,17 @@
 //! Authentication vectors (TS 33.102 §6.3.2) and resynchronisation (TS 33.102 §6.3.5).
 
 use softsim_aka::{
-    AlgorithmSet, Amf, AuthenticationOutput, Autn, Auts, Functions, Rand, Sqn, SqnXorAk,
+    AlgorithmSet, Amf, AuthenticationOutput, Autn, Auts, Credentials, Functions, K, Opc, Rand, Sqn,
+    SqnXorAk,
 };
+
+/// Milenage's credentials.
+pub fn milenage(k: [u8; 16], opc: [u8; 16]) -> Credentials {
+    Credentials::Milenage {
+        k: K::new(k),
+        opc: Opc::new(opc),
+    }
+}
 
 /// An authentication vector, with the values that the SIM derives from it.
 pub struct Vector {

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use p256::ecdsa::{SigningKey, VerifyingKey};
 use p256::elliptic_curve::Generate;
-use softsim_aka::{Amf, Credentials, Opc, Sqn};
+use softsim_aka::{Amf, Sqn};
 use softsim_keyd::roles::{COMPILED, Group, PerRole, Rate, RolePolicy};
 use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Client, Keyd, Service};
@@ -25,6 +25,8 @@ use softsim_profile::{
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::SqnParameters;
 use tempfile::TempDir;
+
+pub use crate::authentication_vector::milenage;
 
 /// The uid of every client.
 pub const UID: u32 = 1000;
@@ -410,14 +412,6 @@ pub fn profile(iccid: &str) -> Profile {
 /// A profile for a second subscription.
 pub fn other_profile(iccid: &str) -> Profile {
     profile_of(iccid, "001010000000002", [0x5b; 16], OPC, 0)
-}
-
-/// Milenage's credentials.
-pub fn milenage(k: [u8; 16], opc: [u8; 16]) -> Credentials {
-    Credentials::Milenage {
-        k: softsim_aka::K::new(k),
-        opc: Opc::new(opc),
-    }
 }
 
 /// A profile with this subscription, whose SQNs begin at `floor`.

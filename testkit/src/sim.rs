@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use softsim_aka::agreement::{Group, PrivateKey, PublicKey};
-use softsim_aka::{Amf, Autn, Credentials, Functions, K, KAusf, Msk, Opc, Rand, SharedSecret, Sqn};
+use softsim_aka::{Amf, Autn, Credentials, Functions, KAusf, Msk, Rand, SharedSecret, Sqn};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Identity, IdentityKind, IdentityRequest, Method, Nai,
     ReauthenticationAnswer,
@@ -17,6 +17,7 @@ use softsim_usim::{
     SqnParameters, SqnState,
 };
 
+use crate::authentication_vector;
 use crate::session::{Agreement, Next, Round, Session};
 
 /// The IMSI of a SIM unless a test sets another.
@@ -384,10 +385,7 @@ fn nonce_s_in(session: &Session, message: &AkaMessage<'_>) -> Option<[u8; 16]> {
 
 /// Milenage's credentials with a K of 16 equal octets.
 pub fn milenage(k: u8) -> Credentials {
-    Credentials::Milenage {
-        k: K::new([k; 16]),
-        opc: Opc::new([0xcd; 16]),
-    }
+    authentication_vector::milenage([k; 16], [0xcd; 16])
 }
 
 /// [`auc_of`] with the credentials of [`milenage`].

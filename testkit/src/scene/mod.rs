@@ -5,11 +5,12 @@ mod network;
 mod stage;
 
 pub use network::{Challenge, Network, Reauthentication};
-use softsim_aka::{Credentials, K, Opc};
+use softsim_aka::Credentials;
 use softsim_eap::{Identity, IdentityKind, Method, Nai};
 use softsim_eap_packet::{self as packet, Attribute, Builder, Code, Draft, Packet, Subtype, Type};
 pub use stage::{Scene, Step};
 
+use crate::authentication_vector::milenage;
 pub use crate::sim::{Permanent, Sim, up_to};
 
 /// The realm of the SIM's own identities.
@@ -31,10 +32,7 @@ pub const PSEUDONYM: &str = "7b1c5e0d@aaa.example";
 
 /// The credentials of the SIM and its home network.
 fn credentials() -> Credentials {
-    Credentials::Milenage {
-        k: K::new([0x51; 16]),
-        opc: Opc::new([0x98; 16]),
-    }
+    milenage([0x51; 16], [0x98; 16])
 }
 
 /// An identity of this kind.

@@ -1,12 +1,13 @@
 //! The peer against what real implementations sent, and against the keys that RFC 9048 prints.
 
 use serde_json::Value;
-use softsim_aka::{Credentials, K, KAut, Opc};
+use softsim_aka::KAut;
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, IdentityKind, Method, NetworkName, OuterIdentity, Output,
     Peer,
 };
 use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
+use softsim_testkit::authentication_vector::milenage;
 use softsim_testkit::scene::{self, *};
 use softsim_testkit::vectors::{cases, fixed, octets};
 
@@ -22,10 +23,7 @@ fn recorded(case: &Value) -> Scene {
         config.methods = vec![Method::Aka];
     }
     let mut scene = Scene::unasked(config);
-    let credentials = Credentials::Milenage {
-        k: K::new(fixed(&case["k"])),
-        opc: Opc::new(fixed(&case["opc"])),
-    };
+    let credentials = milenage(fixed(&case["k"]), fixed(&case["opc"]));
     scene.sim = Sim::with(&credentials, FLOOR);
     scene.sim.permanent = Permanent::Always;
     let sent = case["events"].as_array().unwrap().iter();
