@@ -17,7 +17,7 @@ use softsim_lab_simulators::auc::{Auc, Subscriber};
 use softsim_lab_simulators::eap_server::{Config, EapServer, Server, Step};
 use softsim_testkit::processes::built;
 
-/// A provisioned device before a server; hostapd runs as long as it.
+/// A provisioned device and its server. hostapd runs until this is dropped.
 struct Access {
     home: Home,
     server: SocketAddr,
@@ -25,7 +25,7 @@ struct Access {
     _folder: tempfile::TempDir,
 }
 
-/// The access networks that there are: always the lab's, and hostapd's where it is installed.
+/// The access networks: the lab's, and hostapd's if hostapd is installed.
 fn networks(test: &str) -> Vec<Access> {
     let mut networks = Vec::new();
     if !built(test, &["softsim-keyd", "softsim-netd"]) {
@@ -71,15 +71,15 @@ impl Access {
             .sqn()
     }
 
-    /// Gives the AuC another half of the subscription.
+    /// Replaces the subscriber's entry in the AuC.
     fn replace(&self, subscriber: Subscriber) {
         let subscription = self.home.subscription();
         let mut auc = subscription.auc.lock().unwrap();
         auc.insert(subscription.profile.imsi.digits(), subscriber);
     }
 
-    /// keyd refuses the vector, and its SQN is none the worse: the next good vector may have the
-    /// same.
+    /// Asserts that keyd refuses the vector and stores no SQN, so that the next valid vector may
+    /// have the same SQN.
     fn fails_cleanly_with(&self, broken: impl FnOnce(&Subscription, Sqn) -> Subscriber) {
         let counted = || {
             let counters = self.home.gateway().status().unwrap().counters.unwrap();
@@ -111,8 +111,7 @@ fn a_full_authentication_ends_with_the_servers_msk() {
     }
 }
 
-/// The lab's server, which names the subscriber for the next time, but for one bit of the MSK that
-/// it sends.
+/// The lab's server, which gives identities, and changes one bit of the MSK that it sends.
 struct WithAnotherMsk(Server);
 
 impl EapServer for WithAnotherMsk {

@@ -18,7 +18,7 @@ use softsim_testkit::processes::{bootstrapped, built};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
-/// For what happens at once, or never.
+/// How long the test waits for an event that either happens at once or never.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 fn file(home: &Home, name: &str) -> PathBuf {
@@ -36,8 +36,8 @@ fn bootstrap_under(home: &Home, device: &Enrolled, ssid: u16) {
     home.bootstrap().unwrap();
 }
 
-/// Starts netd on other accounts than those it wrote: it runs, says why it doesn't use them, and
-/// keeps them for whoever wants to look.
+/// Starts netd on accounts that it didn't write. netd must run, log why it doesn't use them, and
+/// keep the file. Returns the reason.
 fn refuses(home: &mut Home, accounts: &[u8]) -> String {
     home.gateway_mut().stop_netd();
     fs::write(file(home, "accounts.json"), accounts).unwrap();
@@ -79,7 +79,7 @@ fn accounts_that_keyd_did_not_commit_are_set_aside_and_a_bootstrap_brings_others
     refuses(&mut home, &good[..good.len() / 2]);
     refuses(&mut home, b"");
 
-    // What keyd committed is still good, and so is a bootstrap.
+    // The accounts that keyd committed still work, and so does a bootstrap.
     home.gateway_mut().stop_netd();
     fs::write(file(&home, "accounts.json"), &good).unwrap();
     home.start_netd().unwrap();
@@ -148,7 +148,7 @@ fn accounts_are_forgotten_on_command_and_the_gateway_bootstraps_anew() {
     assert_eq!(after.as_ref(), Some(&bootstrap.transaction));
     assert_ne!(after, before);
 
-    // Without a bootstrap server, it stays without accounts; also after a start.
+    // Without a bootstrap server, netd has no accounts after a restart, either.
     home.gateway_mut().stop_netd();
     home.gateway_mut().start_netd(None).unwrap();
     let (failure, reason) = reset(&home).unwrap_err();

@@ -14,7 +14,7 @@ use softsim_testkit::processes::{bootstrapped, built};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
-/// Last Result of the Software SIM object: how the last package or command was taken.
+/// Last Result of the Software SIM object: the result of the last package or command.
 const LAST_RESULT: Path = Path::Resource(26241, 0, 11);
 /// Sealing Key Attestation: the sealing statement.
 const STATEMENT: Path = Path::Resource(26241, 0, 14);
@@ -40,7 +40,7 @@ fn a_command_comes_in_a_write_of_the_management_server() {
     let iccid = home.subscription().profile.iccid;
     let write = |package: &[u8]| home.write_package(&device.endpoint, package).unwrap().code;
 
-    // Deleting takes a disabled profile.
+    // Only a disabled profile can be deleted.
     let delete = home.order(&device, &Command::Delete(iccid)).unwrap();
     assert_eq!(write(&delete), Code::METHOD_NOT_ALLOWED);
     assert_eq!(state(&home), Some(ProfileState::Enabled));
@@ -51,7 +51,7 @@ fn a_command_comes_in_a_write_of_the_management_server() {
     assert_eq!(number(&home, &device, PROFILE_STATE), "3");
     assert_eq!(number(&home, &device, LAST_RESULT), "1");
 
-    // It is carried out once.
+    // The device executes a command once.
     let enable = home.order(&device, &Command::Enable(iccid)).unwrap();
     assert_eq!(write(&enable), Code::CHANGED);
     assert_eq!(write(&disable), Code::BAD_REQUEST);
@@ -78,8 +78,8 @@ fn a_command_comes_in_a_bootstrap() {
     assert_eq!(bootstrapped.package.as_deref(), Some("sealing key rotated"));
     assert_ne!(home.gateway().status().unwrap().sealing_key_id, before);
 
-    // What is sealed to the key before is refused, and what is sealed by the new statement, which
-    // the management server reads, is taken.
+    // The device refuses a package that is sealed to the old key. It accepts one that is sealed
+    // with the new statement, which the management server reads.
     let package = home.seal(&device).unwrap();
     assert_eq!(
         home.write_package(&device.endpoint, &package).unwrap().code,

@@ -21,18 +21,17 @@ use softsim_sandbox::seccomp::Filter;
 use softsim_testkit::processes::{built, told};
 use softsim_testkit::trace::{Call, STRACE, confined};
 
-/// For what happens at once, or never.
+/// How long the test waits for an event that either happens at once or never.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The calls of both daemons in a whole journey.
+/// The system calls of both daemons in the whole demo.
 struct Traces {
     keyd: Vec<Call>,
     netd: Vec<Call>,
 }
 
 impl Traces {
-    /// Runs the demo with each daemon under strace, which stays out of its way: the daemon keeps
-    /// its parent.
+    /// Runs the demo with each daemon under strace, which leaves the daemon a child of the demo.
     fn of_the_demo() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let programs = binaries().unwrap();
@@ -54,7 +53,8 @@ impl Traces {
             .env("SOFTSIM_BIN_DIR", folder.path())
             .output()
             .unwrap();
-        // Its verdict is not asked for: as root it may look where others may not.
+        // The demo's exit status doesn't count, because root may read what the demo expects to be
+        // unreadable.
         let told = String::from_utf8_lossy(&demo.stdout);
         assert!(
             told.contains("EAP-Success"),
@@ -73,8 +73,8 @@ impl Traces {
     }
 }
 
-/// The calls of the daemon's own threads: a helper is a process that executes, and has a filter of
-/// its own.
+/// The calls of the daemon's own threads, without those of helper processes, which have their own
+/// filters.
 fn without_helpers(mut calls: Vec<Call>) -> Vec<Call> {
     let first = calls.first().map(|call| call.thread);
     let executes = |call: &&Call| call.name == "execve" && Some(call.thread) != first;
@@ -116,7 +116,8 @@ fn the_journey_needs_each_call_of_keyds_filter_and_the_order_of_its_start_is_kep
     let traces = Traces::of_the_demo();
     let allowed = |filter: Filter| filter.calls().iter().copied().collect::<BTreeSet<_>>();
 
-    // Each call that the filter leaves, but for the end, which didn't come; and no other.
+    // keyd made exactly the calls that the filter allows, except exit_group, because it didn't
+    // exit.
     let mut expected = allowed(Filter::Keyd);
     expected.remove("exit_group");
     assert_eq!(names(confined(&traces.keyd)), expected);
@@ -137,8 +138,7 @@ fn the_journey_needs_each_call_of_keyds_filter_and_the_order_of_its_start_is_kep
     ];
     assert!(order.is_sorted(), "{order:?}");
 
-    // malloc(3) begins with brk(2): asks where the heap is, and moves its end. keyd's loader asks
-    // only.
+    // malloc(3) asks by brk(2) where the heap ends, and moves its end. keyd's loader only asks.
     let moves_the_heap = |calls: &[Call]| {
         calls
             .iter()
@@ -151,7 +151,7 @@ fn the_journey_needs_each_call_of_keyds_filter_and_the_order_of_its_start_is_kep
     );
 }
 
-/// A keyd of its own, with a service manager that hears it; killed on drop.
+/// A keyd, with the socket of a service manager; killed on drop.
 struct Watched {
     keyd: Child,
     manager: UnixDatagram,
@@ -163,7 +163,7 @@ impl Watched {
         let socket = folder.join("network");
         let manager = UnixDatagram::bind(folder.join("notify")).unwrap();
         manager.set_read_timeout(Some(PATIENCE)).unwrap();
-        // As a service manager does it: keyd's own process id is among the variables.
+        // Like a service manager, this sets keyd's process id in the environment.
         let keyd = Command::new("sh")
             .args(["-c", "WATCHDOG_PID=$$ exec \"$@\"", "sh"])
             .arg(binaries().unwrap().join("softsim-keyd"))
@@ -189,7 +189,7 @@ impl Watched {
         told(&self.manager).unwrap()
     }
 
-    /// It answers, and goes on telling that it is alive.
+    /// Asserts that keyd answers and continues to notify the watchdog.
     fn goes_on(&mut self, after: &str) {
         self.manager.set_nonblocking(true).unwrap();
         let mut word = [0; 64];
@@ -263,7 +263,7 @@ fn a_keyd_that_was_stopped_frozen_or_traced_goes_on() {
     keyd.goes_on("a tracer");
 }
 
-/// In a control group of its own, as a container that is paused.
+/// Freezes keyd in a separate control group, as when a container is paused, and thaws it.
 fn freeze_and_thaw(keyd: &Watched) -> Result<(), String> {
     let told = |error: std::io::Error| format!("no control group can be made: {error}");
     let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
@@ -289,7 +289,7 @@ fn freeze_and_thaw(keyd: &Watched) -> Result<(), String> {
     outcome
 }
 
-/// As root: seized, interrupted, watched and let go by strace.
+/// As root, lets strace seize, interrupt, trace and release keyd.
 fn trace_and_detach(keyd: &Watched) -> Result<(), String> {
     let trace = Command::new("strace")
         .args(["-qq", "-o", "/dev/null", "-p", &keyd.id()])
@@ -309,7 +309,7 @@ fn trace_and_detach(keyd: &Watched) -> Result<(), String> {
     if ended {
         return Err("it can't be traced: needs root".into());
     }
-    // It is seen in its wait and out of it.
+    // strace sees keyd while it waits and while it runs.
     for _ in 0..4 {
         keyd.hear();
     }

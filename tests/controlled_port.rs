@@ -22,7 +22,7 @@ use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::supplicant::find;
 use softsim_testkit::processes::{A_WHILE, built, stranger, udp, wired_access};
 
-/// For what happens soon, or never.
+/// How long the test waits for an event that happens soon or never.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A gateway and a hostapd on the two ends of a cable.
@@ -77,7 +77,7 @@ impl Scene {
         self.home.gateway().access().unwrap().port
     }
 
-    /// What passes the cable now.
+    /// The kinds of traffic that pass the cable now.
     fn passing(&self) -> Vec<&'static str> {
         let (here, there) = (&self.cable.gateway, &self.cable.authenticator);
         let probes = [
@@ -112,7 +112,7 @@ fn tcp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
     let Ok(mut stream) = connected.unwrap() else {
         return false;
     };
-    // The port may close before the last message of the handshake, which the client doesn't notice.
+    // The port may close before the last message of the handshake, and the client wouldn't notice.
     SockRef::from(&listener)
         .set_read_timeout(Some(A_WHILE))
         .unwrap();
@@ -129,7 +129,7 @@ fn ping(from: &Namespace, address: Ipv4Addr) -> bool {
     let socket = from.enter(|| Socket::new(Domain::IPV4, Type::RAW, Some(Protocol::ICMPV4)));
     let socket = socket.unwrap().unwrap();
     socket.set_read_timeout(Some(A_WHILE)).unwrap();
-    // Echo request, its checksum, and nothing else.
+    // An ICMP echo request: type, code, checksum, and zeros.
     let request = [8, 0, 0xf7, 0xff, 0, 0, 0, 0];
     let to = SockAddr::from(SocketAddr::from((address, 0)));
     if socket.send_to(&request, &to).is_err() {
@@ -208,7 +208,7 @@ fn the_port_closes_when_netd_is_killed() {
     let netd = scene.home.gateway().netd().unwrap().id().to_string();
     let killed = Command::new("kill").args(["-s", "KILL", &netd]).status();
     assert!(killed.unwrap().success());
-    // Its keeper has to notice first.
+    // The port keeper must first notice that netd has ended.
     let end = Instant::now() + PATIENCE;
     while !scene.passing().is_empty() {
         assert!(Instant::now() < end, "the port stays open");
@@ -295,7 +295,7 @@ fn netd_holds_no_socket_that_reaches_past_its_keeper() {
         for kind in ["packet", "netlink"] {
             let there: BTreeSet<_> = sockets(netd, kind);
             assert_eq!(held(netd).intersection(&there).next(), None, "{kind}");
-            // They are the keeper's.
+            // The sockets must belong to a port keeper.
             let keepers = children.split_whitespace();
             let mut keepers = keepers.map(|keeper| held(keeper.parse().unwrap()));
             assert!(keepers.any(|held| !held.is_disjoint(&there)), "{kind}");

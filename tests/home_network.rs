@@ -29,7 +29,7 @@ const SERVING_NETWORK: &str = "5G:mnc001.mcc001.3gppnetwork.org";
 const AF: &str = "af.example";
 const UA_STAR: [u8; 5] = [1, 0, 0, 0, 2];
 
-/// What the server saw and got in an authentication.
+/// What the server observed in an authentication.
 struct Seen {
     /// EAP-Response/Identity.
     outer: String,
@@ -38,7 +38,7 @@ struct Seen {
     k_ausf: Option<KAusf>,
 }
 
-/// The honest server, and what it sees.
+/// The lab's server, and what it observes.
 struct Watched {
     server: Server,
     outer: String,
@@ -74,7 +74,7 @@ struct Scene {
 }
 
 impl Scene {
-    /// With a home network that reads SUCIs, where a group is given.
+    /// If a group is given, the home network can decrypt SUCIs.
     fn new(mut config: Config, access: &str, concealed: Option<Group>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let mut options = Options::default();
@@ -107,7 +107,7 @@ impl Scene {
         (access, messages(events))
     }
 
-    /// Authenticates; netd and the server agree on the session.
+    /// Authenticates, and asserts that netd and the server agree on the session.
     fn succeed(&self) -> (Authentication, Seen) {
         let (access, messages) = self.connect();
         assert_eq!(access.state, AccessState::Authorised, "{messages:#?}");
@@ -264,13 +264,13 @@ fn fast_re_authentication_goes_on_from_an_authentication_with_forward_secrecy() 
         ask_identity: None,
         ..Config::default()
     };
-    // The first identity is a SUCI, as no other is known; later ones are those that the server
-    // gave.
+    // The first identity is a SUCI, because the device has no other; later ones are those that the
+    // server gave.
     let access = "identity = 'suci'\nforward_secrecy = 'require'\n";
     let mut scene = Scene::new(config.clone(), access, Some(Group::X25519));
     assert!(!scene.succeed().0.reauthenticated);
 
-    // Who requires forward secrecy makes full authentications only.
+    // An access that requires forward secrecy makes only full authentications.
     let access = "forward_secrecy = 'allow'\n";
     let server = watched_server(&scene.home, config, &scene.seen);
     let access = scene.home.radius_access(server, access);

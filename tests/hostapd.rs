@@ -22,14 +22,14 @@ const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
 const BOTH: [&str; 2] = ["aka-prime", "aka"];
 
-/// Where netd meets hostapd.
+/// The carrier between netd and hostapd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Carrier {
     Radius,
     Wired,
 }
 
-/// A gateway with one access, to a hostapd.
+/// A gateway with one access to hostapd.
 struct Scene {
     carrier: Carrier,
     home: Home,
@@ -37,7 +37,7 @@ struct Scene {
     _folder: tempfile::TempDir,
 }
 
-/// The carriers that this machine has.
+/// The carriers that this machine can test.
 fn carriers(test: &str) -> Vec<Carrier> {
     if Hostapd::program().is_none() {
         skip(&format!("{test}: hostapd is not installed"));
@@ -98,21 +98,21 @@ impl Scene {
         }
     }
 
-    /// Authenticates; where the access stands then, and the messages that passed.
+    /// Authenticates, and returns the access's state and the messages.
     fn connect(&self) -> (Access, Vec<String>) {
         let (access, events) = self.home.gateway().connect().unwrap();
         (access, messages(events))
     }
 
-    /// Authenticates, which has to succeed.
+    /// Authenticates, and asserts that it succeeds.
     fn succeed(&self) -> (softsim_client::netd::Authentication, Vec<String>) {
         let (access, messages) = self.connect();
         assert_eq!(access.state, AccessState::Authorised, "{messages:#?}");
         (access.authentication.unwrap(), messages)
     }
 
-    /// Authenticates, which has to fail. On a wire, hostapd rests for a minute then: another one
-    /// takes its place.
+    /// Authenticates, and asserts that it fails. A wired hostapd then waits for a minute, so the
+    /// test starts a new one.
     fn fail(&mut self) {
         let (access, messages) = self.connect();
         let held = matches!(access.state, AccessState::Held { .. });
@@ -134,7 +134,7 @@ impl Scene {
             .sqn()
     }
 
-    /// Gives the AuC another half of the subscription.
+    /// Replaces the subscriber's entry in the AuC.
     fn replace(&self, subscriber: Subscriber) {
         let subscription = self.home.subscription();
         let mut auc = subscription.auc.lock().unwrap();
@@ -145,7 +145,7 @@ impl Scene {
         self.replace(self.home.subscription().subscriber(sqn));
     }
 
-    /// Ends both daemons at once, and starts them on what they had stored.
+    /// Kills both daemons at once, and starts them on their stored state.
     fn cut_the_power(&mut self) {
         let gateway = self.home.gateway_mut();
         gateway.stop();
@@ -191,7 +191,7 @@ fn methods_are_negotiated_and_one_that_is_not_allowed_is_declined() {
             methods,
             ..hostapd::Options::default()
         };
-        // It shows itself with an identity of EAP-AKA', and takes EAP-AKA all the same.
+        // netd shows an identity of EAP-AKA', and still accepts EAP-AKA.
         let both = "methods = ['aka-prime', 'aka']\n";
         let scene = Scene::new(carrier, offering(Methods::Aka), both);
         assert_eq!(scene.succeed().0.method, "EAP-AKA");

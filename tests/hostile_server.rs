@@ -22,10 +22,10 @@ use softsim_lab_simulators::eap_server::EapServer;
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys};
 use softsim_testkit::processes::built;
 
-/// Attempts in which a scenario has to come to its end: it may have several conversations.
+/// The number of attempts in which a scenario must end; it may have several conversations.
 const ATTEMPTS: usize = 8;
 
-/// A gateway before a server that changes its mind.
+/// A gateway and a server that plays one scenario after the other.
 struct Scene {
     home: Home,
     server: SocketAddr,
@@ -65,7 +65,7 @@ impl Scene {
         }
     }
 
-    /// Starts netd with what a scenario wants of its configuration.
+    /// Starts netd with a scenario's lines of configuration.
     fn configure(&mut self, lines: &str) {
         let access = self.home.radius_access(self.server, lines);
         let gateway = self.home.gateway_mut();
@@ -74,7 +74,7 @@ impl Scene {
         gateway.start_netd(None).unwrap();
     }
 
-    /// Plays a scenario; what went otherwise than it says.
+    /// Plays a scenario, and returns the deviations from it.
     fn play(&mut self, scenario: &Arc<Scenario>) -> Vec<String> {
         self.begin_anew(scenario);
         let hostile = Hostile::new(scenario.clone(), self.imsi());
@@ -105,7 +105,8 @@ impl Scene {
             .collect()
     }
 
-    /// An AuC that is a little ahead of the SIM, and a SIM that no server has given a name.
+    /// Resets the AuC to an SQN just above the SIM's, and the SIM to one without pseudonym and
+    /// re-authentication identity.
     fn begin_anew(&mut self, scenario: &Scenario) {
         self.sqn += 1 << 10;
         let subscription = self.home.subscription();
@@ -139,13 +140,13 @@ impl Scene {
     }
 }
 
-/// Whether names may be left from the scenario before, or be given in this one.
+/// Whether the SIM may have an identity from the previous scenario or get one in this one.
 fn names_the_peer(scenario: &Scenario) -> bool {
     let succeeds = |turn: &Turn| matches!(turn, Turn::Succeed);
     scenario.end == End::Success || scenario.turns.iter().any(succeeds)
 }
 
-/// The lines of the access that a setting is.
+/// The line of an access's configuration for a setting.
 fn line(setting: &Setting) -> String {
     match setting {
         Setting::Only(Method::Aka) => "methods = ['aka']\n".into(),
@@ -158,7 +159,7 @@ fn line(setting: &Setting) -> String {
     }
 }
 
-/// Plays all, those of one configuration together.
+/// Plays all scenarios, grouped by configuration.
 fn play_all(scenarios: Vec<Scenario>) {
     let mut by_configuration = BTreeMap::<String, Vec<_>>::new();
     // The server can't speak twice in a row over RADIUS.

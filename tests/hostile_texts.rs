@@ -15,8 +15,8 @@ use softsim_testkit::processes::built;
 
 const PROGRAMS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsimctl"];
 
-/// Names the window, forges a line and a message of the kernel, clears the screen by C1, and turns
-/// the text around.
+/// A text that sets the window's title, forges a log line and a kernel message, clears the screen
+/// by a C1 control and reverses the writing direction.
 const HOSTILE: &str = "\x1b]0;owned\x07\r\nmanagement       registered\n<0>kernel: forged\u{9b}2J\u{7f}\u{202e}\u{2028}";
 
 fn softsimctl(home: &Home, arguments: &[&str]) -> Output {
@@ -29,7 +29,7 @@ fn softsimctl(home: &Home, arguments: &[&str]) -> Output {
         .unwrap()
 }
 
-/// What a program wrote: nothing but plain characters in lines.
+/// Returns a program's output after asserting that it consists of lines of printable characters.
 fn plain(octets: Vec<u8>) -> String {
     let text = String::from_utf8(octets).unwrap();
     let plain = text.lines().all(|line| line.chars().all(is_plain));
@@ -74,7 +74,7 @@ fn nothing_that_a_server_wrote_reaches_a_terminal_or_a_log_as_more_than_text() {
         "JSON says the same"
     );
 
-    // A failure goes to standard error, and repeats what the command line had.
+    // A failure goes to standard error, and repeats an argument of the command line.
     let failed = softsimctl(&home, &["access", "connect", HOSTILE]);
     assert!(!failed.status.success() && plain(failed.stderr).contains("owned"));
     let usage = softsimctl(&home, &[HOSTILE]);

@@ -23,13 +23,13 @@ use softsim_testkit::processes::built;
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
-/// For what happens at once, or never.
+/// How long the test waits for an event that either happens at once or never.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 const SIM: Path = Path::Instance(26241, 0);
 const PROFILE_STATE: Path = Path::Resource(26241, 0, 0);
 
-/// A subscription whose K has 256 bits; the other is a random one with Milenage.
+/// A subscription whose K has 256 bits. The other subscription is a random one with Milenage.
 const TUAK: &str = r#"
 iccid = "8988211000000000268"
 imsi = "001010000000256"
@@ -40,7 +40,7 @@ top = "a76d3be08254f1c90e9d47b5286afc13d1850b67c43ea92f78f2146c5be03d98"
 res_bits = 128
 "#;
 
-/// Profile State: in use.
+/// The value of Profile State for an enabled profile.
 const ENABLED: i64 = 4;
 
 fn contains(octets: &[u8], part: &[u8]) -> bool {
@@ -137,7 +137,8 @@ fn registers_and_answers(home: &Home, endpoint: &str, iccid: &str) {
     assert_eq!(observed.payload, ENABLED.to_string().as_bytes());
 }
 
-/// K, OPc, CK and IK are neither in the conversation of the daemons nor in their logs; RES is.
+/// Asserts that K, OPc, CK and IK are neither in the messages between the daemons nor in their
+/// logs, and that RES is in the messages.
 fn no_secret_passed(home: &Home, folder: &std::path::Path) {
     let messages = recorder::read(&folder.join("ipc.record")).unwrap();
     let traffic: Vec<u8> = messages
@@ -170,7 +171,7 @@ fn a_gateway_bootstraps_by_itself_and_takes_its_leave_when_it_is_told_to_end() {
     let registered = |event: &ManagementEvent| matches!(event, ManagementEvent::Registered { .. });
     assert!(journal.wait_for(PATIENCE, registered).is_some());
     assert_eq!(home.gateway().status().unwrap().profiles, 1);
-    // Only who knows that it is registered can take its leave.
+    // netd deregisters only if it knows that it is registered.
     let told = || home.gateway().netd_status().unwrap().management;
     while !matches!(told(), Management::Registered { .. }) {
         sleep(Duration::from_millis(5));
@@ -210,7 +211,7 @@ fn what_was_committed_and_authenticated_outlives_a_power_cut() {
         again.is_some(),
         "netd registers again with its stored account"
     );
-    // The SQN is where it was: the next vector is fresh, and the AuC needn't be synchronised.
+    // The SIM's SQN hasn't changed, so the next vector is fresh without resynchronisation.
     assert!(!home.eap_test().unwrap().0.synchronised);
 }
 
@@ -236,7 +237,7 @@ fn an_authentication_is_notified_to_whoever_observes_the_counter() {
     assert_eq!(response.payload, b"1");
 }
 
-/// Bootstraps, which fails, and finds keyd as it was before.
+/// Asserts that a bootstrap fails and leaves keyd unchanged.
 fn fails_and_changes_nothing(home: &Home) -> Failure {
     let before = home.gateway().status().unwrap();
     let failed = home.bootstrap().unwrap_err();
@@ -249,7 +250,7 @@ fn fails_and_changes_nothing(home: &Home) -> Failure {
     failure
 }
 
-/// The device refused the sealed package, and the bootstrap ended there.
+/// Asserts that the device refused the sealed package and that the bootstrap ended with it.
 fn package_was_refused(home: &Home) {
     let failed = home
         .bootstrap_server()
@@ -295,7 +296,7 @@ fn a_replayed_package_is_refused_and_the_profile_goes_on_working() {
     home.bootstrap_server().set_plan(&device.endpoint, plan);
     home.start_netd().unwrap();
     home.bootstrap().unwrap();
-    // The same package once more.
+    // The server sends the same package again.
     fails_and_changes_nothing(&home);
     package_was_refused(&home);
     home.eap_test().unwrap();

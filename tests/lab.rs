@@ -18,7 +18,7 @@ use softsim_testkit::processes::built;
 
 const PROGRAMS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-lab"];
 
-/// A lab that runs, with what it printed before READY.
+/// A running lab, and its output before READY.
 struct Lab {
     process: Child,
     told: HashMap<String, String>,
@@ -137,7 +137,7 @@ fn netd_does_not_outlive_keyd() {
     let deadline = Instant::now() + Duration::from_secs(30);
     let ended = |id: &str| {
         let state = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        // A zombie waits for the lab, its parent, which doesn't look before its own end.
+        // A zombie remains until the lab, its parent, ends.
         state.is_empty() || state.contains(") Z ")
     };
     while !ended(&netd) {

@@ -29,7 +29,7 @@ fn section(heading: &str) -> &'static str {
         .unwrap()
 }
 
-/// The indented lines of a section: what it tells to type.
+/// The indented lines of a section, which are the commands to type.
 fn commands(section: &str) -> String {
     let mut fenced = false;
     let mut script = String::new();
@@ -43,14 +43,14 @@ fn commands(section: &str) -> String {
     script
 }
 
-/// The contents of the file that a section shows behind its name.
+/// The contents of the file that a section shows after the file's name.
 fn file<'a>(section: &'a str, name: &str) -> &'a str {
     let named = &section[section.find(&format!("`{name}`. ")).unwrap()..];
     let (_, contents) = named.split_once("```toml\n").unwrap();
     contents.split_once("```").unwrap().0
 }
 
-/// What a shell makes of a script, in a folder and with some variables.
+/// Runs a script in a shell, in this directory and with these variables.
 fn run(script: &str, folder: &Path, variables: &[(&str, &Path)]) -> Output {
     Command::new("bash")
         .args(["-euo", "pipefail", "-c", script])
@@ -114,7 +114,7 @@ fn the_operators_lines_run_as_they_stand() {
         "{}",
         said(&output)
     );
-    // What was sealed to the key before the rotation is of no use any more.
+    // keyd refuses a package that was sealed to the key before the rotation.
     let again = "softsimctl profile install sim.sealed";
     let refused = run(again, folder.path(), &variables);
     assert!(
@@ -137,7 +137,7 @@ fn the_five_minute_tour_runs_as_it_stands() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    // What `cargo build` would have built.
+    // This link stands for the output of `cargo build`.
     fs::create_dir(folder.path().join("target")).unwrap();
     symlink(binaries().unwrap(), folder.path().join("target/debug")).unwrap();
     let tour = commands(section("## Five-minute tour"));

@@ -1,5 +1,5 @@
-//! A bootstrap is one transaction of both daemons: whichever of them is killed, at whatever moment,
-//! the gateway comes back with the accounts and the profile of the same transaction.
+//! A bootstrap is one transaction of both daemons. Whichever daemon is killed at whatever moment,
+//! the gateway restarts with the accounts and the profile of the same transaction.
 //!
 //! `SOFTSIM_BOOTSTRAP_KILLS` sets how often each is killed, `SOFTSIM_SEED` the moments.
 
@@ -15,10 +15,10 @@ use softsim_lab_harness::home::{Home, Options};
 use softsim_testkit::dice::{Dice, number_from_env};
 use softsim_testkit::processes::built;
 
-/// Kills, unless `SOFTSIM_BOOTSTRAP_KILLS` says otherwise.
+/// The number of kills, unless `SOFTSIM_BOOTSTRAP_KILLS` sets another.
 const KILLS: u64 = 8;
 
-/// Who is killed.
+/// The daemon that is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Victim {
     Netd,
@@ -67,7 +67,8 @@ fn killed_while_bootstrapping(test: &str, victim: Victim) {
     home.eap_test().unwrap();
 }
 
-/// The transaction that keyd committed, which is that of netd's accounts; a profile came with it.
+/// Returns the transaction that keyd committed, after asserting that netd's accounts and the
+/// profile belong to it.
 fn in_step(home: &Home) -> Option<String> {
     let committed = home.gateway().status().unwrap().committed.map(hex::encode);
     let status = home.gateway().netd_status().unwrap();
@@ -80,7 +81,7 @@ fn in_step(home: &Home) -> Option<String> {
     committed
 }
 
-/// A whole bootstrap; how long it took.
+/// Makes a bootstrap, and returns its duration.
 fn bootstrap(home: &Home) -> Option<Duration> {
     let begun = Instant::now();
     let ask = netd::Command::Bootstrap {};
@@ -89,8 +90,8 @@ fn bootstrap(home: &Home) -> Option<Duration> {
     matches!(last, Some(Event::Done { .. })).then(|| begun.elapsed())
 }
 
-/// A bootstrap at some moment of which a daemon is killed, and a new start of both; how long it
-/// took where it was done before.
+/// Begins a bootstrap, kills a daemon at this moment, and restarts both. Returns the bootstrap's
+/// duration if it had ended before the kill.
 fn bootstrap_until(home: &mut Home, victim: Victim, moment: Duration) -> Option<Duration> {
     let gateway = home.gateway();
     let (keyd, netd) = (gateway.keyd().unwrap().id(), gateway.netd().unwrap().id());
@@ -103,9 +104,9 @@ fn bootstrap_until(home: &mut Home, victim: Victim, moment: Duration) -> Option<
         });
         asked.join().unwrap()
     });
-    // Without keyd, netd has nothing to do: its service manager starts it again.
+    // netd exits when keyd is gone, and the service manager restarts it.
     await_end(netd);
-    // As a service manager does, only when all its threads are gone.
+    // Like a service manager, the test restarts the daemon only after all its threads have ended.
     home.gateway_mut().stop_netd();
     if victim == Victim::Keyd {
         home.gateway_mut().stop();
@@ -121,7 +122,7 @@ fn kill(process: u32) {
     assert!(killed.unwrap().success());
 }
 
-/// Waits until nothing of a process is left but its name.
+/// Waits until all threads of a process have ended.
 fn await_end(process: u32) {
     while fs::read_to_string(format!("/proc/{process}/stat"))
         .is_ok_and(|stat| !stat.contains(") Z "))

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use softsim_client::proto::{RequestKind, Role};
 use softsim_keyd::roles::COMPILED;
 
-/// The sources of the client that each role is for.
+/// The source files of each role's client.
 fn client_of(role: Role) -> &'static str {
     match role {
         Role::Network => "daemon/netd/src",
@@ -48,7 +48,7 @@ fn a_role_may_ask_what_its_client_asks_and_nothing_else() {
     }
 }
 
-/// All sources below a path, or those of the module that it names, without their tests.
+/// All source files below a path, or those of the module with this path, without their tests.
 fn sources(path: &str) -> String {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let mut files = vec![path.with_extension("rs")];
@@ -71,14 +71,14 @@ fn files_below(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// Tests stand at the end of a file.
+/// Removes the tests, which are at the end of a file.
 fn without_tests(source: String) -> String {
     let tests = source.find("#[cfg(test)]").unwrap_or(source.len());
     source[..tests].to_owned()
 }
 
-/// The requests whose types the sources name: `requests::{Status, …}` or `requests::Status`. What
-/// is imported is used, or the compiler warns.
+/// The requests whose types the source files name: `requests::{Status, …}` or `requests::Status`.
+/// The compiler warns about an unused import, so each of them is used.
 fn requests_in(sources: &str) -> BTreeSet<&'static str> {
     let mut named = BTreeSet::new();
     for (at, path) in sources.match_indices("requests::") {

@@ -27,10 +27,10 @@ use softsim_testkit::trace::{Call, Rule, STRACE, confined, spare};
 
 use crate::{HERE, on_a_host, services};
 
-/// For what happens at once, or never.
+/// How long the test waits for an event that either happens at once or never.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// Rules that no look-up here needs: what does.
+/// Rules that no look-up of this test needs, and what needs them.
 const NOT_EVERY_TIME: &[(&str, &str)] = &[
     ("restart_syscall", "a stop in a wait"),
     (
@@ -53,10 +53,10 @@ const NOT_EVERY_TIME: &[(&str, &str)] = &[
     ),
 ];
 
-/// A name server for each way to ask one: over UDP and TCP, IPv4 and IPv6.
+/// A name server for each combination of UDP or TCP and IPv4 or IPv6.
 const NAME_SERVERS: [&str; 3] = ["127.0.0.1", "127.0.0.2", "::1"];
 
-/// What nsswitch.conf may name.
+/// The modules that nsswitch.conf may name.
 const SWITCHES: [&str; 6] = [
     "files dns",
     "mymachines myhostname mdns dns",
@@ -66,7 +66,7 @@ const SWITCHES: [&str; 6] = [
     "mdns4",
 ];
 
-/// A process of netd's program beside netd, under strace.
+/// A helper process of netd, under strace.
 struct Traced {
     process: Child,
     netd: Connection,
@@ -74,7 +74,7 @@ struct Traced {
 }
 
 impl Traced {
-    /// Starts it by a command for strace.
+    /// Starts it with this command for strace.
     fn start(strace: &mut Command, trace: &Path, program: &Path, subcommand: &str) -> Self {
         let (netd, theirs) = pair().unwrap();
         let process = strace
@@ -114,7 +114,7 @@ impl Traced {
         );
     }
 
-    /// What they did in the end.
+    /// Ends the processes, and returns their system calls.
     fn ends(mut self) -> Calls {
         drop(self.netd);
         assert!(self.process.wait().unwrap().success());
@@ -123,7 +123,7 @@ impl Traced {
         loop {
             let trace = fs::read_to_string(&self.trace).unwrap();
             let calls: Vec<_> = trace.lines().filter_map(Call::parse).collect();
-            // strace writes the last line when it has seen the end.
+            // strace writes the last line after the process has ended.
             if calls
                 .iter()
                 .any(|call| call.thread == own && call.name == "exit_group")
@@ -136,10 +136,11 @@ impl Traced {
     }
 }
 
-/// The calls of a process and of its copies, each under its own filter.
+/// The calls that a process and its forked children made, each under its own filter.
 #[derive(Debug, Default)]
 struct Calls {
-    /// Those of copies, too, before they have theirs.
+    /// The calls under the process's filter, which include those of a child before it has its own
+    /// filter.
     own: Vec<Call>,
     of_copies: Vec<Call>,
 }
@@ -165,12 +166,12 @@ impl Calls {
     }
 }
 
-/// A name that myhostname seeks in the kernel's routes, and another that has the addresses of the
-/// loopback interface.
+/// A name that the module myhostname looks up in the kernel's routes, and a name for the addresses
+/// of the loopback interface.
 const GATEWAY: &str = "_gateway";
 const LOOPBACK: &str = "a.localhost";
 
-/// Look-ups in all the ways there are.
+/// Looks names up in every way.
 fn look_up(program: &Path, files: &HostFiles, trace: &Path) -> Calls {
     let mut strace = files.command(Path::new(STRACE[0]));
     let helper = Traced::start(&mut strace, trace, program, helper::SUBCOMMAND);
@@ -195,7 +196,7 @@ fn look_up(program: &Path, files: &HostFiles, trace: &Path) -> Calls {
     helper.ends()
 }
 
-/// What the test takes that this machine may not have.
+/// What this machine lacks for the test.
 fn missing(files: &HostFiles) -> Option<&'static str> {
     let strace = find("strace").is_none().then_some("strace");
     let musl = static_binaries()
@@ -239,7 +240,8 @@ fn the_names_helper_and_its_look_ups_need_each_rule_of_their_filters() {
             .filter(|rule| NOT_EVERY_TIME.iter().all(|(call, _)| *call != rule.call))
             .collect();
         assert!(spare_everywhere.is_empty(), "{spare_everywhere:#?}");
-        // What the helper has by the rules of its copies is no need of its own.
+        // The helper has the rules of its children as well, so a call that those allow needs no
+        // rule of the helper's own.
         let is_theirs = |call: &Call| look_up.iter().any(|rule| rule.allows(call));
         made.own.retain(|call| !is_theirs(call));
         let names = Rule::all("names");

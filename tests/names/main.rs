@@ -1,5 +1,5 @@
-//! Host names instead of addresses, on a host of the test's own, with its own network, /etc and
-//! name servers.
+//! Host names instead of addresses, on a simulated host with its own network, /etc and name
+//! servers.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -34,22 +34,22 @@ use softsim_testkit::processes::built;
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 
-/// For what happens soon, or never.
+/// How long the test waits for an event that happens soon or never.
 const PATIENCE: Duration = Duration::from_secs(20);
 
 const HERE: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-/// What a distribution writes.
+/// The usual `hosts:` line of a distribution.
 const USUAL: &str = "files dns";
 
-/// A host, and a home network that knows its servers by name.
+/// A host, and a home network whose servers have names.
 struct Host {
     home: Home,
     files: Arc<HostFiles>,
 }
 
 impl Host {
-    /// Enrolled, and about to bootstrap.
+    /// Enrols the host's gateway and starts netd, which hasn't bootstrapped yet.
     fn new(folder: &Path, netd: Option<PathBuf>, switch: &str, resolv_conf: &str) -> Self {
         let files = Arc::new(HostFiles::new(folder).unwrap());
         files
@@ -72,7 +72,8 @@ impl Host {
         Self { home, files }
     }
 
-    /// The whole journey, each server by its name; and netd is the same as before.
+    /// Bootstraps, registers and authenticates with each server by its name, and asserts that
+    /// netd's process is still the same.
     fn travels(&mut self) {
         let netd = self.home.gateway().netd().unwrap().id();
         self.home.bootstrap().unwrap();
@@ -93,7 +94,7 @@ impl Host {
         assert!(self.home.gateway().netd_status().is_ok());
     }
 
-    /// A bootstrap that comes to nothing, and why.
+    /// Asserts that a bootstrap fails, and returns the reason.
     fn fails(&self) -> String {
         match self.home.bootstrap() {
             Err(Error::Failed { failure, reason }) => {
@@ -105,7 +106,7 @@ impl Host {
     }
 }
 
-/// Runs a scenario in a network of its own.
+/// Runs a scenario in a separate network namespace.
 fn on_a_host(test: &str, scenario: impl Fn(&Path) + Sync) {
     if let Some(reason) = netns::missing() {
         skip(&format!("{test}: {reason}"));
@@ -114,7 +115,7 @@ fn on_a_host(test: &str, scenario: impl Fn(&Path) + Sync) {
     if built(test, &DAEMONS) {
         let namespace = Namespace::alone().unwrap();
         let folder = tempfile::tempdir().unwrap();
-        // netd's look-ups are another user's: what they may read lies below.
+        // Another user runs netd's look-ups and must be able to read files in this directory.
         fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
         namespace.enter(|| scenario(folder.path())).unwrap();
     }
@@ -134,7 +135,7 @@ fn the_journey_by_names_of_the_hosts_file() {
         let hosts = format!("127.0.0.1 localhost\n127.0.0.1 {SERVER_NAME}\n");
         host.files.write("hosts", &hosts).unwrap();
         host.travels();
-        // So does an access that is kept open.
+        // An access that netd keeps connected works, too.
         let home = &mut host.home;
         let access = home.radius_access(home.at(home.radius()), "");
         home.gateway_mut().stop_netd();
@@ -182,7 +183,8 @@ fn an_address_where_nobody_is_does_not_keep_the_others_from_being_tried() {
         let both = [Ipv6Addr::LOCALHOST.into(), HERE];
         let _names = NameServer::start(HERE, zone(&both)).unwrap();
         let mut host = Host::new(folder, None, USUAL, "nameserver 127.0.0.1\n");
-        // Refused by the network at first; then somebody has the ports, and says nothing.
+        // At first the host refuses datagrams to the servers' ports at ::1; then a process holds
+        // these ports and doesn't answer.
         host.travels();
         let home = &host.home;
         let servers = [
@@ -207,8 +209,8 @@ fn without_a_name_server_netd_waits_and_finds_the_next_one() {
         };
         assert!(reason.contains("the name has no address"), "{reason}");
         host.is_well(netd);
-        // The network has another name server: the file is replaced, and the first of the two is
-        // dead.
+        // The network now has other name servers: resolv.conf is replaced, and the first of its two
+        // servers doesn't answer.
         let both = "nameserver 127.0.0.1\nnameserver 127.0.0.2\n";
         host.files.write("resolv.conf", both).unwrap();
         host.travels();
@@ -235,7 +237,7 @@ fn an_account_whose_name_is_unknown_is_told_and_tried_again() {
         host.files.write("hosts", &hosts).unwrap();
         host.travels();
         host.files.write("hosts", "127.0.0.1 localhost\n").unwrap();
-        // The account is there at every start.
+        // netd has the account after every start.
         host.home.gateway_mut().stop_netd();
         host.home.start_netd().unwrap();
         let netd = host.home.gateway().netd().unwrap().id();
@@ -256,7 +258,8 @@ fn an_account_whose_name_is_unknown_is_told_and_tried_again() {
     });
 }
 
-/// The modules that nsswitch.conf may name: each finds the name, or leaves it to the next.
+/// Tests the modules that nsswitch.conf may name: each finds the name or leaves it to the next
+/// module.
 #[test]
 fn whatever_the_name_service_switch_asks_netd_lives() {
     on_a_host("the name service switch", |folder| {
@@ -281,8 +284,8 @@ fn whatever_the_name_service_switch_asks_netd_lives() {
     });
 }
 
-/// A look-up that somebody has taken over, as far as it goes: strace puts a forbidden call in the
-/// place of one that only questions to a name server make.
+/// A look-up that an attacker controls, simulated: strace replaces a call that only a question to a
+/// name server makes by a forbidden one.
 #[test]
 fn a_look_up_that_makes_a_forbidden_call_ends_alone() {
     let test = "a look-up that makes a forbidden call";
@@ -330,8 +333,8 @@ fn the_services_of_a_host_are_asked() {
     });
 }
 
-/// As a service manager's `LimitNOFILE=` and `LimitAS=` set them: the helper has limits of its own,
-/// and must not raise any.
+/// The test sets limits as a service manager's `LimitNOFILE=` and `LimitAS=` do. The helper sets
+/// its own limits, and must not raise any.
 #[test]
 fn a_helper_whose_limits_are_lower_than_its_own_serves() {
     if !built("the helper under limits", &DAEMONS) {
@@ -358,7 +361,7 @@ fn a_helper_whose_limits_are_lower_than_its_own_serves() {
     }
 }
 
-/// The look-up would go on for minutes by itself; one that was taken over, for good.
+/// A look-up could run for minutes, and one that an attacker controls for ever.
 #[test]
 fn no_look_up_outlives_netd_or_the_helper() {
     on_a_host("look-ups end with netd", |folder| {
@@ -386,7 +389,7 @@ fn no_look_up_outlives_netd_or_the_helper() {
     });
 }
 
-/// What comes soon, or never.
+/// Waits for a value that comes soon or never.
 fn soon<T>(what: &str, mut come: impl FnMut() -> Option<T>) -> T {
     let end = Instant::now() + PATIENCE;
     loop {
@@ -398,7 +401,8 @@ fn soon<T>(what: &str, mut come: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// A process of this parent that was started with this argument, or is a copy of one.
+/// A child of this parent with this argument in its command line; a forked child keeps the command
+/// line.
 fn child_of(parent: u32, argument: &str) -> Option<u32> {
     let children = fs::read_to_string(format!("/proc/{parent}/task/{parent}/children")).unwrap();
     children.split_whitespace().find_map(|child| {
@@ -414,7 +418,7 @@ fn kill(process: u32) {
     assert!(killed.unwrap().success());
 }
 
-/// Whether nothing runs any more; its parent may not have asked yet.
+/// Whether a process has ended; it may still be a zombie.
 fn has_ended(process: u32) -> bool {
     let stat = fs::read_to_string(format!("/proc/{process}/stat"));
     stat.map_or(true, |stat| stat.contains(") Z "))

@@ -9,8 +9,8 @@ use std::{fs, thread};
 use softsim_lab_harness::host_files::HostFiles;
 use softsim_lab_simulators::pki::SERVER_NAME;
 
-/// A module that the program won't find, of those that ask services and of those that ask the
-/// kernel.
+/// A module that the program doesn't find: one of those that ask services, and one of those that
+/// ask the kernel.
 pub(crate) fn missing_module(host: &HostFiles) -> Option<&'static str> {
     let modules = ["resolve", "mdns4", "myhostname", "mymachines"];
     modules.into_iter().find(|module| !host.has_module(module))
@@ -24,13 +24,13 @@ pub(crate) fn start_resolved(host: &HostFiles) {
     );
 }
 
-/// Avahi, whose module asks for names beyond `.local` where a file says so.
+/// Avahi, whose module asks for names outside of `.local` if a file says so.
 pub(crate) fn start_avahi(host: &HostFiles) {
     serve(&host.run().join("avahi-daemon/socket"), avahi);
     host.write("mdns.allow", "*\n").unwrap();
 }
 
-/// Answers whoever connects, as a service with a socket there would.
+/// Listens on a socket as the service does, and answers each connection.
 fn serve(socket: &Path, answer: fn(UnixStream)) {
     fs::create_dir_all(socket.parent().unwrap()).unwrap();
     let listener = UnixListener::bind(socket).unwrap();
@@ -38,7 +38,7 @@ fn serve(socket: &Path, answer: fn(UnixStream)) {
     thread::spawn(move || listener.incoming().map_while(Result::ok).for_each(answer));
 }
 
-/// systemd-resolved's ResolveHostname, a Varlink call: JSON that a zero octet ends.
+/// Answers systemd-resolved's ResolveHostname, a Varlink call: JSON that ends with a zero octet.
 fn resolved(mut stream: UnixStream) {
     let mut call = Vec::new();
     BufReader::new(&stream).read_until(0, &mut call).unwrap();
@@ -54,7 +54,7 @@ fn resolved(mut stream: UnixStream) {
     stream.write_all(answer.as_bytes()).unwrap();
 }
 
-/// Avahi's simple protocol.
+/// Answers in Avahi's simple protocol.
 fn avahi(mut stream: UnixStream) {
     let mut line = String::new();
     BufReader::new(&stream).read_line(&mut line).unwrap();

@@ -1,4 +1,4 @@
-//! What the port keeper can still do once it serves.
+//! The privileges of the port keeper while it serves.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -16,7 +16,7 @@ use softsim_sandbox::seqpacket::pair;
 
 use crate::scene::{EAPOL, GROUP, OURS, Said, Scene, cable, name, wait_until};
 
-/// A field of its status, without blanks.
+/// A field of the keeper's /proc/PID/status, without blanks.
 fn status(scene: &Scene, field: &str) -> String {
     let status = fs::read_to_string(format!("/proc/{}/status", scene.keeper.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with(field)).unwrap();
@@ -45,7 +45,7 @@ fn a_keeper_has_the_one_capability_that_rules_take_and_without_a_port_none() {
     }
 }
 
-/// The system calls in a trace after the filter was there.
+/// The system calls in a trace after the filter was installed.
 fn confined(trace: &str) -> BTreeSet<&str> {
     let calls = trace.lines().filter_map(|line| {
         let (_, call) = line.split_once(' ')?;
@@ -103,7 +103,7 @@ fn a_keeper_makes_each_call_that_its_filter_leaves_and_no_other() {
 
     let allowed = Filter::PortKeeper.calls().iter().copied();
     let made = || fs::read_to_string(&trace).unwrap();
-    // strace writes the last line when it has seen the end.
+    // strace writes the last line after the process has ended.
     wait_until("the whole trace", || made().contains("exit_group"));
     assert_eq!(confined(&made()), allowed.collect());
 }

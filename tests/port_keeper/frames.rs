@@ -14,7 +14,7 @@ use crate::scene::{
     EAPOL, GROUP, OURS, STATION, Said, Scene, TAG, cable, hear, name, receive, start,
 };
 
-/// An EAP-Request/Identity, and what a supplicant may answer.
+/// An EAP-Request/Identity, and a supplicant's response.
 const REQUEST: &[u8] = &[2, 0, 0, 5, 1, 7, 0, 5, 1];
 const RESPONSE: &[u8] = &[2, 0, 0, 5, 2, 7, 0, 5, 1];
 const START: &[u8] = &[2, 1, 0, 0];
@@ -29,7 +29,7 @@ fn frame(source: Address, unicast: bool) -> Said {
     }
 }
 
-/// A frame's payload behind the EtherType of a tag.
+/// A frame's payload after the EtherType of an 802.1Q tag.
 fn tagged(priority: u16, vlan: u16) -> Vec<u8> {
     let control = priority << 13 | vlan;
     [&control.to_be_bytes()[..], &EAPOL.to_be_bytes(), REQUEST].concat()
@@ -51,14 +51,14 @@ fn a_request_to_us_or_to_the_group_is_relayed_with_its_sender() {
         station.send(destination, REQUEST).unwrap();
         assert_eq!(scene.hear(), frame(STATION, unicast));
     }
-    // Another station's, and everybody's.
+    // The address of another station, and the broadcast address.
     for destination in [[2, 0, 0, 0, 0, 9], [0xff; 6]] {
         station.send(destination, REQUEST).unwrap();
     }
     assert!(scene.is_silent());
 }
 
-/// Whatever the port is, and whether there is one.
+/// This holds for an open and a closed port, and without a controlled port.
 #[test]
 fn a_frame_that_is_tagged_for_its_priority_is_relayed_and_one_of_a_vlan_is_not() {
     let Some(cable) = cable("tagged frames") else {
@@ -117,11 +117,11 @@ fn what_a_supplicant_sends_leaves_untagged_and_nothing_else_leaves() {
     };
     for pdu in [
         REQUEST,
-        // A success, and a response whose length is not its own.
+        // An EAP-Success, and a response with a wrong length.
         &[2, 0, 0, 4, 3, 7, 0, 4],
         &[2, 0, 0, 5, 2, 7, 0, 6, 1],
         &[2, 0, 0, 4, 2, 7, 0, 4],
-        // More behind the body, less than it claims, a body where there is none.
+        // Octets after the body, a truncated body, and a body in an EAPOL-Start.
         &[2, 1, 0, 0, 0],
         &[2, 0, 0, 9, 2, 7, 0, 5, 1],
         &[2, 1, 0, 1, 0],
@@ -153,7 +153,7 @@ fn who_spoke_to_us_alone_last_is_answered_alone_until_the_link_is_lost() {
         order: None,
         reason: Reason::Destination,
     });
-    // To the group: nobody's own address is known.
+    // The keeper sends to the group address, because it doesn't know the authenticator's address.
     station.send(GROUP, REQUEST).unwrap();
     assert_eq!(scene.hear(), frame(STATION, false));
     scene.sends(STATION, RESPONSE);
@@ -189,7 +189,7 @@ fn a_frame_on_an_interface_without_a_link_is_told_to_be_lost() {
     );
 }
 
-/// As a service manager hands it over.
+/// A service manager passes such a connection.
 #[test]
 fn a_connection_that_was_accepted_serves_as_well_as_a_pair() {
     let Some(cable) = cable("accepted socket") else {
@@ -210,7 +210,7 @@ fn a_connection_that_was_accepted_serves_as_well_as_a_pair() {
     assert_eq!(hear(&netd), Some(Said::Gone));
     assert!(keeper.wait().unwrap().success());
 
-    // A socket of another kind, and one that listens, are none.
+    // The keeper refuses a socket of another type and a listening one.
     let (stream, _other) = std::os::unix::net::UnixStream::pair().unwrap();
     for input in [OwnedFd::from(stream), OwnedFd::from(listener)] {
         let mut keeper = start(&cable, &[INTERFACE], input, Stdio::null());
@@ -220,7 +220,8 @@ fn a_connection_that_was_accepted_serves_as_well_as_a_pair() {
 
 #[test]
 fn what_the_keeper_says_is_the_table_of_its_wire_and_no_more() {
-    // The messages of this test are read by the same module: octets of each kind are compared here.
+    // The other tests read the keeper's messages with the keeper's own module, so this test
+    // compares the octets of each kind.
     let done = Message::Done(Order::Open).encode().unwrap();
     assert_eq!(done.as_slice(), [5, 1]);
     let link = Message::Link {

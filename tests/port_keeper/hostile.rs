@@ -1,4 +1,5 @@
-//! A netd that was taken over, and hostile stations: the port keeper goes on, or the port closes.
+//! A netd that an attacker controls, and hostile stations: the port keeper continues, or the port
+//! closes.
 
 use std::io::ErrorKind;
 use std::net::Shutdown;
@@ -12,7 +13,7 @@ use softsim_sandbox::seqpacket::pair;
 use crate::scene::{EAPOL, GROUP, OURS, Said, Scene, hear, start, wait_until};
 
 impl Scene {
-    /// Its port is closed, and it is no more.
+    /// Asserts that the port is closed and that the keeper has ended.
     #[track_caller]
     fn has_closed_and_ended(&mut self) {
         assert!(self.ended());
@@ -57,7 +58,7 @@ fn an_empty_message_and_half_a_socket_are_the_end() {
         |scene| {
             let socket = SockRef::from(scene.netd());
             socket.shutdown(Shutdown::Read).unwrap();
-            // It finds out when it has something to say.
+            // The keeper notices the closed half when it sends an answer.
             let _ = scene.netd().send(&[0]);
         },
     ];
@@ -71,7 +72,7 @@ fn an_empty_message_and_half_a_socket_are_the_end() {
     }
 }
 
-/// Until its socket is full.
+/// Sends these octets until the socket is full, and returns how often it did.
 fn flood(scene: &Scene, octets: &[u8]) -> usize {
     let mut sent = 0;
     loop {
@@ -89,7 +90,7 @@ fn a_netd_that_asks_and_never_listens_is_not_read_from_either() {
         return;
     };
     scene.order(Order::Open);
-    // Refusals fill the one direction, and then what asks for them the other.
+    // The keeper's refusals fill one direction of the socket, and then the requests fill the other.
     let mut sent = 0;
     wait_until("full sockets", || {
         let more = flood(&scene, &[0]);
@@ -97,7 +98,7 @@ fn a_netd_that_asks_and_never_listens_is_not_read_from_either() {
         more == 0
     });
     assert!(sent > 100, "{sent}");
-    // It looks after its rules meanwhile.
+    // The keeper still maintains its rules.
     let table = format!("softsim_port_{}_{INTERFACE}", scene.index(INTERFACE));
     scene.run(&format!("nft add table inet {table}"));
     wait_until("its own rules", || scene.rules().is_empty());
@@ -138,7 +139,7 @@ fn a_flood_of_frames_from_the_wire_neither_ends_it_nor_keeps_an_order_back() {
     let long = [7; 1500];
     let shout = || {
         for _ in 0..1000 {
-            // What finds no room is lost, as on a wire.
+            // A frame that doesn't fit into the socket is lost, as on a wire.
             let _ = station.send(OURS, &long);
         }
     };
@@ -163,14 +164,14 @@ fn of_two_keepers_of_an_interface_the_one_that_closes_it_prevails() {
     let Some(mut scene) = Scene::new("two keepers") else {
         return;
     };
-    // Of another netd, with a state folder of its own.
+    // This keeper belongs to another netd with a separate state directory.
     let (other_netd, socket) = pair().unwrap();
     let mut other = start(&scene.cable, &[INTERFACE], socket.into(), Stdio::null());
     assert!(matches!(hear(&other_netd), Some(Said::Link(..))));
     scene.order(Order::Open);
     scene.has_closed_and_ended();
     assert!(scene.log().contains("another keeper"), "{}", scene.log());
-    // The other one's is its own then, to open as well.
+    // The other keeper now controls the port, and can open it.
     let open = Request::Order(Order::Open).encode().unwrap();
     other_netd.send(open.as_slice()).unwrap();
     assert_eq!(hear(&other_netd), Some(Said::Done(Order::Open)));

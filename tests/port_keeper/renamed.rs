@@ -11,7 +11,7 @@ use softsim_netd::access::port::wire::Order;
 use crate::scene::{Said, Scene, cable, name, wait_until};
 
 impl Scene {
-    /// The keeper tells the new name, whatever the link does meanwhile.
+    /// Waits until the keeper reports the new name, and ignores what it reports about the link.
     #[track_caller]
     fn hears_of(&self, new: &str) {
         loop {
@@ -23,7 +23,7 @@ impl Scene {
         }
     }
 
-    /// As those do it who find the interface up.
+    /// Renames the interface as programs do that find it up: they take it down first.
     #[track_caller]
     fn rename(&self, old: &str, new: &str) {
         for command in [
@@ -56,7 +56,7 @@ fn a_closed_port_is_closed_under_the_new_name_and_an_open_one_open() {
     assert_eq!(scene.passes(), [true, true]);
     scene.order(Order::Close);
     assert_eq!(scene.rules(), scene.closed(index, "wan1"));
-    // And while it is up.
+    // The interface is renamed while it is up.
     scene.run("ip link set dev wan1 name wan2");
     scene.hears_of("wan2");
     assert_eq!(scene.rules(), scene.closed(index, "wan2"));
@@ -88,7 +88,8 @@ fn no_datagram_passes_while_the_name_changes() {
         let sending = scope.spawn(|| {
             let mut sent = 0;
             while !over.load(Ordering::Relaxed) {
-                // What is refused, or finds no route while the interface is down, is none.
+                // A datagram doesn't count if the filter refuses it or there is no route because
+                // the interface is down.
                 sent += usize::from(theirs.send_to(b"in", (GATEWAY, 4000)).is_ok());
                 let _ = ours.send_to(b"out", (AUTHENTICATOR, 4000));
             }
@@ -97,7 +98,7 @@ fn no_datagram_passes_while_the_name_changes() {
         let mut old = INTERFACE.to_owned();
         for round in 0..20 {
             let new = format!("wan{round}");
-            // Every other time while it is up.
+            // Every other rename happens while the interface is up.
             match round % 2 {
                 0 => scene.rename(&old, &new),
                 _ => drop(scene.run(&format!("ip link set dev {old} name {new}"))),
@@ -112,7 +113,7 @@ fn no_datagram_passes_while_the_name_changes() {
     for socket in [&ours, &theirs] {
         assert!(socket.recv(&mut [0; 8]).is_err(), "a datagram passed");
     }
-    // They would have, through an open one.
+    // Through an open port, the datagrams pass.
     scene.order(Order::Open);
     assert_eq!(scene.passes(), [true, true]);
 }
@@ -129,7 +130,7 @@ fn a_port_whose_netd_has_ended_stays_closed_under_every_name() {
     assert!(scene.ended());
     scene.rename(INTERFACE, "wan0");
     assert_eq!(scene.passes(), [false, false]);
-    // The next keeper knows it by its index, and opens it.
+    // The next keeper recognises the interface by its index, and opens the port.
     scene.again("wan0");
     assert_eq!(scene.rules(), scene.closed(index, "wan0"));
     scene.order(Order::Open);

@@ -10,7 +10,7 @@ use softsim_netd::access::port::wire::{Order, Reason, Refused, Request};
 
 use crate::scene::{Said, Scene, cable, name, port, wait_until};
 
-/// `nft` in a conversation, with a table that nobody else may touch until it ends.
+/// An interactive `nft` that owns a table, which nobody else may change until `nft` ends.
 struct Owner(Child);
 
 impl Owner {
@@ -32,7 +32,7 @@ impl Owner {
         owner
     }
 
-    /// The table goes with it.
+    /// Ends `nft`; the kernel removes the table with its owner.
     fn ends(mut self) {
         self.0.kill().unwrap();
         self.0.wait().unwrap();
@@ -79,7 +79,7 @@ fn rules_that_somebody_takes_away_or_adds_are_put_back() {
         scene.run(&format!("nft {change}"));
         wait_until(&change, || scene.rules() == closed);
     }
-    // Rules of the closed port come back, as from a file, while it is open.
+    // While the port is open, somebody restores the closed port's rules, as from a file.
     scene.order(Order::Open);
     for restore in ["add table netdev", "add table inet"] {
         scene.run(&format!("nft {restore} {table}"));
@@ -106,7 +106,7 @@ fn what_the_packet_filter_refuses_is_told_and_tried_again() {
     scene.order(Order::Close);
     assert_eq!(scene.rules(), scene.closed(index, INTERFACE));
 
-    // netd leaves while the filter refuses.
+    // netd ends while the packet filter refuses changes.
     scene.order(Order::Open);
     let owner = Owner::of(&scene, &table);
     let refusals = |scene: &Scene| scene.log().matches("the packet filter refused").count();
@@ -187,7 +187,7 @@ fn an_interface_that_vanishes_and_comes_back_finds_its_port_closed() {
         }
     }
     scene.netd = None;
-    // Before Linux 6.16 no rule is for an interface that isn't there.
+    // Before Linux 6.16, the kernel accepts no netdev rule for an interface that doesn't exist.
     if !scene.ended() {
         return;
     }
@@ -196,7 +196,7 @@ fn an_interface_that_vanishes_and_comes_back_finds_its_port_closed() {
         "ip link add {INTERFACE} type veth peer name {INTERFACE} netns {}",
         scene.cable.authenticator.name()
     ));
-    // The next keeper finds them under another index, and they are its own.
+    // The next keeper finds the interface under another index, and replaces the old rules.
     scene.again(INTERFACE);
     let new = scene.index(INTERFACE);
     assert_ne!(old, new);

@@ -1,4 +1,4 @@
-//! A cable with a port keeper at one end; the test holds netd's end of the port keeper's socket.
+//! A cable with a port keeper at one end. The test holds netd's end of the port keeper's socket.
 
 use std::io::ErrorKind;
 use std::os::fd::OwnedFd;
@@ -17,22 +17,22 @@ use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Connection, Received, pair};
 use softsim_testkit::processes::{A_WHILE, built, udp};
 
-/// For what happens soon, or never.
+/// How long the test waits for an event that happens soon or never.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
 
-/// The EtherTypes of EAPOL, of an 802.1Q tag, and of every frame there is.
+/// The EtherTypes of EAPOL and of an 802.1Q tag, and the one that stands for every frame.
 pub(crate) const EAPOL: u16 = 0x888e;
 pub(crate) const TAG: u16 = 0x8100;
 const EVERY: u16 = 0x0003;
 
-/// The group that port access entities listen to.
+/// The group address of port access entities.
 pub(crate) const GROUP: Address = [0x01, 0x80, 0xc2, 0, 0, 3];
 
 /// The two ends of the cable.
 pub(crate) const STATION: Address = [2, 0, 0, 0, 0, 1];
 pub(crate) const OURS: Address = [2, 0, 0, 0, 0, 2];
 
-/// What the keeper said.
+/// A message of the keeper, or the end of its connection.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Said {
     Done(Order),
@@ -43,7 +43,7 @@ pub(crate) enum Said {
         pdu: Vec<u8>,
     },
     Link(Link, Name),
-    /// It is gone.
+    /// The keeper has closed the connection.
     Gone,
 }
 
@@ -55,7 +55,7 @@ pub(crate) struct Scene {
     pub(crate) log: tempfile::NamedTempFile,
 }
 
-/// A cable, where this test can have one and its programs are there.
+/// Makes a cable; `None` if the test lacks privileges or programs for it.
 pub(crate) fn cable(test: &str) -> Option<Cable> {
     let nft = find("nft").is_none().then(|| "nft is missing".to_owned());
     if let Some(missing) = netns::missing().map(str::to_owned).or(nft) {
@@ -79,19 +79,19 @@ pub(crate) fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
 }
 
 impl Scene {
-    /// A keeper that has begun.
+    /// Starts a keeper, and waits until it serves.
     pub(crate) fn new(test: &str) -> Option<Self> {
         Self::on(cable(test)?, &[INTERFACE])
     }
 
-    /// One with these arguments.
+    /// Starts a keeper with these arguments on this cable, and waits until it serves.
     pub(crate) fn on(cable: Cable, arguments: &[&str]) -> Option<Self> {
         let scene = Self::starting(cable, arguments);
         assert_eq!(scene.hear(), Said::Link(Link::Up, name(INTERFACE)));
         Some(scene)
     }
 
-    /// One that may not begin.
+    /// Starts a keeper that may refuse to serve.
     pub(crate) fn starting(cable: Cable, arguments: &[&str]) -> Self {
         let (ours, theirs) = pair().unwrap();
         let log = tempfile::NamedTempFile::new().unwrap();
@@ -104,7 +104,7 @@ impl Scene {
         }
     }
 
-    /// Another keeper, for another netd, after this one has ended.
+    /// Starts another keeper, for another netd, after this one has ended.
     #[track_caller]
     pub(crate) fn again(&mut self, interface: &str) {
         self.netd = None;
@@ -125,17 +125,17 @@ impl Scene {
         self.netd().send(octets.as_slice()).unwrap();
     }
 
-    /// What the keeper says next.
+    /// Receives the keeper's next message.
     pub(crate) fn hear(&self) -> Said {
         hear(self.netd()).expect("the keeper says nothing")
     }
 
-    /// What the keeper has written down.
+    /// The keeper's log.
     pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.log.path()).unwrap()
     }
 
-    /// Says nothing for a while.
+    /// Whether the keeper sends nothing for a while.
     pub(crate) fn is_silent(&self) -> bool {
         poll::wait(&mut [Entry::readable(self.netd())], Some(A_WHILE)).unwrap() == 0
     }
@@ -146,7 +146,7 @@ impl Scene {
         assert_eq!(self.hear(), Said::Done(order));
     }
 
-    /// Runs a program at the keeper's end, and gives what it prints.
+    /// Runs a program at the keeper's end, and returns its output.
     #[track_caller]
     pub(crate) fn run(&self, command: &str) -> String {
         run(&self.cable.gateway, command)
@@ -157,7 +157,7 @@ impl Scene {
         self.run("nft list ruleset")
     }
 
-    /// All rules, as `nft` prints those of a port of that index that is closed under that name.
+    /// The rules that `nft` prints for a closed port on an interface with this index and name.
     pub(crate) fn closed(&self, index: u32, name: &str) -> String {
         let guards: String = [
             ("inet", "prerouting", "postrouting"),
@@ -174,23 +174,23 @@ impl Scene {
         self.cable.gateway.enter(|| index(name)).unwrap().unwrap()
     }
 
-    /// Frames of an EtherType at the far end.
+    /// Opens a socket for frames of an EtherType at the far end.
     pub(crate) fn station(&self, ethertype: u16) -> FrameSocket {
         frames(&self.cable.authenticator, ethertype)
     }
 
-    /// Every frame that reaches the far end.
+    /// Opens a socket for all frames at the far end.
     pub(crate) fn every_frame(&self) -> FrameSocket {
         self.station(EVERY)
     }
 
-    /// Whether a datagram arrives, out and in.
+    /// Whether a datagram arrives in each direction, outwards and inwards.
     pub(crate) fn passes(&self) -> [bool; 2] {
         let (here, there) = (&self.cable.gateway, &self.cable.authenticator);
         [udp(here, there, AUTHENTICATOR), udp(there, here, GATEWAY)]
     }
 
-    /// Waits until the keeper has ended, and tells whether it was content.
+    /// Waits until the keeper has ended, and returns whether it ended with status 0.
     pub(crate) fn ended(&mut self) -> bool {
         wait_until("the keeper's end", || {
             self.keeper.try_wait().unwrap().is_some()
@@ -207,7 +207,7 @@ impl Drop for Scene {
     }
 }
 
-/// Starts a keeper at the gateway's end, with that standard input and that standard error.
+/// Starts a keeper at the gateway's end, with this standard input and standard error.
 pub(crate) fn start(cable: &Cable, arguments: &[&str], input: OwnedFd, stderr: Stdio) -> Child {
     let program = binaries().unwrap().join("softsim-netd");
     let mut command = cable.gateway.command(program);
@@ -224,7 +224,7 @@ fn appending(log: &tempfile::NamedTempFile) -> Stdio {
     opened.unwrap().into()
 }
 
-/// The next that a keeper says; none where it says nothing.
+/// Receives a keeper's next message; `None` if it sends nothing.
 pub(crate) fn hear(netd: &Connection) -> Option<Said> {
     let mut buffer = [0; MAX_MESSAGE];
     poll::wait(&mut [Entry::readable(netd)], Some(PATIENCE)).unwrap();
@@ -250,7 +250,7 @@ pub(crate) fn hear(netd: &Connection) -> Option<Said> {
     })
 }
 
-/// Runs a program in a namespace, and gives what it prints.
+/// Runs a program in a namespace, and returns its output.
 #[track_caller]
 pub(crate) fn run(namespace: &Namespace, command: &str) -> String {
     let mut words = command.split(' ');
@@ -265,13 +265,13 @@ pub(crate) fn run(namespace: &Namespace, command: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// Frames of an EtherType at one end of the cable.
+/// Opens a socket for frames of an EtherType at one end of the cable.
 pub(crate) fn frames(end: &Namespace, ethertype: u16) -> FrameSocket {
     let open = || FrameSocket::open(index(INTERFACE)?, ethertype, GROUP);
     end.enter(open).unwrap().unwrap()
 }
 
-/// The next frame, with its sender; none where none comes for a while.
+/// Receives the next frame and its sender; `None` if no frame comes for a while.
 pub(crate) fn receive(frames: &FrameSocket) -> Option<(Address, Vec<u8>)> {
     let end = Instant::now() + A_WHILE;
     let mut buffer = [0; MAX_MESSAGE];
@@ -304,7 +304,7 @@ fn guard(family: &str, index: u32, name: &str, inwards: &str, outwards: &str) ->
     )
 }
 
-/// What every frame meets at a closed port, as `nft` prints it.
+/// The rules of a closed port for frames of every EtherType, as `nft` prints them.
 pub(crate) fn port(index: u32, name: &str) -> String {
     format!(
         "table netdev softsim_port_{index}_{name} {{\n\

@@ -1,4 +1,4 @@
-//! The control: a process with the same secrets in ordinary memory, where every method must find
+//! The control is a process with the same secrets in ordinary memory, where every method must find
 //! them.
 
 use std::hint::black_box;
@@ -10,20 +10,20 @@ use std::{env, fs};
 use softsim_aka::{AlgorithmSet, K, Milenage, Opc, Rand};
 use softsim_lab_harness::subscription::Secret;
 
-/// Names the file with the control's secrets; without it, the test that is the control does
-/// nothing.
+/// The environment variable with the name of the file of the control's secrets. Without it, the
+/// test that serves as the control does nothing.
 const SECRETS: &str = "SOFTSIM_CONTROL_SECRETS";
 
 /// A running control, killed when it is dropped.
 pub(crate) struct Control {
     pub(crate) child: Child,
-    /// Open, as it may say more.
+    /// Its standard output, which stays open because the control may print more.
     _said: Lines<BufReader<ChildStdout>>,
     _folder: tempfile::TempDir,
 }
 
 impl Control {
-    /// Starts it with K and OPc as its first secrets, in a folder in which it may leave a core.
+    /// Starts it with K and OPc as its first secrets, in a directory in which it may leave a core.
     pub(crate) fn start(secrets: &[Secret], cores: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("secrets");
@@ -57,7 +57,7 @@ impl Control {
 
 impl Drop for Control {
     fn drop(&mut self) {
-        // Ended already, where it was made to leave a core.
+        // The process has already ended if the test made it dump a core.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

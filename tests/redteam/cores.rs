@@ -17,9 +17,9 @@ use crate::intruder::Report;
 use crate::search::Search;
 use crate::target::Target;
 
-/// All that gcore can get: `-a` takes mappings that ask not to be dumped, too.
+/// Everything that gcore can dump: `-a` includes mappings with MADV_DONTDUMP.
 const EVERYTHING: &[&str] = &["-a"];
-/// What the kernel would write with every bit of coredump_filter set.
+/// What the kernel would dump with every bit of coredump_filter set.
 const FILTERED: &[&str] = &[];
 
 #[test]
@@ -105,7 +105,7 @@ fn the_kernel_writes_no_core_of_keyd() {
     }
 }
 
-/// A core, its register notes apart from its memory.
+/// The secrets found in a core, in its register notes and in its memory.
 #[derive(Default)]
 struct Core {
     registers: Report,
@@ -129,7 +129,7 @@ impl fmt::Display for Core {
     }
 }
 
-/// Where PT_NOTE lies in an ELF-64 file.
+/// The range of PT_NOTE in an ELF-64 file.
 fn notes(core: &[u8]) -> Range<usize> {
     const PT_NOTE: u64 = 4;
     let number = |at: usize, length: usize| {
@@ -174,7 +174,7 @@ fn gcore(process: &str, options: &[&str], search: &Search) -> Core {
     )
 }
 
-/// Starts the target's keyd in a folder that would take its core.
+/// Starts the target's keyd in a directory in which it could dump a core.
 fn keyd_in(target: &mut Target, folder: &Path) -> Child {
     target.home.gateway_mut().stop();
     let gateway = target.home.gateway();

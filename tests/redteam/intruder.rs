@@ -8,26 +8,26 @@ use std::{env, fmt};
 
 use crate::search::{Hits, Search};
 
-/// What came of one attack.
+/// The result of one attack.
 #[derive(Default)]
 pub(crate) struct Report {
-    /// How many octets were read.
+    /// The number of octets read.
     pub(crate) octets: usize,
     pub(crate) hits: Hits,
-    /// Where something was found: mappings, or the numbers of register stops.
+    /// The places where secrets were found: mappings, or the numbers of register stops.
     pub(crate) places: BTreeSet<String>,
-    /// What could not be read, with the error number.
+    /// The ranges that could not be read, with their error numbers.
     pub(crate) refused: Vec<(i32, String)>,
 }
 
-/// Where the intruder is, if `cargo test` has built it.
+/// The path of the intruder, if `cargo test` has built it.
 pub(crate) fn program() -> Option<PathBuf> {
     let test = env::current_exe().unwrap();
     let built = test.ancestors().nth(2)?.join("examples/intruder");
     built.is_file().then_some(built)
 }
 
-/// Sends the intruder, and searches for secrets in what it gets.
+/// Runs the intruder, and searches its output for secrets.
 pub(crate) fn attack(arguments: &[&str], search: &Search) -> Report {
     let mut command = Command::new(program().unwrap());
     command.args(arguments).stdout(Stdio::piped());
@@ -57,7 +57,7 @@ pub(crate) fn attack(arguments: &[&str], search: &Search) -> Report {
 }
 
 impl Report {
-    /// Searches what was got from one place.
+    /// Searches the octets from one place.
     pub(crate) fn add(&mut self, octets: &[u8], place: &str, search: &Search) {
         let hits = search.find(octets);
         self.octets += octets.len();

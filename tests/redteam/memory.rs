@@ -9,7 +9,7 @@ use crate::target::Target;
 
 const WAYS: [&str; 3] = ["mem", "readv", "peek"];
 
-/// Stack and heap of keyd at the least, in octets: the heap grows with its vault.
+/// The minimum size of keyd's stack and heap in octets. The heap grows with the vault.
 const STACK_AND_HEAP: usize = 256 << 10;
 
 #[test]
@@ -18,7 +18,7 @@ fn of_keyds_memory_root_reads_nothing_secret_idle_or_working() {
         return;
     };
     let (keyd, search) = (target.keyd(), target.search());
-    // A working process is another one at each moment.
+    // The memory of a working process changes, so the test reads it several times.
     let times = if thorough() { 10 } else { 2 };
     for way in WAYS {
         finds_everything_in_the_control(&target, &search, way);
@@ -68,7 +68,7 @@ fn netds_memory_holds_no_key_and_no_msk_that_keyd_has_compared() {
     target.still_works();
 }
 
-/// The search can find: the same secrets in ordinary memory, the same way.
+/// Asserts that the search finds the same secrets in ordinary memory in the same way.
 fn finds_everything_in_the_control(target: &Target, search: &Search, way: &str) {
     let (secrets, folder) = (target.secrets(), tempfile::tempdir().unwrap());
     let control = Control::start(&secrets, folder.path());
@@ -77,7 +77,7 @@ fn finds_everything_in_the_control(target: &Target, search: &Search, way: &str) 
     assert!(found.hits.all_of(&secrets), "{found}");
 }
 
-/// How much of secret memory was there and couldn't be read.
+/// The number of octets of secret memory that could not be read.
 fn secret_octets_refused(report: &Report) -> usize {
     let length = |range: &str| {
         let (start, end) = range.split_once('-')?;

@@ -4,9 +4,9 @@ use crate::control::Control;
 use crate::intruder::attack;
 use crate::target::Target;
 
-/// How often a process is stopped.
+/// How often the test stops a process.
 const STOPS: &str = "500";
-/// And after each of its operations.
+/// How often the test stops a process after each operation.
 const STOPS_OF_EACH: &str = "50";
 
 #[test]
@@ -31,8 +31,8 @@ fn an_idle_keyds_registers_hold_nothing_secret_and_a_working_ones_are_measured()
         assert!(idle.hits.is_empty(), "{operation}: {idle}");
     });
 
-    // A processor computes in its registers: what it holds at the moment shows, and nothing else
-    // can.
+    // A processor computes with secrets in its registers, so the values of the current computation
+    // are visible there.
     let working = target.while_working(|| attack(&["registers", &keyd, STOPS], &search));
     println!("redteam: keyd working, {STOPS} register stops: {working}");
 

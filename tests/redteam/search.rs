@@ -5,16 +5,18 @@ use std::fmt;
 
 use softsim_lab_harness::subscription::Secret;
 
-/// Half of a 128-bit key. Of longer secrets every piece of this length is looked for.
+/// The length in octets of the pieces that are searched for: half of a 128-bit key. A longer secret
+/// has several pieces.
 const PIECE: usize = 8;
 
 const PAGE: usize = 4096;
 const ZEROS: [u8; PAGE] = [0; PAGE];
 
-/// Looks for each half of each secret, with its octets in either order, and in hexadecimal.
+/// Searches for each piece of each secret, with its octets in either order and in hexadecimal.
 pub(crate) struct Search {
     patterns: HashMap<[u8; PIECE], Vec<Pattern>>,
-    /// Whether a pattern begins with these three octets: most places are passed by with one look.
+    /// Whether a pattern begins with these three octets. With this table, the search skips most
+    /// places after one look-up.
     beginnings: Vec<bool>,
 }
 
@@ -23,7 +25,7 @@ struct Pattern {
     octets: Vec<u8>,
 }
 
-/// Which secrets were found, and how often a piece of each.
+/// The secrets that were found, and how often a piece of each was.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Hits(BTreeMap<&'static str, usize>);
 
@@ -54,11 +56,11 @@ impl Search {
     pub(crate) fn find(&self, octets: &[u8]) -> Hits {
         let mut hits = Hits::default();
         for (page, start) in octets.chunks(PAGE).zip((0..).step_by(PAGE)) {
-            // Much of what is mapped was never used.
+            // Many mapped pages were never used.
             if page == &ZEROS[..page.len()] {
                 continue;
             }
-            // Whatever begins in this page may end in the next one.
+            // A pattern that begins in this page may end in the next one.
             let end = octets.len().min(start + PAGE + PIECE - 1);
             for (place, head) in octets[start..end].array_windows().enumerate() {
                 if self.beginnings[beginning(*head)] {
@@ -93,7 +95,7 @@ impl Hits {
         self.0.is_empty()
     }
 
-    /// Whether there is one of each of these.
+    /// Whether each of these secrets was found.
     pub(crate) fn all_of(&self, secrets: &[Secret]) -> bool {
         secrets
             .iter()

@@ -1,5 +1,5 @@
-//! The secrets of a gateway: from the operator's profile, from its challenges, and from a copy of
-//! the vault, opened with its key.
+//! The secrets of a gateway, which come from the operator's profile, from challenges, and from a
+//! copy of the vault, opened with its key.
 
 use std::fs;
 use std::sync::PoisonError;
@@ -15,10 +15,10 @@ use softsim_lab_simulators::eap_server::{self, Server, Step};
 
 const NETWORK_NAME: &str = "WLAN";
 
-/// Rounds of AES-128.
+/// The number of rounds of AES-128.
 const ROUNDS: usize = 10;
 
-/// A challenge of the home network, with the keys that it leads to.
+/// A challenge of the home network, with the keys that follow from it.
 pub(crate) struct Challenge {
     pub(crate) packet: Vec<u8>,
     pub(crate) identity: String,
@@ -41,7 +41,7 @@ pub(crate) fn secret(name: &'static str, octets: &[u8]) -> Secret {
     Secret { name, octets }
 }
 
-/// What the subscription is made of, K's and OPc's key schedules included.
+/// The secrets of the subscription, with the key schedules of K and OPc.
 pub(crate) fn of_subscription(subscription: &Subscription) -> Vec<Secret> {
     let (k, opc) = keys(subscription);
     let mut secrets = vec![secret("K", &k), secret("OPc", &opc)];
@@ -132,7 +132,7 @@ fn attribute(packet: &[u8], kind: u8) -> [u8; 16] {
     attributes[4..20].try_into().unwrap()
 }
 
-/// The round keys of AES-128 behind the first, which is the key itself (FIPS 197 §5.2).
+/// The round keys of AES-128 after the first, which is the key itself (FIPS 197 §5.2).
 fn round_keys(key: [u8; 16]) -> [[u8; 16]; ROUNDS] {
     let s_box = s_box();
     let mut last = key;

@@ -23,13 +23,14 @@ use crate::intruder;
 use crate::search::Search;
 use crate::secrets::{self, Challenge};
 
-/// Challenges of a working gateway, again and again: each is accepted once, and then costs an AUTS.
+/// The number of challenges for a working gateway, which get them repeatedly: keyd accepts each
+/// once, and then answers AUTS.
 const CHALLENGES: usize = 500;
 
-/// Authentications whose MSK is looked for in netd.
+/// The number of authentications whose MSK is searched for in netd.
 const ACCEPTS: usize = 20;
 
-/// The lab's server, whose MSKs are written down.
+/// The lab's server, whose MSKs the test records.
 struct Overheard(Server, Arc<Mutex<Vec<[u8; 64]>>>);
 
 impl EapServer for Overheard {
@@ -42,17 +43,17 @@ impl EapServer for Overheard {
     }
 }
 
-/// A provisioned gateway, and everything that an attacker would like to have of it.
+/// A provisioned gateway, and its secrets.
 pub(crate) struct Target {
     pub(crate) home: Home,
     challenges: Vec<Challenge>,
-    /// Two packages of rising sequence: one to commit, one to stage as often as it takes.
+    /// Two packages with increasing sequences: one to commit, and one to stage repeatedly.
     packages: [Vec<u8>; 2],
     _folder: tempfile::TempDir,
 }
 
 impl Target {
-    /// Nothing where the attack can't be made; said aloud.
+    /// Starts the gateway; `None`, with a message, if this machine can't run the attack.
     pub(crate) fn new(test: &str) -> Option<Self> {
         if !built(test, &["softsim-keyd", "softsim-netd"]) {
             return None;
@@ -99,7 +100,7 @@ impl Target {
         self.home.gateway().netd().unwrap().id().to_string()
     }
 
-    /// Everything that keyd must not show to anybody.
+    /// All secrets of keyd.
     pub(crate) fn secrets(&self) -> Vec<Secret> {
         let mut secrets = secrets::of_subscription(self.home.subscription());
         secrets.extend(secrets::of_vault(&self.home));
@@ -118,7 +119,8 @@ impl Target {
         Search::new(&self.secrets())
     }
 
-    /// Authenticates some times; gives the MSKs that the server sent with its Access-Accepts.
+    /// Authenticates several times, and returns the MSKs that the server sent in its
+    /// Access-Accepts.
     pub(crate) fn msks_of_accepts(&self) -> Vec<Secret> {
         let sent = Arc::new(Mutex::new(Vec::new()));
         let kept = sent.clone();
@@ -138,7 +140,7 @@ impl Target {
             .collect()
     }
 
-    /// Does something while clients of every role keep both daemons busy with all their keys.
+    /// Runs `work` while clients of every role make both daemons use all their keys.
     pub(crate) fn while_working<T>(&self, work: impl FnOnce() -> T) -> T {
         let (go_on, served) = (AtomicBool::new(true), AtomicUsize::new(0));
         let working = || go_on.load(Ordering::Relaxed);
@@ -155,7 +157,7 @@ impl Target {
             while served.load(Ordering::Relaxed) < 100 && alive() {
                 sleep(Duration::from_millis(1));
             }
-            // Whatever comes of the work, who waits for its end must not wait for ever.
+            // If the work panics, the threads that wait for its end must still end.
             let result = catch_unwind(AssertUnwindSafe(|| {
                 assert!(alive(), "authentications go on");
                 work()
@@ -165,7 +167,7 @@ impl Target {
         })
     }
 
-    /// K, OPc, and the keys of sessions.
+    /// Makes keyd use K, OPc and session keys.
     fn authenticate_while(&self, working: impl Fn() -> bool, served: &AtomicUsize) {
         let mut keyd = self.connect(|sockets| &sockets.network);
         for challenge in self.challenges.iter().cycle().take_while(|_| working()) {
@@ -178,7 +180,7 @@ impl Target {
         }
     }
 
-    /// The application key.
+    /// Makes keyd use the application key.
     fn sign_while(&self, working: impl Fn() -> bool) {
         let mut keyd = self.connect(|sockets| &sockets.app);
         let (context, message) = ("red team", &b"a message"[..]);
@@ -187,7 +189,7 @@ impl Target {
         }
     }
 
-    /// The sealing key and the device key.
+    /// Makes keyd use the sealing key and the device key.
     fn provision_while(&self, working: impl Fn() -> bool) {
         let mut keyd = self.connect(|sockets| &sockets.admin);
         let (txid, package) = ([0xaa; 16], Some(&self.packages[1][..]));
@@ -198,7 +200,7 @@ impl Target {
         }
     }
 
-    /// Looks whenever an operation with a key has just ended. The first challenge must be unused.
+    /// Calls `look` after each operation with a key. The first challenge must be unused.
     pub(crate) fn after_each_operation(&self, mut look: impl FnMut(&str)) {
         let mut netd = self.connect(|sockets| &sockets.network);
         let challenge = self.challenges[0].request();
@@ -206,8 +208,7 @@ impl Target {
             panic!("expected a fresh challenge");
         };
         look("AkaPrimeChallenge");
-        // EAP-Response/AKA'-Challenge with AT_MAC alone, its value to be set (RFC 4187 §9.4,
-        // §10.15).
+        // EAP-Response/AKA'-Challenge with only an AT_MAC of zeros (RFC 4187 §9.4, §10.15).
         let packet = &[&[2, 7, 0, 28, 50, 1, 0, 0, 11, 5][..], &[0; 18]].concat()[..];
         ask(&mut netd, &EapMac { handle, packet }).unwrap();
         look("EapMac");
@@ -233,7 +234,7 @@ impl Target {
         look("Commit");
     }
 
-    /// What was attacked goes on as if nothing had been.
+    /// Asserts that the attacked daemon still works.
     pub(crate) fn still_works(&self) {
         self.home.eap_test().unwrap();
     }
@@ -243,7 +244,7 @@ impl Target {
     }
 }
 
-/// Asks; whoever asks too often waits as long as told.
+/// Sends a request, and repeats it after each RetryAfter.
 fn ask<C: Call>(keyd: &mut Connection, call: &C) -> Option<C::Answer> {
     match keyd.call(call) {
         Ok(answer) => Some(answer),

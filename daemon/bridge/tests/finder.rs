@@ -15,10 +15,10 @@ use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seccomp::Filter;
 use softsim_sandbox::seqpacket::{Connection, Received, pair};
 
-/// For what happens at once, or never.
+/// How long the test waits for an event that either happens at once or never.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A finder, under these programs, with the bridge's end of its two sockets.
+/// A finder, which runs under these programs, and the bridge's ends of its two sockets.
 struct Scene {
     finder: Child,
     bridge: Option<Connection>,
@@ -45,7 +45,7 @@ impl Scene {
         }
     }
 
-    /// What it answers; none where it is gone.
+    /// Sends a question and returns the answer; `None` if the finder has ended.
     fn ask(&self, question: &[u8]) -> Option<u8> {
         let bridge = self.bridge.as_ref()?;
         bridge.send(question).ok()?;
@@ -57,8 +57,8 @@ impl Scene {
         }
     }
 
-    /// Waits until the finder, which runs under strace, waits for a question: it isn't stopped and
-    /// doesn't run.
+    /// Waits until the finder, which runs under strace, waits for a question, and so is neither
+    /// stopped nor running.
     fn await_wait(&self) {
         let strace = self.finder.id();
         let end = Instant::now() + PATIENCE;

@@ -16,7 +16,7 @@ use softsim_testkit::host::{Host, Running};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
-/// Rekeyings that are killed, unless `SOFTSIM_KILLS` says otherwise.
+/// The number of rekeyings that are killed, unless `SOFTSIM_KILLS` sets another.
 const KILLS: u64 = 20;
 
 fn stderr(output: &Output) -> String {
@@ -29,7 +29,7 @@ fn key_file(host: &Host, name: &str, octet: u8) {
     fs::set_permissions(&path, Permissions::from_mode(0o400)).unwrap();
 }
 
-/// keyd with these flags and nothing else.
+/// The command for keyd with only these flags.
 fn keyd(host: &Host, flags: &[&str]) -> Command {
     let mut command = Command::new(PROGRAM);
     command
@@ -55,7 +55,7 @@ fn status(host: &Host) -> StatusAnswer {
         .unwrap()
 }
 
-/// A device with keys, under the key file of the host.
+/// A device with keys, whose vault is encrypted under the host's key file.
 fn enrolled() -> (Host, StatusAnswer) {
     let host = Host::new(PROGRAM);
     let _running = host.start();
@@ -190,7 +190,7 @@ fn a_rekeyed_vault_opens_with_the_new_key_only() {
     );
 }
 
-/// Which of two keys opens the vault, and what is in it.
+/// Returns which of two keys opens the vault, and keyd's status.
 fn opens(host: &Host, keys: [&str; 2]) -> (usize, StatusAnswer) {
     let mut opened = keys.iter().enumerate().filter_map(|(which, key)| {
         let running = Running::of(&mut serving(host, &["--kek-file", key]));

@@ -19,7 +19,7 @@ use softsim_testkit::walk::{Keyd, Walk, thorough};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
-/// The program, which is gone only while it is started again.
+/// The program; `None` only while it restarts.
 struct Program {
     host: Host,
     running: Option<Running>,
@@ -32,8 +32,8 @@ impl Keyd for Program {
         self.host.raw(Role::Network)
     }
 
-    /// Whoever asks too often waits as long as told, and asks again; but where that would be long,
-    /// it has its answer.
+    /// Sends a request. If keyd answers RetryAfter with less than a second, it waits and sends the
+    /// request again.
     fn exchange(&mut self, connection: &mut seqpacket::Connection, datagram: &[u8]) -> Vec<u8> {
         loop {
             connection.send(datagram).unwrap();

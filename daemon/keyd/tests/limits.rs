@@ -20,21 +20,22 @@ use softsim_testkit::requests::cases;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
-/// Connections of one uid to one socket.
+/// The limit on connections of one uid to one socket.
 const CONNECTIONS: usize = 16;
 
-/// How often a well-behaved client asks beside a bad one.
+/// How many requests a well-behaved client makes beside a misbehaving one.
 const REQUESTS: u64 = 200;
 
-/// Refusals with a line of the log each: fewer than make the pipe full that nobody reads.
+/// The number of refusals, each of which would log a line. Their lines fit into the pipe, which
+/// nobody reads.
 const PROVOKED: u64 = 1000;
 
 const HELLO: [u8; 2] = [RequestKind::Hello as u8, PROTOCOL_VERSION as u8];
 const STATUS: [u8; 1] = [RequestKind::Status as u8];
-/// No line of the table has this octet.
+/// A request with an unknown first octet.
 const UNKNOWN: [u8; 1] = [0xff];
 
-/// A keyd with a profile, and a client that authenticates by it.
+/// A client that authenticates with a profile of keyd.
 struct WellBehaved {
     netd: Connection,
     sqn: u64,
@@ -64,7 +65,7 @@ impl WellBehaved {
         self.netd.call(&CloseSession { handle }).unwrap();
     }
 
-    /// Goes on as if nobody else were there; `beside` is what somebody else does meanwhile.
+    /// Asserts that keyd serves this client without delay while another client does `beside`.
     fn is_served(&mut self, mut beside: impl FnMut()) {
         for _ in 0..REQUESTS {
             beside();
@@ -74,9 +75,9 @@ impl WellBehaved {
 }
 
 fn crowd(host: &Host, role: Role) -> Vec<seqpacket::Connection> {
-    // Each is in, or was refused, before the next one comes: the queue of the socket is short. The
-    // place of a client that left may be taken for a moment more, since the child of another test
-    // holds a copy of its connection.
+    // Each client waits until it is admitted or refused, because the socket's queue is short. A
+    // connection that was closed may count for a moment longer, because a child process of another
+    // test may hold a copy of it.
     let connection = |_| loop {
         let connection = host.raw(role);
         if is_admitted(&connection) {
@@ -127,7 +128,7 @@ fn who_connects_and_stays_silent_holds_nobody_up() {
     let _running = host.start();
     let mut good = WellBehaved::on(&host);
     let _silent = Role::ALL.map(|role| match role {
-        // One of its places is the well-behaved client's.
+        // The well-behaved client has one of the uid's connections.
         Role::Network => Vec::new(),
         _ => crowd(&host, role),
     });
@@ -146,7 +147,7 @@ fn who_sends_what_is_no_request_holds_nobody_up() {
         &[RequestKind::Stage as u8; 5000],
         &[RequestKind::SignHandshake as u8; 30_000],
         &[RequestKind::AkaPrimeChallenge as u8, 0, 0xff],
-        // The octets of a request, cut in the middle.
+        // A truncated request.
         &[RequestKind::Commit as u8, 1, 2, 3],
     ];
     good.is_served(|| {
@@ -155,10 +156,11 @@ fn who_sends_what_is_no_request_holds_nobody_up() {
             assert!(decode_answer::<Status>(&receive(&bad)).unwrap().is_err());
             answers += 1;
         }
-        // An empty datagram is taken for the end: that connection is closed, and no other.
+        // keyd takes an empty datagram for the end of the connection, and closes only this
+        // connection.
         host.raw(Role::App).send(b"").unwrap();
     });
-    // Those that are malformed have used up a token first.
+    // A malformed request counts against the rate limit, too.
     let counters = host.status().counters.unwrap();
     assert_eq!(counters.refused + counters.rate_limited, answers);
 }
@@ -174,7 +176,8 @@ fn who_never_reads_is_dropped_and_holds_nobody_up() {
         loop {
             match deaf.send(&STATUS) {
                 Ok(()) => {}
-                // Its line is full: keyd goes on with it when it has served the others.
+                // The connection's queue is full. keyd reads more of it after it has served the
+                // others.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
                 Err(_) => {
                     dropped += 1;
@@ -207,7 +210,7 @@ fn who_provokes_refusals_without_end_fills_no_log() {
     }
     let counters = host.status().counters.unwrap();
     assert_eq!(counters.autn_rejected, PROVOKED);
-    // What befalls a profile is told nevertheless.
+    // keyd still logs changes of a profile.
     let mut admin = host.connect(Role::Admin);
     admin.call(&Disable { iccid: ICCID }).unwrap();
     let said = running.kill();
@@ -218,8 +221,8 @@ fn who_provokes_refusals_without_end_fills_no_log() {
     assert!(said.contains("disabled"), "{said}");
 }
 
-/// One request of each connection in a pass: however many somebody has in line, nobody waits for
-/// more than one of each of its connections.
+/// In each pass, keyd answers one request of each connection. However many requests one client has
+/// queued, another waits for at most one of each of that client's connections.
 #[test]
 fn who_floods_from_all_its_connections_is_served_once_before_anybody_else() {
     let host = Host::new(PROGRAM);
@@ -232,7 +235,7 @@ fn who_floods_from_all_its_connections_is_served_once_before_anybody_else() {
     let good = host.raw(Role::Network);
     good.send(&STATUS).unwrap();
     receive(&good);
-    // While it stands still, the lines grow.
+    // While keyd is stopped, the queues fill.
     running.signal("-STOP");
     for connection in &flood {
         while connection.send(&UNKNOWN).is_ok() {}
@@ -283,7 +286,7 @@ fn connections_and_sessions_are_counted_and_a_place_that_gets_free_is_given_agai
         assert_eq!(refusal, Err(Refusal::TooManyConnections { limit }));
     }
     held.pop();
-    // The child of another test holds a copy of the connection until it has become another program.
+    // A child process of another test holds a copy of the connection until it calls exec.
     let given_again = (0..10_000).any(|_| {
         std::thread::sleep(std::time::Duration::from_millis(1));
         Connection::connect(&host.path(Role::Admin.name())).is_ok()

@@ -88,7 +88,7 @@ fn the_role_supplicant_is_there_only_where_it_was_asked_for_and_is_said_aloud() 
     assert!(line.contains("identity privacy strict"), "{line}");
 }
 
-/// keyd's development build ends where a request goes deeper into the stack than is wiped after it.
+/// keyd's debug build aborts if a request uses more stack than keyd wipes after it.
 #[test]
 fn key_agreements_and_re_authentications_leave_nothing_below_what_is_scrubbed() {
     let host = Host::new(PROGRAM);
@@ -248,7 +248,7 @@ fn a_client_that_does_not_read_is_dropped_and_others_are_served() {
     let running = host.start();
     let deaf = host.raw(Role::Admin);
     let mut other = host.connect(Role::Network);
-    // Each answer stays in the queue; when that is full, keyd lets go.
+    // The client reads no answers. When its queue is full, keyd closes the connection.
     while deaf.send(&[RequestKind::Status as u8]).is_ok() {
         other.call(&Status {}).unwrap();
     }
@@ -346,7 +346,7 @@ fn a_start_that_is_refused_says_why_in_one_line() {
         fs::create_dir(host.path("state")).unwrap();
         fs::set_permissions(host.path("state"), Permissions::from_mode(0o770)).unwrap();
     };
-    // Who may read a folder may lock it.
+    // A process that can read a directory can lock it.
     let readable_state: Change = |host| {
         fs::create_dir(host.path("state")).unwrap();
         fs::set_permissions(host.path("state"), Permissions::from_mode(0o755)).unwrap();
@@ -447,8 +447,7 @@ fn it_serves_a_socket_that_it_inherits_and_tells_its_manager() {
     manager
         .set_read_timeout(Some(Duration::from_secs(60)))
         .unwrap();
-    // A shell puts the socket where a service manager would, and sets what holds keyd's own process
-    // id.
+    // A shell passes the socket and keyd's process id as a service manager would.
     const SCRIPT: &str = "exec 3<&0 0</dev/null; LISTEN_PID=$$ WATCHDOG_PID=$$ exec \"$@\"";
     let mut command = Command::new("sh");
     command
@@ -465,7 +464,7 @@ fn it_serves_a_socket_that_it_inherits_and_tells_its_manager() {
 
     let mut word = [0; 64];
     for expected in ["READY=1", "WATCHDOG=1", "WATCHDOG=1"] {
-        // A wait with a time limit that was interrupted isn't taken up again by itself (signal(7)).
+        // The kernel doesn't restart an interrupted wait that has a timeout (signal(7)).
         let length = loop {
             match manager.recv(&mut word) {
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}
@@ -484,7 +483,7 @@ fn clients_of_one_pass_are_all_answered() {
     let host = Host::new(PROGRAM);
     let running = host.start();
     let clients: Vec<_> = (0..16).map(|_| host.raw(Role::Admin)).collect();
-    // While it stands still, a request of each is in line.
+    // While keyd is stopped, each client queues a request.
     running.signal("-STOP");
     for client in &clients {
         client.send(&[RequestKind::Status as u8]).unwrap();

@@ -14,7 +14,7 @@ use softsim_testkit::host::{Host, closes, receive};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
-/// More connections than lines that anybody wants to read.
+/// The number of connections, which is above the number of lines that keyd logs.
 const CONNECTIONS: u64 = 500;
 
 fn not_permitted(role: Role) -> Refusal {
@@ -97,7 +97,7 @@ fn no_user_serves_two_masters_unless_the_command_line_says_so() {
 
 #[test]
 fn a_socket_is_open_to_its_folders_group_only_where_others_are_on_the_list() {
-    // Root can give a folder away; anybody else has its own group.
+    // Root can change the directory's owner; other users use their own group.
     let group = if process::uid() == 0 {
         4242
     } else {

@@ -8,7 +8,7 @@ use softsim_testkit::device::*;
 const OLD: [u8; 16] = [1; 16];
 const NEW: [u8; 16] = [2; 16];
 
-/// What netd's accounts of a transaction come to.
+/// The digest of netd's accounts for a transaction.
 fn digest(txid: [u8; 16]) -> Option<[u8; 32]> {
     Some([txid[0]; 32])
 }
@@ -79,7 +79,7 @@ fn a_committed_transaction_is_answered_alike_with_the_same_digest_only() {
     commit(&mut device, OLD, digest(OLD)).unwrap();
     let nothing = Refusal::Transaction(TransactionFault::NothingStaged);
     assert_eq!(commit(&mut device, OLD, digest(NEW)), Err(nothing));
-    // Staged anew, it is another one.
+    // If netd stages the transaction again, it may commit another digest.
     begin(&mut device, Role::Network, OLD);
     commit(&mut device, OLD, digest(NEW)).unwrap();
     assert_eq!(told(&mut device.restarted(), Role::Network), digest(NEW));

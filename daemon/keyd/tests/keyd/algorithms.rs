@@ -48,7 +48,7 @@ fn home(credentials: Credentials) -> HomeNetwork {
     }
 }
 
-/// Enrolled, trusting an operator, with or without `--allow-test-profiles`.
+/// An enrolled device that trusts an operator, with or without `--allow-test-profiles`.
 fn enrolled(test_profiles: bool) -> (Device, Operator) {
     let (mut device, operator) = (Device::enrolled(), Operator::generate());
     device.trust(&operator);
@@ -100,7 +100,7 @@ fn each_algorithm_set_authenticates_resynchronises_and_refuses_another_k() {
         };
         assert_eq!(got.expose().len(), res);
 
-        // As it was stored, after a restart.
+        // keyd authenticates with the stored profile after a restart, too.
         let directory = Rc::clone(&device.directory);
         drop(device);
         let mut device = Device::started(directory, true);

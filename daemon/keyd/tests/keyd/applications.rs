@@ -48,8 +48,8 @@ fn a_user_gets_keys_of_its_application_functions_and_of_no_others() {
     for af in AFS {
         assert!(device.ask(Role::App, &key_of(af)).is_ok(), "{af}");
     }
-    // Letter by letter: neither what is below a name nor what is above it, nor another way to write
-    // it.
+    // keyd compares domains octet by octet: it refuses subdomains, parent domains and other cases
+    // of the letters.
     for af in [
         "stranger.example.com",
         "sub.af.example.com",

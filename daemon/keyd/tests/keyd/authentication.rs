@@ -33,7 +33,7 @@ fn the_vectors_of_rfc_9048_come_out_of_a_sealed_profile() {
     let sets = cases("milenage_ts35207_35208.json");
     let mut run = 0;
     for case in cases("eap_aka_prime_rfc9048.json") {
-        // RAND and AUTN of cases 1 and 2 are Milenage's; those of the others were made up.
+        // RAND and AUTN are Milenage's only in cases 1 and 2; the other cases have arbitrary ones.
         let Some(set) = sets.iter().find(|set| set["rand"] == case["rand"]) else {
             continue;
         };
@@ -90,7 +90,7 @@ fn a_wrong_at_mac_gives_no_res_and_uses_no_sqn() {
     assert_eq!(refusal, Refusal::Packet(PacketFault::Mac));
     assert_eq!(status(&mut device).counters.unwrap().packet_mac_rejected, 4);
 
-    // The same SQN is still good.
+    // keyd still accepts the same SQN.
     let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
     assert!(matches!(answer, Ok(AkaAnswer::Success { .. })));
 }
@@ -260,7 +260,7 @@ fn the_permanent_identity_has_the_prefix_of_eap_aka_prime() {
     assert_eq!(refusal, Refusal::NoProfile);
 }
 
-/// A session, its handle and the keys of the other side.
+/// Opens a session, and returns its handle and the home network's keys.
 fn session(device: &mut Device, netd: &mut softsim_keyd::Client, sqn: u64) -> (u32, Challenge) {
     let sent = HomeNetwork::default().challenge(sqn);
     match device.call(netd, &challenge(&sent.packet, IDENTITY)) {

@@ -13,7 +13,7 @@ fn named(iccid: &str) -> Iccid {
     Iccid::new(iccid).unwrap()
 }
 
-/// Stages and commits as `role` does; gives what keyd said it would do.
+/// Stages and commits a package in a role, and returns what keyd said about it when it was staged.
 fn take(device: &mut Device, role: Role, package: &[u8]) -> Result<Option<Staged>, Refusal> {
     let txid = [package[package.len() - 1]; 16];
     let package = Some(package);
@@ -151,7 +151,7 @@ fn a_command_reaches_the_profiles_of_its_own_issuer_only() {
         Command::Enable(named(ICCID)),
         Command::Disable(named(ICCID)),
         Command::Delete(named(ICCID)),
-        // It would disable the other operator's.
+        // Enabling this profile would disable the other operator's.
         Command::Enable(named(SECOND)),
     ] {
         let package = stranger.order(&mut device, command, 2);
@@ -164,7 +164,7 @@ fn a_command_reaches_the_profiles_of_its_own_issuer_only() {
     assert_eq!(refused, Err(Refusal::UnknownProfile));
     assert_eq!(profiles(&mut device), before);
 
-    // Whoever replaces the profile with its own has it from then on.
+    // A profile belongs to the operator that replaced it last.
     let package = operator.order(&mut device, Command::Disable(named(ICCID)), 2);
     take(&mut device, Role::Network, &package).unwrap();
 }
@@ -179,7 +179,7 @@ fn what_holds_at_stage_is_judged_again_at_commit() {
         package: Some(&package),
     };
     device.ask(Role::Network, &request).unwrap();
-    // Meanwhile another operator's profile took its place under the same ICCID.
+    // Between Stage and Commit, another operator replaces the profile with the same ICCID.
     let other = Operator::generate();
     device.trust(&other);
     let replacement = other.seal(&mut device, other_profile(ICCID), 1);
@@ -276,8 +276,8 @@ fn nothing_on_the_medium_is_left_of_the_old_sealing_key() {
         let rotate = operator.order(&mut device, Command::RotateSealingKey, sequence);
         take(&mut device, Role::Network, &rotate).unwrap();
     }
-    // The device's record and the journal: no block of 512 octets that held a key stands where it
-    // stood.
+    // keyd has overwritten every block of 512 octets, in the device's record and in the journal,
+    // that held a key.
     let after = std::fs::read(&vault).unwrap();
     assert_eq!(before.len(), after.len());
     let nonces = |image: &[u8]| -> Vec<Vec<u8>> {

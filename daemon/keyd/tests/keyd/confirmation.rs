@@ -102,7 +102,7 @@ fn a_confirmation_prints_without_the_msk() {
     assert_eq!(printed, "Confirm { handle: 7, msk: Some([redacted]) }");
 }
 
-/// A session of a server that does or doesn't offer protected results, of either method.
+/// A session in either method, with a server that does or doesn't offer protected results.
 fn session(device: &mut Device, netd: &mut Client, method: Method, offers: bool) -> (u32, Server) {
     let home = HomeNetwork {
         result_ind: offers,
@@ -134,7 +134,7 @@ fn where_both_sides_asked_for_protected_results_no_success_counts_before_its_not
 
         let early = Err(Refusal::NoProtectedSuccess);
         assert_eq!(device.call(&mut netd, &confirm(handle, None)), early);
-        // General failure after authentication (RFC 4187 §10.19), and what only looks like a
+        // General failure after authentication (RFC 4187 §10.19), and packets that resemble a
         // notification of success.
         let failure = server.packet(1, NOTIFICATION, &[12, 1, 0, 0], &[]);
         let of_challenge = server.packet(1, CHALLENGE, &SUCCESS, &[]);

@@ -7,7 +7,7 @@ use softsim_testkit::device::*;
 use softsim_testkit::home_network::HomeNetwork;
 use softsim_testkit::transcript::transcript;
 
-/// A request's octet with a body that begins as that of a real one may.
+/// A request's first octet, with a body that may begin as a valid one.
 fn datagram() -> impl Strategy<Value = Vec<u8>> {
     let kinds: Vec<u8> = RequestKind::ALL.iter().map(|kind| *kind as u8).collect();
     let bodies = prop_oneof![

@@ -41,7 +41,7 @@ fn named(device: &mut Device, sqn: u64, shown: &[u8], pseudonym: &str) {
     device.keyd.flush().unwrap();
 }
 
-/// A provisioned device whose host decided so.
+/// A provisioned device with this `--identity-privacy`.
 fn with(privacy: IdentityPrivacy, profile: Profile) -> Device {
     let mut device = Device::enrolled();
     device = device.with_privacy(privacy);
@@ -115,7 +115,7 @@ fn a_pseudonym_is_shown_with_the_realm_until_another_one_comes_also_over_restart
         }
         device = device.restarted();
     }
-    // An authentication that brings none leaves it.
+    // An authentication without a new pseudonym leaves the old one.
     let sent = HomeNetwork::default().challenge(96);
     let mut netd = device.client(Role::Network);
     let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
@@ -181,7 +181,7 @@ fn who_uses_up_the_one_time_of_a_pseudonym_has_not_unlocked_the_permanent_identi
         }
         device = device.restarted();
     }
-    // Nor does an authentication that brings no other pseudonym.
+    // An authentication without a new pseudonym doesn't change that, either.
     let sent = HomeNetwork::naming(None, Some("8fast")).challenge(64);
     let mut netd = device.client(Role::Network);
     let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
@@ -351,7 +351,7 @@ fn a_suci_names_the_subscriber_to_the_home_network_only() {
             let (cip, mac) = rest.split_once(".mac").unwrap();
             let [key, mut msin, mac] = [key, cip, mac].map(|part| hex::decode(part).unwrap());
             ecies::decrypt(&home, &key, &mut msin, &mac.try_into().unwrap()).unwrap();
-            // 0000000001, two digits in an octet.
+            // The MSIN 0000000001, with two digits in each octet.
             assert_eq!(msin, [0, 0, 0, 0, 0x10]);
         }
         let counters = device
@@ -378,7 +378,7 @@ fn in_a_5g_network_every_identity_is_a_suci_but_the_anonymous_one() {
                 network_name,
                 ..identity(kind)
             };
-            // The null scheme is as telling as the permanent identity, which is withheld here.
+            // A SUCI in the null scheme reveals the permanent identity, which keyd withholds here.
             let expected = expected.ok_or(Refusal::NoHomeNetworkKey);
             let got = device.ask(Role::Network, &request);
             assert_eq!(got.map(|answer| answer.kind), expected, "{kind:?}");

@@ -12,7 +12,7 @@ use softsim_sandbox::random::SystemRng;
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
 
-/// The handle of a success, and our public key.
+/// The handle of a successful challenge, and keyd's public key.
 fn success(answer: Result<AkaAnswer, Refusal>) -> (u32, Option<Vec<u8>>) {
     match answer {
         Ok(AkaAnswer::Success {
@@ -129,7 +129,7 @@ fn malformed_encrypted_data_under_a_right_mac_uses_no_sqn() {
     success(device.ask(Role::Network, &challenge(&good, IDENTITY)));
 }
 
-/// With the other side's half of it.
+/// A home network that offers forward secrecy in this group.
 fn with_key(group: Group) -> HomeNetwork {
     HomeNetwork {
         ephemeral: Some(PrivateKey::generate(group, &mut SystemRng)),
@@ -206,7 +206,8 @@ fn what_is_no_public_key_of_the_agreed_group_uses_no_sqn() {
     let missing = Refusal::Packet(PacketFault::Missing(AT_KDF_FS));
     assert_eq!(device.ask(Role::Network, &request).unwrap_err(), missing);
 
-    // The right length, and no key: a point of small order, and no point at all.
+    // These have the right length but aren't valid keys: a point of small order, and octets that
+    // are no point.
     for (group, key) in [
         (proto::Group::X25519, [0; 34]),
         (proto::Group::P256, [5; 34]),
@@ -355,7 +356,7 @@ fn no_other_network_anchors_and_what_is_anchored_goes_with_the_profile_s_use() {
     );
 }
 
-/// A device whose operator lets raw keys out.
+/// A device whose operator allows raw CK and IK to leave keyd.
 fn consenting() -> Device {
     let mut device = Device::enrolled();
     let operator = Operator::generate();

@@ -18,7 +18,8 @@ fn every_request_is_answered_to_the_roles_of_its_policy_and_to_no_other() {
     let mut device = Device::blank();
     for role in Role::ALL {
         for &request in RequestKind::ALL {
-            // No request has this body: what is permitted gets as far as its fields.
+            // This body is invalid in every request, so keyd answers a permitted request with an
+            // error about its fields.
             let datagram = [request as u8, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
             let mut client = device.client(role);
             let answer = device.exchange(&mut client, &datagram);
@@ -122,7 +123,7 @@ fn failures_use_up_a_clients_requests_and_never_lock_the_profile() {
     };
     assert_eq!(told, Refusal::RetryAfter { milliseconds: 1 });
 
-    // Neither the client's other requests nor another client feel it, at this very moment.
+    // At the same time, the limit affects neither this client's other requests nor another client.
     let status = [RequestKind::Status as u8];
     let status = decode_answer::<Status>(device.exchange_now(&mut exhausted, &status)).unwrap();
     let counters = status.unwrap().counters.unwrap();

@@ -32,7 +32,7 @@ fn stage(device: &mut Device, package: &[u8]) -> Result<Option<Staged>, Refusal>
     Ok(staged.staged)
 }
 
-/// Installs a profile as netd does, under a transaction that is remembered.
+/// Installs a profile as netd does, in a transaction whose identifier keyd stores.
 fn bootstrap(device: &mut Device, package: &[u8], txid: [u8; 16]) -> Result<(), Refusal> {
     let package = Some(package);
     device.ask(Role::Network, &Stage { txid, package })?;
@@ -311,7 +311,8 @@ fn validity_is_judged_by_a_clock_that_never_goes_back() {
     set_clock(4_000_000_150);
     assert!(stage(&mut device, &future).is_ok());
 
-    // A change stores the time; a clock that is set back doesn't bring it back.
+    // keyd stores the time with a change, so a clock that is set back doesn't make an expired
+    // package valid again.
     set_clock(4_000_000_300);
     device.ask(Role::Admin, &Disable { iccid: ICCID }).unwrap();
     set_clock(0);
@@ -400,7 +401,8 @@ fn a_transaction_that_changes_nothing_is_not_written() {
     assert_eq!(status(&mut device.restarted()).committed, Some(txid));
 }
 
-/// What a taken netd can wear out: 40 writes, and one a minute from then on.
+/// An attacker in control of netd can wear out the storage only with 40 writes, and then with one a
+/// minute.
 #[test]
 fn netd_commits_sixty_times_an_hour_and_whatever_an_operator_has_signed() {
     let (mut device, operator) = Device::provisioned();
@@ -418,7 +420,7 @@ fn netd_commits_sixty_times_an_hour_and_whatever_an_operator_has_signed() {
     let Refusal::RetryAfter { milliseconds } = wait else {
         panic!("expected RetryAfter, got {wait:?}");
     };
-    // As many seconds have passed as requests were made.
+    // The clock has advanced by one second for each Stage.
     assert!((5_000..60_000).contains(&milliseconds), "{milliseconds}");
     for sequence in 2..10 {
         let package = operator.seal(&mut device, other_profile(SECOND), sequence);
@@ -443,8 +445,8 @@ fn of_two_packages_staged_by_two_roles_the_older_one_comes_too_late() {
     );
 }
 
-/// The subscription under another IMSI: the same number with another length of the MNC, and another
-/// number.
+/// The subscription with another IMSI: the same digits with another length of the MNC, and other
+/// digits.
 fn renamed(iccid: &str) -> [Profile; 2] {
     [(IMSI, 3), ("001010000000009", 2)].map(|(digits, mnc_length)| Profile {
         imsi: imsi(digits, mnc_length).unwrap(),
@@ -510,7 +512,7 @@ fn a_crash_at_any_write_of_a_commit_leaves_the_old_or_the_new_state() {
             let committed = status(device).committed == Some(txid);
             assert!(committed || !whole);
             assert_eq!(profiles(device).len(), if committed { 2 } else { 1 });
-            // Forwards or back, netd can finish what it began.
+            // Whether or not keyd committed before the crash, netd can repeat the transaction.
             let again = bootstrap(device, &package, txid);
             let sequence = Refusal::Package(PackageFault::Sequence { last: 2, got: 2 });
             assert_eq!(again, if committed { Err(sequence) } else { Ok(()) });

@@ -94,7 +94,8 @@ fn accounts_are_there_after_their_commit_and_not_before() {
     let [one, two] = [1, 2].map(|account| master_secret(&mut device, account).unwrap());
     assert_ne!(one, two);
 
-    // The next list names what stays; a transaction without a list leaves them alone.
+    // A transaction's list names the accounts that remain. A transaction without a list leaves all
+    // of them.
     stage(&mut device, [6; 16], &[(2, None)]).unwrap();
     commit(&mut device, [6; 16]).unwrap();
     let (txid, package) = ([7; 16], None);

@@ -62,7 +62,7 @@ impl Known {
         self.call(&reauthenticate(packet, identity))
     }
 
-    /// A handle of a session with this counter.
+    /// Re-authenticates with this counter, and returns the session's handle.
     fn fresh(&mut self, counter: u16, identity: &str, next: Option<&str>) -> u32 {
         let packet = self.server.reauthentication(counter, NONCE_S, next);
         let answer = self.fast(&packet, identity).unwrap();
@@ -124,7 +124,8 @@ fn it_is_not_given_out_for_another_method_another_network_a_full_authentication_
         .device
         .ask(Role::Supplicant, &identity(IdentityRequest::Any));
     assert_eq!(bridge.unwrap().kind, IdentityKind::Permanent);
-    // More fields than the full authentication's are still its network.
+    // A network name with additional fields belongs to the same network as the one of the full
+    // authentication.
     let request = Identity {
         network_name: "WLAN:lobby",
         ..identity(IdentityRequest::Any)
@@ -254,7 +255,7 @@ fn a_counter_that_is_too_small_gives_a_session_that_can_only_say_so() {
         assert_eq!(mac, known.server.k_aut.at_mac(packet, &NONCE_S));
         known.call(&CloseSession { handle }).unwrap();
     }
-    // Nothing was used up by it.
+    // keyd stored nothing.
     known.fresh(6, &second, None);
 }
 
@@ -289,7 +290,7 @@ fn only_what_the_server_of_the_full_authentication_says_is_taken() {
         Err(Refusal::Packet(PacketFault::Type))
     );
 
-    // Under a right AT_MAC: no counter, no nonce, no encrypted data.
+    // These have a valid AT_MAC but no counter, no nonce or no encrypted data.
     let counter = attribute(AT_COUNTER, &[&[0, 1]]);
     let nonce = attribute(AT_NONCE_S, &[&[0, 0], &NONCE_S]);
     for attributes in [counter, nonce] {
@@ -404,7 +405,7 @@ fn there_is_none_in_a_5g_network_nor_on_one_whose_name_is_too_long_to_keep() {
             network_name: network_name.get(..200).unwrap_or(network_name),
             ..identity(IdentityRequest::Any)
         };
-        // A field that differs in length is another one.
+        // A field of another length is a different field.
         let request = if name.len() == 253 {
             Identity {
                 network_name,

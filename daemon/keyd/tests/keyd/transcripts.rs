@@ -13,12 +13,12 @@ use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
 use softsim_testkit::vectors::{cases, octets};
 
-/// Below the SQN of both recordings, by less than Δ.
+/// The SIM's highest SQN: below that of both recordings by less than Δ.
 const FLOOR: u64 = 0x16f3_b3f7_0f00;
 
 const RECORDED: &str = "transcripts_hostapd_2.10.json";
 
-/// What was recorded, in its order.
+/// The recorded events, in order.
 struct Transcript {
     method: Method,
     events: std::vec::IntoIter<(String, Vec<u8>)>,
@@ -44,7 +44,7 @@ impl Transcript {
         }
     }
 
-    /// The next event of a kind; those before it are passed over.
+    /// Returns the next event of a kind, and skips those before it.
     fn next(&mut self, kind: &str) -> Vec<u8> {
         self.try_next(kind).unwrap()
     }
@@ -64,7 +64,7 @@ impl Transcript {
     }
 }
 
-/// What an attribute holds behind its two octets of head and two of length or reserve.
+/// The value of an attribute after its two octets of header and two octets of length or reserve.
 fn value_of(packet: &[u8], kind: u8) -> &[u8] {
     let mut rest = &packet[8..];
     while rest[0] != kind {
@@ -73,7 +73,7 @@ fn value_of(packet: &[u8], kind: u8) -> &[u8] {
     &rest[4..usize::from(rest[1]) * 4]
 }
 
-/// keyd makes the MAC that was recorded.
+/// Asserts that keyd computes the recorded MAC.
 fn is_maced_alike(device: &mut Device, netd: &mut Client, handle: u32, recorded: &[u8]) {
     let mut packet = recorded.to_vec();
     let at = packet.len() - 16;
@@ -83,7 +83,7 @@ fn is_maced_alike(device: &mut Device, netd: &mut Client, handle: u32, recorded:
     assert_eq!(mac, recorded[at..]);
 }
 
-/// From the notification of success to MSK.
+/// Plays the recording from the notification of success to the MSK.
 fn ends(device: &mut Device, netd: &mut Client, handle: u32, of: &mut Transcript, msk: &[u8]) {
     let packet = &of.next("req")[..];
     assert_eq!(packet[5], NOTIFICATION);

@@ -8,7 +8,7 @@ use softsim_testkit::device::{Device, copy_of};
 use softsim_testkit::dice::Dice;
 use softsim_testkit::walk::{Keyd, Walk, thorough};
 
-/// A device that is gone only while it is started again.
+/// A device; `None` only while it restarts.
 struct InProcess(Option<Device>);
 
 impl InProcess {

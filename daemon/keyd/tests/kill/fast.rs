@@ -14,22 +14,22 @@ use softsim_testkit::host::Host;
 
 use crate::killed;
 
-/// Fast re-authentications that follow a full one, at most.
+/// The highest number of fast re-authentications after a full authentication.
 const FAST: usize = 6;
 
-/// Replayed after each kill.
+/// How many requests are replayed after each kill.
 const LAST: usize = 32;
 
-/// What keyd may hold of the subscriber's names.
+/// The identities that keyd may have stored.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Names {
     pseudonym: Option<String>,
-    /// The identity that was not shown yet.
+    /// The re-authentication identity that keyd hasn't shown yet.
     fast: Option<String>,
 }
 
 impl Names {
-    /// What keyd says when it is asked for any identity.
+    /// keyd's answer to a request for any identity.
     fn shown(&self) -> (IdentityKind, Option<String>) {
         let realm = "@wlan.mnc001.mcc001.3gppnetwork.org";
         match (&self.fast, &self.pseudonym) {
@@ -40,15 +40,15 @@ impl Names {
     }
 }
 
-/// The server, and what it knows.
+/// The server, and the state that it expects of keyd.
 pub(crate) struct Namer {
     seq: u64,
     names: u64,
     server: Option<Server>,
-    /// The last counter that was accepted under the server's keys.
+    /// The last counter that keyd accepted under the server's keys.
     counter: u16,
     confirmed: Names,
-    /// What it becomes where an unanswered request took effect.
+    /// The identities that keyd has stored if an unanswered request took effect.
     pending: Option<Names>,
     accepted: Vec<(String, Vec<u8>)>,
     kept: usize,
@@ -77,7 +77,7 @@ impl Namer {
         }
     }
 
-    /// One full authentication and some fast ones.
+    /// Makes one full authentication and some fast re-authentications.
     fn once(&mut self, keyd: &mut Connection, dice: &mut Dice) -> Result<(), Error> {
         self.full(keyd)?;
         for _ in 0..dice.below(FAST) {
@@ -91,7 +91,7 @@ impl Namer {
         format!("{prefix}{}", self.names)
     }
 
-    /// Asks; where no answer comes, the names may be those of `then`.
+    /// Sends a request. If no answer comes, keyd may have stored the identities `then`.
     fn ask<C: Call>(
         &mut self,
         keyd: &mut Connection,
@@ -149,7 +149,7 @@ impl Namer {
         self.ask(keyd, &CloseSession { handle }, None)
     }
 
-    /// The identity for a fast re-authentication, which is there.
+    /// Asks for the re-authentication identity, which keyd must have.
     fn show(&mut self, keyd: &mut Connection) -> Result<String, Error> {
         let fast = self.confirmed.fast.clone().unwrap();
         let then = Names {
@@ -162,8 +162,8 @@ impl Namer {
         Ok(fast)
     }
 
-    /// After a start: the names are those that keyd confirmed, nothing that was accepted is
-    /// accepted again, and the counter is where it was.
+    /// Checks after a start that keyd has the identities that it confirmed, accepts no request
+    /// twice, and has kept the counter.
     pub(crate) fn check(&mut self, host: &Host) {
         let mut keyd = host.connect(Role::Network);
         let got = keyd.call(&identity(IdentityRequest::Any)).unwrap();
@@ -188,8 +188,8 @@ impl Namer {
             let packet = server.reauthentication(self.counter, [0; 16], None);
             match keyd.call(&reauthenticate(&packet, &identity)) {
                 Ok(ReauthenticationAnswer::CounterTooSmall { .. }) => {}
-                // Of a full authentication whose Confirm had no effect: these are the keys before
-                // it.
+                // The Confirm of the full authentication had no effect, so these are the earlier
+                // keys.
                 Err(Error::Refused(Refusal::Packet(_))) => {}
                 other => panic!("counter {} again: {other:?}", self.counter),
             }

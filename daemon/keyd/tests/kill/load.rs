@@ -14,24 +14,24 @@ use softsim_testkit::host::Host;
 
 use crate::killed;
 
-/// The subscriptions, and what the threads know of each other.
+/// The subscriptions, and the state that the threads share.
 pub(crate) struct Shared {
     pub(crate) subscriptions: Vec<Subscription>,
-    /// The one that was last enabled, as far as the manager heard.
+    /// The profile that was last enabled according to the manager.
     pub(crate) enabled: AtomicUsize,
 }
 
-/// One half of a subscription: the home network's.
+/// A subscription at its home network.
 pub(crate) struct Subscription {
     pub(crate) iccid: String,
     imsi: String,
     k: [u8; 16],
     opc: [u8; 16],
-    /// The last SEQ that was given out.
+    /// The last SEQ of a challenge.
     seq: AtomicU64,
 }
 
-/// A challenge of a subscription, and what keyd said to it.
+/// A challenge of a subscription, and keyd's answer.
 pub(crate) struct Sent {
     pub(crate) subscription: usize,
     pub(crate) packet: Vec<u8>,
@@ -40,11 +40,11 @@ pub(crate) struct Sent {
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Said {
-    /// RES: the AUTN is used up.
+    /// keyd answered RES, so it accepted the AUTN.
     Accepted,
-    /// AUTS: it was used up before.
+    /// keyd answered AUTS, because it had accepted the AUTN before.
     Refused,
-    /// Nothing: keyd was killed, with the AUTN used or not.
+    /// keyd was killed before it answered. It may have accepted the AUTN.
     Nothing,
 }
 
@@ -69,7 +69,8 @@ impl Subscription {
         profile_of(&self.iccid, &self.imsi, self.k, self.opc, 0)
     }
 
-    /// A challenge that was never sent. `ind` is who asks: clients don't get in each other's way.
+    /// Makes a new challenge. Each client has its own `ind`, so that clients don't interfere with
+    /// each other.
     pub(crate) fn fresh(&self, ind: u64, rand: [u8; 16]) -> Vec<u8> {
         let seq = self.seq.fetch_add(1, Ordering::Relaxed) + 1;
         let home = HomeNetwork {
@@ -90,7 +91,7 @@ impl Subscription {
     }
 }
 
-/// Starts clients that go on until keyd is killed.
+/// Authenticates until keyd is killed.
 pub(crate) fn clients<'scope>(
     scope: &'scope Scope<'scope, '_>,
     count: usize,
@@ -159,7 +160,8 @@ fn close(keyd: &mut Connection, handle: u32, dice: &mut Dice) -> Result<(), Erro
     keyd.call(&CloseSession { handle })
 }
 
-/// The manager disabled or deleted the profile meanwhile, so its AUTN was not looked at.
+/// Whether keyd refused because the manager had disabled or deleted the profile. keyd then hasn't
+/// checked the AUTN.
 pub(crate) fn out_of_use(refusal: &Refusal) -> bool {
     match refusal {
         Refusal::UnknownProfile | Refusal::NoProfile => true,

@@ -25,26 +25,26 @@ use crate::store::Store;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
-/// Kills, unless `SOFTSIM_KILLS` says otherwise.
+/// The number of kills, unless `SOFTSIM_KILLS` sets another.
 const KILLS: u64 = 60;
 
 /// How many clients authenticate at the same time.
 const CLIENTS: usize = 3;
 
-/// No longer than this is keyd under load, so that many kills fit into a minute.
+/// The longest time for which keyd is under load before a kill.
 const LOAD: Duration = Duration::from_millis(40);
 
-/// About as long as a start takes.
+/// About the time that keyd takes to start.
 const START: Duration = Duration::from_millis(10);
 
-/// Every so many kills all profiles are enabled in turn for the replays, not only the one that is
-/// in use.
+/// After every so many kills, the test enables each profile in turn for the replays.
 const ALL_PROFILES: u64 = 10;
 
-/// Every so many kills everything is replayed, not only what was answered last.
+/// After every so many kills, the test replays all challenges.
 const EVERYTHING: u64 = 250;
 
-/// Replayed of each profile after each kill: what was answered last is what a kill can undo.
+/// How many of each profile's last challenges the test replays after each kill: only a recent
+/// answer could be undone.
 const LAST: usize = 48;
 
 #[test]
@@ -152,7 +152,7 @@ fn load_and_kill(
     });
 }
 
-/// What a client asked, where keyd was killed before it answered.
+/// A client's request that keyd didn't answer before it was killed.
 pub(crate) fn killed(error: &softsim_client::keyd::Error) -> bool {
     use softsim_client::keyd::Error;
     match error {

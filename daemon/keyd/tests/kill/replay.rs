@@ -13,16 +13,16 @@ use crate::Depth;
 use crate::load::{Said, Sent, Shared};
 use crate::store::Store;
 
-/// The IND of the challenges that are made here.
+/// The IND of this module's challenges.
 const IND: u64 = 31;
 
-/// All challenges that keyd looked at, by subscription, in the order of their time.
+/// All challenges that keyd checked, by subscription, in the order in which they were sent.
 #[derive(Default)]
 pub(crate) struct Replays {
     sent: Vec<Vec<Sent>>,
     accepted: usize,
     replayed: usize,
-    /// What came of challenges that keyd left unanswered: their AUTNs were used, or not.
+    /// How many of the unanswered challenges keyd had accepted, and how many not.
     used: usize,
     unused: usize,
 }
@@ -42,8 +42,8 @@ impl Replays {
         self.accepted
     }
 
-    /// Sends again what was sent before: an answered AUTN is not accepted, an unanswered one once
-    /// at most. A fresh one is.
+    /// Replays challenges. keyd must accept no answered AUTN, an unanswered one at most once, and a
+    /// fresh one.
     pub(crate) fn check(&mut self, host: &Host, store: &mut Store, shared: &Shared, depth: Depth) {
         let mut keyd = host.connect(Role::Network);
         let subscriptions = if depth.all_profiles {
@@ -104,7 +104,7 @@ impl Replays {
     }
 }
 
-/// Asks again as soon as keyd says: replays are many.
+/// Sends a request, and repeats it after each RetryAfter.
 fn patient(mut ask: impl FnMut() -> Result<AkaAnswer, Error>) -> AkaAnswer {
     loop {
         match ask() {

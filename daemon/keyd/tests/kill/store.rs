@@ -1,4 +1,4 @@
-//! A client that installs, enables, disables and deletes profiles, and knows what keyd must have
+//! A client that installs, enables, disables and deletes profiles, and tracks what keyd must have
 //! stored.
 
 use std::collections::BTreeMap;
@@ -22,12 +22,12 @@ use crate::{MANAGERS, killed};
 /// The installed subscriptions, and whether they are enabled.
 type Profiles = BTreeMap<usize, bool>;
 
-/// What keyd has confirmed, and what it was asked to do when it was killed.
+/// The state that keyd has confirmed, and the change that was unanswered when it was killed.
 pub(crate) struct Store {
     operator: Operator,
     device: DeviceId,
     spki: Vec<u8>,
-    /// As keyd gave it last; none once the sealing key was rotated, like the key's name.
+    /// The last sealing statement; `None` after the sealing key was rotated.
     statement: Option<Vec<u8>>,
     iccids: Vec<String>,
     sequence: u64,
@@ -36,12 +36,13 @@ pub(crate) struct Store {
     sealing_key: Option<[u8; 32]>,
     pending: Option<Change>,
     changes: usize,
-    /// What came of changes that keyd left unanswered.
+    /// How many of the unanswered changes keyd had made, and how many not.
     made: usize,
     not_made: usize,
 }
 
-/// A change, and the package or command that makes it; without one, an administrator asks for it.
+/// A change, and the package or command that makes it. Without one, an administrator requests the
+/// change.
 #[derive(Clone)]
 struct Change {
     what: What,
@@ -68,7 +69,8 @@ impl What {
     fn on(self, profiles: &mut Profiles) {
         match self {
             Self::Install(subscription) => {
-                // A new one comes into use by itself where none is; a replaced one stays as it was.
+                // keyd enables a new profile if none is enabled; a replaced profile keeps its
+                // state.
                 let alone = !profiles.values().any(|enabled| *enabled);
                 profiles.entry(subscription).or_insert(alone);
             }
@@ -135,7 +137,7 @@ impl Store {
         self.profiles.iter().find_map(enabled)
     }
 
-    /// Enables a profile, where it isn't.
+    /// Enables a profile unless it is enabled.
     pub(crate) fn enable(&mut self, host: &Host, shared: &Shared, subscription: usize) {
         if self.enabled() != Some(subscription) {
             let mut admin = host.connect(Role::Admin);
@@ -148,7 +150,8 @@ impl Store {
         shared.enabled.store(subscription, Ordering::Relaxed);
     }
 
-    /// After a start: keyd has what it confirmed, and an unconfirmed change whole or not at all.
+    /// Checks after a start that keyd has every confirmed change, and an unanswered one completely
+    /// or not at all.
     pub(crate) fn check(&mut self, host: &Host) {
         let found = host.status();
         let profiles = self.profiles_of(&host.connect(Role::Admin).profiles().unwrap());
@@ -157,7 +160,7 @@ impl Store {
             found.committed.map(digest),
             "of another transaction"
         );
-        // After a rotation that keyd confirmed, it is the one to say.
+        // After a confirmed rotation, the test takes the key's identifier from keyd.
         let sealing_key = self.sealing_key.or(found.sealing_key_id);
         let Some(change) = self.pending.take() else {
             assert_eq!(profiles, self.profiles, "lost or changed");
@@ -195,7 +198,7 @@ impl Store {
         }
     }
 
-    /// Makes changes until keyd is killed; the last one stays open.
+    /// Makes changes until keyd is killed; the last one remains unanswered.
     pub(crate) fn change_until_killed(&mut self, host: &Host, shared: &Shared, mut dice: Dice) {
         let connect = |role: Role| Connection::connect(&host.path(role.name()));
         let mut managers = Vec::new();
@@ -212,7 +215,7 @@ impl Store {
                 Err(error) => panic!("{error}"),
             }
             let change = self.any_change(shared, &mut dice);
-            // Only netd's transactions have a name that outlives the process.
+            // keyd stores the identifiers only of netd's transactions.
             let role = usize::from(change.signed.is_none());
             match self.make(&mut managers[role], change) {
                 Ok(()) => {}
@@ -229,7 +232,7 @@ impl Store {
         }
     }
 
-    /// Asks for the sealing statement, where the key has changed since.
+    /// Asks for the sealing statement if the key has changed.
     fn know_the_statement(&mut self, admin: &mut Connection) -> Result<(), Error> {
         if self.statement.is_none() {
             let statement = admin.call(&SealingStatement {})?.statement;
@@ -347,17 +350,17 @@ impl fmt::Debug for Change {
     }
 }
 
-/// What netd's accounts of a transaction come to.
+/// The digest of netd's accounts for a transaction.
 fn digest(txid: [u8; 16]) -> [u8; 32] {
     [txid[0]; 32]
 }
 
-/// Whether keyd has opened and committed this very package: then its sequence is used up.
+/// Whether keyd has committed this package, so that its sequence is used up.
 fn was_taken(host: &Host, signed: &Signed) -> bool {
     let (txid, package) = ([0xff; 16], Some(&signed.package[..]));
     let mut admin = host.connect(Role::Admin);
     match admin.call(&Stage { txid, package }) {
-        // The next one that is staged takes its place.
+        // The next Stage replaces this transaction.
         Ok(_) => false,
         Err(Error::Refused(Refusal::Package(PackageFault::Sequence { last, .. }))) => {
             assert_eq!(last, signed.sequence);
