@@ -72,7 +72,7 @@ mod validity;
 pub use check::{Finding, Severity, check};
 pub use command::Command;
 pub use credentials::{Algorithm, tuak_parameters};
-pub use error::{PackageError, ShapeError};
+pub use error::ShapeError;
 pub use field::FieldError;
 pub use hpke::rand_core;
 pub use keys::{

@@ -8,8 +8,7 @@ use softsim_keyd_proto::{
     PackageFault, Refusal, Role, StageAnswer, Staged as Outcome, TransactionFault,
 };
 use softsim_profile::{
-    Command, Contents, Expected, FORMAT, Finding, Iccid, MAX_PACKAGE, Now, Opened, PackageError,
-    Profile, Severity, check,
+    Command, Contents, Expected, Finding, Iccid, Now, Opened, Profile, Severity, check,
 };
 
 use crate::event::Event;
@@ -201,25 +200,24 @@ impl Keyd {
             Severity::Useless => true,
         };
         match check(profile).into_iter().find(forbidden) {
-            Some(finding) => Err(self.rejected(PackageError::Field(finding.error))),
+            Some(finding) => Err(self.rejected(finding.error.into())),
             None => Ok(()),
         }
     }
 
     /// Checks issuer and validity again, because time has passed since the package was staged, and
     /// an administrator may have removed its issuer.
-    fn still_good(&self, opened: &Opened) -> Result<(), PackageError> {
+    fn still_good(&self, opened: &Opened) -> Result<(), PackageFault> {
         let got = opened.issuer;
         let anchors = self.vault.trust_anchors();
         if !anchors.iter().any(|anchor| anchor.id() == got) {
-            return Err(PackageError::UnknownIssuer { got });
+            return Err(PackageFault::UnknownIssuer { got: got.0 });
         }
         opened.check_validity(self.now()).map(drop)
     }
 
     /// Counts and logs a package that is refused.
-    fn rejected(&mut self, error: PackageError) -> Refusal {
-        let fault = package_fault(error);
+    fn rejected(&mut self, fault: PackageFault) -> Refusal {
         self.counters.packages_rejected += 1;
         Event::Package(&fault).log();
         Refusal::Package(fault)
@@ -301,54 +299,5 @@ fn outcome(opened: &Opened) -> Outcome {
 fn log(outcome: &Outcome) {
     if let (became, Some(iccid)) = outcome.parts() {
         Event::Profile { iccid, became }.log();
-    }
-}
-
-/// The refusal for a package that wasn't opened.
-fn package_fault(error: PackageError) -> PackageFault {
-    let field = |name: &str, expected: &str, got: String| PackageFault::Field {
-        name: name.to_owned(),
-        expected: expected.to_owned(),
-        got,
-    };
-    match error {
-        PackageError::TooLong { got } => {
-            PackageFault::Shape(format!("expected at most {MAX_PACKAGE} octets, got {got}"))
-        }
-        PackageError::Format { got } => PackageFault::Format {
-            expected: FORMAT,
-            got: u8::try_from(got).unwrap_or(u8::MAX),
-        },
-        error @ (PackageError::Shape(_) | PackageError::Trailing { .. }) => {
-            PackageFault::Shape(error.to_string())
-        }
-        PackageError::UnknownIssuer { got } => PackageFault::UnknownIssuer { got: got.0 },
-        PackageError::Signature { .. } => PackageFault::Signature,
-        PackageError::Device { expected, got } => PackageFault::Device {
-            expected: expected.0,
-            got: got.0,
-        },
-        PackageError::SealingKey { expected, got } => PackageFault::SealingKey {
-            expected: expected.0,
-            got: got.0,
-        },
-        PackageError::Sequence { last, got } => PackageFault::Sequence { last, got },
-        PackageError::Decryption => PackageFault::Decryption,
-        PackageError::Mismatch { field: name } => field(
-            name,
-            "the same inside and outside",
-            "another inside".to_owned(),
-        ),
-        PackageError::Field(error) => field(error.field, error.expected, error.got),
-        PackageError::NotYetValid { not_before, now } => PackageFault::Validity {
-            not_before,
-            not_after: u64::MAX,
-            now: now.at_least(),
-        },
-        PackageError::Expired { not_after, now } => PackageFault::Validity {
-            not_before: 0,
-            not_after,
-            now: now.at_least(),
-        },
     }
 }

@@ -1,10 +1,12 @@
 //! Reads the payload of a command.
 
+use softsim_keyd_proto::PackageFault;
+
 use crate::cbor::Reader;
-use crate::{Command, FieldError, Iccid, PackageError, Validity};
+use crate::{Command, FieldError, Iccid, Validity};
 
 /// Reads the payload.
-pub(crate) fn read(payload: &[u8]) -> Result<(Command, Validity), PackageError> {
+pub(crate) fn read(payload: &[u8]) -> Result<(Command, Validity), PackageFault> {
     let mut reader = Reader::new("command", payload);
     reader.map(4, "a map of 4")?;
     reader.exactly(1, "the key of what to do")?;

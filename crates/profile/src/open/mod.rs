@@ -3,21 +3,24 @@
 
 mod command;
 mod credentials;
+pub(crate) mod fault;
 mod headers;
 pub(crate) mod payload;
 mod statement;
 
 use hpke::{Deserializable, OpModeR, setup_receiver};
+use softsim_keyd_proto::PackageFault;
 use zeroize::Zeroizing;
 
+use self::fault::too_long;
 use crate::cbor::Reader;
-use crate::cose::{ALG, EnvelopeError, KID, Kind, Sign1};
+use crate::cose::{ALG, KID, Kind, Sign1};
 use crate::package::{
     Addressing, Aead, EK, ENCAPSULATED_LENGTH, HPKE_XWING, Headers, INFO, Kdf, Kem, TAG_ENCRYPT0,
 };
 use crate::{
-    Command, DeviceId, FieldError, IssuerId, IssuerKey, MAX_PACKAGE, Now, PackageError, Profile,
-    SealingKey, SealingKeyId, ShapeError, Validity, Verdict,
+    Command, DeviceId, FieldError, IssuerId, IssuerKey, MAX_PACKAGE, Now, Profile, SealingKey,
+    SealingKeyId, ShapeError, Validity, Verdict,
 };
 
 /// How far a sequence may rise at once, so that a mistake of an operator can't use up all of them.
@@ -74,9 +77,9 @@ pub fn open(
     package: &[u8],
     sealing_key: &SealingKey,
     expected: &Expected<'_>,
-) -> Result<Opened, PackageError> {
+) -> Result<Opened, PackageFault> {
     if package.len() > MAX_PACKAGE {
-        return Err(PackageError::TooLong { got: package.len() });
+        return Err(too_long(package.len()));
     }
     let signed = Sign1::read("package", package)?;
     let headers = Headers::read(signed.protected)?;
@@ -111,56 +114,57 @@ fn verify(
     signed: &Sign1<'_>,
     headers: &Headers,
     expected: &Expected<'_>,
-) -> Result<(), PackageError> {
+) -> Result<(), PackageFault> {
     let issuer = expected
         .trust_anchors
         .iter()
         .find(|anchor| anchor.id() == headers.issuer)
-        .ok_or(PackageError::UnknownIssuer {
-            got: headers.issuer,
+        .ok_or(PackageFault::UnknownIssuer {
+            got: headers.issuer.0,
         })?;
     if signed.verify(headers.kind, issuer.key()) {
         Ok(())
     } else {
-        Err(PackageError::Signature {
-            issuer: issuer.id(),
-        })
+        Err(PackageFault::Signature)
     }
 }
 
-fn check_device(headers: &Headers, expected: &Expected<'_>) -> Result<(), PackageError> {
+fn check_device(headers: &Headers, expected: &Expected<'_>) -> Result<(), PackageFault> {
     if headers.device == expected.device {
         return Ok(());
     }
-    Err(PackageError::Device {
-        expected: expected.device,
-        got: headers.device,
+    Err(PackageFault::Device {
+        expected: expected.device.0,
+        got: headers.device.0,
     })
 }
 
-fn check_sequence(headers: &Headers, expected: &Expected<'_>) -> Result<(), PackageError> {
+fn check_sequence(headers: &Headers, expected: &Expected<'_>) -> Result<(), PackageFault> {
     let (last, got) = ((expected.last_sequence)(&headers.issuer), headers.sequence);
     match got.checked_sub(last) {
-        None | Some(0) => Err(PackageError::Sequence { last, got }),
-        Some(rise) if rise > MAX_RISE => Err(PackageError::Field(FieldError::new(
+        None | Some(0) => Err(PackageFault::Sequence { last, got }),
+        Some(rise) if rise > MAX_RISE => Err(FieldError::new(
             "sequence",
             "at most 2^62 above the last one",
             got.to_string(),
-        ))),
+        )
+        .into()),
         Some(_) => Ok(()),
     }
 }
 
-fn check_validity(validity: &Validity, now: Now) -> Result<Verdict, PackageError> {
+fn check_validity(validity: &Validity, now: Now) -> Result<Verdict, PackageFault> {
     match validity.judge(now) {
         verdict @ (Verdict::Valid | Verdict::TimeUnknown) => Ok(verdict),
-        Verdict::NotYetValid => Err(PackageError::NotYetValid {
+        Verdict::NotYetValid => Err(PackageFault::Validity {
             not_before: validity.not_before().unwrap_or_default(),
-            now,
+            not_after: u64::MAX,
+            now: now.at_least(),
         }),
-        Verdict::Expired => Err(PackageError::Expired {
+        Verdict::Expired => Err(PackageFault::Validity {
+            not_before: 0,
             not_after: validity.not_after().unwrap_or_default(),
-            now,
+            now: now.at_least(),
         }),
     }
 }
@@ -170,7 +174,7 @@ impl Opened {
     ///
     /// # Errors
     /// It isn't valid yet, or no longer valid.
-    pub fn check_validity(&self, now: Now) -> Result<Verdict, PackageError> {
+    pub fn check_validity(&self, now: Now) -> Result<Verdict, PackageFault> {
         check_validity(&self.validity, now)
     }
 }
@@ -182,7 +186,7 @@ enum Payload<'a> {
 }
 
 impl<'a> Payload<'a> {
-    fn read(kind: Kind, octets: &'a [u8]) -> Result<Self, PackageError> {
+    fn read(kind: Kind, octets: &'a [u8]) -> Result<Self, PackageFault> {
         match kind {
             Kind::Command => {
                 let (command, validity) = command::read(octets)?;
@@ -232,12 +236,12 @@ impl<'a> Encrypt0<'a> {
         &self,
         headers: &Headers,
         sealing_key: &SealingKey,
-    ) -> Result<Addressing, PackageError> {
+    ) -> Result<Addressing, PackageFault> {
         let own = sealing_key.public().id();
         if self.sealing_key != own {
-            return Err(PackageError::SealingKey {
-                expected: own,
-                got: self.sealing_key,
+            return Err(PackageFault::SealingKey {
+                expected: own.0,
+                got: self.sealing_key.0,
             });
         }
         Ok(Addressing {
@@ -252,22 +256,12 @@ impl<'a> Encrypt0<'a> {
         &self,
         key: &SealingKey,
         addressing: &Addressing,
-    ) -> Result<Zeroizing<Vec<u8>>, PackageError> {
+    ) -> Result<Zeroizing<Vec<u8>>, PackageFault> {
         let encapsulated = <Kem as hpke::Kem>::EncappedKey::from_bytes(self.encapsulated)
-            .map_err(|_| PackageError::Decryption)?;
+            .map_err(|_| PackageFault::Decryption)?;
         setup_receiver::<Aead, Kdf, Kem>(&OpModeR::Base, &key.expand(), &encapsulated, INFO)
             .and_then(|mut context| context.open(self.ciphertext, &addressing.associated_data()))
             .map(Zeroizing::new)
-            .map_err(|_| PackageError::Decryption)
-    }
-}
-
-impl From<EnvelopeError> for PackageError {
-    fn from(error: EnvelopeError) -> Self {
-        match error {
-            EnvelopeError::Format(got) => Self::Format { got },
-            EnvelopeError::Trailing(count) => Self::Trailing { count },
-            EnvelopeError::Shape(error) => Self::Shape(error),
-        }
+            .map_err(|_| PackageFault::Decryption)
     }
 }

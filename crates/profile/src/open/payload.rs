@@ -1,29 +1,31 @@
 //! Reads the decrypted payload of a package.
 
 use softsim_aka::{Amf, Sqn, TuakParameters};
+use softsim_keyd_proto::PackageFault;
 use softsim_usim::SqnParameters;
 use zeroize::Zeroizing;
 
 use super::credentials::{Unchecked, octets};
+use super::fault::mismatch;
 use crate::cbor::{Reader, encode};
 use crate::credentials::tuak_parameters;
 use crate::package::Addressing;
 use crate::payload::{CAPACITY, FIELDS, PROFILE_FIELDS, write_profile};
 use crate::profile::imsi;
 use crate::{
-    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, PackageError, Profile,
-    RoutingIndicator, SqnScheme, Validity,
+    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, RoutingIndicator,
+    SqnScheme, Validity,
 };
 
 /// Reads the payload, whose first fields must equal those of the headers (`outside`).
-pub(crate) fn read(payload: &[u8], outside: &Addressing) -> Result<Profile, PackageError> {
+pub(crate) fn read(payload: &[u8], outside: &Addressing) -> Result<Profile, PackageFault> {
     let mut fields = Fields(Reader::new("payload", payload));
     fields.0.map(FIELDS, "a map of 22")?;
     fields.equal(1, "device id", &outside.device.0)?;
     fields.equal(2, "sealing key id", &outside.sealing_key.0)?;
     fields.equal(3, "issuer", &outside.issuer.0)?;
     if fields.at(4)?.uint("a sequence")? != outside.sequence {
-        return Err(PackageError::Mismatch { field: "sequence" });
+        return Err(mismatch("sequence"));
     }
     fields.profile(HomeNetworkKey::new)
 }
@@ -41,8 +43,8 @@ impl Profile {
     /// is a point of its curve, because that takes longer than all the other checks together.
     ///
     /// # Errors
-    /// [`PackageError`] if the map has another form or a field is invalid.
-    pub fn from_stored(octets: &[u8]) -> Result<Self, PackageError> {
+    /// [`PackageFault`] if the map has another form or a field is invalid.
+    pub fn from_stored(octets: &[u8]) -> Result<Self, PackageFault> {
         let mut fields = Fields(Reader::new("stored profile", octets));
         fields.0.map(PROFILE_FIELDS, "a map of 18")?;
         fields.profile(HomeNetworkKey::stored)
@@ -57,7 +59,7 @@ struct Fields<'b>(Reader<'b>);
 
 impl<'b> Fields<'b> {
     /// The reader, after the key of the next field.
-    fn at(&mut self, key: i64) -> Result<&mut Reader<'b>, PackageError> {
+    fn at(&mut self, key: i64) -> Result<&mut Reader<'b>, PackageFault> {
         self.0.exactly(key, "the key of the next field")?;
         Ok(&mut self.0)
     }
@@ -67,17 +69,17 @@ impl<'b> Fields<'b> {
         key: i64,
         field: &'static str,
         outside: &[u8; 32],
-    ) -> Result<(), PackageError> {
+    ) -> Result<(), PackageFault> {
         let inside: &[u8; 32] = self.at(key)?.array_of("an id of 32 octets")?;
         if inside == outside {
             Ok(())
         } else {
-            Err(PackageError::Mismatch { field })
+            Err(mismatch(field))
         }
     }
 
     /// The fields of a profile, up to the end.
-    fn profile(mut self, key: TakeKey) -> Result<Profile, PackageError> {
+    fn profile(mut self, key: TakeKey) -> Result<Profile, PackageFault> {
         let iccid = Iccid::new(self.at(5)?.text("an ICCID")?)?;
         let digits = self.at(6)?.text("an IMSI")?;
         let imsi = imsi(digits, self.at(7)?.uint("the length of the MNC")?)?;
@@ -114,7 +116,7 @@ impl<'b> Fields<'b> {
         })
     }
 
-    fn sqn_scheme(&mut self) -> Result<SqnScheme, PackageError> {
+    fn sqn_scheme(&mut self) -> Result<SqnScheme, PackageFault> {
         let floor = self.at(12)?.uint("an SQN")?;
         let floor = Sqn::new(floor)
             .ok_or_else(|| FieldError::new("sqn", "a number below 2^48", floor.to_string()))?;
@@ -126,7 +128,7 @@ impl<'b> Fields<'b> {
         Ok(SqnScheme::new(floor, SqnParameters { ind_bits, delta, l })?)
     }
 
-    fn tuak_parameters(&mut self) -> Result<Option<TuakParameters>, PackageError> {
+    fn tuak_parameters(&mut self) -> Result<Option<TuakParameters>, PackageFault> {
         let reader = self.at(22)?;
         if reader.null() {
             return Ok(None);
@@ -137,7 +139,7 @@ impl<'b> Fields<'b> {
         Ok(Some(tuak_parameters(res_bits, iterations)?))
     }
 
-    fn home_network_keys(&mut self, key: TakeKey) -> Result<HomeNetworkKeys, PackageError> {
+    fn home_network_keys(&mut self, key: TakeKey) -> Result<HomeNetworkKeys, PackageFault> {
         let reader = self.at(17)?;
         let count = reader.array("home network keys")?;
         if count > HomeNetworkKeys::MAX as u64 {

@@ -41,7 +41,7 @@ fn payload(scene: &Scene, profile: &Profile, items: &[(u64, &[u8])]) -> Vec<u8> 
     })
 }
 
-fn opened(scene: &Scene, payload: &[u8]) -> Result<Credentials, PackageError> {
+fn opened(scene: &Scene, payload: &[u8]) -> Result<Credentials, PackageFault> {
     let package = scene.forge(&scene.addressing(), payload);
     scene
         .open(&package)

@@ -24,7 +24,7 @@ fn a_package_cut_off_anywhere_is_refused() {
     for length in 0..good.len() {
         let error = scene.open(&good[..length]).unwrap_err();
         assert!(
-            matches!(error, PackageError::Shape(_)),
+            matches!(error, PackageFault::Shape(_)),
             "{length}: {error:?}"
         );
     }
@@ -103,7 +103,7 @@ fn an_encapsulated_key_of_any_octets_doesn_t_open() {
             scene
                 .open(&scene.sign(&addressing, &encrypted))
                 .unwrap_err(),
-            PackageError::Decryption
+            PackageFault::Decryption
         );
     }
 }

@@ -15,6 +15,7 @@ use hpke::rand_core::{TryCryptoRng, TryRng};
 use p256::ecdsa::SigningKey;
 use sha2::{Digest, Sha256};
 use softsim_aka::{Amf, Credentials, K, Opc, Sqn};
+use softsim_keyd_proto::PackageFault;
 use softsim_usim::SqnParameters;
 
 use crate::cose::{Kind, sign1};
@@ -24,8 +25,7 @@ use crate::seal::encrypt0;
 use crate::seal::payload::write as write_payload;
 use crate::{
     Contents, DeviceId, Expected, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerKey, Now, Opened,
-    PackageError, Profile, RoutingIndicator, SealingKey, SealingStatement, SqnScheme, Validity,
-    imsi, open,
+    Profile, RoutingIndicator, SealingKey, SealingStatement, SqnScheme, Validity, imsi, open,
 };
 
 /// SHA-256 in counter mode: the same numbers in every run.
@@ -143,7 +143,7 @@ impl Scene {
         write_payload(&self.addressing(), &profile()).to_vec()
     }
 
-    fn open(&self, package: &[u8]) -> Result<Opened, PackageError> {
+    fn open(&self, package: &[u8]) -> Result<Opened, PackageFault> {
         let last = self.last_sequence;
         open(
             package,

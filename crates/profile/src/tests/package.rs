@@ -3,9 +3,7 @@
 use minicbor::{Decoder, Encoder};
 
 use super::*;
-use crate::{
-    FORMAT, FieldError, IssuerId, MAX_PACKAGE, SealError, SealingKeyId, ShapeError, Verdict,
-};
+use crate::{FORMAT, FieldError, IssuerId, MAX_PACKAGE, SealError, SealingKeyId, Verdict};
 
 #[test]
 fn what_was_sealed_is_what_is_opened() {
@@ -63,7 +61,10 @@ fn another_format_is_told_from_a_damaged_package() {
     package[0] = 2;
     assert_eq!(
         scene.open(&package).unwrap_err(),
-        PackageError::Format { got: 2 }
+        PackageFault::Format {
+            expected: 1,
+            got: 2
+        }
     );
     assert_eq!(FORMAT, 1);
 }
@@ -75,7 +76,7 @@ fn nothing_may_follow() {
     package.extend([0, 0, 0]);
     assert_eq!(
         scene.open(&package).unwrap_err(),
-        PackageError::Trailing { count: 3 }
+        PackageFault::Shape("expected the end, got 3 more octets".into())
     );
 }
 
@@ -84,9 +85,7 @@ fn a_package_beyond_the_limit_is_not_looked_at() {
     let package = vec![0; MAX_PACKAGE + 1];
     assert_eq!(
         Scene::new().open(&package).unwrap_err(),
-        PackageError::TooLong {
-            got: MAX_PACKAGE + 1
-        }
+        PackageFault::Shape("expected at most 3072 octets, got 3073".into())
     );
 }
 
@@ -98,19 +97,18 @@ fn an_issuer_that_is_no_trust_anchor_is_refused_by_name() {
     scene.anchors.pop();
     assert_eq!(
         scene.open(&package).unwrap_err(),
-        PackageError::UnknownIssuer { got }
+        PackageFault::UnknownIssuer { got: got.0 }
     );
     scene.anchors.clear();
     assert_eq!(
         scene.open(&package).unwrap_err(),
-        PackageError::UnknownIssuer { got }
+        PackageFault::UnknownIssuer { got: got.0 }
     );
 }
 
 #[test]
 fn a_signature_of_another_key_under_a_trusted_name_is_refused() {
     let mut scene = Scene::new();
-    let issuer = scene.addressing().issuer;
     let encrypted = encrypt0(
         &scene.addressing(),
         &scene.sealing_key.public(),
@@ -123,7 +121,7 @@ fn a_signature_of_another_key_under_a_trusted_name_is_refused() {
         scene
             .open(&scene.sign(&addressing, &encrypted))
             .unwrap_err(),
-        PackageError::Signature { issuer }
+        PackageFault::Signature
     );
 }
 
@@ -137,9 +135,9 @@ fn a_package_of_another_device_is_refused() {
     };
     assert_eq!(
         other.open(&package).unwrap_err(),
-        PackageError::Device {
-            expected: other.device(),
-            got: scene.device()
+        PackageFault::Device {
+            expected: other.device().0,
+            got: scene.device().0
         }
     );
 }
@@ -154,9 +152,9 @@ fn a_package_for_another_sealing_key_is_refused() {
     };
     assert_eq!(
         other.open(&package).unwrap_err(),
-        PackageError::SealingKey {
-            expected: other.sealing_key.public().id(),
-            got: scene.sealing_key.public().id()
+        PackageFault::SealingKey {
+            expected: other.sealing_key.public().id().0,
+            got: scene.sealing_key.public().id().0
         }
     );
 }
@@ -169,7 +167,7 @@ fn a_sequence_rises_strictly() {
         scene.last_sequence = last;
         assert_eq!(
             scene.open(&package).unwrap_err(),
-            PackageError::Sequence { last, got: 5 }
+            PackageFault::Sequence { last, got: 5 }
         );
     }
     scene.last_sequence = 0;
@@ -199,7 +197,7 @@ fn no_single_sequence_leaves_an_issuer_without_others() {
                 "at most 2^62 above the last one",
                 got.to_string(),
             );
-            assert_eq!(opened(&scene, got), Err(PackageError::Field(error)));
+            assert_eq!(opened(&scene, got), Err(error.into()));
         }
     }
 }
@@ -215,7 +213,7 @@ fn sequence_0_never_opens() {
     let payload = write_payload(&outside, &profile());
     assert_eq!(
         scene.open(&scene.forge(&outside, &payload)).unwrap_err(),
-        PackageError::Sequence { last: 0, got: 0 }
+        PackageFault::Sequence { last: 0, got: 0 }
     );
 }
 
@@ -257,7 +255,7 @@ fn the_associated_data_binds_every_header() {
     };
     assert_eq!(
         scene.open(&scene.sign(&raised, &encrypted)).unwrap_err(),
-        PackageError::Decryption
+        PackageFault::Decryption
     );
 }
 
@@ -298,7 +296,7 @@ fn a_field_inside_that_differs_from_outside_is_named() {
         let package = scene.forge(&outside, &write_payload(&inside, &profile()));
         assert_eq!(
             scene.open(&package).unwrap_err(),
-            PackageError::Mismatch { field }
+            crate::open::fault::mismatch(field)
         );
     }
 }
@@ -316,17 +314,19 @@ fn validity_is_judged_by_what_is_known_of_the_present() {
     let late = Now::Known(not_after + 1);
     assert_eq!(
         at(late),
-        Err(PackageError::Expired {
+        Err(PackageFault::Validity {
+            not_before: 0,
             not_after,
-            now: late
+            now: not_after + 1,
         })
     );
     let early = Now::Known(not_before - 1);
     assert_eq!(
         at(early),
-        Err(PackageError::NotYetValid {
+        Err(PackageFault::Validity {
             not_before,
-            now: early
+            not_after: u64::MAX,
+            now: not_before - 1,
         })
     );
     assert_eq!(at(Now::Unknown { at_least: 0 }), Ok(Verdict::TimeUnknown));
@@ -335,9 +335,10 @@ fn validity_is_judged_by_what_is_known_of_the_present() {
     };
     assert_eq!(
         at(late),
-        Err(PackageError::Expired {
+        Err(PackageFault::Validity {
+            not_before: 0,
             not_after,
-            now: late
+            now: not_after + 1,
         })
     );
 }
@@ -509,13 +510,7 @@ fn a_field_of_another_type_has_its_place_in_the_error() {
             .open(&scene.forge(&scene.addressing(), &payload))
             .unwrap_err();
         assert!(
-            matches!(
-                error,
-                PackageError::Shape(ShapeError {
-                    part: "payload",
-                    ..
-                })
-            ),
+            matches!(&error, PackageFault::Shape(what) if what.starts_with("payload, ")),
             "{key}: {error:?}"
         );
     }
@@ -533,7 +528,7 @@ fn a_payload_with_one_field_more_or_less_is_refused() {
         let error = scene
             .open(&scene.forge(&scene.addressing(), &payload))
             .unwrap_err();
-        assert!(matches!(error, PackageError::Shape(_)), "{error:?}");
+        assert!(matches!(error, PackageFault::Shape(_)), "{error:?}");
     }
 }
 
@@ -560,32 +555,33 @@ fn an_error_says_what_was_expected_and_what_came() {
     let (ones, twos) = ("01".repeat(32), "02".repeat(32));
     for (error, text) in [
         (
-            PackageError::Format { got: 9 },
+            PackageFault::Format {
+                expected: 1,
+                got: 9,
+            },
             "expected format 1, got 9".to_owned(),
         ),
         (
-            PackageError::Device {
-                expected: DeviceId(id(1)),
-                got: DeviceId(id(2)),
+            PackageFault::Device {
+                expected: id(1),
+                got: id(2),
             },
             format!("expected device {ones}, got {twos}"),
         ),
         (
-            PackageError::SealingKey {
-                expected: SealingKeyId(id(1)),
-                got: SealingKeyId(id(2)),
+            PackageFault::SealingKey {
+                expected: id(1),
+                got: id(2),
             },
             format!("expected sealing key {ones}, got {twos}"),
         ),
         (
-            PackageError::Sequence { last: 7, got: 5 },
+            PackageFault::Sequence { last: 7, got: 5 },
             "expected a sequence above 7, got 5".to_owned(),
         ),
         (
-            PackageError::UnknownIssuer {
-                got: IssuerId(id(2)),
-            },
-            format!("expected a trusted issuer, got {twos}"),
+            PackageFault::UnknownIssuer { got: id(2) },
+            format!("issuer {twos} is not trusted"),
         ),
     ] {
         assert_eq!(error.to_string(), text);
