@@ -58,7 +58,7 @@ pub(crate) fn akma_key(
 impl Keyd {
     /// Wipes K_AUSF if its profile was disabled, deleted or replaced.
     pub(crate) fn wipe_unused_k_ausf(&mut self) {
-        let unused = |anchored: &Anchored| !self.is_in_use(anchored.of);
+        let unused = |anchored: &Anchored| !self.vault.is_in_use(anchored.of);
         if self.anchored.as_ref().is_some_and(unused) {
             self.anchored = None;
         }

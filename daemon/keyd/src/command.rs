@@ -7,6 +7,7 @@ use softsim_sandbox::random::SystemRng;
 use crate::device::Keys;
 use crate::event::Event;
 use crate::keyd::Keyd;
+use crate::sim::named;
 use crate::vault::{Change, Slot};
 
 impl Keyd {
@@ -29,7 +30,7 @@ impl Keyd {
         command: &Command,
         issuer: &IssuerId,
     ) -> Result<Vec<Change>, Refusal> {
-        let enabled = self.enabled();
+        let enabled = self.vault.enabled();
         Ok(match command {
             Command::Enable(iccid) => {
                 let slot = self.own(iccid, issuer)?;
@@ -63,7 +64,7 @@ impl Keyd {
 
     /// The profile with this ICCID, if this issuer installed it.
     fn own(&self, iccid: &Iccid, issuer: &IssuerId) -> Result<Slot, Refusal> {
-        let slot = self.named(iccid.as_str())?;
+        let slot = named(&self.vault, iccid.as_str())?;
         self.check_issuer(slot, issuer)?;
         Ok(slot)
     }

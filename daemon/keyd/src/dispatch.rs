@@ -13,6 +13,7 @@ use crate::device::Keys;
 use crate::eap::Sessions;
 use crate::keyd::{Client, Keyd};
 use crate::provision::Staged;
+use crate::sim::Sim;
 use crate::vault::Vault;
 use crate::{akma, application, device, eap, psk, status};
 
@@ -80,12 +81,22 @@ impl Keyd {
         match request {
             Kind::Hello => exchange.with(|_, client, request| status::hello(client.role, request)),
             Kind::Status => exchange.with(Keyd::status),
-            Kind::Identity => exchange.with(Keyd::identity),
-            Kind::AkaPrimeChallenge => exchange.with(Keyd::aka_prime_challenge),
-            Kind::AkaChallenge => exchange.with(Keyd::aka_challenge),
-            Kind::Reauthenticate => exchange.with(Keyd::reauthenticate),
+            Kind::Identity => {
+                exchange.with(|keyd, client, request| keyd.sim().identity(client.role, request))
+            }
+            Kind::AkaPrimeChallenge => exchange
+                .with_sim(|sim, sessions, request| sim.aka_prime_challenge(sessions, request)),
+            Kind::AkaChallenge => {
+                exchange.with_sim(|sim, sessions, request| sim.aka_challenge(sessions, request))
+            }
+            Kind::Reauthenticate => {
+                exchange.with_sim(|sim, sessions, request| sim.reauthenticate(sessions, request))
+            }
             Kind::EncryptCounter => exchange.with_sessions(eap::encrypt_counter),
-            Kind::Confirm => exchange.with(Keyd::confirm),
+            Kind::Confirm => exchange.with(|keyd, client, request| {
+                let (vault, anchored) = (&mut keyd.vault, &mut keyd.anchored);
+                eap::confirm(&mut client.sessions, vault, anchored, request)
+            }),
             Kind::EapMac => exchange.with_sessions(eap::eap_mac),
             Kind::EapVerify => exchange.with(|keyd, client, request| {
                 eap::eap_verify(&mut client.sessions, &mut keyd.counters, request)
@@ -114,10 +125,10 @@ impl Keyd {
                 akma::akma_key(&keyd.vault, anchored, afs, client.uid, request)
             }),
             Kind::ForgetIdentities => {
-                exchange.with(|keyd, _, request| keyd.forget_identities(request))
+                exchange.with_sim(|sim, _, request| sim.forget_identities(request))
             }
             Kind::UmtsAuthenticate => {
-                exchange.with(|keyd, _, request| keyd.umts_authenticate(request))
+                exchange.with_sim(|sim, _, request| sim.umts_authenticate(request))
             }
             Kind::GenerateDeviceKey => exchange.with(|keyd, _, request| {
                 device::generate_device_key(&mut keyd.keys, &mut keyd.vault, request)
@@ -161,6 +172,14 @@ impl<'d> Exchange<'_, 'd> {
             Ok(request) => write::<C>(handler(self.keyd, self.client, request), self.answer),
             Err(malformed) => self.keyd.refuse(malformed, self.answer),
         }
+    }
+
+    /// The same, by the SIM and the sessions of the connection alone.
+    fn with_sim<C: Call + Deserialize<'d>>(
+        self,
+        handler: impl FnOnce(&mut Sim<'_>, &mut Sessions, C) -> Result<C::Answer, Refusal>,
+    ) -> usize {
+        self.with(|keyd, client, request| handler(&mut keyd.sim(), &mut client.sessions, request))
     }
 
     /// The same, by the sessions of the connection alone.

@@ -6,24 +6,24 @@ use softsim_keyd_proto::{
     Group, IdentityAnswer, IdentityKind, IdentityPrivacy, IdentityRequest, Method, Realm, Refusal,
     Role,
 };
-use softsim_profile::{Algorithm, Profile, ProtectionScheme};
+use softsim_profile::{Profile, ProtectionScheme};
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::{HomeNetworkKey, IdentityPrefix, Nai};
 
 use crate::eap::is_5g;
 use crate::event::Event;
-use crate::keyd::{Client, Keyd};
-use crate::vault::{Installation, Name, Pseudonym, Root, Slot, Uses};
+use crate::sim::{Sim, named};
+use crate::vault::{Name, Pseudonym, Root, Slot, Uses};
 
-impl Keyd {
+impl Sim<'_> {
     pub(crate) fn identity(
         &mut self,
-        client: &mut Client,
+        role: Role,
         request: Identity<'_>,
     ) -> Result<IdentityAnswer, Refusal> {
         let slot = self.profile_in_use(request.iccid)?;
         // A re-authentication identity is of no use to a role that can't re-authenticate.
-        let fast = client.role == Role::Network;
+        let fast = role == Role::Network;
         match wanted(&request) {
             IdentityRequest::Any if fast => {
                 if let Some(nai) = self.fast_identity(slot, &request) {
@@ -162,7 +162,7 @@ impl Keyd {
 
     /// Whether the permanent identity may be shown in clear (RFC 4187 §4.1.6).
     fn may_show_permanent(&self, slot: Slot) -> bool {
-        match self.service.enforcement.identity_privacy {
+        match self.enforcement.identity_privacy {
             IdentityPrivacy::Liberal => true,
             IdentityPrivacy::Conservative => self.given_pseudonym(slot).is_none(),
             IdentityPrivacy::Strict => false,
@@ -187,8 +187,8 @@ impl Keyd {
         request: ForgetIdentities<'_>,
     ) -> Result<(), Refusal> {
         let slot = match request.iccid {
-            Some(iccid) => self.named(iccid)?,
-            None => self.enabled().ok_or(Refusal::NoProfile)?,
+            Some(iccid) => named(self.vault, iccid)?,
+            None => self.vault.enabled().ok_or(Refusal::NoProfile)?,
         };
         self.vault.change_identities(slot, |identities| {
             (identities.pseudonym, identities.reauthentication) = (None, None);
@@ -196,56 +196,6 @@ impl Keyd {
         let iccid = self.in_slot(slot)?.iccid.as_str();
         Event::IdentitiesForgotten { iccid }.log();
         Ok(())
-    }
-
-    pub(crate) fn in_slot(&self, slot: Slot) -> Result<&Profile, Refusal> {
-        let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
-        Ok(&stored.profile)
-    }
-
-    /// The enabled profile. If a request names a profile, that one must be enabled.
-    pub(crate) fn profile_in_use(&self, iccid: Option<&str>) -> Result<Slot, Refusal> {
-        let slot = match iccid {
-            None => self.enabled().ok_or(Refusal::NoProfile)?,
-            Some(iccid) => {
-                let slot = self.named(iccid)?;
-                if self.enabled() != Some(slot) {
-                    return Err(Refusal::Field {
-                        name: "iccid".to_owned(),
-                        expected: "an enabled profile".to_owned(),
-                        got: "a disabled one".to_owned(),
-                    });
-                }
-                slot
-            }
-        };
-        self.may_use(self.in_slot(slot)?)?;
-        Ok(slot)
-    }
-
-    /// Whether this installation of a profile still exists and is enabled.
-    pub(crate) fn is_in_use(&self, of: Installation) -> bool {
-        self.enabled() == Some(of.slot()) && self.vault.installation(of.slot()) == Some(of)
-    }
-
-    /// Refuses a profile whose algorithm set this keyd doesn't accept.
-    pub(crate) fn may_use(&self, profile: &Profile) -> Result<(), Refusal> {
-        if Algorithm::of(&profile.credentials).protects_nothing()
-            && !self.service.enforcement.test_profiles
-        {
-            return Err(Refusal::TestAlgorithm);
-        }
-        Ok(())
-    }
-
-    /// The profile with this ICCID.
-    pub(crate) fn named(&self, iccid: &str) -> Result<Slot, Refusal> {
-        self.vault.find(iccid).ok_or(Refusal::UnknownProfile)
-    }
-
-    /// The enabled profile, of which there is at most one.
-    pub(crate) fn enabled(&self) -> Option<Slot> {
-        self.vault.enabled()
     }
 }
 

@@ -12,6 +12,7 @@ use crate::event::Event;
 use crate::provision::Staged;
 use crate::rates::{AccountId, Rates};
 use crate::roles::{PerRole, RolePolicy};
+use crate::sim::Sim;
 use crate::vault::{CommitError, Txid, Vault};
 
 /// The settings of the key process.
@@ -113,6 +114,15 @@ impl Keyd {
             sessions: Sessions::default(),
             over: false,
         })
+    }
+
+    /// What a request takes that identifies the subscriber or authenticates.
+    pub(crate) fn sim(&mut self) -> Sim<'_> {
+        Sim {
+            vault: &mut self.vault,
+            counters: &mut self.counters,
+            enforcement: &self.service.enforcement,
+        }
     }
 
     /// Makes the changes of a pass durable, with at most one sync.

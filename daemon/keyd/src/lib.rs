@@ -6,7 +6,7 @@
 //! ```text
 //! serve     a datagram comes in on the socket of a role
 //! dispatch  is it known, the role's, in time (rates), of the right shape? which handler?
-//! eap, …    the handler: one module for each subject
+//! eap, …    the handler: one module for each subject, which takes what it needs of keyd
 //! vault     what has to survive is durable before
 //! serve     the answers of one pass leave together
 //! ```
@@ -31,6 +31,7 @@ mod psk;
 mod rates;
 pub mod roles;
 pub mod serve;
+mod sim;
 mod start;
 mod status;
 mod supplicant;

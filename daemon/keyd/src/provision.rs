@@ -13,6 +13,7 @@ use softsim_profile::{
 
 use crate::event::Event;
 use crate::keyd::{Client, Keyd, refusal_of};
+use crate::sim::{check_algorithm, named};
 use crate::vault::{Change, Psk, Txid};
 
 /// When this program was built, in seconds since 1970: a time that has certainly passed.
@@ -122,8 +123,8 @@ impl Keyd {
     }
 
     pub(crate) fn enable(&mut self, request: Enable<'_>) -> Result<(), Refusal> {
-        let slot = self.named(request.iccid)?;
-        if self.enabled() == Some(slot) {
+        let slot = named(&self.vault, request.iccid)?;
+        if self.vault.enabled() == Some(slot) {
             return Ok(());
         }
         self.change(vec![Change::Enable(slot)])?;
@@ -133,8 +134,8 @@ impl Keyd {
     }
 
     pub(crate) fn disable(&mut self, request: Disable<'_>) -> Result<(), Refusal> {
-        let slot = self.named(request.iccid)?;
-        if self.enabled() != Some(slot) {
+        let slot = named(&self.vault, request.iccid)?;
+        if self.vault.enabled() != Some(slot) {
             return Ok(());
         }
         self.change(vec![Change::Disable(slot)])?;
@@ -144,8 +145,8 @@ impl Keyd {
     }
 
     pub(crate) fn delete(&mut self, request: Delete<'_>) -> Result<(), Refusal> {
-        let slot = self.named(request.iccid)?;
-        if self.enabled() == Some(slot) {
+        let slot = named(&self.vault, request.iccid)?;
+        if self.vault.enabled() == Some(slot) {
             return Err(Refusal::ProfileEnabled);
         }
         self.change(vec![Change::Delete(slot)])?;
@@ -192,7 +193,7 @@ impl Keyd {
 
     /// Refuses a profile that this keyd doesn't accept, whoever signed it.
     fn may_install(&mut self, profile: &Profile) -> Result<(), Refusal> {
-        self.may_use(profile)?;
+        check_algorithm(&self.service.enforcement, profile)?;
         let laboratory = self.service.enforcement.test_profiles;
         let forbidden = |finding: &Finding| match finding.severity {
             Severity::Warning => false,
@@ -246,7 +247,7 @@ impl Keyd {
     /// one is. A profile that replaces another takes over its state, so that no package enables
     /// what an administrator has disabled.
     fn enabled_after_install(&self, iccid: &str) -> bool {
-        let enabled = self.enabled();
+        let enabled = self.vault.enabled();
         match self.vault.find(iccid) {
             Some(replaced) => enabled == Some(replaced),
             None => enabled.is_none(),

@@ -8,9 +8,9 @@ use softsim_usim::SeparationBit;
 
 use crate::eap::{check_autn, use_up};
 use crate::event::Event;
-use crate::keyd::Keyd;
+use crate::sim::Sim;
 
-impl Keyd {
+impl Sim<'_> {
     /// The host consents by opening the role's socket. The profile's consent is in the sealed
     /// profile.
     pub(crate) fn umts_authenticate(
@@ -26,8 +26,8 @@ impl Keyd {
         // Only the supplicant knows for which method the vector is.
         let separation_bit = SeparationBit::NotRequired;
         let verified = match check_autn(
-            &self.vault,
-            &mut self.counters,
+            self.vault,
+            self.counters,
             slot,
             (&rand, &autn),
             separation_bit,
@@ -35,7 +35,7 @@ impl Keyd {
             Ok(verified) => verified,
             Err(auts) => return Ok(UmtsAnswer::SynchronisationFailure { auts }),
         };
-        use_up(&mut self.vault, slot, &verified);
+        use_up(self.vault, slot, &verified);
         self.counters.raw_keys += 1;
         Event::RawKeys.log();
         Ok(UmtsAnswer::Success {

@@ -11,9 +11,9 @@ use softsim_sandbox::random::SystemRng;
 use softsim_usim::{SeparationBit, Verified};
 
 use super::packet::{Challenge, Next};
-use super::session::{ProtectedResult, Session, Unconfirmed};
+use super::session::{ProtectedResult, Session, Sessions, Unconfirmed};
 use super::{check_autn, is_5g, packet_refused, use_up};
-use crate::keyd::{Client, Keyd};
+use crate::sim::Sim;
 use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Uses};
 
 /// WLAN offload with 5G credentials, in which the 5G core anchors no keys (TS 33.501 Annex S).
@@ -22,10 +22,10 @@ const OFFLOAD_5G: &[u8] = b"5G:NSWO";
 /// The beginning of the username of a SUCI (TS 23.003 §28.7.3).
 const SUCI: &[u8] = b"type";
 
-impl Keyd {
+impl Sim<'_> {
     pub(crate) fn aka_prime_challenge(
         &mut self,
-        client: &mut Client,
+        sessions: &mut Sessions,
         request: AkaPrimeChallenge<'_>,
     ) -> Result<AkaAnswer, Refusal> {
         let challenge =
@@ -36,11 +36,11 @@ impl Keyd {
             .map(|group| Ok((group, challenge.public_key(group)?)));
         let offer = offer.transpose().map_err(Refusal::Packet)?;
         let slot = self.profile_in_use(request.iccid)?;
-        client.sessions.check_room()?;
+        sessions.check_room()?;
         let autn = (&challenge.rand, &challenge.autn);
         let verified = match check_autn(
-            &self.vault,
-            &mut self.counters,
+            self.vault,
+            self.counters,
             slot,
             autn,
             SeparationBit::Required,
@@ -60,7 +60,7 @@ impl Keyd {
         let k_aut = MacKey::from(keys.k_aut);
         let next = self.verified_next(&challenge, &k_aut, &keys.k_encr)?;
         let agreement = offer.map(Agreement::new).transpose();
-        let agreement = agreement.map_err(|fault| packet_refused(&mut self.counters, fault))?;
+        let agreement = agreement.map_err(|fault| packet_refused(self.counters, fault))?;
         let secret = agreement.as_ref().map(|agreement| &agreement.secret);
         let (k_re, msk) = match secret {
             None => (keys.k_re, keys.msk),
@@ -77,7 +77,7 @@ impl Keyd {
             network_name: network_name.as_bytes().into(),
         });
         Ok(self.answer(
-            client,
+            sessions,
             slot,
             Answered {
                 k_ausf: anchors(network_name).then(|| schedule.k_ausf(secret)),
@@ -96,29 +96,28 @@ impl Keyd {
 
     pub(crate) fn aka_challenge(
         &mut self,
-        client: &mut Client,
+        sessions: &mut Sessions,
         request: AkaChallenge<'_>,
     ) -> Result<AkaAnswer, Refusal> {
         let challenge = Challenge::parse(request.packet, Method::Aka).map_err(Refusal::Packet)?;
         let slot = self.profile_in_use(request.iccid)?;
-        client.sessions.check_room()?;
+        sessions.check_room()?;
         let separation_bit = if request.refuse_separation_bit {
             SeparationBit::Forbidden
         } else {
             SeparationBit::NotRequired
         };
         let autn = (&challenge.rand, &challenge.autn);
-        let verified =
-            match check_autn(&self.vault, &mut self.counters, slot, autn, separation_bit)? {
-                Ok(verified) => verified,
-                Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
-            };
+        let verified = match check_autn(self.vault, self.counters, slot, autn, separation_bit)? {
+            Ok(verified) => verified,
+            Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
+        };
 
         let keys = AkaKeys::derive(&verified.ck, &verified.ik, request.identity);
         let k_aut = MacKey::from(keys.k_aut);
         let next = self.verified_next(&challenge, &k_aut, &keys.k_encr)?;
         Ok(self.answer(
-            client,
+            sessions,
             slot,
             Answered {
                 k_ausf: None,
@@ -143,18 +142,18 @@ impl Keyd {
         k_encr: &KEncr,
     ) -> Result<Next, Refusal> {
         if !challenge.maced.verify(k_aut) {
-            return Err(packet_refused(&mut self.counters, PacketFault::Mac));
+            return Err(packet_refused(self.counters, PacketFault::Mac));
         }
         let next = challenge.encrypted.map(|encrypted| encrypted.next(k_encr));
         let next = next.transpose();
         Ok(next
-            .map_err(|fault| packet_refused(&mut self.counters, fault))?
+            .map_err(|fault| packet_refused(self.counters, fault))?
             .unwrap_or_default())
     }
 
     /// Uses up the SQN and opens the session, after every check has succeeded.
-    fn answer(&mut self, client: &mut Client, slot: Slot, answered: Answered<'_>) -> AkaAnswer {
-        use_up(&mut self.vault, slot, &answered.verified);
+    fn answer(&mut self, sessions: &mut Sessions, slot: Slot, answered: Answered<'_>) -> AkaAnswer {
+        use_up(self.vault, slot, &answered.verified);
         self.counters.authentications += 1;
         let installation = self.vault.installation(slot);
         let installation = installation.expect("its SQN was used a moment ago");
@@ -182,7 +181,7 @@ impl Keyd {
         } = answered;
         let session = Session::answered(installation, k_aut, result, unconfirmed, msk);
         AkaAnswer::Success {
-            handle: client.sessions.open(session),
+            handle: sessions.open(session),
             res: SecretBytes::new(answered.verified.res.as_bytes().to_vec()),
             public_key: answered.public_key.map(|key| key.as_bytes().to_vec()),
         }

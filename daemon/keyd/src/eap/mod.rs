@@ -10,7 +10,7 @@ mod reauthentication;
 mod session;
 
 pub(crate) use reauthentication::encrypt_counter;
-pub(crate) use session::{Sessions, close_session, eap_mac, eap_verify};
+pub(crate) use session::{Sessions, close_session, confirm, eap_mac, eap_verify};
 use softsim_aka::{Autn, Rand};
 use softsim_keyd_proto::{AutnFault, Counters, PacketFault, Refusal};
 use softsim_usim::{AuthenticationFailure, SeparationBit, Verified};

@@ -17,22 +17,22 @@ use super::packet::{self, Nonce};
 use super::packet_refused;
 use super::session::{FastReauthentication, ProtectedResult, Session, Sessions, Unconfirmed};
 use crate::event::Event;
-use crate::keyd::{Client, Keyd};
+use crate::sim::Sim;
 use crate::vault::{Reauthentication, Root, Slot};
 
-impl Keyd {
+impl Sim<'_> {
     pub(crate) fn reauthenticate(
         &mut self,
-        client: &mut Client,
+        sessions: &mut Sessions,
         request: Reauthenticate<'_>,
     ) -> Result<ReauthenticationAnswer, Refusal> {
         let slot = self.profile_in_use(request.iccid)?;
-        client.sessions.check_room()?;
+        sessions.check_room()?;
         let context = self.shown_context(slot, request.identity)?;
         let packet = packet::Reauthentication::parse(request.packet, context.method());
         let packet = packet.map_err(Refusal::Packet)?;
         if !packet.maced.verify(&context.k_aut) {
-            return Err(packet_refused(&mut self.counters, PacketFault::Mac));
+            return Err(packet_refused(self.counters, PacketFault::Mac));
         }
         let nonce = packet.encrypted.nonce(&context.k_encr);
         let (last, k_encr, k_aut) = (
@@ -40,7 +40,7 @@ impl Keyd {
             KEncr::new(*context.k_encr.as_bytes()),
             context.k_aut.duplicate(),
         );
-        let nonce = nonce.map_err(|fault| packet_refused(&mut self.counters, fault))?;
+        let nonce = nonce.map_err(|fault| packet_refused(self.counters, fault))?;
 
         let installation = self.vault.installation(slot).ok_or(Refusal::NoProfile)?;
         let Nonce {
@@ -55,7 +55,7 @@ impl Keyd {
             Event::CounterTooSmall { last, counter }.log();
             let session = Session::counter_too_small(installation, k_aut, fast);
             return Ok(ReauthenticationAnswer::CounterTooSmall {
-                handle: client.sessions.open(session),
+                handle: sessions.open(session),
                 counter,
             });
         }
@@ -80,7 +80,7 @@ impl Keyd {
             Session::answered(installation, k_aut, result, unconfirmed, keys.msk).with_fast(fast);
         self.counters.reauthentications += 1;
         Ok(ReauthenticationAnswer::Fresh {
-            handle: client.sessions.open(session),
+            handle: sessions.open(session),
             counter,
             nonce_s: *nonce_s.as_bytes(),
         })

@@ -12,8 +12,7 @@ use super::packet::{Code, Message};
 use super::packet_refused;
 use crate::akma::Anchored;
 use crate::event::Event;
-use crate::keyd::{Client, Keyd};
-use crate::vault::{Installation, Pseudonym, Reauthentication};
+use crate::vault::{Installation, Pseudonym, Reauthentication, Vault};
 
 /// The sessions of one connection. They are wiped when it ends.
 #[derive(Debug, Default)]
@@ -251,42 +250,44 @@ pub(crate) fn eap_verify(
     Ok(())
 }
 
-impl Keyd {
-    pub(crate) fn confirm(
-        &mut self,
-        client: &mut Client,
-        request: Confirm<'_>,
-    ) -> Result<(), Refusal> {
-        let received = request.msk.map(received_msk).transpose()?;
-        let session = client.sessions.session(request.handle)?;
-        session.may_succeed(received)?;
-        let of = session.of;
-        // The profile may have been replaced or disabled since.
-        if !self.is_in_use(of) {
-            return Err(Refusal::NoProfile);
-        }
-        if let Some(unconfirmed) = session.take_unconfirmed() {
-            self.store(of, unconfirmed);
-        }
-        Ok(())
+pub(crate) fn confirm(
+    sessions: &mut Sessions,
+    vault: &mut Vault,
+    anchored: &mut Option<Anchored>,
+    request: Confirm<'_>,
+) -> Result<(), Refusal> {
+    let received = request.msk.map(received_msk).transpose()?;
+    let session = sessions.session(request.handle)?;
+    session.may_succeed(received)?;
+    let of = session.of;
+    // The profile may have been replaced or disabled since.
+    if !vault.is_in_use(of) {
+        return Err(Refusal::NoProfile);
     }
+    if let Some(unconfirmed) = session.take_unconfirmed() {
+        store(vault, anchored, of, unconfirmed);
+    }
+    Ok(())
+}
 
-    /// Stores what a successful authentication yielded; durable before the answer leaves.
-    fn store(&mut self, of: Installation, unconfirmed: Unconfirmed) {
-        let identities = self.vault.identities(of.slot());
-        let has_context =
-            identities.is_some_and(|identities| identities.reauthentication.is_some());
-        if has_context || unconfirmed.pseudonym.is_some() || unconfirmed.reauthentication.is_some()
-        {
-            self.vault.change_identities(of.slot(), |identities| {
-                identities.reauthentication = unconfirmed.reauthentication;
-                identities.pseudonym = unconfirmed.pseudonym.or(identities.pseudonym.take());
-            });
-        }
-        if let Some(k_ausf) = unconfirmed.k_ausf {
-            Event::Anchored.log();
-            self.anchored = Some(Anchored { of, k_ausf });
-        }
+/// Stores what a successful authentication yielded; durable before the answer leaves.
+fn store(
+    vault: &mut Vault,
+    anchored: &mut Option<Anchored>,
+    of: Installation,
+    unconfirmed: Unconfirmed,
+) {
+    let identities = vault.identities(of.slot());
+    let has_context = identities.is_some_and(|identities| identities.reauthentication.is_some());
+    if has_context || unconfirmed.pseudonym.is_some() || unconfirmed.reauthentication.is_some() {
+        vault.change_identities(of.slot(), |identities| {
+            identities.reauthentication = unconfirmed.reauthentication;
+            identities.pseudonym = unconfirmed.pseudonym.or(identities.pseudonym.take());
+        });
+    }
+    if let Some(k_ausf) = unconfirmed.k_ausf {
+        Event::Anchored.log();
+        *anchored = Some(Anchored { of, k_ausf });
     }
 }
 

@@ -192,6 +192,11 @@ impl Vault {
         enabled.filter(|enabled| self.installation(enabled.slot) == Some(*enabled))
     }
 
+    /// Whether this installation of a profile is there still, and enabled.
+    pub fn is_in_use(&self, of: Installation) -> bool {
+        self.enabled_installation() == Some(of)
+    }
+
     /// The profile in a slot.
     pub fn profile(&self, slot: Slot) -> Option<&StoredProfile> {
         self.tables.profiles.get(slot.0)

@@ -1,0 +1,54 @@
+//! The SIM as a request sees it that identifies the subscriber or authenticates: the profiles, and
+//! what this keyd does with them.
+
+use softsim_keyd_proto::{Counters, Enforcement, Refusal};
+use softsim_profile::{Algorithm, Profile};
+
+use crate::vault::{Slot, Vault};
+
+/// What such a request takes of keyd.
+pub(crate) struct Sim<'a> {
+    pub(crate) vault: &'a mut Vault,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) enforcement: &'a Enforcement,
+}
+
+impl Sim<'_> {
+    pub(crate) fn in_slot(&self, slot: Slot) -> Result<&Profile, Refusal> {
+        let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
+        Ok(&stored.profile)
+    }
+
+    /// The enabled profile. If a request names a profile, that one must be enabled.
+    pub(crate) fn profile_in_use(&self, iccid: Option<&str>) -> Result<Slot, Refusal> {
+        let slot = match iccid {
+            None => self.vault.enabled().ok_or(Refusal::NoProfile)?,
+            Some(iccid) => {
+                let slot = named(self.vault, iccid)?;
+                if self.vault.enabled() != Some(slot) {
+                    return Err(Refusal::Field {
+                        name: "iccid".to_owned(),
+                        expected: "an enabled profile".to_owned(),
+                        got: "a disabled one".to_owned(),
+                    });
+                }
+                slot
+            }
+        };
+        check_algorithm(self.enforcement, self.in_slot(slot)?)?;
+        Ok(slot)
+    }
+}
+
+/// Refuses a profile whose algorithm set this keyd doesn't accept.
+pub(crate) fn check_algorithm(enforcement: &Enforcement, profile: &Profile) -> Result<(), Refusal> {
+    if Algorithm::of(&profile.credentials).protects_nothing() && !enforcement.test_profiles {
+        return Err(Refusal::TestAlgorithm);
+    }
+    Ok(())
+}
+
+/// The profile with this ICCID.
+pub(crate) fn named(vault: &Vault, iccid: &str) -> Result<Slot, Refusal> {
+    vault.find(iccid).ok_or(Refusal::UnknownProfile)
+}
