@@ -3,7 +3,8 @@
 //!
 //! Each message of the method has its own module, which checks the message and handles the answers
 //! to the questions that it raises. Each ends in a [`Reaction`], or in the [`Reason`] why the
-//! conversation fails.
+//! conversation fails. These modules are parts of one type, [`Conversation`], and use this one,
+//! which hands them their messages.
 
 mod challenge;
 mod identity;

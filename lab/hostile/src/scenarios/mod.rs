@@ -1,4 +1,5 @@
-//! The scenarios, one module for each part of the conversation that they alter.
+//! The scenarios, one module for each part of the conversation that they alter. This module lists
+//! them, and has the steps that they share.
 
 mod challenge;
 mod forward_secrecy;

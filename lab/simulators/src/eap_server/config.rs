@@ -1,9 +1,13 @@
 //! The settings of the server.
 
-use softsim_aka::agreement::Group;
-use softsim_eap_packet::{Attribute, Notification};
+use std::fmt;
+use std::sync::Arc;
 
-use super::{Method, Register, SuciKeys};
+use softsim_aka::agreement::{Group, PrivateKey};
+use softsim_eap_packet::{Attribute, Notification};
+use softsim_eap_types::Method;
+
+use super::register::Register;
 
 /// AT_KDF 1: CK' and IK' as in RFC 9048 §3.3, the only function this server has.
 pub(super) const KDF: u16 = 1;
@@ -101,5 +105,30 @@ impl IdentityRequest {
             Self::FullAuth => Attribute::FullauthIdReq,
             Self::Permanent => Attribute::PermanentIdReq,
         }
+    }
+}
+
+/// A private key of the home network, and its identifier.
+pub struct SuciKey {
+    /// The home network public key identifier.
+    pub id: u8,
+    /// Its private half; the group is that of the protection scheme.
+    pub key: PrivateKey,
+}
+
+/// The private keys that decrypt SUCIs (TS 33.501 §6.12.5). Clones share them.
+#[derive(Clone, Default)]
+pub struct SuciKeys(pub(super) Arc<[SuciKey]>);
+
+impl SuciKeys {
+    /// These keys.
+    pub fn new(keys: impl IntoIterator<Item = SuciKey>) -> Self {
+        Self(keys.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for SuciKeys {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SuciKeys({})", self.0.len())
     }
 }

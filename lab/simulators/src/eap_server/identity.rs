@@ -1,42 +1,14 @@
 //! Finds the subscriber of an identity: permanent identities, pseudonyms, re-authentication
 //! identities and SUCIs.
 
-use std::fmt;
-use std::sync::Arc;
-
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use softsim_aka::agreement::PrivateKey;
+use softsim_eap_types::Method;
 use softsim_usim::ecies;
 
+use super::config::Config;
 use super::register::Context;
-use super::{Config, Method};
 use crate::auc::Auc;
-
-/// A private key of the home network, and its identifier.
-pub struct SuciKey {
-    /// The home network public key identifier.
-    pub id: u8,
-    /// Its private half; the group is that of the protection scheme.
-    pub key: PrivateKey,
-}
-
-/// The private keys that decrypt SUCIs (TS 33.501 §6.12.5). Clones share them.
-#[derive(Clone, Default)]
-pub struct SuciKeys(Arc<[SuciKey]>);
-
-impl SuciKeys {
-    /// These keys.
-    pub fn new(keys: impl IntoIterator<Item = SuciKey>) -> Self {
-        Self(keys.into_iter().collect())
-    }
-}
-
-impl fmt::Debug for SuciKeys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "SuciKeys({})", self.0.len())
-    }
-}
 
 /// The result for an identity.
 pub(super) enum Known {

@@ -5,10 +5,9 @@ use softsim_aka::eap::{
     forward_secret_emsk,
 };
 use softsim_aka::{Ck, CkPrime, Emsk, Ik, IkPrime, Iv, KEncr, KRe, Mk, Msk, NonceS, SharedSecret};
-use softsim_eap_packet::{AkaMessage, Attribute, Builder, build_encrypted, parse_encrypted};
+use softsim_eap_packet::{AkaMessage, Attribute, Builder, Draft, build_encrypted, parse_encrypted};
+use softsim_eap_types::Method;
 use softsim_sandbox::random;
-
-use super::{Method, finish};
 
 /// The keys that stay from a full authentication through all its fast re-authentications.
 #[derive(Debug)]
@@ -184,4 +183,11 @@ impl Keys {
             _ => None,
         })
     }
+}
+
+/// Finishes a message of the server.
+pub(super) fn finish(builder: Builder) -> Draft {
+    builder
+        .finish()
+        .expect("the server's attributes fit, the network name by NetworkName")
 }

@@ -5,6 +5,9 @@
 //! the keys of its conversation, and shares a [`Register`] of pseudonyms and re-authentication
 //! contexts with other conversations. As a home network of 5GS, it decrypts SUCIs and anchors
 //! K_AUSF.
+//!
+//! `challenge` and `reauthentication` are parts of [`Server`], in files of their own; they and this
+//! file use each other.
 
 mod challenge;
 mod config;
@@ -18,17 +21,15 @@ mod register;
 mod tests;
 
 use challenge::Challenge;
-pub use config::{Config, IdentityRequest};
+pub use config::{Config, IdentityRequest, SuciKey, SuciKeys};
 use identity::{IdentityMessages, Known};
-pub use identity::{SuciKey, SuciKeys};
-use keys::Keys;
+use keys::{Keys, finish};
 pub use outcome::{Reason, Session, Step};
 use reauthentication::Reauthentication;
 pub use register::Register;
 use softsim_aka::kdf::{BadNetworkName, NetworkName};
 use softsim_eap_packet::{
-    self as packet, AkaMessage, Attribute, Builder, Code, Draft, Notification, Packet, Subtype,
-    Type,
+    self as packet, AkaMessage, Attribute, Builder, Code, Notification, Packet, Subtype, Type,
 };
 pub use softsim_eap_types::Method;
 
@@ -299,10 +300,4 @@ impl Server {
         let expected = self.identity_messages.checkcode();
         message.checkcode().is_none_or(|found| found == expected)
     }
-}
-
-fn finish(builder: Builder) -> Draft {
-    builder
-        .finish()
-        .expect("the server's attributes fit, the network name by NetworkName")
 }

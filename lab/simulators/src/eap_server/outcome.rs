@@ -5,8 +5,8 @@ use std::fmt;
 use softsim_aka::agreement::Group;
 use softsim_aka::{Emsk, KAusf, Msk};
 use softsim_eap_packet::{AkaError, Notification, Subtype};
+use softsim_eap_types::Method;
 
-use super::Method;
 use crate::auc::AucError;
 
 /// What to do after a response.

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use softsim_eap_types::Method;
 use softsim_sandbox::random;
 
-use super::Method;
 use super::keys::Keys;
 
 /// A re-authentication context (RFC 4187 §5).
