@@ -19,13 +19,21 @@ const BLOCK: u64 = 4096;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub(super) tables: &'static [Table],
-    pub(super) capacity: u32,
+    capacity: u32,
+    half: u64,
 }
 
 impl Layout {
     /// That of a file with these tables beside its own.
     pub fn new(tables: &'static [Table], capacity: u32) -> Self {
-        Self { tables, capacity }
+        let mut layout = Self {
+            tables,
+            capacity,
+            half: HEADER_ROOM,
+        };
+        let lengths = layout.all().map(|table| layout.table_length(table));
+        layout.half += lengths.sum::<u64>();
+        layout
     }
 
     /// How many records a table has room for.
@@ -35,24 +43,22 @@ impl Layout {
 
     /// Where a copy of a record lies; `half` is 0 or 1.
     pub fn offset(self, table: Table, index: u32, half: u64) -> u64 {
-        let before = self.all().take_while(|other| *other != table);
+        let before = self
+            .all()
+            .take_while(|other| other.number() != table.number());
         let start: u64 = before.map(|other| self.table_length(other)).sum();
         let within = u64::from(index) * table.distance() as u64;
-        half * self.half() + HEADER_ROOM + start + within
+        half * self.half + HEADER_ROOM + start + within
     }
 
     /// Length of each half.
     pub fn half(self) -> u64 {
-        HEADER_ROOM
-            + self
-                .all()
-                .map(|table| self.table_length(table))
-                .sum::<u64>()
+        self.half
     }
 
     /// Length of the file.
     pub fn file_length(self) -> u64 {
-        2 * self.half()
+        2 * self.half
     }
 
     /// Where a version of a record lies.

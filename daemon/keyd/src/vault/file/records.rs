@@ -143,7 +143,10 @@ impl RecordFile {
 
     /// The newest generation of a record; that of its first versions where it isn't in use yet.
     pub fn generation(&self, table: Table, index: u32) -> u64 {
-        let of_table = self.generations.iter().find(|(of, _)| *of == table);
+        let of_table = self
+            .generations
+            .iter()
+            .find(|(of, _)| of.number() == table.number());
         let generation = of_table.and_then(|(_, of)| of.get(index as usize));
         generation.copied().unwrap_or(FIRST)
     }
@@ -222,7 +225,10 @@ impl RecordFile {
     }
 
     fn generations_of(&mut self, table: Table) -> &mut Vec<u64> {
-        let known = self.generations.iter().position(|(of, _)| *of == table);
+        let known = self
+            .generations
+            .iter()
+            .position(|(of, _)| of.number() == table.number());
         let index = known.unwrap_or_else(|| {
             self.generations.push((table, Vec::new()));
             self.generations.len() - 1
