@@ -12,7 +12,7 @@ use softsim_keyd_proto::{
 
 use super::*;
 
-/// A keyd that answers Hello and then plays `script`: octets for each further request.
+/// A keyd that answers Hello, and then each further request with the next octets of `script`.
 fn keyd(script: Vec<Vec<u8>>) -> (tempfile::TempDir, PathBuf, JoinHandle<Vec<Vec<u8>>>) {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("network.sock");

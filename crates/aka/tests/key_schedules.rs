@@ -133,7 +133,7 @@ fn a_public_key_of_small_order_or_none_at_all_gives_no_secret() {
     for no_point in [outside, [0; 33], [4; 33]] {
         assert_eq!(p256.agree(&no_point), Err(BadPublicKey::NotAPoint));
     }
-    // SEC 1's compact form of a point that is one.
+    // SEC 1's compact form of a valid point.
     let mut compact = p256.public_key().as_bytes().to_vec();
     compact[0] = 5;
     assert_eq!(p256.agree(&compact), Err(BadPublicKey::NotAPoint));
@@ -188,7 +188,7 @@ fn the_keys_of_5g_are_those_of_ts_33_501_and_ts_33_535() {
     assert_eq!(k_af.as_bytes()[..], octets(&case["k_af"]));
 }
 
-/// One recorded conversation after another, taken apart by hand.
+/// A recording of conversations, which this test parses itself.
 struct Recording {
     events: Vec<(String, Vec<u8>)>,
 }
@@ -204,7 +204,7 @@ impl Recording {
         }
     }
 
-    /// Every value of a key, in order.
+    /// Every value of a field of the recording, in order.
     fn keys(&self, name: &str) -> Vec<&[u8]> {
         let events = self.events.iter();
         let found = events.filter(|(kind, _)| kind.strip_prefix("key:") == Some(name));
@@ -263,7 +263,7 @@ fn decrypted(packet: &[u8], k_encr: &KEncr) -> Vec<u8> {
     data
 }
 
-/// AT_COUNTER, which stands where other attributes have reserved octets.
+/// AT_COUNTER, whose value is where other attributes have reserved octets.
 fn counter_in(attributes: &[u8]) -> u16 {
     let value = place(attributes, AT_COUNTER).unwrap();
     u16::from_be_bytes([attributes[value.start - 2], attributes[value.start - 1]])
@@ -277,7 +277,8 @@ fn verifies(key: &MacKey, packet: &[u8], nonce_s: &[u8]) -> bool {
     key.verifies(&zeroed, nonce_s, &received)
 }
 
-/// Decrypts and verifies every re-authentication, and computes its keys; how many there were.
+/// Decrypts and verifies every re-authentication, computes its keys, and returns how many there
+/// were.
 fn reproduce(
     recording: &Recording,
     msk: &str,
@@ -295,7 +296,7 @@ fn reproduce(
         assert!(verifies(k_aut, response, nonce_s.as_bytes()));
         assert!(!verifies(k_aut, response, &[]), "NONCE_S is covered");
 
-        // The first ones are those of the full authentication.
+        // The first keys are those of the full authentication.
         let keys = keys(identity, counter, &nonce_s);
         assert_eq!(keys.msk.as_bytes()[..], *recording.keys(msk)[round + 1]);
         assert_eq!(keys.emsk.as_bytes()[..], *recording.keys("EMSK")[round + 1]);

@@ -1,4 +1,4 @@
-//! The codec against recorded packets, and against what no packet may look like.
+//! The codec with recorded packets and with malformed ones.
 #![allow(clippy::unwrap_used)]
 
 extern crate std;
@@ -432,9 +432,9 @@ fn padding_is_zero_short_and_last_and_what_is_not_encrypted_is_not_inside() {
     };
     for octets in [4, 8, 12] {
         assert!(parse_encrypted(&[&counter[..], &padding(octets)].concat()).is_ok());
-        let mut bent = padding(octets);
-        bent[octets - 1] = 1;
-        assert_eq!(parse_encrypted(&bent), Err(AkaError::PaddingNotZero));
+        let mut altered = padding(octets);
+        altered[octets - 1] = 1;
+        assert_eq!(parse_encrypted(&altered), Err(AkaError::PaddingNotZero));
     }
     assert_eq!(
         parse_encrypted(&padding(16)),

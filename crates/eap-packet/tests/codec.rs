@@ -1,4 +1,4 @@
-//! The codec with any octets, and round trips.
+//! The codec with random octets, and round trips.
 
 #![allow(clippy::unwrap_used)]
 
@@ -8,7 +8,7 @@ use softsim_eap_packet::{
 };
 use softsim_eap_types::Method;
 
-/// An attribute that owns its content.
+/// An attribute that owns its contents.
 #[derive(Debug, Clone)]
 struct Owned {
     kind: u8,
@@ -50,7 +50,7 @@ impl Owned {
         }
     }
 
-    /// One that stands inside AT_ENCR_DATA.
+    /// An attribute that may be inside AT_ENCR_DATA.
     fn encrypted(&self) -> Attribute<'_> {
         match self.kind % 5 {
             0 => Attribute::Counter(self.number),
@@ -72,7 +72,7 @@ fn attributes() -> impl Strategy<Value = Vec<Owned>> {
     proptest::collection::vec(one, 0..8)
 }
 
-/// The first of each kind, because most may stand once.
+/// The first attribute of each kind, because most kinds may occur only once.
 fn once<'a>(attributes: impl Iterator<Item = Attribute<'a>>) -> Vec<Attribute<'a>> {
     let mut kinds = Vec::new();
     attributes

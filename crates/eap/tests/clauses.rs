@@ -1,4 +1,4 @@
-//! The table of clauses: what it names is there.
+//! Checks that the code and tests exist that docs/eap-clauses.md names.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::collections::BTreeSet;
@@ -25,7 +25,7 @@ fn rows() -> Vec<[String; 4]> {
         .collect()
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn names(cell: &str) -> Vec<&str> {
     cell.split('`').skip(1).step_by(2).collect()
 }
@@ -41,7 +41,7 @@ fn sources(folder: &Path, found: &mut Vec<String>) {
     }
 }
 
-/// Every function that is a test, by its name.
+/// The names of all test functions.
 fn tests() -> BTreeSet<String> {
     let mut texts = Vec::new();
     for folder in [

@@ -1,4 +1,5 @@
-//! Under the sandbox, a process may do what is allowed; for anything else, it is killed or refused.
+//! In the sandbox, a process may do what is allowed. For anything else, the kernel kills it or
+//! refuses the call.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod common;
@@ -51,7 +52,7 @@ fn everything_forbidden_to_the_processes_beside_the_network_daemon_kills_them() 
     each_forbidden_call_kills("notifier", 120);
 }
 
-/// By the filter, and in this very call with these very arguments.
+/// Asserts that the filter kills the probe in each forbidden call with these arguments.
 fn each_forbidden_call_kills(policy: &str, at_least: usize) {
     let calls = succeed(&mut probe(&["forbidden", policy]));
     assert!(calls.lines().count() >= at_least);
@@ -75,7 +76,7 @@ fn the_door_of_32_bit_programs_is_closed() {
         assert_eq!(end.stderr, "<6>confined\n");
         match end.status.signal() {
             Some(libc::SIGSYS) => assert_eq!(end.call[0], 4),
-            // The kernel was built without the door.
+            // The kernel was built without this interface.
             other => assert_eq!(other, Some(libc::SIGSEGV)),
         }
     }
@@ -112,7 +113,7 @@ fn without_any_one_rule_of_the_network_daemon_its_runtime_dies() {
     }
 }
 
-/// Rules that the runtime lives without here: what needs them.
+/// Rules that the runtime doesn't need in this test, and what needs them.
 const NOT_EVERY_TIME: &[(&str, &str)] = &[
     ("epoll_pwait", "musl: epoll_wait"),
     ("open", "musl: openat"),
@@ -186,10 +187,10 @@ fn a_process_that_was_stopped_in_its_wait_goes_on() {
 fn stop_and_continue(child: libc::pid_t) {
     // SAFETY: the call takes numbers only; the child is not reaped yet.
     let stopping = unsafe { libc::kill(child, libc::SIGSTOP) };
-    // Otherwise the second signal could take back the first.
-    // SAFETY: waits for the stop without reaping the child; no status is asked for.
+    // Otherwise the second signal could cancel the first. SAFETY: waits for the stop without
+    // reaping the child; no status is asked for.
     let stopped = unsafe { libc::waitpid(child, ptr::null_mut(), libc::WUNTRACED) };
-    // SAFETY: as the first.
+    // SAFETY: the call takes numbers only; the child is not reaped yet.
     let continued = unsafe { libc::kill(child, libc::SIGCONT) };
     assert_eq!((stopping, stopped, continued), (0, child, 0));
 }

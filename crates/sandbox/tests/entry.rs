@@ -109,7 +109,7 @@ fn a_file_beyond_its_limit_is_an_error_and_not_the_end() {
             _ => Err(io::Error::last_os_error()),
         }
     });
-    // The probe's files don't get their space; it says so, which a signal wouldn't.
+    // The probe reports that its files get no space; a signal would end it without a report.
     assert_eq!(command.output().unwrap().status.code(), Some(70));
 }
 

@@ -1,4 +1,4 @@
-//! No part of a secret is where another process, or a later request, could find it.
+//! No part of a secret is in memory that another process or a later request could read.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -12,7 +12,7 @@ use common::{OrdinaryUser, before_exec, deny_call, is_root, probe, signal, skip,
 
 const SYS_MEMFD_SECRET: libc::c_long = 447;
 
-/// Whether this kernel gives secret memory, with no help from the crate.
+/// Whether this kernel has secret memory, determined without the crate.
 fn kernel_has_secret_memory() -> bool {
     // SAFETY: the call takes numbers only; the descriptor stays open for the life of the test.
     unsafe { libc::syscall(SYS_MEMFD_SECRET, libc::O_CLOEXEC) >= 0 }
@@ -41,7 +41,8 @@ fn an_area_beyond_the_lock_limit_makes_the_whole_no_better_than_itself() {
     let mut command = user.probe(&["extend", "524288"]);
     limit_locked_memory(&mut command, (128 + 256 + 256) << 10);
     let kinds = succeed(&mut command);
-    // Plain at the worst; some kernels don't count secret memory when they lock other memory.
+    // The memory may be ordinary: some kernels don't count secret memory against the limit of
+    // locked memory.
     let (before, after) = kinds.trim().split_once(' ').unwrap();
     assert!(before != "plain" && after != before, "{kinds}");
 }
@@ -151,7 +152,7 @@ fn set_lock_limit(soft: u64, hard: u64) -> io::Result<()> {
     }
 }
 
-/// A probe that waits, with the addresses it told; it is killed on drop.
+/// A waiting probe, and the addresses that it printed; it is killed on drop.
 struct Waiting {
     child: Child,
     stack: u64,
@@ -203,7 +204,8 @@ fn root_reads_neither_stack_nor_heap_of_secret_memory() {
     assert!(memory.read_exact_at(&mut word, target.stack).is_err());
     assert!(memory.read_exact_at(&mut word, target.heap).is_err());
 
-    // The same read of ordinary memory works: it is the memory that is closed, not the file.
+    // The same read of ordinary memory succeeds, so the kernel protects the secret memory and not
+    // the file.
     let mut command = probe(&["wait"]);
     before_exec(&mut command, || deny_call(SYS_MEMFD_SECRET));
     let target = Waiting::start(command);

@@ -1,4 +1,4 @@
-//! Which files with secrets are opened.
+//! Which files with secrets the crate opens.
 #![allow(clippy::unwrap_used)]
 
 mod common;
@@ -15,7 +15,7 @@ fn a_file_that_others_may_read_or_write_is_refused_with_the_way_out() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("secret");
     fs::write(&path, "s3cret").unwrap();
-    // Not root's own group, which is judged by itself.
+    // This isn't root's own group, for which another rule holds.
     chown(&path, None, Some(any_other_group())).unwrap();
     for mode in [0o400, 0o600] {
         fs::set_permissions(&path, Permissions::from_mode(mode)).unwrap();
@@ -67,7 +67,7 @@ fn a_credential_of_systemd_is_of_root_and_its_group() {
     assert!(open(&path).is_err());
 }
 
-/// Root may give the file to any group, everybody else to their own only.
+/// Root can give the file to any group; another user only to its own.
 fn any_other_group() -> u32 {
     match process::uid() {
         0 => 65_533,

@@ -55,7 +55,7 @@ impl fmt::Debug for Keys {
     }
 }
 
-/// The device's keys, once they are made.
+/// Returns the device's keys, or a refusal if they haven't been generated.
 pub(crate) fn made(keys: &Option<Keys>) -> Result<&Keys, Refusal> {
     keys.as_ref().ok_or(Refusal::NoDeviceKey)
 }

@@ -52,8 +52,8 @@ impl Keyd {
                     request,
                     role: client.role,
                 })?;
-        // A Commit of something that an operator has newly signed can't come more often than the
-        // operator signs.
+        // A Commit of a newly signed package doesn't count towards the limit on writes, because it
+        // can't occur more often than an operator signs.
         let signed = self.staged[client.role]
             .as_ref()
             .is_some_and(Staged::is_signed);
@@ -162,8 +162,7 @@ struct Exchange<'a, 'd> {
 }
 
 impl<'d> Exchange<'_, 'd> {
-    /// Decodes the request that `handler` takes, lets it answer with all of keyd, and encodes its
-    /// answer.
+    /// Decodes the request, calls `handler` with keyd and the request, and encodes the answer.
     fn with<C: Call + Deserialize<'d>>(
         self,
         handler: impl FnOnce(&mut Keyd, &mut Client, C) -> Result<C::Answer, Refusal>,
@@ -174,7 +173,8 @@ impl<'d> Exchange<'_, 'd> {
         }
     }
 
-    /// The same, by the SIM and the sessions of the connection alone.
+    /// Like [`Exchange::with`], for a handler that needs only the SIM and the connection's
+    /// sessions.
     fn with_sim<C: Call + Deserialize<'d>>(
         self,
         handler: impl FnOnce(&mut Sim<'_>, &mut Sessions, C) -> Result<C::Answer, Refusal>,
@@ -182,7 +182,7 @@ impl<'d> Exchange<'_, 'd> {
         self.with(|keyd, client, request| handler(&mut keyd.sim(), &mut client.sessions, request))
     }
 
-    /// The same, by the sessions of the connection alone.
+    /// Like [`Exchange::with`], for a handler that needs only the connection's sessions.
     fn with_sessions<C: Call + Deserialize<'d>>(
         self,
         handler: impl FnOnce(&mut Sessions, C) -> Result<C::Answer, Refusal>,
@@ -190,7 +190,7 @@ impl<'d> Exchange<'_, 'd> {
         self.with(|_, client, request| handler(&mut client.sessions, request))
     }
 
-    /// The same, by the device's keys alone.
+    /// Like [`Exchange::with`], for a handler that needs only the device's keys.
     fn with_keys<C: Call + Deserialize<'d>>(
         self,
         handler: impl FnOnce(&Keys, C) -> Result<C::Answer, Refusal>,
@@ -198,7 +198,7 @@ impl<'d> Exchange<'_, 'd> {
         self.with(|keyd, _, request| handler(device::made(&keyd.keys)?, request))
     }
 
-    /// The same, by the vault alone, which stays as it is.
+    /// Like [`Exchange::with`], for a handler that needs only the vault, and doesn't change it.
     fn with_vault<C: Call + Deserialize<'d>>(
         self,
         handler: impl FnOnce(&Vault, C) -> Result<C::Answer, Refusal>,
@@ -206,7 +206,7 @@ impl<'d> Exchange<'_, 'd> {
         self.with(|keyd, _, request| handler(&keyd.vault, request))
     }
 
-    /// The same, by the vault alone.
+    /// Like [`Exchange::with`], for a handler that needs only the vault, and may change it.
     fn with_vault_mut<C: Call + Deserialize<'d>>(
         self,
         handler: impl FnOnce(&mut Vault, C) -> Result<C::Answer, Refusal>,

@@ -278,7 +278,7 @@ fn access(state: AccessState) -> Access {
     }
 }
 
-/// What `softsimctl access` says of an access that netd reports.
+/// The output of `softsimctl access` for an access that netd reports.
 fn access_command(command: &[&str], state: AccessState) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let report = Report::Access(Accesses {
@@ -430,7 +430,7 @@ fn a_radius_server_without_port_is_a_usage_error() {
     assert!(stderr(&output).contains("HOST:PORT"));
 }
 
-/// A passphrase, and parameters that don't take long.
+/// Writes a passphrase, and parameters for a fast derivation.
 fn passphrase(directory: &Path) {
     fs::write(directory.join("passphrase"), "correct horse\n").unwrap();
     fs::set_permissions(directory.join("passphrase"), Permissions::from_mode(0o600)).unwrap();

@@ -1,4 +1,4 @@
-//! What the process does with standard output and with its own memory.
+//! How the program handles a closed standard output, and that it leaves no core dump.
 #![allow(clippy::unwrap_used)]
 
 use std::fs::OpenOptions;
@@ -9,7 +9,7 @@ use softsim_testkit::command::{fifo, leaves_no_core, run, run_unread, with_cores
 
 const CTL: &str = env!("CARGO_BIN_EXE_softsimctl");
 
-/// A command that says something and needs no daemon.
+/// A command that prints something and needs no daemon.
 const INIT: &[&str] = &["vault", "init-passphrase", "--parameters", "parameters"];
 
 #[test]
@@ -39,8 +39,7 @@ fn a_full_device_is_told_in_one_line() {
     }
 }
 
-/// It waits for its passphrase, which is behind a pipe, and would leave a core when it is told to
-/// quit.
+/// Starts the program, which waits for its passphrase from a FIFO, where it may dump a core.
 fn waiting(directory: &Path) -> Child {
     let (status, said) = run(CTL, directory, INIT, Stdio::null());
     assert!(status.success(), "{said}");

@@ -29,7 +29,7 @@ ind_bits = 5
 
 const K: &str = "465b5ce8";
 
-/// A device that made its keys itself.
+/// A device that generated its own keys.
 struct Device {
     key: SigningKey,
     sealing_key: SealingKey,
@@ -45,7 +45,7 @@ fn authority() -> (String, Issuer<'static, KeyPair>) {
     )
 }
 
-/// Fills a directory with what an operator has, and some of it tampered with.
+/// Fills a directory with an operator's files, some of them tampered with.
 fn workplace(directory: &Path) -> Device {
     let write = |name: &str, contents: &[u8]| fs::write(directory.join(name), contents).unwrap();
     let mut rng = rand_core::UnwrapErr(getrandom::SysRng);
@@ -78,7 +78,7 @@ fn workplace(directory: &Path) -> Device {
         ),
     );
 
-    // What somebody between the device and the operator puts in the place of both.
+    // The files that an attacker between device and operator substitutes.
     let relay = KeyPair::generate().unwrap();
     let certificate = CertificateParams::new(Vec::new())
         .unwrap()
@@ -112,7 +112,7 @@ fn workplace(directory: &Path) -> Device {
     Device { key, sealing_key }
 }
 
-/// Puts one octet string in another's place.
+/// Replaces one octet string by another.
 fn substitute(octets: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     let at = octets
         .windows(from.len())
@@ -129,7 +129,7 @@ fn run(directory: &Path, arguments: &str) -> Output {
         .unwrap()
 }
 
-/// What a command printed and how it ended, in the form of a transcript.
+/// A command's output and exit status, in the form of a transcript.
 fn transcribe(output: &Output) -> String {
     let mut text = String::from_utf8(output.stdout.clone()).unwrap();
     text.push_str(std::str::from_utf8(&output.stderr).unwrap());
@@ -139,7 +139,7 @@ fn transcribe(output: &Output) -> String {
     text.trim_end().to_owned()
 }
 
-/// Whether a text is what a line with `[id]` and `[n]` describes.
+/// Whether a text matches a line with `[id]` and `[n]`.
 fn matches(expected: &str, got: &str) -> bool {
     let Some(open) = expected.find('[') else {
         return expected == got;

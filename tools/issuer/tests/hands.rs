@@ -1,4 +1,4 @@
-//! What the process does with standard output and with its own memory.
+//! How the program handles a closed standard output, and that it leaves no core dump.
 #![allow(clippy::unwrap_used)]
 
 use std::fs::OpenOptions;
@@ -36,8 +36,7 @@ fn a_full_device_is_told_in_one_line() {
     }
 }
 
-/// It waits for its profile, which is behind a pipe, and would leave a core when it is told to
-/// quit.
+/// Starts the program, which waits for its profile from a FIFO, where it may dump a core.
 fn waiting(directory: &Path) -> Child {
     fifo(directory, "profile.toml");
     let seal = "seal --profile profile.toml --certificate c --device-ca a --statement s --key k --sequence 1 --out o";

@@ -1,4 +1,4 @@
-//! The test sets of TS 35.232 and TS 35.233, in every length that TUAK has.
+//! The test sets of TS 35.232 and TS 35.233, with every length of TUAK's parameters.
 #![allow(clippy::unwrap_used, clippy::panic)]
 extern crate std;
 
@@ -26,7 +26,7 @@ fn key(case: &Value) -> TuakKey {
     }
 }
 
-/// A field of `length` octets out of lanes.
+/// Takes a field of `length` octets from lanes.
 fn gathered(lanes: &[u64], length: usize) -> Vec<u8> {
     let all: Zeroizing<[u8; 32]> = field(lanes);
     all[32 - length..].to_vec()
@@ -123,8 +123,7 @@ fn a_usim_computes_what_fits_it_of_the_sets() {
     assert_eq!((keys, macs), (3, 1));
 }
 
-/// As the permutation's octets are laid over lanes in FIPS 202 §3.1.2: the least significant octet
-/// first.
+/// Lanes begin with their least significant octet (FIPS 202 §3.1.2).
 #[test]
 fn the_permutation_computes_the_sets_of_ts_35_232() {
     let cases = cases("keccak1600_ts35232.json");

@@ -1,5 +1,4 @@
-//! The supplicant against an authenticator that behaves, one that doesn't, and a link that loses
-//! frames.
+//! The supplicant against a correct authenticator, a hostile one, and a link that loses frames.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::time::{Duration, Instant};
@@ -139,7 +138,7 @@ fn nothing_is_said_without_a_link_or_a_wish() {
     supplicant.failed(now, HELD);
     assert_eq!(drain(&mut supplicant), []);
     assert_eq!(supplicant.state(), State::Idle);
-    // The wish came first, and the link makes it true.
+    // The supplicant was told to connect before the link came up.
     supplicant.link(now, false);
     supplicant.connect(now);
     supplicant.link(now, true);
@@ -212,7 +211,8 @@ fn an_eap_success_that_the_peer_does_not_believe_opens_nothing() {
     assert_eq!(supplicant.port().status(), PortStatus::Unauthorised);
 }
 
-/// hostap 52b4cae4c: authenticators that ask for the identity now and then, and never for more.
+/// hostap 52b4cae4c: some authenticators ask for the identity from time to time, and for nothing
+/// else.
 #[test]
 fn periodic_identity_requests_keep_the_port_open() {
     let start = Instant::now();
@@ -332,7 +332,7 @@ fn other_kinds_of_frames_and_responses_of_others_change_nothing() {
     assert_eq!(supplicant.state(), State::Connecting);
 }
 
-/// Loses, doubles and delays three frames in ten.
+/// A link that loses, duplicates or delays three frames in ten.
 struct Link {
     random: u64,
     late: Option<Vec<u8>>,
@@ -422,7 +422,7 @@ fn a_link_that_loses_doubles_and_reorders_three_frames_in_ten_ends_with_an_open_
         };
         supplicant.link(now, true);
         supplicant.connect(now);
-        // What the peer would do: answer each request, and believe a success after the last round.
+        // The peer answers each request, and accepts a success after the last round.
         let mut rounds = 0;
         while supplicant.port().status() == PortStatus::Unauthorised {
             assert!(now < limit, "seed {seed}");

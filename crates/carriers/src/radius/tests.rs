@@ -1,5 +1,5 @@
-//! The client against an honest server, a forger, a lossy link and a packet computed by other
-//! means.
+//! The client against a correct server, a forger, a lossy link, and a packet that another program
+//! computed.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ const SUCCESS: [u8; 4] = [3, 7, 0, 4];
 const FAILURE: [u8; 4] = [4, 7, 0, 4];
 /// EAP-Response/Identity.
 const IDENTITY: &[u8] = b"\x02\x01\x00\x1d\x016001010000000000@example";
-/// An authenticator whose octets leave the waits without jitter.
+/// A request authenticator whose octets result in waits without jitter.
 const AUTHENTICATOR: [u8; 16] = [128; 16];
 
 fn secret() -> Secret {
@@ -24,7 +24,7 @@ fn client() -> Client {
     Client::new(secret(), "softsim").unwrap()
 }
 
-/// A client with one request under way, and that request as the server read it.
+/// A client with one outstanding request, and that request as the server reads it.
 fn asked(eap: &[u8]) -> (Client, Request) {
     let mut client = client();
     let datagram = client.request(Instant::now(), AUTHENTICATOR, eap).unwrap();
@@ -253,8 +253,8 @@ fn another_secret_is_refused_on_both_sides() {
     );
 }
 
-/// An answer that a middle man could make if MD5 alone protected it (Blast-RADIUS): no
-/// Message-Authenticator, but a Response Authenticator that fits.
+/// An answer without Message-Authenticator but with a valid Response Authenticator, as an attacker
+/// on the path can forge it (Blast-RADIUS).
 fn without_message_authenticator(request: &Request, code: u8, attributes: &[u8]) -> Vec<u8> {
     use md5::{Digest, Md5};
     let length = (20 + attributes.len() as u16).to_be_bytes();
@@ -480,7 +480,7 @@ fn the_user_is_whoever_the_latest_identity_response_names() {
     assert_eq!(user(b"\x02\x02\x00\x06\x01x").unwrap(), b"x");
 }
 
-/// An Access-Accept with EAP-Success and what is added to it.
+/// An Access-Accept with EAP-Success and additional attributes.
 fn accept_with(request: &Request, more: impl FnOnce(Writer) -> Writer) -> Vec<u8> {
     let writer = Writer::new(
         Code::AccessAccept,

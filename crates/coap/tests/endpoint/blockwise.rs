@@ -157,7 +157,7 @@ fn an_upload_beyond_the_limit_is_4_13_with_the_limit() {
         (answer.code, answer.option(SIZE1)),
         ((4, 13), Some(&[100][..]))
     );
-    // What was collected is gone.
+    // The endpoint has discarded the blocks.
     server
         .handle_datagram(now, &put(7, block(6, false, 0), &[0; 1]))
         .unwrap();
@@ -467,7 +467,7 @@ fn an_error_is_not_cut_into_blocks() {
 fn a_long_answer_whose_blocks_do_not_fit_fails() {
     let etag: (u16, &[u8]) = (4, b"e");
     let cases: [(Options<'_>, usize, FailureReason); 5] = [
-        // A gap, a block twice, another representation, a short block, no block at all.
+        // A gap, a repeated block, another representation, a short block, and no block.
         (&[etag, (BLOCK2, &[0x20])], 4, FailureReason::BlockMismatch),
         (&[etag, (BLOCK2, &[0x08])], 16, FailureReason::BlockMismatch),
         (

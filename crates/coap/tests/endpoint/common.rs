@@ -57,7 +57,7 @@ pub(crate) fn block(number: u8, more: bool, szx: u8) -> [u8; 1] {
     [number << 4 | u8::from(more) << 3 | szx]
 }
 
-/// A message, decoded independently of the crate as far as the tests look.
+/// A message, decoded independently of the crate as far as the tests need it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Seen {
     pub(crate) kind: u8,
@@ -124,7 +124,7 @@ pub(crate) fn transmitted(endpoint: &mut Endpoint) -> Vec<Seen> {
         .collect()
 }
 
-/// The one message that is to be sent.
+/// The only message that the endpoint sends.
 pub(crate) fn only(endpoint: &mut Endpoint) -> Seen {
     let mut sent = transmitted(endpoint);
     assert_eq!(sent.len(), 1, "{sent:?}");
@@ -135,7 +135,7 @@ pub(crate) fn events(endpoint: &mut Endpoint) -> Vec<Event> {
     std::iter::from_fn(|| endpoint.poll_event()).collect()
 }
 
-/// The one request that came in.
+/// The only request that the endpoint received.
 pub(crate) fn requested(endpoint: &mut Endpoint) -> (ExchangeId, Request) {
     match events(endpoint).as_slice() {
         [Event::Request { exchange, request }] => (*exchange, request.clone()),
@@ -158,7 +158,7 @@ pub(crate) struct Link {
     pub(crate) server: Endpoint,
     weather: Weather,
     random: u64,
-    /// Arrival, whether at the server, and what.
+    /// The datagrams in transit: time of arrival, whether the server receives it, and its octets.
     in_flight: Vec<(Instant, bool, Vec<u8>)>,
 }
 
@@ -174,8 +174,8 @@ impl Link {
         }
     }
 
-    /// Runs until both sides rest, handing every event to `app` with the side it came from (true:
-    /// the server).
+    /// Runs until neither side has anything to do. `app` gets every event and whether the server
+    /// reported it.
     pub(crate) fn run(&mut self, mut app: impl FnMut(&mut Endpoint, Instant, bool, Event)) {
         for _ in 0..100_000 {
             loop {

@@ -7,7 +7,7 @@ use softsim_coap::{Event, Method, Reliability, Request, Response};
 
 use crate::common::*;
 
-/// Something like a CoAP message: right often enough to get far.
+/// Octets that resemble a CoAP message, and are often valid.
 fn near_message() -> impl Strategy<Value = Vec<u8>> {
     let option = (
         prop_oneof![

@@ -16,8 +16,8 @@ fn small_blocks() -> Config {
     }
 }
 
-/// Uploads a body in blocks, which the server sends back reversed, in blocks. What the client and
-/// the server saw.
+/// Uploads a body in blocks, which the server returns reversed in blocks. Returns the client's
+/// events and the number of requests that the server received.
 fn echo(weather: Weather, seed: u64, length: usize) -> (Vec<Event>, usize) {
     let mut link = Link::new(small_blocks(), weather, seed);
     let body: Vec<u8> = (0..length).map(|index| (index * 7) as u8).collect();

@@ -191,7 +191,7 @@ fn an_acknowledged_request_waits_for_its_separate_response() {
             response: content(b"22")
         }]
     );
-    // Repeated, since the acknowledgement was lost.
+    // The message is repeated, because the acknowledgement was lost.
     client
         .handle_datagram(now, &message(CON, (2, 5), 77, &sent.token, &[], b"22"))
         .unwrap();
@@ -328,17 +328,17 @@ fn malformed_messages_are_told_apart_and_confirmable_ones_are_reset() {
         ("4001", FormatError::TooShort { length: 2 }, false),
         ("00010001", FormatError::Version { version: 0 }, false),
         ("80010001", FormatError::Version { version: 2 }, false),
-        // Something behind the header of an empty message.
+        // Octets after the header of an empty message.
         ("4000000100", FormatError::NotEmpty { mid: 1 }, true),
         ("60000001ff", FormatError::NotEmpty { mid: 1 }, false),
-        // A token of nine octets; one that isn't there.
+        // A token of nine octets, and a missing token.
         ("49010002010203040506070809", malformed(2), true),
         ("4201000201", malformed(2), true),
         // A payload marker without a payload.
         ("40010003ff", malformed(3), true),
         ("50010003ff", malformed(3), false),
-        // An option that overruns; the reserved nibbles; an extension that isn't there; a number
-        // above 65535.
+        // An option longer than the message, the reserved nibbles, a missing extension, and a
+        // number above 65535.
         ("40010004b5616263", malformed(4), true),
         ("40010004f0", malformed(4), true),
         ("400100040f", malformed(4), true),
@@ -379,7 +379,7 @@ fn critical_options_that_are_not_understood_are_refused_and_elective_ones_passed
         // Content-Format twice, and too long: elective.
         (&[(12, b"\x28"), (12, b"\x28")], None),
         (&[(12, b"\0\0\x28")], None),
-        // A path that isn't UTF-8; host and port, which make no difference.
+        // A path that isn't UTF-8, and host and port, which the endpoint ignores.
         (&[(11, b"\xff")], Some((4, 2))),
         (&[(3, &long), (7, b"\x16\x33")], None),
         (&[(3, b"")], Some((4, 2))),
@@ -387,7 +387,7 @@ fn critical_options_that_are_not_understood_are_refused_and_elective_ones_passed
         (&[(27, b"\x07")], Some((4, 0))),
         (&[(23, b"\x07")], Some((4, 0))),
         (&[(23, b"\0\0\0\0")], Some((4, 0))),
-        // A proxy is wanted.
+        // A request for a proxy.
         (&[(35, b"coap://x")], Some((5, 5))),
         (&[(39, b"coap")], Some((5, 5))),
     ];
@@ -407,7 +407,8 @@ fn critical_options_that_are_not_understood_are_refused_and_elective_ones_passed
             usize::from(refusal.is_none()),
             "{options:?}"
         );
-        // Without an acknowledgement to carry the refusal, the request is passed over in silence.
+        // A non-confirmable request has no acknowledgement that could carry the refusal, so the
+        // endpoint ignores it.
         let mut server = endpoint();
         server
             .handle_datagram(Instant::now(), &message(NON, (0, 1), 1, &[2], options, b""))

@@ -181,7 +181,7 @@ fn a_peer_holds_at_most_thirty_two_observations() {
     assert_eq!(accepted, 32);
 }
 
-/// A client that observes, its token on the wire, and the message that began it.
+/// An observing client, its token, and the message that began the observation.
 fn observing(now: Instant, config: Config) -> (Endpoint, softsim_coap::Token, Seen) {
     let mut client = Endpoint::new(config, 5);
     let token = client.request(now, Request::new(Method::Get, ["s"]).observing());
@@ -227,7 +227,7 @@ fn notifications_come_under_the_request_that_asked_for_them() {
 fn older_notifications_are_acknowledged_and_dropped() {
     let now = Instant::now();
     let (mut client, _, sent) = observing(now, Config::default());
-    // Older than 10; and newer only by wrapping around 2^24.
+    // These are older than 10, or newer only by wrapping around 2^24.
     let table: [(&[u8], u64, usize); 5] = [
         (b"\x09", 0, 0),
         (b"\x0a", 0, 0),

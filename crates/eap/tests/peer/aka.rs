@@ -1,5 +1,5 @@
-//! EAP-AKA (RFC 4187), where it is not EAP-AKA': SHA-1, no negotiation, and the guard against being
-//! bid down to it.
+//! EAP-AKA (RFC 4187), where it differs from EAP-AKA': SHA-1, no negotiation, and the protection
+//! against bidding down.
 
 use softsim_eap::{AuthenticationReject, Config, ForwardSecrecy, Method, Outcome, Reason};
 use softsim_eap_packet::{Attribute, Kind, Subtype, Type};

@@ -1,5 +1,5 @@
-//! The challenge: what is checked before the SIM is asked, and what its answers become (RFC 9048
-//! §3).
+//! The challenge: what the peer checks before it asks the SIM, and the responses that follow from
+//! the SIM's answers (RFC 9048 §3).
 
 use softsim_eap::{
     Answer, AuthenticationReject, ChallengeAnswer, Config, NetworkName, NetworkNamePolicy, Outcome,

@@ -1,5 +1,5 @@
-//! Forward secrecy (RFC 9678): negotiation, the ephemeral keys on the wire, and when it is not
-//! used.
+//! Forward secrecy (RFC 9678): negotiation, the ephemeral public keys, and when the peer doesn't
+//! use it.
 
 use softsim_eap::{
     Ask, AuthenticationReject, Config, ForwardSecrecy, Group, IdentityRequest, Method, Outcome,
@@ -65,7 +65,8 @@ fn a_key_of_p_256_is_a_compressed_point_and_one_of_either_group_takes_nine_words
 
 #[test]
 fn another_group_is_asked_for_with_at_kdf_fs_alone_and_comes_with_its_own_key() {
-    // A group that we don't have stands first: only it comes with a key.
+    // The list begins with a group that the peer doesn't support, and the server sends a key only
+    // for that group.
     let offer = Challenge {
         kdfs_fs: vec![9, 2, 1],
         group: Some(Group::X25519),
@@ -159,8 +160,8 @@ fn duplicates_count_as_a_wrong_autn() {
     );
 }
 
-/// Neither of the two attributes counts without the other; nor does a list in which nothing is
-/// ours, nor anything for somebody who wants none of it.
+/// The peer ignores one of the two attributes without the other, a list without a supported group,
+/// and both attributes if forward secrecy is off.
 #[test]
 fn without_an_offer_that_can_be_taken_there_is_no_forward_secrecy_or_no_trust() {
     let whole = Challenge::forward_secret(&[Group::X25519, Group::P256]);
@@ -211,7 +212,7 @@ fn somebody_whose_identity_named_him_takes_no_offer() {
     let step = scene.challenge(&Challenge::forward_secret(&[Group::X25519]));
     assert_eq!(group_asked(&step), None);
     assert!(!scene.success(10).success().unwrap().forward_secrecy);
-    // The permanent identity inside of the method names him too.
+    // The permanent identity inside the method reveals the subscriber, too.
     let mut scene = self::scene(ForwardSecrecy::Allow);
     scene.feed(&aka_identity(2, &[Attribute::PermanentIdReq]));
     scene.network.identity = IDENTITY.into();
@@ -241,7 +242,7 @@ fn a_key_that_is_none_ends_the_attempt_and_everything_may_start_again_from_the_b
             ..Challenge::forward_secret(&[group])
         });
         assert!(step.is_client_error(), "{name}");
-        // A new identity round is the beginning; so is another challenge.
+        // A new identity round begins the exchange anew, and so does another challenge.
         let request = aka_identity(11, &[Attribute::FullauthIdReq]);
         scene.sim.pseudonym = Some((Method::AkaPrime, PSEUDONYM.to_owned()));
         let step = scene.feed(&request);
@@ -283,7 +284,7 @@ fn a_synchronisation_failure_copies_at_kdf_and_never_at_kdf_fs() {
         step.response(),
         (Subtype::SynchronizationFailure, "AT_AUTS AT_KDF".to_owned())
     );
-    // The next challenge carries the same lists, and a key again.
+    // The next challenge has the same lists and a key again.
     let message = Packet::parse(step.bytes()).unwrap().aka().unwrap();
     assert!(scene.network.resynchronise(message.auts().unwrap()));
     let step = scene.challenge(&Challenge {
@@ -312,7 +313,7 @@ fn a_reauthentication_continues_what_was_and_exchanges_no_keys() {
         &Challenge::forward_secret(&[Group::X25519]),
     );
     assert_ne!(scene.network.session().msk, *scene.sim.msk());
-    // The server's root of re-authentication follows from the exchange.
+    // The server derives its re-authentication key from the exchange.
     scene.network.session = scene.sim.session.clone();
     scene.feed(&aka_identity(19, &[Attribute::AnyIdReq]));
     scene.network.identity = REAUTHENTICATION_ID.into();
@@ -322,8 +323,7 @@ fn a_reauthentication_continues_what_was_and_exchanges_no_keys() {
     assert!(success.reauthenticated && !success.forward_secrecy);
 }
 
-/// Whether keys with forward secrecy are what a fast re-authentication would start from, nobody can
-/// tell.
+/// The peer can't know whether the keys for a fast re-authentication have forward secrecy.
 #[test]
 fn who_requires_it_asks_for_no_identity_of_a_fast_reauthentication() {
     let config = Config {

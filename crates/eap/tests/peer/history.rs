@@ -1,4 +1,4 @@
-//! Bugs that others have had, each with the name it is known by.
+//! Known bugs of other implementations, each with its identifier.
 
 use softsim_eap::{Config, IdentityRequest, OuterIdentity};
 use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
@@ -16,7 +16,7 @@ fn strongswan_cve_2026_35330_zero_length_attribute() {
     }
 }
 
-/// EAP-Success right at the start was taken for an authentication.
+/// An EAP-Success at the beginning was accepted as an authentication.
 #[test]
 fn strongswan_cve_2021_45079_early_success() {
     let mut scene = Scene::new();
@@ -56,9 +56,9 @@ fn hostap_40af6560b_identity_of_the_key_derivation() {
     }
 }
 
-/// With a concealed identity, a further request for one freed the memory that the key derivation
-/// read later. Whatever is asked for in between, keys are derived for the identity that was sent
-/// last.
+/// With a concealed identity, a further identity request freed the memory that the key derivation
+/// read later. The peer derives keys for the identity that it sent last, whatever the server asked
+/// for before.
 #[test]
 fn hostap_e3d6fce84_use_after_free_with_a_concealed_identity() {
     let mut scene = Scene::unasked(Config {
@@ -81,8 +81,8 @@ fn hostap_e3d6fce84_use_after_free_with_a_concealed_identity() {
     assert_eq!(scene.sim.identity, said);
 }
 
-/// A switch that asks for the identity from time to time, to see whether we are there, ended the
-/// session.
+/// A switch that asks for the identity from time to time, to see whether the peer is still there,
+/// ended the session.
 #[test]
 fn hostap_52b4cae4c_identity_keep_alive_on_wired_links() {
     let mut scene = Scene::verified(&Challenge::default());
@@ -92,7 +92,8 @@ fn hostap_52b4cae4c_identity_keep_alive_on_wired_links() {
         assert_eq!(&step.bytes()[5..], IDENTITY.as_bytes());
         assert!(step.done.is_empty());
     }
-    // None of them uses up an identity that is given once: all of them get the same one.
+    // The peer answers all of them with the same identity, so none uses up an identity that may be
+    // shown once.
     let mut scene = Scene::known();
     for identifier in [11, 11, 12, 10] {
         let step = scene.feed(&typed(identifier, Type::Identity, b""));
@@ -111,7 +112,7 @@ fn hostap_52b4cae4c_identity_keep_alive_on_wired_links() {
         Subtype::Reauthentication
     );
     assert!(scene.success(20).succeeded());
-    // In the middle of an exchange a keep-alive costs nothing either.
+    // Such a request in the middle of an exchange uses up nothing, either.
     let mut scene = Scene::verified(&Challenge {
         result_ind: true,
         ..Challenge::default()
@@ -140,7 +141,7 @@ fn free5gc_982_983_1030_short_and_odd_packets() {
     }
 }
 
-/// The exchange after a synchronisation failure crashed; the peer's half of it goes on.
+/// The exchange after a synchronisation failure crashed. The peer continues with it.
 #[test]
 fn freeradius_4374_4522_after_a_synchronisation_failure() {
     let mut scene = Scene::new();
@@ -172,8 +173,8 @@ fn freeradius_4374_4522_after_a_synchronisation_failure() {
     assert!(scene.success(12).succeeded());
 }
 
-/// The IMSI went out although an anonymous identity was configured; here it goes out only when the
-/// server asks for it, and no log line shows it.
+/// The IMSI was sent although an anonymous identity was configured. This peer sends it only when
+/// the server asks for it, and no log line contains it.
 #[test]
 fn grapheneos_3935_imsi_in_clear() {
     let config = Config {
@@ -198,8 +199,8 @@ fn grapheneos_3935_imsi_in_clear() {
     );
 }
 
-/// A forged message in front of the real one, and the same identifier again with other content: one
-/// AKA run.
+/// A forged message before the real one, and then the same identifier with other contents, cause
+/// one AKA run.
 #[test]
 fn one_aka_run_for_one_identifier() {
     let mut scene = Scene::new();

@@ -1,5 +1,5 @@
-//! Identities: which are sent, in which order they may be asked for, and which enters the keys (RFC
-//! 4187 §4.1).
+//! Identities: which the peer sends, in which order the server may ask for them, and from which the
+//! keys are derived (RFC 4187 §4.1).
 
 use softsim_eap::{
     Answer, BadNai, Config, ForwardSecrecy, IdentityKind, IdentityRequest, Nai, Outcome,
@@ -172,8 +172,8 @@ fn decoration_wants_a_realm_and_is_put_on_once() {
     );
 }
 
-/// What EAP-Response/Identity says to somebody known by a pseudonym and a re-authentication
-/// identity, and to a stranger.
+/// The identity in EAP-Response/Identity of a peer with a pseudonym and a re-authentication
+/// identity, and of one without.
 #[test]
 fn eap_identity_says_what_the_policy_wants() {
     let fixed = identity("box17@operator.example", IdentityKind::Anonymous);
@@ -188,7 +188,7 @@ fn eap_identity_says_what_the_policy_wants() {
             "box17@operator.example",
         ),
     ] {
-        // A SUCI has other words each time, behind the first.
+        // After its first label, a SUCI differs each time.
         let says = |step: &Step, expected: &str| match policy {
             OuterIdentity::Suci => step.bytes()[5..].starts_with(expected.as_bytes()),
             _ => step.bytes()[5..] == *expected.as_bytes(),
@@ -211,7 +211,7 @@ fn any_is_a_reauthentication_identity_then_a_pseudonym_and_full_never_the_former
     assert_eq!(at_identity(step.bytes()), PSEUDONYM.as_bytes());
     let step = scene.feed(&aka_identity(33, &[PERMANENT]));
     assert_eq!(at_identity(step.bytes()), IDENTITY.as_bytes());
-    // The re-authentication identity has been shown: the next conversation does without.
+    // The re-authentication identity has been shown, so the next conversation doesn't use it.
     scene.feed(&typed(40, Type::Identity, b""));
     let step = scene.feed(&aka_identity(41, &[ANY]));
     assert_eq!(at_identity(step.bytes()), PSEUDONYM.as_bytes());
@@ -307,7 +307,8 @@ fn who_requires_forward_secrecy_shows_no_identity_that_names_him() {
                 continue;
             }
             assert!(outside.starts_with(CONCEALED.as_bytes()));
-            // Concealed once, with the same words all through the conversation.
+            // The peer conceals the identity once, and sends the same SUCI throughout the
+            // conversation.
             assert_eq!(at_identity(step.bytes()), outside);
             let step = scene.feed(&aka_identity(3, &[PERMANENT]));
             assert_eq!(at_identity(step.bytes()), outside);
@@ -381,7 +382,7 @@ fn identities_that_no_carrier_can_hold_are_refused() {
     assert!(Nai::new("a".repeat(253)).is_ok());
 }
 
-/// RFC 3748 §4.1: a new request's identifier differs from the one before, and from no other.
+/// RFC 3748 §4.1: the identifier of a new request differs only from that of the previous one.
 #[test]
 fn an_identifier_may_come_again_for_another_request_but_not_at_once() {
     let mut scene = Scene::new();
@@ -389,10 +390,10 @@ fn an_identifier_may_come_again_for_another_request_but_not_at_once() {
     let full = aka_identity(2, &[Attribute::FullauthIdReq]);
     let permanent = aka_identity(1, &[Attribute::PermanentIdReq]);
     let first = scene.feed(&any).bytes().to_vec();
-    // At once, it is the same request, whatever it says.
+    // A request with the identifier of the previous one is a retransmission, whatever its contents.
     assert_eq!(scene.feed(&permanent).bytes(), first);
     scene.feed(&full);
-    // Later it is another one, unless it says the same.
+    // A later request with that identifier is a new one, unless its contents are the same.
     assert_eq!(scene.feed(&any).bytes(), first);
     assert_eq!(scene.feed(&permanent).response().0, Subtype::Identity);
     scene.network.identity = at_identity(scene.feed(&permanent).bytes());

@@ -12,7 +12,7 @@ struct Server {
     reauthenticates: bool,
     identifier: u8,
     request: Vec<u8>,
-    /// The lists of AT_KDF and AT_KDF_FS, in which nothing that the peer has stands first.
+    /// The lists of AT_KDF and AT_KDF_FS, whose first values the peer doesn't support.
     kdfs: Vec<u16>,
     kdfs_fs: Vec<u16>,
     over: bool,
@@ -94,7 +94,7 @@ enum Fate {
     Lost,
     Once,
     Twice,
-    /// Kept back, and delivered after the next one.
+    /// The packet is delivered after the next one.
     Late,
 }
 
@@ -132,8 +132,7 @@ impl Link {
     }
 }
 
-/// Runs the server against the peer until the server has nothing more to send that could change
-/// anything.
+/// Runs server and peer until the server has nothing left to send.
 fn run(
     scene: &mut Scene,
     server: &mut Server,
@@ -168,16 +167,16 @@ proptest! {
             forward_secrecy: ForwardSecrecy::Require,
             ..Config::new()
         });
-        // Both functions have to be negotiated, and the SQN is behind.
+        // Server and peer must negotiate both functions, and the server's SQN is too low.
         scene.sim.usim = up_to(0x1000);
         let mut server = Server::new(Network::new(), 0, false);
         let steps = run(&mut scene, &mut server, &mut fates.into_iter());
         let done = outcomes(&steps);
         prop_assert!(matches!(done[..], [Outcome::Success(success)] if success.forward_secrecy), "{done:?}");
-        // One for AUTS, one for RES.
+        // The SIM runs AKA once for AUTS and once for RES.
         prop_assert_eq!(scene.sim.runs, 2);
 
-        // And once more as a fast re-authentication, with the keys of before.
+        // A fast re-authentication follows, under the keys of the full authentication.
         server.network.session = scene.sim.session.clone();
         server.network.forget_rounds();
         scene.reconfigure(Config::new());

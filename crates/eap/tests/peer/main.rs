@@ -1,5 +1,5 @@
-//! The peer as RFC 9048, RFC 4187, RFC 9678 and RFC 3748 want it, against a SIM and a network that
-//! share a key.
+//! The peer's requirements of RFC 9048, RFC 4187, RFC 9678 and RFC 3748, tested with a SIM and a
+//! network that share a key.
 #![allow(clippy::unwrap_used, clippy::panic, unreachable_pub, missing_docs)]
 
 mod aka;

@@ -1,12 +1,12 @@
-//! Malformed messages: Client-Error 0, no AKA run, and then nothing but a failure (RFC 4187
-//! §6.3.1).
+//! Malformed messages: the peer answers Client-Error 0, doesn't run AKA, and then accepts only a
+//! failure (RFC 4187 §6.3.1).
 
 use softsim_eap::{Outcome, Reason, Unprocessable};
 use softsim_eap_packet::{Kind, Packet, Type};
 use softsim_testkit::scene::*;
 
-/// A good challenge with `replace` applied to one of its attributes, found by type.
-fn bent(kind: Kind, replace: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+/// A valid challenge in which `replace` changed the attribute of this kind.
+fn altered(kind: Kind, replace: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
     let good = Network::new().challenge(&Challenge::default());
     let (mut data, mut rest) = (good[5..8].to_vec(), &good[8..]);
     while let &[octet, words, ..] = rest {
@@ -25,7 +25,7 @@ fn bent(kind: Kind, replace: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
 fn an_unbent_challenge_is_good() {
     assert_eq!(
         Scene::new()
-            .feed(&bent(Kind::RAND, <[u8]>::to_vec))
+            .feed(&altered(Kind::RAND, <[u8]>::to_vec))
             .response()
             .1,
         "AT_RES AT_MAC"
@@ -74,9 +74,9 @@ fn malformed_attributes_end_in_a_client_error_before_aka_runs() {
             [a, &[19, 1, 0, 1]].concat()
         }),
     ];
-    for (name, kind, bend) in cases {
+    for (name, kind, alter) in cases {
         let mut scene = Scene::new();
-        let step = scene.feed(&bent(kind, bend));
+        let step = scene.feed(&altered(kind, alter));
         assert!(step.is_client_error() && scene.sim.runs == 0, "{name}");
         let done = scene.failure(10).done;
         assert!(
@@ -93,8 +93,8 @@ fn malformed_attributes_end_in_a_client_error_before_aka_runs() {
 
 #[test]
 fn unknown_skippable_attributes_are_stepped_over() {
-    let packet = bent(Kind::KDF, |a| [a, &[200, 2, 1, 2, 3, 4, 5, 6]].concat());
-    // AT_MAC of the unbent challenge no longer fits, so that the SIM is asked and says so.
+    let packet = altered(Kind::KDF, |a| [a, &[200, 2, 1, 2, 3, 4, 5, 6]].concat());
+    // AT_MAC is that of the unaltered challenge, so the SIM finds it wrong.
     let mut scene = Scene::new();
     let step = scene.feed(&packet);
     assert!(step.is_client_error() && scene.sim.runs == 1);

@@ -1,5 +1,5 @@
-//! AKA-Notification: S bit, P bit, AT_MAC and the one round there is (RFC 4187 §6.1 and
-//! 6.2).
+//! AKA-Notification: S bit, P bit, AT_MAC, and the single notification round (RFC 4187 §6.1 and
+//! §6.2).
 
 use softsim_eap::{Outcome, Reason, Unprocessable};
 use softsim_eap_packet::{Attribute, Notification, Subtype, Type};
@@ -26,7 +26,7 @@ fn a_failure_before_the_challenge_is_answered_without_mac_and_ends_in_failure() 
     assert_eq!(scene.failure(5).done, notified(16384));
 }
 
-/// hostapd says so to whom it doesn't know, right after EAP-Response/Identity.
+/// hostapd sends this to an unknown peer, right after EAP-Response/Identity.
 #[test]
 fn a_failure_may_open_the_conversation_after_one_that_is_over() {
     let mut scene = Scene::new();
@@ -36,7 +36,8 @@ fn a_failure_may_open_the_conversation_after_one_that_is_over() {
         assert_eq!(step.response(), (Subtype::Notification, String::new()));
         assert_eq!(scene.failure(identifier).done, notified(16384));
     }
-    // The same where the one before ended in an error of ours, and its EAP-Failure never came.
+    // This also holds if the previous conversation ended in the peer's error and its EAP-Failure
+    // was lost.
     scene.feed(&typed(20, Type::Identity, b""));
     assert!(scene.feed(&aka_identity(21, &[])).is_client_error());
     assert!(scene.feed(&bare(22, 16384)).is_silence());

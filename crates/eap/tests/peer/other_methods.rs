@@ -4,7 +4,7 @@ use softsim_eap::{Config, Method, Outcome, Reason};
 use softsim_eap_packet::{Attribute, Type};
 use softsim_testkit::scene::*;
 
-/// A peer that speaks these methods, the first one rather.
+/// A peer that supports these methods and prefers the first.
 fn speaks(methods: &[Method]) -> Scene {
     Scene::with(Config {
         methods: methods.to_vec(),

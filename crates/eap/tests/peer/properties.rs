@@ -1,4 +1,4 @@
-//! What holds whatever comes, in whatever order, whatever the owner decided.
+//! Properties that hold for any packets in any order and under any configuration.
 
 use std::collections::HashSet;
 
@@ -10,7 +10,7 @@ use softsim_eap::{
 use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
 use softsim_testkit::scene::*;
 
-/// One packet of a hostile or confused server.
+/// A packet of a hostile or faulty server.
 #[derive(Debug, Clone)]
 enum Move {
     Octets(Vec<u8>),
@@ -24,7 +24,7 @@ enum Move {
         identifier: u8,
         counter: u16,
         next: bool,
-        bent: u8,
+        altered: u8,
     },
     Old(usize),
     Notification {
@@ -37,7 +37,7 @@ enum Move {
     CarrierFailed,
 }
 
-/// What a challenge is like.
+/// The contents of a challenge.
 #[derive(Debug, Clone)]
 struct Given {
     identifier: u8,
@@ -45,7 +45,7 @@ struct Given {
     kdfs: Vec<u16>,
     kdfs_fs: Vec<u16>,
     next: bool,
-    bent: u8,
+    altered: u8,
     stale: bool,
 }
 
@@ -72,13 +72,13 @@ fn given() -> impl Strategy<Value = Given> {
         prop::bool::weighted(0.2),
     )
         .prop_map(
-            |(identifier, method, kdfs, kdfs_fs, next, bent, stale)| Given {
+            |(identifier, method, kdfs, kdfs_fs, next, altered, stale)| Given {
                 identifier,
                 method,
                 kdfs,
                 kdfs_fs,
                 next,
-                bent,
+                altered,
                 stale,
             },
         )
@@ -103,20 +103,21 @@ fn moves() -> impl Strategy<Value = Vec<Move>> {
         3 => (identifier(), method(), 0u8..8).prop_map(|(i, m, wanted)| Move::Identity(i, m, wanted)),
         6 => given().prop_map(Move::Challenge),
         4 => (identifier(), 0u16..4, any::<bool>(), 0u8..4)
-            .prop_map(|(identifier, counter, next, bent)| Move::Reauthentication { identifier, counter, next, bent }),
+            .prop_map(|(identifier, counter, next, altered)| Move::Reauthentication { identifier, counter, next, altered }),
         2 => (0usize..8).prop_map(Move::Old),
         3 => (identifier(), code, any::<bool>()).prop_map(|(identifier, code, mac)| Move::Notification { identifier, code, mac }),
         5 => identifier().prop_map(Move::Success),
         2 => identifier().prop_map(Move::Failure),
         1 => Just(Move::CarrierFailed),
     ];
-    // Now and then a whole authentication, so that the rest meets every state.
+    // Some sequences contain a complete authentication, so that other packets arrive in every
+    // state.
     let run = prop_oneof![
         5 => one.prop_map(|one| vec![one]),
         1 => good().prop_map(|given| vec![Move::EapIdentity(0), Move::Challenge(given), Move::Success(1)]),
         1 => (1u16..6, any::<bool>()).prop_map(|(counter, next)| vec![
             Move::EapIdentity(2),
-            Move::Reauthentication { identifier: 3, counter, next, bent: 0 },
+            Move::Reauthentication { identifier: 3, counter, next, altered: 0 },
             Move::Success(3),
         ]),
     ];
@@ -129,7 +130,7 @@ fn good() -> impl Strategy<Value = Given> {
         identifier: 1,
         kdfs: vec![1],
         next: true,
-        bent: 0,
+        altered: 0,
         stale: false,
         ..given
     })
@@ -174,7 +175,7 @@ fn configs() -> impl Strategy<Value = Config> {
 
 fn challenge(network: &mut Network, given: &Given) -> Vec<u8> {
     network.sqn = if given.stale { 0 } else { network.sqn + 0x20 };
-    let bent = given.bent;
+    let altered = given.altered;
     let plain = match given.method {
         Method::Aka => Challenge::aka(),
         Method::AkaPrime => Challenge {
@@ -191,11 +192,11 @@ fn challenge(network: &mut Network, given: &Given) -> Vec<u8> {
         identifier: given.identifier,
         next_reauth_id: given.next.then_some(REAUTHENTICATION_ID),
         next_pseudonym: given.next.then_some(PSEUDONYM),
-        wrong_autn: bent == 1,
-        wrong_mac: bent == 2,
-        result_ind: bent == 3,
-        checkcode: (bent == 4).then(Vec::new),
-        extra: [Attribute::Bidding(true)][..usize::from(bent == 5)].to_vec(),
+        wrong_autn: altered == 1,
+        wrong_mac: altered == 2,
+        result_ind: altered == 3,
+        checkcode: (altered == 4).then(Vec::new),
+        extra: [Attribute::Bidding(true)][..usize::from(altered == 5)].to_vec(),
         ..plain
     })
 }
@@ -228,14 +229,14 @@ fn packet(what: Move, network: &mut Network, old: &mut Vec<Vec<u8>>) -> Option<V
             identifier,
             counter,
             next,
-            bent,
+            altered,
         } if network.session.is_some() => {
             let packet = network.reauthentication(&Reauthentication {
                 identifier,
                 counter,
                 next_reauth_id: next.then_some(REAUTHENTICATION_ID),
-                wrong_mac: bent == 1,
-                result_ind: bent == 2,
+                wrong_mac: altered == 1,
+                result_ind: altered == 2,
                 ..Reauthentication::default()
             });
             old.push(packet.clone());
@@ -268,11 +269,11 @@ fn shows(octets: &[u8], what: &str) -> bool {
         .any(|window| window == what.as_bytes())
 }
 
-/// What an identity that names the subscriber shows.
+/// The part of an identity that reveals the subscriber.
 const MSIN: &str = "0123456789";
 
-/// The server follows what the peer said about itself, so that its packets are as good as it wants
-/// them.
+/// The server uses the identity that the peer sent, so that its packets are valid where it wants
+/// them to be.
 fn follow(network: &mut Network, sent: &[u8]) {
     let packet = Packet::parse(sent).expect("the peer sends EAP");
     match (packet.typed, packet.aka()) {
@@ -286,7 +287,7 @@ fn follow(network: &mut Network, sent: &[u8]) {
     }
 }
 
-/// As the realm on the way passes it on.
+/// The identity as an intermediate realm forwards it, without its decoration.
 fn undecorated(said: &[u8]) -> Vec<u8> {
     let said = String::from_utf8_lossy(said).into_owned();
     match said.split_once('!') {
@@ -363,7 +364,7 @@ proptest! {
                     prop_assert!(scene.sim.verified > 0, "RES without a verified challenge");
                 }
             }
-            // A key that is none lets everything start again, under the same identifiers too.
+            // After an invalid public key, the exchange may begin anew with the same identifiers.
             if !step.done.is_empty() || step.is_client_error() {
                 asked_identifiers.clear();
             }

@@ -5,8 +5,8 @@ use softsim_eap::{Ask, Config, Method, Outcome, OuterIdentity, Reason, Unprocess
 use softsim_eap_packet::{Attribute, Kind, Notification, Subtype, Type};
 use softsim_testkit::scene::*;
 
-/// Known to the server, and has shown so: the next request may be a re-authentication under
-/// identifier 20.
+/// A peer that has shown its re-authentication identity, so that the next request may be a
+/// re-authentication with the identifier 20.
 fn shown() -> Scene {
     shown_after(Config::new(), &Challenge::default())
 }

@@ -1,4 +1,4 @@
-//! EAP-Success and EAP-Failure: from whom they count (RFC 3748 §4.2).
+//! EAP-Success and EAP-Failure: when the peer accepts them (RFC 3748 §4.2).
 
 use softsim_eap::{Outcome, Reason};
 use softsim_eap_packet::{Attribute, Subtype, Type};

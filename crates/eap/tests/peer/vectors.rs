@@ -1,4 +1,4 @@
-//! The peer against what real implementations sent, and against the keys that RFC 9048 prints.
+//! The peer with recordings of real implementations, and with the vectors of RFC 9048.
 
 use serde_json::Value;
 use softsim_aka::KAut;
@@ -11,12 +11,12 @@ use softsim_testkit::authentication_vector::milenage;
 use softsim_testkit::scene::{self, *};
 use softsim_testkit::vectors::{cases, fixed, octets};
 
-/// Below the SQN of all recordings, by less than Δ.
+/// The SIM's highest SQN: below those of all recordings by less than Δ.
 const FLOOR: u64 = 0x16f3_b3f7_0f00;
 
 const RECORDED: &str = "transcripts_hostapd_2.10.json";
 
-/// A peer of the recorded subscriber, whose IVs are those that were recorded.
+/// A peer with the recorded subscriber's SIM, which uses the recorded IVs.
 fn recorded(case: &Value) -> Scene {
     let mut config = Config::new();
     if case["name"].as_str().unwrap().starts_with("EAP-AKA full") {
@@ -41,9 +41,9 @@ fn recorded(case: &Value) -> Scene {
     scene
 }
 
-/// hostapd's requests go in, and what comes out is what wpa_supplicant sent, through full
-/// authentication and every fast re-authentication after it; MSK and Session-Id are those that both
-/// of them logged.
+/// The peer gets hostapd's requests and must send what wpa_supplicant sent, in the full
+/// authentication and every later fast re-authentication. MSK and Session-Id must be those that
+/// both of them logged.
 #[test]
 fn hostapds_authentications_are_replayed_octet_for_octet() {
     let (mut compared, mut successes) = (0, Vec::new());
@@ -58,7 +58,7 @@ fn hostapds_authentications_are_replayed_octet_for_octet() {
                 "rsp" => {
                     let expected = octets(&event[1]);
                     if expected[4] == Type::Identity.octet() {
-                        // hostapd's EAP-Request/Identity is not on record.
+                        // The recording lacks hostapd's EAP-Request/Identity.
                         sent = scene.feed(&typed(expected[1], Type::Identity, b"")).sent;
                     }
                     assert_eq!(sent, [expected]);
@@ -126,8 +126,8 @@ fn the_lines_for_people_name_each_message_and_show_no_value_of_a_key() {
     );
 }
 
-/// The identity, RES and K_aut that RFC 9048 appendix D prints, through the peer: RES comes back
-/// under a MAC that K_aut makes.
+/// The peer with the vectors of RFC 9048 appendix D: it answers their RES, under a MAC made with
+/// their K_aut.
 #[test]
 fn rfc_9048_appendix_d() {
     let cases = cases("eap_aka_prime_rfc9048.json");

@@ -1,5 +1,5 @@
-//! Bootstrap: what the server may do, and that nothing takes effect before Bootstrap-Finish and its
-//! commit.
+//! Bootstrap: what the server may do, and that nothing takes effect before the commit after
+//! Bootstrap-Finish.
 
 use std::time::Duration;
 
@@ -119,7 +119,7 @@ fn a_bootstrap_server_that_refuses_or_is_silent_leaves_the_old_accounts() {
         ))]
     );
     assert_eq!(*world.client.accounts(), old);
-    // What it sends afterwards counts for nothing.
+    // The client ignores what the server sends afterwards.
     assert_eq!(world.ask(delete("/")).code, Code::UNAUTHORIZED);
     assert_eq!(*world.client.accounts(), old);
 }
@@ -363,7 +363,7 @@ fn a_package_comes_through_every_format_that_carries_opaque_octets() {
     };
     let requests = [
         write_package(),
-        // The whole instance; its read-only resources change nothing.
+        // The write contains the whole instance, whose read-only resources have no effect.
         write("/26241/0", in_instance),
         senml(ContentFormat::Tlv),
         senml(ContentFormat::OldTlv),
@@ -399,7 +399,7 @@ fn deleting_everything_takes_back_the_staged_package_and_spares_the_bootstrap_ac
             r#"</>;lwm2m=1.1,</0/0>;uri="coaps://bootstrap.example:5684",</0/1>;ssid=123;uri="coaps://dm.example:5684",</1/0>;ssid=123,</3/0>,</26241/0>"#
         };
         assert_eq!(text(&links), expected);
-        // Nothing is staged any more.
+        // The client has discarded the staged changes.
         world.ask(delete(path));
         assert_eq!(world.events.len(), 2);
     }
@@ -499,7 +499,7 @@ fn single_resources_and_whole_objects_can_be_written() {
     let mut world = World::new(config(), bootstrapped(), BOOTSTRAP);
     let lifetime = Request::new(Method::Put, segments("/1/0/1")).body(0, *b"86400");
     assert_eq!(world.ask(lifetime).code, Code::CHANGED);
-    // Two instances at once.
+    // The write contains two instances.
     let object = hex::decode(concat!(
         "0800", "0a", "c1007b", "c2012c01", "c10755", "0801", "07", "c10005", "c4010000", "0001"
     ))
@@ -554,8 +554,8 @@ fn a_pre_shared_key_leaves_with_the_commit_and_nowhere_else() {
     );
     assert!(absent(printed(&world)));
 
-    // A bootstrap that leaves the account alone leaves its key alone; one that rewrites it must
-    // bring one.
+    // A bootstrap that doesn't write the account leaves its key unchanged; one that writes it must
+    // contain a key.
     let accounts = accounts.clone();
     let mut world = World::new(config(), accounts.clone(), BOOTSTRAP);
     assert_eq!(world.ask(finish()).code, Code::CHANGED);
@@ -602,7 +602,7 @@ fn other_servers_are_ignored_while_a_bootstrap_runs() {
     world.client.session_opened(world.now, BOOTSTRAP);
     assert!(world.client.is_bootstrapping());
     assert_eq!(world.try_ask(get("/3/0/0")), None);
-    // Its retransmission is answered when the bootstrap is over.
+    // The client still answers its retransmission after the bootstrap.
     world.client.session_closed(world.now, BOOTSTRAP);
     world.now = world.server.poll_timeout().unwrap();
     world.server.handle_timeout(world.now);
@@ -626,7 +626,7 @@ fn other_servers_are_ignored_while_a_bootstrap_runs() {
 
 #[test]
 fn what_leshan_writes_in_an_x_509_account_is_understood() {
-    // A dummy private key in /0/x/5, which the decoder sees and the accounts don't keep.
+    // A dummy private key in /0/x/5, which the decoder reads and the accounts don't store.
     let payload = write("/0/1", certificate_account(URI, SSID)).payload;
     let decoded = decode(
         ContentFormat::Tlv,

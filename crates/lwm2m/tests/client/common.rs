@@ -14,22 +14,21 @@ pub(crate) const BOOTSTRAP: ServerRole = ServerRole::Bootstrap;
 pub(crate) const SSID: u16 = 123;
 pub(crate) const MANAGEMENT: ServerRole = ServerRole::Management(SSID);
 
-/// A client in a session with one server. The other end of the session is an endpoint under the
-/// test's control.
+/// A client in a session with one server. The test controls the other end of the session.
 pub(crate) struct World {
     pub(crate) now: Instant,
     pub(crate) client: Client,
     pub(crate) server: Endpoint,
     pub(crate) role: ServerRole,
-    /// What the server answers the client's requests with; 2.04, 2.01 or 2.02 once these are used
-    /// up.
+    /// The server's answers to the client's next requests. When these are used up, it answers
+    /// 2.04, 2.01 or 2.02.
     pub(crate) answers: VecDeque<Response>,
     /// The client's requests to the server.
     pub(crate) requests: Vec<Request>,
     pub(crate) events: Vec<Event>,
     pub(crate) package_verdict: Option<Result<(), SimResult>>,
     pub(crate) commit_verdict: Option<Result<(), SimResult>>,
-    /// What the server was told of what it observes.
+    /// The notifications that the server received.
     pub(crate) notifications: Vec<Response>,
 }
 
@@ -37,7 +36,7 @@ pub(crate) fn config() -> Config {
     Config::new("gw1")
 }
 
-/// The accounts from the factory: a bootstrap server.
+/// The factory's accounts, with one bootstrap server.
 pub(crate) fn factory() -> Accounts {
     Accounts::factory("coaps://bootstrap.example:5684", SecurityMode::Certificate)
 }
@@ -73,7 +72,7 @@ impl World {
         World::answering(config, accounts, role, [])
     }
 
-    /// A world whose server answers the client's first requests like this.
+    /// A world whose server gives these answers to the client's first requests.
     pub(crate) fn answering<const N: usize>(
         config: Config,
         accounts: Accounts,
@@ -98,12 +97,12 @@ impl World {
         world
     }
 
-    /// Asks the client, and gives its answer.
+    /// Sends a request to the client, and returns its response.
     pub(crate) fn ask(&mut self, request: Request) -> Response {
         self.try_ask(request).expect("an answer")
     }
 
-    /// Asks the client; nothing if it is still to answer.
+    /// Sends a request to the client; `None` if the client hasn't answered yet.
     pub(crate) fn try_ask(&mut self, request: Request) -> Option<Response> {
         let asked = self.server.request(self.now, request);
         self.run_for(Some(asked))
@@ -113,12 +112,12 @@ impl World {
         self.run_for(None);
     }
 
-    /// Runs until the answer to a request of the server's.
+    /// Runs until the client has answered a request of the server.
     pub(crate) fn run_to_answer(&mut self, asked: coap::Token) -> Response {
         self.run_for(Some(asked)).expect("an answer")
     }
 
-    /// Carries datagrams until nothing moves.
+    /// Delivers datagrams until neither side sends any.
     fn run_for(&mut self, asked: Option<coap::Token>) -> Option<Response> {
         let mut answer = None;
         loop {
@@ -171,7 +170,7 @@ impl World {
         self.events.push(event);
     }
 
-    /// Time passes, with the client's timers.
+    /// Advances the clock, and runs the client's timers.
     pub(crate) fn wait(&mut self, duration: Duration) {
         let end = self.now + duration;
         while let Some(due) = self.client.poll_timeout().filter(|due| *due <= end) {
@@ -182,12 +181,12 @@ impl World {
         self.now = end;
     }
 
-    /// The last thing that happened.
+    /// The last event.
     pub(crate) fn last_event(&self) -> &Event {
         self.events.last().expect("an event")
     }
 
-    /// A whole bootstrap with one management server in certificate mode.
+    /// Makes a complete bootstrap with one management server in certificate mode.
     pub(crate) fn bootstrap_with(&mut self, uri: &str, ssid: u16) {
         for request in bootstrap_script(uri, ssid) {
             let answer = self.ask(request.clone());
@@ -239,7 +238,7 @@ pub(crate) fn delete(path: &str) -> Request {
     Request::new(Method::Delete, segments(path))
 }
 
-/// A write in TLV of an instance.
+/// A write of an instance in TLV.
 pub(crate) fn write(path: &str, instance: Instance) -> Request {
     let path = Path::parse(path).unwrap();
     let instances = Instances::from([(path.instance().unwrap(), instance)]);
@@ -251,7 +250,7 @@ pub(crate) fn finish() -> Request {
     Request::new(Method::Post, ["bs"])
 }
 
-/// A sealed package's worth of octets: block-wise for certain.
+/// As many octets as a sealed package has, which need several blocks.
 pub(crate) fn package() -> Vec<u8> {
     (0..3000_u32)
         .map(|index| ((index * 31) >> 3) as u8)
@@ -262,7 +261,7 @@ pub(crate) fn write_package() -> Request {
     Request::new(Method::Put, segments("/26241/0/3")).body(ContentFormat::Opaque.id(), package())
 }
 
-/// What a bootstrap server does.
+/// The requests of a bootstrap server.
 pub(crate) fn bootstrap_script(uri: &str, ssid: u16) -> Vec<Request> {
     vec![
         get("/").accept(ContentFormat::Link.id()),

@@ -17,7 +17,7 @@ const fn resource(id: u16, kind: Kind, multiple: bool) -> ResourceDefinition {
     }
 }
 
-/// The Device object as far as the examples of the LwM2M specification use it.
+/// The resources of the Device object that the examples of the LwM2M specification use.
 const EXAMPLE_DEVICE: Object = Object {
     id: 3,
     multiple: false,
@@ -100,7 +100,7 @@ fn the_device_object_of_the_specification_is_read_and_written_in_tlv() {
         hex::encode(encode(ContentFormat::Tlv, path, &decoded).unwrap()),
         DEVICE_TLV
     );
-    // An object with one instance may leave its id out.
+    // A payload for an object with one instance may omit the instance's id.
     assert_eq!(
         decode(
             ContentFormat::Tlv,
@@ -111,7 +111,7 @@ fn the_device_object_of_the_specification_is_read_and_written_in_tlv() {
         .unwrap(),
         decoded
     );
-    // What our own Device object doesn't know is passed over.
+    // The decoder skips resources that our Device object doesn't have.
     let ours = decode(ContentFormat::Tlv, &DEVICE, path, &octets).unwrap();
     assert_eq!(
         ours[&0].0.keys().copied().collect::<Vec<_>>(),
@@ -250,7 +250,7 @@ fn base_names_count_from_their_record_on_wherever_they_stand_in_it() {
 
 #[test]
 fn cbor_of_indefinite_length_and_floats_that_are_integers_are_read() {
-    // 9f bf .. ff ff; 300 as a half, a single and a double float.
+    // Indefinite lengths (9f bf … ff ff), and 300 as a half, single and double float.
     for value in ["f95cb0", "fa43960000", "fb4072c00000000000", "19012c"] {
         let pack = format!("9fbf21662f312f302f3102{value}ffff");
         let decoded = decode(
@@ -303,26 +303,26 @@ fn malformed_tlv_is_refused() {
         ("d00101", instance),
         ("d8010001", instance),
         ("c201ff", instance),
-        // A length beyond everything.
+        // A length above every limit.
         ("d801ffffff00", instance),
-        // An entry behind a good one that is cut short.
+        // A truncated entry after a valid one.
         ("c1007bc1", instance),
         // The reserved id.
         ("e1ffff00", instance),
-        // An instance in an instance, a resource instance in the open, a resource in a multiple
-        // resource.
+        // An instance inside an instance, a resource instance outside of a resource, and a
+        // resource inside a multiple resource.
         ("0800050801020000", Path::Object(1)),
         ("4100ff", instance),
         ("8606c10001c10105", Path::Instance(3, 0)),
-        // Another instance, resource, or resource instance than is written to.
+        // Another instance, resource or resource instance than the write's target.
         ("08010401000000", instance),
         ("c1007b", Path::Resource(1, 0, 1)),
         ("410105", Path::ResourceInstance(3, 0, 11, 0)),
-        // Resources of an object with several instances, without an instance.
+        // Resources without an instance, for an object with several instances.
         ("c1007b", Path::Object(1)),
-        // Twice the same.
+        // A duplicate.
         ("c1007bc1007b", instance),
-        // A list where there is a value, and a value where there is a list.
+        // A list for a single resource, and a value for a multiple one.
         ("8300410001", instance),
         ("c10b00", Path::Instance(3, 0)),
         // Integers of three, five and no octets, a boolean of 2, text that isn't UTF-8.
@@ -357,7 +357,7 @@ fn malformed_senml_is_refused() {
         "[1]",
         "[{}] x",
         r#"[{"n":"/1/0/1","v":1}"#,
-        // No name, no path, another instance, an instance, an id that overflows.
+        // No name, no path, another instance, an instance, and an id above 65535.
         r#"[{"v":1}]"#,
         r#"[{"n":"urn:dev:ow:10e2073a01080063","v":1}]"#,
         r#"[{"n":"/1/1/1","v":1}]"#,
@@ -373,7 +373,7 @@ fn malformed_senml_is_refused() {
         r#"[{"n":"/1/0/1","v":18446744073709551615}]"#,
         r#"[{"n":"/1/0/1","v":1,"v":2}]"#,
         r#"[{"n":"/1/0/1","v":1},{"n":"/1/0/1","v":1}]"#,
-        // Sums, base values, and what must be understood.
+        // Sums, base values, and labels that the decoder must understand.
         r#"[{"n":"/1/0/1","v":1,"s":1}]"#,
         r#"[{"n":"/1/0/1","v":1,"bv":1}]"#,
         r#"[{"n":"/1/0/1","v":1,"new_":1}]"#,
@@ -401,7 +401,8 @@ fn malformed_senml_is_refused() {
         "",
         "a0",
         "8101",
-        // Cut short; something behind; more announced than there is; nested without end.
+        // Truncated, followed by octets, with a count above the number of items, and nested too
+        // deeply.
         "81a200662f312f302f3102",
         "81a200662f312f302f31020100",
         "9bffffffffffffffffa0",
@@ -417,7 +418,7 @@ fn malformed_senml_is_refused() {
         "81a200662f312f302f3102c24101",
         "81a200662f312f302f31021bffffffffffffffff",
         "81a200662f312f302f3104f4",
-        // A sum; what must be understood.
+        // A sum, and a label that the decoder must understand.
         "81a300662f312f302f3102010501",
         "81a300662f312f302f310201626e5f00",
     ];

@@ -9,7 +9,7 @@ use softsim_lwm2m::{Client, Event, Output, ServerRole, SimResult};
 
 use crate::common::*;
 
-/// A request that comes close to what bootstrap and management servers send.
+/// A request that resembles those of bootstrap and management servers.
 fn near_request() -> impl Strategy<Value = Request> {
     let segment = prop::sample::select(vec![
         "0", "1", "2", "3", "5", "8", "10", "21", "26241", "65535", "bs", "rd", "x",
@@ -52,8 +52,7 @@ fn near_request() -> impl Strategy<Value = Request> {
         )
 }
 
-/// Gives the client datagrams of its server; what it sends is thrown away, and nothing is ever
-/// committed.
+/// Gives the client datagrams of its server, discards what it sends, and commits nothing.
 fn bombard(
     client: &mut Client,
     now: Instant,

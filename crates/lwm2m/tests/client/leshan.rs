@@ -55,7 +55,7 @@ fn is_request(message: &[u8]) -> bool {
     message[1] >> 5 == 0
 }
 
-/// The server's answer to a recorded request, made the answer to ours.
+/// The server's recorded answer, with the message ID and token of our client's request.
 fn redirect(answer: &[u8], ours: &Parts) -> Vec<u8> {
     let theirs = parts(answer);
     let mut out = vec![answer[0] & 0xf0 | ours.token.len() as u8, theirs.code];
@@ -70,7 +70,7 @@ struct Player {
     now: Instant,
     sent: VecDeque<(ServerRole, Vec<u8>)>,
     events: Vec<Event>,
-    /// Our last request, which stands for the recorded client's.
+    /// Our client's last request, which corresponds to the recorded client's.
     last_request: Option<Parts>,
 }
 
@@ -147,7 +147,8 @@ impl Player {
         );
     }
 
-    /// The client sends what the recorded one sent, as far as both can be alike.
+    /// Asserts that our client sends what the recorded client sent, apart from necessary
+    /// differences.
     fn expect(&mut self, message: &[u8], role: ServerRole, place: &str) {
         if is_request(message) && self.sent.is_empty() {
             match message[1] {
@@ -163,7 +164,7 @@ impl Player {
         let (theirs, ours) = (parts(message), parts(&ours));
         assert_eq!((server, ours.code), (role, theirs.code), "{place}");
         if is_request(message) {
-            // Up to the payload, which lists each client's own objects.
+            // The comparison ends before the payload, which lists each client's own objects.
             let options = |rest: &[u8]| rest.split(|octet| *octet == 0xff).next().unwrap().to_vec();
             assert_eq!(options(&ours.rest), options(&theirs.rest), "{place}");
             self.last_request = Some(ours);
@@ -173,8 +174,8 @@ impl Player {
                 (theirs.mid, &theirs.token),
                 "{place}"
             );
-            // Our client has more objects and resources to list than the recorded one; in SenML
-            // their number comes first.
+            // Our client lists more objects and resources than the recorded one. SenML begins with
+            // their number.
             let same = if place.contains(" ct=40") {
                 ours.rest.starts_with(&theirs.rest)
             } else if place.contains(" ct=112") {

@@ -8,7 +8,7 @@ use softsim_lwm2m::{Client, Event, Output};
 
 use crate::common::*;
 
-/// A link with its own dice.
+/// A link with its own random numbers.
 struct Weather(u64);
 
 impl Weather {
@@ -33,7 +33,7 @@ impl Weather {
     }
 }
 
-/// What became of a bootstrap: the client's last event, and what it did on the way.
+/// The result of a bootstrap: the client's last event, and its actions before.
 struct Outcome {
     client: Client,
     events: Vec<Event>,
@@ -99,7 +99,7 @@ fn bootstrap(seed: u64) -> Outcome {
     panic!("the bootstrap never ends");
 }
 
-/// The bootstrap server: one request after the other, and silence when one fails.
+/// The bootstrap server, which sends one request after the other, and stops when one fails.
 fn advance(
     server: &mut Endpoint,
     now: Instant,

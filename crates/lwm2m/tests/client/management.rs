@@ -211,7 +211,7 @@ fn a_package_is_installed_before_its_write_is_answered_and_no_other_meanwhile() 
             package: package()
         }]
     );
-    // The client acknowledges, so that the server may go on.
+    // The client acknowledges the block, so that the server continues.
     world.wait(Duration::from_millis(500));
     let second = Request::new(Method::Put, segments("/26241/0/3")).body(42, *b"another");
     assert_eq!(world.ask(second).code, Code::SERVICE_UNAVAILABLE);

@@ -1,5 +1,5 @@
-//! Each algorithm set travels with the keys that fit it and with no others. OP and TOP stay with
-//! the operator.
+//! A package can hold each algorithm set only with its own kind of keys. OP and TOP stay with the
+//! operator.
 
 use core::num::NonZeroU8;
 
@@ -33,7 +33,7 @@ fn tuak(k: TuakKey) -> Credentials {
     }
 }
 
-/// The scene's payload with other items behind some keys.
+/// The scene's payload, in which some keys have other items.
 fn payload(scene: &Scene, profile: &Profile, items: &[(u64, &[u8])]) -> Vec<u8> {
     let payload = write_payload(&scene.addressing(), profile).to_vec();
     items.iter().fold(payload, |payload, (key, item)| {
@@ -89,7 +89,7 @@ fn the_longest_payload_has_room() {
     let scene = Scene::new();
     let profile = with(tuak(TuakKey::K256(K256::new([0x47; 32]))));
     let outside = Addressing {
-        // The highest that a first package may have takes as many octets as any.
+        // The highest sequence of a first package has the longest encoding.
         sequence: 1 << 62,
         ..scene.addressing()
     };

@@ -5,7 +5,7 @@ use softsim_aka::{Topc, TuakKey};
 use super::*;
 use crate::{Finding, Severity, check, tuak_parameters};
 
-/// A profile that breaks no rule.
+/// A profile without findings.
 fn sound() -> Profile {
     Profile {
         iccid: Iccid::new("8988211000000000011").unwrap(),

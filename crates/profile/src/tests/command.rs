@@ -1,5 +1,5 @@
-//! A command does on its device what its operator signed. Nothing else can pass for a command, nor
-//! a command for anything else.
+//! A device executes exactly the command that its operator signed. Nothing else is accepted as a
+//! command, nor a command as anything else.
 
 use coset::{CoseSign1, TaggedCborSerializable};
 use p256::ecdsa::Signature;
@@ -10,8 +10,8 @@ use super::*;
 use crate::seal::command::write as write_command;
 use crate::{Command, Contents, FieldError, SealError, Verdict, sign_command};
 
-/// Device 2's order of operator 1, disable 8988211000000000011, with sequence 5 and no limit of
-/// time.
+/// The command of operator 1 to device 2 to disable 8988211000000000011, with sequence 5 and no
+/// limit of time.
 const GOLDEN: &str = include_str!("command.hex");
 
 fn iccid() -> Iccid {
@@ -31,7 +31,7 @@ fn signed(scene: &Scene, command: &Command, validity: &Validity) -> Vec<u8> {
     sign_command(command, validity, scene.device(), &scene.operator, 5).unwrap()
 }
 
-/// A command whose payload is anything, with a genuine signature.
+/// A command with an arbitrary payload and a genuine signature.
 fn forge(scene: &Scene, payload: &[u8]) -> Vec<u8> {
     let headers = Headers {
         kind: Kind::Command,
@@ -198,8 +198,7 @@ fn a_command_with_any_octet_changed_or_cut_off_is_refused() {
     }
 }
 
-/// The parts of an envelope that is small enough to be taken apart by hand: protected headers,
-/// payload, signature.
+/// Splits a small envelope into protected headers, payload and signature.
 fn parts(envelope: &[u8]) -> [Vec<u8>; 3] {
     let signed = CoseSign1::from_tagged_slice(&envelope[1..]).unwrap();
     let protected = signed.protected.original_data.unwrap();
@@ -216,7 +215,7 @@ fn envelope([protected, payload, signature]: &[Vec<u8>; 3]) -> Vec<u8> {
     })
 }
 
-/// Even where one key is operator's and device's, as it never is.
+/// This holds even if operator and device had the same key.
 #[test]
 fn no_kind_of_envelope_passes_for_another() {
     let mut scene = Scene::new();
@@ -259,9 +258,9 @@ fn no_kind_of_envelope_passes_for_another() {
             let [protected, payload, signature] = parts(octets);
             let [other_protected, other_payload, other_signature] = parts(others);
             for spliced in [
-                // One's signature over the other's contents.
+                // The signature of one kind over the contents of the other.
                 [other_protected.clone(), other_payload, signature.clone()],
-                // The other's headers over one's contents.
+                // The headers of one kind over the contents of the other.
                 [other_protected, payload.clone(), signature],
                 [protected, payload, other_signature],
             ] {
@@ -273,7 +272,7 @@ fn no_kind_of_envelope_passes_for_another() {
     }
 }
 
-/// Content type and label each keep the kinds apart by themselves.
+/// Content type and label each suffice to distinguish the kinds.
 #[test]
 fn a_signature_under_another_label_is_refused_whatever_the_headers_say() {
     let scene = Scene::new();

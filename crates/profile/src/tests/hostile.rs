@@ -1,4 +1,4 @@
-//! Any octets from a network cause an error, never a panic and never a wrong profile.
+//! Arbitrary octets from a network cause an error, never a panic and never a wrong profile.
 
 use proptest::prelude::*;
 
@@ -94,7 +94,7 @@ fn an_encapsulated_key_of_any_octets_doesn_t_open() {
         &scene.payload(),
         &mut TestRng::new("forge"),
     );
-    // Behind tag, array, headers and the head of the byte string.
+    // The payload follows the tag, the array, the headers and the head of the byte string.
     let start = good.len() - scene.payload().len() - 16 - 3 - 1120;
     for fill in [0x00, 0xff] {
         let mut encrypted = good.clone();

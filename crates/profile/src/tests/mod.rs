@@ -1,4 +1,4 @@
-//! Packages and statements between a made-up operator and a made-up device.
+//! Packages and statements between a simulated operator and device.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod algorithms;
@@ -28,7 +28,7 @@ use crate::{
     Profile, RoutingIndicator, SealingKey, SealingStatement, SqnScheme, Validity, imsi, open,
 };
 
-/// SHA-256 in counter mode: the same numbers in every run.
+/// SHA-256 in counter mode, which gives the same numbers in every run.
 pub(crate) struct TestRng {
     seed: &'static str,
     blocks: u64,
@@ -73,7 +73,7 @@ pub(crate) fn signing_key(seed: u8) -> SigningKey {
     SigningKey::from_slice(&[seed; 32]).unwrap()
 }
 
-/// Both ends of a package, and what passes between them.
+/// An operator and a device, and the packages between them.
 struct Scene {
     operator: SigningKey,
     device_key: SigningKey,
@@ -108,7 +108,7 @@ impl Scene {
         SealingStatement::verify(&statement, self.device_key.verifying_key()).unwrap()
     }
 
-    /// For whom the scene's packages are, with sequence 5.
+    /// The recipient of the scene's packages, with sequence 5.
     fn addressing(&self) -> Addressing {
         Addressing {
             device: self.device(),
@@ -123,7 +123,7 @@ impl Scene {
         crate::seal(profile, &self.statement(), &self.operator, 5, rng).unwrap()
     }
 
-    /// A package with a genuine signature and ciphertext over any payload and headers.
+    /// A package with a genuine signature and ciphertext for arbitrary headers and payload.
     fn forge(&self, outside: &Addressing, payload: &[u8]) -> Vec<u8> {
         let encrypted = encrypt0(
             outside,
@@ -197,7 +197,7 @@ fn profile() -> Profile {
     }
 }
 
-/// A profile with nothing but what it must have.
+/// A profile with only the required fields.
 fn plain_profile() -> Profile {
     Profile {
         sqn: SqnScheme::new(Sqn::default(), SqnParameters::default()).unwrap(),

@@ -1,4 +1,4 @@
-//! Another implementation of COSE reads what we write, and we read what it writes.
+//! Another implementation of COSE reads our packages, and we read its packages.
 
 use coset::cbor::value::Value;
 use coset::{

@@ -20,7 +20,7 @@ fn what_was_sealed_is_what_is_opened() {
 fn the_longest_package_is_well_within_the_limit() {
     let scene = Scene::new();
     let outside = Addressing {
-        // The highest that a first package may have takes as many octets as any.
+        // The highest sequence of a first package has the longest encoding.
         sequence: 1 << 62,
         ..scene.addressing()
     };
@@ -242,7 +242,7 @@ fn the_associated_data_binds_every_header() {
     for other in others {
         assert_ne!(other.associated_data(), good.associated_data());
     }
-    // A ciphertext under one sequence, signed under another.
+    // A ciphertext made with one sequence and signed with another.
     let encrypted = encrypt0(
         &good,
         &scene.sealing_key.public(),
@@ -343,7 +343,7 @@ fn validity_is_judged_by_what_is_known_of_the_present() {
     );
 }
 
-/// A payload in which the item behind one key is another.
+/// A payload in which one key has another item.
 pub(super) fn with_field(payload: &[u8], key: u64, item: &[u8]) -> Vec<u8> {
     let mut decoder = Decoder::new(payload);
     let count = decoder.map().unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Running `examples/probe` from the tests.
+//! Runs `examples/probe` for the tests.
 
 #![allow(dead_code)] // Each test file uses a part.
 
@@ -12,11 +12,11 @@ use std::process::{Command, ExitStatus, Output, Stdio};
 
 use tempfile::TempDir;
 
-/// A user without any right of its own.
+/// A user without privileges.
 pub(crate) const NOBODY: u32 = 65534;
 
-/// Says that a test is skipped, and why, in the file that `SOFTSIM_SKIPS` names; in CI that is a
-/// failure.
+/// Writes the reason for which a test is skipped to the file that `SOFTSIM_SKIPS` names. CI treats
+/// a skipped test as a failure.
 pub(crate) fn skip(reason: &str) {
     assert!(
         env::var_os("CI").is_none_or(|ci| ci != "true"),
@@ -46,14 +46,14 @@ pub(crate) fn example(name: &str) -> PathBuf {
     built
 }
 
-/// The probe, with that topic and its argument.
+/// The command for the probe with this topic and its argument.
 pub(crate) fn probe(args: &[&str]) -> Command {
     let mut command = Command::new(example("probe"));
     command.args(args).stdin(Stdio::null());
     command
 }
 
-/// Runs the command to its end, which has to be exit status 0.
+/// Runs the command, and asserts that it ends with status 0.
 pub(crate) fn succeed(command: &mut Command) -> String {
     let output = command.output().expect("the probe starts");
     assert!(
@@ -65,13 +65,13 @@ pub(crate) fn succeed(command: &mut Command) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// Runs the command until a signal ends it, and tells which.
+/// Runs the command until a signal ends it, and returns the signal.
 pub(crate) fn signal(command: &mut Command) -> (Option<i32>, String) {
     let output = command.output().expect("the probe starts");
     (output.status.signal(), stderr(&output))
 }
 
-/// How a process ended, and the call it was in, as the kernel counts: its number and arguments.
+/// How a process ended, and the number and arguments of the system call in which it was.
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) status: ExitStatus,
@@ -79,7 +79,8 @@ pub(crate) struct End {
     pub(crate) stderr: String,
 }
 
-/// Runs the command under ptrace(2), to look at it once more in the moment of its end.
+/// Runs the command under ptrace(2), and reads its registers at its end. Only so does a test learn
+/// which system call a filter killed.
 ///
 /// The kernel tells nobody else which call a filter killed.
 #[allow(clippy::zombie_processes)] // waitpid(2) below sees more than std's wait.
@@ -108,7 +109,7 @@ pub(crate) fn end(command: &mut Command) -> End {
         if !libc::WIFSTOPPED(status) {
             break ExitStatus::from_raw(status);
         }
-        // The first stop is that of the new program.
+        // The tracee first stops when it has executed the new program.
         if !set {
             trace(libc::PTRACE_SETOPTIONS, options.into());
             set = true;
@@ -161,8 +162,8 @@ pub(crate) fn is_root() -> bool {
     softsim_sandbox::process::uid() == 0
 }
 
-/// Runs the probe without privileges: as `nobody`, if this is root, and then from a copy, since
-/// `nobody` may not reach the build directory.
+/// Runs the probe without privileges. Root runs it as `nobody`, from a copy, because `nobody` may
+/// have no access to the build directory.
 pub(crate) struct OrdinaryUser {
     copy: Option<TempDir>,
 }
@@ -174,8 +175,8 @@ impl OrdinaryUser {
         }
         let folder = TempDir::new().expect("a temporary directory");
         fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).expect("the owner may");
-        // Another process copies: a test that forks meanwhile can't inherit the file open for
-        // writing, which would make its execution fail (ETXTBSY).
+        // Another process makes the copy. Otherwise another test could fork while the file is open
+        // for writing, and executing it would fail (ETXTBSY).
         let copied = Command::new("cp")
             .arg(example("probe"))
             .arg(folder.path())
@@ -195,7 +196,7 @@ impl OrdinaryUser {
     }
 }
 
-/// What has to be done in the child between fork and exec.
+/// Adds an action in the child between fork and exec.
 pub(crate) fn before_exec(
     command: &mut Command,
     action: impl FnMut() -> std::io::Result<()> + Send + Sync + 'static,

@@ -1,4 +1,4 @@
-//! Profile files: what arrives of them, and what is wrong with others.
+//! Profile files: how they are read, and the errors of invalid ones.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use softsim_aka::ResLength;

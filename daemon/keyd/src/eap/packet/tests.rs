@@ -1,4 +1,4 @@
-//! What is taken for a packet, and what is not.
+//! Which octets keyd accepts as a packet.
 #![allow(clippy::unwrap_used)]
 
 use proptest::prelude::*;
@@ -55,7 +55,7 @@ fn challenge(attributes: &[&[u8]]) -> Vec<u8> {
     packet([1, 7, 0, 0, 50, CHALLENGE], attributes)
 }
 
-/// A challenge that is done with negotiating.
+/// A challenge after the negotiation of AT_KDF.
 fn parse(packet: &[u8]) -> Result<Challenge<'_>, PacketFault> {
     let challenge = Challenge::parse(packet, Method::AkaPrime)?;
     challenge.network_name()?;
@@ -283,7 +283,7 @@ fn encrypted(plain: &[&[u8]]) -> Vec<u8> {
     data
 }
 
-/// AT_PADDING of so many words.
+/// AT_PADDING of this many words.
 fn padding(words: u8) -> Vec<u8> {
     [
         &[AT_PADDING, words][..],
@@ -308,7 +308,7 @@ fn the_names_of_a_challenge_are_read_up_to_their_padding() {
     let next = Encrypted::new(IV, &data).next(&K_ENCR);
     assert_eq!(next, Ok(Next::default()));
 
-    // Longer than an identity may be: of no use, and the server's good right.
+    // The identity is longer than keyd stores, but the server may send it.
     let long = [&[AT_NEXT_PSEUDONYM, 68, 1, 12][..], &[b'a'; 268]].concat();
     let data = encrypted(&[&long]);
     assert_eq!(Encrypted::new(IV, &data).next(&K_ENCR), Ok(Next::default()));
