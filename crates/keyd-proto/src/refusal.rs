@@ -199,8 +199,9 @@ pub enum PacketFault {
     /// The EAP length differs from the packet's.
     #[error("its length field differs from its length")]
     Length,
-    /// An attribute is truncated, has length 0 or occurs twice.
-    #[error("an attribute is truncated, empty or repeated")]
+    /// An attribute is malformed, occurs twice, stands in the wrong place, or is unknown and not
+    /// skippable.
+    #[error("an attribute is malformed, repeated or out of place")]
     Attribute,
     /// A required attribute is missing; its type.
     #[error("attribute {0} is missing")]

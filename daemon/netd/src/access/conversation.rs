@@ -13,12 +13,13 @@ use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, IdentityKind, IdentityRequest, Method, Nai, Note,
     Outcome, OuterIdentity, Output, Peer, Reason, ReauthenticationAnswer, Success, Unprocessable,
 };
+use softsim_eap_packet::Kind;
 
 use crate::keyd::{Lost, RequestError, unless_refused};
 use crate::progress::Fault;
 
 /// The type of AT_MAC (RFC 4187 §10.15).
-const AT_MAC: u8 = 11;
+const AT_MAC: u8 = Kind::MAC.0;
 
 /// What an access allows its peer, and what it asks keyd for.
 #[derive(Clone, Debug)]

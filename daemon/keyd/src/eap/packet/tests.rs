@@ -163,6 +163,21 @@ fn an_attribute_of_length_0_ends_the_reading() {
 }
 
 #[test]
+fn what_the_peer_would_refuse_is_a_fault_here_too() {
+    let (autn, mac) = (sixteen_of(AT_AUTN), sixteen_of(AT_MAC));
+    let with = |attribute: &[u8]| challenge(&[&RAND, &autn, &KDF, &WLAN, &mac, attribute]);
+    assert!(parse(&with(&[200, 1, 0, 0])).is_ok());
+    let unknown = [127, 1, 0, 0];
+    let checkcode = [Kind::CHECKCODE.0, 2, 0, 0, 0, 0, 0, 0];
+    let encrypted_only = [AT_COUNTER, 1, 0, 1];
+    let half_a_block = [AT_ENCR_DATA, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    for attribute in [&unknown[..], &checkcode, &encrypted_only, &half_a_block] {
+        let refused = fault(&with(attribute));
+        assert_eq!(refused, PacketFault::Attribute, "{attribute:?}");
+    }
+}
+
+#[test]
 fn a_network_name_fills_its_attribute_up_to_the_padding() {
     for name in [
         &[23, 1, 0, 0][..],
