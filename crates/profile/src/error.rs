@@ -1,4 +1,4 @@
-//! Octets that are not what they should be, and where.
+//! Errors of malformed octets, with their positions.
 
 use core::fmt;
 

@@ -116,7 +116,7 @@ impl Keyd {
         })
     }
 
-    /// What a request takes that identifies the subscriber or authenticates.
+    /// Borrows the part of keyd that a request needs to identify the subscriber or to authenticate.
     pub(crate) fn sim(&mut self) -> Sim<'_> {
         Sim {
             vault: &mut self.vault,

@@ -1,12 +1,12 @@
-//! The SIM as a request sees it that identifies the subscriber or authenticates: the profiles, and
-//! what this keyd does with them.
+//! The SIM, for requests that identify the subscriber or authenticate: the profiles, and keyd's
+//! settings for them.
 
 use softsim_keyd_proto::{Counters, Enforcement, Refusal};
 use softsim_profile::{Algorithm, Profile};
 
 use crate::vault::{Slot, Vault};
 
-/// What such a request takes of keyd.
+/// The part of keyd that such a request needs.
 pub(crate) struct Sim<'a> {
     pub(crate) vault: &'a mut Vault,
     pub(crate) counters: &'a mut Counters,

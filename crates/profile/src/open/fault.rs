@@ -1,4 +1,4 @@
-//! The refusal of a package, as keyd's clients read it.
+//! Converts the errors of packages into keyd's refusals.
 
 use softsim_keyd_proto::PackageFault;
 

@@ -270,7 +270,8 @@ pub(crate) fn confirm(
     Ok(())
 }
 
-/// Stores what a successful authentication yielded; durable before the answer leaves.
+/// Stores the results of a successful authentication. The change is durable before the answer
+/// leaves.
 fn store(
     vault: &mut Vault,
     anchored: &mut Option<Anchored>,
