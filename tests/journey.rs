@@ -1,5 +1,5 @@
-//! The journey of ARCHITECTURE.md §1, steps 1 to 4, with the real daemons: enrol, bootstrap,
-//! manage, authenticate.
+//! Steps 1 to 4 of ARCHITECTURE.md's journey, with the real daemons: enrol, bootstrap, manage,
+//! authenticate.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 

@@ -19,7 +19,9 @@
 //!
 //! - a variant in [`settings`](super::settings), with the fields of its `[[access]]`;
 //! - a variant in [`prepare`](super::prepare), which opens what it needs before netd is confined;
-//! - a name in `softsim_client::netd::Carrier`, and its lines in docs/access.md.
+//! - a name in `softsim_client::netd::Carrier`, and its lines in docs/access.md;
+//! - a new request of keyd, if the carrier computes something with MSK, as IKEv2 does for its AUTH
+//!   payload: keyd's MSK never leaves keyd.
 //!
 //! The driver then provides orders, back-off and renewal. If the network doesn't request the
 //! identity, as with RADIUS and IKEv2, the carrier requests it from the peer in the network's place
@@ -106,7 +108,7 @@ pub(super) trait Carrier {
         true
     }
 
-    /// Authenticates as soon as that is possible, also if it is authenticated already. Does nothing
+    /// Authenticates as soon as that is possible, even if it is authenticated already. Does nothing
     /// while a conversation runs.
     fn connect(&mut self, now: Instant);
 
@@ -143,7 +145,7 @@ pub(super) trait Carrier {
     /// Handles the timers that are due.
     async fn handle_timeout(&mut self, now: Instant);
 
-    /// Releases what the carrier holds in good order, because netd ends.
+    /// Releases what the carrier holds, because netd stops cleanly.
     ///
     /// # Errors
     /// The carrier can't release it.
