@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! RAND --AlgorithmSet::f2345--> RES, CK, IK, AK                      (TS 33.102 §6.3.3)
+//! RAND, SQN, AMF --AlgorithmSet::f1--> MAC-A, compared by the USIM   (TS 33.102 §6.3.3)
 //! CK, IK --kdf::ck_ik_prime--> CK', IK'                              (TS 33.402 A.2)
 //! CK', IK' --eap::AkaPrimeKeys::derive--> K_encr, K_aut, K_re, MSK   (RFC 9048 §3.3)
 //! CK, IK --eap::AkaKeys::derive--> MK, K_encr, K_aut, MSK            (RFC 4187 §7)

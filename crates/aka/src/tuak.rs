@@ -125,7 +125,7 @@ impl ResLength {
 pub struct TuakParameters {
     /// Length of RES.
     pub res: ResLength,
-    /// How often the permutation is applied, also when TOPc is derived.
+    /// How often the permutation is applied, including for TOPc.
     pub iterations: NonZeroU8,
 }
 

@@ -1,8 +1,9 @@
 //! Secret memory, process entry, confinement and raw I/O: the interfaces of Linux that need unsafe
 //! code.
 //!
-//! Both daemons link this crate. Both use [`landlock`] and [`seccomp`]; [`child`] is for the
-//! network daemon. The key process is built on the rest:
+//! The daemons and tools link this crate. The daemons and their helper processes confine themselves
+//! with [`landlock`] and [`seccomp`]; [`child`] is for look-ups of names. The key process uses most
+//! of the rest:
 //!
 //! * [`secret_main!`] replaces Rust's `main` by one that runs on a stack and a heap which no other
 //!   process can read ([`memory`]);
@@ -10,7 +11,8 @@
 //! * [`seqpacket`], [`poll`], [`random`], [`clock`] and [`log`] are for its work afterwards, and
 //!   make only system calls that `policies/seccomp/keyd.json` allows.
 //!
-//! [`text`] is for programs that write a log or to a terminal.
+//! [`secret_file`] opens files with keys, [`text`] is for programs that write a log or to a
+//! terminal, and [`tally`] counts what a log would otherwise repeat.
 //!
 //! The public interface is safe. The crate supports Linux on x86-64 and AArch64 only.
 

@@ -1,7 +1,7 @@
 //! The key process, which holds the SIM, answers a fixed table of requests, and talks to no
 //! network.
 //!
-//! # The way of a request
+//! # The path of a request
 //!
 //! ```text
 //! serve     a datagram comes in on the socket of a role

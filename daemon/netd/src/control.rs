@@ -183,7 +183,7 @@ impl Control {
                 () = &mut closed => false,
             };
             if !listening {
-                // An authentication notices that the client is gone, and ends in good order.
+                // An authentication notices that the client is gone, and ends cleanly.
                 queue.close();
                 _ = work.await;
                 return Ok(());

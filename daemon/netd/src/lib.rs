@@ -1,20 +1,20 @@
 //! The network daemon: LwM2M bootstrap and EAP-AKA' through the key process.
 //!
-//! netd parses every octet that comes from a network and holds no long-term secret: for whatever
-//! needs a key it asks softsim-keyd. [`start`] opens everything that netd needs and then confines
-//! the process, before netd receives the first datagram and starts the first thread.
+//! netd parses every octet that comes from a network and holds no long-term secret: it asks
+//! softsim-keyd for whatever needs a key. [`start`] opens everything that netd needs and then
+//! confines the process, before netd receives the first datagram and starts the first thread.
 //!
 //! ```text
-//!    start ----> config         opens everything, as the configuration has it; then confines itself
+//!    start ----> config         opens what the configuration names; then confines the process
 //!      |
-//!   control ---> access         the ways into a network, kept open: softsim_eap, softsim_carriers
+//!   control ---> access         keeps connections to networks up: softsim_eap, softsim_carriers
 //!      |            |
 //!      v            v
 //!    lwm2m ------> keyd         what is asked of the key process
 //!      |  \
-//!      |   accounts             on disk, rolled to keyd's last transaction
+//!      |   accounts             on disk, as of keyd's last transaction
 //!      v
-//!   session ----> dtls          a server on the network, judged before keyd signs
+//!   session ----> dtls          verifies a server's certificate before keyd signs
 //!      |
 //!      +---> names              the addresses of a server's name
 //!      +---> server_socket      which of them answers

@@ -63,7 +63,7 @@ struct PeerFields {
     methods: Vec<Method>,
     /// Whether netd uses an ephemeral key exchange (RFC 9678).
     forward_secrecy: ForwardSecrecy,
-    /// The first identity: `any`, `pseudonym`, `anonymous`, `suci`, or a NAI.
+    /// The first identity: `any`, `pseudonym`, `anonymous`, `suci`, or an NAI.
     identity: String,
     /// The realm of identities that keyd makes. The default depends on the network name.
     realm: Option<Realm>,
@@ -93,7 +93,7 @@ struct WiredFields {
     /// Whether only EAPOL passes until the network has authenticated the gateway. It has no
     /// default: it decides whether the gateway can be reached, and nobody should have to guess.
     controlled_port: Option<ControlledPort>,
-    /// The state of the controlled port after netd has ended in good order.
+    /// The state of the controlled port after netd has stopped cleanly.
     #[serde(default)]
     port_at_stop: AtStop,
 }
@@ -129,7 +129,7 @@ struct RadiusFields {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 enum ControlledPort {
-    /// A table of the packet filter's family netdev.
+    /// netd's port keeper, with rules in nf_tables.
     Nftables,
     /// Another program, or none.
     None,

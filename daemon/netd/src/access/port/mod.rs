@@ -28,7 +28,7 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 /// as a wire does.
 const QUEUE: usize = 64;
 
-/// The state of the port after netd has ended in good order.
+/// The state of the port after netd has stopped cleanly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AtStop {
