@@ -1,10 +1,10 @@
 //! The vault: keyd's durable state in one file of fixed length.
 //!
-//! Layers, of which each knows those before it only:
+//! It has layers, each of which uses only those above it in this list:
 //!
 //! ```text
 //! file         encrypted records in two copies, the journal, the key, the anchor, the medium
-//! contents     what each type of record holds
+//! contents     the fields of each type of record
 //! tables       profiles, tombstones and identities in memory, found without a search
 //! store        the vault: what it holds, and staged changes
 //! transaction, device, rekey
@@ -13,22 +13,36 @@
 //! Everything is in memory from the start on. There are two kinds of changes:
 //!
 //! - A **staged** change ([`Vault::change_sqn`], [`Vault::change_identities`]) is in memory at once
-//!   and on the medium after [`Vault::flush`]: the requests of one pass share its one sync. Each
-//!   record is whole for itself.
+//!   and on the medium after [`Vault::flush`], so that the requests of one pass share one sync.
+//!   Each staged record is consistent by itself.
 //! - A **transaction** ([`Vault::commit`]) changes several records or none.
 //!
-//! Another KEK takes a new vault, with a new data key, in the place of the old one
-//! ([`Vault::rekey`]).
+//! To change the KEK, [`Vault::rekey`] replaces the vault by a new one, with a new data key.
 //!
-//! Deleting a profile leaves a tombstone with its sequence numbers, and installing one looks for
-//! it: no order of deletes and installs makes a used SQN fresh again. Identities that servers gave
-//! to a profile go with it; where the medium lost the newest of them, the context of a fast
-//! re-authentication goes too, so that no counter comes back.
+//! Deleting a profile leaves a tombstone with its sequence numbers, and installing a profile looks
+//! for the tombstone of its K. Therefore no order of deletions and installations makes a used SQN
+//! fresh again. The identities that servers assigned are deleted with their profile. If the medium
+//! has lost the newest version of them, the re-authentication context is dropped, too, so that no
+//! counter is accepted again.
+//!
+//! # How a crash is survived
+//!
+//! | what a crash interrupts | what the next start finds | code |
+//! |---|---|---|
+//! | the write of one record | the copy before it, in the other half | `file/record.rs`, `file/layout.rs` |
+//! | a commit, before its journal is synced | the old state | `file/journal.rs` |
+//! | a commit, after that | the journal, which the start writes to the records' places | `finish_commit` in `file/records.rs` |
+//! | a rotation of the sealing key, before it has overwritten the old key | the old key in the other copy, which the start overwrites | `is_rotating` in `store.rs` |
+//! | the steps between vault and anchor | an anchor that is one epoch behind, which the start raises | `file/anchor.rs` |
+//! | creating or rekeying a vault | the file that was there before, if any | `file/medium.rs` |
+//!
+//! A change is synced before its answer leaves, so that nobody has seen what a crash undoes.
 //!
 //! # Format
 //!
-//! The file has one format number, and each type of record a version of its own and spare room for
-//! fields to come. Until 0.1.0 another format or version is refused in words.
+//! The file has one format number. Each type of record has a version of its own, and spare room for
+//! later fields. Until release 0.1.0, keyd refuses any other format or version, and says what to
+//! do.
 
 mod contents;
 mod device;

@@ -1,10 +1,10 @@
-//! A number outside of the file that only ever rises: tells when an old copy of the file was put
-//! back.
+//! A number outside of the file that only ever rises. It shows whether an old copy of the file was
+//! put back.
 //!
-//! The ledger holds the vault's epoch, and how many versions of records were written by then. What
-//! becomes durable is followed by a higher epoch, that by the anchor, and only then do answers
-//! leave. Hence the vault is level with its anchor, or one ahead where power failed between the
-//! two.
+//! The ledger holds the vault's epoch, and how many versions of records were written by then. A
+//! change becomes durable first, then a higher epoch, then the anchor, and only then do answers
+//! leave. The vault's epoch is therefore equal to its anchor, or one ahead if power failed between
+//! the two.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -17,32 +17,32 @@ use sha2::{Digest, Sha256};
 use super::error::OpenError;
 use super::medium;
 
-/// Where the epoch is kept beside the vault: as trustworthy as whatever keeps it from being set
-/// back.
+/// The place of the epoch outside of the vault. It is as trustworthy as whatever keeps it from
+/// being set back.
 pub trait Anchor {
     /// The epoch that it holds.
     ///
     /// # Errors
-    /// It can't be read, or holds none.
+    /// It can't be read, or holds no epoch.
     fn value(&self) -> io::Result<u64>;
 
-    /// Raises it, and returns when that is durable.
+    /// Raises the epoch, and returns when it is durable.
     ///
     /// # Errors
-    /// It may hold the old value or the new one.
+    /// The anchor may then hold the old value or the new one.
     fn advance(&mut self, to: u64) -> io::Result<()>;
 }
 
 /// An anchor in use.
 pub(super) struct Anchored {
     anchor: Box<dyn Anchor>,
-    /// Passes that change something, for each epoch.
+    /// The number of passes with a change in each epoch.
     interval: u32,
     passes: u32,
 }
 
 impl Anchored {
-    /// Holds an epoch against an anchor, which follows where it is one behind.
+    /// Compares an epoch with an anchor, and raises the anchor if it is one behind.
     pub(super) fn hold(
         mut anchor: Box<dyn Anchor>,
         epoch: u64,
@@ -58,20 +58,20 @@ impl Anchored {
         })
     }
 
-    /// Whether the pass that ends now is to be followed by a higher epoch.
+    /// Whether a higher epoch must follow the pass that ends now.
     pub(super) fn is_due(&mut self) -> bool {
         self.passes += 1;
         self.passes >= self.interval
     }
 
-    /// Follows an epoch that has become durable.
+    /// Raises the anchor to an epoch that has become durable.
     pub(super) fn follow(&mut self, epoch: u64) -> io::Result<()> {
         self.passes = 0;
         self.anchor.advance(epoch)
     }
 }
 
-/// How a vault stands to its anchor; whether the anchor has to follow.
+/// Compares a vault's epoch with its anchor. Returns whether the anchor has to be raised.
 fn judge(epoch: u64, anchor: u64) -> Result<bool, OpenError> {
     match epoch.checked_sub(anchor) {
         None => Err(OpenError::RolledBack {
@@ -90,7 +90,7 @@ fn judge(epoch: u64, anchor: u64) -> Result<bool, OpenError> {
 const MAGIC: &[u8; 8] = b"SOFTSIMA";
 const COPY: usize = 8 + 8 + 32;
 
-/// Distance of the two copies, in octets: no block of a medium holds both.
+/// The distance between the two copies, in octets, so that no block of a medium holds both.
 const DISTANCE: u64 = 1 << 16;
 
 /// An anchor in a file on a medium of its own: two copies of the number, written in turn.
@@ -101,10 +101,10 @@ pub struct AnchorFile {
 }
 
 impl AnchorFile {
-    /// Opens and locks the file; one that doesn't exist is made and holds 0.
+    /// Opens and locks the file. If it doesn't exist, creates it with the number 0.
     ///
     /// # Errors
-    /// The medium's, or another process holds it.
+    /// The medium failed, or another process holds the file.
     pub fn open(path: &Path) -> Result<Self, OpenError> {
         let file = OpenOptions::new()
             .read(true)
@@ -127,7 +127,7 @@ impl AnchorFile {
         Ok(anchor)
     }
 
-    /// Makes it hold this number, whatever it held: the vault is taken as it is.
+    /// Stores this number, whatever the file held, because the vault is accepted as it is.
     ///
     /// # Errors
     /// The medium's.

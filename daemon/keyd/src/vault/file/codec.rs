@@ -3,7 +3,7 @@
 //! ```text
 //! octet   0     version of the record's type
 //!         1..   fields
-//!               zeros, of which [`SPARE`] octets at least are never used: room for fields to come
+//!               zeros, at least [`SPARE`] octets of which stay free for later fields
 //! ```
 
 use std::collections::BTreeMap;
@@ -14,10 +14,10 @@ use super::error::{Malformed, OpenError};
 use super::record;
 use super::table::{Place, Table};
 
-/// Room that each record keeps for fields of later versions, in octets.
+/// The octets of each record that stay free for fields of later versions.
 const SPARE: usize = 60;
 
-/// What one record is to hold.
+/// The contents of one record, ready to be written.
 pub struct Record {
     /// The kind of record.
     pub table: Table,
@@ -27,7 +27,7 @@ pub struct Record {
     pub contents: Zeroizing<Vec<u8>>,
 }
 
-/// What one table's records hold.
+/// A type whose values are the records of one table.
 pub trait Contents: Field {
     /// The table.
     const TABLE: Table;
@@ -46,10 +46,10 @@ pub trait Contents: Field {
         writer.0
     }
 
-    /// Takes the octets of a record.
+    /// Reads the octets of a record.
     ///
     /// # Errors
-    /// They aren't what [`Self::encode`] writes, or another version of it wrote them.
+    /// [`Self::encode`] doesn't write such octets, or another version wrote them.
     fn decode(place: Place, contents: &[u8]) -> Result<Self, OpenError> {
         let malformed = |error: Malformed| error.at(place);
         let mut reader = Reader(contents);
@@ -81,25 +81,25 @@ pub trait Contents: Field {
     }
 }
 
-/// What a slot of a table holds, or that it is empty.
+/// The contents of a slot of a table, or nothing if the slot is empty.
 impl<T: Contents> Contents for Option<Box<T>> {
     const TABLE: Table = T::TABLE;
     const VERSION: u8 = T::VERSION;
 }
 
-/// Part of a record, the same when written and when read.
+/// A part of a record, which is written and read in the same form.
 pub trait Field: Sized {
-    /// Appends it.
+    /// Appends the field.
     fn write(&self, to: &mut Writer);
 
-    /// Takes it from the front.
+    /// Reads the field from the front.
     ///
     /// # Errors
-    /// Something else stands there.
+    /// Something else is there.
     fn read(from: &mut Reader<'_>) -> Result<Self, Malformed>;
 }
 
-/// Reads and writes the fields of a type in one order.
+/// Implements reading and writing of a type's fields in the same order.
 macro_rules! fields {
     ($type:ty { $($field:tt),+ }) => {
         impl Field for $type {
@@ -115,30 +115,30 @@ macro_rules! fields {
 }
 pub(crate) use fields;
 
-/// Takes fields, one after the other.
+/// Writes fields, one after the other.
 pub struct Writer(Zeroizing<Vec<u8>>);
 
 impl Writer {
-    /// Appends octets, of which the reader knows how many they are.
+    /// Appends octets whose number the reader knows.
     pub fn octets(&mut self, octets: &[u8]) {
         self.0.extend_from_slice(octets);
     }
 
-    /// Appends octets behind their number, up to 65,535.
+    /// Appends the number of octets, at most 65,535, then the octets.
     pub fn sized(&mut self, octets: &[u8]) {
         (octets.len() as u16).write(self);
         self.octets(octets);
     }
 }
 
-/// Gives fields, one after the other.
+/// Reads fields, one after the other.
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
-    /// The next octets, behind their number.
+    /// Reads a number of octets, then the octets.
     ///
     /// # Errors
-    /// There are fewer.
+    /// There are fewer octets.
     pub fn sized(&mut self) -> Result<&'a [u8], Malformed> {
         let length = u16::read(self)?;
         self.take(length.into())
@@ -201,7 +201,7 @@ impl Field for bool {
     }
 }
 
-/// Octets behind their number.
+/// The number of octets, then the octets.
 impl Field for Box<[u8]> {
     fn write(&self, to: &mut Writer) {
         to.sized(self);
@@ -222,7 +222,7 @@ impl<T: Field> Field for Box<T> {
     }
 }
 
-/// A flag, and what is there behind it.
+/// A flag, then the value if there is one.
 impl<T: Field> Field for Option<T> {
     fn write(&self, to: &mut Writer) {
         self.is_some().write(to);
@@ -247,7 +247,7 @@ impl<A: Field, B: Field> Field for (A, B) {
     }
 }
 
-/// Their number in one octet, then each.
+/// The number of items in one octet, then the items.
 impl<T: Field> Field for Vec<T> {
     fn write(&self, to: &mut Writer) {
         (self.len() as u8).write(to);
@@ -259,7 +259,7 @@ impl<T: Field> Field for Vec<T> {
     }
 }
 
-/// Their number in one octet, then each, in the order of their keys.
+/// The number of items in one octet, then the items in the order of their keys.
 impl<K: Field + Ord, V: Field> Field for BTreeMap<K, V> {
     fn write(&self, to: &mut Writer) {
         (self.len() as u8).write(to);

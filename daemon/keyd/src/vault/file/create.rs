@@ -1,4 +1,5 @@
-//! Fills a file: all of it is written, so that it has all its blocks and later writes need no room.
+//! Fills a new file completely, so that all its blocks are allocated and later writes need no more
+//! room.
 
 use super::codec::{Contents, Record};
 use super::error::OpenError;
@@ -11,16 +12,16 @@ use super::medium::Storage;
 use super::record::Sealer;
 use super::table::Table;
 
-/// Octets of zeros that are written at once.
+/// The number of zeros that are written at once.
 const ZEROS: u64 = 64 << 10;
 
 /// Fills a storage with these records, under a new data key and this KEK.
 ///
-/// Each is written twice, in the generation that it comes with and the next one, so that
-/// generations go on where they were and whatever was counted of an old file holds for the new one.
+/// Each record is written twice, with its present generation and with the next one, so that its
+/// generations continue, and what was counted in an old file is true of the new one.
 ///
 /// # Errors
-/// The medium's.
+/// The medium failed.
 pub fn fill(
     storage: &mut dyn Storage,
     kek: &Kek,

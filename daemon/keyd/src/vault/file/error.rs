@@ -1,10 +1,10 @@
-//! Why a file doesn't open, and what is wrong with its copies.
+//! Why a file doesn't open, and what is wrong with its copies of records.
 
 use std::io;
 
 use super::table::{Place, Table};
 
-/// Why a vault doesn't open. It is never reset: whoever runs the device decides.
+/// Why a vault doesn't open. keyd never resets it: whoever runs the device decides what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The medium failed.
@@ -13,15 +13,15 @@ pub enum OpenError {
     /// Another process holds it.
     #[error("another process holds it")]
     Locked,
-    /// It was to be made, and there is one.
+    /// A vault was to be created, but there is one.
     #[error("there is one already")]
     Exists,
-    /// It was to become smaller.
+    /// The vault would become smaller.
     #[error("expected room for {expected} profiles or more, got {got}")]
     Smaller {
-        /// The room that it has.
+        /// The present capacity.
         expected: u32,
-        /// The room that it was to have.
+        /// The requested capacity.
         got: u32,
     },
     /// The file is something else.
@@ -30,26 +30,26 @@ pub enum OpenError {
     /// It has another format number.
     #[error("expected format {expected}, got {got}")]
     Format {
-        /// The one that is read.
+        /// The format that this program reads.
         expected: u16,
-        /// The file's.
+        /// The file's format.
         got: u16,
     },
     /// Neither copy of the header is good.
     #[error("both copies of the header are damaged")]
     HeaderDamaged,
-    /// The header is whole, and was made with another KEK.
+    /// The header is intact, but was made with another KEK.
     #[error("expected the key-encryption key it was made with, got another")]
     WrongKek,
-    /// The header is good, and none of the records is of its data key.
+    /// The header is good, but no record was encrypted with its data key.
     #[error("expected records under the header's data key, got those of another vault")]
     Foreign,
-    /// The file was cut off or made longer.
+    /// The file was truncated or made longer.
     #[error("expected {expected} octets, got {got}")]
     Length {
-        /// What the header says.
+        /// The length according to the header.
         expected: u64,
-        /// What it is.
+        /// The file's length.
         got: u64,
     },
     /// Neither copy of a record is good.
@@ -62,11 +62,11 @@ pub enum OpenError {
         /// What is wrong with the copy in each half.
         faults: [CopyFault; 2],
     },
-    /// The journal's version of a record is ahead of it by more than the one step that a power cut
-    /// can lose.
+    /// The journal's version of a record is ahead of the record by more than the one version that a
+    /// power failure can lose.
     #[error("expected the version before {journal}, got generation {got}")]
     Lost {
-        /// What the journal has.
+        /// The version in the journal.
         journal: Place,
         /// The newest generation of the record itself.
         got: u64,
@@ -78,7 +78,7 @@ pub enum OpenError {
         table: Table,
         /// Which one of its kind.
         index: u32,
-        /// The oldest generation that it may be.
+        /// The oldest generation that the record may have.
         expected: u64,
         /// Its generation.
         got: u64,
@@ -86,9 +86,9 @@ pub enum OpenError {
     /// There are fewer versions of records than were written.
     #[error("records were put back: expected {expected} versions or more, got {got}")]
     PutBack {
-        /// How many were written at least.
+        /// The least number that was written.
         expected: u64,
-        /// How many there are.
+        /// The number in the file.
         got: u64,
     },
     /// The anchor outside of the vault can't be used.
@@ -107,12 +107,12 @@ pub enum OpenError {
         "its anchor is another's or was made anew: expected epoch {expected} or the one before, got {got}"
     )]
     AnchorReset {
-        /// The vault's epoch, or the one before.
+        /// The vault's epoch. The anchor may also have the one before.
         expected: u64,
         /// The anchor's.
         got: u64,
     },
-    /// A record is authentic, and not what this program writes.
+    /// A record is authentic, but is not what this program writes.
     #[error("{table:?} {index} is authentic and malformed")]
     Malformed {
         /// The kind of record.
@@ -120,16 +120,16 @@ pub enum OpenError {
         /// Which one of its kind.
         index: u32,
     },
-    /// A record is authentic, and of another version of its type.
+    /// A record is authentic, but of another version of its type.
     #[error("{table:?} {index}: expected version {expected} of such records, got {got}")]
     RecordVersion {
         /// The kind of record.
         table: Table,
         /// Which one of its kind.
         index: u32,
-        /// The version that is read.
+        /// The version that this program reads.
         expected: u8,
-        /// The record's.
+        /// The record's version.
         got: u8,
     },
 }
@@ -139,16 +139,16 @@ pub enum OpenError {
 pub struct Malformed;
 
 impl Malformed {
-    /// The error of the record in which they are.
+    /// The error for the record at this place.
     pub fn at(self, Place { table, index, .. }: Place) -> OpenError {
         OpenError::Malformed { table, index }
     }
 }
 
-/// A bad copy for which a good one stood in.
+/// A bad copy that a good one replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
-    /// One copy of the header, by its half.
+    /// One copy of the header.
     #[error("header, copy {}: it is damaged", name(*.half))]
     Header {
         /// 0 (A) or 1 (B).
@@ -169,8 +169,8 @@ pub enum Damage {
 }
 
 impl Damage {
-    /// The record of a table whose newest version may be lost, though no power cut tore it: then no
-    /// answer had left.
+    /// The record of a table whose newest version may be lost. A torn copy doesn't count: a power
+    /// failure tore it before an answer left.
     pub fn lost_of(&self, of: Table) -> Option<u32> {
         match *self {
             Self::Record {
@@ -202,16 +202,16 @@ fn name(half: u8) -> char {
 /// What is wrong with one copy of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CopyFault {
-    /// Its end is of another version than its start: the writing was cut off.
+    /// Its end has another version than its start, because the writing was interrupted.
     #[error("its writing was cut off")]
     Torn,
-    /// It isn't what was written.
+    /// It is not what keyd wrote.
     #[error("it is corrupt")]
     Corrupt,
-    /// It is a whole copy of another place.
+    /// It is an intact copy that belongs to another place.
     #[error("it is a copy of {0}")]
     Misplaced(Place),
-    /// It is whole, but versions between it and the other copy are missing: an old copy was put
+    /// It is intact, but versions between it and the other copy are missing: an old copy was put
     /// back, or the medium lost a write that it had confirmed.
     #[error("it is the outdated {0}")]
     Stale(Place),

@@ -1,16 +1,16 @@
-//! The file's header: what it is, and the sealed key of its records.
+//! The file's header: the format of the file, and the encrypted key of its records.
 //!
 //! ```text
 //! octets  0..8    "SOFTSIMV"
 //!         8..10   format, big-endian
 //!        10..14   capacity, big-endian
 //!        14..38   nonce
-//!        38..86   data key, sealed with the KEK (XChaCha20-Poly1305), octets 0..14 as associated data
+//!        38..86   data key, encrypted with the KEK (XChaCha20-Poly1305), octets 0..14 as associated data
 //!        86..118  SHA-256 of octets 0..86
 //! ```
 //!
-//! The digest tells a damaged header from a wrong KEK: only a whole header is tried. It is written
-//! once, in both halves.
+//! The digest distinguishes a damaged header from a wrong KEK: the KEK is tried only on an intact
+//! header. The header is written once, in both halves.
 
 use std::io;
 
@@ -33,11 +33,11 @@ const SEALED: usize = NONCE + 32 + 16;
 /// The format that this program reads and writes.
 const FORMAT: u16 = 5;
 
-/// A whole header whose key has not been tried.
+/// An intact header on which no KEK has been tried.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Header([u8; Self::LENGTH]);
 
-/// What a header's octets are instead.
+/// What octets are that are not an intact header.
 #[derive(Debug, PartialEq, Eq)]
 enum HeaderFault {
     NotAVault,
@@ -74,7 +74,7 @@ impl Header {
         (Self(octets), cipher)
     }
 
-    /// The header of a file of the length that it claims, with these tables.
+    /// The header of a file with these tables, whose length is the one that the header claims.
     pub(super) fn find(
         storage: &dyn Storage,
         tables: &'static [Table],
@@ -114,7 +114,7 @@ impl Header {
         Ok((header, layout))
     }
 
-    /// The header at an offset; behind the end of the file there is none.
+    /// The header at an offset; `None` after the end of the file.
     fn at(storage: &dyn Storage, offset: u64) -> io::Result<Result<Self, HeaderFault>> {
         let end = offset.saturating_add(Self::LENGTH as u64);
         if storage.length()? < end {
@@ -125,7 +125,7 @@ impl Header {
         Ok(Self::read(octets))
     }
 
-    /// Takes a header that is whole.
+    /// Reads a header, if it is intact.
     fn read(octets: [u8; Self::LENGTH]) -> Result<Self, HeaderFault> {
         if octets[..8] != *MAGIC {
             return Err(HeaderFault::NotAVault);
@@ -144,10 +144,10 @@ impl Header {
         Layout::new(tables, u32::from_be_bytes(capacity))
     }
 
-    /// Opens the data key.
+    /// Decrypts the data key.
     ///
     /// # Errors
-    /// It isn't sealed with this KEK.
+    /// It was encrypted with another KEK.
     pub(super) fn unseal(&self, kek: &Kek) -> Result<XChaCha20Poly1305, OpenError> {
         let mut key = Zeroizing::new([0; 32]);
         key.copy_from_slice(&self.0[NONCE..NONCE + 32]);

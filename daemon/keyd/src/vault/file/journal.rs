@@ -1,4 +1,5 @@
-//! The journal's contents: the number of copies in it, and each as it is to lie in its place.
+//! The contents of the journal: the number of copies in it, then each copy, exactly as it will be
+//! written to its place.
 
 use zeroize::Zeroizing;
 
@@ -21,7 +22,7 @@ pub(super) fn record(copies: &[Sealed]) -> Record {
     }
 }
 
-/// The copies in a journal; none where it isn't one.
+/// The copies in a journal; `None` if the octets are not a journal.
 pub(super) fn split(layout: Layout, contents: &[u8]) -> Option<Vec<(Place, &[u8])>> {
     let (count, mut rest) = contents.split_first()?;
     let mut copies = Vec::new();

@@ -1,4 +1,4 @@
-//! The key-encryption key: opens the vault, and comes from outside of it.
+//! The key-encryption key, which opens the vault and comes from outside of it.
 
 use std::fs::File;
 use std::io::{self, Read, Seek};
@@ -13,17 +13,17 @@ use zeroize::{Zeroize, ZeroizeOnDrop};
 /// The key of `--development-key`, which everybody knows.
 const DEVELOPMENT: &[u8; Kek::LENGTH] = b"softsim development key, no safe";
 
-/// The key that opens the vault's header. Wiped on drop, never printed.
+/// The key that opens the vault's header. It is wiped on drop, and never printed.
 #[derive(Zeroize, ZeroizeOnDrop)]
 pub struct Kek([u8; Self::LENGTH]);
 
-/// Why a key was not taken.
+/// Why a key was refused.
 #[derive(Debug, thiserror::Error)]
 pub enum KekError {
     /// It can't be read.
     #[error("{0}")]
     Io(#[from] io::Error),
-    /// It can't be opened, or is not its owner's alone.
+    /// It can't be opened, or others than its owner may read it.
     #[error("{0}")]
     File(SecretFileError),
     /// It is a directory, a device or something else.
@@ -32,7 +32,7 @@ pub enum KekError {
     /// It has another length.
     #[error("expected {} octets, got {got}", Kek::LENGTH)]
     Length {
-        /// How many octets there are, at least.
+        /// The number of octets that were found. There may be more.
         got: u64,
     },
     /// The environment has no `CREDENTIALS_DIRECTORY`.
@@ -40,13 +40,13 @@ pub enum KekError {
         "expected credentials of systemd (LoadCredentialEncrypted=), got no CREDENTIALS_DIRECTORY"
     )]
     NoCredentials,
-    /// A credential's name is that of a file in their directory.
+    /// The name is not that of a file in the directory of credentials.
     #[error("expected the name of a credential, got a path")]
     NotAName,
 }
 
 impl Kek {
-    /// Length in octets.
+    /// The length in octets.
     pub const LENGTH: usize = 32;
 
     /// Reads a key file: 32 octets that only the owner may read (see [`secret_file::open`]).
@@ -69,10 +69,10 @@ impl Kek {
         Ok(kek)
     }
 
-    /// Reads a credential that systemd gave the service; it is a key file.
+    /// Reads a credential that systemd gave the service. It has the format of a key file.
     ///
     /// # Errors
-    /// There is none of this name, or it isn't a key file.
+    /// There is no credential of this name, or it isn't a key file.
     pub fn from_credential(name: &str) -> Result<Self, KekError> {
         if name.is_empty() || name == "." || name == ".." || name.contains('/') {
             return Err(KekError::NotAName);
@@ -96,17 +96,17 @@ impl Kek {
 pub struct KekInput(File);
 
 impl KekInput {
-    /// The standard input of this process, without the buffer that would keep what went through it.
+    /// The standard input of this process, without a buffer, in which keys would be left behind.
     ///
     /// # Errors
-    /// There is none.
+    /// There is no standard input.
     pub fn standard() -> Result<Self, KekError> {
         let input = io::stdin().as_fd().try_clone_to_owned()?;
         Ok(Self(input.into()))
     }
 
-    /// The next key: 32 octets. Where they came from a file that may be written, zeros take their
-    /// place.
+    /// Reads the next key, 32 octets. If they came from a file that may be written, overwrites them
+    /// with zeros.
     ///
     /// # Errors
     /// It can't be read, or ends too soon.
@@ -129,10 +129,10 @@ impl KekInput {
         Ok(kek)
     }
 
-    /// Expects that nothing follows the keys.
+    /// Checks that nothing follows the keys.
     ///
     /// # Errors
-    /// Something does: what was read may be the start of something else.
+    /// Something follows: the keys may be the start of something else.
     pub fn end(mut self) -> Result<(), KekError> {
         match self.0.read(&mut [0])? {
             0 => Ok(()),

@@ -1,21 +1,22 @@
-//! Where each record lies in the file.
+//! The place of each record in the file.
 //!
 //! ```text
 //! half A: header | ledger | journal | table … | table … | …
 //! half B: the same
 //! ```
 //!
-//! A record's two copies lie a half apart, so that one bad spot of the medium doesn't take both.
+//! The two copies of a record are half a file apart, so that one bad spot of the medium doesn't
+//! destroy both.
 
 use super::table::{Place, Table};
 
 /// Room for the header at the start of each half.
 pub(super) const HEADER_ROOM: u64 = 4096;
 
-/// Tables begin at a multiple of this, as flash and page cache have it.
+/// Tables begin at a multiple of this, the block size of flash and page cache.
 const BLOCK: u64 = 4096;
 
-/// The file's division, which follows from its tables and its capacity.
+/// The division of a file, which depends on its tables and its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Layout {
     pub(super) tables: &'static [Table],
@@ -41,7 +42,7 @@ impl Layout {
         table.records(self.capacity)
     }
 
-    /// Where a copy of a record lies; `half` is 0 or 1.
+    /// The offset of a copy of a record; `half` is 0 or 1.
     pub fn offset(self, table: Table, index: u32, half: u64) -> u64 {
         let before = self
             .all()
@@ -61,7 +62,7 @@ impl Layout {
         2 * self.half
     }
 
-    /// Where a version of a record lies.
+    /// The offset of a version of a record.
     pub(super) fn offset_of(self, place: Place) -> u64 {
         self.offset(place.table, place.index, place.half().into())
     }

@@ -1,19 +1,19 @@
-//! What the file counts of itself.
+//! The ledger: the record in which the file counts its own records and their versions.
 
 use super::codec::{Contents, Field, Reader, Writer, fields};
 use super::error::Malformed;
 use super::table::Table;
 
-/// How much of the file is in use, and how often it was written.
+/// How many records of the file are in use, and how many versions of them were written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Ledger {
-    /// How many records of each table are in use, by its number; those behind them were never
-    /// written and aren't read.
+    /// The number of records in use, by the number of their table. Records after these were never
+    /// written, and are not read.
     pub(super) used: Vec<(u8, u32)>,
-    /// The sum of all counted records' generations: where the file has less, one of them was put
-    /// back.
+    /// The sum of the generations of all counted records. If the file has less, an old copy of one
+    /// of them was put back.
     pub(super) versions: u64,
-    /// What an anchor outside of the file is raised to.
+    /// The number to which an anchor outside of the file is raised.
     pub(super) epoch: u64,
 }
 
@@ -24,7 +24,7 @@ impl Ledger {
         of_table.map_or(0, |(_, used)| *used)
     }
 
-    /// Notes how many records of a table are in use.
+    /// Sets the number of records of a table that are in use.
     pub(super) fn count(&mut self, table: Table, used: u32) {
         self.used.retain(|(number, _)| *number != table.number());
         self.used.push((table.number(), used));

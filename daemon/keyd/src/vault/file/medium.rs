@@ -1,4 +1,5 @@
-//! What is asked of a medium, so that tests can break it at every point; and the medium that it is.
+//! The interface of a medium, which tests implement so that it fails at any point, and the medium
+//! that keyd uses.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io;
@@ -10,7 +11,7 @@ use super::error::OpenError;
 /// The vault's file in its directory.
 const NAME: &str = "vault";
 
-/// The file while it is being made.
+/// The file while it is being written for the first time.
 const NEW: &str = "vault.new";
 
 /// A file of fixed length.
@@ -27,22 +28,22 @@ pub trait Storage {
     /// The medium's.
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()>;
 
-    /// Writes some octets from the start of `octets`, and tells how many.
+    /// Writes some octets from the start of `octets`, and returns how many.
     ///
     /// # Errors
     /// The medium's.
     fn write_at(&mut self, octets: &[u8], offset: u64) -> io::Result<usize>;
 
-    /// Returns when all that was written is on the medium.
+    /// Returns once everything that was written is on the medium.
     ///
     /// # Errors
-    /// The medium's; what was written since the last sync may then be there or not.
+    /// The medium failed. What was written since the last sync may then be there or not.
     fn sync(&mut self) -> io::Result<()>;
 
     /// Writes all octets.
     ///
     /// # Errors
-    /// The medium's, or it took no more octets.
+    /// The medium failed, or took no more octets.
     fn write_all_at(&mut self, mut octets: &[u8], mut offset: u64) -> io::Result<()> {
         while !octets.is_empty() {
             match self.write_at(octets, offset) {
@@ -59,12 +60,13 @@ pub trait Storage {
     }
 }
 
-/// The vault's file: opened and locked before the sandbox, then only pwrite64 and fdatasync.
+/// The vault's file. keyd opens and locks it before it confines itself, and later needs only
+/// pwrite64 and fdatasync.
 #[derive(Debug)]
 pub struct FileStorage(File);
 
 impl FileStorage {
-    /// Opens and locks the vault of a directory; nothing where there is none yet.
+    /// Opens and locks the vault of a directory; `None` if there is none yet.
     ///
     /// # Errors
     /// The file can't be opened, or another process holds it.
@@ -85,13 +87,13 @@ impl FileStorage {
         }
     }
 
-    /// Makes the vault of a directory, filled by `fill`.
+    /// Creates the vault of a directory, which `fill` fills.
     ///
-    /// It appears under its name only when it is whole and on the medium; an earlier one is never
-    /// replaced.
+    /// The file gets its name only once it is complete and on the medium. It never replaces an
+    /// earlier vault.
     ///
     /// # Errors
-    /// What `fill` gives, there is a vault, another process is making one, or the medium's.
+    /// `fill` failed, there is a vault, another process is creating one, or the medium failed.
     pub fn create(
         directory: &Path,
         fill: impl FnOnce(&mut Self) -> Result<(), OpenError>,
@@ -103,13 +105,13 @@ impl FileStorage {
         Nameless::begin(directory, parent)?.finish(fill)
     }
 
-    /// Puts another vault, filled by `fill`, in the place of the one of a directory, which this
-    /// process holds.
+    /// Replaces the vault of a directory, which this process holds, by a new one, which `fill`
+    /// fills.
     ///
-    /// Until the new one is whole and on the medium, the old one is untouched under its name.
+    /// Until the new one is complete and on the medium, the old one keeps its name and contents.
     ///
     /// # Errors
-    /// What `fill` gives, another process is making a vault, or the medium's.
+    /// `fill` failed, another process is creating a vault, or the medium failed.
     pub fn replace(
         directory: &Path,
         fill: impl FnOnce(&mut Self) -> Result<(), OpenError>,
@@ -118,7 +120,7 @@ impl FileStorage {
     }
 }
 
-/// A vault that is being made. Its directory is locked, so that there is one at a time.
+/// A vault that is being created. Its directory is locked, so that there is one at a time.
 struct Nameless<'d> {
     directory: &'d Path,
     parent: File,
@@ -126,7 +128,7 @@ struct Nameless<'d> {
 }
 
 impl<'d> Nameless<'d> {
-    /// Its file; what an earlier one left behind goes.
+    /// Creates its file, and removes one that was left behind earlier.
     fn begin(directory: &'d Path, parent: File) -> Result<Self, OpenError> {
         let new = directory.join(NEW);
         if let Err(error) = fs::remove_file(&new)
@@ -148,7 +150,7 @@ impl<'d> Nameless<'d> {
         })
     }
 
-    /// Fills it, and gives it its name when it is on the medium.
+    /// Fills the file, and gives it its name once it is on the medium.
     fn finish(
         mut self,
         fill: impl FnOnce(&mut FileStorage) -> Result<(), OpenError>,

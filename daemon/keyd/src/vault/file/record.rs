@@ -1,15 +1,15 @@
-//! One copy of a record in the file: encrypted, and bound to its place.
+//! One copy of a record in the file, encrypted and bound to its place.
 //!
 //! ```text
 //! octets  0..16  table (1), zeros (3), index (4), generation (8), big-endian: the associated data
 //!        16..40  nonce
-//!        40..    contents, XChaCha20-Poly1305, filled up with zeros
+//!        40..    contents, XChaCha20-Poly1305, padded with zeros
 //!       -24..-8  tag
-//!        -8..    the generation again: differs in a copy whose writing was cut off
+//!        -8..    the generation again, which differs if the writing was interrupted
 //! ```
 //!
-//! Generations count a record's versions from 0. An even one lies in half A, an odd one in half B,
-//! so a new version never overwrites the one before it.
+//! Generations count the versions of a record from 0. Even ones are in half A, odd ones in half B,
+//! so that a new version never overwrites the one before it.
 
 use std::io;
 
@@ -26,26 +26,26 @@ const NONCE: usize = 24;
 const TAG: usize = 16;
 const TRAILER: usize = 8;
 
-/// Separates these records from whatever else may be sealed with such keys.
+/// Distinguishes these records from anything else that may be encrypted with such a key.
 const LABEL: &[u8; 16] = b"softsim vault v5";
 
-/// What a record takes beside its contents.
+/// The octets of a record besides its contents.
 pub const OVERHEAD: usize = HEAD + NONCE + TAG + TRAILER;
 
-/// A version of a record as it lies in the file.
+/// A version of a record as it is in the file.
 pub(super) struct Sealed {
     place: Place,
     pub(super) octets: Vec<u8>,
 }
 
 impl Sealed {
-    /// Writes it to its place; the caller syncs.
+    /// Writes the copy to its place. The caller syncs.
     pub(super) fn put(&self, storage: &mut dyn Storage, layout: Layout) -> io::Result<()> {
         storage.write_all_at(&self.octets, layout.offset_of(self.place))
     }
 }
 
-/// A good copy, and what is wrong with the other one, by its half.
+/// A good copy, and, with its half, what is wrong with the other copy.
 pub(super) struct Picked<'c> {
     pub(super) generation: u64,
     pub(super) contents: &'c [u8],
@@ -63,8 +63,8 @@ impl Sealer {
         Self { cipher, layout }
     }
 
-    /// Encrypts the contents of one version of a record, which are at most as long as the table's
-    /// records without [`OVERHEAD`].
+    /// Encrypts the contents of one version of a record. They may be as long as the table's records
+    /// without [`OVERHEAD`].
     // Out of line, for the size of the program.
     #[inline(never)]
     pub(super) fn seal(&self, place: Place, contents: &[u8]) -> Sealed {
@@ -89,9 +89,10 @@ impl Sealer {
         Sealed { place, octets }
     }
 
-    /// Decrypts a copy where it lies; the place is the one that it was written for.
+    /// Decrypts a copy in its buffer, and returns the place for which it was written.
     ///
-    /// A copy of a shorter table may lie in a longer one's place.
+    /// The buffer may be longer than the copy, if a copy of a shorter table is in a longer one's
+    /// place.
     // Out of line, for the size of the program.
     #[inline(never)]
     pub(super) fn open<'c>(&self, copy: &'c mut [u8]) -> Result<(Place, &'c [u8]), CopyFault> {
@@ -118,7 +119,7 @@ impl Sealer {
         Ok((place, body))
     }
 
-    /// A copy, if it is whole and in its place.
+    /// Decrypts a copy that must be intact and in its place.
     pub(super) fn open_at<'c>(
         &self,
         (table, index, half): (Table, u32, u8),
@@ -132,11 +133,11 @@ impl Sealer {
         }
     }
 
-    /// The newer good one of a record's two copies; both faults where neither is good.
+    /// The newer good copy of a record, or both faults if neither copy is good.
     ///
-    /// Only the newer one is decrypted, as far as their clear heads tell. A head is believed only
-    /// once its copy is authentic: of a copy that turns out not to be, and of an older one that
-    /// isn't the version just before, the other is decrypted too.
+    /// Usually only the newer copy is decrypted, which the heads in clear show. A head counts only
+    /// once its copy has proved authentic. Therefore the other copy is decrypted, too, if the newer
+    /// one proves not to be authentic, or if the older one doesn't claim the version just before.
     pub(super) fn pick<'c>(
         &self,
         table: Table,
@@ -197,7 +198,7 @@ pub(super) fn place(layout: Layout, copy: &[u8]) -> Option<Place> {
     })
 }
 
-/// The place that a copy claims at its start and at its end; none where it claims none or two.
+/// The place that a copy claims, if its start and its end agree.
 fn claim(layout: Layout, copy: &[u8]) -> Option<Place> {
     let place = place(layout, copy)?;
     let trailer = copy.last_chunk::<TRAILER>()?;

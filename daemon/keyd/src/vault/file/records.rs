@@ -1,4 +1,4 @@
-//! The file in use: read once, and written to for as long as it takes what is written.
+//! The file in use: keyd reads it once, and then writes to it until a write fails.
 
 use std::io;
 use std::num::NonZeroU32;
@@ -18,30 +18,30 @@ use super::medium::Storage;
 use super::record::{Sealed, Sealer};
 use super::table::{Place, Table};
 
-/// How much of each half is read at once, in octets: no less than the longest record.
+/// The number of octets of each half that are read at once, not fewer than the longest record has.
 const CHUNK: usize = 32 << 10;
 
-/// Takes a version of a record: its contents.
+/// A function that takes a version of a record and its contents.
 type Take<'t> = dyn FnMut(Place, &[u8]) -> Result<(), OpenError> + 't;
 
-/// A file whose every record in use was read and is good, or had a good copy to stand in for it.
+/// A file of which every record in use was read from a good copy.
 pub struct RecordFile {
     storage: Box<dyn Storage>,
     sealer: Sealer,
     damage: Vec<Damage>,
     /// The newest generation of each record in use, by its table.
     generations: Vec<(Table, Vec<u64>)>,
-    /// The sum of those that are counted.
+    /// The sum of the generations that the ledger counts.
     versions: u64,
     ledger: Ledger,
     anchored: Option<Anchored>,
-    /// Whether a write failed: what is on the medium is unknown until the next start.
+    /// Whether a write failed, after which nobody knows what is on the medium until the next start.
     failed: bool,
 }
 
 impl RecordFile {
-    /// Opens a file with these tables beside its own, finishes a commit that a power cut left half
-    /// done, and hands each record in use to `take`: table after table in their order.
+    /// Opens a file with these tables besides its own, finishes a commit that a power failure
+    /// interrupted, and gives each record in use to `take`, table by table.
     ///
     /// # Errors
     /// See [`OpenError`]; or what `take` gives.
@@ -85,19 +85,19 @@ impl RecordFile {
         Ok(file)
     }
 
-    /// How a file is divided, as its header says without being opened.
+    /// The division of a file, which its header shows without the KEK.
     ///
     /// # Errors
-    /// It has none that is good.
+    /// Neither copy of the header is good.
     pub fn layout_of(storage: &dyn Storage, tables: &'static [Table]) -> Result<Layout, OpenError> {
         Header::find(storage, tables, &mut Vec::new()).map(|(_, layout)| layout)
     }
 
-    /// Holds the file against an anchor, and from now on raises the epoch after every `interval`th
+    /// Compares the file with an anchor, and from now on raises the epoch after every `interval`th
     /// pass that only writes, and with every commit.
     ///
-    /// Under an anchor no version of a record may be missing, also where an older copy would stand
-    /// in for a damaged one.
+    /// With an anchor, no version of a record may be missing, not even if an older copy could
+    /// replace a damaged one.
     ///
     /// # Errors
     /// The file or its anchor is an old one, or the anchor's medium fails.
@@ -116,12 +116,12 @@ impl RecordFile {
         &self.damage
     }
 
-    /// How the file is divided.
+    /// The division of the file.
     pub fn layout(&self) -> Layout {
         self.sealer.layout
     }
 
-    /// The epoch that an anchor was raised to last, or is to be.
+    /// The epoch to which an anchor was raised last, or will be raised next.
     pub fn epoch(&self) -> u64 {
         self.ledger.epoch
     }
@@ -141,7 +141,7 @@ impl RecordFile {
         self.versions
     }
 
-    /// The newest generation of a record; that of its first versions where it isn't in use yet.
+    /// The newest generation of a record; if it isn't in use yet, that of its first versions.
     pub fn generation(&self, table: Table, index: u32) -> u64 {
         let of_table = self
             .generations
@@ -151,10 +151,10 @@ impl RecordFile {
         generation.copied().unwrap_or(FIRST)
     }
 
-    /// What the other copy of a record holds, that before the newest, where it is whole.
+    /// The contents of a record's other copy, the one before the newest, if it is intact.
     ///
     /// # Errors
-    /// The medium's.
+    /// The medium failed.
     pub fn before(&self, table: Table, index: u32) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let half = u8::from(self.generation(table, index) & 1 == 0);
         let mut copy = Zeroizing::new(vec![0; table.record_length()]);
@@ -166,11 +166,11 @@ impl RecordFile {
             .map(|(_, contents)| Zeroizing::new(contents.to_vec())))
     }
 
-    /// Writes the next versions of records, each whole for itself, with one sync. After a failure
-    /// nothing more is written.
+    /// Writes the next versions of records, with one sync. A crash may leave some of them written
+    /// and others not. After a failure, nothing more is written.
     ///
     /// # Errors
-    /// The medium's, or an earlier write failed.
+    /// The medium failed, now or in an earlier write.
     pub fn write(&mut self, records: &[Record]) -> io::Result<()> {
         let copies = self.next_versions(records);
         self.put(&copies)?;
@@ -182,8 +182,8 @@ impl RecordFile {
         Ok(())
     }
 
-    /// Writes the next versions of records, all or none: into the journal, and once that is on the
-    /// medium, to their places.
+    /// Writes the next versions of records, all or none: first into the journal, and once the
+    /// journal is on the medium, to their places.
     ///
     /// # Errors
     /// As with [`Self::write`].
@@ -196,9 +196,9 @@ impl RecordFile {
         self.advance_anchor()
     }
 
-    /// Brings records into use: gives those of each table up to so many their first two versions,
-    /// all with the same contents, with one sync. Nobody reads them before the ledger counts them,
-    /// which the next commit makes it do.
+    /// Brings records into use, with one sync: for each table, up to the given number of records
+    /// get their first two versions, all with the same contents. They are read only once the ledger
+    /// counts them, from the next commit on.
     ///
     /// # Errors
     /// As with [`Self::write`].
@@ -236,7 +236,8 @@ impl RecordFile {
         &mut self.generations[index].1
     }
 
-    /// Expects as many versions as were written, but for those that damage may have taken.
+    /// Checks that there are as many versions as were written, except for those that damage may
+    /// have destroyed.
     fn check_versions(&self, lost: u64) -> Result<(), OpenError> {
         let (expected, got) = (self.ledger.versions, self.versions);
         if got + lost < expected {
@@ -245,9 +246,10 @@ impl RecordFile {
         Ok(())
     }
 
-    /// Writes what a cut-off commit still owed.
+    /// Finishes an interrupted commit.
     ///
-    /// The journal is never cleared: versions that a record has reached or passed are left alone.
+    /// The journal is never cleared. A version in it is ignored if its record has reached or passed
+    /// that version.
     fn finish_commit(&mut self) -> Result<(), OpenError> {
         let (place, journal) = match self.newest(Table::JOURNAL, 0) {
             Ok(newest) => newest,
@@ -280,7 +282,7 @@ impl RecordFile {
         Ok(())
     }
 
-    /// Where nothing is authentic, the records are of another file.
+    /// If nothing is authentic, the records belong to another file.
     fn foreign_or(&mut self, error: OpenError) -> OpenError {
         let unauthentic = |error: &OpenError| {
             let faults = [CopyFault::Corrupt, CopyFault::Corrupt];
@@ -316,7 +318,7 @@ impl RecordFile {
         newest.ok_or_else(|| Malformed.at(table.at(index, 0)))
     }
 
-    /// Hands over the newest good version of each record of a range.
+    /// Gives the newest good version of each record of a range to `take`.
     fn each(
         &mut self,
         table: Table,
@@ -373,7 +375,7 @@ impl RecordFile {
         self.sealer.seal(table.at(*index, generation), contents)
     }
 
-    /// The ledger's next version; under an anchor that begins an epoch.
+    /// The ledger's next version. With an anchor, it begins a new epoch.
     fn next_ledger(&mut self) -> Sealed {
         let counted = self.generations.iter();
         let counted = counted.filter(|(table, _)| table.is_counted());
@@ -387,7 +389,7 @@ impl RecordFile {
         self.next_version(&ledger)
     }
 
-    /// Lets the anchor follow the ledger; a failure is like that of a write.
+    /// Raises the anchor to the ledger's epoch. A failure counts as a failed write.
     fn advance_anchor(&mut self) -> io::Result<()> {
         if let Some(anchored) = &mut self.anchored {
             let followed = anchored.follow(self.ledger.epoch);
@@ -421,8 +423,7 @@ impl RecordFile {
 
 #[cfg(test)]
 impl RecordFile {
-    /// What the copies of a table's records hold that are whole: those in their places, and those
-    /// in the journal.
+    /// The contents of all intact copies of a table's records, in their places and in the journal.
     pub fn all_copies(&self, table: Table) -> Vec<Vec<u8>> {
         let layout = self.layout();
         let read = |table: Table, index, half| {
@@ -450,10 +451,10 @@ impl RecordFile {
     }
 }
 
-/// Generation of a record that has just come into use: the file has its first two, 0 and 1.
+/// The generation of a record that has just come into use: the file has its versions 0 and 1.
 const FIRST: u64 = 1;
 
-/// Writes the first two versions of neighbouring records; the caller syncs.
+/// Writes the first two versions of adjacent records. The caller syncs.
 fn write_first_versions(
     storage: &mut dyn Storage,
     sealer: &Sealer,

@@ -1,13 +1,13 @@
-//! Kinds of records, and which version of which one a copy is.
+//! The kinds of records, and the place of a copy: which version of which record it is.
 
 use std::fmt;
 
-/// A table: records of one kind. Which there are is declared by whoever keeps something in the
-/// file.
+/// A table: the records of one kind. The owner of the file's contents declares which tables there
+/// are.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Table(&'static Kind);
 
-/// What the records of a table have in common.
+/// The common properties of a table's records.
 #[derive(PartialEq, Eq, PartialOrd, Ord)]
 pub struct Kind {
     number: u8,
@@ -17,8 +17,8 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// Records of this length in the file, in octets. Numbers from 3 on are free: 1 and 2 are the
-    /// file's own.
+    /// Records of this length in the file, in octets. Numbers are free from 3 on, since the file
+    /// itself uses 1 and 2.
     pub const fn new(
         number: u8,
         name: &'static str,
@@ -41,15 +41,15 @@ pub enum Records {
     One,
     /// As many as the file's capacity.
     Capacity,
-    /// As many as the file's capacity, and no fewer than these.
+    /// As many as the file's capacity, but at least this number.
     CapacityOr(u32),
 }
 
 impl Table {
-    /// What the file counts of itself: one record.
+    /// The ledger, one record.
     pub const LEDGER: Self = Self(&Kind::new(1, "Ledger", 256, Records::One));
 
-    /// The records of the commit that is being written: one record.
+    /// The journal of the last commit, one record.
     pub const JOURNAL: Self = Self(&Kind::new(2, "Journal", 24576, Records::One));
 
     /// The table of records of this kind.
@@ -57,7 +57,7 @@ impl Table {
         Self(kind)
     }
 
-    /// A version of one of its records.
+    /// The place of a version of one of the table's records.
     pub const fn at(self, index: u32, generation: u64) -> Place {
         Place {
             table: self,
@@ -70,18 +70,18 @@ impl Table {
         self.0.number
     }
 
-    /// Length of a record of this table in the file, in octets.
+    /// The length of a record of this table in the file, in octets.
     pub const fn record_length(self) -> usize {
         self.0.record_length
     }
 
-    /// From the start of a record to that of the next one, in octets: a power of two, so that no
-    /// record lies in more sectors or blocks than it needs.
+    /// The distance from the start of a record to the start of the next one, in octets. It is a
+    /// power of two, so that no record takes more sectors or blocks than it needs.
     pub(super) fn distance(self) -> usize {
         self.0.record_length.next_power_of_two()
     }
 
-    /// How many records there is room for in a file of this capacity.
+    /// The number of records that a file of this capacity has room for.
     pub(super) fn records(self, capacity: u32) -> u32 {
         match self.0.records {
             Records::One => 1,
@@ -90,8 +90,8 @@ impl Table {
         }
     }
 
-    /// Whether the ledger counts the versions of this table's records: all but its own and the
-    /// journal's.
+    /// Whether the ledger counts the versions of this table's records. It doesn't count its own and
+    /// the journal's.
     pub(super) fn is_counted(self) -> bool {
         self != Self::LEDGER && self != Self::JOURNAL
     }
@@ -103,7 +103,7 @@ impl fmt::Debug for Table {
     }
 }
 
-/// Which version of which record.
+/// A version of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Place {
     /// The kind of record.
@@ -115,7 +115,7 @@ pub struct Place {
 }
 
 impl Place {
-    /// The half in which this version lies: 0 or 1.
+    /// The half of the file that has this version, 0 or 1.
     pub(super) fn half(self) -> u8 {
         u8::from(self.generation % 2 == 1)
     }
