@@ -64,7 +64,10 @@ impl Vault {
         self.write_device()
     }
 
-    fn write_device(&mut self) -> Result<(), CommitError> {
-        Ok(self.file.commit(&[self.device.record(0)])?)
+    /// Writes the device's record, and with it what transactions change: its newest version is then
+    /// always in the journal, too, so that one bad copy doesn't bring back an issuer's sequence.
+    pub(super) fn write_device(&mut self) -> Result<(), CommitError> {
+        let records = [self.device.record(0), self.provisioning.record(0)];
+        Ok(self.file.commit(&records)?)
     }
 }

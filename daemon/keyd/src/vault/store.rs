@@ -68,7 +68,9 @@ impl Vault {
             vault.tables.provide_identities(enabled);
             vault.tables.keep();
         }
-        if vault.is_rotating()? {
+        // Where versions are missing, it waits for the start after the next commit: what it writes
+        // would hide them from the anchor.
+        if vault.file.is_complete() && vault.is_rotating()? {
             let finished = vault.write_over_old_sealing_key();
             finished.map_err(io::Error::other)?;
         }
@@ -271,6 +273,6 @@ impl Vault {
     /// Writes the device's record once more: its other copies, in its place and in the journal,
     /// still hold the key before.
     pub(super) fn write_over_old_sealing_key(&mut self) -> Result<(), CommitError> {
-        Ok(self.file.commit(&[self.device.record(0)])?)
+        self.write_device()
     }
 }

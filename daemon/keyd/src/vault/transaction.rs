@@ -13,8 +13,9 @@ use super::contents::{
 use super::error::{CommitError, Room};
 use super::file::{Contents, OVERHEAD, Table};
 use super::store::Vault;
+use super::tables::Tables;
 
-/// How many profiles and tombstones one transaction may touch.
+/// How many profiles and tombstones one transaction may touch, and how many records of identities.
 pub const MAX_CHANGES: usize = 8;
 
 const _: () = assert!(
@@ -130,8 +131,13 @@ impl Vault {
 
     /// Expects that the journal has room for what the tables hold of a transaction.
     fn check_touched(&self) -> Result<(), CommitError> {
-        let touched = self.tables.profiles.touched().len() + self.tables.tombstones.touched().len();
-        if touched > MAX_CHANGES {
+        let Tables {
+            profiles,
+            tombstones,
+            identities,
+        } = &self.tables;
+        let touched = profiles.touched().len() + tombstones.touched().len();
+        if touched.max(identities.touched().len()) > MAX_CHANGES {
             return Err(CommitError::full(Room::Changes, MAX_CHANGES));
         }
         Ok(())

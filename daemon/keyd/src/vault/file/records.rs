@@ -35,7 +35,8 @@ pub struct RecordFile {
     versions: u64,
     ledger: Ledger,
     anchored: Option<Anchored>,
-    /// Whether a write failed, after which nobody knows what is on the medium until the next start.
+    /// Whether a write failed, after which nobody knows what is on the medium until the next
+    /// start.
     failed: bool,
 }
 
@@ -134,6 +135,12 @@ impl RecordFile {
     /// Whether a write failed, after which nothing more is written.
     pub fn has_failed(&self) -> bool {
         self.failed
+    }
+
+    /// Whether as many versions of records are there as were written. A commit begins to count
+    /// anew.
+    pub fn is_complete(&self) -> bool {
+        self.check_versions(0).is_ok()
     }
 
     /// How many versions of records were written.

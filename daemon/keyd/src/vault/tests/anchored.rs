@@ -266,3 +266,32 @@ fn a_real_vault_under_a_real_anchor_refuses_its_old_copy() {
     assert!(matches!(refused, OpenError::RolledBack { .. }), "{refused}");
     assert!(refused.way_out().is_some());
 }
+
+#[test]
+fn a_rotation_that_was_cut_off_hides_no_missing_version_from_the_anchor() {
+    let (disk, memory, mut vault) = anchored_vault(1);
+    vault.set_device_keys(device_keys(1)).unwrap();
+    vault.set_certificate(&[1]).unwrap();
+    let old = disk.image();
+    let key = SealingKey::from_bytes([9; 32]);
+    commit(&mut vault, vec![Change::SealingKey(key)]).unwrap();
+    authenticate(&mut vault, 1);
+
+    // The older copy of the device's record gets the sealing key before again, and the newest
+    // sequence numbers are destroyed.
+    let mut image = disk.image();
+    let half = (vault.file.generation(Table::DEVICE, 0) + 1) & 1;
+    let at = layout(CAPACITY).offset(Table::DEVICE, 0, half) as usize;
+    let end = at + Table::DEVICE.record_length();
+    image[at..end].copy_from_slice(&old[at..end]);
+    let newest = vault.file.generation(Table::SEQUENCE, 0);
+    let at = layout(CAPACITY).offset(Table::SEQUENCE, 0, newest & 1) as usize;
+    image[at + 60] ^= 1;
+
+    let disk = Disk::with(image);
+    for start in 0..2 {
+        let refused = anchored(&disk, &memory, 1).err().unwrap();
+        let put_back = matches!(refused, OpenError::PutBack { .. });
+        assert!(put_back, "start {start}: {refused}");
+    }
+}

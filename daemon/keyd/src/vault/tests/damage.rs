@@ -433,3 +433,30 @@ fn damage_is_repaired_by_the_next_write_to_the_record() {
     assert_eq!(vault.damage(), []);
     assert_eq!(sqn_of_first(&vault), 640);
 }
+
+#[test]
+fn no_single_copy_holds_what_transactions_changed_alone() {
+    let later: [fn(&mut Vault); 2] = [
+        |vault| vault.add_trust_anchor(anchor(1)).unwrap(),
+        |vault| {
+            let key = SealingKey::from_bytes([9; 32]);
+            commit(vault, vec![Change::SealingKey(key)]).unwrap();
+        },
+    ];
+    for later in later {
+        let (disk, mut vault) = new_vault();
+        vault.set_device_keys(device_keys(1)).unwrap();
+        commit(&mut vault, vec![install(1, 6)]).unwrap();
+        let changes = vec![install(2, 7), Change::Transaction([7; 16])];
+        commit(&mut vault, changes).unwrap();
+        later(&mut vault);
+        for half in [0, 1] {
+            let mut image = disk.image();
+            let at = layout(CAPACITY).offset(Table::PROVISIONING, 0, half) as usize;
+            image[at + 100] ^= 1;
+            let vault = open_image(&image).unwrap();
+            assert_eq!(vault.last_sequence(&ISSUER), 7);
+            assert_eq!(vault.last_transaction(), Some([7; 16]));
+        }
+    }
+}

@@ -108,3 +108,17 @@ fn what_is_refused_or_stored_prints_no_secret() {
     );
     assert_eq!(format!("{:?}", device_keys(1)), "DeviceKeys([redacted])");
 }
+
+#[test]
+fn a_small_record_never_straddles_two_sectors() {
+    let layout = layout(CAPACITY);
+    let small = |table: &&Table| table.record_length() <= 512;
+    assert!(small(&&Table::SEQUENCE));
+    for table in TABLES.iter().filter(small) {
+        let length = table.record_length() as u64;
+        for (index, half) in (0..CAPACITY).flat_map(|index| [(index, 0), (index, 1)]) {
+            let start = layout.offset(*table, index, half) % 512;
+            assert!(start + length <= 512, "{table:?} {index}");
+        }
+    }
+}

@@ -161,3 +161,28 @@ fn an_authentication_writes_its_sequence_record_and_nothing_else() {
     };
     assert_eq!(written.len(), 320);
 }
+
+#[test]
+fn a_transaction_that_enables_more_profiles_than_the_journal_has_room_for_is_refused() {
+    let (_, mut vault) = with_capacity(64);
+    for n in 100..130 {
+        commit(&mut vault, vec![nth(n)]).unwrap();
+    }
+    let enable = |vault: &Vault, count| {
+        let slots = vault.profiles().take(count);
+        slots.map(|(slot, _)| Change::Enable(slot)).collect()
+    };
+    let (few, many) = (enable(&vault, MAX_CHANGES), enable(&vault, 30));
+    let refused = commit(&mut vault, many).unwrap_err();
+    assert!(
+        matches!(
+            refused,
+            CommitError::Full {
+                what: Room::Changes,
+                ..
+            }
+        ),
+        "{refused}"
+    );
+    commit(&mut vault, few).unwrap();
+}
