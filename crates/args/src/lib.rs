@@ -106,7 +106,12 @@ fn next(parser: &mut Parser) -> Result<Option<Next<String>>, ArgsError> {
         Ok(Some(Arg::Long("version") | Arg::Short('V'))) => Ok(Some(Next::Version)),
         Ok(Some(Arg::Long(name))) => Ok(Some(Next::Flag(["--", name].concat()))),
         Ok(Some(Arg::Short(letter))) => Err(ArgsError::Unknown(['-', letter].iter().collect())),
-        Ok(Some(Arg::Value(value))) => Err(ArgsError::Unknown(lossy(&value))),
+        // Whatever follows `=` was meant as a value, and isn't for a log.
+        Ok(Some(Arg::Value(value))) => {
+            let name = lossy(&value);
+            let name = name.split('=').next().unwrap_or_default();
+            Err(ArgsError::Unknown(name.to_owned()))
+        }
         Err(lexopt::Error::UnexpectedValue { option, .. }) => Err(ArgsError::Value(option)),
         // lexopt's other errors occur only when a value is read or parsed.
         Err(_) => Err(ArgsError::Unknown(String::new())),
@@ -279,7 +284,7 @@ mod tests {
 
     #[test]
     fn what_is_no_flag_is_told_as_it_stands_there() {
-        for line in ["--verbose", "-v", "stray", "--statedir=x"] {
+        for line in ["--verbose", "-v", "stray", "--statedir=x", "state=x"] {
             let name = line.split('=').next().unwrap();
             let error = args(line).read().unwrap_err();
             assert_eq!(error, ArgsError::Unknown(name.to_owned()));
