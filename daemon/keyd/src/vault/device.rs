@@ -35,7 +35,7 @@ impl Vault {
         self.write_device()
     }
 
-    /// Adds an operator whose packages are opened; one that is there already stays.
+    /// Adds an operator whose packages keyd opens. Nothing changes if it is there already.
     ///
     /// # Errors
     /// There is no room, or [`CommitError::Storage`].
@@ -51,7 +51,7 @@ impl Vault {
         self.write_device()
     }
 
-    /// Takes an operator away whose packages are opened; one that isn't there stays away.
+    /// Removes an operator whose packages keyd opens. Nothing changes if it isn't there.
     ///
     /// # Errors
     /// [`CommitError::Storage`].
@@ -64,8 +64,9 @@ impl Vault {
         self.write_device()
     }
 
-    /// Writes the device's record, and with it what transactions change: its newest version is then
-    /// always in the journal, too, so that one bad copy doesn't bring back an issuer's sequence.
+    /// Writes the device's record together with the record of what transactions change. The newest
+    /// version of the latter is therefore always in the journal, too, and one bad copy doesn't
+    /// bring back an issuer's old sequence.
     pub(super) fn write_device(&mut self) -> Result<(), CommitError> {
         let records = [self.device.record(0), self.provisioning.record(0)];
         Ok(self.file.commit(&records)?)

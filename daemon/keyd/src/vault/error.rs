@@ -1,11 +1,11 @@
-//! What to do about a vault that doesn't open, and why a change isn't made.
+//! What to do about a vault that doesn't open, and why the vault refuses a change.
 
 use std::io;
 
 use super::file::OpenError;
 
 impl OpenError {
-    /// What to do about it, for whoever runs the device.
+    /// What whoever runs the device can do about it.
     pub fn way_out(&self) -> Option<&'static str> {
         const ANEW: &str = "move the file away, enrol anew and install profiles that are sealed anew; \
             an older copy of the file would take challenges again that were used since";
@@ -41,7 +41,7 @@ impl OpenError {
     }
 }
 
-/// What there is only so much room for.
+/// What the vault has limited room for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Room {
     /// Profiles.
@@ -53,7 +53,7 @@ pub enum Room {
     /// Trust anchors.
     #[error("trust anchors")]
     TrustAnchors,
-    /// Issuers whose sequences are kept.
+    /// Issuers whose sequences are stored.
     #[error("issuers")]
     Issuers,
     /// PSK accounts.
@@ -64,15 +64,15 @@ pub enum Room {
     Changes,
 }
 
-/// Why a change isn't made. With all but [`CommitError::Storage`], nothing changed.
+/// Why the vault refuses a change. Unless it is [`CommitError::Storage`], nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
     /// There is no room left.
     #[error("full: there is room for {capacity} {what}")]
     Full {
-        /// For what.
+        /// What there is no room for.
         what: Room,
-        /// How many there is room for.
+        /// How many of them there is room for.
         capacity: u32,
     },
     /// No profile is in this slot.
@@ -89,10 +89,11 @@ pub enum CommitError {
         /// The new one.
         got: u64,
     },
-    /// Another profile has the same K; what one had used, the other would take again.
+    /// Another profile has the same K. One would accept the sequence numbers that the other has
+    /// used.
     #[error("another profile has the same K")]
     DuplicateKey,
-    /// The device's keys are made once.
+    /// The device's keys exist. They are made only once.
     #[error("the device's keys exist, and are made only once")]
     KeysExist,
     /// The device's keys have not been made yet.

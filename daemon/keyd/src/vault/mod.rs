@@ -32,7 +32,7 @@
 //! | the write of one record | the copy before it, in the other half | `file/record.rs`, `file/layout.rs` |
 //! | a commit, before its journal is synced | the old state | `file/journal.rs` |
 //! | a commit, after that | the journal, which the start writes to the records' places | `finish_commit` in `file/records.rs` |
-//! | a rotation of the sealing key, before it has overwritten the old key | the old key in the other copy, which the start overwrites | `is_rotating` in `store.rs` |
+//! | a rotation of the sealing key, before it has overwritten the old key | the old key in the other copy, which the start overwrites, or a later start if versions are missing | `is_rotating` in `store.rs` |
 //! | the steps between vault and anchor | an anchor that is one epoch behind, which the start raises | `file/anchor.rs` |
 //! | creating or rekeying a vault | the file that was there before, if any | `file/medium.rs` |
 //!

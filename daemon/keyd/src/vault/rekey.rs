@@ -1,4 +1,4 @@
-//! Makes a vault: an empty one, or one with all that another holds, under another key.
+//! Creates a vault, either an empty one, or one with the contents of another under another key.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use super::file::{Contents, FileStorage, Kek, OpenError, Storage, fill};
 use super::store::Vault;
 
 impl Vault {
-    /// Makes the vault of a directory, empty and with room for `capacity` profiles.
+    /// Creates the vault of a directory, empty and with room for `capacity` profiles.
     ///
     /// # Errors
     /// See [`FileStorage::create`].
@@ -15,11 +15,11 @@ impl Vault {
         FileStorage::create(directory, |storage| format(storage, kek, capacity))
     }
 
-    /// Puts a new vault in the place of this one: the same contents under another KEK and another
-    /// data key, with room for `capacity` profiles. This one is of no further use.
+    /// Replaces this vault by a new one, with the same contents under another KEK and another data
+    /// key, and with room for `capacity` profiles. Don't use this one afterwards.
     ///
-    /// Until the new one is whole and on the medium, nothing changes. The blocks that the old one
-    /// leaves on the medium are as well kept as its KEK is.
+    /// Until the new vault is complete and on the medium, nothing changes. The old vault's blocks
+    /// on the medium stay as secret as its KEK.
     ///
     /// # Errors
     /// The capacity would shrink, or see [`FileStorage::replace`].
@@ -34,7 +34,7 @@ impl Vault {
         FileStorage::replace(directory, copy).map(drop)
     }
 
-    /// Fills a storage with all that this vault holds, under a new data key and this KEK.
+    /// Fills a storage with the contents of this vault, under a new data key and this KEK.
     pub(super) fn copy_to(
         &self,
         storage: &mut dyn Storage,

@@ -29,8 +29,8 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Opens a vault, and finishes a transaction or a rotation of the sealing key that a power cut
-    /// left half done.
+    /// Opens a vault, and finishes a transaction or a rotation of the sealing key that a power
+    /// failure interrupted.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -68,8 +68,8 @@ impl Vault {
             vault.tables.provide_identities(enabled);
             vault.tables.keep();
         }
-        // Where versions are missing, it waits for the start after the next commit: what it writes
-        // would hide them from the anchor.
+        // If versions are missing, it waits for the start after the next commit, since what it
+        // writes would hide from the anchor that they are missing.
         if vault.file.is_complete() && vault.is_rotating()? {
             let finished = vault.write_over_old_sealing_key();
             finished.map_err(io::Error::other)?;
@@ -77,7 +77,7 @@ impl Vault {
         Ok(vault)
     }
 
-    /// Heap that a full vault takes with as much room as this file claims, in octets.
+    /// The heap that a full vault of this file's capacity takes, in octets.
     ///
     /// # Errors
     /// It isn't a vault of this format.
@@ -85,8 +85,8 @@ impl Vault {
         RecordFile::layout_of(storage, TABLES).map(Tables::heap)
     }
 
-    /// Holds the vault against an anchor, and from now on raises the epoch after every `interval`th
-    /// pass that changes sequence numbers or identities, and with everything else that changes.
+    /// Compares the vault with an anchor. From now on, raises the epoch after every `interval`th
+    /// pass that changes sequence numbers or identities, and with every other change.
     ///
     /// # Errors
     /// The vault or its anchor is an old one, or the anchor's medium fails.
@@ -98,17 +98,18 @@ impl Vault {
         self.file.anchor(anchor, interval)
     }
 
-    /// The epoch that an anchor was raised to last, or is to be.
+    /// The epoch to which an anchor was raised last, or will be raised next.
     pub fn last_epoch(&self) -> u64 {
         self.file.epoch()
     }
 
-    /// The epoch that an anchor holds the vault to; none without an anchor.
+    /// The epoch that the anchor requires; `None` without an anchor.
     pub fn epoch(&self) -> Option<u64> {
         self.file.is_anchored().then(|| self.file.epoch())
     }
 
-    /// Whether the medium failed: memory may be ahead of it, and nothing more is written.
+    /// Whether the medium failed. Memory may then be ahead of the medium, and nothing more is
+    /// written.
     pub fn has_failed(&self) -> bool {
         self.file.has_failed()
     }
@@ -138,7 +139,7 @@ impl Vault {
         &self.device.trust_anchors
     }
 
-    /// The last sequence taken from an issuer, 0 for none.
+    /// The last sequence that an issuer has used, 0 for none.
     pub fn last_sequence(&self, issuer: &IssuerId) -> u64 {
         self.provisioning.last_sequence(issuer)
     }
@@ -153,7 +154,7 @@ impl Vault {
         self.provisioning.transaction
     }
 
-    /// The digest of netd's accounts that a transaction last brought.
+    /// The digest of netd's accounts, from the last transaction that had one.
     pub fn accounts_digest(&self) -> Option<[u8; 32]> {
         self.provisioning.accounts
     }
@@ -184,7 +185,7 @@ impl Vault {
         self.tables.find(iccid)
     }
 
-    /// The slot of the enabled profile; there is one at most.
+    /// The slot of the enabled profile. At most one profile is enabled.
     pub fn enabled(&self) -> Option<Slot> {
         self.enabled_installation().map(Installation::slot)
     }
@@ -194,7 +195,7 @@ impl Vault {
         enabled.filter(|enabled| self.installation(enabled.slot) == Some(*enabled))
     }
 
-    /// Whether this installation of a profile is there still, and enabled.
+    /// Whether this installation of a profile still exists and is enabled.
     pub fn is_in_use(&self, of: Installation) -> bool {
         self.enabled_installation() == Some(of)
     }
@@ -204,8 +205,8 @@ impl Vault {
         self.tables.profiles.get(slot.0)
     }
 
-    /// Changes the sequence numbers of a profile; the change is staged, and durable after
-    /// [`Self::flush`]. Nothing where there is no profile.
+    /// Changes the sequence numbers of a profile. The change is staged, and durable after
+    /// [`Self::flush`]. `None` if there is no profile.
     pub fn change_sqn<R>(
         &mut self,
         slot: Slot,
@@ -221,15 +222,16 @@ impl Vault {
         self.tables.installation(slot)
     }
 
-    /// The identities that servers gave to the profile in a slot; none where it was never enabled.
+    /// The identities that servers assigned to the profile in a slot; `None` if the profile was
+    /// never enabled.
     pub fn identities(&self, slot: Slot) -> Option<&Identities> {
         self.tables
             .identities
             .get(self.tables.find_identities(slot)?)
     }
 
-    /// Changes the identities of a profile; the change is staged, and durable after
-    /// [`Self::flush`]. Nothing where the profile was never enabled.
+    /// Changes the identities of a profile. The change is staged, and durable after
+    /// [`Self::flush`]. `None` if the profile was never enabled.
     pub fn change_identities<R>(
         &mut self,
         slot: Slot,
@@ -241,7 +243,7 @@ impl Vault {
         Some(result)
     }
 
-    /// Makes all staged changes durable with one sync; without any, does nothing.
+    /// Makes all staged changes durable with one sync. Does nothing if there are none.
     ///
     /// # Errors
     /// [`CommitError::Storage`].
@@ -257,8 +259,8 @@ impl Vault {
         Ok(self.file.write(&records)?)
     }
 
-    /// Whether the copy of the device's record that isn't the newest has another sealing key: a
-    /// rotation was cut off before it had written over the key before.
+    /// Whether the older copy of the device's record has another sealing key, because a rotation
+    /// was interrupted before it had overwritten the old key.
     fn is_rotating(&self) -> Result<bool, OpenError> {
         let place = Table::DEVICE.at(0, self.file.generation(Table::DEVICE, 0));
         let Some(before) = self.file.before(place.table, place.index)? else {
@@ -270,8 +272,8 @@ impl Vault {
         Ok(before.is_some() && before != self.device_keys().map(sealing))
     }
 
-    /// Writes the device's record once more: its other copies, in its place and in the journal,
-    /// still hold the key before.
+    /// Writes the device's record once more, since the older copies, in its place and in the
+    /// journal, still hold the old key.
     pub(super) fn write_over_old_sealing_key(&mut self) -> Result<(), CommitError> {
         self.write_device()
     }

@@ -1,4 +1,4 @@
-//! A transaction: changes to several records, all or none, in memory as on the medium.
+//! A transaction: changes of several records, all or none, both in memory and on the medium.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +15,8 @@ use super::file::{Contents, OVERHEAD, Table};
 use super::store::Vault;
 use super::tables::Tables;
 
-/// How many profiles and tombstones one transaction may touch, and how many records of identities.
+/// The number of profiles and tombstones that one transaction may touch, and the number of records
+/// of identities.
 pub const MAX_CHANGES: usize = 8;
 
 const _: () = assert!(
@@ -38,10 +39,10 @@ const _: () = assert!(
     reason = "there are a handful at a time, in a vector"
 )]
 pub enum Change {
-    /// Installs a profile, in place of one with the same ICCID.
+    /// Installs a profile, and replaces one with the same ICCID.
     ///
-    /// Its sequence numbers go on from where the same K was, installed or deleted; else they begin
-    /// at the profile's floor. The issuer's sequence rises to the package's.
+    /// If the same K is or was installed, its sequence numbers continue. Otherwise they begin at
+    /// the profile's floor. The issuer's sequence rises to that of the package.
     Install {
         /// The subscription.
         profile: Profile,
@@ -59,24 +60,24 @@ pub enum Change {
         /// Its sequence.
         sequence: u64,
     },
-    /// Puts another sealing key in the place of the device's, of which nothing stays on the medium.
+    /// Replaces the device's sealing key, and overwrites the old one on the medium.
     SealingKey(SealingKey),
-    /// Lets a profile answer challenges, and no other.
+    /// Enables a profile, so that it answers challenges, and no other does.
     Enable(Slot),
-    /// Lets a profile rest.
+    /// Disables a profile.
     Disable(Slot),
     /// Deletes a profile and leaves a tombstone.
     Delete(Slot),
-    /// Names the transaction.
+    /// Stores the id of the transaction.
     Transaction(Txid),
-    /// The digest of the accounts that netd keeps from now on.
+    /// Stores the digest of the accounts that netd keeps from now on.
     AccountsDigest([u8; 32]),
-    /// All PSK accounts there are to be; without a key, an account keeps the one it has.
+    /// Replaces all PSK accounts. An account without a key keeps its present key.
     Accounts(BTreeMap<u16, Option<Psk>>),
 }
 
-/// What a transaction is to make of the single records. What it makes of profiles, tombstones and
-/// identities, the tables hold until it is kept or dropped.
+/// The changes of a transaction in records of which there is one. The tables hold its changes of
+/// profiles, tombstones and identities until it is kept or dropped.
 struct Draft {
     provisioning: Provisioning,
     accounts: Option<Accounts>,
@@ -84,11 +85,11 @@ struct Draft {
 }
 
 impl Vault {
-    /// Makes all changes durable, or none; staged ones go first. `now`, in seconds since 1970, is
-    /// kept as a time that has certainly passed, unless a later one is.
+    /// Makes all changes durable, or none, after writing the staged changes. Stores `now`, in
+    /// seconds since 1970, as a time that has certainly passed, unless a later one is stored.
     ///
     /// # Errors
-    /// With all but [`CommitError::Storage`], nothing changed.
+    /// See [`CommitError`]. Unless it is [`CommitError::Storage`], nothing has changed.
     pub fn commit(&mut self, changes: Vec<Change>, now: u64) -> Result<(), CommitError> {
         self.flush()?;
         let mut draft = Draft {
@@ -106,7 +107,7 @@ impl Vault {
         self.make(draft)
     }
 
-    /// Makes a draft and what the tables hold of it the vault's, in memory and on the medium.
+    /// Applies a draft, and the tables' part of the transaction, in memory and on the medium.
     fn make(&mut self, draft: Draft) -> Result<(), CommitError> {
         let mut records = self.tables.touched();
         self.tables.keep();
@@ -129,7 +130,7 @@ impl Vault {
         Ok(())
     }
 
-    /// Expects that the journal has room for what the tables hold of a transaction.
+    /// Checks that the journal has room for the tables' part of a transaction.
     fn check_touched(&self) -> Result<(), CommitError> {
         let Tables {
             profiles,
@@ -210,8 +211,8 @@ impl Vault {
         Ok(Slot(index))
     }
 
-    /// Lets a profile answer challenges, and no other; servers' identities for it have a record
-    /// from now on.
+    /// Enables a profile and no other. From now on, the identities that servers assign to it have a
+    /// record.
     fn enable(&mut self, slot: Slot, draft: &mut Draft) -> Result<(), CommitError> {
         let of = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
         draft.provisioning.enabled = Some(of);
@@ -219,7 +220,8 @@ impl Vault {
         provided.ok_or_else(|| self.no_room_for_profiles())
     }
 
-    /// Empties a slot and leaves a tombstone of what was in it, but none of its identities.
+    /// Empties a slot, and leaves a tombstone of its profile. The identities of the profile are
+    /// deleted.
     fn delete(&mut self, slot: Slot, draft: &mut Draft) -> Result<(), CommitError> {
         let of = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
         let vacant = self.tables.tombstones.vacant();
@@ -238,7 +240,7 @@ impl Vault {
         Ok(())
     }
 
-    /// Joins the sequence numbers of a deleted profile into `sqn`, and frees its tombstone.
+    /// Adds the sequence numbers of a deleted profile to `sqn`, and frees its tombstone.
     fn lift_tombstone(&mut self, tombstone: &Tombstone, sqn: &mut SqnState) {
         if let Some(index) = self.tables.find_tombstone(tombstone)
             && let Some(stored) = self.tables.tombstones.get(index)
@@ -274,7 +276,7 @@ fn raise_sequence(
     Ok(())
 }
 
-/// These accounts; those without a key keep the one that they had before.
+/// These accounts, of which those without a key keep their present key.
 fn kept(accounts: BTreeMap<u16, Option<Psk>>, before: &Accounts) -> Result<Accounts, CommitError> {
     if accounts.len() > MAX_ACCOUNTS {
         return Err(CommitError::full(Room::Accounts, MAX_ACCOUNTS));

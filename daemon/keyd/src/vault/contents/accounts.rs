@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
-/// How many accounts there may be.
+/// The greatest number of accounts.
 pub const MAX_ACCOUNTS: usize = 16;
 
 /// A pre-shared key: 16 to 64 octets. A shorter one can be guessed from a recorded handshake.
@@ -18,7 +18,7 @@ impl Psk {
     /// The shortest and the longest key, in octets.
     pub const LENGTHS: std::ops::RangeInclusive<usize> = 16..=64;
 
-    /// Takes 16 to 64 octets; nothing where it is another number of them.
+    /// Takes 16 to 64 octets; `None` for any other number.
     pub fn new(octets: &[u8]) -> Option<Self> {
         Self::LENGTHS
             .contains(&octets.len())

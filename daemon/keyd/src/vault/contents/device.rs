@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 
 use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
-/// How many trust anchors there may be.
+/// The greatest number of trust anchors.
 pub const MAX_TRUST_ANCHORS: usize = 8;
 
 /// The longest device certificate, in octets.
@@ -46,7 +46,7 @@ impl Field for IssuerKey {
     }
 }
 
-/// The device's own.
+/// The device's own record.
 #[derive(Debug, Default)]
 pub(in super::super) struct Device {
     pub(in super::super) keys: Option<DeviceKeys>,

@@ -1,5 +1,4 @@
-//! What access networks call a subscriber: the identities that servers gave, and the context of a
-//! fast re-authentication.
+//! The identities that servers assigned to a profile, and its re-authentication context.
 
 use std::fmt;
 
@@ -10,16 +9,16 @@ use softsim_keyd_proto::Method;
 use super::profile::Installation;
 use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
-/// An identity or the username of one, as a server gave it: UTF-8 without control characters (RFC
-/// 7542 §2.2).
+/// An identity or the username of one, as a server assigned it: UTF-8 without control characters
+/// (RFC 7542 §2.2).
 #[derive(Clone, PartialEq, Eq)]
 pub struct Name(Box<str>);
 
 impl Name {
-    /// The longest name, in octets: what an identity takes in RADIUS (RFC 7542 §2.3).
+    /// The longest name, in octets: as long as an identity may be in RADIUS (RFC 7542 §2.3).
     pub const MAX: usize = 253;
 
-    /// Takes 1 to 253 octets; nothing where they are no name.
+    /// Takes 1 to 253 octets; `None` if they are not a name.
     pub fn new(octets: &[u8]) -> Option<Self> {
         let name = std::str::from_utf8(octets).ok()?;
         let fits = (1..=Self::MAX).contains(&name.len()) && !name.contains(char::is_control);
@@ -32,17 +31,17 @@ impl Name {
     }
 }
 
-/// It follows a subscriber about, and logs travel.
+/// Doesn't print the name, since names identify a subscriber and logs are passed on.
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Name([redacted])")
     }
 }
 
-/// What stands for the permanent identity (RFC 4187 §4.1.1.3).
+/// The identity that replaces the permanent one (RFC 4187 §4.1.1.3).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pseudonym {
-    /// The username; the realm is added where it is shown.
+    /// The username. keyd adds the realm when it shows the pseudonym.
     pub name: Name,
     /// How often it may be shown.
     pub uses: Uses,
@@ -51,16 +50,17 @@ pub struct Pseudonym {
 /// How often a pseudonym may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Uses {
-    /// Until another one comes.
+    /// Until the server assigns another.
     Unlimited,
-    /// One time only: it came in an exchange that a SUCI began (RFC 9048 §5.2).
+    /// Once: the server assigned it in an exchange that began with a SUCI (RFC 9048 §5.2).
     Once,
-    /// No more. It is kept nevertheless: who gave it knows the subscriber by a pseudonym.
+    /// Never again. keyd keeps it, since it shows that the server knows the subscriber by a
+    /// pseudonym.
     Spent,
 }
 
 impl Pseudonym {
-    /// Takes the one time from a pseudonym that has only one.
+    /// Marks a one-time pseudonym as spent.
     pub fn spend(&mut self) {
         if self.uses == Uses::Once {
             self.uses = Uses::Spent;
@@ -71,21 +71,21 @@ impl Pseudonym {
 /// The context of a fast re-authentication (RFC 4187 §5).
 #[derive(Debug, PartialEq, Eq)]
 pub struct Reauthentication {
-    /// The identity that stands for it, with its realm.
+    /// The re-authentication identity, with its realm.
     pub identity: Name,
-    /// Whether the identity was given out: that happens once.
+    /// Whether the identity was given out, which happens only once.
     pub shown: bool,
     /// The highest AT_COUNTER that was accepted.
     pub counter: u16,
-    /// Encrypts AT_ENCR_DATA.
+    /// The key of AT_ENCR_DATA.
     pub k_encr: KEncr,
-    /// Authenticates packets; of the root's method.
+    /// The key of AT_MAC, of the same method as the root.
     pub k_aut: MacKey,
-    /// What new keys are derived from.
+    /// The root of new keys.
     pub root: Root,
 }
 
-/// What the full authentication left to derive new keys from.
+/// The key of the full authentication from which new keys are derived.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Root {
     /// EAP-AKA (RFC 4187 §7).
@@ -94,20 +94,19 @@ pub enum Root {
     AkaPrime {
         /// The root key.
         k_re: KRe,
-        /// The access network, 1 to [`Root::MAX_NETWORK_NAME`] octets: on another one, it isn't
-        /// for use.
+        /// The access network, 1 to [`Root::MAX_NETWORK_NAME`] octets. The root must not be used on
+        /// another one.
         network_name: Box<[u8]>,
     },
 }
 
 impl Root {
-    /// The longest name of an access network with which a full authentication leaves anything, in
-    /// octets.
+    /// The longest name of an access network after which a context is stored, in octets.
     pub const MAX_NETWORK_NAME: usize = 253;
 }
 
 impl Reauthentication {
-    /// The method of the full authentication, which is that of the fast one.
+    /// The method of the full authentication, and therefore of the fast one.
     pub fn method(&self) -> Method {
         match self.root {
             Root::Aka(_) => Method::Aka,
@@ -116,19 +115,19 @@ impl Reauthentication {
     }
 }
 
-/// What servers call a profile.
+/// The identities of a profile.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Identities {
     /// The profile.
     pub(in super::super) of: Installation,
-    /// The pseudonym, once there is one.
+    /// The pseudonym, if a server has assigned one.
     pub pseudonym: Option<Pseudonym>,
-    /// What the last authentication left for a fast one.
+    /// The re-authentication context, if the last authentication left one.
     pub reauthentication: Option<Reauthentication>,
 }
 
 impl Identities {
-    /// Those of a profile that no server has named.
+    /// The identities of a profile to which no server has assigned any.
     pub(in super::super) fn none(of: Installation) -> Self {
         Self {
             of,

@@ -1,4 +1,4 @@
-//! What the records hold, type by type, and which tables there are.
+//! The contents of the records, type by type, and the list of tables.
 
 mod accounts;
 mod device;
@@ -19,7 +19,7 @@ pub(super) use sequence::{Sequence, StoredTombstone, fingerprint};
 
 use super::file::{Kind, Records, Table};
 
-/// Tombstones never go, so even a small vault has room for years of new keys.
+/// Tombstones are never removed, so even a small vault has room for years of new keys.
 const MIN_TOMBSTONES: u32 = 256;
 
 /// The vault's tables, in the order in which they are read.
@@ -37,7 +37,7 @@ impl Table {
     /// The device's keys, certificate and trust anchors: one record.
     pub const DEVICE: Self = Self::of(&Kind::new(3, "Device", 4096, Records::One));
 
-    /// What transactions change beside profiles: one record.
+    /// What transactions change besides profiles: one record.
     pub const PROVISIONING: Self = Self::of(&Kind::new(4, "Provisioning", 1024, Records::One));
 
     /// The PSK accounts: one record.
@@ -49,7 +49,7 @@ impl Table {
     /// The profiles' sequence numbers: all that an authentication writes.
     pub const SEQUENCE: Self = Self::of(&Kind::new(7, "Sequence", 320, Records::Capacity));
 
-    /// What deleted profiles leave behind.
+    /// The tombstones of deleted profiles.
     pub const TOMBSTONE: Self = Self::of(&Kind::new(
         8,
         "Tombstone",
@@ -57,7 +57,7 @@ impl Table {
         Records::CapacityOr(MIN_TOMBSTONES),
     ));
 
-    /// The identities that servers gave to profiles, in the order in which profiles were first
+    /// The identities that servers assigned to profiles, in the order in which profiles were first
     /// enabled.
     pub const IDENTITIES: Self = Self::of(&Kind::new(9, "Identities", 1024, Records::Capacity));
 }

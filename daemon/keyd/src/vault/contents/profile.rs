@@ -1,4 +1,4 @@
-//! An installed profile: the subscription and how it came here.
+//! An installed profile: the subscription, and who sealed it.
 
 use softsim_profile::{IssuerId, Profile};
 use softsim_usim::SqnState;
@@ -6,18 +6,18 @@ use softsim_usim::SqnState;
 use super::sequence::Sequence;
 use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
-/// Names an installed profile as long as it stays installed.
+/// The name of an installed profile, as long as it stays installed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Slot(pub(in super::super) u32);
 
 impl Slot {
-    /// Its place among all the slots, from 0.
+    /// The number of the slot, from 0.
     pub fn number(self) -> u32 {
         self.0
     }
 }
 
-/// One installation of a profile: another one in the same slot is not it.
+/// One installation of a profile. A later one in the same slot is not equal to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Installation {
     pub(in super::super) slot: Slot,
@@ -44,16 +44,16 @@ pub struct StoredProfile {
     pub issuer: IssuerId,
     /// The sequence of its package.
     pub sequence: u64,
-    /// What its K is found by.
+    /// The key by which an index finds its K.
     pub(in super::super) fingerprint: u64,
-    /// The first generation of its sequence numbers: those before it are of another profile.
+    /// The first generation of its sequence numbers. Earlier ones belong to another profile.
     pub(in super::super) first_sequence: u64,
     /// Its sequence numbers, from a record of their own.
     pub(in super::super) used: Sequence,
 }
 
 impl StoredProfile {
-    /// Which sequence numbers were used.
+    /// The sequence numbers that were used.
     pub fn sqn(&self) -> SqnState {
         self.used
             .state(self.profile.sqn.parameters())

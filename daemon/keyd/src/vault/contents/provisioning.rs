@@ -1,33 +1,34 @@
-//! What transactions change beside profiles.
+//! What transactions change besides profiles: the transaction's id, the time, the enabled profile,
+//! and the sequences of issuers.
 
 use softsim_profile::IssuerId;
 
 use super::profile::Installation;
 use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
-/// Names a transaction; netd keeps its accounts under the same name.
+/// The id of a transaction. netd stores its accounts with the same id.
 pub type Txid = [u8; 16];
 
-/// How many issuers' sequences are kept.
+/// The number of issuers whose sequences are stored.
 pub(in super::super) const MAX_ISSUERS: usize = 16;
 
 /// What transactions change beside profiles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Provisioning {
-    /// The last one.
+    /// The id of the last transaction.
     pub(in super::super) transaction: Option<Txid>,
     /// SHA-256 of the accounts that netd keeps.
     pub(in super::super) accounts: Option<[u8; 32]>,
     /// A time that has certainly passed, in seconds since 1970.
     pub(in super::super) time: u64,
-    /// The profile that answers challenges.
+    /// The enabled profile, which answers challenges.
     pub(in super::super) enabled: Option<Installation>,
     /// The last sequence of each issuer.
     pub(in super::super) sequences: Vec<(IssuerId, u64)>,
 }
 
 impl Provisioning {
-    /// The last sequence taken from an issuer, 0 for none.
+    /// The last sequence that an issuer has used, 0 for none.
     pub(in super::super) fn last_sequence(&self, issuer: &IssuerId) -> u64 {
         let mut sequences = self.sequences.iter();
         let known = sequences.find(|(known, _)| known == issuer);

@@ -1,23 +1,23 @@
-//! Which sequence numbers were used: of an installed profile, and of a deleted one.
+//! The sequence numbers that an installed or a deleted profile has used.
 
 use softsim_usim::{SqnParameters, SqnState, Tombstone};
 
 use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
-/// The SEQ_MS array of a slot, as it is stored; its parameters are the profile's. It is all that an
-/// authentication writes.
+/// The SEQ_MS array of a slot, as it is stored. Its parameters are in the profile, so that the
+/// array is all that an authentication writes.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct Sequence([u8; SqnState::STORED_LENGTH]);
 
 impl Sequence {
-    /// That of a slot without a profile.
+    /// The array of a slot without a profile.
     pub(in super::super) const EMPTY: Self = Self([0; SqnState::STORED_LENGTH]);
 
     pub(in super::super) fn of(state: &SqnState) -> Self {
         Self(state.to_bytes())
     }
 
-    /// The array, if it is one under these parameters.
+    /// Reads the array, if it is valid with these parameters.
     pub(in super::super) fn state(&self, parameters: SqnParameters) -> Result<SqnState, Malformed> {
         SqnState::from_bytes(parameters, &self.0).map_err(|_| Malformed)
     }
@@ -29,7 +29,7 @@ impl Contents for Sequence {
     const TABLE: Table = Table::SEQUENCE;
 }
 
-/// What a deleted profile leaves behind.
+/// The record that a deleted profile leaves behind.
 #[derive(Debug, PartialEq, Eq)]
 pub(in super::super) struct StoredTombstone {
     pub(in super::super) tombstone: Tombstone,
@@ -37,7 +37,8 @@ pub(in super::super) struct StoredTombstone {
     used: Sequence,
 }
 
-/// The start of a tombstone: finds it, and the K that it is of, among many.
+/// The first octets of a tombstone, by which an index finds the tombstone and the profile with its
+/// K.
 pub(in super::super) fn fingerprint(tombstone: &Tombstone) -> u64 {
     let first = tombstone.as_bytes().first_chunk();
     u64::from_be_bytes(*first.expect("a tombstone has 32 octets"))

@@ -137,8 +137,8 @@ impl RecordFile {
         self.failed
     }
 
-    /// Whether as many versions of records are there as were written. A commit begins to count
-    /// anew.
+    /// Whether the file has as many versions of records as were written. Each commit starts this
+    /// count anew.
     pub fn is_complete(&self) -> bool {
         self.check_versions(0).is_ok()
     }

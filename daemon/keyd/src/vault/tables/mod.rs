@@ -1,8 +1,8 @@
-//! The tables that have a slot for each profile: profiles with their sequence numbers, tombstones
-//! of deleted ones, and the identities of those that were ever enabled.
+//! The tables in which there are many records: profiles with their sequence numbers, tombstones of
+//! deleted profiles, and the identities of profiles that were ever enabled.
 //!
-//! Only the enabled profile is ever named by a server, so a gateway with thousands of profiles has
-//! a handful of records with identities, and only they are read at the start.
+//! Servers assign identities only to the enabled profile. A gateway with thousands of profiles
+//! therefore has few records with identities, and only these are read at the start.
 
 mod slots;
 
@@ -17,13 +17,14 @@ use super::contents::{
 };
 use super::file::{Contents, Layout, Malformed, OpenError, Place, Record, Table};
 
-/// A profile in memory, with its place in the indexes and what the allocator adds.
+/// The heap that a profile takes, with its entries in the indexes and what the allocator adds, in
+/// octets.
 pub(super) const HEAP_PER_PROFILE: usize = 704;
 
-/// The identities of a profile in memory, likewise.
+/// The heap that the identities of a profile take, likewise.
 pub(super) const HEAP_PER_IDENTITIES: usize = 1280;
 
-/// A tombstone in memory, likewise.
+/// The heap that a tombstone takes, likewise.
 pub(super) const HEAP_PER_TOMBSTONE: usize = 384;
 
 /// The tables.
@@ -68,7 +69,7 @@ impl Tables {
         }
     }
 
-    /// Heap that the tables take where they are full, in octets.
+    /// The heap that full tables take, in octets.
     pub(super) fn heap(layout: Layout) -> usize {
         let tables = [
             (Table::PROFILE, HEAP_PER_PROFILE),
@@ -79,7 +80,7 @@ impl Tables {
         needed.into_iter().sum()
     }
 
-    /// Takes the next record from the file; the tables come in their order.
+    /// Adds the next record of the file, whose tables come in their order.
     pub(super) fn load(&mut self, place: Place, contents: &[u8]) -> Result<(), OpenError> {
         match place.table {
             Table::PROFILE => self.profiles.load(Contents::decode(place, contents)?),
@@ -114,7 +115,7 @@ impl Tables {
         Ok(())
     }
 
-    /// What is of a profile that is gone, as it is where an older copy stood in, is left out.
+    /// Ignores the identities of a profile that is gone, as an older copy may hold them.
     fn load_identities(
         &mut self,
         place: Place,
@@ -131,9 +132,9 @@ impl Tables {
         Ok(())
     }
 
-    /// Leaves a profile without the context of a fast re-authentication, and without a pseudonym's
-    /// one time. The medium lost a version of this record, and in that version the counter may have
-    /// been higher and the pseudonym spent.
+    /// Drops the re-authentication context of a profile, and marks a one-time pseudonym as spent.
+    /// The medium lost a version of this record, in which the counter may have been higher and the
+    /// pseudonym spent.
     pub(super) fn drop_reauthentication(&mut self, index: u32) {
         if let Some(identities) = self.identities.get_mut(index) {
             identities.reauthentication = None;
@@ -143,7 +144,7 @@ impl Tables {
         }
     }
 
-    /// Gives a profile a record for identities, where it has none; nothing where there is no room.
+    /// Gives a profile a record for identities, if it has none. `None` if there is no room.
     pub(super) fn provide_identities(&mut self, of: Installation) -> Option<()> {
         if self.find_identities(of.slot).is_none() {
             let index = self.identities.vacant()?;
@@ -182,7 +183,7 @@ impl Tables {
         Some(Installation { slot, first })
     }
 
-    /// Changes a profile's sequence numbers; nothing where there is none.
+    /// Changes a profile's sequence numbers. `None` if there is no such profile.
     pub(super) fn change_sqn<R>(
         &mut self,
         slot: Slot,
@@ -202,7 +203,7 @@ impl Tables {
         used.record(index)
     }
 
-    /// How many records each table has, and what those hold that come into use.
+    /// The number of records of each table, and the contents of records that come into use.
     pub(super) fn sizes(&self) -> [(Table, u32, Zeroizing<Vec<u8>>); 4] {
         let Self {
             profiles,
@@ -242,14 +243,14 @@ impl Tables {
             .collect()
     }
 
-    /// Makes what the transaction has touched the tables'.
+    /// Keeps the changes of the transaction.
     pub(super) fn keep(&mut self) {
         self.profiles.keep();
         self.tombstones.keep();
         self.identities.keep();
     }
 
-    /// Drops what the transaction has touched.
+    /// Drops the changes of the transaction.
     pub(super) fn discard(&mut self) {
         self.profiles.discard();
         self.tombstones.discard();
@@ -257,7 +258,7 @@ impl Tables {
     }
 }
 
-/// The digits as a number, which only the longest don't fit into.
+/// The digits as a number, which overflows only for the longest ICCIDs.
 fn iccid_key(iccid: &str) -> u64 {
     iccid.bytes().fold(0, |number: u64, digit| {
         number.wrapping_mul(10).wrapping_add(digit.into())

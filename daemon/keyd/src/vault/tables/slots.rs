@@ -1,23 +1,24 @@
-//! A table in memory: what its records hold, what finds them without a search, and what a
-//! transaction changes before it is made.
+//! A table in memory: the contents of its records, an index that finds them without a search, and
+//! the changes of a transaction that isn't committed yet.
 //!
-//! A slot that was never used has no record yet, in memory or in the file; slots come in steps as
-//! they are needed.
+//! A slot that was never used has no record yet, in memory or in the file. Slots get their records
+//! in steps, as they are needed.
 
 use std::collections::BTreeSet;
 use std::mem;
 
 use crate::vault::file::{Contents, Record};
 
-/// How many slots get their first records at once.
+/// The number of slots that get their first records together.
 const STEP: u32 = 16;
 
-/// What is found by short keys. Two may share one, so what is found is compared in full.
+/// Contents that an index finds by short keys. Two may share a key, so whoever uses the index
+/// compares in full what it finds.
 pub(in super::super) trait Keyed {
     /// The keys.
     type Keys: IntoIterator<Item = u64>;
 
-    /// What it is found by.
+    /// The keys by which the index finds it.
     fn keys(&self) -> Self::Keys;
 }
 
@@ -26,8 +27,8 @@ pub(in super::super) trait Keyed {
 pub(in super::super) struct Slots<T> {
     capacity: u32,
     slots: Vec<Option<Box<T>>>,
-    /// What a transaction puts into slots, over what is in them: seen by all that follows, and
-    /// kept or dropped at its end.
+    /// What a transaction has put into slots. It hides what is in `slots`, and is kept or dropped
+    /// at the end of the transaction.
     touched: Vec<(u32, Option<Box<T>>)>,
     by_key: BTreeSet<(u64, u32)>,
     free: BTreeSet<u32>,
@@ -44,29 +45,29 @@ impl<T: Keyed + Contents> Slots<T> {
         }
     }
 
-    /// Takes the next slot from the file.
+    /// Adds the next slot of the file.
     pub(super) fn load(&mut self, value: Option<Box<T>>) {
         let index = self.len();
         self.slots.push(value);
         self.index(index);
     }
 
-    /// How many slots there is room for.
+    /// The number of slots that there is room for.
     pub(in super::super) fn capacity(&self) -> u32 {
         self.capacity
     }
 
-    /// How many slots have records.
+    /// The number of slots that have records.
     pub(in super::super) fn len(&self) -> u32 {
         self.slots.len() as u32
     }
 
-    /// How many slots are taken.
+    /// The number of slots that are in use.
     pub(in super::super) fn count(&self) -> u32 {
         self.len() - self.free.len() as u32
     }
 
-    /// What is in a slot.
+    /// The contents of a slot.
     pub(in super::super) fn get(&self, index: u32) -> Option<&T> {
         match self.touched.iter().find(|(at, _)| *at == index) {
             Some((_, touched)) => touched.as_deref(),
@@ -74,7 +75,7 @@ impl<T: Keyed + Contents> Slots<T> {
         }
     }
 
-    /// The same, to change what it isn't found by; not within a transaction.
+    /// The contents of a slot, whose keys must not change. Not for use within a transaction.
     pub(in super::super) fn get_mut(&mut self, index: u32) -> Option<&mut T> {
         self.slots.get_mut(index as usize)?.as_deref_mut()
     }
@@ -84,7 +85,7 @@ impl<T: Keyed + Contents> Slots<T> {
         (first..self.len()).filter_map(|index| Some((index, self.get(index)?)))
     }
 
-    /// The first slot that is found by this key and is the one.
+    /// The first slot with this key whose contents match.
     pub(in super::super) fn find(&self, key: u64, is: impl Fn(&T) -> bool) -> Option<u32> {
         let found = self.by_key.range((key, 0)..=(key, u32::MAX));
         let mut found = found.map(|(_, index)| *index);
@@ -101,7 +102,7 @@ impl<T: Keyed + Contents> Slots<T> {
         self.free.first().copied()
     }
 
-    /// Puts something into a slot, or nothing, until the transaction is kept or dropped.
+    /// Fills or empties a slot in the transaction, which is kept or dropped later.
     pub(in super::super) fn put(&mut self, index: u32, value: Option<T>) {
         self.unindex(index);
         self.touched.retain(|(at, _)| *at != index);
@@ -120,27 +121,27 @@ impl<T: Keyed + Contents> Slots<T> {
         value.map_or_else(|| None::<Box<T>>.record(index), |value| value.record(index))
     }
 
-    /// The records of what the transaction touches.
+    /// The records of the slots that the transaction touches, with its changes.
     pub(super) fn touched_records(&self) -> impl Iterator<Item = Record> {
         let touched = self.touched.iter();
         touched.map(|(index, value)| value.record(*index))
     }
 
-    /// All records, as they are without the transaction.
+    /// All records, without the changes of the transaction.
     pub(super) fn records(&self) -> impl Iterator<Item = Record> {
         (0..)
             .zip(&self.slots)
             .map(|(index, value)| value.record(index))
     }
 
-    /// Makes the transaction's slots the table's.
+    /// Keeps the changes of the transaction.
     pub(super) fn keep(&mut self) {
         for (index, value) in mem::take(&mut self.touched) {
             self.slots[index as usize] = value;
         }
     }
 
-    /// Drops what the transaction has put into slots.
+    /// Drops the changes of the transaction.
     pub(super) fn discard(&mut self) {
         while let Some((index, _)) = self.touched.first() {
             let index = *index;

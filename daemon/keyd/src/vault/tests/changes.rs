@@ -1,4 +1,4 @@
-//! What changes do, and what is refused with nothing changed.
+//! The effects of changes, and that a refused change has none.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! A medium that changes what was written: one bad copy is stood in for, two stop the start.
+//! A medium that changes what was written: the other copy replaces a bad one, and two bad copies
+//! stop the start.
 
 use super::*;
 

@@ -1,4 +1,5 @@
-//! The identities of profiles: kept as their sequence numbers are, and gone with the profile.
+//! The identities of profiles: they are stored as safely as sequence numbers, and deleted with the
+//! profile.
 
 use softsim_aka::{KAut, KAut128, KEncr, KRe, Mk};
 

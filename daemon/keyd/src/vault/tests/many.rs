@@ -1,4 +1,4 @@
-//! Many profiles: found without a search, read at the start without what isn't there.
+//! Many profiles: they are found without a search, and the start reads only those that exist.
 
 use std::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! A medium that writes little by little, or fails.
+//! A medium that writes only some octets at a time, or fails.
 
 use std::cell::Cell;
 

@@ -1,4 +1,4 @@
-//! Power fails at every point of a write: what is there afterwards is the old state or the new one.
+//! Power fails at every point of a write. Afterwards, the vault has the old state or the new one.
 
 use super::*;
 

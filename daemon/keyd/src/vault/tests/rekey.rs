@@ -1,4 +1,4 @@
-//! A vault under another key: all that it held, or nothing happened.
+//! A vault under another key has all its contents, or nothing has changed.
 
 use std::fs;
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! No order of deletes and installs makes a used SQN fresh again.
+//! No order of deletions and installations makes a used SQN fresh again.
 
 use proptest::prelude::*;
 
