@@ -27,22 +27,22 @@ use softsim_testkit::processes::{built, told};
 
 const DAEMONS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-bridge"];
 
-/// For what happens at once, or never.
+/// How long a test waits for an event that either happens at once or never.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// What the watchdog waits. Nobody here kills who is late.
+/// The watchdog's interval. No test kills a service that is late.
 const WATCHDOG_USEC: &str = "100000";
 
 const SIGTERM: i32 = 15;
 
-/// Of what systemd does between fork and exec: SIGPIPE ignored, sockets from 3 on, limits, and what
-/// holds the service's own process id. Standard input and error are the sockets at first, standard
-/// output is the journal's.
+/// A part of what systemd does between fork and exec: it ignores SIGPIPE, passes sockets from
+/// descriptor 3 on, sets limits, and sets the variables with the service's own process id. The
+/// shell gets the sockets as standard input and error, and the journal as standard output.
 const EXEC: &str = "trap '' PIPE; exec 3<&0 4<&2 0</dev/null 2>&1; \
     LISTEN_PID=$$ WATCHDOG_PID=$$ exec prlimit --nofile=1024: --core=0 --memlock=8388608 \
     --nproc=512 -- \"$@\"";
 
-/// A service, killed when this is dropped.
+/// A running service, which is killed on drop.
 struct Service {
     child: Child,
     manager: UnixDatagram,
@@ -50,7 +50,7 @@ struct Service {
     journal: Option<UnixStream>,
 }
 
-/// Where a service tells how it is.
+/// The kind of the socket on which a service reports its state.
 #[derive(Clone, Copy)]
 enum NotifySocket {
     Path,
@@ -58,7 +58,7 @@ enum NotifySocket {
 }
 
 impl NotifySocket {
-    /// The manager's end, and its name in the environment.
+    /// The manager's end, and the value of NOTIFY_SOCKET.
     fn bind(self, folder: &Path) -> (UnixDatagram, String) {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let name = format!(
@@ -84,7 +84,7 @@ impl NotifySocket {
 }
 
 impl Service {
-    /// Starts it with two listening sockets of these names, and waits until it serves.
+    /// Starts a service with two listening sockets of these names, and waits until it is ready.
     fn start(
         program: &Path,
         arguments: &[&OsStr],
@@ -138,7 +138,7 @@ impl Service {
         })
     }
 
-    /// What it wrote until now.
+    /// What the service has logged so far.
     fn log(&mut self) -> String {
         let mut log = Vec::new();
         if let Some(journal) = &mut self.journal {
@@ -148,7 +148,7 @@ impl Service {
         String::from_utf8_lossy(&log).into_owned()
     }
 
-    /// It tells so, from now on.
+    /// Asserts that the service still reports that it is alive.
     fn is_alive(&mut self, after: &str) {
         self.manager.set_nonblocking(true).unwrap();
         while self.manager.recv(&mut [0; 64]).is_ok() {}
@@ -164,8 +164,8 @@ impl Service {
         assert!(sent.unwrap().success());
     }
 
-    /// What it was started with and has no use for, neither it nor a process beside it has: whoever
-    /// takes one over would.
+    /// Asserts that neither the service nor one of its helper processes holds a socket that it was
+    /// started with and doesn't need, since somebody who takes the process over could use it.
     fn holds_none(&self, unused: [(&str, &Listener); 2]) {
         let id = self.child.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
@@ -182,7 +182,7 @@ impl Service {
         }
     }
 
-    /// The names and command lines by which `ps` tells the processes beside it.
+    /// The names and command lines of the service's helper processes, as `ps` shows them.
     fn beside(&self) -> Vec<(String, String)> {
         let id = self.child.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
@@ -199,7 +199,7 @@ impl Service {
         told
     }
 
-    /// What a service manager and its host do to a service that is to go on, and that it does.
+    /// Asserts that the service survives what a service manager and its host may do to it.
     fn goes_on(&mut self, answers: impl Fn()) {
         answers();
         for signal in ["HUP", "CONT"] {
@@ -215,20 +215,20 @@ impl Service {
         self.signal("CONT");
         self.is_alive("a stop");
         answers();
-        // The journal is gone, and there is something to write into it.
+        // The journal is gone, and SIGHUP makes the service log a line.
         self.journal = None;
         self.signal("HUP");
         self.is_alive("the end of the journal");
         answers();
     }
 
-    /// How it ends when it is told to; whoever says so says so before.
+    /// Stops the service. `says_so` states whether it reports that it is stopping.
     fn stop(mut self, says_so: bool) -> ExitStatus {
-        // The manager's queue has room again.
+        // The manager's queue must have room.
         self.is_alive("the others' start");
         self.signal("TERM");
         let status = self.child.wait().unwrap();
-        // netd's notifier may still be at it.
+        // netd's notifier may still send messages.
         while says_so && self.hear() != "STOPPING=1" {}
         status
     }
@@ -241,7 +241,7 @@ impl Drop for Service {
     }
 }
 
-/// What a unit's directives make: folders, and a credential.
+/// Creates what the directives of a unit create: folders, and a credential.
 fn folders(folder: &Path) {
     for (name, mode) in [
         ("credentials", 0o700),
@@ -342,7 +342,7 @@ fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
     assert_eq!(bridge.beside(), [("softsim-finder".to_owned(), line)]);
     bridge.goes_on(|| {});
 
-    // What a service manager takes for a good end: 0, or SIGTERM.
+    // A service manager takes status 0 and SIGTERM for a clean end.
     let status = netd.stop(true);
     assert!(status.success(), "{status}");
     for service in [bridge, keyd] {

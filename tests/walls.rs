@@ -98,8 +98,8 @@ fn the_key_process_links_no_runtime_and_no_network_protocol() {
 
 #[test]
 fn the_key_process_links_nothing_that_would_carry_secrets_out_of_its_memory() {
-    // A logger and a file format have no place beside K, and no command-line parser with
-    // dependencies; `getrandom` would take the C library's vDSO form, whose state lies in ordinary
+    // A logger, a file format and a command-line parser with dependencies don't belong in one
+    // process with K. `getrandom` would use the C library's vDSO form, whose state is in ordinary
     // memory.
     assert_without(
         "softsim-keyd",
@@ -115,7 +115,7 @@ fn the_key_process_links_nothing_that_would_carry_secrets_out_of_its_memory() {
     );
 }
 
-/// The crates that may hold unsafe code, and what they ask of Linux that std has no safe form of.
+/// The crates that may have unsafe code, and the interfaces of Linux that they need it for.
 const UNSAFE: [(&str, &str); 2] = [
     (
         "crates/sandbox",
@@ -183,9 +183,9 @@ fn nothing_that_ships_links_the_lab_or_the_testkit() {
     }
 }
 
-/// What both daemons link of ours beside keyd's protocol, the sandbox and their command lines. The
-/// words of a request have to be the same on both sides; and a packet has to be read by the same
-/// code, since netd decides what to ask keyd by what it reads in one, and keyd what to answer.
+/// Both daemons link keyd's protocol, the sandbox and the parser of command lines. Besides, they
+/// share only the types of a request, and the code that reads a packet: netd decides what to ask
+/// keyd by what it reads in a packet, and keyd what to answer.
 #[test]
 fn what_both_sides_of_the_wall_share_holds_no_key_and_no_state_machine() {
     let ours = |package| {
@@ -260,7 +260,7 @@ fn every_path_that_the_documents_name_is_there() {
     for document in ["ARCHITECTURE.md", "docs/code-structure.md"] {
         let text = fs::read_to_string(root.join(document)).unwrap();
         let mut paths = 0;
-        // What stands between backticks is every second part.
+        // Every second part is between backticks.
         for path in text.split('`').skip(1).step_by(2) {
             let first = path.split('/').next().unwrap_or_default();
             if folders.contains(&first) && path.contains('/') && !path.contains(['*', '\n']) {

@@ -1,5 +1,5 @@
-//! What AKA costs: Milenage and TUAK beside the block encryptions and permutations they can't do
-//! without, and the EAP key schedule.
+//! The cost of AKA: Milenage and TUAK, compared with the block encryptions and permutations that
+//! they need at least, and the EAP key schedule.
 #![allow(missing_docs, clippy::unwrap_used)]
 
 use std::hint::black_box;

@@ -3,8 +3,8 @@
 //!
 //!     init PLAN
 //!
-//! One command a line, words between spaces. On the console: `run COMMAND` before, `exit STATUS
-//! COMMAND` after each, and `end`.
+//! A plan has one command a line, whose words are separated by spaces. The console shows `run
+//! COMMAND` before and `exit STATUS COMMAND` after each command, and `end` at the end.
 
 use std::error::Error;
 use std::ffi::CStr;
@@ -12,14 +12,14 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::{env, fs, io, mem, ptr};
 
-/// A user without any right of its own, and not the one that stands for all without a number.
+/// A user without privileges, but not the one that stands for users without a number.
 const ORDINARY: u32 = 65533;
 
-/// As service managers set it since kernel 5.16, in octets.
+/// The limit of locked memory that service managers set since kernel 5.16, in octets.
 const LOCKED_MEMORY: libc::rlim_t = 8 << 20;
 
 fn main() {
-    // After whatever the firmware has left on the line.
+    // The firmware may have left the line unfinished.
     println!();
     if let Err(error) = prepare().and_then(|()| run()) {
         println!("init: {error}");

@@ -1,11 +1,11 @@
-//! Another process with root's rights: gets what it can of a process and writes it out, for
-//! `tests/redteam`, which looks for secrets in it.
+//! A process with root's privileges, which reads what it can of another process and writes it out.
+//! `tests/redteam` searches the output for secrets.
 //!
 //! `intruder mem PID`, `readv PID` and `peek PID` read each mapping by /proc/PID/mem, by
 //! process_vm_readv(2) and word by word by ptrace(2). `intruder registers PID COUNT` stops the
 //! process that often and reads all registers of each thread.
 //!
-//! What comes out is a line and the octets that it announces, again and again:
+//! The output is a sequence of lines, some with the octets that they announce:
 //!
 //! ```text
 //! got LENGTH START-END NAME         and LENGTH octets
@@ -66,7 +66,7 @@ fn pid(text: &str) -> i32 {
     text.parse().unwrap_or(0)
 }
 
-/// What is written out.
+/// The output.
 struct Loot<W: Write>(W);
 
 impl<W: Write> Loot<W> {
@@ -106,7 +106,7 @@ fn mappings(process: i32) -> io::Result<Vec<Mapping>> {
     Ok(maps.lines().filter_map(mapping).collect())
 }
 
-/// Reads a mapping in pieces; what stands behind a page that can't be read is tried too.
+/// Reads a mapping in pieces. If a page can't be read, goes on with the pages after it.
 fn whole(
     mapping: &Mapping,
     out: &mut Loot<impl Write>,
@@ -163,7 +163,7 @@ fn by_readv(process: i32, out: &mut Loot<impl Write>) -> io::Result<()> {
 fn by_peek(process: i32, out: &mut Loot<impl Write>) -> io::Result<()> {
     let thread = Seized::new(process)?;
     thread.stop()?;
-    // A word at a time takes long: only what the process itself may have written.
+    // Reading word by word is slow, so it reads only what the process itself may have written.
     for mapping in mappings(process)?.into_iter().filter(|of| of.writable) {
         whole(&mapping, out, |page, address| {
             for (place, word) in page.chunks_exact_mut(8).enumerate() {
@@ -196,13 +196,13 @@ fn registers(process: i32, count: u32, out: &mut Loot<impl Write>) -> io::Result
         if threads.is_empty() {
             return Err(io::Error::other("the process has ended"));
         }
-        // Not in step with whatever the process does regularly.
+        // The intervals differ, so that they don't coincide with what the process does regularly.
         sleep(Duration::from_micros(u64::from(stop * 73 % 401)));
     }
     Ok(())
 }
 
-/// The threads that are there and not yet seized.
+/// The threads that exist and are not seized yet.
 fn seize_more(process: i32, threads: &mut Vec<Seized>) -> io::Result<()> {
     for entry in fs::read_dir(format!("/proc/{process}/task"))? {
         let thread = pid(&entry?.file_name().to_string_lossy());
@@ -211,7 +211,7 @@ fn seize_more(process: i32, threads: &mut Vec<Seized>) -> io::Result<()> {
         }
         match Seized::new(thread) {
             Ok(seized) => threads.push(seized),
-            // It ended meanwhile.
+            // The thread has ended meanwhile.
             Err(error) if error.raw_os_error() == Some(libc::ESRCH) => {}
             Err(error) => return Err(error),
         }

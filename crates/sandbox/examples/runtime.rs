@@ -1,9 +1,9 @@
-//! A tokio runtime as the network daemon has one, started after its sandbox closed.
+//! A tokio runtime like the network daemon's, started after the process has confined itself.
 //!
 //!     runtime FOLDER [PLACE]
 //!
-//! It makes the calls that the daemon makes, and no others; with a place, under the policy without
-//! the rule there.
+//! It makes only system calls that the daemon makes. With a PLACE, the rule at that place is left
+//! out of the policy.
 
 #![deny(unsafe_code)]
 
@@ -108,7 +108,8 @@ async fn exchanges_datagrams() -> io::Result<()> {
     Ok(())
 }
 
-/// Many small blocks, and a large one that grows; then what a lock does that is taken.
+/// Allocates many small blocks, and a large one that grows; then yields, as a lock does that is
+/// held.
 fn takes_memory() {
     black_box((0..64).map(|_| vec![1_u8; 64 << 10]).collect::<Vec<_>>());
     let mut large = black_box(vec![1_u8; 1 << 20]);
@@ -117,7 +118,7 @@ fn takes_memory() {
     thread::yield_now();
 }
 
-/// A version of a file replaces the other, on a thread for what blocks.
+/// Replaces a file by a new version, on a thread for blocking calls.
 async fn keeps_state(folder: std::path::PathBuf) -> io::Result<()> {
     tokio::task::block_in_place(|| replace(&folder, b"one"))?;
     tokio::task::spawn_blocking(move || {

@@ -71,7 +71,7 @@ fn program(name: &str) -> PathBuf {
     Path::new(&folder.expect("SOFTSIM_BIN_DIR, as `cargo xtask bench` sets it")).join(name)
 }
 
-/// One challenge after the other, beside the ping-pong.
+/// One challenge after the other, compared with the ping-pong.
 fn round_trips() {
     let directory = tempfile::tempdir_in(TMPFS).unwrap();
     let path = directory.path().join("echo");

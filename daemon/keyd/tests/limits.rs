@@ -23,7 +23,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 /// The limit on connections of one uid to one socket.
 const CONNECTIONS: usize = 16;
 
-/// How many requests a well-behaved client makes beside a misbehaving one.
+/// How many requests a well-behaved client makes next to a misbehaving one.
 const REQUESTS: u64 = 200;
 
 /// The number of refusals, each of which would log a line. Their lines fit into the pipe, which

@@ -1,4 +1,4 @@
-//! What goes on under the filter, and how the process ends when something doesn't.
+//! What a process can do under the filter, and how it ends if it does something else.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
@@ -71,7 +71,7 @@ pub(crate) fn serve(install: impl FnOnce()) {
     softsim_sandbox::process::exit(0) // The files stay open: std would ask fcntl(2) first.
 }
 
-/// With one rule, the ruleset leaves that path and nothing else.
+/// With one rule, the rule set permits that path and nothing else.
 pub(crate) fn landlock(folder: &Path) {
     fs::write(folder.join("old"), b"old").expect("a file");
     let tcp = TcpListener::bind("127.0.0.1:0").expect("a port");
@@ -140,12 +140,12 @@ pub(crate) fn landlock(folder: &Path) {
     }
     println!("{abi}");
 
-    // A second, empty ruleset takes the folder away too.
+    // A second, empty rule set forbids the folder, too.
     landlock::restrict(&[]).expect("landlock");
     denied(fs::read_dir(folder).err().map(|error| error.kind()));
 }
 
-/// An abstract socket that the parent opened; its name came in the environment.
+/// An abstract socket that the parent opened, whose name is in the environment.
 fn abstract_listener() -> SocketAddr {
     let name = std::env::var("PROBE_ABSTRACT_SOCKET").expect("a name");
     let address = SocketAddr::from_abstract_name(name).expect("an address");
@@ -194,7 +194,7 @@ pub(crate) fn notify() {
     softsim_sandbox::process::exit(0)
 }
 
-/// The message holds what must not be said.
+/// Panics with a message that must not be printed.
 pub(crate) fn panic() {
     seccomp::install(Filter::Keyd).expect("seccomp");
     panic!("the key is {}", "465b5ce8b199b49faa5f0a2ee238a6bc");

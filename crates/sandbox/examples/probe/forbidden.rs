@@ -1,4 +1,4 @@
-//! The ways out: calls that must end the process, by their numbers and arguments.
+//! The ways out of the sandbox: calls that must end the process, with their numbers and arguments.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use softsim_sandbox::seccomp::{self, Filter};
 
 use crate::confined;
 
-/// Its name, its number, and its first arguments; the others are 0.
+/// The name of a call, its number, and its first arguments. The others are 0.
 type Call = (&'static str, c_long, &'static [c_long]);
 
 const UNIX: c_long = libc::AF_UNIX as c_long;
@@ -27,7 +27,7 @@ const READ_WRITE: c_long = 3;
 const READ_EXECUTE: c_long = 5;
 const OUT_OF_BAND: c_long = libc::MSG_OOB as c_long;
 
-/// What a hijacked process would like to do, whichever it is.
+/// The calls that somebody who takes over any of the processes would like to make.
 const BOTH: &[Call] = &[
     // Another program, another process.
     ("execve", libc::SYS_execve, &[]),
@@ -169,8 +169,8 @@ const BOTH: &[Call] = &[
     ("input and output ports", libc::SYS_iopl, &[3]),
 ];
 
-/// What only the network daemon may do, and the neighbours of what keyd may, and what notifier and
-/// finder may, still less.
+/// Calls that only the network daemon may make, and calls similar to those that keyd may make. The
+/// notifier and the finder may make even fewer.
 const KEYD: &[Call] = &[
     ("socket", libc::SYS_socket, &[INET, DATAGRAM]),
     ("TCP socket", libc::SYS_socket, &[INET6, STREAM]),
@@ -256,7 +256,7 @@ const KEYD: &[Call] = &[
     ),
 ];
 
-/// The neighbours of what the network daemon may do.
+/// Calls similar to those that the network daemon may make.
 const NETD: &[Call] = &[
     ("mkdirat", libc::SYS_mkdirat, &[]),
     (
@@ -311,7 +311,7 @@ const NETD: &[Call] = &[
     ),
 ];
 
-/// What the bridge may not do, which reads what others send.
+/// Calls that the bridge, which parses what others send, may not make.
 const BRIDGE: &[Call] = &[
     ("connect", libc::SYS_connect, &[-1]),
     ("bind", libc::SYS_bind, &[-1]),
@@ -338,7 +338,7 @@ const BRIDGE: &[Call] = &[
     ("thread", libc::SYS_clone, &[0x003d_0f00]),
 ];
 
-/// What the keeper of a port may not do, which holds sockets of four kinds and opens no other.
+/// Calls that the port keeper, which holds sockets of four kinds, may not make.
 const PORT_KEEPER: &[Call] = &[
     ("a frame socket bound anew", libc::SYS_bind, &[-1]),
     ("connect", libc::SYS_connect, &[-1]),
@@ -378,7 +378,7 @@ const PORT_KEEPER: &[Call] = &[
     ("another clock", libc::SYS_clock_gettime, &[0]),
 ];
 
-/// The neighbours of what a look-up of a name may do.
+/// Calls similar to those that a look-up may make.
 const LOOK_UP: &[Call] = &[
     (
         "mmap of memory to write code to",
@@ -421,7 +421,7 @@ const LOOK_UP: &[Call] = &[
     ("new limit", libc::SYS_prlimit64, &[]),
 ];
 
-/// The neighbours of what the names helper may do besides.
+/// Calls similar to those that the names helper may make in addition.
 const NAMES: &[Call] = &[
     ("thread", libc::SYS_clone, &[0x003d_0f00]),
     (
@@ -445,13 +445,13 @@ const NAMES: &[Call] = &[
     ("new limit", libc::SYS_prlimit64, &[]),
 ];
 
-/// What a look-up may do for the modules that it loads.
+/// Calls that a look-up may make for the modules that it loads.
 const OF_LOOK_UPS: &[&str] = &["mmap of executable memory"];
 
-/// What the names helper may do to make its look-ups, which confine themselves.
+/// Calls that the names helper may make to start look-ups, which confine themselves.
 const OF_NAMES: &[&str] = &["mmap of executable memory", "fork", "wait4", "seccomp"];
 
-/// What the network daemon's C library tries, and does without.
+/// Calls that the network daemon's C library tries, but can do without.
 const REFUSED: Call = ("clone3", libc::SYS_clone3, &[]);
 
 fn calls(policy: &str) -> (Filter, impl Iterator<Item = &'static Call>) {
@@ -489,7 +489,7 @@ pub(crate) fn attempt(policy: &str, name: &str) {
     make(call);
 }
 
-/// write(2, 0, 0) by the door of 32-bit programs, which counts calls in another way.
+/// write(2, 0, 0) by the entry for 32-bit programs, which has other numbers for the calls.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn thirty_two_bits(policy: &str) {
     confined();

@@ -1,8 +1,9 @@
-//! A process of `secret_main!` that looks at itself from inside, or breaks a rule, for `tests/`.
+//! A process of `secret_main!` that examines itself, or breaks a rule, for `tests/`.
 //!
 //!     probe TOPIC [ARGUMENT]
 //!
-//! It exits 0 if what it found is as it should be; otherwise it panics, which names the line.
+//! It exits with status 0 if everything is as it should be. Otherwise it panics, and the message
+//! names the line.
 
 #![no_main]
 #![allow(clippy::panic)] // It is how the probe says that something is wrong.
@@ -66,7 +67,7 @@ fn run(args: Args) -> ! {
     exit(0)
 }
 
-/// Says on standard error that from here on the sandbox is closed.
+/// Reports on standard error that the process is confined from now on.
 fn confined() {
     log::line(6, "confined");
 }

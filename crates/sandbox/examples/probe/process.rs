@@ -12,7 +12,7 @@ pub(crate) fn kind() {
     println!("{} {}", memory::key_memory(), errno.unwrap_or(0));
 }
 
-/// Tells where its stack and heap are, and stays.
+/// Prints where its stack and heap are, and keeps running.
 pub(crate) fn wait() {
     let boxed = Box::new(0x5ee7_u64);
     println!(
@@ -74,8 +74,8 @@ pub(crate) fn drop_user(id: &str) {
     assert!(process::drop_user(0, 0).is_err());
 }
 
-/// Of all capabilities the one that is kept remains, in this process and in the programs that it
-/// runs; then none.
+/// First, only the capability that is kept remains, in this process and in the programs that it
+/// runs. Then none remains.
 pub(crate) fn keep_capabilities() {
     const NET_ADMIN: &str = "0000000000001000";
     const NONE: &str = "0000000000000000";
@@ -95,7 +95,7 @@ pub(crate) fn keep_capabilities() {
     assert!(process::keep_capabilities(&[process::Capability::NetAdmin]).is_err());
 }
 
-/// Signals that ask for the end pass.
+/// The process goes on after signals that ask it to end.
 pub(crate) fn ignore_termination() {
     process::ignore_termination().expect("signals");
     for signal in [libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
@@ -112,7 +112,7 @@ fn field<'s>(status: &'s str, name: &str) -> Option<&'s str> {
         .map(str::trim)
 }
 
-/// Writes so many lines of the greatest length, and tells how many were dropped.
+/// Writes this many lines of the greatest length, and prints how many were dropped.
 pub(crate) fn log_lines(count: &str) {
     for _ in 0..count.parse().expect("a number") {
         log::line(9, "\n".repeat(5000));

@@ -1,4 +1,4 @@
-//! Where memory lies, and what is left in it.
+//! Where the memory of the process is, and what is left in it.
 
 use std::arch::asm;
 use std::fs;
@@ -27,7 +27,7 @@ pub(crate) fn maps() {
     }
 }
 
-/// A further area is of the kind that is told, between guard pages, and takes what has no room in
+/// A further area is of the reported kind, is between guard pages, and takes what has no room in
 /// the first.
 pub(crate) fn extend(octets: &str) {
     let octets: usize = octets.parse().expect("a number");
@@ -52,7 +52,7 @@ pub(crate) fn extend(octets: &str) {
     println!("{before} {}", memory::key_memory());
 }
 
-/// What was promised is taken as it is needed.
+/// The heap takes promised memory only as it is needed.
 pub(crate) fn extend_by_need() {
     let resident = || {
         let statm = fs::read_to_string("/proc/self/statm").expect("its own memory");
@@ -66,14 +66,14 @@ pub(crate) fn extend_by_need() {
     let grown = resident() - before;
     assert!((3 << 20..5 << 20).contains(&grown), "{grown}");
     drop(blocks);
-    // What was freed is used again.
+    // The heap uses freed blocks again.
     black_box(vec![1_u8; 4 << 20]);
     assert!(resident() - before < 5 << 20);
     assert!(Vec::<u8>::new().try_reserve(9 << 20).is_err());
     assert!(resident() - before < 5 << 20);
 }
 
-/// What the address space can't hold is an error, and the process goes on.
+/// An area that doesn't fit into the address space is an error, and the process goes on.
 pub(crate) fn extend_beyond_reason() {
     for octets in [usize::MAX, usize::MAX - (1 << 13), 1 << 60] {
         let error = memory::extend_heap(octets).expect_err("no room");
@@ -100,7 +100,7 @@ pub(crate) fn freed() {
     assert_eq!(occurrences(heap), before, "freed at last");
 }
 
-/// What a finished call left on the stack is there before the scrub, and gone after it.
+/// What a finished call has left on the stack is there before the scrub, and not after it.
 pub(crate) fn scrub_stack() {
     let local = 0_u64;
     let here = (&raw const local).addr();
@@ -112,7 +112,7 @@ pub(crate) fn scrub_stack() {
     memory::scrub();
     assert_eq!(occurrences(below.clone()), 0);
 
-    // The scrub reaches as deep as it says.
+    // The scrub reaches as deep as its documentation says.
     let deepest = here - SCRUB_DEPTH;
     assert!(deepest > base && below.contains(&deepest));
     write(deepest + 4096, PATTERN);
@@ -121,7 +121,7 @@ pub(crate) fn scrub_stack() {
     assert_eq!(occurrences(below), 0);
 }
 
-/// What a call as deep as it may be left is gone; what lies deeper was never there.
+/// The scrub wipes what the deepest permitted call has left.
 pub(crate) fn scrub_shallow() {
     let local = 0_u64;
     let here = (&raw const local).addr();
@@ -132,7 +132,7 @@ pub(crate) fn scrub_shallow() {
     assert_eq!(occurrences(deepest..here - (4 << 10)), 0);
 }
 
-/// A call that went deeper than it may is a defect, and a test finds it.
+/// A call that goes deeper than is permitted is a defect, which a test finds.
 pub(crate) fn scrub_shallow_too_deep() {
     let local = 0_u64;
     memory::scrub();
@@ -228,7 +228,7 @@ fn write(address: usize, word: u64) {
     unsafe { (address as *mut u64).write_volatile(word) }
 }
 
-/// Fills the registers, calls the scrub, and looks at them.
+/// Fills the registers, calls the scrub, and reads them.
 #[cfg(target_arch = "x86_64")]
 pub(crate) fn scrub_registers() {
     let mut left = [[PATTERN; 8]; 32];
@@ -348,7 +348,7 @@ fn wide_registers_after_scrub(left: &mut [[u64; 8]; 32]) {
     }
 }
 
-/// Fills the vector registers, calls the scrub, and looks at them.
+/// Fills the vector registers, calls the scrub, and reads them.
 #[cfg(target_arch = "aarch64")]
 pub(crate) fn scrub_registers() {
     let mut left = [[PATTERN; 2]; 32];

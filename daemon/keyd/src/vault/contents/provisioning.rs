@@ -12,7 +12,7 @@ pub type Txid = [u8; 16];
 /// The number of issuers whose sequences are stored.
 pub(in super::super) const MAX_ISSUERS: usize = 16;
 
-/// What transactions change beside profiles.
+/// What transactions change besides profiles.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Provisioning {
     /// The id of the last transaction.

@@ -25,7 +25,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// That of a file with these tables beside its own.
+    /// The layout of a file with these tables besides its own.
     pub fn new(tables: &'static [Table], capacity: u32) -> Self {
         let mut layout = Self {
             tables,
