@@ -5,7 +5,6 @@ use softsim_aka::{KAusf, fiveg};
 use softsim_keyd_proto::requests::AkmaKey;
 use softsim_keyd_proto::{AkmaAnswer, Refusal, SecretBytes};
 
-use crate::keyd::Keyd;
 use crate::vault::{Installation, Vault};
 
 /// The longest domain name, in octets.
@@ -55,14 +54,9 @@ pub(crate) fn akma_key(
     })
 }
 
-impl Keyd {
-    /// Wipes K_AUSF if its profile was disabled, deleted or replaced.
-    pub(crate) fn wipe_unused_k_ausf(&mut self) {
-        let unused = |anchored: &Anchored| !self.vault.is_in_use(anchored.of);
-        if self.anchored.as_ref().is_some_and(unused) {
-            self.anchored = None;
-        }
-    }
+/// Wipes K_AUSF if its profile was disabled, deleted or replaced.
+pub(crate) fn wipe_unused_k_ausf(anchored: &mut Option<Anchored>, vault: &Vault) {
+    anchored.take_if(|anchored| !vault.is_in_use(anchored.of));
 }
 
 /// Whether a name consists of labels of letters, digits and hyphens, joined by dots.

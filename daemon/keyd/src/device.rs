@@ -18,7 +18,7 @@ use softsim_sandbox::random::SystemRng;
 use zeroize::Zeroizing;
 
 use crate::event::Event;
-use crate::keyd::refusal_of;
+use crate::refusal::refusal_of;
 use crate::vault::{DeviceKeys, Vault};
 use crate::{certificate, handshake};
 

@@ -6,13 +6,14 @@ use core::time::Duration;
 use serde::Deserialize;
 use softsim_keyd_proto::requests::Status;
 use softsim_keyd_proto::{
-    Call, MAX_ANSWER, Refusal, RequestKind, decode_request, encode_answer, is_refusal, kind_of,
+    Call, MAX_ANSWER, Refusal, RequestKind, Role, decode_request, encode_answer, is_refusal,
+    kind_of,
 };
 
 use crate::device::Keys;
 use crate::eap::Sessions;
 use crate::keyd::{Client, Keyd};
-use crate::provision::Staged;
+use crate::provision::Provisioning;
 use crate::sim::Sim;
 use crate::vault::Vault;
 use crate::{akma, application, device, eap, psk, status};
@@ -54,9 +55,7 @@ impl Keyd {
                 })?;
         // A Commit of a newly signed package doesn't count towards the limit on writes, because it
         // can't occur more often than an operator signs.
-        let signed = self.staged[client.role]
-            .as_ref()
-            .is_some_and(Staged::is_signed);
+        let signed = self.transactions.is_signed(client.role);
         let wears = !(request == RequestKind::Commit && signed);
         self.rates
             .take(client.account, group, wears, now)
@@ -80,7 +79,9 @@ impl Keyd {
         };
         match request {
             Kind::Hello => exchange.with(|_, client, request| status::hello(client.role, request)),
-            Kind::Status => exchange.with(Keyd::status),
+            Kind::Status => {
+                exchange.with(|keyd, client, request| status::status(keyd, client.role, request))
+            }
             Kind::Identity => {
                 exchange.with(|keyd, client, request| keyd.sim().identity(client.role, request))
             }
@@ -108,14 +109,29 @@ impl Keyd {
                 device::sign_handshake(keys, &keyd.vault, &mut keyd.counters, request)
             }),
             Kind::PskMasterSecret => exchange.with_vault(psk::psk_master_secret),
-            Kind::Stage => exchange.with(Keyd::stage),
-            Kind::StageAccounts => exchange.with(Keyd::stage_accounts),
-            Kind::Commit => exchange.with(Keyd::commit),
-            Kind::Abort => exchange.with(Keyd::abort),
+            Kind::Stage => {
+                exchange.provision(|provisioning, role, request| provisioning.stage(role, request))
+            }
+            Kind::StageAccounts => exchange.with(|keyd, client, request| {
+                let (transactions, vault) = (&mut keyd.transactions, &keyd.vault);
+                psk::stage_accounts(transactions, vault, client.role, request)
+            }),
+            Kind::Commit => {
+                exchange.provision(|provisioning, role, request| provisioning.commit(role, request))
+            }
+            Kind::Abort => {
+                exchange.provision(|provisioning, role, request| provisioning.abort(role, request))
+            }
             Kind::ListProfiles => exchange.with_vault(status::list_profiles),
-            Kind::Enable => exchange.with(|keyd, _, request| keyd.enable(request)),
-            Kind::Disable => exchange.with(|keyd, _, request| keyd.disable(request)),
-            Kind::Delete => exchange.with(|keyd, _, request| keyd.delete(request)),
+            Kind::Enable => {
+                exchange.provision(|provisioning, _, request| provisioning.enable(request))
+            }
+            Kind::Disable => {
+                exchange.provision(|provisioning, _, request| provisioning.disable(request))
+            }
+            Kind::Delete => {
+                exchange.provision(|provisioning, _, request| provisioning.delete(request))
+            }
             Kind::Sign => exchange.with(|keyd, client, request| {
                 application::sign(device::made(&keyd.keys)?, client.uid, request)
             }),
@@ -171,6 +187,14 @@ impl<'d> Exchange<'_, 'd> {
             Ok(request) => write::<C>(handler(self.keyd, self.client, request), self.answer),
             Err(malformed) => self.keyd.refuse(malformed, self.answer),
         }
+    }
+
+    /// Like [`Exchange::with`], for a handler that provisions for the client's role.
+    fn provision<C: Call + Deserialize<'d>>(
+        self,
+        handler: impl FnOnce(&mut Provisioning<'_>, Role, C) -> Result<C::Answer, Refusal>,
+    ) -> usize {
+        self.with(|keyd, client, request| handler(&mut keyd.provisioning(), client.role, request))
     }
 
     /// Like [`Exchange::with`], for a handler that needs only the SIM and the connection's

@@ -3,17 +3,18 @@
 use core::fmt;
 use core::time::Duration;
 
-use softsim_keyd_proto::{Counters, Enforcement, PackageFault, Refusal, Role};
+use softsim_keyd_proto::{Counters, Enforcement, Role};
 
 use crate::akma::Anchored;
 use crate::device::Keys;
 use crate::eap::Sessions;
-use crate::event::Event;
-use crate::provision::Staged;
+use crate::provision::Provisioning;
 use crate::rates::{AccountId, Rates};
+use crate::refusal::refusal_of;
 use crate::roles::{PerRole, RolePolicy};
 use crate::sim::Sim;
-use crate::vault::{CommitError, Txid, Vault};
+use crate::transactions::Transactions;
+use crate::vault::Vault;
 
 /// The settings of the key process.
 #[derive(Debug)]
@@ -37,10 +38,7 @@ pub struct Service {
 pub struct Keyd {
     pub(crate) vault: Vault,
     pub(crate) keys: Option<Keys>,
-    pub(crate) staged: PerRole<Option<Staged>>,
-    /// The last transaction of each role, so that its Commit can be repeated. That of the role
-    /// network is durable.
-    pub(crate) committed: PerRole<Option<Txid>>,
+    pub(crate) transactions: Transactions,
     /// The keys of the last primary authentication with a 5G core.
     pub(crate) anchored: Option<Anchored>,
     pub(crate) counters: Counters,
@@ -91,13 +89,10 @@ impl core::error::Error for StorageFailed {}
 impl Keyd {
     /// Serves an opened vault.
     pub fn new(vault: Vault, service: Service) -> Self {
-        let mut committed = PerRole::default();
-        committed[Role::Network] = vault.last_transaction();
         Self {
             keys: vault.device_keys().map(Keys::from_stored),
             rates: Rates::new(&service.policies, &service.uids),
-            staged: PerRole::default(),
-            committed,
+            transactions: Transactions::after(vault.last_transaction()),
             anchored: None,
             counters: Counters::default(),
             vault,
@@ -125,6 +120,19 @@ impl Keyd {
         }
     }
 
+    /// Borrows the part of keyd that a request needs to provision.
+    pub(crate) fn provisioning(&mut self) -> Provisioning<'_> {
+        Provisioning {
+            vault: &mut self.vault,
+            keys: &mut self.keys,
+            transactions: &mut self.transactions,
+            anchored: &mut self.anchored,
+            counters: &mut self.counters,
+            enforcement: &self.service.enforcement,
+            realtime: self.service.realtime,
+        }
+    }
+
     /// Makes the changes of a pass durable, with at most one sync.
     ///
     /// # Errors
@@ -134,34 +142,6 @@ impl Keyd {
             Ok(()) if !self.vault.has_failed() => Ok(()),
             _ => Err(StorageFailed),
         }
-    }
-}
-
-/// The refusal for a change that the vault didn't accept. Logs a failure of the storage.
-pub(crate) fn refusal_of(error: CommitError) -> Refusal {
-    match error {
-        CommitError::Full { capacity, .. } => Refusal::StoreFull { capacity },
-        CommitError::UnknownSlot => Refusal::UnknownProfile,
-        CommitError::UnknownAccount(got) => Refusal::UnknownAccount { got },
-        CommitError::NoKeys => Refusal::NoDeviceKey,
-        CommitError::KeysExist => Refusal::DeviceKeyExists,
-        CommitError::Storage(reason) => {
-            Event::Storage(&reason).log();
-            Refusal::Storage
-        }
-        CommitError::SequenceNotRising { last, got } => {
-            Refusal::Package(PackageFault::Sequence { last, got })
-        }
-        CommitError::DuplicateKey => Refusal::Package(PackageFault::Field {
-            name: "k".to_owned(),
-            expected: "a key that no other profile has".to_owned(),
-            got: "that of an installed one".to_owned(),
-        }),
-        CommitError::TooLong { limit, got } => Refusal::Field {
-            name: "certificate".to_owned(),
-            expected: format!("at most {limit} octets"),
-            got: format!("{got} octets"),
-        },
     }
 }
 

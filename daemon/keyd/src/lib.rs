@@ -29,12 +29,14 @@ mod keyd;
 mod provision;
 mod psk;
 mod rates;
+mod refusal;
 pub mod roles;
 pub mod serve;
 mod sim;
 mod start;
 mod status;
 mod supplicant;
+mod transactions;
 mod users;
 pub mod vault;
 

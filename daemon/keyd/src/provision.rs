@@ -1,101 +1,79 @@
 //! Provisioning of profiles: stages and commits packages and commands in transactions; enables,
 //! disables and deletes profiles.
 
-use std::collections::BTreeMap;
+use core::time::Duration;
 
 use softsim_keyd_proto::requests::{Abort, Commit, Delete, Disable, Enable, Stage};
 use softsim_keyd_proto::{
-    PackageFault, Refusal, Role, StageAnswer, Staged as Outcome, TransactionFault,
+    Counters, Enforcement, PackageFault, Refusal, Role, StageAnswer, Staged as Outcome,
 };
 use softsim_profile::{
     Command, Contents, Expected, Finding, Iccid, Now, Opened, Profile, Severity, check,
 };
 
+use crate::akma::{self, Anchored};
+use crate::command::{changes_of_command, check_command};
+use crate::device::Keys;
 use crate::event::Event;
-use crate::keyd::{Client, Keyd, refusal_of};
+use crate::refusal::refusal_of;
 use crate::sim::{check_algorithm, named};
-use crate::vault::{Change, Psk, Txid};
+use crate::transactions::{Staged, Transactions};
+use crate::vault::{Change, Vault};
 
 /// When this program was built, in seconds since 1970: a time that has certainly passed.
 const BUILD_TIME: &str = env!("SOFTSIM_BUILD_TIME");
 
-/// A transaction that waits for its Commit; each role has one at most.
-#[derive(Debug)]
-pub(crate) struct Staged {
-    pub(crate) txid: Txid,
-    opened: Option<Opened>,
-    /// The complete new list of PSK accounts; none leaves the present ones unchanged.
-    pub(crate) accounts: Option<BTreeMap<u16, Option<Psk>>>,
+/// The part of keyd that provisioning needs: all but the sessions and the rates.
+pub(crate) struct Provisioning<'a> {
+    pub(crate) vault: &'a mut Vault,
+    pub(crate) keys: &'a mut Option<Keys>,
+    pub(crate) transactions: &'a mut Transactions,
+    pub(crate) anchored: &'a mut Option<Anchored>,
+    pub(crate) counters: &'a mut Counters,
+    pub(crate) enforcement: &'a Enforcement,
+    pub(crate) realtime: fn() -> Duration,
 }
 
-impl Staged {
-    /// A transaction that changes nothing yet.
-    pub(crate) fn new(txid: Txid) -> Self {
-        Self {
-            txid,
-            opened: None,
-            accounts: None,
-        }
-    }
-
-    /// Whether it carries something that an operator has newly signed.
-    pub(crate) fn is_signed(&self) -> bool {
-        self.opened.is_some()
-    }
-
-    /// Whether it carries a package that was sealed to the present sealing key.
-    pub(crate) fn is_sealed(&self) -> bool {
-        (self.opened.as_ref()).is_some_and(|opened| matches!(opened.contents, Contents::Profile(_)))
-    }
-}
-
-impl Keyd {
-    pub(crate) fn stage(
-        &mut self,
-        client: &mut Client,
-        request: Stage<'_>,
-    ) -> Result<StageAnswer, Refusal> {
+impl Provisioning<'_> {
+    pub(crate) fn stage(&mut self, role: Role, request: Stage<'_>) -> Result<StageAnswer, Refusal> {
         let opened = match request.package {
             Some(package) => {
                 let opened = self.open(package)?;
                 match &opened.contents {
                     Contents::Profile(profile) => self.may_install(profile)?,
-                    Contents::Command(command) => self.check_command(command, &opened.issuer)?,
+                    Contents::Command(command) => {
+                        check_command(self.vault, command, &opened.issuer)?
+                    }
                 }
                 Some(opened)
             }
             None => None,
         };
         let staged = opened.as_ref().map(outcome);
-        self.staged[client.role] = Some(Staged {
-            opened,
-            ..Staged::new(request.txid)
-        });
+        self.transactions
+            .stage(role, Staged::of_package(request.txid, opened));
         Ok(StageAnswer { staged })
     }
 
-    pub(crate) fn commit(&mut self, client: &mut Client, request: Commit) -> Result<(), Refusal> {
-        let digest = accounts_digest(client, &request)?;
-        match self.staged(client, &request.txid) {
-            Ok(()) => {}
+    pub(crate) fn commit(&mut self, role: Role, request: Commit) -> Result<(), Refusal> {
+        let digest = accounts_digest(role, &request)?;
+        let staged = match self.transactions.take(role, &request.txid) {
+            Ok(staged) => staged,
             // The client repeats the Commit, because the answer was lost.
-            Err(_) if self.is_committed(client, &request) => return Ok(()),
+            Err(_) if self.is_committed(role, &request) => return Ok(()),
             Err(refusal) => return Err(refusal),
-        }
-        let Some(staged) = self.staged[client.role].take() else {
-            return Err(Refusal::Transaction(TransactionFault::NothingStaged));
         };
         // A transaction that changes nothing isn't written, because flash wears out. keyd remembers
         // it while it runs.
         let same = digest.is_none() || digest == self.vault.accounts_digest();
         if !staged.is_signed() && staged.accounts.is_none() && same {
-            self.committed[client.role] = Some(staged.txid);
+            self.transactions.remember(role, staged.txid);
             return Ok(());
         }
         let mut changes = Vec::new();
         // netd stores its accounts under this id, and asks for it when it starts, so a transaction
         // of another role must not replace it.
-        if client.role == Role::Network {
+        if role == Role::Network {
             changes.push(Change::Transaction(staged.txid));
         }
         changes.extend(digest.map(Change::AccountsDigest));
@@ -107,7 +85,7 @@ impl Keyd {
             changes.extend(self.changes_of(opened)?);
         }
         self.change(changes)?;
-        self.committed[client.role] = Some(staged.txid);
+        self.transactions.remember(role, staged.txid);
         match outcome {
             Some(Outcome::SealingKeyRotated) => self.sealing_key_rotated(),
             Some(outcome) => log(&outcome),
@@ -116,14 +94,12 @@ impl Keyd {
         Ok(())
     }
 
-    pub(crate) fn abort(&mut self, client: &mut Client, request: Abort) -> Result<(), Refusal> {
-        self.staged(client, &request.txid)?;
-        self.staged[client.role] = None;
-        Ok(())
+    pub(crate) fn abort(&mut self, role: Role, request: Abort) -> Result<(), Refusal> {
+        self.transactions.take(role, &request.txid).map(drop)
     }
 
     pub(crate) fn enable(&mut self, request: Enable<'_>) -> Result<(), Refusal> {
-        let slot = named(&self.vault, request.iccid)?;
+        let slot = named(self.vault, request.iccid)?;
         if self.vault.enabled() == Some(slot) {
             return Ok(());
         }
@@ -134,7 +110,7 @@ impl Keyd {
     }
 
     pub(crate) fn disable(&mut self, request: Disable<'_>) -> Result<(), Refusal> {
-        let slot = named(&self.vault, request.iccid)?;
+        let slot = named(self.vault, request.iccid)?;
         if self.vault.enabled() != Some(slot) {
             return Ok(());
         }
@@ -145,7 +121,7 @@ impl Keyd {
     }
 
     pub(crate) fn delete(&mut self, request: Delete<'_>) -> Result<(), Refusal> {
-        let slot = named(&self.vault, request.iccid)?;
+        let slot = named(self.vault, request.iccid)?;
         if self.vault.enabled() == Some(slot) {
             return Err(Refusal::ProfileEnabled);
         }
@@ -185,7 +161,7 @@ impl Keyd {
             }],
             Contents::Command(command) => {
                 let mut changes = vec![Change::Sequence { issuer, sequence }];
-                changes.extend(self.changes_of_command(&command, &issuer)?);
+                changes.extend(changes_of_command(self.vault, &command, &issuer)?);
                 changes
             }
         })
@@ -193,8 +169,8 @@ impl Keyd {
 
     /// Refuses a profile that this keyd doesn't accept, whoever signed it.
     fn may_install(&mut self, profile: &Profile) -> Result<(), Refusal> {
-        check_algorithm(&self.service.enforcement, profile)?;
-        let laboratory = self.service.enforcement.test_profiles;
+        check_algorithm(self.enforcement, profile)?;
+        let laboratory = self.enforcement.test_profiles;
         let forbidden = |finding: &Finding| match finding.severity {
             Severity::Warning => false,
             Severity::Laboratory => !laboratory,
@@ -225,22 +201,9 @@ impl Keyd {
     }
 
     /// Whether the role's last Commit was exactly this one.
-    fn is_committed(&self, client: &Client, request: &Commit) -> bool {
-        self.committed[client.role] == Some(request.txid)
+    fn is_committed(&self, role: Role, request: &Commit) -> bool {
+        self.transactions.last(role) == Some(request.txid)
             && (request.accounts.is_none() || request.accounts == self.vault.accounts_digest())
-    }
-
-    /// Refuses a transaction that isn't the staged one.
-    fn staged(&self, client: &Client, txid: &Txid) -> Result<(), Refusal> {
-        let fault = match &self.staged[client.role] {
-            Some(staged) if staged.txid == *txid => return Ok(()),
-            Some(staged) => TransactionFault::Other {
-                expected: staged.txid,
-                got: *txid,
-            },
-            None => TransactionFault::NothingStaged,
-        };
-        Err(Refusal::Transaction(fault))
     }
 
     /// Whether a profile is enabled when it is installed. A new profile is enabled only if no other
@@ -257,20 +220,31 @@ impl Keyd {
     fn change(&mut self, changes: Vec<Change>) -> Result<(), Refusal> {
         let now = self.now().at_least();
         let changed = self.vault.commit(changes, now);
-        self.wipe_unused_k_ausf();
+        akma::wipe_unused_k_ausf(self.anchored, self.vault);
         changed.map_err(refusal_of)
     }
 
+    /// Starts to use the new sealing key, and drops packages that were opened with the old one but
+    /// aren't committed.
+    fn sealing_key_rotated(&mut self) {
+        *self.keys = self.vault.device_keys().map(Keys::from_stored);
+        self.transactions.drop_sealed();
+        if let Some(keys) = self.keys {
+            let key = &keys.sealing_key_id;
+            Event::SealingKeyRotated { key }.log();
+        }
+    }
+
     fn now(&self) -> Now {
-        let realtime = (self.service.realtime)().as_secs();
+        let realtime = (self.realtime)().as_secs();
         let built = BUILD_TIME.parse().expect("the build writes a number");
         Now::judge(realtime, built, self.vault.last_time())
     }
 }
 
 /// The digest of netd's accounts in a Commit. Only the role network may change it.
-fn accounts_digest(client: &Client, request: &Commit) -> Result<Option<[u8; 32]>, Refusal> {
-    match (client.role, request.accounts) {
+fn accounts_digest(role: Role, request: &Commit) -> Result<Option<[u8; 32]>, Refusal> {
+    match (role, request.accounts) {
         (Role::Network, digest) => Ok(digest),
         (_, None) => Ok(None),
         (role, Some(_)) => Err(Refusal::Field {

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 use softsim_keyd_proto::requests::{PskAccount, PskMasterSecret, StageAccounts};
-use softsim_keyd_proto::{Refusal, SecretAnswer, SecretBytes};
+use softsim_keyd_proto::{Refusal, Role, SecretAnswer, SecretBytes};
 use zeroize::Zeroizing;
 
-use crate::keyd::{Client, Keyd};
-use crate::provision::Staged;
+use crate::transactions::Transactions;
 use crate::vault::{MAX_ACCOUNTS, Psk, Vault};
 
 /// The only label that keyd uses. With the label of RFC 5246 §8.1, the result wouldn't depend on
@@ -19,47 +18,42 @@ const LABEL: &[u8] = b"extended master secret";
 /// Length of a master secret in octets (RFC 5246 §8.1).
 const MASTER_SECRET: usize = 48;
 
-impl Keyd {
-    pub(crate) fn stage_accounts(
-        &mut self,
-        client: &mut Client,
-        request: StageAccounts<'_>,
-    ) -> Result<(), Refusal> {
-        let accounts = self.checked(request.accounts)?;
-        let staged = self.staged[client.role].get_or_insert_with(|| Staged::new(request.txid));
-        if staged.txid != request.txid {
-            *staged = Staged::new(request.txid);
-        }
-        staged.accounts = Some(accounts);
-        Ok(())
-    }
+pub(crate) fn stage_accounts(
+    transactions: &mut Transactions,
+    vault: &Vault,
+    role: Role,
+    request: StageAccounts<'_>,
+) -> Result<(), Refusal> {
+    let accounts = checked(vault, request.accounts)?;
+    transactions.get_or_stage(role, request.txid).accounts = Some(accounts);
+    Ok(())
+}
 
-    /// Checks that each account occurs once, and that its key is long enough or exists already.
-    fn checked(
-        &self,
-        accounts: Vec<PskAccount<'_>>,
-    ) -> Result<BTreeMap<u16, Option<Psk>>, Refusal> {
-        if accounts.len() > MAX_ACCOUNTS {
-            let limit = format!("at most {MAX_ACCOUNTS}");
-            return Err(field("accounts", &limit, accounts.len().to_string()));
-        }
-        let mut checked = BTreeMap::new();
-        for PskAccount { account, psk } in accounts {
-            let psk = match psk {
-                Some(octets) => Some(Psk::new(octets).ok_or_else(|| {
-                    field("psk", "16 to 64 octets", format!("{} octets", octets.len()))
-                })?),
-                None if self.vault.psk(account).is_none() => {
-                    return Err(Refusal::UnknownAccount { got: account });
-                }
-                None => None,
-            };
-            if checked.insert(account, psk).is_some() {
-                return Err(field("account", "each once", format!("{account} twice")));
-            }
-        }
-        Ok(checked)
+/// Checks that each account occurs once, and that its key is long enough or exists already.
+fn checked(
+    vault: &Vault,
+    accounts: Vec<PskAccount<'_>>,
+) -> Result<BTreeMap<u16, Option<Psk>>, Refusal> {
+    if accounts.len() > MAX_ACCOUNTS {
+        let limit = format!("at most {MAX_ACCOUNTS}");
+        return Err(field("accounts", &limit, accounts.len().to_string()));
     }
+    let mut checked = BTreeMap::new();
+    for PskAccount { account, psk } in accounts {
+        let psk = match psk {
+            Some(octets) => Some(Psk::new(octets).ok_or_else(|| {
+                field("psk", "16 to 64 octets", format!("{} octets", octets.len()))
+            })?),
+            None if vault.psk(account).is_none() => {
+                return Err(Refusal::UnknownAccount { got: account });
+            }
+            None => None,
+        };
+        if checked.insert(account, psk).is_some() {
+            return Err(field("account", "each once", format!("{account} twice")));
+        }
+    }
+    Ok(checked)
 }
 
 pub(crate) fn psk_master_secret(

@@ -8,7 +8,7 @@ use softsim_keyd_proto::{
 use softsim_profile::Algorithm;
 use softsim_sandbox::log;
 
-use crate::keyd::{Client, Keyd};
+use crate::keyd::Keyd;
 use crate::vault::{Slot, StoredProfile, Vault};
 
 /// The number of profiles in one answer to ListProfiles, which is low enough that no other client
@@ -30,43 +30,37 @@ pub(crate) fn hello(role: Role, request: Hello) -> Result<HelloAnswer, Refusal> 
     })
 }
 
-impl Keyd {
-    pub(crate) fn status(
-        &mut self,
-        client: &mut Client,
-        _: Status,
-    ) -> Result<StatusAnswer, Refusal> {
-        // An application only gets what it needs to decide whether to trust keyd.
-        let whole = client.role != Role::App;
-        let counters = Counters {
-            log_lines_dropped: log::dropped(),
-            ..self.counters
-        };
-        Ok(StatusAnswer {
-            enforcement: self.service.enforcement,
-            device_id: self.keys.as_ref().map(|keys| keys.device_id.0),
-            sealing_key_id: self.keys.as_ref().map(|keys| keys.sealing_key_id.0),
-            certified: self.vault.certificate().is_some(),
-            trust_anchors: self.vault.trust_anchors().len() as u8,
-            profiles: self.vault.installed(),
-            profile: self.shown().filter(|_| whole),
-            capacity: self.vault.capacity(),
-            anchor: self.vault.epoch().filter(|_| whole),
-            committed: self.committed[Role::Network].filter(|_| whole),
-            accounts: self.vault.accounts_digest().filter(|_| whole),
-            counters: whole.then_some(counters),
-        })
-    }
+pub(crate) fn status(keyd: &Keyd, role: Role, _: Status) -> Result<StatusAnswer, Refusal> {
+    // An application only gets what it needs to decide whether to trust keyd.
+    let whole = role != Role::App;
+    let vault = &keyd.vault;
+    let counters = Counters {
+        log_lines_dropped: log::dropped(),
+        ..keyd.counters
+    };
+    Ok(StatusAnswer {
+        enforcement: keyd.service.enforcement,
+        device_id: keyd.keys.as_ref().map(|keys| keys.device_id.0),
+        sealing_key_id: keyd.keys.as_ref().map(|keys| keys.sealing_key_id.0),
+        certified: vault.certificate().is_some(),
+        trust_anchors: vault.trust_anchors().len() as u8,
+        profiles: vault.installed(),
+        profile: summary(vault).filter(|_| whole),
+        capacity: vault.capacity(),
+        anchor: vault.epoch().filter(|_| whole),
+        committed: keyd.transactions.last(Role::Network).filter(|_| whole),
+        accounts: vault.accounts_digest().filter(|_| whole),
+        counters: whole.then_some(counters),
+    })
+}
 
-    /// The profile in the summary.
-    fn shown(&self) -> Option<ProfileInfo> {
-        let mut profiles = self.vault.profiles();
-        let (slot, stored) = match self.vault.enabled() {
-            Some(slot) => (slot, self.vault.profile(slot)?),
-            None => profiles.next()?,
-        };
-        Some(info(&self.vault, slot, stored))
-    }
+/// The profile that a status shows: the enabled one, or else the first.
+fn summary(vault: &Vault) -> Option<ProfileInfo> {
+    let (slot, stored) = match vault.enabled() {
+        Some(slot) => (slot, vault.profile(slot)?),
+        None => vault.profiles().next()?,
+    };
+    Some(info(vault, slot, stored))
 }
 
 pub(crate) fn list_profiles(
