@@ -94,8 +94,8 @@ pub enum Root {
     AkaPrime {
         /// The root key.
         k_re: KRe,
-        /// The access network, 1 to [`Root::MAX_NETWORK_NAME`] octets. The root must not be used on
-        /// another one.
+        /// The access network, 1 to [`Root::MAX_NETWORK_NAME`] octets. The root must not be used
+        /// on another one.
         network_name: Box<[u8]>,
     },
 }
