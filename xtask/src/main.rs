@@ -26,7 +26,7 @@ usage: cargo xtask COMMAND
   soak             keyd killed 1,000 times under load, both daemons 100 times in a bootstrap, and
                    a hostile netd's long walk: some minutes
   redteam          root looks for keyd's secrets in memory, cores and registers, idle and working,
-                   and says what was found how often
+                   and reports what was found, and how often
   bench            keyd as it is shipped against a bare ping-pong, netd's authentication beside
                    eapol_test's against hostapd, and the algorithms
   old-kernel       the sandbox's tests and the journey under Debian 12's kernel 6.1, in qemu

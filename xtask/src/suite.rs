@@ -40,6 +40,10 @@ pub(crate) fn run() -> Result<()> {
         }
         Ok(())
     })?;
+    step("documentation", || {
+        let build = ["doc", "--workspace", "--no-deps", "--locked", "--quiet"];
+        succeed(cargo(&build).env("RUSTDOCFLAGS", "--deny warnings"))
+    })?;
     step("licences, bans and sources", || {
         succeed(&mut cargo(&["fetch", "--locked"]))?;
         succeed(

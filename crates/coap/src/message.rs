@@ -53,7 +53,7 @@ pub enum FormatError {
         version: u8,
     },
     /// An empty message (code 0.00) has octets behind its header, or a type that can't be empty.
-    #[error("expected nothing behind the header of empty message {mid}")]
+    #[error("expected nothing after the header of empty message {mid}")]
     NotEmpty {
         /// The message id.
         mid: u16,

@@ -207,7 +207,7 @@ pub enum PacketFault {
     #[error("attribute {0} is missing")]
     Missing(u8),
     /// keyd doesn't support the first AT_KDF.
-    #[error("expected AT_KDF 1 in front, got another")]
+    #[error("expected AT_KDF 1 first, got another")]
     Kdf,
     /// AT_MAC is wrong.
     #[error("AT_MAC is wrong")]

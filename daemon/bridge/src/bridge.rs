@@ -35,7 +35,7 @@ pub enum Error {
     #[error("the service manager: {0}")]
     Notify(#[source] io::Error),
     /// The process can't be confined.
-    #[error("{0} (--sandbox=off runs without)")]
+    #[error("{0} (--sandbox=off runs without a sandbox)")]
     Sandbox(#[from] SandboxError),
     /// The wait for messages failed.
     #[error("waiting for messages: {0}")]

@@ -5,8 +5,8 @@
 //! path again and again. The bridge, which parses what wpa_supplicant sends, must not be able to do
 //! that, because connect(2) reaches every socket of the host. Therefore the bridge and the finder
 //! both hold the bridge's socket of the interface, and the path is in the finder's command line.
-//! The bridge sends a datagram with the octet [`ASK`]; the finder answers [`FOUND`] or
-//! [`NOT_FOUND`]. The finder ends when the bridge ends.
+//! The bridge sends a datagram with the octet `ASK`; the finder answers `FOUND` or
+//! `NOT_FOUND`. The finder ends when the bridge ends.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -23,7 +23,7 @@ use softsim_sandbox::seqpacket::{Connection, Received, pair};
 use crate::args::Sandbox;
 use crate::sandbox::{self, SandboxError};
 
-/// The first argument of the process. The path follows, and [`UNCONFINED`] if the process must not
+/// The first argument of the process. The path follows, and `--sandbox=off` if the process must not
 /// confine itself.
 pub const SUBCOMMAND: &str = "finder";
 

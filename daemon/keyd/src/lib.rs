@@ -11,7 +11,7 @@
 //! serve     the answers of one pass leave together
 //! ```
 //!
-//! [`start`] runs first: it opens everything that keyd needs, and then gives up the right to open
+//! `start` runs first: it opens everything that keyd needs, and then gives up the right to open
 //! anything. [`Keyd`] is the whole logic without sockets: octets go in and come out.
 
 mod akma;

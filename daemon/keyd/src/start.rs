@@ -98,8 +98,8 @@ impl fmt::Display for StartError {
                 path.display()
             ),
             Self::Kek(source, error) => write!(f, "{source}: {error}"),
-            Self::Vault(error) => match error.way_out() {
-                Some(way_out) => write!(f, "vault: {error}; {way_out}"),
+            Self::Vault(error) => match error.advice() {
+                Some(advice) => write!(f, "vault: {error}; {advice}"),
                 None => write!(f, "vault: {error}"),
             },
             Self::KeyMemory(kind) => {
@@ -114,8 +114,8 @@ impl fmt::Display for StartError {
                 )
             }
             Self::Heap(error) => error.fmt(f),
-            Self::Landlock(error) => write!(f, "{error}; --sandbox=off runs without"),
-            Self::Seccomp(error) => write!(f, "{error}; --sandbox=off runs without"),
+            Self::Landlock(error) => write!(f, "{error}; --sandbox=off runs without a sandbox"),
+            Self::Seccomp(error) => write!(f, "{error}; --sandbox=off runs without a sandbox"),
             Self::System(error) => write!(f, "can't give up privileges: {error}"),
             Self::Serve(error) => error.fmt(f),
         }

@@ -86,7 +86,7 @@ pub enum Error {
 /// The advice to a user whose kernel is the reason.
 fn advice(error: &SandboxError) -> &'static str {
     match error.is_the_kernels() {
-        true => " (sandbox = \"off\" in the configuration runs without)",
+        true => " (sandbox = \"off\" in the configuration runs without a sandbox)",
         false => "",
     }
 }

@@ -280,7 +280,7 @@ impl Home {
         self.runtime.block_on(asked)
     }
 
-    /// Like [`Self::radius_with`], with conversations by the EAP servers that `open` makes.
+    /// Starts a RADIUS server whose conversations are held by the EAP servers that `open` makes.
     pub fn radius_played_by(
         &self,
         open: impl FnMut() -> Box<dyn EapServer> + Send + 'static,

@@ -23,7 +23,7 @@ pub enum Error {
         received: usize,
     },
     /// The code isn't expected here.
-    #[error("expected Access-Request, -Accept, -Reject or -Challenge in its place, got code {0}")]
+    #[error("expected Access-Request, -Accept, -Reject or -Challenge, got code {0}")]
     Code(u8),
     /// The length of an attribute is less than two octets, or more than are left.
     #[error("expected {attribute} to fit in the {left} octets left, got a length of {claimed}")]

@@ -6,9 +6,9 @@ use super::file::OpenError;
 
 impl OpenError {
     /// What whoever runs the device can do about it.
-    pub fn way_out(&self) -> Option<&'static str> {
-        const ANEW: &str = "move the file away, enrol anew and install profiles that are sealed anew; \
-            an older copy of the file would take challenges again that were used since";
+    pub fn advice(&self) -> Option<&'static str> {
+        const ANEW: &str = "move the file away, enrol anew and install newly sealed profiles; \
+            an older copy of the file would accept challenges again that were used since it was made";
         Some(match self {
             Self::Io(_) | Self::Exists | Self::Smaller { .. } => return None,
             Self::Locked => "end the other process first",
@@ -16,7 +16,7 @@ impl OpenError {
             Self::Format { .. } | Self::RecordVersion { .. } => {
                 "use the release that wrote it, or move it away, enrol anew and install the profiles anew"
             }
-            Self::WrongKek => "start with the key that the vault was put under last",
+            Self::WrongKek => "start with the present key of the vault",
             Self::Foreign => "put the whole file back, its header and its records",
             Self::HeaderDamaged
             | Self::Length { .. }

@@ -10,9 +10,9 @@
 //!    on the network      wired ----> port: the keeper of the interface
 //! ```
 //!
-//! Arrows lead downwards only. [`carrier`] describes the layers, and where another carrier would be
-//! written. [`prepare`] opens what the [`settings`] of an access need before netd confines itself.
-//! [`single_authentication`] runs an exchange without a driver.
+//! Arrows lead downwards only. `carrier` describes the layers, and where another carrier would be
+//! written. `prepare` opens what the `settings` of an access need before netd confines itself.
+//! `single_authentication` runs an exchange without a driver.
 //!
 //! Each access runs on its own thread, with its own connection to keyd. keyd answers within
 //! microseconds, so the thread waits for it, and netd answers a packet of the network without

@@ -398,7 +398,7 @@ impl PeerFields {
             "suci" => Ok(OuterIdentity::Suci),
             nai if nai.contains('@') => fixed(nai).map_err(|error| wrong(error.to_string())),
             other => Err(wrong(format!(
-                "expected any, pseudonym, anonymous, suci or a NAI, got {other:?}"
+                "expected any, pseudonym, anonymous, suci or an NAI, got {other:?}"
             ))),
         }
     }

@@ -88,7 +88,7 @@ fn current() -> Current {
 /// The parts.
 pub(super) fn provider() -> CryptoProvider {
     CryptoProvider {
-        signature_verification: &JudgingVerifier,
+        signature_verification: &TrustVerifier,
         key_provider: &DeviceKey,
         ..rust_crypto::default_provider()
     }
@@ -97,9 +97,9 @@ pub(super) fn provider() -> CryptoProvider {
 /// Verifies the certificate before the library uses its key: in DTLS 1.2, the client signs in the
 /// same flight.
 #[derive(Debug)]
-struct JudgingVerifier;
+struct TrustVerifier;
 
-impl SignatureVerifier for JudgingVerifier {
+impl SignatureVerifier for TrustVerifier {
     fn verify_signature(
         &self,
         certificate: &[u8],

@@ -22,7 +22,7 @@ pub enum TrustFault {
     #[error("expected the pinned one, got another")]
     NotPinned,
     /// No anchor has issued it, it has expired, or it isn't for servers.
-    #[error("expected one that a trust anchor vouches for, got another: {0}")]
+    #[error("expected one issued under a trust anchor, got another: {0}")]
     Path(String),
     /// It has another name.
     #[error("expected one for {expected}, got one for other names")]

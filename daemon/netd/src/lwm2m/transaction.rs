@@ -318,7 +318,7 @@ impl Lwm2m {
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CommitError {
     /// No bootstrap runs.
-    #[error("no bootstrap runs")]
+    #[error("no bootstrap is running")]
     NoBootstrap,
     /// The bootstrap server wrote pre-shared keys.
     #[error("the bootstrap server wrote pre-shared keys, which softsim-keyd doesn't take yet")]

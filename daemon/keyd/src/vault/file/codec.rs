@@ -331,6 +331,6 @@ mod tests {
             refused.to_string(),
             "Sample 4: expected version 7 of such records, got 8"
         );
-        assert!(refused.way_out().is_some());
+        assert!(refused.advice().is_some());
     }
 }

@@ -102,7 +102,7 @@ impl FileStorage {
         if directory.join(NAME).try_exists()? {
             return Err(OpenError::Exists);
         }
-        Nameless::begin(directory, parent)?.finish(fill)
+        NewFile::begin(directory, parent)?.finish(fill)
     }
 
     /// Replaces the vault of a directory, which this process holds, by a new one, which `fill`
@@ -116,18 +116,18 @@ impl FileStorage {
         directory: &Path,
         fill: impl FnOnce(&mut Self) -> Result<(), OpenError>,
     ) -> Result<Self, OpenError> {
-        Nameless::begin(directory, locked(directory)?)?.finish(fill)
+        NewFile::begin(directory, locked(directory)?)?.finish(fill)
     }
 }
 
 /// A vault that is being created. Its directory is locked, so that there is one at a time.
-struct Nameless<'d> {
+struct NewFile<'d> {
     directory: &'d Path,
     parent: File,
     storage: FileStorage,
 }
 
-impl<'d> Nameless<'d> {
+impl<'d> NewFile<'d> {
     /// Creates its file, and removes one that was left behind earlier.
     fn begin(directory: &'d Path, parent: File) -> Result<Self, OpenError> {
         let new = directory.join(NEW);

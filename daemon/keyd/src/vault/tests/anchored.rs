@@ -264,7 +264,7 @@ fn a_real_vault_under_a_real_anchor_refuses_its_old_copy() {
     fs::write(&path, old).unwrap();
     let refused = opened().err().unwrap();
     assert!(matches!(refused, OpenError::RolledBack { .. }), "{refused}");
-    assert!(refused.way_out().is_some());
+    assert!(refused.advice().is_some());
 }
 
 #[test]
