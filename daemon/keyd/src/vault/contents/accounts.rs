@@ -55,4 +55,8 @@ fields!(Accounts { 0 });
 
 impl Contents for Accounts {
     const TABLE: Table = Table::ACCOUNTS;
+
+    fn is_possible(&self) -> bool {
+        self.0.len() <= MAX_ACCOUNTS
+    }
 }

@@ -62,4 +62,9 @@ fields!(Device {
 
 impl Contents for Device {
     const TABLE: Table = Table::DEVICE;
+
+    fn is_possible(&self) -> bool {
+        let certificate = self.certificate.as_deref().unwrap_or_default();
+        self.trust_anchors.len() <= MAX_TRUST_ANCHORS && certificate.len() <= MAX_CERTIFICATE
+    }
 }

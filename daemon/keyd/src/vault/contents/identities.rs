@@ -106,6 +106,16 @@ impl Root {
 }
 
 impl Reauthentication {
+    fn is_possible(&self) -> bool {
+        match (&self.root, &self.k_aut) {
+            (Root::Aka(_), MacKey::Aka(_)) => true,
+            (Root::AkaPrime { network_name, .. }, MacKey::AkaPrime(_)) => {
+                network_name.len() <= Root::MAX_NETWORK_NAME
+            }
+            _ => false,
+        }
+    }
+
     /// The method of the full authentication, and therefore of the fast one.
     pub fn method(&self) -> Method {
         match self.root {
@@ -145,6 +155,11 @@ fields!(Identities {
 
 impl Contents for Identities {
     const TABLE: Table = Table::IDENTITIES;
+
+    fn is_possible(&self) -> bool {
+        let context = self.reauthentication.as_ref();
+        context.is_none_or(Reauthentication::is_possible)
+    }
 }
 
 fields!(Pseudonym { name, uses });

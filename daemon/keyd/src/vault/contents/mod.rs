@@ -61,3 +61,48 @@ impl Table {
     /// enabled.
     pub const IDENTITIES: Self = Self::of(&Kind::new(9, "Identities", 1024, Records::Capacity));
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use softsim_profile::IssuerId;
+
+    use super::super::file::Contents;
+    use super::*;
+
+    /// What no transaction would store isn't taken from the file either.
+    #[test]
+    fn a_record_with_more_than_is_ever_stored_is_malformed() {
+        let psk = || Psk::new(&[7; 16]).unwrap();
+        let accounts = |count: u16| Accounts((0..count).map(|account| (account, psk())).collect());
+        let taken = |accounts: Accounts| {
+            Accounts::decode(Table::ACCOUNTS.at(0, 0), &accounts.encode()).is_ok()
+        };
+        assert!(taken(accounts(MAX_ACCOUNTS as u16)));
+        assert!(!taken(accounts(MAX_ACCOUNTS as u16 + 1)));
+
+        let issuers = |count: usize| Provisioning {
+            sequences: vec![(IssuerId([1; 32]), 1); count],
+            ..Provisioning::default()
+        };
+        let taken = |provisioning: Provisioning| {
+            Provisioning::decode(Table::PROVISIONING.at(0, 0), &provisioning.encode()).is_ok()
+        };
+        assert!(taken(issuers(MAX_ISSUERS)));
+        assert!(!taken(issuers(MAX_ISSUERS + 1)));
+    }
+
+    #[test]
+    fn an_account_that_is_there_twice_is_malformed() {
+        let psk = Psk::new(&[7; 16]).unwrap();
+        let two = Accounts([(1, psk.clone()), (2, psk)].into());
+        let mut octets = two.encode().to_vec();
+        let place = Table::ACCOUNTS.at(0, 0);
+        assert!(Accounts::decode(place, &octets).is_ok());
+        let second = octets.len() - (2 + 2 + 16);
+        assert_eq!(octets[second..][..2], [0, 2]);
+        octets[second + 1] = 1;
+        assert!(Accounts::decode(place, &octets).is_err());
+    }
+}

@@ -46,6 +46,10 @@ fields!(Provisioning {
 
 impl Contents for Provisioning {
     const TABLE: Table = Table::PROVISIONING;
+
+    fn is_possible(&self) -> bool {
+        self.sequences.len() <= MAX_ISSUERS
+    }
 }
 
 fields!(IssuerId { 0 });

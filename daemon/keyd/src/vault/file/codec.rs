@@ -34,6 +34,11 @@ pub trait Contents: Field {
     /// The version of this type of record.
     const VERSION: u8 = 1;
 
+    /// Whether this program stores such a value; a record that holds another is malformed.
+    fn is_possible(&self) -> bool {
+        true
+    }
+
     /// The octets of a record.
     // Out of line, for the size of the program.
     #[inline(never)]
@@ -63,7 +68,7 @@ pub trait Contents: Field {
             });
         }
         let value = Self::read(&mut reader).map_err(malformed)?;
-        match reader.0.iter().all(|octet| *octet == 0) {
+        match value.is_possible() && reader.0.iter().all(|octet| *octet == 0) {
             true => Ok(value),
             false => Err(Malformed.at(place)),
         }
@@ -85,6 +90,10 @@ pub trait Contents: Field {
 impl<T: Contents> Contents for Option<Box<T>> {
     const TABLE: Table = T::TABLE;
     const VERSION: u8 = T::VERSION;
+
+    fn is_possible(&self) -> bool {
+        self.as_deref().is_none_or(T::is_possible)
+    }
 }
 
 /// A part of a record, which is written and read in the same form.
@@ -270,9 +279,15 @@ impl<K: Field + Ord, V: Field> Field for BTreeMap<K, V> {
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        (0..u8::read(from)?)
-            .map(|_| Ok((K::read(from)?, V::read(from)?)))
-            .collect()
+        let mut map = Self::new();
+        for _ in 0..u8::read(from)? {
+            let (key, value) = (K::read(from)?, V::read(from)?);
+            if map.last_key_value().is_some_and(|(last, _)| *last >= key) {
+                return Err(Malformed);
+            }
+            map.insert(key, value);
+        }
+        Ok(map)
     }
 }
 
