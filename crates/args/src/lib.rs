@@ -28,7 +28,6 @@
 //! # Ok::<_, ArgsError>(())
 //! ```
 
-use core::fmt;
 use core::marker::PhantomData;
 use std::ffi::{OsStr, OsString};
 
@@ -159,17 +158,22 @@ impl Sandbox {
 }
 
 /// The errors of a command line.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ArgsError {
     /// The program has no such flag.
+    #[error("unknown flag {0}")]
     Unknown(String),
     /// A flag was given twice.
+    #[error("{0} was given twice")]
     Twice(&'static str),
     /// A flag's value is missing.
+    #[error("{0}: expected a value, got none")]
     NoValue(&'static str),
     /// A flag takes no value.
+    #[error("{0}: expected no value, got one")]
     Value(String),
     /// A flag's value is invalid.
+    #[error("{flag}: expected {expected}, got {got}")]
     BadValue {
         /// The flag.
         flag: &'static str,
@@ -179,8 +183,10 @@ pub enum ArgsError {
         got: String,
     },
     /// A required flag is missing.
+    #[error("{0} is missing")]
     Missing(&'static str),
     /// Two flags exclude each other.
+    #[error("expected {0} or {1}, got both")]
     Both(&'static str, &'static str),
 }
 
@@ -195,28 +201,6 @@ impl ArgsError {
         }
     }
 }
-
-impl fmt::Display for ArgsError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown(flag) => write!(f, "unknown flag {flag}"),
-            Self::Twice(flag) => write!(f, "{flag} was given twice"),
-            Self::NoValue(flag) => write!(f, "{flag}: expected a value, got none"),
-            Self::Value(flag) => write!(f, "{flag}: expected no value, got one"),
-            Self::BadValue {
-                flag,
-                expected,
-                got,
-            } => write!(f, "{flag}: expected {expected}, got {got}"),
-            Self::Missing(flag) => write!(f, "{flag} is missing"),
-            Self::Both(first, second) => {
-                write!(f, "expected {first} or {second}, got both")
-            }
-        }
-    }
-}
-
-impl core::error::Error for ArgsError {}
 
 fn lossy(value: &OsStr) -> String {
     value.to_string_lossy().into_owned()

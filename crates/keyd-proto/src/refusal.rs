@@ -262,9 +262,10 @@ pub enum TransactionFault {
 }
 
 /// Why a sealed package was not accepted.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum PackageFault {
     /// It has another format number.
+    #[error("expected format {expected}, got {got}")]
     Format {
         /// The format that keyd opens.
         expected: u8,
@@ -272,15 +273,19 @@ pub enum PackageFault {
         got: u8,
     },
     /// It doesn't have the exact shape of a package: where, what was expected, and what was found.
+    #[error("{0}")]
     Shape(String),
     /// No trust anchor has this key id.
+    #[error("issuer {} is not trusted", Hex(.got))]
     UnknownIssuer {
         /// SHA-256 of the issuer's public key, as the package names it.
         got: [u8; 32],
     },
     /// The operator's signature doesn't verify.
+    #[error("the operator's signature doesn't verify")]
     Signature,
     /// It is for another device.
+    #[error("expected device {}, got {}", Hex(.expected), Hex(.got))]
     Device {
         /// This device's id.
         expected: [u8; 32],
@@ -288,6 +293,7 @@ pub enum PackageFault {
         got: [u8; 32],
     },
     /// It is sealed to another sealing key.
+    #[error("expected sealing key {}, got {}", Hex(.expected), Hex(.got))]
     SealingKey {
         /// This device's sealing key id.
         expected: [u8; 32],
@@ -295,6 +301,7 @@ pub enum PackageFault {
         got: [u8; 32],
     },
     /// The sequence doesn't rise.
+    #[error("expected a sequence above {last}, got {got}")]
     Sequence {
         /// The last accepted one of this issuer.
         last: u64,
@@ -302,6 +309,7 @@ pub enum PackageFault {
         got: u64,
     },
     /// The present is outside its validity, in seconds since 1970.
+    #[error("valid from {not_before} to {not_after}, the clock says {now}")]
     Validity {
         /// The first second.
         not_before: u64,
@@ -311,8 +319,10 @@ pub enum PackageFault {
         now: u64,
     },
     /// The ciphertext can't be decrypted.
+    #[error("the ciphertext doesn't open")]
     Decryption,
     /// A field of the profile is out of range. The value of a secret field is never given.
+    #[error("{name}: expected {expected}, got {got}")]
     Field {
         /// The field.
         name: String,
@@ -336,49 +346,6 @@ fn retry_after(milliseconds: &u32, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match milliseconds {
         ..10_000 => write!(f, "{milliseconds} ms"),
         _ => write!(f, "{} s", milliseconds.div_ceil(1000)),
-    }
-}
-
-impl fmt::Display for PackageFault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Format { expected, got } => write!(f, "expected format {expected}, got {got}"),
-            Self::Shape(what) => f.write_str(what),
-            Self::UnknownIssuer { got } => write!(f, "issuer {} is not trusted", Hex(got)),
-            Self::Signature => f.write_str("the operator's signature doesn't verify"),
-            Self::Device { expected, got } => {
-                write!(f, "expected device {}, got {}", Hex(expected), Hex(got))
-            }
-            Self::SealingKey { expected, got } => {
-                write!(
-                    f,
-                    "expected sealing key {}, got {}",
-                    Hex(expected),
-                    Hex(got)
-                )
-            }
-            Self::Sequence { last, got } => {
-                write!(f, "expected a sequence above {last}, got {got}")
-            }
-            Self::Validity {
-                not_before,
-                not_after,
-                now,
-            } => {
-                write!(
-                    f,
-                    "valid from {not_before} to {not_after}, the clock says {now}"
-                )
-            }
-            Self::Decryption => f.write_str("the ciphertext doesn't open"),
-            Self::Field {
-                name,
-                expected,
-                got,
-            } => {
-                write!(f, "{name}: expected {expected}, got {got}")
-            }
-        }
     }
 }
 

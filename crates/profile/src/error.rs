@@ -3,7 +3,8 @@
 use core::fmt;
 
 /// Why octets don't have the exact shape of a package, a statement or one of their parts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{part}, octet {offset}: expected {expected}, got {got}")]
 pub struct ShapeError {
     /// The part that was read.
     pub part: &'static str,
@@ -26,19 +27,12 @@ pub enum Got {
     Other,
 }
 
-impl fmt::Display for ShapeError {
+impl fmt::Display for Got {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let got = match self.got {
-            Got::End => "the end",
-            Got::LongForm => "it in a longer form",
-            Got::Other => "something else",
-        };
-        write!(
-            f,
-            "{}, octet {}: expected {}, got {got}",
-            self.part, self.offset, self.expected
-        )
+        f.write_str(match self {
+            Self::End => "the end",
+            Self::LongForm => "it in a longer form",
+            Self::Other => "something else",
+        })
     }
 }
-
-impl core::error::Error for ShapeError {}

@@ -75,16 +75,9 @@ impl Client {
 }
 
 /// The vault couldn't be written. No answer of this pass may leave, and the process must end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the vault can't be written")]
 pub struct StorageFailed;
-
-impl fmt::Display for StorageFailed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the vault can't be written")
-    }
-}
-
-impl core::error::Error for StorageFailed {}
 
 impl Keyd {
     /// Serves an opened vault.

@@ -1,6 +1,5 @@
 //! The loop: waits for requests, serves one of each connection, syncs once, and sends the answers.
 
-use core::fmt;
 use core::ops::Range;
 use core::time::Duration;
 use std::{io, mem};
@@ -30,21 +29,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 const ANSWER_BUFFER: usize = 4 * MAX_ANSWER;
 
 /// Why the loop ended.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The vault could not be written.
+    #[error("{0}")]
     Storage(StorageFailed),
     /// ppoll(2) failed.
+    #[error("can't wait for requests: {0}")]
     Poll(io::Error),
-}
-
-impl fmt::Display for ServeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Storage(error) => error.fmt(f),
-            Self::Poll(error) => write!(f, "can't wait for requests: {error}"),
-        }
-    }
 }
 
 /// Serves until an error that a restart may solve.

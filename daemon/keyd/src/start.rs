@@ -45,22 +45,42 @@ fn end(error: &StartError) -> ! {
 }
 
 /// Why keyd didn't start, or why it ended.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 enum StartError {
+    #[error("{0}; {usage}", usage = args::USAGE)]
     Args(ArgsError),
+    #[error(
+        "expected an inherited socket, --network, --admin, --app or --supplicant, got none of them"
+    )]
     NoSocket,
+    #[error("{0}")]
     Users(UsersError),
+    #[error("can't open the {0} socket: {1}")]
     Socket(Role, io::Error),
+    #[error("can't reach the service manager: {0}")]
     Notify(io::Error),
+    #[error("{path}: {1}", path = .0.display())]
     State(PathBuf, io::Error),
+    #[error(
+        "{path}: expected a directory of this user that nobody else may read or write, got mode {1:o}",
+        path = .0.display()
+    )]
     StateMode(PathBuf, u32),
+    #[error("{0}: {1}")]
     Kek(&'static str, KekError),
+    #[error(fmt = vault)]
     Vault(OpenError),
+    #[error(fmt = key_memory_missing)]
     KeyMemory(memory::KeyMemory),
+    #[error("{0}; --sandbox=off runs without a sandbox")]
     Landlock(landlock::Error),
+    #[error("{0}; --sandbox=off runs without a sandbox")]
     Seccomp(seccomp::Error),
+    #[error("{0}")]
     Heap(memory::NoMemory),
+    #[error("can't give up privileges: {0}")]
     System(io::Error),
+    #[error("{0}")]
     Serve(ServeError),
 }
 
@@ -81,45 +101,25 @@ impl StartError {
     }
 }
 
-impl fmt::Display for StartError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Args(error) => write!(f, "{error}; {}", args::USAGE),
-            Self::NoSocket => f.write_str(
-                "expected an inherited socket, --network, --admin, --app or --supplicant, got none of them",
-            ),
-            Self::Users(error) => error.fmt(f),
-            Self::Socket(role, error) => write!(f, "can't open the {role} socket: {error}"),
-            Self::Notify(error) => write!(f, "can't reach the service manager: {error}"),
-            Self::State(path, error) => write!(f, "{}: {error}", path.display()),
-            Self::StateMode(path, mode) => write!(
-                f,
-                "{}: expected a directory of this user that nobody else may read or write, got mode {mode:o}",
-                path.display()
-            ),
-            Self::Kek(source, error) => write!(f, "{source}: {error}"),
-            Self::Vault(error) => match error.advice() {
-                Some(advice) => write!(f, "vault: {error}; {advice}"),
-                None => write!(f, "vault: {error}"),
-            },
-            Self::KeyMemory(kind) => {
-                write!(f, "key memory: expected memfd_secret, got {kind}")?;
-                if let Some(why) = memory::why_not_secret() {
-                    write!(f, " ({why})")?;
-                }
-                let needed = memory::lock_limit_needed();
-                write!(
-                    f,
-                    "; it needs RLIMIT_MEMLOCK (LimitMEMLOCK=) of {needed} octets"
-                )
-            }
-            Self::Heap(error) => error.fmt(f),
-            Self::Landlock(error) => write!(f, "{error}; --sandbox=off runs without a sandbox"),
-            Self::Seccomp(error) => write!(f, "{error}; --sandbox=off runs without a sandbox"),
-            Self::System(error) => write!(f, "can't give up privileges: {error}"),
-            Self::Serve(error) => error.fmt(f),
-        }
+/// With the advice that some errors have.
+fn vault(error: &OpenError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match error.advice() {
+        Some(advice) => write!(f, "vault: {error}; {advice}"),
+        None => write!(f, "vault: {error}"),
     }
+}
+
+/// With what the kernel says, and the limit to raise.
+fn key_memory_missing(kind: &memory::KeyMemory, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "key memory: expected memfd_secret, got {kind}")?;
+    if let Some(why) = memory::why_not_secret() {
+        write!(f, " ({why})")?;
+    }
+    let needed = memory::lock_limit_needed();
+    write!(
+        f,
+        "; it needs RLIMIT_MEMLOCK (LimitMEMLOCK=) of {needed} octets"
+    )
 }
 
 /// Prints a text and ends the process.

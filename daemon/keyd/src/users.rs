@@ -1,42 +1,29 @@
 //! The users of each role, as the command line names them, and the checks that the kernel can tell
 //! them apart.
 
-use core::fmt;
-
 use softsim_keyd_proto::Role;
 
 use crate::args::Settings;
 use crate::roles::PerRole;
 
 /// Why keyd refuses these settings.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum UsersError {
     /// The uid stands for every user that this user namespace has no number for.
+    #[error(
+        "the role {role}: expected users that the kernel can tell apart, got {uid}, which stands for all \
+         that have no number here"
+    )]
     Overflow { role: Role, uid: u32 },
     /// A user of the role is also an administrator.
+    #[error(
+        "the role {role}: expected a user that is not an administrator (root, keyd's own, --admin-uid), got {uid}; \
+         --same-user allows it"
+    )]
     Administers { role: Role, uid: u32 },
     /// `--app-af` names a user that isn't of the role app.
+    #[error("--app-af: expected a user of --app-uid, got {uid}")]
     NoApplication { uid: u32 },
-}
-
-impl fmt::Display for UsersError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Overflow { role, uid } => write!(
-                f,
-                "the role {role}: expected users that the kernel can tell apart, got {uid}, which stands for all \
-                 that have no number here"
-            ),
-            Self::Administers { role, uid } => write!(
-                f,
-                "the role {role}: expected a user that is not an administrator (root, keyd's own, --admin-uid), got {uid}; \
-                 --same-user allows it"
-            ),
-            Self::NoApplication { uid } => {
-                write!(f, "--app-af: expected a user of --app-uid, got {uid}")
-            }
-        }
-    }
 }
 
 /// The users of each role. Root and keyd's own user are administrators. Another role admits only

@@ -1,6 +1,6 @@
 //! Why the lab, or a step of it, failed.
 
-use std::{fmt, io};
+use std::io;
 
 use softsim_client::{keyd, netd};
 use softsim_issuer::CertificateError;
@@ -11,23 +11,31 @@ use softsim_lab_simulators::pki::PkiError;
 use crate::processes::ProcessError;
 
 /// What failed.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// A daemon or a file.
-    Process(ProcessError),
+    #[error(transparent)]
+    Process(#[from] ProcessError),
     /// The lab's certificate authority.
-    Pki(PkiError),
+    #[error(transparent)]
+    Pki(#[from] PkiError),
     /// The profile file.
-    Profile(TomlError),
+    #[error("profile: {0}")]
+    Profile(#[from] TomlError),
     /// The device certificate, as the operator sees it.
-    Certificate(CertificateError),
+    #[error("device certificate: {0}")]
+    Certificate(#[from] CertificateError),
     /// Sealing.
-    Seal(softsim_issuer::Error),
+    #[error(transparent)]
+    Seal(#[from] softsim_issuer::Error),
     /// A request to keyd.
-    Keyd(keyd::Error),
+    #[error("softsim-keyd: {0}")]
+    Keyd(#[from] keyd::Error),
     /// The conversation with netd.
-    Netd(netd::Error),
+    #[error("softsim-netd: {0}")]
+    Netd(#[from] netd::Error),
     /// netd couldn't carry out a command.
+    #[error("softsim-netd: {reason}")]
     Failed {
         /// What kind of failure.
         failure: netd::Failure,
@@ -35,54 +43,15 @@ pub enum Error {
         reason: String,
     },
     /// A request of the management server.
-    Request(RequestError),
+    #[error("management: {0}")]
+    Request(#[from] RequestError),
     /// A server of the lab.
-    Server(io::Error),
+    #[error("server: {0}")]
+    Server(#[from] io::Error),
     /// Something that is needed is missing.
+    #[error("expected {0}, there is none")]
     Missing(&'static str),
 }
 
 /// The outcome of a step.
 pub type Result<T> = std::result::Result<T, Error>;
-
-impl std::error::Error for Error {}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Process(error) => error.fmt(f),
-            Self::Pki(error) => error.fmt(f),
-            Self::Profile(error) => write!(f, "profile: {error}"),
-            Self::Certificate(error) => write!(f, "device certificate: {error}"),
-            Self::Seal(error) => error.fmt(f),
-            Self::Keyd(error) => write!(f, "softsim-keyd: {error}"),
-            Self::Netd(error) => write!(f, "softsim-netd: {error}"),
-            Self::Failed { reason, .. } => write!(f, "softsim-netd: {reason}"),
-            Self::Request(error) => write!(f, "management: {error}"),
-            Self::Server(error) => write!(f, "server: {error}"),
-            Self::Missing(what) => write!(f, "expected {what}, there is none"),
-        }
-    }
-}
-
-macro_rules! from {
-    ($($source:ty => $variant:ident),* $(,)?) => {
-        $(impl From<$source> for Error {
-            fn from(error: $source) -> Self {
-                Self::$variant(error)
-            }
-        })*
-    };
-}
-
-from! {
-    ProcessError => Process,
-    PkiError => Pki,
-    TomlError => Profile,
-    CertificateError => Certificate,
-    softsim_issuer::Error => Seal,
-    keyd::Error => Keyd,
-    netd::Error => Netd,
-    RequestError => Request,
-    io::Error => Server,
-}

@@ -24,14 +24,18 @@ const PATIENCE: Duration = Duration::from_secs(30);
 const INTERVAL: Duration = Duration::from_millis(5);
 
 /// Why a daemon isn't running.
-#[derive(Debug)]
+#[derive(Debug, thiserror::Error)]
 pub enum ProcessError {
     /// A program wasn't built, or is elsewhere.
+    #[error(
+        "{program}: expected the program there: build it, or name its folder in SOFTSIM_BIN_DIR"
+    )]
     Missing {
         /// Where it was expected.
         program: PathBuf,
     },
     /// A file couldn't be created, or a program couldn't be started.
+    #[error("{path}: {source}")]
     File {
         /// Which.
         path: PathBuf,
@@ -39,6 +43,7 @@ pub enum ProcessError {
         source: io::Error,
     },
     /// The program ended instead of answering.
+    #[error("{program} ended ({status}): {log}")]
     Ended {
         /// Which.
         program: &'static str,
@@ -48,33 +53,13 @@ pub enum ProcessError {
         log: String,
     },
     /// The program doesn't answer.
+    #[error("{program} doesn't answer: {log}")]
     Silent {
         /// Which.
         program: &'static str,
         /// The end of its log.
         log: String,
     },
-}
-
-impl std::error::Error for ProcessError {}
-
-impl fmt::Display for ProcessError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Missing { program } => write!(
-                f,
-                "{}: expected the program there: build it, or name its folder in SOFTSIM_BIN_DIR",
-                program.display()
-            ),
-            Self::File { path, source } => write!(f, "{}: {source}", path.display()),
-            Self::Ended {
-                program,
-                status,
-                log,
-            } => write!(f, "{program} ended ({status}): {log}"),
-            Self::Silent { program, log } => write!(f, "{program} doesn't answer: {log}"),
-        }
-    }
 }
 
 /// Names the file in an error.

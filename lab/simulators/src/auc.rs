@@ -2,7 +2,6 @@
 //! §6.3.2, §6.3.5 and C.1).
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Ck, Credentials, Functions, Ik, Rand, Res, Sqn};
 
@@ -67,27 +66,18 @@ impl Subscriber {
 }
 
 /// Why the AuC has no answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AucError {
     /// Nobody has this IMSI.
+    #[error("no subscriber has this IMSI")]
     UnknownSubscriber,
     /// SQN has reached its end.
+    #[error("the sequence numbers are used up")]
     SequenceNumbersUsedUp,
     /// MAC-S isn't made with the subscriber's K.
+    #[error("MAC-S does not verify: AUTS was not made with this K and RAND")]
     MacS,
 }
-
-impl fmt::Display for AucError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::UnknownSubscriber => "no subscriber has this IMSI",
-            Self::SequenceNumbersUsedUp => "the sequence numbers are used up",
-            Self::MacS => "MAC-S does not verify: AUTS was not made with this K and RAND",
-        })
-    }
-}
-
-impl std::error::Error for AucError {}
 
 /// Fills RAND.
 type Random = Box<dyn FnMut(&mut [u8]) + Send>;

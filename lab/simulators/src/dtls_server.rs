@@ -1,10 +1,10 @@
 //! A DTLS 1.2 server over UDP that accepts only clients with a certificate of the lab's authority.
 
 use std::collections::{HashMap, VecDeque};
+use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use std::{fmt, io};
 
 use dimpl::crypto::{Dtls12CipherSuite, rust_crypto};
 use dimpl::{CertificateError, Config, Dtls, DtlsCertificate, Error, Output};
@@ -52,24 +52,17 @@ pub enum DtlsEvent {
 }
 
 /// Why a client got no session.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     /// It showed no certificate.
+    #[error("expected a client certificate, got none")]
     NoCertificate,
     /// Its certificate isn't valid.
-    Certificate(PkiError),
+    #[error("client certificate: {0}")]
+    Certificate(#[source] PkiError),
     /// The handshake failed or took too long.
+    #[error("handshake: {0}")]
     Handshake(String),
-}
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoCertificate => f.write_str("expected a client certificate, got none"),
-            Self::Certificate(error) => write!(f, "client certificate: {error}"),
-            Self::Handshake(error) => write!(f, "handshake: {error}"),
-        }
-    }
 }
 
 /// A DTLS server with its sessions, one for each address.

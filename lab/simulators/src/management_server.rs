@@ -2,9 +2,9 @@
 //! test.
 
 use std::collections::HashMap;
+use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::{fmt, io};
 
 use softsim_coap::{Code, Event, ExchangeId, Method, Request, Response, Token};
 use softsim_lwm2m::{ContentFormat, Path};
@@ -67,26 +67,17 @@ pub enum ManagementEvent {
 }
 
 /// Why a device gave no answer.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
     /// No such device is registered and connected.
+    #[error("no such device is registered")]
     Unknown,
     /// The answer didn't come.
+    #[error("{0}")]
     Failed(String),
     /// The server has ended.
+    #[error("the management server has ended")]
     Ended,
-}
-
-impl std::error::Error for RequestError {}
-
-impl fmt::Display for RequestError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Unknown => f.write_str("no such device is registered"),
-            Self::Failed(reason) => f.write_str(reason),
-            Self::Ended => f.write_str("the management server has ended"),
-        }
-    }
 }
 
 type Reply = oneshot::Sender<Result<Response, RequestError>>;

@@ -19,13 +19,16 @@ use x509_parser::x509::X509Name;
 pub const SERVER_NAME: &str = "lwm2m.example";
 
 /// Why a certificate was not made, or not accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PkiError {
     /// The octets aren't a certificate, or aren't a request.
+    #[error("expected a {0} in DER")]
     Malformed(&'static str),
     /// The name isn't exactly one common name.
+    #[error("expected a subject of exactly one common name")]
     Name,
     /// The request's common name isn't the id of its key.
+    #[error("common name: expected device id {expected}, got {got}")]
     DeviceId {
         /// SHA-256 of the request's public key, in hexadecimal.
         expected: String,
@@ -33,25 +36,11 @@ pub enum PkiError {
         got: String,
     },
     /// The certificate doesn't chain to the lab's authority, or isn't for a client.
+    #[error("certificate path: {0}")]
     Path(String),
     /// The request's own signature doesn't verify, or the certificate can't be made from it.
+    #[error("signing: {0}")]
     Signing(String),
-}
-
-impl std::error::Error for PkiError {}
-
-impl fmt::Display for PkiError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed(what) => write!(f, "expected a {what} in DER"),
-            Self::Name => f.write_str("expected a subject of exactly one common name"),
-            Self::DeviceId { expected, got } => {
-                write!(f, "common name: expected device id {expected}, got {got}")
-            }
-            Self::Path(reason) => write!(f, "certificate path: {reason}"),
-            Self::Signing(reason) => write!(f, "signing: {reason}"),
-        }
-    }
 }
 
 /// A certificate with its private key.

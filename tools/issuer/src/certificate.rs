@@ -1,7 +1,5 @@
 //! The device certificate, whose key must have signed the sealing statement.
 
-use std::fmt;
-
 use p256::ecdsa::VerifyingKey;
 use p256::pkcs8::DecodePublicKey;
 use rustls_pki_types::pem::PemObject;
@@ -17,48 +15,30 @@ pub struct DeviceCertificate {
 }
 
 /// Why a certificate isn't accepted.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CertificateError {
     /// It isn't an X.509 version 3 certificate.
+    #[error("expected an X.509 version 3 certificate in PEM or DER, got other octets")]
     Malformed,
     /// It is a certificate of an older version.
+    #[error(
+        "expected an X.509 version 3 certificate, got an older version \
+         (openssl x509 -req makes version 3 only if -extfile names extensions)"
+    )]
     Version,
     /// Its key isn't a P-256 key.
+    #[error("expected a P-256 key in the certificate, got another")]
     Key,
     /// An authority's certificate is malformed.
+    #[error("expected authorities' certificates in PEM or DER, got other octets")]
     Authority,
     /// It doesn't chain to an authority of the list, or isn't valid now.
+    #[error("expected a certificate of a device authority, got one that isn't ({reason})")]
     Untrusted {
         /// The reason that the path validation reports.
         reason: String,
     },
 }
-
-impl fmt::Display for CertificateError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Malformed => f.write_str(
-                "expected an X.509 version 3 certificate in PEM or DER, got other octets",
-            ),
-            Self::Version => f.write_str(
-                "expected an X.509 version 3 certificate, got an older version \
-                 (openssl x509 -req makes version 3 only if -extfile names extensions)",
-            ),
-            Self::Key => f.write_str("expected a P-256 key in the certificate, got another"),
-            Self::Authority => {
-                f.write_str("expected authorities' certificates in PEM or DER, got other octets")
-            }
-            Self::Untrusted { reason } => {
-                write!(
-                    f,
-                    "expected a certificate of a device authority, got one that isn't ({reason})"
-                )
-            }
-        }
-    }
-}
-
-impl std::error::Error for CertificateError {}
 
 impl DeviceCertificate {
     /// Parses a certificate in PEM or DER. It doesn't check who issued it; see [`Self::verify`].

@@ -14,18 +14,9 @@ use crate::system_rng;
 pub struct IssuerSigningKey(SigningKey);
 
 /// The error for a file that isn't a key file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("expected a P-256 private key in PKCS #8 PEM, as `softsim-issuer keygen` writes it")]
 pub struct IssuerKeyError;
-
-impl fmt::Display for IssuerKeyError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(
-            "expected a P-256 private key in PKCS #8 PEM, as `softsim-issuer keygen` writes it",
-        )
-    }
-}
-
-impl std::error::Error for IssuerKeyError {}
 
 impl IssuerSigningKey {
     /// Generates a key.

@@ -9,8 +9,6 @@ pub mod certificate;
 mod issuer_key;
 pub mod profile_toml;
 
-use std::fmt;
-
 pub use certificate::{CertificateError, DeviceCertificate};
 pub use issuer_key::{IssuerKeyError, IssuerSigningKey};
 use softsim_profile::{
@@ -41,42 +39,28 @@ pub struct Sealed {
 }
 
 /// Why a profile wasn't sealed, or a command not signed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Error {
     /// The sealing statement isn't that of the certificate's device.
-    Statement(StatementError),
+    #[error("sealing statement: {0}")]
+    Statement(#[source] StatementError),
     /// The package or command can't be signed.
+    #[error(transparent)]
     Seal(SealError),
 }
 
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Statement(error) => write!(f, "sealing statement: {error}"),
-            Self::Seal(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for Error {}
-
 /// The error for a profile that must not be sealed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{}{}", .0.error, remedy(.0.severity))]
 pub struct NotToBeSealed(Finding);
 
-impl fmt::Display for NotToBeSealed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.error.fmt(f)?;
-        match self.0.severity {
-            Severity::Laboratory => {
-                f.write_str(" (a laboratory seals it with --allow-test-profiles)")
-            }
-            Severity::Warning | Severity::Useless => Ok(()),
-        }
+/// What makes the profile sealable.
+const fn remedy(severity: Severity) -> &'static str {
+    match severity {
+        Severity::Laboratory => " (a laboratory seals it with --allow-test-profiles)",
+        Severity::Warning | Severity::Useless => "",
     }
 }
-
-impl std::error::Error for NotToBeSealed {}
 
 /// Checks a profile against the rules before it is sealed. Returns findings that don't forbid it.
 ///

@@ -20,7 +20,6 @@
 //! share, stay with the operator. An error names the field and never shows the value of a key.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use softsim_aka::{Amf, Credentials, K, K256, Milenage, Op, Opc, Sqn, Top, Topc, Tuak, TuakKey};
 use softsim_profile::{
@@ -59,9 +58,10 @@ const DIGITS_32: &str = "32 hexadecimal digits";
 const DIGITS_64: &str = "64 hexadecimal digits";
 
 /// Why a file isn't a profile.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TomlError {
     /// It isn't TOML.
+    #[error("line {line}: {message}")]
     Syntax {
         /// The line, from 1.
         line: usize,
@@ -69,11 +69,13 @@ pub enum TomlError {
         message: String,
     },
     /// There is no such field.
+    #[error("{field}: expected one of {}, got an unknown field", FIELDS.join(", "))]
     Unknown {
         /// Its name.
         field: String,
     },
     /// A field occurs twice, under two of its names.
+    #[error("{field}: expected one value, got two, as {} and as {}", .names[0], .names[1])]
     Twice {
         /// The field.
         field: &'static str,
@@ -81,11 +83,13 @@ pub enum TomlError {
         names: [String; 2],
     },
     /// A field is missing.
+    #[error("{field}: expected a value, got none")]
     Missing {
         /// Its name.
         field: &'static str,
     },
     /// OPc and OP, or TOPc and TOP, are both given, although one follows from the other.
+    #[error("{derived}, {underived}: expected one of the two, got both")]
     Both {
         /// The derived field.
         derived: &'static str,
@@ -93,6 +97,7 @@ pub enum TomlError {
         underived: &'static str,
     },
     /// The algorithm doesn't use a field.
+    #[error("{field}: expected no such field with {algorithm}, got one")]
     Stray {
         /// The field's name.
         field: String,
@@ -100,51 +105,8 @@ pub enum TomlError {
         algorithm: &'static str,
     },
     /// A field's value is invalid.
-    Field(FieldError),
-}
-
-impl fmt::Display for TomlError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Syntax { line, message } => write!(f, "line {line}: {message}"),
-            Self::Unknown { field } => {
-                write!(
-                    f,
-                    "{field}: expected one of {}, got an unknown field",
-                    FIELDS.join(", ")
-                )
-            }
-            Self::Twice {
-                field,
-                names: [one, other],
-            } => write!(
-                f,
-                "{field}: expected one value, got two, as {one} and as {other}"
-            ),
-            Self::Missing { field } => write!(f, "{field}: expected a value, got none"),
-            Self::Both { derived, underived } => {
-                write!(
-                    f,
-                    "{derived}, {underived}: expected one of the two, got both"
-                )
-            }
-            Self::Stray { field, algorithm } => {
-                write!(
-                    f,
-                    "{field}: expected no such field with {algorithm}, got one"
-                )
-            }
-            Self::Field(error) => error.fmt(f),
-        }
-    }
-}
-
-impl std::error::Error for TomlError {}
-
-impl From<FieldError> for TomlError {
-    fn from(error: FieldError) -> Self {
-        Self::Field(error)
-    }
+    #[error(transparent)]
+    Field(#[from] FieldError),
 }
 
 /// Parses a profile file. Fields that the file doesn't have get their defaults, for example no home

@@ -1,7 +1,5 @@
 //! The next step of a conversation, and how it ends.
 
-use std::fmt;
-
 use softsim_aka::agreement::Group;
 use softsim_aka::{Emsk, KAusf, Msk};
 use softsim_eap_packet::{AkaError, Notification, Subtype};
@@ -44,70 +42,57 @@ pub struct Session {
 }
 
 /// Why an authentication failed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// No identity that the peer gave names a subscriber.
+    #[error("expected the identity of a subscriber, got none that is known")]
     UnknownIdentity,
     /// The peer wants no method that is on offer.
+    #[error("the peer refuses every method on offer")]
     Nak,
     /// Authentication-Reject: the peer found AUTN bad.
+    #[error("the peer refuses AUTN")]
     AuthenticationReject,
     /// Client-Error with this code.
+    #[error("the peer reports Client-Error {0}")]
     ClientError(u16),
     /// The response breaks the rules of RFC 4187 §8.1.
-    Malformed(AkaError),
+    #[error("malformed response: {0}")]
+    Malformed(#[source] AkaError),
     /// The response doesn't belong at this point of the conversation.
+    #[error("{0} has no place here")]
     OutOfPlace(Subtype),
     /// AT_MAC is missing or wrong.
+    #[error("AT_MAC is missing or wrong")]
     Mac,
     /// AT_RES is missing or wrong.
+    #[error("AT_RES is missing or wrong")]
     Res,
     /// AT_CHECKCODE covers other identity messages than those that passed.
+    #[error("AT_CHECKCODE does not match the identity messages")]
     Checkcode,
     /// The peer's choice in AT_KDF or AT_KDF_FS was not on offer, or the copied list was another.
+    #[error("AT_KDF or AT_KDF_FS is not what was offered")]
     Kdf,
     /// AT_PUB_ECDHE is no public key of the agreed group.
+    #[error("AT_PUB_ECDHE is no public key of the agreed group")]
     PublicKey,
     /// The peer goes without the forward secrecy that is required.
+    #[error("the peer goes without forward secrecy")]
     ForwardSecrecy,
     /// AT_COUNTER is missing or another one than was sent.
+    #[error("AT_COUNTER is missing or not the one that was sent")]
     Counter,
     /// AUTS is missing or came again right after a resynchronisation.
+    #[error("AT_AUTS is missing or resynchronisation did not help")]
     Resynchronisation,
     /// The peer is authentic, and refused with this notification.
+    #[error("refused with notification {0}")]
     Denied(Notification),
     /// A hostile server has come to the end of its scenario.
+    #[error("the scenario is over")]
     Played,
     /// The AuC has no vector, or did not believe AUTS.
-    Auc(AucError),
+    #[error("AuC: {0}")]
+    Auc(#[source] AucError),
 }
-
-impl fmt::Display for Reason {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::UnknownIdentity => {
-                f.write_str("expected the identity of a subscriber, got none that is known")
-            }
-            Self::Nak => f.write_str("the peer refuses every method on offer"),
-            Self::AuthenticationReject => f.write_str("the peer refuses AUTN"),
-            Self::ClientError(code) => write!(f, "the peer reports Client-Error {code}"),
-            Self::Malformed(error) => write!(f, "malformed response: {error}"),
-            Self::OutOfPlace(subtype) => write!(f, "{subtype} has no place here"),
-            Self::Mac => f.write_str("AT_MAC is missing or wrong"),
-            Self::Res => f.write_str("AT_RES is missing or wrong"),
-            Self::Checkcode => f.write_str("AT_CHECKCODE does not match the identity messages"),
-            Self::Kdf => f.write_str("AT_KDF or AT_KDF_FS is not what was offered"),
-            Self::PublicKey => f.write_str("AT_PUB_ECDHE is no public key of the agreed group"),
-            Self::ForwardSecrecy => f.write_str("the peer goes without forward secrecy"),
-            Self::Counter => f.write_str("AT_COUNTER is missing or not the one that was sent"),
-            Self::Resynchronisation => {
-                f.write_str("AT_AUTS is missing or resynchronisation did not help")
-            }
-            Self::Denied(notification) => write!(f, "refused with notification {notification}"),
-            Self::Played => f.write_str("the scenario is over"),
-            Self::Auc(error) => write!(f, "AuC: {error}"),
-        }
-    }
-}
-
-impl std::error::Error for Reason {}
