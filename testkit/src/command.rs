@@ -1,8 +1,8 @@
 //! Runs the programs that people run by hand, and checks what they do when standard output is
-//! closed and that they leave no core dump.
+//! closed or full and that they leave no core dump.
 
-use std::fs;
-use std::io::pipe;
+use std::fs::{self, File, OpenOptions};
+use std::io::{PipeWriter, pipe};
 use std::os::unix::process::ExitStatusExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -40,13 +40,35 @@ pub fn run(
     (output.status, String::from_utf8(output.stderr).unwrap())
 }
 
-/// Like [`run`], but the reading end of the program's standard output is closed.
-pub fn run_unread(program: &str, directory: &Path, arguments: &[&str]) -> (ExitStatus, String) {
-    let writer = {
-        let _alone = alone();
-        pipe().unwrap().1
-    };
-    run(program, directory, arguments, writer)
+/// Asserts that each command of a program ends without a word if the reader of its standard output
+/// has gone (128 + SIGPIPE), and says in one line if its standard output is a full device
+/// (EX_IOERR). Every run has a directory of its own within this one.
+pub fn tells_of_its_output(program: &str, directory: &Path, commands: &[&[&str]]) {
+    let name = Path::new(program).file_name().unwrap().display();
+    let full = format!("{name}: standard output: No space left on device (os error 28)\n");
+    for (number, arguments) in commands.iter().enumerate() {
+        let outputs: [(&str, Stdio, _, _); 2] = [
+            ("unread", unread().into(), 141, ""),
+            ("full", full_device().into(), 74, &full),
+        ];
+        for (output, stdout, code, says) in outputs {
+            let directory = directory.join(format!("{output}-{number}"));
+            fs::create_dir(&directory).unwrap();
+            let (status, said) = run(program, &directory, arguments, stdout);
+            let ended = (status.code(), said.as_str());
+            assert_eq!(ended, (Some(code), says), "{output} {arguments:?}");
+        }
+    }
+}
+
+/// The writing end of a pipe whose reading end is closed.
+fn unread() -> PipeWriter {
+    let _alone = alone();
+    pipe().unwrap().1
+}
+
+fn full_device() -> File {
+    OpenOptions::new().write(true).open("/dev/full").unwrap()
 }
 
 /// Starts a program in a directory, under a limit that allows core dumps. A shell splits `words`

@@ -1,11 +1,10 @@
-//! How the program handles a closed standard output, and that it leaves no core dump.
+//! How the program handles a closed or full standard output, and that it leaves no core dump.
 #![allow(clippy::unwrap_used)]
 
-use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use softsim_testkit::command::{fifo, leaves_no_core, run, run_unread, with_cores};
+use softsim_testkit::command::{fifo, leaves_no_core, run, tells_of_its_output, with_cores};
 
 const CTL: &str = env!("CARGO_BIN_EXE_softsimctl");
 
@@ -13,30 +12,10 @@ const CTL: &str = env!("CARGO_BIN_EXE_softsimctl");
 const INIT: &[&str] = &["vault", "init-passphrase", "--parameters", "parameters"];
 
 #[test]
-fn a_reader_that_has_gone_is_no_reason_to_complain() {
+fn a_reader_that_has_gone_is_no_reason_to_complain_and_a_full_device_is_told_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
-    for arguments in [INIT, &["--help"], &["--version"]] {
-        let (status, said) = run_unread(CTL, directory.path(), arguments);
-        assert_eq!(
-            (status.code(), said.as_str()),
-            (Some(141), ""),
-            "{arguments:?}"
-        );
-    }
-}
-
-#[test]
-fn a_full_device_is_told_in_one_line() {
-    let directory = tempfile::tempdir().unwrap();
-    for arguments in [INIT, &["--help"], &["--version"]] {
-        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let (status, said) = run(CTL, directory.path(), arguments, full);
-        assert_eq!(status.code(), Some(74), "{arguments:?}");
-        assert_eq!(
-            said,
-            "softsimctl: standard output: No space left on device (os error 28)\n"
-        );
-    }
+    let commands: [&[&str]; 3] = [INIT, &["--help"], &["--version"]];
+    tells_of_its_output(CTL, directory.path(), &commands);
 }
 
 /// Starts the program, which waits for its passphrase from a FIFO, where it may dump a core.

@@ -1,39 +1,18 @@
-//! How the program handles a closed standard output, and that it leaves no core dump.
+//! How the program handles a closed or full standard output, and that it leaves no core dump.
 #![allow(clippy::unwrap_used)]
 
-use std::fs::OpenOptions;
 use std::path::Path;
 use std::process::Child;
 
-use softsim_testkit::command::{fifo, leaves_no_core, run, run_unread, with_cores};
+use softsim_testkit::command::{fifo, leaves_no_core, tells_of_its_output, with_cores};
 
 const ISSUER: &str = env!("CARGO_BIN_EXE_softsim-issuer");
 
 #[test]
-fn a_reader_that_has_gone_is_no_reason_to_complain() {
+fn a_reader_that_has_gone_is_no_reason_to_complain_and_a_full_device_is_told_in_one_line() {
     let directory = tempfile::tempdir().unwrap();
-    for arguments in [&["keygen", "--out", "."][..], &["--help"], &["--version"]] {
-        let (status, said) = run_unread(ISSUER, directory.path(), arguments);
-        assert_eq!(
-            (status.code(), said.as_str()),
-            (Some(141), ""),
-            "{arguments:?}"
-        );
-    }
-}
-
-#[test]
-fn a_full_device_is_told_in_one_line() {
-    let directory = tempfile::tempdir().unwrap();
-    for arguments in [&["keygen", "--out", "."][..], &["--help"], &["--version"]] {
-        let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let (status, said) = run(ISSUER, directory.path(), arguments, full);
-        assert_eq!(status.code(), Some(74), "{arguments:?}");
-        assert_eq!(
-            said,
-            "softsim-issuer: standard output: No space left on device (os error 28)\n"
-        );
-    }
+    let commands: [&[&str]; 3] = [&["keygen", "--out", "."], &["--help"], &["--version"]];
+    tells_of_its_output(ISSUER, directory.path(), &commands);
 }
 
 /// Starts the program, which waits for its profile from a FIFO, where it may dump a core.
