@@ -5,17 +5,16 @@
 
 use std::net::SocketAddr;
 
-use softsim_aka::{Amf, Credentials, K, Msk, Opc, Sqn};
-use softsim_client::netd::{Event, Failure, MskComparison};
+use softsim_aka::{Amf, Msk};
+use softsim_client::netd::{Failure, MskComparison};
 use softsim_client::proto::Refusal;
 use softsim_lab_harness::error::Error;
 use softsim_lab_harness::home::{Home, Options};
 use softsim_lab_harness::hostapd::{self, Hostapd};
 use softsim_lab_harness::prerequisite::skip;
-use softsim_lab_harness::subscription::Subscription;
 use softsim_lab_simulators::auc::{Auc, Subscriber};
 use softsim_lab_simulators::eap_server::{Config, EapServer, Server, Step};
-use softsim_testkit::processes::built;
+use softsim_testkit::processes::{built, messages, stranger};
 
 /// A provisioned device and its server. hostapd runs until this is dropped.
 struct Access {
@@ -56,38 +55,20 @@ impl Access {
     fn authenticate(&self) -> Result<(bool, Vec<String>), Error> {
         let (report, events) = self.home.eap_test_at(self.server)?;
         assert_eq!(report.msk, MskComparison::Equal);
-        let messages = events.into_iter().filter_map(|event| match event {
-            Event::Message { text, .. } => Some(text),
-            _ => None,
-        });
-        Ok((report.synchronised, messages.collect()))
-    }
-
-    fn sqn(&self) -> Sqn {
-        let subscription = self.home.subscription();
-        let mut auc = subscription.auc.lock().unwrap();
-        auc.subscriber(subscription.profile.imsi.digits())
-            .unwrap()
-            .sqn()
-    }
-
-    /// Replaces the subscriber's entry in the AuC.
-    fn replace(&self, subscriber: Subscriber) {
-        let subscription = self.home.subscription();
-        let mut auc = subscription.auc.lock().unwrap();
-        auc.insert(subscription.profile.imsi.digits(), subscriber);
+        Ok((report.synchronised, messages(events)))
     }
 
     /// Asserts that keyd refuses the vector and stores no SQN, so that the next valid vector may
     /// have the same SQN.
-    fn fails_cleanly_with(&self, broken: impl FnOnce(&Subscription, Sqn) -> Subscriber) {
+    fn fails_cleanly_with(&self, broken: Subscriber) {
         let counted = || {
             let counters = self.home.gateway().status().unwrap().counters.unwrap();
             (counters.autn_rejected, counters.authentications)
         };
         let (rejections, authentications) = counted();
-        let (subscription, sqn) = (self.home.subscription(), self.sqn());
-        self.replace(broken(subscription, sqn));
+        let subscription = self.home.subscription();
+        let sqn = subscription.sqn();
+        subscription.replace(broken);
         let failed = self.authenticate().unwrap_err();
         let refused = Failure::Refused;
         assert!(
@@ -95,7 +76,7 @@ impl Access {
             "{failed}"
         );
         assert_eq!(counted(), (rejections + 1, authentications));
-        self.replace(subscription.subscriber(sqn));
+        subscription.set_sqn(sqn);
         assert!(!self.authenticate().unwrap().0);
     }
 }
@@ -168,11 +149,12 @@ fn a_server_with_another_msk_is_refused_by_keyd_which_keeps_nothing_of_it() {
 #[test]
 fn a_sim_ahead_of_its_auc_synchronises_it_and_succeeds() {
     for access in networks("synchronisation") {
-        let behind = access.sqn();
+        let subscription = access.home.subscription();
+        let behind = subscription.sqn();
         for _ in 0..2 {
             assert!(!access.authenticate().unwrap().0);
         }
-        access.replace(access.home.subscription().subscriber(behind));
+        subscription.set_sqn(behind);
         let (synchronised, messages) = access.authenticate().unwrap();
         assert!(synchronised, "{messages:?}");
         let auts = |text: &String| text.contains("AT_AUTS");
@@ -184,24 +166,16 @@ fn a_sim_ahead_of_its_auc_synchronises_it_and_succeeds() {
 #[test]
 fn another_k_is_refused_and_the_sim_stays_as_it_was() {
     for access in networks("another K") {
-        access.fails_cleanly_with(|_, sqn| {
-            let amf = Amf::new([0x80, 0]);
-            let credentials = Credentials::Milenage {
-                k: K::new([0x5a; 16]),
-                opc: Opc::new([0xcd; 16]),
-            };
-            Subscriber::new(&credentials, amf, sqn, 5)
-        });
+        access.fails_cleanly_with(stranger());
     }
 }
 
 #[test]
 fn an_amf_without_the_separation_bit_is_refused_and_the_sim_stays_as_it_was() {
     for access in networks("separation bit") {
-        access.fails_cleanly_with(|subscription, sqn| {
-            let mut subscriber = subscription.subscriber(sqn);
-            subscriber.set_amf(Amf::new([0, 0]));
-            subscriber
-        });
+        let subscription = access.home.subscription();
+        let mut subscriber = subscription.subscriber(subscription.sqn());
+        subscriber.set_amf(Amf::new([0, 0]));
+        access.fails_cleanly_with(subscriber);
     }
 }

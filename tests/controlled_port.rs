@@ -171,9 +171,7 @@ fn the_port_stays_closed_after_a_failure() {
         return;
     }
     let mut scene = Scene::new(hostapd::Options::default(), "");
-    let subscription = scene.home.subscription();
-    let imsi = subscription.profile.imsi.digits();
-    subscription.auc.lock().unwrap().insert(imsi, stranger());
+    scene.home.subscription().replace(stranger());
     scene.start_netd();
     let state = scene.connect();
     assert!(matches!(state, AccessState::Held { .. }), "{state}");
@@ -188,9 +186,7 @@ fn a_failed_re_authentication_closes_the_port() {
     let mut scene = Scene::new(hostapd::Options::default(), "");
     scene.start_netd();
     assert_eq!(scene.connect(), AccessState::Authorised);
-    let subscription = scene.home.subscription();
-    let imsi = subscription.profile.imsi.digits();
-    subscription.auc.lock().unwrap().insert(imsi, stranger());
+    scene.home.subscription().replace(stranger());
     let state = scene.connect();
     assert!(matches!(state, AccessState::Held { .. }), "{state}");
     scene.is_closed();

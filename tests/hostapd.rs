@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use softsim_aka::Sqn;
 use softsim_client::netd::{Access, AccessState};
 use softsim_client::proto::Counters;
 use softsim_client::proto::requests::ForgetIdentities;
@@ -15,7 +14,6 @@ use softsim_lab_harness::home::{Home, Options};
 use softsim_lab_harness::hostapd::{self, Hostapd, Identities, Methods};
 use softsim_lab_harness::netns::{self, Cable};
 use softsim_lab_harness::prerequisite::skip;
-use softsim_lab_simulators::auc::Subscriber;
 use softsim_testkit::processes::{built, messages, stranger, wired_access};
 
 const DAEMONS: [&str; 2] = ["softsim-keyd", "softsim-netd"];
@@ -124,25 +122,6 @@ impl Scene {
 
     fn counters(&self) -> Counters {
         self.home.gateway().status().unwrap().counters.unwrap()
-    }
-
-    fn sqn(&self) -> Sqn {
-        let subscription = self.home.subscription();
-        let mut auc = subscription.auc.lock().unwrap();
-        auc.subscriber(subscription.profile.imsi.digits())
-            .unwrap()
-            .sqn()
-    }
-
-    /// Replaces the subscriber's entry in the AuC.
-    fn replace(&self, subscriber: Subscriber) {
-        let subscription = self.home.subscription();
-        let mut auc = subscription.auc.lock().unwrap();
-        auc.insert(subscription.profile.imsi.digits(), subscriber);
-    }
-
-    fn rewind_the_auc_to(&self, sqn: Sqn) {
-        self.replace(self.home.subscription().subscriber(sqn));
     }
 
     /// Kills both daemons at once, and starts them on their stored state.
@@ -306,9 +285,9 @@ fn a_sim_ahead_of_its_auc_synchronises_it() {
     for carrier in carriers("hostapd, synchronisation") {
         for method in BOTH {
             let scene = Scene::new(carrier, hostapd::Options::default(), &only(method));
-            let behind = scene.sqn();
+            let behind = scene.home.subscription().sqn();
             scene.succeed();
-            scene.rewind_the_auc_to(behind);
+            scene.home.subscription().set_sqn(behind);
             let (_, messages) = scene.succeed();
             assert!(has(&messages, "AT_AUTS"), "{method}: {messages:#?}");
             assert_eq!(scene.counters().synchronisation_failures, 1);
@@ -349,12 +328,12 @@ fn another_k_is_refused_and_the_sim_stays_as_it_was() {
     for carrier in carriers("hostapd, another K") {
         for method in BOTH {
             let mut scene = Scene::new(carrier, hostapd::Options::default(), &only(method));
-            let sqn = scene.sqn();
-            scene.replace(stranger());
+            let sqn = scene.home.subscription().sqn();
+            scene.home.subscription().replace(stranger());
             scene.fail();
             let counters = scene.counters();
             assert_eq!((counters.autn_rejected, counters.authentications), (1, 0));
-            scene.rewind_the_auc_to(sqn);
+            scene.home.subscription().set_sqn(sqn);
             scene.succeed();
         }
     }

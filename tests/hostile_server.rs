@@ -109,11 +109,8 @@ impl Scene {
     /// re-authentication identity.
     fn begin_anew(&mut self, scenario: &Scenario) {
         self.sqn += 1 << 10;
-        let subscription = self.home.subscription();
-        let subscriber = subscription.subscriber(Sqn::new(self.sqn).unwrap());
-        let mut auc = subscription.auc.lock().unwrap();
-        auc.insert(subscription.profile.imsi.digits(), subscriber);
-        drop(auc);
+        let sqn = Sqn::new(self.sqn).unwrap();
+        self.home.subscription().set_sqn(sqn);
         if names_the_peer(scenario) {
             let mut admin = self.home.gateway().admin().unwrap();
             while let Err(error) = admin.call(&ForgetIdentities { iccid: None }) {

@@ -55,6 +55,24 @@ impl Subscription {
         subscriber(&self.profile, sqn)
     }
 
+    /// The AuC's SQN of its last vector.
+    pub fn sqn(&self) -> Sqn {
+        let mut auc = self.auc.lock().unwrap_or_else(PoisonError::into_inner);
+        let own = auc.subscriber(self.profile.imsi.digits());
+        own.expect("it is never taken out of the AuC").sqn()
+    }
+
+    /// Replaces the AuC's data of the subscription.
+    pub fn replace(&self, subscriber: Subscriber) {
+        let mut auc = self.auc.lock().unwrap_or_else(PoisonError::into_inner);
+        auc.insert(self.profile.imsi.digits(), subscriber);
+    }
+
+    /// Sets the AuC back, or forward, as if it had used `sqn` last.
+    pub fn set_sqn(&self, sqn: Sqn) {
+        self.replace(self.subscriber(sqn));
+    }
+
     /// The secrets that a check of records and logs searches for: K, OPc or TOPc, and CK and IK of
     /// every vector so far.
     pub fn secrets(&self) -> Vec<Secret> {
