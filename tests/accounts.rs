@@ -136,14 +136,14 @@ fn accounts_are_forgotten_on_command_and_the_gateway_bootstraps_anew() {
     home.bootstrap_server().set_planner(&device.endpoint, plan);
 
     let bootstrap = reset(&home).unwrap();
-    let told: Vec<_> = (home.management_server().journal().events().into_iter())
+    let events: Vec<_> = (home.management_server().journal().events().into_iter())
         .filter_map(|event| match event {
             ManagementEvent::Registered { .. } => Some("registered"),
             ManagementEvent::Deregistered { .. } => Some("deregistered"),
             _ => None,
         })
         .collect();
-    assert_eq!(told, ["registered", "deregistered", "registered"]);
+    assert_eq!(events, ["registered", "deregistered", "registered"]);
     let after = home.gateway().netd_status().unwrap().accounts;
     assert_eq!(after.as_ref(), Some(&bootstrap.transaction));
     assert_ne!(after, before);

@@ -18,7 +18,7 @@ use softsim_client::proto::requests::Status;
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::processes::binaries;
 use softsim_sandbox::seccomp::Filter;
-use softsim_testkit::processes::{built, told};
+use softsim_testkit::processes::{built, service_manager_message};
 use softsim_testkit::trace::{Call, STRACE, confined};
 
 /// How long the test waits for an event that either happens at once or never.
@@ -55,10 +55,10 @@ impl Traces {
             .unwrap();
         // The demo's exit status doesn't count, because root may read what the demo expects to be
         // unreadable.
-        let told = String::from_utf8_lossy(&demo.stdout);
+        let output = String::from_utf8_lossy(&demo.stdout);
         assert!(
-            told.contains("EAP-Success"),
-            "{told}{}",
+            output.contains("EAP-Success"),
+            "{output}{}",
             String::from_utf8_lossy(&demo.stderr)
         );
         let read = |daemon: &str| {
@@ -186,11 +186,11 @@ impl Watched {
     }
 
     fn hear(&self) -> String {
-        told(&self.manager).unwrap()
+        service_manager_message(&self.manager).unwrap()
     }
 
     /// Asserts that keyd answers and continues to notify the watchdog.
-    fn goes_on(&mut self, after: &str) {
+    fn assert_serves(&mut self, after: &str) {
         self.manager.set_nonblocking(true).unwrap();
         let mut word = [0; 64];
         while self.manager.recv(&mut word).is_ok() {}
@@ -246,26 +246,26 @@ fn a_keyd_that_was_stopped_frozen_or_traced_goes_on() {
     }
     let folder = tempfile::tempdir().unwrap();
     let mut keyd = Watched::start(folder.path());
-    keyd.goes_on("start");
+    keyd.assert_serves("start");
     for _ in 0..20 {
         keyd.signal("STOP");
         keyd.wait_for_state('T');
         keyd.signal("CONT");
     }
-    keyd.goes_on("stops");
+    keyd.assert_serves("stops");
     if let Err(reason) = freeze_and_thaw(&keyd) {
         skip(&format!("a_keyd_that_was_frozen: {reason}"));
     }
-    keyd.goes_on("a freeze");
+    keyd.assert_serves("a freeze");
     if let Err(reason) = trace_and_detach(&keyd) {
         skip(&format!("a_keyd_that_was_traced: {reason}"));
     }
-    keyd.goes_on("a tracer");
+    keyd.assert_serves("a tracer");
 }
 
 /// Freezes keyd in a separate control group, as when a container is paused, and thaws it.
 fn freeze_and_thaw(keyd: &Watched) -> Result<(), String> {
-    let told = |error: std::io::Error| format!("no control group can be made: {error}");
+    let no_group = |error: std::io::Error| format!("no control group can be made: {error}");
     let roots = ["/sys/fs/cgroup", "/sys/fs/cgroup/unified"];
     let root = roots
         .iter()
@@ -273,7 +273,7 @@ fn freeze_and_thaw(keyd: &Watched) -> Result<(), String> {
         .find(|root| root.join("cgroup.procs").is_file());
     let root = root.ok_or("there is no cgroup v2")?;
     let group = root.join(format!("softsim-{}", keyd.id()));
-    fs::create_dir(&group).map_err(told)?;
+    fs::create_dir(&group).map_err(no_group)?;
     let frozen = || {
         fs::write(group.join("cgroup.procs"), keyd.id())?;
         fs::write(group.join("cgroup.freeze"), "1")?;
@@ -284,7 +284,7 @@ fn freeze_and_thaw(keyd: &Watched) -> Result<(), String> {
         fs::write(group.join("cgroup.freeze"), "0")?;
         fs::write(root.join("cgroup.procs"), keyd.id())
     };
-    let outcome = frozen().map_err(told);
+    let outcome = frozen().map_err(no_group);
     let _ = fs::remove_dir(&group);
     outcome
 }

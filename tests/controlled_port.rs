@@ -73,7 +73,7 @@ impl Scene {
         self.home.gateway().connect().unwrap().0.state
     }
 
-    fn told(&self) -> Option<Port> {
+    fn port_status(&self) -> Option<Port> {
         self.home.gateway().access().unwrap().port
     }
 
@@ -153,14 +153,14 @@ fn the_port_opens_with_success_and_closes_with_the_logoff() {
     }
     let mut scene = Scene::new(hostapd::Options::default(), "");
     scene.start_netd();
-    assert_eq!(scene.told(), Some(Port::Unauthorised));
+    assert_eq!(scene.port_status(), Some(Port::Unauthorised));
     scene.is_closed();
     for _ in 0..2 {
         assert_eq!(scene.connect(), AccessState::Authorised);
-        assert_eq!(scene.told(), Some(Port::Authorised));
+        assert_eq!(scene.port_status(), Some(Port::Authorised));
         scene.is_open();
         scene.home.gateway().disconnect().unwrap();
-        assert_eq!(scene.told(), Some(Port::Unauthorised));
+        assert_eq!(scene.port_status(), Some(Port::Unauthorised));
         scene.is_closed();
     }
 }
@@ -231,7 +231,7 @@ fn a_renamed_interface_is_told_and_its_port_stays_what_it_is() {
         assert!(renamed.unwrap().success());
         let end = Instant::now() + PATIENCE;
         while scene.home.gateway().access().unwrap().at != new {
-            assert!(Instant::now() < end, "{new} is not told");
+            assert!(Instant::now() < end, "{new} is not reported");
         }
         let access = scene.home.gateway().access().unwrap();
         assert_eq!(access.renamed.as_deref(), Some(netns::INTERFACE));
@@ -241,7 +241,7 @@ fn a_renamed_interface_is_told_and_its_port_stays_what_it_is() {
     assert_eq!(scene.connect(), AccessState::Authorised);
     scene.is_open();
     rename("wan0", "wan1");
-    assert_eq!(scene.told(), Some(Port::Authorised));
+    assert_eq!(scene.port_status(), Some(Port::Authorised));
     scene.is_open();
     scene.home.gateway().disconnect().unwrap();
     scene.is_closed();

@@ -17,7 +17,7 @@ use softsim_client::proto::Refusal;
 use softsim_client::proto::requests::ForgetIdentities;
 use softsim_eap::Method;
 use softsim_lab_harness::home::{Home, Options};
-use softsim_lab_hostile::{End, Hostile, Scenario, Setting, Turn};
+use softsim_lab_hostile::{End, Hostile, Scenario, ServerMessage, Setting};
 use softsim_lab_simulators::eap_server::EapServer;
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys};
 use softsim_testkit::processes::built;
@@ -25,11 +25,11 @@ use softsim_testkit::processes::built;
 /// The number of attempts in which a scenario must end; it may have several conversations.
 const ATTEMPTS: usize = 8;
 
-/// A gateway and a server that plays one scenario after the other.
+/// A gateway and a server that runs one scenario after the other.
 struct Scene {
     home: Home,
     server: SocketAddr,
-    playing: Arc<Mutex<Option<Hostile>>>,
+    running: Arc<Mutex<Option<Hostile>>>,
     sqn: u64,
     _folder: tempfile::TempDir,
 }
@@ -46,12 +46,12 @@ impl Scene {
             ..Options::default()
         };
         let home = Home::installed(&folder.path().join("lab"), options).unwrap();
-        let playing = Arc::<Mutex<Option<Hostile>>>::default();
-        let next = playing.clone();
+        let running = Arc::<Mutex<Option<Hostile>>>::default();
+        let next = running.clone();
         let open = move || -> Box<dyn EapServer> {
-            let playing = next.lock().unwrap();
+            let running = next.lock().unwrap();
             Box::new(
-                playing
+                running
                     .clone()
                     .expect("a scenario is set before netd begins"),
             )
@@ -59,7 +59,7 @@ impl Scene {
         Self {
             server: home.radius_played_by(open).unwrap(),
             home,
-            playing,
+            running,
             sqn: 0,
             _folder: folder,
         }
@@ -74,11 +74,11 @@ impl Scene {
         gateway.start_netd(None).unwrap();
     }
 
-    /// Plays a scenario, and returns the deviations from it.
-    fn play(&mut self, scenario: &Arc<Scenario>) -> Vec<String> {
+    /// Runs a scenario, and returns the deviations from it.
+    fn run(&mut self, scenario: &Arc<Scenario>) -> Vec<String> {
         self.begin_anew(scenario);
         let hostile = Hostile::new(scenario.clone(), self.imsi());
-        *self.playing.lock().unwrap() = Some(hostile.clone());
+        *self.running.lock().unwrap() = Some(hostile.clone());
         let before = self.authentications();
         let mut state = AccessState::Identity;
         for _ in 0..ATTEMPTS {
@@ -90,8 +90,8 @@ impl Scene {
         let record = hostile.record();
         let mut findings = record.findings;
         if !record.finished {
-            let (played, turns) = (record.played, scenario.turns.len());
-            findings.push(format!("stuck after turn {played} of {turns}"));
+            let (sent, all) = (record.sent, scenario.messages.len());
+            findings.push(format!("stuck after message {sent} of {all}"));
         }
         if (state == AccessState::Authorised) != (scenario.end == End::Success) {
             findings.push(format!("expected {:?}, got: {state}", scenario.end));
@@ -100,8 +100,9 @@ impl Scene {
             findings.push(format!("sequence numbers: expected {}", scenario.uses_sqn));
         }
         let (name, clause) = (&scenario.name, scenario.clause);
-        let told = findings.into_iter();
-        told.map(|finding| format!("{name} ({clause}): {finding}"))
+        let findings = findings.into_iter();
+        findings
+            .map(|finding| format!("{name} ({clause}): {finding}"))
             .collect()
     }
 
@@ -139,8 +140,8 @@ impl Scene {
 
 /// Whether the SIM may have an identity from the previous scenario or get one in this one.
 fn names_the_peer(scenario: &Scenario) -> bool {
-    let succeeds = |turn: &Turn| matches!(turn, Turn::Succeed);
-    scenario.end == End::Success || scenario.turns.iter().any(succeeds)
+    let succeeds = |message: &ServerMessage| matches!(message, ServerMessage::Success);
+    scenario.end == End::Success || scenario.messages.iter().any(succeeds)
 }
 
 /// The line of an access's configuration for a setting.
@@ -167,15 +168,15 @@ fn play_all(scenarios: Vec<Scenario>) {
     }
     let mut scene = Scene::new();
     let mut findings = Vec::new();
-    let mut played = 0;
+    let mut run = 0;
     for (lines, scenarios) in by_configuration {
         scene.configure(&lines);
         for scenario in scenarios {
-            findings.extend(scene.play(&scenario));
-            played += 1;
+            findings.extend(scene.run(&scenario));
+            run += 1;
         }
     }
-    println!("{played} scenarios");
+    println!("{run} scenarios");
     assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
 }
 

@@ -172,14 +172,14 @@ fn a_gateway_bootstraps_by_itself_and_takes_its_leave_when_it_is_told_to_end() {
     assert!(journal.wait_for(PATIENCE, registered).is_some());
     assert_eq!(home.gateway().status().unwrap().profiles, 1);
     // netd deregisters only if it knows that it is registered.
-    let told = || home.gateway().netd_status().unwrap().management;
-    while !matches!(told(), Management::Registered { .. }) {
+    let management = || home.gateway().netd_status().unwrap().management;
+    while !matches!(management(), Management::Registered { .. }) {
         sleep(Duration::from_millis(5));
     }
 
     let netd = home.gateway().netd().unwrap().id().to_string();
-    let told = Command::new("kill").args(["-s", "TERM", &netd]).status();
-    assert!(told.unwrap().success());
+    let sent = Command::new("kill").args(["-s", "TERM", &netd]).status();
+    assert!(sent.unwrap().success());
     let left = |event: &ManagementEvent| matches!(event, ManagementEvent::Deregistered { .. });
     assert!(journal.wait_for(PATIENCE, left).is_some());
 }

@@ -21,7 +21,7 @@ const PROGRAMS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-lab"];
 /// A running lab, and its output before READY.
 struct Lab {
     process: Child,
-    told: HashMap<String, String>,
+    variables: HashMap<String, String>,
 }
 
 impl Lab {
@@ -32,14 +32,14 @@ impl Lab {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut told = HashMap::new();
+        let mut variables = HashMap::new();
         for line in BufReader::new(process.stdout.take().unwrap()).lines() {
             let line = line.unwrap();
             if line == "READY" {
-                return Self { process, told };
+                return Self { process, variables };
             }
             let (key, value) = line.split_once('=').expect("KEY=VALUE");
-            told.insert(key.to_owned(), value.to_owned());
+            variables.insert(key.to_owned(), value.to_owned());
         }
         panic!(
             "the lab ended before it was ready: {}",
@@ -55,7 +55,7 @@ impl Lab {
     }
 
     fn daemons(&self) -> [String; 2] {
-        ["SOFTSIM_KEYD_PID", "SOFTSIM_NETD_PID"].map(|key| self.told[key].clone())
+        ["SOFTSIM_KEYD_PID", "SOFTSIM_NETD_PID"].map(|key| self.variables[key].clone())
     }
 }
 
@@ -84,16 +84,17 @@ fn up_prints_where_everything_is_and_a_signal_leaves_no_process() {
         let mut lab = Lab::start(&arguments, folder.path());
         let daemons = lab.daemons();
         assert!(daemons.iter().all(|id| runs(id)));
-        let mut admin = Connection::connect(lab.told["SOFTSIM_ADMIN_SOCKET"].as_ref()).unwrap();
+        let mut admin =
+            Connection::connect(lab.variables["SOFTSIM_ADMIN_SOCKET"].as_ref()).unwrap();
         assert_eq!(admin.call(&Status {}).unwrap().profiles, 1);
-        let radius: std::net::SocketAddr = lab.told["SOFTSIM_RADIUS"].parse().unwrap();
+        let radius: std::net::SocketAddr = lab.variables["SOFTSIM_RADIUS"].parse().unwrap();
         assert!(radius.ip().is_loopback());
         for file in [
             "SOFTSIM_RADIUS_SECRET_FILE",
             "SOFTSIM_AUC_SOCKET",
             "SOFTSIM_NETD_SOCKET",
         ] {
-            assert!(Path::new(&lab.told[file]).exists(), "{file}");
+            assert!(Path::new(&lab.variables[file]).exists(), "{file}");
         }
         lab.signal(signal);
         assert!(!daemons.iter().any(|id| runs(id)), "after SIG{signal}");
@@ -109,9 +110,9 @@ fn keyd_alone_has_the_profile_and_a_signal_leaves_no_process() {
     fs::write(folder.path().join("p.toml"), random_profile().as_bytes()).unwrap();
     let arguments = ["keyd", "--dir", "lab", "--profile", "p.toml"];
     let mut lab = Lab::start(&arguments, folder.path());
-    let mut admin = Connection::connect(lab.told["SOFTSIM_ADMIN_SOCKET"].as_ref()).unwrap();
+    let mut admin = Connection::connect(lab.variables["SOFTSIM_ADMIN_SOCKET"].as_ref()).unwrap();
     assert_eq!(admin.call(&Status {}).unwrap().profiles, 1);
-    assert!(!lab.told.contains_key("SOFTSIM_RADIUS"));
+    assert!(!lab.variables.contains_key("SOFTSIM_RADIUS"));
     let daemons = lab.daemons();
     lab.signal("TERM");
     assert!(!daemons.iter().any(|id| runs(id)));

@@ -23,7 +23,7 @@ use softsim_client::proto::requests::Status;
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::processes::{binaries, static_binaries};
 use softsim_sandbox::seqpacket::Listener;
-use softsim_testkit::processes::{built, told};
+use softsim_testkit::processes::{built, service_manager_message};
 
 const DAEMONS: [&str; 3] = ["softsim-keyd", "softsim-netd", "softsim-bridge"];
 
@@ -132,7 +132,7 @@ impl Service {
     }
 
     fn hear(&mut self) -> String {
-        told(&self.manager).unwrap_or_else(|error| {
+        service_manager_message(&self.manager).unwrap_or_else(|error| {
             let log = self.log();
             panic!("{error}; {:?}; {log}", self.child.try_wait())
         })
@@ -183,7 +183,7 @@ impl Service {
     }
 
     /// The names and command lines of the service's helper processes, as `ps` shows them.
-    fn beside(&self) -> Vec<(String, String)> {
+    fn helper_processes(&self) -> Vec<(String, String)> {
         let id = self.child.id();
         let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
         let of = |process: &str, file: &str| {
@@ -192,15 +192,15 @@ impl Service {
             text.trim().to_owned()
         };
         let children = children.split_whitespace();
-        let mut told: Vec<_> = children
+        let mut helpers: Vec<_> = children
             .map(|process| (of(process, "comm"), of(process, "cmdline")))
             .collect();
-        told.sort();
-        told
+        helpers.sort();
+        helpers
     }
 
     /// Asserts that the service survives what a service manager and its host may do to it.
-    fn goes_on(&mut self, answers: impl Fn()) {
+    fn assert_survives(&mut self, answers: impl Fn()) {
         answers();
         for signal in ["HUP", "CONT"] {
             self.signal(signal);
@@ -284,7 +284,7 @@ fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
         [("network", &network), ("supplicant", &supplicant)],
     );
     let path = socket("network");
-    keyd.goes_on(|| {
+    keyd.assert_survives(|| {
         let status = Connection::connect(&path).and_then(|mut keyd| keyd.call(&Status {}));
         assert!(status.is_ok(), "{status:?}");
     });
@@ -305,15 +305,15 @@ fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
         unused,
     );
     netd.holds_none(unused);
-    let told = [
+    let expected = [
         ("softsim-names", "softsim-netd names"),
         ("softsim-notify", "softsim-netd notifier"),
     ];
     assert_eq!(
-        netd.beside(),
-        told.map(|(name, line)| (name.to_owned(), line.to_owned()))
+        netd.helper_processes(),
+        expected.map(|(name, line)| (name.to_owned(), line.to_owned()))
     );
-    netd.goes_on(|| {
+    netd.assert_survives(|| {
         let events = Control::run(&control, &netd::Command::Status {}).unwrap();
         let events: Vec<_> = events.collect();
         assert!(
@@ -339,8 +339,11 @@ fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
     );
     bridge.holds_none(unused);
     let line = format!("softsim-bridge finder {}", folder.join("wlan0").display());
-    assert_eq!(bridge.beside(), [("softsim-finder".to_owned(), line)]);
-    bridge.goes_on(|| {});
+    assert_eq!(
+        bridge.helper_processes(),
+        [("softsim-finder".to_owned(), line)]
+    );
+    bridge.assert_survives(|| {});
 
     // A service manager takes status 0 and SIGTERM for a clean end.
     let status = netd.stop(true);

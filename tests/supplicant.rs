@@ -72,14 +72,14 @@ impl Gateway {
 
     /// What the bridge prints for wpa_supplicant's configuration.
     fn identity(&self, method: &str) -> String {
-        let told = Command::new(binaries().unwrap().join("softsim-bridge"))
+        let output = Command::new(binaries().unwrap().join("softsim-bridge"))
             .arg("--keyd")
             .arg(self.home.gateway().sockets().supplicant)
             .arg(format!("--print-identity={method}"))
             .output()
             .unwrap();
-        assert!(told.status.success(), "{told:?}");
-        String::from_utf8(told.stdout)
+        assert!(output.status.success(), "{output:?}");
+        String::from_utf8(output.stdout)
             .unwrap()
             .trim_end()
             .to_owned()

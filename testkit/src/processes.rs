@@ -59,7 +59,7 @@ pub fn udp(from: &Namespace, to: &Namespace, address: Ipv4Addr) -> bool {
 /// Receives the next message to the service manager, within the socket's timeout. It repeats a
 /// receive that a signal interrupted, because the kernel doesn't restart one with a timeout
 /// (signal(7)).
-pub fn told(manager: &UnixDatagram) -> io::Result<String> {
+pub fn service_manager_message(manager: &UnixDatagram) -> io::Result<String> {
     let mut word = [0; 64];
     loop {
         match manager.recv(&mut word) {

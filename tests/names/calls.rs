@@ -22,7 +22,7 @@ use softsim_netd::names::wire::{Answer, MAX, Name, READY, Request};
 use softsim_netd::notifier;
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Connection, Received, pair};
-use softsim_testkit::processes::{built, told};
+use softsim_testkit::processes::{built, service_manager_message};
 use softsim_testkit::trace::{Call, Rule, STRACE, confined, spare};
 
 use crate::{HERE, on_a_host, services};
@@ -270,7 +270,7 @@ fn the_notifier_needs_each_rule_of_its_filter() {
     let trace = folder.path().join("trace");
     let notifier = Traced::start(&mut strace, &trace, &program, notifier::SUBCOMMAND);
     notifier.netd.send(b"r").unwrap();
-    assert_eq!(told(&manager).unwrap(), "READY=1");
+    assert_eq!(service_manager_message(&manager).unwrap(), "READY=1");
     let made = notifier.ends();
     let rules = Rule::all("notifier");
     let spare = spare(&rules, &made.own);

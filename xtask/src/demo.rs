@@ -61,24 +61,24 @@ impl Folder {
             .duration_since(UNIX_EPOCH)
             .map_or(0, |since| since.as_nanos());
         let folder = Self(std::env::temp_dir().join(format!("softsim-demo-{now:x}")));
-        folder.told(fs::create_dir(&folder.0))?;
+        folder.at_folder(fs::create_dir(&folder.0))?;
         if is_root() {
-            folder.told(chown(&folder.0, Some(ORDINARY), Some(ORDINARY)))?;
+            folder.at_folder(chown(&folder.0, Some(ORDINARY), Some(ORDINARY)))?;
         }
         Ok(folder)
     }
 
     fn take(&self, programs: &Path) -> Result<PathBuf> {
         let own = self.0.join("bin");
-        self.told(fs::create_dir(&own))?;
-        for entry in self.told(fs::read_dir(programs))? {
-            let entry = self.told(entry)?;
-            self.told(fs::copy(entry.path(), own.join(entry.file_name())))?;
+        self.at_folder(fs::create_dir(&own))?;
+        for entry in self.at_folder(fs::read_dir(programs))? {
+            let entry = self.at_folder(entry)?;
+            self.at_folder(fs::copy(entry.path(), own.join(entry.file_name())))?;
         }
         Ok(own)
     }
 
-    fn told<T>(&self, outcome: std::io::Result<T>) -> Result<T> {
+    fn at_folder<T>(&self, outcome: std::io::Result<T>) -> Result<T> {
         outcome.map_err(|error| format!("{}: {error}", self.0.display()))
     }
 }

@@ -183,11 +183,11 @@ fn tests() -> Result<Vec<PathBuf>> {
         .stderr(Stdio::piped())
         .output()
         .map_err(|error| format!("cargo test could not be started: {error}"))?;
-    let told = String::from_utf8_lossy(&output.stderr);
+    let messages = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
-        return Err(told.into_owned());
+        return Err(messages.into_owned());
     }
-    let executables = told.lines().filter_map(|line| {
+    let executables = messages.lines().filter_map(|line| {
         let (kind, rest) = line.trim().strip_prefix("Executable ")?.split_once(" (")?;
         kind.starts_with("tests/")
             .then(|| crate::run::root().join(rest.trim_end_matches(')')))

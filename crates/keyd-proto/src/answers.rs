@@ -149,7 +149,7 @@ pub struct Counters {
     /// Requests answered with RetryAfter.
     pub rate_limited: u64,
     /// Connections of users that their role doesn't admit.
-    pub strangers: u64,
+    pub refused_users: u64,
     /// Log lines that were dropped because fd 2 would have blocked, or because clients caused too
     /// many.
     pub log_lines_dropped: u64,

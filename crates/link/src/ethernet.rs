@@ -301,23 +301,23 @@ const IFINFOMSG: usize = 16;
 fn news_in(datagram: &[u8], index: u32) -> Option<News> {
     let mut news: Option<News> = None;
     for message in messages(datagram) {
-        let Some(mut told) = news_of(&message, index) else {
+        let Some(mut latest) = news_of(&message, index) else {
             continue;
         };
-        told.name = told.name.or(news.and_then(|before| before.name));
-        news = Some(told);
+        latest.name = latest.name.or(news.and_then(|before| before.name));
+        news = Some(latest);
     }
     news
 }
 
 fn news_of(message: &Message<'_>, index: u32) -> Option<News> {
-    let told = |link| News {
+    let with_name = |link| News {
         link,
         name: name_of(message.body),
     };
     match message.kind {
-        libc::RTM_NEWLINK => link_of(message.body, index).map(told),
-        libc::RTM_DELLINK => link_of(message.body, index).map(|_| told(Link::Gone)),
+        libc::RTM_NEWLINK => link_of(message.body, index).map(with_name),
+        libc::RTM_DELLINK => link_of(message.body, index).map(|_| with_name(Link::Gone)),
         // The answer to the only question that the monitor asks.
         _ if message.error() == Some(libc::ENODEV) => Some(News {
             link: Link::Gone,

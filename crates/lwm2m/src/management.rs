@@ -36,7 +36,7 @@ struct Observation {
     exchange: ExchangeId,
     path: Path,
     accept: Option<u16>,
-    told: Response,
+    last_sent: Response,
 }
 
 impl Management {
@@ -116,18 +116,18 @@ impl Management {
         observations.retain_mut(|observation| {
             let present = read(shared, *ssid, observation.path, observation.accept);
             let response = present.unwrap_or_else(|refusal| refusal);
-            if response == observation.told {
+            if response == observation.last_sent {
                 return true;
             }
-            observation.told = response.clone();
-            let goes_on = response.code.is_success();
+            observation.last_sent = response.clone();
+            let continues = response.code.is_success();
             endpoint.notify(
                 now,
                 observation.exchange,
                 response,
                 Reliability::Confirmable,
             );
-            goes_on
+            continues
         });
     }
 
@@ -174,7 +174,7 @@ impl Management {
                 exchange,
                 path,
                 accept,
-                told: response,
+                last_sent: response,
             });
         }
     }

@@ -226,6 +226,6 @@ fn a_refused_landlock_is_an_error() {
 fn a_tokio_runtime_lives_under_the_filter_of_the_network_daemon() {
     let folder = tempfile::tempdir().unwrap();
     let mut command = Command::new(common::example("runtime"));
-    let told = succeed(command.arg(folder.path()));
-    assert_eq!(told, "served\n");
+    let output = succeed(command.arg(folder.path()));
+    assert_eq!(output, "served\n");
 }

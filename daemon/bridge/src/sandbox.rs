@@ -49,7 +49,7 @@ pub(crate) fn enter() -> Result<(), SandboxError> {
 pub(crate) fn confine_finder(control: &Path) -> Result<(), SandboxError> {
     deny_dumps()?;
     let rule = PathRule {
-        path: above(control),
+        path: grandparent(control),
         access: PathAccess::Connect,
     };
     landlock::restrict(&[rule])?;
@@ -57,10 +57,10 @@ pub(crate) fn confine_finder(control: &Path) -> Result<(), SandboxError> {
 }
 
 /// The directory above the one that the socket is in.
-fn above(control: &Path) -> &Path {
+fn grandparent(control: &Path) -> &Path {
     let ancestors = control.ancestors().skip(1).take(2);
-    let named = ancestors.filter(|path| !path.as_os_str().is_empty());
-    named.last().unwrap_or(Path::new("."))
+    let not_empty = ancestors.filter(|path| !path.as_os_str().is_empty());
+    not_empty.last().unwrap_or(Path::new("."))
 }
 
 #[cfg(test)]
@@ -75,7 +75,7 @@ mod tests {
             ("control/wlan0", "control"),
             ("wlan0", "."),
         ] {
-            assert_eq!(above(Path::new(control)), Path::new(expected));
+            assert_eq!(grandparent(Path::new(control)), Path::new(expected));
         }
     }
 }

@@ -4,7 +4,7 @@ use softsim_keyd_proto::Refusal;
 use softsim_profile::{Command, Iccid, IssuerId, SealingKey};
 use softsim_sandbox::random::SystemRng;
 
-use crate::sim::named;
+use crate::sim::slot_of;
 use crate::vault::{Change, Slot, Vault};
 
 /// Refuses a command that can't be carried out now.
@@ -29,7 +29,7 @@ pub(crate) fn changes_of_command(
     let enabled = vault.enabled();
     Ok(match command {
         Command::Enable(iccid) => {
-            let slot = own(vault, iccid, issuer)?;
+            let slot = issuers_profile(vault, iccid, issuer)?;
             if let Some(enabled) = enabled {
                 check_issuer(vault, enabled, issuer)?;
             }
@@ -39,14 +39,14 @@ pub(crate) fn changes_of_command(
             }
         }
         Command::Disable(iccid) => {
-            let slot = own(vault, iccid, issuer)?;
+            let slot = issuers_profile(vault, iccid, issuer)?;
             match enabled == Some(slot) {
                 true => vec![Change::Disable(slot)],
                 false => vec![],
             }
         }
         Command::Delete(iccid) => {
-            let slot = own(vault, iccid, issuer)?;
+            let slot = issuers_profile(vault, iccid, issuer)?;
             if enabled == Some(slot) {
                 return Err(Refusal::ProfileEnabled);
             }
@@ -59,8 +59,8 @@ pub(crate) fn changes_of_command(
 }
 
 /// The profile with this ICCID, if this issuer installed it.
-fn own(vault: &Vault, iccid: &Iccid, issuer: &IssuerId) -> Result<Slot, Refusal> {
-    let slot = named(vault, iccid.as_str())?;
+fn issuers_profile(vault: &Vault, iccid: &Iccid, issuer: &IssuerId) -> Result<Slot, Refusal> {
+    let slot = slot_of(vault, iccid.as_str())?;
     check_issuer(vault, slot, issuer)?;
     Ok(slot)
 }

@@ -27,7 +27,7 @@ pub(crate) enum Event<'a> {
     /// accept4(2) failed: no descriptors or no memory.
     NotAccepted(&'a dyn fmt::Display),
     /// Users connected whom their role doesn't admit.
-    Strangers(Unreported<(Role, u32)>),
+    RefusedUsers(Unreported<(Role, u32)>),
     /// Users tried to open more connections than they may.
     TooManyConnections(Unreported<(Role, u32)>),
     /// A role has a socket and no users.
@@ -99,7 +99,7 @@ impl Event<'_> {
     fn level(&self) -> u8 {
         match self {
             Self::Fatal(_) | Self::Storage(_) => CRITICAL,
-            Self::Damaged(_) | Self::NotAccepted(_) | Self::Strangers(_) => ERROR,
+            Self::Damaged(_) | Self::NotAccepted(_) | Self::RefusedUsers(_) => ERROR,
             Self::Enforcing { enforcement, .. }
                 if enforcement.seccomp_calls == 0
                     || enforcement.supplicant
@@ -191,7 +191,7 @@ impl fmt::Display for Event<'_> {
             Self::Fatal(reason) => reason.fmt(f),
             Self::Damaged(damage) => write!(f, "vault: {damage}; its other copy is good"),
             Self::NotAccepted(error) => write!(f, "can't accept a connection: {error}"),
-            Self::Strangers(Unreported { connections, last }) => {
+            Self::RefusedUsers(Unreported { connections, last }) => {
                 let (role, uid) = last;
                 write!(
                     f,

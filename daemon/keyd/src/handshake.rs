@@ -144,7 +144,7 @@ pub(crate) mod tests {
 
     use super::*;
 
-    const OWN: &[u8] = b"the device certificate";
+    const DEVICE_CERTIFICATE: &[u8] = b"the device certificate";
 
     fn message(kind: u8, sequence: u16, body: &[u8]) -> Vec<u8> {
         let length = (body.len() as u32).to_be_bytes();
@@ -168,7 +168,7 @@ pub(crate) mod tests {
     }
 
     /// A handshake after a cookie exchange, in parts.
-    fn parts(own: &[u8]) -> Vec<Vec<u8>> {
+    fn parts(device_certificate: &[u8]) -> Vec<Vec<u8>> {
         vec![
             message(CLIENT_HELLO, 1, &[0xfe, 0xfd, 7, 7]),
             message(SERVER_HELLO, 1, &[0xfe, 0xfd]),
@@ -176,35 +176,38 @@ pub(crate) mod tests {
             message(SERVER_KEY_EXCHANGE, 3, b"ecdhe"),
             message(CERTIFICATE_REQUEST, 4, b"ecdsa"),
             message(SERVER_HELLO_DONE, 5, b""),
-            message(CERTIFICATE, 2, &certificates(&[own])),
+            message(CERTIFICATE, 2, &certificates(&[device_certificate])),
             message(CLIENT_KEY_EXCHANGE, 3, b"point"),
         ]
     }
 
-    /// A transcript that is signed where `own` is the device certificate.
-    pub(crate) fn transcript(own: &[u8]) -> Vec<u8> {
-        parts(own).concat()
+    /// A transcript that is signed if this is the device certificate.
+    pub(crate) fn transcript(device_certificate: &[u8]) -> Vec<u8> {
+        parts(device_certificate).concat()
     }
 
     fn fault(parts: &[Vec<u8>]) -> HandshakeFault {
-        check(&parts.concat(), OWN).unwrap_err()
+        check(&parts.concat(), DEVICE_CERTIFICATE).unwrap_err()
     }
 
     #[test]
     fn a_clients_handshake_is_signed_with_and_without_a_cookie_exchange() {
-        assert_eq!(check(&transcript(OWN), OWN), Ok(()));
-        let mut parts = parts(OWN);
+        assert_eq!(
+            check(&transcript(DEVICE_CERTIFICATE), DEVICE_CERTIFICATE),
+            Ok(())
+        );
+        let mut parts = parts(DEVICE_CERTIFICATE);
         for (part, sequence) in parts.iter_mut().zip([0u16, 0, 1, 2, 3, 4, 1, 2]) {
             part[4..6].copy_from_slice(&sequence.to_be_bytes());
         }
-        assert_eq!(check(&parts.concat(), OWN), Ok(()));
+        assert_eq!(check(&parts.concat(), DEVICE_CERTIFICATE), Ok(()));
     }
 
     #[test]
     fn a_missing_message_is_told_by_the_one_in_its_place() {
         let expected = [1, 2, 11, 12, 13, 14, 11];
         for (place, expected) in expected.into_iter().enumerate() {
-            let mut parts = parts(OWN);
+            let mut parts = parts(DEVICE_CERTIFICATE);
             parts.remove(place);
             let got = parts[place][0];
             assert_eq!(fault(&parts), HandshakeFault::Order { expected, got });
@@ -213,7 +216,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_transcript_ends_in_client_key_exchange() {
-        let whole = parts(OWN);
+        let whole = parts(DEVICE_CERTIFICATE);
         for end in 0..whole.len() {
             assert_eq!(
                 fault(&whole[..end]),
@@ -234,13 +237,13 @@ pub(crate) mod tests {
         for list in [
             certificates(&[]),
             certificates(&[b"another"]),
-            certificates(&[OWN, b"its issuer"]),
-            certificates(&[b"another", OWN]),
-            [certificates(&[OWN]), vec![0]].concat(),
+            certificates(&[DEVICE_CERTIFICATE, b"its issuer"]),
+            certificates(&[b"another", DEVICE_CERTIFICATE]),
+            [certificates(&[DEVICE_CERTIFICATE]), vec![0]].concat(),
             vec![0, 0],
             b"\0\0\xff".to_vec(),
         ] {
-            let mut parts = parts(OWN);
+            let mut parts = parts(DEVICE_CERTIFICATE);
             parts[6] = message(CERTIFICATE, 2, &list);
             assert_eq!(fault(&parts), HandshakeFault::Certificate, "{list:02x?}");
         }
@@ -250,7 +253,7 @@ pub(crate) mod tests {
     fn a_servers_view_of_a_handshake_is_not_signed() {
         // The device certificate in the server's place, ours in nobody's.
         let mut parts = parts(b"another");
-        parts[2] = message(CERTIFICATE, 2, &certificates(&[OWN]));
+        parts[2] = message(CERTIFICATE, 2, &certificates(&[DEVICE_CERTIFICATE]));
         assert_eq!(fault(&parts), HandshakeFault::Certificate);
     }
 
@@ -265,15 +268,15 @@ pub(crate) mod tests {
             (6, 5, 4),  // a gap in the client's
             (7, 5, 2),  // a repetition
         ] {
-            let mut parts = parts(OWN);
+            let mut parts = parts(DEVICE_CERTIFICATE);
             parts[place][octet] = value;
             assert_eq!(fault(&parts), HandshakeFault::Framing, "{place} {octet}");
         }
         assert_eq!(
-            check(&transcript(OWN)[..5], OWN),
+            check(&transcript(DEVICE_CERTIFICATE)[..5], DEVICE_CERTIFICATE),
             Err(HandshakeFault::Framing)
         );
-        assert_eq!(check(b"", OWN), Err(HandshakeFault::End));
+        assert_eq!(check(b"", DEVICE_CERTIFICATE), Err(HandshakeFault::End));
     }
 
     proptest! {
@@ -283,17 +286,17 @@ pub(crate) mod tests {
             octet in 0usize..HEAD,
             flip in 1u8..=255,
         ) {
-            let mut parts = parts(OWN);
+            let mut parts = parts(DEVICE_CERTIFICATE);
             parts[place][octet] ^= flip;
             // message_seq of each side's first message is free.
             let first = place < 2 && (4..6).contains(&octet);
             let shifted = first || place == 0;
-            prop_assert!(check(&parts.concat(), OWN).is_err() || shifted);
+            prop_assert!(check(&parts.concat(), DEVICE_CERTIFICATE).is_err() || shifted);
         }
 
         #[test]
         fn arbitrary_octets_never_panic(octets in prop::collection::vec(any::<u8>(), 0..200)) {
-            prop_assert!(check(&octets, OWN).is_err());
+            prop_assert!(check(&octets, DEVICE_CERTIFICATE).is_err());
         }
     }
 }

@@ -12,7 +12,7 @@ use softsim_usim::{HomeNetworkKey, IdentityPrefix, Nai};
 
 use crate::eap::is_5g;
 use crate::event::Event;
-use crate::sim::{Sim, named};
+use crate::sim::{Sim, slot_of};
 use crate::vault::{Name, Pseudonym, Root, Slot, Uses};
 
 impl Sim<'_> {
@@ -76,7 +76,8 @@ impl Sim<'_> {
             let kind = IdentityKind::Pseudonym;
             return Ok(IdentityAnswer { nai, kind });
         }
-        let spent = (self.given_pseudonym(slot)).is_some_and(|given| given.uses == Uses::Spent);
+        let spent =
+            (self.assigned_pseudonym(slot)).is_some_and(|assigned| assigned.uses == Uses::Spent);
         if spent && !self.in_slot(slot)?.home_network_keys.is_empty() {
             return self.suci(slot, request);
         }
@@ -86,8 +87,8 @@ impl Sim<'_> {
     /// The pseudonym with a realm, unless it is used up. A one-time pseudonym is used up before the
     /// answer leaves.
     fn pseudonym(&mut self, slot: Slot, of: Realm) -> Result<Option<String>, Refusal> {
-        let given = self.given_pseudonym(slot);
-        let Some(pseudonym) = given.filter(|given| given.uses != Uses::Spent) else {
+        let assigned = self.assigned_pseudonym(slot);
+        let Some(pseudonym) = assigned.filter(|assigned| assigned.uses != Uses::Spent) else {
             return Ok(None);
         };
         let once = pseudonym.uses == Uses::Once;
@@ -119,7 +120,7 @@ impl Sim<'_> {
         };
         let profile = self.in_slot(slot)?;
         let nai = profile.imsi.permanent_identity(prefix, request.realm);
-        self.permanent_identity_shown(slot);
+        self.note_permanent_identity(slot);
         Ok(answer(&nai, IdentityKind::Permanent))
     }
 
@@ -156,7 +157,7 @@ impl Sim<'_> {
             Event::IdentityWithheld.log();
             return Err(Refusal::NoHomeNetworkKey);
         }
-        self.permanent_identity_shown(slot);
+        self.note_permanent_identity(slot);
         Ok(answer(&nai, IdentityKind::NullSuci))
     }
 
@@ -164,17 +165,17 @@ impl Sim<'_> {
     fn may_show_permanent(&self, slot: Slot) -> bool {
         match self.enforcement.identity_privacy {
             IdentityPrivacy::Liberal => true,
-            IdentityPrivacy::Conservative => self.given_pseudonym(slot).is_none(),
+            IdentityPrivacy::Conservative => self.assigned_pseudonym(slot).is_none(),
             IdentityPrivacy::Strict => false,
         }
     }
 
     /// The last pseudonym that a server assigned, used up or not.
-    fn given_pseudonym(&self, slot: Slot) -> Option<&Pseudonym> {
+    fn assigned_pseudonym(&self, slot: Slot) -> Option<&Pseudonym> {
         self.vault.identities(slot)?.pseudonym.as_ref()
     }
 
-    fn permanent_identity_shown(&mut self, slot: Slot) {
+    fn note_permanent_identity(&mut self, slot: Slot) {
         self.counters.permanent_identities += 1;
         if let Some(stored) = self.vault.profile(slot) {
             let iccid = stored.profile.iccid.as_str();
@@ -187,7 +188,7 @@ impl Sim<'_> {
         request: ForgetIdentities<'_>,
     ) -> Result<(), Refusal> {
         let slot = match request.iccid {
-            Some(iccid) => named(self.vault, iccid)?,
+            Some(iccid) => slot_of(self.vault, iccid)?,
             None => self.vault.enabled().ok_or(Refusal::NoProfile)?,
         };
         self.vault.change_identities(slot, |identities| {

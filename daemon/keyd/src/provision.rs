@@ -16,7 +16,7 @@ use crate::command::{changes_of_command, check_command};
 use crate::device::Keys;
 use crate::event::Event;
 use crate::refusal::refusal_of;
-use crate::sim::{check_algorithm, named};
+use crate::sim::{check_algorithm, slot_of};
 use crate::transactions::{Staged, Transactions};
 use crate::vault::{Change, Vault};
 
@@ -99,7 +99,7 @@ impl Provisioning<'_> {
     }
 
     pub(crate) fn enable(&mut self, request: Enable<'_>) -> Result<(), Refusal> {
-        let slot = named(self.vault, request.iccid)?;
+        let slot = slot_of(self.vault, request.iccid)?;
         if self.vault.enabled() == Some(slot) {
             return Ok(());
         }
@@ -110,7 +110,7 @@ impl Provisioning<'_> {
     }
 
     pub(crate) fn disable(&mut self, request: Disable<'_>) -> Result<(), Refusal> {
-        let slot = named(self.vault, request.iccid)?;
+        let slot = slot_of(self.vault, request.iccid)?;
         if self.vault.enabled() != Some(slot) {
             return Ok(());
         }
@@ -121,7 +121,7 @@ impl Provisioning<'_> {
     }
 
     pub(crate) fn delete(&mut self, request: Delete<'_>) -> Result<(), Refusal> {
-        let slot = named(self.vault, request.iccid)?;
+        let slot = slot_of(self.vault, request.iccid)?;
         if self.vault.enabled() == Some(slot) {
             return Err(Refusal::ProfileEnabled);
         }

@@ -57,7 +57,7 @@ pub fn serve(
         deep: true,
         now: Duration::ZERO,
         accepts_from: Duration::ZERO,
-        strangers: Tally::default(),
+        refused_users: Tally::default(),
         too_many: Tally::default(),
     };
     loop {
@@ -91,7 +91,7 @@ struct Server<'k> {
     now: Duration,
     /// When connections are accepted again.
     accepts_from: Duration,
-    strangers: Tally<(Role, u32)>,
+    refused_users: Tally<(Role, u32)>,
     too_many: Tally<(Role, u32)>,
 }
 
@@ -109,8 +109,11 @@ impl Server<'_> {
             None => listeners,
             Some(_) => &listeners[..0],
         };
-        let told_in = [self.strangers.wait(self.now), self.too_many.wait(self.now)];
-        let waits = [watchdog.interval(), rest].into_iter().chain(told_in);
+        let log_due_in = [
+            self.refused_users.wait(self.now),
+            self.too_many.wait(self.now),
+        ];
+        let waits = [watchdog.interval(), rest].into_iter().chain(log_due_in);
         let timeout = waits.flatten().min();
         self.waiting.clear();
         let of_listeners = listeners
@@ -138,7 +141,7 @@ impl Server<'_> {
                 self.accept(*role, listener);
             }
         }
-        self.tell();
+        self.log_refused_connections();
         Ok(())
     }
 
@@ -234,8 +237,8 @@ impl Server<'_> {
         let uid = connection.peer_uid();
         let refusal = match self.keyd.connect(role, uid) {
             None => {
-                self.keyd.counters.strangers += 1;
-                self.strangers.add((role, uid));
+                self.keyd.counters.refused_users += 1;
+                self.refused_users.add((role, uid));
                 Refusal::NotPermitted {
                     request: RequestKind::Hello,
                     role,
@@ -261,9 +264,9 @@ impl Server<'_> {
     }
 
     /// Logs refused connections.
-    fn tell(&mut self) {
-        if let Some(unreported) = self.strangers.due(self.now) {
-            Event::Strangers(unreported).log();
+    fn log_refused_connections(&mut self) {
+        if let Some(unreported) = self.refused_users.due(self.now) {
+            Event::RefusedUsers(unreported).log();
         }
         if let Some(unreported) = self.too_many.due(self.now) {
             Event::TooManyConnections(unreported).log();

@@ -24,7 +24,7 @@ impl Sim<'_> {
         let slot = match iccid {
             None => self.vault.enabled().ok_or(Refusal::NoProfile)?,
             Some(iccid) => {
-                let slot = named(self.vault, iccid)?;
+                let slot = slot_of(self.vault, iccid)?;
                 if self.vault.enabled() != Some(slot) {
                     return Err(Refusal::Field {
                         name: "iccid".to_owned(),
@@ -49,6 +49,6 @@ pub(crate) fn check_algorithm(enforcement: &Enforcement, profile: &Profile) -> R
 }
 
 /// The profile with this ICCID.
-pub(crate) fn named(vault: &Vault, iccid: &str) -> Result<Slot, Refusal> {
+pub(crate) fn slot_of(vault: &Vault, iccid: &str) -> Result<Slot, Refusal> {
     vault.find(iccid).ok_or(Refusal::UnknownProfile)
 }

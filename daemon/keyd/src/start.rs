@@ -189,7 +189,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
         supplicant: listeners.iter().any(|(role, _)| *role == Role::Supplicant),
         test_profiles: settings.test_profiles,
     };
-    tell(&enforcement);
+    log_enforcement(&enforcement);
     for (role, _) in &listeners {
         if users[*role].is_empty() {
             Event::RoleWithoutUsers(*role).log();
@@ -212,7 +212,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
 }
 
 /// Logs what is enforced.
-fn tell(enforcement: &Enforcement) {
+fn log_enforcement(enforcement: &Enforcement) {
     let why = memory::why_not_secret();
     Event::Enforcing {
         enforcement,
@@ -224,9 +224,9 @@ fn tell(enforcement: &Enforcement) {
 /// The uid that the kernel shows for every user that has no number in this user namespace.
 fn overflow_uid() -> u32 {
     const USUAL: u32 = 65534;
-    let told = fs::read_to_string("/proc/sys/kernel/overflowuid");
-    let told = told.ok().and_then(|told| told.trim().parse().ok());
-    told.unwrap_or(USUAL)
+    let shown = fs::read_to_string("/proc/sys/kernel/overflowuid");
+    let uid = shown.ok().and_then(|shown| shown.trim().parse().ok());
+    uid.unwrap_or(USUAL)
 }
 
 /// Takes the inherited sockets, and opens the others.
@@ -257,8 +257,8 @@ fn listeners(
 /// and root. The group is keyd's, or that of the socket's folder if that has the set-group-ID bit.
 /// SO_PEERCRED shows which user connects.
 fn socket_mode(users: &[u32]) -> u32 {
-    let own = process::uid();
-    if users.iter().all(|&uid| uid == own || uid == 0) {
+    let keyds_uid = process::uid();
+    if users.iter().all(|&uid| uid == keyds_uid || uid == 0) {
         0o600
     } else {
         0o660

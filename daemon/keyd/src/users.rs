@@ -30,14 +30,14 @@ pub(crate) enum UsersError {
 /// users that are named for it, and keyd's own user with `--same-user`.
 pub(crate) fn of(
     settings: &Settings,
-    own: u32,
-    overflow: u32,
+    keyds_uid: u32,
+    overflow_uid: u32,
 ) -> Result<PerRole<Vec<u32>>, UsersError> {
     let users = PerRole::from_fn(|role| {
         let mut uids = settings.uids[role].clone();
         match role {
-            Role::Admin => uids.extend([own, 0]),
-            _ if settings.same_user && uids.is_empty() => uids.push(own),
+            Role::Admin => uids.extend([keyds_uid, 0]),
+            _ if settings.same_user && uids.is_empty() => uids.push(keyds_uid),
             _ => {}
         }
         uids.sort_unstable();
@@ -46,7 +46,7 @@ pub(crate) fn of(
     });
     for role in Role::ALL {
         for &uid in &users[role] {
-            if uid == overflow {
+            if uid == overflow_uid {
                 return Err(UsersError::Overflow { role, uid });
             }
             let administers = role != Role::Admin && users[Role::Admin].contains(&uid);
@@ -55,8 +55,8 @@ pub(crate) fn of(
             }
         }
     }
-    let stranger = |(uid, _): &&(u32, String)| !users[Role::App].contains(uid);
-    match settings.afs.iter().find(stranger) {
+    let not_an_application = |(uid, _): &&(u32, String)| !users[Role::App].contains(uid);
+    match settings.afs.iter().find(not_an_application) {
         Some(&(uid, _)) => Err(UsersError::NoApplication { uid }),
         None => Ok(users),
     }
@@ -69,29 +69,29 @@ mod tests {
     use super::*;
     use crate::args::{Task, parse};
 
-    const OWN: u32 = 990;
-    const OVERFLOW: u32 = 65534;
+    const KEYDS_UID: u32 = 990;
+    const OVERFLOW_UID: u32 = 65534;
 
     fn users(flags: &str) -> Result<PerRole<Vec<u32>>, UsersError> {
         let line = format!("--state s --development-key {flags}");
         match parse(line.split_whitespace().map(str::as_bytes)) {
-            Ok(Task::Run(settings)) => of(&settings, OWN, OVERFLOW),
+            Ok(Task::Run(settings)) => of(&settings, KEYDS_UID, OVERFLOW_UID),
             other => panic!("{line}: {other:?}"),
         }
     }
 
     #[test]
     fn a_role_whose_users_are_not_named_admits_nobody_and_admin_root_and_keyd_s_own_user() {
-        let named = users("--network-uid 991 --admin-uid 1000").unwrap();
-        assert_eq!(named[Role::Network], [991]);
-        assert_eq!(named[Role::Admin], [0, OWN, 1000]);
-        assert!(named[Role::App].is_empty() && named[Role::Supplicant].is_empty());
+        let users = users("--network-uid 991 --admin-uid 1000").unwrap();
+        assert_eq!(users[Role::Network], [991]);
+        assert_eq!(users[Role::Admin], [0, KEYDS_UID, 1000]);
+        assert!(users[Role::App].is_empty() && users[Role::Supplicant].is_empty());
     }
 
     #[test]
     fn nobody_is_of_another_role_who_administers_unless_it_is_said() {
         for role in [Role::Network, Role::App, Role::Supplicant] {
-            for uid in [0, OWN, 1000] {
+            for uid in [0, KEYDS_UID, 1000] {
                 let flags = format!("--admin-uid 1000 --{role}-uid 1001 --{role}-uid {uid}");
                 let refused = UsersError::Administers { role, uid };
                 assert_eq!(users(&flags).unwrap_err(), refused);
@@ -101,7 +101,7 @@ mod tests {
         let all = users("--same-user --app-uid 1000").unwrap();
         assert_eq!(
             (&*all[Role::Network], &*all[Role::App]),
-            (&[OWN][..], &[1000][..])
+            (&[KEYDS_UID][..], &[1000][..])
         );
     }
 
@@ -110,9 +110,9 @@ mod tests {
         for role in Role::ALL {
             let refused = UsersError::Overflow {
                 role,
-                uid: OVERFLOW,
+                uid: OVERFLOW_UID,
             };
-            let flags = format!("--{role}-uid {OVERFLOW} --same-user");
+            let flags = format!("--{role}-uid {OVERFLOW_UID} --same-user");
             assert_eq!(users(&flags).unwrap_err(), refused);
         }
     }

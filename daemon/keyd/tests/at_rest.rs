@@ -179,14 +179,14 @@ fn a_rekeyed_vault_opens_with_the_new_key_only() {
     let _running = Running::of(&mut serving(&host, &["--kek-file", new]));
     let after = status(&host);
     assert_eq!((after.device_id, after.capacity), (before.device_id, 1000));
-    let beside = keyd(&host, &["--kek-file", new, "--new-development-key"])
+    let second = keyd(&host, &["--kek-file", new, "--new-development-key"])
         .output()
         .unwrap();
-    assert_eq!(beside.status.code(), Some(78));
+    assert_eq!(second.status.code(), Some(78));
     assert!(
-        stderr(&beside).contains("another process holds it"),
+        stderr(&second).contains("another process holds it"),
         "{}",
-        stderr(&beside)
+        stderr(&second)
     );
 }
 

@@ -65,10 +65,10 @@ impl WellBehaved {
         self.netd.call(&CloseSession { handle }).unwrap();
     }
 
-    /// Asserts that keyd serves this client without delay while another client does `beside`.
-    fn is_served(&mut self, mut beside: impl FnMut()) {
+    /// Asserts that keyd serves this client without delay while another client makes `requests`.
+    fn is_served(&mut self, mut requests: impl FnMut()) {
         for _ in 0..REQUESTS {
-            beside();
+            requests();
             self.authenticate();
         }
     }
@@ -214,10 +214,10 @@ fn who_provokes_refusals_without_end_fills_no_log() {
     let mut admin = host.connect(Role::Admin);
     admin.call(&Disable { iccid: ICCID }).unwrap();
     let said = running.kill();
-    let told = said.lines().filter(|line| line.contains("AUTN refused"));
-    let told = told.count() as u64;
-    assert!((1..200).contains(&told), "{told} lines");
-    assert_eq!(counters.log_lines_dropped, PROVOKED - told);
+    let lines = said.lines().filter(|line| line.contains("AUTN refused"));
+    let lines = lines.count() as u64;
+    assert!((1..200).contains(&lines), "{lines} lines");
+    assert_eq!(counters.log_lines_dropped, PROVOKED - lines);
     assert!(said.contains("disabled"), "{said}");
 }
 

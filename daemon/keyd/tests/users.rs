@@ -39,10 +39,10 @@ fn a_role_whose_users_are_not_named_admits_nobody_and_says_so() {
         .with("--network-uid=4242");
     let running = host.start();
     for role in [Role::Network, Role::App, Role::Supplicant] {
-        let stranger = host.raw(role);
-        let refusal = decode_answer::<Hello>(&receive(&stranger)).unwrap();
+        let refused = host.raw(role);
+        let refusal = decode_answer::<Hello>(&receive(&refused)).unwrap();
         assert_eq!(refusal.unwrap_err(), not_permitted(role));
-        assert!(closes(&stranger));
+        assert!(closes(&refused));
     }
     let admin = host.raw(Role::Admin);
     assert_eq!(hello(&admin, PROTOCOL_VERSION), Ok(Role::Admin));
@@ -55,18 +55,18 @@ fn a_role_whose_users_are_not_named_admits_nobody_and_says_so() {
 }
 
 #[test]
-fn strangers_are_counted_and_told_of_once_however_many_they_are() {
+fn connections_of_users_that_the_role_does_not_admit_are_counted_and_logged_in_one_line() {
     let host = Host::new(PROGRAM).with_users_apart();
     let running = host.start();
     for _ in 0..CONNECTIONS {
-        let stranger = host.raw(Role::App);
-        let refusal = decode_answer::<Hello>(&receive(&stranger)).unwrap();
+        let refused = host.raw(Role::App);
+        let refusal = decode_answer::<Hello>(&receive(&refused)).unwrap();
         assert_eq!(refusal.unwrap_err(), not_permitted(Role::App));
     }
-    assert_eq!(host.status().counters.unwrap().strangers, CONNECTIONS);
+    assert_eq!(host.status().counters.unwrap().refused_users, CONNECTIONS);
     let said = running.kill();
-    let told = said.lines().filter(|line| line.contains("doesn't admit"));
-    assert_eq!(told.count(), 1, "{said}");
+    let lines = said.lines().filter(|line| line.contains("doesn't admit"));
+    assert_eq!(lines.count(), 1, "{said}");
     let first = format!("last uid {} to the role app", process::uid());
     assert!(said.contains(&first), "{said}");
 }

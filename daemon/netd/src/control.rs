@@ -95,10 +95,10 @@ pub(crate) struct Control {
 pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
     let control = Arc::new(control);
     let places = Arc::new(Semaphore::new(MAX_CLIENTS));
-    let (mut strangers, mut too_many) = (Tally::default(), Tally::default());
+    let (mut refused_users, mut too_many) = (Tally::default(), Tally::default());
     loop {
         let now = clock::boottime();
-        let wait = [strangers.wait(now), too_many.wait(now)]
+        let wait = [refused_users.wait(now), too_many.wait(now)]
             .into_iter()
             .flatten()
             .min();
@@ -114,7 +114,7 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Resul
         if let Some(Ok((stream, _))) = accepted {
             let uid = stream.peer_cred()?.uid();
             if uid != 0 && uid != process::uid() && !control.uids.contains(&uid) {
-                strangers.add(uid);
+                refused_users.add(uid);
                 let reason =
                     format!("expected root, netd's user or one of control_uids, got uid {uid}");
                 refuse(stream, Fault::new(Failure::Refused, reason));
@@ -133,7 +133,7 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Resul
             }
         }
         let now = clock::boottime();
-        if let Some(Unreported { connections, last }) = strangers.due(now) {
+        if let Some(Unreported { connections, last }) = refused_users.due(now) {
             tracing::warn!(
                 connections,
                 last,
@@ -232,7 +232,7 @@ impl Control {
         order: Option<fn(oneshot::Sender<()>) -> Order>,
         progress: &Progress,
     ) -> Result<Report, Fault> {
-        let accesses = self.accesses.named(name.as_deref())?;
+        let accesses = self.accesses.with_name(name.as_deref())?;
         if let Some(order) = order {
             let mut events = self.accesses.events.subscribe();
             let carried_out = async {
@@ -262,7 +262,7 @@ impl Control {
     /// Sends the states of accesses and what happens in them, until the client is gone.
     async fn watch(&self, name: Option<String>, progress: &Progress) -> Result<Report, Fault> {
         let mut events = self.accesses.events.subscribe();
-        for access in self.accesses.named(name.as_deref())? {
+        for access in self.accesses.with_name(name.as_deref())? {
             progress.access(access.access());
         }
         loop {

@@ -62,10 +62,6 @@ fn status(netd: &Netd) -> Vec<Access> {
     accesses(netd, Command::AccessStatus { name: None })
 }
 
-fn named(name: &str) -> Option<String> {
-    Some(name.to_owned())
-}
-
 fn held(access: &Access) -> bool {
     matches!(access.state, AccessState::Held { .. })
 }
@@ -104,7 +100,9 @@ fn connect_tells_each_message_and_how_it_ended() {
     assert!(status(&netd).iter().all(|access| {
         access.counters.attempts == 0 && matches!(access.state, AccessState::Idle { .. })
     }));
-    let command = Command::AccessConnect { name: named("two") };
+    let command = Command::AccessConnect {
+        name: Some("two".into()),
+    };
     let events: Vec<Event> = Control::run(&netd.control, &command)
         .unwrap()
         .map(Result::unwrap)
@@ -140,7 +138,12 @@ fn connect_tells_each_message_and_how_it_ended() {
     assert!(report.accesses.len() == 1 && held(&report.accesses[0]));
     assert_eq!(report.accesses[0].carrier, Carrier::Radius);
 
-    let idle = accesses(&netd, Command::AccessDisconnect { name: named("two") });
+    let idle = accesses(
+        &netd,
+        Command::AccessDisconnect {
+            name: Some("two".into()),
+        },
+    );
     let expected = AccessState::Idle {
         reason: "disconnected".into(),
     };
@@ -156,7 +159,9 @@ fn who_watches_is_told_where_accesses_stand_and_what_happens() {
         directory.path(),
         &[("one", "automatic = false"), ("two", "automatic = false")],
     );
-    let command = Command::AccessWatch { name: named("one") };
+    let command = Command::AccessWatch {
+        name: Some("one".into()),
+    };
     let mut events = Control::run(&netd.control, &command)
         .unwrap()
         .map(Result::unwrap);
@@ -181,7 +186,10 @@ fn an_access_that_there_is_not_is_named() {
     let directory = tempfile::tempdir().unwrap();
     let (with, _keyd) = netd(directory.path(), &[("one", "")]);
     let (without, _keyd) = Netd::start("");
-    for (netd, name, expected) in [(&with, named("two"), "two"), (&without, None, "[[access]]")] {
+    for (netd, name, expected) in [
+        (&with, Some("two".into()), "two"),
+        (&without, None, "[[access]]"),
+    ] {
         let Some(Event::Failed { failure, reason }) = netd.run(&Command::AccessStatus { name })
         else {
             panic!()

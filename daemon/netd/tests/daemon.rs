@@ -139,7 +139,7 @@ fn a_netd_that_has_no_descriptor_left_goes_on_and_serves_when_it_has() {
     let _waits = UnixStream::connect(&netd.control).unwrap();
     let end = Instant::now() + Duration::from_secs(20);
     while !netd.log().contains("Too many open files") {
-        assert!(Instant::now() < end, "nothing is told");
+        assert!(Instant::now() < end, "nothing is logged");
         thread::sleep(Duration::from_millis(2));
     }
     limit("1024");

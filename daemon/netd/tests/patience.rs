@@ -54,10 +54,10 @@ async fn a_short_wait_is_complied_with_as_often_as_it_takes() {
 #[tokio::test]
 async fn a_long_wait_is_told_at_once_and_in_words() {
     let (answer, asked) = committed(57_001, 1).await;
-    let told = answer.unwrap_err().to_string();
+    let message = answer.unwrap_err().to_string();
     assert!(
-        told.ends_with("too many requests: ask again in 58 s"),
-        "{told}"
+        message.ends_with("too many requests: ask again in 58 s"),
+        "{message}"
     );
     assert_eq!(asked, 1);
 }

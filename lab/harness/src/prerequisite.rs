@@ -16,10 +16,10 @@ pub fn skip(reason: &str) {
     );
     println!("skipped: {reason}");
     if let Some(skips) = env::var_os("SOFTSIM_SKIPS") {
-        let told = OpenOptions::new()
+        let written = OpenOptions::new()
             .append(true)
             .open(skips)
             .and_then(|mut skips| writeln!(skips, "{reason}"));
-        told.expect("the suite made the file before the tests");
+        written.expect("the suite made the file before the tests");
     }
 }

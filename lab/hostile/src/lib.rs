@@ -1,7 +1,7 @@
 //! A hostile EAP server. It runs named scenarios that break the rules, and checks the peer's
 //! reactions.
 //!
-//! A [`Scenario`] is a sequence of [`Turn`]s. Each turn sends one packet and knows the [`Reaction`]
+//! A [`Scenario`] is a sequence of [`ServerMessage`]s. Each request comes with the [`Reaction`]
 //! that the peer must show. [`Hostile`] runs a scenario as an [`EapServer`], so that it can replace
 //! the honest server: in memory with the peer alone, or behind RADIUS with netd and keyd. It notes
 //! other reactions in the [`Record`].
@@ -23,15 +23,15 @@ use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::{EapServer, Reason, Step};
 pub use stage::Stage;
 
-/// Makes the packet of a turn.
-pub type Make = Box<dyn Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync>;
+/// Makes a request.
+pub type MakeRequest = Box<dyn Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync>;
 
-/// One move of the server.
-pub enum Turn {
-    /// Sends a request, and expects this reaction of the peer.
-    Ask(Make, Reaction),
-    /// Sends EAP-Success: the conversation is over, and another one may follow.
-    Succeed,
+/// What the server sends next.
+pub enum ServerMessage {
+    /// A request, and the reaction that is expected of the peer.
+    Request(MakeRequest, Reaction),
+    /// EAP-Success: the conversation is over, and another one may follow.
+    Success,
 }
 
 /// How the last conversation of a scenario must end at the peer.
@@ -84,8 +84,8 @@ pub struct Scenario {
     pub clause: &'static str,
     /// The peer's setting.
     pub settings: Vec<Setting>,
-    /// The server's moves.
-    pub turns: Vec<Turn>,
+    /// What the server sends.
+    pub messages: Vec<ServerMessage>,
     /// The end.
     pub end: End,
     /// Whether the SIM uses up a sequence number.
@@ -99,7 +99,7 @@ impl Scenario {
             name: name.into(),
             clause,
             settings: Vec::new(),
-            turns: Vec::new(),
+            messages: Vec::new(),
             end: End::Failure,
             uses_sqn: false,
         }
@@ -115,13 +115,14 @@ impl Scenario {
         make: impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static,
         reaction: Reaction,
     ) -> Self {
-        self.turns.push(Turn::Ask(Box::new(make), reaction));
+        self.messages
+            .push(ServerMessage::Request(Box::new(make), reaction));
         self
     }
 
     /// EAP-Success, after which a conversation begins anew.
     pub(crate) fn succeed(mut self) -> Self {
-        self.turns.push(Turn::Succeed);
+        self.messages.push(ServerMessage::Success);
         self
     }
 
@@ -146,16 +147,18 @@ impl Scenario {
 
     /// Whether the server sends two packets in a row, which is impossible over RADIUS.
     pub fn speaks_unasked(&self) -> bool {
-        let silent = |turn: &Turn| matches!(turn, Turn::Ask(_, Reaction::Silence));
-        self.turns.iter().any(silent)
+        let silent = |message: &ServerMessage| {
+            matches!(message, ServerMessage::Request(_, Reaction::Silence))
+        };
+        self.messages.iter().any(silent)
     }
 }
 
-/// Which turns were run, and what the peer did wrong.
+/// How many messages were sent, and what the peer did wrong.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Record {
-    /// The turns that were run.
-    pub played: usize,
+    /// The messages that were sent.
+    pub sent: usize,
     /// Whether the scenario came to its end.
     pub finished: bool,
     /// Reactions other than the expected ones.
@@ -164,9 +167,9 @@ pub struct Record {
 
 /// Runs one scenario. Clones share it, so that it can last for several conversations.
 #[derive(Clone)]
-pub struct Hostile(Arc<Mutex<Play>>);
+pub struct Hostile(Arc<Mutex<Progress>>);
 
-struct Play {
+struct Progress {
     scenario: Arc<Scenario>,
     stage: Stage,
     record: Record,
@@ -178,7 +181,7 @@ impl Hostile {
     /// Runs the scenario with the subscriber with this IMSI.
     pub fn new(scenario: Arc<Scenario>, imsi: &str) -> Self {
         let stage = Stage::new(scenario.method(), imsi);
-        Self(Arc::new(Mutex::new(Play {
+        Self(Arc::new(Mutex::new(Progress {
             scenario,
             stage,
             record: Record::default(),
@@ -188,64 +191,67 @@ impl Hostile {
 
     /// What happened so far.
     pub fn record(&self) -> Record {
-        self.play().record.clone()
+        self.progress().record.clone()
     }
 
-    /// Notes that the peer sent nothing, and takes the next turn if silence was the expected
+    /// Notes that the peer sent nothing, and sends the next message if silence was the expected
     /// reaction.
     pub fn silence(&self, auc: &mut Auc) -> Step {
-        let mut play = self.play();
-        if play.awaited != Some(Reaction::Silence) || play.record.finished {
+        let mut progress = self.progress();
+        if progress.awaited != Some(Reaction::Silence) || progress.record.finished {
             return Step::Discard;
         }
-        play.awaited = None;
-        play.next(auc)
+        progress.awaited = None;
+        progress.next(auc)
     }
 
-    fn play(&self) -> MutexGuard<'_, Play> {
+    fn progress(&self) -> MutexGuard<'_, Progress> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl EapServer for Hostile {
     fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step {
-        let mut play = self.play();
+        let mut progress = self.progress();
         let Ok(packet) = Packet::parse(response) else {
             return Step::Discard;
         };
-        if packet.code != Code::Response || play.record.finished {
+        if packet.code != Code::Response || progress.record.finished {
             return Step::Discard;
         }
-        play.stage.identifier = packet.identifier;
-        match (play.awaited.take(), packet.typed) {
-            (None, Some((Type::Identity, identity))) => play.stage.begin(identity),
+        progress.stage.identifier = packet.identifier;
+        match (progress.awaited.take(), packet.typed) {
+            (None, Some((Type::Identity, identity))) => progress.stage.begin(identity),
             (None, _) => return Step::Discard,
             (Some(expected), _) => {
-                if let Err(finding) = play.stage.judge(&expected, &packet) {
-                    let turn = play.record.played;
-                    play.record.findings.push(format!("turn {turn}: {finding}"));
+                if let Err(finding) = progress.stage.judge(&expected, &packet) {
+                    let number = progress.record.sent;
+                    progress
+                        .record
+                        .findings
+                        .push(format!("message {number}: {finding}"));
                 }
             }
         }
-        play.next(auc)
+        progress.next(auc)
     }
 }
 
-impl Play {
+impl Progress {
     fn next(&mut self, auc: &mut Auc) -> Step {
         let scenario = self.scenario.clone();
-        let Some(turn) = scenario.turns.get(self.record.played) else {
+        let Some(message) = scenario.messages.get(self.record.sent) else {
             return self.end();
         };
-        self.record.played += 1;
-        match turn {
-            Turn::Ask(make, reaction) => {
+        self.record.sent += 1;
+        match message {
+            ServerMessage::Request(make, reaction) => {
                 self.awaited = Some(reaction.clone());
                 let request = make(&mut self.stage, auc);
                 self.stage.sent(&request);
                 Step::Request(request)
             }
-            Turn::Succeed => self.succeed(),
+            ServerMessage::Success => self.succeed(),
         }
     }
 
@@ -255,7 +261,7 @@ impl Play {
             End::Success => self.succeed(),
             End::Failure => {
                 let packet = packet::failure(self.stage.identifier).to_vec();
-                Step::Failure(packet, Reason::Played)
+                Step::Failure(packet, Reason::ScenarioOver)
             }
         }
     }
@@ -264,7 +270,7 @@ impl Play {
         let packet = packet::success(self.stage.identifier).to_vec();
         match self.stage.session() {
             Some(session) => Step::Success(packet, Box::new(session)),
-            None => Step::Failure(packet, Reason::Played),
+            None => Step::Failure(packet, Reason::ScenarioOver),
         }
     }
 }

@@ -12,7 +12,7 @@ use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::{EapServer, Step};
 use softsim_testkit::sim::{IMSI, Sim, home};
 
-/// A peer with its SIM, and the server that plays against it.
+/// A peer with its SIM, and the hostile server.
 struct Stand {
     peer: Peer,
     sim: Sim,
@@ -40,7 +40,7 @@ impl Stand {
         }
     }
 
-    /// A conversation begins; plays until nobody has anything to say.
+    /// A conversation begins; runs until nobody has anything to say.
     fn converse(&mut self, identifier: u8) {
         let identity = typed(Code::Request, identifier, Type::Identity, &[]).unwrap();
         self.peer.handle_packet(&identity);
@@ -89,7 +89,7 @@ impl Stand {
 }
 
 /// What went otherwise than the scenario says.
-fn play(scenario: Scenario, config: &Config) -> Vec<String> {
+fn run(scenario: Scenario, config: &Config) -> Vec<String> {
     let scenario = Arc::new(scenario);
     let mut stand = Stand::new(&scenario, config.clone());
     let before = stand.sim.usim.clone();
@@ -101,8 +101,8 @@ fn play(scenario: Scenario, config: &Config) -> Vec<String> {
         findings.push("the conversation does not end".into());
     }
     if !record.finished {
-        let (played, turns) = (record.played, scenario.turns.len());
-        findings.push(format!("stuck after turn {played} of {turns}"));
+        let (sent, all) = (record.sent, scenario.messages.len());
+        findings.push(format!("stuck after message {sent} of {all}"));
     }
     let ended_well = match scenario.end {
         End::Success => matches!(stand.outcome, Some(Outcome::Success(_))),
@@ -124,10 +124,8 @@ fn play(scenario: Scenario, config: &Config) -> Vec<String> {
 
 fn assert_clean(scenarios: Vec<Scenario>) {
     let config = Config::new();
-    let played = scenarios
-        .into_iter()
-        .map(|scenario| play(scenario, &config));
-    let findings: Vec<_> = played.flatten().collect();
+    let run = scenarios.into_iter().map(|scenario| run(scenario, &config));
+    let findings: Vec<_> = run.flatten().collect();
     assert!(findings.is_empty(), "\n{}\n", findings.join("\n"));
 }
 
@@ -156,7 +154,7 @@ fn a_peer_that_does_not_look_is_found_out() {
     let scenarios = softsim_lab_hostile::all();
     let found: Vec<_> = scenarios
         .into_iter()
-        .flat_map(|scenario| play(scenario, &careless))
+        .flat_map(|scenario| run(scenario, &careless))
         .filter(|finding| finding.contains("expected AuthenticationReject"))
         .collect();
     assert_eq!(found.len(), 2, "{found:?}");

@@ -179,8 +179,8 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
     line(&mut text, "handshakes", counters.handshakes_signed);
     line(
         &mut text,
-        "strangers",
-        format_args!("{} connections refused", counters.strangers),
+        "refused users",
+        format_args!("{} connections", counters.refused_users),
     );
     text
 }

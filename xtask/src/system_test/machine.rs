@@ -44,7 +44,7 @@ impl Machine {
             folder,
         };
         let tree = machine.root();
-        told(&tree, fs::create_dir_all(&tree))?;
+        at(&tree, fs::create_dir_all(&tree))?;
         let base = base()?;
         succeed(program("tar", &["-x", "-f"]).arg(base).arg("-C").arg(&tree))?;
         let name = machine.namespace.as_str();
@@ -76,27 +76,27 @@ impl Machine {
     pub(super) fn install(&self, file: &Path, to: &str) -> Result<()> {
         let name = file.file_name().unwrap_or_default();
         let copy = self.root().join(to).join(name);
-        told(file, fs::copy(file, &copy).map(drop))
+        at(file, fs::copy(file, &copy).map(drop))
     }
 
     /// Writes a file of the machine, and replaces an existing one.
     pub(super) fn write(&self, path: &str, text: &str) -> Result<()> {
         let path = self.root().join(path);
         let new = path.with_extension("new");
-        told(&path, fs::create_dir_all(path.parent().unwrap_or(&path)))?;
-        told(&new, fs::write(&new, text))?;
-        told(
+        at(&path, fs::create_dir_all(path.parent().unwrap_or(&path)))?;
+        at(&new, fs::write(&new, text))?;
+        at(
             &new,
             fs::set_permissions(&new, fs::Permissions::from_mode(0o644)),
         )?;
-        told(&path, fs::rename(&new, &path))
+        at(&path, fs::rename(&new, &path))
     }
 
     /// Installs the packaged units, and creates their users.
     fn install_units(&self) -> Result<()> {
         let units = root().join("packaging/systemd");
-        for entry in told(&units, fs::read_dir(&units))? {
-            let unit = told(&units, entry)?.path();
+        for entry in at(&units, fs::read_dir(&units))? {
+            let unit = at(&units, entry)?.path();
             match unit.file_name().and_then(|name| name.to_str()) {
                 Some("sysusers.conf") => self.copy(&unit, "usr/lib/sysusers.d/softsim.conf")?,
                 Some("tmpfiles.conf") => self.copy(&unit, "usr/lib/tmpfiles.d/softsim.conf")?,
@@ -107,7 +107,7 @@ impl Machine {
     }
 
     fn copy(&self, file: &Path, to: &str) -> Result<()> {
-        told(file, fs::copy(file, self.root().join(to)).map(drop))
+        at(file, fs::copy(file, self.root().join(to)).map(drop))
     }
 
     /// Runs a program in the tree, before the machine is started.
@@ -118,7 +118,7 @@ impl Machine {
     /// The id of one of the machine's users.
     pub(super) fn uid(&self, user: &str) -> Result<String> {
         let users = self.root().join("etc/passwd");
-        let text = told(&users, fs::read_to_string(&users))?;
+        let text = at(&users, fs::read_to_string(&users))?;
         let line = text
             .lines()
             .find(|line| line.starts_with(&format!("{user}:")));
@@ -207,7 +207,7 @@ impl Machine {
     }
 
     /// A command of the host that runs in the machine's network.
-    pub(super) fn beside(&self, program_there: &Path) -> Command {
+    pub(super) fn in_its_network(&self, program_there: &Path) -> Command {
         let mut command = program("ip", &["netns", "exec", &self.namespace]);
         command.arg(program_there);
         command
@@ -263,12 +263,12 @@ fn base() -> Result<PathBuf> {
                 .arg(&tree)
                 .arg("."),
         )?;
-        told(&kept, fs::rename(&new, &kept))?;
+        at(&kept, fs::rename(&new, &kept))?;
         let _ = fs::remove_dir_all(&tree);
     }
     Ok(kept)
 }
 
-fn told<T>(path: &Path, outcome: std::io::Result<T>) -> Result<T> {
+fn at<T>(path: &Path, outcome: std::io::Result<T>) -> Result<T> {
     outcome.map_err(|error| format!("{}: {error}", path.display()))
 }

@@ -154,7 +154,7 @@ fn configure(machine: &Machine, lab: &Lab) -> Result<()> {
          uri = \"coaps://{}\"\n\
          server_trust = [\"/etc/softsim/ca.pem\"]\n\
          automatic = false\n",
-        lab.at("SOFTSIM_BOOTSTRAP_SERVER")?
+        lab.variable("SOFTSIM_BOOTSTRAP_SERVER")?
     );
     machine.write("etc/softsim/netd.toml", &config)
 }
@@ -166,7 +166,7 @@ fn journey(machine: &Machine, lab: &Lab) -> Result<()> {
 }
 
 fn authenticate(machine: &Machine, lab: &Lab) -> Result<()> {
-    let radius = lab.at("SOFTSIM_RADIUS")?;
+    let radius = lab.variable("SOFTSIM_RADIUS")?;
     let secret = "/etc/softsim/radius.secret";
     let arguments = ["eap-test", "--radius", radius, "--secret-file", secret];
     succeed(ctl(machine, &arguments).stdout(Stdio::null()))
@@ -215,13 +215,13 @@ fn expect(machine: &Machine, service: &str, property: &str, expected: &str) -> R
 /// dropped.
 struct Lab {
     child: Child,
-    told: BTreeMap<String, String>,
+    variables: BTreeMap<String, String>,
 }
 
 impl Lab {
     /// Starts it, and makes it enrol the machine's keyd.
     fn start(machine: &Machine, programs: &Path) -> Result<Self> {
-        let mut command = machine.beside(&programs.join("softsim-lab"));
+        let mut command = machine.in_its_network(&programs.join("softsim-lab"));
         command
             .arg("serve")
             .arg("--dir")
@@ -235,7 +235,7 @@ impl Lab {
             .map_err(|error| format!("softsim-lab: {error}"))?;
         let mut lab = Self {
             child,
-            told: BTreeMap::new(),
+            variables: BTreeMap::new(),
         };
         let output = lab.child.stdout.take().ok_or("softsim-lab: no output")?;
         for line in BufReader::new(output)
@@ -243,7 +243,7 @@ impl Lab {
             .map_while(std::io::Result::ok)
         {
             match line.split_once('=') {
-                Some((name, value)) => _ = lab.told.insert(name.into(), value.into()),
+                Some((name, value)) => _ = lab.variables.insert(name.into(), value.into()),
                 None if line == "READY" => return Ok(lab),
                 None => {}
             }
@@ -252,9 +252,9 @@ impl Lab {
     }
 
     /// The variables that it printed.
-    fn at(&self, name: &str) -> Result<&str> {
-        let told = self.told.get(name).map(String::as_str);
-        told.ok_or(format!("softsim-lab: expected {name}, got nothing of it"))
+    fn variable(&self, name: &str) -> Result<&str> {
+        let value = self.variables.get(name).map(String::as_str);
+        value.ok_or(format!("softsim-lab: expected {name}, got nothing of it"))
     }
 }
 

@@ -202,7 +202,7 @@ fn the_network_name_is_held_against_the_one_we_know_by_fields_between_colons() {
 
 #[test]
 fn another_network_name_is_ignored_noted_or_rejected_before_aka_runs() {
-    for (policy, goes_on, noted) in [
+    for (policy, accepted, noted) in [
         (NetworkNamePolicy::Ignore, true, false),
         (NetworkNamePolicy::Warn, true, true),
         (NetworkNamePolicy::Fail, false, false),
@@ -214,8 +214,8 @@ fn another_network_name_is_ignored_noted_or_rejected_before_aka_runs() {
             network_name: Some("EVIL:network"),
             ..Challenge::default()
         });
-        assert_eq!(step.is_authentication_reject(), !goes_on, "{policy:?}");
-        assert_eq!(scene.sim.runs, usize::from(goes_on), "{policy:?}");
+        assert_eq!(step.is_authentication_reject(), !accepted, "{policy:?}");
+        assert_eq!(scene.sim.runs, usize::from(accepted), "{policy:?}");
         let remark = "expected the network name WLAN, got EVIL:network";
         assert_eq!(
             step.notes[0].remark.as_deref() == Some(remark),

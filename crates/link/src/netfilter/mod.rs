@@ -471,7 +471,7 @@ fn news_in(datagram: &[u8], table: &str) -> Option<News> {
 mod tests {
     use super::*;
 
-    fn told(kinds: &[(libc::c_int, &str)]) -> Messages {
+    fn messages(kinds: &[(libc::c_int, &str)]) -> Messages {
         let mut messages = Messages::with_capacity(0);
         for (kind, table) in kinds {
             messages.message(SUBSYSTEM | *kind as u16, 0, &head(5, 0), |message| {
@@ -487,7 +487,7 @@ mod tests {
         let gone = (libc::NFT_MSG_DELTABLE, "port");
         let chain = (libc::NFT_MSG_NEWCHAIN, "port");
         let other = (libc::NFT_MSG_DELTABLE, "ports");
-        let news = |kinds: &[_]| news_in(told(kinds).octets(), "port");
+        let news = |kinds: &[_]| news_in(messages(kinds).octets(), "port");
         assert_eq!(news(&[rule]), Some(News::RuleAdded));
         assert_eq!(news(&[gone, rule]), Some(News::RuleAdded));
         assert_eq!(news(&[rule, gone]), Some(News::TableRemoved));
@@ -498,7 +498,7 @@ mod tests {
 
     #[test]
     fn truncated_messages_say_nothing() {
-        let rule = told(&[(libc::NFT_MSG_NEWRULE, "port")]);
+        let rule = messages(&[(libc::NFT_MSG_NEWRULE, "port")]);
         // The last three octets pad the name.
         for length in 0..rule.octets().len() - 3 {
             assert_eq!(news_in(&rule.octets()[..length], "port"), None, "{length}");

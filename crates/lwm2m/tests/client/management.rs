@@ -344,7 +344,7 @@ fn an_observed_value_that_goes_away_ends_the_observation() {
         world
             .notifications
             .iter()
-            .map(|told| told.code)
+            .map(|notification| notification.code)
             .collect::<Vec<_>>(),
         [Code::NOT_FOUND]
     );

@@ -22,16 +22,20 @@ fn commit(device: &mut Device, txid: [u8; 16], accounts: Option<[u8; 32]>) -> Re
     device.ask(Role::Network, &Commit { txid, accounts })
 }
 
-fn told(device: &mut Device, role: Role) -> Option<[u8; 32]> {
+fn accounts_digest(device: &mut Device, role: Role) -> Option<[u8; 32]> {
     device.ask(role, &Status {}).unwrap().accounts
 }
 
 #[test]
 fn the_digest_is_durable_with_its_transaction_and_told_to_netd_and_the_administrator() {
     let mut device = Device::blank();
-    assert_eq!(told(&mut device, Role::Network), None);
+    assert_eq!(accounts_digest(&mut device, Role::Network), None);
     begin(&mut device, Role::Network, OLD);
-    assert_eq!(told(&mut device, Role::Network), None, "not before Commit");
+    assert_eq!(
+        accounts_digest(&mut device, Role::Network),
+        None,
+        "not before Commit"
+    );
     commit(&mut device, OLD, digest(OLD)).unwrap();
     let mut device = device.restarted();
     for (role, expected) in [
@@ -39,7 +43,7 @@ fn the_digest_is_durable_with_its_transaction_and_told_to_netd_and_the_administr
         (Role::Admin, digest(OLD)),
         (Role::App, None),
     ] {
-        assert_eq!(told(&mut device, role), expected, "{role}");
+        assert_eq!(accounts_digest(&mut device, role), expected, "{role}");
     }
 }
 
@@ -55,7 +59,11 @@ fn a_transaction_without_accounts_keeps_the_digest() {
         device.ask(role, &Stage { txid, package }).unwrap();
         device.ask(role, &Commit::new(txid)).unwrap();
         device = device.restarted();
-        assert_eq!(told(&mut device, Role::Network), digest(OLD), "{role}");
+        assert_eq!(
+            accounts_digest(&mut device, Role::Network),
+            digest(OLD),
+            "{role}"
+        );
     }
 }
 
@@ -66,7 +74,7 @@ fn a_digest_from_an_administrator_is_refused_and_changes_nothing() {
     let (txid, accounts) = (NEW, digest(NEW));
     let refusal = device.ask(Role::Admin, &Commit { txid, accounts });
     assert!(matches!(refusal, Err(Refusal::Field { name, .. }) if name == "accounts"));
-    assert_eq!(told(&mut device, Role::Admin), None);
+    assert_eq!(accounts_digest(&mut device, Role::Admin), None);
     device.ask(Role::Admin, &Commit::new(txid)).unwrap();
 }
 
@@ -82,7 +90,10 @@ fn a_committed_transaction_is_answered_alike_with_the_same_digest_only() {
     // If netd stages the transaction again, it may commit another digest.
     begin(&mut device, Role::Network, OLD);
     commit(&mut device, OLD, digest(NEW)).unwrap();
-    assert_eq!(told(&mut device.restarted(), Role::Network), digest(NEW));
+    assert_eq!(
+        accounts_digest(&mut device.restarted(), Role::Network),
+        digest(NEW)
+    );
 }
 
 #[test]

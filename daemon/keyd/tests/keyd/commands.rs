@@ -9,8 +9,8 @@ const SECOND: &str = "8988211000000000029";
 
 const ROLES: [Role; 2] = [Role::Network, Role::Admin];
 
-fn named(iccid: &str) -> Iccid {
-    Iccid::new(iccid).unwrap()
+fn iccid(digits: &str) -> Iccid {
+    Iccid::new(digits).unwrap()
 }
 
 /// Stages and commits a package in a role, and returns what keyd said about it when it was staged.
@@ -47,7 +47,7 @@ fn an_operator_enables_disables_and_deletes_its_profiles_from_afar() {
         for (sequence, command, staged, expected) in [
             (
                 3,
-                Command::Enable(named(SECOND)),
+                Command::Enable(iccid(SECOND)),
                 Staged::Enabled {
                     iccid: second.clone(),
                 },
@@ -55,7 +55,7 @@ fn an_operator_enables_disables_and_deletes_its_profiles_from_afar() {
             ),
             (
                 4,
-                Command::Disable(named(SECOND)),
+                Command::Disable(iccid(SECOND)),
                 Staged::Disabled {
                     iccid: second.clone(),
                 },
@@ -63,7 +63,7 @@ fn an_operator_enables_disables_and_deletes_its_profiles_from_afar() {
             ),
             (
                 5,
-                Command::Delete(named(SECOND)),
+                Command::Delete(iccid(SECOND)),
                 Staged::Deleted {
                     iccid: second.clone(),
                 },
@@ -82,7 +82,7 @@ fn an_operator_enables_disables_and_deletes_its_profiles_from_afar() {
 #[test]
 fn the_last_enabled_profile_is_disabled_where_its_operator_signs_so() {
     let (mut device, operator) = Device::provisioned();
-    let package = operator.order(&mut device, Command::Disable(named(ICCID)), 2);
+    let package = operator.order(&mut device, Command::Disable(iccid(ICCID)), 2);
     take(&mut device, Role::Network, &package).unwrap();
     let expected = [(ICCID.to_owned(), ProfileState::Disabled)];
     assert_eq!(profiles(&mut device), expected);
@@ -91,10 +91,10 @@ fn the_last_enabled_profile_is_disabled_where_its_operator_signs_so() {
 #[test]
 fn an_enabled_profile_is_not_deleted_and_the_sequence_is_not_used_up() {
     let (mut device, operator) = Device::provisioned();
-    let delete = operator.order(&mut device, Command::Delete(named(ICCID)), 3);
+    let delete = operator.order(&mut device, Command::Delete(iccid(ICCID)), 3);
     let refused = take(&mut device, Role::Network, &delete);
     assert_eq!(refused, Err(Refusal::ProfileEnabled));
-    let disable = operator.order(&mut device, Command::Disable(named(ICCID)), 2);
+    let disable = operator.order(&mut device, Command::Disable(iccid(ICCID)), 2);
     take(&mut device, Role::Network, &disable).unwrap();
     take(&mut device, Role::Network, &delete).unwrap();
     assert_eq!(profiles(&mut device), []);
@@ -103,8 +103,8 @@ fn an_enabled_profile_is_not_deleted_and_the_sequence_is_not_used_up() {
 #[test]
 fn a_command_is_carried_out_once_and_packages_share_its_sequence() {
     let (mut device, operator) = Device::provisioned();
-    let disable = operator.order(&mut device, Command::Disable(named(ICCID)), 3);
-    let enable = operator.order(&mut device, Command::Enable(named(ICCID)), 2);
+    let disable = operator.order(&mut device, Command::Disable(iccid(ICCID)), 3);
+    let enable = operator.order(&mut device, Command::Enable(iccid(ICCID)), 2);
     let install = operator.seal(&mut device, other_profile(SECOND), 3);
     take(&mut device, Role::Network, &disable).unwrap();
     for (package, got) in [(&disable, 3), (&enable, 2), (&install, 3)] {
@@ -115,7 +115,7 @@ fn a_command_is_carried_out_once_and_packages_share_its_sequence() {
             );
         }
     }
-    let old = operator.order(&mut device, Command::Enable(named(ICCID)), 4);
+    let old = operator.order(&mut device, Command::Enable(iccid(ICCID)), 4);
     let install = operator.seal(&mut device, other_profile(SECOND), 5);
     take(&mut device, Role::Admin, &install).unwrap();
     let refused = take(&mut device, Role::Network, &old);
@@ -126,7 +126,7 @@ fn a_command_is_carried_out_once_and_packages_share_its_sequence() {
 #[test]
 fn the_highest_sequence_locks_no_operator_out() {
     let (mut device, operator) = Device::provisioned();
-    let mistaken = operator.order(&mut device, Command::Disable(named(ICCID)), u64::MAX);
+    let mistaken = operator.order(&mut device, Command::Disable(iccid(ICCID)), u64::MAX);
     for role in ROLES {
         let refused = take(&mut device, role, &mistaken);
         assert!(
@@ -134,7 +134,7 @@ fn the_highest_sequence_locks_no_operator_out() {
             "{refused:?}"
         );
     }
-    let next = operator.order(&mut device, Command::Disable(named(ICCID)), 2);
+    let next = operator.order(&mut device, Command::Disable(iccid(ICCID)), 2);
     take(&mut device, Role::Network, &next).unwrap();
 }
 
@@ -148,31 +148,31 @@ fn a_command_reaches_the_profiles_of_its_own_issuer_only() {
     let before = profiles(&mut device);
 
     for command in [
-        Command::Enable(named(ICCID)),
-        Command::Disable(named(ICCID)),
-        Command::Delete(named(ICCID)),
+        Command::Enable(iccid(ICCID)),
+        Command::Disable(iccid(ICCID)),
+        Command::Delete(iccid(ICCID)),
         // Enabling this profile would disable the other operator's.
-        Command::Enable(named(SECOND)),
+        Command::Enable(iccid(SECOND)),
     ] {
         let package = stranger.order(&mut device, command, 2);
         let refused = take(&mut device, Role::Network, &package);
         assert_eq!(refused, Err(Refusal::ForeignProfile), "{command}");
     }
-    let unknown = Command::Disable(named("8988211000000000995"));
+    let unknown = Command::Disable(iccid("8988211000000000995"));
     let package = stranger.order(&mut device, unknown, 2);
     let refused = take(&mut device, Role::Network, &package);
     assert_eq!(refused, Err(Refusal::UnknownProfile));
     assert_eq!(profiles(&mut device), before);
 
     // A profile belongs to the operator that replaced it last.
-    let package = operator.order(&mut device, Command::Disable(named(ICCID)), 2);
+    let package = operator.order(&mut device, Command::Disable(iccid(ICCID)), 2);
     take(&mut device, Role::Network, &package).unwrap();
 }
 
 #[test]
 fn what_holds_at_stage_is_judged_again_at_commit() {
     let (mut device, operator) = Device::provisioned();
-    let package = operator.order(&mut device, Command::Disable(named(ICCID)), 2);
+    let package = operator.order(&mut device, Command::Disable(iccid(ICCID)), 2);
     let txid = [7; 16];
     let request = Stage {
         txid,
@@ -193,7 +193,7 @@ fn what_holds_at_stage_is_judged_again_at_commit() {
 #[test]
 fn strangers_other_devices_and_expired_commands_change_nothing() {
     let (mut device, operator) = Device::provisioned();
-    let command = Command::Disable(named(ICCID));
+    let command = Command::Disable(iccid(ICCID));
     let stranger = Operator::generate();
     let package = stranger.order(&mut device, command, 2);
     let refused = take(&mut device, Role::Network, &package);

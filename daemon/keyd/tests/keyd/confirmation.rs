@@ -21,7 +21,7 @@ fn handle_of(answer: AkaAnswer) -> u32 {
     }
 }
 
-fn shown(device: &mut Device) -> IdentityKind {
+fn identity_kind(device: &mut Device) -> IdentityKind {
     let request = identity(IdentityRequest::FullAuthentication);
     device.ask(Role::Network, &request).unwrap().kind
 }
@@ -42,15 +42,15 @@ fn where_the_servers_msk_is_another_nothing_is_kept_and_the_session_stays_as_it_
     }
     for length in [0, 32, 63] {
         let refused = device.call(&mut netd, &confirm(handle, Some(&msk[..length])));
-        let told = format!("msk: expected 64 octets, got {length} octets");
-        assert_eq!(refused.unwrap_err().to_string(), told);
+        let expected = format!("msk: expected 64 octets, got {length} octets");
+        assert_eq!(refused.unwrap_err().to_string(), expected);
     }
     let any = identity(IdentityRequest::Any);
     let kept = device.ask(Role::Network, &any).unwrap().kind;
     assert_eq!(kept, IdentityKind::Permanent);
 
     device.call(&mut netd, &confirm(handle, Some(msk))).unwrap();
-    assert_eq!(shown(&mut device), IdentityKind::Pseudonym);
+    assert_eq!(identity_kind(&mut device), IdentityKind::Pseudonym);
 }
 
 #[test]
@@ -151,14 +151,14 @@ fn where_both_sides_asked_for_protected_results_no_success_counts_before_its_not
         let refused = device.call(&mut netd, &EapVerify { handle, packet });
         assert_eq!(refused, Err(Refusal::Packet(PacketFault::Mac)));
         assert_eq!(device.call(&mut netd, &confirm(handle, None)), early);
-        assert_eq!(shown(&mut device), IdentityKind::Permanent);
+        assert_eq!(identity_kind(&mut device), IdentityKind::Permanent);
 
         let packet = &success[..];
         device
             .call(&mut netd, &EapVerify { handle, packet })
             .unwrap();
         assert_eq!(device.call(&mut netd, &confirm(handle, None)), Ok(()));
-        assert_eq!(shown(&mut device), IdentityKind::Pseudonym);
+        assert_eq!(identity_kind(&mut device), IdentityKind::Pseudonym);
     }
 }
 

@@ -24,7 +24,7 @@ fn ask(device: &mut Device, kind: IdentityRequest) -> Result<IdentityAnswer, Ref
 }
 
 /// An authentication in which the server gives a pseudonym.
-fn named(device: &mut Device, sqn: u64, shown: &[u8], pseudonym: &str) {
+fn assign_pseudonym(device: &mut Device, sqn: u64, shown: &[u8], pseudonym: &str) {
     let home = HomeNetwork {
         identity: shown.to_vec(),
         ..HomeNetwork::naming(Some(pseudonym), None)
@@ -107,7 +107,7 @@ fn an_anonymous_identity_says_the_realm_only_and_is_not_counted() {
 fn a_pseudonym_is_shown_with_the_realm_until_another_one_comes_also_over_restarts() {
     let (mut device, _) = Device::provisioned();
     for (sqn, name) in [(32, "7alice"), (64, "7bob")] {
-        named(&mut device, sqn, IDENTITY, name);
+        assign_pseudonym(&mut device, sqn, IDENTITY, name);
         for kind in [IdentityRequest::Any, IdentityRequest::FullAuthentication] {
             let answer = ask(&mut device, kind).unwrap();
             assert_eq!(answer.nai, format!("{name}@wlan.{HOME}"));
@@ -132,12 +132,12 @@ fn a_pseudonym_is_shown_with_the_realm_until_another_one_comes_also_over_restart
 #[test]
 fn one_that_came_with_a_realm_keeps_it_and_one_that_has_no_room_for_one_is_not_shown() {
     let (mut device, _) = Device::provisioned();
-    named(&mut device, 32, IDENTITY, "7carol@visited");
+    assign_pseudonym(&mut device, 32, IDENTITY, "7carol@visited");
     assert_eq!(
         ask(&mut device, IdentityRequest::Any).unwrap().nai,
         "7carol@visited"
     );
-    named(&mut device, 64, IDENTITY, &"7".repeat(253));
+    assign_pseudonym(&mut device, 64, IDENTITY, &"7".repeat(253));
     let mut device = device.with_privacy(IdentityPrivacy::Liberal);
     let answer = ask(&mut device, IdentityRequest::Any).unwrap();
     assert_eq!(answer.kind, IdentityKind::Permanent);
@@ -147,7 +147,7 @@ fn one_that_came_with_a_realm_keeps_it_and_one_that_has_no_room_for_one_is_not_s
 fn one_that_came_after_a_suci_is_shown_once_also_over_a_restart() {
     let (mut device, _) = Device::provisioned();
     for (sqn, name) in [(32, "7one"), (64, "7other")] {
-        named(&mut device, sqn, SUCI, name);
+        assign_pseudonym(&mut device, sqn, SUCI, name);
         let answer = ask(&mut device, IdentityRequest::FullAuthentication).unwrap();
         assert_eq!(answer.nai, format!("{name}@wlan.{HOME}"));
         for _ in 0..2 {
@@ -164,7 +164,7 @@ fn one_that_came_after_a_suci_is_shown_once_also_over_a_restart() {
 #[test]
 fn who_uses_up_the_one_time_of_a_pseudonym_has_not_unlocked_the_permanent_identity() {
     let (mut device, _) = Device::provisioned();
-    named(&mut device, 32, SUCI, "7once");
+    assign_pseudonym(&mut device, 32, SUCI, "7once");
     let answer = ask(&mut device, IdentityRequest::Any).unwrap();
     assert_eq!(answer.kind, IdentityKind::Pseudonym);
     for _ in 0..2 {
@@ -213,7 +213,7 @@ fn a_suci_follows_a_pseudonym_that_was_good_for_one_time() {
             ..profile(ICCID)
         };
         let mut device = with(privacy, subscription);
-        named(&mut device, 32, SUCI, "7once");
+        assign_pseudonym(&mut device, 32, SUCI, "7once");
         for (kind, expected) in [
             (IdentityRequest::Any, IdentityKind::Pseudonym),
             (IdentityRequest::Any, IdentityKind::Suci),
@@ -233,7 +233,7 @@ fn a_suci_follows_a_pseudonym_that_was_good_for_one_time() {
 #[test]
 fn once_a_pseudonym_is_known_the_permanent_identity_is_withheld_by_default() {
     let (mut device, _) = Device::provisioned();
-    named(&mut device, 32, IDENTITY, "7alice");
+    assign_pseudonym(&mut device, 32, IDENTITY, "7alice");
     for _ in 0..2 {
         let refused = ask(&mut device, IdentityRequest::Permanent);
         assert_eq!(refused, Err(Refusal::IdentityWithheld));
@@ -283,7 +283,7 @@ fn an_administrator_makes_the_names_forgotten_and_the_permanent_identity_is_show
     let (mut device, _) = Device::provisioned();
     for iccid in [None, Some(ICCID)] {
         let sqn = 32 * (1 + u64::from(iccid.is_some()));
-        named(&mut device, sqn, IDENTITY, "7alice");
+        assign_pseudonym(&mut device, sqn, IDENTITY, "7alice");
         device
             .ask(Role::Admin, &ForgetIdentities { iccid })
             .unwrap();
@@ -302,7 +302,7 @@ fn a_profile_keeps_its_names_while_another_one_is_in_use_and_loses_them_when_it_
     let (mut device, operator) = Device::provisioned();
     let package = operator.seal(&mut device, other_profile(OTHER), 2);
     device.install(&package, [2; 16]).unwrap();
-    named(&mut device, 32, IDENTITY, "7alice");
+    assign_pseudonym(&mut device, 32, IDENTITY, "7alice");
     device.ask(Role::Admin, &Enable { iccid: OTHER }).unwrap();
     assert_eq!(
         ask(&mut device, IdentityRequest::Any).unwrap().kind,
@@ -366,7 +366,7 @@ fn a_suci_names_the_subscriber_to_the_home_network_only() {
 #[test]
 fn in_a_5g_network_every_identity_is_a_suci_but_the_anonymous_one() {
     let (mut device, _) = Device::provisioned();
-    named(&mut device, 32, IDENTITY, "7alice");
+    assign_pseudonym(&mut device, 32, IDENTITY, "7alice");
     for (kind, expected) in [
         (IdentityRequest::Any, None),
         (IdentityRequest::FullAuthentication, None),
@@ -403,7 +403,7 @@ fn without_a_key_of_the_home_network_the_null_scheme_counts_as_the_permanent_ide
         .counters
         .unwrap();
     assert_eq!(counters.permanent_identities, 1);
-    named(&mut device, 32, IDENTITY, "7alice");
+    assign_pseudonym(&mut device, 32, IDENTITY, "7alice");
     let refused = device.ask(Role::Network, &request);
     assert_eq!(refused, Err(Refusal::NoHomeNetworkKey));
 }

@@ -111,7 +111,7 @@ fn failures_use_up_a_clients_requests_and_never_lock_the_profile() {
     let mut buffer = vec![0; MAX_REQUEST];
     let datagram = encode_request(&request(&forged), &mut buffer).unwrap();
     let mut failures = 0;
-    let told = loop {
+    let refusal = loop {
         let answer = device.exchange_now(&mut exhausted, datagram);
         match decode_answer::<AkaPrimeChallenge<'_>>(answer)
             .unwrap()
@@ -121,7 +121,7 @@ fn failures_use_up_a_clients_requests_and_never_lock_the_profile() {
             other => break other,
         }
     };
-    assert_eq!(told, Refusal::RetryAfter { milliseconds: 1 });
+    assert_eq!(refusal, Refusal::RetryAfter { milliseconds: 1 });
 
     // At the same time, the limit affects neither this client's other requests nor another client.
     let status = [RequestKind::Status as u8];

@@ -68,7 +68,7 @@ pub struct Conversation<'k> {
     over: bool,
     synchronised: bool,
     /// The first identity that the network saw, and its kind.
-    shown: Option<(String, IdentityKind)>,
+    first_identity: Option<(String, IdentityKind)>,
     /// The last refusal of keyd that the peer itself can't express.
     refused: Option<Refusal>,
 }
@@ -76,7 +76,7 @@ pub struct Conversation<'k> {
 impl<'k> Conversation<'k> {
     /// Waits for the first request of a server.
     pub fn new(keyd: &'k mut Connection, policy: &Policy) -> Self {
-        let shown = match &policy.peer.outer {
+        let first_identity = match &policy.peer.outer {
             OuterIdentity::Fixed(identity) => Some(described(&identity.nai, identity.kind)),
             _ => None,
         };
@@ -91,7 +91,7 @@ impl<'k> Conversation<'k> {
             stage: Stage::Identity,
             over: false,
             synchronised: false,
-            shown,
+            first_identity,
             refused: None,
         }
     }
@@ -107,8 +107,8 @@ impl<'k> Conversation<'k> {
     }
 
     /// The first identity that the network saw.
-    pub(super) fn shown(&self) -> Option<&str> {
-        self.shown.as_ref().map(|(nai, _)| nai.as_str())
+    pub(super) fn first_identity(&self) -> Option<&str> {
+        self.first_identity.as_ref().map(|(nai, _)| nai.as_str())
     }
 
     /// The last refusal of keyd in this conversation.
@@ -237,7 +237,7 @@ impl<'k> Conversation<'k> {
     fn identity(&mut self, method: Method, wanted: IdentityRequest) -> Result<Answer, Lost> {
         if std::mem::replace(&mut self.over, false) {
             // A new conversation begins: the network has seen no identity of it yet.
-            self.shown = None;
+            self.first_identity = None;
             self.stage = Stage::Identity;
             self.refused = None;
         }
@@ -253,7 +253,8 @@ impl<'k> Conversation<'k> {
         match given {
             Ok(proto::IdentityAnswer { nai, kind }) => Ok(match Nai::new(nai) {
                 Ok(nai) => {
-                    self.shown.get_or_insert_with(|| described(&nai, kind));
+                    self.first_identity
+                        .get_or_insert_with(|| described(&nai, kind));
                     Answer::Identity(softsim_eap::Identity { nai, kind })
                 }
                 Err(_) => Answer::Unavailable,
@@ -369,7 +370,7 @@ impl<'k> Conversation<'k> {
     }
 
     fn authentication(&self, success: &Success) -> Authentication {
-        let kind = self.shown.as_ref().map(|(_, kind)| *kind);
+        let kind = self.first_identity.as_ref().map(|(_, kind)| *kind);
         Authentication {
             method: success.method.to_string(),
             identity: kind.map_or_else(|| "unknown".into(), |kind| kind.to_string()),

@@ -125,7 +125,7 @@ pub(crate) struct Accesses {
 
 impl Accesses {
     /// The access of this name, or all accesses.
-    pub(crate) fn named(&self, name: Option<&str>) -> Result<Vec<&Handle>, Fault> {
+    pub(crate) fn with_name(&self, name: Option<&str>) -> Result<Vec<&Handle>, Fault> {
         let wanted = |handle: &&Handle| name.is_none_or(|name| handle.name == name);
         let found: Vec<_> = self.handles.iter().filter(wanted).collect();
         let missing = match (found.is_empty(), name) {

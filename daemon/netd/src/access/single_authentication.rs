@@ -89,7 +89,7 @@ async fn authenticate<C: Carrier>(
     } = ended?;
     let conversation = &exchange.conversation;
     Ok(EapTest {
-        identity: conversation.shown().unwrap_or_default().to_owned(),
+        identity: conversation.first_identity().unwrap_or_default().to_owned(),
         synchronised: conversation.synchronised(),
         authentication,
         msk,

@@ -146,7 +146,7 @@ fn edit(path: &Path, from: &str, to: &str) {
 
 #[test]
 fn accounts_that_keyd_did_not_commit_are_set_aside_and_told() {
-    for (spoil, told) in [
+    for (spoil, expected) in [
         (
             Box::new(|path: &Path| edit(path, "coaps://old", "coaps://0ld")) as Box<dyn Fn(&Path)>,
             "expected the digest that softsim-keyd committed",
@@ -187,7 +187,10 @@ fn accounts_that_keyd_did_not_commit_are_set_aside_and_told() {
         ),
     ] {
         let (directory, fault) = spoilt(spoil);
-        assert!(fault.contains(REJECTED) && fault.contains(told), "{fault}");
+        assert!(
+            fault.contains(REJECTED) && fault.contains(expected),
+            "{fault}"
+        );
         let left = |name: &str| fs::symlink_metadata(directory.path().join(name)).is_ok();
         assert!(left(REJECTED) && !left(CURRENT) && !left(PENDING));
     }

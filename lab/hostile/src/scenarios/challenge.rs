@@ -29,7 +29,9 @@ fn with_amf(amf: [u8; 2]) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + S
     }
 }
 
-fn named(name: &'static str) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static {
+fn with_network_name(
+    name: &'static str,
+) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static {
     move |stage, auc| {
         stage.network_name = name;
         challenge(stage, auc)
@@ -241,19 +243,21 @@ fn network_name() -> Vec<Scenario> {
             altered(|forge| forge.replace(Attribute::KdfInput(b""))),
             Reaction::AuthenticationReject,
         ),
-        identified("is on another network: EVIL:network", CLAUSE)
-            .ask(named("EVIL:network"), Reaction::AuthenticationReject),
+        identified("is on another network: EVIL:network", CLAUSE).ask(
+            with_network_name("EVIL:network"),
+            Reaction::AuthenticationReject,
+        ),
         identified("is on a network with a longer name: WLANX", CLAUSE)
-            .ask(named("WLANX"), Reaction::AuthenticationReject),
+            .ask(with_network_name("WLANX"), Reaction::AuthenticationReject),
         identified(
             "says more of the network than is known here: WLAN:home",
             CLAUSE,
         )
-        .ask(named("WLAN:home"), Reaction::Challenge)
+        .ask(with_network_name("WLAN:home"), Reaction::Challenge)
         .success(),
         identified("says less of the network than is known here", CLAUSE)
             .with(Setting::NetworkName("WLAN:home"))
-            .ask(named("WLAN"), Reaction::Challenge)
+            .ask(with_network_name("WLAN"), Reaction::Challenge)
             .success(),
         identified(
             "is a 5G core: the keys come of the IMSI, whatever was shown",
@@ -261,7 +265,7 @@ fn network_name() -> Vec<Scenario> {
         )
         .with(Setting::NetworkName("5G:mnc001.mcc001.3gppnetwork.org"))
         .ask(
-            named("5G:mnc001.mcc001.3gppnetwork.org"),
+            with_network_name("5G:mnc001.mcc001.3gppnetwork.org"),
             Reaction::Challenge,
         )
         .success(),
@@ -270,7 +274,7 @@ fn network_name() -> Vec<Scenario> {
             "TS 33.501 Annex S",
         )
         .with(Setting::NetworkName("5G:NSWO"))
-        .ask(named("5G:NSWO"), Reaction::Challenge)
+        .ask(with_network_name("5G:NSWO"), Reaction::Challenge)
         .success(),
     ]
 }

@@ -25,7 +25,7 @@ fn again(kdfs: &'static [u16]) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Sen
 }
 
 /// The AuC's SQN is further ahead than Δ allows; [`back_in_step`] resynchronises it in the next
-/// turn.
+/// request.
 fn out_of_step(
     kdfs: &'static [u16],
 ) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static {

@@ -91,7 +91,7 @@ pub enum Reason {
     Denied(Notification),
     /// A hostile server has come to the end of its scenario.
     #[error("the scenario is over")]
-    Played,
+    ScenarioOver,
     /// The AuC has no vector, or did not believe AUTS.
     #[error("AuC: {0}")]
     Auc(#[source] AucError),
