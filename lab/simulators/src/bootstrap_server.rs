@@ -282,28 +282,28 @@ impl Worker {
 
     fn handle(&mut self, event: CoapEvent) {
         match event {
-            CoapEvent::Connected { .. } => {}
-            CoapEvent::Refused { reason, .. } => {
-                let reason = reason.to_string();
-                self.record(BootstrapEvent::Refused { reason });
-            }
+            CoapEvent::Refused { reason } => self.record(BootstrapEvent::Refused { reason }),
             CoapEvent::Closed { peer } => self.fail(peer, "the session was closed"),
             CoapEvent::Coap {
                 peer,
                 identity,
                 event,
-            } => match event {
-                Event::Request { exchange, request } => {
-                    self.requested(peer, identity, exchange, &request);
-                }
-                Event::Response { token, response } => self.answered(peer, token, response),
-                // One request is open at a time, so it can only be this one.
-                Event::Failed { reason, .. } => {
-                    self.fail(peer, &reason.to_string());
-                    self.coap.close(peer);
-                }
-                _ => {}
-            },
+            } => self.handle_coap(peer, identity, event),
+        }
+    }
+
+    fn handle_coap(&mut self, peer: SocketAddr, identity: String, event: Event) {
+        match event {
+            Event::Request { exchange, request } => {
+                self.requested(peer, identity, exchange, &request);
+            }
+            Event::Response { token, response } => self.answered(peer, token, response),
+            // One request is open at a time, so it can only be this one.
+            Event::Failed { reason, .. } => {
+                self.fail(peer, &reason.to_string());
+                self.coap.close(peer);
+            }
+            _ => {}
         }
     }
 

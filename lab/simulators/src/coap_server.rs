@@ -9,24 +9,15 @@ use softsim_coap::{Config, Endpoint, Event, ExchangeId, Request, Response, Token
 use softsim_sandbox::random;
 use tokio::time::sleep_until;
 
-use crate::dtls_server::{DtlsEvent, DtlsServer, Refused};
+use crate::dtls_server::{DtlsEvent, DtlsServer};
 
 /// An event of the server.
 #[derive(Debug)]
 pub enum CoapEvent {
-    /// A client opened a session.
-    Connected {
-        /// Its address.
-        peer: SocketAddr,
-        /// The common name of its certificate.
-        identity: String,
-    },
     /// A client got no session.
     Refused {
-        /// Its address.
-        peer: SocketAddr,
         /// Why not.
-        reason: Refused,
+        reason: String,
     },
     /// A connected client sent a request or an answer.
     Coap {
@@ -116,16 +107,11 @@ impl CoapServer {
                 let mut seed = [0; 8];
                 random::fill(&mut seed);
                 let endpoint = Endpoint::new(Config::default(), u64::from_ne_bytes(seed));
-                let entry = Peer {
-                    identity: identity.clone(),
-                    endpoint,
-                };
-                self.peers.insert(peer, entry);
-                self.events
-                    .push_back(CoapEvent::Connected { peer, identity });
+                self.peers.insert(peer, Peer { identity, endpoint });
             }
-            DtlsEvent::Refused { peer, reason } => {
-                self.events.push_back(CoapEvent::Refused { peer, reason });
+            DtlsEvent::Refused { reason, .. } => {
+                let reason = reason.to_string();
+                self.events.push_back(CoapEvent::Refused { reason });
             }
             DtlsEvent::Data { peer, datagram } => {
                 self.drive(peer, |endpoint, now| {

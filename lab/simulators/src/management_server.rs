@@ -251,9 +251,7 @@ impl Worker {
 
     fn handle(&mut self, event: CoapEvent) {
         match event {
-            CoapEvent::Connected { .. } => {}
-            CoapEvent::Refused { reason, .. } => {
-                let reason = reason.to_string();
+            CoapEvent::Refused { reason } => {
                 self.journal.record(ManagementEvent::Refused { reason });
             }
             CoapEvent::Closed { peer } => self.gone(peer),
@@ -261,26 +259,30 @@ impl Worker {
                 peer,
                 identity,
                 event,
-            } => match event {
-                Event::Request { exchange, request } => {
-                    self.requested(peer, identity, exchange, &request);
+            } => self.handle_coap(peer, identity, event),
+        }
+    }
+
+    fn handle_coap(&mut self, peer: SocketAddr, identity: String, event: Event) {
+        match event {
+            Event::Request { exchange, request } => {
+                self.requested(peer, identity, exchange, &request);
+            }
+            Event::Response { token, response } => self.reply((peer, token), Ok(response)),
+            Event::Failed { token, reason } => {
+                let failed = RequestError::Failed(reason.to_string());
+                self.reply((peer, token), Err(failed));
+            }
+            Event::Notification { token, response } => {
+                if let Some(&path) = self.observations.get(&(peer, token)) {
+                    self.journal.record(ManagementEvent::Notified {
+                        endpoint: identity,
+                        path,
+                        response,
+                    });
                 }
-                Event::Response { token, response } => self.reply((peer, token), Ok(response)),
-                Event::Failed { token, reason } => {
-                    let failed = RequestError::Failed(reason.to_string());
-                    self.reply((peer, token), Err(failed));
-                }
-                Event::Notification { token, response } => {
-                    if let Some(&path) = self.observations.get(&(peer, token)) {
-                        self.journal.record(ManagementEvent::Notified {
-                            endpoint: identity,
-                            path,
-                            response,
-                        });
-                    }
-                }
-                Event::ObserverGone { .. } => {}
-            },
+            }
+            Event::ObserverGone { .. } => {}
         }
     }
 

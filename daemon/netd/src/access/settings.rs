@@ -497,6 +497,12 @@ mod tests {
         assert!(outer("imsi").unwrap_err().contains("access.identity"));
     }
 
+    /// Asserts that the text is refused, and that the error says `expected`.
+    fn assert_refused(text: &str, expected: &str) {
+        let error = settings(text).unwrap_err();
+        assert!(error.contains(expected), "{text}: {error}");
+    }
+
     #[test]
     fn what_cannot_be_is_refused_with_its_field() {
         for (base, more, expected) in [
@@ -533,8 +539,7 @@ mod tests {
             (RADIUS, "retry = 5", "`retry_after`, `retry_at_most`"),
             (WIRED, "max_start = 0", "access.max_start"),
         ] {
-            let error = settings(&format!("{base}{more}\n")).unwrap_err();
-            assert!(error.contains(expected), "{more}: {error}");
+            assert_refused(&format!("{base}{more}\n"), expected);
         }
     }
 
@@ -566,8 +571,7 @@ mod tests {
             ),
             ("name = 'x'\ncarrier = 'wifi'\n", "wifi"),
         ] {
-            let error = settings(text).unwrap_err();
-            assert!(error.contains(expected), "{text}: {error}");
+            assert_refused(text, expected);
         }
     }
 }

@@ -6,7 +6,7 @@ use softsim_eap::Method;
 use softsim_eap_packet::{Attribute, Kind, Subtype};
 use softsim_lab_simulators::auc::Auc;
 
-use super::{challenge, challenged, identified};
+use super::{challenge, challenged, identified, resynchronised, too_far_ahead};
 use crate::forge::Forge;
 use crate::{Reaction, Scenario, Setting, Stage};
 
@@ -72,20 +72,8 @@ fn autn() -> Vec<Scenario> {
             "uses a vector too far ahead, and resynchronises",
             "TS 33.102 C.2",
         )
-        .ask(
-            |stage, auc| {
-                stage.jump_ahead(auc);
-                challenge(stage, auc)
-            },
-            Reaction::SynchronizationFailure,
-        )
-        .ask(
-            |stage, auc| {
-                stage.resynchronise(auc);
-                challenge(stage, auc)
-            },
-            Reaction::Challenge,
-        )
+        .ask(too_far_ahead, Reaction::SynchronizationFailure)
+        .ask(resynchronised, Reaction::Challenge)
         .success(),
         identified(
             "is out of step under a wrong AT_MAC: AUTS goes out all the same",
@@ -99,13 +87,7 @@ fn autn() -> Vec<Scenario> {
             },
             Reaction::SynchronizationFailure,
         )
-        .ask(
-            |stage, auc| {
-                stage.resynchronise(auc);
-                challenge(stage, auc)
-            },
-            Reaction::Challenge,
-        )
+        .ask(resynchronised, Reaction::Challenge)
         .success(),
         challenged(
             "replays a challenge in the next conversation",

@@ -6,7 +6,7 @@ use softsim_eap_packet::{Attribute, Kind};
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::IdentityRequest::Any;
 
-use super::{challenge, identity};
+use super::{challenge, identity, resynchronised};
 use crate::{Reaction, Scenario, Setting, Stage};
 
 /// A valid challenge with this list and a public key of this group.
@@ -150,13 +150,7 @@ fn lists() -> Vec<Scenario> {
             },
             Reaction::SynchronizationFailure,
         )
-        .ask(
-            |stage, auc| {
-                stage.resynchronise(auc);
-                challenge(stage, auc)
-            },
-            Reaction::ClientError,
-        ),
+        .ask(resynchronised, Reaction::ClientError),
     ];
     let retries: [&'static [u16]; 4] = [&[2], &[2, 9], &[9, 2], &[2, 9, 2, 1]];
     scenarios.extend(retries.into_iter().map(|list| {

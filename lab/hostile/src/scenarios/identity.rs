@@ -4,7 +4,7 @@ use softsim_aka::agreement::Group;
 use softsim_eap_packet::{Attribute, Subtype};
 use softsim_lab_simulators::eap_server::IdentityRequest::{Any, FullAuth, Permanent};
 
-use super::{challenge, identified, identity, returning};
+use super::{challenge, identified, identity, returning, too_far_ahead};
 use crate::{Reaction, Scenario};
 
 const ORDER: &str = "RFC 4187 §4.1.5";
@@ -68,14 +68,7 @@ pub(super) fn scenarios() -> Vec<Scenario> {
             .uses_sqn(),
         Scenario::new("asks who it is again after a resynchronisation", ORDER)
             .ask(identity(&[Any]), Reaction::Identity)
-            .ask(
-                |stage, auc| {
-                    stage.jump_ahead(auc);
-                    let forge = stage.challenge(auc);
-                    stage.sign(&forge)
-                },
-                Reaction::SynchronizationFailure,
-            )
+            .ask(too_far_ahead, Reaction::SynchronizationFailure)
             .ask(
                 |stage, auc| {
                     stage.resynchronise(auc);

@@ -60,6 +60,18 @@ fn challenge(stage: &mut Stage, auc: &mut Auc) -> Vec<u8> {
     stage.sign(&forge)
 }
 
+/// A valid challenge whose SQN is further ahead than Δ allows.
+fn too_far_ahead(stage: &mut Stage, auc: &mut Auc) -> Vec<u8> {
+    stage.jump_ahead(auc);
+    challenge(stage, auc)
+}
+
+/// A valid challenge after the AuC took its SQN from AUTS.
+fn resynchronised(stage: &mut Stage, auc: &mut Auc) -> Vec<u8> {
+    stage.resynchronise(auc);
+    challenge(stage, auc)
+}
+
 /// A scenario that begins after the peer answered an AKA-Identity request.
 fn identified(name: impl Into<String>, clause: &'static str) -> Scenario {
     Scenario::new(name, clause).ask(identity(&[IdentityRequest::Any]), Reaction::Identity)

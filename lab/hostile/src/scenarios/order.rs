@@ -6,7 +6,7 @@ use softsim_eap_packet::{Code, Type, typed};
 use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::IdentityRequest::Any;
 
-use super::{challenge, challenged, identified, identity};
+use super::{challenge, challenged, identified, identity, too_far_ahead};
 use crate::{Reaction, Scenario, Setting, Stage};
 
 fn early_success(stage: &mut Stage, _: &mut Auc) -> Vec<u8> {
@@ -30,6 +30,22 @@ fn of_type(
         let identifier = stage.identifier.wrapping_add(1);
         typed(Code::Request, identifier, Type::from(kind), data).expect("it is short")
     }
+}
+
+/// A scenario in which the peer discards a challenge that was changed in this way, and answers the
+/// next one.
+fn discarded(name: &str, clause: &'static str, change: fn(&mut Vec<u8>)) -> Scenario {
+    identified(name, clause)
+        .ask(
+            move |stage, auc| {
+                let mut packet = challenge(stage, auc);
+                change(&mut packet);
+                packet
+            },
+            Reaction::Silence,
+        )
+        .ask(challenge, Reaction::Challenge)
+        .success()
 }
 
 pub(super) fn scenarios() -> Vec<Scenario> {
@@ -185,13 +201,7 @@ fn broken() -> Vec<Scenario> {
             "sends garbage after a synchronisation failure (FreeRADIUS 4374)",
             CLAUSE,
         )
-        .ask(
-            |stage, auc| {
-                stage.jump_ahead(auc);
-                challenge(stage, auc)
-            },
-            Reaction::SynchronizationFailure,
-        )
+        .ask(too_far_ahead, Reaction::SynchronizationFailure)
         .ask(
             |stage, auc| {
                 stage.resynchronise(auc);
@@ -199,39 +209,17 @@ fn broken() -> Vec<Scenario> {
             },
             Reaction::ClientError,
         ),
-        identified("sends less than the EAP length says", "RFC 3748 §4.1")
-            .ask(
-                |stage, auc| {
-                    let mut packet = challenge(stage, auc);
-                    packet.truncate(packet.len() - 4);
-                    packet
-                },
-                Reaction::Silence,
-            )
-            .ask(challenge, Reaction::Challenge)
-            .success(),
-        identified("sends a code that EAP doesn't have", "RFC 3748 §4")
-            .ask(
-                |stage, auc| {
-                    let mut packet = challenge(stage, auc);
-                    packet[0] = 5;
-                    packet
-                },
-                Reaction::Silence,
-            )
-            .ask(challenge, Reaction::Challenge)
-            .success(),
-        identified("sends a response", "RFC 3748 §4")
-            .ask(
-                |stage, auc| {
-                    let mut packet = challenge(stage, auc);
-                    packet[0] = 2;
-                    packet
-                },
-                Reaction::Silence,
-            )
-            .ask(challenge, Reaction::Challenge)
-            .success(),
+        discarded(
+            "sends less than the EAP length says",
+            "RFC 3748 §4.1",
+            |packet| packet.truncate(packet.len() - 4),
+        ),
+        discarded(
+            "sends a code that EAP doesn't have",
+            "RFC 3748 §4",
+            |packet| packet[0] = 5,
+        ),
+        discarded("sends a response", "RFC 3748 §4", |packet| packet[0] = 2),
         identified("adds padding of the link", "RFC 3748 §4.1")
             .ask(
                 |stage, auc| {

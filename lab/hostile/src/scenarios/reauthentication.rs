@@ -20,6 +20,32 @@ fn returned(name: impl Into<String>, clause: &'static str) -> Scenario {
     returning(name, clause).ask(identity(&[Any]), Reaction::Identity)
 }
 
+/// A request whose AT_ENCR_DATA has these attributes.
+fn encrypting(
+    inside: &'static [Attribute<'static>],
+) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static {
+    move |stage, _| {
+        let forge = stage.request(Subtype::Reauthentication);
+        let forge = stage.encrypt(forge, inside);
+        stage.sign(&forge)
+    }
+}
+
+/// A request whose AT_ENCR_DATA has AT_COUNTER, AT_NONCE_S and these octets, which may be no
+/// attributes.
+fn encrypting_octets(
+    rest: &'static [u8],
+) -> impl Fn(&mut Stage, &mut Auc) -> Vec<u8> + Send + Sync + 'static {
+    move |stage, _| {
+        let forge = stage.request(Subtype::Reauthentication);
+        let mut inside = vec![19, 1, 0, 1, 21, 5, 0, 0];
+        inside.extend([5; 16]);
+        inside.extend(rest);
+        let forge = stage.encrypt_octets(forge, inside);
+        stage.sign(&forge)
+    }
+}
+
 pub(super) fn scenarios() -> Vec<Scenario> {
     let mut scenarios = counters();
     scenarios.extend(altered());
@@ -126,21 +152,11 @@ fn altered() -> Vec<Scenario> {
             Reaction::ClientError,
         ),
         returned("encrypts no counter", CLAUSE).ask(
-            |stage, _| {
-                let forge = stage.request(Subtype::Reauthentication);
-                let forge = stage.encrypt(forge, &[Attribute::NonceS(&[5; 16])]);
-                stage.sign(&forge)
-            },
+            encrypting(&[Attribute::NonceS(&[5; 16])]),
             Reaction::ClientError,
         ),
-        returned("encrypts no nonce", CLAUSE).ask(
-            |stage, _| {
-                let forge = stage.request(Subtype::Reauthentication);
-                let forge = stage.encrypt(forge, &[Attribute::Counter(1)]);
-                stage.sign(&forge)
-            },
-            Reaction::ClientError,
-        ),
+        returned("encrypts no nonce", CLAUSE)
+            .ask(encrypting(&[Attribute::Counter(1)]), Reaction::ClientError),
         returned("encrypts two counters", "RFC 4187 §6.3.1").ask(
             |stage, _| {
                 let forge = stage.reauthentication_with(1, &[Attribute::Counter(2)]);
@@ -149,37 +165,17 @@ fn altered() -> Vec<Scenario> {
             Reaction::ClientError,
         ),
         returned("encrypts padding that is not zero", "RFC 4187 §10.12").ask(
-            |stage, _| {
-                let forge = stage.request(Subtype::Reauthentication);
-                let mut inside = vec![19, 1, 0, 1, 21, 5, 0, 0];
-                inside.extend([5; 16]);
-                inside.extend([6, 2, 0, 0, 0, 0, 0, 1]);
-                let forge = stage.encrypt_octets(forge, inside);
-                stage.sign(&forge)
-            },
+            encrypting_octets(&[6, 2, 0, 0, 0, 0, 0, 1]),
             Reaction::ClientError,
         ),
         returned("encrypts sixteen octets of padding", "RFC 4187 §10.12").ask(
-            |stage, _| {
-                let forge = stage.request(Subtype::Reauthentication);
-                let mut inside = vec![19, 1, 0, 1, 21, 5, 0, 0];
-                inside.extend([5; 16]);
-                inside.extend([6, 2, 0, 0, 0, 0, 0, 0]);
-                inside.extend([6, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
-                let forge = stage.encrypt_octets(forge, inside);
-                stage.sign(&forge)
-            },
+            encrypting_octets(&[
+                6, 2, 0, 0, 0, 0, 0, 0, 6, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+            ]),
             Reaction::ClientError,
         ),
         returned("encrypts an attribute of length zero", "RFC 4187 §8.1").ask(
-            |stage, _| {
-                let forge = stage.request(Subtype::Reauthentication);
-                let mut inside = vec![19, 1, 0, 1, 21, 5, 0, 0];
-                inside.extend([5; 16]);
-                inside.extend([132, 0, 0, 0, 0, 0, 0, 0]);
-                let forge = stage.encrypt_octets(forge, inside);
-                stage.sign(&forge)
-            },
+            encrypting_octets(&[132, 0, 0, 0, 0, 0, 0, 0]),
             Reaction::ClientError,
         ),
         returned(
