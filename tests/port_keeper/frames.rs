@@ -144,7 +144,7 @@ fn what_a_supplicant_sends_leaves_untagged_and_nothing_else_leaves() {
 }
 
 #[test]
-fn who_spoke_to_us_alone_last_is_answered_alone_until_the_link_is_lost() {
+fn unicast_goes_only_to_the_last_unicast_sender_until_the_link_is_lost() {
     let Some(scene) = Scene::new("answers") else {
         return;
     };

@@ -70,7 +70,7 @@ fn each_forbidden_call_kills(policy: &str, at_least: usize) {
 
 #[test]
 #[cfg(target_arch = "x86_64")]
-fn the_door_of_32_bit_programs_is_closed() {
+fn system_calls_of_the_32_bit_interface_kill_the_process() {
     for policy in ["keyd", "netd", "names", "look-up", "port-keeper"] {
         let end = end(&mut probe(&["thirty-two-bits", policy]));
         assert_eq!(end.stderr, "<6>confined\n");

@@ -36,7 +36,7 @@ fn the_heap_grows_by_areas_of_the_same_kind() {
 }
 
 #[test]
-fn an_area_beyond_the_lock_limit_makes_the_whole_no_better_than_itself() {
+fn area_beyond_the_lock_limit_lowers_the_kind_of_all_key_memory() {
     let user = OrdinaryUser::new();
     let mut command = user.probe(&["extend", "524288"]);
     limit_locked_memory(&mut command, (128 + 256 + 256) << 10);

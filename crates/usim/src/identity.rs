@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn who_it_is_stays_out_of_logs() {
+    fn debug_of_an_imsi_redacts_it() {
         let imsi = Imsi::new(b"001010123456789", MncLength::Two).unwrap();
         assert_eq!(format!("{imsi:?}"), "Imsi(001-01-[redacted])");
     }

@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn who_it_is_stays_out_of_logs() {
+    fn debug_of_an_nai_redacts_the_username() {
         let nai = imsi("001010123456789", MncLength::Two)
             .permanent_identity(IdentityPrefix::AkaPrime, Realm::Wlan);
         assert_eq!(

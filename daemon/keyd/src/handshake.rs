@@ -233,7 +233,7 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn only_the_own_certificate_alone_is_signed_for() {
+    fn only_a_certificate_message_with_the_device_certificate_alone_is_signed() {
         for list in [
             certificates(&[]),
             certificates(&[b"another"]),

@@ -183,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_waits_as_long_as_told_is_served() {
+    fn request_after_the_retry_after_time_is_served() {
         let mut bucket = bucket(7, 1);
         let mut now = Duration::from_secs(5);
         for _ in 0..1000 {

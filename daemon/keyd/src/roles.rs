@@ -85,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_policy_permits_the_table_gives() {
+    fn policy_permits_only_what_the_table_does() {
         for role in Role::ALL {
             for request in RequestKind::ALL {
                 let permitted = COMPILED[role].group_of(*request).is_some();

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn a_role_whose_users_are_not_named_admits_nobody_and_admin_root_and_keyd_s_own_user() {
+    fn role_without_users_admits_nobody_and_admin_admits_root_and_keyds_user() {
         let users = users("--network-uid 991 --admin-uid 1000").unwrap();
         assert_eq!(users[Role::Network], [991]);
         assert_eq!(users[Role::Admin], [0, KEYDS_UID, 1000]);
@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_is_of_another_role_who_administers_unless_it_is_said() {
+    fn administrator_has_no_other_role_unless_same_user_is_given() {
         for role in [Role::Network, Role::App, Role::Supplicant] {
             for uid in [0, KEYDS_UID, 1000] {
                 let flags = format!("--admin-uid 1000 --{role}-uid 1001 --{role}-uid {uid}");
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_uid_that_stands_for_many_users_is_of_no_role() {
+    fn overflow_uid_has_no_role() {
         for role in Role::ALL {
             let refused = UsersError::Overflow {
                 role,

@@ -123,7 +123,7 @@ fn a_well_formed_request_gets_its_own_answer_on_its_sockets_and_on_no_other() {
 }
 
 #[test]
-fn who_connects_and_stays_silent_holds_nobody_up() {
+fn silent_client_delays_no_other() {
     let host = Host::new(PROGRAM);
     let _running = host.start();
     let mut good = WellBehaved::on(&host);
@@ -136,7 +136,7 @@ fn who_connects_and_stays_silent_holds_nobody_up() {
 }
 
 #[test]
-fn who_sends_what_is_no_request_holds_nobody_up() {
+fn client_of_malformed_requests_delays_no_other() {
     let host = Host::new(PROGRAM);
     let _running = host.start();
     let mut good = WellBehaved::on(&host);
@@ -166,7 +166,7 @@ fn who_sends_what_is_no_request_holds_nobody_up() {
 }
 
 #[test]
-fn who_never_reads_is_dropped_and_holds_nobody_up() {
+fn client_that_never_reads_is_dropped_and_delays_no_other() {
     let host = Host::new(PROGRAM);
     let running = host.start();
     let mut good = WellBehaved::on(&host);
@@ -192,7 +192,7 @@ fn who_never_reads_is_dropped_and_holds_nobody_up() {
 }
 
 #[test]
-fn who_provokes_refusals_without_end_fills_no_log() {
+fn refusals_that_a_client_provokes_are_limited_in_the_log() {
     let host = Host::new(PROGRAM);
     let running = host.start();
     let mut good = WellBehaved::on(&host);
@@ -224,7 +224,7 @@ fn who_provokes_refusals_without_end_fills_no_log() {
 /// In each pass, keyd answers one request of each connection. However many requests one client has
 /// queued, another waits for at most one of each of that client's connections.
 #[test]
-fn who_floods_from_all_its_connections_is_served_once_before_anybody_else() {
+fn each_connection_is_served_once_before_another_is_served_twice() {
     let host = Host::new(PROGRAM);
     let running = host.start();
     let flood: Vec<_> = [Role::App, Role::Admin]
@@ -248,7 +248,7 @@ fn who_floods_from_all_its_connections_is_served_once_before_anybody_else() {
 }
 
 #[test]
-fn who_floods_and_reads_gets_what_its_bucket_holds_and_others_go_on() {
+fn flooding_client_gets_its_rate_and_others_are_served() {
     let host = Host::new(PROGRAM);
     let _running = host.start();
     let mut good = WellBehaved::on(&host);

@@ -64,7 +64,7 @@ fn it_says_what_is_enforced_and_answers_hello_and_status_on_each_socket() {
 }
 
 #[test]
-fn the_role_supplicant_is_there_only_where_it_was_asked_for_and_is_said_aloud() {
+fn supplicant_socket_exists_only_on_request_and_is_logged_as_a_warning() {
     let host = Host::new(PROGRAM).without_supplicant();
     let running = host.start();
     assert!(!host.path("supplicant").exists());
@@ -257,7 +257,7 @@ fn a_client_that_does_not_read_is_dropped_and_others_are_served() {
 }
 
 #[test]
-fn without_descriptors_who_comes_waits_and_who_is_there_is_served() {
+fn without_free_descriptors_new_clients_wait_and_connected_ones_are_served() {
     let host = Host::new(PROGRAM);
     let mut running = host.start_limited("-n 20");
     let mut netd = host.connect(Role::Network);

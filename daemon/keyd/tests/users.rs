@@ -72,7 +72,7 @@ fn connections_of_users_that_the_role_does_not_admit_are_counted_and_logged_in_o
 }
 
 #[test]
-fn no_user_serves_two_masters_unless_the_command_line_says_so() {
+fn user_has_one_role_unless_same_user_is_given() {
     let own = process::uid();
     let overflow = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap();
     for (flag, why) in [

@@ -69,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_configuration_is_all_that_it_takes() {
+    fn only_the_configuration_is_required() {
         for line in ["--config /etc/n.toml", "--config=/etc/n.toml"] {
             assert_eq!(read(line), Ok(Task::Run("/etc/n.toml".into())));
         }

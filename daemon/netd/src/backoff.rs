@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_wait_differently() {
+    fn waits_are_jittered() {
         let waits: std::collections::BTreeSet<_> =
             (0..64).map(|_| jittered(Duration::from_secs(60))).collect();
         assert!(waits.len() > 32);

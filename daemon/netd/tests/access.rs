@@ -182,7 +182,7 @@ fn who_watches_is_told_where_accesses_stand_and_what_happens() {
 }
 
 #[test]
-fn an_access_that_there_is_not_is_named() {
+fn unknown_access_is_named_in_the_error() {
     let directory = tempfile::tempdir().unwrap();
     let (with, _keyd) = netd(directory.path(), &[("one", "")]);
     let (without, _keyd) = Netd::start("");

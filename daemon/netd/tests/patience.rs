@@ -45,14 +45,14 @@ async fn committed(milliseconds: u32, times: usize) -> (Result<(), RequestError>
 }
 
 #[tokio::test]
-async fn a_short_wait_is_complied_with_as_often_as_it_takes() {
+async fn request_is_repeated_after_each_short_retry_after() {
     let (answer, asked) = committed(3, 20).await;
     assert!(answer.is_ok(), "{answer:?}");
     assert_eq!(asked, 21);
 }
 
 #[tokio::test]
-async fn a_long_wait_is_told_at_once_and_in_words() {
+async fn long_retry_after_is_an_error_at_once() {
     let (answer, asked) = committed(57_001, 1).await;
     let message = answer.unwrap_err().to_string();
     assert!(

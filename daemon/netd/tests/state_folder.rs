@@ -227,7 +227,7 @@ fn a_state_folder_that_is_missing_or_not_ours_alone_is_refused_by_name() {
 }
 
 #[test]
-fn what_decides_what_netd_does_may_not_lie_where_netd_writes() {
+fn configuration_trust_anchors_and_secrets_in_the_state_folder_are_refused() {
     let folder = Folder::new();
     fs::write(folder.at("state/ca.pem"), b"").unwrap();
     symlink("state/ca.pem", folder.at("link.pem")).unwrap();

@@ -146,7 +146,7 @@ fn malformed_attributes_by_the_hundred_are_answered_with_client_error() {
 /// The scenarios find what they are for: here a peer that looks at no network name, as
 /// wpa_supplicant 2.10.
 #[test]
-fn a_peer_that_does_not_look_is_found_out() {
+fn peer_that_ignores_the_network_name_has_findings() {
     let careless = Config {
         network_name_policy: NetworkNamePolicy::Ignore,
         ..Config::new()

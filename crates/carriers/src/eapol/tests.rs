@@ -124,7 +124,7 @@ fn starts_go_to_the_group_address_and_then_there_is_no_authenticator() {
 }
 
 #[test]
-fn nothing_is_said_without_a_link_or_a_wish() {
+fn no_frame_is_sent_without_a_link_or_after_disconnect() {
     let now = Instant::now();
     let mut supplicant = Supplicant::new(Timers::default());
     supplicant.connect(now);
@@ -146,7 +146,7 @@ fn nothing_is_said_without_a_link_or_a_wish() {
 }
 
 #[test]
-fn an_authenticator_that_speaks_to_us_alone_is_answered_alone() {
+fn response_to_a_unicast_request_is_unicast() {
     let now = Instant::now();
     for (unicast, expected) in [(false, PAE_GROUP_ADDRESS), (true, AUTHENTICATOR)] {
         let mut supplicant = connecting(now);
@@ -242,7 +242,7 @@ fn the_port_stays_open_through_a_reauthentication_that_succeeds() {
 }
 
 #[test]
-fn a_failure_out_of_the_blue_only_makes_us_ask_and_not_often() {
+fn unsolicited_eap_failure_leads_to_one_eapol_start_per_held_period() {
     let start = Instant::now();
     let mut supplicant = authenticated(start);
     let soon = hear(&mut supplicant, start, &FAILURE);
@@ -277,7 +277,7 @@ fn a_failed_attempt_rests_unless_the_authenticator_asks() {
 }
 
 #[test]
-fn requests_and_failures_that_nobody_asked_for_make_no_rest_longer() {
+fn unsolicited_requests_and_failures_do_not_prolong_the_held_state() {
     let now = Instant::now();
     let mut supplicant = connecting(now);
     hear(&mut supplicant, now, &METHOD);

@@ -52,7 +52,7 @@ fn a_peer_of_both_methods_follows_a_server_that_has_eap_aka_only() {
 }
 
 #[test]
-fn a_server_that_would_rather_use_eap_aka_prime_was_bid_down_by_somebody() {
+fn at_bidding_with_the_d_bit_is_an_authentication_reject_if_eap_aka_prime_is_allowed() {
     for (config, d, trusted) in [
         (Config::new(), true, false),
         (Config::new(), false, true),

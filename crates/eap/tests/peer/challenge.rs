@@ -101,7 +101,7 @@ fn an_agreed_key_derivation_function_needs_no_negotiation() {
 }
 
 #[test]
-fn our_function_is_asked_for_with_at_kdf_alone_before_aka_runs() {
+fn choice_of_our_function_is_at_kdf_alone_before_aka_runs() {
     let mut scene = Scene::new();
     let step = scene.challenge(&Challenge {
         kdfs: vec![2, 1],
@@ -121,7 +121,7 @@ fn our_function_is_asked_for_with_at_kdf_alone_before_aka_runs() {
 }
 
 #[test]
-fn a_list_that_changed_otherwise_after_negotiation_counts_as_a_wrong_mac() {
+fn at_kdf_list_that_is_not_choice_plus_original_list_is_a_client_error() {
     for kdfs in [
         vec![1],
         vec![1, 2],
@@ -144,7 +144,7 @@ fn a_list_that_changed_otherwise_after_negotiation_counts_as_a_wrong_mac() {
 }
 
 #[test]
-fn no_function_duplicates_and_foreign_functions_count_as_a_wrong_autn() {
+fn missing_duplicate_or_unsupported_at_kdf_is_an_authentication_reject() {
     for (kdfs, why) in [
         (vec![], AuthenticationReject::NoKdf),
         (vec![1, 2, 1], AuthenticationReject::DuplicateKdf),
@@ -307,7 +307,7 @@ fn result_indications_are_used_when_both_sides_want_them() {
 }
 
 #[test]
-fn bidding_has_no_meaning_here_and_unknown_attributes_are_stepped_over() {
+fn at_bidding_in_eap_aka_prime_and_unknown_skippable_attributes_are_ignored() {
     let extra = vec![
         Attribute::Bidding(true),
         Attribute::Iv(&[0; 16]),
@@ -334,7 +334,7 @@ fn encrypted_data_and_its_initialisation_vector_come_together() {
 }
 
 #[test]
-fn a_challenge_to_somebody_who_never_said_who_he_is_is_a_client_error() {
+fn challenge_before_any_identity_is_a_client_error() {
     let mut scene = Scene::unasked(Config::new());
     assert!(scene.challenge(&Challenge::default()).is_client_error());
     assert_eq!(scene.sim.runs, 0);
@@ -429,7 +429,7 @@ fn a_sim_that_gives_no_usable_answer_is_a_client_error() {
 }
 
 #[test]
-fn an_answer_that_nobody_asked_for_changes_nothing() {
+fn sim_answer_without_a_question_changes_nothing() {
     let mut scene = Scene::new();
     for answer in [
         Answer::Mac([0; 16]),

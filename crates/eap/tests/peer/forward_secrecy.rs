@@ -50,7 +50,7 @@ fn either_group_gives_keys_that_both_sides_agree_on() {
 }
 
 #[test]
-fn a_key_of_p_256_is_a_compressed_point_and_one_of_either_group_takes_nine_words() {
+fn at_pub_ecdhe_has_nine_words_and_a_p_256_key_is_a_compressed_point() {
     for (group, octets) in [(Group::X25519, 32), (Group::P256, 33)] {
         let mut scene = scene(ForwardSecrecy::Allow);
         let step = scene.challenge(&Challenge::forward_secret(&[group]));
@@ -64,7 +64,7 @@ fn a_key_of_p_256_is_a_compressed_point_and_one_of_either_group_takes_nine_words
 }
 
 #[test]
-fn another_group_is_asked_for_with_at_kdf_fs_alone_and_comes_with_its_own_key() {
+fn choice_of_another_group_is_at_kdf_fs_alone_and_the_next_challenge_has_its_public_key() {
     // The list begins with a group that the peer doesn't support, and the server sends a key only
     // for that group.
     let offer = Challenge {
@@ -122,7 +122,7 @@ fn at_kdf_is_settled_before_at_kdf_fs() {
 }
 
 #[test]
-fn a_list_that_changed_otherwise_counts_as_a_wrong_mac() {
+fn at_kdf_fs_list_that_is_not_choice_plus_original_list_is_a_client_error() {
     let offer = |identifier, kdfs_fs: &[u16]| Challenge {
         identifier,
         kdfs_fs: kdfs_fs.to_vec(),
@@ -144,7 +144,7 @@ fn a_list_that_changed_otherwise_counts_as_a_wrong_mac() {
 }
 
 #[test]
-fn duplicates_count_as_a_wrong_autn() {
+fn duplicate_at_kdf_fs_is_an_authentication_reject() {
     let mut scene = scene(ForwardSecrecy::Allow);
     let step = scene.challenge(&Challenge {
         kdfs_fs: vec![1, 2, 1],
@@ -163,7 +163,7 @@ fn duplicates_count_as_a_wrong_autn() {
 /// The peer ignores one of the two attributes without the other, a list without a supported group,
 /// and both attributes if forward secrecy is off.
 #[test]
-fn without_an_offer_that_can_be_taken_there_is_no_forward_secrecy_or_no_trust() {
+fn without_a_usable_offer_allow_goes_without_forward_secrecy_and_require_rejects() {
     let whole = Challenge::forward_secret(&[Group::X25519, Group::P256]);
     let without = |omitted| Challenge {
         omitted: Some(omitted),
@@ -204,7 +204,7 @@ fn without_an_offer_that_can_be_taken_there_is_no_forward_secrecy_or_no_trust() 
 }
 
 #[test]
-fn somebody_whose_identity_named_him_takes_no_offer() {
+fn offer_after_the_permanent_identity_was_sent_is_ignored() {
     let mut scene = Scene::with(Config {
         forward_secrecy: ForwardSecrecy::Allow,
         ..Config::new()
@@ -221,7 +221,7 @@ fn somebody_whose_identity_named_him_takes_no_offer() {
 }
 
 #[test]
-fn a_key_that_is_none_ends_the_attempt_and_everything_may_start_again_from_the_beginning() {
+fn invalid_at_pub_ecdhe_is_a_client_error_and_the_server_may_begin_again() {
     let bad: [(&str, Group, Vec<u8>); 5] = [
         ("zero", Group::X25519, vec![0; 32]),
         ("no point", Group::P256, [&[2][..], &[0xff; 32]].concat()),
@@ -260,7 +260,7 @@ fn a_key_that_is_none_ends_the_attempt_and_everything_may_start_again_from_the_b
 }
 
 #[test]
-fn a_failure_after_a_key_that_is_none_is_final() {
+fn eap_failure_after_an_invalid_at_pub_ecdhe_is_final() {
     let mut scene = scene(ForwardSecrecy::Allow);
     scene.challenge(&Challenge {
         group: None,
@@ -307,7 +307,7 @@ fn a_retransmitted_challenge_gets_the_same_key_again() {
 }
 
 #[test]
-fn a_reauthentication_continues_what_was_and_exchanges_no_keys() {
+fn reauthentication_exchanges_no_ephemeral_keys_and_reports_no_forward_secrecy() {
     let mut scene = Scene::known_with(
         config(ForwardSecrecy::Allow),
         &Challenge::forward_secret(&[Group::X25519]),
@@ -325,7 +325,7 @@ fn a_reauthentication_continues_what_was_and_exchanges_no_keys() {
 
 /// The peer can't know whether the keys for a fast re-authentication have forward secrecy.
 #[test]
-fn who_requires_it_asks_for_no_identity_of_a_fast_reauthentication() {
+fn peer_that_requires_forward_secrecy_uses_no_reauthentication_identity() {
     let config = Config {
         forward_secrecy: ForwardSecrecy::Require,
         ..Config::new()

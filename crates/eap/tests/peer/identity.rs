@@ -175,7 +175,7 @@ fn decoration_wants_a_realm_and_is_put_on_once() {
 /// The identity in EAP-Response/Identity of a peer with a pseudonym and a re-authentication
 /// identity, and of one without.
 #[test]
-fn eap_identity_says_what_the_policy_wants() {
+fn eap_response_identity_follows_the_outer_identity_setting() {
     let fixed = identity("box17@operator.example", IdentityKind::Anonymous);
     for (policy, known, stranger) in [
         (OuterIdentity::Any, REAUTHENTICATION_ID, IDENTITY),
@@ -202,7 +202,7 @@ fn eap_identity_says_what_the_policy_wants() {
 }
 
 #[test]
-fn any_is_a_reauthentication_identity_then_a_pseudonym_and_full_never_the_former() {
+fn at_any_id_req_gets_the_reauthentication_identity_first_and_at_fullauth_id_req_never() {
     let mut scene = Scene::known_with(anonymous(), &Challenge::default());
     scene.feed(&typed(30, Type::Identity, b""));
     let step = scene.feed(&aka_identity(31, &[ANY]));
@@ -284,7 +284,7 @@ fn an_outer_identity_that_is_withheld_is_replaced_by_the_realm_alone() {
 }
 
 #[test]
-fn who_requires_forward_secrecy_shows_no_identity_that_names_him() {
+fn peer_that_requires_forward_secrecy_sends_no_identity_of_the_subscriber_in_clear() {
     for null_scheme in [false, true] {
         for policy in [
             OuterIdentity::Any,
@@ -325,7 +325,7 @@ fn who_requires_forward_secrecy_shows_no_identity_that_names_him() {
 }
 
 #[test]
-fn who_conceals_himself_outside_conceals_himself_inside_with_the_same_words() {
+fn suci_of_eap_response_identity_is_sent_in_every_at_identity() {
     let mut scene = Scene::unasked(outer(OuterIdentity::Suci));
     let said = scene.feed(&typed(1, Type::Identity, b"")).bytes()[5..].to_vec();
     for (identifier, wanted) in [(2, ANY), (3, FULL), (4, PERMANENT)] {

@@ -22,7 +22,7 @@ fn altered(kind: Kind, replace: impl Fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
 }
 
 #[test]
-fn an_unbent_challenge_is_good() {
+fn unmodified_challenge_is_accepted() {
     assert_eq!(
         Scene::new()
             .feed(&altered(Kind::RAND, <[u8]>::to_vec))

@@ -63,7 +63,7 @@ fn a_failure_after_the_challenge_is_answered_under_mac_and_ends_in_failure() {
 }
 
 #[test]
-fn a_server_that_refused_our_res_may_still_use_a_code_for_before_the_challenge() {
+fn notification_with_the_p_bit_is_accepted_after_our_response_to_the_challenge() {
     let mut scene = Scene::verified(&Challenge::default());
     assert_eq!(
         scene.feed(&bare(11, 16384)).response(),

@@ -24,7 +24,7 @@ fn unprocessable(why: Unprocessable) -> [Outcome; 1] {
 }
 
 #[test]
-fn a_good_one_is_answered_with_its_counter_under_mac_and_leads_to_success_of_either_method() {
+fn valid_reauthentication_is_answered_with_at_counter_and_at_mac_in_both_methods() {
     let aka = Config {
         methods: vec![Method::Aka],
         ..Config::new()
@@ -59,7 +59,7 @@ fn a_good_one_is_answered_with_its_counter_under_mac_and_leads_to_success_of_eit
 }
 
 #[test]
-fn each_gives_the_identity_of_the_next_and_without_one_the_next_is_a_full_authentication() {
+fn without_at_next_reauth_id_the_next_authentication_is_a_full_one() {
     let mut scene = shown();
     for (counter, shown, next) in [
         (1, REAUTHENTICATION_ID, Some("8second@aaa.example")),
@@ -82,7 +82,7 @@ fn each_gives_the_identity_of_the_next_and_without_one_the_next_is_a_full_authen
 }
 
 #[test]
-fn an_identity_shown_inside_of_the_method_counts_too_and_the_checkcode_covers_it() {
+fn reauthentication_identity_in_at_identity_is_valid_and_at_checkcode_covers_it() {
     let config = Config {
         outer: OuterIdentity::Anonymous,
         ..Config::new()
@@ -116,7 +116,7 @@ fn a_wrong_checkcode_is_a_client_error() {
 }
 
 #[test]
-fn a_counter_that_was_used_is_told_and_a_full_authentication_follows_in_the_same_conversation() {
+fn used_counter_is_answered_with_at_counter_too_small_and_a_full_authentication_follows() {
     let mut scene = shown();
     let step = scene.reauthentication(&Reauthentication {
         counter: 0,
@@ -146,7 +146,7 @@ fn a_counter_that_was_used_is_told_and_a_full_authentication_follows_in_the_same
 }
 
 #[test]
-fn after_a_counter_that_was_used_the_server_may_ask_who_we_are_but_not_try_again() {
+fn after_at_counter_too_small_identity_is_answered_and_reauthentication_is_a_client_error() {
     let used = Reauthentication {
         counter: 0,
         ..Reauthentication::default()
@@ -193,7 +193,7 @@ fn a_wrong_mac_is_a_client_error() {
 }
 
 #[test]
-fn one_without_counter_or_mac_is_a_client_error_and_nobody_is_asked() {
+fn reauthentication_without_at_iv_at_encr_data_or_at_mac_is_a_client_error() {
     for kind in [Kind::IV, Kind::ENCR_DATA, Kind::MAC] {
         let mut scene = shown();
         let step = scene.reauthentication(&Reauthentication {
@@ -205,7 +205,7 @@ fn one_without_counter_or_mac_is_a_client_error_and_nobody_is_asked() {
 }
 
 #[test]
-fn one_that_comes_to_somebody_who_showed_another_identity_is_a_client_error() {
+fn reauthentication_of_a_peer_that_sent_another_identity_is_a_client_error() {
     let mut scene = Scene::known();
     scene.sim.reauthentication = None;
     scene.feed(&typed(19, Type::Identity, b""));
@@ -216,7 +216,7 @@ fn one_that_comes_to_somebody_who_showed_another_identity_is_a_client_error() {
 }
 
 #[test]
-fn one_after_a_challenge_or_after_another_is_a_client_error() {
+fn reauthentication_after_a_challenge_or_a_reauthentication_is_a_client_error() {
     let mut scene = shown();
     let session = scene.network.session.clone();
     scene.challenge(&Challenge {
@@ -236,7 +236,7 @@ fn one_after_a_challenge_or_after_another_is_a_client_error() {
 }
 
 #[test]
-fn a_challenge_or_an_identity_round_after_a_good_one_is_a_client_error() {
+fn challenge_or_identity_after_a_valid_reauthentication_is_a_client_error() {
     let mut scene = shown();
     scene.reauthentication(&Reauthentication::default());
     assert!(
@@ -255,7 +255,7 @@ fn a_challenge_or_an_identity_round_after_a_good_one_is_a_client_error() {
 }
 
 #[test]
-fn a_retransmitted_one_gets_the_identical_answer_and_its_counter_counts_once() {
+fn retransmitted_reauthentication_gets_the_identical_response_and_uses_its_counter_once() {
     let mut scene = shown();
     let packet = scene.network.reauthentication(&Reauthentication::default());
     let first = scene.feed(&packet);
@@ -307,7 +307,7 @@ fn a_notification_with_another_counter_or_without_one_is_a_client_error() {
 }
 
 #[test]
-fn a_failure_is_notified_with_the_counter_too_and_is_final() {
+fn failure_notification_after_reauthentication_carries_at_counter_and_is_final() {
     let mut scene = shown();
     scene.reauthentication(&Reauthentication::default());
     let packet = scene.network.notification(21, 1026);
@@ -322,7 +322,7 @@ fn a_failure_is_notified_with_the_counter_too_and_is_final() {
 }
 
 #[test]
-fn a_notification_for_after_the_proof_does_not_count_after_a_counter_that_was_used() {
+fn after_at_counter_too_small_a_notification_of_success_is_a_client_error() {
     let mut scene = shown();
     scene.reauthentication(&Reauthentication {
         counter: 0,
@@ -333,7 +333,7 @@ fn a_notification_for_after_the_proof_does_not_count_after_a_counter_that_was_us
 }
 
 #[test]
-fn the_server_may_refuse_after_a_good_one() {
+fn eap_failure_after_a_valid_reauthentication_is_accepted() {
     let mut scene = shown();
     scene.reauthentication(&Reauthentication::default());
     assert_eq!(scene.failure(20).done, [Outcome::Failure(Reason::Rejected)]);

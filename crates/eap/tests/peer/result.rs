@@ -115,7 +115,7 @@ fn an_authenticator_that_begins_anew_in_the_middle_is_followed_even_with_the_sam
 }
 
 #[test]
-fn what_failed_without_the_sim_fails_again_in_a_later_conversation_with_the_same_octets() {
+fn packet_that_failed_without_the_sim_is_processed_again_in_the_next_conversation() {
     let notification =
         request(2, Subtype::Notification, &[Attribute::Notification(16384)]).into_bytes();
     let malformed = typed(2, Type::AkaPrime, &[1, 0, 0, 1, 0, 0, 0]);

@@ -32,7 +32,7 @@ fn registered() -> World {
 }
 
 #[test]
-fn the_server_is_told_who_we_are_and_what_we_have() {
+fn register_carries_the_endpoint_name_and_the_object_links() {
     assert_eq!(registered().requests, [register_request("1.1")]);
 }
 
@@ -52,7 +52,7 @@ fn the_registration_is_updated_before_its_lifetime_ends_with_nothing_that_did_no
 }
 
 #[test]
-fn a_server_that_forgot_us_is_registered_with_again() {
+fn update_answered_with_4_04_leads_to_a_new_registration() {
     let mut world = registered();
     world.answers.push_back(Response::new(Code::NOT_FOUND));
     world.client.update(world.now, SSID);
@@ -163,7 +163,7 @@ fn deregistering_ends_the_registration() {
 }
 
 #[test]
-fn a_new_lifetime_is_told_at_once_and_alone() {
+fn changed_lifetime_is_sent_at_once_in_an_update_of_its_own() {
     let mut world = registered();
     let write = Request::new(Method::Put, segments("/1/0/1")).body(0, *b"600");
     assert_eq!(world.ask(write).code, Code::CHANGED);

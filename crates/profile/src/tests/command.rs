@@ -100,7 +100,7 @@ fn sequences_begin_at_1() {
 }
 
 #[test]
-fn a_stranger_s_command_another_device_s_and_an_old_one_are_refused() {
+fn command_of_an_untrusted_issuer_for_another_device_or_with_an_old_sequence_is_refused() {
     let mut scene = Scene::new();
     let command = disable(&scene);
     let issuer = scene.addressing().issuer;
@@ -125,7 +125,7 @@ fn a_stranger_s_command_another_device_s_and_an_old_one_are_refused() {
 }
 
 #[test]
-fn it_is_judged_by_what_is_known_of_the_present() {
+fn validity_of_a_command_is_checked_at_open_and_again_at_commit() {
     let mut scene = Scene::new();
     let validity = Validity::new(Some(100), Some(200)).unwrap();
     let command = signed(&scene, &Command::RotateSealingKey, &validity);

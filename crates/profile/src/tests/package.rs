@@ -70,7 +70,7 @@ fn another_format_is_told_from_a_damaged_package() {
 }
 
 #[test]
-fn nothing_may_follow() {
+fn octets_after_the_package_are_refused() {
     let scene = Scene::new();
     let mut package = scene.seal(&profile());
     package.extend([0, 0, 0]);
@@ -175,7 +175,7 @@ fn a_sequence_rises_strictly() {
 }
 
 #[test]
-fn no_single_sequence_leaves_an_issuer_without_others() {
+fn sequence_may_rise_by_2_to_the_62_at_most() {
     let mut scene = Scene::new();
     let opened = |scene: &Scene, sequence| {
         let addressing = Addressing {

@@ -119,7 +119,7 @@ fn the_device_inside_is_the_one_outside() {
 }
 
 #[test]
-fn a_signed_key_that_is_none_is_refused() {
+fn invalid_sealing_key_is_refused_even_when_signed() {
     let scene = Scene::new();
     let statement = forge(
         &scene.device(),
@@ -131,7 +131,7 @@ fn a_signed_key_that_is_none_is_refused() {
 }
 
 #[test]
-fn a_package_s_signature_is_no_statement_s() {
+fn signature_of_a_package_does_not_verify_as_a_statement() {
     let scene = Scene::new();
     let headers = headers(&scene.device());
     let package = sign1(Kind::Profile, &headers, &[0xa0], &scene.device_key);

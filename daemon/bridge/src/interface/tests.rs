@@ -276,7 +276,7 @@ fn a_supplicant_that_answers_is_left_alone() {
 }
 
 #[test]
-fn the_kernel_takes_messages_of_nobody_else() {
+fn messages_of_other_senders_are_refused_by_the_kernel() {
     let mut scene = Scene::new();
     let mut supplicant = scene.start_supplicant();
     scene.attach(&mut supplicant);

@@ -191,7 +191,7 @@ fn what_holds_at_stage_is_judged_again_at_commit() {
 }
 
 #[test]
-fn strangers_other_devices_and_expired_commands_change_nothing() {
+fn commands_of_untrusted_issuers_for_other_devices_or_expired_change_nothing() {
     let (mut device, operator) = Device::provisioned();
     let command = Command::Disable(iccid(ICCID));
     let stranger = Operator::generate();

@@ -40,7 +40,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn whatever_comes_in_an_answer_goes_out_and_nothing_changes(
+    fn arbitrary_datagrams_are_answered_and_change_nothing(
         datagrams in prop::collection::vec((0usize..4, datagram()), 1..60),
     ) {
         let (mut device, _) = Device::provisioned();

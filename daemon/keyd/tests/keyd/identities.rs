@@ -130,7 +130,7 @@ fn a_pseudonym_is_shown_with_the_realm_until_another_one_comes_also_over_restart
 }
 
 #[test]
-fn one_that_came_with_a_realm_keeps_it_and_one_that_has_no_room_for_one_is_not_shown() {
+fn pseudonym_with_a_realm_keeps_it_and_one_without_room_for_a_realm_is_not_used() {
     let (mut device, _) = Device::provisioned();
     assign_pseudonym(&mut device, 32, IDENTITY, "7carol@visited");
     assert_eq!(
@@ -144,7 +144,7 @@ fn one_that_came_with_a_realm_keeps_it_and_one_that_has_no_room_for_one_is_not_s
 }
 
 #[test]
-fn one_that_came_after_a_suci_is_shown_once_also_over_a_restart() {
+fn pseudonym_assigned_after_a_suci_is_used_once_even_across_a_restart() {
     let (mut device, _) = Device::provisioned();
     for (sqn, name) in [(32, "7one"), (64, "7other")] {
         assign_pseudonym(&mut device, sqn, SUCI, name);
@@ -162,7 +162,7 @@ fn one_that_came_after_a_suci_is_shown_once_also_over_a_restart() {
 }
 
 #[test]
-fn who_uses_up_the_one_time_of_a_pseudonym_has_not_unlocked_the_permanent_identity() {
+fn used_one_time_pseudonym_does_not_release_the_permanent_identity() {
     let (mut device, _) = Device::provisioned();
     assign_pseudonym(&mut device, 32, SUCI, "7once");
     let answer = ask(&mut device, IdentityRequest::Any).unwrap();
@@ -279,7 +279,7 @@ fn under_the_strict_policy_the_imsi_never_leaves_in_clear() {
 }
 
 #[test]
-fn an_administrator_makes_the_names_forgotten_and_the_permanent_identity_is_shown_again() {
+fn forget_identities_deletes_the_pseudonym_and_releases_the_permanent_identity() {
     let (mut device, _) = Device::provisioned();
     for iccid in [None, Some(ICCID)] {
         let sqn = 32 * (1 + u64::from(iccid.is_some()));
@@ -297,7 +297,7 @@ fn an_administrator_makes_the_names_forgotten_and_the_permanent_identity_is_show
 }
 
 #[test]
-fn a_profile_keeps_its_names_while_another_one_is_in_use_and_loses_them_when_it_is_deleted() {
+fn identities_outlive_a_disabled_profile_and_end_with_a_deleted_one() {
     const OTHER: &str = "8988211000000000029";
     let (mut device, operator) = Device::provisioned();
     let package = operator.seal(&mut device, other_profile(OTHER), 2);

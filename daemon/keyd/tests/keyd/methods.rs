@@ -310,7 +310,7 @@ fn with_forward_secrecy_what_is_anchored_comes_of_the_ephemeral_keys_too() {
 }
 
 #[test]
-fn no_other_network_anchors_and_what_is_anchored_goes_with_the_profile_s_use() {
+fn only_a_5g_serving_network_anchors_k_ausf_and_disabling_the_profile_deletes_it() {
     let (mut device, _) = Device::provisioned();
     let mut netd = device.client(Role::Network);
     for (sqn, name) in [(32, &b"WLAN"[..]), (64, b"5G:NSWO")] {

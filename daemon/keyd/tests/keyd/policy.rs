@@ -56,7 +56,7 @@ fn a_well_formed_request_gets_its_own_answer_in_its_roles_and_in_no_other() {
 }
 
 #[test]
-fn what_the_table_gives_the_shipped_policies_give_but_for_psk_accounts() {
+fn shipped_policies_permit_the_whole_table_except_psk_accounts() {
     for role in Role::ALL {
         for request in RequestKind::ALL {
             use RequestKind::{PskMasterSecret, StageAccounts};

@@ -92,7 +92,7 @@ impl Known {
 }
 
 #[test]
-fn the_identity_is_given_out_once_also_over_a_restart() {
+fn reauthentication_identity_is_given_out_once_even_across_a_restart() {
     let mut known = Known::new();
     assert_eq!(
         known.any(),
@@ -104,7 +104,7 @@ fn the_identity_is_given_out_once_also_over_a_restart() {
 }
 
 #[test]
-fn it_is_not_given_out_for_another_method_another_network_a_full_authentication_or_another_role() {
+fn reauthentication_identity_is_bound_to_method_network_and_the_role_network() {
     let mut known = Known::new();
     for request in [
         Identity {
@@ -137,7 +137,7 @@ fn it_is_not_given_out_for_another_method_another_network_a_full_authentication_
 }
 
 #[test]
-fn what_was_not_confirmed_leaves_nothing_to_start_from() {
+fn session_without_confirm_stores_no_reauthentication_context() {
     let (mut device, _) = Device::provisioned();
     let sent = HomeNetwork::naming(Some("7name"), Some("8first@home")).challenge(32);
     let request = challenge(&sent.packet, IDENTITY);
@@ -217,7 +217,7 @@ fn a_second_confirmation_does_not_take_the_counter_back() {
 }
 
 #[test]
-fn a_counter_that_is_too_small_gives_a_session_that_can_only_say_so() {
+fn session_after_a_counter_too_small_can_only_send_its_response() {
     let mut known = Known::new();
     let (first, _) = known.any();
     let handle = known.fresh(5, &first, Some("8second@home"));
@@ -260,7 +260,7 @@ fn a_counter_that_is_too_small_gives_a_session_that_can_only_say_so() {
 }
 
 #[test]
-fn only_what_the_server_of_the_full_authentication_says_is_taken() {
+fn only_a_whole_reauthentication_under_k_aut_of_the_full_authentication_is_accepted() {
     let mut known = Known::new();
     let (first, _) = known.any();
     let packet = known.server.reauthentication(1, NONCE_S, None);
@@ -383,7 +383,7 @@ fn a_full_authentication_replaces_what_there_was_or_takes_it_away() {
 }
 
 #[test]
-fn there_is_none_in_a_5g_network_nor_on_one_whose_name_is_too_long_to_keep() {
+fn no_reauthentication_in_5g_or_with_a_network_name_too_long_to_store() {
     let longest = [b'N'; 253];
     for (name, expected) in [
         (&b"5G:NSWO"[..], IdentityKind::NullSuci),

@@ -197,7 +197,7 @@ fn accounts_that_keyd_did_not_commit_are_set_aside_and_told() {
 }
 
 #[test]
-fn what_stands_in_the_way_of_accounts_gives_way() {
+fn folders_in_the_place_of_account_files_are_removed() {
     let (directory, _) = spoilt(|path| {
         edit(path, "coaps://old", "coaps://0ld");
         for name in [PENDING, NEW, REJECTED] {

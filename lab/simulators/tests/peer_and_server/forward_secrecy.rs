@@ -99,7 +99,7 @@ fn fast_reauthentication_continues_a_forward_secret_authentication() {
 }
 
 #[test]
-fn a_peer_that_showed_its_imsi_goes_without() {
+fn peer_that_sent_its_imsi_gets_no_forward_secrecy() {
     let server = Config {
         groups: vec![Group::X25519],
         ..Config::default()

@@ -195,7 +195,7 @@ fn a_challenge_changed_on_the_way_uses_no_sequence_number() {
 proptest! {
     /// Whoever changes packets on the way can make an authentication fail, and nothing more.
     #[test]
-    fn who_changes_a_packet_can_not_make_the_two_agree_on_different_keys(
+    fn changed_packet_never_leads_to_different_keys(
         at in 0usize..8,
         place: prop::sample::Index,
         mask in 1u8..,

@@ -193,7 +193,7 @@ fn a_network_name_fills_its_attribute_up_to_the_padding() {
 }
 
 #[test]
-fn a_mac_is_made_only_where_zeros_stand_for_it() {
+fn mac_is_computed_only_over_an_at_mac_of_zeros() {
     let k_aut = MacKey::from(KAut::new([3; 32]));
     let notification = |mac: &[u8]| packet([2, 7, 0, 0, 50, 12], &[mac]);
     let maced = |packet| {
@@ -386,7 +386,7 @@ fn a_re_authentication_needs_counter_and_nonce_and_a_notification_its_counter() 
 }
 
 #[test]
-fn ours_holds_the_counter_and_whether_it_was_too_small() {
+fn encrypted_response_has_at_counter_and_at_counter_too_small() {
     for (too_small, expected) in [
         (false, [&COUNTER[..], &padding(3)].concat()),
         (
