@@ -174,6 +174,7 @@ fn nothing_that_ships_links_the_lab_or_the_testkit() {
         assert_without(
             package,
             &[
+                "softsim-lab-aka",
                 "softsim-lab-simulators",
                 "softsim-lab-hostile",
                 "softsim-lab-harness",

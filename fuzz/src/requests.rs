@@ -16,9 +16,8 @@ use softsim_keyd_proto::{
     decode_answer, encode_request,
 };
 use softsim_testkit::device::{K, OPC, UID};
-use softsim_testkit::home_network::{
-    HomeNetwork, IDENTITY, Server, challenge, identity, old_challenge, reauthenticate,
-};
+use softsim_testkit::home_network::{HomeNetwork, IDENTITY, Server};
+use softsim_testkit::requests::{challenge, identity, old_challenge, reauthenticate};
 
 use crate::memory::{Memory, provisioned};
 
@@ -179,10 +178,9 @@ impl Gateway {
             return;
         };
         if self.call(client, &Confirm { handle, msk: None }).is_ok() {
-            self.secrets.push(first(sent.keys.k_encr.as_bytes()));
-            self.secrets.push(first(sent.keys.k_aut.as_bytes()));
-            self.secrets.push(first(sent.keys.k_re.as_bytes()));
-            self.server = Some((Server::of(&sent.keys), Vec::new()));
+            let secrets = sent.server.keys.secrets();
+            self.secrets.extend(secrets.map(|(_, key)| first(key)));
+            self.server = Some((sent.server, Vec::new()));
         }
     }
 

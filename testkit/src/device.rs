@@ -26,7 +26,7 @@ use softsim_sandbox::random::SystemRng;
 use softsim_usim::SqnParameters;
 use tempfile::TempDir;
 
-pub use crate::authentication_vector::milenage;
+pub use crate::home_network::{K, OPC, milenage};
 
 /// The uid of every client.
 pub const UID: u32 = 1000;
@@ -36,10 +36,6 @@ pub const AFS: [&str; 2] = ["af.example.com", "other.example.com"];
 pub const ICCID: &str = "8988211000000000011";
 /// The first profile's IMSI.
 pub const IMSI: &str = "001010000000001";
-/// The first profile's K. Tests search answers for it and for [`OPC`], so a client sends neither.
-pub const K: [u8; 16] = 0x465b_5ce8_b199_b49f_aa5f_0a2e_e238_a6bc_u128.to_be_bytes();
-/// The first profile's OPc.
-pub const OPC: [u8; 16] = 0xcd63_cb71_954a_9f4e_48a5_994e_37a0_2baf_u128.to_be_bytes();
 
 thread_local! {
     static UNIX_TIME: Cell<u64> = const { Cell::new(4_000_000_000) };

@@ -3,10 +3,12 @@
 //!
 //! - `vectors` reads `tests/vectors/`, `dice` makes random tests reproducible, and `command` and
 //!   `trace` observe a program.
+//! - `home_network`, of `sim` and `keyd`, makes challenges and the messages after them, which a
+//!   test can alter.
 //! - `sim`: the module `sim` answers the peer. The peer talks to the lab's server in an `exchange`,
-//!   or in a `scene` to a home network whose packets a test can alter.
+//!   or to the home network in a `scene`.
 //! - `keyd`: a `device` is keyd in memory; a `host` runs the program, which `over_the_socket`
-//!   enrols. `home_network` makes challenges for both, and `walk` is a hostile netd.
+//!   enrols. `requests` asks both, and `walk` is a hostile netd.
 //! - `programs`: `processes` is for the tests that run all programs in the lab's harness.
 //!
 //! A package on which this crate depends can use this crate in `tests/`. Its unit tests can use
@@ -24,12 +26,10 @@ pub mod trace;
 pub mod vectors;
 
 #[cfg(any(feature = "keyd", feature = "sim"))]
-pub mod authentication_vector;
+pub mod home_network;
 
 #[cfg(feature = "keyd")]
 pub mod device;
-#[cfg(feature = "keyd")]
-pub mod home_network;
 #[cfg(feature = "keyd")]
 pub mod host;
 #[cfg(feature = "keyd")]

@@ -1,12 +1,11 @@
-//! A well-formed request of each kind, and the answer of a device that was never enrolled.
+//! Requests to keyd: those of an authentication, and a well-formed one of each kind with the answer
+//! of a device that was never enrolled.
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    Call, MAX_REQUEST, PROTOCOL_VERSION, PacketFault, Refusal, RequestKind, TransactionFault,
-    decode_answer, encode_request,
+    Call, IdentityRequest, MAX_REQUEST, Method, PROTOCOL_VERSION, PacketFault, Realm, Refusal,
+    RequestKind, TransactionFault, decode_answer, encode_request,
 };
-
-use crate::home_network::permanent;
 
 /// A request, and the expected answer.
 pub struct Case {
@@ -145,6 +144,54 @@ pub fn cases(issuer: &[u8]) -> Vec<Case> {
         // This is the last case, because the others need a device without keys.
         Case::of(&GenerateDeviceKey {}, None),
     ]
+}
+
+/// A request to keyd for EAP-AKA' without forward secrecy, for the enabled profile.
+pub fn challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaPrimeChallenge<'a> {
+    AkaPrimeChallenge {
+        iccid: None,
+        identity,
+        packet,
+        forward_secrecy: None,
+    }
+}
+
+/// A request to keyd for EAP-AKA, for the enabled profile.
+pub fn old_challenge<'a>(packet: &'a [u8], identity: &'a [u8]) -> AkaChallenge<'a> {
+    AkaChallenge {
+        iccid: None,
+        identity,
+        packet,
+        refuse_separation_bit: false,
+    }
+}
+
+/// A request to keyd for a fast re-authentication.
+pub fn reauthenticate<'a>(packet: &'a [u8], identity: &'a str) -> Reauthenticate<'a> {
+    Reauthenticate {
+        iccid: None,
+        identity: identity.as_bytes(),
+        packet,
+    }
+}
+
+/// A request to keyd for an identity for EAP-AKA' on WLAN.
+pub fn identity(kind: IdentityRequest) -> Identity<'static> {
+    Identity {
+        iccid: None,
+        method: Method::AkaPrime,
+        kind,
+        realm: Realm::Wlan,
+        network_name: "WLAN",
+    }
+}
+
+/// A request to keyd for the permanent identity.
+pub fn permanent(iccid: Option<&str>) -> Identity<'_> {
+    Identity {
+        iccid,
+        ..identity(IdentityRequest::Permanent)
+    }
 }
 
 #[cfg(test)]

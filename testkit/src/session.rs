@@ -1,26 +1,9 @@
 //! The keys of one EAP conversation, as both sides derive them.
 
-use softsim_aka::kdf::{NetworkName, ck_ik_prime};
-use softsim_aka::{Ck, Ik, KAusf, Msk, NonceS, SharedSecret, SqnXorAk, fiveg};
+use softsim_aka::{KAusf, Msk, NonceS, fiveg};
 use softsim_eap::Method;
 use softsim_eap_packet::{AkaMessage, Attribute, Packet, Subtype, parse_encrypted};
-use softsim_lab_simulators::eap_server::keys::{Derived, Keys};
-
-/// The inputs of the key derivation after a challenge.
-pub struct Agreement<'a> {
-    /// CK of the challenge.
-    pub ck: &'a Ck,
-    /// IK of the challenge.
-    pub ik: &'a Ik,
-    /// SQN ⊕ AK, with which AUTN begins.
-    pub sqn_xor_ak: SqnXorAk,
-    /// AT_KDF_INPUT.
-    pub network_name: &'a [u8],
-    /// The identity from which the keys are derived.
-    pub identity: &'a [u8],
-    /// The shared secret of the ephemeral key exchange, if there was one.
-    pub shared_secret: Option<SharedSecret>,
-}
+use softsim_lab_aka::{Derived, Keys};
 
 /// The keys of the current conversation.
 pub struct Session {
@@ -46,22 +29,9 @@ pub struct Round {
 }
 
 impl Session {
-    /// Derives the keys of a full authentication.
-    pub fn full(method: Method, agreement: &Agreement<'_>) -> Self {
-        let Agreement { ck, ik, .. } = agreement;
-        let identity = agreement.identity;
-        let derived = match method {
-            Method::Aka => Derived::aka(ck, ik, identity),
-            Method::AkaPrime => {
-                let name = NetworkName::new(agreement.network_name).unwrap();
-                let (ck, ik) = ck_ik_prime(ck, ik, name, agreement.sqn_xor_ak);
-                match &agreement.shared_secret {
-                    Some(secret) => Derived::forward_secret(&ck, &ik, secret, identity),
-                    None => Derived::aka_prime(&ck, &ik, identity),
-                }
-            }
-        };
-        let name = agreement.network_name;
+    /// The session of a full authentication.
+    pub fn full(derived: Derived, network_name: &[u8]) -> Self {
+        let (method, name) = (derived.keys.method(), network_name);
         let anchors = method == Method::AkaPrime && name.starts_with(b"5G:") && name != b"5G:NSWO";
         Self {
             k_ausf: anchors.then(|| fiveg::k_ausf(&derived.emsk)),

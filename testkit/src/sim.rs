@@ -10,6 +10,7 @@ use softsim_eap::{
     ReauthenticationAnswer,
 };
 use softsim_eap_packet::{AkaMessage, Attribute, Packet, parse_encrypted};
+use softsim_lab_aka::Agreement;
 use softsim_lab_simulators::auc::{Auc, Subscriber};
 use softsim_sandbox::random::SystemRng;
 use softsim_usim::{
@@ -17,8 +18,8 @@ use softsim_usim::{
     SqnParameters, SqnState,
 };
 
-use crate::authentication_vector;
-use crate::session::{Agreement, Next, Round, Session};
+use crate::home_network;
+use crate::session::{Next, Round, Session};
 
 /// The IMSI of a SIM unless a test sets another.
 pub const IMSI: &str = "001010000000001";
@@ -289,9 +290,9 @@ impl Sim {
                 true => self.imsi.digits().as_bytes(),
                 false => identity,
             },
-            shared_secret,
+            shared_secret: shared_secret.as_ref(),
         };
-        let session = Session::full(method, &agreement);
+        let session = Session::full(agreement.keys(method), network_name);
         if !session.keys.authentic(message, &[]) {
             return Err(ChallengeAnswer::MacInvalid);
         }
@@ -385,7 +386,7 @@ fn nonce_s_in(session: &Session, message: &AkaMessage<'_>) -> Option<[u8; 16]> {
 
 /// Milenage's credentials with a K of 16 equal octets.
 pub fn milenage(k: u8) -> Credentials {
-    authentication_vector::milenage([k; 16], [0xcd; 16])
+    home_network::milenage([k; 16], [0xcd; 16])
 }
 
 /// [`auc_of`] with the credentials of [`milenage`].

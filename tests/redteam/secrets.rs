@@ -4,14 +4,13 @@
 use std::fs;
 use std::sync::PoisonError;
 
-use softsim_aka::eap::{AkaPrimeKeys, emsk};
-use softsim_aka::kdf::{NetworkName, ck_ik_prime};
 use softsim_aka::{AlgorithmSet, Autn, K, Milenage, Opc, Rand};
 use softsim_client::proto::requests::AkaPrimeChallenge;
 use softsim_keyd::vault::{FileStorage, Kek, Vault};
+use softsim_lab_aka::Agreement;
 use softsim_lab_harness::home::Home;
 use softsim_lab_harness::subscription::{Secret, Subscription};
-use softsim_lab_simulators::eap_server::{self, Server, Step};
+use softsim_lab_simulators::eap_server::{self, Method, Server, Step};
 
 const NETWORK_NAME: &str = "WLAN";
 
@@ -81,20 +80,27 @@ pub(crate) fn challenge(subscription: &Subscription) -> Challenge {
 fn session(subscription: &Subscription, rand: &Rand, autn: &Autn, identity: &[u8]) -> Vec<Secret> {
     let (k, opc) = keys(subscription);
     let output = Milenage::new(&K::new(k), &Opc::new(opc)).f2345(rand);
-    let name = NetworkName::new(NETWORK_NAME.as_bytes()).unwrap();
-    let (ck_prime, ik_prime) = ck_ik_prime(&output.ck, &output.ik, name, autn.sqn_xor_ak());
-    let keys = AkaPrimeKeys::derive(&ck_prime, &ik_prime, identity);
-    vec![
+    let agreement = Agreement {
+        ck: &output.ck,
+        ik: &output.ik,
+        sqn_xor_ak: autn.sqn_xor_ak(),
+        network_name: NETWORK_NAME.as_bytes(),
+        identity,
+        shared_secret: None,
+    };
+    let (ck_prime, ik_prime) = agreement.primes();
+    let derived = agreement.keys(Method::AkaPrime);
+    let mut secrets = vec![
         secret("CK", output.ck.as_bytes()),
         secret("IK", output.ik.as_bytes()),
         secret("CK'", ck_prime.as_bytes()),
         secret("IK'", ik_prime.as_bytes()),
-        secret("K_encr", keys.k_encr.as_bytes()),
-        secret("K_aut", keys.k_aut.as_bytes()),
-        secret("K_re", keys.k_re.as_bytes()),
-        secret("MSK", keys.msk.as_bytes()),
-        secret("EMSK", emsk(&ck_prime, &ik_prime, identity).as_bytes()),
-    ]
+        secret("MSK", derived.msk.as_bytes()),
+        secret("EMSK", derived.emsk.as_bytes()),
+    ];
+    let keys = derived.keys.secrets();
+    secrets.extend(keys.map(|(name, octets)| secret(name, octets)));
+    secrets
 }
 
 /// The keys of the device and the key of its vault.

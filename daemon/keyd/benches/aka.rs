@@ -10,20 +10,12 @@ use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Call, MAX_ANSWER, PROTOCOL_VERSION, Role, encode_request};
 use softsim_testkit::device::Device;
 use softsim_testkit::home_network::{HomeNetwork, IDENTITY};
+use softsim_testkit::requests::challenge;
 
 fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     in_memory(&mut criterion);
     criterion.final_summary();
-}
-
-fn challenge(packet: &[u8]) -> AkaPrimeChallenge<'_> {
-    AkaPrimeChallenge {
-        iccid: None,
-        identity: IDENTITY,
-        packet,
-        forward_secrecy: None,
-    }
 }
 
 fn encoded(call: &impl Call) -> Vec<u8> {
@@ -35,7 +27,7 @@ fn fresh_requests() -> impl FnMut() -> Vec<u8> {
     let (home, mut sqn) = (HomeNetwork::default(), 0);
     move || {
         sqn += 32;
-        encoded(&challenge(&home.challenge(sqn).packet))
+        encoded(&challenge(&home.challenge(sqn).packet, IDENTITY))
     }
 }
 

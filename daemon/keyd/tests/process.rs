@@ -24,9 +24,10 @@ use softsim_profile::{HomeNetworkKey, HomeNetworkKeys, Profile};
 use softsim_sandbox::random::SystemRng;
 use softsim_sandbox::seqpacket::Listener;
 use softsim_testkit::device::{ICCID, Operator, profile};
-use softsim_testkit::home_network::{HomeNetwork, IDENTITY, RAND, challenge, identity};
+use softsim_testkit::home_network::{HomeNetwork, IDENTITY, RAND};
 use softsim_testkit::host::{Host, Running, closes, receive};
 use softsim_testkit::over_the_socket::{enrol, provision};
+use softsim_testkit::requests::{challenge, identity};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
@@ -113,10 +114,9 @@ fn key_agreements_and_re_authentications_leave_nothing_below_what_is_scrubbed() 
         (32, Group::X25519, softsim_keyd_proto::Group::X25519),
         (64, Group::P256, softsim_keyd_proto::Group::P256),
     ] {
-        let home = HomeNetwork {
-            ephemeral: Some(PrivateKey::generate(group, &mut SystemRng)),
-            ..HomeNetwork::naming(Some("7name"), Some("8name"))
-        };
+        let mut home = HomeNetwork::naming(Some("7name"), Some("8name"));
+        home.sends.kdfs_fs = vec![group.number()];
+        home.sends.group = Some(group);
         let sent = home.challenge(sqn);
         let request = AkaPrimeChallenge {
             forward_secrecy: Some(agreed),
@@ -169,8 +169,8 @@ fn from_the_factory_to_an_authentication_and_over_a_power_cut() {
     let AkaAnswer::Success { handle, res, .. } = netd.call(&challenge).unwrap() else {
         panic!("a fresh AUTN was refused");
     };
-    assert_eq!(res.expose(), sent.res);
-    let msk = Some(SecretSlice(sent.keys.msk.as_bytes()));
+    assert_eq!(res.expose(), sent.res());
+    let msk = Some(SecretSlice(sent.msk.as_bytes()));
     netd.call(&Confirm { handle, msk }).unwrap();
     let before = host.status();
     let said = running.kill();

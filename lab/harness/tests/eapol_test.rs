@@ -10,13 +10,14 @@ use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use softsim_aka::{Amf, Autn, Credentials, K, Milenage, Opc, Rand, Sqn};
+use softsim_aka::{Amf, Autn, Rand, Sqn};
 use softsim_carriers::radius::Secret;
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_simulators::auc::{Auc, Subscriber};
 use softsim_lab_simulators::eap_server::{Config, IdentityRequest, Method};
 use softsim_lab_simulators::radius_server::{RadiusServer, Responder};
-use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters, SqnState};
+use softsim_testkit::sim::{milenage, up_to};
+use softsim_usim::{AuthenticationFailure, SeparationBit};
 use tokio::net::UnixDatagram;
 use tokio::process::Command;
 use tokio::sync::oneshot;
@@ -27,18 +28,13 @@ const REALM: &str = "wlan.mnc001.mcc001.3gppnetwork.org";
 const SECRET: &str = "testing123";
 
 fn subscriber(k: u8, sqn: u64, amf: [u8; 2]) -> Subscriber {
-    let credentials = Credentials::Milenage {
-        k: K::new([k; 16]),
-        opc: Opc::new([0xcd; 16]),
-    };
-    Subscriber::new(&credentials, Amf::new(amf), Sqn::new(sqn).unwrap(), 5)
+    Subscriber::new(&milenage(k), Amf::new(amf), Sqn::new(sqn).unwrap(), 5)
 }
 
 /// The SIM: answers every request on the control interface until the process ends. Tells when it is
 /// `attached`: what was asked before is lost.
 async fn sim(control: PathBuf, own: PathBuf, floor: u64, attached: oneshot::Sender<()>) {
-    let algorithm = Milenage::new(&K::new([0x46; 16]), &Opc::new([0xcd; 16]));
-    let mut usim = SqnState::new(SqnParameters::default(), Sqn::new(floor).unwrap()).unwrap();
+    let (algorithm, mut usim) = (milenage(0x46).functions(), up_to(floor));
     let socket = UnixDatagram::bind(own).unwrap();
     while socket.connect(&control).is_err() {
         sleep(Duration::from_millis(5)).await;

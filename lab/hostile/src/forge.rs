@@ -2,7 +2,7 @@
 
 use softsim_eap::Method;
 use softsim_eap_packet::{Attribute, Builder, Code, Kind, Subtype};
-use softsim_lab_simulators::eap_server::keys::Keys;
+use softsim_lab_aka::Keys;
 
 /// Octets before the first attribute.
 const HEAD: usize = 8;

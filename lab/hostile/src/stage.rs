@@ -1,13 +1,12 @@
 //! The means of a scenario: valid requests, which it can modify, and the keys to sign them.
 
 use softsim_aka::agreement::{Group, PrivateKey};
-use softsim_aka::kdf::{NetworkName, ck_ik_prime};
-use softsim_aka::{Amf, Auts, CkPrime, IkPrime, KAut, KAut128, NonceS, Sqn};
+use softsim_aka::{Amf, Auts, KAut, KAut128, NonceS, Sqn};
 use softsim_eap::Method;
 use softsim_eap_packet::{self as packet, Attribute, Kind, Notification, Subtype, build_encrypted};
-use softsim_lab_simulators::auc::{Auc, AuthenticationVector};
+use softsim_lab_aka::{Agreement, AuthenticationVector, Derived, Keys};
+use softsim_lab_simulators::auc::Auc;
 use softsim_lab_simulators::eap_server::identity::IdentityMessages;
-use softsim_lab_simulators::eap_server::keys::{Derived, Keys};
 use softsim_lab_simulators::eap_server::{IdentityRequest, Session};
 use softsim_sandbox::random::{self, SystemRng};
 
@@ -26,7 +25,6 @@ pub struct Stage {
     /// The access network's name, where a scenario needs another.
     pub(super) network_name: &'static str,
     vector: Option<AuthenticationVector>,
-    primes: Option<(CkPrime, IkPrime)>,
     derived: Option<Derived>,
     ephemeral: Option<PrivateKey>,
     /// AT_KDF as last sent.
@@ -51,7 +49,6 @@ impl Stage {
             last_response: Vec::new(),
             network_name: "WLAN",
             vector: None,
-            primes: None,
             derived: None,
             ephemeral: None,
             kdfs: Vec::new(),
@@ -261,18 +258,7 @@ impl Stage {
     /// Draws the next vector of the AuC, and derives the keys of it.
     pub fn draw(&mut self, auc: &mut Auc) {
         let vector = auc.vector(&self.imsi).expect("the lab has this subscriber");
-        let identity = match self.network_name.starts_with("5G:") {
-            true => self.imsi.as_bytes(),
-            false => &self.identity,
-        };
-        let name = NetworkName::new(self.network_name.as_bytes()).expect("scenarios name one");
-        let (ck_prime, ik_prime) =
-            ck_ik_prime(&vector.ck, &vector.ik, name, vector.autn.sqn_xor_ak());
-        self.derived = Some(match self.method {
-            Method::Aka => Derived::aka(&vector.ck, &vector.ik, identity),
-            Method::AkaPrime => Derived::aka_prime(&ck_prime, &ik_prime, identity),
-        });
-        self.primes = Some((ck_prime, ik_prime));
+        self.derived = Some(self.agreement(&vector).keys(self.method));
         self.session_id = [
             &[self.method.number()],
             vector.rand.as_bytes().as_slice(),
@@ -281,6 +267,15 @@ impl Stage {
         .concat();
         self.reauthenticated = false;
         self.vector = Some(vector);
+    }
+
+    /// The inputs of the key derivation; a 5G core derives from the IMSI.
+    fn agreement<'a>(&'a self, vector: &'a AuthenticationVector) -> Agreement<'a> {
+        let identity = match self.network_name.starts_with("5G:") {
+            true => self.imsi.as_bytes(),
+            false => &self.identity,
+        };
+        vector.agreement(self.network_name.as_bytes(), identity)
     }
 
     /// Advances the AuC's sequence numbers further than Δ allows.
@@ -326,13 +321,12 @@ impl Stage {
         let secret = ephemeral
             .agree(public_key)
             .map_err(|error| error.to_string())?;
-        let (ck_prime, ik_prime) = self.primes.as_ref().ok_or("no vector was drawn")?;
-        self.derived = Some(Derived::forward_secret(
-            ck_prime,
-            ik_prime,
-            &secret,
-            &self.identity,
-        ));
+        let vector = self.vector.as_ref().ok_or("no vector was drawn")?;
+        let agreement = Agreement {
+            shared_secret: Some(&secret),
+            ..self.agreement(vector)
+        };
+        self.derived = Some(agreement.keys(Method::AkaPrime));
         self.forward_secrecy = Some(group);
         Ok(())
     }

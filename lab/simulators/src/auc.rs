@@ -1,24 +1,10 @@
-//! The authentication centre, which generates authentication vectors and resynchronises (TS 33.102
+//! The authentication centre: the subscribers, and the sequence numbers of their vectors (TS 33.102
 //! §6.3.2, §6.3.5 and C.1).
 
 use std::collections::BTreeMap;
 
-use softsim_aka::{AlgorithmSet, Amf, Autn, Auts, Ck, Credentials, Functions, Ik, Rand, Res, Sqn};
-
-/// One authentication vector: a challenge, and the right SIM's results.
-#[derive(Debug)]
-pub struct AuthenticationVector {
-    /// The challenge.
-    pub rand: Rand,
-    /// The proof that it comes from the home network.
-    pub autn: Autn,
-    /// The answer to expect.
-    pub xres: Res,
-    /// The cipher key.
-    pub ck: Ck,
-    /// The integrity key.
-    pub ik: Ik,
-}
+use softsim_aka::{Amf, Auts, Credentials, Functions, Rand, Sqn};
+use softsim_lab_aka::{AuthenticationVector, sqn_ms};
 
 /// The AuC's data of one subscriber.
 pub struct Subscriber {
@@ -127,18 +113,13 @@ impl Auc {
         subscriber.sqn = sqn;
         let mut octets = [0; Rand::LENGTH];
         (self.random)(&mut octets);
-        let rand = Rand::new(octets);
-
-        let output = subscriber.algorithm.f2345(&rand);
-        let mac_a = subscriber.algorithm.f1(&rand, sqn, subscriber.amf);
-        let autn = Autn::from_parts(output.ak.conceal(sqn), subscriber.amf, &mac_a);
-        Ok(AuthenticationVector {
+        let (functions, rand) = (&subscriber.algorithm, Rand::new(octets));
+        Ok(AuthenticationVector::new(
+            functions,
             rand,
-            autn,
-            xres: output.res,
-            ck: output.ck,
-            ik: output.ik,
-        })
+            sqn,
+            subscriber.amf,
+        ))
     }
 
     /// Takes SQN_MS from a SIM that found the challenge with this RAND out of step (TS 33.102
@@ -151,14 +132,7 @@ impl Auc {
             .subscribers
             .get_mut(imsi)
             .ok_or(AucError::UnknownSubscriber)?;
-        let sqn_ms = subscriber.algorithm.f5_star(rand).reveal(auts.sqn_xor_ak());
-        if subscriber
-            .algorithm
-            .f1_star(rand, sqn_ms, Amf::RESYNCHRONISATION)
-            != auts.mac_s()
-        {
-            return Err(AucError::MacS);
-        }
+        let sqn_ms = sqn_ms(&subscriber.algorithm, rand, auts).ok_or(AucError::MacS)?;
         subscriber.sqn = sqn_ms;
         Ok(sqn_ms)
     }

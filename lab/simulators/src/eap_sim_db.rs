@@ -12,9 +12,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use softsim_aka::{Auts, Rand};
+use softsim_lab_aka::AuthenticationVector;
 use tokio::net::UnixDatagram;
 
-use crate::auc::{Auc, AuthenticationVector};
+use crate::auc::Auc;
 
 /// The socket, bound.
 pub struct EapSimDb {

@@ -1,16 +1,17 @@
-//! A peer with a SIM, and a home network that sends one request at a time, valid or altered as a
-//! test needs it.
+//! A peer with a SIM, and a conversation of its home network, which sends one request at a time,
+//! valid or altered as a test needs it.
 
 mod network;
 mod stage;
 
-pub use network::{Challenge, Network, Reauthentication};
+pub use network::Network;
 use softsim_aka::Credentials;
 use softsim_eap::{Identity, IdentityKind, Method, Nai};
 use softsim_eap_packet::{self as packet, Attribute, Builder, Code, Draft, Packet, Subtype, Type};
 pub use stage::{Scene, Step};
 
-use crate::authentication_vector::milenage;
+use crate::home_network::milenage;
+pub use crate::home_network::{Challenge, Reauthentication};
 pub use crate::sim::{Permanent, Sim, up_to};
 
 /// The realm of the SIM's own identities.

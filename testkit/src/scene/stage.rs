@@ -187,8 +187,8 @@ impl Scene {
         let mut scene = Scene::with(config);
         scene.network.identity = scene.shown_outside();
         scene.challenge(&Challenge {
-            next_pseudonym: Some(PSEUDONYM),
-            next_reauth_id: Some(REAUTHENTICATION_ID),
+            next_pseudonym: Some(PSEUDONYM.into()),
+            next_reauth_id: Some(REAUTHENTICATION_ID.into()),
             ..challenge.clone()
         });
         assert!(scene.success(10).succeeded());

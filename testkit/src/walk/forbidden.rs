@@ -2,11 +2,10 @@
 
 use std::collections::HashMap;
 
-use softsim_aka::eap::MacKey;
 use softsim_keyd::vault::Vault;
 use softsim_keyd_proto::RequestKind;
 
-use super::home::{Genuine, Home, Root, Subscription};
+use super::home::{Genuine, Home, Subscription};
 use super::sessions::Session;
 
 /// The length in octets of the pieces of a secret that an answer is searched for: half of a 128-bit
@@ -51,30 +50,23 @@ impl Forbidden {
 
     /// Adds all keys that are derived from a challenge.
     pub(super) fn add_challenge(&mut self, genuine: &Genuine) {
-        let Genuine { server, root, .. } = genuine;
-        let root = match root {
-            Root::Aka(mk) => &mk.as_bytes()[..],
-            Root::AkaPrime(k_re) => k_re.as_bytes(),
-        };
-        let k_aut = match &server.k_aut {
-            MacKey::Aka(k_aut) => &k_aut.as_bytes()[..],
-            MacKey::AkaPrime(k_aut) => k_aut.as_bytes(),
-        };
+        let sent = &genuine.sent;
+        let (ck_prime, ik_prime) = sent.agreement().primes();
         for (name, octets) in [
-            ("CK", &genuine.ck[..]),
-            ("IK", &genuine.ik),
-            ("CK'", &genuine.ck_prime),
-            ("IK'", &genuine.ik_prime),
-            ("K_encr", server.k_encr.as_bytes()),
-            ("K_aut", k_aut),
-            ("MK or K_re", root),
-            ("EMSK", genuine.emsk.as_bytes()),
+            ("CK", sent.vector.ck.as_bytes()),
+            ("IK", sent.vector.ik.as_bytes()),
+            ("CK'", ck_prime.as_bytes()),
+            ("IK'", ik_prime.as_bytes()),
         ] {
             self.add(name, octets, &[]);
         }
-        self.add("MSK", genuine.msk.as_bytes(), &[]);
+        for (name, octets) in sent.server.keys.secrets() {
+            self.add(name, octets, &[]);
+        }
+        self.add("EMSK", sent.emsk.as_bytes(), &[]);
+        self.add("MSK", sent.msk.as_bytes(), &[]);
         let challenges = &[RequestKind::AkaPrimeChallenge, RequestKind::AkaChallenge];
-        self.add("RES", &genuine.res, challenges);
+        self.add("RES", sent.res(), challenges);
     }
 
     fn add(&mut self, name: &'static str, octets: &[u8], but: &'static [RequestKind]) {

@@ -4,6 +4,7 @@
 //!
 //! `SOFTSIM_THOROUGH` makes the walk longer; `SOFTSIM_SEED` repeats a walk.
 
+mod challenges;
 mod forbidden;
 mod home;
 mod names;

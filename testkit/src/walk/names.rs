@@ -1,8 +1,6 @@
 //! Identities and fast re-authentication: keyd shows each identity only as often as allowed, and
 //! accepts no counter twice.
 
-use std::collections::HashSet;
-
 use softsim_aka::Iv;
 use softsim_aka::eap::decrypt;
 use softsim_keyd_proto::requests::*;
@@ -10,36 +8,11 @@ use softsim_keyd_proto::{
     IdentityKind, IdentityRequest, MAX_HANDLES, Method, Realm, ReauthenticationAnswer, Refusal,
 };
 
+use super::home::Context;
 use super::sessions::{Fast, Session};
 use super::{Keyd, Walk};
 use crate::dice::Dice;
-use crate::home_network::identity;
-
-/// The pseudonym and re-authentication context on which the home network and keyd agree.
-#[derive(Clone, Default)]
-pub(super) struct Names {
-    pub(super) pseudonym: Option<String>,
-    pub(super) context: Option<Context>,
-}
-
-/// A re-authentication context: what the next fast re-authentication continues from.
-#[derive(Clone)]
-pub(super) struct Context {
-    pub(super) identity: String,
-    pub(super) shown: bool,
-    pub(super) counter: u16,
-    /// The challenge of the full authentication.
-    pub(super) challenge: Vec<u8>,
-}
-
-/// What the home network remembers of fast re-authentications.
-#[derive(Default)]
-pub(super) struct Memory {
-    /// Every context of any conversation.
-    contexts: Vec<Context>,
-    /// Full authentications and the counters that were accepted under their keys.
-    accepted: HashSet<(Vec<u8>, u16)>,
-}
+use crate::requests::identity;
 
 const NETWORKS: [&str; 3] = ["WLAN", "WLAN:lobby", "OTHER"];
 const METHODS: [Method; 2] = [Method::Aka, Method::AkaPrime];
@@ -154,7 +127,7 @@ impl<K: Keyd> Walk<K> {
         let next = (!dice.once_in(3)).then(|| self.home.new_name("8"));
         let nonce_s = dice.octets();
         let genuine = self.home.genuine(&context.challenge).unwrap();
-        let server = &genuine.server;
+        let server = &genuine.sent.server;
         let mut packet = server.reauthentication(counter, nonce_s, next.as_deref());
         let mut right = true;
         if dice.once_in(6) {
@@ -239,8 +212,8 @@ impl<K: Keyd> Walk<K> {
                     .expect("of another connection");
                 let fast = session.fast.clone().expect("of a full authentication");
                 let challenge = session.challenge.clone();
-                let k_encr = &self.home.genuine(&challenge).unwrap().server.k_encr;
-                decrypt(k_encr, &Iv::new(answer.iv), &mut answer.data).unwrap();
+                let server = &self.home.genuine(&challenge).unwrap().sent.server;
+                decrypt(&server.keys.k_encr, &Iv::new(answer.iv), &mut answer.data).unwrap();
                 let [high, low] = fast.counter.to_be_bytes();
                 let mut expected = vec![19, 1, high, low];
                 if fast.too_small {
@@ -257,25 +230,5 @@ impl<K: Keyd> Walk<K> {
                 }
             }
         }
-    }
-
-    /// Stores the identities that an authentication gave.
-    pub(super) fn keep(&mut self, session: &Session) {
-        let genuine = self.home.genuine(&session.challenge).unwrap();
-        let subscription = genuine.subscription;
-        let (pseudonym, next, counter) = match &session.fast {
-            Some(fast) => (None, fast.next.clone(), fast.counter),
-            None => (genuine.pseudonym.clone(), genuine.next.clone(), 0),
-        };
-        let context = next.map(|identity| Context {
-            identity,
-            shown: false,
-            counter,
-            challenge: session.challenge.clone(),
-        });
-        let names = &mut self.home.names[subscription];
-        names.pseudonym = pseudonym.or(names.pseudonym.take());
-        self.home.memory.contexts.extend(context.clone());
-        names.context = context;
     }
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Call, ProfileState, Refusal, Role};
 
-use super::names::Names;
+use super::home::Names;
 use super::{Keyd, Walk};
 use crate::device::Operator;
 use crate::dice::Dice;

@@ -1,12 +1,11 @@
 //! Sessions: their MACs, their confirmation, their MSK, which never leaves keyd, and the
 //! connections to which they belong.
 
-use softsim_aka::eap::ReauthenticationKeys;
 use softsim_aka::{Emsk, Msk, NonceS};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{Refusal, SecretSlice};
 
-use super::home::{Genuine, Root};
+use super::home::{Context, Genuine};
 use super::{Keyd, Walk};
 use crate::dice::Dice;
 use crate::home_network::{
@@ -67,15 +66,11 @@ impl Session {
     /// MSK, and EMSK of a fast re-authentication.
     pub(super) fn master_keys(&self, genuine: &Genuine) -> (Msk, Option<Emsk>) {
         let Some(fast) = &self.fast else {
-            return (Msk::new(*genuine.msk.as_bytes()), None);
+            return (Msk::new(*genuine.sent.msk.as_bytes()), None);
         };
         let (identity, nonce_s) = (fast.identity.as_bytes(), NonceS::new(fast.nonce_s));
-        let keys = match &genuine.root {
-            Root::Aka(mk) => ReauthenticationKeys::aka(mk, identity, fast.counter, &nonce_s),
-            Root::AkaPrime(k_re) => {
-                ReauthenticationKeys::aka_prime(k_re, identity, fast.counter, &nonce_s)
-            }
-        };
+        let server = &genuine.sent.server;
+        let keys = server.keys.reauthenticate(identity, fast.counter, &nonce_s);
         (keys.msk, Some(keys.emsk))
     }
 }
@@ -135,7 +130,8 @@ impl<K: Keyd> Walk<K> {
             _ => dice.pick(sessions),
         };
         let challenge = &session.challenge;
-        let Genuine { server, method, .. } = self.home.genuine(challenge).unwrap();
+        let Genuine { sent, method, .. } = self.home.genuine(challenge).unwrap();
+        let server = &sent.server;
         let counter = session.fast.as_ref().map_or(1, |fast| fast.counter);
         let mut packet = match dice.below(10) {
             0 => unmaced_of(*method, 2, CHALLENGE, &[]),
@@ -171,14 +167,14 @@ impl<K: Keyd> Walk<K> {
                     .expect("of another connection")
                     .clone();
                 let genuine = self.home.genuine(&session.challenge).unwrap();
-                let server = &genuine.server;
+                let server = &genuine.sent.server;
                 assert_eq!(packet[0], 2, "a MAC in the server's place");
                 let extra = match (packet[5], &session.fast) {
                     (REAUTHENTICATION, Some(fast)) => &fast.nonce_s[..],
                     (REAUTHENTICATION, None) => panic!("there was no re-authentication"),
                     _ => &[],
                 };
-                assert_eq!(answer.mac, server.k_aut.at_mac(packet, extra));
+                assert_eq!(answer.mac, server.keys.k_aut.at_mac(packet, extra));
                 let offered = session.fast.is_none() && genuine.result_ind;
                 if offered && packet[5] == CHALLENGE && packet[8..10] == RESULT_IND[..2] {
                     self.open_session(on, handle).unwrap().agreed = true;
@@ -202,11 +198,16 @@ impl<K: Keyd> Walk<K> {
                     .expect("of another connection")
                     .clone();
                 assert!(!session.is_too_small());
-                let server = &self.home.genuine(&session.challenge).unwrap().server;
+                let server = &self.home.genuine(&session.challenge).unwrap().sent.server;
                 let (head, mac) = packet.split_at(packet.len() - 16);
                 let zeroed = [head, &[0; 16]].concat();
                 assert_eq!(packet[0], 1);
-                assert!(server.k_aut.verifies(&zeroed, &[], mac.try_into().unwrap()));
+                assert!(
+                    server
+                        .keys
+                        .k_aut
+                        .verifies(&zeroed, &[], mac.try_into().unwrap())
+                );
                 if let Some(fast) = &session.fast {
                     assert_eq!(packet, server.notification(fast.counter));
                 }
@@ -267,6 +268,26 @@ impl<K: Keyd> Walk<K> {
                 self.given.confirmations += 1;
             }
         }
+    }
+
+    /// Stores the identities that an authentication gave.
+    fn keep(&mut self, session: &Session) {
+        let genuine = self.home.genuine(&session.challenge).unwrap();
+        let subscription = genuine.subscription;
+        let (pseudonym, next, counter) = match &session.fast {
+            Some(fast) => (None, fast.next.clone(), fast.counter),
+            None => (genuine.pseudonym.clone(), genuine.next.clone(), 0),
+        };
+        let context = next.map(|identity| Context {
+            identity,
+            shown: false,
+            counter,
+            challenge: session.challenge.clone(),
+        });
+        let names = &mut self.home.names[subscription];
+        names.pseudonym = pseudonym.or(names.pseudonym.take());
+        self.home.memory.contexts.extend(context.clone());
+        names.context = context;
     }
 
     pub(super) fn close_session(&mut self, on: usize, dice: &mut Dice) {

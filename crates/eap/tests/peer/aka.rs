@@ -3,6 +3,7 @@
 
 use softsim_eap::{AuthenticationReject, Config, ForwardSecrecy, Method, Outcome, Reason};
 use softsim_eap_packet::{Attribute, Kind, Subtype, Type};
+use softsim_testkit::home_network::{AT_BIDDING, AT_KDF, AT_KDF_INPUT, number, text};
 use softsim_testkit::scene::*;
 
 fn aka_only() -> Config {
@@ -36,8 +37,9 @@ fn a_full_authentication_ends_in_success_and_says_so() {
         (success.method, success.forward_secrecy),
         (Method::Aka, false)
     );
-    let (rand, autn) = scene.network.last;
-    assert_eq!(success.session_id[..], [&[23][..], &rand, &autn].concat());
+    let vector = &scene.network.last().vector;
+    let (rand, autn) = (vector.rand.as_bytes(), vector.autn.as_bytes());
+    assert_eq!(success.session_id[..], [&[23][..], rand, autn].concat());
 }
 
 #[test]
@@ -60,7 +62,7 @@ fn at_bidding_with_the_d_bit_is_an_authentication_reject_if_eap_aka_prime_is_all
     ] {
         let mut scene = scene(config);
         let step = scene.challenge(&Challenge {
-            extra: vec![Attribute::Bidding(d)],
+            extra: number(AT_BIDDING, u16::from(d) << 15),
             ..Challenge::aka()
         });
         assert_eq!(step.is_authentication_reject(), !trusted);
@@ -113,7 +115,7 @@ fn a_vector_made_for_eap_aka_prime_is_refused_where_the_policy_says_so() {
             ..aka_only()
         });
         let step = scene.challenge(&Challenge {
-            separation_bit,
+            amf: [u8::from(separation_bit) << 7, 0],
             ..Challenge::aka()
         });
         assert_eq!(step.is_authentication_reject(), !trusted);
@@ -122,10 +124,10 @@ fn a_vector_made_for_eap_aka_prime_is_refused_where_the_policy_says_so() {
 
 #[test]
 fn attributes_of_eap_aka_prime_have_no_place_in_a_challenge() {
-    for attribute in [Attribute::Kdf(1), Attribute::KdfInput(b"WLAN")] {
+    for attribute in [number(AT_KDF, 1), text(AT_KDF_INPUT, b"WLAN")] {
         let mut scene = scene(aka_only());
         let step = scene.challenge(&Challenge {
-            extra: vec![attribute],
+            extra: attribute.clone(),
             ..Challenge::aka()
         });
         assert!(

@@ -6,6 +6,7 @@ use softsim_eap::{
     Output, Reason, Unprocessable,
 };
 use softsim_eap_packet::{self as packet, Attribute, Kind, Packet, Subtype, Type};
+use softsim_testkit::home_network::{AT_BIDDING, AT_ENCR_DATA, AT_IV, number, reserved};
 use softsim_testkit::scene::*;
 
 #[test]
@@ -53,7 +54,7 @@ fn a_wrong_autn_is_rejected_even_when_the_mac_is_wrong_too() {
 #[test]
 fn a_missing_separation_bit_counts_as_a_wrong_autn() {
     let challenge = Challenge {
-        separation_bit: false,
+        amf: [0, 0],
         ..Challenge::default()
     };
     assert!(
@@ -84,7 +85,7 @@ fn a_challenge_without_rand_autn_or_mac_is_unprocessable_and_never_reaches_the_s
     for kind in [Kind::RAND, Kind::AUTN, Kind::MAC] {
         let mut scene = Scene::new();
         let step = scene.challenge(&Challenge {
-            omitted: Some(kind),
+            omitted: Some(kind.0),
             ..Challenge::default()
         });
         assert!(step.is_client_error() && step.asks.is_empty(), "{kind}");
@@ -165,10 +166,10 @@ fn missing_duplicate_or_unsupported_at_kdf_is_an_authentication_reject() {
 
 #[test]
 fn a_missing_or_empty_network_name_counts_as_a_wrong_autn() {
-    for network_name in [None, Some("")] {
+    for network_name in [None, Some(&b""[..])] {
         let mut scene = Scene::new();
         let step = scene.challenge(&Challenge {
-            network_name,
+            network_name: network_name.map(<[u8]>::to_vec),
             ..Challenge::default()
         });
         assert!(step.is_authentication_reject() && scene.sim.runs == 0);
@@ -211,7 +212,7 @@ fn another_network_name_is_ignored_noted_or_rejected_before_aka_runs() {
         config.network_name_policy = policy;
         let mut scene = Scene::with(config);
         let step = scene.challenge(&Challenge {
-            network_name: Some("EVIL:network"),
+            network_name: Some(b"EVIL:network".to_vec()),
             ..Challenge::default()
         });
         assert_eq!(step.is_authentication_reject(), !accepted, "{policy:?}");
@@ -308,14 +309,14 @@ fn result_indications_are_used_when_both_sides_want_them() {
 
 #[test]
 fn at_bidding_in_eap_aka_prime_and_unknown_skippable_attributes_are_ignored() {
-    let extra = vec![
-        Attribute::Bidding(true),
-        Attribute::Iv(&[0; 16]),
-        Attribute::EncrData(&[0; 16]),
-        Attribute::Skippable(Kind(255), &[0; 2]),
+    let extra = [
+        number(AT_BIDDING, 0x8000),
+        reserved(AT_IV, &[0; 16]),
+        reserved(AT_ENCR_DATA, &[0; 16]),
+        number(255, 0),
     ];
     let mut scene = Scene::verified(&Challenge {
-        extra,
+        extra: extra.concat(),
         ..Challenge::default()
     });
     assert!(scene.success(10).succeeded());
@@ -323,10 +324,10 @@ fn at_bidding_in_eap_aka_prime_and_unknown_skippable_attributes_are_ignored() {
 
 #[test]
 fn encrypted_data_and_its_initialisation_vector_come_together() {
-    for extra in [Attribute::Iv(&[0; 16]), Attribute::EncrData(&[0; 16])] {
+    for kind in [AT_IV, AT_ENCR_DATA] {
         let mut scene = Scene::new();
         let step = scene.challenge(&Challenge {
-            extra: vec![extra],
+            extra: reserved(kind, &[0; 16]),
             ..Challenge::default()
         });
         assert!(step.is_client_error() && scene.sim.runs == 0);

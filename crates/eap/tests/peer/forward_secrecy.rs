@@ -6,6 +6,7 @@ use softsim_eap::{
     OuterIdentity, Reason, Unprocessable,
 };
 use softsim_eap_packet::{Attribute, Kind, Packet, Subtype, Type};
+use softsim_testkit::home_network::{AT_PUB_ECDHE, attribute};
 use softsim_testkit::scene::*;
 
 fn config(forward_secrecy: ForwardSecrecy) -> Config {
@@ -39,9 +40,7 @@ fn either_group_gives_keys_that_both_sides_agree_on() {
             assert_eq!(step.response().1, "AT_RES AT_PUB_ECDHE AT_MAC");
             // K_aut does not depend on the ephemeral keys.
             assert!(scene.network.session().verifies(step.bytes()));
-            let msk = scene
-                .network
-                .forward_secret_msk(step.bytes(), group, "WLAN");
+            let msk = scene.network.forward_secret_msk(step.bytes(), group);
             assert_eq!(*scene.sim.msk(), msk);
             assert_ne!(scene.network.session().msk, msk);
             assert!(scene.success(10).success().unwrap().forward_secrecy);
@@ -88,9 +87,7 @@ fn choice_of_another_group_is_at_kdf_fs_alone_and_the_next_challenge_has_its_pub
         ..offer
     });
     assert_eq!(group_asked(&step), Some(Group::P256));
-    let msk = scene
-        .network
-        .forward_secret_msk(step.bytes(), Group::P256, "WLAN");
+    let msk = scene.network.forward_secret_msk(step.bytes(), Group::P256);
     assert_eq!(*scene.sim.msk(), msk);
     assert!(scene.success(11).success().unwrap().forward_secrecy);
 }
@@ -165,8 +162,8 @@ fn duplicate_at_kdf_fs_is_an_authentication_reject() {
 #[test]
 fn without_a_usable_offer_allow_goes_without_forward_secrecy_and_require_rejects() {
     let whole = Challenge::forward_secret(&[Group::X25519, Group::P256]);
-    let without = |omitted| Challenge {
-        omitted: Some(omitted),
+    let without = |omitted: Kind| Challenge {
+        omitted: Some(omitted.0),
         ..whole.clone()
     };
     let foreign = Challenge {
@@ -235,10 +232,9 @@ fn invalid_at_pub_ecdhe_is_a_client_error_and_the_server_may_begin_again() {
     ];
     for (name, group, key) in bad {
         let mut scene = scene(ForwardSecrecy::Require);
-        let key: &'static [u8] = Box::leak(key.into_boxed_slice());
         let step = scene.challenge(&Challenge {
             group: None,
-            extra: vec![Attribute::PubEcdhe(key)],
+            extra: attribute(AT_PUB_ECDHE, &[&key]),
             ..Challenge::forward_secret(&[group])
         });
         assert!(step.is_client_error(), "{name}");
@@ -264,7 +260,7 @@ fn eap_failure_after_an_invalid_at_pub_ecdhe_is_final() {
     let mut scene = scene(ForwardSecrecy::Allow);
     scene.challenge(&Challenge {
         group: None,
-        extra: vec![Attribute::PubEcdhe(&[0; 34])],
+        extra: attribute(AT_PUB_ECDHE, &[&[0; 34]]),
         ..Challenge::forward_secret(&[Group::X25519])
     });
     assert_eq!(

@@ -82,7 +82,7 @@ impl Server {
             kdfs_fs: self.kdfs_fs.clone(),
             checkcode,
             result_ind: true,
-            next_reauth_id: Some(REAUTHENTICATION_ID),
+            next_reauth_id: Some(REAUTHENTICATION_ID.into()),
             ..Challenge::forward_secret(&[Group::X25519])
         })
     }

@@ -8,6 +8,7 @@ use softsim_eap::{
     OuterIdentity,
 };
 use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
+use softsim_testkit::home_network::{AT_BIDDING, number};
 use softsim_testkit::scene::*;
 
 /// A packet of a hostile or faulty server.
@@ -190,13 +191,16 @@ fn challenge(network: &mut Network, given: &Given) -> Vec<u8> {
     };
     network.challenge(&Challenge {
         identifier: given.identifier,
-        next_reauth_id: given.next.then_some(REAUTHENTICATION_ID),
-        next_pseudonym: given.next.then_some(PSEUDONYM),
+        next_reauth_id: given.next.then(|| REAUTHENTICATION_ID.into()),
+        next_pseudonym: given.next.then(|| PSEUDONYM.into()),
         wrong_autn: altered == 1,
         wrong_mac: altered == 2,
         result_ind: altered == 3,
         checkcode: (altered == 4).then(Vec::new),
-        extra: [Attribute::Bidding(true)][..usize::from(altered == 5)].to_vec(),
+        extra: match altered {
+            5 => number(AT_BIDDING, 0x8000),
+            _ => Vec::new(),
+        },
         ..plain
     })
 }
@@ -234,7 +238,7 @@ fn packet(what: Move, network: &mut Network, old: &mut Vec<Vec<u8>>) -> Option<V
             let packet = network.reauthentication(&Reauthentication {
                 identifier,
                 counter,
-                next_reauth_id: next.then_some(REAUTHENTICATION_ID),
+                next_reauth_id: next.then(|| REAUTHENTICATION_ID.into()),
                 wrong_mac: altered == 1,
                 result_ind: altered == 2,
                 ..Reauthentication::default()

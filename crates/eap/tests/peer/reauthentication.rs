@@ -72,7 +72,7 @@ fn without_at_next_reauth_id_the_next_authentication_is_a_full_one() {
         scene.reauthentication(&Reauthentication {
             identifier,
             counter,
-            next_reauth_id: next,
+            next_reauth_id: next.map(str::to_owned),
             ..Reauthentication::default()
         });
         assert!(scene.success(identifier).succeeded());
@@ -197,7 +197,7 @@ fn reauthentication_without_at_iv_at_encr_data_or_at_mac_is_a_client_error() {
     for kind in [Kind::IV, Kind::ENCR_DATA, Kind::MAC] {
         let mut scene = shown();
         let step = scene.reauthentication(&Reauthentication {
-            omitted: Some(kind),
+            omitted: Some(kind.0),
             ..Reauthentication::default()
         });
         assert!(step.is_client_error() && step.asks.is_empty(), "{kind}");

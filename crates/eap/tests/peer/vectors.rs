@@ -7,7 +7,7 @@ use softsim_eap::{
     Peer,
 };
 use softsim_eap_packet::{Attribute, Packet, Subtype, Type};
-use softsim_testkit::authentication_vector::milenage;
+use softsim_testkit::home_network::milenage;
 use softsim_testkit::scene::{self, *};
 use softsim_testkit::vectors::{cases, fixed, octets};
 

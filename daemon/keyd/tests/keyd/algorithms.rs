@@ -9,6 +9,7 @@ use softsim_keyd_proto::{AkaAnswer, AutnFault, PackageFault, Refusal, Role};
 use softsim_profile::{Profile, tuak_parameters};
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
+use softsim_testkit::requests::*;
 
 fn tuak(k: TuakKey, res_bits: u64) -> Credentials {
     Credentials::Tuak {
@@ -70,7 +71,7 @@ fn authenticate(device: &mut Device, home: &HomeNetwork, sqn: u64) -> Result<Aka
     );
     device.keyd.flush().unwrap();
     if let Ok(AkaAnswer::Success { res, .. }) = &answer {
-        assert_eq!(res.expose(), sent.res);
+        assert_eq!(res.expose(), sent.res());
     }
     answer
 }

@@ -4,6 +4,7 @@ use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{AkaAnswer, Refusal, Role};
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
+use softsim_testkit::requests::*;
 
 fn key_of(af: &str) -> AkmaKey<'_> {
     AkmaKey {
@@ -32,9 +33,8 @@ fn an_application_is_told_what_keyd_enforces_and_nothing_of_the_sim() {
 fn a_user_gets_keys_of_its_application_functions_and_of_no_others() {
     let (mut device, _) = Device::provisioned();
     let home = HomeNetwork {
-        network_name: b"5G:mnc001.mcc001.3gppnetwork.org".to_vec(),
         identity: IMSI.into(),
-        ..HomeNetwork::default()
+        ..HomeNetwork::sending(Challenge::of_network(b"5G:mnc001.mcc001.3gppnetwork.org"))
     };
     let mut netd = device.client(Role::Network);
     let sent = home.challenge(32);

@@ -6,6 +6,7 @@ use softsim_keyd_proto::{
 };
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
+use softsim_testkit::requests::*;
 use softsim_testkit::vectors::{cases, fixed, octets};
 
 fn status(device: &mut Device) -> StatusAnswer {
@@ -23,8 +24,8 @@ fn a_genuine_challenge_gives_res_and_a_session_with_the_msk() {
     let AkaAnswer::Success { handle, res, .. } = answer else {
         panic!("expected Success, got {answer:?}");
     };
-    assert_eq!(res.expose(), sent.res);
-    device.confirms(&mut netd, handle, sent.keys.msk.as_bytes());
+    assert_eq!(res.expose(), sent.res());
+    device.confirms(&mut netd, handle, sent.msk.as_bytes());
     assert_eq!(status(&mut device).counters.unwrap().authentications, 1);
 }
 
@@ -42,10 +43,12 @@ fn the_vectors_of_rfc_9048_come_out_of_a_sealed_profile() {
         let home = HomeNetwork {
             credentials: milenage(k, opc),
             rand: fixed(&case["rand"]),
-            amf: fixed(&set["amf"]),
             identity: case["identity"].as_str().unwrap().into(),
-            network_name: case["network_name"].as_str().unwrap().into(),
-            ..HomeNetwork::default()
+            sends: Challenge {
+                amf: fixed(&set["amf"]),
+                network_name: Some(case["network_name"].as_str().unwrap().into()),
+                ..Challenge::default()
+            },
         };
         let sent = home.challenge(sqn);
         assert_eq!(&sent.packet[32..48], &octets(&case["autn"])[..], "AUTN");
@@ -175,10 +178,10 @@ fn autn_of_another_k_or_without_the_separation_bit_is_refused() {
         credentials: milenage([9; 16], OPC),
         ..HomeNetwork::default()
     };
-    let umts = HomeNetwork {
+    let umts = HomeNetwork::sending(Challenge {
         amf: [0x7f, 0xff],
-        ..HomeNetwork::default()
-    };
+        ..Challenge::default()
+    });
     for (home, fault) in [(stranger, AutnFault::Mac), (umts, AutnFault::SeparationBit)] {
         let sent = home.challenge(32);
         let refusal = device
@@ -193,9 +196,8 @@ fn autn_of_another_k_or_without_the_separation_bit_is_refused() {
 fn in_a_5g_serving_network_the_imsi_is_derived_with_whatever_was_sent() {
     let (mut device, _) = Device::provisioned();
     let home = HomeNetwork {
-        network_name: b"5G:mnc001.mcc001.3gppnetwork.org".to_vec(),
         identity: IMSI.into(),
-        ..HomeNetwork::default()
+        ..HomeNetwork::sending(Challenge::of_network(b"5G:mnc001.mcc001.3gppnetwork.org"))
     };
     let sent = home.challenge(32);
     let request = challenge(&sent.packet, b"type0.rid0.schid0.userid0000000001");
@@ -261,7 +263,7 @@ fn the_permanent_identity_has_the_prefix_of_eap_aka_prime() {
 }
 
 /// Opens a session, and returns its handle and the home network's keys.
-fn session(device: &mut Device, netd: &mut softsim_keyd::Client, sqn: u64) -> (u32, Challenge) {
+fn session(device: &mut Device, netd: &mut softsim_keyd::Client, sqn: u64) -> (u32, Sent) {
     let sent = HomeNetwork::default().challenge(sqn);
     match device.call(netd, &challenge(&sent.packet, IDENTITY)) {
         Ok(AkaAnswer::Success { handle, .. }) => (handle, sent),
@@ -278,19 +280,19 @@ fn responses_are_maced_and_requests_verified_and_never_the_other_way_round() {
     let response = unmaced(2, 1, &[]);
     let packet = &response[..];
     let mac = device.call(&mut netd, &EapMac { handle, packet }).unwrap();
-    assert_eq!(&maced(2, 1, &[], &sent.keys)[12..], mac.mac);
+    assert_eq!(&sent.server.packet(2, 1, &[], &[])[12..], mac.mac);
     let packet = &unmaced(1, 1, &[])[..];
     let refusal = device
         .call(&mut netd, &EapMac { handle, packet })
         .unwrap_err();
     assert_eq!(refusal, Refusal::Packet(PacketFault::Type));
-    let packet = &maced(2, 1, &[], &sent.keys)[..];
+    let packet = &sent.server.packet(2, 1, &[], &[])[..];
     let refusal = device
         .call(&mut netd, &EapMac { handle, packet })
         .unwrap_err();
     assert_eq!(refusal, Refusal::Packet(PacketFault::Mac), "a filled place");
 
-    let notification = maced(1, 12, &[12, 1, 0x80, 0], &sent.keys);
+    let notification = sent.server.packet(1, 12, &[12, 1, 0x80, 0], &[]);
     let packet = &notification[..];
     device
         .call(&mut netd, &EapVerify { handle, packet })
@@ -302,7 +304,7 @@ fn responses_are_maced_and_requests_verified_and_never_the_other_way_round() {
         .call(&mut netd, &EapVerify { handle, packet })
         .unwrap_err();
     assert_eq!(refusal, Refusal::Packet(PacketFault::Mac));
-    let packet = &maced(2, 12, &[], &sent.keys)[..];
+    let packet = &sent.server.packet(2, 12, &[], &[])[..];
     let refusal = device
         .call(&mut netd, &EapVerify { handle, packet })
         .unwrap_err();

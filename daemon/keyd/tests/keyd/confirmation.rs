@@ -8,6 +8,7 @@ use softsim_keyd_proto::{
 };
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
+use softsim_testkit::requests::*;
 
 fn confirm(handle: u32, msk: Option<&[u8]>) -> Confirm<'_> {
     let msk = msk.map(SecretSlice);
@@ -33,7 +34,7 @@ fn where_the_servers_msk_is_another_nothing_is_kept_and_the_session_stays_as_it_
     let sent = HomeNetwork::naming(Some("7name"), Some("8fast@home")).challenge(32);
     let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
     let handle = handle_of(answer.unwrap());
-    let msk = sent.keys.msk.as_bytes();
+    let msk = sent.msk.as_bytes();
     for bit in 0..512 {
         let mut other = *msk;
         other[bit / 8] ^= 1 << (bit % 8);
@@ -58,9 +59,8 @@ fn a_5g_core_with_another_msk_anchors_nothing() {
     let (mut device, _) = Device::provisioned();
     let mut netd = device.client(Role::Network);
     let home = HomeNetwork {
-        network_name: b"5G:mnc001.mcc001.3gppnetwork.org".to_vec(),
         identity: IMSI.into(),
-        ..HomeNetwork::default()
+        ..HomeNetwork::sending(Challenge::of_network(b"5G:mnc001.mcc001.3gppnetwork.org"))
     };
     let sent = home.challenge(32);
     let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
@@ -75,7 +75,7 @@ fn a_5g_core_with_another_msk_anchors_nothing() {
         device.ask(Role::App, &key).unwrap_err(),
         Refusal::NotAnchored
     );
-    let msk = sent.keys.msk.as_bytes();
+    let msk = sent.msk.as_bytes();
     device.call(&mut netd, &confirm(handle, Some(msk))).unwrap();
     assert!(device.ask(Role::App, &key).is_ok());
 }
@@ -87,7 +87,7 @@ fn a_confirmation_can_be_repeated_and_is_judged_each_time() {
     let sent = HomeNetwork::default().challenge(32);
     let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
     let handle = handle_of(answer.unwrap());
-    let msk = sent.keys.msk.as_bytes();
+    let msk = sent.msk.as_bytes();
     for _ in 0..2 {
         assert_eq!(device.call(&mut netd, &confirm(handle, Some(msk))), Ok(()));
         assert_eq!(device.call(&mut netd, &confirm(handle, None)), Ok(()));
@@ -104,20 +104,18 @@ fn a_confirmation_prints_without_the_msk() {
 
 /// A session in either method, with a server that does or doesn't offer protected results.
 fn session(device: &mut Device, netd: &mut Client, method: Method, offers: bool) -> (u32, Server) {
-    let home = HomeNetwork {
-        result_ind: offers,
-        ..HomeNetwork::naming(Some("7name"), None)
-    };
+    let mut home = HomeNetwork::naming(Some("7name"), None);
+    home.sends.result_ind = offers;
     match method {
         Method::AkaPrime => {
             let sent = home.challenge(32);
             let answer = device.call(netd, &challenge(&sent.packet, IDENTITY));
-            (handle_of(answer.unwrap()), Server::of(&sent.keys))
+            (handle_of(answer.unwrap()), sent.server)
         }
         Method::Aka => {
             let sent = home.old_challenge(32);
             let answer = device.call(netd, &old_challenge(&sent.packet, IDENTITY));
-            (handle_of(answer.unwrap()), Server::of_aka(&sent.keys))
+            (handle_of(answer.unwrap()), sent.server)
         }
     }
 }

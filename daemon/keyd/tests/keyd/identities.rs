@@ -10,6 +10,7 @@ use softsim_profile::{HomeNetworkKey, HomeNetworkKeys, Profile, RoutingIndicator
 use softsim_sandbox::random::SystemRng;
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
+use softsim_testkit::requests::*;
 use softsim_usim::ecies;
 
 const HOME: &str = "mnc001.mcc001.3gppnetwork.org";

@@ -1,16 +1,15 @@
 //! EAP-AKA, forward secrecy, the keys that a 5G core anchors, and the role supplicant.
 
-use softsim_aka::agreement::{Group, PrivateKey};
-use softsim_aka::eap::{AkaPrimeKeys, emsk, forward_secret_emsk};
+use softsim_aka::agreement::Group;
 use softsim_aka::fiveg;
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     self as proto, AkaAnswer, AutnFault, PacketFault, Refusal, Role, UmtsAnswer,
 };
 use softsim_profile::Profile;
-use softsim_sandbox::random::SystemRng;
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
+use softsim_testkit::requests::*;
 
 /// The handle of a successful challenge, and keyd's public key.
 fn success(answer: Result<AkaAnswer, Refusal>) -> (u32, Option<Vec<u8>>) {
@@ -26,10 +25,7 @@ fn success(answer: Result<AkaAnswer, Refusal>) -> (u32, Option<Vec<u8>>) {
 fn eap_aka_gives_res_and_the_msk_of_its_own_key_schedule() {
     let (mut device, _) = Device::provisioned();
     let mut netd = device.client(Role::Network);
-    let home = HomeNetwork {
-        amf: [0, 0],
-        ..HomeNetwork::default()
-    };
+    let home = HomeNetwork::sending(Challenge::aka());
     let sent = home.old_challenge(32);
     let answer = device
         .call(&mut netd, &old_challenge(&sent.packet, IDENTITY))
@@ -37,8 +33,8 @@ fn eap_aka_gives_res_and_the_msk_of_its_own_key_schedule() {
     let AkaAnswer::Success { handle, res, .. } = answer else {
         panic!("expected Success, got {answer:?}");
     };
-    assert_eq!(res.expose(), sent.res);
-    device.confirms(&mut netd, handle, sent.keys.msk.as_bytes());
+    assert_eq!(res.expose(), sent.res());
+    device.confirms(&mut netd, handle, sent.msk.as_bytes());
 
     let response = unmaced_of(proto::Method::Aka, 2, CHALLENGE, &[]);
     let packet = &response[..];
@@ -46,7 +42,7 @@ fn eap_aka_gives_res_and_the_msk_of_its_own_key_schedule() {
         .call(&mut netd, &EapMac { handle, packet })
         .unwrap()
         .mac;
-    assert_eq!(mac, Server::of_aka(&sent.keys).k_aut.at_mac(packet, &[]));
+    assert_eq!(mac, sent.server.keys.k_aut.at_mac(packet, &[]));
     let packet = &unmaced(2, CHALLENGE, &[])[..];
     let other = device.call(&mut netd, &EapMac { handle, packet });
     assert_eq!(
@@ -110,10 +106,7 @@ fn in_eap_aka_the_order_is_autn_then_mac_and_a_wrong_mac_uses_nothing_up() {
 #[test]
 fn malformed_encrypted_data_under_a_right_mac_uses_no_sqn() {
     let (mut device, _) = Device::provisioned();
-    let home = HomeNetwork {
-        encrypted: text(AT_NEXT_PSEUDONYM, b"a\0b"),
-        ..HomeNetwork::default()
-    };
+    let home = HomeNetwork::naming(Some("a\0b"), None);
     let refused = Refusal::Packet(PacketFault::Encrypted);
     let sent = home.challenge(32).packet;
     let got = device
@@ -131,10 +124,7 @@ fn malformed_encrypted_data_under_a_right_mac_uses_no_sqn() {
 
 /// A home network that offers forward secrecy in this group.
 fn with_key(group: Group) -> HomeNetwork {
-    HomeNetwork {
-        ephemeral: Some(PrivateKey::generate(group, &mut SystemRng)),
-        ..HomeNetwork::default()
-    }
+    HomeNetwork::sending(Challenge::forward_secret(&[group]))
 }
 
 fn forward_secret(packet: &[u8], group: proto::Group) -> AkaPrimeChallenge<'_> {
@@ -164,15 +154,13 @@ fn with_forward_secrecy_msk_comes_of_the_ephemeral_keys_and_k_aut_does_not() {
             Some(ours.clone()),
             "a fresh one each time"
         );
-        let secret = home.ephemeral.unwrap().agree(&ours).unwrap();
-        let keys =
-            AkaPrimeKeys::derive_forward_secret(&sent.ck_prime, &sent.ik_prime, &secret, IDENTITY);
-        let packet = &maced(1, NOTIFICATION, &[12, 1, 0x80, 0], &sent.keys)[..];
+        let keys = sent.forward_secret(group, &ours);
+        let packet = &sent.server.packet(1, NOTIFICATION, &[12, 1, 0x80, 0], &[])[..];
         device
             .call(&mut netd, &EapVerify { handle, packet })
             .unwrap();
         device.confirms(&mut netd, handle, keys.msk.as_bytes());
-        assert_ne!(keys.msk, sent.keys.msk);
+        assert_ne!(keys.msk, sent.msk);
         device.call(&mut netd, &CloseSession { handle }).unwrap();
     }
     let counters = device
@@ -191,7 +179,7 @@ fn an_offer_that_was_not_agreed_upon_is_ignored_and_gives_the_ordinary_keys() {
     let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
     let (handle, ours) = success(answer);
     assert_eq!(ours, None);
-    device.confirms(&mut netd, handle, sent.keys.msk.as_bytes());
+    device.confirms(&mut netd, handle, sent.msk.as_bytes());
 }
 
 #[test]
@@ -212,7 +200,6 @@ fn what_is_no_public_key_of_the_agreed_group_uses_no_sqn() {
         (proto::Group::X25519, [0; 34]),
         (proto::Group::P256, [5; 34]),
     ] {
-        let keys = &sent.keys;
         let basic = &sent.packet[8..];
         let kept = basic
             .windows(4)
@@ -225,7 +212,7 @@ fn what_is_no_public_key_of_the_agreed_group_uses_no_sqn() {
             &attribute(AT_PUB_ECDHE, &[&key]),
         ]
         .concat();
-        let packet = maced(1, CHALLENGE, &attributes, keys);
+        let packet = sent.server.packet(1, CHALLENGE, &attributes, &[]);
         let got = device
             .ask(Role::Network, &forward_secret(&packet, group))
             .unwrap_err();
@@ -242,9 +229,8 @@ const AF: AkmaKey<'static> = AkmaKey {
 
 fn in_5g(network_name: &[u8]) -> HomeNetwork {
     HomeNetwork {
-        network_name: network_name.to_vec(),
         identity: IMSI.into(),
-        ..HomeNetwork::default()
+        ..HomeNetwork::sending(Challenge::of_network(network_name))
     }
 }
 
@@ -263,7 +249,7 @@ fn a_5g_core_anchors_keys_for_applications_at_the_confirmation() {
         .call(&mut netd, &Confirm { handle, msk: None })
         .unwrap();
 
-    let k_ausf = fiveg::k_ausf(&emsk(&sent.ck_prime, &sent.ik_prime, IMSI.as_bytes()));
+    let k_ausf = fiveg::k_ausf(&sent.emsk);
     let k_akma = fiveg::k_akma(&k_ausf, IMSI.as_bytes());
     let answer = device.ask(Role::App, &AF).unwrap();
     let k_af = fiveg::k_af(&k_akma, b"af.example.com\x01\0\0\0\x02");
@@ -291,18 +277,16 @@ fn a_5g_core_anchors_keys_for_applications_at_the_confirmation() {
 fn with_forward_secrecy_what_is_anchored_comes_of_the_ephemeral_keys_too() {
     let (mut device, _) = Device::provisioned();
     let mut netd = device.client(Role::Network);
-    let home = HomeNetwork {
-        ephemeral: Some(PrivateKey::generate(Group::P256, &mut SystemRng)),
-        ..in_5g(SERVING_NETWORK)
-    };
+    let mut home = in_5g(SERVING_NETWORK);
+    home.sends.kdfs_fs = vec![Group::P256.number()];
+    home.sends.group = Some(Group::P256);
     let sent = home.challenge(32);
     let request = forward_secret(&sent.packet, proto::Group::P256);
     let (handle, ours) = success(device.call(&mut netd, &request));
     device
         .call(&mut netd, &Confirm { handle, msk: None })
         .unwrap();
-    let secret = home.ephemeral.unwrap().agree(&ours.unwrap()).unwrap();
-    let emsk = forward_secret_emsk(&sent.ck_prime, &sent.ik_prime, &secret, IMSI.as_bytes());
+    let emsk = sent.forward_secret(Group::P256, &ours.unwrap()).emsk;
     let k_akma = fiveg::k_akma(&fiveg::k_ausf(&emsk), IMSI.as_bytes());
     let k_af = fiveg::k_af(&k_akma, b"af.example.com\x01\0\0\0\x02");
     let answer = device.ask(Role::App, &AF).unwrap();
@@ -383,12 +367,12 @@ fn umts(home: &HomeNetwork, sqn: u64) -> UmtsAuthenticate<'static> {
 fn a_supplicant_gets_raw_keys_once_for_each_sqn_and_each_time_is_counted() {
     let mut device = consenting();
     let home = HomeNetwork::default();
-    let output = home.vector(32).output;
+    let output = home.vector(32);
     let answer = device.ask(Role::Supplicant, &umts(&home, 32)).unwrap();
     let UmtsAnswer::Success { res, ck, ik } = answer else {
         panic!("expected Success, got {answer:?}");
     };
-    assert_eq!(res.expose(), output.res.as_bytes());
+    assert_eq!(res.expose(), output.xres.as_bytes());
     assert_eq!(
         (ck.expose(), ik.expose()),
         (&output.ck.as_bytes()[..], &output.ik.as_bytes()[..])
@@ -428,10 +412,10 @@ fn a_supplicant_s_autn_is_checked_like_any() {
         .unwrap_err();
     assert_eq!(refused, Refusal::Autn(AutnFault::Mac));
     for (sqn, amf) in [(32, [0, 0]), (64, [0x80, 0])] {
-        let home = HomeNetwork {
+        let home = HomeNetwork::sending(Challenge {
             amf,
-            ..HomeNetwork::default()
-        };
+            ..Challenge::default()
+        });
         assert!(device.ask(Role::Supplicant, &umts(&home, sqn)).is_ok());
     }
 }

@@ -1,6 +1,6 @@
 //! Fast re-authentication: what it needs, what it gives, and that keyd accepts nothing twice.
 
-use softsim_aka::eap::{ReauthenticationKeys, decrypt};
+use softsim_aka::eap::decrypt;
 use softsim_aka::{Iv, Msk, NonceS};
 use softsim_keyd::Client;
 use softsim_keyd_proto::requests::*;
@@ -10,6 +10,7 @@ use softsim_keyd_proto::{
 };
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
+use softsim_testkit::requests::*;
 
 const NONCE_S: [u8; 16] = [0x5e; 16];
 
@@ -18,7 +19,7 @@ struct Known {
     device: Device,
     netd: Client,
     server: Server,
-    sent: Challenge,
+    sent: Sent,
 }
 
 impl Known {
@@ -38,7 +39,7 @@ impl Known {
             .call(&mut netd, &Confirm { handle, msk: None })
             .unwrap();
         device.call(&mut netd, &CloseSession { handle }).unwrap();
-        let server = Server::of(&sent.keys);
+        let server = sent.server.clone();
         Self {
             device,
             netd,
@@ -86,8 +87,9 @@ impl Known {
 
     fn msk_of(&self, counter: u16, identity: &str) -> Msk {
         let nonce_s = NonceS::new(NONCE_S);
-        let k_re = &self.sent.keys.k_re;
-        ReauthenticationKeys::aka_prime(k_re, identity.as_bytes(), counter, &nonce_s).msk
+        let keys = &self.server.keys;
+        keys.reauthenticate(identity.as_bytes(), counter, &nonce_s)
+            .msk
     }
 }
 
@@ -246,13 +248,13 @@ fn session_after_a_counter_too_small_can_only_send_its_response() {
         assert_eq!(known.call(&EapVerify { handle, packet }), Err(barren));
 
         let mut ours = known.call(&EncryptCounter { handle }).unwrap();
-        decrypt(&known.server.k_encr, &Iv::new(ours.iv), &mut ours.data).unwrap();
+        decrypt(&known.server.keys.k_encr, &Iv::new(ours.iv), &mut ours.data).unwrap();
         let [high, low] = counter.to_be_bytes();
         let expected = [&[19, 1, high, low, 20, 1, 0, 0, 6, 2][..], &[0; 6]].concat();
         assert_eq!(ours.data, expected);
         let packet = &unmaced(2, REAUTHENTICATION, &[])[..];
         let mac = known.call(&EapMac { handle, packet }).unwrap().mac;
-        assert_eq!(mac, known.server.k_aut.at_mac(packet, &NONCE_S));
+        assert_eq!(mac, known.server.keys.k_aut.at_mac(packet, &NONCE_S));
         known.call(&CloseSession { handle }).unwrap();
     }
     // keyd stored nothing.
@@ -322,10 +324,10 @@ fn a_response_is_maced_with_nonce_s_and_a_notification_holds_the_counter() {
     let handle = known.fresh(3, &first, None);
     let packet = &unmaced(2, REAUTHENTICATION, &[])[..];
     let mac = known.call(&EapMac { handle, packet }).unwrap().mac;
-    assert_eq!(mac, known.server.k_aut.at_mac(packet, &NONCE_S));
+    assert_eq!(mac, known.server.keys.k_aut.at_mac(packet, &NONCE_S));
     let packet = &unmaced(2, NOTIFICATION, &[])[..];
     let mac = known.call(&EapMac { handle, packet }).unwrap().mac;
-    assert_eq!(mac, known.server.k_aut.at_mac(packet, &[]));
+    assert_eq!(mac, known.server.keys.k_aut.at_mac(packet, &[]));
 
     let mut verify = |server: &Server, packet: Vec<u8>| {
         let _ = server;
@@ -334,7 +336,7 @@ fn a_response_is_maced_with_nonce_s_and_a_notification_holds_the_counter() {
             packet: &packet,
         })
     };
-    let server = Server::of(&HomeNetwork::default().challenge(32).keys);
+    let server = HomeNetwork::default().challenge(32).server;
     assert_eq!(verify(&server, server.notification(3)), Ok(()));
     let another = Err(Refusal::Packet(PacketFault::Counter));
     assert_eq!(verify(&server, server.notification(4)), another);
@@ -390,15 +392,15 @@ fn no_reauthentication_in_5g_or_with_a_network_name_too_long_to_store() {
         (&[b'N'; 254], IdentityKind::Permanent),
         (&longest, IdentityKind::Reauthentication),
     ] {
-        let home = HomeNetwork {
+        let mut home = HomeNetwork {
             identity: if name.starts_with(b"5G:") {
                 IMSI.into()
             } else {
                 IDENTITY.to_vec()
             },
-            network_name: name.to_vec(),
             ..HomeNetwork::naming(None, Some("8first@home"))
         };
+        home.sends.network_name = Some(name.to_vec());
         let mut known = Known::by(&home);
         let network_name = std::str::from_utf8(name).unwrap();
         let request = Identity {
@@ -426,17 +428,13 @@ fn no_reauthentication_in_5g_or_with_a_network_name_too_long_to_store() {
 fn a_protected_success_counts_with_the_sessions_counter_only() {
     let mut known = Known::new();
     let (first, _) = known.any();
-    let k_encr = &known.server.k_encr;
+    let keys = &known.server.keys;
     let inside = [
         attribute(AT_COUNTER, &[&[0, 1]]),
         attribute(AT_NONCE_S, &[&[0, 0], &NONCE_S]),
         text(AT_NEXT_REAUTH_ID, b"8second@home"),
     ];
-    let attributes = [
-        RESULT_IND.to_vec(),
-        sealed(k_encr, &padded(inside.concat())),
-    ]
-    .concat();
+    let attributes = [RESULT_IND.to_vec(), sealed(keys, &padded(inside.concat()))].concat();
     let packet = known.server.packet(1, REAUTHENTICATION, &attributes, &[]);
     let answer = known.fast(&packet, &first).unwrap();
     let ReauthenticationAnswer::Fresh { handle, .. } = answer else {

@@ -11,6 +11,7 @@ use softsim_keyd_proto::{
 };
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
+use softsim_testkit::requests::*;
 use softsim_testkit::vectors::{cases, octets};
 
 /// The SIM's highest SQN: below that of both recordings by less than Δ.

@@ -11,6 +11,7 @@ use softsim_keyd_proto::{
 use softsim_testkit::dice::Dice;
 use softsim_testkit::home_network::*;
 use softsim_testkit::host::Host;
+use softsim_testkit::requests::*;
 
 use crate::killed;
 
@@ -124,7 +125,7 @@ impl Namer {
             pseudonym: Some(pseudonym),
             fast: Some(fast),
         };
-        (self.server, self.counter) = (Some(Server::of(&sent.keys)), 0);
+        (self.server, self.counter) = (Some(sent.server), 0);
         self.ask(keyd, &Confirm { handle, msk: None }, Some(names))?;
         self.ask(keyd, &CloseSession { handle }, None)
     }

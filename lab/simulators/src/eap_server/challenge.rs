@@ -2,23 +2,21 @@
 //! RFC 9678 §6).
 
 use softsim_aka::agreement::{Group, PrivateKey};
-use softsim_aka::kdf::{NetworkName, ck_ik_prime};
-use softsim_aka::{Auts, CkPrime, IkPrime, Res, fiveg};
+use softsim_aka::{Auts, Res, fiveg};
 use softsim_eap_packet::{AkaMessage, Attribute, Subtype};
+use softsim_lab_aka::{Agreement, AuthenticationVector, Derived};
 use softsim_sandbox::random::SystemRng;
 
 use super::config::KDF;
-use super::keys::Derived;
 use super::register::{Context, Next, new_pseudonym, new_reauthentication};
 use super::{Method, Reason, Server, Session, State, Step};
-use crate::auc::{Auc, AuthenticationVector};
+use crate::auc::Auc;
 
 /// One challenge, and the data to check the response.
 pub(super) struct Challenge {
     imsi: String,
     vector: AuthenticationVector,
-    /// CK' and IK', and the identity of the key derivation.
-    primes: (CkPrime, IkPrime),
+    /// The identity of the key derivation.
     identity: Vec<u8>,
     derived: Derived,
     /// AT_KDF as sent.
@@ -46,18 +44,12 @@ impl Server {
             Ok(vector) => vector,
             Err(error) => return self.notify_failure(Reason::Auc(error)),
         };
-        let name = NetworkName::new(self.config.network_name.as_bytes())
-            .expect("checked when the server was made");
-        let (ck_prime, ik_prime) =
-            ck_ik_prime(&vector.ck, &vector.ik, name, vector.autn.sqn_xor_ak());
         let identity = match self.config.is_5gs() {
             true => imsi.clone().into_bytes(),
             false => self.identity.clone(),
         };
-        let derived = match self.method {
-            Method::Aka => Derived::aka(&vector.ck, &vector.ik, &identity),
-            Method::AkaPrime => Derived::aka_prime(&ck_prime, &ik_prime, &identity),
-        };
+        let name = self.config.network_name.as_bytes();
+        let derived = vector.agreement(name, &identity).keys(self.method);
         let next = Next {
             pseudonym: (self.config.pseudonyms).then(|| new_pseudonym(self.method)),
             reauthentication: (self.config.reauthentication)
@@ -66,7 +58,6 @@ impl Server {
         self.send_challenge(Box::new(Challenge {
             imsi,
             vector,
-            primes: (ck_prime, ik_prime),
             identity,
             derived,
             kdfs,
@@ -175,7 +166,8 @@ impl Server {
         if !message.res().is_some_and(right) {
             return self.notify_failure(Reason::Res);
         }
-        let forward_secrecy = match challenge.agree(message) {
+        let name = self.config.network_name.as_bytes();
+        let forward_secrecy = match challenge.agree(name, message) {
             Ok(group) => group,
             Err(reason) => return self.notify_failure(reason),
         };
@@ -237,7 +229,11 @@ impl Server {
 
 impl Challenge {
     /// If the response has AT_PUB_ECDHE, derives keys with forward secrecy (RFC 9678 §6.3).
-    fn agree(&mut self, message: &AkaMessage<'_>) -> Result<Option<Group>, Reason> {
+    fn agree(
+        &mut self,
+        network_name: &[u8],
+        message: &AkaMessage<'_>,
+    ) -> Result<Option<Group>, Reason> {
         let (Some(ephemeral), Some(value)) = (&self.ephemeral, message.pub_ecdhe()) else {
             return Ok(None);
         };
@@ -249,8 +245,11 @@ impl Challenge {
             return Err(Reason::PublicKey);
         }
         let secret = ephemeral.agree(public_key).map_err(|_| Reason::PublicKey)?;
-        let (ck_prime, ik_prime) = &self.primes;
-        self.derived = Derived::forward_secret(ck_prime, ik_prime, &secret, &self.identity);
+        let agreement = Agreement {
+            shared_secret: Some(&secret),
+            ..self.vector.agreement(network_name, &self.identity)
+        };
+        self.derived = agreement.keys(Method::AkaPrime);
         Ok(Some(group))
     }
 }

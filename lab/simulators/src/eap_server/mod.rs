@@ -12,7 +12,6 @@
 mod challenge;
 mod config;
 pub mod identity;
-pub mod keys;
 mod outcome;
 mod reauthentication;
 mod register;
@@ -23,15 +22,16 @@ mod tests;
 use challenge::Challenge;
 pub use config::{Config, IdentityRequest, SuciKey, SuciKeys};
 use identity::{IdentityMessages, Known};
-use keys::{Keys, finish};
 pub use outcome::{Reason, Session, Step};
 use reauthentication::Reauthentication;
 pub use register::Register;
 use softsim_aka::kdf::{BadNetworkName, NetworkName};
 use softsim_eap_packet::{
-    self as packet, AkaMessage, Attribute, Builder, Code, Notification, Packet, Subtype, Type,
+    self as packet, AkaMessage, Attribute, Builder, Code, Draft, Notification, Packet, Subtype,
+    Type,
 };
 pub use softsim_eap_types::Method;
+use softsim_lab_aka::Keys;
 
 use crate::auc::Auc;
 
@@ -300,4 +300,10 @@ impl Server {
         let expected = self.identity_messages.checkcode();
         message.checkcode().is_none_or(|found| found == expected)
     }
+}
+
+fn finish(builder: Builder) -> Draft {
+    builder
+        .finish()
+        .expect("the server's attributes fit, the network name by NetworkName")
 }

@@ -5,9 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use softsim_eap_types::Method;
+use softsim_lab_aka::Keys;
 use softsim_sandbox::random;
-
-use super::keys::Keys;
 
 /// A re-authentication context (RFC 4187 §5).
 pub(super) struct Context {

@@ -1,13 +1,12 @@
 //! The server against a peer of a few lines, which can be told to misbehave.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use softsim_aka::kdf::ck_ik_prime;
 use softsim_aka::{Amf, Autn, Rand};
 use softsim_eap_packet::AkaError;
+use softsim_lab_aka::{Agreement, Derived};
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnState};
 
 use super::config::KDF;
-use super::keys::Derived;
 use super::*;
 use crate::auc::tests::{IMSI, algorithm, auc, subscriber, usim};
 
@@ -100,10 +99,15 @@ impl Peer {
                     .into_bytes();
             }
         };
-        let name = NetworkName::new(message.kdf_input().unwrap()).unwrap();
-        let (ck_prime, ik_prime) =
-            ck_ik_prime(&verified.ck, &verified.ik, name, verified.sqn_xor_ak);
-        let derived = Derived::aka_prime(&ck_prime, &ik_prime, &self.identity);
+        let agreement = Agreement {
+            ck: &verified.ck,
+            ik: &verified.ik,
+            sqn_xor_ak: verified.sqn_xor_ak,
+            network_name: message.kdf_input().unwrap(),
+            identity: &self.identity,
+            shared_secret: None,
+        };
+        let derived = agreement.keys(Method::AkaPrime);
         let right = derived.keys.authentic(message, &[]);
         assert!(right, "the challenge's AT_MAC");
         let checkcode = self.identity_messages.checkcode();

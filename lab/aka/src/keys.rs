@@ -1,11 +1,8 @@
 //! The keys that protect the messages of a conversation, of either method.
 
-use softsim_aka::eap::{
-    AkaKeys, AkaPrimeKeys, MacKey, ReauthenticationKeys, decrypt, emsk, encrypt,
-    forward_secret_emsk,
-};
-use softsim_aka::{Ck, CkPrime, Emsk, Ik, IkPrime, Iv, KEncr, KRe, Mk, Msk, NonceS, SharedSecret};
-use softsim_eap_packet::{AkaMessage, Attribute, Builder, Draft, build_encrypted, parse_encrypted};
+use softsim_aka::eap::{AkaKeys, AkaPrimeKeys, MacKey, ReauthenticationKeys, decrypt, encrypt};
+use softsim_aka::{Emsk, Iv, KEncr, KRe, Mk, Msk, NonceS};
+use softsim_eap_packet::{AkaMessage, Attribute, Builder, build_encrypted, parse_encrypted};
 use softsim_eap_types::Method;
 use softsim_sandbox::random;
 
@@ -37,49 +34,26 @@ pub struct Derived {
 }
 
 impl Derived {
-    /// EAP-AKA (RFC 4187 §7).
-    pub fn aka(ck: &Ck, ik: &Ik, identity: &[u8]) -> Self {
-        let derived = AkaKeys::derive(ck, ik, identity);
+    pub(crate) fn of_aka(keys: AkaKeys) -> Self {
         Self {
             keys: Keys {
-                k_encr: derived.k_encr,
-                k_aut: derived.k_aut.into(),
-                root: Root::Aka(derived.mk),
+                k_encr: keys.k_encr,
+                k_aut: keys.k_aut.into(),
+                root: Root::Aka(keys.mk),
             },
-            msk: derived.msk,
-            emsk: derived.emsk,
+            msk: keys.msk,
+            emsk: keys.emsk,
         }
     }
 
-    /// EAP-AKA' (RFC 9048 §3.3).
-    pub fn aka_prime(ck_prime: &CkPrime, ik_prime: &IkPrime, identity: &[u8]) -> Self {
-        Self::of_aka_prime(
-            AkaPrimeKeys::derive(ck_prime, ik_prime, identity),
-            emsk(ck_prime, ik_prime, identity),
-        )
-    }
-
-    /// EAP-AKA' with forward secrecy (RFC 9678 §6.5.3).
-    pub fn forward_secret(
-        ck_prime: &CkPrime,
-        ik_prime: &IkPrime,
-        secret: &SharedSecret,
-        identity: &[u8],
-    ) -> Self {
-        Self::of_aka_prime(
-            AkaPrimeKeys::derive_forward_secret(ck_prime, ik_prime, secret, identity),
-            forward_secret_emsk(ck_prime, ik_prime, secret, identity),
-        )
-    }
-
-    fn of_aka_prime(derived: AkaPrimeKeys, emsk: Emsk) -> Self {
+    pub(crate) fn of_aka_prime(keys: AkaPrimeKeys, emsk: Emsk) -> Self {
         Self {
             keys: Keys {
-                k_encr: derived.k_encr,
-                k_aut: derived.k_aut.into(),
-                root: Root::AkaPrime(derived.k_re),
+                k_encr: keys.k_encr,
+                k_aut: keys.k_aut.into(),
+                root: Root::AkaPrime(keys.k_re),
             },
-            msk: derived.msk,
+            msk: keys.msk,
             emsk,
         }
     }
@@ -115,6 +89,23 @@ impl Keys {
         }
     }
 
+    /// The keys by name, as secrets that nobody else may learn.
+    pub fn secrets(&self) -> [(&'static str, &[u8]); 3] {
+        let k_aut = match &self.k_aut {
+            MacKey::Aka(k_aut) => &k_aut.as_bytes()[..],
+            MacKey::AkaPrime(k_aut) => k_aut.as_bytes(),
+        };
+        let (name, root) = match &self.root {
+            Root::Aka(mk) => ("MK", &mk.as_bytes()[..]),
+            Root::AkaPrime(k_re) => ("K_re", &k_re.as_bytes()[..]),
+        };
+        [
+            ("K_encr", self.k_encr.as_bytes()),
+            ("K_aut", k_aut),
+            (name, root),
+        ]
+    }
+
     /// The keys of a fast re-authentication.
     pub fn reauthenticate(
         &self,
@@ -132,7 +123,7 @@ impl Keys {
 
     /// Ends a message with AT_MAC over it and `extra`.
     pub fn authenticated(&self, builder: Builder, extra: &[u8]) -> Vec<u8> {
-        let draft = finish(builder.mac());
+        let draft = builder.mac().finish().expect("the server's attributes fit");
         let mac = self.k_aut.at_mac(draft.bytes(), extra);
         draft.with_mac(&mac)
     }
@@ -183,11 +174,4 @@ impl Keys {
             _ => None,
         })
     }
-}
-
-/// Finishes a message of the server.
-pub(super) fn finish(builder: Builder) -> Draft {
-    builder
-        .finish()
-        .expect("the server's attributes fit, the network name by NetworkName")
 }
