@@ -134,7 +134,7 @@ impl Device {
     pub fn blank_with_capacity(capacity: u32) -> Self {
         let directory = Rc::new(tempfile::tempdir().unwrap());
         let kek = Kek::development();
-        drop(Vault::create(directory.path(), &kek, capacity).unwrap());
+        drop(Vault::create(directory.path(), &kek, (capacity, 0)).unwrap());
         Self::on(directory)
     }
 

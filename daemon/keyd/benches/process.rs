@@ -218,7 +218,7 @@ fn populated(place: &str, count: u32) -> tempfile::TempDir {
     // As keyd makes it, which takes no other.
     fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
     let kek = Kek::development();
-    let storage = Vault::create(&state, &kek, count).unwrap();
+    let storage = Vault::create(&state, &kek, (count, 0)).unwrap();
     let mut vault = Vault::open(storage, &kek).unwrap();
     for number in 1..=count {
         let install = Change::Install {

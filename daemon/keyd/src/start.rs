@@ -348,7 +348,7 @@ fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
     let capacity = settings.capacity.unwrap_or(vault.capacity());
     let epoch = vault.last_epoch();
     vault
-        .rekey(state, &new, capacity)
+        .rekey(state, &new, (capacity, epoch))
         .map_err(StartError::Vault)?;
     Event::Rekeyed { source, capacity }.log();
     if let Some(mut anchor) = anchor {
@@ -366,7 +366,7 @@ fn storage(settings: &Settings, kek: &Kek) -> Result<FileStorage, StartError> {
         Some(storage) => Ok(storage),
         None => {
             let capacity = settings.capacity.unwrap_or(DEFAULT_CAPACITY);
-            Vault::create(state, kek, capacity).map_err(StartError::Vault)
+            Vault::create(state, kek, (capacity, 0)).map_err(StartError::Vault)
         }
     }
 }

@@ -7,30 +7,42 @@ use super::file::{Contents, FileStorage, Kek, OpenError, Storage, fill};
 use super::store::Vault;
 
 impl Vault {
-    /// Creates the vault of a directory, empty and with room for `capacity` profiles.
+    /// Creates the vault of a directory, empty, with room for `capacity` profiles. Its first epoch
+    /// is that of its anchor.
     ///
     /// # Errors
     /// See [`FileStorage::create`].
-    pub fn create(directory: &Path, kek: &Kek, capacity: u32) -> Result<FileStorage, OpenError> {
-        FileStorage::create(directory, |storage| format(storage, kek, capacity))
+    pub fn create(
+        directory: &Path,
+        kek: &Kek,
+        (capacity, epoch): (u32, u64),
+    ) -> Result<FileStorage, OpenError> {
+        let fill = |storage: &mut FileStorage| format(storage, kek, (capacity, epoch));
+        FileStorage::create(directory, fill)
     }
 
     /// Replaces this vault by a new one, with the same contents under another KEK and another data
-    /// key, and with room for `capacity` profiles. Don't use this one afterwards.
+    /// key, with room for `capacity` profiles and at the epoch of its anchor. Don't use this one
+    /// afterwards.
     ///
     /// Until the new vault is complete and on the medium, nothing changes. The old vault's blocks
     /// on the medium stay as secret as its KEK.
     ///
     /// # Errors
     /// The capacity would shrink, or see [`FileStorage::replace`].
-    pub fn rekey(self, directory: &Path, kek: &Kek, capacity: u32) -> Result<(), OpenError> {
+    pub fn rekey(
+        self,
+        directory: &Path,
+        kek: &Kek,
+        (capacity, epoch): (u32, u64),
+    ) -> Result<(), OpenError> {
         if capacity < self.capacity() {
             return Err(OpenError::Smaller {
                 expected: self.capacity(),
                 got: capacity,
             });
         }
-        let copy = |storage: &mut FileStorage| self.copy_to(storage, kek, capacity);
+        let copy = |storage: &mut FileStorage| self.copy_to(storage, kek, (capacity, epoch));
         FileStorage::replace(directory, copy).map(drop)
     }
 
@@ -39,7 +51,7 @@ impl Vault {
         &self,
         storage: &mut dyn Storage,
         kek: &Kek,
-        capacity: u32,
+        (capacity, epoch): (u32, u64),
     ) -> Result<(), OpenError> {
         let single = [
             self.device.record(0),
@@ -51,17 +63,21 @@ impl Vault {
             let generation = self.file.generation(record.table, record.index);
             (generation, record)
         });
-        fill(storage, kek, (TABLES, capacity), self.last_epoch(), records)
+        fill(storage, kek, (TABLES, capacity), epoch, records)
     }
 }
 
 /// Fills a storage with an empty vault. Slots get their records as they come into use.
-pub(super) fn format(storage: &mut dyn Storage, kek: &Kek, capacity: u32) -> Result<(), OpenError> {
+pub(super) fn format(
+    storage: &mut dyn Storage,
+    kek: &Kek,
+    (capacity, epoch): (u32, u64),
+) -> Result<(), OpenError> {
     let single = [
         Device::default().record(0),
         Provisioning::default().record(0),
         Accounts::default().record(0),
     ];
     let records = single.map(|record| (0, record));
-    fill(storage, kek, (TABLES, capacity), 0, records)
+    fill(storage, kek, (TABLES, capacity), epoch, records)
 }

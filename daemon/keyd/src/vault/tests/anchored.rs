@@ -250,7 +250,7 @@ fn a_real_vault_under_a_real_anchor_refuses_its_old_copy() {
         vault.anchor(Box::new(anchor), NonZeroU32::MIN)?;
         Ok::<_, OpenError>(vault)
     };
-    drop(Vault::create(directory.path(), &kek(), CAPACITY).unwrap());
+    drop(Vault::create(directory.path(), &kek(), (CAPACITY, 0)).unwrap());
     let mut vault = opened().unwrap();
     vault.commit(vec![install(1, 1)], 0).unwrap();
     drop(vault);
@@ -294,4 +294,37 @@ fn a_rotation_that_was_cut_off_hides_no_missing_version_from_the_anchor() {
         let put_back = matches!(refused, OpenError::PutBack { .. });
         assert!(put_back, "start {start}: {refused}");
     }
+}
+
+#[test]
+fn a_vault_begins_at_the_epoch_of_an_anchor_that_can_not_be_set() {
+    let directory = tempfile::tempdir().unwrap();
+    let counter = Memory::at(70);
+    let opened = || {
+        let storage = FileStorage::open(directory.path())?.unwrap();
+        let mut vault = Vault::open(storage, &kek())?;
+        vault.anchor(Box::new(counter.clone()), NonZeroU32::MIN)?;
+        Ok::<_, OpenError>(vault)
+    };
+    drop(Vault::create(directory.path(), &kek(), (CAPACITY, 70)).unwrap());
+    let mut vault = opened().unwrap();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    assert_eq!((vault.last_epoch(), counter.value.get()), (71, 71));
+    drop(vault);
+
+    // Another TPM, whose counter is behind. Until the vault is accepted, it is refused.
+    counter.value.set(9);
+    let refused = opened().err().unwrap();
+    assert!(
+        matches!(refused, OpenError::AnchorReset { .. }),
+        "{refused}"
+    );
+    let storage = FileStorage::open(directory.path()).unwrap().unwrap();
+    let vault = Vault::open(storage, &kek()).unwrap();
+    vault
+        .rekey(directory.path(), &kek(), (CAPACITY, 9))
+        .unwrap();
+    let mut vault = opened().unwrap();
+    authenticate(&mut vault, 1);
+    assert_eq!((vault.last_epoch(), counter.value.get()), (10, 10));
 }

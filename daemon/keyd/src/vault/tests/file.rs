@@ -9,12 +9,12 @@ use super::*;
 fn a_vault_is_made_once_and_opened_from_then_on() {
     let directory = tempfile::tempdir().unwrap();
     assert!(FileStorage::open(directory.path()).unwrap().is_none());
-    let storage = Vault::create(directory.path(), &kek(), CAPACITY).unwrap();
+    let storage = Vault::create(directory.path(), &kek(), (CAPACITY, 0)).unwrap();
     let mut vault = Vault::open(storage, &kek()).unwrap();
     vault.commit(vec![install(1, 1)], 0).unwrap();
     drop(vault);
 
-    let again = Vault::create(directory.path(), &kek(), CAPACITY);
+    let again = Vault::create(directory.path(), &kek(), (CAPACITY, 0));
     assert!(matches!(again, Err(OpenError::Exists)));
     let storage = FileStorage::open(directory.path()).unwrap().unwrap();
     let vault = Vault::open(storage, &kek()).unwrap();
@@ -35,7 +35,7 @@ fn a_vault_is_made_once_and_opened_from_then_on() {
 #[test]
 fn only_one_process_holds_a_vault() {
     let directory = tempfile::tempdir().unwrap();
-    let held = Vault::create(directory.path(), &kek(), CAPACITY).unwrap();
+    let held = Vault::create(directory.path(), &kek(), (CAPACITY, 0)).unwrap();
     assert!(matches!(
         FileStorage::open(directory.path()),
         Err(OpenError::Locked)
@@ -49,7 +49,7 @@ fn what_an_interrupted_making_left_behind_is_no_vault() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join("vault.new"), b"half").unwrap();
     assert!(FileStorage::open(directory.path()).unwrap().is_none());
-    let storage = Vault::create(directory.path(), &kek(), CAPACITY).unwrap();
+    let storage = Vault::create(directory.path(), &kek(), (CAPACITY, 0)).unwrap();
     assert_eq!(storage.length().unwrap(), layout(CAPACITY).file_length());
 }
 
@@ -58,7 +58,7 @@ fn the_file_has_all_its_blocks_from_the_start() {
     use std::os::unix::fs::MetadataExt;
 
     let directory = tempfile::tempdir().unwrap();
-    Vault::create(directory.path(), &kek(), CAPACITY).unwrap();
+    Vault::create(directory.path(), &kek(), (CAPACITY, 0)).unwrap();
     let metadata = fs::metadata(directory.path().join("vault")).unwrap();
     let written = layout(CAPACITY).file_length() - 2 * 4096;
     assert!(
@@ -71,7 +71,7 @@ fn the_file_has_all_its_blocks_from_the_start() {
 #[test]
 fn no_secret_stands_in_the_file() {
     let directory = tempfile::tempdir().unwrap();
-    let storage = Vault::create(directory.path(), &kek(), CAPACITY).unwrap();
+    let storage = Vault::create(directory.path(), &kek(), (CAPACITY, 0)).unwrap();
     let mut vault = Vault::open(storage, &kek()).unwrap();
     vault.set_device_keys(device_keys(0x41)).unwrap();
     let profile = Profile {

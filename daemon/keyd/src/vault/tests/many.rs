@@ -23,7 +23,7 @@ fn nth(n: u32) -> Change {
 
 fn with_capacity(capacity: u32) -> (Disk, Vault) {
     let mut disk = Disk::default();
-    format(&mut disk, &kek(), capacity).unwrap();
+    format(&mut disk, &kek(), (capacity, 0)).unwrap();
     disk.take_log();
     let vault = Vault::open(disk.clone(), &kek()).unwrap();
     (disk, vault)

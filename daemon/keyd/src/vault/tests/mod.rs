@@ -111,7 +111,7 @@ fn kek() -> Kek {
 /// A new, empty vault.
 fn new_vault() -> (Disk, Vault) {
     let mut disk = Disk::default();
-    format(&mut disk, &kek(), CAPACITY).unwrap();
+    format(&mut disk, &kek(), (CAPACITY, 0)).unwrap();
     disk.take_log();
     let vault = Vault::open(disk.clone(), &kek()).unwrap();
     (disk, vault)
