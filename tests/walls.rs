@@ -65,6 +65,21 @@ fn the_bridge_links_nothing_that_touches_k_and_no_runtime() {
     );
 }
 
+/// Whoever takes it over has the TPM and nothing of the SIM.
+#[test]
+fn the_keeper_of_the_anchor_links_the_sandbox_and_its_own_messages_only() {
+    let mut linked = linked_by("softsim-anchord");
+    linked.retain(|name| name.starts_with("softsim-"));
+    let expected = [
+        "softsim-anchor-proto",
+        "softsim-anchord",
+        "softsim-args",
+        "softsim-sandbox",
+    ];
+    assert_eq!(linked, expected.map(str::to_owned).into());
+    assert_without("softsim-anchord", &["tokio", "tracing", "clap"]);
+}
+
 #[test]
 fn the_client_sdk_links_nothing_that_touches_k() {
     assert_without(
@@ -167,6 +182,7 @@ fn nothing_that_ships_links_the_lab_or_the_testkit() {
         "softsim-keyd",
         "softsim-netd",
         "softsim-bridge",
+        "softsim-anchord",
         "softsim-ctl",
         "softsim-issuer",
         "softsim-client",

@@ -18,4 +18,5 @@ pub mod package;
 pub mod policies;
 pub mod records;
 pub mod requests;
+pub mod tpm;
 pub mod vault;

@@ -54,3 +54,8 @@ fn eap_packets() {
 fn eap_conversations() {
     replay("eap_peer", softsim_fuzz::eap_peer::run);
 }
+
+#[test]
+fn responses_of_a_tpm() {
+    replay("tpm", softsim_fuzz::tpm::run);
+}

@@ -12,6 +12,7 @@ const BUILDS: &[&[&str]] = &[
     &["softsim-keyd"],
     &["softsim-netd"],
     &["softsim-bridge"],
+    &["softsim-anchord"],
     &["softsim-ctl", "softsim-issuer", "softsim-lab"],
 ];
 
@@ -19,6 +20,7 @@ const BINARIES: &[&str] = &[
     "softsim-keyd",
     "softsim-netd",
     "softsim-bridge",
+    "softsim-anchord",
     "softsimctl",
     "softsim-issuer",
     "softsim-lab",
@@ -69,7 +71,12 @@ pub(crate) fn build_together() -> Result<PathBuf> {
 pub(crate) fn build_static() -> Result<PathBuf> {
     let folder = target().join("softsim").join("static");
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    for daemon in ["softsim-keyd", "softsim-netd", "softsim-bridge"] {
+    for daemon in [
+        "softsim-keyd",
+        "softsim-netd",
+        "softsim-bridge",
+        "softsim-anchord",
+    ] {
         let mut command = cargo(&[
             "build",
             "--locked",

@@ -46,6 +46,11 @@ const PACKAGES: &[Package] = &[
         optional: true,
     },
     Package {
+        program: "swtpm",
+        package: "swtpm",
+        optional: true,
+    },
+    Package {
         program: "qemu-system-x86_64",
         package: "qemu-system-x86",
         optional: true,

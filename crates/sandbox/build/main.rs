@@ -16,7 +16,7 @@ use serde_json::Value;
 
 /// The constants, and the policies whose rules each holds. The names helper can forbid its
 /// look-ups, which are copies of it, what it may do itself, but can't allow them more.
-const POLICIES: [(&str, &[&str]); 8] = [
+const POLICIES: [(&str, &[&str]); 9] = [
     ("KEYD", &["keyd"]),
     ("NETD", &["netd"]),
     ("BRIDGE", &["bridge"]),
@@ -25,6 +25,7 @@ const POLICIES: [(&str, &[&str]); 8] = [
     ("LOOK_UP", &["look-up"]),
     ("NOTIFIER", &["notifier"]),
     ("PORT_KEEPER", &["port-keeper"]),
+    ("ANCHORD", &["anchord"]),
 ];
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -37,6 +37,8 @@ pub enum Filter {
     Notifier,
     /// `policies/seccomp/port-keeper.json`
     PortKeeper,
+    /// `policies/seccomp/anchord.json`
+    Anchord,
 }
 
 impl Filter {
@@ -55,6 +57,7 @@ impl Filter {
             Filter::LookUp => &LOOK_UP,
             Filter::Notifier => &NOTIFIER,
             Filter::PortKeeper => &PORT_KEEPER,
+            Filter::Anchord => &ANCHORD,
         }
     }
 }
@@ -161,6 +164,7 @@ mod tests {
             Filter::LookUp,
             Filter::Notifier,
             Filter::PortKeeper,
+            Filter::Anchord,
         ] {
             for call in FORBIDDEN {
                 assert!(!filter.calls().contains(&call), "{filter:?} allows {call}");

@@ -46,6 +46,11 @@ fn everything_forbidden_to_the_bridge_and_its_finders_kills_them() {
 }
 
 #[test]
+fn everything_forbidden_to_the_keeper_of_the_anchor_kills_it() {
+    each_forbidden_call_kills("anchord", 115);
+}
+
+#[test]
 fn everything_forbidden_to_the_processes_beside_the_network_daemon_kills_them() {
     each_forbidden_call_kills("names", 75);
     each_forbidden_call_kills("look-up", 90);
@@ -71,7 +76,7 @@ fn each_forbidden_call_kills(policy: &str, at_least: usize) {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn system_calls_of_the_32_bit_interface_kill_the_process() {
-    for policy in ["keyd", "netd", "names", "look-up", "port-keeper"] {
+    for policy in ["keyd", "netd", "names", "look-up", "port-keeper", "anchord"] {
         let end = end(&mut probe(&["thirty-two-bits", policy]));
         assert_eq!(end.stderr, "<6>confined\n");
         match end.status.signal() {

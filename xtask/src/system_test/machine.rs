@@ -64,6 +64,7 @@ impl Machine {
             ("softsim-keyd", "usr/sbin"),
             ("softsim-netd", "usr/sbin"),
             ("softsim-bridge", "usr/sbin"),
+            ("softsim-anchord", "usr/sbin"),
             ("softsimctl", "usr/bin"),
         ] {
             machine.install(&programs.join(name), to)?;

@@ -64,6 +64,7 @@ pub(super) fn run(programs: &Path) -> Result<()> {
 fn serve(machine: &mut Machine, programs: &Path) -> Result<()> {
     machine.boot()?;
     audit(machine)?;
+    anchord_without_a_tpm(machine)?;
     machine.wait_for("an active keyd", |machine| {
         is_active(machine, "softsim-keyd")
     })?;
@@ -127,7 +128,8 @@ fn serve(machine: &mut Machine, programs: &Path) -> Result<()> {
 /// systemd finds no error in the units, and a low exposure level for each, on its scale from 0 to
 /// 100.
 fn audit(machine: &Machine) -> Result<()> {
-    for service in ["softsim-kek"].into_iter().chain(SERVICES) {
+    let others = ["softsim-kek", "softsim-anchord"];
+    for service in others.into_iter().chain(SERVICES) {
         let unit = format!("/usr/lib/systemd/system/{service}.service");
         machine.run(&["systemd-analyze", "verify", "--recursive-errors=no", &unit])?;
         let mut security = machine.command(&["systemd-analyze", "security", "--offline=true"]);
@@ -135,6 +137,23 @@ fn audit(machine: &Machine) -> Result<()> {
         succeed(security.stdout(Stdio::null()))?;
     }
     Ok(())
+}
+
+/// softsim-anchord, which is off by default, starts under its unit as far as it can without a TPM.
+fn anchord_without_a_tpm(machine: &mut Machine) -> Result<()> {
+    machine.write(
+        "etc/default/softsim-anchord",
+        "SOFTSIM_ANCHORD_OPTIONS=--user 1\n",
+    )?;
+    let units = ["softsim-anchord.service", "softsim-anchord.socket"];
+    machine.run(&["systemctl", "start", units[1]])?;
+    // It fails, which is waited for below.
+    machine.says(&["systemctl", "start", units[0]]);
+    machine.wait_for("a softsim-anchord that finds no TPM", |machine| {
+        // EX_UNAVAILABLE
+        machine.property(units[0], "ExecMainStatus") == "69"
+    })?;
+    machine.run(&[&["systemctl", "stop"], &units[..]].concat())
 }
 
 /// The gateway's configuration: its bootstrap server and its RADIUS server.

@@ -451,6 +451,9 @@ const OF_LOOK_UPS: &[&str] = &["mmap of executable memory"];
 /// Calls that the names helper may make to start look-ups, which confine themselves.
 const OF_NAMES: &[&str] = &["mmap of executable memory", "fork", "wait4", "seccomp"];
 
+/// Calls that softsim-anchord may make to speak to the TPM.
+const OF_ANCHORD: &[&str] = &["read", "write to standard output", "write to a descriptor"];
+
 /// Calls that the network daemon's C library tries, but can do without.
 const REFUSED: Call = ("clone3", libc::SYS_clone3, &[]);
 
@@ -464,6 +467,7 @@ fn calls(policy: &str) -> (Filter, impl Iterator<Item = &'static Call>) {
         "finder" => (Filter::Finder, KEYD, &["connect"]),
         "bridge" => (Filter::Bridge, BRIDGE, &[]),
         "port-keeper" => (Filter::PortKeeper, PORT_KEEPER, &[]),
+        "anchord" => (Filter::Anchord, KEYD, OF_ANCHORD),
         _ => panic!("unknown policy"),
     };
     let calls = BOTH.iter().chain(own);
