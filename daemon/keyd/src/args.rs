@@ -38,6 +38,7 @@ keyd encrypts the vault under that key, with a new data key, and exits.
   --identity-privacy=liberal|conservative|strict
                           when an access network may see who the subscriber is [conservative]
   --anchor-file FILE      keyd stores the vault's epoch here, where nobody can set it back
+  --anchor-socket PATH    the socket of softsim-anchord, which keeps the epoch in a TPM
   --anchor-interval N     changes of sequence numbers for each epoch [1]
   --capacity N            the number of profiles that a new vault can hold [16]
   --sandbox=require|off   whether keyd may run unconfined [require]
@@ -90,8 +91,8 @@ pub struct Settings {
     pub same_user: bool,
     /// The application functions whose keys a user may have.
     pub afs: Vec<(u32, String)>,
-    /// The anchor file, which holds the vault's epoch.
-    pub anchor: Option<PathBuf>,
+    /// The place of the vault's epoch outside of the vault.
+    pub anchor: Option<AnchorChoice>,
     /// The number of passes that change sequence numbers in each epoch.
     pub anchor_interval: NonZeroU32,
     /// How many profiles a new vault has room for.
@@ -118,6 +119,15 @@ pub enum KekChoice {
     StandardInput,
     /// The fixed key for development.
     Development,
+}
+
+/// The place of the vault's epoch outside of the vault.
+#[derive(Debug, PartialEq, Eq)]
+pub enum AnchorChoice {
+    /// A file.
+    File(PathBuf),
+    /// The socket of softsim-anchord.
+    Socket(PathBuf),
 }
 
 /// `--key-memory`
@@ -174,6 +184,7 @@ enum Flag {
     SameUser,
     AppAf,
     AnchorFile,
+    AnchorSocket,
     AnchorInterval,
     Capacity,
     Sandbox,
@@ -204,6 +215,7 @@ impl softsim_args::Flag for Flag {
         Self::SameUser,
         Self::AppAf,
         Self::AnchorFile,
+        Self::AnchorSocket,
         Self::AnchorInterval,
         Self::Capacity,
         Self::Sandbox,
@@ -234,6 +246,7 @@ impl softsim_args::Flag for Flag {
             Self::SameUser => "--same-user",
             Self::AppAf => "--app-af",
             Self::AnchorFile => "--anchor-file",
+            Self::AnchorSocket => "--anchor-socket",
             Self::AnchorInterval => "--anchor-interval",
             Self::Capacity => "--capacity",
             Self::Sandbox => "--sandbox",
@@ -265,7 +278,8 @@ struct Given {
     sockets: PerRole<Option<PathBuf>>,
     uids: PerRole<Vec<u32>>,
     afs: Vec<(u32, String)>,
-    anchor: Option<PathBuf>,
+    anchor_file: Option<PathBuf>,
+    anchor_socket: Option<PathBuf>,
     anchor_interval: Option<NonZeroU32>,
     capacity: Option<u32>,
     sandbox: Option<Sandbox>,
@@ -311,7 +325,8 @@ impl Given {
                 self.afs.push(af);
                 Ok(())
             }
-            Flag::AnchorFile => once(flag, &mut self.anchor, value.into()),
+            Flag::AnchorFile => once(flag, &mut self.anchor_file, value.into()),
+            Flag::AnchorSocket => once(flag, &mut self.anchor_socket, value.into()),
             Flag::AnchorInterval => {
                 let interval = number(octets).and_then(NonZeroU32::new);
                 let interval = interval.ok_or_else(|| bad("1 or more passes"))?;
@@ -373,6 +388,15 @@ impl Given {
         {
             return Err(ArgsError::Both(flag.name(), Flag::Socket(role).name()));
         }
+        let anchor = match (self.anchor_file, self.anchor_socket) {
+            (Some(_), Some(_)) => {
+                let [file, socket] = [Flag::AnchorFile, Flag::AnchorSocket];
+                return Err(ArgsError::Both(file.name(), socket.name()));
+            }
+            (file, socket) => file
+                .map(AnchorChoice::File)
+                .or(socket.map(AnchorChoice::Socket)),
+        };
         Ok(Settings {
             state: self.state.ok_or(ArgsError::Missing("--state"))?,
             kek,
@@ -381,7 +405,7 @@ impl Given {
             uids: self.uids,
             same_user: self.same_user,
             afs: self.afs,
-            anchor: self.anchor,
+            anchor,
             anchor_interval: self.anchor_interval.unwrap_or(NonZeroU32::MIN),
             capacity: self.capacity,
             sandbox: self.sandbox.unwrap_or_default(),
@@ -480,6 +504,18 @@ mod tests {
     }
 
     #[test]
+    fn an_anchor_is_a_file_or_a_socket() {
+        for (flags, anchor) in [
+            ("", None),
+            ("--anchor-file a", Some(AnchorChoice::File("a".into()))),
+            ("--anchor-socket a", Some(AnchorChoice::Socket("a".into()))),
+        ] {
+            let line = format!("--state s --development-key {flags}");
+            assert_eq!(parsed(&line).unwrap().anchor, anchor);
+        }
+    }
+
+    #[test]
     fn every_fault_names_its_flag() {
         let good = "--state s --development-key ";
         for (line, message) in [
@@ -505,6 +541,10 @@ mod tests {
             (
                 "--state s --development-key --development-key",
                 "--development-key was given twice",
+            ),
+            (
+                "--state s --kek-stdin --anchor-file f --anchor-socket s",
+                "expected --anchor-file or --anchor-socket, got both",
             ),
             (
                 "--state s --kek-stdin --new-kek-stdin --admin a",

@@ -15,6 +15,7 @@
 //! anything. [`Keyd`] is the whole logic without sockets: octets go in and come out.
 
 mod akma;
+mod anchor_socket;
 mod application;
 pub mod args;
 mod certificate;

@@ -14,15 +14,17 @@ use softsim_sandbox::notify::{Notify, Watchdog};
 use softsim_sandbox::seqpacket::Listener;
 use softsim_sandbox::{clock, inherited, landlock, memory, process, seccomp};
 
+use crate::anchor_socket::AnchorSocket;
 use crate::args::{
-    self, ArgsError, DEFAULT_CAPACITY, KekChoice, KeyMemoryPolicy, Sandbox, Settings, Task,
+    self, AnchorChoice, ArgsError, DEFAULT_CAPACITY, KekChoice, KeyMemoryPolicy, Sandbox, Settings,
+    Task,
 };
 use crate::event::Event;
 use crate::keyd::{Keyd, Service};
 use crate::roles::{self, PerRole};
 use crate::serve::{self, ServeError};
 use crate::users::{self, UsersError};
-use crate::vault::{AnchorFile, FileStorage, Kek, KekError, KekInput, OpenError, Vault};
+use crate::vault::{Anchor, AnchorFile, FileStorage, Kek, KekError, KekInput, OpenError, Vault};
 
 /// The heap that the program starts with, in octets.
 pub const HEAP: usize = 128 << 10;
@@ -70,6 +72,8 @@ enum StartError {
     Kek(&'static str, KekError),
     #[error(fmt = vault)]
     Vault(OpenError),
+    #[error("the anchor's socket: {0}")]
+    AnchorSocket(io::Error),
     #[error(fmt = key_memory_missing)]
     KeyMemory(memory::KeyMemory),
     #[error("{0}; --sandbox=off runs without a sandbox")]
@@ -89,6 +93,7 @@ impl StartError {
     fn exit_code(&self) -> i32 {
         match self {
             Self::Args(_) | Self::NoSocket | Self::Users(_) => 64,
+            Self::AnchorSocket(_) => 69,
             Self::KeyMemory(_)
             | Self::Landlock(_)
             | Self::Seccomp(_)
@@ -165,9 +170,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
         Event::Damaged(damage).log();
     }
     if let Some(anchor) = anchor {
-        vault
-            .anchor(Box::new(anchor), settings.anchor_interval)
-            .map_err(StartError::Vault)?;
+        hold(&mut vault, anchor, &settings)?;
     }
     let seccomp_calls = if confined {
         seccomp::install(seccomp::Filter::Keyd).map_err(StartError::Seccomp)?;
@@ -303,11 +306,51 @@ fn key_memory(settings: &Settings) -> Result<memory::KeyMemory, StartError> {
     Ok(key_memory)
 }
 
+/// An open anchor.
+enum OpenAnchor {
+    File(AnchorFile),
+    Socket(AnchorSocket),
+}
+
 /// Opens the anchor, if there is one.
-fn anchor(settings: &Settings) -> Result<Option<AnchorFile>, StartError> {
-    let path = settings.anchor.as_deref();
-    let anchor = path.map(AnchorFile::open).transpose();
-    anchor.map_err(StartError::Vault)
+fn anchor(settings: &Settings) -> Result<Option<OpenAnchor>, StartError> {
+    Ok(match &settings.anchor {
+        None => None,
+        Some(AnchorChoice::File(path)) => {
+            let file = AnchorFile::open(path).map_err(StartError::Vault)?;
+            Some(OpenAnchor::File(file))
+        }
+        Some(AnchorChoice::Socket(path)) => {
+            let socket = AnchorSocket::connect(path).map_err(StartError::AnchorSocket)?;
+            Some(OpenAnchor::Socket(socket))
+        }
+    })
+}
+
+/// Compares the vault with its anchor, which follows it from now on.
+fn hold(vault: &mut Vault, anchor: OpenAnchor, settings: &Settings) -> Result<(), StartError> {
+    let (anchor, of_socket): (Box<dyn Anchor>, _) = match anchor {
+        OpenAnchor::File(file) => (Box::new(file), false),
+        OpenAnchor::Socket(socket) => (Box::new(socket), true),
+    };
+    let held = vault.anchor(anchor, settings.anchor_interval);
+    held.map_err(|error| match error {
+        // The service manager starts both again.
+        OpenError::Anchor(error) if of_socket => StartError::AnchorSocket(error),
+        error => StartError::Vault(error),
+    })
+}
+
+/// The epoch of a new vault. It is the value of a counter that can't be set; a file begins with the
+/// vault.
+fn first_epoch(settings: &Settings) -> Result<u64, StartError> {
+    Ok(match &settings.anchor {
+        Some(AnchorChoice::Socket(path)) => {
+            let socket = AnchorSocket::connect(path).map_err(StartError::AnchorSocket)?;
+            socket.epoch()
+        }
+        Some(AnchorChoice::File(_)) | None => 0,
+    })
 }
 
 /// Gives the heap room for a full vault while the process can still map memory.
@@ -317,8 +360,8 @@ fn room_for(storage: &FileStorage, settings: &Settings) -> Result<memory::KeyMem
     key_memory(settings)
 }
 
-/// Encrypts the vault under another key and a new data key, and serves nothing. It sets the anchor
-/// to the vault's epoch, whatever the anchor held.
+/// Encrypts the vault under another key and a new data key, and serves nothing. It makes vault and
+/// anchor level, whatever the anchor held.
 ///
 /// Meanwhile, the process can access the state directory only.
 fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
@@ -346,13 +389,16 @@ fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
         Event::Damaged(damage).log();
     }
     let capacity = settings.capacity.unwrap_or(vault.capacity());
-    let epoch = vault.last_epoch();
+    let epoch = match &anchor {
+        Some(OpenAnchor::Socket(socket)) => socket.epoch(),
+        Some(OpenAnchor::File(_)) | None => vault.last_epoch(),
+    };
     vault
         .rekey(state, &new, (capacity, epoch))
         .map_err(StartError::Vault)?;
     Event::Rekeyed { source, capacity }.log();
-    if let Some(mut anchor) = anchor {
-        let set = anchor.set(epoch);
+    if let Some(OpenAnchor::File(mut file)) = anchor {
+        let set = file.set(epoch);
         set.map_err(|error| StartError::Vault(OpenError::Anchor(error)))?;
     }
     Ok(())
@@ -366,7 +412,8 @@ fn storage(settings: &Settings, kek: &Kek) -> Result<FileStorage, StartError> {
         Some(storage) => Ok(storage),
         None => {
             let capacity = settings.capacity.unwrap_or(DEFAULT_CAPACITY);
-            Vault::create(state, kek, (capacity, 0)).map_err(StartError::Vault)
+            let epoch = first_epoch(settings)?;
+            Vault::create(state, kek, (capacity, epoch)).map_err(StartError::Vault)
         }
     }
 }

@@ -2,7 +2,9 @@
 
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::process::ExitStatus;
 use std::sync::Arc;
+use std::time::Duration;
 
 use softsim_client::keyd::Connection;
 use softsim_client::netd::{self, Command, Control, Event, Report};
@@ -32,6 +34,8 @@ pub struct Options {
     pub supplicant: bool,
     /// keyd's `--identity-privacy`, if it isn't the default.
     pub identity_privacy: Option<&'static str>,
+    /// The socket of softsim-anchord.
+    pub anchor: Option<PathBuf>,
     /// The application functions of which applications get keys.
     pub afs: Vec<&'static str>,
     /// The `[[access]]` entries of netd's configuration.
@@ -146,6 +150,9 @@ impl Gateway {
         if let Some(privacy) = self.options.identity_privacy {
             flags.push(format!("--identity-privacy={privacy}").into());
         }
+        if let Some(anchor) = &self.options.anchor {
+            flags.extend([OsStr::new("--anchor-socket").into(), anchor.into()]);
+        }
         let own = softsim_sandbox::process::uid();
         let afs = self.options.afs.iter();
         flags.extend(afs.map(|af| format!("--app-af={own}={af}").into()));
@@ -188,6 +195,15 @@ impl Gateway {
         self.netd = None;
         self.recorder = None;
         self.keyd = None;
+    }
+
+    /// Waits until keyd ends by itself.
+    ///
+    /// # Errors
+    /// It doesn't run, or doesn't end in time.
+    pub fn await_end_of_keyd(&mut self, patience: Duration) -> Result<ExitStatus> {
+        let keyd = self.keyd.as_mut().ok_or(Error::Missing("a running keyd"))?;
+        Ok(keyd.await_end(patience)?)
     }
 
     /// keyd, while it runs.

@@ -4,8 +4,8 @@
 //! - The device: [`processes`] runs the daemons, if need be with [`host_files`] and a
 //!   [`name_server`] for one test; [`recorder`] records the messages between them.
 //! - The operator: [`subscription`], and the servers of `softsim-lab-simulators`.
-//! - Foreign programs: [`hostapd`] and [`supplicant`], with [`netns`] for interfaces and [`tap`] on
-//!   the path to a server.
+//! - Foreign programs: [`hostapd`], [`supplicant`] and [`swtpm`], with [`netns`] for interfaces and
+//!   [`tap`] on the path to a server.
 //! - A test that can't run on a machine reports that through [`prerequisite`].
 
 pub mod error;
@@ -20,4 +20,5 @@ pub mod processes;
 pub mod recorder;
 pub mod subscription;
 pub mod supplicant;
+pub mod swtpm;
 pub mod tap;

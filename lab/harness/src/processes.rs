@@ -1,9 +1,10 @@
-//! Starts softsim-keyd, softsim-netd and softsim-bridge in a folder, waits until they answer, and
-//! ends them.
+//! Starts softsim-keyd, softsim-netd, softsim-bridge and softsim-anchord in a folder, waits until
+//! they answer, and ends them.
 
 use std::ffi::OsStr;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -204,7 +205,7 @@ impl Daemon {
         let same_user = [OsStr::new("--same-user")];
         let arguments = [arguments.as_flattened(), &same_user, more].concat();
         let log = folder.file("keyd.log");
-        let mut keyd = Self::spawn("softsim-keyd", plainly, &arguments, log)?;
+        let mut keyd = Self::spawn("softsim-keyd", plainly, &arguments, Stdio::null(), log)?;
         keyd.wait_until(|| Connection::connect(&sockets.admin).is_ok())?;
         Ok(keyd)
     }
@@ -223,7 +224,7 @@ impl Daemon {
         at(&path, fs::write(&path, text + accesses))?;
         let arguments = [OsStr::new("--config"), path.as_os_str()];
         let log = folder.file("netd.log");
-        let mut netd = Self::spawn("softsim-netd", command, &arguments, log)?;
+        let mut netd = Self::spawn("softsim-netd", command, &arguments, Stdio::null(), log)?;
         netd.wait_until(|| {
             Control::run(&config.control_socket, &Ask::Status {})
                 .is_ok_and(|mut events| events.any(|event| matches!(event, Ok(Event::Done { .. }))))
@@ -243,9 +244,32 @@ impl Daemon {
         let log = folder.file("bridge.log");
         // A socket of an earlier bridge says nothing about this one.
         at(&log, fs::write(&log, b""))?;
-        let mut bridge = Self::spawn("softsim-bridge", plainly, &arguments, log.clone())?;
+        let nothing = Stdio::null();
+        let mut bridge = Self::spawn("softsim-bridge", plainly, &arguments, nothing, log.clone())?;
         bridge.wait_until(|| fs::read_to_string(&log).is_ok_and(|log| log.contains("serving")))?;
         Ok(bridge)
+    }
+
+    /// Starts softsim-anchord with an opened TPM, which it inherits as from a service manager, and
+    /// waits until it serves this user on its socket in the folder, `anchor.sock`. `command` makes
+    /// the command that starts it.
+    pub fn anchord(
+        folder: &Folder,
+        tpm: OwnedFd,
+        user: u32,
+        command: impl Fn(&Path) -> Command,
+    ) -> Result<Self, ProcessError> {
+        let socket = folder.file("anchor.sock");
+        let user = user.to_string();
+        let arguments = ["--user", &user, "--socket"].map(OsStr::new);
+        let arguments = [&arguments[..], &[socket.as_os_str()]].concat();
+        let log = folder.file("anchord.log");
+        // As with the bridge.
+        at(&log, fs::write(&log, b""))?;
+        let mut anchord = Self::spawn("softsim-anchord", command, &arguments, tpm, log.clone())?;
+        anchord
+            .wait_until(|| fs::read_to_string(&log).is_ok_and(|log| log.contains("holds epoch")))?;
+        Ok(anchord)
     }
 
     /// Waits until it ends by itself.
@@ -275,6 +299,7 @@ impl Daemon {
         program: &'static str,
         command: impl Fn(&Path) -> Command,
         arguments: &[&OsStr],
+        stdin: impl Into<Stdio>,
         log: PathBuf,
     ) -> Result<Self, ProcessError> {
         let path = binaries()?.join(program);
@@ -289,7 +314,7 @@ impl Daemon {
         let stderr: File = at(&log, opened)?;
         let child = command(&path)
             .args(arguments)
-            .stdin(Stdio::null())
+            .stdin(stdin)
             .stdout(Stdio::null())
             .stderr(stderr)
             .spawn();
@@ -326,6 +351,16 @@ impl Daemon {
         let lines: Vec<_> = log.lines().collect();
         lines[lines.len().saturating_sub(5)..].join("; ")
     }
+}
+
+/// Starts a program that takes its standard input for a descriptor of this name from its service
+/// manager.
+pub fn inheriting(name: &str, program: &Path) -> Command {
+    const EXEC: &str = "exec 3<&0 0</dev/null; LISTEN_PID=$$ exec \"$@\"";
+    let mut command = Command::new("sh");
+    command.args(["-euc", EXEC, "sh"]).arg(program);
+    command.env("LISTEN_FDS", "1").env("LISTEN_FDNAMES", name);
+    command
 }
 
 /// Starts a program in our own namespace.
