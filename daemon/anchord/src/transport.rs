@@ -152,3 +152,63 @@ impl Transport for Device {
         let _ = poll::wait(&mut [], Some(pause));
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::os::unix::net::UnixStream;
+    use std::thread;
+
+    use super::*;
+
+    const COMMAND: [u8; 9] = *b"a command";
+
+    /// Sends the command to somebody who answers in these pieces, and then leaves.
+    fn answered(pieces: &[&[u8]]) -> io::Result<Vec<u8>> {
+        let (ours, mut theirs) = UnixStream::pair().unwrap();
+        let mut device = Device::from(OwnedFd::from(ours));
+        thread::scope(|scope| {
+            scope.spawn(move || {
+                let mut command = [0; COMMAND.len()];
+                theirs.read_exact(&mut command).unwrap();
+                assert_eq!(command, COMMAND);
+                for piece in pieces {
+                    theirs.write_all(piece).unwrap();
+                }
+            });
+            let mut response = [0; MAX_RESPONSE];
+            device.transmit(&COMMAND, &mut response).map(<[u8]>::to_vec)
+        })
+    }
+
+    #[test]
+    fn a_response_is_as_long_as_its_header_says() {
+        let whole = b"\x80\x01\0\0\0\x0c\0\0\0\0ab";
+        for at in 0..whole.len() {
+            let (first, rest) = whole.split_at(at);
+            assert_eq!(answered(&[first, rest]).unwrap(), whole);
+        }
+    }
+
+    #[test]
+    fn a_device_that_stops_in_a_response_is_an_error() {
+        for pieces in [
+            &[][..],
+            &[&[0x80, 0x01][..]],
+            &[&b"\x80\x01\0\0\0\x0c\0\0\0\0a"[..]],
+        ] {
+            let error = answered(pieces).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        }
+    }
+
+    #[test]
+    fn a_response_that_says_to_be_longer_than_any_is_read_no_further() {
+        let mut long = vec![0xff; 2 * MAX_RESPONSE];
+        assert_eq!(answered(&[&long]).unwrap().len(), MAX_RESPONSE);
+        // One that says to have no octets is left to the parser.
+        long[2..6].fill(0);
+        assert!(answered(&[&long[..HEADER]]).unwrap().len() == HEADER);
+    }
+}
