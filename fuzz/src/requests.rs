@@ -82,6 +82,7 @@ impl Gateway {
                 key_memory: KeyMemory::Plain,
                 kek_source: KekSource::Development,
                 identity_privacy: IdentityPrivacy::Conservative,
+                identity_patience: 600,
                 supplicant: true,
                 test_profiles: true,
             },

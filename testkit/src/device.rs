@@ -81,6 +81,11 @@ impl Writes {
         self.0.set(Some(count));
     }
 
+    /// How many writes and syncs it accepts yet; `None` for any number.
+    pub fn left(&self) -> Option<u32> {
+        self.0.get()
+    }
+
     /// Whether the next write or sync fails.
     pub fn all_were_used(&self) -> bool {
         self.0.get() == Some(0)
@@ -145,7 +150,7 @@ impl Device {
 
     /// Like [`Device::on`], with or without `--allow-test-profiles`.
     pub fn started(directory: Rc<TempDir>, test_profiles: bool) -> Self {
-        let privacy = IdentityPrivacy::Conservative;
+        let privacy = IdentityPrivacy::default();
         Self::under(directory, COMPILED, privacy, test_profiles)
     }
 
@@ -165,7 +170,7 @@ impl Device {
         let groups = [COMPILED[Role::Network].groups, &[given]].concat();
         policies[Role::Network].groups = groups.leak();
         let Self { directory, .. } = Self::blank();
-        Self::under(directory, policies, IdentityPrivacy::Conservative, false)
+        Self::under(directory, policies, IdentityPrivacy::default(), false)
     }
 
     fn under(
@@ -180,6 +185,7 @@ impl Device {
             key_memory: KeyMemory::SecretMemory,
             kek_source: KekSource::Development,
             identity_privacy,
+            identity_patience: 600,
             supplicant: true,
             test_profiles,
         };
@@ -207,7 +213,7 @@ impl Device {
 
     /// Crashes keyd, and starts it on the stored state.
     pub fn restarted(self) -> Self {
-        self.restarted_under(IdentityPrivacy::Conservative)
+        self.restarted_under(IdentityPrivacy::default())
     }
 
     /// Like [`Device::restarted`], with another `--identity-privacy`.
@@ -224,6 +230,11 @@ impl Device {
         } = self;
         drop(keyd);
         Self::under(directory, policies, identity_privacy, false)
+    }
+
+    /// Lets time pass.
+    pub fn wait(&mut self, time: Duration) {
+        self.now += time;
     }
 
     /// Connects a client in this role.
@@ -428,6 +439,7 @@ pub fn profile_of(
         home_network_keys: HomeNetworkKeys::default(),
         supplicant_consent: false,
         validity: Validity::default(),
+        identity_privacy: None,
     }
 }
 
@@ -506,7 +518,7 @@ pub fn fail_at_each_write(
     drop(keyd);
     for count in 0.. {
         let copy = copy_of(directory.path());
-        let mut device = Device::under(copy, policies, IdentityPrivacy::Conservative, false);
+        let mut device = Device::under(copy, policies, IdentityPrivacy::default(), false);
         device.writes.fail_after(count);
         let changed = change(&mut device);
         let flushed = device.keyd.flush();

@@ -72,6 +72,7 @@ pub fn cases(issuer: &[u8]) -> Vec<Case> {
             },
             Refusal::NoProfile,
         ),
+        Case::of(&IdentityRefused { iccid: None }, Refusal::NoProfile),
         Case::of(&EapMac { handle, packet }, unknown_handle()),
         Case::of(&EapVerify { handle, packet }, unknown_handle()),
         Case::of(&CloseSession { handle }, unknown_handle()),
@@ -181,6 +182,7 @@ pub fn identity(kind: IdentityRequest) -> Identity<'static> {
         iccid: None,
         method: Method::AkaPrime,
         kind,
+        inside: true,
         realm: Realm::Wlan,
         network_name: "WLAN",
     }

@@ -144,7 +144,7 @@ impl Sim {
     /// Answers a request of the peer.
     pub fn answer(&mut self, ask: &Ask) -> Answer {
         match ask {
-            Ask::Identity { method, wanted } => self.identity(*method, *wanted),
+            Ask::Identity { method, wanted, .. } => self.identity(*method, *wanted),
             Ask::Challenge {
                 method,
                 packet,

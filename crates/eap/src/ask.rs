@@ -17,6 +17,9 @@ pub enum Ask {
         method: Method,
         /// Which kind of identity is wanted.
         wanted: IdentityRequest,
+        /// Whether the server asks inside the method (AKA-Identity), and not with
+        /// EAP-Request/Identity.
+        inside: bool,
     },
     /// Check AUTN, then AT_MAC of this challenge, run AKA, derive the keys: answer with
     /// [`Answer::Challenge`].
@@ -66,7 +69,7 @@ pub enum Ask {
 impl fmt::Debug for Ask {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Ask::Identity { method, wanted } => write!(f, "Identity({method}, {wanted:?})"),
+            Ask::Identity { method, wanted, .. } => write!(f, "Identity({method}, {wanted:?})"),
             Ask::Challenge { method, group, .. } => write!(f, "Challenge({method}, {group:?})"),
             Ask::Reauthentication { method, .. } => write!(f, "Reauthentication({method})"),
             Ask::Verify { .. } => f.write_str("Verify"),

@@ -80,7 +80,11 @@ impl Outer {
     fn ask(&mut self, config: &Config, wanted: IdentityRequest) -> Ask {
         self.asked = Some(wanted);
         let method = config.allowed().next().unwrap_or(Method::AkaPrime);
-        Ask::Identity { method, wanted }
+        Ask::Identity {
+            method,
+            wanted,
+            inside: false,
+        }
     }
 
     /// The octets of EAP-Response/Identity: decorated if so configured and if the identity has a

@@ -79,6 +79,9 @@ pub struct Enforcement {
     pub kek_source: KekSource,
     /// When an access network may see the permanent identity.
     pub identity_privacy: IdentityPrivacy,
+    /// How long a network must have refused every pseudonym before the policy `patient` shows the
+    /// permanent identity, in seconds.
+    pub identity_patience: u32,
     /// Whether the role that gets raw CK and IK is served.
     pub supplicant: bool,
     /// Whether keyd accepts profiles that only a laboratory may have: with the XOR algorithm,
@@ -117,6 +120,23 @@ pub struct StatusAnswer {
     pub accounts: Option<[u8; 32]>,
     /// The counters since keyd started. The role app doesn't get them.
     pub counters: Option<Counters>,
+    /// How the enabled profile shows itself to networks. The role app doesn't get it.
+    pub identities: Option<IdentityStatus>,
+}
+
+/// How a profile shows itself to networks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IdentityStatus {
+    /// The policy in force: the narrower one of keyd's and the profile's.
+    pub privacy: IdentityPrivacy,
+    /// The number of pseudonyms that keyd knows.
+    pub pseudonyms: u8,
+    /// How many quarters of the wait before the next showing of the permanent identity have passed
+    /// with refusals.
+    pub quarters: u8,
+    /// How often the permanent identity was shown since a challenge was last verified, because
+    /// every pseudonym had been refused.
+    pub shown: u8,
 }
 
 /// keyd's counters since it started.
@@ -138,6 +158,11 @@ pub struct Counters {
     pub permanent_identities: u64,
     /// How often it was requested and withheld.
     pub identities_withheld: u64,
+    /// How often a network refused the pseudonym that it was shown.
+    pub pseudonyms_refused: u64,
+    /// How often keyd showed the permanent identity because every pseudonym had been refused for
+    /// long enough.
+    pub patience_over: u64,
     /// Fast re-authentications whose AT_MAC and counter were right.
     pub reauthentications: u64,
     /// Authentications with forward secrecy.
@@ -184,13 +209,17 @@ impl fmt::Display for ProfileState {
     }
 }
 
-/// When an access network may see the permanent identity.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+/// When an access network may see the permanent identity, from the most generous policy to the
+/// narrowest.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum IdentityPrivacy {
     /// keyd shows it whenever it is requested.
     Liberal,
-    /// keyd shows it as long as it knows no pseudonym (RFC 4187 §4.1.6).
+    /// Conservative, until the network has refused every pseudonym for as long as
+    /// `--identity-patience` says. Then keyd shows it in single attempts with growing rests.
     #[default]
+    Patient,
+    /// keyd shows it as long as it knows no pseudonym (RFC 4187 §4.1.6).
     Conservative,
     /// The IMSI never leaves in clear.
     Strict,
@@ -200,6 +229,7 @@ impl fmt::Display for IdentityPrivacy {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Liberal => "liberal",
+            Self::Patient => "patient",
             Self::Conservative => "conservative",
             Self::Strict => "strict",
         })

@@ -157,6 +157,9 @@ pub enum Refusal {
     /// isn't allowed.
     #[error("the profile has no key of the home network to conceal its identity with")]
     NoHomeNetworkKey,
+    /// keyd gave out no pseudonym for full authentication that a network can have refused.
+    #[error("no pseudonym was given out that the network can have refused")]
+    NothingRefused,
     /// There is no re-authentication context for this identity.
     #[error("there is no re-authentication context for this identity")]
     NoReauthentication,

@@ -123,6 +123,10 @@ requests! {
     /// keyd gives out a re-authentication identity once, to the role network only. It also gives
     /// out a pseudonym only once if the server assigned it in an exchange that began with a SUCI
     /// (RFC 9048 §5.2).
+    ///
+    /// A server that asks for the permanent identity inside the method has refused the pseudonym
+    /// that it saw before. keyd then shows its other pseudonym next, and counts for how long the
+    /// refusals go on.
     2 Identity<'a> [Network Supplicant] max 320 once -> IdentityAnswer {
         /// The profile; if absent, the enabled one.
         #[serde(borrow)]
@@ -131,6 +135,9 @@ requests! {
         method: Method,
         /// Which kind of identity is wanted.
         kind: IdentityRequest,
+        /// Whether the server asks inside the method (AKA-Identity). If not, the identity is for
+        /// EAP-Response/Identity, where a permanent identity is never shown out of patience.
+        inside: bool,
         /// The realm of an identity that keyd builds. Identities that a server assigned are shown
         /// unchanged.
         realm: Realm,
@@ -228,6 +235,18 @@ requests! {
         /// (RFC 2548 §2.4.2 and §2.4.3). It must be the session's. keyd's own MSK never leaves.
         #[serde(borrow)]
         msk: Option<SecretSlice<'a>>,
+    }
+
+    /// Reports that an authentication failed after the server had asked for an identity for full
+    /// authentication inside the method and got a pseudonym (AT_FULLAUTH_ID_REQ). It counts as a
+    /// refusal of that pseudonym. keyd refuses it if it gave out no such identity since the last
+    /// refusal.
+    ///
+    /// Silence is no such failure, and neither is one before the method has begun.
+    16 IdentityRefused<'a> [Network] max 64 once -> () {
+        /// The profile; if absent, the enabled one.
+        #[serde(borrow)]
+        iccid: Option<&'a str>,
     }
 
     /// The device certificate, DER.
@@ -373,7 +392,7 @@ requests! {
         issuer: &'a [u8],
     }
 
-    /// Forgets the pseudonym and the re-authentication context of a profile. Use it if the network
+    /// Forgets the pseudonyms and the re-authentication context of a profile. Use it if the network
     /// has lost them and keyd withholds the permanent identity.
     56 ForgetIdentities<'a> [Admin] max 64 repeatable -> () {
         /// The profile; if absent, the enabled one.

@@ -25,7 +25,7 @@
 //! | COSE_Encrypt0, unprotected | `-4`: the encapsulated key, 1,120 octets |
 //! | COSE_Encrypt0, external data | \[device id, sealing key id, issuer, sequence\] |
 //! | HPKE | base mode, X-Wing, HKDF-SHA256, AES-256-GCM; info = the label, AAD = Enc_structure |
-//! | payload | a map with the keys 1 to 22: the four fields of the external data, then the profile |
+//! | payload | a map with the keys 1 to 22, or to 23: the four fields of the external data, then the profile |
 //!
 //! COSE-HPKE and X-Wing are drafts, and the suite has no COSE number. Therefore the package uses
 //! private numbers (below -65536) and has a format number in front. X-Wing protects a recorded
@@ -81,8 +81,8 @@ pub use keys::{
 #[cfg(feature = "open")]
 pub use open::{Contents, Expected, Opened, open};
 pub use profile::{
-    HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, ProtectionScheme, RoutingIndicator, SqnScheme,
-    imsi,
+    HomeNetworkKey, HomeNetworkKeys, Iccid, PrivacyDemand, Profile, ProtectionScheme,
+    RoutingIndicator, SqnScheme, imsi,
 };
 #[cfg(feature = "seal")]
 pub use seal::{SealError, seal, sign_command};

@@ -1,4 +1,5 @@
-//! The encrypted payload: one CBOR map with all the keys 1 to 22, in order.
+//! The encrypted payload: one CBOR map with all the keys 1 to 22, in order, and 23 if the profile
+//! demands a policy.
 //!
 //! | keys | contents |
 //! |---|---|
@@ -14,6 +15,7 @@
 //! | 19 and 20 | validity: not before, not after, or null |
 //! | 21 | OP or TOP, for the device to derive 10 from and forget; else null |
 //! | 22 | TUAK: an array of the length of RES in bits and the iterations of Keccak; else null |
+//! | 23 | the policy that identities have at least: 1 conservative, 2 strict; absent for none |
 
 use core::convert::Infallible;
 
@@ -23,12 +25,17 @@ use softsim_aka::{Credentials, TuakParameters};
 
 use crate::{Algorithm, Profile};
 
-/// The number of fields.
+/// The number of fields that every profile has.
 pub(crate) const FIELDS: u64 = 22;
 
-/// The number of fields that belong to the profile: all but the first four.
+/// The number of those that belong to the profile: all but the first four.
 #[cfg(feature = "open")]
 pub(crate) const PROFILE_FIELDS: u64 = 18;
+
+/// The number of fields that only some profiles have.
+pub(crate) fn further_fields(profile: &Profile) -> u64 {
+    profile.identity_privacy.is_some().into()
+}
 
 /// The capacity of the buffer, in octets; no payload is longer.
 pub(crate) const CAPACITY: usize = 512;
@@ -73,6 +80,9 @@ pub(crate) fn write_profile(
             e.u8(22)?.array(2)?.u8(res.bits())?.u8(iterations.get())?
         }
         Credentials::Milenage { .. } | Credentials::Xor { .. } => e.u8(22)?.null()?,
+    };
+    if let Some(demand) = profile.identity_privacy {
+        e.u8(23)?.u8(demand as u8)?;
     }
-    .ok()
+    Ok(())
 }

@@ -31,6 +31,55 @@ pub struct Profile {
     pub supplicant_consent: bool,
     /// When it may be installed.
     pub validity: Validity,
+    /// The policy that the subscriber's identity has at least, whatever the host's policy is; none
+    /// if the operator leaves it to the host.
+    pub identity_privacy: Option<PrivacyDemand>,
+}
+
+/// A policy of keyd that an operator may demand (`--identity-privacy`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum PrivacyDemand {
+    /// The permanent identity is withheld as long as a pseudonym is known.
+    Conservative = 1,
+    /// The IMSI never leaves in clear.
+    Strict = 2,
+}
+
+impl PrivacyDemand {
+    const ALL: [Self; 2] = [Self::Conservative, Self::Strict];
+
+    /// The policy's name in a profile file.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Conservative => "conservative",
+            Self::Strict => "strict",
+        }
+    }
+
+    /// The policy with this name.
+    ///
+    /// # Errors
+    /// An operator can't demand such a policy.
+    pub fn from_name(name: &str) -> Result<Self, FieldError> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|demand| demand.name() == name)
+            .ok_or_else(|| Self::unknown(format!("{name:?}")))
+    }
+
+    /// The policy with this number in a package.
+    ///
+    /// # Errors
+    /// There is none.
+    pub fn from_number(number: u64) -> Result<Self, FieldError> {
+        let mut all = Self::ALL.into_iter();
+        all.find(|demand| *demand as u64 == number)
+            .ok_or_else(|| Self::unknown(number.to_string()))
+    }
+
+    fn unknown(got: String) -> FieldError {
+        FieldError::new("identity_privacy", "conservative or strict", got)
+    }
 }
 
 /// Up to `N` decimal digits.

@@ -63,6 +63,7 @@ pub fn identity(keyd: &Path, method: Method) -> Result<String, Error> {
         iccid: None,
         method,
         kind: IdentityRequest::Permanent,
+        inside: false,
         realm: Realm::Wlan,
         network_name: "",
     });

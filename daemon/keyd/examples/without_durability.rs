@@ -46,6 +46,7 @@ fn run(mut args: Args) -> ! {
             key_memory: KeyMemory::SecretMemory,
             kek_source: KekSource::Development,
             identity_privacy: IdentityPrivacy::Conservative,
+            identity_patience: 600,
             supplicant: true,
             test_profiles: false,
         },

@@ -35,8 +35,9 @@ keyd encrypts the vault under that key, with a new data key, and exits.
                           a user that may connect; up to eight users per role
   --same-user             a user may have several roles, and keyd's own user every role without users
   --app-af UID=DOMAIN     an application function whose key this user of the role app may get
-  --identity-privacy=liberal|conservative|strict
-                          when an access network may see who the subscriber is [conservative]
+  --identity-privacy=liberal|patient|conservative|strict
+                          when an access network may see who the subscriber is [patient]
+  --identity-patience N   patient: for how many seconds it must have refused every pseudonym [600]
   --anchor-file FILE      keyd stores the vault's epoch here, where nobody can set it back
   --anchor-socket PATH    the socket of softsim-anchord, which keeps the epoch in a TPM
   --anchor-interval N     changes of sequence numbers for each epoch [1]
@@ -55,6 +56,9 @@ pub const VERSION: &str = concat!("softsim-keyd ", env!("CARGO_PKG_VERSION"), "\
 
 /// The number of profiles that a new vault has room for.
 pub const DEFAULT_CAPACITY: u32 = 16;
+/// How long every pseudonym must have been refused before the permanent identity is shown, in
+/// seconds.
+pub const DEFAULT_PATIENCE: NonZeroU32 = NonZeroU32::new(600).expect("it isn't zero");
 /// The number of uids per role. Together with the limit on connections of each uid, it bounds the
 /// number of descriptors.
 const MAX_UIDS: usize = 8;
@@ -103,6 +107,8 @@ pub struct Settings {
     pub key_memory: KeyMemoryPolicy,
     /// When an access network may see the permanent identity.
     pub identity_privacy: IdentityPrivacy,
+    /// How long every pseudonym must have been refused under the policy `patient`, in seconds.
+    pub identity_patience: NonZeroU32,
     /// Whether keyd accepts profiles for laboratories, such as those whose algorithm set protects
     /// nothing.
     pub test_profiles: bool,
@@ -190,6 +196,7 @@ enum Flag {
     Sandbox,
     KeyMemory,
     IdentityPrivacy,
+    IdentityPatience,
     TestProfiles,
 }
 
@@ -221,6 +228,7 @@ impl softsim_args::Flag for Flag {
         Self::Sandbox,
         Self::KeyMemory,
         Self::IdentityPrivacy,
+        Self::IdentityPatience,
         Self::TestProfiles,
     ];
 
@@ -252,6 +260,7 @@ impl softsim_args::Flag for Flag {
             Self::Sandbox => "--sandbox",
             Self::KeyMemory => "--key-memory",
             Self::IdentityPrivacy => "--identity-privacy",
+            Self::IdentityPatience => "--identity-patience",
             Self::TestProfiles => "--allow-test-profiles",
         }
     }
@@ -285,6 +294,7 @@ struct Given {
     sandbox: Option<Sandbox>,
     key_memory: Option<KeyMemoryPolicy>,
     identity_privacy: Option<IdentityPrivacy>,
+    identity_patience: Option<NonZeroU32>,
 }
 
 impl Given {
@@ -350,11 +360,17 @@ impl Given {
             Flag::IdentityPrivacy => {
                 let privacy = match octets {
                     b"liberal" => IdentityPrivacy::Liberal,
+                    b"patient" => IdentityPrivacy::Patient,
                     b"conservative" => IdentityPrivacy::Conservative,
                     b"strict" => IdentityPrivacy::Strict,
-                    _ => return Err(bad("liberal, conservative or strict")),
+                    _ => return Err(bad("liberal, patient, conservative or strict")),
                 };
                 once(flag, &mut self.identity_privacy, privacy)
+            }
+            Flag::IdentityPatience => {
+                let patience = number(octets).and_then(NonZeroU32::new);
+                let patience = patience.ok_or_else(|| bad("1 or more seconds"))?;
+                once(flag, &mut self.identity_patience, patience)
             }
             // These take no value.
             Flag::KekStdin(_) | Flag::DevelopmentKey(_) | Flag::TestProfiles | Flag::SameUser => {
@@ -411,6 +427,7 @@ impl Given {
             sandbox: self.sandbox.unwrap_or_default(),
             key_memory: self.key_memory.unwrap_or(KeyMemoryPolicy::Best),
             identity_privacy: self.identity_privacy.unwrap_or_default(),
+            identity_patience: self.identity_patience.unwrap_or(DEFAULT_PATIENCE),
             test_profiles: self.test_profiles,
         })
     }
@@ -457,7 +474,8 @@ mod tests {
         assert_eq!(settings.sandbox, Sandbox::Require);
         assert_eq!(settings.key_memory, KeyMemoryPolicy::Best);
         assert!(!settings.test_profiles);
-        assert_eq!(settings.identity_privacy, IdentityPrivacy::Conservative);
+        assert_eq!(settings.identity_privacy, IdentityPrivacy::Patient);
+        assert_eq!(settings.identity_patience.get(), 600);
         assert!(
             Role::ALL
                 .iter()
@@ -470,10 +488,10 @@ mod tests {
     #[test]
     fn both_spellings_of_a_value_are_the_same() {
         let line = "--state DIR --development-key --app A --app-uid 7 --app-uid 8 --capacity 2 \
-                    --sandbox off --key-memory require --identity-privacy strict --allow-test-profiles \
+                    --sandbox off --key-memory require --identity-privacy strict --identity-patience 60 --allow-test-profiles \
                     --supplicant S --supplicant-uid 9 --same-user --app-af 7=af.example";
         let joined = "--state=DIR --development-key --app=A --app-uid=7 --app-uid=8 --capacity=2 \
-                      --sandbox=off --key-memory=require --identity-privacy=strict --allow-test-profiles \
+                      --sandbox=off --key-memory=require --identity-privacy=strict --identity-patience=60 --allow-test-profiles \
                       --supplicant=S --supplicant-uid=9 --same-user --app-af=7=af.example";
         let settings = parsed(line).unwrap();
         assert_eq!(parsed(joined).unwrap(), settings);
@@ -484,6 +502,7 @@ mod tests {
         assert_eq!(settings.sockets[Role::Supplicant], Some("S".into()));
         assert_eq!(settings.uids[Role::Supplicant], [9]);
         assert_eq!(settings.identity_privacy, IdentityPrivacy::Strict);
+        assert_eq!(settings.identity_patience.get(), 60);
     }
 
     #[test]
@@ -587,7 +606,11 @@ mod tests {
             ("--sandbox no", "--sandbox: expected require or off, got no"),
             (
                 "--identity-privacy none",
-                "--identity-privacy: expected liberal, conservative or strict, got none",
+                "--identity-privacy: expected liberal, patient, conservative or strict, got none",
+            ),
+            (
+                "--identity-patience 0",
+                "--identity-patience: expected 1 or more seconds, got 0",
             ),
             (
                 "--key-memory any",

@@ -29,6 +29,7 @@ impl Keyd {
         datagram: &[u8],
         answer: &mut [u8; MAX_ANSWER],
     ) -> usize {
+        self.now = now;
         let length = match self.admit(client, now, datagram) {
             Ok(request) => self.dispatch(request, client, datagram, answer),
             Err(refusal) => self.refuse(refusal, answer),
@@ -98,6 +99,9 @@ impl Keyd {
                 let (vault, anchored) = (&mut keyd.vault, &mut keyd.anchored);
                 eap::confirm(&mut client.sessions, vault, anchored, request)
             }),
+            Kind::IdentityRefused => {
+                exchange.with_sim(|sim, _, request| sim.identity_refused(request))
+            }
             Kind::EapMac => exchange.with_sessions(eap::eap_mac),
             Kind::EapVerify => exchange.with(|keyd, client, request| {
                 eap::eap_verify(&mut client.sessions, &mut keyd.counters, request)

@@ -5,7 +5,8 @@ use core::cell::RefCell;
 use core::fmt;
 
 use softsim_keyd_proto::{
-    AutnFault, Enforcement, HandshakeFault, KekSource, PackageFault, PacketFault, Role,
+    AutnFault, Enforcement, HandshakeFault, IdentityPrivacy, KekSource, PackageFault, PacketFault,
+    Role,
 };
 use softsim_sandbox::tally::Unreported;
 use softsim_sandbox::{clock, log};
@@ -46,6 +47,12 @@ pub(crate) enum Event<'a> {
     PermanentIdentity { iccid: &'a str },
     /// The permanent identity was requested, but withheld.
     IdentityWithheld,
+    /// A network refused a pseudonym.
+    PseudonymRefused { iccid: &'a str },
+    /// The permanent identity is given out because every pseudonym was refused for long enough.
+    PatienceOver { iccid: &'a str, times: u8 },
+    /// A server assigned an identity that could never be shown.
+    NameIgnored,
     /// Pseudonym and re-authentication identity were forgotten.
     IdentitiesForgotten { iccid: &'a str },
     /// A 5G core has authenticated, so that keys for applications can be derived.
@@ -114,10 +121,13 @@ impl Event<'_> {
             | Self::Packet(_)
             | Self::CounterTooSmall { .. }
             | Self::IdentityWithheld
+            | Self::PatienceOver { .. }
+            | Self::NameIgnored
             | Self::Package(_)
             | Self::Handshake(_) => WARNING,
             Self::SynchronisationFailure
             | Self::PermanentIdentity { .. }
+            | Self::PseudonymRefused { .. }
             | Self::IdentitiesForgotten { .. }
             | Self::RawKeys
             | Self::Profile { .. }
@@ -154,6 +164,8 @@ impl Event<'_> {
                 | Self::CounterTooSmall { .. }
                 | Self::PermanentIdentity { .. }
                 | Self::IdentityWithheld
+                | Self::PseudonymRefused { .. }
+                | Self::NameIgnored
                 | Self::RawKeys
                 | Self::Package(_)
                 | Self::Handshake(_)
@@ -179,6 +191,9 @@ impl fmt::Display for Event<'_> {
                     write!(f, " (memfd_secret: {why})")?;
                 }
                 write!(f, ", identity privacy {}", enforcement.identity_privacy)?;
+                if enforcement.identity_privacy == IdentityPrivacy::Patient {
+                    write!(f, " ({} s)", enforcement.identity_patience)?;
+                }
                 write!(f, ", vault under {}", enforcement.kek_source)?;
                 if enforcement.supplicant {
                     f.write_str(", GIVES CK AND IK TO THE ROLE supplicant (--supplicant)")?;
@@ -235,10 +250,21 @@ impl fmt::Display for Event<'_> {
             Self::IdentityWithheld => {
                 f.write_str("permanent identity withheld (--identity-privacy)")
             }
+            Self::PseudonymRefused { iccid } => {
+                write!(f, "the network refused a pseudonym of profile {iccid}")
+            }
+            Self::PatienceOver { iccid, times } => write!(
+                f,
+                "the network has refused every pseudonym of profile {iccid} for long enough \
+                 (--identity-patience): its permanent identity is shown, time {times}"
+            ),
+            Self::NameIgnored => f.write_str(
+                "an identity that the server assigned can't be used: too long, with `@`, or with the IMSI",
+            ),
             Self::IdentitiesForgotten { iccid } => {
                 write!(
                     f,
-                    "pseudonym and re-authentication identity of profile {iccid} forgotten"
+                    "pseudonyms and re-authentication identity of profile {iccid} forgotten"
                 )
             }
             Self::Anchored => f.write_str("keys for applications anchored by a 5G core"),
@@ -267,7 +293,7 @@ impl fmt::Display for Event<'_> {
 
 #[cfg(test)]
 mod tests {
-    use softsim_keyd_proto::{IdentityPrivacy, KeyMemory};
+    use softsim_keyd_proto::KeyMemory;
 
     use super::*;
 
@@ -277,7 +303,8 @@ mod tests {
             seccomp_calls,
             key_memory: KeyMemory::Locked,
             kek_source: KekSource::KeyFile,
-            identity_privacy: IdentityPrivacy::Conservative,
+            identity_privacy: IdentityPrivacy::Patient,
+            identity_patience: 600,
             supplicant: false,
             test_profiles: false,
         }
@@ -293,7 +320,7 @@ mod tests {
         assert_eq!(
             event.to_string(),
             "enforcing landlock ABI 7, seccomp 12 calls, key memory mlock \
-             (memfd_secret: Operation not permitted), identity privacy conservative, vault under key file"
+             (memfd_secret: Operation not permitted), identity privacy patient (600 s), vault under key file"
         );
         assert_eq!(event.level(), INFORMATIONAL);
     }

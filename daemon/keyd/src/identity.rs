@@ -12,8 +12,9 @@ use softsim_usim::{HomeNetworkKey, IdentityPrefix, Nai};
 
 use crate::eap::is_5g;
 use crate::event::Event;
+use crate::patience::Turn;
 use crate::sim::{Sim, slot_of};
-use crate::vault::{Name, Pseudonym, Root, Slot, Uses};
+use crate::vault::{Name, Pair, Patience, Pseudonyms, Root, Slot};
 
 impl Sim<'_> {
     pub(crate) fn identity(
@@ -30,12 +31,17 @@ impl Sim<'_> {
                     let kind = IdentityKind::Reauthentication;
                     return Ok(IdentityAnswer { nai, kind });
                 }
-                self.pseudonym_or_permanent(slot, &request)
+                self.pseudonym_or_permanent(slot, role, &request)
             }
             IdentityRequest::Any | IdentityRequest::FullAuthentication => {
-                self.pseudonym_or_permanent(slot, &request)
+                self.pseudonym_or_permanent(slot, role, &request)
             }
-            IdentityRequest::Permanent => self.permanent(slot, &request),
+            IdentityRequest::Permanent => {
+                if role == Role::Network && request.inside {
+                    self.permanent_asked(slot);
+                }
+                self.permanent(slot, role, &request)
+            }
             IdentityRequest::Anonymous => {
                 let imsi = &self.in_slot(slot)?.imsi;
                 let nai = imsi.anonymous_identity(request.realm);
@@ -65,54 +71,84 @@ impl Sim<'_> {
         })?
     }
 
-    /// The pseudonym. If it was a one-time pseudonym and is used up, a SUCI, which the network that
-    /// assigned it has seen before. Otherwise the permanent identity.
+    /// A pseudonym. After a one-time pseudonym, a SUCI, which the network that assigned it has seen
+    /// before. Otherwise the permanent identity; also if the server has refused the last pseudonym
+    /// and never asks for more, as far as the policy allows it.
     fn pseudonym_or_permanent(
         &mut self,
         slot: Slot,
+        role: Role,
         request: &Identity<'_>,
     ) -> Result<IdentityAnswer, Refusal> {
-        if let Some(nai) = self.pseudonym(slot, request.realm)? {
+        let opens = role == Role::Network && request.inside && self.never_asks(slot);
+        if opens && self.showing(slot, role, request) != Showing::No {
+            return self.permanent(slot, role, request);
+        }
+        if let Some(nai) = self.pseudonym(slot, role, request)? {
             let kind = IdentityKind::Pseudonym;
             return Ok(IdentityAnswer { nai, kind });
         }
-        let spent =
-            (self.assigned_pseudonym(slot)).is_some_and(|assigned| assigned.uses == Uses::Spent);
-        if spent && !self.in_slot(slot)?.home_network_keys.is_empty() {
+        let spent = matches!(
+            self.pseudonyms(slot),
+            Some(Pseudonyms::OneTime { spent: true, .. })
+        );
+        if spent && self.can_conceal(slot) {
             return self.suci(slot, request);
         }
-        self.permanent(slot, request)
+        self.permanent(slot, role, request)
     }
 
-    /// The pseudonym with a realm, unless it is used up. A one-time pseudonym is used up before the
-    /// answer leaves.
-    fn pseudonym(&mut self, slot: Slot, of: Realm) -> Result<Option<String>, Refusal> {
-        let assigned = self.assigned_pseudonym(slot);
-        let Some(pseudonym) = assigned.filter(|assigned| assigned.uses != Uses::Spent) else {
-            return Ok(None);
+    /// The pseudonym whose turn it is, with a realm, unless there is none or it is used up. A
+    /// one-time pseudonym is used up before the answer leaves.
+    fn pseudonym(
+        &mut self,
+        slot: Slot,
+        role: Role,
+        request: &Identity<'_>,
+    ) -> Result<Option<String>, Refusal> {
+        let turn = self.turn(slot);
+        let (name, turn) = match self.pseudonyms(slot) {
+            Some(Pseudonyms::OneTime { name, spent: false }) => (name, Turn::First),
+            Some(Pseudonyms::Pair(Pair { proven, stand_by })) => match (proven, stand_by, turn) {
+                (Some(proven), _, Turn::First) | (Some(proven), None, _) => (proven, Turn::First),
+                (_, Some(stand_by), _) => (stand_by, Turn::Second),
+                (None, None, _) => return Ok(None),
+            },
+            _ => return Ok(None),
         };
-        let once = pseudonym.uses == Uses::Once;
-        let mut nai = pseudonym.name.as_str().to_owned();
-        if !nai.contains('@') {
-            let anonymous = self.in_slot(slot)?.imsi.anonymous_identity(of);
-            nai = format!("{nai}@{}", anonymous.realm());
-        }
+        let anonymous = self.in_slot(slot)?.imsi.anonymous_identity(request.realm);
+        let nai = format!("{}@{}", name.as_str(), anonymous.realm());
         if nai.len() > Name::MAX {
             return Ok(None);
         }
-        if once {
-            self.vault.change_identities(slot, |identities| {
-                identities.pseudonym.as_mut().map(Pseudonym::spend)
-            });
+        if matches!(self.pseudonyms(slot), Some(Pseudonyms::OneTime { .. })) {
+            self.vault
+                .change_identities(slot, |identities| identities.pseudonyms.spend());
+        }
+        if role == Role::Network {
+            let full = request.kind == IdentityRequest::FullAuthentication;
+            self.pseudonym_shown(slot, turn, full && request.inside);
         }
         Ok(Some(nai))
     }
 
-    fn permanent(&mut self, slot: Slot, request: &Identity<'_>) -> Result<IdentityAnswer, Refusal> {
-        if !self.may_show_permanent(slot) {
-            self.counters.identities_withheld += 1;
-            Event::IdentityWithheld.log();
-            return Err(Refusal::IdentityWithheld);
+    /// The permanent identity. Out of patience, it is a SUCI if the profile has a key of the home
+    /// network: that may be shown again and again.
+    fn permanent(
+        &mut self,
+        slot: Slot,
+        role: Role,
+        request: &Identity<'_>,
+    ) -> Result<IdentityAnswer, Refusal> {
+        match self.showing(slot, role, request) {
+            Showing::Freely => {}
+            Showing::OutOfPatience if self.can_conceal(slot) => return self.suci(slot, request),
+            Showing::OutOfPatience => self.shown_out_of_patience(slot),
+            Showing::No => {
+                self.counters.identities_withheld += 1;
+                Event::IdentityWithheld.log();
+                return Err(Refusal::IdentityWithheld);
+            }
         }
         let prefix = match request.method {
             Method::Aka => IdentityPrefix::Aka,
@@ -120,7 +156,7 @@ impl Sim<'_> {
         };
         let profile = self.in_slot(slot)?;
         let nai = profile.imsi.permanent_identity(prefix, request.realm);
-        self.note_permanent_identity(slot);
+        self.permanent_identity_shown(slot);
         Ok(answer(&nai, IdentityKind::Permanent))
     }
 
@@ -157,25 +193,98 @@ impl Sim<'_> {
             Event::IdentityWithheld.log();
             return Err(Refusal::NoHomeNetworkKey);
         }
-        self.note_permanent_identity(slot);
+        self.permanent_identity_shown(slot);
         Ok(answer(&nai, IdentityKind::NullSuci))
     }
 
-    /// Whether the permanent identity may be shown in clear (RFC 4187 §4.1.6).
+    /// Whether the permanent identity may be shown in clear, to anybody who asks (RFC 4187 §4.1.6).
     fn may_show_permanent(&self, slot: Slot) -> bool {
-        match self.enforcement.identity_privacy {
+        match self.privacy(slot) {
             IdentityPrivacy::Liberal => true,
-            IdentityPrivacy::Conservative => self.assigned_pseudonym(slot).is_none(),
+            IdentityPrivacy::Patient | IdentityPrivacy::Conservative => {
+                !self.are_pseudonyms_known(slot)
+            }
             IdentityPrivacy::Strict => false,
         }
     }
 
-    /// The last pseudonym that a server assigned, used up or not.
-    fn assigned_pseudonym(&self, slot: Slot) -> Option<&Pseudonym> {
-        self.vault.identities(slot)?.pseudonym.as_ref()
+    /// Whether the permanent identity may be shown in answer to this request.
+    fn showing(&mut self, slot: Slot, role: Role, request: &Identity<'_>) -> Showing {
+        let patient = self.privacy(slot) == IdentityPrivacy::Patient;
+        let waited = patient && role == Role::Network && request.inside;
+        if self.may_show_permanent(slot) {
+            Showing::Freely
+        } else if waited && self.is_patience_over(slot) {
+            Showing::OutOfPatience
+        } else {
+            Showing::No
+        }
     }
 
-    fn note_permanent_identity(&mut self, slot: Slot) {
+    /// Whether the profile has a key of the home network to conceal its identity with.
+    fn can_conceal(&self, slot: Slot) -> bool {
+        let profile = self.in_slot(slot);
+        profile.is_ok_and(|profile| !profile.home_network_keys.is_empty())
+    }
+
+    fn pseudonyms(&self, slot: Slot) -> Option<&Pseudonyms> {
+        Some(&self.vault.identities(slot)?.pseudonyms)
+    }
+
+    /// Takes a pseudonym that a server assigns to this identity, unless it could never be shown: if
+    /// it holds an `@`, which RFC 4187 §10.10 forbids, if it has no room for the realm, or if it
+    /// would show the IMSI against the policy `strict`.
+    pub(crate) fn usable_pseudonym(&self, slot: Slot, identity: &[u8], name: Name) -> Option<Name> {
+        let at = identity.iter().rposition(|octet| *octet == b'@');
+        let imsi = &self.in_slot(slot).ok()?.imsi;
+        let realm = match at {
+            Some(at) => identity.len() - at - 1,
+            None => imsi.anonymous_identity(Realm::Wlan).realm().len(),
+        };
+        let fits = name.as_str().len() + 1 + realm <= Name::MAX && !name.as_str().contains('@');
+        let name = self.usable_name(slot, name).filter(|_| fits);
+        if name.is_none() {
+            Event::NameIgnored.log();
+        }
+        name
+    }
+
+    /// Takes a re-authentication identity, unless it would show the IMSI against the policy
+    /// `strict`.
+    pub(crate) fn usable_reauthentication(&self, slot: Slot, name: Name) -> Option<Name> {
+        let name = self.usable_name(slot, name);
+        if name.is_none() {
+            Event::NameIgnored.log();
+        }
+        name
+    }
+
+    fn usable_name(&self, slot: Slot, name: Name) -> Option<Name> {
+        let shows = name
+            .as_str()
+            .contains(self.in_slot(slot).ok()?.imsi.digits());
+        (!shows || self.privacy(slot) != IdentityPrivacy::Strict).then_some(name)
+    }
+
+    /// A challenge for this identity had a right AT_MAC, and assigns this pseudonym, unless it is
+    /// one for one time. The change is durable before the answer leaves.
+    pub(crate) fn identity_challenged(&mut self, slot: Slot, identity: &[u8], next: Option<&Name>) {
+        self.forget_refusals();
+        let Some(identities) = self.vault.identities(slot) else {
+            return;
+        };
+        let mut pseudonyms = identities.pseudonyms.clone();
+        pseudonyms.challenged(identity, next);
+        let patience = Patience::default();
+        // An authentication that changes nothing here writes nothing.
+        if pseudonyms != identities.pseudonyms || patience != identities.patience {
+            self.vault.change_identities(slot, |identities| {
+                (identities.pseudonyms, identities.patience) = (pseudonyms, patience);
+            });
+        }
+    }
+
+    fn permanent_identity_shown(&mut self, slot: Slot) {
         self.counters.permanent_identities += 1;
         if let Some(stored) = self.vault.profile(slot) {
             let iccid = stored.profile.iccid.as_str();
@@ -192,12 +301,25 @@ impl Sim<'_> {
             None => self.vault.enabled().ok_or(Refusal::NoProfile)?,
         };
         self.vault.change_identities(slot, |identities| {
-            (identities.pseudonym, identities.reauthentication) = (None, None);
+            (identities.pseudonyms, identities.reauthentication) = (Pseudonyms::default(), None);
+            identities.patience = Patience::default();
         });
+        self.forget_refusals();
         let iccid = self.in_slot(slot)?.iccid.as_str();
         Event::IdentitiesForgotten { iccid }.log();
         Ok(())
     }
+}
+
+/// Whether the permanent identity is shown.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Showing {
+    /// The policy lets anybody see it.
+    Freely,
+    /// Every pseudonym was refused for long enough: it is shown once, and a wait follows.
+    OutOfPatience,
+    /// It is withheld.
+    No,
 }
 
 /// The identity to give. In a 5G network, every identity that names the subscriber is a SUCI: there

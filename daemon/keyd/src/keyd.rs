@@ -8,6 +8,7 @@ use softsim_keyd_proto::{Counters, Enforcement, Role};
 use crate::akma::Anchored;
 use crate::device::Keys;
 use crate::eap::Sessions;
+use crate::patience::Refusals;
 use crate::provision::Provisioning;
 use crate::rates::{AccountId, Rates};
 use crate::refusal::refusal_of;
@@ -42,6 +43,10 @@ pub struct Keyd {
     /// The keys of the last primary authentication with a 5G core.
     pub(crate) anchored: Option<Anchored>,
     pub(crate) counters: Counters,
+    /// What networks refused since keyd started.
+    pub(crate) refusals: Refusals,
+    /// The time of the present request, by the boot clock.
+    pub(crate) now: Duration,
     pub(crate) rates: Rates,
     pub(crate) service: Service,
 }
@@ -88,6 +93,8 @@ impl Keyd {
             transactions: Transactions::after(vault.last_transaction()),
             anchored: None,
             counters: Counters::default(),
+            refusals: Refusals::default(),
+            now: Duration::ZERO,
             vault,
             service,
         }
@@ -110,6 +117,8 @@ impl Keyd {
             vault: &mut self.vault,
             counters: &mut self.counters,
             enforcement: &self.service.enforcement,
+            refusals: &mut self.refusals,
+            now: self.now,
         }
     }
 

@@ -1,9 +1,12 @@
 //! The SIM, for requests that identify the subscriber or authenticate: the profiles, and keyd's
 //! settings for them.
 
+use core::time::Duration;
+
 use softsim_keyd_proto::{Counters, Enforcement, Refusal};
 use softsim_profile::{Algorithm, Profile};
 
+use crate::patience::Refusals;
 use crate::vault::{Slot, Vault};
 
 /// The part of keyd that such a request needs.
@@ -11,6 +14,10 @@ pub(crate) struct Sim<'a> {
     pub(crate) vault: &'a mut Vault,
     pub(crate) counters: &'a mut Counters,
     pub(crate) enforcement: &'a Enforcement,
+    /// The refusals of the enabled profile's pseudonyms.
+    pub(crate) refusals: &'a mut Refusals,
+    /// The time of the boot clock.
+    pub(crate) now: Duration,
 }
 
 impl Sim<'_> {

@@ -189,6 +189,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
         },
         kek_source,
         identity_privacy: settings.identity_privacy,
+        identity_patience: settings.identity_patience.get(),
         supplicant: listeners.iter().any(|(role, _)| *role == Role::Supplicant),
         test_profiles: settings.test_profiles,
     };

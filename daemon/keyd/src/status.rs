@@ -2,13 +2,14 @@
 
 use softsim_keyd_proto::requests::{Hello, ListProfiles, Status};
 use softsim_keyd_proto::{
-    Counters, HelloAnswer, MAX_HANDLES, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo, ProfileState,
-    ProfilesAnswer, Refusal, Role, StatusAnswer,
+    Counters, HelloAnswer, IdentityStatus, MAX_HANDLES, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo,
+    ProfileState, ProfilesAnswer, Refusal, Role, StatusAnswer,
 };
 use softsim_profile::Algorithm;
 use softsim_sandbox::log;
 
 use crate::keyd::Keyd;
+use crate::patience::policy;
 use crate::vault::{Slot, StoredProfile, Vault};
 
 /// The number of profiles in one answer to ListProfiles, which is low enough that no other client
@@ -51,6 +52,20 @@ pub(crate) fn status(keyd: &Keyd, role: Role, _: Status) -> Result<StatusAnswer,
         committed: keyd.transactions.last(Role::Network).filter(|_| whole),
         accounts: vault.accounts_digest().filter(|_| whole),
         counters: whole.then_some(counters),
+        identities: identities(keyd).filter(|_| whole),
+    })
+}
+
+/// How the enabled profile shows itself to networks.
+fn identities(keyd: &Keyd) -> Option<IdentityStatus> {
+    let slot = keyd.vault.enabled()?;
+    let profile = &keyd.vault.profile(slot)?.profile;
+    let identities = keyd.vault.identities(slot)?;
+    Some(IdentityStatus {
+        privacy: policy(&keyd.service.enforcement, profile.identity_privacy),
+        pseudonyms: identities.pseudonyms.count() as u8,
+        quarters: identities.patience.quarters,
+        shown: identities.patience.shown,
     })
 }
 

@@ -53,7 +53,7 @@ fn it_says_what_is_enforced_and_answers_hello_and_status_on_each_socket() {
         assert!(enforcement.landlock_abi >= 1);
         assert_eq!(enforcement.seccomp_calls, 12);
         assert_eq!(enforcement.kek_source, KekSource::KeyFile);
-        assert_eq!(enforcement.identity_privacy, IdentityPrivacy::Conservative);
+        assert_eq!(enforcement.identity_privacy, IdentityPrivacy::Patient);
         assert!(!enforcement.supplicant);
         let line = format!(
             "enforcing landlock ABI {}, seccomp 12 calls, key memory {}",

@@ -102,6 +102,9 @@ impl<K: Keyd> Walk<K> {
                     self.home.accept(packet, identity, iccid, by),
                     "accepted against the rules"
                 );
+                let genuine = self.home.genuine(packet).unwrap();
+                let (subscription, next) = (genuine.subscription, genuine.pseudonym.clone());
+                self.home.names[subscription].offer(next);
                 self.begin(on, Session::new(handle, packet.to_vec()));
                 self.given.responses += 1;
             }

@@ -51,11 +51,33 @@ pub(super) struct Genuine {
     pub(super) result_ind: bool,
 }
 
-/// The pseudonym and re-authentication context on which the home network and keyd agree.
+/// The pseudonyms and the re-authentication context on which the home network and keyd agree.
 #[derive(Clone, Default)]
 pub(super) struct Names {
-    pub(super) pseudonym: Option<String>,
+    /// The pseudonym of the last authentication that succeeded.
+    pub(super) proven: Option<String>,
+    /// The newest pseudonym, or the one before the proven one.
+    pub(super) stand_by: Option<String>,
     pub(super) context: Option<Context>,
+}
+
+impl Names {
+    /// Stores the pseudonym that a challenge assigned, whose response may get lost.
+    pub(super) fn offer(&mut self, next: Option<String>) {
+        if next.is_some() && next != self.proven {
+            self.stand_by = next;
+        }
+    }
+
+    /// Stores the pseudonym of an authentication that succeeded.
+    pub(super) fn prove(&mut self, next: Option<String>) {
+        if next.is_some() && next != self.proven {
+            let before = std::mem::replace(&mut self.proven, next);
+            if self.stand_by.is_none() || self.stand_by == self.proven {
+                self.stand_by = before;
+            }
+        }
+    }
 }
 
 /// A re-authentication context: what the next fast re-authentication continues from.

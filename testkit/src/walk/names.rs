@@ -41,6 +41,7 @@ impl<K: Keyd> Walk<K> {
             iccid: (!dice.once_in(2)).then_some(&*iccid),
             method: *dice.pick(&METHODS),
             kind: *dice.pick(&KINDS),
+            inside: dice.once_in(2),
             realm: Realm::Wlan,
             network_name: dice.pick::<&str>(&NETWORKS),
         };
@@ -65,7 +66,8 @@ impl<K: Keyd> Walk<K> {
                 context.shown = true;
             }
             Ok((IdentityKind::Pseudonym, nai)) => {
-                assert!(nai.starts_with(names.pseudonym.as_deref().unwrap()));
+                let mut known = [&names.proven, &names.stand_by].into_iter().flatten();
+                assert!(known.any(|name| nai.starts_with(name)), "{nai}");
             }
             _ => {}
         }
@@ -82,12 +84,13 @@ impl<K: Keyd> Walk<K> {
             let network = method == Method::Aka || request.network_name.starts_with("WLAN");
             !context.shown && method == request.method && network
         };
-        let hidden = names.pseudonym.is_some();
+        let hidden = names.proven.is_some();
+        let has_name = hidden || names.stand_by.is_some();
         match request.kind {
             IdentityRequest::Any if names.context.as_ref().is_some_and(may_use) => {
                 Ok(IdentityKind::Reauthentication)
             }
-            IdentityRequest::Any | IdentityRequest::FullAuthentication if hidden => {
+            IdentityRequest::Any | IdentityRequest::FullAuthentication if has_name => {
                 Ok(IdentityKind::Pseudonym)
             }
             IdentityRequest::Anonymous => Ok(IdentityKind::Anonymous),

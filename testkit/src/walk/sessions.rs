@@ -285,7 +285,7 @@ impl<K: Keyd> Walk<K> {
             challenge: session.challenge.clone(),
         });
         let names = &mut self.home.names[subscription];
-        names.pseudonym = pseudonym.or(names.pseudonym.take());
+        names.prove(pseudonym);
         self.home.memory.contexts.extend(context.clone());
         names.context = context;
     }

@@ -11,7 +11,9 @@ use softsim_client::proto::requests::{
     AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, ForgetIdentities,
     GenerateDeviceKey, RemoveTrustAnchor, SealingStatement, SetDeviceCertificate, Stage, Status,
 };
-use softsim_client::proto::{Enforcement, ProfileInfo, Refusal, Staged, StatusAnswer};
+use softsim_client::proto::{
+    Enforcement, IdentityPrivacy, IdentityStatus, ProfileInfo, Refusal, Staged, StatusAnswer,
+};
 
 use crate::args::Enrol;
 use crate::failure::{Failure, SOFTWARE};
@@ -58,6 +60,7 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         key_memory,
         kek_source,
         identity_privacy,
+        identity_patience,
         supplicant,
         test_profiles,
     } = &status.enforcement;
@@ -67,6 +70,7 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         "key_memory": key_memory.to_string(),
         "kek_source": kek_source.to_string(),
         "identity_privacy": identity_privacy.to_string(),
+        "identity_patience": identity_patience,
         "supplicant": supplicant,
         "test_profiles": test_profiles,
         "device_id": status.device_id.map(hex::encode),
@@ -80,6 +84,22 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         "committed": status.committed.map(hex::encode),
         "accounts": status.accounts.map(hex::encode),
         "counters": status.counters,
+        "identities": status.identities.map(identities_json),
+    })
+}
+
+fn identities_json(identities: IdentityStatus) -> Value {
+    let IdentityStatus {
+        privacy,
+        pseudonyms,
+        quarters,
+        shown,
+    } = identities;
+    json!({
+        "privacy": privacy.to_string(),
+        "pseudonyms": pseudonyms,
+        "quarters": quarters,
+        "shown": shown,
     })
 }
 
@@ -100,7 +120,19 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
     }
     line(&mut text, "key memory", enforcement.key_memory);
     line(&mut text, "files under", enforcement.kek_source);
-    line(&mut text, "identity privacy", enforcement.identity_privacy);
+    let privacy = status.identities.map(|identities| identities.privacy);
+    let privacy = privacy.unwrap_or(enforcement.identity_privacy);
+    match privacy {
+        IdentityPrivacy::Patient => {
+            let seconds = enforcement.identity_patience;
+            line(
+                &mut text,
+                "identity privacy",
+                format_args!("{privacy} ({seconds} s)"),
+            );
+        }
+        privacy => line(&mut text, "identity privacy", privacy),
+    }
     if enforcement.supplicant {
         line(
             &mut text,
@@ -169,6 +201,19 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
             counters.permanent_identities, counters.identities_withheld
         ),
     );
+    if let Some(identities) = status.identities {
+        line(
+            &mut text,
+            "pseudonyms",
+            format_args!(
+                "{} known, refused {} times; {} quarters of the wait are over, after {} showings of the IMSI",
+                identities.pseudonyms,
+                counters.pseudonyms_refused,
+                identities.quarters,
+                identities.shown
+            ),
+        );
+    }
     if enforcement.supplicant || counters.raw_keys > 0 {
         line(
             &mut text,

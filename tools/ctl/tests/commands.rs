@@ -40,6 +40,7 @@ fn status_answer() -> StatusAnswer {
             key_memory: KeyMemory::SecretMemory,
             kek_source: KekSource::Development,
             identity_privacy: IdentityPrivacy::Conservative,
+            identity_patience: 600,
             supplicant: true,
             test_profiles: false,
         },
@@ -57,6 +58,7 @@ fn status_answer() -> StatusAnswer {
         anchor: None,
         committed: None,
         accounts: None,
+        identities: None,
         counters: Some(Counters::default()),
     }
 }

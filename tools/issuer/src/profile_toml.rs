@@ -12,6 +12,7 @@
 //! ind_bits = 5                               # where absent: 5
 //! res_bits = 64                              # with tuak: 32, 64 or 128; where absent: 64
 //! keccak_iterations = 1                      # with tuak: 1 to 255; where absent: 1
+//! identity_privacy = "conservative"          # or strict; where absent: as the host says
 //! ```
 //!
 //! Field names may be in upper or lower case, and vendors' names (`Ki`, `OPC`) work, too.
@@ -23,15 +24,15 @@ use std::collections::BTreeMap;
 
 use softsim_aka::{Amf, Credentials, K, K256, Milenage, Op, Opc, Sqn, Top, Topc, Tuak, TuakKey};
 use softsim_profile::{
-    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, RoutingIndicator,
-    SqnScheme, imsi, tuak_parameters,
+    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, PrivacyDemand, Profile,
+    RoutingIndicator, SqnScheme, imsi, tuak_parameters,
 };
 use softsim_usim::SqnParameters;
 use toml::{Table, Value};
 use zeroize::Zeroizing;
 
 /// The names of the fields.
-const FIELDS: [&str; 16] = [
+const FIELDS: [&str; 17] = [
     "iccid",
     "imsi",
     "mnc_length",
@@ -48,6 +49,7 @@ const FIELDS: [&str; 16] = [
     "ind_bits",
     "routing_indicator",
     "home_network_keys",
+    "identity_privacy",
 ];
 
 /// Vendors' names of fields.
@@ -136,6 +138,10 @@ pub fn parse(text: &str) -> Result<Profile, TomlError> {
         None => RoutingIndicator::default(),
     };
     let home_network_keys = fields.home_network_keys()?;
+    let identity_privacy = match fields.text("identity_privacy")? {
+        Some(name) => Some(PrivacyDemand::from_name(&name)?),
+        None => None,
+    };
     fields.end(algorithm)?;
     Ok(Profile {
         iccid,
@@ -147,6 +153,7 @@ pub fn parse(text: &str) -> Result<Profile, TomlError> {
         home_network_keys,
         supplicant_consent: false,
         validity: Default::default(),
+        identity_privacy,
     })
 }
 

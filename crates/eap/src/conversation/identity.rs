@@ -59,6 +59,7 @@ impl Conversation {
         Reaction::Ask(Ask::Identity {
             method: self.method,
             wanted,
+            inside: true,
         })
     }
 

@@ -4,6 +4,7 @@
 mod nullable;
 
 use core::convert::Infallible;
+use core::ops::RangeInclusive;
 
 use minicbor::encode::Error as EncodeError;
 use minicbor::{Decoder, Encoder, decode};
@@ -106,13 +107,22 @@ impl<'b> Reader<'b> {
 
     /// Reads the head of a map, which must have this length.
     pub(crate) fn map(&mut self, length: u64, expected: &'static str) -> Result<(), ShapeError> {
+        self.map_of(length..=length, expected).map(|_| ())
+    }
+
+    /// Reads the head of a map, and returns the length, which must be one of these.
+    pub(crate) fn map_of(
+        &mut self,
+        lengths: RangeInclusive<u64>,
+        expected: &'static str,
+    ) -> Result<u64, ShapeError> {
         let offset = self.decoder.position();
-        match self.item(expected, Decoder::map, |length| {
+        let length = self.item(expected, Decoder::map, |length| {
             head_length(length.unwrap_or_default())
-        })? {
-            Some(got) if got == length => Ok(()),
-            _ => Err(self.error(offset, expected, Got::Other)),
-        }
+        })?;
+        length
+            .filter(|length| lengths.contains(length))
+            .ok_or_else(|| self.error(offset, expected, Got::Other))
     }
 
     pub(crate) fn tag(&mut self, tag: u64, expected: &'static str) -> Result<(), ShapeError> {

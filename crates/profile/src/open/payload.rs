@@ -10,24 +10,24 @@ use super::fault::mismatch;
 use crate::cbor::{Reader, encode};
 use crate::credentials::tuak_parameters;
 use crate::package::Addressing;
-use crate::payload::{CAPACITY, FIELDS, PROFILE_FIELDS, write_profile};
+use crate::payload::{CAPACITY, FIELDS, PROFILE_FIELDS, further_fields, write_profile};
 use crate::profile::imsi;
 use crate::{
-    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, Profile, RoutingIndicator,
-    SqnScheme, Validity,
+    Algorithm, FieldError, HomeNetworkKey, HomeNetworkKeys, Iccid, PrivacyDemand, Profile,
+    RoutingIndicator, SqnScheme, Validity,
 };
 
 /// Reads the payload, whose first fields must equal those of the headers (`outside`).
 pub(crate) fn read(payload: &[u8], outside: &Addressing) -> Result<Profile, PackageFault> {
     let mut fields = Fields(Reader::new("payload", payload));
-    fields.0.map(FIELDS, "a map of 22")?;
+    let fields_given = fields.0.map_of(FIELDS..=FIELDS + 1, "a map of 22 or 23")?;
     fields.equal(1, "device id", &outside.device.0)?;
     fields.equal(2, "sealing key id", &outside.sealing_key.0)?;
     fields.equal(3, "issuer", &outside.issuer.0)?;
     if fields.at(4)?.uint("a sequence")? != outside.sequence {
         return Err(mismatch("sequence"));
     }
-    fields.profile(HomeNetworkKey::new)
+    fields.profile(HomeNetworkKey::new, fields_given > FIELDS)
 }
 
 impl Profile {
@@ -35,7 +35,7 @@ impl Profile {
     /// fifth on. The storage must authenticate the octets.
     pub fn to_stored(&self) -> Zeroizing<Vec<u8>> {
         Zeroizing::new(encode(CAPACITY, |e| {
-            write_profile(e.map(PROFILE_FIELDS)?, self)
+            write_profile(e.map(PROFILE_FIELDS + further_fields(self))?, self)
         }))
     }
 
@@ -46,8 +46,9 @@ impl Profile {
     /// [`PackageFault`] if the map has another form or a field is invalid.
     pub fn from_stored(octets: &[u8]) -> Result<Self, PackageFault> {
         let mut fields = Fields(Reader::new("stored profile", octets));
-        fields.0.map(PROFILE_FIELDS, "a map of 18")?;
-        fields.profile(HomeNetworkKey::stored)
+        let lengths = PROFILE_FIELDS..=PROFILE_FIELDS + 1;
+        let given = fields.0.map_of(lengths, "a map of 18 or 19")?;
+        fields.profile(HomeNetworkKey::stored, given > PROFILE_FIELDS)
     }
 }
 
@@ -78,8 +79,8 @@ impl<'b> Fields<'b> {
         }
     }
 
-    /// The fields of a profile, up to the end.
-    fn profile(mut self, key: TakeKey) -> Result<Profile, PackageFault> {
+    /// The fields of a profile, up to the end; the last one if it demands a policy.
+    fn profile(mut self, key: TakeKey, demands: bool) -> Result<Profile, PackageFault> {
         let iccid = Iccid::new(self.at(5)?.text("an ICCID")?)?;
         let digits = self.at(6)?.text("an IMSI")?;
         let imsi = imsi(digits, self.at(7)?.uint("the length of the MNC")?)?;
@@ -102,6 +103,10 @@ impl<'b> Fields<'b> {
             underived: self.at(21)?.optional_bytes("octets or null")?,
             tuak: self.tuak_parameters()?,
         };
+        let identity_privacy = match demands {
+            true => Some(PrivacyDemand::from_number(self.at(23)?.uint("a policy")?)?),
+            false => None,
+        };
         self.0.end()?;
         Ok(Profile {
             iccid,
@@ -113,6 +118,7 @@ impl<'b> Fields<'b> {
             home_network_keys,
             supplicant_consent,
             validity,
+            identity_privacy,
         })
     }
 

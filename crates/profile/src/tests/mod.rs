@@ -25,7 +25,8 @@ use crate::seal::encrypt0;
 use crate::seal::payload::write as write_payload;
 use crate::{
     Contents, DeviceId, Expected, HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerKey, Now, Opened,
-    Profile, RoutingIndicator, SealingKey, SealingStatement, SqnScheme, Validity, imsi, open,
+    PrivacyDemand, Profile, RoutingIndicator, SealingKey, SealingStatement, SqnScheme, Validity,
+    imsi, open,
 };
 
 /// SHA-256 in counter mode, which gives the same numbers in every run.
@@ -194,6 +195,7 @@ fn profile() -> Profile {
         .unwrap(),
         supplicant_consent: true,
         validity: Validity::new(Some(1_700_000_000), Some(1_900_000_000)).unwrap(),
+        identity_privacy: Some(PrivacyDemand::Strict),
     }
 }
 
@@ -205,6 +207,7 @@ fn plain_profile() -> Profile {
         home_network_keys: HomeNetworkKeys::default(),
         supplicant_consent: false,
         validity: Validity::default(),
+        identity_privacy: None,
         ..profile()
     }
 }

@@ -11,16 +11,19 @@ use softsim_sandbox::random::SystemRng;
 use softsim_usim::{SeparationBit, Verified};
 
 use super::packet::{Challenge, Next};
-use super::session::{ProtectedResult, Session, Sessions, Unconfirmed};
+use super::session::{Assigned, ProtectedResult, Session, Sessions, Unconfirmed};
 use super::{check_autn, is_5g, packet_refused, use_up};
 use crate::sim::Sim;
-use crate::vault::{Pseudonym, Reauthentication, Root, Slot, Uses};
+use crate::vault::{Reauthentication, Root, Slot};
 
 /// WLAN offload with 5G credentials, in which the 5G core anchors no keys (TS 33.501 Annex S).
 const OFFLOAD_5G: &[u8] = b"5G:NSWO";
 
 /// The beginning of the username of a SUCI (TS 23.003 §28.7.3).
 const SUCI: &[u8] = b"type";
+
+/// The field of a SUCI of the null scheme.
+const NULL_SCHEME: &[u8] = b".schid0.";
 
 impl Sim<'_> {
     pub(crate) fn aka_prime_challenge(
@@ -157,15 +160,22 @@ impl Sim<'_> {
         self.counters.authentications += 1;
         let installation = self.vault.installation(slot);
         let installation = installation.expect("its SQN was used a moment ago");
-        let Answered { next, k_encr, .. } = answered;
-        let kept = next.reauthentication.zip(answered.root);
-        let uses = if answered.identity.starts_with(SUCI) {
-            Uses::Once
-        } else {
-            Uses::Unlimited
-        };
+        let Answered {
+            next,
+            k_encr,
+            identity,
+            ..
+        } = answered;
+        let reauthentication =
+            (next.reauthentication).and_then(|name| self.usable_reauthentication(slot, name));
+        let kept = reauthentication.zip(answered.root);
+        let pseudonym =
+            (next.pseudonym).and_then(|name| self.usable_pseudonym(slot, identity, name));
+        let one_time = is_one_time(identity);
+        let in_pair = pseudonym.as_ref().filter(|_| !one_time);
+        self.identity_challenged(slot, identity, in_pair);
         let unconfirmed = Unconfirmed {
-            pseudonym: next.pseudonym.map(|name| Pseudonym { name, uses }),
+            pseudonym: pseudonym.map(|name| Assigned { name, one_time }),
             reauthentication: kept.map(|(identity, root)| Reauthentication {
                 identity,
                 shown: false,
@@ -251,6 +261,12 @@ impl Agreement {
             ours: key.public_key(),
         })
     }
+}
+
+/// Whether the identity is a SUCI that is another one each time. That of the null scheme isn't.
+fn is_one_time(identity: &[u8]) -> bool {
+    let is_null = |octets: &[u8]| octets == NULL_SCHEME;
+    identity.starts_with(SUCI) && !identity.windows(NULL_SCHEME.len()).any(is_null)
 }
 
 /// Whether the authentication is a 5G core's primary one, which anchors keys.

@@ -66,8 +66,9 @@ impl Sim<'_> {
                 ReauthenticationKeys::aka_prime(k_re, request.identity, counter, &nonce_s)
             }
         };
+        let next = (nonce.next).and_then(|name| self.usable_reauthentication(slot, name));
         let unconfirmed = Unconfirmed {
-            reauthentication: nonce.next.map(|identity| Reauthentication {
+            reauthentication: next.map(|identity| Reauthentication {
                 identity,
                 shown: false,
                 counter,

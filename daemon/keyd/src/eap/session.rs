@@ -12,7 +12,7 @@ use super::packet::{Code, Message};
 use super::packet_refused;
 use crate::akma::Anchored;
 use crate::event::Event;
-use crate::vault::{Installation, Pseudonym, Reauthentication, Vault};
+use crate::vault::{Installation, Name, Pseudonyms, Reauthentication, Vault};
 
 /// The sessions of one connection. They are wiped when it ends.
 #[derive(Debug, Default)]
@@ -81,9 +81,17 @@ impl ProtectedResult {
 /// The identities and keys of an authentication that Confirm makes the profile's.
 #[derive(Debug, Default)]
 pub(super) struct Unconfirmed {
-    pub(super) pseudonym: Option<Pseudonym>,
+    pub(super) pseudonym: Option<Assigned>,
     pub(super) reauthentication: Option<Reauthentication>,
     pub(super) k_ausf: Option<KAusf>,
+}
+
+/// A pseudonym that a challenge assigned.
+#[derive(Debug)]
+pub(super) struct Assigned {
+    pub(super) name: Name,
+    /// Whether the exchange began with a SUCI, so that it may be shown once (RFC 9048 §5.2).
+    pub(super) one_time: bool,
 }
 
 impl Session {
@@ -283,7 +291,13 @@ fn store(
     if has_context || unconfirmed.pseudonym.is_some() || unconfirmed.reauthentication.is_some() {
         vault.change_identities(of.slot(), |identities| {
             identities.reauthentication = unconfirmed.reauthentication;
-            identities.pseudonym = unconfirmed.pseudonym.or(identities.pseudonym.take());
+            match unconfirmed.pseudonym {
+                None => {}
+                Some(Assigned { name, one_time }) if one_time => {
+                    identities.pseudonyms = Pseudonyms::OneTime { name, spent: false };
+                }
+                Some(Assigned { name, .. }) => identities.pseudonyms.confirmed(name),
+            }
         });
     }
     if let Some(k_ausf) = unconfirmed.k_ausf {

@@ -57,7 +57,7 @@ mod transaction;
 
 pub use contents::{
     DeviceKeys, Identities, Installation, MAX_ACCOUNTS, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Name,
-    Pseudonym, Psk, Reauthentication, Root, Slot, StoredProfile, Txid, Uses,
+    Pair, Patience, Pseudonyms, Psk, Reauthentication, Root, Slot, StoredProfile, Txid,
 };
 pub use error::{CommitError, Room};
 pub use file::{

@@ -1,56 +1,38 @@
 //! Which identity keyd shows, and that keyd decides it.
 
+use std::time::Duration;
+
 use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     AkaAnswer, IdentityAnswer, IdentityKind, IdentityPrivacy, IdentityRequest, Method, Realm,
     Refusal, Role,
 };
-use softsim_profile::{HomeNetworkKey, HomeNetworkKeys, Profile, RoutingIndicator};
+use softsim_profile::{HomeNetworkKey, HomeNetworkKeys, PrivacyDemand, Profile, RoutingIndicator};
 use softsim_sandbox::random::SystemRng;
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
 use softsim_testkit::requests::*;
 use softsim_usim::ecies;
 
+use crate::support::{ask, assign_pseudonym, authenticated, with};
+
 const HOME: &str = "mnc001.mcc001.3gppnetwork.org";
+
+const NULL_SUCI: &[u8] =
+    b"type0.rid0.schid0.userid0000000001@5gc-nswo.mnc001.mcc001.3gppnetwork.org";
 
 const SUCI: &[u8] =
     b"type0.rid0.schid1.hnkey1.ecckey00.cip00.mac00@5gc-nswo.mnc001.mcc001.3gppnetwork.org";
 
-fn ask(device: &mut Device, kind: IdentityRequest) -> Result<IdentityAnswer, Refusal> {
-    let answer = device.ask(Role::Network, &identity(kind));
-    device.keyd.flush().unwrap();
-    answer
-}
-
-/// An authentication in which the server gives a pseudonym.
-fn assign_pseudonym(device: &mut Device, sqn: u64, shown: &[u8], pseudonym: &str) {
-    let home = HomeNetwork {
-        identity: shown.to_vec(),
-        ..HomeNetwork::naming(Some(pseudonym), None)
-    };
-    let sent = home.challenge(sqn);
-    let mut netd = device.client(Role::Network);
-    let answer = device.call(&mut netd, &challenge(&sent.packet, shown));
-    let Ok(AkaAnswer::Success { handle, .. }) = answer else {
-        panic!("expected Success, got {answer:?}");
-    };
-    device
-        .call(&mut netd, &Confirm { handle, msk: None })
-        .unwrap();
-    device.keyd.flush().unwrap();
-}
-
-/// A provisioned device with this `--identity-privacy`.
-fn with(privacy: IdentityPrivacy, profile: Profile) -> Device {
-    let mut device = Device::enrolled();
-    device = device.with_privacy(privacy);
-    let operator = Operator::generate();
-    device.trust(&operator);
-    let package = operator.seal(&mut device, profile, 1);
-    device.install(&package, [1; 16]).unwrap();
-    device
+/// A profile with a key of the home network.
+fn concealable() -> Profile {
+    let home = PrivateKey::generate(Group::X25519, &mut SystemRng);
+    let key = HomeNetworkKey::new(27, 1, home.public_key().as_bytes()).unwrap();
+    Profile {
+        home_network_keys: HomeNetworkKeys::new(&[key]).unwrap(),
+        ..profile(ICCID)
+    }
 }
 
 #[test]
@@ -131,89 +113,71 @@ fn a_pseudonym_is_shown_with_the_realm_until_another_one_comes_also_over_restart
 }
 
 #[test]
-fn pseudonym_with_a_realm_keeps_it_and_one_without_room_for_a_realm_is_not_used() {
+fn one_that_could_never_be_shown_is_dropped_when_it_comes() {
     let (mut device, _) = Device::provisioned();
-    assign_pseudonym(&mut device, 32, IDENTITY, "7carol@visited");
-    assert_eq!(
-        ask(&mut device, IdentityRequest::Any).unwrap().nai,
-        "7carol@visited"
-    );
-    assign_pseudonym(&mut device, 64, IDENTITY, &"7".repeat(253));
-    let mut device = device.with_privacy(IdentityPrivacy::Liberal);
-    let answer = ask(&mut device, IdentityRequest::Any).unwrap();
-    assert_eq!(answer.kind, IdentityKind::Permanent);
+    let realm = "wlan.".len() + HOME.len();
+    let longest = 253 - 1 - realm;
+    assert_eq!(longest, 218);
+    for (sqn, name, expected) in [
+        (1, "7".repeat(longest + 1), None),
+        (2, "7".repeat(253), None),
+        (3, "7carol@visited".to_owned(), None),
+        (4, format!("7{IMSI}"), Some(format!("7{IMSI}"))),
+        (5, "7".repeat(longest), Some("7".repeat(longest))),
+        (6, "7".repeat(longest + 1), Some("7".repeat(longest))),
+        (7, "7@".to_owned(), Some("7".repeat(longest))),
+    ] {
+        assign_pseudonym(&mut device, 32 * sqn, IDENTITY, &name);
+        let answer = ask(&mut device, IdentityRequest::FullAuthentication).unwrap();
+        match expected {
+            Some(name) => assert_eq!(answer.nai, format!("{name}@wlan.{HOME}")),
+            None => assert_eq!(answer.kind, IdentityKind::Permanent, "nothing was kept"),
+        }
+    }
+}
+
+#[test]
+fn under_the_strict_policy_no_identity_with_the_imsi_in_it_is_taken() {
+    let mut device = with(IdentityPrivacy::Strict, profile(ICCID));
+    assign_pseudonym(&mut device, 32, IDENTITY, "7alice");
+    assign_pseudonym(&mut device, 64, IDENTITY, &format!("7{IMSI}x"));
+    let answer = ask(&mut device, IdentityRequest::FullAuthentication).unwrap();
+    assert_eq!(answer.nai, format!("7alice@wlan.{HOME}"));
+    for (sqn, name, expected) in [
+        (96, format!("8{IMSI}@home"), IdentityKind::Pseudonym),
+        (128, "8fast@home".to_owned(), IdentityKind::Reauthentication),
+    ] {
+        let home = HomeNetwork::naming(None, Some(&name));
+        authenticated(&mut device, &home, sqn);
+        let answer = ask(&mut device, IdentityRequest::Any).unwrap();
+        assert_eq!(answer.kind, expected, "{name}");
+    }
 }
 
 #[test]
 fn pseudonym_assigned_after_a_suci_is_used_once_even_across_a_restart() {
-    let (mut device, _) = Device::provisioned();
+    let mut device = with(IdentityPrivacy::default(), concealable());
     for (sqn, name) in [(32, "7one"), (64, "7other")] {
         assign_pseudonym(&mut device, sqn, SUCI, name);
         let answer = ask(&mut device, IdentityRequest::FullAuthentication).unwrap();
         assert_eq!(answer.nai, format!("{name}@wlan.{HOME}"));
         for _ in 0..2 {
-            let refused = ask(&mut device, IdentityRequest::Any);
-            assert_eq!(refused, Err(Refusal::IdentityWithheld));
+            let answer = ask(&mut device, IdentityRequest::Any).unwrap();
+            assert_eq!(answer.kind, IdentityKind::Suci);
             device = device.restarted();
         }
     }
-    let mut device = device.with_privacy(IdentityPrivacy::Liberal);
-    let answer = ask(&mut device, IdentityRequest::Any).unwrap();
-    assert_eq!(answer.kind, IdentityKind::Permanent);
-}
-
-#[test]
-fn used_one_time_pseudonym_does_not_release_the_permanent_identity() {
-    let (mut device, _) = Device::provisioned();
-    assign_pseudonym(&mut device, 32, SUCI, "7once");
-    let answer = ask(&mut device, IdentityRequest::Any).unwrap();
-    assert_eq!(answer.kind, IdentityKind::Pseudonym);
-    for _ in 0..2 {
-        for (kind, expected) in [
-            (IdentityRequest::Any, Refusal::IdentityWithheld),
-            (
-                IdentityRequest::FullAuthentication,
-                Refusal::IdentityWithheld,
-            ),
-            (IdentityRequest::Permanent, Refusal::IdentityWithheld),
-            (IdentityRequest::Suci, Refusal::NoHomeNetworkKey),
-        ] {
-            assert_eq!(ask(&mut device, kind), Err(expected), "{kind:?}");
-        }
-        device = device.restarted();
-    }
-    // An authentication without a new pseudonym doesn't change that, either.
-    let sent = HomeNetwork::naming(None, Some("8fast")).challenge(64);
-    let mut netd = device.client(Role::Network);
-    let answer = device.call(&mut netd, &challenge(&sent.packet, IDENTITY));
-    let Ok(AkaAnswer::Success { handle, .. }) = answer else {
-        panic!("expected Success, got {answer:?}");
-    };
-    device
-        .call(&mut netd, &Confirm { handle, msk: None })
-        .unwrap();
-    let refused = ask(&mut device, IdentityRequest::Permanent);
-    assert_eq!(refused, Err(Refusal::IdentityWithheld));
-    let forget = ForgetIdentities { iccid: None };
-    device.ask(Role::Admin, &forget).unwrap();
-    assert!(ask(&mut device, IdentityRequest::Permanent).is_ok());
 }
 
 #[test]
 fn a_suci_follows_a_pseudonym_that_was_good_for_one_time() {
-    let home = PrivateKey::generate(Group::X25519, &mut SystemRng);
-    let key = HomeNetworkKey::new(27, 1, home.public_key().as_bytes()).unwrap();
-    let home_network_keys = HomeNetworkKeys::new(&[key]).unwrap();
     for privacy in [
         IdentityPrivacy::Liberal,
+        IdentityPrivacy::Patient,
         IdentityPrivacy::Conservative,
         IdentityPrivacy::Strict,
     ] {
-        let subscription = Profile {
-            home_network_keys,
-            ..profile(ICCID)
-        };
-        let mut device = with(privacy, subscription);
+        let mut device = with(privacy, concealable());
         assign_pseudonym(&mut device, 32, SUCI, "7once");
         for (kind, expected) in [
             (IdentityRequest::Any, IdentityKind::Pseudonym),
@@ -222,12 +186,87 @@ fn a_suci_follows_a_pseudonym_that_was_good_for_one_time() {
         ] {
             assert_eq!(ask(&mut device, kind).unwrap().kind, expected);
         }
+        // What follows it is in a pair, once it has proved itself.
+        let shown = format!("7once@wlan.{HOME}");
+        assign_pseudonym(&mut device, 64, shown.as_bytes(), "7next");
+        for _ in 0..2 {
+            let answer = ask(&mut device, IdentityRequest::Any).unwrap();
+            assert_eq!(answer.nai, format!("7next@wlan.{HOME}"));
+        }
         let counters = device
             .ask(Role::Admin, &Status {})
             .unwrap()
             .counters
             .unwrap();
         assert_eq!(counters.permanent_identities, 0);
+    }
+}
+
+/// It would be the only identity, and a request by anybody would use it up.
+#[test]
+fn one_that_came_after_a_suci_of_the_null_scheme_is_not_used_up() {
+    let (mut device, _) = Device::provisioned();
+    assign_pseudonym(&mut device, 32, NULL_SUCI, "7alice");
+    for _ in 0..3 {
+        let answer = ask(&mut device, IdentityRequest::Any).unwrap();
+        assert_eq!(answer.nai, format!("7alice@wlan.{HOME}"));
+        device = device.restarted();
+    }
+}
+
+#[test]
+fn out_of_patience_a_suci_goes_if_there_is_a_key_for_it_and_never_the_imsi() {
+    for (privacy, expected) in [
+        (IdentityPrivacy::Patient, Ok(IdentityKind::Suci)),
+        (
+            IdentityPrivacy::Conservative,
+            Err(Refusal::IdentityWithheld),
+        ),
+        (IdentityPrivacy::Strict, Err(Refusal::IdentityWithheld)),
+    ] {
+        let mut device = with(privacy, concealable());
+        assign_pseudonym(&mut device, 32, IDENTITY, "7alice");
+        for minute in 0..50 {
+            let shown = ask(&mut device, IdentityRequest::Any).unwrap();
+            assert_eq!(shown.kind, IdentityKind::Pseudonym);
+            let answer = ask(&mut device, IdentityRequest::Permanent);
+            let withheld = Err(Refusal::IdentityWithheld);
+            let expected = if minute < 10 { &withheld } else { &expected };
+            assert!(minute == 10 || answer.map(|answer| answer.kind) == *expected);
+            device.wait(Duration::from_secs(58));
+        }
+        let refused = device.ask(Role::Supplicant, &permanent(None));
+        assert_eq!(refused, Err(Refusal::IdentityWithheld), "not to a bridge");
+        let status = device.ask(Role::Admin, &Status {}).unwrap();
+        assert_eq!(status.counters.unwrap().permanent_identities, 0);
+        assert_eq!(status.identities.unwrap().shown, 0);
+    }
+}
+
+#[test]
+fn a_profile_may_demand_a_narrower_policy_and_never_a_wider_one() {
+    use IdentityPrivacy::{Conservative, Liberal, Patient, Strict};
+    for (host, demand, expected) in [
+        (Patient, None, Patient),
+        (Liberal, Some(PrivacyDemand::Conservative), Conservative),
+        (Patient, Some(PrivacyDemand::Conservative), Conservative),
+        (Patient, Some(PrivacyDemand::Strict), Strict),
+        (Strict, Some(PrivacyDemand::Conservative), Strict),
+    ] {
+        let subscription = Profile {
+            identity_privacy: demand,
+            ..profile(ICCID)
+        };
+        let mut device = with(host, subscription);
+        device = device.with_privacy(host);
+        let status = device.ask(Role::Admin, &Status {}).unwrap();
+        assert_eq!(status.enforcement.identity_privacy, host);
+        assert_eq!(status.identities.unwrap().privacy, expected);
+        let shown = ask(&mut device, IdentityRequest::Permanent);
+        assert_eq!(shown.is_ok(), expected != Strict, "{expected}");
+        assign_pseudonym(&mut device, 32, IDENTITY, "7alice");
+        let shown = ask(&mut device, IdentityRequest::Permanent);
+        assert_eq!(shown.is_ok(), expected == Liberal, "{expected}");
     }
 }
 
@@ -246,7 +285,7 @@ fn once_a_pseudonym_is_known_the_permanent_identity_is_withheld_by_default() {
     assert_eq!(status.counters.unwrap().identities_withheld, 1);
     assert_eq!(
         status.enforcement.identity_privacy,
-        IdentityPrivacy::Conservative
+        IdentityPrivacy::Patient
     );
 
     let mut device = device.with_privacy(IdentityPrivacy::Liberal);

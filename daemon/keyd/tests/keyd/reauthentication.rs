@@ -147,7 +147,7 @@ fn session_without_confirm_stores_no_reauthentication_context() {
     let answer = device
         .ask(Role::Network, &identity(IdentityRequest::Any))
         .unwrap();
-    assert_eq!(answer.kind, IdentityKind::Permanent);
+    assert_eq!(answer.nai.split('@').next(), Some("7name"), "the stand-by");
 }
 
 #[test]

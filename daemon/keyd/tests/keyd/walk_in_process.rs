@@ -3,17 +3,20 @@
 
 use softsim_keyd::Client;
 use softsim_keyd::vault::{FileStorage, Kek, Vault};
-use softsim_keyd_proto::{Call, RequestKind, Role};
+use softsim_keyd_proto::{Call, IdentityPrivacy, RequestKind, Role};
 use softsim_testkit::device::{Device, copy_of};
 use softsim_testkit::dice::Dice;
 use softsim_testkit::walk::{Keyd, Walk, thorough};
+
+/// The policy that lets the walk run for as long as it likes.
+const PRIVACY: IdentityPrivacy = IdentityPrivacy::Conservative;
 
 /// A device; `None` only while it restarts.
 struct InProcess(Option<Device>);
 
 impl InProcess {
     fn blank() -> Self {
-        Self(Some(Device::blank()))
+        Self(Some(Device::blank().with_privacy(PRIVACY)))
     }
 
     fn device(&mut self) -> &mut Device {
@@ -39,7 +42,7 @@ impl Keyd for InProcess {
     }
 
     fn restart(&mut self) {
-        self.0 = self.0.take().map(Device::restarted);
+        self.0 = self.0.take().map(|device| device.with_privacy(PRIVACY));
     }
 
     fn vault(&self) -> Vault {

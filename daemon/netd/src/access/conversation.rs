@@ -6,12 +6,13 @@ use softsim_client::keyd::Connection;
 use softsim_client::netd::{Authentication, Failure};
 use softsim_client::proto::requests::{
     AkaChallenge, AkaPrimeChallenge, CloseSession, Confirm, EapMac, EapVerify, EncryptCounter,
-    Identity, Reauthenticate,
+    Identity, IdentityRefused, Reauthenticate,
 };
 use softsim_client::proto::{self, AkaAnswer, Call, PacketFault, Realm, Refusal, SecretSlice};
 use softsim_eap::{
-    Answer, Ask, ChallengeAnswer, Config, IdentityKind, IdentityRequest, Method, Nai, Note,
-    Outcome, OuterIdentity, Output, Peer, Reason, ReauthenticationAnswer, Success, Unprocessable,
+    Answer, Ask, ChallengeAnswer, Config, ForwardSecrecy, IdentityKind, IdentityRequest, Method,
+    Nai, Note, Outcome, OuterIdentity, Output, Peer, Reason, ReauthenticationAnswer, Success,
+    Unprocessable,
 };
 use softsim_eap_packet::Kind;
 
@@ -69,6 +70,12 @@ pub struct Conversation<'k> {
     synchronised: bool,
     /// The first identity that the network saw, and its kind.
     first_identity: Option<(String, IdentityKind)>,
+    /// Whether the server's last word was to ask for an identity for full authentication, inside
+    /// the method, and it got a pseudonym.
+    full_authentication: bool,
+    forward_secrecy_required: bool,
+    /// Whether the carrier says that the network has rejected us.
+    rejected: bool,
     /// The last refusal of keyd that the peer itself can't express.
     refused: Option<Refusal>,
 }
@@ -92,6 +99,9 @@ impl<'k> Conversation<'k> {
             over: false,
             synchronised: false,
             first_identity,
+            full_authentication: false,
+            rejected: false,
+            forward_secrecy_required: policy.peer.forward_secrecy == ForwardSecrecy::Require,
             refused: None,
         }
     }
@@ -128,8 +138,10 @@ impl<'k> Conversation<'k> {
         self.receive(packet);
     }
 
-    /// Ends the conversation, because the carrier failed.
-    pub(super) fn abandon(&mut self) {
+    /// Ends the conversation, because the carrier failed, or because the network has rejected us
+    /// without an EAP packet that the peer believes.
+    pub(super) fn abandon(&mut self, rejected: bool) {
+        self.rejected = rejected;
         self.received = None;
         self.peer.carrier_failed();
     }
@@ -166,7 +178,14 @@ impl<'k> Conversation<'k> {
 
     fn ask(&mut self, ask: Ask) -> Result<Answer, Lost> {
         match (ask, self.handle) {
-            (Ask::Identity { method, wanted }, _) => self.identity(method, wanted),
+            (
+                Ask::Identity {
+                    method,
+                    wanted,
+                    inside,
+                },
+                _,
+            ) => self.identity(method, wanted, inside),
             (
                 Ask::Challenge {
                     method: Method::AkaPrime,
@@ -234,18 +253,25 @@ impl<'k> Conversation<'k> {
         }
     }
 
-    fn identity(&mut self, method: Method, wanted: IdentityRequest) -> Result<Answer, Lost> {
+    fn identity(
+        &mut self,
+        method: Method,
+        wanted: IdentityRequest,
+        inside: bool,
+    ) -> Result<Answer, Lost> {
         if std::mem::replace(&mut self.over, false) {
             // A new conversation begins: the network has seen no identity of it yet.
             self.first_identity = None;
             self.stage = Stage::Identity;
             self.refused = None;
         }
+        self.full_authentication = false;
         let network_name = std::mem::take(&mut self.network_name);
         let given = self.call(&Identity {
             iccid: None,
             method,
             kind: wanted,
+            inside,
             realm: self.realm,
             network_name: &network_name,
         });
@@ -255,6 +281,9 @@ impl<'k> Conversation<'k> {
                 Ok(nai) => {
                     self.first_identity
                         .get_or_insert_with(|| described(&nai, kind));
+                    self.full_authentication = inside
+                        && wanted == IdentityRequest::FullAuthentication
+                        && kind == IdentityKind::Pseudonym;
                     Answer::Identity(softsim_eap::Identity { nai, kind })
                 }
                 Err(_) => Answer::Unavailable,
@@ -339,6 +368,7 @@ impl<'k> Conversation<'k> {
         self.received = None;
         self.stage = Stage::Challenge;
         self.over = false;
+        self.full_authentication = false;
     }
 
     fn call<C: Call>(&mut self, request: &C) -> Result<C::Answer, RequestError> {
@@ -356,7 +386,10 @@ impl<'k> Conversation<'k> {
         let received = self.received.take();
         let success = match outcome {
             Outcome::Success(success) => success,
-            Outcome::Failure(reason) => return Ok(Action::Ended(Err(self.fault(reason)))),
+            Outcome::Failure(reason) => {
+                self.tell_refusal(&reason)?;
+                return Ok(Action::Ended(Err(self.fault(reason))));
+            }
         };
         let Some(handle) = self.handle else {
             let reason = "success without a session of softsim-keyd";
@@ -367,6 +400,28 @@ impl<'k> Conversation<'k> {
             Ok(()) => Ok(self.authentication(&success)),
             Err(error) => Err(error.refusal()?.into()),
         }))
+    }
+
+    /// Tells keyd if the network let the authentication fail once it had a pseudonym for full
+    /// authentication. Silence is no failure of this kind, and neither is a message that we reject:
+    /// a network that sends a challenge knows the pseudonym.
+    ///
+    /// With required forward secrecy, the permanent identity is never shown, so nothing is told.
+    fn tell_refusal(&mut self, reason: &Reason) -> Result<(), Lost> {
+        let rejected = std::mem::take(&mut self.rejected);
+        let refused = match reason {
+            Reason::Notified(_)
+            | Reason::Unprocessable(
+                Unprocessable::IdentityOrder | Unprocessable::IdentityRequests { .. },
+            ) => true,
+            Reason::Carrier => rejected,
+            _ => false,
+        };
+        let shown = std::mem::take(&mut self.full_authentication);
+        if shown && refused && !self.forward_secrecy_required {
+            unless_refused(self.call(&IdentityRefused { iccid: None }))?;
+        }
+        Ok(())
     }
 
     fn authentication(&self, success: &Success) -> Authentication {

@@ -4,7 +4,7 @@
 use std::time::Instant;
 
 use softsim_carriers::radius::SessionLimit;
-use softsim_client::netd::{Authentication, MskComparison};
+use softsim_client::netd::{Authentication, Failure, MskComparison};
 use softsim_eap::Note;
 
 use super::Fatal;
@@ -76,9 +76,9 @@ impl<'k, C: Carrier> Exchange<'k, C> {
                     self.own_request = true;
                     self.conversation.receive(&packet);
                 }
-                Output::Abandon => self.abandon()?,
+                Output::Abandon => self.abandon(false)?,
                 Output::Failed(fault) => {
-                    self.abandon()?;
+                    self.abandon(fault.failure == Failure::Refused)?;
                     return Ok(Some(Event::Failed(fault)));
                 }
                 Output::Silent(fault) => return Ok(Some(self.silent(fault)?)),
@@ -126,7 +126,7 @@ impl<'k, C: Carrier> Exchange<'k, C> {
 
     fn silent(&mut self, fault: Fault) -> Result<Event, Lost> {
         let fault = self.conversation.refusal().unwrap_or(fault);
-        self.abandon()?;
+        self.abandon(false)?;
         Ok(match self.carrier.state() {
             State::Connecting => Event::GaveUp(fault),
             _ => Event::Failed(fault),
@@ -134,8 +134,8 @@ impl<'k, C: Carrier> Exchange<'k, C> {
     }
 
     /// Ends the conversation without an outcome.
-    fn abandon(&mut self) -> Result<(), Lost> {
-        self.conversation.abandon();
+    fn abandon(&mut self, rejected: bool) -> Result<(), Lost> {
+        self.conversation.abandon(rejected);
         while self.conversation.poll()?.is_some() {}
         Ok(())
     }

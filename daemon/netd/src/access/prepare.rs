@@ -7,6 +7,7 @@ use softsim_carriers::eapol::Timers;
 use softsim_carriers::radius::Secret;
 use softsim_client::keyd::Connection;
 use softsim_client::netd::{Carrier, Port};
+use softsim_eap::ForwardSecrecy;
 use softsim_sandbox::secret_file;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
@@ -72,6 +73,13 @@ impl PreparedAccess {
     /// Starts the keeper of the interface, which closes the controlled port, or reads the secret of
     /// the server.
     pub(crate) fn open(settings: Settings, keyd: Connection) -> Result<Self, PrepareError> {
+        if settings.policy.peer.forward_secrecy == ForwardSecrecy::Require {
+            tracing::info!(
+                access = &*settings.name,
+                "forward secrecy is required: if the network loses its pseudonyms, the permanent \
+                 identity is withheld for ever, whatever keyd's --identity-patience"
+            );
+        }
         let carrier = match settings.carrier {
             CarrierSettings::Wired {
                 interface,

@@ -43,6 +43,7 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
                 key_memory: KeyMemory::Plain,
                 kek_source: KekSource::Development,
                 identity_privacy: IdentityPrivacy::Conservative,
+                identity_patience: 600,
                 supplicant: false,
                 test_profiles: false,
             },
@@ -57,6 +58,7 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
             committed: None,
             accounts: None,
             counters: Some(Counters::default()),
+            identities: None,
         })),
         RequestKind::Identity => encoded::<Identity<'_>>(Ok(IdentityAnswer {
             nai: "6001010000000007@wlan.mnc001.mcc001.3gppnetwork.org".into(),

@@ -1,6 +1,6 @@
 //! The identities that servers assigned to a profile, and its re-authentication context.
 
-use std::fmt;
+use std::{fmt, mem};
 
 use softsim_aka::eap::MacKey;
 use softsim_aka::{KAut, KAut128, KEncr, KRe, Mk};
@@ -38,34 +38,123 @@ impl fmt::Debug for Name {
     }
 }
 
-/// The identity that replaces the permanent one (RFC 4187 §4.1.1.3).
+/// The usernames that servers assigned to replace the permanent identity (RFC 4187 §4.1.1.3). keyd
+/// adds the realm when it shows one.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Pseudonym {
-    /// The username. keyd adds the realm when it shows the pseudonym.
-    pub name: Name,
-    /// How often it may be shown.
-    pub uses: Uses,
+pub enum Pseudonyms {
+    /// The usual ones, each of which may be shown until the server assigns another.
+    Pair(Pair),
+    /// The server assigned it in an exchange that began with a SUCI, so it may be shown once (RFC
+    /// 9048 §5.2).
+    OneTime {
+        /// The username.
+        name: Name,
+        /// Whether it was shown. keyd keeps it, since it shows that the server knows the
+        /// subscriber by a pseudonym.
+        spent: bool,
+    },
 }
 
-/// How often a pseudonym may be shown.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Uses {
-    /// Until the server assigns another.
-    Unlimited,
-    /// Once: the server assigned it in an exchange that began with a SUCI (RFC 9048 §5.2).
-    Once,
-    /// Never again. keyd keeps it, since it shows that the server knows the subscriber by a
-    /// pseudonym.
-    Spent,
+/// The two pseudonyms of which the server knows at least one, whatever message was lost.
+///
+/// A server that keeps one pseudonym replaces it when our response to a challenge arrives. Whether
+/// it arrived, the peer learns from EAP-Success, if that arrives; and anybody can forge one.
+/// Therefore the pseudonym that was shown stays until its successor has carried a challenge.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Pair {
+    /// The one to show first: the last that carried a challenge with a right AT_MAC, or that came
+    /// in an authentication which succeeded as far as keyd can know.
+    pub proven: Option<Name>,
+    /// The one to show after the first was refused: the newest that came under AT_MAC, or, once
+    /// that has succeeded, the one before it.
+    pub stand_by: Option<Name>,
 }
 
-impl Pseudonym {
-    /// Marks a one-time pseudonym as spent.
-    pub fn spend(&mut self) {
-        if self.uses == Uses::Once {
-            self.uses = Uses::Spent;
+impl Default for Pseudonyms {
+    fn default() -> Self {
+        Self::Pair(Pair::default())
+    }
+}
+
+impl Pseudonyms {
+    /// Whether the server knows the subscriber by a pseudonym, as far as keyd can know. A stand-by
+    /// alone came in the first authentication of all, which may have failed.
+    pub fn are_known(&self) -> bool {
+        match self {
+            Self::Pair(pair) => pair.proven.is_some(),
+            Self::OneTime { .. } => true,
         }
     }
+
+    /// How many there are to show.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Pair(Pair { proven, stand_by }) => {
+                proven.iter().count() + stand_by.iter().count()
+            }
+            Self::OneTime { spent, .. } => usize::from(!spent),
+        }
+    }
+
+    /// Marks a one-time pseudonym as shown.
+    pub fn spend(&mut self) {
+        if let Self::OneTime { spent, .. } = self {
+            *spent = true;
+        }
+    }
+
+    /// A challenge for this identity had a right AT_MAC, and assigned `next`. The server knows the
+    /// identity; it knows the next one only if our response arrives.
+    ///
+    /// After a one-time pseudonym, the next one is kept when the authentication has succeeded:
+    /// until then, there is the SUCI.
+    pub fn challenged(&mut self, identity: &[u8], next: Option<&Name>) {
+        let Self::Pair(pair) = self else { return };
+        let username = identity.split(|octet| *octet == b'@').next();
+        let is_it = |name: &Name| Some(name.as_str().as_bytes()) == username;
+        if pair.stand_by.as_ref().is_some_and(is_it) {
+            mem::swap(&mut pair.proven, &mut pair.stand_by);
+        }
+        if let Some(next) = next.filter(|next| pair.proven.as_ref() != Some(next)) {
+            pair.stand_by = Some(next.clone());
+        }
+    }
+
+    /// The authentication that assigned `next` succeeded, as far as keyd can know. The pseudonym
+    /// before it becomes the stand-by.
+    pub fn confirmed(&mut self, next: Name) {
+        match self {
+            Self::Pair(pair) if pair.proven.as_ref() == Some(&next) => {}
+            Self::Pair(pair) => {
+                let before = pair.proven.replace(next);
+                if pair.stand_by.is_none() || pair.stand_by == pair.proven {
+                    pair.stand_by = before;
+                }
+            }
+            Self::OneTime { .. } => {
+                *self = Self::Pair(Pair {
+                    proven: Some(next),
+                    stand_by: None,
+                });
+            }
+        }
+    }
+}
+
+/// How far the wait has come at whose end the permanent identity is shown to a network that has
+/// refused every pseudonym. It is stored in quarters, so that a wait takes four writes, and goes on
+/// after a restart.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Patience {
+    /// How often the permanent identity was shown at the end of such a wait.
+    pub shown: u8,
+    /// The quarters of the present wait that have passed, below [`Patience::QUARTERS`].
+    pub quarters: u8,
+}
+
+impl Patience {
+    /// The parts of a wait.
+    pub const QUARTERS: u8 = 4;
 }
 
 /// The context of a fast re-authentication (RFC 4187 §5).
@@ -130,10 +219,12 @@ impl Reauthentication {
 pub struct Identities {
     /// The profile.
     pub(in super::super) of: Installation,
-    /// The pseudonym, if a server has assigned one.
-    pub pseudonym: Option<Pseudonym>,
+    /// The pseudonyms that servers have assigned.
+    pub pseudonyms: Pseudonyms,
     /// The re-authentication context, if the last authentication left one.
     pub reauthentication: Option<Reauthentication>,
+    /// The wait before the permanent identity is shown.
+    pub patience: Patience,
 }
 
 impl Identities {
@@ -141,16 +232,18 @@ impl Identities {
     pub(in super::super) fn none(of: Installation) -> Self {
         Self {
             of,
-            pseudonym: None,
+            pseudonyms: Pseudonyms::default(),
             reauthentication: None,
+            patience: Patience::default(),
         }
     }
 }
 
 fields!(Identities {
     of,
-    pseudonym,
-    reauthentication
+    pseudonyms,
+    reauthentication,
+    patience
 });
 
 impl Contents for Identities {
@@ -159,10 +252,12 @@ impl Contents for Identities {
     fn is_possible(&self) -> bool {
         let context = self.reauthentication.as_ref();
         context.is_none_or(Reauthentication::is_possible)
+            && self.patience.quarters < Patience::QUARTERS
     }
 }
 
-fields!(Pseudonym { name, uses });
+fields!(Pair { proven, stand_by });
+fields!(Patience { shown, quarters });
 fields!(Reauthentication {
     identity,
     shown,
@@ -182,17 +277,34 @@ impl Field for Name {
     }
 }
 
-impl Field for Uses {
+// How a record tells what kind of pseudonyms it has.
+const PAIR: u8 = 0;
+const ONE_TIME: u8 = 1;
+
+impl Field for Pseudonyms {
     fn write(&self, to: &mut Writer) {
-        (*self as u8).write(to);
+        match self {
+            Self::Pair(pair) => {
+                PAIR.write(to);
+                pair.write(to);
+            }
+            Self::OneTime { name, spent } => {
+                ONE_TIME.write(to);
+                name.write(to);
+                spent.write(to);
+            }
+        }
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
-        let number = u8::read(from)?;
-        [Self::Unlimited, Self::Once, Self::Spent]
-            .into_iter()
-            .find(|uses| *uses as u8 == number)
-            .ok_or(Malformed)
+        match u8::read(from)? {
+            PAIR => Field::read(from).map(Self::Pair),
+            ONE_TIME => Ok(Self::OneTime {
+                name: Field::read(from)?,
+                spent: Field::read(from)?,
+            }),
+            _ => Err(Malformed),
+        }
     }
 }
 

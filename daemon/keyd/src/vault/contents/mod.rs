@@ -11,7 +11,7 @@ pub(super) use accounts::Accounts;
 pub use accounts::{MAX_ACCOUNTS, Psk};
 pub(super) use device::Device;
 pub use device::{DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS};
-pub use identities::{Identities, Name, Pseudonym, Reauthentication, Root, Uses};
+pub use identities::{Identities, Name, Pair, Patience, Pseudonyms, Reauthentication, Root};
 pub use profile::{Installation, Slot, StoredProfile};
 pub use provisioning::Txid;
 pub(super) use provisioning::{MAX_ISSUERS, Provisioning};
@@ -59,7 +59,7 @@ impl Table {
 
     /// The identities that servers assigned to profiles, in the order in which profiles were first
     /// enabled.
-    pub const IDENTITIES: Self = Self::of(&Kind::new(9, "Identities", 1024, Records::Capacity));
+    pub const IDENTITIES: Self = Self::of(&Kind::new(9, "Identities", 1280, Records::Capacity));
 }
 
 #[cfg(test)]

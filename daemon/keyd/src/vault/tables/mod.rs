@@ -22,7 +22,7 @@ use super::file::{Contents, Layout, Malformed, OpenError, Place, Record, Table};
 pub(super) const HEAP_PER_PROFILE: usize = 704;
 
 /// The heap that the identities of a profile take, likewise.
-pub(super) const HEAP_PER_IDENTITIES: usize = 1280;
+pub(super) const HEAP_PER_IDENTITIES: usize = 1536;
 
 /// The heap that a tombstone takes, likewise.
 pub(super) const HEAP_PER_TOMBSTONE: usize = 384;
@@ -138,9 +138,7 @@ impl Tables {
     pub(super) fn drop_reauthentication(&mut self, index: u32) {
         if let Some(identities) = self.identities.get_mut(index) {
             identities.reauthentication = None;
-            if let Some(pseudonym) = &mut identities.pseudonym {
-                pseudonym.spend();
-            }
+            identities.pseudonyms.spend();
         }
     }
 

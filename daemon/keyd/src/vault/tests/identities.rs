@@ -6,11 +6,20 @@ use softsim_aka::{KAut, KAut128, KEncr, KRe, Mk};
 use super::*;
 use crate::vault::tests::power::crashes;
 
-pub(super) fn pseudonym(name: &str) -> Pseudonym {
-    Pseudonym {
-        name: Name::new(name.as_bytes()).unwrap(),
-        uses: Uses::Unlimited,
-    }
+fn a_name(name: &str) -> Name {
+    Name::new(name.as_bytes()).unwrap()
+}
+
+/// The pseudonym of an authentication that succeeded.
+pub(super) fn proven(name: &str) -> Pseudonyms {
+    pair(Some(name), None)
+}
+
+fn pair(proven: Option<&str>, stand_by: Option<&str>) -> Pseudonyms {
+    Pseudonyms::Pair(Pair {
+        proven: proven.map(a_name),
+        stand_by: stand_by.map(a_name),
+    })
 }
 
 pub(super) fn reauthentication(identity: &str, counter: u16) -> Reauthentication {
@@ -30,7 +39,7 @@ pub(super) fn reauthentication(identity: &str, counter: u16) -> Reauthentication
 /// What a confirmed authentication does.
 fn name(vault: &mut Vault, slot: Slot, counter: u16) {
     let named = vault.change_identities(slot, |identities| {
-        identities.pseudonym = Some(pseudonym("7name"));
+        identities.pseudonyms = proven("7name");
         identities.reauthentication = Some(reauthentication("8name@home", counter));
     });
     named.unwrap();
@@ -59,7 +68,7 @@ fn damage(image: &mut [u8], half: u64) {
 fn is_named(vault: &Vault, slot: Slot) -> bool {
     let identities = vault.identities(slot);
     identities.is_some_and(|identities| {
-        identities.pseudonym.is_some() || identities.reauthentication.is_some()
+        identities.pseudonyms.count() > 0 || identities.reauthentication.is_some()
     })
 }
 
@@ -70,10 +79,14 @@ fn identities_survive_a_restart_with_everything_that_belongs_to_them() {
     let (one, two) = (slot(&vault, 1), slot(&vault, 2));
     name(&mut vault, one, 7);
     vault.change_identities(two, |identities| {
-        identities.pseudonym = Some(Pseudonym {
-            uses: Uses::Once,
-            ..pseudonym("2alice")
-        });
+        identities.pseudonyms = Pseudonyms::OneTime {
+            name: a_name("2alice"),
+            spent: true,
+        };
+        identities.patience = Patience {
+            shown: 255,
+            quarters: 3,
+        };
         identities.reauthentication = Some(Reauthentication {
             k_aut: KAut128::new([4; 16]).into(),
             root: Root::Aka(Mk::new([5; 20])),
@@ -97,7 +110,7 @@ fn the_longest_identities_fit_their_record() {
     let one = slot(&vault, 1);
     let longest = "n".repeat(Name::MAX);
     vault.change_identities(one, |identities| {
-        identities.pseudonym = Some(pseudonym(&longest));
+        identities.pseudonyms = pair(Some(&longest), Some(&longest));
         identities.reauthentication = Some(Reauthentication {
             root: Root::AkaPrime {
                 k_re: KRe::new([3; 32]),
@@ -128,7 +141,7 @@ fn a_name_is_utf_8_without_control_characters_and_no_longer_than_an_identity() {
     ] {
         assert_eq!(Name::new(bad), None, "{bad:?}");
     }
-    let shown = format!("{:?}", pseudonym("secret"));
+    let shown = format!("{:?}", proven("secret"));
     assert!(!shown.contains("secret"), "{shown}");
     let shown = format!("{:?}", reauthentication("secret", 1));
     assert!(
@@ -170,7 +183,7 @@ fn identities_are_one_write_and_one_sync_and_share_it_with_sequence_numbers() {
     let [Operation::Write(_, written), Operation::Sync] = &log[..] else {
         panic!("{} operations", log.len())
     };
-    assert_eq!(written.len(), 1024);
+    assert_eq!(written.len(), 1280);
     offer(&mut vault, one, 320).unwrap();
     name(&mut vault, one, 2);
     assert_eq!(disk.syncs(), 1);
@@ -261,31 +274,78 @@ fn where_the_medium_lost_the_newest_version_no_older_counter_stands_in() {
 
 #[test]
 fn where_the_medium_lost_the_newest_version_a_pseudonym_s_one_time_may_be_over() {
-    for (uses, expected) in [
-        (Uses::Unlimited, Uses::Unlimited),
-        (Uses::Once, Uses::Spent),
-        (Uses::Spent, Uses::Spent),
-    ] {
+    for spent in [false, true] {
         let (disk, mut vault) = new_vault();
         commit(&mut vault, vec![install(1, 1)]).unwrap();
         let one = slot(&vault, 1);
         for name in ["7name", "7other"] {
             vault.change_identities(one, |identities| {
-                let pseudonym = pseudonym(name);
-                identities.pseudonym = Some(Pseudonym { uses, ..pseudonym });
+                let name = a_name(name);
+                identities.pseudonyms = Pseudonyms::OneTime { name, spent };
             });
             vault.flush().unwrap();
         }
         let mut image = disk.image();
         damage(&mut image, newest(&vault));
         let damaged = open_image(&image).unwrap();
-        let identities = damaged.identities(one).unwrap();
-        let pseudonym = identities.pseudonym.as_ref().unwrap();
-        assert_eq!(
-            (pseudonym.name.as_str(), pseudonym.uses),
-            ("7name", expected)
-        );
+        let expected = Pseudonyms::OneTime {
+            name: a_name("7name"),
+            spent: true,
+        };
+        assert_eq!(damaged.identities(one).unwrap().pseudonyms, expected);
     }
+}
+
+/// Pseudonyms are pairs of one-letter names here, `-` for none.
+fn letters(names: &str) -> Pseudonyms {
+    let at = |at: usize| Some(&names[at..=at]).filter(|name| *name != "-");
+    pair(at(0), at(1))
+}
+
+#[test]
+fn whatever_message_is_lost_the_server_s_pseudonym_is_one_of_the_two() {
+    for (before, identity, next, challenged, confirmed) in [
+        // The first contact.
+        ("--", "6001", Some("a"), "-a", "a-"),
+        // The stand-by came with the response that got lost, or EAP-Success did.
+        ("a-", "a@home", Some("b"), "ab", "ba"),
+        ("ab", "a@home", Some("c"), "ac", "ca"),
+        ("ab", "b@home", Some("c"), "bc", "cb"),
+        ("-a", "a@home", Some("b"), "ab", "ba"),
+        // No new one, or the same again.
+        ("ab", "a@home", None, "ab", "ab"),
+        ("ab", "b@home", None, "ba", "ba"),
+        ("ab", "a@home", Some("a"), "ab", "ab"),
+        // The server had lost them all.
+        ("ab", "6001", Some("c"), "ac", "ca"),
+        ("ab", "6001", None, "ab", "ab"),
+    ] {
+        let mut pseudonyms = letters(before);
+        let next = next.map(a_name);
+        pseudonyms.challenged(identity.as_bytes(), next.as_ref());
+        assert_eq!(pseudonyms, letters(challenged), "{before}, {identity}");
+        if let Some(next) = next {
+            pseudonyms.confirmed(next);
+        }
+        assert_eq!(pseudonyms, letters(confirmed), "{before}, {identity}");
+    }
+    // A confirmation that comes after another challenge.
+    let mut pseudonyms = letters("ac");
+    pseudonyms.confirmed(a_name("b"));
+    assert_eq!(pseudonyms, letters("bc"));
+}
+
+#[test]
+fn a_one_time_pseudonym_is_in_no_pair() {
+    let once = Pseudonyms::OneTime {
+        name: a_name("a"),
+        spent: true,
+    };
+    let mut pseudonyms = once.clone();
+    pseudonyms.challenged(b"a@home", Some(&a_name("b")));
+    assert_eq!(pseudonyms, once, "until the next one is confirmed");
+    pseudonyms.confirmed(a_name("b"));
+    assert_eq!(pseudonyms, letters("b-"));
 }
 
 #[test]
@@ -302,7 +362,7 @@ fn identities_that_were_put_back_are_noticed_from_the_next_transaction_on() {
     let mut image = disk.image();
     for half in [0, 1] {
         let at = layout(CAPACITY).offset(Table::IDENTITIES, 0, half) as usize;
-        image[at..at + 1024].copy_from_slice(&old[at..at + 1024]);
+        image[at..at + 1280].copy_from_slice(&old[at..at + 1280]);
     }
     let error = open_image(&image).err().unwrap();
     assert!(matches!(error, OpenError::PutBack { .. }), "{error}");

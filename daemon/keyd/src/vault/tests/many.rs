@@ -140,7 +140,7 @@ fn a_profile_in_memory_takes_half_a_kilobyte() {
     assert!(size + 150 < HEAP_PER_PROFILE);
     let tombstone = size_of::<StoredTombstone>();
     assert!(tombstone + 90 < HEAP_PER_TOMBSTONE, "{tombstone} octets");
-    let identities = size_of::<Identities>() + 2 * Name::MAX + Root::MAX_NETWORK_NAME;
+    let identities = size_of::<Identities>() + 3 * Name::MAX + Root::MAX_NETWORK_NAME;
     assert!(
         identities + 190 < HEAP_PER_IDENTITIES,
         "{identities} octets"

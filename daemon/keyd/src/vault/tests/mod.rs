@@ -137,6 +137,7 @@ fn profile(n: u8) -> Profile {
         home_network_keys: HomeNetworkKeys::default(),
         supplicant_consent: false,
         validity: Validity::default(),
+        identity_privacy: None,
     }
 }
 

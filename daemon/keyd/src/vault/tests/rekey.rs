@@ -37,7 +37,7 @@ fn lived(directory: &Path) -> Vault {
     vault.commit(vec![Change::Delete(one)], 0).unwrap();
     let two = vault.find(&iccid(2)).unwrap();
     vault.change_identities(two, |identities| {
-        identities.pseudonym = Some(identities::pseudonym("7two"));
+        identities.pseudonyms = identities::proven("7two");
         identities.reauthentication = Some(identities::reauthentication("8two", 5));
     });
     for sqn in [320, 352] {

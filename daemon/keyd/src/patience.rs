@@ -1,0 +1,309 @@
+//! Refusals of pseudonyms: which pseudonym is shown next, and when the policy `patient` shows the
+//! permanent identity.
+//!
+//! A network that refuses every pseudonym for long enough has probably lost them, so that a gateway
+//! which withheld its permanent identity for ever would never come back. A refusal is what a method
+//! says: it asks for the permanent identity, or it fails after it was shown a pseudonym for full
+//! authentication. Silence is no refusal.
+//!
+//! The wait is measured on the boot clock, which stops with the machine, and stored in quarters.
+//! Each refusal makes at most one quarter pass, so that an outage between two refusals doesn't
+//! count.
+
+use core::time::Duration;
+
+use softsim_keyd_proto::requests::IdentityRefused;
+use softsim_keyd_proto::{Enforcement, IdentityPrivacy, Refusal};
+use softsim_profile::PrivacyDemand;
+
+use crate::event::Event;
+use crate::sim::Sim;
+use crate::vault::{Installation, Patience, Pseudonyms, Slot};
+
+/// The waits after the first, second and later showings of the permanent identity. The last one
+/// repeats.
+const RESTS: [Duration; 4] = [
+    Duration::from_secs(10 * 60),
+    Duration::from_secs(60 * 60),
+    Duration::from_secs(6 * 60 * 60),
+    Duration::from_secs(24 * 60 * 60),
+];
+
+/// One of the pseudonyms of a profile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// The proven one, or a one-time pseudonym.
+    #[default]
+    First,
+    /// The stand-by.
+    Second,
+}
+
+/// The refusals since the network last proved that it knows the subscriber.
+#[derive(Debug, Default)]
+pub(crate) struct Refusals {
+    /// Whose pseudonyms they are.
+    of: Option<Installation>,
+    /// The pseudonym to show next.
+    next: Turn,
+    /// The pseudonym that was shown last and hasn't been refused.
+    shown: Option<Turn>,
+    /// Whether it was shown to a server that asked for an identity for full authentication.
+    for_full_authentication: bool,
+    /// Which pseudonyms were refused.
+    refused: [bool; 2],
+    /// Whether the server refused the last one without asking for the permanent identity.
+    never_asks: bool,
+    /// Since when the present quarter of the wait runs, by the boot clock.
+    since: Option<Duration>,
+    /// Whether the last quarter has passed.
+    over: bool,
+    /// Whether the present wait began before keyd did, and follows a showing.
+    resumed: bool,
+}
+
+impl Refusals {
+    fn new(of: Installation, stored: Patience) -> Self {
+        Self {
+            of: Some(of),
+            resumed: stored.shown > 0,
+            ..Self::default()
+        }
+    }
+
+    /// Marks what was shown as refused; everything, if nothing was shown. The other pseudonym comes
+    /// next.
+    fn mark(&mut self) {
+        self.for_full_authentication = false;
+        match self.shown.take() {
+            None => self.refused = [true; 2],
+            Some(turn) => {
+                self.refused[turn as usize] = true;
+                self.next = match turn {
+                    Turn::First => Turn::Second,
+                    Turn::Second => Turn::First,
+                };
+            }
+        }
+    }
+
+    /// Whether a refusal at this time ends a quarter of the wait.
+    fn ends_quarter(&mut self, now: Duration, quarter: Duration) -> bool {
+        let since = *self.since.get_or_insert(now);
+        let passed = now.saturating_sub(since);
+        if passed < quarter {
+            return false;
+        }
+        // What is more than a quarter counts for the next one, but never as another whole one.
+        self.since = Some(if passed < 2 * quarter {
+            since + quarter
+        } else {
+            now
+        });
+        true
+    }
+
+    /// The length of a quarter of the present wait. Of a wait that follows a showing and was cut
+    /// off by a restart, the rest is as short as the first wait: otherwise, a gateway that is
+    /// restarted again and again would never get to its end. Whoever makes it restart has seen the
+    /// identity.
+    fn quarter(&self, first: Duration, shown: u8) -> Duration {
+        let rest = usize::from(shown).checked_sub(1);
+        let wait = match rest {
+            Some(rest) if !self.resumed => RESTS[rest.min(RESTS.len() - 1)].max(first),
+            _ => first,
+        };
+        wait / u32::from(Patience::QUARTERS)
+    }
+}
+
+/// The policy in force: the narrower one of keyd's and the profile's.
+pub(crate) fn policy(enforcement: &Enforcement, demand: Option<PrivacyDemand>) -> IdentityPrivacy {
+    let demanded = demand.map(|demand| match demand {
+        PrivacyDemand::Conservative => IdentityPrivacy::Conservative,
+        PrivacyDemand::Strict => IdentityPrivacy::Strict,
+    });
+    let host = enforcement.identity_privacy;
+    demanded.map_or(host, |demanded| host.max(demanded))
+}
+
+impl Sim<'_> {
+    /// The policy for a profile.
+    pub(crate) fn privacy(&self, slot: Slot) -> IdentityPrivacy {
+        let profile = self.in_slot(slot);
+        profile.map_or(IdentityPrivacy::Strict, |of| {
+            policy(self.enforcement, of.identity_privacy)
+        })
+    }
+
+    /// The refusals of a profile's pseudonyms. Those of another profile, or of another installation
+    /// of it, are forgotten.
+    pub(crate) fn refusals(&mut self, slot: Slot) -> &mut Refusals {
+        if let Some(of) = self.vault.installation(slot)
+            && self.refusals.of != Some(of)
+        {
+            *self.refusals = Refusals::new(of, self.patience(slot));
+        }
+        self.refusals
+    }
+
+    fn patience(&self, slot: Slot) -> Patience {
+        let identities = self.vault.identities(slot);
+        identities.map_or_else(Patience::default, |identities| identities.patience)
+    }
+
+    pub(crate) fn are_pseudonyms_known(&self, slot: Slot) -> bool {
+        let identities = self.vault.identities(slot);
+        identities.is_some_and(|identities| identities.pseudonyms.are_known())
+    }
+
+    /// Which of the pair is to be shown now.
+    pub(crate) fn turn(&mut self, slot: Slot) -> Turn {
+        self.refusals(slot).next
+    }
+
+    /// Remembers that a pseudonym was shown to a network, and whether for full authentication
+    /// inside the method.
+    pub(crate) fn pseudonym_shown(&mut self, slot: Slot, turn: Turn, for_full: bool) {
+        let refusals = self.refusals(slot);
+        refusals.shown = Some(turn);
+        refusals.for_full_authentication |= for_full;
+    }
+
+    /// Counts a server that asks for the permanent identity inside the method.
+    pub(crate) fn permanent_asked(&mut self, slot: Slot) {
+        self.refusals(slot).never_asks = false;
+        self.count_refusal(slot);
+    }
+
+    pub(crate) fn identity_refused(&mut self, request: IdentityRefused<'_>) -> Result<(), Refusal> {
+        let slot = self.profile_in_use(request.iccid)?;
+        let refusals = self.refusals(slot);
+        if !refusals.for_full_authentication {
+            return Err(Refusal::NothingRefused);
+        }
+        refusals.never_asks = true;
+        self.count_refusal(slot);
+        Ok(())
+    }
+
+    fn count_refusal(&mut self, slot: Slot) {
+        let has_shown = self.refusals(slot).shown.is_some();
+        self.refusals(slot).mark();
+        if !has_shown && !self.are_pseudonyms_known(slot) {
+            return;
+        }
+        self.counters.pseudonyms_refused += 1;
+        if let Ok(profile) = self.in_slot(slot) {
+            let iccid = profile.iccid.as_str();
+            Event::PseudonymRefused { iccid }.log();
+        }
+        if self.waits(slot) {
+            self.wait(slot);
+        }
+    }
+
+    /// Whether the end of a wait would show the permanent identity.
+    fn waits(&self, slot: Slot) -> bool {
+        self.privacy(slot) == IdentityPrivacy::Patient && self.are_pseudonyms_known(slot)
+    }
+
+    fn wait(&mut self, slot: Slot) {
+        let first = Duration::from_secs(self.enforcement.identity_patience.into());
+        let Patience { shown, quarters } = self.patience(slot);
+        let now = self.now;
+        let refusals = self.refusals(slot);
+        let quarter = refusals.quarter(first, shown);
+        if refusals.over || !refusals.ends_quarter(now, quarter) {
+            return;
+        }
+        // The last quarter is stored with the showing that it leads to.
+        if quarters + 1 == Patience::QUARTERS {
+            refusals.over = true;
+            return;
+        }
+        self.vault.change_identities(slot, |identities| {
+            identities.patience.quarters = quarters + 1;
+        });
+    }
+
+    /// Whether the wait is over, and every pseudonym was refused in it.
+    pub(crate) fn is_patience_over(&mut self, slot: Slot) -> bool {
+        let pair = self.vault.identities(slot).map(|of| &of.pseudonyms);
+        let has_second = matches!(pair, Some(Pseudonyms::Pair(pair)) if pair.stand_by.is_some());
+        let refusals = self.refusals(slot);
+        let [first, second] = refusals.refused;
+        refusals.over && first && (second || !has_second)
+    }
+
+    /// Begins the wait before the next showing, durable before the answer leaves.
+    pub(crate) fn shown_out_of_patience(&mut self, slot: Slot) {
+        let now = self.now;
+        let refusals = self.refusals(slot);
+        (refusals.over, refusals.resumed) = (false, false);
+        refusals.since = Some(now);
+        let shown = self.vault.change_identities(slot, |identities| {
+            let shown = identities.patience.shown.saturating_add(1);
+            identities.patience = Patience { shown, quarters: 0 };
+            shown
+        });
+        self.counters.patience_over += 1;
+        if let (Some(times), Ok(profile)) = (shown, self.in_slot(slot)) {
+            let iccid = profile.iccid.as_str();
+            Event::PatienceOver { iccid, times }.log();
+        }
+    }
+
+    /// Whether the server refuses pseudonyms, and doesn't ask for the permanent identity.
+    pub(crate) fn never_asks(&mut self, slot: Slot) -> bool {
+        self.refusals(slot).never_asks
+    }
+
+    /// Forgets the refusals: the network knows the subscriber, or the pseudonyms are others.
+    pub(crate) fn forget_refusals(&mut self) {
+        *self.refusals = Refusals::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const QUARTER: Duration = Duration::from_secs(150);
+
+    fn quarters(times: impl IntoIterator<Item = u64>) -> usize {
+        let mut refusals = Refusals::default();
+        let times = times.into_iter().map(Duration::from_secs);
+        times
+            .filter(|now| refusals.ends_quarter(*now, QUARTER))
+            .count()
+    }
+
+    #[test]
+    fn ten_minutes_of_refusals_are_four_quarters_however_often_they_come() {
+        for every in [1, 5, 60, 100, 150] {
+            let until = |end: u64| (0..=end).step_by(every as usize).map(|t| 1_000 + t);
+            assert_eq!(quarters(until(600)), 4, "every {every} seconds");
+            assert!(quarters(until(600 - every)) < 4, "every {every} seconds");
+        }
+    }
+
+    #[test]
+    fn an_outage_between_two_refusals_counts_as_one_quarter() {
+        assert_eq!(quarters([0, 100_000]), 1);
+        assert_eq!(quarters([0, 100_000, 100_001, 100_002]), 1);
+        assert_eq!(quarters([0, 100_000, 100_150]), 2);
+    }
+
+    #[test]
+    fn waits_grow_after_each_showing_and_a_restart_shortens_them_to_the_first() {
+        let first = Duration::from_secs(600);
+        let mut refusals = Refusals::default();
+        let minutes =
+            |refusals: &Refusals, shown| 4 * refusals.quarter(first, shown).as_secs() / 60;
+        let waits = [0, 1, 2, 3, 4, 5, 255].map(|shown| minutes(&refusals, shown));
+        assert_eq!(waits, [10, 10, 60, 360, 1440, 1440, 1440]);
+        refusals.resumed = true;
+        assert_eq!([0, 1, 2, 4].map(|shown| minutes(&refusals, shown)), [10; 4]);
+    }
+}

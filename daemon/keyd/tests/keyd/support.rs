@@ -1,0 +1,66 @@
+//! Identities and authentications, as the tests of identities need them.
+
+use softsim_keyd_proto::requests::*;
+use softsim_keyd_proto::{
+    AkaAnswer, IdentityAnswer, IdentityPrivacy, IdentityRequest, Refusal, Role,
+};
+use softsim_profile::Profile;
+use softsim_testkit::device::*;
+use softsim_testkit::home_network::*;
+use softsim_testkit::requests::*;
+
+/// Asks for an identity inside the method.
+pub(crate) fn ask(device: &mut Device, kind: IdentityRequest) -> Result<IdentityAnswer, Refusal> {
+    let answer = device.ask(Role::Network, &identity(kind));
+    device.keyd.flush().unwrap();
+    answer
+}
+
+/// A challenge with a right AT_MAC, whose response may get lost. Returns the client and the handle.
+pub(crate) fn challenged(
+    device: &mut Device,
+    home: &HomeNetwork,
+    sqn: u64,
+) -> (softsim_keyd::Client, u32) {
+    let sent = home.challenge(sqn);
+    let mut netd = device.client(Role::Network);
+    let answer = device.call(&mut netd, &challenge(&sent.packet, &home.identity));
+    device.keyd.flush().unwrap();
+    match answer {
+        Ok(AkaAnswer::Success { handle, .. }) => (netd, handle),
+        other => panic!("expected Success, got {other:?}"),
+    }
+}
+
+/// An authentication that succeeds.
+pub(crate) fn authenticated(device: &mut Device, home: &HomeNetwork, sqn: u64) {
+    let (mut netd, handle) = challenged(device, home, sqn);
+    device
+        .call(&mut netd, &Confirm { handle, msk: None })
+        .unwrap();
+    device.keyd.flush().unwrap();
+}
+
+/// A home network whose challenges are for this identity and give a pseudonym.
+pub(crate) fn naming(shown: &[u8], pseudonym: &str) -> HomeNetwork {
+    HomeNetwork {
+        identity: shown.to_vec(),
+        ..HomeNetwork::naming(Some(pseudonym), None)
+    }
+}
+
+/// An authentication in which the server gives a pseudonym.
+pub(crate) fn assign_pseudonym(device: &mut Device, sqn: u64, shown: &[u8], pseudonym: &str) {
+    authenticated(device, &naming(shown, pseudonym), sqn);
+}
+
+/// A provisioned device with this `--identity-privacy`.
+pub(crate) fn with(privacy: IdentityPrivacy, profile: Profile) -> Device {
+    let mut device = Device::enrolled();
+    device = device.with_privacy(privacy);
+    let operator = Operator::generate();
+    device.trust(&operator);
+    let package = operator.seal(&mut device, profile, 1);
+    device.install(&package, [1; 16]).unwrap();
+    device
+}
