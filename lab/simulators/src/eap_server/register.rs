@@ -21,6 +21,8 @@ pub(super) struct Context {
 
 #[derive(Default)]
 struct Entries {
+    /// Whether a subscriber's new pseudonym replaces the one before.
+    one_each: bool,
     /// The subscribers by pseudonym, a username without realm.
     pseudonyms: BTreeMap<String, String>,
     /// The contexts by re-authentication identity, each for one re-authentication.
@@ -32,6 +34,14 @@ struct Entries {
 pub struct Register(Arc<Mutex<Entries>>);
 
 impl Register {
+    /// A register that keeps one pseudonym of each subscriber, and replaces it when the response to
+    /// a challenge arrives, as hostapd's does.
+    pub fn with_one_pseudonym_each() -> Self {
+        let register = Self::default();
+        register.entries().one_each = true;
+        register
+    }
+
     /// Loses the pseudonyms, as a server without stable storage does when it restarts.
     pub fn forget_pseudonyms(&self) {
         self.entries().pseudonyms.clear();
@@ -81,6 +91,9 @@ impl Register {
     pub(super) fn remember(&self, next: Next, context: Context) {
         let mut entries = self.entries();
         if let Some(pseudonym) = next.pseudonym {
+            if entries.one_each {
+                entries.pseudonyms.retain(|_, imsi| *imsi != context.imsi);
+            }
             entries.pseudonyms.insert(pseudonym, context.imsi.clone());
         }
         if let Some(identity) = next.reauthentication {
