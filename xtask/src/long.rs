@@ -8,13 +8,15 @@ use crate::run::{Result, cargo, succeed};
 const KILLS: &str = "1000";
 const BOOTSTRAP_KILLS: &str = "100";
 
-/// Kills the daemons again and again, and runs a long walk of a hostile netd.
+/// Kills the daemons again and again, authenticates over a link that loses packets, and runs a long
+/// walk of a hostile netd.
 pub(crate) fn soak() -> Result<()> {
     let programs = binaries::build("dev")?;
     for (package, tests) in [
         ("softsim-keyd", "kill"),
         ("softsim-keyd", "at_rest"),
         ("softsim", "recovery"),
+        ("softsim", "identities"),
         ("softsim-keyd", "keyd"),
         ("softsim-keyd", "hostile_netd"),
     ] {

@@ -447,6 +447,8 @@ fn padding_is_zero_short_and_last_and_what_is_not_encrypted_is_not_inside() {
         ([&padding(8)[..], &counter].concat(), Kind::PADDING),
         (vec![24, 1, 0, 1], Kind::KDF),
         (vec![12, 1, 0x80, 0], Kind::NOTIFICATION),
+        ([&[129, 5, 0, 0][..], &[0; 16]].concat(), Kind::IV),
+        ([&[130, 5, 0, 0][..], &[0; 16]].concat(), Kind::ENCR_DATA),
     ] {
         assert_eq!(
             parse_encrypted(&plaintext),

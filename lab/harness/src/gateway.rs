@@ -34,6 +34,8 @@ pub struct Options {
     pub supplicant: bool,
     /// keyd's `--identity-privacy`, if it isn't the default.
     pub identity_privacy: Option<&'static str>,
+    /// keyd's `--identity-patience` in seconds, if it isn't the default.
+    pub identity_patience: Option<u32>,
     /// The socket of softsim-anchord.
     pub anchor: Option<PathBuf>,
     /// The application functions of which applications get keys.
@@ -149,6 +151,9 @@ impl Gateway {
         }
         if let Some(privacy) = self.options.identity_privacy {
             flags.push(format!("--identity-privacy={privacy}").into());
+        }
+        if let Some(patience) = self.options.identity_patience {
+            flags.push(format!("--identity-patience={patience}").into());
         }
         if let Some(anchor) = &self.options.anchor {
             flags.extend([OsStr::new("--anchor-socket").into(), anchor.into()]);

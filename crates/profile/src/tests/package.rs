@@ -533,6 +533,42 @@ fn a_payload_with_one_field_more_or_less_is_refused() {
 }
 
 #[test]
+fn a_profile_may_demand_a_policy_and_is_as_it_was_without() {
+    let scene = Scene::new();
+    let payload = |demand| {
+        let profile = Profile {
+            identity_privacy: demand,
+            ..profile()
+        };
+        write_payload(&scene.addressing(), &profile).to_vec()
+    };
+    let without = payload(None);
+    assert_eq!(without[0], 0xa0 | 22);
+    for (number, demand) in [
+        (1, Some(PrivacyDemand::Conservative)),
+        (2, Some(PrivacyDemand::Strict)),
+    ] {
+        let with = payload(demand);
+        assert_eq!(with[0], 0xa0 | 23);
+        assert_eq!(with[1..], [&without[1..], &[23, number]].concat());
+    }
+    for payload in [without.clone(), payload(Some(PrivacyDemand::Strict))] {
+        let package = scene.forge(&scene.addressing(), &payload);
+        let opened = profile_in(scene.open(&package).unwrap());
+        assert_eq!(opened.identity_privacy.is_some(), payload[0] == 0xa0 | 23);
+        let stored = Profile::from_stored(&opened.to_stored()).unwrap();
+        assert_eq!(stored, opened);
+    }
+    for number in [0, 3] {
+        let mut wrong = [&without[..], &[23, number]].concat();
+        wrong[0] += 1;
+        let package = scene.forge(&scene.addressing(), &wrong);
+        let expected = format!("identity_privacy: expected conservative or strict, got {number}");
+        assert_eq!(scene.open(&package).unwrap_err().to_string(), expected);
+    }
+}
+
+#[test]
 fn errors_and_profiles_print_no_secret() {
     let scene = Scene::new();
     let opened = scene.open(&scene.seal(&profile())).unwrap();

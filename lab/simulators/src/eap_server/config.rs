@@ -22,6 +22,9 @@ pub struct Config {
     pub network_name: String,
     /// An identity request to begin with, whatever EAP-Response/Identity was.
     pub ask_identity: Option<IdentityRequest>,
+    /// Whether the server asks for the permanent identity when it knows no other. If not, it asks
+    /// for one for full authentication again, as FreeRADIUS 4 does.
+    pub asks_permanent: bool,
     /// The functions to offer in AT_KDF, in order of preference; 1 should be one of them.
     pub kdfs: Vec<u16>,
     /// The groups to offer for forward secrecy, in order of preference; without any, none is
@@ -51,6 +54,7 @@ impl Default for Config {
             methods: vec![Method::AkaPrime],
             network_name: "WLAN".into(),
             ask_identity: Some(IdentityRequest::Any),
+            asks_permanent: true,
             kdfs: vec![KDF],
             groups: Vec::new(),
             require_forward_secrecy: false,

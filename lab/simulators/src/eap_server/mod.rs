@@ -204,10 +204,11 @@ impl Server {
 
     fn ask_identity(&mut self, request: IdentityRequest) -> Step {
         self.state = State::Identity(request);
-        let draft = finish(
-            self.request(Subtype::Identity)
-                .attribute(request.attribute()),
-        );
+        let asked = match request {
+            IdentityRequest::Permanent if !self.config.asks_permanent => IdentityRequest::FullAuth,
+            request => request,
+        };
+        let draft = finish(self.request(Subtype::Identity).attribute(asked.attribute()));
         self.identity_messages.remember(self.method, draft.bytes());
         Step::Request(draft.into_bytes())
     }

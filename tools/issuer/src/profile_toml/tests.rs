@@ -318,6 +318,21 @@ fn a_syntax_error_tells_the_line_and_not_its_text() {
 }
 
 #[test]
+fn a_subscription_may_demand_a_policy_for_its_identity() {
+    assert_eq!(parse(PROFILE).unwrap().identity_privacy, None);
+    for (name, demand) in [
+        ("conservative", PrivacyDemand::Conservative),
+        ("strict", PrivacyDemand::Strict),
+    ] {
+        let profile = parse(&format!("{PROFILE}identity_privacy = \"{name}\"\n")).unwrap();
+        assert_eq!(profile.identity_privacy, Some(demand));
+    }
+    let error = parse(&format!("{PROFILE}identity_privacy = \"liberal\"\n")).unwrap_err();
+    let expected = "identity_privacy: expected conservative or strict, got \"liberal\"";
+    assert_eq!(error.to_string(), expected);
+}
+
+#[test]
 fn a_suci_has_a_routing_indicator_and_keys_to_be_encrypted_to() {
     let text = format!(
         "{PROFILE}routing_indicator = \"678\"\n\

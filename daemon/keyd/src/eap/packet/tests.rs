@@ -351,6 +351,9 @@ fn what_is_malformed_or_out_of_place_in_a_challenge_s_encrypted_data_is_refused(
         &[&COUNTER, &padding(3)],
         &[&nonce, &padding(3)],
         &[&[127, 1, 0, 0], &padding(3)],
+        // Encrypted data inside encrypted data, and its initialisation vector.
+        &[&sixteen_of(AT_IV), &padding(3)],
+        &[&sixteen_of(AT_ENCR_DATA), &padding(3)],
         &[&[200, 0, 0, 0], &padding(3)],
         &[&[200, 9, 0, 0], &padding(3)],
     ] {

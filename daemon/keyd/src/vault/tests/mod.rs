@@ -20,8 +20,8 @@ use std::rc::Rc;
 use p256::ecdsa::SigningKey;
 use softsim_aka::{AlgorithmSet, Amf, Autn, Credentials, K, K256, Opc, Rand, Sqn, Topc, TuakKey};
 use softsim_profile::{
-    HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, IssuerKey, Profile, RoutingIndicator,
-    SealingKey, SqnScheme, Validity, imsi, tuak_parameters,
+    HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, IssuerKey, PrivacyDemand, Profile,
+    RoutingIndicator, SealingKey, SqnScheme, Validity, imsi, tuak_parameters,
 };
 use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters};
 use zeroize::Zeroizing;
@@ -177,6 +177,7 @@ fn longest_profile() -> Profile {
         home_network_keys: HomeNetworkKeys::new(&[key, key]).unwrap(),
         supplicant_consent: true,
         validity: Validity::new(Some(u64::MAX), Some(u64::MAX)).unwrap(),
+        identity_privacy: Some(PrivacyDemand::Strict),
         ..profile(9)
     }
 }
