@@ -61,7 +61,8 @@ impl Sim<'_> {
                 names_match(network_name, request.network_name.as_bytes())
             }
         };
-        if context.shown || context.method() != request.method || !on_this_network {
+        let fits = context.method() == request.method && on_this_network;
+        if context.shown || !fits || self.shows_imsi(slot, &context.identity) {
             return None;
         }
         self.vault.change_identities(slot, |identities| {
@@ -118,7 +119,7 @@ impl Sim<'_> {
         };
         let anonymous = self.in_slot(slot)?.imsi.anonymous_identity(request.realm);
         let nai = format!("{}@{}", name.as_str(), anonymous.realm());
-        if nai.len() > Name::MAX {
+        if nai.len() > Name::MAX || self.shows_imsi(slot, name) {
             return Ok(None);
         }
         if matches!(self.pseudonyms(slot), Some(Pseudonyms::OneTime { .. })) {
@@ -242,28 +243,29 @@ impl Sim<'_> {
             None => imsi.anonymous_identity(Realm::Wlan).realm().len(),
         };
         let fits = name.as_str().len() + 1 + realm <= Name::MAX && !name.as_str().contains('@');
-        let name = self.usable_name(slot, name).filter(|_| fits);
-        if name.is_none() {
+        let usable = fits && !self.shows_imsi(slot, &name);
+        if !usable {
             Event::NameIgnored.log();
         }
-        name
+        usable.then_some(name)
     }
 
     /// Takes a re-authentication identity, unless it would show the IMSI against the policy
     /// `strict`.
     pub(crate) fn usable_reauthentication(&self, slot: Slot, name: Name) -> Option<Name> {
-        let name = self.usable_name(slot, name);
-        if name.is_none() {
+        let usable = !self.shows_imsi(slot, &name);
+        if !usable {
             Event::NameIgnored.log();
         }
-        name
+        usable.then_some(name)
     }
 
-    fn usable_name(&self, slot: Slot, name: Name) -> Option<Name> {
-        let shows = name
-            .as_str()
-            .contains(self.in_slot(slot).ok()?.imsi.digits());
-        (!shows || self.privacy(slot) != IdentityPrivacy::Strict).then_some(name)
+    /// Whether a name has the IMSI in it, and the policy is `strict`: it may have been assigned
+    /// under another policy.
+    fn shows_imsi(&self, slot: Slot, name: &Name) -> bool {
+        let profile = self.in_slot(slot);
+        self.privacy(slot) == IdentityPrivacy::Strict
+            && profile.is_ok_and(|profile| name.as_str().contains(profile.imsi.digits()))
     }
 
     /// A challenge for this identity had a right AT_MAC, and assigns this pseudonym, unless it is

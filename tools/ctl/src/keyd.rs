@@ -206,13 +206,20 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
             &mut text,
             "pseudonyms",
             format_args!(
-                "{} known, refused {} times; {} quarters of the wait are over, after {} showings of the IMSI",
-                identities.pseudonyms,
-                counters.pseudonyms_refused,
-                identities.quarters,
-                identities.shown
+                "{} known, refused {} times",
+                identities.pseudonyms, counters.pseudonyms_refused
             ),
         );
+        if identities.privacy == IdentityPrivacy::Patient {
+            line(
+                &mut text,
+                "patience",
+                format_args!(
+                    "{} of 4 quarters over; IMSI shown {} times since the last challenge that was verified",
+                    identities.quarters, identities.shown
+                ),
+            );
+        }
     }
     if enforcement.supplicant || counters.raw_keys > 0 {
         line(

@@ -22,9 +22,9 @@ use softsim_client::proto::requests::{
 };
 use softsim_client::proto::{
     Call, CertificateAnswer, Counters, DeviceKeyAnswer, Enforcement, HelloAnswer, IdentityPrivacy,
-    KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo, ProfileState,
-    Refusal, RequestKind, Role, SealingStatementAnswer, StageAnswer, Staged, StatusAnswer,
-    decode_request, encode_answer, kind_of,
+    IdentityStatus, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo,
+    ProfileState, Refusal, RequestKind, Role, SealingStatementAnswer, StageAnswer, Staged,
+    StatusAnswer, decode_request, encode_answer, kind_of,
 };
 
 fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
@@ -39,7 +39,7 @@ fn status_answer() -> StatusAnswer {
             seccomp_calls: 12,
             key_memory: KeyMemory::SecretMemory,
             kek_source: KekSource::Development,
-            identity_privacy: IdentityPrivacy::Conservative,
+            identity_privacy: IdentityPrivacy::Liberal,
             identity_patience: 600,
             supplicant: true,
             test_profiles: false,
@@ -58,7 +58,12 @@ fn status_answer() -> StatusAnswer {
         anchor: None,
         committed: None,
         accounts: None,
-        identities: None,
+        identities: Some(IdentityStatus {
+            privacy: IdentityPrivacy::Patient,
+            pseudonyms: 2,
+            quarters: 3,
+            shown: 1,
+        }),
         counters: Some(Counters::default()),
     }
 }
@@ -338,7 +343,10 @@ fn status_says_aloud_what_may_be_seen_of_the_subscriber() {
     let output = softsimctl(directory.path(), &["status"]);
     let text = String::from_utf8(output.stdout).unwrap();
     for expected in [
-        "identity privacy conservative",
+        // The narrower one of keyd's policy and the profile's.
+        "identity privacy patient (600 s)",
+        "pseudonyms       2 known, refused 0 times",
+        "patience         3 of 4 quarters over; IMSI shown 1 times",
         "supplicant       served: CK and IK",
         "IMSI in clear    given 0 times, withheld 0 times",
         "raw CK and IK    given 0 times",

@@ -152,6 +152,14 @@ fn under_the_strict_policy_no_identity_with_the_imsi_in_it_is_taken() {
         let answer = ask(&mut device, IdentityRequest::Any).unwrap();
         assert_eq!(answer.kind, expected, "{name}");
     }
+    // What was taken under another policy isn't shown under this one.
+    let mut device = device.with_privacy(IdentityPrivacy::Liberal);
+    let home = HomeNetwork::naming(Some(&format!("7{IMSI}x")), Some(&format!("8{IMSI}@home")));
+    authenticated(&mut device, &home, 160);
+    let mut device = device.with_privacy(IdentityPrivacy::Strict);
+    for kind in [IdentityRequest::Any, IdentityRequest::FullAuthentication] {
+        assert_eq!(ask(&mut device, kind), Err(Refusal::IdentityWithheld));
+    }
 }
 
 #[test]
