@@ -258,7 +258,7 @@ fn is_never_locked_out(scene: &mut Scene, dice: &mut Dice) {
 }
 
 /// How often each gateway authenticates over the lossy link.
-const AUTHENTICATIONS: usize = 30;
+const AUTHENTICATIONS: usize = 20;
 
 /// It takes minutes, so that it runs in `cargo xtask soak`; the lab's own tests do the same in
 /// simulated time.

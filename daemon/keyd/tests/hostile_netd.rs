@@ -73,7 +73,7 @@ impl Keyd for Program {
 #[test]
 fn over_the_socket_netd_learns_nothing_forbidden_either() {
     let mut dice = Dice::of_test("hostile netd over the socket");
-    let host = Host::new(PROGRAM);
+    let host = Host::new(PROGRAM).with("--identity-privacy=conservative");
     let running = Some(host.start());
     let mut walk = Walk::new(Program { host, running }, &mut dice);
     walk.at_random(if thorough() { 10_000 } else { 4_000 }, &mut dice);

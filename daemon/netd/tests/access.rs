@@ -198,3 +198,18 @@ fn unknown_access_is_named_in_the_error() {
         assert!(reason.contains(expected), "{reason}");
     }
 }
+
+#[test]
+fn an_access_that_requires_forward_secrecy_says_that_it_has_no_patience() {
+    let directory = tempfile::tempdir().unwrap();
+    let required = "automatic = false\nforward_secrecy = 'require'";
+    let (netd, _keyd) = netd(
+        directory.path(),
+        &[("secret", required), ("plain", "automatic = false")],
+    );
+    let log = netd.log();
+    let says: Vec<_> = (log.lines())
+        .filter(|line| line.contains("whatever keyd's --identity-patience"))
+        .collect();
+    assert!(says.len() == 1 && says[0].contains("secret"), "{log}");
+}

@@ -65,7 +65,8 @@ pub fn thorough() -> bool {
     std::env::var_os("SOFTSIM_THOROUGH").is_some()
 }
 
-/// A keyd, in this process or behind the program's sockets.
+/// A keyd, in this process or behind the program's sockets. Its policy for identities is
+/// conservative, so that a walk may take longer than ten minutes.
 pub trait Keyd {
     /// A client's connection.
     type Connection;

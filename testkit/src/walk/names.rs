@@ -46,6 +46,13 @@ impl<K: Keyd> Walk<K> {
             network_name: dice.pick::<&str>(&NETWORKS),
         };
         self.ask_for_identity(on, &request);
+        // That a network has refused the pseudonym is netd's word, and changes nothing under the
+        // policy of a walk, which is conservative.
+        if dice.once_in(4) {
+            let iccid = request.iccid;
+            let refused = self.ask(on, &IdentityRefused { iccid });
+            assert!(self.meant(iccid).is_some() || refused.is_err());
+        }
     }
 
     fn ask_for_identity(&mut self, on: usize, request: &Identity<'_>) {
