@@ -12,7 +12,7 @@ use softsim_keyd::{Client, Keyd, Service};
 use softsim_keyd_proto::requests::{Commit, Confirm, Stage};
 use softsim_keyd_proto::{
     AkaAnswer, Call, Enforcement, IdentityKind, IdentityPrivacy, IdentityRequest, KekSource,
-    KeyMemory, MAX_ANSWER, MAX_REQUEST, Method, ReauthenticationAnswer, Refusal, Role,
+    KeyMemory, MAX_ANSWER, MAX_REQUEST, Method, Overwrites, ReauthenticationAnswer, Refusal, Role,
     decode_answer, encode_request,
 };
 use softsim_testkit::device::{K, OPC, UID};
@@ -81,6 +81,7 @@ impl Gateway {
                 seccomp_calls: 0,
                 key_memory: KeyMemory::Plain,
                 kek_source: KekSource::Development,
+                overwrites: Overwrites::InPlace,
                 identity_privacy: IdentityPrivacy::Conservative,
                 identity_patience: 600,
                 supplicant: true,

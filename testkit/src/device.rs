@@ -15,8 +15,8 @@ use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Client, Keyd, Service};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    Call, Enforcement, IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Refusal,
-    RequestKind, Role, SecretSlice, decode_answer, encode_request,
+    Call, Enforcement, IdentityPrivacy, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Overwrites,
+    Refusal, RequestKind, Role, SecretSlice, decode_answer, encode_request,
 };
 use softsim_profile::{
     Command, DeviceId, HomeNetworkKeys, Iccid, IssuerKey, Profile, RoutingIndicator,
@@ -184,6 +184,7 @@ impl Device {
             seccomp_calls: 12,
             key_memory: KeyMemory::SecretMemory,
             kek_source: KekSource::Development,
+            overwrites: Overwrites::InPlace,
             identity_privacy,
             identity_patience: 600,
             supplicant: true,

@@ -66,6 +66,28 @@ impl fmt::Display for KekSource {
     }
 }
 
+/// What becomes of the vault's old octets, such as old keys, when keyd writes over them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Overwrites {
+    /// They are gone, and keyd keeps the room that it has taken.
+    InPlace,
+    /// They stay on the medium for a while, and the new ones need room of their own: the file
+    /// system copies on write, keeps a log, or compresses.
+    Elsewhere,
+    /// The file system is an overlay, which leaves it to another one that keyd can't see.
+    Unknown,
+}
+
+impl fmt::Display for Overwrites {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::InPlace => "in place",
+            Self::Elsewhere => "elsewhere",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
 /// What is enforced on the running key process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Enforcement {
@@ -77,6 +99,8 @@ pub struct Enforcement {
     pub key_memory: KeyMemory,
     /// The source of the key that encrypts the files.
     pub kek_source: KekSource,
+    /// What becomes of the files' old octets.
+    pub overwrites: Overwrites,
     /// When an access network may see the permanent identity.
     pub identity_privacy: IdentityPrivacy,
     /// How long a network must have refused every pseudonym before the policy `patient` shows the

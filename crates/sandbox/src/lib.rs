@@ -11,7 +11,8 @@
 //! * [`seqpacket`], [`poll`], [`random`], [`clock`] and [`log`] are for its work afterwards, and
 //!   make only system calls that `policies/seccomp/keyd.json` allows.
 //!
-//! [`secret_file`] opens files with keys, [`text`] is for programs that write a log or to a
+//! [`secret_file`] opens files with keys, [`file_system`] says what becomes of octets that were
+//! written over, [`text`] is for programs that write a log or to a
 //! terminal, and [`tally`] counts what a log would otherwise repeat.
 //!
 //! The public interface is safe. The crate supports Linux on x86-64 and AArch64 only.
@@ -24,6 +25,7 @@ compile_error!("softsim-sandbox knows Linux on x86-64 and AArch64 only");
 
 pub mod child;
 pub mod clock;
+pub mod file_system;
 pub mod inherited;
 pub mod landlock;
 pub mod log;

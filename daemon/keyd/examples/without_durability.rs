@@ -18,7 +18,7 @@ use std::path::Path;
 use softsim_keyd::roles::{self, PerRole};
 use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Keyd, Service, serve};
-use softsim_keyd_proto::{Enforcement, IdentityPrivacy, KekSource, KeyMemory, Role};
+use softsim_keyd_proto::{Enforcement, IdentityPrivacy, KekSource, KeyMemory, Overwrites, Role};
 use softsim_sandbox::notify::{Notify, Watchdog};
 use softsim_sandbox::seqpacket::Listener;
 use softsim_sandbox::{Args, clock, landlock, log, process, seccomp};
@@ -45,6 +45,7 @@ fn run(mut args: Args) -> ! {
             seccomp_calls: seccomp::Filter::Keyd.calls().len() as u8,
             key_memory: KeyMemory::SecretMemory,
             kek_source: KekSource::Development,
+            overwrites: Overwrites::InPlace,
             identity_privacy: IdentityPrivacy::Conservative,
             identity_patience: 600,
             supplicant: true,

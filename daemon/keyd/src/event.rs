@@ -8,6 +8,7 @@ use softsim_keyd_proto::{
     AutnFault, Enforcement, HandshakeFault, IdentityPrivacy, KekSource, PackageFault, PacketFault,
     Role,
 };
+use softsim_sandbox::file_system::{FileSystem, Overwrites};
 use softsim_sandbox::tally::Unreported;
 use softsim_sandbox::{clock, log};
 
@@ -21,6 +22,8 @@ pub(crate) enum Event<'a> {
         enforcement: &'a Enforcement,
         why_not_secret: Option<&'a dyn fmt::Display>,
     },
+    /// The vault's file system may keep what keyd writes over.
+    KeepsOldOctets(FileSystem),
     /// keyd can't start, or can't go on.
     Fatal(&'a dyn fmt::Display),
     /// One of two copies of a record is bad; the good one is used.
@@ -114,7 +117,8 @@ impl Event<'_> {
             {
                 WARNING
             }
-            Self::TooManyConnections(_)
+            Self::KeepsOldOctets(_)
+            | Self::TooManyConnections(_)
             | Self::RoleWithoutUsers(_)
             | Self::AnswersNotRead { .. }
             | Self::Autn(_)
@@ -203,6 +207,7 @@ impl fmt::Display for Event<'_> {
                 }
                 Ok(())
             }
+            Self::KeepsOldOctets(file_system) => keeps_old_octets(*file_system, f),
             Self::Fatal(reason) => reason.fmt(f),
             Self::Damaged(damage) => write!(f, "vault: {damage}; its other copy is good"),
             Self::NotAccepted(error) => write!(f, "can't accept a connection: {error}"),
@@ -291,9 +296,29 @@ impl fmt::Display for Event<'_> {
     }
 }
 
+/// Says what it means that old octets may stay on the medium, and what to do about it.
+fn keeps_old_octets(
+    FileSystem { name, overwrites }: FileSystem,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    let who = match overwrites {
+        Overwrites::UpToTheLayerBelow => "whose upper layer may not write over old octets",
+        Overwrites::InPlace | Overwrites::Elsewhere => "which doesn't write over old octets",
+    };
+    let remedy = match name {
+        "btrfs" => "`chattr +C` the state directory and rekey the vault, or use another volume",
+        _ => "use a volume with another one, such as ext4",
+    };
+    write!(
+        f,
+        "the vault's file system is {name}, {who}: old keys and sequence numbers stay on the medium, \
+         and a write may find no room; {remedy}"
+    )
+}
+
 #[cfg(test)]
 mod tests {
-    use softsim_keyd_proto::KeyMemory;
+    use softsim_keyd_proto::{KeyMemory, Overwrites as Enforced};
 
     use super::*;
 
@@ -303,6 +328,7 @@ mod tests {
             seccomp_calls,
             key_memory: KeyMemory::Locked,
             kek_source: KekSource::KeyFile,
+            overwrites: Enforced::InPlace,
             identity_privacy: IdentityPrivacy::Patient,
             identity_patience: 600,
             supplicant: false,
@@ -364,5 +390,30 @@ mod tests {
         };
         assert!(event.to_string().starts_with("NOT CONFINED"));
         assert_eq!(event.level(), WARNING);
+    }
+
+    #[test]
+    fn a_file_system_that_keeps_old_octets_is_a_warning_with_a_remedy() {
+        let line = |name, overwrites| {
+            let event = Event::KeepsOldOctets(FileSystem { name, overwrites });
+            assert_eq!(event.level(), WARNING);
+            event.to_string()
+        };
+        assert_eq!(
+            line("btrfs", Overwrites::Elsewhere),
+            "the vault's file system is btrfs, which doesn't write over old octets: old keys and sequence \
+             numbers stay on the medium, and a write may find no room; `chattr +C` the state directory and \
+             rekey the vault, or use another volume"
+        );
+        let f2fs = line("f2fs", Overwrites::Elsewhere);
+        assert!(
+            f2fs.ends_with("use a volume with another one, such as ext4"),
+            "{f2fs}"
+        );
+        let overlay = line("overlay", Overwrites::UpToTheLayerBelow);
+        assert!(
+            overlay.contains("overlay, whose upper layer may not write over"),
+            "{overlay}"
+        );
     }
 }

@@ -8,7 +8,8 @@ use std::io;
 use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use softsim_keyd_proto::{Enforcement, KekSource, KeyMemory, Role};
+use softsim_keyd_proto::{Enforcement, KekSource, KeyMemory, Overwrites, Role};
+use softsim_sandbox::file_system::{self, FileSystem};
 use softsim_sandbox::landlock::{PathAccess, PathRule};
 use softsim_sandbox::notify::{Notify, Watchdog};
 use softsim_sandbox::seqpacket::Listener;
@@ -152,6 +153,9 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     let (kek, kek_source) = kek(&settings.kek, &mut input)?;
     end_of(input)?;
     let storage = storage(&settings, &kek)?;
+    let file_system = storage.file_system();
+    let file_system =
+        file_system.map_err(|error| StartError::State(settings.state.clone(), error))?;
     let key_memory = room_for(&storage, &settings)?;
     let anchor = anchor(&settings)?;
     process::deny_dumps().map_err(StartError::System)?;
@@ -188,12 +192,16 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
             memory::KeyMemory::Plain => KeyMemory::Plain,
         },
         kek_source,
+        overwrites: overwrites(file_system),
         identity_privacy: settings.identity_privacy,
         identity_patience: settings.identity_patience.get(),
         supplicant: listeners.iter().any(|(role, _)| *role == Role::Supplicant),
         test_profiles: settings.test_profiles,
     };
     log_enforcement(&enforcement);
+    if enforcement.overwrites != Overwrites::InPlace {
+        Event::KeepsOldOctets(file_system).log();
+    }
     for (role, _) in &listeners {
         if users[*role].is_empty() {
             Event::RoleWithoutUsers(*role).log();
@@ -223,6 +231,15 @@ fn log_enforcement(enforcement: &Enforcement) {
         why_not_secret: why.as_ref().map(|why| why as &dyn fmt::Display),
     }
     .log();
+}
+
+/// What becomes of the vault's old octets.
+fn overwrites(file_system: FileSystem) -> Overwrites {
+    match file_system.overwrites {
+        file_system::Overwrites::InPlace => Overwrites::InPlace,
+        file_system::Overwrites::Elsewhere => Overwrites::Elsewhere,
+        file_system::Overwrites::UpToTheLayerBelow => Overwrites::Unknown,
+    }
 }
 
 /// The uid that the kernel shows for every user that has no number in this user namespace.

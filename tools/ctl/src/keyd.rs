@@ -12,7 +12,8 @@ use softsim_client::proto::requests::{
     GenerateDeviceKey, RemoveTrustAnchor, SealingStatement, SetDeviceCertificate, Stage, Status,
 };
 use softsim_client::proto::{
-    Enforcement, IdentityPrivacy, IdentityStatus, ProfileInfo, Refusal, Staged, StatusAnswer,
+    Enforcement, IdentityPrivacy, IdentityStatus, Overwrites, ProfileInfo, Refusal, Staged,
+    StatusAnswer,
 };
 
 use crate::args::Enrol;
@@ -59,6 +60,7 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         seccomp_calls,
         key_memory,
         kek_source,
+        overwrites,
         identity_privacy,
         identity_patience,
         supplicant,
@@ -69,6 +71,7 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         "seccomp_calls": seccomp_calls,
         "key_memory": key_memory.to_string(),
         "kek_source": kek_source.to_string(),
+        "overwrites": overwrites.to_string(),
         "identity_privacy": identity_privacy.to_string(),
         "identity_patience": identity_patience,
         "supplicant": supplicant,
@@ -120,6 +123,14 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
     }
     line(&mut text, "key memory", enforcement.key_memory);
     line(&mut text, "files under", enforcement.kek_source);
+    match enforcement.overwrites {
+        Overwrites::InPlace => line(&mut text, "overwrites", Overwrites::InPlace),
+        overwrites => line(
+            &mut text,
+            "overwrites",
+            format_args!("{overwrites}: the medium may keep old keys"),
+        ),
+    }
     let privacy = status.identities.map(|identities| identities.privacy);
     let privacy = privacy.unwrap_or(enforcement.identity_privacy);
     match privacy {

@@ -22,9 +22,9 @@ use softsim_client::proto::requests::{
 };
 use softsim_client::proto::{
     Call, CertificateAnswer, Counters, DeviceKeyAnswer, Enforcement, HelloAnswer, IdentityPrivacy,
-    IdentityStatus, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo,
-    ProfileState, Refusal, RequestKind, Role, SealingStatementAnswer, StageAnswer, Staged,
-    StatusAnswer, decode_request, encode_answer, kind_of,
+    IdentityStatus, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Overwrites, PROTOCOL_VERSION,
+    ProfileInfo, ProfileState, Refusal, RequestKind, Role, SealingStatementAnswer, StageAnswer,
+    Staged, StatusAnswer, decode_request, encode_answer, kind_of,
 };
 
 fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
@@ -39,6 +39,7 @@ fn status_answer() -> StatusAnswer {
             seccomp_calls: 12,
             key_memory: KeyMemory::SecretMemory,
             kek_source: KekSource::Development,
+            overwrites: Overwrites::Elsewhere,
             identity_privacy: IdentityPrivacy::Liberal,
             identity_patience: 600,
             supplicant: true,
@@ -152,6 +153,7 @@ fn status_is_one_object_and_says_why_netd_is_missing() {
     assert!(output.status.success(), "{}", stderr(&output));
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value["keyd"]["key_memory"], "memfd_secret");
+    assert_eq!(value["keyd"]["overwrites"], "elsewhere");
     assert_eq!(value["keyd"]["device_id"], "d1".repeat(32));
     assert_eq!(value["keyd"]["profile"]["state"], "enabled");
     assert_eq!(value["netd"], Value::Null);

@@ -18,8 +18,8 @@ use softsim_client::netd::{self, Control, Event, Report};
 use softsim_client::proto::requests::{DeviceCertificate, Hello, Identity, Status};
 use softsim_client::proto::{
     Call, Counters, Enforcement, HelloAnswer, IdentityAnswer, IdentityKind, IdentityPrivacy,
-    KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role,
-    StatusAnswer, encode_answer, kind_of,
+    KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Overwrites, PROTOCOL_VERSION, Refusal,
+    RequestKind, Role, StatusAnswer, encode_answer, kind_of,
 };
 
 fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
@@ -42,6 +42,7 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
                 seccomp_calls: 12,
                 key_memory: KeyMemory::Plain,
                 kek_source: KekSource::Development,
+                overwrites: Overwrites::InPlace,
                 identity_privacy: IdentityPrivacy::Conservative,
                 identity_patience: 600,
                 supplicant: false,

@@ -6,6 +6,8 @@ use std::io;
 use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use softsim_sandbox::file_system::{self, FileSystem};
+
 use super::error::OpenError;
 
 /// The vault's file in its directory.
@@ -85,6 +87,14 @@ impl FileStorage {
                 return Ok(Some(Self(file)));
             }
         }
+    }
+
+    /// The file system that the vault is on.
+    ///
+    /// # Errors
+    /// The kernel's.
+    pub fn file_system(&self) -> io::Result<FileSystem> {
+        file_system::of(&self.0)
     }
 
     /// Creates the vault of a directory, which `fill` fills.
