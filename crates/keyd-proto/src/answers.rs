@@ -158,8 +158,8 @@ pub struct IdentityStatus {
     /// How many quarters of the wait before the next showing of the permanent identity have passed
     /// with refusals.
     pub quarters: u8,
-    /// How often the permanent identity was shown since a challenge was last verified, because
-    /// every pseudonym had been refused.
+    /// How often the permanent identity was shown since a challenge or a re-authentication was
+    /// last verified, because every pseudonym had been refused.
     pub shown: u8,
 }
 

@@ -226,7 +226,7 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
                 &mut text,
                 "patience",
                 format_args!(
-                    "{} of 4 quarters over; IMSI shown {} times since the last challenge that was verified",
+                    "{} of 4 quarters over; IMSI shown {} times since the network last proved itself",
                     identities.quarters, identities.shown
                 ),
             );

@@ -18,7 +18,7 @@ use super::packet_refused;
 use super::session::{FastReauthentication, ProtectedResult, Session, Sessions, Unconfirmed};
 use crate::event::Event;
 use crate::sim::Sim;
-use crate::vault::{Reauthentication, Root, Slot};
+use crate::vault::{Patience, Reauthentication, Root, Slot};
 
 impl Sim<'_> {
     pub(crate) fn reauthenticate(
@@ -96,9 +96,12 @@ impl Sim<'_> {
             .ok_or(Refusal::NoReauthentication)
     }
 
-    /// Takes the context out of the vault; durable before the answer leaves.
+    /// Takes the context out of the vault; durable before the answer leaves. The network knows the
+    /// subscriber, so that it counts from here for how long it refuses pseudonyms.
     fn take_context(&mut self, slot: Slot) -> Option<Reauthentication> {
+        self.forget_refusals();
         let taken = self.vault.change_identities(slot, |identities| {
+            identities.patience = Patience::default();
             mem::take(&mut identities.reauthentication)
         });
         taken.flatten()

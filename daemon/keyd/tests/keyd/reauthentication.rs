@@ -1,5 +1,7 @@
 //! Fast re-authentication: what it needs, what it gives, and that keyd accepts nothing twice.
 
+use std::time::Duration;
+
 use softsim_aka::eap::decrypt;
 use softsim_aka::{Iv, Msk, NonceS};
 use softsim_keyd::Client;
@@ -103,6 +105,31 @@ fn reauthentication_identity_is_given_out_once_even_across_a_restart() {
     assert_eq!(known.any().1, IdentityKind::Permanent);
     known.restart();
     assert_eq!(known.any().1, IdentityKind::Permanent);
+}
+
+/// Otherwise, whoever asks for the permanent identity now and then would get it from a gateway that
+/// is never without its network.
+#[test]
+fn a_verified_reauthentication_ends_the_patience_with_refusals() {
+    let mut known = Known::by(&HomeNetwork::naming(Some("7alice"), Some("8first@home")));
+    for _ in 0..100 {
+        let withheld = known.call(&identity(IdentityRequest::Permanent));
+        assert_eq!(withheld, Err(Refusal::IdentityWithheld));
+        known.device.wait(Duration::from_secs(4));
+    }
+    let quarters = |known: &mut Known| {
+        let status = known.device.ask(Role::Admin, &Status {}).unwrap();
+        status.identities.unwrap().quarters
+    };
+    assert_eq!(quarters(&mut known), 3);
+    let (first, _) = known.any();
+    known.fresh(1, &first, None);
+    assert_eq!(quarters(&mut known), 0);
+    for _ in 0..100 {
+        let withheld = known.call(&identity(IdentityRequest::Permanent));
+        assert_eq!(withheld, Err(Refusal::IdentityWithheld));
+        known.device.wait(Duration::from_secs(4));
+    }
 }
 
 #[test]

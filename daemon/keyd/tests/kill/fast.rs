@@ -25,6 +25,8 @@ const LAST: usize = 32;
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Names {
     pseudonym: Option<String>,
+    /// Whether an authentication has succeeded: until then, the newest pseudonym is shown.
+    proven: bool,
     /// The re-authentication identity that keyd hasn't shown yet.
     fast: Option<String>,
 }
@@ -117,12 +119,17 @@ impl Namer {
         self.seq += 1;
         let (pseudonym, fast) = (self.next_name("7"), self.next_name("8"));
         let sent = HomeNetwork::naming(Some(&pseudonym), Some(&fast)).challenge(self.seq << 5);
-        let answer = self.ask(keyd, &challenge(&sent.packet, IDENTITY), None)?;
+        let mut stand_by = self.confirmed.clone();
+        if !stand_by.proven {
+            stand_by.pseudonym = Some(pseudonym.clone());
+        }
+        let answer = self.ask(keyd, &challenge(&sent.packet, IDENTITY), Some(stand_by))?;
         let AkaAnswer::Success { handle, .. } = answer else {
             panic!("a fresh AUTN was refused");
         };
         let names = Names {
             pseudonym: Some(pseudonym),
+            proven: true,
             fast: Some(fast),
         };
         (self.server, self.counter) = (Some(sent.server), 0);
