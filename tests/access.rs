@@ -110,7 +110,7 @@ impl EapServer for WithAnotherMsk {
 }
 
 #[test]
-fn a_server_with_another_msk_is_refused_by_keyd_which_keeps_nothing_of_it() {
+fn a_server_with_another_msk_is_refused_by_keyd_which_confirms_nothing_of_it() {
     if !built("another MSK", &["softsim-keyd", "softsim-netd"]) {
         return;
     }

@@ -29,7 +29,7 @@ fn is_kept(device: &mut Device) -> bool {
 }
 
 #[test]
-fn where_the_servers_msk_is_another_nothing_is_kept_and_the_session_stays_as_it_was() {
+fn where_the_servers_msk_is_another_nothing_is_confirmed_and_the_session_stays_as_it_was() {
     let (mut device, _) = Device::provisioned();
     let mut netd = device.client(Role::Network);
     let sent = HomeNetwork::naming(Some("7name"), Some("8fast@home")).challenge(32);
