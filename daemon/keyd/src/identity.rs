@@ -242,7 +242,8 @@ impl Sim<'_> {
             Some(at) => identity.len() - at - 1,
             None => imsi.anonymous_identity(Realm::Wlan).realm().len(),
         };
-        let fits = name.as_str().len() + 1 + realm <= Name::MAX && !name.as_str().contains('@');
+        let octets = name.as_str().as_bytes();
+        let fits = octets.len() + 1 + realm <= Name::MAX && !octets.contains(&b'@');
         let usable = fits && !self.shows_imsi(slot, &name);
         if !usable {
             Event::NameIgnored.log();
@@ -263,9 +264,13 @@ impl Sim<'_> {
     /// Whether a name has the IMSI in it, and the policy is `strict`: it may have been assigned
     /// under another policy.
     fn shows_imsi(&self, slot: Slot, name: &Name) -> bool {
-        let profile = self.in_slot(slot);
+        let Ok(Profile { imsi, .. }) = self.in_slot(slot) else {
+            return false;
+        };
+        // `str::contains` would be three kilobytes of program.
+        let (name, imsi) = (name.as_str().as_bytes(), imsi.digits().as_bytes());
         self.privacy(slot) == IdentityPrivacy::Strict
-            && profile.is_ok_and(|profile| name.as_str().contains(profile.imsi.digits()))
+            && name.windows(imsi.len()).any(|part| part == imsi)
     }
 
     /// A challenge for this identity had a right AT_MAC, and assigns this pseudonym, unless it is
