@@ -23,8 +23,8 @@ usage: cargo xtask COMMAND
   demo [--hostapd] [--release]
                    the whole journey of a software SIM, with separate sandboxed processes;
                    --hostapd puts Debian's hostapd in the authenticator's place
-  soak             keyd killed 1,000 times under load, both daemons 100 times in a bootstrap, and
-                   a hostile netd's long walk: some minutes
+  soak             keyd killed 1,000 times under load, both daemons 100 times in a bootstrap, a
+                   gateway over a lossy link, and a hostile netd's long walk: some minutes
   redteam          root looks for keyd's secrets in memory, cores and registers, idle and working,
                    and reports what was found, and how often
   bench            keyd as it is shipped against a bare ping-pong, netd's authentication beside
