@@ -193,6 +193,19 @@ impl SqnState {
         }
     }
 
+    /// The highest accepted SEQ of the whole array, which TS 33.102 C.2.2 calls SEQ_MS.
+    pub fn highest_seq(&self) -> u64 {
+        self.split(self.sqn_ms()).0
+    }
+
+    /// Marks every SEQ up to `ahead` above the highest accepted one as used, for every IND, since
+    /// some of them may have been.
+    pub fn use_up(&mut self, ahead: u64) {
+        let seq = self.highest_seq().saturating_add(ahead);
+        let seq = seq.min(self.highest_possible_seq());
+        self.array_mut().fill(seq);
+    }
+
     /// Splits SQN into SEQ and IND.
     fn split(&self, sqn: Sqn) -> (u64, usize) {
         let ind = sqn.value() & ((1 << self.parameters.ind_bits) - 1);
@@ -330,6 +343,13 @@ mod tests {
     }
 
     #[test]
+    fn using_up_ends_at_the_highest_seq() {
+        let mut state = state(5, DEFAULT_DELTA, None, 7 << 5);
+        state.use_up(u64::MAX);
+        assert_eq!(state.sqn_ms(), Sqn::MAX);
+    }
+
+    #[test]
     fn the_last_sequence_number_can_be_reached_and_is_the_last() {
         let mut state = state(5, DEFAULT_DELTA, None, Sqn::MAX.value() - 32);
         state.advance(Sqn::MAX).unwrap();
@@ -367,6 +387,21 @@ mod tests {
                 }
             }
             prop_assert!(used.iter().all(|number| !state.is_fresh(*number)));
+        }
+
+        #[test]
+        fn using_up_leaves_nothing_fresh_up_to_there_and_one_above(
+            mut state in any_state(),
+            ahead in 0..1u64 << 20,
+            ind in 0..32u64,
+        ) {
+            let limit = state.highest_seq() + ahead;
+            state.use_up(ahead);
+            let bits = state.parameters().ind_bits;
+            let of = |seq: u64| Sqn::new(seq << bits | ind & ((1 << bits) - 1)).unwrap();
+            prop_assert!(!state.is_fresh(of(limit)));
+            prop_assert!(state.is_fresh(of(limit + 1)));
+            prop_assert_eq!(state.highest_seq(), limit);
         }
 
         #[test]

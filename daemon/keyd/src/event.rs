@@ -26,8 +26,10 @@ pub(crate) enum Event<'a> {
     KeepsOldOctets(FileSystem),
     /// keyd can't start, or can't go on.
     Fatal(&'a dyn fmt::Display),
-    /// One of two copies of a record is bad; the good one is used.
+    /// A copy of a record was bad, and was written again.
     Damaged(&'a dyn fmt::Display),
+    /// Copies of sequence numbers were lost, so that more numbers count as used.
+    SequencesLost(u32),
     /// accept4(2) failed: no descriptors or no memory.
     NotAccepted(&'a dyn fmt::Display),
     /// Users connected whom their role doesn't admit.
@@ -109,7 +111,10 @@ impl Event<'_> {
     fn level(&self) -> u8 {
         match self {
             Self::Fatal(_) | Self::Storage(_) => CRITICAL,
-            Self::Damaged(_) | Self::NotAccepted(_) | Self::RefusedUsers(_) => ERROR,
+            Self::Damaged(_)
+            | Self::SequencesLost(_)
+            | Self::NotAccepted(_)
+            | Self::RefusedUsers(_) => ERROR,
             Self::Enforcing { enforcement, .. }
                 if enforcement.seccomp_calls == 0
                     || enforcement.supplicant
@@ -209,7 +214,12 @@ impl fmt::Display for Event<'_> {
             }
             Self::KeepsOldOctets(file_system) => keeps_old_octets(*file_system, f),
             Self::Fatal(reason) => reason.fmt(f),
-            Self::Damaged(damage) => write!(f, "vault: {damage}; its other copy is good"),
+            Self::Damaged(damage) => write!(f, "vault: {damage}; it was written again"),
+            Self::SequencesLost(profiles) => write!(
+                f,
+                "vault: the newest sequence numbers of {profiles} profiles may be lost, so all that they may have \
+                 been count as used; each profile resynchronises once"
+            ),
             Self::NotAccepted(error) => write!(f, "can't accept a connection: {error}"),
             Self::RefusedUsers(Unreported { connections, last }) => {
                 let (role, uid) = last;

@@ -170,9 +170,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     };
     let mut vault = Vault::open(storage, &kek).map_err(StartError::Vault)?;
     drop(kek);
-    for damage in vault.damage() {
-        Event::Damaged(damage).log();
-    }
+    log_damage(&vault);
     if let Some(anchor) = anchor {
         hold(&mut vault, anchor, &settings)?;
     }
@@ -371,6 +369,15 @@ fn first_epoch(settings: &Settings) -> Result<u64, StartError> {
     })
 }
 
+fn log_damage(vault: &Vault) {
+    for damage in vault.damage() {
+        Event::Damaged(damage).log();
+    }
+    if vault.sequences_lost() > 0 {
+        Event::SequencesLost(vault.sequences_lost()).log();
+    }
+}
+
 /// Gives the heap room for a full vault while the process can still map memory.
 fn room_for(storage: &FileStorage, settings: &Settings) -> Result<memory::KeyMemory, StartError> {
     let needed = Vault::heap_for(storage).map_err(StartError::Vault)? + HEAP_FOR_THE_REST;
@@ -403,9 +410,7 @@ fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
         landlock::restrict(&[rule]).map_err(StartError::Landlock)?;
     }
     let vault = Vault::open(storage, &old).map_err(StartError::Vault)?;
-    for damage in vault.damage() {
-        Event::Damaged(damage).log();
-    }
+    log_damage(&vault);
     let capacity = settings.capacity.unwrap_or(vault.capacity());
     let epoch = match &anchor {
         Some(OpenAnchor::Socket(socket)) => socket.epoch(),

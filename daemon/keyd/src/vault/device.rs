@@ -64,11 +64,7 @@ impl Vault {
         self.write_device()
     }
 
-    /// Writes the device's record together with the record of what transactions change. The newest
-    /// version of the latter is therefore always in the journal, too, and one bad copy doesn't
-    /// bring back an issuer's old sequence.
-    pub(super) fn write_device(&mut self) -> Result<(), CommitError> {
-        let records = [self.device.record(0), self.provisioning.record(0)];
-        Ok(self.file.commit(&records)?)
+    fn write_device(&mut self) -> Result<(), CommitError> {
+        Ok(self.file.commit(&[self.device.record(0)])?)
     }
 }

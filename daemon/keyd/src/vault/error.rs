@@ -21,9 +21,11 @@ impl OpenError {
             Self::HeaderDamaged
             | Self::Length { .. }
             | Self::BothCopies { .. }
+            | Self::Differ { .. }
             | Self::Lost { .. }
+            | Self::Mixed { .. }
             | Self::Malformed { .. } => ANEW,
-            Self::Outdated { .. } | Self::PutBack { .. } => {
+            Self::OtherInstallation { .. } | Self::Tombstone(_) | Self::PutBack { .. } => {
                 "put the newest copy of the whole file back; where there is none, enrol anew"
             }
             Self::Anchor(_) => {

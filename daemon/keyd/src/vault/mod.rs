@@ -21,18 +21,30 @@
 //!
 //! Deleting a profile leaves a tombstone with its sequence numbers, and installing a profile looks
 //! for the tombstone of its K. Therefore no order of deletions and installations makes a used SQN
-//! fresh again. The identities that servers assigned are deleted with their profile. If the medium
-//! has lost the newest version of them, the re-authentication context is dropped, too, so that no
-//! counter is accepted again.
+//! fresh again. The identities that servers assigned are deleted with their profile.
+//!
+//! # How a bad copy is survived
+//!
+//! A transaction writes both copies of each record, with the same contents, so either may go bad. A
+//! pass writes one copy of sequence numbers and of identities, in turn. If one of them is bad, its
+//! place may have held a newer version than the other copy:
+//!
+//! - Of sequence numbers, everything up to D above the surviving SEQ_MS counts as used. A pass that
+//!   raises SEQ_MS further writes both copies, one after the other.
+//! - Of identities, the surviving ones are used, without the re-authentication context and the
+//!   one-time pseudonym, so that neither is used twice.
+//!
+//! A copy whose write a power failure cut off is told by its ends, and loses nothing, since no
+//! answer had left. Two bad copies that the journal doesn't have are refused.
 //!
 //! # How a crash is survived
 //!
 //! | what a crash interrupts | what the next start finds | code |
 //! |---|---|---|
-//! | the write of one record | the copy before it, in the other half | `file/record.rs`, `file/layout.rs` |
-//! | a commit, before its journal is synced | the old state | `file/journal.rs` |
-//! | a commit, after that | the journal, which the start writes to the records' places | `finish_commit` in `file/records.rs` |
-//! | a rotation of the sealing key, before it has overwritten the old key | the old key in the other copy, which the start overwrites, or a later start if versions are missing | `is_rotating` in `store.rs` |
+//! | the write of one record in a pass | the copy before it, in the other half | `file/copies.rs` |
+//! | a transaction, before its journal is synced | the old state | `file/journal.rs` |
+//! | a transaction, after that | the journal, from which the start writes both copies of each record | `finish_transaction` in `file/opening.rs` |
+//! | writing bad copies again | the bad copies, which the start writes again | `mend` in `file/opening.rs` and `store.rs` |
 //! | the steps between vault and anchor | an anchor that is one epoch behind, which the start raises | `file/anchor.rs` |
 //! | creating or rekeying a vault | the file that was there before, if any | `file/medium.rs` |
 //!

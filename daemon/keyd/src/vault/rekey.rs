@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::contents::{Accounts, Device, Provisioning, TABLES};
-use super::file::{Contents, FileStorage, Kek, OpenError, Storage, fill};
+use super::file::{Contents, FIRST, FileStorage, Kek, OpenError, Storage, fill};
 use super::store::Vault;
 
 impl Vault {
@@ -78,6 +78,6 @@ pub(super) fn format(
         Provisioning::default().record(0),
         Accounts::default().record(0),
     ];
-    let records = single.map(|record| (0, record));
+    let records = single.map(|record| (FIRST, record));
     fill(storage, kek, (TABLES, capacity), epoch, records)
 }

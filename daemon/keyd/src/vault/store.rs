@@ -12,8 +12,13 @@ use super::contents::{
     TABLES, Txid,
 };
 use super::error::CommitError;
-use super::file::{Anchor, Contents, Damage, Kek, OpenError, RecordFile, Storage, Table};
+use super::file::{
+    Anchor, Contents, Damage, Kek, OpenError, Other, Record, RecordFile, Storage, Table,
+};
 use super::tables::Tables;
+
+/// The number of records that are mended with one sync.
+const MENDED_AT_ONCE: usize = 64;
 
 /// An open vault.
 pub struct Vault {
@@ -22,6 +27,7 @@ pub struct Vault {
     pub(super) provisioning: Provisioning,
     pub(super) accounts: Accounts,
     pub(super) tables: Tables,
+    sequences_lost: u32,
     /// The sequence numbers whose newest version is in memory only.
     staged_sequences: BTreeSet<u32>,
     /// The identities whose newest version is in memory only.
@@ -29,8 +35,8 @@ pub struct Vault {
 }
 
 impl Vault {
-    /// Opens a vault, and finishes a transaction or a rotation of the sealing key that a power
-    /// failure interrupted.
+    /// Opens a vault, finishes a transaction that a power failure interrupted, and mends bad
+    /// copies.
     ///
     /// # Errors
     /// See [`OpenError`].
@@ -39,24 +45,30 @@ impl Vault {
         let mut provisioning = Provisioning::default();
         let mut accounts = Accounts::default();
         let mut tables = Tables::new(RecordFile::layout_of(&storage, TABLES)?);
-        let file = RecordFile::open(storage, kek, TABLES, |place, contents| {
+        let mut bad_sequences = Vec::new();
+        let mut bad_identities = Vec::new();
+        let file = RecordFile::open(storage, kek, TABLES, |place, contents, other| {
             match place.table {
                 Table::DEVICE => device = Contents::decode(place, contents)?,
                 Table::PROVISIONING => provisioning = Contents::decode(place, contents)?,
                 Table::ACCOUNTS => accounts = Contents::decode(place, contents)?,
                 _ => tables.load(place, contents)?,
             }
+            match place.table {
+                _ if other == Other::Sound => {}
+                Table::SEQUENCE => bad_sequences.push((place.index, other)),
+                Table::IDENTITIES => bad_identities.push((place.index, other)),
+                _ => {}
+            }
             Ok(())
         })?;
-        let lost = file.damage().iter();
-        let lost = lost.filter_map(|damage| damage.lost_of(Table::IDENTITIES));
-        lost.for_each(|index| tables.drop_reauthentication(index));
         let mut vault = Self {
             file,
             device,
             provisioning,
             accounts,
             tables,
+            sequences_lost: 0,
             staged_sequences: BTreeSet::new(),
             staged_identities: BTreeSet::new(),
         };
@@ -68,13 +80,41 @@ impl Vault {
             vault.tables.provide_identities(enabled);
             vault.tables.keep();
         }
-        // If versions are missing, it waits for the start after the next commit, since what it
-        // writes would hide from the anchor that they are missing.
-        if vault.file.is_complete() && vault.is_rotating()? {
-            let finished = vault.write_over_old_sealing_key();
-            finished.map_err(io::Error::other)?;
-        }
+        let mut lost = 0;
+        vault.mend(&bad_sequences, |tables, index, is_lost| {
+            if is_lost && tables.use_up_sequence(index) {
+                lost += 1;
+            }
+            tables.store_sequence(index);
+            tables.sequence(index)
+        })?;
+        vault.mend(&bad_identities, |tables, index, is_lost| {
+            if is_lost {
+                tables.drop_reauthentication(index);
+            }
+            tables.identities.record(index)
+        })?;
+        vault.sequences_lost = lost;
         Ok(vault)
+    }
+
+    /// Writes both copies of records again of which one is bad, first the bad one. `record` gives
+    /// what to write, and is told whether a version may be lost.
+    fn mend(
+        &mut self,
+        bad: &[(u32, Other)],
+        mut record: impl FnMut(&mut Tables, u32, bool) -> Record,
+    ) -> io::Result<()> {
+        for bad in bad.chunks(MENDED_AT_ONCE) {
+            let records = bad.iter().map(|(index, other)| {
+                let is_lost = *other == Other::Lost || !self.file.is_complete();
+                record(&mut self.tables, *index, is_lost)
+            });
+            let records: Vec<_> = records.collect();
+            self.file.write(&records)?;
+            self.file.write(&records)?;
+        }
+        Ok(())
     }
 
     /// The heap that a full vault of this file's capacity takes, in octets.
@@ -114,9 +154,14 @@ impl Vault {
         self.file.has_failed()
     }
 
-    /// The bad copies for which a good one stood in when the vault was opened.
+    /// The copies that were bad when the vault was opened, and were written again.
     pub fn damage(&self) -> &[Damage] {
         self.file.damage()
+    }
+
+    /// How many profiles lost a copy of their sequence numbers, so that more of them count as used.
+    pub fn sequences_lost(&self) -> u32 {
+        self.sequences_lost
     }
 
     /// How many profiles there is room for.
@@ -245,36 +290,30 @@ impl Vault {
 
     /// Makes all staged changes durable with one sync. Does nothing if there are none.
     ///
+    /// If a SEQ_MS rises by more than D, both of its copies are written, with a second sync. A copy
+    /// that is lost later is therefore never further ahead of the other one.
+    ///
     /// # Errors
     /// [`CommitError::Storage`].
     pub fn flush(&mut self) -> Result<(), CommitError> {
-        let sequences = mem::take(&mut self.staged_sequences).into_iter();
+        let sequences = mem::take(&mut self.staged_sequences);
         let identities = mem::take(&mut self.staged_identities).into_iter();
         let mut records = Vec::with_capacity(sequences.len() + identities.len());
-        records.extend(sequences.map(|index| self.tables.sequence(index)));
+        let mut far_ahead = Vec::new();
+        for index in sequences {
+            records.push(self.tables.sequence(index));
+            if self.tables.store_sequence(index) {
+                far_ahead.push(self.tables.sequence(index));
+            }
+        }
         records.extend(identities.map(|index| self.tables.identities.record(index)));
         if records.is_empty() {
             return Ok(());
         }
-        Ok(self.file.write(&records)?)
-    }
-
-    /// Whether the older copy of the device's record has another sealing key, because a rotation
-    /// was interrupted before it had overwritten the old key.
-    fn is_rotating(&self) -> Result<bool, OpenError> {
-        let place = Table::DEVICE.at(0, self.file.generation(Table::DEVICE, 0));
-        let Some(before) = self.file.before(place.table, place.index)? else {
-            return Ok(false);
-        };
-        let before = Device::decode(place, &before)?;
-        let sealing = |keys: &DeviceKeys| keys.sealing.clone();
-        let before = before.keys.as_ref().map(sealing);
-        Ok(before.is_some() && before != self.device_keys().map(sealing))
-    }
-
-    /// Writes the device's record once more, since the older copies, in its place and in the
-    /// journal, still hold the old key.
-    pub(super) fn write_over_old_sealing_key(&mut self) -> Result<(), CommitError> {
-        self.write_device()
+        self.file.write(&records)?;
+        if !far_ahead.is_empty() {
+            self.file.write(&far_ahead)?;
+        }
+        Ok(())
     }
 }

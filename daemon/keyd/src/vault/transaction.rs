@@ -11,7 +11,7 @@ use super::contents::{
     StoredTombstone, Txid, fingerprint,
 };
 use super::error::{CommitError, Room};
-use super::file::{Contents, OVERHEAD, Table};
+use super::file::{Contents, ENTRY, OVERHEAD, START, Table};
 use super::store::Vault;
 use super::tables::Tables;
 
@@ -19,15 +19,21 @@ use super::tables::Tables;
 /// of identities.
 pub const MAX_CHANGES: usize = 8;
 
+/// What a record takes in the journal, in octets.
+const fn in_journal(table: Table) -> usize {
+    ENTRY + table.record_length() - OVERHEAD
+}
+
 const _: () = assert!(
-    1 + Table::LEDGER.record_length()
-        + Table::PROVISIONING.record_length()
-        + Table::ACCOUNTS.record_length()
-        + Table::DEVICE.record_length()
+    START
+        + in_journal(Table::LEDGER)
+        + in_journal(Table::PROVISIONING)
+        + in_journal(Table::ACCOUNTS)
+        + in_journal(Table::DEVICE)
         + MAX_CHANGES
-            * (Table::PROFILE.record_length()
-                + Table::SEQUENCE.record_length()
-                + Table::IDENTITIES.record_length())
+            * (in_journal(Table::PROFILE)
+                + in_journal(Table::SEQUENCE)
+                + in_journal(Table::IDENTITIES))
         + OVERHEAD
         <= Table::JOURNAL.record_length()
 );
@@ -60,7 +66,7 @@ pub enum Change {
         /// Its sequence.
         sequence: u64,
     },
-    /// Replaces the device's sealing key, and overwrites the old one on the medium.
+    /// Replaces the device's sealing key. Both copies of it, and the journal, are overwritten.
     SealingKey(SealingKey),
     /// Enables a profile, so that it answers challenges, and no other does.
     Enable(Slot),
@@ -78,7 +84,7 @@ pub enum Change {
 
 /// The changes of a transaction in records of which there is one. The tables hold its changes of
 /// profiles, tombstones and identities until it is kept or dropped.
-struct Draft {
+struct SingleRecords {
     provisioning: Provisioning,
     accounts: Option<Accounts>,
     sealing: Option<Zeroizing<[u8; SealingKey::LENGTH]>>,
@@ -92,41 +98,37 @@ impl Vault {
     /// See [`CommitError`]. Unless it is [`CommitError::Storage`], nothing has changed.
     pub fn commit(&mut self, changes: Vec<Change>, now: u64) -> Result<(), CommitError> {
         self.flush()?;
-        let mut draft = Draft {
+        let mut new = SingleRecords {
             provisioning: self.provisioning.clone(),
             accounts: None,
             sealing: None,
         };
-        draft.provisioning.time = draft.provisioning.time.max(now);
+        new.provisioning.time = new.provisioning.time.max(now);
         let mut changes = changes.into_iter();
-        let applied = changes.try_for_each(|change| self.apply(change, &mut draft));
+        let applied = changes.try_for_each(|change| self.apply(change, &mut new));
         if let Err(refusal) = applied.and_then(|()| self.check_touched()) {
             self.tables.discard();
             return Err(refusal);
         }
-        self.make(draft)
+        self.keep(new)
     }
 
-    /// Applies a draft, and the tables' part of the transaction, in memory and on the medium.
-    fn make(&mut self, draft: Draft) -> Result<(), CommitError> {
+    /// Keeps the changes of a transaction, in memory and on the medium.
+    fn keep(&mut self, new: SingleRecords) -> Result<(), CommitError> {
         let mut records = self.tables.touched();
         self.tables.keep();
-        self.provisioning = draft.provisioning;
+        self.provisioning = new.provisioning;
         records.push(self.provisioning.record(0));
-        if let Some(accounts) = draft.accounts {
+        if let Some(accounts) = new.accounts {
             self.accounts = accounts;
             records.push(self.accounts.record(0));
         }
-        let rotated = draft.sealing.is_some();
-        if let (Some(sealing), Some(keys)) = (draft.sealing, &mut self.device.keys) {
+        if let (Some(sealing), Some(keys)) = (new.sealing, &mut self.device.keys) {
             keys.sealing = sealing;
             records.push(self.device.record(0));
         }
         self.file.extend(&self.tables.sizes())?;
         self.file.commit(&records)?;
-        if rotated {
-            self.write_over_old_sealing_key()?;
-        }
         Ok(())
     }
 
@@ -144,7 +146,7 @@ impl Vault {
         Ok(())
     }
 
-    fn apply(&mut self, change: Change, draft: &mut Draft) -> Result<(), CommitError> {
+    fn apply(&mut self, change: Change, new: &mut SingleRecords) -> Result<(), CommitError> {
         match change {
             Change::Install {
                 profile,
@@ -152,31 +154,31 @@ impl Vault {
                 sequence,
                 enabled,
             } => {
-                raise_sequence(&mut draft.provisioning, issuer, sequence)?;
-                let slot = self.install(profile, issuer, sequence, draft)?;
+                raise_sequence(&mut new.provisioning, issuer, sequence)?;
+                let slot = self.install(profile, issuer, sequence, new)?;
                 if enabled {
-                    self.enable(slot, draft)?;
+                    self.enable(slot, new)?;
                 }
             }
             Change::Sequence { issuer, sequence } => {
-                raise_sequence(&mut draft.provisioning, issuer, sequence)?;
+                raise_sequence(&mut new.provisioning, issuer, sequence)?;
             }
             Change::SealingKey(key) => {
                 self.device_keys().ok_or(CommitError::NoKeys)?;
-                draft.sealing = Some(Zeroizing::new(*key.as_bytes()));
+                new.sealing = Some(Zeroizing::new(*key.as_bytes()));
             }
-            Change::Enable(slot) => self.enable(slot, draft)?,
+            Change::Enable(slot) => self.enable(slot, new)?,
             Change::Disable(slot) => {
                 let of = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
-                draft.provisioning.enabled.take_if(|enabled| *enabled == of);
+                new.provisioning.enabled.take_if(|enabled| *enabled == of);
             }
-            Change::Delete(slot) => self.delete(slot, draft)?,
+            Change::Delete(slot) => self.delete(slot, new)?,
             Change::Accounts(accounts) => {
-                let before = draft.accounts.as_ref().unwrap_or(&self.accounts);
-                draft.accounts = Some(kept(accounts, before)?);
+                let before = new.accounts.as_ref().unwrap_or(&self.accounts);
+                new.accounts = Some(kept(accounts, before)?);
             }
-            Change::Transaction(txid) => draft.provisioning.transaction = Some(txid),
-            Change::AccountsDigest(digest) => draft.provisioning.accounts = Some(digest),
+            Change::Transaction(txid) => new.provisioning.transaction = Some(txid),
+            Change::AccountsDigest(digest) => new.provisioning.accounts = Some(digest),
         }
         Ok(())
     }
@@ -186,10 +188,10 @@ impl Vault {
         profile: Profile,
         issuer: IssuerId,
         sequence: u64,
-        draft: &mut Draft,
+        new: &mut SingleRecords,
     ) -> Result<Slot, CommitError> {
         if let Some(replaced) = self.find(profile.iccid.as_str()) {
-            self.delete(replaced, draft)?;
+            self.delete(replaced, new)?;
         }
         let tombstone = Tombstone::of(&profile.credentials);
         if self.tables.has(&profile.credentials, &tombstone) {
@@ -199,13 +201,14 @@ impl Vault {
         let index = index.ok_or_else(|| self.no_room_for_profiles())?;
         let mut sqn = profile.sqn.state();
         self.lift_tombstone(&tombstone, &mut sqn);
+        let installation = self.file.generation(Table::SEQUENCE, index) + 1;
         let stored = StoredProfile {
             profile,
             issuer,
             sequence,
             fingerprint: fingerprint(&tombstone),
-            first_sequence: self.file.generation(Table::SEQUENCE, index) + 1,
-            used: Sequence::of(&sqn),
+            used: Sequence::new(installation, &sqn),
+            stored_seq: sqn.highest_seq(),
         };
         self.tables.profiles.put(index, Some(stored));
         Ok(Slot(index))
@@ -213,16 +216,16 @@ impl Vault {
 
     /// Enables a profile and no other. From now on, the identities that servers assign to it have a
     /// record.
-    fn enable(&mut self, slot: Slot, draft: &mut Draft) -> Result<(), CommitError> {
+    fn enable(&mut self, slot: Slot, new: &mut SingleRecords) -> Result<(), CommitError> {
         let of = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
-        draft.provisioning.enabled = Some(of);
+        new.provisioning.enabled = Some(of);
         let provided = self.tables.provide_identities(of);
         provided.ok_or_else(|| self.no_room_for_profiles())
     }
 
     /// Empties a slot, and leaves a tombstone of its profile. The identities of the profile are
     /// deleted.
-    fn delete(&mut self, slot: Slot, draft: &mut Draft) -> Result<(), CommitError> {
+    fn delete(&mut self, slot: Slot, new: &mut SingleRecords) -> Result<(), CommitError> {
         let of = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
         let vacant = self.tables.tombstones.vacant();
         let index = vacant.ok_or_else(|| {
@@ -236,7 +239,7 @@ impl Vault {
         if let Some(identities) = self.tables.find_identities(slot) {
             self.tables.identities.put(identities, None);
         }
-        draft.provisioning.enabled.take_if(|enabled| *enabled == of);
+        new.provisioning.enabled.take_if(|enabled| *enabled == of);
         Ok(())
     }
 

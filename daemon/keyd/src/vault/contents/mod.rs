@@ -15,7 +15,7 @@ pub use identities::{Identities, Name, Pair, Patience, Pseudonyms, Reauthenticat
 pub use profile::{Installation, Slot, StoredProfile};
 pub use provisioning::Txid;
 pub(super) use provisioning::{MAX_ISSUERS, Provisioning};
-pub(super) use sequence::{Sequence, StoredTombstone, fingerprint};
+pub(super) use sequence::{Sequence, StoredTombstone, fingerprint, max_ahead};
 
 use super::file::{Kind, Records, Table};
 
@@ -47,7 +47,8 @@ impl Table {
     pub const PROFILE: Self = Self::of(&Kind::new(6, "Profile", 512, Records::Capacity));
 
     /// The profiles' sequence numbers: all that an authentication writes.
-    pub const SEQUENCE: Self = Self::of(&Kind::new(7, "Sequence", 320, Records::Capacity));
+    pub const SEQUENCE: Self =
+        Self::of(&Kind::new(7, "Sequence", 328, Records::Capacity).in_turn());
 
     /// The tombstones of deleted profiles.
     pub const TOMBSTONE: Self = Self::of(&Kind::new(
@@ -59,7 +60,8 @@ impl Table {
 
     /// The identities that servers assigned to profiles, in the order in which profiles were first
     /// enabled.
-    pub const IDENTITIES: Self = Self::of(&Kind::new(9, "Identities", 1280, Records::Capacity));
+    pub const IDENTITIES: Self =
+        Self::of(&Kind::new(9, "Identities", 1280, Records::Capacity).in_turn());
 }
 
 #[cfg(test)]

@@ -21,8 +21,9 @@ impl Slot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Installation {
     pub(in super::super) slot: Slot,
-    /// The first generation of its sequence numbers.
-    pub(in super::super) first: u64,
+    /// The number of the installation, which rises in each slot: the first generation of its
+    /// sequence numbers.
+    pub(in super::super) number: u64,
 }
 
 impl Installation {
@@ -33,7 +34,7 @@ impl Installation {
 }
 
 fields!(Slot { 0 });
-fields!(Installation { slot, first });
+fields!(Installation { slot, number });
 
 /// An installed profile.
 #[derive(Debug, PartialEq, Eq)]
@@ -46,10 +47,10 @@ pub struct StoredProfile {
     pub sequence: u64,
     /// The key by which an index finds its K.
     pub(in super::super) fingerprint: u64,
-    /// The first generation of its sequence numbers. Earlier ones belong to another profile.
-    pub(in super::super) first_sequence: u64,
-    /// Its sequence numbers, from a record of their own.
+    /// The number of its installation, and, from a record of their own, its sequence numbers.
     pub(in super::super) used: Sequence,
+    /// The highest SEQ of the array on the medium.
+    pub(in super::super) stored_seq: u64,
 }
 
 impl StoredProfile {
@@ -66,7 +67,7 @@ impl Field for StoredProfile {
         self.issuer.write(to);
         self.sequence.write(to);
         self.fingerprint.write(to);
-        self.first_sequence.write(to);
+        self.used.installation.write(to);
         to.sized(&self.profile.to_stored());
     }
 
@@ -75,9 +76,9 @@ impl Field for StoredProfile {
             issuer: Field::read(from)?,
             sequence: Field::read(from)?,
             fingerprint: Field::read(from)?,
-            first_sequence: Field::read(from)?,
+            used: Sequence::none(Field::read(from)?),
             profile: Profile::from_stored(from.sized()?).map_err(|_| Malformed)?,
-            used: Sequence::EMPTY,
+            stored_seq: 0,
         })
     }
 }

@@ -4,26 +4,53 @@ use softsim_usim::{SqnParameters, SqnState, Tombstone};
 
 use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
 
-/// The SEQ_MS array of a slot, as it is stored. Its parameters are in the profile, so that the
+/// How far SEQ_MS may rise before both copies of it are written, if Δ isn't less. As much counts as
+/// used when a copy is lost.
+const MAX_AHEAD: u64 = 1 << 20;
+
+/// The SEQ_MS array of a profile, as it is stored. Its parameters are in the profile, so that the
 /// array is all that an authentication writes.
 #[derive(Debug, PartialEq, Eq)]
-pub(in super::super) struct Sequence([u8; SqnState::STORED_LENGTH]);
+pub(in super::super) struct Sequence {
+    /// The number of the profile's installation, 0 for none.
+    pub(in super::super) installation: u64,
+    seq_ms: [u8; SqnState::STORED_LENGTH],
+}
 
 impl Sequence {
-    /// The array of a slot without a profile.
-    pub(in super::super) const EMPTY: Self = Self([0; SqnState::STORED_LENGTH]);
+    /// The record of a slot without a profile.
+    pub(in super::super) const EMPTY: Self = Self::none(0);
 
-    pub(in super::super) fn of(state: &SqnState) -> Self {
-        Self(state.to_bytes())
+    /// The record of an installation in which nothing was used.
+    pub(in super::super) const fn none(installation: u64) -> Self {
+        Self {
+            installation,
+            seq_ms: [0; SqnState::STORED_LENGTH],
+        }
+    }
+
+    pub(in super::super) fn new(installation: u64, state: &SqnState) -> Self {
+        Self {
+            installation,
+            seq_ms: state.to_bytes(),
+        }
     }
 
     /// Reads the array, if it is valid with these parameters.
     pub(in super::super) fn state(&self, parameters: SqnParameters) -> Result<SqnState, Malformed> {
-        SqnState::from_bytes(parameters, &self.0).map_err(|_| Malformed)
+        SqnState::from_bytes(parameters, &self.seq_ms).map_err(|_| Malformed)
     }
 }
 
-fields!(Sequence { 0 });
+/// D: how far SEQ_MS may rise above the array on the medium, before both of its copies are written.
+pub(in super::super) fn max_ahead(parameters: SqnParameters) -> u64 {
+    parameters.delta.min(MAX_AHEAD)
+}
+
+fields!(Sequence {
+    installation,
+    seq_ms
+});
 
 impl Contents for Sequence {
     const TABLE: Table = Table::SEQUENCE;
@@ -49,7 +76,7 @@ impl StoredTombstone {
         Self {
             tombstone,
             parameters: state.parameters(),
-            used: Sequence::of(state),
+            used: Sequence::new(0, state),
         }
     }
 

@@ -43,7 +43,7 @@ pub(super) struct Anchored {
 
 impl Anchored {
     /// Compares an epoch with an anchor, and raises the anchor if it is one behind.
-    pub(super) fn hold(
+    pub(super) fn check(
         mut anchor: Box<dyn Anchor>,
         epoch: u64,
         interval: NonZeroU32,

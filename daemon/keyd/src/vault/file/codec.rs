@@ -44,7 +44,7 @@ pub trait Contents: Field {
     #[inline(never)]
     fn encode(&self) -> Zeroizing<Vec<u8>> {
         let room = Self::TABLE.record_length() - record::OVERHEAD;
-        let mut writer = Writer(Zeroizing::new(Vec::with_capacity(room)));
+        let mut writer = Writer::with_capacity(room);
         Self::VERSION.write(&mut writer);
         self.write(&mut writer);
         debug_assert!(writer.0.len() + SPARE <= room, "{:?}", Self::TABLE);
@@ -68,7 +68,7 @@ pub trait Contents: Field {
             });
         }
         let value = Self::read(&mut reader).map_err(malformed)?;
-        match value.is_possible() && reader.0.iter().all(|octet| *octet == 0) {
+        match value.is_possible() && reader.is_at_padding() {
             true => Ok(value),
             false => Err(Malformed.at(place)),
         }
@@ -128,6 +128,15 @@ pub(crate) use fields;
 pub struct Writer(Zeroizing<Vec<u8>>);
 
 impl Writer {
+    /// A writer of so many octets, which are not moved.
+    pub(super) fn with_capacity(octets: usize) -> Self {
+        Self(Zeroizing::new(Vec::with_capacity(octets)))
+    }
+
+    pub(super) fn into_octets(self) -> Zeroizing<Vec<u8>> {
+        self.0
+    }
+
     /// Appends octets whose number the reader knows.
     pub fn octets(&mut self, octets: &[u8]) {
         self.0.extend_from_slice(octets);
@@ -144,6 +153,15 @@ impl Writer {
 pub struct Reader<'a>(&'a [u8]);
 
 impl<'a> Reader<'a> {
+    pub(super) fn new(octets: &'a [u8]) -> Self {
+        Self(octets)
+    }
+
+    /// Whether only zeros follow.
+    pub(super) fn is_at_padding(&self) -> bool {
+        self.0.iter().all(|octet| *octet == 0)
+    }
+
     /// Reads a number of octets, then the octets.
     ///
     /// # Errors

@@ -10,6 +10,7 @@ use super::layout::Layout;
 use super::ledger::Ledger;
 use super::medium::Storage;
 use super::record::Sealer;
+use super::records::FIRST;
 use super::table::Table;
 
 /// The number of zeros that are written at once.
@@ -17,8 +18,9 @@ const ZEROS: u64 = 64 << 10;
 
 /// Fills a storage with these records, under a new data key and this KEK.
 ///
-/// Each record is written twice, with its present generation and with the next one, so that its
-/// generations continue, and what was counted in an old file is true of the new one.
+/// Both copies of each record get the same contents, the newer one with the record's present
+/// generation, so that generations continue, and what was counted in an old file is true of the new
+/// one. A generation is at least [`FIRST`].
 ///
 /// # Errors
 /// The medium failed.
@@ -29,36 +31,31 @@ pub fn fill(
     epoch: u64,
     records: impl IntoIterator<Item = (u64, Record)>,
 ) -> Result<(), OpenError> {
-    let (header, cipher) = Header::create(kek, capacity);
+    let (header, data_key) = Header::create(kek, capacity);
     let layout = Layout::new(tables, capacity);
     zero(storage, layout.file_length())?;
     for half in [0, 1] {
-        storage.write_all_at(header.as_bytes(), half * layout.half())?;
+        header.put(storage, half * layout.half())?;
     }
-    let sealer = Sealer::new(cipher, layout);
-    let mut twice = |first,
-                     Record {
-                         table,
-                         index,
-                         contents,
-                     }| {
-        [first, first + 1].into_iter().try_for_each(|generation| {
-            sealer
-                .seal(table.at(index, generation), &contents)
-                .put(storage, layout)
-        })
+    let sealer = Sealer::new(&data_key, layout);
+    let mut put = |generation: u64, record: Record| {
+        let newer = record.table.at(record.index, generation);
+        let older = record.table.at(record.index, generation - 1);
+        [older, newer]
+            .into_iter()
+            .try_for_each(|place| sealer.seal(place, &record.contents).put(storage, layout))
     };
     let mut ledger = Ledger {
         epoch,
         ..Ledger::default()
     };
     for (generation, record) in records {
-        ledger.versions += generation + 1;
+        ledger.add(record.table, generation);
         ledger.count(record.table, record.index + 1);
-        twice(generation, record)?;
+        put(generation, record)?;
     }
-    twice(0, ledger.record(0))?;
-    twice(0, journal::record(&[]))?;
+    put(FIRST, ledger.record(0))?;
+    put(FIRST, journal::record(&[]))?;
     storage.sync()?;
     Ok(())
 }

@@ -62,6 +62,17 @@ pub enum OpenError {
         /// What is wrong with the copy in each half.
         faults: [CopyFault; 2],
     },
+    /// Both copies of a record are good, but a transaction wrote only one of them, and the journal
+    /// doesn't say which.
+    #[error("{table:?} {index}: expected two copies of one version, got generations {} and {}", .generations[0], .generations[1])]
+    Differ {
+        /// The kind of record.
+        table: Table,
+        /// Which one of its kind.
+        index: u32,
+        /// The generation of the copy in each half.
+        generations: [u64; 2],
+    },
     /// The journal's version of a record is ahead of the record by more than the one version that a
     /// power failure can lose.
     #[error("expected the version before {journal}, got generation {got}")]
@@ -71,18 +82,29 @@ pub enum OpenError {
         /// The newest generation of the record itself.
         got: u64,
     },
-    /// A record is older than another one that was written with it.
-    #[error("{table:?} {index}: expected generation {expected} or later, got {got}")]
-    Outdated {
+    /// Records that only transactions write don't belong to the same transaction.
+    #[error("records of different transactions: expected {expected} versions, got {got}")]
+    Mixed {
+        /// The number that the last transaction counted.
+        expected: u64,
+        /// The number in the file.
+        got: u64,
+    },
+    /// A profile has the sequence numbers of another installation.
+    #[error("{table:?} {index}: expected that of installation {expected}, got that of {got}")]
+    OtherInstallation {
         /// The kind of record.
         table: Table,
         /// Which one of its kind.
         index: u32,
-        /// The oldest generation that the record may have.
+        /// The number of the profile's installation.
         expected: u64,
-        /// Its generation.
+        /// The record's.
         got: u64,
     },
+    /// A profile is installed although it was deleted.
+    #[error("Profile {0}: its K has the tombstone of a deleted profile")]
+    Tombstone(u32),
     /// There are fewer versions of records than were written.
     #[error("records were put back: expected {expected} versions or more, got {got}")]
     PutBack {
@@ -168,32 +190,6 @@ pub enum Damage {
     },
 }
 
-impl Damage {
-    /// The record of a table whose newest version may be lost. A torn copy doesn't count: a power
-    /// failure tore it before an answer left.
-    pub fn lost_of(&self, of: Table) -> Option<u32> {
-        match *self {
-            Self::Record {
-                table,
-                index,
-                fault: CopyFault::Corrupt | CopyFault::Misplaced(_),
-                ..
-            } if table == of => Some(index),
-            _ => None,
-        }
-    }
-
-    /// Whether the bad copy may have been the newer one of a record whose versions are counted.
-    pub(super) fn may_have_lost(&self) -> bool {
-        match self {
-            Self::Header { .. } => false,
-            Self::Record { table, fault, .. } => {
-                table.is_counted() && !matches!(fault, CopyFault::Stale(_))
-            }
-        }
-    }
-}
-
 /// The name of a half.
 fn name(half: u8) -> char {
     if half == 0 { 'A' } else { 'B' }
@@ -208,6 +204,12 @@ pub enum CopyFault {
     /// It is not what keyd wrote.
     #[error("it is corrupt")]
     Corrupt,
+    /// The medium doesn't give it.
+    #[error("it can't be read")]
+    Unreadable,
+    /// It is whole, but what follows it isn't what keyd wrote.
+    #[error("its end is damaged")]
+    End,
     /// It is an intact copy that belongs to another place.
     #[error("it is a copy of {0}")]
     Misplaced(Place),

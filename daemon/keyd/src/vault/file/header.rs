@@ -21,7 +21,7 @@ use zeroize::Zeroizing;
 
 use super::error::{Damage, OpenError};
 use super::kek::Kek;
-use super::layout::Layout;
+use super::layout::{HEADER_ROOM, Layout};
 use super::medium::Storage;
 use super::table::Table;
 
@@ -31,7 +31,10 @@ const NONCE: usize = PLAIN + 24;
 const SEALED: usize = NONCE + 32 + 16;
 
 /// The format that this program reads and writes.
-const FORMAT: u16 = 5;
+const FORMAT: u16 = 6;
+
+/// The key from which those of the records are derived.
+pub(super) type DataKey = Zeroizing<[u8; 32]>;
 
 /// An intact header on which no KEK has been tried.
 #[derive(Debug, PartialEq, Eq)]
@@ -50,7 +53,7 @@ impl Header {
     const LENGTH: usize = SEALED + 32;
 
     /// Makes a header with a new data key.
-    pub(super) fn create(kek: &Kek, capacity: u32) -> (Self, XChaCha20Poly1305) {
+    pub(super) fn create(kek: &Kek, capacity: u32) -> (Self, DataKey) {
         let mut octets = [0; Self::LENGTH];
         octets[..8].copy_from_slice(MAGIC);
         octets[8..10].copy_from_slice(&FORMAT.to_be_bytes());
@@ -59,7 +62,7 @@ impl Header {
 
         let mut key = Zeroizing::new([0; 32]);
         random::fill(key.as_mut_slice());
-        let cipher = XChaCha20Poly1305::new(&(*key).into());
+        let data_key = key.clone();
 
         let (plain, rest) = octets.split_at_mut(PLAIN);
         let (nonce, sealed) = rest.split_at_mut(NONCE - PLAIN);
@@ -71,7 +74,7 @@ impl Header {
 
         let digest = Sha256::digest(&octets[..SEALED]);
         octets[SEALED..].copy_from_slice(&digest);
-        (Self(octets), cipher)
+        (Self(octets), data_key)
     }
 
     /// The header of a file with these tables, whose length is the one that the header claims.
@@ -121,8 +124,10 @@ impl Header {
             return Ok(Err(HeaderFault::NotAVault));
         }
         let mut octets = [0; Self::LENGTH];
-        storage.read_exact_at(&mut octets, offset)?;
-        Ok(Self::read(octets))
+        Ok(match storage.read_exact_at(&mut octets, offset) {
+            Ok(()) => Self::read(octets),
+            Err(_) => Err(HeaderFault::Damaged),
+        })
     }
 
     /// Reads a header, if it is intact.
@@ -148,7 +153,7 @@ impl Header {
     ///
     /// # Errors
     /// It was encrypted with another KEK.
-    pub(super) fn unseal(&self, kek: &Kek) -> Result<XChaCha20Poly1305, OpenError> {
+    pub(super) fn unseal(&self, kek: &Kek) -> Result<DataKey, OpenError> {
         let mut key = Zeroizing::new([0; 32]);
         key.copy_from_slice(&self.0[NONCE..NONCE + 32]);
         let mut tag = [0; 16];
@@ -161,11 +166,15 @@ impl Header {
                 &tag.into(),
             )
             .map_err(|_| OpenError::WrongKek)?;
-        Ok(XChaCha20Poly1305::new(&(*key).into()))
+        Ok(key)
     }
 
-    pub(super) fn as_bytes(&self) -> &[u8] {
-        &self.0
+    /// Writes a copy, with the zeros after it, so that a block that can't be read becomes whole.
+    /// The caller syncs.
+    pub(super) fn put(&self, storage: &mut dyn Storage, offset: u64) -> io::Result<()> {
+        let mut block = [0; HEADER_ROOM as usize];
+        block[..Self::LENGTH].copy_from_slice(&self.0);
+        storage.write_all_at(&block, offset)
     }
 }
 

@@ -14,7 +14,7 @@ use super::table::{Place, Table};
 pub(super) const HEADER_ROOM: u64 = 4096;
 
 /// Tables begin at a multiple of this, the block size of flash and page cache.
-const BLOCK: u64 = 4096;
+pub(super) const BLOCK: u64 = 4096;
 
 /// The division of a file, which depends on its tables and its capacity.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,7 +72,8 @@ impl Layout {
         self.all().find(|table| table.number() == number)
     }
 
-    fn all(self) -> impl Iterator<Item = Table> {
+    /// All tables, the file's own first.
+    pub(super) fn all(self) -> impl Iterator<Item = Table> {
         [Table::LEDGER, Table::JOURNAL]
             .into_iter()
             .chain(self.tables.iter().copied())

@@ -2,7 +2,7 @@
 
 use super::codec::{Contents, Field, Reader, Writer, fields};
 use super::error::Malformed;
-use super::table::Table;
+use super::table::{Copies, Table};
 
 /// How many records of the file are in use, and how many versions of them were written.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,9 +10,12 @@ pub(super) struct Ledger {
     /// The number of records in use, by the number of their table. Records after these were never
     /// written, and are not read.
     pub(super) used: Vec<(u8, u32)>,
-    /// The sum of the generations of all counted records. If the file has less, an old copy of one
-    /// of them was put back.
-    pub(super) versions: u64,
+    /// The sum of the generations of the records that only transactions write. If the file has
+    /// another, they don't belong to the same transaction.
+    pub(super) paired: u64,
+    /// The sum of the generations of the others. If the file has less, an old copy of one of them
+    /// was put back.
+    pub(super) in_turn: u64,
     /// The number to which an anchor outside of the file is raised.
     pub(super) epoch: u64,
 }
@@ -24,6 +27,14 @@ impl Ledger {
         of_table.map_or(0, |(_, used)| *used)
     }
 
+    /// Adds to the count of versions of a table.
+    pub(super) fn add(&mut self, table: Table, versions: u64) {
+        match table.copies() {
+            Copies::Paired => self.paired += versions,
+            Copies::InTurn => self.in_turn += versions,
+        }
+    }
+
     /// Sets the number of records of a table that are in use.
     pub(super) fn count(&mut self, table: Table, used: u32) {
         self.used.retain(|(number, _)| *number != table.number());
@@ -33,7 +44,8 @@ impl Ledger {
 
 fields!(Ledger {
     used,
-    versions,
+    paired,
+    in_turn,
     epoch
 });
 

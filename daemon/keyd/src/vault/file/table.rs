@@ -14,11 +14,12 @@ pub struct Kind {
     name: &'static str,
     record_length: usize,
     records: Records,
+    copies: Copies,
 }
 
 impl Kind {
-    /// Records of this length in the file, in octets. Numbers are free from 3 on, since the file
-    /// itself uses 1 and 2.
+    /// Records of this length in the file, in octets, which only transactions write. Numbers are
+    /// free from 3 on, since the file itself uses 1 and 2.
     pub const fn new(
         number: u8,
         name: &'static str,
@@ -30,8 +31,26 @@ impl Kind {
             name,
             record_length,
             records,
+            copies: Copies::Paired,
         }
     }
+
+    /// Such records, which are also written outside of transactions.
+    pub const fn in_turn(self) -> Self {
+        Self {
+            copies: Copies::InTurn,
+            ..self
+        }
+    }
+}
+
+/// How the two copies of a record are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Copies {
+    /// Together: two versions with the same contents, the first of them in half A.
+    Paired,
+    /// In turn, so that each holds a version of its own. Transactions write both here, too.
+    InTurn,
 }
 
 /// How many records a table has room for.
@@ -90,6 +109,11 @@ impl Table {
         }
     }
 
+    /// How the two copies of a record are written.
+    pub const fn copies(self) -> Copies {
+        self.0.copies
+    }
+
     /// Whether the ledger counts the versions of this table's records. It doesn't count its own and
     /// the journal's.
     pub(super) fn is_counted(self) -> bool {
@@ -118,6 +142,19 @@ impl Place {
     /// The half of the file that has this version, 0 or 1.
     pub(super) fn half(self) -> u8 {
         u8::from(self.generation % 2 == 1)
+    }
+
+    /// The number of the pair of versions that it belongs to, if copies are paired.
+    pub(super) fn pair(self) -> u64 {
+        self.generation / 2
+    }
+
+    /// The version after this one.
+    pub(super) fn next(self) -> Self {
+        Self {
+            generation: self.generation + 1,
+            ..self
+        }
     }
 }
 

@@ -14,6 +14,7 @@ use self::slots::Keyed;
 pub(super) use self::slots::Slots;
 use super::contents::{
     Identities, Installation, Sequence, Slot, StoredProfile, StoredTombstone, fingerprint,
+    max_ahead,
 };
 use super::file::{Contents, Layout, Malformed, OpenError, Place, Record, Table};
 
@@ -85,33 +86,43 @@ impl Tables {
         match place.table {
             Table::PROFILE => self.profiles.load(Contents::decode(place, contents)?),
             Table::SEQUENCE => self.load_sequence(place, Contents::decode(place, contents)?)?,
-            Table::TOMBSTONE => self.tombstones.load(Contents::decode(place, contents)?),
+            Table::TOMBSTONE => self.load_tombstone(Contents::decode(place, contents)?)?,
             _ => self.load_identities(place, Contents::decode(place, contents)?)?,
         }
         Ok(())
     }
 
     fn load_sequence(&mut self, place: Place, used: Sequence) -> Result<(), OpenError> {
-        let Place {
-            table,
-            index,
-            generation: got,
-        } = place;
+        let Place { table, index, .. } = place;
         let Some(stored) = self.profiles.get_mut(index) else {
             return Ok(());
         };
-        let expected = stored.first_sequence;
-        if got < expected {
-            return Err(OpenError::Outdated {
+        let (expected, got) = (stored.used.installation, used.installation);
+        if got != expected {
+            return Err(OpenError::OtherInstallation {
                 table,
                 index,
                 expected,
                 got,
             });
         }
-        let state = used.state(stored.profile.sqn.parameters());
-        state.map_err(|error| error.at(place))?;
+        let parameters = stored.profile.sqn.parameters();
+        let state = used.state(parameters);
+        stored.stored_seq = state.map_err(|error| error.at(place))?.highest_seq();
         stored.used = used;
+        Ok(())
+    }
+
+    /// Refuses the tombstone of a profile that is installed.
+    fn load_tombstone(&mut self, stored: Option<Box<StoredTombstone>>) -> Result<(), OpenError> {
+        if let Some(stored) = &stored {
+            let tombstone = stored.tombstone;
+            let same = |of: &StoredProfile| Tombstone::of(&of.profile.credentials) == tombstone;
+            if let Some(index) = self.profiles.find(fingerprint(&tombstone), same) {
+                return Err(OpenError::Tombstone(index));
+            }
+        }
+        self.tombstones.load(stored);
         Ok(())
     }
 
@@ -130,6 +141,15 @@ impl Tables {
         }
         self.identities.load(of_profile);
         Ok(())
+    }
+
+    /// Marks every SEQ as used that a lost copy of a profile's sequence numbers may have had.
+    /// Returns whether there is a profile.
+    pub(super) fn use_up_sequence(&mut self, index: u32) -> bool {
+        let changed = self.change_sqn(Slot(index), |sqn| {
+            sqn.use_up(max_ahead(sqn.parameters()));
+        });
+        changed.is_some()
     }
 
     /// Drops the re-authentication context of a profile, and marks a one-time pseudonym as spent.
@@ -177,8 +197,8 @@ impl Tables {
 
     /// Which installation of a profile is in a slot.
     pub(super) fn installation(&self, slot: Slot) -> Option<Installation> {
-        let first = self.profiles.get(slot.0)?.first_sequence;
-        Some(Installation { slot, first })
+        let number = self.profiles.get(slot.0)?.used.installation;
+        Some(Installation { slot, number })
     }
 
     /// Changes a profile's sequence numbers. `None` if there is no such profile.
@@ -190,8 +210,20 @@ impl Tables {
         let stored = self.profiles.get_mut(slot.0)?;
         let mut sqn = stored.sqn();
         let result = change(&mut sqn);
-        stored.used = Sequence::of(&sqn);
+        stored.used = Sequence::new(stored.used.installation, &sqn);
         Some(result)
+    }
+
+    /// Takes note that a profile's sequence numbers go to the medium now. Returns whether they rise
+    /// so far that both copies must be written.
+    pub(super) fn store_sequence(&mut self, index: u32) -> bool {
+        let Some(stored) = self.profiles.get_mut(index) else {
+            return false;
+        };
+        let state = stored.sqn();
+        let limit = stored.stored_seq + max_ahead(state.parameters());
+        stored.stored_seq = state.highest_seq();
+        stored.stored_seq > limit
     }
 
     /// The record of a slot's sequence numbers.

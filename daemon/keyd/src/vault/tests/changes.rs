@@ -400,7 +400,7 @@ fn versions_alternate_between_the_halves() {
         let Operation::Write(offset, _) = &disk.log.borrow()[0] else {
             panic!()
         };
-        // Generations 0 and 1 are empty, 2 is the install.
-        assert_eq!(*offset, layout.offset(Table::SEQUENCE, one.0, (2 + n) & 1));
+        // Generations 0 and 1 are empty, 2 and 3 are the install.
+        assert_eq!(*offset, layout.offset(Table::SEQUENCE, one.0, (3 + n) & 1));
     }
 }

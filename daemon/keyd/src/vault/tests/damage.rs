@@ -6,11 +6,16 @@ use super::*;
 /// Length of the record of a sequence.
 const SEQUENCE: usize = Table::SEQUENCE.record_length();
 
+/// SQN_MS if the copy with a SEQ above 2 is lost: D is 2^20, and all INDs count.
+const LOST_AT_64: u64 = (2 + (1 << 20)) << 5 | 31;
+
 /// A vault with a history, the place of a sequence's two copies, and the newer one's half.
 fn used_vault() -> (Vec<u8>, [u64; 2], usize) {
     let (disk, mut vault) = new_vault();
     vault.set_device_keys(device_keys(1)).unwrap();
     commit(&mut vault, vec![install(1, 1), install(2, 2)]).unwrap();
+    // So that the journal doesn't have the profiles any more.
+    commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
     let one = slot(&vault, 1);
     for round in 1..=3 {
         offer(&mut vault, one, 32 * round).unwrap();
@@ -46,12 +51,13 @@ fn swap(image: &mut [u8], a: u64, b: u64, length: usize) {
 }
 
 #[test]
-fn the_older_copy_stands_in_for_a_corrupt_newer_one_and_is_reported() {
+fn where_the_newest_seq_ms_is_lost_every_seq_that_it_may_have_had_counts_as_used() {
     let (mut image, places, newer) = used_vault();
     assert_eq!(sqn_of_first(&open_image(&image).unwrap()), 96);
     image[places[newer] as usize + 100] ^= 1;
-    let vault = open_image(&image).unwrap();
-    assert_eq!(sqn_of_first(&vault), 64);
+    let disk = Disk::with(image);
+    let mut vault = Vault::open(disk.clone(), &kek()).unwrap();
+    assert_eq!(sqn_of_first(&vault), LOST_AT_64);
     let [damage] = vault.damage() else {
         panic!("{:?}", vault.damage())
     };
@@ -69,12 +75,68 @@ fn the_older_copy_stands_in_for_a_corrupt_newer_one_and_is_reported() {
         damage.to_string(),
         format!("Sequence 0, copy {half}: it is corrupt")
     );
+
+    let one = slot(&vault, 1);
+    assert!(offer(&mut vault, one, 96).is_err());
+    let vault = Vault::open(disk, &kek()).unwrap();
+    assert_eq!(vault.damage(), [], "both copies were written again");
+    assert_eq!(sqn_of_first(&vault), LOST_AT_64);
+}
+
+#[test]
+fn a_lost_copy_of_seq_ms_costs_one_resynchronisation() {
+    let (mut image, places, newer) = used_vault();
+    image[places[newer] as usize + 100] ^= 1;
+    let mut vault = open_image(&image).unwrap();
+    let one = slot(&vault, 1);
+    let refused = offer(&mut vault, one, 128).unwrap_err();
+    assert!(matches!(refused, AuthenticationFailure::SyncFailure(_)));
+    // The AuC goes on above the SQN_MS of AUTS.
+    offer(&mut vault, one, LOST_AT_64 + 32).unwrap();
+}
+
+#[test]
+fn a_seq_ms_that_jumps_is_written_to_both_copies_before_the_flush_returns() {
+    const D: u64 = 1 << 20;
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    for (seq, writes) in [(D, 1), (2 * D, 1), (3 * D + 1, 2), (3 * D + 2, 1)] {
+        disk.take_log();
+        offer(&mut vault, one, seq << 5).unwrap();
+        vault.flush().unwrap();
+        assert_eq!(disk.syncs(), writes, "SEQ {seq}");
+        assert_eq!(disk.log.borrow().len(), 2 * writes, "a sync after each");
+        for half in [0, 1] {
+            let mut image = disk.image();
+            let at = layout(CAPACITY).offset(Table::SEQUENCE, one.0, half) as usize;
+            image[at + 100] ^= 1;
+            let mut vault = open_image(&image).unwrap();
+            assert!(offer(&mut vault, one, seq << 5).is_err(), "SEQ {seq}");
+        }
+    }
+}
+
+#[test]
+fn a_profile_whose_k_has_a_tombstone_is_refused() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let one = slot(&vault, 1);
+    commit(&mut vault, vec![Change::Delete(one)]).unwrap();
+    let tombstone = vault.tables.tombstones.record(0);
+    commit(&mut vault, vec![install(1, 2)]).unwrap();
+    // Nobody without the data key can write such a file.
+    vault.file.commit(&[tombstone]).unwrap();
+    let error = error_of(&disk.image());
+    assert!(matches!(error, OpenError::Tombstone(0)), "{error}");
+    assert!(error.advice().is_some());
 }
 
 #[test]
 fn two_bad_copies_stop_the_start_and_say_what_is_wrong_with_each() {
     let (mut image, places, _) = used_vault();
     image[places[0] as usize + 100] ^= 1;
+    image[places[1] as usize + 100] ^= 1;
     image[places[1] as usize + SEQUENCE - 1] ^= 1;
     let error = error_of(&image);
     assert!(matches!(
@@ -155,7 +217,7 @@ fn a_copy_that_claims_another_generation_is_corrupt() {
     image[at + 15] += 2;
     image[at + SEQUENCE - 1] += 2;
     let vault = open_image(&image).unwrap();
-    assert_eq!(sqn_of_first(&vault), 64);
+    assert_eq!(sqn_of_first(&vault), LOST_AT_64);
     assert!(matches!(
         vault.damage(),
         [Damage::Record {
@@ -181,7 +243,7 @@ fn an_old_copy_that_was_put_back_is_noticed() {
     let mut image = disk.image();
     image[at..at + SEQUENCE].copy_from_slice(&old);
     let vault = open_image(&image).unwrap();
-    assert_eq!(sqn_of_first(&vault), 96, "the newer copy still wins");
+    assert!(sqn_of_first(&vault) > 96, "no SQN that was used is fresh");
     let stale = Place {
         table: Table::SEQUENCE,
         index: 0,
@@ -214,10 +276,10 @@ fn a_record_behind_the_last_transaction_is_lost() {
             OpenError::Lost {
                 journal: Place {
                     table: Table::LEDGER,
-                    generation: 5,
+                    generation: 8,
                     ..
                 },
-                got: 2
+                got: 3
             }
         ),
         "{error}"
@@ -291,7 +353,7 @@ fn sequence_numbers_from_before_the_profile_came_are_told_as_such() {
     assert!(
         matches!(
             error,
-            OpenError::Outdated {
+            OpenError::OtherInstallation {
                 table: Table::SEQUENCE,
                 index: 0,
                 ..
@@ -379,7 +441,7 @@ fn another_format_is_told_as_such() {
     assert!(matches!(
         error_of(&image),
         OpenError::Format {
-            expected: 5,
+            expected: 6,
             got: 1
         }
     ));
@@ -417,47 +479,6 @@ fn any_single_octet_may_change_without_a_panic_and_without_a_false_state() {
                 !vault.damage().is_empty(),
                 "octet {at}: an unreported change"
             );
-        }
-    }
-}
-
-#[test]
-fn damage_is_repaired_by_the_next_write_to_the_record() {
-    let (mut image, places, newer) = used_vault();
-    image[places[newer] as usize + 100] ^= 1;
-    let disk = Disk::with(image);
-    let mut vault = Vault::open(disk.clone(), &kek()).unwrap();
-    let one = slot(&vault, 1);
-    offer(&mut vault, one, 640).unwrap();
-    vault.flush().unwrap();
-    let vault = Vault::open(disk, &kek()).unwrap();
-    assert_eq!(vault.damage(), []);
-    assert_eq!(sqn_of_first(&vault), 640);
-}
-
-#[test]
-fn no_single_copy_holds_what_transactions_changed_alone() {
-    let later: [fn(&mut Vault); 2] = [
-        |vault| vault.add_trust_anchor(anchor(1)).unwrap(),
-        |vault| {
-            let key = SealingKey::from_bytes([9; 32]);
-            commit(vault, vec![Change::SealingKey(key)]).unwrap();
-        },
-    ];
-    for later in later {
-        let (disk, mut vault) = new_vault();
-        vault.set_device_keys(device_keys(1)).unwrap();
-        commit(&mut vault, vec![install(1, 6)]).unwrap();
-        let changes = vec![install(2, 7), Change::Transaction([7; 16])];
-        commit(&mut vault, changes).unwrap();
-        later(&mut vault);
-        for half in [0, 1] {
-            let mut image = disk.image();
-            let at = layout(CAPACITY).offset(Table::PROVISIONING, 0, half) as usize;
-            image[at + 100] ^= 1;
-            let vault = open_image(&image).unwrap();
-            assert_eq!(vault.last_sequence(&ISSUER), 7);
-            assert_eq!(vault.last_transaction(), Some([7; 16]));
         }
     }
 }

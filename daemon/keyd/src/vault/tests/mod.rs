@@ -5,6 +5,7 @@
 mod anchored;
 mod changes;
 mod damage;
+mod faults;
 mod file;
 mod identities;
 mod many;
@@ -14,6 +15,7 @@ mod rekey;
 mod rewind;
 
 use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::io;
 use std::rc::Rc;
 
@@ -23,7 +25,7 @@ use softsim_profile::{
     HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, IssuerKey, PrivacyDemand, Profile,
     RoutingIndicator, SealingKey, SqnScheme, Validity, imsi, tuak_parameters,
 };
-use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters};
+use softsim_usim::{AuthenticationFailure, SeparationBit, SqnParameters, SqnState};
 use zeroize::Zeroizing;
 
 use super::contents::{StoredTombstone, TABLES};
@@ -42,11 +44,18 @@ enum Operation {
     Sync,
 }
 
+/// The length of a sector, and that of a block, which the kernel reads before it changes a part of
+/// it.
+const SECTOR: usize = 512;
+const BLOCK: usize = 4096;
+
 /// A medium in memory; clones share it.
 #[derive(Clone, Default)]
 struct Disk {
     octets: Rc<RefCell<Vec<u8>>>,
     log: Rc<RefCell<Vec<Operation>>>,
+    /// The numbers of the sectors that can't be read.
+    unreadable: Rc<RefCell<BTreeSet<usize>>>,
 }
 
 impl Disk {
@@ -54,6 +63,18 @@ impl Disk {
         let disk = Self::default();
         *disk.octets.borrow_mut() = octets;
         disk
+    }
+
+    /// Makes the sectors of these octets unreadable.
+    fn spoil(&self, octets: std::ops::Range<usize>) {
+        let sectors = octets.start / SECTOR..octets.end.div_ceil(SECTOR);
+        self.unreadable.borrow_mut().extend(sectors);
+    }
+
+    fn can_read(&self, octets: std::ops::Range<usize>) -> bool {
+        let unreadable = self.unreadable.borrow();
+        let sectors = octets.start / SECTOR..octets.end.div_ceil(SECTOR);
+        unreadable.range(sectors).next().is_none()
     }
 
     fn image(&self) -> Vec<u8> {
@@ -79,6 +100,9 @@ impl Storage for Disk {
 
     fn read_exact_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<()> {
         let start = offset as usize;
+        if !self.can_read(start..start + buffer.len()) {
+            return Err(io::Error::other("a bad sector"));
+        }
         match self.octets.borrow().get(start..start + buffer.len()) {
             Some(octets) => buffer.copy_from_slice(octets),
             None => return Err(io::ErrorKind::UnexpectedEof.into()),
@@ -91,6 +115,16 @@ impl Storage for Disk {
         let (start, end) = (offset as usize, offset as usize + octets.len());
         if medium.len() < end {
             medium.resize(end, 0);
+        }
+        for block in (start / BLOCK)..end.div_ceil(BLOCK) {
+            let block = block * BLOCK..(block + 1) * BLOCK;
+            if start <= block.start && block.end <= end {
+                let sectors = block.start / SECTOR..block.end / SECTOR;
+                let mut unreadable = self.unreadable.borrow_mut();
+                unreadable.retain(|sector| !sectors.contains(sector));
+            } else if !self.can_read(block) {
+                return Err(io::Error::other("a bad sector"));
+            }
         }
         medium[start..end].copy_from_slice(octets);
         let write = Operation::Write(offset, octets.to_vec());
