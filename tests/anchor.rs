@@ -353,29 +353,41 @@ fn without_softsim_anchord_keyd_ends_and_with_it_goes_on() {
     assert_eq!(anchor.value(), epoch(&home));
 }
 
-/// Encrypts the vault under a new key, with the anchor, and puts that key in the place of the old.
-fn accept(home: &Home, anchor: &Anchor) {
+/// Runs keyd under the anchor with these flags, for one thing.
+fn run_keyd(home: &Home, anchor: &Anchor, flags: &[&OsStr]) -> String {
     let folder = home.gateway().folder();
-    let (kek, new) = (folder.file("kek"), folder.file("kek.new"));
-    fs::write(&new, [9; 32]).unwrap();
-    let private = std::os::unix::fs::PermissionsExt::from_mode(0o400);
-    fs::set_permissions(&new, private).unwrap();
-    let flags = [
-        ("--state", folder.file("keyd")),
-        ("--kek-file", kek.clone()),
-        ("--new-kek-file", new.clone()),
-        ("--anchor-socket", anchor.socket()),
-    ];
     let output = Command::new(binaries().unwrap().join("softsim-keyd"))
-        .args(
-            flags
-                .iter()
-                .flat_map(|(flag, value)| [OsStr::new(flag), value.as_os_str()]),
-        )
+        .arg("--state")
+        .arg(folder.file("keyd"))
+        .arg("--kek-file")
+        .arg(folder.file("kek"))
+        .arg("--anchor-socket")
+        .arg(anchor.socket())
+        .args(flags)
         .output()
         .unwrap();
     assert!(output.status.success(), "{output:?}");
-    fs::rename(new, kek).unwrap();
+    String::from_utf8(output.stderr).unwrap()
+}
+
+/// Takes the vault as it is.
+fn accept(home: &Home, anchor: &Anchor) -> String {
+    run_keyd(home, anchor, &[OsStr::new("--accept-vault")])
+}
+
+/// Encrypts the vault under a new key, and puts that key in the place of the old.
+fn rekey(home: &Home, anchor: &Anchor) {
+    let folder = home.gateway().folder();
+    let new = folder.file("kek.new");
+    fs::write(&new, [9; 32]).unwrap();
+    let private = std::os::unix::fs::PermissionsExt::from_mode(0o400);
+    fs::set_permissions(&new, private).unwrap();
+    run_keyd(
+        home,
+        anchor,
+        &[OsStr::new("--new-kek-file"), new.as_os_str()],
+    );
+    fs::rename(new, folder.file("kek")).unwrap();
 }
 
 #[test]
@@ -394,14 +406,42 @@ fn a_counter_that_others_raised_locks_keyd_out_until_the_vault_is_accepted() {
     let reason = refused(&mut home);
     assert!(reason.contains("an old copy was put back"), "{reason}");
     assert!(
-        reason.contains("--anchor-socket"),
+        reason.contains("--accept-vault"),
         "it names the way out: {reason}"
     );
-    accept(&home, &anchor);
+    let before = anchor.value();
+    assert!(accept(&home, &anchor).contains("VAULT ACCEPTED AS IT IS"));
+    assert_eq!(anchor.value(), before + 1);
+    rekey(&home, &anchor);
+    assert_eq!(anchor.value(), before + 2, "level with the new vault");
     home.gateway_mut().start_keyd().unwrap();
     home.start_netd().unwrap();
     home.eap_test().unwrap();
     assert_eq!(anchor.value(), epoch(&home));
+}
+
+#[test]
+fn a_new_tpm_counts_up_to_a_vault_that_is_accepted_under_it() {
+    if !ready("a new TPM", &GATEWAY) {
+        return;
+    }
+    let mut anchor = Anchor::new();
+    let mut home = home(&anchor);
+    home.eap_test().unwrap();
+    let before = epoch(&home);
+    home.gateway_mut().stop();
+    anchor.power_off();
+    fs::remove_dir_all(anchor.outer.path().join("tpm")).unwrap();
+    anchor.power_on();
+    anchor.start();
+    assert!(anchor.value() + 1 < before);
+    let reason = refused(&mut home);
+    assert!(reason.contains("--accept-vault"), "{reason}");
+    accept(&home, &anchor);
+    assert_eq!(anchor.value(), before + 1);
+    home.gateway_mut().start_keyd().unwrap();
+    home.start_netd().unwrap();
+    home.eap_test().unwrap();
 }
 
 /// What a service manager passes: the opened TPM as descriptor 3, and the socket as descriptor 4.

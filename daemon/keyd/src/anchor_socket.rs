@@ -53,8 +53,8 @@ impl AnchorSocket {
         Ok(Self { connection, value })
     }
 
-    /// The counter's value, which is the epoch for a vault that is made or accepted under this
-    /// anchor: the counter can't be set to the vault's.
+    /// The counter's value, at which a vault that is made under this anchor begins: the counter
+    /// can't be set to the vault's epoch.
     pub(crate) fn epoch(&self) -> u64 {
         self.value
     }
@@ -72,6 +72,11 @@ impl Anchor for AnchorSocket {
         }
         self.value = to;
         Ok(())
+    }
+
+    /// The counter only counts by one.
+    fn catch_up(&mut self, to: u64) -> io::Result<()> {
+        (self.value..to).try_for_each(|value| self.advance(value + 1))
     }
 }
 
@@ -146,6 +151,18 @@ mod tests {
             assert_eq!(anchor.value().unwrap(), 8);
         });
         assert_eq!(asked, [Request::Value, Request::Advance(8)]);
+    }
+
+    #[test]
+    fn it_catches_up_with_an_accepted_vault_step_by_step() {
+        let answers = [7, 8, 9, 10].map(|value| Answer::At(value).encode());
+        let asked = against(&answers.each_ref().map(|answer| &answer[..]), |anchor| {
+            let mut anchor = anchor.unwrap();
+            anchor.catch_up(10).unwrap();
+            assert_eq!(anchor.value().unwrap(), 10);
+        });
+        let steps = [8, 9, 10].map(Request::Advance);
+        assert_eq!(asked, [&[Request::Value][..], &steps].concat());
     }
 
     #[test]

@@ -27,7 +27,9 @@ KEK, the key that encrypts the vault, is one of
   --kek-stdin             32 octets on standard input
   --development-key       a fixed key, for development
 With --new-kek-file FILE, --new-kek-credential NAME, --new-kek-stdin or --new-development-key as well,
-keyd encrypts the vault under that key, with a new data key, and exits.
+keyd encrypts the vault under that key, with a new data key, and exits. Name the vault's anchor as well.
+With --accept-vault and an anchor, keyd takes a vault that the anchor refuses as it is, and exits: what
+was used, deleted or distrusted since that copy was made comes back.
 
   --network PATH, --admin PATH, --app PATH, --supplicant PATH
                           the sockets of the roles
@@ -73,8 +75,17 @@ pub enum Task {
     Help,
     /// Print [`VERSION`].
     Version,
-    /// Serve, or encrypt the vault under another key.
+    /// Serve, or do one thing to the vault.
     Run(Settings),
+}
+
+/// What a run does to the vault instead of serving.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Once {
+    /// Encrypt it under this key, and a new data key.
+    Rekey(KekChoice),
+    /// Take it as it is, although its anchor refuses it.
+    Accept,
 }
 
 /// The settings of the command line.
@@ -84,8 +95,8 @@ pub struct Settings {
     pub state: PathBuf,
     /// The key of the vault.
     pub kek: KekChoice,
-    /// The new key of the vault, for a run that only rekeys it.
-    pub new_kek: Option<KekChoice>,
+    /// What the run does instead of serving.
+    pub once: Option<Once>,
     /// The paths of the sockets that keyd doesn't inherit.
     pub sockets: PerRole<Option<PathBuf>>,
     /// The uids that may connect. Root and keyd's own user may also connect to the role admin.
@@ -189,6 +200,7 @@ enum Flag {
     Uid(Role),
     SameUser,
     AppAf,
+    AcceptVault,
     AnchorFile,
     AnchorSocket,
     AnchorInterval,
@@ -221,6 +233,7 @@ impl softsim_args::Flag for Flag {
         Self::Uid(Role::Supplicant),
         Self::SameUser,
         Self::AppAf,
+        Self::AcceptVault,
         Self::AnchorFile,
         Self::AnchorSocket,
         Self::AnchorInterval,
@@ -253,6 +266,7 @@ impl softsim_args::Flag for Flag {
             Self::Uid(Role::Supplicant) => "--supplicant-uid",
             Self::SameUser => "--same-user",
             Self::AppAf => "--app-af",
+            Self::AcceptVault => "--accept-vault",
             Self::AnchorFile => "--anchor-file",
             Self::AnchorSocket => "--anchor-socket",
             Self::AnchorInterval => "--anchor-interval",
@@ -282,6 +296,7 @@ struct Given {
     state: Option<PathBuf>,
     kek: Option<(Flag, KekChoice)>,
     new_kek: Option<(Flag, KekChoice)>,
+    accept_vault: bool,
     test_profiles: bool,
     same_user: bool,
     sockets: PerRole<Option<PathBuf>>,
@@ -303,6 +318,7 @@ impl Given {
         match flag {
             Flag::TestProfiles => Some(&mut self.test_profiles),
             Flag::SameUser => Some(&mut self.same_user),
+            Flag::AcceptVault => Some(&mut self.accept_vault),
             _ => None,
         }
     }
@@ -373,9 +389,11 @@ impl Given {
                 once(flag, &mut self.identity_patience, patience)
             }
             // These take no value.
-            Flag::KekStdin(_) | Flag::DevelopmentKey(_) | Flag::TestProfiles | Flag::SameUser => {
-                Ok(())
-            }
+            Flag::KekStdin(_)
+            | Flag::DevelopmentKey(_)
+            | Flag::TestProfiles
+            | Flag::SameUser
+            | Flag::AcceptVault => Ok(()),
         }
     }
 
@@ -395,15 +413,30 @@ impl Given {
         }
     }
 
-    fn settings(self) -> Result<Settings, ArgsError> {
-        let (_, kek) = self.kek.ok_or(ArgsError::Missing("--kek-file"))?;
-        if let Some((flag, _)) = &self.new_kek
-            && let Some(role) = Role::ALL
-                .into_iter()
-                .find(|role| self.sockets[*role].is_some())
-        {
-            return Err(ArgsError::Both(flag.name(), Flag::Socket(role).name()));
+    /// What the run does instead of serving. Such a run has no sockets.
+    fn once(&mut self) -> Result<Option<Once>, ArgsError> {
+        let accept = self
+            .accept_vault
+            .then_some((Flag::AcceptVault, Once::Accept));
+        let rekey = self.new_kek.take();
+        let rekey = rekey.map(|(flag, kek)| (flag, Once::Rekey(kek)));
+        let (flag, once) = match (accept, rekey) {
+            (Some((accept, _)), Some((rekey, _))) => {
+                return Err(ArgsError::Both(accept.name(), rekey.name()));
+            }
+            (Some(once), None) | (None, Some(once)) => once,
+            (None, None) => return Ok(None),
+        };
+        let mut roles = Role::ALL.into_iter();
+        match roles.find(|role| self.sockets[*role].is_some()) {
+            Some(role) => Err(ArgsError::Both(flag.name(), Flag::Socket(role).name())),
+            None => Ok(Some(once)),
         }
+    }
+
+    fn settings(mut self) -> Result<Settings, ArgsError> {
+        let once = self.once()?;
+        let (_, kek) = self.kek.ok_or(ArgsError::Missing("--kek-file"))?;
         let anchor = match (self.anchor_file, self.anchor_socket) {
             (Some(_), Some(_)) => {
                 let [file, socket] = [Flag::AnchorFile, Flag::AnchorSocket];
@@ -413,10 +446,13 @@ impl Given {
                 .map(AnchorChoice::File)
                 .or(socket.map(AnchorChoice::Socket)),
         };
+        if once == Some(Once::Accept) && anchor.is_none() {
+            return Err(ArgsError::Missing("--anchor-file or --anchor-socket"));
+        }
         Ok(Settings {
             state: self.state.ok_or(ArgsError::Missing("--state"))?,
             kek,
-            new_kek: self.new_kek.map(|(_, choice)| choice),
+            once,
             sockets: self.sockets,
             uids: self.uids,
             same_user: self.same_user,
@@ -470,7 +506,7 @@ mod tests {
         let settings = parsed("--state /s --kek-file /k").unwrap();
         assert_eq!(settings.state, PathBuf::from("/s"));
         assert_eq!(settings.kek, KekChoice::File("/k".into()));
-        assert_eq!((settings.capacity, settings.new_kek), (None, None));
+        assert_eq!((settings.capacity, settings.once), (None, None));
         assert_eq!(settings.sandbox, Sandbox::Require);
         assert_eq!(settings.key_memory, KeyMemoryPolicy::Best);
         assert!(!settings.test_profiles);
@@ -518,7 +554,15 @@ mod tests {
             let new = flags.replacen("--", "--new-", 1);
             let settings = parsed(&format!("--state s --kek-file /old {new}")).unwrap();
             assert_eq!(settings.kek, KekChoice::File("/old".into()));
-            assert_eq!(settings.new_kek, Some(kek));
+            assert_eq!(settings.once, Some(Once::Rekey(kek)));
+        }
+    }
+
+    #[test]
+    fn a_vault_is_accepted_under_an_anchor() {
+        for anchor in ["--anchor-file a", "--anchor-socket a"] {
+            let line = format!("--state s --development-key {anchor} --accept-vault");
+            assert_eq!(parsed(&line).unwrap().once, Some(Once::Accept));
         }
     }
 
@@ -568,6 +612,18 @@ mod tests {
             (
                 "--state s --kek-stdin --new-kek-stdin --admin a",
                 "expected --new-kek-stdin or --admin, got both",
+            ),
+            (
+                "--state s --kek-stdin --anchor-file f --accept-vault --admin a",
+                "expected --accept-vault or --admin, got both",
+            ),
+            (
+                "--state s --kek-stdin --anchor-file f --accept-vault --new-kek-file k",
+                "expected --accept-vault or --new-kek-file, got both",
+            ),
+            (
+                "--state s --kek-stdin --accept-vault",
+                "--anchor-file or --anchor-socket is missing",
             ),
         ] {
             assert_eq!(parsed(line).unwrap_err().to_string(), message, "{line}");

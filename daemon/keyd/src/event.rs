@@ -14,6 +14,7 @@ use softsim_sandbox::{clock, log};
 
 use crate::rates::Bucket;
 use crate::roles::Rate;
+use crate::vault::Accepted;
 
 /// One line of the log.
 pub(crate) enum Event<'a> {
@@ -85,6 +86,10 @@ pub(crate) enum Event<'a> {
     Distrusted { issuer: &'a dyn fmt::Display },
     /// The vault has a new key.
     Rekeyed { source: KekSource, capacity: u32 },
+    /// The vault was taken as it is, although its anchor refused it.
+    Accepted(Accepted),
+    /// The vault's anchor doesn't refuse it.
+    NothingToAccept,
     /// A write or its sync failed.
     Storage(&'a dyn fmt::Display),
 }
@@ -123,6 +128,7 @@ impl Event<'_> {
                 WARNING
             }
             Self::KeepsOldOctets(_)
+            | Self::Accepted(_)
             | Self::TooManyConnections(_)
             | Self::RoleWithoutUsers(_)
             | Self::AnswersNotRead { .. }
@@ -141,6 +147,7 @@ impl Event<'_> {
             | Self::RawKeys
             | Self::Profile { .. }
             | Self::Rekeyed { .. }
+            | Self::NothingToAccept
             | Self::KeysMade { .. }
             | Self::SealingKeyRotated { .. }
             | Self::Certified
@@ -301,6 +308,24 @@ impl fmt::Display for Event<'_> {
                 f,
                 "vault rekeyed: under {source}, with a new data key and room for {capacity} profiles"
             ),
+            Self::Accepted(accepted) => {
+                f.write_str("VAULT ACCEPTED AS IT IS: its epoch was ")?;
+                write!(f, "{}, its anchor's ", accepted.vault)?;
+                match accepted.anchor {
+                    Some(anchor) => write!(f, "{anchor}")?,
+                    None => f.write_str("damaged")?,
+                }
+                write!(
+                    f,
+                    ", and both are {} now; challenges that were used since this copy was made may be accepted \
+                     again, and deleted profiles and removed operators are back; rekey the vault, since newer \
+                     copies still open under this key",
+                    accepted.epoch
+                )
+            }
+            Self::NothingToAccept => {
+                f.write_str("vault not changed: its anchor doesn't refuse it, so there is nothing to accept")
+            }
             Self::Storage(reason) => write!(f, "storage failed: {reason}"),
         }
     }

@@ -17,8 +17,8 @@ use softsim_sandbox::{clock, inherited, landlock, memory, process, seccomp};
 
 use crate::anchor_socket::AnchorSocket;
 use crate::args::{
-    self, AnchorChoice, ArgsError, DEFAULT_CAPACITY, KekChoice, KeyMemoryPolicy, Sandbox, Settings,
-    Task,
+    self, AnchorChoice, ArgsError, DEFAULT_CAPACITY, KekChoice, KeyMemoryPolicy, Once, Sandbox,
+    Settings, Task,
 };
 use crate::event::Event;
 use crate::keyd::{Keyd, Service};
@@ -141,9 +141,16 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
         Task::Run(settings) => settings,
     };
     key_memory(&settings)?;
-    if let Some(new) = &settings.new_kek {
-        rekey(&settings, new)?;
-        process::exit(0);
+    match &settings.once {
+        Some(Once::Rekey(new)) => {
+            rekey(&settings, new)?;
+            process::exit(0);
+        }
+        Some(Once::Accept) => {
+            accept(&settings)?;
+            process::exit(0);
+        }
+        None => {}
     }
     // This comes first, because inherited descriptors are known by their numbers only.
     let users = users::of(&settings, process::uid(), overflow_uid()).map_err(StartError::Users)?;
@@ -172,7 +179,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     drop(kek);
     log_damage(&vault);
     if let Some(anchor) = anchor {
-        hold(&mut vault, anchor, &settings)?;
+        check(&mut vault, anchor, &settings)?;
     }
     let seccomp_calls = if confined {
         seccomp::install(seccomp::Filter::Keyd).map_err(StartError::Seccomp)?;
@@ -328,6 +335,16 @@ enum OpenAnchor {
     Socket(AnchorSocket),
 }
 
+impl OpenAnchor {
+    /// The anchor for the vault, and whether it is behind a socket.
+    fn boxed(self) -> (Box<dyn Anchor>, bool) {
+        match self {
+            Self::File(file) => (Box::new(file), false),
+            Self::Socket(socket) => (Box::new(socket), true),
+        }
+    }
+}
+
 /// Opens the anchor, if there is one.
 fn anchor(settings: &Settings) -> Result<Option<OpenAnchor>, StartError> {
     Ok(match &settings.anchor {
@@ -344,17 +361,19 @@ fn anchor(settings: &Settings) -> Result<Option<OpenAnchor>, StartError> {
 }
 
 /// Compares the vault with its anchor, which follows it from now on.
-fn hold(vault: &mut Vault, anchor: OpenAnchor, settings: &Settings) -> Result<(), StartError> {
-    let (anchor, of_socket): (Box<dyn Anchor>, _) = match anchor {
-        OpenAnchor::File(file) => (Box::new(file), false),
-        OpenAnchor::Socket(socket) => (Box::new(socket), true),
-    };
-    let held = vault.anchor(anchor, settings.anchor_interval);
-    held.map_err(|error| match error {
-        // The service manager starts both again.
+fn check(vault: &mut Vault, anchor: OpenAnchor, settings: &Settings) -> Result<(), StartError> {
+    let (anchor, of_socket) = anchor.boxed();
+    let checked = vault.anchor(anchor, settings.anchor_interval);
+    checked.map_err(|error| anchor_error(error, of_socket))
+}
+
+/// An error of the vault or its anchor. The service manager starts both again if the anchor is
+/// behind a socket.
+fn anchor_error(error: OpenError, of_socket: bool) -> StartError {
+    match error {
         OpenError::Anchor(error) if of_socket => StartError::AnchorSocket(error),
         error => StartError::Vault(error),
-    })
+    }
 }
 
 /// The epoch of a new vault. It is the value of a counter that can't be set; a file begins with the
@@ -385,15 +404,44 @@ fn room_for(storage: &FileStorage, settings: &Settings) -> Result<memory::KeyMem
     key_memory(settings)
 }
 
-/// Encrypts the vault under another key and a new data key, and serves nothing. It makes vault and
-/// anchor level, whatever the anchor held.
-///
-/// Meanwhile, the process can access the state directory only.
+/// Encrypts the vault under another key and a new data key, and serves nothing. Under an anchor, a
+/// vault that the anchor refuses is refused here, too, and the new one begins a new epoch.
 fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
     let mut input = None;
     let (old, _) = kek(&settings.kek, &mut input)?;
     let (new, source) = kek(new, &mut input)?;
     end_of(input)?;
+    let (mut vault, anchor) = open_once(settings, &old)?;
+    let of_socket = matches!(anchor, Some(OpenAnchor::Socket(_)));
+    if let Some(anchor) = anchor {
+        check(&mut vault, anchor, settings)?;
+    }
+    let capacity = settings.capacity.unwrap_or(vault.capacity());
+    let rekeyed = vault.rekey(&settings.state, &new, capacity);
+    rekeyed.map_err(|error| anchor_error(error, of_socket))?;
+    Event::Rekeyed { source, capacity }.log();
+    Ok(())
+}
+
+/// Takes the vault as it is, although its anchor refuses it, and serves nothing.
+fn accept(settings: &Settings) -> Result<(), StartError> {
+    let mut input = None;
+    let (kek, _) = kek(&settings.kek, &mut input)?;
+    end_of(input)?;
+    let (mut vault, anchor) = open_once(settings, &kek)?;
+    let anchor = anchor.expect("the command line names one");
+    let (anchor, of_socket) = anchor.boxed();
+    let accepted = vault.accept(anchor);
+    match accepted.map_err(|error| anchor_error(error, of_socket))? {
+        Some(accepted) => Event::Accepted(accepted).log(),
+        None => Event::NothingToAccept.log(),
+    }
+    Ok(())
+}
+
+/// Opens the vault, which must exist, and its anchor, for a run that does one thing. From then on,
+/// the process can access the state directory only.
+fn open_once(settings: &Settings, kek: &Kek) -> Result<(Vault, Option<OpenAnchor>), StartError> {
     let state = &settings.state;
     prepare(state)?;
     let missing = || StartError::State(state.clone(), io::ErrorKind::NotFound.into());
@@ -409,22 +457,9 @@ fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
         };
         landlock::restrict(&[rule]).map_err(StartError::Landlock)?;
     }
-    let vault = Vault::open(storage, &old).map_err(StartError::Vault)?;
+    let vault = Vault::open(storage, kek).map_err(StartError::Vault)?;
     log_damage(&vault);
-    let capacity = settings.capacity.unwrap_or(vault.capacity());
-    let epoch = match &anchor {
-        Some(OpenAnchor::Socket(socket)) => socket.epoch(),
-        Some(OpenAnchor::File(_)) | None => vault.last_epoch(),
-    };
-    vault
-        .rekey(state, &new, (capacity, epoch))
-        .map_err(StartError::Vault)?;
-    Event::Rekeyed { source, capacity }.log();
-    if let Some(OpenAnchor::File(mut file)) = anchor {
-        let set = file.set(epoch);
-        set.map_err(|error| StartError::Vault(OpenError::Anchor(error)))?;
-    }
-    Ok(())
+    Ok((vault, anchor))
 }
 
 /// Opens the vault's file, and creates it at the first start.

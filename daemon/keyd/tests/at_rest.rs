@@ -226,43 +226,97 @@ fn a_rekeying_that_is_killed_leaves_the_old_vault_or_the_new_one() {
     println!("{rekeyed} of the killed rekeyings were done");
 }
 
-#[test]
-fn an_old_copy_of_the_vault_is_refused_under_an_anchor_unless_it_is_taken_as_it_is() {
-    let host = Host::new(PROGRAM);
-    let kek = host.path("kek");
-    let anchor = host.path("anchor");
-    let flags = [
-        "--kek-file",
-        kek.to_str().unwrap(),
-        "--anchor-file",
-        anchor.to_str().unwrap(),
-    ];
-    let vault = host.path("state/vault");
-    drop(Running::of(&mut serving(&host, &flags)));
-    let old = fs::read(&vault).unwrap();
-    let running = Running::of(&mut serving(&host, &flags));
-    assert!(status(&host).anchor.is_some());
-    host.connect(Role::Admin)
-        .call(&GenerateDeviceKey {})
-        .unwrap();
-    drop(running);
-    let running = Running::of(&mut serving(&host, &flags));
-    assert_eq!(status(&host).anchor, Some(1));
-    drop(running);
+/// A host whose anchor is a file, and whose vault was put back.
+struct PutBack {
+    host: Host,
+    flags: Vec<String>,
+}
 
-    fs::write(&vault, old).unwrap();
-    let refused = serving(&host, &flags).output().unwrap();
+impl PutBack {
+    fn new() -> Self {
+        let host = Host::new(PROGRAM);
+        let path = |name: &str| host.path(name).to_str().unwrap().to_owned();
+        let flags = ["--kek-file", &path("kek"), "--anchor-file", &path("anchor")];
+        let this = Self {
+            flags: flags.map(str::to_owned).to_vec(),
+            host,
+        };
+        let vault = this.host.path("state/vault");
+        drop(Running::of(&mut this.serving()));
+        let old = fs::read(&vault).unwrap();
+        let running = Running::of(&mut this.serving());
+        assert!(status(&this.host).anchor.is_some());
+        let mut admin = this.host.connect(Role::Admin);
+        admin.call(&GenerateDeviceKey {}).unwrap();
+        drop(running);
+        let running = Running::of(&mut this.serving());
+        assert_eq!(status(&this.host).anchor, Some(1));
+        drop(running);
+        fs::write(&vault, old).unwrap();
+        this
+    }
+
+    fn flags(&self) -> Vec<&str> {
+        self.flags.iter().map(String::as_str).collect()
+    }
+
+    fn serving(&self) -> Command {
+        serving(&self.host, &self.flags())
+    }
+
+    /// Runs keyd with these flags besides.
+    fn run(&self, flags: &[&str]) -> Output {
+        keyd(&self.host, &[&self.flags(), flags].concat())
+            .output()
+            .unwrap()
+    }
+}
+
+#[test]
+fn an_old_copy_of_the_vault_is_refused_under_an_anchor_until_it_is_accepted() {
+    let put_back = PutBack::new();
+    let refused = put_back.serving().output().unwrap();
     assert_eq!(refused.status.code(), Some(78));
     let said = stderr(&refused);
     assert!(
         said.contains("an old copy was put back: expected epoch 1"),
         "{said}"
     );
-    assert!(said.contains("--new-kek"), "{said}");
+    assert!(said.contains("--accept-vault"), "{said}");
 
-    let rekey = [&flags[..], &["--new-kek-file", kek.to_str().unwrap()]].concat();
-    let output = keyd(&host, &rekey).output().unwrap();
+    let output = put_back.run(&["--accept-vault"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    let _running = Running::of(&mut serving(&host, &flags));
-    assert_eq!(status(&host).device_id, None);
+    let said = stderr(&output);
+    let aloud = "<4>softsim-keyd: VAULT ACCEPTED AS IT IS: its epoch was 0, its anchor's 1, and both are 2 now; ";
+    assert!(said.starts_with(aloud), "{said}");
+    let output = put_back.run(&["--accept-vault"]);
+    assert!(output.status.success());
+    assert!(stderr(&output).contains("nothing to accept"));
+    let _running = Running::of(&mut put_back.serving());
+    let status = status(&put_back.host);
+    assert_eq!((status.device_id, status.anchor), (None, Some(2)));
+}
+
+#[test]
+fn rekeying_accepts_no_old_copy_and_leaves_it_and_the_anchor_as_they_were() {
+    let put_back = PutBack::new();
+    let files =
+        || ["state/vault", "anchor"].map(|name| fs::read(put_back.host.path(name)).unwrap());
+    let before = files();
+    let output = put_back.run(&["--new-development-key"]);
+    assert_eq!(output.status.code(), Some(78));
+    let said = stderr(&output);
+    assert!(said.contains("an old copy was put back"), "{said}");
+    assert_eq!(files(), before);
+
+    assert!(put_back.run(&["--accept-vault"]).status.success());
+    let output = put_back.run(&["--new-development-key"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let flags = [
+        "--development-key",
+        put_back.flags[2].as_str(),
+        put_back.flags[3].as_str(),
+    ];
+    let _running = Running::of(&mut serving(&put_back.host, &flags));
+    assert_eq!(status(&put_back.host).anchor, Some(3), "level");
 }

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand};
 
 const ENVIRONMENT: &str = "\
 Environment:
@@ -29,6 +29,7 @@ pub struct Arguments {
 
 /// What to do.
 #[derive(Debug, Subcommand)]
+#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum Command {
     /// Show what is enforced, the profiles and the state of management.
     Status,
@@ -171,6 +172,8 @@ pub enum VaultCommand {
     Unlock(Unlock),
     /// Encrypt the vault under another key, with a new data key. softsim-keyd must not be running.
     Rekey(Rekey),
+    /// Take a vault as it is that its anchor refuses, while softsim-keyd is stopped.
+    Accept(Accept),
 }
 
 /// The parameters aren't secret, but must not be lost: without the salt, the passphrase opens
@@ -220,9 +223,42 @@ pub struct Rekey {
     /// Make room for this many profiles at the same time.
     #[arg(long, value_name = "N")]
     pub capacity: Option<u32>,
+    /// The anchor, if there is one: it must not refuse the vault.
+    #[command(flatten)]
+    pub anchor: Anchor,
     /// The key process's program [default: softsim-keyd beside this one, or on the search path].
     #[arg(long, value_name = "PROGRAM")]
     pub keyd: Option<PathBuf>,
+}
+
+/// What was used, deleted or distrusted since this copy of the vault was made comes back. Rekey the
+/// vault afterwards.
+#[derive(Debug, Args)]
+#[command(group(ArgGroup::new("an anchor").args(["anchor_file", "anchor_socket"]).required(true)))]
+pub struct Accept {
+    /// The state directory of softsim-keyd.
+    #[arg(long, value_name = "DIR")]
+    pub state: PathBuf,
+    /// The key.
+    #[command(flatten)]
+    pub old: OldKek,
+    /// The anchor.
+    #[command(flatten)]
+    pub anchor: Anchor,
+    /// The key process's program [default: softsim-keyd beside this one, or on the search path].
+    #[arg(long, value_name = "PROGRAM")]
+    pub keyd: Option<PathBuf>,
+}
+
+/// The vault's anchor.
+#[derive(Debug, Args)]
+pub struct Anchor {
+    /// The vault's epoch is in this file.
+    #[arg(long, value_name = "FILE", conflicts_with = "anchor_socket")]
+    pub anchor_file: Option<PathBuf>,
+    /// The vault's epoch is in a TPM, which softsim-anchord keeps behind this socket.
+    #[arg(long, value_name = "PATH")]
+    pub anchor_socket: Option<PathBuf>,
 }
 
 /// The present key of the vault.

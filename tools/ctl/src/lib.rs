@@ -88,6 +88,7 @@ fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<
             VaultCommand::InitPassphrase(init) => vault::init_passphrase(init, output),
             VaultCommand::Unlock(unlock) => vault::unlock(unlock),
             VaultCommand::Rekey(rekey) => vault::rekey(rekey, output),
+            VaultCommand::Accept(accept) => vault::accept(accept, output),
         },
         Command::Accounts {
             command: AccountsCommand::Reset,

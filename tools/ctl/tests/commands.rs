@@ -552,13 +552,15 @@ fn rekey_runs_the_key_process_and_tells_what_became_of_it() {
             "c",
             "--capacity",
             "9",
+            "--anchor-file",
+            "a",
         ],
     );
     assert_eq!(output.status.code(), Some(77));
     let value: Value = serde_json::from_slice(&output.stderr).unwrap();
     assert_eq!(
         value["error"],
-        "--state state --kek-file k --new-kek-credential c --capacity 9 with 0 octets"
+        "--state state --kek-file k --new-kek-credential c --capacity 9 --anchor-file a with 0 octets"
     );
     assert!(value["hint"].as_str().unwrap().contains("as it was"));
 
@@ -574,5 +576,42 @@ fn rekey_runs_the_key_process_and_tells_what_became_of_it() {
         ],
     ] {
         assert_eq!(rekey("0", flags).status.code(), Some(64), "{flags:?}");
+    }
+}
+
+#[test]
+fn accepting_a_vault_needs_its_anchor_and_hands_over_one_key() {
+    let directory = tempfile::tempdir().unwrap();
+    passphrase(directory.path());
+    let keyd = directory.path().join("keyd");
+    fs::write(
+        &keyd,
+        "#!/bin/sh\necho \"<4>softsim-keyd: $* with $(wc -c) octets\" >&2\n",
+    )
+    .unwrap();
+    fs::set_permissions(&keyd, Permissions::from_mode(0o700)).unwrap();
+    let accept = |flags: &[&str]| {
+        let fixed = [
+            "vault", "accept", "--json", "--state", "state", "--keyd", "./keyd",
+        ];
+        softsimctl(directory.path(), &[&fixed[..], flags].concat())
+    };
+    let key = [
+        "--parameters",
+        "parameters",
+        "--passphrase-file",
+        "passphrase",
+    ];
+    let output = accept(&[&key[..], &["--anchor-socket", "a"]].concat());
+    assert!(output.status.success(), "{}", stderr(&output));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(
+        value["said"],
+        "--state state --kek-stdin --anchor-socket a --accept-vault with 32 octets"
+    );
+    let both = ["--anchor-socket", "a", "--anchor-file", "a"];
+    for flags in [&[][..], &both] {
+        let output = accept(&[&key[..], flags].concat());
+        assert_eq!(output.status.code(), Some(64), "{flags:?}");
     }
 }

@@ -29,17 +29,14 @@ impl OpenError {
                 "put the newest copy of the whole file back; where there is none, enrol anew"
             }
             Self::Anchor(_) => {
-                "mend its medium; where it is lost, --new-kek… with --anchor-file or --anchor-socket takes the \
-                 vault as it is"
+                "mend its medium; where it is lost, --accept-vault takes the vault as it is"
             }
             Self::RolledBack { .. } => {
                 "put the newest copy of the vault back; where there is none, enrol anew, or accept that used \
-                 challenges may be taken again: --new-kek… with --anchor-file or --anchor-socket takes the \
-                 vault as it is"
+                 challenges may be taken again: --accept-vault takes the vault as it is"
             }
             Self::AnchorReset { .. } => {
-                "name the vault's own anchor; where that is lost, --new-kek… with --anchor-file or --anchor-socket \
-                 takes the vault as it is"
+                "name the vault's own anchor; where that is lost, --accept-vault takes the vault as it is"
             }
         })
     }

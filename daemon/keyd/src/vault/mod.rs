@@ -46,6 +46,7 @@
 //! | a transaction, after that | the journal, from which the start writes both copies of each record | `finish_transaction` in `file/opening.rs` |
 //! | writing bad copies again | the bad copies, which the start writes again | `mend` in `file/opening.rs` and `store.rs` |
 //! | the steps between vault and anchor | an anchor that is one epoch behind, which the start raises | `file/anchor.rs` |
+//! | accepting a vault that its anchor refuses | the same, or a vault that is still refused: the command is repeated | `file/records.rs` |
 //! | creating or rekeying a vault | the file that was there before, if any | `file/medium.rs` |
 //!
 //! A change is synced before its answer leaves, so that nobody has seen what a crash undoes.
@@ -73,8 +74,8 @@ pub use contents::{
 };
 pub use error::{CommitError, Room};
 pub use file::{
-    Anchor, AnchorFile, CopyFault, Damage, FileStorage, Kek, KekError, KekInput, OpenError, Place,
-    Storage, Table,
+    Accepted, Anchor, AnchorFile, CopyFault, Damage, FileStorage, Kek, KekError, KekInput,
+    OpenError, Place, Storage, Table,
 };
 pub use store::Vault;
 pub use transaction::{Change, MAX_CHANGES};

@@ -22,28 +22,26 @@ impl Vault {
     }
 
     /// Replaces this vault by a new one, with the same contents under another KEK and another data
-    /// key, with room for `capacity` profiles and at the epoch of its anchor. Don't use this one
-    /// afterwards.
+    /// key, with room for `capacity` profiles. Under an anchor, it begins a new epoch, so that this
+    /// one is refused from now on.
     ///
     /// Until the new vault is complete and on the medium, nothing changes. The old vault's blocks
     /// on the medium stay as secret as its KEK.
     ///
     /// # Errors
-    /// The capacity would shrink, or see [`FileStorage::replace`].
-    pub fn rekey(
-        self,
-        directory: &Path,
-        kek: &Kek,
-        (capacity, epoch): (u32, u64),
-    ) -> Result<(), OpenError> {
+    /// The capacity would shrink, or see [`FileStorage::replace`]. If the anchor fails, the new
+    /// vault is there, and its next start raises the anchor.
+    pub fn rekey(mut self, directory: &Path, kek: &Kek, capacity: u32) -> Result<(), OpenError> {
         if capacity < self.capacity() {
             return Err(OpenError::Smaller {
                 expected: self.capacity(),
                 got: capacity,
             });
         }
+        let epoch = self.file.next_epoch();
         let copy = |storage: &mut FileStorage| self.copy_to(storage, kek, (capacity, epoch));
-        FileStorage::replace(directory, copy).map(drop)
+        FileStorage::replace(directory, copy)?;
+        self.file.anchor_replacement(epoch)
     }
 
     /// Fills a storage with the contents of this vault, under a new data key and this KEK.

@@ -13,7 +13,7 @@ use super::contents::{
 };
 use super::error::CommitError;
 use super::file::{
-    Anchor, Contents, Damage, Kek, OpenError, Other, Record, RecordFile, Storage, Table,
+    Accepted, Anchor, Contents, Damage, Kek, OpenError, Other, Record, RecordFile, Storage, Table,
 };
 use super::tables::Tables;
 
@@ -136,6 +136,14 @@ impl Vault {
         interval: NonZeroU32,
     ) -> Result<(), OpenError> {
         self.file.anchor(anchor, interval)
+    }
+
+    /// Takes the vault as it is, although its anchor refuses it; `None` if it doesn't.
+    ///
+    /// # Errors
+    /// See [`RecordFile::accept`].
+    pub fn accept(&mut self, anchor: Box<dyn Anchor>) -> Result<Option<Accepted>, OpenError> {
+        self.file.accept(anchor)
     }
 
     /// The epoch to which an anchor was raised last, or will be raised next.

@@ -1,4 +1,5 @@
-//! The commands for the vault's key: derive it from a passphrase, and replace it.
+//! The commands for a stopped key process: derive the vault's key from a passphrase, replace it,
+//! and accept a vault that its anchor refuses.
 //!
 //! A passphrase never reaches the key process, and the key derived from it is never written to a
 //! medium. The key goes through a file in memory, which is the standard input of the key process
@@ -19,7 +20,9 @@ use passphrase::{Kek, Parameters};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde_json::json;
 
-use crate::args::{InitPassphrase, NewKek, OldKek, PassphraseSource, Rekey, Unlock};
+use crate::args::{
+    Accept, Anchor, InitPassphrase, NewKek, OldKek, PassphraseSource, Rekey, Unlock,
+};
 use crate::failure::{Failure, IO, REFUSED, UNAVAILABLE, USAGE};
 use crate::output::Output;
 
@@ -66,34 +69,71 @@ pub fn rekey(rekey: &Rekey, output: &mut Output<'_>) -> Result<(), Failure> {
     if let Some(capacity) = rekey.capacity {
         arguments.extend(["--capacity".into(), capacity.to_string().into()]);
     }
-    let stdin = if keys.is_empty() {
-        Stdio::null()
-    } else {
-        in_memory(&keys.iter().collect::<Vec<_>>())?.into()
-    };
-    let program = rekey.keyd.clone().unwrap_or_else(sibling);
-    let ran = Command::new(&program)
-        .args(arguments)
-        .stdin(stdin)
-        .output()
-        .map_err(|error| cannot_run(&program, &error))?;
-    let said = String::from_utf8_lossy(&ran.stderr);
-    let said = said
-        .lines()
-        .map(without_prefix)
-        .collect::<Vec<_>>()
-        .join("; ");
-    if !ran.status.success() {
-        return Err(Failure::new(REFUSED, said).advise(
+    anchor(&rekey.anchor, &mut arguments);
+    let said = run_keyd(rekey.keyd.as_deref(), arguments, &keys)?;
+    let said = said.map_err(|said| {
+        Failure::new(REFUSED, said).advise(
             "the vault is as it was, under its old key, unless softsim-keyd was cut off at its very end: then the new one opens it",
-        ));
-    }
+        )
+    })?;
     let advice = "The medium may still hold blocks of the old file: whoever has the old key opens them. Destroy that key.";
     output.result(
         &json!({ "done": "rekeyed", "said": said, "advice": advice }),
         || vec![&*said, advice],
     )?;
     Ok(())
+}
+
+/// Makes the key process take a vault that its anchor refuses as it is.
+pub fn accept(accept: &Accept, output: &mut Output<'_>) -> Result<(), Failure> {
+    let mut arguments: Vec<OsString> = vec!["--state".into(), accept.state.clone().into()];
+    let key = old_key(&accept.old, &mut arguments)?;
+    anchor(&accept.anchor, &mut arguments);
+    arguments.push("--accept-vault".into());
+    let said = run_keyd(accept.keyd.as_deref(), arguments, key.as_slice())?;
+    let said = said.map_err(|said| {
+        Failure::new(REFUSED, said).advise("whatever was cut off, the same command can be repeated")
+    })?;
+    output.result(&json!({ "done": "accepted", "said": said }), || {
+        vec![&*said]
+    })?;
+    Ok(())
+}
+
+/// Adds the flag for the vault's anchor.
+fn anchor(anchor: &Anchor, arguments: &mut Vec<OsString>) {
+    if let Some(file) = &anchor.anchor_file {
+        arguments.extend(["--anchor-file".into(), file.into()]);
+    }
+    if let Some(socket) = &anchor.anchor_socket {
+        arguments.extend(["--anchor-socket".into(), socket.into()]);
+    }
+}
+
+/// Runs the key process for one thing, with these keys on its standard input. Returns what it said,
+/// as an error if it failed.
+fn run_keyd(
+    keyd: Option<&Path>,
+    arguments: Vec<OsString>,
+    keys: &[Kek],
+) -> Result<Result<String, String>, Failure> {
+    let stdin = match keys {
+        [] => Stdio::null(),
+        keys => in_memory(&keys.iter().collect::<Vec<_>>())?.into(),
+    };
+    let program = keyd.map_or_else(sibling, Path::to_owned);
+    let ran = Command::new(&program)
+        .args(arguments)
+        .stdin(stdin)
+        .output()
+        .map_err(|error| cannot_run(&program, &error))?;
+    let said = String::from_utf8_lossy(&ran.stderr);
+    let said: Vec<_> = said.lines().map(without_prefix).collect();
+    let said = said.join("; ");
+    Ok(match ran.status.success() {
+        true => Ok(said),
+        false => Err(said),
+    })
 }
 
 /// Adds the flags for the vault's present key. Returns the key if it goes over standard input.

@@ -31,6 +31,41 @@ pub trait Anchor {
     /// # Errors
     /// The anchor may then hold the old value or the new one.
     fn advance(&mut self, to: u64) -> io::Result<()>;
+
+    /// Raises the epoch to that of an accepted vault, which may be many steps.
+    ///
+    /// # Errors
+    /// The anchor may then hold any value in between.
+    fn catch_up(&mut self, to: u64) -> io::Result<()> {
+        self.advance(to)
+    }
+}
+
+/// What an accepted vault and its anchor held, and what both hold now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The vault's epoch before.
+    pub vault: u64,
+    /// The anchor's before; `None` if it was damaged.
+    pub anchor: Option<u64>,
+    /// The epoch of both.
+    pub epoch: u64,
+}
+
+/// The epochs of a vault that is accepted under an anchor; `None` if its anchor doesn't refuse it.
+///
+/// Both get a higher epoch than either had. An epoch never goes down under the same keys: whoever
+/// kept a newer copy of the vault could otherwise put it back once the anchor has risen to it.
+pub(super) fn accepted(vault: u64, anchor: Option<u64>) -> Option<Accepted> {
+    if anchor.is_some_and(|anchor| judge(vault, anchor).is_ok()) {
+        return None;
+    }
+    let highest = vault.max(anchor.unwrap_or(0));
+    Some(Accepted {
+        vault,
+        anchor,
+        epoch: highest.saturating_add(1),
+    })
 }
 
 /// An anchor in use.
@@ -127,11 +162,8 @@ impl AnchorFile {
         Ok(anchor)
     }
 
-    /// Stores this number, whatever the file held, because the vault is accepted as it is.
-    ///
-    /// # Errors
-    /// The medium's.
-    pub fn set(&mut self, value: u64) -> io::Result<()> {
+    /// Stores this number in both copies.
+    fn set(&mut self, value: u64) -> io::Result<()> {
         for copy in [0, 1] {
             self.file.write_all_at(&encode(value), copy * DISTANCE)?;
         }
@@ -177,6 +209,23 @@ mod tests {
     #![allow(clippy::unwrap_used)]
 
     use super::*;
+
+    #[test]
+    fn an_accepted_epoch_is_above_all_that_were() {
+        for (vault, anchor, epoch) in [
+            (5, Some(5), None),
+            (6, Some(5), None),
+            (4, Some(5), Some(6)),
+            (0, Some(70), Some(71)),
+            (7, Some(5), Some(8)),
+            (9, Some(0), Some(10)),
+            (3, None, Some(4)),
+            (0, Some(u64::MAX), Some(u64::MAX)),
+        ] {
+            let accepted = accepted(vault, anchor).map(|accepted| accepted.epoch);
+            assert_eq!(accepted, epoch, "{vault} under {anchor:?}");
+        }
+    }
 
     #[test]
     fn an_epoch_is_level_with_its_anchor_or_one_ahead() {

@@ -33,7 +33,7 @@ mod record;
 mod records;
 mod table;
 
-pub use anchor::{Anchor, AnchorFile};
+pub use anchor::{Accepted, Anchor, AnchorFile};
 pub(crate) use codec::fields;
 pub use codec::{Contents, Field, Reader, Record, Writer};
 pub use copies::Other;

@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use zeroize::Zeroizing;
 
-use super::anchor::{Anchor, Anchored};
+use super::anchor::{Accepted, Anchor, Anchored, accepted};
 use super::codec::{Contents, Record};
 use super::error::{Damage, OpenError};
 use super::journal;
@@ -66,6 +66,42 @@ impl RecordFile {
     ) -> Result<(), OpenError> {
         self.anchored = Some(Anchored::check(anchor, self.ledger.epoch, interval)?);
         Ok(())
+    }
+
+    /// Takes the file as it is, although its anchor refuses it, and makes both level. Neither the
+    /// KEK nor the data key changes. Returns `None` if the anchor doesn't refuse it; after a crash
+    /// or a failure, it can be repeated.
+    ///
+    /// # Errors
+    /// The file's medium or the anchor's fails.
+    pub fn accept(&mut self, mut anchor: Box<dyn Anchor>) -> Result<Option<Accepted>, OpenError> {
+        // What a damaged anchor held is unknown.
+        let value = anchor.value().ok();
+        let Some(accepted) = accepted(self.ledger.epoch, value) else {
+            self.anchor(anchor, NonZeroU32::MIN)?;
+            return Ok(None);
+        };
+        self.ledger.epoch = accepted.epoch;
+        self.write_ledger()?;
+        let level = anchor.catch_up(accepted.epoch);
+        level.map_err(OpenError::Anchor)?;
+        Ok(Some(accepted))
+    }
+
+    /// The epoch of a file that replaces this one: a new one under an anchor, which then refuses
+    /// this one.
+    pub fn next_epoch(&self) -> u64 {
+        self.ledger.epoch + u64::from(self.anchored.is_some())
+    }
+
+    /// Raises the anchor to the epoch of the file that has replaced this one.
+    ///
+    /// # Errors
+    /// The anchor's medium fails.
+    pub fn anchor_replacement(&mut self, epoch: u64) -> Result<(), OpenError> {
+        let anchored = self.anchored.as_mut();
+        let followed = anchored.map_or(Ok(()), |anchored| anchored.follow(epoch));
+        followed.map_err(OpenError::Anchor)
     }
 
     /// The copies that were bad when the file was opened, up to a limit.
@@ -128,7 +164,7 @@ impl RecordFile {
         }
         self.put(&copies)?;
         if self.anchored.as_mut().is_some_and(Anchored::is_due) {
-            self.raise_epoch()?;
+            self.write_ledger()?;
         }
         Ok(())
     }
@@ -228,13 +264,13 @@ impl RecordFile {
         let counted = counted.filter(|(table, _)| table.is_counted());
         let used = counted.map(|(table, of)| (table.number(), of.len() as u32));
         self.ledger.used = used.collect();
-        self.ledger.epoch += u64::from(self.anchored.is_some());
+        self.ledger.epoch = self.next_epoch();
         self.ledger.record(0)
     }
 
-    /// Begins a new epoch. No journal stands behind the ledger here, so its second copy is written
-    /// once the first one is on the medium.
-    fn raise_epoch(&mut self) -> io::Result<()> {
+    /// Writes the ledger alone, which begins a new epoch under an anchor. No journal stands behind
+    /// it here, so its second copy is written once the first one is on the medium.
+    fn write_ledger(&mut self) -> io::Result<()> {
         let ledger = self.next_ledger();
         let place = self.next_pair(ledger.table, ledger.index);
         for copy in self.seal_pairs(&[(place, &ledger.contents)]) {

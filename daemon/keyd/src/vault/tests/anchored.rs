@@ -237,8 +237,8 @@ fn an_anchor_file_holds_the_last_number_and_survives_a_torn_write() {
     torn[12] ^= 1;
     fs::write(&path, &torn).unwrap();
     assert!(AnchorFile::open(&path).unwrap().value().is_err());
-    AnchorFile::open(&path).unwrap().set(9).unwrap();
-    assert_eq!(value(), 9);
+    AnchorFile::open(&path).unwrap().advance(9).unwrap();
+    assert_eq!(value(), 9, "an accepted vault's");
 }
 
 #[test]
@@ -284,20 +284,137 @@ fn a_vault_begins_at_the_epoch_of_an_anchor_that_can_not_be_set() {
     commit(&mut vault, vec![install(1, 1)]).unwrap();
     assert_eq!((vault.last_epoch(), counter.value.get()), (71, 71));
     drop(vault);
+}
 
-    // Another TPM, whose counter is behind. Until the vault is accepted, it is refused.
-    counter.value.set(9);
-    let refused = opened().err().unwrap();
+/// What somebody kept who writes to the disk: two images of a vault, the first with `SQN` 32
+/// unused.
+fn old_and_new() -> (Vec<u8>, Vec<u8>, Memory) {
+    let (disk, memory, mut vault) = anchored_vault(1);
+    authenticate(&mut vault, 1);
+    let old = disk.image();
+    for round in 2..=5 {
+        authenticate(&mut vault, round);
+    }
+    (old, disk.image(), memory)
+}
+
+fn accept(disk: &Disk, memory: &Memory) -> Result<Option<Accepted>, OpenError> {
+    Vault::open(disk.clone(), &kek())?.accept(Box::new(memory.clone()))
+}
+
+#[test]
+fn an_accepted_vault_is_above_all_copies_that_were_and_they_stay_refused() {
+    let (old, new, memory) = old_and_new();
+    let disk = Disk::with(old.clone());
+    assert!(anchored(&disk, &memory, 1).is_err());
+    let before = memory.value.get();
+    let accepted = accept(&disk, &memory).unwrap().unwrap();
+    assert_eq!(
+        (accepted.anchor, accepted.epoch),
+        (Some(before), before + 1)
+    );
+    assert_eq!(memory.value.get(), accepted.epoch);
+    for image in [old, new] {
+        let refused = anchored(&Disk::with(image), &memory, 1).err().unwrap();
+        assert!(matches!(refused, OpenError::RolledBack { .. }), "{refused}");
+    }
+    let mut vault = anchored(&disk, &memory, 1).unwrap();
+    assert_eq!(vault.installed(), 1);
+    authenticate(&mut vault, 9);
+    assert_eq!(memory.value.get(), accepted.epoch + 1);
+}
+
+#[test]
+fn under_an_anchor_that_was_lost_the_epoch_does_not_go_down() {
+    let (_, image, _) = old_and_new();
+    let epoch = open_image(&image).unwrap().last_epoch();
+    let (disk, counter) = (Disk::with(image), Memory::at(2));
+    let refused = anchored(&disk, &counter, 1).err().unwrap();
     assert!(
         matches!(refused, OpenError::AnchorReset { .. }),
         "{refused}"
     );
-    let storage = FileStorage::open(directory.path()).unwrap().unwrap();
-    let vault = Vault::open(storage, &kek()).unwrap();
-    vault
-        .rekey(directory.path(), &kek(), (CAPACITY, 9))
-        .unwrap();
-    let mut vault = opened().unwrap();
-    authenticate(&mut vault, 1);
-    assert_eq!((vault.last_epoch(), counter.value.get()), (10, 10));
+    let accepted = accept(&disk, &counter).unwrap().unwrap();
+    assert_eq!((accepted.vault, accepted.epoch), (epoch, epoch + 1));
+    assert!(anchored(&disk, &counter, 1).is_ok());
+}
+
+#[test]
+fn a_vault_that_its_anchor_does_not_refuse_stays_as_it_is() {
+    let (_, image, memory) = old_and_new();
+    let level = memory.value.get();
+    for value in [level, level - 1] {
+        let (disk, memory) = (Disk::with(image.clone()), Memory::at(value));
+        assert_eq!(accept(&disk, &memory).unwrap(), None);
+        assert_eq!(disk.image(), image);
+        assert_eq!(
+            memory.value.get(),
+            level,
+            "the anchor follows, as at a start"
+        );
+    }
+}
+
+#[test]
+fn accepting_can_be_repeated_after_any_crash() {
+    let (old, new, _) = old_and_new();
+    // The anchor is ahead, far behind as after its loss, or has caught up in part.
+    for (image, value) in [(old, 6), (new.clone(), 0), (new, 3)] {
+        let disk = Disk::with(image.clone());
+        let counter = Memory {
+            log: disk.log.clone(),
+            ..Memory::at(value)
+        };
+        disk.take_log();
+        let epoch = accept(&disk, &counter).unwrap().unwrap().epoch;
+        let log = disk.take_log();
+        for count in 0..=log.len() {
+            for image in crashes(&image, &log, count) {
+                let (disk, counter) = (Disk::with(image), Memory::at(value));
+                accept(&disk, &counter).unwrap_or_else(|error| panic!("{count}: {error}"));
+                let vault = anchored(&disk, &counter, 1).unwrap();
+                assert!(vault.last_epoch() >= epoch, "{count} operations");
+            }
+        }
+    }
+}
+
+#[test]
+fn an_anchor_that_fails_while_a_vault_is_accepted_leaves_it_for_another_try() {
+    let (old, _, memory) = old_and_new();
+    let disk = Disk::with(old);
+    memory.broken.set(true);
+    let failed = accept(&disk, &memory).err().unwrap();
+    assert!(matches!(failed, OpenError::Anchor(_)), "{failed}");
+    memory.broken.set(false);
+    accept(&disk, &memory).unwrap();
+    assert!(anchored(&disk, &memory, 1).is_ok());
+}
+
+#[test]
+fn a_rekeyed_vault_begins_an_epoch_and_the_one_before_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let counter = Memory::at(70);
+    let opened = || {
+        let storage = FileStorage::open(directory.path())?.unwrap();
+        let mut vault = Vault::open(storage, &kek())?;
+        vault.anchor(Box::new(counter.clone()), NonZeroU32::MIN)?;
+        Ok::<_, OpenError>(vault)
+    };
+    drop(Vault::create(directory.path(), &kek(), (CAPACITY, 70)).unwrap());
+    let old = fs::read(directory.path().join("vault")).unwrap();
+    let rekeyed = opened().unwrap().rekey(directory.path(), &kek(), CAPACITY);
+    rekeyed.unwrap();
+    assert_eq!(counter.value.get(), 71);
+    assert_eq!(opened().unwrap().last_epoch(), 71);
+    let refused = anchored(&Disk::with(old), &counter, 1).err().unwrap();
+    assert!(matches!(refused, OpenError::RolledBack { .. }), "{refused}");
+
+    // Power fails, or the anchor does, before the anchor has risen: the new vault is one ahead.
+    counter.broken.set(true);
+    let rekeyed = opened().unwrap().rekey(directory.path(), &kek(), CAPACITY);
+    assert!(matches!(rekeyed, Err(OpenError::Anchor(_))));
+    counter.broken.set(false);
+    assert_eq!(opened().unwrap().last_epoch(), 72);
+    assert_eq!(counter.value.get(), 72);
 }

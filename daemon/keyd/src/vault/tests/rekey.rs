@@ -54,7 +54,7 @@ fn everything_is_there_under_the_new_key_and_nothing_under_the_old_one() {
     let before = contents(&vault);
     let old_file = fs::read(directory.path().join("vault")).unwrap();
     let new = other_kek(directory.path());
-    vault.rekey(directory.path(), &new, (40, 0)).unwrap();
+    vault.rekey(directory.path(), &new, 40).unwrap();
 
     let wrong = opened(directory.path(), &kek()).err().unwrap();
     assert!(matches!(wrong, OpenError::WrongKek), "{wrong}");
@@ -100,7 +100,7 @@ fn everything_is_there_under_the_new_key_and_nothing_under_the_old_one() {
 fn a_vault_never_becomes_smaller() {
     let directory = tempfile::tempdir().unwrap();
     let vault = lived(directory.path());
-    let refused = vault.rekey(directory.path(), &kek(), (CAPACITY - 1, 0));
+    let refused = vault.rekey(directory.path(), &kek(), CAPACITY - 1);
     assert!(matches!(
         refused,
         Err(OpenError::Smaller {
@@ -183,7 +183,7 @@ fn who_waited_for_the_old_file_gets_the_new_one() {
         Err(OpenError::Locked)
     ));
     let old = fs::File::open(directory.path().join("vault")).unwrap();
-    vault.rekey(directory.path(), &new, (CAPACITY, 0)).unwrap();
+    vault.rekey(directory.path(), &new, CAPACITY).unwrap();
     old.try_lock().unwrap();
     assert!(opened(directory.path(), &new).is_ok());
 }
