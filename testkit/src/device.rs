@@ -394,7 +394,17 @@ impl Operator {
 
     /// Signs a command for the device with this id.
     pub fn order_to(&self, device: DeviceId, command: Command, sequence: u64) -> Vec<u8> {
-        let validity = Validity::default();
+        self.order_within(device, command, Validity::default(), sequence)
+    }
+
+    /// Signs a command that is valid in this period.
+    pub fn order_within(
+        &self,
+        device: DeviceId,
+        command: Command,
+        validity: Validity,
+        sequence: u64,
+    ) -> Vec<u8> {
         softsim_profile::sign_command(&command, &validity, device, &self.0, sequence).unwrap()
     }
 

@@ -134,6 +134,8 @@ pub fn cases(issuer: &[u8]) -> Vec<Case> {
         Case::of(&AddTrustAnchor { issuer }, None),
         Case::of(&RemoveTrustAnchor { issuer }, None),
         Case::of(&ForgetIdentities { iccid: None }, Refusal::NoProfile),
+        // Nothing is kept yet, so there is nothing to set back.
+        Case::of(&SetTimeBack { seconds: 0 }, None),
         Case::of(
             &UmtsAuthenticate {
                 iccid: None,

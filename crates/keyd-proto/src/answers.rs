@@ -146,6 +146,38 @@ pub struct StatusAnswer {
     pub counters: Option<Counters>,
     /// How the enabled profile shows itself to networks. The role app doesn't get it.
     pub identities: Option<IdentityStatus>,
+    /// What keyd knows of the present. netd judges the certificates of servers by it.
+    pub times: Times,
+}
+
+/// What keyd knows of the present: its clock, and two times that have certainly passed. All are in
+/// seconds since 1970.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Times {
+    /// The host's clock, which keyd never stores.
+    pub clock: u64,
+    /// When keyd was built.
+    pub built: u64,
+    /// The latest beginning of a package that keyd accepted: a time that an operator signed. 0 if
+    /// there is none.
+    pub kept: u64,
+}
+
+impl Times {
+    /// The later one of the two times that have certainly passed.
+    pub fn passed(&self) -> u64 {
+        self.built.max(self.kept)
+    }
+
+    /// Whether the clock is plausible. A gateway without a clock is normal.
+    pub fn are_known(&self) -> bool {
+        self.clock >= self.passed()
+    }
+
+    /// The present, or, if it isn't known, the latest time that has certainly passed.
+    pub fn now(&self) -> u64 {
+        self.clock.max(self.passed())
+    }
 }
 
 /// How a profile shows itself to networks.
@@ -199,6 +231,8 @@ pub struct Counters {
     pub rate_limited: u64,
     /// Connections of users that their role doesn't admit.
     pub refused_users: u64,
+    /// How often an administrator set the kept time back.
+    pub times_set_back: u64,
     /// Log lines that were dropped because fd 2 would have blocked, or because clients caused too
     /// many.
     pub log_lines_dropped: u64,
@@ -462,4 +496,23 @@ pub struct DeviceKeyAnswer {
 pub struct SealingStatementAnswer {
     /// The COSE_Sign1 that `softsim-issuer seal` takes.
     pub statement: Vec<u8>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_present_is_the_latest_of_the_clock_the_build_and_the_kept_time() {
+        for (clock, built, kept, known, now) in [
+            (0, 1000, 0, false, 1000),
+            (0, 1000, 500, false, 1000),
+            (1500, 1000, 2000, false, 2000),
+            (2000, 1000, 2000, true, 2000),
+            (3000, 1000, 2000, true, 3000),
+        ] {
+            let times = Times { clock, built, kept };
+            assert_eq!((times.are_known(), times.now()), (known, now), "{times:?}");
+        }
+    }
 }

@@ -400,6 +400,13 @@ requests! {
         iccid: Option<&'a str>,
     }
 
+    /// Sets the kept time back, for example after an operator signed a package that begins too
+    /// late. keyd takes any time from its own build up to the kept time; [`Status`] has both.
+    57 SetTimeBack [Admin] max 16 repeatable -> () {
+        /// The time to keep instead, in seconds since 1970.
+        seconds: u64,
+    }
+
     /// Runs AKA for a supplicant that derives EAP's keys itself (TS 33.102 §6.3), and gives out
     /// RES, CK and IK.
     ///

@@ -87,7 +87,7 @@ pub use profile::{
 #[cfg(feature = "seal")]
 pub use seal::{SealError, seal, sign_command};
 pub use statement::{SealingStatement, StatementError};
-pub use validity::{Now, Validity, Verdict};
+pub use validity::{MAX_LEAP, Now, Validity, Verdict};
 
 /// The format of packages and statements that this crate reads and writes.
 pub const FORMAT: u8 = 1;

@@ -3,6 +3,11 @@
 
 use crate::field::FieldError;
 
+/// How far beyond a time that has certainly passed a period may begin if the present is unknown: 20
+/// years, in seconds. A mistake of an operator can't take a gateway without a clock further, since
+/// keyd keeps the beginning of what it accepts.
+pub const MAX_LEAP: u64 = 20 * 365 * 86_400;
+
 /// The period in which a package may be opened, in seconds since 1970. Both ends are included; none
 /// means no limit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,7 +48,8 @@ impl Validity {
     /// Compares the period with the present.
     ///
     /// A gateway without a clock is normal. If it can't know the time, the verdict is
-    /// [`Verdict::TimeUnknown`], which is no refusal.
+    /// [`Verdict::TimeUnknown`], which is no refusal, unless the period begins more than
+    /// [`MAX_LEAP`] later than a time that has certainly passed.
     pub fn judge(&self, now: Now) -> Verdict {
         let earliest = match now {
             Now::Known(seconds) | Now::Unknown { at_least: seconds } => seconds,
@@ -53,6 +59,11 @@ impl Validity {
         }
         match (now, self.not_before) {
             (Now::Known(seconds), Some(start)) if seconds < start => Verdict::NotYetValid,
+            (Now::Unknown { at_least }, Some(start))
+                if start.saturating_sub(at_least) > MAX_LEAP =>
+            {
+                Verdict::NotYetValid
+            }
             (Now::Unknown { at_least }, start)
                 if self.not_after.is_some() || start.is_some_and(|start| at_least < start) =>
             {
@@ -76,17 +87,6 @@ pub enum Now {
 }
 
 impl Now {
-    /// Compares a clock with two times that have certainly passed: the program's build and the last
-    /// stored time.
-    pub fn judge(realtime: u64, built: u64, stored: u64) -> Self {
-        let at_least = built.max(stored);
-        if realtime < at_least {
-            Self::Unknown { at_least }
-        } else {
-            Self::Known(realtime)
-        }
-    }
-
     /// A time that has certainly passed.
     pub fn at_least(self) -> u64 {
         match self {
@@ -158,13 +158,17 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_behind_the_build_or_the_last_stored_time_is_unknown() {
-        assert_eq!(Now::judge(0, 1000, 500), Now::Unknown { at_least: 1000 });
-        assert_eq!(
-            Now::judge(1500, 1000, 2000),
-            Now::Unknown { at_least: 2000 }
-        );
-        assert_eq!(Now::judge(2000, 1000, 2000), Now::Known(2000));
+    fn an_unknown_time_refuses_a_period_that_begins_more_than_twenty_years_later() {
+        let at_least = 1_800_000_000;
+        for (leap, verdict) in [
+            (1, Verdict::TimeUnknown),
+            (MAX_LEAP, Verdict::TimeUnknown),
+            (MAX_LEAP + 1, Verdict::NotYetValid),
+            (u64::MAX - at_least, Verdict::NotYetValid),
+        ] {
+            let validity = Validity::new(Some(at_least + leap), None).unwrap();
+            assert_eq!(validity.judge(Now::Unknown { at_least }), verdict, "{leap}");
+        }
     }
 
     #[test]

@@ -233,7 +233,7 @@ fn populated(place: &str, count: u32) -> tempfile::TempDir {
             sequence: number.into(),
             enabled: number == count,
         };
-        vault.commit(vec![install], 0).unwrap();
+        vault.commit(vec![install]).unwrap();
     }
     directory
 }

@@ -159,6 +159,9 @@ impl Keyd {
             }),
             Kind::SealingStatement => exchange.with_keys(device::sealing_statement),
             Kind::AddTrustAnchor => exchange.with_vault_mut(device::add_trust_anchor),
+            Kind::SetTimeBack => {
+                exchange.provision(|provisioning, _, request| provisioning.set_time_back(request))
+            }
             Kind::RemoveTrustAnchor => exchange.with_vault_mut(device::remove_trust_anchor),
         }
     }

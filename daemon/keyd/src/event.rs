@@ -84,6 +84,8 @@ pub(crate) enum Event<'a> {
     TrustAnchor { issuer: &'a dyn fmt::Display },
     /// An operator's packages are no longer opened.
     Distrusted { issuer: &'a dyn fmt::Display },
+    /// An administrator set the kept time back.
+    TimeSetBack { kept: u64, seconds: u64 },
     /// The vault has a new key.
     Rekeyed { source: KekSource, capacity: u32 },
     /// The vault was taken as it is, although its anchor refused it.
@@ -139,7 +141,8 @@ impl Event<'_> {
             | Self::PatienceOver { .. }
             | Self::NameIgnored
             | Self::Package(_)
-            | Self::Handshake(_) => WARNING,
+            | Self::Handshake(_)
+            | Self::TimeSetBack { .. } => WARNING,
             Self::SynchronisationFailure
             | Self::PermanentIdentity { .. }
             | Self::PseudonymRefused { .. }
@@ -304,6 +307,9 @@ impl fmt::Display for Event<'_> {
                 write!(f, "packages of issuer {issuer} are no longer trusted")
             }
             Self::TrustAnchor { issuer } => write!(f, "packages of issuer {issuer} are trusted"),
+            Self::TimeSetBack { kept, seconds } => {
+                write!(f, "the kept time was set back from {kept} to {seconds}")
+            }
             Self::Rekeyed { source, capacity } => write!(
                 f,
                 "vault rekeyed: under {source}, with a new data key and room for {capacity} profiles"

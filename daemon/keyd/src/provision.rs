@@ -1,11 +1,11 @@
 //! Provisioning of profiles: stages and commits packages and commands in transactions; enables,
-//! disables and deletes profiles.
+//! disables and deletes profiles; and keeps the times that operators signed.
 
 use core::time::Duration;
 
-use softsim_keyd_proto::requests::{Abort, Commit, Delete, Disable, Enable, Stage};
+use softsim_keyd_proto::requests::{Abort, Commit, Delete, Disable, Enable, SetTimeBack, Stage};
 use softsim_keyd_proto::{
-    Counters, Enforcement, PackageFault, Refusal, Role, StageAnswer, Staged as Outcome,
+    Counters, Enforcement, PackageFault, Refusal, Role, StageAnswer, Staged as Outcome, Times,
 };
 use softsim_profile::{
     Command, Contents, Expected, Finding, Iccid, Now, Opened, Profile, Severity, check,
@@ -131,6 +131,24 @@ impl Provisioning<'_> {
         Ok(())
     }
 
+    pub(crate) fn set_time_back(&mut self, request: SetTimeBack) -> Result<(), Refusal> {
+        let (Times { built, kept, .. }, seconds) = (self.times(), request.seconds);
+        if seconds == kept {
+            return Ok(());
+        }
+        if !(built..kept).contains(&seconds) {
+            return Err(Refusal::Field {
+                name: "seconds".to_owned(),
+                expected: format!("a time from the build at {built} up to the kept time {kept}"),
+                got: seconds.to_string(),
+            });
+        }
+        self.change(vec![Change::Time(seconds)])?;
+        self.counters.times_set_back += 1;
+        Event::TimeSetBack { kept, seconds }.log();
+        Ok(())
+    }
+
     /// Opens a package. Only counters change.
     fn open(&mut self, package: &[u8]) -> Result<Opened, Refusal> {
         let keys = self.keys.as_ref().ok_or(Refusal::NoDeviceKey)?;
@@ -144,15 +162,18 @@ impl Provisioning<'_> {
         opened.map_err(|error| self.rejected(error))
     }
 
-    /// The changes that a package makes to the present vault.
+    /// The changes that a package makes to the present vault. Its beginning is kept if it is later
+    /// than the kept time, because an operator has signed that it has passed. The host's clock is
+    /// never kept: anybody in a network may have set it.
     fn changes_of(&self, opened: Opened) -> Result<Vec<Change>, Refusal> {
         let Opened {
             contents,
             issuer,
             sequence,
+            validity,
             ..
         } = opened;
-        Ok(match contents {
+        let mut changes = match contents {
             Contents::Profile(profile) => vec![Change::Install {
                 enabled: self.enabled_after_install(profile.iccid.as_str()),
                 profile,
@@ -164,7 +185,11 @@ impl Provisioning<'_> {
                 changes.extend(changes_of_command(self.vault, &command, &issuer)?);
                 changes
             }
-        })
+        };
+        let began = validity.not_before();
+        let later = began.filter(|began| *began > self.vault.kept_time());
+        changes.extend(later.map(Change::Time));
+        Ok(changes)
     }
 
     /// Refuses a profile that this keyd doesn't accept, whoever signed it.
@@ -218,8 +243,7 @@ impl Provisioning<'_> {
     }
 
     fn change(&mut self, changes: Vec<Change>) -> Result<(), Refusal> {
-        let now = self.now().at_least();
-        let changed = self.vault.commit(changes, now);
+        let changed = self.vault.commit(changes);
         akma::wipe_unused_k_ausf(self.anchored, self.vault);
         changed.map_err(refusal_of)
     }
@@ -235,10 +259,28 @@ impl Provisioning<'_> {
         }
     }
 
+    fn times(&self) -> Times {
+        times(self.vault, self.realtime)
+    }
+
     fn now(&self) -> Now {
-        let realtime = (self.realtime)().as_secs();
-        let built = BUILD_TIME.parse().expect("the build writes a number");
-        Now::judge(realtime, built, self.vault.last_time())
+        let times = self.times();
+        if times.are_known() {
+            Now::Known(times.clock)
+        } else {
+            Now::Unknown {
+                at_least: times.passed(),
+            }
+        }
+    }
+}
+
+/// What keyd knows of the present.
+pub(crate) fn times(vault: &Vault, realtime: fn() -> Duration) -> Times {
+    Times {
+        clock: realtime().as_secs(),
+        built: BUILD_TIME.parse().expect("the build writes a number"),
+        kept: vault.kept_time(),
     }
 }
 

@@ -10,6 +10,7 @@ use softsim_sandbox::log;
 
 use crate::keyd::Keyd;
 use crate::patience::policy;
+use crate::provision::times;
 use crate::vault::{Slot, StoredProfile, Vault};
 
 /// The number of profiles in one answer to ListProfiles, which is low enough that no other client
@@ -53,6 +54,7 @@ pub(crate) fn status(keyd: &Keyd, role: Role, _: Status) -> Result<StatusAnswer,
         accounts: vault.accounts_digest().filter(|_| whole),
         counters: whole.then_some(counters),
         identities: identities(keyd).filter(|_| whole),
+        times: times(vault, keyd.service.realtime),
     })
 }
 

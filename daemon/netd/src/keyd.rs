@@ -5,7 +5,9 @@ use std::time::Duration;
 use softsim_client::keyd::{AsyncConnection, Error};
 use softsim_client::netd::Failure;
 use softsim_client::proto::requests::{Abort, Commit, SignHandshake, Stage, Status};
-use softsim_client::proto::{Call, PackageFault, ProfileState, Refusal, Staged, StatusAnswer};
+use softsim_client::proto::{
+    Call, PackageFault, ProfileState, Refusal, Staged, StatusAnswer, Times,
+};
 use softsim_lwm2m::{Algorithm, SimResult, SimState, SlotState};
 use tokio::time::{Instant, sleep_until};
 
@@ -20,6 +22,10 @@ impl Signer for Keyd {
     fn sign(&self, transcript: &[u8]) -> Result<Vec<u8>, Error> {
         self.call_blocking(&SignHandshake { transcript })
             .map(|answer| answer.signature)
+    }
+
+    fn times(&self) -> Result<Times, Error> {
+        self.call_blocking(&Status {}).map(|answer| answer.times)
     }
 }
 

@@ -71,7 +71,7 @@ impl SessionError {
             Self::Resolve(..) | Self::Socket(_) => Failure::Unavailable,
             Self::Dtls(error) => match error {
                 dtls::Error::TimedOut => Failure::Unavailable,
-                dtls::Error::Signature(_) => Failure::Internal,
+                dtls::Error::Time(_) | dtls::Error::Signature(_) => Failure::Internal,
                 dtls::Error::Server(_) | dtls::Error::Alert(_) => Failure::Refused,
                 dtls::Error::Protocol(_) => Failure::Protocol,
             },

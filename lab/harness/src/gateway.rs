@@ -90,11 +90,12 @@ impl Enrolled {
     pub fn order(
         &self,
         command: &Order,
+        validity: &Validity,
         issuer: &IssuerSigningKey,
         sequence: u64,
     ) -> Result<Vec<u8>> {
         let device = DeviceCertificate::parse(&self.certificate)?.device();
-        let signed = command_for(command, &Validity::default(), device, issuer, sequence)?;
+        let signed = command_for(command, validity, device, issuer, sequence)?;
         Ok(signed.octets)
     }
 }

@@ -1,6 +1,7 @@
 //! The complete lab: a gateway, its home network, and the servers that provision and manage it.
 
 use std::net::{Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,10 +17,10 @@ use softsim_lab_simulators::dtls_server::DtlsServer;
 use softsim_lab_simulators::eap_server::{self, EapServer};
 use softsim_lab_simulators::eap_sim_db::EapSimDb;
 use softsim_lab_simulators::management_server::{ManagementServer, RequestError};
-use softsim_lab_simulators::pki::{Authority, Credentials};
+use softsim_lab_simulators::pki::{ANY_YEAR, Authority, Credentials};
 use softsim_lab_simulators::radius_server::{RadiusServer, Responder};
 use softsim_lwm2m::ContentFormat;
-use softsim_profile::{Command, Profile};
+use softsim_profile::{Command, Profile, Validity};
 use softsim_sandbox::random;
 use tokio::runtime::{Builder, Runtime};
 
@@ -48,6 +49,8 @@ pub struct Options {
     pub eap: eap_server::Config,
     /// The servers' host name; none means that they have addresses only.
     pub host: Option<&'static str>,
+    /// The years in which the bootstrap server's certificate is valid.
+    pub bootstrap_years: RangeInclusive<i32>,
     /// How the gateway is run.
     pub gateway: gateway::Options,
 }
@@ -60,6 +63,7 @@ impl Default for Options {
             format: ContentFormat::Tlv,
             eap: eap_server::Config::default(),
             host: None,
+            bootstrap_years: ANY_YEAR,
             gateway: gateway::Options::default(),
         }
     }
@@ -79,9 +83,9 @@ impl Operator {
         device.seal(&self.subscription.profile, &self.issuer, sequence)
     }
 
-    fn order(&self, device: &Enrolled, command: &Command) -> Result<Vec<u8>> {
+    fn order(&self, device: &Enrolled, command: &Command, validity: &Validity) -> Result<Vec<u8>> {
         let sequence = self.sequence.fetch_add(1, Ordering::Relaxed) + 1;
-        device.order(command, &self.issuer, sequence)
+        device.order(command, validity, &self.issuer, sequence)
     }
 }
 
@@ -140,7 +144,8 @@ impl Home {
             .folder()
             .write("ca.pem", authority.certificate_pem().as_bytes())?;
         let issuer = IssuerSigningKey::generate();
-        let credentials = authority.server("softsim lab bootstrap server")?;
+        let name = "softsim lab bootstrap server";
+        let credentials = authority.server_in(name, options.bootstrap_years)?;
         let coap = coap_server(&runtime, &authority, &credentials)?;
         let bootstrap_server = BootstrapServer::start(runtime.handle(), coap)?;
         let credentials = authority.server("softsim lab management server")?;
@@ -201,7 +206,17 @@ impl Home {
 
     /// Signs a command to a device, with a sequence that it hasn't seen.
     pub fn order(&self, device: &Enrolled, command: &Command) -> Result<Vec<u8>> {
-        self.operator.order(device, command)
+        self.order_within(device, command, &Validity::default())
+    }
+
+    /// Like [`Self::order`], for a command that is valid in this period.
+    pub fn order_within(
+        &self,
+        device: &Enrolled,
+        command: &Command,
+        validity: &Validity,
+    ) -> Result<Vec<u8>> {
+        self.operator.order(device, command, validity)
     }
 
     /// The account of the management server.

@@ -2,6 +2,7 @@
 //! requests.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, CertificateSigningRequestParams,
@@ -17,6 +18,10 @@ use x509_parser::x509::X509Name;
 
 /// The name in servers' certificates.
 pub const SERVER_NAME: &str = "lwm2m.example";
+
+/// A gateway may have no clock when it starts, so the lab's certificates are valid in all these
+/// years.
+pub const ANY_YEAR: RangeInclusive<i32> = 2000..=2099;
 
 /// Why a certificate was not made, or not accepted.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -89,7 +94,16 @@ impl Authority {
 
     /// A certificate for a server on the loopback interface, or called [`SERVER_NAME`].
     pub fn server(&self, name: &str) -> Result<Credentials, PkiError> {
-        let mut params = parameters(common_name_only(name));
+        self.server_in(name, ANY_YEAR)
+    }
+
+    /// Like [`Self::server`], for a certificate that is valid in these years.
+    pub fn server_in(
+        &self,
+        name: &str,
+        years: RangeInclusive<i32>,
+    ) -> Result<Credentials, PkiError> {
+        let mut params = valid_in(years, common_name_only(name));
         let sans =
             CertificateParams::new(["127.0.0.1", "localhost", SERVER_NAME].map(String::from));
         params.subject_alt_names = sans.map_err(signing)?.subject_alt_names;
@@ -168,12 +182,15 @@ fn only_common_name(subject: &X509Name<'_>) -> Result<String, PkiError> {
     }
 }
 
-/// A gateway may have no clock when it starts, so the lab's certificates are valid at any time.
 fn parameters(subject: DistinguishedName) -> CertificateParams {
+    valid_in(ANY_YEAR, subject)
+}
+
+fn valid_in(years: RangeInclusive<i32>, subject: DistinguishedName) -> CertificateParams {
     let mut params = CertificateParams::default();
     params.distinguished_name = subject;
-    params.not_before = date_time_ymd(2000, 1, 1);
-    params.not_after = date_time_ymd(2099, 12, 31);
+    params.not_before = date_time_ymd(*years.start(), 1, 1);
+    params.not_after = date_time_ymd(*years.end(), 12, 31);
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params
 }

@@ -42,6 +42,13 @@ pub enum Command {
         #[command(subcommand)]
         command: ProfileCommand,
     },
+    /// Show the clock, the build and the kept time, and which of them softsim-keyd and softsim-netd
+    /// judge validity by.
+    Time {
+        /// What to do with the kept time.
+        #[command(subcommand)]
+        command: Option<TimeCommand>,
+    },
     /// The key of softsim-keyd's vault.
     Vault {
         /// What to do with it.
@@ -114,6 +121,19 @@ pub enum IdentityCommand {
     Forget {
         /// Of this profile [default: the enabled one].
         iccid: Option<String>,
+    },
+}
+
+/// What to do with the kept time.
+#[derive(Debug, Subcommand)]
+pub enum TimeCommand {
+    /// Set it back, for example after an operator signed a package that begins too late. Packages
+    /// and certificates that ended since then become valid again.
+    SetBack {
+        /// The time to keep instead, not before the build: seconds since 1970, or
+        /// YYYY-MM-DDTHH:MM:SSZ.
+        #[arg(value_parser = crate::time::parse)]
+        time: u64,
     },
 }
 

@@ -9,17 +9,18 @@ use softsim_client::netd::{Command, Control, Event, Report, Status as NetdStatus
 use softsim_client::paths::Sockets;
 use softsim_client::proto::requests::{
     AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, ForgetIdentities,
-    GenerateDeviceKey, RemoveTrustAnchor, SealingStatement, SetDeviceCertificate, Stage, Status,
+    GenerateDeviceKey, RemoveTrustAnchor, SealingStatement, SetDeviceCertificate, SetTimeBack,
+    Stage, Status,
 };
 use softsim_client::proto::{
     Enforcement, IdentityPrivacy, IdentityStatus, Overwrites, ProfileInfo, Refusal, Staged,
-    StatusAnswer,
+    StatusAnswer, Times,
 };
 
 use crate::args::Enrol;
 use crate::failure::{Failure, SOFTWARE};
 use crate::output::Output;
-use crate::{files, text};
+use crate::{files, text, time};
 
 /// Shows the status of both daemons; that of netd only if it runs.
 pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
@@ -88,7 +89,29 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         "accounts": status.accounts.map(hex::encode),
         "counters": status.counters,
         "identities": status.identities.map(identities_json),
+        "times": times_json(&status.times),
     })
+}
+
+fn times_json(times: &Times) -> Value {
+    let Times { clock, built, kept } = times;
+    json!({
+        "clock": clock,
+        "built": built,
+        "kept": kept,
+        "known": times.are_known(),
+        "now": times.now(),
+        "by": judged_by(times),
+    })
+}
+
+/// The time that validity is judged by.
+fn judged_by(times: &Times) -> &'static str {
+    match times.are_known() {
+        true => "clock",
+        false if times.kept > times.built => "kept",
+        false => "built",
+    }
 }
 
 fn identities_json(identities: IdentityStatus) -> Value {
@@ -185,6 +208,14 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
     }
     // keyd gives administrators its counters.
     let counters = status.counters.unwrap_or_default();
+    line(&mut text, "time", now_text(&status.times));
+    if counters.times_set_back > 0 {
+        line(
+            &mut text,
+            "kept time",
+            format_args!("set back {} times", counters.times_set_back),
+        );
+    }
     line(
         &mut text,
         "authentications",
@@ -246,6 +277,47 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
         format_args!("{} connections", counters.refused_users),
     );
     text
+}
+
+fn now_text(times: &Times) -> String {
+    let now = time::utc(times.now());
+    match judged_by(times) {
+        "clock" => format!("{now}, by the clock"),
+        "kept" => format!("unknown, at least {now}, the kept time"),
+        _ => format!("unknown, at least {now}, the build"),
+    }
+}
+
+/// Shows the times that validity is judged by.
+pub fn time(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
+    let times = Connection::connect(&sockets.admin)?.call(&Status {})?.times;
+    output.result(&times_json(&times), || {
+        let mut text = Vec::new();
+        for (name, seconds) in [
+            ("clock", times.clock),
+            ("build", times.built),
+            ("kept time", times.kept),
+        ] {
+            let shown = match (name, seconds) {
+                ("kept time", 0) => "none".to_owned(),
+                _ => format!("{} ({seconds})", time::utc(seconds)),
+            };
+            line(&mut text, name, shown);
+        }
+        line(&mut text, "time", now_text(&times));
+        text
+    })?;
+    Ok(())
+}
+
+/// Sets the kept time back.
+pub fn set_time_back(
+    sockets: &Sockets,
+    seconds: u64,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    Connection::connect(&sockets.admin)?.call(&SetTimeBack { seconds })?;
+    done(output, "time_set_back", time::utc(seconds))
 }
 
 fn netd_text(status: &NetdStatus, text: &mut Vec<String>) {

@@ -12,6 +12,7 @@ pub mod keyd;
 pub mod netd;
 pub mod output;
 mod text;
+mod time;
 pub mod vault;
 
 use std::io;
@@ -23,7 +24,7 @@ use softsim_client::paths::Sockets;
 use softsim_sandbox::process;
 
 use crate::args::{
-    AccountsCommand, Arguments, Command, IdentityCommand, ProfileCommand, VaultCommand,
+    AccountsCommand, Arguments, Command, IdentityCommand, ProfileCommand, TimeCommand, VaultCommand,
 };
 use crate::failure::{Failure, READER_GONE, SOFTWARE, USAGE};
 use crate::output::Output;
@@ -84,6 +85,10 @@ fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<
             ProfileCommand::Delete { iccid } => keyd::delete(sockets, iccid, output),
             ProfileCommand::Install { package } => keyd::install(sockets, package, output),
         },
+        Command::Time { command: None } => keyd::time(sockets, output),
+        Command::Time {
+            command: Some(TimeCommand::SetBack { time }),
+        } => keyd::set_time_back(sockets, *time, output),
         Command::Vault { command } => match command {
             VaultCommand::InitPassphrase(init) => vault::init_passphrase(init, output),
             VaultCommand::Unlock(unlock) => vault::unlock(unlock),

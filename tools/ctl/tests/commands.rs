@@ -18,13 +18,13 @@ use softsim_client::netd::{
 };
 use softsim_client::proto::requests::{
     CertificateRequest, Commit, Delete, ForgetIdentities, GenerateDeviceKey, Hello,
-    SealingStatement, Stage, Status,
+    SealingStatement, SetTimeBack, Stage, Status,
 };
 use softsim_client::proto::{
     Call, CertificateAnswer, Counters, DeviceKeyAnswer, Enforcement, HelloAnswer, IdentityPrivacy,
     IdentityStatus, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Overwrites, PROTOCOL_VERSION,
     ProfileInfo, ProfileState, Refusal, RequestKind, Role, SealingStatementAnswer, StageAnswer,
-    Staged, StatusAnswer, decode_request, encode_answer, kind_of,
+    Staged, StatusAnswer, Times, decode_request, encode_answer, kind_of,
 };
 
 fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
@@ -65,7 +65,15 @@ fn status_answer() -> StatusAnswer {
             quarters: 3,
             shown: 1,
         }),
-        counters: Some(Counters::default()),
+        counters: Some(Counters {
+            times_set_back: 3,
+            ..Counters::default()
+        }),
+        times: Times {
+            clock: 17,
+            built: 1_796_063_414,
+            kept: 1_900_000_000,
+        },
     }
 }
 
@@ -352,6 +360,8 @@ fn status_says_aloud_what_may_be_seen_of_the_subscriber() {
         "supplicant       served: CK and IK",
         "IMSI in clear    given 0 times, withheld 0 times",
         "raw CK and IK    given 0 times",
+        "time             unknown, at least 2030-03-17T17:46:40Z, the kept time",
+        "kept time        set back 3 times",
     ] {
         assert!(text.contains(expected), "{text}");
     }
@@ -376,6 +386,55 @@ fn identity_forget_names_the_profile_or_leaves_it_to_keyd() {
         let output = softsimctl(directory.path(), arguments);
         assert!(output.status.success(), "{}", stderr(&output));
     }
+}
+
+#[test]
+fn time_shows_what_validity_is_judged_by() {
+    let run = |arguments: &[&str]| {
+        let directory = tempfile::tempdir().unwrap();
+        keyd(&directory.path().join("admin.sock"), |kind, _| {
+            panic!("not expected: {kind}")
+        });
+        let output = softsimctl(directory.path(), arguments);
+        assert!(output.status.success(), "{}", stderr(&output));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let expected = "\
+clock            1970-01-01T00:00:17Z (17)
+build            2026-11-30T18:30:14Z (1796063414)
+kept time        2030-03-17T17:46:40Z (1900000000)
+time             unknown, at least 2030-03-17T17:46:40Z, the kept time
+";
+    assert_eq!(run(&["time"]), expected);
+    let value: Value = serde_json::from_str(&run(&["time", "--json"])).unwrap();
+    assert_eq!(value["by"], "kept");
+    assert_eq!(value["now"], 1_900_000_000);
+    assert_eq!(value["known"], false);
+    let status: Value = serde_json::from_str(&run(&["status", "--json"])).unwrap();
+    assert_eq!(status["keyd"]["times"], value);
+    assert_eq!(status["keyd"]["counters"]["times_set_back"], 3);
+}
+
+#[test]
+fn time_set_back_takes_seconds_or_a_date() {
+    for time in ["1796063415", "2026-11-30T18:30:15Z"] {
+        let directory = tempfile::tempdir().unwrap();
+        keyd(
+            &directory.path().join("admin.sock"),
+            move |kind, request| {
+                assert_eq!(kind, RequestKind::SetTimeBack);
+                let set: SetTimeBack = decode_request(request).unwrap();
+                assert_eq!(set.seconds, 1_796_063_415);
+                encoded::<SetTimeBack>(Ok(()))
+            },
+        );
+        let output = softsimctl(directory.path(), &["time", "set-back", time]);
+        assert!(output.status.success(), "{}", stderr(&output));
+        assert_eq!(output.stdout, b"time set back 2026-11-30T18:30:15Z\n");
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let output = softsimctl(directory.path(), &["time", "set-back", "yesterday"]);
+    assert_eq!(output.status.code(), Some(64));
 }
 
 #[test]

@@ -329,7 +329,10 @@ fn validity_is_judged_by_what_is_known_of_the_present() {
             now: not_before - 1,
         })
     );
-    assert_eq!(at(Now::Unknown { at_least: 0 }), Ok(Verdict::TimeUnknown));
+    let unknown = Now::Unknown {
+        at_least: not_before - 1,
+    };
+    assert_eq!(at(unknown), Ok(Verdict::TimeUnknown));
     let late = Now::Unknown {
         at_least: not_after + 1,
     };

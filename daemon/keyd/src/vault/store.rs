@@ -212,8 +212,8 @@ impl Vault {
         self.provisioning.accounts
     }
 
-    /// A time that has certainly passed, in seconds since 1970.
-    pub fn last_time(&self) -> u64 {
+    /// The time that is kept, in seconds since 1970; 0 if there is none.
+    pub fn kept_time(&self) -> u64 {
         self.provisioning.time
     }
 

@@ -74,6 +74,8 @@ pub enum Change {
     Disable(Slot),
     /// Deletes a profile and leaves a tombstone.
     Delete(Slot),
+    /// Keeps this time, in seconds since 1970, instead of the present one.
+    Time(u64),
     /// Stores the id of the transaction.
     Transaction(Txid),
     /// Stores the digest of the accounts that netd keeps from now on.
@@ -91,19 +93,17 @@ struct SingleRecords {
 }
 
 impl Vault {
-    /// Makes all changes durable, or none, after writing the staged changes. Stores `now`, in
-    /// seconds since 1970, as a time that has certainly passed, unless a later one is stored.
+    /// Makes all changes durable, or none, after writing the staged changes.
     ///
     /// # Errors
     /// See [`CommitError`]. Unless it is [`CommitError::Storage`], nothing has changed.
-    pub fn commit(&mut self, changes: Vec<Change>, now: u64) -> Result<(), CommitError> {
+    pub fn commit(&mut self, changes: Vec<Change>) -> Result<(), CommitError> {
         self.flush()?;
         let mut new = SingleRecords {
             provisioning: self.provisioning.clone(),
             accounts: None,
             sealing: None,
         };
-        new.provisioning.time = new.provisioning.time.max(now);
         let mut changes = changes.into_iter();
         let applied = changes.try_for_each(|change| self.apply(change, &mut new));
         if let Err(refusal) = applied.and_then(|()| self.check_touched()) {
@@ -177,6 +177,7 @@ impl Vault {
                 let before = new.accounts.as_ref().unwrap_or(&self.accounts);
                 new.accounts = Some(kept(accounts, before)?);
             }
+            Change::Time(seconds) => new.provisioning.time = seconds,
             Change::Transaction(txid) => new.provisioning.transaction = Some(txid),
             Change::AccountsDigest(digest) => new.provisioning.accounts = Some(digest),
         }

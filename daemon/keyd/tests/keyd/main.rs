@@ -18,5 +18,6 @@ mod provisioning;
 mod psk;
 mod reauthentication;
 mod support;
+mod times;
 mod transcripts;
 mod walk_in_process;

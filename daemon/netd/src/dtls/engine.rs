@@ -276,6 +276,10 @@ mod tests {
         fn sign(&self, _: &[u8]) -> Result<Vec<u8>, softsim_client::keyd::Error> {
             unreachable!("no server has been seen")
         }
+
+        fn times(&self) -> Result<softsim_client::proto::Times, softsim_client::keyd::Error> {
+            unreachable!("no server has been seen")
+        }
     }
 
     fn transmitted(engine: &mut Dimpl) -> Vec<Vec<u8>> {

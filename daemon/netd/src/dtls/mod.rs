@@ -12,6 +12,7 @@ use std::panic::{RefUnwindSafe, UnwindSafe};
 use std::time::Instant;
 
 pub(crate) use engine::{Dimpl, prepare};
+use softsim_client::proto::Times;
 pub(crate) use trust::{Trust, TrustFault};
 
 /// The holder of the device key.
@@ -19,6 +20,9 @@ pub(crate) trait Signer: fmt::Debug + Send + Sync + UnwindSafe + RefUnwindSafe {
     /// Signs CertificateVerify over all handshake messages so far (RFC 5246 §7.4.8): ECDSA with
     /// SHA-256, in DER. It may block for as long as keyd takes.
     fn sign(&self, transcript: &[u8]) -> Result<Vec<u8>, softsim_client::keyd::Error>;
+
+    /// What it knows of the present, at this moment. It may block, too.
+    fn times(&self) -> Result<Times, softsim_client::keyd::Error>;
 }
 
 /// A DTLS engine. Datagrams and the time go in; datagrams and application data come out.
@@ -63,6 +67,9 @@ pub enum Error {
     /// The server isn't authentic. keyd has not signed.
     #[error("the server's certificate: {0}")]
     Server(#[source] TrustFault),
+    /// keyd didn't tell the time.
+    #[error("the server's certificate couldn't be judged: {0}")]
+    Time(#[source] softsim_client::keyd::Error),
     /// keyd didn't sign.
     #[error("the handshake wasn't signed: {0}")]
     Signature(#[source] softsim_client::keyd::Error),

@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use dimpl::crypto::{Buf, CryptoProvider, KeyProvider, SignatureVerifier, SigningKey, rust_crypto};
 use dimpl::{CryptoError, CryptoOperation, HashAlgorithm, SignatureAlgorithm};
-use rustls_pki_types::UnixTime;
 
 use super::{Error, Signer, Trust};
 
@@ -38,6 +37,16 @@ impl Session {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .take()
+    }
+
+    /// Verifies a server's certificate, by the time of this moment.
+    fn judge(&self, certificate: &[u8]) -> Result<(), CryptoError> {
+        let times = self.signer.times().map_err(Error::Time);
+        let judged = times.and_then(|times| {
+            let judged = self.trust.judge(certificate, &times);
+            judged.map_err(Error::Server)
+        });
+        judged.map_err(|fault| self.fail(fault, CryptoOperation::VerifySignature))
     }
 
     fn fail(&self, fault: Error, operation: CryptoOperation) -> CryptoError {
@@ -111,12 +120,7 @@ impl SignatureVerifier for TrustVerifier {
         match current() {
             Current::Nobody => return Err(CryptoError::NoPrivateKeyConfigured),
             Current::SelfTest => {}
-            Current::Session(session) => session
-                .trust
-                .judge(certificate, UnixTime::now())
-                .map_err(|fault| {
-                    session.fail(Error::Server(fault), CryptoOperation::VerifySignature)
-                })?,
+            Current::Session(session) => session.judge(certificate)?,
         }
         rust_crypto::default_provider()
             .signature_verification

@@ -15,9 +15,9 @@ use p256::ecdsa::{Signature, SigningKey};
 use p256::pkcs8::DecodePrivateKey;
 use rcgen::{
     BasicConstraints, Certificate, CertificateParams, DnType, ExtendedKeyUsagePurpose, IsCa,
-    Issuer, KeyPair,
+    Issuer, KeyPair, date_time_ymd,
 };
-use rustls_pki_types::{CertificateDer, UnixTime};
+use rustls_pki_types::CertificateDer;
 
 use super::*;
 
@@ -26,6 +26,7 @@ use super::*;
 struct LocalKey {
     key: SigningKey,
     asked: AtomicUsize,
+    times: Times,
 }
 
 impl Signer for LocalKey {
@@ -35,7 +36,21 @@ impl Signer for LocalKey {
         let signature: Signature = self.key.sign(transcript);
         Ok(signature.to_der().as_bytes().to_vec())
     }
+
+    fn times(&self) -> Result<Times, softsim_client::keyd::Error> {
+        Ok(self.times)
+    }
 }
+
+/// 2030, which is within the certificates of these tests.
+const NOW: u64 = 1_900_000_000;
+
+/// What a gateway knows whose clock is right.
+const CLOCK: Times = Times {
+    clock: NOW,
+    built: NOW - 1000,
+    kept: 0,
+};
 
 struct Authority {
     certificate: Certificate,
@@ -147,10 +162,15 @@ struct Gateway {
 
 impl Gateway {
     fn connect(server: &OpensslServer, trust: Trust, factory: &Authority) -> Self {
+        Self::connect_at(CLOCK, server, trust, factory)
+    }
+
+    fn connect_at(times: Times, server: &OpensslServer, trust: Trust, factory: &Authority) -> Self {
         let (certificate, key) = factory.issue("gateway", ExtendedKeyUsagePurpose::ClientAuth);
         let key = Arc::new(LocalKey {
             key: SigningKey::from_pkcs8_der(&key.serialize_der()).unwrap(),
             asked: AtomicUsize::new(0),
+            times,
         });
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(("127.0.0.1", server.port)).unwrap();
@@ -282,15 +302,75 @@ fn a_refused_client_certificate_is_an_alert() {
     assert!(matches!(error, Error::Alert(_)), "{error}");
 }
 
+/// A server's certificate that is valid in 2030.
+fn valid_in_2030(operator: &Authority) -> (Certificate, KeyPair) {
+    let mut params = CertificateParams::new(["localhost".to_owned()]).unwrap();
+    params.not_before = date_time_ymd(2030, 1, 1);
+    params.not_after = date_time_ymd(2030, 12, 31);
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    let key = KeyPair::generate().unwrap();
+    (params.signed_by(&key, &operator.issuer).unwrap(), key)
+}
+
 #[test]
-fn an_expired_anchor_path_is_judged_by_the_given_time() {
+fn a_certificate_is_judged_by_the_latest_of_the_clock_the_build_and_the_kept_time() {
     let operator = Authority::new();
-    let (certificate, _) = operator.server("localhost");
-    let long_ago = UnixTime::since_unix_epoch(Duration::ZERO);
+    let (certificate, _) = valid_in_2030(&operator);
     let trust = trusting(&operator);
-    assert_eq!(trust.judge(certificate.der(), UnixTime::now()), Ok(()));
-    let fault = trust.judge(certificate.der(), long_ago).unwrap_err();
-    assert!(matches!(fault, TrustFault::Path(_)), "{fault}");
+    const YEAR: u64 = 366 * 86_400;
+    let (before, in_2030, after) = (NOW - YEAR, NOW, NOW + YEAR);
+    for (clock, built, kept, good) in [
+        // The clock is plausible.
+        (before, before, 0, false),
+        (in_2030, before, 0, true),
+        (in_2030, before, in_2030, true),
+        (after, before, in_2030, false),
+        // It isn't: only what has certainly expired is refused.
+        (0, before, 0, true),
+        (0, in_2030, 0, true),
+        (0, before, in_2030, true),
+        (before, in_2030, 0, true),
+        (0, after, 0, false),
+        (0, before, after, false),
+        (in_2030, before, after, false),
+    ] {
+        let times = Times { clock, built, kept };
+        let judged = trust.judge(certificate.der(), &times);
+        assert_eq!(judged.is_ok(), good, "{times:?}: {judged:?}");
+    }
+}
+
+#[test]
+fn without_a_clock_everything_else_of_a_certificate_is_verified() {
+    let (operator, stranger) = (Authority::new(), Authority::new());
+    let times = Times {
+        clock: 0,
+        built: NOW - 366 * 86_400,
+        kept: 0,
+    };
+    let (certificate, _) = valid_in_2030(&operator);
+    let fault = trusting(&stranger).judge(certificate.der(), &times);
+    assert!(matches!(fault, Err(TrustFault::Path(_))), "{fault:?}");
+    let mut elsewhere = Trust::new("elsewhere.example").unwrap();
+    elsewhere.anchor(operator.certificate.der()).unwrap();
+    let fault = elsewhere.judge(certificate.der(), &times);
+    assert!(matches!(fault, Err(TrustFault::Name { .. })), "{fault:?}");
+}
+
+#[test]
+fn a_gateway_without_a_clock_connects() {
+    let (operator, factory) = (Authority::new(), Authority::new());
+    let server = OpensslServer::start(&valid_in_2030(&operator), &factory.certificate);
+    for (built, good) in [(NOW, true), (NOW + 366 * 86_400, false)] {
+        let times = Times {
+            clock: 0,
+            built,
+            kept: 0,
+        };
+        let mut gateway = Gateway::connect_at(times, &server, trusting(&operator), &factory);
+        let connected = matches!(gateway.next(), Ok(Output::Connected));
+        assert_eq!((connected, gateway.asked_to_sign()), (good, good.into()));
+    }
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! The verification of a server's certificate.
 
+use std::time::Duration;
+
 use rustls_pki_types::{CertificateDer, InvalidDnsNameError, ServerName, TrustAnchor, UnixTime};
+use softsim_client::proto::Times;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 /// The requirements for a server's certificate: it is one of the pinned certificates, or it has the
@@ -56,7 +59,11 @@ impl Trust {
     }
 
     /// Verifies the certificate that a server sent, in DER.
-    pub(crate) fn judge(&self, certificate: &[u8], now: UnixTime) -> Result<(), TrustFault> {
+    ///
+    /// A gateway without a clock is normal. If the time is unknown, a certificate is refused only
+    /// if it has certainly expired, as keyd does with packages: it may be younger than any time
+    /// that the gateway knows.
+    pub(crate) fn judge(&self, certificate: &[u8], times: &Times) -> Result<(), TrustFault> {
         if self.pinned.iter().any(|pinned| **pinned == *certificate) {
             return Ok(());
         }
@@ -66,7 +73,21 @@ impl Trust {
         let leaf = CertificateDer::from(certificate);
         let leaf = EndEntityCert::try_from(&leaf).map_err(|_| TrustFault::Malformed)?;
         // The engine shows only the leaf, so its issuer must be an anchor.
-        leaf.verify_for_usage(
+        match self.verify_path(&leaf, unix_time(times.now())) {
+            Err(webpki::Error::CertNotValidYet { not_before, .. }) if !times.are_known() => {
+                self.verify_path(&leaf, not_before)
+            }
+            verified => verified,
+        }
+        .map_err(|error| TrustFault::Path(error.to_string()))?;
+        leaf.verify_is_valid_for_subject_name(&self.name)
+            .map_err(|_| TrustFault::Name {
+                expected: self.name.to_str().into_owned(),
+            })
+    }
+
+    fn verify_path(&self, leaf: &EndEntityCert<'_>, now: UnixTime) -> Result<(), webpki::Error> {
+        let verified = leaf.verify_for_usage(
             webpki::ALL_VERIFICATION_ALGS,
             &self.anchors,
             &[],
@@ -74,11 +95,11 @@ impl Trust {
             KeyUsage::server_auth(),
             None,
             None,
-        )
-        .map_err(|error| TrustFault::Path(error.to_string()))?;
-        leaf.verify_is_valid_for_subject_name(&self.name)
-            .map_err(|_| TrustFault::Name {
-                expected: self.name.to_str().into_owned(),
-            })
+        );
+        verified.map(drop)
     }
+}
+
+fn unix_time(seconds: u64) -> UnixTime {
+    UnixTime::since_unix_epoch(Duration::from_secs(seconds))
 }

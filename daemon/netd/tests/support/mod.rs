@@ -19,7 +19,7 @@ use softsim_client::proto::requests::{DeviceCertificate, Hello, Identity, Status
 use softsim_client::proto::{
     Call, Counters, Enforcement, HelloAnswer, IdentityAnswer, IdentityKind, IdentityPrivacy,
     KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Overwrites, PROTOCOL_VERSION, Refusal,
-    RequestKind, Role, StatusAnswer, encode_answer, kind_of,
+    RequestKind, Role, StatusAnswer, Times, encode_answer, kind_of,
 };
 
 fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
@@ -60,6 +60,11 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
             accounts: None,
             counters: Some(Counters::default()),
             identities: None,
+            times: Times {
+                clock: 2_000_000_000,
+                built: 1_800_000_000,
+                kept: 0,
+            },
         })),
         RequestKind::Identity => encoded::<Identity<'_>>(Ok(IdentityAnswer {
             nai: "6001010000000007@wlan.mnc001.mcc001.3gppnetwork.org".into(),

@@ -1,5 +1,5 @@
-//! What transactions change besides profiles: the transaction's id, the time, the enabled profile,
-//! and the sequences of issuers.
+//! What transactions change besides profiles: the transaction's id, the kept time, the enabled
+//! profile, and the sequences of issuers.
 
 use softsim_profile::IssuerId;
 
@@ -19,7 +19,8 @@ pub(in super::super) struct Provisioning {
     pub(in super::super) transaction: Option<Txid>,
     /// SHA-256 of the accounts that netd keeps.
     pub(in super::super) accounts: Option<[u8; 32]>,
-    /// A time that has certainly passed, in seconds since 1970.
+    /// The latest time that somebody signed whom keyd trusts, in seconds since 1970, unless an
+    /// administrator set it back.
     pub(in super::super) time: u64,
     /// The enabled profile, which answers challenges.
     pub(in super::super) enabled: Option<Installation>,

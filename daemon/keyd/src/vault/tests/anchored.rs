@@ -254,7 +254,7 @@ fn a_real_vault_under_a_real_anchor_refuses_its_old_copy() {
     };
     drop(Vault::create(directory.path(), &kek(), (CAPACITY, 0)).unwrap());
     let mut vault = opened().unwrap();
-    vault.commit(vec![install(1, 1)], 0).unwrap();
+    vault.commit(vec![install(1, 1)]).unwrap();
     drop(vault);
     let old = fs::read(&path).unwrap();
     let mut vault = opened().unwrap();

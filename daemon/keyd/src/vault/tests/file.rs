@@ -11,7 +11,7 @@ fn a_vault_is_made_once_and_opened_from_then_on() {
     assert!(FileStorage::open(directory.path()).unwrap().is_none());
     let storage = Vault::create(directory.path(), &kek(), (CAPACITY, 0)).unwrap();
     let mut vault = Vault::open(storage, &kek()).unwrap();
-    vault.commit(vec![install(1, 1)], 0).unwrap();
+    vault.commit(vec![install(1, 1)]).unwrap();
     drop(vault);
 
     let again = Vault::create(directory.path(), &kek(), (CAPACITY, 0));
@@ -84,7 +84,7 @@ fn no_secret_stands_in_the_file() {
         sequence: 1,
         enabled: true,
     };
-    vault.commit(vec![change], 0).unwrap();
+    vault.commit(vec![change]).unwrap();
     let octets = fs::read(directory.path().join("vault")).unwrap();
     for secret in [
         &b"a subscriber key"[..],

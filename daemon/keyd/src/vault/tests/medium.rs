@@ -89,7 +89,7 @@ fn kind_of(error: CommitError) -> io::ErrorKind {
 fn short_writes_are_continued() {
     for chunk in [1, 7, 511] {
         let (disk, _, mut vault) = faulty_vault(chunk);
-        vault.commit(vec![install(2, 2)], 0).unwrap();
+        vault.commit(vec![install(2, 2)]).unwrap();
         assert_eq!(open_image(&disk.image()).unwrap().profiles().count(), 2);
     }
 }
@@ -122,7 +122,7 @@ fn an_interrupted_write_is_repeated() {
 
     let (disk, _) = new_vault();
     let mut vault = Vault::open(Interrupted(disk.clone(), false), &kek()).unwrap();
-    vault.commit(vec![install(1, 1)], 0).unwrap();
+    vault.commit(vec![install(1, 1)]).unwrap();
     assert_eq!(open_image(&disk.image()).unwrap().profiles().count(), 1);
 }
 
@@ -144,12 +144,12 @@ fn a_failure_is_final_for_this_process_and_leaves_an_old_or_a_new_state() {
             let before = contents(&open_image(&disk.image()).unwrap());
             faults.begin_after(at, fault);
             let changes = vec![Change::Delete(one), install(2, 2)];
-            let refused = vault.commit(changes, 0).unwrap_err();
+            let refused = vault.commit(changes).unwrap_err();
             assert_eq!(kind_of(refused), kind, "{fault:?} at {at}");
 
             faults.end();
             let image = disk.image();
-            let later = vault.commit(vec![install(3, 3)], 0).unwrap_err();
+            let later = vault.commit(vec![install(3, 3)]).unwrap_err();
             assert_eq!(kind_of(later), io::ErrorKind::Other);
             assert_eq!(disk.image(), image, "nothing is written after a failure");
 

@@ -236,7 +236,7 @@ fn accounts<const N: usize>(accounts: [(u16, Option<u8>); N]) -> Change {
 }
 
 fn commit(vault: &mut Vault, changes: Vec<Change>) -> Result<(), CommitError> {
-    vault.commit(changes, 0)
+    vault.commit(changes)
 }
 
 fn slot(vault: &Vault, n: u8) -> Slot {

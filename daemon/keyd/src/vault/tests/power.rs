@@ -111,7 +111,7 @@ fn either_old_or_new(
                 change(&mut vault);
                 assert_eq!(contents(&vault), after);
             }
-            vault.commit(vec![Change::Transaction([9; 16])], 0).unwrap();
+            vault.commit(vec![Change::Transaction([9; 16])]).unwrap();
             let again = Vault::open(disk, &kek()).unwrap();
             assert_eq!(contents(&again), contents(&vault));
             assert_eq!(again.last_transaction(), Some([9; 16]));
@@ -140,8 +140,9 @@ fn a_transaction_over_many_records_is_all_or_nothing() {
                 Change::Disable(two),
                 install(3, 3),
                 Change::Transaction([2; 16]),
+                Change::Time(1_800_000_000),
             ];
-            vault.commit(changes, 1_800_000_000).unwrap();
+            vault.commit(changes).unwrap();
         },
         // The first sync is of the new tombstones, which aren't in use yet.
         2,
@@ -159,7 +160,7 @@ fn a_bootstrap_that_replaces_the_only_profile_is_all_or_nothing() {
                 Change::Delete(one),
                 Change::Transaction([2; 16]),
             ];
-            vault.commit(changes, 0).unwrap();
+            vault.commit(changes).unwrap();
         },
         2,
     );
@@ -178,7 +179,7 @@ fn a_bootstrap_s_accounts_and_its_profile_come_together_or_not_at_all() {
                 accounts([(2, None), (3, Some(3))]),
                 install(2, 2),
             ];
-            vault.commit(changes, 0).unwrap();
+            vault.commit(changes).unwrap();
         },
         2,
     );
@@ -222,7 +223,7 @@ fn a_sealing_key_is_rotated_with_its_command_s_sequence_or_not_at_all() {
             };
             let key = Change::SealingKey(SealingKey::from_bytes([9; 32]));
             let changes = vec![Change::Transaction([2; 16]), sequence, key];
-            vault.commit(changes, 0).unwrap();
+            vault.commit(changes).unwrap();
         },
         1,
     );

@@ -31,10 +31,11 @@ fn lived(directory: &Path) -> Vault {
         install(2, 6),
         accounts([(1, Some(1)), (2, Some(2))]),
         Change::Transaction([7; 16]),
+        Change::Time(1_800_000_000),
     ];
-    vault.commit(changes, 1_800_000_000).unwrap();
+    vault.commit(changes).unwrap();
     let one = vault.find(&iccid(1)).unwrap();
-    vault.commit(vec![Change::Delete(one)], 0).unwrap();
+    vault.commit(vec![Change::Delete(one)]).unwrap();
     let two = vault.find(&iccid(2)).unwrap();
     vault.change_identities(two, |identities| {
         identities.pseudonyms = identities::proven("7two");
@@ -67,11 +68,11 @@ fn everything_is_there_under_the_new_key_and_nothing_under_the_old_one() {
         "a used SQN stays used"
     );
     assert!(offer(&mut vault, two, 384).is_ok());
-    let again = vault.commit(vec![install(1, 6)], 0);
+    let again = vault.commit(vec![install(1, 6)]);
     assert!(matches!(again, Err(CommitError::SequenceNotRising { .. })));
     for n in 3..=40 {
         let change = vec![install(n, 10 + u64::from(n))];
-        vault.commit(change, 0).unwrap();
+        vault.commit(change).unwrap();
     }
     drop(vault);
     let vault = opened(directory.path(), &new).unwrap();
