@@ -20,7 +20,7 @@ mod wire;
 
 pub use answers::*;
 pub use refusal::{
-    AutnFault, HandshakeFault, PackageFault, PacketFault, Refusal, TransactionFault,
+    AutnFault, HandshakeFault, PackageFault, PacketFault, Refusal, Room, TransactionFault,
 };
 pub use requests::{Call, RequestKind};
 pub use role::Role;

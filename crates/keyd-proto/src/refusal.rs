@@ -102,11 +102,29 @@ pub enum Refusal {
     /// The sealed package was not accepted.
     #[error("sealed package: {0}")]
     Package(PackageFault),
-    /// There is no room for another profile, tombstone or trust anchor.
-    #[error("the store is full: it holds {capacity}")]
+    /// There is no room for another one.
+    #[error("the store is full: it has room for {capacity} {what}")]
     StoreFull {
-        /// How many there is room for.
+        /// What there is no room for.
+        what: Room,
+        /// How many of them there is room for.
         capacity: u32,
+    },
+    /// An operator has caused as many tombstones as it may, so that others find room for theirs.
+    #[error("expected at most {limit} tombstones of issuer {}, got one more", Hex(.issuer))]
+    Quota {
+        /// The operator.
+        issuer: [u8; 32],
+        /// The number of tombstones that it may cause.
+        limit: u32,
+    },
+    /// Tombstones of operators that aren't trusted any more take the room that another one needs.
+    #[error("expected room for {expected} tombstones of another operator, got room for {got}")]
+    NoRoomForOperator {
+        /// How many tombstones each operator may cause.
+        expected: u32,
+        /// For how many there is room beside those that others may cause or have caused.
+        got: u32,
     },
     /// A profile must be disabled before it can be deleted.
     #[error("expected a disabled profile, got an enabled one")]
@@ -177,6 +195,29 @@ pub enum Refusal {
     /// The sealed profile doesn't consent to giving out raw CK and IK.
     #[error("the profile doesn't consent to giving out raw CK and IK")]
     NoConsent,
+}
+
+/// What keyd has limited room for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+pub enum Room {
+    /// Profiles.
+    #[error("profiles")]
+    Profiles,
+    /// Tombstones of deleted profiles.
+    #[error("tombstones")]
+    Tombstones,
+    /// Trust anchors.
+    #[error("trust anchors")]
+    TrustAnchors,
+    /// Issuers whose sequences are stored.
+    #[error("issuers, whose sequences it never forgets")]
+    Issuers,
+    /// PSK accounts.
+    #[error("accounts")]
+    Accounts,
+    /// Records that one transaction changes.
+    #[error("changes at once")]
+    Changes,
 }
 
 /// What was wrong with AUTN.

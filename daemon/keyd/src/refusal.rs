@@ -8,7 +8,14 @@ use crate::vault::CommitError;
 /// The refusal for a change that the vault didn't accept. Logs a failure of the storage.
 pub(crate) fn refusal_of(error: CommitError) -> Refusal {
     match error {
-        CommitError::Full { capacity, .. } => Refusal::StoreFull { capacity },
+        CommitError::Full { what, capacity } => Refusal::StoreFull { what, capacity },
+        CommitError::Quota { issuer, limit } => Refusal::Quota {
+            issuer: issuer.0,
+            limit,
+        },
+        CommitError::NoRoomForOperator { expected, got } => {
+            Refusal::NoRoomForOperator { expected, got }
+        }
         CommitError::UnknownSlot => Refusal::UnknownProfile,
         CommitError::UnknownAccount(got) => Refusal::UnknownAccount { got },
         CommitError::NoKeys => Refusal::NoDeviceKey,

@@ -160,7 +160,7 @@ pub(crate) fn sim_result(refusal: &Refusal) -> SimResult {
             PackageFault::Validity { .. } => SimResult::NotInThisState,
         },
         Refusal::TooLong { .. } | Refusal::Malformed { .. } => SimResult::EnvelopeMalformed,
-        Refusal::StoreFull { .. } => SimResult::NoSpace,
+        Refusal::StoreFull { .. } | Refusal::Quota { .. } => SimResult::NoSpace,
         Refusal::TestAlgorithm => SimResult::UnsupportedAlgorithm,
         Refusal::ForeignProfile | Refusal::UnknownProfile | Refusal::ProfileEnabled => {
             SimResult::NotInThisState

@@ -2,6 +2,9 @@
 
 use std::io;
 
+use softsim_keyd_proto::Room;
+use softsim_profile::IssuerId;
+
 use super::file::OpenError;
 
 impl OpenError {
@@ -42,29 +45,6 @@ impl OpenError {
     }
 }
 
-/// What the vault has limited room for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Room {
-    /// Profiles.
-    #[error("profiles")]
-    Profiles,
-    /// Tombstones of deleted profiles.
-    #[error("tombstones")]
-    Tombstones,
-    /// Trust anchors.
-    #[error("trust anchors")]
-    TrustAnchors,
-    /// Issuers whose sequences are stored.
-    #[error("issuers")]
-    Issuers,
-    /// PSK accounts.
-    #[error("accounts")]
-    Accounts,
-    /// Records that one transaction changes.
-    #[error("changes at once")]
-    Changes,
-}
-
 /// Why the vault refuses a change. Unless it is [`CommitError::Storage`], nothing has changed.
 #[derive(Debug, thiserror::Error)]
 pub enum CommitError {
@@ -75,6 +55,22 @@ pub enum CommitError {
         what: Room,
         /// How many of them there is room for.
         capacity: u32,
+    },
+    /// An operator has caused as many tombstones as it may.
+    #[error("expected at most {limit} tombstones of issuer {issuer}, got one more")]
+    Quota {
+        /// The operator.
+        issuer: IssuerId,
+        /// How many it may cause.
+        limit: u32,
+    },
+    /// Operators that aren't trusted any more have caused tombstones in the room of another one.
+    #[error("expected room for {expected} tombstones of another operator, got room for {got}")]
+    NoRoomForOperator {
+        /// How many each operator may cause.
+        expected: u32,
+        /// For how many there is room.
+        got: u32,
     },
     /// No profile is in this slot.
     #[error("expected an installed profile, got an empty slot")]

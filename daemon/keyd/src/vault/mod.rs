@@ -7,7 +7,7 @@
 //! contents     the fields of each type of record
 //! tables       profiles, tombstones and identities in memory, found without a search
 //! store        the vault: what it holds, and staged changes
-//! transaction, device, rekey
+//! transaction, device, quota, rekey
 //! ```
 //!
 //! Everything is in memory from the start on. There are two kinds of changes:
@@ -21,7 +21,8 @@
 //!
 //! Deleting a profile leaves a tombstone with its sequence numbers, and installing a profile looks
 //! for the tombstone of its K. Therefore no order of deletions and installations makes a used SQN
-//! fresh again. The identities that servers assigned are deleted with their profile.
+//! fresh again. Tombstones are never removed, so each operator has a quota of them (`quota`). The
+//! identities that servers assigned are deleted with their profile.
 //!
 //! # How a bad copy is survived
 //!
@@ -61,6 +62,7 @@ mod contents;
 mod device;
 mod error;
 pub mod file;
+mod quota;
 mod rekey;
 mod store;
 mod tables;
@@ -72,7 +74,7 @@ pub use contents::{
     DeviceKeys, Identities, Installation, MAX_ACCOUNTS, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Name,
     Pair, Patience, Pseudonyms, Psk, Reauthentication, Root, Slot, StoredProfile, Txid,
 };
-pub use error::{CommitError, Room};
+pub use error::CommitError;
 pub use file::{
     Accepted, Anchor, AnchorFile, CopyFault, Damage, FileStorage, Kek, KekError, KekInput,
     OpenError, Place, Storage, Table,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use softsim_keyd_proto::Room;
 use softsim_profile::{IssuerId, Profile, SealingKey};
 use softsim_usim::{SqnState, Tombstone};
 use zeroize::Zeroizing;
@@ -10,7 +11,7 @@ use super::contents::{
     Accounts, MAX_ACCOUNTS, MAX_ISSUERS, Provisioning, Psk, Sequence, Slot, StoredProfile,
     StoredTombstone, Txid, fingerprint,
 };
-use super::error::{CommitError, Room};
+use super::error::CommitError;
 use super::file::{Contents, ENTRY, OVERHEAD, START, Table};
 use super::store::Vault;
 use super::tables::Tables;
@@ -72,7 +73,7 @@ pub enum Change {
     Enable(Slot),
     /// Disables a profile.
     Disable(Slot),
-    /// Deletes a profile and leaves a tombstone.
+    /// Deletes a profile and leaves a tombstone, which counts in the quota of the profile's issuer.
     Delete(Slot),
     /// Keeps this time, in seconds since 1970, instead of the present one.
     Time(u64),
@@ -106,7 +107,10 @@ impl Vault {
         };
         let mut changes = changes.into_iter();
         let applied = changes.try_for_each(|change| self.apply(change, &mut new));
-        if let Err(refusal) = applied.and_then(|()| self.check_touched()) {
+        if let Err(refusal) = applied
+            .and_then(|()| self.check_touched())
+            .and_then(|()| self.check_quotas())
+        {
             self.tables.discard();
             return Err(refusal);
         }
@@ -172,7 +176,10 @@ impl Vault {
                 let of = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
                 new.provisioning.enabled.take_if(|enabled| *enabled == of);
             }
-            Change::Delete(slot) => self.delete(slot, new)?,
+            Change::Delete(slot) => {
+                let stored = self.profile(slot).ok_or(CommitError::UnknownSlot)?;
+                self.delete(slot, stored.issuer, new)?;
+            }
             Change::Accounts(accounts) => {
                 let before = new.accounts.as_ref().unwrap_or(&self.accounts);
                 new.accounts = Some(kept(accounts, before)?);
@@ -192,7 +199,7 @@ impl Vault {
         new: &mut SingleRecords,
     ) -> Result<Slot, CommitError> {
         if let Some(replaced) = self.find(profile.iccid.as_str()) {
-            self.delete(replaced, new)?;
+            self.delete(replaced, issuer, new)?;
         }
         let tombstone = Tombstone::of(&profile.credentials);
         if self.tables.has(&profile.credentials, &tombstone) {
@@ -224,9 +231,14 @@ impl Vault {
         provided.ok_or_else(|| self.no_room_for_profiles())
     }
 
-    /// Empties a slot, and leaves a tombstone of its profile. The identities of the profile are
-    /// deleted.
-    fn delete(&mut self, slot: Slot, new: &mut SingleRecords) -> Result<(), CommitError> {
+    /// Empties a slot, and leaves a tombstone of its profile, which counts in the quota of the
+    /// operator that caused it. The identities of the profile are deleted.
+    fn delete(
+        &mut self,
+        slot: Slot,
+        causer: IssuerId,
+        new: &mut SingleRecords,
+    ) -> Result<(), CommitError> {
         let of = self.installation(slot).ok_or(CommitError::UnknownSlot)?;
         let vacant = self.tables.tombstones.vacant();
         let index = vacant.ok_or_else(|| {
@@ -234,7 +246,7 @@ impl Vault {
         })?;
         let stored = self.profile(slot).ok_or(CommitError::UnknownSlot)?;
         let tombstone = Tombstone::of(&stored.profile.credentials);
-        let tombstone = StoredTombstone::new(tombstone, &stored.sqn());
+        let tombstone = StoredTombstone::new(tombstone, &stored.sqn(), causer);
         self.tables.tombstones.put(index, Some(tombstone));
         self.tables.profiles.put(slot.0, None);
         if let Some(identities) = self.tables.find_identities(slot) {

@@ -5,7 +5,7 @@ use p256::ecdsa::signature::Verifier;
 use p256::ecdsa::{DerSignature, VerifyingKey};
 use sha2::{Digest, Sha256};
 use softsim_keyd_proto::requests::*;
-use softsim_keyd_proto::{PROTOCOL_VERSION, Refusal, Role};
+use softsim_keyd_proto::{PROTOCOL_VERSION, Refusal, Role, Room};
 use softsim_profile::IssuerKey;
 use softsim_testkit::device::*;
 
@@ -126,7 +126,13 @@ fn trust_anchors_are_p256_keys_and_there_is_room_for_eight() {
     );
     (1..8).for_each(|_| add(&mut device, &Operator::generate().spki()).unwrap());
     let full = add(&mut device, &Operator::generate().spki()).unwrap_err();
-    assert_eq!(full, Refusal::StoreFull { capacity: 8 });
+    assert_eq!(
+        full,
+        Refusal::StoreFull {
+            what: Room::TrustAnchors,
+            capacity: 8
+        }
+    );
 }
 
 #[test]

@@ -3,10 +3,10 @@
 
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    AkaAnswer, PackageFault, ProfileState, Refusal, RequestKind, Role, Staged, StatusAnswer,
+    AkaAnswer, PackageFault, ProfileState, Refusal, RequestKind, Role, Room, Staged, StatusAnswer,
     TransactionFault,
 };
-use softsim_profile::{Profile, Validity, imsi};
+use softsim_profile::{IssuerKey, Profile, Validity, imsi};
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
 
@@ -490,7 +490,13 @@ fn a_full_store_says_so_and_keeps_what_it_has() {
     bootstrap(&mut device, &package, [1; 16]).unwrap();
     let package = operator.seal(&mut device, other_profile(SECOND), 2);
     let refusal = bootstrap(&mut device, &package, [2; 16]);
-    assert_eq!(refusal, Err(Refusal::StoreFull { capacity: 1 }));
+    assert_eq!(
+        refusal,
+        Err(Refusal::StoreFull {
+            what: Room::Profiles,
+            capacity: 1
+        })
+    );
     let mut device = device.restarted();
     assert_eq!(profiles(&mut device).len(), 1);
     assert_eq!(status(&mut device).committed, Some([1; 16]));
@@ -582,4 +588,31 @@ fn a_package_does_not_undo_what_an_administrator_has_disabled() {
     let package = operator.seal(&mut device, profile(ICCID), 2);
     device.install(&package, [2; 16]).unwrap();
     assert_eq!(profiles(&mut device)[0].1, ProfileState::Disabled);
+}
+
+#[test]
+fn an_operator_that_has_caused_its_tombstones_is_named_and_another_one_goes_on() {
+    let mut device = Device::blank();
+    device.enrol();
+    let (greedy, other) = (Operator::generate(), Operator::generate());
+    device.trust(&greedy);
+    device.trust(&other);
+    let subscription = |iccid, n: u8| {
+        let mut k = [0x5b; 16];
+        k[0] = n;
+        profile_of(iccid, IMSI, k, OPC, 0)
+    };
+    for n in 0..=32 {
+        let sequence = u64::from(n) + 1;
+        let package = greedy.seal(&mut device, subscription(ICCID, n), sequence);
+        device.install(&package, [n; 16]).unwrap();
+    }
+    let package = greedy.seal(&mut device, subscription(ICCID, 33), 34);
+    let refused = device.install(&package, [40; 16]);
+    let issuer = IssuerKey::from_spki(&greedy.spki()).unwrap().id().0;
+    assert_eq!(refused, Err(Refusal::Quota { issuer, limit: 32 }));
+    for (n, sequence) in [(41, 1), (42, 2)] {
+        let package = other.seal(&mut device, subscription(SECOND, n), sequence);
+        device.install(&package, [n; 16]).unwrap();
+    }
 }

@@ -9,7 +9,8 @@ use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fiel
 /// The id of a transaction. netd stores its accounts with the same id.
 pub type Txid = [u8; 16];
 
-/// The number of issuers whose sequences are stored.
+/// The number of issuers whose sequences are stored: of those that are trusted, and of those that
+/// were.
 pub(in super::super) const MAX_ISSUERS: usize = 16;
 
 /// What transactions change besides profiles.
@@ -24,7 +25,7 @@ pub(in super::super) struct Provisioning {
     pub(in super::super) time: u64,
     /// The enabled profile, which answers challenges.
     pub(in super::super) enabled: Option<Installation>,
-    /// The last sequence of each issuer.
+    /// The last sequence of each issuer; 0 for one that is trusted and has used none.
     pub(in super::super) sequences: Vec<(IssuerId, u64)>,
 }
 

@@ -1,5 +1,6 @@
 //! The sequence numbers that an installed or a deleted profile has used.
 
+use softsim_profile::IssuerId;
 use softsim_usim::{SqnParameters, SqnState, Tombstone};
 
 use crate::vault::file::{Contents, Field, Malformed, Reader, Table, Writer, fields};
@@ -62,6 +63,8 @@ pub(in super::super) struct StoredTombstone {
     pub(in super::super) tombstone: Tombstone,
     parameters: SqnParameters,
     used: Sequence,
+    /// The operator that has caused it, and whose quota it counts in.
+    pub(in super::super) issuer: IssuerId,
 }
 
 /// The first octets of a tombstone, by which an index finds the tombstone and the profile with its
@@ -72,11 +75,12 @@ pub(in super::super) fn fingerprint(tombstone: &Tombstone) -> u64 {
 }
 
 impl StoredTombstone {
-    pub(in super::super) fn new(tombstone: Tombstone, state: &SqnState) -> Self {
+    pub(in super::super) fn new(tombstone: Tombstone, state: &SqnState, issuer: IssuerId) -> Self {
         Self {
             tombstone,
             parameters: state.parameters(),
             used: Sequence::new(0, state),
+            issuer,
         }
     }
 
@@ -92,6 +96,7 @@ impl Field for StoredTombstone {
         to.octets(self.tombstone.as_bytes());
         self.parameters.write(to);
         self.used.write(to);
+        self.issuer.write(to);
     }
 
     fn read(from: &mut Reader<'_>) -> Result<Self, Malformed> {
@@ -99,6 +104,7 @@ impl Field for StoredTombstone {
             tombstone: Tombstone::new(Field::read(from)?),
             parameters: Field::read(from)?,
             used: Field::read(from)?,
+            issuer: Field::read(from)?,
         };
         stored.used.state(stored.parameters)?;
         Ok(stored)

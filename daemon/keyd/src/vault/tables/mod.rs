@@ -26,7 +26,7 @@ pub(super) const HEAP_PER_PROFILE: usize = 704;
 pub(super) const HEAP_PER_IDENTITIES: usize = 1536;
 
 /// The heap that a tombstone takes, likewise.
-pub(super) const HEAP_PER_TOMBSTONE: usize = 384;
+pub(super) const HEAP_PER_TOMBSTONE: usize = 416;
 
 /// The tables.
 #[derive(Debug)]

@@ -11,6 +11,7 @@ mod identities;
 mod many;
 mod medium;
 mod power;
+mod quota;
 mod rekey;
 mod rewind;
 
@@ -21,6 +22,7 @@ use std::rc::Rc;
 
 use p256::ecdsa::SigningKey;
 use softsim_aka::{AlgorithmSet, Amf, Autn, Credentials, K, K256, Opc, Rand, Sqn, Topc, TuakKey};
+use softsim_keyd_proto::Room;
 use softsim_profile::{
     HomeNetworkKey, HomeNetworkKeys, Iccid, IssuerId, IssuerKey, PrivacyDemand, Profile,
     RoutingIndicator, SealingKey, SqnScheme, Validity, imsi, tuak_parameters,

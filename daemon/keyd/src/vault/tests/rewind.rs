@@ -113,38 +113,6 @@ fn a_floor_above_what_was_used_wins() {
     assert!(offer(&mut vault, one, 672).is_ok());
 }
 
-#[test]
-fn a_delete_that_finds_no_room_for_its_tombstone_is_refused() {
-    let (_, mut vault) = new_vault();
-    let room = u64::from(vault.tables.tombstones.capacity());
-    for round in 0..room {
-        let profile = Profile {
-            credentials: milenage(u128::from(round).to_be_bytes()),
-            ..profile(1)
-        };
-        let sequence = round + 1;
-        let change = Change::Install {
-            profile,
-            issuer: ISSUER,
-            sequence,
-            enabled: true,
-        };
-        commit(&mut vault, vec![change]).unwrap();
-        delete(&mut vault, 1);
-    }
-    commit(&mut vault, vec![install(2, room + 1)]).unwrap();
-    let two = slot(&vault, 2);
-    let refused = commit(&mut vault, vec![Change::Delete(two)]).unwrap_err();
-    assert!(matches!(
-        refused,
-        CommitError::Full {
-            what: Room::Tombstones,
-            capacity: 256
-        }
-    ));
-    assert!(vault.profile(two).is_some());
-}
-
 #[derive(Clone, Debug)]
 enum Step {
     Install(u8),
