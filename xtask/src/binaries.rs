@@ -94,6 +94,24 @@ pub(crate) fn build_static() -> Result<PathBuf> {
     Ok(folder)
 }
 
+/// The most octets that keyd has as it is shipped: static and stripped.
+const MAX_KEYD: u64 = 1_310_720;
+
+/// Builds keyd as it is shipped, and checks its size.
+pub(crate) fn check_size() -> Result<()> {
+    let mut command = cargo(&["build", "--locked", "--quiet", "--profile", "dist"]);
+    command.args(["--package", "softsim-keyd", "--bin", "softsim-keyd"]);
+    succeed(command.args(["--target", MUSL_TARGET]))?;
+    let keyd = target().join(MUSL_TARGET).join("dist").join("softsim-keyd");
+    let size = fs::metadata(&keyd).map_err(|error| format!("{}: {error}", keyd.display()))?;
+    println!("{} octets", size.len());
+    if size.len() > MAX_KEYD {
+        let got = size.len();
+        return Err(format!("softsim-keyd: expected at most {MAX_KEYD} octets, got {got}").into());
+    }
+    Ok(())
+}
+
 fn belongs(binary: &str, packages: &[&str]) -> bool {
     let package = if binary == "softsimctl" {
         "softsim-ctl"

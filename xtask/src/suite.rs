@@ -58,6 +58,9 @@ pub(crate) fn run() -> Result<()> {
         None => Some(step("static programs", binaries::build_static)?),
         Some(_) => None,
     };
+    if cfg!(target_arch = "x86_64") && static_programs.is_some() {
+        step("size of keyd", binaries::check_size)?;
+    }
     let modules = prerequisites::name_service_modules();
     let tests = step("tests", || {
         tests(
