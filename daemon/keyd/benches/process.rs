@@ -15,16 +15,17 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
-use softsim_keyd::vault::{Change, Kek, Vault};
+use softsim_keyd::vault::{Change, Kek, Table, Vault};
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    AkaAnswer, Call, PROTOCOL_VERSION, Refusal, decode_answer, encode_request,
+    AkaAnswer, Call, MAX_ANSWER, PROTOCOL_VERSION, Refusal, Role, decode_answer, encode_request,
 };
 use softsim_profile::IssuerId;
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Listener, Received};
-use softsim_testkit::device::{self, profile_of};
+use softsim_testkit::device::{self, Device, profile_of};
 use softsim_testkit::home_network::{HomeNetwork, IDENTITY};
+use softsim_testkit::requests;
 
 /// Set in the child process that only sends back what it gets.
 const ECHO: &str = "SOFTSIM_BENCH_ECHO";
@@ -34,6 +35,9 @@ const DISK: &str = "/var/tmp";
 
 /// The length of the answer to a challenge.
 const ANSWER: usize = 13;
+
+/// The length of the record of sequence numbers.
+const RECORD: usize = Table::SEQUENCE.record_length();
 
 /// The connections that one user may have.
 const CLIENTS: usize = 16;
@@ -85,8 +89,10 @@ fn round_trips() {
     ];
     let clients = gateways.each_ref().map(|gateway| gateway.connect());
     let mut next = fresh_requests(1);
-    let mut bare = Vec::new();
+    let (mut bare, mut memory, mut syncs) = (Vec::new(), Vec::new(), Vec::new());
     let mut asked = [(); 3].map(|()| Vec::new());
+    let mut in_memory = InMemory::new();
+    let file = preallocated();
     for _ in 0..80 {
         let requests: Vec<_> = (0..50).map(|_| next()).collect();
         for request in &requests {
@@ -94,6 +100,8 @@ fn round_trips() {
             exchange(&ping_pong, request);
             bare.push(start.elapsed());
         }
+        memory.extend((0..50).map(|_| in_memory.authenticate()));
+        syncs.extend((0..50).map(|at| sync_one(&file, at)));
         for (client, times) in clients.iter().zip(&mut asked) {
             times.extend(requests.iter().map(|request| authenticate(client, request)));
         }
@@ -106,7 +114,81 @@ fn round_trips() {
     row("AkaPrimeChallenge without durability", forgotten, floor);
     row("AkaPrimeChallenge, state on tmpfs", tmpfs, floor);
     row("AkaPrimeChallenge, durable on the disk", disk, floor);
+    row(
+        "the same request in memory, without a process",
+        &mut memory,
+        floor,
+    );
+    row(
+        "pwrite and fdatasync of a record of the same size",
+        &mut syncs,
+        floor,
+    );
     println!();
+    let [floor, memory, sync, forgotten, disk] =
+        [&mut bare, &mut memory, &mut syncs, forgotten, disk].map(|of| micros(quantile(of, 50)));
+    println!("| p50 | goal | got |\n|---|---|---|");
+    let goal = floor + 1.5 * memory;
+    println!(
+        "| without durability: ping-pong + 1.5 in memory | {goal:.1} µs | {forgotten:.1} µs |"
+    );
+    let goal = 1.1 * (forgotten + sync);
+    println!("| durable: 1.1 (that + one sync) | {goal:.1} µs | {disk:.1} µs |\n");
+}
+
+/// A device in this process, with a vault in memory that is never written to.
+struct InMemory {
+    device: Device,
+    next: Box<dyn FnMut() -> Vec<u8>>,
+    now: Duration,
+}
+
+impl InMemory {
+    fn new() -> Self {
+        let (home, mut sqn) = (HomeNetwork::default(), 0);
+        let next = move || {
+            sqn += 32;
+            let packet = home.challenge(sqn).packet;
+            let challenge = requests::challenge(&packet, IDENTITY);
+            encode_request(&challenge, &mut [0; 1024]).unwrap().to_vec()
+        };
+        Self {
+            device: Device::provisioned().0,
+            next: Box::new(next),
+            now: Duration::ZERO,
+        }
+    }
+
+    fn authenticate(&mut self) -> Duration {
+        let request = (self.next)();
+        let mut answer = [0; MAX_ANSWER];
+        self.now += Duration::from_secs(1);
+        let mut netd = self.device.client(Role::Network);
+        let start = Instant::now();
+        self.device
+            .keyd
+            .serve(&mut netd, self.now, &request, &mut answer);
+        let took = start.elapsed();
+        assert_eq!(answer[..2], [0, 0], "Success");
+        took
+    }
+}
+
+/// A file on the disk with room for records.
+fn preallocated() -> File {
+    let file = tempfile::tempfile_in(DISK).unwrap();
+    file.write_all_at(&[0; 1 << 16], 0).unwrap();
+    file.sync_all().unwrap();
+    file
+}
+
+/// Writes one record of sequence numbers, and waits for it.
+fn sync_one(file: &File, at: usize) -> Duration {
+    let start = Instant::now();
+    let record = [at as u8; RECORD];
+    file.write_all_at(&record, (at % 128 * 512) as u64).unwrap();
+    file.sync_data().unwrap();
+    start.elapsed()
 }
 
 fn row(name: &str, times: &mut [Duration], floor: Duration) {
@@ -133,14 +215,12 @@ fn group_commit() {
     const ROUNDS: usize = 200;
     let gateway = Gateway::start(DISK, 1, Writes::Stored);
     let clients: Vec<_> = (0..CLIENTS).map(|_| gateway.connect()).collect();
-    let file = tempfile::tempfile_in(DISK).unwrap();
-    file.write_all_at(&[0; 1 << 16], 0).unwrap();
-    file.sync_all().unwrap();
-
+    let file = preallocated();
     let mut next = fresh_requests(1);
     let (mut synced, mut served) = (Duration::ZERO, Duration::ZERO);
     for round in 0..ROUNDS {
-        synced += syncs(&file, round);
+        let each = (0..CLIENTS).map(|client| sync_one(&file, round * CLIENTS + client));
+        synced += each.sum::<Duration>();
         let requests: Vec<_> = clients.iter().map(|_| next()).collect();
         let start = Instant::now();
         for (client, request) in clients.iter().zip(&requests) {
@@ -160,17 +240,6 @@ fn group_commit() {
         "| {CLIENTS} clients | {together:.0} | {:.1} |\n",
         together / one_each
     );
-}
-
-/// What a disk gives to requests that are synced one by one.
-fn syncs(file: &File, round: usize) -> Duration {
-    let start = Instant::now();
-    for client in 0..CLIENTS {
-        let offset = ((round * CLIENTS + client) % 128 * 512) as u64;
-        file.write_all_at(&[round as u8; 320], offset).unwrap();
-        file.sync_data().unwrap();
-    }
-    start.elapsed()
 }
 
 /// Start, memory and latency with few and with many profiles.
