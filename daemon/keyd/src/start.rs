@@ -101,7 +101,8 @@ impl StartError {
             | Self::Heap(_)
             | Self::System(_) => 71,
             Self::Socket(..) | Self::State(..) | Self::Notify(_) => 73,
-            Self::Serve(_) => 74,
+            // The next start may succeed.
+            Self::Serve(_) | Self::Vault(OpenError::Io(_) | OpenError::Anchor(_)) => 74,
             Self::StateMode(..) | Self::Kek(..) | Self::Vault(_) => 78,
         }
     }
@@ -491,4 +492,19 @@ fn prepare(state: &Path) -> Result<(), StartError> {
         return Err(StartError::StateMode(state.to_path_buf(), mode));
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The unit starts keyd again after any other status than 64 and 78.
+    #[test]
+    fn a_medium_that_fails_at_the_start_doesn_t_stop_the_next_start() {
+        let failed = || io::Error::other("a bad sector");
+        for error in [OpenError::Io(failed()), OpenError::Anchor(failed())] {
+            assert_eq!(StartError::Vault(error).exit_code(), 74);
+        }
+        assert_eq!(StartError::Vault(OpenError::WrongKek).exit_code(), 78);
+    }
 }
