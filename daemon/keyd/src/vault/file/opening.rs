@@ -72,7 +72,7 @@ impl RecordFile {
             let mut generations = Vec::with_capacity(used as usize);
             file.each(table, 0..used, &mut |place, contents, other| {
                 generations.push(place.generation);
-                bad += u64::from(other != Other::Sound);
+                bad += u64::from(table.copies() == Copies::InTurn && other != Other::Sound);
                 take(place, contents, other)
             })?;
             if let Some(last) = used.checked_sub(1) {
@@ -94,8 +94,8 @@ impl RecordFile {
         Header::find(storage, tables, &mut Vec::new()).map(|(_, layout)| layout)
     }
 
-    /// Checks that the records in the file belong to its ledger. Each bad copy may have had one
-    /// more version.
+    /// Checks that the records in the file belong to its ledger. Each bad copy of a record that is
+    /// written in turn may have had one more version.
     fn check_versions(&mut self, read: &Ledger, bad: u64) -> Result<(), OpenError> {
         let expected = mem::replace(&mut self.ledger.paired, read.paired);
         if read.paired != expected {
@@ -148,6 +148,11 @@ impl RecordFile {
         }
         if !newer.is_empty() {
             self.mend_blocks()?;
+            if found.fault.is_some() {
+                // Once the records are written, the transaction must not hang on one copy.
+                self.mend_record(Table::JOURNAL, 0)?;
+                self.storage.sync()?;
+            }
             self.put(&newer)?;
         }
         Ok(())
@@ -160,8 +165,17 @@ impl RecordFile {
         let journal = first.generation;
         let (got, least) = match self.find(table, index) {
             Ok(found) if found.generation > journal + 1 => return Ok(false),
-            Ok(found) if found.generation == journal + 1 => return Ok(found.is_half_done(first)),
-            Ok(found) if found.generation == journal => return Ok(true),
+            Ok(found) if found.generation >= journal => {
+                let is_first = found.generation == journal;
+                let is_newer = is_first || found.is_half_done(first);
+                if let Some((half, fault)) = found.fault
+                    && is_newer
+                    && !matches!(fault, CopyFault::Torn | CopyFault::Stale(_))
+                {
+                    self.note((table, index, half), fault);
+                }
+                return Ok(is_newer);
+            }
             Ok(found) if found.other == Other::Sound || table.copies() == Copies::Paired => {
                 (found.generation, journal.saturating_sub(1))
             }
@@ -406,21 +420,31 @@ fn blocks(offset: u64, length: usize) -> impl Iterator<Item = u64> {
 
 impl Found {
     /// Whether this is the second version of a pair, of which the first one was not written in
-    /// full.
+    /// full. In its place is then the version that the transaction found there.
     fn is_half_done(&self, first: Place) -> bool {
-        let older = matches!(self.fault, Some((_, CopyFault::Stale(of))) if of.generation < first.generation);
+        let older = matches!(self.fault, Some((_, CopyFault::Stale(of))) if of.generation + 2 == first.generation);
         let begun = self.claims[usize::from(first.half())].is_begun(first.generation);
         older || begun && self.other != Other::Sound
     }
 }
 
 /// Whether the transaction in the journal was interrupted while it wrote a record of which both
-/// copies are bad. No later version was written then.
+/// copies are bad, so that no later version was written. The medium may have written any part of a
+/// copy first.
 fn was_interrupted(first: Place, claims: [Claim; 2]) -> bool {
     let second = first.next();
     let [a, b] = [first, second].map(|place| claims[usize::from(place.half())]);
-    let cut_off = b.is_begun(second.generation) && b.ends != Some(second.generation);
-    a.is_begun(first.generation) || cut_off && !a.is_later(first.generation)
+    if a.is_later(first.generation) || b.is_later(second.generation) {
+        return false;
+    }
+    // A later version would have been the first one's successor in its place. Zeros claim nothing.
+    let is_claimed = a.begins.is_some() || a.ends > Some(0);
+    let before = second.generation.checked_sub(2);
+    let is_unfinished = [b.begins, b.ends].contains(&before)
+        && [b.begins, b.ends]
+            .iter()
+            .all(|claim| *claim == before || *claim == Some(second.generation));
+    is_claimed || is_unfinished
 }
 
 impl Unpicked {

@@ -11,7 +11,7 @@ use super::anchor::{Accepted, Anchor, Anchored, accepted};
 use super::codec::{Contents, Record};
 use super::error::{Damage, OpenError};
 use super::journal;
-use super::layout::Layout;
+use super::layout::{BLOCK, Layout};
 use super::ledger::Ledger;
 use super::medium::Storage;
 use super::record::{Sealed, Sealer};
@@ -339,7 +339,8 @@ impl RecordFile {
     }
 }
 
-/// Writes the first two versions of adjacent records. The caller syncs.
+/// Writes the first two versions of adjacent records, and zeros up to the end of a block, since a
+/// medium refuses to change a part of a block that it can't read. The caller syncs.
 fn write_first_versions(
     storage: &mut dyn Storage,
     sealer: &Sealer,
@@ -354,6 +355,8 @@ fn write_first_versions(
             copies.extend_from_slice(sealed.as_bytes());
         }
         let offset = sealer.layout.offset(table, range.start, half);
+        let end = (offset + copies.len() as u64).next_multiple_of(BLOCK);
+        copies.resize((end - offset) as usize, 0);
         storage.write_all_at(&copies, offset)?;
     }
     Ok(())

@@ -482,3 +482,87 @@ fn any_single_octet_may_change_without_a_panic_and_without_a_false_state() {
         }
     }
 }
+
+#[test]
+fn a_bad_copy_of_a_record_in_pairs_excuses_no_missing_version() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1), install(2, 2)]).unwrap();
+    let one = slot(&vault, 1);
+    let old = disk.image();
+    offer(&mut vault, one, 32).unwrap();
+    vault.flush().unwrap();
+    commit(&mut vault, vec![Change::Transaction([1; 16])]).unwrap();
+    let mut image = disk.image();
+    put_back(&mut image, &old, Table::SEQUENCE, one.0);
+    let at = layout(CAPACITY).offset(Table::PROFILE, 0, 0) as usize;
+    image[at + 100] ^= 1;
+    let error = error_of(&image);
+    assert!(matches!(error, OpenError::PutBack { .. }), "{error}");
+}
+
+/// The journal explains a copy as old as the transaction found it, and none that is older.
+#[test]
+fn an_old_copy_beside_the_last_transaction_s_hides_no_version() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let old = disk.image();
+    for round in 1..=2 {
+        let one = slot(&vault, 1);
+        offer(&mut vault, one, 32 * round).unwrap();
+        vault.flush().unwrap();
+    }
+    commit(&mut vault, vec![install(1, 2)]).unwrap();
+    let one = slot(&vault, 1);
+    offer(&mut vault, one, 96).unwrap();
+    vault.flush().unwrap();
+    let mut image = disk.image();
+    let half = vault.file.generation(Table::SEQUENCE, 0) & 1;
+    let at = layout(CAPACITY).offset(Table::SEQUENCE, one.0, half) as usize;
+    image[at..at + SEQUENCE].copy_from_slice(&old[at..at + SEQUENCE]);
+    let mut vault = open_image(&image).unwrap();
+    assert!(offer(&mut vault, one, 96).is_err());
+}
+
+#[test]
+fn a_bad_sector_where_no_record_is_yet_stops_no_installation() {
+    for table in [
+        Table::PROFILE,
+        Table::SEQUENCE,
+        Table::TOMBSTONE,
+        Table::IDENTITIES,
+    ] {
+        for half in [0, 1] {
+            let (disk, mut vault) = new_vault();
+            let start = layout(CAPACITY).offset(table, 0, half) as usize;
+            disk.spoil(start..start + BLOCK);
+            commit(&mut vault, vec![install(1, 1)]).unwrap();
+            let one = slot(&vault, 1);
+            commit(&mut vault, vec![Change::Delete(one)]).unwrap();
+            assert_eq!(open_image(&disk.image()).unwrap().damage(), []);
+        }
+    }
+}
+
+#[test]
+fn a_bad_copy_that_the_journal_replaces_is_told_of() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    for (table, half) in [
+        (Table::PROFILE, 0),
+        (Table::PROFILE, 1),
+        (Table::SEQUENCE, 1),
+        (Table::PROVISIONING, 0),
+    ] {
+        let mut image = disk.image();
+        image[layout(CAPACITY).offset(table, 0, half) as usize + 100] ^= 1;
+        let expected = Damage::Record {
+            table,
+            index: 0,
+            half: half as u8,
+            fault: CopyFault::Corrupt,
+        };
+        let vault = open_image(&image).unwrap();
+        assert_eq!(vault.damage(), [expected]);
+        assert_eq!(vault.sequences_lost(), 0, "the journal has it");
+    }
+}

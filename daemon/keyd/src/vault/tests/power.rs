@@ -333,3 +333,65 @@ fn an_old_journal_never_takes_a_record_back() {
         assert_eq!(sqn, 320 * round);
     }
 }
+
+/// Only one copy of the journal survived the first failure. After the second, that one may go bad.
+#[test]
+fn a_transaction_is_finished_only_once_both_copies_of_its_journal_are_good() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1), install(2, 2)]).unwrap();
+    let (start, before) = (disk.image(), contents(&vault));
+    disk.take_log();
+    let one = slot(&vault, 1);
+    commit(&mut vault, vec![Change::Delete(one), install(3, 3)]).unwrap();
+    let (log, after) = (disk.take_log(), contents(&vault));
+    let syncs = (0..log.len()).filter(|at| matches!(log[*at], Operation::Sync));
+    let journalled = 1 + syncs.rev().nth(1).unwrap();
+
+    for kept in [0, 1] {
+        let image = crash(&start, &log, journalled - 1, &|index, length| {
+            if index == kept { length } else { 0 }
+        });
+        let disk = Disk::with(image.clone());
+        Vault::open(disk.clone(), &kek()).unwrap();
+        let recovery = disk.take_log();
+        let journal = layout(CAPACITY).offset(Table::JOURNAL, 0, kept as u64) as usize;
+        for count in 0..=recovery.len() {
+            for mut image in crashes(&image, &recovery, count) {
+                image[journal + 100] ^= 1;
+                let got = contents(&open_image(&image).unwrap());
+                assert!(got == after || got == before, "after {count} operations");
+            }
+        }
+    }
+}
+
+/// A medium may write the sectors of a copy in any order.
+#[test]
+fn a_transaction_is_finished_whichever_sectors_of_a_record_were_written() {
+    let (disk, mut vault) = new_vault();
+    commit(&mut vault, vec![install(1, 1)]).unwrap();
+    let start = disk.image();
+    disk.take_log();
+    commit(&mut vault, vec![install(1, 2)]).unwrap();
+    let (log, after) = (disk.take_log(), contents(&vault));
+    let written = crash(&start, &log, log.len(), &|_, length| length);
+    let syncs = (0..log.len()).filter(|at| matches!(log[*at], Operation::Sync));
+    let journalled = crash(&start, &log, syncs.rev().nth(1).unwrap() + 1, &|_, _| 0);
+    for table in [Table::SEQUENCE, Table::IDENTITIES, Table::PROFILE] {
+        let sectors = table.record_length().div_ceil(SECTOR);
+        for subset in 0..1_usize << (2 * sectors) {
+            let mut image = journalled.clone();
+            for half in [0, 1] {
+                let at = layout(CAPACITY).offset(table, 0, half as u64) as usize;
+                for sector in 0..sectors {
+                    if subset >> (half * sectors + sector) & 1 == 1 {
+                        let at = at + sector * SECTOR;
+                        image[at..at + SECTOR].copy_from_slice(&written[at..at + SECTOR]);
+                    }
+                }
+            }
+            let got = open_image(&image).unwrap_or_else(|error| panic!("{subset:b}: {error}"));
+            assert_eq!(contents(&got), after, "{table:?}, {subset:b}");
+        }
+    }
+}
