@@ -7,6 +7,7 @@ mod changes;
 mod damage;
 mod faults;
 mod file;
+mod histories;
 mod identities;
 mod many;
 mod medium;
