@@ -72,7 +72,13 @@ pub fn cases(issuer: &[u8]) -> Vec<Case> {
             },
             Refusal::NoProfile,
         ),
-        Case::of(&IdentityRefused { iccid: None }, Refusal::NoProfile),
+        Case::of(
+            &IdentityRefused {
+                iccid: None,
+                counts: true,
+            },
+            Refusal::NoProfile,
+        ),
         Case::of(&EapMac { handle, packet }, unknown_handle()),
         Case::of(&EapVerify { handle, packet }, unknown_handle()),
         Case::of(&CloseSession { handle }, unknown_handle()),

@@ -31,6 +31,11 @@ impl Outer {
         self.conversation = coming;
     }
 
+    /// Forgets the identity: the next EAP-Request/Identity gets another.
+    pub(crate) fn forget(&mut self) {
+        self.said = None;
+    }
+
     /// The conversation that EAP-Response/Identity belongs to: the current one, or the next one.
     pub(crate) fn said_for(&self) -> u64 {
         self.conversation

@@ -114,6 +114,14 @@ impl Peer {
         self.finish(outcome);
     }
 
+    /// Does the same as [`Self::carrier_failed`], for a carrier that says that the network has
+    /// rejected the peer: the identity that the network saw isn't shown again unless the SIM gives
+    /// it again.
+    pub fn rejected(&mut self) {
+        self.carrier_failed();
+        self.outer.forget();
+    }
+
     fn result(
         &mut self,
         packet: &Packet<'_>,

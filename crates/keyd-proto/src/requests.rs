@@ -237,16 +237,18 @@ requests! {
         msk: Option<SecretSlice<'a>>,
     }
 
-    /// Reports that an authentication failed after the server had asked for an identity for full
-    /// authentication inside the method and got a pseudonym (AT_FULLAUTH_ID_REQ). It counts as a
-    /// refusal of that pseudonym. keyd refuses it if it gave out no such identity since the last
-    /// refusal.
-    ///
-    /// Silence is no such failure, and neither is one before the method has begun.
+    /// Reports that an authentication failed after the server got a pseudonym, so that the next one
+    /// shows the other pseudonym. keyd refuses it if it gave out no pseudonym since the last
+    /// refusal. Silence is no such failure.
     16 IdentityRefused<'a> [Network] max 64 once -> () {
         /// The profile; if absent, the enabled one.
         #[serde(borrow)]
         iccid: Option<&'a str>,
+        /// Whether it counts for the patience at whose end the permanent identity is shown: the
+        /// server had asked for an identity for full authentication inside the method
+        /// (AT_FULLAUTH_ID_REQ) and got a pseudonym, and the client may show the permanent
+        /// identity.
+        counts: bool,
     }
 
     /// The device certificate, DER.

@@ -107,21 +107,12 @@ impl Sim<'_> {
         role: Role,
         request: &Identity<'_>,
     ) -> Result<Option<String>, Refusal> {
-        let turn = self.turn(slot);
-        let (name, turn) = match self.pseudonyms(slot) {
-            Some(Pseudonyms::OneTime { name, spent: false }) => (name, Turn::First),
-            Some(Pseudonyms::Pair(Pair { proven, stand_by })) => match (proven, stand_by, turn) {
-                (Some(proven), _, Turn::First) | (Some(proven), None, _) => (proven, Turn::First),
-                (_, Some(stand_by), _) => (stand_by, Turn::Second),
-                (None, None, _) => return Ok(None),
-            },
-            _ => return Ok(None),
-        };
         let anonymous = self.in_slot(slot)?.imsi.anonymous_identity(request.realm);
-        let nai = format!("{}@{}", name.as_str(), anonymous.realm());
-        if nai.len() > Name::MAX || self.shows_imsi(slot, name) {
+        let realm = anonymous.realm();
+        let Some((name, turn)) = self.name_in_turn(slot, realm) else {
             return Ok(None);
-        }
+        };
+        let nai = format!("{}@{realm}", name.as_str());
         if matches!(self.pseudonyms(slot), Some(Pseudonyms::OneTime { .. })) {
             self.vault
                 .change_identities(slot, |identities| identities.pseudonyms.spend());
@@ -131,6 +122,30 @@ impl Sim<'_> {
             self.pseudonym_shown(slot, turn, full && request.inside);
         }
         Ok(Some(nai))
+    }
+
+    /// The pseudonym to show, of those that can be shown with this realm. A stand-by alone, which
+    /// came in a first authentication that may have failed, is shown until it is refused: after
+    /// that, there is the permanent identity.
+    fn name_in_turn(&mut self, slot: Slot, realm: &str) -> Option<(&Name, Turn)> {
+        let turn = self.turn(slot);
+        let stand_by_refused = self.is_stand_by_refused(slot);
+        let mut in_turn = match self.pseudonyms(slot)? {
+            Pseudonyms::OneTime { spent: true, .. } => [None, None],
+            Pseudonyms::OneTime { name, .. } => [Some((name, Turn::First)), None],
+            Pseudonyms::Pair(Pair { proven: None, .. }) if stand_by_refused => [None, None],
+            Pseudonyms::Pair(Pair { proven, stand_by }) => [
+                proven.as_ref().map(|name| (name, Turn::First)),
+                stand_by.as_ref().map(|name| (name, Turn::Second)),
+            ],
+        };
+        if turn == Turn::Second {
+            in_turn.reverse();
+        }
+        let shows = |name: &Name| {
+            name.as_str().len() + 1 + realm.len() <= Name::MAX && !self.shows_imsi(slot, name)
+        };
+        in_turn.into_iter().flatten().find(|(name, _)| shows(name))
     }
 
     /// The permanent identity. Out of patience, it is a SUCI if the profile has a key of the home
@@ -223,7 +238,7 @@ impl Sim<'_> {
     }
 
     /// Whether the profile has a key of the home network to conceal its identity with.
-    fn can_conceal(&self, slot: Slot) -> bool {
+    pub(crate) fn can_conceal(&self, slot: Slot) -> bool {
         let profile = self.in_slot(slot);
         profile.is_ok_and(|profile| !profile.home_network_keys.is_empty())
     }
@@ -233,15 +248,14 @@ impl Sim<'_> {
     }
 
     /// Takes a pseudonym that a server assigns to this identity, unless it could never be shown: if
-    /// it holds an `@`, which RFC 4187 §10.10 forbids, if it has no room for the realm, or if it
-    /// would show the IMSI against the policy `strict`.
+    /// it holds an `@`, since RFC 4187 §10.10 forbids a realm in it, if it has no room for the
+    /// realm, or if it would show the IMSI against the policy `strict`.
     pub(crate) fn usable_pseudonym(&self, slot: Slot, identity: &[u8], name: Name) -> Option<Name> {
         let at = identity.iter().rposition(|octet| *octet == b'@');
         let imsi = &self.in_slot(slot).ok()?.imsi;
-        let realm = match at {
-            Some(at) => identity.len() - at - 1,
-            None => imsi.anonymous_identity(Realm::Wlan).realm().len(),
-        };
+        // A fixed identity may have another realm than those that keyd makes.
+        let realm = at.map_or(0, |at| identity.len() - at - 1);
+        let realm = realm.max(imsi.anonymous_identity(Realm::Wlan).realm().len());
         let octets = name.as_str().as_bytes();
         let fits = octets.len() + 1 + realm <= Name::MAX && !octets.contains(&b'@');
         let usable = fits && !self.shows_imsi(slot, &name);

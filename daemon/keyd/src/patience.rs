@@ -162,6 +162,11 @@ impl Sim<'_> {
         self.refusals(slot).next
     }
 
+    /// Whether the stand-by was refused.
+    pub(crate) fn is_stand_by_refused(&mut self, slot: Slot) -> bool {
+        self.refusals(slot).refused[Turn::Second as usize]
+    }
+
     /// Remembers that a pseudonym was shown to a network, and whether for full authentication
     /// inside the method.
     pub(crate) fn pseudonym_shown(&mut self, slot: Slot, turn: Turn, for_full: bool) {
@@ -179,11 +184,16 @@ impl Sim<'_> {
     pub(crate) fn identity_refused(&mut self, request: IdentityRefused<'_>) -> Result<(), Refusal> {
         let slot = self.profile_in_use(request.iccid)?;
         let refusals = self.refusals(slot);
-        if !refusals.for_full_authentication {
+        if refusals.shown.is_none() || request.counts && !refusals.for_full_authentication {
             return Err(Refusal::NothingRefused);
         }
-        refusals.never_asks = true;
-        self.count_refusal(slot);
+        if request.counts {
+            refusals.never_asks = true;
+            self.count_refusal(slot);
+        } else {
+            refusals.mark();
+            self.log_refusal(slot);
+        }
         Ok(())
     }
 
@@ -193,13 +203,17 @@ impl Sim<'_> {
         if !has_shown && !self.are_pseudonyms_known(slot) {
             return;
         }
+        self.log_refusal(slot);
+        if self.waits(slot) {
+            self.wait(slot);
+        }
+    }
+
+    fn log_refusal(&mut self, slot: Slot) {
         self.counters.pseudonyms_refused += 1;
         if let Ok(profile) = self.in_slot(slot) {
             let iccid = profile.iccid.as_str();
             Event::PseudonymRefused { iccid }.log();
-        }
-        if self.waits(slot) {
-            self.wait(slot);
         }
     }
 

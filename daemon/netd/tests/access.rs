@@ -8,6 +8,7 @@ mod support;
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
@@ -15,7 +16,9 @@ use softsim_carriers::radius::{Request, Secret};
 use softsim_client::netd::{
     Access, AccessState, Carrier, Command, Control, Event, Failure, Report,
 };
-use support::{Keyd, Netd};
+use softsim_client::proto::requests::{Identity, IdentityRefused};
+use softsim_client::proto::{IdentityAnswer, IdentityKind, RequestKind, kind_of};
+use support::{Keyd, Netd, answer, encoded};
 
 /// A server that says Access-Reject with EAP-Failure to whatever identity comes.
 fn rejecting_server() -> SocketAddr {
@@ -36,6 +39,10 @@ fn rejecting_server() -> SocketAddr {
 
 /// A netd with one access of this name per line of settings.
 fn netd(directory: &Path, accesses: &[(&str, &str)]) -> (Netd, Keyd) {
+    Netd::start(&radius(directory, accesses))
+}
+
+fn radius(directory: &Path, accesses: &[(&str, &str)]) -> String {
     let secret = directory.join("secret");
     fs::write(&secret, b"testing123\n").unwrap();
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
@@ -46,7 +53,7 @@ fn netd(directory: &Path, accesses: &[(&str, &str)]) -> (Netd, Keyd) {
             secret.display()
         )
     };
-    Netd::start(&accesses.iter().map(access).collect::<String>())
+    accesses.iter().map(access).collect()
 }
 
 fn accesses(netd: &Netd, command: Command) -> Vec<Access> {
@@ -90,6 +97,40 @@ fn an_access_that_is_rejected_is_held_and_tries_again_later_each_time() {
     }
     // 1, 2 and 4 seconds, a fifth more or less, rounded down.
     assert!(waits[2].1 >= 2 && waits[2].1 > waits[0].1, "{waits:?}");
+}
+
+/// A server may reject whoever it doesn't know before a method begins.
+#[test]
+fn a_pseudonym_that_is_rejected_is_told_to_keyd_and_not_shown_again_unasked() {
+    let directory = tempfile::tempdir().unwrap();
+    let requests = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&requests);
+    let script = move |request: &[u8]| {
+        let kind = kind_of(request).unwrap();
+        match kind {
+            RequestKind::Identity => {
+                seen.lock().unwrap().push(kind);
+                encoded::<Identity<'_>>(Ok(IdentityAnswer {
+                    nai: "7alice@wlan.mnc001.mcc001.3gppnetwork.org".into(),
+                    kind: IdentityKind::Pseudonym,
+                }))
+            }
+            RequestKind::IdentityRefused => {
+                seen.lock().unwrap().push(kind);
+                encoded::<IdentityRefused<'_>>(Ok(()))
+            }
+            _ => answer(request),
+        }
+    };
+    let access = radius(directory.path(), &[("aaa", "retry_after = 1")]);
+    let (_netd, _keyd) = Netd::begin(&access, script);
+    let end = Instant::now() + Duration::from_secs(60);
+    while requests.lock().unwrap().len() < 4 {
+        assert!(Instant::now() < end);
+        thread::sleep(Duration::from_millis(20));
+    }
+    let attempt = [RequestKind::Identity, RequestKind::IdentityRefused];
+    assert_eq!(requests.lock().unwrap()[..4], [attempt, attempt].concat());
 }
 
 #[test]

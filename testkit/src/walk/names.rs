@@ -50,7 +50,8 @@ impl<K: Keyd> Walk<K> {
         // policy of a walk, which is conservative.
         if dice.once_in(4) {
             let iccid = request.iccid;
-            let refused = self.ask(on, &IdentityRefused { iccid });
+            let counts = dice.once_in(2);
+            let refused = self.ask(on, &IdentityRefused { iccid, counts });
             assert!(self.meant(iccid).is_some() || refused.is_err());
         }
     }
@@ -62,8 +63,8 @@ impl<K: Keyd> Walk<K> {
         };
         let expected = self.expected_identity(subscription, request);
         // As long as no authentication has succeeded, keyd withholds nothing, and shows the
-        // permanent identity also to a network that refuses the stand-by and doesn't ask for more.
-        let free = self.home.names[subscription].proven.is_none() && request.inside;
+        // permanent identity once the network has refused the stand-by.
+        let free = self.home.names[subscription].proven.is_none();
         if free && expected == Ok(IdentityKind::Pseudonym) {
             let permanent = Ok(IdentityKind::Permanent);
             if answer.as_ref().map(|answer| answer.kind) == permanent {

@@ -14,7 +14,7 @@ use super::packet::{Challenge, Next};
 use super::session::{Assigned, ProtectedResult, Session, Sessions, Unconfirmed};
 use super::{check_autn, is_5g, packet_refused, use_up};
 use crate::sim::Sim;
-use crate::vault::{Reauthentication, Root, Slot};
+use crate::vault::{Name, Reauthentication, Root, Slot, username};
 
 /// WLAN offload with 5G credentials, in which the 5G core anchors no keys (TS 33.501 Annex S).
 const OFFLOAD_5G: &[u8] = b"5G:NSWO";
@@ -171,11 +171,16 @@ impl Sim<'_> {
         let kept = reauthentication.zip(answered.root);
         let pseudonym =
             (next.pseudonym).and_then(|name| self.usable_pseudonym(slot, identity, name));
-        let one_time = is_one_time(identity);
+        // A pseudonym may look like a SUCI. Without a key, nobody has seen one.
+        let one_time = is_one_time(identity) && self.can_conceal(slot);
         let in_pair = pseudonym.as_ref().filter(|_| !one_time);
         self.identity_challenged(slot, identity, in_pair);
         let unconfirmed = Unconfirmed {
-            pseudonym: pseudonym.map(|name| Assigned { name, one_time }),
+            pseudonym: pseudonym.map(|name| Assigned {
+                name,
+                shown: Name::new(username(identity)),
+                one_time,
+            }),
             reauthentication: kept.map(|(identity, root)| Reauthentication {
                 identity,
                 shown: false,

@@ -90,6 +90,8 @@ pub(super) struct Unconfirmed {
 #[derive(Debug)]
 pub(super) struct Assigned {
     pub(super) name: Name,
+    /// The username that was shown for the challenge.
+    pub(super) shown: Option<Name>,
     /// Whether the exchange began with a SUCI, so that it may be shown once (RFC 9048 §5.2).
     pub(super) one_time: bool,
 }
@@ -293,10 +295,12 @@ fn store(
             identities.reauthentication = unconfirmed.reauthentication;
             match unconfirmed.pseudonym {
                 None => {}
-                Some(Assigned { name, one_time }) if one_time => {
+                Some(Assigned { name, one_time, .. }) if one_time => {
                     identities.pseudonyms = Pseudonyms::OneTime { name, spent: false };
                 }
-                Some(Assigned { name, .. }) => identities.pseudonyms.confirmed(name),
+                Some(Assigned { name, shown, .. }) => {
+                    identities.pseudonyms.confirmed(name, shown.as_ref());
+                }
             }
         });
     }

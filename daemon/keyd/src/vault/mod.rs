@@ -72,7 +72,7 @@ mod transaction;
 
 pub use contents::{
     DeviceKeys, Identities, Installation, MAX_ACCOUNTS, MAX_CERTIFICATE, MAX_TRUST_ANCHORS, Name,
-    Pair, Patience, Pseudonyms, Psk, Reauthentication, Root, Slot, StoredProfile, Txid,
+    Pair, Patience, Pseudonyms, Psk, Reauthentication, Root, Slot, StoredProfile, Txid, username,
 };
 pub use error::CommitError;
 pub use file::{

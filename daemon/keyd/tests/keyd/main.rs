@@ -11,6 +11,7 @@ mod device;
 mod handshake;
 mod hostile;
 mod identities;
+mod lockout;
 mod methods;
 mod patience;
 mod policy;

@@ -276,7 +276,10 @@ fn conservative_and_strict_have_no_patience() {
 fn to_a_server_that_never_asks_for_the_permanent_identity_it_is_shown_all_the_same() {
     let mut device = known();
     challenged(&mut device, &naming(b"7alice@wlan.home", "7bob"), 64);
-    let refused = IdentityRefused { iccid: None };
+    let refused = IdentityRefused {
+        iccid: None,
+        counts: true,
+    };
     let early = device.ask(Role::Network, &refused);
     assert_eq!(early, Err(Refusal::NothingRefused));
     ask(&mut device, IdentityRequest::Any).unwrap();
@@ -314,7 +317,13 @@ fn to_a_server_that_never_asks_a_liberal_gateway_opens_with_the_permanent_identi
         let mut device = known().with_privacy(privacy);
         ask(&mut device, IdentityRequest::FullAuthentication).unwrap();
         device
-            .ask(Role::Network, &IdentityRefused { iccid: None })
+            .ask(
+                Role::Network,
+                &IdentityRefused {
+                    iccid: None,
+                    counts: true,
+                },
+            )
             .unwrap();
         let answer = ask(&mut device, IdentityRequest::Any).unwrap();
         assert_eq!(answer.kind, expected, "{privacy}");

@@ -73,6 +73,8 @@ pub struct Conversation<'k> {
     /// Whether the server's last word was to ask for an identity for full authentication, inside
     /// the method, and it got a pseudonym.
     full_authentication: bool,
+    /// Whether it got a pseudonym in this conversation.
+    pseudonym: bool,
     forward_secrecy_required: bool,
     /// Whether the carrier says that the network has rejected us.
     rejected: bool,
@@ -100,6 +102,7 @@ impl<'k> Conversation<'k> {
             synchronised: false,
             first_identity,
             full_authentication: false,
+            pseudonym: false,
             rejected: false,
             forward_secrecy_required: policy.peer.forward_secrecy == ForwardSecrecy::Require,
             refused: None,
@@ -143,7 +146,19 @@ impl<'k> Conversation<'k> {
     pub(super) fn abandon(&mut self, rejected: bool) {
         self.rejected = rejected;
         self.received = None;
-        self.peer.carrier_failed();
+        match rejected {
+            true => self.peer.rejected(),
+            false => self.peer.carrier_failed(),
+        }
+    }
+
+    /// Tells keyd if the network rejected us before its method began. Call it after
+    /// [`Self::abandon`], when there is nothing more to do.
+    pub(super) fn tell_rejection(&mut self) -> Result<(), Lost> {
+        match self.rejected {
+            true => self.tell_refusal(&Reason::Carrier),
+            false => Ok(()),
+        }
     }
 
     /// The next thing to do. Call it until it returns `None`, do what it returned, and then call
@@ -264,6 +279,7 @@ impl<'k> Conversation<'k> {
             self.first_identity = None;
             self.stage = Stage::Identity;
             self.refused = None;
+            self.pseudonym = false;
         }
         self.full_authentication = false;
         let network_name = std::mem::take(&mut self.network_name);
@@ -281,6 +297,7 @@ impl<'k> Conversation<'k> {
                 Ok(nai) => {
                     self.first_identity
                         .get_or_insert_with(|| described(&nai, kind));
+                    self.pseudonym |= kind == IdentityKind::Pseudonym;
                     self.full_authentication = inside
                         && wanted == IdentityRequest::FullAuthentication
                         && kind == IdentityKind::Pseudonym;
@@ -369,6 +386,7 @@ impl<'k> Conversation<'k> {
         self.stage = Stage::Challenge;
         self.over = false;
         self.full_authentication = false;
+        self.pseudonym = false;
     }
 
     fn call<C: Call>(&mut self, request: &C) -> Result<C::Answer, RequestError> {
@@ -402,11 +420,13 @@ impl<'k> Conversation<'k> {
         }))
     }
 
-    /// Tells keyd if the network let the authentication fail once it had a pseudonym for full
-    /// authentication. Silence is no failure of this kind, and neither is a message that we reject:
-    /// a network that sends a challenge knows the pseudonym.
+    /// Tells keyd if the network let the authentication fail once it had a pseudonym, so that it
+    /// sees the other one next. Silence is no failure of this kind, and neither is a message that
+    /// we reject: a network that sends a challenge knows the pseudonym.
     ///
-    /// With required forward secrecy, the permanent identity is never shown, so nothing is told.
+    /// It counts for keyd's patience if the network had asked for an identity for full
+    /// authentication. With required forward secrecy, the permanent identity is never shown: then
+    /// nothing counts, and keyd hasn't heard of a network that asks for it.
     fn tell_refusal(&mut self, reason: &Reason) -> Result<(), Lost> {
         let rejected = std::mem::take(&mut self.rejected);
         let refused = match reason {
@@ -414,12 +434,18 @@ impl<'k> Conversation<'k> {
             | Reason::Unprocessable(
                 Unprocessable::IdentityOrder | Unprocessable::IdentityRequests { .. },
             ) => true,
+            Reason::Unprocessable(Unprocessable::IdentityWithheld) => self.forward_secrecy_required,
             Reason::Carrier => rejected,
             _ => false,
         };
-        let shown = std::mem::take(&mut self.full_authentication);
-        if shown && refused && !self.forward_secrecy_required {
-            unless_refused(self.call(&IdentityRefused { iccid: None }))?;
+        let full_authentication = std::mem::take(&mut self.full_authentication);
+        if std::mem::take(&mut self.pseudonym) && refused {
+            let counts = full_authentication && !self.forward_secrecy_required;
+            let refused = IdentityRefused {
+                iccid: None,
+                counts,
+            };
+            unless_refused(self.call(&refused))?;
         }
         Ok(())
     }

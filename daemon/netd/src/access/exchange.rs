@@ -137,7 +137,7 @@ impl<'k, C: Carrier> Exchange<'k, C> {
     fn abandon(&mut self, rejected: bool) -> Result<(), Lost> {
         self.conversation.abandon(rejected);
         while self.conversation.poll()?.is_some() {}
-        Ok(())
+        self.conversation.tell_rejection()
     }
 
     /// The messages that passed since the last call.

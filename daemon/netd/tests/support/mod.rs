@@ -22,7 +22,7 @@ use softsim_client::proto::{
     RequestKind, Role, StatusAnswer, Times, encode_answer, kind_of,
 };
 
-fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
+pub(crate) fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
     let mut buffer = vec![0; MAX_ANSWER];
     encode_answer::<C>(&answer, &mut buffer).unwrap().to_vec()
 }

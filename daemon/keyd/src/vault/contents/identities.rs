@@ -110,8 +110,7 @@ impl Pseudonyms {
     /// until then, there is the SUCI.
     pub fn challenged(&mut self, identity: &[u8], next: Option<&Name>) {
         let Self::Pair(pair) = self else { return };
-        let username = identity.split(|octet| *octet == b'@').next();
-        let is_it = |name: &Name| Some(name.as_str().as_bytes()) == username;
+        let is_it = |name: &Name| name.as_str().as_bytes() == username(identity);
         if pair.stand_by.as_ref().is_some_and(is_it) {
             mem::swap(&mut pair.proven, &mut pair.stand_by);
         }
@@ -120,14 +119,17 @@ impl Pseudonyms {
         }
     }
 
-    /// The authentication that assigned `next` succeeded, as far as keyd can know. The pseudonym
-    /// before it becomes the stand-by.
-    pub fn confirmed(&mut self, next: Name) {
+    /// The authentication in which `shown` was shown and `next` assigned succeeded, as far as keyd
+    /// can know. The pseudonym before it becomes the stand-by, unless there is a newer one: another
+    /// access may have authenticated at the same time.
+    pub fn confirmed(&mut self, next: Name, shown: Option<&Name>) {
         match self {
             Self::Pair(pair) if pair.proven.as_ref() == Some(&next) => {}
             Self::Pair(pair) => {
                 let before = pair.proven.replace(next);
-                if pair.stand_by.is_none() || pair.stand_by == pair.proven {
+                let is_newer =
+                    |name: &Name| pair.proven.as_ref() != Some(name) && shown != Some(name);
+                if !pair.stand_by.as_ref().is_some_and(is_newer) {
                     pair.stand_by = before;
                 }
             }
@@ -139,6 +141,12 @@ impl Pseudonyms {
             }
         }
     }
+}
+
+/// The part of an identity before its realm.
+pub fn username(identity: &[u8]) -> &[u8] {
+    let at = identity.iter().position(|octet| *octet == b'@');
+    &identity[..at.unwrap_or(identity.len())]
 }
 
 /// How far the wait has come at whose end the permanent identity is shown to a network that has

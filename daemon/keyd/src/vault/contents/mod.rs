@@ -11,7 +11,9 @@ pub(super) use accounts::Accounts;
 pub use accounts::{MAX_ACCOUNTS, Psk};
 pub(super) use device::Device;
 pub use device::{DeviceKeys, MAX_CERTIFICATE, MAX_TRUST_ANCHORS};
-pub use identities::{Identities, Name, Pair, Patience, Pseudonyms, Reauthentication, Root};
+pub use identities::{
+    Identities, Name, Pair, Patience, Pseudonyms, Reauthentication, Root, username,
+};
 pub use profile::{Installation, Slot, StoredProfile};
 pub use provisioning::Txid;
 pub(super) use provisioning::{MAX_ISSUERS, Provisioning};

@@ -325,14 +325,16 @@ fn whatever_message_is_lost_the_server_s_pseudonym_is_one_of_the_two() {
         pseudonyms.challenged(identity.as_bytes(), next.as_ref());
         assert_eq!(pseudonyms, letters(challenged), "{before}, {identity}");
         if let Some(next) = next {
-            pseudonyms.confirmed(next);
+            pseudonyms.confirmed(next, Some(&a_name(identity.trim_end_matches("@home"))));
         }
         assert_eq!(pseudonyms, letters(confirmed), "{before}, {identity}");
     }
-    // A confirmation that comes after another challenge.
-    let mut pseudonyms = letters("ac");
-    pseudonyms.confirmed(a_name("b"));
-    assert_eq!(pseudonyms, letters("bc"));
+    // Two authentications for `a` at the same time, which assigned `b` and then `c`.
+    for (before, confirmed, after) in [("ac", "b", "bc"), ("bc", "c", "cb"), ("ca", "b", "bc")] {
+        let mut pseudonyms = letters(before);
+        pseudonyms.confirmed(a_name(confirmed), Some(&a_name("a")));
+        assert_eq!(pseudonyms, letters(after), "{before}, {confirmed}");
+    }
 }
 
 #[test]
@@ -344,7 +346,7 @@ fn a_one_time_pseudonym_is_in_no_pair() {
     let mut pseudonyms = once.clone();
     pseudonyms.challenged(b"a@home", Some(&a_name("b")));
     assert_eq!(pseudonyms, once, "until the next one is confirmed");
-    pseudonyms.confirmed(a_name("b"));
+    pseudonyms.confirmed(a_name("b"), None);
     assert_eq!(pseudonyms, letters("b-"));
 }
 
