@@ -7,9 +7,10 @@ use softsim_args::{Args, ArgsError, Flag as _, Next, once};
 
 /// The usage of `softsim-netd`, which is the text of `--help`.
 pub const USAGE: &str = "\
-usage: softsim-netd --config FILE
+usage: softsim-netd --config FILE [--check]
 
   --config FILE  the configuration
+  --check        say whether the configuration is valid, and end
   -h, --help, -V, --version
 
 softsim's README.md and docs/access.md say what the configuration holds.
@@ -27,6 +28,8 @@ pub enum Task {
     Version,
     /// Run with the configuration in this file.
     Run(PathBuf),
+    /// Check the configuration in this file.
+    Check(PathBuf),
 }
 
 /// Parses the command line, without the program's name.
@@ -35,28 +38,39 @@ pub enum Task {
 /// [`ArgsError`], which names the flag.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Task, ArgsError> {
     let mut args = Args::<Flag>::new(args);
-    let mut config = None;
+    let (mut config, mut check) = (None, None);
     while let Some(next) = args.read()? {
         match next {
             Next::Help => return Ok(Task::Help),
             Next::Version => return Ok(Task::Version),
-            Next::Flag(flag) => once(flag, &mut config, args.value(flag)?.into())?,
+            Next::Flag(Flag::Config) => {
+                let value = args.value(Flag::Config)?.into();
+                once(Flag::Config, &mut config, value)?;
+            }
+            Next::Flag(Flag::Check) => once(Flag::Check, &mut check, ())?,
         }
     }
     let config = config.ok_or(ArgsError::Missing(Flag::Config.name()))?;
-    Ok(Task::Run(config))
+    Ok(match check {
+        None => Task::Run(config),
+        Some(()) => Task::Check(config),
+    })
 }
 
 #[derive(Clone, Copy)]
 enum Flag {
     Config,
+    Check,
 }
 
 impl softsim_args::Flag for Flag {
-    const ALL: &[Self] = &[Self::Config];
+    const ALL: &[Self] = &[Self::Config, Self::Check];
 
     fn name(self) -> &'static str {
-        "--config"
+        match self {
+            Self::Config => "--config",
+            Self::Check => "--check",
+        }
     }
 }
 
@@ -73,6 +87,10 @@ mod tests {
         for line in ["--config /etc/n.toml", "--config=/etc/n.toml"] {
             assert_eq!(read(line), Ok(Task::Run("/etc/n.toml".into())));
         }
+        for line in ["--check --config n.toml", "--config n.toml --check"] {
+            assert_eq!(read(line), Ok(Task::Check("n.toml".into())));
+        }
+        assert_eq!(read("--check"), Err(ArgsError::Missing("--config")));
         assert_eq!(read(""), Err(ArgsError::Missing("--config")));
         assert_eq!(read("--help"), Ok(Task::Help));
         assert_eq!(read("-V"), Ok(Task::Version));

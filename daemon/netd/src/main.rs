@@ -1,13 +1,14 @@
 //! softsim-netd. The library has all of it.
 
 use std::ffi::{CStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fmt};
 
 use softsim_netd::access::port::keeper;
 use softsim_netd::args::{self, Task, USAGE, VERSION};
 use softsim_netd::names::helper;
-use softsim_netd::start::run;
+use softsim_netd::start::{Error, check, run};
 use softsim_netd::{log, notifier};
 use softsim_sandbox::{inherited, process};
 
@@ -35,15 +36,17 @@ fn helper_process<E: fmt::Display>(name: &CStr, run: impl FnOnce() -> Result<(),
 }
 
 fn network_daemon(arguments: Vec<OsString>) -> ExitCode {
-    let config = match args::parse(arguments.into_iter()) {
-        Ok(Task::Help) => return printed(USAGE),
-        Ok(Task::Version) => return printed(VERSION),
-        Ok(Task::Run(config)) => config,
-        Err(error) => {
-            eprint!("softsim-netd: {error}\n{USAGE}");
-            return ExitCode::from(64);
-        }
-    };
+    let (config, run): (_, fn(&Path) -> Result<(), Error>) =
+        match args::parse(arguments.into_iter()) {
+            Ok(Task::Help) => return printed(USAGE),
+            Ok(Task::Version) => return printed(VERSION),
+            Ok(Task::Run(config)) => (config, run),
+            Ok(Task::Check(config)) => (config, check),
+            Err(error) => {
+                eprint!("softsim-netd: {error}\n{USAGE}");
+                return ExitCode::from(64);
+            }
+        };
     log::begin();
     match run(&config) {
         Ok(()) => ExitCode::SUCCESS,

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::access::prepare::{Ended, PrepareError, PreparedAccess};
+use crate::access::prepare::{self, Ended, PrepareError, PreparedAccess};
 use crate::access::{Accesses, Fatal as AccessFatal, Order, status};
 use crate::accounts::{Committed, Store};
 use crate::claim::{Claim, ClaimError};
@@ -151,6 +151,20 @@ pub fn run(file: &Path) -> Result<(), Error> {
         .build()
         .map_err(Error::Runtime)?
         .block_on(serve(config, opened, enforced))
+}
+
+/// Reads the configuration and the files that it names, as [`run`] does, and opens nothing else.
+/// The log says what is valid, but may not be meant.
+pub fn check(file: &Path) -> Result<(), Error> {
+    let config = Config::read(file)?;
+    if let Some(bootstrap) = &config.bootstrap {
+        bootstrap.load()?;
+    }
+    for settings in config.accesses()? {
+        prepare::check(&settings)?;
+    }
+    tracing::info!("{}: the configuration is valid", file.display());
+    Ok(())
 }
 
 /// Makes sure that no other netd uses the state folder or the control socket.

@@ -73,13 +73,7 @@ impl PreparedAccess {
     /// Starts the keeper of the interface, which closes the controlled port, or reads the secret of
     /// the server.
     pub(crate) fn open(settings: Settings, keyd: Connection) -> Result<Self, PrepareError> {
-        if settings.policy.peer.forward_secrecy == ForwardSecrecy::Require {
-            tracing::info!(
-                access = &*settings.name,
-                "forward secrecy is required: if the network loses its pseudonyms, the permanent \
-                 identity is withheld for ever, whatever keyd's --identity-patience"
-            );
-        }
+        advise(&settings);
         let carrier = match settings.carrier {
             CarrierSettings::Wired {
                 interface,
@@ -155,6 +149,26 @@ impl PreparedAccess {
         };
         let ended = thread::run(&handle.name, run, Fatal::Io)?;
         Ok((handle, ended))
+    }
+}
+
+/// Checks what an access needs, without opening anything but the file of its secret.
+pub(crate) fn check(settings: &Settings) -> Result<(), ConfigError> {
+    advise(settings);
+    match &settings.carrier {
+        CarrierSettings::Wired { .. } => Ok(()),
+        CarrierSettings::Radius { secret_file, .. } => secret(secret_file).map(drop),
+    }
+}
+
+/// Says what the settings of an access entail that its owner may not expect.
+fn advise(settings: &Settings) {
+    if settings.policy.peer.forward_secrecy == ForwardSecrecy::Require {
+        tracing::info!(
+            access = &*settings.name,
+            "forward secrecy is required: if the network loses its pseudonyms, the permanent \
+             identity is withheld for ever, whatever keyd's --identity-patience"
+        );
     }
 }
 
