@@ -1,14 +1,13 @@
 //! softsim-netd. The library has all of it.
 
 use std::ffi::{CStr, OsString};
-use std::path::Path;
 use std::process::ExitCode;
 use std::{env, fmt};
 
 use softsim_netd::access::port::keeper;
 use softsim_netd::args::{self, Task, USAGE, VERSION};
 use softsim_netd::names::helper;
-use softsim_netd::start::{Error, check, run};
+use softsim_netd::start::{check, run};
 use softsim_netd::{log, notifier};
 use softsim_sandbox::{inherited, process};
 
@@ -36,25 +35,31 @@ fn helper_process<E: fmt::Display>(name: &CStr, run: impl FnOnce() -> Result<(),
 }
 
 fn network_daemon(arguments: Vec<OsString>) -> ExitCode {
-    let (config, run): (_, fn(&Path) -> Result<(), Error>) =
-        match args::parse(arguments.into_iter()) {
-            Ok(Task::Help) => return printed(USAGE),
-            Ok(Task::Version) => return printed(VERSION),
-            Ok(Task::Run(config)) => (config, run),
-            Ok(Task::Check(config)) => (config, check),
-            Err(error) => {
-                eprint!("softsim-netd: {error}\n{USAGE}");
-                return ExitCode::from(64);
-            }
-        };
-    log::begin();
-    match run(&config) {
+    let task = match args::parse(arguments.into_iter()) {
+        Ok(task) => task,
+        Err(error) => {
+            eprint!("softsim-netd: {error}\n{USAGE}");
+            return ExitCode::from(64);
+        }
+    };
+    let outcome = match &task {
+        Task::Help => return printed(USAGE),
+        Task::Version => return printed(VERSION),
+        Task::Check(config) => logged(|| check(config)),
+        Task::Run(config) => logged(|| run(config)),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::from(error.status())
         }
     }
+}
+
+fn logged<T>(task: impl FnOnce() -> T) -> T {
+    log::begin();
+    task()
 }
 
 fn printed(text: &str) -> ExitCode {
