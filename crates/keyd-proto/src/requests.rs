@@ -223,8 +223,8 @@ requests! {
     }
 
     /// Reports that the peer accepted an EAP-Success. From now on, keyd shows the pseudonym of this
-    /// session first. It stores the re-authentication context, and anchors the keys of a 5G core (TS
-    /// 33.501 §6.1).
+    /// session first. It stores the re-authentication context, and anchors the keys of a 5G core
+    /// (TS 33.501 §6.1).
     ///
     /// If both sides asked for protected results (RFC 4187 §6.2), keyd refuses until [`EapVerify`]
     /// has verified the notification of success.
