@@ -107,7 +107,9 @@ pub(crate) fn check_size() -> Result<()> {
     println!("{} octets", size.len());
     if size.len() > MAX_KEYD {
         let got = size.len();
-        return Err(format!("softsim-keyd: expected at most {MAX_KEYD} octets, got {got}").into());
+        return Err(format!(
+            "softsim-keyd: expected at most {MAX_KEYD} octets, got {got}"
+        ));
     }
     Ok(())
 }

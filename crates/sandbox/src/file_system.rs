@@ -20,7 +20,7 @@ pub enum Overwrites {
 /// The file system of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileSystem {
-    /// Its name; if it isn't one of [`KNOWN`], what it does.
+    /// Its name; if it isn't one of `KNOWN`, what it does.
     pub name: &'static str,
     /// What becomes of old octets.
     pub overwrites: Overwrites,
