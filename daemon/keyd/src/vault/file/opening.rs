@@ -389,11 +389,11 @@ impl RecordFile {
 
     /// Notes which blocks with a record's copies can't be read, even if the copies can.
     fn probe(&mut self, table: Table, index: u32) {
+        let mut octets = [0; BLOCK as usize];
         for half in [0, 1] {
             let offset = self.layout().offset(table, index, half);
             for block in blocks(offset, table.record_length()) {
-                let mut octets = Zeroizing::new([0; BLOCK as usize]);
-                if self.storage.read_exact_at(&mut *octets, block).is_err() {
+                if self.storage.read_exact_at(&mut octets, block).is_err() {
                     self.unreadable.insert(block);
                 }
             }
