@@ -17,9 +17,10 @@ use softsim_client::netd::{AccessState, Port};
 use softsim_lab_harness::gateway;
 use softsim_lab_harness::home::{Home, Options};
 use softsim_lab_harness::hostapd::{self, Hostapd, Identities};
-use softsim_lab_harness::netns::{self, AUTHENTICATOR, Cable, GATEWAY, Namespace};
+use softsim_lab_harness::netns::{self, AUTHENTICATOR, Cable, GATEWAY, INTERFACE, Namespace};
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::supplicant::find;
+use softsim_link::ethernet::{FrameSocket, index};
 use softsim_testkit::processes::{A_WHILE, built, stranger, udp, wired_access};
 
 /// How long the test waits for an event that happens soon or never.
@@ -324,6 +325,41 @@ fn the_port_stays_open_while_hostapd_re_authenticates() {
         ));
         std::thread::sleep(Duration::from_millis(10));
     }
+    scene.is_open();
+}
+
+#[test]
+fn a_frame_that_carries_no_eap_packet_is_counted_and_leaves_the_port_open() {
+    if !ready("no EAP packet") {
+        return;
+    }
+    let mut scene = Scene::new(hostapd::Options::default(), "");
+    scene.start_netd();
+    assert_eq!(scene.connect(), AccessState::Authorised);
+    let before = scene.home.gateway().access().unwrap().counters;
+    let group = [0x01, 0x80, 0xc2, 0, 0, 3];
+    let open = || FrameSocket::open(index(INTERFACE)?, 0x888e, group);
+    let station = scene.cable.authenticator.enter(open).unwrap().unwrap();
+    // A request without a type, a request that claims more than there is, a response, no code of
+    // EAP, and no body.
+    let frames: [&[u8]; 5] = [
+        &[2, 0, 0, 1, 1],
+        &[2, 0, 0, 5, 1, 9, 0, 200, 50],
+        &[2, 0, 0, 5, 2, 9, 0, 5, 1],
+        &[2, 0, 0, 5, 9, 9, 0, 5, 1],
+        &[2, 0, 0, 0],
+    ];
+    for pdu in frames {
+        station.send(group, pdu).unwrap();
+    }
+    let end = Instant::now() + PATIENCE;
+    let access = || scene.home.gateway().access().unwrap();
+    while access().counters.ignored < before.ignored + frames.len() as u64 {
+        assert!(Instant::now() < end, "{:#?}", access());
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(access().state, AccessState::Authorised);
+    assert_eq!(access().counters.attempts, before.attempts);
     scene.is_open();
 }
 

@@ -117,6 +117,11 @@ impl FrameSocket {
     /// Opens the socket on the interface with this index. It also receives frames to the multicast
     /// address `group`. This needs CAP_NET_RAW.
     ///
+    /// If the interface is a port of a bridge, the bridge takes the frames to the interface's own
+    /// address before a socket of their EtherType sees them. Only a socket of every EtherType
+    /// comes before the bridge. So this is one, whose filter nobody can remove any more, and which
+    /// lets no other EtherType pass.
+    ///
     /// # Errors
     /// `PermissionDenied` without the capability, or another error of the kernel.
     pub fn open(index: u32, ethertype: u16, group: Address) -> io::Result<FrameSocket> {
@@ -131,19 +136,20 @@ impl FrameSocket {
             index,
             ethertype,
         };
-        let address = frames.address([0; 6]);
+        frames.filter()?;
+        let mut address = frames.address([0; 6]);
+        address.sll_protocol = (libc::ETH_P_ALL as u16).to_be();
         // SAFETY: the kernel reads one address that outlives the call.
         sys::check(unsafe { libc::bind(fd, (&raw const address).cast(), ADDRESS) })?;
         frames.join(group)?;
         Ok(frames)
     }
 
-    /// Receives one frame. `None` means that the frame is not for us: it is for another station, or
-    /// of a VLAN. A frame of VLAN 0, whose tag only states a priority, counts as untagged.
+    /// Receives one frame.
     ///
     /// # Errors
     /// `WouldBlock` if there is none; `NetworkDown` once when the interface goes down.
-    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Option<Received>> {
+    pub fn receive(&self, buffer: &mut [u8]) -> io::Result<Received> {
         let mut from = self.address([0; 6]);
         let mut length = ADDRESS;
         // SAFETY: the kernel writes at most `len` octets to a slice borrowed for the whole call,
@@ -159,16 +165,11 @@ impl FrameSocket {
             )
         })?;
         let [a, b, c, d, e, f, ..] = from.sll_addr;
-        let unicast = from.sll_pkttype == libc::PACKET_HOST;
-        // Frames of a VLAN are for another interface of this host, or for another station if the
-        // host doesn't have the VLAN.
-        let ours = (unicast || from.sll_pkttype == libc::PACKET_MULTICAST)
-            && from.sll_ifindex == self.index as libc::c_int;
-        Ok(ours.then_some(Received {
+        Ok(Received {
             length: received as usize,
             source: [a, b, c, d, e, f],
-            unicast,
-        }))
+            unicast: from.sll_pkttype == libc::PACKET_HOST,
+        })
     }
 
     /// Sends one frame.
@@ -204,6 +205,21 @@ impl FrameSocket {
         address
     }
 
+    /// Has the kernel drop everything but frames of the EtherType to this interface or to a group,
+    /// for as long as the socket exists.
+    fn filter(&self) -> io::Result<()> {
+        let mut program = only(self.ethertype);
+        let filter = libc::sock_fprog {
+            len: program.len() as u16,
+            filter: program.as_mut_ptr(),
+        };
+        self.set(libc::SOL_SOCKET, libc::SO_ATTACH_FILTER, &filter)?;
+        let on: libc::c_int = 1;
+        self.set(libc::SOL_SOCKET, libc::SO_LOCK_FILTER, &on)?;
+        // Otherwise, the kernel would copy each frame that the interface sends for this socket.
+        self.set(libc::SOL_PACKET, libc::PACKET_IGNORE_OUTGOING, &on)
+    }
+
     fn join(&self, group: Address) -> io::Result<()> {
         // SAFETY: packet_mreq is plain numbers, for which zeros are valid.
         let mut request: libc::packet_mreq = unsafe { mem::zeroed() };
@@ -211,18 +227,53 @@ impl FrameSocket {
         request.mr_type = libc::PACKET_MR_MULTICAST as u16;
         request.mr_alen = group.len() as u16;
         request.mr_address[..group.len()].copy_from_slice(&group);
-        // SAFETY: the kernel reads one request that outlives the call.
+        self.set(libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
+    }
+
+    /// Sets an option of the socket.
+    fn set<T>(&self, level: libc::c_int, option: libc::c_int, value: &T) -> io::Result<()> {
+        // SAFETY: the kernel reads one value that outlives the call; a filter's program outlives
+        // the call in `filter`, too, and has the length that the filter states.
         sys::check(unsafe {
             libc::setsockopt(
                 self.socket.as_raw_fd(),
-                libc::SOL_PACKET,
-                libc::PACKET_ADD_MEMBERSHIP,
-                (&raw const request).cast(),
-                mem::size_of_val(&request) as libc::socklen_t,
+                level,
+                option,
+                std::ptr::from_ref(value).cast(),
+                mem::size_of::<T>() as libc::socklen_t,
             )
         })?;
         Ok(())
     }
+}
+
+/// The kernel's program that accepts frames of this EtherType, to this interface alone or to a
+/// group, and of no VLAN: such a frame is for another interface of this host, or for another
+/// station. A frame of VLAN 0, whose tag only states a priority, counts as untagged.
+fn only(ethertype: u16) -> [libc::sock_filter; 12] {
+    const ABOUT: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_ABS;
+    const EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    let step = |code: u32, k: u32, jt, jf| libc::sock_filter {
+        code: code as u16,
+        jt,
+        jf,
+        k,
+    };
+    let about = |what: libc::c_int| step(ABOUT, (libc::SKF_AD_OFF + what) as u32, 0, 0);
+    [
+        about(libc::SKF_AD_PROTOCOL),
+        step(EQUAL, ethertype.into(), 0, 9),
+        about(libc::SKF_AD_PKTTYPE),
+        step(EQUAL, libc::PACKET_HOST.into(), 1, 0),
+        step(EQUAL, libc::PACKET_MULTICAST.into(), 0, 6),
+        about(libc::SKF_AD_VLAN_TAG_PRESENT),
+        step(EQUAL, 0, 3, 0),
+        about(libc::SKF_AD_VLAN_TAG),
+        step(libc::BPF_ALU | libc::BPF_AND | libc::BPF_K, 0x0fff, 0, 0),
+        step(EQUAL, 0, 0, 1),
+        step(libc::BPF_RET | libc::BPF_K, u32::MAX, 0, 0),
+        step(libc::BPF_RET | libc::BPF_K, 0, 0, 0),
+    ]
 }
 
 impl AsFd for FrameSocket {

@@ -61,6 +61,22 @@ pub enum Error {
         /// Octets behind the header.
         received: usize,
     },
+    /// The body isn't as long as the EAP packet in it says, or as its code needs.
+    #[error(
+        "expected an EAP packet of 4 to {received} octets, and 5 for a request, got a length of {claimed}"
+    )]
+    EapLength {
+        /// The packet's length field; 0 if the body has none.
+        claimed: usize,
+        /// Octets of the body.
+        received: usize,
+    },
+    /// No authenticator sends this code (RFC 3748 §4).
+    #[error("expected EAP-Request, EAP-Success or EAP-Failure, got code {0}")]
+    EapCode(u8),
+    /// No request has this type (RFC 3748 §5.3.1).
+    #[error("expected a type of EAP-Request, got {0}")]
+    EapType(u8),
     /// A body to be sent is longer than its length field can express.
     #[error("expected at most 65535 octets for EAPOL, got {octets}")]
     TooLong {

@@ -50,6 +50,7 @@
 
 mod frame;
 mod port;
+mod received;
 mod supplicant;
 
 pub use frame::{Error, Frame, Kind};

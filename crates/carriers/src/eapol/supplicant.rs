@@ -3,12 +3,8 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use super::received::Received;
 use super::{Address, ControlledPort, Frame, Kind, PAE_GROUP_ADDRESS, PortStatus};
-
-/// The EAP codes and types that the entity looks at (RFC 3748 §4).
-const REQUEST: u8 = 1;
-const FAILURE: u8 = 4;
-const IDENTITY: u8 = 1;
 
 /// The timers of the entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -217,7 +213,8 @@ impl Supplicant {
     /// whether the frame was addressed to us alone.
     ///
     /// # Errors
-    /// [`super::Error`] says why the octets aren't a PDU. Nothing has changed then.
+    /// [`super::Error`] says why the octets aren't a PDU, or why the EAP packet in it isn't one of
+    /// an authenticator. Nothing has changed then.
     pub fn handle_frame(
         &mut self,
         now: Instant,
@@ -226,24 +223,23 @@ impl Supplicant {
         pdu: &[u8],
     ) -> Result<(), super::Error> {
         let frame = Frame::parse(pdu)?;
-        let Some(&code) = frame.body.first() else {
-            return Ok(());
-        };
         if frame.kind != Kind::Eap || !self.link || matches!(self.phase, Phase::Idle) {
             return Ok(());
         }
+        let (received, packet) = Received::parse(frame.body)?;
         // On a LAN of two stations, both sides use the group address. An authenticator that sends
         // to our own address gets its answer at its own address.
         self.authenticator = match unicast {
             true => source,
             false => PAE_GROUP_ADDRESS,
         };
-        match (code, frame.body.get(4)) {
-            (REQUEST, kind) => self.requested(now, kind == Some(&IDENTITY)),
-            (FAILURE, _) => self.ask_again(now),
-            _ => {}
+        match received {
+            Received::Query => self.requested(now, true),
+            Received::Method => self.requested(now, false),
+            Received::Failure => self.ask_again(now),
+            Received::Success => {}
         }
-        self.outputs.push_back(Output::Eap(frame.body.to_vec()));
+        self.outputs.push_back(Output::Eap(packet.to_vec()));
         Ok(())
     }
 
@@ -292,11 +288,11 @@ impl Supplicant {
         self.handle_timeout(now);
     }
 
-    /// Handles an EAP request. While the port is open, EAP-Request/Identity alone doesn't begin an
-    /// attempt: some authenticators send it as a keep-alive, and nothing after it.
-    fn requested(&mut self, now: Instant, identity: bool) {
+    /// Handles an EAP request. While the port is open, only a method begins an attempt: some
+    /// authenticators send EAP-Request/Identity as a keep-alive, and nothing after it.
+    fn requested(&mut self, now: Instant, query: bool) {
         let began = match self.phase {
-            Phase::Authenticated { .. } if identity => return,
+            Phase::Authenticated { .. } if query => return,
             Phase::Authenticated { .. } => Began::Authenticated,
             Phase::Held { until } => Began::Resting { until },
             Phase::Authenticating { began, .. } => began,

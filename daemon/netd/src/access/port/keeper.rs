@@ -337,7 +337,7 @@ impl Keeper {
     fn relay_frame(&mut self) -> Result<(), End> {
         let mut buffer = [0; MAX_PDU];
         // If the link is lost, the link monitor reports it.
-        let Ok(Some(frame)) = self.frames.receive(&mut buffer) else {
+        let Ok(frame) = self.frames.receive(&mut buffer) else {
             return Ok(());
         };
         // No station has a group address.
