@@ -2,10 +2,10 @@
 //! that fails on demand.
 
 use std::cell::Cell;
-use std::io;
 use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
+use std::{io, mem};
 
 use p256::ecdsa::{SigningKey, VerifyingKey};
 use p256::elliptic_curve::Generate;
@@ -61,6 +61,7 @@ pub struct Device {
     /// The directory of its vault.
     pub directory: Rc<TempDir>,
     policies: PerRole<RolePolicy>,
+    access: Client,
     now: Duration,
     answer: Box<[u8; MAX_ANSWER]>,
 }
@@ -202,8 +203,10 @@ impl Device {
             afs: AFS.map(|af| (UID, af.to_owned())).to_vec(),
             realtime: || Duration::from_secs(UNIX_TIME.get()),
         };
+        let keyd = Keyd::new(Vault::open(medium, &Kek::development()).unwrap(), service);
         Self {
-            keyd: Keyd::new(Vault::open(medium, &Kek::development()).unwrap(), service),
+            access: keyd.connect(Role::Network, UID).unwrap(),
+            keyd,
             writes,
             directory,
             policies,
@@ -299,6 +302,16 @@ impl Device {
     pub fn ask<C: Call>(&mut self, role: Role, call: &C) -> Result<C::Answer, Refusal> {
         let mut client = self.client(role);
         self.call(&mut client, call)
+    }
+
+    /// Sends a request on the connection of an access, which stays the same until keyd is
+    /// restarted.
+    pub fn ask_on_access<C: Call>(&mut self, call: &C) -> Result<C::Answer, Refusal> {
+        let next = self.client(Role::Network);
+        let mut access = mem::replace(&mut self.access, next);
+        let answer = self.call(&mut access, call);
+        self.access = access;
+        answer
     }
 
     /// A device with its own keys and a certificate.

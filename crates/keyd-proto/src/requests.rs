@@ -135,8 +135,9 @@ requests! {
         method: Method,
         /// Which kind of identity is wanted.
         kind: IdentityRequest,
-        /// Whether the server asks inside the method (AKA-Identity). If not, the identity is for
-        /// EAP-Response/Identity, where a permanent identity is never shown out of patience.
+        /// Whether the server asks inside the method (AKA-Identity) a client that isn't authorised.
+        /// If not, the request is no refusal, and a permanent identity is never shown out of
+        /// patience.
         inside: bool,
         /// The realm of an identity that keyd builds. Identities that a server assigned are shown
         /// unchanged.

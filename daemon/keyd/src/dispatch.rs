@@ -83,9 +83,10 @@ impl Keyd {
             Kind::Status => {
                 exchange.with(|keyd, client, request| status::status(keyd, client.role, request))
             }
-            Kind::Identity => {
-                exchange.with(|keyd, client, request| keyd.sim().identity(client.role, request))
-            }
+            Kind::Identity => exchange.with(|keyd, client, request| {
+                keyd.sim(&mut client.refusals)
+                    .identity(client.role, request)
+            }),
             Kind::AkaPrimeChallenge => exchange
                 .with_sim(|sim, sessions, request| sim.aka_prime_challenge(sessions, request)),
             Kind::AkaChallenge => {
@@ -210,7 +211,10 @@ impl<'d> Exchange<'_, 'd> {
         self,
         handler: impl FnOnce(&mut Sim<'_>, &mut Sessions, C) -> Result<C::Answer, Refusal>,
     ) -> usize {
-        self.with(|keyd, client, request| handler(&mut keyd.sim(), &mut client.sessions, request))
+        self.with(|keyd, client, request| {
+            let mut sim = keyd.sim(&mut client.refusals);
+            handler(&mut sim, &mut client.sessions, request)
+        })
     }
 
     /// Like [`Exchange::with`], for a handler that needs only the connection's sessions.

@@ -8,7 +8,7 @@ use softsim_keyd_proto::{Counters, Enforcement, Role};
 use crate::akma::Anchored;
 use crate::device::Keys;
 use crate::eap::Sessions;
-use crate::patience::Refusals;
+use crate::patience::{Refusals, Wait};
 use crate::provision::Provisioning;
 use crate::rates::{AccountId, Rates};
 use crate::refusal::refusal_of;
@@ -43,21 +43,23 @@ pub struct Keyd {
     /// The keys of the last primary authentication with a 5G core.
     pub(crate) anchored: Option<Anchored>,
     pub(crate) counters: Counters,
-    /// What networks refused since keyd started.
-    pub(crate) refusals: Refusals,
+    /// The wait before the permanent identity is shown.
+    pub(crate) wait: Wait,
     /// The time of the present request, by the boot clock.
     pub(crate) now: Duration,
     pub(crate) rates: Rates,
     pub(crate) service: Service,
 }
 
-/// One connection: its role and user, and its sessions, which are wiped when it ends.
+/// One connection: its role and user, what its network has refused, and its sessions, which are
+/// wiped when it ends.
 #[derive(Debug)]
 pub struct Client {
     pub(crate) role: Role,
     pub(crate) uid: u32,
     pub(crate) account: AccountId,
     pub(crate) sessions: Sessions,
+    pub(crate) refusals: Refusals,
     /// Whether its Hello was refused.
     pub(crate) over: bool,
 }
@@ -93,7 +95,7 @@ impl Keyd {
             transactions: Transactions::after(vault.last_transaction()),
             anchored: None,
             counters: Counters::default(),
-            refusals: Refusals::default(),
+            wait: Wait::default(),
             now: Duration::ZERO,
             vault,
             service,
@@ -107,17 +109,20 @@ impl Keyd {
             uid,
             account: self.rates.account(role, uid)?,
             sessions: Sessions::default(),
+            refusals: Refusals::default(),
             over: false,
         })
     }
 
-    /// Borrows the part of keyd that a request needs to identify the subscriber or to authenticate.
-    pub(crate) fn sim(&mut self) -> Sim<'_> {
+    /// Borrows the part of keyd that a request needs to identify the subscriber or to authenticate,
+    /// with the refusals of its connection.
+    pub(crate) fn sim<'a>(&'a mut self, refusals: &'a mut Refusals) -> Sim<'a> {
         Sim {
             vault: &mut self.vault,
             counters: &mut self.counters,
             enforcement: &self.service.enforcement,
-            refusals: &mut self.refusals,
+            refusals,
+            wait: &mut self.wait,
             now: self.now,
         }
     }

@@ -6,9 +6,13 @@
 //! says: it asks for the permanent identity, or it fails after it was shown a pseudonym for full
 //! authentication. Silence is no refusal.
 //!
-//! The wait is measured on the boot clock, which stops with the machine, and stored in quarters.
-//! Each refusal makes at most one quarter pass, so that an outage between two refusals doesn't
-//! count.
+//! Each connection of netd is one access, whose network refuses for itself: what was shown to it
+//! and refused, and which pseudonym comes next, is state of the connection. A rogue on one access
+//! can't choose what the network of another sees.
+//!
+//! The wait is the profile's, so that two accesses don't make it pass twice as fast. It is measured
+//! on the boot clock, which stops with the machine, and stored in quarters. Each refusal makes at
+//! most one quarter pass, so that an outage between two refusals doesn't count.
 
 use core::time::Duration;
 
@@ -39,11 +43,12 @@ pub(crate) enum Turn {
     Second,
 }
 
-/// The refusals since the network last proved that it knows the subscriber.
+/// What the network of one connection has refused since a network last proved that it knows the
+/// subscriber.
 #[derive(Debug, Default)]
 pub(crate) struct Refusals {
-    /// Whose pseudonyms they are.
-    of: Option<Installation>,
+    /// The [`Wait::resets`] that they came after.
+    after: u64,
     /// The pseudonym to show next.
     next: Turn,
     /// The pseudonym that was shown last and hasn't been refused.
@@ -54,23 +59,25 @@ pub(crate) struct Refusals {
     refused: [bool; 2],
     /// Whether the server refused the last one without asking for the permanent identity.
     never_asks: bool,
-    /// Since when the present quarter of the wait runs, by the boot clock.
+}
+
+/// The wait before the permanent identity is shown, of all connections together.
+#[derive(Debug, Default)]
+pub(crate) struct Wait {
+    /// Whose pseudonyms are refused; none if they are to be judged anew.
+    of: Option<Installation>,
+    /// How often it began anew. The refusals before that are void, whatever connection they are
+    /// of.
+    resets: u64,
+    /// Since when the present quarter runs, by the boot clock.
     since: Option<Duration>,
     /// Whether the last quarter has passed.
     over: bool,
-    /// Whether the present wait began before keyd did, and follows a showing.
+    /// Whether it began before keyd did, and follows a showing.
     resumed: bool,
 }
 
 impl Refusals {
-    fn new(of: Installation, stored: Patience) -> Self {
-        Self {
-            of: Some(of),
-            resumed: stored.shown > 0,
-            ..Self::default()
-        }
-    }
-
     /// Marks what was shown as refused; everything, if nothing was shown. The other pseudonym comes
     /// next.
     fn mark(&mut self) {
@@ -86,7 +93,9 @@ impl Refusals {
             }
         }
     }
+}
 
+impl Wait {
     /// Whether a refusal at this time ends a quarter of the wait.
     fn ends_quarter(&mut self, now: Duration, quarter: Duration) -> bool {
         let since = *self.since.get_or_insert(now);
@@ -136,13 +145,25 @@ impl Sim<'_> {
         })
     }
 
-    /// The refusals of a profile's pseudonyms. Those of another profile, or of another installation
-    /// of it, are forgotten.
-    pub(crate) fn refusals(&mut self, slot: Slot) -> &mut Refusals {
+    /// The connection's refusals of a profile's pseudonyms. Those of another profile, or of another
+    /// installation of it, are forgotten.
+    fn refusals(&mut self, slot: Slot) -> &mut Refusals {
         if let Some(of) = self.vault.installation(slot)
-            && self.refusals.of != Some(of)
+            && self.wait.of != Some(of)
         {
-            *self.refusals = Refusals::new(of, self.patience(slot));
+            *self.wait = Wait {
+                of: Some(of),
+                resets: self.wait.resets + 1,
+                resumed: self.patience(slot).shown > 0,
+                ..Wait::default()
+            };
+        }
+        let after = self.wait.resets;
+        if self.refusals.after != after {
+            *self.refusals = Refusals {
+                after,
+                ..Refusals::default()
+            };
         }
         self.refusals
     }
@@ -225,15 +246,13 @@ impl Sim<'_> {
     fn wait(&mut self, slot: Slot) {
         let first = Duration::from_secs(self.enforcement.identity_patience.into());
         let Patience { shown, quarters } = self.patience(slot);
-        let now = self.now;
-        let refusals = self.refusals(slot);
-        let quarter = refusals.quarter(first, shown);
-        if refusals.over || !refusals.ends_quarter(now, quarter) {
+        let quarter = self.wait.quarter(first, shown);
+        if self.wait.over || !self.wait.ends_quarter(self.now, quarter) {
             return;
         }
         // The last quarter is stored with the showing that it leads to.
         if quarters + 1 == Patience::QUARTERS {
-            refusals.over = true;
+            self.wait.over = true;
             return;
         }
         self.vault.change_identities(slot, |identities| {
@@ -241,21 +260,18 @@ impl Sim<'_> {
         });
     }
 
-    /// Whether the wait is over, and every pseudonym was refused in it.
+    /// Whether the wait is over, and the connection's network has refused every pseudonym.
     pub(crate) fn is_patience_over(&mut self, slot: Slot) -> bool {
         let pair = self.vault.identities(slot).map(|of| &of.pseudonyms);
         let has_second = matches!(pair, Some(Pseudonyms::Pair(pair)) if pair.stand_by.is_some());
-        let refusals = self.refusals(slot);
-        let [first, second] = refusals.refused;
-        refusals.over && first && (second || !has_second)
+        let [first, second] = self.refusals(slot).refused;
+        self.wait.over && first && (second || !has_second)
     }
 
     /// Begins the wait before the next showing, durable before the answer leaves.
     pub(crate) fn shown_out_of_patience(&mut self, slot: Slot) {
-        let now = self.now;
-        let refusals = self.refusals(slot);
-        (refusals.over, refusals.resumed) = (false, false);
-        refusals.since = Some(now);
+        (self.wait.over, self.wait.resumed) = (false, false);
+        self.wait.since = Some(self.now);
         let shown = self.vault.change_identities(slot, |identities| {
             let shown = identities.patience.shown.saturating_add(1);
             identities.patience = Patience { shown, quarters: 0 };
@@ -273,9 +289,10 @@ impl Sim<'_> {
         self.refusals(slot).never_asks
     }
 
-    /// Forgets the refusals: the network knows the subscriber, or the pseudonyms are others.
+    /// Forgets the refusals of every connection: the network knows the subscriber, or the
+    /// pseudonyms are others.
     pub(crate) fn forget_refusals(&mut self) {
-        *self.refusals = Refusals::default();
+        self.wait.of = None;
     }
 }
 
@@ -286,11 +303,9 @@ mod tests {
     const QUARTER: Duration = Duration::from_secs(150);
 
     fn quarters(times: impl IntoIterator<Item = u64>) -> usize {
-        let mut refusals = Refusals::default();
+        let mut wait = Wait::default();
         let times = times.into_iter().map(Duration::from_secs);
-        times
-            .filter(|now| refusals.ends_quarter(*now, QUARTER))
-            .count()
+        times.filter(|now| wait.ends_quarter(*now, QUARTER)).count()
     }
 
     #[test]
@@ -312,12 +327,11 @@ mod tests {
     #[test]
     fn waits_grow_after_each_showing_and_a_restart_shortens_them_to_the_first() {
         let first = Duration::from_secs(600);
-        let mut refusals = Refusals::default();
-        let minutes =
-            |refusals: &Refusals, shown| 4 * refusals.quarter(first, shown).as_secs() / 60;
-        let waits = [0, 1, 2, 3, 4, 5, 255].map(|shown| minutes(&refusals, shown));
+        let mut wait = Wait::default();
+        let minutes = |wait: &Wait, shown| 4 * wait.quarter(first, shown).as_secs() / 60;
+        let waits = [0, 1, 2, 3, 4, 5, 255].map(|shown| minutes(&wait, shown));
         assert_eq!(waits, [10, 10, 60, 360, 1440, 1440, 1440]);
-        refusals.resumed = true;
-        assert_eq!([0, 1, 2, 4].map(|shown| minutes(&refusals, shown)), [10; 4]);
+        wait.resumed = true;
+        assert_eq!([0, 1, 2, 4].map(|shown| minutes(&wait, shown)), [10; 4]);
     }
 }

@@ -6,7 +6,7 @@ use core::time::Duration;
 use softsim_keyd_proto::{Counters, Enforcement, Refusal};
 use softsim_profile::{Algorithm, Profile};
 
-use crate::patience::Refusals;
+use crate::patience::{Refusals, Wait};
 use crate::vault::{Slot, Vault};
 
 /// The part of keyd that such a request needs.
@@ -14,8 +14,10 @@ pub(crate) struct Sim<'a> {
     pub(crate) vault: &'a mut Vault,
     pub(crate) counters: &'a mut Counters,
     pub(crate) enforcement: &'a Enforcement,
-    /// The refusals of the enabled profile's pseudonyms.
+    /// What the network of this connection has refused.
     pub(crate) refusals: &'a mut Refusals,
+    /// The wait before the enabled profile's permanent identity is shown.
+    pub(crate) wait: &'a mut Wait,
     /// The time of the boot clock.
     pub(crate) now: Duration,
 }

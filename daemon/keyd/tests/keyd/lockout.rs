@@ -9,7 +9,7 @@ use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
 use softsim_testkit::requests::*;
 
-use crate::support::{ask, assign_pseudonym, authenticated, challenged, naming};
+use crate::support::{ask, assign_pseudonym, authenticated, challenged, naming, refused_by};
 
 /// A device that knows the pseudonym `7alice`.
 fn known() -> Device {
@@ -51,6 +51,60 @@ fn of_two_accesses_to_one_server_the_later_success_takes_away_no_pseudonym_of_th
         let mut shown = shown(&mut device);
         shown.sort();
         assert_eq!(shown, ["7bob", "7carol"]);
+    }
+}
+
+/// The network of one access refuses whatever it sees, while the other's waits for a repair.
+#[test]
+fn a_rogue_on_one_access_does_not_choose_the_pseudonym_of_another() {
+    let mut device = known();
+    challenged(&mut device, &naming(b"7alice@wlan.home", "7bob"), 64);
+    let mut rogue = device.client(Role::Network);
+    for n in 0..20 {
+        let expected = ["7alice", "7bob"][n % 2];
+        assert_eq!(refused_by(&mut device, &mut rogue).0, expected);
+        let nai = ask(&mut device, IdentityRequest::Any).unwrap().nai;
+        assert!(nai.starts_with("7alice@"), "{nai}");
+        device.wait(Duration::from_secs(10));
+    }
+}
+
+#[test]
+fn what_proves_or_replaces_an_identity_on_one_connection_voids_the_refusals_of_all_others() {
+    type Void = fn(&mut Device, &Operator);
+    let voided: [(Void, &str); 3] = [
+        (
+            |device, _| {
+                challenged(device, &naming(b"7alice@wlan.home", "7carol"), 96);
+            },
+            "7alice",
+        ),
+        (
+            |device, _| {
+                let forget = ForgetIdentities { iccid: None };
+                device.ask(Role::Admin, &forget).unwrap();
+                challenged(device, &naming(IDENTITY, "7alice"), 96);
+                challenged(device, &naming(b"7alice@wlan.home", "7bob"), 128);
+            },
+            "7alice",
+        ),
+        (
+            |device, operator| {
+                let package = operator.seal(device, profile(ICCID), 2);
+                device.install(&package, [2; 16]).unwrap();
+                challenged(device, &naming(IDENTITY, "7carol"), 96);
+            },
+            "7carol",
+        ),
+    ];
+    for (void, expected) in voided {
+        let (mut device, operator) = Device::provisioned();
+        assign_pseudonym(&mut device, 32, IDENTITY, "7alice");
+        challenged(&mut device, &naming(b"7alice@wlan.home", "7bob"), 64);
+        let mut access = device.client(Role::Network);
+        assert_eq!(refused_by(&mut device, &mut access).0, "7alice");
+        void(&mut device, &operator);
+        assert_eq!(refused_by(&mut device, &mut access).0, expected);
     }
 }
 
@@ -105,13 +159,13 @@ fn without_patience_the_other_pseudonym_is_shown_all_the_same() {
         iccid: None,
         counts: false,
     };
-    let early = device.ask(Role::Network, &refused);
+    let early = device.ask_on_access(&refused);
     assert_eq!(early, Err(Refusal::NothingRefused));
     for n in 0..1_000 {
         let answer = ask(&mut device, IdentityRequest::FullAuthentication).unwrap();
         assert_eq!(answer.kind, IdentityKind::Pseudonym);
         assert!(answer.nai.starts_with(["7alice@", "7bob@"][n % 2]));
-        device.ask(Role::Network, &refused).unwrap();
+        device.ask_on_access(&refused).unwrap();
         device.wait(Duration::from_secs(60));
     }
     let status = device.ask(Role::Admin, &Status {}).unwrap();
@@ -132,19 +186,19 @@ fn a_server_that_never_begins_a_method_with_strangers_sees_the_other_identity_to
     // The response to the first challenge of all was lost: the server knows the IMSI only.
     let (mut device, _) = Device::provisioned();
     challenged(&mut device, &naming(IDENTITY, "7alice"), 32);
-    let answer = device.ask(Role::Network, &outside).unwrap();
+    let answer = device.ask_on_access(&outside).unwrap();
     assert_eq!(answer.kind, IdentityKind::Pseudonym);
-    device.ask(Role::Network, &refused).unwrap();
-    let answer = device.ask(Role::Network, &outside).unwrap();
+    device.ask_on_access(&refused).unwrap();
+    let answer = device.ask_on_access(&outside).unwrap();
     assert_eq!(answer.kind, IdentityKind::Permanent);
 
     // Later, the other pseudonym comes; the permanent identity never does, however long it takes.
     let mut device = known();
     challenged(&mut device, &naming(b"7alice@wlan.home", "7bob"), 64);
     for n in 0..1_000 {
-        let answer = device.ask(Role::Network, &outside).unwrap();
+        let answer = device.ask_on_access(&outside).unwrap();
         assert!(answer.nai.starts_with(["7alice@", "7bob@"][n % 2]));
-        device.ask(Role::Network, &refused).unwrap();
+        device.ask_on_access(&refused).unwrap();
         device.wait(Duration::from_secs(60));
     }
 }

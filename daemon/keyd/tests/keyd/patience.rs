@@ -11,7 +11,7 @@ use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
 use softsim_testkit::requests::*;
 
-use crate::support::{ask, assign_pseudonym, challenged, naming};
+use crate::support::{ask, assign_pseudonym, challenged, naming, refused_by};
 
 const MINUTE: u64 = 60;
 const HOUR: u64 = 60 * MINUTE;
@@ -149,6 +149,54 @@ fn every_known_pseudonym_must_have_been_refused() {
 }
 
 #[test]
+fn two_accesses_make_no_wait_pass_faster_than_one() {
+    let mut device = known();
+    let mut accesses = [(); 2].map(|()| device.client(Role::Network));
+    let mut waits = Vec::new();
+    let mut passed = 0;
+    while waits.len() < 3 {
+        for access in &mut accesses {
+            let shown = refused_by(&mut device, access).1 == Ok(IdentityKind::Permanent);
+            if shown {
+                waits.push(std::mem::take(&mut passed));
+            }
+            // Each of the two requests of an attempt took a second.
+            device.wait(Duration::from_secs(8));
+            passed += 10;
+        }
+    }
+    for (wait, expected) in waits.iter().zip([10 * MINUTE, 10 * MINUTE, HOUR]) {
+        assert!(
+            (expected..=expected + MINUTE).contains(wait),
+            "{wait}, {expected}"
+        );
+    }
+}
+
+#[test]
+fn each_access_must_have_refused_every_pseudonym_itself() {
+    let mut device = known();
+    challenged(&mut device, &naming(b"7alice@wlan.home", "7bob"), 64);
+    // The network of one access refuses for ten minutes, and leaves when the wait is over.
+    let mut rogue = device.client(Role::Network);
+    let refused = IdentityRefused {
+        iccid: None,
+        counts: true,
+    };
+    for _ in 0..=10 * MINUTE / 15 {
+        let answer = device.call(&mut rogue, &identity(IdentityRequest::FullAuthentication));
+        assert_eq!(answer.unwrap().kind, IdentityKind::Pseudonym);
+        device.call(&mut rogue, &refused).unwrap();
+        device.wait(Duration::from_secs(13));
+    }
+    assert_eq!(state(&mut device).quarters, 3, "the last isn't stored");
+    let withheld = Err(Refusal::IdentityWithheld);
+    assert_eq!(attempt(&mut device), ("7alice".to_owned(), withheld));
+    let shown = Ok(IdentityKind::Permanent);
+    assert_eq!(attempt(&mut device), ("7bob".to_owned(), shown));
+}
+
+#[test]
 fn silence_and_requests_before_the_method_never_count() {
     let mut device = known();
     let outside = |kind| Identity {
@@ -163,7 +211,7 @@ fn silence_and_requests_before_the_method_never_count() {
             identity(IdentityRequest::Any),
             identity(IdentityRequest::FullAuthentication),
         ] {
-            let answer = device.ask(Role::Network, &request);
+            let answer = device.ask_on_access(&request);
             assert_ne!(
                 answer.map(|answer| answer.kind),
                 Ok(IdentityKind::Permanent)
@@ -194,7 +242,7 @@ fn the_permanent_identity_is_shown_inside_the_method_only() {
             inside: false,
             ..identity(IdentityRequest::Any)
         };
-        let answer = device.ask(Role::Network, &outside).unwrap();
+        let answer = device.ask_on_access(&outside).unwrap();
         assert_eq!(answer.kind, IdentityKind::Pseudonym);
         device.wait(Duration::from_secs(50));
     }
@@ -280,10 +328,10 @@ fn to_a_server_that_never_asks_for_the_permanent_identity_it_is_shown_all_the_sa
         iccid: None,
         counts: true,
     };
-    let early = device.ask(Role::Network, &refused);
+    let early = device.ask_on_access(&refused);
     assert_eq!(early, Err(Refusal::NothingRefused));
     ask(&mut device, IdentityRequest::Any).unwrap();
-    let early = device.ask(Role::Network, &refused);
+    let early = device.ask_on_access(&refused);
     assert_eq!(
         early,
         Err(Refusal::NothingRefused),
@@ -298,7 +346,7 @@ fn to_a_server_that_never_asks_for_the_permanent_identity_it_is_shown_all_the_sa
         }
         let expected = ["7alice", "7bob"][passed / 30 % 2];
         assert!(answer.nai.starts_with(expected), "{}", answer.nai);
-        device.ask(Role::Network, &refused).unwrap();
+        device.ask_on_access(&refused).unwrap();
         device.wait(Duration::from_secs(28));
         passed += 30;
     };
@@ -317,13 +365,10 @@ fn to_a_server_that_never_asks_a_liberal_gateway_opens_with_the_permanent_identi
         let mut device = known().with_privacy(privacy);
         ask(&mut device, IdentityRequest::FullAuthentication).unwrap();
         device
-            .ask(
-                Role::Network,
-                &IdentityRefused {
-                    iccid: None,
-                    counts: true,
-                },
-            )
+            .ask_on_access(&IdentityRefused {
+                iccid: None,
+                counts: true,
+            })
             .unwrap();
         let answer = ask(&mut device, IdentityRequest::Any).unwrap();
         assert_eq!(answer.kind, expected, "{privacy}");

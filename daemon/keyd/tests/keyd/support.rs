@@ -1,27 +1,38 @@
 //! Identities and authentications, as the tests of identities need them.
 
+use softsim_keyd::Client;
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    AkaAnswer, IdentityAnswer, IdentityPrivacy, IdentityRequest, Refusal, Role,
+    AkaAnswer, IdentityAnswer, IdentityKind, IdentityPrivacy, IdentityRequest, Refusal, Role,
 };
 use softsim_profile::Profile;
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
 use softsim_testkit::requests::*;
 
-/// Asks for an identity inside the method.
+/// Asks for an identity inside the method, on the connection of an access.
 pub(crate) fn ask(device: &mut Device, kind: IdentityRequest) -> Result<IdentityAnswer, Refusal> {
-    let answer = device.ask(Role::Network, &identity(kind));
+    let answer = device.ask_on_access(&identity(kind));
     device.keyd.flush().unwrap();
     answer
 }
 
-/// A challenge with a right AT_MAC, whose response may get lost. Returns the client and the handle.
-pub(crate) fn challenged(
+/// The username that a new attempt of an access shows first, to a server that then asks for the
+/// permanent identity; and the answer to that.
+pub(crate) fn refused_by(
     device: &mut Device,
-    home: &HomeNetwork,
-    sqn: u64,
-) -> (softsim_keyd::Client, u32) {
+    access: &mut Client,
+) -> (String, Result<IdentityKind, Refusal>) {
+    let first = device.call(access, &identity(IdentityRequest::Any));
+    let answer = device.call(access, &identity(IdentityRequest::Permanent));
+    device.keyd.flush().unwrap();
+    let nai = first.unwrap().nai;
+    let username = nai.split('@').next().unwrap().to_owned();
+    (username, answer.map(|answer| answer.kind))
+}
+
+/// A challenge with a right AT_MAC, whose response may get lost. Returns the client and the handle.
+pub(crate) fn challenged(device: &mut Device, home: &HomeNetwork, sqn: u64) -> (Client, u32) {
     let sent = home.challenge(sqn);
     let mut netd = device.client(Role::Network);
     let answer = device.call(&mut netd, &challenge(&sent.packet, &home.identity));

@@ -103,6 +103,12 @@ pub(super) trait Carrier {
         None
     }
 
+    /// Whether the network already lets our traffic pass, so that a refusal now isn't one of a
+    /// network that we can't get into.
+    fn is_authorised(&self) -> bool {
+        false
+    }
+
     /// Whether the carrier asked for the present attempt. If not, the network began it.
     fn asked(&self) -> bool {
         true

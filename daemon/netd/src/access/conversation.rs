@@ -76,6 +76,9 @@ pub struct Conversation<'k> {
     /// Whether it got a pseudonym in this conversation.
     pseudonym: bool,
     forward_secrecy_required: bool,
+    /// Whether the carrier is authorised already. Then no refusal counts, since anybody on the
+    /// wire can ask us for identities, and we aren't kept out.
+    authorised: bool,
     /// Whether the carrier says that the network has rejected us.
     rejected: bool,
     /// The last refusal of keyd that the peer itself can't express.
@@ -104,6 +107,7 @@ impl<'k> Conversation<'k> {
             full_authentication: false,
             pseudonym: false,
             rejected: false,
+            authorised: false,
             forward_secrecy_required: policy.peer.forward_secrecy == ForwardSecrecy::Require,
             refused: None,
         }
@@ -127,6 +131,11 @@ impl<'k> Conversation<'k> {
     /// The last refusal of keyd in this conversation.
     pub(super) fn refusal(&self) -> Option<Fault> {
         self.refused.clone().map(Fault::from)
+    }
+
+    /// Says whether the carrier was authorised when the next packet came.
+    pub(super) fn set_authorised(&mut self, authorised: bool) {
+        self.authorised = authorised;
     }
 
     /// Takes a packet of the server.
@@ -282,6 +291,7 @@ impl<'k> Conversation<'k> {
             self.pseudonym = false;
         }
         self.full_authentication = false;
+        let inside = inside && !self.authorised;
         let network_name = std::mem::take(&mut self.network_name);
         let given = self.call(&Identity {
             iccid: None,
@@ -439,7 +449,7 @@ impl<'k> Conversation<'k> {
             _ => false,
         };
         let full_authentication = std::mem::take(&mut self.full_authentication);
-        if std::mem::take(&mut self.pseudonym) && refused {
+        if std::mem::take(&mut self.pseudonym) && refused && !self.authorised {
             let counts = full_authentication && !self.forward_secrecy_required;
             let refused = IdentityRefused {
                 iccid: None,

@@ -71,7 +71,11 @@ impl<'k, C: Carrier> Exchange<'k, C> {
                 return Ok(None);
             };
             match output {
-                Output::Eap { packet, msk } => self.conversation.receive_with_msk(&packet, msk),
+                Output::Eap { packet, msk } => {
+                    let authorised = self.carrier.is_authorised();
+                    self.conversation.set_authorised(authorised);
+                    self.conversation.receive_with_msk(&packet, msk);
+                }
                 Output::OwnRequest(packet) => {
                     self.own_request = true;
                     self.conversation.receive(&packet);
@@ -145,3 +149,6 @@ impl<'k, C: Carrier> Exchange<'k, C> {
         std::mem::take(&mut self.notes)
     }
 }
+
+#[cfg(test)]
+mod tests;

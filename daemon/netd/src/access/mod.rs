@@ -25,6 +25,8 @@ mod exchange;
 pub mod port;
 pub(crate) mod prepare;
 mod radius;
+#[cfg(test)]
+mod scripted_keyd;
 pub(crate) mod settings;
 pub(crate) mod single_authentication;
 pub(crate) mod status;

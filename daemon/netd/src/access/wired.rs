@@ -123,6 +123,10 @@ impl Carrier for Wired {
         })
     }
 
+    fn is_authorised(&self) -> bool {
+        self.supplicant.port().status() == PortStatus::Authorised
+    }
+
     fn asked(&self) -> bool {
         self.supplicant.asked()
     }

@@ -6,20 +6,14 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::pending;
-use std::io::{Read, Write};
 use std::rc::Rc;
-use std::thread;
 
-use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_client::netd::{self, Failure};
-use softsim_client::proto::requests::Hello;
-use softsim_client::proto::{
-    HelloAnswer, MAX_REQUEST, PROTOCOL_VERSION, Realm, Role, encode_answer,
-};
+use softsim_client::proto::Realm;
 use softsim_eap::Config;
 
 use super::super::carrier::{Output, Terms};
-use super::super::{Handle, status};
+use super::super::{Handle, scripted_keyd, status};
 use super::*;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1000);
@@ -102,29 +96,6 @@ impl Carrier for Scripted {
     }
 }
 
-/// A connection to a keyd that answers Hello, and is asked nothing else.
-fn keyd() -> Connection {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("network.sock");
-    let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
-    listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
-    listener.listen(1).unwrap();
-    thread::spawn(move || {
-        let (mut client, _) = listener.accept().unwrap();
-        let _ = client.read(&mut [0; 64]).unwrap();
-        let hello = HelloAnswer {
-            version: PROTOCOL_VERSION,
-            role: Role::Network,
-            max_request: MAX_REQUEST as u32,
-            max_handles: 4,
-        };
-        let mut buffer = [0; 64];
-        let answer = encode_answer::<Hello>(&Ok(hello), &mut buffer).unwrap();
-        client.write_all(answer).unwrap();
-    });
-    Connection::connect(&path).unwrap()
-}
-
 /// Runs an access while `test` gives it orders; what its carrier was told.
 async fn calls(automatic: bool, asked: bool, test: impl AsyncFnOnce(&Handle)) -> Vec<Call> {
     let calls = Rc::default();
@@ -135,7 +106,7 @@ async fn calls(automatic: bool, asked: bool, test: impl AsyncFnOnce(&Handle)) ->
         calls: Rc::clone(&calls),
     };
     let resources = Resources {
-        keyd: keyd(),
+        keyd: scripted_keyd::connect(|_| panic!("keyd is asked nothing")),
         policy: Policy {
             peer: Config::new(),
             realm: Realm::Wlan,

@@ -1,0 +1,46 @@
+//! A keyd that answers by a script, for tests of accesses.
+
+#![allow(clippy::unwrap_used)]
+
+use std::io::{Read, Write};
+use std::thread;
+
+use socket2::{Domain, SockAddr, Socket, Type};
+use softsim_client::keyd::Connection;
+use softsim_client::proto::requests::Hello;
+use softsim_client::proto::{
+    Call, HelloAnswer, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role, encode_answer,
+    kind_of,
+};
+
+pub(super) fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
+    let mut buffer = [0; 512];
+    encode_answer::<C>(&answer, &mut buffer).unwrap().to_vec()
+}
+
+/// A connection to a keyd that answers Hello, and everything else by the script.
+pub(super) fn connect(mut answer: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static) -> Connection {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.sock");
+    let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    listener.listen(1).unwrap();
+    thread::spawn(move || {
+        let (mut client, _) = listener.accept().unwrap();
+        let mut request = [0; MAX_REQUEST];
+        while let Ok(length @ 1..) = client.read(&mut request) {
+            let request = &request[..length];
+            let sent = match kind_of(request).unwrap() {
+                RequestKind::Hello => encoded::<Hello>(Ok(HelloAnswer {
+                    version: PROTOCOL_VERSION,
+                    role: Role::Network,
+                    max_request: MAX_REQUEST as u32,
+                    max_handles: 4,
+                })),
+                _ => answer(request),
+            };
+            client.write_all(&sent).unwrap();
+        }
+    });
+    Connection::connect(&path).unwrap()
+}
