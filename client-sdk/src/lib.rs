@@ -13,8 +13,11 @@
 //! # Ok::<(), softsim_client::keyd::Error>(())
 //! ```
 
+#[cfg(feature = "certificate")]
+pub mod certificate;
 pub mod keyd;
 pub mod netd;
 pub mod paths;
+pub mod time;
 
 pub use softsim_keyd_proto as proto;

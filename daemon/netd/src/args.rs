@@ -10,7 +10,7 @@ pub const USAGE: &str = "\
 usage: softsim-netd --config FILE [--check]
 
   --config FILE  the configuration
-  --check        say whether the configuration is valid, and end
+  --check        print what is wrong or may be, and end: with 0 if softsim-netd can start
   -h, --help, -V, --version
 
 softsim's README.md and docs/access.md say what the configuration holds.

@@ -1,22 +1,20 @@
 //! The configuration file.
 
-use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
-use toml::de::DeTable;
 
-use crate::access::settings::{Access, MAX_ACCESSES, Settings};
-use crate::config_error::ConfigError;
+use crate::access::settings::{MAX_ACCESSES, Settings, Taken};
+use crate::checks::{Finding, Kind, Place};
 use crate::dtls::Trust;
-use crate::fields::{FieldError, Fields};
+use crate::fields::{Document, Fields, Section};
 use crate::uri::Server;
 
 /// `netd.toml`. Paths are absolute, or relative to the directory of the file.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Debug, Deserialize)]
 pub(crate) struct Config {
     /// The socket of keyd for the role network.
     pub(crate) keyd_socket: PathBuf,
@@ -32,11 +30,15 @@ pub(crate) struct Config {
     /// What netd does if the kernel can't confine it.
     #[serde(default)]
     pub(crate) sandbox: Sandbox,
+    /// Where these fields are.
+    #[serde(skip)]
+    pub(crate) section: Section,
     /// The factory's bootstrap account.
+    #[serde(skip)]
     pub(crate) bootstrap: Option<Bootstrap>,
     /// The accesses.
     #[serde(skip)]
-    pub(crate) access: Vec<Access>,
+    pub(crate) accesses: Vec<Settings>,
 }
 
 /// Whether netd may run unconfined.
@@ -51,18 +53,30 @@ pub(crate) enum Sandbox {
 }
 
 /// The bootstrap server.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Clone, Debug)]
 pub(crate) struct Bootstrap {
-    /// `coaps://HOST:PORT`
-    pub(crate) uri: String,
+    /// Where its fields are.
+    pub(crate) section: Section,
+    /// Its host and port.
+    pub(crate) server: Server,
+    /// Its name, which no certificate has yet.
+    trust: Trust,
     /// PEM files with the server's own certificate, or with certificates of authorities that issue
     /// it.
     pub(crate) server_trust: Vec<PathBuf>,
+    automatic: bool,
+}
+
+/// The fields of `[bootstrap]`.
+#[derive(Deserialize)]
+struct BootstrapFields {
+    /// `coaps://HOST:PORT`
+    uri: String,
+    server_trust: Vec<PathBuf>,
     /// Whether netd bootstraps by itself while it has no accounts. `softsimctl bootstrap` works in
     /// any case.
     #[serde(default = "yes")]
-    pub(crate) automatic: bool,
+    automatic: bool,
 }
 
 fn yes() -> bool {
@@ -71,70 +85,60 @@ fn yes() -> bool {
 
 impl Config {
     /// Reads the file, and makes relative paths relative to its directory.
-    pub(crate) fn read(path: &Path) -> Result<Self, ConfigError> {
-        let text = fs::read_to_string(path).map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        let mut config = Self::parse(&text).map_err(|error| error.in_file(path, &text))?;
-        let directory = path.parent().unwrap_or(Path::new(""));
-        config.resolve_against(directory);
-        Ok(config)
+    ///
+    /// With an error, what is wrong is left out or has a stand-in: the configuration serves to find
+    /// more errors, and for nothing else.
+    pub(crate) fn read(path: &Path) -> (Option<Self>, Vec<Finding>) {
+        match fs::read_to_string(path) {
+            Ok(text) => Self::parse(path, &text),
+            Err(error) => {
+                let file = path.to_owned();
+                let place = Place {
+                    file,
+                    ..Place::default()
+                };
+                let finding = Finding::error(Kind::Configuration, place, error.to_string());
+                (None, vec![finding])
+            }
+        }
     }
 
-    fn parse(text: &str) -> Result<Self, FieldError> {
-        let mut fields = Fields::of(DeTable::parse(text)?);
-        let config: Result<Self, _> = fields.take();
-        let accesses = match fields.take_value("access") {
-            Some(array) => Fields::of_each(array)?,
-            None => Vec::new(),
-        };
-        // This comes first, since a field that is missing may be one that is misspelt.
-        fields.end("")?;
-        Ok(Self {
-            access: accesses
-                .into_iter()
-                .map(Access::read)
-                .collect::<Result<_, _>>()?,
-            ..config?
+    /// Reads the text of the file at `path`, as [`Self::read`] does.
+    pub(crate) fn parse(path: &Path, text: &str) -> (Option<Self>, Vec<Finding>) {
+        let document = Document::new(path, text);
+        let directory = path
+            .parent()
+            .filter(|parent| !parent.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new("."));
+        let config = (document.fields()).and_then(|fields| Self::of(fields, directory));
+        (config, document.into_findings())
+    }
+
+    fn of(mut fields: Fields<'_>, directory: &Path) -> Option<Self> {
+        let own: Option<Self> = fields.take();
+        let bootstrap = fields
+            .table("bootstrap", "bootstrap.")
+            .and_then(|fields| Bootstrap::read(fields, directory));
+        let tables = fields.tables("access");
+        if tables.len() > MAX_ACCESSES {
+            let reason = format!("expected at most {MAX_ACCESSES}, got {}", tables.len());
+            fields.wrong("access", reason);
+        }
+        let mut taken = Taken::default();
+        let accesses = (tables.into_iter())
+            .filter_map(|fields| Settings::read(fields, directory, &mut taken))
+            .collect();
+        let section = fields.end("");
+        let own = own?;
+        Some(Self {
+            keyd_socket: directory.join(own.keyd_socket),
+            control_socket: directory.join(own.control_socket),
+            state_dir: directory.join(own.state_dir),
+            section,
+            bootstrap,
+            accesses,
+            ..own
         })
-    }
-
-    /// The settings of all accesses.
-    pub(crate) fn accesses(&self) -> Result<Vec<Settings>, ConfigError> {
-        let names: BTreeSet<_> = self.access.iter().map(|access| &access.name).collect();
-        if self.access.len() > MAX_ACCESSES || names.len() != self.access.len() {
-            return Err(ConfigError::Field {
-                name: "access",
-                reason: format!("expected at most {}, of different names", MAX_ACCESSES),
-            });
-        }
-        // Two supplicants on one wire, or two keepers of one port, would undo each other's work.
-        let wired = self.access.iter().filter_map(Access::interface);
-        if wired.clone().collect::<BTreeSet<_>>().len() != wired.count() {
-            return Err(ConfigError::Field {
-                name: "access.interface",
-                reason: "expected one access for each interface, got another".into(),
-            });
-        }
-        self.access.iter().map(Access::settings).collect()
-    }
-
-    fn resolve_against(&mut self, directory: &Path) {
-        let trust = self.bootstrap.iter_mut().flat_map(|b| &mut b.server_trust);
-        for path in [
-            &mut self.keyd_socket,
-            &mut self.control_socket,
-            &mut self.state_dir,
-        ]
-        .into_iter()
-        .chain(trust)
-        {
-            *path = directory.join(&*path);
-        }
-        for access in &mut self.access {
-            access.resolve_against(directory);
-        }
     }
 }
 
@@ -150,54 +154,79 @@ pub(crate) struct BootstrapServer {
 }
 
 impl Bootstrap {
-    /// Reads the files.
-    pub(crate) fn load(&self) -> Result<BootstrapServer, ConfigError> {
-        let uri = |reason: String| ConfigError::Field {
-            name: "bootstrap.uri",
-            reason,
-        };
-        let server: Server = self.uri.parse().map_err(uri)?;
-        let mut trust = Trust::new(&server.host)
-            .map_err(|_| uri(format!("{}: expected a host name or address", self.uri)))?;
-        for path in &self.server_trust {
-            trust_file(&mut trust, path)?;
+    fn read(mut fields: Fields<'_>, directory: &Path) -> Option<Self> {
+        let own: Option<BootstrapFields> = fields.take();
+        let own = own?;
+        let server = own.uri.parse::<Server>();
+        let server = server.map_err(|reason| fields.wrong("uri", reason)).ok();
+        let trust = server.and_then(|server| {
+            let trust = Trust::new(&server.host).ok();
+            if trust.is_none() {
+                let got = &server.host;
+                fields.wrong(
+                    "uri",
+                    format!("expected a host name or address, got {got:?}"),
+                );
+            }
+            Some((server, trust?))
+        });
+        if own.server_trust.is_empty() {
+            fields.wrong("server_trust", "expected a PEM file, got none");
         }
-        if self.server_trust.is_empty() {
-            return Err(ConfigError::Field {
-                name: "bootstrap.server_trust",
-                reason: "expected a PEM file, got none".into(),
-            });
+        let section = fields.end(" of [bootstrap]");
+        let (server, trust) = trust?;
+        let files = own.server_trust.into_iter();
+        Some(Self {
+            section,
+            server,
+            trust,
+            server_trust: files.map(|file| directory.join(file)).collect(),
+            automatic: own.automatic,
+        })
+    }
+
+    /// Reads the files.
+    pub(crate) fn load(&self) -> Result<BootstrapServer, Vec<Finding>> {
+        let mut trust = self.trust.clone();
+        let findings: Vec<_> = (self.server_trust.iter())
+            .filter_map(|path| trust_file(&mut trust, path).err())
+            .map(|problem| {
+                let place = self.section.place("server_trust");
+                Finding::error(Kind::Configuration, place, problem)
+            })
+            .collect();
+        if !findings.is_empty() {
+            return Err(findings);
         }
         Ok(BootstrapServer {
-            server,
+            server: self.server.clone(),
             trust,
             automatic: self.automatic,
         })
     }
 }
 
-fn trust_file(trust: &mut Trust, path: &Path) -> Result<(), ConfigError> {
-    let pem = fs::read(path).map_err(|source| ConfigError::Read {
-        path: path.to_owned(),
-        source,
-    })?;
-    let wrong = |reason: String| ConfigError::Field {
-        name: "bootstrap.server_trust",
-        reason: format!("{}: {reason}", path.display()),
-    };
-    let mut count = 0;
-    for certificate in CertificateDer::pem_slice_iter(&pem) {
-        let certificate = certificate.map_err(|error| wrong(error.to_string()))?;
+fn trust_file(trust: &mut Trust, path: &Path) -> Result<(), String> {
+    for certificate in certificates(path)? {
         trust
             .anchor(&certificate)
-            .map_err(|fault| wrong(fault.to_string()))?;
+            .map_err(|fault| format!("{}: {fault}", path.display()))?;
         trust.pin(&certificate);
-        count += 1;
     }
-    match count {
-        0 => Err(wrong("expected certificates in PEM, got none".into())),
-        _ => Ok(()),
+    Ok(())
+}
+
+/// The certificates in a PEM file, of which there is at least one.
+pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+    let wrong = |reason: String| format!("{}: {reason}", path.display());
+    let pem = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
+        .collect::<Result<_, _>>()
+        .map_err(|error| wrong(error.to_string()))?;
+    if certificates.is_empty() {
+        return Err(wrong("expected certificates in PEM, got none".into()));
     }
+    Ok(certificates)
 }
 
 #[cfg(test)]
@@ -206,11 +235,14 @@ mod tests {
 
     use super::*;
 
-    fn read(text: &str) -> Result<Config, ConfigError> {
-        let directory = tempfile::tempdir().unwrap();
-        let path = directory.path().join("netd.toml");
-        fs::write(&path, text).unwrap();
-        Config::read(&path)
+    fn parse(text: &str) -> (Option<Config>, Vec<String>) {
+        let (config, findings) = Config::parse(Path::new("/etc/softsim/netd.toml"), text);
+        let shown = findings.iter().map(|finding| {
+            let shown = finding.to_string();
+            let place = "/etc/softsim/netd.toml: ";
+            shown.strip_prefix(place).unwrap().to_owned()
+        });
+        (config, shown.collect())
     }
 
     const MINIMAL: &str = "keyd_socket = 'network.sock'\n\
@@ -219,8 +251,10 @@ mod tests {
 
     #[test]
     fn paths_are_relative_to_the_file() {
-        let config = read(MINIMAL).unwrap();
-        assert!(config.keyd_socket.is_absolute() && config.keyd_socket.ends_with("network.sock"));
+        let (config, findings) = parse(MINIMAL);
+        assert_eq!(findings, [""; 0]);
+        let config = config.unwrap();
+        assert_eq!(config.keyd_socket, Path::new("/etc/softsim/network.sock"));
         assert_eq!(config.control_socket, Path::new("/run/softsim/netd.sock"));
         assert_eq!(config.sandbox, Sandbox::Require);
     }
@@ -229,46 +263,115 @@ mod tests {
     fn netd_bootstraps_by_itself_unless_told_otherwise() {
         let server = "[bootstrap]\nuri = 'coaps://x'\nserver_trust = ['x.pem']\n";
         for (more, expected) in [("", true), ("automatic = false\n", false)] {
-            let config = read(&format!("{MINIMAL}{server}{more}")).unwrap();
-            assert_eq!(config.bootstrap.unwrap().automatic, expected);
+            let (config, _) = parse(&format!("{MINIMAL}{server}{more}"));
+            assert_eq!(config.unwrap().bootstrap.unwrap().automatic, expected);
         }
     }
 
     #[test]
-    fn an_error_names_the_field() {
-        for (extra, field) in [
-            ("state_directory = '/x'\n", "state_directory"),
-            ("endpoint = 5\n", "endpoint"),
-            ("sandbox = 'maybe'\n", "sandbox"),
-            ("[bootstrap]\nuri = 'coaps://x'\n", "server_trust"),
-            ("[bootstrap]\nurl = 'coaps://x'\n", "url"),
+    fn an_error_names_the_line_and_the_field() {
+        for (extra, expected) in [
             (
-                "acess = []\n",
-                "unknown field `acess`, expected one of `keyd_socket`",
+                "state_directory = '/x'\n",
+                "line 4, state_directory: unknown field `state_directory`, expected one of `keyd_socket`",
             ),
             ("acess = []\n", "`access`"),
             (
+                "endpoint = 5\n",
+                "line 4, endpoint: expected a string, got integer `5`",
+            ),
+            (
+                "sandbox = 'maybe'\n",
+                "line 4, sandbox: expected `require` or `off`, got `maybe`",
+            ),
+            (
+                "control_uids = [\n1,\n'x']\n",
+                "line 6, control_uids: expected a whole number, got string \"x\"",
+            ),
+            (
+                "[bootstrap]\nuri = 'coaps://x'\n",
+                "line 4, bootstrap.server_trust: expected a value, got none",
+            ),
+            (
+                "[bootstrap]\nurl = 'coaps://x'\n",
+                "line 5, bootstrap.url: unknown field `url` of [bootstrap], expected one of `uri`",
+            ),
+            (
+                "bootstrap = 1\n",
+                "line 4, bootstrap: expected a table, got integer",
+            ),
+            (
                 "access = 5\n",
-                "access = 5: expected an array of tables, got integer",
+                "line 4, access: expected [[access]], an array of tables, got integer",
             ),
             (
                 "[[access]]\nname = 'x'\n",
-                "line 4, [[access]]: missing field `carrier`",
+                "line 4, access \"x\", carrier: expected a value, got none",
             ),
             (
                 "[[access]]\nname = 'x'\ncarrier = 'wifi'\n",
-                "line 6, carrier = 'wifi': unknown variant `wifi`",
+                "line 6, access \"x\", carrier: expected `wired` or `radius`, got `wifi`",
             ),
+            ("endpoint = \n", "line 4, endpoint =: "),
         ] {
-            let error = read(&format!("{MINIMAL}{extra}")).unwrap_err().to_string();
-            assert!(error.contains(field), "{error}");
+            let (_, findings) = parse(&format!("{MINIMAL}{extra}"));
+            let found = findings.iter().any(|finding| finding.contains(expected));
+            assert!(found, "{expected}: {findings:#?}");
         }
-        let error = read("control_socket = 'x'\n").unwrap_err().to_string();
-        assert!(error.contains("keyd_socket"), "{error}");
+    }
+
+    /// Two errors of every table, of types and of values.
+    #[test]
+    fn all_errors_are_found_at_once() {
+        let text = "\
+            keyd_socket = 1\n\
+            stat_dir = 'state'\n\
+            [bootstrap]\n\
+            uri = 'coap://x'\n\
+            server_trust = []\n\
+            [[access]]\n\
+            name = 'a'\n\
+            carrier = 'wired'\n\
+            interface = 'a;b'\n\
+            start_period = 0\n\
+            methods = []\n\
+            [[access]]\n\
+            name = 'b'\n\
+            carrier = 'radius'\n\
+            server = 'x'\n\
+            realm = 'home'\n\
+            network_name = ''\n\
+            [[access]]\n\
+            carrier = 'satellite'\n\
+            retry_after = -1\n";
+        let (_, findings) = parse(text);
+        let expected = [
+            "control_socket: expected a value",
+            "state_dir: expected a value",
+            "line 1, keyd_socket: expected ",
+            "line 2, stat_dir: unknown field",
+            "line 4, bootstrap.uri: expected coaps://HOST:PORT",
+            "line 5, bootstrap.server_trust: expected a PEM file",
+            "line 6, access \"a\", controlled_port: expected \"nftables\" or \"none\"",
+            "line 9, access \"a\", interface: expected 1 to 15 letters",
+            "line 10, access \"a\", start_period: expected at least 1 second",
+            "line 11, access \"a\", methods: expected one or two",
+            "line 12, access \"b\", secret_file: expected a value",
+            "line 15, access \"b\", server: expected HOST:PORT",
+            "line 16, access \"b\", realm: expected one of ",
+            "line 17, access \"b\", network_name: ",
+            "line 18, name: expected a value",
+            "line 19, carrier: expected `wired` or `radius`",
+            "line 20, retry_after: expected a whole number, got integer `-1`",
+        ];
+        for (finding, expected) in findings.iter().zip(expected) {
+            assert!(finding.starts_with(expected), "{findings:#?}");
+        }
+        assert_eq!(findings.len(), expected.len(), "{findings:#?}");
     }
 
     #[test]
-    fn accesses_differ_in_their_names_and_interfaces() {
+    fn accesses_differ_in_their_names_and_interfaces_and_both_lines_are_named() {
         let wired = |name: &str, interface: &str| {
             format!(
                 "[[access]]\nname = '{name}'\ncarrier = 'wired'\ninterface = '{interface}'\n\
@@ -276,40 +379,67 @@ mod tests {
             )
         };
         for (two, expected) in [
-            (wired("b", "eth2"), Ok(2)),
-            (wired("a", "eth2"), Err("access: ")),
-            (wired("b", "eth1"), Err("access.interface: ")),
+            (wired("b", "eth2"), None),
+            (
+                wired("a", "eth2"),
+                Some(
+                    "line 10, access \"a\", name: expected a name that no other access has, got \"a\", which line 5 has",
+                ),
+            ),
+            (
+                wired("b", "eth1"),
+                Some(
+                    "line 12, access \"b\", interface: expected one access for each interface, got \"eth1\", which line 7 has",
+                ),
+            ),
         ] {
-            let config = read(&format!("{MINIMAL}{}{two}", wired("a", "eth1"))).unwrap();
-            match (config.accesses(), expected) {
-                (Ok(accesses), Ok(expected)) => assert_eq!(accesses.len(), expected),
-                (got, expected) => {
-                    let (got, expected) = (got.unwrap_err().to_string(), expected.unwrap_err());
-                    assert!(got.starts_with(expected), "{got}");
-                }
-            }
+            let (_, findings) = parse(&format!("{MINIMAL}{}{two}", wired("a", "eth1")));
+            assert_eq!(findings, expected.as_slice());
         }
     }
 
     #[test]
+    fn there_may_be_eight_accesses() {
+        let accesses = |count| {
+            (0..count).fold(MINIMAL.to_owned(), |text, at| {
+                text + &format!(
+                    "[[access]]\nname = 'a{at}'\ncarrier = 'radius'\nserver = 'x:1'\nsecret_file = 'x'\n"
+                )
+            })
+        };
+        assert_eq!(parse(&accesses(8)).1, [""; 0]);
+        assert_eq!(
+            parse(&accesses(9)).1,
+            ["line 4, access: expected at most 8, got 9"]
+        );
+    }
+
+    #[test]
     fn a_bootstrap_server_that_cannot_be_used_is_an_error_at_start() {
-        let directory = tempfile::tempdir().unwrap();
-        let empty = directory.path().join("empty.pem");
-        fs::write(&empty, "nothing here\n").unwrap();
-        for (uri, trust, field) in [
-            ("coap://localhost", vec![], "bootstrap.uri"),
-            ("coaps://", vec![], "bootstrap.uri"),
-            ("coaps://a b", vec![], "bootstrap.uri"),
-            ("coaps://localhost", vec![], "bootstrap.server_trust"),
-            ("coaps://localhost", vec![empty], "bootstrap.server_trust"),
-        ] {
-            let bootstrap = Bootstrap {
-                uri: uri.into(),
-                server_trust: trust,
-                automatic: true,
-            };
-            let error = bootstrap.load().unwrap_err().to_string();
-            assert!(error.starts_with(field), "{uri}: {error}");
+        for uri in ["coap://localhost", "coaps://", "coaps://a b"] {
+            let text = format!("{MINIMAL}[bootstrap]\nuri = '{uri}'\nserver_trust = ['x']\n");
+            let (_, findings) = parse(&text);
+            assert_eq!(findings.len(), 1);
+            assert!(findings[0].starts_with("line 5, bootstrap.uri: expected "));
         }
+    }
+
+    #[test]
+    fn every_trust_file_without_certificates_is_an_error_at_start() {
+        let directory = tempfile::tempdir().unwrap();
+        let file = |name: &str| directory.path().join(name).display().to_string();
+        fs::write(file("empty.pem"), "nothing here\n").unwrap();
+        let (empty, missing) = (file("empty.pem"), file("missing.pem"));
+        let (config, _) = parse(&format!(
+            "{MINIMAL}[bootstrap]\nuri = 'coaps://x'\nserver_trust = ['{empty}', '{missing}']\n"
+        ));
+        let findings = config.unwrap().bootstrap.unwrap().load().unwrap_err();
+        let problems: Vec<_> = findings.iter().map(|finding| &*finding.problem).collect();
+        assert_eq!(problems.len(), 2);
+        assert_eq!(
+            problems[0],
+            format!("{empty}: expected certificates in PEM, got none")
+        );
+        assert!(problems[1].starts_with(&missing));
     }
 }

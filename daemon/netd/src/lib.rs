@@ -5,7 +5,8 @@
 //! confines the process, before netd receives the first datagram and starts the first thread.
 //!
 //! ```text
-//!    start ----> config         opens what the configuration names; then confines the process
+//!    start ----> checks         of the configuration, and of what it names
+//!      |                        opens what the configuration names; then confines the process
 //!      |
 //!   control ---> access         keeps connections to networks up: softsim_eap, softsim_carriers
 //!      |            |
@@ -28,9 +29,9 @@ mod accounts;
 pub mod args;
 mod async_socket;
 mod backoff;
+pub mod checks;
 mod claim;
 mod config;
-mod config_error;
 mod control;
 mod dtls;
 mod fields;
@@ -45,6 +46,5 @@ pub mod sandbox;
 mod server_socket;
 mod session;
 pub mod start;
-mod state_folder;
 mod timer;
 mod uri;

@@ -7,8 +7,8 @@ use std::{env, fmt};
 use softsim_netd::access::port::keeper;
 use softsim_netd::args::{self, Task, USAGE, VERSION};
 use softsim_netd::names::helper;
-use softsim_netd::start::{check, run};
-use softsim_netd::{log, notifier};
+use softsim_netd::start::run;
+use softsim_netd::{checks, log, notifier};
 use softsim_sandbox::{inherited, process};
 
 fn main() -> ExitCode {
@@ -42,24 +42,20 @@ fn network_daemon(arguments: Vec<OsString>) -> ExitCode {
             return ExitCode::from(64);
         }
     };
-    let outcome = match &task {
+    let config = match &task {
         Task::Help => return printed(USAGE),
         Task::Version => return printed(VERSION),
-        Task::Check(config) => logged(|| check(config)),
-        Task::Run(config) => logged(|| run(config)),
+        Task::Check(config) => return ExitCode::from(checks::print(config)),
+        Task::Run(config) => config,
     };
-    match outcome {
+    log::begin();
+    match run(config) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");
             ExitCode::from(error.status())
         }
     }
-}
-
-fn logged<T>(task: impl FnOnce() -> T) -> T {
-    log::begin();
-    task()
 }
 
 fn printed(text: &str) -> ExitCode {

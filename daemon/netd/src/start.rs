@@ -1,11 +1,11 @@
 //! The start of netd, from the command line to the running daemon.
 
 use std::future::Future;
-use std::io;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
+use std::{io, mem};
 
 use softsim_client::keyd::{Connection, Error as KeydError, Watch};
 use softsim_client::proto::requests::Status;
@@ -16,19 +16,19 @@ use tokio::sync::{Mutex, mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use crate::access::prepare::{self, Ended, PrepareError, PreparedAccess};
+use crate::access::prepare::{Ended, PrepareError, PreparedAccess};
 use crate::access::{Accesses, Fatal as AccessFatal, Order, status};
 use crate::accounts::{Committed, Store};
+use crate::checks::Finding;
 use crate::claim::{Claim, ClaimError};
-use crate::config::{BootstrapServer, Config, Sandbox};
-use crate::config_error::ConfigError;
+use crate::config::{Bootstrap, BootstrapServer, Config, Sandbox};
 use crate::control::{self, Control};
 use crate::keyd::Keyd;
 use crate::lwm2m::{Fatal, Lwm2m, Snapshot};
 use crate::names::{self, Names};
 use crate::notifier::Notifier;
 use crate::sandbox::{self, Enforced, SandboxError};
-use crate::{dtls, state_folder};
+use crate::{checks, dtls};
 
 /// The number of requests that wait for the LwM2M task.
 const QUEUE: usize = 16;
@@ -42,9 +42,14 @@ const THREADS: usize = 2;
 /// Why netd didn't start, or why it ended.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The configuration can't be used.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
+    /// The checks at start found errors, which the log has.
+    #[error("softsim-netd doesn't start: {summary}")]
+    Checks {
+        /// How many there are.
+        summary: String,
+        /// The exit status.
+        status: u8,
+    },
     /// Another netd uses this state folder or control socket.
     #[error(transparent)]
     Claim(#[from] ClaimError),
@@ -95,7 +100,8 @@ impl Error {
     /// The exit status, as in sysexits.h.
     pub fn status(&self) -> u8 {
         match self {
-            Self::Config(_) | Self::Prepare(PrepareError::Config(_)) => 78,
+            Self::Checks { status, .. } => *status,
+            Self::Prepare(PrepareError::File(finding)) => finding.kind.status(),
             Self::Keyd(_)
             | Self::KeydEnded
             | Self::Lwm2m(Fatal::Keyd(_))
@@ -132,10 +138,9 @@ struct Opened {
 
 /// Runs until a signal, the end of keyd, or an error.
 pub fn run(file: &Path) -> Result<(), Error> {
-    let config = Config::read(file)?;
-    state_folder::check(&config, file)?;
+    let mut config = checked(file)?;
     let _claimed = claim(&config)?;
-    let opened = open(&config)?;
+    let opened = open(&mut config)?;
     let enforced = match config.sandbox {
         Sandbox::Require => sandbox::enter(&config.state_dir)?,
         Sandbox::Off => Enforced::default(),
@@ -153,18 +158,25 @@ pub fn run(file: &Path) -> Result<(), Error> {
         .block_on(serve(config, opened, enforced))
 }
 
-/// Reads the configuration and the files that it names, as [`run`] does, and opens nothing else.
-/// The log says what is valid, but may not be meant.
-pub fn check(file: &Path) -> Result<(), Error> {
-    let config = Config::read(file)?;
-    if let Some(bootstrap) = &config.bootstrap {
-        bootstrap.load()?;
+/// The configuration, if netd can work with it and with what it names. The log gets what may not
+/// be meant.
+fn checked(file: &Path) -> Result<Config, Error> {
+    match checks::run(file) {
+        (Some(config), findings) if checks::status(&findings).is_none() => {
+            findings.iter().for_each(Finding::log);
+            Ok(config)
+        }
+        (_, findings) => Err(refused(&findings)),
     }
-    for settings in config.accesses()? {
-        prepare::check(&settings)?;
+}
+
+/// Logs everything that keeps netd from starting.
+fn refused(findings: &[Finding]) -> Error {
+    findings.iter().for_each(Finding::log);
+    Error::Checks {
+        summary: checks::summary(findings),
+        status: checks::status(findings).unwrap_or(70),
     }
-    tracing::info!("{}: the configuration is valid", file.display());
-    Ok(())
 }
 
 /// Makes sure that no other netd uses the state folder or the control socket.
@@ -175,18 +187,17 @@ fn claim(config: &Config) -> Result<[Claim; 2], ClaimError> {
     ])
 }
 
-fn open(config: &Config) -> Result<Opened, Error> {
-    let bootstrap = match &config.bootstrap {
-        Some(bootstrap) => Some(bootstrap.load()?),
-        None => None,
-    };
+fn open(config: &mut Config) -> Result<Opened, Error> {
+    let bootstrap = (config.bootstrap.as_ref())
+        .map(Bootstrap::load)
+        .transpose()
+        .map_err(|findings| refused(&findings))?;
     dtls::prepare()?;
     let connect = |path: &Path| Connection::connect(path).map_err(Error::Keyd);
     let mut keyd = connect(&config.keyd_socket)?;
     let watched = connect(&config.keyd_socket)?;
     let testing = connect(&config.keyd_socket)?;
-    let accesses = config
-        .accesses()?
+    let accesses = mem::take(&mut config.accesses)
         .into_iter()
         .map(|settings| {
             let keyd = connect(&config.keyd_socket)?;

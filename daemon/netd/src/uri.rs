@@ -31,6 +31,11 @@ impl FromStr for Server {
 }
 
 impl Server {
+    /// Whether the host is an address, and no name.
+    pub(crate) fn is_address(&self) -> bool {
+        self.host.parse::<IpAddr>().is_ok()
+    }
+
     /// Parses the address of a RADIUS server, `HOST:PORT`.
     pub(crate) fn with_port(authority: &str) -> Result<Self, String> {
         let wrong = || format!("expected HOST:PORT, got {}", authority.escape_debug());

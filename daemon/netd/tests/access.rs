@@ -254,32 +254,3 @@ fn an_access_that_requires_forward_secrecy_says_that_it_has_no_patience() {
         .collect();
     assert!(says.len() == 1 && says[0].contains("secret"), "{log}");
 }
-
-/// As `sshd -t` does: there is no keyd here, and nothing that netd makes at its start.
-#[test]
-fn a_configuration_is_checked_without_being_carried_out() {
-    let directory = tempfile::tempdir().unwrap();
-    let file = directory.path().join("netd.toml");
-    let accesses = radius(
-        directory.path(),
-        &[("secret", "forward_secrecy = 'require'")],
-    );
-    for (more, status, says) in [
-        ("", 0, "the configuration is valid"),
-        ("", 0, "whatever keyd's --identity-patience"),
-        ("realm = 'nowhere'\n", 78, "realm = 'nowhere'"),
-        ("secret_file = 'x'\n", 78, "secret_file"),
-    ] {
-        let settings = "keyd_socket = 'k'\ncontrol_socket = 'c'\nstate_dir = 's'\n";
-        fs::write(&file, format!("{settings}{accesses}{more}")).unwrap();
-        let output = std::process::Command::new(env!("CARGO_BIN_EXE_softsim-netd"))
-            .args(["--check", "--config"])
-            .arg(&file)
-            .output()
-            .unwrap();
-        let log = String::from_utf8(output.stderr).unwrap();
-        assert_eq!(output.status.code(), Some(status), "{log}");
-        assert!(log.contains(says), "{log}");
-    }
-    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 2);
-}

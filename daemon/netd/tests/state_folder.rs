@@ -241,7 +241,7 @@ fn configuration_trust_anchors_and_secrets_in_the_state_folder_are_refused() {
     for (field, more) in [
         ("bootstrap.server_trust", bootstrap("state/ca.pem")),
         ("bootstrap.server_trust", bootstrap("link.pem")),
-        ("access.secret_file", access("state/secret")),
+        ("access \"a\", secret_file", access("state/secret")),
     ] {
         let (status, words) = ends(start(&folder.config(
             "netd.toml",
@@ -262,7 +262,7 @@ fn configuration_trust_anchors_and_secrets_in_the_state_folder_are_refused() {
         "",
     )));
     assert!(
-        status == 78 && words.contains("--config: expected"),
+        status == 78 && words.contains("netd.toml: expected a file outside of state_dir"),
         "{words}"
     );
 }

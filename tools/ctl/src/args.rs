@@ -132,7 +132,7 @@ pub enum TimeCommand {
     SetBack {
         /// The time to keep instead, not before the build: seconds since 1970, or
         /// YYYY-MM-DDTHH:MM:SSZ.
-        #[arg(value_parser = crate::time::parse)]
+        #[arg(value_parser = softsim_client::time::parse)]
         time: u64,
     },
 }

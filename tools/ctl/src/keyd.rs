@@ -16,11 +16,12 @@ use softsim_client::proto::{
     Enforcement, IdentityPrivacy, IdentityStatus, Overwrites, ProfileInfo, Refusal, Staged,
     StatusAnswer, Times,
 };
+use softsim_client::time;
 
 use crate::args::Enrol;
 use crate::failure::{Failure, SOFTWARE};
 use crate::output::Output;
-use crate::{files, text, time};
+use crate::{files, text};
 
 /// Shows the status of both daemons; that of netd only if it runs.
 pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {

@@ -12,7 +12,6 @@ pub mod keyd;
 pub mod netd;
 pub mod output;
 mod text;
-mod time;
 pub mod vault;
 
 use std::io;

@@ -1,5 +1,6 @@
 //! The start of an access: what it opens before netd confines itself, and its thread.
 
+use std::fmt;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -20,7 +21,7 @@ use super::status::{Events, Reporter};
 use super::wired::Wired;
 use super::{Fatal, Handle, thread};
 use crate::backoff::Backoff;
-use crate::config_error::ConfigError;
+use crate::checks::{Finding, Kind, Place};
 use crate::names::Names;
 use crate::uri::Server;
 
@@ -53,7 +54,7 @@ enum PreparedCarrier {
 pub enum PrepareError {
     /// A file of its configuration is invalid.
     #[error(transparent)]
-    Config(#[from] ConfigError),
+    File(#[from] Finding),
     /// The keeper of its interface doesn't start.
     #[error("access {name}: {interface}: {source}")]
     Interface {
@@ -73,7 +74,7 @@ impl PreparedAccess {
     /// Starts the keeper of the interface, which closes the controlled port, or reads the secret of
     /// the server.
     pub(crate) fn open(settings: Settings, keyd: Connection) -> Result<Self, PrepareError> {
-        advise(&settings);
+        let place = settings.section.place("secret_file");
         let carrier = match settings.carrier {
             CarrierSettings::Wired {
                 interface,
@@ -99,7 +100,7 @@ impl PreparedAccess {
                 nas_identifier,
             } => PreparedCarrier::Radius {
                 server,
-                secret: secret(&secret_file)?,
+                secret: secret(&secret_file, place)?,
                 nas_identifier,
             },
         };
@@ -152,39 +153,31 @@ impl PreparedAccess {
     }
 }
 
-/// Checks what an access needs, without opening anything but the file of its secret.
-pub(crate) fn check(settings: &Settings) -> Result<(), ConfigError> {
-    advise(settings);
-    match &settings.carrier {
-        CarrierSettings::Wired { .. } => Ok(()),
-        CarrierSettings::Radius { secret_file, .. } => secret(secret_file).map(drop),
-    }
+/// Checks the file with the secret of an access, and says what its settings entail that its owner
+/// may not expect.
+pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
+    let place = |field| settings.section.place(field);
+    let secret = (settings.radius())
+        .filter(|_| settings.section.has("secret_file"))
+        .and_then(|(_, file)| secret(file, place("secret_file")).err());
+    let required = settings.policy.peer.forward_secrecy == ForwardSecrecy::Require;
+    let no_patience = required.then(|| {
+        let problem = "if the network loses its pseudonyms, the permanent identity is withheld \
+                       for ever, whatever keyd's --identity-patience";
+        Finding::warning(Kind::Configuration, place("forward_secrecy"), problem)
+    });
+    secret.into_iter().chain(no_patience).collect()
 }
 
-/// Says what the settings of an access entail that its owner may not expect.
-fn advise(settings: &Settings) {
-    if settings.policy.peer.forward_secrecy == ForwardSecrecy::Require {
-        tracing::info!(
-            access = &*settings.name,
-            "forward secrecy is required: if the network loses its pseudonyms, the permanent \
-             identity is withheld for ever, whatever keyd's --identity-patience"
-        );
-    }
-}
-
-fn secret(path: &Path) -> Result<Secret, ConfigError> {
+fn secret(path: &Path, place: Place) -> Result<Secret, Finding> {
+    let wrong = |problem: String| Finding::error(Kind::Configuration, place.clone(), problem);
+    let named = |reason: &dyn fmt::Display| wrong(format!("{}: {reason}", path.display()));
     let mut octets = Zeroizing::new(Vec::with_capacity(MAX_SECRET_FILE));
     secret_file::open(path)
-        .map_err(ConfigError::Secret)?
+        .map_err(|error| wrong(error.to_string()))?
         .take(MAX_SECRET_FILE as u64)
         .read_to_end(&mut octets)
-        .map_err(|source| ConfigError::Read {
-            path: path.to_owned(),
-            source,
-        })?;
+        .map_err(|error| named(&error))?;
     let secret = octets.strip_suffix(b"\n").unwrap_or(&octets);
-    Secret::new(secret.to_vec()).map_err(|error| ConfigError::Field {
-        name: "access.secret_file",
-        reason: format!("{}: {error}", path.display()),
-    })
+    Secret::new(secret.to_vec()).map_err(|error| named(&error))
 }

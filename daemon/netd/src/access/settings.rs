@@ -1,6 +1,7 @@
 //! The settings of an `[[access]]` in netd.toml: those of every access, and a struct for each
 //! carrier.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,22 +18,11 @@ use softsim_link::ethernet::Name;
 use super::conversation::Policy;
 use super::port::AtStop;
 use crate::backoff::jittered;
-use crate::config_error::ConfigError;
-use crate::fields::{FieldError, Fields};
+use crate::fields::{Fields, Section};
 use crate::uri::Server;
 
 /// The number of accesses that netd may have: keyd keeps room for netd's other connections.
 pub(crate) const MAX_ACCESSES: usize = 8;
-
-/// An `[[access]]` of the file.
-#[derive(Clone, Debug)]
-pub(crate) struct Access {
-    /// The name of the access for softsimctl.
-    pub(crate) name: String,
-    schedule: Schedule,
-    peer: PeerFields,
-    carrier: CarrierFields,
-}
 
 /// The fields that decide how to read the others.
 #[derive(Deserialize)]
@@ -77,13 +67,6 @@ struct PeerFields {
     result_indication: bool,
     /// What netd does in EAP-AKA with an AUTN whose AMF separation bit is 1.
     aka_separation_bit: SeparationBit,
-}
-
-/// The settings of the carrier.
-#[derive(Clone, Debug)]
-enum CarrierFields {
-    Wired(WiredFields, TimerFields),
-    Radius(RadiusFields),
 }
 
 /// IEEE 802.1X on an interface.
@@ -213,6 +196,8 @@ fn nas_identifier() -> String {
 pub(crate) struct Settings {
     /// Its name.
     pub(super) name: String,
+    /// Where it is in the file.
+    pub(crate) section: Section,
     /// The settings of its carrier.
     pub(super) carrier: CarrierSettings,
     /// What the peer may do.
@@ -248,99 +233,120 @@ pub(super) enum CarrierSettings {
     },
 }
 
-impl Access {
-    /// Reads one `[[access]]`.
-    pub(crate) fn read(mut fields: Fields<'_>) -> Result<Self, FieldError> {
-        let Head { name, carrier } = fields.take()?;
-        let schedule = fields.take()?;
-        let peer = fields.take()?;
-        let own = match carrier {
-            Carrier::Wired => fields
-                .take()
-                .and_then(|wired| Ok(CarrierFields::Wired(wired, fields.take()?))),
-            Carrier::Radius => fields.take().map(CarrierFields::Radius),
+impl Settings {
+    /// Reads one `[[access]]`, applies the defaults, and reports settings that can't work. Relative
+    /// paths are relative to this directory. There are none if nothing could be checked with them.
+    pub(crate) fn read(
+        mut fields: Fields<'_>,
+        directory: &Path,
+        taken: &mut Taken,
+    ) -> Option<Self> {
+        fields.name_access();
+        taken.check(&mut fields);
+        let head: Option<Head> = fields.take();
+        let schedule: Option<Schedule> = fields.take();
+        let peer: Option<PeerFields> = fields.take();
+        let Head { name, carrier } = head?;
+        if name.is_empty() || name.len() > 32 || name.chars().any(char::is_control) {
+            fields.wrong("name", format!("expected 1 to 32 characters, got {name:?}"));
+        }
+        let network_name = match carrier {
+            Carrier::Wired => "ETHERNET",
+            Carrier::Radius => "WLAN",
         };
-        // This comes first, since a field that is missing may be one that is misspelt.
-        fields.end(format_args!(" for the carrier {carrier}"))?;
-        Ok(Self {
+        let policy = peer.map(|peer| peer.policy(network_name, &mut fields));
+        if fields.is_wrong("carrier") {
+            // It decides which fields there are.
+            return None;
+        }
+        let carrier_settings = match carrier {
+            Carrier::Wired => WiredFields::settings(&mut fields),
+            Carrier::Radius => RadiusFields::settings(&mut fields, directory),
+        };
+        let section = fields.end(format_args!(" for the carrier {carrier}"));
+        let schedule = schedule?;
+        Some(Self {
             name,
-            schedule,
-            peer,
-            carrier: own?,
+            section,
+            carrier: carrier_settings?,
+            policy: policy?,
+            reauthenticate_after: schedule.reauthenticate_after.map(|after| after.0),
+            retry: (schedule.retry_after.0, schedule.retry_at_most.0),
+            automatic: schedule.automatic,
         })
     }
 
-    /// The interface of a wired access.
-    pub(crate) fn interface(&self) -> Option<&str> {
+    /// The interface of a wired access, and whether netd keeps its controlled port.
+    pub(crate) fn interface(&self) -> Option<(&str, bool)> {
         match &self.carrier {
-            CarrierFields::Wired(wired, _) => Some(&wired.interface),
-            CarrierFields::Radius(_) => None,
+            CarrierSettings::Wired {
+                interface, port, ..
+            } => Some((interface, port.is_some())),
+            CarrierSettings::Radius { .. } => None,
         }
     }
 
-    /// The file with the secret of a RADIUS access.
-    pub(crate) fn secret_file(&self) -> Option<&Path> {
+    /// The server of a RADIUS access, and the file with its secret.
+    pub(crate) fn radius(&self) -> Option<(&Server, &Path)> {
         match &self.carrier {
-            CarrierFields::Wired(..) => None,
-            CarrierFields::Radius(radius) => Some(&radius.secret_file),
+            CarrierSettings::Wired { .. } => None,
+            CarrierSettings::Radius {
+                server,
+                secret_file,
+                ..
+            } => Some((server, secret_file)),
         }
     }
+}
 
-    /// Makes relative paths relative to this directory.
-    pub(crate) fn resolve_against(&mut self, directory: &Path) {
-        match &mut self.carrier {
-            CarrierFields::Wired(..) => {}
-            CarrierFields::Radius(radius) => {
-                radius.secret_file = directory.join(&radius.secret_file);
+/// What only one access can have, with the line of the access that has it.
+#[derive(Debug, Default)]
+pub(crate) struct Taken(BTreeMap<(&'static str, String), usize>);
+
+impl Taken {
+    fn check(&mut self, fields: &mut Fields<'_>) {
+        for (field, why) in [
+            ("name", "a name that no other access has"),
+            // Two supplicants on one wire, or two keepers of one port, would undo each other's
+            // work.
+            ("interface", "one access for each interface"),
+        ] {
+            let Some((value, line)) = fields.text(field) else {
+                continue;
+            };
+            if let Some(first) = self.0.get(&(field, value.clone())) {
+                let reason = format!("expected {why}, got {value:?}, which line {first} has");
+                fields.wrong(field, reason);
+            } else {
+                self.0.insert((field, value), line);
             }
         }
-    }
-
-    /// Applies the defaults, and refuses settings that can't work.
-    pub(crate) fn settings(&self) -> Result<Settings, ConfigError> {
-        if self.name.is_empty() || self.name.len() > 32 || self.name.chars().any(char::is_control) {
-            let expected = "expected 1 to 32 characters";
-            return Err(ConfigError::field("access.name", expected));
-        }
-        let (carrier, network_name) = match &self.carrier {
-            CarrierFields::Wired(wired, timers) => (wired.settings(timers)?, "ETHERNET"),
-            CarrierFields::Radius(radius) => (radius.settings()?, "WLAN"),
-        };
-        Ok(Settings {
-            name: self.name.clone(),
-            carrier,
-            policy: self.peer.policy(network_name)?,
-            reauthenticate_after: self.schedule.reauthenticate_after.map(|after| after.0),
-            retry: (self.schedule.retry_after.0, self.schedule.retry_at_most.0),
-            automatic: self.schedule.automatic,
-        })
     }
 }
 
 impl WiredFields {
-    fn settings(&self, timers: &TimerFields) -> Result<CarrierSettings, ConfigError> {
-        let name = &*self.interface;
+    fn settings(fields: &mut Fields<'_>) -> Option<CarrierSettings> {
+        let (wired, timers) = (fields.take::<Self>(), fields.take::<TimerFields>());
+        let (wired, timers) = (wired?, timers?);
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+        let name = &*wired.interface;
         if Name::new(name.as_bytes()).is_none() || !name.chars().all(plain) {
             let expected = "expected 1 to 15 letters, digits, dots, hyphens and underscores";
-            let reason = format!("{expected}, got {name:?}");
-            return Err(ConfigError::field("access.interface", reason));
+            fields.wrong("interface", format!("{expected}, got {name:?}"));
         }
-        let port = match self.controlled_port {
-            Some(ControlledPort::Nftables) => Some(self.port_at_stop),
-            Some(ControlledPort::None) => None,
-            None => {
-                let expected = "expected \"nftables\" or \"none\", got none";
-                return Err(ConfigError::field("access.controlled_port", expected));
-            }
-        };
+        if wired.controlled_port.is_none() {
+            let expected = "expected \"nftables\" or \"none\", got none";
+            fields.wrong("controlled_port", expected);
+        }
         if timers.max_start == 0 {
-            let expected = "expected at least 1, got 0";
-            return Err(ConfigError::field("access.max_start", expected));
+            fields.wrong("max_start", "expected at least 1, got 0");
         }
-        Ok(CarrierSettings::Wired {
-            interface: name.to_owned(),
-            port,
+        Some(CarrierSettings::Wired {
+            port: match wired.controlled_port {
+                Some(ControlledPort::Nftables) => Some(wired.port_at_stop),
+                Some(ControlledPort::None) | None => None,
+            },
+            interface: wired.interface,
             timers: Timers {
                 start_period: timers.start_period.0,
                 max_start: timers.max_start,
@@ -352,55 +358,68 @@ impl WiredFields {
 }
 
 impl RadiusFields {
-    fn settings(&self) -> Result<CarrierSettings, ConfigError> {
-        Ok(CarrierSettings::Radius {
-            server: Server::with_port(&self.server)
-                .map_err(|reason| ConfigError::field("access.server", reason))?,
-            secret_file: self.secret_file.clone(),
-            nas_identifier: self.nas_identifier.clone(),
+    fn settings(fields: &mut Fields<'_>, directory: &Path) -> Option<CarrierSettings> {
+        let radius: Self = fields.take()?;
+        let server = Server::with_port(&radius.server).unwrap_or_else(|reason| {
+            fields.wrong("server", reason);
+            Server {
+                host: String::new(),
+                port: 0,
+            }
+        });
+        Some(CarrierSettings::Radius {
+            server,
+            secret_file: directory.join(&radius.secret_file),
+            nas_identifier: radius.nas_identifier,
         })
     }
 }
 
 impl PeerFields {
-    fn policy(&self, network_name: &str) -> Result<Policy, ConfigError> {
-        let methods = &self.methods;
+    /// Reports what is wrong.
+    fn policy(self, network_name: &str, fields: &mut Fields<'_>) -> Policy {
+        let methods = self.methods;
         let twice = (1..methods.len()).any(|at| methods[..at].contains(&methods[at]));
         if methods.is_empty() || twice {
-            let expected = "expected one or two different methods";
-            return Err(ConfigError::field("access.methods", expected));
+            fields.wrong("methods", "expected one or two different methods");
         }
         let name = self.network_name.as_deref().unwrap_or(network_name);
         let mut peer = Peer::new();
-        peer.methods.clone_from(methods);
+        match NetworkName::new(name) {
+            Ok(name) => peer.network_name = name,
+            Err(error) => fields.wrong("network_name", error.to_string()),
+        }
+        match outer(&self.identity) {
+            Ok(outer) => peer.outer = outer,
+            Err(reason) => fields.wrong("identity", reason),
+        }
+        peer.methods = methods;
         peer.forward_secrecy = self.forward_secrecy;
-        peer.outer = self.outer()?;
-        peer.decoration.clone_from(&self.decoration_realm);
-        peer.network_name = NetworkName::new(name)
-            .map_err(|error| ConfigError::field("access.network_name", error.to_string()))?;
+        peer.decoration = self.decoration_realm;
         peer.network_name_policy = self.network_name_policy;
         peer.result_indication = self.result_indication;
         peer.refuse_separation_bit = self.aka_separation_bit == SeparationBit::Refuse;
-        if !methods.iter().any(|method| peer.allows(*method)) {
+        // Without methods, something else is wrong.
+        if *peer.methods == [Method::Aka] && !peer.allows(Method::Aka) {
             let reason = "EAP-AKA has none, and is the only method here";
-            return Err(ConfigError::field("access.forward_secrecy", reason));
+            fields.wrong("forward_secrecy", reason);
         }
         let realm = self.realm.unwrap_or_else(|| realm_of(name));
-        Ok(Policy { peer, realm })
+        Policy { peer, realm }
     }
+}
 
-    fn outer(&self) -> Result<OuterIdentity, ConfigError> {
-        let wrong = |reason| ConfigError::field("access.identity", reason);
-        match &*self.identity {
-            "any" => Ok(OuterIdentity::Any),
-            "pseudonym" => Ok(OuterIdentity::PseudonymOrPermanent),
-            "anonymous" => Ok(OuterIdentity::Anonymous),
-            "suci" => Ok(OuterIdentity::Suci),
-            nai if nai.contains('@') => fixed(nai).map_err(|error| wrong(error.to_string())),
-            other => Err(wrong(format!(
-                "expected any, pseudonym, anonymous, suci or an NAI, got {other:?}"
-            ))),
-        }
+/// The first identity: a kind, or an NAI.
+fn outer(identity: &str) -> Result<OuterIdentity, String> {
+    match identity {
+        "any" => Ok(OuterIdentity::Any),
+        "pseudonym" => Ok(OuterIdentity::PseudonymOrPermanent),
+        "anonymous" => Ok(OuterIdentity::Anonymous),
+        "suci" => Ok(OuterIdentity::Suci),
+        nai if nai.contains('@') => fixed(nai).map_err(|error| error.to_string()),
+        other => Err(format!(
+            "expected any, pseudonym, anonymous, suci or an NAI, got {other:?}"
+        )),
     }
 }
 
@@ -429,15 +448,19 @@ fn realm_of(network_name: &str) -> Realm {
 mod tests {
     #![allow(clippy::unwrap_used, clippy::panic)]
 
-    use toml::de::DeTable;
-
     use super::*;
+    use crate::fields::Document;
 
     fn settings(text: &str) -> Result<Settings, String> {
-        let parsed = DeTable::parse(text).map_err(|error| error.to_string())?;
-        let access = Access::read(Fields::of(parsed))
-            .map_err(|error| error.in_file(Path::new("netd.toml"), text).to_string())?;
-        access.settings().map_err(|error| error.to_string())
+        let document = Document::new(Path::new("netd.toml"), text);
+        let read = |fields| Settings::read(fields, Path::new(""), &mut Taken::default());
+        let settings = document.fields().and_then(read);
+        let findings = document.into_findings();
+        let shown: Vec<_> = findings.iter().map(ToString::to_string).collect();
+        match shown.is_empty() {
+            true => Ok(settings.unwrap()),
+            false => Err(shown.join("\n")),
+        }
     }
 
     const WIRED: &str =
@@ -494,7 +517,11 @@ mod tests {
             };
             assert_eq!(identity.kind, expected, "{nai}");
         }
-        assert!(outer("imsi").unwrap_err().contains("access.identity"));
+        assert!(
+            outer("imsi")
+                .unwrap_err()
+                .contains("identity: expected any")
+        );
     }
 
     /// Asserts that the text is refused, and that the error says `expected`.
@@ -509,35 +536,39 @@ mod tests {
             (
                 WIRED,
                 "server = '192.0.2.1:1812'",
-                "line 5, server = '192.0.2.1:1812': unknown field `server` for the carrier wired",
+                "line 5, access \"uplink\", server: unknown field `server` for the carrier wired",
             ),
             (
                 RADIUS,
                 "interface = 'eth1'",
                 "unknown field `interface` for the carrier radius",
             ),
-            (RADIUS, "methods = []", "access.methods"),
-            (RADIUS, "methods = ['aka', 'aka']", "access.methods"),
+            (RADIUS, "methods = []", "methods: expected"),
+            (RADIUS, "methods = ['aka', 'aka']", "methods: expected"),
             (RADIUS, "methods = ['sim']", "sim"),
             (
                 RADIUS,
                 "methods = ['aka']\nforward_secrecy = 'require'",
-                "access.forward_secrecy",
+                "line 6, access \"aaa\", forward_secrecy: EAP-AKA has none",
             ),
             (
                 RADIUS,
                 "retry_after = 0",
-                "line 5, retry_after = 0: expected at least 1 second, got 0",
+                "line 5, access \"aaa\", retry_after: expected at least 1 second, got 0",
             ),
             (
                 RADIUS,
                 "automatic = 'no'",
-                "line 5, automatic = 'no': invalid type",
+                "line 5, access \"aaa\", automatic: expected a boolean, got string",
             ),
-            (RADIUS, "network_name = ''", "access.network_name"),
-            (RADIUS, "realm = 'home'", "line 5, realm = 'home': "),
+            (
+                RADIUS,
+                "network_name = ''",
+                "line 5, access \"aaa\", network_name: ",
+            ),
+            (RADIUS, "realm = 'home'", "line 5, access \"aaa\", realm: "),
             (RADIUS, "retry = 5", "`retry_after`, `retry_at_most`"),
-            (WIRED, "max_start = 0", "access.max_start"),
+            (WIRED, "max_start = 0", "max_start: expected at least 1"),
         ] {
             assert_refused(&format!("{base}{more}\n"), expected);
         }
@@ -548,14 +579,17 @@ mod tests {
         for (text, expected) in [
             (
                 "name = ''\ncarrier = 'wired'\ninterface = 'eth1'\n",
-                "access.name",
+                "line 1, access \"\", name: expected 1 to 32",
             ),
-            ("carrier = 'radius'\n", "missing field `name`"),
-            ("name = 'x'\n", "missing field `carrier`"),
-            ("name = 'x'\ncarrier = 'radius'\n", "missing field `server`"),
+            ("carrier = 'radius'\n", "name: expected a value, got none"),
+            ("name = 'x'\n", "carrier: expected a value, got none"),
+            (
+                "name = 'x'\ncarrier = 'radius'\n",
+                "server: expected a value, got none",
+            ),
             (
                 "name = 'x'\ncarrier = 'wired'\n",
-                "missing field `interface`",
+                "interface: expected a value, got none",
             ),
             (
                 "name = 'x'\ncarrier = 'wired'\ninterfaec = 'eth1'\n",
@@ -563,11 +597,11 @@ mod tests {
             ),
             (
                 "name = 'x'\ncarrier = 'wired'\ninterface = 'a;b'\n",
-                "access.interface",
+                "interface: expected 1 to 15",
             ),
             (
                 "name = 'x'\ncarrier = 'wired'\ninterface = 'eth1'\n",
-                "access.controlled_port",
+                "controlled_port: expected",
             ),
             ("name = 'x'\ncarrier = 'wifi'\n", "wifi"),
         ] {

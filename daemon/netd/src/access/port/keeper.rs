@@ -64,6 +64,14 @@ pub enum Error {
     /// It can't open what it needs.
     #[error("port-keeper: {0}: {1}")]
     Open(&'static str, #[source] io::Error),
+    /// It lacks a capability for what it needs.
+    #[error("port-keeper: {what}: expected the capability {capability}, which this process lacks")]
+    Lacking {
+        /// What it needs.
+        what: &'static str,
+        /// The capability.
+        capability: &'static str,
+    },
     /// It can't confine itself.
     #[error("port-keeper: {0}")]
     Confinement(String),
@@ -92,14 +100,14 @@ fn open(arguments: &[OsString]) -> Result<Keeper, Error> {
     let failed = |what| move |error| Error::Open(what, error);
     let index = ethernet::index(interface).map_err(failed("the interface"))?;
     let frames = FrameSocket::open(index, ETHERTYPE, PAE_GROUP_ADDRESS)
-        .map_err(failed("EAPOL, which takes CAP_NET_RAW"))?;
+        .map_err(|error| lacking("EAPOL", "CAP_NET_RAW", error))?;
     let link_monitor = LinkMonitor::open(index).map_err(failed("its link"))?;
     // The command line may have an alternative name, which no rule matches.
     let (link, name) = present(&link_monitor).map_err(failed("its link"))?;
     let port = with_port
         .then(|| Port::open(index))
         .transpose()
-        .map_err(failed("the packet filter, which takes CAP_NET_ADMIN"))?;
+        .map_err(|error| lacking("the packet filter", "CAP_NET_ADMIN", error))?;
     confine(with_port).map_err(Error::Confinement)?;
     Ok(Keeper {
         netd,
@@ -112,6 +120,14 @@ fn open(arguments: &[OsString]) -> Result<Keeper, Error> {
         answer: None,
         link_sent: false,
     })
+}
+
+/// Why it can't open what takes a capability: the lack of that, or another reason.
+fn lacking(what: &'static str, capability: &'static str, error: io::Error) -> Error {
+    match error.kind() {
+        ErrorKind::PermissionDenied => Error::Lacking { what, capability },
+        _ => Error::Open(what, error),
+    }
 }
 
 /// The present link and name of an interface, which the kernel reports first.

@@ -7,9 +7,8 @@ use std::{fs, io};
 
 use softsim_sandbox::process;
 
-use crate::access::settings::Access;
+use super::{Finding, Kind};
 use crate::config::Config;
-use crate::config_error::ConfigError;
 
 /// How many links netd follows from one to the next.
 const MAX_LINKS: u8 = 16;
@@ -19,51 +18,80 @@ const MAX_LINKS: u8 = 16;
 ///
 /// Who may write to a folder above it doesn't matter: another folder in its place holds no accounts
 /// that keyd has committed.
-pub(crate) fn check(config: &Config, file: &Path) -> Result<(), ConfigError> {
-    let folder = owned(&config.state_dir)?;
-    let trust = config.bootstrap.iter().flat_map(|b| &b.server_trust);
-    let secrets = config.access.iter().filter_map(Access::secret_file);
-    let named = [("--config", file)]
-        .into_iter()
-        .chain(trust.map(|path| ("bootstrap.server_trust", &**path)))
-        .chain(secrets.map(|path| ("access.secret_file", path)));
-    for (name, path) in named {
-        if std::path::absolute(path).is_ok_and(|path| leads_through(&path, &folder, MAX_LINKS)) {
-            let reason = format!(
+pub(super) fn check(config: &Config, file: &Path) -> Vec<Finding> {
+    if !config.section.has("state_dir") {
+        return Vec::new();
+    }
+    let place = config.section.place("state_dir");
+    let folder = match owned(&config.state_dir) {
+        Ok(folder) => folder,
+        Err((problem, way_out)) => {
+            let finding = Finding::error(Kind::Configuration, place, problem);
+            return vec![Finding { way_out, ..finding }];
+        }
+    };
+    let mut itself = config.section.place("");
+    itself.field = None;
+    let trust = config.bootstrap.iter().flat_map(|bootstrap| {
+        let place = bootstrap.section.place("server_trust");
+        bootstrap
+            .server_trust
+            .iter()
+            .map(move |path| (place.clone(), &**path))
+    });
+    let secrets = config.accesses.iter().filter_map(|access| {
+        let (_, path) = access.radius()?;
+        let place = access.section.place("secret_file");
+        access.section.has("secret_file").then_some((place, path))
+    });
+    let named = [(itself, file)].into_iter().chain(trust).chain(secrets);
+    named
+        .filter(|(_, path)| {
+            std::path::absolute(path).is_ok_and(|path| leads_through(&path, &folder, MAX_LINKS))
+        })
+        .map(|(place, path)| {
+            let problem = format!(
                 "expected a file outside of state_dir, to which softsim-netd writes, got {}",
                 path.display()
             );
-            return Err(ConfigError::Field { name, reason });
-        }
-    }
-    Ok(())
+            Finding::error(Kind::Configuration, place, problem)
+        })
+        .collect()
 }
 
 /// The path of the folder without links, if netd owns it and nobody else may write to it or read
-/// it. Who can open it can lock it, and netd would take that for another netd.
-fn owned(path: &Path) -> Result<PathBuf, ConfigError> {
-    let wrong = |reason: String| ConfigError::Field {
-        name: "state_dir",
-        reason,
-    };
+/// it. Who can open it can lock it, and netd would take that for another netd. If not: what is
+/// wrong, and the way out.
+fn owned(path: &Path) -> Result<PathBuf, (String, Option<String>)> {
     let shown = path.display();
+    let failed = |error: io::Error| (format!("{shown}: {error}"), None);
     let found = fs::metadata(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => wrong(format!("{shown} is missing: mkdir -m 0700 {shown}")),
-        _ => wrong(format!("{shown}: {error}")),
+        io::ErrorKind::NotFound => (
+            format!("{shown} is missing"),
+            Some(format!("mkdir -m 0700 {shown}")),
+        ),
+        _ => failed(error),
     })?;
     let (owner, own, mode) = (found.uid(), process::uid(), found.mode() & 0o7777);
     if !found.is_dir() {
-        Err(wrong(format!("expected a directory, got {shown}")))
+        Err((format!("expected a directory, got {shown}"), None))
     } else if owner != own {
-        Err(wrong(format!(
-            "expected a directory of uid {own}, got {shown} of uid {owner}"
-        )))
+        let problem = format!("expected a directory of uid {own}, got {shown} of uid {owner}");
+        let way_out = match own {
+            // An administrator who checks what a service will do.
+            0 => format!("run softsim-netd as the user of uid {owner}, or chown root {shown}"),
+            _ => format!("chown {own} {shown}"),
+        };
+        Err((problem, Some(way_out)))
     } else if mode & 0o066 != 0 {
-        Err(wrong(format!(
-            "expected a directory that nobody else may read or write to, got {shown} of mode {mode:04o}: chmod 0700 {shown}"
-        )))
+        Err((
+            format!(
+                "expected a directory that nobody else may read or write to, got {shown} of mode {mode:04o}"
+            ),
+            Some(format!("chmod 0700 {shown}")),
+        ))
     } else {
-        fs::canonicalize(path).map_err(|error| wrong(format!("{shown}: {error}")))
+        fs::canonicalize(path).map_err(failed)
     }
 }
 

@@ -1,15 +1,16 @@
 //! Times as people write them: seconds since 1970, or a date and a time of UTC (RFC 3339).
 
-const DAY: u64 = 86_400;
+/// The seconds of a day.
+pub(crate) const DAY: u64 = 86_400;
 
 /// The days of a period of 400 years, after which the calendar repeats.
 const DAYS_OF_400_YEARS: u64 = 146_097;
 
 /// The last second that has a year of four digits.
-const LAST: u64 = 253_402_300_799;
+pub(crate) const LAST: u64 = 253_402_300_799;
 
 /// `2026-11-30T18:30:14Z`; the seconds since 1970 if the year has more than four digits.
-pub(crate) fn utc(seconds: u64) -> String {
+pub fn utc(seconds: u64) -> String {
     if seconds > LAST {
         return seconds.to_string();
     }
@@ -22,7 +23,7 @@ pub(crate) fn utc(seconds: u64) -> String {
 ///
 /// # Errors
 /// It is something else.
-pub(crate) fn parse(text: &str) -> Result<u64, String> {
+pub fn parse(text: &str) -> Result<u64, String> {
     let whole = text.parse().ok();
     whole.or_else(|| seconds_of(text)).ok_or_else(|| {
         format!("expected seconds since 1970, or YYYY-MM-DDTHH:MM:SSZ, got {text:?}")

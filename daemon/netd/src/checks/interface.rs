@@ -1,0 +1,80 @@
+//! The checks of an interface: it exists, and this process may use it.
+
+use std::fs;
+
+use softsim_link::ethernet;
+use softsim_sandbox::process;
+
+use super::{Finding, Kind};
+use crate::access::settings::Settings;
+
+/// A capability that a port keeper needs to start: its name, and its number (capabilities(7)).
+type Capability = (&'static str, u32);
+
+const RAW: Capability = ("CAP_NET_RAW", 13);
+const ADMIN: Capability = ("CAP_NET_ADMIN", 12);
+
+/// Checks the interface of a wired access. Whether it is up or has a link doesn't matter: that may
+/// change.
+pub(super) fn check(settings: &Settings) -> Vec<Finding> {
+    let Some((interface, with_port)) = settings.interface() else {
+        return Vec::new();
+    };
+    let error = |field, problem| {
+        let place = settings.section.place(field);
+        Finding::error(Kind::System, place, problem)
+    };
+    let named = settings.section.has("interface").then_some(interface);
+    let missing = named.and_then(|name| ethernet::index(name).err());
+    let missing = missing.map(|reason| {
+        let expected = "expected an interface of this host";
+        error(
+            "interface",
+            format!("{expected}, got {interface:?} ({reason})"),
+        )
+        .advise(present())
+    });
+    let of_port = with_port.then_some(("controlled_port", ADMIN));
+    let needed = [("interface", RAW)].into_iter().chain(of_port);
+    let effective = effective();
+    let lacking = needed.filter(|(_, (_, number))| {
+        effective.is_some_and(|capabilities| capabilities & (1 << number) == 0)
+    });
+    let lacking = lacking.map(|(field, (name, _))| {
+        let problem = format!("expected the capability {name}, which this process lacks");
+        error(field, problem).advise(grant(name))
+    });
+    missing.into_iter().chain(lacking).collect()
+}
+
+/// The interfaces that there are.
+fn present() -> String {
+    let table = fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    // Each interface is a line, after two lines that name the columns.
+    let names: Vec<_> = (table.lines().skip(2))
+        .filter_map(|line| line.split_once(':'))
+        .map(|(name, _)| name.trim())
+        .collect();
+    format!("there are {}", names.join(", "))
+}
+
+/// The capabilities in force, as a mask (proc(5), CapEff); none if /proc doesn't tell.
+fn effective() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let mask = status
+        .lines()
+        .find_map(|line| line.strip_prefix("CapEff:"))?;
+    u64::from_str_radix(mask.trim(), 16).ok()
+}
+
+/// How this process would get a capability.
+fn grant(name: &str) -> String {
+    match process::uid() {
+        // Only a container or a unit takes a capability from root.
+        0 => format!("give {name} to the container or the unit that softsim-netd runs in"),
+        _ => format!(
+            "add {name} to AmbientCapabilities= and CapabilityBoundingSet= of softsim-netd's unit \
+             (systemctl edit softsim-netd)"
+        ),
+    }
+}

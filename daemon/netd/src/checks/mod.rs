@@ -1,0 +1,115 @@
+//! The checks of what netd needs: its configuration, the files and the interfaces that it names,
+//! and the key process.
+//!
+//! They find everything that is wrong, not only the first. netd makes them at its start, and
+//! `--check` makes them without a start. A [`Finding`] is data, so that any program can show it.
+
+mod finding;
+mod interface;
+mod key_process;
+mod names;
+mod state_folder;
+
+use std::fs;
+use std::path::Path;
+
+use softsim_sandbox::process;
+use softsim_sandbox::text::Plain;
+
+pub use self::finding::{Finding, Kind, Line, Place, Severity};
+use crate::access::prepare;
+use crate::config::{Config, Sandbox};
+
+/// Reads the configuration, and checks what it names. Errors come first, then warnings, each in the
+/// order of the file.
+///
+/// With an error, the configuration isn't what the file says, and must not be used.
+pub(crate) fn run(file: &Path) -> (Option<Config>, Vec<Finding>) {
+    let (config, mut findings) = Config::read(file);
+    if let Some(config) = &config {
+        findings.extend(around(config, file));
+    }
+    findings.sort_by_key(|finding| {
+        let line = finding.place.line.as_ref().map(|line| line.number);
+        (finding.severity, line)
+    });
+    (config, findings)
+}
+
+/// Checks what a configuration names.
+fn around(config: &Config, file: &Path) -> Vec<Finding> {
+    let mut findings = state_folder::check(config, file);
+    if config.section.has("keyd_socket") {
+        findings.extend(key_process::connect(config).err());
+    }
+    findings.extend(folder_of_control_socket(config));
+    if config.sandbox == Sandbox::Off {
+        let problem = "softsim-netd runs unconfined, which is for debugging";
+        let place = config.section.place("sandbox");
+        findings.push(Finding::warning(Kind::Configuration, place, problem));
+    }
+    if let Some(bootstrap) = &config.bootstrap {
+        match bootstrap.load() {
+            Ok(_) => {}
+            Err(of_files) => findings.extend(of_files),
+        }
+    }
+    findings.extend(names::check(config));
+    for settings in &config.accesses {
+        findings.extend(prepare::check(settings));
+        findings.extend(interface::check(settings));
+    }
+    findings
+}
+
+/// netd makes its socket, but not the folder.
+fn folder_of_control_socket(config: &Config) -> Option<Finding> {
+    let named = config.section.has("control_socket");
+    let folder = config.control_socket.parent().filter(|_| named)?;
+    let reason = fs::metadata(folder).err()?;
+    let shown = folder.display();
+    let problem = format!("expected a folder for the socket, got {shown}: {reason}");
+    // A service manager may still make it.
+    let place = config.section.place("control_socket");
+    Some(Finding::error(Kind::System, place, problem).advise(format!("mkdir {shown}")))
+}
+
+/// The exit status of a program that these findings keep from its task: as in sysexits.h, and none
+/// if there is no error.
+pub fn status(findings: &[Finding]) -> Option<u8> {
+    let errors = findings
+        .iter()
+        .filter(|finding| finding.severity == Severity::Error);
+    // A restart may help against the other kinds; it is in vain if there is one of this kind, too.
+    let kind = errors.map(|error| error.kind).min()?;
+    Some(kind.status())
+}
+
+/// How many errors and warnings there are.
+pub fn summary(findings: &[Finding]) -> String {
+    let count = |severity, name: &str| {
+        let of_it = findings
+            .iter()
+            .filter(|finding| finding.severity == severity);
+        match of_it.count() {
+            1 => format!("1 {name}"),
+            count => format!("{count} {name}s"),
+        }
+    };
+    let errors = count(Severity::Error, "error");
+    format!("{errors}, {}", count(Severity::Warning, "warning"))
+}
+
+/// Makes the checks without a start, and prints what they find. Returns the exit status.
+pub fn print(file: &Path) -> u8 {
+    let (_, findings) = run(file);
+    let lines = findings
+        .iter()
+        .map(|finding| format!("{}: {finding}", finding.severity))
+        .chain([format!("{}: {}", file.display(), summary(&findings))]);
+    let text: String = lines.map(|line| format!("{}\n", Plain(&line))).collect();
+    match process::print(&text) {
+        Ok(()) => status(&findings).unwrap_or(0),
+        Err(_) => 74,
+    }
+}

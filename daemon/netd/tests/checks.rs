@@ -1,0 +1,356 @@
+//! The checks at start, and `--check`: all that is wrong is told at once, in words.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support;
+
+use std::fs::{self, DirBuilder};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::process::Command;
+
+use softsim_client::proto::requests::Hello;
+use softsim_client::proto::{
+    HelloAnswer, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role, kind_of,
+};
+use support::{Keyd, answer, encoded};
+
+/// A folder for a netd: with a state folder, a secret, and a certificate.
+struct Folder(tempfile::TempDir);
+
+/// What a program said, and its exit status.
+struct Said {
+    text: String,
+    status: i32,
+}
+
+impl Folder {
+    fn new() -> Self {
+        let folder = Self(tempfile::tempdir().unwrap());
+        DirBuilder::new()
+            .mode(0o700)
+            .create(folder.at("state"))
+            .unwrap();
+        fs::write(folder.at("secret"), "testing123\n").unwrap();
+        let private = fs::Permissions::from_mode(0o600);
+        fs::set_permissions(folder.at("secret"), private).unwrap();
+        folder
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    fn keyd(&self) -> Keyd {
+        Keyd::start(&self.at("network.sock"))
+    }
+
+    /// Writes the configuration: the usual paths, and more.
+    fn write(&self, more: &str) {
+        self.write_all(&format!(
+            "keyd_socket = 'network.sock'\ncontrol_socket = 'netd.sock'\nstate_dir = 'state'\n{more}"
+        ));
+    }
+
+    fn write_all(&self, text: &str) {
+        fs::write(self.at("netd.toml"), text).unwrap();
+    }
+
+    fn netd(&self) -> Command {
+        let mut netd = Command::new(env!("CARGO_BIN_EXE_softsim-netd"));
+        netd.arg("--config").arg(self.at("netd.toml"));
+        netd
+    }
+
+    fn check(&self) -> Said {
+        let output = self.netd().arg("--check").output().unwrap();
+        assert!(output.stderr.is_empty(), "{output:?}");
+        Said {
+            text: String::from_utf8(output.stdout).unwrap(),
+            status: output.status.code().unwrap(),
+        }
+    }
+
+    /// A start that must fail.
+    fn start(&self) -> Said {
+        let output = self.netd().output().unwrap();
+        Said {
+            text: String::from_utf8(output.stderr).unwrap(),
+            status: output.status.code().unwrap(),
+        }
+    }
+
+    /// Asserts what both say, and their status.
+    fn assert_both(&self, status: i32, expected: &[&str]) {
+        for said in [self.check(), self.start()] {
+            for expected in expected {
+                assert!(said.text.contains(expected), "{expected}: {}", said.text);
+            }
+            assert_eq!(said.status, status, "{}", said.text);
+        }
+    }
+
+    /// The folder as it is shown.
+    fn shown(&self, name: &str) -> String {
+        self.at(name).display().to_string()
+    }
+}
+
+fn radius(name: &str, more: &str) -> String {
+    format!(
+        "[[access]]\nname = '{name}'\ncarrier = 'radius'\nserver = '127.0.0.1:1812'\n\
+         secret_file = 'secret'\n{more}\n"
+    )
+}
+
+fn wired(name: &str, interface: &str, port: &str) -> String {
+    format!(
+        "[[access]]\nname = '{name}'\ncarrier = 'wired'\ninterface = '{interface}'\n\
+         controlled_port = '{port}'\n"
+    )
+}
+
+#[test]
+fn what_is_right_is_valid_and_nothing_is_made() {
+    let folder = Folder::new();
+    let _keyd = folder.keyd();
+    folder.write(&radius("aaa", ""));
+    let before = fs::read_dir(folder.0.path()).unwrap().count();
+    let said = folder.check();
+    let file = folder.shown("netd.toml");
+    assert_eq!(said.text, format!("{file}: 0 errors, 0 warnings\n"));
+    assert_eq!(said.status, 0);
+    assert_eq!(fs::read_dir(folder.0.path()).unwrap().count(), before);
+}
+
+#[test]
+fn two_accesses_with_errors_are_told_with_all_that_is_wrong_around_them() {
+    let folder = Folder::new();
+    fs::set_permissions(folder.at("state"), fs::Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(folder.at("secret"), fs::Permissions::from_mode(0o644)).unwrap();
+    let first = radius("one", "realm = 'nowhere'\nmethods = []");
+    let second = wired("two", "nonesuch0", "ebtables");
+    folder.write(&format!("{first}{second}{}", radius("three", "")));
+    let (file, secret) = (folder.shown("netd.toml"), folder.shown("secret"));
+    folder.assert_both(
+        78,
+        &[
+            &format!("{file}: line 1, keyd_socket: expected softsim-keyd on {}, got no such socket: start softsim-keyd", folder.shown("network.sock")),
+            &format!("{file}: line 3, state_dir: expected a directory that nobody else may read or write to, got {0} of mode 0755: chmod 0700 {0}", folder.shown("state")),
+            &format!("{file}: line 9, access \"one\", realm: expected one of `wlan`, "),
+            &format!("{file}: line 10, access \"one\", methods: expected one or two different methods"),
+            &format!("{file}: line 15, access \"two\", controlled_port: expected `nftables` or `none`, got `ebtables`"),
+            &format!("{file}: line 20, access \"three\", secret_file: {secret}: expected a file that only its owner may read, got mode 0644: chmod 600 {secret}"),
+            // What is named beside an error is checked, too.
+            "line 14, access \"two\", interface: expected an interface of this host, got \"nonesuch0\"",
+            "line 8, access \"one\", secret_file: ",
+            "8 errors, 0 warnings",
+        ],
+    );
+}
+
+#[test]
+fn names_and_interfaces_that_two_accesses_have_are_told_with_both_lines() {
+    let folder = Folder::new();
+    let _keyd = folder.keyd();
+    folder.write(&format!("{0}{0}", wired("uplink", "lo", "none")));
+    folder.assert_both(
+        78,
+        &[
+            "line 10, access \"uplink\", name: expected a name that no other access has, got \"uplink\", which line 5 has",
+            "line 12, access \"uplink\", interface: expected one access for each interface, got \"lo\", which line 7 has",
+        ],
+    );
+}
+
+#[test]
+fn what_may_not_be_meant_is_a_warning_and_no_error() {
+    let folder = Folder::new();
+    let _keyd = folder.keyd();
+    let settings = "forward_secrecy = 'require'";
+    folder.write(&format!("sandbox = 'off'\n{}", radius("aaa", settings)));
+    let said = folder.check();
+    for expected in [
+        "warning: ",
+        "line 4, sandbox: softsim-netd runs unconfined, which is for debugging",
+        "line 10, access \"aaa\", forward_secrecy: if the network loses its pseudonyms, the permanent identity is withheld for ever",
+        "0 errors, 2 warnings",
+    ] {
+        assert!(said.text.contains(expected), "{}", said.text);
+    }
+    assert_eq!(said.status, 0);
+}
+
+/// A keyd that answers Hello like this.
+fn greeting(
+    answer_hello: impl Fn() -> Result<HelloAnswer, Refusal> + Send + Sync + 'static,
+    folder: &Folder,
+) -> Keyd {
+    Keyd::start_with(&folder.at("network.sock"), move |request| {
+        match kind_of(request) {
+            Ok(RequestKind::Hello) => encoded::<Hello>(answer_hello()),
+            _ => answer(request),
+        }
+    })
+}
+
+#[test]
+fn the_socket_of_another_role_is_refused_at_start() {
+    for role in [Role::Admin, Role::App, Role::Supplicant] {
+        let folder = Folder::new();
+        let hello = move || {
+            Ok(HelloAnswer {
+                version: PROTOCOL_VERSION,
+                role,
+                max_request: MAX_REQUEST as u32,
+                max_handles: 4,
+            })
+        };
+        let _keyd = greeting(hello, &folder);
+        folder.write("");
+        let expected = format!(
+            "line 1, keyd_socket: expected softsim-keyd's socket of the role network, got that of the role {role}: give the path of softsim-keyd's --network"
+        );
+        folder.assert_both(78, &[&expected]);
+    }
+}
+
+#[test]
+fn a_keyd_of_another_release_is_told_as_such() {
+    let folder = Folder::new();
+    let hello = || {
+        Err(Refusal::Version {
+            expected: PROTOCOL_VERSION + 1,
+            got: PROTOCOL_VERSION,
+        })
+    };
+    let _keyd = greeting(hello, &folder);
+    folder.write("");
+    let expected = format!(
+        "keyd_socket: expected a softsim-keyd of the release of softsim-netd: protocol version {}, got {}",
+        PROTOCOL_VERSION,
+        PROTOCOL_VERSION + 1
+    );
+    folder.assert_both(69, &[&expected]);
+}
+
+#[test]
+fn a_keyd_that_is_not_there_is_told_from_a_file_and_from_another_socket() {
+    let folder = Folder::new();
+    fs::write(folder.at("file"), "").unwrap();
+    drop(UnixListener::bind(folder.at("stale.sock")).unwrap());
+    let _stream = UnixListener::bind(folder.at("stream.sock")).unwrap();
+    for (socket, status, expected) in [
+        ("missing.sock", 69, "got no such socket: start softsim-keyd"),
+        (
+            "stale.sock",
+            69,
+            "got a socket on which nobody listens: start softsim-keyd",
+        ),
+        (
+            "file",
+            78,
+            "got a file that isn't a socket: give the path of",
+        ),
+        (
+            "stream.sock",
+            78,
+            "got a socket of another kind: give the path of",
+        ),
+    ] {
+        folder.write_all(&format!(
+            "keyd_socket = '{socket}'\ncontrol_socket = 'netd.sock'\nstate_dir = 'state'\n"
+        ));
+        let expected = format!(
+            "line 1, keyd_socket: expected softsim-keyd on {}, {expected}",
+            folder.shown(socket)
+        );
+        folder.assert_both(status, &[&expected]);
+    }
+}
+
+#[test]
+fn a_control_socket_without_a_folder_is_told() {
+    let folder = Folder::new();
+    let _keyd = folder.keyd();
+    folder.write_all(
+        "keyd_socket = 'network.sock'\ncontrol_socket = 'run/netd.sock'\nstate_dir = 'state'\n",
+    );
+    let expected = format!(
+        "line 2, control_socket: expected a folder for the socket, got {0}: No such file or directory (os error 2): mkdir {0}",
+        folder.shown("run")
+    );
+    folder.assert_both(71, &[&expected]);
+}
+
+#[test]
+fn an_interface_that_is_missing_is_told_with_those_that_are_there() {
+    let folder = Folder::new();
+    let _keyd = folder.keyd();
+    folder.write(&wired("uplink", "nonesuch0", "none"));
+    // It may come later, so that the service manager tries again.
+    folder.assert_both(
+        71,
+        &["line 7, access \"uplink\", interface: expected an interface of this host, got \"nonesuch0\""],
+    );
+    let said = folder.check().text;
+    let there = said.split("there are ").nth(1).unwrap();
+    assert!(there.contains("lo"), "{said}");
+}
+
+#[test]
+fn only_a_process_that_lacks_a_capability_is_told_that_it_needs_it() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        // Only root has capabilities that it could give up.
+        return;
+    }
+    let folder = Folder::new();
+    let _keyd = folder.keyd();
+    folder.write(&wired("uplink", "lo", "nftables"));
+    let said = folder.check();
+    assert!(!said.text.contains("CAP_NET"), "{}", said.text);
+    let without = |options: &[&str]| {
+        let output = Command::new("setpriv")
+            .args(options)
+            .arg(env!("CARGO_BIN_EXE_softsim-netd"))
+            .args(["--check", "--config"])
+            .arg(folder.at("netd.toml"))
+            .output()
+            .unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let said = without(&["--bounding-set=-net_raw"]);
+    assert!(said.contains("line 7, access \"uplink\", interface: expected the capability CAP_NET_RAW, which this process lacks: give CAP_NET_RAW to the container or the unit"), "{said}");
+    assert!(!said.contains("CAP_NET_ADMIN"), "{said}");
+    for path in ["", "netd.toml"] {
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.at(path), open).unwrap();
+    }
+    let said = without(&["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    for (field, capability) in [
+        ("interface", "CAP_NET_RAW"),
+        ("controlled_port", "CAP_NET_ADMIN"),
+    ] {
+        let expected = format!(
+            "{field}: expected the capability {capability}, which this process lacks: add {capability} to AmbientCapabilities= and CapabilityBoundingSet= of softsim-netd's unit"
+        );
+        assert!(said.contains(&expected), "{said}");
+    }
+}
+
+#[test]
+fn a_file_that_is_no_toml_is_told_with_its_line() {
+    let folder = Folder::new();
+    folder.write("endpoint = \n[[access]\n");
+    folder.assert_both(
+        78,
+        &[
+            "netd.toml: line 4, endpoint =: ",
+            "netd.toml: line 5, [[access]: ",
+        ],
+    );
+    folder.write_all("");
+    fs::remove_file(folder.at("netd.toml")).unwrap();
+    folder.assert_both(78, &["netd.toml: No such file or directory"]);
+}
