@@ -189,6 +189,7 @@ pub fn identity(kind: IdentityRequest) -> Identity<'static> {
     Identity {
         iccid: None,
         method: Method::AkaPrime,
+        any_method: false,
         kind,
         inside: true,
         realm: Realm::Wlan,

@@ -144,7 +144,12 @@ impl Sim {
     /// Answers a request of the peer.
     pub fn answer(&mut self, ask: &Ask) -> Answer {
         match ask {
-            Ask::Identity { method, wanted, .. } => self.identity(*method, *wanted),
+            Ask::Identity {
+                method,
+                any_method,
+                wanted,
+                ..
+            } => self.identity(*method, *any_method, *wanted),
             Ask::Challenge {
                 method,
                 packet,
@@ -180,10 +185,10 @@ impl Sim {
         }
     }
 
-    fn identity(&mut self, method: Method, wanted: IdentityRequest) -> Answer {
+    fn identity(&mut self, method: Method, any_method: bool, wanted: IdentityRequest) -> Answer {
         self.wanted.push(wanted);
         let shown = match wanted {
-            IdentityRequest::Any => (self.context(method))
+            IdentityRequest::Any => (self.context((!any_method).then_some(method)))
                 .or_else(|| self.pseudonym(method))
                 .or_else(|| self.permanent(method)),
             IdentityRequest::FullAuthentication => {
@@ -204,9 +209,10 @@ impl Sim {
         Answer::Identity(Identity { nai, kind })
     }
 
-    fn context(&mut self, method: Method) -> Option<(String, IdentityKind)> {
+    fn context(&mut self, of: Option<Method>) -> Option<(String, IdentityKind)> {
         let context = self.reauthentication.as_mut()?;
-        if context.shown || context.session.keys.method() != method {
+        let fits = of.is_none_or(|method| context.session.keys.method() == method);
+        if context.shown || !fits {
             return None;
         }
         context.shown = true;

@@ -15,6 +15,9 @@ pub enum Ask {
     Identity {
         /// The method that it is for.
         method: Method,
+        /// Whether a re-authentication identity of the other method will do, too: the peer speaks
+        /// both, and the server has not chosen one yet.
+        any_method: bool,
         /// Which kind of identity is wanted.
         wanted: IdentityRequest,
         /// Whether the server asks inside the method (AKA-Identity), and not with

@@ -18,6 +18,8 @@ pub(crate) struct Outer {
     /// The number of the conversation that it belongs to.
     conversation: u64,
     asked: Option<IdentityRequest>,
+    /// Whether the last conversation was bid down to EAP-AKA.
+    bid_down: bool,
 }
 
 impl Outer {
@@ -54,6 +56,9 @@ impl Outer {
         }
         self.asked = None;
         let wanted = match &config.outer {
+            OuterIdentity::Any | OuterIdentity::PseudonymOrPermanent if self.bid_down => {
+                IdentityRequest::Anonymous
+            }
             OuterIdentity::Any => config.anything(),
             OuterIdentity::PseudonymOrPermanent => IdentityRequest::FullAuthentication,
             OuterIdentity::Anonymous => IdentityRequest::Anonymous,
@@ -84,12 +89,21 @@ impl Outer {
 
     fn ask(&mut self, config: &Config, wanted: IdentityRequest) -> Ask {
         self.asked = Some(wanted);
-        let method = config.allowed().next().unwrap_or(Method::AkaPrime);
+        let mut allowed = config.allowed();
         Ask::Identity {
-            method,
+            method: allowed.next().unwrap_or(Method::AkaPrime),
+            any_method: allowed.next().is_some(),
             wanted,
             inside: false,
         }
+    }
+
+    /// Notes whether the conversation that has ended was bid down to EAP-AKA. A server may choose
+    /// the method by the identity alone: a pseudonym that it assigned in EAP-AKA leads to EAP-AKA
+    /// (TS 23.003 §19.3.4), and thus to the same failure again. So the next identity is anonymous:
+    /// the server takes the method that it prefers, and asks inside it.
+    pub(crate) fn ended(&mut self, bid_down: bool) {
+        self.bid_down = bid_down;
     }
 
     /// The octets of EAP-Response/Identity: decorated if so configured and if the identity has a

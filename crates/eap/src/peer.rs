@@ -11,7 +11,7 @@ use crate::ask::{Answer, Ask};
 use crate::config::Config;
 use crate::conversation::{Conversation, Reaction};
 use crate::note::{Direction, Note};
-use crate::outcome::Outcome;
+use crate::outcome::{AuthenticationReject, Outcome, Reason};
 use crate::outer::Outer;
 
 /// The first EAP type that is a method (RFC 3748 §5).
@@ -138,7 +138,10 @@ impl Peer {
 
     fn finish(&mut self, outcome: Option<Outcome>) {
         self.restart = true;
-        self.outputs.extend(outcome.map(Output::Done));
+        let Some(outcome) = outcome else { return };
+        let bid_down = Reason::AuthenticationReject(AuthenticationReject::BidDown);
+        self.outer.ended(outcome == Outcome::Failure(bid_down));
+        self.outputs.push_back(Output::Done(outcome));
     }
 
     fn request(&mut self, packet: &Packet<'_>, kind: Type, data: &[u8]) {

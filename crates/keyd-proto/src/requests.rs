@@ -133,6 +133,9 @@ requests! {
         iccid: Option<&'a str>,
         /// The method that it is for. The first character of a permanent identity states it.
         method: Method,
+        /// Whether a re-authentication identity of the other method will do, too: the client speaks
+        /// both, and the server has not chosen one yet.
+        any_method: bool,
         /// Which kind of identity is wanted.
         kind: IdentityRequest,
         /// Whether the server asks inside the method (AKA-Identity) a client that isn't authorised.

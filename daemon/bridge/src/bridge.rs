@@ -62,6 +62,7 @@ pub fn identity(keyd: &Path, method: Method) -> Result<String, Error> {
     let identity = keyd.call(&Identity {
         iccid: None,
         method,
+        any_method: false,
         kind: IdentityRequest::Permanent,
         inside: false,
         realm: Realm::Wlan,

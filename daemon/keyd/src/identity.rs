@@ -51,8 +51,8 @@ impl Sim<'_> {
         }
     }
 
-    /// The re-authentication identity, if the stored context fits the method and the network. It is
-    /// shown only once, and the vault records that before the answer leaves.
+    /// The re-authentication identity, if the stored context fits the method, or any, and the
+    /// network. It is shown only once, and the vault records that before the answer leaves.
     fn fast_identity(&mut self, slot: Slot, request: &Identity<'_>) -> Option<String> {
         let context = self.vault.identities(slot)?.reauthentication.as_ref()?;
         let on_this_network = match &context.root {
@@ -61,7 +61,8 @@ impl Sim<'_> {
                 names_match(network_name, request.network_name.as_bytes())
             }
         };
-        let fits = context.method() == request.method && on_this_network;
+        let of_method = request.any_method || context.method() == request.method;
+        let fits = of_method && on_this_network;
         if context.shown || !fits || self.shows_imsi(slot, &context.identity) {
             return None;
         }

@@ -135,9 +135,10 @@ impl Scene {
         match ask {
             Ask::Identity {
                 method,
+                any_method,
                 wanted,
                 inside,
-            } => self.identity(method, wanted, inside),
+            } => self.identity(method, any_method, wanted, inside),
             Ask::Challenge {
                 method,
                 packet,
@@ -199,10 +200,17 @@ impl Scene {
         }
     }
 
-    fn identity(&mut self, method: Method, kind: IdentityRequest, inside: bool) -> Answer {
+    fn identity(
+        &mut self,
+        method: Method,
+        any_method: bool,
+        kind: IdentityRequest,
+        inside: bool,
+    ) -> Answer {
         let answer = self.call(&proto::requests::Identity {
             iccid: None,
             method,
+            any_method,
             kind,
             inside,
             realm: Realm::Wlan,

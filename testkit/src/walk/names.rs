@@ -40,6 +40,7 @@ impl<K: Keyd> Walk<K> {
         let request = Identity {
             iccid: (!dice.once_in(2)).then_some(&*iccid),
             method: *dice.pick(&METHODS),
+            any_method: dice.once_in(2),
             kind: *dice.pick(&KINDS),
             inside: dice.once_in(2),
             realm: Realm::Wlan,

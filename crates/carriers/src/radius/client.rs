@@ -44,6 +44,9 @@ pub enum Answer {
 }
 
 /// How long a session may last (RFC 2865 §5.27 and §5.29, RFC 3580 §3.17).
+///
+/// An Access-Accept should have each attribute once (RFC 2865 §5.44). If a proxy has added its own
+/// to the server's, the narrower one counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct SessionLimit {
     /// Session-Timeout.
@@ -55,11 +58,12 @@ pub struct SessionLimit {
 
 impl SessionLimit {
     fn of(packet: &Packet<'_>) -> Result<Option<Self>, Error> {
-        let action = packet.number(AttributeType::TERMINATION_ACTION)?;
-        let timeout = packet.number(AttributeType::SESSION_TIMEOUT)?;
-        Ok(timeout.map(|seconds| SessionLimit {
+        let actions = packet.numbers(AttributeType::TERMINATION_ACTION)?;
+        let timeouts = packet.numbers(AttributeType::SESSION_TIMEOUT)?;
+        let goes_on = |action: &u32| *action == RADIUS_REQUEST;
+        Ok(timeouts.into_iter().min().map(|seconds| SessionLimit {
             after: Duration::from_secs(seconds.into()),
-            reauthenticate: action == Some(RADIUS_REQUEST),
+            reauthenticate: !actions.is_empty() && actions.iter().all(goes_on),
         }))
     }
 }

@@ -61,8 +61,8 @@ pub enum Error {
     /// Other attributes stand between the EAP-Message attributes.
     #[error("expected EAP-Message attributes that follow one another, got others between them")]
     ScatteredEap,
-    /// An attribute isn't exactly one number of four octets.
-    #[error("expected {0} once, with four octets, got another")]
+    /// An attribute isn't a number of four octets.
+    #[error("expected {0} with four octets, got another length")]
     Number(AttributeType),
     /// The request has no User-Name (RFC 3579 §2.1), because no EAP-Response/Identity came first.
     #[error("expected User-Name in AccessRequest, got none")]

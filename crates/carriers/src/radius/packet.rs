@@ -113,14 +113,14 @@ impl<'a> Packet<'a> {
         }
     }
 
-    /// The number of four octets in an attribute, which may occur at most once.
-    pub(super) fn number(&self, wanted: AttributeType) -> Result<Option<u32>, Error> {
-        let mut values = self.values(wanted);
-        match (values.next().map(<[u8; 4]>::try_from), values.next()) {
-            (None, _) => Ok(None),
-            (Some(Ok(octets)), None) => Ok(Some(u32::from_be_bytes(octets))),
-            _ => Err(Error::Number(wanted)),
-        }
+    /// The numbers of four octets in all attributes of one type.
+    pub(super) fn numbers(&self, wanted: AttributeType) -> Result<Vec<u32>, Error> {
+        self.values(wanted)
+            .map(|value| match value.try_into() {
+                Ok(octets) => Ok(u32::from_be_bytes(octets)),
+                Err(_) => Err(Error::Number(wanted)),
+            })
+            .collect()
     }
 
     /// Checks the Message-Authenticator of a request (RFC 3579 §3.2).

@@ -517,8 +517,12 @@ fn a_session_ends_after_session_timeout_or_goes_on_with_termination_action() {
     assert_eq!(limit(&timeout), after(false));
     assert_eq!(limit(&|writer| action(timeout(writer), 0)), after(false));
     assert_eq!(limit(&|writer| action(timeout(writer), 1)), after(true));
-    let twice = limit(&|writer| timeout(timeout(writer)));
-    assert_eq!(twice, Err(Error::Number(AttributeType::SESSION_TIMEOUT)));
+    let longer = |writer: Writer| writer.attribute(AttributeType::SESSION_TIMEOUT, &[0, 1, 0, 0]);
+    assert_eq!(limit(&|writer| longer(timeout(writer))), after(false));
+    assert_eq!(limit(&|writer| timeout(longer(writer))), after(false));
+    let both = |writer: Writer, second| action(action(timeout(writer), 1), second);
+    assert_eq!(limit(&|writer| both(writer, 1)), after(true));
+    assert_eq!(limit(&|writer| both(writer, 0)), after(false));
     let short = |writer: Writer| writer.attribute(AttributeType::SESSION_TIMEOUT, &[1]);
     assert_eq!(
         limit(&short),

@@ -58,6 +58,7 @@ impl Conversation {
         self.open = Some(Step::Identity { request, wanted });
         Reaction::Ask(Ask::Identity {
             method: self.method,
+            any_method: false,
             wanted,
             inside: true,
         })

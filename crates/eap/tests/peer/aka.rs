@@ -78,6 +78,31 @@ fn at_bidding_with_the_d_bit_is_an_authentication_reject_if_eap_aka_prime_is_all
     }
 }
 
+/// A server that reads the method off a pseudonym would bid us down for ever.
+#[test]
+fn after_a_bid_down_the_identity_outside_the_method_names_no_method_until_an_attempt_ends_otherwise()
+ {
+    let mut scene = scene(Config::new());
+    let ask = |scene: &mut Scene, identifier| {
+        let step = scene.feed(&typed(identifier, Type::Identity, b""));
+        step.bytes()[5..].to_vec()
+    };
+    for identifier in [20, 30] {
+        let bid_down = Challenge {
+            extra: number(AT_BIDDING, 1 << 15),
+            ..Challenge::aka()
+        };
+        assert!(scene.challenge(&bid_down).is_authentication_reject());
+        assert_eq!(scene.failure(10).done.len(), 1);
+        assert_eq!(ask(&mut scene, identifier), ANONYMOUS.as_bytes());
+    }
+    scene.network.identity = ANONYMOUS.as_bytes().to_vec();
+    let step = scene.challenge(&Challenge::default());
+    assert_eq!(step.response().0, Subtype::Challenge);
+    assert!(scene.success(10).succeeded());
+    assert_eq!(ask(&mut scene, 40), IDENTITY.as_bytes());
+}
+
 #[test]
 fn the_checkcode_is_sha_1_over_the_identity_rounds() {
     let mut scene = scene(aka_only());

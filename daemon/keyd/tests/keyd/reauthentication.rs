@@ -165,6 +165,32 @@ fn reauthentication_identity_is_bound_to_method_network_and_the_role_network() {
     );
 }
 
+/// A client that speaks both methods doesn't know which one the server will choose.
+#[test]
+fn a_client_of_both_methods_gets_the_reauthentication_identity_of_either() {
+    for method in [Method::Aka, Method::AkaPrime] {
+        let mut known = Known::new();
+        let request = |any_method| Identity {
+            method,
+            any_method,
+            ..identity(IdentityRequest::Any)
+        };
+        if method == Method::Aka {
+            let answer = known.call(&request(false)).unwrap();
+            assert_eq!(answer.kind, IdentityKind::Permanent);
+        }
+        for network_name in ["WLAN2", "WLAN"] {
+            let request = Identity {
+                network_name,
+                ..request(true)
+            };
+            let fits = network_name == "WLAN";
+            let fast = known.call(&request).unwrap().kind == IdentityKind::Reauthentication;
+            assert_eq!(fast, fits, "{method:?}");
+        }
+    }
+}
+
 #[test]
 fn session_without_confirm_stores_no_reauthentication_context() {
     let (mut device, _) = Device::provisioned();

@@ -205,11 +205,12 @@ impl<'k> Conversation<'k> {
             (
                 Ask::Identity {
                     method,
+                    any_method,
                     wanted,
                     inside,
                 },
                 _,
-            ) => self.identity(method, wanted, inside),
+            ) => self.identity(method, any_method, wanted, inside),
             (
                 Ask::Challenge {
                     method: Method::AkaPrime,
@@ -280,6 +281,7 @@ impl<'k> Conversation<'k> {
     fn identity(
         &mut self,
         method: Method,
+        any_method: bool,
         wanted: IdentityRequest,
         inside: bool,
     ) -> Result<Answer, Lost> {
@@ -296,6 +298,7 @@ impl<'k> Conversation<'k> {
         let given = self.call(&Identity {
             iccid: None,
             method,
+            any_method,
             kind: wanted,
             inside,
             realm: self.realm,

@@ -88,6 +88,32 @@ fn without_a_common_method_both_sides_say_so() {
     );
 }
 
+#[test]
+fn a_peer_of_both_methods_re_authenticates_to_a_server_of_eap_aka_alone() {
+    let config = Config {
+        ask_identity: None,
+        pseudonyms: true,
+        reauthentication: true,
+        ..aka()
+    };
+    let (mut home, mut sim) = (old_home(), Sim::new(0));
+    for fast in [false, true, true] {
+        let end = converse(config.clone(), &mut home, &mut sim, pass);
+        assert_success(&end, &sim);
+        assert_eq!(end.session().method, Method::Aka);
+        assert_eq!(end.session().reauthenticated, fast);
+    }
+    assert_eq!(sim.runs, 1);
+    // Once it is used up, the peer begins with the method that it prefers.
+    config.register.forget_reauthentications();
+    let both = Config {
+        methods: vec![Method::AkaPrime, Method::Aka],
+        ..config
+    };
+    let end = converse(both, &mut softsim_testkit::sim::home(), &mut sim, pass);
+    assert_eq!(end.session().method, Method::AkaPrime);
+}
+
 /// RFC 9048 §4.
 #[test]
 fn a_server_that_was_bidden_down_from_eap_aka_prime_is_found_out() {
