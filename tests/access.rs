@@ -3,10 +3,11 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+use std::fs;
 use std::net::SocketAddr;
 
 use softsim_aka::{Amf, Msk};
-use softsim_client::netd::{Failure, MskComparison};
+use softsim_client::netd::{AccessState, Failure, MskComparison};
 use softsim_client::proto::Refusal;
 use softsim_lab_harness::error::Error;
 use softsim_lab_harness::home::{Home, Options};
@@ -181,5 +182,33 @@ fn an_amf_without_the_separation_bit_is_refused_and_the_sim_stays_as_it_was() {
         let mut subscriber = subscription.subscriber(subscription.sqn());
         subscriber.set_amf(Amf::new([0, 0]));
         access.fails_cleanly_with(subscriber);
+    }
+}
+
+#[test]
+fn another_network_name_is_in_the_log_where_the_policy_warns_of_it() {
+    if !built("network name", &["softsim-keyd", "softsim-netd"]) {
+        return;
+    }
+    for (policy, logged) in [("warn", true), ("ignore", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut home = Home::installed(&folder.path().join("lab"), Options::default()).unwrap();
+        let config = Config {
+            network_name: "EVIL:network".into(),
+            ..Config::default()
+        };
+        let open = move || -> Box<dyn EapServer> { Box::new(Server::new(config.clone()).unwrap()) };
+        let server = home.radius_played_by(open).unwrap();
+        let policy = format!("network_name_policy = '{policy}'\n");
+        let access = home.radius_access(server, &policy);
+        home.gateway_mut().set_accesses(access);
+        home.gateway_mut().start_netd(None).unwrap();
+        let (access, events) = home.gateway().connect().unwrap();
+        assert_eq!(access.state, AccessState::Authorised, "{events:?}");
+        let log = fs::read_to_string(home.gateway().folder().file("netd.log")).unwrap();
+        let warned = |line: &str| {
+            line.contains("WARN") && line.contains("expected the network name WLAN, got EVIL")
+        };
+        assert_eq!(log.lines().any(warned), logged, "{policy} {log}");
     }
 }

@@ -58,7 +58,7 @@ impl fmt::Display for NetworkName {
 pub enum NetworkNamePolicy {
     /// The peer goes on.
     Ignore,
-    /// The peer goes on, and adds a remark to its note.
+    /// The peer goes on, and adds a warning to its note.
     Warn,
     /// The peer rejects the network, as if AUTN were wrong.
     Fail,

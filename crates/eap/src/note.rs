@@ -28,6 +28,8 @@ pub struct Note {
     pub attributes: Vec<String>,
     /// What the peer did with it, if that is unusual.
     pub remark: Option<String>,
+    /// Whether the remark is for whoever runs the gateway, even if nobody watches the messages.
+    pub is_warning: bool,
 }
 
 impl Note {
@@ -46,6 +48,7 @@ impl Note {
             message,
             attributes,
             remark: None,
+            is_warning: false,
         }
     }
 
@@ -57,12 +60,20 @@ impl Note {
             message: "no EAP packet".to_owned(),
             attributes: Vec::new(),
             remark: Some(format!("discarded: {error}")),
+            is_warning: false,
         }
     }
 
     pub(crate) fn remark(mut self, remark: impl Into<String>) -> Self {
         self.remark = Some(remark.into());
         self
+    }
+
+    pub(crate) fn warning(self, remark: impl Into<String>) -> Self {
+        Self {
+            is_warning: true,
+            ..self.remark(remark)
+        }
     }
 }
 

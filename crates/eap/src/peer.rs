@@ -276,7 +276,7 @@ impl Peer {
             .request(&self.config, packet, packet.aka());
         match (&reaction, self.conversation.take_warning()) {
             (Reaction::Discard(_), _) => {}
-            (_, Some(warning)) => self.note(note.remark(warning)),
+            (_, Some(warning)) => self.note(note.warning(warning)),
             (_, None) => self.note(note),
         }
         let current = Current {

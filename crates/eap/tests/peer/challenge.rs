@@ -223,6 +223,7 @@ fn another_network_name_is_ignored_noted_or_rejected_before_aka_runs() {
             noted,
             "{policy:?}"
         );
+        assert_eq!(step.notes[0].is_warning, noted, "{policy:?}");
     }
 }
 

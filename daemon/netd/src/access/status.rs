@@ -112,6 +112,9 @@ impl Reporter {
 
     /// Reports a message that passed at this time.
     pub(super) fn message(&self, at: Instant, note: &Note) {
+        if let (true, Some(remark)) = (note.is_warning, &note.remark) {
+            tracing::warn!(access = &*self.name, "{remark}");
+        }
         if self.events.receiver_count() > 0 {
             let (direction, text) = describe(note);
             self.send(EventKind::Message(at, direction, text.into()));
