@@ -36,7 +36,9 @@
 //!   one-time pseudonym, so that neither is used twice.
 //!
 //! A copy whose write a power failure cut off is told by its ends, and loses nothing, since no
-//! answer had left. Two bad copies that the journal doesn't have are refused.
+//! answer had left. Nor does a copy whose ends say that it was the older one. Two bad copies that
+//! the journal doesn't have are refused. The start decrypts both copies of each record, and writes
+//! bad ones again.
 //!
 //! # How a crash is survived
 //!

@@ -159,7 +159,7 @@ impl<'a> Reader<'a> {
 
     /// Whether only zeros follow.
     pub(super) fn is_at_padding(&self) -> bool {
-        self.0.iter().all(|octet| *octet == 0)
+        self.0.iter().fold(0, |all, octet| all | octet) == 0
     }
 
     /// Reads a number of octets, then the octets.

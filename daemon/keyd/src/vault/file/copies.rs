@@ -9,10 +9,20 @@ use super::table::{Copies, Place, Table};
 pub enum Other {
     /// It is as it should be: the version before, or the same contents.
     Sound,
+    /// It is bad, and both its ends say that it was the version before.
+    Older,
     /// It is bad, and no version is lost with it.
     Bad,
     /// It is bad, and may have been the newest version.
     Lost,
+}
+
+impl Other {
+    /// Whether a version that the file lacks may have been there. What was the version before
+    /// excuses nothing, or a forged end would hide that an old copy was put back.
+    pub(super) fn may_lack_a_version(self) -> bool {
+        matches!(self, Self::Bad | Self::Lost)
+    }
 }
 
 /// The copy of a record that counts.
@@ -98,9 +108,8 @@ impl<'s> Pair<'s> {
 
     /// The newer of two copies that are written in turn.
     ///
-    /// Usually only the newer copy is decrypted, which the heads in clear show. A head counts only
-    /// once its copy has proved authentic. Therefore the other copy is decrypted, too, unless it
-    /// claims to be the version just before.
+    /// The ends in clear show which one that is, and count only once its copy has proved authentic.
+    /// The other copy is decrypted, too: if it is bad, it is written again before it is needed.
     fn newer<'c>(&self, copies: [Copy<'c>; 2]) -> Result<Picked<'c>, Unpicked> {
         let claims = self.claims(&copies);
         let half = u8::from(claims[0].begins <= claims[1].begins);
@@ -111,17 +120,17 @@ impl<'s> Pair<'s> {
             Ok(opened) => {
                 let generation = opened.place.generation;
                 let before = generation.checked_sub(1);
-                if before.is_some_and(|before| claim.is(before, before)) {
-                    return Ok(Picked::new(opened, half, claims, None));
-                }
                 let other = match self.open(1 - half, second) {
                     Ok(older) if Some(older.place.generation) == before => {
-                        (Other::Bad, CopyFault::End)
+                        (!older.ends_well).then_some((Other::Bad, CopyFault::End))
                     }
-                    Ok(older) => (Other::Lost, CopyFault::Stale(older.place)),
-                    Err(fault) => (Other::Lost, fault),
+                    Ok(older) => Some((Other::Lost, CopyFault::Stale(older.place))),
+                    Err(fault) if before.is_some_and(|before| claim.is(before, before)) => {
+                        Some((Other::Older, fault))
+                    }
+                    Err(fault) => Some((Other::Lost, fault)),
                 };
-                return Ok(Picked::new(opened, half, claims, Some(other)));
+                return Ok(Picked::new(opened, half, claims, other));
             }
             Err(fault) => fault,
         };

@@ -72,7 +72,7 @@ impl RecordFile {
             let mut generations = Vec::with_capacity(used as usize);
             file.each(table, 0..used, &mut |place, contents, other| {
                 generations.push(place.generation);
-                bad += u64::from(table.copies() == Copies::InTurn && other != Other::Sound);
+                bad += u64::from(table.copies() == Copies::InTurn && other.may_lack_a_version());
                 take(place, contents, other)
             })?;
             if let Some(last) = used.checked_sub(1) {
@@ -176,7 +176,7 @@ impl RecordFile {
                 }
                 return Ok(is_newer);
             }
-            Ok(found) if found.other == Other::Sound || table.copies() == Copies::Paired => {
+            Ok(found) if table.copies() == Copies::Paired || !found.other.may_lack_a_version() => {
                 (found.generation, journal.saturating_sub(1))
             }
             Ok(found) => (found.generation, journal.saturating_sub(2)),

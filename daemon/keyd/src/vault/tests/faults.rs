@@ -422,6 +422,39 @@ fn mending_that_is_cut_off_loses_nothing() {
     }
 }
 
+/// The start mends what the first fault left, so that the second one is the only one again. That
+/// holds even for a corrupt copy that was the older one by both its ends, and costs nothing.
+#[test]
+fn a_fault_in_the_other_copy_after_a_start_is_one_fault() {
+    let (disk, _, now) = history();
+    let moment = Moment {
+        image: disk.image(),
+        states: vec![now],
+        name: "at rest".into(),
+    };
+    for record in RECORDS {
+        for (first, second) in FAULTS.iter().flat_map(|of| FAULTS.map(|then| (*of, then))) {
+            let what = format!("{first:?}, then {second:?} in {record:?}");
+            let disk = spoiled(&moment, record, first, Which::Older);
+            let vault = Vault::open(disk.clone(), &kek()).unwrap();
+            if matches!(first, Fault::BitFlip) {
+                assert_eq!(vault.damage().len(), 1, "{what}");
+                assert_eq!(vault.sequences_lost(), 0, "{what}");
+                assert!(shows(&vault, &moment.states[0], false), "{what}");
+            }
+            let shown = pseudonym_of(&vault, vault.enabled().unwrap().0);
+            let mended = Moment {
+                image: disk.image(),
+                states: vec![state(&vault, [&shown, &shown])],
+                name: what.clone(),
+            };
+            let disk = spoiled(&mended, record, second, Which::Newest);
+            let cut_off = is_cut_off(record, second, Which::Newest);
+            check(&disk, &mended, cut_off, &what).unwrap();
+        }
+    }
+}
+
 #[test]
 fn a_half_of_which_nothing_can_be_read_costs_no_state() {
     let moments = moments();
