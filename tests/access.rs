@@ -186,11 +186,15 @@ fn an_amf_without_the_separation_bit_is_refused_and_the_sim_stays_as_it_was() {
 }
 
 #[test]
-fn another_network_name_is_in_the_log_where_the_policy_warns_of_it() {
+fn another_network_name_is_in_the_log_unless_the_policy_ignores_it() {
     if !built("network name", &["softsim-keyd", "softsim-netd"]) {
         return;
     }
-    for (policy, logged) in [("warn", true), ("ignore", false)] {
+    for (policy, accepted, logged) in [
+        ("fail", false, true),
+        ("warn", true, true),
+        ("ignore", true, false),
+    ] {
         let folder = tempfile::tempdir().unwrap();
         let mut home = Home::installed(&folder.path().join("lab"), Options::default()).unwrap();
         let config = Config {
@@ -199,12 +203,13 @@ fn another_network_name_is_in_the_log_where_the_policy_warns_of_it() {
         };
         let open = move || -> Box<dyn EapServer> { Box::new(Server::new(config.clone()).unwrap()) };
         let server = home.radius_played_by(open).unwrap();
-        let policy = format!("network_name_policy = '{policy}'\n");
-        let access = home.radius_access(server, &policy);
+        let more = format!("network_name_policy = '{policy}'\n");
+        let access = home.radius_access(server, &more);
         home.gateway_mut().set_accesses(access);
         home.gateway_mut().start_netd(None).unwrap();
         let (access, events) = home.gateway().connect().unwrap();
-        assert_eq!(access.state, AccessState::Authorised, "{events:?}");
+        let authorised = access.state == AccessState::Authorised;
+        assert_eq!(authorised, accepted, "{policy} {events:?}");
         let log = fs::read_to_string(home.gateway().folder().file("netd.log")).unwrap();
         let warned = |line: &str| {
             line.contains("WARN") && line.contains("expected the network name WLAN, got EVIL")

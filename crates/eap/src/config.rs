@@ -60,7 +60,7 @@ pub enum NetworkNamePolicy {
     Ignore,
     /// The peer goes on, and adds a warning to its note.
     Warn,
-    /// The peer rejects the network, as if AUTN were wrong.
+    /// The peer rejects the network, as if AUTN were wrong, and adds a warning to its note.
     Fail,
 }
 

@@ -172,18 +172,18 @@ impl Conversation {
                 .ok_or(Reason::AuthenticationReject(
                     AuthenticationReject::NoNetworkName,
                 ))?;
-        match config.network_name_policy {
-            _ if config.network_name.matches(received) => Ok(()),
-            NetworkNamePolicy::Ignore => Ok(()),
-            NetworkNamePolicy::Warn => {
-                let (expected, got) = (&config.network_name, received.escape_ascii());
-                self.warning = Some(format!("expected the network name {expected}, got {got}"));
-                Ok(())
-            }
-            NetworkNamePolicy::Fail => Err(Reason::AuthenticationReject(
-                AuthenticationReject::NetworkName,
-            )),
+        let policy = config.network_name_policy;
+        if policy == NetworkNamePolicy::Ignore || config.network_name.matches(received) {
+            return Ok(());
         }
+        let (expected, got) = (&config.network_name, received.escape_ascii());
+        self.warning = Some(format!("expected the network name {expected}, got {got}"));
+        if policy == NetworkNamePolicy::Fail {
+            return Err(Reason::AuthenticationReject(
+                AuthenticationReject::NetworkName,
+            ));
+        }
+        Ok(())
     }
 
     pub(super) fn challenge_answered(

@@ -202,11 +202,11 @@ fn the_network_name_is_held_against_the_one_we_know_by_fields_between_colons() {
 }
 
 #[test]
-fn another_network_name_is_ignored_noted_or_rejected_before_aka_runs() {
+fn another_network_name_is_ignored_noted_or_noted_and_rejected_before_aka_runs() {
     for (policy, accepted, noted) in [
         (NetworkNamePolicy::Ignore, true, false),
         (NetworkNamePolicy::Warn, true, true),
-        (NetworkNamePolicy::Fail, false, false),
+        (NetworkNamePolicy::Fail, false, true),
     ] {
         let mut config = Config::new();
         config.network_name_policy = policy;
