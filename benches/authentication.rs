@@ -193,12 +193,12 @@ fn resident(process: u32) -> u64 {
 /// and server.
 fn without_network(home: &Home) {
     pin(std::process::id(), CLIENT);
-    let mut keyd = Connection::connect(&home.gateway().sockets().network).unwrap();
+    let keyd = Connection::connect(&home.gateway().sockets().network).unwrap();
     let policy = Policy {
         peer: Config::new(),
         realm: proto::Realm::Wlan,
     };
-    let mut conversation = Conversation::new(&mut keyd, &policy);
+    let mut conversation = Conversation::new(keyd.into(), &policy);
     let auc = home.subscription().auc.clone();
     let begun = Instant::now();
     for count in 0..MANY {
@@ -206,7 +206,7 @@ fn without_network(home: &Home) {
             Box::new(Server::new(eap_server::Config::default()).unwrap());
         conversation.receive(&[1, count as u8, 0, 5, 1]);
         let mut succeeded = false;
-        while let Some(action) = conversation.poll().unwrap() {
+        while let Some(action) = conversation.poll() {
             match action {
                 Action::Note(_) => {}
                 Action::Ended(ended) => {
@@ -222,7 +222,7 @@ fn without_network(home: &Home) {
             }
         }
         assert!(succeeded);
-        conversation.settle().unwrap();
+        conversation.settle();
     }
     let each = begun.elapsed() / MANY as u32;
     println!(

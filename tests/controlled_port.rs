@@ -194,6 +194,27 @@ fn a_failed_re_authentication_closes_the_port() {
 }
 
 #[test]
+fn the_port_stays_open_while_keyd_restarts_and_netd_authenticates_with_the_next_one() {
+    if !ready("keyd restarts") {
+        return;
+    }
+    let mut scene = Scene::new(hostapd::Options::default(), "");
+    scene.start_netd();
+    let netd = scene.home.gateway().netd().unwrap().id();
+    assert_eq!(scene.connect(), AccessState::Authorised);
+    for _ in 0..3 {
+        scene.home.gateway_mut().stop_keyd();
+        scene.is_open();
+        assert_eq!(scene.port_status(), Some(Port::Authorised));
+        scene.home.gateway_mut().start_keyd().unwrap();
+        // The command waits until netd has found keyd.
+        assert_eq!(scene.connect(), AccessState::Authorised);
+        scene.is_open();
+    }
+    assert_eq!(scene.home.gateway().netd().unwrap().id(), netd);
+}
+
+#[test]
 fn the_port_closes_when_netd_is_killed() {
     if !ready("netd killed") {
         return;

@@ -1,5 +1,6 @@
 //! A bootstrap is one transaction of both daemons. Whichever daemon is killed at whatever moment,
-//! the gateway restarts with the accounts and the profile of the same transaction.
+//! the gateway comes back with the accounts and the profile of the same transaction: after the end
+//! of keyd, netd goes on with the next one.
 //!
 //! `SOFTSIM_BOOTSTRAP_KILLS` sets how often each is killed, `SOFTSIM_SEED` the moments.
 
@@ -17,6 +18,9 @@ use softsim_testkit::processes::built;
 
 /// The number of kills, unless `SOFTSIM_BOOTSTRAP_KILLS` sets another.
 const KILLS: u64 = 8;
+
+/// How long the test waits for an event that either happens at once or never.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The daemon that is killed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,7 +94,7 @@ fn bootstrap(home: &Home) -> Option<Duration> {
     matches!(last, Some(Event::Done { .. })).then(|| begun.elapsed())
 }
 
-/// Begins a bootstrap, kills a daemon at this moment, and restarts both. Returns the bootstrap's
+/// Begins a bootstrap, kills a daemon at this moment, and restarts it. Returns the bootstrap's
 /// duration if it had ended before the kill.
 fn bootstrap_until(home: &mut Home, victim: Victim, moment: Duration) -> Option<Duration> {
     let gateway = home.gateway();
@@ -104,16 +108,39 @@ fn bootstrap_until(home: &mut Home, victim: Victim, moment: Duration) -> Option<
         });
         asked.join().unwrap()
     });
-    // netd exits when keyd is gone, and the service manager restarts it.
-    await_end(netd);
-    // Like a service manager, the test restarts the daemon only after all its threads have ended.
-    home.gateway_mut().stop_netd();
-    if victim == Victim::Keyd {
-        home.gateway_mut().stop();
-        home.gateway_mut().start_keyd().unwrap();
+    match victim {
+        Victim::Netd => {
+            // Like a service manager, the test restarts the daemon only after all its threads have
+            // ended.
+            await_end(netd);
+            home.gateway_mut().stop_netd();
+            home.start_netd().unwrap();
+        }
+        Victim::Keyd => {
+            home.gateway_mut().stop_keyd();
+            home.gateway_mut().start_keyd().unwrap();
+            await_netd(home);
+            assert_eq!(home.gateway().netd().unwrap().id(), netd);
+        }
     }
-    home.start_netd().unwrap();
     took
+}
+
+/// Waits until netd has noticed that keyd was away, and has the accounts of its transaction.
+fn await_netd(home: &Home) {
+    let end = Instant::now() + PATIENCE;
+    let log = home.gateway().folder().file("netd.log");
+    let seen = |text: &str| fs::read_to_string(&log).unwrap().matches(text).count();
+    loop {
+        let status = home.gateway().netd_status().unwrap();
+        let committed = home.gateway().status().unwrap().committed.map(hex::encode);
+        let back = seen("is lost;") > 0 && seen("is lost;") == seen("has returned");
+        if back && status.keyd_lost.is_none() && status.accounts == committed {
+            return;
+        }
+        assert!(Instant::now() < end, "{status:?}, {committed:?}");
+        sleep(Duration::from_millis(2));
+    }
 }
 
 fn kill(process: u32) {

@@ -26,6 +26,7 @@ fn a_role_may_ask_what_its_client_asks_and_nothing_else() {
     let sdk = sources("client-sdk/src/keyd");
     let of_sdk = functions_that_ask(&sdk);
     assert!(of_sdk["connect"].contains("Hello"), "{of_sdk:?}");
+    assert!(of_sdk["over"].contains("Hello"), "{of_sdk:?}");
     for role in Role::ALL {
         let client = sources(client_of(role));
         let mut asked = requests_in(&client);
@@ -97,11 +98,30 @@ fn requests_in(sources: &str) -> BTreeSet<&'static str> {
     named
 }
 
-/// The functions in whose bodies a request is made, and which.
+/// The functions in whose bodies a request is made, or such a function called, and which requests.
 fn functions_that_ask(sources: &str) -> BTreeMap<&str, BTreeSet<&'static str>> {
+    let mut found = functions_that_ask_themselves(sources);
+    let own = found.clone();
+    for (name, body) in functions(sources) {
+        for (_, made) in own
+            .iter()
+            .filter(|(asks, _)| body.contains(&format!("Self::{asks}(")))
+        {
+            found.entry(name).or_default().extend(made);
+        }
+    }
+    found
+}
+
+/// The name of each function, and what follows it.
+fn functions(sources: &str) -> impl Iterator<Item = (&str, &str)> {
+    let functions = sources.split("fn ").skip(1);
+    functions.map(|function| (function.split(['(', '<']).next().unwrap(), function))
+}
+
+fn functions_that_ask_themselves(sources: &str) -> BTreeMap<&str, BTreeSet<&'static str>> {
     let mut found: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
-    for function in sources.split("fn ").skip(1) {
-        let name = function.split(['(', '<']).next().unwrap();
+    for (name, function) in functions(sources) {
         let words = function.split_inclusive(|c: char| !c.is_alphanumeric());
         let made = words.filter_map(|word| request(word.strip_suffix(' ')?));
         let made: BTreeSet<_> = made

@@ -228,7 +228,7 @@ impl Service {
         self.is_alive("the others' start");
         self.signal("TERM");
         let status = self.child.wait().unwrap();
-        // netd's notifier may still send messages.
+        // netd's connector may still send messages.
         while says_so && self.hear() != "STOPPING=1" {}
         status
     }
@@ -306,12 +306,15 @@ fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
     );
     netd.holds_none(unused);
     let expected = [
-        ("softsim-names", "softsim-netd names"),
-        ("softsim-notify", "softsim-netd notifier"),
+        (
+            "softsim-connect",
+            format!("softsim-netd connector {}", path.display()),
+        ),
+        ("softsim-names", "softsim-netd names".to_owned()),
     ];
     assert_eq!(
         netd.helper_processes(),
-        expected.map(|(name, line)| (name.to_owned(), line.to_owned()))
+        expected.map(|(name, line)| (name.to_owned(), line))
     );
     netd.assert_survives(|| {
         let events = Control::run(&control, &netd::Command::Status {}).unwrap();

@@ -1,6 +1,7 @@
 //! Connections to the key process: one request, one answer, in order.
 
 use std::io::{self, Read};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -79,6 +80,12 @@ impl Connection {
             path: path.to_owned(),
             source,
         })?;
+        Self::over(socket)
+    }
+
+    /// Exchanges Hello over a socket that [`open`] has opened, in this process or in another.
+    pub fn over(socket: OwnedFd) -> Result<Self, Error> {
+        let socket = Socket::from(socket);
         let request = encode(&Hello {
             version: PROTOCOL_VERSION,
         })?;
@@ -123,12 +130,17 @@ impl Connection {
     }
 }
 
-fn open(path: &Path) -> io::Result<Socket> {
+/// Connects to a socket and says nothing, for [`Connection::over`]. A process that may not connect
+/// sockets can get one from another process.
+///
+/// # Errors
+/// As connect(2); `WouldBlock` if keyd lets us wait for too long.
+pub fn open(path: &Path) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
     socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
     socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
     socket.connect(&SockAddr::unix(path)?)?;
-    Ok(socket)
+    Ok(socket.into())
 }
 
 fn send_and_receive(

@@ -189,6 +189,9 @@ pub struct Status {
     pub landlock_abi: u8,
     /// The number of system calls that the seccomp filter allows; 0 without a filter.
     pub seccomp_calls: u16,
+    /// Why netd has no connection to keyd; none while it has.
+    #[serde(default)]
+    pub keyd_lost: Option<String>,
     /// The committed transaction whose accounts are in use, in hexadecimal.
     pub accounts: Option<String>,
     /// Why netd doesn't use the accounts that it found when it started; none once it has others.

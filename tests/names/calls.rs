@@ -2,6 +2,7 @@
 //! one of them makes.
 
 use std::collections::BTreeMap;
+use std::ffi::OsStr;
 use std::fs;
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::os::fd::OwnedFd;
@@ -17,11 +18,11 @@ use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::processes::{binaries, static_binaries};
 use softsim_lab_harness::supplicant::find;
 use softsim_lab_simulators::pki::SERVER_NAME;
+use softsim_netd::connector::{self, process};
 use softsim_netd::names::helper;
 use softsim_netd::names::wire::{Answer, MAX, Name, READY, Request};
-use softsim_netd::notifier;
 use softsim_sandbox::poll::{self, Entry};
-use softsim_sandbox::seqpacket::{Connection, Received, pair};
+use softsim_sandbox::seqpacket::{Connection, Listener, Received, pair};
 use softsim_testkit::processes::{built, service_manager_message};
 use softsim_testkit::trace::{Call, Rule, STRACE, confined, spare};
 
@@ -75,13 +76,13 @@ struct Traced {
 
 impl Traced {
     /// Starts it with this command for strace.
-    fn start(strace: &mut Command, trace: &Path, program: &Path, subcommand: &str) -> Self {
+    fn start(strace: &mut Command, trace: &Path, program: &Path, arguments: &[&OsStr]) -> Self {
         let (netd, theirs) = pair().unwrap();
         let process = strace
             .args(&STRACE[1..])
             .arg("-o")
             .args([trace, program])
-            .arg(subcommand)
+            .args(arguments)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()
             .unwrap();
@@ -174,7 +175,7 @@ const LOOPBACK: &str = "a.localhost";
 /// Looks names up in every way.
 fn look_up(program: &Path, files: &HostFiles, trace: &Path) -> Calls {
     let mut strace = files.command(Path::new(STRACE[0]));
-    let helper = Traced::start(&mut strace, trace, program, helper::SUBCOMMAND);
+    let helper = Traced::start(&mut strace, trace, program, &[helper::SUBCOMMAND.as_ref()]);
     assert_eq!(helper.hear(), READY);
     let write = |switch: &str, server: &str| {
         let switch = format!("hosts: {switch}\n");
@@ -251,8 +252,8 @@ fn the_names_helper_and_its_look_ups_need_each_rule_of_their_filters() {
 }
 
 #[test]
-fn the_notifier_needs_each_rule_of_its_filter() {
-    let test = "the rules of the notifier";
+fn the_connector_needs_each_rule_of_its_filter() {
+    let test = "the rules of the connector";
     if find("strace").is_none() {
         skip(&format!("{test}: strace is missing"));
         return;
@@ -261,18 +262,41 @@ fn the_notifier_needs_each_rule_of_its_filter() {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
-    let socket = folder.path().join("notify");
-    let manager = UnixDatagram::bind(&socket).unwrap();
-    manager.set_read_timeout(Some(PATIENCE)).unwrap();
-    let program = binaries().unwrap().join("softsim-netd");
-    let mut strace = Command::new(STRACE[0]);
-    strace.env("NOTIFY_SOCKET", &socket);
-    let trace = folder.path().join("trace");
-    let notifier = Traced::start(&mut strace, &trace, &program, notifier::SUBCOMMAND);
-    notifier.netd.send(b"r").unwrap();
-    assert_eq!(service_manager_message(&manager).unwrap(), "READY=1");
-    let made = notifier.ends();
-    let rules = Rule::all("notifier");
-    let spare = spare(&rules, &made.own);
+    let mut made = Vec::new();
+    for (c_library, programs) in [("glibc", binaries().ok()), ("musl", static_binaries())] {
+        let Some(programs) = programs else {
+            skip(&format!("{test}: SOFTSIM_STATIC_BIN_DIR is not set"));
+            return;
+        };
+        let program = programs.join("softsim-netd");
+        made.extend(connect(&program, &folder.path().join(c_library)).own);
+    }
+    let rules = Rule::all("connector");
+    let spare = spare(&rules, &made);
     assert!(spare.is_empty(), "{spare:#?}");
+}
+
+/// Has a connector do everything that it does: a message to the service manager, a connection to
+/// keyd, and one that fails.
+fn connect(program: &Path, trace: &Path) -> Calls {
+    let notify = trace.with_extension("notify");
+    let manager = UnixDatagram::bind(&notify).unwrap();
+    manager.set_read_timeout(Some(PATIENCE)).unwrap();
+    let keyd = trace.with_extension("keyd");
+    let mut strace = Command::new(STRACE[0]);
+    strace.env("NOTIFY_SOCKET", &notify);
+    let arguments = [process::SUBCOMMAND.as_ref(), keyd.as_os_str()];
+    let connector = Traced::start(&mut strace, trace, program, &arguments);
+    assert_eq!(connector.hear(), connector::wire::READY);
+    let ask = |request: connector::wire::Request| connector.netd.send(&request.encode()).unwrap();
+    ask(connector::wire::Request::Ready);
+    assert_eq!(service_manager_message(&manager).unwrap(), "READY=1");
+    ask(connector::wire::Request::Keyd);
+    let error = connector::wire::error_of(&connector.hear()).unwrap();
+    assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+    let listener = Listener::bind(&keyd, 0o600).unwrap();
+    ask(connector::wire::Request::Keyd);
+    assert_eq!(connector.hear(), connector::wire::PASSED);
+    assert!(listener.accept().unwrap().is_some());
+    connector.ends()
 }

@@ -23,7 +23,7 @@ const POLICIES: [(&str, &[&str]); 9] = [
     ("FINDER", &["finder"]),
     ("NAMES", &["names", "look-up"]),
     ("LOOK_UP", &["look-up"]),
-    ("NOTIFIER", &["notifier"]),
+    ("CONNECTOR", &["connector"]),
     ("PORT_KEEPER", &["port-keeper"]),
     ("ANCHORD", &["anchord"]),
 ];

@@ -19,9 +19,10 @@ use std::time::Duration;
 use std::{env, fs, io, thread};
 
 use softsim_sandbox::landlock::{self, PathAccess, PathRule};
+use softsim_sandbox::passing::Inbox;
 use softsim_sandbox::process;
 use softsim_sandbox::seccomp::{self, Filter};
-use softsim_sandbox::seqpacket::{Connection, Listener};
+use softsim_sandbox::seqpacket::{Connection, Listener, Received, pair};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UdpSocket, UnixDatagram, UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
@@ -35,6 +36,9 @@ fn main() -> io::Result<()> {
     let client = std::os::unix::net::UnixStream::connect(folder.join("control"))?;
     control.set_nonblocking(true)?;
     client.set_nonblocking(true)?;
+
+    let (inbox, connector) = pair()?;
+    let inbox = Inbox::replace_standard_input(inbox)?;
 
     let rule = PathRule {
         path: folder,
@@ -52,6 +56,7 @@ fn main() -> io::Result<()> {
         .build()?;
     runtime.block_on(async {
         asks_keyd(&keyd, to_keyd).await?;
+        asks_the_connector(&inbox, &connector)?;
         serves_control(
             UnixListener::from_std(control)?,
             UnixStream::from_std(client)?,
@@ -80,6 +85,13 @@ async fn asks_keyd(keyd: &Listener, to_keyd: Connection) -> io::Result<()> {
     let mut answer = [0; 64];
     let length = to_keyd.recv(&mut answer).await?;
     assert_eq!(&answer[..length], b"answer");
+    Ok(())
+}
+
+fn asks_the_connector(inbox: &Inbox, connector: &Connection) -> io::Result<()> {
+    connector.send(b"answer")?;
+    let (answer, passed) = inbox.receive(&mut [0; 64])?;
+    assert_eq!((answer, passed.is_some()), (Received::Datagram(6), false));
     Ok(())
 }
 

@@ -11,6 +11,7 @@
 //! * [`seqpacket`], [`poll`], [`random`], [`clock`] and [`log`] are for its work afterwards, and
 //!   make only system calls that `policies/seccomp/keyd.json` allows.
 //!
+//! [`passing`] is how netd gets descriptors from the one process that opens them for it.
 //! [`secret_file`] opens files with keys, [`file_system`] says what becomes of octets that were
 //! written over, [`text`] is for programs that write a log or to a
 //! terminal, and [`tally`] counts what a log would otherwise repeat.
@@ -31,6 +32,7 @@ pub mod landlock;
 pub mod log;
 pub mod memory;
 pub mod notify;
+pub mod passing;
 pub mod poll;
 pub mod process;
 pub mod random;

@@ -33,8 +33,8 @@ pub enum Filter {
     Names,
     /// `policies/seccomp/look-up.json`
     LookUp,
-    /// `policies/seccomp/notifier.json`
-    Notifier,
+    /// `policies/seccomp/connector.json`
+    Connector,
     /// `policies/seccomp/port-keeper.json`
     PortKeeper,
     /// `policies/seccomp/anchord.json`
@@ -55,7 +55,7 @@ impl Filter {
             Filter::Finder => &FINDER,
             Filter::Names => &NAMES,
             Filter::LookUp => &LOOK_UP,
-            Filter::Notifier => &NOTIFIER,
+            Filter::Connector => &CONNECTOR,
             Filter::PortKeeper => &PORT_KEEPER,
             Filter::Anchord => &ANCHORD,
         }
@@ -162,7 +162,7 @@ mod tests {
             Filter::Bridge,
             Filter::Finder,
             Filter::LookUp,
-            Filter::Notifier,
+            Filter::Connector,
             Filter::PortKeeper,
             Filter::Anchord,
         ] {

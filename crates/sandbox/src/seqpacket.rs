@@ -1,7 +1,7 @@
 //! Request sockets: AF_UNIX, SOCK_SEQPACKET, non-blocking, with one datagram for each request.
 //!
 //! The kernel closes descriptors that a peer attaches (SCM_RIGHTS), because there is no control
-//! buffer.
+//! buffer; [`crate::passing`] has one.
 
 use std::fs::Permissions;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};

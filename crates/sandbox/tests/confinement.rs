@@ -54,7 +54,7 @@ fn everything_forbidden_to_the_keeper_of_the_anchor_kills_it() {
 fn everything_forbidden_to_the_processes_beside_the_network_daemon_kills_them() {
     each_forbidden_call_kills("names", 75);
     each_forbidden_call_kills("look-up", 90);
-    each_forbidden_call_kills("notifier", 120);
+    each_forbidden_call_kills("connector", 120);
 }
 
 /// Asserts that the filter kills the probe in each forbidden call with these arguments.

@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::panic)] // It is how a test learns that it asked for the wrong thing.
 
-use std::io::{self, IoSlice};
+use std::io::{self, IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsFd;
@@ -18,7 +18,10 @@ use std::path::Path;
 use std::process::Command;
 use std::{env, fs};
 
-use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use rustix::net::{
+    RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, recvmsg, sendmsg,
+};
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use softsim_netd::sandbox;
 
@@ -85,7 +88,10 @@ fn attempt_at(attempt: &str, own: &Path, other: &Path) -> io::Result<()> {
             let to = SockAddr::unix(other.join("admin.sock"))?;
             Socket::from(pair).send_to(b"TERMINATE", &to).map(drop)
         }
+        "receive a descriptor from the connector" => receive(&io::stdin()),
+        "receive a descriptor from another" => receive(&UnixStream::pair()?.0),
         "pass a descriptor out" => pass_out(&UnixStream::pair()?.0),
+        "pass a descriptor to the connector" => pass_out(&io::stdin()),
         "send to the system's log" => UnixDatagram::unbound().map(drop),
         "connect by TCP" => TcpStream::connect("127.0.0.1:1").map(drop),
         "listen for TCP" => TcpListener::bind("127.0.0.1:0").map(drop),
@@ -110,7 +116,7 @@ fn attempt_at(attempt: &str, own: &Path, other: &Path) -> io::Result<()> {
 }
 
 /// With the standard error as the descriptor (SCM_RIGHTS).
-fn pass_out(socket: &UnixStream) -> io::Result<()> {
+fn pass_out(socket: &impl AsFd) -> io::Result<()> {
     let stderr = io::stderr();
     let passed = [stderr.as_fd()];
     let message = SendAncillaryMessage::ScmRights(&passed);
@@ -124,4 +130,25 @@ fn pass_out(socket: &UnixStream) -> io::Result<()> {
         SendFlags::empty(),
     )?;
     Ok(())
+}
+
+/// Receives a datagram with a descriptor.
+fn receive(socket: &impl AsFd) -> io::Result<()> {
+    let mut space = [MaybeUninit::uninit(); 64];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let mut octet = [0];
+    let flags = RecvFlags::DONTWAIT | RecvFlags::TRUNC | RecvFlags::CMSG_CLOEXEC;
+    recvmsg(
+        socket,
+        &mut [IoSliceMut::new(&mut octet)],
+        &mut control,
+        flags,
+    )?;
+    let passed = control.drain().find_map(|message| match message {
+        RecvAncillaryMessage::ScmRights(mut passed) => passed.next(),
+        _ => None,
+    });
+    passed
+        .map(drop)
+        .ok_or_else(|| io::Error::other("no descriptor"))
 }

@@ -7,7 +7,8 @@
 //! writes go to keyd.
 //!
 //! keyd keeps the digest of the Security instances. At the start, netd sets accounts that keyd
-//! didn't commit aside as `accounts.rejected`, and bootstraps.
+//! didn't commit aside as `accounts.rejected`, and bootstraps. It does the same when keyd returns
+//! after a restart.
 
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
@@ -16,6 +17,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
+use softsim_client::proto::StatusAnswer;
 use softsim_lwm2m::Accounts;
 
 /// The id of a transaction.
@@ -44,6 +46,15 @@ pub(crate) struct Committed {
     pub(crate) transaction: Option<Txid>,
     /// The digest of the last accounts that it committed with one.
     pub(crate) accounts: Option<Digest>,
+}
+
+impl From<&StatusAnswer> for Committed {
+    fn from(status: &StatusAnswer) -> Self {
+        Self {
+            transaction: status.committed,
+            accounts: status.accounts,
+        }
+    }
 }
 
 /// The contents of a file. A reset leaves empty accounts, which count as none.
@@ -143,6 +154,27 @@ impl Store {
             Ok(current) => self.current = current,
             Err(reason) => self.set_aside(&reason),
         }
+    }
+
+    /// Does after a restart of keyd what [`Self::open`] does after one of netd, from memory: a netd
+    /// that is confined reads no files. Returns whether other accounts are in force, or none.
+    pub(crate) fn reconcile(&mut self, committed: Committed) -> Result<bool, StoreError> {
+        let before = self.transaction().map(str::to_owned);
+        let staged = self.pending.as_ref().map(|record| &record.transaction);
+        match committed.transaction.map(hex::encode) {
+            Some(last) if staged == Some(&last) => self.commit()?,
+            _ if staged.is_some() => self.abort()?,
+            _ => {}
+        }
+        let judged = self
+            .current
+            .as_ref()
+            .map(|record| record.judge(committed.accounts));
+        if let Some(Err(reason)) = judged {
+            self.current = None;
+            self.set_aside(&reason);
+        }
+        Ok(self.transaction() != before.as_deref())
     }
 
     /// Keeps accounts that netd can't use, so that an operator can look at them.

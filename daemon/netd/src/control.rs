@@ -9,7 +9,6 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use softsim_client::keyd::Connection;
 use softsim_client::netd::{
     Accesses, Bootstrap, Command, EapTest, Event, Failure, MAX_LINE, RadiusSecret, Report, Status,
 };
@@ -24,6 +23,8 @@ use zeroize::Zeroizing;
 
 use crate::access::status::{self, EventKind};
 use crate::access::{self, Handle, Order, single_authentication};
+use crate::keyd::Keyd;
+use crate::keyd::presence::Presence;
 use crate::lwm2m::{Request, Snapshot};
 use crate::names::Names;
 use crate::progress::{Fault, Progress};
@@ -36,6 +37,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long netd waits if it has no descriptor or memory for the next connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a command waits for a keyd that restarts.
+const KEYD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The number of commands at a time.
 const MAX_CLIENTS: usize = 16;
@@ -81,10 +85,12 @@ pub(crate) struct Control {
     pub(crate) lwm2m: mpsc::Sender<Request>,
     /// The state of the LwM2M task.
     pub(crate) snapshot: watch::Receiver<Snapshot>,
+    /// Whether keyd serves.
+    pub(crate) keyd: watch::Receiver<Presence>,
     /// What confines netd.
     pub(crate) enforced: Enforced,
-    /// A connection to keyd, for one authentication at a time.
-    pub(crate) testing: Arc<Mutex<Connection>>,
+    /// A line to keyd, for one authentication at a time.
+    pub(crate) testing: Arc<Mutex<Keyd>>,
     /// The resolver.
     pub(crate) names: Names,
     /// The accesses.
@@ -214,6 +220,7 @@ impl Control {
                 .map(Report::EapTest),
             Command::AccessStatus { name } => self.accesses(name, None, &progress).await,
             Command::AccessConnect { name } => {
+                self.await_keyd().await?;
                 self.accesses(name, Some(Order::Connect), &progress).await
             }
             Command::AccessDisconnect { name } => {
@@ -274,12 +281,31 @@ impl Control {
         self.accesses(name, None, progress).await
     }
 
+    /// Waits a while for a keyd that is lost.
+    async fn await_keyd(&self) -> Result<(), Fault> {
+        let mut keyd = self.keyd.clone();
+        let serves = keyd.wait_for(|keyd| *keyd == Presence::Serving);
+        // An error means that netd is about to end.
+        let in_time = timeout(KEYD_TIMEOUT, serves).await.is_ok();
+        match &*self.keyd.borrow() {
+            Presence::Lost(reason) if !in_time => {
+                let reason = format!("softsim-keyd is lost: {reason}");
+                Err(Fault::new(Failure::Unavailable, reason))
+            }
+            _ => Ok(()),
+        }
+    }
+
     fn status(&self) -> Status {
         let snapshot = self.snapshot.borrow().clone();
         Status {
             endpoint: snapshot.endpoint,
             landlock_abi: self.enforced.landlock_abi,
             seccomp_calls: self.enforced.seccomp_calls,
+            keyd_lost: match &*self.keyd.borrow() {
+                Presence::Serving => None,
+                Presence::Lost(reason) => Some(reason.clone()),
+            },
             accounts: snapshot.transaction,
             accounts_fault: snapshot.accounts_fault,
             management: snapshot.management,
@@ -293,6 +319,7 @@ impl Control {
         request: fn(Progress, oneshot::Sender<Result<Bootstrap, Fault>>) -> Request,
         progress: Progress,
     ) -> Result<Report, Fault> {
+        self.await_keyd().await?;
         let (reply, result) = oneshot::channel();
         let gone = || Fault::new(Failure::Internal, "softsim-netd is about to end");
         self.lwm2m
@@ -311,6 +338,7 @@ impl Control {
     ) -> Result<EapTest, Fault> {
         let server = Server::with_port(radius)
             .map_err(|reason| Fault::new(Failure::Command, format!("radius: {reason}")))?;
+        self.await_keyd().await?;
         let keyd = Arc::clone(&self.testing)
             .try_lock_owned()
             .map_err(|_| Fault::new(Failure::Busy, "another authentication is running"))?;

@@ -1,6 +1,7 @@
 //! The helper processes: processes of this program that do for netd what netd itself may not do.
 //! The standard input of each is a socket to netd.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
@@ -14,7 +15,7 @@ use softsim_sandbox::seqpacket::{Connection, pair};
 /// # Errors
 /// The kernel has no room for another process or socket.
 pub(crate) fn start(
-    arguments: &[&str],
+    arguments: &[impl AsRef<OsStr>],
     configure: impl FnOnce(&mut Command),
 ) -> io::Result<Connection> {
     let (ours, theirs) = pair()?;

@@ -1,8 +1,11 @@
 //! The requests to keyd, and what its refusals mean to LwM2M servers.
 
+mod line;
+pub(crate) mod presence;
+
 use std::time::Duration;
 
-use softsim_client::keyd::{AsyncConnection, Error};
+use softsim_client::keyd::Error;
 use softsim_client::netd::Failure;
 use softsim_client::proto::requests::{Abort, Commit, SignHandshake, Stage, Status};
 use softsim_client::proto::{
@@ -11,12 +14,11 @@ use softsim_client::proto::{
 use softsim_lwm2m::{Algorithm, SimResult, SimState, SlotState};
 use tokio::time::{Instant, sleep_until};
 
+pub use self::line::Keyd;
+pub(crate) use self::line::Lines;
 use crate::accounts::{Digest, Txid};
 use crate::dtls::Signer;
 use crate::progress::Fault;
-
-/// The connection for all requests of the LwM2M task.
-pub type Keyd = AsyncConnection;
 
 impl Signer for Keyd {
     fn sign(&self, transcript: &[u8]) -> Result<Vec<u8>, Error> {
@@ -29,9 +31,10 @@ impl Signer for Keyd {
     }
 }
 
-/// netd has lost keyd. It ends, and the service manager starts it again.
+/// netd has lost keyd, which may have carried the request out. netd goes on, and continues from
+/// keyd's last transaction once keyd serves again.
 #[derive(Debug, thiserror::Error)]
-#[error(transparent)]
+#[error("softsim-keyd restarted: {0}")]
 pub struct Lost(pub Error);
 
 /// Why a request to keyd failed.
@@ -46,15 +49,9 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// The refusal.
-    ///
-    /// # Errors
-    /// netd has lost keyd.
-    pub(crate) fn refusal(self) -> Result<Refusal, Lost> {
-        match self {
-            Self::Refused(refusal) => Ok(refusal),
-            Self::Lost(lost) => Err(lost),
-        }
+    /// A session of keyd is gone with its connection.
+    pub(crate) fn restarted() -> Self {
+        Self::Lost(Lost(Error::Closed))
     }
 }
 
@@ -74,27 +71,14 @@ impl From<Error> for RequestError {
     }
 }
 
-impl From<Refusal> for Fault {
-    fn from(refusal: Refusal) -> Self {
-        let failure = match refusal {
-            Refusal::RetryAfter { .. } => Failure::Busy,
-            _ => Failure::Refused,
+impl From<&RequestError> for Fault {
+    fn from(error: &RequestError) -> Self {
+        let failure = match error {
+            RequestError::Lost(_) => Failure::Unavailable,
+            RequestError::Refused(Refusal::RetryAfter { .. }) => Failure::Busy,
+            RequestError::Refused(_) => Failure::Refused,
         };
-        Self::new(failure, RequestError::Refused(refusal))
-    }
-}
-
-impl From<Lost> for Fault {
-    fn from(lost: Lost) -> Self {
-        Self::new(Failure::Unavailable, lost)
-    }
-}
-
-/// The answer to a request whose refusal changes nothing for netd; none if keyd refused.
-pub(crate) fn unless_refused<T>(result: Result<T, RequestError>) -> Result<Option<T>, Lost> {
-    match result {
-        Ok(answer) => Ok(Some(answer)),
-        Err(error) => error.refusal().map(|_| None),
+        Self::new(failure, error)
     }
 }
 
@@ -133,9 +117,9 @@ pub async fn commit(keyd: &Keyd, txid: Txid, accounts: Option<Digest>) -> Result
     ask(keyd, &Commit { txid, accounts }).await
 }
 
-/// Drops the staged changes, if there are any.
-pub(crate) async fn abort(keyd: &Keyd, txid: Txid) -> Result<(), Lost> {
-    unless_refused(ask(keyd, &Abort { txid }).await).map(drop)
+/// Drops the staged changes, if there are any. A keyd that is lost has dropped them.
+pub(crate) async fn abort(keyd: &Keyd, txid: Txid) {
+    let _ = ask(keyd, &Abort { txid }).await;
 }
 
 /// The status of keyd.
@@ -143,8 +127,11 @@ pub(crate) async fn status(keyd: &Keyd) -> Result<StatusAnswer, RequestError> {
     ask(keyd, &Status {}).await
 }
 
-/// The value of Last Result in the Software SIM object for a refusal.
-pub(crate) fn sim_result(refusal: &Refusal) -> SimResult {
+/// The value of Last Result in the Software SIM object for a package that keyd didn't take.
+pub(crate) fn sim_result(error: &RequestError) -> SimResult {
+    let RequestError::Refused(refusal) = error else {
+        return SimResult::Internal;
+    };
     match refusal {
         Refusal::Package(fault) => match fault {
             PackageFault::Format { .. } | PackageFault::Shape(_) | PackageFault::Field { .. } => {

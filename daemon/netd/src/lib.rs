@@ -21,8 +21,9 @@
 //!      +---> server_socket      which of them answers
 //! ```
 //!
-//! Helper processes do what netd itself may not do: [`names::helper`] resolves names, [`notifier`]
-//! talks to the service manager, and [`access::port::keeper`] holds an interface.
+//! Helper processes do what netd itself may not do: [`connector::process`] connects to keyd and
+//! talks to the service manager, [`names::helper`] resolves names, and [`access::port::keeper`]
+//! holds an interface.
 
 pub mod access;
 mod accounts;
@@ -32,6 +33,7 @@ mod backoff;
 pub mod checks;
 mod claim;
 mod config;
+pub mod connector;
 mod control;
 mod dtls;
 mod fields;
@@ -40,7 +42,6 @@ pub mod keyd;
 pub mod log;
 mod lwm2m;
 pub mod names;
-pub mod notifier;
 mod progress;
 pub mod sandbox;
 mod server_socket;

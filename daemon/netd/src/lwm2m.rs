@@ -15,7 +15,7 @@ mod transaction;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use softsim_client::netd::{Bootstrap, Management};
+use softsim_client::netd::{Bootstrap, Failure, Management};
 use softsim_client::proto::StatusAnswer;
 use softsim_client::proto::requests::SealingStatement;
 use softsim_lwm2m::{Client, Config, Event, Output, ServerRole, SimResult};
@@ -26,11 +26,12 @@ use tokio::time::{Interval, MissedTickBehavior, interval};
 use self::reset::Reset;
 use self::servers::Retry;
 use self::transaction::Run;
-use crate::accounts::{Store, StoreError};
+use crate::accounts::{Committed, Store, StoreError};
 use crate::config::BootstrapServer;
-use crate::keyd::{self, Keyd, Lost, RequestError};
+use crate::connector::Manager;
+use crate::keyd::presence::{Device, OtherDevice, Presence};
+use crate::keyd::{self, Keyd, RequestError};
 use crate::names::Names;
-use crate::notifier::Notifier;
 use crate::progress::{Fault, Progress};
 use crate::session::{Session, SessionEvent};
 use crate::timer;
@@ -83,9 +84,9 @@ impl Default for Snapshot {
 /// Why netd can't go on. After a restart, it continues from keyd's last transaction.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
-    /// netd has lost keyd.
+    /// keyd has another device now.
     #[error(transparent)]
-    Keyd(#[from] Lost),
+    Device(#[from] OtherDevice),
     /// keyd has committed, but netd can't put the accounts in force.
     #[error(transparent)]
     Store(StoreError),
@@ -117,20 +118,21 @@ impl StepError {
 
 impl From<RequestError> for StepError {
     fn from(error: RequestError) -> Self {
-        match error.refusal() {
-            Ok(refusal) => Self::Fault(refusal.into()),
-            Err(lost) => Self::Fatal(lost.into()),
-        }
+        Self::Fault((&error).into())
     }
 }
 
 /// The LwM2M task.
 pub(crate) struct Lwm2m {
     keyd: Keyd,
+    presence: watch::Receiver<Presence>,
+    device: Device,
     names: Names,
     bootstrap_server: Option<BootstrapServer>,
     configured_endpoint: Option<String>,
     store: Store,
+    /// Whether keyd may have committed the accounts that are staged: it was lost meanwhile.
+    in_doubt: bool,
     /// The client and its endpoint name, once netd knows the name.
     client: Option<(String, Client)>,
     sessions: BTreeMap<ServerRole, Session>,
@@ -156,7 +158,7 @@ impl Lwm2m {
     /// Prepares the task. If keyd has a device id, or the configuration an endpoint name, the task
     /// has its client. Others watch the task through `snapshot`.
     pub(crate) async fn prepare(
-        keyd: Keyd,
+        (keyd, presence, device): (Keyd, watch::Receiver<Presence>, Device),
         names: Names,
         store: Store,
         endpoint: Option<String>,
@@ -166,10 +168,13 @@ impl Lwm2m {
         let (event_sender, session_events) = mpsc::channel(QUEUE);
         let mut task = Self {
             keyd,
+            presence,
+            device,
             names,
             bootstrap_server,
             configured_endpoint: endpoint,
             store,
+            in_doubt: false,
             client: None,
             sessions: BTreeMap::new(),
             last_session: 0,
@@ -197,15 +202,15 @@ impl Lwm2m {
         mut self,
         mut requests: mpsc::Receiver<Request>,
         end: impl Future<Output = ()>,
-        notifier: &Notifier,
+        manager: Manager,
     ) -> Result<(), Fatal> {
         tokio::pin!(end);
-        notifier.ready();
+        manager.ready();
         self.connect_servers().await?;
         self.bootstrap_if_needed();
         let mut refresh = interval(REFRESH);
         refresh.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let mut alive = notifier.interval().map(interval);
+        let mut alive = manager.interval().map(interval);
         loop {
             self.settle().await?;
             if self.has_left() {
@@ -225,9 +230,10 @@ impl Lwm2m {
                 Some((id, event)) = self.session_events.recv() => self.session_event(id, event).await?,
                 () = timer::until(due) => self.expire(Instant::now()).await?,
                 _ = refresh.tick() => self.refresh().await?,
-                () = tick(&mut alive) => notifier.alive(),
+                Ok(()) = self.presence.changed() => self.keyd_changed().await?,
+                () = tick(&mut alive) => manager.alive(),
                 () = &mut end, if self.leaving.is_none() => {
-                    notifier.stopping();
+                    manager.stopping();
                     self.leave();
                 }
             }
@@ -241,8 +247,10 @@ impl Lwm2m {
         }
         let endpoint = match &self.configured_endpoint {
             Some(endpoint) => Some(endpoint.clone()),
-            None => keyd::unless_refused(keyd::status(&self.keyd).await)?
-                .and_then(|status| status.device_id.map(hex::encode)),
+            None => match keyd::status(&self.keyd).await {
+                Ok(status) => status.device_id.map(hex::encode),
+                Err(_) => None,
+            },
         };
         if let Some(endpoint) = endpoint {
             let accounts = self.store.accounts().cloned().unwrap_or_default();
@@ -364,10 +372,11 @@ impl Lwm2m {
         if self.client.is_none() {
             return Ok(());
         }
-        let Some(status) = keyd::unless_refused(keyd::status(&self.keyd).await)? else {
+        let Ok(status) = keyd::status(&self.keyd).await else {
             return Ok(());
         };
-        self.update_statement(&status).await?;
+        self.device.recognise(status.device_id)?;
+        self.update_statement(&status).await;
         let mut sim = keyd::sim_state(&status, self.last_result);
         sim.sealing_statement = self.statement.as_ref().map(|(_, octets)| octets.clone());
         if let Some(client) = self.client_mut() {
@@ -377,14 +386,46 @@ impl Lwm2m {
     }
 
     /// Has keyd sign the statement of its sealing key, once for each key.
-    async fn update_statement(&mut self, status: &StatusAnswer) -> Result<(), Fatal> {
+    async fn update_statement(&mut self, status: &StatusAnswer) {
         let known = self.statement.as_ref().map(|(key, _)| *key);
         let Some(key) = status.sealing_key_id.filter(|key| known != Some(*key)) else {
-            return Ok(());
+            return;
         };
-        let answer = keyd::unless_refused(keyd::ask(&self.keyd, &SealingStatement {}).await)?;
-        // If keyd refuses, the next update asks it again.
-        self.statement = answer.map(|answer| (key, answer.statement));
+        let answer = keyd::ask(&self.keyd, &SealingStatement {}).await;
+        // If keyd doesn't answer, the next update asks it again.
+        self.statement = answer.ok().map(|answer| (key, answer.statement));
+    }
+
+    /// Fails a bootstrap that keyd's end interrupted. When keyd serves again, it continues from
+    /// keyd's last transaction, as it does at the start.
+    async fn keyd_changed(&mut self) -> Result<(), Fatal> {
+        let serves = *self.presence.borrow_and_update() == Presence::Serving;
+        let restarted = Fault::new(Failure::Unavailable, "softsim-keyd restarted");
+        self.fail_bootstrap(restarted).await?;
+        let status = match serves {
+            true => keyd::status(&self.keyd).await,
+            false => return Ok(()),
+        };
+        // If keyd is lost again, it also returns again.
+        let Ok(status) = status else { return Ok(()) };
+        self.device.recognise(status.device_id)?;
+        self.in_doubt = false;
+        let changed = self
+            .store
+            .reconcile(Committed::from(&status))
+            .map_err(Fatal::Store)?;
+        if changed {
+            self.begin_anew().await?;
+        }
+        self.refresh().await
+    }
+
+    /// Makes a client for the accounts in force, and connects to their servers.
+    async fn begin_anew(&mut self) -> Result<(), Fatal> {
+        self.client = None;
+        self.prepare_client().await?;
+        self.connect_servers().await?;
+        self.bootstrap_if_needed();
         Ok(())
     }
 

@@ -6,9 +6,10 @@ use std::{env, fmt};
 
 use softsim_netd::access::port::keeper;
 use softsim_netd::args::{self, Task, USAGE, VERSION};
+use softsim_netd::connector::process as connector;
 use softsim_netd::names::helper;
 use softsim_netd::start::run;
-use softsim_netd::{checks, log, notifier};
+use softsim_netd::{checks, log};
 use softsim_sandbox::{inherited, process};
 
 fn main() -> ExitCode {
@@ -21,7 +22,9 @@ fn main() -> ExitCode {
             helper_process(c"softsim-port", || keeper::run(&arguments[1..]))
         }
         Some(helper::SUBCOMMAND) => helper_process(c"softsim-names", helper::run),
-        Some(notifier::SUBCOMMAND) => helper_process(c"softsim-notify", notifier::run),
+        Some(connector::SUBCOMMAND) => {
+            helper_process(c"softsim-connect", || connector::run(&arguments[1..]))
+        }
         _ => network_daemon(arguments),
     }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::{io, mem};
 
-use softsim_client::keyd::{Connection, Error as KeydError, Watch};
+use softsim_client::keyd::{Connection, Error as KeydError};
 use softsim_client::proto::requests::Status;
 use tokio::net::UnixListener;
 use tokio::runtime;
@@ -23,12 +23,12 @@ use crate::checks::Finding;
 use crate::claim::{Claim, ClaimError};
 use crate::config::{Bootstrap, BootstrapServer, Config, Sandbox};
 use crate::control::{self, Control};
-use crate::keyd::Keyd;
+use crate::keyd::presence::{Device, Keeper, OtherDevice, Presence};
+use crate::keyd::{Keyd, Lines};
 use crate::lwm2m::{Fatal, Lwm2m, Snapshot};
 use crate::names::{self, Names};
-use crate::notifier::Notifier;
 use crate::sandbox::{self, Enforced, SandboxError};
-use crate::{checks, dtls};
+use crate::{checks, connector, dtls};
 
 /// The number of requests that wait for the LwM2M task.
 const QUEUE: usize = 16;
@@ -53,12 +53,12 @@ pub enum Error {
     /// Another netd uses this state folder or control socket.
     #[error(transparent)]
     Claim(#[from] ClaimError),
-    /// netd can't reach keyd, or lost it.
+    /// netd can't reach keyd.
     #[error("softsim-keyd: {0}")]
     Keyd(#[from] KeydError),
-    /// keyd ended.
-    #[error("softsim-keyd ended")]
-    KeydEnded,
+    /// keyd has another device now.
+    #[error(transparent)]
+    Device(OtherDevice),
     /// netd can't open or use the control socket.
     #[error("{path}: {1}", path = .0.display())]
     Control(PathBuf, #[source] io::Error),
@@ -71,9 +71,9 @@ pub enum Error {
     /// The names helper can't start, or has ended.
     #[error("the names helper: {0}")]
     Names(#[source] io::Error),
-    /// The notifier can't start.
-    #[error("the notifier: {0}")]
-    Notifier(#[source] io::Error),
+    /// The connector can't start, or has ended.
+    #[error("the connector: {0}")]
+    Connector(#[source] io::Error),
     /// The runtime can't start.
     #[error("the runtime: {0}")]
     Runtime(#[source] io::Error),
@@ -102,10 +102,7 @@ impl Error {
         match self {
             Self::Checks { status, .. } => *status,
             Self::Prepare(PrepareError::File(finding)) => finding.kind.status(),
-            Self::Keyd(_)
-            | Self::KeydEnded
-            | Self::Lwm2m(Fatal::Keyd(_))
-            | Self::Access(_, AccessFatal::Keyd(_)) => 69,
+            Self::Keyd(_) | Self::Device(_) | Self::Lwm2m(Fatal::Device(_)) => 69,
             Self::Claim(ClaimError::Held { .. }) => 75,
             Self::Claim(ClaimError::Lock(..))
             | Self::Control(..)
@@ -113,7 +110,7 @@ impl Error {
             Self::Dtls(_) => 70,
             Self::Sandbox(_)
             | Self::Names(_)
-            | Self::Notifier(_)
+            | Self::Connector(_)
             | Self::Runtime(_)
             | Self::Prepare(_)
             | Self::Access(..) => 71,
@@ -123,20 +120,23 @@ impl Error {
 
 /// Everything that netd opens before it confines itself.
 struct Opened {
+    connector: connector::Started,
     names: names::Helper,
-    notifier: Notifier,
-    keyd: Connection,
-    /// A second connection, which shows that keyd has ended.
+    lines: Lines,
+    device: Device,
+    /// The line of the LwM2M task.
+    keyd: Keyd,
+    /// A connection that shows when keyd has ended.
     watched: Connection,
-    /// A third connection, for the authentications that softsimctl requests.
-    testing: Connection,
+    /// The line for the authentications that softsimctl requests.
+    testing: Keyd,
     accesses: Vec<PreparedAccess>,
     bootstrap: Option<BootstrapServer>,
     store: Store,
     control: StdUnixListener,
 }
 
-/// Runs until a signal, the end of keyd, or an error.
+/// Runs until a signal or an error. The end of keyd is none: netd waits until it serves again.
 pub fn run(file: &Path) -> Result<(), Error> {
     let mut config = checked(file)?;
     let _claimed = claim(&config)?;
@@ -150,12 +150,15 @@ pub fn run(file: &Path) -> Result<(), Error> {
         seccomp_calls = enforced.seccomp_calls,
         "enforced"
     );
-    runtime::Builder::new_multi_thread()
+    let runtime = runtime::Builder::new_multi_thread()
         .worker_threads(THREADS)
         .enable_all()
         .build()
-        .map_err(Error::Runtime)?
-        .block_on(serve(config, opened, enforced))
+        .map_err(Error::Runtime)?;
+    let ended = runtime.block_on(serve(config, opened, enforced));
+    // Somebody may still wait for an answer of keyd.
+    runtime.shutdown_background();
+    ended
 }
 
 /// The configuration, if netd can work with it and with what it names. The log gets what may not
@@ -193,30 +196,33 @@ fn open(config: &mut Config) -> Result<Opened, Error> {
         .transpose()
         .map_err(|findings| refused(&findings))?;
     dtls::prepare()?;
-    let connect = |path: &Path| Connection::connect(path).map_err(Error::Keyd);
-    let mut keyd = connect(&config.keyd_socket)?;
-    let watched = connect(&config.keyd_socket)?;
-    let testing = connect(&config.keyd_socket)?;
+    let connector = connector::Started::start(&config.keyd_socket).map_err(Error::Connector)?;
+    let connect = || {
+        let socket = connector.keyd().map_err(|source| KeydError::Connect {
+            path: config.keyd_socket.clone(),
+            source,
+        })?;
+        Connection::over(socket).map_err(Error::Keyd)
+    };
+    let lines = Lines::default();
+    let line = || Ok::<_, Error>(lines.add(connect()?));
+    let (watched, keyd, testing) = (connect()?, line()?, line()?);
     let accesses = mem::take(&mut config.accesses)
         .into_iter()
-        .map(|settings| {
-            let keyd = connect(&config.keyd_socket)?;
-            Ok::<_, Error>(PreparedAccess::open(settings, keyd)?)
-        })
+        .map(|settings| Ok::<_, Error>(PreparedAccess::open(settings, line()?)?))
         .collect::<Result<_, _>>()?;
-    let status = keyd.call(&Status {})?;
-    let committed = Committed {
-        transaction: status.committed,
-        accounts: status.accounts,
-    };
-    let store = Store::open(&config.state_dir, committed);
+    let status = keyd.call_blocking(&Status {})?;
+    let device = Device::default();
+    device.recognise(status.device_id).map_err(Error::Device)?;
+    let store = Store::open(&config.state_dir, Committed::from(&status));
     let control = control::bind(&config.control_socket)
         .map_err(|error| Error::Control(config.control_socket.clone(), error))?;
     let names = names::Helper::start().map_err(Error::Names)?;
-    let notifier = Notifier::start().map_err(Error::Notifier)?;
     Ok(Opened {
+        connector,
         names,
-        notifier,
+        lines,
+        device,
         keyd,
         watched,
         testing,
@@ -228,19 +234,26 @@ fn open(config: &mut Config) -> Result<Opened, Error> {
 }
 
 async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(), Error> {
-    let keyd = Keyd::from(opened.keyd);
-    let watched = Watch::new(opened.watched)?;
     let control_failed = |error| Error::Control(config.control_socket.clone(), error);
     let listener = UnixListener::from_std(opened.control).map_err(control_failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
     let hangups = signal(SignalKind::hangup()).map_err(Error::Runtime)?;
     let (names, names_lost) = opened.names.serve().map_err(Error::Names)?;
+    let (connector, manager, connector_lost) =
+        opened.connector.serve().map_err(Error::Connector)?;
+    let (presence, serving) = watch::channel(Presence::Serving);
+    let keeper = Keeper {
+        connector,
+        lines: opened.lines,
+        presence,
+        device: opened.device.clone(),
+    };
 
     let (requests, queue) = mpsc::channel(QUEUE);
     let (snapshot, watcher) = watch::channel(Snapshot::default());
     let lwm2m = Lwm2m::prepare(
-        keyd.clone(),
+        (opened.keyd, serving.clone(), opened.device),
         names.clone(),
         opened.store,
         config.endpoint.clone(),
@@ -257,6 +270,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         uids: config.control_uids.clone(),
         lwm2m: requests,
         snapshot: watcher,
+        keyd: serving,
         enforced,
         testing: Arc::new(Mutex::new(opened.testing)),
         names,
@@ -269,11 +283,12 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         }
     };
     tokio::select! {
-        () = watched.ended() => Err(Error::KeydEnded),
+        other = keeper.run(opened.watched) => Err(other.map_or_else(Error::Keyd, Error::Device)),
         error = names_lost => Err(Error::Names(error)),
+        error = connector_lost => Err(Error::Connector(error)),
         error = failed => Err(error),
         () = ignore(hangups) => Ok(()),
-        result = lwm2m.run(queue, end, &opened.notifier) => result.map_err(Error::from),
+        result = lwm2m.run(queue, end, manager) => result.map_err(Error::from),
         result = control::serve(listener, control) => result.map_err(control_failed),
     }?;
     stop(&accesses).await;

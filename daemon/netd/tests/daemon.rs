@@ -4,8 +4,10 @@
 
 mod support;
 
+use std::fs::Permissions;
 use std::io::Read;
 use std::net::UdpSocket;
+use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::Command;
@@ -13,9 +15,12 @@ use std::sync::{Mutex, mpsc};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use softsim_client::netd::{self, Control, Event, Failure, MAX_LINE, Management, RadiusSecret};
-use softsim_client::proto::{RequestKind, kind_of};
-use support::{Netd, answer};
+use softsim_client::netd::{
+    self, AccessState, Control, Event, Failure, MAX_LINE, Management, RadiusSecret,
+};
+use softsim_client::proto::requests::{Hello, Status};
+use softsim_client::proto::{Refusal, RequestKind, Role, StatusAnswer, kind_of};
+use support::{Keyd, Netd, answer, encoded, hello, status};
 
 #[test]
 fn a_confined_netd_tells_what_confines_it() {
@@ -238,10 +243,149 @@ fn an_authentication_begins_with_the_identity_that_keyd_gives() {
 }
 
 #[test]
-fn the_end_of_keyd_is_the_end_of_netd() {
+fn netd_outlives_keyd_and_goes_on_with_the_next_one() {
+    let (mut netd, mut keyd) = Netd::start("");
+    for _ in 0..10 {
+        drop(keyd);
+        netd.await_keyd(|lost| lost.is_some());
+        keyd = Keyd::start(&netd.keyd_socket());
+        netd.await_keyd(|lost| lost.is_none());
+        // The LwM2M task asks the new one.
+        let bootstrap = netd.run(&netd::Command::Bootstrap {});
+        let Some(Event::Failed { failure, .. }) = bootstrap else {
+            panic!("{bootstrap:?}")
+        };
+        assert_eq!(failure, Failure::Command, "there is no server");
+    }
+    assert!(netd.child.try_wait().unwrap().is_none());
+    let log = netd.log();
+    assert_eq!(log.matches("softsim-keyd is lost;").count(), 10, "{log}");
+    assert_eq!(
+        log.matches("softsim-keyd has returned").count(),
+        10,
+        "{log}"
+    );
+}
+
+#[test]
+fn an_attempt_that_keyds_end_cut_short_is_made_again_as_soon_as_keyd_returns() {
+    let radius = UdpSocket::bind("127.0.0.1:0").unwrap();
+    radius
+        .set_read_timeout(Some(Duration::from_secs(20)))
+        .unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("secret");
+    fs::write(&secret, "testing123").unwrap();
+    fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
+    let access = format!(
+        "[[access]]\nname = 'radius'\ncarrier = 'radius'\nserver = '{}'\nsecret_file = '{}'\n\
+         retry_after = 10000\nretry_at_most = 10000\n",
+        radius.local_addr().unwrap(),
+        secret.display()
+    );
+    let (asked, identity) = mpsc::channel();
+    let (_never, gate) = mpsc::channel::<()>();
+    let gate = Mutex::new(gate);
+    let (netd, keyd) = Netd::begin(&access, move |request| {
+        if kind_of(request) == Ok(RequestKind::Identity) {
+            asked.send(()).unwrap();
+            let _ = gate.lock().unwrap().recv();
+        }
+        answer(request)
+    });
+    identity.recv_timeout(Duration::from_secs(20)).unwrap();
+    drop(keyd);
+    let end = Instant::now() + Duration::from_secs(20);
+    loop {
+        match netd
+            .status()
+            .map(|mut status| status.accesses.remove(0).state)
+        {
+            Some(AccessState::Held { reason }) => {
+                assert!(reason.starts_with("softsim-keyd restarted"), "{reason}");
+                break;
+            }
+            other => assert!(Instant::now() < end, "{other:?}"),
+        }
+    }
+    let _keyd = Keyd::start(&netd.keyd_socket());
+    assert!(radius.recv(&mut [0; 4096]).unwrap() > 0);
+}
+
+#[test]
+fn a_command_waits_for_a_keyd_that_restarts_and_fails_if_that_takes_long() {
+    let radius = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let (netd, keyd) = Netd::start("");
+    drop(keyd);
+    netd.await_keyd(|lost| lost.is_some());
+    let command = netd::Command::EapTest {
+        radius: radius.local_addr().unwrap().to_string(),
+        secret: RadiusSecret::new(b"testing123".to_vec()),
+        identity: None,
+    };
+    let failed = netd.run(&command);
+    let Some(Event::Failed { failure, reason }) = failed else {
+        panic!("{failed:?}")
+    };
+    assert_eq!(failure, Failure::Unavailable);
+    assert!(reason.starts_with("softsim-keyd is lost: "), "{reason}");
+    // This one waits.
+    let mut events = Control::run(&netd.control, &command).unwrap();
+    let _keyd = Keyd::start(&netd.keyd_socket());
+    let event = events.next();
+    let Some(Ok(Event::Message { text, .. })) = event else {
+        panic!("{event:?}")
+    };
+    assert_eq!(text, "EAP-Response/Identity");
+}
+
+const VERSION: Refusal = Refusal::Version {
+    expected: 0,
+    got: 1,
+};
+
+#[test]
+fn a_keyd_that_is_of_no_use_is_told_and_one_that_is_serves_again() {
+    let (netd, mut keyd) = Netd::start("");
+    let role = |role| {
+        move |request: &[u8]| match kind_of(request) {
+            Ok(RequestKind::Hello) => hello(role),
+            _ => answer(request),
+        }
+    };
+    drop(keyd);
+    keyd = Keyd::start_with(&netd.keyd_socket(), role(Role::App));
+    netd.await_keyd(|lost| lost.is_some_and(|lost| lost.contains("for the role app")));
+    drop(keyd);
+    keyd = Keyd::start_with(&netd.keyd_socket(), |request| match kind_of(request) {
+        Ok(RequestKind::Hello) => encoded::<Hello>(Err(VERSION)),
+        _ => answer(request),
+    });
+    netd.await_keyd(|lost| lost == Some(&*VERSION.to_string()));
+    drop(keyd);
+    keyd = Keyd::start_with(&netd.keyd_socket(), role(Role::Network));
+    netd.await_keyd(|lost| lost.is_none());
+    drop(keyd);
+}
+
+#[test]
+fn a_keyd_with_another_device_ends_netd() {
     let (mut netd, keyd) = Netd::start("");
     drop(keyd);
+    let _other = Keyd::start_with(&netd.keyd_socket(), |request| match kind_of(request) {
+        Ok(RequestKind::Status) => encoded::<Status>(Ok(StatusAnswer {
+            device_id: Some([0xd2; 32]),
+            ..status()
+        })),
+        _ => answer(request),
+    });
     assert_eq!(netd.wait().unwrap().code(), Some(69));
+    let log = netd.log();
+    let expected = format!("expected {}, got {}", "d1".repeat(32), "d2".repeat(32));
+    assert!(
+        log.contains("another device") && log.contains(&expected),
+        "{log}"
+    );
 }
 
 #[test]

@@ -3,14 +3,20 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs::Permissions;
+use std::io::{self, IoSlice};
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener};
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
 use std::{env, fs};
+
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
+use softsim_sandbox::seqpacket::{Connection, pair};
 
 /// What comes of an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -53,7 +59,10 @@ const ATTEMPTS: &[(&str, Outcome)] = &[
     ("a pair for datagrams in order", KilledBySeccomp),
     ("connect a pair to another socket", ByKernel),
     ("send on a pair to another socket", ByKernel),
+    ("receive a descriptor from the connector", Works),
+    ("receive a descriptor from another", KilledBySeccomp),
     ("pass a descriptor out", KilledBySeccomp),
+    ("pass a descriptor to the connector", KilledBySeccomp),
     ("connect by TCP", KilledBySeccomp),
     ("listen for TCP", KilledBySeccomp),
     ("ask for the network's interfaces", KilledBySeccomp),
@@ -90,9 +99,12 @@ fn each_way_out_is_closed_by_what_should_close_it() {
     let _abstract = UnixListener::bind_addr(&abstract_name).unwrap();
 
     for (attempt, expected) in ATTEMPTS {
+        let (connector, theirs) = pair().unwrap();
+        pass(&connector);
         let output = Command::new(escape())
             .args([&own, &other])
             .arg(attempt)
+            .stdin(Stdio::from(OwnedFd::from(theirs)))
             .output()
             .unwrap();
         assert_eq!(outcome(&output), *expected, "{attempt}: {output:?}");
@@ -100,6 +112,17 @@ fn each_way_out_is_closed_by_what_should_close_it() {
     assert!(log.recv(&mut [0; 16]).is_err());
     assert_eq!(fs::read(other.join("state")).unwrap(), b"keyd's");
     assert!(!other.join("new").exists());
+}
+
+/// Passes a descriptor, as the connector does.
+fn pass(to: &Connection) {
+    let stderr = io::stderr();
+    let passed = [stderr.as_fd()];
+    let mut space = [MaybeUninit::uninit(); 64];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    assert!(control.push(SendAncillaryMessage::ScmRights(&passed)));
+    let sent = sendmsg(to, &[IoSlice::new(b"p")], &mut control, SendFlags::empty());
+    assert_eq!(sent, Ok(1));
 }
 
 fn outcome(output: &Output) -> Outcome {

@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use softsim_client::keyd::AsyncConnection;
+use softsim_client::keyd::Connection;
 use softsim_client::proto::requests::Commit;
 use softsim_client::proto::{Refusal, RequestKind, encode_answer, kind_of};
 use softsim_netd::keyd::{RequestError, commit};
@@ -39,8 +39,8 @@ async fn committed(milliseconds: u32, times: usize) -> (Result<(), RequestError>
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("network.sock");
     let (_keyd, asked) = keyd(&path, milliseconds, times);
-    let connection = AsyncConnection::connect(&path).await.unwrap();
-    let answer = commit(&connection, [7; 16], None).await;
+    let connection = Connection::connect(&path).unwrap();
+    let answer = commit(&connection.into(), [7; 16], None).await;
     (answer, asked.load(Ordering::Relaxed))
 }
 

@@ -196,6 +196,11 @@ impl Gateway {
         self.netd = None;
     }
 
+    /// Kills keyd, and leaves netd alone.
+    pub fn stop_keyd(&mut self) {
+        self.keyd = None;
+    }
+
     /// Kills both daemons, as a power cut would.
     pub fn stop(&mut self) {
         self.netd = None;
@@ -210,6 +215,15 @@ impl Gateway {
     pub fn await_end_of_keyd(&mut self, patience: Duration) -> Result<ExitStatus> {
         let keyd = self.keyd.as_mut().ok_or(Error::Missing("a running keyd"))?;
         Ok(keyd.await_end(patience)?)
+    }
+
+    /// Waits until netd ends by itself.
+    ///
+    /// # Errors
+    /// It doesn't run, or doesn't end in time.
+    pub fn await_end_of_netd(&mut self, patience: Duration) -> Result<ExitStatus> {
+        let netd = self.netd.as_mut().ok_or(Error::Missing("a running netd"))?;
+        Ok(netd.await_end(patience)?)
     }
 
     /// keyd, while it runs.

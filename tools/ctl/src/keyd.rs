@@ -23,24 +23,27 @@ use crate::failure::{Failure, SOFTWARE};
 use crate::output::Output;
 use crate::{files, text};
 
-/// Shows the status of both daemons; that of netd only if it runs.
+/// Shows the status of each daemon that runs. It is a failure if keyd doesn't.
 pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
-    let keyd = Connection::connect(&sockets.admin)?.call(&Status {})?;
+    let keyd = Connection::connect(&sockets.admin).and_then(|mut keyd| keyd.call(&Status {}));
+    let keyd = keyd.map_err(Failure::from);
     let netd = netd_status(sockets);
-    let value = json!({
-        "keyd": keyd_json(&keyd),
-        "netd": netd.as_ref().ok(),
-        "netd_error": netd.as_ref().err().map(|failure| &failure.message),
-    });
-    output.result(&value, || {
-        let mut text = keyd_text(&keyd);
-        match &netd {
-            Ok(netd) => netd_text(netd, &mut text),
-            Err(failure) => line(&mut text, "netd", &failure.message),
-        }
-        text
-    })?;
-    Ok(())
+    if keyd.is_ok() || netd.is_ok() {
+        let value = json!({
+            "keyd": keyd.as_ref().ok().map(keyd_json),
+            "netd": netd.as_ref().ok(),
+            "netd_error": netd.as_ref().err().map(|failure| &failure.message),
+        });
+        output.result(&value, || {
+            let mut text = keyd.as_ref().map(keyd_text).unwrap_or_default();
+            match &netd {
+                Ok(netd) => netd_text(netd, &mut text),
+                Err(failure) => line(&mut text, "netd", &failure.message),
+            }
+            text
+        })?;
+    }
+    keyd.map(drop)
 }
 
 fn netd_status(sockets: &Sockets) -> Result<NetdStatus, Failure> {
@@ -332,6 +335,9 @@ fn netd_text(status: &NetdStatus, text: &mut Vec<String>) {
             status.seccomp_calls
         ),
     );
+    if let Some(reason) = &status.keyd_lost {
+        line(text, "keyd", format_args!("lost: {reason}"));
+    }
     if let Some(fault) = &status.accounts_fault {
         line(text, "accounts", fault);
     }

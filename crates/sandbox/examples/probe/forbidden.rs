@@ -170,7 +170,7 @@ const BOTH: &[Call] = &[
 ];
 
 /// Calls that only the network daemon may make, and calls similar to those that keyd may make. The
-/// notifier and the finder may make even fewer.
+/// finder may make even fewer.
 const KEYD: &[Call] = &[
     ("socket", libc::SYS_socket, &[INET, DATAGRAM]),
     ("TCP socket", libc::SYS_socket, &[INET6, STREAM]),
@@ -305,9 +305,24 @@ const NETD: &[Call] = &[
         &[UNIX, SEQPACKET],
     ),
     (
-        "out of band data in pieces",
+        "recvmsg from another than the connector",
         libc::SYS_recvmsg,
-        &[-1, 0, OUT_OF_BAND],
+        &[1, 0, 0x4000_0060],
+    ),
+    (
+        "out of band data of the connector",
+        libc::SYS_recvmsg,
+        &[0, 0, OUT_OF_BAND],
+    ),
+    (
+        "sendmsg, which could give descriptors away",
+        libc::SYS_sendmsg,
+        &[0],
+    ),
+    (
+        "another socket in the connector's place",
+        libc::SYS_close,
+        &[0],
     ),
 ];
 
@@ -451,6 +466,9 @@ const OF_LOOK_UPS: &[&str] = &["mmap of executable memory"];
 /// Calls that the names helper may make to start look-ups, which confine themselves.
 const OF_NAMES: &[&str] = &["mmap of executable memory", "fork", "wait4", "seccomp"];
 
+/// Calls that the connector may make to connect to keyd, and to close what it has passed on.
+const OF_CONNECTOR: &[&str] = &["connect", "fcntl"];
+
 /// Calls that softsim-anchord may make to speak to the TPM.
 const OF_ANCHORD: &[&str] = &["read", "write to standard output", "write to a descriptor"];
 
@@ -463,7 +481,7 @@ fn calls(policy: &str) -> (Filter, impl Iterator<Item = &'static Call>) {
         "netd" => (Filter::Netd, NETD, &[]),
         "names" => (Filter::Names, NAMES, OF_NAMES),
         "look-up" => (Filter::LookUp, LOOK_UP, OF_LOOK_UPS),
-        "notifier" => (Filter::Notifier, KEYD, &[]),
+        "connector" => (Filter::Connector, KEYD, OF_CONNECTOR),
         "finder" => (Filter::Finder, KEYD, &["connect"]),
         "bridge" => (Filter::Bridge, BRIDGE, &[]),
         "port-keeper" => (Filter::PortKeeper, PORT_KEEPER, &[]),

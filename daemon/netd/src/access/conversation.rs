@@ -2,7 +2,6 @@
 //! conversation closes each session that keyd opens for it.
 
 use softsim_carriers::radius::Msk;
-use softsim_client::keyd::Connection;
 use softsim_client::netd::{Authentication, Failure};
 use softsim_client::proto::requests::{
     AkaChallenge, AkaPrimeChallenge, CloseSession, Confirm, EapMac, EapVerify, EncryptCounter,
@@ -16,7 +15,7 @@ use softsim_eap::{
 };
 use softsim_eap_packet::Kind;
 
-use crate::keyd::{Lost, RequestError, unless_refused};
+use crate::keyd::{Keyd, RequestError};
 use crate::progress::Fault;
 
 /// The type of AT_MAC (RFC 4187 §10.15).
@@ -54,8 +53,10 @@ pub(super) enum Stage {
 
 /// A sequence of conversations with one peer.
 #[derive(Debug)]
-pub struct Conversation<'k> {
-    keyd: &'k mut Connection,
+pub struct Conversation {
+    keyd: Keyd,
+    /// The number of the connection to which keyd's sessions belong.
+    generation: u64,
     peer: Peer,
     realm: Realm,
     network_name: String,
@@ -81,18 +82,19 @@ pub struct Conversation<'k> {
     authorised: bool,
     /// Whether the carrier says that the network has rejected us.
     rejected: bool,
-    /// The last refusal of keyd that the peer itself can't express.
-    refused: Option<Refusal>,
+    /// Why keyd last left the peer without what it asked for, if the peer itself can't express it.
+    refused: Option<RequestError>,
 }
 
-impl<'k> Conversation<'k> {
+impl Conversation {
     /// Waits for the first request of a server.
-    pub fn new(keyd: &'k mut Connection, policy: &Policy) -> Self {
+    pub fn new(keyd: Keyd, policy: &Policy) -> Self {
         let first_identity = match &policy.peer.outer {
             OuterIdentity::Fixed(identity) => Some(described(&identity.nai, identity.kind)),
             _ => None,
         };
         Self {
+            generation: keyd.generation(),
             keyd,
             peer: Peer::new(policy.peer.clone()),
             realm: policy.realm,
@@ -130,7 +132,13 @@ impl<'k> Conversation<'k> {
 
     /// The last refusal of keyd in this conversation.
     pub(super) fn refusal(&self) -> Option<Fault> {
-        self.refused.clone().map(Fault::from)
+        self.refused.as_ref().map(Fault::from)
+    }
+
+    /// The number of the connection that keyd ended in this conversation, if it did.
+    pub(super) fn lost(&self) -> Option<u64> {
+        let lost = matches!(self.refused, Some(RequestError::Lost(_)));
+        lost.then_some(self.generation)
     }
 
     /// Says whether the carrier was authorised when the next packet came.
@@ -163,44 +171,55 @@ impl<'k> Conversation<'k> {
 
     /// Tells keyd if the network rejected us before its method began. Call it after
     /// [`Self::abandon`], when there is nothing more to do.
-    pub(super) fn tell_rejection(&mut self) -> Result<(), Lost> {
-        match self.rejected {
-            true => self.tell_refusal(&Reason::Carrier),
-            false => Ok(()),
+    pub(super) fn tell_rejection(&mut self) {
+        if self.rejected {
+            self.tell_refusal(&Reason::Carrier);
         }
     }
 
     /// The next thing to do. Call it until it returns `None`, do what it returned, and then call
     /// [`Self::settle`].
-    pub fn poll(&mut self) -> Result<Option<Action>, Lost> {
+    pub fn poll(&mut self) -> Option<Action> {
         while let Some(output) = self.peer.poll() {
-            return Ok(Some(match output {
+            return Some(match output {
                 Output::Send(packet) => Action::Send(packet),
                 Output::Note(note) => Action::Note(note),
-                Output::Done(outcome) => self.end(outcome)?,
+                Output::Done(outcome) => self.end(outcome),
                 Output::Ask(ask) => {
-                    let answer = self.ask(ask)?;
+                    let answer = self.ask(ask);
                     self.peer.answer(answer);
                     continue;
                 }
-            }));
+            });
         }
-        Ok(None)
+        None
     }
 
     /// Has keyd close the sessions that are over. Call it when nobody waits.
-    pub fn settle(&mut self) -> Result<(), Lost> {
+    pub fn settle(&mut self) {
+        self.forget_former_sessions();
         if self.over {
             self.stale.extend(self.handle.take());
         }
         while let Some(handle) = self.stale.pop() {
-            // Only the loss of keyd matters. Otherwise keyd closes the session with the connection.
-            unless_refused(self.call(&CloseSession { handle }))?;
+            // If keyd doesn't, it closes the session with the connection.
+            let _ = self.call(&CloseSession { handle });
         }
-        Ok(())
     }
 
-    fn ask(&mut self, ask: Ask) -> Result<Answer, Lost> {
+    /// The sessions of a connection that is no more are gone with it.
+    fn forget_former_sessions(&mut self) {
+        let generation = self.keyd.generation();
+        if std::mem::replace(&mut self.generation, generation) != generation {
+            self.stale.clear();
+            if self.handle.take().is_some() {
+                self.refused = Some(RequestError::restarted());
+            }
+        }
+    }
+
+    fn ask(&mut self, ask: Ask) -> Answer {
+        self.forget_former_sessions();
         match (ask, self.handle) {
             (
                 Ask::Identity {
@@ -251,29 +270,29 @@ impl<'k> Conversation<'k> {
             (Ask::Mac { packet }, Some(handle)) => self.mac(handle, &packet),
             (Ask::EncryptedCounter, Some(handle)) => self.encrypted_counter(handle),
             (Ask::Verify { .. } | Ask::Mac { .. } | Ask::EncryptedCounter, None) => {
-                Ok(Answer::Unavailable)
+                Answer::Unavailable
             }
         }
     }
 
-    fn verify(&mut self, handle: u32, packet: &[u8]) -> Result<Answer, Lost> {
+    fn verify(&mut self, handle: u32, packet: &[u8]) -> Answer {
         match self.call(&EapVerify { handle, packet }) {
-            Ok(()) => Ok(Answer::Verify(true)),
-            Err(RequestError::Refused(Refusal::Packet(_))) => Ok(Answer::Verify(false)),
+            Ok(()) => Answer::Verify(true),
+            Err(RequestError::Refused(Refusal::Packet(_))) => Answer::Verify(false),
             Err(error) => self.unavailable(error),
         }
     }
 
-    fn mac(&mut self, handle: u32, packet: &[u8]) -> Result<Answer, Lost> {
+    fn mac(&mut self, handle: u32, packet: &[u8]) -> Answer {
         match self.call(&EapMac { handle, packet }) {
-            Ok(answer) => Ok(Answer::Mac(answer.mac)),
+            Ok(answer) => Answer::Mac(answer.mac),
             Err(error) => self.unavailable(error),
         }
     }
 
-    fn encrypted_counter(&mut self, handle: u32) -> Result<Answer, Lost> {
+    fn encrypted_counter(&mut self, handle: u32) -> Answer {
         match self.call(&EncryptCounter { handle }) {
-            Ok(proto::EncryptedAnswer { iv, data }) => Ok(Answer::Encrypted { iv, data }),
+            Ok(proto::EncryptedAnswer { iv, data }) => Answer::Encrypted { iv, data },
             Err(error) => self.unavailable(error),
         }
     }
@@ -284,7 +303,7 @@ impl<'k> Conversation<'k> {
         any_method: bool,
         wanted: IdentityRequest,
         inside: bool,
-    ) -> Result<Answer, Lost> {
+    ) -> Answer {
         if std::mem::replace(&mut self.over, false) {
             // A new conversation begins: the network has seen no identity of it yet.
             self.first_identity = None;
@@ -306,7 +325,7 @@ impl<'k> Conversation<'k> {
         });
         self.network_name = network_name;
         match given {
-            Ok(proto::IdentityAnswer { nai, kind }) => Ok(match Nai::new(nai) {
+            Ok(proto::IdentityAnswer { nai, kind }) => match Nai::new(nai) {
                 Ok(nai) => {
                     self.first_identity
                         .get_or_insert_with(|| described(&nai, kind));
@@ -317,18 +336,20 @@ impl<'k> Conversation<'k> {
                     Answer::Identity(softsim_eap::Identity { nai, kind })
                 }
                 Err(_) => Answer::Unavailable,
-            }),
-            Err(RequestError::Refused(
-                refusal @ (Refusal::IdentityWithheld | Refusal::NoHomeNetworkKey),
-            )) => {
-                self.refused = Some(refusal);
-                Ok(Answer::Withheld)
+            },
+            Err(
+                refused @ RequestError::Refused(
+                    Refusal::IdentityWithheld | Refusal::NoHomeNetworkKey,
+                ),
+            ) => {
+                self.refused = Some(refused);
+                Answer::Withheld
             }
             Err(error) => self.unavailable(error),
         }
     }
 
-    fn challenge<C: Call<Answer = AkaAnswer>>(&mut self, request: &C) -> Result<Answer, Lost> {
+    fn challenge<C: Call<Answer = AkaAnswer>>(&mut self, request: &C) -> Answer {
         self.begin_session();
         let answer = match self.call(request) {
             Ok(AkaAnswer::Success {
@@ -349,8 +370,8 @@ impl<'k> Conversation<'k> {
                 self.synchronised = true;
                 ChallengeAnswer::SyncFailure(auts)
             }
-            Err(RequestError::Refused(refusal @ Refusal::Autn(_))) => {
-                self.refused = Some(refusal);
+            Err(refused @ RequestError::Refused(Refusal::Autn(_))) => {
+                self.refused = Some(refused);
                 ChallengeAnswer::AutnRejected
             }
             Err(RequestError::Refused(Refusal::Packet(
@@ -361,10 +382,10 @@ impl<'k> Conversation<'k> {
             }
             Err(error) => return self.unavailable(error),
         };
-        Ok(Answer::Challenge(answer))
+        Answer::Challenge(answer)
     }
 
-    fn reauthentication(&mut self, packet: &[u8], identity: &[u8]) -> Result<Answer, Lost> {
+    fn reauthentication(&mut self, packet: &[u8], identity: &[u8]) -> Answer {
         self.begin_session();
         let answer = match self.call(&Reauthenticate {
             iccid: None,
@@ -381,21 +402,24 @@ impl<'k> Conversation<'k> {
                 self.handle = Some(handle);
                 ReauthenticationAnswer::CounterTooSmall
             }
-            Err(RequestError::Refused(
-                refusal @ (Refusal::Packet(_) | Refusal::NoReauthentication),
-            )) => {
-                self.refused = Some(refusal);
+            Err(
+                refused @ RequestError::Refused(Refusal::Packet(_) | Refusal::NoReauthentication),
+            ) => {
+                self.refused = Some(refused);
                 ReauthenticationAnswer::Invalid
             }
             Err(error) => return self.unavailable(error),
         };
-        Ok(Answer::Reauthentication(answer))
+        Answer::Reauthentication(answer)
     }
 
     /// Nobody needs the keys of the last challenge any more.
     fn begin_session(&mut self) {
         self.stale.extend(self.handle.take());
         self.received = None;
+        if self.lost().is_some() {
+            self.refused = None;
+        }
         self.stage = Stage::Challenge;
         self.over = false;
         self.full_authentication = false;
@@ -403,34 +427,40 @@ impl<'k> Conversation<'k> {
     }
 
     fn call<C: Call>(&mut self, request: &C) -> Result<C::Answer, RequestError> {
-        Ok(self.keyd.call(request)?)
+        Ok(self.keyd.call_blocking(request)?)
     }
 
-    fn unavailable(&mut self, error: RequestError) -> Result<Answer, Lost> {
-        self.refused = Some(error.refusal()?);
-        Ok(Answer::Unavailable)
+    fn unavailable(&mut self, error: RequestError) -> Answer {
+        self.refused = Some(error);
+        Answer::Unavailable
     }
 
-    fn end(&mut self, outcome: Outcome) -> Result<Action, Lost> {
+    fn end(&mut self, outcome: Outcome) -> Action {
+        self.forget_former_sessions();
         self.over = true;
         self.stage = Stage::Identity;
         let received = self.received.take();
         let success = match outcome {
             Outcome::Success(success) => success,
             Outcome::Failure(reason) => {
-                self.tell_refusal(&reason)?;
-                return Ok(Action::Ended(Err(self.fault(reason))));
+                self.tell_refusal(&reason);
+                return Action::Ended(Err(self.fault(reason)));
             }
         };
         let Some(handle) = self.handle else {
             let reason = "success without a session of softsim-keyd";
-            return Ok(Action::Ended(Err(Fault::new(Failure::Internal, reason))));
+            let otherwise = Fault::new(Failure::Internal, reason);
+            return Action::Ended(Err(self.refusal().unwrap_or(otherwise)));
         };
         let msk = received.as_ref().map(|msk| SecretSlice(msk.expose()));
-        Ok(Action::Ended(match self.call(&Confirm { handle, msk }) {
+        Action::Ended(match self.call(&Confirm { handle, msk }) {
             Ok(()) => Ok(self.authentication(&success)),
-            Err(error) => Err(error.refusal()?.into()),
-        }))
+            Err(error) => {
+                let fault = Fault::from(&error);
+                self.refused = Some(error);
+                Err(fault)
+            }
+        })
     }
 
     /// Tells keyd if the network let the authentication fail once it had a pseudonym, so that it
@@ -440,7 +470,7 @@ impl<'k> Conversation<'k> {
     /// It counts for keyd's patience if the network had asked for an identity for full
     /// authentication. With required forward secrecy, the permanent identity is never shown: then
     /// nothing counts, and keyd hasn't heard of a network that asks for it.
-    fn tell_refusal(&mut self, reason: &Reason) -> Result<(), Lost> {
+    fn tell_refusal(&mut self, reason: &Reason) {
         let rejected = std::mem::take(&mut self.rejected);
         let refused = match reason {
             Reason::Notified(_)
@@ -458,9 +488,9 @@ impl<'k> Conversation<'k> {
                 iccid: None,
                 counts,
             };
-            unless_refused(self.call(&refused))?;
+            // Without keyd, it is as if the network had not answered.
+            let _ = self.call(&refused);
         }
-        Ok(())
     }
 
     fn authentication(&self, success: &Success) -> Authentication {
@@ -475,7 +505,12 @@ impl<'k> Conversation<'k> {
     }
 
     fn fault(&self, reason: Reason) -> Fault {
-        let failure = match (&reason, &self.refused) {
+        let refusal = match &self.refused {
+            Some(lost @ RequestError::Lost(_)) => return lost.into(),
+            Some(RequestError::Refused(refusal)) => Some(refusal),
+            None => None,
+        };
+        let failure = match (&reason, refusal) {
             (_, Some(Refusal::RetryAfter { .. })) => Failure::Busy,
             (Reason::Carrier, _) => Failure::Unavailable,
             (Reason::Unprocessable(Unprocessable::Sim | Unprocessable::IdentityWithheld), _) => {
@@ -484,7 +519,7 @@ impl<'k> Conversation<'k> {
             (Reason::Unprocessable(_) | Reason::NoCommonMethod { .. }, _) => Failure::Protocol,
             _ => Failure::Refused,
         };
-        match &self.refused {
+        match refusal {
             Some(refusal) => Fault::new(failure, format!("{reason} ({refusal})")),
             None => Fault::new(failure, reason),
         }

@@ -4,7 +4,6 @@
 use std::time::{Duration, Instant};
 
 use softsim_carriers::radius::SessionLimit;
-use softsim_client::keyd::Connection;
 use softsim_client::netd::AccessState;
 use tokio::sync::{mpsc, oneshot};
 
@@ -14,6 +13,7 @@ use super::exchange::{Event, Exchange, Success};
 use super::status::Reporter;
 use super::{Fatal, Order};
 use crate::backoff::Backoff;
+use crate::keyd::Keyd;
 use crate::progress::Fault;
 use crate::timer;
 
@@ -22,8 +22,8 @@ const MIN_SESSION: Duration = Duration::from_secs(10);
 
 /// What every access needs, with any carrier.
 pub(super) struct Resources {
-    /// A connection to keyd for this access alone.
-    pub(super) keyd: Connection,
+    /// A line to keyd for this access alone.
+    pub(super) keyd: Keyd,
     /// What the peer may do.
     pub(super) policy: Policy,
     /// When it authenticates again by itself.
@@ -37,17 +37,19 @@ pub(super) struct Resources {
 /// Runs an access until an order stops it.
 pub(super) async fn run(
     carrier: impl Carrier,
-    mut resources: Resources,
+    resources: Resources,
     reporter: Reporter,
     mut orders: mpsc::Receiver<Order>,
 ) -> Result<(), Fatal> {
-    let conversation = Conversation::new(&mut resources.keyd, &resources.policy);
+    let keyd = resources.keyd;
+    let conversation = Conversation::new(keyd.clone(), &resources.policy);
     let mut driver = Driver {
         exchange: Exchange::new(carrier, conversation),
         reporter,
         reauthenticate_after: resources.reauthenticate_after,
         backoff: resources.backoff,
         renewal: None,
+        lost: None,
         reason: "waits for a command".into(),
         waiting: Vec::new(),
     };
@@ -77,16 +79,19 @@ pub(super) async fn run(
                 }
             },
             () = timer::until(due) => driver.handle_timeout(Instant::now()).await,
+            () = returned(&keyd, driver.lost) => driver.keyd_returned(),
         }
     }
 }
 
-struct Driver<'k, C> {
-    exchange: Exchange<'k, C>,
+struct Driver<C> {
+    exchange: Exchange<C>,
     reporter: Reporter,
     reauthenticate_after: Option<Duration>,
     backoff: Backoff,
     renewal: Option<Renewal>,
+    /// The connection to keyd with which an attempt failed, if that is why the access rests.
+    lost: Option<u64>,
     /// Why the access is idle or held.
     reason: String,
     /// The orders to answer when the attempt ends.
@@ -102,9 +107,10 @@ struct Renewal {
     ends_session: bool,
 }
 
-impl<C: Carrier> Driver<'_, C> {
+impl<C: Carrier> Driver<C> {
     fn connect(&mut self) {
         self.renewal = None;
+        self.lost = None;
         self.exchange.carrier.connect(Instant::now());
     }
 
@@ -126,7 +132,7 @@ impl<C: Carrier> Driver<'_, C> {
             }
         }
         self.report();
-        self.exchange.conversation.settle()?;
+        self.exchange.conversation.settle();
         Ok(())
     }
 
@@ -138,12 +144,22 @@ impl<C: Carrier> Driver<'_, C> {
 
     fn failed(&mut self, fault: Fault) {
         self.reason = fault.reason;
+        self.lost = self.exchange.conversation.lost();
         // Anybody can begin an attempt and let it fail. That is no reason to wait longer.
         let wait = match self.exchange.carrier.asked() {
             true => self.backoff.failed(),
             false => self.backoff.shortest(),
         };
         self.exchange.carrier.failed(Instant::now(), wait);
+    }
+
+    /// Tries again at once if the last attempt failed without keyd.
+    fn keyd_returned(&mut self) {
+        self.lost = None;
+        if matches!(self.exchange.carrier.state(), State::Held { .. }) {
+            self.backoff.reset();
+            self.connect();
+        }
     }
 
     fn gave_up(&mut self, fault: Fault) {
@@ -213,6 +229,14 @@ impl<C: Carrier> Driver<'_, C> {
         self.disconnect("softsim-netd ends");
         self.work().await?;
         self.exchange.carrier.leave().await
+    }
+}
+
+/// Waits for another connection to keyd, if one was lost.
+async fn returned(keyd: &Keyd, lost: Option<u64>) {
+    match lost {
+        Some(generation) => keyd.renewed(generation).await,
+        None => std::future::pending().await,
     }
 }
 

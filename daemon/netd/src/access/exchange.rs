@@ -10,13 +10,12 @@ use softsim_eap::Note;
 use super::Fatal;
 use super::carrier::{Carrier, Output, State};
 use super::conversation::{Action, Conversation};
-use crate::keyd::Lost;
 use crate::progress::Fault;
 
 /// A carrier, and the conversation that it carries.
-pub(super) struct Exchange<'k, C> {
+pub(super) struct Exchange<C> {
     pub(super) carrier: C,
-    pub(super) conversation: Conversation<'k>,
+    pub(super) conversation: Conversation,
     /// The messages that passed. People see them once the network has its answer.
     notes: Vec<(Instant, Note)>,
     /// Whether the next note is about a request that the carrier made itself, and nobody sent.
@@ -51,8 +50,8 @@ pub(super) struct Success {
     pub(super) limit: Option<SessionLimit>,
 }
 
-impl<'k, C: Carrier> Exchange<'k, C> {
-    pub(super) fn new(carrier: C, conversation: Conversation<'k>) -> Self {
+impl<C: Carrier> Exchange<C> {
+    pub(super) fn new(carrier: C, conversation: Conversation) -> Self {
         Self {
             carrier,
             conversation,
@@ -64,7 +63,7 @@ impl<'k, C: Carrier> Exchange<'k, C> {
     /// Passes packets until something happens. None if both sides wait.
     pub(super) async fn advance(&mut self) -> Result<Option<Event>, Fatal> {
         loop {
-            if let Some(event) = self.converse().await? {
+            if let Some(event) = self.converse().await {
                 return Ok(Some(event));
             }
             let Some(output) = self.carrier.advance().await? else {
@@ -80,12 +79,12 @@ impl<'k, C: Carrier> Exchange<'k, C> {
                     self.own_request = true;
                     self.conversation.receive(&packet);
                 }
-                Output::Abandon => self.abandon(false)?,
+                Output::Abandon => self.abandon(false),
                 Output::Failed(fault) => {
-                    self.abandon(fault.failure == Failure::Refused)?;
+                    self.abandon(fault.failure == Failure::Refused);
                     return Ok(Some(Event::Failed(fault)));
                 }
-                Output::Silent(fault) => return Ok(Some(self.silent(fault)?)),
+                Output::Silent(fault) => return Ok(Some(self.silent(fault))),
                 Output::Resting(reason) => return Ok(Some(Event::Resting(reason))),
                 Output::Ignored(reason) => return Ok(Some(Event::Ignored(reason))),
                 Output::Renamed(name) => return Ok(Some(Event::Renamed(name))),
@@ -94,16 +93,16 @@ impl<'k, C: Carrier> Exchange<'k, C> {
     }
 
     /// Does what the peer asks for, until the peer waits or the conversation has ended.
-    async fn converse(&mut self) -> Result<Option<Event>, Lost> {
-        while let Some(action) = self.conversation.poll()? {
+    async fn converse(&mut self) -> Option<Event> {
+        while let Some(action) = self.conversation.poll() {
             match action {
                 Action::Note(_) if std::mem::take(&mut self.own_request) => {}
                 Action::Note(note) => self.notes.push((Instant::now(), note)),
                 Action::Send(packet) => self.carrier.send(&packet).await,
-                Action::Ended(ended) => return Ok(Some(self.ended(ended))),
+                Action::Ended(ended) => return Some(self.ended(ended)),
             }
         }
-        Ok(None)
+        None
     }
 
     fn ended(&mut self, ended: Result<Authentication, Fault>) -> Event {
@@ -128,20 +127,20 @@ impl<'k, C: Carrier> Exchange<'k, C> {
         }
     }
 
-    fn silent(&mut self, fault: Fault) -> Result<Event, Lost> {
+    fn silent(&mut self, fault: Fault) -> Event {
         let fault = self.conversation.refusal().unwrap_or(fault);
-        self.abandon(false)?;
-        Ok(match self.carrier.state() {
+        self.abandon(false);
+        match self.carrier.state() {
             State::Connecting => Event::GaveUp(fault),
             _ => Event::Failed(fault),
-        })
+        }
     }
 
     /// Ends the conversation without an outcome.
-    fn abandon(&mut self, rejected: bool) -> Result<(), Lost> {
+    fn abandon(&mut self, rejected: bool) {
         self.conversation.abandon(rejected);
-        while self.conversation.poll()?.is_some() {}
-        self.conversation.tell_rejection()
+        while self.conversation.poll().is_some() {}
+        self.conversation.tell_rejection();
     }
 
     /// The messages that passed since the last call.

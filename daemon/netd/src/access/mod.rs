@@ -37,7 +37,6 @@ use softsim_client::netd::{self, Failure};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::access::status::{Events, Status};
-use crate::keyd::Lost;
 use crate::progress::Fault;
 
 /// The number of orders that wait for an access.
@@ -57,9 +56,6 @@ pub(crate) enum Order {
 /// Why netd can't go on with an access.
 #[derive(Debug, thiserror::Error)]
 pub enum Fatal {
-    /// netd has lost keyd.
-    #[error(transparent)]
-    Keyd(#[from] Lost),
     /// netd has lost the keeper of the interface, and with it the controlled port.
     #[error("the controlled port: {0}")]
     Port(String),

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use softsim_carriers::eapol::Timers;
 use softsim_carriers::radius::Secret;
-use softsim_client::keyd::Connection;
 use softsim_client::netd::{Carrier, Port};
 use softsim_eap::ForwardSecrecy;
 use softsim_sandbox::secret_file;
@@ -22,6 +21,7 @@ use super::wired::Wired;
 use super::{Fatal, Handle, thread};
 use crate::backoff::Backoff;
 use crate::checks::{Finding, Kind, Place};
+use crate::keyd::Keyd;
 use crate::names::Names;
 use crate::uri::Server;
 
@@ -73,7 +73,7 @@ pub(crate) type Ended = oneshot::Receiver<Result<(), Fatal>>;
 impl PreparedAccess {
     /// Starts the keeper of the interface, which closes the controlled port, or reads the secret of
     /// the server.
-    pub(crate) fn open(settings: Settings, keyd: Connection) -> Result<Self, PrepareError> {
+    pub(crate) fn open(settings: Settings, keyd: Keyd) -> Result<Self, PrepareError> {
         let place = settings.section.place("secret_file");
         let carrier = match settings.carrier {
             CarrierSettings::Wired {

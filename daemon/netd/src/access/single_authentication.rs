@@ -4,7 +4,6 @@ use std::time::Instant;
 use std::{fmt, io};
 
 use softsim_carriers::radius::Secret;
-use softsim_client::keyd::Connection;
 use softsim_client::netd::{EapTest, Failure, RadiusSecret};
 use softsim_client::proto::Realm;
 use softsim_eap::Config;
@@ -15,6 +14,7 @@ use super::conversation::{Conversation, Policy};
 use super::exchange::{Event, Exchange, Success};
 use super::radius::Radius;
 use super::{settings, status, thread};
+use crate::keyd::Keyd;
 use crate::names::Names;
 use crate::progress::{Fault, Progress};
 use crate::timer;
@@ -26,7 +26,7 @@ const NAS_IDENTIFIER: &str = "softsim";
 /// Authenticates once to a server. It succeeds only with a verified challenge, an EAP-Success, and
 /// the server's own MSK if the server sends one.
 pub(crate) async fn run(
-    mut keyd: OwnedMutexGuard<Connection>,
+    keyd: OwnedMutexGuard<Keyd>,
     server: Server,
     names: Names,
     secret: &RadiusSecret,
@@ -48,7 +48,7 @@ pub(crate) async fn run(
     };
     let progress = progress.clone();
     let authentication = move || async move {
-        let conversation = Conversation::new(&mut keyd, &policy);
+        let conversation = Conversation::new(keyd.clone(), &policy);
         authenticate(Exchange::new(carrier, conversation), &progress).await
     };
     let internal = |error: io::Error| Fault::new(Failure::Internal, error);
@@ -60,7 +60,7 @@ pub(crate) async fn run(
 }
 
 async fn authenticate<C: Carrier>(
-    mut exchange: Exchange<'_, C>,
+    mut exchange: Exchange<C>,
     progress: &Progress,
 ) -> Result<EapTest, Fault> {
     let started = Instant::now();
@@ -81,7 +81,7 @@ async fn authenticate<C: Carrier>(
     let microseconds = started.elapsed().as_micros().try_into().unwrap_or(u64::MAX);
     exchange.carrier.disconnect();
     while exchange.advance().await?.is_some() {}
-    exchange.conversation.settle()?;
+    exchange.conversation.settle();
     let Success {
         authentication,
         msk,
@@ -100,7 +100,7 @@ async fn authenticate<C: Carrier>(
 /// Lets the carrier and the peer work until both wait or the authentication has ended, and sends
 /// the messages to the client.
 async fn work<C: Carrier>(
-    exchange: &mut Exchange<'_, C>,
+    exchange: &mut Exchange<C>,
     progress: &Progress,
 ) -> Result<Option<Success>, Fault> {
     let ended = loop {
@@ -118,6 +118,6 @@ async fn work<C: Carrier>(
         let (direction, text) = status::describe(&note);
         progress.message(at, direction, text, None);
     }
-    exchange.conversation.settle()?;
+    exchange.conversation.settle();
     ended
 }

@@ -4,15 +4,15 @@
 use std::time::Instant;
 
 use softsim_client::netd::{Bootstrap, Failure};
+use softsim_client::proto::Staged;
 use softsim_client::proto::requests::DeviceCertificate;
-use softsim_client::proto::{Refusal, Staged};
 use softsim_lwm2m::{Accounts, BootstrapFailure, ServerRole, SimResult};
 use softsim_sandbox::random;
 use tokio::sync::oneshot;
 
 use super::{Fatal, LINGER, Lwm2m, StepError};
 use crate::accounts::{self, StoreError, Txid};
-use crate::keyd::{self, Lost, RequestError};
+use crate::keyd::{self, RequestError};
 use crate::progress::{Fault, Progress};
 use crate::session::Target;
 
@@ -113,10 +113,7 @@ impl Lwm2m {
             ServerRole::Bootstrap => self.stage_package(package).await,
             ServerRole::Management(_) => self.install_package(package).await,
         };
-        let result = match result {
-            Ok(()) => Ok(()),
-            Err(error) => Err(self.package_refused(error.refusal()?)),
-        };
+        let result = result.map_err(|error| self.package_refused(&error));
         self.last_result = result.err().unwrap_or(SimResult::Success);
         if let Some(client) = self.client_mut() {
             client.staged(Instant::now(), result);
@@ -124,9 +121,9 @@ impl Lwm2m {
         self.refresh().await
     }
 
-    fn package_refused(&mut self, refusal: Refusal) -> SimResult {
-        let result = keyd::sim_result(&refusal);
-        let reason = Fault::from(refusal).reason;
+    fn package_refused(&mut self, error: &RequestError) -> SimResult {
+        let result = keyd::sim_result(error);
+        let reason = Fault::from(error).reason;
         tracing::warn!(refused = reason, "a package was refused");
         self.step(|| format!("package refused: {reason}"));
         if let Some(run) = &mut self.run {
@@ -162,7 +159,7 @@ impl Lwm2m {
     /// Drops the staged package, since the bootstrap server has deleted it.
     pub(super) async fn discard_package(&mut self) -> Result<(), Fatal> {
         if let Some(run) = &mut self.run
-            && keyd::unless_refused(keyd::stage(&self.keyd, run.txid, None).await)?.is_some()
+            && keyd::stage(&self.keyd, run.txid, None).await.is_ok()
         {
             run.staged = Some(None);
         }
@@ -225,10 +222,14 @@ impl Lwm2m {
         let digest = accounts::digest(accounts);
         match keyd::commit(&self.keyd, txid, Some(digest)).await {
             Ok(()) => self.store.commit().map_err(Fatal::Store)?,
+            // keyd's next start shows whether it has committed them.
+            Err(error @ RequestError::Lost(_)) => {
+                self.in_doubt = true;
+                return Err(error.into());
+            }
             Err(error) => {
-                let refusal = error.refusal()?;
                 self.store.abort().map_err(Fatal::Store)?;
-                return Err(CommitError::Refused(refusal));
+                return Err(error.into());
             }
         }
         Ok(())
@@ -251,8 +252,10 @@ impl Lwm2m {
             Some(refused) => Fault::new(Failure::Refused, format!("{fault}, since {refused}")),
             None => fault,
         };
-        keyd::abort(&self.keyd, run.txid).await?;
-        self.store.abort().map_err(Fatal::Store)?;
+        if !self.in_doubt {
+            keyd::abort(&self.keyd, run.txid).await;
+            self.store.abort().map_err(Fatal::Store)?;
+        }
         self.close_session(ServerRole::Bootstrap);
         self.bootstrap_failed(run, fault);
         Ok(())
@@ -326,9 +329,9 @@ pub(super) enum CommitError {
     /// netd can't write them.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// keyd refused.
-    #[error("softsim-keyd refused: {0}")]
-    Refused(Refusal),
+    /// keyd refused, or is lost.
+    #[error(transparent)]
+    Keyd(#[from] RequestError),
     /// netd can't go on.
     #[error(transparent)]
     Fatal(#[from] Fatal),
@@ -344,24 +347,9 @@ impl CommitError {
             Self::NoBootstrap => SimResult::NotInThisState,
             Self::PresharedKeys => SimResult::Internal,
             Self::Store(_) => SimResult::StorageError,
-            Self::Refused(refusal) => keyd::sim_result(&refusal),
+            Self::Keyd(error) => keyd::sim_result(&error),
             Self::Fatal(fatal) => return Err(fatal),
         })
-    }
-}
-
-impl From<Lost> for CommitError {
-    fn from(lost: Lost) -> Self {
-        Self::Fatal(lost.into())
-    }
-}
-
-impl From<RequestError> for CommitError {
-    fn from(error: RequestError) -> Self {
-        match error.refusal() {
-            Ok(refusal) => Self::Refused(refusal),
-            Err(lost) => lost.into(),
-        }
     }
 }
 
@@ -369,7 +357,7 @@ impl From<CommitError> for StepError {
     fn from(error: CommitError) -> Self {
         match error {
             CommitError::Fatal(fatal) => Self::Fatal(fatal),
-            CommitError::Refused(refusal) => Self::Fault(refusal.into()),
+            CommitError::Keyd(error) => error.into(),
             other => Self::Fault(Fault::new(Failure::Internal, other)),
         }
     }

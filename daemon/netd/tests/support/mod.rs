@@ -27,45 +27,53 @@ pub(crate) fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
     encode_answer::<C>(&answer, &mut buffer).unwrap().to_vec()
 }
 
+pub(crate) fn hello(role: Role) -> Vec<u8> {
+    encoded::<Hello>(Ok(HelloAnswer {
+        version: PROTOCOL_VERSION,
+        role,
+        max_request: MAX_REQUEST as u32,
+        max_handles: 4,
+    }))
+}
+
+pub(crate) fn status() -> StatusAnswer {
+    StatusAnswer {
+        enforcement: Enforcement {
+            landlock_abi: 7,
+            seccomp_calls: 12,
+            key_memory: KeyMemory::Plain,
+            kek_source: KekSource::Development,
+            overwrites: Overwrites::InPlace,
+            identity_privacy: IdentityPrivacy::Conservative,
+            identity_patience: 600,
+            supplicant: false,
+            test_profiles: false,
+        },
+        device_id: Some([0xd1; 32]),
+        sealing_key_id: None,
+        certified: false,
+        trust_anchors: 0,
+        profiles: 0,
+        profile: None,
+        capacity: 1,
+        anchor: None,
+        committed: None,
+        accounts: None,
+        counters: Some(Counters::default()),
+        identities: None,
+        times: Times {
+            clock: 2_000_000_000,
+            built: 1_800_000_000,
+            kept: 0,
+        },
+    }
+}
+
 /// A device that has its key and nothing else.
 pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
     match kind_of(request).unwrap() {
-        RequestKind::Hello => encoded::<Hello>(Ok(HelloAnswer {
-            version: PROTOCOL_VERSION,
-            role: Role::Network,
-            max_request: MAX_REQUEST as u32,
-            max_handles: 4,
-        })),
-        RequestKind::Status => encoded::<Status>(Ok(StatusAnswer {
-            enforcement: Enforcement {
-                landlock_abi: 7,
-                seccomp_calls: 12,
-                key_memory: KeyMemory::Plain,
-                kek_source: KekSource::Development,
-                overwrites: Overwrites::InPlace,
-                identity_privacy: IdentityPrivacy::Conservative,
-                identity_patience: 600,
-                supplicant: false,
-                test_profiles: false,
-            },
-            device_id: Some([0xd1; 32]),
-            sealing_key_id: None,
-            certified: false,
-            trust_anchors: 0,
-            profiles: 0,
-            profile: None,
-            capacity: 1,
-            anchor: None,
-            committed: None,
-            accounts: None,
-            counters: Some(Counters::default()),
-            identities: None,
-            times: Times {
-                clock: 2_000_000_000,
-                built: 1_800_000_000,
-                kept: 0,
-            },
-        })),
+        RequestKind::Hello => hello(Role::Network),
+        RequestKind::Status => encoded::<Status>(Ok(status())),
         RequestKind::Identity => encoded::<Identity<'_>>(Ok(IdentityAnswer {
             nai: "6001010000000007@wlan.mnc001.mcc001.3gppnetwork.org".into(),
             kind: IdentityKind::Permanent,
@@ -78,7 +86,10 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
 }
 
 /// A key process that answers every connection by the script, until it is dropped.
-pub(crate) struct Keyd(Arc<Mutex<Vec<Socket>>>);
+pub(crate) struct Keyd {
+    listener: Socket,
+    connections: Arc<Mutex<Vec<Socket>>>,
+}
 
 impl Keyd {
     pub(crate) fn start(path: &Path) -> Self {
@@ -91,13 +102,16 @@ impl Keyd {
         script: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
     ) -> Self {
         let script = Arc::new(script);
+        // An earlier one has left it.
+        let _ = fs::remove_file(path);
         let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
         listener.bind(&SockAddr::unix(path).unwrap()).unwrap();
         listener.listen(4).unwrap();
         let connections = Arc::new(Mutex::new(Vec::new()));
         let accepted = Arc::clone(&connections);
+        let accepting = listener.try_clone().unwrap();
         thread::spawn(move || {
-            while let Ok((mut client, _)) = listener.accept() {
+            while let Ok((mut client, _)) = accepting.accept() {
                 accepted.lock().unwrap().push(client.try_clone().unwrap());
                 let script = Arc::clone(&script);
                 thread::spawn(move || {
@@ -108,13 +122,17 @@ impl Keyd {
                 });
             }
         });
-        Self(connections)
+        Self {
+            listener,
+            connections,
+        }
     }
 }
 
 impl Drop for Keyd {
     fn drop(&mut self) {
-        for connection in self.0.lock().unwrap().iter() {
+        let _ = self.listener.shutdown(Shutdown::Both);
+        for connection in self.connections.lock().unwrap().iter() {
             let _ = connection.shutdown(Shutdown::Both);
         }
     }
@@ -171,6 +189,24 @@ impl Netd {
             directory,
         };
         (netd, keyd)
+    }
+
+    /// The path of keyd's socket.
+    pub(crate) fn keyd_socket(&self) -> PathBuf {
+        self.directory.path().join("network.sock")
+    }
+
+    /// Waits until what it says of keyd holds.
+    pub(crate) fn await_keyd(&self, holds: impl Fn(Option<&str>) -> bool) {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let lost = self.status().unwrap().keyd_lost;
+            if holds(lost.as_deref()) {
+                return;
+            }
+            assert!(Instant::now() < end, "{lost:?}");
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 
     /// What it has written down.

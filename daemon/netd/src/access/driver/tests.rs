@@ -106,7 +106,7 @@ async fn calls(automatic: bool, asked: bool, test: impl AsyncFnOnce(&Handle)) ->
         calls: Rc::clone(&calls),
     };
     let resources = Resources {
-        keyd: scripted_keyd::connect(|_| panic!("keyd is asked nothing")),
+        keyd: scripted_keyd::connect(|_| panic!("keyd is asked nothing")).into(),
         policy: Policy {
             peer: Config::new(),
             realm: Realm::Wlan,

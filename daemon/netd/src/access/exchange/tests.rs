@@ -100,7 +100,7 @@ fn answer(request: &[u8], asked: &Mutex<Vec<Asked>>) -> Vec<u8> {
 async fn asked(authorised: bool, packets: &[Vec<u8>]) -> Vec<Asked> {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&asked);
-    let mut keyd = scripted_keyd::connect(move |request| answer(request, &notes));
+    let keyd = scripted_keyd::connect(move |request| answer(request, &notes));
     let policy = Policy {
         peer: Config::new(),
         realm: Realm::Wlan,
@@ -113,7 +113,7 @@ async fn asked(authorised: bool, packets: &[Vec<u8>]) -> Vec<Asked> {
         authorised,
         outputs: packets.iter().map(eap).collect(),
     };
-    let mut exchange = Exchange::new(carrier, Conversation::new(&mut keyd, &policy));
+    let mut exchange = Exchange::new(carrier, Conversation::new(keyd.into(), &policy));
     while exchange.advance().await.unwrap().is_some() {}
     let asked = asked.lock().unwrap();
     asked.clone()

@@ -1,0 +1,198 @@
+//! netd's side of its connector, the process that connects to others on netd's behalf.
+
+pub mod process;
+pub mod wire;
+
+use std::ffi::OsStr;
+use std::future::Future;
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::time::Duration;
+use std::{env, io};
+
+use softsim_sandbox::passing::Inbox;
+use softsim_sandbox::seqpacket::Received;
+use softsim_sandbox::{notify, poll};
+use tokio::sync::{mpsc, oneshot};
+
+use self::wire::{MAX, PASSED, READY, Request, error_of};
+use crate::async_socket::AsyncSocket;
+use crate::helper_process;
+
+/// The time that the connector has for an answer. It takes a fraction, unless keyd lets whoever
+/// connects wait.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The number of requests that wait for the connector.
+const QUEUE: usize = 16;
+
+/// The connector, before there is an event loop.
+#[derive(Debug)]
+pub(crate) struct Started {
+    inbox: Inbox,
+    manager: Manager,
+}
+
+/// What passes descriptors on to netd.
+#[derive(Clone, Debug)]
+pub(crate) struct Connector(mpsc::Sender<Question>);
+
+/// What tells the service manager how netd is, if there is one.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manager {
+    inbox: Option<Inbox>,
+    watchdog_period: Option<Duration>,
+}
+
+#[derive(Debug)]
+struct Question {
+    request: Request,
+    reply: oneshot::Sender<io::Result<OwnedFd>>,
+}
+
+impl Started {
+    /// Starts the connector, which becomes netd's standard input, and waits until it has confined
+    /// itself. It reads the environment, so call it before netd confines itself.
+    pub(crate) fn start(keyd: &Path) -> io::Result<Self> {
+        let socket = env::var_os("NOTIFY_SOCKET");
+        let keyd = std::path::absolute(keyd)?;
+        let arguments = [OsStr::new(process::SUBCOMMAND), keyd.as_os_str()];
+        let ours = helper_process::start(&arguments, |command| {
+            command.envs(socket.iter().map(|socket| ("NOTIFY_SOCKET", socket)));
+        })?;
+        let inbox = Inbox::replace_standard_input(ours)?;
+        let manager = Manager {
+            inbox: socket.map(|_| inbox),
+            watchdog_period: notify::watchdog_period(),
+        };
+        match receive(&inbox, TIMEOUT)? {
+            (datagram, None) if datagram == READY => Ok(Self { inbox, manager }),
+            _ => Err(broken()),
+        }
+    }
+
+    /// A connection to keyd on which nothing was said yet.
+    pub(crate) fn keyd(&self) -> io::Result<OwnedFd> {
+        self.inbox.send(&Request::Keyd.encode())?;
+        answer(receive(&self.inbox, TIMEOUT)?)?
+    }
+
+    /// Puts the connector into the event loop. The future ends when the connector ends.
+    pub(crate) fn serve(self) -> io::Result<(Connector, Manager, impl Future<Output = io::Error>)> {
+        let socket = AsyncSocket::new(self.inbox)?;
+        let (questions, queue) = mpsc::channel(QUEUE);
+        let relayed = async move {
+            match relay(socket, queue).await {
+                Ok(never) => match never {},
+                Err(error) => error,
+            }
+        };
+        Ok((Connector(questions), self.manager, relayed))
+    }
+}
+
+impl Connector {
+    /// A connection to keyd on which nothing was said yet.
+    pub(crate) async fn keyd(&self) -> io::Result<OwnedFd> {
+        self.ask(Request::Keyd).await
+    }
+
+    async fn ask(&self, request: Request) -> io::Result<OwnedFd> {
+        let gone = || io::Error::other("the connector has ended");
+        let (reply, answer) = oneshot::channel();
+        let question = Question { request, reply };
+        self.0.send(question).await.map_err(|_| gone())?;
+        answer.await.map_err(|_| gone())?
+    }
+}
+
+impl Manager {
+    /// The time between two calls of [`Self::alive`], if the service manager waits for them: half
+    /// of the time that it waits.
+    pub(crate) fn interval(&self) -> Option<Duration> {
+        self.watchdog_period.map(|period| period / 2)
+    }
+
+    /// Reports that netd serves.
+    pub(crate) fn ready(&self) {
+        self.send(Request::Ready);
+    }
+
+    /// Reports that netd's loop runs.
+    pub(crate) fn alive(&self) {
+        self.send(Request::Alive);
+    }
+
+    /// Reports that netd is about to end.
+    pub(crate) fn stopping(&self) {
+        self.send(Request::Stopping);
+    }
+
+    /// A service manager that gets no message takes netd for hung, and restarts it.
+    fn send(&self, request: Request) {
+        if let Some(inbox) = &self.inbox
+            && let Err(error) = inbox.send(&request.encode())
+        {
+            tracing::warn!(%error, ?request, "the service manager isn't told");
+        }
+    }
+}
+
+/// Relays requests and answers, one at a time, for as long as the connector lives.
+async fn relay(
+    connector: AsyncSocket<Inbox>,
+    mut questions: mpsc::Receiver<Question>,
+) -> io::Result<std::convert::Infallible> {
+    let mut waiting: Option<oneshot::Sender<_>> = None;
+    loop {
+        tokio::select! {
+            Some(Question { request, reply }) = questions.recv(), if waiting.is_none() => {
+                connector.inner().send(&request.encode())?;
+                waiting = Some(reply);
+            }
+            received = connector.receive(receive_now) => {
+                let answer = answer(received?)?;
+                let reply = waiting.take().ok_or_else(broken)?;
+                // Who asked may have given up.
+                let _ = reply.send(answer);
+            }
+        }
+    }
+}
+
+type Datagram = (Vec<u8>, Option<OwnedFd>);
+
+/// What the connector answers to a request.
+///
+/// # Errors
+/// It is no answer.
+fn answer((datagram, passed): Datagram) -> io::Result<io::Result<OwnedFd>> {
+    match passed {
+        Some(descriptor) if datagram == PASSED => Ok(Ok(descriptor)),
+        None => error_of(&datagram).map(Err).ok_or_else(broken),
+        Some(_) => Err(broken()),
+    }
+}
+
+fn receive(inbox: &Inbox, timeout: Duration) -> io::Result<Datagram> {
+    poll::wait(&mut [poll::Entry::readable(inbox)], Some(timeout))?;
+    receive_now(inbox).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => io::Error::other("it doesn't answer"),
+        _ => error,
+    })
+}
+
+/// The next datagram; `WouldBlock` if there is none.
+fn receive_now(inbox: &Inbox) -> io::Result<Datagram> {
+    let mut datagram = [0; MAX];
+    match inbox.receive(&mut datagram)? {
+        (Received::Datagram(length), passed) => Ok((datagram[..length].to_vec(), passed)),
+        (Received::Truncated, _) => Err(broken()),
+        (Received::Nothing, _) => Err(io::ErrorKind::WouldBlock.into()),
+        (Received::Closed, _) => Err(io::Error::other("it has ended, and the log says why")),
+    }
+}
+
+fn broken() -> io::Error {
+    io::Error::other("it sent what isn't in its protocol")
+}

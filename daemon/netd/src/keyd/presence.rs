@@ -1,0 +1,160 @@
+//! Whether keyd serves. If it ends, netd goes on, and waits until keyd serves again.
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use softsim_client::keyd::{AsyncConnection, Connection, Error, Watch};
+use softsim_client::proto::Role;
+use softsim_client::proto::requests::Status;
+use tokio::sync::watch;
+use tokio::task::spawn_blocking;
+use tokio::time::sleep;
+
+use super::line::Lines;
+use crate::backoff::Backoff;
+use crate::connector::Connector;
+
+/// The first and the longest wait before netd tries again to connect to keyd.
+const FIRST_WAIT: Duration = Duration::from_millis(100);
+const MAX_WAIT: Duration = Duration::from_secs(5);
+
+/// Whether keyd serves.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Presence {
+    /// It does.
+    Serving,
+    /// It doesn't, and why.
+    Lost(String),
+}
+
+/// The device id, from when netd first hears of it.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Device(Arc<OnceLock<[u8; 32]>>);
+
+impl Device {
+    /// Takes the device id that keyd tells.
+    ///
+    /// # Errors
+    /// It is another than before.
+    pub(crate) fn recognise(&self, got: Option<[u8; 32]>) -> Result<(), OtherDevice> {
+        let expected = got.map(|got| *self.0.get_or_init(|| got));
+        match expected.or(self.0.get().copied()) {
+            Some(expected) if got != Some(expected) => Err(OtherDevice { expected, got }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// keyd has another device now. Nothing that netd holds belongs to it.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "softsim-keyd has returned with another device: expected {}, got {}",
+    hex::encode(.expected), .got.map_or("none".into(), hex::encode)
+)]
+pub struct OtherDevice {
+    expected: [u8; 32],
+    got: Option<[u8; 32]>,
+}
+
+/// Why netd can't use a keyd that it has reached.
+#[derive(Debug, thiserror::Error)]
+enum Unusable {
+    #[error("{0}")]
+    Unreachable(#[source] std::io::Error),
+    #[error(transparent)]
+    Keyd(#[from] Error),
+    #[error(
+        "expected the socket for the role {}, got one for the role {got}",
+        Role::Network
+    )]
+    Role { got: Role },
+    #[error(transparent)]
+    Device(#[from] OtherDevice),
+}
+
+/// Replaces the connections of all lines whenever keyd has ended and serves again, and publishes
+/// which of both it is.
+pub(crate) struct Keeper {
+    /// Opens the connections.
+    pub(crate) connector: Connector,
+    /// The lines.
+    pub(crate) lines: Lines,
+    /// Where the presence is published.
+    pub(crate) presence: watch::Sender<Presence>,
+    /// The device that keyd must have.
+    pub(crate) device: Device,
+}
+
+impl Keeper {
+    /// Works for as long as keyd has the same device. `watched` is a connection that shows when
+    /// keyd ends.
+    ///
+    /// # Errors
+    /// netd can't watch a connection.
+    pub(crate) async fn run(self, watched: Connection) -> Result<OtherDevice, Error> {
+        let mut watched = Watch::new(watched)?;
+        loop {
+            tokio::select! {
+                () = watched.ended() => {}
+                () = self.lines.broken() => {}
+            }
+            watched = match self.regain().await {
+                Ok(connection) => Watch::new(connection)?,
+                Err(other) => return Ok(other),
+            };
+        }
+    }
+
+    /// Waits until keyd serves again, and returns a connection to watch.
+    async fn regain(&self) -> Result<Connection, OtherDevice> {
+        tracing::warn!("softsim-keyd is lost; what is open stays so");
+        self.publish(Presence::Lost("it has ended".into()));
+        let mut backoff = Backoff::new(FIRST_WAIT, MAX_WAIT);
+        loop {
+            match self.reconnect().await {
+                Ok(connection) => {
+                    tracing::info!("softsim-keyd has returned");
+                    self.publish(Presence::Serving);
+                    return Ok(connection);
+                }
+                Err(Unusable::Device(other)) => return Err(other),
+                Err(error) => self.still_lost(&error),
+            }
+            sleep(backoff.failed()).await;
+        }
+    }
+
+    /// Logs each reason once, and not each attempt.
+    fn still_lost(&self, error: &Unusable) {
+        let lost = Presence::Lost(error.to_string());
+        if *self.presence.borrow() != lost {
+            tracing::warn!(reason = %error, "softsim-keyd is still lost");
+            self.publish(lost);
+        }
+    }
+
+    fn publish(&self, presence: Presence) {
+        self.presence.send_replace(presence);
+    }
+
+    async fn reconnect(&self) -> Result<Connection, Unusable> {
+        let watched = self.connect().await?;
+        let asked = AsyncConnection::from(self.connect().await?);
+        self.device
+            .recognise(asked.call(&Status {}).await?.device_id)?;
+        self.lines.renew(async || self.connect().await).await?;
+        Ok(watched)
+    }
+
+    async fn connect(&self) -> Result<Connection, Unusable> {
+        let socket = self.connector.keyd().await;
+        let socket = socket.map_err(Unusable::Unreachable)?;
+        // keyd may let us wait for its answer.
+        let connection = spawn_blocking(|| Connection::over(socket)).await;
+        let connection = connection.map_err(|error| Unusable::Unreachable(error.into()))??;
+        match connection.hello().role {
+            Role::Network => Ok(connection),
+            got => Err(Unusable::Role { got }),
+        }
+    }
+}
