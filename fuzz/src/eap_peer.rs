@@ -208,6 +208,7 @@ impl Play {
                     self.open = Some(ask);
                 }
                 Output::Note(note) => drop(note.to_string()),
+                Output::Refused => {}
                 Output::Done(outcome) => {
                     done += 1;
                     self.successes += usize::from(matches!(outcome, Outcome::Success(_)));

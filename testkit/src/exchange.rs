@@ -65,7 +65,7 @@ pub fn converse_as(
     while let Some(output) = peer.poll() {
         match output {
             Output::Ask(ask) => peer.answer(sim.answer(&ask)),
-            Output::Note(_) => {}
+            Output::Note(_) | Output::Refused => {}
             Output::Done(outcome) => {
                 if matches!(outcome, Outcome::Success(_)) {
                     sim.confirm();

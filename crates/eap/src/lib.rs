@@ -8,6 +8,7 @@
 //!   packet --> handle_packet      poll --> Output::Send(packet)
 //!                          [Peer]      --> Output::Ask(Identity | Challenge | Reauthentication | Verify | EncryptedCounter | Mac)
 //!   answer --> answer                  --> Output::Note(one line for people)
+//!                                      --> Output::Refused, the identity that the server saw
 //!                                      --> Output::Done(Success | Failure)
 //! ```
 //!
@@ -51,7 +52,7 @@
 //!             Output::Send(packet) => sent = packet,
 //!             Output::Ask(ask) => peer.answer(sim(ask)),
 //!             Output::Done(done) => outcome = Some(done),
-//!             Output::Note(_) => {}
+//!             Output::Note(_) | Output::Refused => {}
 //!         }
 //!     }
 //!     (sent, outcome)

@@ -1,9 +1,11 @@
 //! The identity in EAP-Response/Identity. The peer gives the same answer to every
-//! EAP-Request/Identity until the conversation no longer needs it.
+//! EAP-Request/Identity until the conversation no longer needs it, or the attempt is over.
 //!
-//! The holder of the SIM gives a re-authentication identity only once. Authenticators may ask more
-//! than once before a method begins, and some ask again every few seconds to check whether the peer
-//! is there. All of them get the same answer.
+//! The holder of the SIM gives a re-authentication identity only once, and it must not be used in
+//! another exchange, even if the first one wasn't completed (RFC 4187 §4.1.1.8). Authenticators may
+//! ask more than once before a method begins, and some ask again every few seconds to check whether
+//! the peer is there. All of them get the same answer. After a failure or silence, the holder of
+//! the SIM is asked again.
 
 use softsim_eap_types::{IdentityRequest, Method};
 
@@ -17,6 +19,8 @@ pub(crate) struct Outer {
     said: Option<Identity>,
     /// The number of the conversation that it belongs to.
     conversation: u64,
+    /// The identifier of the last response that showed it.
+    identifier: Option<u8>,
     asked: Option<IdentityRequest>,
     /// Whether the last conversation was bid down to EAP-AKA.
     bid_down: bool,
@@ -36,6 +40,17 @@ impl Outer {
     /// Forgets the identity: the next EAP-Request/Identity gets another.
     pub(crate) fn forget(&mut self) {
         self.said = None;
+        self.identifier = None;
+    }
+
+    /// Remembers the identifier of a response that shows the identity.
+    pub(crate) fn shown_in(&mut self, identifier: u8) {
+        self.identifier = Some(identifier);
+    }
+
+    /// Whether the last response to show the identity had this identifier.
+    pub(crate) fn was_shown_in(&self, identifier: u8) -> bool {
+        self.identifier == Some(identifier)
     }
 
     /// The conversation that EAP-Response/Identity belongs to: the current one, or the next one.

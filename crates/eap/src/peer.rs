@@ -27,6 +27,10 @@ pub enum Output {
     Ask(Ask),
     /// A description of a message, for people to read.
     Note(Note),
+    /// The server let the exchange fail before it had proved itself, as one does that doesn't know
+    /// the identity it saw. Nobody proves such a failure, so that it comes only when the exchange
+    /// is over.
+    Refused,
     /// The conversation ended. The server may begin another with the same peer.
     Done(Outcome),
 }
@@ -50,6 +54,8 @@ pub struct Peer {
     /// The request that the open ask of the conversation belongs to.
     current: Option<Current>,
     answered: Answered,
+    /// Whether an EAP-Failure followed our last response, before the server had proved itself.
+    refused: bool,
 }
 
 impl Peer {
@@ -67,6 +73,7 @@ impl Peer {
             asking_outer: None,
             current: None,
             answered: Answered::default(),
+            refused: false,
         }
     }
 
@@ -84,7 +91,10 @@ impl Peer {
         };
         match (packet.code, packet.typed) {
             (Code::Success, _) => self.result(&packet, Conversation::success),
-            (Code::Failure, _) => self.result(&packet, Conversation::failure),
+            (Code::Failure, _) => {
+                self.refused |= self.is_unproven_answer(packet.identifier);
+                self.result(&packet, Conversation::failure);
+            }
             (Code::Request, Some((kind, data))) => self.request(&packet, kind, data),
             (Code::Request | Code::Response, _) => {
                 self.discard(&packet, "a peer accepts requests only")
@@ -104,9 +114,12 @@ impl Peer {
     }
 
     /// Ends the conversation, unless it has ended, because the carrier gave up: it rejected us
-    /// without EAP, timed out, or lost the link.
+    /// without EAP, timed out, or lost the link. The identity that the network saw isn't shown
+    /// again unless the SIM gives it again.
     pub fn carrier_failed(&mut self) {
         self.asking_outer = None;
+        self.end_refused();
+        self.outer.forget();
         if let Some(current) = self.current.take() {
             self.answered.record(self.number, current, None);
         }
@@ -115,11 +128,32 @@ impl Peer {
     }
 
     /// Does the same as [`Self::carrier_failed`], for a carrier that says that the network has
-    /// rejected the peer: the identity that the network saw isn't shown again unless the SIM gives
-    /// it again.
+    /// rejected the peer.
     pub fn rejected(&mut self) {
+        self.refused |= self.is_outer_pending() || self.conversation.awaits_proof();
         self.carrier_failed();
-        self.outer.forget();
+    }
+
+    /// Whether a response with this identifier was our last, to a server that has not proved
+    /// itself.
+    fn is_unproven_answer(&self, identifier: u8) -> bool {
+        match self.is_outer_pending() {
+            true => self.outer.was_shown_in(identifier),
+            false => self.conversation.awaits_proof_after(identifier),
+        }
+    }
+
+    /// Whether the server knows our identity for a conversation that has not begun.
+    fn is_outer_pending(&self) -> bool {
+        self.outer.said_for() > self.number
+    }
+
+    /// Reports a failure that nobody proved, once nothing else has followed it.
+    fn end_refused(&mut self) {
+        if std::mem::take(&mut self.refused) {
+            self.outer.forget();
+            self.outputs.push_back(Output::Refused);
+        }
     }
 
     fn result(
@@ -167,10 +201,11 @@ impl Peer {
         let request = Some(fingerprint(packet.bytes()));
         // Before a challenge, the same request is a retransmission. After a challenge, it comes
         // from an authenticator that starts each conversation with the same identifier.
-        if self.identity_request != request || self.conversation.challenged() {
+        if self.identity_request != request || self.conversation.challenged() || self.refused {
             self.restart = true;
         }
         self.identity_request = request;
+        self.end_refused();
         let coming = self.number + u64::from(self.restart);
         self.outer.hand_over(self.conversation.spent(), coming);
         match self.outer.begin(&self.config) {
@@ -203,6 +238,7 @@ impl Peer {
     }
 
     fn respond_identity(&mut self, identifier: u8) {
+        self.outer.shown_in(identifier);
         let said = self.outer.on_the_wire(&self.config);
         self.send_typed(identifier, Type::Identity, &said);
     }
@@ -299,6 +335,8 @@ impl Peer {
     }
 
     fn react(&mut self, reaction: Reaction, current: Current) {
+        // Whatever failed, the server goes on.
+        self.refused = false;
         match reaction {
             Reaction::Ask(ask) => {
                 // Asking for an identity doesn't run AKA. A later conversation may send the same

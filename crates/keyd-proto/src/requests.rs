@@ -242,8 +242,8 @@ requests! {
     }
 
     /// Reports that an authentication failed after the server got a pseudonym, so that the next one
-    /// shows the other pseudonym. keyd refuses it if it gave out no pseudonym since the last
-    /// refusal. Silence is no such failure.
+    /// shows the other pseudonym, or, after both were refused before the method, none. keyd refuses
+    /// it if it gave out no pseudonym since the last refusal. Silence is no such failure.
     16 IdentityRefused<'a> [Network] max 64 once -> () {
         /// The profile; if absent, the enabled one.
         #[serde(borrow)]

@@ -75,7 +75,8 @@ impl Sim<'_> {
 
     /// A pseudonym. After a one-time pseudonym, a SUCI, which the network that assigned it has seen
     /// before. Otherwise the permanent identity; also if the server has refused the last pseudonym
-    /// and never asks for more, as far as the policy allows it.
+    /// and never asks for more, as far as the policy allows it. A network that refused each
+    /// pseudonym before its method sees a SUCI or what the policy shows in their place.
     fn pseudonym_or_permanent(
         &mut self,
         slot: Slot,
@@ -86,7 +87,8 @@ impl Sim<'_> {
         if opens && self.showing(slot, role, request) != Showing::No {
             return self.permanent(slot, role, request);
         }
-        if let Some(nai) = self.pseudonym(slot, role, request)? {
+        let skips = role == Role::Network && !request.inside && self.skips_pseudonyms(slot);
+        if !skips && let Some(nai) = self.pseudonym(slot, role, request)? {
             let kind = IdentityKind::Pseudonym;
             return Ok(IdentityAnswer { nai, kind });
         }
@@ -94,7 +96,7 @@ impl Sim<'_> {
             self.pseudonyms(slot),
             Some(Pseudonyms::OneTime { spent: true, .. })
         );
-        if spent && self.can_conceal(slot) {
+        if (spent || skips) && self.can_conceal(slot) {
             return self.suci(slot, request);
         }
         self.permanent(slot, role, request)
@@ -120,7 +122,7 @@ impl Sim<'_> {
         }
         if role == Role::Network {
             let full = request.kind == IdentityRequest::FullAuthentication;
-            self.pseudonym_shown(slot, turn, full && request.inside);
+            self.pseudonym_shown(slot, turn, request.inside, full);
         }
         Ok(Some(nai))
     }

@@ -4,7 +4,9 @@
 //! A network that refuses every pseudonym for long enough has probably lost them, so that a gateway
 //! which withheld its permanent identity for ever would never come back. A refusal is what a method
 //! says: it asks for the permanent identity, or it fails after it was shown a pseudonym for full
-//! authentication. Silence is no refusal.
+//! authentication. Silence is no refusal. A network that fails before its method begins makes no
+//! wait pass; it sees each pseudonym in turn, then what the policy shows to anybody, and begins
+//! again with the first.
 //!
 //! Each connection of netd is one access, whose network refuses for itself: what was shown to it
 //! and refused, and which pseudonym comes next, is state of the connection. A rogue on one access
@@ -14,6 +16,7 @@
 //! on the boot clock, which stops with the machine, and stored in quarters. Each refusal makes at
 //! most one quarter pass, so that an outage between two refusals doesn't count.
 
+use core::mem;
 use core::time::Duration;
 
 use softsim_keyd_proto::requests::IdentityRefused;
@@ -53,8 +56,12 @@ pub(crate) struct Refusals {
     next: Turn,
     /// The pseudonym that was shown last and hasn't been refused.
     shown: Option<Turn>,
+    /// Whether it was shown before the method, in EAP-Response/Identity.
+    before_method: bool,
     /// Whether it was shown to a server that asked for an identity for full authentication.
     for_full_authentication: bool,
+    /// Whether the next EAP-Response/Identity shows none of the pseudonyms.
+    skips: bool,
     /// Which pseudonyms were refused.
     refused: [bool; 2],
     /// Whether the server refused the last one without asking for the permanent identity.
@@ -188,12 +195,19 @@ impl Sim<'_> {
         self.refusals(slot).refused[Turn::Second as usize]
     }
 
-    /// Remembers that a pseudonym was shown to a network, and whether for full authentication
-    /// inside the method.
-    pub(crate) fn pseudonym_shown(&mut self, slot: Slot, turn: Turn, for_full: bool) {
+    /// Remembers that a pseudonym was shown to a network, and whether inside the method or even for
+    /// full authentication.
+    pub(crate) fn pseudonym_shown(&mut self, slot: Slot, turn: Turn, inside: bool, for_full: bool) {
         let refusals = self.refusals(slot);
         refusals.shown = Some(turn);
-        refusals.for_full_authentication |= for_full;
+        refusals.before_method = !inside;
+        refusals.for_full_authentication |= inside && for_full;
+    }
+
+    /// Whether this EAP-Response/Identity is to show no pseudonym, because each was refused before
+    /// the method. The one after it shows one again.
+    pub(crate) fn skips_pseudonyms(&mut self, slot: Slot) -> bool {
+        mem::take(&mut self.refusals(slot).skips)
     }
 
     /// Counts a server that asks for the permanent identity inside the method.
@@ -204,14 +218,20 @@ impl Sim<'_> {
 
     pub(crate) fn identity_refused(&mut self, request: IdentityRefused<'_>) -> Result<(), Refusal> {
         let slot = self.profile_in_use(request.iccid)?;
+        let has_second = self.has_second(slot);
         let refusals = self.refusals(slot);
-        if refusals.shown.is_none() || request.counts && !refusals.for_full_authentication {
+        let Some(turn) = refusals.shown else {
+            return Err(Refusal::NothingRefused);
+        };
+        if request.counts && !refusals.for_full_authentication {
             return Err(Refusal::NothingRefused);
         }
         if request.counts {
             refusals.never_asks = true;
             self.count_refusal(slot);
         } else {
+            let was_last = turn == Turn::Second || !has_second;
+            refusals.skips = refusals.before_method && was_last;
             refusals.mark();
             self.log_refusal(slot);
         }
@@ -260,10 +280,14 @@ impl Sim<'_> {
         });
     }
 
+    fn has_second(&self, slot: Slot) -> bool {
+        let pair = self.vault.identities(slot).map(|of| &of.pseudonyms);
+        matches!(pair, Some(Pseudonyms::Pair(pair)) if pair.stand_by.is_some())
+    }
+
     /// Whether the wait is over, and the connection's network has refused every pseudonym.
     pub(crate) fn is_patience_over(&mut self, slot: Slot) -> bool {
-        let pair = self.vault.identities(slot).map(|of| &of.pseudonyms);
-        let has_second = matches!(pair, Some(Pseudonyms::Pair(pair)) if pair.stand_by.is_some());
+        let has_second = self.has_second(slot);
         let [first, second] = self.refusals(slot).refused;
         self.wait.over && first && (second || !has_second)
     }

@@ -70,7 +70,7 @@ async fn one_authentication(radius: &UdpSocket, sim: &mut Sim, methods: Methods)
             .expect("the peer has something to do until it is done")
         {
             Output::Ask(ask) => peer.answer(sim.answer(&ask)),
-            Output::Note(_) => {}
+            Output::Note(_) | Output::Refused => {}
             Output::Done(outcome) => {
                 if matches!(outcome, Outcome::Success(_)) {
                     sim.confirm();

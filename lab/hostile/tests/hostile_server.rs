@@ -50,7 +50,7 @@ impl Stand {
                     self.peer.answer(self.sim.answer(&ask));
                     continue;
                 }
-                Some(Output::Note(_)) => continue,
+                Some(Output::Note(_) | Output::Refused) => continue,
                 Some(Output::Done(outcome)) => {
                     self.over(outcome);
                     continue;

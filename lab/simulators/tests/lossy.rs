@@ -92,7 +92,7 @@ impl Scene {
                     let answer = self.answer(ask);
                     peer.answer(answer);
                 }
-                Output::Note(_) => {}
+                Output::Note(_) | Output::Refused => {}
                 Output::Send(response) => match self.exchange(&mut server, &response) {
                     Some(request) => peer.handle_packet(&request),
                     None => peer.carrier_failed(),

@@ -19,6 +19,8 @@ pub struct Step {
     pub asks: Vec<Ask>,
     /// The notes for the log.
     pub notes: Vec<Note>,
+    /// Whether the server has refused the identity.
+    pub refused: bool,
     /// How the conversation ended.
     pub done: Vec<Outcome>,
 }
@@ -138,6 +140,7 @@ impl Scene {
             match output {
                 Output::Send(packet) => step.sent.push(packet),
                 Output::Note(note) => step.notes.push(note),
+                Output::Refused => step.refused = true,
                 Output::Done(outcome) => {
                     if let Outcome::Success(_) = outcome {
                         self.sim.confirm();

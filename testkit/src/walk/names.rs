@@ -65,12 +65,17 @@ impl<K: Keyd> Walk<K> {
         let expected = self.expected_identity(subscription, request);
         // As long as no authentication has succeeded, keyd withholds nothing, and shows the
         // permanent identity once the network has refused the stand-by.
+        // Later, it withholds that in place of pseudonyms that were refused before the method.
         let free = self.home.names[subscription].proven.is_none();
-        if free && expected == Ok(IdentityKind::Pseudonym) {
-            let permanent = Ok(IdentityKind::Permanent);
-            if answer.as_ref().map(|answer| answer.kind) == permanent {
-                return;
-            }
+        let in_its_place = match free {
+            true => Ok(IdentityKind::Permanent),
+            false => Err(Refusal::IdentityWithheld),
+        };
+        if expected == Ok(IdentityKind::Pseudonym)
+            && (free || !request.inside)
+            && answer.as_ref().map(|answer| answer.kind) == in_its_place.as_ref().copied()
+        {
+            return;
         }
         assert_eq!(
             answer.as_ref().map(|answer| answer.kind),
@@ -100,7 +105,8 @@ impl<K: Keyd> Walk<K> {
         let may_use = |context: &Context| {
             let method = self.home.genuine(&context.challenge).unwrap().method;
             let network = method == Method::Aka || request.network_name.starts_with("WLAN");
-            !context.shown && method == request.method && network
+            let fits = request.any_method || method == request.method;
+            !context.shown && fits && network
         };
         let hidden = names.proven.is_some();
         let has_name = hidden || names.stand_by.is_some();

@@ -46,7 +46,7 @@ pub enum Output {
     },
     /// Give this packet to the EAP peer.
     Eap(Vec<u8>),
-    /// Tell the EAP peer that its conversation has lost its carrier.
+    /// Tell the EAP peer that whatever it has begun is over: the carrier is lost, or begins anew.
     Abandon,
     /// The controlled port has changed.
     Port(PortStatus),
@@ -281,6 +281,7 @@ impl Supplicant {
     /// Asks the authenticator to begin.
     fn start(&mut self, now: Instant) {
         self.authenticator = PAE_GROUP_ADDRESS;
+        self.abandon();
         self.phase = Phase::Connecting {
             starts: 0,
             next: now,
@@ -315,11 +316,20 @@ impl Supplicant {
     }
 
     fn leave(&mut self, next: Phase) {
-        if matches!(self.phase, Phase::Authenticating { .. }) {
-            self.outputs.push_back(Output::Abandon);
-        }
+        self.abandon();
         self.phase = next;
         self.close();
+    }
+
+    /// Ends what the peer has begun. While the port was open, it may have shown an identity to an
+    /// authenticator that only asked for it.
+    fn abandon(&mut self) {
+        if matches!(
+            self.phase,
+            Phase::Authenticating { .. } | Phase::Authenticated { .. }
+        ) {
+            self.outputs.push_back(Output::Abandon);
+        }
     }
 
     fn close(&mut self) {

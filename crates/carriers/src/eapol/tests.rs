@@ -314,6 +314,26 @@ fn an_authenticator_that_falls_silent_is_asked_again() {
     assert_eq!(sent(Kind::Start, &outputs), 1);
 }
 
+/// While the port was open, the peer may have answered an authenticator that only asked for the
+/// identity.
+#[test]
+fn whatever_ends_or_renews_a_session_ends_what_the_peer_has_begun() {
+    let now = Instant::now();
+    let ends: [fn(&mut Supplicant, Instant); 3] = [
+        |supplicant, now| supplicant.connect(now),
+        |supplicant, now| supplicant.link(now, false),
+        |supplicant, _| supplicant.disconnect(),
+    ];
+    for end in ends {
+        let mut supplicant = connecting(now);
+        hear(&mut supplicant, now, &METHOD);
+        supplicant.succeeded(now);
+        drain(&mut supplicant);
+        end(&mut supplicant, now);
+        assert!(drain(&mut supplicant).contains(&Output::Abandon));
+    }
+}
+
 #[test]
 fn other_kinds_of_frames_change_nothing() {
     let now = Instant::now();

@@ -42,6 +42,16 @@ impl Conversation {
         Ok(Outcome::Failure(reason))
     }
 
+    /// Whether the method has begun and the server has not proved itself.
+    pub(crate) fn awaits_proof(&self) -> bool {
+        self.begun() && matches!(self.phase, Phase::Unverified)
+    }
+
+    /// Whether that is so, and our last response had this identifier.
+    pub(crate) fn awaits_proof_after(&self, identifier: u8) -> bool {
+        self.awaits_proof() && self.expect(identifier).is_ok()
+    }
+
     /// Whether only EAP-Failure can follow, or the outcome was reported already.
     pub(crate) fn ending(&self) -> bool {
         matches!(self.phase, Phase::Failing(_) | Phase::Over)

@@ -247,6 +247,72 @@ fn a_reauthentication_identity_is_not_shown_in_a_second_conversation() {
 }
 
 #[test]
+fn an_identity_that_met_silence_is_not_shown_again_unless_the_sim_gives_it_again() {
+    let mut scene = Scene::known();
+    for expected in [REAUTHENTICATION_ID, PSEUDONYM, PSEUDONYM] {
+        for _ in 0..2 {
+            let step = scene.feed(&typed(30, Type::Identity, b""));
+            assert_eq!(&step.bytes()[5..], expected.as_bytes());
+        }
+        scene.peer.carrier_failed();
+        assert!(!scene.settle().refused);
+    }
+}
+
+#[test]
+fn a_failure_before_the_method_refuses_the_identity_unless_the_server_goes_on() {
+    // The authenticator asks again at once, in the same request or another.
+    for again in [30, 31] {
+        let mut scene = Scene::known();
+        scene.feed(&typed(30, Type::Identity, b""));
+        let step = scene.failure(30);
+        assert!(step.is_silence() && !step.refused);
+        let step = scene.feed(&typed(again, Type::Identity, b""));
+        assert_eq!(&step.bytes()[5..], PSEUDONYM.as_bytes());
+        assert!(step.refused);
+    }
+    // Or it sends nothing more.
+    let mut scene = Scene::known();
+    scene.feed(&typed(30, Type::Identity, b""));
+    scene.failure(30);
+    scene.peer.carrier_failed();
+    assert!(scene.settle().refused);
+    // A carrier that says so.
+    scene.feed(&typed(31, Type::Identity, b""));
+    scene.peer.rejected();
+    assert!(scene.settle().refused);
+    // A failure that belongs to no response of ours.
+    scene.feed(&typed(32, Type::Identity, b""));
+    scene.failure(31);
+    scene.peer.carrier_failed();
+    assert!(!scene.settle().refused);
+    // A forged one, after which the server begins its method.
+    let mut scene = Scene::known();
+    scene.feed(&typed(30, Type::Identity, b""));
+    scene.failure(30);
+    scene.network.identity = REAUTHENTICATION_ID.into();
+    let step = scene.reauthentication(&Reauthentication::default());
+    assert_eq!(step.response().0, Subtype::Reauthentication);
+    assert!(!step.refused);
+    assert!(scene.success(20).succeeded());
+    scene.peer.carrier_failed();
+    assert!(!scene.settle().refused);
+}
+
+#[test]
+fn a_failure_inside_the_method_refuses_the_identity_until_the_server_has_proved_itself() {
+    let mut scene = Scene::known();
+    scene.feed(&typed(30, Type::Identity, b""));
+    scene.feed(&aka_identity(31, &[FULL]));
+    scene.failure(31);
+    scene.peer.carrier_failed();
+    assert!(scene.settle().refused);
+    let mut scene = Scene::verified(&Challenge::default());
+    scene.peer.rejected();
+    assert!(!scene.settle().refused);
+}
+
+#[test]
 fn a_pseudonym_that_the_server_has_lost_is_followed_by_the_permanent_identity() {
     let mut scene = Scene::known();
     scene.sim.reauthentication = None;

@@ -15,7 +15,7 @@ use softsim_testkit::home_network::*;
 use softsim_testkit::requests::*;
 use softsim_usim::ecies;
 
-use crate::support::{ask, assign_pseudonym, authenticated, with};
+use crate::support::{ask, assign_pseudonym, authenticated, concealable, with};
 
 const HOME: &str = "mnc001.mcc001.3gppnetwork.org";
 
@@ -24,16 +24,6 @@ const NULL_SUCI: &[u8] =
 
 const SUCI: &[u8] =
     b"type0.rid0.schid1.hnkey1.ecckey00.cip00.mac00@5gc-nswo.mnc001.mcc001.3gppnetwork.org";
-
-/// A profile with a key of the home network.
-fn concealable() -> Profile {
-    let home = PrivateKey::generate(Group::X25519, &mut SystemRng);
-    let key = HomeNetworkKey::new(27, 1, home.public_key().as_bytes()).unwrap();
-    Profile {
-        home_network_keys: HomeNetworkKeys::new(&[key]).unwrap(),
-        ..profile(ICCID)
-    }
-}
 
 #[test]
 fn the_permanent_identity_tells_the_method_and_the_realm_where_it_is_shown() {

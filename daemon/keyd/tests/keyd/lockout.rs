@@ -9,7 +9,9 @@ use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
 use softsim_testkit::requests::*;
 
-use crate::support::{ask, assign_pseudonym, authenticated, challenged, naming, refused_by};
+use crate::support::{
+    ask, assign_pseudonym, authenticated, challenged, concealable, naming, refused_by, with,
+};
 
 /// A device that knows the pseudonym `7alice`.
 fn known() -> Device {
@@ -192,13 +194,67 @@ fn a_server_that_never_begins_a_method_with_strangers_sees_the_other_identity_to
     let answer = device.ask_on_access(&outside).unwrap();
     assert_eq!(answer.kind, IdentityKind::Permanent);
 
-    // Later, the other pseudonym comes; the permanent identity never does, however long it takes.
+    // Later, the other pseudonym comes, and then none, so that the method may begin. The permanent
+    // identity never comes, however long it takes.
     let mut device = known();
     challenged(&mut device, &naming(b"7alice@wlan.home", "7bob"), 64);
-    for n in 0..1_000 {
-        let answer = device.ask_on_access(&outside).unwrap();
-        assert!(answer.nai.starts_with(["7alice@", "7bob@"][n % 2]));
-        device.ask_on_access(&refused).unwrap();
+    for _ in 0..300 {
+        for expected in ["7alice@", "7bob@"] {
+            let answer = device.ask_on_access(&outside).unwrap();
+            assert!(answer.nai.starts_with(expected), "{}", answer.nai);
+            device.ask_on_access(&refused).unwrap();
+        }
+        let withheld = device.ask_on_access(&outside);
+        assert_eq!(withheld, Err(Refusal::IdentityWithheld));
         device.wait(Duration::from_secs(60));
+    }
+    let status = device.ask(Role::Admin, &Status {}).unwrap();
+    assert_eq!(status.identities.unwrap().quarters, 0, "nothing counts");
+}
+
+#[test]
+fn in_place_of_pseudonyms_that_were_refused_before_the_method_the_policy_has_its_way() {
+    let refused = IdentityRefused {
+        iccid: None,
+        counts: false,
+    };
+    let outside = Identity {
+        inside: false,
+        ..identity(IdentityRequest::Any)
+    };
+    let withheld = Err(Refusal::IdentityWithheld);
+    for (privacy, profile, expected) in [
+        (
+            IdentityPrivacy::Liberal,
+            profile(ICCID),
+            Ok(IdentityKind::Permanent),
+        ),
+        (IdentityPrivacy::Patient, profile(ICCID), withheld.clone()),
+        (
+            IdentityPrivacy::Conservative,
+            profile(ICCID),
+            withheld.clone(),
+        ),
+        (IdentityPrivacy::Strict, profile(ICCID), withheld),
+        (
+            IdentityPrivacy::Patient,
+            concealable(),
+            Ok(IdentityKind::Suci),
+        ),
+    ] {
+        let mut device = with(privacy, profile);
+        assign_pseudonym(&mut device, 32, IDENTITY, "7alice");
+        for _ in 0..2 {
+            let shown = device.ask_on_access(&outside).unwrap();
+            assert_eq!(shown.kind, IdentityKind::Pseudonym);
+            device.ask_on_access(&refused).unwrap();
+            let shown = device.ask_on_access(&outside);
+            assert_eq!(shown.map(|shown| shown.kind), expected, "{privacy}");
+        }
+        // Inside the method, it is the pseudonym's turn in any case.
+        device.ask_on_access(&outside).unwrap();
+        device.ask_on_access(&refused).unwrap();
+        let shown = ask(&mut device, IdentityRequest::FullAuthentication);
+        assert_eq!(shown.unwrap().kind, IdentityKind::Pseudonym);
     }
 }

@@ -1,11 +1,13 @@
 //! Identities and authentications, as the tests of identities need them.
 
+use softsim_aka::agreement::{Group, PrivateKey};
 use softsim_keyd::Client;
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
     AkaAnswer, IdentityAnswer, IdentityKind, IdentityPrivacy, IdentityRequest, Refusal, Role,
 };
-use softsim_profile::Profile;
+use softsim_profile::{HomeNetworkKey, HomeNetworkKeys, Profile};
+use softsim_sandbox::random::SystemRng;
 use softsim_testkit::device::*;
 use softsim_testkit::home_network::*;
 use softsim_testkit::requests::*;
@@ -74,4 +76,14 @@ pub(crate) fn with(privacy: IdentityPrivacy, profile: Profile) -> Device {
     let package = operator.seal(&mut device, profile, 1);
     device.install(&package, [1; 16]).unwrap();
     device
+}
+
+/// A profile with a key of the home network.
+pub(crate) fn concealable() -> Profile {
+    let home = PrivateKey::generate(Group::X25519, &mut SystemRng);
+    let key = HomeNetworkKey::new(27, 1, home.public_key().as_bytes()).unwrap();
+    Profile {
+        home_network_keys: HomeNetworkKeys::new(&[key]).unwrap(),
+        ..profile(ICCID)
+    }
 }

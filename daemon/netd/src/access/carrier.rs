@@ -66,7 +66,8 @@ pub(super) enum Output {
     },
     /// Give the EAP peer this packet, which the carrier made in the network's place.
     OwnRequest(Vec<u8>),
-    /// The conversation is over, because of an order or because the link is lost.
+    /// Whatever the peer has begun is over, because of an order, because the link is lost, or
+    /// because the carrier begins anew.
     Abandon,
     /// The conversation has failed, for this reason.
     Failed(Fault),

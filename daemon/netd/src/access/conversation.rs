@@ -80,8 +80,6 @@ pub struct Conversation {
     /// Whether the carrier is authorised already. Then no refusal counts, since anybody on the
     /// wire can ask us for identities, and we aren't kept out.
     authorised: bool,
-    /// Whether the carrier says that the network has rejected us.
-    rejected: bool,
     /// Why keyd last left the peer without what it asked for, if the peer itself can't express it.
     refused: Option<RequestError>,
 }
@@ -108,7 +106,6 @@ impl Conversation {
             first_identity,
             full_authentication: false,
             pseudonym: false,
-            rejected: false,
             authorised: false,
             forward_secrecy_required: policy.peer.forward_secrecy == ForwardSecrecy::Require,
             refused: None,
@@ -161,19 +158,10 @@ impl Conversation {
     /// Ends the conversation, because the carrier failed, or because the network has rejected us
     /// without an EAP packet that the peer believes.
     pub(super) fn abandon(&mut self, rejected: bool) {
-        self.rejected = rejected;
         self.received = None;
         match rejected {
             true => self.peer.rejected(),
             false => self.peer.carrier_failed(),
-        }
-    }
-
-    /// Tells keyd if the network rejected us before its method began. Call it after
-    /// [`Self::abandon`], when there is nothing more to do.
-    pub(super) fn tell_rejection(&mut self) {
-        if self.rejected {
-            self.tell_refusal(&Reason::Carrier);
         }
     }
 
@@ -184,6 +172,10 @@ impl Conversation {
             return Some(match output {
                 Output::Send(packet) => Action::Send(packet),
                 Output::Note(note) => Action::Note(note),
+                Output::Refused => {
+                    self.tell_refusal(true);
+                    continue;
+                }
                 Output::Done(outcome) => self.end(outcome),
                 Output::Ask(ask) => {
                     let answer = self.ask(ask);
@@ -443,7 +435,7 @@ impl Conversation {
         let success = match outcome {
             Outcome::Success(success) => success,
             Outcome::Failure(reason) => {
-                self.tell_refusal(&reason);
+                self.tell_refusal(self.is_refusal(&reason));
                 return Action::Ended(Err(self.fault(reason)));
             }
         };
@@ -463,24 +455,27 @@ impl Conversation {
         })
     }
 
-    /// Tells keyd if the network let the authentication fail once it had a pseudonym, so that it
-    /// sees the other one next. Silence is no failure of this kind, and neither is a message that
-    /// we reject: a network that sends a challenge knows the pseudonym.
+    /// Whether the network let the authentication fail because of the identity that it saw. Silence
+    /// is no failure of this kind, and neither is a message that we reject: a network that sends a
+    /// challenge knows the identity.
     ///
-    /// It counts for keyd's patience if the network had asked for an identity for full
-    /// authentication. With required forward secrecy, the permanent identity is never shown: then
-    /// nothing counts, and keyd hasn't heard of a network that asks for it.
-    fn tell_refusal(&mut self, reason: &Reason) {
-        let rejected = std::mem::take(&mut self.rejected);
-        let refused = match reason {
+    /// With required forward secrecy, the permanent identity is never shown, and keyd hasn't heard
+    /// of a network that asks for it.
+    fn is_refusal(&self, reason: &Reason) -> bool {
+        match reason {
             Reason::Notified(_)
             | Reason::Unprocessable(
                 Unprocessable::IdentityOrder | Unprocessable::IdentityRequests { .. },
             ) => true,
             Reason::Unprocessable(Unprocessable::IdentityWithheld) => self.forward_secrecy_required,
-            Reason::Carrier => rejected,
             _ => false,
-        };
+        }
+    }
+
+    /// If the network refused a pseudonym, tells keyd, so that the network sees another identity
+    /// next. It counts for keyd's patience if the network had asked for an identity for full
+    /// authentication, unless the permanent identity is never shown.
+    fn tell_refusal(&mut self, refused: bool) {
         let full_authentication = std::mem::take(&mut self.full_authentication);
         if std::mem::take(&mut self.pseudonym) && refused && !self.authorised {
             let counts = full_authentication && !self.forward_secrecy_required;

@@ -140,7 +140,6 @@ impl<C: Carrier> Exchange<C> {
     fn abandon(&mut self, rejected: bool) {
         self.conversation.abandon(rejected);
         while self.conversation.poll().is_some() {}
-        self.conversation.tell_rejection();
     }
 
     /// The messages that passed since the last call.

@@ -91,18 +91,6 @@ impl Wired {
     fn ignored(&mut self, reason: impl ToString) {
         self.outputs.push_back(Output::Ignored(reason.to_string()));
     }
-
-    /// Why the supplicant has ended the conversation. If there was no order and the link is up, it
-    /// received nothing in time, and begins another conversation.
-    fn abandoned(&self) -> Output {
-        match self.supplicant.state() {
-            eapol::State::Connecting => Output::Silent(Fault::new(
-                Failure::Unavailable,
-                "the authenticator fell silent",
-            )),
-            _ => Output::Abandon,
-        }
-    }
 }
 
 impl Carrier for Wired {
@@ -169,7 +157,7 @@ impl Carrier for Wired {
                 Some(eapol::Output::Eap(packet)) => {
                     return Ok(Some(Output::Eap { packet, msk: None }));
                 }
-                Some(eapol::Output::Abandon) => return Ok(Some(self.abandoned())),
+                Some(eapol::Output::Abandon) => return Ok(Some(Output::Abandon)),
                 Some(eapol::Output::Port(status)) => self.keeper.set(status).await?,
             }
         }
@@ -190,9 +178,16 @@ impl Carrier for Wired {
         let before = self.supplicant.state();
         self.supplicant.handle_timeout(now);
         let after = self.supplicant.state();
-        if (before, after) == (eapol::State::Connecting, eapol::State::Held) {
-            let reason = "no authenticator answers";
-            self.outputs.push_back(Output::Resting(reason));
+        match (before, after) {
+            (eapol::State::Connecting, eapol::State::Held) => {
+                let reason = "no authenticator answers";
+                self.outputs.push_back(Output::Resting(reason));
+            }
+            (eapol::State::Authenticating, eapol::State::Connecting) => {
+                let fault = Fault::new(Failure::Unavailable, "the authenticator fell silent");
+                self.outputs.push_back(Output::Silent(fault));
+            }
+            _ => {}
         }
     }
 

@@ -35,6 +35,18 @@ enum Asked {
 struct Scripted {
     authorised: bool,
     outputs: VecDeque<Output>,
+    /// The identities of EAP-Response/Identity.
+    shown: Vec<String>,
+}
+
+impl Scripted {
+    fn new(authorised: bool, outputs: impl IntoIterator<Item = Output>) -> Self {
+        Self {
+            authorised,
+            outputs: outputs.into_iter().collect(),
+            shown: Vec::new(),
+        }
+    }
 }
 
 impl Carrier for Scripted {
@@ -50,7 +62,12 @@ impl Carrier for Scripted {
 
     fn disconnect(&mut self) {}
 
-    async fn send(&mut self, _: &[u8]) {}
+    async fn send(&mut self, eap: &[u8]) {
+        if let [2, _, _, _, 1, identity @ ..] = eap {
+            let identity = String::from_utf8(identity.to_vec()).unwrap();
+            self.shown.push(identity);
+        }
+    }
 
     fn succeeded(&mut self, _: Instant) -> Result<Terms, Fault> {
         panic!("no server has proved itself");
@@ -73,14 +90,19 @@ impl Carrier for Scripted {
     async fn handle_timeout(&mut self, _: Instant) {}
 }
 
-/// The answer of a keyd that knows a pseudonym and withholds the permanent identity.
-fn answer(request: &[u8], asked: &Mutex<Vec<Asked>>) -> Vec<u8> {
+/// The answer of a keyd that knows a pseudonym, and a re-authentication identity if it is `fast`,
+/// and withholds the permanent identity.
+fn answer(request: &[u8], asked: &Mutex<Vec<Asked>>, fast: &mut bool) -> Vec<u8> {
     match kind_of(request).unwrap() {
         RequestKind::Identity => {
             let Identity { kind, inside, .. } = decode_request(request).unwrap();
             asked.lock().unwrap().push(Asked::Identity(kind, inside));
             encoded::<Identity<'_>>(match kind {
                 IdentityRequest::Permanent => Err(Refusal::IdentityWithheld),
+                IdentityRequest::Any if std::mem::take(fast) => Ok(IdentityAnswer {
+                    nai: "8fast@home".into(),
+                    kind: IdentityKind::Reauthentication,
+                }),
                 _ => Ok(IdentityAnswer {
                     nai: "7alice@home".into(),
                     kind: IdentityKind::Pseudonym,
@@ -96,27 +118,32 @@ fn answer(request: &[u8], asked: &Mutex<Vec<Asked>>) -> Vec<u8> {
     }
 }
 
-/// What keyd is asked while the network sends these packets.
-async fn asked(authorised: bool, packets: &[Vec<u8>]) -> Vec<Asked> {
+/// What keyd is asked, and which identities are shown, while the carrier does all that it has to.
+async fn done(carrier: Scripted, mut fast: bool) -> (Vec<Asked>, Vec<String>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&asked);
-    let keyd = scripted_keyd::connect(move |request| answer(request, &notes));
+    let keyd = scripted_keyd::connect(move |request| answer(request, &notes, &mut fast));
     let policy = Policy {
         peer: Config::new(),
         realm: Realm::Wlan,
     };
-    let eap = |packet: &Vec<u8>| Output::Eap {
-        packet: packet.clone(),
-        msk: None,
-    };
-    let carrier = Scripted {
-        authorised,
-        outputs: packets.iter().map(eap).collect(),
-    };
     let mut exchange = Exchange::new(carrier, Conversation::new(keyd.into(), &policy));
     while exchange.advance().await.unwrap().is_some() {}
     let asked = asked.lock().unwrap();
-    asked.clone()
+    (asked.clone(), exchange.carrier.shown)
+}
+
+fn eap(packet: &[u8]) -> Output {
+    Output::Eap {
+        packet: packet.to_vec(),
+        msk: None,
+    }
+}
+
+/// What keyd is asked while the network sends these packets.
+async fn asked(authorised: bool, packets: &[Vec<u8>]) -> Vec<Asked> {
+    let outputs = packets.iter().map(|packet| eap(packet));
+    done(Scripted::new(authorised, outputs), false).await.0
 }
 
 fn message(identifier: u8, subtype: Subtype, attribute: Attribute<'_>) -> Vec<u8> {
@@ -154,5 +181,45 @@ async fn what_comes_while_the_port_is_authorised_is_no_refusal() {
         ];
         let expected: Vec<_> = expected.into_iter().chain(told).collect();
         assert_eq!(asked(authorised, &never_asked).await, expected);
+    }
+}
+
+/// Whatever ends an attempt before its method: a re-authentication identity goes out once (RFC 4187
+/// §4.1.1.8), and only a refusal is told to keyd, which then gives another pseudonym.
+#[tokio::test]
+async fn an_attempt_that_ends_before_its_method_leaves_no_identity_to_the_next() {
+    let failed = |failure| Output::Failed(Fault::new(failure, "over"));
+    let silent = || Output::Silent(Fault::new(Failure::Unavailable, "silent"));
+    type Ending<'a> = &'a dyn Fn(u8) -> Vec<Output>;
+    let endings: [(&str, Ending<'_>, bool); 6] = [
+        ("Access-Reject", &|_| vec![failed(Failure::Refused)], true),
+        (
+            "Access-Reject with EAP-Failure",
+            &|identifier| vec![eap(&[4, identifier, 0, 4]), failed(Failure::Refused)],
+            true,
+        ),
+        (
+            "EAP-Failure and silence",
+            &|identifier| vec![eap(&[4, identifier, 0, 4]), silent()],
+            true,
+        ),
+        ("no server", &|_| vec![failed(Failure::Unavailable)], false),
+        ("silence", &|_| vec![silent()], false),
+        ("a lost link or an order", &|_| vec![Output::Abandon], false),
+    ];
+    for (name, ending, refused) in endings {
+        let outputs = (1..=4).flat_map(|identifier| {
+            let request = || Output::OwnRequest([1, identifier, 0, 5, 1].into());
+            // The second one is a retransmission.
+            [request(), request()].into_iter().chain(ending(identifier))
+        });
+        let (asked, shown) = done(Scripted::new(false, outputs), true).await;
+        let expected = ["8fast@home", "7alice@home", "7alice@home", "7alice@home"];
+        let twice: Vec<_> = expected.iter().flat_map(|nai| [*nai; 2]).collect();
+        assert_eq!(shown, twice, "{name}");
+        let told = asked
+            .iter()
+            .filter(|asked| **asked == Asked::Refused(false));
+        assert_eq!(told.count(), if refused { 3 } else { 0 }, "{name}");
     }
 }
