@@ -49,7 +49,7 @@ fn a_vault_on_an_overlay_is_told_of_at_start_and_in_the_status() {
     keyd.wait().unwrap();
     assert!(enforcing.contains("enforcing landlock"), "{enforcing}");
     assert!(
-        file_system.starts_with("<4>softsim-keyd: the vault's file system is overlay, "),
+        file_system.starts_with("softsim-keyd: the vault's file system is overlay, "),
         "{file_system}"
     );
     assert_eq!(status.enforcement.overwrites, Overwrites::Unknown);

@@ -281,6 +281,8 @@ pub enum Failure {
     Protocol,
     /// netd has a problem of its own, e.g. a file that it can't write.
     Internal,
+    /// netd's configuration doesn't have what the command needs.
+    Configuration,
 }
 
 /// Why a command got no answer.

@@ -63,7 +63,7 @@ fn a_closed_port_is_closed_under_the_new_name_and_an_open_one_open() {
     assert_eq!(scene.passes(), [false, false]);
     let log = scene.log();
     assert!(
-        log.ends_with("<4>port-keeper: wan1 is called wan2 now\n"),
+        log.ends_with("port-keeper: wan1 is called wan2 now\n"),
         "{log}"
     );
 }

@@ -133,7 +133,7 @@ impl fmt::Display for Port {
 }
 
 /// The result of [`super::Command::AccessStatus`] and similar commands.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Accesses {
     /// In the order of the configuration.
     pub accesses: Vec<Access>,

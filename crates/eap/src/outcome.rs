@@ -49,7 +49,7 @@ pub enum Reason {
     #[error("the server notified {0}")]
     Notified(Notification),
     /// We rejected the network with AKA-Authentication-Reject.
-    #[error("the network is not trusted: {0}")]
+    #[error("the network was rejected: {0}")]
     AuthenticationReject(AuthenticationReject),
     /// We could not process a request and sent Client-Error.
     #[error("a request could not be processed: {0}")]

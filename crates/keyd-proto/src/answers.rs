@@ -247,6 +247,9 @@ pub struct ProfileInfo {
     pub state: ProfileState,
     /// Its algorithm set, e.g. `milenage`.
     pub algorithm: String,
+    /// AUTNs since keyd started whose MAC-A was wrong for this profile. keyd counts them for the
+    /// 64 profiles that had one last.
+    pub autn_mac_rejected: u32,
 }
 
 /// Whether a profile is in use.

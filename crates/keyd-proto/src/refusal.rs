@@ -224,7 +224,10 @@ pub enum Room {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum AutnFault {
     /// MAC-A differs from XMAC-A (TS 33.102 §6.3.3).
-    #[error("MAC-A differs from XMAC-A")]
+    #[error(
+        "MAC-A differs from XMAC-A, so K or OPc of the profile differs from the operator's (or OP stands where \
+         OPc should), or a stranger answered"
+    )]
     Mac,
     /// The AMF separation bit is 0 (RFC 9048 §3.3).
     #[error("expected the AMF separation bit to be 1, got 0")]

@@ -74,6 +74,16 @@ pub enum SecurityMode {
     NoSec = 3,
 }
 
+impl fmt::Display for SecurityMode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Psk => "pre-shared key mode",
+            Self::Certificate => "certificate mode",
+            Self::NoSec => "no security",
+        })
+    }
+}
+
 /// The settings for a session with a server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SecurityAccount {

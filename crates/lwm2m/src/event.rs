@@ -1,5 +1,7 @@
 //! The outputs of the client: datagrams to send, and events.
 
+use std::fmt;
+
 use softsim_coap::{Code, FailureReason};
 
 use crate::accounts::{AccountKey, Accounts};
@@ -11,6 +13,15 @@ pub enum ServerRole {
     Bootstrap,
     /// The management server with this Short Server ID.
     Management(u16),
+}
+
+impl fmt::Display for ServerRole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bootstrap => f.write_str("the bootstrap server"),
+            Self::Management(ssid) => write!(f, "LwM2M server {ssid}"),
+        }
+    }
 }
 
 /// An output of the client. The application handles them in order.

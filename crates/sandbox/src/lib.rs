@@ -14,7 +14,8 @@
 //! [`passing`] is how netd gets descriptors from the one process that opens them for it.
 //! [`secret_file`] opens files with keys, [`file_system`] says what becomes of octets that were
 //! written over, [`text`] is for programs that write a log or to a
-//! terminal, and [`tally`] counts what a log would otherwise repeat.
+//! terminal, [`tally`] counts what a log would otherwise repeat, and [`exit_status`] is the table
+//! of exit statuses.
 //!
 //! The public interface is safe. The crate supports Linux on x86-64 and AArch64 only.
 
@@ -26,6 +27,7 @@ compile_error!("softsim-sandbox knows Linux on x86-64 and AArch64 only");
 
 pub mod child;
 pub mod clock;
+pub mod exit_status;
 pub mod file_system;
 pub mod inherited;
 pub mod landlock;

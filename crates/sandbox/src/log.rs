@@ -1,8 +1,12 @@
 //! Log lines on standard error that never make the process wait.
 
 use std::fmt::{self, Write};
-use std::sync::atomic::AtomicU64;
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::{env, io};
 
 use crate::poll;
 use crate::text::is_plain;
@@ -13,8 +17,30 @@ const LINE: usize = 1024;
 
 static DROPPED: AtomicU64 = AtomicU64::new(0);
 
-/// Writes `<level>text\n` (the levels of syslog, 0 to 7, as the journal reads them) with one
-/// write(2).
+/// Whether each line begins with its level.
+static LEVELS: AtomicBool = AtomicBool::new(false);
+
+/// Gives each line its level if standard error goes to the journal, which reads it there. People
+/// and files get lines without. Call it once, before the process is confined; before, lines have no
+/// level.
+pub fn begin() {
+    LEVELS.store(is_the_journals(), Relaxed);
+}
+
+/// Whether standard error goes to the journal: JOURNAL_STREAM has its device and inode
+/// (systemd.exec(5)). The variable alone says nothing, since whoever started this process may have
+/// been given it and have redirected standard error.
+pub fn is_the_journals() -> bool {
+    let Some(stream) = env::var_os("JOURNAL_STREAM") else {
+        return false;
+    };
+    let error = io::stderr().as_fd().try_clone_to_owned();
+    let metadata = error.and_then(|error| File::from(error).metadata());
+    metadata.is_ok_and(|file| stream == *format!("{}:{}", file.dev(), file.ino()))
+}
+
+/// Writes `text\n` with one write(2), or `<level>text\n` if [`begin`] has found the journal: the
+/// levels of syslog, 0 to 7.
 ///
 /// A slow reader must not hold up an authentication: if the descriptor can't take the line at once,
 /// the line is dropped and counted. Text beyond 1 KiB is cut off, and characters that aren't plain
@@ -22,11 +48,14 @@ static DROPPED: AtomicU64 = AtomicU64::new(0);
 pub fn line(level: u8, text: impl fmt::Display) {
     let mut line = Line {
         octets: [0; LINE],
-        length: 3,
+        length: 0,
     };
-    line.octets[..3].copy_from_slice(&[b'<', b'0' + level.min(7), b'>']);
+    let begun = match LEVELS.load(Relaxed) {
+        true => write!(line, "<{}>", level.min(7)),
+        false => Ok(()),
+    };
     // Text that doesn't fit is cut off.
-    let (Ok(()) | Err(fmt::Error)) = write!(line, "{text}");
+    let (Ok(()) | Err(fmt::Error)) = begun.and_then(|()| write!(line, "{text}"));
     line.octets[line.length] = b'\n';
     if !write_now(&line.octets[..=line.length]) {
         drop_line();

@@ -3,9 +3,11 @@
 
 mod common;
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -22,7 +24,7 @@ fn a_panic_tells_its_place_and_not_its_message() {
         .unwrap();
     assert_eq!(output.status.code(), Some(70));
     let line = stderr(&output);
-    assert!(line.starts_with("<2>panic at "), "{line}");
+    assert!(line.starts_with("panic at "), "{line}");
     assert!(line.contains("confined.rs:"), "{line}");
     assert!(!line.contains("465b"), "{line}");
     assert_eq!(line.lines().count(), 1, "{line}");
@@ -35,7 +37,7 @@ fn an_exhausted_heap_ends_the_process_with_a_line() {
         .output()
         .unwrap();
     assert_eq!(output.status.code(), Some(71));
-    assert!(stderr(&output).ends_with("<2>aborted: out of memory, or a defect\n"));
+    assert!(stderr(&output).ends_with("aborted: out of memory, or a defect\n"));
 }
 
 #[test]
@@ -84,8 +86,35 @@ fn a_log_that_nobody_reads_stops_nothing_and_drops_are_counted() {
     let lines = io::read_to_string(read).unwrap();
     assert!(dropped > 0);
     assert_eq!(lines.lines().count() + dropped, 100);
-    let line = format!("<7>{}", "?".repeat(1020));
+    let line = "?".repeat(1023);
     assert!(lines.lines().all(|read| read == line));
+}
+
+/// As systemd.exec(5) describes JOURNAL_STREAM. Whoever redirects standard error doesn't clear it.
+#[test]
+fn a_line_has_its_level_only_in_the_journal() {
+    let panics = |journal: &dyn Fn(u64, u64) -> Option<String>| {
+        let (read, write) = io::pipe().unwrap();
+        let file = File::from(OwnedFd::from(write));
+        let metadata = file.metadata().unwrap();
+        let mut command = probe(&["panic"]);
+        match journal(metadata.dev(), metadata.ino()) {
+            Some(stream) => command.env("JOURNAL_STREAM", stream),
+            None => command.env_remove("JOURNAL_STREAM"),
+        };
+        command.stderr(file).status().unwrap();
+        drop(command);
+        io::read_to_string(read).unwrap()
+    };
+    let line = panics(&|device, inode| Some(format!("{device}:{inode}")));
+    assert!(line.starts_with("<2>panic at "), "{line}");
+    for other in [
+        panics(&|_, _| None),
+        panics(&|device, inode| Some(format!("{device}:{}", inode + 1))),
+        panics(&|device, inode| Some(format!("{}:{inode}", device + 1))),
+    ] {
+        assert!(other.starts_with("panic at "), "{other}");
+    }
 }
 
 #[test]

@@ -5,14 +5,15 @@ use std::process::ExitCode;
 
 use softsim_anchord::args::{Task, USAGE, VERSION, parse};
 use softsim_anchord::serve;
-use softsim_sandbox::{log, process};
+use softsim_sandbox::{exit_status, log, process};
 
 fn main() -> ExitCode {
+    log::begin();
     let task = match parse(env::args_os().skip(1)) {
         Ok(task) => task,
         Err(error) => {
             eprintln!("softsim-anchord: {error}\n{USAGE}");
-            return ExitCode::from(64);
+            return ExitCode::from(exit_status::USAGE);
         }
     };
     match task {
@@ -30,5 +31,5 @@ fn main() -> ExitCode {
 }
 
 fn printed(text: &str) -> ExitCode {
-    process::print(text).map_or(ExitCode::from(74), |()| ExitCode::SUCCESS)
+    process::print(text).map_or(ExitCode::from(exit_status::IO), |()| ExitCode::SUCCESS)
 }

@@ -9,7 +9,7 @@ use softsim_sandbox::notify::{Notify, Watchdog};
 use softsim_sandbox::seccomp::{self, Filter};
 use softsim_sandbox::seqpacket::{Connection, Listener, Received};
 use softsim_sandbox::tally::Tally;
-use softsim_sandbox::{clock, inherited, landlock, log, poll, process};
+use softsim_sandbox::{clock, exit_status, inherited, landlock, log, poll, process};
 
 use crate::args::{Sandbox, Settings};
 use crate::counter::{AdvanceError, Counter};
@@ -51,19 +51,19 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit status, as in sysexits.h.
+    /// The exit status.
     pub fn status(&self) -> u8 {
         match self {
-            Self::NoSocket => 64,
+            Self::NoSocket => exit_status::USAGE,
             // The index is something else, and stays so.
             Self::Tpm(TpmError::Response {
                 error: ResponseError::Field { .. },
                 ..
-            }) => 78,
-            Self::Open(..) | Self::Tpm(_) => 69,
-            Self::Landlock(_) | Self::Seccomp(_) | Self::System(_) => 71,
-            Self::Socket(_) => 73,
-            Self::Notify(_) => 74,
+            }) => exit_status::CONFIGURATION,
+            Self::Open(..) | Self::Tpm(_) => exit_status::UNAVAILABLE,
+            Self::Landlock(_) | Self::Seccomp(_) | Self::System(_) => exit_status::SYSTEM,
+            Self::Socket(_) => exit_status::CANNOT_CREATE,
+            Self::Notify(_) => exit_status::IO,
         }
     }
 }

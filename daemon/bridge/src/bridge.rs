@@ -8,7 +8,7 @@ use softsim_client::keyd::{Connection, Error as KeydError};
 use softsim_client::proto::requests::Identity;
 use softsim_client::proto::{IdentityRequest, Method, Realm};
 use softsim_sandbox::notify::{Notify, Watchdog};
-use softsim_sandbox::{clock, log, poll, process, seqpacket};
+use softsim_sandbox::{clock, exit_status, log, poll, process, seqpacket};
 
 use crate::args::{Sandbox, Settings};
 use crate::finder::{Finder, FinderLost};
@@ -43,12 +43,12 @@ pub enum Error {
 }
 
 impl Error {
-    /// The exit status, as in sysexits.h.
+    /// The exit status.
     pub fn status(&self) -> u8 {
         match self {
-            Self::Keyd(_) | Self::KeydEnded => 69,
-            Self::Socket(..) | Self::Notify(_) => 74,
-            Self::Sandbox(_) | Self::FinderEnded | Self::Wait(_) => 71,
+            Self::Keyd(_) | Self::KeydEnded => exit_status::UNAVAILABLE,
+            Self::Socket(..) | Self::Notify(_) => exit_status::IO,
+            Self::Sandbox(_) | Self::FinderEnded | Self::Wait(_) => exit_status::SYSTEM,
         }
     }
 }

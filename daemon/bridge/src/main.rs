@@ -7,12 +7,16 @@ use std::process::ExitCode;
 use softsim_bridge::args::{Task, USAGE, VERSION, parse};
 use softsim_bridge::bridge::{self, Error};
 use softsim_bridge::finder;
-use softsim_sandbox::{inherited, log, process};
+use softsim_sandbox::{exit_status, inherited, log, process};
 
 fn main() -> ExitCode {
+    log::begin();
     if let Err(error) = inherited::close() {
-        eprintln!("softsim-bridge: inherited descriptors: {error}");
-        return ExitCode::from(71);
+        log::line(
+            3,
+            format_args!("softsim-bridge: inherited descriptors: {error}"),
+        );
+        return ExitCode::from(exit_status::SYSTEM);
     }
     let mut arguments = env::args_os().skip(1).peekable();
     if arguments
@@ -25,7 +29,7 @@ fn main() -> ExitCode {
         Ok(task) => task,
         Err(error) => {
             eprintln!("softsim-bridge: {error}\n{USAGE}");
-            return ExitCode::from(64);
+            return ExitCode::from(exit_status::USAGE);
         }
     };
     match task {
@@ -46,7 +50,7 @@ fn main() -> ExitCode {
 }
 
 fn printed(text: &str) -> ExitCode {
-    process::print(text).map_or(ExitCode::from(74), |()| ExitCode::SUCCESS)
+    process::print(text).map_or(ExitCode::from(exit_status::IO), |()| ExitCode::SUCCESS)
 }
 
 /// Runs the finder, the process that the bridge starts for each control socket.
@@ -54,8 +58,8 @@ fn find(arguments: impl Iterator<Item = OsString>) -> ExitCode {
     match finder::run(arguments) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("softsim-bridge {error}");
-            ExitCode::from(71)
+            log::line(3, format_args!("softsim-bridge: {error}"));
+            ExitCode::from(exit_status::SYSTEM)
         }
     }
 }

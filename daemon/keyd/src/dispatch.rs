@@ -127,7 +127,9 @@ impl Keyd {
             Kind::Abort => {
                 exchange.provision(|provisioning, role, request| provisioning.abort(role, request))
             }
-            Kind::ListProfiles => exchange.with_vault(status::list_profiles),
+            Kind::ListProfiles => {
+                exchange.with(|keyd, _, request| status::list_profiles(keyd, request))
+            }
             Kind::Enable => {
                 exchange.provision(|provisioning, _, request| provisioning.enable(request))
             }

@@ -41,8 +41,9 @@ pub(crate) enum Event<'a> {
     RoleWithoutUsers(Role),
     /// A client sent a request and didn't read the answer.
     AnswersNotRead { role: Role, uid: u32 },
-    /// A network without our K, or one with an AMF for another access, tried to authenticate.
-    Autn(AutnFault),
+    /// A network without the profile's K and OPc, or one with an AMF for another access, tried to
+    /// authenticate.
+    Autn { iccid: &'a str, fault: AutnFault },
     /// AUTS was given out.
     SynchronisationFailure,
     /// A packet's AT_MAC was wrong, or its contents were, although AT_MAC was right.
@@ -134,7 +135,7 @@ impl Event<'_> {
             | Self::TooManyConnections(_)
             | Self::RoleWithoutUsers(_)
             | Self::AnswersNotRead { .. }
-            | Self::Autn(_)
+            | Self::Autn { .. }
             | Self::Packet(_)
             | Self::CounterTooSmall { .. }
             | Self::IdentityWithheld
@@ -177,7 +178,7 @@ impl Event<'_> {
         matches!(
             self,
             Self::AnswersNotRead { .. }
-                | Self::Autn(_)
+                | Self::Autn { .. }
                 | Self::SynchronisationFailure
                 | Self::Packet(_)
                 | Self::CounterTooSmall { .. }
@@ -257,14 +258,8 @@ impl fmt::Display for Event<'_> {
                     "uid {uid} on the {role} socket doesn't read its answers: dropped"
                 )
             }
-            Self::Autn(AutnFault::Mac) => {
-                f.write_str("AUTN refused: its MAC is not made with our K")
-            }
-            Self::Autn(AutnFault::SeparationBit) => {
-                f.write_str("AUTN refused: the AMF separation bit is 0")
-            }
-            Self::Autn(AutnFault::SeparationBitSet) => {
-                f.write_str("AUTN refused: the AMF separation bit is 1")
+            Self::Autn { iccid, fault } => {
+                write!(f, "AUTN refused for profile {iccid}: {fault}")
             }
             Self::SynchronisationFailure => f.write_str("SQN out of range: AUTS given out"),
             Self::Packet(fault) => write!(f, "EAP packet refused: {fault}"),

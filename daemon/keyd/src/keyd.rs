@@ -8,6 +8,7 @@ use softsim_keyd_proto::{Counters, Enforcement, Role};
 use crate::akma::Anchored;
 use crate::device::Keys;
 use crate::eap::Sessions;
+use crate::mac_failures::MacFailures;
 use crate::patience::{Refusals, Wait};
 use crate::provision::Provisioning;
 use crate::rates::{AccountId, Rates};
@@ -43,6 +44,7 @@ pub struct Keyd {
     /// The keys of the last primary authentication with a 5G core.
     pub(crate) anchored: Option<Anchored>,
     pub(crate) counters: Counters,
+    pub(crate) mac_failures: MacFailures,
     /// The wait before the permanent identity is shown.
     pub(crate) wait: Wait,
     /// The time of the present request, by the boot clock.
@@ -95,6 +97,7 @@ impl Keyd {
             transactions: Transactions::after(vault.last_transaction()),
             anchored: None,
             counters: Counters::default(),
+            mac_failures: MacFailures::default(),
             wait: Wait::default(),
             now: Duration::ZERO,
             vault,
@@ -120,6 +123,7 @@ impl Keyd {
         Sim {
             vault: &mut self.vault,
             counters: &mut self.counters,
+            mac_failures: &mut self.mac_failures,
             enforcement: &self.service.enforcement,
             refusals,
             wait: &mut self.wait,

@@ -27,6 +27,7 @@ mod event;
 mod handshake;
 mod identity;
 mod keyd;
+mod mac_failures;
 mod patience;
 mod provision;
 mod psk;

@@ -6,6 +6,7 @@ use core::time::Duration;
 use softsim_keyd_proto::{Counters, Enforcement, Refusal};
 use softsim_profile::{Algorithm, Profile};
 
+use crate::mac_failures::MacFailures;
 use crate::patience::{Refusals, Wait};
 use crate::vault::{Slot, Vault};
 
@@ -13,6 +14,7 @@ use crate::vault::{Slot, Vault};
 pub(crate) struct Sim<'a> {
     pub(crate) vault: &'a mut Vault,
     pub(crate) counters: &'a mut Counters,
+    pub(crate) mac_failures: &'a mut MacFailures,
     pub(crate) enforcement: &'a Enforcement,
     /// What the network of this connection has refused.
     pub(crate) refusals: &'a mut Refusals,

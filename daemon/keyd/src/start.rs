@@ -13,7 +13,7 @@ use softsim_sandbox::file_system::{self, FileSystem};
 use softsim_sandbox::landlock::{PathAccess, PathRule};
 use softsim_sandbox::notify::{Notify, Watchdog};
 use softsim_sandbox::seqpacket::Listener;
-use softsim_sandbox::{clock, inherited, landlock, memory, process, seccomp};
+use softsim_sandbox::{clock, exit_status, inherited, landlock, log, memory, process, seccomp};
 
 use crate::anchor_socket::AnchorSocket;
 use crate::args::{
@@ -36,6 +36,7 @@ const HEAP_FOR_THE_REST: usize = 384 << 10;
 
 /// Runs the key process to its end.
 pub fn run(args: softsim_sandbox::Args) -> ! {
+    log::begin();
     match start(args) {
         Ok(never) => match never {},
         Err(error) => end(&error),
@@ -44,7 +45,7 @@ pub fn run(args: softsim_sandbox::Args) -> ! {
 
 fn end(error: &StartError) -> ! {
     Event::Fatal(error).log();
-    process::exit(error.exit_code())
+    process::exit(error.exit_status().into())
 }
 
 /// Why keyd didn't start, or why it ended.
@@ -90,20 +91,22 @@ enum StartError {
 }
 
 impl StartError {
-    /// The exit status, as in sysexits.h.
-    fn exit_code(&self) -> i32 {
+    /// The exit status.
+    fn exit_status(&self) -> u8 {
         match self {
-            Self::Args(_) | Self::NoSocket | Self::Users(_) => 64,
-            Self::AnchorSocket(_) => 69,
+            Self::Args(_) | Self::NoSocket | Self::Users(_) => exit_status::USAGE,
+            Self::AnchorSocket(_) => exit_status::UNAVAILABLE,
             Self::KeyMemory(_)
             | Self::Landlock(_)
             | Self::Seccomp(_)
             | Self::Heap(_)
-            | Self::System(_) => 71,
-            Self::Socket(..) | Self::State(..) | Self::Notify(_) => 73,
+            | Self::System(_) => exit_status::SYSTEM,
+            Self::Socket(..) | Self::State(..) | Self::Notify(_) => exit_status::CANNOT_CREATE,
             // The next start may succeed.
-            Self::Serve(_) | Self::Vault(OpenError::Io(_) | OpenError::Anchor(_)) => 74,
-            Self::StateMode(..) | Self::Kek(..) | Self::Vault(_) => 78,
+            Self::Serve(_) | Self::Vault(OpenError::Io(_) | OpenError::Anchor(_)) => {
+                exit_status::IO
+            }
+            Self::StateMode(..) | Self::Kek(..) | Self::Vault(_) => exit_status::CONFIGURATION,
         }
     }
 }
@@ -131,7 +134,8 @@ fn key_memory_missing(kind: &memory::KeyMemory, f: &mut fmt::Formatter<'_>) -> f
 
 /// Prints a text and ends the process.
 fn print(text: &str) -> ! {
-    process::exit(process::print(text).map_or(74, |()| 0))
+    let printed = process::print(text);
+    process::exit(printed.map_or(exit_status::IO, |()| 0).into())
 }
 
 /// Opens files and sockets, confines the process, decrypts the vault, and serves.
@@ -503,8 +507,9 @@ mod tests {
     fn a_medium_that_fails_at_the_start_doesn_t_stop_the_next_start() {
         let failed = || io::Error::other("a bad sector");
         for error in [OpenError::Io(failed()), OpenError::Anchor(failed())] {
-            assert_eq!(StartError::Vault(error).exit_code(), 74);
+            assert_eq!(StartError::Vault(error).exit_status(), exit_status::IO);
         }
-        assert_eq!(StartError::Vault(OpenError::WrongKek).exit_code(), 78);
+        let wrong_key = StartError::Vault(OpenError::WrongKek);
+        assert_eq!(wrong_key.exit_status(), exit_status::CONFIGURATION);
     }
 }

@@ -11,7 +11,7 @@ use softsim_sandbox::log;
 use crate::keyd::Keyd;
 use crate::patience::policy;
 use crate::provision::times;
-use crate::vault::{Slot, StoredProfile, Vault};
+use crate::vault::{Slot, StoredProfile};
 
 /// The number of profiles in one answer to ListProfiles, which is low enough that no other client
 /// waits for it.
@@ -47,7 +47,7 @@ pub(crate) fn status(keyd: &Keyd, role: Role, _: Status) -> Result<StatusAnswer,
         certified: vault.certificate().is_some(),
         trust_anchors: vault.trust_anchors().len() as u8,
         profiles: vault.installed(),
-        profile: summary(vault).filter(|_| whole),
+        profile: summary(keyd).filter(|_| whole),
         capacity: vault.capacity(),
         anchor: vault.epoch().filter(|_| whole),
         committed: keyd.transactions.last(Role::Network).filter(|_| whole),
@@ -72,37 +72,38 @@ fn identities(keyd: &Keyd) -> Option<IdentityStatus> {
 }
 
 /// The profile that a status shows: the enabled one, or else the first.
-fn summary(vault: &Vault) -> Option<ProfileInfo> {
+fn summary(keyd: &Keyd) -> Option<ProfileInfo> {
+    let vault = &keyd.vault;
     let (slot, stored) = match vault.enabled() {
         Some(slot) => (slot, vault.profile(slot)?),
         None => vault.profiles().next()?,
     };
-    Some(info(vault, slot, stored))
+    Some(info(keyd, slot, stored))
 }
 
-pub(crate) fn list_profiles(
-    vault: &Vault,
-    request: ListProfiles,
-) -> Result<ProfilesAnswer, Refusal> {
-    let mut stored = vault.profiles_from(request.from);
+pub(crate) fn list_profiles(keyd: &Keyd, request: ListProfiles) -> Result<ProfilesAnswer, Refusal> {
+    let mut stored = keyd.vault.profiles_from(request.from);
     Ok(ProfilesAnswer {
         profiles: stored
             .by_ref()
             .take(PROFILES_AT_ONCE)
-            .map(|(slot, stored)| info(vault, slot, stored))
+            .map(|(slot, stored)| info(keyd, slot, stored))
             .collect(),
         next: stored.next().map(|(slot, _)| slot.number()),
     })
 }
 
-fn info(vault: &Vault, slot: Slot, stored: &StoredProfile) -> ProfileInfo {
+fn info(keyd: &Keyd, slot: Slot, stored: &StoredProfile) -> ProfileInfo {
+    let installation = keyd.vault.installation(slot);
     ProfileInfo {
         iccid: stored.profile.iccid.as_str().to_owned(),
-        state: if vault.enabled() == Some(slot) {
+        state: if keyd.vault.enabled() == Some(slot) {
             ProfileState::Enabled
         } else {
             ProfileState::Disabled
         },
         algorithm: Algorithm::of(&stored.profile.credentials).name().to_owned(),
+        autn_mac_rejected: installation
+            .map_or(0, |installation| keyd.mac_failures.times(installation)),
     }
 }

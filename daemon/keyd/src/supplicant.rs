@@ -6,7 +6,7 @@ use softsim_keyd_proto::requests::UmtsAuthenticate;
 use softsim_keyd_proto::{Refusal, SecretBytes, UmtsAnswer};
 use softsim_usim::SeparationBit;
 
-use crate::eap::{check_autn, use_up};
+use crate::eap::use_up;
 use crate::event::Event;
 use crate::sim::Sim;
 
@@ -25,13 +25,7 @@ impl Sim<'_> {
         let (rand, autn) = (Rand::new(request.rand), Autn::new(request.autn));
         // Only the supplicant knows for which method the vector is.
         let separation_bit = SeparationBit::NotRequired;
-        let verified = match check_autn(
-            self.vault,
-            self.counters,
-            slot,
-            (&rand, &autn),
-            separation_bit,
-        )? {
+        let verified = match self.check_autn(slot, (&rand, &autn), separation_bit)? {
             Ok(verified) => verified,
             Err(auts) => return Ok(UmtsAnswer::SynchronisationFailure { auts }),
         };

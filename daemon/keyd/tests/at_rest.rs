@@ -170,7 +170,7 @@ fn a_rekeyed_vault_opens_with_the_new_key_only() {
     assert!(output.status.success(), "{}", stderr(&output));
     assert_eq!(
         stderr(&output),
-        "<5>softsim-keyd: vault rekeyed: under key file, with a new data key and room for 1000 profiles\n"
+        "softsim-keyd: vault rekeyed: under key file, with a new data key and room for 1000 profiles\n"
     );
 
     let old = host.refused();
@@ -287,7 +287,7 @@ fn an_old_copy_of_the_vault_is_refused_under_an_anchor_until_it_is_accepted() {
     let output = put_back.run(&["--accept-vault"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let said = stderr(&output);
-    let aloud = "<4>softsim-keyd: VAULT ACCEPTED AS IT IS: its epoch was 0, its anchor's 1, and both are 2 now; ";
+    let aloud = "softsim-keyd: VAULT ACCEPTED AS IT IS: its epoch was 0, its anchor's 1, and both are 2 now; ";
     assert!(said.starts_with(aloud), "{said}");
     let output = put_back.run(&["--accept-vault"]);
     assert!(output.status.success());

@@ -4,10 +4,10 @@
 //! files for a moment, locked vaults among them.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::fs::{self, Permissions};
-use std::io::{BufRead, ErrorKind};
+use std::fs::{self, File, Permissions};
+use std::io::{self, BufRead, ErrorKind};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -42,7 +42,7 @@ fn it_says_what_is_enforced_and_answers_hello_and_status_on_each_socket() {
     assert!(
         running
             .first_line
-            .starts_with("<6>softsim-keyd: enforcing landlock ABI "),
+            .starts_with("softsim-keyd: enforcing landlock ABI "),
         "{}",
         running.first_line
     );
@@ -80,7 +80,7 @@ fn supplicant_socket_exists_only_on_request_and_is_logged_as_a_warning() {
     );
     let line = &running.first_line;
     assert!(
-        line.starts_with("<4>") && line.contains("TO THE ROLE supplicant"),
+        line.starts_with("softsim-keyd: ") && line.contains("TO THE ROLE supplicant"),
         "{line}"
     );
     let enforcement = host.status().enforcement;
@@ -390,11 +390,31 @@ fn a_start_that_is_refused_says_why_in_one_line() {
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains(words) && said.lines().count() == 1, "{said}");
-        assert!(said.starts_with("<2>softsim-keyd: "));
+        assert!(said.starts_with("softsim-keyd: "));
     }
     let output = Host::new(PROGRAM).with("--verbose").refused();
     assert_eq!(output.status.code(), Some(64));
     assert!(stderr(&output).contains("unknown flag --verbose; usage: "));
+}
+
+#[test]
+fn lines_have_a_level_in_the_journal_and_none_for_people() {
+    let refused = |to_journal: bool| {
+        let (read, write) = io::pipe().unwrap();
+        let file = File::from(OwnedFd::from(write));
+        let metadata = file.metadata().unwrap();
+        let inode = metadata.ino() + u64::from(!to_journal);
+        let mut command = Command::new(PROGRAM);
+        command
+            .arg("--verbose")
+            .env("JOURNAL_STREAM", format!("{}:{inode}", metadata.dev()))
+            .stderr(file);
+        assert_eq!(command.status().unwrap().code(), Some(64));
+        drop(command);
+        io::read_to_string(read).unwrap()
+    };
+    assert!(refused(true).starts_with("<2>softsim-keyd: unknown flag"));
+    assert!(refused(false).starts_with("softsim-keyd: unknown flag"));
 }
 
 #[test]
@@ -427,7 +447,7 @@ fn key_memory_is_secret_or_there_is_no_start_where_it_is_required() {
 fn without_the_sandbox_it_says_so_aloud() {
     let host = Host::new(PROGRAM).with("--sandbox=off");
     let running = host.start();
-    let line = "<4>softsim-keyd: NOT CONFINED (--sandbox=off), ";
+    let line = "softsim-keyd: NOT CONFINED (--sandbox=off), ";
     assert!(running.first_line.starts_with(line));
     let enforcement = host.status().enforcement;
     assert_eq!(

@@ -218,6 +218,10 @@ impl Control {
                 .eap_test(&radius, &secret, identity, &progress)
                 .await
                 .map(Report::EapTest),
+            // No accesses are a state, too.
+            Command::AccessStatus { name: None } if self.accesses.handles.is_empty() => {
+                Ok(Report::Access(Accesses::default()))
+            }
             Command::AccessStatus { name } => self.accesses(name, None, &progress).await,
             Command::AccessConnect { name } => {
                 self.await_keyd().await?;

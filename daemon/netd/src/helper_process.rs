@@ -2,15 +2,18 @@
 //! The standard input of each is a socket to netd.
 
 use std::ffi::OsStr;
-use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
+use std::{env, io};
 
 use softsim_sandbox::seqpacket::{Connection, pair};
 
-/// Starts a helper process with these arguments, and with an empty environment except for what
-/// `configure` adds. Returns netd's end of the socket.
+/// The variable that tells a process whether its standard error goes to the journal.
+const JOURNAL: &str = "JOURNAL_STREAM";
+
+/// Starts a helper process with these arguments, and with an empty environment except for
+/// [`JOURNAL`] and what `configure` adds. Returns netd's end of the socket.
 ///
 /// # Errors
 /// The kernel has no room for another process or socket.
@@ -24,6 +27,7 @@ pub(crate) fn start(
         .arg0("softsim-netd")
         .args(arguments)
         .env_clear()
+        .envs(env::var_os(JOURNAL).map(|stream| (JOURNAL, stream)))
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .stdout(Stdio::null());
     configure(&mut command);

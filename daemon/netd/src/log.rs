@@ -2,35 +2,74 @@
 
 use std::io::{self, Write};
 
+use softsim_sandbox::log;
 use softsim_sandbox::text::Plain;
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
 
-/// Starts the log on standard error. `RUST_LOG` selects the events.
+/// Starts the log on standard error. `RUST_LOG` selects the events. In the journal, which keeps the
+/// time of each line, a line begins with its level as the journal reads it; elsewhere, with the
+/// time and the level in a word.
 pub fn begin() {
     let filter = EnvFilter::builder()
-        .with_default_directive(tracing::Level::INFO.into())
+        .with_default_directive(Level::INFO.into())
         .from_env_lossy();
-    tracing_subscriber::fmt()
-        .with_writer(|| Lines(io::stderr()))
+    let subscriber = tracing_subscriber::fmt()
         .with_ansi(false)
-        .with_env_filter(filter)
-        .init();
+        .with_env_filter(filter);
+    match log::is_the_journals() {
+        true => subscriber
+            .with_writer(Journal(io::stderr))
+            .without_time()
+            .with_level(false)
+            .init(),
+        false => subscriber.with_writer(|| Lines("", io::stderr())).init(),
+    }
 }
 
-/// Writes each event as one line. The subscriber passes an event in one piece, with its newline.
-struct Lines<W>(W);
+/// Makes writers whose lines begin with the level of their event.
+struct Journal<M>(M);
+
+impl<'a, M: Fn() -> W, W: Write> MakeWriter<'a> for Journal<M> {
+    type Writer = Lines<W>;
+
+    fn make_writer(&'a self) -> Self::Writer {
+        Lines("", self.0())
+    }
+
+    fn make_writer_for(&'a self, event: &Metadata<'_>) -> Self::Writer {
+        Lines(level(*event.level()), self.0())
+    }
+}
+
+/// A level of syslog, as the journal reads it at the beginning of a line (sd-daemon(3)).
+fn level(level: Level) -> &'static str {
+    match level {
+        Level::ERROR => "<3>",
+        Level::WARN => "<4>",
+        Level::INFO => "<6>",
+        Level::DEBUG | Level::TRACE => "<7>",
+    }
+}
+
+/// Writes each event as one line that begins so. The subscriber passes an event in one piece, with
+/// its newline.
+struct Lines<W>(&'static str, W);
 
 impl<W: Write> Write for Lines<W> {
     fn write(&mut self, event: &[u8]) -> io::Result<usize> {
         let text = String::from_utf8_lossy(event);
         let line = text.strip_suffix('\n').unwrap_or(&text);
         // netd goes on if nobody reads its log; on an error, the subscriber would panic.
-        let _ = self.0.write_all(format!("{}\n", Plain(line)).as_bytes());
+        let _ = self
+            .1
+            .write_all(format!("{}{}\n", self.0, Plain(line)).as_bytes());
         Ok(event.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.0.flush()
+        self.1.flush()
     }
 }
 
@@ -61,7 +100,7 @@ mod tests {
         let written = Written::default();
         let writer = written.clone();
         let subscriber = tracing_subscriber::fmt()
-            .with_writer(move || Lines(writer.clone()))
+            .with_writer(move || Lines("", writer.clone()))
             .with_ansi(false)
             .finish();
         let hostile = "\x1b]0;x\x07\n<0>kernel: forged\u{9b}2J\u{202e}";
@@ -78,5 +117,25 @@ mod tests {
                 .all(|line| line.chars().all(softsim_sandbox::text::is_plain))
         );
         assert!(lines[0].contains("forged") && lines[1].contains("next"));
+    }
+
+    #[test]
+    fn the_journal_gets_the_level_of_each_event_first() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(Journal(move || writer.clone()))
+            .with_ansi(false)
+            .without_time()
+            .with_level(false)
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            tracing::error!("broken");
+            tracing::warn!("doubtful\n<0>kernel: forged");
+            tracing::info!("usual");
+        });
+        let text = String::from_utf8(written.0.lock().unwrap().clone()).unwrap();
+        let levels: Vec<_> = text.lines().map(|line| &line[..3]).collect();
+        assert_eq!(levels, ["<3>", "<4>", "<6>"], "{text}");
     }
 }

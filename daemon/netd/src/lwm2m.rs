@@ -337,15 +337,12 @@ impl Lwm2m {
         let now = Instant::now();
         match event {
             SessionEvent::Calling(address) => {
-                tracing::info!(?role, %address, "DTLS handshake");
+                tracing::info!(%address, "DTLS handshake with {role}");
                 self.step(|| format!("DTLS handshake with {address}"));
             }
             SessionEvent::Connected => {
-                tracing::info!(?role, "DTLS session established");
-                self.step(|| match role {
-                    ServerRole::Bootstrap => "DTLS established with the bootstrap server".into(),
-                    ServerRole::Management(_) => "DTLS established with the LwM2M server".into(),
-                });
+                tracing::info!("DTLS established with {role}");
+                self.step(|| format!("DTLS established with {role}"));
                 if let Some(client) = self.client_mut() {
                     client.session_opened(now, role);
                 }

@@ -10,9 +10,10 @@ use softsim_netd::connector::process as connector;
 use softsim_netd::names::helper;
 use softsim_netd::start::run;
 use softsim_netd::{checks, log};
-use softsim_sandbox::{inherited, process};
+use softsim_sandbox::{exit_status, inherited, process};
 
 fn main() -> ExitCode {
+    softsim_sandbox::log::begin();
     if let Err(error) = inherited::close() {
         return ended(Err(format!("inherited descriptors: {error}")));
     }
@@ -42,7 +43,7 @@ fn network_daemon(arguments: Vec<OsString>) -> ExitCode {
         Ok(task) => task,
         Err(error) => {
             eprint!("softsim-netd: {error}\n{USAGE}");
-            return ExitCode::from(64);
+            return ExitCode::from(exit_status::USAGE);
         }
     };
     let config = match &task {
@@ -62,7 +63,7 @@ fn network_daemon(arguments: Vec<OsString>) -> ExitCode {
 }
 
 fn printed(text: &str) -> ExitCode {
-    process::print(text).map_or(ExitCode::from(74), |()| ExitCode::SUCCESS)
+    process::print(text).map_or(ExitCode::from(exit_status::IO), |()| ExitCode::SUCCESS)
 }
 
 /// Reports why a process can't start, or how a helper process ended.
@@ -70,8 +71,8 @@ fn ended(outcome: Result<(), impl fmt::Display>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("softsim-netd {error}");
-            ExitCode::FAILURE
+            softsim_sandbox::log::line(3, format_args!("softsim-netd: {error}"));
+            ExitCode::from(exit_status::SYSTEM)
         }
     }
 }

@@ -9,6 +9,7 @@ use std::{io, mem};
 
 use softsim_client::keyd::{Connection, Error as KeydError};
 use softsim_client::proto::requests::Status;
+use softsim_sandbox::exit_status;
 use tokio::net::UnixListener;
 use tokio::runtime;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -97,23 +98,25 @@ fn advice(error: &SandboxError) -> &'static str {
 }
 
 impl Error {
-    /// The exit status, as in sysexits.h.
+    /// The exit status.
     pub fn status(&self) -> u8 {
         match self {
             Self::Checks { status, .. } => *status,
             Self::Prepare(PrepareError::File(finding)) => finding.kind.status(),
-            Self::Keyd(_) | Self::Device(_) | Self::Lwm2m(Fatal::Device(_)) => 69,
-            Self::Claim(ClaimError::Held { .. }) => 75,
+            Self::Keyd(_) | Self::Device(_) | Self::Lwm2m(Fatal::Device(_)) => {
+                exit_status::UNAVAILABLE
+            }
+            Self::Claim(ClaimError::Held { .. }) => exit_status::TEMPORARY,
             Self::Claim(ClaimError::Lock(..))
             | Self::Control(..)
-            | Self::Lwm2m(Fatal::Store(_)) => 74,
-            Self::Dtls(_) => 70,
+            | Self::Lwm2m(Fatal::Store(_)) => exit_status::IO,
+            Self::Dtls(_) => exit_status::SOFTWARE,
             Self::Sandbox(_)
             | Self::Names(_)
             | Self::Connector(_)
             | Self::Runtime(_)
             | Self::Prepare(_)
-            | Self::Access(..) => 71,
+            | Self::Access(..) => exit_status::SYSTEM,
         }
     }
 }

@@ -2,9 +2,10 @@
 
 use softsim_client::netd::{Access, AccessState, Command, Control, Error, Event, Report};
 use softsim_client::paths::Sockets;
+use softsim_sandbox::exit_status::TEMPORARY;
 
 use crate::args::AccessCommand;
-use crate::failure::{Failure, TEMPORARY, status_of};
+use crate::failure::{Failure, status_of};
 use crate::output::Output;
 use crate::text;
 
@@ -22,7 +23,10 @@ pub fn run(
     };
     for event in Control::run(&sockets.netd, &command)? {
         let event = event?;
-        output.result(&event, || text::event(&event))?;
+        // A failure goes to standard error, once.
+        if !matches!(event, Event::Failed { .. }) {
+            output.result(&event, || text::event(&event))?;
+        }
         match event {
             Event::Done {
                 report: Report::Access(report),

@@ -4,22 +4,44 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use softsim_sandbox::exit_status;
 
 const ENVIRONMENT: &str = "\
 Environment:
   SOFTSIM_ADMIN_SOCKET  admin socket of softsim-keyd [default: /run/softsim/admin.sock]
   SOFTSIM_NETD_SOCKET   control socket of softsim-netd [default: /run/softsim/netd.sock]
 
-Exit status: 0 done; 64 usage; 65 bad data; 66 no such file; 69 a daemon or server can't be reached;
-70 internal; 73 can't create a file; 74 output failed; 75 try again; 76 protocol broken; 77 refused;
-141 the reader of the output has gone";
+";
+
+/// The statuses that softsimctl ends with.
+const STATUSES: &[u8] = &[
+    0,
+    exit_status::USAGE,
+    exit_status::DATA,
+    exit_status::NO_INPUT,
+    exit_status::UNAVAILABLE,
+    exit_status::SOFTWARE,
+    exit_status::SYSTEM,
+    exit_status::CANNOT_CREATE,
+    exit_status::IO,
+    exit_status::TEMPORARY,
+    exit_status::PROTOCOL,
+    exit_status::REFUSED,
+    exit_status::CONFIGURATION,
+    exit_status::READER_GONE,
+];
+
+fn after_help() -> String {
+    format!("{ENVIRONMENT}{}", exit_status::help(STATUSES))
+}
 
 /// Administers the software SIM of this gateway.
 #[derive(Debug, Parser)]
-#[command(name = "softsimctl", version, after_help = ENVIRONMENT)]
+#[command(name = "softsimctl", version, after_help = after_help())]
 pub struct Arguments {
-    /// Print JSON: one object, or one object a line if a command reports its progress. A failure
-    /// goes to standard error.
+    /// Print JSON: one object, or one object a line if a command reports its progress. A failure,
+    /// also that of a wrong command line, is one object on standard error, and on no other stream:
+    /// `error`, `hint` and `status`.
     #[arg(long, global = true)]
     pub json: bool,
     /// What to do.

@@ -1,4 +1,4 @@
-//! Why a command failed, what to do about it, and the exit status (as in sysexits.h).
+//! Why a command failed, what to do about it, and the exit status.
 
 use std::io;
 use std::path::Path;
@@ -6,30 +6,10 @@ use std::path::Path;
 use softsim_client::keyd;
 use softsim_client::netd::{self, Failure as NetdFailure};
 use softsim_client::proto::Refusal;
-
-/// The command line is wrong.
-pub const USAGE: u8 = 64;
-/// A file or an answer has the wrong content.
-pub const DATA: u8 = 65;
-/// A file doesn't exist, or can't be read.
-pub const NO_INPUT: u8 = 66;
-/// A daemon or a server can't be reached.
-pub const UNAVAILABLE: u8 = 69;
-/// A fault inside softsim.
-pub const SOFTWARE: u8 = 70;
-/// A file can't be created.
-pub const CANNOT_CREATE: u8 = 73;
-/// Reading or writing failed.
-pub const IO: u8 = 74;
-/// It may work later.
-pub const TEMPORARY: u8 = 75;
-/// The peer broke the protocol.
-pub const PROTOCOL: u8 = 76;
-/// It was refused.
-pub const REFUSED: u8 = 77;
-/// The reader of the output has gone. This is the status that shells show for a program that
-/// SIGPIPE ended; no message is printed.
-pub const READER_GONE: u8 = 141;
+use softsim_sandbox::exit_status::{
+    CANNOT_CREATE, CONFIGURATION, DATA, IO, NO_INPUT, PROTOCOL, READER_GONE, REFUSED, SOFTWARE,
+    TEMPORARY, UNAVAILABLE, USAGE,
+};
 
 /// A command that failed.
 #[derive(Debug, PartialEq, Eq)]
@@ -86,6 +66,22 @@ impl Failure {
     }
 }
 
+impl Failure {
+    /// A command line that isn't one, with what clap says about it: the reason, and what would be
+    /// right.
+    pub fn usage(said: &str) -> Self {
+        let said = said.trim_end();
+        let (reason, hint) = said.split_once("\n\n").unwrap_or((said, ""));
+        let reason = reason.strip_prefix("error: ").unwrap_or(reason);
+        let in_a_line = |text: &str| text.split_whitespace().collect::<Vec<_>>().join(" ");
+        Self {
+            status: USAGE,
+            message: in_a_line(reason),
+            hint: (!hint.is_empty()).then(|| in_a_line(hint)),
+        }
+    }
+}
+
 /// The output can't be written.
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
@@ -105,10 +101,12 @@ impl From<keyd::Error> for Failure {
                 &source,
                 message,
                 "softsim-keyd",
+                "--admin-uid",
                 "SOFTSIM_ADMIN_SOCKET names another socket",
             ),
-            keyd::Error::Closed => Self::new(UNAVAILABLE, message)
-                .advise("softsim-keyd died, or doesn't talk to this user: see its log"),
+            keyd::Error::Closed => Self::new(UNAVAILABLE, message).advise(
+                "softsim-keyd ended, or doesn't serve this user (--admin-uid): its log says which",
+            ),
             keyd::Error::TimedOut { .. } => Self::new(UNAVAILABLE, message),
             keyd::Error::Socket(_) => Self::new(IO, message),
             keyd::Error::TooLong { .. } => Self::new(DATA, message),
@@ -152,10 +150,11 @@ impl From<netd::Error> for Failure {
                 &source,
                 message,
                 "softsim-netd",
+                "control_uids in its configuration",
                 "SOFTSIM_NETD_SOCKET names another socket",
             ),
             netd::Error::Closed => Self::new(UNAVAILABLE, message)
-                .advise("softsim-netd died, or doesn't talk to this user: see its log"),
+                .advise("softsim-netd ended, or the command was too late or too long: see its log"),
             netd::Error::Socket(_) => Self::new(IO, message),
             netd::Error::Json(_) | netd::Error::TooLong => Self::new(PROTOCOL, message)
                 .advise("softsimctl and softsim-netd must be of the same release"),
@@ -172,15 +171,45 @@ pub fn status_of(failure: NetdFailure) -> u8 {
         NetdFailure::Refused => REFUSED,
         NetdFailure::Protocol => PROTOCOL,
         NetdFailure::Internal => SOFTWARE,
+        NetdFailure::Configuration => CONFIGURATION,
     }
 }
 
-fn unreachable_socket(error: &io::Error, message: String, daemon: &str, variable: &str) -> Failure {
+/// `users` is the setting that names the users of the daemon.
+fn unreachable_socket(
+    error: &io::Error,
+    message: String,
+    daemon: &str,
+    users: &str,
+    variable: &str,
+) -> Failure {
     let failure = Failure::new(UNAVAILABLE, message);
     match error.kind() {
         io::ErrorKind::PermissionDenied => failure.advise(format!(
-            "this user may not use the socket of {daemon}: run it as root or as a member of the socket's group"
+            "run it as root or as the user of {daemon}; another user must be named by {users}, and be in the socket's \
+             group, which isn't enough by itself"
         )),
         _ => failure.advise(format!("is {daemon} running? {variable}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The kernel compares the socket's mode, the daemon the user's number: the group alone helps
+    /// nobody.
+    #[test]
+    fn a_user_without_permission_learns_which_setting_names_users() {
+        let denied = || io::ErrorKind::PermissionDenied.into();
+        let (path, source) = ("admin.sock".into(), denied());
+        let keyd = Failure::from(keyd::Error::Connect { path, source });
+        let (path, source) = ("netd.sock".into(), denied());
+        let netd = Failure::from(netd::Error::Connect { path, source });
+        for (failure, setting) in [(keyd, "--admin-uid"), (netd, "control_uids")] {
+            let hint = failure.hint.unwrap_or_default();
+            assert!(hint.contains(setting), "{hint}");
+            assert!(hint.contains("isn't enough by itself"), "{hint}");
+        }
     }
 }

@@ -6,10 +6,11 @@ use std::path::Path;
 
 use pem_rfc7468::LineEnding;
 use softsim_client::netd::RadiusSecret;
+use softsim_sandbox::exit_status::{DATA, NO_INPUT};
 use softsim_sandbox::secret_file::{self, SecretFileError};
 use zeroize::Zeroizing;
 
-use crate::failure::{DATA, Failure, NO_INPUT};
+use crate::failure::Failure;
 
 /// The longest file in octets, which is more than any certificate, key or package that keyd
 /// accepts.

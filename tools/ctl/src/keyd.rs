@@ -17,9 +17,10 @@ use softsim_client::proto::{
     StatusAnswer, Times,
 };
 use softsim_client::time;
+use softsim_sandbox::exit_status::SOFTWARE;
 
 use crate::args::Enrol;
-use crate::failure::{Failure, SOFTWARE};
+use crate::failure::Failure;
 use crate::output::Output;
 use crate::{files, text};
 
@@ -440,20 +441,29 @@ fn profile_json(profile: &ProfileInfo) -> Value {
         "iccid": profile.iccid,
         "state": profile.state.to_string(),
         "algorithm": profile.algorithm,
+        "autn_mac_rejected": profile.autn_mac_rejected,
     })
 }
 
 fn profiles_text(profiles: &[ProfileInfo]) -> Vec<String> {
     profiles.iter().fold(Vec::new(), |mut text, profile| {
+        let ProfileInfo {
+            iccid,
+            state,
+            algorithm,
+            autn_mac_rejected,
+        } = profile;
+        let refused = match autn_mac_rejected {
+            0 => String::new(),
+            times => format!(
+                "  MAC-A of AUTN wrong {times} times: compare K and OPc with the operator's"
+            ),
+        };
+        let state = state.to_string();
         line(
             &mut text,
             "",
-            format_args!(
-                "{:<20} {:<8} {}",
-                profile.iccid,
-                profile.state.to_string(),
-                profile.algorithm
-            ),
+            format_args!("{iccid:<20} {state:<8} {algorithm}{refused}"),
         );
         text
     })

@@ -14,18 +14,19 @@ pub mod output;
 mod text;
 pub mod vault;
 
-use std::io;
 use std::process::ExitCode;
+use std::{env, io};
 
 use clap::Parser;
 use clap::error::ErrorKind;
 use softsim_client::paths::Sockets;
+use softsim_sandbox::exit_status::{READER_GONE, SYSTEM};
 use softsim_sandbox::process;
 
 use crate::args::{
     AccountsCommand, Arguments, Command, IdentityCommand, ProfileCommand, TimeCommand, VaultCommand,
 };
-use crate::failure::{Failure, READER_GONE, SOFTWARE, USAGE};
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// Runs the command line of this process.
@@ -37,7 +38,7 @@ pub fn main() -> ExitCode {
     // Passphrases and secrets pass through this process, so it makes no core file and other
     // processes can't read its memory.
     let hidden =
-        process::deny_dumps().map_err(|error| Failure::new(SOFTWARE, format!("no dumps: {error}")));
+        process::deny_dumps().map_err(|error| Failure::new(SYSTEM, format!("no dumps: {error}")));
     let done = hidden.and_then(|()| {
         let mut output = Output::new(io::stdout().lock(), arguments.json);
         run(&arguments.command, &Sockets::from_env(), &mut output)
@@ -53,10 +54,19 @@ fn not_a_command(error: &clap::Error) -> ExitCode {
         }
         _ => {
             let said = error.to_string();
-            let _ = Output::new(io::stderr(), false).result(&(), || said.lines().collect());
-            ExitCode::from(USAGE)
+            let failure = Failure::usage(&said);
+            // If even this can't be written, there is nothing left to do.
+            let _ = Output::new(io::stderr(), is_json_wanted())
+                .result(&failure.to_json(), || said.lines().collect());
+            ExitCode::from(failure.status)
         }
     }
+}
+
+/// Whether a command line that isn't one asks for JSON. What follows `--` is for another program.
+fn is_json_wanted() -> bool {
+    let mut own = env::args_os().skip(1).take_while(|word| word != "--");
+    own.any(|word| word == "--json")
 }
 
 fn status_of(done: Result<(), Failure>, json: bool) -> ExitCode {

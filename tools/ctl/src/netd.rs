@@ -2,9 +2,10 @@
 
 use softsim_client::netd::{Command, Control, Error, Event};
 use softsim_client::paths::Sockets;
+use softsim_sandbox::exit_status::USAGE;
 
 use crate::args::EapTest;
-use crate::failure::{Failure, USAGE, status_of};
+use crate::failure::{Failure, status_of};
 use crate::output::Output;
 use crate::{files, text};
 
@@ -43,7 +44,10 @@ fn with_port(radius: &str) -> Result<String, Failure> {
 fn follow(sockets: &Sockets, command: &Command, output: &mut Output<'_>) -> Result<(), Failure> {
     for event in Control::run(&sockets.netd, command)? {
         let event = event?;
-        output.result(&event, || text::event(&event))?;
+        // A failure goes to standard error, once.
+        if !matches!(event, Event::Failed { .. }) {
+            output.result(&event, || text::event(&event))?;
+        }
         match event {
             Event::Done { .. } => return Ok(()),
             Event::Failed { failure, reason } => {

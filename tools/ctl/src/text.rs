@@ -33,7 +33,7 @@ pub(crate) fn event(event: &Event) -> Vec<String> {
             self::access(access)
         )],
         Event::Done { report } => summary(report),
-        // A failure goes to standard error.
+        // It goes to standard error, as every failure.
         Event::Failed { .. } => Vec::new(),
     }
 }
@@ -119,7 +119,10 @@ pub(crate) fn access(access: &Access) -> String {
 
 /// All accesses, with their counters.
 fn table(accesses: &[Access]) -> Vec<String> {
-    accesses.iter().flat_map(rows).collect()
+    match accesses {
+        [] => vec!["no accesses: the configuration of softsim-netd has no [[access]]".into()],
+        accesses => accesses.iter().flat_map(rows).collect(),
+    }
 }
 
 fn rows(access: &Access) -> [String; 3] {

@@ -54,6 +54,7 @@ fn status_answer() -> StatusAnswer {
             iccid: "8988211000000000078".into(),
             state: ProfileState::Enabled,
             algorithm: "milenage".into(),
+            autn_mac_rejected: 3,
         }),
         capacity: 8,
         anchor: None,
@@ -152,6 +153,42 @@ fn a_wrong_command_line_exits_with_64() {
 }
 
 #[test]
+fn a_wrong_command_line_is_one_object_if_it_asks_for_json() {
+    let directory = tempfile::tempdir().unwrap();
+    for (arguments, reason) in [
+        (
+            &["--json", "statsu"][..],
+            "unrecognized subcommand 'statsu'",
+        ),
+        (
+            &["eap-test", "--json"],
+            "the following required arguments were not provided: --radius <HOST:PORT> --secret-file <FILE>",
+        ),
+    ] {
+        let output = softsimctl(directory.path(), arguments);
+        assert_eq!(output.status.code(), Some(64), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
+        let failure: Value = serde_json::from_slice(&output.stderr).unwrap();
+        assert_eq!(failure["error"], reason);
+        assert_eq!(failure["status"], 64);
+    }
+    let arguments = ["vault", "unlock", "--", "keyd", "--json"];
+    let text = stderr(&softsimctl(directory.path(), &arguments));
+    assert!(text.starts_with("error: "), "that --json is keyd's: {text}");
+}
+
+#[test]
+fn help_names_each_exit_status() {
+    let directory = tempfile::tempdir().unwrap();
+    let help = softsimctl(directory.path(), &["--help"]);
+    let help = String::from_utf8(help.stdout).unwrap();
+    for (status, meaning) in softsim_sandbox::exit_status::TABLE {
+        let row = format!("  {status:<4} {meaning}");
+        assert!(help.lines().any(|line| line == row), "{row}\n{help}");
+    }
+}
+
+#[test]
 fn status_is_one_object_and_says_why_netd_is_missing() {
     let directory = tempfile::tempdir().unwrap();
     keyd(&directory.path().join("admin.sock"), |kind, _| {
@@ -164,6 +201,7 @@ fn status_is_one_object_and_says_why_netd_is_missing() {
     assert_eq!(value["keyd"]["overwrites"], "elsewhere");
     assert_eq!(value["keyd"]["device_id"], "d1".repeat(32));
     assert_eq!(value["keyd"]["profile"]["state"], "enabled");
+    assert_eq!(value["keyd"]["profile"]["autn_mac_rejected"], 3);
     assert_eq!(value["netd"], Value::Null);
     assert!(value["netd_error"].as_str().unwrap().contains("netd.sock"));
 }
@@ -458,7 +496,10 @@ fn an_authentication_exits_with_0_only_when_netd_says_done() {
     };
     let (output, values) = eap_test(vec![failed]);
     assert_eq!(output.status.code(), Some(77));
-    assert_eq!(values[0]["event"], "failed");
+    assert!(values.is_empty(), "a failure is on one stream: {values:?}");
+    let failure: Value = serde_json::from_slice(&output.stderr).unwrap();
+    assert_eq!(failure["error"], "EAP-Failure");
+    assert_eq!(failure["status"], 77);
 
     let (output, _) = eap_test(vec![]);
     assert_eq!(output.status.code(), Some(69), "netd closed before the end");

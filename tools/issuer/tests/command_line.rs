@@ -257,6 +257,27 @@ fn the_device_opens_what_was_sealed_for_it() {
 }
 
 #[test]
+fn a_failure_is_one_object_if_the_command_asks_for_json() {
+    let directory = tempfile::tempdir().unwrap();
+    for (arguments, status, reason) in [
+        (
+            "keygen --out missing/issuer.pem --json",
+            73,
+            "missing/issuer.pem: No such file or directory (os error 2)",
+        ),
+        ("keygn --json", 64, "unrecognized subcommand 'keygn'"),
+    ] {
+        let output = run(directory.path(), arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments}");
+        assert!(output.stdout.is_empty(), "{arguments}");
+        let text = String::from_utf8(output.stderr).unwrap();
+        let failure: serde_json::Value = serde_json::from_str(&text).unwrap();
+        assert_eq!(failure["error"], reason);
+        assert_eq!(failure["status"], status);
+    }
+}
+
+#[test]
 fn keys_are_no_arguments() {
     let directory = tempfile::tempdir().unwrap();
     let help = run(directory.path(), "seal --help");

@@ -3,8 +3,8 @@
 
 mod abi;
 
-use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
+use std::{fmt, io};
 
 use crate::netlink::{LONGEST, Message, Messages, Netlink, attributes, messages, text_of};
 
@@ -19,6 +19,17 @@ pub enum Family {
     Netdev,
     /// Frames that a bridge forwards.
     Bridge,
+}
+
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Inet => "inet",
+            Self::Arp => "arp",
+            Self::Netdev => "netdev",
+            Self::Bridge => "bridge",
+        })
+    }
 }
 
 /// A base chain of the type filter. It accepts packets that match no rule, unless `drops` is set.

@@ -24,6 +24,7 @@ use softsim_sandbox::{Args, log};
 softsim_sandbox::secret_main!(stack = 128 << 10, heap = 256 << 10, run);
 
 fn run(args: Args) -> ! {
+    log::begin();
     let args: Vec<&str> = args
         .map(|argument| std::str::from_utf8(argument).expect("UTF-8"))
         .collect();

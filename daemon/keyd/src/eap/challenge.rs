@@ -12,7 +12,7 @@ use softsim_usim::{SeparationBit, Verified};
 
 use super::packet::{Challenge, Next};
 use super::session::{Assigned, ProtectedResult, Session, Sessions, Unconfirmed};
-use super::{check_autn, is_5g, packet_refused, use_up};
+use super::{is_5g, packet_refused, use_up};
 use crate::sim::Sim;
 use crate::vault::{Name, Reauthentication, Root, Slot, username};
 
@@ -41,13 +41,7 @@ impl Sim<'_> {
         let slot = self.profile_in_use(request.iccid)?;
         sessions.check_room()?;
         let autn = (&challenge.rand, &challenge.autn);
-        let verified = match check_autn(
-            self.vault,
-            self.counters,
-            slot,
-            autn,
-            SeparationBit::Required,
-        )? {
+        let verified = match self.check_autn(slot, autn, SeparationBit::Required)? {
             Ok(verified) => verified,
             Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
         };
@@ -111,7 +105,7 @@ impl Sim<'_> {
             SeparationBit::NotRequired
         };
         let autn = (&challenge.rand, &challenge.autn);
-        let verified = match check_autn(self.vault, self.counters, slot, autn, separation_bit)? {
+        let verified = match self.check_autn(slot, autn, separation_bit)? {
             Ok(verified) => verified,
             Err(auts) => return Ok(AkaAnswer::SynchronisationFailure { auts }),
         };

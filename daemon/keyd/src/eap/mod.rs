@@ -16,38 +16,44 @@ use softsim_keyd_proto::{AutnFault, Counters, PacketFault, Refusal};
 use softsim_usim::{AuthenticationFailure, SeparationBit, Verified};
 
 use crate::event::Event;
+use crate::sim::Sim;
 use crate::vault::{Slot, Vault};
 
-/// Checks an AUTN without using up its SQN. If it is genuine but its SQN is out of range, the
-/// result is AUTS.
-pub(crate) fn check_autn(
-    vault: &Vault,
-    counters: &mut Counters,
-    slot: Slot,
-    (rand, autn): (&Rand, &Autn),
-    separation_bit: SeparationBit,
-) -> Result<Result<Verified, [u8; 14]>, Refusal> {
-    let stored = vault.profile(slot).ok_or(Refusal::NoProfile)?;
-    let algorithm = stored.profile.credentials.functions();
-    let failure = match stored.sqn().check(&algorithm, rand, autn, separation_bit) {
-        Ok(verified) => return Ok(Ok(verified)),
-        Err(failure) => failure,
-    };
-    let fault = match failure {
-        AuthenticationFailure::SyncFailure(auts) => {
-            counters.synchronisation_failures += 1;
-            Event::SynchronisationFailure.log();
-            return Ok(Err(*auts.as_bytes()));
+impl Sim<'_> {
+    /// Checks an AUTN without using up its SQN. If it is genuine but its SQN is out of range, the
+    /// result is AUTS.
+    pub(crate) fn check_autn(
+        &mut self,
+        slot: Slot,
+        (rand, autn): (&Rand, &Autn),
+        separation_bit: SeparationBit,
+    ) -> Result<Result<Verified, [u8; 14]>, Refusal> {
+        let stored = self.vault.profile(slot).ok_or(Refusal::NoProfile)?;
+        let algorithm = stored.profile.credentials.functions();
+        let failure = match stored.sqn().check(&algorithm, rand, autn, separation_bit) {
+            Ok(verified) => return Ok(Ok(verified)),
+            Err(failure) => failure,
+        };
+        let fault = match failure {
+            AuthenticationFailure::SyncFailure(auts) => {
+                self.counters.synchronisation_failures += 1;
+                Event::SynchronisationFailure.log();
+                return Ok(Err(*auts.as_bytes()));
+            }
+            AuthenticationFailure::MacFailure => AutnFault::Mac,
+            AuthenticationFailure::SeparationBit if autn.amf().separation_bit() => {
+                AutnFault::SeparationBitSet
+            }
+            AuthenticationFailure::SeparationBit => AutnFault::SeparationBit,
+        };
+        self.counters.autn_rejected += 1;
+        if let (AutnFault::Mac, Some(installation)) = (fault, self.vault.installation(slot)) {
+            self.mac_failures.add(installation);
         }
-        AuthenticationFailure::MacFailure => AutnFault::Mac,
-        AuthenticationFailure::SeparationBit if autn.amf().separation_bit() => {
-            AutnFault::SeparationBitSet
-        }
-        AuthenticationFailure::SeparationBit => AutnFault::SeparationBit,
-    };
-    counters.autn_rejected += 1;
-    Event::Autn(fault).log();
-    Err(Refusal::Autn(fault))
+        let iccid = stored.profile.iccid.as_str();
+        Event::Autn { iccid, fault }.log();
+        Err(Refusal::Autn(fault))
+    }
 }
 
 /// Uses up the SQN of a checked AUTN. The change is durable before the answer leaves, because

@@ -171,7 +171,7 @@ fn authentications_of_one_pass_share_one_write_and_one_sync() {
 }
 
 #[test]
-fn autn_of_another_k_or_without_the_separation_bit_is_refused() {
+fn autn_of_another_k_is_counted_by_profile_and_not_taken_for_one_without_the_separation_bit() {
     let (mut device, _) = Device::provisioned();
     let mut netd = device.client(Role::Network);
     let stranger = HomeNetwork {
@@ -189,7 +189,11 @@ fn autn_of_another_k_or_without_the_separation_bit_is_refused() {
             .unwrap_err();
         assert_eq!(refusal, Refusal::Autn(fault));
     }
-    assert_eq!(status(&mut device).counters.unwrap().autn_rejected, 2);
+    let status = status(&mut device);
+    assert_eq!(status.counters.unwrap().autn_rejected, 2);
+    assert_eq!(status.profile.unwrap().autn_mac_rejected, 1);
+    let listed = device.ask(Role::Admin, &ListProfiles { from: 0 }).unwrap();
+    assert_eq!(listed.profiles[0].autn_mac_rejected, 1);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use softsim_carriers::radius::Msk;
 use softsim_client::netd::{Authentication, Failure};
 use softsim_client::proto::requests::{
     AkaChallenge, AkaPrimeChallenge, CloseSession, Confirm, EapMac, EapVerify, EncryptCounter,
-    Identity, IdentityRefused, Reauthenticate,
+    Identity, IdentityRefused, Reauthenticate, Status,
 };
 use softsim_client::proto::{self, AkaAnswer, Call, PacketFault, Realm, Refusal, SecretSlice};
 use softsim_eap::{
@@ -82,6 +82,8 @@ pub struct Conversation {
     authorised: bool,
     /// Why keyd last left the peer without what it asked for, if the peer itself can't express it.
     refused: Option<RequestError>,
+    /// The profile whose SIM refused AUTN.
+    challenged: Option<String>,
 }
 
 impl Conversation {
@@ -109,6 +111,7 @@ impl Conversation {
             authorised: false,
             forward_secrecy_required: policy.peer.forward_secrecy == ForwardSecrecy::Require,
             refused: None,
+            challenged: None,
         }
     }
 
@@ -364,6 +367,9 @@ impl Conversation {
             }
             Err(refused @ RequestError::Refused(Refusal::Autn(_))) => {
                 self.refused = Some(refused);
+                let status = self.call(&Status {}).ok();
+                let profile = status.and_then(|status| status.profile);
+                self.challenged = profile.map(|profile| profile.iccid);
                 ChallengeAnswer::AutnRejected
             }
             Err(RequestError::Refused(Refusal::Packet(
@@ -514,9 +520,12 @@ impl Conversation {
             (Reason::Unprocessable(_) | Reason::NoCommonMethod { .. }, _) => Failure::Protocol,
             _ => Failure::Refused,
         };
-        match refusal {
-            Some(refusal) => Fault::new(failure, format!("{reason} ({refusal})")),
-            None => Fault::new(failure, reason),
+        match (refusal, &self.challenged) {
+            (Some(refusal @ Refusal::Autn(_)), Some(iccid)) => {
+                Fault::new(failure, format!("profile {iccid}: {refusal}"))
+            }
+            (Some(refusal), _) => Fault::new(failure, format!("{reason} ({refusal})")),
+            (None, _) => Fault::new(failure, reason),
         }
     }
 }

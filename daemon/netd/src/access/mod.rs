@@ -126,11 +126,16 @@ impl Accesses {
     pub(crate) fn with_name(&self, name: Option<&str>) -> Result<Vec<&Handle>, Fault> {
         let wanted = |handle: &&Handle| name.is_none_or(|name| handle.name == name);
         let found: Vec<_> = self.handles.iter().filter(wanted).collect();
-        let missing = match (found.is_empty(), name) {
+        Err(match (found.is_empty(), name) {
             (false, _) => return Ok(found),
-            (true, Some(name)) => format!("no [[access]] of the configuration is called {name}"),
-            (true, None) => "the configuration has no [[access]]".into(),
-        };
-        Err(Fault::new(Failure::Command, missing))
+            (true, Some(name)) => Fault::new(
+                Failure::Command,
+                format_args!("no [[access]] of the configuration is called {name}"),
+            ),
+            (true, None) => {
+                let reason = "the configuration has no [[access]]";
+                Fault::new(Failure::Configuration, reason)
+            }
+        })
     }
 }

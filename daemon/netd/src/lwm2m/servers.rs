@@ -126,7 +126,8 @@ impl Lwm2m {
     /// Notes that a management server failed.
     pub(super) fn connect_later(&mut self, ssid: u16, fault: Fault) {
         let wait = self.wait(ServerRole::Management(ssid));
-        tracing::warn!(ssid, reason = %fault, ?wait, "not registered");
+        let seconds = wait.as_secs();
+        tracing::warn!(ssid, reason = %fault, "not registered; the next attempt is in {seconds} s");
         self.last_fault = Some(fault.reason.clone());
         self.end_run(Err(fault));
     }
@@ -228,10 +229,14 @@ impl Lwm2m {
 fn address(account: &SecurityAccount) -> Result<(Server, Trust), Fault> {
     let wrong = |reason: String| {
         let reason = format!("account /0/{}: {reason}", account.instance);
-        Fault::new(Failure::Command, reason)
+        Fault::new(Failure::Protocol, reason)
     };
     if account.mode != SecurityMode::Certificate {
-        let got = format!("expected certificate mode, got {:?}", account.mode);
+        let got = format!(
+            "expected {}, got {}",
+            SecurityMode::Certificate,
+            account.mode
+        );
         return Err(wrong(got));
     }
     let server: Server = account.uri.parse().map_err(wrong)?;

@@ -77,7 +77,7 @@ impl Lwm2m {
     async fn bootstrap_target(&mut self) -> Result<Target, StepError> {
         let Some(server) = self.bootstrap_server.clone() else {
             let reason = "bootstrap: expected a bootstrap server in netd's configuration, got none";
-            return Err(Fault::new(Failure::Command, reason).into());
+            return Err(Fault::new(Failure::Configuration, reason).into());
         };
         if self.client.is_none() {
             let reason = "there is no device key: run softsimctl enrol first";
@@ -267,7 +267,13 @@ impl Lwm2m {
             .bootstraps_itself()
             .then(|| self.wait(ServerRole::Bootstrap));
         if self.last_fault.as_ref() != Some(&fault.reason) {
-            tracing::warn!(reason = %fault, ?again, "the bootstrap failed");
+            match again.map(|wait| wait.as_secs()) {
+                Some(seconds) => tracing::warn!(
+                    reason = %fault,
+                    "the bootstrap failed; the next attempt is in {seconds} s"
+                ),
+                None => tracing::warn!(reason = %fault, "the bootstrap failed"),
+            }
             self.last_fault = Some(fault.reason.clone());
         }
         self.reply(run, &Err(fault));

@@ -19,11 +19,12 @@ use std::process::{Command, Stdio};
 use passphrase::{Kek, Parameters};
 use rustix::fs::{MemfdFlags, memfd_create};
 use serde_json::json;
+use softsim_sandbox::exit_status::{IO, REFUSED, UNAVAILABLE, USAGE};
 
 use crate::args::{
     Accept, Anchor, InitPassphrase, NewKek, OldKek, PassphraseSource, Rekey, Unlock,
 };
-use crate::failure::{Failure, IO, REFUSED, UNAVAILABLE, USAGE};
+use crate::failure::Failure;
 use crate::output::Output;
 
 /// Creates the file of parameters that a passphrase needs.

@@ -7,11 +7,12 @@ use std::path::Path;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use serde::{Deserialize, Serialize};
+use softsim_sandbox::exit_status::{DATA, SOFTWARE, USAGE};
 use zeroize::Zeroizing;
 
 use super::terminal;
 use crate::args::PassphraseSource;
-use crate::failure::{DATA, Failure, SOFTWARE, USAGE};
+use crate::failure::Failure;
 use crate::files;
 
 /// A key of the vault.

@@ -4,9 +4,10 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 
 use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use softsim_sandbox::exit_status::{DATA, NO_INPUT};
 use zeroize::Zeroizing;
 
-use crate::failure::{DATA, Failure, NO_INPUT};
+use crate::failure::Failure;
 
 /// The longest passphrase, in octets. A vector of this capacity doesn't move, and leaves no copy
 /// behind.

@@ -60,7 +60,7 @@ pub(crate) fn seal(args: &Seal) -> Result<Report, Failure> {
         &issuer(&args.signed)?,
         args.signed.sequence,
     )
-    .map_err(Failure::new)?;
+    .map_err(failed)?;
     write(&args.signed.out, &sealed.signed.octets)?;
 
     let (iccid, sealing_key) = (profile.iccid.as_str(), sealed.sealing_key);
@@ -86,7 +86,7 @@ pub(crate) fn command(command: &Command, to: &Addressed) -> Result<Report, Failu
         &issuer(&to.signed)?,
         to.signed.sequence,
     )
-    .map_err(Failure::new)?;
+    .map_err(failed)?;
     write(&to.signed.out, &signed.octets)?;
 
     let mut report = report(&to.device, &to.signed, &signed);
@@ -121,6 +121,14 @@ fn certificate(device: &args::Device) -> Result<Option<DeviceCertificate>, Failu
     Ok(Some(certificate))
 }
 
+fn failed(error: softsim_issuer::Error) -> Failure {
+    match error {
+        // The sequence on the command line.
+        softsim_issuer::Error::Seal(error) => Failure::usage(error),
+        softsim_issuer::Error::Statement(_) => Failure::new(error),
+    }
+}
+
 fn same_device(path: &Path, expected: DeviceId, got: DeviceId) -> Result<(), Failure> {
     match expected == got {
         true => Ok(()),
@@ -132,7 +140,7 @@ fn same_device(path: &Path, expected: DeviceId, got: DeviceId) -> Result<(), Fai
 }
 
 fn validity(signed: &args::Signed) -> Result<Validity, Failure> {
-    Validity::new(signed.not_before, signed.not_after).map_err(Failure::new)
+    Validity::new(signed.not_before, signed.not_after).map_err(Failure::usage)
 }
 
 fn issuer(signed: &args::Signed) -> Result<IssuerSigningKey, Failure> {

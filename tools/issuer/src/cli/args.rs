@@ -4,17 +4,26 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use softsim_profile::{Command, DeviceId, FieldError, Iccid};
+use softsim_sandbox::exit_status;
 
-const STATUS: &str = "\
-Exit status: 0 done; 1 something is wrong with a file or an argument; 2 usage; 74 output failed;
-141 the reader of the output has gone";
+/// The statuses that softsim-issuer ends with.
+const STATUSES: &[u8] = &[
+    0,
+    exit_status::USAGE,
+    exit_status::DATA,
+    exit_status::NO_INPUT,
+    exit_status::SYSTEM,
+    exit_status::CANNOT_CREATE,
+    exit_status::IO,
+    exit_status::READER_GONE,
+];
 
 /// Seals subscription profiles and signs commands, each for one device.
 ///
 /// K is in the profile file only: it is never an argument, and never printed. Only their owner may
 /// read files with K or a private key (chmod 600).
 #[derive(Parser)]
-#[command(name = "softsim-issuer", version, after_help = STATUS)]
+#[command(name = "softsim-issuer", version, after_help = exit_status::help(STATUSES))]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) task: Task,
@@ -32,13 +41,24 @@ pub(crate) enum Task {
     Command(Order),
 }
 
+impl Task {
+    /// Whether the result, or the failure, is to be JSON.
+    pub(crate) fn json(&self) -> bool {
+        match self {
+            Self::Keygen(args) => args.json,
+            Self::Seal(args) => args.json,
+            Self::Command(order) => order.parts().1.json,
+        }
+    }
+}
+
 #[derive(Args)]
 pub(crate) struct Keygen {
     /// A directory for issuer.pem and issuer.pub.pem, or the file for the private key. Nothing is
     /// overwritten.
     #[arg(long, value_name = "DIR|FILE")]
     pub(crate) out: PathBuf,
-    /// Print the result as JSON.
+    /// Print JSON: the result, or one object on standard error if it fails.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -99,7 +119,7 @@ pub(crate) struct Seal {
     /// --allow-test-profiles.
     #[arg(long)]
     pub(crate) allow_test_profiles: bool,
-    /// Print the result as JSON.
+    /// Print JSON: the result, or one object on standard error if it fails.
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -133,7 +153,7 @@ pub(crate) struct Addressed {
     pub(crate) device: Device,
     #[command(flatten)]
     pub(crate) signed: Signed,
-    /// Print the result as JSON.
+    /// Print JSON: the result, or one object on standard error if it fails.
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -14,23 +14,23 @@ use super::output::Failure;
 const MAX_SECRET: u64 = 64 << 10;
 
 pub(crate) fn read(path: &Path) -> Result<Vec<u8>, Failure> {
-    fs::read(path).map_err(|error| Failure::about(path, error))
+    fs::read(path).map_err(|error| Failure::reading(path, &error))
 }
 
 pub(crate) fn write(path: &Path, contents: &[u8]) -> Result<(), Failure> {
-    fs::write(path, contents).map_err(|error| Failure::about(path, error))
+    fs::write(path, contents).map_err(|error| Failure::creating(path, &error))
 }
 
 /// Reads a text with a secret from a file that only its owner may read. The text doesn't move in
 /// memory, so that no copy is left behind, and is wiped after use.
 pub(crate) fn read_secret(path: &Path) -> Result<Zeroizing<String>, Failure> {
-    let file = secret_file::open(path).map_err(Failure::new)?;
+    let file = secret_file::open(path).map_err(|error| Failure::secret(&error))?;
     let mut text = Zeroizing::new(String::with_capacity(MAX_SECRET as usize));
     file.take(MAX_SECRET)
         .read_to_string(&mut text)
         .map_err(|error| match error.kind() {
             io::ErrorKind::InvalidData => Failure::about(path, "expected text, got other octets"),
-            _ => Failure::about(path, error),
+            _ => Failure::reading(path, &error),
         })?;
     Ok(text)
 }
@@ -44,5 +44,5 @@ pub(crate) fn create_new(path: &Path, mode: u32, contents: &[u8]) -> Result<(), 
         .open(path);
     created
         .and_then(|mut file| file.write_all(contents))
-        .map_err(|error| Failure::about(path, error))
+        .map_err(|error| Failure::creating(path, &error))
 }

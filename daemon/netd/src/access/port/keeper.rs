@@ -21,7 +21,7 @@ use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::process::{self, Capability};
 use softsim_sandbox::seccomp::{self, Filter};
 use softsim_sandbox::seqpacket::{Connection, Received};
-use softsim_sandbox::{clock, landlock, log};
+use softsim_sandbox::{clock, exit_status, landlock, log};
 
 use super::rules::{Rules, Table};
 use super::wire::{MAX_MESSAGE, MAX_PDU, Malformed, Message, Order, Reason, Refused, Request};
@@ -180,13 +180,13 @@ impl Keeper {
             && let Err(error) = port.change(true, &self.name, self.link)
         {
             refused(&self.name, &error);
-            process::exit(1);
+            process::exit(exit_status::SYSTEM.into());
         }
         loop {
             if self.turn().is_err() {
                 process::exit(match self.close_behind() {
                     Ok(()) => 0,
-                    Err(_) => 1,
+                    Err(_) => exit_status::SYSTEM.into(),
                 });
             }
         }
@@ -428,7 +428,7 @@ impl Port {
         for family in rules.missing() {
             log::line(
                 5,
-                format_args!("port-keeper: the kernel has no rules of the family {family:?}"),
+                format_args!("port-keeper: the kernel has no rules of the family {family}"),
             );
         }
         Ok(Self {
