@@ -13,7 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
-use softsim_client::netd::{AccessState, Port};
+use softsim_client::netd::{AccessState, Direction, Event, Port};
 use softsim_lab_harness::gateway;
 use softsim_lab_harness::home::{Home, Options};
 use softsim_lab_harness::hostapd::{self, Hostapd, Identities};
@@ -382,6 +382,35 @@ fn a_frame_that_carries_no_eap_packet_is_counted_and_leaves_the_port_open() {
     assert_eq!(access().state, AccessState::Authorised);
     assert_eq!(access().counters.attempts, before.attempts);
     scene.is_open();
+}
+
+#[test]
+fn without_an_authenticator_each_eapol_start_is_told() {
+    if !ready("EAPOL-Start") {
+        return;
+    }
+    let access = "start_period = 1\nmax_start = 2\n";
+    let mut scene = Scene::new(hostapd::Options::default(), access);
+    scene.start_netd();
+    let hostapd = scene.hostapd.id().to_string();
+    let stopped = Command::new("kill").args(["-s", "STOP", &hostapd]).status();
+    assert!(stopped.unwrap().success());
+    let (access, events) = scene.home.gateway().connect().unwrap();
+    assert!(
+        matches!(access.state, AccessState::Held { .. }),
+        "{access:?}"
+    );
+    let starts: Vec<_> = (events.iter())
+        .filter_map(|event| match event {
+            Event::Message {
+                text,
+                direction: Direction::Sent,
+                ..
+            } => Some(&**text),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(starts, ["EAPOL-Start 1/2", "EAPOL-Start 2/2"]);
 }
 
 #[test]

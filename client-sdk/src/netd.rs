@@ -9,7 +9,7 @@ use std::fmt;
 use std::io::{self, BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use secrecy::{ExposeSecret, SecretSlice};
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
@@ -122,7 +122,8 @@ pub enum Event {
         /// The step, e.g. `DTLS handshake with 127.0.0.1:5684`.
         text: String,
     },
-    /// An EAP message was sent or received.
+    /// An EAP message was sent or received, or another message of an authentication, such as
+    /// EAPOL-Start.
     Message {
         /// Microseconds since the command.
         microseconds: u64,
@@ -299,6 +300,9 @@ pub enum Error {
     /// The socket failed, or netd was silent for too long.
     #[error("the socket to softsim-netd: {0}")]
     Socket(#[source] io::Error),
+    /// The command isn't over in the time that the client gave it.
+    #[error("softsim-netd isn't done in time")]
+    TimedOut,
     /// netd closed before the last event.
     #[error("softsim-netd closed the connection")]
     Closed,
@@ -313,13 +317,45 @@ pub enum Error {
 /// A connection to the control socket, for one command.
 #[derive(Debug)]
 pub struct Control {
-    stream: BufReader<UnixStream>,
+    stream: BufReader<Bounded>,
     ended: bool,
+}
+
+/// A socket, and until when it is read.
+#[derive(Debug)]
+struct Bounded {
+    stream: UnixStream,
+    until: Option<Instant>,
+}
+
+impl Read for Bounded {
+    fn read(&mut self, octets: &mut [u8]) -> io::Result<usize> {
+        if let Some(until) = self.until {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(io::ErrorKind::TimedOut.into());
+            }
+            self.stream.set_read_timeout(Some(left))?;
+        }
+        self.stream.read(octets)
+    }
 }
 
 impl Control {
     /// Connects and sends the command; its events are the iterator's items.
     pub fn run(path: &Path, command: &Command) -> Result<Self, Error> {
+        Self::run_within(None, path, command)
+    }
+
+    /// As [`Self::run`], but the command must be over after this time, or the last item is
+    /// [`Error::TimedOut`]. As soon as the iterator is dropped, netd ends what depends on the
+    /// client.
+    pub fn run_within(
+        limit: Option<Duration>,
+        path: &Path,
+        command: &Command,
+    ) -> Result<Self, Error> {
+        let until = limit.and_then(|limit| Instant::now().checked_add(limit));
         let mut stream = UnixStream::connect(path).map_err(|source| Error::Connect {
             path: path.to_owned(),
             source,
@@ -342,7 +378,7 @@ impl Control {
             sent => sent.map_err(Error::Socket)?,
         }
         Ok(Self {
-            stream: BufReader::new(stream),
+            stream: BufReader::new(Bounded { stream, until }),
             ended: false,
         })
     }
@@ -352,12 +388,24 @@ impl Control {
         let mut limited = (&mut self.stream).take(MAX_LINE as u64);
         limited
             .read_until(b'\n', &mut line)
-            .map_err(Error::Socket)?;
+            .map_err(|error| self.fault(error))?;
         match line.pop() {
             None => Err(Error::Closed),
             Some(b'\n') => serde_json::from_slice(&line).map_err(Error::Json),
             Some(_) if line.len() + 1 == MAX_LINE => Err(Error::TooLong),
             Some(_) => Err(Error::Closed),
+        }
+    }
+}
+
+impl Control {
+    /// Why nothing can be read.
+    fn fault(&self, error: io::Error) -> Error {
+        let until = self.stream.get_ref().until;
+        let is_over = until.is_some_and(|until| Instant::now() >= until);
+        match error.kind() {
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock if is_over => Error::TimedOut,
+            _ => Error::Socket(error),
         }
     }
 }

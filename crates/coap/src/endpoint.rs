@@ -117,13 +117,21 @@ impl Endpoint {
     pub fn handle_timeout(&mut self, now: Instant) {
         while let Some(timer) = self.layer.expire_one(now) {
             match timer {
-                Timer::Retransmit(bytes) => self.layer.send(bytes),
+                Timer::Retransmit(bytes) => {
+                    self.layer.retransmissions += 1;
+                    self.layer.send(bytes);
+                }
                 Timer::GaveUp(purpose) => self.undelivered(purpose, FailureReason::Timeout),
             }
         }
         self.client.handle_timeout(&mut self.layer, now);
         self.server.handle_timeout(&mut self.layer, now);
         self.layer.flush(now);
+    }
+
+    /// How many messages the endpoint has sent again because the peer didn't acknowledge them.
+    pub fn retransmissions(&self) -> u64 {
+        self.layer.retransmissions
     }
 
     /// The next datagram for the peer.

@@ -20,6 +20,8 @@ pub(crate) struct MessageLayer {
     next_id: u64,
     transmit: VecDeque<Vec<u8>>,
     events: VecDeque<Event>,
+    /// How many messages were sent again.
+    pub(crate) retransmissions: u64,
 }
 
 impl MessageLayer {
@@ -34,6 +36,7 @@ impl MessageLayer {
             next_id: 0,
             transmit: VecDeque::new(),
             events: VecDeque::new(),
+            retransmissions: 0,
         }
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use softsim_coap::{Code, Response};
+use softsim_coap::{Code, Endpoint, Response};
 
 use crate::accounts::Accounts;
 use crate::answer::refuse;
@@ -108,6 +108,19 @@ impl Client {
             .chain(self.bootstrap.as_ref().map(Bootstrap::next_due))
             .flatten()
             .min()
+    }
+
+    /// How many messages were sent again in the session with this server, because it didn't
+    /// acknowledge them. 0 without a session.
+    pub fn retransmissions(&self, server: ServerRole) -> u64 {
+        let endpoint = match server {
+            ServerRole::Bootstrap => self.bootstrap.as_ref().map(|session| &session.endpoint),
+            ServerRole::Management(ssid) => {
+                let session = self.servers.get(&ssid);
+                session.map(|session| &session.endpoint)
+            }
+        };
+        endpoint.map_or(0, Endpoint::retransmissions)
     }
 
     /// The next output.

@@ -340,6 +340,19 @@ impl Lwm2m {
                 tracing::info!(%address, "DTLS handshake with {role}");
                 self.step(|| format!("DTLS handshake with {address}"));
             }
+            SessionEvent::Repeated(times, addresses) => {
+                let addresses: Vec<_> = addresses.iter().map(ToString::to_string).collect();
+                let addresses = addresses.join(", ");
+                tracing::debug!(addresses, times, "DTLS flight sent again");
+                self.step(|| {
+                    format!("no answer from {addresses}: DTLS flight sent again ({times})")
+                });
+            }
+            SessionEvent::Unreachable(unreachable) => {
+                tracing::debug!(%unreachable, "{role}");
+                self.step(|| unreachable.to_string());
+            }
+            SessionEvent::Hopeless => self.tell_hopeless(role),
             SessionEvent::Connected => {
                 tracing::info!("DTLS established with {role}");
                 self.step(|| format!("DTLS established with {role}"));
@@ -446,13 +459,30 @@ impl Lwm2m {
     }
 
     async fn expire(&mut self, now: Instant) -> Result<(), Fatal> {
+        let before = self.retransmissions();
         if let Some(client) = self.client_mut() {
             client.handle_timeout(now);
+        }
+        for (role, times) in self.retransmissions() {
+            if before.get(&role).is_some_and(|before| times > *before) {
+                tracing::debug!(times, "CoAP message sent again to {role}");
+                self.step(|| format!("no answer from {role}: CoAP message sent again ({times})"));
+            }
         }
         if self.linger.is_some_and(|at| at <= now) {
             self.close_session(ServerRole::Bootstrap);
         }
         self.connect_due(now).await
+    }
+}
+
+impl Lwm2m {
+    /// How many CoAP messages were sent again in each session.
+    fn retransmissions(&self) -> BTreeMap<ServerRole, u64> {
+        let client = self.client.as_ref().map(|(_, client)| client);
+        let times = |role| client.map_or(0, |client| client.retransmissions(role));
+        let roles = self.sessions.keys();
+        roles.map(|role| (*role, times(*role))).collect()
     }
 }
 

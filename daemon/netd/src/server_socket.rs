@@ -20,6 +20,34 @@ use crate::timer;
 /// How long the addresses may be silent before netd tries the next one, too.
 const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(1500);
 
+/// What a server's socket received.
+#[derive(Debug)]
+pub(crate) enum Received {
+    /// A datagram of this length.
+    Datagram(usize),
+    /// The network reports an address unreachable.
+    Unreachable(Unreachable),
+}
+
+/// The network reports an address unreachable: in an ICMP message, which anybody can forge, or
+/// because the route is gone for a while. So nothing ends by it alone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{address}: the network says {}", words(*.reason))]
+pub(crate) struct Unreachable {
+    /// The address.
+    pub(crate) address: SocketAddr,
+    /// What the network says.
+    reason: io::ErrorKind,
+}
+
+fn words(reason: io::ErrorKind) -> &'static str {
+    match reason {
+        io::ErrorKind::ConnectionRefused => "that nothing listens there",
+        io::ErrorKind::NetworkDown => "that it is down",
+        _ => "that it can't be reached",
+    }
+}
+
 /// A UDP socket for each address that netd has tried, or for the one that has answered.
 #[derive(Debug)]
 pub(crate) struct ServerSocket {
@@ -29,6 +57,8 @@ pub(crate) struct ServerSocket {
     last: Vec<u8>,
     /// When netd tries the next address.
     next: Option<Instant>,
+    /// What the network reported when netd sent.
+    unreachable: VecDeque<Unreachable>,
 }
 
 impl ServerSocket {
@@ -42,6 +72,7 @@ impl ServerSocket {
             tried: Vec::new(),
             last: Vec::new(),
             next: None,
+            unreachable: VecDeque::new(),
         };
         socket.try_next()?;
         Ok(socket)
@@ -50,6 +81,16 @@ impl ServerSocket {
     /// The address that netd tried first, or the one that has answered. None if all have failed.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
         self.tried.first().map(|(address, _)| *address)
+    }
+
+    /// The addresses that netd has tried, or the one that has answered.
+    pub(crate) fn tried(&self) -> impl Iterator<Item = SocketAddr> {
+        self.tried.iter().map(|(address, _)| *address)
+    }
+
+    /// Whether there is an address left that netd hasn't tried.
+    pub(crate) fn has_untried(&self) -> bool {
+        !self.untried.is_empty()
     }
 
     /// Sends a datagram to each address that netd has tried, or to the one that has answered.
@@ -63,11 +104,15 @@ impl ServerSocket {
                 .get_or_insert_with(|| Instant::now() + NEXT_ADDRESS_DELAY);
         }
         let (mut sent, mut failed) = (false, None);
-        for (_, socket) in &self.tried {
+        for (address, socket) in &self.tried {
             match socket.send(datagram).await {
                 Ok(_) => sent = true,
                 Err(error) if is_passing(&error) => {
                     sent = true;
+                    self.unreachable.push_back(Unreachable {
+                        address: *address,
+                        reason: error.kind(),
+                    });
                     self.next = self.next.map(|_| Instant::now());
                 }
                 Err(error) => failed = Some(error),
@@ -79,12 +124,15 @@ impl ServerSocket {
         }
     }
 
-    /// Receives a datagram from the address that has answered, or from the first that does. May be
-    /// cancelled.
+    /// Receives a datagram from the address that has answered, or from the first that does, or what
+    /// the network reports of them. May be cancelled.
     ///
     /// # Errors
     /// The last socket failed, for a reason that is permanent.
-    pub(crate) async fn receive(&mut self, datagram: &mut [u8]) -> io::Result<usize> {
+    pub(crate) async fn receive(&mut self, datagram: &mut [u8]) -> io::Result<Received> {
+        if let Some(unreachable) = self.unreachable.pop_front() {
+            return Ok(Received::Unreachable(unreachable));
+        }
         loop {
             let due = self.next;
             let (index, received) = tokio::select! {
@@ -102,9 +150,15 @@ impl ServerSocket {
                     self.tried = vec![answered];
                     self.untried.clear();
                     self.next = None;
-                    return Ok(length);
+                    return Ok(Received::Datagram(length));
                 }
-                Err(error) if is_passing(&error) => self.next = self.next.map(|_| Instant::now()),
+                Err(error) if is_passing(&error) => {
+                    self.next = self.next.map(|_| Instant::now());
+                    return Ok(Received::Unreachable(Unreachable {
+                        address: self.tried[index].0,
+                        reason: error.kind(),
+                    }));
+                }
                 Err(error) if self.tried.len() == 1 && self.untried.is_empty() => {
                     return Err(error);
                 }
@@ -181,4 +235,34 @@ fn is_passing(error: &io::Error) -> bool {
             | io::ErrorKind::NetworkUnreachable
             | io::ErrorKind::NetworkDown
     )
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_report_of_the_network_is_told_and_ends_nothing() {
+        let server = StdUdpSocket::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        drop(server);
+        let mut socket = ServerSocket::new([address]).unwrap();
+        let mut datagram = [0; 16];
+        for _ in 0..3 {
+            socket.send(b"anybody?").await.unwrap();
+            let Received::Unreachable(unreachable) = socket.receive(&mut datagram).await.unwrap()
+            else {
+                panic!("nobody sends anything");
+            };
+            assert_eq!(unreachable.address, address);
+        }
+        let server = UdpSocket::bind(address).await.unwrap();
+        socket.send(b"anybody?").await.unwrap();
+        let (_, client) = server.recv_from(&mut datagram).await.unwrap();
+        server.send_to(b"yes", client).await.unwrap();
+        let received = socket.receive(&mut datagram).await.unwrap();
+        assert!(matches!(received, Received::Datagram(3)), "{received:?}");
+    }
 }

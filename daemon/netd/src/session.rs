@@ -1,9 +1,10 @@
 //! A DTLS session with a server: a task that owns the socket and the DTLS engine.
 
-use std::io;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
+use std::{io, mem};
 
 use softsim_client::netd::Failure;
 use tokio::sync::mpsc;
@@ -12,7 +13,7 @@ use tokio::task::block_in_place;
 use crate::dtls::{self, Dimpl, Engine, Output, Signer, Trust};
 use crate::names::Names;
 use crate::progress::Fault;
-use crate::server_socket::ServerSocket;
+use crate::server_socket::{Received, ServerSocket, Unreachable};
 use crate::timer;
 use crate::uri::Server;
 
@@ -42,6 +43,15 @@ pub(crate) struct Target {
 pub(crate) enum SessionEvent {
     /// The handshake begins.
     Calling(SocketAddr),
+    /// Nobody answers yet: a flight of the handshake was sent again, the how manieth time, to these
+    /// addresses.
+    Repeated(u32, Vec<SocketAddr>),
+    /// The network reports an address unreachable.
+    Unreachable(Unreachable),
+    /// The network has reported each address unreachable for the first flight of the handshake, and
+    /// for its first repetition again. Whoever waits may be told; the handshake goes on, since
+    /// anybody can forge such reports.
+    Hopeless,
     /// The server is authentic, and has accepted netd's certificate.
     Connected,
     /// A decrypted datagram.
@@ -128,6 +138,33 @@ impl Session {
     }
 }
 
+/// What has happened in a handshake that isn't complete.
+#[derive(Debug, Default)]
+struct Handshake {
+    /// How often a flight was sent again.
+    repeated: u32,
+    /// The addresses that the network reported unreachable before the first repetition, and after.
+    unreachable: [BTreeSet<SocketAddr>; 2],
+    /// Whether that was told of all of them.
+    told: bool,
+}
+
+impl Handshake {
+    /// Notes that an address is unreachable. Returns whether that is now true of all addresses of
+    /// the server, twice.
+    fn is_hopeless(&mut self, unreachable: SocketAddr, server: &ServerSocket) -> bool {
+        let [first, again] = &mut self.unreachable;
+        match self.repeated {
+            0 => first.insert(unreachable),
+            _ => again.insert(unreachable),
+        };
+        let all = server
+            .tried()
+            .all(|tried| first.contains(&tried) && again.contains(&tried));
+        all && !server.has_untried() && !mem::replace(&mut self.told, true)
+    }
+}
+
 async fn connect(
     target: Target,
     id: u64,
@@ -160,33 +197,69 @@ async fn relay(
     events: &mpsc::Sender<(u64, SessionEvent)>,
 ) -> Result<(), SessionError> {
     let mut datagram = vec![0; MAX_DATAGRAM];
+    let mut handshake = Some(Handshake::default());
+    // Whether the timer of the engine has just run.
+    let mut timer_ran = false;
+    let mut news = Vec::new();
     loop {
+        let (mut repeated, mut closed) = (false, false);
         while let Some(output) = engine.poll() {
-            let event = match output {
+            news.push(match output {
                 Output::Transmit(datagram) => {
                     server.send(&datagram).await.map_err(SessionError::Socket)?;
+                    repeated = timer_ran;
                     continue;
                 }
-                Output::Connected => SessionEvent::Connected,
+                Output::Connected => {
+                    handshake = None;
+                    SessionEvent::Connected
+                }
                 Output::Received(data) => SessionEvent::Received(data),
-                Output::Closed => return Ok(()),
-            };
+                Output::Closed => {
+                    closed = true;
+                    break;
+                }
+            });
+        }
+        if let Some(handshake) = handshake.as_mut().filter(|_| repeated) {
+            handshake.repeated += 1;
+            let addresses = server.tried().collect();
+            news.push(SessionEvent::Repeated(handshake.repeated, addresses));
+        }
+        for event in news.drain(..) {
             if events.send((id, event)).await.is_err() {
                 return Ok(());
             }
         }
+        if closed {
+            return Ok(());
+        }
+        timer_ran = false;
         let due = engine.poll_timeout();
         // The engine may ask keyd, which blocks this thread.
         let result = tokio::select! {
-            received = server.receive(&mut datagram) => {
-                let length = received.map_err(SessionError::Socket)?;
-                block_in_place(|| engine.handle_datagram(Instant::now(), &datagram[..length]))
-            }
+            received = server.receive(&mut datagram) => match received.map_err(SessionError::Socket)? {
+                Received::Datagram(length) => {
+                    block_in_place(|| engine.handle_datagram(Instant::now(), &datagram[..length]))
+                }
+                Received::Unreachable(unreachable) => {
+                    news.push(SessionEvent::Unreachable(unreachable));
+                    let handshake = handshake.as_mut();
+                    let address = unreachable.address;
+                    if handshake.is_some_and(|handshake| handshake.is_hopeless(address, &server)) {
+                        news.push(SessionEvent::Hopeless);
+                    }
+                    Ok(())
+                }
+            },
             data = queue.recv() => match data {
                 Some(data) => engine.send(&data),
                 None => return close(server, engine).await,
             },
-            () = timer::until(due) => block_in_place(|| engine.handle_timeout(Instant::now())),
+            () = timer::until(due) => {
+                timer_ran = true;
+                block_in_place(|| engine.handle_timeout(Instant::now()))
+            }
         };
         result.map_err(SessionError::Dtls)?;
     }

@@ -18,8 +18,8 @@ use std::{fs, thread};
 use softsim_client::netd::{
     self, AccessState, Control, Event, Failure, MAX_LINE, Management, RadiusSecret,
 };
-use softsim_client::proto::requests::{Hello, Status};
-use softsim_client::proto::{Refusal, RequestKind, Role, StatusAnswer, kind_of};
+use softsim_client::proto::requests::{DeviceCertificate, Hello, Status};
+use softsim_client::proto::{CertificateAnswer, Refusal, RequestKind, Role, StatusAnswer, kind_of};
 use support::{Keyd, Netd, answer, encoded, hello, status};
 
 #[test]
@@ -175,6 +175,50 @@ fn a_bootstrap_without_a_server_or_a_certificate_says_so() {
     let directory = tempfile::tempdir().unwrap();
     let (netd, _keyd) = Netd::start(&bootstrap_server(directory.path()));
     assert!(failed(&netd).contains("no device certificate"));
+}
+
+/// Anybody can forge an ICMP message, so only the client is told; netd's handshake goes on.
+#[test]
+fn a_bootstrap_server_that_is_not_there_is_told_at_once_and_tried_on() {
+    let directory = tempfile::tempdir().unwrap();
+    let nobody = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = nobody.local_addr().unwrap();
+    drop(nobody);
+    let server = bootstrap_server(directory.path());
+    let server = server.replace("127.0.0.1:9", &address.to_string()) + "automatic = false\n";
+    let (netd, _keyd) = Netd::begin(&server, |request| match kind_of(request).unwrap() {
+        RequestKind::DeviceCertificate => {
+            encoded::<DeviceCertificate>(Ok(CertificateAnswer { der: vec![0x30, 0] }))
+        }
+        _ => answer(request),
+    });
+    let end = Instant::now() + Duration::from_secs(20);
+    while netd.status().is_none() && Instant::now() < end {
+        thread::sleep(Duration::from_millis(10));
+    }
+    let events = Control::run(&netd.control, &netd::Command::Bootstrap {}).unwrap();
+    let mut steps = Vec::new();
+    let mut failure = None;
+    for event in events {
+        match event.unwrap() {
+            Event::Step { text, .. } => steps.push(text),
+            Event::Failed {
+                failure: kind,
+                reason,
+            } => failure = Some((kind, reason)),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(steps[0], format!("DTLS handshake with {address}"));
+    let refused = format!("{address}: the network says that nothing listens there");
+    assert_eq!(steps[1], refused, "{steps:#?}");
+    let again = format!("no answer from {address}: DTLS flight sent again (1)");
+    assert!(steps.contains(&again), "{steps:#?}");
+    let (kind, reason) = failure.unwrap();
+    assert_eq!(kind, Failure::Unavailable);
+    assert!(reason.contains("also of the first repetition"), "{reason}");
+    let management = netd.status().unwrap().management;
+    assert_eq!(management, Management::Bootstrapping);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 use softsim_sandbox::exit_status;
@@ -84,7 +85,7 @@ pub enum Command {
         command: AccountsCommand,
     },
     /// Run the LwM2M bootstrap now, and register with the server it names.
-    Bootstrap,
+    Bootstrap(Limit),
     /// Run one EAP-AKA' authentication with a RADIUS server, in an access point's place.
     EapTest(EapTest),
     /// The accesses to networks that softsim-netd keeps up.
@@ -122,6 +123,9 @@ pub enum AccessCommand {
     Connect {
         /// Only this one.
         name: Option<String>,
+        /// How long to wait.
+        #[command(flatten)]
+        limit: Limit,
     },
     /// Log off, until `connect` or the next start of softsim-netd.
     Disconnect {
@@ -133,6 +137,23 @@ pub enum AccessCommand {
         /// Only this one.
         name: Option<String>,
     },
+}
+
+/// How long a command may take.
+#[derive(Clone, Copy, Debug, Default, Args)]
+pub struct Limit {
+    /// Wait this long at most, and say what happened last [default: as long as softsim-netd
+    /// tries].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub timeout: Option<u32>,
+}
+
+impl Limit {
+    /// The time, if there is a limit.
+    pub fn duration(self) -> Option<Duration> {
+        self.timeout
+            .map(|seconds| Duration::from_secs(seconds.into()))
+    }
 }
 
 /// What to do with identities.
@@ -365,6 +386,9 @@ pub struct EapTest {
     /// The identity to show instead of the profile's.
     #[arg(long, value_name = "NAI")]
     pub identity: Option<String>,
+    /// How long to wait.
+    #[command(flatten)]
+    pub limit: Limit,
 }
 
 #[cfg(test)]

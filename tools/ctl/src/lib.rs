@@ -107,7 +107,7 @@ fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<
         Command::Accounts {
             command: AccountsCommand::Reset,
         } => netd::reset_accounts(sockets, output),
-        Command::Bootstrap => netd::bootstrap(sockets, output),
+        Command::Bootstrap(limit) => netd::bootstrap(sockets, limit, output),
         Command::EapTest(test) => netd::eap_test(sockets, test, output),
         Command::Access { command } => access::run(sockets, command, output),
         Command::Identity {

@@ -1,22 +1,27 @@
 //! The commands that need the network daemon.
 
-use softsim_client::netd::{Command, Control, Error, Event};
+use softsim_client::netd::{Command, Control, Error, Event, Report};
 use softsim_client::paths::Sockets;
-use softsim_sandbox::exit_status::USAGE;
+use softsim_sandbox::exit_status::{TEMPORARY, USAGE};
 
-use crate::args::EapTest;
+use crate::args::{EapTest, Limit};
 use crate::failure::{Failure, status_of};
 use crate::output::Output;
 use crate::{files, text};
 
 /// Bootstraps and registers, and prints each step.
-pub fn bootstrap(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
-    follow(sockets, &Command::Bootstrap {}, output)
+pub fn bootstrap(sockets: &Sockets, limit: &Limit, output: &mut Output<'_>) -> Result<(), Failure> {
+    follow(sockets, &Command::Bootstrap {}, limit, output)
 }
 
 /// Forgets the accounts, bootstraps and registers, and prints each step.
 pub fn reset_accounts(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
-    follow(sockets, &Command::AccountsReset {}, output)
+    follow(
+        sockets,
+        &Command::AccountsReset {},
+        &Limit::default(),
+        output,
+    )
 }
 
 /// Authenticates once, and prints each message.
@@ -26,7 +31,7 @@ pub fn eap_test(sockets: &Sockets, test: &EapTest, output: &mut Output<'_>) -> R
         secret: files::read_secret(&test.secret_file)?,
         identity: test.identity.clone(),
     };
-    follow(sockets, &command, output)
+    follow(sockets, &command, &test.limit, output)
 }
 
 /// Checks that the server has a port. netd resolves its name, as it does for its accesses.
@@ -40,16 +45,35 @@ fn with_port(radius: &str) -> Result<String, Failure> {
     }
 }
 
-/// Prints events as they arrive. The last one determines the result.
-fn follow(sockets: &Sockets, command: &Command, output: &mut Output<'_>) -> Result<(), Failure> {
-    for event in Control::run(&sockets.netd, command)? {
-        let event = event?;
+fn follow(
+    sockets: &Sockets,
+    command: &Command,
+    limit: &Limit,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    report(sockets, command, limit, output).map(drop)
+}
+
+/// Prints events as they arrive, and returns the report that ends them.
+pub(crate) fn report(
+    sockets: &Sockets,
+    command: &Command,
+    limit: &Limit,
+    output: &mut Output<'_>,
+) -> Result<Report, Failure> {
+    let mut last = None;
+    for event in Control::run_within(limit.duration(), &sockets.netd, command)? {
+        let event = event.map_err(|error| match error {
+            Error::TimedOut => out_of_time(limit, last.as_deref()),
+            error => error.into(),
+        })?;
         // A failure goes to standard error, once.
         if !matches!(event, Event::Failed { .. }) {
             output.result(&event, || text::event(&event))?;
         }
+        last = text::what_happened(&event).or(last);
         match event {
-            Event::Done { .. } => return Ok(()),
+            Event::Done { report } => return Ok(report),
             Event::Failed { failure, reason } => {
                 return Err(Failure::new(status_of(failure), reason));
             }
@@ -57,4 +81,12 @@ fn follow(sockets: &Sockets, command: &Command, output: &mut Output<'_>) -> Resu
         }
     }
     Err(Error::Closed.into())
+}
+
+fn out_of_time(limit: &Limit, last: Option<&str>) -> Failure {
+    let seconds = limit.timeout.unwrap_or_default();
+    let last = last.unwrap_or("nothing");
+    let message = format!("not done within {seconds} s; the last thing that happened: {last}");
+    Failure::new(TEMPORARY, message)
+        .advise("softsim-netd ends an eap-test now, and goes on with a bootstrap or an access")
 }

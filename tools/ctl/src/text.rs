@@ -38,6 +38,21 @@ pub(crate) fn event(event: &Event) -> Vec<String> {
     }
 }
 
+/// What an event says happened, without its time; none at the end of a command.
+pub(crate) fn what_happened(event: &Event) -> Option<String> {
+    match event {
+        Event::Step { text, .. } => Some(text.clone()),
+        Event::Message {
+            direction, text, ..
+        } => Some(match direction {
+            Direction::Sent => format!("{text} was sent"),
+            Direction::Received => format!("{text} was received"),
+        }),
+        Event::Access { access, .. } => Some(self::access(access)),
+        Event::Done { .. } | Event::Failed { .. } => None,
+    }
+}
+
 fn milliseconds(microseconds: u64) -> String {
     format!("{:>8}.{:03} ms", microseconds / 1000, microseconds % 1000)
 }

@@ -506,6 +506,31 @@ fn an_authentication_exits_with_0_only_when_netd_says_done() {
 }
 
 #[test]
+fn a_command_that_takes_too_long_says_what_happened_last() {
+    let directory = tempfile::tempdir().unwrap();
+    let listener = UnixListener::bind(directory.path().join("netd.sock")).unwrap();
+    let silent = thread::spawn(move || {
+        let (client, _) = listener.accept().unwrap();
+        let mut client = BufReader::new(client);
+        client.read_line(&mut String::new()).unwrap();
+        let step = Event::Step {
+            microseconds: 1,
+            text: "DTLS handshake with 192.0.2.1:5684".into(),
+        };
+        let line = serde_json::to_string(&step).unwrap() + "\n";
+        client.get_mut().write_all(line.as_bytes()).unwrap();
+        // Until softsimctl gives up.
+        client.read_to_end(&mut Vec::new()).unwrap();
+    });
+    let output = softsimctl(directory.path(), &["--json", "bootstrap", "--timeout", "1"]);
+    silent.join().unwrap();
+    assert_eq!(output.status.code(), Some(75));
+    let failure: Value = serde_json::from_slice(&output.stderr).unwrap();
+    let last = "the last thing that happened: DTLS handshake with 192.0.2.1:5684";
+    assert_eq!(failure["error"], format!("not done within 1 s; {last}"));
+}
+
+#[test]
 fn a_secret_that_others_can_read_is_refused_before_anybody_gets_it() {
     let directory = tempfile::tempdir().unwrap();
     let secret = directory.path().join("secret");

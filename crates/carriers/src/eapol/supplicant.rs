@@ -131,6 +131,15 @@ impl Supplicant {
         }
     }
 
+    /// While the entity is connecting: how many EAPOL-Starts it has sent, and after how many it
+    /// gives up.
+    pub fn starts(&self) -> Option<(u32, u32)> {
+        match self.phase {
+            Phase::Connecting { starts, .. } => Some((starts, self.timers.max_start)),
+            _ => None,
+        }
+    }
+
     /// The controlled port.
     pub fn port(&self) -> &ControlledPort {
         &self.port

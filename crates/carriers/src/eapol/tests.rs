@@ -110,6 +110,10 @@ fn starts_go_to_the_group_address_and_then_there_is_no_authenticator() {
             assert_eq!(destination, PAE_GROUP_ADDRESS);
             assert_eq!(pdu, [2, 1, 0, 0]);
             starts += 1;
+            assert_eq!(
+                supplicant.starts(),
+                Some((starts, Timers::default().max_start))
+            );
         }
         now = supplicant.poll_timeout().unwrap();
         supplicant.handle_timeout(now);
@@ -117,6 +121,7 @@ fn starts_go_to_the_group_address_and_then_there_is_no_authenticator() {
     assert_eq!(starts, Timers::default().max_start);
     // IEEE 802.1X-2004 would open the port here, for a LAN without authentication.
     assert_eq!(supplicant.state(), State::Held);
+    assert_eq!(supplicant.starts(), None);
     assert_eq!(supplicant.port().status(), PortStatus::Unauthorised);
     now += Timers::default().held_period;
     supplicant.handle_timeout(now);

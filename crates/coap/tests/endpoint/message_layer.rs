@@ -143,6 +143,7 @@ fn a_request_is_retransmitted_four_times_with_doubling_intervals_and_given_up() 
         );
     }
     assert_eq!(intervals.len(), 5);
+    assert_eq!(client.retransmissions(), 4);
     // ACK_TIMEOUT 2 s, ACK_RANDOM_FACTOR 1.5.
     assert!((2.0..3.0).contains(&intervals[0].as_secs_f64()));
     assert!(intervals.windows(2).all(|pair| pair[1] == pair[0] * 2));

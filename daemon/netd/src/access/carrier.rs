@@ -32,6 +32,7 @@ use std::time::{Duration, Instant};
 
 use softsim_carriers::radius::{Msk, SessionLimit};
 use softsim_client::netd::Port;
+use softsim_eap::{Direction, Note};
 
 use super::Fatal;
 use crate::progress::Fault;
@@ -76,10 +77,24 @@ pub(super) enum Output {
     Silent(Fault),
     /// The carrier rests now, for this reason.
     Resting(&'static str),
+    /// A message of the carrier's own passed, or it learned something from the network: for those
+    /// who watch.
+    Note(Note),
     /// The carrier received something that doesn't belong to the access.
     Ignored(String),
     /// The interface has another name now.
     Renamed(String),
+}
+
+/// A note about a message of a carrier, which isn't EAP.
+pub(super) fn note(direction: Direction, message: String) -> Output {
+    Output::Note(Note {
+        direction,
+        identifier: None,
+        message,
+        attributes: Vec::new(),
+        remark: None,
+    })
 }
 
 /// What the network sent together with EAP-Success.

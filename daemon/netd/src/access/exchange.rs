@@ -84,6 +84,7 @@ impl<C: Carrier> Exchange<C> {
                     self.abandon(fault.failure == Failure::Refused);
                     return Ok(Some(Event::Failed(fault)));
                 }
+                Output::Note(note) => self.notes.push((Instant::now(), note)),
                 Output::Silent(fault) => return Ok(Some(self.silent(fault))),
                 Output::Resting(reason) => return Ok(Some(Event::Resting(reason))),
                 Output::Ignored(reason) => return Ok(Some(Event::Ignored(reason))),

@@ -12,13 +12,14 @@ use std::{fmt, io};
 
 use softsim_carriers::radius::{self, Secret};
 use softsim_client::netd::Failure;
+use softsim_eap::Direction;
 use softsim_sandbox::random;
 
 use super::Fatal;
-use super::carrier::{Carrier, Output, State, Terms};
+use super::carrier::{Carrier, Output, State, Terms, note};
 use crate::names::Names;
 use crate::progress::Fault;
-use crate::server_socket::ServerSocket;
+use crate::server_socket::{Received, ServerSocket};
 use crate::uri::Server;
 
 /// The time that an authentication may take, whatever the server sends.
@@ -259,7 +260,11 @@ impl Carrier for Radius {
             Phase::Authenticating(attempt) => {
                 let mut datagram = [0; MAX_DATAGRAM];
                 match attempt.socket.receive(&mut datagram).await {
-                    Ok(length) => self.handle(&datagram[..length]),
+                    Ok(Received::Datagram(length)) => self.handle(&datagram[..length]),
+                    Ok(Received::Unreachable(unreachable)) => {
+                        let note = note(Direction::Received, unreachable.to_string());
+                        self.outputs.push_back(note);
+                    }
                     Err(error) => self.failed_by(error),
                 }
             }

@@ -5,12 +5,13 @@ use std::collections::VecDeque;
 use std::io;
 use std::time::{Duration, Instant};
 
-use softsim_carriers::eapol::{self, PortStatus, Supplicant, Timers};
+use softsim_carriers::eapol::{self, Frame, Kind, PortStatus, Supplicant, Timers};
 use softsim_client::netd::{Failure, Port};
+use softsim_eap::Direction;
 use softsim_link::ethernet::{Link, Name};
 
 use super::Fatal;
-use super::carrier::{Carrier, Output, State, Terms};
+use super::carrier::{Carrier, Output, State, Terms, note};
 use super::port::{self, Keeper, StartedKeeper};
 use crate::progress::Fault;
 
@@ -83,9 +84,17 @@ impl Wired {
     }
 
     fn transmit(&mut self, destination: eapol::Address, pdu: &[u8]) {
-        if let Err(error) = self.keeper.send(destination, pdu) {
-            self.ignored(error);
+        match self.keeper.send(destination, pdu) {
+            Ok(()) => self.outputs.extend(self.start_note(pdu)),
+            Err(error) => self.ignored(error),
         }
+    }
+
+    /// EAPOL-Starts are all that happens as long as no authenticator answers.
+    fn start_note(&self, pdu: &[u8]) -> Option<Output> {
+        let is_start = Frame::parse(pdu).is_ok_and(|frame| frame.kind == Kind::Start);
+        let (sent, all) = self.supplicant.starts().filter(|_| is_start)?;
+        Some(note(Direction::Sent, format!("EAPOL-Start {sent}/{all}")))
     }
 
     fn ignored(&mut self, reason: impl ToString) {

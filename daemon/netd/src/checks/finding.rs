@@ -3,6 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
+use softsim_sandbox::exit_status;
+
 /// Something that is wrong, or may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
@@ -39,12 +41,12 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The exit status for an error of this kind, as in sysexits.h.
+    /// The exit status for an error of this kind.
     pub fn status(self) -> u8 {
         match self {
-            Self::Configuration => 78,
-            Self::System => 71,
-            Self::Unavailable => 69,
+            Self::Configuration => exit_status::CONFIGURATION,
+            Self::System => exit_status::SYSTEM,
+            Self::Unavailable => exit_status::UNAVAILABLE,
         }
     }
 }

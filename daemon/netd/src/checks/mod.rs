@@ -13,8 +13,8 @@ mod state_folder;
 use std::fs;
 use std::path::Path;
 
-use softsim_sandbox::process;
 use softsim_sandbox::text::Plain;
+use softsim_sandbox::{exit_status, process};
 
 pub use self::finding::{Finding, Kind, Line, Place, Severity};
 use crate::access::prepare;
@@ -74,8 +74,8 @@ fn folder_of_control_socket(config: &Config) -> Option<Finding> {
     Some(Finding::error(Kind::System, place, problem).advise(format!("mkdir {shown}")))
 }
 
-/// The exit status of a program that these findings keep from its task: as in sysexits.h, and none
-/// if there is no error.
+/// The exit status of a program that these findings keep from its task, and none if
+/// there is no error.
 pub fn status(findings: &[Finding]) -> Option<u8> {
     let errors = findings
         .iter()
@@ -110,6 +110,6 @@ pub fn print(file: &Path) -> u8 {
     let text: String = lines.map(|line| format!("{}\n", Plain(&line))).collect();
     match process::print(&text) {
         Ok(()) => status(&findings).unwrap_or(0),
-        Err(_) => 74,
+        Err(_) => exit_status::IO,
     }
 }

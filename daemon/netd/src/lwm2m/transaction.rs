@@ -307,6 +307,26 @@ impl Lwm2m {
         }
     }
 
+    /// Tells the clients that wait for this server that nobody is there, as far as the network
+    /// says. netd itself goes on: it believes no ICMP message, which anybody can forge.
+    pub(super) fn tell_hopeless(&mut self, role: ServerRole) {
+        let Some(session) = self.sessions.get(&role) else {
+            return;
+        };
+        let reason = format!(
+            "{}: the network says of each address that nothing is there, also of the first repetition; softsim-netd goes on",
+            session.server
+        );
+        let fault = Fault::new(Failure::Unavailable, reason);
+        let waits = |run: &&mut Run| run.committed == (role != ServerRole::Bootstrap);
+        if let Some(run) = self.run.as_mut().filter(waits) {
+            for (_, reply) in run.listeners.drain(..) {
+                // The client may have gone.
+                let _ = reply.send(Err(fault.clone()));
+            }
+        }
+    }
+
     /// Reports a step to the clients that wait for the bootstrap.
     pub(super) fn step(&self, text: impl FnOnce() -> String) {
         if let Some(run) = &self.run {
