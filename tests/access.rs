@@ -176,6 +176,19 @@ fn another_k_is_refused_and_the_sim_stays_as_it_was() {
 }
 
 #[test]
+fn a_k_that_differs_from_the_operators_is_told_by_profile() {
+    for access in networks("K told by profile") {
+        access.home.subscription().replace(stranger());
+        let failed = access.authenticate().unwrap_err().to_string();
+        let profile = access.home.gateway().status().unwrap().profile.unwrap();
+        assert_eq!(profile.autn_mac_rejected, 1);
+        assert!(failed.contains(&profile.iccid), "{failed}");
+        let cause = "K or OPc of the profile differs from the operator's";
+        assert!(failed.contains(cause), "{failed}");
+    }
+}
+
+#[test]
 fn an_amf_without_the_separation_bit_is_refused_and_the_sim_stays_as_it_was() {
     for access in networks("separation bit") {
         let subscription = access.home.subscription();

@@ -6,13 +6,14 @@
 //! tried may still answer, until one has (in the spirit of RFC 8305). Then netd forgets the others.
 
 use std::collections::VecDeque;
-use std::future::poll_fn;
+use std::convert::Infallible;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket as StdUdpSocket};
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use tokio::io::ReadBuf;
+use tokio::io::{Interest, Ready};
 use tokio::net::UdpSocket;
 
 use crate::timer;
@@ -135,8 +136,8 @@ impl ServerSocket {
         }
         loop {
             let due = self.next;
-            let (index, received) = tokio::select! {
-                received = poll_fn(|context| self.poll(context, datagram)) => received,
+            let (index, ready) = tokio::select! {
+                ready = self.ready() => ready,
                 () = timer::until(due) => {
                     // If no other address has a route, the addresses that netd has tried may still
                     // answer.
@@ -144,7 +145,8 @@ impl ServerSocket {
                     continue;
                 }
             };
-            match received {
+            match ready.and_then(|ready| take(&self.tried[index].1, ready, datagram)) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(length) => {
                     let answered = self.tried.swap_remove(index);
                     self.tried = vec![answered];
@@ -172,18 +174,21 @@ impl ServerSocket {
         }
     }
 
-    fn poll(
-        &self,
-        context: &mut Context<'_>,
-        datagram: &mut [u8],
-    ) -> Poll<(usize, io::Result<usize>)> {
-        for (index, (_, socket)) in self.tried.iter().enumerate() {
-            let mut buffer = ReadBuf::new(datagram);
-            if let Poll::Ready(received) = socket.poll_recv(context, &mut buffer) {
-                return Poll::Ready((index, received.map(|()| buffer.filled().len())));
+    /// Waits until a socket has a datagram or an error. An error alone makes no socket readable.
+    async fn ready(&self) -> (usize, io::Result<Ready>) {
+        let sockets = self.tried.iter();
+        let mut waits: Vec<_> = sockets
+            .map(|(_, socket)| Box::pin(socket.ready(Interest::READABLE | Interest::ERROR)))
+            .collect();
+        poll_fn(|context| {
+            for (index, wait) in waits.iter_mut().enumerate() {
+                if let Poll::Ready(ready) = wait.as_mut().poll(context) {
+                    return Poll::Ready((index, ready));
+                }
             }
-        }
-        Poll::Pending
+            Poll::Pending
+        })
+        .await
     }
 
     /// Tries the next address that has a route.
@@ -205,6 +210,21 @@ impl ServerSocket {
         };
         outcome
     }
+}
+
+/// Takes the error of a socket, or else a datagram. `WouldBlock` if there is neither any more.
+fn take(socket: &UdpSocket, ready: Ready, datagram: &mut [u8]) -> io::Result<usize> {
+    if ready.is_error() {
+        let nothing = || io::ErrorKind::WouldBlock.into();
+        let error = socket.try_io(Interest::ERROR, || {
+            Err::<Infallible, _>(socket.take_error()?.unwrap_or_else(nothing))
+        });
+        match error {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+    socket.try_recv(datagram)
 }
 
 /// Creates a UDP socket that receives from this peer only, and sends it the datagram that the

@@ -14,7 +14,7 @@ use std::{fs, thread};
 
 use softsim_carriers::radius::{Request, Secret};
 use softsim_client::netd::{
-    Access, AccessState, Carrier, Command, Control, Event, Failure, Report,
+    Access, AccessState, Accesses, Carrier, Command, Control, Event, Failure, Report,
 };
 use softsim_client::proto::requests::{Identity, IdentityRefused};
 use softsim_client::proto::{IdentityAnswer, IdentityKind, RequestKind, kind_of};
@@ -227,17 +227,23 @@ fn unknown_access_is_named_in_the_error() {
     let directory = tempfile::tempdir().unwrap();
     let (with, _keyd) = netd(directory.path(), &[("one", "")]);
     let (without, _keyd) = Netd::start("");
-    for (netd, name, expected) in [
-        (&with, Some("two".into()), "two"),
-        (&without, None, "[[access]]"),
+    let status = Command::AccessStatus {
+        name: Some("two".into()),
+    };
+    let connect = Command::AccessConnect { name: None };
+    for (netd, command, kind, expected) in [
+        (&with, status, Failure::Command, "two"),
+        (&without, connect, Failure::Configuration, "[[access]]"),
     ] {
-        let Some(Event::Failed { failure, reason }) = netd.run(&Command::AccessStatus { name })
-        else {
+        let Some(Event::Failed { failure, reason }) = netd.run(&command) else {
             panic!()
         };
-        assert_eq!(failure, Failure::Command);
+        assert_eq!(failure, kind);
         assert!(reason.contains(expected), "{reason}");
     }
+    let none = Report::Access(Accesses::default());
+    let status = without.run(&Command::AccessStatus { name: None });
+    assert_eq!(status, Some(Event::Done { report: none }));
 }
 
 #[test]

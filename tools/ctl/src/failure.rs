@@ -155,6 +155,7 @@ impl From<netd::Error> for Failure {
             ),
             netd::Error::Closed => Self::new(UNAVAILABLE, message)
                 .advise("softsim-netd ended, or the command was too late or too long: see its log"),
+            netd::Error::TimedOut => Self::new(TEMPORARY, message),
             netd::Error::Socket(_) => Self::new(IO, message),
             netd::Error::Json(_) | netd::Error::TooLong => Self::new(PROTOCOL, message)
                 .advise("softsimctl and softsim-netd must be of the same release"),
