@@ -94,6 +94,7 @@ pub(super) fn note(direction: Direction, message: String) -> Output {
         message,
         attributes: Vec::new(),
         remark: None,
+        is_warning: false,
     })
 }
 
