@@ -115,7 +115,7 @@ fn a_connector_whose_folder_is_not_there_does_not_begin() {
         .stdin(Stdio::from(OwnedFd::from(theirs)))
         .output()
         .unwrap();
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(output.status.code(), Some(71));
     let log = String::from_utf8(output.stderr).unwrap();
     assert!(log.contains("/nowhere"), "{log}");
 }

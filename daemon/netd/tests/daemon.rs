@@ -299,7 +299,7 @@ fn netd_outlives_keyd_and_goes_on_with_the_next_one() {
         let Some(Event::Failed { failure, .. }) = bootstrap else {
             panic!("{bootstrap:?}")
         };
-        assert_eq!(failure, Failure::Command, "there is no server");
+        assert_eq!(failure, Failure::Configuration, "there is no server");
     }
     assert!(netd.child.try_wait().unwrap().is_none());
     let log = netd.log();

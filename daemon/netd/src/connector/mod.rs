@@ -133,7 +133,7 @@ impl Manager {
         if let Some(inbox) = &self.inbox
             && let Err(error) = inbox.send(&request.encode())
         {
-            tracing::warn!(%error, ?request, "the service manager isn't told");
+            tracing::warn!(%error, "the service manager isn't told");
         }
     }
 }
