@@ -153,9 +153,25 @@ impl Service {
         self.manager.set_nonblocking(true).unwrap();
         while self.manager.recv(&mut [0; 64]).is_ok() {}
         self.manager.set_nonblocking(false).unwrap();
-        for _ in 0..2 {
-            assert_eq!(self.hear(), "WATCHDOG=1", "{after}");
+        let mut signs = 0;
+        while signs < 2 {
+            match &*self.hear() {
+                "WATCHDOG=1" => signs += 1,
+                // netd has read its configuration again.
+                "READY=1" => {}
+                other => assert!(other.starts_with("RELOADING=1\n"), "{after}: {other}"),
+            }
         }
+        println!("alive after {after}");
+    }
+
+    /// Asserts that the service reads its configuration again, and says so.
+    fn reloads(&mut self) {
+        self.is_alive("a quiet start");
+        self.signal("HUP");
+        let reloading = "RELOADING=1\nMONOTONIC_USEC=";
+        while !self.hear().starts_with(reloading) {}
+        while self.hear() != "READY=1" {}
     }
 
     fn signal(&self, name: &str) {
@@ -305,10 +321,15 @@ fn each_daemon_lives(programs: &Path, notify: NotifySocket) {
         unused,
     );
     netd.holds_none(unused);
+    netd.reloads();
     let expected = [
         (
             "softsim-connect",
-            format!("softsim-netd connector {}", path.display()),
+            format!(
+                "softsim-netd connector {} {}",
+                path.display(),
+                config.display()
+            ),
         ),
         ("softsim-names", "softsim-netd names".to_owned()),
     ];

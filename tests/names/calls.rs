@@ -276,8 +276,8 @@ fn the_connector_needs_each_rule_of_its_filter() {
     assert!(spare.is_empty(), "{spare:#?}");
 }
 
-/// Has a connector do everything that it does: a message to the service manager, a connection to
-/// keyd, and one that fails.
+/// Has a connector do everything that it does: messages to the service manager, a connection to
+/// keyd and one that fails, and a file.
 fn connect(program: &Path, trace: &Path) -> Calls {
     let notify = trace.with_extension("notify");
     let manager = UnixDatagram::bind(&notify).unwrap();
@@ -285,18 +285,27 @@ fn connect(program: &Path, trace: &Path) -> Calls {
     let keyd = trace.with_extension("keyd");
     let mut strace = Command::new(STRACE[0]);
     strace.env("NOTIFY_SOCKET", &notify);
-    let arguments = [process::SUBCOMMAND.as_ref(), keyd.as_os_str()];
+    let arguments = [
+        process::SUBCOMMAND.as_ref(),
+        keyd.as_os_str(),
+        program.as_os_str(),
+    ];
     let connector = Traced::start(&mut strace, trace, program, &arguments);
     assert_eq!(connector.hear(), connector::wire::READY);
     let ask = |request: connector::wire::Request| connector.netd.send(&request.encode()).unwrap();
     ask(connector::wire::Request::Ready);
     assert_eq!(service_manager_message(&manager).unwrap(), "READY=1");
+    ask(connector::wire::Request::Reloading(7));
+    let reloading = service_manager_message(&manager).unwrap();
+    assert_eq!(reloading, "RELOADING=1\nMONOTONIC_USEC=7");
     ask(connector::wire::Request::Keyd);
     let error = connector::wire::error_of(&connector.hear()).unwrap();
     assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
     let listener = Listener::bind(&keyd, 0o600).unwrap();
     ask(connector::wire::Request::Keyd);
-    assert_eq!(connector.hear(), connector::wire::PASSED);
+    assert_eq!(connector.hear(), connector::wire::CONNECTED);
     assert!(listener.accept().unwrap().is_some());
+    ask(connector::wire::Request::File(0));
+    assert!(connector::wire::access_of(&connector.hear()).is_some());
     connector.ends()
 }

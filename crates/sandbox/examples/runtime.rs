@@ -12,7 +12,7 @@
 mod reduced;
 
 use std::hint::black_box;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 use std::time::Duration;
@@ -37,6 +37,8 @@ fn main() -> io::Result<()> {
     control.set_nonblocking(true)?;
     client.set_nonblocking(true)?;
 
+    fs::write(folder.join("configuration"), b"read again")?;
+    let passed = fs::File::open(folder.join("configuration"))?;
     let (inbox, connector) = pair()?;
     let inbox = Inbox::replace_standard_input(inbox)?;
 
@@ -56,7 +58,7 @@ fn main() -> io::Result<()> {
         .build()?;
     runtime.block_on(async {
         asks_keyd(&keyd, to_keyd).await?;
-        asks_the_connector(&inbox, &connector)?;
+        asks_the_connector(&inbox, &connector, passed)?;
         serves_control(
             UnixListener::from_std(control)?,
             UnixStream::from_std(client)?,
@@ -88,10 +90,12 @@ async fn asks_keyd(keyd: &Listener, to_keyd: Connection) -> io::Result<()> {
     Ok(())
 }
 
-fn asks_the_connector(inbox: &Inbox, connector: &Connection) -> io::Result<()> {
+/// The file has come another way, because a process can't be its own connector.
+fn asks_the_connector(inbox: &Inbox, connector: &Connection, mut file: fs::File) -> io::Result<()> {
     connector.send(b"answer")?;
     let (answer, passed) = inbox.receive(&mut [0; 64])?;
     assert_eq!((answer, passed.is_some()), (Received::Datagram(6), false));
+    assert_eq!(file.read(&mut [0; 64])?, 10);
     Ok(())
 }
 

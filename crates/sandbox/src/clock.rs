@@ -1,11 +1,11 @@
-//! The two clocks of the key process.
+//! The two clocks of the key process, and one of the service manager.
 
 use std::time::Duration;
 
 use crate::sys;
 
 /// Why no clock fails.
-const BOTH_EXIST: &str = "both clocks exist on every kernel since 2.6.39";
+const ALL_EXIST: &str = "all of them exist on every kernel since 2.6.39";
 
 const UNSET: libc::timespec = libc::timespec {
     tv_sec: 0,
@@ -20,7 +20,16 @@ pub fn boottime() -> Duration {
     let mut time = UNSET;
     // SAFETY: the C library writes one timespec to `time`, which outlives the call.
     sys::check(unsafe { libc::clock_gettime(libc::CLOCK_BOOTTIME, &raw mut time) })
-        .expect(BOTH_EXIST);
+        .expect(ALL_EXIST);
+    since_zero(time)
+}
+
+/// The time since boot without suspension, by which systemd orders a service's messages.
+pub fn monotonic() -> Duration {
+    let mut time = UNSET;
+    // SAFETY: the C library writes one timespec to `time`, which outlives the call.
+    sys::check(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut time) })
+        .expect(ALL_EXIST);
     since_zero(time)
 }
 
@@ -32,7 +41,7 @@ pub fn realtime() -> Duration {
     let mut time = UNSET;
     // SAFETY: the kernel writes one timespec to `time`, which outlives the call.
     sys::check(unsafe { libc::syscall(libc::SYS_clock_gettime, CLOCK, &raw mut time) })
-        .expect(BOTH_EXIST);
+        .expect(ALL_EXIST);
     since_zero(time)
 }
 

@@ -2,6 +2,7 @@
 //! process is confined.
 
 use std::ffi::OsStr;
+use std::io::Write;
 use std::os::fd::OwnedFd;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
@@ -51,6 +52,24 @@ impl Notify {
     /// The service manager doesn't read: `WouldBlock`.
     pub fn watchdog(&self) -> io::Result<()> {
         self.send(b"WATCHDOG=1")
+    }
+
+    /// Reports that the process reads its configuration again, since this time on the monotonic
+    /// clock. It is [`Self::ready`] afterwards.
+    ///
+    /// # Errors
+    /// The service manager doesn't read: `WouldBlock`.
+    pub fn reloading(&self, since: Duration) -> io::Result<()> {
+        let mut state = [0; 64];
+        let mut rest = &mut state[..];
+        // The longest number has 20 digits.
+        write!(
+            rest,
+            "RELOADING=1\nMONOTONIC_USEC={}",
+            since.as_micros() as u64
+        )?;
+        let length = 64 - rest.len();
+        self.send(&state[..length])
     }
 
     /// Reports that the process is about to end.

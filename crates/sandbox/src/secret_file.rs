@@ -57,17 +57,41 @@ pub fn open(path: &Path) -> Result<File, SecretFileError> {
         source,
     };
     let file = File::open(path).map_err(failed)?;
-    judge(path, &file.metadata().map_err(failed)?)?;
+    judge(path, file.metadata().map_err(failed)?.into())?;
     Ok(file)
 }
 
-fn judge(path: &Path, metadata: &Metadata) -> Result<(), SecretFileError> {
-    let (uid, gid) = (metadata.uid(), metadata.gid());
+/// Who may do what with a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Access {
+    /// Its permissions.
+    pub mode: u32,
+    /// Its owner.
+    pub uid: u32,
+    /// Its group.
+    pub gid: u32,
+}
+
+impl From<Metadata> for Access {
+    fn from(metadata: Metadata) -> Self {
+        Self {
+            mode: metadata.mode() & 0o7777,
+            uid: metadata.uid(),
+            gid: metadata.gid(),
+        }
+    }
+}
+
+/// Makes the check of [`open`] for a file that another process has opened.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn judge(path: &Path, access: Access) -> Result<(), SecretFileError> {
+    let Access { mode, uid, gid } = access;
     let forbidden = match (uid, gid) {
         (0, 0) => 0o037,
         _ => 0o077,
     };
-    let mode = metadata.mode() & 0o7777;
     if mode & forbidden != 0 {
         let path = path.to_owned();
         return Err(SecretFileError::Mode { path, mode });

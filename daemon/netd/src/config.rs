@@ -1,16 +1,19 @@
 //! The configuration file.
 
-use std::fs;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
+use toml::Table;
 
 use crate::access::settings::{MAX_ACCESSES, Settings, Taken};
 use crate::checks::{Finding, Kind, Place};
 use crate::dtls::Trust;
 use crate::fields::{Document, Fields, Section};
+use crate::files::{self, Files};
+use crate::log::Detail;
 use crate::uri::Server;
 
 /// `netd.toml`. Paths are absolute, or relative to the directory of the file.
@@ -30,6 +33,12 @@ pub(crate) struct Config {
     /// What netd does if the kernel can't confine it.
     #[serde(default)]
     pub(crate) sandbox: Sandbox,
+    /// Which events the log has.
+    #[serde(default)]
+    pub(crate) log: Detail,
+    /// Everything as it is in the file, to compare with another version of it.
+    #[serde(skip)]
+    pub(crate) table: Table,
     /// Where these fields are.
     #[serde(skip)]
     pub(crate) section: Section,
@@ -89,8 +98,9 @@ impl Config {
     /// With an error, what is wrong is left out or has a stand-in: the configuration serves to find
     /// more errors, and for nothing else.
     pub(crate) fn read(path: &Path) -> (Option<Self>, Vec<Finding>) {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(path, &text),
+        let read = fs::File::open(path).and_then(files::read);
+        match read.and_then(|octets| text(&octets).map(|text| Self::parse(path, text))) {
+            Ok(read) => read,
             Err(error) => {
                 let file = path.to_owned();
                 let place = Place {
@@ -111,7 +121,21 @@ impl Config {
             .filter(|parent| !parent.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new("."));
         let config = (document.fields()).and_then(|fields| Self::of(fields, directory));
+        let config = config.map(|config| Self {
+            table: toml::from_str(text).unwrap_or_default(),
+            ..config
+        });
         (config, document.into_findings())
+    }
+
+    /// The other files that the configuration names: those with certificates, then those with
+    /// secrets.
+    pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
+        let trust = self.bootstrap.iter().flat_map(|b| &b.server_trust);
+        let secrets = self.accesses.iter().filter_map(Settings::radius);
+        trust
+            .map(PathBuf::as_path)
+            .chain(secrets.map(|(_, file)| file))
     }
 
     fn of(mut fields: Fields<'_>, directory: &Path) -> Option<Self> {
@@ -140,6 +164,11 @@ impl Config {
             ..own
         })
     }
+}
+
+/// The text of a file.
+pub(crate) fn text(octets: &[u8]) -> io::Result<&str> {
+    str::from_utf8(octets).map_err(|error| io::Error::other(error.to_string()))
 }
 
 /// The bootstrap server, with the contents of the files that its configuration names.
@@ -185,11 +214,11 @@ impl Bootstrap {
         })
     }
 
-    /// Reads the files.
-    pub(crate) fn load(&self) -> Result<BootstrapServer, Vec<Finding>> {
+    /// Takes the contents of the files.
+    pub(crate) fn load(&self, files: &Files) -> Result<BootstrapServer, Vec<Finding>> {
         let mut trust = self.trust.clone();
         let findings: Vec<_> = (self.server_trust.iter())
-            .filter_map(|path| trust_file(&mut trust, path).err())
+            .filter_map(|path| trust_file(&mut trust, path, files).err())
             .map(|problem| {
                 let place = self.section.place("server_trust");
                 Finding::error(Kind::Configuration, place, problem)
@@ -206,8 +235,8 @@ impl Bootstrap {
     }
 }
 
-fn trust_file(trust: &mut Trust, path: &Path) -> Result<(), String> {
-    for certificate in certificates(path)? {
+fn trust_file(trust: &mut Trust, path: &Path, files: &Files) -> Result<(), String> {
+    for certificate in certificates(path, files)? {
         trust
             .anchor(&certificate)
             .map_err(|fault| format!("{}: {fault}", path.display()))?;
@@ -217,9 +246,12 @@ fn trust_file(trust: &mut Trust, path: &Path) -> Result<(), String> {
 }
 
 /// The certificates in a PEM file, of which there is at least one.
-pub(crate) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(crate) fn certificates(
+    path: &Path,
+    files: &Files,
+) -> Result<Vec<CertificateDer<'static>>, String> {
     let wrong = |reason: String| format!("{}: {reason}", path.display());
-    let pem = fs::read(path).map_err(|error| wrong(error.to_string()))?;
+    let pem = files.contents(path)?;
     let certificates: Vec<_> = CertificateDer::pem_slice_iter(&pem)
         .collect::<Result<_, _>>()
         .map_err(|error| wrong(error.to_string()))?;
@@ -433,7 +465,12 @@ mod tests {
         let (config, _) = parse(&format!(
             "{MINIMAL}[bootstrap]\nuri = 'coaps://x'\nserver_trust = ['{empty}', '{missing}']\n"
         ));
-        let findings = config.unwrap().bootstrap.unwrap().load().unwrap_err();
+        let findings = config
+            .unwrap()
+            .bootstrap
+            .unwrap()
+            .load(&Files::System)
+            .unwrap_err();
         let problems: Vec<_> = findings.iter().map(|finding| &*finding.problem).collect();
         assert_eq!(problems.len(), 2);
         assert_eq!(

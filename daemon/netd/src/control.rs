@@ -22,9 +22,9 @@ use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
 use crate::access::status::{self, EventKind};
-use crate::access::{self, Handle, Order, single_authentication};
+use crate::access::{self, Order, single_authentication};
 use crate::keyd::Keyd;
-use crate::keyd::presence::Presence;
+use crate::keyd::presence::{Presence, served};
 use crate::lwm2m::{Request, Snapshot};
 use crate::names::Names;
 use crate::progress::{Fault, Progress};
@@ -37,9 +37,6 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// How long netd waits if it has no descriptor or memory for the next connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
-
-/// How long a command waits for a keyd that restarts.
-const KEYD_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The number of commands at a time.
 const MAX_CLIENTS: usize = 16;
@@ -219,7 +216,7 @@ impl Control {
                 .await
                 .map(Report::EapTest),
             // No accesses are a state, too.
-            Command::AccessStatus { name: None } if self.accesses.handles.is_empty() => {
+            Command::AccessStatus { name: None } if self.accesses.all().is_empty() => {
                 Ok(Report::Access(Accesses::default()))
             }
             Command::AccessStatus { name } => self.accesses(name, None, &progress).await,
@@ -287,17 +284,8 @@ impl Control {
 
     /// Waits a while for a keyd that is lost.
     async fn await_keyd(&self) -> Result<(), Fault> {
-        let mut keyd = self.keyd.clone();
-        let serves = keyd.wait_for(|keyd| *keyd == Presence::Serving);
-        // An error means that netd is about to end.
-        let in_time = timeout(KEYD_TIMEOUT, serves).await.is_ok();
-        match &*self.keyd.borrow() {
-            Presence::Lost(reason) if !in_time => {
-                let reason = format!("softsim-keyd is lost: {reason}");
-                Err(Fault::new(Failure::Unavailable, reason))
-            }
-            _ => Ok(()),
-        }
+        let served = served(&self.keyd).await;
+        served.map_err(|reason| Fault::new(Failure::Unavailable, reason))
     }
 
     fn status(&self) -> Status {
@@ -313,7 +301,12 @@ impl Control {
             accounts: snapshot.transaction,
             accounts_fault: snapshot.accounts_fault,
             management: snapshot.management,
-            accesses: self.accesses.handles.iter().map(Handle::access).collect(),
+            accesses: self
+                .accesses
+                .all()
+                .iter()
+                .map(|access| access.access())
+                .collect(),
         }
     }
 

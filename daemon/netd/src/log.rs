@@ -1,31 +1,82 @@
 //! The log: one line an event, of plain characters only, whatever a server sent.
 
 use std::io::{self, Write};
+use std::sync::OnceLock;
 
+use serde::Deserialize;
 use softsim_sandbox::log;
 use softsim_sandbox::text::Plain;
 use tracing::{Level, Metadata};
-use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::{self, MakeWriter};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, reload};
 
-/// Starts the log on standard error. `RUST_LOG` selects the events. In the journal, which keeps the
-/// time of each line, a line begins with its level as the journal reads it; elsewhere, with the
-/// time and the level in a word.
+/// Which events the log has: those of a level, and of the levels before it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Detail {
+    /// What netd can't do.
+    Error,
+    /// What somebody should know.
+    Warn,
+    /// What happens.
+    #[default]
+    Info,
+    /// What happens, in detail.
+    Debug,
+    /// Everything.
+    Trace,
+}
+
+/// What changes the filter of the log.
+static CHANGE: OnceLock<Box<dyn Fn(Detail) + Send + Sync>> = OnceLock::new();
+
+/// Starts the log on standard error. `RUST_LOG` selects the events, if it is set. In the journal,
+/// which keeps the time of each line, a line begins with its level as the journal reads it;
+/// elsewhere, with the time and the level in a word.
 pub fn begin() {
-    let filter = EnvFilter::builder()
-        .with_default_directive(Level::INFO.into())
-        .from_env_lossy();
-    let subscriber = tracing_subscriber::fmt()
-        .with_ansi(false)
-        .with_env_filter(filter);
+    let (filter, handle) = reload::Layer::new(filter(Detail::default()));
+    // There is one log.
+    let _ = CHANGE.set(Box::new(move |detail| {
+        // It fails only without a log.
+        let _ = handle.reload(self::filter(detail));
+    }));
+    let log = tracing_subscriber::registry().with(filter);
+    let lines = fmt::layer().with_ansi(false);
     match log::is_the_journals() {
-        true => subscriber
-            .with_writer(Journal(io::stderr))
-            .without_time()
-            .with_level(false)
+        true => log
+            .with(
+                lines
+                    .with_writer(Journal(io::stderr))
+                    .without_time()
+                    .with_level(false),
+            )
             .init(),
-        false => subscriber.with_writer(|| Lines("", io::stderr())).init(),
+        false => log
+            .with(lines.with_writer(|| Lines("", io::stderr())))
+            .init(),
     }
+}
+
+/// Changes the detail of the log, unless `RUST_LOG` selects the events.
+pub(crate) fn set_detail(detail: Detail) {
+    if let Some(change) = CHANGE.get() {
+        change(detail);
+    }
+}
+
+fn filter(detail: Detail) -> EnvFilter {
+    let level = match detail {
+        Detail::Error => Level::ERROR,
+        Detail::Warn => Level::WARN,
+        Detail::Info => Level::INFO,
+        Detail::Debug => Level::DEBUG,
+        Detail::Trace => Level::TRACE,
+    };
+    EnvFilter::builder()
+        .with_default_directive(level.into())
+        .from_env_lossy()
 }
 
 /// Makes writers whose lines begin with the level of their event.

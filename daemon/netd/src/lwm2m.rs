@@ -53,6 +53,8 @@ pub(crate) enum Request {
     Bootstrap(Progress, oneshot::Sender<Result<Bootstrap, Fault>>),
     /// Remove the accounts, and bootstrap.
     Reset(Progress, oneshot::Sender<Result<Bootstrap, Fault>>),
+    /// Use this bootstrap server from now on.
+    BootstrapServer(Option<BootstrapServer>),
     /// Update the Software SIM object, since keyd's state may have changed.
     Refresh,
 }
@@ -224,6 +226,7 @@ impl Lwm2m {
                         self.bootstrap(progress, reply).await?;
                     }
                     Some(Request::Reset(progress, reply)) => self.reset(progress, reply),
+                    Some(Request::BootstrapServer(server)) => self.set_bootstrap_server(server),
                     Some(Request::Refresh) => self.refresh().await?,
                     None => return Ok(()),
                 },

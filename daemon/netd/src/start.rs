@@ -1,41 +1,35 @@
 //! The start of netd, from the command line to the running daemon.
 
-use std::future::Future;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 use std::{io, mem};
 
 use softsim_client::keyd::{Connection, Error as KeydError};
 use softsim_client::proto::requests::Status;
-use softsim_sandbox::exit_status;
+use softsim_sandbox::{exit_status, process};
 use tokio::net::UnixListener;
 use tokio::runtime;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{Mutex, mpsc, watch};
-use tokio::task::JoinSet;
-use tokio::time::timeout;
 
-use crate::access::prepare::{Ended, PrepareError, PreparedAccess};
-use crate::access::{Accesses, Fatal as AccessFatal, Order, status};
+use crate::access::prepare::{PrepareError, PreparedAccess};
+use crate::access::{Accesses, Fatal as AccessFatal};
 use crate::accounts::{Committed, Store};
 use crate::checks::Finding;
 use crate::claim::{Claim, ClaimError};
-use crate::config::{Bootstrap, BootstrapServer, Config, Sandbox};
+use crate::config::{BootstrapServer, Config, Sandbox};
 use crate::control::{self, Control};
+use crate::files::Files;
 use crate::keyd::presence::{Device, Keeper, OtherDevice, Presence};
 use crate::keyd::{Keyd, Lines};
 use crate::lwm2m::{Fatal, Lwm2m, Snapshot};
-use crate::names::{self, Names};
+use crate::reload::{InForce, Reload};
 use crate::sandbox::{self, Enforced, SandboxError};
-use crate::{checks, connector, dtls};
+use crate::{checks, connector, dtls, log, names};
 
 /// The number of requests that wait for the LwM2M task.
 const QUEUE: usize = 16;
-
-/// The time that an access has to log off.
-const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// The threads of the runtime: one for the network, and one that may block on keyd.
 const THREADS: usize = 2;
@@ -133,6 +127,7 @@ struct Opened {
     watched: Connection,
     /// The line for the authentications that softsimctl requests.
     testing: Keyd,
+    in_force: InForce,
     accesses: Vec<PreparedAccess>,
     bootstrap: Option<BootstrapServer>,
     store: Store,
@@ -141,9 +136,11 @@ struct Opened {
 
 /// Runs until a signal or an error. The end of keyd is none: netd waits until it serves again.
 pub fn run(file: &Path) -> Result<(), Error> {
+    process::ignore_hangup().map_err(Error::Runtime)?;
     let mut config = checked(file)?;
+    log::set_detail(config.log);
     let _claimed = claim(&config)?;
-    let opened = open(&mut config)?;
+    let opened = open(&mut config, file)?;
     let enforced = match config.sandbox {
         Sandbox::Require => sandbox::enter(&config.state_dir)?,
         Sandbox::Off => Enforced::default(),
@@ -193,13 +190,17 @@ fn claim(config: &Config) -> Result<[Claim; 2], ClaimError> {
     ])
 }
 
-fn open(config: &mut Config) -> Result<Opened, Error> {
+fn open(config: &mut Config, file: &Path) -> Result<Opened, Error> {
     let bootstrap = (config.bootstrap.as_ref())
-        .map(Bootstrap::load)
+        .map(|bootstrap| bootstrap.load(&Files::System))
         .transpose()
         .map_err(|findings| refused(&findings))?;
     dtls::prepare()?;
-    let connector = connector::Started::start(&config.keyd_socket).map_err(Error::Connector)?;
+    let in_force = InForce::new(file, config);
+    let files = [file].into_iter().chain(config.files());
+    let files = files.map(Path::to_owned).collect();
+    let connector = connector::Started::start(&config.keyd_socket, files);
+    let connector = connector.map_err(Error::Connector)?;
     let connect = || {
         let socket = connector.keyd().map_err(|source| KeydError::Connect {
             path: config.keyd_socket.clone(),
@@ -212,7 +213,7 @@ fn open(config: &mut Config) -> Result<Opened, Error> {
     let (watched, keyd, testing) = (connect()?, line()?, line()?);
     let accesses = mem::take(&mut config.accesses)
         .into_iter()
-        .map(|settings| Ok::<_, Error>(PreparedAccess::open(settings, line()?)?))
+        .map(|settings| Ok::<_, Error>(PreparedAccess::open(settings, line()?, &Files::System)?))
         .collect::<Result<_, _>>()?;
     let status = keyd.call_blocking(&Status {})?;
     let device = Device::default();
@@ -229,6 +230,7 @@ fn open(config: &mut Config) -> Result<Opened, Error> {
         keyd,
         watched,
         testing,
+        in_force,
         accesses,
         bootstrap,
         store,
@@ -247,8 +249,8 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         opened.connector.serve().map_err(Error::Connector)?;
     let (presence, serving) = watch::channel(Presence::Serving);
     let keeper = Keeper {
-        connector,
-        lines: opened.lines,
+        connector: connector.clone(),
+        lines: opened.lines.clone(),
         presence,
         device: opened.device.clone(),
     };
@@ -264,11 +266,20 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         snapshot,
     )
     .await?;
-    let (accesses, failed) = begin(opened.accesses, &names)?;
-    // A client of the control socket learns the state of each access, and never "not begun".
-    for access in &accesses.handles {
-        access.begun().await;
+    let (accesses, mut failures) = Accesses::new(names.clone());
+    let accesses = Arc::new(accesses);
+    for access in opened.accesses {
+        accesses.start(access).await.map_err(Error::Runtime)?;
     }
+    let reload = Reload {
+        in_force: opened.in_force,
+        connector,
+        manager,
+        lines: opened.lines,
+        keyd: serving.clone(),
+        accesses: Arc::clone(&accesses),
+        lwm2m: requests.clone(),
+    };
     let control = Control {
         uids: config.control_uids.clone(),
         lwm2m: requests,
@@ -289,70 +300,13 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         other = keeper.run(opened.watched) => Err(other.map_or_else(Error::Keyd, Error::Device)),
         error = names_lost => Err(Error::Names(error)),
         error = connector_lost => Err(Error::Connector(error)),
-        error = failed => Err(error),
-        () = ignore(hangups) => Ok(()),
+        Some((name, fatal)) = failures.recv() => Err(Error::Access(name, fatal)),
+        () = reload.serve(hangups) => Ok(()),
         result = lwm2m.run(queue, end, manager) => result.map_err(Error::from),
         result = control::serve(listener, control) => result.map_err(control_failed),
     }?;
-    stop(&accesses).await;
+    for access in accesses.all() {
+        accesses.stop(&access.name).await;
+    }
     Ok(())
-}
-
-/// Logs for each SIGHUP that it has no effect.
-async fn ignore(mut hangups: Signal) {
-    while hangups.recv().await.is_some() {
-        tracing::warn!(
-            "SIGHUP: the configuration is read at start only; restart to have it read again"
-        );
-    }
-}
-
-/// Starts all accesses. The future resolves to the error of the first access that can't go on.
-fn begin(
-    opened: Vec<PreparedAccess>,
-    names: &Names,
-) -> Result<(Arc<Accesses>, impl Future<Output = Error> + use<>), Error> {
-    let mut handles = Vec::new();
-    let events = status::events();
-    let mut ends = JoinSet::new();
-    for access in opened {
-        let (handle, ended) = access
-            .start(events.clone(), names)
-            .map_err(Error::Runtime)?;
-        ends.spawn(end_of(handle.name.clone(), ended));
-        handles.push(handle);
-    }
-    let failed = async move {
-        loop {
-            match ends.join_next().await {
-                Some(Ok(Some(error))) => return error,
-                Some(_) => {}
-                None => std::future::pending().await,
-            }
-        }
-    };
-    let accesses = Accesses { handles, events };
-    Ok((Arc::new(accesses), failed))
-}
-
-/// Why an access ended, unless netd stopped it.
-async fn end_of(name: String, ended: Ended) -> Option<Error> {
-    let fatal = match ended.await {
-        Ok(Ok(())) => return None,
-        Ok(Err(fatal)) => fatal,
-        Err(_) => AccessFatal::Io(io::Error::other("its thread is gone")),
-    };
-    Some(Error::Access(name, fatal))
-}
-
-/// Lets all accesses log off, unless that takes too long.
-async fn stop(accesses: &Accesses) {
-    for access in &accesses.handles {
-        if timeout(STOP_TIMEOUT, access.order(Order::Stop))
-            .await
-            .is_err()
-        {
-            tracing::warn!(access = access.name, "didn't leave in time");
-        }
-    }
 }

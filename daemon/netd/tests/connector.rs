@@ -5,8 +5,10 @@
 mod support;
 
 use std::fs;
+use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use softsim_client::keyd::Connection;
 use softsim_client::proto::requests::Status;
 use softsim_netd::connector::process::SUBCOMMAND;
-use softsim_netd::connector::wire::{MAX, PASSED, READY, Request, error_of};
+use softsim_netd::connector::wire::{CONNECTED, MAX, READY, Request, access_of, error_of};
 use softsim_sandbox::passing::Inbox;
 use softsim_sandbox::poll;
 use softsim_sandbox::seqpacket::{Received, pair};
@@ -34,11 +36,16 @@ struct Connector {
 
 impl Connector {
     fn start(keyd: &Path) -> Self {
+        Self::start_with(keyd, &[])
+    }
+
+    fn start_with(keyd: &Path, files: &[PathBuf]) -> Self {
         let alone = ONE_AT_A_TIME.lock();
         let (ours, theirs) = pair().unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_softsim-netd"))
             .arg(SUBCOMMAND)
             .arg(keyd)
+            .args(files)
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()
             .unwrap();
@@ -82,15 +89,55 @@ fn a_connection_is_passed_whenever_keyd_serves_and_the_reason_whenever_it_does_n
         let (answer, passed) = connector.ask(Request::Keyd);
         assert!(passed.is_none());
         let error = error_of(&answer).unwrap();
-        assert_eq!(error.kind(), std::io::ErrorKind::NotFound);
+        assert_eq!(error.kind(), ErrorKind::NotFound);
 
         let _keyd = Keyd::start(&path);
         let (answer, passed) = connector.ask(Request::Keyd);
-        assert_eq!(answer, PASSED);
+        assert_eq!(answer, CONNECTED);
         let mut keyd = Connection::over(passed.unwrap()).unwrap();
         assert_eq!(keyd.call(&Status {}).unwrap().device_id, Some([0xd1; 32]));
         fs::remove_file(&path).unwrap();
     }
+}
+
+#[test]
+fn the_files_of_the_command_line_are_passed_as_they_are_now_to_read_and_no_others_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let [etc, other] = ["etc", "other"].map(|name| folder.path().join(name));
+    for directory in [&etc, &other] {
+        fs::create_dir(directory).unwrap();
+    }
+    let files = ["netd.toml", "secret", "link"].map(|name| etc.join(name));
+    fs::write(&files[0], "one").unwrap();
+    fs::write(&files[1], "secret").unwrap();
+    fs::set_permissions(&files[1], fs::Permissions::from_mode(0o640)).unwrap();
+    fs::write(other.join("beside"), "beside").unwrap();
+    // It leads elsewhere only after the start.
+    fs::write(&files[2], "").unwrap();
+    let connector = Connector::start_with(&folder.path().join("network.sock"), &files);
+    let read = |place: u16| {
+        let (answer, passed) = connector.ask(Request::File(place));
+        let Some(passed) = passed else {
+            return Err(error_of(&answer).unwrap().kind());
+        };
+        let mut text = String::new();
+        let mut file = fs::File::from(passed);
+        file.read_to_string(&mut text).unwrap();
+        assert!(file.write(b"x").is_err(), "it is for reading");
+        Ok((text, access_of(&answer).unwrap().mode))
+    };
+    let mode = read(0).unwrap().1;
+    assert_eq!(read(1), Ok(("secret".into(), 0o640)));
+    assert_eq!(read(3), Err(ErrorKind::InvalidInput));
+    // An editor writes another file and renames it.
+    fs::write(etc.join("new"), "two").unwrap();
+    fs::rename(etc.join("new"), &files[0]).unwrap();
+    assert_eq!(read(0), Ok(("two".into(), mode)));
+    fs::remove_file(&files[2]).unwrap();
+    symlink(other.join("beside"), &files[2]).unwrap();
+    assert_eq!(read(2), Err(ErrorKind::PermissionDenied));
+    fs::remove_file(&files[2]).unwrap();
+    assert_eq!(read(2), Err(ErrorKind::NotFound));
 }
 
 #[test]

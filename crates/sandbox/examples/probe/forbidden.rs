@@ -191,6 +191,16 @@ const KEYD: &[Call] = &[
         &[-1],
     ),
     ("open", libc::SYS_openat, &[HERE]),
+    (
+        "open to write",
+        libc::SYS_openat,
+        &[HERE, 0, libc::O_WRONLY as c_long],
+    ),
+    (
+        "open to create",
+        libc::SYS_openat,
+        &[HERE, 0, libc::O_CREAT as c_long],
+    ),
     ("read", libc::SYS_read, &[-1]),
     ("pread64", libc::SYS_pread64, &[-1]),
     ("readlinkat", libc::SYS_readlinkat, &[HERE]),
@@ -466,8 +476,9 @@ const OF_LOOK_UPS: &[&str] = &["mmap of executable memory"];
 /// Calls that the names helper may make to start look-ups, which confine themselves.
 const OF_NAMES: &[&str] = &["mmap of executable memory", "fork", "wait4", "seccomp"];
 
-/// Calls that the connector may make to connect to keyd, and to close what it has passed on.
-const OF_CONNECTOR: &[&str] = &["connect", "fcntl"];
+/// Calls that the connector may make to connect to keyd, to open files for netd, and to close what
+/// it has passed on.
+const OF_CONNECTOR: &[&str] = &["connect", "fcntl", "open"];
 
 /// Calls that softsim-anchord may make to speak to the TPM.
 const OF_ANCHORD: &[&str] = &["read", "write to standard output", "write to a descriptor"];

@@ -33,10 +33,17 @@ pub(crate) mod status;
 mod thread;
 mod wired;
 
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
 use softsim_client::netd::{self, Failure};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::timeout;
 
+use crate::access::prepare::PreparedAccess;
 use crate::access::status::{Events, Status};
+use crate::names::Names;
 use crate::progress::Fault;
 
 /// The number of orders that wait for an access.
@@ -112,20 +119,88 @@ impl Handle {
     }
 }
 
+/// The time that an access has to log off.
+const STOP_TIMEOUT: Duration = Duration::from_secs(2);
+
 /// All accesses.
 #[derive(Debug)]
 pub(crate) struct Accesses {
-    /// The accesses, in the order of the configuration.
-    pub(crate) handles: Vec<Handle>,
+    handles: Mutex<Vec<Arc<Handle>>>,
     /// The events of all of them.
     pub(crate) events: Events,
+    names: Names,
+    failed: mpsc::UnboundedSender<(String, Fatal)>,
 }
 
 impl Accesses {
+    /// No access yet. The receiver gets the name of each access that can't go on, and why.
+    pub(crate) fn new(names: Names) -> (Self, mpsc::UnboundedReceiver<(String, Fatal)>) {
+        let (failed, failures) = mpsc::unbounded_channel();
+        let accesses = Self {
+            handles: Mutex::default(),
+            events: status::events(),
+            names,
+            failed,
+        };
+        (accesses, failures)
+    }
+
+    /// Starts an access, and waits until it has reported its state.
+    pub(crate) async fn start(&self, access: PreparedAccess) -> io::Result<()> {
+        let (handle, ended) = access.start(self.events.clone(), &self.names)?;
+        let (name, failed) = (handle.name.clone(), self.failed.clone());
+        tokio::spawn(async move {
+            let fatal = match ended.await {
+                // netd has stopped it.
+                Ok(Ok(())) => return,
+                Ok(Err(fatal)) => fatal,
+                Err(_) => Fatal::Io(io::Error::other("its thread is gone")),
+            };
+            // If nobody listens, netd ends.
+            let _ = failed.send((name, fatal));
+        });
+        let handle = Arc::new(handle);
+        self.lock().push(Arc::clone(&handle));
+        // A client of the control socket learns the state of each access, and never "not begun".
+        handle.begun().await;
+        Ok(())
+    }
+
+    /// Lets an access log off, unless that takes too long, and forgets it.
+    pub(crate) async fn stop(&self, name: &str) {
+        let handle = {
+            let mut handles = self.lock();
+            let place = handles.iter().position(|handle| handle.name == name);
+            place.map(|place| handles.remove(place))
+        };
+        if let Some(handle) = handle {
+            let stopped = timeout(STOP_TIMEOUT, handle.order(Order::Stop)).await;
+            if stopped.is_err() {
+                tracing::warn!(access = name, "didn't leave in time");
+            }
+        }
+    }
+
+    /// Puts the accesses in this order.
+    pub(crate) fn sort(&self, names: &[String]) {
+        let place = |handle: &Arc<Handle>| names.iter().position(|name| *name == handle.name);
+        self.lock().sort_by_key(place);
+    }
+
+    /// All of them, in the order of the configuration.
+    pub(crate) fn all(&self) -> Vec<Arc<Handle>> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Handle>>> {
+        // The list is whole at any time.
+        self.handles.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The access of this name, or all accesses.
-    pub(crate) fn with_name(&self, name: Option<&str>) -> Result<Vec<&Handle>, Fault> {
-        let wanted = |handle: &&Handle| name.is_none_or(|name| handle.name == name);
-        let found: Vec<_> = self.handles.iter().filter(wanted).collect();
+    pub(crate) fn with_name(&self, name: Option<&str>) -> Result<Vec<Arc<Handle>>, Fault> {
+        let wanted = |handle: &Arc<Handle>| name.is_none_or(|name| handle.name == name);
+        let found: Vec<_> = self.all().into_iter().filter(wanted).collect();
         Err(match (found.is_empty(), name) {
             (false, _) => return Ok(found),
             (true, Some(name)) => Fault::new(

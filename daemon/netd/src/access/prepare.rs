@@ -1,16 +1,13 @@
 //! The start of an access: what it opens before netd confines itself, and its thread.
 
-use std::fmt;
-use std::io::{self, Read};
+use std::io;
 use std::path::Path;
 
 use softsim_carriers::eapol::Timers;
 use softsim_carriers::radius::Secret;
 use softsim_client::netd::{Carrier, Port};
 use softsim_eap::ForwardSecrecy;
-use softsim_sandbox::secret_file;
 use tokio::sync::oneshot;
-use zeroize::Zeroizing;
 
 use super::driver::{self, Resources};
 use super::port::StartedKeeper;
@@ -21,13 +18,10 @@ use super::wired::Wired;
 use super::{Fatal, Handle, thread};
 use crate::backoff::Backoff;
 use crate::checks::{Finding, Kind, Place};
+use crate::files::Files;
 use crate::keyd::Keyd;
 use crate::names::Names;
 use crate::uri::Server;
-
-/// The limit of a secret's file, in octets. The buffer has this size from the start, since growing
-/// would leave a copy of the secret behind.
-const MAX_SECRET_FILE: usize = 4096;
 
 /// An access that is ready to start.
 pub(crate) struct PreparedAccess {
@@ -71,9 +65,13 @@ pub enum PrepareError {
 pub(crate) type Ended = oneshot::Receiver<Result<(), Fatal>>;
 
 impl PreparedAccess {
-    /// Starts the keeper of the interface, which closes the controlled port, or reads the secret of
-    /// the server.
-    pub(crate) fn open(settings: Settings, keyd: Keyd) -> Result<Self, PrepareError> {
+    /// Starts the keeper of the interface, which closes the controlled port, or takes the secret of
+    /// the server. A netd that is confined can't start a keeper.
+    pub(crate) fn open(
+        settings: Settings,
+        keyd: Keyd,
+        files: &Files,
+    ) -> Result<Self, PrepareError> {
         let place = settings.section.place("secret_file");
         let carrier = match settings.carrier {
             CarrierSettings::Wired {
@@ -100,7 +98,7 @@ impl PreparedAccess {
                 nas_identifier,
             } => PreparedCarrier::Radius {
                 server,
-                secret: secret(&secret_file, place)?,
+                secret: secret(&secret_file, place, files)?,
                 nas_identifier,
             },
         };
@@ -155,11 +153,11 @@ impl PreparedAccess {
 
 /// Checks the file with the secret of an access, and says what its settings entail that its owner
 /// may not expect.
-pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
+pub(crate) fn check(settings: &Settings, files: &Files) -> Vec<Finding> {
     let place = |field| settings.section.place(field);
     let secret = (settings.radius())
         .filter(|_| settings.section.has("secret_file"))
-        .and_then(|(_, file)| secret(file, place("secret_file")).err());
+        .and_then(|(_, file)| secret(file, place("secret_file"), files).err());
     let required = settings.policy.peer.forward_secrecy == ForwardSecrecy::Require;
     let no_patience = required.then(|| {
         let problem = "if the network loses its pseudonyms, the permanent identity is withheld \
@@ -169,15 +167,9 @@ pub(crate) fn check(settings: &Settings) -> Vec<Finding> {
     secret.into_iter().chain(no_patience).collect()
 }
 
-fn secret(path: &Path, place: Place) -> Result<Secret, Finding> {
+fn secret(path: &Path, place: Place, files: &Files) -> Result<Secret, Finding> {
     let wrong = |problem: String| Finding::error(Kind::Configuration, place.clone(), problem);
-    let named = |reason: &dyn fmt::Display| wrong(format!("{}: {reason}", path.display()));
-    let mut octets = Zeroizing::new(Vec::with_capacity(MAX_SECRET_FILE));
-    secret_file::open(path)
-        .map_err(|error| wrong(error.to_string()))?
-        .take(MAX_SECRET_FILE as u64)
-        .read_to_end(&mut octets)
-        .map_err(|error| named(&error))?;
+    let octets = files.secret(path).map_err(wrong)?;
     let secret = octets.strip_suffix(b"\n").unwrap_or(&octets);
-    Secret::new(secret.to_vec()).map_err(|error| named(&error))
+    Secret::new(secret.to_vec()).map_err(|error| wrong(format!("{}: {error}", path.display())))
 }

@@ -195,7 +195,7 @@ fn nas_identifier() -> String {
 #[derive(Debug)]
 pub(crate) struct Settings {
     /// Its name.
-    pub(super) name: String,
+    pub(crate) name: String,
     /// Where it is in the file.
     pub(crate) section: Section,
     /// The settings of its carrier.

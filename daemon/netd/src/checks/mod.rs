@@ -19,6 +19,7 @@ use softsim_sandbox::{exit_status, process};
 pub use self::finding::{Finding, Kind, Line, Place, Severity};
 use crate::access::prepare;
 use crate::config::{Config, Sandbox};
+use crate::files::Files;
 
 /// Reads the configuration, and checks what it names. Errors come first, then warnings, each in the
 /// order of the file.
@@ -48,18 +49,20 @@ fn around(config: &Config, file: &Path) -> Vec<Finding> {
         let place = config.section.place("sandbox");
         findings.push(Finding::warning(Kind::Configuration, place, problem));
     }
-    if let Some(bootstrap) = &config.bootstrap {
-        match bootstrap.load() {
-            Ok(_) => {}
-            Err(of_files) => findings.extend(of_files),
-        }
-    }
+    findings.extend(files(config, &Files::System));
     findings.extend(names::check(config));
-    for settings in &config.accesses {
-        findings.extend(prepare::check(settings));
-        findings.extend(interface::check(settings));
-    }
+    findings.extend(config.accesses.iter().flat_map(interface::check));
     findings
+}
+
+/// Checks the files that a configuration names, and what its accesses entail.
+pub(crate) fn files(config: &Config, files: &Files) -> Vec<Finding> {
+    let bootstrap = config.bootstrap.as_ref();
+    let of_bootstrap = bootstrap.and_then(|bootstrap| bootstrap.load(files).err());
+    let accesses = config.accesses.iter();
+    let of_accesses = accesses.flat_map(|settings| prepare::check(settings, files));
+    let of_bootstrap = of_bootstrap.into_iter().flatten();
+    of_bootstrap.chain(of_accesses).collect()
 }
 
 /// netd makes its socket, but not the folder.

@@ -3,19 +3,22 @@
 pub mod process;
 pub mod wire;
 
-use std::ffi::OsStr;
+use std::ffi::OsString;
+use std::fs::File;
 use std::future::Future;
 use std::os::fd::OwnedFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 use std::{env, io};
 
 use softsim_sandbox::passing::Inbox;
+use softsim_sandbox::secret_file::Access;
 use softsim_sandbox::seqpacket::Received;
-use softsim_sandbox::{notify, poll};
+use softsim_sandbox::{clock, notify, poll};
 use tokio::sync::{mpsc, oneshot};
 
-use self::wire::{MAX, PASSED, READY, Request, error_of};
+use self::wire::{CONNECTED, MAX, READY, Request, access_of, error_of};
 use crate::async_socket::AsyncSocket;
 use crate::helper_process;
 
@@ -30,12 +33,17 @@ const QUEUE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Started {
     inbox: Inbox,
+    files: Arc<[PathBuf]>,
     manager: Manager,
 }
 
 /// What passes descriptors on to netd.
 #[derive(Clone, Debug)]
-pub(crate) struct Connector(mpsc::Sender<Question>);
+pub(crate) struct Connector {
+    questions: mpsc::Sender<Question>,
+    /// The files that it may open, which are at these places of its command line.
+    files: Arc<[PathBuf]>,
+}
 
 /// What tells the service manager how netd is, if there is one.
 #[derive(Clone, Copy, Debug)]
@@ -47,16 +55,27 @@ pub(crate) struct Manager {
 #[derive(Debug)]
 struct Question {
     request: Request,
-    reply: oneshot::Sender<io::Result<OwnedFd>>,
+    reply: oneshot::Sender<io::Result<Passed>>,
+}
+
+/// A descriptor, and what the connector says of it.
+#[derive(Debug)]
+struct Passed {
+    said: Vec<u8>,
+    descriptor: OwnedFd,
 }
 
 impl Started {
     /// Starts the connector, which becomes netd's standard input, and waits until it has confined
-    /// itself. It reads the environment, so call it before netd confines itself.
-    pub(crate) fn start(keyd: &Path) -> io::Result<Self> {
+    /// itself. Later it connects to keyd at this path, and opens these files. It reads the
+    /// environment, so call it before netd confines itself.
+    pub(crate) fn start(keyd: &Path, files: Vec<PathBuf>) -> io::Result<Self> {
         let socket = env::var_os("NOTIFY_SOCKET");
-        let keyd = std::path::absolute(keyd)?;
-        let arguments = [OsStr::new(process::SUBCOMMAND), keyd.as_os_str()];
+        let paths = [keyd].into_iter().chain(files.iter().map(PathBuf::as_path));
+        let mut arguments = vec![OsString::from(process::SUBCOMMAND)];
+        for path in paths {
+            arguments.push(std::path::absolute(path)?.into());
+        }
         let ours = helper_process::start(&arguments, |command| {
             command.envs(socket.iter().map(|socket| ("NOTIFY_SOCKET", socket)));
         })?;
@@ -66,7 +85,11 @@ impl Started {
             watchdog_period: notify::watchdog_period(),
         };
         match receive(&inbox, TIMEOUT)? {
-            (datagram, None) if datagram == READY => Ok(Self { inbox, manager }),
+            (datagram, None) if datagram == READY => Ok(Self {
+                inbox,
+                files: files.into(),
+                manager,
+            }),
             _ => Err(broken()),
         }
     }
@@ -74,7 +97,7 @@ impl Started {
     /// A connection to keyd on which nothing was said yet.
     pub(crate) fn keyd(&self) -> io::Result<OwnedFd> {
         self.inbox.send(&Request::Keyd.encode())?;
-        answer(receive(&self.inbox, TIMEOUT)?)?
+        connection(answer(receive(&self.inbox, TIMEOUT)?)??)
     }
 
     /// Puts the connector into the event loop. The future ends when the connector ends.
@@ -87,21 +110,43 @@ impl Started {
                 Err(error) => error,
             }
         };
-        Ok((Connector(questions), self.manager, relayed))
+        let connector = Connector {
+            questions,
+            files: self.files,
+        };
+        Ok((connector, self.manager, relayed))
     }
 }
 
 impl Connector {
     /// A connection to keyd on which nothing was said yet.
     pub(crate) async fn keyd(&self) -> io::Result<OwnedFd> {
-        self.ask(Request::Keyd).await
+        connection(self.ask(Request::Keyd).await?)
     }
 
-    async fn ask(&self, request: Request) -> io::Result<OwnedFd> {
+    /// A file as it is now, and who may do what with it.
+    ///
+    /// # Errors
+    /// `NotFound` unless the configuration named it when netd started.
+    pub(crate) async fn open(&self, path: &Path) -> io::Result<(File, Access)> {
+        let place = self.files.iter().position(|file| file == path);
+        let place = place
+            .and_then(|place| place.try_into().ok())
+            .ok_or_else(|| {
+                let reason =
+                    "the configuration didn't name it when softsim-netd started: restart to use it";
+                io::Error::new(io::ErrorKind::NotFound, reason)
+            })?;
+        let Passed { said, descriptor } = self.ask(Request::File(place)).await?;
+        let access = access_of(&said).ok_or_else(broken)?;
+        Ok((descriptor.into(), access))
+    }
+
+    async fn ask(&self, request: Request) -> io::Result<Passed> {
         let gone = || io::Error::other("the connector has ended");
         let (reply, answer) = oneshot::channel();
         let question = Question { request, reply };
-        self.0.send(question).await.map_err(|_| gone())?;
+        self.questions.send(question).await.map_err(|_| gone())?;
         answer.await.map_err(|_| gone())?
     }
 }
@@ -116,6 +161,12 @@ impl Manager {
     /// Reports that netd serves.
     pub(crate) fn ready(&self) {
         self.send(Request::Ready);
+    }
+
+    /// Reports that netd reads its configuration again. It is [`Self::ready`] afterwards.
+    pub(crate) fn reloading(&self) {
+        let now = clock::monotonic().as_micros();
+        self.send(Request::Reloading(now.try_into().unwrap_or(u64::MAX)));
     }
 
     /// Reports that netd's loop runs.
@@ -166,12 +217,16 @@ type Datagram = (Vec<u8>, Option<OwnedFd>);
 ///
 /// # Errors
 /// It is no answer.
-fn answer((datagram, passed): Datagram) -> io::Result<io::Result<OwnedFd>> {
+fn answer((said, passed): Datagram) -> io::Result<io::Result<Passed>> {
     match passed {
-        Some(descriptor) if datagram == PASSED => Ok(Ok(descriptor)),
-        None => error_of(&datagram).map(Err).ok_or_else(broken),
-        Some(_) => Err(broken()),
+        Some(descriptor) => Ok(Ok(Passed { said, descriptor })),
+        None => error_of(&said).map(Err).ok_or_else(broken),
     }
+}
+
+fn connection(passed: Passed) -> io::Result<OwnedFd> {
+    let is_one = passed.said == CONNECTED;
+    is_one.then_some(passed.descriptor).ok_or_else(broken)
 }
 
 fn receive(inbox: &Inbox, timeout: Duration) -> io::Result<Datagram> {

@@ -1,28 +1,35 @@
-//! The connector: a helper process that connects sockets to keyd, passes them to netd, and tells
-//! the service manager how netd is. It parses no octet from a network.
+//! The connector: a helper process that opens for netd what netd can't open any more, and tells the
+//! service manager how netd is. It parses no octet from a network.
 //!
 //! A process that may create AF_UNIX sockets reaches every socket of the host that its user may
 //! connect to: root's control sockets, or the system's log. netd, which parses what networks send,
 //! must not be able to do that, but it needs new connections when keyd has restarted. So the path
 //! of keyd's socket is in this process's command line, and netd can ask for a connection, but not
-//! say to whom. Since the service manager gets its messages from a process other than the main one,
-//! the unit sets `NotifyAccess=all`.
+//! say to whom. Likewise it names the files that netd reads again on SIGHUP by their places in the
+//! command line: those of the configuration at netd's start. Since the service manager gets its
+//! messages from a process other than the main one, the unit sets `NotifyAccess=all`.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Display;
+use std::fs::{self, File};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use softsim_client::keyd;
 use softsim_sandbox::landlock::{self, PathAccess, PathRule};
 use softsim_sandbox::notify::Notify;
 use softsim_sandbox::seccomp::{self, Filter};
+use softsim_sandbox::secret_file::Access;
 use softsim_sandbox::seqpacket::{Connection, Received};
 use softsim_sandbox::{passing, poll, process};
 
-use super::wire::{self, MAX, PASSED, READY, Request};
+use super::wire::{self, CONNECTED, MAX, READY, Request};
 
-/// The first argument of the process. The path of keyd's socket follows.
+/// The first argument of the process. The paths of keyd's socket, of the configuration, and of the
+/// other files follow.
 pub const SUBCOMMAND: &str = "connector";
 
 /// Serves until netd ends.
@@ -30,21 +37,25 @@ pub const SUBCOMMAND: &str = "connector";
 /// # Errors
 /// It can't begin: netd and its log learn why.
 pub fn run(arguments: &[OsString]) -> Result<(), String> {
-    let [keyd] = arguments else {
+    let paths: Vec<_> = arguments.iter().map(PathBuf::from).collect();
+    let [keyd, files @ ..] = &paths[..] else {
         return Err("connector: expected the path of keyd's socket".into());
     };
-    let keyd = PathBuf::from(keyd);
     let netd = Connection::standard_input().map_err(described("standard input"))?;
     let notify = Notify::from_env().map_err(described("NOTIFY_SOCKET"))?;
-    confine(&keyd)?;
+    confine(keyd, files)?;
     if netd.send(READY).is_ok() {
         while let Some(request) = receive(&netd) {
             // If the service manager doesn't read, the connector can do nothing about it.
             match request {
                 Request::Ready => drop(notify.ready()),
+                Request::Reloading(since) => {
+                    drop(notify.reloading(Duration::from_micros(since)));
+                }
                 Request::Alive => drop(notify.watchdog()),
                 Request::Stopping => drop(notify.stopping()),
-                Request::Keyd => connect(&keyd, &netd),
+                Request::Keyd => answer(&netd, connect(keyd)),
+                Request::File(place) => answer(&netd, open(files, place)),
             }
         }
     }
@@ -57,18 +68,26 @@ fn described<E: Display>(what: &'static str) -> impl Fn(E) -> String {
 }
 
 /// Gives up everything but connecting to what is in the folder of keyd's socket, where the kernel
-/// can tell that from other folders.
-fn confine(keyd: &Path) -> Result<(), String> {
+/// can tell that from other folders, and reading what is in the folders of the files.
+fn confine(keyd: &Path, files: &[PathBuf]) -> Result<(), String> {
     // The connector ignores the service manager's signals, and ends when netd does.
     process::ignore_termination().map_err(described("signals"))?;
     process::deny_dumps().map_err(described("core dumps"))?;
     process::keep_capabilities(&[]).map_err(described("capabilities"))?;
-    // keyd may create another socket at this path.
-    let rule = PathRule {
-        path: keyd.parent().unwrap_or(keyd),
-        access: PathAccess::Connect,
-    };
-    landlock::restrict(&[rule]).map_err(described("landlock"))?;
+    // Others may put another socket or file at the path: it is the folder that stays.
+    let folder = |path: &Path| path.parent().unwrap_or(path).to_owned();
+    let linked = files.iter().filter_map(|file| fs::canonicalize(file).ok());
+    let readable: BTreeSet<_> = (files.iter().cloned())
+        .chain(linked)
+        .map(|file| folder(&file))
+        .collect();
+    let keyd = folder(keyd);
+    let rules: Vec<_> = [(&keyd, PathAccess::Connect)]
+        .into_iter()
+        .chain(readable.iter().map(|path| (path, PathAccess::Read)))
+        .map(|(path, access)| PathRule { path, access })
+        .collect();
+    landlock::restrict(&rules).map_err(described("landlock"))?;
     seccomp::install(Filter::Connector).map_err(described("seccomp"))
 }
 
@@ -85,9 +104,23 @@ fn receive(netd: &Connection) -> Option<Request> {
     }
 }
 
-/// Connects to keyd, and passes the connection. The next wait notices a netd that has ended.
-fn connect(path: &Path, netd: &Connection) {
-    let passed = keyd::open(path).and_then(|socket| passing::pass(PASSED, &socket));
+/// Something to pass, and what to say of it.
+type Opened<const N: usize> = io::Result<(OwnedFd, [u8; N])>;
+
+fn connect(keyd: &Path) -> Opened<1> {
+    Ok((keyd::open(keyd)?, CONNECTED))
+}
+
+fn open(files: &[PathBuf], place: u16) -> Opened<13> {
+    let path = files.get(usize::from(place));
+    let file = File::open(path.ok_or(io::ErrorKind::InvalidInput)?)?;
+    let access = Access::from(file.metadata()?);
+    Ok((file.into(), wire::opened(access)))
+}
+
+/// Answers netd. The next wait notices a netd that has ended.
+fn answer<const N: usize>(netd: &Connection, opened: Opened<N>) {
+    let passed = opened.and_then(|(descriptor, said)| passing::pass(&said, &descriptor));
     if let Err(error) = passed {
         let _: io::Result<()> = netd.send(&wire::failed(&error));
     }

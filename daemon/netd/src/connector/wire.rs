@@ -1,7 +1,9 @@
-//! What netd and its connector say to each other: datagrams of an octet, and of an error number
-//! where something failed.
+//! What netd and its connector say to each other: short datagrams, some of which carry a
+//! descriptor.
 
 use std::io;
+
+use softsim_sandbox::secret_file::Access;
 
 /// What the connector sends first, once it has confined itself.
 pub const READY: &[u8] = b"ready";
@@ -10,44 +12,74 @@ pub const READY: &[u8] = b"ready";
 const EINVAL: i32 = 22;
 
 /// The longest datagram.
-pub const MAX: usize = 8;
+pub const MAX: usize = 16;
 
 /// A request of netd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Request {
     /// Tell the service manager that netd serves.
     Ready,
+    /// Tell the service manager that netd reads its configuration again, since this microsecond of
+    /// the monotonic clock.
+    Reloading(u64),
     /// Tell the service manager that netd's loop runs.
     Alive,
     /// Tell the service manager that netd is about to end.
     Stopping,
-    /// Connect to keyd, and pass the connection. It alone gets an answer.
+    /// Connect to keyd, and pass the connection.
     Keyd,
+    /// Open the file at this place of the command line for reading, and pass it.
+    File(u16),
 }
 
 impl Request {
-    const ALL: [Self; 4] = [Self::Ready, Self::Alive, Self::Stopping, Self::Keyd];
-
     /// The datagram.
-    pub fn encode(self) -> [u8; 1] {
-        [match self {
-            Self::Ready => b'r',
-            Self::Alive => b'a',
-            Self::Stopping => b's',
-            Self::Keyd => b'k',
-        }]
+    pub fn encode(self) -> Vec<u8> {
+        match self {
+            Self::Ready => b"r".into(),
+            Self::Reloading(since) => [b"c", &since.to_le_bytes()[..]].concat(),
+            Self::Alive => b"a".into(),
+            Self::Stopping => b"s".into(),
+            Self::Keyd => b"k".into(),
+            Self::File(place) => [b"o", &place.to_le_bytes()[..]].concat(),
+        }
     }
 
     /// The request of a datagram; none if it is something else.
     pub fn decode(datagram: &[u8]) -> Option<Self> {
-        Self::ALL
-            .into_iter()
-            .find(|request| request.encode() == datagram)
+        let (tag, rest) = datagram.split_first()?;
+        match (tag, rest) {
+            (b'r', []) => Some(Self::Ready),
+            (b'c', since) => Some(Self::Reloading(u64::from_le_bytes(since.try_into().ok()?))),
+            (b'a', []) => Some(Self::Alive),
+            (b's', []) => Some(Self::Stopping),
+            (b'k', []) => Some(Self::Keyd),
+            (b'o', place) => Some(Self::File(u16::from_le_bytes(place.try_into().ok()?))),
+            _ => None,
+        }
     }
 }
 
-/// The datagram that comes with a descriptor.
-pub const PASSED: &[u8] = b"p";
+/// The datagram that comes with a connection.
+pub const CONNECTED: [u8; 1] = *b"k";
+
+/// The datagram that comes with a file: who may do what with it.
+pub fn opened(access: Access) -> [u8; 13] {
+    let mut datagram = [b'o'; 13];
+    let fields = [access.mode, access.uid, access.gid];
+    for (place, field) in datagram[1..].chunks_exact_mut(4).zip(fields) {
+        place.copy_from_slice(&field.to_le_bytes());
+    }
+    datagram
+}
+
+/// What the datagram of a file says; none if it isn't [`opened`].
+pub fn access_of(datagram: &[u8]) -> Option<Access> {
+    let fields: &[u8; 12] = datagram.strip_prefix(b"o")?.try_into().ok()?;
+    let (fields, _) = fields.as_chunks::<4>();
+    let [mode, uid, gid] = <[_; 3]>::try_from(fields).ok()?.map(u32::from_le_bytes);
+    Some(Access { mode, uid, gid })
+}
 
 /// The datagram that says why there is no descriptor.
 pub fn failed(error: &io::Error) -> [u8; 5] {
@@ -68,17 +100,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_request_and_each_error_is_read_as_it_was_written_and_nothing_else_is() {
-        for request in Request::ALL {
-            assert_eq!(Request::decode(&request.encode()), Some(request));
+    fn each_datagram_is_read_as_it_was_written_and_nothing_else_is() {
+        for request in [
+            Request::Ready,
+            Request::Reloading(1 << 40),
+            Request::Alive,
+            Request::Stopping,
+            Request::Keyd,
+            Request::File(257),
+        ] {
+            let datagram = request.encode();
+            assert_eq!(Request::decode(&datagram), Some(request));
+            let cut = &datagram[..datagram.len() - 1];
+            assert_eq!(Request::decode(cut), None);
+            assert_eq!(Request::decode(&[&datagram[..], b"x"].concat()), None);
         }
-        for other in [&b""[..], b"x", b"rr", PASSED, READY] {
-            assert_eq!(Request::decode(other), None, "{other:?}");
-        }
+        assert_eq!(Request::decode(b"x"), None);
+
+        let access = Access {
+            mode: 0o640,
+            uid: 1,
+            gid: 1 << 20,
+        };
+        let datagram = opened(access);
+        assert_eq!(access_of(&datagram), Some(access));
+        assert_eq!(access_of(&datagram[..12]), None);
+        assert_eq!(access_of(&CONNECTED), None);
+
         let refused = io::Error::from_raw_os_error(111);
-        let read = error_of(&failed(&refused)).and_then(|error| error.raw_os_error());
+        let datagram = failed(&refused);
+        let read = error_of(&datagram).and_then(|error| error.raw_os_error());
         assert_eq!(read, Some(111));
-        for other in [&b""[..], b"f", b"f\0\0\0", b"f\0\0\0\0\0", PASSED, READY] {
+        for other in [&datagram[..4], b"f", READY, &CONNECTED] {
             assert!(error_of(other).is_none(), "{other:?}");
         }
     }

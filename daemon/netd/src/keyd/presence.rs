@@ -8,7 +8,7 @@ use softsim_client::proto::Role;
 use softsim_client::proto::requests::Status;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::line::Lines;
 use crate::backoff::Backoff;
@@ -25,6 +25,24 @@ pub(crate) enum Presence {
     Serving,
     /// It doesn't, and why.
     Lost(String),
+}
+
+/// How long a command waits for a keyd that restarts.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Waits a while for a keyd that is lost.
+///
+/// # Errors
+/// It stays lost, and why.
+pub(crate) async fn served(presence: &watch::Receiver<Presence>) -> Result<(), String> {
+    let mut serving = presence.clone();
+    let serves = serving.wait_for(|presence| *presence == Presence::Serving);
+    // An error of the channel means that netd is about to end.
+    let in_time = timeout(PATIENCE, serves).await.is_ok();
+    match &*presence.borrow() {
+        Presence::Lost(reason) if !in_time => Err(format!("softsim-keyd is lost: {reason}")),
+        _ => Ok(()),
+    }
 }
 
 /// The device id, from when netd first hears of it.
@@ -58,7 +76,7 @@ pub struct OtherDevice {
 
 /// Why netd can't use a keyd that it has reached.
 #[derive(Debug, thiserror::Error)]
-enum Unusable {
+pub(crate) enum Unusable {
     #[error("{0}")]
     Unreachable(#[source] std::io::Error),
     #[error(transparent)]
@@ -147,14 +165,18 @@ impl Keeper {
     }
 
     async fn connect(&self) -> Result<Connection, Unusable> {
-        let socket = self.connector.keyd().await;
-        let socket = socket.map_err(Unusable::Unreachable)?;
-        // keyd may let us wait for its answer.
-        let connection = spawn_blocking(|| Connection::over(socket)).await;
-        let connection = connection.map_err(|error| Unusable::Unreachable(error.into()))??;
-        match connection.hello().role {
-            Role::Network => Ok(connection),
-            got => Err(Unusable::Role { got }),
-        }
+        connect(&self.connector).await
+    }
+}
+
+/// A connection to keyd, in the role network.
+pub(crate) async fn connect(connector: &Connector) -> Result<Connection, Unusable> {
+    let socket = connector.keyd().await.map_err(Unusable::Unreachable)?;
+    // keyd may let us wait for its answer.
+    let connection = spawn_blocking(|| Connection::over(socket)).await;
+    let connection = connection.map_err(|error| Unusable::Unreachable(error.into()))??;
+    match connection.hello().role {
+        Role::Network => Ok(connection),
+        got => Err(Unusable::Role { got }),
     }
 }

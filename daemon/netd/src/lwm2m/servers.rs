@@ -8,6 +8,7 @@ use softsim_lwm2m::{RegistrationFailure, SecurityAccount, SecurityMode, ServerRo
 
 use super::{Fatal, Lwm2m};
 use crate::backoff::Backoff;
+use crate::config::BootstrapServer;
 use crate::dtls::Trust;
 use crate::progress::Fault;
 use crate::session::{Session, SessionError, Target};
@@ -155,6 +156,15 @@ impl Lwm2m {
                 ..Retry::default()
             };
             self.retries.insert(ServerRole::Bootstrap, retry);
+        }
+    }
+
+    /// Uses another bootstrap server for the next bootstrap.
+    pub(super) fn set_bootstrap_server(&mut self, server: Option<BootstrapServer>) {
+        self.bootstrap_server = server;
+        self.retries.remove(&ServerRole::Bootstrap);
+        if self.run.is_none() {
+            self.bootstrap_if_needed();
         }
     }
 

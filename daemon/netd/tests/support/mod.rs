@@ -172,10 +172,7 @@ impl Netd {
         let file = |name: &str| directory.path().join(name);
         DirBuilder::new().mode(0o700).create(file("state")).unwrap();
         let keyd = Keyd::start_with(&file("network.sock"), script);
-        let config = format!(
-            "keyd_socket = 'network.sock'\ncontrol_socket = 'netd.sock'\nstate_dir = 'state'\n{more}"
-        );
-        fs::write(file("netd.toml"), config).unwrap();
+        fs::write(file("netd.toml"), Self::configuration(more)).unwrap();
         let child = Command::new(env!("CARGO_BIN_EXE_softsim-netd"))
             .arg("--config")
             .arg(file("netd.toml"))
@@ -248,5 +245,33 @@ impl Netd {
             thread::sleep(Duration::from_millis(10));
         }
         None
+    }
+}
+
+/// A netd with a configuration that a test changes.
+impl Netd {
+    fn configuration(more: &str) -> String {
+        format!(
+            "keyd_socket = 'network.sock'\ncontrol_socket = 'netd.sock'\nstate_dir = 'state'\n{more}"
+        )
+    }
+
+    /// Replaces the configuration as an editor does, and sends SIGHUP.
+    pub(crate) fn reload(&self, more: &str) {
+        let file = |name: &str| self.directory.path().join(name);
+        fs::write(file("new"), Self::configuration(more)).unwrap();
+        fs::rename(file("new"), file("netd.toml")).unwrap();
+        let id = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", "HUP", &id]).status();
+        assert!(sent.unwrap().success());
+    }
+
+    /// Waits until the log has so many lines with this text.
+    pub(crate) fn await_log(&self, text: &str, count: usize) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.log().matches(text).count() < count {
+            assert!(Instant::now() < end, "{text}");
+            thread::sleep(Duration::from_millis(2));
+        }
     }
 }

@@ -1,0 +1,236 @@
+//! SIGHUP: netd reads its configuration again, and takes over what it can without a restart.
+//!
+//! It takes over the level of the log, the bootstrap server with its certificates, and the accesses
+//! over RADIUS with their secrets. It can also end a wired access, but not begin one, since a
+//! confined netd starts no port keeper. A configuration with an error changes nothing.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+use softsim_client::netd::Carrier;
+use tokio::signal::unix::Signal;
+use tokio::sync::{mpsc, watch};
+use toml::{Table, Value};
+
+use crate::access::Accesses;
+use crate::access::prepare::PreparedAccess;
+use crate::access::settings::Settings;
+use crate::checks::{self, Finding, Kind, Place};
+use crate::config::{Config, text};
+use crate::connector::{Connector, Manager};
+use crate::files::{self, Files};
+use crate::keyd::Lines;
+use crate::keyd::presence::{Presence, connect, served};
+use crate::log;
+use crate::lwm2m::Request;
+
+/// The fields that a running netd can't change.
+const FIXED: [&str; 6] = [
+    "keyd_socket",
+    "control_socket",
+    "state_dir",
+    "endpoint",
+    "control_uids",
+    "sandbox",
+];
+
+/// The configuration in force, as far as it is compared with the next one.
+#[derive(Debug)]
+pub(crate) struct InForce {
+    file: PathBuf,
+    /// The file's own fields.
+    fixed: Vec<Option<Value>>,
+    /// The table of each access that runs, and the digest of its secret.
+    accesses: BTreeMap<String, (Value, Option<[u8; 32]>)>,
+}
+
+impl InForce {
+    /// That of the start.
+    pub(crate) fn new(file: &Path, config: &Config) -> Self {
+        let tables = tables(config);
+        let of = |settings: &Settings| {
+            let table = tables.get(&settings.name)?.clone();
+            Some((
+                settings.name.clone(),
+                (table, digest(settings, &Files::System)),
+            ))
+        };
+        Self {
+            file: file.to_owned(),
+            fixed: fixed(&config.table),
+            accesses: config.accesses.iter().filter_map(of).collect(),
+        }
+    }
+}
+
+/// What a reload needs.
+pub(crate) struct Reload {
+    /// The configuration in force.
+    pub(crate) in_force: InForce,
+    /// Opens the files.
+    pub(crate) connector: Connector,
+    /// Tells the service manager.
+    pub(crate) manager: Manager,
+    /// Where the accesses get their lines to keyd.
+    pub(crate) lines: Lines,
+    /// Whether keyd serves.
+    pub(crate) keyd: watch::Receiver<Presence>,
+    /// The accesses that run.
+    pub(crate) accesses: Arc<Accesses>,
+    /// The LwM2M task, which has the bootstrap server.
+    pub(crate) lwm2m: mpsc::Sender<Request>,
+}
+
+impl Reload {
+    /// Reads the configuration again at each signal.
+    pub(crate) async fn serve(mut self, mut hangups: Signal) {
+        while hangups.recv().await.is_some() {
+            self.manager.reloading();
+            match self.read().await {
+                Ok((config, files)) => self.apply(config, &files).await,
+                Err(findings) => {
+                    findings.iter().for_each(Finding::log);
+                    let summary = checks::summary(&findings);
+                    tracing::error!("SIGHUP: {summary}; the configuration in force stays");
+                }
+            }
+            self.manager.ready();
+        }
+    }
+
+    /// Reads the configuration and its files.
+    ///
+    /// # Errors
+    /// Everything that is wrong with them.
+    async fn read(&self) -> Result<(Config, Files), Vec<Finding>> {
+        let file = &*self.in_force.file;
+        let opened = self.connector.open(file).await;
+        let octets = opened.and_then(|(opened, _)| files::read(opened));
+        let parsed = octets.and_then(|octets| Ok(Config::parse(file, text(&octets)?)));
+        let (config, mut findings) = parsed.map_err(|error| {
+            let place = Place {
+                file: file.to_owned(),
+                ..Place::default()
+            };
+            vec![Finding::error(
+                Kind::Configuration,
+                place,
+                error.to_string(),
+            )]
+        })?;
+        let Some(config) = config else {
+            return Err(findings);
+        };
+        let files = Files::passed(&self.connector, config.files()).await;
+        findings.extend(checks::files(&config, &files));
+        match checks::status(&findings) {
+            Some(_) => Err(findings),
+            None => {
+                findings.iter().for_each(Finding::log);
+                Ok((config, files))
+            }
+        }
+    }
+
+    async fn apply(&mut self, config: Config, files: &Files) {
+        let changed = fixed(&config.table);
+        let changed = self.in_force.fixed.iter().zip(changed).zip(FIXED);
+        for ((before, now), field) in changed {
+            if *before != now {
+                tracing::warn!("SIGHUP: {field} needs a restart");
+            }
+        }
+        log::set_detail(config.log);
+        let server = config.bootstrap.as_ref().map(|server| server.load(files));
+        // The files were checked. If the task has ended, so does netd.
+        let server = server.and_then(Result::ok);
+        let _ = self.lwm2m.send(Request::BootstrapServer(server)).await;
+        self.apply_accesses(config, files).await;
+        tracing::info!("SIGHUP: the configuration was read again");
+    }
+
+    /// Ends the accesses that aren't there any more or are others now, and begins those that aren't
+    /// there yet. The rest goes on.
+    async fn apply_accesses(&mut self, config: Config, files: &Files) {
+        let tables = tables(&config);
+        let digests = config.accesses.iter().map(|settings| {
+            let name = settings.name.clone();
+            (name, digest(settings, files))
+        });
+        let digests: BTreeMap<_, _> = digests.collect();
+        let next = |name: &String| Some((tables.get(name)?.clone(), *digests.get(name)?));
+        for (name, before) in self.in_force.accesses.clone() {
+            match next(&name) {
+                Some(now) if now == before => {}
+                Some((now, _)) if is_wired(&before.0) || is_wired(&now) => needs_a_restart(&name),
+                _ => {
+                    self.accesses.stop(&name).await;
+                    self.in_force.accesses.remove(&name);
+                }
+            }
+        }
+        let names: Vec<_> = config.accesses.iter().map(|one| one.name.clone()).collect();
+        for settings in config.accesses {
+            let name = settings.name.clone();
+            let Some(table) = next(&name).filter(|_| !self.in_force.accesses.contains_key(&name))
+            else {
+                continue;
+            };
+            if is_wired(&table.0) {
+                needs_a_restart(&name);
+            } else if let Err(reason) = self.begin(settings, files).await {
+                tracing::error!(access = name, reason, "SIGHUP: the access doesn't begin");
+            } else {
+                self.in_force.accesses.insert(name, table);
+            }
+        }
+        self.accesses.sort(&names);
+    }
+
+    async fn begin(&self, settings: Settings, files: &Files) -> Result<(), String> {
+        served(&self.keyd).await?;
+        let connection = connect(&self.connector).await;
+        let keyd = self
+            .lines
+            .add(connection.map_err(|error| error.to_string())?);
+        let access = PreparedAccess::open(settings, keyd, files);
+        let access = access.map_err(|error| error.to_string())?;
+        let started = self.accesses.start(access).await;
+        started.map_err(|error| error.to_string())
+    }
+}
+
+fn needs_a_restart(access: &str) {
+    tracing::warn!(
+        access,
+        "SIGHUP: a wired access needs a restart to begin or change"
+    );
+}
+
+fn fixed(table: &Table) -> Vec<Option<Value>> {
+    FIXED.map(|field| table.get(field).cloned()).into()
+}
+
+/// The table of each access.
+fn tables(config: &Config) -> BTreeMap<String, Value> {
+    let tables = config.table.get("access").and_then(Value::as_array);
+    let tables = tables.into_iter().flatten();
+    let named = tables.filter_map(|table| Some((table.get("name")?.as_str()?, table)));
+    named
+        .map(|(name, table)| (name.to_owned(), table.clone()))
+        .collect()
+}
+
+fn is_wired(table: &Value) -> bool {
+    let carrier = table.get("carrier").and_then(Value::as_str);
+    carrier == Some(&*Carrier::Wired.to_string())
+}
+
+/// The digest of the secret of an access, if it has one.
+fn digest(settings: &Settings, files: &Files) -> Option<[u8; 32]> {
+    let (_, file) = settings.radius()?;
+    let secret = files.secret(file).ok()?;
+    Some(Sha256::digest(&*secret).into())
+}
