@@ -1,5 +1,5 @@
-//! Which identities leave in the attempts after one that a network refused before its method began:
-//! the real daemons, over RADIUS and on a wire.
+//! Which identities leave in the attempts after one that a network refused before its method began,
+//! and after the profile or its identities changed: the real daemons, over RADIUS and on a wire.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -9,7 +9,8 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use softsim_client::netd::AccessState;
-use softsim_client::proto::Counters;
+use softsim_client::proto::requests::{Disable, Enable, ForgetIdentities};
+use softsim_client::proto::{Call, Counters};
 use softsim_lab_harness::gateway;
 use softsim_lab_harness::home::{Home, Options};
 use softsim_lab_harness::hostapd::{self, Hostapd, Identities};
@@ -57,9 +58,18 @@ impl Seen {
     }
 }
 
-/// A server that rejects every identity before its method, while it is told so.
+/// What a server does with an identity.
+#[derive(Clone, Copy, Default)]
+enum Verdict {
+    #[default]
+    Serve,
+    Reject,
+    Ignore,
+}
+
+/// A server that rejects or ignores every identity before its method, while it is told so.
 struct Gate {
-    rejects: Arc<Mutex<bool>>,
+    verdict: Arc<Mutex<Verdict>>,
     seen: Seen,
     server: Server,
 }
@@ -67,9 +77,10 @@ struct Gate {
 impl EapServer for Gate {
     fn handle(&mut self, auc: &mut Auc, response: &[u8]) -> Step {
         self.seen.note(response);
-        match *self.rejects.lock().unwrap() {
-            true => Step::Failure(vec![4, response[1], 0, 4], Reason::UnknownIdentity),
-            false => self.server.handle(auc, response),
+        match *self.verdict.lock().unwrap() {
+            Verdict::Serve => self.server.handle(auc, response),
+            Verdict::Reject => Step::Failure(vec![4, response[1], 0, 4], Reason::UnknownIdentity),
+            Verdict::Ignore => Step::Discard,
         }
     }
 }
@@ -77,7 +88,7 @@ impl EapServer for Gate {
 /// A gateway with one access to such a server.
 struct Radius {
     home: Home,
-    rejects: Arc<Mutex<bool>>,
+    verdict: Arc<Mutex<Verdict>>,
     seen: Seen,
     _folder: tempfile::TempDir,
 }
@@ -93,16 +104,16 @@ impl Radius {
             ..Options::default()
         };
         let mut home = Home::installed(&folder.path().join("lab"), options).unwrap();
-        let (rejects, seen) = (Arc::default(), Seen::default());
+        let (verdict, seen) = (Arc::default(), Seen::default());
         let config = Config {
             pseudonyms: true,
             reauthentication: true,
             ..Config::default()
         };
-        let (gate, noted) = (Arc::clone(&rejects), seen.clone());
+        let (gate, noted) = (Arc::clone(&verdict), seen.clone());
         let open = move || -> Box<dyn EapServer> {
             Box::new(Gate {
-                rejects: Arc::clone(&gate),
+                verdict: Arc::clone(&gate),
                 seen: noted.clone(),
                 server: Server::new(config.clone()).unwrap(),
             })
@@ -113,14 +124,14 @@ impl Radius {
         home.start_netd().unwrap();
         Self {
             home,
-            rejects,
+            verdict,
             seen,
             _folder: folder,
         }
     }
 
-    fn rejects(&self, rejects: bool) {
-        *self.rejects.lock().unwrap() = rejects;
+    fn is_to(&self, verdict: Verdict) {
+        *self.verdict.lock().unwrap() = verdict;
     }
 
     /// One attempt: the identity that the server saw first, and whether it succeeded.
@@ -135,9 +146,30 @@ impl Radius {
         [(); N].map(|()| kind(&self.attempt().0))
     }
 
-    fn counters(&self) -> Counters {
-        self.home.gateway().status().unwrap().counters.unwrap()
+    /// Waits until the server sees an identity of this kind.
+    fn sees(&self, expected: &str) {
+        let end = Instant::now() + PATIENCE;
+        let is_it = |identity: &String| kind(identity) == expected;
+        while !self.seen.take().last().is_some_and(is_it) {
+            assert!(Instant::now() < end, "{expected}");
+            thread::sleep(Duration::from_millis(5));
+        }
     }
+
+    /// Waits until the access is in a state, without an order.
+    fn comes_to(&self, state: fn(&AccessState) -> bool) {
+        let end = Instant::now() + PATIENCE;
+        let now = || self.home.gateway().access().unwrap().state;
+        while !state(&now()) {
+            assert!(Instant::now() < end, "{}", now());
+            thread::sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// Asks keyd as an administrator.
+fn ask<C: Call>(home: &Home, request: &C) -> C::Answer {
+    home.gateway().admin().unwrap().call(request).unwrap()
 }
 
 #[test]
@@ -147,8 +179,8 @@ fn a_server_that_rejects_before_its_method_sees_one_identity_after_the_other_and
     }
     let radius = Radius::new(None);
     assert!(radius.attempt().1);
-    radius.rejects(true);
-    let permanent = radius.counters().permanent_identities;
+    radius.is_to(Verdict::Reject);
+    let permanent = counters(&radius.home).permanent_identities;
     let expected = [
         "re-authentication",
         "pseudonym",
@@ -159,10 +191,10 @@ fn a_server_that_rejects_before_its_method_sees_one_identity_after_the_other_and
     assert_eq!(radius.kinds::<5>(), expected);
     // It would know the subscriber inside its method.
     let _ = radius.attempt();
-    radius.rejects(false);
+    radius.is_to(Verdict::Serve);
     let (shown, authorised) = radius.attempt();
     assert_eq!((kind(&shown), authorised), ("anonymous", true));
-    let counters = radius.counters();
+    let counters = counters(&radius.home);
     assert_eq!(counters.permanent_identities, permanent);
     assert_eq!(counters.patience_over, 0);
 }
@@ -174,7 +206,7 @@ fn a_liberal_gateway_shows_its_permanent_identity_when_its_pseudonym_was_rejecte
     }
     let radius = Radius::new(Some("liberal"));
     assert!(radius.attempt().1);
-    radius.rejects(true);
+    radius.is_to(Verdict::Reject);
     let expected = ["re-authentication", "pseudonym", "permanent", "pseudonym"];
     assert_eq!(radius.kinds::<4>(), expected);
 }
@@ -307,6 +339,42 @@ impl Wired {
     }
 }
 
+#[test]
+fn another_profile_or_forgotten_identities_end_an_attempt_and_a_session_and_begin_another() {
+    if !built("another subscriber", &["softsim-keyd", "softsim-netd"]) {
+        return;
+    }
+    let radius = Radius::new(None);
+    assert!(radius.attempt().1);
+    // A session ends, and another begins with the permanent identity, which is all that keyd knows.
+    let forget = ForgetIdentities { iccid: None };
+    let is_authorised = |state: &AccessState| *state == AccessState::Authorised;
+    ask(&radius.home, &forget);
+    radius.sees("permanent");
+    radius.comes_to(is_authorised);
+
+    // So does an attempt that hears nothing, and would repeat its identity for half a minute.
+    radius.is_to(Verdict::Ignore);
+    thread::scope(|scope| {
+        scope.spawn(|| radius.home.gateway().connect());
+        radius.sees("re-authentication");
+        ask(&radius.home, &forget);
+        radius.sees("permanent");
+        radius.is_to(Verdict::Serve);
+    });
+    radius.comes_to(is_authorised);
+
+    // Without a profile, no network sees anything; with one, the access comes back by itself.
+    let profile = radius.home.gateway().status().unwrap().profile.unwrap();
+    let iccid = &*profile.iccid;
+    ask(&radius.home, &Disable { iccid });
+    radius.comes_to(|state| matches!(state, AccessState::Held { .. }));
+    radius.seen.take();
+    ask(&radius.home, &Enable { iccid });
+    radius.comes_to(is_authorised);
+    assert_eq!(kind(&radius.seen.take()[0]), "re-authentication");
+}
+
 fn counters(home: &Home) -> Counters {
     home.gateway().status().unwrap().counters.unwrap()
 }
@@ -350,4 +418,18 @@ fn on_a_wire_silence_costs_a_re_authentication_identity_and_no_pseudonym() {
         assert_eq!(pseudonyms.len(), 1);
         assert_eq!(counters(home).pseudonyms_refused, 0);
     });
+}
+
+/// An authenticator may ask for the identity of an authorised gateway from time to time.
+#[test]
+fn on_a_wire_a_forgotten_identity_is_not_given_to_an_authenticator_that_asks_again() {
+    let Some(mut wired) = Wired::new("forgotten on a wire") else {
+        return;
+    };
+    let authenticator = &mut wired.authenticator;
+    assert_eq!(kind(&authenticator.ask(false)), "re-authentication");
+    assert_eq!(kind(&authenticator.ask(false)), "re-authentication");
+    ask(&wired.home, &ForgetIdentities { iccid: None });
+    authenticator.started();
+    assert_eq!(kind(&authenticator.ask(false)), "permanent");
 }

@@ -214,6 +214,9 @@ pub struct Counters {
     pub permanent_identities: u64,
     /// How often it was requested and withheld.
     pub identities_withheld: u64,
+    /// How often the subscriber that networks see has changed: another profile, another
+    /// installation of it or none was enabled, or its identities were forgotten.
+    pub subscriber_changes: u64,
     /// How often a network refused the pseudonym that it was shown.
     pub pseudonyms_refused: u64,
     /// How often keyd showed the permanent identity because every pseudonym had been refused for

@@ -204,7 +204,11 @@ impl<'d> Exchange<'_, 'd> {
         self,
         handler: impl FnOnce(&mut Provisioning<'_>, Role, C) -> Result<C::Answer, Refusal>,
     ) -> usize {
-        self.with(|keyd, client, request| handler(&mut keyd.provisioning(), client.role, request))
+        self.with(|keyd, client, request| {
+            let result = handler(&mut keyd.provisioning(), client.role, request);
+            keyd.count_subscriber_change();
+            result
+        })
     }
 
     /// Like [`Exchange::with`], for a handler that needs only the SIM and the connection's

@@ -329,6 +329,9 @@ impl Sim<'_> {
             identities.patience = Patience::default();
         });
         self.forget_refusals();
+        if self.vault.enabled() == Some(slot) {
+            self.counters.subscriber_changes += 1;
+        }
         let iccid = self.in_slot(slot)?.iccid.as_str();
         Event::IdentitiesForgotten { iccid }.log();
         Ok(())

@@ -16,7 +16,7 @@ use crate::refusal::refusal_of;
 use crate::roles::{PerRole, RolePolicy};
 use crate::sim::Sim;
 use crate::transactions::Transactions;
-use crate::vault::Vault;
+use crate::vault::{Installation, Vault};
 
 /// The settings of the key process.
 #[derive(Debug)]
@@ -45,6 +45,8 @@ pub struct Keyd {
     pub(crate) anchored: Option<Anchored>,
     pub(crate) counters: Counters,
     pub(crate) mac_failures: MacFailures,
+    /// The installation that was enabled after the last request that could change that.
+    pub(crate) subscriber: Option<Installation>,
     /// The wait before the permanent identity is shown.
     pub(crate) wait: Wait,
     /// The time of the present request, by the boot clock.
@@ -98,6 +100,7 @@ impl Keyd {
             anchored: None,
             counters: Counters::default(),
             mac_failures: MacFailures::default(),
+            subscriber: enabled(&vault),
             wait: Wait::default(),
             now: Duration::ZERO,
             vault,
@@ -144,6 +147,15 @@ impl Keyd {
         }
     }
 
+    /// Counts a change of the enabled profile, so that netd notices it.
+    pub(crate) fn count_subscriber_change(&mut self) {
+        let enabled = enabled(&self.vault);
+        if enabled != self.subscriber {
+            self.subscriber = enabled;
+            self.counters.subscriber_changes += 1;
+        }
+    }
+
     /// Makes the changes of a pass durable, with at most one sync.
     ///
     /// # Errors
@@ -154,6 +166,10 @@ impl Keyd {
             _ => Err(StorageFailed),
         }
     }
+}
+
+fn enabled(vault: &Vault) -> Option<Installation> {
+    vault.installation(vault.enabled()?)
 }
 
 impl fmt::Debug for Keyd {

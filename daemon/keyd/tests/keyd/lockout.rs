@@ -152,6 +152,42 @@ fn a_pseudonym_that_looks_like_a_suci_is_no_one_time_identity() {
     }
 }
 
+/// By this, netd learns that its accesses must authenticate anew.
+#[test]
+fn each_change_of_the_subscriber_that_networks_see_is_counted() {
+    const OTHER: &str = "8988211000000000029";
+    let (mut device, operator) = Device::provisioned();
+    let mut changes = {
+        let mut before = None;
+        move |device: &mut Device| {
+            let status = device.ask(Role::Admin, &Status {}).unwrap();
+            let now = status.counters.unwrap().subscriber_changes;
+            now - before.replace(now).unwrap_or(now)
+        }
+    };
+    changes(&mut device);
+    let package = operator.seal(&mut device, other_profile(OTHER), 2);
+    device.install(&package, [2; 16]).unwrap();
+    assert_eq!(changes(&mut device), 0, "installed, and not enabled");
+    for (iccid, expected) in [(OTHER, 1), (OTHER, 0), (ICCID, 1)] {
+        device.ask(Role::Admin, &Enable { iccid }).unwrap();
+        assert_eq!(changes(&mut device), expected, "{iccid}");
+    }
+    for (iccid, expected) in [(None, 1), (Some(ICCID), 1), (Some(OTHER), 0)] {
+        let forget = ForgetIdentities { iccid };
+        device.ask(Role::Admin, &forget).unwrap();
+        assert_eq!(changes(&mut device), expected, "{iccid:?}");
+    }
+    let package = operator.seal(&mut device, profile(ICCID), 3);
+    device.install(&package, [3; 16]).unwrap();
+    assert_eq!(changes(&mut device), 1, "another installation");
+    let iccid = ICCID;
+    device.ask(Role::Admin, &Disable { iccid }).unwrap();
+    assert_eq!(changes(&mut device), 1, "disabled");
+    device.ask(Role::Admin, &Delete { iccid }).unwrap();
+    assert_eq!(changes(&mut device), 0, "deleted");
+}
+
 /// An access with `forward_secrecy = "require"` never shows the permanent identity.
 #[test]
 fn without_patience_the_other_pseudonym_is_shown_all_the_same() {

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 use softsim_carriers::radius::SessionLimit;
 use softsim_client::netd::AccessState;
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{MissedTickBehavior, interval};
 
 use super::carrier::{Carrier, State};
 use super::conversation::{Conversation, Policy, Stage};
 use super::exchange::{Event, Exchange, Success};
 use super::status::Reporter;
+use super::subscriber::{self, Subscriber};
 use super::{Fatal, Order};
 use crate::backoff::Backoff;
 use crate::keyd::Keyd;
@@ -56,6 +58,9 @@ pub(super) async fn run(
     if resources.automatic {
         driver.connect();
     }
+    let mut subscriber = Subscriber::default();
+    let mut ticks = interval(subscriber::PERIOD);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         driver.work().await?;
         let due = driver.due();
@@ -80,6 +85,9 @@ pub(super) async fn run(
             },
             () = timer::until(due) => driver.handle_timeout(Instant::now()).await,
             () = returned(&keyd, driver.lost) => driver.keyd_returned(),
+            _ = ticks.tick() => if subscriber.has_changed(&keyd).await {
+                driver.begin_anew().await?;
+            },
         }
     }
 }
@@ -117,6 +125,19 @@ impl<C: Carrier> Driver<C> {
     fn disconnect(&mut self, reason: &str) {
         self.exchange.carrier.disconnect();
         self.reason = reason.into();
+    }
+
+    /// The subscriber is another one: logs off, as if its SIM had been taken out, and authenticates
+    /// anew without delay, unless the access is idle. Whatever the peer has shown is forgotten.
+    async fn begin_anew(&mut self) -> Result<(), Fatal> {
+        if self.exchange.carrier.state() == State::Idle {
+            return Ok(());
+        }
+        self.disconnect("the profile or its identities have changed");
+        self.work().await?;
+        self.backoff.reset();
+        self.connect();
+        Ok(())
     }
 
     /// Lets the carrier and the peer work until both wait, and reports the state then.

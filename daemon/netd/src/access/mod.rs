@@ -30,6 +30,7 @@ mod scripted_keyd;
 pub(crate) mod settings;
 pub(crate) mod single_authentication;
 pub(crate) mod status;
+mod subscriber;
 mod thread;
 mod wired;
 

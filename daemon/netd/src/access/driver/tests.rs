@@ -9,11 +9,13 @@ use std::future::pending;
 use std::rc::Rc;
 
 use softsim_client::netd::{self, Failure};
-use softsim_client::proto::Realm;
+use softsim_client::proto::requests::Status;
+use softsim_client::proto::{Realm, Refusal};
 use softsim_eap::Config;
 
 use super::super::carrier::{Output, Terms};
-use super::super::{Handle, scripted_keyd, status};
+use super::super::scripted_keyd::{self, encoded};
+use super::super::{Handle, status};
 use super::*;
 
 const FIRST_WAIT: Duration = Duration::from_secs(1000);
@@ -106,7 +108,7 @@ async fn calls(automatic: bool, asked: bool, test: impl AsyncFnOnce(&Handle)) ->
         calls: Rc::clone(&calls),
     };
     let resources = Resources {
-        keyd: scripted_keyd::connect(|_| panic!("keyd is asked nothing")).into(),
+        keyd: scripted_keyd::connect(|_| encoded::<Status>(Err(Refusal::NoProfile))).into(),
         policy: Policy {
             peer: Config::new(),
             realm: Realm::Wlan,
