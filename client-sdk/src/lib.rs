@@ -18,6 +18,6 @@ pub mod certificate;
 pub mod keyd;
 pub mod netd;
 pub mod paths;
-pub mod time;
 
 pub use softsim_keyd_proto as proto;
+pub use softsim_keyd_proto::time;

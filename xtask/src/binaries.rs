@@ -32,14 +32,7 @@ pub(crate) fn build(profile: &str) -> Result<PathBuf> {
     fs::create_dir_all(&folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     let built = target().join(if profile == "dev" { "debug" } else { profile });
     for packages in BUILDS {
-        let mut command = cargo(&[
-            "build",
-            "--locked",
-            "--quiet",
-            "--profile",
-            profile,
-            "--bins",
-        ]);
+        let mut command = cargo(&["build", "--locked", "--profile", profile, "--bins"]);
         for package in *packages {
             command.args(["--package", package]);
         }

@@ -34,7 +34,7 @@ pub(crate) fn run(options: &[&str]) -> Result<()> {
     if lab_options.contains(&"--hostapd") && find("hostapd").is_none() {
         return Err("demo --hostapd: hostapd is missing: apt-get install hostapd".into());
     }
-    println!("building");
+    println!("building the programs: 3 to 15 minutes and about 2 GB if nothing is built yet");
     journey(&binaries::build(profile)?, &lab_options)
 }
 

@@ -16,6 +16,7 @@ mod refusal;
 pub mod requests;
 mod role;
 mod secret;
+pub mod time;
 mod wire;
 
 pub use answers::*;

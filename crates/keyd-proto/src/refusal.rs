@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::requests::RequestKind;
 use crate::role::Role;
+use crate::time::Utc;
 
 /// Why a request was refused. Nothing has changed in keyd, except with [`Refusal::Storage`].
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
@@ -356,7 +357,7 @@ pub enum PackageFault {
         got: u64,
     },
     /// The present is outside its validity, in seconds since 1970.
-    #[error("valid from {not_before} to {not_after}, the clock says {now}")]
+    #[error("valid from {} to {}, and it is {} now", Utc(*.not_before), Utc(*.not_after), Utc(*.now))]
     Validity {
         /// The first second.
         not_before: u64,

@@ -335,7 +335,8 @@ impl Given {
             }
             Flag::Socket(role) => once(flag, &mut self.sockets[role], value.into()),
             Flag::Uid(role) => {
-                let uid = number(octets).ok_or_else(|| bad("a user id"))?;
+                let uid =
+                    number(octets).ok_or_else(|| bad("a user id, as `id -u NAME` prints it"))?;
                 if self.uids[role].len() == MAX_UIDS {
                     return Err(bad("at most 8 user ids"));
                 }
@@ -641,10 +642,13 @@ mod tests {
                 "--capacity +1",
                 "--capacity: expected 1 to 16384 profiles, got +1",
             ),
-            ("--app-uid root", "--app-uid: expected a user id, got root"),
+            (
+                "--app-uid root",
+                "--app-uid: expected a user id, as `id -u NAME` prints it, got root",
+            ),
             (
                 "--admin-uid 4294967296",
-                "--admin-uid: expected a user id, got 4294967296",
+                "--admin-uid: expected a user id, as `id -u NAME` prints it, got 4294967296",
             ),
             (
                 "--anchor-interval 0",

@@ -59,8 +59,13 @@ enum StartError {
     NoSocket,
     #[error("{0}")]
     Users(UsersError),
-    #[error("can't open the {0} socket: {1}")]
-    Socket(Role, io::Error),
+    #[error("can't open the {role} socket{path}: {error}", path = of(.path))]
+    Socket {
+        role: Role,
+        /// None if it is inherited.
+        path: Option<PathBuf>,
+        error: io::Error,
+    },
     #[error("can't reach the service manager: {0}")]
     Notify(io::Error),
     #[error("{path}: {1}", path = .0.display())]
@@ -70,6 +75,10 @@ enum StartError {
         path = .0.display()
     )]
     StateMode(PathBuf, u32),
+    #[error("{path}: expected a directory of uid {own}, which runs softsim-keyd, got one of uid {1}", own = process::uid(), path = .0.display())]
+    StateOwner(PathBuf, u32),
+    #[error("{path}: expected a vault, got a directory without one", path = .0.display())]
+    NoVault(PathBuf),
     #[error("{0}: {1}")]
     Kek(&'static str, KekError),
     #[error(fmt = vault)]
@@ -101,14 +110,24 @@ impl StartError {
             | Self::Seccomp(_)
             | Self::Heap(_)
             | Self::System(_) => exit_status::SYSTEM,
-            Self::Socket(..) | Self::State(..) | Self::Notify(_) => exit_status::CANNOT_CREATE,
+            Self::Socket { .. } | Self::State(..) | Self::Notify(_) => exit_status::CANNOT_CREATE,
             // The next start may succeed.
             Self::Serve(_) | Self::Vault(OpenError::Io(_) | OpenError::Anchor(_)) => {
                 exit_status::IO
             }
-            Self::StateMode(..) | Self::Kek(..) | Self::Vault(_) => exit_status::CONFIGURATION,
+            Self::StateMode(..)
+            | Self::StateOwner(..)
+            | Self::NoVault(_)
+            | Self::Kek(..)
+            | Self::Vault(_) => exit_status::CONFIGURATION,
         }
     }
+}
+
+/// The path of a socket, if it has one.
+fn of(path: &Option<PathBuf>) -> String {
+    path.as_ref()
+        .map_or_else(String::new, |path| format!(" {}", path.display()))
 }
 
 /// With the advice that some errors have.
@@ -275,7 +294,11 @@ fn listeners(
         };
         listeners.push((
             role,
-            listener.map_err(|error| StartError::Socket(role, error))?,
+            listener.map_err(|error| StartError::Socket {
+                role,
+                path: settings.sockets[role].clone(),
+                error,
+            })?,
         ));
     }
     if listeners.is_empty() {
@@ -448,10 +471,9 @@ fn accept(settings: &Settings) -> Result<(), StartError> {
 /// the process can access the state directory only.
 fn open_once(settings: &Settings, kek: &Kek) -> Result<(Vault, Option<OpenAnchor>), StartError> {
     let state = &settings.state;
-    prepare(state)?;
-    let missing = || StartError::State(state.clone(), io::ErrorKind::NotFound.into());
+    check_owner(state)?;
     let storage = FileStorage::open(state).map_err(StartError::Vault)?;
-    let storage = storage.ok_or_else(missing)?;
+    let storage = storage.ok_or_else(|| StartError::NoVault(state.clone()))?;
     room_for(&storage, settings)?;
     let anchor = anchor(settings)?;
     process::deny_dumps().map_err(StartError::System)?;
@@ -481,18 +503,28 @@ fn storage(settings: &Settings, kek: &Kek) -> Result<FileStorage, StartError> {
     }
 }
 
-/// Creates the state directory if it is missing. It refuses a directory that other users may write
-/// to or read: whoever can open it can lock it, and keyd creates a vault under that lock.
+/// Creates the state directory if it is missing, and checks its owner.
 fn prepare(state: &Path) -> Result<(), StartError> {
-    const OPEN_TO_OTHERS: u32 = 0o066;
-    let failed = |error| StartError::State(state.to_path_buf(), error);
     match DirBuilder::new().mode(0o700).create(state) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(failed(error)),
-        _ => {}
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
+            Err(StartError::State(state.to_path_buf(), error))
+        }
+        _ => check_owner(state),
     }
-    let metadata = fs::metadata(state).map_err(failed)?;
+}
+
+/// Refuses a state directory that other users may write to or read: whoever can open it can lock
+/// it, and keyd creates a vault under that lock.
+fn check_owner(state: &Path) -> Result<(), StartError> {
+    const OPEN_TO_OTHERS: u32 = 0o066;
+    let metadata = fs::metadata(state);
+    let metadata = metadata.map_err(|error| StartError::State(state.to_path_buf(), error))?;
+    if metadata.uid() != process::uid() {
+        let owner = metadata.uid();
+        return Err(StartError::StateOwner(state.to_path_buf(), owner));
+    }
     let mode = metadata.mode() & 0o7777;
-    if metadata.uid() != process::uid() || mode & OPEN_TO_OTHERS != 0 {
+    if mode & OPEN_TO_OTHERS != 0 {
         return Err(StartError::StateMode(state.to_path_buf(), mode));
     }
     Ok(())

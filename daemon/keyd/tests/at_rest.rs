@@ -1,9 +1,9 @@
 //! The sources of the vault's key, and rekeying, with the real program.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::fs::{self, File, Permissions};
+use std::fs::{self, DirBuilder, File, Permissions};
 use std::io::Write;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::process::{Command, Output, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
@@ -200,6 +200,29 @@ fn opens(host: &Host, keys: [&str; 2]) -> (usize, StatusAnswer) {
     let found = opened.next().unwrap();
     assert!(opened.next().is_none(), "one key opens it");
     found
+}
+
+#[test]
+fn rekeying_what_is_not_there_creates_nothing() {
+    let host = Host::new(PROGRAM);
+    let rekey = ["--development-key", "--new-development-key"];
+    let said = |output: Output| String::from_utf8(output.stderr).unwrap();
+    let output = keyd(&host, &rekey).output().unwrap();
+    assert_eq!(output.status.code(), Some(73));
+    let missing = said(output);
+    assert!(missing.contains("No such file or directory"), "{missing}");
+    assert!(!host.path("state").exists());
+    DirBuilder::new()
+        .mode(0o700)
+        .create(host.path("state"))
+        .unwrap();
+    let output = keyd(&host, &rekey).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let empty = said(output);
+    assert!(
+        empty.contains("expected a vault, got a directory without one"),
+        "{empty}"
+    );
 }
 
 #[test]

@@ -7,7 +7,7 @@
 use std::fs::{self, File, Permissions};
 use std::io::{self, BufRead, ErrorKind};
 use std::os::fd::OwnedFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -21,6 +21,7 @@ use softsim_keyd_proto::{
     RequestKind, Role, SecretSlice, decode_answer,
 };
 use softsim_profile::{HomeNetworkKey, HomeNetworkKeys, Profile};
+use softsim_sandbox::process;
 use softsim_sandbox::random::SystemRng;
 use softsim_sandbox::seqpacket::Listener;
 use softsim_testkit::device::{ICCID, Operator, profile};
@@ -351,6 +352,11 @@ fn a_start_that_is_refused_says_why_in_one_line() {
         fs::create_dir(host.path("state")).unwrap();
         fs::set_permissions(host.path("state"), Permissions::from_mode(0o755)).unwrap();
     };
+    let foreign_state: Change = |host| {
+        fs::create_dir(host.path("state")).unwrap();
+        fs::set_permissions(host.path("state"), Permissions::from_mode(0o700)).unwrap();
+        chown(host.path("state"), Some(65533), None).unwrap();
+    };
     let cut_vault: Change = |host| {
         drop(host.start());
         let vault = fs::File::options()
@@ -359,6 +365,12 @@ fn a_start_that_is_refused_says_why_in_one_line() {
         vault.unwrap().set_len(1000).unwrap();
     };
     let taken_socket: Change = |host| fs::write(host.path("admin"), b"a file").unwrap();
+    let is_root = process::uid() == 0;
+    let of_root = is_root.then_some((
+        foreign_state,
+        78,
+        "expected a directory of uid 0, which runs softsim-keyd, got one of uid 65533",
+    ));
     for (change, code, words) in [
         (
             other_kek,
@@ -382,8 +394,11 @@ fn a_start_that_is_refused_says_why_in_one_line() {
             "that nobody else may read or write, got mode 755",
         ),
         (cut_vault, 78, "vault: "),
-        (taken_socket, 73, "can't open the admin socket"),
-    ] {
+        (taken_socket, 73, "can't open the admin socket /"),
+    ]
+    .into_iter()
+    .chain(of_root)
+    {
         let host = Host::new(PROGRAM);
         change(&host);
         let output = host.refused();

@@ -247,7 +247,7 @@ pub struct InitPassphrase {
     #[arg(long, value_name = "FILE")]
     pub parameters: PathBuf,
     /// The memory that a guess takes, in MiB.
-    #[arg(long, value_name = "MIB", default_value_t = 64)]
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u32).range(19..=4096))]
     pub memory_mib: u32,
     /// The number of passes over that memory.
     #[arg(long, value_name = "N", default_value_t = 3)]
@@ -326,18 +326,19 @@ pub struct Anchor {
 
 /// The present key of the vault.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("the present key").args(["kek_file", "kek_credential", "development_key", "parameters"]).required(true)))]
 pub struct OldKek {
     /// The key is in this file.
-    #[arg(long, value_name = "FILE", group = "old")]
+    #[arg(long, value_name = "FILE")]
     pub kek_file: Option<PathBuf>,
     /// The key is this credential of systemd.
-    #[arg(long, value_name = "NAME", group = "old")]
+    #[arg(long, value_name = "NAME")]
     pub kek_credential: Option<String>,
     /// The key is the development key.
-    #[arg(long, group = "old")]
+    #[arg(long)]
     pub development_key: bool,
     /// The key is derived from a passphrase with these parameters.
-    #[arg(long, value_name = "FILE", group = "old", required_unless_present_any = ["kek_file", "kek_credential", "development_key"])]
+    #[arg(long, value_name = "FILE")]
     pub parameters: Option<PathBuf>,
     /// The passphrase is in this file.
     #[arg(long, value_name = "FILE", requires = "parameters")]
@@ -346,18 +347,19 @@ pub struct OldKek {
 
 /// The new key of the vault.
 #[derive(Debug, Args)]
+#[command(group(ArgGroup::new("the new key").args(["new_kek_file", "new_kek_credential", "new_development_key", "new_parameters"]).required(true)))]
 pub struct NewKek {
     /// The key is in this file.
-    #[arg(long, value_name = "FILE", group = "new")]
+    #[arg(long, value_name = "FILE")]
     pub new_kek_file: Option<PathBuf>,
     /// The key is this credential of systemd.
-    #[arg(long, value_name = "NAME", group = "new")]
+    #[arg(long, value_name = "NAME")]
     pub new_kek_credential: Option<String>,
     /// The key is the development key.
-    #[arg(long, group = "new")]
+    #[arg(long)]
     pub new_development_key: bool,
     /// The key is derived from a passphrase with these parameters.
-    #[arg(long, value_name = "FILE", group = "new", required_unless_present_any = ["new_kek_file", "new_kek_credential", "new_development_key"])]
+    #[arg(long, value_name = "FILE")]
     pub new_parameters: Option<PathBuf>,
     /// The passphrase is in this file.
     #[arg(long, value_name = "FILE", requires = "new_parameters")]

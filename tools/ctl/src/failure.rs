@@ -5,7 +5,7 @@ use std::path::Path;
 
 use softsim_client::keyd;
 use softsim_client::netd::{self, Failure as NetdFailure};
-use softsim_client::proto::Refusal;
+use softsim_client::proto::{PackageFault, Refusal};
 use softsim_sandbox::exit_status::{
     CANNOT_CREATE, CONFIGURATION, DATA, IO, NO_INPUT, PROTOCOL, READER_GONE, REFUSED, SOFTWARE,
     TEMPORARY, UNAVAILABLE, USAGE,
@@ -127,6 +127,9 @@ fn refused(refusal: &Refusal) -> Failure {
         }
         Refusal::Field { name, .. } if name == "certificate" => Failure::new(DATA, message)
             .advise("openssl x509 -req makes version 3 only if -extfile names extensions"),
+        Refusal::Package(PackageFault::UnknownIssuer { .. }) => Failure::new(DATA, message).advise(
+            "softsimctl enrol --trust-issuer FILE adds the operator's public key, if the operator is to be trusted",
+        ),
         Refusal::Package(_)
         | Refusal::Field { .. }
         | Refusal::TooLong { .. }

@@ -13,8 +13,8 @@ use softsim_client::proto::requests::{
     Stage, Status,
 };
 use softsim_client::proto::{
-    Enforcement, IdentityPrivacy, IdentityStatus, Overwrites, ProfileInfo, Refusal, Staged,
-    StatusAnswer, Times,
+    Enforcement, IdentityPrivacy, IdentityStatus, Overwrites, ProfileInfo, ProfileState, Refusal,
+    Staged, StatusAnswer, Times,
 };
 use softsim_client::time;
 use softsim_sandbox::exit_status::SOFTWARE;
@@ -354,8 +354,17 @@ pub fn forget_identities(
     iccid: Option<&str>,
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
-    Connection::connect(&sockets.admin)?.call(&ForgetIdentities { iccid })?;
-    done(output, "identities_forgotten", iccid.unwrap_or("enabled"))
+    let mut keyd = Connection::connect(&sockets.admin)?;
+    keyd.call(&ForgetIdentities { iccid })?;
+    let profile = match iccid {
+        Some(iccid) => iccid.to_owned(),
+        // Without a name, it was that of the enabled profile.
+        None => match keyd.call(&Status {})?.profile {
+            Some(profile) => profile.iccid,
+            None => "the enabled profile".into(),
+        },
+    };
+    done(output, "identities_forgotten", profile)
 }
 
 /// Writes the files that the factory and the operator need, or stores what they return.
@@ -500,9 +509,29 @@ pub fn install(sockets: &Sockets, package: &Path, output: &mut Output<'_>) -> Re
     })?;
     keyd.call(&Commit::new(txid))?;
     match staged.staged {
+        Some(Staged::Installed { iccid }) => {
+            let mut profiles = keyd.profiles()?.into_iter();
+            let profile = profiles.find(|profile| profile.iccid == iccid);
+            installed(output, &iccid, profile.map(|profile| profile.state))
+        }
         Some(staged) => carried_out(output, &staged),
         None => done(output, "installed", ""),
     }
+}
+
+/// Reports that a profile is installed, and whether it is in use.
+fn installed(
+    output: &mut Output<'_>,
+    iccid: &str,
+    state: Option<ProfileState>,
+) -> Result<(), Failure> {
+    let state = state.map(|state| state.to_string());
+    let value = json!({ "done": "installed", "of": iccid, "state": state });
+    output.result(&value, || {
+        let state = state.map_or_else(String::new, |state| format!(", {state}"));
+        vec![format!("installed {iccid}{state}")]
+    })?;
+    Ok(())
 }
 
 /// Reports what a package did.

@@ -45,8 +45,8 @@ pub(crate) fn what_happened(event: &Event) -> Option<String> {
         Event::Message {
             direction, text, ..
         } => Some(match direction {
-            Direction::Sent => format!("{text} was sent"),
-            Direction::Received => format!("{text} was received"),
+            Direction::Sent => format!("sent: {text}"),
+            Direction::Received => format!("received: {text}"),
         }),
         Event::Access { access, .. } => Some(self::access(access)),
         Event::Done { .. } | Event::Failed { .. } => None,

@@ -17,14 +17,15 @@ use softsim_client::netd::{
     Failure, MskComparison, Port, Report,
 };
 use softsim_client::proto::requests::{
-    CertificateRequest, Commit, Delete, ForgetIdentities, GenerateDeviceKey, Hello,
+    CertificateRequest, Commit, Delete, ForgetIdentities, GenerateDeviceKey, Hello, ListProfiles,
     SealingStatement, SetTimeBack, Stage, Status,
 };
 use softsim_client::proto::{
     Call, CertificateAnswer, Counters, DeviceKeyAnswer, Enforcement, HelloAnswer, IdentityPrivacy,
     IdentityStatus, KekSource, KeyMemory, MAX_ANSWER, MAX_REQUEST, Overwrites, PROTOCOL_VERSION,
-    ProfileInfo, ProfileState, Refusal, RequestKind, Role, SealingStatementAnswer, StageAnswer,
-    Staged, StatusAnswer, Times, decode_request, encode_answer, kind_of,
+    PackageFault, ProfileInfo, ProfileState, ProfilesAnswer, Refusal, RequestKind, Role,
+    SealingStatementAnswer, StageAnswer, Staged, StatusAnswer, Times, decode_request,
+    encode_answer, kind_of,
 };
 
 fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
@@ -263,12 +264,21 @@ fn install_commits_the_transaction_that_it_staged() {
                 assert_eq!(Some(commit.txid), *staged.lock().unwrap());
                 encoded::<Commit>(Ok(()))
             }
+            RequestKind::ListProfiles => encoded::<ListProfiles>(Ok(ProfilesAnswer {
+                profiles: vec![ProfileInfo {
+                    iccid: "8988211000000000078".into(),
+                    state: ProfileState::Disabled,
+                    algorithm: "milenage".into(),
+                    autn_mac_rejected: 0,
+                }],
+                next: None,
+            })),
             other => panic!("{other}"),
         },
     );
     let output = softsimctl(directory.path(), &["profile", "install", "sim.package"]);
     assert!(output.status.success(), "{}", stderr(&output));
-    assert_eq!(output.stdout, b"installed 8988211000000000078\n");
+    assert_eq!(output.stdout, b"installed 8988211000000000078, disabled\n");
 }
 
 #[test]
@@ -407,9 +417,9 @@ fn status_says_aloud_what_may_be_seen_of_the_subscriber() {
 
 #[test]
 fn identity_forget_names_the_profile_or_leaves_it_to_keyd() {
-    for (arguments, expected) in [
-        (&["identity", "forget"][..], None),
-        (&["identity", "forget", "89010"], Some("89010")),
+    for (arguments, expected, told) in [
+        (&["identity", "forget"][..], None, "8988211000000000078"),
+        (&["identity", "forget", "89010"], Some("89010"), "89010"),
     ] {
         let directory = tempfile::tempdir().unwrap();
         keyd(
@@ -423,7 +433,50 @@ fn identity_forget_names_the_profile_or_leaves_it_to_keyd() {
         );
         let output = softsimctl(directory.path(), arguments);
         assert!(output.status.success(), "{}", stderr(&output));
+        let said = String::from_utf8(output.stdout).unwrap();
+        assert_eq!(said, format!("identities forgotten {told}\n"));
     }
+}
+
+#[test]
+fn a_wrong_command_line_asks_for_no_more_than_it_must() {
+    let directory = tempfile::tempdir().unwrap();
+    let arguments = ["vault", "rekey", "--state", "st", "--development-key"];
+    let said = stderr(&softsimctl(directory.path(), &arguments));
+    let each = [
+        "--new-kek-file",
+        "--new-kek-credential",
+        "--new-development-key",
+        "--new-parameters",
+    ];
+    assert!(each.iter().all(|flag| said.contains(flag)), "{said}");
+    assert!(!said.contains("--parameters <"), "{said}");
+    let arguments = [
+        "vault",
+        "init-passphrase",
+        "--parameters",
+        "p",
+        "--memory-mib",
+        "99999999",
+    ];
+    let said = stderr(&softsimctl(directory.path(), &arguments));
+    assert!(
+        said.contains("--memory-mib") && said.contains("19..=4096"),
+        "{said}"
+    );
+}
+
+#[test]
+fn an_operator_who_is_not_trusted_is_told_with_the_way_to_trust() {
+    let directory = tempfile::tempdir().unwrap();
+    fs::write(directory.path().join("sim.package"), b"sealed").unwrap();
+    keyd(&directory.path().join("admin.sock"), |_, _| {
+        let fault = PackageFault::UnknownIssuer { got: [7; 32] };
+        encoded::<Stage<'_>>(Err(Refusal::Package(fault)))
+    });
+    let output = softsimctl(directory.path(), &["profile", "install", "sim.package"]);
+    assert_eq!(output.status.code(), Some(65));
+    assert!(stderr(&output).contains("enrol --trust-issuer"));
 }
 
 #[test]

@@ -266,6 +266,12 @@ fn a_failure_is_one_object_if_the_command_asks_for_json() {
             "missing/issuer.pem: No such file or directory (os error 2)",
         ),
         ("keygn --json", 64, "unrecognized subcommand 'keygn'"),
+        (
+            "command rotate-sealing-key --key k --sequence 1 --not-before 2026-12-01 --out o --json",
+            64,
+            "invalid value '2026-12-01' for '--not-before <TIME>': expected seconds since 1970, or \
+             YYYY-MM-DDTHH:MM:SSZ, got \"2026-12-01\"",
+        ),
     ] {
         let output = run(directory.path(), arguments);
         assert_eq!(output.status.code(), Some(status), "{arguments}");

@@ -423,8 +423,22 @@ fn outer(identity: &str) -> Result<OuterIdentity, String> {
     }
 }
 
+/// Why an identity that the user chose is none.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BadIdentity {
+    /// RFC 7542 §2.2 allows no spaces.
+    #[error("expected an NAI, which has no spaces, got one with {0:?}")]
+    Space(char),
+    /// It can't be sent.
+    #[error(transparent)]
+    Nai(#[from] softsim_eap::BadNai),
+}
+
 /// An identity that the user chose. Unless it is anonymous, it may name the subscriber.
-pub(super) fn fixed(nai: &str) -> Result<OuterIdentity, softsim_eap::BadNai> {
+pub(super) fn fixed(nai: &str) -> Result<OuterIdentity, BadIdentity> {
+    if let Some(space) = nai.chars().find(|character| character.is_whitespace()) {
+        return Err(BadIdentity::Space(space));
+    }
     let user = nai.split('@').next().unwrap_or_default();
     let kind = match user {
         "" | "anonymous" => IdentityKind::Anonymous,
@@ -522,6 +536,12 @@ mod tests {
                 .unwrap_err()
                 .contains("identity: expected any")
         );
+        assert!(
+            outer("x y@realm.example")
+                .unwrap_err()
+                .contains("no spaces")
+        );
+        assert!(fixed("x y").is_err());
     }
 
     /// Asserts that the text is refused, and that the error says `expected`.

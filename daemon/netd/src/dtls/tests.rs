@@ -337,6 +337,13 @@ fn a_certificate_is_judged_by_the_latest_of_the_clock_the_build_and_the_kept_tim
         let times = Times { clock, built, kept };
         let judged = trust.judge(certificate.der(), &times);
         assert_eq!(judged.is_ok(), good, "{times:?}: {judged:?}");
+        if let Err(fault) = judged {
+            let date = match times.now() < NOW {
+                true => "it isn't valid before 2030-01-01T00:00:00Z",
+                false => "it expired at 2030-12-31T00:00:00Z",
+            };
+            assert_eq!(fault.to_string(), date, "{times:?}");
+        }
     }
 }
 

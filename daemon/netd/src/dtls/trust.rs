@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rustls_pki_types::{CertificateDer, InvalidDnsNameError, ServerName, TrustAnchor, UnixTime};
 use softsim_client::proto::Times;
+use softsim_client::time::Utc;
 use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 /// The requirements for a server's certificate: it is one of the pinned certificates, or it has the
@@ -24,7 +25,13 @@ pub enum TrustFault {
     /// It isn't the pinned certificate, and there is no anchor that could have issued it.
     #[error("expected the pinned one, got another")]
     NotPinned,
-    /// No anchor has issued it, it has expired, or it isn't for servers.
+    /// It has expired; when.
+    #[error("it expired at {}", Utc(*.0))]
+    Expired(u64),
+    /// It begins later; when.
+    #[error("it isn't valid before {}", Utc(*.0))]
+    NotYet(u64),
+    /// No anchor has issued it, or it isn't for servers.
     #[error("expected one issued under a trust anchor, got another: {0}")]
     Path(String),
     /// It has another name.
@@ -79,7 +86,15 @@ impl Trust {
             }
             verified => verified,
         }
-        .map_err(|error| TrustFault::Path(error.to_string()))?;
+        .map_err(|error| match error {
+            webpki::Error::CertExpired { not_after, .. } => {
+                TrustFault::Expired(not_after.as_secs())
+            }
+            webpki::Error::CertNotValidYet { not_before, .. } => {
+                TrustFault::NotYet(not_before.as_secs())
+            }
+            error => TrustFault::Path(error.to_string()),
+        })?;
         leaf.verify_is_valid_for_subject_name(&self.name)
             .map_err(|_| TrustFault::Name {
                 expected: self.name.to_str().into_owned(),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use softsim_keyd_proto::time;
 use softsim_profile::{Command, DeviceId, FieldError, Iccid};
 use softsim_sandbox::exit_status;
 
@@ -88,11 +89,12 @@ pub(crate) struct Signed {
     /// A number higher than in every earlier package and command of this operator for this device.
     #[arg(long, value_name = "N")]
     pub(crate) sequence: u64,
-    /// The first second in which a device may accept it, since 1970.
-    #[arg(long, value_name = "SECONDS")]
+    /// The first second in which a device may accept it: seconds since 1970, or
+    /// YYYY-MM-DDTHH:MM:SSZ.
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub(crate) not_before: Option<u64>,
-    /// The last second in which a device may accept it, since 1970.
-    #[arg(long, value_name = "SECONDS")]
+    /// The last second in which a device may accept it.
+    #[arg(long, value_name = "TIME", value_parser = time::parse)]
     pub(crate) not_after: Option<u64>,
     /// The file to write.
     #[arg(long, value_name = "FILE")]

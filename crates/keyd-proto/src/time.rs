@@ -1,22 +1,39 @@
 //! Times as people write them: seconds since 1970, or a date and a time of UTC (RFC 3339).
 
+use core::fmt;
+
 /// The seconds of a day.
-pub(crate) const DAY: u64 = 86_400;
+pub const DAY: u64 = 86_400;
 
 /// The days of a period of 400 years, after which the calendar repeats.
 const DAYS_OF_400_YEARS: u64 = 146_097;
 
 /// The last second that has a year of four digits.
-pub(crate) const LAST: u64 = 253_402_300_799;
+pub const LAST: u64 = 253_402_300_799;
 
-/// `2026-11-30T18:30:14Z`; the seconds since 1970 if the year has more than four digits.
-pub fn utc(seconds: u64) -> String {
-    if seconds > LAST {
-        return seconds.to_string();
+/// Seconds since 1970, shown as `2026-11-30T18:30:14Z`, or as they are if the year has more than
+/// four digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Utc(pub u64);
+
+impl fmt::Display for Utc {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(seconds) = *self;
+        if seconds > LAST {
+            return seconds.fmt(f);
+        }
+        let (year, month, day) = date(seconds / DAY);
+        let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
+        write!(
+            f,
+            "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z"
+        )
     }
-    let (year, month, day) = date(seconds / DAY);
-    let (hour, minute, second) = (seconds / 3600 % 24, seconds / 60 % 60, seconds % 60);
-    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// [`Utc`] as a text.
+pub fn utc(seconds: u64) -> String {
+    Utc(seconds).to_string()
 }
 
 /// Reads what [`utc`] writes, and seconds since 1970.
