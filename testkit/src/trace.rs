@@ -72,12 +72,13 @@ pub struct Rule {
     conditions: Vec<Condition>,
 }
 
-/// The value that the masked bits of an argument must have.
+/// The value that the masked bits of an argument must have, or must not have.
 #[derive(Debug)]
 struct Condition {
     index: usize,
     mask: u64,
     value: u64,
+    must: bool,
 }
 
 impl Rule {
@@ -105,7 +106,9 @@ impl Rule {
     pub fn allows(&self, call: &Call) -> bool {
         let holds = |condition: &Condition| {
             let argument = call.arguments.get(condition.index);
-            argument.is_some_and(|argument| argument & condition.mask == condition.value)
+            argument.is_some_and(|argument| {
+                (argument & condition.mask == condition.value) == condition.must
+            })
         };
         self.call == call.name && self.conditions.iter().all(holds)
     }
@@ -119,12 +122,13 @@ impl Condition {
             other => panic!("expected dword or qword, got {other}"),
         };
         let mask = match &entry["op"] {
-            Value::String(equal) if equal == "eq" => width,
+            Value::String(op) if op == "eq" || op == "ne" => width,
             op => op["masked_eq"].as_u64().unwrap(),
         };
         Self {
             index: entry["index"].as_u64().unwrap().try_into().unwrap(),
             mask,
+            must: entry["op"] != "ne",
             value: entry["val"].as_u64().unwrap(),
         }
     }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use std::{env, io};
 
 use crate::socket::Socket;
+use crate::sys;
 
 /// The connection to the service manager, if there is one.
 #[derive(Debug)]
@@ -35,6 +36,23 @@ impl Notify {
         Ok(Notify {
             socket: socket.transpose()?,
             watchdog_period: watchdog_period(),
+        })
+    }
+
+    /// Moves the socket, if there is one, to the place of standard output, for good. A filter that
+    /// names this number keeps the process from connecting the socket to another one.
+    ///
+    /// # Errors
+    /// Never on a working kernel.
+    pub fn replace_standard_output(self) -> io::Result<Notify> {
+        let moved = self.socket.map(|socket| {
+            // SAFETY: the call takes numbers. Nobody owns standard output.
+            sys::check(unsafe { libc::dup2(socket.raw(), libc::STDOUT_FILENO) })?;
+            Ok::<_, io::Error>(Socket::own(libc::STDOUT_FILENO))
+        });
+        Ok(Notify {
+            socket: moved.transpose()?,
+            ..self
         })
     }
 

@@ -76,7 +76,15 @@ fn each_forbidden_call_kills(policy: &str, at_least: usize) {
 #[test]
 #[cfg(target_arch = "x86_64")]
 fn system_calls_of_the_32_bit_interface_kill_the_process() {
-    for policy in ["keyd", "netd", "names", "look-up", "port-keeper", "anchord"] {
+    for policy in [
+        "keyd",
+        "netd",
+        "names",
+        "look-up",
+        "connector",
+        "port-keeper",
+        "anchord",
+    ] {
         let end = end(&mut probe(&["thirty-two-bits", policy]));
         assert_eq!(end.stderr, "confined\n");
         match end.status.signal() {

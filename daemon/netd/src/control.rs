@@ -1,6 +1,7 @@
 //! The control socket: one command a connection, with events until it is done
 //! (`softsim_client::netd`).
 
+use std::convert::Infallible;
 use std::fs;
 use std::io::{self, Write};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -94,8 +95,8 @@ pub(crate) struct Control {
     pub(crate) accesses: Arc<access::Accesses>,
 }
 
-/// Serves commands until the socket fails.
-pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Result<()> {
+/// Serves commands. If there is no descriptor or memory for the next connection, it waits a while.
+pub(crate) async fn serve(listener: UnixListener, control: Control) -> Infallible {
     let control = Arc::new(control);
     let places = Arc::new(Semaphore::new(MAX_CLIENTS));
     let (mut refused_users, mut too_many) = (Tally::default(), Tally::default());
@@ -107,15 +108,14 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Resul
             .min();
         let due = wait.map(|wait| Instant::now() + wait);
         let accepted = tokio::select! {
-            accepted = listener.accept() => Some(accepted),
+            accepted = accept(&listener) => Some(accepted),
             () = timer::until(due) => None,
         };
         if let Some(Err(error)) = &accepted {
             tracing::warn!(%error, "no control connection can be taken");
             sleep(ACCEPT_PAUSE).await;
         }
-        if let Some(Ok((stream, _))) = accepted {
-            let uid = stream.peer_cred()?.uid();
+        if let Some(Ok((stream, uid))) = accepted {
             if uid != 0 && uid != process::uid() && !control.uids.contains(&uid) {
                 refused_users.add(uid);
                 let reason =
@@ -147,6 +147,13 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> io::Resul
             tracing::warn!(connections, last, "too many control connections");
         }
     }
+}
+
+/// A connection, and the user who made it.
+async fn accept(listener: &UnixListener) -> io::Result<(UnixStream, u32)> {
+    let (stream, _) = listener.accept().await?;
+    let uid = stream.peer_cred()?.uid();
+    Ok((stream, uid))
 }
 
 /// Sends the reason for a refusal, if the socket has room for it.

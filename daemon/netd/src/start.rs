@@ -303,7 +303,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         Some((name, fatal)) = failures.recv() => Err(Error::Access(name, fatal)),
         () = reload.serve(hangups) => Ok(()),
         result = lwm2m.run(queue, end, manager) => result.map_err(Error::from),
-        result = control::serve(listener, control) => result.map_err(control_failed),
+        never = control::serve(listener, control) => match never {},
     }?;
     for access in accesses.all() {
         accesses.stop(&access.name).await;

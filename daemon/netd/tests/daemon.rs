@@ -164,6 +164,26 @@ fn a_netd_that_has_no_descriptor_left_goes_on_and_serves_when_it_has() {
 }
 
 #[test]
+fn a_netd_without_a_descriptor_for_the_next_keyd_waits_until_it_has_one() {
+    let (mut netd, keyd) = Netd::start("");
+    let id = netd.child.id().to_string();
+    let limit = |descriptors: &str| {
+        let limit = format!("--nofile={descriptors}:");
+        let set = Command::new("prlimit")
+            .args(["--pid", &id, &limit])
+            .status();
+        assert!(set.unwrap().success());
+    };
+    limit("3");
+    drop(keyd);
+    let _next = Keyd::start(&netd.keyd_socket());
+    netd.await_log("softsim-keyd is still lost reason=Too many open files", 1);
+    limit("1024");
+    netd.await_log("softsim-keyd has returned", 1);
+    assert!(netd.child.try_wait().unwrap().is_none());
+}
+
+#[test]
 fn a_bootstrap_without_a_server_or_a_certificate_says_so() {
     let failed = |netd: &Netd| match netd.run(&netd::Command::Bootstrap {}).unwrap() {
         Event::Failed { reason, .. } => reason,

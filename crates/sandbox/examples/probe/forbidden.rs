@@ -179,6 +179,11 @@ const KEYD: &[Call] = &[
     ("socketpair", libc::SYS_socketpair, &[UNIX, STREAM]),
     ("bind", libc::SYS_bind, &[-1]),
     ("connect", libc::SYS_connect, &[-1]),
+    (
+        "another peer for the socket that is standard output",
+        libc::SYS_connect,
+        &[1],
+    ),
     ("setsockopt", libc::SYS_setsockopt, &[-1, OPTION]),
     (
         "recvmsg, which could take descriptors",
@@ -367,6 +372,11 @@ const BRIDGE: &[Call] = &[
 const PORT_KEEPER: &[Call] = &[
     ("a frame socket bound anew", libc::SYS_bind, &[-1]),
     ("connect", libc::SYS_connect, &[-1]),
+    (
+        "another peer for the socket that is standard output",
+        libc::SYS_connect,
+        &[1],
+    ),
     ("setsockopt", libc::SYS_setsockopt, &[-1, OPTION]),
     ("socket", libc::SYS_socket, &[INET, DATAGRAM]),
     ("netlink socket", libc::SYS_socket, &[NETLINK, RAW]),
@@ -476,6 +486,12 @@ const OF_LOOK_UPS: &[&str] = &["mmap of executable memory"];
 /// Calls that the names helper may make to start look-ups, which confine themselves.
 const OF_NAMES: &[&str] = &["mmap of executable memory", "fork", "wait4", "seccomp"];
 
+/// Calls that the finder may make to connect its socket, which is standard output.
+const OF_THE_FINDER: &[&str] = &[
+    "connect",
+    "another peer for the socket that is standard output",
+];
+
 /// Calls that the connector may make to connect to keyd, to open files for netd, and to close what
 /// it has passed on.
 const OF_CONNECTOR: &[&str] = &["connect", "fcntl", "open"];
@@ -493,7 +509,7 @@ fn calls(policy: &str) -> (Filter, impl Iterator<Item = &'static Call>) {
         "names" => (Filter::Names, NAMES, OF_NAMES),
         "look-up" => (Filter::LookUp, LOOK_UP, OF_LOOK_UPS),
         "connector" => (Filter::Connector, KEYD, OF_CONNECTOR),
-        "finder" => (Filter::Finder, KEYD, &["connect"]),
+        "finder" => (Filter::Finder, KEYD, OF_THE_FINDER),
         "bridge" => (Filter::Bridge, BRIDGE, &[]),
         "port-keeper" => (Filter::PortKeeper, PORT_KEEPER, &[]),
         "anchord" => (Filter::Anchord, KEYD, OF_ANCHORD),

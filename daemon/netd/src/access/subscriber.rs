@@ -35,6 +35,10 @@ impl Subscriber {
         let Ok(status) = keyd.call(&Status {}).await else {
             return false;
         };
+        if keyd.generation() != connection {
+            // keyd returned in between, and nobody knows which of the two answered.
+            return false;
+        }
         let mut profile = status.profile;
         let enabled = profile.take_if(|profile| profile.state == ProfileState::Enabled);
         let counters = status.counters.unwrap_or_default();

@@ -26,6 +26,10 @@ use crate::helper_process;
 /// connects wait.
 const TIMEOUT: Duration = Duration::from_secs(30);
 
+/// The kernel's error for a process with as many descriptors as it may have, which has no kind in
+/// std.
+const EMFILE: i32 = 24;
+
 /// The number of requests that wait for the connector.
 const QUEUE: usize = 16;
 
@@ -220,6 +224,10 @@ type Datagram = (Vec<u8>, Option<OwnedFd>);
 fn answer((said, passed): Datagram) -> io::Result<io::Result<Passed>> {
     match passed {
         Some(descriptor) => Ok(Ok(Passed { said, descriptor })),
+        // The kernel drops a descriptor for which a process has no room.
+        None if said == CONNECTED || access_of(&said).is_some() => {
+            Ok(Err(io::Error::from_raw_os_error(EMFILE)))
+        }
         None => error_of(&said).map(Err).ok_or_else(broken),
     }
 }

@@ -42,7 +42,8 @@ pub fn run(arguments: &[OsString]) -> Result<(), String> {
         return Err("connector: expected the path of keyd's socket".into());
     };
     let netd = Connection::standard_input().map_err(described("standard input"))?;
-    let notify = Notify::from_env().map_err(described("NOTIFY_SOCKET"))?;
+    let notify = Notify::from_env().and_then(Notify::replace_standard_output);
+    let notify = notify.map_err(described("NOTIFY_SOCKET"))?;
     confine(keyd, files)?;
     if netd.send(READY).is_ok() {
         while let Some(request) = receive(&netd) {
