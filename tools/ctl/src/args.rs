@@ -54,7 +54,8 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 #[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum Command {
-    /// Show what is enforced, the profiles and the state of management.
+    /// Show whether the gateway can authenticate, what is enforced, the profiles and the state of
+    /// management.
     Status,
     /// Generate the device's keys and write the files that the factory and the operator need, or
     /// store what they return.

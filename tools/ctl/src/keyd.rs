@@ -22,6 +22,7 @@ use softsim_sandbox::exit_status::SOFTWARE;
 use crate::args::Enrol;
 use crate::failure::Failure;
 use crate::output::Output;
+use crate::verdict::Verdict;
 use crate::{files, text};
 
 /// Shows the status of each daemon that runs. It is a failure if keyd doesn't.
@@ -30,13 +31,17 @@ pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure>
     let keyd = keyd.map_err(Failure::from);
     let netd = netd_status(sockets);
     if keyd.is_ok() || netd.is_ok() {
+        let verdict = Verdict::of(keyd.as_ref().ok(), netd.as_ref().ok());
         let value = json!({
+            "verdict": verdict.json(),
             "keyd": keyd.as_ref().ok().map(keyd_json),
             "netd": netd.as_ref().ok(),
             "netd_error": netd.as_ref().err().map(|failure| &failure.message),
         });
         output.result(&value, || {
-            let mut text = keyd.as_ref().map(keyd_text).unwrap_or_default();
+            let mut text = Vec::new();
+            line(&mut text, "verdict", verdict.text());
+            text.extend(keyd.as_ref().map(keyd_text).unwrap_or_default());
             match &netd {
                 Ok(netd) => netd_text(netd, &mut text),
                 Err(failure) => line(&mut text, "netd", &failure.message),

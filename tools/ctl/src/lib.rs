@@ -13,6 +13,7 @@ pub mod netd;
 pub mod output;
 mod text;
 pub mod vault;
+mod verdict;
 
 use std::process::ExitCode;
 use std::{env, io};

@@ -198,6 +198,11 @@ fn status_is_one_object_and_says_why_netd_is_missing() {
     let output = softsimctl(directory.path(), &["status", "--json"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["verdict"]["state"], "degraded");
+    let reasons = value["verdict"]["reasons"].to_string();
+    for reason in ["K or OPc", "development key", "softsim-netd doesn't answer"] {
+        assert!(reasons.contains(reason), "{reasons}");
+    }
     assert_eq!(value["keyd"]["key_memory"], "memfd_secret");
     assert_eq!(value["keyd"]["overwrites"], "elsewhere");
     assert_eq!(value["keyd"]["device_id"], "d1".repeat(32));
