@@ -63,7 +63,7 @@ fn main() {
         "| client of a full EAP-AKA' authentication | own time, p50 | p90 | datagrams | octets |"
     );
     println!("|---|---|---|---|---|");
-    let access = home.radius_access(tap.address(), "methods = ['aka-prime']\n");
+    let access = home.radius_access(&[tap.address()], "methods = ['aka-prime']\n");
     home.gateway_mut().set_accesses(access);
     home.gateway_mut().start_netd(None).unwrap();
     pin(home.gateway().netd().unwrap().id(), CLIENT);

@@ -217,7 +217,7 @@ fn another_network_name_is_in_the_log_unless_the_policy_ignores_it() {
         let open = move || -> Box<dyn EapServer> { Box::new(Server::new(config.clone()).unwrap()) };
         let server = home.radius_played_by(open).unwrap();
         let more = format!("network_name_policy = '{policy}'\n");
-        let access = home.radius_access(server, &more);
+        let access = home.radius_access(&[server], &more);
         home.gateway_mut().set_accesses(access);
         home.gateway_mut().start_netd(None).unwrap();
         let (access, events) = home.gateway().connect().unwrap();

@@ -92,7 +92,7 @@ impl Scene {
         let mut home = Home::installed(&folder.path().join("lab"), options).unwrap();
         let seen = Arc::<Mutex<Vec<Seen>>>::default();
         let server = watched_server(&home, config, &seen);
-        let access = home.radius_access(server, access);
+        let access = home.radius_access(&[server], access);
         home.gateway_mut().set_accesses(access);
         home.gateway_mut().start_netd(None).unwrap();
         Self {
@@ -273,7 +273,7 @@ fn fast_re_authentication_goes_on_from_an_authentication_with_forward_secrecy() 
     // An access that requires forward secrecy makes only full authentications.
     let access = "forward_secrecy = 'allow'\n";
     let server = watched_server(&scene.home, config, &scene.seen);
-    let access = scene.home.radius_access(server, access);
+    let access = scene.home.radius_access(&[server], access);
     let gateway = scene.home.gateway_mut();
     gateway.stop_netd();
     gateway.set_accesses(access);

@@ -78,7 +78,7 @@ impl Scene {
         let (hostapd, access) = match cable {
             None => {
                 let hostapd = home.hostapd(options).unwrap();
-                let access = home.radius_access(hostapd.address(), access);
+                let access = home.radius_access(&[hostapd.address()], access);
                 (hostapd, access)
             }
             Some(cable) => {

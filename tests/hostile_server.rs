@@ -67,7 +67,7 @@ impl Scene {
 
     /// Starts netd with a scenario's lines of configuration.
     fn configure(&mut self, lines: &str) {
-        let access = self.home.radius_access(self.server, lines);
+        let access = self.home.radius_access(&[self.server], lines);
         let gateway = self.home.gateway_mut();
         gateway.stop_netd();
         gateway.set_accesses(access);

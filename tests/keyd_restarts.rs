@@ -28,7 +28,7 @@ impl Scene {
         }
         let folder = tempfile::tempdir().unwrap();
         let mut home = Home::up(&folder.path().join("lab"), Options::default()).unwrap();
-        let access = home.radius_access(home.radius(), "");
+        let access = home.radius_access(&[home.radius()], "");
         let gateway = home.gateway_mut();
         gateway.stop_netd();
         gateway.set_accesses(access);

@@ -119,7 +119,7 @@ impl Radius {
             })
         };
         let server = home.radius_played_by(open).unwrap();
-        let access = home.radius_access(server, "");
+        let access = home.radius_access(&[server], "");
         home.gateway_mut().set_accesses(access);
         home.start_netd().unwrap();
         Self {

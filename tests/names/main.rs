@@ -137,7 +137,7 @@ fn the_journey_by_names_of_the_hosts_file() {
         host.travels();
         // An access that netd keeps connected works, too.
         let home = &mut host.home;
-        let access = home.radius_access(home.at(home.radius()), "");
+        let access = home.radius_access(&[home.at(home.radius())], "");
         home.gateway_mut().stop_netd();
         home.gateway_mut().set_accesses(access);
         home.start_netd().unwrap();

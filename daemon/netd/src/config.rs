@@ -132,10 +132,10 @@ impl Config {
     /// secrets.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
         let trust = self.bootstrap.iter().flat_map(|b| &b.server_trust);
-        let secrets = self.accesses.iter().filter_map(Settings::radius);
+        let secrets = self.accesses.iter().flat_map(Settings::servers);
         trust
             .map(PathBuf::as_path)
-            .chain(secrets.map(|(_, file)| file))
+            .chain(secrets.map(|(_, file)| file.as_path()))
     }
 
     fn of(mut fields: Fields<'_>, directory: &Path) -> Option<Self> {
@@ -370,7 +370,7 @@ mod tests {
             [[access]]\n\
             name = 'b'\n\
             carrier = 'radius'\n\
-            server = 'x'\n\
+            servers = ['x']\n\
             realm = 'home'\n\
             network_name = ''\n\
             [[access]]\n\
@@ -388,8 +388,8 @@ mod tests {
             "line 9, access \"a\", interface: expected 1 to 15 letters",
             "line 10, access \"a\", start_period: expected at least 1 second",
             "line 11, access \"a\", methods: expected one or two",
-            "line 12, access \"b\", secret_file: expected a value",
-            "line 15, access \"b\", server: expected HOST:PORT",
+            "line 12, access \"b\", secret_files: expected a value",
+            "line 15, access \"b\", servers: expected HOST:PORT",
             "line 16, access \"b\", realm: expected one of ",
             "line 17, access \"b\", network_name: ",
             "line 18, name: expected a value",
@@ -435,7 +435,7 @@ mod tests {
         let accesses = |count| {
             (0..count).fold(MINIMAL.to_owned(), |text, at| {
                 text + &format!(
-                    "[[access]]\nname = 'a{at}'\ncarrier = 'radius'\nserver = 'x:1'\nsecret_file = 'x'\n"
+                    "[[access]]\nname = 'a{at}'\ncarrier = 'radius'\nservers = ['x:1']\nsecret_files = ['x']\n"
                 )
             })
         };

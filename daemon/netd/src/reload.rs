@@ -228,9 +228,12 @@ fn is_wired(table: &Value) -> bool {
     carrier == Some(&*Carrier::Wired.to_string())
 }
 
-/// The digest of the secret of an access, if it has one.
+/// The digest of the secrets of an access, if it has any.
 fn digest(settings: &Settings, files: &Files) -> Option<[u8; 32]> {
-    let (_, file) = settings.radius()?;
-    let secret = files.secret(file).ok()?;
-    Some(Sha256::digest(&*secret).into())
+    let servers = settings.servers();
+    let mut all = Sha256::new();
+    for (_, file) in servers {
+        all.update(Sha256::digest(&*files.secret(file).ok()?));
+    }
+    (!servers.is_empty()).then(|| all.finalize().into())
 }

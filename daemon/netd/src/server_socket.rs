@@ -41,6 +41,13 @@ pub(crate) struct Unreachable {
     reason: io::ErrorKind,
 }
 
+impl Unreachable {
+    /// Whether the host itself says that nothing listens at its port.
+    pub(crate) fn is_refused(&self) -> bool {
+        self.reason == io::ErrorKind::ConnectionRefused
+    }
+}
+
 fn words(reason: io::ErrorKind) -> &'static str {
     match reason {
         io::ErrorKind::ConnectionRefused => "that nothing listens there",

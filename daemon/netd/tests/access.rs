@@ -49,7 +49,7 @@ fn radius(directory: &Path, accesses: &[(&str, &str)]) -> String {
     let server = rejecting_server();
     let access = |(name, more): &(&str, &str)| {
         format!(
-            "[[access]]\nname = '{name}'\ncarrier = 'radius'\nserver = '{server}'\nsecret_file = '{}'\n{more}\n",
+            "[[access]]\nname = '{name}'\ncarrier = 'radius'\nservers = ['{server}']\nsecret_files = ['{}']\n{more}\n",
             secret.display()
         )
     };

@@ -99,8 +99,8 @@ impl Folder {
 
 fn radius(name: &str, more: &str) -> String {
     format!(
-        "[[access]]\nname = '{name}'\ncarrier = 'radius'\nserver = '127.0.0.1:1812'\n\
-         secret_file = 'secret'\n{more}\n"
+        "[[access]]\nname = '{name}'\ncarrier = 'radius'\nservers = ['127.0.0.1:1812']\n\
+         secret_files = ['secret']\n{more}\n"
     )
 }
 
@@ -141,10 +141,10 @@ fn two_accesses_with_errors_are_told_with_all_that_is_wrong_around_them() {
             &format!("{file}: line 9, access \"one\", realm: expected one of `wlan`, "),
             &format!("{file}: line 10, access \"one\", methods: expected one or two different methods"),
             &format!("{file}: line 15, access \"two\", controlled_port: expected `nftables` or `none`, got `ebtables`"),
-            &format!("{file}: line 20, access \"three\", secret_file: {secret}: expected a file that only its owner may read, got mode 0644: chmod 600 {secret}"),
+            &format!("{file}: line 20, access \"three\", secret_files: {secret}: expected a file that only its owner may read, got mode 0644: chmod 600 {secret}"),
             // What is named beside an error is checked, too.
             "line 14, access \"two\", interface: expected an interface of this host, got \"nonesuch0\"",
-            "line 8, access \"one\", secret_file: ",
+            "line 8, access \"one\", secret_files: ",
             "8 errors, 0 warnings",
         ],
     );

@@ -342,7 +342,7 @@ fn an_attempt_that_keyds_end_cut_short_is_made_again_as_soon_as_keyd_returns() {
     fs::write(&secret, "testing123").unwrap();
     fs::set_permissions(&secret, Permissions::from_mode(0o600)).unwrap();
     let access = format!(
-        "[[access]]\nname = 'radius'\ncarrier = 'radius'\nserver = '{}'\nsecret_file = '{}'\n\
+        "[[access]]\nname = 'radius'\ncarrier = 'radius'\nservers = ['{}']\nsecret_files = ['{}']\n\
          retry_after = 10000\nretry_at_most = 10000\n",
         radius.local_addr().unwrap(),
         secret.display()

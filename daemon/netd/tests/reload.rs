@@ -54,7 +54,7 @@ impl Secret {
 
 fn radius(name: &str, server: &UdpSocket, secret: &Path) -> String {
     format!(
-        "[[access]]\nname = '{name}'\ncarrier = 'radius'\nserver = '{}'\nsecret_file = '{}'\n\
+        "[[access]]\nname = '{name}'\ncarrier = 'radius'\nservers = ['{}']\nsecret_files = ['{}']\n\
          retry_after = 10000\nretry_at_most = 10000\n",
         server.local_addr().unwrap(),
         secret.display()

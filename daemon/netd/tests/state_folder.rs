@@ -235,13 +235,13 @@ fn configuration_trust_anchors_and_secrets_in_the_state_folder_are_refused() {
     let bootstrap = |file| format!("[bootstrap]\nuri = 'coaps://x'\nserver_trust = ['{file}']\n");
     let access = |file| {
         format!(
-            "[[access]]\nname = 'a'\ncarrier = 'radius'\nserver = '127.0.0.1:9'\nsecret_file = '{file}'\n"
+            "[[access]]\nname = 'a'\ncarrier = 'radius'\nservers = ['127.0.0.1:9']\nsecret_files = ['{file}']\n"
         )
     };
     for (field, more) in [
         ("bootstrap.server_trust", bootstrap("state/ca.pem")),
         ("bootstrap.server_trust", bootstrap("link.pem")),
-        ("access \"a\", secret_file", access("state/secret")),
+        ("access \"a\", secret_files", access("state/secret")),
     ] {
         let (status, words) = ends(start(&folder.config(
             "netd.toml",
@@ -272,7 +272,7 @@ fn a_radius_secret_that_others_can_read_is_refused_with_the_way_out() {
     let folder = Folder::new();
     let secret = folder.at("secret");
     fs::write(&secret, "testing123\n").unwrap();
-    let access = "[[access]]\nname = 'aaa'\ncarrier = 'radius'\nserver = '127.0.0.1:1812'\nsecret_file = 'secret'\n";
+    let access = "[[access]]\nname = 'aaa'\ncarrier = 'radius'\nservers = ['127.0.0.1:1812']\nsecret_files = ['secret']\n";
     let config = folder.config("netd.toml", "netd.sock", "state", access);
     for mode in [0o644, 0o604] {
         fs::set_permissions(&secret, fs::Permissions::from_mode(mode)).unwrap();

@@ -328,13 +328,18 @@ impl Home {
         Ok(Hostapd::wired(folder.path(), &auc, namespace, options)?)
     }
 
-    /// An `[[access]]` to a RADIUS server with the lab's secret, which authenticates on command.
+    /// An `[[access]]` to RADIUS servers with the lab's secret, which authenticates on command.
     /// `more` holds further lines.
-    pub fn radius_access(&self, server: impl std::fmt::Display, more: &str) -> String {
+    pub fn radius_access(&self, servers: &[impl std::fmt::Display], more: &str) -> String {
+        let secret = self.radius_secret_file();
+        let servers: String = servers
+            .iter()
+            .map(|server| format!("'{server}',"))
+            .collect();
         format!(
-            "[[access]]\nname = 'radius'\ncarrier = 'radius'\nserver = '{server}'\nsecret_file = '{}'\n\
-             automatic = false\n{more}",
-            self.radius_secret_file().display()
+            "[[access]]\nname = 'radius'\ncarrier = 'radius'\nservers = [{servers}]\n\
+             secret_files = ['{}']\nautomatic = false\n{more}",
+            secret.display()
         )
     }
 

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use softsim_aka::kdf::BadNetworkName;
-use softsim_carriers::radius::{Error, Msk, Request, Secret};
+use softsim_carriers::radius::{Error, Msk, Request, Secret, StatusRequest};
 use softsim_sandbox::random;
 use tokio::net::UdpSocket;
 
@@ -78,11 +78,14 @@ impl Responder {
         }
     }
 
-    /// Answers one datagram; `Ok(None)` if EAP sends nothing.
+    /// Answers one datagram, Access-Request or Status-Server; `Ok(None)` if EAP sends nothing.
     ///
     /// # Errors
     /// Drop the datagram, which isn't a valid request.
     pub fn handle(&mut self, from: SocketAddr, datagram: &[u8]) -> Result<Option<Vec<u8>>, Error> {
+        if let Ok(status) = StatusRequest::parse(datagram, &self.secret) {
+            return status.answer(&self.secret).map(Some);
+        }
         let request = Request::parse(datagram, &self.secret)?;
         let again = self.answered.iter().find(|answered| {
             answered.from == from
@@ -285,6 +288,19 @@ mod tests {
             .unwrap()
             .sqn();
         assert_eq!(sqn.value(), 0, "the identity round needs none");
+    }
+
+    #[test]
+    fn status_server_is_answered_and_opens_no_conversation() {
+        let (mut responder, mut client) = (responder(), client());
+        let probe = client.probe([3; 16]);
+        let answer = responder.handle(from(), &probe.datagram).unwrap().unwrap();
+        client.is_alive(&probe, &answer).unwrap();
+        assert!(responder.conversations.is_empty() && responder.answered.is_empty());
+        let guessed = Client::new(secret(b"wrong"), "gateway")
+            .unwrap()
+            .probe([3; 16]);
+        assert!(responder.handle(from(), &guessed.datagram).is_err());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The client. It has one conversation and one outstanding request at a time, and retransmits the
 //! request unchanged until it gets a valid answer.
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::packet::Writer;
@@ -11,6 +12,9 @@ const INITIAL_RETRANSMISSION_TIME: Duration = Duration::from_secs(2);
 const MAX_RETRANSMISSION_TIME: Duration = Duration::from_secs(16);
 const MAX_RETRANSMISSION_COUNT: u32 = 5;
 const MAX_RETRANSMISSION_DURATION: Duration = Duration::from_secs(30);
+
+/// The number of retransmissions after which another server is asked, about 14 seconds.
+const RETRANSMISSIONS_BEFORE_ANOTHER: u32 = 2;
 
 /// Service-Type Framed.
 const FRAMED: [u8; 4] = [0, 0, 0, 2];
@@ -71,10 +75,38 @@ impl SessionLimit {
 /// What to do at the time of [`Client::poll_timeout`].
 #[derive(Debug, PartialEq, Eq)]
 pub enum Timeout {
-    /// Send this datagram, the same as before.
-    Retransmit(Vec<u8>),
+    /// Send this datagram, the same as before (RFC 5080 §2.2.1).
+    Retransmit {
+        /// The datagram.
+        datagram: Vec<u8>,
+        /// How often it was sent again, this time included.
+        count: u32,
+    },
     /// The server doesn't answer, and the client has given the request up.
-    GaveUp,
+    GaveUp(Silence),
+}
+
+/// What a client heard of a server that gave no valid answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Silence {
+    /// How many datagrams it sent.
+    pub sent: u32,
+    /// Why it ignored the last answer, if there was any.
+    pub ignored: Option<Error>,
+}
+
+impl fmt::Display for Silence {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.ignored {
+            Some(error) => write!(f, "its answers were ignored: {error}"),
+            None => write!(
+                f,
+                "no answer to {} packets: no RADIUS server is there, it doesn't know this client, \
+                 or it has another secret",
+                self.sent
+            ),
+        }
+    }
 }
 
 /// The outstanding request.
@@ -86,6 +118,7 @@ struct Outstanding {
     wait: Duration,
     next: Instant,
     end: Instant,
+    ignored: Option<Error>,
 }
 
 /// A RADIUS client for EAP.
@@ -97,6 +130,9 @@ pub struct Client {
     identifier: u8,
     state: Option<Vec<u8>>,
     outstanding: Option<Outstanding>,
+    /// Identifier and authenticator of the request that was answered last.
+    answered: Option<(u8, [u8; 16])>,
+    max_retransmissions: u32,
 }
 
 impl Client {
@@ -118,7 +154,17 @@ impl Client {
             identifier: 0,
             state: None,
             outstanding: None,
+            answered: None,
+            max_retransmissions: MAX_RETRANSMISSION_COUNT,
         })
+    }
+
+    /// Gives a request up sooner, if there is another server to turn to.
+    pub fn set_alternative(&mut self, is_there: bool) {
+        self.max_retransmissions = match is_there {
+            true => RETRANSMISSIONS_BEFORE_ANOTHER,
+            false => MAX_RETRANSMISSION_COUNT,
+        };
     }
 
     /// Builds the datagram that carries an EAP response, which replaces an outstanding request. The
@@ -162,6 +208,7 @@ impl Client {
             wait,
             next: now + wait,
             end: now + MAX_RETRANSMISSION_DURATION,
+            ignored: None,
         });
         Ok(datagram)
     }
@@ -171,8 +218,24 @@ impl Client {
     /// # Errors
     /// Ignore the datagram. The request stays outstanding, since anybody can send a forgery.
     pub fn handle(&mut self, datagram: &[u8]) -> Result<Answer, Error> {
-        let outstanding = self.outstanding.as_ref().ok_or(Error::NothingAsked)?;
+        let answer = self.judge(datagram);
+        if let (Err(error), Some(outstanding)) = (&answer, &mut self.outstanding)
+            && !matches!(error, Error::Again(_))
+        {
+            outstanding.ignored = Some(*error);
+        }
+        answer
+    }
+
+    fn judge(&mut self, datagram: &[u8]) -> Result<Answer, Error> {
         let packet = Packet::parse(datagram)?;
+        if let Some((identifier, authenticator)) = &self.answered
+            && packet.identifier == *identifier
+            && packet.verify_answer(&self.secret, authenticator).is_ok()
+        {
+            return Err(Error::Again(packet.code));
+        }
+        let outstanding = self.outstanding.as_ref().ok_or(Error::NothingAsked)?;
         if packet.identifier != outstanding.identifier {
             return Err(Error::Identifier {
                 expected: outstanding.identifier,
@@ -192,7 +255,9 @@ impl Client {
                 limit: SessionLimit::of(&packet)?,
             },
             Code::AccessReject => Answer::Reject { eap },
-            Code::AccessRequest => return Err(Error::Code(1)),
+            code @ (Code::AccessRequest | Code::StatusServer) => {
+                return Err(Error::Code(code.octet()));
+            }
         };
         // State belongs to the conversation that an Access-Challenge continues (RFC 2865 §5.24).
         self.state = match answer {
@@ -202,14 +267,58 @@ impl Client {
                 .map(<[u8]>::to_vec),
             Answer::Accept { .. } | Answer::Reject { .. } => None,
         };
+        self.answered = Some((outstanding.identifier, outstanding.authenticator));
         self.outstanding = None;
         Ok(answer)
     }
 
-    /// Gives up the conversation, with its outstanding request and the server's State.
-    pub fn abandon(&mut self) {
-        self.outstanding = None;
+    /// Gives up the conversation, with its outstanding request and the server's State. Returns what
+    /// was heard in answer to the request.
+    pub fn abandon(&mut self) -> Option<Silence> {
         self.state = None;
+        self.outstanding.take().map(|outstanding| Silence {
+            sent: 1 + outstanding.retransmissions,
+            ignored: outstanding.ignored,
+        })
+    }
+
+    /// How often the outstanding request was sent again.
+    pub fn retransmissions(&self) -> u32 {
+        let outstanding = self.outstanding.as_ref();
+        outstanding.map_or(0, |outstanding| outstanding.retransmissions)
+    }
+
+    /// Builds a Status-Server, which asks whether the server is there (RFC 5997 §3). It is
+    /// never sent again: the next one has another identifier and authenticator (§4.1), 16 octets
+    /// from the system's random generator.
+    pub fn probe(&mut self, authenticator: [u8; 16]) -> Probe {
+        let identifier = self.identifier;
+        self.identifier = identifier.wrapping_add(1);
+        let datagram = Writer::new(Code::StatusServer, identifier, &authenticator)
+            .attribute(AttributeType::NAS_IDENTIFIER, &self.nas_identifier)
+            .finish_request(&self.secret);
+        Probe {
+            identifier,
+            authenticator,
+            datagram: datagram.expect("the NAS identifier has 1 to 253 octets"),
+        }
+    }
+
+    /// Whether a datagram answers a Status-Server. Older servers add no Message-Authenticator to
+    /// their answer: whoever forges one learns and changes nothing, but has us ask the server
+    /// again.
+    ///
+    /// # Errors
+    /// It is no answer to it.
+    pub fn is_alive(&self, probe: &Probe, datagram: &[u8]) -> Result<(), Error> {
+        let packet = Packet::parse(datagram)?;
+        if packet.identifier != probe.identifier {
+            return Err(Error::Identifier {
+                expected: probe.identifier,
+                got: packet.identifier,
+            });
+        }
+        packet.verify_response_authenticator(&self.secret, &probe.authenticator)
     }
 
     /// When to call [`Client::handle_timeout`]; `None` if no request is outstanding. The time may
@@ -226,16 +335,27 @@ impl Client {
         if now < outstanding.next.min(outstanding.end) {
             return None;
         }
-        if now >= outstanding.end || outstanding.retransmissions == MAX_RETRANSMISSION_COUNT {
-            self.abandon();
-            return Some(Timeout::GaveUp);
+        if now >= outstanding.end || outstanding.retransmissions >= self.max_retransmissions {
+            return self.abandon().map(Timeout::GaveUp);
         }
         outstanding.retransmissions += 1;
         let random = outstanding.authenticator[outstanding.retransmissions as usize];
         outstanding.wait = jittered((outstanding.wait * 2).min(MAX_RETRANSMISSION_TIME), random);
         outstanding.next = now + outstanding.wait;
-        Some(Timeout::Retransmit(outstanding.datagram.clone()))
+        Some(Timeout::Retransmit {
+            datagram: outstanding.datagram.clone(),
+            count: outstanding.retransmissions,
+        })
     }
+}
+
+/// A Status-Server that waits for its answer.
+#[derive(Debug)]
+pub struct Probe {
+    identifier: u8,
+    authenticator: [u8; 16],
+    /// The datagram to send.
+    pub datagram: Vec<u8>,
 }
 
 /// The identity of an EAP-Response/Identity (RFC 3748 §5.1).

@@ -23,7 +23,7 @@ pub enum Error {
         received: usize,
     },
     /// The code isn't expected here.
-    #[error("expected Access-Request, -Accept, -Reject or -Challenge, got code {0}")]
+    #[error("expected Access-Request, -Accept, -Reject, -Challenge or Status-Server, got code {0}")]
     Code(u8),
     /// The length of an attribute is less than two octets, or more than are left.
     #[error("expected {attribute} to fit in the {left} octets left, got a length of {claimed}")]
@@ -46,17 +46,26 @@ pub enum Error {
         /// The identifier of the answer.
         got: u8,
     },
+    /// The answer to an earlier request has come again.
+    #[error("expected an answer to the latest request, got {0} to the one before again")]
+    Again(Code),
     /// The packet doesn't have exactly one Message-Authenticator of 16 octets.
-    #[error("expected one Message-Authenticator of 16 octets, got none or another")]
-    NoMessageAuthenticator,
+    #[error("expected one Message-Authenticator of 16 octets in {0}, got none or another")]
+    NoMessageAuthenticator(Code),
     /// The Message-Authenticator is wrong: the secrets differ, or the packet is forged.
-    #[error("expected a Message-Authenticator made with our secret, got another")]
+    #[error(
+        "expected a Message-Authenticator made with our secret, got another: the shared secret \
+         probably differs"
+    )]
     MessageAuthenticator,
     /// The Response Authenticator is wrong.
-    #[error("expected a Response Authenticator made with our secret, got another")]
+    #[error(
+        "expected a Response Authenticator made with our secret, got another: the shared secret \
+         probably differs"
+    )]
     ResponseAuthenticator,
     /// The packet must carry EAP and doesn't.
-    #[error("expected EAP-Message in {0:?}, got none")]
+    #[error("expected EAP-Message in {0}, got none")]
     NoEapMessage(Code),
     /// Other attributes stand between the EAP-Message attributes.
     #[error("expected EAP-Message attributes that follow one another, got others between them")]
@@ -65,7 +74,7 @@ pub enum Error {
     #[error("expected {0} with four octets, got another length")]
     Number(AttributeType),
     /// The request has no User-Name (RFC 3579 §2.1), because no EAP-Response/Identity came first.
-    #[error("expected User-Name in AccessRequest, got none")]
+    #[error("expected User-Name in Access-Request, got none")]
     NoUserName,
     /// An MS-MPPE key doesn't have 32 octets, or isn't encrypted as in RFC 2548 §2.4.2.
     #[error("expected encrypted MS-MPPE keys of 32 octets, got something else")]

@@ -50,14 +50,16 @@ mod numbers;
 mod packet;
 mod secret;
 mod server;
+mod servers;
 
-pub use client::{Answer, Client, SessionLimit, Timeout};
+pub use client::{Answer, Client, Probe, SessionLimit, Silence, Timeout};
 pub use error::Error;
 pub use keys::Msk;
 pub use numbers::{AttributeType, Code};
 pub use packet::Packet;
 pub use secret::Secret;
-pub use server::Request;
+pub use server::{Request, StatusRequest};
+pub use servers::Servers;
 
 #[cfg(test)]
 mod tests;

@@ -1,8 +1,8 @@
-//! The numbers of RADIUS that carry EAP: codes and attribute types (RFC 2865, RFC 3579).
+//! The numbers of RADIUS: codes and attribute types (RFC 2865, RFC 3579, RFC 5997).
 
 use std::fmt;
 
-/// The codes that carry EAP.
+/// The codes of authentication.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Code {
     /// 1.
@@ -13,6 +13,8 @@ pub enum Code {
     AccessReject,
     /// 11.
     AccessChallenge,
+    /// 12: asks whether the server is there (RFC 5997).
+    StatusServer,
 }
 
 impl Code {
@@ -22,7 +24,20 @@ impl Code {
             Code::AccessAccept => 2,
             Code::AccessReject => 3,
             Code::AccessChallenge => 11,
+            Code::StatusServer => 12,
         }
+    }
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Code::AccessRequest => "Access-Request",
+            Code::AccessAccept => "Access-Accept",
+            Code::AccessReject => "Access-Reject",
+            Code::AccessChallenge => "Access-Challenge",
+            Code::StatusServer => "Status-Server",
+        })
     }
 }
 

@@ -23,6 +23,7 @@ impl TryFrom<u8> for Code {
             2 => Ok(Code::AccessAccept),
             3 => Ok(Code::AccessReject),
             11 => Ok(Code::AccessChallenge),
+            12 => Ok(Code::StatusServer),
             other => Err(Error::Code(other)),
         }
     }
@@ -136,6 +137,15 @@ impl<'a> Packet<'a> {
         request_authenticator: &[u8; 16],
     ) -> Result<(), Error> {
         self.verify_message_authenticator(secret, request_authenticator)?;
+        self.verify_response_authenticator(secret, request_authenticator)
+    }
+
+    /// Checks the Response Authenticator of the answer to a request with this authenticator.
+    pub(super) fn verify_response_authenticator(
+        &self,
+        secret: &Secret,
+        request_authenticator: &[u8; 16],
+    ) -> Result<(), Error> {
         let expected = response_authenticator(self.bytes, request_authenticator, secret);
         if expected.ct_eq(self.authenticator).into() {
             Ok(())
@@ -151,11 +161,11 @@ impl<'a> Packet<'a> {
     ) -> Result<(), Error> {
         let mut values = self.values(AttributeType::MESSAGE_AUTHENTICATOR);
         let (Some(value), None) = (values.next(), values.next()) else {
-            return Err(Error::NoMessageAuthenticator);
+            return Err(Error::NoMessageAuthenticator(self.code));
         };
         let value: &[u8; 16] = value
             .try_into()
-            .map_err(|_| Error::NoMessageAuthenticator)?;
+            .map_err(|_| Error::NoMessageAuthenticator(self.code))?;
         let mut bytes = Vec::with_capacity(self.bytes.len());
         bytes.extend(&self.bytes[..4]);
         bytes.extend(request_authenticator);

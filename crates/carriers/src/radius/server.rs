@@ -1,7 +1,40 @@
-//! The server's side: parses a client's request and builds the three answers.
+//! The server's side: parses a client's requests and builds the answers.
 
 use super::packet::Writer;
 use super::{AttributeType, Code, Error, Msk, Packet, Secret};
+
+/// A Status-Server with a valid Message-Authenticator, as RFC 5997 §3 requires.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StatusRequest {
+    identifier: u8,
+    authenticator: [u8; 16],
+}
+
+impl StatusRequest {
+    /// Reads and verifies a request.
+    ///
+    /// # Errors
+    /// The datagram isn't a Status-Server, or was made with another secret.
+    pub fn parse(datagram: &[u8], secret: &Secret) -> Result<Self, Error> {
+        let packet = Packet::parse(datagram)?;
+        if packet.code != Code::StatusServer {
+            return Err(Error::Code(packet.code.octet()));
+        }
+        packet.verify_request(secret)?;
+        Ok(StatusRequest {
+            identifier: packet.identifier,
+            authenticator: *packet.authenticator,
+        })
+    }
+
+    /// Access-Accept, by which an authentication server says that it is there (§3).
+    ///
+    /// # Errors
+    /// None that can happen: the answer is short.
+    pub fn answer(&self, secret: &Secret) -> Result<Vec<u8>, Error> {
+        Writer::new(Code::AccessAccept, self.identifier, &self.authenticator).finish_answer(secret)
+    }
+}
 
 /// An Access-Request that carries EAP and has a valid Message-Authenticator.
 #[derive(Debug, Clone, PartialEq, Eq)]

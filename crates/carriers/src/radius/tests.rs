@@ -273,12 +273,16 @@ fn without_message_authenticator(request: &Request, code: u8, attributes: &[u8])
 fn an_answer_without_message_authenticator_is_not_believed_even_if_its_response_authenticator_fits()
 {
     let (mut client, request) = asked(IDENTITY);
-    for (code, eap) in [(2, SUCCESS), (3, FAILURE), (11, FAILURE)] {
+    for (octet, code, eap) in [
+        (2, Code::AccessAccept, SUCCESS),
+        (3, Code::AccessReject, FAILURE),
+        (11, Code::AccessChallenge, FAILURE),
+    ] {
         let attributes = [&[79, 6][..], &eap].concat();
-        let forged = without_message_authenticator(&request, code, &attributes);
+        let forged = without_message_authenticator(&request, octet, &attributes);
         assert_eq!(
             client.handle(&forged).unwrap_err(),
-            Error::NoMessageAuthenticator
+            Error::NoMessageAuthenticator(code)
         );
     }
     assert!(
@@ -302,7 +306,8 @@ fn a_forged_reject_leaves_the_request_under_way() {
         client.handle(&honest),
         Ok(Answer::Reject { eap: Some(_) })
     ));
-    assert_eq!(client.handle(&honest).unwrap_err(), Error::NothingAsked);
+    let again = Error::Again(Code::AccessReject);
+    assert_eq!(client.handle(&honest).unwrap_err(), again);
 }
 
 #[test]
@@ -369,10 +374,13 @@ fn malformed_datagrams_are_told_why() {
         (attribute(&[79, 0]), truncated(79, 0, 2)),
         (attribute(&[79, 1]), truncated(79, 1, 2)),
         (attribute(&[79, 4, 0]), truncated(79, 4, 3)),
-        (attribute(&[80, 3, 0]), Error::NoMessageAuthenticator),
+        (
+            attribute(&[80, 3, 0]),
+            Error::NoMessageAuthenticator(Code::AccessAccept),
+        ),
         (
             attribute(&[&[80, 18], &[0; 16][..], &[80, 18], &[0; 16]].concat()),
-            Error::NoMessageAuthenticator,
+            Error::NoMessageAuthenticator(Code::AccessAccept),
         ),
     ];
     for (datagram, expected) in cases {
@@ -419,13 +427,118 @@ fn retransmissions_are_identical_and_end_after_thirty_seconds() {
         let now = client.poll_timeout().unwrap();
         times.push((now - start).as_secs());
         match client.handle_timeout(now).unwrap() {
-            Timeout::Retransmit(again) => assert_eq!(again, datagram),
-            Timeout::GaveUp => break,
+            Timeout::Retransmit {
+                datagram: again,
+                count,
+            } => {
+                assert_eq!(again, datagram);
+                assert_eq!(count as usize, times.len());
+            }
+            Timeout::GaveUp(silence) => {
+                assert_eq!(silence.sent as usize, times.len());
+                break;
+            }
         }
     }
     assert_eq!(times, [2, 6, 14, 30]);
     assert_eq!(client.poll_timeout(), None);
     assert_eq!(client.handle_timeout(start + Duration::from_secs(60)), None);
+}
+
+/// Sends a request until the client gives it up; what it heard, and how long that took.
+fn given_up(client: &mut Client, start: Instant, heard: &[Vec<u8>]) -> (Silence, Duration) {
+    client.request(start, AUTHENTICATOR, IDENTITY).unwrap();
+    for datagram in heard {
+        assert!(client.handle(datagram).is_err());
+    }
+    loop {
+        let now = client.poll_timeout().unwrap();
+        if let Some(Timeout::GaveUp(silence)) = client.handle_timeout(now) {
+            return (silence, now - start);
+        }
+    }
+}
+
+#[test]
+fn with_another_server_to_turn_to_a_silent_one_is_given_up_sooner() {
+    let mut client = client();
+    client.set_alternative(true);
+    let (silence, after) = given_up(&mut client, Instant::now(), &[]);
+    assert_eq!((silence.sent, after.as_secs()), (3, 14));
+    client.set_alternative(false);
+    let (_, after) = given_up(&mut client, Instant::now(), &[]);
+    assert_eq!(after.as_secs(), 30);
+}
+
+#[test]
+fn what_was_heard_and_ignored_is_told_from_silence() {
+    let (_, request) = asked(IDENTITY);
+    let other = Secret::new(b"another".to_vec()).unwrap();
+    let bare = without_message_authenticator(&request, 3, &[]);
+    let key = |writer: Writer, kind| {
+        let value = [&[0, 0, 1, 55, kind, 4, 0x80, 0][..]].concat();
+        writer.attribute(AttributeType::VENDOR_SPECIFIC, &value)
+    };
+    let keys = accept_with(&request, |writer| key(key(writer, 16), 17));
+    for (heard, expected, words) in [
+        (vec![], None, "no answer to 4 packets"),
+        (
+            vec![request.reject(&other, None).unwrap()],
+            Some(Error::MessageAuthenticator),
+            "the shared secret probably differs",
+        ),
+        (
+            vec![bare],
+            Some(Error::NoMessageAuthenticator(Code::AccessReject)),
+            "Message-Authenticator of 16 octets in Access-Reject",
+        ),
+        (vec![keys], Some(Error::MppeKey), "MS-MPPE keys"),
+    ] {
+        let (silence, _) = given_up(&mut client(), Instant::now(), &heard);
+        assert_eq!(silence.ignored, expected);
+        assert!(silence.to_string().contains(words), "{silence}");
+    }
+}
+
+#[test]
+fn an_answer_that_comes_again_is_told_and_is_no_reason_to_ignore_the_next() {
+    let (mut client, request) = asked(IDENTITY);
+    let challenge = request.challenge(&secret(), &[1, 2, 0, 4], b"x").unwrap();
+    client.handle(&challenge).unwrap();
+    let start = Instant::now();
+    let (silence, _) = given_up(&mut client, start, std::slice::from_ref(&challenge));
+    assert_eq!(silence.ignored, None);
+    let error = client.handle(&challenge).unwrap_err();
+    assert_eq!(error, Error::Again(Code::AccessChallenge));
+}
+
+/// RFC 5997 §3: each has a Message-Authenticator, and is answered with Access-Accept.
+#[test]
+fn status_server_is_answered_by_a_server_with_our_secret_and_disturbs_no_request() {
+    let (mut client, request) = asked(IDENTITY);
+    let probe = client.probe([9; 16]);
+    let other = client.probe([10; 16]);
+    let parsed = StatusRequest::parse(&probe.datagram, &secret()).unwrap();
+    let packet = Packet::parse(&probe.datagram).unwrap();
+    assert_eq!(packet.attributes[0].0, AttributeType::MESSAGE_AUTHENTICATOR);
+    assert!(Request::parse(&probe.datagram, &secret()).is_err());
+    let answer = parsed.answer(&secret()).unwrap();
+    assert_eq!(client.is_alive(&probe, &answer), Ok(()));
+    assert!(client.is_alive(&other, &answer).is_err());
+    let guessed = Secret::new(b"guessed".to_vec()).unwrap();
+    let forged = parsed.answer(&guessed).unwrap();
+    assert_eq!(
+        client.is_alive(&probe, &forged),
+        Err(Error::ResponseAuthenticator)
+    );
+    assert!(StatusRequest::parse(&probe.datagram, &guessed).is_err());
+    let mut bare = [&[12, 0, 0, 20][..], &[9; 16]].concat();
+    assert!(StatusRequest::parse(&bare, &secret()).is_err());
+    bare[0] = 1;
+    assert!(StatusRequest::parse(&bare, &secret()).is_err());
+    assert!(client.handle(&answer).is_err());
+    let reject = request.reject(&secret(), None).unwrap();
+    assert!(client.handle(&reject).is_ok());
 }
 
 #[test]

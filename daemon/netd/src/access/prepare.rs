@@ -1,5 +1,6 @@
 //! The start of an access: what it opens before netd confines itself, and its thread.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
 
@@ -37,8 +38,7 @@ enum PreparedCarrier {
         timers: Timers,
     },
     Radius {
-        server: Server,
-        secret: Secret,
+        servers: Vec<(Server, Secret)>,
         nas_identifier: String,
     },
 }
@@ -65,14 +65,14 @@ pub enum PrepareError {
 pub(crate) type Ended = oneshot::Receiver<Result<(), Fatal>>;
 
 impl PreparedAccess {
-    /// Starts the keeper of the interface, which closes the controlled port, or takes the secret of
-    /// the server. A netd that is confined can't start a keeper.
+    /// Starts the keeper of the interface, which closes the controlled port, or takes the secrets
+    /// of the servers. A netd that is confined can't start a keeper.
     pub(crate) fn open(
         settings: Settings,
         keyd: Keyd,
         files: &Files,
     ) -> Result<Self, PrepareError> {
-        let place = settings.section.place("secret_file");
+        let place = settings.section.place("secret_files");
         let carrier = match settings.carrier {
             CarrierSettings::Wired {
                 interface,
@@ -93,12 +93,12 @@ impl PreparedAccess {
                 }
             },
             CarrierSettings::Radius {
-                server,
-                secret_file,
+                servers,
                 nas_identifier,
             } => PreparedCarrier::Radius {
-                server,
-                secret: secret(&secret_file, place, files)?,
+                servers: (servers.into_iter())
+                    .map(|(server, file)| Ok((server, secret(&file, &place, files)?)))
+                    .collect::<Result<_, Finding>>()?,
                 nas_identifier,
             },
         };
@@ -124,7 +124,10 @@ impl PreparedAccess {
                 let port = keeper.has_port().then_some(Port::Unauthorised);
                 (Carrier::Wired, interface.clone(), port)
             }
-            PreparedCarrier::Radius { server, .. } => (Carrier::Radius, server.to_string(), None),
+            PreparedCarrier::Radius { servers, .. } => {
+                let servers: Vec<_> = servers.iter().map(|(at, _)| at.to_string()).collect();
+                (Carrier::Radius, servers.join(", "), None)
+            }
         };
         let (reporter, status) = Reporter::new(&self.name, carrier, at, port, events);
         let (handle, orders) = Handle::new(self.name, status);
@@ -136,11 +139,10 @@ impl PreparedAccess {
                     driver::run(carrier, resources, reporter, orders).await
                 }
                 PreparedCarrier::Radius {
-                    server,
-                    secret,
+                    servers,
                     nas_identifier,
                 } => {
-                    let carrier = Radius::new(server, secret, &nas_identifier, names)
+                    let carrier = Radius::new(servers, &nas_identifier, names)
                         .map_err(|error| io::Error::other(error.to_string()))?;
                     driver::run(carrier, resources, reporter, orders).await
                 }
@@ -151,23 +153,25 @@ impl PreparedAccess {
     }
 }
 
-/// Checks the file with the secret of an access, and says what its settings entail that its owner
+/// Checks the files with the secrets of an access, and says what its settings entail that its owner
 /// may not expect.
 pub(crate) fn check(settings: &Settings, files: &Files) -> Vec<Finding> {
     let place = |field| settings.section.place(field);
-    let secret = (settings.radius())
-        .filter(|_| settings.section.has("secret_file"))
-        .and_then(|(_, file)| secret(file, place("secret_file"), files).err());
+    // Servers may share a file.
+    let paths: BTreeSet<_> = settings.servers().iter().map(|(_, file)| file).collect();
+    let secrets = (paths.into_iter())
+        .filter(|_| settings.section.has("secret_files"))
+        .filter_map(|path| secret(path, &place("secret_files"), files).err());
     let required = settings.policy.peer.forward_secrecy == ForwardSecrecy::Require;
     let no_patience = required.then(|| {
         let problem = "if the network loses its pseudonyms, the permanent identity is withheld \
                        for ever, whatever keyd's --identity-patience";
         Finding::warning(Kind::Configuration, place("forward_secrecy"), problem)
     });
-    secret.into_iter().chain(no_patience).collect()
+    secrets.chain(no_patience).collect()
 }
 
-fn secret(path: &Path, place: Place, files: &Files) -> Result<Secret, Finding> {
+fn secret(path: &Path, place: &Place, files: &Files) -> Result<Secret, Finding> {
     let wrong = |problem: String| Finding::error(Kind::Configuration, place.clone(), problem);
     let octets = files.secret(path).map_err(wrong)?;
     let secret = octets.strip_suffix(b"\n").unwrap_or(&octets);

@@ -1,7 +1,8 @@
-//! EAP over RADIUS to a server. The gateway is supplicant and access point at once.
+//! EAP over RADIUS to one of several servers. The gateway is supplicant and access point at once.
 //!
-//! [`softsim_carriers::radius`] makes and checks the datagrams; [`Names`] and [`ServerSocket`] find
-//! the server.
+//! [`softsim_carriers::radius`] makes and checks the datagrams, and says which server to ask;
+//! [`Names`] and [`ServerSocket`] find it. A server keeps the state of a conversation, so that one
+//! which falls silent is never replaced in its middle: the conversation begins anew at the next.
 
 use std::collections::VecDeque;
 use std::future::{Future, pending};
@@ -10,33 +11,51 @@ use std::pin::Pin;
 use std::time::{Duration, Instant};
 use std::{fmt, io};
 
-use softsim_carriers::radius::{self, Secret};
+use softsim_carriers::radius::{self, Probe, Secret};
 use softsim_client::netd::Failure;
 use softsim_eap::Direction;
 use softsim_sandbox::random;
+use tokio::time::timeout;
 
 use super::Fatal;
 use super::carrier::{Carrier, Output, State, Terms, note};
 use crate::names::Names;
 use crate::progress::Fault;
-use crate::server_socket::{Received, ServerSocket};
+use crate::server_socket::{self, ServerSocket, Unreachable};
 use crate::uri::Server;
 
-/// The time that an authentication may take, whatever the server sends.
+/// The time that an authentication may take at one server, whatever the server sends.
 const MAX_DURATION: Duration = Duration::from_secs(120);
+
+/// The time that a server has to answer Status-Server, look-up of its name included.
+const PROBE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The longest RADIUS packet (RFC 2865 §3).
 const MAX_DATAGRAM: usize = 4096;
 
-/// A client of one server. It resolves the server's name for each authentication.
+/// A client of servers that stand in for each other. It resolves a server's name for each
+/// authentication.
 pub(super) struct Radius {
-    server: Server,
+    servers: Vec<Known>,
+    health: radius::Servers,
     names: Names,
-    client: radius::Client,
     /// The identifier of the EAP-Request/Identity that the carrier makes.
     identifier: u8,
     phase: Phase,
+    /// The server that is asked, or was asked last.
+    current: usize,
+    /// The servers to ask next in this attempt.
+    next: VecDeque<usize>,
+    /// Why the servers before didn't serve in this attempt.
+    reasons: Vec<String>,
+    probing: Option<Probing>,
     outputs: VecDeque<Output>,
+}
+
+/// A server of the configuration, and the client that shares a secret with it.
+struct Known {
+    server: Server,
+    client: radius::Client,
 }
 
 enum Phase {
@@ -54,6 +73,15 @@ struct Attempt {
     /// When the attempt ends in any case.
     end: Instant,
     decision: Option<Decision>,
+    /// What the network reported last about the packets.
+    report: Option<String>,
+}
+
+/// A Status-Server on its way to a dead server.
+struct Probing {
+    server: usize,
+    probe: Probe,
+    answer: Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send>>,
 }
 
 /// The decision of a server.
@@ -62,34 +90,71 @@ enum Decision {
     Reject,
 }
 
+/// What [`Radius::receive`] waited for.
+enum Received {
+    Addresses(io::Result<Vec<SocketAddr>>),
+    Heard(io::Result<server_socket::Received>),
+    Probed(Option<Vec<u8>>),
+}
+
 impl Radius {
-    /// Creates a client without an order to connect.
+    /// Creates a client without an order to connect. It prefers the servers in this order.
     ///
     /// # Errors
     /// The NAS identifier doesn't fit into its attribute.
     pub(super) fn new(
-        server: Server,
-        secret: Secret,
+        servers: impl IntoIterator<Item = (Server, Secret)>,
         nas_identifier: &str,
         names: Names,
     ) -> Result<Self, radius::Error> {
+        let known = |(server, secret)| {
+            let client = radius::Client::new(secret, nas_identifier)?;
+            Ok(Known { server, client })
+        };
+        let servers = servers
+            .into_iter()
+            .map(known)
+            .collect::<Result<Vec<_>, _>>()?;
         Ok(Self {
-            server,
+            health: radius::Servers::new(servers.len()),
+            servers,
             names,
-            client: radius::Client::new(secret, nas_identifier)?,
             identifier: 0,
             phase: Phase::Idle,
+            current: 0,
+            next: VecDeque::new(),
+            reasons: Vec::new(),
+            probing: None,
             outputs: VecDeque::new(),
         })
+    }
+
+    fn server(&self) -> &Server {
+        &self.servers[self.current].server
+    }
+
+    fn client(&mut self) -> &mut radius::Client {
+        &mut self.servers[self.current].client
+    }
+
+    /// Asks the next server of this attempt.
+    fn ask_next(&mut self) {
+        let Some(server) = self.next.pop_front() else {
+            return;
+        };
+        self.current = server;
+        let alternative = !self.next.is_empty();
+        self.client().set_alternative(alternative);
+        let (names, server) = (self.names.clone(), self.server().clone());
+        let look_up = async move { names.addresses(&server.host, server.port).await };
+        self.phase = Phase::LookingUp(Box::pin(look_up));
     }
 
     /// Begins the conversation as an access point does, with EAP-Request/Identity (RFC 3748 §5.1).
     fn looked_up(&mut self, addresses: io::Result<Vec<SocketAddr>>) {
         let socket = addresses
-            .map_err(|error| self.unavailable(format_args!("the name has no address: {error}")))
-            .and_then(|addresses| {
-                ServerSocket::new(addresses).map_err(|error| self.unavailable(error))
-            });
+            .map_err(|error| format!("the name has no address: {error}"))
+            .and_then(|addresses| ServerSocket::new(addresses).map_err(|error| error.to_string()));
         match socket {
             Ok(socket) => {
                 let end = Instant::now() + MAX_DURATION;
@@ -97,23 +162,26 @@ impl Radius {
                     socket,
                     end,
                     decision: None,
+                    report: None,
                 });
                 self.identifier = self.identifier.wrapping_add(1);
                 let request = [1, self.identifier, 0, 5, 1];
                 self.outputs.push_back(Output::OwnRequest(request.into()));
             }
-            Err(fault) => self.outputs.push_back(Output::Failed(fault)),
+            Err(reason) => self.failed_by(reason),
         }
     }
 
     fn handle(&mut self, datagram: &[u8]) {
-        let answer = match self.client.handle(datagram) {
+        let answer = match self.client().handle(datagram) {
             Ok(answer) => answer,
             Err(error) => {
-                self.outputs.push_back(Output::Ignored(error.to_string()));
+                let ignored = format!("{}: {error}", self.server());
+                self.outputs.push_back(Output::Ignored(ignored));
                 return;
             }
         };
+        self.health.answered(self.current);
         match answer {
             radius::Answer::Challenge { eap } => self.outputs.push_back(Output::Eap {
                 packet: eap,
@@ -134,7 +202,7 @@ impl Radius {
             radius::Answer::Reject { eap } => {
                 let eap = eap.map(|packet| Output::Eap { packet, msk: None });
                 self.outputs.extend(eap);
-                let reason = format!("{}: Access-Reject", self.server);
+                let reason = format!("{}: Access-Reject", self.server());
                 self.decided(Decision::Reject, Fault::new(Failure::Refused, reason));
             }
         }
@@ -157,13 +225,57 @@ impl Radius {
         }
     }
 
-    fn failed_by(&mut self, reason: impl fmt::Display) {
-        let fault = self.unavailable(reason);
-        self.outputs.push_back(Output::Failed(fault));
+    /// The network reports that a packet hasn't arrived. A server that restarts refuses packets
+    /// for a moment, so that the next one is asked only if this one refuses another.
+    fn unreachable(&mut self, report: &Unreachable) {
+        let text = format!("{}: {report}", self.server());
+        self.outputs.push_back(note(Direction::Received, text));
+        if let Phase::Authenticating(attempt) = &mut self.phase {
+            attempt.report = Some(report.to_string());
+        }
+        let again = self.client().retransmissions() > 0;
+        if report.is_refused() && again && !self.next.is_empty() {
+            self.silent(report);
+        }
     }
 
-    fn unavailable(&self, reason: impl fmt::Display) -> Fault {
-        Fault::new(Failure::Unavailable, format!("{}: {reason}", self.server))
+    /// No valid answer came in time. Answers that were ignored say more than reports of the
+    /// network, and these more than silence.
+    fn gave_up(&mut self, silence: &radius::Silence) {
+        let Phase::Authenticating(attempt) = &mut self.phase else {
+            return;
+        };
+        match attempt.report.take().filter(|_| silence.ignored.is_none()) {
+            Some(report) => self.silent(report),
+            None => self.silent(silence),
+        }
+    }
+
+    /// The server gave no valid answer to a request.
+    fn silent(&mut self, reason: impl fmt::Display) {
+        let now = Instant::now();
+        if !self.health.is_dead(self.current) && self.servers.len() > 1 {
+            tracing::warn!(server = %self.server(), %reason, "the RADIUS server is taken for dead");
+        }
+        self.health.silent(self.current, now);
+        self.failed_by(reason);
+    }
+
+    /// This server doesn't serve: the conversation begins anew at the next, if there is one.
+    fn failed_by(&mut self, reason: impl fmt::Display) {
+        self.reasons.push(format!("{}: {reason}", self.server()));
+        self.client().abandon();
+        if self.next.is_empty() {
+            let reason = self.reasons.join("; ");
+            let fault = Fault::new(Failure::Unavailable, reason);
+            self.outputs.push_back(Output::Failed(fault));
+            return;
+        }
+        let before = format!("{}: {reason}", self.server());
+        self.ask_next();
+        let text = format!("{before}: {} is asked next", self.server());
+        let told = note(Direction::Received, text);
+        self.outputs.extend([told, Output::Abandon]);
     }
 
     fn is_under_way(&self) -> bool {
@@ -172,9 +284,97 @@ impl Radius {
 
     /// Enters a phase, and drops everything of the phase before.
     fn enter(&mut self, phase: Phase) {
-        self.client.abandon();
+        self.client().abandon();
+        self.next.clear();
+        self.reasons.clear();
         self.outputs.clear();
         self.phase = phase;
+    }
+
+    /// When to send the next Status-Server. An access that is to stay idle sends none.
+    fn next_probe(&self) -> Option<Instant> {
+        let waits = self.probing.is_none() && !matches!(self.phase, Phase::Idle);
+        self.health.poll_timeout().filter(|_| waits)
+    }
+
+    /// Sends a dead server a Status-Server.
+    fn probe(&mut self, server: usize) {
+        let mut authenticator = [0; 16];
+        random::fill(&mut authenticator);
+        let known = &mut self.servers[server];
+        let probe = known.client.probe(authenticator);
+        let answer = answer(
+            self.names.clone(),
+            known.server.clone(),
+            probe.datagram.clone(),
+        );
+        self.probing = Some(Probing {
+            server,
+            probe,
+            answer: Box::pin(async { timeout(PROBE_TIMEOUT, answer).await.ok()?.ok() }),
+        });
+    }
+
+    fn probed(&mut self, answer: Option<&[u8]>) {
+        let Some(Probing { server, probe, .. }) = self.probing.take() else {
+            return;
+        };
+        let Known {
+            server: name,
+            client,
+        } = &self.servers[server];
+        match answer.map(|answer| client.is_alive(&probe, answer)) {
+            None => {}
+            Some(Err(error)) => {
+                let ignored = format!("{name}: Status-Server: {error}");
+                self.outputs.push_back(Output::Ignored(ignored));
+            }
+            Some(Ok(())) if self.health.probe_answered(server) => {
+                tracing::info!(server = %name, "the RADIUS server is alive again");
+                let text = format!("{name} is alive again");
+                self.outputs.push_back(note(Direction::Received, text));
+            }
+            Some(Ok(())) => {}
+        }
+    }
+
+    async fn wait(
+        phase: &mut Phase,
+        probing: &mut Option<Probing>,
+        datagram: &mut [u8],
+    ) -> Received {
+        let conversation = async {
+            match phase {
+                Phase::LookingUp(look_up) => Received::Addresses(look_up.await),
+                Phase::Authenticating(attempt) => {
+                    Received::Heard(attempt.socket.receive(datagram).await)
+                }
+                Phase::Idle | Phase::Authenticated | Phase::Held { .. } => pending().await,
+            }
+        };
+        let probed = async {
+            match probing {
+                Some(probing) => Received::Probed(probing.answer.as_mut().await),
+                None => pending().await,
+            }
+        };
+        tokio::select! {
+            received = conversation => received,
+            received = probed => received,
+        }
+    }
+}
+
+/// Sends a server one datagram, and returns what it answers.
+async fn answer(names: Names, server: Server, datagram: Vec<u8>) -> io::Result<Vec<u8>> {
+    let addresses = names.addresses(&server.host, server.port).await?;
+    let mut socket = ServerSocket::new(addresses)?;
+    socket.send(&datagram).await?;
+    let mut answer = [0; MAX_DATAGRAM];
+    loop {
+        if let server_socket::Received::Datagram(length) = socket.receive(&mut answer).await? {
+            return Ok(answer[..length].to_vec());
+        }
     }
 }
 
@@ -189,18 +389,19 @@ impl Carrier for Radius {
         }
     }
 
-    fn connect(&mut self, _: Instant) {
+    fn connect(&mut self, now: Instant) {
         if self.is_under_way() {
             return;
         }
-        let (names, server) = (self.names.clone(), self.server.clone());
-        let look_up = async move { names.addresses(&server.host, server.port).await };
-        self.enter(Phase::LookingUp(Box::pin(look_up)));
+        self.enter(Phase::Idle);
+        self.next = self.health.order(now).into();
+        self.ask_next();
     }
 
     fn disconnect(&mut self) {
         let under_way = self.is_under_way();
         self.enter(Phase::Idle);
+        self.probing = None;
         self.outputs.extend(under_way.then_some(Output::Abandon));
     }
 
@@ -212,7 +413,7 @@ impl Carrier for Radius {
         }
         let mut authenticator = [0; 16];
         random::fill(&mut authenticator);
-        match self.client.request(Instant::now(), authenticator, eap) {
+        match self.client().request(Instant::now(), authenticator, eap) {
             Ok(datagram) => self.transmit(&datagram).await,
             Err(error) => {
                 let fault = Fault::new(Failure::Internal, error);
@@ -241,60 +442,63 @@ impl Carrier for Radius {
     async fn advance(&mut self) -> Result<Option<Output>, Fatal> {
         let output = self.outputs.pop_front();
         // A RADIUS server sends nothing without a request.
-        let is_stuck =
-            matches!(self.phase, Phase::Authenticating(_)) && self.client.poll_timeout().is_none();
+        let is_stuck = matches!(self.phase, Phase::Authenticating(_))
+            && self.client().poll_timeout().is_none();
         Ok(match output {
-            None if is_stuck => Some(Output::Silent(
-                self.unavailable("its last packet can't be answered"),
-            )),
+            None if is_stuck => {
+                let reason = format!("{}: its last packet can't be answered", self.server());
+                Some(Output::Silent(Fault::new(Failure::Unavailable, reason)))
+            }
             output => output,
         })
     }
 
     async fn receive(&mut self) -> Result<(), Fatal> {
-        match &mut self.phase {
-            Phase::LookingUp(look_up) => {
-                let addresses = look_up.await;
-                self.looked_up(addresses);
-            }
-            Phase::Authenticating(attempt) => {
-                let mut datagram = [0; MAX_DATAGRAM];
-                match attempt.socket.receive(&mut datagram).await {
-                    Ok(Received::Datagram(length)) => self.handle(&datagram[..length]),
-                    Ok(Received::Unreachable(unreachable)) => {
-                        let note = note(Direction::Received, unreachable.to_string());
-                        self.outputs.push_back(note);
-                    }
-                    Err(error) => self.failed_by(error),
-                }
-            }
-            Phase::Idle | Phase::Authenticated | Phase::Held { .. } => pending().await,
+        let mut datagram = [0; MAX_DATAGRAM];
+        match Self::wait(&mut self.phase, &mut self.probing, &mut datagram).await {
+            Received::Addresses(addresses) => self.looked_up(addresses),
+            Received::Heard(Ok(heard)) => match heard {
+                server_socket::Received::Datagram(length) => self.handle(&datagram[..length]),
+                server_socket::Received::Unreachable(report) => self.unreachable(&report),
+            },
+            Received::Heard(Err(error)) => self.failed_by(error),
+            Received::Probed(answer) => self.probed(answer.as_deref()),
         }
         Ok(())
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
-        match &self.phase {
+        let own = match &self.phase {
             Phase::Authenticating(attempt) => {
-                let next = self.client.poll_timeout();
+                let next = self.servers[self.current].client.poll_timeout();
                 Some(next.map_or(attempt.end, |next| next.min(attempt.end)))
             }
             Phase::Held { until } => Some(*until),
             Phase::Idle | Phase::LookingUp(_) | Phase::Authenticated => None,
-        }
+        };
+        [own, self.next_probe()].into_iter().flatten().min()
     }
 
     async fn handle_timeout(&mut self, now: Instant) {
+        if self.next_probe().is_some_and(|due| now >= due)
+            && let Some(server) = self.health.probe(now)
+        {
+            self.probe(server);
+        }
         match &self.phase {
             Phase::Held { until } if now >= *until => self.connect(now),
             Phase::Authenticating(attempt) if now >= attempt.end => {
-                self.failed_by("the server draws the authentication out");
+                let reason = format!("{}: the server draws the authentication out", self.server());
+                let fault = Fault::new(Failure::Unavailable, reason);
+                self.outputs.push_back(Output::Failed(fault));
             }
-            Phase::Authenticating(_) => match self.client.handle_timeout(now) {
-                Some(radius::Timeout::Retransmit(datagram)) => self.transmit(&datagram).await,
-                Some(radius::Timeout::GaveUp) => self.failed_by(
-                    "no answer: no RADIUS server is there, it doesn't know this client, or it has another secret",
-                ),
+            Phase::Authenticating(_) => match self.client().handle_timeout(now) {
+                Some(radius::Timeout::Retransmit { datagram, count }) => {
+                    let text = format!("retransmission {count} to {}", self.server());
+                    self.outputs.push_back(note(Direction::Sent, text));
+                    self.transmit(&datagram).await;
+                }
+                Some(radius::Timeout::GaveUp(silence)) => self.gave_up(&silence),
                 None => {}
             },
             _ => {}
@@ -308,7 +512,7 @@ mod tests {
 
     use std::net::UdpSocket;
 
-    use softsim_carriers::radius::Request;
+    use softsim_carriers::radius::{Request, StatusRequest};
 
     use super::*;
 
@@ -320,25 +524,221 @@ mod tests {
         Secret::new(b"testing123".to_vec()).unwrap()
     }
 
-    /// A client that has sent its first response, what the server received, and the server.
-    async fn asked() -> (Radius, Request, UdpSocket, SocketAddr) {
+    fn server() -> UdpSocket {
         let server = UdpSocket::bind("127.0.0.1:0").unwrap();
         let timeout = Duration::from_millis(200);
         server.set_read_timeout(Some(timeout)).unwrap();
-        let address = server.local_addr().unwrap();
-        let host = Server::with_port(&address.to_string()).unwrap();
-        let mut radius = Radius::new(host, secret(), "nas", Names::without_helper()).unwrap();
-        radius.connect(Instant::now());
-        assert_eq!(radius.state(), State::Connecting);
+        server
+    }
+
+    fn client_of(servers: &[&UdpSocket]) -> Radius {
+        let known = servers.iter().map(|server| {
+            let address = server.local_addr().unwrap().to_string();
+            (Server::with_port(&address).unwrap(), secret())
+        });
+        Radius::new(known, "nas", Names::without_helper()).unwrap()
+    }
+
+    /// The next datagram of the client.
+    fn datagram(server: &UdpSocket) -> (Vec<u8>, SocketAddr) {
+        let mut datagram = [0; MAX_DATAGRAM];
+        let (length, client) = server.recv_from(&mut datagram).unwrap();
+        (datagram[..length].to_vec(), client)
+    }
+
+    /// Has the client send its first response; what the server received.
+    async fn responds(radius: &mut Radius, server: &UdpSocket) -> (Request, SocketAddr) {
         radius.receive().await.unwrap();
         let output = radius.advance().await.unwrap();
         assert!(matches!(output, Some(Output::OwnRequest(_))), "{output:?}");
         radius.send(&RESPONSE).await;
-        let mut datagram = [0; MAX_DATAGRAM];
-        let (length, client) = server.recv_from(&mut datagram).unwrap();
-        let request = Request::parse(&datagram[..length], &secret()).unwrap();
+        let (datagram, client) = datagram(server);
+        let request = Request::parse(&datagram, &secret()).unwrap();
         assert_eq!(request.eap, RESPONSE);
+        (request, client)
+    }
+
+    /// A client that has sent its first response, what the server received, and the server.
+    async fn asked() -> (Radius, Request, UdpSocket, SocketAddr) {
+        let server = server();
+        let mut radius = client_of(&[&server]);
+        radius.connect(Instant::now());
+        assert_eq!(radius.state(), State::Connecting);
+        let (request, client) = responds(&mut radius, &server).await;
         (radius, request, server, client)
+    }
+
+    /// The time of the next timer, which the client handles as if it were then.
+    async fn next_timer(radius: &mut Radius) -> Instant {
+        let now = radius.poll_timeout().unwrap();
+        radius.handle_timeout(now).await;
+        now
+    }
+
+    fn told(outputs: &[Output]) -> Vec<&str> {
+        let told = outputs.iter().filter_map(|output| match output {
+            Output::Note(note) => Some(&*note.message),
+            _ => None,
+        });
+        told.collect()
+    }
+
+    #[tokio::test]
+    async fn a_conversation_with_a_server_that_falls_silent_begins_anew_at_the_next() {
+        let (first, second) = (server(), server());
+        let mut radius = client_of(&[&first, &second]);
+        radius.connect(Instant::now());
+        let (request, client) = responds(&mut radius, &first).await;
+        let challenge = request.challenge(&secret(), &[1, 2, 0, 4], b"of the first");
+        first.send_to(&challenge.unwrap(), client).unwrap();
+        radius.receive().await.unwrap();
+        let output = radius.advance().await.unwrap();
+        assert!(matches!(output, Some(Output::Eap { .. })), "{output:?}");
+        radius.send(&RESPONSE).await;
+        let (sent, _) = datagram(&first);
+        assert_eq!(
+            Request::parse(&sent, &secret()).unwrap().state.as_deref(),
+            Some(&b"of the first"[..])
+        );
+        for count in 1..=2 {
+            next_timer(&mut radius).await;
+            let name = radius.server().to_string();
+            let outputs = outputs(&mut radius).await;
+            assert_eq!(
+                told(&outputs),
+                [format!("retransmission {count} to {name}")]
+            );
+            assert_eq!(datagram(&first).0, sent);
+        }
+        next_timer(&mut radius).await;
+        assert_eq!(radius.state(), State::Connecting);
+        let outputs = outputs(&mut radius).await;
+        let [Output::Note(note), Output::Abandon] = &outputs[..] else {
+            panic!("{outputs:?}")
+        };
+        let text = &*note.message;
+        assert!(text.contains("no answer to 3 packets"), "{text}");
+        assert!(text.ends_with(" is asked next"), "{text}");
+        let (request, client) = responds(&mut radius, &second).await;
+        assert_eq!(request.state, None);
+        let accept = request.accept(&secret(), &SUCCESS, None, 1).unwrap();
+        second.send_to(&accept, client).unwrap();
+        radius.receive().await.unwrap();
+        radius.succeeded(Instant::now()).unwrap();
+
+        // The next authentication begins at the second, and if that is silent, too, the access
+        // tells what it heard of both.
+        radius.connect(Instant::now());
+        responds(&mut radius, &second).await;
+        let mut failed = Vec::new();
+        while failed.is_empty() {
+            if radius.state() == State::Connecting {
+                responds(&mut radius, &first).await;
+            }
+            next_timer(&mut radius).await;
+            failed = self::outputs(&mut radius).await;
+            failed.retain(|output| matches!(output, Output::Failed(_)));
+        }
+        let [Output::Failed(fault)] = &failed[..] else {
+            panic!("{failed:?}")
+        };
+        assert_eq!(fault.failure, Failure::Unavailable);
+        assert_eq!(fault.reason.matches("no answer").count(), 2, "{fault}");
+    }
+
+    /// The kernel reports it as it would report the message of a router.
+    #[tokio::test]
+    async fn a_refused_packet_is_told_and_a_second_one_leads_to_the_next_server() {
+        let (first, second) = (server(), server());
+        let mut radius = client_of(&[&first, &second]);
+        drop(first);
+        radius.connect(Instant::now());
+        radius.receive().await.unwrap();
+        let output = radius.advance().await.unwrap();
+        assert!(matches!(output, Some(Output::OwnRequest(_))), "{output:?}");
+        radius.send(&RESPONSE).await;
+        radius.receive().await.unwrap();
+        let heard = outputs(&mut radius).await;
+        let [text] = &told(&heard)[..] else {
+            panic!("{heard:?}")
+        };
+        assert!(text.ends_with("that nothing listens there"), "{text}");
+        assert_eq!(radius.state(), State::Authenticating);
+        next_timer(&mut radius).await;
+        radius.receive().await.unwrap();
+        let heard = outputs(&mut radius).await;
+        assert!(matches!(heard.last(), Some(Output::Abandon)), "{heard:?}");
+        responds(&mut radius, &second).await;
+    }
+
+    #[tokio::test]
+    async fn a_single_server_that_refuses_is_given_up_with_that_reason() {
+        let server = server();
+        let mut radius = client_of(&[&server]);
+        drop(server);
+        radius.connect(Instant::now());
+        radius.receive().await.unwrap();
+        radius.advance().await.unwrap();
+        radius.send(&RESPONSE).await;
+        radius.receive().await.unwrap();
+        let fault = loop {
+            let heard = outputs(&mut radius).await;
+            if let Some(Output::Failed(fault)) = heard.into_iter().next_back() {
+                break fault;
+            }
+            next_timer(&mut radius).await;
+        };
+        assert!(fault.reason.contains("nothing listens there"), "{fault}");
+    }
+
+    /// RFC 5997: a server that answers three in a row is asked first again. One that doesn't answer
+    /// isn't, until so much time has passed that a request may show whether it is there.
+    #[tokio::test]
+    async fn a_dead_server_is_probed_and_asked_first_again_when_it_has_answered() {
+        for answers in [true, false] {
+            let (first, second) = (server(), server());
+            let mut radius = client_of(&[&first, &second]);
+            radius.connect(Instant::now());
+            responds(&mut radius, &first).await;
+            while radius.state() != State::Connecting {
+                next_timer(&mut radius).await;
+            }
+            for _ in 0..2 {
+                datagram(&first);
+            }
+            outputs(&mut radius).await;
+            let (request, client) = responds(&mut radius, &second).await;
+            let accept = request.accept(&secret(), &SUCCESS, None, 1).unwrap();
+            second.send_to(&accept, client).unwrap();
+            radius.receive().await.unwrap();
+            radius.succeeded(Instant::now()).unwrap();
+            let mut now = Instant::now();
+            for count in 1..=3 {
+                assert_eq!(radius.health.order(now), [1, 0]);
+                now = next_timer(&mut radius).await;
+                if answers {
+                    let server = first.try_clone().unwrap();
+                    server.set_read_timeout(None).unwrap();
+                    let answering = std::thread::spawn(move || {
+                        let (status, client) = datagram(&server);
+                        let status = StatusRequest::parse(&status, &secret()).unwrap();
+                        let answer = status.answer(&secret()).unwrap();
+                        server.send_to(&answer, client).unwrap();
+                    });
+                    radius.receive().await.unwrap();
+                    answering.join().unwrap();
+                } else {
+                    // Nothing answers in time.
+                    radius.probed(None);
+                }
+                assert_eq!(
+                    told(&outputs(&mut radius).await).len(),
+                    usize::from(answers && count == 3)
+                );
+            }
+            let expected = if answers { [0, 1] } else { [1, 0] };
+            assert_eq!(radius.health.order(now), expected);
+        }
     }
 
     async fn outputs(radius: &mut Radius) -> Vec<Output> {

@@ -24,6 +24,9 @@ use crate::uri::Server;
 /// The number of accesses that netd may have: keyd keeps room for netd's other connections.
 pub(crate) const MAX_ACCESSES: usize = 8;
 
+/// The number of RADIUS servers that an access may have: each may cost an attempt half a minute.
+const MAX_SERVERS: usize = 4;
+
 /// The fields that decide how to read the others.
 #[derive(Deserialize)]
 struct Head {
@@ -95,15 +98,15 @@ struct TimerFields {
     held_period: Seconds,
 }
 
-/// RADIUS to a server.
+/// RADIUS to servers that stand in for each other.
 #[derive(Clone, Debug, Deserialize)]
 struct RadiusFields {
-    /// The host and port of the server, `HOST:PORT`.
-    server: String,
-    /// A file with the secret that netd shares with the server. A newline at its end isn't part of
-    /// the secret.
-    secret_file: PathBuf,
-    /// The name of this gateway for the server.
+    /// The host and port of each server, `HOST:PORT`, the preferred one first.
+    servers: Vec<String>,
+    /// The files with the secrets that netd shares with the servers: one for all, or one for each.
+    /// A newline at its end isn't part of a secret.
+    secret_files: Vec<PathBuf>,
+    /// The name of this gateway for the servers.
     #[serde(default = "nas_identifier")]
     nas_identifier: String,
 }
@@ -224,10 +227,8 @@ pub(super) enum CarrierSettings {
     },
     /// RFC 3579.
     Radius {
-        /// The server.
-        server: Server,
-        /// The file with the secret.
-        secret_file: PathBuf,
+        /// The servers with the files of their secrets, the preferred one first.
+        servers: Vec<(Server, PathBuf)>,
         /// The name of this gateway for the server.
         nas_identifier: String,
     },
@@ -286,15 +287,11 @@ impl Settings {
         }
     }
 
-    /// The server of a RADIUS access, and the file with its secret.
-    pub(crate) fn radius(&self) -> Option<(&Server, &Path)> {
+    /// The servers of a RADIUS access, with the files of their secrets.
+    pub(crate) fn servers(&self) -> &[(Server, PathBuf)] {
         match &self.carrier {
-            CarrierSettings::Wired { .. } => None,
-            CarrierSettings::Radius {
-                server,
-                secret_file,
-                ..
-            } => Some((server, secret_file)),
+            CarrierSettings::Wired { .. } => &[],
+            CarrierSettings::Radius { servers, .. } => servers,
         }
     }
 }
@@ -360,16 +357,26 @@ impl WiredFields {
 impl RadiusFields {
     fn settings(fields: &mut Fields<'_>, directory: &Path) -> Option<CarrierSettings> {
         let radius: Self = fields.take()?;
-        let server = Server::with_port(&radius.server).unwrap_or_else(|reason| {
-            fields.wrong("server", reason);
-            Server {
-                host: String::new(),
-                port: 0,
+        let (count, files) = (radius.servers.len(), radius.secret_files.len());
+        if !(1..=MAX_SERVERS).contains(&count) {
+            let reason = format!("expected 1 to {MAX_SERVERS} servers, got {count}");
+            fields.wrong("servers", reason);
+        }
+        if files != 1 && files != count {
+            let reason = format!("expected one file, or one for each server, got {files}");
+            fields.wrong("secret_files", reason);
+        }
+        let mut servers = Vec::new();
+        let mut files = radius.secret_files.iter().cycle();
+        for authority in &radius.servers {
+            match (Server::with_port(authority), files.next()) {
+                (Ok(server), Some(file)) => servers.push((server, directory.join(file))),
+                (Err(reason), _) => fields.wrong("servers", reason),
+                (Ok(_), None) => {}
             }
-        });
+        }
         Some(CarrierSettings::Radius {
-            server,
-            secret_file: directory.join(&radius.secret_file),
+            servers,
             nas_identifier: radius.nas_identifier,
         })
     }
@@ -479,8 +486,7 @@ mod tests {
 
     const WIRED: &str =
         "name = 'uplink'\ncarrier = 'wired'\ninterface = 'eth1'\ncontrolled_port = 'nftables'\n";
-    const RADIUS: &str =
-        "name = 'aaa'\ncarrier = 'radius'\nserver = '192.0.2.1:1812'\nsecret_file = 'secret'\n";
+    const RADIUS: &str = "name = 'aaa'\ncarrier = 'radius'\nservers = ['192.0.2.1:1812']\nsecret_files = ['secret']\n";
 
     #[test]
     fn the_network_is_named_after_the_carrier_and_a_closed_port_stays_closed() {
@@ -544,6 +550,18 @@ mod tests {
         assert!(fixed("x y").is_err());
     }
 
+    #[test]
+    fn servers_share_a_secret_or_have_one_each() {
+        for (files, expected) in [("'s'", ["s", "s"]), ("'s', '/t'", ["s", "/t"])] {
+            let servers = "servers = ['a:1', 'b:2']";
+            let text =
+                format!("name = 'x'\ncarrier = 'radius'\n{servers}\nsecret_files = [{files}]\n");
+            let settings = settings(&text).unwrap();
+            let got: Vec<_> = settings.servers().iter().map(|(_, file)| file).collect();
+            assert_eq!(got, expected.map(Path::new), "{files}");
+        }
+    }
+
     /// Asserts that the text is refused, and that the error says `expected`.
     fn assert_refused(text: &str, expected: &str) {
         let error = settings(text).unwrap_err();
@@ -555,8 +573,8 @@ mod tests {
         for (base, more, expected) in [
             (
                 WIRED,
-                "server = '192.0.2.1:1812'",
-                "line 5, access \"uplink\", server: unknown field `server` for the carrier wired",
+                "servers = []",
+                "line 5, access \"uplink\", servers: unknown field `servers` for the carrier wired",
             ),
             (
                 RADIUS,
@@ -605,7 +623,7 @@ mod tests {
             ("name = 'x'\n", "carrier: expected a value, got none"),
             (
                 "name = 'x'\ncarrier = 'radius'\n",
-                "server: expected a value, got none",
+                "servers: expected a value, got none",
             ),
             (
                 "name = 'x'\ncarrier = 'wired'\n",
@@ -624,6 +642,18 @@ mod tests {
                 "controlled_port: expected",
             ),
             ("name = 'x'\ncarrier = 'wifi'\n", "wifi"),
+            (
+                "name = 'x'\ncarrier = 'radius'\nservers = []\nsecret_files = ['s']\n",
+                "line 3, access \"x\", servers: expected 1 to 4 servers, got 0",
+            ),
+            (
+                "name = 'x'\ncarrier = 'radius'\nservers = ['x:1', 'y']\nsecret_files = ['s']\n",
+                "line 3, access \"x\", servers: expected HOST:PORT, got y",
+            ),
+            (
+                "name = 'x'\ncarrier = 'radius'\nservers = ['x:1']\nsecret_files = ['s', 't']\n",
+                "line 4, access \"x\", secret_files: expected one file, or one for each server, got 2",
+            ),
         ] {
             assert_refused(text, expected);
         }

@@ -36,7 +36,7 @@ pub(crate) async fn run(
     let command = |error: &dyn fmt::Display| Fault::new(Failure::Command, error);
     let secret = Secret::new(secret.expose().to_vec()).map_err(|error| command(&error))?;
     let carrier =
-        Radius::new(server, secret, NAS_IDENTIFIER, names).map_err(|error| command(&error))?;
+        Radius::new([(server, secret)], NAS_IDENTIFIER, names).map_err(|error| command(&error))?;
     let mut peer = Config::new();
     if let Some(identity) = identity {
         peer.outer = settings::fixed(&identity)

@@ -126,6 +126,14 @@ impl Reporter {
         tracing::debug!(access = &*self.name, %reason, "ignored");
         self.status
             .send_modify(|status| status.access.counters.ignored += 1);
+        if self.events.receiver_count() > 0 {
+            let text = format!("ignored: {reason}");
+            self.send(EventKind::Message(
+                Instant::now(),
+                Direction::Received,
+                text.into(),
+            ));
+        }
     }
 
     /// Reports that the interface has another name now.

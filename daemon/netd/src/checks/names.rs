@@ -30,9 +30,9 @@ fn named_hosts(config: &Config) -> impl Iterator<Item = (&Section, &'static str,
     let bootstrap = config.bootstrap.iter();
     let bootstrap = bootstrap.map(|bootstrap| (&bootstrap.section, "uri", &bootstrap.server));
     let accesses = config.accesses.iter();
-    let radius = accesses.filter_map(|access| {
-        let (server, _) = access.radius()?;
-        Some((&access.section, "server", server))
+    let radius = accesses.flat_map(|access| {
+        let servers = access.servers().iter();
+        servers.map(|(server, _)| (&access.section, "servers", server))
     });
     let has_name = |(section, field, server): &(&Section, &str, &Server)| {
         section.has(field) && !server.is_address()

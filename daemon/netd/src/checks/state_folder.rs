@@ -39,10 +39,12 @@ pub(super) fn check(config: &Config, file: &Path) -> Vec<Finding> {
             .iter()
             .map(move |path| (place.clone(), &**path))
     });
-    let secrets = config.accesses.iter().filter_map(|access| {
-        let (_, path) = access.radius()?;
-        let place = access.section.place("secret_file");
-        access.section.has("secret_file").then_some((place, path))
+    let secrets = config.accesses.iter().flat_map(|access| {
+        let place = access.section.place("secret_files");
+        let servers = access.servers().iter();
+        servers
+            .filter(|_| access.section.has("secret_files"))
+            .map(move |(_, path)| (place.clone(), &**path))
     });
     let named = [(itself, file)].into_iter().chain(trust).chain(secrets);
     named
