@@ -274,3 +274,45 @@ async fn close(mut server: ServerSocket, mut engine: impl Engine) -> Result<(), 
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use std::net::UdpSocket;
+
+    use super::*;
+
+    fn nobody() -> SocketAddr {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        socket.local_addr().unwrap()
+    }
+
+    /// What the network reports of each address after a flight.
+    async fn reports(server: &mut ServerSocket) -> Vec<SocketAddr> {
+        server.send(b"flight").await.unwrap();
+        let mut reports = Vec::new();
+        while reports.len() < 2 {
+            match server.receive(&mut [0; 16]).await.unwrap() {
+                Received::Unreachable(unreachable) => reports.push(unreachable.address),
+                Received::Datagram(_) => panic!("nobody answers"),
+            }
+        }
+        reports
+    }
+
+    #[tokio::test]
+    async fn a_handshake_is_hopeless_once_each_address_was_reported_before_and_after_a_repetition()
+    {
+        let mut server = ServerSocket::new([nobody(), nobody()]).unwrap();
+        let mut handshake = Handshake::default();
+        for address in reports(&mut server).await {
+            assert!(!handshake.is_hopeless(address, &server));
+        }
+        handshake.repeated = 1;
+        let again = reports(&mut server).await;
+        assert!(!handshake.is_hopeless(again[0], &server));
+        assert!(handshake.is_hopeless(again[1], &server));
+        assert!(!handshake.is_hopeless(again[1], &server), "it is told once");
+    }
+}
