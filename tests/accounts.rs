@@ -152,7 +152,7 @@ fn accounts_are_forgotten_on_command_and_the_gateway_bootstraps_anew() {
     home.gateway_mut().stop_netd();
     home.gateway_mut().start_netd(None).unwrap();
     let (failure, reason) = reset(&home).unwrap_err();
-    assert_eq!(failure, Failure::Command, "{reason}");
+    assert_eq!(failure, Failure::Configuration, "{reason}");
     for _ in 0..2 {
         let status = home.gateway().netd_status().unwrap();
         assert_eq!((status.accounts, status.accounts_fault), (None, None));

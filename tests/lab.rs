@@ -11,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use softsim_client::keyd::Connection;
+use softsim_client::netd::{self, Control, Event, Report};
 use softsim_client::proto::requests::Status;
 use softsim_lab_harness::processes::binaries;
 use softsim_lab_harness::subscription::random_profile;
@@ -119,14 +120,14 @@ fn keyd_alone_has_the_profile_and_a_signal_leaves_no_process() {
 }
 
 #[test]
-fn netd_does_not_outlive_keyd() {
+fn netd_goes_on_without_keyd_and_ends_with_the_lab() {
     if !built("netd without keyd", &PROGRAMS) {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     fs::write(folder.path().join("p.toml"), random_profile().as_bytes()).unwrap();
     let arguments = ["keyd", "--dir", "lab", "--profile", "p.toml"];
-    let lab = Lab::start(&arguments, folder.path());
+    let mut lab = Lab::start(&arguments, folder.path());
     let [keyd, netd] = lab.daemons();
     assert!(
         Command::new("kill")
@@ -136,15 +137,22 @@ fn netd_does_not_outlive_keyd() {
             .success()
     );
     let deadline = Instant::now() + Duration::from_secs(30);
-    let ended = |id: &str| {
-        let state = fs::read_to_string(format!("/proc/{id}/stat")).unwrap_or_default();
-        // A zombie remains until the lab, its parent, ends.
-        state.is_empty() || state.contains(") Z ")
+    let control = Path::new(&lab.variables["SOFTSIM_NETD_SOCKET"]).to_owned();
+    let says_so = || {
+        let events = Control::run(&control, &netd::Command::Status {}).unwrap();
+        match events.map(Result::unwrap).last() {
+            Some(Event::Done {
+                report: Report::Status(status),
+            }) => status.keyd_lost.is_some(),
+            other => panic!("{other:?}"),
+        }
     };
-    while !ended(&netd) {
-        assert!(Instant::now() < deadline, "netd still runs without keyd");
+    while !says_so() {
+        assert!(Instant::now() < deadline, "netd says nothing of keyd");
         std::thread::sleep(Duration::from_millis(10));
     }
+    lab.signal("TERM");
+    assert!(!runs(&netd));
 }
 
 #[test]
