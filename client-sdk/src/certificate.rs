@@ -105,21 +105,24 @@ impl Certificate {
     /// Its dates in words, at these times: `expires in 41 days (2027-01-10T12:00:00Z)`.
     pub fn dates(&self, times: &Times) -> impl fmt::Display {
         let (begin, end) = (utc(self.not_before), utc(self.not_after));
-        let days = self.days_left(times);
-        match (self.state(times), days) {
-            (State::NotYet, _) => format!("not valid before {begin}"),
-            (State::Expired { .. }, Some(days)) => {
-                format!("expired {} ago ({end})", count(-1 - days))
+        match self.state(times) {
+            State::NotYet => format!("not valid before {begin}"),
+            State::Expired { .. } => {
+                let since = (times.now() - self.not_after) / DAY;
+                format!("expired {} ago ({end})", count(since))
             }
-            (_, Some(days)) if times.are_known() => format!("expires in {} ({end})", count(days)),
-            // Since then, any time may have passed.
-            (_, Some(_)) => format!("expires {end}"),
-            (_, None) => "doesn't expire".to_owned(),
+            _ if self.is_endless() => "doesn't expire".to_owned(),
+            _ if times.are_known() => {
+                let left = (self.not_after - times.now()) / DAY;
+                format!("expires in {} ({end})", count(left))
+            }
+            // The present may be any later time.
+            _ => format!("expires {end}"),
         }
     }
 }
 
-fn count(days: i64) -> String {
+fn count(days: u64) -> String {
     match days {
         0 => "less than a day".to_owned(),
         1 => "1 day".to_owned(),
@@ -193,7 +196,7 @@ mod tests {
             (
                 END + 2 * DAY,
                 State::Expired { certainly: false },
-                "expired 1 day ago (2028-01-15T08:00:00Z)",
+                "expired 2 days ago (2028-01-15T08:00:00Z)",
             ),
         ] {
             assert_eq!(year.state(&at(clock)), state, "{clock}");

@@ -256,7 +256,7 @@ requests! {
     }
 
     /// The device certificate, DER.
-    20 DeviceCertificate [Network] max 16 repeatable -> CertificateAnswer {}
+    20 DeviceCertificate [Network Admin] max 16 repeatable -> CertificateAnswer {}
 
     /// Signs the CertificateVerify of a DTLS 1.2 handshake with the device key (RFC 5246 §7.4.8).
     ///

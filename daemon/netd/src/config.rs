@@ -102,7 +102,7 @@ impl Config {
         match read.and_then(|octets| text(&octets).map(|text| Self::parse(path, text))) {
             Ok(read) => read,
             Err(error) => {
-                let file = path.to_owned();
+                let file = Some(path.to_owned());
                 let place = Place {
                     file,
                     ..Place::default()

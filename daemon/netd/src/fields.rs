@@ -59,7 +59,7 @@ impl Section {
     /// The place of a field. If the file lacks it, its table is the place.
     pub(crate) fn place(&self, field: &str) -> Place {
         Place {
-            file: self.file.clone(),
+            file: Some(self.file.clone()),
             line: self.lines.get(field).or(self.head.as_ref()).cloned(),
             access: self.access.clone(),
             field: Some(format!("{}{field}", self.prefix)),
@@ -87,7 +87,7 @@ impl<'i> Document<'i> {
         let (table, errors) = DeTable::parse_recoverable(self.text);
         for error in &errors {
             let place = Place {
-                file: self.path.to_owned(),
+                file: Some(self.path.to_owned()),
                 line: error.span().and_then(|span| self.line(&span)),
                 ..Place::default()
             };

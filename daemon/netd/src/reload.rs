@@ -111,7 +111,7 @@ impl Reload {
         let parsed = octets.and_then(|octets| Ok(Config::parse(file, text(&octets)?)));
         let (config, mut findings) = parsed.map_err(|error| {
             let place = Place {
-                file: file.to_owned(),
+                file: Some(file.to_owned()),
                 ..Place::default()
             };
             vec![Finding::error(

@@ -16,7 +16,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use crate::access::prepare::{PrepareError, PreparedAccess};
 use crate::access::{Accesses, Fatal as AccessFatal};
 use crate::accounts::{Committed, Store};
-use crate::checks::Finding;
+use crate::checks::{Finding, certificates};
 use crate::claim::{Claim, ClaimError};
 use crate::config::{BootstrapServer, Config, Sandbox};
 use crate::control::{self, Control};
@@ -255,6 +255,8 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         device: opened.device.clone(),
     };
 
+    // It ends with the runtime.
+    tokio::spawn(certificates::warn_daily(opened.keyd.clone()));
     let (requests, queue) = mpsc::channel(QUEUE);
     let (snapshot, watcher) = watch::channel(Snapshot::default());
     let lwm2m = Lwm2m::prepare(

@@ -10,11 +10,12 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Command;
 
-use softsim_client::proto::requests::Hello;
+use softsim_client::proto::requests::{DeviceCertificate, Hello};
 use softsim_client::proto::{
-    HelloAnswer, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role, kind_of,
+    CertificateAnswer, HelloAnswer, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role,
+    kind_of,
 };
-use support::{Keyd, answer, encoded};
+use support::{Keyd, Netd, answer, encoded};
 
 /// A folder for a netd: with a state folder, a secret, and a certificate.
 struct Folder(tempfile::TempDir);
@@ -328,14 +329,11 @@ fn only_a_process_that_lacks_a_capability_is_told_that_it_needs_it() {
         fs::set_permissions(folder.at(path), open).unwrap();
     }
     let said = without(&["--reuid=65534", "--regid=65534", "--clear-groups"]);
-    for (field, capability) in [
-        ("interface", "CAP_NET_RAW"),
-        ("controlled_port", "CAP_NET_ADMIN"),
+    for expected in [
+        "interface: expected the capability CAP_NET_RAW, which this process lacks: systemctl edit softsim-netd, and add CAP_NET_RAW to AmbientCapabilities= and CapabilityBoundingSet=, and AF_PACKET to RestrictAddressFamilies=\n",
+        "controlled_port: expected the capability CAP_NET_ADMIN, which this process lacks: systemctl edit softsim-netd, and add CAP_NET_ADMIN to AmbientCapabilities= and CapabilityBoundingSet=\n",
     ] {
-        let expected = format!(
-            "{field}: expected the capability {capability}, which this process lacks: add {capability} to AmbientCapabilities= and CapabilityBoundingSet= of softsim-netd's unit"
-        );
-        assert!(said.contains(&expected), "{said}");
+        assert!(said.contains(expected), "{said}");
     }
 }
 
@@ -353,4 +351,96 @@ fn a_file_that_is_no_toml_is_told_with_its_line() {
     folder.write_all("");
     fs::remove_file(folder.at("netd.toml")).unwrap();
     folder.assert_both(78, &["netd.toml: No such file or directory"]);
+}
+
+/// A certificate that is valid from the beginning of one year to that of another.
+fn certificate(name: &str, from: i32, to: i32) -> rcgen::Certificate {
+    let mut params = rcgen::CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(rcgen::DnType::CommonName, name);
+    params.not_before = rcgen::date_time_ymd(from, 1, 1);
+    params.not_after = rcgen::date_time_ymd(to, 1, 1);
+    let key = rcgen::KeyPair::generate().unwrap();
+    params.self_signed(&key).unwrap()
+}
+
+#[test]
+fn trust_anchors_that_are_not_valid_now_are_warnings_and_netd_starts() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name).display().to_string();
+    let server = "[bootstrap]\nuri = 'coaps://127.0.0.1:9'\nautomatic = false\n";
+    let trust = format!(
+        "{server}server_trust = ['{}', '{}', '{}']\n",
+        file("old"),
+        file("young"),
+        file("good")
+    );
+    for (name, from, to) in [
+        ("old", 2020, 2033),
+        ("young", 2034, 2050),
+        ("good", 2030, 2050),
+    ] {
+        fs::write(file(name), certificate(name, from, to).pem()).unwrap();
+    }
+    let (netd, _keyd) = Netd::start(&trust);
+    assert!(netd.status().is_some());
+    let log = netd.log();
+    for expected in [
+        format!(
+            "WARN softsim_netd::checks::finding: {}: line 7, bootstrap.server_trust: {}: expected a certificate that is valid now, got CN=old, expired 137 days ago (2033-01-01T00:00:00Z): softsim-netd trusts it all the same",
+            netd.directory.path().join("netd.toml").display(),
+            file("old")
+        ),
+        format!(
+            "{}: expected a certificate that is valid now, got CN=young, not valid before 2034-01-01T00:00:00Z: is the clock right?",
+            file("young")
+        ),
+    ] {
+        assert!(log.contains(&expected), "{expected}: {log}");
+    }
+    assert!(!log.contains("CN=good"), "{log}");
+}
+
+#[test]
+fn a_device_certificate_that_has_expired_or_expires_soon_is_a_warning() {
+    for (from, to, expected) in [
+        (2030, 2040, None),
+        (
+            2020,
+            2033,
+            Some(
+                "warning: the device certificate CN=gateway: expired 137 days ago (2033-01-01T00:00:00Z): servers will refuse it; softsimctl enrol --certificate stores a new one",
+            ),
+        ),
+        (
+            2034,
+            2035,
+            Some(
+                "warning: the device certificate CN=gateway: not valid before 2034-01-01T00:00:00Z: is the clock right?",
+            ),
+        ),
+    ] {
+        let der = certificate("gateway", from, to).der().to_vec();
+        let folder = Folder::new();
+        let _keyd = Keyd::start_with(&folder.at("network.sock"), move |request| {
+            match kind_of(request) {
+                Ok(RequestKind::DeviceCertificate) => {
+                    let der = der.clone();
+                    encoded::<DeviceCertificate>(Ok(CertificateAnswer { der }))
+                }
+                _ => answer(request),
+            }
+        });
+        folder.write("");
+        let said = folder.check();
+        assert_eq!(said.status, 0, "{}", said.text);
+        let warned = said.text.lines().find(|line| line.starts_with("warning: "));
+        match (warned, expected) {
+            (None, None) => {}
+            (Some(warned), Some(expected)) => assert!(warned.starts_with(expected), "{warned}"),
+            (warned, expected) => panic!("{warned:?}, {expected:?}"),
+        }
+    }
 }

@@ -8,9 +8,9 @@ use softsim_client::keyd::{Connection, Error};
 use softsim_client::netd::{Command, Control, Event, Report, Status as NetdStatus};
 use softsim_client::paths::Sockets;
 use softsim_client::proto::requests::{
-    AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, ForgetIdentities,
-    GenerateDeviceKey, RemoveTrustAnchor, SealingStatement, SetDeviceCertificate, SetTimeBack,
-    Stage, Status,
+    AddTrustAnchor, CertificateRequest, Commit, Delete, DeviceCertificate, Disable, Enable,
+    ForgetIdentities, GenerateDeviceKey, RemoveTrustAnchor, SealingStatement, SetDeviceCertificate,
+    SetTimeBack, Stage, Status,
 };
 use softsim_client::proto::{
     Enforcement, IdentityPrivacy, IdentityStatus, Overwrites, ProfileInfo, ProfileState, Refusal,
@@ -20,6 +20,7 @@ use softsim_client::time;
 use softsim_sandbox::exit_status::SOFTWARE;
 
 use crate::args::Enrol;
+use crate::certificate::Judged;
 use crate::failure::Failure;
 use crate::output::Output;
 use crate::verdict::Verdict;
@@ -27,11 +28,13 @@ use crate::{files, text};
 
 /// Shows the status of each daemon that runs. It is a failure if keyd doesn't.
 pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
-    let keyd = Connection::connect(&sockets.admin).and_then(|mut keyd| keyd.call(&Status {}));
-    let keyd = keyd.map_err(Failure::from);
+    let keyd = keyd_status(sockets);
     let netd = netd_status(sockets);
     if keyd.is_ok() || netd.is_ok() {
-        let verdict = Verdict::of(keyd.as_ref().ok(), netd.as_ref().ok());
+        let verdict = Verdict::of(
+            keyd.as_ref().ok().map(|keyd| &keyd.answer),
+            netd.as_ref().ok(),
+        );
         let value = json!({
             "verdict": verdict.json(),
             "keyd": keyd.as_ref().ok().map(keyd_json),
@@ -52,6 +55,28 @@ pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure>
     keyd.map(drop)
 }
 
+/// What keyd tells of itself, and of the device certificate if it has one.
+struct KeydStatus {
+    answer: StatusAnswer,
+    certificate: Option<Judged>,
+}
+
+fn keyd_status(sockets: &Sockets) -> Result<KeydStatus, Failure> {
+    let mut keyd = Connection::connect(&sockets.admin)?;
+    let answer = keyd.call(&Status {})?;
+    let certificate = match answer.certified {
+        true => {
+            let der = keyd.call(&DeviceCertificate {})?.der;
+            Some(Judged::new(&der, answer.times))
+        }
+        false => None,
+    };
+    Ok(KeydStatus {
+        answer,
+        certificate,
+    })
+}
+
 fn netd_status(sockets: &Sockets) -> Result<NetdStatus, Failure> {
     let mut control = Control::run(&sockets.netd, &Command::Status {})?;
     match control.next().transpose()? {
@@ -65,7 +90,11 @@ fn netd_status(sockets: &Sockets) -> Result<NetdStatus, Failure> {
     }
 }
 
-fn keyd_json(status: &StatusAnswer) -> Value {
+fn keyd_json(status: &KeydStatus) -> Value {
+    let KeydStatus {
+        answer: status,
+        certificate,
+    } = status;
     let Enforcement {
         landlock_abi,
         seccomp_calls,
@@ -90,6 +119,7 @@ fn keyd_json(status: &StatusAnswer) -> Value {
         "device_id": status.device_id.map(hex::encode),
         "sealing_key_id": status.sealing_key_id.map(hex::encode),
         "certified": status.certified,
+        "certificate": certificate.as_ref().map(Judged::json),
         "trust_anchors": status.trust_anchors,
         "profiles": status.profiles,
         "profile": status.profile.as_ref().map(profile_json),
@@ -143,7 +173,11 @@ fn line(text: &mut Vec<String>, name: &str, value: impl std::fmt::Display) {
     text.push(format!("{name:<16} {value}"));
 }
 
-fn keyd_text(status: &StatusAnswer) -> Vec<String> {
+fn keyd_text(status: &KeydStatus) -> Vec<String> {
+    let KeydStatus {
+        answer: status,
+        certificate,
+    } = status;
     let mut text = Vec::new();
     let enforcement = &status.enforcement;
     match enforcement.landlock_abi {
@@ -199,8 +233,14 @@ fn keyd_text(status: &StatusAnswer) -> Vec<String> {
             "none: softsimctl enrol makes the device key",
         ),
     }
-    let certificate = if status.certified { "stored" } else { "none" };
-    line(&mut text, "certificate", certificate);
+    match certificate {
+        Some(certificate) => line(&mut text, "certificate", certificate.text()),
+        None => line(
+            &mut text,
+            "certificate",
+            "none: softsimctl enrol --certificate stores it",
+        ),
+    }
     line(&mut text, "trust anchors", status.trust_anchors);
     line(
         &mut text,
@@ -382,11 +422,7 @@ pub fn enrol(sockets: &Sockets, enrol: &Enrol, output: &mut Output<'_>) -> Resul
         return take_out(&mut keyd, &enrol.directory, output);
     }
     if let Some(path) = &enrol.certificate {
-        let certificate = files::read_der(path, "CERTIFICATE")?;
-        keyd.call(&SetDeviceCertificate {
-            certificate: &certificate,
-        })?;
-        done(output, "certificate_stored", path.display())?;
+        store_certificate(&mut keyd, path, output)?;
     }
     for path in &enrol.trust_issuer {
         let issuer = files::read_der(path, "PUBLIC KEY")?;
@@ -398,6 +434,38 @@ pub fn enrol(sockets: &Sockets, enrol: &Enrol, output: &mut Output<'_>) -> Resul
         keyd.call(&RemoveTrustAnchor { issuer: &issuer })?;
         done(output, "issuer_distrusted", path.display())?;
     }
+    Ok(())
+}
+
+/// Stores a device certificate, and says what its dates mean.
+fn store_certificate(
+    keyd: &mut Connection,
+    path: &Path,
+    output: &mut Output<'_>,
+) -> Result<(), Failure> {
+    let certificate = files::read_der(path, "CERTIFICATE")?;
+    let judged = Judged::new(&certificate, keyd.call(&Status {})?.times);
+    judged.refuse_expired(path)?;
+    keyd.call(&SetDeviceCertificate {
+        certificate: &certificate,
+    })?;
+    let warning = judged.warning();
+    let value = json!({
+        "done": "certificate_stored",
+        "of": path,
+        "certificate": judged.json(),
+        "warning": warning,
+    });
+    output.result(&value, || {
+        let warning = warning.iter().map(|warning| format!("warning: {warning}"));
+        [
+            format!("certificate stored {}", path.display()),
+            judged.text(),
+        ]
+        .into_iter()
+        .chain(warning)
+        .collect()
+    })?;
     Ok(())
 }
 

@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod args;
+mod certificate;
 pub mod failure;
 pub mod files;
 pub mod keyd;

@@ -48,7 +48,7 @@ fn status_answer() -> StatusAnswer {
         },
         device_id: Some([0xd1; 32]),
         sealing_key_id: None,
-        certified: true,
+        certified: false,
         trust_anchors: 1,
         profiles: 1,
         profile: Some(ProfileInfo {

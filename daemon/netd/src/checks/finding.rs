@@ -51,11 +51,11 @@ impl Kind {
     }
 }
 
-/// A place in the configuration.
+/// A place in the configuration, or none.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Place {
-    /// The file.
-    pub file: PathBuf,
+    /// The file, if it is about one.
+    pub file: Option<PathBuf>,
     /// The line, if it is about one.
     pub line: Option<Line>,
     /// The name of the access, if it is about one.
@@ -126,7 +126,9 @@ impl std::error::Error for Finding {}
 /// Each part that there is, and a colon.
 impl fmt::Display for Place {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.file.display())?;
+        if let Some(file) = &self.file {
+            write!(f, "{}: ", file.display())?;
+        }
         let line = self.line.as_ref().map(|line| match &self.field {
             Some(_) => format!("line {}", line.number),
             // The text is all that tells what is meant.

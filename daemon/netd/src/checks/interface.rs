@@ -73,8 +73,14 @@ fn grant(name: &str) -> String {
         // Only a container or a unit takes a capability from root.
         0 => format!("give {name} to the container or the unit that softsim-netd runs in"),
         _ => format!(
-            "add {name} to AmbientCapabilities= and CapabilityBoundingSet= of softsim-netd's unit \
-             (systemctl edit softsim-netd)"
+            "systemctl edit softsim-netd, and add {name} to AmbientCapabilities= and \
+             CapabilityBoundingSet={}",
+            // The frames' socket is of a family that the unit doesn't allow either.
+            if name == RAW.0 {
+                ", and AF_PACKET to RestrictAddressFamilies="
+            } else {
+                ""
+            }
         ),
     }
 }

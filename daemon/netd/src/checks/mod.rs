@@ -4,6 +4,7 @@
 //! They find everything that is wrong, not only the first. netd makes them at its start, and
 //! `--check` makes them without a start. A [`Finding`] is data, so that any program can show it.
 
+pub(crate) mod certificates;
 mod finding;
 mod interface;
 mod key_process;
@@ -40,9 +41,19 @@ pub(crate) fn run(file: &Path) -> (Option<Config>, Vec<Finding>) {
 /// Checks what a configuration names.
 fn around(config: &Config, file: &Path) -> Vec<Finding> {
     let mut findings = state_folder::check(config, file);
-    if config.section.has("keyd_socket") {
-        findings.extend(key_process::connect(config).err());
-    }
+    let keyd = config
+        .section
+        .has("keyd_socket")
+        .then(|| key_process::connect(config));
+    let keyd = match keyd {
+        Some(Ok(keyd)) => Some(keyd),
+        Some(Err(finding)) => {
+            findings.push(finding);
+            None
+        }
+        None => None,
+    };
+    findings.extend(certificates::check(config, keyd));
     findings.extend(folder_of_control_socket(config));
     if config.sandbox == Sandbox::Off {
         let problem = "softsim-netd runs unconfined, which is for debugging";

@@ -1,0 +1,85 @@
+//! What softsimctl says of the device certificate: its subject, its dates, and whether it serves.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+use softsim_client::certificate::{Certificate, Malformed, State};
+use softsim_client::proto::Times;
+use softsim_sandbox::exit_status::DATA;
+
+use crate::failure::Failure;
+
+/// A device certificate, and the times that its dates are judged by.
+pub(crate) struct Judged {
+    read: Result<Certificate, Malformed>,
+    times: Times,
+}
+
+impl Judged {
+    /// A certificate in DER.
+    pub(crate) fn new(der: &[u8], times: Times) -> Self {
+        Self {
+            read: Certificate::parse(der),
+            times,
+        }
+    }
+
+    /// Refuses a certificate that has certainly expired, whatever the host's clock says.
+    pub(crate) fn refuse_expired(&self, path: &Path) -> Result<(), Failure> {
+        match &self.read {
+            Ok(read) if read.state(&self.times) == (State::Expired { certainly: true }) => {
+                let message = format!(
+                    "{}: expected a certificate that is valid, got {}, {}",
+                    path.display(),
+                    read.subject,
+                    read.dates(&self.times)
+                );
+                Err(Failure::new(DATA, message).advise(
+                    "softsimctl time shows the times that have certainly passed, whatever the clock says",
+                ))
+            }
+            // keyd judges whether it is a certificate.
+            _ => Ok(()),
+        }
+    }
+
+    /// Its subject and its dates, in one line.
+    pub(crate) fn text(&self) -> String {
+        match &self.read {
+            Ok(read) => format!("{}, {}", read.subject, read.dates(&self.times)),
+            Err(Malformed) => "stored, but its dates can't be read".to_owned(),
+        }
+    }
+
+    /// What whoever stores it should know.
+    pub(crate) fn warning(&self) -> Option<String> {
+        let Ok(read) = &self.read else {
+            return Some("its dates can't be read".to_owned());
+        };
+        let dates = read.dates(&self.times);
+        match read.state(&self.times) {
+            State::Valid => None,
+            State::EndsSoon => Some(format!("it {dates}")),
+            State::NotYet => Some(format!(
+                "it is {dates}: servers may refuse it until then, unless the clock is wrong (softsimctl time)"
+            )),
+            State::Expired { .. } => Some(format!(
+                "it {dates}: servers will refuse it, unless the clock is wrong (softsimctl time)"
+            )),
+        }
+    }
+
+    /// The same for programs.
+    pub(crate) fn json(&self) -> Value {
+        match &self.read {
+            Ok(read) => json!({
+                "subject": read.subject,
+                "not_before": read.not_before,
+                "not_after": read.not_after,
+                "days_left": read.days_left(&self.times),
+                "state": read.state(&self.times).name(),
+            }),
+            Err(Malformed) => json!({ "state": "unreadable" }),
+        }
+    }
+}

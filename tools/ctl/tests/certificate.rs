@@ -1,0 +1,283 @@
+//! softsimctl tells what the dates of the device certificate mean: when it is stored, and in the
+//! status.
+
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::sync::{Arc, Mutex};
+use std::{fs, thread};
+
+use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+use serde_json::Value;
+use socket2::{Domain, SockAddr, Socket, Type};
+use softsim_client::proto::requests::{DeviceCertificate, Hello, SetDeviceCertificate, Status};
+use softsim_client::proto::{
+    Call, CertificateAnswer, Counters, Enforcement, HelloAnswer, IdentityPrivacy, KekSource,
+    KeyMemory, MAX_ANSWER, MAX_REQUEST, Overwrites, PROTOCOL_VERSION, Refusal, RequestKind, Role,
+    StatusAnswer, Times, encode_answer, kind_of,
+};
+
+/// 2030-07-01T00:00:00Z.
+const NOW: u64 = 1_909_094_400;
+const DAY: u64 = 86_400;
+
+/// A certificate that is valid from the beginning of a day to that of another.
+fn certificate(from: (i32, u8, u8), to: (i32, u8, u8)) -> (Vec<u8>, String) {
+    let mut params = CertificateParams::default();
+    params.distinguished_name = rcgen::DistinguishedName::new();
+    params
+        .distinguished_name
+        .push(DnType::CommonName, "gateway");
+    params.not_before = date_time_ymd(from.0, from.1, from.2);
+    params.not_after = date_time_ymd(to.0, to.1, to.2);
+    let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+    (certificate.der().to_vec(), certificate.pem())
+}
+
+fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
+    let mut buffer = vec![0; MAX_ANSWER];
+    encode_answer::<C>(&answer, &mut buffer).unwrap().to_vec()
+}
+
+fn status(times: Times) -> StatusAnswer {
+    StatusAnswer {
+        enforcement: Enforcement {
+            landlock_abi: 7,
+            seccomp_calls: 12,
+            key_memory: KeyMemory::SecretMemory,
+            kek_source: KekSource::Development,
+            overwrites: Overwrites::InPlace,
+            identity_privacy: IdentityPrivacy::Patient,
+            identity_patience: 600,
+            supplicant: false,
+            test_profiles: false,
+        },
+        device_id: Some([0xd1; 32]),
+        sealing_key_id: None,
+        certified: true,
+        trust_anchors: 0,
+        profiles: 0,
+        profile: None,
+        capacity: 8,
+        anchor: None,
+        committed: None,
+        accounts: None,
+        identities: None,
+        counters: Some(Counters::default()),
+        times,
+    }
+}
+
+/// A folder with a keyd that has this certificate and these times, and the number of certificates
+/// that it was given.
+struct Gateway {
+    folder: tempfile::TempDir,
+    stored: Arc<Mutex<u32>>,
+}
+
+impl Gateway {
+    fn new(times: Times, der: Vec<u8>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let stored = Arc::new(Mutex::new(0));
+        let count = Arc::clone(&stored);
+        let answer = move |request: &[u8]| match kind_of(request).unwrap() {
+            RequestKind::Hello => encoded::<Hello>(Ok(HelloAnswer {
+                version: PROTOCOL_VERSION,
+                role: Role::Admin,
+                max_request: MAX_REQUEST as u32,
+                max_handles: 4,
+            })),
+            RequestKind::Status => encoded::<Status>(Ok(status(times))),
+            RequestKind::DeviceCertificate => {
+                encoded::<DeviceCertificate>(Ok(CertificateAnswer { der: der.clone() }))
+            }
+            RequestKind::SetDeviceCertificate => {
+                *count.lock().unwrap() += 1;
+                encoded::<SetDeviceCertificate<'_>>(Ok(()))
+            }
+            other => panic!("{other}"),
+        };
+        serve(&folder.path().join("admin.sock"), answer);
+        Self { folder, stored }
+    }
+
+    fn softsimctl(&self, arguments: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_softsimctl"))
+            .args(arguments)
+            .current_dir(self.folder.path())
+            .env(
+                "SOFTSIM_ADMIN_SOCKET",
+                self.folder.path().join("admin.sock"),
+            )
+            .env("SOFTSIM_NETD_SOCKET", self.folder.path().join("netd.sock"))
+            .output()
+            .unwrap()
+    }
+
+    /// The text and the object of a status.
+    fn status(&self) -> (String, Value) {
+        let text = self.softsimctl(&["status"]).stdout;
+        let json = self.softsimctl(&["--json", "status"]).stdout;
+        (
+            String::from_utf8(text).unwrap(),
+            serde_json::from_slice(&json).unwrap(),
+        )
+    }
+
+    fn enrol(&self, pem: &str, options: &[&str]) -> Output {
+        fs::write(self.folder.path().join("device.pem"), pem).unwrap();
+        let enrol = ["enrol", "--certificate", "device.pem"];
+        self.softsimctl(&[&enrol, options].concat())
+    }
+
+    fn stored(&self) -> u32 {
+        *self.stored.lock().unwrap()
+    }
+}
+
+/// Serves every connection, one after the other.
+fn serve(path: &Path, answer: impl Fn(&[u8]) -> Vec<u8> + Send + 'static) {
+    let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    listener.bind(&SockAddr::unix(path).unwrap()).unwrap();
+    listener.listen(4).unwrap();
+    thread::spawn(move || {
+        while let Ok((mut client, _)) = listener.accept() {
+            let mut request = vec![0; MAX_REQUEST];
+            while let Ok(length @ 1..) = client.read(&mut request) {
+                client.write_all(&answer(&request[..length])).unwrap();
+            }
+        }
+    });
+}
+
+/// The times of a gateway whose clock is right.
+fn clock(clock: u64) -> Times {
+    Times {
+        clock,
+        built: NOW - 2 * 365 * DAY,
+        kept: 0,
+    }
+}
+
+#[test]
+fn status_tells_subject_and_end_of_the_device_certificate() {
+    for (to, words, state, days) in [
+        (
+            (2031, 7, 1),
+            "expires in 365 days (2031-07-01T00:00:00Z)",
+            "valid",
+            365,
+        ),
+        (
+            (2030, 7, 13),
+            "expires in 12 days (2030-07-13T00:00:00Z)",
+            "ends-soon",
+            12,
+        ),
+        (
+            (2030, 6, 28),
+            "expired 2 days ago (2030-06-28T00:00:00Z)",
+            "expired",
+            -3,
+        ),
+    ] {
+        let (der, _) = certificate((2029, 7, 1), to);
+        // A moment before midnight, so that the days are whole.
+        let (text, json) = Gateway::new(clock(NOW - 1), der).status();
+        let line = format!("certificate      CN=gateway, {words}\n");
+        assert!(text.contains(&line), "{text}");
+        let json = &json["keyd"]["certificate"];
+        assert_eq!(json["subject"], "CN=gateway");
+        assert_eq!(json["state"], state);
+        assert_eq!(json["days_left"], days);
+        assert!(json["not_after"].as_u64() > json["not_before"].as_u64());
+    }
+}
+
+#[test]
+fn status_goes_on_without_the_dates_of_what_cannot_be_read() {
+    let (text, json) = Gateway::new(clock(NOW), vec![0x30, 0]).status();
+    let line = "certificate      stored, but its dates can't be read\n";
+    assert!(text.contains(line), "{text}");
+    assert_eq!(json["keyd"]["certificate"]["state"], "unreadable");
+}
+
+#[test]
+fn enrol_tells_the_dates_and_warns_of_those_that_do_not_serve() {
+    for (from, to, warning) in [
+        ((2029, 7, 1), (2031, 7, 1), None),
+        (
+            (2029, 7, 1),
+            (2030, 7, 13),
+            Some("it expires in 12 days (2030-07-13T00:00:00Z)"),
+        ),
+        (
+            (2029, 7, 1),
+            (2030, 6, 28),
+            Some(
+                "it expired 2 days ago (2030-06-28T00:00:00Z): servers will refuse it, unless the clock is wrong (softsimctl time)",
+            ),
+        ),
+        (
+            (2030, 8, 1),
+            (2031, 8, 1),
+            Some(
+                "it is not valid before 2030-08-01T00:00:00Z: servers may refuse it until then, unless the clock is wrong (softsimctl time)",
+            ),
+        ),
+    ] {
+        let (_, pem) = certificate(from, to);
+        let gateway = Gateway::new(clock(NOW - 1), Vec::new());
+        let output = gateway.enrol(&pem, &[]);
+        let text = String::from_utf8(output.stdout).unwrap();
+        assert!(output.status.success(), "{text}");
+        assert!(
+            text.starts_with("certificate stored device.pem\nCN=gateway, "),
+            "{text}"
+        );
+        let warned = text.lines().find_map(|line| line.strip_prefix("warning: "));
+        assert_eq!(warned, warning);
+        let json = gateway.enrol(&pem, &["--json"]).stdout;
+        let json: Value = serde_json::from_slice(&json).unwrap();
+        assert_eq!(json["done"], "certificate_stored");
+        assert_eq!(json["warning"].as_str(), warning);
+        assert_eq!(json["certificate"]["subject"], "CN=gateway");
+        assert_eq!(gateway.stored(), 2);
+    }
+}
+
+#[test]
+fn enrol_refuses_a_certificate_that_has_certainly_expired_and_stores_nothing() {
+    let (_, pem) = certificate((2029, 7, 1), (2030, 6, 28));
+    // The clock stands at 1970; what an operator signed shows that the end has passed.
+    let times = Times {
+        clock: 0,
+        built: 0,
+        kept: NOW,
+    };
+    let gateway = Gateway::new(times, Vec::new());
+    let output = gateway.enrol(&pem, &[]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(65), "{text}");
+    assert!(text.contains("device.pem: expected a certificate that is valid, got CN=gateway, expired 3 days ago (2030-06-28T00:00:00Z)"), "{text}");
+    assert!(text.contains("softsimctl time shows"), "{text}");
+    assert_eq!(gateway.stored(), 0);
+}
+
+#[test]
+fn without_a_clock_a_certificate_may_have_begun() {
+    let (_, pem) = certificate((2030, 8, 1), (2031, 8, 1));
+    let times = Times {
+        clock: 0,
+        built: NOW,
+        kept: 0,
+    };
+    let gateway = Gateway::new(times, Vec::new());
+    let text = String::from_utf8(gateway.enrol(&pem, &[]).stdout).unwrap();
+    assert!(
+        text.ends_with("CN=gateway, expires 2031-08-01T00:00:00Z\n"),
+        "{text}"
+    );
+}
