@@ -32,7 +32,7 @@ pub use wire::{
 };
 
 /// The version of the protocol. keyd refuses a [`requests::Hello`] with another one.
-pub const PROTOCOL_VERSION: u16 = 1;
+pub const PROTOCOL_VERSION: u16 = 2;
 
 /// The longest request of all, in octets: the transcript of a DTLS handshake.
 pub const MAX_REQUEST: usize = 16 << 10;
