@@ -18,6 +18,11 @@ use softsim_eap_packet::Kind;
 use crate::keyd::{Keyd, RequestError};
 use crate::progress::Fault;
 
+/// How many re-authentication identities in a row a network may refuse before its method begins.
+/// After that, it sees them inside the method only, since each refusal costs an attempt, and with a
+/// controlled port the connection.
+const MAX_FAST_REFUSED: u8 = 2;
+
 /// The type of AT_MAC (RFC 4187 §10.15).
 const AT_MAC: u8 = Kind::MAC.0;
 
@@ -76,6 +81,8 @@ pub struct Conversation {
     full_authentication: bool,
     /// Whether it got a pseudonym in this conversation.
     pseudonym: bool,
+    /// How many re-authentication identities in a row were refused before the method began.
+    fast_refused: u8,
     forward_secrecy_required: bool,
     /// Whether the carrier is authorised already. Then no refusal counts, since anybody on the
     /// wire can ask us for identities, and we aren't kept out.
@@ -108,6 +115,7 @@ impl Conversation {
             first_identity,
             full_authentication: false,
             pseudonym: false,
+            fast_refused: 0,
             authorised: false,
             forward_secrecy_required: policy.peer.forward_secrecy == ForwardSecrecy::Require,
             refused: None,
@@ -162,6 +170,7 @@ impl Conversation {
     /// without an EAP packet that the peer believes.
     pub(super) fn abandon(&mut self, rejected: bool) {
         self.received = None;
+        self.over = true;
         match rejected {
             true => self.peer.rejected(),
             false => self.peer.carrier_failed(),
@@ -176,6 +185,7 @@ impl Conversation {
                 Output::Send(packet) => Action::Send(packet),
                 Output::Note(note) => Action::Note(note),
                 Output::Refused => {
+                    self.count_fast_refusal();
                     self.tell_refusal(true);
                     continue;
                 }
@@ -307,6 +317,12 @@ impl Conversation {
             self.pseudonym = false;
         }
         self.full_authentication = false;
+        let wanted = match wanted {
+            IdentityRequest::Any if !inside && self.fast_refused >= MAX_FAST_REFUSED => {
+                IdentityRequest::FullAuthentication
+            }
+            wanted => wanted,
+        };
         let inside = inside && !self.authorised;
         let network_name = std::mem::take(&mut self.network_name);
         let given = self.call(&Identity {
@@ -452,7 +468,12 @@ impl Conversation {
         };
         let msk = received.as_ref().map(|msk| SecretSlice(msk.expose()));
         Action::Ended(match self.call(&Confirm { handle, msk }) {
-            Ok(()) => Ok(self.authentication(&success)),
+            Ok(()) => {
+                if success.reauthenticated {
+                    self.fast_refused = 0;
+                }
+                Ok(self.authentication(&success))
+            }
             Err(error) => {
                 let fault = Fault::from(&error);
                 self.refused = Some(error);
@@ -475,6 +496,12 @@ impl Conversation {
             ) => true,
             Reason::Unprocessable(Unprocessable::IdentityWithheld) => self.forward_secrecy_required,
             _ => false,
+        }
+    }
+
+    fn count_fast_refusal(&mut self) {
+        if let Some((_, IdentityKind::Reauthentication)) = self.first_identity {
+            self.fast_refused = self.fast_refused.saturating_add(1);
         }
     }
 

@@ -223,3 +223,31 @@ async fn an_attempt_that_ends_before_its_method_leaves_no_identity_to_the_next()
         assert_eq!(told.count(), if refused { 3 } else { 0 }, "{name}");
     }
 }
+
+/// A network that chooses by the realm, or by the first character, refuses each of them.
+#[tokio::test]
+async fn a_network_that_twice_refused_reauthentication_identities_sees_them_inside_the_method_only() {
+    let rejected = || Output::Failed(Fault::new(Failure::Refused, "over"));
+    let outputs = (1..=4).flat_map(|identifier| {
+        [
+            Output::OwnRequest([1, identifier, 0, 5, 1].into()),
+            rejected(),
+        ]
+    });
+    let inside = message(9, Subtype::Identity, Attribute::AnyIdReq);
+    let outputs = outputs.chain([eap(&IDENTITY_REQUEST), eap(&inside)]);
+    let asked = Arc::new(Mutex::new(Vec::new()));
+    let notes = Arc::clone(&asked);
+    let keyd = scripted_keyd::connect(move |request| answer(request, &notes, &mut true));
+    let policy = Policy {
+        peer: Config::new(),
+        realm: Realm::Wlan,
+    };
+    let conversation = Conversation::new(keyd.into(), &policy);
+    let mut exchange = Exchange::new(Scripted::new(false, outputs), conversation);
+    while exchange.advance().await.unwrap().is_some() {}
+    let shown = ["8fast@home", "8fast@home", "7alice@home", "7alice@home"];
+    assert_eq!(exchange.carrier.shown[..4], shown);
+    let last = *asked.lock().unwrap().last().unwrap();
+    assert_eq!(last, Asked::Identity(IdentityRequest::Any, true));
+}
