@@ -48,10 +48,6 @@ const NOT_EVERY_TIME: &[(&str, &str)] = &[
         "newer versions of systemd's modules: hash keys",
     ),
     ("fstat", "newer versions of glibc: newfstatat"),
-    (
-        "clock_gettime",
-        "a machine whose vDSO doesn't know the time",
-    ),
 ];
 
 /// A name server for each combination of UDP or TCP and IPv4 or IPv6.

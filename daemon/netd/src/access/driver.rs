@@ -69,6 +69,10 @@ pub(super) async fn run(
             // If nobody can give orders any more, netd ends.
             Some(order) = orders.recv() => match order {
                 Order::Connect(done) => {
+                    // What has changed by now must not interrupt the attempt a second later.
+                    if subscriber.has_changed(&keyd).await {
+                        driver.begin_anew().await?;
+                    }
                     driver.waiting.push(done);
                     driver.connect();
                 }

@@ -226,7 +226,8 @@ async fn an_attempt_that_ends_before_its_method_leaves_no_identity_to_the_next()
 
 /// A network that chooses by the realm, or by the first character, refuses each of them.
 #[tokio::test]
-async fn a_network_that_twice_refused_reauthentication_identities_sees_them_inside_the_method_only() {
+async fn a_network_that_twice_refused_reauthentication_identities_sees_them_inside_the_method_only()
+{
     let rejected = || Output::Failed(Fault::new(Failure::Refused, "over"));
     let outputs = (1..=4).flat_map(|identifier| {
         [
