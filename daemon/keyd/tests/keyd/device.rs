@@ -17,9 +17,11 @@ fn hello_tells_the_role_and_refuses_another_version() {
         let hello = device.ask(role, &Hello { version }).unwrap();
         assert_eq!((hello.version, hello.role), (PROTOCOL_VERSION, role));
     }
-    let refusal = device.ask(Role::App, &Hello { version: 2 }).unwrap_err();
     let expected = PROTOCOL_VERSION;
-    assert_eq!(refusal, Refusal::Version { expected, got: 2 });
+    for got in [expected - 1, expected + 1] {
+        let refusal = device.ask(Role::App, &Hello { version: got });
+        assert_eq!(refusal.unwrap_err(), Refusal::Version { expected, got });
+    }
 }
 
 #[test]
