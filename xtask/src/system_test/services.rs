@@ -96,6 +96,7 @@ fn serve(machine: &mut Machine, programs: &Path) -> Result<()> {
             service,
         ])?;
     }
+    machine.run(&["systemctl", "reload", "softsim-netd"])?;
     for service in SERVICES {
         tells_that_it_lives(machine, service)?;
     }
