@@ -154,6 +154,11 @@ impl Conversation {
         self.authorised = authorised;
     }
 
+    /// The subscriber is another one: what networks refused was not its identity.
+    pub(super) fn forget_refusals(&mut self) {
+        self.fast_refused = 0;
+    }
+
     /// Takes a packet of the server.
     pub fn receive(&mut self, packet: &[u8]) {
         self.peer.handle_packet(packet);
@@ -187,6 +192,7 @@ impl Conversation {
                 Output::Refused => {
                     self.count_fast_refusal();
                     self.tell_refusal(true);
+                    self.over = true;
                     continue;
                 }
                 Output::Done(outcome) => self.end(outcome),
@@ -499,8 +505,10 @@ impl Conversation {
         }
     }
 
+    /// What comes while the carrier is authorised may be anybody's.
     fn count_fast_refusal(&mut self) {
-        if let Some((_, IdentityKind::Reauthentication)) = self.first_identity {
+        let first = self.first_identity.as_ref().map(|(_, kind)| *kind);
+        if first == Some(IdentityKind::Reauthentication) && !self.authorised {
             self.fast_refused = self.fast_refused.saturating_add(1);
         }
     }

@@ -140,6 +140,7 @@ impl<C: Carrier> Driver<C> {
         self.disconnect("the profile or its identities have changed");
         self.work().await?;
         self.backoff.reset();
+        self.exchange.conversation.forget_refusals();
         self.connect();
         Ok(())
     }

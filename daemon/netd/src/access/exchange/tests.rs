@@ -224,19 +224,12 @@ async fn an_attempt_that_ends_before_its_method_leaves_no_identity_to_the_next()
     }
 }
 
-/// A network that chooses by the realm, or by the first character, refuses each of them.
-#[tokio::test]
-async fn a_network_that_twice_refused_reauthentication_identities_sees_them_inside_the_method_only()
-{
-    let rejected = || Output::Failed(Fault::new(Failure::Refused, "over"));
-    let outputs = (1..=4).flat_map(|identifier| {
-        [
-            Output::OwnRequest([1, identifier, 0, 5, 1].into()),
-            rejected(),
-        ]
-    });
-    let inside = message(9, Subtype::Identity, Attribute::AnyIdReq);
-    let outputs = outputs.chain([eap(&IDENTITY_REQUEST), eap(&inside)]);
+/// What keyd gives and the network sees while these things happen, if keyd always has another
+/// re-authentication identity.
+async fn shown_with_fast_identities(
+    authorised: bool,
+    outputs: impl IntoIterator<Item = Output>,
+) -> (Vec<String>, Vec<Asked>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&asked);
     let keyd = scripted_keyd::connect(move |request| answer(request, &notes, &mut true));
@@ -245,10 +238,39 @@ async fn a_network_that_twice_refused_reauthentication_identities_sees_them_insi
         realm: Realm::Wlan,
     };
     let conversation = Conversation::new(keyd.into(), &policy);
-    let mut exchange = Exchange::new(Scripted::new(false, outputs), conversation);
+    let mut exchange = Exchange::new(Scripted::new(authorised, outputs), conversation);
     while exchange.advance().await.unwrap().is_some() {}
-    let shown = ["8fast@home", "8fast@home", "7alice@home", "7alice@home"];
-    assert_eq!(exchange.carrier.shown[..4], shown);
-    let last = *asked.lock().unwrap().last().unwrap();
-    assert_eq!(last, Asked::Identity(IdentityRequest::Any, true));
+    let asked = asked.lock().unwrap();
+    (exchange.carrier.shown, asked.clone())
+}
+
+/// A network that chooses by the realm, or by the first character, refuses each of them.
+#[tokio::test]
+async fn a_network_that_twice_refused_reauthentication_identities_sees_them_inside_the_method_only()
+{
+    let outputs = (1..=4).flat_map(|identifier| {
+        let rejected = Output::Failed(Fault::new(Failure::Refused, "over"));
+        [
+            Output::OwnRequest([1, identifier, 0, 5, 1].into()),
+            rejected,
+        ]
+    });
+    let inside = message(9, Subtype::Identity, Attribute::AnyIdReq);
+    let outputs = outputs.chain([eap(&IDENTITY_REQUEST), eap(&inside)]);
+    let (shown, asked) = shown_with_fast_identities(false, outputs).await;
+    let expected = ["8fast@home", "8fast@home", "7alice@home", "7alice@home"];
+    assert_eq!(shown[..4], expected);
+    assert_eq!(
+        asked.last(),
+        Some(&Asked::Identity(IdentityRequest::Any, true))
+    );
+}
+
+/// Anybody on the wire can forge them.
+#[tokio::test]
+async fn failures_that_come_while_the_port_is_authorised_take_no_reauthentication_identity_away() {
+    let outputs = (1..=4)
+        .flat_map(|identifier| [eap(&[1, identifier, 0, 5, 1]), eap(&[4, identifier, 0, 4])]);
+    let (shown, _) = shown_with_fast_identities(true, outputs).await;
+    assert_eq!(shown, ["8fast@home"; 4]);
 }
