@@ -89,7 +89,13 @@ impl Reload {
         while hangups.recv().await.is_some() {
             self.manager.reloading();
             match self.read().await {
-                Ok((config, files)) => self.apply(config, &files).await,
+                // Without keyd, accesses would end that can't begin again.
+                Ok((config, files)) => match served(&self.keyd).await {
+                    Ok(()) => self.apply(config, &files).await,
+                    Err(reason) => {
+                        tracing::error!("SIGHUP: {reason}; the configuration in force stays");
+                    }
+                },
                 Err(findings) => {
                     findings.iter().for_each(Finding::log);
                     let summary = checks::summary(&findings);
@@ -190,7 +196,6 @@ impl Reload {
     }
 
     async fn begin(&self, settings: Settings, files: &Files) -> Result<(), String> {
-        served(&self.keyd).await?;
         let connection = connect(&self.connector).await;
         let keyd = self
             .lines

@@ -10,7 +10,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use support::Netd;
+use support::{Keyd, Netd};
 
 const READ_AGAIN: &str = "the configuration was read again";
 
@@ -123,6 +123,24 @@ fn a_configuration_with_errors_changes_nothing_and_each_is_told() {
     netd.await_log("got mode 0644", 1);
     netd.await_log("the configuration in force stays", 3);
     assert_eq!(accesses(&netd), [("one".to_owned(), 1)]);
+}
+
+/// An access that ended couldn't begin again, and nobody would try.
+#[test]
+fn without_keyd_a_reload_ends_no_access() {
+    let secret = Secret::new();
+    let (one, two) = (server(), server());
+    let (netd, keyd) = Netd::start(&radius("one", &one, &secret.path()));
+    other_request(&one, None);
+    drop(keyd);
+    netd.await_keyd(|lost| lost.is_some());
+    netd.reload(&radius("one", &two, &secret.path()));
+    netd.await_log("the configuration in force stays", 1);
+    assert_eq!(accesses(&netd).len(), 1);
+    let _keyd = Keyd::start(&netd.keyd_socket());
+    netd.await_keyd(|lost| lost.is_none());
+    netd.reload(&radius("one", &two, &secret.path()));
+    other_request(&two, None);
 }
 
 #[test]
