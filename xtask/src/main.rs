@@ -6,6 +6,7 @@ mod demo;
 mod initramfs;
 mod long;
 mod old_kernel;
+mod package;
 mod prerequisites;
 mod run;
 mod style;
@@ -29,6 +30,10 @@ usage: cargo xtask COMMAND
                    and reports what was found, and how often
   bench            keyd as it is shipped against a bare ping-pong, netd's authentication beside
                    eapol_test's against hostapd, and the algorithms
+  package [--verify]
+                   what is shipped, in target/package: Debian packages, an archive with static
+                   programs, container images, bills of materials and checksums;
+                   --verify builds everything twice, in two folders, and compares the bytes
   old-kernel       the sandbox's tests and the journey under Debian 12's kernel 6.1, in qemu
 ";
 
@@ -39,6 +44,7 @@ fn main() -> ExitCode {
         ["test"] => suite::run(),
         ["system-test"] => system_test::run(),
         ["demo", options @ ..] => demo::run(options),
+        ["package", options @ ..] => package::run(options),
         ["soak"] => long::soak(),
         ["redteam"] => long::redteam(),
         ["bench"] => bench::run(),

@@ -83,7 +83,52 @@ pub(crate) const MUSL_TARGET: &str = "x86_64-unknown-linux-musl";
 #[cfg(target_arch = "aarch64")]
 pub(crate) const MUSL_TARGET: &str = "aarch64-unknown-linux-musl";
 
-const CARGO_DENY: &str = "0.20.2";
+/// A program of a crate, which is installed if it is missing.
+pub(crate) struct Tool {
+    name: &'static str,
+    version: &'static str,
+}
+
+const CARGO_DENY: Tool = Tool {
+    name: "cargo-deny",
+    version: "0.20.2",
+};
+
+/// Adds the list of a program's crates to the program.
+pub(crate) const CARGO_AUDITABLE: Tool = Tool {
+    name: "cargo-auditable",
+    version: "0.7.7",
+};
+
+/// Writes that list as a bill of materials.
+pub(crate) const AUDITABLE2CDX: Tool = Tool {
+    name: "auditable2cdx",
+    version: "0.1.0",
+};
+
+/// The programs that `cargo xtask package` needs.
+const PACKAGING: &[Package] = &[
+    Package {
+        program: "dh",
+        package: "debhelper",
+        optional: false,
+    },
+    Package {
+        program: "podman",
+        package: "podman",
+        optional: false,
+    },
+    Package {
+        program: "crun",
+        package: "crun",
+        optional: false,
+    },
+    Package {
+        program: "musl-gcc",
+        package: "musl-tools",
+        optional: false,
+    },
+];
 
 /// The programs that `cargo xtask system-test` needs.
 const MACHINES: &[Package] = &[
@@ -122,6 +167,11 @@ pub(crate) fn debian_packages() -> Result<()> {
 /// Installs missing packages for `cargo xtask system-test`.
 pub(crate) fn system_packages() -> Result<()> {
     install_missing(MACHINES)
+}
+
+/// Installs missing packages for `cargo xtask package`.
+pub(crate) fn packaging() -> Result<()> {
+    install_missing(PACKAGING)
 }
 
 fn install_missing(wanted: &[Package]) -> Result<()> {
@@ -216,21 +266,25 @@ pub(crate) fn cargo_deny() -> Result<Command> {
     if output(&mut cargo(&["deny", "--version"])).is_some() {
         return Ok(cargo(&["deny"]));
     }
+    let mut command = program(&tool(&CARGO_DENY)?.to_string_lossy(), &[]);
+    command.arg("deny");
+    Ok(command)
+}
+
+/// The path of a tool, which is built below the target folder if it isn't there.
+pub(crate) fn tool(tool: &Tool) -> Result<PathBuf> {
+    let Tool { name, version } = tool;
     let tools = target().join("tools");
-    let built = tools.join("bin/cargo-deny");
+    let built = tools.join("bin").join(name);
     if !built.is_file() {
-        println!("building cargo-deny {CARGO_DENY} (once)");
-        let mut install = cargo(&["install", "--locked", "--quiet", "cargo-deny"]);
-        install
-            .args(["--version", CARGO_DENY, "--root"])
-            .arg(&tools);
+        println!("building {name} {version} (once)");
+        let mut install = cargo(&["install", "--locked", "--quiet", name]);
+        install.args(["--version", version, "--root"]).arg(&tools);
         // Its build results would only fill the disk.
         install.env_remove("CARGO_TARGET_DIR");
         succeed(&mut install)?;
     }
-    let mut command = program(&built.to_string_lossy(), &[]);
-    command.arg("deny");
-    Ok(command)
+    Ok(built)
 }
 
 fn install(packages: &[&str]) -> Result<()> {

@@ -1,8 +1,8 @@
 //! Starting other programs from the root of the workspace.
 
-use std::env;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::{env, io};
 
 /// The error that is shown to the user.
 pub(crate) type Result<T> = std::result::Result<T, String>;
@@ -47,6 +47,11 @@ pub(crate) fn succeed(command: &mut Command) -> Result<()> {
         Ok(status) => Err(format!("`{shown}` ended with {status}")),
         Err(error) => Err(format!("`{shown}` could not be started: {error}")),
     }
+}
+
+/// Names the file or folder of an error.
+pub(crate) fn at<T>(path: &Path, outcome: io::Result<T>) -> Result<T> {
+    outcome.map_err(|error| format!("{}: {error}", path.display()))
 }
 
 /// Returns what a command prints, and fails unless it succeeds.

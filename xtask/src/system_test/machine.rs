@@ -8,7 +8,8 @@ use std::process::{Child, Command, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::run::{Result, output, program, root, succeed, target};
+use crate::package;
+use crate::run::{Result, at, output, program, succeed, target};
 
 /// The packages that systemd and the name service switch need, besides Debian's smallest
 /// installation.
@@ -60,17 +61,18 @@ impl Machine {
             let mut ip = program("ip", &["-n", name]);
             succeed(ip.args(arguments.split(' ')))?;
         }
-        for (name, to) in [
-            ("softsim-keyd", "usr/sbin"),
-            ("softsim-netd", "usr/sbin"),
-            ("softsim-bridge", "usr/sbin"),
-            ("softsim-anchord", "usr/sbin"),
-            ("softsimctl", "usr/bin"),
-        ] {
-            machine.install(&programs.join(name), to)?;
-        }
-        machine.install_units()?;
+        machine.install_programs(programs)?;
         Ok(machine)
+    }
+
+    /// Installs the programs, the units and the configuration, and creates their users.
+    fn install_programs(&self, programs: &Path) -> Result<()> {
+        let staged = self.folder.join("staged");
+        package::stage(&staged, programs)?;
+        let mut install = program("sh", &["install.sh", "PREFIX=/usr"]);
+        install.arg(format!("DESTDIR={}", self.root().display()));
+        succeed(install.current_dir(&staged))?;
+        self.inside_tree(&["systemd-sysusers"])
     }
 
     /// Copies a file into a folder of the machine.
@@ -91,24 +93,6 @@ impl Machine {
             fs::set_permissions(&new, fs::Permissions::from_mode(0o644)),
         )?;
         at(&path, fs::rename(&new, &path))
-    }
-
-    /// Installs the packaged units, and creates their users.
-    fn install_units(&self) -> Result<()> {
-        let units = root().join("packaging/systemd");
-        for entry in at(&units, fs::read_dir(&units))? {
-            let unit = at(&units, entry)?.path();
-            match unit.file_name().and_then(|name| name.to_str()) {
-                Some("sysusers.conf") => self.copy(&unit, "usr/lib/sysusers.d/softsim.conf")?,
-                Some("tmpfiles.conf") => self.copy(&unit, "usr/lib/tmpfiles.d/softsim.conf")?,
-                _ => self.install(&unit, "usr/lib/systemd/system")?,
-            }
-        }
-        self.inside_tree(&["systemd-sysusers"])
-    }
-
-    fn copy(&self, file: &Path, to: &str) -> Result<()> {
-        at(file, fs::copy(file, self.root().join(to)).map(drop))
     }
 
     /// Runs a program in the tree, before the machine is started.
@@ -268,8 +252,4 @@ fn base() -> Result<PathBuf> {
         let _ = fs::remove_dir_all(&tree);
     }
     Ok(kept)
-}
-
-fn at<T>(path: &Path, outcome: std::io::Result<T>) -> Result<T> {
-    outcome.map_err(|error| format!("{}: {error}", path.display()))
 }

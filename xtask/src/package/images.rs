@@ -1,0 +1,57 @@
+//! The container images, made by podman from nothing but a static program.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use super::archive::tar;
+use super::copy;
+use super::programs::{Programs, SHIPPED};
+use crate::run::{Result, at, program, root, succeed, target};
+
+const IMAGES: [&str; 3] = ["keyd", "netd", "tools"];
+
+/// Makes the images and the compose file in a folder.
+pub(super) fn build(folder: &Path, programs: &Programs, time: &str) -> Result<()> {
+    let context = target().join("softsim/images");
+    let _ = fs::remove_dir_all(&context);
+    for folder in ["bin", "empty", "store", "run"] {
+        let folder = context.join(folder);
+        at(&folder, fs::create_dir_all(&folder))?;
+    }
+    for name in SHIPPED {
+        copy(&programs.musl.join(name), &context.join("bin"))?;
+    }
+    for image in IMAGES {
+        one(folder, &context, image, time)?;
+    }
+    let _ = fs::remove_dir_all(&context);
+    copy(&root().join("packaging/oci/compose.yaml"), folder)
+}
+
+/// Makes one image. The archive is ours, because podman's has the present
+/// time.
+fn one(folder: &Path, context: &Path, image: &str, time: &str) -> Result<()> {
+    let file = root().join(format!("packaging/oci/Containerfile.{image}"));
+    let name = format!("localhost/softsim-{image}:latest");
+    let mut build = podman(context, &["build", "--quiet", "--timestamp", time]);
+    build.args(["--tag", &name, "--file"]).arg(file);
+    succeed(build.arg(context).stdout(Stdio::null()))?;
+    let layout = context.join(format!("softsim-{image}"));
+    let mut save = podman(context, &["save", "--quiet", "--format=oci-dir"]);
+    succeed(save.arg("--output").arg(&layout).arg(&name))?;
+    let archive = folder.join(format!("softsim-{image}.oci.tar"));
+    tar(&layout, &archive, time, "--transform=s,^[^/]*/,,")
+}
+
+/// podman with a store of its own, so that it leaves nothing in the user's.
+fn podman(context: &Path, arguments: &[&str]) -> Command {
+    let mut command = program(
+        "podman",
+        &["--storage-driver=vfs", "--cgroup-manager=cgroupfs"],
+    );
+    command.arg("--root").arg(context.join("store"));
+    command.arg("--runroot").arg(context.join("run"));
+    command.args(arguments);
+    command
+}
