@@ -3,8 +3,13 @@
 //! `--flag VALUE` and `--flag=VALUE` are the same. A value may hold any octets, as a path may. An
 //! error names the flag.
 //!
+//! `@FILE` stands for the flags in a settings file. Each of its lines holds one: `--flag VALUE`,
+//! `--flag=VALUE` or `--flag`. The value is the rest of the line, without the blanks around it, and
+//! nothing in it is quoted. Empty lines and those that begin with `#` are skipped. An error also
+//! names the file and the line.
+//!
 //! ```
-//! use softsim_args::{Args, ArgsError, Flag, Next, once};
+//! use softsim_args::{ArgsError, Asked, Flag, once, read};
 //!
 //! #[derive(Clone, Copy)]
 //! enum Own {
@@ -13,23 +18,26 @@
 //!
 //! impl Flag for Own {
 //!     const ALL: &[Self] = &[Self::State];
+//!     const FILES: bool = true;
 //!
 //!     fn name(self) -> &'static str {
 //!         "--state"
 //!     }
 //! }
 //!
-//! let mut args = Args::<Own>::new(["--state=/var/lib/softsim"]);
 //! let mut state = None;
-//! while let Some(Next::Flag(flag)) = args.read()? {
-//!     once(flag, &mut state, args.value(flag)?)?;
-//! }
+//! let asked = read(["--state=/var/lib/softsim"], |flag: Own, value| {
+//!     once(flag, &mut state, value.read()?)
+//! })?;
+//! assert_eq!(asked, Asked::Run);
 //! assert_eq!(state.unwrap(), "/var/lib/softsim");
 //! # Ok::<_, ArgsError>(())
 //! ```
 
-use core::marker::PhantomData;
+mod settings_file;
+
 use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 
 use lexopt::{Arg, Parser};
 
@@ -37,89 +45,110 @@ use lexopt::{Arg, Parser};
 pub trait Flag: Copy + 'static {
     /// All flags.
     const ALL: &'static [Self];
+    /// Whether the program takes `@FILE`.
+    const FILES: bool;
 
     /// The flag's name, with its dashes.
     fn name(self) -> &'static str;
 }
 
-/// The next item of a command line.
+/// What a command line asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next<F> {
+pub enum Asked {
     /// `--help` or `-h`.
     Help,
     /// `--version` or `-V`.
     Version,
-    /// A flag of the program. If the flag takes a value, the caller reads it with [`Args::value`].
-    Flag(F),
+    /// What the flags say.
+    Run,
 }
 
-/// The command line of a program with the flags `F`.
-pub struct Args<F> {
-    parser: Parser,
-    flags: PhantomData<F>,
+/// The value of a flag, which only the flags that take one read.
+pub struct Value<'p> {
+    flag: &'static str,
+    parser: &'p mut Parser,
 }
 
-impl<F: Flag> Args<F> {
-    /// Takes the command line, without the program's name.
-    pub fn new(args: impl IntoIterator<Item: Into<OsString>>) -> Self {
-        Self {
-            parser: Parser::from_args(args),
-            flags: PhantomData,
-        }
-    }
-
-    /// Reads the next item; `None` at the end of the command line.
-    ///
-    /// # Errors
-    /// [`ArgsError::Unknown`] if the program has no such flag, [`ArgsError::Value`] if the previous
-    /// flag has a value but takes none.
-    pub fn read(&mut self) -> Result<Option<Next<F>>, ArgsError> {
-        let name = match next(&mut self.parser)? {
-            None => return Ok(None),
-            Some(Next::Help) => return Ok(Some(Next::Help)),
-            Some(Next::Version) => return Ok(Some(Next::Version)),
-            Some(Next::Flag(name)) => name,
-        };
-        let flag = F::ALL.iter().find(|flag| flag.name() == name);
-        match flag {
-            Some(flag) => Ok(Some(Next::Flag(*flag))),
-            None => Err(ArgsError::Unknown(name)),
-        }
-    }
-
-    /// Reads the value of the flag that was read last.
+impl Value<'_> {
+    /// Reads it.
     ///
     /// # Errors
     /// [`ArgsError::NoValue`] if the value is missing or empty.
-    pub fn value(&mut self, flag: F) -> Result<OsString, ArgsError> {
-        value(&mut self.parser).ok_or(ArgsError::NoValue(flag.name()))
+    pub fn read(self) -> Result<OsString, ArgsError> {
+        let value = self.parser.value().ok().filter(|value| !value.is_empty());
+        value.ok_or(ArgsError::NoValue(self.flag))
     }
 }
 
-/// Reads the next item, with the name of a flag.
-#[inline(never)]
-fn next(parser: &mut Parser) -> Result<Option<Next<String>>, ArgsError> {
-    match parser.next() {
-        Ok(None) => Ok(None),
-        Ok(Some(Arg::Long("help") | Arg::Short('h'))) => Ok(Some(Next::Help)),
-        Ok(Some(Arg::Long("version") | Arg::Short('V'))) => Ok(Some(Next::Version)),
-        Ok(Some(Arg::Long(name))) => Ok(Some(Next::Flag(["--", name].concat()))),
-        Ok(Some(Arg::Short(letter))) => Err(ArgsError::Unknown(['-', letter].iter().collect())),
-        // Whatever follows `=` was meant as a value, and isn't for a log.
-        Ok(Some(Arg::Value(value))) => {
-            let name = lossy(&value);
-            let name = name.split('=').next().unwrap_or_default();
-            Err(ArgsError::Unknown(name.to_owned()))
+/// Reads a command line, without the program's name, and gives each flag to `take`. It ends at
+/// `--help` and `--version`.
+///
+/// # Errors
+/// [`ArgsError::Unknown`] if the program has no such flag, [`ArgsError::Value`] if a flag has a
+/// value but takes none, [`ArgsError::File`] if a settings file can't be read, or whatever `take`
+/// returns.
+pub fn read<F: Flag>(
+    args: impl IntoIterator<Item: Into<OsString>>,
+    mut take: impl FnMut(F, Value<'_>) -> Result<(), ArgsError>,
+) -> Result<Asked, ArgsError> {
+    let mut parser = Parser::from_args(args);
+    loop {
+        match next(&mut parser)? {
+            Next::Asked(asked) => return Ok(asked),
+            Next::Flag(name) => give(&name, &mut parser, &mut take)?,
+            Next::Other(word) => match word.as_bytes() {
+                [b'@', path @ ..] if F::FILES => {
+                    settings_file::read(OsStr::from_bytes(path), &mut take)?;
+                }
+                _ => return Err(unknown(&word)),
+            },
         }
+    }
+}
+
+/// The next item of a command line.
+enum Next {
+    Asked(Asked),
+    Flag(String),
+    Other(OsString),
+}
+
+#[inline(never)]
+fn next(parser: &mut Parser) -> Result<Next, ArgsError> {
+    match parser.next() {
+        Ok(None) => Ok(Next::Asked(Asked::Run)),
+        Ok(Some(Arg::Long("help") | Arg::Short('h'))) => Ok(Next::Asked(Asked::Help)),
+        Ok(Some(Arg::Long("version") | Arg::Short('V'))) => Ok(Next::Asked(Asked::Version)),
+        Ok(Some(Arg::Long(name))) => Ok(Next::Flag(["--", name].concat())),
+        Ok(Some(Arg::Short(letter))) => Err(ArgsError::Unknown(['-', letter].iter().collect())),
+        Ok(Some(Arg::Value(word))) => Ok(Next::Other(word)),
         Err(lexopt::Error::UnexpectedValue { option, .. }) => Err(ArgsError::Value(option)),
         // lexopt's other errors occur only when a value is read or parsed.
         Err(_) => Err(ArgsError::Unknown(String::new())),
     }
 }
 
-#[inline(never)]
-fn value(parser: &mut Parser) -> Option<OsString> {
-    parser.value().ok().filter(|value| !value.is_empty())
+/// Gives the flag of this name and its value, which comes next, to `take`.
+fn give<F: Flag>(
+    name: &str,
+    parser: &mut Parser,
+    take: &mut impl FnMut(F, Value<'_>) -> Result<(), ArgsError>,
+) -> Result<(), ArgsError> {
+    let known = F::ALL.iter().find(|flag| flag.name() == name);
+    let flag = *known.ok_or_else(|| ArgsError::Unknown(name.to_owned()))?;
+    let value = Value {
+        flag: flag.name(),
+        parser,
+    };
+    take(flag, value)
+}
+
+/// Whatever follows `=` was meant as a value, and isn't for a log.
+#[cold]
+fn unknown(word: &OsStr) -> ArgsError {
+    let word = lossy(word);
+    let name = word.split('=').next().unwrap_or_default();
+    ArgsError::Unknown(name.to_owned())
 }
 
 /// Stores the value of a flag that may be given once.
@@ -188,6 +217,24 @@ pub enum ArgsError {
     /// Two flags exclude each other.
     #[error("expected {0} or {1}, got both")]
     Both(&'static str, &'static str),
+    /// A settings file can't be read.
+    #[error("{path}: {reason}")]
+    File {
+        /// The file.
+        path: String,
+        /// Why.
+        reason: String,
+    },
+    /// An error of a line of a settings file.
+    #[error("{path}:{line}: {error}")]
+    Line {
+        /// The file.
+        path: String,
+        /// The line's number, from 1.
+        line: usize,
+        /// What is wrong with it.
+        error: Box<ArgsError>,
+    },
 }
 
 impl ArgsError {
@@ -210,8 +257,6 @@ fn lossy(value: &OsStr) -> String {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
-    use std::os::unix::ffi::OsStrExt;
-
     use super::*;
 
     #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -222,6 +267,7 @@ mod tests {
 
     impl Flag for Test {
         const ALL: &[Self] = &[Self::State, Self::Same];
+        const FILES: bool = true;
 
         fn name(self) -> &'static str {
             match self {
@@ -231,38 +277,54 @@ mod tests {
         }
     }
 
-    fn args(line: &str) -> Args<Test> {
-        Args::new(line.split_whitespace())
+    /// What was given for `--state`, and whether `--same` was.
+    type Given = (Option<OsString>, bool);
+
+    fn given(args: &[&OsStr]) -> Result<(Asked, Given), ArgsError> {
+        let (mut state, mut same) = (None, false);
+        let asked = read(args.iter().copied(), |flag, value| match flag {
+            Test::State => once(flag, &mut state, value.read()?),
+            Test::Same => {
+                same = true;
+                Ok(())
+            }
+        })?;
+        Ok((asked, (state, same)))
+    }
+
+    fn of_line(line: &str) -> Result<(Asked, Given), ArgsError> {
+        given(&line.split_whitespace().map(OsStr::new).collect::<Vec<_>>())
     }
 
     #[test]
     fn both_spellings_of_a_value_are_the_same() {
         for line in ["--state=a=b", "--state a=b"] {
-            let mut args = args(line);
-            assert_eq!(args.read(), Ok(Some(Next::Flag(Test::State))));
-            assert_eq!(args.value(Test::State).unwrap(), "a=b");
-            assert_eq!(args.read(), Ok(None));
+            let state = Some("a=b".into());
+            assert_eq!(of_line(line), Ok((Asked::Run, (state, false))));
         }
     }
 
     #[test]
     fn a_value_may_be_other_octets_than_utf_8() {
         for line in [&[&b"--state=/\xff"[..]][..], &[b"--state", b"/\xff"]] {
-            let mut args = Args::<Test>::new(line.iter().map(|octets| OsStr::from_bytes(octets)));
-            args.read().unwrap();
-            assert_eq!(args.value(Test::State).unwrap().as_bytes(), b"/\xff");
+            let line: Vec<_> = line
+                .iter()
+                .map(|octets| OsStr::from_bytes(octets))
+                .collect();
+            let (_, (state, _)) = given(&line).unwrap();
+            assert_eq!(state.unwrap().as_bytes(), b"/\xff");
         }
     }
 
     #[test]
     fn help_and_version_have_a_short_form() {
-        for (line, next) in [
-            ("--help", Next::Help),
-            ("-h", Next::Help),
-            ("--version", Next::Version),
-            ("-V", Next::Version),
+        for (line, asked) in [
+            ("--help", Asked::Help),
+            ("-h", Asked::Help),
+            ("--version", Asked::Version),
+            ("-V", Asked::Version),
         ] {
-            assert_eq!(args(line).read(), Ok(Some(next)));
+            assert_eq!(of_line(line).unwrap().0, asked);
         }
     }
 
@@ -270,26 +332,106 @@ mod tests {
     fn what_is_no_flag_is_told_as_it_stands_there() {
         for line in ["--verbose", "-v", "stray", "--statedir=x", "state=x"] {
             let name = line.split('=').next().unwrap();
-            let error = args(line).read().unwrap_err();
+            let error = of_line(line).unwrap_err();
             assert_eq!(error, ArgsError::Unknown(name.to_owned()));
         }
     }
 
     #[test]
     fn a_value_that_a_flag_does_not_take_is_told() {
-        let mut args = args("--same=1");
-        assert_eq!(args.read(), Ok(Some(Next::Flag(Test::Same))));
-        let error = args.read().unwrap_err();
+        let error = of_line("--same=1").unwrap_err();
         assert_eq!(error.to_string(), "--same: expected no value, got one");
     }
 
     #[test]
     fn an_empty_value_is_none() {
         for line in ["--state", "--state="] {
-            let mut args = args(line);
-            args.read().unwrap();
-            let error = args.value(Test::State).unwrap_err();
-            assert_eq!(error, ArgsError::NoValue("--state"));
+            assert_eq!(of_line(line), Err(ArgsError::NoValue("--state")));
         }
+    }
+
+    #[test]
+    fn each_line_of_a_settings_file_is_a_flag_and_its_value() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("conf");
+        let argument = format!("@{}", path.display());
+        for (text, state) in [
+            (
+                &b"# --same\n\n \t\n  --same \r\n--state  a b \"c\" # d \n"[..],
+                &b"a b \"c\" # d"[..],
+            ),
+            (b"--same\n--state=a=b", b"a=b"),
+            (b"--state\t /\xff\n--same", b"/\xff"),
+        ] {
+            std::fs::write(&path, text).unwrap();
+            let state = Some(OsStr::from_bytes(state).to_owned());
+            assert_eq!(of_line(&argument), Ok((Asked::Run, (state, true))));
+        }
+        std::fs::write(&path, "").unwrap();
+        assert_eq!(of_line(&argument), Ok((Asked::Run, (None, false))));
+    }
+
+    #[test]
+    fn an_error_of_a_settings_file_names_the_file_and_the_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("conf");
+        let path = path.to_str().unwrap();
+        for (text, error) in [
+            ("#\n--same 1", "2: --same: expected no value, got one"),
+            ("--state\n", "1: --state: expected a value, got none"),
+            ("--state a\n\n--state b", "3: --state was given twice"),
+            ("--secret 5", "1: unknown flag --secret"),
+            ("--same\nstray 5", "2: unknown flag stray"),
+            ("--help", "1: unknown flag --help"),
+            ("-V", "1: unknown flag -V"),
+            ("@/etc/other", "1: unknown flag @/etc/other"),
+        ] {
+            std::fs::write(path, text).unwrap();
+            let got = of_line(&format!("@{path}")).unwrap_err();
+            assert_eq!(got.to_string(), format!("{path}:{error}"));
+        }
+        // Whatever follows on the command line counts, too.
+        std::fs::write(path, "--state a").unwrap();
+        let error = of_line(&format!("@{path} --state b"));
+        assert_eq!(error, Err(ArgsError::Twice("--state")));
+    }
+
+    #[test]
+    fn a_settings_file_is_a_regular_file_of_bounded_length() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| format!("@{}", folder.path().join(name).display());
+        let pipe = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(pipe).status();
+        assert!(made.unwrap().success());
+        std::fs::write(folder.path().join("full"), vec![b'#'; 32 << 10]).unwrap();
+        std::fs::write(folder.path().join("long"), vec![b'#'; (32 << 10) + 1]).unwrap();
+        assert!(of_line(&path("full")).is_ok());
+        for (name, reason) in [
+            ("missing", "No such file or directory (os error 2)"),
+            ("", "expected a regular file"),
+            ("pipe", "expected a regular file"),
+            ("long", "expected at most 32768 octets, got more"),
+        ] {
+            let got = of_line(&path(name)).unwrap_err().to_string();
+            assert_eq!(got, format!("{}: {reason}", &path(name)[1..]));
+        }
+    }
+
+    #[test]
+    fn a_program_without_settings_files_takes_none() {
+        #[derive(Clone, Copy)]
+        enum Never {}
+
+        impl Flag for Never {
+            const ALL: &[Self] = &[];
+            const FILES: bool = false;
+
+            fn name(self) -> &'static str {
+                match self {}
+            }
+        }
+
+        let error = read(["@/dev/null"], |flag: Never, _| match flag {});
+        assert_eq!(error, Err(ArgsError::Unknown("@/dev/null".into())));
     }
 }

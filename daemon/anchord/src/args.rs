@@ -3,14 +3,14 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use softsim_args::{Args, Flag as _, Next, once};
 pub use softsim_args::{ArgsError, Sandbox};
+use softsim_args::{Asked, Flag as _, once, read};
 
 use crate::tpm::Index;
 
 /// The usage of `softsim-anchord`, which is the text of `--help`.
 pub const USAGE: &str = "\
-usage: softsim-anchord --user UID [--socket PATH] [--tpm PATH] [--index N] [--sandbox=require|off]
+usage: softsim-anchord --user UID [--socket PATH] [--tpm PATH] [--index N] [--sandbox=require|off] [@FILE]
 
   --user UID        the user of the key process, the only one that may connect
   --socket PATH     the socket for the key process, unless the service manager passes one called `anchor`
@@ -18,6 +18,7 @@ usage: softsim-anchord --user UID [--socket PATH] [--tpm PATH] [--index N] [--sa
   --index N         the index of the counter in the TPM, 0x01800000 to 0x01bfffff [0x01800010]
   --sandbox=require|off
                     whether it may run unconfined [require]
+  @FILE             more of these flags, one in each line
   -h, --help, -V, --version
 
 If the TPM has no such index, softsim-anchord defines it; see softsim's docs/anchor.md.
@@ -60,16 +61,12 @@ pub struct Settings {
 /// # Errors
 /// [`ArgsError`], which names the flag.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Task, ArgsError> {
-    let mut args = Args::<Flag>::new(args);
     let mut given = Given::default();
-    while let Some(next) = args.read()? {
-        match next {
-            Next::Help => return Ok(Task::Help),
-            Next::Version => return Ok(Task::Version),
-            Next::Flag(flag) => given.take(flag, args.value(flag)?)?,
-        }
+    match read(args, |flag, value| given.take(flag, value.read()?))? {
+        Asked::Help => Ok(Task::Help),
+        Asked::Version => Ok(Task::Version),
+        Asked::Run => given.settings().map(Task::Serve),
     }
-    given.settings().map(Task::Serve)
 }
 
 #[derive(Clone, Copy)]
@@ -89,6 +86,7 @@ impl softsim_args::Flag for Flag {
         Self::Index,
         Self::Sandbox,
     ];
+    const FILES: bool = true;
 
     fn name(self) -> &'static str {
         match self {

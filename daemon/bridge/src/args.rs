@@ -3,13 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::path::PathBuf;
 
-use softsim_args::{Args, Flag as _, Next, once};
 pub use softsim_args::{ArgsError, Sandbox};
+use softsim_args::{Asked, Flag as _, once, read};
 use softsim_client::proto::Method;
 
 /// The usage of `softsim-bridge`, which is the text of `--help`.
 pub const USAGE: &str = "\
-usage: softsim-bridge --keyd PATH --sockets DIR --control PATH... [--sandbox=require|off]
+usage: softsim-bridge --keyd PATH --sockets DIR --control PATH... [--sandbox=require|off] [@FILE]
        softsim-bridge --keyd PATH --print-identity=aka|aka-prime
 
   --keyd PATH       the key process's socket for the role supplicant
@@ -17,6 +17,7 @@ usage: softsim-bridge --keyd PATH --sockets DIR --control PATH... [--sandbox=req
   --control PATH    wpa_supplicant's control socket of one interface, such as /run/wpa_supplicant/wlan0;
                     the socket may appear later
   --print-identity  prints the permanent identity, for `identity=` in wpa_supplicant's configuration
+  @FILE             more of these flags, one in each line
   -h, --help, -V, --version
 
 wpa_supplicant needs `external_sim=1` and a `ctrl_interface` that the bridge may use;
@@ -62,16 +63,12 @@ pub struct Settings {
 /// # Errors
 /// [`ArgsError`], which names the flag.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Task, ArgsError> {
-    let mut args = Args::<Flag>::new(args);
     let mut given = Given::default();
-    while let Some(next) = args.read()? {
-        match next {
-            Next::Help => return Ok(Task::Help),
-            Next::Version => return Ok(Task::Version),
-            Next::Flag(flag) => given.take(flag, args.value(flag)?)?,
-        }
+    match read(args, |flag, value| given.take(flag, value.read()?))? {
+        Asked::Help => Ok(Task::Help),
+        Asked::Version => Ok(Task::Version),
+        Asked::Run => given.task(),
     }
-    given.task()
 }
 
 #[derive(Clone, Copy)]
@@ -91,6 +88,7 @@ impl softsim_args::Flag for Flag {
         Self::Sandbox,
         Self::PrintIdentity,
     ];
+    const FILES: bool = true;
 
     fn name(self) -> &'static str {
         match self {

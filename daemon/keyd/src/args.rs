@@ -5,8 +5,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
-use softsim_args::{Args, Flag as _, Next, once};
 pub use softsim_args::{ArgsError, Sandbox};
+use softsim_args::{Asked, Flag as _, Value, once, read};
 use softsim_keyd_proto::{IdentityPrivacy, Role};
 
 use crate::akma::is_domain_name;
@@ -20,6 +20,7 @@ pub const USAGE: &str = "usage: softsim-keyd --state DIR KEK [OPTION]..., see --
 pub const HELP: &str = "\
 usage: softsim-keyd --state DIR KEK [OPTION]...
 
+  @FILE                   a file with more of these flags, one in each line: --flag VALUE; # begins a comment
   --state DIR             the directory of the vault
 KEK, the key that encrypts the vault, is one of
   --kek-file FILE         32 octets in a file that only its owner may read
@@ -161,23 +162,13 @@ pub enum KeyMemoryPolicy {
 /// # Errors
 /// [`ArgsError`], which names the flag.
 pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Task, ArgsError> {
-    let mut args = Args::<Flag>::new(args.map(OsStr::from_bytes));
     let mut given = Given::default();
-    while let Some(next) = args.read()? {
-        let flag = match next {
-            Next::Help => return Ok(Task::Help),
-            Next::Version => return Ok(Task::Version),
-            Next::Flag(flag) => flag,
-        };
-        if let Some(choice) = flag.choice() {
-            given.take_key(flag, choice)?;
-        } else if let Some(consent) = given.consent(flag) {
-            *consent = true;
-        } else {
-            given.take(flag, &args.value(flag)?)?;
-        }
+    let args = args.map(OsStr::from_bytes);
+    match read(args, |flag, value| given.take(flag, value))? {
+        Asked::Help => Ok(Task::Help),
+        Asked::Version => Ok(Task::Version),
+        Asked::Run => given.settings().map(Task::Run),
     }
-    given.settings().map(Task::Run)
 }
 
 /// Which of the vault's keys a flag names.
@@ -244,6 +235,7 @@ impl softsim_args::Flag for Flag {
         Self::IdentityPatience,
         Self::TestProfiles,
     ];
+    const FILES: bool = true;
 
     fn name(self) -> &'static str {
         match self {
@@ -323,7 +315,18 @@ impl Given {
         }
     }
 
-    fn take(&mut self, flag: Flag, value: &OsStr) -> Result<(), ArgsError> {
+    fn take(&mut self, flag: Flag, value: Value<'_>) -> Result<(), ArgsError> {
+        if let Some(choice) = flag.choice() {
+            self.take_key(flag, choice)
+        } else if let Some(consent) = self.consent(flag) {
+            *consent = true;
+            Ok(())
+        } else {
+            self.take_value(flag, &value.read()?)
+        }
+    }
+
+    fn take_value(&mut self, flag: Flag, value: &OsStr) -> Result<(), ArgsError> {
         let octets = value.as_bytes();
         let bad = |expected| ArgsError::bad_value(flag.name(), expected, value);
         match flag {

@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use softsim_args::{Args, ArgsError, Flag as _, Next, once};
+use softsim_args::{ArgsError, Asked, Flag as _, once, read};
 
 /// The usage of `softsim-netd`, which is the text of `--help`.
 pub const USAGE: &str = "\
@@ -37,18 +37,15 @@ pub enum Task {
 /// # Errors
 /// [`ArgsError`], which names the flag.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Task, ArgsError> {
-    let mut args = Args::<Flag>::new(args);
     let (mut config, mut check) = (None, None);
-    while let Some(next) = args.read()? {
-        match next {
-            Next::Help => return Ok(Task::Help),
-            Next::Version => return Ok(Task::Version),
-            Next::Flag(Flag::Config) => {
-                let value = args.value(Flag::Config)?.into();
-                once(Flag::Config, &mut config, value)?;
-            }
-            Next::Flag(Flag::Check) => once(Flag::Check, &mut check, ())?,
-        }
+    let asked = read(args, |flag, value| match flag {
+        Flag::Config => once(flag, &mut config, value.read()?.into()),
+        Flag::Check => once(flag, &mut check, ()),
+    })?;
+    match asked {
+        Asked::Help => return Ok(Task::Help),
+        Asked::Version => return Ok(Task::Version),
+        Asked::Run => {}
     }
     let config = config.ok_or(ArgsError::Missing(Flag::Config.name()))?;
     Ok(match check {
@@ -65,6 +62,8 @@ enum Flag {
 
 impl softsim_args::Flag for Flag {
     const ALL: &[Self] = &[Self::Config, Self::Check];
+    // Its settings are in the configuration.
+    const FILES: bool = false;
 
     fn name(self) -> &'static str {
         match self {
