@@ -97,12 +97,14 @@ fn when_the_first_server_is_killed_the_second_one_serves_and_people_are_told() {
 
     let (access, _) = home.gateway().connect().unwrap();
     assert_eq!(access.state, AccessState::Authorised);
+    assert_eq!(access.server, Some(first.address.to_string()));
     assert!(first.requests() > 0);
     assert_eq!(second.requests(), 0);
 
     first.kill();
     let (access, events) = home.gateway().connect().unwrap();
     assert_eq!(access.state, AccessState::Authorised);
+    assert_eq!(access.server, Some(second.address.to_string()));
     assert!(second.requests() > 0);
     let told = told(events);
     let address = first.address;

@@ -11,8 +11,11 @@ pub struct Access {
     pub name: String,
     /// The carrier of EAP.
     pub carrier: Carrier,
-    /// The interface, or the RADIUS server.
+    /// The interface, or the RADIUS servers.
     pub at: String,
+    /// The RADIUS server that is asked, or that authorised the access, if there are several.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub server: Option<String>,
     /// The interface's name when netd started, if it has another name now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed: Option<String>,

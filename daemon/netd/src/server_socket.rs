@@ -3,7 +3,8 @@
 //!
 //! netd sends the same datagrams to the next address after [`NEXT_ADDRESS_DELAY`] of silence, or at
 //! once if the network reports the addresses before it unreachable. Each address that netd has
-//! tried may still answer, until one has (in the spirit of RFC 8305). Then netd forgets the others.
+//! tried may still answer, until the owner has chosen one by its answer (in the spirit of RFC
+//! 8305). Then netd forgets the others.
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
@@ -24,8 +25,13 @@ const NEXT_ADDRESS_DELAY: Duration = Duration::from_millis(1500);
 /// What a server's socket received.
 #[derive(Debug)]
 pub(crate) enum Received {
-    /// A datagram of this length.
-    Datagram(usize),
+    /// A datagram.
+    Datagram {
+        /// Its length.
+        length: usize,
+        /// The address that sent it, for [`ServerSocket::choose`].
+        address: SocketAddr,
+    },
     /// The network reports an address unreachable.
     Unreachable(Unreachable),
 }
@@ -33,7 +39,7 @@ pub(crate) enum Received {
 /// The network reports an address unreachable: in an ICMP message, which anybody can forge, or
 /// because the route is gone for a while. So nothing ends by it alone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{address}: the network says {}", words(*.reason))]
+#[error("{address}: {}", self.words())]
 pub(crate) struct Unreachable {
     /// The address.
     pub(crate) address: SocketAddr,
@@ -42,31 +48,36 @@ pub(crate) struct Unreachable {
 }
 
 impl Unreachable {
-    /// Whether the host itself says that nothing listens at its port.
-    pub(crate) fn is_refused(&self) -> bool {
-        self.reason == io::ErrorKind::ConnectionRefused
+    /// What the network says.
+    pub(crate) fn words(&self) -> &'static str {
+        match self.reason {
+            io::ErrorKind::ConnectionRefused => "the network says that nothing listens there",
+            io::ErrorKind::NetworkDown => "the network says that it is down",
+            _ => "the network says that it can't be reached",
+        }
     }
 }
 
-fn words(reason: io::ErrorKind) -> &'static str {
-    match reason {
-        io::ErrorKind::ConnectionRefused => "that nothing listens there",
-        io::ErrorKind::NetworkDown => "that it is down",
-        _ => "that it can't be reached",
-    }
-}
-
-/// A UDP socket for each address that netd has tried, or for the one that has answered.
+/// A UDP socket for each address that netd has tried, or for the chosen one.
 #[derive(Debug)]
 pub(crate) struct ServerSocket {
     untried: VecDeque<SocketAddr>,
-    tried: Vec<(SocketAddr, UdpSocket)>,
+    tried: Vec<Tried>,
     /// The last datagram, which the next address gets, too.
     last: Vec<u8>,
     /// When netd tries the next address.
     next: Option<Instant>,
     /// What the network reported when netd sent.
     unreachable: VecDeque<Unreachable>,
+}
+
+/// An address that netd has tried.
+#[derive(Debug)]
+struct Tried {
+    address: SocketAddr,
+    socket: UdpSocket,
+    /// Whether its host refused the last datagram, since nothing listens at the port.
+    refused: bool,
 }
 
 impl ServerSocket {
@@ -86,14 +97,14 @@ impl ServerSocket {
         Ok(socket)
     }
 
-    /// The address that netd tried first, or the one that has answered. None if all have failed.
+    /// The address that netd tried first, or the chosen one. None if all have failed.
     pub(crate) fn peer(&self) -> Option<SocketAddr> {
-        self.tried.first().map(|(address, _)| *address)
+        self.tried.first().map(|tried| tried.address)
     }
 
-    /// The addresses that netd has tried, or the one that has answered.
+    /// The addresses that netd has tried, or the chosen one.
     pub(crate) fn tried(&self) -> impl Iterator<Item = SocketAddr> {
-        self.tried.iter().map(|(address, _)| *address)
+        self.tried.iter().map(|tried| tried.address)
     }
 
     /// Whether there is an address left that netd hasn't tried.
@@ -101,7 +112,19 @@ impl ServerSocket {
         !self.untried.is_empty()
     }
 
-    /// Sends a datagram to each address that netd has tried, or to the one that has answered.
+    /// Whether every address has refused the last datagram, and none is left to try.
+    pub(crate) fn is_refused(&self) -> bool {
+        !self.has_untried() && self.tried.iter().all(|tried| tried.refused)
+    }
+
+    /// Uses no address but this one from now on, because its answer is the server's.
+    pub(crate) fn choose(&mut self, address: SocketAddr) {
+        self.tried.retain(|tried| tried.address == address);
+        self.untried.clear();
+        self.next = None;
+    }
+
+    /// Sends a datagram to each address that netd has tried, or to the chosen one.
     ///
     /// # Errors
     /// No socket can send it, for a reason that is permanent.
@@ -112,13 +135,15 @@ impl ServerSocket {
                 .get_or_insert_with(|| Instant::now() + NEXT_ADDRESS_DELAY);
         }
         let (mut sent, mut failed) = (false, None);
-        for (address, socket) in &self.tried {
-            match socket.send(datagram).await {
+        for tried in &mut self.tried {
+            tried.refused = false;
+            match tried.socket.send(datagram).await {
                 Ok(_) => sent = true,
+                // The report is about a datagram before.
                 Err(error) if is_passing(&error) => {
                     sent = true;
                     self.unreachable.push_back(Unreachable {
-                        address: *address,
+                        address: tried.address,
                         reason: error.kind(),
                     });
                     self.next = self.next.map(|_| Instant::now());
@@ -132,8 +157,8 @@ impl ServerSocket {
         }
     }
 
-    /// Receives a datagram from the address that has answered, or from the first that does, or what
-    /// the network reports of them. May be cancelled.
+    /// Receives a datagram from an address that netd has tried, or from the chosen one, or what the
+    /// network reports of them. May be cancelled.
     ///
     /// # Errors
     /// The last socket failed, for a reason that is permanent.
@@ -152,19 +177,18 @@ impl ServerSocket {
                     continue;
                 }
             };
-            match ready.and_then(|ready| take(&self.tried[index].1, ready, datagram)) {
+            let tried = &mut self.tried[index];
+            match ready.and_then(|ready| take(&tried.socket, ready, datagram)) {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 Ok(length) => {
-                    let answered = self.tried.swap_remove(index);
-                    self.tried = vec![answered];
-                    self.untried.clear();
-                    self.next = None;
-                    return Ok(Received::Datagram(length));
+                    let address = tried.address;
+                    return Ok(Received::Datagram { length, address });
                 }
                 Err(error) if is_passing(&error) => {
                     self.next = self.next.map(|_| Instant::now());
+                    tried.refused = error.kind() == io::ErrorKind::ConnectionRefused;
                     return Ok(Received::Unreachable(Unreachable {
-                        address: self.tried[index].0,
+                        address: tried.address,
                         reason: error.kind(),
                     }));
                 }
@@ -185,7 +209,7 @@ impl ServerSocket {
     async fn ready(&self) -> (usize, io::Result<Ready>) {
         let sockets = self.tried.iter();
         let mut waits: Vec<_> = sockets
-            .map(|(_, socket)| Box::pin(socket.ready(Interest::READABLE | Interest::ERROR)))
+            .map(|tried| Box::pin(tried.socket.ready(Interest::READABLE | Interest::ERROR)))
             .collect();
         poll_fn(|context| {
             for (index, wait) in waits.iter_mut().enumerate() {
@@ -204,7 +228,11 @@ impl ServerSocket {
         while let Some(address) = self.untried.pop_front() {
             match connected(address, &self.last) {
                 Ok(socket) => {
-                    self.tried.push((address, socket));
+                    self.tried.push(Tried {
+                        address,
+                        socket,
+                        refused: false,
+                    });
                     outcome = Ok(());
                     break;
                 }
@@ -290,6 +318,8 @@ mod tests {
         let (_, client) = server.recv_from(&mut datagram).await.unwrap();
         server.send_to(b"yes", client).await.unwrap();
         let received = socket.receive(&mut datagram).await.unwrap();
-        assert!(matches!(received, Received::Datagram(3)), "{received:?}");
+        let Received::Datagram { length: 3, .. } = received else {
+            panic!("{received:?}");
+        };
     }
 }

@@ -239,7 +239,8 @@ async fn relay(
         // The engine may ask keyd, which blocks this thread.
         let result = tokio::select! {
             received = server.receive(&mut datagram) => match received.map_err(SessionError::Socket)? {
-                Received::Datagram(length) => {
+                Received::Datagram { length, address } => {
+                    server.choose(address);
                     block_in_place(|| engine.handle_datagram(Instant::now(), &datagram[..length]))
                 }
                 Received::Unreachable(unreachable) => {
@@ -295,7 +296,7 @@ mod tests {
         while reports.len() < 2 {
             match server.receive(&mut [0; 16]).await.unwrap() {
                 Received::Unreachable(unreachable) => reports.push(unreachable.address),
-                Received::Datagram(_) => panic!("nobody answers"),
+                Received::Datagram { .. } => panic!("nobody answers"),
             }
         }
         reports

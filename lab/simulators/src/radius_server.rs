@@ -295,7 +295,7 @@ mod tests {
         let (mut responder, mut client) = (responder(), client());
         let probe = client.probe([3; 16]);
         let answer = responder.handle(from(), &probe.datagram).unwrap().unwrap();
-        client.is_alive(&probe, &answer).unwrap();
+        probe.verify(&answer).unwrap();
         assert!(responder.conversations.is_empty() && responder.answered.is_empty());
         let guessed = Client::new(secret(b"wrong"), "gateway")
             .unwrap()

@@ -121,6 +121,9 @@ pub(crate) fn access(access: &Access) -> String {
     if let Some(port) = access.port {
         text.push_str(&format!(", port {port}"));
     }
+    if let Some(server) = &access.server {
+        text.push_str(&format!(", server {server}"));
+    }
     if let (AccessState::Authorised, Some(authentication)) = (&access.state, &access.authentication)
     {
         text.push_str(&format!(

@@ -338,6 +338,7 @@ fn access(state: AccessState) -> Access {
         name: "uplink".into(),
         carrier: Carrier::Wired,
         at: "eth1".into(),
+        server: None,
         renamed: None,
         authentication: (state == AccessState::Authorised).then(authentication),
         state,
@@ -348,11 +349,16 @@ fn access(state: AccessState) -> Access {
     }
 }
 
-/// The output of `softsimctl access` for an access that netd reports.
+/// The output of `softsimctl access` for an access in this state.
 fn access_command(command: &[&str], state: AccessState) -> Output {
+    access_reported(command, access(state))
+}
+
+/// The output of `softsimctl access` for an access that netd reports.
+fn access_reported(command: &[&str], access: Access) -> Output {
     let directory = tempfile::tempdir().unwrap();
     let report = Report::Access(Accesses {
-        accesses: vec![access(state)],
+        accesses: vec![access],
     });
     netd(
         &directory.path().join("netd.sock"),
@@ -395,6 +401,25 @@ fn the_state_of_an_access_is_told_in_words_and_as_an_object() {
     assert_eq!(access["state"]["is"], "authorised");
     assert_eq!(access["port"], "authorised");
     assert_eq!(access["authentication"]["method"], "EAP-AKA'");
+}
+
+#[test]
+fn the_radius_server_in_use_is_told_in_words_and_as_a_field() {
+    let radius = || Access {
+        carrier: Carrier::Radius,
+        at: "aaa1.example:1812, aaa2.example:1812".into(),
+        server: Some("aaa2.example:1812".into()),
+        port: None,
+        ..access(AccessState::Authorised)
+    };
+    let output = access_reported(&["status"], radius());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let expected = "uplink authorised, server aaa2.example:1812: EAP-AKA'";
+    assert!(text.contains(expected), "{text}");
+    let output = access_reported(&["status", "--json"], radius());
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let access = &value["report"]["accesses"][0];
+    assert_eq!(access["server"], "aaa2.example:1812");
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! request unchanged until it gets a valid answer.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::packet::Writer;
@@ -123,7 +124,7 @@ struct Outstanding {
 
 /// A RADIUS client for EAP.
 pub struct Client {
-    secret: Secret,
+    secret: Arc<Secret>,
     /// The identity of the latest EAP-Response/Identity.
     user_name: Option<Vec<u8>>,
     nas_identifier: Vec<u8>,
@@ -148,7 +149,7 @@ impl Client {
             });
         }
         Ok(Client {
-            secret,
+            secret: Arc::new(secret),
             user_name: None,
             nas_identifier: nas_identifier.as_bytes().to_vec(),
             identifier: 0,
@@ -298,27 +299,11 @@ impl Client {
             .attribute(AttributeType::NAS_IDENTIFIER, &self.nas_identifier)
             .finish_request(&self.secret);
         Probe {
+            secret: Arc::clone(&self.secret),
             identifier,
             authenticator,
             datagram: datagram.expect("the NAS identifier has 1 to 253 octets"),
         }
-    }
-
-    /// Whether a datagram answers a Status-Server. Older servers add no Message-Authenticator to
-    /// their answer: whoever forges one learns and changes nothing, but has us ask the server
-    /// again.
-    ///
-    /// # Errors
-    /// It is no answer to it.
-    pub fn is_alive(&self, probe: &Probe, datagram: &[u8]) -> Result<(), Error> {
-        let packet = Packet::parse(datagram)?;
-        if packet.identifier != probe.identifier {
-            return Err(Error::Identifier {
-                expected: probe.identifier,
-                got: packet.identifier,
-            });
-        }
-        packet.verify_response_authenticator(&self.secret, &probe.authenticator)
     }
 
     /// When to call [`Client::handle_timeout`]; `None` if no request is outstanding. The time may
@@ -352,10 +337,29 @@ impl Client {
 /// A Status-Server that waits for its answer.
 #[derive(Debug)]
 pub struct Probe {
+    secret: Arc<Secret>,
     identifier: u8,
     authenticator: [u8; 16],
     /// The datagram to send.
     pub datagram: Vec<u8>,
+}
+
+impl Probe {
+    /// Verifies that a datagram is the answer. Older servers add no Message-Authenticator to it:
+    /// whoever forges one learns and changes nothing, but has us ask the server again.
+    ///
+    /// # Errors
+    /// Ignore the datagram, and go on waiting, since anybody can send a forgery.
+    pub fn verify(&self, datagram: &[u8]) -> Result<(), Error> {
+        let packet = Packet::parse(datagram)?;
+        if packet.identifier != self.identifier {
+            return Err(Error::Identifier {
+                expected: self.identifier,
+                got: packet.identifier,
+            });
+        }
+        packet.verify_response_authenticator(&self.secret, &self.authenticator)
+    }
 }
 
 /// The identity of an EAP-Response/Identity (RFC 3748 §5.1).

@@ -523,14 +523,11 @@ fn status_server_is_answered_by_a_server_with_our_secret_and_disturbs_no_request
     assert_eq!(packet.attributes[0].0, AttributeType::MESSAGE_AUTHENTICATOR);
     assert!(Request::parse(&probe.datagram, &secret()).is_err());
     let answer = parsed.answer(&secret()).unwrap();
-    assert_eq!(client.is_alive(&probe, &answer), Ok(()));
-    assert!(client.is_alive(&other, &answer).is_err());
+    assert_eq!(probe.verify(&answer), Ok(()));
+    assert!(other.verify(&answer).is_err());
     let guessed = Secret::new(b"guessed".to_vec()).unwrap();
     let forged = parsed.answer(&guessed).unwrap();
-    assert_eq!(
-        client.is_alive(&probe, &forged),
-        Err(Error::ResponseAuthenticator)
-    );
+    assert_eq!(probe.verify(&forged), Err(Error::ResponseAuthenticator));
     assert!(StatusRequest::parse(&probe.datagram, &guessed).is_err());
     let mut bare = [&[12, 0, 0, 20][..], &[9; 16]].concat();
     assert!(StatusRequest::parse(&bare, &secret()).is_err());

@@ -120,6 +120,11 @@ pub(super) trait Carrier {
         None
     }
 
+    /// The server that is asked, or that authorised the access, if the carrier has several.
+    fn server(&self) -> Option<String> {
+        None
+    }
+
     /// Whether the network already lets our traffic pass, so that a refusal now isn't one of a
     /// network that we can't get into.
     fn is_authorised(&self) -> bool {

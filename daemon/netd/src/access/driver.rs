@@ -234,6 +234,7 @@ impl<C: Carrier> Driver<C> {
             (State::Authenticating, Stage::Challenge) => (AccessState::Challenge, None),
             (State::Connecting | State::Authenticating, _) => (AccessState::Identity, None),
         };
+        self.reporter.set_server(carrier.server());
         self.reporter.set_state(state, carrier.port(), next);
         if matches!(carrier.state(), State::Idle | State::Held { .. }) {
             self.renewal = None;

@@ -15,6 +15,7 @@ use softsim_carriers::radius::{self, Probe, Secret};
 use softsim_client::netd::Failure;
 use softsim_eap::Direction;
 use softsim_sandbox::random;
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::Fatal;
@@ -48,7 +49,8 @@ pub(super) struct Radius {
     next: VecDeque<usize>,
     /// Why the servers before didn't serve in this attempt.
     reasons: Vec<String>,
-    probing: Option<Probing>,
+    /// The Status-Servers on their way to dead servers.
+    probing: JoinSet<(usize, Probed)>,
     outputs: VecDeque<Output>,
 }
 
@@ -77,12 +79,8 @@ struct Attempt {
     report: Option<String>,
 }
 
-/// A Status-Server on its way to a dead server.
-struct Probing {
-    server: usize,
-    probe: Probe,
-    answer: Pin<Box<dyn Future<Output = Option<Vec<u8>>> + Send>>,
-}
+/// Whether a Status-Server was answered, and if not, why the last datagram that came was ignored.
+type Probed = Result<(), Option<radius::Error>>;
 
 /// The decision of a server.
 enum Decision {
@@ -94,7 +92,7 @@ enum Decision {
 enum Received {
     Addresses(io::Result<Vec<SocketAddr>>),
     Heard(io::Result<server_socket::Received>),
-    Probed(Option<Vec<u8>>),
+    Probed(usize, Probed),
 }
 
 impl Radius {
@@ -124,7 +122,7 @@ impl Radius {
             current: 0,
             next: VecDeque::new(),
             reasons: Vec::new(),
-            probing: None,
+            probing: JoinSet::new(),
             outputs: VecDeque::new(),
         })
     }
@@ -172,8 +170,16 @@ impl Radius {
         }
     }
 
-    fn handle(&mut self, datagram: &[u8]) {
-        let answer = match self.client().handle(datagram) {
+    /// Handles what came from an address of the server. Only what the server has signed makes that
+    /// address the one to use.
+    fn handle(&mut self, datagram: &[u8], address: SocketAddr) {
+        let answer = self.client().handle(datagram);
+        if let (Ok(_) | Err(radius::Error::Again(_)), Phase::Authenticating(attempt)) =
+            (&answer, &mut self.phase)
+        {
+            attempt.socket.choose(address);
+        }
+        let answer = match answer {
             Ok(answer) => answer,
             Err(error) => {
                 let ignored = format!("{}: {error}", self.server());
@@ -226,38 +232,55 @@ impl Radius {
     }
 
     /// The network reports that a packet hasn't arrived. A server that restarts refuses packets
-    /// for a moment, so that the next one is asked only if this one refuses another.
+    /// for a moment, and another address may still answer, so that the next server is asked only
+    /// if all addresses of this one refuse a packet that was sent again.
     fn unreachable(&mut self, report: &Unreachable) {
-        let text = format!("{}: {report}", self.server());
+        let reason = match self.server().is_address() {
+            true => report.words().to_owned(),
+            false => report.to_string(),
+        };
+        let text = format!("{}: {reason}", self.server());
         self.outputs.push_back(note(Direction::Received, text));
-        if let Phase::Authenticating(attempt) = &mut self.phase {
-            attempt.report = Some(report.to_string());
-        }
         let again = self.client().retransmissions() > 0;
-        if report.is_refused() && again && !self.next.is_empty() {
-            self.silent(report);
+        let Phase::Authenticating(attempt) = &mut self.phase else {
+            return;
+        };
+        attempt.report = Some(reason.clone());
+        if attempt.socket.is_refused() && again && !self.next.is_empty() {
+            self.silent(reason);
         }
     }
 
     /// No valid answer came in time. Answers that were ignored say more than reports of the
     /// network, and these more than silence.
-    fn gave_up(&mut self, silence: &radius::Silence) {
+    fn gave_up(&mut self, now: Instant, silence: &radius::Silence) {
         let Phase::Authenticating(attempt) = &mut self.phase else {
             return;
         };
-        match attempt.report.take().filter(|_| silence.ignored.is_none()) {
-            Some(report) => self.silent(report),
-            None => self.silent(silence),
+        match (silence.ignored, attempt.report.take()) {
+            (Some(_), _) => self.unusable(now, silence),
+            (None, Some(report)) => self.silent(report),
+            (None, None) => self.silent(silence),
         }
     }
 
-    /// The server gave no valid answer to a request.
+    /// The server gave no answer to a request.
     fn silent(&mut self, reason: impl fmt::Display) {
-        let now = Instant::now();
         if !self.health.is_dead(self.current) && self.servers.len() > 1 {
             tracing::warn!(server = %self.server(), %reason, "the RADIUS server is taken for dead");
         }
-        self.health.silent(self.current, now);
+        let mut jitter = [0];
+        random::fill(&mut jitter);
+        self.health.silent(self.current, Instant::now(), jitter[0]);
+        self.failed_by(reason);
+    }
+
+    /// The server answers, but it leads to no decision.
+    fn unusable(&mut self, now: Instant, reason: impl fmt::Display) {
+        if !self.health.is_dead(self.current) && self.servers.len() > 1 {
+            tracing::warn!(server = %self.server(), %reason, "the RADIUS server can't be used");
+        }
+        self.health.unusable(self.current, now);
         self.failed_by(reason);
     }
 
@@ -293,54 +316,44 @@ impl Radius {
 
     /// When to send the next Status-Server. An access that is to stay idle sends none.
     fn next_probe(&self) -> Option<Instant> {
-        let waits = self.probing.is_none() && !matches!(self.phase, Phase::Idle);
-        self.health.poll_timeout().filter(|_| waits)
+        let idle = matches!(self.phase, Phase::Idle);
+        self.health.poll_timeout().filter(|_| !idle)
     }
 
-    /// Sends a dead server a Status-Server.
-    fn probe(&mut self, server: usize) {
+    /// Sends the dead server whose time has come a Status-Server.
+    fn probe(&mut self, now: Instant) {
         let mut authenticator = [0; 16];
         random::fill(&mut authenticator);
-        let known = &mut self.servers[server];
-        let probe = known.client.probe(authenticator);
-        let answer = answer(
-            self.names.clone(),
-            known.server.clone(),
-            probe.datagram.clone(),
-        );
-        self.probing = Some(Probing {
-            server,
-            probe,
-            answer: Box::pin(async { timeout(PROBE_TIMEOUT, answer).await.ok()?.ok() }),
-        });
-    }
-
-    fn probed(&mut self, answer: Option<&[u8]>) {
-        let Some(Probing { server, probe, .. }) = self.probing.take() else {
+        let Some(index) = self.health.probe(now, authenticator[0]) else {
             return;
         };
-        let Known {
-            server: name,
-            client,
-        } = &self.servers[server];
-        match answer.map(|answer| client.is_alive(&probe, answer)) {
-            None => {}
-            Some(Err(error)) => {
+        let Known { server, client } = &mut self.servers[index];
+        let probe = client.probe(authenticator);
+        let (names, server) = (self.names.clone(), server.clone());
+        let probing = async move { (index, probed(names, server, probe).await) };
+        self.probing.spawn(probing);
+    }
+
+    fn probed(&mut self, server: usize, probed: Probed) {
+        let name = &self.servers[server].server;
+        match probed {
+            Err(None) => {}
+            Err(Some(error)) => {
                 let ignored = format!("{name}: Status-Server: {error}");
                 self.outputs.push_back(Output::Ignored(ignored));
             }
-            Some(Ok(())) if self.health.probe_answered(server) => {
+            Ok(()) if self.health.probe_answered(server) => {
                 tracing::info!(server = %name, "the RADIUS server is alive again");
                 let text = format!("{name} is alive again");
                 self.outputs.push_back(note(Direction::Received, text));
             }
-            Some(Ok(())) => {}
+            Ok(()) => {}
         }
     }
 
     async fn wait(
         phase: &mut Phase,
-        probing: &mut Option<Probing>,
+        probing: &mut JoinSet<(usize, Probed)>,
         datagram: &mut [u8],
     ) -> Received {
         let conversation = async {
@@ -353,9 +366,10 @@ impl Radius {
             }
         };
         let probed = async {
-            match probing {
-                Some(probing) => Received::Probed(probing.answer.as_mut().await),
-                None => pending().await,
+            match probing.join_next().await {
+                Some(Ok((server, probed))) => Received::Probed(server, probed),
+                // None is on its way, or one has panicked.
+                Some(Err(_)) | None => pending().await,
             }
         };
         tokio::select! {
@@ -365,16 +379,29 @@ impl Radius {
     }
 }
 
-/// Sends a server one datagram, and returns what it answers.
-async fn answer(names: Names, server: Server, datagram: Vec<u8>) -> io::Result<Vec<u8>> {
-    let addresses = names.addresses(&server.host, server.port).await?;
-    let mut socket = ServerSocket::new(addresses)?;
-    socket.send(&datagram).await?;
-    let mut answer = [0; MAX_DATAGRAM];
-    loop {
-        if let server_socket::Received::Datagram(length) = socket.receive(&mut answer).await? {
-            return Ok(answer[..length].to_vec());
+/// Sends a server a Status-Server, and listens for its answer until the time is over. Anybody can
+/// send something else meanwhile.
+async fn probed(names: Names, server: Server, probe: Probe) -> Probed {
+    let mut ignored = None;
+    let listening = async {
+        let addresses = names.addresses(&server.host, server.port).await?;
+        let mut socket = ServerSocket::new(addresses)?;
+        socket.send(&probe.datagram).await?;
+        let mut datagram = [0; MAX_DATAGRAM];
+        loop {
+            if let server_socket::Received::Datagram { length, .. } =
+                socket.receive(&mut datagram).await?
+            {
+                match probe.verify(&datagram[..length]) {
+                    Ok(()) => return io::Result::Ok(()),
+                    Err(error) => ignored = Some(error),
+                }
+            }
         }
+    };
+    match timeout(PROBE_TIMEOUT, listening).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(ignored),
     }
 }
 
@@ -389,6 +416,11 @@ impl Carrier for Radius {
         }
     }
 
+    fn server(&self) -> Option<String> {
+        let in_use = self.is_under_way() || matches!(self.phase, Phase::Authenticated);
+        (in_use && self.servers.len() > 1).then(|| Radius::server(self).to_string())
+    }
+
     fn connect(&mut self, now: Instant) {
         if self.is_under_way() {
             return;
@@ -401,7 +433,8 @@ impl Carrier for Radius {
     fn disconnect(&mut self) {
         let under_way = self.is_under_way();
         self.enter(Phase::Idle);
-        self.probing = None;
+        self.probing = JoinSet::new();
+        self.health.pause();
         self.outputs.extend(under_way.then_some(Output::Abandon));
     }
 
@@ -458,11 +491,13 @@ impl Carrier for Radius {
         match Self::wait(&mut self.phase, &mut self.probing, &mut datagram).await {
             Received::Addresses(addresses) => self.looked_up(addresses),
             Received::Heard(Ok(heard)) => match heard {
-                server_socket::Received::Datagram(length) => self.handle(&datagram[..length]),
+                server_socket::Received::Datagram { length, address } => {
+                    self.handle(&datagram[..length], address);
+                }
                 server_socket::Received::Unreachable(report) => self.unreachable(&report),
             },
             Received::Heard(Err(error)) => self.failed_by(error),
-            Received::Probed(answer) => self.probed(answer.as_deref()),
+            Received::Probed(server, probed) => self.probed(server, probed),
         }
         Ok(())
     }
@@ -480,17 +515,13 @@ impl Carrier for Radius {
     }
 
     async fn handle_timeout(&mut self, now: Instant) {
-        if self.next_probe().is_some_and(|due| now >= due)
-            && let Some(server) = self.health.probe(now)
-        {
-            self.probe(server);
+        while self.next_probe().is_some_and(|due| now >= due) {
+            self.probe(now);
         }
         match &self.phase {
             Phase::Held { until } if now >= *until => self.connect(now),
             Phase::Authenticating(attempt) if now >= attempt.end => {
-                let reason = format!("{}: the server draws the authentication out", self.server());
-                let fault = Fault::new(Failure::Unavailable, reason);
-                self.outputs.push_back(Output::Failed(fault));
+                self.unusable(now, "the server draws the authentication out");
             }
             Phase::Authenticating(_) => match self.client().handle_timeout(now) {
                 Some(radius::Timeout::Retransmit { datagram, count }) => {
@@ -498,7 +529,7 @@ impl Carrier for Radius {
                     self.outputs.push_back(note(Direction::Sent, text));
                     self.transmit(&datagram).await;
                 }
-                Some(radius::Timeout::GaveUp(silence)) => self.gave_up(&silence),
+                Some(radius::Timeout::GaveUp(silence)) => self.gave_up(now, &silence),
                 None => {}
             },
             _ => {}
@@ -715,21 +746,12 @@ mod tests {
             let mut now = Instant::now();
             for count in 1..=3 {
                 assert_eq!(radius.health.order(now), [1, 0]);
-                now = next_timer(&mut radius).await;
                 if answers {
-                    let server = first.try_clone().unwrap();
-                    server.set_read_timeout(None).unwrap();
-                    let answering = std::thread::spawn(move || {
-                        let (status, client) = datagram(&server);
-                        let status = StatusRequest::parse(&status, &secret()).unwrap();
-                        let answer = status.answer(&secret()).unwrap();
-                        server.send_to(&answer, client).unwrap();
-                    });
-                    radius.receive().await.unwrap();
-                    answering.join().unwrap();
+                    now = answers_status(&mut radius, &first).await;
                 } else {
+                    now = next_timer(&mut radius).await;
                     // Nothing answers in time.
-                    radius.probed(None);
+                    radius.probed(0, Err(None));
                 }
                 assert_eq!(
                     told(&outputs(&mut radius).await).len(),
@@ -739,6 +761,225 @@ mod tests {
             let expected = if answers { [0, 1] } else { [1, 0] };
             assert_eq!(radius.health.order(now), expected);
         }
+    }
+
+    /// An address at which nothing listens.
+    fn nobody() -> SocketAddr {
+        server().local_addr().unwrap()
+    }
+
+    /// Has the client ask the first server at these addresses.
+    async fn asks_at(radius: &mut Radius, addresses: &[SocketAddr]) {
+        radius.connect(Instant::now());
+        radius.looked_up(Ok(addresses.to_vec()));
+        let output = radius.advance().await.unwrap();
+        assert!(matches!(output, Some(Output::OwnRequest(_))), "{output:?}");
+        radius.send(&RESPONSE).await;
+    }
+
+    /// Accepts the next request that comes to a server.
+    fn accepts(server: &UdpSocket) -> std::thread::JoinHandle<()> {
+        let server = server.try_clone().unwrap();
+        server.set_read_timeout(None).unwrap();
+        std::thread::spawn(move || {
+            let (datagram, client) = datagram(&server);
+            let request = Request::parse(&datagram, &secret()).unwrap();
+            let accept = request.accept(&secret(), &SUCCESS, None, 1).unwrap();
+            server.send_to(&accept, client).unwrap();
+        })
+    }
+
+    async fn is_accepted(radius: &mut Radius) {
+        loop {
+            radius.receive().await.unwrap();
+            for output in outputs(radius).await {
+                match output {
+                    Output::Eap { .. } => return,
+                    Output::Note(_) | Output::Ignored(_) => {}
+                    output => panic!("{output:?}"),
+                }
+            }
+        }
+    }
+
+    #[tokio::test]
+    async fn an_address_that_refuses_ends_nothing_while_another_one_may_answer() {
+        let (slow, second) = (server(), server());
+        let mut radius = client_of(&[&slow, &second]);
+        asks_at(&mut radius, &[nobody(), slow.local_addr().unwrap()]).await;
+        radius.receive().await.unwrap();
+        next_timer(&mut radius).await;
+        radius.receive().await.unwrap();
+        outputs(&mut radius).await;
+        assert_eq!(radius.state(), State::Authenticating);
+        let accepting = accepts(&slow);
+        is_accepted(&mut radius).await;
+        accepting.join().unwrap();
+
+        radius.connect(Instant::now());
+        let mut radius = client_of(&[&slow, &second]);
+        asks_at(&mut radius, &[nobody(), nobody()]).await;
+        for _ in 0..2 {
+            radius.receive().await.unwrap();
+        }
+        next_timer(&mut radius).await;
+        radius.receive().await.unwrap();
+        assert_eq!(radius.state(), State::Authenticating);
+        radius.receive().await.unwrap();
+        assert_eq!(radius.state(), State::Connecting);
+    }
+
+    #[tokio::test]
+    async fn a_forged_answer_from_one_address_leaves_the_others_in_use() {
+        let (silent, server) = (server(), server());
+        let mut radius = client_of(&[&server]);
+        let addresses = [&silent, &server].map(|socket| socket.local_addr().unwrap());
+        asks_at(&mut radius, &addresses).await;
+        let (_, client) = datagram(&silent);
+        silent.send_to(b"garbage", client).unwrap();
+        radius.receive().await.unwrap();
+        let accepting = accepts(&server);
+        let accepted = timeout(Duration::from_secs(10), is_accepted(&mut radius)).await;
+        assert!(accepted.is_ok(), "the other address wasn't tried");
+        accepting.join().unwrap();
+        let Phase::Authenticating(attempt) = &radius.phase else {
+            panic!("it hasn't ended");
+        };
+        assert!(attempt.socket.tried().eq([addresses[1]]));
+    }
+
+    #[tokio::test]
+    async fn the_report_of_a_refusal_names_an_address_once() {
+        let server = server();
+        let mut radius = client_of(&[&server]);
+        let address = nobody();
+        radius.servers[0].server = Server::with_port(&address.to_string()).unwrap();
+        asks_at(&mut radius, &[address]).await;
+        radius.receive().await.unwrap();
+        let heard = outputs(&mut radius).await;
+        let expected = format!("{address}: the network says that nothing listens there");
+        assert_eq!(told(&heard), [expected]);
+
+        radius.servers[0].server = Server::with_port("aaa.example:1812").unwrap();
+        radius.disconnect();
+        outputs(&mut radius).await;
+        asks_at(&mut radius, &[address]).await;
+        radius.receive().await.unwrap();
+        let heard = outputs(&mut radius).await;
+        let expected =
+            format!("aaa.example:1812: {address}: the network says that nothing listens there");
+        assert_eq!(told(&heard), [expected]);
+    }
+
+    /// Has a dead server answer the Status-Server that is due, after some garbage.
+    async fn answers_status(radius: &mut Radius, server: &UdpSocket) -> Instant {
+        let now = next_timer(radius).await;
+        let server = server.try_clone().unwrap();
+        server.set_read_timeout(None).unwrap();
+        let answering = std::thread::spawn(move || {
+            let (status, client) = datagram(&server);
+            let status = StatusRequest::parse(&status, &secret()).unwrap();
+            server.send_to(b"garbage", client).unwrap();
+            let answer = status.answer(&secret()).unwrap();
+            server.send_to(&answer, client).unwrap();
+        });
+        radius.receive().await.unwrap();
+        answering.join().unwrap();
+        now
+    }
+
+    #[tokio::test]
+    async fn garbage_does_not_keep_the_answer_to_a_status_server_from_counting() {
+        let (first, second) = (server(), server());
+        let mut radius = client_of(&[&first, &second]);
+        radius.enter(Phase::Authenticated);
+        radius.health.silent(0, Instant::now(), 0);
+        let mut now = Instant::now();
+        for _ in 0..3 {
+            assert_eq!(radius.health.order(now), [1, 0]);
+            now = answers_status(&mut radius, &first).await;
+        }
+        assert_eq!(radius.health.order(now), [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn a_server_that_is_slow_delays_no_status_server_to_another() {
+        let servers = [server(), server()];
+        let mut radius = client_of(&[&servers[0], &servers[1]]);
+        radius.enter(Phase::Authenticated);
+        let now = Instant::now();
+        radius.health.silent(0, now, 0);
+        radius.health.silent(1, now, 0);
+        let later = now + Duration::from_secs(40);
+        radius.handle_timeout(later).await;
+        // Nothing answers: the tasks run until then.
+        let heard = timeout(Duration::from_millis(200), radius.receive()).await;
+        assert!(heard.is_err());
+        for server in &servers {
+            let (status, _) = datagram(server);
+            StatusRequest::parse(&status, &secret()).unwrap();
+        }
+    }
+
+    #[tokio::test]
+    async fn after_a_server_that_draws_the_authentication_out_the_next_one_is_asked() {
+        let (first, second) = (server(), server());
+        let mut radius = client_of(&[&first, &second]);
+        let now = Instant::now();
+        radius.connect(now);
+        let (request, client) = responds(&mut radius, &first).await;
+        let challenge = request.challenge(&secret(), &[1, 2, 0, 4], b"state");
+        first.send_to(&challenge.unwrap(), client).unwrap();
+        radius.receive().await.unwrap();
+        let end = now + 2 * MAX_DURATION;
+        radius.handle_timeout(end).await;
+        let heard = outputs(&mut radius).await;
+        assert!(matches!(heard.last(), Some(Output::Abandon)), "{heard:?}");
+        for _ in 0..2 {
+            responds(&mut radius, &second).await;
+            // So does the next attempt.
+            radius.failed(end, Duration::ZERO);
+            radius.connect(end);
+        }
+    }
+
+    /// Its answer to a Status-Server would say nothing about its answers to requests.
+    #[tokio::test]
+    async fn a_server_whose_answers_cannot_be_used_is_asked_again_after_a_while_and_not_probed() {
+        let (first, second) = (server(), server());
+        let mut radius = client_of(&[&first, &second]);
+        radius.connect(Instant::now());
+        let (_, client) = responds(&mut radius, &first).await;
+        first.send_to(b"garbage", client).unwrap();
+        radius.receive().await.unwrap();
+        while radius.state() != State::Connecting {
+            next_timer(&mut radius).await;
+        }
+        let now = Instant::now();
+        assert_eq!(radius.health.order(now), [1, 0]);
+        assert_eq!(radius.next_probe(), None);
+        let later = now + Duration::from_secs(330);
+        assert_eq!(radius.health.order(later), [0, 1]);
+    }
+
+    #[tokio::test]
+    async fn answers_from_before_an_access_was_idle_bring_no_server_back() {
+        let (first, second) = (server(), server());
+        let mut radius = client_of(&[&first, &second]);
+        radius.enter(Phase::Authenticated);
+        radius.health.silent(0, Instant::now(), 0);
+        for _ in 0..2 {
+            answers_status(&mut radius, &first).await;
+        }
+        radius.disconnect();
+        assert_eq!(radius.poll_timeout(), None);
+        radius.enter(Phase::Authenticated);
+        let now = answers_status(&mut radius, &first).await;
+        assert_eq!(radius.health.order(now), [1, 0]);
+        for _ in 0..2 {
+            answers_status(&mut radius, &first).await;
+        }
+        assert_eq!(radius.health.order(now), [0, 1]);
     }
 
     async fn outputs(radius: &mut Radius) -> Vec<Output> {

@@ -88,6 +88,7 @@ impl Reporter {
                 name: name.into(),
                 carrier,
                 at,
+                server: None,
                 renamed: None,
                 state: AccessState::Idle {
                     reason: "not begun".into(),
@@ -180,6 +181,12 @@ impl Reporter {
         tracing::warn!(access = &*self.name, "{reason}");
         self.status
             .send_modify(|status| status.access.counters.failures += 1);
+    }
+
+    /// Sets the server that is in use, of several.
+    pub(super) fn set_server(&self, server: Option<String>) {
+        self.status
+            .send_modify(|status| status.access.server = server);
     }
 
     /// Sets the state, the state of the controlled port, and the time of the next attempt. If
