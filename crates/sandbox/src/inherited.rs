@@ -31,7 +31,7 @@ pub fn named(name: &str) -> Option<OwnedFd> {
         .find_map(|position| adopt(FIRST + position as RawFd))
 }
 
-/// Closes all inherited descriptors except the standard ones, for a program that takes no sockets.
+/// Closes all inherited descriptors except the standard ones and those that [`named`] gave out.
 /// Then nobody who takes the program over can use them.
 ///
 /// Call it before the process opens anything, because it closes that, too.
@@ -39,8 +39,22 @@ pub fn named(name: &str) -> Option<OwnedFd> {
 /// # Errors
 /// `Unsupported` before Linux 5.9.
 pub fn close() -> io::Result<()> {
-    // SAFETY: the call takes numbers. Nothing is open yet that this program owns.
-    sys::check(unsafe { libc::syscall(libc::SYS_close_range, FIRST, libc::c_uint::MAX, 0) })?;
+    let taken = TAKEN.load(Relaxed);
+    let mut first = FIRST;
+    for position in (0..u64::BITS).filter(|position| taken & (1 << position) != 0) {
+        let kept = FIRST + position as RawFd;
+        if first < kept {
+            close_range(first, kept as libc::c_uint - 1)?;
+        }
+        first = kept + 1;
+    }
+    close_range(first, libc::c_uint::MAX)
+}
+
+fn close_range(first: RawFd, last: libc::c_uint) -> io::Result<()> {
+    // SAFETY: the call takes numbers. Nothing is open yet that this program owns, except what
+    // `named` gave out, which is in no range.
+    sys::check(unsafe { libc::syscall(libc::SYS_close_range, first, last, 0) })?;
     Ok(())
 }
 

@@ -4,12 +4,14 @@
 use std::convert::Infallible;
 use std::fs;
 use std::io::{self, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use socket2::{SockRef, Type};
 use softsim_client::netd::{
     Accesses, Bootstrap, Command, EapTest, Event, Failure, MAX_LINE, RadiusSecret, Report, Status,
 };
@@ -39,6 +41,9 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long netd waits if it has no descriptor or memory for the next connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
+/// The name of the socket if the service manager listens on it.
+pub const INHERITED: &str = "control";
+
 /// The number of commands at a time.
 const MAX_CLIENTS: usize = 16;
 
@@ -64,6 +69,29 @@ pub(crate) fn bind(path: &Path) -> io::Result<StdUnixListener> {
     let listener = StdUnixListener::bind(path)?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
     listener.set_nonblocking(true)?;
+    Ok(listener)
+}
+
+/// Takes over the socket on which the service manager listens at this path.
+pub(crate) fn adopt(socket: OwnedFd, path: &Path) -> io::Result<StdUnixListener> {
+    let wrong = |got: &str| {
+        let expected = "expected an inherited SOCK_STREAM socket that listens at this path";
+        io::Error::new(
+            io::ErrorKind::InvalidInput,
+            format!("{expected}, got {got}"),
+        )
+    };
+    let kind = SockRef::from(&socket);
+    if !kind.is_listener()? || kind.r#type()? != Type::STREAM {
+        return Err(wrong("another kind of socket"));
+    }
+    let listener = StdUnixListener::from(socket);
+    let at = listener.local_addr()?;
+    match at.as_pathname() {
+        Some(own) if own == path => listener.set_nonblocking(true)?,
+        Some(own) => return Err(wrong(&own.display().to_string())),
+        None => return Err(wrong("one without a path")),
+    }
     Ok(listener)
 }
 

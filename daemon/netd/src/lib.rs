@@ -34,7 +34,7 @@ pub mod checks;
 mod claim;
 mod config;
 pub mod connector;
-mod control;
+pub mod control;
 mod dtls;
 mod fields;
 mod files;

@@ -1,5 +1,6 @@
 //! The start of netd, from the command line to the running daemon.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -134,13 +135,14 @@ struct Opened {
     control: StdUnixListener,
 }
 
-/// Runs until a signal or an error. The end of keyd is none: netd waits until it serves again.
-pub fn run(file: &Path) -> Result<(), Error> {
+/// Runs until a signal or an error. The end of keyd is none: netd waits until it serves again. The
+/// service manager may have opened the control socket.
+pub fn run(file: &Path, control: Option<OwnedFd>) -> Result<(), Error> {
     process::ignore_hangup().map_err(Error::Runtime)?;
     let mut config = checked(file)?;
     log::set_detail(config.log);
-    let _claimed = claim(&config)?;
-    let opened = open(&mut config, file)?;
+    let _claimed = claim(&config, control.is_some())?;
+    let opened = open(&mut config, file, control)?;
     let enforced = match config.sandbox {
         Sandbox::Require => sandbox::enter(&config.state_dir)?,
         Sandbox::Off => Enforced::default(),
@@ -182,15 +184,15 @@ fn refused(findings: &[Finding]) -> Error {
     }
 }
 
-/// Makes sure that no other netd uses the state folder or the control socket.
-fn claim(config: &Config) -> Result<[Claim; 2], ClaimError> {
-    Ok([
-        Claim::folder(&config.state_dir)?,
-        Claim::socket(&config.control_socket)?,
-    ])
+/// Makes sure that no other netd uses the state folder or the control socket. A service manager
+/// that has the socket gives it to one netd only.
+fn claim(config: &Config, is_inherited: bool) -> Result<(Claim, Option<Claim>), ClaimError> {
+    let folder = Claim::folder(&config.state_dir)?;
+    let socket = (!is_inherited).then(|| Claim::socket(&config.control_socket));
+    Ok((folder, socket.transpose()?))
 }
 
-fn open(config: &mut Config, file: &Path) -> Result<Opened, Error> {
+fn open(config: &mut Config, file: &Path, control: Option<OwnedFd>) -> Result<Opened, Error> {
     let bootstrap = (config.bootstrap.as_ref())
         .map(|bootstrap| bootstrap.load(&Files::System))
         .transpose()
@@ -219,8 +221,12 @@ fn open(config: &mut Config, file: &Path) -> Result<Opened, Error> {
     let device = Device::default();
     device.recognise(status.device_id).map_err(Error::Device)?;
     let store = Store::open(&config.state_dir, Committed::from(&status));
-    let control = control::bind(&config.control_socket)
-        .map_err(|error| Error::Control(config.control_socket.clone(), error))?;
+    let path = &config.control_socket;
+    let control = control.map_or_else(
+        || control::bind(path),
+        |inherited| control::adopt(inherited, path),
+    );
+    let control = control.map_err(|error| Error::Control(config.control_socket.clone(), error))?;
     let names = names::Helper::start().map_err(Error::Names)?;
     Ok(Opened {
         connector,

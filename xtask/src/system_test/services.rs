@@ -171,7 +171,7 @@ fn configure(machine: &Machine, lab: &Lab) -> Result<()> {
     machine.run(&["chmod", "0600", "/etc/softsim/radius.secret"])?;
     let config = format!(
         "keyd_socket = \"/run/softsim/network.sock\"\n\
-         control_socket = \"/run/softsim-netd/netd.sock\"\n\
+         control_socket = \"/run/softsim/netd.sock\"\n\
          state_dir = \"/var/lib/softsim/netd\"\n\
          [bootstrap]\n\
          uri = \"coaps://{}\"\n\
@@ -196,13 +196,7 @@ fn authenticate(machine: &Machine, lab: &Lab) -> Result<()> {
 }
 
 fn ctl(machine: &Machine, arguments: &[&str]) -> std::process::Command {
-    let mut command = machine.command(&[
-        "env",
-        "SOFTSIM_NETD_SOCKET=/run/softsim-netd/netd.sock",
-        "softsimctl",
-    ]);
-    command.args(arguments);
-    command
+    machine.command(&[&["softsimctl"], arguments].concat())
 }
 
 /// Waits until the service has sent two more watchdog messages.

@@ -156,11 +156,16 @@ impl Drop for Netd {
 impl Netd {
     pub(crate) fn start(more: &str) -> (Self, Keyd) {
         let (netd, keyd) = Self::begin(more, answer);
+        netd.await_service();
+        (netd, keyd)
+    }
+
+    /// Waits until it answers.
+    pub(crate) fn await_service(&self) {
         let end = Instant::now() + Duration::from_secs(20);
-        while netd.status().is_none() && Instant::now() < end {
+        while self.status().is_none() && Instant::now() < end {
             thread::sleep(Duration::from_millis(10));
         }
-        (netd, keyd)
     }
 
     /// Starts it beside a key process with this script, and doesn't wait for it.
@@ -168,12 +173,23 @@ impl Netd {
         more: &str,
         script: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
     ) -> (Self, Keyd) {
+        Self::begin_as(more, script, |_| {
+            Command::new(env!("CARGO_BIN_EXE_softsim-netd"))
+        })
+    }
+
+    /// Starts it as this command, which gets the folder of its files.
+    pub(crate) fn begin_as(
+        more: &str,
+        script: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
+        command: impl FnOnce(&Path) -> Command,
+    ) -> (Self, Keyd) {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str| directory.path().join(name);
         DirBuilder::new().mode(0o700).create(file("state")).unwrap();
         let keyd = Keyd::start_with(&file("network.sock"), script);
         fs::write(file("netd.toml"), Self::configuration(more)).unwrap();
-        let child = Command::new(env!("CARGO_BIN_EXE_softsim-netd"))
+        let child = command(directory.path())
             .arg("--config")
             .arg(file("netd.toml"))
             .stderr(File::create(file("netd.log")).unwrap())
