@@ -26,9 +26,16 @@ impl Backoff {
 
     /// Counts a failure, and returns the wait that follows it.
     pub(crate) fn failed(&mut self) -> Duration {
+        self.failed_within(Duration::MAX)
+    }
+
+    /// As [`Self::failed`], but for the jitter no longer than `longest`, unless that is shorter
+    /// than the first wait.
+    pub(crate) fn failed_within(&mut self, longest: Duration) -> Duration {
+        let longest = self.longest.min(longest.max(self.first));
         let doubled = 2u32.checked_pow(self.failures).unwrap_or(u32::MAX);
         self.failures = self.failures.saturating_add(1);
-        jittered(self.first.saturating_mul(doubled).min(self.longest))
+        jittered(self.first.saturating_mul(doubled).min(longest))
     }
 
     /// The wait after something that doesn't count as a failure.
@@ -66,6 +73,8 @@ mod tests {
         for _ in 0..100 {
             backoff.failed();
         }
+        assert!((8 * second..=12 * second).contains(&backoff.failed_within(10 * second)));
+        assert!(backoff.failed_within(Duration::ZERO) >= second * 8 / 10);
         assert!(backoff.shortest() <= 2 * second);
         assert!((80 * second..=120 * second).contains(&backoff.failed()));
         backoff.reset();

@@ -1,13 +1,17 @@
 //! The EAP peer, with keyd behind it. Each [`Ask`] of the peer becomes a request to keyd. The
 //! conversation closes each session that keyd opens for it.
 
+use std::time::Duration;
+
 use softsim_carriers::radius::Msk;
 use softsim_client::netd::{Authentication, Failure};
 use softsim_client::proto::requests::{
     AkaChallenge, AkaPrimeChallenge, CloseSession, Confirm, EapMac, EapVerify, EncryptCounter,
     Identity, IdentityRefused, Reauthenticate, Status,
 };
-use softsim_client::proto::{self, AkaAnswer, Call, PacketFault, Realm, Refusal, SecretSlice};
+use softsim_client::proto::{
+    self, AkaAnswer, Call, IdentityPrivacy, PacketFault, Realm, Refusal, SecretSlice,
+};
 use softsim_eap::{
     Answer, Ask, ChallengeAnswer, Config, ForwardSecrecy, IdentityKind, IdentityRequest, Method,
     Nai, Note, Outcome, OuterIdentity, Output, Peer, Reason, ReauthenticationAnswer, Success,
@@ -22,6 +26,9 @@ use crate::progress::Fault;
 /// After that, it sees them inside the method only, since each refusal costs an attempt, and with a
 /// controlled port the connection.
 const MAX_FAST_REFUSED: u8 = 2;
+
+/// How many refusals, each at least such a part of keyd's patience after the one before, end it.
+const PATIENCE_PARTS: u32 = 4;
 
 /// The type of AT_MAC (RFC 4187 §10.15).
 const AT_MAC: u8 = Kind::MAC.0;
@@ -84,6 +91,9 @@ pub struct Conversation {
     /// How many re-authentication identities in a row were refused before the method began.
     fast_refused: u8,
     forward_secrecy_required: bool,
+    /// Whether the network refused an identity in this conversation so that keyd's patience counts
+    /// it.
+    counted: bool,
     /// Whether the carrier is authorised already. Then no refusal counts, since anybody on the
     /// wire can ask us for identities, and we aren't kept out.
     authorised: bool,
@@ -116,6 +126,7 @@ impl Conversation {
             full_authentication: false,
             pseudonym: false,
             fast_refused: 0,
+            counted: false,
             authorised: false,
             forward_secrecy_required: policy.peer.forward_secrecy == ForwardSecrecy::Require,
             refused: None,
@@ -157,6 +168,22 @@ impl Conversation {
     /// The subscriber is another one: what networks refused was not its identity.
     pub(super) fn forget_refusals(&mut self) {
         self.fast_refused = 0;
+    }
+
+    /// The time after which the next refusal would end another quarter of keyd's patience, if the
+    /// network's last one counted and the permanent identity wasn't shown yet. Each refusal ends no
+    /// more than one quarter, so that longer waits between attempts only keep the gateway out.
+    pub(super) fn patience_quarter(&mut self) -> Option<Duration> {
+        if !std::mem::take(&mut self.counted) {
+            return None;
+        }
+        let status = self.call(&Status {}).ok()?;
+        let identities = status.identities?;
+        let waits = identities.privacy == IdentityPrivacy::Patient
+            && identities.pseudonyms > 0
+            && identities.shown == 0;
+        let patience = Duration::from_secs(status.enforcement.identity_patience.into());
+        waits.then(|| patience / PATIENCE_PARTS)
     }
 
     /// Takes a packet of the server.
@@ -321,6 +348,7 @@ impl Conversation {
             self.stage = Stage::Identity;
             self.refused = None;
             self.pseudonym = false;
+            self.counted = false;
         }
         self.full_authentication = false;
         let wanted = match wanted {
@@ -360,6 +388,7 @@ impl Conversation {
                 ),
             ) => {
                 self.refused = Some(refused);
+                self.counted |= inside && wanted == IdentityRequest::Permanent;
                 Answer::Withheld
             }
             Err(error) => self.unavailable(error),
@@ -525,7 +554,7 @@ impl Conversation {
                 counts,
             };
             // Without keyd, it is as if the network had not answered.
-            let _ = self.call(&refused);
+            self.counted |= self.call(&refused).is_ok() && counts;
         }
     }
 

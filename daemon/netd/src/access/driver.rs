@@ -173,7 +173,10 @@ impl<C: Carrier> Driver<C> {
         self.lost = self.exchange.conversation.lost();
         // Anybody can begin an attempt and let it fail. That is no reason to wait longer.
         let wait = match self.exchange.carrier.asked() {
-            true => self.backoff.failed(),
+            true => {
+                let quarter = self.exchange.conversation.patience_quarter();
+                self.backoff.failed_within(quarter.unwrap_or(Duration::MAX))
+            }
             false => self.backoff.shortest(),
         };
         self.exchange.carrier.failed(Instant::now(), wait);

@@ -1,5 +1,4 @@
-//! The driver over a scripted carrier, whose authentications all fail before the peer sees a
-//! packet.
+//! The driver over a scripted carrier, whose authentications are all rejected.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -9,16 +8,21 @@ use std::future::pending;
 use std::rc::Rc;
 
 use softsim_client::netd::{self, Failure};
-use softsim_client::proto::requests::Status;
-use softsim_client::proto::{Realm, Refusal};
+use softsim_client::proto::requests::{Identity, IdentityRefused, Status};
+use softsim_client::proto::{
+    Enforcement, IdentityAnswer, IdentityKind, IdentityPrivacy, IdentityRequest, IdentityStatus,
+    KekSource, KeyMemory, Method, Overwrites, Realm, Refusal, RequestKind, StatusAnswer, Times,
+    decode_request, kind_of,
+};
 use softsim_eap::Config;
+use softsim_eap_packet::{Attribute, Builder, Code, Subtype};
 
 use super::super::carrier::{Output, Terms};
 use super::super::scripted_keyd::{self, encoded};
 use super::super::{Handle, status};
 use super::*;
 
-const FIRST_WAIT: Duration = Duration::from_secs(1000);
+const FIRST_WAIT: Duration = Duration::from_secs(20);
 
 /// What the driver did with the carrier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,10 +33,11 @@ enum Call {
     Leave,
 }
 
-/// A carrier that fails as soon as it is to connect.
+/// A carrier whose network rejects us after some packets, as soon as it is to connect.
 struct Scripted {
     state: State,
     asked: bool,
+    packets: Vec<Vec<u8>>,
     outputs: VecDeque<Output>,
     calls: Rc<RefCell<Vec<Call>>>,
 }
@@ -55,6 +60,9 @@ impl Carrier for Scripted {
     fn connect(&mut self, _: Instant) {
         self.call(Call::Connect);
         self.state = State::Authenticating;
+        let packets = self.packets.iter().cloned();
+        self.outputs
+            .extend(packets.map(|packet| Output::Eap { packet, msk: None }));
         let fault = Fault::new(Failure::Refused, "rejected");
         self.outputs.push_back(Output::Failed(fault));
     }
@@ -65,9 +73,7 @@ impl Carrier for Scripted {
         self.outputs = [Output::Abandon].into();
     }
 
-    async fn send(&mut self, _: &[u8]) {
-        panic!("the peer has nothing to answer");
-    }
+    async fn send(&mut self, _: &[u8]) {}
 
     fn succeeded(&mut self, _: Instant) -> Result<Terms, Fault> {
         panic!("the peer has nothing to believe");
@@ -75,6 +81,7 @@ impl Carrier for Scripted {
 
     fn failed(&mut self, now: Instant, wait: Duration) {
         self.call(Call::Failed(wait));
+        self.outputs.clear();
         self.state = State::Held { until: now + wait };
     }
 
@@ -100,15 +107,26 @@ impl Carrier for Scripted {
 
 /// Runs an access while `test` gives it orders; what its carrier was told.
 async fn calls(automatic: bool, asked: bool, test: impl AsyncFnOnce(&Handle)) -> Vec<Call> {
-    let calls = Rc::default();
+    let keyd = scripted_keyd::connect(|_| encoded::<Status>(Err(Refusal::NoProfile)));
     let carrier = Scripted {
         state: State::Idle,
         asked,
+        packets: Vec::new(),
         outputs: VecDeque::new(),
-        calls: Rc::clone(&calls),
+        calls: Rc::default(),
     };
+    run_with(keyd.into(), carrier, automatic, test).await
+}
+
+async fn run_with(
+    keyd: Keyd,
+    carrier: Scripted,
+    automatic: bool,
+    test: impl AsyncFnOnce(&Handle),
+) -> Vec<Call> {
+    let calls = Rc::clone(&carrier.calls);
     let resources = Resources {
-        keyd: scripted_keyd::connect(|_| encoded::<Status>(Err(Refusal::NoProfile))).into(),
+        keyd,
         policy: Policy {
             peer: Config::new(),
             realm: Realm::Wlan,
@@ -202,6 +220,117 @@ async fn an_automatic_access_begins_by_itself_and_a_disconnected_one_stays_so() 
     assert_eq!(calls[0], Call::Connect);
     let end = [Call::Disconnect, Call::Disconnect, Call::Leave];
     assert_eq!(calls[2..], end);
+}
+
+/// The status of a keyd whose patience lasts four minutes, and whose profile has so many
+/// pseudonyms and has shown the permanent identity out of patience so often.
+fn status_of(privacy: IdentityPrivacy, pseudonyms: u8, shown: u8) -> StatusAnswer {
+    StatusAnswer {
+        enforcement: Enforcement {
+            landlock_abi: 0,
+            seccomp_calls: 0,
+            key_memory: KeyMemory::Plain,
+            kek_source: KekSource::Development,
+            overwrites: Overwrites::InPlace,
+            identity_privacy: privacy,
+            identity_patience: 240,
+            supplicant: false,
+            test_profiles: false,
+        },
+        device_id: None,
+        sealing_key_id: None,
+        certified: false,
+        trust_anchors: 0,
+        profiles: 1,
+        profile: None,
+        capacity: 1,
+        anchor: None,
+        committed: None,
+        accounts: None,
+        counters: None,
+        identities: Some(IdentityStatus {
+            privacy,
+            pseudonyms,
+            quarters: 0,
+            shown,
+        }),
+        times: Times {
+            clock: 0,
+            built: 0,
+            kept: 0,
+        },
+    }
+}
+
+/// The fifth wait of an access whose network asks for an identity of this kind inside its method
+/// and then rejects it.
+async fn fifth_wait(asks: Attribute<'_>, status: StatusAnswer) -> Duration {
+    let status = encoded::<Status>(Ok(status));
+    let keyd = scripted_keyd::connect(move |request| match kind_of(request).unwrap() {
+        RequestKind::Status => status.clone(),
+        RequestKind::Identity => {
+            let Identity { kind, .. } = decode_request(request).unwrap();
+            encoded::<Identity<'_>>(match kind {
+                IdentityRequest::Permanent => Err(Refusal::IdentityWithheld),
+                _ => Ok(IdentityAnswer {
+                    nai: "7alice@home".into(),
+                    kind: IdentityKind::Pseudonym,
+                }),
+            })
+        }
+        RequestKind::IdentityRefused => encoded::<IdentityRefused<'_>>(Ok(())),
+        other => panic!("not expected: {other}"),
+    });
+    let inside = Builder::new(Code::Request, 2, Method::AkaPrime.into(), Subtype::Identity);
+    let inside = inside.attribute(asks).finish().unwrap().into_bytes();
+    let carrier = Scripted {
+        state: State::Idle,
+        asked: true,
+        packets: vec![vec![1, 1, 0, 5, 1], inside],
+        outputs: VecDeque::new(),
+        calls: Rc::default(),
+    };
+    let calls = run_with(keyd.into(), carrier, false, async |access| {
+        for _ in 0..5 {
+            access.order(Order::Connect).await.unwrap();
+        }
+    });
+    let waits = calls.await.into_iter().filter_map(|call| match call {
+        Call::Failed(wait) => Some(wait),
+        _ => None,
+    });
+    let waits: Vec<_> = waits.collect();
+    assert_eq!(waits.len(), 5);
+    waits[4]
+}
+
+/// A later refusal would end no more than one quarter, either.
+#[tokio::test]
+async fn while_keyd_counts_refusals_no_wait_is_longer_than_a_quarter_of_its_patience() {
+    let patient = || status_of(IdentityPrivacy::Patient, 1, 0);
+    let quarter = Duration::from_secs(60);
+    for asks in [Attribute::PermanentIdReq, Attribute::FullauthIdReq] {
+        assert!(about(quarter).contains(&fifth_wait(asks, patient()).await));
+    }
+    for (asks, status) in [
+        // It doesn't count.
+        (Attribute::AnyIdReq, patient()),
+        // No wait is under way.
+        (
+            Attribute::PermanentIdReq,
+            status_of(IdentityPrivacy::Patient, 1, 1),
+        ),
+        (
+            Attribute::PermanentIdReq,
+            status_of(IdentityPrivacy::Patient, 0, 0),
+        ),
+        (
+            Attribute::PermanentIdReq,
+            status_of(IdentityPrivacy::Strict, 1, 0),
+        ),
+    ] {
+        assert!(about(16 * FIRST_WAIT).contains(&fifth_wait(asks, status).await));
+    }
 }
 
 #[test]
