@@ -12,10 +12,10 @@
 //!   make only system calls that `policies/seccomp/keyd.json` allows.
 //!
 //! [`passing`] is how netd gets descriptors from the one process that opens them for it.
-//! [`secret_file`] opens files with keys, [`file_system`] says what becomes of octets that were
-//! written over, [`text`] is for programs that write a log or to a
-//! terminal, [`tally`] counts what a log would otherwise repeat, and [`exit_status`] is the table
-//! of exit statuses.
+//! [`regular_file`] opens files without waiting for anybody, and [`secret_file`] those with keys;
+//! [`file_system`] says what becomes of octets that were written over, [`text`] is for programs
+//! that write a log or to a terminal, [`tally`] counts what a log would otherwise repeat, and
+//! [`exit_status`] is the table of exit statuses.
 //!
 //! The public interface is safe. The crate supports Linux on x86-64 and AArch64 only.
 
@@ -38,6 +38,7 @@ pub mod passing;
 pub mod poll;
 pub mod process;
 pub mod random;
+pub mod regular_file;
 pub mod seccomp;
 pub mod secret_file;
 pub mod seqpacket;

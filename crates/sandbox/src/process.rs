@@ -2,7 +2,7 @@
 //! also writes to standard output and ends the process.
 
 use std::ffi::CStr;
-use std::io;
+use std::{io, mem, ptr};
 
 use crate::sys;
 
@@ -94,7 +94,7 @@ pub(crate) fn end_with_parent() -> io::Result<()> {
 pub fn drop_user(uid: u32, gid: u32) -> io::Result<()> {
     if (self::uid(), self::gid()) != (uid, gid) {
         // SAFETY: no group is read from a list of length 0.
-        sys::check(unsafe { libc::setgroups(0, std::ptr::null()) })?;
+        sys::check(unsafe { libc::setgroups(0, ptr::null()) })?;
         // SAFETY: the call takes numbers only.
         sys::check(unsafe { libc::setresgid(gid, gid, gid) })?;
         // SAFETY: the call takes numbers only.
@@ -155,6 +155,20 @@ pub fn ignore_termination() -> io::Result<()> {
 /// Never on a working kernel.
 pub fn ignore_hangup() -> io::Result<()> {
     ignore(&[libc::SIGHUP])
+}
+
+/// Keeps nothing of processes that this one has started and that end from now on. It can't wait for
+/// them any more, and needn't.
+///
+/// # Errors
+/// Never on a working kernel.
+pub fn forget_children() -> io::Result<()> {
+    // SAFETY: a sigaction is plain numbers, for which zeros are valid; they mean SIG_DFL.
+    let mut action: libc::sigaction = unsafe { mem::zeroed() };
+    action.sa_flags = libc::SA_NOCLDWAIT;
+    // SAFETY: the kernel reads one sigaction that outlives the call; no handler could run.
+    sys::check(unsafe { libc::sigaction(libc::SIGCHLD, &action, ptr::null_mut()) })?;
+    Ok(())
 }
 
 fn ignore(signals: &[libc::c_int]) -> io::Result<()> {

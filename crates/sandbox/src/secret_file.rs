@@ -5,12 +5,12 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use crate::process;
+use crate::{process, regular_file};
 
 /// Why a file with a secret isn't accepted.
 #[derive(Debug, thiserror::Error)]
 pub enum SecretFileError {
-    /// It can't be opened.
+    /// It can't be opened, or isn't the kind of file that it must be.
     #[error("{path}: {source}")]
     Open {
         /// The file.
@@ -42,7 +42,8 @@ pub enum SecretFileError {
 }
 
 /// Opens a file for reading, if it belongs to this user or to root and nobody else may read or
-/// write it.
+/// write it. A named pipe lets the caller wait for whoever writes the secret, which suits a program
+/// that somebody runs by hand; a daemon uses [`open_regular`].
 ///
 /// The check applies to the open file, so that nobody can replace it in between.
 ///
@@ -52,11 +53,23 @@ pub enum SecretFileError {
 /// # Errors
 /// See [`SecretFileError`].
 pub fn open(path: &Path) -> Result<File, SecretFileError> {
+    accept(path, File::open(path))
+}
+
+/// Like [`open`], but accepts only a regular file, and waits for nobody.
+///
+/// # Errors
+/// See [`SecretFileError`].
+pub fn open_regular(path: &Path) -> Result<File, SecretFileError> {
+    accept(path, regular_file::open(path))
+}
+
+fn accept(path: &Path, opened: io::Result<File>) -> Result<File, SecretFileError> {
     let failed = |source| SecretFileError::Open {
         path: path.to_owned(),
         source,
     };
-    let file = File::open(path).map_err(failed)?;
+    let file = opened.map_err(failed)?;
     judge(path, file.metadata().map_err(failed)?.into())?;
     Ok(file)
 }

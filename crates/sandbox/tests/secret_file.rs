@@ -5,10 +5,13 @@ mod common;
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::process::Command;
 
 use common::skip;
 use softsim_sandbox::process;
-use softsim_sandbox::secret_file::{SecretFileError, open};
+use softsim_sandbox::secret_file::{SecretFileError, open, open_regular};
 
 #[test]
 fn a_file_that_others_may_read_or_write_is_refused_with_the_way_out() {
@@ -31,6 +34,28 @@ fn a_file_that_others_may_read_or_write_is_refused_with_the_way_out() {
             format!(
                 "{path}: expected a file that only its owner may read, got mode {mode:04o}: chmod 600 {path}"
             )
+        );
+    }
+}
+
+/// A named pipe would let a daemon wait for a writer.
+#[test]
+fn what_is_no_regular_file_is_refused_by_its_name_and_lets_nobody_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let pipe = directory.path().join("pipe");
+    let made = Command::new("mkfifo").arg("-m600").arg(&pipe).status();
+    assert!(made.unwrap().success());
+    let socket = directory.path().join("socket");
+    let _listener = UnixListener::bind(&socket).unwrap();
+    for (path, name) in [
+        (&*pipe, "a named pipe"),
+        (&socket, "a socket"),
+        (Path::new("/dev/null"), "a device"),
+        (directory.path(), "a directory"),
+    ] {
+        assert_eq!(
+            open_regular(path).unwrap_err().to_string(),
+            format!("{}: expected a regular file, got {name}", path.display())
         );
     }
 }

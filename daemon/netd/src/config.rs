@@ -1,11 +1,12 @@
 //! The configuration file.
 
+use std::io;
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
 use serde::Deserialize;
+use softsim_sandbox::regular_file;
 use toml::Table;
 
 use crate::access::settings::{MAX_ACCESSES, Settings, Taken};
@@ -98,7 +99,7 @@ impl Config {
     /// With an error, what is wrong is left out or has a stand-in: the configuration serves to find
     /// more errors, and for nothing else.
     pub(crate) fn read(path: &Path) -> (Option<Self>, Vec<Finding>) {
-        let read = fs::File::open(path).and_then(files::read);
+        let read = regular_file::open(path).and_then(files::read);
         match read.and_then(|octets| text(&octets).map(|text| Self::parse(path, text))) {
             Ok(read) => read,
             Err(error) => {
@@ -172,7 +173,7 @@ pub(crate) fn text(octets: &[u8]) -> io::Result<&str> {
 }
 
 /// The bootstrap server, with the contents of the files that its configuration names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BootstrapServer {
     /// Its host and port.
     pub(crate) server: Server,
@@ -264,6 +265,8 @@ pub(crate) fn certificates(
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
+
+    use std::fs;
 
     use super::*;
 

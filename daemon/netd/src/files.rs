@@ -6,10 +6,13 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use softsim_sandbox::regular_file;
 use softsim_sandbox::secret_file::{self, Access};
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use crate::connector::Connector;
+use crate::connector::{self, Connector};
 
 /// The limit of a file, in octets. The buffer has this size from the start, since growing would
 /// leave a copy of a secret behind.
@@ -35,8 +38,7 @@ impl Files {
     pub(crate) async fn passed(connector: &Connector, paths: impl Iterator<Item = &Path>) -> Self {
         let mut files = BTreeMap::new();
         for path in paths {
-            let opened = connector.open(path).await;
-            let contents = opened.and_then(|(file, access)| Ok((read(file)?, access)));
+            let contents = passed(connector, path).await;
             let contents = contents.map_err(|error| named(path, &error));
             files.insert(path.to_owned(), contents);
         }
@@ -46,7 +48,7 @@ impl Files {
     /// The contents of a file.
     pub(crate) fn contents(&self, path: &Path) -> Contents {
         match self {
-            Self::System => File::open(path)
+            Self::System => regular_file::open(path)
                 .and_then(read)
                 .map_err(|error| named(path, &error)),
             Self::Passed(_) => self.passed_on(path).map(|(contents, _)| contents),
@@ -57,7 +59,7 @@ impl Files {
     pub(crate) fn secret(&self, path: &Path) -> Contents {
         match self {
             Self::System => {
-                let file = secret_file::open(path).map_err(|error| error.to_string())?;
+                let file = secret_file::open_regular(path).map_err(|error| error.to_string())?;
                 read(file).map_err(|error| named(path, &error))
             }
             Self::Passed(_) => {
@@ -75,6 +77,16 @@ impl Files {
         };
         found.unwrap_or_else(|| Err(named(path, &io::ErrorKind::NotFound.into())))
     }
+}
+
+/// Has the connector open a file, and reads it. A file system that hangs fails this, and not netd.
+pub(crate) async fn passed(
+    connector: &Connector,
+    path: &Path,
+) -> io::Result<(Zeroizing<Vec<u8>>, Access)> {
+    let (file, access) = connector.open(path).await?;
+    let contents = timeout(connector::TIMEOUT, spawn_blocking(|| read(file)));
+    Ok((contents.await???, access))
 }
 
 /// Reads a file from its beginning.

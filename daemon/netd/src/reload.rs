@@ -4,7 +4,7 @@
 //! over RADIUS with their secrets. It can also end a wired access, but not begin one, since a
 //! confined netd starts no port keeper. A configuration with an error changes nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -17,12 +17,13 @@ use toml::{Table, Value};
 use crate::access::Accesses;
 use crate::access::prepare::PreparedAccess;
 use crate::access::settings::Settings;
+use crate::checks::certificates::{by_the_clock_alone, trust_anchors};
 use crate::checks::{self, Finding, Kind, Place};
 use crate::config::{Config, text};
 use crate::connector::{Connector, Manager};
 use crate::files::{self, Files};
-use crate::keyd::Lines;
 use crate::keyd::presence::{Presence, connect, served};
+use crate::keyd::{self, Keyd, Lines};
 use crate::log;
 use crate::lwm2m::Request;
 
@@ -75,6 +76,8 @@ pub(crate) struct Reload {
     pub(crate) manager: Manager,
     /// Where the accesses get their lines to keyd.
     pub(crate) lines: Lines,
+    /// A line for what the reload itself asks.
+    pub(crate) line: Keyd,
     /// Whether keyd serves.
     pub(crate) keyd: watch::Receiver<Presence>,
     /// The accesses that run.
@@ -112,9 +115,8 @@ impl Reload {
     /// Everything that is wrong with them.
     async fn read(&self) -> Result<(Config, Files), Vec<Finding>> {
         let file = &*self.in_force.file;
-        let opened = self.connector.open(file).await;
-        let octets = opened.and_then(|(opened, _)| files::read(opened));
-        let parsed = octets.and_then(|octets| Ok(Config::parse(file, text(&octets)?)));
+        let passed = files::passed(&self.connector, file).await;
+        let parsed = passed.and_then(|(octets, _)| Ok(Config::parse(file, text(&octets)?)));
         let (config, mut findings) = parsed.map_err(|error| {
             let place = Place {
                 file: Some(file.to_owned()),
@@ -131,6 +133,10 @@ impl Reload {
         };
         let files = Files::passed(&self.connector, config.files()).await;
         findings.extend(checks::files(&config, &files));
+        let times = keyd::status(&self.line).await;
+        let times = times.map_or_else(|_| by_the_clock_alone(), |status| status.times);
+        let bootstrap = config.bootstrap.iter();
+        findings.extend(bootstrap.flat_map(|server| trust_anchors(server, &files, &times)));
         match checks::status(&findings) {
             Some(_) => Err(findings),
             None => {
@@ -167,14 +173,20 @@ impl Reload {
         });
         let digests: BTreeMap<_, _> = digests.collect();
         let next = |name: &String| Some((tables.get(name)?.clone(), *digests.get(name)?));
+        let interfaces: BTreeSet<_> = tables.values().filter_map(interface).collect();
         for (name, before) in self.in_force.accesses.clone() {
             match next(&name) {
                 Some(now) if now == before => {}
                 Some((now, _)) if is_wired(&before.0) || is_wired(&now) => needs_a_restart(&name),
-                _ => {
-                    self.accesses.stop(&name).await;
+                // It has another name now, which is no reason to close its port.
+                None if interface(&before.0).is_some_and(|it| interfaces.contains(it)) => {
+                    needs_a_restart(&name);
+                }
+                _ if self.accesses.stop(&name).await => {
                     self.in_force.accesses.remove(&name);
                 }
+                // Two of them would show the network the same identities.
+                _ => tracing::error!(access = name, "SIGHUP: it hasn't ended; try SIGHUP again"),
             }
         }
         let names: Vec<_> = config.accesses.iter().map(|one| one.name.clone()).collect();
@@ -231,6 +243,11 @@ fn tables(config: &Config) -> BTreeMap<String, Value> {
 fn is_wired(table: &Value) -> bool {
     let carrier = table.get("carrier").and_then(Value::as_str);
     carrier == Some(&*Carrier::Wired.to_string())
+}
+
+/// The interface of a wired access.
+fn interface(table: &Value) -> Option<&str> {
+    table.get("interface").filter(|_| is_wired(table))?.as_str()
 }
 
 /// The digest of the secrets of an access, if it has any.

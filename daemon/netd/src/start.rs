@@ -143,6 +143,7 @@ pub fn run(file: &Path, control: Option<OwnedFd>) -> Result<(), Error> {
     log::set_detail(config.log);
     let _claimed = claim(&config, control.is_some())?;
     let opened = open(&mut config, file, control)?;
+    process::forget_children().map_err(Error::Runtime)?;
     let enforced = match config.sandbox {
         Sandbox::Require => sandbox::enter(&config.state_dir)?,
         Sandbox::Off => Enforced::default(),
@@ -266,7 +267,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
     let (requests, queue) = mpsc::channel(QUEUE);
     let (snapshot, watcher) = watch::channel(Snapshot::default());
     let lwm2m = Lwm2m::prepare(
-        (opened.keyd, serving.clone(), opened.device),
+        (opened.keyd.clone(), serving.clone(), opened.device),
         names.clone(),
         opened.store,
         config.endpoint.clone(),
@@ -284,6 +285,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         connector,
         manager,
         lines: opened.lines,
+        line: opened.keyd,
         keyd: serving.clone(),
         accesses: Arc::clone(&accesses),
         lwm2m: requests.clone(),

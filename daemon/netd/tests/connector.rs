@@ -140,6 +140,40 @@ fn the_files_of_the_command_line_are_passed_as_they_are_now_to_read_and_no_other
     assert_eq!(read(2), Err(ErrorKind::NotFound));
 }
 
+/// A folder such as /etc has what the connector doesn't need, and a folder can't be given in part.
+#[test]
+fn in_a_folder_at_the_root_only_the_file_of_the_start_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = tempfile::NamedTempFile::new_in("/tmp").unwrap();
+    let files = [file.path().to_owned()];
+    let connector = Connector::start_with(&folder.path().join("network.sock"), &files);
+    assert!(connector.ask(Request::File(0)).1.is_some());
+    let other = tempfile::NamedTempFile::new_in("/tmp").unwrap();
+    other.persist(file.path()).unwrap();
+    let (answer, passed) = connector.ask(Request::File(0));
+    assert!(passed.is_none());
+    let error = error_of(&answer).unwrap();
+    assert_eq!(error.kind(), ErrorKind::PermissionDenied);
+}
+
+#[test]
+fn a_named_pipe_in_place_of_a_file_is_refused_and_the_connector_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("secret");
+    fs::write(&file, "").unwrap();
+    let socket = folder.path().join("network.sock");
+    let connector = Connector::start_with(&socket, std::slice::from_ref(&file));
+    fs::remove_file(&file).unwrap();
+    let made = Command::new("mkfifo").arg(&file).status();
+    assert!(made.unwrap().success());
+    for _ in 0..2 {
+        let (answer, passed) = connector.ask(Request::File(0));
+        assert!(passed.is_none());
+        let error = error_of(&answer).unwrap().to_string();
+        assert_eq!(error, "expected a regular file, got a named pipe");
+    }
+}
+
 #[test]
 fn a_request_that_is_none_ends_the_connector_and_so_does_the_end_of_netd() {
     let folder = tempfile::tempdir().unwrap();

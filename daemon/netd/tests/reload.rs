@@ -8,8 +8,13 @@ use std::fs::{self, Permissions};
 use std::net::{SocketAddr, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
+use std::time::{Duration, Instant};
 
+use softsim_client::netd::{Command, Event};
+use softsim_client::proto::{RequestKind, kind_of};
 use support::{Keyd, Netd};
 
 const READ_AGAIN: &str = "the configuration was read again";
@@ -157,6 +162,98 @@ fn what_a_running_netd_cannot_change_is_named_each_time() {
     assert_eq!(netd.status().unwrap().endpoint, Some("d1".repeat(32)));
 }
 
+const WIRED: &str = "carrier = 'wired'\ninterface = 'lo'\ncontrolled_port = 'none'\n";
+
+/// Whether a process of this id is there, be it as a zombie.
+fn is_there(process: u32) -> bool {
+    Path::new(&format!("/proc/{process}")).exists()
+}
+
+/// The port keepers that a netd has started.
+fn keepers(netd: &Netd) -> Vec<u32> {
+    let id = netd.child.id();
+    let children = fs::read_to_string(format!("/proc/{id}/task/{id}/children")).unwrap();
+    let children = children
+        .split_whitespace()
+        .map(|child| child.parse().unwrap());
+    let name = |child| fs::read_to_string(format!("/proc/{child}/comm")).unwrap();
+    children
+        .filter(|child: &u32| name(*child) == "softsim-port\n")
+        .collect()
+}
+
+#[test]
+fn a_wired_access_that_is_removed_leaves_no_process_behind() {
+    let (netd, _keyd) = Netd::start(&format!("[[access]]\nname = 'wire'\n{WIRED}"));
+    let keeper = keepers(&netd)[0];
+    netd.reload("");
+    netd.await_log(READ_AGAIN, 1);
+    assert_eq!(accesses(&netd), []);
+    let end = Instant::now() + Duration::from_secs(20);
+    while is_there(keeper) {
+        assert!(Instant::now() < end);
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Its port would close, and nobody could open it before a restart.
+#[test]
+fn a_wired_access_under_another_name_goes_on_under_its_old_one() {
+    let (netd, _keyd) = Netd::start(&format!("[[access]]\nname = 'wire'\n{WIRED}"));
+    let keeper = keepers(&netd);
+    netd.reload(&format!("[[access]]\nname = 'uplink'\n{WIRED}"));
+    netd.await_log(READ_AGAIN, 1);
+    assert_eq!(accesses(&netd)[0].0, "wire");
+    assert_eq!(keepers(&netd), keeper);
+    for name in ["wire", "uplink"] {
+        netd.await_log(
+            &format!("a wired access needs a restart to begin or change access=\"{name}\""),
+            1,
+        );
+    }
+}
+
+/// Both would show the network the same identities.
+#[test]
+fn an_access_begins_again_only_when_the_one_before_has_ended() {
+    let (asked, asks) = mpsc::channel();
+    let answers = Arc::new(Mutex::new(()));
+    let held = answers.lock().unwrap();
+    let script = {
+        let answers = Arc::clone(&answers);
+        move |request: &[u8]| {
+            if kind_of(request) == Ok(RequestKind::Identity) {
+                asked.send(()).unwrap();
+                drop(answers.lock());
+            }
+            support::answer(request)
+        }
+    };
+    let secret = Secret::new();
+    let (one, two) = (server(), server());
+    let radius = |server| {
+        format!(
+            "{}automatic = false\n",
+            radius("one", server, &secret.path())
+        )
+    };
+    let (netd, _keyd) = Netd::start_with(&radius(&one), script);
+    thread::scope(|threads| {
+        let connect = || netd.run(&Command::AccessConnect { name: None });
+        threads.spawn(connect);
+        asks.recv_timeout(Duration::from_secs(20)).unwrap();
+        netd.reload(&radius(&two));
+        netd.await_log("it hasn't ended; try SIGHUP again", 1);
+        drop(held);
+        other_request(&one, None);
+        netd.reload(&radius(&two));
+        netd.await_log(READ_AGAIN, 2);
+        threads.spawn(connect);
+        other_request(&two, None);
+        netd.reload("");
+    });
+}
+
 #[test]
 fn the_level_of_the_log_changes() {
     let (netd, _keyd) = Netd::start("log = 'error'\n");
@@ -165,20 +262,72 @@ fn the_level_of_the_log_changes() {
     assert!(!netd.log().contains("enforced"));
 }
 
+/// Writes a certificate that is valid from the first until the second of these years.
+fn certificate(path: &Path, [from, until]: [i32; 2]) {
+    let key = rcgen::KeyPair::generate().unwrap();
+    let mut certificate = rcgen::CertificateParams::default();
+    certificate.not_before = rcgen::date_time_ymd(from, 1, 1);
+    certificate.not_after = rcgen::date_time_ymd(until, 1, 1);
+    let certificate = certificate.self_signed(&key).unwrap();
+    fs::write(path, certificate.pem()).unwrap();
+}
+
+/// A bootstrap server that isn't there.
+fn bootstrap(trust: &Path, automatic: bool) -> String {
+    format!(
+        "[bootstrap]\nuri = 'coaps://127.0.0.1:9'\nserver_trust = ['{}']\nautomatic = {automatic}\n",
+        trust.display()
+    )
+}
+
+/// The wait before the next attempt would never grow.
+#[test]
+fn a_reload_that_leaves_the_bootstrap_server_as_it_is_lets_nobody_try_sooner() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    certificate(&authority, [2020, 4000]);
+    // Each attempt asks for the device certificate, which isn't there.
+    let attempts = Arc::new(AtomicUsize::new(0));
+    let script = {
+        let attempts = Arc::clone(&attempts);
+        move |request: &[u8]| {
+            if kind_of(request) == Ok(RequestKind::DeviceCertificate) {
+                attempts.fetch_add(1, Ordering::Relaxed);
+            }
+            support::answer(request)
+        }
+    };
+    let configuration = bootstrap(&authority, true);
+    let (netd, _keyd) = Netd::start_with(&configuration, script);
+    netd.await_log("the bootstrap failed", 1);
+    let before = attempts.load(Ordering::Relaxed);
+    netd.reload(&configuration);
+    netd.await_log(READ_AGAIN, 1);
+    let failed = netd.run(&Command::Bootstrap {});
+    assert!(matches!(failed, Some(Event::Failed { .. })), "{failed:?}");
+    assert_eq!(attempts.load(Ordering::Relaxed), before + 1);
+}
+
+#[test]
+fn a_trust_anchor_that_has_expired_is_told_at_a_reload_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = folder.path().join("ca.pem");
+    certificate(&authority, [2020, 4000]);
+    let configuration = bootstrap(&authority, false);
+    let (netd, _keyd) = Netd::start(&configuration);
+    assert!(!netd.log().contains("valid now"));
+    certificate(&authority, [2020, 2021]);
+    netd.reload(&configuration);
+    netd.await_log(READ_AGAIN, 1);
+    netd.await_log("expected a certificate that is valid now", 1);
+}
+
 #[test]
 fn the_bootstrap_server_is_the_new_one_with_the_certificates_of_now() {
     let folder = tempfile::tempdir().unwrap();
     let authority = folder.path().join("ca.pem");
-    let key = rcgen::KeyPair::generate().unwrap();
-    let certificate = rcgen::CertificateParams::default();
-    let certificate = certificate.self_signed(&key).unwrap();
-    fs::write(&authority, certificate.pem()).unwrap();
-    let bootstrap = |automatic: bool| {
-        format!(
-            "[bootstrap]\nuri = 'coaps://127.0.0.1:9'\nserver_trust = ['{}']\nautomatic = {automatic}\n",
-            authority.display()
-        )
-    };
+    certificate(&authority, [2020, 4000]);
+    let bootstrap = |automatic| bootstrap(&authority, automatic);
     let (netd, _keyd) = Netd::start(&bootstrap(false));
     netd.reload(&bootstrap(true));
     // It begins by itself, and gets as far as without a server.

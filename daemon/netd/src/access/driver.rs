@@ -36,7 +36,7 @@ pub(super) struct Resources {
     pub(super) automatic: bool,
 }
 
-/// Runs an access until an order stops it.
+/// Runs an access until nobody can give it orders any more.
 pub(super) async fn run(
     carrier: impl Carrier,
     resources: Resources,
@@ -66,9 +66,8 @@ pub(super) async fn run(
         let due = driver.due();
         tokio::select! {
             received = driver.exchange.carrier.receive() => received?,
-            // If nobody can give orders any more, netd ends.
-            Some(order) = orders.recv() => match order {
-                Order::Connect(done) => {
+            order = orders.recv() => match order {
+                Some(Order::Connect(done)) => {
                     // What has changed by now must not interrupt the attempt a second later.
                     if subscriber.has_changed(&keyd).await {
                         driver.begin_anew().await?;
@@ -76,16 +75,11 @@ pub(super) async fn run(
                     driver.waiting.push(done);
                     driver.connect();
                 }
-                Order::Disconnect(done) => {
+                Some(Order::Disconnect(done)) => {
                     driver.waiting.push(done);
                     driver.disconnect("disconnected");
                 }
-                Order::Stop(done) => {
-                    driver.stop().await?;
-                    // The task that gave the order may have ended.
-                    let _ = done.send(());
-                    return Ok(());
-                }
+                None => return driver.stop().await,
             },
             () = timer::until(due) => driver.handle_timeout(Instant::now()).await,
             () = returned(&keyd, driver.lost) => driver.keyd_returned(),
@@ -256,7 +250,7 @@ impl<C: Carrier> Driver<C> {
 
     /// Logs off, and leaves the port as the configuration says.
     async fn stop(&mut self) -> Result<(), Fatal> {
-        self.disconnect("softsim-netd ends");
+        self.disconnect("the access ends");
         self.work().await?;
         self.exchange.carrier.leave().await
     }

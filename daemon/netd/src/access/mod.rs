@@ -26,7 +26,7 @@ pub mod port;
 pub(crate) mod prepare;
 mod radius;
 #[cfg(test)]
-mod scripted_keyd;
+pub(crate) mod scripted_keyd;
 pub(crate) mod settings;
 pub(crate) mod single_authentication;
 pub(crate) mod status;
@@ -35,7 +35,7 @@ mod thread;
 mod wired;
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use softsim_client::netd::{self, Failure};
@@ -57,8 +57,6 @@ pub(crate) enum Order {
     Connect(oneshot::Sender<()>),
     /// Log off, and stay so. The access answers when it has logged off.
     Disconnect(oneshot::Sender<()>),
-    /// Log off, because netd ends. The access answers when it has logged off.
-    Stop(oneshot::Sender<()>),
 }
 
 /// Why netd can't go on with an access.
@@ -84,7 +82,8 @@ impl From<Fatal> for Fault {
 pub(crate) struct Handle {
     /// Its name.
     pub(crate) name: String,
-    orders: mpsc::Sender<Order>,
+    /// None once it is to end.
+    orders: Mutex<Option<mpsc::Sender<Order>>>,
     status: watch::Receiver<Status>,
 }
 
@@ -94,7 +93,7 @@ impl Handle {
         let (orders, queue) = mpsc::channel(QUEUE);
         let handle = Self {
             name,
-            orders,
+            orders: Mutex::new(Some(orders)),
             status,
         };
         (handle, queue)
@@ -114,9 +113,28 @@ impl Handle {
     /// Gives an order, and waits until the access has carried it out.
     pub(crate) async fn order(&self, order: fn(oneshot::Sender<()>) -> Order) -> Result<(), Fault> {
         let (done, carried_out) = oneshot::channel();
-        let gone = || Fault::new(Failure::Internal, "softsim-netd is about to end");
-        self.orders.send(order(done)).await.map_err(|_| gone())?;
+        let gone = || Fault::new(Failure::Internal, "the access is about to end");
+        let orders = self.queue().clone().ok_or_else(gone)?;
+        orders.send(order(done)).await.map_err(|_| gone())?;
+        // Whoever waits must not keep the queue open.
+        drop(orders);
         carried_out.await.map_err(|_| gone())
+    }
+
+    /// Takes no more orders. The access carries out those that it has, logs off and ends.
+    fn close(&self) {
+        self.queue().take();
+    }
+
+    /// Waits until the access has ended.
+    async fn ended(&self) {
+        let mut status = self.status.clone();
+        while status.changed().await.is_ok() {}
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Option<mpsc::Sender<Order>>> {
+        // It is whole at any time.
+        self.orders.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -167,19 +185,17 @@ impl Accesses {
         Ok(())
     }
 
-    /// Lets an access log off, unless that takes too long, and forgets it.
-    pub(crate) async fn stop(&self, name: &str) {
-        let handle = {
-            let mut handles = self.lock();
-            let place = handles.iter().position(|handle| handle.name == name);
-            place.map(|place| handles.remove(place))
-        };
-        if let Some(handle) = handle {
-            let stopped = timeout(STOP_TIMEOUT, handle.order(Order::Stop)).await;
-            if stopped.is_err() {
+    /// Lets an access log off and end, and forgets it; whether it has ended in time.
+    pub(crate) async fn stop(&self, name: &str) -> bool {
+        for handle in self.with_name(Some(name)).into_iter().flatten() {
+            handle.close();
+            if timeout(STOP_TIMEOUT, handle.ended()).await.is_err() {
                 tracing::warn!(access = name, "didn't leave in time");
+                return false;
             }
         }
+        self.lock().retain(|handle| handle.name != name);
+        true
     }
 
     /// Puts the accesses in this order.
@@ -193,7 +209,7 @@ impl Accesses {
         self.lock().clone()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Arc<Handle>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Handle>>> {
         // The list is whole at any time.
         self.handles.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -13,13 +13,13 @@ use softsim_client::proto::{
     kind_of,
 };
 
-pub(super) fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
+pub(crate) fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
     let mut buffer = [0; 512];
     encode_answer::<C>(&answer, &mut buffer).unwrap().to_vec()
 }
 
 /// A connection to a keyd that answers Hello, and everything else by the script.
-pub(super) fn connect(mut answer: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static) -> Connection {
+pub(crate) fn connect(mut answer: impl FnMut(&[u8]) -> Vec<u8> + Send + 'static) -> Connection {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("network.sock");
     let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();

@@ -31,13 +31,13 @@ pub(super) fn check(config: &Config, mut keyd: Option<Connection>) -> Vec<Findin
     let known = keyd.and_then(|mut keyd| keyd.call(&Status {}).ok());
     let times = known.map_or_else(by_the_clock_alone, |status| status.times);
     let anchors = config.bootstrap.iter();
-    let anchors = anchors.flat_map(|bootstrap| trust_anchors(bootstrap, &times));
+    let anchors = anchors.flat_map(|bootstrap| trust_anchors(bootstrap, &Files::System, &times));
     let device = device.and_then(|answer| self::device(&answer.der, &times));
     anchors.chain(device).collect()
 }
 
 /// Without keyd, there is no other time.
-fn by_the_clock_alone() -> Times {
+pub(crate) fn by_the_clock_alone() -> Times {
     let clock = SystemTime::now().duration_since(UNIX_EPOCH);
     Times {
         clock: clock.unwrap_or_default().as_secs(),
@@ -47,9 +47,9 @@ fn by_the_clock_alone() -> Times {
 }
 
 /// Checks the files that the configuration names. Those that can't be read are reported elsewhere.
-fn trust_anchors(bootstrap: &Bootstrap, times: &Times) -> Vec<Finding> {
+pub(crate) fn trust_anchors(bootstrap: &Bootstrap, files: &Files, times: &Times) -> Vec<Finding> {
     let of_file = |path: &Path| {
-        let certificates = config::certificates(path, &Files::System).unwrap_or_default();
+        let certificates = config::certificates(path, files).unwrap_or_default();
         let read = certificates.iter().map(|der| Certificate::parse(der));
         let outdated = read
             .flatten()

@@ -11,6 +11,7 @@ mod key_process;
 mod names;
 mod state_folder;
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -20,6 +21,7 @@ use softsim_sandbox::{exit_status, process};
 pub use self::finding::{Finding, Kind, Line, Place, Severity};
 use crate::access::prepare;
 use crate::config::{Config, Sandbox};
+use crate::connector::process::shared_folder;
 use crate::files::Files;
 
 /// Reads the configuration, and checks what it names. Errors come first, then warnings, each in the
@@ -61,6 +63,7 @@ fn around(config: &Config, file: &Path) -> Vec<Finding> {
         findings.push(Finding::warning(Kind::Configuration, place, problem));
     }
     findings.extend(files(config, &Files::System));
+    findings.extend(in_shared_folders(config, file));
     findings.extend(names::check(config));
     findings.extend(config.accesses.iter().flat_map(interface::check));
     findings
@@ -74,6 +77,22 @@ pub(crate) fn files(config: &Config, files: &Files) -> Vec<Finding> {
     let of_accesses = accesses.flat_map(|settings| prepare::check(settings, files));
     let of_bootstrap = of_bootstrap.into_iter().flatten();
     of_bootstrap.chain(of_accesses).collect()
+}
+
+/// Files that a running netd reads again only as long as they aren't replaced.
+fn in_shared_folders(config: &Config, file: &Path) -> Vec<Finding> {
+    let files: BTreeSet<_> = [file].into_iter().chain(config.files()).collect();
+    let found = files.into_iter().filter_map(|path| {
+        let folder = shared_folder(path)?;
+        let (path, folder) = (path.display(), folder.display());
+        let problem = format!(
+            "{path}: expected a file in a folder of softsim's own, got one in {folder}: SIGHUP \
+             can't read it any more once it is replaced"
+        );
+        let finding = Finding::warning(Kind::Configuration, Place::default(), problem);
+        Some(finding.advise("move it to a folder below"))
+    });
+    found.collect()
 }
 
 /// netd makes its socket, but not the folder.

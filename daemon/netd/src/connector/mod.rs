@@ -17,14 +17,18 @@ use softsim_sandbox::secret_file::Access;
 use softsim_sandbox::seqpacket::Received;
 use softsim_sandbox::{clock, notify, poll};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::timeout;
 
 use self::wire::{CONNECTED, MAX, READY, Request, access_of, error_of};
 use crate::async_socket::AsyncSocket;
 use crate::helper_process;
 
-/// The time that the connector has for an answer. It takes a fraction, unless keyd lets whoever
-/// connects wait.
-const TIMEOUT: Duration = Duration::from_secs(30);
+/// The time that the connector has for an answer. It takes a fraction, unless keyd or a file system
+/// lets it wait.
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// What is told of a connector that takes longer.
+const SILENT: &str = "the connector doesn't answer";
 
 /// The kernel's error for a process with as many descriptors as it may have, which has no kind in
 /// std.
@@ -125,7 +129,7 @@ impl Started {
 impl Connector {
     /// A connection to keyd on which nothing was said yet.
     pub(crate) async fn keyd(&self) -> io::Result<OwnedFd> {
-        connection(self.ask(Request::Keyd).await?)
+        connection(self.ask(Request::Keyd, TIMEOUT).await?)
     }
 
     /// A file as it is now, and who may do what with it.
@@ -141,17 +145,22 @@ impl Connector {
                     "the configuration didn't name it when softsim-netd started: restart to use it";
                 io::Error::new(io::ErrorKind::NotFound, reason)
             })?;
-        let Passed { said, descriptor } = self.ask(Request::File(place)).await?;
+        let Passed { said, descriptor } = self.ask(Request::File(place), TIMEOUT).await?;
         let access = access_of(&said).ok_or_else(broken)?;
         Ok((descriptor.into(), access))
     }
 
-    async fn ask(&self, request: Request) -> io::Result<Passed> {
+    async fn ask(&self, request: Request, limit: Duration) -> io::Result<Passed> {
         let gone = || io::Error::other("the connector has ended");
         let (reply, answer) = oneshot::channel();
         let question = Question { request, reply };
-        self.questions.send(question).await.map_err(|_| gone())?;
-        answer.await.map_err(|_| gone())?
+        let answered = async {
+            self.questions.send(question).await.map_err(|_| gone())?;
+            answer.await.map_err(|_| gone())?
+        };
+        timeout(limit, answered)
+            .await
+            .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, SILENT)))
     }
 }
 
@@ -202,13 +211,16 @@ async fn relay(
     loop {
         tokio::select! {
             Some(Question { request, reply }) = questions.recv(), if waiting.is_none() => {
-                connector.inner().send(&request.encode())?;
-                waiting = Some(reply);
+                // Who asked may have given up, while the connector was busy with the one before.
+                if !reply.is_closed() {
+                    connector.inner().send(&request.encode())?;
+                    waiting = Some(reply);
+                }
             }
             received = connector.receive(receive_now) => {
                 let answer = answer(received?)?;
                 let reply = waiting.take().ok_or_else(broken)?;
-                // Who asked may have given up.
+                // Who asked may have given up since.
                 let _ = reply.send(answer);
             }
         }
@@ -240,7 +252,7 @@ fn connection(passed: Passed) -> io::Result<OwnedFd> {
 fn receive(inbox: &Inbox, timeout: Duration) -> io::Result<Datagram> {
     poll::wait(&mut [poll::Entry::readable(inbox)], Some(timeout))?;
     receive_now(inbox).map_err(|error| match error.kind() {
-        io::ErrorKind::WouldBlock => io::Error::other("it doesn't answer"),
+        io::ErrorKind::WouldBlock => io::Error::other(SILENT),
         _ => error,
     })
 }
@@ -258,4 +270,57 @@ fn receive_now(inbox: &Inbox) -> io::Result<Datagram> {
 
 fn broken() -> io::Error {
     io::Error::other("it sent what isn't in its protocol")
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use softsim_sandbox::seqpacket::{Connection, pair};
+
+    use super::*;
+
+    /// What netd asks next.
+    async fn heard(connector: &Arc<Connection>) -> Option<Request> {
+        let connector = Arc::clone(connector);
+        let hear = move || {
+            poll::wait(&mut [poll::Entry::readable(&*connector)], None).unwrap();
+            let mut datagram = [0; MAX];
+            match connector.receive(&mut datagram).unwrap() {
+                Received::Datagram(length) => Request::decode(&datagram[..length]),
+                _ => None,
+            }
+        };
+        tokio::task::spawn_blocking(hear).await.unwrap()
+    }
+
+    fn refused(number: i32) -> [u8; 5] {
+        wire::failed(&io::Error::from_raw_os_error(number))
+    }
+
+    #[tokio::test]
+    async fn a_connector_that_hangs_lets_nobody_wait_and_its_late_answer_is_nobodys() {
+        let (ours, theirs) = pair().unwrap();
+        let (inbox, theirs) = (Inbox::replace_standard_input(ours), Arc::new(theirs));
+        let (questions, queue) = mpsc::channel(QUEUE);
+        let files = [].into();
+        let netd = Connector { questions, files };
+        let _relay = tokio::spawn(relay(AsyncSocket::new(inbox.unwrap()).unwrap(), queue));
+        let asked = tokio::select! {
+            _ = netd.ask(Request::File(1), TIMEOUT) => None,
+            asked = heard(&theirs) => asked,
+        };
+        assert_eq!(asked, Some(Request::File(1)));
+        let waited = netd.ask(Request::File(2), Duration::ZERO).await;
+        assert_eq!(waited.unwrap_err().kind(), io::ErrorKind::TimedOut);
+
+        theirs.send(&refused(2)).unwrap();
+        let (answer, asked) = tokio::join!(netd.ask(Request::Keyd, TIMEOUT), async {
+            let asked = heard(&theirs).await;
+            theirs.send(&refused(111)).unwrap();
+            asked
+        });
+        assert_eq!(asked, Some(Request::Keyd));
+        assert_eq!(answer.unwrap_err().raw_os_error(), Some(111));
+    }
 }

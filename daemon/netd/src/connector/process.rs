@@ -12,11 +12,10 @@
 use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fmt::Display;
-use std::fs::{self, File};
-use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fs, io};
 
 use softsim_client::keyd;
 use softsim_sandbox::landlock::{self, PathAccess, PathRule};
@@ -24,7 +23,7 @@ use softsim_sandbox::notify::Notify;
 use softsim_sandbox::seccomp::{self, Filter};
 use softsim_sandbox::secret_file::Access;
 use softsim_sandbox::seqpacket::{Connection, Received};
-use softsim_sandbox::{passing, poll, process};
+use softsim_sandbox::{passing, poll, process, regular_file};
 
 use super::wire::{self, CONNECTED, MAX, READY, Request};
 
@@ -75,21 +74,35 @@ fn confine(keyd: &Path, files: &[PathBuf]) -> Result<(), String> {
     process::ignore_termination().map_err(described("signals"))?;
     process::deny_dumps().map_err(described("core dumps"))?;
     process::keep_capabilities(&[]).map_err(described("capabilities"))?;
-    // Others may put another socket or file at the path: it is the folder that stays.
-    let folder = |path: &Path| path.parent().unwrap_or(path).to_owned();
-    let linked = files.iter().filter_map(|file| fs::canonicalize(file).ok());
-    let readable: BTreeSet<_> = (files.iter().cloned())
-        .chain(linked)
-        .map(|file| folder(&file))
-        .collect();
-    let keyd = folder(keyd);
-    let rules: Vec<_> = [(&keyd, PathAccess::Connect)]
+    let keyd = keyd.parent().unwrap_or(keyd);
+    let readable: BTreeSet<_> = files.iter().flat_map(|file| readable(file)).collect();
+    let rules: Vec<_> = [(keyd, PathAccess::Connect)]
         .into_iter()
-        .chain(readable.iter().map(|path| (path, PathAccess::Read)))
+        .chain(readable.iter().map(|path| (&**path, PathAccess::Read)))
         .map(|(path, access)| PathRule { path, access })
         .collect();
     landlock::restrict(&rules).map_err(described("landlock"))?;
     seccomp::install(Filter::Connector).map_err(described("seccomp"))
+}
+
+/// What the connector may read for a file, and for what it links to.
+///
+/// Others may put another file at the path: it is the folder that stays, and a rule of landlock
+/// can't name a file that isn't there yet. But the rule of a folder holds for all that is below it.
+fn readable(file: &Path) -> [PathBuf; 2] {
+    let linked = fs::canonicalize(file).unwrap_or_else(|_| file.into());
+    [file, &linked].map(|path| match shared_folder(path) {
+        Some(_) => path.into(),
+        None => path.parent().unwrap_or(path).into(),
+    })
+}
+
+/// The folder of a file, if it is the root or directly below it, as /etc is. Such a folder holds
+/// what is nobody's business here, so that only the file of the start can be read in it.
+pub(crate) fn shared_folder(file: &Path) -> Option<PathBuf> {
+    let file = std::path::absolute(file).ok()?;
+    let folder = fs::canonicalize(file.parent()?).ok()?;
+    (folder.components().count() <= 2).then_some(folder)
 }
 
 /// The next request of netd; none if netd has ended, or has sent something else.
@@ -114,7 +127,7 @@ fn connect(keyd: &Path) -> Opened<1> {
 
 fn open(files: &[PathBuf], place: u16) -> Opened<13> {
     let path = files.get(usize::from(place));
-    let file = File::open(path.ok_or(io::ErrorKind::InvalidInput)?)?;
+    let file = regular_file::open(path.ok_or(io::ErrorKind::InvalidInput)?)?;
     let access = Access::from(file.metadata()?);
     Ok((file.into(), wire::opened(access)))
 }

@@ -3,6 +3,7 @@
 
 use std::io;
 
+use softsim_sandbox::regular_file::NotRegular;
 use softsim_sandbox::secret_file::Access;
 
 /// What the connector sends first, once it has confined itself.
@@ -81,18 +82,28 @@ pub fn access_of(datagram: &[u8]) -> Option<Access> {
     Some(Access { mode, uid, gid })
 }
 
-/// The datagram that says why there is no descriptor.
+/// The datagram that says why there is no descriptor: the kernel's error, or what the file is.
 pub fn failed(error: &io::Error) -> [u8; 5] {
-    let number = error.raw_os_error().unwrap_or(EINVAL);
+    let (tag, number) = match NotRegular::of(error) {
+        Some(NotRegular(file_type)) => (b't', file_type),
+        None => {
+            let number = error.raw_os_error().unwrap_or(EINVAL);
+            (b'f', number.cast_unsigned())
+        }
+    };
     let [a, b, c, d] = number.to_le_bytes();
-    [b'f', a, b, c, d]
+    [tag, a, b, c, d]
 }
 
 /// What a datagram without a descriptor says; none if it isn't [`failed`].
 pub fn error_of(datagram: &[u8]) -> Option<io::Error> {
-    let number = datagram.strip_prefix(b"f")?.try_into().ok()?;
-    let number = i32::from_le_bytes(number);
-    Some(io::Error::from_raw_os_error(number))
+    let (tag, number) = datagram.split_first()?;
+    let number = u32::from_le_bytes(number.try_into().ok()?);
+    match tag {
+        b'f' => Some(io::Error::from_raw_os_error(number.cast_signed())),
+        b't' => Some(NotRegular(number).into()),
+        _ => None,
+    }
 }
 
 #[cfg(test)]
@@ -131,6 +142,9 @@ mod tests {
         let datagram = failed(&refused);
         let read = error_of(&datagram).and_then(|error| error.raw_os_error());
         assert_eq!(read, Some(111));
+        let pipe = NotRegular(0o010_000);
+        let read = error_of(&failed(&pipe.into())).and_then(|error| NotRegular::of(&error));
+        assert_eq!(read, Some(pipe));
         for other in [&datagram[..4], b"f", READY, &CONNECTED] {
             assert!(error_of(other).is_none(), "{other:?}");
         }

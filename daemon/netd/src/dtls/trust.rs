@@ -9,7 +9,7 @@ use webpki::{EndEntityCert, KeyUsage, anchor_from_trusted_cert};
 
 /// The requirements for a server's certificate: it is one of the pinned certificates, or it has the
 /// server's name and an anchor has issued it.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trust {
     name: ServerName<'static>,
     anchors: Vec<TrustAnchor<'static>>,

@@ -120,7 +120,9 @@ impl Lines {
     /// Makes a line of a connection.
     pub(crate) fn add(&self, connection: Connection) -> Keyd {
         let keyd = Keyd::new(connection, Arc::clone(&self.failed));
-        self.lock().push(Arc::downgrade(&keyd.0));
+        let mut lines = self.lock();
+        lines.retain(|line| line.strong_count() > 0);
+        lines.push(Arc::downgrade(&keyd.0));
         keyd
     }
 
@@ -144,7 +146,6 @@ impl Lines {
         &self,
         connect: impl AsyncFn() -> Result<Connection, E>,
     ) -> Result<(), E> {
-        self.lock().retain(|line| line.strong_count() > 0);
         let lines = self.lock().clone();
         for line in lines.iter().filter_map(Weak::upgrade) {
             line.replace(connect().await?);
@@ -154,5 +155,22 @@ impl Lines {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Line>>> {
         self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::scripted_keyd;
+
+    #[tokio::test]
+    async fn a_line_that_nobody_holds_any_more_is_forgotten() {
+        let connection = || scripted_keyd::connect(|_| Vec::new());
+        let lines = Lines::default();
+        let _held = lines.add(connection());
+        for _ in 0..3 {
+            drop(lines.add(connection()));
+        }
+        assert!(lines.lock().len() <= 2);
     }
 }

@@ -159,8 +159,12 @@ impl Lwm2m {
         }
     }
 
-    /// Uses another bootstrap server for the next bootstrap.
+    /// Uses this bootstrap server for the next bootstrap. If it is the same as before, netd doesn't
+    /// try again sooner.
     pub(super) fn set_bootstrap_server(&mut self, server: Option<BootstrapServer>) {
+        if self.bootstrap_server == server {
+            return;
+        }
         self.bootstrap_server = server;
         self.retries.remove(&ServerRole::Bootstrap);
         if self.run.is_none() {

@@ -155,7 +155,15 @@ impl Drop for Netd {
 
 impl Netd {
     pub(crate) fn start(more: &str) -> (Self, Keyd) {
-        let (netd, keyd) = Self::begin(more, answer);
+        Self::start_with(more, answer)
+    }
+
+    /// Beside a key process with this script.
+    pub(crate) fn start_with(
+        more: &str,
+        script: impl Fn(&[u8]) -> Vec<u8> + Send + Sync + 'static,
+    ) -> (Self, Keyd) {
+        let (netd, keyd) = Self::begin(more, script);
         netd.await_service();
         (netd, keyd)
     }

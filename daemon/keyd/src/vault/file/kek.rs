@@ -26,9 +26,6 @@ pub enum KekError {
     /// It can't be opened, or others than its owner may read it.
     #[error("{0}")]
     File(SecretFileError),
-    /// It is a directory, a device or something else.
-    #[error("expected a regular file")]
-    NotAFile,
     /// It has another length.
     #[error("expected {} octets, got {got}", Kek::LENGTH)]
     Length {
@@ -49,20 +46,16 @@ impl Kek {
     /// The length in octets.
     pub const LENGTH: usize = 32;
 
-    /// Reads a key file: 32 octets that only the owner may read (see [`secret_file::open`]).
+    /// Reads a key file: 32 octets that only the owner may read (see
+    /// [`secret_file::open_regular`]).
     ///
     /// # Errors
     /// It can't be read, or isn't a key file.
     pub fn read(path: &Path) -> Result<Self, KekError> {
-        let mut file = secret_file::open(path).map_err(KekError::File)?;
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(KekError::NotAFile);
-        }
-        if metadata.len() != Self::LENGTH as u64 {
-            return Err(KekError::Length {
-                got: metadata.len(),
-            });
+        let mut file = secret_file::open_regular(path).map_err(KekError::File)?;
+        let got = file.metadata()?.len();
+        if got != Self::LENGTH as u64 {
+            return Err(KekError::Length { got });
         }
         let mut kek = Self([0; Self::LENGTH]);
         file.read_exact(&mut kek.0)?;
@@ -155,6 +148,7 @@ mod tests {
 
     use std::fs;
     use std::os::unix::fs::PermissionsExt;
+    use std::process::Command;
 
     use super::*;
 
@@ -195,17 +189,18 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_no_key_file() {
+    fn only_a_regular_file_that_is_there_is_a_key_file_and_a_named_pipe_lets_nobody_wait() {
         let directory = tempfile::tempdir().unwrap();
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
-        assert!(matches!(
-            Kek::read(directory.path()),
-            Err(KekError::NotAFile)
-        ));
-        assert!(matches!(
-            Kek::read(&directory.path().join("none")),
-            Err(KekError::File(SecretFileError::Open { .. }))
-        ));
+        let pipe = directory.path().join("pipe");
+        let made = Command::new("mkfifo").arg("-m600").arg(&pipe).status();
+        assert!(made.unwrap().success());
+        for path in [directory.path(), &directory.path().join("none"), &pipe] {
+            assert!(matches!(
+                Kek::read(path),
+                Err(KekError::File(SecretFileError::Open { .. }))
+            ));
+        }
     }
 
     #[test]

@@ -19,7 +19,7 @@ use softsim_eap_packet::{Attribute, Builder, Code, Subtype};
 
 use super::super::carrier::{Output, Terms};
 use super::super::scripted_keyd::{self, encoded};
-use super::super::{Handle, status};
+use super::super::{Handle, QUEUE, status};
 use super::*;
 
 const FIRST_WAIT: Duration = Duration::from_secs(20);
@@ -142,7 +142,7 @@ async fn run_with(
     let test = async {
         handle.begun().await;
         test(&handle).await;
-        handle.order(Order::Stop).await.unwrap();
+        handle.close();
     };
     let (ended, ()) = tokio::join!(run(carrier, resources, reporter, orders), test);
     ended.unwrap();
@@ -355,4 +355,35 @@ fn a_session_lasts_as_long_as_the_server_and_we_have_it_but_never_no_time_at_all
     assert_eq!(lasts(limit(30, false), own(60)), Some((seconds(30), true)));
     assert_eq!(lasts(limit(30, true), None), Some((seconds(30), false)));
     assert_eq!(lasts(limit(0, true), own(60)), Some((MIN_SESSION, false)));
+}
+
+#[tokio::test]
+async fn an_access_whose_queue_is_full_carries_its_orders_out_and_ends_once_it_is_closed() {
+    let calls = calls(false, true, async |access| {
+        let mut orders: Vec<_> = (0..=QUEUE)
+            .map(|_| Box::pin(access.order(Order::Disconnect)))
+            .collect();
+        for order in &mut orders {
+            assert!(poll_once(order.as_mut()).await.is_none());
+        }
+        access.close();
+        let refused = access.order(Order::Connect).await.unwrap_err();
+        assert_eq!(refused.reason, "the access is about to end");
+        for order in orders {
+            order.await.unwrap();
+        }
+    })
+    .await;
+    let disconnections = QUEUE + 2;
+    assert_eq!(calls.len(), disconnections + 1, "{calls:?}");
+    assert_eq!(calls.last(), Some(&Call::Leave));
+}
+
+/// The result of a future, if it has one already.
+async fn poll_once<F: Future + Unpin>(future: F) -> Option<F::Output> {
+    tokio::select! {
+        biased;
+        result = future => Some(result),
+        () = std::future::ready(()) => None,
+    }
 }
