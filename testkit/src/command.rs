@@ -95,8 +95,9 @@ pub fn fifo(directory: &Path, name: &str) {
     assert!(made.unwrap().success());
 }
 
-/// Waits until the program has set its limit for core dumps to zero, sends SIGQUIT, and asserts
-/// that it dumped no core.
+/// Waits until the program has set its limit for core dumps to zero, sends SIGABRT, and asserts
+/// that it dumped no core. A shell has what it starts in the background ignore SIGQUIT, which a
+/// test and its programs would inherit.
 pub fn leaves_no_core(mut child: Child) {
     let limits = format!("/proc/{}/limits", child.id());
     let name = format!("/proc/{}/comm", child.id());
@@ -115,12 +116,12 @@ pub fn leaves_no_core(mut child: Child) {
         sleep(Duration::from_millis(10));
     }
     let limited = has_none();
-    let quit = Command::new("kill")
-        .args(["-QUIT", &child.id().to_string()])
+    let sent = Command::new("kill")
+        .args(["-ABRT", &child.id().to_string()])
         .status();
-    assert!(quit.unwrap().success());
+    assert!(sent.unwrap().success());
     let status = child.wait().unwrap();
     assert!(limited, "a core may be written to a file");
-    assert_eq!(status.signal(), Some(3));
+    assert_eq!(status.signal(), Some(6));
     assert!(!status.core_dumped(), "whatever core_pattern says");
 }
