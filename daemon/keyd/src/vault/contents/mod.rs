@@ -37,25 +37,25 @@ pub(super) const TABLES: &[Table] = &[
 
 impl Table {
     /// The device's keys, certificate and trust anchors: one record.
-    pub const DEVICE: Self = Self::of(&Kind::new(3, "Device", 4096, Records::One));
+    pub const DEVICE: Self = Self::of(&Kind::new(3, "the device", 4096, Records::One));
 
     /// What transactions change besides profiles: one record.
-    pub const PROVISIONING: Self = Self::of(&Kind::new(4, "Provisioning", 1024, Records::One));
+    pub const PROVISIONING: Self = Self::of(&Kind::new(4, "the provisioning", 1024, Records::One));
 
     /// The PSK accounts: one record.
-    pub const ACCOUNTS: Self = Self::of(&Kind::new(5, "Accounts", 2048, Records::One));
+    pub const ACCOUNTS: Self = Self::of(&Kind::new(5, "the accounts", 2048, Records::One));
 
     /// The profiles.
-    pub const PROFILE: Self = Self::of(&Kind::new(6, "Profile", 512, Records::Capacity));
+    pub const PROFILE: Self = Self::of(&Kind::new(6, "the profiles", 512, Records::Capacity));
 
     /// The profiles' sequence numbers: all that an authentication writes.
     pub const SEQUENCE: Self =
-        Self::of(&Kind::new(7, "Sequence", 328, Records::Capacity).in_turn());
+        Self::of(&Kind::new(7, "the sequence numbers", 328, Records::Capacity).in_turn());
 
     /// The tombstones of deleted profiles.
     pub const TOMBSTONE: Self = Self::of(&Kind::new(
         8,
-        "Tombstone",
+        "the tombstones",
         512,
         Records::CapacityOr(MIN_TOMBSTONES),
     ));
@@ -63,7 +63,7 @@ impl Table {
     /// The identities that servers assigned to profiles, in the order in which profiles were first
     /// enabled.
     pub const IDENTITIES: Self =
-        Self::of(&Kind::new(9, "Identities", 1280, Records::Capacity).in_turn());
+        Self::of(&Kind::new(9, "the identities", 1280, Records::Capacity).in_turn());
 }
 
 #[cfg(test)]

@@ -53,7 +53,7 @@ pub enum OpenError {
         got: u64,
     },
     /// Neither copy of a record is good.
-    #[error("{table:?} {index}: both copies are bad; A: {}; B: {}", .faults[0], .faults[1])]
+    #[error("record {index} of {table}: both copies are bad; A: {}; B: {}", .faults[0], .faults[1])]
     BothCopies {
         /// The kind of record.
         table: Table,
@@ -64,7 +64,7 @@ pub enum OpenError {
     },
     /// Both copies of a record are good, but a transaction wrote only one of them, and the journal
     /// doesn't say which.
-    #[error("{table:?} {index}: expected two copies of one version, got generations {} and {}", .generations[0], .generations[1])]
+    #[error("record {index} of {table}: expected two copies of one version, got generations {} and {}", .generations[0], .generations[1])]
     Differ {
         /// The kind of record.
         table: Table,
@@ -91,7 +91,9 @@ pub enum OpenError {
         got: u64,
     },
     /// A profile has the sequence numbers of another installation.
-    #[error("{table:?} {index}: expected that of installation {expected}, got that of {got}")]
+    #[error(
+        "record {index} of {table}: expected that of installation {expected}, got that of {got}"
+    )]
     OtherInstallation {
         /// The kind of record.
         table: Table,
@@ -135,7 +137,7 @@ pub enum OpenError {
         got: u64,
     },
     /// A record is authentic, but is not what this program writes.
-    #[error("{table:?} {index} is authentic and malformed")]
+    #[error("record {index} of {table} is authentic and malformed")]
     Malformed {
         /// The kind of record.
         table: Table,
@@ -143,7 +145,7 @@ pub enum OpenError {
         index: u32,
     },
     /// A record is authentic, but of another version of its type.
-    #[error("{table:?} {index}: expected version {expected} of such records, got {got}")]
+    #[error("record {index} of {table}: expected version {expected} of such records, got {got}")]
     RecordVersion {
         /// The kind of record.
         table: Table,
@@ -177,7 +179,7 @@ pub enum Damage {
         half: u8,
     },
     /// One copy of a record.
-    #[error("{table:?} {index}, copy {}: {fault}", name(*.half))]
+    #[error("record {index} of {table}, copy {}: {fault}", name(*.half))]
     Record {
         /// The kind of record.
         table: Table,

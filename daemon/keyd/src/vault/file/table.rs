@@ -18,8 +18,8 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// Records of this length in the file, in octets, which only transactions write. Numbers are
-    /// free from 3 on, since the file itself uses 1 and 2.
+    /// Records of this length in the file, in octets, which only transactions write. The name is for
+    /// all of them, in words. Numbers are free from 3 on, since the file itself uses 1 and 2.
     pub const fn new(
         number: u8,
         name: &'static str,
@@ -66,10 +66,10 @@ pub enum Records {
 
 impl Table {
     /// The ledger, one record.
-    pub const LEDGER: Self = Self(&Kind::new(1, "Ledger", 256, Records::One));
+    pub const LEDGER: Self = Self(&Kind::new(1, "the ledger", 256, Records::One));
 
     /// The journal of the last commit, one record.
-    pub const JOURNAL: Self = Self(&Kind::new(2, "Journal", 24576, Records::One));
+    pub const JOURNAL: Self = Self(&Kind::new(2, "the journal", 24576, Records::One));
 
     /// The table of records of this kind.
     pub const fn of(kind: &'static Kind) -> Self {
@@ -121,9 +121,15 @@ impl Table {
     }
 }
 
-impl fmt::Debug for Table {
+impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.0.name)
+    }
+}
+
+impl fmt::Debug for Table {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -165,6 +171,6 @@ impl fmt::Display for Place {
             index,
             generation,
         } = self;
-        write!(f, "{table:?} {index} generation {generation}")
+        write!(f, "record {index} of {table}, generation {generation}")
     }
 }

@@ -73,7 +73,7 @@ fn where_the_newest_seq_ms_is_lost_every_seq_that_it_may_have_had_counts_as_used
     let half = if newer == 0 { 'A' } else { 'B' };
     assert_eq!(
         damage.to_string(),
-        format!("Sequence 0, copy {half}: it is corrupt")
+        format!("record 0 of the sequence numbers, copy {half}: it is corrupt")
     );
 
     let one = slot(&vault, 1);
@@ -149,7 +149,7 @@ fn two_bad_copies_stop_the_start_and_say_what_is_wrong_with_each() {
     ));
     assert_eq!(
         error.to_string(),
-        "Sequence 0: both copies are bad; A: it is corrupt; B: its writing was cut off"
+        "record 0 of the sequence numbers: both copies are bad; A: it is corrupt; B: its writing was cut off"
     );
     let again = error_of(&image);
     assert!(
