@@ -144,41 +144,25 @@ fn one_client_too_many_is_told_so_and_served_once_there_is_room() {
 #[test]
 fn a_netd_that_has_no_descriptor_left_goes_on_and_serves_when_it_has() {
     let (netd, _keyd) = Netd::start("");
-    let id = netd.child.id().to_string();
-    let limit = |descriptors: &str| {
-        let limit = format!("--nofile={descriptors}:");
-        let set = Command::new("prlimit")
-            .args(["--pid", &id, &limit])
-            .status();
-        assert!(set.unwrap().success());
-    };
-    limit("3");
+    netd.limit_descriptors(3);
     let _waits = UnixStream::connect(&netd.control).unwrap();
     let end = Instant::now() + Duration::from_secs(20);
     while !netd.log().contains("Too many open files") {
         assert!(Instant::now() < end, "nothing is logged");
         thread::sleep(Duration::from_millis(2));
     }
-    limit("1024");
+    netd.limit_descriptors(1024);
     assert!(netd.status().is_some());
 }
 
 #[test]
 fn a_netd_without_a_descriptor_for_the_next_keyd_waits_until_it_has_one() {
     let (mut netd, keyd) = Netd::start("");
-    let id = netd.child.id().to_string();
-    let limit = |descriptors: &str| {
-        let limit = format!("--nofile={descriptors}:");
-        let set = Command::new("prlimit")
-            .args(["--pid", &id, &limit])
-            .status();
-        assert!(set.unwrap().success());
-    };
-    limit("3");
+    netd.limit_descriptors(3);
     drop(keyd);
     let _next = Keyd::start(&netd.keyd_socket());
     netd.await_log("softsim-keyd is still lost reason=Too many open files", 1);
-    limit("1024");
+    netd.limit_descriptors(1024);
     netd.await_log("softsim-keyd has returned", 1);
     assert!(netd.child.try_wait().unwrap().is_none());
 }

@@ -272,6 +272,19 @@ impl Netd {
     }
 }
 
+/// A netd with a limit that a test changes.
+impl Netd {
+    /// Lets it have so many descriptors.
+    pub(crate) fn limit_descriptors(&self, most: u32) {
+        let id = self.child.id().to_string();
+        let limit = format!("--nofile={most}:");
+        let set = Command::new("prlimit")
+            .args(["--pid", &id, &limit])
+            .status();
+        assert!(set.unwrap().success());
+    }
+}
+
 /// A netd with a configuration that a test changes.
 impl Netd {
     fn configuration(more: &str) -> String {
