@@ -16,6 +16,7 @@ use softsim_lab_harness::name_server::{NameServer, Zone};
 use softsim_lab_harness::processes::ProcessError;
 use softsim_lab_simulators::pki::{Authority, SERVER_NAME};
 use softsim_lwm2m::ContentFormat;
+use softsim_sandbox::exit_status::{DATA, REFUSED, SOFTWARE, UNAVAILABLE, USAGE};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// A home network in a box: AuC, EAP-AKA' server, LwM2M servers, and a gateway to try them with.
@@ -96,7 +97,11 @@ fn format(name: &str) -> std::result::Result<ContentFormat, String> {
 }
 
 fn main() -> ExitCode {
-    let outcome = match CommandLine::parse().command {
+    let command = match CommandLine::try_parse() {
+        Ok(line) => line.command,
+        Err(error) => return not_a_command(&error),
+    };
+    let outcome = match command {
         Command::Up {
             place,
             profile,
@@ -110,8 +115,27 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("softsim-lab: {error}");
-            ExitCode::FAILURE
+            ExitCode::from(exit_status(&error))
         }
+    }
+}
+
+/// Help and version aren't errors, although clap reports them as such.
+fn not_a_command(error: &clap::Error) -> ExitCode {
+    // If it can't be written, the status still says it.
+    let _ = error.print();
+    match error.use_stderr() {
+        true => ExitCode::from(USAGE),
+        false => ExitCode::SUCCESS,
+    }
+}
+
+fn exit_status(error: &Error) -> u8 {
+    match error {
+        Error::Profile(_) | Error::Certificate(_) | Error::Pki(_) | Error::Seal(_) => DATA,
+        Error::Process(_) | Error::Keyd(_) | Error::Netd(_) | Error::Server(_) => UNAVAILABLE,
+        Error::Failed { .. } | Error::Request(_) => REFUSED,
+        Error::Missing(_) => SOFTWARE,
     }
 }
 

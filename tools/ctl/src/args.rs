@@ -17,6 +17,8 @@ Environment:
 /// The statuses that softsimctl ends with.
 const STATUSES: &[u8] = &[
     0,
+    exit_status::DEGRADED,
+    exit_status::NOT_READY,
     exit_status::USAGE,
     exit_status::DATA,
     exit_status::NO_INPUT,

@@ -51,22 +51,28 @@ impl Judged {
         }
     }
 
-    /// What whoever stores it should know.
+    /// What is amiss with it, as the rest of a sentence about it.
     pub(crate) fn warning(&self) -> Option<String> {
         let Ok(read) = &self.read else {
-            return Some("its dates can't be read".to_owned());
+            return Some("has dates that can't be read".to_owned());
         };
         let dates = read.dates(&self.times);
         match read.state(&self.times) {
             State::Valid => None,
-            State::EndsSoon => Some(format!("it {dates}")),
+            State::EndsSoon => Some(dates.to_string()),
             State::NotYet => Some(format!(
-                "it is {dates}: servers may refuse it until then, unless the clock is wrong (softsimctl time)"
+                "is {dates}: servers may refuse it until then, unless the clock is wrong (softsimctl time)"
             )),
             State::Expired { .. } => Some(format!(
-                "it {dates}: servers will refuse it, unless the clock is wrong (softsimctl time)"
+                "{dates}: servers will refuse it, unless the clock is wrong (softsimctl time)"
             )),
         }
+    }
+
+    /// Whether it has expired, by the times that are known.
+    pub(crate) fn has_expired(&self) -> bool {
+        let state = self.read.as_ref().map(|read| read.state(&self.times));
+        matches!(state, Ok(State::Expired { .. }))
     }
 
     /// The same for programs.

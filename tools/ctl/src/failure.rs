@@ -59,6 +59,12 @@ impl Failure {
             .collect()
     }
 
+    /// The message and the hint.
+    pub(crate) fn in_a_line(&self) -> String {
+        let parts = [Some(&*self.message), self.hint.as_deref()];
+        parts.into_iter().flatten().collect::<Vec<_>>().join(": ")
+    }
+
     /// Adds a hint what to do about it.
     pub fn advise(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());

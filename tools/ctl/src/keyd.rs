@@ -26,39 +26,38 @@ use crate::output::Output;
 use crate::verdict::Verdict;
 use crate::{files, text};
 
-/// Shows the status of each daemon that runs. It is a failure if keyd doesn't.
-pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
+/// Shows a verdict, and the status of each daemon or why there is none. Returns the verdict's exit
+/// status.
+pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<u8, Failure> {
     let keyd = keyd_status(sockets);
     let netd = netd_status(sockets);
-    if keyd.is_ok() || netd.is_ok() {
-        let verdict = Verdict::of(
-            keyd.as_ref().ok().map(|keyd| &keyd.answer),
-            netd.as_ref().ok(),
-        );
-        let value = json!({
-            "verdict": verdict.json(),
-            "keyd": keyd.as_ref().ok().map(keyd_json),
-            "netd": netd.as_ref().ok(),
-            "netd_error": netd.as_ref().err().map(|failure| &failure.message),
-        });
-        output.result(&value, || {
-            let mut text = Vec::new();
-            line(&mut text, "verdict", verdict.text());
-            text.extend(keyd.as_ref().map(keyd_text).unwrap_or_default());
-            match &netd {
-                Ok(netd) => netd_text(netd, &mut text),
-                Err(failure) => line(&mut text, "netd", &failure.message),
-            }
-            text
-        })?;
-    }
-    keyd.map(drop)
+    let verdict = Verdict::of(keyd.as_ref().ok(), netd.as_ref().ok());
+    let value = json!({
+        "verdict": verdict.json(),
+        "keyd": keyd.as_ref().ok().map(keyd_json),
+        "keyd_error": keyd.as_ref().err().map(|failure| &failure.message),
+        "netd": netd.as_ref().ok(),
+        "netd_error": netd.as_ref().err().map(|failure| &failure.message),
+    });
+    output.result(&value, || {
+        let mut text = vec![verdict.text()];
+        match &keyd {
+            Ok(keyd) => text.extend(keyd_text(keyd)),
+            Err(failure) => line(&mut text, "keyd", failure.in_a_line()),
+        }
+        match &netd {
+            Ok(netd) => netd_text(netd, &mut text),
+            Err(failure) => line(&mut text, "netd", failure.in_a_line()),
+        }
+        text
+    })?;
+    Ok(verdict.exit_status())
 }
 
 /// What keyd tells of itself, and of the device certificate if it has one.
-struct KeydStatus {
-    answer: StatusAnswer,
-    certificate: Option<Judged>,
+pub(crate) struct KeydStatus {
+    pub(crate) answer: StatusAnswer,
+    pub(crate) certificate: Option<Judged>,
 }
 
 fn keyd_status(sockets: &Sockets) -> Result<KeydStatus, Failure> {
@@ -449,7 +448,7 @@ fn store_certificate(
     keyd.call(&SetDeviceCertificate {
         certificate: &certificate,
     })?;
-    let warning = judged.warning();
+    let warning = judged.warning().map(|warning| format!("it {warning}"));
     let value = json!({
         "done": "certificate_stored",
         "of": path,

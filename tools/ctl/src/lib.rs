@@ -22,7 +22,7 @@ use std::{env, io};
 use clap::Parser;
 use clap::error::ErrorKind;
 use softsim_client::paths::Sockets;
-use softsim_sandbox::exit_status::{READER_GONE, SYSTEM};
+use softsim_sandbox::exit_status::{DONE, READER_GONE, SYSTEM};
 use softsim_sandbox::process;
 
 use crate::args::{
@@ -52,7 +52,8 @@ pub fn main() -> ExitCode {
 fn not_a_command(error: &clap::Error) -> ExitCode {
     match error.kind() {
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => {
-            status_of(error.print().map_err(Failure::from), false)
+            let printed = error.print().map_err(Failure::from);
+            status_of(printed.map(|()| DONE), false)
         }
         _ => {
             let said = error.to_string();
@@ -71,9 +72,9 @@ fn is_json_wanted() -> bool {
     own.any(|word| word == "--json")
 }
 
-fn status_of(done: Result<(), Failure>, json: bool) -> ExitCode {
+fn status_of(done: Result<u8, Failure>, json: bool) -> ExitCode {
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(status) => ExitCode::from(status),
         Err(failure) => {
             if failure.status != READER_GONE {
                 // If even this can't be written, there is nothing left to do.
@@ -85,9 +86,10 @@ fn status_of(done: Result<(), Failure>, json: bool) -> ExitCode {
     }
 }
 
-fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
-    match command {
-        Command::Status => keyd::status(sockets, output),
+/// Runs a command, and returns its exit status.
+fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<u8, Failure> {
+    let done = match command {
+        Command::Status => return keyd::status(sockets, output),
         Command::Enrol(enrol) => keyd::enrol(sockets, enrol, output),
         Command::Profile { command } => match command {
             ProfileCommand::List => keyd::list(sockets, output),
@@ -115,5 +117,6 @@ fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<
         Command::Identity {
             command: IdentityCommand::Forget { iccid },
         } => keyd::forget_identities(sockets, iccid.as_deref(), output),
-    }
+    };
+    done.map(|()| DONE)
 }

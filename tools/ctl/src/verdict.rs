@@ -1,8 +1,13 @@
-//! The first line of the status: whether the gateway can authenticate, and what is amiss.
+//! The first line of the status and its exit status: whether the gateway can authenticate, and what
+//! is amiss.
 
 use serde_json::{Value, json};
 use softsim_client::netd::{AccessState, Management, Status as NetdStatus};
 use softsim_client::proto::{KekSource, ProfileState, StatusAnswer};
+use softsim_sandbox::exit_status::{DEGRADED, DONE, NOT_READY};
+
+use crate::certificate::Judged;
+use crate::keyd::KeydStatus;
 
 /// What the status of both daemons comes to.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -15,10 +20,15 @@ pub(crate) struct Verdict {
 
 impl Verdict {
     /// Judges what each daemon said; none if it didn't answer.
-    pub(crate) fn of(keyd: Option<&StatusAnswer>, netd: Option<&NetdStatus>) -> Self {
+    pub(crate) fn of(keyd: Option<&KeydStatus>, netd: Option<&NetdStatus>) -> Self {
         let mut verdict = Self::default();
         match keyd {
-            Some(keyd) => verdict.judge_keyd(keyd),
+            Some(keyd) => {
+                verdict.judge_keyd(&keyd.answer);
+                if let Some(certificate) = &keyd.certificate {
+                    verdict.judge_certificate(certificate);
+                }
+            }
             None => verdict.missing.push("softsim-keyd doesn't answer".into()),
         }
         match netd {
@@ -58,6 +68,15 @@ impl Verdict {
         }
     }
 
+    fn judge_certificate(&mut self, certificate: &Judged) {
+        let warning = certificate.warning();
+        let reason = warning.map(|warning| format!("the device certificate {warning}"));
+        match certificate.has_expired() {
+            true => self.missing.extend(reason),
+            false => self.amiss.extend(reason),
+        }
+    }
+
     fn judge_netd(&mut self, netd: &NetdStatus) {
         if netd.landlock_abi == 0 || netd.seccomp_calls == 0 {
             self.amiss.push("softsim-netd isn't confined".into());
@@ -78,16 +97,25 @@ impl Verdict {
     }
 
     fn word(&self) -> &'static str {
-        match (self.missing.is_empty(), self.amiss.is_empty()) {
-            (false, _) => "not ready",
-            (true, false) => "degraded",
-            (true, true) => "ready",
+        match self.exit_status() {
+            NOT_READY => "not ready",
+            DEGRADED => "degraded",
+            _ => "ready",
         }
     }
 
     fn reasons(&self) -> Vec<&str> {
         let reasons = self.missing.iter().chain(&self.amiss);
         reasons.map(String::as_str).collect()
+    }
+
+    /// The exit status of `softsimctl status`.
+    pub(crate) fn exit_status(&self) -> u8 {
+        match (self.missing.is_empty(), self.amiss.is_empty()) {
+            (false, _) => NOT_READY,
+            (true, false) => DEGRADED,
+            (true, true) => DONE,
+        }
     }
 
     /// In a line.

@@ -3,7 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::net::UnixListener;
 use std::path::Path;
 use std::process::{Command, Output};
 use std::sync::{Arc, Mutex};
@@ -12,11 +13,12 @@ use std::{fs, thread};
 use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
 use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};
+use softsim_client::netd::{self, Event, Management, Report};
 use softsim_client::proto::requests::{DeviceCertificate, Hello, SetDeviceCertificate, Status};
 use softsim_client::proto::{
     Call, CertificateAnswer, Counters, Enforcement, HelloAnswer, IdentityPrivacy, KekSource,
-    KeyMemory, MAX_ANSWER, MAX_REQUEST, Overwrites, PROTOCOL_VERSION, Refusal, RequestKind, Role,
-    StatusAnswer, Times, encode_answer, kind_of,
+    KeyMemory, MAX_ANSWER, MAX_REQUEST, Overwrites, PROTOCOL_VERSION, ProfileInfo, ProfileState,
+    Refusal, RequestKind, Role, StatusAnswer, Times, encode_answer, kind_of,
 };
 
 /// 2030-07-01T00:00:00Z.
@@ -77,8 +79,57 @@ struct Gateway {
     stored: Arc<Mutex<u32>>,
 }
 
+/// The status of a gateway that has all it needs.
+fn provisioned(times: Times) -> StatusAnswer {
+    let status = status(times);
+    StatusAnswer {
+        enforcement: Enforcement {
+            kek_source: KekSource::KeyFile,
+            ..status.enforcement
+        },
+        profile: Some(ProfileInfo {
+            iccid: "8988211000000000078".into(),
+            state: ProfileState::Enabled,
+            algorithm: "milenage".into(),
+            autn_mac_rejected: 0,
+        }),
+        profiles: 1,
+        ..status
+    }
+}
+
+/// A netd that is as it should be.
+fn netd(path: &Path) {
+    let status = netd::Status {
+        endpoint: None,
+        landlock_abi: 7,
+        seccomp_calls: 47,
+        keyd_lost: None,
+        accounts: None,
+        accounts_fault: None,
+        management: Management::NotBootstrapped { reason: None },
+        accesses: Vec::new(),
+    };
+    let report = Report::Status(status);
+    let line = serde_json::to_string(&Event::Done { report }).unwrap() + "\n";
+    let listener = UnixListener::bind(path).unwrap();
+    thread::spawn(move || {
+        while let Ok((mut client, _)) = listener.accept() {
+            let mut command = String::new();
+            let mut reader = BufReader::new(client.try_clone().unwrap());
+            reader.read_line(&mut command).unwrap();
+            client.write_all(line.as_bytes()).unwrap();
+        }
+    });
+}
+
 impl Gateway {
     fn new(times: Times, der: Vec<u8>) -> Self {
+        Self::with(times, der, status)
+    }
+
+    /// Whose keyd has this status.
+    fn with(times: Times, der: Vec<u8>, status: fn(Times) -> StatusAnswer) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let stored = Arc::new(Mutex::new(0));
         let count = Arc::clone(&stored);
@@ -116,9 +167,14 @@ impl Gateway {
             .unwrap()
     }
 
-    /// The text and the object of a status.
-    fn status(&self) -> (String, Value) {
-        let text = self.softsimctl(&["status"]).stdout;
+    /// The text of a status, of which the exit status is this, and the object.
+    fn status(&self, code: i32) -> (String, Value) {
+        let Output {
+            stdout: text,
+            status,
+            ..
+        } = self.softsimctl(&["status"]);
+        assert_eq!(status.code(), Some(code));
         let json = self.softsimctl(&["--json", "status"]).stdout;
         (
             String::from_utf8(text).unwrap(),
@@ -185,7 +241,7 @@ fn status_tells_subject_and_end_of_the_device_certificate() {
     ] {
         let (der, _) = certificate((2029, 7, 1), to);
         // A moment before midnight, so that the days are whole.
-        let (text, json) = Gateway::new(clock(NOW - 1), der).status();
+        let (text, json) = Gateway::new(clock(NOW - 1), der).status(2);
         let line = format!("certificate      CN=gateway, {words}\n");
         assert!(text.contains(&line), "{text}");
         let json = &json["keyd"]["certificate"];
@@ -197,8 +253,34 @@ fn status_tells_subject_and_end_of_the_device_certificate() {
 }
 
 #[test]
+fn a_gateway_is_degraded_before_its_certificate_ends_and_not_ready_afterwards() {
+    for (to, code, word, reason) in [
+        ((2031, 7, 1), 0, "ready", ""),
+        (
+            (2030, 7, 13),
+            1,
+            "degraded: ",
+            "the device certificate expires in 12 days (2030-07-13T00:00:00Z)",
+        ),
+        (
+            (2030, 6, 28),
+            2,
+            "not ready: ",
+            "the device certificate expired 2 days ago (2030-06-28T00:00:00Z): servers will refuse it, unless the clock is wrong (softsimctl time)",
+        ),
+    ] {
+        let (der, _) = certificate((2029, 7, 1), to);
+        let gateway = Gateway::with(clock(NOW - 1), der, provisioned);
+        netd(&gateway.folder.path().join("netd.sock"));
+        let (text, json) = gateway.status(code);
+        assert_eq!(text.lines().next().unwrap(), format!("{word}{reason}"));
+        assert_eq!(json["verdict"]["state"], word.trim_end_matches(": "));
+    }
+}
+
+#[test]
 fn status_goes_on_without_the_dates_of_what_cannot_be_read() {
-    let (text, json) = Gateway::new(clock(NOW), vec![0x30, 0]).status();
+    let (text, json) = Gateway::new(clock(NOW), vec![0x30, 0]).status(2);
     let line = "certificate      stored, but its dates can't be read\n";
     assert!(text.contains(line), "{text}");
     assert_eq!(json["keyd"]["certificate"]["state"], "unreadable");

@@ -196,9 +196,10 @@ fn status_is_one_object_and_says_why_netd_is_missing() {
         panic!("{kind}")
     });
     let output = softsimctl(directory.path(), &["status", "--json"]);
-    assert!(output.status.success(), "{}", stderr(&output));
+    assert_eq!(output.status.code(), Some(1), "{}", stderr(&output));
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(value["verdict"]["state"], "degraded");
+    assert_eq!(value["keyd_error"], Value::Null);
     let reasons = value["verdict"]["reasons"].to_string();
     for reason in ["K or OPc", "development key", "softsim-netd doesn't answer"] {
         assert!(reasons.contains(reason), "{reasons}");
@@ -210,6 +211,27 @@ fn status_is_one_object_and_says_why_netd_is_missing() {
     assert_eq!(value["keyd"]["profile"]["autn_mac_rejected"], 3);
     assert_eq!(value["netd"], Value::Null);
     assert!(value["netd_error"].as_str().unwrap().contains("netd.sock"));
+}
+
+#[test]
+fn without_daemons_the_verdict_is_the_first_line_and_each_is_named_with_what_to_do() {
+    let directory = tempfile::tempdir().unwrap();
+    let output = softsimctl(directory.path(), &["status"]);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    assert!(output.stderr.is_empty());
+    let text = String::from_utf8(output.stdout).unwrap();
+    let first = "not ready: softsim-keyd doesn't answer; softsim-netd doesn't answer";
+    assert_eq!(text.lines().next(), Some(first));
+    for daemon in ["keyd", "netd"] {
+        let line = text.lines().find(|line| line.starts_with(daemon)).unwrap();
+        let running = format!("is softsim-{daemon} running?");
+        assert!(line.contains(&running), "{line}");
+    }
+    let output = softsimctl(directory.path(), &["status", "--json"]);
+    assert_eq!(output.status.code(), Some(2));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["verdict"]["state"], "not ready");
+    assert!(value["keyd_error"].as_str().unwrap().contains("admin.sock"));
 }
 
 #[test]
@@ -518,7 +540,6 @@ fn time_shows_what_validity_is_judged_by() {
             panic!("not expected: {kind}")
         });
         let output = softsimctl(directory.path(), arguments);
-        assert!(output.status.success(), "{}", stderr(&output));
         String::from_utf8(output.stdout).unwrap()
     };
     let expected = "\

@@ -18,8 +18,8 @@ pub struct Kind {
 }
 
 impl Kind {
-    /// Records of this length in the file, in octets, which only transactions write. The name is for
-    /// all of them, in words. Numbers are free from 3 on, since the file itself uses 1 and 2.
+    /// Records of this length in the file, in octets, which only transactions write. The name is
+    /// for all of them, in words. Numbers are free from 3 on, since the file itself uses 1 and 2.
     pub const fn new(
         number: u8,
         name: &'static str,
