@@ -26,6 +26,8 @@ use softsim_testkit::processes::{A_WHILE, built, stranger, udp, wired_access};
 /// How long the test waits for an event that happens soon or never.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+const PAE_GROUP_ADDRESS: [u8; 6] = [0x01, 0x80, 0xc2, 0, 0, 3];
+
 /// A gateway and a hostapd on the two ends of a cable.
 struct Scene {
     home: Home,
@@ -349,6 +351,41 @@ fn the_port_stays_open_while_hostapd_re_authenticates() {
     scene.is_open();
 }
 
+/// A station on the cable, beside hostapd.
+fn station(cable: &Cable) -> FrameSocket {
+    let open = || FrameSocket::open(index(INTERFACE)?, 0x888e, PAE_GROUP_ADDRESS);
+    cable.authenticator.enter(open).unwrap().unwrap()
+}
+
+/// A request of a method that netd doesn't speak, and the failure that follows its Nak.
+#[test]
+fn two_forged_frames_leave_the_port_open_and_hostapd_is_asked_whether_it_still_is() {
+    if !ready("two forged frames") {
+        return;
+    }
+    let mut scene = Scene::new(hostapd::Options::default(), "held_period = 1\n");
+    scene.start_netd();
+    assert_eq!(scene.connect(), AccessState::Authorised);
+    let access = || scene.home.gateway().access().unwrap();
+    let before = access().counters;
+    let station = station(&scene.cable);
+    for pdu in [
+        &[2, 0, 0, 6, 1, 99, 0, 6, 13, 0x20][..],
+        &[2, 0, 0, 4, 4, 99, 0, 4],
+    ] {
+        station.send(PAE_GROUP_ADDRESS, pdu).unwrap();
+    }
+    let end = Instant::now() + PATIENCE;
+    // hostapd answers the EAPOL-Start with an authentication.
+    while access().counters.successes == before.successes {
+        assert!(Instant::now() < end, "{:#?}", access());
+        assert_eq!(access().port, Some(Port::Authorised));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(access().counters.failures, before.failures + 1);
+    scene.is_open();
+}
+
 #[test]
 fn a_frame_that_carries_no_eap_packet_is_counted_and_leaves_the_port_open() {
     if !ready("no EAP packet") {
@@ -358,9 +395,7 @@ fn a_frame_that_carries_no_eap_packet_is_counted_and_leaves_the_port_open() {
     scene.start_netd();
     assert_eq!(scene.connect(), AccessState::Authorised);
     let before = scene.home.gateway().access().unwrap().counters;
-    let group = [0x01, 0x80, 0xc2, 0, 0, 3];
-    let open = || FrameSocket::open(index(INTERFACE)?, 0x888e, group);
-    let station = scene.cable.authenticator.enter(open).unwrap().unwrap();
+    let station = station(&scene.cable);
     // A request without a type, a request that claims more than there is, a response, no code of
     // EAP, and no body.
     let frames: [&[u8]; 5] = [
@@ -371,7 +406,7 @@ fn a_frame_that_carries_no_eap_packet_is_counted_and_leaves_the_port_open() {
         &[2, 0, 0, 0],
     ];
     for pdu in frames {
-        station.send(group, pdu).unwrap();
+        station.send(PAE_GROUP_ADDRESS, pdu).unwrap();
     }
     let end = Instant::now() + PATIENCE;
     let access = || scene.home.gateway().access().unwrap();

@@ -126,7 +126,7 @@ impl Config {
     }
 
     /// The methods that the peer speaks, the preferred one first.
-    pub(crate) fn allowed(&self) -> impl Iterator<Item = Method> {
+    pub fn allowed(&self) -> impl Iterator<Item = Method> {
         let methods = self.methods.iter().copied();
         methods.filter(|method| self.allows(*method))
     }

@@ -43,8 +43,14 @@ impl Success {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum Reason {
     /// The server had proved itself, but then refused us with EAP-Failure.
-    #[error("the server refused our answer to the challenge")]
-    Rejected,
+    #[error("the server refused our answer to the {}", match reauthentication {
+        true => "re-authentication",
+        false => "challenge",
+    })]
+    Rejected {
+        /// Whether it had proved itself in a fast re-authentication, and not in a challenge.
+        reauthentication: bool,
+    },
     /// The server announced the failure in a notification.
     #[error("the server notified {0}")]
     Notified(Notification),
@@ -55,7 +61,7 @@ pub enum Reason {
     #[error("a request could not be processed: {0}")]
     Unprocessable(Unprocessable),
     /// The server offered a method that we don't support, and no other method after our Nak.
-    #[error("expected a method that is allowed here, the server offered type {offered}")]
+    #[error("the server offered EAP method {offered}, which is not enabled")]
     NoCommonMethod {
         /// The EAP type it offered.
         offered: u8,

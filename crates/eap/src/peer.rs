@@ -134,6 +134,12 @@ impl Peer {
         self.carrier_failed();
     }
 
+    /// Whether the server has proved itself, and the conversation goes on: AUTN and AT_MAC of a
+    /// challenge, or AT_MAC of a re-authentication, were right and new.
+    pub fn has_proof(&self) -> bool {
+        self.conversation.has_proof()
+    }
+
     /// Whether a response with this identifier was our last, to a server that has not proved
     /// itself.
     fn is_unproven_answer(&self, identifier: u8) -> bool {
@@ -165,6 +171,9 @@ impl Peer {
             Ok(outcome) => {
                 self.note(Note::of(Direction::Received, packet));
                 self.finish(Some(outcome));
+            }
+            Err(_) if self.is_unproven_answer(packet.identifier) => {
+                self.discard(packet, "the server has not proved itself");
             }
             Err(why) => self.discard(packet, why),
         }

@@ -4,13 +4,15 @@
 //! ```text
 //!   frame --> handle_frame      poll --> Output::Transmit(destination, PDU)
 //!    EAP  --> respond   [Supplicant] --> Output::Eap(packet for the peer)
-//!             succeeded              --> Output::Abandon, the peer's carrier is gone
-//!             failed                 --> Output::Port(open or closed)
+//!             proved                 --> Output::Abandon, the peer's carrier is gone
+//!             succeeded              --> Output::Port(open or closed)
+//!             failed
 //! ```
 //!
 //! The [`ControlledPort`] opens when the peer accepts an EAP-Success, and closes at the next
-//! failure, logoff, silence or loss of the link. Nothing else opens it: if no authenticator
-//! answers, it stays closed.
+//! failure, logoff, silence or loss of the link, but not in an attempt that any station of the LAN
+//! may have begun and ended ([`Supplicant`]). Nothing else opens it: if no authenticator answers,
+//! it stays closed.
 //!
 //! An authenticator asks for the identity, and accepts the peer:
 //!

@@ -1,4 +1,19 @@
 //! The supplicant's port access entity (IEEE 802.1X-2004 §8.2.11, IEEE 802.1X-2010 §8).
+//!
+//! # Frames that anybody can forge
+//!
+//! The standard closes the port when an authentication fails. Nobody protects an EAP-Request or an
+//! EAP-Failure before the server has proved itself, so that any station of the LAN could close an
+//! open port with two frames. This entity therefore leaves the port open when an attempt that an
+//! authenticator began fails or falls silent before that proof, and when an EAP-Failure comes
+//! without an attempt. It can't know whether the authenticator has closed its own port, as one does
+//! that has restarted. So it sends EAPOL-Start, at once and then once in each heldPeriod, until an
+//! authentication succeeds. An authenticator that has closed its port begins an authentication, now
+//! or when it answers again. If there is none that answers, the open port lets frames pass to the
+//! LAN that had proved itself, and the next authentication that the owner asks for decides.
+//!
+//! Those attempts decide: what the owner has begun closes the port however it fails, and so does a
+//! failure after the server's proof.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -72,7 +87,7 @@ enum Phase {
     Idle,
     Connecting { starts: u32, next: Instant },
     Authenticating { until: Instant, began: Began },
-    Authenticated { since: Instant },
+    Authenticated(Session),
     Held { until: Instant },
 }
 
@@ -84,8 +99,20 @@ enum Began {
     /// An authenticator's request interrupted the state `Held`. If the attempt fails, the entity
     /// waits on until `until`, because anybody can send a request and an EAP-Failure.
     Resting { until: Instant },
-    /// An authenticator's request came while the entity was authenticated.
-    Authenticated,
+    /// An authenticator's request came while the entity was authenticated. Unless the server proves
+    /// itself, the session goes on when the attempt fails.
+    Authenticated(Session),
+    /// It was so, and the server has proved itself since.
+    Proved,
+}
+
+/// What holds while the entity is authenticated.
+#[derive(Debug, Clone, Copy)]
+struct Session {
+    /// Whether the authenticator may have closed its port since the last success.
+    doubted: bool,
+    /// When the entity may send the next EAPOL-Start for this reason.
+    start: Instant,
 }
 
 /// A wired supplicant on one interface.
@@ -126,7 +153,7 @@ impl Supplicant {
             Phase::Idle => State::Idle,
             Phase::Connecting { .. } => State::Connecting,
             Phase::Authenticating { .. } => State::Authenticating,
-            Phase::Authenticated { .. } => State::Authenticated,
+            Phase::Authenticated(_) => State::Authenticated,
             Phase::Held { .. } => State::Held,
         }
     }
@@ -160,10 +187,15 @@ impl Supplicant {
     }
 
     /// Authenticates now, or as soon as there is a link. If the port is open, it stays open while
-    /// the entity authenticates again.
+    /// the entity authenticates again. An attempt that runs already is enough, unless it may be
+    /// anybody's and leave an old session as it is.
     pub fn connect(&mut self, now: Instant) {
         self.wanted = true;
-        if self.link && !matches!(self.phase, Phase::Authenticating { .. }) {
+        let runs = match self.phase {
+            Phase::Authenticating { began, .. } => !matches!(began, Began::Authenticated(_)),
+            _ => false,
+        };
+        if self.link && !runs {
             self.start(now);
         }
     }
@@ -189,9 +221,21 @@ impl Supplicant {
         if matches!(self.phase, Phase::Idle) {
             return;
         }
-        self.phase = Phase::Authenticated { since: now };
+        self.phase = Phase::Authenticated(Session {
+            doubted: false,
+            start: now + self.timers.held_period,
+        });
         let change = self.port.authorise();
         self.outputs.extend(change.map(Output::Port));
+    }
+
+    /// Reports that the server has proved itself in the present attempt.
+    pub fn proved(&mut self) {
+        if let Phase::Authenticating { began, .. } = &mut self.phase
+            && matches!(began, Began::Authenticated(_))
+        {
+            *began = Began::Proved;
+        }
     }
 
     /// Whether we began the present attempt, and not an authenticator.
@@ -204,15 +248,16 @@ impl Supplicant {
 
     /// Reports that the EAP peer's conversation failed. The entity waits for `held`, unless the
     /// authenticator sends a request earlier. If the attempt interrupted a wait, that wait goes on
-    /// and gets no longer.
+    /// and gets no longer. If it interrupted a session and the server has not proved itself, the
+    /// session goes on.
     pub fn failed(&mut self, now: Instant, held: Duration) {
-        let until = match self.phase {
-            Phase::Idle => return,
-            Phase::Authenticating {
-                began: Began::Resting { until },
-                ..
-            } => until,
-            _ => now + held,
+        let Phase::Authenticating { began, .. } = self.phase else {
+            return;
+        };
+        let until = match began {
+            Began::Authenticated(session) => return self.doubt(now, session),
+            Began::Resting { until } => until,
+            Began::Asked | Began::Proved => now + held,
         };
         self.phase = Phase::Held { until };
         self.close();
@@ -245,7 +290,11 @@ impl Supplicant {
         match received {
             Received::Query => self.requested(now, true),
             Received::Method => self.requested(now, false),
-            Received::Failure => self.ask_again(now),
+            Received::Failure => {
+                if let Phase::Authenticated(session) = self.phase {
+                    self.doubt(now, session);
+                }
+            }
             Received::Success => {}
         }
         self.outputs.push_back(Output::Eap(packet.to_vec()));
@@ -255,7 +304,8 @@ impl Supplicant {
     /// When to call [`Supplicant::handle_timeout`]. The time may change with every other call.
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Idle | Phase::Authenticated { .. } => None,
+            Phase::Idle => None,
+            Phase::Authenticated(Session { doubted, start }) => doubted.then_some(start),
             Phase::Connecting { next, .. } => Some(next),
             Phase::Authenticating { until, .. } | Phase::Held { until } => Some(until),
         }
@@ -278,12 +328,20 @@ impl Supplicant {
                 let until = now + self.timers.held_period;
                 self.leave(Phase::Held { until });
             }
+            Phase::Authenticating {
+                began: Began::Authenticated(session),
+                ..
+            } => {
+                self.abandon();
+                self.doubt(now, session);
+            }
             Phase::Authenticating { .. } => {
                 self.leave(Phase::Idle);
                 self.start(now);
             }
+            Phase::Authenticated(session) => self.doubt(now, session),
             Phase::Held { .. } => self.start(now),
-            Phase::Idle | Phase::Authenticated { .. } => {}
+            Phase::Idle => {}
         }
     }
 
@@ -302,8 +360,8 @@ impl Supplicant {
     /// authenticators send EAP-Request/Identity as a keep-alive, and nothing after it.
     fn requested(&mut self, now: Instant, query: bool) {
         let began = match self.phase {
-            Phase::Authenticated { .. } if query => return,
-            Phase::Authenticated { .. } => Began::Authenticated,
+            Phase::Authenticated(_) if query => return,
+            Phase::Authenticated(session) => Began::Authenticated(session),
             Phase::Held { until } => Began::Resting { until },
             Phase::Authenticating { began, .. } => began,
             Phase::Idle | Phase::Connecting { .. } => Began::Asked,
@@ -312,16 +370,19 @@ impl Supplicant {
         self.phase = Phase::Authenticating { until, began };
     }
 
-    /// Handles an EAP-Failure outside a conversation. It proves nothing, since anybody can send it,
-    /// but an authenticator that has closed its port sends nothing else. So the entity asks the
-    /// authenticator to begin, at most once in a heldPeriod.
-    fn ask_again(&mut self, now: Instant) {
-        match self.phase {
-            Phase::Authenticated { since } if now >= since + self.timers.held_period => {
-                self.start(now);
-            }
-            _ => {}
+    /// Goes on with a session that the authenticator may have ended, and asks it to begin, at most
+    /// once in a heldPeriod. The module's documentation says why.
+    fn doubt(&mut self, now: Instant, session: Session) {
+        let mut start = session.start;
+        if now >= start {
+            start = now + self.timers.held_period;
+            self.authenticator = PAE_GROUP_ADDRESS;
+            self.transmit(Kind::Start, &[]);
         }
+        self.phase = Phase::Authenticated(Session {
+            doubted: true,
+            start,
+        });
     }
 
     fn leave(&mut self, next: Phase) {
@@ -335,7 +396,7 @@ impl Supplicant {
     fn abandon(&mut self) {
         if matches!(
             self.phase,
-            Phase::Authenticating { .. } | Phase::Authenticated { .. }
+            Phase::Authenticating { .. } | Phase::Authenticated(_)
         ) {
             self.outputs.push_back(Output::Abandon);
         }

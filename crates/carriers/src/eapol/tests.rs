@@ -172,12 +172,14 @@ fn only_eap_success_opens_the_port_and_each_end_closes_it() {
     let ends: [(&str, End); 5] = [
         ("failure", |supplicant, now| {
             hear(supplicant, now, &METHOD);
+            supplicant.proved();
             supplicant.failed(now, HELD);
         }),
         ("logoff", |supplicant, _| supplicant.disconnect()),
         ("link down", |supplicant, now| supplicant.link(now, false)),
         ("silence in a re-authentication", |supplicant, now| {
             hear(supplicant, now, &METHOD);
+            supplicant.proved();
             supplicant.handle_timeout(now + Timers::default().auth_period);
         }),
         ("silence after our own Start", |supplicant, now| {
@@ -303,9 +305,111 @@ fn unsolicited_requests_and_failures_do_not_prolong_the_held_state() {
 
     let mut supplicant = authenticated(now);
     hear(&mut supplicant, now, &METHOD);
+    supplicant.proved();
     assert!(!supplicant.asked());
     supplicant.failed(now, HELD);
     assert_eq!(supplicant.poll_timeout(), Some(now + HELD));
+}
+
+/// A request of a method that the peer doesn't speak and an EAP-Failure are enough to end an
+/// attempt, and a request alone is enough to begin one that falls silent.
+#[test]
+fn frames_that_anybody_can_forge_leave_an_open_port_open() {
+    type End = fn(&mut Supplicant, Instant);
+    let ends: [End; 2] = [
+        |supplicant, now| {
+            hear(supplicant, now, &FAILURE);
+            supplicant.failed(now, HELD);
+        },
+        |supplicant, now| supplicant.handle_timeout(now + Timers::default().auth_period),
+    ];
+    for end in ends {
+        let start = Instant::now();
+        for before in [Duration::ZERO, Timers::default().held_period] {
+            let mut supplicant = authenticated(start);
+            let now = start + before;
+            hear(&mut supplicant, now, &METHOD);
+            assert_eq!(supplicant.state(), State::Authenticating);
+            end(&mut supplicant, now);
+            assert_eq!(supplicant.state(), State::Authenticated);
+            let outputs = drain(&mut supplicant);
+            let closed = Output::Port(PortStatus::Unauthorised);
+            assert!(!outputs.contains(&closed), "{outputs:?}");
+            assert_eq!(supplicant.port().status(), PortStatus::Authorised);
+        }
+    }
+}
+
+#[test]
+fn an_attempt_that_fell_silent_before_a_proof_is_over_for_the_peer() {
+    let now = Instant::now();
+    let mut supplicant = authenticated(now);
+    hear(&mut supplicant, now, &METHOD);
+    supplicant.handle_timeout(now + Timers::default().auth_period);
+    assert!(drain(&mut supplicant).contains(&Output::Abandon));
+}
+
+/// An authenticator that has restarted may need an EAPOL-Start, and may miss one.
+#[test]
+fn a_doubtful_session_leads_to_one_eapol_start_per_held_period_until_a_success() {
+    let start = Instant::now();
+    let period = Timers::default().held_period;
+    let mut supplicant = authenticated(start);
+    let mut starts = Vec::new();
+    // Two forged frames a second.
+    for second in 0..10 * period.as_secs() {
+        let now = start + Duration::from_secs(second);
+        supplicant.handle_timeout(now);
+        let mut outputs = hear(&mut supplicant, now, &METHOD);
+        supplicant.failed(now, HELD);
+        supplicant
+            .handle_frame(now, AUTHENTICATOR, true, &eap(&FAILURE))
+            .unwrap();
+        outputs.extend(drain(&mut supplicant));
+        for output in outputs {
+            if let Output::Transmit { destination, pdu } = output {
+                assert_eq!(
+                    (destination, &pdu[..]),
+                    (PAE_GROUP_ADDRESS, &[2, 1, 0, 0][..])
+                );
+                starts.push(now);
+            }
+        }
+    }
+    let expected: Vec<_> = (1..10).map(|number| start + number * period).collect();
+    assert_eq!(starts, expected);
+    // Nobody forges any more, and nobody answers.
+    for number in 10..20 {
+        let now = supplicant.poll_timeout().unwrap();
+        assert_eq!(now, start + number * period);
+        supplicant.handle_timeout(now);
+        assert_eq!(sent(Kind::Start, &drain(&mut supplicant)), 1);
+        assert_eq!(supplicant.port().status(), PortStatus::Authorised);
+    }
+    let now = start + 20 * period;
+    hear(&mut supplicant, now, &IDENTITY);
+    hear(&mut supplicant, now, &METHOD);
+    supplicant.proved();
+    supplicant.succeeded(now);
+    assert_eq!(supplicant.poll_timeout(), None);
+}
+
+/// Otherwise a forged request would take the renewal of a session away.
+#[test]
+fn an_order_to_connect_ends_an_attempt_that_anybody_may_have_begun_and_no_other() {
+    let now = Instant::now();
+    for proved in [false, true] {
+        let mut supplicant = authenticated(now);
+        hear(&mut supplicant, now, &METHOD);
+        if proved {
+            supplicant.proved();
+        }
+        supplicant.connect(now);
+        let outputs = drain(&mut supplicant);
+        assert_eq!(outputs.contains(&Output::Abandon), !proved);
+        assert_eq!(sent(Kind::Start, &outputs), usize::from(!proved));
+        assert_eq!(supplicant.port().status(), PortStatus::Authorised);
+    }
 }
 
 #[test]

@@ -33,7 +33,9 @@ impl Conversation {
         self.expect(identifier)?;
         let reason = match self.phase {
             Phase::Failing(reason) => reason,
-            Phase::Verified { .. } => Reason::Rejected,
+            Phase::Verified { success, .. } => Reason::Rejected {
+                reauthentication: success.reauthenticated,
+            },
             Phase::Unverified => return Err("the server has not proved itself"),
             Phase::Confirmed(_) => return Err("the server has announced success"),
             Phase::Over => return Err("the conversation is over"),
@@ -47,7 +49,12 @@ impl Conversation {
         self.begun() && matches!(self.phase, Phase::Unverified)
     }
 
-    /// Whether that is so, and our last response had this identifier.
+    /// Whether the server has proved itself, and nothing has failed since.
+    pub(crate) fn has_proof(&self) -> bool {
+        matches!(self.phase, Phase::Verified { .. } | Phase::Confirmed(_))
+    }
+
+    /// Whether [`Self::awaits_proof`] holds, and our last response had this identifier.
     pub(crate) fn awaits_proof_after(&self, identifier: u8) -> bool {
         self.awaits_proof() && self.expect(identifier).is_ok()
     }

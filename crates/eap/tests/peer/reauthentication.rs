@@ -336,5 +336,9 @@ fn after_at_counter_too_small_a_notification_of_success_is_a_client_error() {
 fn eap_failure_after_a_valid_reauthentication_is_accepted() {
     let mut scene = shown();
     scene.reauthentication(&Reauthentication::default());
-    assert_eq!(scene.failure(20).done, [Outcome::Failure(Reason::Rejected)]);
+    let reason = Reason::Rejected {
+        reauthentication: true,
+    };
+    assert_eq!(scene.failure(20).done, [Outcome::Failure(reason)]);
+    assert!(reason.to_string().ends_with("re-authentication"));
 }

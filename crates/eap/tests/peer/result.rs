@@ -31,6 +31,37 @@ fn success_and_failure_are_discarded_before_the_server_has_proved_itself_and_the
     assert!(scene.success(4).succeeded());
 }
 
+/// People read the remark.
+#[test]
+fn a_result_that_answers_our_identity_is_discarded_for_want_of_a_proof() {
+    let mut scene = Scene::new();
+    scene.feed(&typed(1, Type::Identity, b""));
+    for (identifier, why) in [
+        (1, "discarded: the server has not proved itself"),
+        (
+            2,
+            "discarded: its identifier is not that of our last response",
+        ),
+    ] {
+        for step in [scene.success(identifier), scene.failure(identifier)] {
+            assert_eq!(step.notes[0].remark.as_deref(), Some(why), "{identifier}");
+        }
+    }
+}
+
+#[test]
+fn a_server_has_proved_itself_from_its_challenge_to_the_end() {
+    let mut scene = Scene::new();
+    assert!(!scene.peer.has_proof());
+    scene.feed(&typed(1, Type::Identity, b""));
+    scene.feed(&aka_identity(2, &[Attribute::AnyIdReq]));
+    assert!(!scene.peer.has_proof());
+    scene.challenge(&Challenge::default());
+    assert!(scene.peer.has_proof());
+    scene.failure(10);
+    assert!(!scene.peer.has_proof());
+}
+
 #[test]
 fn results_must_carry_the_identifier_of_our_last_response() {
     let mut scene = Scene::verified(&Challenge::default());
@@ -44,7 +75,12 @@ fn results_must_carry_the_identifier_of_our_last_response() {
 #[test]
 fn a_server_that_proved_itself_may_refuse() {
     let mut scene = Scene::verified(&Challenge::default());
-    assert_eq!(scene.failure(10).done, [Outcome::Failure(Reason::Rejected)]);
+    assert_eq!(
+        scene.failure(10).done,
+        [Outcome::Failure(Reason::Rejected {
+            reauthentication: false
+        })]
+    );
 }
 
 #[test]

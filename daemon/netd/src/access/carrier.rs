@@ -146,13 +146,17 @@ pub(super) trait Carrier {
     /// Sends a response of the peer.
     async fn send(&mut self, eap: &[u8]);
 
+    /// The network has proved itself in the present attempt.
+    fn proved(&mut self) {}
+
     /// The peer accepted an EAP-Success.
     ///
     /// # Errors
     /// The network itself didn't report a success. The conversation has failed.
     fn succeeded(&mut self, now: Instant) -> Result<Terms, Fault>;
 
-    /// The conversation failed. The carrier rests, and tries again by itself after `wait`.
+    /// The conversation failed. The carrier rests, and tries again by itself after `wait`; or it
+    /// stays authenticated, because anybody may have begun the conversation and let it fail.
     fn failed(&mut self, now: Instant, wait: Duration);
 
     /// Does the work that is left, and returns what the owner has to do or to know.

@@ -1,7 +1,7 @@
 //! The EAP peer, with keyd behind it. Each [`Ask`] of the peer becomes a request to keyd. The
 //! conversation closes each session that keyd opens for it.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use softsim_carriers::radius::Msk;
 use softsim_client::netd::{Authentication, Failure};
@@ -22,10 +22,9 @@ use softsim_eap_packet::Kind;
 use crate::keyd::{Keyd, RequestError};
 use crate::progress::Fault;
 
-/// How many re-authentication identities in a row a network may refuse before its method begins.
-/// After that, it sees them inside the method only, since each refusal costs an attempt, and with a
-/// controlled port the connection.
-const MAX_FAST_REFUSED: u8 = 2;
+mod fast;
+
+use fast::FastRefusals;
 
 /// How many refusals, each at least such a part of keyd's patience after the one before, end it.
 const PATIENCE_PARTS: u32 = 4;
@@ -72,6 +71,8 @@ pub struct Conversation {
     peer: Peer,
     realm: Realm,
     network_name: String,
+    /// The methods that the peer asks for if the server offers another.
+    methods: Vec<Method>,
     /// keyd's session for the keys of the last challenge or re-authentication.
     handle: Option<u32>,
     /// The MSK that the server sent.
@@ -88,8 +89,13 @@ pub struct Conversation {
     full_authentication: bool,
     /// Whether it got a pseudonym in this conversation.
     pseudonym: bool,
-    /// How many re-authentication identities in a row were refused before the method began.
-    fast_refused: u8,
+    fast_refusals: FastRefusals,
+    /// Whether the last re-authentication identity that an authenticator got without our asking,
+    /// while the carrier was authorised, has led to no success. Anybody can ask for an identity,
+    /// and some authenticators do so as a keep-alive, so that such requests get a pseudonym until
+    /// an authentication that the network begins succeeds. They thus cost one re-authentication
+    /// identity, and a network that re-authenticates us gets one each time.
+    given_away: bool,
     forward_secrecy_required: bool,
     /// Whether the network refused an identity in this conversation so that keyd's patience counts
     /// it.
@@ -97,6 +103,8 @@ pub struct Conversation {
     /// Whether the carrier is authorised already. Then no refusal counts, since anybody on the
     /// wire can ask us for identities, and we aren't kept out.
     authorised: bool,
+    /// Whether we asked for the present attempt.
+    asked: bool,
     /// Why keyd last left the peer without what it asked for, if the peer itself can't express it.
     refused: Option<RequestError>,
     /// The profile whose SIM refused AUTN.
@@ -116,6 +124,7 @@ impl Conversation {
             peer: Peer::new(policy.peer.clone()),
             realm: policy.realm,
             network_name: policy.peer.network_name.to_string(),
+            methods: policy.peer.allowed().collect(),
             handle: None,
             received: None,
             stale: Vec::new(),
@@ -125,9 +134,11 @@ impl Conversation {
             first_identity,
             full_authentication: false,
             pseudonym: false,
-            fast_refused: 0,
+            fast_refusals: FastRefusals::default(),
+            given_away: false,
             counted: false,
             authorised: false,
+            asked: true,
             forward_secrecy_required: policy.peer.forward_secrecy == ForwardSecrecy::Require,
             refused: None,
             challenged: None,
@@ -160,14 +171,21 @@ impl Conversation {
         lost.then_some(self.generation)
     }
 
-    /// Says whether the carrier was authorised when the next packet came.
-    pub(super) fn set_authorised(&mut self, authorised: bool) {
-        self.authorised = authorised;
+    /// Says whether the carrier was authorised when the next packet came, and whether the packet
+    /// belongs to an attempt that we asked for.
+    pub(super) fn set_authorised(&mut self, authorised: bool, asked: bool) {
+        (self.authorised, self.asked) = (authorised, asked);
+    }
+
+    /// Whether the server has proved itself, and the conversation goes on.
+    pub(super) fn has_proof(&self) -> bool {
+        self.peer.has_proof()
     }
 
     /// The subscriber is another one: what networks refused was not its identity.
     pub(super) fn forget_refusals(&mut self) {
-        self.fast_refused = 0;
+        self.fast_refusals = FastRefusals::default();
+        self.given_away = false;
     }
 
     /// The time after which the next refusal would end another quarter of keyd's patience, if the
@@ -220,6 +238,11 @@ impl Conversation {
                     self.count_fast_refusal();
                     self.tell_refusal(true);
                     self.over = true;
+                    continue;
+                }
+                // Whoever abandoned the conversation knows that.
+                Output::Done(outcome @ Outcome::Failure(Reason::Carrier)) => {
+                    self.end(outcome);
                     continue;
                 }
                 Output::Done(outcome) => self.end(outcome),
@@ -351,8 +374,10 @@ impl Conversation {
             self.counted = false;
         }
         self.full_authentication = false;
+        let unasked = self.authorised && !self.asked;
+        let refused = !inside && self.fast_refusals.are_too_many(Instant::now());
         let wanted = match wanted {
-            IdentityRequest::Any if !inside && self.fast_refused >= MAX_FAST_REFUSED => {
+            IdentityRequest::Any if refused || unasked && self.given_away => {
                 IdentityRequest::FullAuthentication
             }
             wanted => wanted,
@@ -375,6 +400,7 @@ impl Conversation {
                     self.first_identity
                         .get_or_insert_with(|| described(&nai, kind));
                     self.pseudonym |= kind == IdentityKind::Pseudonym;
+                    self.given_away |= unasked && kind == IdentityKind::Reauthentication;
                     self.full_authentication = inside
                         && wanted == IdentityRequest::FullAuthentication
                         && kind == IdentityKind::Pseudonym;
@@ -505,8 +531,9 @@ impl Conversation {
         Action::Ended(match self.call(&Confirm { handle, msk }) {
             Ok(()) => {
                 if success.reauthenticated {
-                    self.fast_refused = 0;
+                    self.fast_refusals = FastRefusals::default();
                 }
+                self.given_away &= self.asked;
                 Ok(self.authentication(&success))
             }
             Err(error) => {
@@ -538,7 +565,7 @@ impl Conversation {
     fn count_fast_refusal(&mut self) {
         let first = self.first_identity.as_ref().map(|(_, kind)| *kind);
         if first == Some(IdentityKind::Reauthentication) && !self.authorised {
-            self.fast_refused = self.fast_refused.saturating_add(1);
+            self.fast_refusals.count(Instant::now());
         }
     }
 
@@ -589,6 +616,11 @@ impl Conversation {
                 Fault::new(failure, format!("profile {iccid}: {refusal}"))
             }
             (Some(refusal), _) => Fault::new(failure, format!("{reason} ({refusal})")),
+            (None, _) if matches!(reason, Reason::NoCommonMethod { .. }) => {
+                let methods = self.methods.iter().map(Method::to_string);
+                let asked = methods.collect::<Vec<_>>().join(" or ");
+                Fault::new(failure, format!("{reason}, and we asked for {asked}"))
+            }
             (None, _) => Fault::new(failure, reason),
         }
     }

@@ -174,6 +174,11 @@ impl<C: Carrier> Driver<C> {
             false => self.backoff.shortest(),
         };
         self.exchange.carrier.failed(Instant::now(), wait);
+        if self.exchange.carrier.state() == State::Authenticated {
+            let reason = &self.reason;
+            let told = format!("{reason}; no server had proved itself, so the port stays open");
+            self.reporter.gave_up(&told);
+        }
     }
 
     /// Tries again at once if the last attempt failed without keyd.

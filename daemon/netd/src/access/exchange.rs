@@ -71,17 +71,20 @@ impl<C: Carrier> Exchange<C> {
             };
             match output {
                 Output::Eap { packet, msk } => {
-                    let authorised = self.carrier.is_authorised();
-                    self.conversation.set_authorised(authorised);
+                    let (authorised, asked) = (self.carrier.is_authorised(), self.carrier.asked());
+                    self.conversation.set_authorised(authorised, asked);
                     self.conversation.receive_with_msk(&packet, msk);
                 }
                 Output::OwnRequest(packet) => {
                     self.own_request = true;
                     self.conversation.receive(&packet);
                 }
-                Output::Abandon => self.abandon(false),
+                Output::Abandon => {
+                    self.abandon(false);
+                }
                 Output::Failed(fault) => {
-                    self.abandon(fault.failure == Failure::Refused);
+                    let refused = fault.failure == Failure::Refused;
+                    let fault = because(fault, self.abandon(refused));
                     return Ok(Some(Event::Failed(fault)));
                 }
                 Output::Note(note) => self.notes.push((Instant::now(), note)),
@@ -99,7 +102,12 @@ impl<C: Carrier> Exchange<C> {
             match action {
                 Action::Note(_) if std::mem::take(&mut self.own_request) => {}
                 Action::Note(note) => self.notes.push((Instant::now(), note)),
-                Action::Send(packet) => self.carrier.send(&packet).await,
+                Action::Send(packet) => {
+                    if self.conversation.has_proof() {
+                        self.carrier.proved();
+                    }
+                    self.carrier.send(&packet).await;
+                }
                 Action::Ended(ended) => return Some(self.ended(ended)),
             }
         }
@@ -129,23 +137,40 @@ impl<C: Carrier> Exchange<C> {
     }
 
     fn silent(&mut self, fault: Fault) -> Event {
-        let fault = self.conversation.refusal().unwrap_or(fault);
-        self.abandon(false);
+        let refusal = self.conversation.refusal();
+        let otherwise = because(fault, self.abandon(false));
+        let fault = refusal.unwrap_or(otherwise);
         match self.carrier.state() {
             State::Connecting => Event::GaveUp(fault),
             _ => Event::Failed(fault),
         }
     }
 
-    /// Ends the conversation without an outcome.
-    fn abandon(&mut self, rejected: bool) {
+    /// Ends the conversation without an outcome. Returns why only a failure could follow, if so.
+    fn abandon(&mut self, rejected: bool) -> Option<Fault> {
         self.conversation.abandon(rejected);
-        while self.conversation.poll().is_some() {}
+        let mut failing = None;
+        while let Some(action) = self.conversation.poll() {
+            if let Action::Ended(Err(fault)) = action {
+                failing = Some(fault);
+            }
+        }
+        failing
     }
 
     /// The messages that passed since the last call.
     pub(super) fn take_notes(&mut self) -> Vec<(Instant, Note)> {
         std::mem::take(&mut self.notes)
+    }
+}
+
+/// What a carrier reports, with what had gone wrong before.
+fn because(fault: Fault, failing: Option<Fault>) -> Fault {
+    match failing {
+        Some(Fault { failure, reason }) => {
+            Fault::new(failure, format!("{}: {reason}", fault.reason))
+        }
+        None => fault,
     }
 }
 

@@ -93,8 +93,11 @@ impl Wired {
     /// EAPOL-Starts are all that happens as long as no authenticator answers.
     fn start_note(&self, pdu: &[u8]) -> Option<Output> {
         let is_start = Frame::parse(pdu).is_ok_and(|frame| frame.kind == Kind::Start);
-        let (sent, all) = self.supplicant.starts().filter(|_| is_start)?;
-        Some(note(Direction::Sent, format!("EAPOL-Start {sent}/{all}")))
+        let message = match self.supplicant.starts() {
+            Some((sent, all)) => format!("EAPOL-Start {sent}/{all}"),
+            None => "EAPOL-Start".to_owned(),
+        };
+        is_start.then(|| note(Direction::Sent, message))
     }
 
     fn ignored(&mut self, reason: impl ToString) {
@@ -138,6 +141,10 @@ impl Carrier for Wired {
 
     async fn send(&mut self, eap: &[u8]) {
         self.supplicant.respond(eap);
+    }
+
+    fn proved(&mut self) {
+        self.supplicant.proved();
     }
 
     fn succeeded(&mut self, now: Instant) -> Result<Terms, Fault> {
@@ -192,7 +199,10 @@ impl Carrier for Wired {
                 let reason = "no authenticator answers";
                 self.outputs.push_back(Output::Resting(reason));
             }
-            (eapol::State::Authenticating, eapol::State::Connecting) => {
+            (
+                eapol::State::Authenticating,
+                eapol::State::Connecting | eapol::State::Authenticated,
+            ) => {
                 let fault = Fault::new(Failure::Unavailable, "the authenticator fell silent");
                 self.outputs.push_back(Output::Silent(fault));
             }

@@ -38,6 +38,8 @@ struct Scripted {
     state: State,
     asked: bool,
     packets: Vec<Vec<u8>>,
+    /// Whether a failure leaves the session as it is.
+    keeps_session: bool,
     outputs: VecDeque<Output>,
     calls: Rc<RefCell<Vec<Call>>>,
 }
@@ -82,7 +84,10 @@ impl Carrier for Scripted {
     fn failed(&mut self, now: Instant, wait: Duration) {
         self.call(Call::Failed(wait));
         self.outputs.clear();
-        self.state = State::Held { until: now + wait };
+        self.state = match self.keeps_session {
+            true => State::Authenticated,
+            false => State::Held { until: now + wait },
+        };
     }
 
     async fn advance(&mut self) -> Result<Option<Output>, Fatal> {
@@ -112,6 +117,7 @@ async fn calls(automatic: bool, asked: bool, test: impl AsyncFnOnce(&Handle)) ->
         state: State::Idle,
         asked,
         packets: Vec::new(),
+        keeps_session: false,
         outputs: VecDeque::new(),
         calls: Rc::default(),
     };
@@ -207,6 +213,28 @@ async fn an_attempt_that_the_network_began_makes_no_wait_longer() {
 }
 
 #[tokio::test]
+async fn an_attempt_whose_failure_leaves_the_session_is_counted_and_the_access_stays_authorised() {
+    let carrier = Scripted {
+        state: State::Idle,
+        asked: false,
+        packets: Vec::new(),
+        keeps_session: true,
+        outputs: VecDeque::new(),
+        calls: Rc::default(),
+    };
+    let keyd = scripted_keyd::connect(|_| encoded::<Status>(Err(Refusal::NoProfile)));
+    run_with(keyd.into(), carrier, false, async |access| {
+        for failures in 1..=3 {
+            access.order(Order::Connect).await.unwrap();
+            let now = access.access();
+            assert_eq!(now.state, netd::AccessState::Authorised);
+            assert_eq!(now.counters.failures, failures);
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn an_automatic_access_begins_by_itself_and_a_disconnected_one_stays_so() {
     let calls = calls(true, true, async |access| {
         access.order(Order::Disconnect).await.unwrap();
@@ -287,6 +315,7 @@ async fn fifth_wait(asks: Attribute<'_>, status: StatusAnswer) -> Duration {
         state: State::Idle,
         asked: true,
         packets: vec![vec![1, 1, 0, 5, 1], inside],
+        keeps_session: false,
         outputs: VecDeque::new(),
         calls: Rc::default(),
     };

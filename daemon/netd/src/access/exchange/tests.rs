@@ -34,6 +34,7 @@ enum Asked {
 /// A carrier that gives what the test queues.
 struct Scripted {
     authorised: bool,
+    asked: bool,
     outputs: VecDeque<Output>,
     /// The identities of EAP-Response/Identity.
     shown: Vec<String>,
@@ -43,6 +44,7 @@ impl Scripted {
     fn new(authorised: bool, outputs: impl IntoIterator<Item = Output>) -> Self {
         Self {
             authorised,
+            asked: true,
             outputs: outputs.into_iter().collect(),
             shown: Vec::new(),
         }
@@ -56,6 +58,10 @@ impl Carrier for Scripted {
 
     fn is_authorised(&self) -> bool {
         self.authorised
+    }
+
+    fn asked(&self) -> bool {
+        self.asked
     }
 
     fn connect(&mut self, _: Instant) {}
@@ -226,10 +232,7 @@ async fn an_attempt_that_ends_before_its_method_leaves_no_identity_to_the_next()
 
 /// What keyd gives and the network sees while these things happen, if keyd always has another
 /// re-authentication identity.
-async fn shown_with_fast_identities(
-    authorised: bool,
-    outputs: impl IntoIterator<Item = Output>,
-) -> (Vec<String>, Vec<Asked>) {
+async fn shown_with_fast_identities(carrier: Scripted) -> (Vec<String>, Vec<Asked>) {
     let asked = Arc::new(Mutex::new(Vec::new()));
     let notes = Arc::clone(&asked);
     let keyd = scripted_keyd::connect(move |request| answer(request, &notes, &mut true));
@@ -238,7 +241,7 @@ async fn shown_with_fast_identities(
         realm: Realm::Wlan,
     };
     let conversation = Conversation::new(keyd.into(), &policy);
-    let mut exchange = Exchange::new(Scripted::new(authorised, outputs), conversation);
+    let mut exchange = Exchange::new(carrier, conversation);
     while exchange.advance().await.unwrap().is_some() {}
     let asked = asked.lock().unwrap();
     (exchange.carrier.shown, asked.clone())
@@ -257,7 +260,7 @@ async fn a_network_that_twice_refused_reauthentication_identities_sees_them_insi
     });
     let inside = message(9, Subtype::Identity, Attribute::AnyIdReq);
     let outputs = outputs.chain([eap(&IDENTITY_REQUEST), eap(&inside)]);
-    let (shown, asked) = shown_with_fast_identities(false, outputs).await;
+    let (shown, asked) = shown_with_fast_identities(Scripted::new(false, outputs)).await;
     let expected = ["8fast@home", "8fast@home", "7alice@home", "7alice@home"];
     assert_eq!(shown[..4], expected);
     assert_eq!(
@@ -271,6 +274,54 @@ async fn a_network_that_twice_refused_reauthentication_identities_sees_them_insi
 async fn failures_that_come_while_the_port_is_authorised_take_no_reauthentication_identity_away() {
     let outputs = (1..=4)
         .flat_map(|identifier| [eap(&[1, identifier, 0, 5, 1]), eap(&[4, identifier, 0, 4])]);
-    let (shown, _) = shown_with_fast_identities(true, outputs).await;
+    let (shown, _) = shown_with_fast_identities(Scripted::new(true, outputs)).await;
     assert_eq!(shown, ["8fast@home"; 4]);
+}
+
+/// Anybody can ask an authorised gateway for its identity, and some authenticators do so as a
+/// keep-alive.
+#[tokio::test]
+async fn requests_that_nobody_waited_for_cost_one_reauthentication_identity() {
+    let asks = (1..=4).flat_map(|identifier| [eap(&[1, identifier, 0, 5, 1]), Output::Abandon]);
+    let inside = [
+        eap(&[1, 9, 0, 5, 1]),
+        eap(&message(10, Subtype::Identity, Attribute::AnyIdReq)),
+    ];
+    let mut carrier = Scripted::new(true, asks.chain(inside));
+    carrier.asked = false;
+    let (shown, asked) = shown_with_fast_identities(carrier).await;
+    let expected = ["8fast@home", "7alice@home", "7alice@home", "7alice@home"];
+    assert_eq!(shown[..4], expected);
+    let asks = |wanted| Asked::Identity(wanted, false);
+    let mut expected = [asks(IdentityRequest::FullAuthentication); 6];
+    expected[0] = asks(IdentityRequest::Any);
+    assert_eq!(asked, expected);
+}
+
+/// How the exchange ended, in words.
+async fn told(outputs: impl IntoIterator<Item = Output>) -> String {
+    let keyd = scripted_keyd::connect(|request| panic!("not expected: {request:?}"));
+    let policy = Policy {
+        peer: Config::new(),
+        realm: Realm::Wlan,
+    };
+    let conversation = Conversation::new(keyd.into(), &policy);
+    let mut exchange = Exchange::new(Scripted::new(false, outputs), conversation);
+    match exchange.advance().await.unwrap() {
+        Some(Event::Failed(fault)) => fault.reason,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[tokio::test]
+async fn a_rejection_after_our_nak_tells_which_method_was_offered_and_which_we_asked_for() {
+    let offered = || eap(&[1, 1, 0, 6, 13, 0x20]);
+    let why = "the server offered EAP method 13, which is not enabled, \
+               and we asked for EAP-AKA' or EAP-AKA";
+    assert_eq!(told([offered(), eap(&[4, 1, 0, 4])]).await, why);
+    let rejected = Output::Failed(Fault::new(Failure::Refused, "aaa: Access-Reject"));
+    let expected = format!("aaa: Access-Reject: {why}");
+    assert_eq!(told([offered(), rejected]).await, expected);
+    let silent = Output::Silent(Fault::new(Failure::Unavailable, "silence"));
+    assert_eq!(told([offered(), silent]).await, format!("silence: {why}"));
 }
