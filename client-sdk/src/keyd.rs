@@ -76,7 +76,7 @@ pub struct Connection {
 impl Connection {
     /// Connects to a socket and exchanges Hello.
     pub fn connect(path: &Path) -> Result<Self, Error> {
-        let socket = open(path).map_err(|source| Error::Connect {
+        let socket = open(path, ANSWER_TIMEOUT).map_err(|source| Error::Connect {
             path: path.to_owned(),
             source,
         })?;
@@ -134,12 +134,14 @@ impl Connection {
 /// sockets can get one from another process.
 ///
 /// # Errors
-/// As connect(2); `WouldBlock` if keyd lets us wait for too long.
-pub fn open(path: &Path) -> io::Result<OwnedFd> {
+/// As connect(2); `WouldBlock` if keyd has so many others to accept that it lets us wait for longer
+/// than `patience`.
+pub fn open(path: &Path, patience: Duration) -> io::Result<OwnedFd> {
     let socket = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
     socket.set_read_timeout(Some(ANSWER_TIMEOUT))?;
-    socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
+    socket.set_write_timeout(Some(patience))?;
     socket.connect(&SockAddr::unix(path)?)?;
+    socket.set_write_timeout(Some(ANSWER_TIMEOUT))?;
     Ok(socket.into())
 }
 
@@ -148,11 +150,7 @@ fn send_and_receive(
     kind: RequestKind,
     request: &[u8],
 ) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let failed = |error: io::Error| match error.kind() {
-        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::TimedOut { request: kind },
-        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::Closed,
-        _ => Error::Socket(error),
-    };
+    let failed = |error| failed(kind, error);
     socket
         .send_with_flags(request, MSG_NOSIGNAL)
         .map_err(failed)?;
@@ -164,13 +162,26 @@ fn send_and_receive(
             other => break other.map_err(failed)?,
         }
     };
+    let length = received(kind, &answer, length)?.len();
+    answer.truncate(length);
+    Ok(answer)
+}
+
+/// What it means if a request can't be sent, or its answer not received.
+fn failed(request: RequestKind, error: io::Error) -> Error {
+    match error.kind() {
+        io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut => Error::TimedOut { request },
+        io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Error::Closed,
+        _ => Error::Socket(error),
+    }
+}
+
+/// The answer of this length, which was received into `buffer`.
+fn received(request: RequestKind, buffer: &[u8], length: usize) -> Result<&[u8], Error> {
     match length {
         0 => Err(Error::Closed),
-        1..=MAX_ANSWER => {
-            answer.truncate(length);
-            Ok(answer)
-        }
-        _ => Err(Error::Answer { request: kind }),
+        1..=MAX_ANSWER => Ok(&buffer[..length]),
+        _ => Err(Error::Answer { request }),
     }
 }
 

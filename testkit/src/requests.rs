@@ -45,6 +45,7 @@ pub fn cases(issuer: &[u8]) -> Vec<Case> {
     vec![
         Case::of(&Hello { version }, None),
         Case::of(&Status {}, None),
+        Case::of(&Wait { seen: 0 }, None),
         Case::of(&permanent(None), Refusal::NoProfile),
         Case::of(
             &AkaPrimeChallenge {

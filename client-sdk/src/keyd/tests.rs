@@ -162,11 +162,12 @@ fn tasks_share_a_connection() {
 
 #[cfg(feature = "tokio")]
 #[test]
-fn the_end_of_keyd_is_noticed_without_asking() {
+fn the_end_of_keyd_is_noticed_by_whoever_waits_for_a_change() {
     let (_directory, path, server) = keyd(vec![]);
     within_tokio(async {
-        let watch = Watch::new(Connection::connect(&path).unwrap()).unwrap();
-        watch.ended().await;
+        let mut watch = Watch::new(Connection::connect(&path).unwrap()).unwrap();
+        let error = watch.status_after(1).await.unwrap_err();
+        assert!(matches!(error, Error::Closed), "{error}");
     });
     server.join().unwrap();
 }

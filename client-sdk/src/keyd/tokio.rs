@@ -6,11 +6,12 @@ use std::os::unix::net::UnixDatagram as StdUnixDatagram;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use softsim_keyd_proto::Call;
+use softsim_keyd_proto::requests::Wait;
+use softsim_keyd_proto::{Call, MAX_ANSWER, RequestKind, StatusAnswer};
 use tokio::net::UnixDatagram;
 use tokio::task::spawn_blocking;
 
-use super::{Connection, Error, decode, encode};
+use super::{Connection, Error, decode, encode, failed, received};
 
 /// A [`Connection`] that several tasks share; their requests queue.
 ///
@@ -52,9 +53,13 @@ impl AsyncConnection {
     }
 }
 
-/// A connection that sends no request and waits until keyd ends.
+/// A connection that waits for keyd to change or to end.
 #[derive(Debug)]
-pub struct Watch(UnixDatagram);
+pub struct Watch {
+    socket: UnixDatagram,
+    /// Whether keyd has yet to answer.
+    waits: bool,
+}
 
 impl Watch {
     /// Takes a connection. Call it in a tokio runtime with an I/O driver.
@@ -63,15 +68,29 @@ impl Watch {
         // tokio has no type for sequenced packets, but they are received like datagrams.
         let socket = StdUnixDatagram::from(socket);
         socket.set_nonblocking(true).map_err(Error::Socket)?;
-        UnixDatagram::from_std(socket)
-            .map(Self)
-            .map_err(Error::Socket)
+        Ok(Self {
+            socket: UnixDatagram::from_std(socket).map_err(Error::Socket)?,
+            waits: false,
+        })
     }
 
-    /// Completes when keyd closes the connection or ends.
-    pub async fn ended(&self) {
-        // keyd sends nothing on this connection, so any result means that it ended.
-        let _ = self.0.recv(&mut [0]).await;
+    /// Waits until keyd has changed more often than `seen` says, however long that takes, and
+    /// returns its status. May be cancelled: the next call then continues to wait, with the `seen`
+    /// of this one.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] as soon as keyd ends. After any error, the connection can't be used.
+    pub async fn status_after(&mut self, seen: u64) -> Result<StatusAnswer, Error> {
+        let failed = |error| failed(RequestKind::Wait, error);
+        if !self.waits {
+            let request = encode(&Wait { seen })?;
+            self.socket.send(&request).await.map_err(failed)?;
+            self.waits = true;
+        }
+        let mut answer = vec![0; MAX_ANSWER + 1];
+        let length = self.socket.recv(&mut answer).await.map_err(failed)?;
+        self.waits = false;
+        decode::<Wait>(received(RequestKind::Wait, &answer, length)?)
     }
 }
 

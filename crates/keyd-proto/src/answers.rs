@@ -113,9 +113,14 @@ pub struct Enforcement {
     pub test_profiles: bool,
 }
 
-/// Answer to [`crate::requests::Status`].
+/// Answer to [`crate::requests::Status`] and [`crate::requests::Wait`].
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct StatusAnswer {
+    /// How often the rest of this answer may have changed since keyd started, from 1 on: a profile
+    /// or its identities, the device's keys and certificate, an operator, the last transaction, or
+    /// the kept time. An authentication changes only the counters and the number of pseudonyms,
+    /// and doesn't count.
+    pub changes: u64,
     /// What is enforced.
     pub enforcement: Enforcement,
     /// SHA-256 of the device key's SubjectPublicKeyInfo, once there is a device key.

@@ -7,9 +7,10 @@
 //! # Wire format
 //!
 //! One `SOCK_SEQPACKET` datagram is one message, and keyd answers each request with one message, in
-//! order. A request is one octet with its [`RequestKind`], followed by its fields in postcard. An
-//! answer is either the octet 0, followed by the request's answer in postcard, or the octet 1,
-//! followed by a [`Refusal`] in postcard. A message with octets after the last field is malformed.
+//! order; it answers [`requests::Wait`] when there is something to tell. A request is one octet
+//! with its [`RequestKind`], followed by its fields in postcard. An answer is either the octet 0,
+//! followed by the request's answer in postcard, or the octet 1, followed by a [`Refusal`] in
+//! postcard. A message with octets after the last field is malformed.
 
 mod answers;
 mod refusal;
@@ -32,7 +33,7 @@ pub use wire::{
 };
 
 /// The version of the protocol. keyd refuses a [`requests::Hello`] with another one.
-pub const PROTOCOL_VERSION: u16 = 2;
+pub const PROTOCOL_VERSION: u16 = 3;
 
 /// The longest request of all, in octets: the transcript of a DTLS handshake.
 pub const MAX_REQUEST: usize = 16 << 10;

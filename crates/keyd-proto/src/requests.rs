@@ -117,6 +117,16 @@ requests! {
     /// whether there is a profile.
     1 Status [Network Admin App] max 16 repeatable -> StatusAnswer {}
 
+    /// Answered as [`Status`], as soon as [`StatusAnswer::changes`] differs from what the client
+    /// has seen. keyd reads no other request of the connection until then, so that answers stay in
+    /// order; a client ends its waiting by closing the connection.
+    ///
+    /// No role file permits it to the role admin, whose client doesn't wait yet.
+    6 Wait [Network Admin] max 16 repeatable -> StatusAnswer {
+        /// The number in the last status that the client has seen; 0 gets an answer at once.
+        seen: u64,
+    }
+
     /// An identity to show to an access network. keyd decides which one may be shown, according to
     /// `--identity-privacy`.
     ///

@@ -24,6 +24,11 @@ impl Entry {
         Entry::new(descriptor.as_fd().as_raw_fd(), libc::POLLOUT)
     }
 
+    /// Waits until the peer is gone, whatever it has sent before.
+    pub fn hung_up(descriptor: &impl AsFd) -> Entry {
+        Entry::new(descriptor.as_fd().as_raw_fd(), 0)
+    }
+
     /// Waits for nothing, for a place in a list that isn't needed now.
     pub fn none() -> Entry {
         Entry::new(-1, 0)

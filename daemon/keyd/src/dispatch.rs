@@ -4,7 +4,7 @@
 use core::time::Duration;
 
 use serde::Deserialize;
-use softsim_keyd_proto::requests::Status;
+use softsim_keyd_proto::requests::{Status, Wait};
 use softsim_keyd_proto::{
     Call, MAX_ANSWER, Refusal, RequestKind, Role, decode_request, encode_answer, is_refusal,
     kind_of,
@@ -19,7 +19,8 @@ use crate::vault::Vault;
 use crate::{akma, application, device, eap, psk, status};
 
 impl Keyd {
-    /// Serves one request of a client, and returns the length of the answer in `answer`.
+    /// Serves one request of a client, and returns the length of the answer in `answer`: 0 if the
+    /// client waits from now on.
     ///
     /// `now` is the time of the boot clock. The answer must not leave before [`Keyd::flush`].
     pub fn serve(
@@ -31,12 +32,25 @@ impl Keyd {
     ) -> usize {
         self.now = now;
         let length = match self.admit(client, now, datagram) {
-            Ok(request) => self.dispatch(request, client, datagram, answer),
+            Ok(request) => {
+                let length = self.dispatch(request, client, datagram, answer);
+                self.changes += u64::from(changes(request) && !is_refusal(&answer[..length]));
+                length
+            }
             Err(refusal) => self.refuse(refusal, answer),
         };
         let of_hello = datagram.first() == Some(&(RequestKind::Hello as u8));
         client.over |= of_hello && is_refusal(&answer[..length]);
         length
+    }
+
+    /// Answers a client that waits, once something has changed that it hasn't seen. Returns the
+    /// length of the answer; 0 if there is none.
+    pub fn tell(&self, client: &mut Client, answer: &mut [u8; MAX_ANSWER]) -> usize {
+        match client.waits.take_if(|seen| *seen != self.changes) {
+            Some(_) => write::<Wait>(status::status(self, client.role), answer),
+            None => 0,
+        }
     }
 
     /// Checks a request before its fields are decoded.
@@ -81,8 +95,9 @@ impl Keyd {
         match request {
             Kind::Hello => exchange.with(|_, client, request| status::hello(client.role, request)),
             Kind::Status => {
-                exchange.with(|keyd, client, request| status::status(keyd, client.role, request))
+                exchange.with(|keyd, client, Status {}| status::status(keyd, client.role))
             }
+            Kind::Wait => exchange.wait(),
             Kind::Identity => exchange.with(|keyd, client, request| {
                 keyd.sim(&mut client.refusals)
                     .identity(client.role, request)
@@ -179,6 +194,24 @@ impl Keyd {
     }
 }
 
+/// Whether a request that keyd carries out may change what a client that waits has to know.
+fn changes(request: RequestKind) -> bool {
+    use RequestKind as Kind;
+    matches!(
+        request,
+        Kind::Commit
+            | Kind::Enable
+            | Kind::Disable
+            | Kind::Delete
+            | Kind::ForgetIdentities
+            | Kind::GenerateDeviceKey
+            | Kind::SetDeviceCertificate
+            | Kind::AddTrustAnchor
+            | Kind::RemoveTrustAnchor
+            | Kind::SetTimeBack
+    )
+}
+
 /// One request between its datagram and its answer.
 struct Exchange<'a, 'd> {
     keyd: &'a mut Keyd,
@@ -195,6 +228,17 @@ impl<'d> Exchange<'_, 'd> {
     ) -> usize {
         match decode_request::<C>(self.datagram) {
             Ok(request) => write::<C>(handler(self.keyd, self.client, request), self.answer),
+            Err(malformed) => self.keyd.refuse(malformed, self.answer),
+        }
+    }
+
+    /// Has the client wait, unless there is something to tell already.
+    fn wait(self) -> usize {
+        match decode_request::<Wait>(self.datagram) {
+            Ok(Wait { seen }) => {
+                self.client.waits = Some(seen);
+                self.keyd.tell(self.client, self.answer)
+            }
             Err(malformed) => self.keyd.refuse(malformed, self.answer),
         }
     }

@@ -47,6 +47,8 @@ pub struct Keyd {
     pub(crate) mac_failures: MacFailures,
     /// The installation that was enabled after the last request that could change that.
     pub(crate) subscriber: Option<Installation>,
+    /// How often what [`softsim_keyd_proto::requests::Wait`] tells has changed, from 1 on.
+    pub(crate) changes: u64,
     /// The wait before the permanent identity is shown.
     pub(crate) wait: Wait,
     /// The time of the present request, by the boot clock.
@@ -64,6 +66,8 @@ pub struct Client {
     pub(crate) account: AccountId,
     pub(crate) sessions: Sessions,
     pub(crate) refusals: Refusals,
+    /// The number of changes that it has seen, while it waits for another one.
+    pub(crate) waits: Option<u64>,
     /// Whether its Hello was refused.
     pub(crate) over: bool,
 }
@@ -77,6 +81,12 @@ impl Client {
     /// Whether its Hello was refused, so that the connection must end.
     pub fn is_over(&self) -> bool {
         self.over
+    }
+
+    /// Whether it waits for a change. Until [`Keyd::tell`] has answered it, no other request of it
+    /// may be served.
+    pub fn is_waiting(&self) -> bool {
+        self.waits.is_some()
     }
 
     /// The user it runs as.
@@ -101,6 +111,7 @@ impl Keyd {
             counters: Counters::default(),
             mac_failures: MacFailures::default(),
             subscriber: enabled(&vault),
+            changes: 1,
             wait: Wait::default(),
             now: Duration::ZERO,
             vault,
@@ -116,6 +127,7 @@ impl Keyd {
             account: self.rates.account(role, uid)?,
             sessions: Sessions::default(),
             refusals: Refusals::default(),
+            waits: None,
             over: false,
         })
     }

@@ -73,13 +73,29 @@ struct Peer {
     gone: bool,
 }
 
+impl Peer {
+    /// Gives up a peer that doesn't take its answer.
+    fn note(&mut self, sent: io::Result<()>) {
+        if let Err(error) = sent {
+            self.gone = true;
+            if error.kind() == io::ErrorKind::WouldBlock {
+                Event::AnswersNotRead {
+                    role: self.client.role(),
+                    uid: self.client.uid(),
+                }
+                .log();
+            }
+        }
+    }
+}
+
 struct Server<'k> {
     keyd: &'k mut Keyd,
     peers: Vec<Peer>,
     /// The descriptors that the loop waits for: the listeners, then the peers.
     waiting: Vec<poll::Entry>,
     /// The buffer for a request, one octet longer than any request, so that a longer one is
-    /// noticed.
+    /// noticed. Between requests, it takes the answer to a client that waits.
     request: Vec<u8>,
     answers: Vec<u8>,
     /// The index of a peer and where its answer lies in `answers`, until it is sent.
@@ -123,7 +139,10 @@ impl Server<'_> {
         let of_peers = self
             .peers
             .iter()
-            .map(|peer| poll::Entry::readable(&peer.connection));
+            .map(|peer| match peer.client.is_waiting() {
+                false => poll::Entry::readable(&peer.connection),
+                true => poll::Entry::hung_up(&peer.connection),
+            });
         self.waiting.extend(of_peers);
         poll::wait(&mut self.waiting, timeout).map_err(ServeError::Poll)?;
         self.now = clock::boottime();
@@ -174,8 +193,10 @@ impl Server<'_> {
             .serve(&mut peer.client, self.now, &self.request[..length], room);
         // A request can hold an MSK or keys of PSK accounts in clear.
         self.request[..length].fill(0);
-        self.pending.push((index, self.used..self.used + written));
-        self.used += written;
+        if written > 0 {
+            self.pending.push((index, self.used..self.used + written));
+            self.used += written;
+        }
         Ok(())
     }
 
@@ -186,6 +207,9 @@ impl Server<'_> {
             return Ok(());
         }
         let flushed = self.keyd.flush();
+        if flushed.is_ok() {
+            self.tell();
+        }
         self.scrub();
         for (index, range) in self.pending.drain(..) {
             let peer = &mut self.peers[index];
@@ -194,20 +218,28 @@ impl Server<'_> {
                 Err(StorageFailed) => send_refusal(&peer.connection, Refusal::Storage),
             };
             peer.gone |= peer.client.is_over();
-            if let Err(error) = sent {
-                peer.gone = true;
-                if error.kind() == io::ErrorKind::WouldBlock {
-                    Event::AnswersNotRead {
-                        role: peer.client.role(),
-                        uid: peer.client.uid(),
-                    }
-                    .log();
-                }
-            }
+            peer.note(sent);
         }
         self.answers[..self.used].zeroize();
         self.used = 0;
         flushed.map_err(ServeError::Storage)
+    }
+
+    /// Answers the clients that wait, if something has changed. They learn it before whoever
+    /// changed it gets an answer.
+    fn tell(&mut self) {
+        let room = self
+            .request
+            .first_chunk_mut()
+            .expect("the longest answer is no longer than the longest request");
+        for peer in &mut self.peers {
+            let length = self.keyd.tell(&mut peer.client, room);
+            if length > 0 {
+                let sent = peer.connection.send(&room[..length]);
+                peer.note(sent);
+                room[..length].fill(0);
+            }
+        }
     }
 
     /// Wipes what requests have left on the stack and in the registers.

@@ -1,6 +1,6 @@
 //! keyd's answers about itself: each role gets what it needs, and no secret.
 
-use softsim_keyd_proto::requests::{Hello, ListProfiles, Status};
+use softsim_keyd_proto::requests::{Hello, ListProfiles};
 use softsim_keyd_proto::{
     Counters, HelloAnswer, IdentityStatus, MAX_HANDLES, MAX_REQUEST, PROTOCOL_VERSION, ProfileInfo,
     ProfileState, ProfilesAnswer, Refusal, Role, StatusAnswer,
@@ -32,7 +32,7 @@ pub(crate) fn hello(role: Role, request: Hello) -> Result<HelloAnswer, Refusal> 
     })
 }
 
-pub(crate) fn status(keyd: &Keyd, role: Role, _: Status) -> Result<StatusAnswer, Refusal> {
+pub(crate) fn status(keyd: &Keyd, role: Role) -> Result<StatusAnswer, Refusal> {
     // An application only gets what it needs to decide whether to trust keyd.
     let whole = role != Role::App;
     let vault = &keyd.vault;
@@ -41,6 +41,7 @@ pub(crate) fn status(keyd: &Keyd, role: Role, _: Status) -> Result<StatusAnswer,
         ..keyd.counters
     };
     Ok(StatusAnswer {
+        changes: keyd.changes,
         enforcement: keyd.service.enforcement,
         device_id: keyd.keys.as_ref().map(|keys| keys.device_id.0),
         sealing_key_id: keyd.keys.as_ref().map(|keys| keys.sealing_key_id.0),

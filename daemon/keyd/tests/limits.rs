@@ -8,7 +8,8 @@ use softsim_client::keyd::Connection;
 use softsim_keyd::roles::COMPILED;
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    AkaAnswer, MAX_ANSWER, MAX_HANDLES, PROTOCOL_VERSION, Refusal, RequestKind, Role, decode_answer,
+    AkaAnswer, MAX_ANSWER, MAX_HANDLES, PROTOCOL_VERSION, Refusal, RequestKind, Role,
+    decode_answer, encode_request,
 };
 use softsim_sandbox::poll;
 use softsim_sandbox::seqpacket::{self, Received};
@@ -74,7 +75,7 @@ impl WellBehaved {
     }
 }
 
-fn crowd(host: &Host, role: Role) -> Vec<seqpacket::Connection> {
+fn crowd(host: &Host, role: Role, size: usize) -> Vec<seqpacket::Connection> {
     // Each client waits until it is admitted or refused, because the socket's queue is short. A
     // connection that was closed may count for a moment longer, because a child process of another
     // test may hold a copy of it.
@@ -84,7 +85,7 @@ fn crowd(host: &Host, role: Role) -> Vec<seqpacket::Connection> {
             break connection;
         }
     };
-    (0..CONNECTIONS).map(connection).collect()
+    (0..size).map(connection).collect()
 }
 
 fn is_admitted(connection: &seqpacket::Connection) -> bool {
@@ -130,9 +131,45 @@ fn silent_client_delays_no_other() {
     let _silent = Role::ALL.map(|role| match role {
         // The well-behaved client has one of the uid's connections.
         Role::Network => Vec::new(),
-        _ => crowd(&host, role),
+        _ => crowd(&host, role, CONNECTIONS),
     });
     good.is_served(|| {});
+}
+
+#[test]
+fn clients_that_wait_delay_no_other_are_told_in_order_and_are_forgotten_when_they_leave() {
+    let host = Host::new(PROGRAM);
+    let _running = host.start();
+    let mut good = WellBehaved::on(&host);
+    let seen = host.status().changes;
+    let send = |client: &seqpacket::Connection| {
+        let mut buffer = [0; 16];
+        client
+            .send(encode_request(&Wait { seen }, &mut buffer).unwrap())
+            .unwrap();
+        client.send(&STATUS).unwrap();
+    };
+    // The well-behaved client has one of the uid's connections.
+    let mut waiting = crowd(&host, Role::Network, CONNECTIONS - 1);
+    waiting.iter().for_each(send);
+    good.is_served(|| {});
+    drop(waiting);
+    waiting = crowd(&host, Role::Network, CONNECTIONS - 1);
+    waiting.iter().for_each(send);
+    good.is_served(|| {});
+    for client in &waiting {
+        let mut answer = [0; 64];
+        assert!(matches!(client.receive(&mut answer), Ok(Received::Nothing)));
+    }
+
+    let forget = ForgetIdentities { iccid: None };
+    host.connect(Role::Admin).call(&forget).unwrap();
+    for client in &waiting {
+        for answer in [receive(client), receive(client)] {
+            let status = decode_answer::<Status>(&answer).unwrap().unwrap();
+            assert_eq!(status.changes, seen + 1);
+        }
+    }
 }
 
 #[test]
@@ -228,7 +265,7 @@ fn each_connection_is_served_once_before_another_is_served_twice() {
     let host = Host::new(PROGRAM);
     let running = host.start();
     let flood: Vec<_> = [Role::App, Role::Admin]
-        .map(|role| crowd(&host, role))
+        .map(|role| crowd(&host, role, CONNECTIONS))
         .into_iter()
         .flatten()
         .collect();
@@ -278,7 +315,7 @@ fn connections_and_sessions_are_counted_and_a_place_that_gets_free_is_given_agai
     let host = Host::new(PROGRAM);
     let _running = host.start();
     let mut good = WellBehaved::on(&host);
-    let mut held = crowd(&host, Role::Admin);
+    let mut held = crowd(&host, Role::Admin, CONNECTIONS);
     for _ in 0..3 {
         let refused = host.raw(Role::Admin);
         let refusal = decode_answer::<Hello>(&receive(&refused)).unwrap();

@@ -2,6 +2,7 @@
 
 mod line;
 pub(crate) mod presence;
+pub(crate) mod subscriber;
 
 use std::time::Duration;
 
@@ -49,7 +50,7 @@ pub enum RequestError {
 }
 
 impl RequestError {
-    /// A session of keyd is gone with its connection.
+    /// keyd was lost, and netd has yet to find out what it had carried out.
     pub(crate) fn restarted() -> Self {
         Self::Lost(Lost(Error::Closed))
     }

@@ -46,6 +46,8 @@ pub mod names;
 mod progress;
 mod reload;
 pub mod sandbox;
+#[cfg(test)]
+mod scripted_keyd;
 mod server_socket;
 mod session;
 pub mod start;

@@ -23,6 +23,7 @@ use crate::config::{BootstrapServer, Config, Sandbox};
 use crate::control::{self, Control};
 use crate::files::Files;
 use crate::keyd::presence::{Device, Keeper, OtherDevice, Presence};
+use crate::keyd::subscriber::Subscriber;
 use crate::keyd::{Keyd, Lines};
 use crate::lwm2m::{Fatal, Lwm2m, Snapshot};
 use crate::reload::{InForce, Reload};
@@ -124,8 +125,11 @@ struct Opened {
     device: Device,
     /// The line of the LwM2M task.
     keyd: Keyd,
-    /// A connection that shows when keyd has ended.
+    /// A connection on which keyd tells its changes.
     watched: Connection,
+    /// How many changes keyd has told.
+    seen: u64,
+    subscriber: Subscriber,
     /// The line for the authentications that softsimctl requests.
     testing: Keyd,
     in_force: InForce,
@@ -236,6 +240,8 @@ fn open(config: &mut Config, file: &Path, control: Option<OwnedFd>) -> Result<Op
         device,
         keyd,
         watched,
+        seen: status.changes,
+        subscriber: Subscriber::new(&status),
         testing,
         in_force,
         accesses,
@@ -255,15 +261,18 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
     let (connector, manager, connector_lost) =
         opened.connector.serve().map_err(Error::Connector)?;
     let (presence, serving) = watch::channel(Presence::Serving);
+    let subscriber = opened.subscriber.changes();
     let keeper = Keeper {
         connector: connector.clone(),
         lines: opened.lines.clone(),
         presence,
         device: opened.device.clone(),
+        subscriber: opened.subscriber,
+        seen: opened.seen,
     };
 
     // It ends with the runtime.
-    tokio::spawn(certificates::warn_daily(opened.keyd.clone()));
+    tokio::spawn(certificates::warn_daily(opened.keyd.clone(), Finding::log));
     let (requests, queue) = mpsc::channel(QUEUE);
     let (snapshot, watcher) = watch::channel(Snapshot::default());
     let lwm2m = Lwm2m::prepare(
@@ -275,7 +284,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         snapshot,
     )
     .await?;
-    let (accesses, mut failures) = Accesses::new(names.clone());
+    let (accesses, mut failures) = Accesses::new(names.clone(), subscriber);
     let accesses = Arc::new(accesses);
     for access in opened.accesses {
         accesses.start(access).await.map_err(Error::Runtime)?;

@@ -11,8 +11,9 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_client::keyd::Connection;
 use softsim_client::proto::requests::Status;
 use softsim_netd::connector::process::SUBCOMMAND;
@@ -98,6 +99,31 @@ fn a_connection_is_passed_whenever_keyd_serves_and_the_reason_whenever_it_does_n
         assert_eq!(keyd.call(&Status {}).unwrap().device_id, Some([0xd1; 32]));
         fs::remove_file(&path).unwrap();
     }
+}
+
+#[test]
+fn a_keyd_that_accepts_nobody_is_given_up_soon_and_holds_up_no_other_request() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("network.sock");
+    let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    listener.listen(1).unwrap();
+    let open = || softsim_client::keyd::open(&path, Duration::from_millis(1));
+    let queued: Vec<_> = std::iter::from_fn(|| open().ok()).collect();
+    assert!(!queued.is_empty());
+
+    let connector = Connector::start_with(&path, &[path.with_extension("toml")]);
+    let begun = Instant::now();
+    connector.inbox.send(&Request::Keyd.encode()).unwrap();
+    for expected in [ErrorKind::WouldBlock, ErrorKind::NotFound] {
+        let (answer, passed) = connector.ask(Request::File(0));
+        assert!(passed.is_none());
+        assert_eq!(error_of(&answer).unwrap().kind(), expected);
+    }
+    assert!(
+        begun.elapsed() < Duration::from_secs(5),
+        "keyd may take ten for an answer"
+    );
 }
 
 #[test]

@@ -269,6 +269,10 @@ impl<K: Keyd> Walk<K> {
                 let version = PROTOCOL_VERSION;
                 self.ask(on, &Hello { version }).unwrap();
             }
+            // If keyd had nothing to tell, the connection would wait.
+            Kind::Wait => {
+                self.ask(on, &Wait { seen: 0 }).unwrap();
+            }
             _ if COMPILED[Role::Network].group_of(kind).is_some() => {
                 // These requests have no parameters, so a body is usually malformed.
                 let body: [u8; 3] = dice.octets();

@@ -45,6 +45,7 @@ fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
 
 fn status(times: Times) -> StatusAnswer {
     StatusAnswer {
+        changes: 1,
         enforcement: Enforcement {
             landlock_abi: 7,
             seccomp_calls: 12,

@@ -35,6 +35,7 @@ fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
 
 fn status_answer() -> StatusAnswer {
     StatusAnswer {
+        changes: 1,
         enforcement: Enforcement {
             landlock_abi: 7,
             seccomp_calls: 12,

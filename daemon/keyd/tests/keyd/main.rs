@@ -5,6 +5,7 @@ mod accounts_digest;
 mod algorithms;
 mod applications;
 mod authentication;
+mod changes;
 mod commands;
 mod confirmation;
 mod device;

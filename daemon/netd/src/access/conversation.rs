@@ -4,6 +4,7 @@
 use std::time::{Duration, Instant};
 
 use softsim_carriers::radius::Msk;
+use softsim_client::keyd::Error;
 use softsim_client::netd::{Authentication, Failure};
 use softsim_client::proto::requests::{
     AkaChallenge, AkaPrimeChallenge, CloseSession, Confirm, EapMac, EapVerify, EncryptCounter,
@@ -62,23 +63,33 @@ pub(super) enum Stage {
     Challenge,
 }
 
+/// A session of keyd for the keys of a challenge or re-authentication.
+#[derive(Clone, Copy, Debug)]
+struct Session {
+    handle: u32,
+    /// The number of the connection that it belongs to.
+    connection: u64,
+}
+
 /// A sequence of conversations with one peer.
 #[derive(Debug)]
 pub struct Conversation {
     keyd: Keyd,
-    /// The number of the connection to which keyd's sessions belong.
-    generation: u64,
+    /// The number of the connection to keyd of the last request that belongs to no session.
+    connection: u64,
+    /// The number of the connection that was lost last.
+    lost: u64,
     peer: Peer,
     realm: Realm,
     network_name: String,
     /// The methods that the peer asks for if the server offers another.
     methods: Vec<Method>,
     /// keyd's session for the keys of the last challenge or re-authentication.
-    handle: Option<u32>,
+    session: Option<Session>,
     /// The MSK that the server sent.
     received: Option<Msk>,
     /// The sessions that nobody needs any more.
-    stale: Vec<u32>,
+    stale: Vec<Session>,
     stage: Stage,
     over: bool,
     synchronised: bool,
@@ -119,13 +130,14 @@ impl Conversation {
             _ => None,
         };
         Self {
-            generation: keyd.generation(),
             keyd,
+            connection: 0,
+            lost: 0,
             peer: Peer::new(policy.peer.clone()),
             realm: policy.realm,
             network_name: policy.peer.network_name.to_string(),
             methods: policy.peer.allowed().collect(),
-            handle: None,
+            session: None,
             received: None,
             stale: Vec::new(),
             stage: Stage::Identity,
@@ -165,10 +177,10 @@ impl Conversation {
         self.refused.as_ref().map(Fault::from)
     }
 
-    /// The number of the connection that keyd ended in this conversation, if it did.
+    /// The number of the connection to keyd that was lost in this conversation, if one was.
     pub(super) fn lost(&self) -> Option<u64> {
         let lost = matches!(self.refused, Some(RequestError::Lost(_)));
-        lost.then_some(self.generation)
+        lost.then_some(self.lost)
     }
 
     /// Says whether the carrier was authorised when the next packet came, and whether the packet
@@ -258,30 +270,18 @@ impl Conversation {
 
     /// Has keyd close the sessions that are over. Call it when nobody waits.
     pub fn settle(&mut self) {
-        self.forget_former_sessions();
         if self.over {
-            self.stale.extend(self.handle.take());
+            self.stale.extend(self.session.take());
         }
-        while let Some(handle) = self.stale.pop() {
+        while let Some(session) = self.stale.pop() {
+            let Session { handle, connection } = session;
             // If keyd doesn't, it closes the session with the connection.
-            let _ = self.call(&CloseSession { handle });
-        }
-    }
-
-    /// The sessions of a connection that is no more are gone with it.
-    fn forget_former_sessions(&mut self) {
-        let generation = self.keyd.generation();
-        if std::mem::replace(&mut self.generation, generation) != generation {
-            self.stale.clear();
-            if self.handle.take().is_some() {
-                self.refused = Some(RequestError::restarted());
-            }
+            let _ = self.keyd.call_over(connection, &CloseSession { handle });
         }
     }
 
     fn ask(&mut self, ask: Ask) -> Answer {
-        self.forget_former_sessions();
-        match (ask, self.handle) {
+        match (ask, self.session) {
             (
                 Ask::Identity {
                     method,
@@ -327,32 +327,35 @@ impl Conversation {
                 },
                 _,
             ) => self.reauthentication(&packet, &identity),
-            (Ask::Verify { packet }, Some(handle)) => self.verify(handle, &packet),
-            (Ask::Mac { packet }, Some(handle)) => self.mac(handle, &packet),
-            (Ask::EncryptedCounter, Some(handle)) => self.encrypted_counter(handle),
+            (Ask::Verify { packet }, Some(session)) => self.verify(session, &packet),
+            (Ask::Mac { packet }, Some(session)) => self.mac(session, &packet),
+            (Ask::EncryptedCounter, Some(session)) => self.encrypted_counter(session),
             (Ask::Verify { .. } | Ask::Mac { .. } | Ask::EncryptedCounter, None) => {
                 Answer::Unavailable
             }
         }
     }
 
-    fn verify(&mut self, handle: u32, packet: &[u8]) -> Answer {
-        match self.call(&EapVerify { handle, packet }) {
+    fn verify(&mut self, session: Session, packet: &[u8]) -> Answer {
+        let handle = session.handle;
+        match self.call_in(session, &EapVerify { handle, packet }) {
             Ok(()) => Answer::Verify(true),
             Err(RequestError::Refused(Refusal::Packet(_))) => Answer::Verify(false),
             Err(error) => self.unavailable(error),
         }
     }
 
-    fn mac(&mut self, handle: u32, packet: &[u8]) -> Answer {
-        match self.call(&EapMac { handle, packet }) {
+    fn mac(&mut self, session: Session, packet: &[u8]) -> Answer {
+        let handle = session.handle;
+        match self.call_in(session, &EapMac { handle, packet }) {
             Ok(answer) => Answer::Mac(answer.mac),
             Err(error) => self.unavailable(error),
         }
     }
 
-    fn encrypted_counter(&mut self, handle: u32) -> Answer {
-        match self.call(&EncryptCounter { handle }) {
+    fn encrypted_counter(&mut self, session: Session) -> Answer {
+        let handle = session.handle;
+        match self.call_in(session, &EncryptCounter { handle }) {
             Ok(proto::EncryptedAnswer { iv, data }) => Answer::Encrypted { iv, data },
             Err(error) => self.unavailable(error),
         }
@@ -429,7 +432,7 @@ impl Conversation {
                 res,
                 public_key,
             }) => {
-                self.handle = Some(handle);
+                self.open_session(handle);
                 let res = res.expose().to_vec();
                 let res_bits = u16::try_from(res.len() * 8).unwrap_or(u16::MAX);
                 ChallengeAnswer::Success {
@@ -470,11 +473,11 @@ impl Conversation {
             Ok(proto::ReauthenticationAnswer::Fresh {
                 handle, nonce_s, ..
             }) => {
-                self.handle = Some(handle);
+                self.open_session(handle);
                 ReauthenticationAnswer::Fresh { nonce_s }
             }
             Ok(proto::ReauthenticationAnswer::CounterTooSmall { handle, .. }) => {
-                self.handle = Some(handle);
+                self.open_session(handle);
                 ReauthenticationAnswer::CounterTooSmall
             }
             Err(
@@ -490,7 +493,7 @@ impl Conversation {
 
     /// Nobody needs the keys of the last challenge any more.
     fn begin_session(&mut self) {
-        self.stale.extend(self.handle.take());
+        self.stale.extend(self.session.take());
         self.received = None;
         if self.lost().is_some() {
             self.refused = None;
@@ -501,8 +504,39 @@ impl Conversation {
         self.pseudonym = false;
     }
 
+    /// keyd has opened a session in the last call.
+    fn open_session(&mut self, handle: u32) {
+        let connection = self.connection;
+        self.session = Some(Session { handle, connection });
+    }
+
     fn call<C: Call>(&mut self, request: &C) -> Result<C::Answer, RequestError> {
-        Ok(self.keyd.call_blocking(request)?)
+        let (connection, answer) = self.keyd.call_numbered(request);
+        self.connection = connection;
+        self.note_loss(connection, answer)
+    }
+
+    /// Asks for something in a session. If its connection is no more, the session is lost with it,
+    /// as if keyd had ended now.
+    fn call_in<C: Call>(
+        &mut self,
+        session: Session,
+        request: &C,
+    ) -> Result<C::Answer, RequestError> {
+        let answer = self.keyd.call_over(session.connection, request);
+        self.note_loss(session.connection, answer)
+    }
+
+    fn note_loss<T>(
+        &mut self,
+        connection: u64,
+        answer: Result<T, Error>,
+    ) -> Result<T, RequestError> {
+        let answer = answer.map_err(RequestError::from);
+        if let Err(RequestError::Lost(_)) = answer {
+            self.lost = connection;
+        }
+        answer
     }
 
     fn unavailable(&mut self, error: RequestError) -> Answer {
@@ -511,7 +545,6 @@ impl Conversation {
     }
 
     fn end(&mut self, outcome: Outcome) -> Action {
-        self.forget_former_sessions();
         self.over = true;
         self.stage = Stage::Identity;
         let received = self.received.take();
@@ -522,13 +555,14 @@ impl Conversation {
                 return Action::Ended(Err(self.fault(reason)));
             }
         };
-        let Some(handle) = self.handle else {
+        let Some(session) = self.session else {
             let reason = "success without a session of softsim-keyd";
             let otherwise = Fault::new(Failure::Internal, reason);
             return Action::Ended(Err(self.refusal().unwrap_or(otherwise)));
         };
         let msk = received.as_ref().map(|msk| SecretSlice(msk.expose()));
-        Action::Ended(match self.call(&Confirm { handle, msk }) {
+        let handle = session.handle;
+        Action::Ended(match self.call_in(session, &Confirm { handle, msk }) {
             Ok(()) => {
                 if success.reauthenticated {
                     self.fast_refusals = FastRefusals::default();

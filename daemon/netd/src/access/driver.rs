@@ -1,18 +1,17 @@
 //! The driver of an access, with any carrier. It carries out orders, spaces attempts out after
 //! failures, authenticates again before a session ends, and reports the state of the access.
 
+use std::mem;
 use std::time::{Duration, Instant};
 
 use softsim_carriers::radius::SessionLimit;
 use softsim_client::netd::AccessState;
-use tokio::sync::{mpsc, oneshot};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::sync::{mpsc, oneshot, watch};
 
 use super::carrier::{Carrier, State};
 use super::conversation::{Conversation, Policy, Stage};
 use super::exchange::{Event, Exchange, Success};
 use super::status::Reporter;
-use super::subscriber::{self, Subscriber};
 use super::{Fatal, Order};
 use crate::backoff::Backoff;
 use crate::keyd::Keyd;
@@ -36,12 +35,14 @@ pub(super) struct Resources {
     pub(super) automatic: bool,
 }
 
-/// Runs an access until nobody can give it orders any more.
+/// Runs an access until nobody can give it orders any more. It begins anew whenever `subscriber`
+/// changes.
 pub(super) async fn run(
     carrier: impl Carrier,
     resources: Resources,
     reporter: Reporter,
     mut orders: mpsc::Receiver<Order>,
+    mut subscriber: watch::Receiver<()>,
 ) -> Result<(), Fatal> {
     let keyd = resources.keyd;
     let conversation = Conversation::new(keyd.clone(), &resources.policy);
@@ -58,9 +59,6 @@ pub(super) async fn run(
     if resources.automatic {
         driver.connect();
     }
-    let mut subscriber = Subscriber::default();
-    let mut ticks = interval(subscriber::PERIOD);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         driver.work().await?;
         let due = driver.due();
@@ -68,10 +66,6 @@ pub(super) async fn run(
             received = driver.exchange.carrier.receive() => received?,
             order = orders.recv() => match order {
                 Some(Order::Connect(done)) => {
-                    // What has changed by now must not interrupt the attempt a second later.
-                    if subscriber.has_changed(&keyd).await {
-                        driver.begin_anew().await?;
-                    }
                     driver.waiting.push(done);
                     driver.connect();
                 }
@@ -83,9 +77,8 @@ pub(super) async fn run(
             },
             () = timer::until(due) => driver.handle_timeout(Instant::now()).await,
             () = returned(&keyd, driver.lost) => driver.keyd_returned(),
-            _ = ticks.tick() => if subscriber.has_changed(&keyd).await {
-                driver.begin_anew().await?;
-            },
+            // If nobody can change it any more, netd ends.
+            Ok(()) = subscriber.changed() => driver.begin_anew().await?,
         }
     }
 }
@@ -127,12 +120,15 @@ impl<C: Carrier> Driver<C> {
 
     /// The subscriber is another one: logs off, as if its SIM had been taken out, and authenticates
     /// anew without delay, unless the access is idle. Whatever the peer has shown is forgotten.
+    /// An order to connect is answered when the new attempt ends.
     async fn begin_anew(&mut self) -> Result<(), Fatal> {
         if self.exchange.carrier.state() == State::Idle {
             return Ok(());
         }
+        let waiting = mem::take(&mut self.waiting);
         self.disconnect("the profile or its identities have changed");
         self.work().await?;
+        self.waiting = waiting;
         self.backoff.reset();
         self.exchange.conversation.forget_refusals();
         self.connect();

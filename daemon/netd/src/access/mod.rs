@@ -16,7 +16,7 @@
 //!
 //! Each access runs on its own thread, with its own connection to keyd. keyd answers within
 //! microseconds, so the thread waits for it, and netd answers a packet of the network without
-//! switching threads.
+//! switching threads. An access asks keyd nothing unless a packet needs it.
 
 mod carrier;
 pub mod conversation;
@@ -25,12 +25,9 @@ mod exchange;
 pub mod port;
 pub(crate) mod prepare;
 mod radius;
-#[cfg(test)]
-pub(crate) mod scripted_keyd;
 pub(crate) mod settings;
 pub(crate) mod single_authentication;
 pub(crate) mod status;
-mod subscriber;
 mod thread;
 mod wired;
 
@@ -148,17 +145,23 @@ pub(crate) struct Accesses {
     /// The events of all of them.
     pub(crate) events: Events,
     names: Names,
+    /// What changes whenever keyd's subscriber becomes another one.
+    subscriber: watch::Receiver<()>,
     failed: mpsc::UnboundedSender<(String, Fatal)>,
 }
 
 impl Accesses {
     /// No access yet. The receiver gets the name of each access that can't go on, and why.
-    pub(crate) fn new(names: Names) -> (Self, mpsc::UnboundedReceiver<(String, Fatal)>) {
+    pub(crate) fn new(
+        names: Names,
+        subscriber: watch::Receiver<()>,
+    ) -> (Self, mpsc::UnboundedReceiver<(String, Fatal)>) {
         let (failed, failures) = mpsc::unbounded_channel();
         let accesses = Self {
             handles: Mutex::default(),
             events: status::events(),
             names,
+            subscriber,
             failed,
         };
         (accesses, failures)
@@ -166,7 +169,9 @@ impl Accesses {
 
     /// Starts an access, and waits until it has reported its state.
     pub(crate) async fn start(&self, access: PreparedAccess) -> io::Result<()> {
-        let (handle, ended) = access.start(self.events.clone(), &self.names)?;
+        let mut subscriber = self.subscriber.clone();
+        subscriber.mark_unchanged();
+        let (handle, ended) = access.start(self.events.clone(), &self.names, subscriber)?;
         let (name, failed) = (handle.name.clone(), self.failed.clone());
         tokio::spawn(async move {
             let fatal = match ended.await {

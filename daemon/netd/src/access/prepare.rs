@@ -8,7 +8,7 @@ use softsim_carriers::eapol::Timers;
 use softsim_carriers::radius::Secret;
 use softsim_client::netd::{Carrier, Port};
 use softsim_eap::ForwardSecrecy;
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use super::driver::{self, Resources};
 use super::port::StartedKeeper;
@@ -115,8 +115,13 @@ impl PreparedAccess {
         })
     }
 
-    /// Starts the access on its own thread.
-    pub(crate) fn start(self, events: Events, names: &Names) -> io::Result<(Handle, Ended)> {
+    /// Starts the access on its own thread. It begins anew whenever `subscriber` changes.
+    pub(crate) fn start(
+        self,
+        events: Events,
+        names: &Names,
+        subscriber: watch::Receiver<()>,
+    ) -> io::Result<(Handle, Ended)> {
         let (carrier, at, port) = match &self.carrier {
             PreparedCarrier::Wired {
                 interface, keeper, ..
@@ -136,7 +141,7 @@ impl PreparedAccess {
             match self.carrier {
                 PreparedCarrier::Wired { keeper, timers, .. } => {
                     let carrier = Wired::new(keeper, timers)?;
-                    driver::run(carrier, resources, reporter, orders).await
+                    driver::run(carrier, resources, reporter, orders, subscriber).await
                 }
                 PreparedCarrier::Radius {
                     servers,
@@ -144,7 +149,7 @@ impl PreparedAccess {
                 } => {
                     let carrier = Radius::new(servers, &nas_identifier, names)
                         .map_err(|error| io::Error::other(error.to_string()))?;
-                    driver::run(carrier, resources, reporter, orders).await
+                    driver::run(carrier, resources, reporter, orders, subscriber).await
                 }
             }
         };

@@ -83,9 +83,9 @@ fn outdated(read: &Certificate, path: &Path, times: &Times) -> Option<(String, &
     Some((problem, way_out))
 }
 
-/// Logs each day that the device certificate isn't valid, or not for long. The checks at start have
-/// done so for the first time.
-pub(crate) async fn warn_daily(keyd: Keyd) {
+/// Tells each day that the device certificate isn't valid, or not for long. The checks at start
+/// have done so for the first time.
+pub(crate) async fn warn_daily(keyd: Keyd, tell: impl Fn(&Finding)) {
     let mut days = interval_at(Instant::now() + DAY, DAY);
     loop {
         days.tick().await;
@@ -95,7 +95,7 @@ pub(crate) async fn warn_daily(keyd: Keyd) {
         if let Ok(status) = keyd::status(&keyd).await
             && let Some(finding) = device(&certificate.der, &status.times)
         {
-            finding.log();
+            tell(&finding);
         }
     }
 }
@@ -119,6 +119,65 @@ fn device(der: &[u8], times: &Times) -> Option<Finding> {
         }
         State::NotYet => {
             Some(warn(about).advise("is the clock right? servers may refuse it until then"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::panic)]
+
+    use rcgen::{CertificateParams, KeyPair, date_time_ymd};
+    use softsim_client::proto::{CertificateAnswer, Refusal, RequestKind, StatusAnswer, kind_of};
+    use tokio::sync::mpsc;
+
+    use super::*;
+    use crate::scripted_keyd::{self, encoded};
+
+    /// 2030-07-01T00:00:01Z, when netd starts.
+    const START: u64 = 1_909_094_401;
+
+    /// A keyd whose certificate ends on 2 August, whose clock advances by a day with each question
+    /// for it, and which knows none on the fourth day.
+    fn keyd() -> Keyd {
+        let mut params = CertificateParams::default();
+        params.not_before = date_time_ymd(2030, 1, 1);
+        params.not_after = date_time_ymd(2030, 8, 2);
+        let certificate = params.self_signed(&KeyPair::generate().unwrap()).unwrap();
+        let mut days = 0;
+        let answer = move |request: &[u8]| match kind_of(request).unwrap() {
+            RequestKind::DeviceCertificate => {
+                days += 1;
+                encoded::<DeviceCertificate>(match days {
+                    4 => Err(Refusal::NoDeviceCertificate),
+                    _ => Ok(CertificateAnswer {
+                        der: certificate.der().to_vec(),
+                    }),
+                })
+            }
+            RequestKind::Status => encoded::<Status>(Ok(StatusAnswer {
+                times: Times {
+                    clock: START + days * DAY.as_secs(),
+                    built: 0,
+                    kept: 0,
+                },
+                ..scripted_keyd::status()
+            })),
+            other => panic!("not expected: {other}"),
+        };
+        scripted_keyd::connect(answer).into()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn each_day_a_device_certificate_that_ends_soon_or_has_ended_is_told() {
+        let (told, mut findings) = mpsc::unbounded_channel();
+        let start = Instant::now();
+        let tell = move |finding: &Finding| told.send(finding.problem.clone()).unwrap();
+        tokio::spawn(warn_daily(keyd(), tell));
+        for day in (2..).filter(|day| *day != 4).take(35) {
+            let problem = findings.recv().await.unwrap();
+            assert_eq!((start.elapsed() + DAY / 2).as_secs() / DAY.as_secs(), day);
+            assert_eq!(problem.contains("expired"), day >= 32, "{day}: {problem}");
         }
     }
 }

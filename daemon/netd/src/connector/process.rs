@@ -31,6 +31,9 @@ use super::wire::{self, CONNECTED, MAX, READY, Request};
 /// other files follow.
 pub const SUBCOMMAND: &str = "connector";
 
+/// How long keyd may let the connector wait, which serves nobody meanwhile. netd asks again later.
+const PATIENCE: Duration = Duration::from_millis(100);
+
 /// Serves until netd ends.
 ///
 /// # Errors
@@ -122,7 +125,7 @@ fn receive(netd: &Connection) -> Option<Request> {
 type Opened<const N: usize> = io::Result<(OwnedFd, [u8; N])>;
 
 fn connect(keyd: &Path) -> Opened<1> {
-    Ok((keyd::open(keyd)?, CONNECTED))
+    Ok((keyd::open(keyd, PATIENCE)?, CONNECTED))
 }
 
 fn open(files: &[PathBuf], place: u16) -> Opened<13> {

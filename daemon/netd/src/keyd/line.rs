@@ -55,14 +55,34 @@ impl Keyd {
 
     /// Sends a request, and blocks the thread until the answer arrives.
     pub fn call_blocking<C: Call>(&self, call: &C) -> Result<C::Answer, Error> {
+        self.call_numbered(call).1
+    }
+
+    /// Like [`Self::call_blocking`], and returns the number of the connection that was used. A
+    /// session that keyd opens belongs to this connection.
+    pub(crate) fn call_numbered<C: Call>(&self, call: &C) -> (u64, Result<C::Answer, Error>) {
         let (connection, generation) = self.current();
+        let answer = connection.call_blocking(call);
+        self.note(generation, &answer);
+        (generation, answer)
+    }
+
+    /// Like [`Self::call_blocking`], for a request about a session of the connection of this
+    /// number.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] if the line has another connection by now: the session is gone.
+    pub(crate) fn call_over<C: Call>(&self, number: u64, call: &C) -> Result<C::Answer, Error> {
+        let (connection, generation) = self.current();
+        if generation != number {
+            return Err(Error::Closed);
+        }
         let answer = connection.call_blocking(call);
         self.note(generation, &answer);
         answer
     }
 
-    /// The number of the connection. keyd's sessions belong to one connection.
-    pub(crate) fn generation(&self) -> u64 {
+    fn generation(&self) -> u64 {
         *self.0.generation.borrow()
     }
 
@@ -101,6 +121,10 @@ impl Line {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_broken(&self) -> bool {
+        self.broken.load(Ordering::Relaxed)
+    }
+
     fn replace(&self, connection: Connection) {
         let mut current = self.lock();
         *current = connection.into();
@@ -126,15 +150,10 @@ impl Lines {
         keyd
     }
 
-    /// Waits until the connection of a line has failed. May be cancelled.
+    /// Waits until the connection of a line has failed and is still in use. May be cancelled.
     pub(super) async fn broken(&self) {
-        let is_broken = |line: Arc<Line>| line.broken.load(Ordering::Relaxed);
-        loop {
+        while self.held().all(|line| !line.is_broken()) {
             self.failed.notified().await;
-            // It may have been replaced since.
-            if self.lock().iter().filter_map(Weak::upgrade).any(is_broken) {
-                return;
-            }
         }
     }
 
@@ -146,11 +165,32 @@ impl Lines {
         &self,
         connect: impl AsyncFn() -> Result<Connection, E>,
     ) -> Result<(), E> {
-        let lines = self.lock().clone();
-        for line in lines.iter().filter_map(Weak::upgrade) {
+        for line in self.held() {
             line.replace(connect().await?);
         }
         Ok(())
+    }
+
+    /// Gives another connection to each line whose connection has failed. keyd's sessions on the
+    /// other lines stay.
+    ///
+    /// # Errors
+    /// As [`Self::renew`].
+    pub(super) async fn mend<E>(
+        &self,
+        connect: impl AsyncFn() -> Result<Connection, E>,
+    ) -> Result<(), E> {
+        for line in self.held().filter(|line| line.is_broken()) {
+            line.replace(connect().await?);
+        }
+        Ok(())
+    }
+
+    /// The lines that somebody holds now.
+    fn held(&self) -> impl Iterator<Item = Arc<Line>> + use<> {
+        let mut lines = self.lock();
+        lines.retain(|line| line.strong_count() > 0);
+        lines.clone().into_iter().filter_map(|line| line.upgrade())
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Vec<Weak<Line>>> {
@@ -160,8 +200,62 @@ impl Lines {
 
 #[cfg(test)]
 mod tests {
+    #![allow(clippy::unwrap_used)]
+
+    use std::convert::Infallible;
+
+    use softsim_client::proto::Refusal;
+    use softsim_client::proto::requests::{CloseSession, Status};
+
     use super::*;
-    use crate::access::scripted_keyd;
+    use crate::scripted_keyd::{self, encoded};
+
+    /// A connection to a keyd that refuses everything.
+    fn refusing() -> Connection {
+        scripted_keyd::connect(|_| encoded::<Status>(Err(Refusal::NoProfile)))
+    }
+
+    async fn connect() -> Result<Connection, Infallible> {
+        Ok(refusing())
+    }
+
+    #[tokio::test]
+    async fn one_connection_that_fails_is_replaced_and_the_others_and_their_sessions_stay() {
+        let lines = Lines::default();
+        let garbled = scripted_keyd::connect(|_| b"garbled".into());
+        let (failing, other) = (lines.add(garbled), lines.add(refusing()));
+        let session = CloseSession { handle: 1 };
+        let (of_failing, answer) = failing.call_numbered(&session);
+        assert!(matches!(answer, Err(Error::Answer { .. })), "{answer:?}");
+        let (of_other, answer) = other.call_numbered(&session);
+        assert!(matches!(answer, Err(Error::Refused(_))), "{answer:?}");
+
+        lines.broken().await;
+        lines.mend(connect).await.unwrap();
+        failing.renewed(of_failing).await;
+        let answer = failing.call_blocking(&session);
+        assert!(matches!(answer, Err(Error::Refused(_))), "{answer:?}");
+        let answer = other.call_over(of_other, &session);
+        assert!(matches!(answer, Err(Error::Refused(_))), "{answer:?}");
+        assert!(lines.held().all(|line| !line.is_broken()));
+    }
+
+    #[tokio::test]
+    async fn a_session_is_never_asked_for_on_another_connection_than_its_own() {
+        let lines = Lines::default();
+        let keyd = lines.add(refusing());
+        let session = CloseSession { handle: 1 };
+        let (number, _) = keyd.call_numbered(&session);
+        let unexpected = async || {
+            Ok::<_, Infallible>(scripted_keyd::connect(|_| {
+                unreachable!("the session is gone")
+            }))
+        };
+        lines.renew(unexpected).await.unwrap();
+        let answer = keyd.call_over(number, &session);
+        assert!(matches!(answer, Err(Error::Closed)), "{answer:?}");
+        assert!(!keyd.0.is_broken(), "the new connection is whole");
+    }
 
     #[tokio::test]
     async fn a_line_that_nobody_holds_any_more_is_forgotten() {

@@ -4,13 +4,14 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use softsim_client::keyd::{AsyncConnection, Connection, Error, Watch};
-use softsim_client::proto::Role;
 use softsim_client::proto::requests::Status;
+use softsim_client::proto::{Role, StatusAnswer};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use super::line::Lines;
+use super::subscriber::Subscriber;
 use crate::backoff::Backoff;
 use crate::connector::Connector;
 
@@ -90,8 +91,8 @@ pub(crate) enum Unusable {
     Device(#[from] OtherDevice),
 }
 
-/// Replaces the connections of all lines whenever keyd has ended and serves again, and publishes
-/// which of both it is.
+/// Waits for keyd's changes, and publishes them and whether keyd serves. Replaces the connections
+/// of all lines whenever keyd has ended and serves again, and a single one that has failed.
 pub(crate) struct Keeper {
     /// Opens the connections.
     pub(crate) connector: Connector,
@@ -101,38 +102,73 @@ pub(crate) struct Keeper {
     pub(crate) presence: watch::Sender<Presence>,
     /// The device that keyd must have.
     pub(crate) device: Device,
+    /// Where another subscriber is published.
+    pub(crate) subscriber: Subscriber,
+    /// How many changes keyd has told.
+    pub(crate) seen: u64,
 }
 
 impl Keeper {
-    /// Works for as long as keyd has the same device. `watched` is a connection that shows when
-    /// keyd ends.
+    /// Works for as long as keyd has the same device. `watched` is a connection of its own, on
+    /// which keyd tells changes, and which shows when keyd ends.
     ///
     /// # Errors
     /// netd can't watch a connection.
-    pub(crate) async fn run(self, watched: Connection) -> Result<OtherDevice, Error> {
+    pub(crate) async fn run(mut self, watched: Connection) -> Result<OtherDevice, Error> {
         let mut watched = Watch::new(watched)?;
         loop {
-            tokio::select! {
-                () = watched.ended() => {}
-                () = self.lines.broken() => {}
-            }
-            watched = match self.regain().await {
-                Ok(connection) => Watch::new(connection)?,
-                Err(other) => return Ok(other),
+            let told = tokio::select! {
+                status = watched.status_after(self.seen) => status,
+                () = self.mend() => continue,
             };
+            let other = match told {
+                Ok(status) => self.take(&status).err(),
+                Err(_) => match self.regain().await {
+                    Ok(connection) => {
+                        watched = Watch::new(connection)?;
+                        None
+                    }
+                    Err(other) => Some(other),
+                },
+            };
+            if let Some(other) = other {
+                return Ok(other);
+            }
+        }
+    }
+
+    fn take(&mut self, status: &StatusAnswer) -> Result<(), OtherDevice> {
+        self.device.recognise(status.device_id)?;
+        self.subscriber.take(status);
+        self.seen = status.changes;
+        Ok(())
+    }
+
+    /// Waits until the connection of a line has failed, and replaces it. keyd may be about to end,
+    /// or hang. May be cancelled.
+    async fn mend(&self) {
+        self.lines.broken().await;
+        let mut backoff = Backoff::new(FIRST_WAIT, MAX_WAIT);
+        while let Err(error) = self.lines.mend(async || self.connect().await).await {
+            self.still_lost(&error);
+            sleep(backoff.failed()).await;
+        }
+        let lost = *self.presence.borrow() != Presence::Serving;
+        if lost {
+            self.publish_return();
         }
     }
 
     /// Waits until keyd serves again, and returns a connection to watch.
-    async fn regain(&self) -> Result<Connection, OtherDevice> {
+    async fn regain(&mut self) -> Result<Connection, OtherDevice> {
         tracing::warn!("softsim-keyd is lost; what is open stays so");
         self.publish(Presence::Lost("it has ended".into()));
+        self.subscriber.keyd_ended();
         let mut backoff = Backoff::new(FIRST_WAIT, MAX_WAIT);
         loop {
             match self.reconnect().await {
                 Ok(connection) => {
-                    tracing::info!("softsim-keyd has returned");
-                    self.publish(Presence::Serving);
+                    self.publish_return();
                     return Ok(connection);
                 }
                 Err(Unusable::Device(other)) => return Err(other),
@@ -140,6 +176,11 @@ impl Keeper {
             }
             sleep(backoff.failed()).await;
         }
+    }
+
+    fn publish_return(&self) {
+        tracing::info!("softsim-keyd has returned");
+        self.publish(Presence::Serving);
     }
 
     /// Logs each reason once, and not each attempt.
@@ -155,13 +196,14 @@ impl Keeper {
         self.presence.send_replace(presence);
     }
 
-    async fn reconnect(&self) -> Result<Connection, Unusable> {
+    async fn reconnect(&mut self) -> Result<Connection, Unusable> {
         let watched = self.connect().await?;
         let asked = AsyncConnection::from(self.connect().await?);
-        self.device
-            .recognise(asked.call(&Status {}).await?.device_id)?;
+        let status = asked.call(&Status {}).await?;
+        self.device.recognise(status.device_id)?;
         self.lines.renew(async || self.connect().await).await?;
-        Ok(watched)
+        // An access that begins anew has its new connection.
+        Ok(self.take(&status).map(|()| watched)?)
     }
 
     async fn connect(&self) -> Result<Connection, Unusable> {

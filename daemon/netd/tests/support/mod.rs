@@ -38,6 +38,7 @@ pub(crate) fn hello(role: Role) -> Vec<u8> {
 
 pub(crate) fn status() -> StatusAnswer {
     StatusAnswer {
+        changes: 1,
         enforcement: Enforcement {
             landlock_abi: 7,
             seccomp_calls: 12,
@@ -74,6 +75,8 @@ pub(crate) fn answer(request: &[u8]) -> Vec<u8> {
     match kind_of(request).unwrap() {
         RequestKind::Hello => hello(Role::Network),
         RequestKind::Status => encoded::<Status>(Ok(status())),
+        // Nothing ever changes.
+        RequestKind::Wait => Vec::new(),
         RequestKind::Identity => encoded::<Identity<'_>>(Ok(IdentityAnswer {
             nai: "6001010000000007@wlan.mnc001.mcc001.3gppnetwork.org".into(),
             kind: IdentityKind::Permanent,

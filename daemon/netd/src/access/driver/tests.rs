@@ -6,6 +6,8 @@ use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::pending;
 use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use softsim_client::netd::{self, Failure};
 use softsim_client::proto::requests::{Identity, IdentityRefused, Status};
@@ -18,9 +20,9 @@ use softsim_eap::Config;
 use softsim_eap_packet::{Attribute, Builder, Code, Subtype};
 
 use super::super::carrier::{Output, Terms};
-use super::super::scripted_keyd::{self, encoded};
 use super::super::{Handle, QUEUE, status};
 use super::*;
+use crate::scripted_keyd::{self, encoded};
 
 const FIRST_WAIT: Duration = Duration::from_secs(20);
 
@@ -40,6 +42,8 @@ struct Scripted {
     packets: Vec<Vec<u8>>,
     /// Whether a failure leaves the session as it is.
     keeps_session: bool,
+    /// Whether the network then says nothing more.
+    silent: bool,
     outputs: VecDeque<Output>,
     calls: Rc<RefCell<Vec<Call>>>,
 }
@@ -65,8 +69,10 @@ impl Carrier for Scripted {
         let packets = self.packets.iter().cloned();
         self.outputs
             .extend(packets.map(|packet| Output::Eap { packet, msk: None }));
-        let fault = Fault::new(Failure::Refused, "rejected");
-        self.outputs.push_back(Output::Failed(fault));
+        if !self.silent {
+            let fault = Fault::new(Failure::Refused, "rejected");
+            self.outputs.push_back(Output::Failed(fault));
+        }
     }
 
     fn disconnect(&mut self) {
@@ -110,26 +116,47 @@ impl Carrier for Scripted {
     }
 }
 
-/// Runs an access while `test` gives it orders; what its carrier was told.
+/// Runs an access while `test` gives it orders; what its carrier was told. The access never asks
+/// keyd anything, since no packet needs it.
 async fn calls(automatic: bool, asked: bool, test: impl AsyncFnOnce(&Handle)) -> Vec<Call> {
-    let keyd = scripted_keyd::connect(|_| encoded::<Status>(Err(Refusal::NoProfile)));
+    let test = async |access: &Handle, _: &watch::Sender<()>| test(access).await;
+    calls_without_packets(automatic, asked, false, test).await
+}
+
+/// Like [`calls`], for a test that can change the subscriber, too.
+async fn calls_without_packets(
+    automatic: bool,
+    asked: bool,
+    silent: bool,
+    test: impl AsyncFnOnce(&Handle, &watch::Sender<()>),
+) -> Vec<Call> {
+    let to_keyd = Arc::new(AtomicU32::new(0));
+    let requests = Arc::clone(&to_keyd);
+    let keyd = scripted_keyd::connect(move |_| {
+        requests.fetch_add(1, Ordering::Relaxed);
+        Vec::new()
+    });
     let carrier = Scripted {
         state: State::Idle,
         asked,
         packets: Vec::new(),
         keeps_session: false,
+        silent,
         outputs: VecDeque::new(),
         calls: Rc::default(),
     };
-    run_with(keyd.into(), carrier, automatic, test).await
+    let calls = run_with(keyd.into(), carrier, automatic, test).await;
+    assert_eq!(to_keyd.load(Ordering::Relaxed), 0, "requests to keyd");
+    calls
 }
 
 async fn run_with(
     keyd: Keyd,
     carrier: Scripted,
     automatic: bool,
-    test: impl AsyncFnOnce(&Handle),
+    test: impl AsyncFnOnce(&Handle, &watch::Sender<()>),
 ) -> Vec<Call> {
+    let subscriber = watch::Sender::new(());
     let calls = Rc::clone(&carrier.calls);
     let resources = Resources {
         keyd,
@@ -147,10 +174,11 @@ async fn run_with(
     let (handle, orders) = Handle::new("aaa".into(), status);
     let test = async {
         handle.begun().await;
-        test(&handle).await;
+        test(&handle, &subscriber).await;
         handle.close();
     };
-    let (ended, ()) = tokio::join!(run(carrier, resources, reporter, orders), test);
+    let run = run(carrier, resources, reporter, orders, subscriber.subscribe());
+    let (ended, ()) = tokio::join!(run, test);
     ended.unwrap();
     calls.take()
 }
@@ -219,11 +247,12 @@ async fn an_attempt_whose_failure_leaves_the_session_is_counted_and_the_access_s
         asked: false,
         packets: Vec::new(),
         keeps_session: true,
+        silent: false,
         outputs: VecDeque::new(),
         calls: Rc::default(),
     };
     let keyd = scripted_keyd::connect(|_| encoded::<Status>(Err(Refusal::NoProfile)));
-    run_with(keyd.into(), carrier, false, async |access| {
+    run_with(keyd.into(), carrier, false, async |access, _| {
         for failures in 1..=3 {
             access.order(Order::Connect).await.unwrap();
             let now = access.access();
@@ -254,6 +283,7 @@ async fn an_automatic_access_begins_by_itself_and_a_disconnected_one_stays_so() 
 /// pseudonyms and has shown the permanent identity out of patience so often.
 fn status_of(privacy: IdentityPrivacy, pseudonyms: u8, shown: u8) -> StatusAnswer {
     StatusAnswer {
+        changes: 1,
         enforcement: Enforcement {
             landlock_abi: 0,
             seccomp_calls: 0,
@@ -316,10 +346,11 @@ async fn fifth_wait(asks: Attribute<'_>, status: StatusAnswer) -> Duration {
         asked: true,
         packets: vec![vec![1, 1, 0, 5, 1], inside],
         keeps_session: false,
+        silent: false,
         outputs: VecDeque::new(),
         calls: Rc::default(),
     };
-    let calls = run_with(keyd.into(), carrier, false, async |access| {
+    let calls = run_with(keyd.into(), carrier, false, async |access, _| {
         for _ in 0..5 {
             access.order(Order::Connect).await.unwrap();
         }
@@ -360,6 +391,52 @@ async fn while_keyd_counts_refusals_no_wait_is_longer_than_a_quarter_of_its_pati
     ] {
         assert!(about(16 * FIRST_WAIT).contains(&fifth_wait(asks, status).await));
     }
+}
+
+#[tokio::test]
+async fn another_subscriber_begins_an_access_anew_unless_it_is_idle() {
+    let calls = calls_without_packets(true, true, false, async |access, subscriber| {
+        subscriber.send_replace(());
+        let mut status = access.status.clone();
+        let failed = status.wait_for(|status| status.now().counters.failures == 2);
+        drop(failed.await.unwrap());
+        access.order(Order::Disconnect).await.unwrap();
+        subscriber.send_replace(());
+    })
+    .await;
+    let [
+        Call::Connect,
+        Call::Failed(first),
+        Call::Disconnect,
+        Call::Connect,
+        Call::Failed(again),
+        Call::Disconnect,
+        Call::Disconnect,
+        Call::Leave,
+    ] = calls[..]
+    else {
+        panic!("{calls:?}")
+    };
+    assert!(about(FIRST_WAIT).contains(&first) && about(FIRST_WAIT).contains(&again));
+}
+
+#[tokio::test]
+async fn an_order_whose_attempt_another_subscriber_interrupts_waits_for_the_next_attempt() {
+    calls_without_packets(false, true, true, async |access, subscriber| {
+        let order = access.order(Order::Connect);
+        tokio::pin!(order);
+        for attempts in 1..=2 {
+            let mut status = access.status.clone();
+            let begun = status.wait_for(|status| status.now().counters.attempts == attempts);
+            tokio::select! {
+                biased;
+                _ = &mut order => panic!("no attempt has ended"),
+                begun = begun => drop(begun.unwrap()),
+            }
+            subscriber.send_replace(());
+        }
+    })
+    .await;
 }
 
 #[test]

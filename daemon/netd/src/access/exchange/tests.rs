@@ -17,8 +17,8 @@ use softsim_eap_packet::{Attribute, Builder, Code, Subtype};
 
 use super::super::carrier::Terms;
 use super::super::conversation::Policy;
-use super::super::scripted_keyd::{self, encoded};
 use super::*;
+use crate::scripted_keyd::{self, encoded};
 
 const IDENTITY_REQUEST: [u8; 5] = [1, 1, 0, 5, 1];
 

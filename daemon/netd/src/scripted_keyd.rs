@@ -1,4 +1,4 @@
-//! A keyd that answers by a script, for tests of accesses.
+//! A keyd that answers by a script, for tests of what asks keyd.
 
 #![allow(clippy::unwrap_used)]
 
@@ -9,13 +9,48 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_client::keyd::Connection;
 use softsim_client::proto::requests::Hello;
 use softsim_client::proto::{
-    Call, HelloAnswer, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role, encode_answer,
-    kind_of,
+    Call, Enforcement, HelloAnswer, IdentityPrivacy, KekSource, KeyMemory, MAX_REQUEST, Overwrites,
+    PROTOCOL_VERSION, Refusal, RequestKind, Role, StatusAnswer, Times, encode_answer, kind_of,
 };
 
 pub(crate) fn encoded<C: Call>(answer: Result<C::Answer, Refusal>) -> Vec<u8> {
     let mut buffer = [0; 512];
     encode_answer::<C>(&answer, &mut buffer).unwrap().to_vec()
+}
+
+/// The status of a keyd that has nothing.
+pub(super) fn status() -> StatusAnswer {
+    StatusAnswer {
+        changes: 1,
+        enforcement: Enforcement {
+            landlock_abi: 7,
+            seccomp_calls: 12,
+            key_memory: KeyMemory::Plain,
+            kek_source: KekSource::Development,
+            overwrites: Overwrites::InPlace,
+            identity_privacy: IdentityPrivacy::Conservative,
+            identity_patience: 600,
+            supplicant: false,
+            test_profiles: false,
+        },
+        device_id: None,
+        sealing_key_id: None,
+        certified: false,
+        trust_anchors: 0,
+        profiles: 0,
+        profile: None,
+        capacity: 1,
+        anchor: None,
+        committed: None,
+        accounts: None,
+        counters: None,
+        identities: None,
+        times: Times {
+            clock: 2_000_000_000,
+            built: 1_800_000_000,
+            kept: 0,
+        },
+    }
 }
 
 /// A connection to a keyd that answers Hello, and everything else by the script.
