@@ -66,6 +66,16 @@ struct Record {
 }
 
 impl Record {
+    /// Whether keyd has committed these accounts, which were staged while those of `current` were
+    /// in force. Another transaction may have followed, of a package alone: then the digest shows
+    /// it.
+    fn is_committed(&self, committed: Committed, current: Option<&Self>) -> bool {
+        let last = committed.transaction.map(hex::encode);
+        let has_digest = |record: &Self| committed.accounts == Some(digest(&record.accounts));
+        last.as_ref() == Some(&self.transaction)
+            || has_digest(self) && !current.is_some_and(has_digest)
+    }
+
     /// Checks that these are the accounts that keyd committed, and that netd can use them.
     fn judge(&self, committed: Option<Digest>) -> Result<(), String> {
         let got = digest(&self.accounts);
@@ -116,7 +126,7 @@ impl Store {
             pending: None,
             fault: None,
         };
-        if let Err(error) = store.settle_pending(committed.transaction) {
+        if let Err(error) = store.settle_pending(committed) {
             tracing::error!(%error, "accounts of an earlier bootstrap can't be settled");
         }
         store.load(committed.accounts);
@@ -125,13 +135,12 @@ impl Store {
 
     /// Puts the accounts of a commit that was cut short in force if keyd has committed it, and
     /// drops them otherwise.
-    fn settle_pending(&mut self, committed: Option<Txid>) -> Result<(), StoreError> {
+    fn settle_pending(&mut self, committed: Committed) -> Result<(), StoreError> {
         clear(&self.directory.join(NEW))?;
-        let pending = read(&self.directory.join(PENDING));
-        let committed = committed.map(hex::encode);
-        match pending {
+        let current = read(&self.directory.join(CURRENT)).ok().flatten();
+        match read(&self.directory.join(PENDING)) {
             Ok(None) => Ok(()),
-            Ok(Some(pending)) if Some(&pending.transaction) == committed.as_ref() => {
+            Ok(Some(pending)) if pending.is_committed(committed, current.as_ref()) => {
                 self.rename(PENDING, CURRENT)
             }
             _ => clear(&self.directory.join(PENDING)),
@@ -160,11 +169,12 @@ impl Store {
     /// that is confined reads no files. Returns whether other accounts are in force, or none.
     pub(crate) fn reconcile(&mut self, committed: Committed) -> Result<bool, StoreError> {
         let before = self.transaction().map(str::to_owned);
-        let staged = self.pending.as_ref().map(|record| &record.transaction);
-        match committed.transaction.map(hex::encode) {
-            Some(last) if staged == Some(&last) => self.commit()?,
-            _ if staged.is_some() => self.abort()?,
-            _ => {}
+        match &self.pending {
+            Some(staged) if staged.is_committed(committed, self.current.as_ref()) => {
+                self.commit()?
+            }
+            Some(_) => self.abort()?,
+            None => {}
         }
         let judged = self
             .current
@@ -335,4 +345,4 @@ fn clear(path: &Path) -> Result<(), StoreError> {
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -133,7 +133,8 @@ pub(crate) struct Lwm2m {
     bootstrap_server: Option<BootstrapServer>,
     configured_endpoint: Option<String>,
     store: Store,
-    /// Whether keyd may have committed the accounts that are staged: it was lost meanwhile.
+    /// Whether netd has yet to compare its accounts with keyd's last transaction, since it lost
+    /// keyd meanwhile. Until then, it begins no transaction, which would hide that one.
     in_doubt: bool,
     /// The client and its endpoint name, once netd knows the name.
     client: Option<(String, Client)>,
@@ -232,7 +233,10 @@ impl Lwm2m {
                 },
                 Some((id, event)) = self.session_events.recv() => self.session_event(id, event).await?,
                 () = timer::until(due) => self.expire(Instant::now()).await?,
-                _ = refresh.tick() => self.refresh().await?,
+                _ = refresh.tick() => {
+                    self.reconcile().await?;
+                    self.refresh().await?;
+                }
                 Ok(()) = self.presence.changed() => self.keyd_changed().await?,
                 () = tick(&mut alive) => manager.alive(),
                 () = &mut end, if self.leaving.is_none() => {
@@ -409,28 +413,36 @@ impl Lwm2m {
         self.statement = answer.ok().map(|answer| (key, answer.statement));
     }
 
-    /// Fails a bootstrap that keyd's end interrupted. When keyd serves again, it continues from
+    /// Fails a bootstrap that keyd's end interrupted. When keyd serves again, netd continues from
     /// keyd's last transaction, as it does at the start.
     async fn keyd_changed(&mut self) -> Result<(), Fatal> {
         let serves = *self.presence.borrow_and_update() == Presence::Serving;
+        self.in_doubt = true;
         let restarted = Fault::new(Failure::Unavailable, "softsim-keyd restarted");
         self.fail_bootstrap(restarted).await?;
-        let status = match serves {
-            true => keyd::status(&self.keyd).await,
-            false => return Ok(()),
+        if serves {
+            self.reconcile().await?;
+            self.refresh().await?;
+        }
+        Ok(())
+    }
+
+    /// Compares the accounts with keyd's last transaction, if they are in doubt. If keyd doesn't
+    /// tell it now, they stay so until the next update of the Software SIM object.
+    async fn reconcile(&mut self) -> Result<(), Fatal> {
+        if !self.in_doubt {
+            return Ok(());
+        }
+        let Ok(status) = keyd::status(&self.keyd).await else {
+            return Ok(());
         };
-        // If keyd is lost again, it also returns again.
-        let Ok(status) = status else { return Ok(()) };
         self.device.recognise(status.device_id)?;
         self.in_doubt = false;
-        let changed = self
-            .store
-            .reconcile(Committed::from(&status))
-            .map_err(Fatal::Store)?;
-        if changed {
+        let committed = Committed::from(&status);
+        if (self.store.reconcile(committed)).map_err(Fatal::Store)? {
             self.begin_anew().await?;
         }
-        self.refresh().await
+        Ok(())
     }
 
     /// Makes a client for the accounts in force, and connects to their servers.
@@ -503,3 +515,6 @@ fn random_number() -> u64 {
     random::fill(&mut octets);
     u64::from_ne_bytes(octets)
 }
+
+#[cfg(test)]
+mod tests;

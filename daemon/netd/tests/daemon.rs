@@ -402,8 +402,15 @@ fn a_keyd_that_is_of_no_use_is_told_and_one_that_is_serves_again() {
         }
     };
     drop(keyd);
-    keyd = Keyd::start_with(&netd.keyd_socket(), role(Role::App));
+    let (attempt, attempts) = mpsc::channel();
+    let of_application = role(Role::App);
+    keyd = Keyd::start_with(&netd.keyd_socket(), move |request| {
+        let _ = attempt.send(());
+        of_application(request)
+    });
     netd.await_keyd(|lost| lost.is_some_and(|lost| lost.contains("for the role app")));
+    // However long that lasts, one line says so.
+    attempts.iter().take(3).for_each(drop);
     drop(keyd);
     keyd = Keyd::start_with(&netd.keyd_socket(), |request| match kind_of(request) {
         Ok(RequestKind::Hello) => encoded::<Hello>(Err(VERSION)),
@@ -413,6 +420,13 @@ fn a_keyd_that_is_of_no_use_is_told_and_one_that_is_serves_again() {
     drop(keyd);
     keyd = Keyd::start_with(&netd.keyd_socket(), role(Role::Network));
     netd.await_keyd(|lost| lost.is_none());
+    let log = netd.log();
+    for line in [
+        "is still lost reason=expected the socket for the role network",
+        "has returned",
+    ] {
+        assert_eq!(log.matches(line).count(), 1, "{log}");
+    }
     drop(keyd);
 }
 

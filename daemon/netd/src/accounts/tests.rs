@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 
 /// The accounts of one server.
-fn accounts(uri: &str) -> Accounts {
+pub(crate) fn accounts(uri: &str) -> Accounts {
     let single = |kind: &str, value: serde_json::Value| json!({ "single": { kind: value } });
     let security = json!({
         "0": single("text", uri.into()),
@@ -74,6 +74,33 @@ fn accounts_that_keyd_committed_are_rolled_forward_at_start() {
     assert_eq!(store.accounts(), Some(&new()));
     assert_eq!(store.transaction(), Some(&*hex::encode(NEWER)));
     assert_eq!(store.fault(), None);
+}
+
+#[test]
+fn accounts_that_keyd_committed_are_rolled_forward_even_if_a_package_was_committed_since() {
+    let since = committed([3; 16], &new());
+    let directory = cut_short();
+    let store = Store::open(directory.path(), since);
+    assert_eq!((store.accounts(), store.fault()), (Some(&new()), None));
+
+    let directory = cut_short();
+    let mut store = Store::open(directory.path(), committed(OLD, &old()));
+    store.stage(NEWER, &new()).unwrap();
+    assert!(store.reconcile(since).unwrap());
+    assert_eq!((store.accounts(), store.fault()), (Some(&new()), None));
+}
+
+#[test]
+fn accounts_of_the_digest_in_force_are_rolled_back_unless_their_transaction_was_the_last() {
+    for (last, transaction) in [(OLD, OLD), (NEWER, NEWER)] {
+        let directory = tempfile::tempdir().unwrap();
+        let mut store = Store::open(directory.path(), Committed::default());
+        store.stage(OLD, &old()).unwrap();
+        store.commit().unwrap();
+        store.stage(NEWER, &old()).unwrap();
+        let store = Store::open(directory.path(), committed(last, &old()));
+        assert_eq!(store.transaction(), Some(&*hex::encode(transaction)));
+    }
 }
 
 #[test]

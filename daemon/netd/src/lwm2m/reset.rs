@@ -8,7 +8,6 @@ use tokio::sync::oneshot;
 
 use super::transaction::new_txid;
 use super::{Fatal, Lwm2m, StepError};
-use crate::keyd;
 use crate::progress::{Fault, Progress};
 
 /// A reset that waits for the servers' answers to the deregistration.
@@ -72,7 +71,7 @@ impl Lwm2m {
     /// Commits a transaction without a package and without accounts.
     async fn forget_accounts(&mut self) -> Result<(), StepError> {
         let txid = new_txid();
-        keyd::stage(&self.keyd, txid, None).await?;
+        self.stage(txid, None).await?;
         self.commit_accounts(txid, &Accounts::default()).await?;
         tracing::warn!(
             transaction = hex::encode(txid),

@@ -132,9 +132,28 @@ impl Lwm2m {
         result
     }
 
+    /// Begins a transaction, with a package or without one.
+    pub(super) async fn stage(
+        &self,
+        txid: Txid,
+        package: Option<&[u8]>,
+    ) -> Result<Option<Staged>, RequestError> {
+        self.expect_no_doubt()?;
+        keyd::stage(&self.keyd, txid, package).await
+    }
+
+    /// # Errors
+    /// keyd may have committed accounts that netd hasn't put in force yet.
+    fn expect_no_doubt(&self) -> Result<(), RequestError> {
+        match self.in_doubt {
+            true => Err(RequestError::restarted()),
+            false => Ok(()),
+        }
+    }
+
     async fn stage_package(&mut self, package: &[u8]) -> Result<(), RequestError> {
         let txid = self.run.as_ref().map_or_else(new_txid, |run| run.txid);
-        let staged = keyd::stage(&self.keyd, txid, Some(package)).await?;
+        let staged = self.stage(txid, Some(package)).await?;
         if let Some(staged) = &staged {
             self.step(|| format!("package opened and staged by softsim-keyd: {staged}"));
         }
@@ -148,7 +167,7 @@ impl Lwm2m {
     /// Commits a transaction of keyd without accounts.
     async fn install_package(&mut self, package: &[u8]) -> Result<(), RequestError> {
         let txid = new_txid();
-        let staged = keyd::stage(&self.keyd, txid, Some(package)).await?;
+        let staged = self.stage(txid, Some(package)).await?;
         keyd::commit(&self.keyd, txid, None).await?;
         if let Some(staged) = staged {
             tracing::info!(%staged, "a package of a management server was committed");
@@ -158,8 +177,11 @@ impl Lwm2m {
 
     /// Drops the staged package, since the bootstrap server has deleted it.
     pub(super) async fn discard_package(&mut self) -> Result<(), Fatal> {
-        if let Some(run) = &mut self.run
-            && keyd::stage(&self.keyd, run.txid, None).await.is_ok()
+        let Some(txid) = self.run.as_ref().map(|run| run.txid) else {
+            return Ok(());
+        };
+        if self.stage(txid, None).await.is_ok()
+            && let Some(run) = &mut self.run
         {
             run.staged = Some(None);
         }
@@ -193,17 +215,17 @@ impl Lwm2m {
         accounts: &Accounts,
         without_keys: bool,
     ) -> Result<(), CommitError> {
-        let run = self.run.as_mut().ok_or(CommitError::NoBootstrap)?;
+        let run = self.run.as_ref().ok_or(CommitError::NoBootstrap)?;
         if !without_keys {
             return Err(CommitError::PresharedKeys);
         }
-        if run.staged.is_none() {
-            keyd::stage(&self.keyd, run.txid, None).await?;
-            run.staged = Some(None);
-        }
         let txid = run.txid;
+        if run.staged.is_none() {
+            self.stage(txid, None).await?;
+        }
         self.commit_accounts(txid, accounts).await?;
         if let Some(run) = &mut self.run {
+            run.staged.get_or_insert(None);
             run.committed = true;
         }
         tracing::info!(transaction = hex::encode(txid), "bootstrap committed");
@@ -218,11 +240,12 @@ impl Lwm2m {
         txid: Txid,
         accounts: &Accounts,
     ) -> Result<(), CommitError> {
+        self.expect_no_doubt()?;
         self.store.stage(txid, accounts)?;
         let digest = accounts::digest(accounts);
         match keyd::commit(&self.keyd, txid, Some(digest)).await {
             Ok(()) => self.store.commit().map_err(Fatal::Store)?,
-            // keyd's next start shows whether it has committed them.
+            // keyd's next status shows whether it has committed them.
             Err(error @ RequestError::Lost(_)) => {
                 self.in_doubt = true;
                 return Err(error.into());
