@@ -14,6 +14,7 @@ use softsim_client::netd::Bootstrap;
 use softsim_client::proto::requests::SetTimeBack;
 use softsim_client::proto::{Enforcement, IdentityPrivacy, KekSource, KeyMemory, Overwrites, Role};
 use softsim_keyd::roles::{COMPILED, PerRole};
+use softsim_keyd::users::Users;
 use softsim_keyd::vault::{Kek, Vault};
 use softsim_keyd::{Keyd, Service, serve};
 use softsim_lab_harness::gateway::{self, Enrolled};
@@ -53,7 +54,10 @@ fn keyd_without_clock(state: &Path, network: &Path, admin: &Path) {
                 test_profiles: false,
             },
             policies: COMPILED,
-            uids: PerRole::from_fn(|_| vec![uid()]),
+            users: Users {
+                uids: PerRole::from_fn(|_| vec![uid()]),
+                ..Users::default()
+            },
             afs: Vec::new(),
             realtime: || Duration::ZERO,
         };

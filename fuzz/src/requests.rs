@@ -7,6 +7,7 @@
 use std::time::Duration;
 
 use softsim_keyd::roles::{COMPILED, PerRole};
+use softsim_keyd::users::Users;
 use softsim_keyd::vault::{Kek, Vault};
 use softsim_keyd::{Client, Keyd, Service};
 use softsim_keyd_proto::requests::{Commit, Confirm, Stage};
@@ -88,7 +89,10 @@ impl Gateway {
                 test_profiles: true,
             },
             policies: COMPILED,
-            uids: PerRole::from_fn(|_| vec![UID]),
+            users: Users {
+                uids: PerRole::from_fn(|_| vec![UID]),
+                ..Users::default()
+            },
             afs: Vec::new(),
             realtime: || Duration::from_secs(4_000_000_000),
         };

@@ -11,6 +11,7 @@ use p256::ecdsa::{SigningKey, VerifyingKey};
 use p256::elliptic_curve::Generate;
 use softsim_aka::{Amf, Sqn};
 use softsim_keyd::roles::{COMPILED, Group, PerRole, Rate, RolePolicy};
+use softsim_keyd::users::Users;
 use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Client, Keyd, Service};
 use softsim_keyd_proto::requests::*;
@@ -199,7 +200,10 @@ impl Device {
         let service = Service {
             enforcement,
             policies,
-            uids: PerRole::from_fn(|_| vec![0, UID]),
+            users: Users {
+                uids: PerRole::from_fn(|_| vec![0, UID]),
+                ..Users::default()
+            },
             afs: AFS.map(|af| (UID, af.to_owned())).to_vec(),
             realtime: || Duration::from_secs(UNIX_TIME.get()),
         };

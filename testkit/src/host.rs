@@ -5,7 +5,9 @@ use std::io::{BufRead, BufReader, Read};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::thread;
 
+use rustix::thread::{Gid, Uid, set_thread_groups, set_thread_res_gid, set_thread_res_uid};
 use softsim_client::keyd::Connection;
 use softsim_keyd_proto::requests::Status;
 use softsim_keyd_proto::{MAX_ANSWER, Role, StatusAnswer};
@@ -166,6 +168,20 @@ impl Drop for Running {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// Runs `client` in a thread of another user, whose supplementary groups are these and whose
+/// primary group is none of theirs. Only root can do so.
+pub fn as_user<T: Send>(uid: u32, groups: &[u32], client: impl FnOnce() -> T + Send) -> T {
+    let groups: Vec<_> = groups.iter().map(|group| Gid::from_raw(*group)).collect();
+    let (user, own) = (Uid::from_raw(uid), Gid::from_raw(uid));
+    let in_thread = move || {
+        set_thread_groups(&groups).unwrap();
+        set_thread_res_gid(own, own, own).unwrap();
+        set_thread_res_uid(user, user, user).unwrap();
+        client()
+    };
+    thread::scope(|scope| scope.spawn(in_thread).join().unwrap())
 }
 
 /// Waits for one datagram.

@@ -211,6 +211,14 @@ pub enum ArgsError {
         /// The value that was given.
         got: String,
     },
+    /// A flag's value isn't accepted.
+    #[error("{flag}: {reason}")]
+    NotAccepted {
+        /// The flag.
+        flag: &'static str,
+        /// What was expected, and what was given.
+        reason: String,
+    },
     /// A required flag is missing.
     #[error("{0} is missing")]
     Missing(&'static str),

@@ -146,8 +146,9 @@ pub enum Refusal {
     /// restarts it with the stored state.
     #[error("keyd's storage failed; it restarts on its stored state")]
     Storage,
-    /// This uid holds as many connections to the role's socket as it may; keyd closes this one.
-    #[error("this user holds {limit} connections already")]
+    /// This uid, or all users together whom only a group admits, hold as many connections to the
+    /// role's socket as they may; keyd closes this one.
+    #[error("this user, or all whom a group admits, hold {limit} connections already")]
     TooManyConnections {
         /// The limit.
         limit: u8,
@@ -196,6 +197,15 @@ pub enum Refusal {
     /// The sealed profile doesn't consent to giving out raw CK and IK.
     #[error("the profile doesn't consent to giving out raw CK and IK")]
     NoConsent,
+    /// keyd can't tell this user from others, since its user namespace has no number for it.
+    #[error(
+        "expected a user that softsim-keyd can tell from others, got uid {uid}, which stands for all that have no \
+         number there: the likely cause is PrivateUsers=yes in its unit"
+    )]
+    HiddenUser {
+        /// The uid that keyd sees.
+        uid: u32,
+    },
 }
 
 /// What keyd has limited room for.

@@ -20,6 +20,7 @@ use std::{env, fs, io, thread};
 
 use softsim_sandbox::landlock::{self, PathAccess, PathRule};
 use softsim_sandbox::passing::Inbox;
+use softsim_sandbox::peer::{Membership, Peer};
 use softsim_sandbox::process;
 use softsim_sandbox::seccomp::{self, Filter};
 use softsim_sandbox::seqpacket::{Connection, Listener, Received, pair};
@@ -101,7 +102,9 @@ fn asks_the_connector(inbox: &Inbox, connector: &Connection, mut file: fs::File)
 
 async fn serves_control(control: UnixListener, mut client: UnixStream) -> io::Result<()> {
     let (mut server, _) = control.accept().await?;
-    assert_eq!(server.peer_cred()?.uid(), process::uid());
+    let peer = Peer::of(&server)?;
+    assert_eq!(peer.uid, process::uid());
+    assert_eq!(peer.is_in(&[u32::MAX], &server), Membership::Stranger);
     client.write_all(b"status\n").await?;
     server.read_exact(&mut [0; 7]).await?;
     Ok(())

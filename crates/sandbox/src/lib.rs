@@ -13,6 +13,7 @@
 //!
 //! [`passing`] is how netd gets descriptors from the one process that opens them for it.
 //! [`regular_file`] opens files without waiting for anybody, and [`secret_file`] those with keys;
+//! [`passwd`] and [`peer`] are for the users and groups that settings name and that connect;
 //! [`file_system`] says what becomes of octets that were written over, [`text`] is for programs
 //! that write a log or to a terminal, [`tally`] counts what a log would otherwise repeat, and
 //! [`exit_status`] is the table of exit statuses.
@@ -35,6 +36,8 @@ pub mod log;
 pub mod memory;
 pub mod notify;
 pub mod passing;
+pub mod passwd;
+pub mod peer;
 pub mod poll;
 pub mod process;
 pub mod random;

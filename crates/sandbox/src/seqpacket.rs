@@ -10,7 +10,8 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::Path;
 use std::{io, mem, ptr};
 
-use crate::socket::Socket;
+use crate::peer::{Membership, Peer};
+use crate::socket::{self, Socket};
 use crate::sys;
 
 /// The number of connections that may wait to be accepted.
@@ -24,7 +25,7 @@ pub struct Listener(Socket);
 #[derive(Debug)]
 pub struct Connection {
     socket: Socket,
-    peer_uid: u32,
+    peer: Peer,
 }
 
 /// The result of [`Connection::receive`].
@@ -153,7 +154,12 @@ impl Connection {
 
     /// The user id of the peer when it connected (or of the listener, when it began to listen).
     pub fn peer_uid(&self) -> u32 {
-        self.peer_uid
+        self.peer.uid
+    }
+
+    /// Whether the peer was in one of these groups then.
+    pub fn peer_is_in(&self, groups: &[u32]) -> Membership {
+        self.peer.is_in(groups, &self.socket)
     }
 
     /// Reads one datagram, without waiting.
@@ -197,13 +203,8 @@ impl Connection {
     }
 
     fn new(socket: Socket) -> io::Result<Connection> {
-        let unknown = libc::ucred {
-            pid: 0,
-            uid: u32::MAX,
-            gid: u32::MAX,
-        };
-        let peer_uid = socket.option(libc::SO_PEERCRED, unknown)?.uid;
-        Ok(Connection { socket, peer_uid })
+        let peer = Peer::of(&socket)?;
+        Ok(Connection { socket, peer })
     }
 }
 
@@ -237,7 +238,7 @@ fn expect_seqpacket(
         (libc::SO_ACCEPTCONN, listening),
     ];
     for (option, value) in options {
-        if socket.option::<libc::c_int>(option, 0)? != value {
+        if socket::option::<libc::c_int>(socket.raw(), option, 0)? != value {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, expected));
         }
     }

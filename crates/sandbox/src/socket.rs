@@ -45,23 +45,41 @@ impl Socket {
         })?;
         Ok(())
     }
+}
 
-    /// One option of level SOL_SOCKET, written over `value`: the C type of that option.
-    pub(crate) fn option<T: Copy>(&self, option: libc::c_int, mut value: T) -> io::Result<T> {
-        let mut length = mem::size_of::<T>() as libc::socklen_t;
-        // SAFETY: the kernel writes at most `length` octets, the size of `value`; all callers
-        // pass a type of plain numbers, for which every pattern is valid.
-        sys::check(unsafe {
-            libc::getsockopt(
-                self.0,
-                libc::SOL_SOCKET,
-                option,
-                (&raw mut value).cast(),
-                &mut length,
-            )
-        })?;
-        Ok(value)
-    }
+/// One option of level SOL_SOCKET, written over `value`: the C type of that option.
+pub(crate) fn option<T: Copy>(socket: RawFd, option: libc::c_int, mut value: T) -> io::Result<T> {
+    let mut length = mem::size_of::<T>() as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` octets, the size of `value`; all callers pass a
+    // type of plain numbers, for which every pattern is valid.
+    sys::check(unsafe {
+        libc::getsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            option,
+            (&raw mut value).cast(),
+            &mut length,
+        )
+    })?;
+    Ok(value)
+}
+
+/// The supplementary groups of the peer of a connected socket; ERANGE if `buffer` has no room for
+/// all of them.
+pub(crate) fn peer_groups(socket: RawFd, buffer: &mut [u32]) -> io::Result<&[u32]> {
+    let mut length = mem::size_of_val(buffer) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `length` octets, the size of `buffer`, which is borrowed
+    // for the whole call and consists of numbers, for which every pattern is valid.
+    sys::check(unsafe {
+        libc::getsockopt(
+            socket,
+            libc::SOL_SOCKET,
+            libc::SO_PEERGROUPS,
+            buffer.as_mut_ptr().cast(),
+            &mut length,
+        )
+    })?;
+    Ok(&buffer[..length as usize / mem::size_of::<u32>()])
 }
 
 impl From<OwnedFd> for Socket {

@@ -5,14 +5,15 @@ use std::path::PathBuf;
 
 pub use softsim_args::{ArgsError, Sandbox};
 use softsim_args::{Asked, Flag as _, once, read};
+use softsim_sandbox::passwd;
 
 use crate::tpm::Index;
 
 /// The usage of `softsim-anchord`, which is the text of `--help`.
 pub const USAGE: &str = "\
-usage: softsim-anchord --user UID [--socket PATH] [--tpm PATH] [--index N] [--sandbox=require|off] [@FILE]
+usage: softsim-anchord --user USER [--socket PATH] [--tpm PATH] [--index N] [--sandbox=require|off] [@FILE]
 
-  --user UID        the user of the key process, the only one that may connect
+  --user USER       the user of the key process, the only one that may connect, by name or number
   --socket PATH     the socket for the key process, unless the service manager passes one called `anchor`
   --tpm PATH        the TPM 2.0 [/dev/tpmrm0], unless the service manager passes it opened, called `tpm`
   --index N         the index of the counter in the TPM, 0x01800000 to 0x01bfffff [0x01800010]
@@ -113,7 +114,10 @@ impl Given {
         let bad = |expected| ArgsError::bad_value(flag.name(), expected, &value);
         match flag {
             Flag::User => {
-                let user = number(&value).ok_or_else(|| bad("a user id"))?;
+                let user = passwd::user(&value).map_err(|error| ArgsError::NotAccepted {
+                    flag: flag.name(),
+                    reason: error.to_string(),
+                })?;
                 once(flag, &mut self.user, user)
             }
             Flag::Socket => once(flag, &mut self.socket, value.into()),
@@ -170,9 +174,9 @@ mod tests {
             sandbox: Sandbox::Require,
         };
         assert_eq!(read("--user 990").unwrap(), Task::Serve(settings));
-        let all = "--user=990 --socket s --tpm=/dev/tpm0 --index 0x01800011 --sandbox=off";
+        let all = "--user=root --socket s --tpm=/dev/tpm0 --index 0x01800011 --sandbox=off";
         let settings = Settings {
-            user: 990,
+            user: 0,
             socket: Some("s".into()),
             tpm: "/dev/tpm0".into(),
             index: Index::new(0x0180_0011).unwrap(),
@@ -191,8 +195,10 @@ mod tests {
     fn an_error_names_the_flag_and_what_it_takes() {
         for (line, error) in [
             ("", "--user is missing"),
-            ("--user root", "--user: expected a user id, got root"),
-            ("--user +1", "--user: expected a user id, got +1"),
+            (
+                "--user +1",
+                "--user: expected a user by number, or by its name in /etc/passwd, got +1",
+            ),
             ("--user 1 --user 1", "--user was given twice"),
             (
                 "--user 1 --index 0x01500010",

@@ -16,6 +16,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use softsim_keyd::roles::{self, PerRole};
+use softsim_keyd::users::Users;
 use softsim_keyd::vault::{FileStorage, Kek, Storage, Vault};
 use softsim_keyd::{Keyd, Service, serve};
 use softsim_keyd_proto::{Enforcement, IdentityPrivacy, KekSource, KeyMemory, Overwrites, Role};
@@ -52,7 +53,10 @@ fn run(mut args: Args) -> ! {
             test_profiles: false,
         },
         policies: roles::COMPILED,
-        uids: PerRole::from_fn(|_| vec![uid]),
+        users: Users {
+            uids: PerRole::from_fn(|_| vec![uid]),
+            ..Users::default()
+        },
         afs: Vec::new(),
         realtime: clock::realtime,
     };

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 pub use softsim_args::{ArgsError, Sandbox};
 use softsim_args::{Asked, Flag as _, Value, once, read};
 use softsim_keyd_proto::{IdentityPrivacy, Role};
+use softsim_sandbox::passwd::{self, NameError};
 
 use crate::akma::is_domain_name;
 use crate::roles::PerRole;
@@ -34,10 +35,12 @@ was used, deleted or distrusted since that copy was made comes back.
 
   --network PATH, --admin PATH, --app PATH, --supplicant PATH
                           the sockets of the roles
-  --network-uid UID, --admin-uid UID, --app-uid UID, --supplicant-uid UID
-                          a user that may connect; up to eight users per role
+  --network-user USER, --admin-user USER, --app-user USER, --supplicant-user USER
+                          a user that may connect, by name or number; up to eight users per role
+  --network-group GROUP, --admin-group GROUP, --app-group GROUP, --supplicant-group GROUP
+                          a group whose members may connect; up to eight groups per role
   --same-user             a user may have several roles, and keyd's own user every role without users
-  --app-af UID=DOMAIN     an application function whose key this user of the role app may get
+  --app-af USER=DOMAIN    an application function whose key this user of the role app may get
   --identity-privacy=liberal|patient|conservative|strict
                           when an access network may see who the subscriber is [patient]
   --identity-patience N   patient: for how many seconds it must have refused every pseudonym [600]
@@ -62,9 +65,9 @@ pub const DEFAULT_CAPACITY: u32 = 16;
 /// How long every pseudonym must have been refused before the permanent identity is shown, in
 /// seconds.
 pub const DEFAULT_PATIENCE: NonZeroU32 = NonZeroU32::new(600).expect("it isn't zero");
-/// The number of uids per role. Together with the limit on connections of each uid, it bounds the
-/// number of descriptors.
-const MAX_UIDS: usize = 8;
+/// The number of users and that of groups per role. Together with the limits on connections, it
+/// bounds the number of descriptors.
+const MAX_NAMED: usize = 8;
 /// The number of application functions of all users together.
 const MAX_AFS: usize = 64;
 
@@ -100,12 +103,15 @@ pub struct Settings {
     pub once: Option<Once>,
     /// The paths of the sockets that keyd doesn't inherit.
     pub sockets: PerRole<Option<PathBuf>>,
-    /// The uids that may connect. Root and keyd's own user may also connect to the role admin.
-    pub uids: PerRole<Vec<u32>>,
+    /// The users that may connect. Root and keyd's own user may also connect to the role admin.
+    pub users: PerRole<Vec<u32>>,
+    /// The groups whose members may connect.
+    pub groups: PerRole<Vec<u32>>,
     /// Whether one user may have several roles, and keyd's own user those roles whose users aren't
     /// named.
     pub same_user: bool,
-    /// The application functions whose keys a user may have.
+    /// The application functions whose keys a user may have. If only a group admits that user, it
+    /// has them as long as it is a member.
     pub afs: Vec<(u32, String)>,
     /// The place of the vault's epoch outside of the vault.
     pub anchor: Option<AnchorChoice>,
@@ -157,7 +163,7 @@ pub enum KeyMemoryPolicy {
     Require,
 }
 
-/// Parses the command line, without the program's name.
+/// Parses the command line, without the program's name, and looks names of users and groups up.
 ///
 /// # Errors
 /// [`ArgsError`], which names the flag.
@@ -188,7 +194,8 @@ enum Flag {
     KekStdin(Key),
     DevelopmentKey(Key),
     Socket(Role),
-    Uid(Role),
+    User(Role),
+    Group(Role),
     SameUser,
     AppAf,
     AcceptVault,
@@ -218,10 +225,14 @@ impl softsim_args::Flag for Flag {
         Self::Socket(Role::Admin),
         Self::Socket(Role::App),
         Self::Socket(Role::Supplicant),
-        Self::Uid(Role::Network),
-        Self::Uid(Role::Admin),
-        Self::Uid(Role::App),
-        Self::Uid(Role::Supplicant),
+        Self::User(Role::Network),
+        Self::User(Role::Admin),
+        Self::User(Role::App),
+        Self::User(Role::Supplicant),
+        Self::Group(Role::Network),
+        Self::Group(Role::Admin),
+        Self::Group(Role::App),
+        Self::Group(Role::Supplicant),
         Self::SameUser,
         Self::AppAf,
         Self::AcceptVault,
@@ -252,10 +263,14 @@ impl softsim_args::Flag for Flag {
             Self::Socket(Role::Admin) => "--admin",
             Self::Socket(Role::App) => "--app",
             Self::Socket(Role::Supplicant) => "--supplicant",
-            Self::Uid(Role::Network) => "--network-uid",
-            Self::Uid(Role::Admin) => "--admin-uid",
-            Self::Uid(Role::App) => "--app-uid",
-            Self::Uid(Role::Supplicant) => "--supplicant-uid",
+            Self::User(Role::Network) => "--network-user",
+            Self::User(Role::Admin) => "--admin-user",
+            Self::User(Role::App) => "--app-user",
+            Self::User(Role::Supplicant) => "--supplicant-user",
+            Self::Group(Role::Network) => "--network-group",
+            Self::Group(Role::Admin) => "--admin-group",
+            Self::Group(Role::App) => "--app-group",
+            Self::Group(Role::Supplicant) => "--supplicant-group",
             Self::SameUser => "--same-user",
             Self::AppAf => "--app-af",
             Self::AcceptVault => "--accept-vault",
@@ -292,7 +307,8 @@ struct Given {
     test_profiles: bool,
     same_user: bool,
     sockets: PerRole<Option<PathBuf>>,
-    uids: PerRole<Vec<u32>>,
+    users: PerRole<Vec<u32>>,
+    groups: PerRole<Vec<u32>>,
     afs: Vec<(u32, String)>,
     anchor_file: Option<PathBuf>,
     anchor_socket: Option<PathBuf>,
@@ -337,22 +353,22 @@ impl Given {
                 self.take_key(flag, KekChoice::Credential(name.to_owned()))
             }
             Flag::Socket(role) => once(flag, &mut self.sockets[role], value.into()),
-            Flag::Uid(role) => {
-                let uid =
-                    number(octets).ok_or_else(|| bad("a user id, as `id -u NAME` prints it"))?;
-                if self.uids[role].len() == MAX_UIDS {
-                    return Err(bad("at most 8 user ids"));
-                }
-                self.uids[role].push(uid);
-                Ok(())
+            Flag::User(role) => {
+                let user = known(flag, passwd::user(value))?;
+                add(&mut self.users[role], user).ok_or_else(|| bad("at most 8 users"))
+            }
+            Flag::Group(role) => {
+                let group = known(flag, passwd::group(value))?;
+                add(&mut self.groups[role], group).ok_or_else(|| bad("at most 8 groups"))
             }
             Flag::AppAf => {
-                let expected = "a user id, `=`, and a domain name in lower case";
-                let af = application_function(octets).ok_or_else(|| bad(expected))?;
+                let expected = "a user, `=`, and a domain name in lower case";
+                let (user, domain) = application_function(octets).ok_or_else(|| bad(expected))?;
+                let user = known(flag, passwd::user(user))?;
                 if self.afs.len() == MAX_AFS {
                     return Err(bad("at most 64 application functions"));
                 }
-                self.afs.push(af);
+                self.afs.push((user, domain));
                 Ok(())
             }
             Flag::AnchorFile => once(flag, &mut self.anchor_file, value.into()),
@@ -458,7 +474,8 @@ impl Given {
             kek,
             once,
             sockets: self.sockets,
-            uids: self.uids,
+            users: self.users,
+            groups: self.groups,
             same_user: self.same_user,
             afs: self.afs,
             anchor,
@@ -475,12 +492,25 @@ impl Given {
 
 /// Parses a user and the domain name of one application function. A subdomain of it is another
 /// name.
-fn application_function(value: &[u8]) -> Option<(u32, String)> {
+fn application_function(value: &[u8]) -> Option<(&OsStr, String)> {
     let at = value.iter().position(|&octet| octet == b'=')?;
     let domain = str::from_utf8(&value[at + 1..]).ok()?;
     let lower = !domain.bytes().any(|octet| octet.is_ascii_uppercase());
     (lower && is_domain_name(domain)).then_some(())?;
-    Some((number(&value[..at])?, domain.to_owned()))
+    Some((OsStr::from_bytes(&value[..at]), domain.to_owned()))
+}
+
+/// The number of a user or group that was looked up.
+fn known(flag: Flag, number: Result<u32, NameError>) -> Result<u32, ArgsError> {
+    number.map_err(|error| ArgsError::NotAccepted {
+        flag: flag.name(),
+        reason: error.to_string(),
+    })
+}
+
+/// Adds a user or a group of a role; none if it has as many as it may.
+fn add(ids: &mut Vec<u32>, id: u32) -> Option<()> {
+    (ids.len() < MAX_NAMED).then(|| ids.push(id))
 }
 
 fn number(value: &[u8]) -> Option<u32> {
@@ -521,26 +551,31 @@ mod tests {
                 .iter()
                 .all(|role| settings.sockets[*role].is_none())
         );
-        assert!(Role::ALL.iter().all(|role| settings.uids[*role].is_empty()));
+        assert!(
+            Role::ALL
+                .iter()
+                .all(|role| settings.users[*role].is_empty())
+        );
         assert!(!settings.same_user && settings.afs.is_empty());
     }
 
     #[test]
     fn both_spellings_of_a_value_are_the_same() {
-        let line = "--state DIR --development-key --app A --app-uid 7 --app-uid 8 --capacity 2 \
+        let line = "--state DIR --development-key --app A --app-user 7 --app-user 8 --capacity 2 \
                     --sandbox off --key-memory require --identity-privacy strict --identity-patience 60 --allow-test-profiles \
-                    --supplicant S --supplicant-uid 9 --same-user --app-af 7=af.example";
-        let joined = "--state=DIR --development-key --app=A --app-uid=7 --app-uid=8 --capacity=2 \
+                    --supplicant S --supplicant-user 9 --app-group root --same-user --app-af root=af.example";
+        let joined = "--state=DIR --development-key --app=A --app-user=7 --app-user=8 --capacity=2 \
                       --sandbox=off --key-memory=require --identity-privacy=strict --identity-patience=60 --allow-test-profiles \
-                      --supplicant=S --supplicant-uid=9 --same-user --app-af=7=af.example";
+                      --supplicant=S --supplicant-user=9 --app-group=root --same-user --app-af=root=af.example";
         let settings = parsed(line).unwrap();
         assert_eq!(parsed(joined).unwrap(), settings);
         assert!(settings.test_profiles && settings.same_user);
-        assert_eq!(settings.afs, [(7, "af.example".to_owned())]);
-        assert_eq!(settings.uids[Role::App], [7, 8]);
+        assert_eq!(settings.afs, [(0, "af.example".to_owned())]);
+        assert_eq!(settings.users[Role::App], [7, 8]);
+        assert_eq!(settings.groups[Role::App], [0]);
         assert_eq!(settings.sockets[Role::App], Some("A".into()));
         assert_eq!(settings.sockets[Role::Supplicant], Some("S".into()));
-        assert_eq!(settings.uids[Role::Supplicant], [9]);
+        assert_eq!(settings.users[Role::Supplicant], [9]);
         assert_eq!(settings.identity_privacy, IdentityPrivacy::Strict);
         assert_eq!(settings.identity_patience.get(), 60);
     }
@@ -646,12 +681,12 @@ mod tests {
                 "--capacity: expected 1 to 16384 profiles, got +1",
             ),
             (
-                "--app-uid root",
-                "--app-uid: expected a user id, as `id -u NAME` prints it, got root",
+                "--app-user nobody-at-all",
+                "--app-user: expected a user by number, or by its name in /etc/passwd, got nobody-at-all",
             ),
             (
-                "--admin-uid 4294967296",
-                "--admin-uid: expected a user id, as `id -u NAME` prints it, got 4294967296",
+                "--admin-group 4294967296",
+                "--admin-group: expected a group by number, or by its name in /etc/group, got 4294967296",
             ),
             (
                 "--anchor-interval 0",
@@ -659,11 +694,11 @@ mod tests {
             ),
             (
                 "--app-af 7=AF.example",
-                "--app-af: expected a user id, `=`, and a domain name in lower case, got 7=AF.example",
+                "--app-af: expected a user, `=`, and a domain name in lower case, got 7=AF.example",
             ),
             (
                 "--app-af af.example",
-                "--app-af: expected a user id, `=`, and a domain name in lower case, got af.example",
+                "--app-af: expected a user, `=`, and a domain name in lower case, got af.example",
             ),
             ("--same-user=yes", "--same-user: expected no value, got one"),
             ("--sandbox no", "--sandbox: expected require or off, got no"),
@@ -683,10 +718,10 @@ mod tests {
             let line = format!("{good}{flag}");
             assert_eq!(parsed(&line).unwrap_err().to_string(), message, "{line}");
         }
-        let many = format!("{good}{}", "--app-uid 1 ".repeat(9));
-        assert_eq!(
-            parsed(&many).unwrap_err().to_string(),
-            "--app-uid: expected at most 8 user ids, got 1"
-        );
+        for kind in ["user", "group"] {
+            let many = format!("{good}{}", format!("--app-{kind} 1 ").repeat(9));
+            let error = format!("--app-{kind}: expected at most 8 {kind}s, got 1");
+            assert_eq!(parsed(&many).unwrap_err().to_string(), error);
+        }
     }
 }

@@ -73,7 +73,7 @@ impl Keyd {
         let signed = self.transactions.is_signed(client.role);
         let wears = !(request == RequestKind::Commit && signed);
         self.rates
-            .take(client.account, group, wears, now)
+            .take((client.role, client.uid), group, wears, now)
             .map_err(|milliseconds| Refusal::RetryAfter { milliseconds })?;
         Ok(request)
     }

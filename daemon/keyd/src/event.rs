@@ -9,11 +9,13 @@ use softsim_keyd_proto::{
     Role,
 };
 use softsim_sandbox::file_system::{FileSystem, Overwrites};
+use softsim_sandbox::peer::MAX_GROUPS;
 use softsim_sandbox::tally::Unreported;
 use softsim_sandbox::{clock, log};
 
 use crate::rates::Bucket;
 use crate::roles::Rate;
+use crate::users::Stranger;
 use crate::vault::Accepted;
 
 /// One line of the log.
@@ -34,7 +36,7 @@ pub(crate) enum Event<'a> {
     /// accept4(2) failed: no descriptors or no memory.
     NotAccepted(&'a dyn fmt::Display),
     /// Users connected whom their role doesn't admit.
-    RefusedUsers(Unreported<(Role, u32)>),
+    RefusedUsers(Unreported<(Role, u32, Stranger)>),
     /// Users tried to open more connections than they may.
     TooManyConnections(Unreported<(Role, u32)>),
     /// A role has a socket and no users.
@@ -233,11 +235,22 @@ impl fmt::Display for Event<'_> {
             ),
             Self::NotAccepted(error) => write!(f, "can't accept a connection: {error}"),
             Self::RefusedUsers(Unreported { connections, last }) => {
-                let (role, uid) = last;
+                let (role, uid, why) = last;
                 write!(
                     f,
                     "{connections} connections of users whom their role doesn't admit, last uid {uid} to the role {role}"
-                )
+                )?;
+                match why {
+                    Stranger::NotNamed => Ok(()),
+                    Stranger::TooManyGroups => write!(
+                        f,
+                        ", which is in more than {MAX_GROUPS} groups, so that none of them counts"
+                    ),
+                    Stranger::Hidden => f.write_str(
+                        ", which stands for every user that has no number here: the likely cause is \
+                         PrivateUsers=yes in the unit of softsim-keyd",
+                    ),
+                }
             }
             Self::TooManyConnections(Unreported { connections, last }) => {
                 let (role, uid) = last;
@@ -249,7 +262,7 @@ impl fmt::Display for Event<'_> {
             Self::RoleWithoutUsers(role) => {
                 write!(
                     f,
-                    "the role {role} has a socket and admits nobody: --{role}-uid names its users"
+                    "the role {role} has a socket and admits nobody: --{role}-user or --{role}-group names its users"
                 )
             }
             Self::AnswersNotRead { role, uid } => {

@@ -4,6 +4,7 @@ use core::fmt;
 use core::time::Duration;
 
 use softsim_keyd_proto::{Counters, Enforcement, Role};
+use softsim_sandbox::peer::Membership;
 
 use crate::akma::Anchored;
 use crate::device::Keys;
@@ -11,11 +12,12 @@ use crate::eap::Sessions;
 use crate::mac_failures::MacFailures;
 use crate::patience::{Refusals, Wait};
 use crate::provision::Provisioning;
-use crate::rates::{AccountId, Rates};
+use crate::rates::Rates;
 use crate::refusal::refusal_of;
 use crate::roles::{PerRole, RolePolicy};
 use crate::sim::Sim;
 use crate::transactions::Transactions;
+use crate::users::{Admitted, Stranger, Users};
 use crate::vault::{Installation, Vault};
 
 /// The settings of the key process.
@@ -25,8 +27,8 @@ pub struct Service {
     pub enforcement: Enforcement,
     /// What each role may do: [`crate::roles::COMPILED`], except in tests.
     pub policies: PerRole<RolePolicy>,
-    /// The uids that may connect.
-    pub uids: PerRole<Vec<u32>>,
+    /// Who may connect.
+    pub users: Users,
     /// The application functions whose keys a user may have: uid and domain name.
     pub afs: Vec<(u32, String)>,
     /// The clock for validity, which gives the time since 1970.
@@ -63,7 +65,7 @@ pub struct Keyd {
 pub struct Client {
     pub(crate) role: Role,
     pub(crate) uid: u32,
-    pub(crate) account: AccountId,
+    pub(crate) admitted: Admitted,
     pub(crate) sessions: Sessions,
     pub(crate) refusals: Refusals,
     /// The number of changes that it has seen, while it waits for another one.
@@ -105,7 +107,7 @@ impl Keyd {
     pub fn new(vault: Vault, service: Service) -> Self {
         Self {
             keys: vault.device_keys().map(Keys::from_stored),
-            rates: Rates::new(&service.policies, &service.uids),
+            rates: Rates::new(&service.policies, &service.users.uids),
             transactions: Transactions::after(vault.last_transaction()),
             anchored: None,
             counters: Counters::default(),
@@ -119,12 +121,23 @@ impl Keyd {
         }
     }
 
-    /// Accepts a new connection; none if the role doesn't admit the uid.
+    /// Accepts a new connection of a user without groups; none if the role doesn't name the uid.
     pub fn connect(&self, role: Role, uid: u32) -> Option<Client> {
-        Some(Client {
+        self.accept(role, uid, |_| Membership::Stranger).ok()
+    }
+
+    /// Accepts a new connection, if the role admits the user. `is_in` says whether the user is in
+    /// one of some groups.
+    pub(crate) fn accept(
+        &self,
+        role: Role,
+        uid: u32,
+        is_in: impl Fn(&[u32]) -> Membership,
+    ) -> Result<Client, Stranger> {
+        Ok(Client {
             role,
             uid,
-            account: self.rates.account(role, uid)?,
+            admitted: self.service.users.admit(role, uid, is_in)?,
             sessions: Sessions::default(),
             refusals: Refusals::default(),
             waits: None,

@@ -40,7 +40,7 @@ mod start;
 mod status;
 mod supplicant;
 mod transactions;
-mod users;
+pub mod users;
 pub mod vault;
 
 pub use keyd::{Client, Keyd, Service, StorageFailed};

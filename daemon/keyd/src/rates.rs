@@ -14,21 +14,50 @@ use crate::roles::{PerRole, Rate, RolePolicy};
 /// `requests` parts per microsecond.
 const PARTS: u64 = 1_000_000;
 
-/// The buckets of all clients that may connect.
+/// How many users that only a group admits have buckets in one role at once.
+pub(crate) const MAX_MEMBERS: usize = 32;
+
+/// How long a user waits for whom there are no buckets, in milliseconds.
+const NO_BUCKETS: u32 = 1000;
+
+/// The buckets of all clients.
 #[derive(Debug)]
 pub(crate) struct Rates {
+    policies: PerRole<RolePolicy>,
+    /// First those of users that a role names, which stay.
     accounts: Vec<Account>,
+    named: usize,
 }
 
-/// Identifies the buckets of one uid in one role.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct AccountId(usize);
-
+/// The buckets of one uid in one role.
 #[derive(Debug)]
 struct Account {
     role: Role,
     uid: u32,
     buckets: Vec<Buckets>,
+}
+
+impl Account {
+    /// Full buckets.
+    fn new(policy: &RolePolicy, role: Role, uid: u32) -> Self {
+        let buckets = policy.groups.iter().map(|group| Buckets {
+            short: Bucket::full(group.rate),
+            long: group.long.map(Bucket::full),
+        });
+        Self {
+            role,
+            uid,
+            buckets: buckets.collect(),
+        }
+    }
+
+    /// Whether all buckets are full, so that new ones are the same.
+    fn is_full(&self, now: Duration) -> bool {
+        self.buckets.iter().all(|buckets| {
+            let long = buckets.long.as_ref();
+            buckets.short.is_full(now) && long.is_none_or(|long| long.is_full(now))
+        })
+    }
 }
 
 /// The buckets of a group.
@@ -39,33 +68,38 @@ struct Buckets {
 }
 
 impl Rates {
-    /// Makes full buckets for each uid of each role.
+    /// Makes full buckets for each uid that a role names.
     pub(crate) fn new(policies: &PerRole<RolePolicy>, uids: &PerRole<Vec<u32>>) -> Self {
         let accounts = Role::ALL.into_iter().flat_map(|role| {
-            uids[role].iter().map(move |&uid| Account {
-                role,
-                uid,
-                buckets: policies[role]
-                    .groups
-                    .iter()
-                    .map(|group| Buckets {
-                        short: Bucket::full(group.rate),
-                        long: group.long.map(Bucket::full),
-                    })
-                    .collect(),
-            })
+            let of = move |&uid: &u32| Account::new(&policies[role], role, uid);
+            uids[role].iter().map(of)
         });
+        let accounts: Vec<_> = accounts.collect();
         Self {
-            accounts: accounts.collect(),
+            policies: *policies,
+            named: accounts.len(),
+            accounts,
         }
     }
 
-    /// The buckets of a uid in a role; none if it may not connect.
-    pub(crate) fn account(&self, role: Role, uid: u32) -> Option<AccountId> {
-        self.accounts
-            .iter()
-            .position(|account| account.role == role && account.uid == uid)
-            .map(AccountId)
+    /// The place of a uid's buckets. A user that only a group admits gets full ones at its first
+    /// request. They take the place of others that have become full again, if there are many.
+    fn account(&mut self, role: Role, uid: u32, now: Duration) -> Option<usize> {
+        let mut accounts = self.accounts.iter();
+        let known = accounts.position(|account| (account.role, account.uid) == (role, uid));
+        if known.is_some() {
+            return known;
+        }
+        let members = self.accounts.iter().enumerate().skip(self.named);
+        let mut members = members.filter(|(_, account)| account.role == role);
+        let new = Account::new(&self.policies[role], role, uid);
+        if members.clone().count() < MAX_MEMBERS {
+            self.accounts.push(new);
+            return Some(self.accounts.len() - 1);
+        }
+        let (place, _) = members.find(|(_, account)| account.is_full(now))?;
+        self.accounts[place] = new;
+        Some(place)
     }
 
     /// Takes one request out of a group's buckets, or returns in how many milliseconds there will
@@ -74,12 +108,13 @@ impl Rates {
     /// `now` is the time of the boot clock. A time that goes back counts as unchanged.
     pub(crate) fn take(
         &mut self,
-        account: AccountId,
+        (role, uid): (Role, u32),
         group: usize,
         wears: bool,
         now: Duration,
     ) -> Result<(), u32> {
-        let buckets = &mut self.accounts[account.0].buckets[group];
+        let account = self.account(role, uid, now).ok_or(NO_BUCKETS)?;
+        let buckets = &mut self.accounts[account].buckets[group];
         buckets.short.take(now)?;
         match &mut buckets.long {
             Some(long) if wears => long.take(now),
@@ -114,15 +149,22 @@ impl Bucket {
         u64::from(rate.burst).saturating_mul(Self::request(rate))
     }
 
-    /// Takes one request out, or returns in how many milliseconds there will be one.
-    pub(crate) fn take(&mut self, now: Duration) -> Result<(), u32> {
-        let now = u64::try_from(now.as_micros()).unwrap_or(u64::MAX);
+    /// What is in it at `now`, in microseconds.
+    fn level(&self, now: u64) -> u64 {
         let elapsed = now.saturating_sub(self.filled);
         let gained = elapsed.saturating_mul(self.rate.requests.into());
-        self.level = self
-            .level
-            .saturating_add(gained)
-            .min(Self::capacity(self.rate));
+        let level = self.level.saturating_add(gained);
+        level.min(Self::capacity(self.rate))
+    }
+
+    fn is_full(&self, now: Duration) -> bool {
+        self.level(microseconds(now)) == Self::capacity(self.rate)
+    }
+
+    /// Takes one request out, or returns in how many milliseconds there will be one.
+    pub(crate) fn take(&mut self, now: Duration) -> Result<(), u32> {
+        let now = microseconds(now);
+        self.level = self.level(now);
         self.filled = self.filled.max(now);
         let request = Self::request(self.rate);
         match self.level.checked_sub(request) {
@@ -137,6 +179,10 @@ impl Bucket {
             }
         }
     }
+}
+
+fn microseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 #[cfg(test)]
@@ -214,12 +260,40 @@ mod tests {
     fn uids_and_groups_do_not_share_a_bucket() {
         let uids = PerRole::from_fn(|_| vec![0, 1000]);
         let mut rates = Rates::new(&crate::roles::COMPILED, &uids);
-        let root = rates.account(Role::App, 0).unwrap();
-        let other = rates.account(Role::App, 1000).unwrap();
+        let [root, other] = [0, 1000].map(|uid| (Role::App, uid));
         let now = Duration::ZERO;
         while rates.take(root, 0, true, now).is_ok() {}
         assert!(rates.take(other, 0, true, now).is_ok());
         assert!(rates.take(root, 1, true, now).is_ok());
-        assert_eq!(rates.account(Role::App, 1), None);
+    }
+
+    #[test]
+    fn as_many_users_as_a_group_has_take_a_bounded_number_of_buckets() {
+        let uids = PerRole::from_fn(|role| vec![role as u32]);
+        let mut rates = Rates::new(&crate::roles::COMPILED, &uids);
+        let now = Duration::from_secs(1);
+        let members = MAX_MEMBERS as u32;
+        let user = |uid| (Role::App, 1000 + uid);
+        for uid in 0..members {
+            assert_eq!(rates.take(user(uid), 0, true, now), Ok(()));
+        }
+        // None of theirs is full again. Those whom the role names have their own.
+        assert_eq!(rates.take(user(members), 0, true, now), Err(NO_BUCKETS));
+        let named = (Role::App, Role::App as u32);
+        assert_eq!(rates.take(named, 0, true, now), Ok(()));
+        assert_eq!(rates.take((Role::Admin, 1000), 0, true, now), Ok(()));
+        // Nobody gets more requests by leaving for a while.
+        while rates.take(user(0), 0, true, now).is_ok() {}
+        let later = now + Duration::from_secs(1);
+        for uid in members..2 * members - 1 {
+            assert_eq!(rates.take(user(uid), 0, true, later), Ok(()));
+        }
+        let before = rates.accounts.len();
+        while rates.take(user(0), 0, true, later).is_ok() {}
+        let burst = crate::roles::COMPILED[Role::App].groups[0].rate.burst;
+        let (last, full) = (2 * members - 1, later + Duration::from_secs(burst.into()));
+        assert_eq!(rates.take(user(last), 0, true, later), Err(NO_BUCKETS));
+        assert_eq!(rates.take(user(last), 0, true, full), Ok(()));
+        assert_eq!(rates.accounts.len(), before);
     }
 }

@@ -16,10 +16,16 @@ use zeroize::Zeroize;
 
 use crate::event::Event;
 use crate::keyd::{Client, Keyd, StorageFailed};
+use crate::rates::MAX_MEMBERS;
+use crate::users::{Admitted, Stranger};
 
 /// How many connections one uid may have to the socket of one role, so that no user takes
 /// another's.
 const CONNECTIONS_PER_USER: usize = 16;
+
+/// How many connections all users together may have whom only a group admits to a role, since a
+/// group may have any number of members.
+const CONNECTIONS_OF_MEMBERS: usize = MAX_MEMBERS;
 
 /// How long the loop accepts nobody after accept4(2) failed, so that it doesn't spin while
 /// somebody waits to be accepted.
@@ -107,7 +113,7 @@ struct Server<'k> {
     now: Duration,
     /// When connections are accepted again.
     accepts_from: Duration,
-    refused_users: Tally<(Role, u32)>,
+    refused_users: Tally<(Role, u32, Stranger)>,
     too_many: Tally<(Role, u32)>,
 }
 
@@ -267,29 +273,27 @@ impl Server<'_> {
             }
         };
         let uid = connection.peer_uid();
-        let refusal = match self.keyd.connect(role, uid) {
-            None => {
+        let is_in = |groups: &[u32]| connection.peer_is_in(groups);
+        let refusal = match self.keyd.accept(role, uid, is_in) {
+            Err(why) => {
                 self.keyd.counters.refused_users += 1;
-                self.refused_users.add((role, uid));
-                Refusal::NotPermitted {
-                    request: RequestKind::Hello,
-                    role,
+                self.refused_users.add((role, uid, why));
+                refusal_of(role, uid, why)
+            }
+            Ok(client) => match self.limit(&client) {
+                Some(limit) => {
+                    self.too_many.add((role, uid));
+                    Refusal::TooManyConnections { limit: limit as u8 }
                 }
-            }
-            Some(_) if self.held_by(role, uid) == CONNECTIONS_PER_USER => {
-                self.too_many.add((role, uid));
-                Refusal::TooManyConnections {
-                    limit: CONNECTIONS_PER_USER as u8,
+                None => {
+                    self.peers.push(Peer {
+                        connection,
+                        client,
+                        gone: false,
+                    });
+                    return;
                 }
-            }
-            Some(client) => {
-                self.peers.push(Peer {
-                    connection,
-                    client,
-                    gone: false,
-                });
-                return;
-            }
+            },
         };
         // If the peer has left already, the error doesn't matter.
         let _ = send_refusal(&connection, refusal);
@@ -305,9 +309,32 @@ impl Server<'_> {
         }
     }
 
-    fn held_by(&self, role: Role, uid: u32) -> usize {
-        let held = |peer: &&Peer| (peer.client.role(), peer.client.uid()) == (role, uid);
-        self.peers.iter().filter(held).count()
+    /// The limit that keeps a client from connecting.
+    fn limit(&self, new: &Client) -> Option<usize> {
+        let held = |by: &dyn Fn(&Client) -> bool| {
+            let peers = self.peers.iter().map(|peer| &peer.client);
+            let peers = peers.filter(|client| client.role() == new.role() && by(client));
+            peers.count()
+        };
+        let is_member = |client: &Client| client.admitted == Admitted::ByGroup;
+        if held(&|client| client.uid() == new.uid()) == CONNECTIONS_PER_USER {
+            Some(CONNECTIONS_PER_USER)
+        } else if is_member(new) && held(&is_member) == CONNECTIONS_OF_MEMBERS {
+            Some(CONNECTIONS_OF_MEMBERS)
+        } else {
+            None
+        }
+    }
+}
+
+/// What somebody learns whom the role doesn't admit.
+fn refusal_of(role: Role, uid: u32, why: Stranger) -> Refusal {
+    match why {
+        Stranger::Hidden => Refusal::HiddenUser { uid },
+        Stranger::NotNamed | Stranger::TooManyGroups => Refusal::NotPermitted {
+            request: RequestKind::Hello,
+            role,
+        },
     }
 }
 

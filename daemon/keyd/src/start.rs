@@ -12,6 +12,7 @@ use softsim_keyd_proto::{Enforcement, KekSource, KeyMemory, Overwrites, Role};
 use softsim_sandbox::file_system::{self, FileSystem};
 use softsim_sandbox::landlock::{PathAccess, PathRule};
 use softsim_sandbox::notify::{Notify, Watchdog};
+use softsim_sandbox::peer::Overflow;
 use softsim_sandbox::seqpacket::Listener;
 use softsim_sandbox::{clock, exit_status, inherited, landlock, log, memory, process, seccomp};
 
@@ -22,9 +23,9 @@ use crate::args::{
 };
 use crate::event::Event;
 use crate::keyd::{Keyd, Service};
-use crate::roles::{self, PerRole};
+use crate::roles;
 use crate::serve::{self, ServeError};
-use crate::users::{self, UsersError};
+use crate::users::{self, Users, UsersError};
 use crate::vault::{Anchor, AnchorFile, FileStorage, Kek, KekError, KekInput, OpenError, Vault};
 
 /// The heap that the program starts with, in octets.
@@ -177,7 +178,8 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
         None => {}
     }
     // This comes first, because inherited descriptors are known by their numbers only.
-    let users = users::of(&settings, process::uid(), overflow_uid()).map_err(StartError::Users)?;
+    let users = users::of(&settings, process::uid(), Overflow::of_this_system());
+    let users = users.map_err(StartError::Users)?;
     let listeners = listeners(&settings, &users)?;
     let notify = Notify::from_env().map_err(StartError::Notify)?;
     let mut input = None;
@@ -232,14 +234,14 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
         Event::KeepsOldOctets(file_system).log();
     }
     for (role, _) in &listeners {
-        if users[*role].is_empty() {
+        if users.admit_nobody(*role) {
             Event::RoleWithoutUsers(*role).log();
         }
     }
     let service = Service {
         enforcement,
         policies: roles::COMPILED,
-        uids: users,
+        users,
         afs: settings.afs,
         realtime: clock::realtime,
     };
@@ -271,25 +273,14 @@ fn overwrites(file_system: FileSystem) -> Overwrites {
     }
 }
 
-/// The uid that the kernel shows for every user that has no number in this user namespace.
-fn overflow_uid() -> u32 {
-    const USUAL: u32 = 65534;
-    let shown = fs::read_to_string("/proc/sys/kernel/overflowuid");
-    let uid = shown.ok().and_then(|shown| shown.trim().parse().ok());
-    uid.unwrap_or(USUAL)
-}
-
 /// Takes the inherited sockets, and opens the others.
-fn listeners(
-    settings: &Settings,
-    users: &PerRole<Vec<u32>>,
-) -> Result<Vec<(Role, Listener)>, StartError> {
+fn listeners(settings: &Settings, users: &Users) -> Result<Vec<(Role, Listener)>, StartError> {
     let mut listeners = Vec::with_capacity(Role::ALL.len());
     let inherited = Role::ALL.map(|role| (role, inherited::named(role.name())));
     for (role, inherited) in inherited {
         let listener = match (inherited, &settings.sockets[role]) {
             (Some(socket), _) => Listener::from_inherited(socket),
-            (None, Some(path)) => Listener::bind(path, socket_mode(&users[role])),
+            (None, Some(path)) => Listener::bind(path, socket_mode(users, role)),
             (None, None) => continue,
         };
         listeners.push((
@@ -307,12 +298,13 @@ fn listeners(
     Ok(listeners)
 }
 
-/// The mode of a socket. It is open to a group only if its list names users other than keyd's own
+/// The mode of a socket. It is open to a group only if the role admits others than keyd's own user
 /// and root. The group is keyd's, or that of the socket's folder if that has the set-group-ID bit.
-/// SO_PEERCRED shows which user connects.
-fn socket_mode(users: &[u32]) -> u32 {
+/// SO_PEERCRED and SO_PEERGROUPS show who connects.
+fn socket_mode(users: &Users, role: Role) -> u32 {
     let keyds_uid = process::uid();
-    if users.iter().all(|&uid| uid == keyds_uid || uid == 0) {
+    let mut uids = users.uids[role].iter();
+    if users.groups[role].is_empty() && uids.all(|&uid| uid == keyds_uid || uid == 0) {
         0o600
     } else {
         0o660

@@ -10,7 +10,7 @@ use softsim_keyd_proto::{
     MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role, decode_answer, encode_request,
 };
 use softsim_sandbox::{process, seqpacket};
-use softsim_testkit::host::{Host, closes, receive};
+use softsim_testkit::host::{Host, Running, as_user, closes, receive};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_softsim-keyd");
 
@@ -36,7 +36,7 @@ fn hello(connection: &seqpacket::Connection, version: u16) -> Result<Role, Refus
 fn a_role_whose_users_are_not_named_admits_nobody_and_says_so() {
     let host = Host::new(PROGRAM)
         .with_users_apart()
-        .with("--network-uid=4242");
+        .with("--network-user=4242");
     let running = host.start();
     for role in [Role::Network, Role::App, Role::Supplicant] {
         let refused = host.raw(role);
@@ -76,12 +76,16 @@ fn user_has_one_role_unless_same_user_is_given() {
     let own = process::uid();
     let overflow = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap();
     for (flag, why) in [
-        (format!("--network-uid={own}"), "the role network"),
-        ("--app-uid=0".to_owned(), "the role app"),
-        ("--supplicant-uid=0".to_owned(), "the role supplicant"),
-        (format!("--app-uid={}", overflow.trim()), "tell apart"),
-        (format!("--admin-uid={}", overflow.trim()), "tell apart"),
-        ("--app-af=4242=af.example".to_owned(), "--app-uid, got 4242"),
+        (format!("--network-user={own}"), "the role network"),
+        ("--app-user=0".to_owned(), "the role app"),
+        ("--supplicant-user=0".to_owned(), "the role supplicant"),
+        (format!("--app-user={}", overflow.trim()), "tell apart"),
+        (format!("--admin-user={}", overflow.trim()), "tell apart"),
+        (
+            "--app-af=4242=af.example".to_owned(),
+            "administrator, got 4242",
+        ),
+        ("--app-group=nobody-at-all".to_owned(), "got nobody-at-all"),
     ] {
         let refused = Host::new(PROGRAM).with_users_apart().with(&flag).refused();
         let said = String::from_utf8_lossy(&refused.stderr).into_owned();
@@ -89,10 +93,129 @@ fn user_has_one_role_unless_same_user_is_given() {
         assert!(said.contains(why), "{flag}: {said}");
     }
     let host = Host::new(PROGRAM)
-        .with("--app-uid=0")
-        .with(format!("--app-uid={own}"));
+        .with("--app-user=0")
+        .with(format!("--app-user={own}"));
     let _running = host.start();
     assert_eq!(hello(&host.raw(Role::App), PROTOCOL_VERSION), Ok(Role::App));
+}
+
+/// The groups in the tests, which no file names.
+const ADMINISTRATORS: u32 = 4300;
+const APPLICATIONS: u32 = 4301;
+
+/// keyd with these groups, whose folder every user can enter.
+fn host_with_groups() -> Host {
+    let host = Host::new(PROGRAM)
+        .with_users_apart()
+        .with(format!("--admin-group={ADMINISTRATORS}"))
+        .with(format!("--app-group={APPLICATIONS}"))
+        .with("--app-user=4242");
+    fs::set_permissions(host.path(""), Permissions::from_mode(0o755)).unwrap();
+    host
+}
+
+/// Starts keyd, and opens its sockets to everybody, so that only keyd judges.
+fn start_open(host: &Host) -> Running {
+    let running = host.start();
+    for role in Role::ALL {
+        let everybody = Permissions::from_mode(0o666);
+        fs::set_permissions(host.path(role.name()), everybody).unwrap();
+    }
+    running
+}
+
+#[test]
+fn a_member_of_a_roles_group_may_connect_unless_it_administers() {
+    if process::uid() != 0 {
+        // Nobody else can take groups.
+        return;
+    }
+    let host = host_with_groups();
+    let running = start_open(&host);
+    let assert_judged = |role, uid, groups: &[u32], admitted| {
+        let connection = as_user(uid, groups, || host.raw(role));
+        let answer = match admitted {
+            true => hello(&connection, PROTOCOL_VERSION),
+            // keyd leaves at once, and forgets what was sent.
+            false => decode_answer::<Hello>(&receive(&connection))
+                .unwrap()
+                .map(|answer| answer.role),
+        };
+        let expected = match admitted {
+            true => Ok(role),
+            false => Err(not_permitted(role)),
+        };
+        assert_eq!(answer, expected, "{role} {uid} {groups:?}");
+    };
+    // Of 64 groups, each is seen.
+    let mut many: Vec<_> = (5000..5063).chain([APPLICATIONS]).collect();
+    for (role, uid, groups, admitted) in [
+        (Role::App, 4243, &[9, APPLICATIONS][..], true),
+        (Role::App, APPLICATIONS, &[], true),
+        (Role::App, 4243, &[9], false),
+        (Role::App, 4243, &[ADMINISTRATORS, APPLICATIONS], false),
+        (Role::App, 4242, &[ADMINISTRATORS], false),
+        (Role::App, 4242, &[], true),
+        (Role::App, 0, &[APPLICATIONS], false),
+        (Role::Admin, 4243, &[ADMINISTRATORS], true),
+        (Role::Admin, 4243, &[APPLICATIONS], false),
+        (Role::Network, 4243, &[APPLICATIONS], false),
+        (Role::App, 4243, &many, true),
+    ] {
+        assert_judged(role, uid, groups, admitted);
+    }
+    assert_eq!(host.status().counters.unwrap().refused_users, 6);
+    drop(running);
+    many.push(9);
+    let running = start_open(&host);
+    assert_judged(Role::App, 4243, &many, false);
+    assert_judged(Role::App, 4242, &many, true);
+    assert_eq!(host.status().counters.unwrap().refused_users, 1);
+    let said = running.kill();
+    let line = "last uid 4243 to the role app, which is in more than 64 groups, so that none of them counts";
+    assert!(said.contains(line), "{said}");
+}
+
+#[test]
+fn a_hidden_user_learns_of_private_users() {
+    if process::uid() != 0 {
+        // Nobody else can be another user.
+        return;
+    }
+    let overflow = fs::read_to_string("/proc/sys/kernel/overflowuid").unwrap();
+    let uid = overflow.trim().parse().unwrap();
+    let host = host_with_groups();
+    let running = start_open(&host);
+    let answer = as_user(uid, &[APPLICATIONS], || receive(&host.raw(Role::App)));
+    let refusal = decode_answer::<Hello>(&answer).unwrap().unwrap_err();
+    assert_eq!(refusal, Refusal::HiddenUser { uid });
+    assert!(refusal.to_string().contains("PrivateUsers=yes"));
+    assert_eq!(host.status().counters.unwrap().refused_users, 1);
+    let said = running.kill();
+    assert!(said.contains("PrivateUsers=yes"), "{said}");
+}
+
+#[test]
+fn members_of_a_group_share_a_number_of_connections_and_leave_room_for_others() {
+    if process::uid() != 0 {
+        // Nobody else can take groups.
+        return;
+    }
+    let host = host_with_groups();
+    let _running = start_open(&host);
+    let connect = |uid, groups: &[u32]| as_user(uid, groups, || host.raw(Role::App));
+    let of_members: Vec<_> = (5000..5032)
+        .map(|uid| {
+            let connection = connect(uid, &[APPLICATIONS]);
+            assert_eq!(hello(&connection, PROTOCOL_VERSION), Ok(Role::App));
+            connection
+        })
+        .collect();
+    let limit = of_members.len() as u8;
+    let answer = receive(&connect(5032, &[APPLICATIONS]));
+    let refusal = decode_answer::<Hello>(&answer).unwrap().unwrap_err();
+    assert_eq!(refusal, Refusal::TooManyConnections { limit });
+    assert_eq!(hello(&connect(4242, &[]), PROTOCOL_VERSION), Ok(Role::App));
 }
 
 #[test]
@@ -105,7 +228,8 @@ fn a_socket_is_open_to_its_folders_group_only_where_others_are_on_the_list() {
     };
     let host = Host::new(PROGRAM)
         .with_users_apart()
-        .with("--network-uid=4242");
+        .with("--network-user=4242")
+        .with("--supplicant-group=4242");
     chown(host.path(""), None, Some(group)).unwrap();
     fs::set_permissions(host.path(""), Permissions::from_mode(0o2750)).unwrap();
     let _running = host.start();
@@ -113,6 +237,7 @@ fn a_socket_is_open_to_its_folders_group_only_where_others_are_on_the_list() {
         (Role::Network, 0o660),
         (Role::Admin, 0o600),
         (Role::App, 0o600),
+        (Role::Supplicant, 0o660),
     ] {
         let socket = fs::metadata(host.path(role.name())).unwrap();
         assert_eq!(socket.mode() & 0o777, mode, "{role}");

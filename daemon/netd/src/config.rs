@@ -10,6 +10,7 @@ use softsim_sandbox::regular_file;
 use toml::Table;
 
 use crate::access::settings::{MAX_ACCESSES, Settings, Taken};
+use crate::callers::Name;
 use crate::checks::{Finding, Kind, Place};
 use crate::dtls::Trust;
 use crate::fields::{Document, Fields, Section};
@@ -30,7 +31,10 @@ pub(crate) struct Config {
     pub(crate) endpoint: Option<String>,
     /// The users that the control socket serves, besides root and netd's own user.
     #[serde(default)]
-    pub(crate) control_uids: Vec<u32>,
+    pub(crate) control_users: Vec<Name>,
+    /// The groups whose members it serves.
+    #[serde(default)]
+    pub(crate) control_groups: Vec<Name>,
     /// What netd does if the kernel can't confine it.
     #[serde(default)]
     pub(crate) sandbox: Sandbox,
@@ -320,8 +324,8 @@ mod tests {
                 "line 4, sandbox: expected `require` or `off`, got `maybe`",
             ),
             (
-                "control_uids = [\n1,\n'x']\n",
-                "line 6, control_uids: expected a whole number, got string \"x\"",
+                "control_users = [\n1,\ntrue]\n",
+                "line 6, control_users: expected a name or a number, got boolean `true`",
             ),
             (
                 "[bootstrap]\nuri = 'coaps://x'\n",

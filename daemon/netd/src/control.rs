@@ -15,8 +15,9 @@ use socket2::{SockRef, Type};
 use softsim_client::netd::{
     Accesses, Bootstrap, Command, EapTest, Event, Failure, MAX_LINE, RadiusSecret, Report, Status,
 };
+use softsim_sandbox::clock;
+use softsim_sandbox::peer::Peer;
 use softsim_sandbox::tally::{Tally, Unreported};
-use softsim_sandbox::{clock, process};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{ReadHalf, WriteHalf};
 use tokio::net::{UnixListener, UnixStream};
@@ -26,6 +27,7 @@ use zeroize::Zeroizing;
 
 use crate::access::status::{self, EventKind};
 use crate::access::{self, Order, single_authentication};
+use crate::callers::Callers;
 use crate::keyd::Keyd;
 use crate::keyd::presence::{Presence, served};
 use crate::lwm2m::{Request, Snapshot};
@@ -105,8 +107,8 @@ fn remove_socket(path: &Path) -> io::Result<()> {
 /// Everything that the commands need.
 #[derive(Debug)]
 pub(crate) struct Control {
-    /// The users to serve, besides root and netd's own user.
-    pub(crate) uids: Vec<u32>,
+    /// Whom to serve.
+    pub(crate) callers: Callers,
     /// The requests to the LwM2M task.
     pub(crate) lwm2m: mpsc::Sender<Request>,
     /// The state of the LwM2M task.
@@ -143,11 +145,10 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> Infallibl
             tracing::warn!(%error, "no control connection can be taken");
             sleep(ACCEPT_PAUSE).await;
         }
-        if let Some(Ok((stream, uid))) = accepted {
-            if uid != 0 && uid != process::uid() && !control.uids.contains(&uid) {
-                refused_users.add(uid);
-                let reason =
-                    format!("expected root, netd's user or one of control_uids, got uid {uid}");
+        if let Some(Ok((stream, peer))) = accepted {
+            let uid = peer.uid;
+            if let Some(reason) = control.callers.refusal(peer, &stream) {
+                refused_users.add(reason.clone());
                 refuse(stream, Fault::new(Failure::Refused, reason));
             } else if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                 let control = Arc::clone(&control);
@@ -178,10 +179,10 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> Infallibl
 }
 
 /// A connection, and the user who made it.
-async fn accept(listener: &UnixListener) -> io::Result<(UnixStream, u32)> {
+async fn accept(listener: &UnixListener) -> io::Result<(UnixStream, Peer)> {
     let (stream, _) = listener.accept().await?;
-    let uid = stream.peer_cred()?.uid();
-    Ok((stream, uid))
+    let peer = Peer::of(&stream)?;
+    Ok((stream, peer))
 }
 
 /// Sends the reason for a refusal, if the socket has room for it.

@@ -30,6 +30,7 @@ mod accounts;
 pub mod args;
 mod async_socket;
 mod backoff;
+mod callers;
 pub mod checks;
 mod claim;
 mod config;

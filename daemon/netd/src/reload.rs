@@ -28,12 +28,13 @@ use crate::log;
 use crate::lwm2m::Request;
 
 /// The fields that a running netd can't change.
-const FIXED: [&str; 6] = [
+const FIXED: [&str; 7] = [
     "keyd_socket",
     "control_socket",
     "state_dir",
     "endpoint",
-    "control_uids",
+    "control_users",
+    "control_groups",
     "sandbox",
 ];
 

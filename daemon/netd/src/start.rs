@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use crate::access::prepare::{PrepareError, PreparedAccess};
 use crate::access::{Accesses, Fatal as AccessFatal};
 use crate::accounts::{Committed, Store};
+use crate::callers::Callers;
 use crate::checks::{Finding, certificates};
 use crate::claim::{Claim, ClaimError};
 use crate::config::{BootstrapServer, Config, Sandbox};
@@ -137,6 +138,7 @@ struct Opened {
     bootstrap: Option<BootstrapServer>,
     store: Store,
     control: StdUnixListener,
+    callers: Callers,
 }
 
 /// Runs until a signal or an error. The end of keyd is none: netd waits until it serves again. The
@@ -248,6 +250,7 @@ fn open(config: &mut Config, file: &Path, control: Option<OwnedFd>) -> Result<Op
         bootstrap,
         store,
         control,
+        callers: Callers::of(config).0,
     })
 }
 
@@ -300,7 +303,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         lwm2m: requests.clone(),
     };
     let control = Control {
-        uids: config.control_uids.clone(),
+        callers: opened.callers,
         lwm2m: requests,
         snapshot: watcher,
         keyd: serving,

@@ -107,11 +107,11 @@ impl From<keyd::Error> for Failure {
                 &source,
                 message,
                 "softsim-keyd",
-                "--admin-uid",
+                ["--admin-user", "--admin-group"],
                 "SOFTSIM_ADMIN_SOCKET names another socket",
             ),
             keyd::Error::Closed => Self::new(UNAVAILABLE, message).advise(
-                "softsim-keyd ended, or doesn't serve this user (--admin-uid): its log says which",
+                "softsim-keyd ended, or doesn't serve this user (--admin-user, --admin-group): its log says which",
             ),
             keyd::Error::TimedOut { .. } => Self::new(UNAVAILABLE, message),
             keyd::Error::Socket(_) => Self::new(IO, message),
@@ -159,7 +159,7 @@ impl From<netd::Error> for Failure {
                 &source,
                 message,
                 "softsim-netd",
-                "control_uids in its configuration",
+                ["control_users", "control_groups"],
                 "SOFTSIM_NETD_SOCKET names another socket",
             ),
             netd::Error::Closed => Self::new(UNAVAILABLE, message)
@@ -185,19 +185,19 @@ pub fn status_of(failure: NetdFailure) -> u8 {
     }
 }
 
-/// `users` is the setting that names the users of the daemon.
+/// `users` and `groups` are the settings that name the users of the daemon.
 fn unreachable_socket(
     error: &io::Error,
     message: String,
     daemon: &str,
-    users: &str,
+    [users, groups]: [&str; 2],
     variable: &str,
 ) -> Failure {
     let failure = Failure::new(UNAVAILABLE, message);
     match error.kind() {
         io::ErrorKind::PermissionDenied => failure.advise(format!(
-            "run it as root or as the user of {daemon}; another user must be named by {users}, and be in the socket's \
-             group, which isn't enough by itself"
+            "run it as root or as the user of {daemon}; another user must be one of {users} or a member of one of \
+             {groups}, and the mode of the socket's file must let it in"
         )),
         _ => failure.advise(format!("is {daemon} running? {variable}")),
     }
@@ -207,19 +207,20 @@ fn unreachable_socket(
 mod tests {
     use super::*;
 
-    /// The kernel compares the socket's mode, the daemon the user's number: the group alone helps
-    /// nobody.
+    /// The kernel compares the socket's mode, the daemon its settings.
     #[test]
-    fn a_user_without_permission_learns_which_setting_names_users() {
+    fn a_user_without_permission_learns_which_settings_name_users() {
         let denied = || io::ErrorKind::PermissionDenied.into();
         let (path, source) = ("admin.sock".into(), denied());
         let keyd = Failure::from(keyd::Error::Connect { path, source });
         let (path, source) = ("netd.sock".into(), denied());
         let netd = Failure::from(netd::Error::Connect { path, source });
-        for (failure, setting) in [(keyd, "--admin-uid"), (netd, "control_uids")] {
+        for (failure, settings) in [
+            (keyd, "--admin-user or a member of one of --admin-group"),
+            (netd, "control_users or a member of one of control_groups"),
+        ] {
             let hint = failure.hint.unwrap_or_default();
-            assert!(hint.contains(setting), "{hint}");
-            assert!(hint.contains("isn't enough by itself"), "{hint}");
+            assert!(hint.contains(settings), "{hint}");
         }
     }
 }

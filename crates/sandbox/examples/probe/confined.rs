@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use softsim_sandbox::landlock::{self, PathAccess, PathRule};
 use softsim_sandbox::notify::Notify;
+use softsim_sandbox::peer::Membership;
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seccomp::{self, Filter};
 use softsim_sandbox::seqpacket::{Connection, Listener, Received};
@@ -41,6 +42,7 @@ pub(crate) fn serve(install: impl FnOnce()) {
     assert!(entries[0].ready());
     let server = listener.accept().expect("no error").expect("a connection");
     assert_eq!(server.peer_uid(), uid);
+    assert_eq!(server.peer_is_in(&[u32::MAX]), Membership::Stranger);
     let mut request = [0; 64];
     assert_eq!(
         server.receive(&mut request).expect("a request"),

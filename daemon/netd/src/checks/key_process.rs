@@ -54,7 +54,7 @@ fn unreachable(config: &Config, path: &Path, error: &Error) -> Finding {
         Finding::error(kind, place.clone(), problem)
     };
     let not_running = "start softsim-keyd, or give the path of its --network";
-    let other_user = "softsim-keyd's --network-uid says whom it serves, and the socket's group who may connect: run softsim-netd as such a user";
+    let other_user = "softsim-keyd's --network-user and --network-group say whom it serves, and the socket's group who may connect: run softsim-netd as such a user";
     match error {
         Error::Connect { source, .. } => match source.kind() {
             ErrorKind::NotFound => {

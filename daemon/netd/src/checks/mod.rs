@@ -20,6 +20,7 @@ use softsim_sandbox::{exit_status, process};
 
 pub use self::finding::{Finding, Kind, Line, Place, Severity};
 use crate::access::prepare;
+use crate::callers::Callers;
 use crate::config::{Config, Sandbox};
 use crate::connector::process::shared_folder;
 use crate::files::Files;
@@ -57,6 +58,7 @@ fn around(config: &Config, file: &Path) -> Vec<Finding> {
     };
     findings.extend(certificates::check(config, keyd));
     findings.extend(folder_of_control_socket(config));
+    findings.extend(Callers::of(config).1);
     if config.sandbox == Sandbox::Off {
         let problem = "softsim-netd runs unconfined, which is for debugging";
         let place = config.section.place("sandbox");
