@@ -42,7 +42,7 @@ put 644 "$UNITDIR" systemd/*.service systemd/*.socket
 put 644 "$PREFIX/lib/sysusers.d" systemd/sysusers.d/softsim.conf
 put 644 "$PREFIX/lib/tmpfiles.d" systemd/tmpfiles.d/softsim.conf
 put 644 "$PREFIX/lib/systemd/system-preset" systemd/system-preset/90-softsim.preset
-for file in softsim/keyd.conf softsim/netd.toml default/softsim-bridge default/softsim-anchord; do
+for file in softsim/keyd.conf softsim/netd.toml softsim/bridge.conf softsim/anchord.conf; do
     configuration "$file"
 done
 if [ "$PREFIX" != /usr ]; then

@@ -100,18 +100,6 @@ impl Machine {
         succeed(program("chroot", &[]).arg(self.root()).args(arguments))
     }
 
-    /// The id of one of the machine's users.
-    pub(super) fn uid(&self, user: &str) -> Result<String> {
-        let users = self.root().join("etc/passwd");
-        let text = at(&users, fs::read_to_string(&users))?;
-        let line = text
-            .lines()
-            .find(|line| line.starts_with(&format!("{user}:")));
-        let uid = line.and_then(|line| line.split(':').nth(2));
-        uid.map(str::to_owned)
-            .ok_or(format!("the machine has no user {user}"))
-    }
-
     /// Starts systemd, and waits until it is up.
     pub(super) fn boot(&mut self) -> Result<()> {
         let mut command = program(

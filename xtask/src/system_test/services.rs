@@ -33,15 +33,9 @@ pub(super) fn run(programs: &Path) -> Result<()> {
         let path = format!("etc/systemd/system/{service}.service.d/watchdog.conf");
         machine.write(&path, WATCHDOG)?;
     }
-    let users = format!(
-        "SOFTSIM_KEYD_UIDS=--network-uid {} --supplicant-uid {}\n",
-        machine.uid("softsim-netd")?,
-        machine.uid("softsim-bridge")?
-    );
-    machine.write("etc/default/softsim-keyd.uids", &users)?;
     machine.write(
-        "etc/default/softsim-bridge",
-        "SOFTSIM_BRIDGE_CONTROLS=--control /run/wpa_supplicant/wlan0\n",
+        "etc/softsim/bridge.conf",
+        "--control /run/wpa_supplicant/wlan0\n",
     )?;
     let enable = ["systemctl", "enable", "--quiet"];
     machine.inside_tree(&[&enable[..], &UNITS].concat())?;
@@ -145,10 +139,6 @@ fn audit(machine: &Machine) -> Result<()> {
 
 /// softsim-anchord, which is off by default, starts under its unit as far as it can without a TPM.
 fn anchord_without_a_tpm(machine: &mut Machine) -> Result<()> {
-    machine.write(
-        "etc/default/softsim-anchord",
-        "SOFTSIM_ANCHORD_OPTIONS=--user 1\n",
-    )?;
     let units = ["softsim-anchord.service", "softsim-anchord.socket"];
     machine.run(&["systemctl", "start", units[1]])?;
     // It fails, which is waited for below.
