@@ -416,8 +416,8 @@ mod tests {
         assert!(of_line(&path("full")).is_ok());
         for (name, reason) in [
             ("missing", "No such file or directory (os error 2)"),
-            ("", "expected a regular file"),
-            ("pipe", "expected a regular file"),
+            ("", "expected a regular file, got a directory"),
+            ("pipe", "expected a regular file, got a named pipe"),
             ("long", "expected at most 32768 octets, got more"),
         ] {
             let got = of_line(&path(name)).unwrap_err().to_string();

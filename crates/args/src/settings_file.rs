@@ -1,18 +1,15 @@
 //! Settings files, each of whose lines is one argument.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::OpenOptions;
 use std::io::{self, Read};
 use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::OpenOptionsExt;
+
+use softsim_sandbox::regular_file;
 
 use crate::{ArgsError, Asked, Flag, Value, lossy};
 
 /// The limit on the length of a file, in octets.
 const MAX_LENGTH: u64 = 32 << 10;
-
-/// O_NONBLOCK of Linux. Without it, opening a pipe waits for a writer.
-const NONBLOCK: i32 = 0o4000;
 
 /// Gives the flags of a settings file to `take`. The file can't name another one.
 pub(crate) fn read<F: Flag>(
@@ -38,20 +35,13 @@ pub(crate) fn read<F: Flag>(
 }
 
 fn text(path: &OsStr) -> io::Result<Vec<u8>> {
-    let invalid = |expected: String| io::Error::new(io::ErrorKind::InvalidInput, expected);
-    let file = OpenOptions::new()
-        .read(true)
-        .custom_flags(NONBLOCK)
-        .open(path)?;
-    let metadata = file.metadata()?;
-    if !metadata.is_file() {
-        return Err(invalid("expected a regular file".into()));
-    }
-    let mut text = Vec::with_capacity(metadata.len().min(MAX_LENGTH) as usize + 1);
+    let file = regular_file::open(path.as_ref())?;
+    let length = file.metadata()?.len().min(MAX_LENGTH);
+    let mut text = Vec::with_capacity(length as usize + 1);
     file.take(MAX_LENGTH + 1).read_to_end(&mut text)?;
     if text.len() as u64 > MAX_LENGTH {
         let expected = format!("expected at most {MAX_LENGTH} octets, got more");
-        return Err(invalid(expected));
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, expected));
     }
     Ok(text)
 }

@@ -2,9 +2,10 @@
 //! asked, because keyd is linked statically.
 
 use std::ffi::OsStr;
-use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
+
+use crate::regular_file;
 
 /// The limit on the length of a line, in octets. Lines of large groups are long.
 const MAX_LINE: usize = 32 << 10;
@@ -102,7 +103,7 @@ impl Database {
 
     /// The number in the first line with this name.
     fn find(&self, path: &Path, name: &[u8]) -> io::Result<Option<u32>> {
-        let mut file = BufReader::new(File::open(path)?);
+        let mut file = BufReader::new(regular_file::open(path)?);
         let mut line = Vec::new();
         let mut place = 0;
         loop {

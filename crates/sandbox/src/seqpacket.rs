@@ -274,9 +274,14 @@ fn remove_abandoned(path: &Path) -> io::Result<()> {
     if abandoned {
         std::fs::remove_file(path)
     } else {
-        Err(io::Error::new(
-            io::ErrorKind::AddrInUse,
-            "the path is taken by a live socket or another file",
-        ))
+        Err(taken())
     }
+}
+
+/// The error of [`Listener::bind`] where a live socket or another file is.
+pub fn taken() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::AddrInUse,
+        "the path is taken by a live socket or another file",
+    )
 }

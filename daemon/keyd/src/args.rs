@@ -51,6 +51,8 @@ was used, deleted or distrusted since that copy was made comes back.
   --sandbox=require|off   whether keyd may run unconfined [require]
   --key-memory=best|require
                           whether keyd may run without secret memory [best]
+  --check                 say what a start would find right and wrong, change nothing, and end with the
+                          exit status that the start would have
   --allow-test-profiles   keyd accepts profiles whose algorithm set protects nothing
   -h, --help, -V, --version
 
@@ -73,7 +75,6 @@ const MAX_AFS: usize = 64;
 
 /// The task that the command line gives.
 #[derive(Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "there is one of them")]
 pub enum Task {
     /// Print [`HELP`].
     Help,
@@ -81,6 +82,8 @@ pub enum Task {
     Version,
     /// Serve, or do one thing to the vault.
     Run(Settings),
+    /// Say what serving would find right and wrong.
+    Check(Settings),
 }
 
 /// What a run does to the vault instead of serving.
@@ -173,13 +176,13 @@ pub fn parse<'a>(args: impl Iterator<Item = &'a [u8]>) -> Result<Task, ArgsError
     match read(args, |flag, value| given.take(flag, value))? {
         Asked::Help => Ok(Task::Help),
         Asked::Version => Ok(Task::Version),
-        Asked::Run => given.settings().map(Task::Run),
+        Asked::Run => given.task(),
     }
 }
 
 /// Which of the vault's keys a flag names.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Key {
+pub(crate) enum Key {
     /// The key that the vault is under.
     Current,
     /// The key that the vault is put under, by a run that rekeys it.
@@ -199,6 +202,7 @@ enum Flag {
     SameUser,
     AppAf,
     AcceptVault,
+    Check,
     AnchorFile,
     AnchorSocket,
     AnchorInterval,
@@ -236,6 +240,7 @@ impl softsim_args::Flag for Flag {
         Self::SameUser,
         Self::AppAf,
         Self::AcceptVault,
+        Self::Check,
         Self::AnchorFile,
         Self::AnchorSocket,
         Self::AnchorInterval,
@@ -274,6 +279,7 @@ impl softsim_args::Flag for Flag {
             Self::SameUser => "--same-user",
             Self::AppAf => "--app-af",
             Self::AcceptVault => "--accept-vault",
+            Self::Check => "--check",
             Self::AnchorFile => "--anchor-file",
             Self::AnchorSocket => "--anchor-socket",
             Self::AnchorInterval => "--anchor-interval",
@@ -284,6 +290,19 @@ impl softsim_args::Flag for Flag {
             Self::IdentityPatience => "--identity-patience",
             Self::TestProfiles => "--allow-test-profiles",
         }
+    }
+}
+
+impl KekChoice {
+    /// The flag that chooses it.
+    pub(crate) fn flag(&self, key: Key) -> &'static str {
+        let flag = match self {
+            Self::File(_) => Flag::KekFile(key),
+            Self::Credential(_) => Flag::KekCredential(key),
+            Self::StandardInput => Flag::KekStdin(key),
+            Self::Development => Flag::DevelopmentKey(key),
+        };
+        flag.name()
     }
 }
 
@@ -304,6 +323,7 @@ struct Given {
     kek: Option<(Flag, KekChoice)>,
     new_kek: Option<(Flag, KekChoice)>,
     accept_vault: bool,
+    check: bool,
     test_profiles: bool,
     same_user: bool,
     sockets: PerRole<Option<PathBuf>>,
@@ -327,6 +347,7 @@ impl Given {
             Flag::TestProfiles => Some(&mut self.test_profiles),
             Flag::SameUser => Some(&mut self.same_user),
             Flag::AcceptVault => Some(&mut self.accept_vault),
+            Flag::Check => Some(&mut self.check),
             _ => None,
         }
     }
@@ -413,7 +434,8 @@ impl Given {
             | Flag::DevelopmentKey(_)
             | Flag::TestProfiles
             | Flag::SameUser
-            | Flag::AcceptVault => Ok(()),
+            | Flag::AcceptVault
+            | Flag::Check => Ok(()),
         }
     }
 
@@ -447,11 +469,22 @@ impl Given {
             (Some(once), None) | (None, Some(once)) => once,
             (None, None) => return Ok(None),
         };
+        if self.check {
+            return Err(ArgsError::Both(Flag::Check.name(), flag.name()));
+        }
         let mut roles = Role::ALL.into_iter();
         match roles.find(|role| self.sockets[*role].is_some()) {
             Some(role) => Err(ArgsError::Both(flag.name(), Flag::Socket(role).name())),
             None => Ok(Some(once)),
         }
+    }
+
+    fn task(self) -> Result<Task, ArgsError> {
+        let task = match self.check {
+            true => Task::Check,
+            false => Task::Run,
+        };
+        self.settings().map(task)
     }
 
     fn settings(mut self) -> Result<Settings, ArgsError> {
@@ -659,6 +692,10 @@ mod tests {
             (
                 "--state s --kek-stdin --anchor-file f --accept-vault --new-kek-file k",
                 "expected --accept-vault or --new-kek-file, got both",
+            ),
+            (
+                "--state s --kek-stdin --check --new-kek-stdin",
+                "expected --check or --new-kek-stdin, got both",
             ),
             (
                 "--state s --kek-stdin --accept-vault",

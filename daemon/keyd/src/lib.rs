@@ -19,6 +19,7 @@ mod anchor_socket;
 mod application;
 pub mod args;
 mod certificate;
+mod check;
 mod command;
 mod device;
 mod dispatch;

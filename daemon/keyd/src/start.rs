@@ -18,15 +18,15 @@ use softsim_sandbox::{clock, exit_status, inherited, landlock, log, memory, proc
 
 use crate::anchor_socket::AnchorSocket;
 use crate::args::{
-    self, AnchorChoice, ArgsError, DEFAULT_CAPACITY, KekChoice, KeyMemoryPolicy, Once, Sandbox,
-    Settings, Task,
+    self, AnchorChoice, ArgsError, DEFAULT_CAPACITY, KekChoice, Key, KeyMemoryPolicy, Once,
+    Sandbox, Settings, Task,
 };
 use crate::event::Event;
 use crate::keyd::{Keyd, Service};
-use crate::roles;
 use crate::serve::{self, ServeError};
 use crate::users::{self, Users, UsersError};
 use crate::vault::{Anchor, AnchorFile, FileStorage, Kek, KekError, KekInput, OpenError, Vault};
+use crate::{check, roles};
 
 /// The heap that the program starts with, in octets.
 pub const HEAP: usize = 128 << 10;
@@ -51,7 +51,7 @@ fn end(error: &StartError) -> ! {
 
 /// Why keyd didn't start, or why it ended.
 #[derive(Debug, thiserror::Error)]
-enum StartError {
+pub(crate) enum StartError {
     #[error("{0}; {usage}", usage = args::USAGE)]
     Args(ArgsError),
     #[error(
@@ -60,7 +60,7 @@ enum StartError {
     NoSocket,
     #[error("{0}")]
     Users(UsersError),
-    #[error("can't open the {role} socket{path}: {error}", path = of(.path))]
+    #[error("--{role}: can't open the {role} socket{path}: {error}", path = of(.path))]
     Socket {
         role: Role,
         /// None if it is inherited.
@@ -69,23 +69,30 @@ enum StartError {
     },
     #[error("can't reach the service manager: {0}")]
     Notify(io::Error),
-    #[error("{path}: {1}", path = .0.display())]
+    #[error("--state: {path}: {1}", path = .0.display())]
     State(PathBuf, io::Error),
     #[error(
-        "{path}: expected a directory of this user that nobody else may read or write, got mode {1:o}",
+        "--state: {path}: expected a directory of this user that nobody else may read or write, got mode {1:o}",
         path = .0.display()
     )]
     StateMode(PathBuf, u32),
-    #[error("{path}: expected a directory of uid {own}, which runs softsim-keyd, got one of uid {1}", own = process::uid(), path = .0.display())]
+    #[error("--state: {path}: expected a directory of uid {own}, which runs softsim-keyd, got one of uid {1}", own = process::uid(), path = .0.display())]
     StateOwner(PathBuf, u32),
-    #[error("{path}: expected a vault, got a directory without one", path = .0.display())]
+    #[error("--state: {path}: expected a vault, got a directory without one", path = .0.display())]
     NoVault(PathBuf),
-    #[error("{0}: {1}")]
-    Kek(&'static str, KekError),
-    #[error(fmt = vault)]
-    Vault(OpenError),
-    #[error("the anchor's socket: {0}")]
-    AnchorSocket(io::Error),
+    #[error(fmt = refused_kek)]
+    Kek {
+        setting: &'static str,
+        /// The file or the credential, if it is one.
+        path: Option<PathBuf>,
+        error: KekError,
+    },
+    #[error(fmt = refused_vault)]
+    Vault { state: PathBuf, error: OpenError },
+    #[error("--anchor-file: {path}: {error}", path = .path.display())]
+    AnchorFile { path: PathBuf, error: OpenError },
+    #[error("--anchor-socket: the anchor's socket: {path}: {error}", path = .path.display())]
+    AnchorSocket { path: PathBuf, error: io::Error },
     #[error(fmt = key_memory_missing)]
     KeyMemory(memory::KeyMemory),
     #[error("{0}; --sandbox=off runs without a sandbox")]
@@ -101,11 +108,19 @@ enum StartError {
 }
 
 impl StartError {
+    /// An error of the anchor's file.
+    pub(crate) fn anchor_file(path: &Path, error: io::Error) -> Self {
+        Self::AnchorFile {
+            path: path.to_path_buf(),
+            error: OpenError::Anchor(error),
+        }
+    }
+
     /// The exit status.
-    fn exit_status(&self) -> u8 {
+    pub(crate) fn exit_status(&self) -> u8 {
         match self {
             Self::Args(_) | Self::NoSocket | Self::Users(_) => exit_status::USAGE,
-            Self::AnchorSocket(_) => exit_status::UNAVAILABLE,
+            Self::AnchorSocket { .. } => exit_status::UNAVAILABLE,
             Self::KeyMemory(_)
             | Self::Landlock(_)
             | Self::Seccomp(_)
@@ -113,14 +128,21 @@ impl StartError {
             | Self::System(_) => exit_status::SYSTEM,
             Self::Socket { .. } | Self::State(..) | Self::Notify(_) => exit_status::CANNOT_CREATE,
             // The next start may succeed.
-            Self::Serve(_) | Self::Vault(OpenError::Io(_) | OpenError::Anchor(_)) => {
-                exit_status::IO
+            Self::Serve(_)
+            | Self::Vault {
+                error: OpenError::Io(_) | OpenError::Anchor(_),
+                ..
             }
+            | Self::AnchorFile {
+                error: OpenError::Io(_) | OpenError::Anchor(_),
+                ..
+            } => exit_status::IO,
             Self::StateMode(..)
             | Self::StateOwner(..)
             | Self::NoVault(_)
-            | Self::Kek(..)
-            | Self::Vault(_) => exit_status::CONFIGURATION,
+            | Self::Kek { .. }
+            | Self::Vault { .. }
+            | Self::AnchorFile { .. } => exit_status::CONFIGURATION,
         }
     }
 }
@@ -131,11 +153,35 @@ fn of(path: &Option<PathBuf>) -> String {
         .map_or_else(String::new, |path| format!(" {}", path.display()))
 }
 
+/// With the path, unless the error names it.
+fn refused_kek(
+    setting: &&'static str,
+    path: &Option<PathBuf>,
+    error: &KekError,
+    f: &mut fmt::Formatter<'_>,
+) -> fmt::Result {
+    match path {
+        Some(path) if !matches!(error, KekError::File(_)) => {
+            write!(f, "{setting}: {}: {error}", path.display())
+        }
+        _ => write!(f, "{setting}: {error}"),
+    }
+}
+
 /// With the advice that some errors have.
-fn vault(error: &OpenError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+fn refused_vault(state: &Path, error: &OpenError, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    write!(f, "--state: {}: {error}", state.join("vault").display())?;
     match error.advice() {
-        Some(advice) => write!(f, "vault: {error}; {advice}"),
-        None => write!(f, "vault: {error}"),
+        Some(advice) => write!(f, "; {advice}"),
+        None => Ok(()),
+    }
+}
+
+/// An error of the vault in this directory.
+fn vault_error(state: &Path) -> impl Fn(OpenError) -> StartError {
+    |error| StartError::Vault {
+        state: state.to_path_buf(),
+        error,
     }
 }
 
@@ -163,6 +209,7 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     let settings = match args::parse(args).map_err(StartError::Args)? {
         Task::Help => print(args::HELP),
         Task::Version => print(args::VERSION),
+        Task::Check(settings) => process::exit(check::run(&settings).into()),
         Task::Run(settings) => settings,
     };
     key_memory(&settings)?;
@@ -183,8 +230,8 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     let listeners = listeners(&settings, &users)?;
     let notify = Notify::from_env().map_err(StartError::Notify)?;
     let mut input = None;
-    let (kek, kek_source) = kek(&settings.kek, &mut input)?;
-    end_of(input)?;
+    let (kek, kek_source) = kek(&settings.kek, Key::Current, &mut input)?;
+    end_of(input, &settings.kek, Key::Current)?;
     let storage = storage(&settings, &kek)?;
     let file_system = storage.file_system();
     let file_system =
@@ -201,11 +248,12 @@ fn start(args: softsim_sandbox::Args) -> Result<Infallible, StartError> {
     } else {
         0
     };
-    let mut vault = Vault::open(storage, &kek).map_err(StartError::Vault)?;
+    let vault = Vault::open(storage, &kek);
+    let mut vault = vault.map_err(vault_error(&settings.state))?;
     drop(kek);
     log_damage(&vault);
     if let Some(anchor) = anchor {
-        check(&mut vault, anchor, &settings)?;
+        compare(&mut vault, anchor, &settings)?;
     }
     let seccomp_calls = if confined {
         seccomp::install(seccomp::Filter::Keyd).map_err(StartError::Seccomp)?;
@@ -312,34 +360,47 @@ fn socket_mode(users: &Users, role: Role) -> u32 {
 }
 
 /// Reads the key, and returns it with its source. Keys on standard input come one after the other.
-fn kek(choice: &KekChoice, input: &mut Option<KekInput>) -> Result<(Kek, KekSource), StartError> {
-    let (source, flag, kek) = match choice {
-        KekChoice::File(path) => (KekSource::KeyFile, "key file", Kek::read(path)),
+pub(crate) fn kek(
+    choice: &KekChoice,
+    key: Key,
+    input: &mut Option<KekInput>,
+) -> Result<(Kek, KekSource), StartError> {
+    let (source, path, kek) = match choice {
+        KekChoice::File(path) => (KekSource::KeyFile, Some(path.clone()), Kek::read(path)),
         KekChoice::Credential(name) => {
             let kek = Kek::from_credential(name);
-            (KekSource::Credential, "credential", kek)
+            (KekSource::Credential, Some(name.into()), kek)
         }
         KekChoice::StandardInput => {
             let kek = match input {
                 Some(input) => input.kek(),
                 None => KekInput::standard().and_then(|standard| input.insert(standard).kek()),
             };
-            (KekSource::StandardInput, "key on standard input", kek)
+            (KekSource::StandardInput, None, kek)
         }
         KekChoice::Development => return Ok((Kek::development(), KekSource::Development)),
     };
-    let kek = kek.map_err(|error| StartError::Kek(flag, error))?;
+    let setting = choice.flag(key);
+    let kek = kek.map_err(|error| StartError::Kek {
+        setting,
+        path,
+        error,
+    })?;
     Ok((kek, source))
 }
 
 /// Refuses anything after the keys on standard input, if they came from there.
-fn end_of(input: Option<KekInput>) -> Result<(), StartError> {
+fn end_of(input: Option<KekInput>, last: &KekChoice, key: Key) -> Result<(), StartError> {
     let end = input.map_or(Ok(()), KekInput::end);
-    end.map_err(|error| StartError::Kek("key on standard input", error))
+    end.map_err(|error| StartError::Kek {
+        setting: last.flag(key),
+        path: None,
+        error,
+    })
 }
 
 /// The kind of the key memory. Fails if the settings require a better one.
-fn key_memory(settings: &Settings) -> Result<memory::KeyMemory, StartError> {
+pub(crate) fn key_memory(settings: &Settings) -> Result<memory::KeyMemory, StartError> {
     let key_memory = memory::key_memory();
     if settings.key_memory == KeyMemoryPolicy::Require
         && key_memory != memory::KeyMemory::SecretMemory
@@ -356,11 +417,11 @@ enum OpenAnchor {
 }
 
 impl OpenAnchor {
-    /// The anchor for the vault, and whether it is behind a socket.
-    fn boxed(self) -> (Box<dyn Anchor>, bool) {
+    /// The anchor for the vault.
+    fn boxed(self) -> Box<dyn Anchor> {
         match self {
-            Self::File(file) => (Box::new(file), false),
-            Self::Socket(socket) => (Box::new(socket), true),
+            Self::File(file) => Box::new(file),
+            Self::Socket(socket) => Box::new(socket),
         }
     }
 }
@@ -370,29 +431,43 @@ fn anchor(settings: &Settings) -> Result<Option<OpenAnchor>, StartError> {
     Ok(match &settings.anchor {
         None => None,
         Some(AnchorChoice::File(path)) => {
-            let file = AnchorFile::open(path).map_err(StartError::Vault)?;
+            let file = AnchorFile::open(path).map_err(|error| StartError::AnchorFile {
+                path: path.clone(),
+                error,
+            })?;
             Some(OpenAnchor::File(file))
         }
-        Some(AnchorChoice::Socket(path)) => {
-            let socket = AnchorSocket::connect(path).map_err(StartError::AnchorSocket)?;
-            Some(OpenAnchor::Socket(socket))
-        }
+        Some(AnchorChoice::Socket(path)) => Some(OpenAnchor::Socket(connect(path)?)),
+    })
+}
+
+/// Connects to softsim-anchord, and asks for the epoch.
+pub(crate) fn connect(path: &Path) -> Result<AnchorSocket, StartError> {
+    AnchorSocket::connect(path).map_err(|error| StartError::AnchorSocket {
+        path: path.to_path_buf(),
+        error,
     })
 }
 
 /// Compares the vault with its anchor, which follows it from now on.
-fn check(vault: &mut Vault, anchor: OpenAnchor, settings: &Settings) -> Result<(), StartError> {
-    let (anchor, of_socket) = anchor.boxed();
-    let checked = vault.anchor(anchor, settings.anchor_interval);
-    checked.map_err(|error| anchor_error(error, of_socket))
+fn compare(vault: &mut Vault, anchor: OpenAnchor, settings: &Settings) -> Result<(), StartError> {
+    let checked = vault.anchor(anchor.boxed(), settings.anchor_interval);
+    checked.map_err(|error| anchor_error(error, settings))
 }
 
 /// An error of the vault or its anchor. The service manager starts both again if the anchor is
 /// behind a socket.
-fn anchor_error(error: OpenError, of_socket: bool) -> StartError {
-    match error {
-        OpenError::Anchor(error) if of_socket => StartError::AnchorSocket(error),
-        error => StartError::Vault(error),
+fn anchor_error(error: OpenError, settings: &Settings) -> StartError {
+    match (error, &settings.anchor) {
+        (OpenError::Anchor(error), Some(AnchorChoice::Socket(path))) => StartError::AnchorSocket {
+            path: path.clone(),
+            error,
+        },
+        (error @ OpenError::Anchor(_), Some(AnchorChoice::File(path))) => StartError::AnchorFile {
+            path: path.clone(),
+            error,
+        },
+        (error, _) => vault_error(&settings.state)(error),
     }
 }
 
@@ -400,10 +475,7 @@ fn anchor_error(error: OpenError, of_socket: bool) -> StartError {
 /// vault.
 fn first_epoch(settings: &Settings) -> Result<u64, StartError> {
     Ok(match &settings.anchor {
-        Some(AnchorChoice::Socket(path)) => {
-            let socket = AnchorSocket::connect(path).map_err(StartError::AnchorSocket)?;
-            socket.epoch()
-        }
+        Some(AnchorChoice::Socket(path)) => connect(path)?.epoch(),
         Some(AnchorChoice::File(_)) | None => 0,
     })
 }
@@ -419,7 +491,8 @@ fn log_damage(vault: &Vault) {
 
 /// Gives the heap room for a full vault while the process can still map memory.
 fn room_for(storage: &FileStorage, settings: &Settings) -> Result<memory::KeyMemory, StartError> {
-    let needed = Vault::heap_for(storage).map_err(StartError::Vault)? + HEAP_FOR_THE_REST;
+    let needed = Vault::heap_for(storage).map_err(vault_error(&settings.state))?;
+    let needed = needed + HEAP_FOR_THE_REST;
     memory::extend_heap(needed.saturating_sub(HEAP)).map_err(StartError::Heap)?;
     key_memory(settings)
 }
@@ -428,17 +501,17 @@ fn room_for(storage: &FileStorage, settings: &Settings) -> Result<memory::KeyMem
 /// vault that the anchor refuses is refused here, too, and the new one begins a new epoch.
 fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
     let mut input = None;
-    let (old, _) = kek(&settings.kek, &mut input)?;
-    let (new, source) = kek(new, &mut input)?;
-    end_of(input)?;
+    let (old, _) = kek(&settings.kek, Key::Current, &mut input)?;
+    let choice = new;
+    let (new, source) = kek(choice, Key::New, &mut input)?;
+    end_of(input, choice, Key::New)?;
     let (mut vault, anchor) = open_once(settings, &old)?;
-    let of_socket = matches!(anchor, Some(OpenAnchor::Socket(_)));
     if let Some(anchor) = anchor {
-        check(&mut vault, anchor, settings)?;
+        compare(&mut vault, anchor, settings)?;
     }
     let capacity = settings.capacity.unwrap_or(vault.capacity());
     let rekeyed = vault.rekey(&settings.state, &new, capacity);
-    rekeyed.map_err(|error| anchor_error(error, of_socket))?;
+    rekeyed.map_err(|error| anchor_error(error, settings))?;
     Event::Rekeyed { source, capacity }.log();
     Ok(())
 }
@@ -446,13 +519,12 @@ fn rekey(settings: &Settings, new: &KekChoice) -> Result<(), StartError> {
 /// Takes the vault as it is, although its anchor refuses it, and serves nothing.
 fn accept(settings: &Settings) -> Result<(), StartError> {
     let mut input = None;
-    let (kek, _) = kek(&settings.kek, &mut input)?;
-    end_of(input)?;
+    let (kek, _) = kek(&settings.kek, Key::Current, &mut input)?;
+    end_of(input, &settings.kek, Key::Current)?;
     let (mut vault, anchor) = open_once(settings, &kek)?;
     let anchor = anchor.expect("the command line names one");
-    let (anchor, of_socket) = anchor.boxed();
-    let accepted = vault.accept(anchor);
-    match accepted.map_err(|error| anchor_error(error, of_socket))? {
+    let accepted = vault.accept(anchor.boxed());
+    match accepted.map_err(|error| anchor_error(error, settings))? {
         Some(accepted) => Event::Accepted(accepted).log(),
         None => Event::NothingToAccept.log(),
     }
@@ -464,7 +536,7 @@ fn accept(settings: &Settings) -> Result<(), StartError> {
 fn open_once(settings: &Settings, kek: &Kek) -> Result<(Vault, Option<OpenAnchor>), StartError> {
     let state = &settings.state;
     check_owner(state)?;
-    let storage = FileStorage::open(state).map_err(StartError::Vault)?;
+    let storage = FileStorage::open(state).map_err(vault_error(state))?;
     let storage = storage.ok_or_else(|| StartError::NoVault(state.clone()))?;
     room_for(&storage, settings)?;
     let anchor = anchor(settings)?;
@@ -476,7 +548,7 @@ fn open_once(settings: &Settings, kek: &Kek) -> Result<(Vault, Option<OpenAnchor
         };
         landlock::restrict(&[rule]).map_err(StartError::Landlock)?;
     }
-    let vault = Vault::open(storage, kek).map_err(StartError::Vault)?;
+    let vault = Vault::open(storage, kek).map_err(vault_error(state))?;
     log_damage(&vault);
     Ok((vault, anchor))
 }
@@ -485,12 +557,12 @@ fn open_once(settings: &Settings, kek: &Kek) -> Result<(Vault, Option<OpenAnchor
 fn storage(settings: &Settings, kek: &Kek) -> Result<FileStorage, StartError> {
     let state = &settings.state;
     prepare(state)?;
-    match FileStorage::open(state).map_err(StartError::Vault)? {
+    match FileStorage::open(state).map_err(vault_error(state))? {
         Some(storage) => Ok(storage),
         None => {
             let capacity = settings.capacity.unwrap_or(DEFAULT_CAPACITY);
             let epoch = first_epoch(settings)?;
-            Vault::create(state, kek, (capacity, epoch)).map_err(StartError::Vault)
+            Vault::create(state, kek, (capacity, epoch)).map_err(vault_error(state))
         }
     }
 }
@@ -507,7 +579,7 @@ fn prepare(state: &Path) -> Result<(), StartError> {
 
 /// Refuses a state directory that other users may write to or read: whoever can open it can lock
 /// it, and keyd creates a vault under that lock.
-fn check_owner(state: &Path) -> Result<(), StartError> {
+pub(crate) fn check_owner(state: &Path) -> Result<(), StartError> {
     const OPEN_TO_OTHERS: u32 = 0o066;
     let metadata = fs::metadata(state);
     let metadata = metadata.map_err(|error| StartError::State(state.to_path_buf(), error))?;
@@ -531,9 +603,10 @@ mod tests {
     fn a_medium_that_fails_at_the_start_doesn_t_stop_the_next_start() {
         let failed = || io::Error::other("a bad sector");
         for error in [OpenError::Io(failed()), OpenError::Anchor(failed())] {
-            assert_eq!(StartError::Vault(error).exit_status(), exit_status::IO);
+            let failed = vault_error(Path::new("s"))(error);
+            assert_eq!(failed.exit_status(), exit_status::IO);
         }
-        let wrong_key = StartError::Vault(OpenError::WrongKek);
+        let wrong_key = vault_error(Path::new("s"))(OpenError::WrongKek);
         assert_eq!(wrong_key.exit_status(), exit_status::CONFIGURATION);
     }
 }

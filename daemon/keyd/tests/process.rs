@@ -331,6 +331,48 @@ fn one_vault_has_one_keyd() {
     assert!(stderr(&output).contains("another process holds it"));
 }
 
+/// The names, lengths and modes of all files of a host.
+fn listing(host: &Host) -> String {
+    let listed = Command::new("find")
+        .arg(host.path(""))
+        .args(["-printf", "%p %s %m %T@\\n"])
+        .output()
+        .unwrap();
+    String::from_utf8(listed.stdout).unwrap()
+}
+
+#[test]
+fn a_check_tells_every_error_with_its_setting_and_makes_nothing() {
+    let host = Host::new(PROGRAM)
+        .with("--app-user=4242")
+        .with("--anchor-file=/nonexistent/anchor");
+    fs::remove_file(host.path("kek")).unwrap();
+    fs::write(host.path("admin"), b"a file").unwrap();
+    let before = listing(&host);
+    let check = host.command().arg("--check").output().unwrap();
+    let said = String::from_utf8(check.stdout).unwrap();
+    assert_eq!(check.status.code(), Some(78), "{said}");
+    for line in [
+        "wrong: --kek-file: /",
+        "wrong: --admin: can't open the admin socket /",
+        "wrong: --anchor-file: /nonexistent/anchor: ",
+        "right: --state: /",
+        "app: users 4242, groups none",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
+    assert_eq!(listing(&host), before);
+    let good = Host::new(PROGRAM);
+    let check = good.command().arg("--check").output().unwrap();
+    let said = String::from_utf8(check.stdout).unwrap();
+    assert_eq!(check.status.code(), Some(0), "{said}");
+    assert!(
+        said.lines().all(|line| line.starts_with("right: ")),
+        "{said}"
+    );
+    assert!(!good.path("state").exists() && !good.path("admin").exists());
+}
+
 #[test]
 fn a_start_that_is_refused_says_why_in_one_line() {
     type Change = fn(&Host);
@@ -343,6 +385,11 @@ fn a_start_that_is_refused_says_why_in_one_line() {
     let open_kek: Change =
         |host| fs::set_permissions(host.path("kek"), Permissions::from_mode(0o644)).unwrap();
     let no_kek: Change = |host| fs::remove_file(host.path("kek")).unwrap();
+    let short_kek: Change = |host| {
+        fs::remove_file(host.path("kek")).unwrap();
+        fs::write(host.path("kek"), [7; 31]).unwrap();
+        fs::set_permissions(host.path("kek"), Permissions::from_mode(0o400)).unwrap();
+    };
     let open_state: Change = |host| {
         fs::create_dir(host.path("state")).unwrap();
         fs::set_permissions(host.path("state"), Permissions::from_mode(0o770)).unwrap();
@@ -382,7 +429,8 @@ fn a_start_that_is_refused_says_why_in_one_line() {
             78,
             "kek: expected a file that only its owner may read, got mode 0644: chmod 600 ",
         ),
-        (no_kek, 78, "key file: "),
+        (no_kek, 78, "--kek-file: /"),
+        (short_kek, 78, "/kek: expected 32 octets, got 31"),
         (
             open_state,
             78,
@@ -393,7 +441,7 @@ fn a_start_that_is_refused_says_why_in_one_line() {
             78,
             "that nobody else may read or write, got mode 755",
         ),
-        (cut_vault, 78, "vault: "),
+        (cut_vault, 78, "/state/vault: "),
         (taken_socket, 73, "can't open the admin socket /"),
     ]
     .into_iter()
@@ -401,11 +449,24 @@ fn a_start_that_is_refused_says_why_in_one_line() {
     {
         let host = Host::new(PROGRAM);
         change(&host);
+        let before = listing(&host);
+        let check = host.command().arg("--check").output().unwrap();
+        assert_eq!(listing(&host), before, "a check changes nothing");
         let output = host.refused();
         let said = stderr(&output);
         assert_eq!(output.status.code(), Some(code), "{said}");
         assert!(said.contains(words) && said.lines().count() == 1, "{said}");
-        assert!(said.starts_with("softsim-keyd: "));
+        let reason = said.strip_prefix("softsim-keyd: ").unwrap();
+        let checked = String::from_utf8(check.stdout).unwrap();
+        // A check doesn't open the vault.
+        if host.path("state/vault").exists() {
+            assert!(checked.contains("holds a vault, which is not opened\n"));
+            assert_eq!(check.status.code(), Some(0), "{checked}");
+        } else {
+            assert_eq!(check.status.code(), Some(code), "{checked}");
+            let same = |line: &str| line.strip_prefix("wrong: ") == Some(reason.trim_end());
+            assert!(checked.lines().any(same), "{checked} {reason}");
+        }
     }
     let output = Host::new(PROGRAM).with("--verbose").refused();
     assert_eq!(output.status.code(), Some(64));
