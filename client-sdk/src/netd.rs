@@ -16,6 +16,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
 mod access;
+pub mod check;
 
 pub use access::{Access, AccessCounters, AccessState, Accesses, Authentication, Carrier, Port};
 

@@ -3,9 +3,9 @@
 
 /// The program has done what it was to do.
 pub const DONE: u8 = 0;
-/// `softsimctl status`: the gateway is degraded.
+/// `softsimctl status` and `doctor`: the gateway is degraded.
 pub const DEGRADED: u8 = 1;
-/// `softsimctl status`: the gateway isn't ready.
+/// `softsimctl status` and `doctor`: the gateway isn't ready.
 pub const NOT_READY: u8 = 2;
 /// The command line is wrong.
 pub const USAGE: u8 = 64;
@@ -38,8 +38,14 @@ pub const READER_GONE: u8 = 141;
 /// Each status, and what it means.
 pub const TABLE: &[(u8, &str)] = &[
     (DONE, "done"),
-    (DEGRADED, "the gateway is degraded (softsimctl status)"),
-    (NOT_READY, "the gateway isn't ready (softsimctl status)"),
+    (
+        DEGRADED,
+        "the gateway is degraded (softsimctl status, doctor)",
+    ),
+    (
+        NOT_READY,
+        "the gateway isn't ready (softsimctl status, doctor)",
+    ),
     (USAGE, "the command line is wrong"),
     (DATA, "a file or an answer has the wrong content"),
     (NO_INPUT, "a file doesn't exist or can't be read"),

@@ -43,6 +43,14 @@ pub struct PathRule<'a> {
 pub struct Abi(u32);
 
 impl Abi {
+    /// The newest one that the kernel and this build know.
+    ///
+    /// # Errors
+    /// The kernel, or a container's seccomp filter, refuses landlock.
+    pub fn newest() -> io::Result<Self> {
+        newest_common_abi().map(|abi| Self(abi as u32))
+    }
+
     /// Its number.
     pub fn number(self) -> u32 {
         self.0

@@ -5,12 +5,15 @@ use std::path::PathBuf;
 
 use softsim_args::{ArgsError, Asked, Flag as _, once, read};
 
+use crate::checks::Form;
+
 /// The usage of `softsim-netd`, which is the text of `--help`.
 pub const USAGE: &str = "\
-usage: softsim-netd --config FILE [--check]
+usage: softsim-netd --config FILE [--check [--json]]
 
   --config FILE  the configuration
   --check        print what is wrong or may be, and end: with 0 if softsim-netd can start
+  --json         print it as JSON
   -h, --help, -V, --version
 
 softsim's README.md and docs/access.md say what the configuration holds.
@@ -29,7 +32,7 @@ pub enum Task {
     /// Run with the configuration in this file.
     Run(PathBuf),
     /// Check the configuration in this file.
-    Check(PathBuf),
+    Check(PathBuf, Form),
 }
 
 /// Parses the command line, without the program's name.
@@ -37,10 +40,11 @@ pub enum Task {
 /// # Errors
 /// [`ArgsError`], which names the flag.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Task, ArgsError> {
-    let (mut config, mut check) = (None, None);
+    let (mut config, mut check, mut json) = (None, None, None);
     let asked = read(args, |flag, value| match flag {
         Flag::Config => once(flag, &mut config, value.read()?.into()),
         Flag::Check => once(flag, &mut check, ()),
+        Flag::Json => once(flag, &mut json, ()),
     })?;
     match asked {
         Asked::Help => return Ok(Task::Help),
@@ -48,20 +52,23 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Task, ArgsError> {
         Asked::Run => {}
     }
     let config = config.ok_or(ArgsError::Missing(Flag::Config.name()))?;
-    Ok(match check {
-        None => Task::Run(config),
-        Some(()) => Task::Check(config),
-    })
+    match (check, json) {
+        (None, None) => Ok(Task::Run(config)),
+        (None, Some(())) => Err(ArgsError::Missing(Flag::Check.name())),
+        (Some(()), None) => Ok(Task::Check(config, Form::Lines)),
+        (Some(()), Some(())) => Ok(Task::Check(config, Form::Json)),
+    }
 }
 
 #[derive(Clone, Copy)]
 enum Flag {
     Config,
     Check,
+    Json,
 }
 
 impl softsim_args::Flag for Flag {
-    const ALL: &[Self] = &[Self::Config, Self::Check];
+    const ALL: &[Self] = &[Self::Config, Self::Check, Self::Json];
     // Its settings are in the configuration.
     const FILES: bool = false;
 
@@ -69,6 +76,7 @@ impl softsim_args::Flag for Flag {
         match self {
             Self::Config => "--config",
             Self::Check => "--check",
+            Self::Json => "--json",
         }
     }
 }
@@ -87,8 +95,12 @@ mod tests {
             assert_eq!(read(line), Ok(Task::Run("/etc/n.toml".into())));
         }
         for line in ["--check --config n.toml", "--config n.toml --check"] {
-            assert_eq!(read(line), Ok(Task::Check("n.toml".into())));
+            assert_eq!(read(line), Ok(Task::Check("n.toml".into(), Form::Lines)));
         }
+        let json = Task::Check("n.toml".into(), Form::Json);
+        assert_eq!(read("--json --check --config n.toml"), Ok(json));
+        let missing = Err(ArgsError::Missing("--check"));
+        assert_eq!(read("--json --config n.toml"), missing);
         assert_eq!(read("--check"), Err(ArgsError::Missing("--config")));
         assert_eq!(read(""), Err(ArgsError::Missing("--config")));
         assert_eq!(read("--help"), Ok(Task::Help));

@@ -51,7 +51,7 @@ fn network_daemon(arguments: Vec<OsString>, control: Option<OwnedFd>) -> ExitCod
     let config = match &task {
         Task::Help => return printed(USAGE),
         Task::Version => return printed(VERSION),
-        Task::Check(config) => return ExitCode::from(checks::print(config)),
+        Task::Check(config, form) => return ExitCode::from(checks::print(config, *form)),
         Task::Run(config) => config,
     };
     log::begin();

@@ -99,7 +99,7 @@ impl Error {
     pub fn status(&self) -> u8 {
         match self {
             Self::Checks { status, .. } => *status,
-            Self::Prepare(PrepareError::File(finding)) => finding.kind.status(),
+            Self::Prepare(PrepareError::File(finding)) => checks::status_of(finding.kind),
             Self::Keyd(_) | Self::Device(_) | Self::Lwm2m(Fatal::Device(_)) => {
                 exit_status::UNAVAILABLE
             }

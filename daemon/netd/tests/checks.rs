@@ -10,6 +10,7 @@ use std::os::unix::net::UnixListener;
 use std::path::PathBuf;
 use std::process::Command;
 
+use softsim_client::netd::check::{Checked, Kind, NamedInterface, NamedServer};
 use softsim_client::proto::requests::{DeviceCertificate, Hello};
 use softsim_client::proto::{
     CertificateAnswer, HelloAnswer, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role,
@@ -149,6 +150,41 @@ fn two_accesses_with_errors_are_told_with_all_that_is_wrong_around_them() {
             "8 errors, 0 warnings",
         ],
     );
+}
+
+#[test]
+fn a_program_gets_the_same_findings_and_what_the_configuration_names() {
+    let folder = Folder::new();
+    let _keyd = folder.keyd();
+    let accesses = [
+        radius("aaa", "realm = 'nowhere'"),
+        wired("uplink", "nonesuch0", "nftables"),
+    ];
+    folder.write(&accesses.concat());
+    let output = folder.netd().args(["--check", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(78));
+    let checked: Checked = serde_json::from_slice(&output.stdout).unwrap();
+    let lines = checked.findings.iter();
+    let lines: Vec<_> = lines
+        .map(|finding| format!("{}: {}", finding.severity, finding.text))
+        .collect();
+    let text = folder.check().text;
+    assert!(text.starts_with(&lines.join("\n")), "{text}");
+    let realm = &checked.findings[0];
+    assert_eq!(realm.file.as_deref(), Some(&*folder.at("netd.toml")));
+    assert_eq!((realm.line, realm.kind), (Some(9), Kind::Configuration));
+    assert_eq!(realm.access.as_deref(), Some("aaa"));
+    assert_eq!(realm.field.as_deref(), Some("realm"));
+    let server = &checked.servers[..];
+    assert!(
+        matches!(server, [NamedServer { of, host, port: 1812 }] if of == "aaa" && host == "127.0.0.1"),
+        "{server:?}"
+    );
+    let interface = NamedInterface {
+        name: "nonesuch0".into(),
+        controlled_port: true,
+    };
+    assert_eq!(checked.interfaces, [interface]);
 }
 
 #[test]

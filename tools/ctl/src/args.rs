@@ -59,6 +59,10 @@ pub enum Command {
     /// Show whether the gateway can authenticate, what is enforced, the profiles and the state of
     /// management.
     Status,
+    /// Examine what the daemons need: the kernel, users, files, sockets, the clock, interfaces,
+    /// servers, certificates and their configuration. Each finding says what to change. Run it as
+    /// root: what can't be examined is told as such.
+    Doctor(Doctor),
     /// Generate the device's keys and write the files that the factory and the operator need, or
     /// store what they return.
     Enrol(Enrol),
@@ -181,6 +185,14 @@ pub enum TimeCommand {
         #[arg(value_parser = softsim_client::time::parse)]
         time: u64,
     },
+}
+
+/// It changes nothing.
+#[derive(Debug, Args)]
+pub struct Doctor {
+    /// The configuration of softsim-netd, which that program checks itself.
+    #[arg(long, value_name = "FILE", default_value = "/etc/softsim/netd.toml")]
+    pub config: PathBuf,
 }
 
 /// Without `--certificate`, `--trust-issuer` and `--distrust-issuer`, it generates the keys if

@@ -20,6 +20,9 @@ pub struct Failure {
     pub message: String,
     /// What to do about it.
     pub hint: Option<String>,
+    /// Whether the kernel keeps this user from a socket, so that nothing is known of who serves
+    /// it.
+    pub denied: bool,
 }
 
 impl Failure {
@@ -29,6 +32,7 @@ impl Failure {
             status,
             message: message.into(),
             hint: None,
+            denied: false,
         }
     }
 
@@ -84,6 +88,7 @@ impl Failure {
             status: USAGE,
             message: in_a_line(reason),
             hint: (!hint.is_empty()).then(|| in_a_line(hint)),
+            denied: false,
         }
     }
 }
@@ -195,7 +200,11 @@ fn unreachable_socket(
 ) -> Failure {
     let failure = Failure::new(UNAVAILABLE, message);
     match error.kind() {
-        io::ErrorKind::PermissionDenied => failure.advise(format!(
+        io::ErrorKind::PermissionDenied => Failure {
+            denied: true,
+            ..failure
+        }
+        .advise(format!(
             "run it as root or as the user of {daemon}; another user must be one of {users} or a member of one of \
              {groups}, and the mode of the socket's file must let it in"
         )),

@@ -1,8 +1,8 @@
-//! The files that commands read and write.
+//! The files that commands read and write, and the programs that they run.
 
-use std::fs;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::{env, fs};
 
 use pem_rfc7468::LineEnding;
 use softsim_client::netd::RadiusSecret;
@@ -15,6 +15,17 @@ use crate::failure::Failure;
 /// The longest file in octets, which is more than any certificate, key or package that keyd
 /// accepts.
 const MAX_FILE: u64 = 64 << 10;
+
+/// A program of softsim: beside this program, or where packages install the daemons; if it is in
+/// neither place, the one on the search path.
+pub fn program(name: &str) -> PathBuf {
+    let beside = env::current_exe().map(|this| this.with_file_name(name));
+    let installed = Path::new("/usr/sbin").join(name);
+    let mut places = beside.into_iter().chain([installed]);
+    places
+        .find(|place| place.exists())
+        .unwrap_or_else(|| name.into())
+}
 
 /// Reads a file of at most that length.
 pub fn read(path: &Path) -> Result<Vec<u8>, Failure> {

@@ -23,7 +23,7 @@ use crate::args::Enrol;
 use crate::certificate::Judged;
 use crate::failure::Failure;
 use crate::output::Output;
-use crate::verdict::Verdict;
+use crate::verdict::{self, Verdict};
 use crate::{files, text};
 
 /// Shows a verdict, and the status of each daemon or why there is none. Returns the verdict's exit
@@ -31,7 +31,8 @@ use crate::{files, text};
 pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<u8, Failure> {
     let keyd = keyd_status(sockets);
     let netd = netd_status(sockets);
-    let verdict = Verdict::of(keyd.as_ref().ok(), netd.as_ref().ok());
+    let findings = verdict::of_daemons(keyd.as_ref().ok(), netd.as_ref().ok());
+    let verdict = Verdict::of(findings);
     let value = json!({
         "verdict": verdict.json(),
         "keyd": keyd.as_ref().ok().map(keyd_json),
@@ -60,7 +61,7 @@ pub(crate) struct KeydStatus {
     pub(crate) certificate: Option<Judged>,
 }
 
-fn keyd_status(sockets: &Sockets) -> Result<KeydStatus, Failure> {
+pub(crate) fn keyd_status(sockets: &Sockets) -> Result<KeydStatus, Failure> {
     let mut keyd = Connection::connect(&sockets.admin)?;
     let answer = keyd.call(&Status {})?;
     let certificate = match answer.certified {
@@ -76,7 +77,7 @@ fn keyd_status(sockets: &Sockets) -> Result<KeydStatus, Failure> {
     })
 }
 
-fn netd_status(sockets: &Sockets) -> Result<NetdStatus, Failure> {
+pub(crate) fn netd_status(sockets: &Sockets) -> Result<NetdStatus, Failure> {
     let mut control = Control::run(&sockets.netd, &Command::Status {})?;
     match control.next().transpose()? {
         Some(Event::Done {
@@ -168,7 +169,7 @@ fn identities_json(identities: IdentityStatus) -> Value {
     })
 }
 
-fn line(text: &mut Vec<String>, name: &str, value: impl std::fmt::Display) {
+pub(crate) fn line(text: &mut Vec<String>, name: &str, value: impl std::fmt::Display) {
     text.push(format!("{name:<16} {value}"));
 }
 

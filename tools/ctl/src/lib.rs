@@ -2,13 +2,16 @@
 //!
 //! [`keyd`] has the commands that the key process answers on its admin socket, [`netd`] and
 //! [`access`] those that need the network daemon, and [`vault`] those that start the key process.
+//! `doctor` examines all that is around them.
 //! [`args`] parses the command line, and [`failure`] gives each failure its exit status.
 
 pub mod access;
 pub mod args;
 mod certificate;
+mod doctor;
 pub mod failure;
 pub mod files;
+mod finding;
 pub mod keyd;
 pub mod netd;
 pub mod output;
@@ -90,6 +93,7 @@ fn status_of(done: Result<u8, Failure>, json: bool) -> ExitCode {
 fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<u8, Failure> {
     let done = match command {
         Command::Status => return keyd::status(sockets, output),
+        Command::Doctor(doctor) => return doctor::run(sockets, doctor, output),
         Command::Enrol(enrol) => keyd::enrol(sockets, enrol, output),
         Command::Profile { command } => match command {
             ProfileCommand::List => keyd::list(sockets, output),

@@ -236,6 +236,43 @@ fn without_daemons_the_verdict_is_the_first_line_and_each_is_named_with_what_to_
 }
 
 #[test]
+fn doctor_examines_this_host_and_says_what_to_change() {
+    let directory = tempfile::tempdir().unwrap();
+    keyd(&directory.path().join("admin.sock"), |kind, _| {
+        panic!("{kind}")
+    });
+    let doctor = ["doctor", "--config", "netd.toml", "--json"];
+    let output = softsimctl(directory.path(), &doctor);
+    assert_eq!(output.status.code(), Some(2), "{}", stderr(&output));
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["verdict"]["state"], "not ready");
+    let findings = value["findings"].as_array().unwrap();
+    let told = |found: &str| {
+        let told = |finding: &&Value| finding["found"].as_str().unwrap().contains(found);
+        let finding = findings
+            .iter()
+            .find(told)
+            .unwrap_or_else(|| panic!("{found}: {findings:?}"));
+        (finding["state"].clone(), finding["advice"].to_string())
+    };
+    let (state, advice) = told("the development key doesn't protect the vault");
+    assert_eq!(state, "amiss");
+    assert!(advice.contains("softsimctl vault rekey"), "{advice}");
+    let (state, advice) = told("netd.sock is missing");
+    assert_eq!(state, "wrong");
+    assert!(advice.contains("start softsim-netd"), "{advice}");
+    let words = ["fine", "unexamined", "amiss", "wrong"];
+    for finding in findings {
+        assert!(
+            words.iter().any(|word| finding["state"] == *word),
+            "{finding}"
+        );
+        let bad = finding["state"] == "amiss" || finding["state"] == "wrong";
+        assert!(!bad || finding["advice"].is_string(), "{finding}");
+    }
+}
+
+#[test]
 fn a_failure_is_one_object_too() {
     let directory = tempfile::tempdir().unwrap();
     let output = softsimctl(directory.path(), &["profile", "list", "--json"]);

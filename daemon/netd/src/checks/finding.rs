@@ -3,7 +3,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use softsim_sandbox::exit_status;
+use softsim_client::netd::check;
+pub use softsim_client::netd::check::{Kind, Severity};
 
 /// Something that is wrong, or may be.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -18,37 +19,6 @@ pub struct Finding {
     pub problem: String,
     /// What to do about it, if that is known.
     pub way_out: Option<String>,
-}
-
-/// How bad a finding is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Severity {
-    /// netd can't work with it.
-    Error,
-    /// netd works with it, but it may not be meant.
-    Warning,
-}
-
-/// What a finding is about. Those that a restart doesn't change come first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Kind {
-    /// The configuration, or a file that it names.
-    Configuration,
-    /// The system: an interface, or a right of the process.
-    System,
-    /// The key process doesn't run, or is of another release.
-    Unavailable,
-}
-
-impl Kind {
-    /// The exit status for an error of this kind.
-    pub fn status(self) -> u8 {
-        match self {
-            Self::Configuration => exit_status::CONFIGURATION,
-            Self::System => exit_status::SYSTEM,
-            Self::Unavailable => exit_status::UNAVAILABLE,
-        }
-    }
 }
 
 /// A place in the configuration, or none.
@@ -101,6 +71,22 @@ impl Finding {
         }
     }
 
+    /// The same for other programs.
+    pub(crate) fn told(&self) -> check::Finding {
+        let place = &*self.place;
+        check::Finding {
+            severity: self.severity,
+            kind: self.kind,
+            file: place.file.clone(),
+            line: place.line.as_ref().map(|line| line.number),
+            access: place.access.clone(),
+            field: place.field.clone(),
+            problem: self.problem.clone(),
+            way_out: self.way_out.clone(),
+            text: self.to_string(),
+        }
+    }
+
     /// Logs it.
     pub(crate) fn log(&self) {
         match self.severity {
@@ -146,14 +132,5 @@ impl fmt::Display for Place {
             true => Ok(()),
             false => write!(f, "{}: ", parts.join(", ")),
         }
-    }
-}
-
-impl fmt::Display for Severity {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Error => "error",
-            Self::Warning => "warning",
-        })
     }
 }

@@ -15,6 +15,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
+use softsim_client::netd::check::{Checked, NamedInterface, NamedServer};
 use softsim_sandbox::text::Plain;
 use softsim_sandbox::{exit_status, process};
 
@@ -24,6 +25,7 @@ use crate::callers::Callers;
 use crate::config::{Config, Sandbox};
 use crate::connector::process::shared_folder;
 use crate::files::Files;
+use crate::uri::Server;
 
 /// Reads the configuration, and checks what it names. Errors come first, then warnings, each in the
 /// order of the file.
@@ -117,7 +119,16 @@ pub fn status(findings: &[Finding]) -> Option<u8> {
         .filter(|finding| finding.severity == Severity::Error);
     // A restart may help against the other kinds; it is in vain if there is one of this kind, too.
     let kind = errors.map(|error| error.kind).min()?;
-    Some(kind.status())
+    Some(status_of(kind))
+}
+
+/// The exit status for an error of this kind.
+pub fn status_of(kind: Kind) -> u8 {
+    match kind {
+        Kind::Configuration => exit_status::CONFIGURATION,
+        Kind::System => exit_status::SYSTEM,
+        Kind::Unavailable => exit_status::UNAVAILABLE,
+    }
 }
 
 /// How many errors and warnings there are.
@@ -135,16 +146,73 @@ pub fn summary(findings: &[Finding]) -> String {
     format!("{errors}, {}", count(Severity::Warning, "warning"))
 }
 
+/// How `--check` tells what it finds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// A line for each finding, and a summary.
+    Lines,
+    /// An object in one line: [`Checked`].
+    Json,
+}
+
 /// Makes the checks without a start, and prints what they find. Returns the exit status.
-pub fn print(file: &Path) -> u8 {
-    let (_, findings) = run(file);
-    let lines = findings
-        .iter()
-        .map(|finding| format!("{}: {finding}", finding.severity))
-        .chain([format!("{}: {}", file.display(), summary(&findings))]);
-    let text: String = lines.map(|line| format!("{}\n", Plain(&line))).collect();
+pub fn print(file: &Path, form: Form) -> u8 {
+    let (config, findings) = run(file);
+    let text = match form {
+        Form::Lines => lines(file, &findings),
+        Form::Json => json(config.as_ref(), &findings),
+    };
     match process::print(&text) {
         Ok(()) => status(&findings).unwrap_or(0),
         Err(_) => exit_status::IO,
     }
+}
+
+fn lines(file: &Path, findings: &[Finding]) -> String {
+    let lines = findings
+        .iter()
+        .map(|finding| format!("{}: {finding}", finding.severity))
+        .chain([format!("{}: {}", file.display(), summary(findings))]);
+    lines.map(|line| format!("{}\n", Plain(&line))).collect()
+}
+
+fn json(config: Option<&Config>, findings: &[Finding]) -> String {
+    let checked = Checked {
+        findings: findings.iter().map(Finding::told).collect(),
+        servers: config.map(servers).unwrap_or_default(),
+        interfaces: config.map(interfaces).unwrap_or_default(),
+    };
+    format!("{}\n", serde_json::json!(checked))
+}
+
+/// The servers that a configuration names, but for those that are wrong.
+fn servers(config: &Config) -> Vec<NamedServer> {
+    let named = |of: &str, server: &Server| NamedServer {
+        of: of.to_owned(),
+        host: server.host.clone(),
+        port: server.port,
+    };
+    let bootstrap = config.bootstrap.iter();
+    let bootstrap = bootstrap.filter(|bootstrap| bootstrap.section.has("uri"));
+    let bootstrap = bootstrap.map(|bootstrap| named("bootstrap", &bootstrap.server));
+    let accesses = config.accesses.iter();
+    let accesses = accesses.filter(|access| access.section.has("servers"));
+    let accesses = accesses.flat_map(|access| {
+        let servers = access.servers().iter();
+        servers.map(|(server, _)| named(&access.name, server))
+    });
+    bootstrap.chain(accesses).collect()
+}
+
+/// The interfaces that a configuration names.
+fn interfaces(config: &Config) -> Vec<NamedInterface> {
+    let accesses = config.accesses.iter();
+    let named = accesses.filter(|access| access.section.has("interface"));
+    let named = named.filter_map(|access| access.interface());
+    named
+        .map(|(name, controlled_port)| NamedInterface {
+            name: name.to_owned(),
+            controlled_port,
+        })
+        .collect()
 }

@@ -8,12 +8,11 @@
 mod passphrase;
 mod terminal;
 
-use std::env;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek, Write};
 use std::os::unix::process::CommandExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use passphrase::{Kek, Parameters};
@@ -25,6 +24,7 @@ use crate::args::{
     Accept, Anchor, InitPassphrase, NewKek, OldKek, PassphraseSource, Rekey, Unlock,
 };
 use crate::failure::Failure;
+use crate::files;
 use crate::output::Output;
 
 /// Creates the file of parameters that a passphrase needs.
@@ -122,7 +122,7 @@ fn run_keyd(
         [] => Stdio::null(),
         keys => in_memory(&keys.iter().collect::<Vec<_>>())?.into(),
     };
-    let program = keyd.map_or_else(sibling, Path::to_owned);
+    let program = keyd.map_or_else(|| files::program("softsim-keyd"), Path::to_owned);
     let ran = Command::new(&program)
         .args(arguments)
         .stdin(stdin)
@@ -195,16 +195,6 @@ fn in_memory(keys: &[&Kek]) -> Result<File, Failure> {
         Ok(file)
     };
     make().map_err(|error| Failure::new(IO, format!("a file in memory: {error}")))
-}
-
-/// The key process's program beside this program; if there is none, the one on the search path.
-fn sibling() -> PathBuf {
-    const NAME: &str = "softsim-keyd";
-    env::current_exe()
-        .ok()
-        .map(|program| program.with_file_name(NAME))
-        .filter(|program| program.exists())
-        .unwrap_or_else(|| NAME.into())
 }
 
 fn cannot_run(program: &Path, error: &io::Error) -> Failure {
