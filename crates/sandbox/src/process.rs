@@ -2,6 +2,7 @@
 //! also writes to standard output and ends the process.
 
 use std::ffi::CStr;
+use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::{io, mem, ptr};
 
 use crate::sys;
@@ -118,12 +119,20 @@ pub enum Capability {
     NetAdmin,
 }
 
+/// The effective, permitted and inheritable capabilities, then the upper halves of each, as version
+/// 3 of capget(2) has them. The ambient ones are permitted and inheritable, too.
+type CapabilitySets = [u32; 6];
+
+/// Names the version, and this process.
+const CAPABILITY_HEADER: [u32; 2] = [0x2008_0522, 0];
+
 /// Drops every capability but these for good, for this process and the programs that it starts.
+///
+/// It doesn't call capset(2) where nothing is held, so that a service manager can forbid the call.
 ///
 /// # Errors
 /// `PermissionDenied` if the process doesn't have one that it is to keep.
 pub fn keep_capabilities(kept: &[Capability]) -> io::Result<()> {
-    const VERSION_3: u32 = 0x2008_0522;
     const CAP_NET_ADMIN: u32 = 12;
     // Without this, execve(2) gives them all back to root.
     no_new_privileges()?;
@@ -132,13 +141,22 @@ pub fn keep_capabilities(kept: &[Capability]) -> io::Result<()> {
             Capability::NetAdmin => 1u32 << CAP_NET_ADMIN,
         }
     });
-    let header = [VERSION_3, 0];
-    // Effective, permitted and inheritable, then the upper halves of each. The ambient ones follow.
-    let sets = [mask, mask, mask, 0, 0, 0];
-    // SAFETY: the kernel reads a header of two numbers, the second of which names this process, and
-    // the six numbers of version 3.
+    let sets: CapabilitySets = [mask, mask, mask, 0, 0, 0];
+    if capabilities()? == [0; 6] && sets == [0; 6] {
+        return Ok(());
+    }
+    let header = CAPABILITY_HEADER;
+    // SAFETY: the kernel reads a header of two numbers and the six numbers of this version.
     sys::check(unsafe { libc::syscall(libc::SYS_capset, header.as_ptr(), sets.as_ptr()) })?;
     Ok(())
+}
+
+fn capabilities() -> io::Result<CapabilitySets> {
+    let (mut header, mut sets) = (CAPABILITY_HEADER, [0; 6]);
+    // SAFETY: the kernel reads a header of two numbers, and may write the first; it writes the six
+    // numbers of this version.
+    sys::check(unsafe { libc::syscall(libc::SYS_capget, header.as_mut_ptr(), sets.as_mut_ptr()) })?;
+    Ok(sets)
 }
 
 /// Ignores the signals that ask a process to end. The programs that it starts inherit this.
@@ -147,6 +165,35 @@ pub fn keep_capabilities(kept: &[Capability]) -> io::Result<()> {
 /// Never on a working kernel.
 pub fn ignore_termination() -> io::Result<()> {
     ignore(&[libc::SIGTERM, libc::SIGINT, libc::SIGHUP])
+}
+
+/// Becomes readable when the service manager asks the process to end.
+#[derive(Debug)]
+pub struct Termination(OwnedFd);
+
+impl Termination {
+    /// Holds SIGTERM back from now on, and so does each program that this process starts.
+    ///
+    /// # Errors
+    /// There are no descriptors left.
+    pub fn hold() -> io::Result<Termination> {
+        // SAFETY: a sigset_t is plain numbers, for which zeros are valid.
+        let mut signals: libc::sigset_t = unsafe { mem::zeroed() };
+        // SAFETY: the call writes the set, which is borrowed for the call. Zeros are an empty set.
+        unsafe { libc::sigaddset(&mut signals, libc::SIGTERM) };
+        // SAFETY: the kernel reads one set that outlives the call.
+        sys::check(unsafe { libc::sigprocmask(libc::SIG_BLOCK, &signals, ptr::null_mut()) })?;
+        // SAFETY: the kernel reads one set that outlives the call.
+        let fd = sys::check(unsafe { libc::signalfd(-1, &signals, libc::SFD_CLOEXEC) })?;
+        // SAFETY: the descriptor is open, and nobody else owns it.
+        Ok(Termination(unsafe { OwnedFd::from_raw_fd(fd) }))
+    }
+}
+
+impl AsFd for Termination {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
+    }
 }
 
 /// Ignores SIGHUP, which asks daemons to read their configuration again: this one has none to read.

@@ -12,7 +12,9 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use common::{NOBODY, before_exec, example, is_root, probe, skip, stderr, succeed};
+use common::{
+    NOBODY, OrdinaryUser, before_exec, deny_call, example, is_root, probe, skip, stderr, succeed,
+};
 use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::seqpacket::{Connection, Listener, Received};
 
@@ -69,6 +71,19 @@ fn a_process_and_its_programs_have_the_capabilities_that_it_kept_and_no_others()
         return;
     }
     succeed(&mut probe(&["keep-capabilities"]));
+}
+
+#[test]
+fn a_process_without_capabilities_gives_none_up_and_needs_no_call_for_it() {
+    let user = OrdinaryUser::new();
+    let mut command = user.probe(&["keep-no-capability"]);
+    before_exec(&mut command, || deny_call(libc::SYS_capset));
+    succeed(&mut command);
+}
+
+#[test]
+fn a_signal_that_asks_for_the_end_can_be_waited_for() {
+    assert_eq!(succeed(&mut probe(&["hold-termination"])), "still here\n");
 }
 
 #[test]

@@ -61,6 +61,8 @@ fn run(args: Args) -> ! {
         ["descriptors"] => process::descriptors(),
         ["drop-user", id] => process::drop_user(id),
         ["keep-capabilities"] => process::keep_capabilities(),
+        ["keep-no-capability"] => process::keep_no_capability(),
+        ["hold-termination"] => process::hold_termination(),
         ["ignore-termination"] => process::ignore_termination(),
         ["log", count] => process::log_lines(count),
         _ => panic!("unknown topic"),

@@ -4,6 +4,7 @@ use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
+use std::time::Duration;
 
 use softsim_sandbox::{log, memory, poll, process};
 
@@ -93,6 +94,25 @@ pub(crate) fn keep_capabilities() {
         assert_eq!(field(&own, set), Some(NONE));
     }
     assert!(process::keep_capabilities(&[process::Capability::NetAdmin]).is_err());
+}
+
+pub(crate) fn keep_no_capability() {
+    process::keep_capabilities(&[]).expect("there is none to give up");
+}
+
+/// A signal that asks the process to end can be waited for with other events.
+pub(crate) fn hold_termination() {
+    let termination = process::Termination::hold().expect("signals");
+    let is_asked = || {
+        let mut entries = [poll::Entry::readable(&termination)];
+        poll::wait(&mut entries, Some(Duration::ZERO)).expect("a wait");
+        entries[0].ready()
+    };
+    assert!(!is_asked());
+    // SAFETY: sends a signal to the process itself, which holds it back.
+    unsafe { libc::raise(libc::SIGTERM) };
+    assert!(is_asked());
+    println!("still here");
 }
 
 /// The process goes on after signals that ask it to end.
