@@ -8,7 +8,8 @@ use std::fs;
 use std::io::Read;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
-use std::process::Command;
+use std::os::fd::OwnedFd;
+use std::process::{Child, Command};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,8 +20,10 @@ use softsim_lab_harness::home::{Home, Options};
 use softsim_lab_harness::hostapd::{self, Hostapd, Identities};
 use softsim_lab_harness::netns::{self, AUTHENTICATOR, Cable, GATEWAY, INTERFACE, Namespace};
 use softsim_lab_harness::prerequisite::skip;
+use softsim_lab_harness::processes::binaries;
 use softsim_lab_harness::supplicant::find;
 use softsim_link::ethernet::{FrameSocket, index};
+use softsim_netd::access::port::keeper::SUBCOMMAND;
 use softsim_testkit::processes::{A_WHILE, built, stranger, udp, wired_access};
 
 /// How long the test waits for an event that happens soon or never.
@@ -240,6 +243,77 @@ fn the_port_closes_when_netd_is_killed() {
     scene.is_closed();
     assert_eq!(scene.connect(), AccessState::Authorised);
     scene.is_open();
+}
+
+/// A port keeper on a socket that the test listens on, as a service manager does.
+fn keeper(cable: &Cable, listener: &Socket) -> Child {
+    let program = binaries().unwrap().join("softsim-netd");
+    let mut command = cable.gateway.command(program);
+    let input = OwnedFd::from(listener.try_clone().unwrap());
+    command.args([SUBCOMMAND, INTERFACE]).stdin(input);
+    command.spawn().unwrap()
+}
+
+fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !condition() {
+        assert!(Instant::now() < end, "not in time: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+#[test]
+fn netd_and_a_port_keeper_that_is_a_service_outlive_each_other_and_the_port_is_closed_between() {
+    if !ready("port keeper as a service") {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("eth1.sock");
+    let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
+    listener.bind(&SockAddr::unix(&path).unwrap()).unwrap();
+    listener.listen(4).unwrap();
+    let access = format!("keeper_socket = '{}'\n", path.display());
+    let mut scene = Scene::new(hostapd::Options::default(), &access);
+    let mut first = keeper(&scene.cable, &listener);
+    wait_until("a closed port", || scene.passing().is_empty());
+
+    scene.start_netd();
+    let netd = scene.home.gateway().netd().unwrap().id();
+    wait_until("an authentication", || {
+        scene.connect() == AccessState::Authorised
+    });
+    scene.is_open();
+    let children = fs::read_to_string(format!("/proc/{netd}/task/{netd}/children")).unwrap();
+    for child in children.split_whitespace() {
+        let line = fs::read_to_string(format!("/proc/{child}/cmdline")).unwrap();
+        assert!(!line.contains(SUBCOMMAND), "{line}");
+    }
+
+    first.kill().unwrap();
+    first.wait().unwrap();
+    let status = || scene.home.gateway().access().unwrap();
+    wait_until("a lost keeper", || {
+        status().port == Some(Port::Unauthorised)
+    });
+    let before = status().counters.attempts;
+    let mut second = keeper(&scene.cable, &listener);
+    wait_until("an authentication without a command", || {
+        status().port == Some(Port::Authorised)
+    });
+    assert!(status().counters.attempts > before);
+    assert_eq!(scene.home.gateway().netd().unwrap().id(), netd);
+    scene.is_open();
+
+    scene.home.gateway_mut().stop_netd();
+    wait_until("a closed port", || scene.passing().is_empty());
+    scene.start_netd();
+    wait_until("an authentication", || {
+        scene.connect() == AccessState::Authorised
+    });
+    scene.is_open();
+    assert!(second.try_wait().unwrap().is_none());
+    second.kill().unwrap();
+    second.wait().unwrap();
 }
 
 #[test]

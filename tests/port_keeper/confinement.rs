@@ -2,20 +2,19 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::process::Stdio;
+use std::process::Command;
 
 use softsim_lab_harness::netns::INTERFACE;
 use softsim_lab_harness::prerequisite::skip;
-use softsim_lab_harness::processes::binaries;
 use softsim_lab_harness::supplicant::find;
 use softsim_link::ethernet::Link;
-use softsim_netd::access::port::keeper::{SUBCOMMAND, WITHOUT_PORT};
+use softsim_netd::access::port::keeper::WITHOUT_PORT;
 use softsim_netd::access::port::wire::{Order, Request};
 use softsim_sandbox::seccomp::Filter;
-use softsim_sandbox::seqpacket::pair;
 use softsim_testkit::trace::CLOCK;
 
 use crate::scene::{EAPOL, GROUP, OURS, Said, Scene, cable, name, wait_until};
+use crate::service::Service;
 
 /// A field of the keeper's /proc/PID/status, without blanks.
 fn status(scene: &Scene, field: &str) -> String {
@@ -68,24 +67,12 @@ fn a_keeper_makes_each_call_that_its_filter_leaves_and_no_other() {
     }
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("trace");
-    let (ours, theirs) = pair().unwrap();
-    let keeper = cable
-        .gateway
-        .command("strace")
-        .args(["-D", "-f", "-qq", "-e", "signal=none", "-o"])
-        .arg(&trace)
-        .arg(binaries().unwrap().join("softsim-netd"))
-        .args([SUBCOMMAND, INTERFACE])
-        .stdin(Stdio::from(std::os::fd::OwnedFd::from(theirs)))
-        .spawn()
-        .unwrap();
-    let mut scene = Scene {
-        cable,
-        keeper,
-        netd: Some(ours),
-        log: tempfile::NamedTempFile::new().unwrap(),
-    };
-    assert_eq!(scene.hear(), Said::Link(Link::Up, name(INTERFACE)));
+    let options = ["strace", "-D", "-f", "-qq", "-e", "signal=none", "-o"];
+    let under = [&options[..], &[trace.to_str().unwrap()]].concat();
+    let mut service = Service::start(cable, &under, INTERFACE);
+    service.await_readiness();
+    service.connect();
+    let scene = &service.scene;
     let closed = scene.rules();
     scene.run("nft flush ruleset");
     wait_until("its own rules", || scene.rules() == closed);
@@ -100,7 +87,11 @@ fn a_keeper_makes_each_call_that_its_filter_leaves_and_no_other() {
     scene.run(&format!("ip link set dev {INTERFACE} name wan0"));
     assert_eq!(scene.hear(), Said::Link(Link::Up, name("wan0")));
     scene.order(Order::Leave);
-    assert!(scene.ended());
+    assert_eq!(scene.hear(), Said::Gone);
+    let keeper = scene.keeper.id().to_string();
+    let sent = Command::new("kill").args(["-s", "TERM", &keeper]).status();
+    assert!(sent.unwrap().success());
+    assert!(service.scene.ended());
 
     let allowed: BTreeSet<_> = Filter::PortKeeper.calls().iter().copied().collect();
     let made = || fs::read_to_string(&trace).unwrap();

@@ -2,6 +2,7 @@
 //! nothing else.
 
 use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -242,9 +243,10 @@ fn a_connection_that_was_accepted_serves_as_well_as_a_pair() {
     assert_eq!(hear(&netd), Some(Said::Gone));
     assert!(keeper.wait().unwrap().success());
 
-    // The keeper refuses a socket of another type and a listening one.
+    // The keeper refuses a socket of another type, whether it is connected or listens.
     let (stream, _other) = std::os::unix::net::UnixStream::pair().unwrap();
-    for input in [OwnedFd::from(stream), OwnedFd::from(listener)] {
+    let streams = UnixListener::bind(folder.path().join("streams")).unwrap();
+    for input in [OwnedFd::from(stream), OwnedFd::from(streams)] {
         let mut keeper = start(&cable, &[INTERFACE], input, Stdio::null());
         assert!(!keeper.wait().unwrap().success());
     }

@@ -10,3 +10,4 @@ mod hostile;
 mod renamed;
 mod rules;
 mod scene;
+mod service;

@@ -9,6 +9,7 @@ use std::fmt::{self, Write};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::{io, mem};
 
+use softsim_sandbox::poll::{self, Entry};
 use softsim_sandbox::sys;
 
 use crate::netlink::{LONGEST, Message, Messages, Netlink, messages, text_of};
@@ -80,6 +81,28 @@ pub fn index(interface: &str) -> io::Result<u32> {
     match unsafe { libc::if_nametoindex(name.as_ptr()) } {
         0 => Err(io::Error::last_os_error()),
         index => Ok(index),
+    }
+}
+
+/// The index of an interface that may appear late. It waits for that, unless `end` becomes readable
+/// first: then there is none.
+///
+/// # Errors
+/// An error of the kernel.
+pub fn appearance(interface: &str, end: &impl AsFd) -> io::Result<Option<u32>> {
+    // No interface has this index, so that no report is about it. They only wake this up.
+    let monitor = LinkMonitor::open(0)?;
+    loop {
+        match index(interface) {
+            Err(error) if error.raw_os_error() == Some(libc::ENODEV) => {}
+            outcome => return outcome.map(Some),
+        }
+        let mut entries = [Entry::readable(&monitor), Entry::readable(end)];
+        poll::wait(&mut entries, None)?;
+        if entries[1].ready() {
+            return Ok(None);
+        }
+        while monitor.receive().is_ok() {}
     }
 }
 

@@ -23,10 +23,7 @@ pub struct Listener(Socket);
 
 /// One accepted or opened connection, closed on drop.
 #[derive(Debug)]
-pub struct Connection {
-    socket: Socket,
-    peer: Peer,
-}
+pub struct Connection(Socket);
 
 /// The result of [`Connection::receive`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +60,14 @@ impl Listener {
         Ok(Listener(socket))
     }
 
+    /// Takes the socket that a service manager passed as standard input.
+    ///
+    /// # Errors
+    /// As [`Self::from_inherited`].
+    pub fn standard_input() -> io::Result<Listener> {
+        Self::from_inherited(io::stdin().as_fd().try_clone_to_owned()?)
+    }
+
     /// Takes over a socket from the service manager.
     ///
     /// # Errors
@@ -92,7 +97,7 @@ impl Listener {
             libc::accept4(self.0.raw(), ptr::null_mut(), ptr::null_mut(), FLAGS)
         });
         match accepted {
-            Ok(fd) => Connection::new(Socket::own(fd)).map(Some),
+            Ok(fd) => Ok(Some(Connection(Socket::own(fd)))),
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock
                 | io::ErrorKind::Interrupted
@@ -112,8 +117,8 @@ pub fn pair() -> io::Result<(Connection, Connection)> {
     let mut ends = [-1; 2];
     // SAFETY: the kernel writes two descriptors to an array that is borrowed for the call.
     sys::check(unsafe { libc::socketpair(libc::AF_UNIX, KIND, 0, ends.as_mut_ptr()) })?;
-    let [ours, theirs] = ends.map(Socket::own);
-    Ok((Connection::new(ours)?, Connection::new(theirs)?))
+    let [ours, theirs] = ends.map(|end| Connection(Socket::own(end)));
+    Ok((ours, theirs))
 }
 
 impl Connection {
@@ -137,7 +142,7 @@ impl Connection {
         sys::check(unsafe {
             libc::getpeername(socket.raw(), (&raw mut peer).cast(), &mut length)
         })?;
-        Connection::new(socket)
+        Ok(Connection(socket))
     }
 
     /// Connects to the listener at `path`.
@@ -149,17 +154,26 @@ impl Connection {
         let socket = Socket::seqpacket()?;
         // SAFETY: the kernel reads `length` octets of an address that outlives the call.
         sys::check(unsafe { libc::connect(socket.raw(), (&raw const address).cast(), length) })?;
-        Connection::new(socket)
+        Ok(Connection(socket))
     }
 
-    /// The user id of the peer when it connected (or of the listener, when it began to listen).
+    /// The user id of the peer when it connected (or of the listener, when it began to listen);
+    /// `u32::MAX`, which no user has, if the kernel doesn't tell.
     pub fn peer_uid(&self) -> u32 {
-        self.peer.uid
+        self.peer().uid
     }
 
     /// Whether the peer was in one of these groups then.
     pub fn peer_is_in(&self, groups: &[u32]) -> Membership {
-        self.peer.is_in(groups, &self.socket)
+        self.peer().is_in(groups, &self.0)
+    }
+
+    fn peer(&self) -> Peer {
+        const UNKNOWN: Peer = Peer {
+            uid: u32::MAX,
+            gid: u32::MAX,
+        };
+        Peer::of(&self.0).unwrap_or(UNKNOWN)
     }
 
     /// Reads one datagram, without waiting.
@@ -173,7 +187,7 @@ impl Connection {
         // null pointers mean that the sender's address isn't wanted.
         let received = sys::retry(|| unsafe {
             libc::recvfrom(
-                self.socket.raw(),
+                self.0.raw(),
                 buffer.as_mut_ptr().cast(),
                 buffer.len(),
                 FLAGS,
@@ -195,16 +209,11 @@ impl Connection {
     /// # Errors
     /// Drop the connection: `WouldBlock` if the peer doesn't read, `BrokenPipe` if it has left.
     pub fn send(&self, datagram: &[u8]) -> io::Result<()> {
-        self.socket.send(datagram)
+        self.0.send(datagram)
     }
 
     pub(crate) fn raw(&self) -> RawFd {
-        self.socket.raw()
-    }
-
-    fn new(socket: Socket) -> io::Result<Connection> {
-        let peer = Peer::of(&socket)?;
-        Ok(Connection { socket, peer })
+        self.0.raw()
     }
 }
 
@@ -216,14 +225,21 @@ impl AsFd for Listener {
 
 impl AsFd for Connection {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+        self.0.as_fd()
+    }
+}
+
+impl From<OwnedFd> for Connection {
+    /// Takes a connection that another process has made.
+    fn from(descriptor: OwnedFd) -> Connection {
+        Connection(descriptor.into())
     }
 }
 
 impl From<Connection> for OwnedFd {
     /// The bare socket (non-blocking), for an event loop of another kind.
     fn from(connection: Connection) -> OwnedFd {
-        connection.socket.into()
+        connection.0.into()
     }
 }
 

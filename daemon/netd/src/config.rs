@@ -143,6 +143,11 @@ impl Config {
             .chain(secrets.map(|(_, file)| file.as_path()))
     }
 
+    /// The sockets of the port keepers that are services of their own.
+    pub(crate) fn keepers(&self) -> impl Iterator<Item = &Path> {
+        self.accesses.iter().filter_map(Settings::keeper_socket)
+    }
+
     fn of(mut fields: Fields<'_>, directory: &Path) -> Option<Self> {
         let own: Option<Self> = fields.take();
         let bootstrap = fields

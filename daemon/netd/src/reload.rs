@@ -1,8 +1,9 @@
 //! SIGHUP: netd reads its configuration again, and takes over what it can without a restart.
 //!
 //! It takes over the level of the log, the bootstrap server with its certificates, and the accesses
-//! over RADIUS with their secrets. It can also end a wired access, but not begin one, since a
-//! confined netd starts no port keeper. A configuration with an error changes nothing.
+//! over RADIUS with their secrets. It can also end a wired access, but begin one only if its port
+//! keeper is a service whose socket the configuration named at the start, since a confined netd
+//! starts no port keeper. A configuration with an error changes nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -174,13 +175,19 @@ impl Reload {
         });
         let digests: BTreeMap<_, _> = digests.collect();
         let next = |name: &String| Some((tables.get(name)?.clone(), *digests.get(name)?));
+        let accesses = config.accesses.iter();
+        let accesses = accesses.filter(|access| self.can_begin(access));
+        let can_begin: BTreeSet<_> = accesses.map(|access| access.name.clone()).collect();
         let interfaces: BTreeSet<_> = tables.values().filter_map(interface).collect();
         for (name, before) in self.in_force.accesses.clone() {
+            let own_keeper = has_own_keeper(&before.0);
             match next(&name) {
                 Some(now) if now == before => {}
-                Some((now, _)) if is_wired(&before.0) || is_wired(&now) => needs_a_restart(&name),
+                Some(_) if own_keeper || !can_begin.contains(&name) => needs_a_restart(&name),
                 // It has another name now, which is no reason to close its port.
-                None if interface(&before.0).is_some_and(|it| interfaces.contains(it)) => {
+                None if own_keeper
+                    && interface(&before.0).is_some_and(|it| interfaces.contains(it)) =>
+                {
                     needs_a_restart(&name);
                 }
                 _ if self.accesses.stop(&name).await => {
@@ -197,7 +204,7 @@ impl Reload {
             else {
                 continue;
             };
-            if is_wired(&table.0) {
+            if !can_begin.contains(&name) || self.holds_interface_of(&settings) {
                 needs_a_restart(&name);
             } else if let Err(reason) = self.begin(settings, files).await {
                 tracing::error!(access = name, reason, "SIGHUP: the access doesn't begin");
@@ -206,6 +213,22 @@ impl Reload {
             }
         }
         self.accesses.sort(&names);
+    }
+
+    /// Whether an access can begin in a netd that is confined.
+    fn can_begin(&self, settings: &Settings) -> bool {
+        match settings.keeper_socket() {
+            Some(socket) => self.connector.knows_keeper(socket),
+            None => settings.interface().is_none(),
+        }
+    }
+
+    /// Whether an access that goes on has the interface of these settings.
+    fn holds_interface_of(&self, settings: &Settings) -> bool {
+        let mut running = self.in_force.accesses.values();
+        settings
+            .interface()
+            .is_some_and(|(wanted, _)| running.any(|(table, _)| interface(table) == Some(wanted)))
     }
 
     async fn begin(&self, settings: Settings, files: &Files) -> Result<(), String> {
@@ -241,14 +264,16 @@ fn tables(config: &Config) -> BTreeMap<String, Value> {
         .collect()
 }
 
-fn is_wired(table: &Value) -> bool {
-    let carrier = table.get("carrier").and_then(Value::as_str);
-    carrier == Some(&*Carrier::Wired.to_string())
+/// Whether an access has a port keeper that netd has started.
+fn has_own_keeper(table: &Value) -> bool {
+    interface(table).is_some() && table.get("keeper_socket").is_none()
 }
 
 /// The interface of a wired access.
 fn interface(table: &Value) -> Option<&str> {
-    table.get("interface").filter(|_| is_wired(table))?.as_str()
+    let carrier = table.get("carrier").and_then(Value::as_str);
+    let is_wired = carrier == Some(&*Carrier::Wired.to_string());
+    table.get("interface").filter(|_| is_wired)?.as_str()
 }
 
 /// The digest of the secrets of an access, if it has any.

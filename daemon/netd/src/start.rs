@@ -208,7 +208,8 @@ fn open(config: &mut Config, file: &Path, control: Option<OwnedFd>) -> Result<Op
     let in_force = InForce::new(file, config);
     let files = [file].into_iter().chain(config.files());
     let files = files.map(Path::to_owned).collect();
-    let connector = connector::Started::start(&config.keyd_socket, files);
+    let keepers = config.keepers().map(Path::to_owned).collect();
+    let connector = connector::Started::start(&config.keyd_socket, keepers, files);
     let connector = connector.map_err(Error::Connector)?;
     let connect = || {
         let socket = connector.keyd().map_err(|source| KeydError::Connect {
@@ -287,7 +288,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         snapshot,
     )
     .await?;
-    let (accesses, mut failures) = Accesses::new(names.clone(), subscriber);
+    let (accesses, mut failures) = Accesses::new(names.clone(), connector.clone(), subscriber);
     let accesses = Arc::new(accesses);
     for access in opened.accesses {
         accesses.start(access).await.map_err(Error::Runtime)?;

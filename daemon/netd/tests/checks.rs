@@ -16,6 +16,7 @@ use softsim_client::proto::{
     CertificateAnswer, HelloAnswer, MAX_REQUEST, PROTOCOL_VERSION, Refusal, RequestKind, Role,
     kind_of,
 };
+use softsim_sandbox::seqpacket::Listener;
 use support::{Keyd, Netd, answer, encoded};
 
 /// A folder for a netd: with a state folder, a secret, and a certificate.
@@ -371,6 +372,97 @@ fn only_a_process_that_lacks_a_capability_is_told_that_it_needs_it() {
     ] {
         assert!(said.contains(expected), "{said}");
     }
+}
+
+#[test]
+fn with_a_port_keeper_as_a_service_its_socket_counts_and_no_capability() {
+    let folder = Folder::new();
+    let _keyd = folder.keyd();
+    let _keeper = Listener::bind(&folder.at("lo.sock"), 0o600).unwrap();
+    let access =
+        |socket: &str| wired("uplink", "lo", "nftables") + &format!("keeper_socket = '{socket}'\n");
+    folder.write(&access("lo.sock"));
+    let said = folder.check();
+    assert!(
+        said.text.ends_with("0 errors, 0 warnings\n"),
+        "{}",
+        said.text
+    );
+    // The port keeper waits for an interface that appears late.
+    folder.write(&access("lo.sock").replace("'lo'", "'nonesuch0'"));
+    let said = folder.check();
+    assert!(
+        said.text
+            .contains("line 7, access \"uplink\", interface: expected an interface of this host"),
+        "{}",
+        said.text
+    );
+    assert_eq!(said.status, 0);
+
+    fs::write(folder.at("file"), "").unwrap();
+    let made = Command::new("mkfifo").arg(folder.at("fifo")).status();
+    assert!(made.unwrap().success());
+    drop(UnixListener::bind(folder.at("stale.sock")).unwrap());
+    let _stream = UnixListener::bind(folder.at("stream.sock")).unwrap();
+    let start = "systemctl enable --now softsim-port@lo.socket softsim-port@lo.service";
+    for (socket, status, expected) in [
+        ("missing.sock", 71, format!("got no such socket: {start}")),
+        (
+            "stale.sock",
+            71,
+            format!("got a socket on which nobody listens: {start}"),
+        ),
+        (
+            "file",
+            78,
+            "got a file that isn't a socket: give the path of its socket".into(),
+        ),
+        (
+            "fifo",
+            78,
+            "got a file that isn't a socket: give the path of its socket".into(),
+        ),
+        (
+            "stream.sock",
+            78,
+            "got a socket of another kind: give the path of its socket".into(),
+        ),
+    ] {
+        folder.write(&access(socket));
+        let shown = folder.shown(socket);
+        folder.assert_both(
+            status,
+            &[&format!("line 9, access \"uplink\", keeper_socket: expected a port keeper on {shown}, {expected}")],
+        );
+    }
+}
+
+#[test]
+fn a_port_keeper_whose_socket_belongs_to_another_user_is_told_as_such() {
+    if fs::metadata("/proc/self").unwrap().uid() != 0 {
+        // Only root has a socket that others may not use, and can become another user.
+        return;
+    }
+    let folder = Folder::new();
+    let _keyd = folder.keyd();
+    let _keeper = Listener::bind(&folder.at("lo.sock"), 0o600).unwrap();
+    folder.write(&(wired("uplink", "lo", "nftables") + "keeper_socket = 'lo.sock'\n"));
+    for path in ["", "netd.toml"] {
+        let open = fs::Permissions::from_mode(0o755);
+        fs::set_permissions(folder.at(path), open).unwrap();
+    }
+    let output = Command::new("setpriv")
+        .args(["--reuid=65534", "--regid=65534", "--clear-groups"])
+        .arg(env!("CARGO_BIN_EXE_softsim-netd"))
+        .args(["--check", "--config"])
+        .arg(folder.at("netd.toml"))
+        .output()
+        .unwrap();
+    let said = String::from_utf8(output.stdout).unwrap();
+    let expected =
+        "Permission denied (os error 13): run softsim-netd as the user to whom the socket belongs";
+    assert!(said.contains(expected), "{said}");
+    assert!(!said.contains("CAP_NET"), "{said}");
 }
 
 #[test]

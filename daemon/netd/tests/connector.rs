@@ -8,6 +8,7 @@ use std::fs;
 use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,11 +17,11 @@ use std::time::{Duration, Instant};
 use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_client::keyd::Connection;
 use softsim_client::proto::requests::Status;
-use softsim_netd::connector::process::SUBCOMMAND;
+use softsim_netd::connector::process::{KEEPER, SUBCOMMAND};
 use softsim_netd::connector::wire::{CONNECTED, MAX, READY, Request, access_of, error_of};
 use softsim_sandbox::passing::Inbox;
 use softsim_sandbox::poll;
-use softsim_sandbox::seqpacket::{Received, pair};
+use softsim_sandbox::seqpacket::{Connection as Seqpacket, Listener, Received, pair};
 use support::Keyd;
 
 /// How long a test waits for an event that either happens at once or never.
@@ -41,12 +42,21 @@ impl Connector {
     }
 
     fn start_with(keyd: &Path, files: &[PathBuf]) -> Self {
+        Self::start_beside(keyd, &[], files)
+    }
+
+    fn start_beside(keyd: &Path, keepers: &[PathBuf], files: &[PathBuf]) -> Self {
         let alone = ONE_AT_A_TIME.lock();
         let (ours, theirs) = pair().unwrap();
         let process = Command::new(env!("CARGO_BIN_EXE_softsim-netd"))
             .arg(SUBCOMMAND)
             .arg(keyd)
             .args(files)
+            .args(
+                keepers
+                    .iter()
+                    .map(|path| format!("{KEEPER}{}", path.display())),
+            )
             .stdin(Stdio::from(OwnedFd::from(theirs)))
             .spawn()
             .unwrap();
@@ -198,6 +208,37 @@ fn a_named_pipe_in_place_of_a_file_is_refused_and_the_connector_goes_on() {
         let error = error_of(&answer).unwrap().to_string();
         assert_eq!(error, "expected a regular file, got a named pipe");
     }
+}
+
+#[test]
+fn a_connection_to_the_port_keeper_of_a_place_is_passed_and_nothing_else_in_its_place() {
+    let folder = tempfile::tempdir().unwrap();
+    let keyd = folder.path().join("network.sock");
+    let keepers = ["eth1.sock", "eth2.sock"].map(|name| folder.path().join(name));
+    let [_first, second] = [0, 1].map(|place| Listener::bind(&keepers[place], 0o600).unwrap());
+    let connector = Connector::start_beside(&keyd, &keepers, &[]);
+    let (answer, passed) = connector.ask(Request::Keeper(1));
+    assert_eq!(answer, CONNECTED);
+    let netd = Seqpacket::from(passed.unwrap());
+    let keeper = second.accept().unwrap().unwrap();
+    keeper.send(b"x").unwrap();
+    assert_eq!(netd.receive(&mut [0; 2]).unwrap(), Received::Datagram(1));
+
+    let refused = |place| {
+        let (answer, passed) = connector.ask(Request::Keeper(place));
+        assert!(passed.is_none());
+        error_of(&answer).unwrap()
+    };
+    assert_eq!(refused(2).kind(), ErrorKind::InvalidInput);
+    fs::remove_file(&keepers[0]).unwrap();
+    assert_eq!(refused(0).kind(), ErrorKind::NotFound);
+    let made = Command::new("mkfifo").arg(&keepers[0]).status();
+    assert!(made.unwrap().success());
+    assert_eq!(refused(0).kind(), ErrorKind::ConnectionRefused);
+    fs::remove_file(&keepers[0]).unwrap();
+    let _stream = UnixListener::bind(&keepers[0]).unwrap();
+    // EPROTOTYPE
+    assert_eq!(refused(0).raw_os_error(), Some(91));
 }
 
 #[test]

@@ -394,7 +394,16 @@ const PORT_KEEPER: &[Call] = &[
     ),
     ("open", libc::SYS_openat, &[HERE]),
     ("read", libc::SYS_read, &[-1]),
-    ("close", libc::SYS_close, &[-1]),
+    (
+        "accept4 of a descriptor that programs inherit",
+        libc::SYS_accept4,
+        &[-1],
+    ),
+    (
+        "accept4 with an address",
+        libc::SYS_accept4,
+        &[-1, 1, 0, 0x80800],
+    ),
     ("fcntl", libc::SYS_fcntl, &[2, libc::F_GETFD as c_long]),
     ("ioctl", libc::SYS_ioctl, &[2, libc::TCGETS as c_long]),
     (

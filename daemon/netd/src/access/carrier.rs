@@ -28,6 +28,7 @@
 //! ([`Output::OwnRequest`]). If the network may begin an authentication by itself, as with IEEE
 //! 802.1X, the carrier reports which attempts it asked for ([`Carrier::asked`]).
 
+use std::borrow::Cow;
 use std::time::{Duration, Instant};
 
 use softsim_carriers::radius::{Msk, SessionLimit};
@@ -76,7 +77,7 @@ pub(super) enum Output {
     /// refused, or else this one.
     Silent(Fault),
     /// The carrier rests now, for this reason.
-    Resting(&'static str),
+    Resting(Cow<'static, str>),
     /// A message of the carrier's own passed, or it learned something from the network: for those
     /// who watch.
     Note(Note),

@@ -1,6 +1,7 @@
 //! The exchange of packets between the EAP peer and a carrier. It goes on until something happens
 //! that the owner has to know.
 
+use std::borrow::Cow;
 use std::time::Instant;
 
 use softsim_carriers::radius::SessionLimit;
@@ -32,7 +33,7 @@ pub(super) enum Event {
     /// An authentication failed, and the carrier has begun another.
     GaveUp(Fault),
     /// The carrier rests now, for this reason.
-    Resting(&'static str),
+    Resting(Cow<'static, str>),
     /// The carrier received something that doesn't belong to the access.
     Ignored(String),
     /// The interface has another name now.

@@ -41,6 +41,7 @@ use tokio::time::timeout;
 
 use crate::access::prepare::PreparedAccess;
 use crate::access::status::{Events, Status};
+use crate::connector::Connector;
 use crate::names::Names;
 use crate::progress::Fault;
 
@@ -145,6 +146,7 @@ pub(crate) struct Accesses {
     /// The events of all of them.
     pub(crate) events: Events,
     names: Names,
+    connector: Connector,
     /// What changes whenever keyd's subscriber becomes another one.
     subscriber: watch::Receiver<()>,
     failed: mpsc::UnboundedSender<(String, Fatal)>,
@@ -154,6 +156,7 @@ impl Accesses {
     /// No access yet. The receiver gets the name of each access that can't go on, and why.
     pub(crate) fn new(
         names: Names,
+        connector: Connector,
         subscriber: watch::Receiver<()>,
     ) -> (Self, mpsc::UnboundedReceiver<(String, Fatal)>) {
         let (failed, failures) = mpsc::unbounded_channel();
@@ -161,6 +164,7 @@ impl Accesses {
             handles: Mutex::default(),
             events: status::events(),
             names,
+            connector,
             subscriber,
             failed,
         };
@@ -171,7 +175,8 @@ impl Accesses {
     pub(crate) async fn start(&self, access: PreparedAccess) -> io::Result<()> {
         let mut subscriber = self.subscriber.clone();
         subscriber.mark_unchanged();
-        let (handle, ended) = access.start(self.events.clone(), &self.names, subscriber)?;
+        let events = self.events.clone();
+        let (handle, ended) = access.start(events, &self.names, &self.connector, subscriber)?;
         let (name, failed) = (handle.name.clone(), self.failed.clone());
         tokio::spawn(async move {
             let fatal = match ended.await {

@@ -11,14 +11,14 @@ use softsim_eap::ForwardSecrecy;
 use tokio::sync::{oneshot, watch};
 
 use super::driver::{self, Resources};
-use super::port::StartedKeeper;
 use super::radius::Radius;
 use super::settings::{CarrierSettings, Settings};
 use super::status::{Events, Reporter};
 use super::wired::Wired;
-use super::{Fatal, Handle, thread};
+use super::{Fatal, Handle, port, thread};
 use crate::backoff::Backoff;
 use crate::checks::{Finding, Kind, Place};
+use crate::connector::Connector;
 use crate::files::Files;
 use crate::keyd::Keyd;
 use crate::names::Names;
@@ -33,8 +33,7 @@ pub(crate) struct PreparedAccess {
 
 enum PreparedCarrier {
     Wired {
-        interface: String,
-        keeper: StartedKeeper,
+        keeper: port::Source,
         timers: Timers,
     },
     Radius {
@@ -65,8 +64,9 @@ pub enum PrepareError {
 pub(crate) type Ended = oneshot::Receiver<Result<(), Fatal>>;
 
 impl PreparedAccess {
-    /// Starts the keeper of the interface, which closes the controlled port, or takes the secrets
-    /// of the servers. A netd that is confined can't start a keeper.
+    /// Starts the keeper of the interface, which closes the controlled port, unless that is a
+    /// service of its own, or takes the secrets of the servers. A netd that is confined can't start
+    /// a keeper.
     pub(crate) fn open(
         settings: Settings,
         keyd: Keyd,
@@ -75,23 +75,22 @@ impl PreparedAccess {
         let place = settings.section.place("secret_files");
         let carrier = match settings.carrier {
             CarrierSettings::Wired {
-                interface,
-                port,
+                needed,
+                keeper_socket,
                 timers,
-            } => match StartedKeeper::start(&interface, port) {
-                Ok(keeper) => PreparedCarrier::Wired {
+            } => {
+                let interface = needed.interface.clone();
+                let keeper = match keeper_socket {
+                    Some(socket) => Ok(port::Source::Service(needed, socket)),
+                    None => needed.start(),
+                };
+                let keeper = keeper.map_err(|source| PrepareError::Interface {
+                    name: settings.name.clone(),
                     interface,
-                    keeper,
-                    timers,
-                },
-                Err(source) => {
-                    return Err(PrepareError::Interface {
-                        name: settings.name,
-                        interface,
-                        source,
-                    });
-                }
-            },
+                    source,
+                })?;
+                PreparedCarrier::Wired { keeper, timers }
+            }
             CarrierSettings::Radius {
                 servers,
                 nas_identifier,
@@ -120,13 +119,13 @@ impl PreparedAccess {
         self,
         events: Events,
         names: &Names,
+        connector: &Connector,
         subscriber: watch::Receiver<()>,
     ) -> io::Result<(Handle, Ended)> {
         let (carrier, at, port) = match &self.carrier {
-            PreparedCarrier::Wired {
-                interface, keeper, ..
-            } => {
-                let port = keeper.has_port().then_some(Port::Unauthorised);
+            PreparedCarrier::Wired { keeper, .. } => {
+                let port::Needed { interface, at_stop } = keeper.needed();
+                let port = at_stop.map(|_| Port::Unauthorised);
                 (Carrier::Wired, interface.clone(), port)
             }
             PreparedCarrier::Radius { servers, .. } => {
@@ -136,11 +135,11 @@ impl PreparedAccess {
         };
         let (reporter, status) = Reporter::new(&self.name, carrier, at, port, events);
         let (handle, orders) = Handle::new(self.name, status);
-        let (resources, names) = (self.resources, names.clone());
+        let (resources, names, connector) = (self.resources, names.clone(), connector.clone());
         let run = move || async move {
             match self.carrier {
-                PreparedCarrier::Wired { keeper, timers, .. } => {
-                    let carrier = Wired::new(keeper, timers)?;
+                PreparedCarrier::Wired { keeper, timers } => {
+                    let carrier = Wired::new(keeper.register(&connector)?, timers);
                     driver::run(carrier, resources, reporter, orders, subscriber).await
                 }
                 PreparedCarrier::Radius {

@@ -16,7 +16,7 @@ use softsim_eap::{
 use softsim_link::ethernet::Name;
 
 use super::conversation::Policy;
-use super::port::AtStop;
+use super::port::{AtStop, Needed};
 use crate::backoff::jittered;
 use crate::fields::{Fields, Section};
 use crate::uri::Server;
@@ -82,6 +82,8 @@ struct WiredFields {
     /// The state of the controlled port after netd has stopped cleanly.
     #[serde(default)]
     port_at_stop: AtStop,
+    /// The socket of the port keeper, if that is a service of its own.
+    keeper_socket: Option<PathBuf>,
 }
 
 /// The supplicant's periods.
@@ -218,10 +220,10 @@ pub(crate) struct Settings {
 pub(super) enum CarrierSettings {
     /// IEEE 802.1X.
     Wired {
-        /// The interface.
-        interface: String,
-        /// The state of the controlled port at the end, if netd keeps one.
-        port: Option<AtStop>,
+        /// The interface, and the state of its controlled port at the end.
+        needed: Needed,
+        /// The socket of the port keeper, unless netd starts one.
+        keeper_socket: Option<PathBuf>,
         /// The supplicant's periods.
         timers: Timers,
     },
@@ -261,7 +263,7 @@ impl Settings {
             return None;
         }
         let carrier_settings = match carrier {
-            Carrier::Wired => WiredFields::settings(&mut fields),
+            Carrier::Wired => WiredFields::settings(&mut fields, directory),
             Carrier::Radius => RadiusFields::settings(&mut fields, directory),
         };
         let section = fields.end(format_args!(" for the carrier {carrier}"));
@@ -280,9 +282,17 @@ impl Settings {
     /// The interface of a wired access, and whether netd keeps its controlled port.
     pub(crate) fn interface(&self) -> Option<(&str, bool)> {
         match &self.carrier {
-            CarrierSettings::Wired {
-                interface, port, ..
-            } => Some((interface, port.is_some())),
+            CarrierSettings::Wired { needed, .. } => {
+                Some((&needed.interface, needed.at_stop.is_some()))
+            }
+            CarrierSettings::Radius { .. } => None,
+        }
+    }
+
+    /// The socket of the port keeper of a wired access, unless netd starts one.
+    pub(crate) fn keeper_socket(&self) -> Option<&Path> {
+        match &self.carrier {
+            CarrierSettings::Wired { keeper_socket, .. } => keeper_socket.as_deref(),
             CarrierSettings::Radius { .. } => None,
         }
     }
@@ -307,6 +317,7 @@ impl Taken {
             // Two supplicants on one wire, or two keepers of one port, would undo each other's
             // work.
             ("interface", "one access for each interface"),
+            ("keeper_socket", "one access for each port keeper"),
         ] {
             let Some((value, line)) = fields.text(field) else {
                 continue;
@@ -322,7 +333,7 @@ impl Taken {
 }
 
 impl WiredFields {
-    fn settings(fields: &mut Fields<'_>) -> Option<CarrierSettings> {
+    fn settings(fields: &mut Fields<'_>, directory: &Path) -> Option<CarrierSettings> {
         let (wired, timers) = (fields.take::<Self>(), fields.take::<TimerFields>());
         let (wired, timers) = (wired?, timers?);
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
@@ -339,11 +350,14 @@ impl WiredFields {
             fields.wrong("max_start", "expected at least 1, got 0");
         }
         Some(CarrierSettings::Wired {
-            port: match wired.controlled_port {
-                Some(ControlledPort::Nftables) => Some(wired.port_at_stop),
-                Some(ControlledPort::None) | None => None,
+            needed: Needed {
+                interface: wired.interface,
+                at_stop: match wired.controlled_port {
+                    Some(ControlledPort::Nftables) => Some(wired.port_at_stop),
+                    Some(ControlledPort::None) | None => None,
+                },
             },
-            interface: wired.interface,
+            keeper_socket: wired.keeper_socket.map(|socket| directory.join(socket)),
             timers: Timers {
                 start_period: timers.start_period.0,
                 max_start: timers.max_start,
@@ -492,10 +506,10 @@ mod tests {
     fn the_network_is_named_after_the_carrier_and_a_closed_port_stays_closed() {
         let wired = settings(WIRED).unwrap();
         assert_eq!(wired.policy.peer.network_name.to_string(), "ETHERNET");
-        let CarrierSettings::Wired { port, .. } = wired.carrier else {
+        let CarrierSettings::Wired { needed, .. } = wired.carrier else {
             panic!()
         };
-        assert_eq!(port, Some(AtStop::Closed));
+        assert_eq!(needed.at_stop, Some(AtStop::Closed));
         let radius = settings(RADIUS).unwrap();
         assert_eq!(radius.policy.peer.network_name.to_string(), "WLAN");
         assert!(radius.automatic && radius.reauthenticate_after.is_none());
@@ -580,6 +594,16 @@ mod tests {
                 RADIUS,
                 "interface = 'eth1'",
                 "unknown field `interface` for the carrier radius",
+            ),
+            (
+                RADIUS,
+                "keeper_socket = '/run/softsim-port/eth1.sock'",
+                "unknown field `keeper_socket` for the carrier radius",
+            ),
+            (
+                WIRED,
+                "keeper_socket = 1",
+                "line 5, access \"uplink\", keeper_socket: expected path string, got integer `1`",
             ),
             (RADIUS, "methods = []", "methods: expected"),
             (RADIUS, "methods = ['aka', 'aka']", "methods: expected"),

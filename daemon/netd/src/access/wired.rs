@@ -12,7 +12,7 @@ use softsim_link::ethernet::{Link, Name};
 
 use super::Fatal;
 use super::carrier::{Carrier, Output, State, Terms, note};
-use super::port::{self, Keeper, StartedKeeper};
+use super::port::{self, Keeper};
 use crate::progress::Fault;
 
 /// A supplicant on an interface.
@@ -26,14 +26,14 @@ pub(super) struct Wired {
 }
 
 impl Wired {
-    /// Creates a supplicant without an order to connect, in the event loop of this thread.
-    pub(super) fn new(keeper: StartedKeeper, timers: Timers) -> io::Result<Self> {
-        Ok(Self {
+    /// Creates a supplicant without an order to connect.
+    pub(super) fn new(keeper: Keeper, timers: Timers) -> Self {
+        Self {
             supplicant: Supplicant::new(timers),
-            keeper: keeper.register()?,
+            keeper,
             name: None,
             outputs: VecDeque::new(),
-        })
+        }
     }
 
     fn handle(&mut self, event: port::Event) -> Result<(), Fatal> {
@@ -54,6 +54,12 @@ impl Wired {
             }
             // A frame that the keeper can't send is a frame that is lost.
             port::Event::Refused(reason) => self.ignored(reason),
+            // Without its keeper, an interface is one without a link.
+            port::Event::Lost(reason) => {
+                let reason = format!("no port keeper: {reason}");
+                self.outputs.push_back(Output::Resting(reason.into()));
+                self.supplicant.link(Instant::now(), false);
+            }
         }
         Ok(())
     }
@@ -70,8 +76,10 @@ impl Wired {
             Link::Up => {}
             Link::Down => {
                 let reason = "the interface has no link";
-                self.outputs.push_back(Output::Resting(reason));
+                self.outputs.push_back(Output::Resting(reason.into()));
             }
+            // The keeper ends, and another one waits until the interface returns.
+            Link::Gone if self.keeper.is_service() => {}
             // The keeper knows the interface by its index, and accepts no other of the same name.
             Link::Gone => {
                 return Err(
@@ -179,11 +187,10 @@ impl Carrier for Wired {
         }
     }
 
-    /// Since netd is confined, it can't start another keeper. If it loses this one, it ends, and
-    /// the keeper of the next netd closes the port first.
+    /// Since netd is confined, it can't start another keeper. If it loses one that it has started,
+    /// it ends, and the keeper of the next netd closes the port first.
     async fn receive(&mut self) -> Result<(), Fatal> {
-        let event = self.keeper.receive().await?;
-        self.handle(event)
+        self.keeper.receive().await
     }
 
     fn poll_timeout(&self) -> Option<Instant> {
@@ -197,7 +204,7 @@ impl Carrier for Wired {
         match (before, after) {
             (eapol::State::Connecting, eapol::State::Held) => {
                 let reason = "no authenticator answers";
-                self.outputs.push_back(Output::Resting(reason));
+                self.outputs.push_back(Output::Resting(reason.into()));
             }
             (
                 eapol::State::Authenticating,

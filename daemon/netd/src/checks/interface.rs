@@ -1,11 +1,16 @@
-//! The checks of an interface: it exists, and this process may use it.
+//! The checks of an interface: it exists, and this process may use it, or connect to its port
+//! keeper.
 
 use std::fs;
+use std::io::ErrorKind;
+use std::path::Path;
 
 use softsim_link::ethernet;
 use softsim_sandbox::process;
+use softsim_sandbox::seqpacket::Connection;
 
-use super::{Finding, Kind};
+use super::socket::{Cause, obstacle};
+use super::{Finding, Kind, Severity};
 use crate::access::settings::Settings;
 
 /// A capability that a port keeper needs to start: its name, and its number (capabilities(7)).
@@ -34,6 +39,15 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
         )
         .advise(present())
     });
+    if let Some(socket) = settings.keeper_socket() {
+        // The port keeper waits for an interface that appears late.
+        let missing = missing.map(|finding| Finding {
+            severity: Severity::Warning,
+            ..finding
+        });
+        let unreachable = unreachable(settings, socket, interface);
+        return missing.into_iter().chain(unreachable).collect();
+    }
     let of_port = with_port.then_some(("controlled_port", ADMIN));
     let needed = [("interface", RAW)].into_iter().chain(of_port);
     let effective = effective();
@@ -45,6 +59,28 @@ pub(super) fn check(settings: &Settings) -> Vec<Finding> {
         error(field, problem).advise(grant(name))
     });
     missing.into_iter().chain(lacking).collect()
+}
+
+/// Why this process can't connect to a port keeper that is a service of its own.
+fn unreachable(settings: &Settings, socket: &Path, interface: &str) -> Option<Finding> {
+    let reason = Connection::connect(socket).err()?;
+    if reason.kind() == ErrorKind::WouldBlock {
+        // It listens; others wait, too.
+        return None;
+    }
+    let (got, cause) = obstacle(socket, &reason);
+    let problem = format!("expected a port keeper on {}, got {got}", socket.display());
+    let finding = |kind| Finding::error(kind, settings.section.place("keeper_socket"), problem);
+    Some(match cause {
+        Cause::NotRunning => finding(Kind::System).advise(format!(
+            "systemctl enable --now softsim-port@{interface}.socket softsim-port@{interface}.service"
+        )),
+        Cause::Path => finding(Kind::Configuration).advise("give the path of its socket"),
+        Cause::User => {
+            finding(Kind::System).advise("run softsim-netd as the user to whom the socket belongs")
+        }
+        Cause::Other => finding(Kind::System),
+    })
 }
 
 /// The interfaces that there are.

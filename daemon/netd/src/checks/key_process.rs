@@ -1,18 +1,13 @@
 //! The checks of keyd: its socket, its release, the role of the socket.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use softsim_client::keyd::{Connection, Error};
 use softsim_client::proto::{HelloAnswer, PROTOCOL_VERSION, Refusal, Role};
 
+use super::socket::{Cause, obstacle};
 use super::{Finding, Kind};
 use crate::config::Config;
-
-/// The kernel's error for a socket of another type, which has no kind in std.
-const EPROTOTYPE: i32 = 91;
 
 /// Connects to keyd as netd does, and checks who answers.
 pub(super) fn connect(config: &Config) -> Result<Connection, Finding> {
@@ -56,26 +51,13 @@ fn unreachable(config: &Config, path: &Path, error: &Error) -> Finding {
     let not_running = "start softsim-keyd, or give the path of its --network";
     let other_user = "softsim-keyd's --network-user and --network-group say whom it serves, and the socket's group who may connect: run softsim-netd as such a user";
     match error {
-        Error::Connect { source, .. } => match source.kind() {
-            ErrorKind::NotFound => {
-                wrong(Kind::Unavailable, "no such socket".into()).advise(not_running)
+        Error::Connect { source, .. } => match obstacle(path, source) {
+            (got, Cause::NotRunning) => wrong(Kind::Unavailable, got).advise(not_running),
+            (got, Cause::Path) => {
+                wrong(Kind::Configuration, got).advise("give the path of softsim-keyd's --network")
             }
-            ErrorKind::ConnectionRefused if is_socket(path) => {
-                wrong(Kind::Unavailable, "a socket on which nobody listens".into())
-                    .advise(not_running)
-            }
-            ErrorKind::ConnectionRefused => {
-                wrong(Kind::Configuration, "a file that isn't a socket".into())
-                    .advise("give the path of softsim-keyd's --network")
-            }
-            ErrorKind::PermissionDenied => {
-                wrong(Kind::Unavailable, source.to_string()).advise(other_user)
-            }
-            _ if source.raw_os_error() == Some(EPROTOTYPE) => {
-                wrong(Kind::Configuration, "a socket of another kind".into())
-                    .advise("give the path of softsim-keyd's --network")
-            }
-            _ => wrong(Kind::Unavailable, source.to_string()),
+            (got, Cause::User) => wrong(Kind::Unavailable, got).advise(other_user),
+            (got, Cause::Other) => wrong(Kind::Unavailable, got),
         },
         Error::Closed => {
             wrong(Kind::Unavailable, "a connection that it closed".into()).advise(other_user)
@@ -97,8 +79,4 @@ fn other_release(config: &Config, what: &str) -> Finding {
     let problem = format!("expected a softsim-keyd of the release of softsim-netd: {what}");
     Finding::error(Kind::Unavailable, place, problem)
         .advise("install both of one release, and restart softsim-keyd first")
-}
-
-fn is_socket(path: &Path) -> bool {
-    fs::metadata(path).is_ok_and(|file| file.file_type().is_socket())
 }

@@ -9,6 +9,7 @@ mod finding;
 mod interface;
 mod key_process;
 mod names;
+mod socket;
 mod state_folder;
 
 use std::collections::BTreeSet;

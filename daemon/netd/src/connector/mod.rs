@@ -41,6 +41,7 @@ const QUEUE: usize = 16;
 #[derive(Debug)]
 pub(crate) struct Started {
     inbox: Inbox,
+    keepers: Arc<[PathBuf]>,
     files: Arc<[PathBuf]>,
     manager: Manager,
 }
@@ -49,7 +50,9 @@ pub(crate) struct Started {
 #[derive(Clone, Debug)]
 pub(crate) struct Connector {
     questions: mpsc::Sender<Question>,
-    /// The files that it may open, which are at these places of its command line.
+    /// The port keepers that it may connect to, and the files that it may open, which are at these
+    /// places of its command line.
+    keepers: Arc<[PathBuf]>,
     files: Arc<[PathBuf]>,
 }
 
@@ -75,14 +78,23 @@ struct Passed {
 
 impl Started {
     /// Starts the connector, which becomes netd's standard input, and waits until it has confined
-    /// itself. Later it connects to keyd at this path, and opens these files. It reads the
-    /// environment, so call it before netd confines itself.
-    pub(crate) fn start(keyd: &Path, files: Vec<PathBuf>) -> io::Result<Self> {
+    /// itself. Later it connects to keyd and the port keepers at these paths, and opens these
+    /// files. It reads the environment, so call it before netd confines itself.
+    pub(crate) fn start(
+        keyd: &Path,
+        keepers: Vec<PathBuf>,
+        files: Vec<PathBuf>,
+    ) -> io::Result<Self> {
         let socket = env::var_os("NOTIFY_SOCKET");
         let paths = [keyd].into_iter().chain(files.iter().map(PathBuf::as_path));
         let mut arguments = vec![OsString::from(process::SUBCOMMAND)];
         for path in paths {
             arguments.push(std::path::absolute(path)?.into());
+        }
+        for path in &keepers {
+            let mut argument = OsString::from(process::KEEPER);
+            argument.push(std::path::absolute(path)?);
+            arguments.push(argument);
         }
         let ours = helper_process::start(&arguments, |command| {
             command.envs(socket.iter().map(|socket| ("NOTIFY_SOCKET", socket)));
@@ -95,6 +107,7 @@ impl Started {
         match receive(&inbox, TIMEOUT)? {
             (datagram, None) if datagram == READY => Ok(Self {
                 inbox,
+                keepers: keepers.into(),
                 files: files.into(),
                 manager,
             }),
@@ -120,6 +133,7 @@ impl Started {
         };
         let connector = Connector {
             questions,
+            keepers: self.keepers,
             files: self.files,
         };
         Ok((connector, self.manager, relayed))
@@ -132,19 +146,26 @@ impl Connector {
         connection(self.ask(Request::Keyd, TIMEOUT).await?)
     }
 
+    /// Whether the configuration named the socket of this port keeper when netd started.
+    pub(crate) fn knows_keeper(&self, socket: &Path) -> bool {
+        self.keepers.iter().any(|keeper| keeper == socket)
+    }
+
+    /// A connection to a port keeper on which nothing was said yet.
+    ///
+    /// # Errors
+    /// `NotFound` unless the configuration named its socket when netd started.
+    pub(crate) async fn keeper(&self, socket: &Path) -> io::Result<OwnedFd> {
+        let place = place(&self.keepers, socket)?;
+        connection(self.ask(Request::Keeper(place), TIMEOUT).await?)
+    }
+
     /// A file as it is now, and who may do what with it.
     ///
     /// # Errors
     /// `NotFound` unless the configuration named it when netd started.
     pub(crate) async fn open(&self, path: &Path) -> io::Result<(File, Access)> {
-        let place = self.files.iter().position(|file| file == path);
-        let place = place
-            .and_then(|place| place.try_into().ok())
-            .ok_or_else(|| {
-                let reason =
-                    "the configuration didn't name it when softsim-netd started: restart to use it";
-                io::Error::new(io::ErrorKind::NotFound, reason)
-            })?;
+        let place = place(&self.files, path)?;
         let Passed { said, descriptor } = self.ask(Request::File(place), TIMEOUT).await?;
         let access = access_of(&said).ok_or_else(broken)?;
         Ok((descriptor.into(), access))
@@ -227,6 +248,18 @@ async fn relay(
     }
 }
 
+/// The place of a path on the connector's command line.
+fn place(paths: &[PathBuf], path: &Path) -> io::Result<u16> {
+    let place = paths.iter().position(|named| named == path);
+    place
+        .and_then(|place| place.try_into().ok())
+        .ok_or_else(|| {
+            let reason =
+                "the configuration didn't name it when softsim-netd started: restart to use it";
+            io::Error::new(io::ErrorKind::NotFound, reason)
+        })
+}
+
 type Datagram = (Vec<u8>, Option<OwnedFd>);
 
 /// What the connector answers to a request.
@@ -304,7 +337,11 @@ mod tests {
         let (inbox, theirs) = (Inbox::replace_standard_input(ours), Arc::new(theirs));
         let (questions, queue) = mpsc::channel(QUEUE);
         let files = [].into();
-        let netd = Connector { questions, files };
+        let netd = Connector {
+            questions,
+            keepers: [].into(),
+            files,
+        };
         let _relay = tokio::spawn(relay(AsyncSocket::new(inbox.unwrap()).unwrap(), queue));
         let asked = tokio::select! {
             _ = netd.ask(Request::File(1), TIMEOUT) => None,

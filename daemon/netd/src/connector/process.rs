@@ -5,14 +5,16 @@
 //! connect to: root's control sockets, or the system's log. netd, which parses what networks send,
 //! must not be able to do that, but it needs new connections when keyd has restarted. So the path
 //! of keyd's socket is in this process's command line, and netd can ask for a connection, but not
-//! say to whom. Likewise it names the files that netd reads again on SIGHUP by their places in the
-//! command line: those of the configuration at netd's start. Since the service manager gets its
-//! messages from a process other than the main one, the unit sets `NotifyAccess=all`.
+//! say to whom. Likewise it names the sockets of port keepers, and the files that netd reads again
+//! on SIGHUP, by their places in the command line: those of the configuration at netd's start.
+//! Since the service manager gets its messages from a process other than the main one, the unit
+//! sets `NotifyAccess=all`.
 
 use std::collections::BTreeSet;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fmt::Display;
 use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 use std::{fs, io};
@@ -28,8 +30,11 @@ use softsim_sandbox::{passing, poll, process, regular_file};
 use super::wire::{self, CONNECTED, MAX, READY, Request};
 
 /// The first argument of the process. The paths of keyd's socket, of the configuration, and of the
-/// other files follow.
+/// other files follow, and anywhere among them [`KEEPER`] with the path of each port keeper.
 pub const SUBCOMMAND: &str = "connector";
+
+/// The start of an argument that names the socket of a port keeper.
+pub const KEEPER: &str = "--keeper=";
 
 /// How long keyd may let the connector wait, which serves nobody meanwhile. netd asks again later.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -39,14 +44,20 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// # Errors
 /// It can't begin: netd and its log learn why.
 pub fn run(arguments: &[OsString]) -> Result<(), String> {
-    let paths: Vec<_> = arguments.iter().map(PathBuf::from).collect();
+    let (mut paths, mut keepers) = (Vec::new(), Vec::new());
+    for argument in arguments {
+        match argument.as_bytes().strip_prefix(KEEPER.as_bytes()) {
+            Some(keeper) => keepers.push(PathBuf::from(OsStr::from_bytes(keeper))),
+            None => paths.push(PathBuf::from(argument)),
+        }
+    }
     let [keyd, files @ ..] = &paths[..] else {
         return Err("connector: expected the path of keyd's socket".into());
     };
     let netd = Connection::standard_input().map_err(described("standard input"))?;
     let notify = Notify::from_env().and_then(Notify::replace_standard_output);
     let notify = notify.map_err(described("NOTIFY_SOCKET"))?;
-    confine(keyd, files)?;
+    confine(keyd, &keepers, files)?;
     if netd.send(READY).is_ok() {
         while let Some(request) = receive(&netd) {
             // If the service manager doesn't read, the connector can do nothing about it.
@@ -58,6 +69,7 @@ pub fn run(arguments: &[OsString]) -> Result<(), String> {
                 Request::Alive => drop(notify.watchdog()),
                 Request::Stopping => drop(notify.stopping()),
                 Request::Keyd => answer(&netd, connect(keyd)),
+                Request::Keeper(place) => answer(&netd, connect_to_keeper(&keepers, place)),
                 Request::File(place) => answer(&netd, open(files, place)),
             }
         }
@@ -70,17 +82,19 @@ fn described<E: Display>(what: &'static str) -> impl Fn(E) -> String {
     move |error| format!("connector: {what}: {error}")
 }
 
-/// Gives up everything but connecting to what is in the folder of keyd's socket, where the kernel
-/// can tell that from other folders, and reading what is in the folders of the files.
-fn confine(keyd: &Path, files: &[PathBuf]) -> Result<(), String> {
+/// Gives up everything but connecting to what is in the folders of the sockets, where the kernel
+/// can tell them from other folders, and reading what is in the folders of the files.
+fn confine(keyd: &Path, keepers: &[PathBuf], files: &[PathBuf]) -> Result<(), String> {
     // The connector ignores the service manager's signals, and ends when netd does.
     process::ignore_termination().map_err(described("signals"))?;
     process::deny_dumps().map_err(described("core dumps"))?;
     process::keep_capabilities(&[]).map_err(described("capabilities"))?;
-    let keyd = keyd.parent().unwrap_or(keyd);
+    let keepers = keepers.iter().map(PathBuf::as_path);
+    let sockets = [keyd].into_iter().chain(keepers);
+    // Others may put another socket at the path: it is the folder that stays.
+    let sockets: BTreeSet<_> = sockets.map(|path| path.parent().unwrap_or(path)).collect();
     let readable: BTreeSet<_> = files.iter().flat_map(|file| readable(file)).collect();
-    let rules: Vec<_> = [(keyd, PathAccess::Connect)]
-        .into_iter()
+    let rules: Vec<_> = (sockets.into_iter().map(|path| (path, PathAccess::Connect)))
         .chain(readable.iter().map(|path| (&**path, PathAccess::Read)))
         .map(|(path, access)| PathRule { path, access })
         .collect();
@@ -126,6 +140,12 @@ type Opened<const N: usize> = io::Result<(OwnedFd, [u8; N])>;
 
 fn connect(keyd: &Path) -> Opened<1> {
     Ok((keyd::open(keyd, PATIENCE)?, CONNECTED))
+}
+
+fn connect_to_keeper(keepers: &[PathBuf], place: u16) -> Opened<1> {
+    let path = keepers.get(usize::from(place));
+    let keeper = Connection::connect(path.ok_or(io::ErrorKind::InvalidInput)?)?;
+    Ok((keeper.into(), CONNECTED))
 }
 
 fn open(files: &[PathBuf], place: u16) -> Opened<13> {

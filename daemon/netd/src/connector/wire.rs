@@ -29,6 +29,9 @@ pub enum Request {
     Stopping,
     /// Connect to keyd, and pass the connection.
     Keyd,
+    /// Connect to the port keeper whose socket is at this place of the command line, and pass the
+    /// connection.
+    Keeper(u16),
     /// Open the file at this place of the command line for reading, and pass it.
     File(u16),
 }
@@ -42,6 +45,7 @@ impl Request {
             Self::Alive => b"a".into(),
             Self::Stopping => b"s".into(),
             Self::Keyd => b"k".into(),
+            Self::Keeper(place) => [b"p", &place.to_le_bytes()[..]].concat(),
             Self::File(place) => [b"o", &place.to_le_bytes()[..]].concat(),
         }
     }
@@ -55,6 +59,7 @@ impl Request {
             (b'a', []) => Some(Self::Alive),
             (b's', []) => Some(Self::Stopping),
             (b'k', []) => Some(Self::Keyd),
+            (b'p', place) => Some(Self::Keeper(u16::from_le_bytes(place.try_into().ok()?))),
             (b'o', place) => Some(Self::File(u16::from_le_bytes(place.try_into().ok()?))),
             _ => None,
         }
@@ -118,6 +123,7 @@ mod tests {
             Request::Alive,
             Request::Stopping,
             Request::Keyd,
+            Request::Keeper(258),
             Request::File(257),
         ] {
             let datagram = request.encode();

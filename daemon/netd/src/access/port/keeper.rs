@@ -1,11 +1,17 @@
-//! The keeper of a port: a helper process that holds one interface's frame socket and the packet
-//! filter's rules.
+//! The keeper of a port: a process that holds one interface's frame socket and the packet filter's
+//! rules.
 //!
 //! It relays EAPOL between netd and the interface that its command line names, and opens and closes
 //! the controlled port. netd can send it only the messages of [`wire`](super::wire). It closes the
 //! port at its start, and again when netd ends, even if netd is killed. Until then it restores the
 //! rules if another program removes them (firewalls begin with `flush ruleset`), and changes them
 //! when the interface is renamed.
+//!
+//! Its standard input is netd, which has started it and with which it ends; or a listening socket
+//! of a service manager. Then the keeper is a service of its own. It closes the port before a netd
+//! has begun, keeps it closed between one netd and the next, and serves one netd at a time: the
+//! owner and the mode of the socket say who may connect. If the interface isn't there, it waits for
+//! it. It ends if the interface vanishes, and on SIGTERM.
 //!
 //! Once its sockets are open, it opens no file, starts no process and allocates no memory.
 
@@ -17,10 +23,11 @@ use std::time::Duration;
 use softsim_carriers::eapol::{Address, ETHERTYPE, Frame, Kind, PAE_GROUP_ADDRESS};
 use softsim_link::ethernet::{self, FrameSocket, Link, LinkMonitor, Name};
 use softsim_link::netfilter::{News, TableMonitor};
+use softsim_sandbox::notify::Notify;
 use softsim_sandbox::poll::{self, Entry};
-use softsim_sandbox::process::{self, Capability};
+use softsim_sandbox::process::{self, Capability, Termination};
 use softsim_sandbox::seccomp::{self, Filter};
-use softsim_sandbox::seqpacket::{Connection, Received};
+use softsim_sandbox::seqpacket::{Connection, Listener, Received};
 use softsim_sandbox::{clock, exit_status, landlock, log};
 
 use super::rules::{Rules, Table};
@@ -77,8 +84,8 @@ pub enum Error {
     Confinement(String),
 }
 
-/// Keeps the port that the command line names, until netd ends. It returns only if the keeper can't
-/// start.
+/// Keeps the port that the command line names, until netd or the service manager ends it. It
+/// returns only if the keeper can't start.
 pub fn run(arguments: &[OsString]) -> Result<(), Error> {
     open(arguments)?.keep()
 }
@@ -94,11 +101,16 @@ fn open(arguments: &[OsString]) -> Result<Keeper, Error> {
         .to_str()
         .filter(|name| Name::new(name.as_bytes()).is_some())
         .ok_or(Error::Usage("the name of an interface"))?;
-    let netd = Connection::standard_input().map_err(|_| {
-        Error::Usage("netd's socket, AF_UNIX and SOCK_SEQPACKET, as standard input")
-    })?;
     let failed = |what| move |error| Error::Open(what, error);
-    let index = ethernet::index(interface).map_err(failed("the interface"))?;
+    let (netd, mut manager) = match Connection::standard_input() {
+        Ok(netd) => (Some(netd), None),
+        Err(_) => (None, Some(Manager::open()?)),
+    };
+    let index = match &mut manager {
+        None => ethernet::index(interface),
+        Some(manager) => manager.await_interface(interface),
+    };
+    let index = index.map_err(failed("the interface"))?;
     let frames = FrameSocket::open(index, ETHERTYPE, PAE_GROUP_ADDRESS)
         .map_err(|error| lacking("EAPOL", "CAP_NET_RAW", error))?;
     let link_monitor = LinkMonitor::open(index).map_err(failed("its link"))?;
@@ -108,8 +120,9 @@ fn open(arguments: &[OsString]) -> Result<Keeper, Error> {
         .then(|| Port::open(index))
         .transpose()
         .map_err(|error| lacking("the packet filter", "CAP_NET_ADMIN", error))?;
-    confine(with_port).map_err(Error::Confinement)?;
+    confine(with_port, manager.is_some()).map_err(Error::Confinement)?;
     Ok(Keeper {
+        manager,
         netd,
         frames,
         link_monitor,
@@ -141,9 +154,14 @@ fn present(link_monitor: &LinkMonitor) -> io::Result<(Link, Name)> {
     }
 }
 
-/// Ignores the service manager's signals: the port is closed when netd is gone, and not before.
-fn confine(with_port: bool) -> Result<(), String> {
-    process::ignore_termination().map_err(|error| error.to_string())?;
+/// Gives up what the keeper doesn't need any more. One that netd has started ignores the service
+/// manager's signals: the port is closed when netd is gone, and not before.
+fn confine(with_port: bool, is_service: bool) -> Result<(), String> {
+    let ignored = match is_service {
+        true => process::ignore_hangup(),
+        false => process::ignore_termination(),
+    };
+    ignored.map_err(|error| error.to_string())?;
     process::deny_dumps().map_err(|error| error.to_string())?;
     // The packet filter checks it for every message.
     let kept: &[_] = if with_port {
@@ -156,8 +174,53 @@ fn confine(with_port: bool) -> Result<(), String> {
     seccomp::install(Filter::PortKeeper).map_err(|error| error.to_string())
 }
 
+/// What a service manager passes to a keeper that is a service of its own.
+struct Manager {
+    listener: Listener,
+    termination: Termination,
+    /// Until the keeper is ready.
+    notify: Option<Notify>,
+}
+
+impl Manager {
+    fn open() -> Result<Self, Error> {
+        const EXPECTED: &str = "netd's socket, or one that listens for netd, AF_UNIX and \
+                                SOCK_SEQPACKET, as standard input";
+        let failed = |what| move |error| Error::Open(what, error);
+        Ok(Self {
+            listener: Listener::standard_input().map_err(|_| Error::Usage(EXPECTED))?,
+            termination: Termination::hold().map_err(failed("signals"))?,
+            notify: Some(Notify::from_env().map_err(failed("NOTIFY_SOCKET"))?),
+        })
+    }
+
+    /// Waits for the interface. Until it appears there is nothing to close, and whoever starts the
+    /// network after the keeper needn't wait.
+    fn await_interface(&mut self, interface: &str) -> io::Result<u32> {
+        if ethernet::index(interface).is_err() {
+            log::line(5, format_args!("port-keeper: waits for {interface}"));
+            self.ready();
+        }
+        match ethernet::appearance(interface, &self.termination)? {
+            Some(index) => Ok(index),
+            None => process::exit(0),
+        }
+    }
+
+    /// Closes the socket, too, which reaches more than the keeper may reach later.
+    fn ready(&mut self) {
+        if let Some(notify) = self.notify.take() {
+            // A service manager that gets no message ends this process and starts another.
+            let _ = notify.ready();
+        }
+    }
+}
+
 struct Keeper {
-    netd: Connection,
+    /// None if netd has started this process.
+    manager: Option<Manager>,
+    /// None while the keeper waits for a netd.
+    netd: Option<Connection>,
     frames: FrameSocket,
     link_monitor: LinkMonitor,
     link: Link,
@@ -171,8 +234,14 @@ struct Keeper {
     link_sent: bool,
 }
 
-/// netd has ended or broken the protocol, or the interface belongs to another netd.
-struct End;
+/// What has ended.
+#[derive(PartialEq, Eq)]
+enum End {
+    /// netd: it is gone or has broken the protocol, or the interface belongs to another netd.
+    Netd,
+    /// The service: its manager stops it, or the interface is gone.
+    Service,
+}
 
 impl Keeper {
     fn keep(&mut self) -> ! {
@@ -182,26 +251,51 @@ impl Keeper {
             refused(&self.name, &error);
             process::exit(exit_status::SYSTEM.into());
         }
+        if let Some(manager) = &mut self.manager {
+            manager.ready();
+        }
         loop {
-            if self.turn().is_err() {
-                process::exit(match self.close_behind() {
-                    Ok(()) => 0,
-                    Err(_) => exit_status::SYSTEM.into(),
-                });
+            let Err(end) = self.turn() else {
+                continue;
+            };
+            match self.close_behind() {
+                Ok(()) if self.manager.is_some() && end == End::Netd => self.forget_netd(),
+                Ok(()) => process::exit(0),
+                Err(_) => process::exit(exit_status::SYSTEM.into()),
             }
         }
+    }
+
+    /// Waits for the next netd.
+    fn forget_netd(&mut self) {
+        self.netd = None;
+        self.answer = None;
+        self.link_sent = false;
+        self.authenticator = None;
+    }
+
+    /// Accepts a netd. The one before may have left the port open.
+    fn accept(&mut self) -> Result<(), End> {
+        let Some(manager) = &self.manager else {
+            return Ok(());
+        };
+        self.netd = manager.listener.accept().map_err(|_| End::Service)?;
+        self.close_behind().map_err(|_| End::Service)
     }
 
     /// Waits until there is work, and does a limited amount of it.
     fn turn(&mut self) -> Result<(), End> {
         self.flush()?;
-        let waits = self.answer.is_some() || !self.link_sent;
+        let waits = self.netd.is_some() && (self.answer.is_some() || !self.link_sent);
         let watched = self.port.as_ref().filter(|port| port.due.is_none());
+        let manager = self.manager.as_ref();
         let mut entries = [
-            if waits {
-                Entry::writable(&self.netd)
-            } else {
-                Entry::readable(&self.netd)
+            match (&self.netd, manager) {
+                (Some(netd), _) if waits => Entry::writable(netd),
+                (Some(netd), _) => Entry::readable(netd),
+                (None, Some(manager)) => Entry::readable(&manager.listener),
+                // Without a manager, the keeper ends with its netd.
+                (None, None) => Entry::none(),
             },
             Entry::readable(&self.link_monitor),
             if waits {
@@ -210,20 +304,29 @@ impl Keeper {
                 Entry::readable(&self.frames)
             },
             watched.map_or_else(Entry::none, |port| Entry::readable(&port.monitor)),
+            manager.map_or_else(Entry::none, |it| Entry::readable(&it.termination)),
         ];
         let due = self.port.as_ref().and_then(|port| port.due);
         let timeout = due.map(|due| due.saturating_sub(clock::boottime()));
         // Only a lack of memory makes the wait itself fail; a read tells that netd is gone.
         let _ = poll::wait(&mut entries, timeout);
-        let [netd, news, frames, monitor] = entries.map(|entry| entry.ready());
+        let [netd, news, frames, monitor, termination] = entries.map(|entry| entry.ready());
         if news {
             self.receive_link();
+        }
+        let is_gone = self.manager.is_some() && self.link == Link::Gone;
+        if is_gone || termination {
+            // netd learns why, if it listens.
+            let _ = self.flush();
+            return Err(End::Service);
         }
         if let Some(port) = &mut self.port {
             port.repair(monitor, &self.name, self.link)?;
         }
-        if netd && !waits {
-            self.receive_request()?;
+        match self.netd {
+            Some(_) if netd && !waits => self.receive_request()?,
+            None if netd => self.accept()?,
+            _ => {}
         }
         if frames {
             self.relay_frame()?;
@@ -245,13 +348,16 @@ impl Keeper {
         Ok(())
     }
 
-    /// Returns whether the socket had room.
+    /// Returns whether there is a netd, and the socket had room.
     fn send_message(&self, message: &Message<'_>) -> Result<bool, End> {
-        let octets = message.encode().ok_or(End)?;
-        match self.netd.send(octets.as_slice()) {
+        let Some(netd) = &self.netd else {
+            return Ok(false);
+        };
+        let octets = message.encode().ok_or(End::Netd)?;
+        match netd.send(octets.as_slice()) {
             Ok(()) => Ok(true),
             Err(error) if error.kind() == ErrorKind::WouldBlock => Ok(false),
-            Err(_) => Err(End),
+            Err(_) => Err(End::Netd),
         }
     }
 
@@ -293,12 +399,15 @@ impl Keeper {
     }
 
     fn receive_request(&mut self) -> Result<(), End> {
+        let Some(netd) = &self.netd else {
+            return Ok(());
+        };
         let mut buffer = [0; MAX_MESSAGE];
-        let request = match self.netd.receive(&mut buffer) {
+        let request = match netd.receive(&mut buffer) {
             Ok(Received::Datagram(length)) => Request::decode(&buffer[..length]),
             Ok(Received::Truncated) => Err(Malformed),
             Ok(Received::Nothing) => return Ok(()),
-            Ok(Received::Closed) | Err(_) => return Err(End),
+            Ok(Received::Closed) | Err(_) => return Err(End::Netd),
         };
         let (order, outcome) = match request {
             Ok(Request::Order(order)) => (Some(order), self.carry_out(order)),
@@ -316,7 +425,10 @@ impl Keeper {
         if (order, outcome) == (Some(Order::Leave), Ok(())) {
             // netd may have ended.
             let _ = self.flush();
-            process::exit(0);
+            match self.manager {
+                Some(_) => self.forget_netd(),
+                None => process::exit(0),
+            }
         }
         Ok(())
     }
@@ -349,7 +461,7 @@ impl Keeper {
             .map_err(|_| Reason::NotSent)
     }
 
-    /// Relays one frame. If the socket to netd has no room, the frame is lost.
+    /// Relays one frame. If there is no netd or its socket has no room, the frame is lost.
     fn relay_frame(&mut self) -> Result<(), End> {
         let mut buffer = [0; MAX_PDU];
         // If the link is lost, the link monitor reports it.
@@ -371,7 +483,7 @@ impl Keeper {
         Ok(())
     }
 
-    /// Closes the port after netd has ended, if the packet filter accepts that.
+    /// Closes the port after a netd has ended, if the packet filter accepts that.
     fn close_behind(&mut self) -> io::Result<()> {
         let mut attempts = 1;
         loop {
@@ -495,7 +607,7 @@ impl Port {
                     "port-keeper: {name}: another keeper, of another softsim-netd, closes the port"
                 ),
             );
-            return Err(End);
+            return Err(End::Netd);
         }
         match self.change(self.closed, name, link) {
             Ok(()) => {

@@ -1,32 +1,30 @@
 //! netd's side of a port keeper. The keeper holds an interface: it relays frames, reports the link,
 //! and keeps the controlled port.
+//!
+//! It is a process that netd has started, which netd can't replace once it is confined; or a
+//! service of its own, to which netd connects again whenever it has lost it.
 
 pub mod keeper;
+mod line;
 mod rules;
+mod service;
 pub mod wire;
 
-use std::collections::VecDeque;
-use std::time::Duration;
+use std::path::PathBuf;
 use std::{fmt, io};
 
 use serde::Deserialize;
 use softsim_carriers::eapol::{Address, PortStatus};
 use softsim_link::ethernet::{Link, Name};
 use softsim_sandbox::poll;
-use softsim_sandbox::seqpacket::{self, Connection};
-use tokio::time::timeout;
+use softsim_sandbox::seqpacket::Connection;
 
-use self::wire::{MAX_MESSAGE, Message, Order, Reason, Request};
+use self::line::{Line, Received, receive};
+use self::service::Service;
+use self::wire::{MAX_MESSAGE, Order, Reason, Request};
 use super::Fatal;
-use crate::async_socket::AsyncSocket;
+use crate::connector::Connector;
 use crate::helper_process;
-
-/// The time that the keeper has for an answer. The packet filter takes a fraction of it.
-const TIMEOUT: Duration = Duration::from_secs(10);
-
-/// The number of events that netd keeps while it waits for the keeper's answer. It loses any more,
-/// as a wire does.
-const QUEUE: usize = 64;
 
 /// The state of the port after netd has stopped cleanly.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -39,12 +37,29 @@ pub(super) enum AtStop {
     Open,
 }
 
-/// A keeper that has started, before there is an event loop. If it keeps a controlled port, it has
-/// closed the port at its start, and closes it when netd ends.
+/// The keeper that an access needs.
+#[derive(Clone, Debug)]
+pub(super) struct Needed {
+    /// The interface.
+    pub(super) interface: String,
+    /// The state of the controlled port at the end, if the keeper keeps one.
+    pub(super) at_stop: Option<AtStop>,
+}
+
+/// Where netd has the keeper of an access from, before there is an event loop.
+#[derive(Debug)]
+pub(super) enum Source {
+    /// netd has started it.
+    Started(StartedKeeper),
+    /// It is a service that listens on this socket.
+    Service(Needed, PathBuf),
+}
+
+/// A keeper that has started. If it keeps a controlled port, it has closed the port at its start,
+/// and closes it when netd ends.
 #[derive(Debug)]
 pub(super) struct StartedKeeper {
-    interface: String,
-    at_stop: Option<AtStop>,
+    needed: Needed,
     socket: Connection,
     /// The first message of the keeper.
     link: Event,
@@ -55,9 +70,11 @@ pub(super) struct StartedKeeper {
 pub(super) struct Keeper {
     interface: String,
     port: Option<ControlledPort>,
-    socket: AsyncSocket<Connection>,
-    /// The events that netd received while it waited for an answer.
-    events: VecDeque<Event>,
+    /// None while a service is lost.
+    line: Option<Line>,
+    service: Option<Service>,
+    /// Why the service is lost, until somebody takes it as an event.
+    lost: Option<String>,
 }
 
 #[derive(Debug)]
@@ -82,46 +99,60 @@ pub(super) enum Event {
     Link(Link, Name),
     /// The keeper didn't send a frame of netd.
     Refused(Reason),
+    /// netd has lost the keeper, for this reason, and connects to it again.
+    Lost(String),
 }
 
-/// A message of the keeper.
-enum Received {
-    Event(Event),
-    Answer(Order, Result<(), Reason>),
-}
-
-impl StartedKeeper {
+impl Needed {
     /// Starts the keeper, a process of this program. If it keeps a port, it waits until the port is
     /// closed.
-    pub(super) fn start(interface: &str, at_stop: Option<AtStop>) -> io::Result<Self> {
-        let socket = helper_process::start(&[keeper::SUBCOMMAND, interface], |command| {
-            if at_stop.is_none() {
+    pub(super) fn start(self) -> io::Result<Source> {
+        let arguments = [keeper::SUBCOMMAND, &self.interface];
+        let socket = helper_process::start(&arguments, |command| {
+            if self.at_stop.is_none() {
                 command.arg(keeper::WITHOUT_PORT);
             }
         })?;
-        Ok(Self {
-            interface: interface.into(),
-            at_stop,
+        Ok(Source::Started(StartedKeeper {
+            needed: self,
             link: first_message(&socket)?,
             socket,
-        })
+        }))
     }
+}
 
-    /// Whether it keeps a controlled port.
-    pub(super) fn has_port(&self) -> bool {
-        self.at_stop.is_some()
+impl Source {
+    /// What the access needs.
+    pub(super) fn needed(&self) -> &Needed {
+        match self {
+            Self::Started(keeper) => &keeper.needed,
+            Self::Service(needed, _) => needed,
+        }
     }
 
     /// Puts the keeper into the event loop of this thread.
-    pub(super) fn register(self) -> io::Result<Keeper> {
+    pub(super) fn register(self, connector: &Connector) -> io::Result<Keeper> {
+        let Needed { interface, at_stop } = self.needed().clone();
+        let (line, service) = match self {
+            Self::Started(StartedKeeper { socket, link, .. }) => {
+                let mut line = Line::new(socket)?;
+                line.put_back(link);
+                (Some(line), None)
+            }
+            Self::Service(needed, socket) => {
+                let service = Service::new(needed, socket, connector.clone());
+                (None, Some(service))
+            }
+        };
         Ok(Keeper {
-            interface: self.interface,
-            port: self.at_stop.map(|at_stop| ControlledPort {
+            interface,
+            port: at_stop.map(|at_stop| ControlledPort {
                 at_stop,
                 status: PortStatus::Unauthorised,
             }),
-            socket: AsyncSocket::new(self.socket)?,
-            events: [self.link].into(),
+            lost: service.is_some().then(|| "it hasn't answered yet".into()),
+            line,
+            service,
         })
     }
 }
@@ -132,29 +163,37 @@ impl Keeper {
         self.port.as_ref().map(|port| port.status)
     }
 
+    /// Whether another keeper may follow, once this one is lost.
+    pub(super) fn is_service(&self) -> bool {
+        self.service.is_some()
+    }
+
     /// Opens or closes the controlled port, if there is one, and waits for the keeper's answer.
+    /// Nothing happens while a service is lost, which closes the port by itself.
     pub(super) async fn set(&mut self, status: PortStatus) -> Result<(), Fatal> {
         if self.port.is_none() {
             return Ok(());
         }
-        self.order(match status {
+        let carried_out = self.order(match status {
             PortStatus::Authorised => Order::Open,
             PortStatus::Unauthorised => Order::Close,
-        })
-        .await?;
-        if let Some(port) = &mut self.port {
+        });
+        if carried_out.await?
+            && let Some(port) = &mut self.port
+        {
             port.status = status;
+            tracing::info!(interface = self.interface, port = %status, "controlled port");
         }
-        tracing::info!(interface = self.interface, port = %status, "controlled port");
         Ok(())
     }
 
     /// Leaves the port as the configuration says, because netd ends.
     pub(super) async fn leave(&mut self) -> Result<(), Fatal> {
-        match self.port.as_ref().map(|port| port.at_stop) {
-            Some(AtStop::Closed) => self.order(Order::Close).await,
-            Some(AtStop::Open) | None => self.order(Order::Leave).await,
-        }
+        let order = match self.port.as_ref().map(|port| port.at_stop) {
+            Some(AtStop::Closed) => Order::Close,
+            Some(AtStop::Open) | None => Order::Leave,
+        };
+        self.order(order).await.map(drop)
     }
 
     /// Sends an EAPOL frame.
@@ -162,69 +201,69 @@ impl Keeper {
     /// # Errors
     /// The frame is lost.
     pub(super) fn send(&self, destination: Address, pdu: &[u8]) -> io::Result<()> {
-        self.request(&Request::Frame { destination, pdu })
+        let line = self.line.as_ref().ok_or(io::ErrorKind::NotConnected)?;
+        line.send(&Request::Frame { destination, pdu })
     }
 
-    /// The next event that netd received while it waited for an answer. Take these events before
-    /// you call [`Self::receive`].
+    /// The next event.
     pub(super) fn take_event(&mut self) -> Option<Event> {
-        self.events.pop_front()
+        let lost = self.lost.take().map(Event::Lost);
+        lost.or_else(|| self.line.as_mut()?.take_event())
     }
 
-    /// Waits for the next event. An error means that netd has lost the keeper, and nobody closes
-    /// the port. May be cancelled.
-    pub(super) async fn receive(&self) -> Result<Event, Fatal> {
-        match self.receive_message().await? {
-            Received::Event(event) => Ok(event),
-            Received::Answer(..) => Err(self.lost("answered unasked")),
-        }
-    }
-
-    /// Gives an order, and waits until the keeper has carried it out.
-    async fn order(&mut self, order: Order) -> Result<(), Fatal> {
-        self.request(&Request::Order(order))
-            .map_err(|error| self.lost(error))?;
-        let answered = async {
-            loop {
-                match self.receive_message().await? {
-                    Received::Answer(answered, outcome) if answered == order => {
-                        return outcome.map_err(|reason| self.lost(reason));
-                    }
-                    Received::Answer(..) => return Err(self.lost("answered unasked")),
-                    Received::Event(event) => {
-                        // A link event is never lost. Such events are rare.
-                        if self.events.len() < QUEUE || matches!(event, Event::Link(..)) {
-                            self.events.push_back(event);
-                        }
-                    }
+    /// Waits for the next event, which [`Self::take_event`] returns then. An error means that netd
+    /// has lost the keeper for good, and nobody closes the port. May be cancelled.
+    pub(super) async fn receive(&mut self) -> Result<(), Fatal> {
+        let received = match (&mut self.line, &mut self.service) {
+            (Some(line), _) => line.receive().await,
+            (None, Some(service)) => match service.line().await {
+                Ok(line) => {
+                    tracing::info!(interface = self.interface, "the port keeper serves");
+                    self.line = Some(line);
+                    Ok(())
                 }
-            }
+                Err(error) => Err(error),
+            },
+            (None, None) => Err(io::ErrorKind::NotConnected.into()),
         };
-        let outcome = timeout(TIMEOUT, answered).await;
-        outcome.unwrap_or_else(|_| Err(self.lost("no answer")))
+        received.or_else(|error| self.lose(error))
     }
 
-    fn request(&self, request: &Request<'_>) -> io::Result<()> {
-        let octets = request.encode().ok_or(io::ErrorKind::InvalidInput)?;
-        self.socket.inner().send(octets.as_slice())
+    /// Gives an order, and returns whether the keeper has carried it out.
+    async fn order(&mut self, order: Order) -> Result<bool, Fatal> {
+        let Some(line) = &mut self.line else {
+            return Ok(false);
+        };
+        match line.order(order).await {
+            Ok(Ok(())) => return Ok(true),
+            Ok(Err(reason)) => self.lose(reason),
+            Err(error) => self.lose(error),
+        }?;
+        Ok(false)
     }
 
-    async fn receive_message(&self) -> Result<Received, Fatal> {
-        let mut buffer = [0; MAX_MESSAGE];
-        let receive = |socket: &Connection| receive(socket, &mut buffer);
-        let received = self.socket.receive(receive).await;
-        received.map_err(|error| self.lost(error))
-    }
-
-    fn lost(&self, reason: impl fmt::Display) -> Fatal {
-        Fatal::Port(format!("its keeper for {}: {reason}", self.interface))
+    /// Does without the keeper from now on. A service closes the port when its connection ends.
+    fn lose(&mut self, reason: impl fmt::Display) -> Result<(), Fatal> {
+        let interface = &self.interface;
+        let Some(service) = &mut self.service else {
+            return Err(Fatal::Port(format!("its keeper for {interface}: {reason}")));
+        };
+        service.lost();
+        let reason = reason.to_string();
+        tracing::warn!(interface, reason, "no port keeper");
+        self.line = None;
+        self.lost = Some(reason);
+        if let Some(port) = &mut self.port {
+            port.status = PortStatus::Unauthorised;
+        }
+        Ok(())
     }
 }
 
 /// Waits for the first message of a keeper, the link.
 fn first_message(socket: &Connection) -> io::Result<Event> {
     let mut entries = [poll::Entry::readable(socket)];
-    poll::wait(&mut entries, Some(TIMEOUT))?;
+    poll::wait(&mut entries, Some(line::TIMEOUT))?;
     match receive(socket, &mut [0; MAX_MESSAGE]) {
         Ok(Received::Event(link @ Event::Link(..))) => Ok(link),
         Ok(_) => Err(io::Error::other(
@@ -237,51 +276,14 @@ fn first_message(socket: &Connection) -> io::Result<Event> {
     }
 }
 
-/// Receives a message; `WouldBlock` if there is none.
-fn receive(socket: &Connection, buffer: &mut [u8; MAX_MESSAGE]) -> io::Result<Received> {
-    let error = |kind, reason: &str| Err(io::Error::new(kind, reason));
-    let length = match socket.receive(buffer)? {
-        seqpacket::Received::Datagram(length) => length,
-        seqpacket::Received::Nothing => return Err(io::ErrorKind::WouldBlock.into()),
-        seqpacket::Received::Closed => return error(io::ErrorKind::UnexpectedEof, "has ended"),
-        seqpacket::Received::Truncated => {
-            return error(
-                io::ErrorKind::InvalidData,
-                "sent a message that is too long",
-            );
-        }
-    };
-    Ok(match Message::decode(&buffer[..length]) {
-        Ok(Message::Frame {
-            source,
-            unicast,
-            pdu,
-        }) => Received::Event(Event::Frame {
-            source,
-            unicast,
-            pdu: pdu.to_vec(),
-        }),
-        Ok(Message::Link { link, name }) => Received::Event(Event::Link(link, name)),
-        Ok(Message::Done(order)) => Received::Answer(order, Ok(())),
-        Ok(Message::Refused(refused)) => match refused.order {
-            Some(order) => Received::Answer(order, Err(refused.reason)),
-            None => Received::Event(Event::Refused(refused.reason)),
-        },
-        Err(wire::Malformed) => {
-            return error(
-                io::ErrorKind::InvalidData,
-                "sent what is none of its messages",
-            );
-        }
-    })
-}
-
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used)]
 
     use softsim_sandbox::seqpacket::pair;
 
+    use super::line::QUEUE;
+    use super::wire::Message;
     use super::*;
 
     const STATION: Address = [2, 0, 0, 0, 0, 1];
@@ -289,14 +291,16 @@ mod tests {
     /// netd's end, and the keeper's.
     fn ends() -> (Keeper, Connection) {
         let (ours, theirs) = pair().unwrap();
-        let started = StartedKeeper {
+        let keeper = Keeper {
             interface: "eth1".into(),
-            at_stop: Some(AtStop::Closed),
-            socket: ours,
-            link: Event::Link(Link::Down, Name::new(b"eth1").unwrap()),
+            port: Some(ControlledPort {
+                at_stop: AtStop::Closed,
+                status: PortStatus::Unauthorised,
+            }),
+            line: Some(Line::new(ours).unwrap()),
+            service: None,
+            lost: None,
         };
-        let mut keeper = started.register().unwrap();
-        keeper.take_event().unwrap();
         (keeper, theirs)
     }
 
@@ -336,7 +340,7 @@ mod tests {
     #[tokio::test]
     async fn an_order_that_is_refused_ends_the_access_and_changes_nothing() {
         let (mut netd, keeper) = ends();
-        let refused = wire::Refused {
+        let refused = super::wire::Refused {
             order: Some(Order::Open),
             reason: Reason::PacketFilter,
         };
@@ -348,7 +352,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_keeper_that_ends_is_noticed_without_a_message() {
-        let (netd, keeper) = ends();
+        let (mut netd, keeper) = ends();
         drop(keeper);
         assert!(matches!(netd.receive().await, Err(Fatal::Port(_))));
     }
@@ -358,7 +362,7 @@ mod tests {
         let long = [7; MAX_MESSAGE + 1];
         let done = Message::Done(Order::Close).encode().unwrap();
         for message in [done.as_slice(), &[0], &long] {
-            let (netd, keeper) = ends();
+            let (mut netd, keeper) = ends();
             keeper.send(message).unwrap();
             assert!(matches!(netd.receive().await, Err(Fatal::Port(_))));
         }

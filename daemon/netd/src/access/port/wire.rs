@@ -11,7 +11,7 @@
 //!                  +---+
 //!  close           | 2 |                                       nothing but EAPOL passes
 //!                  +---+
-//!  leave           | 3 |                                       the rules go, and the keeper ends
+//!  leave           | 3 |                                       the rules go, and netd is gone
 //!                  +---+-------------------+-----------------+
 //!  frame           | 4 | destination (6)   | PDU (4 to 2048) |
 //!                  +---+-------------------+-----------------+
@@ -42,7 +42,7 @@
 //! frame to this interface.
 //!
 //! The end of the socket, or a datagram of no octets, means that netd has ended. The keeper then
-//! closes the port, and ends.
+//! closes the port. It ends, or if it listens on a socket, it waits for the next netd.
 
 use softsim_carriers::eapol::Address;
 use softsim_link::ethernet::{Link, Name};
@@ -64,7 +64,7 @@ pub enum Order {
     Open,
     /// Let only EAPOL pass.
     Close,
-    /// Remove the rules, and end.
+    /// Remove the rules, and say no more to this netd.
     Leave,
 }
 
