@@ -147,6 +147,16 @@ const MACHINES: &[Package] = &[
         package: "iproute2",
         optional: false,
     },
+    Package {
+        program: "hostapd",
+        package: "hostapd",
+        optional: false,
+    },
+    Package {
+        program: "nft",
+        package: "nftables",
+        optional: false,
+    },
 ];
 
 /// Debian packages with modules of the name service switch. They are unpacked, never installed:

@@ -118,6 +118,8 @@ impl Machine {
                 self.namespace
             ))
             .arg(format!("--system-call-filter={CALLS}"))
+            // Port keepers have it, in the namespace that nspawn takes for the host's.
+            .arg("--capability=CAP_NET_ADMIN")
             .arg("-D")
             .arg(self.root())
             .stdout(Stdio::null())

@@ -2,6 +2,7 @@
 
 mod machine;
 mod services;
+mod wired;
 
 use std::time::Instant;
 
@@ -13,10 +14,16 @@ use crate::run::{Result, in_ci};
 type Case = (&'static str, fn(&std::path::Path) -> Result<()>);
 
 /// One machine at a time.
-const CASES: &[Case] = &[(
-    "the daemons as services: watchdog, SIGHUP, host names, a keyd that hangs",
-    services::run,
-)];
+const CASES: &[Case] = &[
+    (
+        "the daemons as services: watchdog, SIGHUP, host names, a keyd that hangs",
+        services::run,
+    ),
+    (
+        "a wired access: a port keeper as a service, netd without a capability",
+        wired::run,
+    ),
+];
 
 /// Runs all cases with programs built as they are shipped, prints a summary, and fails if one
 /// failed.
