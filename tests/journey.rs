@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use softsim_client::netd::{Failure, Management, MskComparison};
 use softsim_client::proto::ProfileState;
+use softsim_client::proto::requests::DeviceCertificate;
 use softsim_lab_harness::error::Error;
 use softsim_lab_harness::home::{Home, Options};
-use softsim_lab_harness::processes::NetdBootstrap;
+use softsim_lab_harness::processes::{NetdBootstrap, binaries};
 use softsim_lab_harness::subscription::found_in;
 use softsim_lab_harness::{gateway, recorder};
 use softsim_lab_simulators::bootstrap_server::{BootstrapEvent, Operation, Plan};
@@ -153,6 +154,51 @@ fn no_secret_passed(home: &Home, folder: &std::path::Path) {
     for octets in [&traffic, &logs[0], &logs[1]] {
         assert_eq!(found_in(octets, &secrets), [""; 0]);
     }
+}
+
+/// keyd signs only handshakes that show the certificate that it has stored.
+#[test]
+fn a_renewed_device_certificate_serves_from_the_next_handshake_on_and_ends_no_registration() {
+    if !built("renewal", &[&DAEMONS[..], &["softsimctl"]].concat()) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let home = Home::up(&folder.path().join("lab"), Options::default()).unwrap();
+    let old = home.gateway().admin().unwrap();
+    let old = { old }.call(&DeviceCertificate {}).unwrap().der;
+    let softsimctl = |arguments: &[&str]| {
+        let program = binaries().unwrap().join("softsimctl");
+        let output = Command::new(program)
+            .args(arguments)
+            .current_dir(folder.path())
+            .env("SOFTSIM_ADMIN_SOCKET", home.gateway().sockets().admin)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{output:?}");
+    };
+    softsimctl(&["enrol"]);
+    let request = fs::read(folder.path().join("device.csr")).unwrap();
+    let (_, request) = pem_rfc7468::decode_vec(&request).unwrap();
+    let new = home.authority().sign_device(&request).unwrap();
+    assert_ne!(new, old);
+    fs::write(folder.path().join("device.der"), &new).unwrap();
+    let registered = home.gateway().netd_status().unwrap().management;
+    softsimctl(&["enrol", "--certificate", "device.der"]);
+    let mut admin = home.gateway().admin().unwrap();
+    assert_eq!(admin.call(&DeviceCertificate {}).unwrap().der, new);
+
+    // The session of the old certificate goes on.
+    let endpoint = home.gateway().netd_status().unwrap().endpoint.unwrap();
+    home.read(&endpoint, SIM, ContentFormat::Tlv).unwrap();
+    let status = home.gateway().netd_status().unwrap();
+    assert_eq!(status.management, registered);
+
+    let bootstrapped = home.bootstrap().unwrap();
+    assert!(matches!(
+        bootstrapped.management,
+        Management::Registered { .. }
+    ));
+    home.read(&endpoint, SIM, ContentFormat::Tlv).unwrap();
 }
 
 #[test]

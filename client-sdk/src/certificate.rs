@@ -1,5 +1,5 @@
-//! What a certificate says of itself: its subject, and from when until when it is valid. Nothing
-//! here verifies a certificate.
+//! What a certificate says of itself: its subject, its issuer, and from when until when it is
+//! valid. Nothing here verifies a certificate.
 
 use std::fmt;
 
@@ -16,11 +16,13 @@ const SOON: u64 = 30;
 #[error("expected an X.509 certificate, got other octets")]
 pub struct Malformed;
 
-/// The subject and the dates of a certificate.
+/// The subject, the issuer and the dates of a certificate.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Certificate {
     /// The subject (RFC 4514).
     pub subject: String,
+    /// Who issued it (RFC 4514).
+    pub issuer: String,
     /// The first second in which it is valid, since 1970.
     pub not_before: u64,
     /// The last second in which it is valid, since 1970.
@@ -66,6 +68,7 @@ impl Certificate {
         let validity = tbs.validity();
         Ok(Self {
             subject: tbs.subject().to_string(),
+            issuer: tbs.issuer().to_string(),
             not_before: validity.not_before.to_unix_duration().as_secs(),
             not_after: validity.not_after.to_unix_duration().as_secs(),
         })
@@ -140,6 +143,7 @@ mod tests {
     fn certificate(not_after: u64) -> Certificate {
         Certificate {
             subject: "CN=gateway".into(),
+            issuer: "CN=factory".into(),
             not_before: BEGIN,
             not_after,
         }

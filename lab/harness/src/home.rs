@@ -182,6 +182,11 @@ impl Home {
         self.enrol_with(&self.authority)
     }
 
+    /// The authority that issues the device certificate.
+    pub fn authority(&self) -> &Authority {
+        &self.authority
+    }
+
     /// Does the factory's work, with an authority that the servers need not trust.
     pub fn enrol_with(&self, authority: &Authority) -> Result<Enrolled> {
         self.gateway.enrol(authority, &self.operator.issuer)

@@ -196,15 +196,20 @@ pub struct Doctor {
 }
 
 /// Without `--certificate`, `--trust-issuer` and `--distrust-issuer`, it generates the keys if
-/// there are none, and writes `device.csr` (PEM) and `sealing-statement.cose`.
+/// there are none, and writes `device.csr` (PEM) and `sealing-statement.cose`. Do so again at any
+/// time to renew the certificate: the request is for the same key.
 #[derive(Debug, Args)]
 pub struct Enrol {
     /// Where to write the two files.
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub directory: PathBuf,
-    /// Store this device certificate (PEM or DER); it must be for the device key.
+    /// Store this device certificate (PEM or DER); it must be for the device key. It replaces the
+    /// stored one, and softsim-netd uses it from its next handshake on: no registration ends.
     #[arg(long, value_name = "FILE")]
     pub certificate: Option<PathBuf>,
+    /// Store the certificate even if it ends before the stored one.
+    #[arg(long, requires = "certificate")]
+    pub force: bool,
     /// Open the packages of the operator with this public key (PEM or DER); may be repeated.
     #[arg(long, value_name = "FILE")]
     pub trust_issuer: Vec<PathBuf>,

@@ -1,10 +1,12 @@
-//! What softsimctl says of the device certificate: its subject, its dates, and whether it serves.
+//! What softsimctl says of the device certificate: its subject, issuer and dates, and whether it
+//! serves.
 
 use std::path::Path;
 
 use serde_json::{Value, json};
 use softsim_client::certificate::{Certificate, Malformed, State};
 use softsim_client::proto::Times;
+use softsim_client::time;
 use softsim_sandbox::exit_status::DATA;
 
 use crate::failure::Failure;
@@ -41,6 +43,27 @@ impl Judged {
             // keyd judges whether it is a certificate.
             _ => Ok(()),
         }
+    }
+
+    /// Refuses a certificate that ends before the stored one, which it would replace.
+    pub(crate) fn refuse_earlier_end(&self, path: &Path, stored: &Self) -> Result<(), Failure> {
+        match (&self.read, &stored.read) {
+            (Ok(read), Ok(stored)) if read.not_after < stored.not_after => {
+                let message = format!(
+                    "{}: expected a certificate that doesn't end before the stored one ({}), got {}",
+                    path.display(),
+                    time::utc(stored.not_after),
+                    self.text(),
+                );
+                Err(Failure::new(DATA, message).advise("--force stores it all the same"))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Who issued it, if it can be read.
+    pub(crate) fn issuer(&self) -> Option<&str> {
+        self.read.as_ref().ok().map(|read| &*read.issuer)
     }
 
     /// Its subject and its dates, in one line.
@@ -80,6 +103,7 @@ impl Judged {
         match &self.read {
             Ok(read) => json!({
                 "subject": read.subject,
+                "issuer": read.issuer,
                 "not_before": read.not_before,
                 "not_after": read.not_after,
                 "days_left": read.days_left(&self.times),

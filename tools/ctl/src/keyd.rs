@@ -62,7 +62,10 @@ pub(crate) struct KeydStatus {
 }
 
 pub(crate) fn keyd_status(sockets: &Sockets) -> Result<KeydStatus, Failure> {
-    let mut keyd = Connection::connect(&sockets.admin)?;
+    ask_status(&mut Connection::connect(&sockets.admin)?)
+}
+
+fn ask_status(keyd: &mut Connection) -> Result<KeydStatus, Failure> {
     let answer = keyd.call(&Status {})?;
     let certificate = match answer.certified {
         true => {
@@ -234,7 +237,11 @@ fn keyd_text(status: &KeydStatus) -> Vec<String> {
         ),
     }
     match certificate {
-        Some(certificate) => line(&mut text, "certificate", certificate.text()),
+        Some(certificate) => {
+            line(&mut text, "certificate", certificate.text());
+            let issuer = certificate.issuer().into_iter();
+            issuer.for_each(|issuer| line(&mut text, "issued by", issuer));
+        }
         None => line(
             &mut text,
             "certificate",
@@ -422,7 +429,7 @@ pub fn enrol(sockets: &Sockets, enrol: &Enrol, output: &mut Output<'_>) -> Resul
         return take_out(&mut keyd, &enrol.directory, output);
     }
     if let Some(path) = &enrol.certificate {
-        store_certificate(&mut keyd, path, output)?;
+        store_certificate(&mut keyd, path, enrol.force, output)?;
     }
     for path in &enrol.trust_issuer {
         let issuer = files::read_der(path, "PUBLIC KEY")?;
@@ -437,15 +444,22 @@ pub fn enrol(sockets: &Sockets, enrol: &Enrol, output: &mut Output<'_>) -> Resul
     Ok(())
 }
 
-/// Stores a device certificate, and says what its dates mean.
+/// Stores a device certificate, in place of the stored one if there is one, and says what its dates
+/// mean. Handshakes use it from the next one on; sessions that exist go on.
 fn store_certificate(
     keyd: &mut Connection,
     path: &Path,
+    force: bool,
     output: &mut Output<'_>,
 ) -> Result<(), Failure> {
     let certificate = files::read_der(path, "CERTIFICATE")?;
-    let judged = Judged::new(&certificate, keyd.call(&Status {})?.times);
+    let status = ask_status(keyd)?;
+    let judged = Judged::new(&certificate, status.answer.times);
     judged.refuse_expired(path)?;
+    let stored = status.certificate;
+    if let Some(stored) = stored.as_ref().filter(|_| !force) {
+        judged.refuse_earlier_end(path, stored)?;
+    }
     keyd.call(&SetDeviceCertificate {
         certificate: &certificate,
     })?;
@@ -454,15 +468,20 @@ fn store_certificate(
         "done": "certificate_stored",
         "of": path,
         "certificate": judged.json(),
+        "replaced": stored.as_ref().map(Judged::json),
         "warning": warning,
     });
     output.result(&value, || {
+        let replaced = stored
+            .iter()
+            .map(|stored| format!("before: {}", stored.text()));
         let warning = warning.iter().map(|warning| format!("warning: {warning}"));
         [
             format!("certificate stored {}", path.display()),
             judged.text(),
         ]
         .into_iter()
+        .chain(replaced)
         .chain(warning)
         .collect()
     })?;

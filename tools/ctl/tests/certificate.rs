@@ -247,6 +247,8 @@ fn status_tells_subject_and_end_of_the_device_certificate() {
         assert!(text.contains(&line), "{text}");
         let json = &json["keyd"]["certificate"];
         assert_eq!(json["subject"], "CN=gateway");
+        assert_eq!(json["issuer"], "CN=gateway");
+        assert!(text.contains("issued by        CN=gateway\n"), "{text}");
         assert_eq!(json["state"], state);
         assert_eq!(json["days_left"], days);
         assert!(json["not_after"].as_u64() > json["not_before"].as_u64());
@@ -350,6 +352,32 @@ fn enrol_refuses_a_certificate_that_has_certainly_expired_and_stores_nothing() {
 }
 
 #[test]
+fn a_certificate_that_ends_before_the_stored_one_is_stored_only_if_it_must_be() {
+    let (stored, _) = certificate((2029, 7, 1), (2031, 7, 1));
+    let (_, earlier) = certificate((2029, 8, 1), (2031, 6, 30));
+    let (_, later) = certificate((2030, 6, 1), (2032, 7, 1));
+    let gateway = Gateway::new(clock(NOW - 1), stored);
+    let output = gateway.enrol(&earlier, &[]);
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(65), "{text}");
+    assert!(
+        text.contains("expected a certificate that doesn't end before the stored one (2031-07-01T00:00:00Z), got CN=gateway, expires in 364 days"),
+        "{text}"
+    );
+    assert!(text.contains("--force stores it all the same"), "{text}");
+    assert_eq!(gateway.stored(), 0);
+    assert!(gateway.enrol(&earlier, &["--force"]).status.success());
+    assert_eq!(gateway.stored(), 1);
+    let text = String::from_utf8(gateway.enrol(&later, &[]).stdout).unwrap();
+    let replaced = "before: CN=gateway, expires in 365 days (2031-07-01T00:00:00Z)\n";
+    assert!(text.ends_with(replaced), "{text}");
+    let json = gateway.enrol(&later, &["--json"]).stdout;
+    let json: Value = serde_json::from_slice(&json).unwrap();
+    assert_eq!(json["replaced"]["days_left"], 365);
+    assert_eq!(gateway.stored(), 3);
+}
+
+#[test]
 fn without_a_clock_a_certificate_may_have_begun() {
     let (_, pem) = certificate((2030, 8, 1), (2031, 8, 1));
     let times = Times {
@@ -360,7 +388,7 @@ fn without_a_clock_a_certificate_may_have_begun() {
     let gateway = Gateway::new(times, Vec::new());
     let text = String::from_utf8(gateway.enrol(&pem, &[]).stdout).unwrap();
     assert!(
-        text.ends_with("CN=gateway, expires 2031-08-01T00:00:00Z\n"),
+        text.contains("CN=gateway, expires 2031-08-01T00:00:00Z\n"),
         "{text}"
     );
 }
