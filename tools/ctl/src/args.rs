@@ -44,7 +44,8 @@ fn after_help() -> String {
 pub struct Arguments {
     /// Print JSON: one object, or one object a line if a command reports its progress. A failure,
     /// also that of a wrong command line, is one object on standard error, and on no other stream:
-    /// `error`, `hint` and `status`.
+    /// `error`, `hint` and `status`. Each object has a `version`; docs/softsimctl.schema.json
+    /// describes its fields.
     #[arg(long, global = true)]
     pub json: bool,
     /// What to do.

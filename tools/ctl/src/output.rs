@@ -10,6 +10,17 @@ use serde::Serialize;
 use serde_json::ser::{Formatter, Serializer};
 use softsim_sandbox::text::{Plain, is_plain};
 
+/// The version of `docs/softsimctl.schema.json`, which each object carries.
+const VERSION: u32 = 1;
+
+/// An object with the version of its shape.
+#[derive(Serialize)]
+struct Versioned<'a, T> {
+    version: u32,
+    #[serde(flatten)]
+    object: &'a T,
+}
+
 /// Standard output or standard error, in the requested form.
 pub struct Output<'a> {
     writer: Box<dyn Write + 'a>,
@@ -25,8 +36,8 @@ impl<'a> Output<'a> {
         }
     }
 
-    /// Prints one result: the value as a line of JSON, or the lines of text, which contain no
-    /// newlines.
+    /// Prints one result: the value, which is an object, as a line of JSON, or the lines of text,
+    /// which contain no newlines.
     pub fn result<L: AsRef<str>>(
         &mut self,
         value: &impl Serialize,
@@ -34,7 +45,11 @@ impl<'a> Output<'a> {
     ) -> io::Result<()> {
         if self.json {
             let mut serializer = Serializer::with_formatter(&mut self.writer, PlainJson);
-            value.serialize(&mut serializer)?;
+            let object = Versioned {
+                version: VERSION,
+                object: value,
+            };
+            object.serialize(&mut serializer)?;
             self.writer.write_all(b"\n")?;
         } else {
             for line in text() {
@@ -73,6 +88,8 @@ impl Formatter for PlainJson {
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use serde_json::{Value, json};
+
     use super::*;
 
     const HOSTILE: &str = "\x1b]0;x\x07\n\u{9b}2J\u{7f}\u{202e}\u{e0041} doesn't \"§\"";
@@ -80,7 +97,7 @@ mod tests {
     fn written(json: bool) -> String {
         let mut octets = Vec::new();
         Output::new(&mut octets, json)
-            .result(&HOSTILE, || vec![HOSTILE, "next"])
+            .result(&json!({ "text": HOSTILE }), || vec![HOSTILE, "next"])
             .unwrap();
         String::from_utf8(octets).unwrap()
     }
@@ -98,6 +115,7 @@ mod tests {
         let line = written(true);
         let line = line.strip_suffix('\n').unwrap();
         assert!(line.chars().all(is_plain), "{line}");
-        assert_eq!(serde_json::from_str::<String>(line).unwrap(), HOSTILE);
+        let said: Value = serde_json::from_str(line).unwrap();
+        assert_eq!(said, json!({ "version": 1, "text": HOSTILE }));
     }
 }

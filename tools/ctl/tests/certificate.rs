@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod schema;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -156,7 +158,7 @@ impl Gateway {
     }
 
     fn softsimctl(&self, arguments: &[&str]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_softsimctl"))
+        let output = Command::new(env!("CARGO_BIN_EXE_softsimctl"))
             .args(arguments)
             .current_dir(self.folder.path())
             .env(
@@ -165,7 +167,11 @@ impl Gateway {
             )
             .env("SOFTSIM_NETD_SOCKET", self.folder.path().join("netd.sock"))
             .output()
-            .unwrap()
+            .unwrap();
+        if arguments.contains(&"--json") {
+            schema::describes(&output);
+        }
+        output
     }
 
     /// The text of a status, of which the exit status is this, and the object.

@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod schema;
+
+use std::collections::BTreeSet;
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -13,12 +16,13 @@ use std::thread;
 use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_client::netd::{
-    Access, AccessCounters, AccessState, Accesses, Authentication, Carrier, EapTest, Event,
-    Failure, MskComparison, Port, Report,
+    self, Access, AccessCounters, AccessState, Accesses, Authentication, Carrier, Direction,
+    EapTest, Event, Failure, Management, MskComparison, Port, Report,
 };
 use softsim_client::proto::requests::{
-    CertificateRequest, Commit, Delete, ForgetIdentities, GenerateDeviceKey, Hello, ListProfiles,
-    SealingStatement, SetTimeBack, Stage, Status,
+    AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, ForgetIdentities,
+    GenerateDeviceKey, Hello, ListProfiles, RemoveTrustAnchor, SealingStatement,
+    SetDeviceCertificate, SetTimeBack, Stage, Status,
 };
 use softsim_client::proto::{
     Call, CertificateAnswer, Counters, DeviceKeyAnswer, Enforcement, HelloAnswer, IdentityPrivacy,
@@ -80,13 +84,12 @@ fn status_answer() -> StatusAnswer {
     }
 }
 
-/// Serves one connection; the script answers each request after Hello.
+/// Serves one connection after the other; the script answers each request after Hello.
 fn keyd(path: &Path, script: impl Fn(RequestKind, &[u8]) -> Vec<u8> + Send + 'static) {
     let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None).unwrap();
     listener.bind(&SockAddr::unix(path).unwrap()).unwrap();
     listener.listen(1).unwrap();
-    thread::spawn(move || {
-        let (mut client, _) = listener.accept().unwrap();
+    let serve = move |mut client: Socket| {
         let mut request = vec![0; MAX_REQUEST];
         while let Ok(length @ 1..) = client.read(&mut request) {
             let datagram = &request[..length];
@@ -101,6 +104,11 @@ fn keyd(path: &Path, script: impl Fn(RequestKind, &[u8]) -> Vec<u8> + Send + 'st
                 other => script(other, datagram),
             };
             client.write_all(&answer).unwrap();
+        }
+    };
+    thread::spawn(move || {
+        while let Ok((client, _)) = listener.accept() {
+            serve(client);
         }
     });
 }
@@ -122,13 +130,18 @@ fn netd(path: &Path, events: Vec<Event>) {
 }
 
 fn softsimctl(directory: &Path, arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_softsimctl"))
+    let output = Command::new(env!("CARGO_BIN_EXE_softsimctl"))
         .args(arguments)
         .current_dir(directory)
         .env("SOFTSIM_ADMIN_SOCKET", directory.join("admin.sock"))
         .env("SOFTSIM_NETD_SOCKET", directory.join("netd.sock"))
         .output()
-        .unwrap()
+        .unwrap();
+    let mut own = arguments.iter().take_while(|word| **word != "--");
+    if own.any(|word| *word == "--json") {
+        schema::describes(&output);
+    }
+    output
 }
 
 fn stderr(output: &Output) -> String {
@@ -270,6 +283,150 @@ fn doctor_examines_this_host_and_says_what_to_change() {
         let bad = finding["state"] == "amiss" || finding["state"] == "wrong";
         assert!(!bad || finding["advice"].is_string(), "{finding}");
     }
+}
+
+/// The answers of a keyd that carries out whatever softsimctl asks.
+fn obedient(kind: RequestKind, datagram: &[u8]) -> Vec<u8> {
+    let iccid = || "8988211000000000078".to_owned();
+    match kind {
+        RequestKind::GenerateDeviceKey => encoded::<GenerateDeviceKey>(Ok(DeviceKeyAnswer {
+            device_id: [0xd1; 32],
+        })),
+        RequestKind::CertificateRequest => {
+            encoded::<CertificateRequest>(Ok(CertificateAnswer { der: vec![0x30, 0] }))
+        }
+        RequestKind::SealingStatement => encoded::<SealingStatement>(Ok(SealingStatementAnswer {
+            statement: vec![1, 2, 3],
+        })),
+        RequestKind::SetDeviceCertificate => encoded::<SetDeviceCertificate<'_>>(Ok(())),
+        RequestKind::AddTrustAnchor => encoded::<AddTrustAnchor<'_>>(Ok(())),
+        RequestKind::RemoveTrustAnchor => encoded::<RemoveTrustAnchor<'_>>(Ok(())),
+        RequestKind::ListProfiles => encoded::<ListProfiles>(Ok(ProfilesAnswer {
+            profiles: vec![status_answer().profile.unwrap()],
+            next: None,
+        })),
+        RequestKind::Enable => encoded::<Enable<'_>>(Ok(())),
+        RequestKind::Disable => encoded::<Disable<'_>>(Ok(())),
+        RequestKind::Delete => encoded::<Delete<'_>>(Ok(())),
+        RequestKind::ForgetIdentities => encoded::<ForgetIdentities<'_>>(Ok(())),
+        RequestKind::SetTimeBack => encoded::<SetTimeBack>(Ok(())),
+        RequestKind::Commit => encoded::<Commit>(Ok(())),
+        RequestKind::Stage => {
+            let stage: Stage<'_> = decode_request(datagram).unwrap();
+            encoded::<Stage<'_>>(Ok(StageAnswer {
+                staged: Some(match stage.package.unwrap() {
+                    b"rotate" => Staged::SealingKeyRotated,
+                    b"delete" => Staged::Deleted { iccid: iccid() },
+                    _ => Staged::Installed { iccid: iccid() },
+                }),
+            }))
+        }
+        other => panic!("{other}"),
+    }
+}
+
+/// What a netd says in the course of this command.
+fn events_of(command: &str) -> Vec<Event> {
+    let management = Management::Registered {
+        server: "coaps://lwm2m.example".into(),
+        location: "/rd/1".into(),
+    };
+    let accesses = vec![access(AccessState::Authorised)];
+    let report = match command {
+        "status" => Report::Status(netd::Status {
+            endpoint: Some("gateway".into()),
+            landlock_abi: 7,
+            seccomp_calls: 47,
+            keyd_lost: None,
+            accounts: None,
+            accounts_fault: None,
+            management,
+            accesses,
+        }),
+        "bootstrap" | "accounts" => Report::Bootstrap(netd::Bootstrap {
+            transaction: "00".repeat(16),
+            package: Some("profile 8988 installed".into()),
+            management,
+        }),
+        "access" => Report::Access(Accesses { accesses }),
+        other => panic!("{other}"),
+    };
+    let step = Event::Step {
+        microseconds: 17,
+        text: "DTLS handshake".into(),
+    };
+    let message = Event::Message {
+        microseconds: 18,
+        direction: Direction::Sent,
+        text: "EAPOL-Start".into(),
+        access: Some("uplink".into()),
+    };
+    let changed = Event::Access {
+        microseconds: 19,
+        access: access(AccessState::Held {
+            reason: "no authenticator answers".into(),
+        }),
+    };
+    vec![step, message, changed, Event::Done { report }]
+}
+
+#[test]
+fn what_each_command_prints_for_programs_is_an_object_of_the_schema() {
+    let directory = tempfile::tempdir().unwrap();
+    keyd(&directory.path().join("admin.sock"), obedient);
+    for name in ["install", "rotate", "delete", "device.der", "issuer.der"] {
+        fs::write(directory.path().join(name), name).unwrap();
+    }
+    let program = directory.path().join("keyd");
+    fs::write(&program, "#!/bin/sh\necho '<5>softsim-keyd: done' >&2\n").unwrap();
+    fs::set_permissions(&program, Permissions::from_mode(0o700)).unwrap();
+    let mut printed = BTreeSet::new();
+    for line in [
+        "status",
+        "doctor --config netd.toml",
+        "time",
+        "time set-back 1900000000",
+        "enrol",
+        "enrol --certificate device.der --trust-issuer issuer.der --distrust-issuer issuer.der",
+        "profile list",
+        "profile enable 8988211000000000078",
+        "profile disable 8988211000000000078",
+        "profile delete 8988211000000000078",
+        "profile install install",
+        "profile install rotate",
+        "profile install delete",
+        "identity forget",
+        "vault init-passphrase --parameters parameters",
+        "vault rekey --state s --keyd ./keyd --kek-file k --new-kek-file n",
+        "vault accept --state s --keyd ./keyd --kek-file k --anchor-file a",
+        "bootstrap",
+        "accounts reset",
+        "access status",
+        "access connect",
+        "access disconnect",
+        "access watch",
+        "profile list --colour",
+    ] {
+        let words: Vec<_> = line.split(' ').chain(["--json"]).collect();
+        let socket = directory.path().join("netd.sock");
+        if ["status", "bootstrap", "accounts", "access"].contains(&words[0]) {
+            let _ = fs::remove_file(&socket);
+            netd(&socket, events_of(words[0]));
+        }
+        let output = softsimctl(directory.path(), &words);
+        let described = schema::describes(&output);
+        assert!(!described.is_empty(), "{line}");
+        let failed = described.contains(&"failure".to_owned());
+        assert_eq!(
+            failed,
+            line.ends_with("--colour"),
+            "{line}: {}",
+            stderr(&output)
+        );
+        printed.extend(described);
+    }
+    let expected: BTreeSet<_> = schema::whole().into_iter().collect();
+    assert_eq!(printed, expected);
 }
 
 #[test]
@@ -591,7 +748,9 @@ time             unknown, at least 2030-03-17T17:46:40Z, the kept time
     assert_eq!(value["by"], "kept");
     assert_eq!(value["now"], 1_900_000_000);
     assert_eq!(value["known"], false);
-    let status: Value = serde_json::from_str(&run(&["status", "--json"])).unwrap();
+    let mut status: Value = serde_json::from_str(&run(&["status", "--json"])).unwrap();
+    // Of an object within another, the outer one has the version.
+    status["keyd"]["times"]["version"] = 1.into();
     assert_eq!(status["keyd"]["times"], value);
     assert_eq!(status["keyd"]["counters"]["times_set_back"], 3);
 }
