@@ -38,7 +38,7 @@ configuration() {
 
 put 755 "$PREFIX/sbin" bin/softsim-keyd bin/softsim-netd bin/softsim-bridge bin/softsim-anchord
 put 755 "$PREFIX/bin" bin/softsimctl bin/softsim-issuer
-put 644 "$UNITDIR" systemd/*.service systemd/*.socket
+put 644 "$UNITDIR" systemd/*.service systemd/*.socket systemd/*.target
 put 644 "$PREFIX/lib/sysusers.d" systemd/sysusers.d/softsim.conf
 put 644 "$PREFIX/lib/tmpfiles.d" systemd/tmpfiles.d/softsim.conf
 put 644 "$PREFIX/lib/systemd/system-preset" systemd/system-preset/90-softsim.preset
@@ -46,7 +46,7 @@ for file in softsim/keyd.conf softsim/netd.toml softsim/bridge.conf softsim/anch
     configuration "$file"
 done
 if [ "$PREFIX" != /usr ]; then
-    sed -i "s,=/usr/sbin/,=$PREFIX/sbin/," "$DESTDIR$UNITDIR"/softsim-*.service
+    sed -i -E "s,=/usr/(s?bin)/,=$PREFIX/\1/," "$DESTDIR$UNITDIR"/softsim-*.service
 fi
 
 if [ -z "$DESTDIR" ] && [ -d /run/systemd/system ]; then

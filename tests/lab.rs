@@ -94,6 +94,7 @@ fn up_prints_where_everything_is_and_a_signal_leaves_no_process() {
             "SOFTSIM_RADIUS_SECRET_FILE",
             "SOFTSIM_AUC_SOCKET",
             "SOFTSIM_NETD_SOCKET",
+            "SOFTSIM_NETD_MONITOR_SOCKET",
         ] {
             assert!(Path::new(&lab.variables[file]).exists(), "{file}");
         }

@@ -1,4 +1,5 @@
-//! The control socket of the network daemon.
+//! The control socket of the network daemon, and its monitor socket, which serves the commands that
+//! order nothing.
 //!
 //! An AF_UNIX stream carries one JSON object a line. The client sends one [`Command`]. netd answers
 //! with [`Event`]s as things happen, the last of which is [`Event::Done`] or [`Event::Failed`], and
@@ -17,8 +18,10 @@ use zeroize::Zeroizing;
 
 mod access;
 pub mod check;
+mod happening;
 
 pub use access::{Access, AccessCounters, AccessState, Accesses, Authentication, Carrier, Port};
+pub use happening::{Happening, What};
 
 /// The longest line, in octets, its newline included.
 pub const MAX_LINE: usize = 8 << 10;
@@ -71,6 +74,25 @@ pub enum Command {
         #[serde(default)]
         name: Option<String>,
     },
+    /// Reports the present states, and then everything that happens, until the client closes.
+    Events {},
+}
+
+impl Command {
+    /// Whether it orders nothing, so that the monitor socket serves it, too.
+    pub fn only_looks(&self) -> bool {
+        match self {
+            Self::Status {}
+            | Self::AccessStatus { .. }
+            | Self::AccessWatch { .. }
+            | Self::Events {} => true,
+            Self::Bootstrap {}
+            | Self::AccountsReset {}
+            | Self::EapTest { .. }
+            | Self::AccessConnect { .. }
+            | Self::AccessDisconnect { .. } => false,
+        }
+    }
 }
 
 /// The secret that a RADIUS client and server share. It is a hex string in JSON, and is never
@@ -132,6 +154,9 @@ pub enum Event {
         direction: Direction,
         /// The message and its attributes, e.g. `AKA'-Challenge AT_RAND AT_AUTN AT_MAC`.
         text: String,
+        /// What became of it, if that is unusual, or the words in it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        remark: Option<String>,
         /// The access that it belongs to.
         #[serde(default, skip_serializing_if = "Option::is_none")]
         access: Option<String>,
@@ -143,6 +168,8 @@ pub enum Event {
         /// Its present state.
         access: Access,
     },
+    /// Something happened in netd: the answers to [`Command::Events`].
+    Happened(Happening),
     /// The command succeeded.
     Done {
         /// Its result.
@@ -315,7 +342,7 @@ pub enum Error {
     TooLong,
 }
 
-/// A connection to the control socket, for one command.
+/// A connection to the control socket or the monitor socket, for one command.
 #[derive(Debug)]
 pub struct Control {
     stream: BufReader<Bounded>,
@@ -363,7 +390,7 @@ impl Control {
         })?;
         // Days may pass between the events of an access.
         let silence = match command {
-            Command::AccessWatch { .. } => None,
+            Command::AccessWatch { .. } | Command::Events {} => None,
             _ => Some(MAX_SILENCE),
         };
         stream.set_read_timeout(silence).map_err(Error::Socket)?;

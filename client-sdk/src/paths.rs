@@ -20,6 +20,8 @@ pub struct Sockets {
     pub supplicant: PathBuf,
     /// netd's control socket: `SOFTSIM_NETD_SOCKET`.
     pub netd: PathBuf,
+    /// netd's monitor socket, for those who only look: `SOFTSIM_NETD_MONITOR_SOCKET`.
+    pub netd_monitor: PathBuf,
 }
 
 impl Sockets {
@@ -40,6 +42,7 @@ impl Sockets {
             app: socket("SOFTSIM_APP_SOCKET", "app.sock"),
             supplicant: socket("SOFTSIM_SUPPLICANT_SOCKET", "supplicant.sock"),
             netd: socket("SOFTSIM_NETD_SOCKET", "netd.sock"),
+            netd_monitor: socket("SOFTSIM_NETD_MONITOR_SOCKET", "netd-monitor.sock"),
         }
     }
 }

@@ -19,6 +19,8 @@ pub struct Access {
     /// The interface's name when netd started, if it has another name now.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub renamed: Option<String>,
+    /// Whether it begins by itself, and not only on [`super::Command::AccessConnect`].
+    pub automatic: bool,
     /// Its state.
     pub state: AccessState,
     /// Seconds since it entered this state.

@@ -25,6 +25,9 @@ pub(crate) struct Config {
     pub(crate) keyd_socket: PathBuf,
     /// The socket on which netd listens for softsimctl. netd creates it at the start.
     pub(crate) control_socket: PathBuf,
+    /// The socket on which netd listens for those who only look, if any. netd creates it at the
+    /// start.
+    pub(crate) monitor_socket: Option<PathBuf>,
     /// The folder with the accounts, which must exist.
     pub(crate) state_dir: PathBuf,
     /// The LwM2M endpoint name. The default is the device id in hexadecimal.
@@ -167,6 +170,7 @@ impl Config {
         Some(Self {
             keyd_socket: directory.join(own.keyd_socket),
             control_socket: directory.join(own.control_socket),
+            monitor_socket: own.monitor_socket.map(|path| directory.join(path)),
             state_dir: directory.join(own.state_dir),
             section,
             bootstrap,

@@ -1,19 +1,14 @@
-//! The control socket: one command a connection, with events until it is done
-//! (`softsim_client::netd`).
+//! The control socket and the monitor socket: one command a connection, with events until it is
+//! done (`softsim_client::netd`).
 
 use std::convert::Infallible;
-use std::fs;
 use std::io::{self, Write};
-use std::os::fd::OwnedFd;
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::os::unix::net::{UnixListener as StdUnixListener, UnixStream as StdUnixStream};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use socket2::{SockRef, Type};
 use softsim_client::netd::{
     Accesses, Bootstrap, Command, EapTest, Event, Failure, MAX_LINE, RadiusSecret, Report, Status,
+    What,
 };
 use softsim_sandbox::clock;
 use softsim_sandbox::peer::Peer;
@@ -21,13 +16,15 @@ use softsim_sandbox::tally::{Tally, Unreported};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{ReadHalf, WriteHalf};
 use tokio::net::{UnixListener, UnixStream};
-use tokio::sync::{Mutex, Semaphore, broadcast, mpsc, oneshot, watch};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
-use crate::access::status::{self, EventKind};
 use crate::access::{self, Order, single_authentication};
+use crate::audience::Audience;
 use crate::callers::Callers;
+use crate::events::{self, Kind};
 use crate::keyd::Keyd;
 use crate::keyd::presence::{Presence, served};
 use crate::lwm2m::{Request, Snapshot};
@@ -43,66 +40,11 @@ const COMMAND_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long netd waits if it has no descriptor or memory for the next connection.
 const ACCEPT_PAUSE: Duration = Duration::from_secs(1);
 
-/// The name of the socket if the service manager listens on it.
-pub const INHERITED: &str = "control";
-
-/// The number of commands at a time.
+/// The number of commands at a time on each socket, so that observers keep nobody else out.
 const MAX_CLIENTS: usize = 16;
 
 /// The number of events that wait for a client to read them.
 const QUEUE: usize = 256;
-
-/// Creates the socket for netd's user and group, in place of one that an earlier process left. It
-/// doesn't replace a socket on which a process listens. That process is no other netd, see
-/// [`crate::claim`].
-pub(crate) fn bind(path: &Path) -> io::Result<StdUnixListener> {
-    match StdUnixStream::connect(path) {
-        Ok(_) => {
-            return Err(io::Error::new(
-                io::ErrorKind::AddrInUse,
-                "another process listens on this socket",
-            ));
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-        // No process listens on it.
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => remove_socket(path)?,
-        Err(error) => return Err(error),
-    }
-    let listener = StdUnixListener::bind(path)?;
-    fs::set_permissions(path, fs::Permissions::from_mode(0o660))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
-}
-
-/// Takes over the socket on which the service manager listens at this path.
-pub(crate) fn adopt(socket: OwnedFd, path: &Path) -> io::Result<StdUnixListener> {
-    let wrong = |got: &str| {
-        let expected = "expected an inherited SOCK_STREAM socket that listens at this path";
-        io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("{expected}, got {got}"),
-        )
-    };
-    let kind = SockRef::from(&socket);
-    if !kind.is_listener()? || kind.r#type()? != Type::STREAM {
-        return Err(wrong("another kind of socket"));
-    }
-    let listener = StdUnixListener::from(socket);
-    let at = listener.local_addr()?;
-    match at.as_pathname() {
-        Some(own) if own == path => listener.set_nonblocking(true)?,
-        Some(own) => return Err(wrong(&own.display().to_string())),
-        None => return Err(wrong("one without a path")),
-    }
-    Ok(listener)
-}
-
-fn remove_socket(path: &Path) -> io::Result<()> {
-    if fs::symlink_metadata(path)?.file_type().is_socket() {
-        fs::remove_file(path)?;
-    }
-    Ok(())
-}
 
 /// Everything that the commands need.
 #[derive(Debug)]
@@ -125,9 +67,13 @@ pub(crate) struct Control {
     pub(crate) accesses: Arc<access::Accesses>,
 }
 
-/// Serves commands. If there is no descriptor or memory for the next connection, it waits a while.
-pub(crate) async fn serve(listener: UnixListener, control: Control) -> Infallible {
-    let control = Arc::new(control);
+/// Serves commands: of the users to serve on the control socket, and of whoever may open the
+/// monitor socket. If there is no descriptor or memory for the next connection, it waits a while.
+pub(crate) async fn serve(
+    listener: UnixListener,
+    control: Arc<Control>,
+    audience: Audience,
+) -> Infallible {
     let places = Arc::new(Semaphore::new(MAX_CLIENTS));
     let (mut refused_users, mut too_many) = (Tally::default(), Tally::default());
     loop {
@@ -142,19 +88,19 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> Infallibl
             () = timer::until(due) => None,
         };
         if let Some(Err(error)) = &accepted {
-            tracing::warn!(%error, "no control connection can be taken");
+            tracing::warn!(%error, "no {audience} connection can be taken");
             sleep(ACCEPT_PAUSE).await;
         }
         if let Some(Ok((stream, peer))) = accepted {
             let uid = peer.uid;
-            if let Some(reason) = control.callers.refusal(peer, &stream) {
+            if let Some(reason) = control.refusal(peer, &stream, audience) {
                 refused_users.add(reason.clone());
                 refuse(stream, Fault::new(Failure::Refused, reason));
             } else if let Ok(place) = Arc::clone(&places).try_acquire_owned() {
                 let control = Arc::clone(&control);
                 tokio::spawn(async move {
-                    if let Err(error) = control.handle_connection(stream).await {
-                        tracing::debug!(uid, %error, "control connection");
+                    if let Err(error) = control.handle_connection(stream, audience).await {
+                        tracing::debug!(uid, %error, "{audience} connection");
                     }
                     drop(place);
                 });
@@ -173,7 +119,7 @@ pub(crate) async fn serve(listener: UnixListener, control: Control) -> Infallibl
             );
         }
         if let Some(Unreported { connections, last }) = too_many.due(now) {
-            tracing::warn!(connections, last, "too many control connections");
+            tracing::warn!(connections, last, "too many {audience} connections");
         }
     }
 }
@@ -198,13 +144,25 @@ fn refuse(stream: UnixStream, Fault { failure, reason }: Fault) {
 }
 
 impl Control {
+    /// Why a peer isn't served, if so. Whoever may open the monitor socket is.
+    fn refusal(&self, peer: Peer, stream: &UnixStream, audience: Audience) -> Option<String> {
+        match audience {
+            Audience::Administrators => self.callers.refusal(peer, stream),
+            Audience::Observers => None,
+        }
+    }
+
     /// Reads a command, carries it out, and sends its events.
-    async fn handle_connection(&self, mut stream: UnixStream) -> io::Result<()> {
+    async fn handle_connection(
+        &self,
+        mut stream: UnixStream,
+        audience: Audience,
+    ) -> io::Result<()> {
         let command = {
             // The line may hold a RADIUS secret, so this is its only buffer.
             let mut buffer = Zeroizing::new([0; MAX_LINE]);
             match timeout(COMMAND_TIMEOUT, read_line(&mut stream, &mut buffer)).await {
-                Ok(line) => command_of(line?),
+                Ok(line) => command_of(line?).and_then(|command| audience.admit(command)),
                 Err(_) => return Ok(()),
             }
         };
@@ -217,7 +175,7 @@ impl Control {
             let listening = tokio::select! {
                 // Events that happened before the result are sent before it.
                 biased;
-                Some(event) = queue.recv() => write(&mut stream, &event).await.is_ok(),
+                Some(event) = queue.recv() => write(&mut stream, audience.shown(event)).await.is_ok(),
                 result = &mut work => break result,
                 () = &mut closed => false,
             };
@@ -229,13 +187,13 @@ impl Control {
             }
         };
         while let Ok(event) = queue.try_recv() {
-            write(&mut stream, &event).await?;
+            write(&mut stream, audience.shown(event)).await?;
         }
         let last = match result {
             Ok(report) => Event::Done { report },
             Err(Fault { failure, reason }) => Event::Failed { failure, reason },
         };
-        write(&mut stream, &last).await
+        write(&mut stream, audience.shown(last)).await
     }
 
     async fn carry_out(&self, command: Command, progress: Progress) -> Result<Report, Fault> {
@@ -265,6 +223,7 @@ impl Control {
                     .await
             }
             Command::AccessWatch { name } => self.watch(name, &progress).await,
+            Command::Events {} => self.events(&progress).await,
         }
     }
 
@@ -318,6 +277,29 @@ impl Control {
         self.accesses(name, None, progress).await
     }
 
+    /// Sends the present states and then everything that happens, until the client is gone. A
+    /// client that doesn't keep up learns how many events it has missed.
+    async fn events(&self, progress: &Progress) -> Result<Report, Fault> {
+        let mut events = self.accesses.events.subscribe();
+        let status = self.status();
+        for what in present(status.clone()) {
+            progress.happened(events::now(what)).await;
+        }
+        loop {
+            let event = tokio::select! {
+                event = events.recv() => event,
+                () = progress.abandoned() => break,
+            };
+            let happening = match event {
+                Ok(event) => event.happening(),
+                Err(RecvError::Lagged(events)) => events::now(What::Missed { events }),
+                Err(RecvError::Closed) => break,
+            };
+            progress.happened(happening).await;
+        }
+        Ok(Report::Status(status))
+    }
+
     /// Waits a while for a keyd that is lost.
     async fn await_keyd(&self) -> Result<(), Fault> {
         let served = served(&self.keyd).await;
@@ -330,10 +312,7 @@ impl Control {
             endpoint: snapshot.endpoint,
             landlock_abi: self.enforced.landlock_abi,
             seccomp_calls: self.enforced.seccomp_calls,
-            keyd_lost: match &*self.keyd.borrow() {
-                Presence::Serving => None,
-                Presence::Lost(reason) => Some(reason.clone()),
-            },
+            keyd_lost: self.keyd.borrow().clone().lost(),
             accounts: snapshot.transaction,
             accounts_fault: snapshot.accounts_fault,
             management: snapshot.management,
@@ -384,23 +363,42 @@ impl Control {
     }
 }
 
+/// The states as things that happened.
+fn present(status: Status) -> Vec<What> {
+    let own = [
+        What::Keyd {
+            lost: status.keyd_lost,
+        },
+        What::Accounts {
+            transaction: status.accounts,
+            fault: status.accounts_fault,
+        },
+        What::Management {
+            management: status.management,
+        },
+    ];
+    let accesses = status.accesses.into_iter();
+    let accesses = accesses.map(|access| What::Access { access });
+    own.into_iter().chain(accesses).collect()
+}
+
 /// Sends an event, if it is about the access that the client asked for.
-fn forward(
-    event: Result<status::Event, broadcast::error::RecvError>,
-    name: Option<&str>,
-    progress: &Progress,
-) {
+fn forward(event: Result<events::Event, RecvError>, name: Option<&str>, progress: &Progress) {
+    let wanted = |access: &str| name.is_none_or(|name| name == access);
     // A client that doesn't keep up misses events.
-    let Ok(status::Event { access, kind }) = event else {
-        return;
-    };
-    if name.is_none_or(|name| *name == *access) {
-        match kind {
-            EventKind::Message(at, direction, text) => {
-                progress.message(at, direction, text.to_string(), Some(&access));
-            }
-            EventKind::Status(status) => progress.access(status.now()),
+    match event.map(|event| event.kind) {
+        Ok(Kind::Message(message)) if wanted(&message.access) => {
+            let (text, remark) = (message.text.clone(), message.remark.clone());
+            progress.message(
+                message.at,
+                message.direction,
+                text,
+                remark,
+                Some(&message.access),
+            );
         }
+        Ok(Kind::Access(status)) if wanted(status.name()) => progress.access(status.now()),
+        _ => {}
     }
 }
 
@@ -437,8 +435,8 @@ async fn closed(stream: &mut ReadHalf<'_>) {
     while stream.read(&mut ignored).await.is_ok_and(|got| got > 0) {}
 }
 
-async fn write(stream: &mut WriteHalf<'_>, event: &Event) -> io::Result<()> {
-    let mut line = serde_json::to_vec(event)?;
+async fn write(stream: &mut WriteHalf<'_>, event: Event) -> io::Result<()> {
+    let mut line = serde_json::to_vec(&event)?;
     line.push(b'\n');
     stream.write_all(&line).await
 }

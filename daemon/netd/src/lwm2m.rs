@@ -72,6 +72,13 @@ pub(crate) struct Snapshot {
     pub(crate) management: Management,
 }
 
+impl Snapshot {
+    /// The transaction of the accounts in force, and why others aren't.
+    pub(crate) fn accounts(&self) -> (Option<String>, Option<String>) {
+        (self.transaction.clone(), self.accounts_fault.clone())
+    }
+}
+
 impl Default for Snapshot {
     fn default() -> Self {
         Self {

@@ -1,21 +1,21 @@
 //! softsim-netd. The library has all of it.
 
 use std::ffi::{CStr, OsString};
-use std::os::fd::OwnedFd;
 use std::process::ExitCode;
 use std::{env, fmt};
 
 use softsim_netd::access::port::keeper;
 use softsim_netd::args::{self, Task, USAGE, VERSION};
 use softsim_netd::connector::process as connector;
+use softsim_netd::listening::Inherited;
 use softsim_netd::names::helper;
 use softsim_netd::start::run;
-use softsim_netd::{checks, control, log};
+use softsim_netd::{checks, log};
 use softsim_sandbox::{exit_status, inherited, process};
 
 fn main() -> ExitCode {
     softsim_sandbox::log::begin();
-    let control = inherited::named(control::INHERITED);
+    let sockets = Inherited::take();
     if let Err(error) = inherited::close() {
         return ended(Err(format!("inherited descriptors: {error}")));
     }
@@ -28,7 +28,7 @@ fn main() -> ExitCode {
         Some(connector::SUBCOMMAND) => {
             helper_process(c"softsim-connect", || connector::run(&arguments[1..]))
         }
-        _ => network_daemon(arguments, control),
+        _ => network_daemon(arguments, sockets),
     }
 }
 
@@ -40,7 +40,7 @@ fn helper_process<E: fmt::Display>(name: &CStr, run: impl FnOnce() -> Result<(),
     }
 }
 
-fn network_daemon(arguments: Vec<OsString>, control: Option<OwnedFd>) -> ExitCode {
+fn network_daemon(arguments: Vec<OsString>, sockets: Inherited) -> ExitCode {
     let task = match args::parse(arguments.into_iter()) {
         Ok(task) => task,
         Err(error) => {
@@ -55,7 +55,7 @@ fn network_daemon(arguments: Vec<OsString>, control: Option<OwnedFd>) -> ExitCod
         Task::Run(config) => config,
     };
     log::begin();
-    match run(config, control) {
+    match run(config, sockets) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error}");

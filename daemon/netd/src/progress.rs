@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Instant;
 
-use softsim_client::netd::{Access, Direction, Event, Failure};
+use softsim_client::netd::{Access, Direction, Event, Failure, Happening};
 use tokio::sync::mpsc;
 
 /// The connection to the softsimctl that gave a command.
@@ -46,12 +46,14 @@ impl Progress {
         at: Instant,
         direction: Direction,
         text: String,
+        remark: Option<String>,
         access: Option<&str>,
     ) {
         self.send(Event::Message {
             microseconds: self.at(at),
             direction,
             text,
+            remark,
             access: access.map(str::to_owned),
         });
     }
@@ -62,6 +64,12 @@ impl Progress {
             microseconds: self.microseconds(),
             access,
         });
+    }
+
+    /// Reports that something has happened, once there is room for it; whether softsimctl is still
+    /// there.
+    pub(crate) async fn happened(&self, happening: Happening) -> bool {
+        self.events.send(Event::Happened(happening)).await.is_ok()
     }
 
     /// Waits until softsimctl has closed the connection.

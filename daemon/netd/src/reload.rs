@@ -25,13 +25,14 @@ use crate::connector::{Connector, Manager};
 use crate::files::{self, Files};
 use crate::keyd::presence::{Presence, connect, served};
 use crate::keyd::{self, Keyd, Lines};
-use crate::log;
 use crate::lwm2m::Request;
+use crate::{events, log};
 
 /// The fields that a running netd can't change.
-const FIXED: [&str; 7] = [
+const FIXED: [&str; 8] = [
     "keyd_socket",
     "control_socket",
+    "monitor_socket",
     "state_dir",
     "endpoint",
     "control_users",
@@ -93,20 +94,24 @@ impl Reload {
     pub(crate) async fn serve(mut self, mut hangups: Signal) {
         while hangups.recv().await.is_some() {
             self.manager.reloading();
-            match self.read().await {
+            let fault = match self.read().await {
                 // Without keyd, accesses would end that can't begin again.
                 Ok((config, files)) => match served(&self.keyd).await {
-                    Ok(()) => self.apply(config, &files).await,
-                    Err(reason) => {
-                        tracing::error!("SIGHUP: {reason}; the configuration in force stays");
+                    Ok(()) => {
+                        self.apply(config, &files).await;
+                        None
                     }
+                    Err(reason) => Some(reason),
                 },
                 Err(findings) => {
                     findings.iter().for_each(Finding::log);
-                    let summary = checks::summary(&findings);
-                    tracing::error!("SIGHUP: {summary}; the configuration in force stays");
+                    Some(checks::summary(&findings))
                 }
+            };
+            if let Some(reason) = &fault {
+                tracing::error!("SIGHUP: {reason}; the configuration in force stays");
             }
+            self.accesses.events.tell(events::Kind::Reload(fault));
             self.manager.ready();
         }
     }

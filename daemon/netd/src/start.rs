@@ -1,10 +1,10 @@
 //! The start of netd, from the command line to the running daemon.
 
-use std::os::fd::OwnedFd;
+use std::convert::Infallible;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{io, mem};
+use std::{future, io, mem};
 
 use softsim_client::keyd::{Connection, Error as KeydError};
 use softsim_client::proto::requests::Status;
@@ -17,6 +17,7 @@ use tokio::sync::{Mutex, mpsc, watch};
 use crate::access::prepare::{PrepareError, PreparedAccess};
 use crate::access::{Accesses, Fatal as AccessFatal};
 use crate::accounts::{Committed, Store};
+use crate::audience::Audience;
 use crate::callers::Callers;
 use crate::checks::{Finding, certificates};
 use crate::claim::{Claim, ClaimError};
@@ -26,10 +27,11 @@ use crate::files::Files;
 use crate::keyd::presence::{Device, Keeper, OtherDevice, Presence};
 use crate::keyd::subscriber::Subscriber;
 use crate::keyd::{Keyd, Lines};
+use crate::listening::{Inherited, Listening};
 use crate::lwm2m::{Fatal, Lwm2m, Snapshot};
 use crate::reload::{InForce, Reload};
 use crate::sandbox::{self, Enforced, SandboxError};
-use crate::{checks, connector, dtls, log, names};
+use crate::{checks, connector, dtls, events, log, names};
 
 /// The number of requests that wait for the LwM2M task.
 const QUEUE: usize = 16;
@@ -57,7 +59,7 @@ pub enum Error {
     /// keyd has another device now.
     #[error(transparent)]
     Device(OtherDevice),
-    /// netd can't open or use the control socket.
+    /// netd can't open or use its control or monitor socket.
     #[error("{path}: {1}", path = .0.display())]
     Control(PathBuf, #[source] io::Error),
     /// netd can't confine itself.
@@ -137,18 +139,18 @@ struct Opened {
     accesses: Vec<PreparedAccess>,
     bootstrap: Option<BootstrapServer>,
     store: Store,
-    control: StdUnixListener,
+    listening: Listening,
     callers: Callers,
 }
 
 /// Runs until a signal or an error. The end of keyd is none: netd waits until it serves again. The
-/// service manager may have opened the control socket.
-pub fn run(file: &Path, control: Option<OwnedFd>) -> Result<(), Error> {
+/// service manager may have opened the sockets on which netd listens.
+pub fn run(file: &Path, sockets: Inherited) -> Result<(), Error> {
     process::ignore_hangup().map_err(Error::Runtime)?;
     let mut config = checked(file)?;
     log::set_detail(config.log);
-    let _claimed = claim(&config, control.is_some())?;
-    let opened = open(&mut config, file, control)?;
+    let _claimed = (Claim::folder(&config.state_dir)?, sockets.claim(&config)?);
+    let opened = open(&mut config, file, sockets)?;
     process::forget_children().map_err(Error::Runtime)?;
     let enforced = match config.sandbox {
         Sandbox::Require => sandbox::enter(&config.state_dir)?,
@@ -191,15 +193,7 @@ fn refused(findings: &[Finding]) -> Error {
     }
 }
 
-/// Makes sure that no other netd uses the state folder or the control socket. A service manager
-/// that has the socket gives it to one netd only.
-fn claim(config: &Config, is_inherited: bool) -> Result<(Claim, Option<Claim>), ClaimError> {
-    let folder = Claim::folder(&config.state_dir)?;
-    let socket = (!is_inherited).then(|| Claim::socket(&config.control_socket));
-    Ok((folder, socket.transpose()?))
-}
-
-fn open(config: &mut Config, file: &Path, control: Option<OwnedFd>) -> Result<Opened, Error> {
+fn open(config: &mut Config, file: &Path, sockets: Inherited) -> Result<Opened, Error> {
     let bootstrap = (config.bootstrap.as_ref())
         .map(|bootstrap| bootstrap.load(&Files::System))
         .transpose()
@@ -229,12 +223,8 @@ fn open(config: &mut Config, file: &Path, control: Option<OwnedFd>) -> Result<Op
     let device = Device::default();
     device.recognise(status.device_id).map_err(Error::Device)?;
     let store = Store::open(&config.state_dir, Committed::from(&status));
-    let path = &config.control_socket;
-    let control = control.map_or_else(
-        || control::bind(path),
-        |inherited| control::adopt(inherited, path),
-    );
-    let control = control.map_err(|error| Error::Control(config.control_socket.clone(), error))?;
+    let listening = sockets.listen(config);
+    let listening = listening.map_err(|(path, error)| Error::Control(path, error))?;
     let names = names::Helper::start().map_err(Error::Names)?;
     Ok(Opened {
         connector,
@@ -250,14 +240,17 @@ fn open(config: &mut Config, file: &Path, control: Option<OwnedFd>) -> Result<Op
         accesses,
         bootstrap,
         store,
-        control,
+        listening,
         callers: Callers::of(config).0,
     })
 }
 
 async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(), Error> {
     let control_failed = |error| Error::Control(config.control_socket.clone(), error);
-    let listener = UnixListener::from_std(opened.control).map_err(control_failed)?;
+    let listener = |listener: StdUnixListener| UnixListener::from_std(listener);
+    let Listening { control, monitor } = opened.listening;
+    let administrators = listener(control).map_err(control_failed)?;
+    let observers = monitor.map(listener).transpose().map_err(control_failed)?;
     let mut terminate = signal(SignalKind::terminate()).map_err(Error::Runtime)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(Error::Runtime)?;
     let hangups = signal(SignalKind::hangup()).map_err(Error::Runtime)?;
@@ -293,6 +286,8 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
     for access in opened.accesses {
         accesses.start(access).await.map_err(Error::Runtime)?;
     }
+    let told = accesses.events.clone();
+    tokio::spawn(events::follow(told, serving.clone(), watcher.clone()));
     let reload = Reload {
         in_force: opened.in_force,
         connector,
@@ -313,6 +308,8 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         names,
         accesses: Arc::clone(&accesses),
     };
+    let control = Arc::new(control);
+    let observers = serve_observers(observers, Arc::clone(&control));
     let end = async {
         tokio::select! {
             _ = terminate.recv() => {}
@@ -326,10 +323,19 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         Some((name, fatal)) = failures.recv() => Err(Error::Access(name, fatal)),
         () = reload.serve(hangups) => Ok(()),
         result = lwm2m.run(queue, end, manager) => result.map_err(Error::from),
-        never = control::serve(listener, control) => match never {},
+        never = control::serve(administrators, control, Audience::Administrators) => match never {},
+        never = observers => match never {},
     }?;
     for access in accesses.all() {
         accesses.stop(&access.name).await;
     }
     Ok(())
+}
+
+/// Serves the monitor socket, if there is one.
+async fn serve_observers(listener: Option<UnixListener>, control: Arc<Control>) -> Infallible {
+    match listener {
+        Some(listener) => control::serve(listener, control, Audience::Observers).await,
+        None => future::pending().await,
+    }
 }

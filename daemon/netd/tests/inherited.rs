@@ -1,4 +1,4 @@
-//! The control socket as the service manager passes it.
+//! The control socket and the monitor socket as the service manager passes them.
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
@@ -11,6 +11,7 @@ use std::os::unix::net::{UnixDatagram, UnixListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use softsim_client::netd::{Control, Event, Failure};
 use softsim_sandbox::exit_status;
 use support::{Keyd, Netd, answer};
 
@@ -59,6 +60,21 @@ fn netd_serves_the_control_socket_that_it_inherits_and_keeps_no_other_descriptor
         .map(|descriptor| descriptor.file_name())
         .collect();
     assert_eq!(left, ["1"], "standard output is the same file");
+}
+
+#[test]
+fn netd_serves_the_monitor_socket_that_it_inherits_without_a_setting() {
+    let (netd, _keyd) = begin("monitor", |directory| {
+        listener(&directory.join("watch.sock"))
+    });
+    let monitor = netd.directory.path().join("watch.sock");
+    let command = softsim_client::netd::Command::Bootstrap {};
+    let mut events = Control::run(&monitor, &command).unwrap();
+    let event = events.next().unwrap().unwrap();
+    let Event::Failed { failure, .. } = event else {
+        panic!("{event:?}")
+    };
+    assert_eq!(failure, Failure::Refused);
 }
 
 #[test]

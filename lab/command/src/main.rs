@@ -241,6 +241,10 @@ fn print_gateway(gateway: &Gateway) {
     println!("SOFTSIM_NETWORK_SOCKET={}", sockets.network.display());
     println!("SOFTSIM_APP_SOCKET={}", sockets.app.display());
     println!("SOFTSIM_NETD_SOCKET={}", sockets.netd.display());
+    println!(
+        "SOFTSIM_NETD_MONITOR_SOCKET={}",
+        sockets.netd_monitor.display()
+    );
     if let Some(keyd) = gateway.keyd() {
         println!("SOFTSIM_KEYD_PID={}", keyd.id());
     }

@@ -133,6 +133,7 @@ impl Folder {
             app: self.file("app.sock"),
             supplicant: self.file("supplicant.sock"),
             netd: self.file("netd.sock"),
+            netd_monitor: self.file("netd-monitor.sock"),
         }
     }
 
@@ -383,6 +384,8 @@ pub struct NetdConfig {
     pub keyd_socket: PathBuf,
     /// Where netd opens its control socket.
     pub control_socket: PathBuf,
+    /// Where netd opens its monitor socket.
+    pub monitor_socket: PathBuf,
     /// Where netd keeps its accounts.
     pub state_dir: PathBuf,
     /// The bootstrap server.
@@ -406,6 +409,7 @@ impl NetdConfig {
         Ok(Self {
             keyd_socket: sockets.network,
             control_socket: sockets.netd,
+            monitor_socket: sockets.netd_monitor,
             state_dir: folder.subfolder("netd")?,
             bootstrap,
         })

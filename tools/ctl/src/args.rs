@@ -9,8 +9,10 @@ use softsim_sandbox::exit_status;
 
 const ENVIRONMENT: &str = "\
 Environment:
-  SOFTSIM_ADMIN_SOCKET  admin socket of softsim-keyd [default: /run/softsim/admin.sock]
-  SOFTSIM_NETD_SOCKET   control socket of softsim-netd [default: /run/softsim/netd.sock]
+  SOFTSIM_ADMIN_SOCKET         admin socket of softsim-keyd [default: /run/softsim/admin.sock]
+  SOFTSIM_NETD_SOCKET          control socket of softsim-netd [default: /run/softsim/netd.sock]
+  SOFTSIM_NETD_MONITOR_SOCKET  its monitor socket, for those who may not open the control socket and only look
+                               [default: /run/softsim/netd-monitor.sock]
 
 ";
 
@@ -102,6 +104,11 @@ pub enum Command {
         #[command(subcommand)]
         command: AccessCommand,
     },
+    /// Show the present states of softsim-netd, and then everything that happens, until
+    /// interrupted.
+    Events,
+    /// Wait until an access is authorised.
+    Wait(Wait),
     /// The identities that a network assigned.
     Identity {
         /// What to do with them.
@@ -162,6 +169,17 @@ impl Limit {
         self.timeout
             .map(|seconds| Duration::from_secs(seconds.into()))
     }
+}
+
+/// It also waits for a softsim-netd that isn't there yet, and says what it waits for.
+#[derive(Debug, Args)]
+pub struct Wait {
+    /// For this one [default: for every access that begins by itself].
+    #[arg(long, value_name = "NAME")]
+    pub access: Option<String>,
+    /// Wait this long at most [default: for ever].
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u32).range(1..))]
+    pub timeout: Option<u32>,
 }
 
 /// What to do with identities.

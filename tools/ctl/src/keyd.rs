@@ -5,7 +5,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Value, json};
 use softsim_client::keyd::{Connection, Error};
-use softsim_client::netd::{Command, Control, Event, Report, Status as NetdStatus};
+use softsim_client::netd::{Command, Event, Report, Status as NetdStatus};
 use softsim_client::paths::Sockets;
 use softsim_client::proto::requests::{
     AddTrustAnchor, CertificateRequest, Commit, Delete, DeviceCertificate, Disable, Enable,
@@ -81,7 +81,7 @@ fn ask_status(keyd: &mut Connection) -> Result<KeydStatus, Failure> {
 }
 
 pub(crate) fn netd_status(sockets: &Sockets) -> Result<NetdStatus, Failure> {
-    let mut control = Control::run(&sockets.netd, &Command::Status {})?;
+    let mut control = crate::netd::send(sockets, None, &Command::Status {})?;
     match control.next().transpose()? {
         Some(Event::Done {
             report: Report::Status(status),

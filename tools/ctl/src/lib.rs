@@ -1,9 +1,9 @@
 //! softsimctl, the operator's command line on the gateway.
 //!
 //! [`keyd`] has the commands that the key process answers on its admin socket, [`netd`] and
-//! [`access`] those that need the network daemon, and [`vault`] those that start the key process.
-//! `doctor` examines all that is around them.
-//! [`args`] parses the command line, and [`failure`] gives each failure its exit status.
+//! [`access`] and [`wait`] those that need the network daemon, and [`vault`] those that start the
+//! key process. `doctor` examines all that is around them. [`args`] parses the command line, and
+//! [`failure`] gives each failure its exit status.
 
 pub mod access;
 pub mod args;
@@ -18,6 +18,7 @@ pub mod output;
 mod text;
 pub mod vault;
 mod verdict;
+pub mod wait;
 
 use std::process::ExitCode;
 use std::{env, io};
@@ -118,6 +119,8 @@ fn run(command: &Command, sockets: &Sockets, output: &mut Output<'_>) -> Result<
         Command::Bootstrap(limit) => netd::bootstrap(sockets, limit, output),
         Command::EapTest(test) => netd::eap_test(sockets, test, output),
         Command::Access { command } => access::run(sockets, command, output),
+        Command::Events => netd::events(sockets, output),
+        Command::Wait(wait) => wait::run(sockets, wait, output),
         Command::Identity {
             command: IdentityCommand::Forget { iccid },
         } => keyd::forget_identities(sockets, iccid.as_deref(), output),

@@ -1,5 +1,8 @@
 //! The commands that need the network daemon.
 
+use std::io;
+use std::time::Duration;
+
 use softsim_client::netd::{Command, Control, Error, Event, Report};
 use softsim_client::paths::Sockets;
 use softsim_sandbox::exit_status::{TEMPORARY, USAGE};
@@ -34,6 +37,11 @@ pub fn eap_test(sockets: &Sockets, test: &EapTest, output: &mut Output<'_>) -> R
     follow(sockets, &command, &test.limit, output)
 }
 
+/// Prints what happens, until interrupted.
+pub fn events(sockets: &Sockets, output: &mut Output<'_>) -> Result<(), Failure> {
+    follow(sockets, &Command::Events {}, &Limit::default(), output)
+}
+
 /// Checks that the server has a port. netd resolves its name, as it does for its accesses.
 fn with_port(radius: &str) -> Result<String, Failure> {
     match radius.contains(':') {
@@ -54,6 +62,28 @@ fn follow(
     report(sockets, command, limit, output).map(drop)
 }
 
+/// Sends a command to the control socket. One that only looks goes to the monitor socket if this
+/// user may not open the control socket.
+pub(crate) fn send(
+    sockets: &Sockets,
+    limit: Option<Duration>,
+    command: &Command,
+) -> Result<Control, Error> {
+    match Control::run_within(limit, &sockets.netd, command) {
+        Err(Error::Connect { path, source })
+            if source.kind() == io::ErrorKind::PermissionDenied && command.only_looks() =>
+        {
+            let monitor = Control::run_within(limit, &sockets.netd_monitor, command);
+            monitor.map_err(|error| match error {
+                // The advice is how to open the control socket.
+                Error::Connect { .. } => Error::Connect { path, source },
+                error => error,
+            })
+        }
+        sent => sent,
+    }
+}
+
 /// Prints events as they arrive, and returns the report that ends them.
 pub(crate) fn report(
     sockets: &Sockets,
@@ -62,7 +92,7 @@ pub(crate) fn report(
     output: &mut Output<'_>,
 ) -> Result<Report, Failure> {
     let mut last = None;
-    for event in Control::run_within(limit.duration(), &sockets.netd, command)? {
+    for event in send(sockets, limit.duration(), command)? {
         let event = event.map_err(|error| match error {
             Error::TimedOut => out_of_time(limit, last.as_deref()),
             error => error.into(),
@@ -77,7 +107,10 @@ pub(crate) fn report(
             Event::Failed { failure, reason } => {
                 return Err(Failure::new(status_of(failure), reason));
             }
-            Event::Step { .. } | Event::Message { .. } | Event::Access { .. } => {}
+            Event::Step { .. }
+            | Event::Message { .. }
+            | Event::Access { .. }
+            | Event::Happened(_) => {}
         }
     }
     Err(Error::Closed.into())

@@ -1,8 +1,10 @@
 //! Formats the reports of netd for people.
 
 use softsim_client::netd::{
-    Access, AccessState, Authentication, Direction, Event, Management, MskComparison, Report,
+    Access, AccessState, Authentication, Direction, Event, Happening, Management, MskComparison,
+    Report, What,
 };
+use softsim_client::time::utc;
 
 /// An event in lines.
 pub(crate) fn event(event: &Event) -> Vec<String> {
@@ -14,15 +16,13 @@ pub(crate) fn event(event: &Event) -> Vec<String> {
             microseconds,
             direction,
             text,
+            remark,
             access,
         } => {
-            let arrow = match direction {
-                Direction::Sent => "->",
-                Direction::Received => "<-",
-            };
+            let message = message(*direction, text, remark.as_deref());
             let access = access.as_ref().map(|name| format!("{name} "));
             let (at, access) = (milliseconds(*microseconds), access.unwrap_or_default());
-            vec![format!("{at} {access}{arrow} {text}")]
+            vec![format!("{at} {access}{message}")]
         }
         Event::Access {
             microseconds,
@@ -32,6 +32,7 @@ pub(crate) fn event(event: &Event) -> Vec<String> {
             milliseconds(*microseconds),
             self::access(access)
         )],
+        Event::Happened(happening) => vec![self::happening(happening)],
         Event::Done { report } => summary(report),
         // It goes to standard error, as every failure.
         Event::Failed { .. } => Vec::new(),
@@ -43,14 +44,67 @@ pub(crate) fn what_happened(event: &Event) -> Option<String> {
     match event {
         Event::Step { text, .. } => Some(text.clone()),
         Event::Message {
-            direction, text, ..
-        } => Some(match direction {
-            Direction::Sent => format!("sent: {text}"),
-            Direction::Received => format!("received: {text}"),
-        }),
+            direction,
+            text,
+            remark,
+            ..
+        } => {
+            let text = remarked(text, remark.as_deref());
+            Some(match direction {
+                Direction::Sent => format!("sent: {text}"),
+                Direction::Received => format!("received: {text}"),
+            })
+        }
         Event::Access { access, .. } => Some(self::access(access)),
-        Event::Done { .. } | Event::Failed { .. } => None,
+        Event::Happened(_) | Event::Done { .. } | Event::Failed { .. } => None,
     }
+}
+
+/// A message in a line.
+fn message(direction: Direction, text: &str, remark: Option<&str>) -> String {
+    let arrow = match direction {
+        Direction::Sent => "->",
+        Direction::Received => "<-",
+    };
+    format!("{arrow} {}", remarked(text, remark))
+}
+
+fn remarked(text: &str, remark: Option<&str>) -> String {
+    match remark {
+        Some(remark) => format!("{text} ({remark})"),
+        None => text.into(),
+    }
+}
+
+/// Something that happened, in a line with its time.
+fn happening(happening: &Happening) -> String {
+    let because = |reason: &Option<String>| {
+        let reason = reason.as_ref().map(|reason| format!(": {reason}"));
+        reason.unwrap_or_default()
+    };
+    let what = match &happening.what {
+        What::Access { access } => format!("access {}", self::access(access)),
+        What::Message {
+            access,
+            direction,
+            text,
+            remark,
+        } => format!(
+            "access {access} {}",
+            message(*direction, text, remark.as_deref())
+        ),
+        What::Keyd { lost: None } => "softsim-keyd serves".into(),
+        What::Keyd { lost } => format!("softsim-keyd is lost{}", because(lost)),
+        What::Management { management } => self::management(management),
+        What::Accounts { transaction, fault } => match transaction {
+            Some(transaction) => format!("accounts of transaction {transaction}{}", because(fault)),
+            None => format!("no accounts{}", because(fault)),
+        },
+        What::Reload { fault: None } => "the configuration was read again".into(),
+        What::Reload { fault } => format!("the configuration in force stays{}", because(fault)),
+        What::Missed { events } => format!("{events} events were missed"),
+    };
+    format!("{} {what}", utc(happening.time / 1000))
 }
 
 fn milliseconds(microseconds: u64) -> String {

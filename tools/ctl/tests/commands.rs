@@ -135,6 +135,10 @@ fn softsimctl(directory: &Path, arguments: &[&str]) -> Output {
         .current_dir(directory)
         .env("SOFTSIM_ADMIN_SOCKET", directory.join("admin.sock"))
         .env("SOFTSIM_NETD_SOCKET", directory.join("netd.sock"))
+        .env(
+            "SOFTSIM_NETD_MONITOR_SOCKET",
+            directory.join("netd-monitor.sock"),
+        )
         .output()
         .unwrap();
     let mut own = arguments.iter().take_while(|word| **word != "--");
@@ -557,6 +561,7 @@ fn access(state: AccessState) -> Access {
         at: "eth1".into(),
         server: None,
         renamed: None,
+        automatic: true,
         authentication: (state == AccessState::Authorised).then(authentication),
         state,
         seconds: 17,

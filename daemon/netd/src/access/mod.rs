@@ -40,8 +40,9 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::timeout;
 
 use crate::access::prepare::PreparedAccess;
-use crate::access::status::{Events, Status};
+use crate::access::status::Status;
 use crate::connector::Connector;
+use crate::events::Events;
 use crate::names::Names;
 use crate::progress::Fault;
 
@@ -143,7 +144,7 @@ const STOP_TIMEOUT: Duration = Duration::from_secs(2);
 #[derive(Debug)]
 pub(crate) struct Accesses {
     handles: Mutex<Vec<Arc<Handle>>>,
-    /// The events of all of them.
+    /// Where all of netd tells its events.
     pub(crate) events: Events,
     names: Names,
     connector: Connector,
@@ -162,7 +163,7 @@ impl Accesses {
         let (failed, failures) = mpsc::unbounded_channel();
         let accesses = Self {
             handles: Mutex::default(),
-            events: status::events(),
+            events: Events::new(),
             names,
             connector,
             subscriber,

@@ -13,12 +13,13 @@ use tokio::sync::{oneshot, watch};
 use super::driver::{self, Resources};
 use super::radius::Radius;
 use super::settings::{CarrierSettings, Settings};
-use super::status::{Events, Reporter};
+use super::status::Reporter;
 use super::wired::Wired;
 use super::{Fatal, Handle, port, thread};
 use crate::backoff::Backoff;
 use crate::checks::{Finding, Kind, Place};
 use crate::connector::Connector;
+use crate::events::Events;
 use crate::files::Files;
 use crate::keyd::Keyd;
 use crate::names::Names;
@@ -133,7 +134,8 @@ impl PreparedAccess {
                 (Carrier::Radius, servers.join(", "), None)
             }
         };
-        let (reporter, status) = Reporter::new(&self.name, carrier, at, port, events);
+        let automatic = self.resources.automatic;
+        let (reporter, status) = Reporter::new(&self.name, automatic, (carrier, at, port), events);
         let (handle, orders) = Handle::new(self.name, status);
         let (resources, names, connector) = (self.resources, names.clone(), connector.clone());
         let run = move || async move {

@@ -116,7 +116,7 @@ async fn work<C: Carrier>(
     };
     for (at, note) in exchange.take_notes() {
         let (direction, text) = status::describe(&note);
-        progress.message(at, direction, text, None);
+        progress.message(at, direction, text, note.remark, None);
     }
     exchange.conversation.settle();
     ended

@@ -8,10 +8,9 @@ use softsim_client::netd::{
     Access, AccessCounters, AccessState, Authentication, Carrier, Direction, Port,
 };
 use softsim_eap::Note;
-use tokio::sync::{broadcast, watch};
+use tokio::sync::watch;
 
-/// The number of events that wait for a client that watches.
-const QUEUE: usize = 256;
+use crate::events::{Events, Kind, Message};
 
 /// The status of an access, from which clients get times in seconds.
 #[derive(Clone, Debug)]
@@ -29,6 +28,11 @@ impl Status {
         self.is_reported
     }
 
+    /// The name of the access.
+    pub(crate) fn name(&self) -> &str {
+        &self.access.name
+    }
+
     /// The status for a client, as of now.
     pub(crate) fn now(&self) -> Access {
         let now = Instant::now();
@@ -38,32 +42,6 @@ impl Status {
             ..self.access.clone()
         }
     }
-}
-
-/// An event for the clients that watch.
-#[derive(Clone, Debug)]
-pub(crate) struct Event {
-    /// The access.
-    pub(crate) access: Arc<str>,
-    /// What happened.
-    pub(crate) kind: EventKind,
-}
-
-/// What happened.
-#[derive(Clone, Debug)]
-pub(crate) enum EventKind {
-    /// A message passed.
-    Message(Instant, Direction, Arc<str>),
-    /// The status changed.
-    Status(Arc<Status>),
-}
-
-/// The channel for the events of all accesses.
-pub(crate) type Events = broadcast::Sender<Event>;
-
-/// Creates the channel.
-pub(crate) fn events() -> Events {
-    broadcast::channel(QUEUE).0
 }
 
 /// The end of an access at which it reports its status and its events.
@@ -78,9 +56,8 @@ impl Reporter {
     /// The reporter of an access that has not begun.
     pub(super) fn new(
         name: &str,
-        carrier: Carrier,
-        at: String,
-        port: Option<Port>,
+        automatic: bool,
+        (carrier, at, port): (Carrier, String, Option<Port>),
         events: Events,
     ) -> (Self, watch::Receiver<Status>) {
         let (status, receiver) = watch::channel(Status {
@@ -90,6 +67,7 @@ impl Reporter {
                 at,
                 server: None,
                 renamed: None,
+                automatic,
                 state: AccessState::Idle {
                     reason: "not begun".into(),
                 },
@@ -116,9 +94,9 @@ impl Reporter {
         if let (true, Some(remark)) = (note.is_warning, &note.remark) {
             tracing::warn!(access = &*self.name, "{remark}");
         }
-        if self.events.receiver_count() > 0 {
+        if self.events.are_watched() {
             let (direction, text) = describe(note);
-            self.send(EventKind::Message(at, direction, text.into()));
+            self.tell_message(at, direction, text, note.remark.clone());
         }
     }
 
@@ -127,13 +105,9 @@ impl Reporter {
         tracing::debug!(access = &*self.name, %reason, "ignored");
         self.status
             .send_modify(|status| status.access.counters.ignored += 1);
-        if self.events.receiver_count() > 0 {
-            let text = format!("ignored: {reason}");
-            self.send(EventKind::Message(
-                Instant::now(),
-                Direction::Received,
-                text.into(),
-            ));
+        if self.events.are_watched() {
+            let (now, received) = (Instant::now(), Direction::Received);
+            self.tell_message(now, received, "ignored".into(), Some(reason.to_string()));
         }
     }
 
@@ -228,15 +202,26 @@ impl Reporter {
             }
             state => tracing::debug!(access = &*self.name, "{state}"),
         }
-        if self.events.receiver_count() > 0 {
-            self.send(EventKind::Status(Arc::new(status.clone())));
+        if self.events.are_watched() {
+            self.events.tell(Kind::Access(Arc::new(status.clone())));
         }
     }
 
-    fn send(&self, kind: EventKind) {
-        let access = Arc::clone(&self.name);
-        // A client that has left doesn't get it.
-        let _ = self.events.send(Event { access, kind });
+    fn tell_message(
+        &self,
+        at: Instant,
+        direction: Direction,
+        text: String,
+        remark: Option<String>,
+    ) {
+        let message = Message {
+            access: Arc::clone(&self.name),
+            at,
+            direction,
+            text,
+            remark,
+        };
+        self.events.tell(Kind::Message(Arc::new(message)));
     }
 }
 
@@ -244,7 +229,7 @@ fn in_progress(state: &AccessState) -> bool {
     matches!(state, AccessState::Identity | AccessState::Challenge)
 }
 
-/// Describes a message in one line, for people.
+/// Describes a message in one line, for people, without its remark.
 pub(super) fn describe(note: &Note) -> (Direction, String) {
     let direction = match note.direction {
         softsim_eap::Direction::Received => Direction::Received,
@@ -254,9 +239,6 @@ pub(super) fn describe(note: &Note) -> (Direction, String) {
     for attribute in &note.attributes {
         text.push(' ');
         text.push_str(attribute);
-    }
-    if let Some(remark) = &note.remark {
-        text.push_str(&format!(" ({remark})"));
     }
     (direction, text)
 }

@@ -60,7 +60,13 @@ fn around(config: &Config, file: &Path) -> Vec<Finding> {
         None => None,
     };
     findings.extend(certificates::check(config, keyd));
-    findings.extend(folder_of_control_socket(config));
+    let monitor = config.monitor_socket.as_deref();
+    findings.extend(folder_of_socket(
+        config,
+        "control_socket",
+        Some(&config.control_socket),
+    ));
+    findings.extend(folder_of_socket(config, "monitor_socket", monitor));
     findings.extend(Callers::of(config).1);
     if config.sandbox == Sandbox::Off {
         let problem = "softsim-netd runs unconfined, which is for debugging";
@@ -100,15 +106,15 @@ fn in_shared_folders(config: &Config, file: &Path) -> Vec<Finding> {
     found.collect()
 }
 
-/// netd makes its socket, but not the folder.
-fn folder_of_control_socket(config: &Config) -> Option<Finding> {
-    let named = config.section.has("control_socket");
-    let folder = config.control_socket.parent().filter(|_| named)?;
+/// netd makes its sockets, but not their folders.
+fn folder_of_socket(config: &Config, field: &str, socket: Option<&Path>) -> Option<Finding> {
+    let named = config.section.has(field);
+    let folder = socket?.parent().filter(|_| named)?;
     let reason = fs::metadata(folder).err()?;
     let shown = folder.display();
     let problem = format!("expected a folder for the socket, got {shown}: {reason}");
     // A service manager may still make it.
-    let place = config.section.place("control_socket");
+    let place = config.section.place(field);
     Some(Finding::error(Kind::System, place, problem).advise(format!("mkdir {shown}")))
 }
 

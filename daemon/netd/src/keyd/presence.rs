@@ -28,6 +28,16 @@ pub(crate) enum Presence {
     Lost(String),
 }
 
+impl Presence {
+    /// Why it doesn't.
+    pub(crate) fn lost(self) -> Option<String> {
+        match self {
+            Self::Serving => None,
+            Self::Lost(reason) => Some(reason),
+        }
+    }
+}
+
 /// How long a command waits for a keyd that restarts.
 const PATIENCE: Duration = Duration::from_secs(10);
 

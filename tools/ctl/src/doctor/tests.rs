@@ -48,6 +48,7 @@ impl Sick {
                     app: at("app.sock"),
                     supplicant: at("supplicant.sock"),
                     netd: at("netd.sock"),
+                    netd_monitor: at("netd-monitor.sock"),
                 },
                 config: "/etc/softsim/netd.toml".into(),
                 landlock: Ok(7),

@@ -20,8 +20,9 @@ use softsim_eap::Config;
 use softsim_eap_packet::{Attribute, Builder, Code, Subtype};
 
 use super::super::carrier::{Output, Terms};
-use super::super::{Handle, QUEUE, status};
+use super::super::{Handle, QUEUE};
 use super::*;
+use crate::events::Events;
 use crate::scripted_keyd::{self, encoded};
 
 const FIRST_WAIT: Duration = Duration::from_secs(20);
@@ -169,8 +170,12 @@ async fn run_with(
         automatic,
     };
     let carrier_name = netd::Carrier::Radius;
-    let (reporter, status) =
-        Reporter::new("aaa", carrier_name, "here".into(), None, status::events());
+    let (reporter, status) = Reporter::new(
+        "aaa",
+        automatic,
+        (carrier_name, "here".into(), None),
+        Events::new(),
+    );
     let (handle, orders) = Handle::new("aaa".into(), status);
     let test = async {
         handle.begun().await;
