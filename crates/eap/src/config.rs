@@ -53,7 +53,7 @@ impl fmt::Display for NetworkName {
 
 /// What the peer does if the server names another network than the configured one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum NetworkNamePolicy {
     /// The peer goes on.
@@ -67,7 +67,7 @@ pub enum NetworkNamePolicy {
 /// Whether the keys of an authentication must stay secret even if the SIM's secret is disclosed
 /// later (RFC 9678).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[cfg_attr(feature = "serde", derive(serde::Deserialize))]
+#[cfg_attr(feature = "serde", derive(serde::Deserialize, serde::Serialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "kebab-case"))]
 pub enum ForwardSecrecy {
     /// The peer ignores an offer.

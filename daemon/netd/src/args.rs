@@ -9,11 +9,12 @@ use crate::checks::Form;
 
 /// The usage of `softsim-netd`, which is the text of `--help`.
 pub const USAGE: &str = "\
-usage: softsim-netd --config FILE [--check [--json]]
+usage: softsim-netd --config FILE [--check [--json] | --print-config]
 
-  --config FILE  the configuration
-  --check        print what is wrong or may be, and end: with 0 if softsim-netd can start
-  --json         print it as JSON
+  --config FILE   the configuration
+  --check         print what is wrong or may be, and end: with 0 if softsim-netd can start
+  --json          print it as JSON
+  --print-config  print the configuration with every default written out, and end
   -h, --help, -V, --version
 
 softsim's README.md and docs/access.md say what the configuration holds.
@@ -33,6 +34,8 @@ pub enum Task {
     Run(PathBuf),
     /// Check the configuration in this file.
     Check(PathBuf, Form),
+    /// Print the configuration in this file with its defaults.
+    PrintConfig(PathBuf),
 }
 
 /// Parses the command line, without the program's name.
@@ -40,11 +43,13 @@ pub enum Task {
 /// # Errors
 /// [`ArgsError`], which names the flag.
 pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Task, ArgsError> {
-    let (mut config, mut check, mut json) = (None, None, None);
+    let (mut config, mut check) = (None, None);
+    let (mut json, mut print) = (None, None);
     let asked = read(args, |flag, value| match flag {
         Flag::Config => once(flag, &mut config, value.read()?.into()),
         Flag::Check => once(flag, &mut check, ()),
         Flag::Json => once(flag, &mut json, ()),
+        Flag::PrintConfig => once(flag, &mut print, ()),
     })?;
     match asked {
         Asked::Help => return Ok(Task::Help),
@@ -52,11 +57,16 @@ pub fn parse(args: impl Iterator<Item = OsString>) -> Result<Task, ArgsError> {
         Asked::Run => {}
     }
     let config = config.ok_or(ArgsError::Missing(Flag::Config.name()))?;
-    match (check, json) {
-        (None, None) => Ok(Task::Run(config)),
-        (None, Some(())) => Err(ArgsError::Missing(Flag::Check.name())),
-        (Some(()), None) => Ok(Task::Check(config, Form::Lines)),
-        (Some(()), Some(())) => Ok(Task::Check(config, Form::Json)),
+    match (check, json, print) {
+        (None, None, None) => Ok(Task::Run(config)),
+        (Some(()), None, None) => Ok(Task::Check(config, Form::Lines)),
+        (Some(()), Some(()), None) => Ok(Task::Check(config, Form::Json)),
+        (None, None, Some(())) => Ok(Task::PrintConfig(config)),
+        (None, Some(()), _) => Err(ArgsError::Missing(Flag::Check.name())),
+        (Some(()), _, Some(())) => {
+            let [check, print] = [Flag::Check, Flag::PrintConfig].map(softsim_args::Flag::name);
+            Err(ArgsError::Both(check, print))
+        }
     }
 }
 
@@ -65,10 +75,11 @@ enum Flag {
     Config,
     Check,
     Json,
+    PrintConfig,
 }
 
 impl softsim_args::Flag for Flag {
-    const ALL: &[Self] = &[Self::Config, Self::Check, Self::Json];
+    const ALL: &[Self] = &[Self::Config, Self::Check, Self::Json, Self::PrintConfig];
     // Its settings are in the configuration.
     const FILES: bool = false;
 
@@ -77,6 +88,7 @@ impl softsim_args::Flag for Flag {
             Self::Config => "--config",
             Self::Check => "--check",
             Self::Json => "--json",
+            Self::PrintConfig => "--print-config",
         }
     }
 }
@@ -101,6 +113,12 @@ mod tests {
         assert_eq!(read("--json --check --config n.toml"), Ok(json));
         let missing = Err(ArgsError::Missing("--check"));
         assert_eq!(read("--json --config n.toml"), missing);
+        assert_eq!(
+            read("--config n.toml --print-config"),
+            Ok(Task::PrintConfig("n.toml".into()))
+        );
+        let both = ArgsError::Both("--check", "--print-config");
+        assert_eq!(read("--print-config --config n.toml --check"), Err(both));
         assert_eq!(read("--check"), Err(ArgsError::Missing("--config")));
         assert_eq!(read(""), Err(ArgsError::Missing("--config")));
         assert_eq!(read("--help"), Ok(Task::Help));

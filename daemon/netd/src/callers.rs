@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::os::fd::AsFd;
 
+use serde::Serialize;
 use serde::de::{Deserialize, Deserializer, Error, Visitor};
 use softsim_sandbox::passwd::{self, NameError};
 use softsim_sandbox::peer::{MAX_GROUPS, Membership, Overflow, Peer};
@@ -14,7 +15,7 @@ use crate::config::Config;
 
 /// A user or a group as the configuration names it: by name or number. It is looked up only at the
 /// start, since a confined netd can't read /etc/passwd.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub(crate) struct Name(String);
 
 impl<'de> Deserialize<'de> for Name {

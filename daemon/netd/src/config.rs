@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use softsim_sandbox::regular_file;
 use toml::Table;
 
@@ -19,7 +19,7 @@ use crate::log::Detail;
 use crate::uri::Server;
 
 /// `netd.toml`. Paths are absolute, or relative to the directory of the file.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, Serialize)]
 pub(crate) struct Config {
     /// The socket of keyd for the role network.
     pub(crate) keyd_socket: PathBuf,
@@ -59,7 +59,7 @@ pub(crate) struct Config {
 }
 
 /// Whether netd may run unconfined.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Sandbox {
     /// netd starts only if landlock and seccomp confine it.
@@ -85,7 +85,7 @@ pub(crate) struct Bootstrap {
 }
 
 /// The fields of `[bootstrap]`.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct BootstrapFields {
     /// `coaps://HOST:PORT`
     uri: String,
@@ -136,6 +136,18 @@ impl Config {
         (config, document.into_findings())
     }
 
+    /// All of it as a file, with its defaults. Files with secrets are only named.
+    pub(crate) fn in_full(&self) -> String {
+        let bootstrap = self.bootstrap.iter();
+        let bootstrap = bootstrap.map(|bootstrap| ("[bootstrap]", &bootstrap.section));
+        let accesses = self.accesses.iter();
+        let accesses = accesses.map(|access| ("[[access]]", &access.section));
+        let tables = bootstrap.chain(accesses);
+        tables.fold(self.section.in_full(), |text, (head, section)| {
+            format!("{text}\n{head}\n{}", section.in_full())
+        })
+    }
+
     /// The other files that the configuration names: those with certificates, then those with
     /// secrets.
     pub(crate) fn files(&self) -> impl Iterator<Item = &Path> {
@@ -152,7 +164,16 @@ impl Config {
     }
 
     fn of(mut fields: Fields<'_>, directory: &Path) -> Option<Self> {
-        let own: Option<Self> = fields.take();
+        let own = fields.take().map(|own: Self| Self {
+            keyd_socket: directory.join(own.keyd_socket),
+            control_socket: directory.join(own.control_socket),
+            monitor_socket: own.monitor_socket.map(|path| directory.join(path)),
+            state_dir: directory.join(own.state_dir),
+            ..own
+        });
+        if let Some(own) = &own {
+            fields.in_force(own);
+        }
         let bootstrap = fields
             .table("bootstrap", "bootstrap.")
             .and_then(|fields| Bootstrap::read(fields, directory));
@@ -166,16 +187,11 @@ impl Config {
             .filter_map(|fields| Settings::read(fields, directory, &mut taken))
             .collect();
         let section = fields.end("");
-        let own = own?;
         Some(Self {
-            keyd_socket: directory.join(own.keyd_socket),
-            control_socket: directory.join(own.control_socket),
-            monitor_socket: own.monitor_socket.map(|path| directory.join(path)),
-            state_dir: directory.join(own.state_dir),
             section,
             bootstrap,
             accesses,
-            ..own
+            ..own?
         })
     }
 }
@@ -198,8 +214,11 @@ pub(crate) struct BootstrapServer {
 
 impl Bootstrap {
     fn read(mut fields: Fields<'_>, directory: &Path) -> Option<Self> {
-        let own: Option<BootstrapFields> = fields.take();
-        let own = own?;
+        let mut own: BootstrapFields = fields.take()?;
+        for file in &mut own.server_trust {
+            *file = directory.join(&*file);
+        }
+        fields.in_force(&own);
         let server = own.uri.parse::<Server>();
         let server = server.map_err(|reason| fields.wrong("uri", reason)).ok();
         let trust = server.and_then(|server| {
@@ -218,12 +237,11 @@ impl Bootstrap {
         }
         let section = fields.end(" of [bootstrap]");
         let (server, trust) = trust?;
-        let files = own.server_trust.into_iter();
         Some(Self {
             section,
             server,
             trust,
-            server_trust: files.map(|file| directory.join(file)).collect(),
+            server_trust: own.server_trust,
             automatic: own.automatic,
         })
     }
@@ -305,6 +323,55 @@ mod tests {
         assert_eq!(config.keyd_socket, Path::new("/etc/softsim/network.sock"));
         assert_eq!(config.control_socket, Path::new("/run/softsim/netd.sock"));
         assert_eq!(config.sandbox, Sandbox::Require);
+    }
+
+    #[test]
+    fn the_printed_configuration_has_every_setting_and_reads_as_the_same() {
+        let text = format!(
+            "{MINIMAL}[bootstrap]\nuri = 'coaps://x'\nserver_trust = ['x.pem', '/y.pem']\n\
+             [[access]]\nname = 'a \"quoted\" one'\ncarrier = 'wired'\ninterface = 'eth1'\n\
+             controlled_port = 'none'\nreauthenticate_after = 3600\n\
+             keeper_socket = 'eth1.sock'\n\
+             [[access]]\nname = 'b'\ncarrier = 'radius'\nservers = ['x:1', 'y:1']\n\
+             secret_files = ['secret']\nnetwork_name = '5G:NSWO'\n"
+        );
+        let printed = parse(&text).0.unwrap().in_full();
+        for expected in [
+            "keyd_socket = \"/etc/softsim/network.sock\"\n",
+            "# endpoint is not set, which is the default\n",
+            "sandbox = \"require\"  # default\n",
+            "\n[bootstrap]\nuri = \"coaps://x\"\nserver_trust = [\"/etc/softsim/x.pem\", \"/y.pem\"]\n\
+             automatic = true  # default\n",
+            "methods = [\"aka-prime\", \"aka\"]  # default\n",
+            "network_name = \"ETHERNET\"  # default\n",
+            "realm = \"wlan\"  # default\n",
+            "realm = \"nswo\"  # default\n",
+            "start_period = 5  # default\n",
+            "reauthenticate_after = 3600\n",
+            "keeper_socket = \"/etc/softsim/eth1.sock\"\n",
+            "secret_files = [\"/etc/softsim/secret\"]\n",
+        ] {
+            assert!(printed.contains(expected), "{expected}: {printed}");
+        }
+        let (again, findings) = Config::parse(Path::new("/elsewhere/netd.toml"), &printed);
+        assert!(findings.is_empty(), "{findings:#?}");
+        let again = again.unwrap().in_full();
+        assert_eq!(again, printed.replace("  # default\n", "\n"));
+    }
+
+    /// A setting that no code prints would be a default that nobody sees.
+    #[test]
+    fn the_printed_configuration_has_each_setting_that_netd_knows() {
+        let (_, findings) = parse(&format!("{MINIMAL}nonsense = 1\n"));
+        let known = findings[0].split("one of `").nth(1).unwrap();
+        let printed = parse(MINIMAL).0.unwrap().in_full();
+        for name in known.trim_end_matches('`').split("`, `") {
+            let setting = |line: &str| {
+                line.starts_with(&format!("{name} = ")) || line.starts_with(&format!("# {name} is"))
+            };
+            let is_table = ["bootstrap", "access"].contains(&name);
+            assert_eq!(printed.lines().any(setting), !is_table, "{name}: {printed}");
+        }
     }
 
     #[test]

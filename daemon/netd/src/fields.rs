@@ -16,9 +16,9 @@ use serde::de::value::{SeqDeserializer, StrDeserializer};
 use serde::de::{
     DeserializeOwned, DeserializeSeed, Deserializer, Error, IntoDeserializer, MapAccess, Visitor,
 };
-use serde::forward_to_deserialize_any;
-use toml::Spanned;
+use serde::{Serialize, forward_to_deserialize_any};
 use toml::de::{DeTable, DeValue};
+use toml::{Spanned, Table};
 
 use crate::checks::{Finding, Kind, Line, Place};
 
@@ -53,6 +53,10 @@ pub(crate) struct Section {
     lines: BTreeMap<String, Line>,
     /// The fields with an error, for which there is a stand-in.
     wrong: BTreeSet<String>,
+    /// The names of all settings, in the order of their structs.
+    names: Vec<&'static str>,
+    /// The values in force, also of settings that the file lacks.
+    in_force: Table,
 }
 
 impl Section {
@@ -64,6 +68,16 @@ impl Section {
             access: self.access.clone(),
             field: Some(format!("{}{field}", self.prefix)),
         }
+    }
+
+    /// All settings of this table with their values, as lines of a file.
+    pub(crate) fn in_full(&self) -> String {
+        let line = |name: &&str| match self.in_force.get(*name) {
+            Some(value) if self.lines.contains_key(*name) => format!("{name} = {value}\n"),
+            Some(value) => format!("{name} = {value}  # default\n"),
+            None => format!("# {name} is not set, which is the default\n"),
+        };
+        self.names.iter().map(line).collect()
     }
 
     /// Whether the value of this field is what the file has.
@@ -138,6 +152,8 @@ impl<'i> Fields<'i> {
                 head: span.and_then(line),
                 lines: lines.collect(),
                 wrong: BTreeSet::new(),
+                names: Vec::new(),
+                in_force: Table::new(),
             },
             document,
             table,
@@ -222,6 +238,13 @@ impl<'i> Fields<'i> {
             }
             self.wrong_at(field, span, reason);
         }
+    }
+
+    /// Notes the values of a struct that are in force, with paths and defaults as netd uses them.
+    pub(crate) fn in_force(&mut self, taken: &impl Serialize) {
+        // All of them are values that TOML has.
+        let values = Table::try_from(taken).unwrap_or_default();
+        self.section.in_force.extend(values);
     }
 
     /// Reports an error of a field, unless one was reported.
@@ -314,6 +337,7 @@ impl<'de> Deserializer<'de> for &mut Fields<'de> {
     ) -> Result<V::Value, Fault> {
         let new = |name: &&str| !self.known.contains(name);
         let new: Vec<_> = fields.iter().copied().filter(new).collect();
+        self.section.names.extend(&new);
         self.known.extend(new);
         visitor.visit_map(Entries {
             of: self,

@@ -52,6 +52,7 @@ fn network_daemon(arguments: Vec<OsString>, sockets: Inherited) -> ExitCode {
         Task::Help => return printed(USAGE),
         Task::Version => return printed(VERSION),
         Task::Check(config, form) => return ExitCode::from(checks::print(config, *form)),
+        Task::PrintConfig(config) => return ExitCode::from(checks::print_config(config)),
         Task::Run(config) => config,
     };
     log::begin();

@@ -7,7 +7,7 @@ mod support;
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use softsim_client::netd::check::{Checked, Kind, NamedInterface, NamedServer};
@@ -306,6 +306,52 @@ fn a_keyd_that_is_not_there_is_told_from_a_file_and_from_another_socket() {
         );
         folder.assert_both(status, &[&expected]);
     }
+}
+
+/// What `--print-config` says: standard output, standard error and exit status.
+fn printed(file: &Path) -> (String, String, Option<i32>) {
+    let output = Command::new(env!("CARGO_BIN_EXE_softsim-netd"))
+        .args(["--print-config", "--config"])
+        .arg(file)
+        .output()
+        .unwrap();
+    let text = |octets| String::from_utf8(octets).unwrap();
+    let (out, err) = (text(output.stdout), text(output.stderr));
+    (out, err, output.status.code())
+}
+
+#[test]
+fn a_configuration_is_printed_without_secrets_and_the_printed_one_means_the_same_elsewhere() {
+    let folder = Folder::new();
+    folder.write(
+        "[[access]]\nname = 'aaa'\ncarrier = 'radius'\nservers = ['x:1']\nsecret_files = ['secret']\n",
+    );
+    let (text, said, status) = printed(&folder.at("netd.toml"));
+    assert_eq!((&*said, status), ("", Some(0)));
+    assert!(!text.contains("testing123"), "{text}");
+    assert!(text.contains("retry_at_most = 600  # default"), "{text}");
+    let elsewhere = tempfile::tempdir().unwrap();
+    let file = elsewhere.path().join("printed.toml");
+    fs::write(&file, &text).unwrap();
+    let (again, _, status) = printed(&file);
+    assert_eq!(
+        (again, status),
+        (text.replace("  # default\n", "\n"), Some(0))
+    );
+}
+
+#[test]
+fn a_wrong_configuration_is_not_printed_and_all_errors_are_told() {
+    let folder = Folder::new();
+    folder.write("endpoint = 5\nnonsense = 1\n");
+    let (text, said, status) = printed(&folder.at("netd.toml"));
+    assert_eq!((&*text, status), ("", Some(78)));
+    assert!(
+        said.contains("line 4, endpoint: expected a string"),
+        "{said}"
+    );
+    assert!(said.contains("line 5, nonsense: unknown field"), "{said}");
+    assert!(said.ends_with("2 errors, 0 warnings\n"), "{said}");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use softsim_carriers::eapol::Timers;
 use softsim_client::netd::Carrier;
 use softsim_client::proto::Realm;
@@ -28,14 +28,14 @@ pub(crate) const MAX_ACCESSES: usize = 8;
 const MAX_SERVERS: usize = 4;
 
 /// The fields that decide how to read the others.
-#[derive(Deserialize)]
+#[derive(Deserialize, Serialize)]
 struct Head {
     name: String,
     carrier: Carrier,
 }
 
 /// When an access authenticates.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default)]
 struct Schedule {
     /// Whether it begins by itself, or on `softsimctl access connect`.
@@ -49,7 +49,7 @@ struct Schedule {
 }
 
 /// What the EAP peer may do.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default)]
 struct PeerFields {
     /// The EAP methods, the preferred one first.
@@ -73,7 +73,7 @@ struct PeerFields {
 }
 
 /// IEEE 802.1X on an interface.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct WiredFields {
     interface: String,
     /// Whether only EAPOL passes until the network has authenticated the gateway. It has no
@@ -87,7 +87,7 @@ struct WiredFields {
 }
 
 /// The supplicant's periods.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 #[serde(default)]
 struct TimerFields {
     /// The time between two EAPOL-Starts.
@@ -101,7 +101,7 @@ struct TimerFields {
 }
 
 /// RADIUS to servers that stand in for each other.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, Serialize)]
 struct RadiusFields {
     /// The host and port of each server, `HOST:PORT`, the preferred one first.
     servers: Vec<String>,
@@ -114,7 +114,7 @@ struct RadiusFields {
 }
 
 /// What keeps the controlled port closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum ControlledPort {
     /// netd's port keeper, with rules in nf_tables.
@@ -124,7 +124,7 @@ enum ControlledPort {
 }
 
 /// What netd does with an AUTN for EAP-AKA' in EAP-AKA.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 enum SeparationBit {
     /// It accepts the AUTN.
@@ -134,8 +134,8 @@ enum SeparationBit {
 }
 
 /// A whole number of seconds, at least one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u32")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(try_from = "u32", into = "u64")]
 struct Seconds(Duration);
 
 impl TryFrom<u32> for Seconds {
@@ -146,6 +146,12 @@ impl TryFrom<u32> for Seconds {
             0 => Err("expected at least 1 second, got 0"),
             seconds => Ok(Self(Duration::from_secs(seconds.into()))),
         }
+    }
+}
+
+impl From<Seconds> for u64 {
+    fn from(Seconds(time): Seconds) -> Self {
+        time.as_secs()
     }
 }
 
@@ -249,7 +255,9 @@ impl Settings {
         let head: Option<Head> = fields.take();
         let schedule: Option<Schedule> = fields.take();
         let peer: Option<PeerFields> = fields.take();
-        let Head { name, carrier } = head?;
+        let head = head?;
+        fields.in_force(&head);
+        let Head { name, carrier } = head;
         if name.is_empty() || name.len() > 32 || name.chars().any(char::is_control) {
             fields.wrong("name", format!("expected 1 to 32 characters, got {name:?}"));
         }
@@ -257,6 +265,9 @@ impl Settings {
             Carrier::Wired => "ETHERNET",
             Carrier::Radius => "WLAN",
         };
+        if let Some(schedule) = &schedule {
+            fields.in_force(schedule);
+        }
         let policy = peer.map(|peer| peer.policy(network_name, &mut fields));
         if fields.is_wrong("carrier") {
             // It decides which fields there are.
@@ -335,7 +346,10 @@ impl Taken {
 impl WiredFields {
     fn settings(fields: &mut Fields<'_>, directory: &Path) -> Option<CarrierSettings> {
         let (wired, timers) = (fields.take::<Self>(), fields.take::<TimerFields>());
-        let (wired, timers) = (wired?, timers?);
+        let (mut wired, timers) = (wired?, timers?);
+        wired.keeper_socket = wired.keeper_socket.map(|socket| directory.join(socket));
+        fields.in_force(&wired);
+        fields.in_force(&timers);
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let name = &*wired.interface;
         if Name::new(name.as_bytes()).is_none() || !name.chars().all(plain) {
@@ -357,7 +371,7 @@ impl WiredFields {
                     Some(ControlledPort::None) | None => None,
                 },
             },
-            keeper_socket: wired.keeper_socket.map(|socket| directory.join(socket)),
+            keeper_socket: wired.keeper_socket,
             timers: Timers {
                 start_period: timers.start_period.0,
                 max_start: timers.max_start,
@@ -370,7 +384,11 @@ impl WiredFields {
 
 impl RadiusFields {
     fn settings(fields: &mut Fields<'_>, directory: &Path) -> Option<CarrierSettings> {
-        let radius: Self = fields.take()?;
+        let mut radius: Self = fields.take()?;
+        for file in &mut radius.secret_files {
+            *file = directory.join(&*file);
+        }
+        fields.in_force(&radius);
         let (count, files) = (radius.servers.len(), radius.secret_files.len());
         if !(1..=MAX_SERVERS).contains(&count) {
             let reason = format!("expected 1 to {MAX_SERVERS} servers, got {count}");
@@ -384,7 +402,7 @@ impl RadiusFields {
         let mut files = radius.secret_files.iter().cycle();
         for authority in &radius.servers {
             match (Server::with_port(authority), files.next()) {
-                (Ok(server), Some(file)) => servers.push((server, directory.join(file))),
+                (Ok(server), Some(file)) => servers.push((server, file.clone())),
                 (Err(reason), _) => fields.wrong("servers", reason),
                 (Ok(_), None) => {}
             }
@@ -398,15 +416,18 @@ impl RadiusFields {
 
 impl PeerFields {
     /// Reports what is wrong.
-    fn policy(self, network_name: &str, fields: &mut Fields<'_>) -> Policy {
+    fn policy(mut self, network_name: &str, fields: &mut Fields<'_>) -> Policy {
+        let name = self.network_name.get_or_insert_with(|| network_name.into());
+        let name = name.clone();
+        let realm = *self.realm.get_or_insert_with(|| realm_of(&name));
+        fields.in_force(&self);
         let methods = self.methods;
         let twice = (1..methods.len()).any(|at| methods[..at].contains(&methods[at]));
         if methods.is_empty() || twice {
             fields.wrong("methods", "expected one or two different methods");
         }
-        let name = self.network_name.as_deref().unwrap_or(network_name);
         let mut peer = Peer::new();
-        match NetworkName::new(name) {
+        match NetworkName::new(&name) {
             Ok(name) => peer.network_name = name,
             Err(error) => fields.wrong("network_name", error.to_string()),
         }
@@ -425,7 +446,6 @@ impl PeerFields {
             let reason = "EAP-AKA has none, and is the only method here";
             fields.wrong("forward_secrecy", reason);
         }
-        let realm = self.realm.unwrap_or_else(|| realm_of(name));
         Policy { peer, realm }
     }
 }

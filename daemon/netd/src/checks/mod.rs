@@ -14,7 +14,7 @@ mod state_folder;
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::Path;
+use std::path::{self, Path};
 
 use softsim_client::netd::check::{Checked, NamedInterface, NamedServer};
 use softsim_sandbox::text::Plain;
@@ -173,6 +173,19 @@ pub fn print(file: &Path, form: Form) -> u8 {
         Ok(()) => status(&findings).unwrap_or(0),
         Err(_) => exit_status::IO,
     }
+}
+
+/// Prints the configuration with every default written out, or what is wrong in it to standard
+/// error. Returns the exit status.
+pub fn print_config(file: &Path) -> u8 {
+    // Wherever the printed one is kept, it names the same files.
+    let absolute = path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let (config, findings) = Config::read(&absolute);
+    let Some(config) = config.filter(|_| status(&findings).is_none()) else {
+        eprint!("{}", lines(file, &findings));
+        return status(&findings).unwrap_or(exit_status::SOFTWARE);
+    };
+    process::print(&config.in_full()).map_or(exit_status::IO, |()| exit_status::DONE)
 }
 
 fn lines(file: &Path, findings: &[Finding]) -> String {

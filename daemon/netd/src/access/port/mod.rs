@@ -13,7 +13,7 @@ pub mod wire;
 use std::path::PathBuf;
 use std::{fmt, io};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use softsim_carriers::eapol::{Address, PortStatus};
 use softsim_link::ethernet::{Link, Name};
 use softsim_sandbox::poll;
@@ -27,7 +27,7 @@ use crate::connector::Connector;
 use crate::helper_process;
 
 /// The state of the port after netd has stopped cleanly.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(super) enum AtStop {
     /// It stays closed, as it does when netd dies.
