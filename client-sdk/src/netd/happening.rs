@@ -7,19 +7,11 @@ use super::{Access, Direction, Management};
 /// Something that happened.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Happening {
-    /// The version of this object: [`Happening::VERSION`]. Fields may be added without another
-    /// one.
-    pub version: u8,
     /// When, in milliseconds since 1970 by the host's clock.
     pub time: u64,
     /// What.
     #[serde(flatten)]
     pub what: What,
-}
-
-impl Happening {
-    /// The present version.
-    pub const VERSION: u8 = 1;
 }
 
 /// What happened. A client gets the present states first, as if they were new.

@@ -17,7 +17,7 @@ use serde_json::Value;
 use socket2::{Domain, SockAddr, Socket, Type};
 use softsim_client::netd::{
     self, Access, AccessCounters, AccessState, Accesses, Authentication, Carrier, Direction,
-    EapTest, Event, Failure, Management, MskComparison, Port, Report,
+    EapTest, Event, Failure, Happening, Management, MskComparison, Port, Report, What,
 };
 use softsim_client::proto::requests::{
     AddTrustAnchor, CertificateRequest, Commit, Delete, Disable, Enable, ForgetIdentities,
@@ -329,6 +329,35 @@ fn obedient(kind: RequestKind, datagram: &[u8]) -> Vec<u8> {
     }
 }
 
+/// One of each thing that may happen.
+fn happenings(management: Management, accesses: Vec<Access>) -> Vec<Event> {
+    let all = [
+        What::Access {
+            access: access(AccessState::Authorised),
+        },
+        What::Message {
+            access: "uplink".into(),
+            direction: Direction::Received,
+            text: "EAP-Failure".into(),
+            remark: Some("discarded".into()),
+        },
+        What::Keyd { lost: None },
+        What::Management { management },
+        What::Accounts {
+            transaction: None,
+            fault: None,
+        },
+        What::Reload { fault: None },
+        What::Missed { events: 3 },
+    ];
+    let happened = all.map(|what| Event::Happened(Happening { time: 17, what }));
+    let report = Report::Access(Accesses { accesses });
+    happened
+        .into_iter()
+        .chain([Event::Done { report }])
+        .collect()
+}
+
 /// What a netd says in the course of this command.
 fn events_of(command: &str) -> Vec<Event> {
     let management = Management::Registered {
@@ -336,6 +365,14 @@ fn events_of(command: &str) -> Vec<Event> {
         location: "/rd/1".into(),
     };
     let accesses = vec![access(AccessState::Authorised)];
+    match command {
+        "events" => return happenings(management, accesses),
+        "wait" => {
+            let report = Report::Access(Accesses { accesses });
+            return vec![Event::Done { report }];
+        }
+        _ => {}
+    }
     let report = match command {
         "status" => Report::Status(netd::Status {
             endpoint: Some("gateway".into()),
@@ -363,6 +400,7 @@ fn events_of(command: &str) -> Vec<Event> {
         microseconds: 18,
         direction: Direction::Sent,
         text: "EAPOL-Start".into(),
+        remark: Some("again".into()),
         access: Some("uplink".into()),
     };
     let changed = Event::Access {
@@ -409,11 +447,22 @@ fn what_each_command_prints_for_programs_is_an_object_of_the_schema() {
         "access connect",
         "access disconnect",
         "access watch",
+        "events",
+        "wait",
         "profile list --colour",
     ] {
         let words: Vec<_> = line.split(' ').chain(["--json"]).collect();
         let socket = directory.path().join("netd.sock");
-        if ["status", "bootstrap", "accounts", "access"].contains(&words[0]) {
+        if [
+            "status",
+            "bootstrap",
+            "accounts",
+            "access",
+            "events",
+            "wait",
+        ]
+        .contains(&words[0])
+        {
             let _ = fs::remove_file(&socket);
             netd(&socket, events_of(words[0]));
         }

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
+mod schema;
+
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::PermissionsExt;
@@ -75,7 +77,6 @@ fn report(accesses: Vec<Access>) -> Event {
 
 fn happened(what: What) -> Event {
     Event::Happened(Happening {
-        version: Happening::VERSION,
         time: 1_796_000_000_123,
         what,
     })
@@ -202,7 +203,10 @@ fn wait_waits_for_a_netd_that_comes_later_and_one_that_refuses_for_a_moment() {
         "{absent}"
     );
     let asked = Mutex::new(0);
-    netd(&control(folder.path()), move |_, say| {
+    netd(&control(folder.path()), move |command, say| {
+        if command["command"] == "events" {
+            return say(keyd_serves());
+        }
         let mut asked = asked.lock().unwrap();
         *asked += 1;
         match *asked {
@@ -246,6 +250,8 @@ fn events_have_their_version_and_time_and_are_words_for_people() {
         2026-11-30T00:53:20Z 17 events were missed\n";
     assert_eq!(text(output.stdout), expected);
     let output = softsimctl(folder.path(), &["events", "--json"]);
+    let described = schema::describes(&output);
+    assert_eq!(described, ["happened", "happened", "happened", "failure"]);
     let lines = text(output.stdout);
     let lines: Vec<Value> = lines
         .lines()

@@ -38,7 +38,6 @@ fn events() -> Vec<Value> {
     let mut events = Vec::new();
     let mut happened = |mut what: Value| {
         what["event"] = "happened".into();
-        what["version"] = 1.into();
         what["time"] = 17.into();
         events.push(what);
     };
