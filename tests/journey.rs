@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
-use std::process::Command;
+use std::process::{Command, Output};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -156,6 +156,44 @@ fn no_secret_passed(home: &Home, folder: &std::path::Path) {
     }
 }
 
+fn softsimctl(home: &Home, folder: &std::path::Path, arguments: &[&str]) -> Output {
+    let sockets = home.gateway().sockets();
+    Command::new(binaries().unwrap().join("softsimctl"))
+        .args(arguments)
+        .current_dir(folder)
+        .env("SOFTSIM_ADMIN_SOCKET", sockets.admin)
+        .env("SOFTSIM_NETWORK_SOCKET", sockets.network)
+        .env("SOFTSIM_NETD_SOCKET", sockets.netd)
+        .output()
+        .unwrap()
+}
+
+#[test]
+fn a_support_bundle_of_a_gateway_in_service_holds_no_secret_and_no_identity() {
+    if !built("support bundle", &[&DAEMONS[..], &["softsimctl"]].concat()) {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let lab = folder.path().join("lab");
+    let home = Home::up(&lab, Options::default()).unwrap();
+    home.eap_test().unwrap();
+    let config = lab.join("netd.toml").display().to_string();
+    let doctor = ["doctor", "--config", &config, "--bundle", "bundle"];
+    let output = softsimctl(&home, folder.path(), &doctor);
+    // The laboratory's daemons have no users of their own.
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let bundle = fs::read(folder.path().join("bundle")).unwrap();
+    let text = String::from_utf8_lossy(&bundle);
+    assert!(text.contains("registered with coaps://"), "{text}");
+    let profile = &home.subscription().profile;
+    for identity in [profile.imsi.digits(), profile.iccid.as_str()] {
+        assert!(!text.contains(identity), "{text}");
+    }
+    let secret = fs::read(home.radius_secret_file()).unwrap();
+    assert!(!contains(&bundle, &secret));
+    assert_eq!(found_in(&bundle, &home.subscription().secrets()), [""; 0]);
+}
+
 /// keyd signs only handshakes that show the certificate that it has stored.
 #[test]
 fn a_renewed_device_certificate_serves_from_the_next_handshake_on_and_ends_no_registration() {
@@ -167,13 +205,7 @@ fn a_renewed_device_certificate_serves_from_the_next_handshake_on_and_ends_no_re
     let old = home.gateway().admin().unwrap();
     let old = { old }.call(&DeviceCertificate {}).unwrap().der;
     let softsimctl = |arguments: &[&str]| {
-        let program = binaries().unwrap().join("softsimctl");
-        let output = Command::new(program)
-            .args(arguments)
-            .current_dir(folder.path())
-            .env("SOFTSIM_ADMIN_SOCKET", home.gateway().sockets().admin)
-            .output()
-            .unwrap();
+        let output = softsimctl(&home, folder.path(), arguments);
         assert!(output.status.success(), "{output:?}");
     };
     softsimctl(&["enrol"]);

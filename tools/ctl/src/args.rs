@@ -206,9 +206,14 @@ pub enum TimeCommand {
     },
 }
 
-/// It changes nothing.
+/// It changes nothing, and shows no secret.
 #[derive(Debug, Args)]
 pub struct Doctor {
+    /// Also write the findings, the status of both daemons, versions, the configuration, the state
+    /// of the units and the end of their log to this file, which must not exist yet: for whoever
+    /// helps. It holds no secret and no identity of the subscriber.
+    #[arg(long, value_name = "FILE")]
+    pub bundle: Option<PathBuf>,
     /// The configuration of softsim-netd, which that program checks itself.
     #[arg(long, value_name = "FILE", default_value = "/etc/softsim/netd.toml")]
     pub config: PathBuf,

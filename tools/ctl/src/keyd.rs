@@ -33,13 +33,7 @@ pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<u8, Failure>
     let netd = netd_status(sockets);
     let findings = verdict::of_daemons(keyd.as_ref().ok(), netd.as_ref().ok());
     let verdict = Verdict::of(findings);
-    let value = json!({
-        "verdict": verdict.json(),
-        "keyd": keyd.as_ref().ok().map(keyd_json),
-        "keyd_error": keyd.as_ref().err().map(|failure| &failure.message),
-        "netd": netd.as_ref().ok(),
-        "netd_error": netd.as_ref().err().map(|failure| &failure.message),
-    });
+    let value = status_json(&verdict, keyd.as_ref(), netd.as_ref());
     output.result(&value, || {
         let mut text = vec![verdict.text()];
         match &keyd {
@@ -53,6 +47,21 @@ pub fn status(sockets: &Sockets, output: &mut Output<'_>) -> Result<u8, Failure>
         text
     })?;
     Ok(verdict.exit_status())
+}
+
+/// The status for programs.
+pub(crate) fn status_json(
+    verdict: &Verdict,
+    keyd: Result<&KeydStatus, &Failure>,
+    netd: Result<&NetdStatus, &Failure>,
+) -> Value {
+    json!({
+        "verdict": verdict.json(),
+        "keyd": keyd.ok().map(keyd_json),
+        "keyd_error": keyd.err().map(|failure| &failure.message),
+        "netd": netd.ok(),
+        "netd_error": netd.err().map(|failure| &failure.message),
+    })
 }
 
 /// What keyd tells of itself, and of the device certificate if it has one.

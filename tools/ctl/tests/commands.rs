@@ -289,6 +289,36 @@ fn doctor_examines_this_host_and_says_what_to_change() {
     }
 }
 
+#[test]
+fn a_bundle_is_for_its_owner_alone_and_replaces_no_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let doctor = [
+        "doctor",
+        "--config",
+        "netd.toml",
+        "--bundle",
+        "bundle",
+        "--json",
+    ];
+    let output = softsimctl(directory.path(), &doctor);
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(value["bundle"], "bundle");
+    let file = directory.path().join("bundle");
+    let mode = fs::metadata(&file).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.contains("netd.sock is missing"), "{text}");
+
+    let again = softsimctl(directory.path(), &doctor);
+    assert_eq!(again.status.code(), Some(73));
+    assert!(
+        stderr(&again).contains("doesn't exist yet"),
+        "{}",
+        stderr(&again)
+    );
+    assert_eq!(fs::read_to_string(&file).unwrap(), text);
+}
+
 /// The answers of a keyd that carries out whatever softsimctl asks.
 fn obedient(kind: RequestKind, datagram: &[u8]) -> Vec<u8> {
     let iccid = || "8988211000000000078".to_owned();

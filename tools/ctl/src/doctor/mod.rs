@@ -3,6 +3,7 @@
 //!
 //! Each check is a function of a [`Host`], so that the tests show it hosts that are broken.
 
+mod bundle;
 mod host;
 mod kernel;
 mod network;
@@ -55,8 +56,19 @@ pub(crate) fn run(
 ) -> Result<u8, Failure> {
     let host = Host::this(sockets, &doctor.config);
     let verdict = examine(&host);
-    let value = json!({ "verdict": verdict.json(), "findings": verdict.findings() });
-    output.result(&value, || text(&verdict))?;
+    if let Some(path) = &doctor.bundle {
+        bundle::write(path, &host, &verdict)?;
+    }
+    let value = json!({
+        "verdict": verdict.json(),
+        "findings": verdict.findings(),
+        "bundle": doctor.bundle,
+    });
+    output.result(&value, || {
+        let bundle = doctor.bundle.iter();
+        let bundle = bundle.map(|path| format!("the bundle is {}", path.display()));
+        text(&verdict).into_iter().chain(bundle).collect()
+    })?;
     Ok(verdict.exit_status())
 }
 

@@ -19,8 +19,8 @@ use softsim_client::proto::{
 };
 use softsim_sandbox::exit_status::{DEGRADED, DONE, NOT_READY, UNAVAILABLE};
 
-use super::examine;
 use super::host::{Host, User};
+use super::{bundle, examine};
 use crate::failure::Failure;
 use crate::finding::{Finding, State};
 use crate::keyd::KeydStatus;
@@ -515,6 +515,67 @@ fn units_that_failed_and_programs_of_another_release_are_told() {
         false => programs(program, arguments, user),
     };
     sick.is(State::Amiss, "another release", "one release");
+}
+
+#[test]
+fn a_bundle_tells_what_was_found_and_holds_neither_a_secret_nor_an_identity() {
+    const SECRET: &str = "bright-orange-secret";
+    const IMSI: &str = "001010000000256";
+    let mut sick = Sick::healthy();
+    for file in [
+        "/etc/softsim/kek",
+        "/etc/softsim/kek.cred",
+        "/etc/softsim/radius.secret",
+        "/etc/softsim/bootstrap.pem",
+        "/var/lib/softsim/keyd/vault",
+        "/var/lib/softsim/netd/accounts.json",
+    ] {
+        sick.write(file, SECRET);
+    }
+    sick.write(
+        "/etc/softsim/netd.toml",
+        &format!("secret_files = ['radius.secret'] # {SECRET}"),
+    );
+    sick.write(
+        "/etc/softsim/keyd.conf",
+        &format!("# {SECRET}\n--kek-file /etc/softsim/kek\n--network-user softsim-netd\n"),
+    );
+    sick.host.run = |program, arguments, user| match program.file_name().and_then(OsStr::to_str) {
+        Some("softsim-netd") if arguments.last().unwrap() == &"--print-config" => {
+            Ok("state_dir = \"/var/lib/softsim/netd\"".into())
+        }
+        Some("journalctl") => Ok(format!(
+            "softsim-netd[1]: access uplink: shown 6{IMSI}@wlan.mnc001.mcc001.3gppnetwork.org\n\
+             softsim-netd[1]: shown 7hN3x-q+P=@nai.example, IMSI {IMSI}\n\
+             softsim-keyd[2]: installed 8988211000000000078 (a0c751310e4f632305bbc8039fce17c3bab3e8d7)\n\
+             systemd[1]: softsim-port@eth1.service: started"
+        )),
+        _ => programs(program, arguments, user),
+    };
+    let text = bundle::text(&sick.host, &examine(&sick.host));
+    for absent in [
+        SECRET,
+        IMSI,
+        "8988211000000000078",
+        "7hN3x",
+        "a0c751310e",
+        &"d1".repeat(32),
+    ] {
+        assert!(!text.contains(absent), "{absent}: {text}");
+    }
+    for present in [
+        "== findings\n",
+        "fine       landlock         the kernel has ABI 7\n",
+        "== versions\nsoftsimctl ",
+        "\"key_memory\": \"memfd_secret\"",
+        "state_dir = \"/var/lib/softsim/netd\"\n",
+        "--kek-file /etc/softsim/kek\n--network-user softsim-netd\n",
+        "softsim-port@eth1.service: started\n",
+        "shown (identity)@wlan.mnc001.mcc001.3gppnetwork.org\n",
+        "installed (number) (a0c75131…)\n",
+    ] {
+        assert!(text.contains(present), "{present}: {text}");
+    }
 }
 
 fn finding(severity: Severity, kind: check::Kind) -> check::Finding {
