@@ -107,8 +107,12 @@ fn versions(host: &Host) -> String {
 
 /// What a program says, or why it says nothing.
 fn said(host: &Host, program: &Path, arguments: &[&OsStr]) -> String {
-    (host.run)(program, arguments, None)
-        .unwrap_or_else(|error| format!("{}: {error}", program.display()))
+    let shown = program.display();
+    match (host.run)(program, arguments, None) {
+        Ok(said) if said.is_empty() => format!("{shown} says nothing"),
+        Ok(said) => said,
+        Err(error) => format!("{shown}: {error}"),
+    }
 }
 
 /// The flags of keyd's settings, without comments.

@@ -228,11 +228,12 @@ fn flag(host: &Host, name: &str) -> Option<PathBuf> {
 /// Who may connect to each socket, as far as the file system says.
 pub(super) fn sockets(host: &Host) -> Vec<Finding> {
     let sockets = &host.sockets;
-    let app = Some(&sockets.app).filter(|path| host.at(path).exists());
+    let optional = [&sockets.app, &sockets.netd_monitor];
+    let optional = optional.into_iter().filter(|path| host.at(path).exists());
     let expected = [&sockets.network, &sockets.admin, &sockets.netd];
     expected
         .into_iter()
-        .chain(app)
+        .chain(optional)
         .map(|path| socket(host, path))
         .collect()
 }
@@ -245,7 +246,8 @@ fn socket(host: &Host, path: &Path) -> Finding {
         path: path.to_owned(),
     };
     let shown = path.display().to_string();
-    let daemon = match *path == host.sockets.netd {
+    let of_netd = [&host.sockets.netd, &host.sockets.netd_monitor];
+    let daemon = match of_netd.iter().any(|of_netd| *of_netd == path) {
         true => NETD,
         false => KEYD,
     };
