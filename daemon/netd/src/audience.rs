@@ -3,7 +3,7 @@
 //! Observers get states, names and numbers. What names the device or the subscriber, or is in words
 //! that a network, a server or the key process may have chosen, is withheld from them: the endpoint
 //! name, which may be the device id; the path of a registration, which may hold it; reasons, which
-//! may name a profile or quote a server; the words in a message; and session ids.
+//! may name a profile or quote a server; the words and values in a message; and session ids.
 
 use std::fmt;
 
@@ -71,7 +71,7 @@ fn observed(event: Event) -> Event {
         } => Event::Message {
             microseconds,
             direction,
-            text,
+            text: names(text),
             remark: None,
             access,
         },
@@ -120,7 +120,7 @@ fn what(what: What) -> What {
         } => What::Message {
             access,
             direction,
-            text,
+            text: names(text),
             remark: None,
         },
         What::Keyd { lost } => What::Keyd {
@@ -186,6 +186,12 @@ fn management(management: Management) -> Management {
         },
         Management::Bootstrapping => Management::Bootstrapping,
     }
+}
+
+/// The names in a message up to the first value, behind which a network may have put anything.
+fn names(mut text: String) -> String {
+    text.truncate(text.find('=').unwrap_or(text.len()));
+    text
 }
 
 /// That there is a text, but not which.
