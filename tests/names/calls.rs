@@ -216,7 +216,7 @@ fn the_names_helper_and_its_look_ups_need_each_rule_of_their_filters() {
         let both = [Ipv6Addr::LOCALHOST.into(), HERE];
         let zone = |long| Zone {
             names: [SERVER_NAME, GATEWAY, LOOPBACK]
-                .map(|name| (name, both.to_vec()))
+                .map(|name| (name.into(), both.to_vec()))
                 .into(),
             long,
         };

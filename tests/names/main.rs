@@ -57,7 +57,7 @@ impl Host {
             .unwrap();
         files.write("resolv.conf", resolv_conf).unwrap();
         let options = Options {
-            host: Some(SERVER_NAME),
+            host: Some(SERVER_NAME.into()),
             gateway: gateway::Options {
                 netd,
                 files: Some(files.clone()),
@@ -123,7 +123,7 @@ fn on_a_host(test: &str, scenario: impl Fn(&Path) + Sync) {
 
 fn zone(addresses: &[IpAddr]) -> Zone {
     Zone {
-        names: [(SERVER_NAME, addresses.to_vec())].into(),
+        names: [(SERVER_NAME.into(), addresses.to_vec())].into(),
         long: false,
     }
 }

@@ -20,7 +20,10 @@ const USAGE: &str = "\
 usage: cargo xtask COMMAND
 
   test             formatting, lints, licences, unit, vector, integration and interop tests
-  system-test      the daemons as services under a real systemd, in a container: some minutes
+  system-test      the shipped packages and images: the daemons as services under a real systemd, in
+                   a container, and in containers of podman: some minutes
+  ci               both, with one count
+  release-check    what takes longer: the same octets twice, soak, redteam and bench
   demo [--hostapd] [--release]
                    the whole journey of a software SIM, with separate sandboxed processes;
                    --hostapd puts Debian's hostapd in the authenticator's place
@@ -41,8 +44,12 @@ fn main() -> ExitCode {
     let arguments: Vec<String> = env::args().skip(1).collect();
     let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
     let outcome = match arguments.as_slice() {
-        ["test"] => suite::run(),
-        ["system-test"] => system_test::run(),
+        ["test"] => suite::run().and_then(|outcome| outcome.report()),
+        ["system-test"] => system_test::run().and_then(|outcome| outcome.report()),
+        ["ci"] => suite::run()
+            .and_then(|tests| Ok(tests.and(system_test::run()?)))
+            .and_then(|outcome| outcome.report()),
+        ["release-check"] => release_check(),
         ["demo", options @ ..] => demo::run(options),
         ["package", options @ ..] => package::run(options),
         ["soak"] => long::soak(),
@@ -61,4 +68,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The runs before a release that are too long for every change.
+fn release_check() -> run::Result<()> {
+    package::run(&["--verify"])?;
+    long::soak()?;
+    long::redteam()?;
+    bench::run()
 }

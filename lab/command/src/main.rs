@@ -54,15 +54,21 @@ enum Command {
         /// The admin socket of the gateway's keyd.
         #[arg(long, value_name = "PATH")]
         admin: PathBuf,
-        /// The address, at port 53, of a name server that knows the servers' name.
+        /// The address on which the servers listen.
+        #[arg(long, value_name = "ADDRESS", default_value_t = IpAddr::from(Ipv4Addr::LOCALHOST))]
+        listen: IpAddr,
+        /// The servers' name, by which the gateway finds them and which their certificates have.
+        #[arg(long, value_name = "NAME", default_value = SERVER_NAME)]
+        san: String,
+        /// The address, at port 53, of a name server that knows this name.
         #[arg(long, value_name = "ADDRESS")]
         names: Option<IpAddr>,
     },
     /// Runs the journey from the factory to an authentication, and prints what it checked.
     Demo {
-        /// The demo's folder: new, or empty.
+        /// The demo's folder, new or empty [default: a temporary one].
         #[arg(long, value_name = "DIR")]
-        dir: PathBuf,
+        dir: Option<PathBuf>,
         /// Authenticate against Debian's hostapd instead of the lab's own server.
         #[arg(long)]
         hostapd: bool,
@@ -107,8 +113,14 @@ fn main() -> ExitCode {
             profile,
             format,
         } => up(&place, profile.as_deref(), format),
-        Command::Serve { dir, admin, names } => serve(&dir, admin, names),
-        Command::Demo { dir, hostapd } => demo(&dir, hostapd),
+        Command::Serve {
+            dir,
+            admin,
+            listen,
+            san,
+            names,
+        } => serve(&dir, admin, (listen, san), names),
+        Command::Demo { dir, hostapd } => demo(dir, hostapd),
         Command::Keyd { place, profile } => keyd(&place, &profile),
     };
     match outcome {
@@ -155,10 +167,16 @@ fn up(place: &Place, profile: Option<&Path>, format: ContentFormat) -> Result<()
     Ok(())
 }
 
-fn serve(folder: &Path, admin: PathBuf, names: Option<IpAddr>) -> Result<()> {
+fn serve(
+    folder: &Path,
+    admin: PathBuf,
+    (listen, name): (IpAddr, String),
+    names: Option<IpAddr>,
+) -> Result<()> {
     let ended = Ended::watch()?;
     let options = Options {
-        host: Some(SERVER_NAME),
+        listen,
+        host: Some(name.clone()),
         gateway: gateway::Options {
             elsewhere: Some(admin),
             ..gateway::Options::default()
@@ -168,7 +186,7 @@ fn serve(folder: &Path, admin: PathBuf, names: Option<IpAddr>) -> Result<()> {
     let home = Home::start(folder, options)?;
     home.plan(&home.enrol()?)?;
     let zone = Zone {
-        names: [(SERVER_NAME, vec![Ipv4Addr::LOCALHOST.into()])].into(),
+        names: [(name, vec![listen])].into(),
         long: false,
     };
     let _names = names.map(|at| NameServer::start(at, zone)).transpose()?;
@@ -178,8 +196,12 @@ fn serve(folder: &Path, admin: PathBuf, names: Option<IpAddr>) -> Result<()> {
     Ok(())
 }
 
-fn demo(folder: &Path, hostapd: bool) -> Result<()> {
-    if demo::run(folder, hostapd)? {
+fn demo(folder: Option<PathBuf>, hostapd: bool) -> Result<()> {
+    // It is removed at the end.
+    let temporary = tempfile::tempdir()?;
+    let folder = folder.unwrap_or_else(|| temporary.path().join("lab"));
+    if demo::run(&folder, hostapd)? {
+        println!("\nnext: \"Five-minute tour\" in README.md, with the same programs");
         Ok(())
     } else {
         Err(Error::Missing("every line of the table to be ok"))

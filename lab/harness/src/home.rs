@@ -1,6 +1,6 @@
 //! The complete lab: a gateway, its home network, and the servers that provision and manage it.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -47,8 +47,10 @@ pub struct Options {
     pub prepare: Box<dyn FnOnce(&mut Profile)>,
     /// How the EAP server behaves.
     pub eap: eap_server::Config,
+    /// The address on which the servers listen.
+    pub listen: IpAddr,
     /// The servers' host name; none means that they have addresses only.
-    pub host: Option<&'static str>,
+    pub host: Option<String>,
     /// The years in which the bootstrap server's certificate is valid.
     pub bootstrap_years: RangeInclusive<i32>,
     /// How the gateway is run.
@@ -62,6 +64,7 @@ impl Default for Options {
             prepare: Box::new(|_| {}),
             format: ContentFormat::Tlv,
             eap: eap_server::Config::default(),
+            listen: Ipv4Addr::LOCALHOST.into(),
             host: None,
             bootstrap_years: ANY_YEAR,
             gateway: gateway::Options::default(),
@@ -100,7 +103,7 @@ pub struct Home {
     management_certificate: Vec<u8>,
     radius: SocketAddr,
     radius_secret: SecretString,
-    host: Option<&'static str>,
+    host: Option<String>,
     // Dropped last, because the servers above run on it.
     runtime: Runtime,
 }
@@ -139,24 +142,34 @@ impl Home {
             .thread_name("lab")
             .enable_all()
             .build()?;
-        let authority = Authority::new("softsim lab")?;
+        let mut authority = Authority::new("softsim lab")?;
+        authority.certify_servers_at(&options.listen.to_string());
+        if let Some(host) = &options.host {
+            authority.certify_servers_at(host);
+        }
         gateway
             .folder()
             .write("ca.pem", authority.certificate_pem().as_bytes())?;
         let issuer = IssuerSigningKey::generate();
         let name = "softsim lab bootstrap server";
         let credentials = authority.server_in(name, options.bootstrap_years)?;
-        let coap = coap_server(&runtime, &authority, &credentials)?;
+        let coap = coap_server(&runtime, options.listen, &authority, &credentials)?;
         let bootstrap_server = BootstrapServer::start(runtime.handle(), coap)?;
         let credentials = authority.server("softsim lab management server")?;
-        let coap = coap_server(&runtime, &authority, &credentials)?;
+        let coap = coap_server(&runtime, options.listen, &authority, &credentials)?;
         let management_server = ManagementServer::start(runtime.handle(), coap)?;
         let radius_secret = radius_secret();
         let radius = {
             let octets = radius_secret.expose_secret().as_bytes();
             gateway.folder().write("radius.secret", octets)?;
             let socket = gateway.folder().file("auc.sock");
-            start_access(&runtime, &subscription, octets, options.eap, &socket)?
+            start_access(
+                (&runtime, options.listen),
+                &subscription,
+                octets,
+                options.eap,
+                &socket,
+            )?
         };
         Ok(Self {
             gateway,
@@ -243,7 +256,7 @@ impl Home {
 
     /// The address at which the gateway finds a server, with the server's name if it has one.
     pub fn at(&self, address: SocketAddr) -> String {
-        match self.host {
+        match &self.host {
             Some(host) => format!("{host}:{}", address.port()),
             None => address.to_string(),
         }
@@ -316,7 +329,7 @@ impl Home {
 
     fn serve(&self, responder: Responder) -> Result<SocketAddr> {
         let _context = self.runtime.enter();
-        serve_radius(&self.runtime, responder)
+        serve_radius(&self.runtime, self.radius.ip(), responder)
     }
 
     /// Starts Debian's hostapd in front of the same AuC.
@@ -394,14 +407,14 @@ impl Home {
     }
 }
 
-/// A CoAP server on a free port of the loopback interface.
+/// A CoAP server on a free port of this address.
 fn coap_server(
     runtime: &Runtime,
+    listen: IpAddr,
     authority: &Authority,
     credentials: &Credentials,
 ) -> Result<CoapServer> {
-    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let dtls = DtlsServer::bind(anywhere, credentials, authority.certificate());
+    let dtls = DtlsServer::bind((listen, 0).into(), credentials, authority.certificate());
     Ok(CoapServer::new(runtime.block_on(dtls)?))
 }
 
@@ -414,7 +427,7 @@ fn radius_secret() -> SecretString {
 
 /// The EAP server over RADIUS, and the AuC's socket for hostapd; both end with the runtime.
 fn start_access(
-    runtime: &Runtime,
+    (runtime, listen): (&Runtime, IpAddr),
     subscription: &Subscription,
     secret: &[u8],
     config: eap_server::Config,
@@ -424,7 +437,7 @@ fn start_access(
     let secret = Secret::new(secret.to_vec()).map_err(std::io::Error::other)?;
     let responder =
         Responder::new(secret, config, subscription.auc.clone()).map_err(std::io::Error::other)?;
-    let address = serve_radius(runtime, responder)?;
+    let address = serve_radius(runtime, listen, responder)?;
     let eap_sim_db = EapSimDb::bind(auc_socket, subscription.auc.clone())?;
     runtime.spawn(async {
         let Err(error) = eap_sim_db.serve().await;
@@ -433,10 +446,9 @@ fn start_access(
     Ok(address)
 }
 
-/// A RADIUS server on a free port of the loopback interface, which ends with the runtime.
-fn serve_radius(runtime: &Runtime, responder: Responder) -> Result<SocketAddr> {
-    let anywhere = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
-    let server = runtime.block_on(RadiusServer::bind(anywhere, responder))?;
+/// A RADIUS server on a free port of this address, which ends with the runtime.
+fn serve_radius(runtime: &Runtime, listen: IpAddr, responder: Responder) -> Result<SocketAddr> {
+    let server = runtime.block_on(RadiusServer::bind((listen, 0).into(), responder))?;
     let address = server.local_address()?;
     runtime.spawn(async {
         let Err(error) = server.serve().await;

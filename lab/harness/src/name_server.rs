@@ -21,7 +21,7 @@ const NAME_ERROR: u8 = 3;
 #[derive(Clone, Debug, Default)]
 pub struct Zone {
     /// The addresses of each name, in lower case and without the root's dot.
-    pub names: BTreeMap<&'static str, Vec<IpAddr>>,
+    pub names: BTreeMap<String, Vec<IpAddr>>,
     /// Whether every answer is too long for UDP.
     pub long: bool,
 }

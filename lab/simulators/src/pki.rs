@@ -66,6 +66,8 @@ impl fmt::Debug for Credentials {
 pub struct Authority {
     certificate: Certificate,
     issuer: Issuer<'static, KeyPair>,
+    /// The names and addresses of the servers that it certifies.
+    servers: Vec<String>,
 }
 
 impl Authority {
@@ -79,7 +81,15 @@ impl Authority {
         Ok(Self {
             certificate,
             issuer: Issuer::new(params, key),
+            servers: ["127.0.0.1", "localhost", SERVER_NAME]
+                .map(String::from)
+                .into(),
         })
+    }
+
+    /// From now on, its certificates are also for servers at this address or of this name.
+    pub fn certify_servers_at(&mut self, host: &str) {
+        self.servers.push(host.into());
     }
 
     /// The authority's own certificate, DER.
@@ -92,7 +102,8 @@ impl Authority {
         self.certificate.pem()
     }
 
-    /// A certificate for a server on the loopback interface, or called [`SERVER_NAME`].
+    /// A certificate for a server on the loopback interface, called [`SERVER_NAME`], or at
+    /// [`Self::certify_servers_at`].
     pub fn server(&self, name: &str) -> Result<Credentials, PkiError> {
         self.server_in(name, ANY_YEAR)
     }
@@ -104,8 +115,7 @@ impl Authority {
         years: RangeInclusive<i32>,
     ) -> Result<Credentials, PkiError> {
         let mut params = valid_in(years, common_name_only(name));
-        let sans =
-            CertificateParams::new(["127.0.0.1", "localhost", SERVER_NAME].map(String::from));
+        let sans = CertificateParams::new(self.servers.clone());
         params.subject_alt_names = sans.map_err(signing)?.subject_alt_names;
         params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
         self.with_new_key(params)

@@ -1,6 +1,7 @@
 //! The container images, made by podman from nothing but a static program.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -11,13 +12,27 @@ use crate::run::{Result, at, program, root, succeed, target};
 
 const IMAGES: [&str; 3] = ["keyd", "netd", "tools"];
 
+/// The folders of the images besides their programs, with their modes.
+const FOLDERS: [(&str, u32); 6] = [
+    ("keyd/state", 0o700),
+    ("keyd/run/softsim-network", 0o750),
+    ("keyd/run/softsim-admin", 0o700),
+    ("netd/state", 0o700),
+    ("netd/run/softsim-netd", 0o700),
+    ("bin", 0o755),
+];
+
 /// Makes the images and the compose file in a folder.
 pub(super) fn build(folder: &Path, programs: &Programs, time: &str) -> Result<()> {
     let context = target().join("softsim/images");
     let _ = fs::remove_dir_all(&context);
-    for folder in ["bin", "empty", "store", "run"] {
+    for (folder, mode) in FOLDERS {
         let folder = context.join(folder);
         at(&folder, fs::create_dir_all(&folder))?;
+        at(
+            &folder,
+            fs::set_permissions(&folder, Permissions::from_mode(mode)),
+        )?;
     }
     for name in SHIPPED {
         copy(&programs.musl.join(name), &context.join("bin"))?;

@@ -9,7 +9,7 @@ mod images;
 mod programs;
 mod verify;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::{env, fs};
 
 use self::programs::Programs;
@@ -22,24 +22,33 @@ const VERSION: &str = env!("CARGO_PKG_VERSION");
 /// Runs with the options of its command line.
 pub(crate) fn run(options: &[&str]) -> Result<()> {
     match options {
-        [] => build(&target().join("package"), VERSION),
+        [] => build().map(drop),
         ["--verify"] => verify::run(),
         [other, ..] => Err(format!("package: expected --verify, got {other}")),
     }
 }
 
-/// Builds everything into this folder.
-pub(crate) fn build(folder: &Path, version: &str) -> Result<()> {
+/// Builds everything, and returns the folder.
+pub(crate) fn build() -> Result<PathBuf> {
     prerequisites::packaging()?;
+    let folder = target().join("package");
     let time = time()?;
     let programs = Programs::build(&time)?;
-    let _ = fs::remove_dir_all(folder);
+    let _ = fs::remove_dir_all(&folder);
+    at(&folder, fs::create_dir_all(&folder))?;
+    debian::build(&folder, &programs, VERSION, &time)?;
+    archive::build(&folder, &programs, &time)?;
+    images::build(&folder, &programs, &time)?;
+    programs.write_bills(&folder)?;
+    write_checksums(&folder)?;
+    Ok(folder)
+}
+
+/// Makes the Debian packages of another version from the same programs, into this folder.
+pub(crate) fn build_debian(folder: &Path, version: &str) -> Result<()> {
+    let time = time()?;
     at(folder, fs::create_dir_all(folder))?;
-    debian::build(folder, &programs, version, &time)?;
-    archive::build(folder, &programs, &time)?;
-    images::build(folder, &programs, &time)?;
-    programs.write_bills(folder)?;
-    write_checksums(folder)
+    debian::build(folder, &Programs::build(&time)?, version, &time)
 }
 
 /// Writes the checksums of all files, and prints the names.

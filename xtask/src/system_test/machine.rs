@@ -1,5 +1,5 @@
-//! A machine with a real systemd: Debian in a container, whose only network is a namespace that it
-//! shares with a test.
+//! A machine with a real systemd: Debian in a container, whose only network is a namespace that has
+//! a cable to another namespace.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,6 +19,10 @@ const PACKAGES: &str = "systemd,systemd-sysv,dbus,libnss-resolve,libnss-mdns,lib
 const CALLS: &str = "landlock_create_ruleset landlock_add_rule landlock_restrict_self \
     memfd_secret mlock mlock2 munlock";
 
+/// The machine's address, and that of the network outside.
+const INSIDE: &str = "192.0.2.1";
+pub(super) const OUTSIDE: &str = "192.0.2.2";
+
 /// The time-out for something that takes a second or two.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -34,8 +38,8 @@ pub(super) struct Machine {
 }
 
 impl Machine {
-    /// Unpacks a machine with the programs and the units, and its users.
-    pub(super) fn new(programs: &Path) -> Result<Self> {
+    /// Unpacks a machine, which has nothing of ours.
+    pub(super) fn new() -> Result<Self> {
         let own = std::process::id();
         let folder = std::env::temp_dir().join(format!("softsim-machine-{own}"));
         let machine = Self {
@@ -48,25 +52,43 @@ impl Machine {
         at(&tree, fs::create_dir_all(&tree))?;
         let base = base()?;
         succeed(program("tar", &["-x", "-f"]).arg(base).arg("-C").arg(&tree))?;
-        let name = machine.namespace.as_str();
-        succeed(&mut program("ip", &["netns", "add", name]))?;
-        // systemd-resolved sends no queries before an interface other than the loopback is up.
-        for arguments in [
-            "link set lo up",
-            "link add here type veth peer name there",
-            "address add 192.0.2.1/24 dev here",
-            "link set here up",
-            "link set there up",
-        ] {
-            let mut ip = program("ip", &["-n", name]);
-            succeed(ip.args(arguments.split(' ')))?;
-        }
-        machine.install_programs(programs)?;
+        machine.connect()?;
         Ok(machine)
     }
 
-    /// Installs the programs, the units and the configuration, and creates their users.
-    fn install_programs(&self, programs: &Path) -> Result<()> {
+    /// Makes the machine's network, which has a cable to the network outside.
+    fn connect(&self) -> Result<()> {
+        let (inner, outer) = (self.namespace.as_str(), &*self.outer());
+        for name in [inner, outer] {
+            succeed(&mut program("ip", &["netns", "add", name]))?;
+            succeed(&mut program("ip", &["-n", name, "link", "set", "lo", "up"]))?;
+        }
+        self.lay_cable("wan", "wan")?;
+        for (name, address) in [(inner, INSIDE), (outer, OUTSIDE)] {
+            let address = format!("{address}/24");
+            let mut add = program("ip", &["-n", name, "address", "add", &address]);
+            succeed(add.args(["dev", "wan"]))?;
+        }
+        Ok(())
+    }
+
+    /// Connects an interface of the machine with one of the network outside.
+    pub(super) fn lay_cable(&self, inside: &str, outside: &str) -> Result<()> {
+        let (inner, outer) = (self.namespace.as_str(), &*self.outer());
+        let mut add = program("ip", &["-n", inner, "link", "add", inside, "type", "veth"]);
+        succeed(add.args(["peer", "name", outside, "netns", outer]))?;
+        for (name, interface) in [(inner, inside), (outer, outside)] {
+            succeed(&mut program(
+                "ip",
+                &["-n", name, "link", "set", interface, "up"],
+            ))?;
+        }
+        Ok(())
+    }
+
+    /// Installs the programs, the units and the configuration by the installation script, and
+    /// creates their users. The machine isn't running.
+    pub(super) fn install_programs(&self, programs: &Path) -> Result<()> {
         let staged = self.folder.join("staged");
         package::stage(&staged, programs)?;
         let mut install = program("sh", &["install.sh", "PREFIX=/usr"]);
@@ -75,11 +97,25 @@ impl Machine {
         self.inside_tree(&["systemd-sysusers"])
     }
 
-    /// Copies a file into a folder of the machine.
-    pub(super) fn install(&self, file: &Path, to: &str) -> Result<()> {
-        let name = file.file_name().unwrap_or_default();
-        let copy = self.root().join(to).join(name);
-        at(file, fs::copy(file, &copy).map(drop))
+    /// Installs Debian packages while the machine runs. Returns what dpkg says.
+    pub(super) fn install_packages(&self, packages: &[PathBuf]) -> Result<()> {
+        let folder = "var/tmp/packages";
+        let there = self.root().join(folder);
+        let _ = fs::remove_dir_all(&there);
+        at(&there, fs::create_dir(&there))?;
+        let mut install = vec!["dpkg".to_owned(), "--install".into()];
+        for package in packages {
+            let name = package.file_name().unwrap_or_default();
+            at(package, fs::copy(package, there.join(name)))?;
+            install.push(format!("/{folder}/{}", name.display()));
+        }
+        let install: Vec<_> = install.iter().map(String::as_str).collect();
+        succeed(self.command(&install).stdout(Stdio::null()))
+    }
+
+    /// Cuts the power: every process of the machine ends at once.
+    pub(super) fn cut_power(&mut self) {
+        self.kill();
     }
 
     /// Writes a file of the machine, and replaces an existing one.
@@ -165,6 +201,17 @@ impl Machine {
         self.says(&["systemctl", "show", "--value", "--property", property, unit])
     }
 
+    /// The last lines that our services logged.
+    pub(super) fn journal(&self) -> String {
+        self.says(&[
+            "journalctl",
+            "--no-pager",
+            "--output=short-monotonic",
+            "--lines=60",
+            "--unit=softsim-*",
+        ])
+    }
+
     /// Waits until a condition holds.
     pub(super) fn wait_for(
         &mut self,
@@ -181,11 +228,14 @@ impl Machine {
         Ok(())
     }
 
+    /// A command of the host that runs in the network outside.
+    pub(super) fn outside(&self, program_there: &Path) -> Command {
+        in_network(&self.outer(), program_there)
+    }
+
     /// A command of the host that runs in the machine's network.
-    pub(super) fn in_its_network(&self, program_there: &Path) -> Command {
-        let mut command = program("ip", &["netns", "exec", &self.namespace]);
-        command.arg(program_there);
-        command
+    pub(super) fn inside(&self, program_there: &Path) -> Command {
+        in_network(&self.namespace, program_there)
     }
 
     /// The host's path of a file in the running machine.
@@ -194,9 +244,32 @@ impl Machine {
         Path::new("/proc").join(leader).join("root").join(path)
     }
 
+    /// The namespace of its network.
+    pub(super) fn namespace(&self) -> &str {
+        &self.namespace
+    }
+
     /// A folder of the host for the test's files.
     pub(super) fn folder(&self) -> &Path {
         &self.folder
+    }
+
+    /// Ends all processes of the machine.
+    fn kill(&mut self) {
+        let Some(mut nspawn) = self.nspawn.take() else {
+            return;
+        };
+        // When its first process ends, all others and nspawn end, too.
+        match self.leader.take() {
+            Some(leader) => _ = output(&mut program("kill", &["-s", "KILL", &leader])),
+            None => _ = nspawn.kill(),
+        }
+        let _ = nspawn.wait();
+    }
+
+    /// The namespace of the network outside.
+    fn outer(&self) -> String {
+        format!("{}-outside", self.namespace)
     }
 
     fn root(&self) -> PathBuf {
@@ -206,18 +279,17 @@ impl Machine {
 
 impl Drop for Machine {
     fn drop(&mut self) {
-        if let Some(nspawn) = &mut self.nspawn {
-            // When its first process ends, all others and nspawn end, too.
-            if let Some(leader) = &self.leader {
-                let _ = output(&mut program("kill", &["-s", "KILL", leader]));
-            } else {
-                let _ = nspawn.kill();
-            }
-            let _ = nspawn.wait();
-        }
+        self.kill();
+        let _ = output(&mut program("ip", &["netns", "del", &self.outer()]));
         let _ = output(&mut program("ip", &["netns", "del", &self.namespace]));
         let _ = fs::remove_dir_all(&self.folder);
     }
+}
+
+fn in_network(name: &str, program_there: &Path) -> Command {
+    let mut command = program("ip", &["netns", "exec", name]);
+    command.arg(program_there);
+    command
 }
 
 /// Debian's smallest installation with systemd, created once and kept as a tar file.

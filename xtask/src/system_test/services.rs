@@ -1,13 +1,12 @@
 //! keyd, netd and the bridge as services: the journey with host names, with watchdogs on, SIGHUP,
 //! and a keyd that hangs.
 
-use std::collections::BTreeMap;
-use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 
-use super::machine::Machine;
+use super::Built;
+use super::lab::Lab;
+use super::machine::{Machine, OUTSIDE};
 use crate::run::{Result, succeed};
 
 /// The name in the certificates of the lab's servers.
@@ -39,7 +38,7 @@ const EXPOSURE: [(&str, &str); 6] = [
 /// Watchdog periods that are short enough for a test.
 const WATCHDOG: &str = "[Service]\nWatchdogSec=2s\n";
 
-pub(super) fn run(programs: &Path) -> Result<()> {
+pub(super) fn run(Built { programs, .. }: &Built) -> Result<()> {
     in_a_machine(programs, serve)
 }
 
@@ -48,7 +47,8 @@ pub(super) fn in_a_machine(
     programs: &Path,
     case: fn(&mut Machine, &Path) -> Result<()>,
 ) -> Result<()> {
-    let mut machine = Machine::new(programs)?;
+    let mut machine = Machine::new()?;
+    machine.install_programs(programs)?;
     for service in SERVICES {
         let path = format!("etc/systemd/system/{service}.service.d/watchdog.conf");
         machine.write(&path, WATCHDOG)?;
@@ -61,16 +61,7 @@ pub(super) fn in_a_machine(
     machine.inside_tree(&[&enable[..], &UNITS].concat())?;
     let outcome = case(&mut machine, programs);
     if outcome.is_err() {
-        let journal = [
-            "journalctl",
-            "--no-pager",
-            "--output=short-monotonic",
-            "--lines=60",
-        ];
-        println!(
-            "{}",
-            machine.says(&[&journal[..], &["--unit=softsim-*"]].concat())
-        );
+        println!("{}", machine.journal());
     }
     outcome
 }
@@ -83,21 +74,30 @@ fn serve(machine: &mut Machine, programs: &Path) -> Result<()> {
         is_active(machine, "softsim-keyd")
     })?;
 
-    let lab = Lab::start(machine, programs)?;
+    let admin = machine.path("run/softsim/admin.sock");
+    let lab = Lab::start(
+        machine,
+        programs,
+        &admin,
+        &["--listen", OUTSIDE, "--names", OUTSIDE],
+    )?;
     configure(machine, &lab)?;
     machine.run(&["systemctl", "start", "softsim-netd", "softsim-bridge"])?;
 
     // A name of the hosts file, then one that a name server knows, and systemd-resolved.
     machine.write("etc/resolv.conf", "")?;
-    machine.write("etc/hosts", &format!("127.0.0.1 localhost {NAME}\n"))?;
+    machine.write(
+        "etc/hosts",
+        &format!("127.0.0.1 localhost\n{OUTSIDE} {NAME}\n"),
+    )?;
     journey(machine, &lab)?;
     machine.write("etc/hosts", "127.0.0.1 localhost\n")?;
     machine.write("etc/nsswitch.conf", "hosts: files dns\n")?;
-    machine.write("etc/resolv.conf", "nameserver 127.0.0.1\n")?;
+    machine.write("etc/resolv.conf", &format!("nameserver {OUTSIDE}\n"))?;
     journey(machine, &lab)?;
     machine.write("etc/nsswitch.conf", "hosts: files resolve\n")?;
-    let resolved = "[Resolve]\nDNS=127.0.0.1\nDNSSEC=no\nLLMNR=no\n";
-    machine.write("etc/systemd/resolved.conf.d/lab.conf", resolved)?;
+    let resolved = format!("[Resolve]\nDNS={OUTSIDE}\nDNSSEC=no\nLLMNR=no\n");
+    machine.write("etc/systemd/resolved.conf.d/lab.conf", &resolved)?;
     machine.run(&["systemctl", "restart", "systemd-resolved"])?;
     journey(machine, &lab)?;
 
@@ -170,22 +170,18 @@ fn anchord_without_a_tpm(machine: &mut Machine) -> Result<()> {
 
 /// The gateway's configuration: its bootstrap server and its RADIUS server.
 pub(super) fn configure(machine: &Machine, lab: &Lab) -> Result<()> {
-    let folder = machine.folder().join("lab");
-    machine.install(&folder.join("ca.pem"), "etc/softsim")?;
-    let secret = fs::read_to_string(folder.join("radius.secret"))
-        .map_err(|error| format!("radius.secret: {error}"))?;
-    machine.write("etc/softsim/radius.secret", &secret)?;
-    machine.run(&["chmod", "0644", "/etc/softsim/ca.pem"])?;
+    machine.write("etc/softsim/ca.pem", &lab.authority()?)?;
+    machine.write("etc/softsim/radius.secret", &lab.radius_secret()?)?;
     machine.run(&["chmod", "0600", "/etc/softsim/radius.secret"])?;
     let config = format!(
         "keyd_socket = \"/run/softsim/network.sock\"\n\
          control_socket = \"/run/softsim/netd.sock\"\n\
          state_dir = \"/var/lib/softsim/netd\"\n\
          [bootstrap]\n\
-         uri = \"coaps://{}\"\n\
+         uri = \"{}\"\n\
          server_trust = [\"/etc/softsim/ca.pem\"]\n\
          automatic = false\n",
-        lab.variable("SOFTSIM_BOOTSTRAP_SERVER")?
+        lab.bootstrap_uri()?
     );
     machine.write("etc/softsim/netd.toml", &config)
 }
@@ -197,7 +193,7 @@ fn journey(machine: &Machine, lab: &Lab) -> Result<()> {
 }
 
 fn authenticate(machine: &Machine, lab: &Lab) -> Result<()> {
-    let radius = lab.variable("SOFTSIM_RADIUS")?;
+    let radius = lab.radius()?;
     let secret = "/etc/softsim/radius.secret";
     let arguments = ["eap-test", "--radius", radius, "--secret-file", secret];
     succeed(ctl(machine, &arguments).stdout(Stdio::null()))
@@ -238,59 +234,5 @@ pub(super) fn expect(
         false => Err(format!(
             "{service}: expected {property}={expected}, got {got}"
         )),
-    }
-}
-
-/// The home network, in the machine's network but outside the container. It ends when the value is
-/// dropped.
-pub(super) struct Lab {
-    child: Child,
-    variables: BTreeMap<String, String>,
-}
-
-impl Lab {
-    /// Starts it, and makes it enrol the machine's keyd.
-    pub(super) fn start(machine: &Machine, programs: &Path) -> Result<Self> {
-        let mut command = machine.in_its_network(&programs.join("softsim-lab"));
-        command
-            .arg("serve")
-            .arg("--dir")
-            .arg(machine.folder().join("lab"))
-            .arg("--admin")
-            .arg(machine.path("run/softsim/admin.sock"))
-            .args(["--names", "127.0.0.1"])
-            .stdout(Stdio::piped());
-        let child = command
-            .spawn()
-            .map_err(|error| format!("softsim-lab: {error}"))?;
-        let mut lab = Self {
-            child,
-            variables: BTreeMap::new(),
-        };
-        let output = lab.child.stdout.take().ok_or("softsim-lab: no output")?;
-        for line in BufReader::new(output)
-            .lines()
-            .map_while(std::io::Result::ok)
-        {
-            match line.split_once('=') {
-                Some((name, value)) => _ = lab.variables.insert(name.into(), value.into()),
-                None if line == "READY" => return Ok(lab),
-                None => {}
-            }
-        }
-        Err("softsim-lab ended before it was ready".into())
-    }
-
-    /// The variables that it printed.
-    pub(super) fn variable(&self, name: &str) -> Result<&str> {
-        let value = self.variables.get(name).map(String::as_str);
-        value.ok_or(format!("softsim-lab: expected {name}, got nothing of it"))
-    }
-}
-
-impl Drop for Lab {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }

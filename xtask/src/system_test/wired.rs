@@ -5,9 +5,11 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Stdio};
 
-use super::machine::Machine;
-use super::services::{self, Lab, NAME, ctl, expect, is_active};
-use crate::run::{Result, at, output, program, succeed};
+use super::Built;
+use super::lab::Lab;
+use super::machine::{Machine, OUTSIDE};
+use super::services::{self, NAME, ctl, expect, is_active};
+use crate::run::{Result, at, output, succeed};
 
 /// The interface in the machine, and the other end of the wire.
 const INTERFACE: &str = "here";
@@ -16,11 +18,12 @@ const FAR_END: &str = "there";
 const KEEPER: &str = "softsim-port@here.service";
 const KEEPER_SOCKET: &str = "softsim-port@here.socket";
 
-pub(super) fn run(programs: &Path) -> Result<()> {
+pub(super) fn run(Built { programs, .. }: &Built) -> Result<()> {
     services::in_a_machine(programs, serve)
 }
 
 fn serve(machine: &mut Machine, programs: &Path) -> Result<()> {
+    machine.lay_cable(INTERFACE, FAR_END)?;
     // What is enabled for the boot closes the port before there is a netd.
     machine.inside_tree(&["systemctl", "enable", "--quiet", KEEPER, KEEPER_SOCKET])?;
     machine.boot()?;
@@ -30,8 +33,10 @@ fn serve(machine: &mut Machine, programs: &Path) -> Result<()> {
     closed(machine, true)?;
     owner(machine)?;
 
-    let lab = Lab::start(machine, programs)?;
-    machine.write("etc/hosts", &format!("127.0.0.1 localhost {NAME}\n"))?;
+    let admin = machine.path("run/softsim/admin.sock");
+    let lab = Lab::start(machine, programs, &admin, &["--listen", OUTSIDE])?;
+    let hosts = format!("127.0.0.1 localhost\n{OUTSIDE} {NAME}\n");
+    machine.write("etc/hosts", &hosts)?;
     services::configure(machine, &lab)?;
     let _hostapd = Hostapd::start(machine, &lab)?;
     machine.run(&["systemctl", "start", "softsim-netd"])?;
@@ -103,7 +108,7 @@ fn authorised(machine: &mut Machine) -> Result<()> {
 
 /// Whether the packet filter has the rules of a closed port.
 fn closed(machine: &Machine, expected: bool) -> Result<()> {
-    let mut nft = machine.in_its_network(Path::new("nft"));
+    let mut nft = machine.inside(Path::new("nft"));
     let tables = output(nft.args(["list", "tables"])).ok_or("nft lists no tables")?;
     let table = format!("_{INTERFACE}");
     match tables.lines().any(|line| line.ends_with(&table)) == expected {
@@ -140,27 +145,11 @@ fn kill(machine: &Machine, unit: &str) -> Result<()> {
     machine.run(&["systemctl", "kill", main, "--signal=KILL", unit])
 }
 
-/// An authenticator in a network of its own, to which the far end of the wire leads. It ends when
-/// the value is dropped.
-struct Hostapd {
-    child: Option<Child>,
-    network: String,
-}
+/// An authenticator at the far end of the wire. It ends when the value is dropped.
+struct Hostapd(Child);
 
 impl Hostapd {
     fn start(machine: &Machine, lab: &Lab) -> Result<Self> {
-        let mut hostapd = Self {
-            child: None,
-            network: format!("softsim-wire-{}", std::process::id()),
-        };
-        let network = hostapd.network.clone();
-        succeed(&mut program("ip", &["netns", "add", &network]))?;
-        let mut ip = machine.in_its_network(Path::new("ip"));
-        succeed(ip.args(["link", "set", FAR_END, "netns", &network]))?;
-        succeed(&mut program(
-            "ip",
-            &["-n", &network, "link", "set", FAR_END, "up"],
-        ))?;
         let folder = machine.folder();
         let (users, file) = (folder.join("hostapd.users"), folder.join("hostapd.conf"));
         at(&users, fs::write(&users, "\"0\"*\tAKA\n\"6\"*\tAKA'\n"))?;
@@ -168,25 +157,20 @@ impl Hostapd {
             "driver=wired\ninterface={FAR_END}\nieee8021x=1\nuse_pae_group_addr=1\neapol_version=2\n\
              eap_reauth_period=0\neap_server=1\neap_sim_id=0\neap_user_file={}\neap_sim_db=unix:{}\n",
             users.display(),
-            lab.variable("SOFTSIM_AUC_SOCKET")?
+            lab.auc_socket()?
         );
         at(&file, fs::write(&file, configuration))?;
-        let mut command = program("ip", &["netns", "exec", &network, "hostapd"]);
-        command.arg(file).stdout(Stdio::null());
-        let child = command.spawn();
-        hostapd.child = Some(child.map_err(|error| format!("hostapd: {error}"))?);
-        Ok(hostapd)
+        let mut command = machine.outside(Path::new("hostapd"));
+        let child = command.arg(file).stdout(Stdio::null()).spawn();
+        child.map(Self).map_err(|error| format!("hostapd: {error}"))
     }
 }
 
 impl Drop for Hostapd {
     fn drop(&mut self) {
-        if let Some(child) = &mut self.child {
-            let _ = child.kill();
-            let _ = child.wait();
-            // It leaves its socket to the AuC.
-            let _ = fs::remove_file(format!("/tmp/eap_sim_db_{}-0", child.id()));
-        }
-        let _ = output(&mut program("ip", &["netns", "del", &self.network]));
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+        // It leaves its socket to the AuC.
+        let _ = fs::remove_file(format!("/tmp/eap_sim_db_{}-0", self.0.id()));
     }
 }
