@@ -211,6 +211,10 @@ pub enum Report {
 /// netd's state.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
+    /// The release of the program that runs, which may be older than the one that is installed.
+    pub release: String,
+    /// How long it has served, in seconds.
+    pub uptime: u64,
     /// The LwM2M endpoint name. It is the device id unless configured, and unknown until there is
     /// a device key.
     pub endpoint: Option<String>,

@@ -142,6 +142,8 @@ fn what(what: What) -> What {
 
 fn status(status: Status) -> Status {
     Status {
+        release: status.release,
+        uptime: status.uptime,
         endpoint: withheld(status.endpoint),
         landlock_abi: status.landlock_abi,
         seccomp_calls: status.seccomp_calls,

@@ -57,6 +57,8 @@ pub(crate) struct Control {
     pub(crate) snapshot: watch::Receiver<Snapshot>,
     /// Whether keyd serves.
     pub(crate) keyd: watch::Receiver<Presence>,
+    /// Since when netd serves.
+    pub(crate) since: Instant,
     /// What confines netd.
     pub(crate) enforced: Enforced,
     /// A line to keyd, for one authentication at a time.
@@ -309,6 +311,8 @@ impl Control {
     fn status(&self) -> Status {
         let snapshot = self.snapshot.borrow().clone();
         Status {
+            release: env!("CARGO_PKG_VERSION").into(),
+            uptime: self.since.elapsed().as_secs(),
             endpoint: snapshot.endpoint,
             landlock_abi: self.enforced.landlock_abi,
             seccomp_calls: self.enforced.seccomp_calls,

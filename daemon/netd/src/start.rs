@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::os::unix::net::UnixListener as StdUnixListener;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Instant;
 use std::{future, io, mem};
 
 use softsim_client::keyd::{Connection, Error as KeydError};
@@ -303,6 +304,7 @@ async fn serve(config: Config, opened: Opened, enforced: Enforced) -> Result<(),
         lwm2m: requests,
         snapshot: watcher,
         keyd: serving,
+        since: Instant::now(),
         enforced,
         testing: Arc::new(Mutex::new(opened.testing)),
         names,

@@ -31,6 +31,7 @@ fn a_confined_netd_tells_what_confines_it() {
         status.management,
         Management::NotBootstrapped { reason: None }
     );
+    assert_eq!(status.release, env!("CARGO_PKG_VERSION"));
     assert!(status.landlock_abi >= 1 && status.seccomp_calls > 0);
 }
 

@@ -391,7 +391,9 @@ fn netd_text(status: &NetdStatus, text: &mut Vec<String>) {
         text,
         "netd",
         format_args!(
-            "endpoint {}, landlock ABI {}, {} system calls",
+            "{}, serving for {} s, endpoint {}, landlock ABI {}, {} system calls",
+            status.release,
+            status.uptime,
             status.endpoint.as_deref().unwrap_or("unknown"),
             status.landlock_abi,
             status.seccomp_calls

@@ -230,6 +230,8 @@ mod tests {
 
     fn netd(management: Management, accesses: Vec<Access>) -> NetdStatus {
         NetdStatus {
+            release: env!("CARGO_PKG_VERSION").into(),
+            uptime: 17,
             endpoint: None,
             landlock_abi: 7,
             seccomp_calls: 47,

@@ -104,6 +104,8 @@ fn provisioned(times: Times) -> StatusAnswer {
 /// A netd that is as it should be.
 fn netd(path: &Path) {
     let status = netd::Status {
+        release: env!("CARGO_PKG_VERSION").into(),
+        uptime: 17,
         endpoint: None,
         landlock_abi: 7,
         seccomp_calls: 47,

@@ -405,6 +405,8 @@ fn events_of(command: &str) -> Vec<Event> {
     }
     let report = match command {
         "status" => Report::Status(netd::Status {
+            release: env!("CARGO_PKG_VERSION").into(),
+            uptime: 17,
             endpoint: Some("gateway".into()),
             landlock_abi: 7,
             seccomp_calls: 47,

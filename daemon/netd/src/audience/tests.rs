@@ -68,7 +68,7 @@ fn events() -> Vec<Value> {
     events.push(json!({ "event": "done", "report": report }));
     for management in &management {
         let report = json!({
-            "of": "status", "endpoint": PRIVATE, "landlock_abi": 7, "seccomp_calls": 47,
+            "of": "status", "release": "0.1.0", "uptime": 17, "endpoint": PRIVATE, "landlock_abi": 7, "seccomp_calls": 47,
             "keyd_lost": PRIVATE, "accounts": "17", "accounts_fault": PRIVATE,
             "management": management, "accesses": accesses,
         });

@@ -33,20 +33,34 @@ fn explain(findings: &mut [Finding], daemon: &str, failure: Option<&Failure>) {
     finding.advice = failure.hint.clone().or(finding.advice.take());
 }
 
-/// The programs must be of this release.
+/// The release of this program.
+const RELEASE: &str = env!("CARGO_PKG_VERSION");
+
+/// The programs must be of this release, and so must a netd that runs.
 pub(super) fn releases(host: &Host) -> Vec<Finding> {
-    [KEYD, NETD].map(|name| release(host, name)).into()
+    let installed = [KEYD, NETD].map(|name| release(host, name));
+    let running = host.netd.as_ref().ok();
+    let outdated = running.filter(|netd| netd.release != RELEASE).map(|netd| {
+        Finding::amiss(
+            "release",
+            format!(
+                "the softsim-netd that runs is {}, softsimctl {RELEASE}",
+                netd.release
+            ),
+            "systemctl restart softsim-netd",
+        )
+    });
+    installed.into_iter().chain(outdated).collect()
 }
 
 fn release(host: &Host, name: &str) -> Finding {
     const NAME: &str = "release";
-    let own = env!("CARGO_PKG_VERSION");
     let said = (host.run)(&files::program(name), &["--version".as_ref()], None);
     match said.as_deref() {
-        Ok(said) if *said == format!("{name} {own}") => Finding::fine(NAME, said),
+        Ok(said) if *said == format!("{name} {RELEASE}") => Finding::fine(NAME, said),
         Ok(said) => Finding::amiss(
             NAME,
-            format!("{name} is of another release than softsimctl {own}: {said}"),
+            format!("{name} is of another release than softsimctl {RELEASE}: {said}"),
             "install the packages of one release",
         ),
         Err(error) => Finding::unexamined(NAME, format!("{name} --version: {error}")),

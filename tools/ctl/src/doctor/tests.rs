@@ -227,6 +227,8 @@ fn keyd() -> KeydStatus {
 
 fn netd() -> NetdStatus {
     NetdStatus {
+        release: env!("CARGO_PKG_VERSION").into(),
+        uptime: 17,
         endpoint: None,
         landlock_abi: 7,
         seccomp_calls: 47,
@@ -515,6 +517,13 @@ fn units_that_failed_and_programs_of_another_release_are_told() {
         false => programs(program, arguments, user),
     };
     sick.is(State::Amiss, "another release", "one release");
+    let mut sick = Sick::healthy();
+    sick.host.netd.as_mut().unwrap().release = "0.0.1".into();
+    sick.is(
+        State::Amiss,
+        "the softsim-netd that runs is 0.0.1",
+        "systemctl restart softsim-netd",
+    );
 }
 
 #[test]
