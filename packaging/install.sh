@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs the programs in bin/, the units and the configuration of this folder:
+# Installs the programs in bin/, the units, the configuration and the manual of this folder:
 #
 #   sh install.sh [DESTDIR=DIR] [PREFIX=/usr/local] [SYSCONFDIR=/etc] [UNITDIR=$PREFIX/lib/systemd/system]
 #
@@ -42,6 +42,12 @@ put 644 "$UNITDIR" systemd/*.service systemd/*.socket systemd/*.target
 put 644 "$PREFIX/lib/sysusers.d" systemd/sysusers.d/softsim.conf
 put 644 "$PREFIX/lib/tmpfiles.d" systemd/tmpfiles.d/softsim.conf
 put 644 "$PREFIX/lib/systemd/system-preset" systemd/system-preset/90-softsim.preset
+for section in 1 5 8; do
+    put 644 "$PREFIX/share/man/man$section" man/*."$section"
+done
+put 644 "$PREFIX/share/bash-completion/completions" completions/bash/*
+put 644 "$PREFIX/share/zsh/site-functions" completions/zsh/*
+put 644 "$PREFIX/share/fish/vendor_completions.d" completions/fish/*
 for file in softsim/keyd.conf softsim/netd.toml softsim/bridge.conf softsim/anchord.conf; do
     configuration "$file"
 done

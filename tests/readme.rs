@@ -3,14 +3,16 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::Path;
-use std::process::{Command, Output};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Output, Stdio};
 
 use softsim_client::keyd::Connection;
 use softsim_client::proto::ProfileState;
 use softsim_client::proto::requests::Status;
-use softsim_lab_harness::gateway::{Gateway, Options};
+use softsim_lab_harness::gateway::{self, Gateway, Options};
+use softsim_lab_harness::home::{self, Home};
 use softsim_lab_harness::prerequisite::skip;
 use softsim_lab_harness::processes::binaries;
 use softsim_testkit::processes::built;
@@ -179,4 +181,171 @@ fn the_five_minute_tour_runs_as_it_stands() {
     for expected in ["EAP-Success", "bootstrapped: profile ", "enabled"] {
         assert!(said(&output).contains(expected), "{}", said(&output));
     }
+}
+
+/// Whether this process may have an /etc, /run and /var of its own.
+fn may_mount() -> bool {
+    let mut probe = Command::new("unshare");
+    probe.args(["--mount", "--pid", "--fork", "--mount-proc", "true"]);
+    probe.output().is_ok_and(|done| done.status.success())
+}
+
+/// A root shell of a system on which nothing of softsim is installed. It ends, with all that it
+/// started, when the value is dropped.
+struct EmptySystem {
+    folder: PathBuf,
+    shell: Child,
+    keyboard: ChildStdin,
+    screen: BufReader<ChildStdout>,
+}
+
+impl EmptySystem {
+    /// Programs come from the host's /usr; /etc, /run, /var and /usr/local are empty. The shell's
+    /// directory is `archive`.
+    fn start(folder: PathBuf, archive: &Path) -> Self {
+        let own = ["etc", "run", "var", "usr/local"];
+        for name in own {
+            fs::create_dir_all(folder.join(name)).unwrap();
+        }
+        fs::create_dir(folder.join("var/log")).unwrap();
+        let root = "root:x:0:0:root:/root:/bin/sh\n";
+        fs::write(folder.join("etc/passwd"), root).unwrap();
+        fs::write(folder.join("etc/group"), "root:x:0:\n").unwrap();
+        let mounts = own.map(|name| format!("mount --bind {}/{name} /{name}\n", folder.display()));
+        let script = format!("exec 2>&1\n{}exec bash -eu -o pipefail", mounts.concat());
+        let mut shell = Command::new("unshare")
+            .args(["--mount", "--pid", "--fork", "--kill-child", "--mount-proc"])
+            .args(["bash", "-euc", &script])
+            .env(
+                "PATH",
+                "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+            )
+            .current_dir(archive)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        Self {
+            folder,
+            keyboard: shell.stdin.take().unwrap(),
+            screen: BufReader::new(shell.stdout.take().unwrap()),
+            shell,
+        }
+    }
+
+    /// Types lines that must succeed, and returns what appeared on the screen.
+    fn types(&mut self, lines: &str) -> String {
+        const DONE: &str = "-- done --";
+        // If the shell has ended, the screen says why.
+        let _ = writeln!(self.keyboard, "{lines}echo '{DONE}'");
+        let mut shown = String::new();
+        while !shown.ends_with(&format!("{DONE}\n")) {
+            if self.screen.read_line(&mut shown).unwrap() == 0 {
+                panic!("{lines}\n{shown}\n{}", self.logs());
+            }
+        }
+        shown
+    }
+
+    fn logs(&self) -> String {
+        let log = |name| fs::read_to_string(self.folder.join("var/log").join(name));
+        ["softsim-keyd.log", "softsim-netd.log"]
+            .map(|name| log(name).unwrap_or_default())
+            .concat()
+    }
+}
+
+impl Drop for EmptySystem {
+    fn drop(&mut self) {
+        let _ = self.shell.kill();
+        let _ = self.shell.wait();
+    }
+}
+
+/// A folder as the archive that packaging makes unpacks to.
+fn unpacked(folder: &Path) -> PathBuf {
+    let archive = folder.join("archive");
+    fs::create_dir_all(archive.join("bin")).unwrap();
+    for program in PROGRAMS {
+        let from = binaries().unwrap().join(program);
+        fs::copy(from, archive.join("bin").join(program)).unwrap();
+    }
+    let packaging = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging");
+    let copied = Command::new("cp")
+        .arg("-r")
+        .args(
+            ["install.sh", "systemd", "etc", "man", "completions"].map(|name| packaging.join(name)),
+        )
+        .arg(&archive)
+        .status();
+    assert!(copied.unwrap().success());
+    archive
+}
+
+/// What the script installs.
+const PROGRAMS: [&str; 6] = [
+    "softsim-keyd",
+    "softsim-netd",
+    "softsim-bridge",
+    "softsim-anchord",
+    "softsimctl",
+    "softsim-issuer",
+];
+
+#[test]
+fn the_builders_lines_lead_from_an_empty_system_to_an_authentication() {
+    const TEST: &str = "README's lines for builders";
+    if !built(TEST, &PROGRAMS) {
+        return;
+    }
+    if !may_mount() {
+        return skip(&format!("{TEST}: mount namespaces need root and unshare"));
+    }
+    let folder = tempfile::tempdir().unwrap();
+    // The daemons' users look for files below it.
+    fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let archive = unpacked(folder.path());
+    let mut system = EmptySystem::start(folder.path().join("system"), &archive);
+    let script = commands(section("### As a gateway builder"));
+    let (before, after) = script.split_once("softsimctl enrol\n").unwrap();
+    system.types(before);
+    system.types("softsimctl enrol\n");
+    for file in ["device.csr", "sealing-statement.cose"] {
+        assert!(archive.join(file).is_file(), "{file}");
+    }
+
+    // The factory and the operator do their work, and the network is there.
+    let options = home::Options {
+        gateway: gateway::Options {
+            elsewhere: Some(system.folder.join("run/softsim/admin.sock")),
+            ..gateway::Options::default()
+        },
+        ..home::Options::default()
+    };
+    let home = Home::start(&folder.path().join("home"), options).unwrap();
+    home.plan(&home.enrol().unwrap()).unwrap();
+    for (from, to) in [("ca.pem", "bootstrap.pem"), ("radius.secret", "aaa.secret")] {
+        let from = home.gateway().folder().file(from);
+        fs::copy(from, archive.join(to)).unwrap();
+    }
+    let bootstrap = home.at(home.bootstrap_server().address());
+    let after = after
+        .replace("bootstrap.example:5684", &bootstrap)
+        .replace("aaa.example:1812", &home.at(home.radius()));
+    let shown = system.types(&after);
+    for expected in ["bootstrapped: profile ", "\nready\n", "EAP-Success"] {
+        assert!(shown.contains(expected), "{expected}: {shown}");
+    }
+
+    // Each daemon has a user of its own, and netd's is no administrator.
+    let users = system.types("ps -C softsim-keyd,softsim-netd -o user:20= | sort -u\n");
+    assert!(
+        users.starts_with("softsim-keyd\nsoftsim-netd\n--"),
+        "{users}"
+    );
+    let netd = "setpriv --reuid softsim-netd --regid softsim-netd --init-groups";
+    let refused = system.types(&format!("! {netd} softsimctl profile list\n"));
+    assert!(refused.contains("Permission denied"), "{refused}");
+    let refused = system.types(&format!("! {netd} cat /etc/softsim/kek\n"));
+    assert!(refused.contains("Permission denied"), "{refused}");
 }

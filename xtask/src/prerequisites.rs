@@ -66,6 +66,11 @@ const PACKAGES: &[Package] = &[
         optional: true,
     },
     Package {
+        program: "man",
+        package: "man-db",
+        optional: true,
+    },
+    Package {
         program: "openssl",
         package: "openssl",
         optional: false,

@@ -160,6 +160,16 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_manual_has_every_flag_and_no_other() {
+        softsim_testkit::manual::assert_flags(
+            "softsim-anchord.8",
+            <Flag as softsim_args::Flag>::ALL
+                .iter()
+                .map(|flag| flag.name()),
+        );
+    }
+
     fn read(line: &str) -> Result<Task, ArgsError> {
         parse(line.split_whitespace().map(OsString::from))
     }

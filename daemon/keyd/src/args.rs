@@ -561,6 +561,16 @@ mod tests {
 
     use super::*;
 
+    #[test]
+    fn the_manual_has_every_flag_and_no_other() {
+        softsim_testkit::manual::assert_flags(
+            "softsim-keyd.8",
+            <Flag as softsim_args::Flag>::ALL
+                .iter()
+                .map(|flag| flag.name()),
+        );
+    }
+
     fn parsed(line: &str) -> Result<Settings, ArgsError> {
         match parse(line.split_whitespace().map(str::as_bytes))? {
             Task::Run(settings) => Ok(settings),

@@ -297,6 +297,7 @@ pub(crate) fn certificates(
 mod tests {
     #![allow(clippy::unwrap_used)]
 
+    use std::collections::BTreeSet;
     use std::fs;
 
     use super::*;
@@ -371,6 +372,44 @@ mod tests {
             };
             let is_table = ["bootstrap", "access"].contains(&name);
             assert_eq!(printed.lines().any(setting), !is_table, "{name}: {printed}");
+        }
+    }
+
+    #[test]
+    fn the_manual_has_every_field_and_no_other() {
+        let page = softsim_testkit::manual::page("softsim-netd.toml.5");
+        let documented = |part: &str| {
+            let (_, part) = page.split_once(&format!("\n.Ss {part}\n")).unwrap();
+            let end = part.find("\n.Ss ").or(part.find("\n.Sh ")).unwrap();
+            softsim_testkit::manual::entries(&part[..end], "Ic")
+        };
+        // What is said of an unknown field names all known ones.
+        let known = |table: &str| {
+            let (_, findings) = parse(&format!("{MINIMAL}{table}unknown = 1\n"));
+            let named = findings.iter().find_map(|finding| {
+                let (_, named) = finding.split_once("expected one of `")?;
+                named.strip_suffix('`')
+            });
+            named.unwrap().split("`, `").map(str::to_owned).collect()
+        };
+        let every = documented("Every access");
+        let bootstrap = "[bootstrap]\nuri = 'coaps://x'\nserver_trust = ['x.pem']\n";
+        for (part, table, more) in [
+            ("Top level", "", Default::default()),
+            ("The bootstrap server", bootstrap, Default::default()),
+            (
+                "Wired accesses",
+                "[[access]]\nname = 'x'\ncarrier = 'wired'\n",
+                every.clone(),
+            ),
+            (
+                "RADIUS accesses",
+                "[[access]]\nname = 'x'\ncarrier = 'radius'\n",
+                every,
+            ),
+        ] {
+            let fields: BTreeSet<String> = known(table);
+            assert_eq!(&documented(part) | &more, fields, "{part}");
         }
     }
 

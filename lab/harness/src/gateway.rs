@@ -248,11 +248,14 @@ impl Gateway {
         Ok(self.admin()?.call(&Status {})?)
     }
 
-    /// Does the factory's work: keyd generates its keys, the authority issues a certificate, and
-    /// the operator becomes trusted.
+    /// Does the factory's work: keyd generates its keys unless it has some, the authority issues a
+    /// certificate, and the operator becomes trusted.
     pub fn enrol(&self, authority: &Authority, issuer: &IssuerSigningKey) -> Result<Enrolled> {
         let mut keyd = self.admin()?;
-        let device_id = keyd.call(&GenerateDeviceKey {})?.device_id;
+        let device_id = match keyd.call(&Status {})?.device_id {
+            Some(id) => id,
+            None => keyd.call(&GenerateDeviceKey {})?.device_id,
+        };
         let request = keyd.call(&CertificateRequest {})?.der;
         let certificate = authority.sign_device(&request)?;
         keyd.call(&SetDeviceCertificate {

@@ -447,4 +447,12 @@ mod tests {
     fn the_command_line_is_consistent() {
         Arguments::command().debug_assert();
     }
+
+    #[test]
+    fn the_manual_and_the_completions_are_of_this_command_line() {
+        softsim_testkit::manual::assert_generated(
+            Arguments::command(),
+            "softsim-keyd(8), softsim-netd(8), softsim-issuer(1), softsim-netd.toml(5)",
+        );
+    }
 }

@@ -80,13 +80,13 @@ fn time() -> Result<String> {
     })
 }
 
-/// A folder with what the installation script takes: these programs, the units and the
-/// configuration.
+/// A folder with what the installation script takes: these programs, the units, the
+/// configuration and the manual.
 pub(crate) fn stage(folder: &Path, programs: &Path) -> Result<()> {
     let _ = fs::remove_dir_all(folder);
     at(folder, fs::create_dir_all(folder))?;
     let packaging = root().join("packaging");
-    for name in ["install.sh", "systemd", "etc"] {
+    for name in ["install.sh", "systemd", "etc", "man", "completions"] {
         copy(&packaging.join(name), folder)?;
     }
     let bin = folder.join("bin");

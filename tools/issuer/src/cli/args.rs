@@ -193,4 +193,9 @@ mod tests {
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
     }
+
+    #[test]
+    fn the_manual_and_the_completions_are_of_this_command_line() {
+        softsim_testkit::manual::assert_generated(Cli::command(), "softsimctl(1), softsim-keyd(8)");
+    }
 }
