@@ -146,7 +146,7 @@ mod tests {
     fn a_name_is_answered_and_another_is_unknown() {
         let mut zone = Zone::default();
         zone.names
-            .insert("a.example", vec!["192.0.2.1".parse().unwrap()]);
+            .insert("a.example".into(), vec!["192.0.2.1".parse().unwrap()]);
         let query = |name: &[u8], kind| {
             let header = [7, 9, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
             [&header[..], name, &[0, kind, 0, 1]].concat()
