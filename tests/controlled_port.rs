@@ -51,12 +51,18 @@ fn ready(test: &str) -> bool {
 
 impl Scene {
     fn new(options: hostapd::Options, access: &str) -> Self {
+        Self::with_patience(options, access, None)
+    }
+
+    /// With keyd's `--identity-patience`.
+    fn with_patience(options: hostapd::Options, access: &str, patience: Option<u32>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let cable = Arc::new(Cable::new().unwrap());
         let lab = Options {
             gateway: gateway::Options {
                 accesses: wired_access("nftables", access),
                 cable: Some(cable.clone()),
+                identity_patience: patience,
                 ..gateway::Options::default()
             },
             ..Options::default()
@@ -457,6 +463,47 @@ fn two_forged_frames_leave_the_port_open_and_hostapd_is_asked_whether_it_still_i
         std::thread::sleep(Duration::from_millis(10));
     }
     assert_eq!(access().counters.failures, before.failures + 1);
+    scene.is_open();
+}
+
+/// hostapd keeps pseudonyms in memory only. It ignores us for a minute after each failure, unless
+/// it is restarted.
+#[test]
+fn a_gateway_whose_authenticator_has_lost_its_pseudonyms_comes_back_by_itself() {
+    if !ready("lost pseudonyms") {
+        return;
+    }
+    let options = hostapd::Options {
+        identities: Identities::Pseudonyms,
+        ..hostapd::Options::default()
+    };
+    let access = "held_period = 1\nretry_after = 1\n";
+    let mut scene = Scene::with_patience(options, access, Some(4));
+    scene.start_netd();
+    assert_eq!(scene.connect(), AccessState::Authorised);
+    let first = scene.home.gateway().access().unwrap().counters;
+    scene.hostapd.restart().unwrap();
+    // An authenticator that starts reports that nobody is authorised.
+    let station = station(&scene.cable);
+    station
+        .send(PAE_GROUP_ADDRESS, &[2, 0, 0, 4, 4, 99, 0, 4])
+        .unwrap();
+    let end = Instant::now() + 4 * PATIENCE;
+    let (mut failures, mut closed) = (first.failures, false);
+    loop {
+        let access = scene.home.gateway().access().unwrap();
+        if access.counters.successes > first.successes {
+            break;
+        }
+        assert!(Instant::now() < end, "{access:#?}");
+        closed |= access.port == Some(Port::Unauthorised);
+        if access.counters.failures > failures {
+            failures = access.counters.failures;
+            scene.hostapd.restart().unwrap();
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert!(closed, "the port stayed open");
     scene.is_open();
 }
 

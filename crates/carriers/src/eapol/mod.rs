@@ -57,7 +57,7 @@ mod supplicant;
 
 pub use frame::{Error, Frame, Kind};
 pub use port::{ControlledPort, PortStatus};
-pub use supplicant::{Output, State, Supplicant, Timers};
+pub use supplicant::{MAX_REFUSALS, Output, State, Supplicant, Timers};
 
 /// The EtherType of EAPOL (§11.1.4).
 pub const ETHERTYPE: u16 = 0x888e;

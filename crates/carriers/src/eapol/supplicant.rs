@@ -12,14 +12,23 @@
 //! or when it answers again. If there is none that answers, the open port lets frames pass to the
 //! LAN that had proved itself, and the next authentication that the owner asks for decides.
 //!
+//! An authenticator that refuses us in answer to [`MAX_REFUSALS`] of these EAPOL-Starts has really
+//! closed its port. The session is over then: the port closes, and the entity begins anew as after
+//! any failure. Only the first failure after an EAPOL-Start counts, so that whoever forges frames
+//! must outrun the authenticator for as many heldPeriods before they close the port.
+//!
 //! Those attempts decide: what the owner has begun closes the port however it fails, and so does a
 //! failure after the server's proof.
 
 use std::collections::VecDeque;
+use std::mem;
 use std::time::{Duration, Instant};
 
 use super::received::Received;
 use super::{Address, ControlledPort, Frame, Kind, PAE_GROUP_ADDRESS, PortStatus};
+
+/// How many failures in answer to its EAPOL-Starts end a session, with no success between them.
+pub const MAX_REFUSALS: u32 = 3;
 
 /// The timers of the entity.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -113,6 +122,10 @@ struct Session {
     doubted: bool,
     /// When the entity may send the next EAPOL-Start for this reason.
     start: Instant,
+    /// Whether it has sent one since the last failure.
+    asked: bool,
+    /// How many failures came in answer to one.
+    refusals: u32,
 }
 
 /// A wired supplicant on one interface.
@@ -224,6 +237,8 @@ impl Supplicant {
         self.phase = Phase::Authenticated(Session {
             doubted: false,
             start: now + self.timers.held_period,
+            asked: false,
+            refusals: 0,
         });
         let change = self.port.authorise();
         self.outputs.extend(change.map(Output::Port));
@@ -249,13 +264,13 @@ impl Supplicant {
     /// Reports that the EAP peer's conversation failed. The entity waits for `held`, unless the
     /// authenticator sends a request earlier. If the attempt interrupted a wait, that wait goes on
     /// and gets no longer. If it interrupted a session and the server has not proved itself, the
-    /// session goes on.
+    /// session goes on, except after [`MAX_REFUSALS`].
     pub fn failed(&mut self, now: Instant, held: Duration) {
         let Phase::Authenticating { began, .. } = self.phase else {
             return;
         };
         let until = match began {
-            Began::Authenticated(session) => return self.doubt(now, session),
+            Began::Authenticated(session) => return self.refused(now, session, held),
             Began::Resting { until } => until,
             Began::Asked | Began::Proved => now + held,
         };
@@ -292,7 +307,7 @@ impl Supplicant {
             Received::Method => self.requested(now, false),
             Received::Failure => {
                 if let Phase::Authenticated(session) = self.phase {
-                    self.doubt(now, session);
+                    self.refused(now, session, self.timers.held_period);
                 }
             }
             Received::Success => {}
@@ -305,7 +320,7 @@ impl Supplicant {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.phase {
             Phase::Idle => None,
-            Phase::Authenticated(Session { doubted, start }) => doubted.then_some(start),
+            Phase::Authenticated(session) => session.doubted.then_some(session.start),
             Phase::Connecting { next, .. } => Some(next),
             Phase::Authenticating { until, .. } | Phase::Held { until } => Some(until),
         }
@@ -333,7 +348,7 @@ impl Supplicant {
                 ..
             } => {
                 self.abandon();
-                self.doubt(now, session);
+                self.refused(now, session, self.timers.held_period);
             }
             Phase::Authenticating { .. } => {
                 self.leave(Phase::Idle);
@@ -370,19 +385,28 @@ impl Supplicant {
         self.phase = Phase::Authenticating { until, began };
     }
 
+    /// Handles a failure that anybody may have forged. It ends the session, and the entity waits
+    /// for `held`, if the authenticator has refused us too often.
+    fn refused(&mut self, now: Instant, mut session: Session, held: Duration) {
+        session.refusals += u32::from(mem::take(&mut session.asked));
+        if session.refusals < MAX_REFUSALS {
+            self.doubt(now, session);
+        } else {
+            self.leave(Phase::Held { until: now + held });
+        }
+    }
+
     /// Goes on with a session that the authenticator may have ended, and asks it to begin, at most
     /// once in a heldPeriod. The module's documentation says why.
-    fn doubt(&mut self, now: Instant, session: Session) {
-        let mut start = session.start;
-        if now >= start {
-            start = now + self.timers.held_period;
+    fn doubt(&mut self, now: Instant, mut session: Session) {
+        session.doubted = true;
+        if now >= session.start {
+            session.start = now + self.timers.held_period;
+            session.asked = true;
             self.authenticator = PAE_GROUP_ADDRESS;
             self.transmit(Kind::Start, &[]);
         }
-        self.phase = Phase::Authenticated(Session {
-            doubted: true,
-            start,
-        });
+        self.phase = Phase::Authenticated(session);
     }
 
     fn leave(&mut self, next: Phase) {

@@ -349,41 +349,30 @@ fn an_attempt_that_fell_silent_before_a_proof_is_over_for_the_peer() {
     assert!(drain(&mut supplicant).contains(&Output::Abandon));
 }
 
+/// The EAPOL-Starts in these outputs, all to the group address.
+fn starts(outputs: &[Output]) -> usize {
+    let transmitted = outputs.iter().filter_map(|output| match output {
+        Output::Transmit { destination, pdu } => Some((*destination, &pdu[..])),
+        _ => None,
+    });
+    transmitted
+        .inspect(|sent| assert_eq!(*sent, (PAE_GROUP_ADDRESS, &[2, 1, 0, 0][..])))
+        .count()
+}
+
 /// An authenticator that has restarted may need an EAPOL-Start, and may miss one.
 #[test]
 fn a_doubtful_session_leads_to_one_eapol_start_per_held_period_until_a_success() {
     let start = Instant::now();
     let period = Timers::default().held_period;
     let mut supplicant = authenticated(start);
-    let mut starts = Vec::new();
-    // Two forged frames a second.
-    for second in 0..10 * period.as_secs() {
-        let now = start + Duration::from_secs(second);
-        supplicant.handle_timeout(now);
-        let mut outputs = hear(&mut supplicant, now, &METHOD);
-        supplicant.failed(now, HELD);
-        supplicant
-            .handle_frame(now, AUTHENTICATOR, true, &eap(&FAILURE))
-            .unwrap();
-        outputs.extend(drain(&mut supplicant));
-        for output in outputs {
-            if let Output::Transmit { destination, pdu } = output {
-                assert_eq!(
-                    (destination, &pdu[..]),
-                    (PAE_GROUP_ADDRESS, &[2, 1, 0, 0][..])
-                );
-                starts.push(now);
-            }
-        }
-    }
-    let expected: Vec<_> = (1..10).map(|number| start + number * period).collect();
-    assert_eq!(starts, expected);
-    // Nobody forges any more, and nobody answers.
-    for number in 10..20 {
+    hear(&mut supplicant, start, &FAILURE);
+    // Nobody answers.
+    for number in 1..20 {
         let now = supplicant.poll_timeout().unwrap();
         assert_eq!(now, start + number * period);
         supplicant.handle_timeout(now);
-        assert_eq!(sent(Kind::Start, &drain(&mut supplicant)), 1);
+        assert_eq!(starts(&drain(&mut supplicant)), 1);
         assert_eq!(supplicant.port().status(), PortStatus::Authorised);
     }
     let now = start + 20 * period;
@@ -392,6 +381,91 @@ fn a_doubtful_session_leads_to_one_eapol_start_per_held_period_until_a_success()
     supplicant.proved();
     supplicant.succeeded(now);
     assert_eq!(supplicant.poll_timeout(), None);
+}
+
+/// This is also what keeps whoever forges frames from closing the port sooner.
+#[test]
+fn the_third_eapol_start_that_leads_to_a_failure_ends_the_session_and_none_before() {
+    let start = Instant::now();
+    let period = Timers::default().held_period;
+    let mut supplicant = authenticated(start);
+    let mut sent = Vec::new();
+    let mut now = start;
+    // Two failures a second.
+    while supplicant.state() == State::Authenticated {
+        assert!(now < start + 10 * period, "the port stays open");
+        supplicant.handle_timeout(now);
+        let mut outputs = drain(&mut supplicant);
+        outputs.extend(hear(&mut supplicant, now, &METHOD));
+        supplicant.failed(now, HELD);
+        outputs.extend(hear(&mut supplicant, now, &FAILURE));
+        sent.extend(std::iter::repeat_n(now, starts(&outputs)));
+        now += Duration::from_secs(1);
+    }
+    let last = start + MAX_REFUSALS * period;
+    let expected: Vec<_> = (1..=MAX_REFUSALS)
+        .map(|number| start + number * period)
+        .collect();
+    assert_eq!(sent, expected);
+    assert_eq!(supplicant.state(), State::Held);
+    assert_eq!(supplicant.port().status(), PortStatus::Unauthorised);
+    // From then on, the attempts are the entity's own.
+    assert_eq!(supplicant.poll_timeout(), Some(last + HELD));
+    supplicant.handle_timeout(last + HELD);
+    assert_eq!(supplicant.state(), State::Connecting);
+    hear(&mut supplicant, last + HELD, &METHOD);
+    assert!(supplicant.asked());
+}
+
+/// An authenticator may refuse an identity before its method begins, and one that has lost its
+/// server falls silent.
+#[test]
+fn an_eap_failure_without_a_method_and_silence_are_refusals_too() {
+    type End = fn(&mut Supplicant, Instant);
+    let ends: [End; 2] = [
+        |supplicant, now| {
+            hear(supplicant, now, &IDENTITY);
+            hear(supplicant, now, &FAILURE);
+        },
+        |supplicant, now| {
+            hear(supplicant, now, &METHOD);
+            supplicant.handle_timeout(now + Timers::default().auth_period);
+        },
+    ];
+    for end in ends {
+        let start = Instant::now();
+        let mut supplicant = authenticated(start);
+        hear(&mut supplicant, start, &FAILURE);
+        for refusals in 0..MAX_REFUSALS {
+            assert_eq!(supplicant.state(), State::Authenticated, "{refusals}");
+            let now = supplicant.poll_timeout().unwrap();
+            supplicant.handle_timeout(now);
+            assert_eq!(starts(&drain(&mut supplicant)), 1);
+            end(&mut supplicant, now);
+        }
+        assert_eq!(supplicant.state(), State::Held);
+        assert_eq!(supplicant.port().status(), PortStatus::Unauthorised);
+    }
+}
+
+#[test]
+fn a_success_ends_the_doubt_and_the_refusals_before_it_do_not_count() {
+    let mut now = Instant::now();
+    let mut supplicant = authenticated(now);
+    for round in 0..10 * MAX_REFUSALS {
+        hear(&mut supplicant, now, &FAILURE);
+        for _ in 1..MAX_REFUSALS {
+            now = supplicant.poll_timeout().unwrap();
+            supplicant.handle_timeout(now);
+            hear(&mut supplicant, now, &METHOD);
+            supplicant.failed(now, HELD);
+        }
+        assert_eq!(supplicant.state(), State::Authenticated, "{round}");
+        hear(&mut supplicant, now, &METHOD);
+        supplicant.proved();
+        supplicant.succeeded(now);
+        assert_eq!(supplicant.poll_timeout(), None);
+    }
 }
 
 /// Otherwise a forged request would take the renewal of a session away.

@@ -44,8 +44,15 @@ impl Wired {
                 pdu,
             } => {
                 let now = Instant::now();
+                let before = self.supplicant.state();
                 if let Err(error) = self.supplicant.handle_frame(now, source, unicast, &pdu) {
                     self.ignored(error);
+                }
+                if (before, self.supplicant.state())
+                    == (eapol::State::Authenticated, eapol::State::Held)
+                {
+                    let reason = "the authenticator refuses to authenticate again";
+                    self.outputs.push_back(Output::Resting(reason.into()));
                 }
             }
             port::Event::Link(link, name) => {
@@ -208,7 +215,7 @@ impl Carrier for Wired {
             }
             (
                 eapol::State::Authenticating,
-                eapol::State::Connecting | eapol::State::Authenticated,
+                eapol::State::Connecting | eapol::State::Authenticated | eapol::State::Held,
             ) => {
                 let fault = Fault::new(Failure::Unavailable, "the authenticator fell silent");
                 self.outputs.push_back(Output::Silent(fault));
