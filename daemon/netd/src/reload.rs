@@ -90,9 +90,21 @@ pub(crate) struct Reload {
 }
 
 impl Reload {
-    /// Reads the configuration again at each signal.
+    /// Reads the configuration again at each signal, and when an access has ended that a signal
+    /// was to end, but that wasn't in time.
     pub(crate) async fn serve(mut self, mut hangups: Signal) {
-        while hangups.recv().await.is_some() {
+        loop {
+            let late = tokio::select! {
+                Some(()) = hangups.recv() => None,
+                name = self.accesses.late() => Some(name),
+            };
+            if let Some(name) = late {
+                tracing::info!(
+                    access = name,
+                    "it has ended; the configuration is read again"
+                );
+                self.in_force.accesses.remove(&name);
+            }
             self.manager.reloading();
             let fault = match self.read().await {
                 // Without keyd, accesses would end that can't begin again.
@@ -187,7 +199,7 @@ impl Reload {
         for (name, before) in self.in_force.accesses.clone() {
             let own_keeper = has_own_keeper(&before.0);
             match next(&name) {
-                Some(now) if now == before => {}
+                Some(now) if now == before && self.accesses.goes_on(&name) => {}
                 Some(_) if own_keeper || !can_begin.contains(&name) => needs_a_restart(&name),
                 // It has another name now, which is no reason to close its port.
                 None if own_keeper
@@ -199,7 +211,7 @@ impl Reload {
                     self.in_force.accesses.remove(&name);
                 }
                 // Two of them would show the network the same identities.
-                _ => tracing::error!(access = name, "SIGHUP: it hasn't ended; try SIGHUP again"),
+                _ => tracing::warn!(access = name, "SIGHUP: it hasn't ended yet"),
             }
         }
         let names: Vec<_> = config.accesses.iter().map(|one| one.name.clone()).collect();

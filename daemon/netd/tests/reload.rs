@@ -215,7 +215,18 @@ fn a_wired_access_under_another_name_goes_on_under_its_old_one() {
 
 /// Both would show the network the same identities.
 #[test]
-fn an_access_begins_again_only_when_the_one_before_has_ended() {
+fn an_access_begins_again_by_itself_when_the_one_before_has_ended_and_not_before() {
+    begins_again(|[_, two]| two);
+}
+
+#[test]
+fn an_access_that_is_to_end_begins_again_if_the_configuration_is_what_it_was() {
+    begins_again(|[one, _]| one);
+}
+
+/// Changes the server of an access that can't end at once, from the first to the second, and then
+/// to the one that is to be asked.
+fn begins_again(then: impl for<'a> FnOnce([&'a UdpSocket; 2]) -> &'a UdpSocket) {
     let (asked, asks) = mpsc::channel();
     let answers = Arc::new(Mutex::new(()));
     let held = answers.lock().unwrap();
@@ -243,13 +254,16 @@ fn an_access_begins_again_only_when_the_one_before_has_ended() {
         threads.spawn(connect);
         asks.recv_timeout(Duration::from_secs(20)).unwrap();
         netd.reload(&radius(&two));
-        netd.await_log("it hasn't ended; try SIGHUP again", 1);
-        drop(held);
-        other_request(&one, None);
-        netd.reload(&radius(&two));
+        netd.await_log("it hasn't ended yet", 1);
+        netd.await_log(READ_AGAIN, 1);
+        let then = then([&one, &two]);
+        netd.reload(&radius(then));
         netd.await_log(READ_AGAIN, 2);
+        drop(held);
+        let before = other_request(&one, None);
+        netd.await_log(READ_AGAIN, 3);
         threads.spawn(connect);
-        other_request(&two, None);
+        other_request(then, Some(before));
         netd.reload("");
     });
 }

@@ -31,12 +31,14 @@ pub(crate) mod status;
 mod thread;
 mod wired;
 
+use std::future::pending;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use softsim_client::netd::{self, Failure};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::access::prepare::PreparedAccess;
@@ -125,6 +127,11 @@ impl Handle {
         self.queue().take();
     }
 
+    /// Whether it is to end.
+    fn is_closed(&self) -> bool {
+        self.queue().is_none()
+    }
+
     /// Waits until the access has ended.
     async fn ended(&self) {
         let mut status = self.status.clone();
@@ -196,7 +203,8 @@ impl Accesses {
         Ok(())
     }
 
-    /// Lets an access log off and end, and forgets it; whether it has ended in time.
+    /// Lets an access log off and end, and forgets it; whether it has ended in time. If not,
+    /// [`Self::late`] tells when it has.
     pub(crate) async fn stop(&self, name: &str) -> bool {
         for handle in self.with_name(Some(name)).into_iter().flatten() {
             handle.close();
@@ -205,8 +213,38 @@ impl Accesses {
                 return false;
             }
         }
-        self.lock().retain(|handle| handle.name != name);
+        self.forget(name);
         true
+    }
+
+    /// Whether an access is to go on.
+    pub(crate) fn goes_on(&self, name: &str) -> bool {
+        let mut closed = self.all().into_iter().filter(|handle| handle.is_closed());
+        closed.all(|handle| handle.name != name)
+    }
+
+    /// Waits until an access has ended that didn't in time, and forgets it; its name. May be
+    /// cancelled.
+    pub(crate) async fn late(&self) -> String {
+        let closed = self.all().into_iter().filter(|handle| handle.is_closed());
+        let mut late: JoinSet<_> = closed
+            .map(|handle| async move {
+                handle.ended().await;
+                handle.name.clone()
+            })
+            .collect();
+        match late.join_next().await {
+            Some(Ok(name)) => {
+                self.forget(&name);
+                name
+            }
+            // All go on. Nothing panics here.
+            None | Some(Err(_)) => pending().await,
+        }
+    }
+
+    fn forget(&self, name: &str) {
+        self.lock().retain(|handle| handle.name != name);
     }
 
     /// Puts the accesses in this order.
