@@ -79,7 +79,8 @@ impl Watch {
     /// of this one.
     ///
     /// # Errors
-    /// [`Error::Closed`] as soon as keyd ends. After any error, the connection can't be used.
+    /// [`Error::Closed`] as soon as keyd ends. After any error but [`Error::Refused`], the
+    /// connection can't be used.
     pub async fn status_after(&mut self, seen: u64) -> Result<StatusAnswer, Error> {
         let failed = |error| failed(RequestKind::Wait, error);
         if !self.waits {

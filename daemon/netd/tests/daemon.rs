@@ -35,6 +35,24 @@ fn a_confined_netd_tells_what_confines_it() {
     assert!(status.landlock_abi >= 1 && status.seccomp_calls > 0);
 }
 
+/// Otherwise each access would log off.
+#[test]
+fn a_keyd_that_wants_to_be_asked_later_for_its_next_change_is_not_taken_for_lost() {
+    let (waits, waited) = mpsc::channel();
+    let script = move |request: &[u8]| {
+        if kind_of(request) == Ok(RequestKind::Wait) {
+            waits.send(()).unwrap();
+            return encoded::<Status>(Err(Refusal::RetryAfter { milliseconds: 1 }));
+        }
+        answer(request)
+    };
+    let (netd, _keyd) = Netd::start_with("", script);
+    for _ in 0..3 {
+        waited.recv_timeout(Duration::from_secs(20)).unwrap();
+    }
+    assert!(!netd.log().contains("is lost"), "{}", netd.log());
+}
+
 /// keyd answers netd's first question at once, and its second when it is let.
 #[test]
 fn netd_answers_when_it_knows_its_endpoint_and_not_before() {

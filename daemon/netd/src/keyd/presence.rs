@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use softsim_client::keyd::{AsyncConnection, Connection, Error, Watch};
 use softsim_client::proto::requests::Status;
-use softsim_client::proto::{Role, StatusAnswer};
+use softsim_client::proto::{Refusal, Role, StatusAnswer};
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
@@ -128,7 +128,7 @@ impl Keeper {
         let mut watched = Watch::new(watched)?;
         loop {
             let told = tokio::select! {
-                status = watched.status_after(self.seen) => status,
+                status = status_after(&mut watched, self.seen) => status,
                 () = self.mend() => continue,
             };
             let other = match told {
@@ -218,6 +218,19 @@ impl Keeper {
 
     async fn connect(&self) -> Result<Connection, Unusable> {
         connect(&self.connector).await
+    }
+}
+
+/// Waits until keyd has changed more often than `seen` says, and for longer if keyd wants to be
+/// asked later: it hasn't ended then. May be cancelled.
+async fn status_after(watched: &mut Watch, seen: u64) -> Result<StatusAnswer, Error> {
+    loop {
+        match watched.status_after(seen).await {
+            Err(Error::Refused(Refusal::RetryAfter { milliseconds })) => {
+                sleep(Duration::from_millis(milliseconds.into())).await;
+            }
+            told => return told,
+        }
     }
 }
 
