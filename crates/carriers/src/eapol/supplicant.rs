@@ -381,7 +381,12 @@ impl Supplicant {
             Phase::Authenticating { began, .. } => began,
             Phase::Idle | Phase::Connecting { .. } => Began::Asked,
         };
-        let until = now + self.timers.auth_period;
+        let until = match (self.phase, began) {
+            // Otherwise, forged requests would keep an attempt from ever falling silent, and with
+            // it the next EAPOL-Start.
+            (Phase::Authenticating { until, .. }, Began::Authenticated(_)) => until,
+            _ => now + self.timers.auth_period,
+        };
         self.phase = Phase::Authenticating { until, began };
     }
 
