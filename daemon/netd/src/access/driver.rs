@@ -53,6 +53,7 @@ pub(super) async fn run(
         backoff: resources.backoff,
         renewal: None,
         lost: None,
+        doubted: false,
         reason: "waits for a command".into(),
         waiting: Vec::new(),
     };
@@ -91,6 +92,9 @@ struct Driver<C> {
     renewal: Option<Renewal>,
     /// The connection to keyd with which an attempt failed, if that is why the access rests.
     lost: Option<u64>,
+    /// Whether an attempt has failed since the last success and left the session as it was.
+    /// Anybody can repeat that, and only the first is worth a warning.
+    doubted: bool,
     /// Why the access is idle or held.
     reason: String,
     /// The orders to answer when the attempt ends.
@@ -154,6 +158,7 @@ impl<C: Carrier> Driver<C> {
 
     fn succeeded(&mut self, success: Success) {
         self.backoff.reset();
+        self.doubted = false;
         self.renewal = renewal(success.limit, self.reauthenticate_after, Instant::now());
         self.reporter.succeeded(success.authentication);
     }
@@ -173,7 +178,10 @@ impl<C: Carrier> Driver<C> {
         if self.exchange.carrier.state() == State::Authenticated {
             let reason = &self.reason;
             let told = format!("{reason}; no server had proved itself, so the port stays open");
-            self.reporter.gave_up(&told);
+            match mem::replace(&mut self.doubted, true) {
+                false => self.reporter.gave_up(&told),
+                true => self.reporter.gave_up_again(&told),
+            }
         }
     }
 

@@ -150,9 +150,19 @@ impl Reporter {
         });
     }
 
-    /// Reports an attempt that failed, if another follows at once.
+    /// Reports an attempt that failed, if another follows at once or the session goes on.
     pub(super) fn gave_up(&self, reason: &str) {
         tracing::warn!(access = &*self.name, "{reason}");
+        self.count_failure();
+    }
+
+    /// As [`Self::gave_up`], if the log has a warning of it already.
+    pub(super) fn gave_up_again(&self, reason: &str) {
+        tracing::debug!(access = &*self.name, "{reason}");
+        self.count_failure();
+    }
+
+    fn count_failure(&self) {
         self.status
             .send_modify(|status| status.access.counters.failures += 1);
     }
