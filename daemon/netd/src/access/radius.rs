@@ -166,7 +166,9 @@ impl Radius {
                 let request = [1, self.identifier, 0, 5, 1];
                 self.outputs.push_back(Output::OwnRequest(request.into()));
             }
-            Err(reason) => self.failed_by(reason),
+            Err(reason) if self.next.is_empty() => self.failed_by(reason),
+            // The name may take long to fail, and the next attempt would wait for it again.
+            Err(reason) => self.unusable(Instant::now(), reason),
         }
     }
 
@@ -960,6 +962,21 @@ mod tests {
         assert_eq!(radius.next_probe(), None);
         let later = now + Duration::from_secs(330);
         assert_eq!(radius.health.order(later), [0, 1]);
+    }
+
+    /// Each attempt would wait for the name again.
+    #[tokio::test]
+    async fn a_server_whose_name_is_not_found_is_asked_after_the_others_for_a_while() {
+        let second = server();
+        let address = second.local_addr().unwrap().to_string();
+        let known = ["radius.home:1812", &*address]
+            .map(|server| (Server::with_port(server).unwrap(), secret()));
+        let mut radius = Radius::new(known, "nas", Names::without_helper()).unwrap();
+        radius.connect(Instant::now());
+        radius.receive().await.unwrap();
+        while radius.advance().await.unwrap().is_some() {}
+        assert_eq!(radius.health.order(Instant::now()), [1, 0]);
+        responds(&mut radius, &second).await;
     }
 
     #[tokio::test]
