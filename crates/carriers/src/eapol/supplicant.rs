@@ -244,6 +244,20 @@ impl Supplicant {
         self.outputs.extend(change.map(Output::Port));
     }
 
+    /// If the authenticator may have closed its port, asks it at once to begin, although the last
+    /// EAPOL-Start is less than a heldPeriod ago. It's for a caller that could not answer then.
+    pub fn ask_again(&mut self, now: Instant) {
+        if let Phase::Authenticated(session @ Session { doubted: true, .. }) = self.phase {
+            self.doubt(
+                now,
+                Session {
+                    start: now,
+                    ..session
+                },
+            );
+        }
+    }
+
     /// Reports that the server has proved itself in the present attempt.
     pub fn proved(&mut self) {
         if let Phase::Authenticating { began, .. } = &mut self.phase

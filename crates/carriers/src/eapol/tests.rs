@@ -468,6 +468,36 @@ fn a_success_ends_the_doubt_and_the_refusals_before_it_do_not_count() {
     }
 }
 
+/// Each of them would begin the time anew that an authenticator has for its next packet.
+#[test]
+fn forged_requests_do_not_keep_an_open_port_from_asking_its_authenticator() {
+    let start = Instant::now();
+    let mut supplicant = authenticated(start);
+    let mut outputs = Vec::new();
+    let mut seconds = 0;
+    while starts(&outputs) == 0 {
+        let now = start + Duration::from_secs(seconds);
+        assert!(now < start + 3 * Timers::default().held_period);
+        supplicant.handle_timeout(now);
+        outputs.extend(hear(&mut supplicant, now, &METHOD));
+        seconds += 1;
+    }
+    assert_eq!(supplicant.port().status(), PortStatus::Authorised);
+}
+
+#[test]
+fn an_order_to_ask_again_sends_one_eapol_start_in_a_doubtful_session_and_in_no_other() {
+    let now = Instant::now();
+    let mut supplicant = authenticated(now);
+    supplicant.ask_again(now);
+    assert_eq!(drain(&mut supplicant), []);
+    hear(&mut supplicant, now, &FAILURE);
+    supplicant.ask_again(now);
+    assert_eq!(starts(&drain(&mut supplicant)), 1);
+    let next = now + Timers::default().held_period;
+    assert_eq!(supplicant.poll_timeout(), Some(next));
+}
+
 /// Otherwise a forged request would take the renewal of a session away.
 #[test]
 fn an_order_to_connect_ends_an_attempt_that_anybody_may_have_begun_and_no_other() {

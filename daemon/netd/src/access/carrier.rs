@@ -160,6 +160,10 @@ pub(super) trait Carrier {
     /// stays authenticated, because anybody may have begun the conversation and let it fail.
     fn failed(&mut self, now: Instant, wait: Duration);
 
+    /// Asks the network at once to authenticate again, if the carrier is authenticated and an
+    /// attempt of the network has failed since. keyd has returned, without which it had to fail.
+    fn ask_again(&mut self, _: Instant) {}
+
     /// Does the work that is left, and returns what the owner has to do or to know.
     ///
     /// # Errors

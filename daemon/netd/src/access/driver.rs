@@ -185,12 +185,17 @@ impl<C: Carrier> Driver<C> {
         }
     }
 
-    /// Tries again at once if the last attempt failed without keyd.
+    /// Tries again at once if the last attempt failed without keyd. Within a session, the network
+    /// is asked to.
     fn keyd_returned(&mut self) {
         self.lost = None;
-        if matches!(self.exchange.carrier.state(), State::Held { .. }) {
-            self.backoff.reset();
-            self.connect();
+        match self.exchange.carrier.state() {
+            State::Held { .. } => {
+                self.backoff.reset();
+                self.connect();
+            }
+            State::Authenticated => self.exchange.carrier.ask_again(Instant::now()),
+            _ => {}
         }
     }
 

@@ -171,6 +171,10 @@ impl Carrier for Wired {
         self.supplicant.failed(now, wait);
     }
 
+    fn ask_again(&mut self, now: Instant) {
+        self.supplicant.ask_again(now);
+    }
+
     async fn advance(&mut self) -> Result<Option<Output>, Fatal> {
         loop {
             if let Some(output) = self.outputs.pop_front() {

@@ -161,7 +161,7 @@ impl Lines {
     ///
     /// # Errors
     /// The error of `connect`. Some lines may have other connections.
-    pub(super) async fn renew<E>(
+    pub(crate) async fn renew<E>(
         &self,
         connect: impl AsyncFn() -> Result<Connection, E>,
     ) -> Result<(), E> {

@@ -4,11 +4,13 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::convert::Infallible;
 use std::future::pending;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
+use softsim_client::keyd::Connection;
 use softsim_client::netd::{self, Failure};
 use softsim_client::proto::requests::{Identity, IdentityRefused, Status};
 use softsim_client::proto::{
@@ -18,11 +20,15 @@ use softsim_client::proto::{
 };
 use softsim_eap::Config;
 use softsim_eap_packet::{Attribute, Builder, Code, Subtype};
+use tracing::Subscriber;
+use tracing_subscriber::Layer;
+use tracing_subscriber::layer::{Context, SubscriberExt};
 
 use super::super::carrier::{Output, Terms};
 use super::super::{Handle, QUEUE};
 use super::*;
 use crate::events::Events;
+use crate::keyd::Lines;
 use crate::scripted_keyd::{self, encoded};
 
 const FIRST_WAIT: Duration = Duration::from_secs(20);
@@ -33,6 +39,7 @@ enum Call {
     Connect,
     Disconnect,
     Failed(Duration),
+    AskAgain,
     Leave,
 }
 
@@ -95,6 +102,10 @@ impl Carrier for Scripted {
             true => State::Authenticated,
             false => State::Held { until: now + wait },
         };
+    }
+
+    fn ask_again(&mut self, _: Instant) {
+        self.call(Call::AskAgain);
     }
 
     async fn advance(&mut self) -> Result<Option<Output>, Fatal> {
@@ -245,24 +256,76 @@ async fn an_attempt_that_the_network_began_makes_no_wait_longer() {
     );
 }
 
-#[tokio::test]
-async fn an_attempt_whose_failure_leaves_the_session_is_counted_and_the_access_stays_authorised() {
-    let carrier = Scripted {
+/// A carrier whose failures leave the session as it is.
+fn keeping(packets: Vec<Vec<u8>>) -> Scripted {
+    Scripted {
         state: State::Idle,
         asked: false,
-        packets: Vec::new(),
+        packets,
         keeps_session: true,
         silent: false,
         outputs: VecDeque::new(),
         calls: Rc::default(),
-    };
-    let keyd = scripted_keyd::connect(|_| encoded::<Status>(Err(Refusal::NoProfile)));
-    run_with(keyd.into(), carrier, false, async |access, _| {
-        for failures in 1..=3 {
-            access.order(Order::Connect).await.unwrap();
-            let now = access.access();
-            assert_eq!(now.state, netd::AccessState::Authorised);
-            assert_eq!(now.counters.failures, failures);
+    }
+}
+
+/// A connection to a keyd that has no profile.
+fn without_profile() -> Connection {
+    scripted_keyd::connect(|_| encoded::<Status>(Err(Refusal::NoProfile)))
+}
+
+/// Counts the warnings of the log.
+#[derive(Clone, Default)]
+struct Warnings(Arc<AtomicU32>);
+
+impl<S: Subscriber> Layer<S> for Warnings {
+    fn on_event(&self, event: &tracing::Event<'_>, _: Context<'_, S>) {
+        let is_warning = *event.metadata().level() == tracing::Level::WARN;
+        self.0.fetch_add(is_warning.into(), Ordering::Relaxed);
+    }
+}
+
+/// Anybody on the wire can let attempts fail.
+#[tokio::test]
+async fn an_attempt_whose_failure_leaves_the_session_is_counted_and_the_log_warns_of_the_first() {
+    let warnings = Warnings::default();
+    let log = tracing_subscriber::registry().with(warnings.clone());
+    let _log = tracing::subscriber::set_default(log);
+    let carrier = keeping(Vec::new());
+    run_with(
+        without_profile().into(),
+        carrier,
+        false,
+        async |access, _| {
+            for failures in 1..=3 {
+                access.order(Order::Connect).await.unwrap();
+                let now = access.access();
+                assert_eq!(now.state, netd::AccessState::Authorised);
+                assert_eq!(now.counters.failures, failures);
+            }
+        },
+    )
+    .await;
+    assert_eq!(warnings.0.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn when_keyd_has_returned_the_network_of_a_session_is_asked_to_begin_what_failed_without_it()
+{
+    let lines = Lines::default();
+    let keyd = lines.add(scripted_keyd::connect(|_| b"garbled".into()));
+    let carrier = keeping(vec![vec![1, 1, 0, 5, 1]]);
+    let calls = Rc::clone(&carrier.calls);
+    run_with(keyd, carrier, false, async |access, _| {
+        access.order(Order::Connect).await.unwrap();
+        assert!(!calls.borrow().contains(&Call::AskAgain));
+        let connect = async || Ok::<_, Infallible>(without_profile());
+        lines.renew(connect).await.unwrap();
+        // The driver runs meanwhile.
+        let end = Instant::now() + FIRST_WAIT;
+        while !calls.borrow().contains(&Call::AskAgain) {
+            assert!(Instant::now() < end);
+            tokio::task::yield_now().await;
         }
     })
     .await;
