@@ -155,7 +155,14 @@ impl Server<'_> {
         watchdog.turn(self.now);
 
         for index in 0..self.peers.len() {
-            if self.waiting[listeners.len() + index].ready() {
+            if !self.waiting[listeners.len() + index].ready() {
+                continue;
+            }
+            let peer = &mut self.peers[index];
+            if peer.client.is_waiting() {
+                // It has hung up. What it may have sent after its Wait has no effect.
+                peer.gone = true;
+            } else {
                 self.request_of(index)?;
             }
         }

@@ -8,8 +8,8 @@ use softsim_client::keyd::Connection;
 use softsim_keyd::roles::COMPILED;
 use softsim_keyd_proto::requests::*;
 use softsim_keyd_proto::{
-    AkaAnswer, MAX_ANSWER, MAX_HANDLES, PROTOCOL_VERSION, Refusal, RequestKind, Role,
-    decode_answer, encode_request,
+    AkaAnswer, IdentityRequest, MAX_ANSWER, MAX_HANDLES, Method, PROTOCOL_VERSION, Realm, Refusal,
+    RequestKind, Role, decode_answer, encode_request,
 };
 use softsim_sandbox::poll;
 use softsim_sandbox::seqpacket::{self, Received};
@@ -170,6 +170,35 @@ fn clients_that_wait_delay_no_other_are_told_in_order_and_are_forgotten_when_the
             assert_eq!(status.changes, seen + 1);
         }
     }
+}
+
+#[test]
+fn what_a_client_has_sent_after_its_wait_has_no_effect_if_it_leaves() {
+    let host = Host::new(PROGRAM);
+    let _running = host.start();
+    let mut good = WellBehaved::on(&host);
+    let shown = || host.status().counters.unwrap().permanent_identities;
+    let before = (host.status().changes, shown());
+    let mut buffer = [0; 64];
+    let leaving = crowd(&host, Role::Network, 1).remove(0);
+    let wait = Wait { seen: before.0 };
+    (leaving.send(encode_request(&wait, &mut buffer).unwrap())).unwrap();
+    let identity = Identity {
+        iccid: None,
+        method: Method::AkaPrime,
+        any_method: false,
+        kind: IdentityRequest::Permanent,
+        inside: false,
+        realm: Realm::Wlan,
+        network_name: "WLAN",
+    };
+    (leaving.send(encode_request(&identity, &mut buffer).unwrap())).unwrap();
+    // keyd has read Wait by then.
+    good.authenticate();
+    drop(leaving);
+    good.authenticate();
+    good.authenticate();
+    assert_eq!(shown(), before.1);
 }
 
 #[test]
