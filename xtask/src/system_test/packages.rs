@@ -16,9 +16,10 @@ use crate::run::{Result, output, succeed};
 const NAME: &str = "bootstrap.example";
 
 /// The sockets: path, owner, group and mode.
-const SOCKETS: [&str; 4] = [
+const SOCKETS: [&str; 5] = [
     "/run/softsim/admin.sock root softsim-admin 660",
     "/run/softsim/app.sock root softsim-app 660",
+    "/run/softsim/netd-monitor.sock root softsim-monitor 660",
     "/run/softsim/netd.sock root softsim-admin 660",
     "/run/softsim/network.sock root softsim-network 660",
 ];
@@ -54,6 +55,9 @@ fn live(machine: &mut Machine, built: &Built, older: &Path) -> Result<()> {
     machine.run(&["systemctl", "restart", "softsim-netd"])?;
     machine.run(&["softsimctl", "bootstrap"])?;
     authenticate(machine, &lab)?;
+    online(machine)?;
+    observer(machine)?;
+    examined(machine)?;
     let device = device(machine)?;
 
     for service in SERVICES {
@@ -124,15 +128,7 @@ fn sockets(machine: &Machine) -> Result<()> {
 /// A user in none of the groups can't connect at all, and one in another role's group isn't served.
 fn strangers(machine: &Machine) -> Result<()> {
     machine.run(&["useradd", "--groups=softsim-app", "stranger"])?;
-    let ask = [
-        "setpriv",
-        "--reuid=stranger",
-        "--regid=stranger",
-        "--init-groups",
-        "softsimctl",
-        "profile",
-        "list",
-    ];
+    let ask = as_user("stranger", &["softsimctl", "profile", "list"]);
     let denied = machine.command(&ask).output();
     let denied = denied.map_err(|error| error.to_string())?;
     let said = String::from_utf8_lossy(&denied.stderr);
@@ -140,6 +136,44 @@ fn strangers(machine: &Machine) -> Result<()> {
         true => Ok(()),
         false => Err(format!("expected that a stranger is refused, got {said}")),
     }
+}
+
+/// The target for what needs the access is reached once that is authorised.
+fn online(machine: &mut Machine) -> Result<()> {
+    machine.run(&["systemctl", "start", "softsim-online.target"])?;
+    machine.wait_for(
+        "an access for which softsim-online.target waits",
+        |machine| machine.property("softsim-wait-online", "ActiveState") == "active",
+    )?;
+    machine.run(&["softsimctl", "wait", "--access", "aaa", "--timeout", "30"])
+}
+
+/// A member of the monitors' group sees the accesses, and gives no order.
+fn observer(machine: &Machine) -> Result<()> {
+    machine.run(&["useradd", "--groups=softsim-monitor", "observer"])?;
+    machine.run(&as_user("observer", &["softsimctl", "access", "status"]))?;
+    match machine.run(&as_user("observer", &["softsimctl", "access", "connect"])) {
+        Err(_) => Ok(()),
+        Ok(()) => Err("expected that an observer gives no order".into()),
+    }
+}
+
+/// softsimctl doctor finds nothing that keeps the gateway from working.
+fn examined(machine: &Machine) -> Result<()> {
+    let examined = machine.command(&["softsimctl", "doctor"]).output();
+    let examined = examined.map_err(|error| error.to_string())?;
+    let said = String::from_utf8_lossy(&examined.stdout);
+    println!("{said}");
+    match examined.status.code() {
+        Some(0 | 1) => Ok(()),
+        other => Err(format!("softsimctl doctor: expected 0 or 1, got {other:?}")),
+    }
+}
+
+/// A command line of another user than root.
+fn as_user<'a>(user: &'a str, command: &[&'a str]) -> Vec<&'a str> {
+    let ids = ["setpriv", "--reuid", user, "--regid", user, "--init-groups"];
+    [&ids, command].concat()
 }
 
 /// The gateway's configuration: its bootstrap server and its RADIUS server, whose files the package
@@ -150,12 +184,19 @@ fn configure(machine: &Machine, lab: &Lab) -> Result<()> {
         &format!("127.0.0.1 localhost\n{OUTSIDE} {NAME}\n"),
     )?;
     machine.write("etc/lab/bootstrap.pem", &lab.authority()?)?;
-    machine.write("etc/lab/radius.secret", &lab.radius_secret()?)?;
-    machine.run(&["chmod", "0600", "/etc/lab/radius.secret"])?;
+    for (file, owner) in [("radius.secret", "root"), ("netd.secret", "softsim-netd")] {
+        machine.write(&format!("etc/lab/{file}"), &lab.radius_secret()?)?;
+        let path = format!("/etc/lab/{file}");
+        machine.run(&["chown", owner, &path])?;
+        machine.run(&["chmod", "0600", &path])?;
+    }
     let shipped = machine.says(&["cat", "/etc/softsim/netd.toml"]);
     let server = format!(
-        "{shipped}\n[bootstrap]\nuri = \"{}\"\nserver_trust = [\"/etc/lab/bootstrap.pem\"]\nautomatic = false\n",
-        lab.bootstrap_uri()?
+        "{shipped}\n[bootstrap]\nuri = \"{}\"\nserver_trust = [\"/etc/lab/bootstrap.pem\"]\nautomatic = false\n\
+         [[access]]\nname = \"aaa\"\ncarrier = \"radius\"\nservers = [\"{}\"]\n\
+         secret_files = [\"/etc/lab/netd.secret\"]\n",
+        lab.bootstrap_uri()?,
+        lab.radius()?
     );
     machine.write("etc/softsim/netd.toml", &server)
 }
