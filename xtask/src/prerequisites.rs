@@ -143,6 +143,11 @@ const MACHINES: &[Package] = &[
         optional: false,
     },
     Package {
+        program: "lintian",
+        package: "lintian",
+        optional: false,
+    },
+    Package {
         program: "debootstrap",
         package: "debootstrap",
         optional: false,

@@ -10,7 +10,7 @@ use super::Built;
 use super::lab::Lab;
 use super::machine::{Machine, OUTSIDE};
 use crate::package;
-use crate::run::{Result, output, succeed};
+use crate::run::{Result, output, program, succeed};
 
 /// The name in the certificates of the lab's servers.
 const NAME: &str = "bootstrap.example";
@@ -31,6 +31,8 @@ const SERVICES: [&str; 2] = ["softsim-keyd", "softsim-netd"];
 const OLDER: &str = "0.0.9";
 
 pub(super) fn run(built: &Built) -> Result<()> {
+    let mut lintian = program("lintian", &["--fail-on=error,warning"]);
+    succeed(lintian.args(packages(&built.packages)?))?;
     let older = built.packages.join("older");
     package::build_debian(&older, OLDER)?;
     let mut machine = Machine::new()?;
