@@ -113,6 +113,8 @@ impl Scene {
         let sqn = Sqn::new(self.sqn).unwrap();
         self.home.subscription().set_sqn(sqn);
         if names_the_peer(scenario) {
+            // A netd that runs would authenticate again as soon as keyd forgets.
+            self.home.gateway_mut().stop_netd();
             let mut admin = self.home.gateway().admin().unwrap();
             while let Err(error) = admin.call(&ForgetIdentities { iccid: None }) {
                 let keyd::Error::Refused(Refusal::RetryAfter { milliseconds }) = error else {
@@ -120,6 +122,7 @@ impl Scene {
                 };
                 sleep(Duration::from_millis(milliseconds.into()));
             }
+            self.home.gateway_mut().start_netd(None).unwrap();
         }
     }
 
