@@ -362,7 +362,7 @@ mod tests {
         let refused = Sample::decode(Sample::TABLE.at(4, 0), &octets).unwrap_err();
         assert_eq!(
             refused.to_string(),
-            "Sample 4: expected version 7 of such records, got 8"
+            "record 4 of Sample: expected version 7 of such records, got 8"
         );
         assert!(refused.advice().is_some());
     }
