@@ -89,6 +89,17 @@ fn confine(keyd: &Path, keepers: &[PathBuf], files: &[PathBuf]) -> Result<(), St
     process::ignore_termination().map_err(described("signals"))?;
     process::deny_dumps().map_err(described("core dumps"))?;
     process::keep_capabilities(&[]).map_err(described("capabilities"))?;
+    restrict_paths(keyd, keepers, files).map_err(described("landlock"))?;
+    seccomp::install(Filter::Connector).map_err(described("seccomp"))
+}
+
+/// Gives up other paths. What it allocates is freed before the filter is installed: musl returns
+/// pages to the kernel, which the filter forbids.
+fn restrict_paths(
+    keyd: &Path,
+    keepers: &[PathBuf],
+    files: &[PathBuf],
+) -> Result<(), landlock::Error> {
     let keepers = keepers.iter().map(PathBuf::as_path);
     let sockets = [keyd].into_iter().chain(keepers);
     // Others may put another socket at the path: it is the folder that stays.
@@ -98,8 +109,7 @@ fn confine(keyd: &Path, keepers: &[PathBuf], files: &[PathBuf]) -> Result<(), St
         .chain(readable.iter().map(|path| (&**path, PathAccess::Read)))
         .map(|(path, access)| PathRule { path, access })
         .collect();
-    landlock::restrict(&rules).map_err(described("landlock"))?;
-    seccomp::install(Filter::Connector).map_err(described("seccomp"))
+    landlock::restrict(&rules).map(drop)
 }
 
 /// What the connector may read for a file, and for what it links to.

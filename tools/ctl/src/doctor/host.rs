@@ -92,13 +92,17 @@ impl Host {
     }
 
     /// The process of a daemon, whose helpers have other names. If several are running, it is the
-    /// one whose command line names keyd's admin socket or netd's configuration.
+    /// one whose command line names keyd's admin socket or netd's configuration. Only root, this
+    /// user and the daemon's own user can run it: anybody else could forge its name, and the advice
+    /// that root would get.
     pub(super) fn process(&self, name: &str) -> Option<Process> {
         let named = match name {
             KEYD => self.sockets.admin.to_str()?,
             _ => self.config.to_str()?,
         };
-        let running = self.processes(name);
+        let own = self.number("/etc/passwd", name).ok().flatten();
+        let mut running = self.processes(name);
+        running.retain(|process| [Some(0), Some(process::uid()), own].contains(&Some(process.uid)));
         let is_named = |process: &&Process| {
             let line = self.read(format!("/proc/{}/cmdline", process.id));
             line.is_ok_and(|line| line.split(['\0', '=']).any(|word| word == named))
@@ -134,16 +138,16 @@ impl Host {
         Ok(row.and_then(|row| row.get(2)?.parse().ok()))
     }
 
-    /// The user that netd runs as, in the group that may connect to keyd: of its process, or the
-    /// one of its name.
+    /// The user that netd runs as, in the group that may connect to keyd: the one of its name, or
+    /// of its process.
     fn user_of_netd(&self) -> Option<User> {
-        let uid = match self.process(NETD) {
-            Some(process) => process.uid,
-            None => self.number("/etc/passwd", NETD).ok()??,
-        };
-        let socket = fs::metadata(self.at(&self.sockets.network)).ok();
-        let gid = socket.map_or(uid, |socket| socket.gid());
-        Some(User { uid, gid })
+        let named = self.number("/etc/passwd", NETD).ok().flatten();
+        let uid = named.or_else(|| Some(self.process(NETD)?.uid))?;
+        let socket = fs::metadata(self.at(&self.sockets.network)).ok()?;
+        Some(User {
+            uid,
+            gid: socket.gid(),
+        })
     }
 
     /// Lets netd check its configuration. Root does so as netd's user, since the checks are about
@@ -155,7 +159,13 @@ impl Host {
             "--check".as_ref(),
             "--json".as_ref(),
         ];
-        let user = self.user_of_netd().filter(|_| process::uid() == 0);
+        let user = match process::uid() {
+            0 => Some(
+                self.user_of_netd()
+                    .ok_or("expected a user called softsim-netd and keyd's network socket")?,
+            ),
+            _ => None,
+        };
         let said = (self.run)(&files::program(NETD), &arguments, user)
             .map_err(|error| format!("softsim-netd --check: {error}"))?;
         serde_json::from_str(&said).map_err(|_| "softsim-netd --check didn't answer".to_owned())
@@ -170,6 +180,9 @@ impl Host {
 fn run(program: &Path, arguments: &[&OsStr], user: Option<User>) -> io::Result<String> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null());
+    // The user that it becomes gets nothing of root's.
+    let kept = std::env::var_os("PATH");
+    command.env_clear().envs(kept.map(|path| ("PATH", path)));
     if let Some(User { uid, gid }) = user {
         command.uid(uid).gid(gid);
     }

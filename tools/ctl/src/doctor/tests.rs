@@ -89,7 +89,8 @@ impl Sick {
         self.write(
             "/etc/passwd",
             &format!(
-                "softsim-keyd:x:{own}:990::/:/bin/false\nsoftsim-netd:x:991:991::/:/bin/false\n"
+                "softsim-keyd:x:{own}:990::/:/bin/false\nsoftsim-netd:x:{}:991::/:/bin/false\n",
+                own + 1
             ),
         );
         self.process(KEYD, "softsim-keyd", own);
@@ -357,7 +358,7 @@ fn of_several_daemons_the_one_that_serves_the_socket_is_examined() {
     let sick = Sick::healthy();
     let own = fs::metadata(&sick.host.root).unwrap().uid();
     let other = "/proc/9";
-    sick.process(other, "softsim-keyd", own + 7);
+    sick.process(other, "softsim-keyd", own);
     sick.write(&format!("{other}/uid_map"), "0 0 1\n");
     let line = "softsim-keyd\0--state\0/var/lib/softsim/keyd\0--admin=/run/softsim/admin.sock\0";
     sick.write(&format!("{KEYD}/cmdline"), line);
@@ -366,6 +367,18 @@ fn of_several_daemons_the_one_that_serves_the_socket_is_examined() {
     sick.remove(KEYD);
     let verdict = examine(&sick.host).text();
     assert!(verdict.contains("uid 65534"), "{verdict}");
+}
+
+/// Root follows the advice.
+#[test]
+fn a_process_of_another_user_is_not_taken_for_a_daemon() {
+    let sick = Sick::healthy();
+    let own = fs::metadata(&sick.host.root).unwrap().uid();
+    let forged = "/proc/9";
+    sick.process(forged, "softsim-keyd", own + 7);
+    let line = "softsim-keyd\0--state=/etc\0--admin=/run/softsim/admin.sock\0";
+    sick.write(&format!("{forged}/cmdline"), line);
+    assert_eq!(examine(&sick.host).text(), "ready");
 }
 
 #[test]
@@ -398,6 +411,12 @@ fn files_that_others_may_use_or_that_are_missing_are_told_with_the_command_that_
     let sick = Sick::healthy();
     let own = fs::metadata(&sick.host.root).unwrap().uid();
     sick.process(KEYD, "softsim-keyd", own + 7);
+    let users = format!(
+        "softsim-keyd:x:{}:990:::\nsoftsim-netd:x:{}:991:::\n",
+        own + 7,
+        own + 1
+    );
+    sick.write("/etc/passwd", &users);
     sick.is(
         State::Wrong,
         "softsim-keyd as its owner",
