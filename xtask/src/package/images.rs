@@ -1,9 +1,10 @@
 //! The container images, made by podman from nothing but a static program.
 
+use std::env;
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
-use std::process::{Command, Stdio};
+use std::path::{Path, PathBuf};
+use std::process::{self, Command, Stdio};
 
 use super::archive::tar;
 use super::copy;
@@ -41,6 +42,7 @@ pub(super) fn build(folder: &Path, programs: &Programs, time: &str) -> Result<()
         one(folder, &context, image, time)?;
     }
     let _ = fs::remove_dir_all(&context);
+    let _ = fs::remove_dir_all(run_root());
     copy(&root().join("packaging/oci/compose.yaml"), folder)
 }
 
@@ -59,6 +61,12 @@ fn one(folder: &Path, context: &Path, image: &str, time: &str) -> Result<()> {
     tar(&layout, &archive, time, "--transform=s,^[^/]*/,,")
 }
 
+/// podman's folder for what lives as long as a command. Its path has at most 50 octets, so that it
+/// isn't below the target folder.
+fn run_root() -> PathBuf {
+    env::temp_dir().join(format!("softsim-images-{}", process::id()))
+}
+
 /// podman with a store of its own, so that it leaves nothing in the user's.
 fn podman(context: &Path, arguments: &[&str]) -> Command {
     let mut command = program(
@@ -66,7 +74,7 @@ fn podman(context: &Path, arguments: &[&str]) -> Command {
         &["--storage-driver=vfs", "--cgroup-manager=cgroupfs"],
     );
     command.arg("--root").arg(context.join("store"));
-    command.arg("--runroot").arg(context.join("run"));
+    command.arg("--runroot").arg(run_root());
     command.args(arguments);
     command
 }
