@@ -9,6 +9,7 @@ use std::time::Duration;
 use super::Built;
 use super::lab::Lab;
 use super::machine::{Machine, OUTSIDE};
+use super::services::expect;
 use crate::package;
 use crate::run::{Result, output, program, succeed};
 
@@ -26,6 +27,13 @@ const SOCKETS: [&str; 5] = [
 
 /// The daemons that serve after the installation.
 const SERVICES: [&str; 2] = ["softsim-keyd", "softsim-netd"];
+
+/// What is off by default, and enabled by an administrator. The interface never appears.
+const STARTED: [&str; 3] = [
+    "softsim-keyd-supplicant.socket",
+    "softsim-port@spare.socket",
+    "softsim-port@spare.service",
+];
 
 /// The version of the packages from which the machine upgrades.
 const OLDER: &str = "0.0.9";
@@ -73,8 +81,10 @@ fn live(machine: &mut Machine, built: &Built, older: &Path) -> Result<()> {
     machine.run(&["systemctl", "reload", "softsim-netd"])?;
     authenticate(machine, &lab)?;
 
+    machine.run(&[&["systemctl", "enable", "--quiet"][..], &STARTED].concat())?;
     cut_power(machine, &lab)?;
     expect_device(machine, &device)?;
+    started(machine)?;
 
     for packages in [packages(&built.packages)?, packages(older)?] {
         machine.install_packages(&packages)?;
@@ -82,6 +92,7 @@ fn live(machine: &mut Machine, built: &Built, older: &Path) -> Result<()> {
         authenticate(machine, &lab)?;
         expect_device(machine, &device)?;
     }
+    started(machine)?;
     let names = ["softsim-tools", "softsim-netd", "softsim-keyd"];
     machine.run(&[&["dpkg", "--remove"][..], &names].concat())?;
     machine.install_packages(&packages(&built.packages)?)?;
@@ -89,7 +100,10 @@ fn live(machine: &mut Machine, built: &Built, older: &Path) -> Result<()> {
     authenticate(machine, &lab)?;
     expect_device(machine, &device)?;
     machine.run(&[&["dpkg", "--purge"][..], &names].concat())?;
-    nothing_is_left(machine)
+    nothing_is_left(machine)?;
+    // A gateway that is handed on is another device, also without a restart.
+    machine.install_packages(&packages(&built.packages)?)?;
+    serves(machine)
 }
 
 /// The packages in a folder.
@@ -113,6 +127,12 @@ fn serves(machine: &mut Machine) -> Result<()> {
         })?;
     }
     Ok(())
+}
+
+/// What an administrator has enabled runs.
+fn started(machine: &Machine) -> Result<()> {
+    let mut units = STARTED.into_iter();
+    units.try_for_each(|unit| expect(machine, unit, "ActiveState", "active"))
 }
 
 /// The sockets belong to root, and a group of their own may connect.
