@@ -230,16 +230,9 @@ mod tests {
 
     fn netd(management: Management, accesses: Vec<Access>) -> NetdStatus {
         NetdStatus {
-            release: env!("CARGO_PKG_VERSION").into(),
-            uptime: 17,
-            endpoint: None,
-            landlock_abi: 7,
-            seccomp_calls: 47,
-            keyd_lost: None,
-            accounts: None,
-            accounts_fault: None,
             management,
             accesses,
+            ..crate::doctor::tests::netd()
         }
     }
 

@@ -10,7 +10,7 @@ mod network;
 mod owners;
 mod services;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 
 use serde_json::json;
 use softsim_client::paths::Sockets;

@@ -226,7 +226,8 @@ fn keyd() -> KeydStatus {
     }
 }
 
-fn netd() -> NetdStatus {
+/// A netd that is as it should be.
+pub(crate) fn netd() -> NetdStatus {
     NetdStatus {
         release: env!("CARGO_PKG_VERSION").into(),
         uptime: 17,
