@@ -19,11 +19,8 @@ pub(super) fn build(folder: &Path, programs: &Programs, version: &str, time: &st
     let _ = fs::remove_dir_all(&parent);
     stage(&tree, &programs.glibc)?;
     copy(&root().join("packaging/debian"), &tree)?;
-    for (from, to) in [
-        ("CHANGELOG.md", "."),
-        ("daemon/netd/netd.toml.example", "."),
-    ] {
-        copy(&root().join(from), &tree.join(to))?;
+    for file in ["CHANGELOG.md", "daemon/netd/netd.toml.example"] {
+        copy(&root().join(file), &tree)?;
     }
     let changelog = tree.join("debian/changelog");
     at(&changelog, fs::write(&changelog, entry(version, time)?))?;

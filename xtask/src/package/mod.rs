@@ -44,11 +44,11 @@ pub(crate) fn build() -> Result<PathBuf> {
     Ok(folder)
 }
 
-/// Makes the Debian packages of another version from the same programs, into this folder.
+/// Makes the Debian packages of another version from the programs of [`build`], into this folder.
 pub(crate) fn build_debian(folder: &Path, version: &str) -> Result<()> {
     let time = time()?;
     at(folder, fs::create_dir_all(folder))?;
-    debian::build(folder, &Programs::build(&time)?, version, &time)
+    debian::build(folder, &Programs::built(), version, &time)
 }
 
 /// Writes the checksums of all files, and prints the names.

@@ -31,6 +31,15 @@ pub(super) struct Programs {
 }
 
 impl Programs {
+    /// Those that were built last.
+    pub(super) fn built() -> Self {
+        let folder = target().join("softsim/shipped");
+        Self {
+            musl: folder.join("musl"),
+            glibc: folder.join("glibc"),
+        }
+    }
+
     /// Builds them, for a time in seconds since 1970.
     pub(super) fn build(time: &str) -> Result<Self> {
         if let Some(reason) = prerequisites::musl_missing() {
@@ -38,9 +47,7 @@ impl Programs {
         }
         let host = output(&mut program("rustc", &["--print", "host-tuple"]));
         let host = host.ok_or("rustc names no host")?;
-        let folder = target().join("softsim/shipped");
-        let musl = folder.join("musl");
-        let glibc = folder.join("glibc");
+        let Self { musl, glibc } = Self::built();
         shipped(MUSL_TARGET, time)?.into_folder(&musl, &SHIPPED)?;
         let others = SHIPPED.map(|name| (name, ALWAYS_STATIC.contains(&name)));
         let named = |wanted| {
@@ -79,11 +86,12 @@ fn shipped(triple: &str, time: &str) -> Result<Build> {
     let home = std::env::var_os("CARGO_HOME").map(PathBuf::from);
     let home = home.or_else(|| Some(std::env::home_dir()?.join(".cargo")));
     let home = home.ok_or("expected CARGO_HOME or a home directory, got neither")?;
-    let workspace = at(root(), root().canonicalize())?;
+    let real = |path: &Path| at(path, path.canonicalize());
+    // The last that fits counts: the target folder is often in the workspace.
     let remapped = [
-        (target(), "/target"),
-        (workspace, "/softsim"),
+        (real(root())?, "/softsim"),
         (home, "/cargo"),
+        (real(&target())?, "/target"),
     ]
     .map(|(from, to)| format!("\"--remap-path-prefix={}={to}\"", from.display()));
     let flags = format!("target.{triple}.rustflags=[{}]", remapped.join(","));
